@@ -1,0 +1,70 @@
+//! What is asked and what is found.
+
+use serde::{Deserialize, Serialize};
+
+/// Free fields of a document or query, in the order of their file.
+pub type Metadata = serde_json::Map<String, serde_json::Value>;
+
+/// An information need. The id is always a string, even when it looks like a number.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Query {
+    /// Identifier, unique within a collection.
+    pub id: String,
+    /// The words of the need.
+    pub text: String,
+}
+
+impl Query {
+    /// A query from an id and its text.
+    pub fn new(id: impl Into<String>, text: impl Into<String>) -> Self {
+        Query { id: id.into(), text: text.into() }
+    }
+}
+
+/// A text that can be ranked.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Document {
+    /// Identifier, unique within a collection.
+    pub id: String,
+    /// Title; empty when there is none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub title: String,
+    /// Body.
+    pub text: String,
+    /// Other fields, kept as they came.
+    #[serde(default, skip_serializing_if = "Metadata::is_empty")]
+    pub metadata: Metadata,
+}
+
+impl Document {
+    /// A document without title or further fields.
+    pub fn new(id: impl Into<String>, text: impl Into<String>) -> Self {
+        Document { id: id.into(), text: text.into(), ..Document::default() }
+    }
+
+    /// The text a model reads: title, a blank and the body, or the body alone when the title is empty (BEIR's rule).
+    pub fn model_text(&self) -> std::borrow::Cow<'_, str> {
+        if self.title.is_empty() {
+            (&self.text).into()
+        } else if self.text.is_empty() {
+            (&self.title).into()
+        } else {
+            format!("{} {}", self.title, self.text).into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn model_text_joins_title_and_body_only_when_both_exist() {
+        let mut document = Document::new("d", "body");
+        assert_eq!(document.model_text(), "body");
+        document.title = "title".into();
+        assert_eq!(document.model_text(), "title body");
+        document.text.clear();
+        assert_eq!(document.model_text(), "title");
+    }
+}

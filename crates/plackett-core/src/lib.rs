@@ -1,0 +1,19 @@
+//! The ranking data model: requests, candidates, rankings, runs and judgments, and the mathematics and files around
+//! them. Everything else in Plackett speaks these types; this crate knows no other one.
+//!
+//! Data flows one way: [`RankRequest`] → [`Candidate`]s → a model pass → [`Ranking`] → [`Run`] → a measure.
+#![forbid(unsafe_code)]
+
+mod document;
+mod ids;
+mod qrels;
+mod ranking;
+mod request;
+mod run;
+
+pub use document::{Document, Metadata, Query};
+pub use ids::{IdList, IdListFull};
+pub use qrels::{Judgment, Qrels, QueryQrels};
+pub use ranking::{Ranked, Ranking, Status, TieReport, Trace, Truncation};
+pub use request::{Candidate, RankRequest};
+pub use run::{Run, RunQuery, order_by_score};

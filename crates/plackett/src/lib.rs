@@ -1,0 +1,8 @@
+//! Plackett as a library: the crates of the workspace under one name, and pipelines that join them.
+#![forbid(unsafe_code)]
+
+pub use plackett_core as core;
+pub use plackett_eval as eval;
+pub use plackett_lm as lm;
+pub use plackett_rank as rank;
+pub use plackett_search as search;
