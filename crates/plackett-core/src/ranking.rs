@@ -43,6 +43,12 @@ impl Ranking {
             .collect();
         Ranking { query_id: query_id.into(), entries, trace }
     }
+
+    /// Keeps the `count` best documents.
+    pub fn keep_best(&mut self, count: usize) {
+        self.entries.truncate(count);
+        self.trace.activated.truncate(count);
+    }
 }
 
 /// What happened to a request.
@@ -128,13 +134,17 @@ pub struct Trace {
     pub truncated: Vec<Truncation>,
     /// Equal scores and how they were ordered.
     pub ties: TieReport,
+    /// The scores after the model's own activation (a sigmoid, say) in the order of the ranking; empty when the method
+    /// has none. They never decide the order: an activation can round different scores to the same number.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub activated: Vec<f64>,
     /// Named depths, policies and other facts that are part of the result, such as `("depth:bm25", "1000")`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub facts: Vec<(String, String)>,
 }
 
 impl Trace {
-    /// Adds the account of a later stage of a cascade to this one. Ties are those of the last stage.
+    /// Adds the account of a later stage of a cascade to this one. Ties and activated scores are those of the last stage.
     pub fn then(mut self, later: Trace) -> Trace {
         if later.status != Status::Ranked {
             self.status = later.status;
@@ -147,6 +157,7 @@ impl Trace {
         self.truncated.extend(later.truncated);
         self.facts.extend(later.facts);
         self.ties = later.ties;
+        self.activated = later.activated;
         self
     }
 }
