@@ -48,6 +48,8 @@ SECTIONS = {
 # Cost of a border before an atom, on the scale of squared word differences.
 ITEM, ASIDE, SUBITEM, SENTENCE, ROW, OPEN, NEVER = 0, 150, 1100, 1300, 1500, 20_000, 10**9
 
+# A section begins on a line that begins with "**Name.**"; other bold words do not.
+SECTION = re.compile(r"\*\*([^*]+)\.\*\*\s*")
 ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|vs|cf|ca|etc|al|Fig|Eq|no|No|approx)|\b[A-Z])\.$")
 
 
@@ -216,7 +218,7 @@ def read_description(path):
     sections = [("Overview", "overview", [])]
     current = sections[0][2]
     for line in lines[1:]:
-        m = re.match(r"\*\*([^*]+?)\.?\*\*\s*", line)
+        m = re.match(SECTION, line)
         if not m:
             current.append(re.sub(r"^Seeds?: ", "Paper: ", line))
             continue
@@ -226,7 +228,7 @@ def read_description(path):
         if not same:
             sections.append((title, short, current))
         current.append(line[m.end() :])
-    if len(sections) == 1:
+    if not any(re.match(SECTION, line) for line in lines):
         raise BadInput(f"{path}: no '**Section.**' found; nothing to cut")
     return system, year, joined(sections)
 
@@ -235,6 +237,8 @@ def joined(sections):
     """Sections too short for a passage of their own join the one that follows."""
     out, held = [], None
     for title, short, lines in sections:
+        if not any(x.strip() for x in lines):
+            continue
         if held:
             both = f"{held[0]}, {title[0].lower()}{title[1:]}"
             title, short, lines = both, held[1], held[2] + lines
