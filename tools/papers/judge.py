@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import random
+import signal
 import sys
 import tempfile
 from collections import Counter
@@ -250,6 +251,8 @@ def main():
     s.add_argument("--first", type=Path, help="grades file to compare with (default: the judgments kept)")
     s.set_defaults(run=agreement)
     args = p.parse_args()
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `judge.py ... | head` is no error
     try:
         return args.run(Collection(args.data), args)
     except (BadInput, OSError) as e:
