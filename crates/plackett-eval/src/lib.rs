@@ -1,1 +1,41 @@
-//! placeholder
+//! Ranking measures with stated policies, confidence intervals, paired tests and the offline report.
+//!
+//! Data flows one way: a [`plackett_core::Run`] and [`plackett_core::Qrels`] go through [`evaluate`], which gives one
+//! [`Evaluation`] (values per query, means, intervals, and an account of everything that was missing, tied or left out);
+//! [`compare()`] takes several of those; [`report`] prints them.
+//!
+//! ```
+//! use plackett_eval::{Policy, evaluate, measure::parse_list};
+//! use plackett_core::{Qrels, Run};
+//!
+//! let mut qrels = Qrels::new();
+//! qrels.query_mut("q1").push("0", "d1", 1)?;
+//! let mut run = Run::new("mine");
+//! run.query_mut("q1").push("d2", 2.0)?;
+//! run.query_mut("q1").push("d1", 1.0)?;
+//! let evaluation = evaluate(&qrels, &run, &parse_list("RR nDCG@10")?, &Policy::default())?;
+//! assert_eq!(evaluation.measures[0].mean, 0.5);
+//! println!("{}", evaluation.policy); // ties=docno-desc missing=zero scores=f64 …
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod account;
+mod evaluate;
+mod interval;
+mod judged;
+mod judging;
+pub mod measure;
+mod numbers;
+mod policy;
+mod results;
+
+pub use account::{Account, Depth};
+pub use evaluate::{EvalError, Evaluation, Evaluator, Measured, evaluate};
+pub use interval::{Interval, IntervalOptions, Intervals};
+pub use judged::JudgedRanking;
+pub use measure::Measure;
+pub use policy::{
+    Compat, Duplicates, Missing, Policy, Precision, SelfMatch, TieRule, Unjudged, UnknownPolicy,
+};
+pub use results::results_json;

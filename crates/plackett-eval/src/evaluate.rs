@@ -1,0 +1,284 @@
+//! One run against judgments.
+
+use crate::account::{Account, Depth};
+use crate::interval::{IntervalOptions, Intervals};
+use crate::judging::{Pool, QueryAccount, Setting, judge, nothing_returned};
+use crate::measure::{Aggregate, Measure, Needs};
+use crate::policy::{Missing, Policy};
+use plackett_core::{Qrels, QueryQrels, Run};
+use rayon::prelude::*;
+
+/// Why a run could not be evaluated.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EvalError {
+    /// The judgments hold no query.
+    #[error("there are no judgments; a qrels file has lines `query 0 document grade`")]
+    NoJudgments,
+    /// No measure was asked for.
+    #[error("no measure was asked for; name some, as in `nDCG@10 AP`")]
+    NoMeasures,
+    /// Judgments and run speak of different queries.
+    #[error(
+        "run `{run}` and the judgments have no query in common (the run has `{in_run}`, the judgments have \
+         `{in_qrels}`); are the files of the same collection, in the order QRELS RUN?"
+    )]
+    NoCommonQuery {
+        /// The run's name.
+        run: String,
+        /// The first query of the run.
+        in_run: String,
+        /// The first judged query.
+        in_qrels: String,
+    },
+    /// The policy `missing=error` met a judged query that the run lacks.
+    #[error(
+        "run `{run}` lacks {count} of {judged} judged queries (the first is `{first}`) and the policy is missing=error; \
+         use missing=zero to count 0 for them or missing=skip to leave them out"
+    )]
+    MissingQueries {
+        /// The run's name.
+        run: String,
+        /// How many are missing.
+        count: usize,
+        /// How many are judged.
+        judged: usize,
+        /// The first of them.
+        first: String,
+    },
+    /// The policy `duplicates=error` met a document twice under one query of a run.
+    #[error(
+        "run `{run}` returns document `{document}` twice for query `{query}` and the policy is duplicates=error; mend the \
+         run, or use duplicates=first or duplicates=last"
+    )]
+    DuplicateDocument {
+        /// The run's name.
+        run: String,
+        /// The query.
+        query: String,
+        /// The document.
+        document: String,
+    },
+    /// The policy `duplicates=error` met a document judged twice for one query and subtopic.
+    #[error(
+        "document `{document}` is judged twice for query `{query}` and the policy is duplicates=error; mend the \
+         judgments, or use duplicates=first or duplicates=last"
+    )]
+    DuplicateJudgment {
+        /// The query.
+        query: String,
+        /// The document.
+        document: String,
+    },
+}
+
+/// One measure of one run.
+#[derive(Clone, Debug)]
+pub struct Measured {
+    /// The measure.
+    pub measure: Measure,
+    /// One value per counted query, in the order of [`Evaluation::queries`].
+    pub values: Vec<f64>,
+    /// The mean over queries (the sum for counts, the geometric mean for GMAP).
+    pub mean: f64,
+    /// Confidence intervals of the mean; empty with fewer than two queries and for sums.
+    pub intervals: Intervals,
+}
+
+/// One run under one policy.
+#[derive(Clone, Debug)]
+pub struct Evaluation {
+    /// The run's name.
+    pub name: String,
+    /// The rules that gave these numbers.
+    pub policy: Policy,
+    /// Ids of the queries that count, in the order of the judgments.
+    pub queries: Vec<String>,
+    /// One per measure asked for.
+    pub measures: Vec<Measured>,
+    /// What was missing, tied, or left out.
+    pub account: Account,
+}
+
+impl Evaluation {
+    /// The result of a measure.
+    pub fn measured(&self, measure: &Measure) -> Option<&Measured> {
+        self.measures.iter().find(|m| m.measure == *measure)
+    }
+}
+
+/// Measures, rules and intervals, ready for any number of runs.
+#[derive(Clone, Debug)]
+pub struct Evaluator {
+    /// What is measured.
+    pub measures: Vec<Measure>,
+    /// By which rules.
+    pub policy: Policy,
+    /// How intervals are made.
+    pub intervals: IntervalOptions,
+}
+
+/// Evaluates one run with both kinds of interval.
+pub fn evaluate(
+    qrels: &Qrels,
+    run: &Run,
+    measures: &[Measure],
+    policy: &Policy,
+) -> Result<Evaluation, EvalError> {
+    let intervals = IntervalOptions::default();
+    Evaluator { measures: measures.to_vec(), policy: *policy, intervals }.evaluate(qrels, run)
+}
+
+/// One counted query: its place in the judgments, its values, and what happened.
+struct Counted {
+    place: usize,
+    values: Vec<f64>,
+    account: Option<QueryAccount>,
+    has_relevant: bool,
+}
+
+impl Evaluator {
+    /// Evaluates one run. Its name is the run's tag.
+    pub fn evaluate(&self, qrels: &Qrels, run: &Run) -> Result<Evaluation, EvalError> {
+        self.check(qrels, run)?;
+        let needs: Vec<Needs> = self.measures.iter().map(|m| m.declaration().needs).collect();
+        let grades = qrels.queries().iter().flat_map(|q| q.iter()).map(|j| j.grade);
+        let highest_grade = grades.max().unwrap_or(1).max(1);
+        let setting = Setting { run: &run.tag, policy: &self.policy, needs: &needs, highest_grade };
+        let counted: Vec<Option<Counted>> = qrels
+            .queries()
+            .par_iter()
+            .enumerate()
+            .map(|(place, query)| self.count(place, query, run, &setting))
+            .collect::<Result<_, EvalError>>()?;
+        let counted: Vec<Counted> = counted.into_iter().flatten().collect();
+        let queries = counted.iter().map(|c| qrels.queries()[c.place].id().to_string()).collect();
+        Ok(Evaluation {
+            name: run.tag.clone(),
+            policy: self.policy,
+            queries,
+            measures: self.aggregate(&counted),
+            account: account(qrels, run, &counted),
+        })
+    }
+
+    fn check(&self, qrels: &Qrels, run: &Run) -> Result<(), EvalError> {
+        if self.measures.is_empty() {
+            return Err(EvalError::NoMeasures);
+        }
+        let first_judged = qrels.queries().first().ok_or(EvalError::NoJudgments)?;
+        if let Some(first) = run.queries().first()
+            && !run.queries().iter().any(|query| qrels.query(query.id()).is_some())
+        {
+            return Err(EvalError::NoCommonQuery {
+                run: run.tag.clone(),
+                in_run: first.id().to_string(),
+                in_qrels: first_judged.id().to_string(),
+            });
+        }
+        if self.policy.missing == Missing::Error {
+            let mut missing = qrels.queries().iter().filter(|query| run.query(query.id()).is_none());
+            if let Some(first) = missing.next() {
+                return Err(EvalError::MissingQueries {
+                    run: run.tag.clone(),
+                    count: 1 + missing.count(),
+                    judged: qrels.queries().len(),
+                    first: first.id().to_string(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn count(
+        &self,
+        place: usize,
+        query: &QueryQrels,
+        run: &Run,
+        setting: &Setting<'_>,
+    ) -> Result<Option<Counted>, EvalError> {
+        let returned = run.query(query.id());
+        if returned.is_none() && self.policy.missing == Missing::Skip {
+            return Ok(None);
+        }
+        let pool = Pool::new(query, &self.policy, setting.needs.contains(&Needs::Subtopics))?;
+        let (ranking, account) = match returned {
+            Some(returned) => {
+                let (ranking, account) = judge(&pool, returned, setting)?;
+                (ranking, Some(account))
+            }
+            None => (nothing_returned(&pool, setting), None),
+        };
+        let values = self.measures.iter().map(|measure| measure.compute(&ranking)).collect();
+        Ok(Some(Counted { place, values, account, has_relevant: pool.has_relevant() }))
+    }
+
+    fn aggregate(&self, counted: &[Counted]) -> Vec<Measured> {
+        let columns: Vec<Vec<f64>> = (0..self.measures.len())
+            .map(|column| counted.iter().map(|query| query.values[column]).collect())
+            .collect();
+        let intervals = self.intervals.of_means(&self.measures, &columns);
+        self.measures
+            .iter()
+            .zip(columns)
+            .zip(intervals)
+            .map(|((measure, values), intervals)| {
+                let mean = mean_of(measure.declaration().aggregate, &values);
+                Measured { measure: measure.clone(), values, mean, intervals }
+            })
+            .collect()
+    }
+}
+
+/// Values below this count as this in a geometric mean (trec_eval's floor).
+const GEOMETRIC_FLOOR: f64 = 0.00001;
+
+/// What is averaged arithmetically: the value, or its logarithm for a geometric mean.
+pub(crate) fn on_mean_scale(aggregate: Aggregate, value: f64) -> f64 {
+    if aggregate == Aggregate::GeometricMean { value.max(GEOMETRIC_FLOOR).ln() } else { value }
+}
+
+/// Back from the scale of [`on_mean_scale`].
+pub(crate) fn from_mean_scale(aggregate: Aggregate, mean: f64) -> f64 {
+    if aggregate == Aggregate::GeometricMean { mean.exp() } else { mean }
+}
+
+/// One number from the values of queries; 0 when there is none.
+pub(crate) fn mean_of(aggregate: Aggregate, values: &[f64]) -> f64 {
+    if values.is_empty() {
+        return 0.0;
+    }
+    let sum: f64 = values.iter().map(|&value| on_mean_scale(aggregate, value)).sum();
+    match aggregate {
+        Aggregate::Sum => sum,
+        _ => from_mean_scale(aggregate, sum / values.len() as f64),
+    }
+}
+
+fn account(qrels: &Qrels, run: &Run, counted: &[Counted]) -> Account {
+    let missing = qrels.queries().iter().filter(|query| run.query(query.id()).is_none());
+    let mut account = Account {
+        judged_queries: qrels.queries().len(),
+        counted_queries: counted.len(),
+        missing_queries: missing.map(|query| query.id().to_string()).collect(),
+        unjudged_queries: run.queries().iter().filter(|query| qrels.query(query.id()).is_none()).count(),
+        queries_without_relevant: counted.iter().filter(|query| !query.has_relevant).count(),
+        ..Account::default()
+    };
+    let mut depths = Vec::new();
+    for query in counted.iter().filter_map(|query| query.account.as_ref()) {
+        depths.push(query.depth);
+        account.tied_documents += query.tied_documents;
+        account.tie_groups += query.tie_groups;
+        account.nan_scores += query.nan_scores;
+        account.infinite_scores += query.infinite_scores;
+        account.duplicates_dropped += query.duplicates;
+        account.self_matches_dropped += query.self_matches;
+        account.unjudged_dropped += query.unjudged;
+        account.below_depth += query.below_depth;
+    }
+    depths.sort_unstable();
+    if let (Some(&min), Some(&max)) = (depths.first(), depths.last()) {
+        account.depth = Depth { min, median: depths[depths.len() / 2], max };
+    }
+    account
+}

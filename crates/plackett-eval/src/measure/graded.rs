@@ -1,0 +1,74 @@
+//! Measures that read the degree of relevance.
+
+use super::{Arguments, Value};
+use crate::judged::{JudgedRanking, is_relevant};
+
+/// Discounted cumulative gain with log2(rank + 1) over the ideal one. No positive judgment: 0.
+pub fn ndcg(query: &JudgedRanking, arguments: &Arguments<'_>) -> f64 {
+    let list = arguments.head(query.list(arguments.switch("judged_only")));
+    let keep = arguments.cutoff().unwrap_or(usize::MAX);
+    let mut gains: Vec<f64> =
+        query.judged.iter().map(|&grade| arguments.gain(grade)).filter(|&gain| gain > 0.0).collect();
+    gains.sort_by(|a, b| b.total_cmp(a));
+    let ideal: f64 = gains.iter().take(keep).enumerate().map(|(place, gain)| gain / discount(place)).sum();
+    if ideal <= 0.0 {
+        return 0.0;
+    }
+    let mut sum = 0.0;
+    for (place, grade) in list.iter().enumerate() {
+        if let Some(grade) = *grade {
+            let gain = arguments.gain(grade);
+            if gain > 0.0 {
+                sum += gain / discount(place);
+            }
+        }
+    }
+    sum / ideal
+}
+
+fn discount(place: usize) -> f64 {
+    (place as f64 + 2.0).log2()
+}
+
+/// Σ 1/k · R(k) · Π (1 − R(i)), with R = (2^grade − 1) / 2^max_rel.
+pub fn err(query: &JudgedRanking, arguments: &Arguments<'_>) -> f64 {
+    let highest = arguments.integer("max_rel").unwrap_or(4) as i32;
+    let scale = f64::from(highest).exp2();
+    let mut still_looking = 1.0;
+    let mut sum = 0.0;
+    for (place, grade) in arguments.head(&query.grades).iter().enumerate() {
+        let grade = grade.unwrap_or(0).clamp(0, highest);
+        if grade > 0 {
+            let satisfied = (f64::from(grade).exp2() - 1.0) / scale;
+            sum += still_looking * satisfied / (place as f64 + 1.0);
+            still_looking *= 1.0 - satisfied;
+        }
+    }
+    sum
+}
+
+/// (1 − p) Σ gain(k) p^(k−1); the gain is binary with `rel`, else the grade over the highest one.
+pub fn rbp(query: &JudgedRanking, arguments: &Arguments<'_>) -> f64 {
+    let p = arguments.number("p");
+    let level = arguments.integer("rel").map(|level| level as i32);
+    let highest = f64::from(arguments.integer("max_rel").map_or(query.highest_grade, |g| g as i32));
+    let mut weight = 1.0 - p;
+    let mut sum = 0.0;
+    for &grade in arguments.head(&query.grades) {
+        sum += weight
+            * match level {
+                Some(level) => f64::from(u8::from(is_relevant(grade, level))),
+                None => (f64::from(grade.unwrap_or(0)) / highest).clamp(0.0, 1.0),
+            };
+        weight *= p;
+    }
+    sum
+}
+
+/// Whether a table of gains is one that can be normalised: finite and without negative entries.
+pub fn valid_gains(value: &Value) -> bool {
+    match value {
+        Value::Gains(table) => table.iter().all(|(_, gain)| gain.is_finite() && *gain >= 0.0),
+        _ => true,
+    }
+}

@@ -1,0 +1,56 @@
+//! Evaluations as the JSON document that scripts rely on.
+
+use crate::evaluate::{Evaluation, Measured};
+use crate::measure::Aggregate;
+use serde_json::{Map, Value, json};
+
+/// `{"runs":[{"name":…,"measures":{"nDCG@10":{"mean":…,"ci95":[lo,hi],"n":…}}}],"policy":{…}}`, with the account of each
+/// run beside its measures. `ci95` is null where there is no interval.
+pub fn results_json(evaluations: &[Evaluation], per_query: bool) -> Value {
+    let runs: Vec<Value> = evaluations.iter().map(|evaluation| run_json(evaluation, per_query)).collect();
+    let policy = evaluations.first().map(|evaluation| json!(evaluation.policy));
+    json!({ "runs": runs, "policy": policy })
+}
+
+fn run_json(evaluation: &Evaluation, per_query: bool) -> Value {
+    let mut measures = Map::new();
+    for measured in &evaluation.measures {
+        measures.insert(measured.measure.to_string(), measured_json(measured));
+    }
+    let mut run = json!({ "name": evaluation.name, "measures": measures, "account": evaluation.account });
+    if per_query && let Some(object) = run.as_object_mut() {
+        let queries: Map<String, Value> = evaluation
+            .queries
+            .iter()
+            .enumerate()
+            .map(|(place, query)| {
+                let values: Map<String, Value> = evaluation
+                    .measures
+                    .iter()
+                    .map(|m| (m.measure.to_string(), m.values.get(place).copied().into()))
+                    .collect();
+                (query.clone(), values.into())
+            })
+            .collect();
+        object.insert("queries".into(), queries.into());
+    }
+    run
+}
+
+fn measured_json(measured: &Measured) -> Value {
+    let mut value = json!({
+        "mean": measured.mean,
+        "ci95": measured.intervals.best(),
+        "n": measured.values.len(),
+        "intervals": measured.intervals,
+    });
+    let kind = match measured.measure.declaration().aggregate {
+        Aggregate::Mean => None,
+        Aggregate::Sum => Some("sum"),
+        Aggregate::GeometricMean => Some("geometric mean"),
+    };
+    if let (Some(kind), Some(object)) = (kind, value.as_object_mut()) {
+        object.insert("aggregate".into(), kind.into());
+    }
+    value
+}
