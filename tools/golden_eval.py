@@ -116,8 +116,10 @@ def others():
         ERR_IA @ 20, StRecall @ 5, StRecall @ 10, P_IA @ 5, P_IA @ 10,
     ]
     diverse = {}
-    for metric in ir_measures.iter_calc(names, diversity, run):
-        diverse.setdefault(metric.query_id, {})[str(metric.measure)] = metric.value
+    # One measure at a time: with two values of alpha in one call pyndeval 0.0.8 gives 0 for one of them.
+    for name in names:
+        for metric in ir_measures.iter_calc([name], diversity, run):
+            diverse.setdefault(metric.query_id, {})[str(metric.measure)] = metric.value
     write(
         "others.json",
         {"qrels": qrels, "run": run, "values": values, "subtopic_qrels": subtopic_qrels, "diversity": diverse},
@@ -159,8 +161,9 @@ def paired():
                 case["wilcoxon_normal_p"] = w.pvalue
             case["wilcoxon_w"] = w.statistic
         if n <= 12:
+            # Whole numbers, so that sums that are equal stay equal.
             test = st.permutation_test(
-                (b, a), lambda x, y: np.mean(x - y), permutation_type="samples", n_resamples=np.inf,
+                (np.rint(b * 1e6), np.rint(a * 1e6)), lambda x, y: np.sum(x - y), permutation_type="samples", n_resamples=np.inf,
                 alternative="two-sided",
             )
             case["randomisation_p"] = test.pvalue

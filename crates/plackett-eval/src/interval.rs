@@ -46,7 +46,14 @@ pub struct IntervalOptions {
 
 impl Default for IntervalOptions {
     fn default() -> Self {
-        IntervalOptions { level: 0.95, bootstrap: true, analytic: true, bca: true, resamples: 10_000, seed: 1 }
+        IntervalOptions {
+            level: 0.95,
+            bootstrap: true,
+            analytic: true,
+            bca: true,
+            resamples: 10_000,
+            seed: 1,
+        }
     }
 }
 
@@ -83,7 +90,8 @@ impl IntervalOptions {
         if rows < 2 {
             return vec![Intervals::default(); columns.len()];
         }
-        let sampled = if self.bootstrap && self.resamples > 0 { self.resampled_means(columns, rows) } else { vec![] };
+        let sampled =
+            if self.bootstrap && self.resamples > 0 { self.resampled_means(columns, rows) } else { vec![] };
         let mut sampled = sampled.into_iter();
         columns
             .iter()
@@ -105,7 +113,8 @@ impl IntervalOptions {
     fn resampled_means(&self, columns: &[Vec<f64>], rows: usize) -> Vec<Vec<f64>> {
         let width = columns.len();
         // Row by row, so that one drawn query is one cache line for all measures.
-        let table: Vec<f64> = (0..rows).flat_map(|row| columns.iter().map(move |column| column[row])).collect();
+        let table: Vec<f64> =
+            (0..rows).flat_map(|row| columns.iter().map(move |column| column[row])).collect();
         let chunks: Vec<Vec<f64>> = (0..self.resamples.div_ceil(CHUNK))
             .into_par_iter()
             .map(|chunk| {
@@ -219,9 +228,11 @@ mod tests {
         let options = IntervalOptions { resamples: 1000, ..IntervalOptions::default() };
         let (mut bootstrap, mut analytic) = (0, 0);
         for _ in 0..400 {
-            let sample: Vec<f64> = (0..30).map(|_| f64::from(random.next_u32()) / f64::from(u32::MAX)).collect();
+            let sample: Vec<f64> =
+                (0..30).map(|_| f64::from(random.next_u32()) / f64::from(u32::MAX)).collect();
             let found = options.of_columns(&[sample])[0];
-            let holds = |interval: Option<Interval>| interval.is_some_and(|[low, high]| low <= 0.5 && 0.5 <= high);
+            let holds =
+                |interval: Option<Interval>| interval.is_some_and(|[low, high]| low <= 0.5 && 0.5 <= high);
             bootstrap += i32::from(holds(found.bootstrap));
             analytic += i32::from(holds(found.analytic));
         }

@@ -15,7 +15,7 @@ pub struct JudgedRanking {
     pub level: i32,
     /// By rank: the subtopics of the document and its grade for each. Empty unless a measure asked for subtopics.
     pub subtopics: Vec<Vec<(u32, i32)>>,
-    /// For each judged document: its subtopics with grades. Empty unless a measure asked for subtopics.
+    /// For each judged document, by id descending: its subtopics with grades. Empty unless a measure asked for subtopics.
     pub judged_subtopics: Vec<Vec<(u32, i32)>>,
     /// By rank: the place of the document in `preferred`, if it is there. Empty unless a measure asked for it.
     pub preferred_at: Vec<Option<u32>>,

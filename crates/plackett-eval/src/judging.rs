@@ -71,8 +71,10 @@ impl<'q> Pool<'q> {
             if let Some(lines) = &mut lines {
                 lines.insert((judgment.document, judgment.iteration), judgment.grade);
                 if !is_new {
-                    let of_document = lines.iter().filter(|((document, _), _)| *document == judgment.document);
-                    pool.grades[place as usize] = of_document.map(|(_, &grade)| grade).max().unwrap_or(judgment.grade);
+                    let of_document =
+                        lines.iter().filter(|((document, _), _)| *document == judgment.document);
+                    pool.grades[place as usize] =
+                        of_document.map(|(_, &grade)| grade).max().unwrap_or(judgment.grade);
                 }
             }
             if subtopics {
@@ -84,6 +86,14 @@ impl<'q> Pool<'q> {
             }
         }
         Ok(pool)
+    }
+
+    /// The subtopics of all judged documents, by document id descending: the order in which ndeval breaks ties when it
+    /// builds the ideal list.
+    fn subtopics_by_id(&self) -> Vec<Vec<(u32, i32)>> {
+        let mut documents: Vec<(&str, u32)> = self.places.iter().map(|(id, place)| (*id, *place)).collect();
+        documents.sort_unstable_by(|a, b| b.cmp(a));
+        documents.into_iter().map(|(_, place)| self.subtopics[place as usize].clone()).collect()
     }
 
     /// Whether some document has a positive grade.
@@ -152,7 +162,7 @@ fn ranking(pool: &Pool<'_>, places: &[Option<u32>], setting: &Setting<'_>) -> Ju
     if setting.needs.contains(&Needs::Subtopics) {
         ranking.subtopics =
             places.iter().map(|p| p.map_or_else(Vec::new, |p| pool.subtopics[p as usize].clone())).collect();
-        ranking.judged_subtopics = pool.subtopics.clone();
+        ranking.judged_subtopics = pool.subtopics_by_id();
     }
     if setting.needs.contains(&Needs::IdealOrder) {
         let ideal = ideal_order(pool, places);

@@ -21,6 +21,8 @@
 #![forbid(unsafe_code)]
 
 mod account;
+pub mod compare;
+pub mod correlation;
 mod evaluate;
 mod interval;
 mod judged;
@@ -31,6 +33,7 @@ mod policy;
 mod results;
 
 pub use account::{Account, Depth};
+pub use compare::{CompareOptions, Comparison, Correction, compare};
 pub use evaluate::{EvalError, Evaluation, Evaluator, Measured, evaluate};
 pub use interval::{Interval, IntervalOptions, Intervals};
 pub use judged::JudgedRanking;

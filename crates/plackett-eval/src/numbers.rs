@@ -45,7 +45,8 @@ pub fn t_cdf(t: f64, freedom: f64) -> f64 {
 
 /// The t with P(T ≤ t) = p, p in (0, 1).
 pub fn t_quantile(p: f64, freedom: f64) -> f64 {
-    let rough = StudentsT::new(0.0, 1.0, freedom).map_or(f64::NAN, |distribution| distribution.inverse_cdf(p));
+    let rough =
+        StudentsT::new(0.0, 1.0, freedom).map_or(f64::NAN, |distribution| distribution.inverse_cdf(p));
     polish(rough, p, |t| t_cdf(t, freedom))
 }
 

@@ -35,7 +35,11 @@ fn run(value: &Value) -> Run {
 }
 
 /// Compares every value of the reference; returns how many there were.
-fn compare(evaluation: &Evaluation, expected: &Map<String, Value>, name: impl Fn(&Measure) -> String) -> usize {
+fn compare(
+    evaluation: &Evaluation,
+    expected: &Map<String, Value>,
+    name: impl Fn(&Measure) -> String,
+) -> usize {
     let mut compared = 0;
     for (place, query) in evaluation.queries.iter().enumerate() {
         let Some(values) = expected.get(query) else { continue };

@@ -37,7 +37,10 @@ pub fn translate(text: &str) -> Option<String> {
 
 fn family(text: &str) -> Option<String> {
     for (name, ours, default) in FAMILIES {
-        let Some(rest) = text.get(..name.len()).filter(|head| head.eq_ignore_ascii_case(name)).map(|_| &text[name.len()..])
+        let Some(rest) = text
+            .get(..name.len())
+            .filter(|head| head.eq_ignore_ascii_case(name))
+            .map(|_| &text[name.len()..])
         else {
             continue;
         };
@@ -107,7 +110,9 @@ pub fn trec_name(measure: &Measure) -> Option<String> {
     }
     match (declaration.trec_eval, measure.cutoff) {
         (TrecName::Whole(name) | TrecName::Both(name, _), None) => Some(name.to_string()),
-        (TrecName::Cut(prefix) | TrecName::Both(_, prefix), Some(Cutoff::Rank(rank))) => Some(format!("{prefix}{rank}")),
+        (TrecName::Cut(prefix) | TrecName::Both(_, prefix), Some(Cutoff::Rank(rank))) => {
+            Some(format!("{prefix}{rank}"))
+        }
         (TrecName::Cut(prefix), Some(Cutoff::Recall(recall))) => Some(format!("{prefix}{recall:.2}")),
         _ => None,
     }

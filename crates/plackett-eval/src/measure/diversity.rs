@@ -81,16 +81,15 @@ fn discounted(lists: &Lists, alpha: f64, discount: impl Fn(usize) -> f64) -> f64
     lists.returned.iter().enumerate().map(|(place, document)| novelty.take(document) / discount(place)).sum()
 }
 
-/// The greedy list (the exact one is NP-hard; every published implementation is greedy): at each place the document with
-/// the largest gain.
+/// The greedy list (the exact one is NP-hard, and ndeval is greedy too): at each place the document with the largest
+/// gain, of equal ones the first.
 fn ideal_sum(lists: &Lists, alpha: f64, depth: usize, discount: impl Fn(usize) -> f64) -> f64 {
     let mut left: Vec<&Vec<u32>> = lists.judged.iter().filter(|document| !document.is_empty()).collect();
     let mut novelty = Novelty::new(alpha, lists.slots);
     let mut sum = 0.0;
     for place in 0..depth.min(left.len()) {
-        let best = (0..left.len()).max_by(|&a, &b| {
-            novelty.gain(left[a]).total_cmp(&novelty.gain(left[b])).then(b.cmp(&a))
-        });
+        let best = (0..left.len())
+            .max_by(|&a, &b| novelty.gain(left[a]).total_cmp(&novelty.gain(left[b])).then(b.cmp(&a)));
         let Some(best) = best else { break };
         sum += novelty.take(left.remove(best)) / discount(place);
     }

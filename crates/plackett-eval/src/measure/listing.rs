@@ -10,7 +10,14 @@ pub fn listing() -> String {
     for measure in MEASURES {
         let _ = writeln!(text, "{:<22} {}", usage(measure), measure.description);
         for parameter in measure.parameters {
-            let _ = writeln!(text, "{:<22}   {}: {} [{}]", "", parameter.name, parameter.help, default(&parameter.default));
+            let _ = writeln!(
+                text,
+                "{:<22}   {}: {} [{}]",
+                "",
+                parameter.name,
+                parameter.help,
+                default(&parameter.default)
+            );
         }
     }
     text.push_str("\nCase, - and _ do not matter. trec_eval's, ranx's and BEIR's names are understood too (ndcg_cut_10, map@100-l2, Recall@20).\n");
@@ -25,9 +32,16 @@ pub fn markdown() -> String {
          Spelling: `Name(parameter=value,…)@cutoff`. Case, `-` and `_` do not matter.\n",
     );
     for measure in MEASURES {
-        let _ = write!(text, "\n## {}\n\n**{}.** {}\n\n", measure.name, capital(measure.pretty), measure.description);
+        let _ = write!(
+            text,
+            "\n## {}\n\n**{}.** {}\n\n",
+            measure.name,
+            capital(measure.pretty),
+            measure.description
+        );
         let _ = writeln!(text, "- written: `{}`", usage(measure));
-        let names: Vec<String> = measure.aliases.iter().map(|alias| format!("`{alias}`")).chain(trec(measure)).collect();
+        let names: Vec<String> =
+            measure.aliases.iter().map(|alias| format!("`{alias}`")).chain(trec(measure)).collect();
         if !names.is_empty() {
             let _ = writeln!(text, "- also: {}", names.join(", "));
         }
@@ -103,7 +117,11 @@ mod tests {
             }
             assert!(measure.description.ends_with('.'), "{}: one sentence", measure.name);
             assert_eq!(measure.description.matches(". ").count(), 0, "{}: one sentence", measure.name);
-            assert!(measure.parameters.iter().all(|p| !p.help.is_empty() && !p.name.is_empty()), "{}", measure.name);
+            assert!(
+                measure.parameters.iter().all(|p| !p.help.is_empty() && !p.name.is_empty()),
+                "{}",
+                measure.name
+            );
             let plain = |text: &str| text.to_lowercase().replace(['-', '_', ' '], "");
             let own: HashSet<String> =
                 std::iter::once(&measure.name).chain(measure.aliases).map(|s| plain(s)).collect();

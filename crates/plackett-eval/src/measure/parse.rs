@@ -7,7 +7,9 @@ use super::{Cutoff, MEASURES, Measure, Value, dialect};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
     /// No measure has this name.
-    #[error("unknown measure `{found}`; did you mean `{nearest}`? (`plackett eval --list-measures` shows all)")]
+    #[error(
+        "unknown measure `{found}`; did you mean `{nearest}`? (`plackett eval --list-measures` shows all)"
+    )]
     Unknown {
         /// What was written.
         found: String,
@@ -161,7 +163,9 @@ fn value_of(text: &str, parameter: &Parameter, value: &str) -> Result<Value, Par
             },
             "True or False".to_string(),
         ),
-        Kind::Gains => (dialect::gains(value), "'linear', 'exp' or {grade: gain, …} with gains ≥ 0".to_string()),
+        Kind::Gains => {
+            (dialect::gains(value), "'linear', 'exp' or {grade: gain, …} with gains ≥ 0".to_string())
+        }
     };
     read.ok_or_else(|| ParseError::Value {
         text: text.to_string(),
@@ -171,7 +175,11 @@ fn value_of(text: &str, parameter: &Parameter, value: &str) -> Result<Value, Par
     })
 }
 
-fn cutoff_of(text: &str, declaration: &Declaration, cutoff: Option<&str>) -> Result<Option<Cutoff>, ParseError> {
+fn cutoff_of(
+    text: &str,
+    declaration: &Declaration,
+    cutoff: Option<&str>,
+) -> Result<Option<Cutoff>, ParseError> {
     let (read, expected) = match (declaration.cutoff, cutoff) {
         (CutoffKind::None | CutoffKind::OptionalRank, None) => return Ok(None),
         (CutoffKind::None, Some(_)) => (None, format!("left out: {} takes none", declaration.name)),
@@ -285,7 +293,8 @@ mod tests {
 
     #[test]
     fn lists_hold_families() {
-        let names = |text: &str| parse_list(text).unwrap().iter().map(ToString::to_string).collect::<Vec<_>>();
+        let names =
+            |text: &str| parse_list(text).unwrap().iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(names("ndcg_cut.5,10 AP(rel=2), P.10"), ["nDCG@5", "nDCG@10", "AP(rel=2)", "P@10"]);
         assert_eq!(names("nDCG@10,ndcg@10"), ["nDCG@10"]);
         assert_eq!(names("nDCG(gains={1:1,2:3})@10 RR"), ["nDCG(gains={1:1,2:3})@10", "RR"]);
