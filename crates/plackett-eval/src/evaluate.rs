@@ -30,6 +30,16 @@ pub enum EvalError {
         /// The first judged query.
         in_qrels: String,
     },
+    /// The policy `missing=skip` leaves no query.
+    #[error(
+        "run `{run}` has none of the {judged} judged queries, and missing=skip leaves nothing to average"
+    )]
+    NothingCounted {
+        /// The run's name.
+        run: String,
+        /// How many are judged.
+        judged: usize,
+    },
     /// The policy `missing=error` met a judged query that the run lacks.
     #[error(
         "run `{run}` lacks {count} of {judged} judged queries (the first is `{first}`) and the policy is missing=error; \
@@ -151,6 +161,9 @@ impl Evaluator {
             .map(|(place, query)| self.count(place, query, run, &setting))
             .collect::<Result<_, EvalError>>()?;
         let counted: Vec<Counted> = counted.into_iter().flatten().collect();
+        if counted.is_empty() {
+            return Err(EvalError::NothingCounted { run: run.tag.clone(), judged: qrels.queries().len() });
+        }
         let queries = counted.iter().map(|c| qrels.queries()[c.place].id().to_string()).collect();
         Ok(Evaluation {
             name: run.tag.clone(),

@@ -144,6 +144,21 @@ pub fn judge(
     Ok((ranking(pool, &places, setting), account))
 }
 
+/// The documents of a query by score and tie rule, best first, for pages that show them. Documents that stand twice are
+/// shown at their first place.
+pub fn ranked<'r>(returned: &'r RunQuery, policy: &Policy) -> Vec<&'r str> {
+    let mut account = QueryAccount::default();
+    let documents: Vec<&str> = returned.documents().iter().collect();
+    let mut entries = entries(&documents, returned.scores(), policy, &mut account);
+    if policy.self_match == SelfMatch::Dropped {
+        entries.retain(|&(_, place)| documents[place as usize] != returned.id());
+    }
+    order(&mut entries, &documents, policy.ties, &mut account);
+    let mut seen = HashSet::new();
+    let ids = entries.into_iter().map(|(_, place)| documents[place as usize]);
+    ids.filter(|id| seen.insert(*id)).collect()
+}
+
 /// The ranking of a query that the run lacks.
 pub fn nothing_returned(pool: &Pool<'_>, setting: &Setting<'_>) -> JudgedRanking {
     ranking(pool, &[], setting)

@@ -30,7 +30,9 @@ mod judging;
 pub mod measure;
 mod numbers;
 mod policy;
+pub mod report;
 mod results;
+mod table;
 
 pub use account::{Account, Depth};
 pub use compare::{CompareOptions, Comparison, Correction, compare};
@@ -41,4 +43,5 @@ pub use measure::Measure;
 pub use policy::{
     Compat, Duplicates, Missing, Policy, Precision, SelfMatch, TieRule, Unjudged, UnknownPolicy,
 };
-pub use results::results_json;
+pub use results::{comparison_json, results_json};
+pub use table::{MeansTable, comparison_text};

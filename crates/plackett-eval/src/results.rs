@@ -1,5 +1,6 @@
 //! Evaluations as the JSON document that scripts rely on.
 
+use crate::compare::Comparison;
 use crate::evaluate::{Evaluation, Measured};
 use crate::measure::Aggregate;
 use serde_json::{Map, Value, json};
@@ -10,6 +11,15 @@ pub fn results_json(evaluations: &[Evaluation], per_query: bool) -> Value {
     let runs: Vec<Value> = evaluations.iter().map(|evaluation| run_json(evaluation, per_query)).collect();
     let policy = evaluations.first().map(|evaluation| json!(evaluation.policy));
     json!({ "runs": runs, "policy": policy })
+}
+
+/// The document of [`results_json`] with the comparison under `"comparison"`.
+pub fn comparison_json(evaluations: &[Evaluation], comparison: &Comparison, per_query: bool) -> Value {
+    let mut document = results_json(evaluations, per_query);
+    if let Some(object) = document.as_object_mut() {
+        object.insert("comparison".into(), json!(comparison));
+    }
+    document
 }
 
 fn run_json(evaluation: &Evaluation, per_query: bool) -> Value {

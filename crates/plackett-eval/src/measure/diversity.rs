@@ -73,7 +73,8 @@ pub fn alpha_ndcg(query: &JudgedRanking, arguments: &Arguments<'_>) -> f64 {
     let discount = |place: usize| (place as f64 + 2.0).log2();
     let depth = arguments.cutoff().unwrap_or(lists.returned.len().max(lists.judged.len()));
     let ideal = ideal_sum(&lists, alpha, depth, discount);
-    if ideal > 0.0 { discounted(&lists, alpha, discount) / ideal } else { 0.0 }
+    // A list may beat the greedy one; then it is the best that is known.
+    if ideal > 0.0 { (discounted(&lists, alpha, discount) / ideal).min(1.0) } else { 0.0 }
 }
 
 fn discounted(lists: &Lists, alpha: f64, discount: impl Fn(usize) -> f64) -> f64 {

@@ -65,10 +65,10 @@ pub fn rbp(query: &JudgedRanking, arguments: &Arguments<'_>) -> f64 {
     sum
 }
 
-/// Whether a table of gains is one that can be normalised: finite and without negative entries.
+/// Whether a table of gains is one that can be normalised: without negative entries, and so that sums stay finite.
 pub fn valid_gains(value: &Value) -> bool {
     match value {
-        Value::Gains(table) => table.iter().all(|(_, gain)| gain.is_finite() && *gain >= 0.0),
+        Value::Gains(table) => table.iter().all(|(_, gain)| (0.0..=1e100).contains(gain)),
         _ => true,
     }
 }

@@ -226,7 +226,8 @@ impl Arguments<'_> {
     /// The gain of a grade under the `gains` parameter. Never negative.
     pub fn gain(&self, grade: i32) -> f64 {
         match self.measure.value("gains") {
-            Some(Value::Exponential) if grade > 0 => f64::from(grade).exp2() - 1.0,
+            // Above 1000 the power would be infinite, and infinity over infinity is no number.
+            Some(Value::Exponential) if grade > 0 => f64::from(grade.min(1000)).exp2() - 1.0,
             Some(Value::Gains(table)) => match table.iter().find(|(listed, _)| *listed == grade) {
                 Some((_, gain)) => *gain,
                 None => f64::from(grade.max(0)),

@@ -1,0 +1,151 @@
+//! The report's plots as SVG without colours of their own: shades that no palette uses stand in for the page's colours,
+//! so that one plot serves light and dark.
+
+use plotters::coord::Shift;
+use plotters::coord::types::RangedCoordf64;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+/// Plots that failed to draw, with the reason.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a plot could not be drawn: {0}")]
+pub struct PlotError(String);
+
+/// The points of one line, from left to right.
+pub type Line = Vec<(f64, f64)>;
+
+/// How the horizontal axis is labelled.
+pub struct Axis<'a> {
+    /// What is on it.
+    pub name: &'a str,
+    /// Labels at places; a place has no label where this gives none.
+    pub labels: Vec<(f64, String)>,
+}
+
+const SIZE: (u32, u32) = (640, 360);
+const TEXT: RGBColor = RGBColor(3, 3, 3);
+const GRID: RGBColor = RGBColor(4, 4, 4);
+const GAIN: RGBColor = RGBColor(5, 5, 5);
+const LOSS: RGBColor = RGBColor(6, 6, 6);
+
+/// Number of line colours on the page.
+const COLOURS: usize = 8;
+
+fn colour(series: usize) -> RGBColor {
+    RGBColor(1, 2, (series % COLOURS) as u8)
+}
+
+/// Lines with points over a labelled axis; values from 0 to `top`.
+pub fn lines(series: &[Line], axis: &Axis<'_>, value: &str, top: f64) -> Result<String, PlotError> {
+    let left = axis.labels.first().map_or(0.0, |label| label.0);
+    let right = axis.labels.last().map_or(1.0, |label| label.0).max(left + 1e-9);
+    draw(|area| {
+        let mut chart = ChartBuilder::on(area)
+            .margin(12)
+            .x_label_area_size(42)
+            .y_label_area_size(54)
+            .build_cartesian_2d(left..right, 0.0..top)
+            .map_err(reason)?;
+        frame(area, &mut chart, axis, value)?;
+        for (place, series) in series.iter().enumerate() {
+            let colour = colour(place);
+            chart
+                .draw_series(LineSeries::new(series.iter().copied(), colour.stroke_width(2)))
+                .map_err(reason)?;
+            let dots = series.iter().map(|&point| Circle::new(point, 3, colour.filled()));
+            chart.draw_series(dots).map_err(reason)?;
+        }
+        Ok(())
+    })
+}
+
+/// Differences by query as bars, sorted downwards.
+pub fn differences(sorted: &[f64], measure: &str) -> Result<String, PlotError> {
+    let bound = sorted.iter().fold(0.0_f64, |most, d| most.max(d.abs())).max(1e-3) * 1.08;
+    let n = sorted.len() as f64;
+    let axis = Axis {
+        name: "queries, from the most gained to the most lost",
+        labels: vec![(0.0, "1".into()), (n, sorted.len().to_string())],
+    };
+    draw(|area| {
+        let mut chart = ChartBuilder::on(area)
+            .margin(12)
+            .x_label_area_size(42)
+            .y_label_area_size(54)
+            .build_cartesian_2d(0.0..n, -bound..bound)
+            .map_err(reason)?;
+        frame(area, &mut chart, &axis, &format!("difference in {measure}"))?;
+        let gap = if sorted.len() > 150 { 0.0 } else { 0.12 };
+        let bars = sorted.iter().enumerate().map(|(place, &difference)| {
+            let colour = if difference >= 0.0 { GAIN } else { LOSS };
+            let place = place as f64;
+            Rectangle::new([(place + gap, 0.0), (place + 1.0 - gap, difference)], colour.filled())
+        });
+        chart.draw_series(bars).map_err(reason)?;
+        chart.draw_series(LineSeries::new([(0.0, 0.0), (n, 0.0)], TEXT.stroke_width(1))).map_err(reason)?;
+        Ok(())
+    })
+}
+
+type Area<'b> = DrawingArea<SVGBackend<'b>, Shift>;
+type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+
+fn frame<'b>(
+    area: &Area<'b>,
+    chart: &mut Chart<'_, 'b>,
+    axis: &Axis<'_>,
+    value: &str,
+) -> Result<(), PlotError> {
+    let font = ("sans-serif", 13).into_font().color(&TEXT);
+    chart
+        .configure_mesh()
+        .disable_x_mesh()
+        .x_labels(0)
+        .y_labels(6)
+        .y_label_formatter(&|v| format!("{v:.2}"))
+        .bold_line_style(GRID)
+        .light_line_style(TRANSPARENT)
+        .axis_style(GRID)
+        .label_style(font.clone())
+        .axis_desc_style(font.clone())
+        .x_desc(axis.name)
+        .y_desc(value)
+        .draw()
+        .map_err(reason)?;
+    let centred = font.pos(Pos::new(HPos::Center, VPos::Top));
+    for (place, label) in &axis.labels {
+        let x = chart.backend_coord(&(*place, 0.0)).0;
+        let y = chart.as_coord_spec().get_y_axis_pixel_range().end + 6;
+        area.draw(&Text::new(label.clone(), (x, y), centred.clone())).map_err(reason)?;
+    }
+    Ok(())
+}
+
+fn reason(error: impl std::fmt::Display) -> PlotError {
+    PlotError(error.to_string())
+}
+
+fn draw(paint: impl for<'b> FnOnce(&Area<'b>) -> Result<(), PlotError>) -> Result<String, PlotError> {
+    let mut svg = String::new();
+    {
+        let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
+        paint(&area)?;
+        area.present().map_err(reason)?;
+    }
+    Ok(themed(&svg))
+}
+
+/// Replaces the stand-in shades by the page's colours and lets the page decide the size.
+fn themed(svg: &str) -> String {
+    let mut themed = svg
+        .replace("xmlns=\"http://www.w3.org/2000/svg\"", "role=\"img\"")
+        .replace(&format!("width=\"{}\" height=\"{}\"", SIZE.0, SIZE.1), "class=\"plot\"")
+        .replace("#030303", "var(--text-soft)")
+        .replace("#040404", "var(--line)")
+        .replace("#050505", "var(--gain)")
+        .replace("#060606", "var(--loss)");
+    for series in 0..COLOURS {
+        themed = themed.replace(&format!("#01020{series}"), &format!("var(--s{series})"));
+    }
+    themed
+}

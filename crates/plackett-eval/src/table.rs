@@ -1,0 +1,280 @@
+//! Results as tables: for the terminal, Markdown and LaTeX. A dagger marks a significant difference from the baseline.
+
+use crate::compare::{Compared, Comparison};
+use crate::evaluate::{Evaluation, Measured};
+use crate::measure::Aggregate;
+use std::fmt::Write;
+
+/// What a table of means shows.
+#[derive(Clone, Copy)]
+pub struct MeansTable<'a> {
+    /// One row each; all measured alike.
+    pub evaluations: &'a [Evaluation],
+    /// Marks significant differences where given.
+    pub comparison: Option<&'a Comparison>,
+    /// Decimals.
+    pub digits: usize,
+    /// Whether intervals are shown.
+    pub intervals: bool,
+}
+
+impl MeansTable<'_> {
+    /// For a terminal, columns aligned.
+    pub fn text(&self) -> String {
+        let rows: Vec<Vec<String>> = self.rows(|cell| match cell.interval {
+            Some([low, high]) if self.intervals => {
+                format!("{}{} [{}, {}]", cell.mean, cell.mark, self.number(low), self.number(high))
+            }
+            _ => format!("{}{}", cell.mean, cell.mark),
+        });
+        let mut text = aligned(&self.header(), &rows);
+        if let Some(note) = self.note() {
+            let _ = writeln!(text, "{note}");
+        }
+        text
+    }
+
+    /// As a Markdown table. The best mean of a column is bold.
+    pub fn markdown(&self) -> String {
+        let rows = self.rows(|cell| {
+            let mean = if cell.best { format!("**{}**", cell.mean) } else { cell.mean.clone() };
+            match cell.interval {
+                Some([low, high]) if self.intervals => {
+                    format!("{mean}{} [{}, {}]", cell.mark, self.number(low), self.number(high))
+                }
+                _ => format!("{mean}{}", cell.mark),
+            }
+        });
+        let escaped =
+            |cells: &[String]| cells.iter().map(|c| c.replace('|', "\\|")).collect::<Vec<_>>().join(" | ");
+        let header = self.header();
+        let mut text = format!("| {} |\n| --- |{}\n", escaped(&header), " ---: |".repeat(header.len() - 1));
+        for row in &rows {
+            let _ = writeln!(text, "| {} |", escaped(row));
+        }
+        if let Some(note) = self.note() {
+            let _ = write!(text, "\n{note}\n");
+        }
+        text
+    }
+
+    /// As a LaTeX table in booktabs style. The best mean of a column is bold.
+    pub fn latex(&self) -> String {
+        let rows = self.rows(|cell| {
+            let mean = if cell.best { format!("\\textbf{{{}}}", cell.mean) } else { cell.mean.clone() };
+            let mark = if cell.mark.is_empty() { String::new() } else { "$^{\\dagger}$".into() };
+            match cell.interval {
+                Some([low, high]) if self.intervals => {
+                    format!("{mean}{mark} {{\\small [{}, {}]}}", self.number(low), self.number(high))
+                }
+                _ => format!("{mean}{mark}"),
+            }
+        });
+        let header = self.header();
+        let names: Vec<String> = header.iter().map(|name| latex_escape(name)).collect();
+        let mut text = format!(
+            "% needs \\usepackage{{booktabs}}\n\\begin{{table}}\n\\centering\n\\begin{{tabular}}{{l{}}}\n\\toprule\n{} \\\\\n\\midrule\n",
+            "r".repeat(header.len() - 1),
+            names.join(" & ")
+        );
+        for row in &rows {
+            let mut cells = row.clone();
+            cells[0] = latex_escape(&cells[0]);
+            let _ = writeln!(text, "{} \\\\", cells.join(" & "));
+        }
+        let caption = latex_escape(&self.note().unwrap_or_else(|| self.policy())).replace('†', "$\\dagger$");
+        let _ = write!(text, "\\bottomrule\n\\end{{tabular}}\n\\caption{{{caption}}}\n\\end{{table}}\n");
+        text
+    }
+
+    fn header(&self) -> Vec<String> {
+        let measures = self.evaluations.first().map(|e| e.measures.as_slice()).unwrap_or_default();
+        std::iter::once("run".to_string()).chain(measures.iter().map(|m| m.measure.to_string())).collect()
+    }
+
+    fn rows(&self, show: impl Fn(&Cell) -> String) -> Vec<Vec<String>> {
+        self.evaluations
+            .iter()
+            .map(|evaluation| {
+                let cells = evaluation.measures.iter().map(|measured| show(&self.cell(evaluation, measured)));
+                std::iter::once(evaluation.name.clone()).chain(cells).collect()
+            })
+            .collect()
+    }
+
+    fn cell(&self, evaluation: &Evaluation, measured: &Measured) -> Cell {
+        let others = self.evaluations.iter().filter_map(|other| other.measured(&measured.measure));
+        let highest = others.map(|other| other.mean).fold(f64::NEG_INFINITY, f64::max);
+        let sum = measured.measure.declaration().aggregate == Aggregate::Sum;
+        let significant = self.comparison.and_then(|comparison| {
+            let found = comparison.find(&evaluation.name, measured)?;
+            found.is_significant(comparison.options.alpha).then_some(())
+        });
+        Cell {
+            mean: if sum { format!("{:.0}", measured.mean) } else { self.number(measured.mean) },
+            interval: measured.intervals.best(),
+            best: !sum && self.evaluations.len() > 1 && measured.mean >= highest,
+            mark: if significant.is_some() { "†" } else { "" },
+        }
+    }
+
+    fn number(&self, value: f64) -> String {
+        format!("{value:.*}", self.digits)
+    }
+
+    fn policy(&self) -> String {
+        self.evaluations.first().map_or_else(String::new, |e| e.policy.to_string())
+    }
+
+    fn note(&self) -> Option<String> {
+        let comparison = self.comparison?;
+        Some(format!(
+            "† differs from {} (paired t-test, p < {} after {} correction over {} comparisons). {}",
+            comparison.baseline,
+            comparison.options.alpha,
+            comparison.options.correction.name(),
+            comparison.compared.len(),
+            comparison.policy
+        ))
+    }
+}
+
+struct Cell {
+    mean: String,
+    interval: Option<[f64; 2]>,
+    best: bool,
+    mark: &'static str,
+}
+
+/// The comparison as a table for the terminal.
+pub fn comparison_text(comparison: &Comparison, digits: usize) -> String {
+    let header = [
+        "run",
+        "measure",
+        "baseline",
+        "run's",
+        "difference",
+        "95 % interval",
+        "win/tie/loss",
+        "p t",
+        "p Wilcoxon",
+        "p random.",
+        "d_z",
+        "detectable",
+    ]
+    .map(String::from);
+    let rows: Vec<Vec<String>> = comparison
+        .compared
+        .iter()
+        .map(|c| {
+            vec![
+                c.run.clone(),
+                c.measure.to_string(),
+                format!("{:.*}", digits, c.baseline),
+                format!(
+                    "{:.*}{}",
+                    digits,
+                    c.mean,
+                    if c.is_significant(comparison.options.alpha) { "†" } else { "" }
+                ),
+                format!("{:+.*}", digits, c.difference),
+                c.intervals.best().map_or("–".into(), |[l, h]| format!("[{l:+.digits$}, {h:+.digits$}]")),
+                format!("{}/{}/{}", c.wins, c.ties, c.losses),
+                c.t.map_or("–".into(), |t| p_value(t.corrected_p)),
+                p_value(c.wilcoxon.corrected_p),
+                p_value(c.randomisation.corrected_p),
+                c.effect.d_z.map_or("–".into(), |d| format!("{d:+.2}")),
+                c.power.map_or("–".into(), |power| format!("{:.*}", digits, power.minimal_difference)),
+            ]
+        })
+        .collect();
+    let mut text = aligned(&header, &rows);
+    let _ = writeln!(
+        text,
+        "baseline: {}. p-values are two-sided and corrected ({}, over {} comparisons); † p of the paired t-test < {}.\n\
+         detectable: the smallest true difference that the paired t-test finds on these queries with chance {}.\n{}",
+        comparison.baseline,
+        comparison.options.correction.name(),
+        comparison.compared.len(),
+        comparison.options.alpha,
+        comparison.options.power,
+        comparison.policy
+    );
+    text
+}
+
+impl Comparison {
+    /// The comparison of a run by a measure.
+    pub fn find(&self, run: &str, measured: &Measured) -> Option<&Compared> {
+        self.compared.iter().find(|c| c.run == run && c.measure == measured.measure)
+    }
+}
+
+impl Compared {
+    /// Whether the corrected paired t-test stays below alpha.
+    pub fn is_significant(&self, alpha: f64) -> bool {
+        self.t.is_some_and(|t| t.corrected_p < alpha)
+    }
+}
+
+/// `0.0312`, or `< 0.0001`.
+pub(crate) fn p_value(p: f64) -> String {
+    if p < 0.0001 { "<0.0001".into() } else { format!("{p:.4}") }
+}
+
+/// Columns padded to their widest cell; the first column left, the others right.
+fn aligned(header: &[String], rows: &[Vec<String>]) -> String {
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.chain(header.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..header.len()).map(width).collect();
+    let mut text = String::new();
+    for row in std::iter::once(header).chain(rows.iter().map(Vec::as_slice)) {
+        let mut line = String::new();
+        for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
+            let padding = " ".repeat(width - cell.chars().count());
+            let _ =
+                if column == 0 { write!(line, "{cell}{padding}") } else { write!(line, "  {padding}{cell}") };
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+fn latex_escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' | '%' | '$' | '#' | '_' | '{' | '}' => {
+                escaped.push('\\');
+                escaped.push(character);
+            }
+            '\\' => escaped.push_str("\\textbackslash{}"),
+            '~' => escaped.push_str("\\textasciitilde{}"),
+            '^' => escaped.push_str("\\textasciicircum{}"),
+            '<' => escaped.push_str("$<$"),
+            'α' => escaped.push_str("$\\alpha$"),
+            _ => escaped.push(character),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up() {
+        let row = |cells: [&str; 2]| cells.map(String::from).to_vec();
+        let text = aligned(&row(["run", "x"]), &[row(["bm25†", "0.5"]), row(["b", "12.25"])]);
+        assert_eq!(text, "run        x\nbm25†    0.5\nb      12.25\n");
+    }
+
+    #[test]
+    fn latex_names_are_safe() {
+        assert_eq!(latex_escape("alpha_nDCG@10 50% {x}"), "alpha\\_nDCG@10 50\\% \\{x\\}");
+    }
+}
