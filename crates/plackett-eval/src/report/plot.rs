@@ -22,7 +22,9 @@ pub struct Axis<'a> {
     pub labels: Vec<(f64, String)>,
 }
 
-const SIZE: (u32, u32) = (640, 360);
+/// Width and height of a plot beside another one, and of one alone.
+const HALF: (u32, u32) = (560, 330);
+const WHOLE: (u32, u32) = (1120, 300);
 const TEXT: RGBColor = RGBColor(3, 3, 3);
 const GRID: RGBColor = RGBColor(4, 4, 4);
 const GAIN: RGBColor = RGBColor(5, 5, 5);
@@ -39,7 +41,7 @@ fn colour(series: usize) -> RGBColor {
 pub fn lines(series: &[Line], axis: &Axis<'_>, value: &str, top: f64) -> Result<String, PlotError> {
     let left = axis.labels.first().map_or(0.0, |label| label.0);
     let right = axis.labels.last().map_or(1.0, |label| label.0).max(left + 1e-9);
-    draw(|area| {
+    draw(HALF, |area| {
         let mut chart = ChartBuilder::on(area)
             .margin(12)
             .x_label_area_size(42)
@@ -61,18 +63,19 @@ pub fn lines(series: &[Line], axis: &Axis<'_>, value: &str, top: f64) -> Result<
 
 /// Differences by query as bars, sorted downwards.
 pub fn differences(sorted: &[f64], measure: &str) -> Result<String, PlotError> {
-    let bound = sorted.iter().fold(0.0_f64, |most, d| most.max(d.abs())).max(1e-3) * 1.08;
+    let most = sorted.iter().copied().fold(1e-3_f64, f64::max) * 1.06;
+    let least = sorted.iter().copied().fold(-1e-3_f64, f64::min) * 1.06;
     let n = sorted.len() as f64;
     let axis = Axis {
         name: "queries, from the most gained to the most lost",
         labels: vec![(0.0, "1".into()), (n, sorted.len().to_string())],
     };
-    draw(|area| {
+    draw(WHOLE, |area| {
         let mut chart = ChartBuilder::on(area)
             .margin(12)
             .x_label_area_size(42)
             .y_label_area_size(54)
-            .build_cartesian_2d(0.0..n, -bound..bound)
+            .build_cartesian_2d(0.0..n, least..most)
             .map_err(reason)?;
         frame(area, &mut chart, &axis, &format!("difference in {measure}"))?;
         let gap = if sorted.len() > 150 { 0.0 } else { 0.12 };
@@ -125,21 +128,24 @@ fn reason(error: impl std::fmt::Display) -> PlotError {
     PlotError(error.to_string())
 }
 
-fn draw(paint: impl for<'b> FnOnce(&Area<'b>) -> Result<(), PlotError>) -> Result<String, PlotError> {
+fn draw(
+    size: (u32, u32),
+    paint: impl for<'b> FnOnce(&Area<'b>) -> Result<(), PlotError>,
+) -> Result<String, PlotError> {
     let mut svg = String::new();
     {
-        let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
+        let area = SVGBackend::with_string(&mut svg, size).into_drawing_area();
         paint(&area)?;
         area.present().map_err(reason)?;
     }
-    Ok(themed(&svg))
+    Ok(themed(&svg, size))
 }
 
 /// Replaces the stand-in shades by the page's colours and lets the page decide the size.
-fn themed(svg: &str) -> String {
+fn themed(svg: &str, size: (u32, u32)) -> String {
     let mut themed = svg
         .replace("xmlns=\"http://www.w3.org/2000/svg\"", "role=\"img\"")
-        .replace(&format!("width=\"{}\" height=\"{}\"", SIZE.0, SIZE.1), "class=\"plot\"")
+        .replace(&format!("width=\"{}\" height=\"{}\"", size.0, size.1), "class=\"plot\"")
         .replace("#030303", "var(--text-soft)")
         .replace("#040404", "var(--line)")
         .replace("#050505", "var(--gain)")
