@@ -1,0 +1,277 @@
+//! What every method shares: checking requests, reading each distinct text once for all of them, cutting the work into
+//! model calls of bounded size, and keeping the account.
+
+use crate::long_text::{Join, LongText};
+use crate::model::{Role, TextLength, TextModel};
+use crate::ranker::RankError;
+use plackett_core::{RankRequest, Ranking, Trace, Truncation};
+use plackett_lm::LmError;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Bytes of text in one model call: about 64 thousand tokens of English. The engine packs within a call; more text than
+/// this gains no speed and costs memory.
+const CALL_BYTES: usize = 256 * 1024;
+
+/// Told how many of how many texts (or pairs) have been read.
+pub type Progress = Arc<dyn Fn(usize, usize) + Send + Sync>;
+
+/// What all methods can be told.
+#[derive(Clone, Default)]
+pub struct Settings {
+    /// What to do with texts that are longer than the model reads.
+    pub long_text: LongText,
+    /// Called while model passes are made.
+    pub progress: Option<Progress>,
+}
+
+impl Settings {
+    pub(crate) fn report(&self, done: usize, total: usize) {
+        if let Some(progress) = &self.progress {
+            progress(done, total);
+        }
+    }
+
+    pub(crate) fn join(&self) -> Join {
+        match self.long_text {
+            LongText::Truncate => Join::Max,
+            LongText::Chunks(chunks) => chunks.join,
+        }
+    }
+}
+
+/// Where a text is wanted.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    pub request: usize,
+    pub candidate: usize,
+}
+
+/// A distinct document text, its pieces, and every candidate that carries it.
+pub(crate) struct SharedText<'a> {
+    pub text: Cow<'a, str>,
+    pub places: Vec<Place>,
+}
+
+/// The distinct texts of some requests, in order of first appearance.
+pub(crate) fn distinct_texts<'a>(requests: &[&'a RankRequest]) -> Vec<SharedText<'a>> {
+    let mut by_text: HashMap<Cow<'a, str>, usize> = HashMap::new();
+    let mut places: Vec<Vec<Place>> = Vec::new();
+    for (request, r) in requests.iter().enumerate() {
+        for (candidate, c) in r.candidates.iter().enumerate() {
+            let next = places.len();
+            let index = *by_text.entry(c.document.model_text()).or_insert(next);
+            if index == next {
+                places.push(Vec::new());
+            }
+            places[index].push(Place { request, candidate });
+        }
+    }
+    let mut texts: Vec<(Cow<'a, str>, usize)> = by_text.into_iter().collect();
+    texts.sort_unstable_by_key(|(_, index)| *index);
+    texts.into_iter().zip(places).map(|((text, _), places)| SharedText { text, places }).collect()
+}
+
+/// Splits items into consecutive slices of at most [`CALL_BYTES`] (a single larger item is a slice of its own).
+pub(crate) fn slices<T>(items: &[T], bytes: impl Fn(&T) -> usize) -> Vec<&[T]> {
+    let mut slices = Vec::new();
+    let mut start = 0;
+    let mut sum = 0;
+    for (i, item) in items.iter().enumerate() {
+        let size = bytes(item);
+        if i > start && sum + size > CALL_BYTES {
+            slices.push(&items[start..i]);
+            start = i;
+            sum = 0;
+        }
+        sum += size;
+    }
+    if start < items.len() {
+        slices.push(&items[start..]);
+    }
+    slices
+}
+
+/// The pieces in which a text goes through a model that has `room` tokens for it.
+pub(crate) fn pieces<'t, M: TextModel + ?Sized>(
+    model: &M,
+    policy: LongText,
+    room: usize,
+    text: &'t str,
+) -> Result<Vec<&'t str>, LmError> {
+    let LongText::Chunks(chunks) = policy else { return Ok(vec![text]) };
+    // Every token is at least one byte, so a text this short is one piece whatever the tokeniser says.
+    if text.len() <= chunks.size.unwrap_or(room).min(room) {
+        return Ok(vec![text]);
+    }
+    let spans = model.token_spans(text)?;
+    Ok(chunks.pieces(&spans, text.len(), room).into_iter().filter_map(|range| text.get(range)).collect())
+}
+
+/// The tokens that a model has for one text of its own.
+pub(crate) fn room<M: TextModel + ?Sized>(model: &M, role: Role) -> Result<usize, LmError> {
+    Ok(model.max_tokens().saturating_sub(model.overhead(role)?).max(1))
+}
+
+/// The scores of one request and what they cost.
+#[derive(Default)]
+pub(crate) struct Account {
+    pub scores: Vec<f64>,
+    /// Empty, or one per candidate.
+    pub activated: Vec<f64>,
+    pub trace: Trace,
+}
+
+impl Account {
+    pub fn new(request: &RankRequest, activated: bool) -> Account {
+        let count = request.candidates.len();
+        let activated = if activated { vec![f64::NAN; count] } else { Vec::new() };
+        Account { scores: vec![f64::NAN; count], activated, trace: Trace::default() }
+    }
+
+    /// Enters one text of this request: its pieces as the model saw them. `fresh` when this request made the pass.
+    pub fn enter(&mut self, id: &str, lengths: &[TextLength], fresh: bool) {
+        for length in lengths {
+            if fresh {
+                self.trace.passes += 1;
+                self.trace.prompt_tokens += length.kept as u64;
+            } else {
+                self.trace.cache_hits += 1;
+            }
+            if length.kept < length.tokens {
+                let cut = Truncation { id: id.to_string(), tokens: length.tokens, kept: length.kept };
+                self.trace.truncated.push(cut);
+            }
+        }
+        if lengths.len() > 1 {
+            self.trace.facts.push((format!("chunks:{id}"), lengths.len().to_string()));
+        }
+    }
+}
+
+/// Reads the queries of requests that have candidates; the others cost no pass and stay `None`.
+pub(crate) fn read_queries<T: Clone>(
+    requests: &[&RankRequest],
+    accounts: &mut [Account],
+    length: impl Fn(&T) -> TextLength,
+    embed: impl Fn(&[&str]) -> Result<Vec<T>, LmError>,
+) -> Result<Vec<Option<T>>, LmError> {
+    let wanted: Vec<usize> = (0..requests.len()).filter(|&i| !requests[i].candidates.is_empty()).collect();
+    let texts: Vec<&str> = wanted.iter().map(|&i| requests[i].query.text.as_str()).collect();
+    let mut all = vec![None; requests.len()];
+    if texts.is_empty() {
+        return Ok(all);
+    }
+    for (&i, read) in wanted.iter().zip(embed(&texts)?) {
+        accounts[i].enter(&requests[i].query.id, &[length(&read)], true);
+        all[i] = Some(read);
+    }
+    Ok(all)
+}
+
+/// Runs `score` over all requests that can be ranked and turns accounts into rankings. When the shared call fails, each
+/// request is tried alone, so that one of them does not take the others with it.
+pub(crate) fn rank_together(
+    method: &str,
+    settings: &Settings,
+    requests: &[RankRequest],
+    score: impl Fn(&[&RankRequest]) -> Result<Vec<Account>, LmError>,
+) -> Vec<Result<Ranking, RankError>> {
+    let mut results: Vec<Option<Result<Ranking, RankError>>> =
+        requests.iter().map(|r| check(r).map(Err)).collect();
+    let open: Vec<usize> = (0..requests.len()).filter(|&i| results[i].is_none()).collect();
+    let wanted: Vec<&RankRequest> = open.iter().map(|&i| &requests[i]).collect();
+    let finish = |request: &RankRequest, account| ranking(method, settings, request, account);
+    match timed(&wanted, &score) {
+        Ok(accounts) => {
+            for (&i, account) in open.iter().zip(accounts) {
+                results[i] = Some(finish(&requests[i], account));
+            }
+        }
+        Err(_) if wanted.len() > 1 => {
+            for &i in &open {
+                results[i] = Some(match timed(&[&requests[i]], &score) {
+                    Ok(mut accounts) => finish(&requests[i], accounts.pop().unwrap_or_default()),
+                    Err(source) => Err(RankError::Model { query: requests[i].query.id.clone(), source }),
+                });
+            }
+        }
+        Err(source) => {
+            if let Some(&i) = open.first() {
+                results[i] = Some(Err(RankError::Model { query: requests[i].query.id.clone(), source }));
+            }
+        }
+    }
+    results.into_iter().flatten().collect()
+}
+
+/// Why a request cannot be ranked by any method.
+fn check(request: &RankRequest) -> Option<RankError> {
+    let mut seen = HashSet::with_capacity(request.candidates.len());
+    let twice = request.candidates.iter().find(|c| !seen.insert(c.document.id.as_str()))?;
+    Some(RankError::Request {
+        query: request.query.id.clone(),
+        problem: format!("document `{}` is a candidate twice; give each document once", twice.document.id),
+    })
+}
+
+/// Scores requests and shares the wall time among them by the tokens they read.
+fn timed(
+    requests: &[&RankRequest],
+    score: impl Fn(&[&RankRequest]) -> Result<Vec<Account>, LmError>,
+) -> Result<Vec<Account>, LmError> {
+    if requests.is_empty() {
+        return Ok(Vec::new());
+    }
+    let start = Instant::now();
+    let mut accounts = score(requests)?;
+    let seconds = start.elapsed().as_secs_f64();
+    let weights: Vec<u64> = accounts.iter().map(|a| a.trace.prompt_tokens + a.trace.cache_hits + 1).collect();
+    let total: u64 = weights.iter().sum();
+    for (account, weight) in accounts.iter_mut().zip(weights) {
+        account.trace.seconds = seconds * weight as f64 / total as f64;
+    }
+    Ok(accounts)
+}
+
+fn ranking(
+    method: &str,
+    settings: &Settings,
+    request: &RankRequest,
+    account: Account,
+) -> Result<Ranking, RankError> {
+    let Account { scores, activated, mut trace } = account;
+    for (candidate, &score) in request.candidates.iter().zip(&scores) {
+        if !score.is_finite() {
+            return Err(RankError::NotFinite {
+                query: request.query.id.clone(),
+                document: candidate.document.id.clone(),
+                method: method.to_string(),
+                score,
+            });
+        }
+    }
+    trace.facts.push(("long-text".into(), settings.long_text.to_string()));
+    let ids = || request.candidates.iter().map(|c| c.document.id.clone());
+    let mut ranking = Ranking::from_scores(request.query.id.clone(), ids().zip(scores), trace);
+    if !activated.is_empty() {
+        let by_id: HashMap<String, f64> = ids().zip(activated).collect();
+        ranking.trace.activated = ranking.entries.iter().filter_map(|e| by_id.get(&e.id).copied()).collect();
+    }
+    Ok(ranking)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slices_are_consecutive_and_bounded() {
+        let items = [CALL_BYTES / 2, CALL_BYTES / 2, 1, 2 * CALL_BYTES, 3];
+        let parts: Vec<usize> = slices(&items, |&b| b).into_iter().map(<[usize]>::len).collect();
+        assert_eq!(parts, [2, 1, 1, 1]);
+        assert!(slices(&[] as &[usize], |&b| b).is_empty());
+    }
+}

@@ -1,0 +1,1 @@
+//! The engine's encoders as models of this crate.

@@ -1,0 +1,222 @@
+//! What to do with a text that is longer than a model reads.
+
+use std::fmt;
+use std::ops::Range;
+use std::str::FromStr;
+
+/// The policy for long texts. It is named in every trace, and so is every text that it touched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LongText {
+    /// The model reads the beginning; the trace says how much was left out.
+    #[default]
+    Truncate,
+    /// The text is read in overlapping pieces, and their scores are joined.
+    Chunks(Chunks),
+}
+
+/// How a long text is cut into pieces. Cuts fall between words wherever a piece holds more than one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chunks {
+    /// How the scores of the pieces become that of the document.
+    pub join: Join,
+    /// Tokens per piece; `None` for as many as the model reads.
+    pub size: Option<usize>,
+    /// Tokens from the beginning of one piece to that of the next; `None` for three quarters of `size`.
+    pub stride: Option<usize>,
+}
+
+/// From the scores of pieces to the score of a document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Join {
+    /// The best piece speaks for the document.
+    Max,
+    /// All pieces speak with one voice each.
+    Mean,
+}
+
+impl Join {
+    /// Joins the scores of one document's pieces; `None` when there is none.
+    pub fn of(self, scores: impl IntoIterator<Item = f64>) -> Option<f64> {
+        let mut count = 0usize;
+        let mut sum = 0.0;
+        let mut best = f64::NEG_INFINITY;
+        for score in scores {
+            // A broken piece must not hide behind a better one.
+            if score.is_nan() {
+                return Some(score);
+            }
+            count += 1;
+            sum += score;
+            best = best.max(score);
+        }
+        match self {
+            _ if count == 0 => None,
+            Join::Max => Some(best),
+            Join::Mean => Some(sum / count as f64),
+        }
+    }
+}
+
+/// A policy that is not written as expected.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error(
+    "long-text policy `{given}` is not known: use `truncate`, `chunk-max` or `chunk-mean`, the last two optionally \
+     with sizes in tokens, as in `chunk-max(size=256,stride=192)`"
+)]
+pub struct UnknownPolicy {
+    given: String,
+}
+
+impl FromStr for LongText {
+    type Err = UnknownPolicy;
+
+    fn from_str(text: &str) -> Result<Self, UnknownPolicy> {
+        let unknown = || UnknownPolicy { given: text.to_string() };
+        let (name, arguments) = match text.split_once('(') {
+            Some((name, rest)) => (name, rest.strip_suffix(')').ok_or_else(unknown)?),
+            None => (text, ""),
+        };
+        let join = match name.trim() {
+            "truncate" if arguments.is_empty() => return Ok(LongText::Truncate),
+            "chunk-max" => Join::Max,
+            "chunk-mean" => Join::Mean,
+            _ => return Err(unknown()),
+        };
+        let mut chunks = Chunks { join, size: None, stride: None };
+        for argument in arguments.split(',').filter(|a| !a.trim().is_empty()) {
+            let (key, value) = argument.split_once('=').ok_or_else(unknown)?;
+            let value: usize = value.trim().parse().ok().filter(|&v| v > 0).ok_or_else(unknown)?;
+            match key.trim() {
+                "size" => chunks.size = Some(value),
+                "stride" => chunks.stride = Some(value),
+                _ => return Err(unknown()),
+            }
+        }
+        Ok(LongText::Chunks(chunks))
+    }
+}
+
+impl fmt::Display for LongText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let LongText::Chunks(Chunks { join, size, stride }) = self else {
+            return f.write_str("truncate");
+        };
+        f.write_str(match join {
+            Join::Max => "chunk-max",
+            Join::Mean => "chunk-mean",
+        })?;
+        match (size, stride) {
+            (None, None) => Ok(()),
+            (Some(size), None) => write!(f, "(size={size})"),
+            (None, Some(stride)) => write!(f, "(stride={stride})"),
+            (Some(size), Some(stride)) => write!(f, "(size={size},stride={stride})"),
+        }
+    }
+}
+
+impl Chunks {
+    /// The byte ranges of the pieces of a text whose tokens lie at `spans`, when at most `room` tokens fit the model.
+    /// Together the pieces cover every token; a text that fits is one piece from its first byte to its last (`bytes`).
+    pub fn pieces(&self, spans: &[Range<usize>], bytes: usize, room: usize) -> Vec<Range<usize>> {
+        let size = self.size.unwrap_or(room).min(room).max(1);
+        if spans.len() <= size {
+            return std::iter::once(0..bytes).collect();
+        }
+        let stride = self.stride.unwrap_or(size - size / 4).clamp(1, size);
+        // A token that touches the one before it continues a word (or is punctuation glued to one).
+        let begins_word = |i: usize| i == 0 || i >= spans.len() || spans[i - 1].end < spans[i].start;
+        let mut pieces = Vec::new();
+        let mut start = 0;
+        loop {
+            let limit = (start + size).min(spans.len());
+            let end = (start + 1..=limit).rev().find(|&i| begins_word(i)).unwrap_or(limit);
+            pieces.push(spans[start].start..spans[end - 1].end);
+            if end == spans.len() {
+                return pieces;
+            }
+            let wanted = (start + stride).min(end);
+            start = (start + 1..=wanted).rev().find(|&i| begins_word(i)).unwrap_or(wanted);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn spans(text: &str) -> Vec<Range<usize>> {
+        // Tokens of at most two letters, so that long words are several touching tokens.
+        let mut spans = Vec::new();
+        let mut start = None;
+        for (i, c) in text.char_indices().chain([(text.len(), ' ')]) {
+            match (c == ' ', start) {
+                (true, Some(s)) => {
+                    spans.push(s..i);
+                    start = None;
+                }
+                (false, None) => start = Some(i),
+                (false, Some(s)) if i - s == 2 => {
+                    spans.push(s..i);
+                    start = Some(i);
+                }
+                _ => {}
+            }
+        }
+        spans
+    }
+
+    #[test]
+    fn policies_are_written_as_they_are_read() {
+        for text in ["truncate", "chunk-max", "chunk-mean(size=100)", "chunk-max(size=10,stride=5)"] {
+            assert_eq!(text.parse::<LongText>().unwrap().to_string(), text);
+        }
+        for wrong in
+            ["", "chunk", "chunk-max(size=0)", "chunk-max(size=3", "truncate(size=3)", "chunk-max(sice=3)"]
+        {
+            assert!(wrong.parse::<LongText>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn pieces_by_hand() {
+        let text = "aa bb cc dd ee";
+        let chunks = Chunks { join: Join::Max, size: Some(3), stride: Some(2) };
+        let pieces: Vec<&str> =
+            chunks.pieces(&spans(text), text.len(), 100).into_iter().map(|r| &text[r]).collect();
+        assert_eq!(pieces, ["aa bb cc", "cc dd ee"]);
+        let text = "aaaa bb cccc";
+        let pieces: Vec<&str> =
+            chunks.pieces(&spans(text), text.len(), 100).into_iter().map(|r| &text[r]).collect();
+        assert_eq!(pieces, ["aaaa bb", "bb cccc"]);
+    }
+
+    #[test]
+    fn joining_keeps_a_broken_score() {
+        assert_eq!(Join::Max.of([1.0, 3.0, 2.0]), Some(3.0));
+        assert_eq!(Join::Mean.of([1.0, 3.0, 2.0]), Some(2.0));
+        assert_eq!(Join::Max.of([]), None);
+        assert!(Join::Max.of([1.0, f64::NAN]).is_some_and(f64::is_nan));
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_cover_every_token_and_fit(
+            text in "[a-c]{0,9}( [a-c]{1,9}){0,30}", size in 1usize..12, stride in 1usize..12
+        ) {
+            let spans = spans(&text);
+            let chunks = Chunks { join: Join::Max, size: Some(size), stride: Some(stride) };
+            let pieces = chunks.pieces(&spans, text.len(), 64);
+            for span in &spans {
+                prop_assert!(pieces.iter().any(|p| p.start <= span.start && span.end <= p.end), "{span:?} {pieces:?}");
+            }
+            if pieces.len() > 1 {
+                for piece in &pieces {
+                    let tokens = spans.iter().filter(|s| piece.start <= s.start && s.end <= piece.end).count();
+                    prop_assert!(tokens <= size);
+                }
+            }
+            prop_assert!(pieces.windows(2).all(|w| w[0].start < w[1].start));
+        }
+    }
+}
