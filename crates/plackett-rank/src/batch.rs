@@ -194,13 +194,19 @@ pub(crate) fn rank_together(
             for &i in &open {
                 results[i] = Some(match timed(&[&requests[i]], &score) {
                     Ok(mut accounts) => finish(&requests[i], accounts.pop().unwrap_or_default()),
-                    Err(source) => Err(RankError::Model { query: requests[i].query.id.clone(), source }),
+                    Err(source) => Err(RankError::Model {
+                        query: requests[i].query.id.clone(),
+                        source: Box::new(source),
+                    }),
                 });
             }
         }
         Err(source) => {
             if let Some(&i) = open.first() {
-                results[i] = Some(Err(RankError::Model { query: requests[i].query.id.clone(), source }));
+                results[i] = Some(Err(RankError::Model {
+                    query: requests[i].query.id.clone(),
+                    source: Box::new(source),
+                }));
             }
         }
     }

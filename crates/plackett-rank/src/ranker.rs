@@ -11,7 +11,7 @@ pub enum RankError {
         /// The query's identifier.
         query: String,
         /// What the model said.
-        source: plackett_lm::LmError,
+        source: Box<plackett_lm::LmError>,
     },
     /// The request itself cannot be ranked.
     #[error("query `{query}`: {problem}")]
