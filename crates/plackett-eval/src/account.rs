@@ -50,21 +50,49 @@ impl Account {
     /// What a reader of the means should know, one sentence each.
     pub fn remarks(&self) -> Vec<String> {
         let mut remarks = Vec::new();
-        let mut say = |count: usize, text: &str| {
-            if count > 0 {
-                remarks.push(format!("{count} {text}"));
-            }
+        let mut say = |count: usize, one: &str, many: &str| match count {
+            0 => {}
+            1 => remarks.push(format!("1 {one}")),
+            _ => remarks.push(format!("{count} {many}")),
         };
-        say(self.missing_queries.len(), "judged queries are not in the run");
-        say(self.unjudged_queries, "queries of the run have no judgments and are ignored");
-        say(self.queries_without_relevant, "queries have no relevant document and count 0");
-        say(self.nan_scores, "scores are not numbers; those documents stand last");
-        say(self.infinite_scores, "scores are infinite");
-        say(self.tied_documents, "documents have the same score as another one");
-        say(self.duplicates_dropped, "double lines were left out");
-        say(self.self_matches_dropped, "documents with the query's own id were left out");
-        say(self.unjudged_dropped, "documents without a judgment were left out");
-        say(self.below_depth, "documents below the policy's depth were left out");
+        say(
+            self.missing_queries.len(),
+            "judged query is not in the run",
+            "judged queries are not in the run",
+        );
+        say(
+            self.unjudged_queries,
+            "query of the run has no judgments and is ignored",
+            "queries of the run have no judgments and are ignored",
+        );
+        say(
+            self.queries_without_relevant,
+            "query has no relevant document and counts 0",
+            "queries have no relevant document and count 0",
+        );
+        say(
+            self.nan_scores,
+            "score is not a number; its document stands last",
+            "scores are not numbers; their documents stand last",
+        );
+        say(self.infinite_scores, "score is infinite", "scores are infinite");
+        say(self.tied_documents, "document is tied", "documents have the same score as another one");
+        say(self.duplicates_dropped, "double line was left out", "double lines were left out");
+        say(
+            self.self_matches_dropped,
+            "document with the query's own id was left out",
+            "documents with the query's own id were left out",
+        );
+        say(
+            self.unjudged_dropped,
+            "document without a judgment was left out",
+            "documents without a judgment were left out",
+        );
+        say(
+            self.below_depth,
+            "document below the policy's depth was left out",
+            "documents below the policy's depth were left out",
+        );
         remarks
     }
 }

@@ -21,6 +21,7 @@
 #![forbid(unsafe_code)]
 
 mod account;
+mod agreement;
 pub mod compare;
 pub mod correlation;
 mod evaluate;
@@ -35,6 +36,7 @@ mod results;
 mod table;
 
 pub use account::{Account, Depth};
+pub use agreement::Agreement;
 pub use compare::{CompareOptions, Comparison, Correction, compare};
 pub use evaluate::{EvalError, Evaluation, Evaluator, Measured, evaluate};
 pub use interval::{Interval, IntervalOptions, Intervals};

@@ -129,11 +129,11 @@ impl MeansTable<'_> {
     fn note(&self) -> Option<String> {
         let comparison = self.comparison?;
         Some(format!(
-            "† differs from {} (paired t-test, p < {} after {} correction over {} comparisons). {}",
+            "† differs from {} (paired t-test, p < {} after {} correction over {}). {}",
             comparison.baseline,
             comparison.options.alpha,
             comparison.options.correction.name(),
-            comparison.compared.len(),
+            comparison.family(),
             comparison.policy
         ))
     }
@@ -191,11 +191,11 @@ pub fn comparison_text(comparison: &Comparison, digits: usize) -> String {
     let mut text = aligned(&header, &rows);
     let _ = writeln!(
         text,
-        "baseline: {}. p-values are two-sided and corrected ({}, over {} comparisons); † p of the paired t-test < {}.\n\
+        "baseline: {}. p-values are two-sided and corrected ({}, over {}); † p of the paired t-test < {}.\n\
          detectable: the smallest true difference that the paired t-test finds on these queries with chance {}.\n{}",
         comparison.baseline,
         comparison.options.correction.name(),
-        comparison.compared.len(),
+        comparison.family(),
         comparison.options.alpha,
         comparison.options.power,
         comparison.policy
@@ -204,6 +204,14 @@ pub fn comparison_text(comparison: &Comparison, digits: usize) -> String {
 }
 
 impl Comparison {
+    /// The number of comparisons in words: what a correction is over.
+    pub(crate) fn family(&self) -> String {
+        match self.compared.len() {
+            1 => "1 comparison".into(),
+            count => format!("{count} comparisons"),
+        }
+    }
+
     /// The comparison of a run by a measure.
     pub fn find(&self, run: &str, measured: &Measured) -> Option<&Compared> {
         self.compared.iter().find(|c| c.run == run && c.measure == measured.measure)

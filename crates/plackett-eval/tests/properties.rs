@@ -1,7 +1,7 @@
 //! What holds for every measure on every input.
 
 use plackett_core::{Qrels, Run};
-use plackett_eval::measure::{CutoffKind, MEASURES, Range};
+use plackett_eval::measure::{CutoffKind, MEASURES, Range, parse_list};
 use plackett_eval::{Evaluator, IntervalOptions, Measure, Policy, TieRule};
 use proptest::prelude::*;
 
@@ -128,6 +128,15 @@ proptest! {
             for (value, relevant) in measured.values.iter().zip(&relevant.values) {
                 let expected = if *relevant > 0.0 { 1.0 } else { 0.0 };
                 prop_assert!((value - expected).abs() < 1e-12, "{name}: {value}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_spelling_panics(text in "[A-Za-z_@.,(){}=:'0-9α -]{0,40}") {
+        if let Ok(measures) = parse_list(&text) {
+            for measure in measures {
+                prop_assert_eq!(measure.to_string().parse::<Measure>(), Ok(measure));
             }
         }
     }

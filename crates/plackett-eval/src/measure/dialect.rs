@@ -29,8 +29,9 @@ pub fn translate(text: &str) -> Option<String> {
         "all_trec" => return Some(all_trec()),
         _ => {}
     }
-    if let Some((rest, level)) = text.rsplit_once("-l").filter(|(_, l)| is_digits(l)) {
-        return Some(with_level(&translate(rest).unwrap_or_else(|| rest.to_string()), level));
+    if let Some((rest, level)) = text.rsplit_once("-l").filter(|(_, level)| is_digits(level)) {
+        let ours = family(rest).or_else(|| ranx(rest)).unwrap_or_else(|| rest.to_string());
+        return Some(with_level(&ours, level));
     }
     family(text).or_else(|| ranx(text))
 }

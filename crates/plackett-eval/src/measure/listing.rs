@@ -2,6 +2,7 @@
 
 use super::declaration::{CutoffKind, Declaration, Kind, TrecName};
 use super::{MEASURES, Value};
+use crate::policy::{Compat, Policy};
 use std::fmt::Write;
 
 /// The measures with their parameters, for a terminal.
@@ -31,6 +32,14 @@ pub fn markdown() -> String {
          Made from the registry (`plackett_eval::measure::MEASURES`); a test compares the two.\n\
          Spelling: `Name(parameter=value,…)@cutoff`. Case, `-` and `_` do not matter.\n",
     );
+    text.push_str(
+        "\n## Rules\n\nOne set of rules governs all measures of an evaluation and is printed with every result. \
+         `--compat` takes those of a tool:\n\n| tool | rules |\n| --- | --- |\n",
+    );
+    let _ = writeln!(text, "| (default) | `{}` |", Policy::default());
+    for tool in Compat::ALL {
+        let _ = writeln!(text, "| `{tool}` | `{}` |", tool.policy());
+    }
     for measure in MEASURES {
         let _ = write!(
             text,

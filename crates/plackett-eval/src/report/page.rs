@@ -275,10 +275,10 @@ fn tests(comparison: &Comparison, digits: usize) -> Tests {
     Tests {
         baseline: comparison.baseline.clone(),
         note: format!(
-            "Two-sided p-values, corrected over all {} comparisons ({}). Wilcoxon: zeros left out, ties share ranks, exact up to 50 \
+            "Two-sided p-values, corrected over {} ({}). Wilcoxon: zeros left out, ties share ranks, exact up to 50 \
              differences. Randomisation: exact up to 20 differences, else {} drawn sign patterns. Verdict by the paired t-test \
              at {}. Detectable: the smallest true difference that these queries show with chance {}.",
-            comparison.compared.len(),
+            comparison.family(),
             options.correction.name(),
             options.randomisation.samples,
             options.alpha,
