@@ -109,45 +109,52 @@ impl IntervalOptions {
         [mean - half, mean + half]
     }
 
-    /// For each column the means of all samples.
+    /// For each column the means of all samples. Columns go together in groups that fit registers; each group draws the
+    /// same samples, so that a column's interval does not depend on its company.
     fn resampled_means(&self, columns: &[Vec<f64>], rows: usize) -> Vec<Vec<f64>> {
-        let width = columns.len();
-        // Row by row, so that one drawn query is one cache line for all measures.
-        let table: Vec<f64> =
-            (0..rows).flat_map(|row| columns.iter().map(move |column| column[row])).collect();
-        let chunks: Vec<Vec<f64>> = (0..self.resamples.div_ceil(CHUNK))
-            .into_par_iter()
-            .map(|chunk| {
-                let samples = CHUNK.min(self.resamples - chunk * CHUNK);
-                self.chunk(chunk as u64, samples, &table, rows, width)
-            })
-            .collect();
-        let mut means = vec![Vec::with_capacity(self.resamples); width];
-        for sample in chunks.iter().flat_map(|chunk| chunk.chunks_exact(width)) {
-            for (column, mean) in means.iter_mut().zip(sample) {
-                column.push(*mean);
-            }
-        }
-        means
+        let groups = columns.chunks(8).flat_map(|group| match group.len() {
+            1 => self.group::<1>(group, rows),
+            2 => self.group::<2>(group, rows),
+            3 | 4 => self.group::<4>(group, rows),
+            _ => self.group::<8>(group, rows),
+        });
+        groups.collect()
     }
 
-    fn chunk(&self, stream: u64, samples: usize, table: &[f64], rows: usize, width: usize) -> Vec<f64> {
+    fn group<const WIDTH: usize>(&self, columns: &[Vec<f64>], rows: usize) -> Vec<Vec<f64>> {
+        // Row by row, so that one drawn query is one cache line for all measures; absent columns are 0.
+        let row =
+            |row: usize| std::array::from_fn(|column| columns.get(column).map_or(0.0, |values| values[row]));
+        let table: Vec<[f64; WIDTH]> = (0..rows).map(row).collect();
+        let chunks: Vec<Vec<[f64; WIDTH]>> = (0..self.resamples.div_ceil(CHUNK))
+            .into_par_iter()
+            .map(|chunk| self.chunk(chunk as u64, CHUNK.min(self.resamples - chunk * CHUNK), &table))
+            .collect();
+        let column = |column: usize| chunks.iter().flatten().map(|means| means[column]).collect();
+        (0..columns.len()).map(column).collect()
+    }
+
+    fn chunk<const WIDTH: usize>(
+        &self,
+        stream: u64,
+        samples: usize,
+        table: &[[f64; WIDTH]],
+    ) -> Vec<[f64; WIDTH]> {
         let mut random = ChaCha8Rng::seed_from_u64(self.seed);
         random.set_stream(stream);
-        let mut means = Vec::with_capacity(samples * width);
-        let mut sums = vec![0.0; width];
-        for _ in 0..samples {
-            sums.fill(0.0);
+        let rows = table.len() as u64;
+        let sample = |_| {
+            let mut sums = [0.0; WIDTH];
             for _ in 0..rows {
                 // The high half of the product is uniform up to rows/2^32, far below what any sample could show.
-                let row = ((u64::from(random.next_u32()) * rows as u64) >> 32) as usize;
-                for (sum, value) in sums.iter_mut().zip(&table[row * width..(row + 1) * width]) {
+                let row = (u64::from(random.next_u32()) * rows) >> 32;
+                for (sum, value) in sums.iter_mut().zip(&table[row as usize]) {
                     *sum += value;
                 }
             }
-            means.extend(sums.iter().map(|sum| sum / rows as f64));
-        }
-        means
+            sums.map(|sum| sum / rows as f64)
+        };
+        (0..samples).map(sample).collect()
     }
 
     fn of_samples(&self, values: &[f64], mut means: Vec<f64>) -> Interval {
@@ -210,6 +217,18 @@ mod tests {
             pool.install(|| IntervalOptions::default().of_columns(&[values()]))
         };
         assert_eq!(found(1), found(3));
+    }
+
+    #[test]
+    fn company_does_not_matter() {
+        let column = |k: usize| values().iter().map(|v| v / k as f64).collect::<Vec<f64>>();
+        let alone = IntervalOptions::default().of_columns(&[column(3)])[0];
+        for width in 3..12 {
+            let columns: Vec<Vec<f64>> = (1..=width).map(column).collect();
+            let found = IntervalOptions::default().of_columns(&columns);
+            assert_eq!(found.len(), width);
+            assert_eq!(found[2], alone, "{width} columns");
+        }
     }
 
     #[test]
