@@ -17,7 +17,9 @@ import ir_measures
 import numpy as np
 import pytrec_eval
 import scipy.stats as st
-from ir_measures import Accuracy, Compat, Judged, P_IA, RBP, StRecall, alpha_nDCG, ERR_IA
+from ir_measures import (
+    AP_IA, NRBP, P_IA, RBP, Accuracy, Compat, ERR_IA, Judged, StRecall, alpha_DCG, alpha_nDCG, nERR_IA, nNRBP,
+)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 OUT = os.path.join(HERE, "..", "crates", "plackett-eval", "tests", "golden")
@@ -113,7 +115,8 @@ def others():
     diversity = [ir_measures.Qrel(q, d, g, s) for q, s, d, g in subtopic_qrels]
     names = [
         alpha_nDCG @ 5, alpha_nDCG @ 10, alpha_nDCG @ 20, alpha_nDCG(alpha=0.2) @ 10, ERR_IA @ 5, ERR_IA @ 10,
-        ERR_IA @ 20, StRecall @ 5, StRecall @ 10, P_IA @ 5, P_IA @ 10,
+        ERR_IA @ 20, StRecall @ 5, StRecall @ 10, P_IA @ 5, P_IA @ 10, alpha_DCG @ 5, alpha_DCG @ 10, nERR_IA @ 5,
+        nERR_IA @ 10, NRBP, NRBP(alpha=0.2, beta=0.8), nNRBP, AP_IA,
     ]
     diverse = {}
     # One measure at a time: with two values of alpha in one call pyndeval 0.0.8 gives 0 for one of them.

@@ -134,7 +134,8 @@ fn ndeval_on_subtopics() {
     }
     let measures = parse_list(
         "alpha_nDCG@5 alpha_nDCG@10 alpha_nDCG@20 alpha_nDCG(alpha=0.2)@10 ERR_IA@5 ERR_IA@10 ERR_IA@20 StRecall@5 \
-         StRecall@10 P_IA@5 P_IA@10",
+         StRecall@10 P_IA@5 P_IA@10 alpha_DCG@5 alpha_DCG@10 nERR_IA@5 nERR_IA@10 NRBP \
+         NRBP(alpha=0.2,beta=0.8) nNRBP AP_IA",
     )
     .unwrap();
     let evaluation = evaluate(&qrels, &run(&file), &measures, &Policy::default()).unwrap();

@@ -68,13 +68,87 @@ fn lists(query: &JudgedRanking, arguments: &Arguments<'_>) -> Lists {
 
 /// Σ novelty gain / log2(k + 1), over that of the list built greedily from the judgments.
 pub fn alpha_ndcg(query: &JudgedRanking, arguments: &Arguments<'_>) -> f64 {
+    over_greedy(query, arguments, |place| (place as f64 + 2.0).log2())
+}
+
+/// Σ novelty gain / log2(k + 1) over subtopics, over what k documents relevant to all of them would gain.
+pub fn alpha_dcg(query: &JudgedRanking, arguments: &Arguments<'_>) -> f64 {
+    over_most(query, arguments, |place| (place as f64 + 2.0).log2())
+}
+
+/// Σ novelty gain / k, over that of the list built greedily from the judgments.
+pub fn normalised_err_ia(query: &JudgedRanking, arguments: &Arguments<'_>) -> f64 {
+    over_greedy(query, arguments, |place| place as f64 + 1.0)
+}
+
+/// Σ novelty gain / k over subtopics that have a relevant document, over what a list would gain in which every document
+/// is relevant to all of them (ndeval's scale, so that 1 can be reached).
+pub fn err_ia(query: &JudgedRanking, arguments: &Arguments<'_>) -> f64 {
+    over_most(query, arguments, |place| place as f64 + 1.0)
+}
+
+/// (1 − (1 − α) β) / S · Σ novelty gain · β^(k−1) over S subtopics with a relevant document.
+pub fn nrbp(query: &JudgedRanking, arguments: &Arguments<'_>) -> f64 {
+    let lists = lists(query, arguments);
+    let (alpha, beta) = (arguments.number("alpha"), arguments.number("beta"));
+    if lists.present == 0 {
+        return 0.0;
+    }
+    let sum = discounted(&lists, alpha, |place| beta.powi(-(place as i32)));
+    (1.0 - (1.0 - alpha) * beta) * sum / lists.present as f64
+}
+
+/// NRBP over that of the list built greedily from the judgments.
+pub fn normalised_nrbp(query: &JudgedRanking, arguments: &Arguments<'_>) -> f64 {
+    let beta = arguments.number("beta");
+    over_greedy(query, arguments, |place| beta.powi(-(place as i32)))
+}
+
+/// Average precision for each subtopic with a relevant document, averaged.
+pub fn average_precision_ia(query: &JudgedRanking, arguments: &Arguments<'_>) -> f64 {
+    let lists = lists(query, arguments);
+    let mut relevant = vec![0_u32; lists.slots];
+    for &subtopic in lists.judged.iter().flatten() {
+        relevant[subtopic as usize] += 1;
+    }
+    let mut found = vec![0_u32; lists.slots];
+    let mut sums = vec![0.0; lists.slots];
+    for (place, document) in lists.returned.iter().enumerate() {
+        for &subtopic in document {
+            let subtopic = subtopic as usize;
+            found[subtopic] += 1;
+            sums[subtopic] += f64::from(found[subtopic]) / (place as f64 + 1.0);
+        }
+    }
+    let present = relevant.iter().zip(sums).filter(|(relevant, _)| **relevant > 0);
+    let total: f64 = present.map(|(&relevant, sum)| sum / f64::from(relevant)).sum();
+    if lists.present == 0 { 0.0 } else { total / lists.present as f64 }
+}
+
+fn over_greedy(
+    query: &JudgedRanking,
+    arguments: &Arguments<'_>,
+    discount: impl Fn(usize) -> f64 + Copy,
+) -> f64 {
     let lists = lists(query, arguments);
     let alpha = arguments.number("alpha");
-    let discount = |place: usize| (place as f64 + 2.0).log2();
     let depth = arguments.cutoff().unwrap_or(lists.returned.len().max(lists.judged.len()));
     let ideal = ideal_sum(&lists, alpha, depth, discount);
     // A list may beat the greedy one; then it is the best that is known.
     if ideal > 0.0 { (discounted(&lists, alpha, discount) / ideal).min(1.0) } else { 0.0 }
+}
+
+fn over_most(
+    query: &JudgedRanking,
+    arguments: &Arguments<'_>,
+    discount: impl Fn(usize) -> f64 + Copy,
+) -> f64 {
+    let lists = lists(query, arguments);
+    let alpha = arguments.number("alpha");
+    let depth = arguments.cutoff().unwrap_or(lists.returned.len());
+    let each = (0..depth).map(|place| (1.0 - alpha).powi(place.min(100_000) as i32) / discount(place));
+    let most = each.sum::<f64>() * lists.present as f64;
+    if most > 0.0 { discounted(&lists, alpha, discount) / most } else { 0.0 }
 }
 
 fn discounted(lists: &Lists, alpha: f64, discount: impl Fn(usize) -> f64) -> f64 {
@@ -95,27 +169,6 @@ fn ideal_sum(lists: &Lists, alpha: f64, depth: usize, discount: impl Fn(usize) -
         sum += novelty.take(left.remove(best)) / discount(place);
     }
     sum
-}
-
-/// Σ novelty gain / k over subtopics that have a relevant document, over what a list would gain in which every document
-/// is relevant to all of them (ndeval's scale, so that 1 can be reached).
-pub fn err_ia(query: &JudgedRanking, arguments: &Arguments<'_>) -> f64 {
-    let lists = lists(query, arguments);
-    if lists.present == 0 {
-        return 0.0;
-    }
-    let alpha = arguments.number("alpha");
-    let mut weight = 1.0;
-    let mut most = 0.0;
-    for rank in 1..=arguments.cutoff().unwrap_or(lists.returned.len()) {
-        most += weight / rank as f64;
-        weight *= 1.0 - alpha;
-    }
-    if most > 0.0 {
-        discounted(&lists, alpha, |place| place as f64 + 1.0) / (most * lists.present as f64)
-    } else {
-        0.0
-    }
 }
 
 /// Share of the subtopics with a relevant document that the first k documents cover.

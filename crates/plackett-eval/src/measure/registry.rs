@@ -30,6 +30,12 @@ const ALPHA: Parameter = Parameter {
     default: Value::Number(0.5),
     help: "how much a subtopic that was already seen loses",
 };
+const BETA: Parameter = Parameter {
+    name: "beta",
+    kind: Kind::Number(0.01, 1.0),
+    default: Value::Number(0.5),
+    help: "chance of going on to the next document",
+};
 const GAINS: Parameter = Parameter {
     name: "gains",
     kind: Kind::Gains,
@@ -322,6 +328,63 @@ pub static MEASURES: &[Declaration] = &[
         citation: "Chapelle et al., Intent-based diversification of web search results, Information Retrieval 2011",
         needs: Subtopics,
         compute: diversity::err_ia,
+        ..PLAIN
+    },
+    Declaration {
+        name: "alpha_DCG",
+        aliases: &["αDCG"],
+        pretty: "α-DCG",
+        description: "Gains of the returned documents, less for subtopics already covered, over what k documents relevant to all subtopics would gain.",
+        parameters: &[ALPHA, REL, JUDGED_ONLY],
+        cutoff: CutoffKind::Rank,
+        citation: "Clarke et al., Novelty and diversity in information retrieval evaluation, SIGIR 2008",
+        needs: Subtopics,
+        compute: diversity::alpha_dcg,
+        ..PLAIN
+    },
+    Declaration {
+        name: "nERR_IA",
+        aliases: &["nERR-IA"],
+        pretty: "normalised intent-aware expected reciprocal rank",
+        description: "ERR_IA over that of the list built greedily from the judgments.",
+        parameters: &[ALPHA, REL, JUDGED_ONLY],
+        cutoff: CutoffKind::OptionalRank,
+        citation: "Clarke, Craswell, Soboroff and Ashkan, A comparative analysis of cascade measures, WSDM 2011",
+        needs: Subtopics,
+        compute: diversity::normalised_err_ia,
+        ..PLAIN
+    },
+    Declaration {
+        name: "NRBP",
+        aliases: &[],
+        pretty: "novelty- and rank-biased precision",
+        description: "Gain per document seen by a reader who goes on with chance beta and gains less from subtopics already covered.",
+        parameters: &[ALPHA, BETA, REL, JUDGED_ONLY],
+        citation: "Clarke, Kolla and Vechtomova, An effectiveness measure for ambiguous and underspecified queries, ICTIR 2009",
+        needs: Subtopics,
+        compute: diversity::nrbp,
+        ..PLAIN
+    },
+    Declaration {
+        name: "nNRBP",
+        aliases: &[],
+        pretty: "normalised novelty- and rank-biased precision",
+        description: "NRBP over that of the list built greedily from the judgments.",
+        parameters: &[ALPHA, BETA, REL, JUDGED_ONLY],
+        citation: "Clarke, Craswell, Soboroff and Ashkan, A comparative analysis of cascade measures, WSDM 2011",
+        needs: Subtopics,
+        compute: diversity::normalised_nrbp,
+        ..PLAIN
+    },
+    Declaration {
+        name: "AP_IA",
+        aliases: &["AP-IA", "MAP-IA"],
+        pretty: "intent-aware average precision",
+        description: "Average precision for each subtopic that has a relevant document, averaged over those subtopics.",
+        parameters: &[REL, JUDGED_ONLY],
+        citation: "Agrawal, Gollapudi, Halverson and Ieong, Diversifying search results, WSDM 2009",
+        needs: Subtopics,
+        compute: diversity::average_precision_ia,
         ..PLAIN
     },
     Declaration {
