@@ -230,7 +230,8 @@ def cross_encoder(folder, model, made, limit, dtype=torch.float32):
         "scores": torch.stack([one(p, None) for p in PAIRS]),
     }
     for n, (a, b) in enumerate(PAIRS):
-        ids = scorer.tokenizer(a, b, truncation="longest_first", max_length=limit)["input_ids"]
+        # As lists: an empty second text given alone would not count as one.
+        ids = scorer.tokenizer([a], [b], truncation="longest_first", max_length=limit)["input_ids"][0]
         tensors[f"ids.{n}"] = torch.tensor(ids, dtype=torch.int32)
     finish(folder, tensors, {"pairs": PAIRS})
 
@@ -318,7 +319,7 @@ def make(name, folder):
         encoder(folder, model, made, 300, "cls_token", True)
     elif name == "roberta-cross":
         made = byte_bpe(False)
-        model = t.RobertaForSequenceClassification(roberta_config(t.RobertaConfig, made[0], num_labels=3, **eager))
+        model = t.RobertaForSequenceClassification(roberta_config(t.RobertaConfig, made[0], num_labels=1, **eager))
         cross_encoder(folder, shake(model, 6), made, 300, torch.bfloat16)
     elif name == "xlm-roberta":
         made = unigram()
