@@ -1,1 +1,38 @@
-//! The native inference engine.
+//! The native inference engine: encoder models from Hugging Face and sentence-transformers directories, on the CPU.
+//!
+//! ```no_run
+//! use plackett_lm::{EmbedOptions, EncoderModel, EncoderOptions};
+//! let model = EncoderModel::open("models/all-MiniLM-L6-v2-int8", &EncoderOptions::default())?;
+//! let vectors = model.embed(&["a text", "another"], &EmbedOptions::default())?;
+//! assert_eq!(vectors.data.len(), 2 * vectors.dim);
+//! # Ok::<(), plackett_lm::LmError>(())
+//! ```
+//!
+//! A call takes any number of texts. They are packed without padding, and each text's numbers are the same whatever
+//! else is in the call and however many threads work on it.
+#![deny(unsafe_code)]
+
+mod config;
+mod encoder;
+mod error;
+mod family;
+mod forward;
+mod heads;
+mod kernel;
+mod late;
+mod quantize;
+mod text;
+mod weights;
+
+pub use config::Pooling;
+pub use encoder::{
+    EmbedOptions, Embeddings, EncoderModel, EncoderOptions, ModelInfo, PairScores, Side, TokenEmbeddings,
+};
+pub use error::LmError;
+pub use family::SUPPORTED as SUPPORTED_FAMILIES;
+pub use forward::Sequence;
+pub use heads::ScoreActivation;
+pub use kernel::Isa;
+pub use quantize::{FORMAT_KEY, Quantized, quantize};
+pub use text::Truncated;
+pub use weights::{Header, Precision, read_header};

@@ -1,0 +1,421 @@
+//! An encoder model: open a directory, then embed texts, score pairs, or get token vectors.
+
+use crate::LmError;
+use crate::config::{JsonFile, Modules, Pooling};
+use crate::forward::{Buffers, Family, Pass, Sequence};
+use crate::heads::{Classifier, Dense, ScoreActivation, pool};
+use crate::kernel::{Isa, normalize};
+use crate::late::LateSettings;
+use crate::text::{Encoded, Text, Truncated};
+use crate::weights::{Precision, WeightSet};
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+/// How a model is opened.
+#[derive(Clone, Debug, Default)]
+pub struct EncoderOptions {
+    /// Number format of the weights.
+    pub precision: Precision,
+    /// Worker threads; all cores when absent.
+    pub threads: Option<usize>,
+    /// Bytes that weights and buffers may take together; unlimited when absent (buffers are then a few MiB a thread).
+    pub memory_budget: Option<usize>,
+}
+
+/// Which side of a comparison a text is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The question.
+    Query,
+    /// The text that may answer it.
+    Document,
+}
+
+/// How texts are embedded.
+#[derive(Clone, Debug, Default)]
+pub struct EmbedOptions {
+    /// Text put before each text: see [`EncoderModel::prompt`].
+    pub prompt: String,
+    /// Cut texts to this many tokens, when that is less than the model's own limit.
+    pub max_tokens: Option<usize>,
+}
+
+/// One vector per text.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Embeddings {
+    /// Numbers per vector.
+    pub dim: usize,
+    /// `texts × dim`, row-major.
+    pub data: Vec<f32>,
+    /// Tokens of each text that the model saw.
+    pub tokens: Vec<usize>,
+    /// Texts that were cut.
+    pub truncated: Vec<Truncated>,
+}
+
+/// One score per pair.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PairScores {
+    /// Raw outputs: these decide an order.
+    pub logits: Vec<f32>,
+    /// After the model's activation.
+    pub scores: Vec<f64>,
+    /// Tokens of each pair that the model saw.
+    pub tokens: Vec<usize>,
+    /// Pairs that were cut.
+    pub truncated: Vec<Truncated>,
+}
+
+/// One vector per token of each text.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TokenEmbeddings {
+    /// Numbers per vector.
+    pub dim: usize,
+    /// Per text `vectors × dim`, row-major; each vector has length 1.
+    pub data: Vec<Vec<f32>>,
+    /// Tokens of each text that the model saw.
+    pub tokens: Vec<usize>,
+    /// Texts that were cut.
+    pub truncated: Vec<Truncated>,
+}
+
+/// Facts about an open model.
+#[derive(Clone, Debug)]
+pub struct ModelInfo {
+    /// The directory's name.
+    pub name: String,
+    /// `model_type` of config.json.
+    pub family: String,
+    /// Layers.
+    pub layers: usize,
+    /// Numbers per token between layers.
+    pub hidden: usize,
+    /// Numbers per text vector.
+    pub dim: usize,
+    /// Longest input in tokens.
+    pub max_tokens: usize,
+    /// How token vectors are pooled; `None` for a late-interaction model.
+    pub pooling: Option<Pooling>,
+    /// Whether it scores pairs.
+    pub cross_encoder: bool,
+    /// Number format of the matrices.
+    pub precision: &'static str,
+    /// Bytes of weight files.
+    pub file_bytes: usize,
+    /// Instruction set of the kernels.
+    pub isa: Isa,
+    /// Worker threads.
+    pub threads: usize,
+}
+
+/// An encoder, ready for calls from any number of threads.
+pub struct EncoderModel {
+    info: ModelInfo,
+    directory: PathBuf,
+    family: Box<dyn Family>,
+    text: Text,
+    pool: rayon::ThreadPool,
+    buffers: Buffers,
+    memory_budget: Option<usize>,
+    normalize: bool,
+    dense: Vec<Dense>,
+    classifier: Option<Classifier>,
+    prompts: BTreeMap<String, String>,
+    default_prompt: String,
+    late: LateSettings,
+}
+
+impl EncoderModel {
+    /// Opens a Hugging Face or sentence-transformers directory, f32 or quantised.
+    ///
+    /// # Errors
+    /// Names the file, tensor or field that is missing or wrong.
+    pub fn open(directory: impl AsRef<Path>, options: &EncoderOptions) -> Result<EncoderModel, LmError> {
+        let directory = directory.as_ref();
+        let config = JsonFile::open(directory, "config.json")?;
+        let modules = Modules::open(directory)?;
+        let weights = WeightSet::open(directory)?;
+        let family = crate::family::open(&config, &weights, options.precision)?;
+        let sentence = JsonFile::open_optional(directory, "sentence_bert_config.json")?;
+        let text = Text::open(directory, sentence.as_ref().is_some_and(|s| s.flag("do_lower_case", false)))?;
+        text.check_vocabulary(family.vocabulary())?;
+        let dense = modules.dense.iter().map(|d| Dense::open(d)).collect::<Result<Vec<Dense>, LmError>>()?;
+        let limit = match &sentence {
+            Some(file) => file.size_or("max_seq_length", usize::MAX >> 33)?,
+            None => usize::MAX,
+        };
+        let settings = JsonFile::open_optional(directory, "config_sentence_transformers.json")?;
+        let (prompts, default_prompt) = prompts(settings.as_ref())?;
+        let threads = options.threads.unwrap_or(0);
+        let pool =
+            rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(|i| format!("plackett-lm-{i}"));
+        let pool =
+            pool.build().map_err(|e| LmError::Argument(format!("cannot start {threads} threads: {e}")))?;
+        let shape = family.shape();
+        let int8 = match options.precision {
+            Precision::Auto => weights.metadata(crate::quantize::FORMAT_KEY).is_some(),
+            chosen => chosen == Precision::Int8,
+        };
+        let info = ModelInfo {
+            name: directory.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned()),
+            family: config.text("model_type").unwrap_or_default().to_string(),
+            layers: shape.layers,
+            hidden: shape.hidden,
+            dim: dense.last().map_or(shape.hidden, Dense::outputs),
+            max_tokens: family.positions().min(limit),
+            pooling: modules.pooling,
+            cross_encoder: false,
+            precision: if int8 { "int8" } else { "f32" },
+            file_bytes: weights.bytes(),
+            isa: Isa::detect(),
+            threads: pool.current_num_threads(),
+        };
+        let classifier = Classifier::open(&config, &weights)?;
+        Ok(EncoderModel {
+            info: ModelInfo { cross_encoder: classifier.is_some(), ..info },
+            directory: directory.to_path_buf(),
+            late: LateSettings::open(settings.as_ref(), &text)?,
+            family,
+            text,
+            pool,
+            buffers: Buffers::default(),
+            memory_budget: options.memory_budget,
+            normalize: modules.normalize,
+            dense,
+            classifier,
+            prompts,
+            default_prompt,
+        })
+    }
+
+    /// Facts about the model.
+    pub fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    /// Where it was opened.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The prompt stored under a name (`query`, `document` …); when the name is unknown, the model's default prompt.
+    pub fn prompt(&self, name: &str) -> &str {
+        self.prompts.get(name).map_or(&self.default_prompt, String::as_str)
+    }
+
+    /// Special tokens around one text, or around and between a pair.
+    pub fn special_tokens(&self, pair: bool) -> usize {
+        self.text.special_tokens(pair)
+    }
+
+    /// Byte ranges of a text's tokens, without special tokens and without cutting.
+    pub fn token_spans(&self, text: &str) -> Result<Vec<Range<usize>>, LmError> {
+        self.text.spans(text)
+    }
+
+    /// One vector per text. A text's vector does not depend on the rest of the call, nor on the number of threads.
+    ///
+    /// # Errors
+    /// A late-interaction model has no pooled vector; a text the tokenizer refuses; the memory budget.
+    pub fn embed(&self, texts: &[&str], options: &EmbedOptions) -> Result<Embeddings, LmError> {
+        let Some(pooling) = self.info.pooling else {
+            return Err(self.unsupported(
+                "give one vector per text",
+                "it keeps a vector per token: use late-interaction",
+            ));
+        };
+        let most = self.most_tokens(options.max_tokens)?;
+        let encoded = self.encode(texts.len(), |i| {
+            if options.prompt.is_empty() {
+                self.text.single(i, texts[i], most)
+            } else {
+                self.text.single(i, &format!("{}{}", options.prompt, texts[i]), most)
+            }
+        })?;
+        let (sequences, tokens, truncated) = split(encoded);
+        let vectors = self.run(&sequences, |_, states| self.vector(pooling, states))?;
+        Ok(Embeddings { dim: self.info.dim, data: vectors.concat(), tokens, truncated })
+    }
+
+    /// How well each pair of (query, document) fits.
+    ///
+    /// # Errors
+    /// The model has no classification head with one output; a text the tokenizer refuses; the memory budget.
+    pub fn score_pairs(
+        &self,
+        pairs: &[(&str, &str)],
+        max_tokens: Option<usize>,
+    ) -> Result<PairScores, LmError> {
+        let Some(classifier) = &self.classifier else {
+            return Err(self.unsupported(
+                "score pairs",
+                "its weights have no classification head with one output; give a cross-encoder",
+            ));
+        };
+        let most = self.most_tokens(max_tokens)?;
+        let encoded = self.encode(pairs.len(), |i| self.text.pair(i, pairs[i], most))?;
+        let (sequences, tokens, truncated) = split(encoded);
+        let isa = self.info.isa;
+        let logits = self.run(&sequences, |_, states| classifier.logit(isa, states, self.info.hidden))?;
+        let scores = logits.iter().map(|logit| classifier.score.apply(*logit)).collect();
+        Ok(PairScores { logits, scores, tokens, truncated })
+    }
+
+    /// The activation of [`PairScores::scores`].
+    pub fn score_activation(&self) -> Option<ScoreActivation> {
+        self.classifier.as_ref().map(|c| c.score)
+    }
+
+    /// One vector of length 1 per token (late interaction). A ColBERT-like model's prefixes, lengths, query expansion
+    /// and skip list are applied; another model's special tokens are left out.
+    ///
+    /// # Errors
+    /// A text the tokenizer refuses; the memory budget.
+    pub fn token_embeddings(
+        &self,
+        texts: &[&str],
+        side: Side,
+        max_tokens: Option<usize>,
+    ) -> Result<TokenEmbeddings, LmError> {
+        let most = self.most_tokens(max_tokens)?;
+        let encoded = self.encode(texts.len(), |i| self.late.encode(&self.text, i, texts[i], side, most))?;
+        let (sequences, tokens, truncated) = split(encoded);
+        let special = self.special_tokens(false);
+        let data = self.run(&sequences, |index, states| {
+            let kept = self.late.kept(&sequences[index], side, special);
+            let hidden = self.info.hidden;
+            let rows: Vec<f32> = kept
+                .into_iter()
+                .flat_map(|row| states[row * hidden..(row + 1) * hidden].iter().copied())
+                .collect();
+            let mut rows = self.project(rows);
+            rows.chunks_exact_mut(self.info.dim).for_each(|row| normalize(self.info.isa, row));
+            rows
+        })?;
+        Ok(TokenEmbeddings { dim: self.info.dim, data, tokens, truncated })
+    }
+
+    /// Vectors of token sequences that were made elsewhere: for measurements and for callers with their own tokenizer.
+    ///
+    /// # Errors
+    /// An id beyond the vocabulary, an empty or too long sequence, the memory budget.
+    pub fn embed_sequences(&self, sequences: &[Sequence]) -> Result<Vec<Vec<f32>>, LmError> {
+        for (index, sequence) in sequences.iter().enumerate() {
+            let vocabulary = self.family.vocabulary();
+            let bad = sequence.is_empty()
+                || sequence.len() > self.family.positions()
+                || sequence.types.len() != sequence.len()
+                || !(1..=sequence.len()).contains(&sequence.visible)
+                || sequence.ids.iter().any(|id| *id as usize >= vocabulary);
+            if bad {
+                return Err(LmError::Argument(format!(
+                    "sequence {index}: 1 to {} ids below {vocabulary} with as many types are expected",
+                    self.family.positions()
+                )));
+            }
+        }
+        let pooling = self.info.pooling.unwrap_or(Pooling::Mean);
+        self.run(sequences, |_, states| self.vector(pooling, states))
+    }
+
+    /// The token sequences that [`EncoderModel::embed`] would run.
+    pub fn sequences(&self, texts: &[&str], options: &EmbedOptions) -> Result<Vec<Sequence>, LmError> {
+        let most = self.most_tokens(options.max_tokens)?;
+        let encoded = self
+            .encode(texts.len(), |i| self.text.single(i, &format!("{}{}", options.prompt, texts[i]), most))?;
+        Ok(split(encoded).0)
+    }
+
+    /// Hidden states after `layers` layers (`tokens × hidden` per sequence): early exit, probing.
+    pub fn hidden_states(&self, sequences: &[Sequence], layers: usize) -> Result<Vec<Vec<f32>>, LmError> {
+        self.pass(layers).run(sequences, |_, states| states.to_vec())
+    }
+
+    fn vector(&self, pooling: Pooling, states: &[f32]) -> Vec<f32> {
+        let mut vector = self.project(pool(pooling, states, self.info.hidden));
+        if self.normalize {
+            normalize(self.info.isa, &mut vector);
+        }
+        vector
+    }
+
+    fn project(&self, rows: Vec<f32>) -> Vec<f32> {
+        let mut width = self.info.hidden;
+        self.dense.iter().fold(rows, |rows, dense| {
+            let out = dense.apply(self.info.isa, &rows, width);
+            width = dense.outputs();
+            out
+        })
+    }
+
+    fn most_tokens(&self, asked: Option<usize>) -> Result<usize, LmError> {
+        let most = asked.unwrap_or(usize::MAX).min(self.info.max_tokens);
+        if most <= self.special_tokens(true) {
+            return Err(LmError::Argument(format!(
+                "max_tokens {most} leaves no room beside the {} special tokens",
+                self.special_tokens(true)
+            )));
+        }
+        Ok(most)
+    }
+
+    fn encode(
+        &self,
+        count: usize,
+        one: impl Fn(usize) -> Result<Encoded, LmError> + Sync + Send,
+    ) -> Result<Vec<Encoded>, LmError> {
+        self.pool.install(|| (0..count).into_par_iter().map(one).collect())
+    }
+
+    fn pass(&self, layers: usize) -> Pass<'_> {
+        Pass {
+            family: self.family.as_ref(),
+            isa: self.info.isa,
+            pool: &self.pool,
+            buffers: &self.buffers,
+            memory_budget: self.memory_budget,
+            layers,
+        }
+    }
+
+    fn run<R: Send>(
+        &self,
+        sequences: &[Sequence],
+        read: impl Fn(usize, &[f32]) -> R + Sync,
+    ) -> Result<Vec<R>, LmError> {
+        self.pass(usize::MAX).run(sequences, read)
+    }
+
+    fn unsupported(&self, wanted: &str, reason: &str) -> LmError {
+        LmError::Unsupported { model: self.info.name.clone(), wanted: wanted.into(), reason: reason.into() }
+    }
+}
+
+fn split(encoded: Vec<Encoded>) -> (Vec<Sequence>, Vec<usize>, Vec<Truncated>) {
+    let tokens = encoded.iter().map(|e| e.sequence.len()).collect();
+    let cut = encoded.iter().enumerate().filter(|(_, e)| e.whole > e.sequence.len());
+    let truncated =
+        cut.map(|(index, e)| Truncated { index, tokens: e.whole, kept: e.sequence.len() }).collect();
+    (encoded.into_iter().map(|e| e.sequence).collect(), tokens, truncated)
+}
+
+fn prompts(settings: Option<&JsonFile>) -> Result<(BTreeMap<String, String>, String), LmError> {
+    let Some(file) = settings else { return Ok(Default::default()) };
+    let mut prompts = BTreeMap::new();
+    if let Some(map) = file.value().get("prompts").and_then(|p| p.as_object()) {
+        for (name, text) in map {
+            let text = text.as_str().ok_or_else(|| file.problem(format!("prompt `{name}` is not a text")))?;
+            prompts.insert(name.clone(), text.to_string());
+        }
+    }
+    let default = match file.text("default_prompt_name") {
+        None => String::new(),
+        Some(name) => prompts
+            .get(name)
+            .cloned()
+            .ok_or_else(|| file.problem(format!("the default prompt `{name}` is not among `prompts`")))?,
+    };
+    Ok((prompts, default))
+}

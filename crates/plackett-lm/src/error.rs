@@ -1,0 +1,141 @@
+//! What can go wrong between a model directory and its numbers.
+
+use std::path::PathBuf;
+
+/// Why a model could not be opened or run. Each message says what was found, where, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum LmError {
+    /// A file of the model directory could not be read or written.
+    #[error("{path}: {source}; check that the file exists and can be read")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A file that every model directory has is absent.
+    #[error(
+        "{directory}: no {file} there; a model directory holds config.json, tokenizer.json and model.safetensors"
+    )]
+    MissingFile {
+        /// The model directory.
+        directory: PathBuf,
+        /// The file's name.
+        file: String,
+    },
+    /// A configuration or tokenizer file that cannot be understood.
+    #[error("{path}: {problem}")]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+    /// A model whose family this engine does not have.
+    #[error("{path}: the architecture `{found}` is not supported; supported: {supported}")]
+    Architecture {
+        /// The configuration file.
+        path: PathBuf,
+        /// `model_type` or the first of `architectures`.
+        found: String,
+        /// Names of the supported families.
+        supported: String,
+    },
+    /// A weights file whose header and content disagree.
+    #[error("{path}, byte {offset}: {problem}; the file is damaged or not safetensors: fetch it again")]
+    Weights {
+        /// The weights file.
+        path: PathBuf,
+        /// Where in the file.
+        offset: u64,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A tensor that the architecture needs is not in the weights.
+    #[error("{path}: tensor `{tensor}` is missing; the weights do not fit config.json's architecture")]
+    MissingTensor {
+        /// The weights file or directory.
+        path: PathBuf,
+        /// The tensor's name.
+        tensor: String,
+    },
+    /// A tensor with another shape than the configuration says.
+    #[error(
+        "{path}, byte {offset}: tensor `{tensor}` has shape {found:?}, expected {expected:?} from config.json"
+    )]
+    Shape {
+        /// The weights file.
+        path: PathBuf,
+        /// Where the tensor's data begin.
+        offset: u64,
+        /// The tensor's name.
+        tensor: String,
+        /// What the configuration demands.
+        expected: Vec<usize>,
+        /// What the file has.
+        found: Vec<usize>,
+    },
+    /// A tensor in a number format that is not read.
+    #[error("{path}: tensor `{tensor}` is stored as {found}; F32, F16, BF16 and our own I8 are read")]
+    DataType {
+        /// The weights file.
+        path: PathBuf,
+        /// The tensor's name.
+        tensor: String,
+        /// The stored format.
+        found: String,
+    },
+    /// The tokenizer gives ids that the embedding matrix does not have.
+    #[error(
+        "{path}: the tokenizer has ids up to {largest}, the embedding matrix {rows} rows; tokenizer and weights are \
+         of different models"
+    )]
+    Vocabulary {
+        /// The tokenizer file.
+        path: PathBuf,
+        /// The largest token id.
+        largest: usize,
+        /// Rows of the embedding matrix.
+        rows: usize,
+    },
+    /// A text that the tokenizer refuses.
+    #[error("text {index} of the call: {problem}")]
+    Tokenization {
+        /// Position in the call, from 0.
+        index: usize,
+        /// What the tokenizer said.
+        problem: String,
+    },
+    /// The model has no such head.
+    #[error("{model} cannot {wanted}: {reason}")]
+    Unsupported {
+        /// The model's name.
+        model: String,
+        /// What was asked for.
+        wanted: String,
+        /// Why not, and what could.
+        reason: String,
+    },
+    /// The work does not fit into the memory budget even one sequence at a time.
+    #[error(
+        "a sequence of {tokens} tokens needs {needed} bytes, the memory budget is {budget}; raise the budget or shorten the text"
+    )]
+    MemoryBudget {
+        /// Tokens of the sequence.
+        tokens: usize,
+        /// Bytes it needs, weights included.
+        needed: usize,
+        /// The budget.
+        budget: usize,
+    },
+    /// An argument of a call that cannot be used.
+    #[error("{0}")]
+    Argument(String),
+}
+
+impl LmError {
+    pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> LmError {
+        let path = path.into();
+        move |source| LmError::Io { path, source }
+    }
+}

@@ -1,0 +1,318 @@
+//! The structured forward pass: a ragged batch of token sequences goes through all layers, and a reader takes from each
+//! sequence's hidden states what its method wants.
+//!
+//! Sequences are packed end to end, without padding. A worker carries a group of whole sequences through all layers, so
+//! that activations stay in its cache. When there are fewer groups than workers, the work inside a group is split: by
+//! blocks of rows for the dense layers and by tiles of queries for attention. Both ways compute the same numbers.
+
+use crate::LmError;
+use crate::kernel::Isa;
+use crate::kernel::{AttentionScratch, Heads, LinearScratch, TILE_ROWS, Window, attend};
+use rayon::prelude::*;
+use std::sync::Mutex;
+
+/// Most rows of one pass through a dense layer: their activations fit a second-level cache of 1 MiB.
+const BLOCK_ROWS: usize = 11 * TILE_ROWS;
+
+/// The tokens of one text (or pair of texts), special tokens included.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sequence {
+    /// Token ids.
+    pub ids: Vec<u32>,
+    /// 0 for the first text, 1 for the second of a pair.
+    pub types: Vec<u32>,
+    /// How many of the leading tokens can be attended to; all, except for query expansion in late interaction.
+    pub visible: usize,
+}
+
+impl Sequence {
+    /// One text.
+    pub fn single(ids: Vec<u32>) -> Sequence {
+        Sequence { types: vec![0; ids.len()], visible: ids.len(), ids }
+    }
+
+    /// Number of tokens.
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Whether there is no token.
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+}
+
+/// Sizes of a model.
+#[derive(Clone, Debug)]
+pub(crate) struct Shape {
+    /// Numbers per token between layers.
+    pub hidden: usize,
+    /// Numbers per token inside the feed-forward part (both halves of a gated one).
+    pub intermediate: usize,
+    /// Layers.
+    pub layers: usize,
+    /// Where a packed row keeps queries, keys and values.
+    pub heads: Heads,
+}
+
+/// What a family of models computes, token by token; attention between tokens is the engine's.
+pub(crate) trait Family: Send + Sync {
+    /// Sizes.
+    fn shape(&self) -> &Shape;
+    /// Rows of the word embedding matrix.
+    fn vocabulary(&self) -> usize;
+    /// Longest sequence.
+    fn positions(&self) -> usize;
+    /// Bytes of weights in memory.
+    fn weight_bytes(&self) -> usize;
+    /// Input vectors of a sequence.
+    fn embed(&self, isa: Isa, sequence: &Sequence, out: &mut [f32]);
+    /// Queries, keys and values of some rows; `positions` are their places in their sequences.
+    fn project(&self, at: At, x: &[f32], positions: &[u32], qkv: &mut [f32], scratch: &mut RowScratch);
+    /// Which keys a query sees in a layer.
+    fn window(&self, layer: usize) -> Window;
+    /// From the contexts of some rows to the layer's output, in place of its input.
+    fn finish(&self, at: At, context: &[f32], x: &mut [f32], scratch: &mut RowScratch);
+    /// After the last layer.
+    fn end(&self, isa: Isa, x: &mut [f32]);
+}
+
+/// Where in the model.
+#[derive(Clone, Copy)]
+pub(crate) struct At {
+    pub isa: Isa,
+    pub layer: usize,
+}
+
+/// Buffers for a block of rows.
+#[derive(Default)]
+pub(crate) struct RowScratch {
+    pub linear: LinearScratch,
+    pub inner: Vec<f32>,
+    pub outer: Vec<f32>,
+    attention: AttentionScratch,
+}
+
+/// Buffers for a group of sequences.
+#[derive(Default)]
+struct GroupScratch {
+    x: Vec<f32>,
+    qkv: Vec<f32>,
+    context: Vec<f32>,
+    positions: Vec<u32>,
+}
+
+/// Buffers that outlive a call, so that they are not mapped and cleared again for each.
+#[derive(Default)]
+pub(crate) struct Buffers {
+    rows: Mutex<Vec<RowScratch>>,
+    groups: Mutex<Vec<GroupScratch>>,
+}
+
+fn borrow<T: Default, R>(shelf: &Mutex<Vec<T>>, work: impl FnOnce(&mut T) -> R) -> R {
+    let taken = shelf.lock().map(|mut shelf| shelf.pop()).ok().flatten();
+    let mut buffer = taken.unwrap_or_default();
+    let result = work(&mut buffer);
+    if let Ok(mut shelf) = shelf.lock() {
+        shelf.push(buffer);
+    }
+    result
+}
+
+/// One forward pass over a batch.
+pub(crate) struct Pass<'a> {
+    pub family: &'a dyn Family,
+    pub isa: Isa,
+    pub pool: &'a rayon::ThreadPool,
+    pub buffers: &'a Buffers,
+    /// Bytes that weights and buffers may take together.
+    pub memory_budget: Option<usize>,
+    /// Layers to run (all, when larger).
+    pub layers: usize,
+}
+
+impl Pass<'_> {
+    /// Runs all sequences and gives each one's hidden states (`tokens × hidden`) to `read`; results in batch order.
+    pub(crate) fn run<R: Send>(
+        &self,
+        sequences: &[Sequence],
+        read: impl Fn(usize, &[f32]) -> R + Sync,
+    ) -> Result<Vec<R>, LmError> {
+        let groups = group(sequences);
+        let workers = self.affordable_workers(sequences, &groups)?;
+        let together =
+            if workers < self.pool.current_num_threads() { 0 } else { groups.len() / workers * workers };
+        let (spread, split) = groups.split_at(together);
+        let outputs: Mutex<Vec<Option<R>>> = Mutex::new(sequences.iter().map(|_| None).collect());
+        let keep = |results: Vec<(usize, R)>| {
+            if let Ok(mut outputs) = outputs.lock() {
+                results.into_iter().for_each(|(index, result)| outputs[index] = Some(result));
+            }
+        };
+        self.pool.install(|| {
+            spread
+                .par_iter()
+                .with_max_len(1)
+                .for_each(|group| keep(self.run_group(sequences, group, 1, &read)));
+            for group in split {
+                keep(self.run_group(sequences, group, workers, &read));
+            }
+        });
+        let outputs = outputs.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+        Ok(outputs.into_iter().flatten().collect())
+    }
+
+    /// How many groups can be in flight within the memory budget.
+    fn affordable_workers(&self, sequences: &[Sequence], groups: &[Vec<usize>]) -> Result<usize, LmError> {
+        let threads = self.pool.current_num_threads();
+        let Some(budget) = self.memory_budget else { return Ok(threads) };
+        let shape = self.family.shape();
+        let group_bytes = |group: &Vec<usize>| {
+            let tokens: usize = group.iter().map(|i| sequences[*i].len()).sum();
+            let longest = group.iter().map(|i| sequences[*i].len()).max().unwrap_or(0);
+            let rows = tokens * (4 * (2 * shape.hidden + shape.heads.stride) + 4);
+            rows + block_bytes(shape) + AttentionScratch::bytes(&shape.heads, longest)
+        };
+        let largest = groups.iter().map(group_bytes).max().unwrap_or(0);
+        let weights = self.family.weight_bytes();
+        let room = budget.saturating_sub(weights);
+        if largest > room {
+            let tokens = sequences.iter().map(Sequence::len).max().unwrap_or(0);
+            return Err(LmError::MemoryBudget { tokens, needed: weights + largest, budget });
+        }
+        Ok(if largest == 0 { threads } else { (room / largest).clamp(1, threads) })
+    }
+
+    fn run_group<R>(
+        &self,
+        sequences: &[Sequence],
+        group: &[usize],
+        workers: usize,
+        read: &(impl Fn(usize, &[f32]) -> R + Sync),
+    ) -> Vec<(usize, R)> {
+        borrow(&self.buffers.groups, |scratch| {
+            let members: Vec<&Sequence> = group.iter().map(|index| &sequences[*index]).collect();
+            self.carry(&members, workers, scratch);
+            let hidden = self.family.shape().hidden;
+            let mut start = 0;
+            let mut results = Vec::with_capacity(group.len());
+            for (index, sequence) in group.iter().zip(&members) {
+                let end = start + sequence.len() * hidden;
+                results.push((*index, read(*index, &scratch.x[start..end])));
+                start = end;
+            }
+            results
+        })
+    }
+
+    /// Carries some sequences through all layers; `scratch.x` is the result.
+    fn carry(&self, sequences: &[&Sequence], workers: usize, scratch: &mut GroupScratch) {
+        let shape = self.family.shape();
+        let (hidden, stride) = (shape.hidden, shape.heads.stride);
+        let width = shape.heads.count * shape.heads.size;
+        let tokens: usize = sequences.iter().map(|s| s.len()).sum();
+        scratch.x.resize(tokens * hidden, 0.0);
+        scratch.qkv.resize(tokens * stride, 0.0);
+        scratch.context.resize(tokens * width, 0.0);
+        scratch.positions.clear();
+        let mut start = 0;
+        for sequence in sequences {
+            self.family.embed(
+                self.isa,
+                sequence,
+                &mut scratch.x[start * hidden..][..sequence.len() * hidden],
+            );
+            scratch.positions.extend(0..sequence.len() as u32);
+            start += sequence.len();
+        }
+        let rows = block_rows(tokens, workers);
+        for layer in 0..shape.layers.min(self.layers) {
+            let at = At { isa: self.isa, layer };
+            let blocks = scratch.x.par_chunks(rows * hidden).zip(scratch.qkv.par_chunks_mut(rows * stride));
+            let blocks = blocks.zip(scratch.positions.par_chunks(rows));
+            each(workers, blocks, |((x, qkv), positions)| {
+                borrow(&self.buffers.rows, |buffer| self.family.project(at, x, positions, qkv, buffer));
+            });
+            self.attention(layer, sequences, workers, &scratch.qkv, &mut scratch.context);
+            let blocks =
+                scratch.context.par_chunks(rows * width).zip(scratch.x.par_chunks_mut(rows * hidden));
+            each(workers, blocks, |(context, x)| {
+                borrow(&self.buffers.rows, |buffer| self.family.finish(at, context, x, buffer));
+            });
+        }
+        self.family.end(self.isa, &mut scratch.x);
+    }
+
+    fn attention(
+        &self,
+        layer: usize,
+        sequences: &[&Sequence],
+        workers: usize,
+        qkv: &[f32],
+        context: &mut [f32],
+    ) {
+        let heads = &self.family.shape().heads;
+        let width = heads.count * heads.size;
+        let window = self.family.window(layer);
+        let (mut qkv, mut context) = (qkv, context);
+        for sequence in sequences {
+            let tokens = sequence.len();
+            let (own, rest) = qkv.split_at(tokens * heads.stride);
+            let (out, after) = std::mem::take(&mut context).split_at_mut(tokens * width);
+            let rows = tokens.div_ceil(workers).next_multiple_of(TILE_ROWS).max(TILE_ROWS);
+            each(workers, out.par_chunks_mut(rows * width).enumerate(), |(part, out)| {
+                let first = part * rows;
+                let queries = first..tokens.min(first + rows);
+                borrow(&self.buffers.rows, |buffer| {
+                    let visible = sequence.visible;
+                    attend(self.isa, own, heads, visible, queries, window, out, &mut buffer.attention);
+                });
+            });
+            (qkv, context) = (rest, after);
+        }
+    }
+}
+
+/// One item after another, or in parallel when there is more than one worker.
+fn each<I: IndexedParallelIterator>(workers: usize, items: I, work: impl Fn(I::Item) + Sync + Send) {
+    if workers == 1 {
+        // A chunk as long as the whole keeps everything on this thread.
+        let length = items.len().max(1);
+        items.with_min_len(length).for_each(work);
+    } else {
+        items.with_max_len(1).for_each(work);
+    }
+}
+
+/// Bytes of the buffers of one block of rows.
+fn block_bytes(shape: &Shape) -> usize {
+    BLOCK_ROWS * (4 * (shape.intermediate + shape.hidden) + shape.intermediate.max(shape.hidden) + 8)
+}
+
+/// Rows of a block such that all blocks are about equal, whole tiles, and enough for all workers.
+fn block_rows(tokens: usize, workers: usize) -> usize {
+    let blocks = tokens.div_ceil(BLOCK_ROWS).next_multiple_of(workers.max(1));
+    tokens.div_ceil(blocks.max(1)).next_multiple_of(TILE_ROWS).max(TILE_ROWS)
+}
+
+/// Indices of sequences in groups of about one block of rows, longest first. Short sequences share a group.
+fn group(sequences: &[Sequence]) -> Vec<Vec<usize>> {
+    let mut order: Vec<usize> = (0..sequences.len()).collect();
+    order.sort_by_key(|index| std::cmp::Reverse(sequences[*index].len()));
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    let mut room = 0;
+    for index in order {
+        let tokens = sequences[index].len();
+        match groups.last_mut() {
+            Some(group) if tokens <= room => {
+                group.push(index);
+                room -= tokens;
+            }
+            _ => {
+                groups.push(vec![index]);
+                room = BLOCK_ROWS.saturating_sub(tokens);
+            }
+        }
+    }
+    groups
+}

@@ -1,0 +1,174 @@
+//! The inner loops. Everything `unsafe` of this crate is here: SIMD microkernels behind safe functions that check every
+//! length first.
+//!
+//! Why not a matrix library: the kernels of `rten-gemm` pack the activations anew for every call and have no epilogue.
+//! Here a tile of twelve rows by thirty-two columns stays in registers over the whole inner dimension, reads the
+//! activations where they are (no packing), and hands each finished tile to its epilogue while it is in the first-level
+//! cache. On AVX-512 this runs at 99 % of the multiply-add limit in f32 and at 98 % in int8.
+//!
+//! Every output element is one chain of multiply-adds in the order of the inner dimension. So a row's result does not
+//! depend on which rows are computed beside it, nor on the number of threads.
+#![allow(unsafe_code)]
+
+mod attention;
+mod linear;
+mod portable;
+mod vector;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+pub(crate) use attention::{AttentionScratch, Heads, Window, attend};
+pub(crate) use linear::{Activation, Linear, LinearScratch, quantize_weights};
+pub(crate) use vector::{add_layer_norm, layer_norm, normalize};
+
+use std::sync::OnceLock;
+
+/// Rows of a register tile.
+pub(crate) const TILE_ROWS: usize = 12;
+/// Columns of a register tile, and of a packed panel of weights.
+pub(crate) const TILE_COLUMNS: usize = 32;
+
+/// An output tile of f32 products.
+pub(crate) type TileF32 = [[f32; TILE_COLUMNS]; TILE_ROWS];
+/// An output tile of integer products.
+pub(crate) type TileI32 = [[i32; TILE_COLUMNS]; TILE_ROWS];
+
+/// Instruction sets that have kernels of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isa {
+    /// AVX-512 F, BW and VNNI: 16 f32 or 64 int8 multiply-adds an instruction.
+    Avx512Vnni,
+    /// AVX-512 F and BW without VNNI: int8 runs on the AVX2 kernel.
+    Avx512,
+    /// AVX2 and FMA. Int8 products are widened to 16 bits first, because `vpmaddubsw` saturates.
+    Avx2,
+    /// Plain Rust.
+    Portable,
+}
+
+impl Isa {
+    /// The best instruction set of this machine. `PLACKETT_ISA` (`avx512vnni`, `avx512`, `avx2`, `portable`) lowers it.
+    pub fn detect() -> Isa {
+        static ISA: OnceLock<Isa> = OnceLock::new();
+        *ISA.get_or_init(|| {
+            let best = Isa::best();
+            match std::env::var("PLACKETT_ISA").as_deref() {
+                Ok("portable") => Isa::Portable,
+                Ok("avx2") if best != Isa::Portable => Isa::Avx2,
+                Ok("avx512") if best == Isa::Avx512Vnni => Isa::Avx512,
+                _ => best,
+            }
+        })
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn best() -> Isa {
+        if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw") && Isa::has_avx2() {
+            if is_x86_feature_detected!("avx512vnni") { Isa::Avx512Vnni } else { Isa::Avx512 }
+        } else if Isa::has_avx2() {
+            Isa::Avx2
+        } else {
+            Isa::Portable
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn has_avx2() -> bool {
+        is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn best() -> Isa {
+        Isa::Portable
+    }
+
+    /// A name for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Isa::Avx512Vnni => "AVX-512 with VNNI",
+            Isa::Avx512 => "AVX-512",
+            Isa::Avx2 => "AVX2",
+            Isa::Portable => "portable",
+        }
+    }
+}
+
+/// Rows of some matrix: `rows` rows of `depth` numbers, `stride` apart.
+#[derive(Clone, Copy)]
+pub(crate) struct Rows<'a, T> {
+    data: &'a [T],
+    stride: usize,
+    depth: usize,
+}
+
+impl<'a, T> Rows<'a, T> {
+    /// Panics when the data do not hold the last row; all callers size their buffers themselves.
+    pub(crate) fn new(data: &'a [T], rows: usize, stride: usize, depth: usize) -> Self {
+        assert!(depth <= stride && (rows == 0 || data.len() >= (rows - 1) * stride + depth));
+        Rows { data, stride, depth }
+    }
+}
+
+/// Products of `count ≤ 12` rows, from `first`, with one panel of `depth × 32` f32.
+pub(crate) fn tile_f32(isa: Isa, a: Rows<f32>, first: usize, count: usize, panel: &[f32], out: &mut TileF32) {
+    assert!(count <= TILE_ROWS && panel.len() >= a.depth * TILE_COLUMNS);
+    assert!(count == 0 || a.data.len() >= (first + count - 1) * a.stride + a.depth);
+    match isa {
+        // SAFETY: the rows and the panel were checked above; the instruction set was detected.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Vnni | Isa::Avx512 => unsafe {
+            x86::tile_f32_avx512(
+                a.data.as_ptr().add(first * a.stride),
+                a.stride,
+                a.depth,
+                count,
+                panel.as_ptr(),
+                out,
+            )
+        },
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => unsafe {
+            x86::tile_f32_avx2(
+                a.data.as_ptr().add(first * a.stride),
+                a.stride,
+                a.depth,
+                count,
+                panel.as_ptr(),
+                out,
+            )
+        },
+        _ => portable::tile_f32(&a.data[first * a.stride..], a.stride, a.depth, count, panel, out),
+    }
+}
+
+/// Products of `count ≤ 12` rows of u8, from `first`, with one panel of i8 laid out as `[depth / 4][32][4]`.
+pub(crate) fn tile_i8(isa: Isa, a: Rows<u8>, first: usize, count: usize, panel: &[i8], out: &mut TileI32) {
+    assert!(count <= TILE_ROWS && a.depth % 4 == 0 && panel.len() >= a.depth * TILE_COLUMNS);
+    assert!(count == 0 || a.data.len() >= (first + count - 1) * a.stride + a.depth);
+    match isa {
+        // SAFETY: the rows and the panel were checked above; the instruction set was detected.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Vnni => unsafe {
+            x86::tile_i8_vnni(
+                a.data.as_ptr().add(first * a.stride),
+                a.stride,
+                a.depth,
+                count,
+                panel.as_ptr(),
+                out,
+            )
+        },
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 | Isa::Avx2 => unsafe {
+            x86::tile_i8_avx2(
+                a.data.as_ptr().add(first * a.stride),
+                a.stride,
+                a.depth,
+                count,
+                panel.as_ptr(),
+                out,
+            )
+        },
+        _ => portable::tile_i8(&a.data[first * a.stride..], a.stride, a.depth, count, panel, out),
+    }
+}

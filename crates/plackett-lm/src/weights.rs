@@ -1,0 +1,364 @@
+//! Tensors by name from one or more memory-mapped safetensors files.
+
+use crate::LmError;
+use crate::kernel::{Linear, quantize_weights};
+use half::{bf16, f16};
+use safetensors::tensor::{Dtype, SafeTensors, TensorInfo};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The suffix under which a quantised matrix keeps the scale of each row.
+pub(crate) const SCALE_SUFFIX: &str = "_scale";
+
+/// Number format of the matrices during a pass.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// As the file has them: int8 when it was quantised, f32 otherwise.
+    #[default]
+    Auto,
+    /// f32 weights and activations.
+    F32,
+    /// int8 weights (a scale per output) and u8 activations (scale and zero point per row).
+    Int8,
+}
+
+/// What the header of a safetensors file says, checked against the length of the file.
+pub struct Header {
+    /// Bytes before the data.
+    pub data_start: usize,
+    /// Tensor name, description.
+    pub tensors: HashMap<String, TensorInfo>,
+    /// Free text fields.
+    pub metadata: HashMap<String, String>,
+}
+
+/// Reads and checks the header of safetensors bytes. `path` is for messages only.
+pub fn read_header(bytes: &[u8], path: &Path) -> Result<Header, LmError> {
+    let damaged =
+        |offset: u64, problem: String| LmError::Weights { path: path.to_path_buf(), offset, problem };
+    if bytes.len() < 8 {
+        return Err(damaged(0, format!("the file has {} bytes, a header length alone takes 8", bytes.len())));
+    }
+    let mut length = [0; 8];
+    length.copy_from_slice(&bytes[..8]);
+    let length = u64::from_le_bytes(length);
+    if length > bytes.len() as u64 - 8 {
+        return Err(damaged(
+            0,
+            format!("the header claims {length} bytes, the file has {} more", bytes.len() - 8),
+        ));
+    }
+    let (length, metadata) =
+        SafeTensors::read_metadata(bytes).map_err(|error| damaged(8, format!("bad header ({error})")))?;
+    let data_start = length + 8;
+    let mut tensors = HashMap::new();
+    for (name, info) in metadata.tensors() {
+        let (start, end) = info.data_offsets;
+        let in_file = start <= end && end <= bytes.len() - data_start;
+        let elements = info.shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d));
+        let size = elements.and_then(|n| n.checked_mul(info.dtype.bitsize())).map(|bits| bits / 8);
+        if !in_file || size != Some(end - start) {
+            return Err(damaged(
+                data_start as u64 + start as u64,
+                format!("tensor `{name}` of shape {:?} does not fit bytes {start}..{end}", info.shape),
+            ));
+        }
+        tensors.insert(name.to_string(), info.clone());
+    }
+    Ok(Header { data_start, tensors, metadata: metadata.metadata().clone().unwrap_or_default() })
+}
+
+struct File {
+    path: PathBuf,
+    bytes: Arc<memmap2::Mmap>,
+    header: Header,
+}
+
+/// All tensors of a model directory.
+pub(crate) struct WeightSet {
+    directory: PathBuf,
+    files: Vec<File>,
+}
+
+/// The bytes of one tensor.
+pub(crate) struct Tensor<'a> {
+    file: &'a File,
+    name: String,
+    info: &'a TensorInfo,
+}
+
+impl WeightSet {
+    /// Maps `model.safetensors`, or the shards that `model.safetensors.index.json` lists.
+    pub(crate) fn open(directory: &Path) -> Result<WeightSet, LmError> {
+        let mut names = vec!["model.safetensors".to_string()];
+        let index = directory.join("model.safetensors.index.json");
+        if !directory.join(&names[0]).exists() && index.exists() {
+            names = shards(&index)?;
+        }
+        let mut files = Vec::new();
+        for name in names {
+            let path = directory.join(&name);
+            if !path.exists() {
+                return Err(LmError::MissingFile { directory: directory.to_path_buf(), file: name });
+            }
+            files.push(map(path)?);
+        }
+        Ok(WeightSet { directory: directory.to_path_buf(), files })
+    }
+
+    /// Whether a tensor exists.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.files.iter().any(|file| file.header.tensors.contains_key(name))
+    }
+
+    /// Names of all tensors, sorted.
+    pub(crate) fn names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> =
+            self.files.iter().flat_map(|file| file.header.tensors.keys().map(String::as_str)).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Text fields of the headers.
+    pub(crate) fn metadata(&self, key: &str) -> Option<&str> {
+        self.files.iter().find_map(|file| file.header.metadata.get(key)).map(String::as_str)
+    }
+
+    /// Bytes of all files.
+    pub(crate) fn bytes(&self) -> usize {
+        self.files.iter().map(|file| file.bytes.len()).sum()
+    }
+
+    /// The first of some prefixes under which a tensor exists.
+    pub(crate) fn prefix<'p>(&self, prefixes: &[&'p str], tensor: &str) -> Result<&'p str, LmError> {
+        prefixes
+            .iter()
+            .find(|prefix| self.has(&format!("{prefix}{tensor}")))
+            .copied()
+            .ok_or_else(|| self.missing(tensor))
+    }
+
+    fn missing(&self, tensor: &str) -> LmError {
+        LmError::MissingTensor { path: self.directory.clone(), tensor: tensor.to_string() }
+    }
+
+    /// A tensor whatever its shape.
+    pub(crate) fn tensor(&self, name: &str) -> Result<Tensor<'_>, LmError> {
+        self.files
+            .iter()
+            .find_map(|file| {
+                let info = file.header.tensors.get(name)?;
+                Some(Tensor { file, name: name.to_string(), info })
+            })
+            .ok_or_else(|| self.missing(name))
+    }
+
+    /// A tensor of one shape as f32.
+    pub(crate) fn f32(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, LmError> {
+        let tensor = self.tensor(name)?;
+        tensor.expect(shape)?;
+        if tensor.info.dtype != Dtype::I8 {
+            return tensor.to_f32();
+        }
+        let rows = shape.first().copied().unwrap_or(1);
+        let scales = self.f32(&format!("{name}{SCALE_SUFFIX}"), &[rows])?;
+        let width = shape[1..].iter().product::<usize>().max(1);
+        let values = tensor.bytes().iter().enumerate().map(|(i, b)| *b as i8 as f32 * scales[i / width]);
+        Ok(values.collect())
+    }
+
+    /// A vector, or an empty one when the model has none of this name.
+    pub(crate) fn optional(&self, name: &str, length: usize) -> Result<Vec<f32>, LmError> {
+        if self.has(name) { self.f32(name, &[length]) } else { Ok(Vec::new()) }
+    }
+
+    /// One dense layer from `{name}.weight` and `{name}.bias` of each name, outputs side by side.
+    pub(crate) fn linear(
+        &self,
+        names: &[String],
+        outputs: usize,
+        inputs: usize,
+        precision: Precision,
+    ) -> Result<Linear, LmError> {
+        let mut bias = Vec::new();
+        let mut stored_int8 = true;
+        for name in names {
+            let tensor = self.tensor(&format!("{name}.weight"))?;
+            tensor.expect(&[outputs, inputs])?;
+            stored_int8 &= tensor.info.dtype == Dtype::I8;
+            let own = self.optional(&format!("{name}.bias"), outputs)?;
+            bias.extend(if own.is_empty() { vec![0.0; outputs] } else { own });
+        }
+        let total = outputs * names.len();
+        if stored_int8 && precision != Precision::F32 {
+            let (mut rows, mut scales) = (Vec::with_capacity(total * inputs), Vec::with_capacity(total));
+            for name in names {
+                rows.extend(self.tensor(&format!("{name}.weight"))?.bytes().iter().map(|b| *b as i8));
+                scales.extend(self.f32(&format!("{name}.weight{SCALE_SUFFIX}"), &[outputs])?);
+            }
+            return Ok(Linear::from_i8(&rows, &scales, &bias, total, inputs));
+        }
+        let mut weight = Vec::with_capacity(total * inputs);
+        for name in names {
+            weight.extend(self.f32(&format!("{name}.weight"), &[outputs, inputs])?);
+        }
+        Ok(match precision {
+            Precision::Int8 => Linear::quantized(&weight, &bias, total, inputs),
+            _ => Linear::from_f32(&weight, &bias, total, inputs),
+        })
+    }
+
+    /// A table of vectors, left in the file.
+    pub(crate) fn table(&self, name: &str, width: usize) -> Result<Table, LmError> {
+        let tensor = self.tensor(name)?;
+        let rows = tensor.info.shape.first().copied().unwrap_or(0);
+        tensor.expect(&[rows, width])?;
+        let scales = match tensor.info.dtype {
+            Dtype::I8 => self.f32(&format!("{name}{SCALE_SUFFIX}"), &[rows])?,
+            Dtype::F32 | Dtype::F16 | Dtype::BF16 => Vec::new(),
+            _ => return Err(tensor.bad_type()),
+        };
+        let start = tensor.file.header.data_start + tensor.info.data_offsets.0;
+        Ok(Table { file: tensor.file.bytes.clone(), start, dtype: tensor.info.dtype, rows, width, scales })
+    }
+}
+
+fn shards(index: &Path) -> Result<Vec<String>, LmError> {
+    let text = std::fs::read_to_string(index).map_err(LmError::io(index))?;
+    let bad = |problem: String| LmError::Config { path: index.to_path_buf(), problem };
+    let value: serde_json::Value = serde_json::from_str(&text).map_err(|e| bad(format!("not JSON: {e}")))?;
+    let map = value.get("weight_map").and_then(|m| m.as_object());
+    let map = map.ok_or_else(|| bad("no object `weight_map`; fetch the index again".into()))?;
+    let mut names = Vec::new();
+    for name in map.values() {
+        let name =
+            name.as_str().ok_or_else(|| bad("`weight_map` holds something other than file names".into()))?;
+        if Path::new(name).components().count() != 1 || name.starts_with('.') {
+            return Err(bad(format!("`weight_map` names `{name}`, which is not a file of this directory")));
+        }
+        if !names.iter().any(|n| n == name) {
+            names.push(name.to_string());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn map(path: PathBuf) -> Result<File, LmError> {
+    let file = std::fs::File::open(&path).map_err(LmError::io(&path))?;
+    // SAFETY: weights are only read, as bytes. Whoever truncates a model file under a running process ends it, as with
+    // every memory-mapped model.
+    #[allow(unsafe_code)]
+    let bytes = unsafe { memmap2::Mmap::map(&file) }.map_err(LmError::io(&path))?;
+    let header = read_header(&bytes, &path)?;
+    Ok(File { path, bytes: Arc::new(bytes), header })
+}
+
+impl Tensor<'_> {
+    fn bytes(&self) -> &[u8] {
+        let (start, end) = self.info.data_offsets;
+        &self.file.bytes[self.file.header.data_start + start..self.file.header.data_start + end]
+    }
+
+    /// Dimensions.
+    pub(crate) fn shape(&self) -> &[usize] {
+        &self.info.shape
+    }
+
+    fn expect(&self, shape: &[usize]) -> Result<(), LmError> {
+        if self.info.shape == shape {
+            return Ok(());
+        }
+        Err(LmError::Shape {
+            path: self.file.path.clone(),
+            offset: (self.file.header.data_start + self.info.data_offsets.0) as u64,
+            tensor: self.name.clone(),
+            expected: shape.to_vec(),
+            found: self.info.shape.clone(),
+        })
+    }
+
+    fn bad_type(&self) -> LmError {
+        LmError::DataType {
+            path: self.file.path.clone(),
+            tensor: self.name.clone(),
+            found: format!("{:?}", self.info.dtype),
+        }
+    }
+
+    /// Whether it holds floating point numbers.
+    pub(crate) fn is_float(&self) -> bool {
+        matches!(self.info.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16)
+    }
+
+    /// All numbers, row-major.
+    pub(crate) fn to_f32(&self) -> Result<Vec<f32>, LmError> {
+        if !self.is_float() {
+            return Err(self.bad_type());
+        }
+        let mut values = vec![0.0; self.info.shape.iter().product()];
+        read_floats(self.info.dtype, self.bytes(), &mut values);
+        Ok(values)
+    }
+}
+
+fn read_floats(dtype: Dtype, bytes: &[u8], out: &mut [f32]) {
+    match dtype {
+        Dtype::F32 => {
+            for (x, b) in out.iter_mut().zip(bytes.chunks_exact(4)) {
+                *x = f32::from_le_bytes([b[0], b[1], b[2], b[3]]);
+            }
+        }
+        Dtype::F16 => {
+            for (x, b) in out.iter_mut().zip(bytes.chunks_exact(2)) {
+                *x = f16::from_le_bytes([b[0], b[1]]).to_f32();
+            }
+        }
+        _ => {
+            for (x, b) in out.iter_mut().zip(bytes.chunks_exact(2)) {
+                *x = bf16::from_le_bytes([b[0], b[1]]).to_f32();
+            }
+        }
+    }
+}
+
+/// A matrix of which single rows are read: word, position and type embeddings.
+pub(crate) struct Table {
+    file: Arc<memmap2::Mmap>,
+    start: usize,
+    dtype: Dtype,
+    rows: usize,
+    width: usize,
+    scales: Vec<f32>,
+}
+
+impl Table {
+    /// Number of rows.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Copies row `index`, which is below [`Table::rows`].
+    pub(crate) fn read(&self, index: usize, out: &mut [f32]) {
+        let size = self.width * self.dtype.bitsize() / 8;
+        let bytes = &self.file[self.start + index * size..][..size];
+        if self.dtype == Dtype::I8 {
+            let scale = self.scales[index];
+            out.iter_mut().zip(bytes).for_each(|(x, b)| *x = *b as i8 as f32 * scale);
+        } else {
+            read_floats(self.dtype, bytes, out);
+        }
+    }
+}
+
+/// Rounds a matrix for storage: int8 rows and their scales.
+pub(crate) fn round_rows(values: &[f32], width: usize) -> (Vec<i8>, Vec<f32>) {
+    let mut rounded = vec![0i8; values.len()];
+    let scales = values
+        .chunks_exact(width)
+        .zip(rounded.chunks_exact_mut(width))
+        .map(|(row, out)| quantize_weights(row, out))
+        .collect();
+    (rounded, scales)
+}
