@@ -1,1 +1,120 @@
 //! The engine's encoders as models of this crate.
+
+use crate::method::Abilities;
+use crate::model::{
+    PairScore, PairScorer, Role, TextEmbedder, TextLength, TextModel, TextVector, TokenEmbedder, TokenVectors,
+};
+use plackett_lm::{EmbedOptions, EncoderModel, LmError, Side, Truncated};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// The name under which sentence-transformers directories keep the prompt of a role.
+fn prompt(model: &EncoderModel, role: Role) -> &str {
+    model.prompt(match role {
+        Role::Query => "query",
+        Role::Document => "document",
+    })
+}
+
+/// Lengths of a call's texts, from what the model saw and the list of those that were cut.
+fn lengths(tokens: &[usize], truncated: &[Truncated]) -> Vec<TextLength> {
+    let mut lengths: Vec<TextLength> = tokens.iter().map(|&kept| TextLength { tokens: kept, kept }).collect();
+    for cut in truncated {
+        if let Some(length) = lengths.get_mut(cut.index) {
+            *length = TextLength { tokens: cut.tokens, kept: cut.kept };
+        }
+    }
+    lengths
+}
+
+impl TextModel for EncoderModel {
+    fn name(&self) -> &str {
+        &self.info().name
+    }
+
+    fn max_tokens(&self) -> usize {
+        self.info().max_tokens
+    }
+
+    fn overhead(&self, role: Role) -> Result<usize, LmError> {
+        let prompt = prompt(self, role);
+        let words = if prompt.is_empty() { 0 } else { EncoderModel::token_spans(self, prompt)?.len() };
+        Ok(words + self.special_tokens(false))
+    }
+
+    fn token_spans(&self, text: &str) -> Result<Vec<Range<usize>>, LmError> {
+        EncoderModel::token_spans(self, text)
+    }
+}
+
+impl TextEmbedder for EncoderModel {
+    fn embed_texts(&self, role: Role, texts: &[&str]) -> Result<Vec<TextVector>, LmError> {
+        let options = EmbedOptions { prompt: prompt(self, role).to_string(), ..EmbedOptions::default() };
+        let embedded = self.embed(texts, &options)?;
+        let lengths = lengths(&embedded.tokens, &embedded.truncated);
+        let rows = embedded.data.chunks_exact(embedded.dim.max(1));
+        Ok(rows.zip(lengths).map(|(row, length)| TextVector { values: row.to_vec(), length }).collect())
+    }
+}
+
+impl TokenEmbedder for EncoderModel {
+    fn embed_tokens(&self, role: Role, texts: &[&str]) -> Result<Vec<TokenVectors>, LmError> {
+        let side = match role {
+            Role::Query => Side::Query,
+            Role::Document => Side::Document,
+        };
+        let embedded = self.token_embeddings(texts, side, None)?;
+        let lengths = lengths(&embedded.tokens, &embedded.truncated);
+        let vectors = |(values, length)| TokenVectors { dimension: embedded.dim, values, length };
+        Ok(embedded.data.into_iter().zip(lengths).map(vectors).collect())
+    }
+}
+
+impl PairScorer for EncoderModel {
+    fn pair_overhead(&self) -> usize {
+        self.special_tokens(true)
+    }
+
+    fn score_text_pairs(&self, pairs: &[(&str, &str)]) -> Result<Vec<PairScore>, LmError> {
+        let scored = self.score_pairs(pairs, None)?;
+        let lengths = lengths(&scored.tokens, &scored.truncated);
+        let scores = scored.logits.iter().zip(&scored.scores).zip(lengths);
+        Ok(scores
+            .map(|((&logit, &activated), length)| PairScore { logit: f64::from(logit), activated, length })
+            .collect())
+    }
+}
+
+impl Abilities for EncoderModel {
+    fn model_name(&self) -> String {
+        self.directory().display().to_string()
+    }
+
+    fn text_embedder(self: Arc<Self>) -> Result<Arc<dyn TextEmbedder>, String> {
+        match self.info() {
+            info if info.cross_encoder => Err("it is a cross-encoder; use that method, or give a sentence-transformers \
+                                               embedding model with --model"
+                .into()),
+            info if info.pooling.is_none() => {
+                Err("it keeps one vector per token; use late-interaction, or give an embedding model with --model".into())
+            }
+            _ => Ok(self),
+        }
+    }
+
+    fn token_embedder(self: Arc<Self>) -> Result<Arc<dyn TokenEmbedder>, String> {
+        if self.info().cross_encoder {
+            return Err("it is a cross-encoder; use that method, or give a ColBERT-like or embedding model with --model".into());
+        }
+        Ok(self)
+    }
+
+    fn pair_scorer(self: Arc<Self>) -> Result<Arc<dyn PairScorer>, String> {
+        if !self.info().cross_encoder {
+            return Err("its weights have no classification head with one output; give a cross-encoder with --model, such \
+                        as cross-encoder/ms-marco-MiniLM-L6-v2"
+                .into());
+        }
+        Ok(self)
+    }
+}
