@@ -110,6 +110,8 @@ pub(crate) struct Modules {
     pub dense: Vec<PathBuf>,
     /// Whether vectors are scaled to length 1.
     pub normalize: bool,
+    /// Whether a prompt's tokens take no part in the pooling (`include_prompt: false`).
+    pub skip_prompt: bool,
 }
 
 #[derive(Deserialize)]
@@ -132,7 +134,7 @@ impl Modules {
             let kind = entry.kind.rsplit('.').next().unwrap_or_default();
             match kind {
                 "Transformer" => {}
-                "Pooling" => modules.pooling = Some(pooling(&directory.join(&entry.path))?),
+                "Pooling" => (modules.pooling, modules.skip_prompt) = pooling(&directory.join(&entry.path))?,
                 "Dense" => modules.dense.push(directory.join(&entry.path)),
                 "Normalize" => modules.normalize = true,
                 "Dropout" => {}
@@ -147,8 +149,13 @@ impl Modules {
     }
 }
 
-fn pooling(directory: &Path) -> Result<Pooling, LmError> {
+/// The pooling and whether it leaves the prompt out.
+fn pooling(directory: &Path) -> Result<(Option<Pooling>, bool), LmError> {
     let file = JsonFile::open(directory, "config.json")?;
+    Ok((Some(pooling_mode(&file)?), !file.flag("include_prompt", true)))
+}
+
+fn pooling_mode(file: &JsonFile) -> Result<Pooling, LmError> {
     if let Some(mode) = file.text("pooling_mode") {
         return match mode {
             "cls" => Ok(Pooling::Cls),

@@ -120,6 +120,7 @@ pub struct EncoderModel {
     buffers: Buffers,
     memory_budget: Option<usize>,
     normalize: bool,
+    skip_prompt: bool,
     dense: Vec<Dense>,
     classifier: Option<Classifier>,
     prompts: BTreeMap<String, String>,
@@ -144,7 +145,7 @@ impl EncoderModel {
         let dense = modules.dense.iter().map(|d| Dense::open(d)).collect::<Result<Vec<Dense>, LmError>>()?;
         let limit = match &sentence {
             Some(file) => file.size_or("max_seq_length", usize::MAX >> 33)?,
-            None => usize::MAX,
+            None => tokenizer_limit(directory)?,
         };
         let settings = JsonFile::open_optional(directory, "config_sentence_transformers.json")?;
         let (prompts, default_prompt) = prompts(settings.as_ref())?;
@@ -183,6 +184,7 @@ impl EncoderModel {
             buffers: Buffers::default(),
             memory_budget: options.memory_budget,
             normalize: modules.normalize,
+            skip_prompt: modules.skip_prompt,
             dense,
             classifier,
             prompts,
@@ -235,7 +237,18 @@ impl EncoderModel {
             }
         })?;
         let (sequences, tokens, truncated) = split(encoded);
-        let vectors = self.run(&sequences, |_, states| self.vector(pooling, states))?;
+        let pooled = matches!(pooling, Pooling::Mean | Pooling::Max);
+        let skipped = if self.skip_prompt && pooled && !options.prompt.is_empty() {
+            self.text.prompt_tokens(&options.prompt)?
+        } else {
+            0
+        };
+        let hidden = self.info.hidden;
+        let vectors = self.run(&sequences, |_, states| {
+            // A text cut to less than its prompt keeps its last token.
+            let skipped = skipped.min((states.len() / hidden).saturating_sub(1));
+            self.vector(pooling, &states[skipped * hidden..])
+        })?;
         Ok(Embeddings { dim: self.info.dim, data: vectors.concat(), tokens, truncated })
     }
 
@@ -399,6 +412,13 @@ fn split(encoded: Vec<Encoded>) -> (Vec<Sequence>, Vec<usize>, Vec<Truncated>) {
     let truncated =
         cut.map(|(index, e)| Truncated { index, tokens: e.whole, kept: e.sequence.len() }).collect();
     (encoded.into_iter().map(|e| e.sequence).collect(), tokens, truncated)
+}
+
+/// `model_max_length` of tokenizer_config.json, which some files set to 10³⁰ for "none".
+fn tokenizer_limit(directory: &Path) -> Result<usize, LmError> {
+    let file = JsonFile::open_optional(directory, "tokenizer_config.json")?;
+    let limit = file.and_then(|file| file.value().get("model_max_length").and_then(|v| v.as_u64()));
+    Ok(limit.and_then(|limit| usize::try_from(limit).ok()).filter(|limit| *limit > 0).unwrap_or(usize::MAX))
 }
 
 fn prompts(settings: Option<&JsonFile>) -> Result<(BTreeMap<String, String>, String), LmError> {

@@ -93,6 +93,14 @@ impl Text {
         Ok(Encoded { sequence: sequence(&encoding), whole })
     }
 
+    /// Tokens of a prompt at the start of a sequence, leading special tokens included.
+    pub(crate) fn prompt_tokens(&self, prompt: &str) -> Result<usize, LmError> {
+        let encoding = self.plain(0, prompt)?;
+        let encoding = self.tokenizer.post_process(encoding, None, true).map_err(|e| failed(0, e))?;
+        let closed = encoding.get_special_tokens_mask().last() == Some(&1);
+        Ok(encoding.len() - usize::from(closed))
+    }
+
     /// Two texts, of which the longer is cut first.
     pub(crate) fn pair(&self, index: usize, (a, b): (&str, &str), most: usize) -> Result<Encoded, LmError> {
         let (mut first, mut second) = (self.plain(index, a)?, self.plain(index, b)?);
