@@ -4,6 +4,8 @@
 //! Data flows one way: [`RankRequest`] → [`Candidate`]s → a model pass → [`Ranking`] → [`Run`] → a measure.
 #![forbid(unsafe_code)]
 
+pub mod formats;
+
 mod document;
 mod ids;
 mod qrels;

@@ -1,0 +1,83 @@
+//! BEIR folders: `corpus.jsonl`, `queries.jsonl`, `qrels/SPLIT.tsv`, each plain, `.gz` or `.zst`.
+
+use super::FormatError;
+use super::documents::{DocumentFormat, DocumentOptions, Documents, open_documents};
+use super::topics::read_topics;
+use super::trec::{ReadOptions, read_qrels};
+use crate::{Qrels, Query};
+use std::path::{Path, PathBuf};
+
+/// A folder in BEIR's form. Ids are strings; a number in the JSON becomes the string of its digits.
+#[derive(Clone, Debug)]
+pub struct BeirFolder {
+    folder: PathBuf,
+    prefix: Option<String>,
+}
+
+impl BeirFolder {
+    /// Opens a folder; it must have a corpus.
+    pub fn open(folder: &Path) -> Result<BeirFolder, FormatError> {
+        let beir = BeirFolder { folder: folder.to_path_buf(), prefix: None };
+        beir.file("corpus.jsonl")?;
+        Ok(beir)
+    }
+
+    /// Takes `PREFIX-queries.jsonl` and `PREFIX-qrels/` (as generated queries are kept) for queries and judgments.
+    pub fn with_prefix(mut self, prefix: impl Into<String>) -> BeirFolder {
+        self.prefix = Some(prefix.into());
+        self
+    }
+
+    /// The documents, one at a time.
+    pub fn corpus(&self) -> Result<Documents, FormatError> {
+        let options = DocumentOptions { format: DocumentFormat::JsonLines, ..DocumentOptions::default() };
+        open_documents(&self.file("corpus.jsonl")?, &options)
+    }
+
+    /// The queries in file order.
+    pub fn queries(&self) -> Result<Vec<Query>, FormatError> {
+        read_topics(&self.file(&self.named("queries.jsonl"))?)
+    }
+
+    /// The judgments of a split such as `test`.
+    pub fn qrels(&self, split: &str) -> Result<Qrels, FormatError> {
+        let path =
+            self.file(&format!("{}/{split}.tsv", self.named("qrels"))).map_err(|error| match error {
+                FormatError::File { file, problem } => {
+                    let there = self.splits().unwrap_or_default().join(", ");
+                    FormatError::File { file, problem: format!("{problem}; splits there: {there}") }
+                }
+                other => other,
+            })?;
+        read_qrels(&path, &ReadOptions::default())
+    }
+
+    /// The names of the splits that have judgments, sorted.
+    pub fn splits(&self) -> Result<Vec<String>, FormatError> {
+        let folder = self.folder.join(self.named("qrels"));
+        let fail = |source| FormatError::Open { file: folder.display().to_string(), source };
+        let mut splits = Vec::new();
+        for entry in std::fs::read_dir(&folder).map_err(fail)? {
+            let name = entry.map_err(fail)?.file_name();
+            let name = name.to_string_lossy();
+            let bare = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(&name);
+            splits.extend(bare.strip_suffix(".tsv").map(str::to_string));
+        }
+        splits.sort();
+        splits.dedup();
+        Ok(splits)
+    }
+
+    fn named(&self, name: &str) -> String {
+        self.prefix.as_ref().map_or_else(|| name.to_string(), |prefix| format!("{prefix}-{name}"))
+    }
+
+    fn file(&self, name: &str) -> Result<PathBuf, FormatError> {
+        let path = self.folder.join(name);
+        let forms = ["", ".gz", ".zst"].map(|end| PathBuf::from(format!("{}{end}", path.display())));
+        forms.into_iter().find(|path| path.is_file()).ok_or_else(|| FormatError::File {
+            file: path.display().to_string(),
+            problem: "is not there, nor with .gz or .zst; a BEIR folder has corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv".into(),
+        })
+    }
+}

@@ -1,0 +1,88 @@
+use super::*;
+
+fn table(text: &str, separator: u8) -> Vec<Result<Document, FormatError>> {
+    parse_table(text.as_bytes(), "t", separator, &DocumentOptions::default()).collect()
+}
+
+#[test]
+fn json_lines_keep_ids_as_strings_and_other_fields_as_metadata() {
+    let text = b"{\"_id\": 12, \"title\": \"T\", \"contents\": \"x\", \"year\": 1970, \"metadata\": {\"a\": 1}}\n\nnot json\n{\"id\": \"e\", \"text\": \"y\"}";
+    let found: Vec<_> = parse_json_lines(text, "j", &DocumentOptions::default()).collect();
+    let first = found[0].as_ref().unwrap();
+    assert_eq!((first.id.as_str(), first.title.as_str(), first.text.as_str()), ("12", "T", "x"));
+    assert_eq!(serde_json::to_string(&first.metadata).unwrap(), r#"{"a":1,"year":1970}"#);
+    assert!(matches!(found[1], Err(FormatError::Json { line: 3, .. })));
+    assert_eq!(found[2].as_ref().unwrap().id, "e");
+}
+
+#[test]
+fn missing_ids_are_errors_or_numbers() {
+    let options = DocumentOptions { number_missing_ids: true, ..DocumentOptions::default() };
+    let text = b"{\"text\": \"y\"}";
+    assert_eq!(parse_json_lines(text, "j", &options).next().unwrap().unwrap().id, "1");
+    let strict = parse_json_lines(text, "j", &DocumentOptions::default()).next().unwrap();
+    assert!(matches!(strict, Err(FormatError::Missing { line: 1, .. })));
+}
+
+#[test]
+fn tables_with_and_without_header() {
+    let csv = table("\u{feff}docid,text,lang\r\nd1,\"a, b\nc\",en\r\n", b',');
+    let one = csv[0].as_ref().unwrap();
+    assert_eq!(
+        (one.id.as_str(), one.text.as_str(), one.metadata["lang"].as_str()),
+        ("d1", "a, b\nc", Some("en"))
+    );
+    let tsv = table("7\tsays \"hi\n8\tx\ty\n", b'\t');
+    assert_eq!(*tsv[0].as_ref().unwrap(), Document::new("7", "says \"hi"));
+    assert!(matches!(tsv[1], Err(FormatError::Fields { line: 2, found: 3, .. })));
+}
+
+#[test]
+fn folders_are_sorted_and_bad_bytes_named() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("sub")).unwrap();
+    std::fs::write(folder.path().join("b.txt"), "bee").unwrap();
+    std::fs::write(folder.path().join("sub/a.md"), b"x\nyz\xff").unwrap();
+    std::fs::write(folder.path().join("image.png"), b"").unwrap();
+    let found: Vec<_> = open_documents(folder.path(), &DocumentOptions::default()).unwrap().collect();
+    assert_eq!(found.len(), 2);
+    assert_eq!(*found[0].as_ref().unwrap(), Document::new("b.txt", "bee"));
+    assert!(matches!(found[1], Err(FormatError::Utf8 { line: 2, byte: 2, .. })));
+}
+
+#[test]
+fn parquet_rows_become_documents_and_garbage_is_refused() {
+    use ::parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
+    use ::parquet::file::{properties::WriterProperties, writer::SerializedFileWriter};
+    use ::parquet::schema::parser::parse_message_type;
+    use std::sync::Arc;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("d.parquet");
+    let schema = "message d { required int64 id; required binary contents (UTF8); }";
+    let schema = Arc::new(parse_message_type(schema).unwrap());
+    let out = std::fs::File::create(&path).unwrap();
+    let mut writer = SerializedFileWriter::new(out, schema, Arc::new(WriterProperties::default())).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    column.typed::<Int64Type>().write_batch(&[7, 8], None, None).unwrap();
+    column.close().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    let texts = [ByteArray::from("one"), ByteArray::from("two")];
+    column.typed::<ByteArrayType>().write_batch(&texts, None, None).unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    writer.close().unwrap();
+    let read = || open_documents(&path, &DocumentOptions::default());
+    let found: Vec<_> = read().unwrap().map(Result::unwrap).collect();
+    assert_eq!(found, [Document::new("7", "one"), Document::new("8", "two")]);
+    std::fs::write(&path, b"PAR1 nothing").unwrap();
+    assert!(matches!(read().err(), Some(FormatError::File { .. })));
+}
+
+#[test]
+fn a_line_beyond_the_limit_is_refused_once() {
+    let options = DocumentOptions { line_limit: 16, ..DocumentOptions::default() };
+    let found: Vec<_> = parse_json_lines(&[b'x'; 1000], "j", &options).collect();
+    assert_eq!(found.len(), 1);
+    assert!(matches!(found[0], Err(FormatError::LineTooLong { line: 1, limit: 16, .. })));
+}

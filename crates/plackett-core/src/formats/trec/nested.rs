@@ -1,0 +1,89 @@
+//! Runs and judgments as nested JSON objects, `{"query": {"document": number}}` (ranx's form).
+
+use super::run::settle;
+use super::{Duplicates, Nan, ReadOptions};
+use crate::formats::FormatError;
+use crate::{Qrels, Run};
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use std::fmt;
+use std::marker::PhantomData;
+
+/// The entries of an object in their order; a key that stands twice is there twice.
+pub(super) struct Pairs<V>(pub(super) Vec<(String, V)>);
+
+impl<'de, V: Deserialize<'de>> Deserialize<'de> for Pairs<V> {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        struct Reader<V>(PhantomData<V>);
+        impl<'de, V: Deserialize<'de>> Visitor<'de> for Reader<V> {
+            type Value = Pairs<V>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of the form {\"query\": {\"document\": number}}")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs<V>, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+        input.deserialize_map(Reader(PhantomData))
+    }
+}
+
+pub(super) fn parse<V: for<'de> Deserialize<'de>>(
+    bytes: &[u8],
+    file: &str,
+) -> Result<Vec<(String, Pairs<V>)>, FormatError> {
+    let pairs: Pairs<Pairs<V>> = serde_json::from_slice(bytes).map_err(|error| FormatError::Json {
+        file: file.into(),
+        line: error.line() as u64,
+        problem: error.to_string(),
+    })?;
+    Ok(pairs.0)
+}
+
+fn twice(file: &str, query: &str, document: &str) -> FormatError {
+    let problem = format!("document `{document}` stands twice under query `{query}`; remove one");
+    FormatError::File { file: file.into(), problem }
+}
+
+/// A run; `null` stands for NaN, which JSON cannot write.
+pub(super) fn run(bytes: &[u8], file: &str, options: &ReadOptions) -> Result<Run, FormatError> {
+    let full = |source| FormatError::Full { file: file.into(), source };
+    let mut run = Run::new("");
+    for (id, documents) in parse::<Option<f64>>(bytes, file)? {
+        let query = run.query_mut(&id);
+        for (document, score) in documents.0 {
+            if score.is_none() && options.nan == Nan::Error {
+                let problem = format!("query `{id}`, document `{document}`: the score is null; mend it, or keep NaN");
+                return Err(FormatError::File { file: file.into(), problem });
+            }
+            query.push(&document, score.unwrap_or(f64::NAN)).map_err(full)?;
+        }
+        if options.duplicates != Duplicates::KeepAll
+            && let Some(document) = settle(query, options.duplicates).map_err(full)?
+        {
+            return Err(twice(file, &id, &document));
+        }
+    }
+    Ok(run)
+}
+
+/// Judgments.
+pub(super) fn qrels(bytes: &[u8], file: &str) -> Result<Qrels, FormatError> {
+    let mut qrels = Qrels::new();
+    for (id, documents) in parse::<i32>(bytes, file)? {
+        let mut seen = std::collections::HashSet::new();
+        let query = qrels.query_mut(&id);
+        for (document, grade) in &documents.0 {
+            if !seen.insert(document) {
+                return Err(twice(file, &id, document));
+            }
+            let full = |source| FormatError::Full { file: file.into(), source };
+            query.push("0", document, *grade).map_err(full)?;
+        }
+    }
+    Ok(qrels)
+}

@@ -1,0 +1,128 @@
+//! Reading judgments: TREC's four columns, BEIR's three with or without header, or nested JSON.
+
+use super::{Duplicates, ReadOptions, nested, split};
+use crate::formats::error::shown;
+use crate::formats::input::{name_of, unmarked};
+use crate::formats::{FormatError, Lines, read_all};
+use crate::{Judgment, Qrels};
+use indexmap::IndexMap;
+use indexmap::map::Entry;
+use std::path::Path;
+
+/// Reads judgments; `-` is standard input. Columns are told apart by the first line.
+pub fn read_qrels(path: &Path, options: &ReadOptions) -> Result<Qrels, FormatError> {
+    parse_qrels(&read_all(path)?, &name_of(path), options)
+}
+
+/// Reads judgments from bytes. The same document under different iterations (subtopics) is no duplicate.
+pub fn parse_qrels(bytes: &[u8], file: &str, options: &ReadOptions) -> Result<Qrels, FormatError> {
+    let plain = unmarked(bytes);
+    if plain.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'{') {
+        return nested::qrels(plain, file);
+    }
+    let mut lines = Lines::of_bytes(bytes, file, options.line_limit);
+    let mut found: IndexMap<(String, String, String), (i32, u64), foldhash::fast::RandomState> =
+        IndexMap::default();
+    let mut all = Vec::new();
+    let mut columns = None;
+    while let Some(line) = lines.next()? {
+        if options.comments && line.starts_with('#') {
+            continue;
+        }
+        let fields: Vec<String> = split(line).map(str::to_string).collect();
+        if fields.is_empty() {
+            continue;
+        }
+        let number = lines.line();
+        if columns.is_none() {
+            columns = Some(if fields.len() == 3 { 3 } else { 4 });
+            let first = fields.first().map(|f| f.to_ascii_lowercase()).unwrap_or_default();
+            if matches!(first.as_str(), "query-id" | "query_id" | "qid") && fields.len() <= 4 {
+                continue;
+            }
+        }
+        let ((query, iteration, document), grade) = judgment(fields, columns, file, number, options)?;
+        if options.duplicates == Duplicates::KeepAll {
+            all.push((query, iteration, document, grade));
+            continue;
+        }
+        match found.entry((query, iteration, document)) {
+            Entry::Vacant(entry) => {
+                entry.insert((grade, number));
+            }
+            Entry::Occupied(mut entry) => match options.duplicates {
+                Duplicates::Error => {
+                    let (query, _, document) = entry.key();
+                    let what = format!("the judgment of `{}` for query `{}`", shown(document), shown(query));
+                    let first = entry.get().1;
+                    return Err(FormatError::Duplicate { file: file.into(), line: number, first, what });
+                }
+                Duplicates::KeepLast => entry.get_mut().0 = grade,
+                Duplicates::KeepMax => entry.get_mut().0 = grade.max(entry.get().0),
+                Duplicates::KeepFirst | Duplicates::KeepAll => {}
+            },
+        }
+    }
+    all.extend(found.into_iter().map(|((q, i, d), (grade, _))| (q, i, d, grade)));
+    let mut qrels = Qrels::new();
+    for (query, iteration, document, grade) in &all {
+        let one = Judgment { iteration, document, grade: *grade };
+        let pushed = qrels.query_mut(query).push(one.iteration, one.document, one.grade);
+        pushed.map_err(|source| FormatError::Full { file: file.into(), source })?;
+    }
+    Ok(qrels)
+}
+
+type Key = (String, String, String);
+
+fn judgment(
+    fields: Vec<String>,
+    columns: Option<usize>,
+    file: &str,
+    line: u64,
+    options: &ReadOptions,
+) -> Result<(Key, i32), FormatError> {
+    let count = fields.len();
+    let mut fields = fields.into_iter();
+    let mut next = || fields.next();
+    let (key, text) = match (columns, next(), next(), next(), next()) {
+        (Some(3), Some(query), Some(document), Some(grade), None) => {
+            ((query, "0".to_string(), document), grade)
+        }
+        (Some(4), Some(query), Some(iteration), Some(document), Some(grade)) => {
+            ((query, iteration, document), grade)
+        }
+        (columns, ..) => {
+            return Err(FormatError::Fields {
+                file: file.into(),
+                line,
+                found: count,
+                expected: if columns == Some(3) {
+                    "the three fields `query-id corpus-id score`"
+                } else {
+                    "the four fields `qid iter docno rel`"
+                },
+                remedy: "mend the line; ids must have no blanks",
+            });
+        }
+    };
+    match grade(&text, options.truncate_grades) {
+        Some(grade) => Ok((key, grade)),
+        None => Err(FormatError::Value {
+            file: file.into(),
+            line,
+            what: "the grade",
+            found: shown(&text),
+            remedy: "it must be a whole number; set `truncate_grades` to cut fractions as trec_eval does",
+        }),
+    }
+}
+
+fn grade(text: &str, truncate: bool) -> Option<i32> {
+    if let Ok(grade) = text.parse() {
+        return Some(grade);
+    }
+    let value: f64 = text.parse().ok()?;
+    let fits = value.abs() <= f64::from(i32::MAX);
+    (fits && (truncate || value.fract() == 0.0)).then_some(value as i32)
+}

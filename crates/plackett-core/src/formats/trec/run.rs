@@ -1,0 +1,266 @@
+//! Reading runs: cut at line borders, parsed by all cores, put together in order of arrival.
+
+use super::{Duplicates, Nan, ReadOptions, RunFormat, nested, split};
+use crate::formats::error::shown;
+use crate::formats::input::{name_of, trimmed, unmarked};
+use crate::formats::{FormatError, read_all};
+use crate::{IdListFull, Run, RunQuery};
+use rayon::prelude::*;
+use std::collections::HashMap;
+use std::path::Path;
+
+/// Bytes that one task parses.
+const CHUNK: usize = 1 << 20;
+
+type Hashed<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
+
+/// Reads a run; `-` is standard input.
+pub fn read_run(path: &Path, options: &ReadOptions) -> Result<Run, FormatError> {
+    parse_run(&read_all(path)?, &name_of(path), options)
+}
+
+/// Reads a run from bytes. `file` is its name in messages.
+pub fn parse_run(bytes: &[u8], file: &str, options: &ReadOptions) -> Result<Run, FormatError> {
+    let bytes = unmarked(bytes);
+    let json = bytes.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'{');
+    if json && options.run_format == RunFormat::Auto {
+        return nested::run(bytes, file, options);
+    }
+    let pieces: Result<Vec<Piece>, (usize, Problem)> = chunks(bytes)
+        .into_par_iter()
+        .map(|(start, chunk)| parse_chunk(chunk, options).map_err(|(line, problem)| (start, line, problem)))
+        .collect::<Vec<_>>()
+        .into_iter()
+        // The first bad line of the file is reported, whichever task found one first.
+        .map(|result| result.map_err(|(start, line, problem)| (line + newlines(bytes, start), problem)))
+        .collect();
+    let pieces = pieces.map_err(|(line, problem)| problem.into_error(file, line as u64 + 1, options))?;
+    let full = |source| FormatError::Full { file: file.into(), source };
+    let (tag, mut queries) = join(pieces).map_err(full)?;
+    if options.duplicates != Duplicates::KeepAll {
+        let found = queries.par_iter_mut().map(|query| settle(query, options.duplicates)).collect::<Vec<_>>();
+        for (settled, query) in found.into_iter().zip(&queries) {
+            if let Some(document) = settled.map_err(full)? {
+                return Err(duplicate(bytes, file, query.id(), &document, options));
+            }
+        }
+    }
+    let mut run = Run::new(tag);
+    for query in queries {
+        // Joined by id, so that none is there twice.
+        let _ = run.insert(query);
+    }
+    Ok(run)
+}
+
+fn newlines(bytes: &[u8], end: usize) -> usize {
+    memchr::memchr_iter(b'\n', bytes.get(..end).unwrap_or(bytes)).count()
+}
+
+/// Pieces of about [`CHUNK`] bytes that end at line ends, with their offsets.
+fn chunks(bytes: &[u8]) -> Vec<(usize, &[u8])> {
+    let (mut chunks, mut start, mut rest) = (Vec::new(), 0, bytes);
+    while !rest.is_empty() {
+        let tail = rest.get(CHUNK..).unwrap_or_default();
+        let end = memchr::memchr(b'\n', tail).map_or(rest.len(), |at| CHUNK + at + 1);
+        let (chunk, after) = rest.split_at(end);
+        chunks.push((start, chunk));
+        (start, rest) = (start + end, after);
+    }
+    chunks
+}
+
+/// What a chunk held: its queries in order of arrival and the tag of its last line.
+#[derive(Default)]
+struct Piece {
+    queries: Vec<RunQuery>,
+    tag: Option<String>,
+}
+
+enum Problem {
+    Fields(usize),
+    Score(String),
+    Rank(String),
+    NotANumber,
+    Utf8(usize),
+    TooLong,
+    Full(IdListFull),
+}
+
+impl Problem {
+    fn into_error(self, file: &str, line: u64, options: &ReadOptions) -> FormatError {
+        let file = file.to_string();
+        match self {
+            Problem::Fields(found) if options.run_format == RunFormat::MsMarco => FormatError::Fields {
+                file,
+                line,
+                found,
+                expected: "the three fields `qid docid rank`",
+                remedy: "mend the line, or read it as a TREC run",
+            },
+            Problem::Fields(found) => FormatError::Fields {
+                file,
+                line,
+                found,
+                expected: "the six fields `qid Q0 docno rank score tag`",
+                remedy: if found == 3 {
+                    "if these are `qid docid rank`, read it as an MS MARCO run"
+                } else {
+                    "add what is missing; ids must have no blanks"
+                },
+            },
+            Problem::Score(found) => {
+                FormatError::Value { file, line, what: "the score", found, remedy: "it must be a number" }
+            }
+            Problem::Rank(found) => FormatError::Value {
+                file,
+                line,
+                what: "the rank",
+                found,
+                remedy: "it must be a whole number from 1",
+            },
+            Problem::NotANumber => FormatError::NotANumber { file, line },
+            Problem::Utf8(byte) => FormatError::Utf8 { file, line, byte },
+            Problem::TooLong => FormatError::LineTooLong { file, line, limit: options.line_limit },
+            Problem::Full(source) => FormatError::Full { file, source },
+        }
+    }
+}
+
+fn parse_chunk(chunk: &[u8], options: &ReadOptions) -> Result<Piece, (usize, Problem)> {
+    let mut piece = Piece::default();
+    let mut places: Hashed<String, usize> = Hashed::default();
+    let (mut current, mut tag) = (None, "");
+    let mut rest = chunk;
+    let mut number = 0;
+    while !rest.is_empty() {
+        let end = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
+        let (line, after) = rest.split_at(end);
+        rest = after;
+        let parsed = parse_line(trimmed(line), options).map_err(|problem| (number, problem))?;
+        if let Some((query, document, score, name)) = parsed {
+            let place = match current {
+                Some((id, place)) if id == query => place,
+                _ => *places.entry(query.to_string()).or_insert_with(|| {
+                    piece.queries.push(RunQuery::new(query));
+                    piece.queries.len() - 1
+                }),
+            };
+            current = Some((query, place));
+            if let Some(entry) = piece.queries.get_mut(place) {
+                entry.push(document, score).map_err(|full| (number, Problem::Full(full)))?;
+            }
+            tag = name;
+        }
+        number += 1;
+    }
+    piece.tag = current.map(|_| tag.to_string());
+    Ok(piece)
+}
+
+type Parsed<'a> = Option<(&'a str, &'a str, f64, &'a str)>;
+
+fn parse_line<'a>(line: &'a [u8], options: &ReadOptions) -> Result<Parsed<'a>, Problem> {
+    if line.len() > options.line_limit {
+        return Err(Problem::TooLong);
+    }
+    let line = std::str::from_utf8(line).map_err(|error| Problem::Utf8(error.valid_up_to()))?;
+    if options.comments && line.starts_with('#') {
+        return Ok(None);
+    }
+    let mut fields = split(line);
+    let Some(query) = fields.next() else { return Ok(None) };
+    let (document, score, tag) = if options.run_format == RunFormat::MsMarco {
+        let (Some(document), Some(rank)) = (fields.next(), fields.next()) else {
+            return Err(Problem::Fields(split(line).count()));
+        };
+        match rank.parse::<u32>() {
+            Ok(rank) if rank > 0 => (document, -f64::from(rank), ""),
+            _ => return Err(Problem::Rank(shown(rank))),
+        }
+    } else {
+        let six = (fields.next(), fields.next(), fields.next(), fields.next(), fields.next());
+        let (Some(_), Some(document), Some(_), Some(score), Some(tag)) = six else {
+            return Err(Problem::Fields(split(line).count()));
+        };
+        (document, score.parse::<f64>().map_err(|_| Problem::Score(shown(score)))?, tag)
+    };
+    if score.is_nan() && options.nan == Nan::Error {
+        return Err(Problem::NotANumber);
+    }
+    Ok(Some((query, document, score, tag)))
+}
+
+fn join(pieces: Vec<Piece>) -> Result<(String, Vec<RunQuery>), IdListFull> {
+    let mut tag = String::new();
+    let mut queries: Vec<RunQuery> = Vec::new();
+    let mut places: Hashed<String, usize> = Hashed::default();
+    for piece in pieces {
+        for query in piece.queries {
+            match places.get(query.id()).and_then(|&place| queries.get_mut(place)) {
+                Some(entry) => {
+                    for (document, score) in query.iter() {
+                        entry.push(document, score)?;
+                    }
+                }
+                None => {
+                    places.insert(query.id().to_string(), queries.len());
+                    queries.push(query);
+                }
+            }
+        }
+        tag = piece.tag.unwrap_or(tag);
+    }
+    Ok((tag, queries))
+}
+
+/// Applies the rule for duplicates to a query; a duplicate that is an error comes back.
+pub(super) fn settle(query: &mut RunQuery, rule: Duplicates) -> Result<Option<String>, IdListFull> {
+    let mut places: Hashed<&str, usize> = Hashed::with_capacity_and_hasher(query.len(), Default::default());
+    let mut kept: Vec<(&str, f64)> = Vec::new();
+    let mut twice = false;
+    for (place, (document, _)) in query.iter().enumerate() {
+        if places.insert(document, place).is_some() {
+            if rule == Duplicates::Error {
+                return Ok(Some(document.to_string()));
+            }
+            twice = true;
+        }
+    }
+    if !twice {
+        return Ok(None);
+    }
+    places.clear();
+    for (document, score) in query.iter() {
+        match places.get(document).and_then(|&place| kept.get_mut(place)) {
+            None => {
+                places.insert(document, kept.len());
+                kept.push((document, score));
+            }
+            Some(entry) => {
+                let better = score > entry.1 || (entry.1.is_nan() && !score.is_nan());
+                if rule == Duplicates::KeepLast || (rule == Duplicates::KeepMax && better) {
+                    entry.1 = score;
+                }
+            }
+        }
+    }
+    let mut settled = RunQuery::new(query.id());
+    for (document, score) in kept {
+        settled.push(document, score)?;
+    }
+    *query = settled;
+    Ok(None)
+}
+
+/// Finds the two lines of a duplicate: they are not kept while reading, since hardly any file has one.
+fn duplicate(bytes: &[u8], file: &str, query: &str, document: &str, options: &ReadOptions) -> FormatError {
+    let lines = bytes.split(|&byte| byte == b'\n').enumerate();
+    let mut found = lines.filter_map(|(number, line)| {
+        let (q, d, ..) = parse_line(trimmed(line), options).ok().flatten()?;
+        (q == query && d == document).then_some(number as u64 + 1)
+    });
+    let (first, line) = (found.next().unwrap_or(1), found.next().unwrap_or(1));
+    let what = format!("document `{}` of query `{}`", shown(document), shown(query));
+    FormatError::Duplicate { file: file.into(), line, first, what }
+}

@@ -1,0 +1,106 @@
+use super::*;
+use crate::formats::FormatError;
+use proptest::prelude::*;
+use std::io::Write;
+
+fn run(text: &str) -> Result<crate::Run, FormatError> {
+    parse_run(text.as_bytes(), "r", &ReadOptions::default())
+}
+
+#[test]
+fn crlf_mark_comments_tabs_and_split_queries_are_read() {
+    let run =
+        run("\u{feff}2 Q0 a 1 1.5 t\r\n# note\r\n\n1\tQ0\tb\t1\t-inf\tt\textra\n2 Q0 c 2 1e-3 last").unwrap();
+    let ids: Vec<_> = run.queries().iter().map(|q| (q.id(), q.iter().collect::<Vec<_>>())).collect();
+    assert_eq!(ids[0], ("2", vec![("a", 1.5), ("c", 0.001)]));
+    assert_eq!(ids[1], ("1", vec![("b", f64::NEG_INFINITY)]));
+    assert_eq!(run.tag, "last");
+}
+
+#[test]
+fn bad_lines_are_named() {
+    assert!(matches!(run("1 Q0 a 1 1 t\n1 Q0 b 2 1"), Err(FormatError::Fields { line: 2, found: 5, .. })));
+    assert!(matches!(run("1 Q0 a 1 x t"), Err(FormatError::Value { line: 1, .. })));
+    assert!(matches!(run("\n1 Q0 a 1 NaN t"), Err(FormatError::NotANumber { line: 2, .. })));
+    let twice = run("1 Q0 a 1 1 t\n2 Q0 a 1 1 t\n1 Q0 a 1 2 t");
+    assert!(matches!(twice, Err(FormatError::Duplicate { first: 1, line: 3, .. })));
+    let bytes = parse_run(b"1 Q0 a 1 1 t\n1 Q0 \xff 1 1 t\n", "r", &ReadOptions::default());
+    assert!(matches!(bytes, Err(FormatError::Utf8 { line: 2, byte: 5, .. })));
+}
+
+#[test]
+fn duplicates_are_kept_as_asked() {
+    let kept = |duplicates| {
+        let options = ReadOptions { duplicates, ..ReadOptions::default() };
+        let run =
+            parse_run(b"1 Q0 a 1 2 t\n1 Q0 b 1 9 t\n1 Q0 a 1 3 t\n1 Q0 a 1 1 t\n", "r", &options).unwrap();
+        run.query("1").unwrap().scores().to_vec()
+    };
+    assert_eq!(kept(Duplicates::KeepFirst), [2.0, 9.0]);
+    assert_eq!(kept(Duplicates::KeepLast), [1.0, 9.0]);
+    assert_eq!(kept(Duplicates::KeepMax), [3.0, 9.0]);
+    assert_eq!(kept(Duplicates::KeepAll), [2.0, 9.0, 3.0, 1.0]);
+}
+
+#[test]
+fn error_lines_are_right_behind_many_chunks() {
+    let mut text: String = (0..200_000).map(|i| format!("{} Q0 d{i} 1 0.5 t\n", i % 7)).collect();
+    assert_eq!(run(&text).unwrap().query("3").unwrap().len(), 28_571);
+    text.push_str("short line\n");
+    assert!(matches!(run(&text), Err(FormatError::Fields { line: 200_001, found: 2, .. })));
+}
+
+#[test]
+fn qrels_in_all_their_shapes_agree() {
+    let parse = |text: &str| parse_qrels(text.as_bytes(), "q", &ReadOptions::default());
+    let trec = parse("1 0 a 2\n1 0 b 0\n").unwrap();
+    assert_eq!(trec, parse("query-id\tcorpus-id\tscore\n1\ta\t2\n1\tb\t0\n").unwrap());
+    assert_eq!(trec, parse("1\ta\t2.0\n1\tb\t0\n").unwrap());
+    assert_eq!(trec, parse(r#"{"1": {"a": 2, "b": 0}}"#).unwrap());
+    assert!(matches!(parse("1 0 a 1.7"), Err(FormatError::Value { .. })));
+    assert!(matches!(parse("1 0 a 1\n1 0 a 2"), Err(FormatError::Duplicate { first: 1, line: 2, .. })));
+    assert_eq!(parse("1 1 a 1\n1 2 a 1").unwrap().query("1").unwrap().len(), 2);
+}
+
+#[test]
+fn truncated_gzip_is_named_and_members_are_joined() {
+    let folder = tempfile::tempdir().unwrap();
+    let pack = |text: &str| {
+        let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        out.write_all(text.as_bytes()).unwrap();
+        out.finish().unwrap()
+    };
+    let path = folder.path().join("r.gz");
+    let whole = [pack("1 Q0 a 1 1 t\n"), pack("1 Q0 b 1 0.5 t\n")].concat();
+    std::fs::write(&path, &whole).unwrap();
+    assert_eq!(read_run(&path, &ReadOptions::default()).unwrap().query("1").unwrap().len(), 2);
+    std::fs::write(&path, &whole[..whole.len() - 6]).unwrap();
+    let error = read_run(&path, &ReadOptions::default()).unwrap_err();
+    assert!(matches!(error, FormatError::Truncated { .. }), "{error}");
+    std::fs::write(&path, b"").unwrap();
+    assert!(matches!(read_run(&path, &ReadOptions::default()), Err(FormatError::Truncated { .. })));
+}
+
+#[test]
+fn written_runs_come_back_in_every_compression() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = run("2 Q0 a 1 0.1 t\n2 Q0 b 2 -1e-300 t\n1 Q0 c 1 inf t\n").unwrap();
+    for name in ["r", "r.gz", "r.zst"] {
+        let path = folder.path().join(name);
+        write_run(&path, &run).unwrap();
+        assert_eq!(read_run(&path, &ReadOptions::default()).unwrap(), run);
+    }
+    let mut blank = crate::Run::new("t");
+    blank.query_mut("q").push("two words", 1.0).unwrap();
+    assert!(matches!(write_run(&folder.path().join("r"), &blank), Err(FormatError::Write { .. })));
+    assert_eq!(read_run(&folder.path().join("r"), &ReadOptions::default()).unwrap(), run);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 3, "no temporary file is left");
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_the_readers_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let _ = parse_run(&bytes, "r", &ReadOptions::default());
+        let _ = parse_qrels(&bytes, "q", &ReadOptions::default());
+    }
+}
