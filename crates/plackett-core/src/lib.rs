@@ -4,7 +4,12 @@
 //! Data flows one way: [`RankRequest`] → [`Candidate`]s → a model pass → [`Ranking`] → [`Run`] → a measure.
 #![forbid(unsafe_code)]
 
+pub mod bradley_terry;
 pub mod formats;
+pub mod fusion;
+pub mod permutation;
+pub mod pipeline;
+pub mod plackett_luce;
 
 mod document;
 mod ids;
