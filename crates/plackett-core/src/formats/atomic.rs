@@ -1,14 +1,14 @@
 //! Writing a file whole or not at all.
 
-use super::error::FormatError;
+use super::FormatError;
+use super::input::name_of;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
-/// A file that appears under its name only when it is complete: it is written beside its place, synced, and renamed by
-/// [`AtomicFile::commit`]. Dropped without that, it leaves no trace. Names that end in `.gz` and `.zst` are packed; `-` is
-/// standard output, and devices and pipes are written directly, where nothing can be renamed.
+/// A file that takes its name only when [`AtomicFile::commit`] succeeds; dropped without that it leaves nothing. Names
+/// that end in `.gz` and `.zst` are packed; `-` is standard output; devices and pipes are written directly.
 pub struct AtomicFile {
     name: String,
     path: PathBuf,
@@ -30,29 +30,26 @@ enum Packed {
 }
 
 impl AtomicFile {
-    /// Begins a file at `path`.
+    /// Begins a file. Its folder must exist.
     pub fn create(path: &Path) -> Result<AtomicFile, FormatError> {
-        let standard = path == Path::new("-");
-        let name = if standard { "standard output".into() } else { path.display().to_string() };
-        let failed = |source| FormatError::io(&name, "create", source);
+        let name = name_of(path);
+        let failed = |source| FormatError::Write { file: name.clone(), source };
         // A link keeps pointing where it points: the file behind it is replaced.
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
-        let existing = if standard { None } else { fs::metadata(&path).ok() };
-        let target = match existing {
-            _ if standard => Target::Stdout(io::stdout()),
-            Some(data) if data.is_dir() => {
-                return Err(FormatError::unsupported(
-                    &name,
-                    "expected a file name, found a folder",
-                    "add a file name",
-                ));
+        let target = match fs::metadata(&path) {
+            _ if name == "standard input or output" => Target::Stdout(io::stdout()),
+            Ok(data) if data.is_dir() => {
+                return Err(FormatError::File { file: name, problem: "is a folder; give the name of a file".into() });
             }
-            Some(data) if !data.is_file() => {
-                Target::Direct(OpenOptions::new().write(true).open(&path).map_err(failed)?)
+            Ok(data) if !data.is_file() => Target::Direct(OpenOptions::new().write(true).open(&path).map_err(failed)?),
+            existing => {
+                let file = NamedTempFile::new_in(folder_of(&path)).map_err(failed)?;
+                // Temporary files are private; a result has the rights of the file it replaces, or the usual ones.
+                set_rights(file.path(), existing.ok());
+                Target::Beside(file)
             }
-            existing => Target::Beside(beside(&path, existing).map_err(failed)?),
         };
-        let sink = BufWriter::with_capacity(256 << 10, target);
+        let sink = BufWriter::with_capacity(1 << 18, target);
         let sink = match path.extension().and_then(|e| e.to_str()) {
             Some("gz") => Packed::Gzip(flate2::write::GzEncoder::new(sink, flate2::Compression::default())),
             Some("zst") => Packed::Zstd(zstd::stream::write::Encoder::new(sink, 0).map_err(failed)?),
@@ -61,60 +58,42 @@ impl AtomicFile {
         Ok(AtomicFile { name, path, sink })
     }
 
-    /// Ends the packing, puts everything on the disk, and gives the file its name.
+    /// Ends the packing, waits for the disk, and gives the file its name.
     pub fn commit(self) -> Result<(), FormatError> {
         let AtomicFile { name, path, sink } = self;
-        let failed = |source| FormatError::io(&name, "write", source);
-        let sink = match sink {
-            Packed::Plain(sink) => sink,
-            Packed::Gzip(encoder) => encoder.finish().map_err(failed)?,
-            Packed::Zstd(encoder) => encoder.finish().map_err(failed)?,
-        };
-        match sink.into_inner().map_err(|error| failed(error.into_error()))? {
-            Target::Stdout(mut out) => out.flush().map_err(failed),
-            Target::Direct(mut file) => file.flush().map_err(failed),
-            Target::Beside(file) => {
-                file.as_file().sync_all().map_err(failed)?;
-                file.persist(&path).map_err(|error| FormatError::io(&name, "rename to", error.error))?;
-                sync_folder(&path).map_err(failed)
-            }
-        }
-    }
-
-    /// The name for messages.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Writes bytes with an error that names the file.
-    pub fn put(&mut self, bytes: &[u8]) -> Result<(), FormatError> {
-        self.write_all(bytes).map_err(|source| FormatError::io(&self.name, "write", source))
+        finish(sink, &path).map_err(|source| FormatError::Write { file: name, source })
     }
 }
 
-fn folder(path: &Path) -> &Path {
+fn finish(sink: Packed, path: &Path) -> io::Result<()> {
+    let sink = match sink {
+        Packed::Plain(sink) => sink,
+        Packed::Gzip(encoder) => encoder.finish()?,
+        Packed::Zstd(encoder) => encoder.finish()?,
+    };
+    match sink.into_inner().map_err(|e| e.into_error())? {
+        Target::Stdout(mut out) => out.flush(),
+        Target::Direct(mut file) => file.flush(),
+        Target::Beside(file) => {
+            file.as_file().sync_all()?;
+            file.persist(path).map_err(|e| e.error)?;
+            File::open(folder_of(path))?.sync_all()
+        }
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// A file in the same folder, with the permissions that a newly created or the replaced file has.
-fn beside(path: &Path, existing: Option<fs::Metadata>) -> io::Result<NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".plackett-").suffix(".part");
+fn set_rights(path: &Path, existing: Option<fs::Metadata>) {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        builder.permissions(fs::Permissions::from_mode(0o666));
+        let rights = existing.map_or_else(|| fs::Permissions::from_mode(0o644), |data| data.permissions());
+        // A convenience for other users only: where it is refused the file stays private.
+        let _ = fs::set_permissions(path, rights);
     }
-    let file = builder.tempfile_in(folder(path))?;
-    if let Some(data) = existing {
-        file.as_file().set_permissions(data.permissions())?;
-    }
-    Ok(file)
-}
-
-/// A rename is only sure to survive a crash when the folder is synced. Where folders cannot be opened it is done anyway.
-fn sync_folder(path: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(folder(path))?.sync_all() } else { Ok(()) }
 }
 
 impl Write for Target {
@@ -125,6 +104,7 @@ impl Write for Target {
             Target::Beside(file) => file.write(bytes),
         }
     }
+
     fn flush(&mut self) -> io::Result<()> {
         match self {
             Target::Stdout(out) => out.flush(),
@@ -142,11 +122,58 @@ impl Write for AtomicFile {
             Packed::Zstd(sink) => sink.write(bytes),
         }
     }
+
     fn flush(&mut self) -> io::Result<()> {
         match &mut self.sink {
             Packed::Plain(sink) => sink.flush(),
             Packed::Gzip(sink) => sink.flush(),
             Packed::Zstd(sink) => sink.flush(),
         }
+    }
+}
+
+/// Writes a file in one go with [`AtomicFile`].
+pub fn write(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), FormatError> {
+    let mut file = AtomicFile::create(path)?;
+    if let Err(source) = content(&mut file) {
+        return Err(FormatError::Write { file: file.name.clone(), source });
+    }
+    file.commit()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::read_all;
+
+    #[test]
+    fn an_unfinished_file_leaves_the_old_one() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a.txt", "a.txt.gz", "a.txt.zst"] {
+            let path = folder.path().join(name);
+            write(&path, |out| out.write_all(b"first")).unwrap();
+            let mut file = AtomicFile::create(&path).unwrap();
+            file.write_all(b"second, never finished").unwrap();
+            drop(file);
+            let failed = write(&path, |_| Err(io::Error::other("no")));
+            assert!(failed.unwrap_err().to_string().contains("nothing was changed"));
+            assert_eq!(read_all(&path).unwrap(), b"first");
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
+    }
+
+    #[test]
+    fn a_missing_folder_or_a_folder_as_name_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(write(folder.path(), |_| Ok(())).unwrap_err().to_string().contains("is a folder"));
+        let deep = folder.path().join("no/such/folder/file");
+        assert!(matches!(write(&deep, |_| Ok(())), Err(FormatError::Write { .. })));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_is_an_error() {
+        let full = write(Path::new("/dev/full"), |out| out.write_all(&[0; 1 << 20]));
+        assert!(matches!(full, Err(FormatError::Write { .. })));
     }
 }

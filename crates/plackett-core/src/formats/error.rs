@@ -1,83 +1,77 @@
 //! One error for all files: what was expected, what was found, where, and what to do.
 
-use std::path::{Path, PathBuf};
+use crate::IdListFull;
 
-/// Why a file could not be read or written.
+/// Why a file could not be read or written. Lines count from 1, bytes of a line from 1.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the fields mean what their names say in every variant
 pub enum FormatError {
-    /// The system refused.
-    #[error("{path}: {source}")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// The system's reason.
-        source: std::io::Error,
-    },
-    /// A line that is not as expected.
-    #[error("{path}, line {line}: {problem}")]
-    Line {
-        /// The file.
-        path: PathBuf,
-        /// From 1.
-        line: u64,
-        /// Expected, found, remedy.
-        problem: String,
-    },
-    /// Compressed data that end too early or are damaged.
-    #[error(
-        "{path}, after line {line}: the compressed data are cut off or damaged ({problem}); fetch the file again"
-    )]
-    Compressed {
-        /// The file.
-        path: PathBuf,
-        /// The last whole line.
-        line: u64,
-        /// What the decoder said.
-        problem: String,
-    },
-    /// A file without content where there must be some.
-    #[error("{path}: the file is empty, expected {expected}")]
-    Empty {
-        /// The file.
-        path: PathBuf,
-        /// What should be in it.
-        expected: &'static str,
-    },
+    /// The file cannot be opened.
+    #[error("{file}: {source}; check the name and the permissions")]
+    Open { file: String, source: std::io::Error },
+    /// Reading stopped.
+    #[error("{file}, after line {line}: cannot read on ({source}); if the file is compressed it is damaged: fetch it again")]
+    Read { file: String, line: u64, source: std::io::Error },
+    /// Compressed data that end too early.
+    #[error("{file}, after line {line}: the compressed file ends too early; fetch it again")]
+    Truncated { file: String, line: u64 },
+    /// Bytes that are no text.
+    #[error("{file}, line {line}: byte {byte} is not UTF-8; convert the file, for example with iconv")]
+    Utf8 { file: String, line: u64, byte: usize },
+    /// A line that is no line.
+    #[error("{file}, line {line}: longer than {limit} bytes; is this a text file? Split the line or raise the limit")]
+    LineTooLong { file: String, line: u64, limit: usize },
+    /// Another number of fields.
+    #[error("{file}, line {line}: expected {expected}, found {found} field{}; {remedy}", if *.found == 1 { "" } else { "s" })]
+    Fields { file: String, line: u64, expected: &'static str, found: usize, remedy: &'static str },
+    /// A field that is not what it should be.
+    #[error("{file}, line {line}: {what} is `{found}`; {remedy}")]
+    Value { file: String, line: u64, what: &'static str, found: String, remedy: &'static str },
+    /// A score that has no place in an order.
+    #[error("{file}, line {line}: the score is NaN, which has no place in an order; mend the system that wrote it, or allow NaN (it then ranks last)")]
+    NotANumber { file: String, line: u64 },
+    /// The same thing twice.
+    #[error("{file}, line {line}: {what} is already on line {first}; remove one, or say which counts")]
+    Duplicate { file: String, line: u64, first: u64, what: String },
+    /// A field that is not there.
+    #[error("{file}, line {line}: no {field}; {remedy}")]
+    Missing { file: String, line: u64, field: String, remedy: &'static str },
+    /// JSON that is not JSON, or not of the expected shape.
+    #[error("{file}, line {line}: expected one JSON value of the format's shape ({problem}); mend the line")]
+    Json { file: String, line: u64, problem: String },
     /// A file or folder that is wrong as a whole.
-    #[error("{path}: {problem}")]
-    Whole {
-        /// The file or folder.
-        path: PathBuf,
-        /// Expected, found, remedy.
-        problem: String,
-    },
+    #[error("{file}: {problem}")]
+    File { file: String, problem: String },
+    /// More identifiers than a list holds.
+    #[error("{file}: {source}")]
+    Full { file: String, source: IdListFull },
+    /// Writing stopped. What was under the name before is still there.
+    #[error("{file}: cannot write ({source}); nothing was changed")]
+    Write { file: String, source: std::io::Error },
 }
 
 impl FormatError {
-    pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> FormatError {
-        let path = path.to_path_buf();
-        move |source| FormatError::Io { path, source }
-    }
-
-    pub(crate) fn line(path: &Path, line: u64, problem: impl Into<String>) -> FormatError {
-        FormatError::Line { path: path.to_path_buf(), line, problem: problem.into() }
-    }
-
-    pub(crate) fn whole(path: &Path, problem: impl Into<String>) -> FormatError {
-        FormatError::Whole { path: path.to_path_buf(), problem: problem.into() }
-    }
-
     /// The line at fault, from 1, when there is one.
-    pub fn line_number(&self) -> Option<u64> {
+    pub fn line(&self) -> Option<u64> {
+        use FormatError::*;
         match self {
-            FormatError::Line { line, .. } | FormatError::Compressed { line, .. } => Some(*line),
-            _ => None,
+            Read { line, .. }
+            | Truncated { line, .. }
+            | Utf8 { line, .. }
+            | LineTooLong { line, .. }
+            | Fields { line, .. }
+            | Value { line, .. }
+            | NotANumber { line, .. }
+            | Duplicate { line, .. }
+            | Missing { line, .. }
+            | Json { line, .. } => Some(*line),
+            Open { .. } | File { .. } | Full { .. } | Write { .. } => None,
         }
     }
 }
 
 /// A piece of outside text short enough for a message.
-pub(crate) fn excerpt(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     let mut short: String = text.chars().take(60).collect();
     if short.len() < text.len() {
         short.push('…');

@@ -2,131 +2,157 @@
 
 use super::FormatError;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read};
+use std::path::Path;
 
-/// The longest line that is read, in bytes.
-pub const LINE_LIMIT: usize = 8 << 20;
+/// The longest line that is read unless another limit is asked for, in bytes.
+pub const DEFAULT_LINE_LIMIT: usize = 8 << 20;
 
-/// Opens a file, or standard input for `-`; gzip (several members too) and zstd are undone.
-pub fn open_input(path: &Path) -> Result<Box<dyn BufRead + Send>, FormatError> {
-    if path.as_os_str() == "-" {
-        return decoded(BufReader::with_capacity(1 << 16, io::stdin()), path);
-    }
-    if path.is_dir() {
-        return Err(FormatError::whole(path, "is a folder, expected a file"));
-    }
-    let file = File::open(path).map_err(FormatError::io(path))?;
-    decoded(BufReader::with_capacity(1 << 16, file), path)
+/// A reader of plain bytes.
+pub type Input<'a> = Box<dyn BufRead + Send + 'a>;
+
+/// The name of a file in messages.
+pub(crate) fn name_of(path: &Path) -> String {
+    if path == Path::new("-") { "standard input or output".into() } else { path.display().to_string() }
 }
 
-/// Undoes compression of any reader; `path` is for messages.
-pub(crate) fn decoded<'a>(
-    mut reader: impl BufRead + Send + 'a,
-    path: &Path,
-) -> Result<Box<dyn BufRead + Send + 'a>, FormatError> {
-    let start = reader.fill_buf().map_err(FormatError::io(path))?;
+/// Bytes without a byte order mark.
+pub(crate) fn unmarked(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
+}
+
+/// A line without its end (`\n` or `\r\n`).
+pub(crate) fn trimmed(line: &[u8]) -> &[u8] {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+/// Opens a file, or standard input for `-`; gzip (several members too) and zstd are undone, whatever the name.
+pub fn open(path: &Path) -> Result<Input<'static>, FormatError> {
+    if path == Path::new("-") {
+        return unpack(BufReader::with_capacity(1 << 16, io::stdin()), path);
+    }
+    if path.is_dir() {
+        return Err(FormatError::File { file: name_of(path), problem: "is a folder, expected a file".into() });
+    }
+    let file = File::open(path).map_err(|source| FormatError::Open { file: name_of(path), source })?;
+    unpack(BufReader::with_capacity(1 << 16, file), path)
+}
+
+fn unpack<'a>(mut reader: impl BufRead + Send + 'a, path: &Path) -> Result<Input<'a>, FormatError> {
+    let failed = |source| FormatError::Open { file: name_of(path), source };
+    let start = reader.fill_buf().map_err(failed)?;
     if start.starts_with(&[0x1f, 0x8b]) {
         Ok(Box::new(BufReader::with_capacity(1 << 16, flate2::bufread::MultiGzDecoder::new(reader))))
     } else if start.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
-        let decoder = zstd::stream::read::Decoder::with_buffer(reader).map_err(FormatError::io(path))?;
+        let decoder = zstd::stream::read::Decoder::with_buffer(reader).map_err(failed)?;
         Ok(Box::new(BufReader::with_capacity(1 << 16, decoder)))
     } else {
         Ok(Box::new(reader))
     }
 }
 
-/// The whole content of a file, uncompressed.
-pub fn read_input(path: &Path) -> Result<Vec<u8>, FormatError> {
-    let mut reader = open_input(path)?;
+/// The whole content of a file, unpacked.
+pub fn read_all(path: &Path) -> Result<Vec<u8>, FormatError> {
+    let mut reader = open(path)?;
     let hint = std::fs::metadata(path).map_or(0, |m| m.len() as usize);
     let mut bytes = Vec::with_capacity(hint + 1);
     match reader.read_to_end(&mut bytes) {
         Ok(_) => Ok(bytes),
-        Err(error) => Err(decoding_error(path, memchr::memchr_iter(b'\n', &bytes).count() as u64, error)),
+        Err(error) => Err(stopped(name_of(path), memchr::memchr_iter(b'\n', &bytes).count() as u64, error)),
     }
 }
 
-/// An error of a reader: damage to compressed data is told apart from the system's own refusals.
-pub(crate) fn decoding_error(path: &Path, line: u64, error: io::Error) -> FormatError {
-    use io::ErrorKind::{InvalidData, InvalidInput, Other, UnexpectedEof};
-    if matches!(error.kind(), UnexpectedEof | InvalidData | InvalidInput | Other)
-        && error.raw_os_error().is_none()
-    {
-        FormatError::Compressed { path: path.to_path_buf(), line, problem: error.to_string() }
-    } else {
-        FormatError::Io { path: path.to_path_buf(), source: error }
-    }
+/// An error while reading: an early end of packed data is told apart.
+fn stopped(file: String, line: u64, source: io::Error) -> FormatError {
+    let early = source.kind() == ErrorKind::UnexpectedEof || source.to_string().contains("incomplete frame");
+    if early { FormatError::Truncated { file, line } } else { FormatError::Read { file, line, source } }
 }
 
-/// Lines of a text file with their numbers. Line ends (`\n` or `\r\n`) and a byte order mark are taken off.
-pub struct Lines<R> {
-    reader: R,
-    path: PathBuf,
+/// Lines of a text with their numbers. Line ends and a byte order mark are taken off.
+pub struct Lines<'a> {
+    reader: Input<'a>,
+    file: String,
     line: u64,
     limit: usize,
     buffer: Vec<u8>,
+    broken: bool,
 }
 
-impl<R: BufRead> Lines<R> {
-    /// Lines of a reader; `path` is for messages.
-    pub fn new(reader: R, path: impl Into<PathBuf>) -> Self {
-        Lines { reader, path: path.into(), line: 0, limit: LINE_LIMIT, buffer: Vec::new() }
+impl<'a> Lines<'a> {
+    /// Lines of a file; `-` is standard input.
+    pub fn open(path: &Path, limit: usize) -> Result<Lines<'static>, FormatError> {
+        Ok(Lines { reader: open(path)?, file: name_of(path), line: 0, limit, buffer: Vec::new(), broken: false })
     }
 
-    /// Another limit than [`LINE_LIMIT`].
-    pub fn with_limit(mut self, bytes: usize) -> Self {
-        self.limit = bytes;
-        self
-    }
-
-    /// Number of the line that was read last, from 1.
-    pub fn number(&self) -> u64 {
-        self.line
+    /// Lines of bytes in memory; `file` is for messages.
+    pub fn of_bytes(bytes: &'a [u8], file: &str, limit: usize) -> Lines<'a> {
+        Lines { reader: Box::new(bytes), file: file.into(), line: 0, limit, buffer: Vec::new(), broken: false }
     }
 
     /// The file's name for messages.
-    pub fn path(&self) -> &Path {
-        &self.path
+    pub fn file(&self) -> &str {
+        &self.file
     }
 
-    /// The next line, or `None` at the end.
-    pub fn next_line(&mut self) -> Result<Option<&str>, FormatError> {
+    /// Number of the line that was read last, from 1.
+    pub fn line(&self) -> u64 {
+        self.line
+    }
+
+    /// The first byte that is not blank, without taking it; it tells JSON from text. Looks at one buffer only.
+    pub fn peek(&mut self) -> Result<Option<u8>, FormatError> {
+        let head = self.reader.fill_buf().map_err(|error| stopped(self.file.clone(), self.line, error))?;
+        Ok(unmarked(head).iter().copied().find(|byte| !byte.is_ascii_whitespace()))
+    }
+
+    /// Everything that is left, for formats that are not made of lines. No line limit applies.
+    pub fn rest(&mut self) -> Result<Vec<u8>, FormatError> {
+        let mut bytes = Vec::new();
+        if let Err(error) = self.reader.read_to_end(&mut bytes) {
+            let read = memchr::memchr_iter(b'\n', &bytes).count() as u64;
+            return Err(stopped(self.file.clone(), self.line + read, error));
+        }
+        Ok(unmarked(&bytes).to_vec())
+    }
+
+    /// The next line, or `None` at the end. A failed read or a line beyond the limit is the end too: what follows such a
+    /// line is not the beginning of another.
+    #[allow(clippy::should_implement_trait)] // a lending iterator: the line lives until the next call
+    pub fn next(&mut self) -> Result<Option<&str>, FormatError> {
+        if self.broken {
+            return Ok(None);
+        }
         self.buffer.clear();
         let mut limited = (&mut self.reader).take(self.limit as u64 + 1);
         match limited.read_until(b'\n', &mut self.buffer) {
             Ok(0) => return Ok(None),
             Ok(_) => self.line += 1,
-            Err(error) => return Err(decoding_error(&self.path, self.line, error)),
+            Err(error) => {
+                self.broken = true;
+                return Err(stopped(self.file.clone(), self.line, error));
+            }
         }
-        if self.buffer.len() > self.limit {
-            let problem =
-                format!("longer than {} bytes; split the text or check that this is a text file", self.limit);
-            return Err(FormatError::line(&self.path, self.line, problem));
+        let bytes = trimmed(&self.buffer);
+        if bytes.len() > self.limit {
+            self.broken = true;
+            return Err(FormatError::LineTooLong { file: self.file.clone(), line: self.line, limit: self.limit });
         }
-        let mut bytes = &self.buffer[..];
-        bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-        bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
-        if self.line == 1 {
-            bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-        }
-        match std::str::from_utf8(bytes) {
-            Ok(text) => Ok(Some(text)),
-            Err(error) => Err(not_utf8(&self.path, self.line, error.valid_up_to())),
-        }
+        let bytes = if self.line == 1 { unmarked(bytes) } else { bytes };
+        let not_text = |error: std::str::Utf8Error| FormatError::Utf8 {
+            file: self.file.clone(),
+            line: self.line,
+            byte: error.valid_up_to() + 1,
+        };
+        std::str::from_utf8(bytes).map(Some).map_err(not_text)
     }
-}
-
-/// The message for bytes that are no text.
-pub(crate) fn not_utf8(path: &Path, line: u64, column: usize) -> FormatError {
-    let problem = format!("byte {} is not UTF-8; convert the file (for example with iconv)", column + 1);
-    FormatError::line(path, line, problem)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::io::Write;
+    use std::path::PathBuf;
 
     fn write(name: &str, bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
@@ -147,32 +173,35 @@ mod tests {
         let (_b, gz) = write("x.gz", &[gzip(b"one\n"), gzip(b"two\n")].concat());
         let (_c, zst) = write("x.zst", &zstd::encode_all(&b"one\ntwo\n"[..], 0).unwrap());
         for path in [plain, gz, zst] {
-            assert_eq!(read_input(&path).unwrap(), b"one\ntwo\n");
+            assert_eq!(read_all(&path).unwrap(), b"one\ntwo\n");
         }
     }
 
     #[test]
-    fn a_truncated_gzip_names_file_and_line() {
+    fn truncated_packed_files_name_file_and_line() {
         let text: String = (0..5000).map(|i| format!("line {i} {}\n", i * i)).collect();
-        let mut bytes = gzip(text.as_bytes());
-        bytes.truncate(bytes.len() / 2);
-        let (_folder, path) = write("cut.gz", &bytes);
-        let mut lines = Lines::new(open_input(&path).unwrap(), &path);
-        let error = loop {
-            match lines.next_line() {
-                Ok(Some(_)) => {}
-                Ok(None) => panic!("the truncation went unnoticed"),
-                Err(error) => break error.to_string(),
-            }
-        };
-        assert!(error.contains("cut.gz, after line") && error.contains("fetch the file again"), "{error}");
+        let packed = [("cut.gz", gzip(text.as_bytes())), ("cut.zst", zstd::encode_all(text.as_bytes(), 0).unwrap())];
+        for (name, mut bytes) in packed {
+            bytes.truncate(bytes.len() / 2);
+            let (_folder, path) = write(name, &bytes);
+            let mut lines = Lines::open(&path, 1000).unwrap();
+            let error = loop {
+                match lines.next() {
+                    Ok(Some(_)) => {}
+                    Ok(None) => panic!("{name}: the truncation went unnoticed"),
+                    Err(error) => break error,
+                }
+            };
+            assert!(matches!(error, FormatError::Truncated { .. }), "{error:?}");
+            assert!(error.to_string().contains(&format!("{name}, after line")), "{error}");
+        }
     }
 
     #[test]
     fn lines_lose_their_ends_and_the_byte_order_mark() {
-        let mut lines = Lines::new(&b"\xef\xbb\xbfa\r\nb\n\nlast"[..], "f");
+        let mut lines = Lines::of_bytes(b"\xef\xbb\xbfa\r\nb\n\nlast", "f", 100);
         let mut seen = Vec::new();
-        while let Some(line) = lines.next_line().unwrap() {
+        while let Some(line) = lines.next().unwrap() {
             seen.push(line.to_string());
         }
         assert_eq!(seen, ["a", "b", "", "last"]);
@@ -180,11 +209,11 @@ mod tests {
 
     #[test]
     fn long_lines_and_foreign_bytes_are_refused_with_their_place() {
-        let mut lines = Lines::new(&b"ok\nlonger than that\n"[..], "f").with_limit(6);
-        lines.next_line().unwrap();
-        assert!(lines.next_line().unwrap_err().to_string().starts_with("f, line 2: longer than 6 bytes"));
-        let mut lines = Lines::new(&b"ok\nab\xff\n"[..], "f");
-        lines.next_line().unwrap();
-        assert!(lines.next_line().unwrap_err().to_string().starts_with("f, line 2: byte 3 is not UTF-8"));
+        let mut lines = Lines::of_bytes(b"ok\nlonger than that\n", "f", 6);
+        lines.next().unwrap();
+        assert!(matches!(lines.next(), Err(FormatError::LineTooLong { line: 2, limit: 6, .. })));
+        let mut lines = Lines::of_bytes(b"ok\nab\xff\n", "f", 6);
+        lines.next().unwrap();
+        assert!(matches!(lines.next(), Err(FormatError::Utf8 { line: 2, byte: 3, .. })));
     }
 }

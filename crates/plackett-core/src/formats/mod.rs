@@ -3,21 +3,19 @@
 //! Every reader takes plain, gzip or zstd input (recognised by its first bytes) and `-` for standard input, has an entry
 //! on bytes in memory, and reports errors with file and line. Writers replace a file only when it is complete.
 
-mod atomic;
+pub mod atomic;
 mod beir;
-mod documents;
+pub mod documents;
 mod error;
+mod fields;
 mod input;
-mod requests;
+pub mod requests;
 mod topics;
 pub mod trec;
 
 pub use atomic::AtomicFile;
 pub use beir::BeirFolder;
-pub use documents::{
-    DocumentFormat, DocumentOptions, Documents, document_from_json, open_documents, parse_documents,
-};
+pub use documents::{DocumentFormat, DocumentOptions, Documents, open_documents};
 pub use error::FormatError;
-pub use input::{LINE_LIMIT, Lines, open_input, read_input};
-pub use requests::{RequestShape, Requests, SourceRequest, open_requests, parse_requests};
+pub use input::{DEFAULT_LINE_LIMIT, Input, Lines, open, read_all};
 pub use topics::{parse_topics, read_topics};

@@ -1,74 +1,90 @@
-//! TREC runs and judgments, MS MARCO runs, and the judgments of BEIR folders.
+//! TREC runs and judgments and their relatives: MS MARCO runs, BEIR judgments, ranx JSON.
+//!
+//! Infinite scores are accepted (their order is defined); NaN is an error unless [`Nan::Keep`] is asked for.
 
-mod chunks;
+mod nested;
 mod qrels;
 mod run;
-#[cfg(test)]
-mod tests;
 mod write;
 
-pub use qrels::{Grades, QrelsOptions, parse_qrels, read_qrels};
-pub use run::{NanScores, RunFormat, RunOptions, parse_run, read_run};
-pub use write::{write_qrels, write_qrels_to, write_run, write_run_to};
+pub use qrels::{parse_qrels, read_qrels};
+pub use run::{parse_run, read_run};
+pub use write::{write_qrels, write_run};
 
-use super::error::FormatError;
-use std::collections::HashMap;
-use std::hash::Hash;
+use super::DEFAULT_LINE_LIMIT;
 
-/// What happens when a document stands twice under one query.
+/// What happens to a document that stands twice under one query.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Duplicates {
-    /// An error that names both lines (trec_eval's rule).
+    /// An error that names both lines.
     #[default]
     Error,
-    /// The first line counts.
+    /// The first counts.
     KeepFirst,
-    /// The last line counts, in the place of the first (what ir_measures and ranx do).
+    /// The last counts, in the place of the first.
     KeepLast,
-    /// Both stay; the reader of the result has to decide.
+    /// The highest score or grade counts, in the place of the first.
+    KeepMax,
+    /// All stay.
+    KeepAll,
+}
+
+/// What happens to a score that is not a number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Nan {
+    /// An error that names the line.
+    #[default]
+    Error,
+    /// It stays, and ranks below every number.
     Keep,
 }
 
-/// For entries of one query, `(key, line)` in file order: which of them stay, or the two lines of the first double entry.
-/// `None` stands for all of them, the common case.
-fn choose<K: Hash + Eq>(
-    keys: impl ExactSizeIterator<Item = (K, u64)>,
-    duplicates: Duplicates,
-) -> Result<Option<Vec<usize>>, (u64, u64)> {
-    if duplicates == Duplicates::Keep {
-        return Ok(None);
-    }
-    let count = keys.len();
-    let mut places: HashMap<K, (usize, u64)> = HashMap::with_capacity(count);
-    let mut kept: Vec<usize> = Vec::new();
-    let mut doubled = false;
-    for (index, (key, line)) in keys.enumerate() {
-        let place = if doubled { kept.len() } else { index };
-        match places.entry(key) {
-            std::collections::hash_map::Entry::Vacant(slot) => {
-                slot.insert((place, line));
-                if doubled {
-                    kept.push(index);
-                }
-            }
-            std::collections::hash_map::Entry::Occupied(slot) => {
-                let (place, first) = *slot.get();
-                if duplicates == Duplicates::Error {
-                    return Err((first, line));
-                }
-                if !doubled {
-                    kept = (0..index).collect();
-                    doubled = true;
-                }
-                if duplicates == Duplicates::KeepLast {
-                    kept[place] = index;
-                }
-            }
-        }
-    }
-    Ok(doubled.then_some(kept))
+/// Which columns a run has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RunFormat {
+    /// JSON (`{"query": {"document": score}}`) when the file begins with `{`, otherwise TREC.
+    #[default]
+    Auto,
+    /// `qid Q0 docno rank score tag`; further fields are ignored.
+    Trec,
+    /// `qid docid rank`. The score becomes minus the rank, since the file has none.
+    MsMarco,
 }
 
-fn full(name: &str) -> impl Fn(crate::IdListFull) -> FormatError + '_ {
-    |source| FormatError::TooLarge { path: name.into(), source }
+/// How to read runs and judgments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadOptions {
+    /// Documents twice under one query.
+    pub duplicates: Duplicates,
+    /// Scores that are not numbers.
+    pub nan: Nan,
+    /// Columns of runs; judgments are told apart by themselves.
+    pub run_format: RunFormat,
+    /// Whether lines that begin with `#` are skipped, as trec_eval 10 does; otherwise they are data.
+    pub comments: bool,
+    /// Whether a grade such as `1.7` is read as 1, as trec_eval does; otherwise it is an error. `1.0` is always 1.
+    pub truncate_grades: bool,
+    /// Longest line in bytes.
+    pub line_limit: usize,
 }
+
+impl Default for ReadOptions {
+    fn default() -> Self {
+        ReadOptions {
+            duplicates: Duplicates::Error,
+            nan: Nan::Error,
+            run_format: RunFormat::Auto,
+            comments: true,
+            truncate_grades: false,
+            line_limit: DEFAULT_LINE_LIMIT,
+        }
+    }
+}
+
+/// The fields of a line, between blanks of any kind.
+fn split(line: &str) -> impl Iterator<Item = &str> {
+    line.split(|c: char| c.is_ascii_whitespace() || c == '\u{b}').filter(|field| !field.is_empty())
+}
+
+#[cfg(test)]
+mod tests;
