@@ -213,6 +213,23 @@ fn mistakes_are_named() {
 }
 
 #[test]
+fn files_come_in_many_forms() {
+    let folder = Folder::new();
+    // Ranks alone, as MS MARCO writes them: 1/2, 1, and 0 for the query that is not there.
+    folder.write("marco.tsv", "1\tb\t1\n1\ta\t2\n2\tc\t1\n");
+    let marco = folder.good(&["eval", "qrels.txt", "marco.tsv", "--compat", "msmarco", "-m", "RR@10"]);
+    assert!(marco.contains("0.5000") && marco.contains("ties=run-order"), "{marco}");
+    folder.write("nan.trec", "1 Q0 a 1 NaN t\n1 Q0 b 2 -7 t\n");
+    let refused = folder.bad(&["eval", "qrels.txt", "nan.trec", "-m", "RR"]);
+    assert!(refused.contains("nan.trec") && refused.contains('1'), "{refused}");
+    let kept = folder.good(&["eval", "qrels.txt", "nan.trec", "-m", "RR", "--keep-nan", "--missing", "skip"]);
+    assert!(kept.contains("0.5000") && kept.contains("1 score is not a number"), "{kept}");
+    folder.write("fraction.txt", "1 0 a 1.7\n");
+    folder.bad(&["eval", "fraction.txt", "first.trec", "-m", "RR"]);
+    folder.good(&["eval", "fraction.txt", "first.trec", "-m", "RR", "--compat", "trec_eval-9"]);
+}
+
+#[test]
 fn all_measures_are_listed() {
     let text = Folder::new().good(&["eval", "--list-measures"]);
     for name in ["nDCG", "alpha_nDCG", "infAP", "StRecall@k", "RBP", "gains:"] {

@@ -1,10 +1,8 @@
 //! The files of an evaluation: judgments, runs, and the texts for the report.
 
 use anyhow::{anyhow, bail};
-use plackett_core::formats::documents::{DocumentOptions, open_documents};
-use plackett_core::formats::read_all;
-use plackett_core::formats::topics::read_topics;
 use plackett_core::formats::trec::{Duplicates, Nan, ReadOptions, RunFormat, parse_run, read_qrels};
+use plackett_core::formats::{DocumentOptions, open_documents, read_all, read_topics};
 use plackett_core::{Qrels, Run};
 use plackett_eval::{self as eval, Policy};
 use std::collections::{HashMap, HashSet};

@@ -90,7 +90,8 @@ fn report<'a>(title: &str, found: &'a Evaluated, comparison: Option<&'a Comparis
     }
 }
 
-/// The file that was given, or the one that a BEIR folder has.
+/// The file that was given, or the one that a BEIR folder has, plain or compressed.
 fn source(qrels: &Path, given: &Option<PathBuf>, beside: &str) -> Option<PathBuf> {
-    given.clone().or_else(|| Some(qrels.join(beside)).filter(|path| path.is_file()))
+    let forms = ["", ".gz", ".zst"].map(|end| qrels.join(format!("{beside}{end}")));
+    given.clone().or_else(|| forms.into_iter().find(|path| path.is_file()))
 }
