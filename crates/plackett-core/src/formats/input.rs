@@ -33,7 +33,10 @@ pub fn open(path: &Path) -> Result<Input<'static>, FormatError> {
         return unpack(BufReader::with_capacity(1 << 16, io::stdin()), path);
     }
     if path.is_dir() {
-        return Err(FormatError::File { file: name_of(path), problem: "is a folder, expected a file".into() });
+        return Err(FormatError::File {
+            file: name_of(path),
+            problem: "is a folder, expected a file".into(),
+        });
     }
     let file = File::open(path).map_err(|source| FormatError::Open { file: name_of(path), source })?;
     unpack(BufReader::with_capacity(1 << 16, file), path)
@@ -42,6 +45,10 @@ pub fn open(path: &Path) -> Result<Input<'static>, FormatError> {
 fn unpack<'a>(mut reader: impl BufRead + Send + 'a, path: &Path) -> Result<Input<'a>, FormatError> {
     let failed = |source| FormatError::Open { file: name_of(path), source };
     let start = reader.fill_buf().map_err(failed)?;
+    let packed = path.extension().is_some_and(|ending| ending == "gz" || ending == "zst");
+    if start.is_empty() && packed {
+        return Err(FormatError::Truncated { file: name_of(path), line: 0 });
+    }
     if start.starts_with(&[0x1f, 0x8b]) {
         Ok(Box::new(BufReader::with_capacity(1 << 16, flate2::bufread::MultiGzDecoder::new(reader))))
     } else if start.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
@@ -82,12 +89,26 @@ pub struct Lines<'a> {
 impl<'a> Lines<'a> {
     /// Lines of a file; `-` is standard input.
     pub fn open(path: &Path, limit: usize) -> Result<Lines<'static>, FormatError> {
-        Ok(Lines { reader: open(path)?, file: name_of(path), line: 0, limit, buffer: Vec::new(), broken: false })
+        Ok(Lines {
+            reader: open(path)?,
+            file: name_of(path),
+            line: 0,
+            limit,
+            buffer: Vec::new(),
+            broken: false,
+        })
     }
 
     /// Lines of bytes in memory; `file` is for messages.
     pub fn of_bytes(bytes: &'a [u8], file: &str, limit: usize) -> Lines<'a> {
-        Lines { reader: Box::new(bytes), file: file.into(), line: 0, limit, buffer: Vec::new(), broken: false }
+        Lines {
+            reader: Box::new(bytes),
+            file: file.into(),
+            line: 0,
+            limit,
+            buffer: Vec::new(),
+            broken: false,
+        }
     }
 
     /// The file's name for messages.
@@ -100,51 +121,84 @@ impl<'a> Lines<'a> {
         self.line
     }
 
-    /// The first byte that is not blank, without taking it; it tells JSON from text. Looks at one buffer only.
+    /// The first byte that is not blank, without reading on: what tells JSON arrays, records and lines apart. Looks no
+    /// further than the reader's buffer.
     pub fn peek(&mut self) -> Result<Option<u8>, FormatError> {
-        let head = self.reader.fill_buf().map_err(|error| stopped(self.file.clone(), self.line, error))?;
-        Ok(unmarked(head).iter().copied().find(|byte| !byte.is_ascii_whitespace()))
+        match self.reader.fill_buf() {
+            Ok(bytes) => Ok(unmarked(bytes).iter().copied().find(|byte| !byte.is_ascii_whitespace())),
+            Err(error) => Err(self.stop(error)),
+        }
     }
 
-    /// Everything that is left, for formats that are not made of lines. No line limit applies.
+    /// Everything that was not read yet, without a byte order mark at the beginning of the file.
     pub fn rest(&mut self) -> Result<Vec<u8>, FormatError> {
         let mut bytes = Vec::new();
-        if let Err(error) = self.reader.read_to_end(&mut bytes) {
-            let read = memchr::memchr_iter(b'\n', &bytes).count() as u64;
-            return Err(stopped(self.file.clone(), self.line + read, error));
+        let first = self.line == 0;
+        let result = self.reader.read_to_end(&mut bytes);
+        self.line += memchr::memchr_iter(b'\n', &bytes).count() as u64;
+        result.map_err(|error| self.stop(error))?;
+        if first && bytes.starts_with(b"\xef\xbb\xbf") {
+            bytes.drain(..3);
         }
-        Ok(unmarked(&bytes).to_vec())
+        Ok(bytes)
     }
 
-    /// The next line, or `None` at the end. A failed read or a line beyond the limit is the end too: what follows such a
-    /// line is not the beginning of another.
+    /// The next line, or `None` at the end. A line that is too long or no text is an error in its place, and the next
+    /// call goes on behind it; when the reading itself fails there are no more lines.
     #[allow(clippy::should_implement_trait)] // a lending iterator: the line lives until the next call
     pub fn next(&mut self) -> Result<Option<&str>, FormatError> {
         if self.broken {
             return Ok(None);
         }
         self.buffer.clear();
-        let mut limited = (&mut self.reader).take(self.limit as u64 + 1);
-        match limited.read_until(b'\n', &mut self.buffer) {
+        match self.fill() {
             Ok(0) => return Ok(None),
             Ok(_) => self.line += 1,
-            Err(error) => {
-                self.broken = true;
-                return Err(stopped(self.file.clone(), self.line, error));
-            }
+            Err(error) => return Err(self.stop(error)),
         }
         let bytes = trimmed(&self.buffer);
-        if bytes.len() > self.limit {
-            self.broken = true;
-            return Err(FormatError::LineTooLong { file: self.file.clone(), line: self.line, limit: self.limit });
-        }
         let bytes = if self.line == 1 { unmarked(bytes) } else { bytes };
+        if bytes.len() > self.limit {
+            let (file, line, limit) = (self.file.clone(), self.line, self.limit);
+            return Err(FormatError::LineTooLong { file, line, limit });
+        }
         let not_text = |error: std::str::Utf8Error| FormatError::Utf8 {
             file: self.file.clone(),
             line: self.line,
             byte: error.valid_up_to() + 1,
         };
         std::str::from_utf8(bytes).map(Some).map_err(not_text)
+    }
+
+    fn stop(&mut self, error: io::Error) -> FormatError {
+        self.broken = true;
+        stopped(self.file.clone(), self.line, error)
+    }
+
+    /// Reads up to and with the line feed. Of a line that is too long only the beginning is kept, so that memory stays
+    /// bounded; the rest is passed over. Gives the number of bytes that were read.
+    fn fill(&mut self) -> io::Result<u64> {
+        // Room for the line, its end and a byte order mark, and one more to see that it is too long.
+        let most = self.limit.saturating_add(6);
+        let mut length = 0;
+        loop {
+            let bytes = match self.reader.fill_buf() {
+                Ok(bytes) => bytes,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            let (taken, ended) = match memchr::memchr(b'\n', bytes) {
+                Some(end) => (end + 1, true),
+                None => (bytes.len(), bytes.is_empty()),
+            };
+            let room = most.saturating_sub(self.buffer.len());
+            self.buffer.extend_from_slice(bytes.get(..taken.min(room)).unwrap_or(bytes));
+            self.reader.consume(taken);
+            length += taken as u64;
+            if ended {
+                return Ok(length);
+            }
+        }
     }
 }
 
@@ -180,7 +234,8 @@ mod tests {
     #[test]
     fn truncated_packed_files_name_file_and_line() {
         let text: String = (0..5000).map(|i| format!("line {i} {}\n", i * i)).collect();
-        let packed = [("cut.gz", gzip(text.as_bytes())), ("cut.zst", zstd::encode_all(text.as_bytes(), 0).unwrap())];
+        let packed =
+            [("cut.gz", gzip(text.as_bytes())), ("cut.zst", zstd::encode_all(text.as_bytes(), 0).unwrap())];
         for (name, mut bytes) in packed {
             bytes.truncate(bytes.len() / 2);
             let (_folder, path) = write(name, &bytes);
@@ -212,6 +267,11 @@ mod tests {
         let mut lines = Lines::of_bytes(b"ok\nlonger than that\n", "f", 6);
         lines.next().unwrap();
         assert!(matches!(lines.next(), Err(FormatError::LineTooLong { line: 2, limit: 6, .. })));
+        assert!(matches!(lines.next(), Ok(None)), "the rest of a long line is no line");
+        let mut lines = Lines::of_bytes(b"123456\r\n1234567\r\nend", "f", 6);
+        assert_eq!(lines.next().unwrap(), Some("123456"));
+        assert!(matches!(lines.next(), Err(FormatError::LineTooLong { line: 2, .. })));
+        assert_eq!(lines.next().unwrap(), Some("end"));
         let mut lines = Lines::of_bytes(b"ok\nab\xff\n", "f", 6);
         lines.next().unwrap();
         assert!(matches!(lines.next(), Err(FormatError::Utf8 { line: 2, byte: 3, .. })));
