@@ -6,6 +6,8 @@ use super::{Isa, Rows, TILE_COLUMNS, TILE_ROWS, tile_f32};
 
 /// Keys in one block of scores.
 const BLOCK: usize = 512;
+/// Numbers between two rows of scores: rows a power of two apart would share the same few sets of the cache.
+const STRIDE: usize = BLOCK + TILE_COLUMNS;
 
 /// Where queries, keys and values of all heads lie: one row per token, `stride` apart; head h starts `h · size` after
 /// each of the three offsets.
@@ -44,7 +46,7 @@ impl AttentionScratch {
     pub(crate) fn bytes(heads: &Heads, tokens: usize) -> usize {
         let keys = tokens.next_multiple_of(TILE_COLUMNS) * heads.size;
         let values = tokens * heads.size.next_multiple_of(TILE_COLUMNS);
-        4 * (keys + values + TILE_ROWS * (BLOCK + heads.size.next_multiple_of(TILE_COLUMNS)))
+        4 * (keys + values + TILE_ROWS * (STRIDE + heads.size.next_multiple_of(TILE_COLUMNS)))
     }
 }
 
@@ -134,7 +136,7 @@ impl QueryTile<'_> {
         let mut running = Running { largest: [f32::NEG_INFINITY; TILE_ROWS], total: [0.0; TILE_ROWS] };
         scratch.sums.clear();
         scratch.sums.resize(TILE_ROWS * padded, 0.0);
-        scratch.scores.resize(TILE_ROWS * BLOCK, 0.0);
+        scratch.scores.resize(TILE_ROWS * STRIDE, 0.0);
         let mut start = keys.start / TILE_COLUMNS * TILE_COLUMNS;
         while start < keys.end {
             let end = keys.end.min(start + BLOCK);
@@ -171,8 +173,12 @@ impl QueryTile<'_> {
             tile_f32(self.isa, queries, 0, self.count, panel, &mut tile);
             let width = TILE_COLUMNS.min(block.end - panel_start);
             for (row, values) in tile[..self.count].iter().enumerate() {
-                let slot = &mut scratch.scores[row * BLOCK + panel_start - block.start..][..width];
-                slot.copy_from_slice(&values[..width]);
+                let slot = &mut scratch.scores[row * STRIDE + panel_start - block.start..];
+                // A constant length becomes a few registers; a variable one a call.
+                match slot.first_chunk_mut() {
+                    Some(slot) if width == TILE_COLUMNS => *slot = *values,
+                    _ => slot[..width].copy_from_slice(&values[..width]),
+                }
             }
         }
         for row in 0..self.count {
@@ -181,7 +187,7 @@ impl QueryTile<'_> {
                 Window::All => keys.clone(),
                 Window::Near(reach) => query.saturating_sub(reach)..query + reach + 1,
             };
-            let scores = &mut scratch.scores[row * BLOCK..][..block.len()];
+            let scores = &mut scratch.scores[row * STRIDE..][..block.len()];
             let visible_from = seen.start.saturating_sub(block.start).min(block.len());
             let visible_to = seen.end.saturating_sub(block.start).min(block.len());
             scores[..visible_from].fill(f32::NEG_INFINITY);
@@ -194,7 +200,7 @@ impl QueryTile<'_> {
         let mut shrink = [0.0; TILE_ROWS];
         for row in 0..self.count {
             let before = running.largest[row];
-            let weights = &mut scores[row * BLOCK..][..width];
+            let weights = &mut scores[row * STRIDE..][..width];
             // While nothing was visible the floor is a finite number, so that −∞ − (−∞) never arises.
             let (largest, sum) = exponentials(self.isa, weights, self.scale, before.max(-1e30));
             shrink[row] =
@@ -215,7 +221,7 @@ impl QueryTile<'_> {
         scratch: &mut AttentionScratch,
     ) {
         let padded = self.heads.size.next_multiple_of(TILE_COLUMNS);
-        let weights = Rows::new(&scratch.scores, self.count, BLOCK, block.len());
+        let weights = Rows::new(&scratch.scores, self.count, STRIDE, block.len());
         let mut tile = [[0.0; TILE_COLUMNS]; TILE_ROWS];
         for (index, panel) in scratch.values.chunks_exact(tokens * TILE_COLUMNS).enumerate() {
             let panel = &panel[block.start * TILE_COLUMNS..];

@@ -1,5 +1,6 @@
 //! A dense layer: packed weights, f32 or int8, with bias and activation applied to each tile as it is finished.
 
+use super::epilogue::{Columns, add_bias, dequantize, store};
 use super::vector::{gelu, gelu_tanh, quantize_row, silu, tanh};
 use super::{Isa, Rows, TILE_COLUMNS, TILE_ROWS, tile_f32, tile_i8};
 
@@ -147,20 +148,22 @@ impl Linear {
         scratch: &mut LinearScratch,
     ) {
         assert!(y_stride >= self.outputs && (rows == 0 || y.len() >= (rows - 1) * y_stride + self.outputs));
+        let mut tile = [[0.0; TILE_COLUMNS]; TILE_ROWS];
+        let mut finish = |tile: &mut [[f32; TILE_COLUMNS]], first: usize, column: usize| {
+            activation.apply(isa, tile.as_flattened_mut());
+            let width = TILE_COLUMNS.min(self.outputs - column);
+            store(isa, tile, &mut y[first * y_stride + column..], y_stride, width);
+        };
         match &self.weights {
             Weights::F32(panels) => {
                 let x = Rows::new(x, rows, x_stride, self.inputs);
-                let mut tile = [[0.0; TILE_COLUMNS]; TILE_ROWS];
+                let biases = self.bias.as_chunks().0;
                 for (index, panel) in panels.chunks_exact(self.inputs * TILE_COLUMNS).enumerate() {
-                    let bias = &self.bias[index * TILE_COLUMNS..][..TILE_COLUMNS];
                     for first in (0..rows).step_by(TILE_ROWS) {
                         let count = TILE_ROWS.min(rows - first);
                         tile_f32(isa, x, first, count, panel, &mut tile);
-                        for row in &mut tile[..count] {
-                            row.iter_mut().zip(bias).for_each(|(y, b)| *y += b);
-                        }
-                        activation.apply(isa, tile[..count].as_flattened_mut());
-                        store(&tile, first, count, index, self.outputs, y, y_stride);
+                        add_bias(isa, &mut tile[..count], &biases[index]);
+                        finish(&mut tile[..count], first, index * TILE_COLUMNS);
                     }
                 }
             }
@@ -168,24 +171,23 @@ impl Linear {
                 let depth = self.inputs.next_multiple_of(4);
                 scratch.round(isa, (x, x_stride), rows, self.inputs, depth);
                 let x = Rows::new(&scratch.rounded, rows, depth, depth);
+                let (biases, scales, sums) =
+                    (self.bias.as_chunks().0, scales.as_chunks().0, sums.as_chunks().0);
                 let mut products = [[0; TILE_COLUMNS]; TILE_ROWS];
-                let mut tile = [[0.0; TILE_COLUMNS]; TILE_ROWS];
                 for (index, panel) in panels.chunks_exact(depth * TILE_COLUMNS).enumerate() {
-                    let columns = index * TILE_COLUMNS..(index + 1) * TILE_COLUMNS;
-                    let (bias, scales, sums) =
-                        (&self.bias[columns.clone()], &scales[columns.clone()], &sums[columns]);
+                    let columns =
+                        Columns { scales: &scales[index], sums: &sums[index], bias: &biases[index] };
                     for first in (0..rows).step_by(TILE_ROWS) {
                         let count = TILE_ROWS.min(rows - first);
                         tile_i8(isa, x, first, count, panel, &mut products);
-                        for row in 0..count {
-                            let (row_scale, zero) = scratch.scales[first + row];
-                            for j in 0..TILE_COLUMNS {
-                                let product = (products[row][j] - zero * sums[j]) as f32;
-                                tile[row][j] = product * (row_scale * scales[j]) + bias[j];
-                            }
-                        }
-                        activation.apply(isa, tile[..count].as_flattened_mut());
-                        store(&tile, first, count, index, self.outputs, y, y_stride);
+                        dequantize(
+                            isa,
+                            &products,
+                            &scratch.scales[first..first + count],
+                            columns,
+                            &mut tile[..count],
+                        );
+                        finish(&mut tile[..count], first, index * TILE_COLUMNS);
                     }
                 }
             }
@@ -209,22 +211,6 @@ fn padded(values: &[f32], outputs: usize) -> Vec<f32> {
     let mut padded = vec![0.0; outputs.next_multiple_of(TILE_COLUMNS)];
     padded[..values.len()].copy_from_slice(values);
     padded
-}
-
-fn store(
-    tile: &super::TileF32,
-    first: usize,
-    count: usize,
-    panel: usize,
-    outputs: usize,
-    y: &mut [f32],
-    y_stride: usize,
-) {
-    let column = panel * TILE_COLUMNS;
-    let width = TILE_COLUMNS.min(outputs - column);
-    for (row, values) in tile[..count].iter().enumerate() {
-        y[(first + row) * y_stride + column..][..width].copy_from_slice(&values[..width]);
-    }
 }
 
 #[cfg(test)]

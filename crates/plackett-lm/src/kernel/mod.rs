@@ -11,6 +11,7 @@
 #![allow(unsafe_code)]
 
 mod attention;
+mod epilogue;
 mod linear;
 mod portable;
 mod vector;

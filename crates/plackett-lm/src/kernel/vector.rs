@@ -25,6 +25,7 @@ macro_rules! for_each_isa {
         }
     };
 }
+pub(super) use for_each_isa;
 
 const LANES: usize = 16;
 

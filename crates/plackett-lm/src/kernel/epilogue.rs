@@ -1,0 +1,70 @@
+//! What happens to a finished tile of products before the next one is made: bias, or the way back from integers, and
+//! the place in the output. The tile is in the first-level cache all the time.
+
+use super::vector::for_each_isa;
+use super::{Isa, TILE_COLUMNS, TileI32};
+
+/// What brings one panel's integer products back to numbers, per column.
+#[derive(Clone, Copy)]
+pub(super) struct Columns<'a> {
+    /// Scale of each output's weights.
+    pub scales: &'a [f32; TILE_COLUMNS],
+    /// Sum of each output's rounded weights: what a row's zero point adds, per step.
+    pub sums: &'a [i32; TILE_COLUMNS],
+    /// Bias of each output.
+    pub bias: &'a [f32; TILE_COLUMNS],
+}
+
+#[inline(always)]
+fn dequantize_body<const FMA: bool>(
+    products: &TileI32,
+    rows: &[(f32, i32)],
+    columns: Columns,
+    tile: &mut [[f32; TILE_COLUMNS]],
+) {
+    for ((products, (scale, zero)), out) in products.iter().zip(rows).zip(tile) {
+        for j in 0..TILE_COLUMNS {
+            let product = (products[j] - zero * columns.sums[j]) as f32 * scale;
+            let weight = columns.scales[j];
+            out[j] = if FMA {
+                product.mul_add(weight, columns.bias[j])
+            } else {
+                product * weight + columns.bias[j]
+            };
+        }
+    }
+}
+for_each_isa!(
+    /// Numbers from the integer products of some rows, each with its scale and zero point.
+    pub(super) fn dequantize = dequantize_body(
+        products: &TileI32, rows: &[(f32, i32)], columns: Columns, tile: &mut [[f32; TILE_COLUMNS]]
+    )
+);
+
+#[inline(always)]
+fn add_bias_body<const FMA: bool>(tile: &mut [[f32; TILE_COLUMNS]], bias: &[f32; TILE_COLUMNS]) {
+    for row in tile {
+        for j in 0..TILE_COLUMNS {
+            row[j] += bias[j];
+        }
+    }
+}
+for_each_isa!(
+    /// Adds one number per column.
+    pub(super) fn add_bias = add_bias_body(tile: &mut [[f32; TILE_COLUMNS]], bias: &[f32; TILE_COLUMNS])
+);
+
+#[inline(always)]
+fn store_body<const FMA: bool>(tile: &[[f32; TILE_COLUMNS]], y: &mut [f32], stride: usize, width: usize) {
+    for (values, out) in tile.iter().zip(y.chunks_mut(stride)) {
+        // A constant length becomes two or four registers; a variable one a call.
+        match out.first_chunk_mut() {
+            Some(out) if width == TILE_COLUMNS => *out = *values,
+            _ => out[..width].copy_from_slice(&values[..width]),
+        }
+    }
+}
+for_each_isa!(
+    /// Writes the first `width` columns of a tile to rows that lie `stride` apart.
+    pub(super) fn store = store_body(tile: &[[f32; TILE_COLUMNS]], y: &mut [f32], stride: usize, width: usize)
+);
