@@ -1,4 +1,4 @@
-//! Rankers over the engine: tiny random models of the golden files. Their orders mean nothing; that they are the same in
+//! Rankers over the engine: tiny random models of the parity tests. Their orders mean nothing; that they are the same in
 //! every batch, and that each method refuses a model that does not fit, means much.
 
 use plackett_core::{Document, Query, RankRequest};
@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 fn model(name: &str) -> Result<Arc<EncoderModel>, LmError> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plackett-lm/tests/golden").join(name);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plackett-lm/tests/parity").join(name);
     EncoderModel::open(folder, &EncoderOptions::default()).map(Arc::new)
 }
 
@@ -32,10 +32,11 @@ fn requests() -> Vec<RankRequest> {
         .collect()
 }
 
-const FITTING: [(Method, &str); 3] = [
+const FITTING: [(Method, &str); 4] = [
     (Method::BiEncoder, "bert"),
     (Method::LateInteraction, "bert"),
-    (Method::CrossEncoder, "bert-classifier"),
+    (Method::LateInteraction, "bert-late"),
+    (Method::CrossEncoder, "bert-cross"),
 ];
 
 #[test]
@@ -83,11 +84,11 @@ fn a_bi_encoder_score_is_the_dot_product_of_the_engine_s_vectors() {
 
 #[test]
 fn a_cross_encoder_score_is_the_engine_s_logit() {
-    let model = model("bert-classifier").unwrap();
+    let model = model("bert-cross").unwrap();
     let scores = model.score_pairs(&[("quick fox", "lazy dogs")], None).unwrap();
     let request = RankRequest::new(Query::new("q", "quick fox"), [Document::new("d", "lazy dogs")]);
     let ranking =
-        build(Method::CrossEncoder, "bert-classifier", "truncate").rank(&[request]).pop().unwrap().unwrap();
+        build(Method::CrossEncoder, "bert-cross", "truncate").rank(&[request]).pop().unwrap().unwrap();
     assert_eq!(ranking.entries[0].score, f64::from(scores.logits[0]));
     assert_eq!(ranking.trace.activated, scores.scores);
 }
@@ -96,8 +97,9 @@ fn a_cross_encoder_score_is_the_engine_s_logit() {
 fn a_wrong_model_is_refused_before_any_text_is_read() {
     for (method, name, reason) in [
         (Method::CrossEncoder, "bert", "classification head"),
-        (Method::BiEncoder, "bert-classifier", "is a cross-encoder"),
-        (Method::LateInteraction, "bert-classifier", "is a cross-encoder"),
+        (Method::BiEncoder, "bert-cross", "is a cross-encoder"),
+        (Method::LateInteraction, "bert-cross", "is a cross-encoder"),
+        (Method::BiEncoder, "bert-late", "one vector per token"),
     ] {
         let error = ranker(method, model(name).unwrap(), Settings::default()).err().unwrap().to_string();
         assert!(error.contains(reason) && error.contains("--model"), "{error}");
