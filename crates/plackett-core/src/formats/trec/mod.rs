@@ -81,9 +81,19 @@ impl Default for ReadOptions {
     }
 }
 
-/// The fields of a line, between blanks of any kind.
+/// The fields of a line, between blanks of any kind (C's `isspace`, as trec_eval splits). Looks at bytes, which is much
+/// faster than at characters: a run of a million lines spends most of its time here.
 fn split(line: &str) -> impl Iterator<Item = &str> {
-    line.split(|c: char| c.is_ascii_whitespace() || c == '\u{b}').filter(|field| !field.is_empty())
+    let is_blank = |byte: u8| byte == b' ' || (9..=13).contains(&byte);
+    let mut rest = line;
+    std::iter::from_fn(move || {
+        let start = rest.bytes().position(|byte| !is_blank(byte))?;
+        let field = rest.get(start..)?;
+        let end = field.bytes().position(is_blank).unwrap_or(field.len());
+        let (field, after) = field.split_at(end);
+        rest = after;
+        Some(field)
+    })
 }
 
 #[cfg(test)]
