@@ -39,9 +39,14 @@ impl AtomicFile {
         let target = match fs::metadata(&path) {
             _ if name == "standard input or output" => Target::Stdout(io::stdout()),
             Ok(data) if data.is_dir() => {
-                return Err(FormatError::File { file: name, problem: "is a folder; give the name of a file".into() });
+                return Err(FormatError::File {
+                    file: name,
+                    problem: "is a folder; give the name of a file".into(),
+                });
             }
-            Ok(data) if !data.is_file() => Target::Direct(OpenOptions::new().write(true).open(&path).map_err(failed)?),
+            Ok(data) if !data.is_file() => {
+                Target::Direct(OpenOptions::new().write(true).open(&path).map_err(failed)?)
+            }
             existing => {
                 let file = NamedTempFile::new_in(folder_of(&path)).map_err(failed)?;
                 // Temporary files are private; a result has the rights of the file it replaces, or the usual ones.

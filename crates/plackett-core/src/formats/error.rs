@@ -10,7 +10,9 @@ pub enum FormatError {
     #[error("{file}: {source}; check the name and the permissions")]
     Open { file: String, source: std::io::Error },
     /// Reading stopped.
-    #[error("{file}, after line {line}: cannot read on ({source}); if the file is compressed it is damaged: fetch it again")]
+    #[error(
+        "{file}, after line {line}: cannot read on ({source}); if the file is compressed it is damaged: fetch it again"
+    )]
     Read { file: String, line: u64, source: std::io::Error },
     /// Compressed data that end too early.
     #[error("{file}, after line {line}: the compressed file ends too early; fetch it again")]
@@ -19,7 +21,9 @@ pub enum FormatError {
     #[error("{file}, line {line}: byte {byte} is not UTF-8; convert the file, for example with iconv")]
     Utf8 { file: String, line: u64, byte: usize },
     /// A line that is no line.
-    #[error("{file}, line {line}: longer than {limit} bytes; is this a text file? Split the line or raise the limit")]
+    #[error(
+        "{file}, line {line}: longer than {limit} bytes; is this a text file? Split the line or raise the limit"
+    )]
     LineTooLong { file: String, line: u64, limit: usize },
     /// Another number of fields.
     #[error("{file}, line {line}: expected {expected}, found {found} field{}; {remedy}", if *.found == 1 { "" } else { "s" })]
@@ -28,7 +32,9 @@ pub enum FormatError {
     #[error("{file}, line {line}: {what} is `{found}`; {remedy}")]
     Value { file: String, line: u64, what: &'static str, found: String, remedy: &'static str },
     /// A score that has no place in an order.
-    #[error("{file}, line {line}: the score is NaN, which has no place in an order; mend the system that wrote it, or allow NaN (it then ranks last)")]
+    #[error(
+        "{file}, line {line}: the score is NaN, which has no place in an order; mend the system that wrote it, or allow NaN (it then ranks last)"
+    )]
     NotANumber { file: String, line: u64 },
     /// The same thing twice.
     #[error("{file}, line {line}: {what} is already on line {first}; remove one, or say which counts")]
@@ -39,6 +45,9 @@ pub enum FormatError {
     /// JSON that is not JSON, or not of the expected shape.
     #[error("{file}, line {line}: expected one JSON value of the format's shape ({problem}); mend the line")]
     Json { file: String, line: u64, problem: String },
+    /// A file without content where there must be some.
+    #[error("{file}: expected {expected}, found none: the file is empty; check the step that writes it")]
+    Empty { file: String, expected: &'static str },
     /// A file or folder that is wrong as a whole.
     #[error("{file}: {problem}")]
     File { file: String, problem: String },
@@ -65,7 +74,7 @@ impl FormatError {
             | Duplicate { line, .. }
             | Missing { line, .. }
             | Json { line, .. } => Some(*line),
-            Open { .. } | File { .. } | Full { .. } | Write { .. } => None,
+            Open { .. } | Empty { .. } | File { .. } | Full { .. } | Write { .. } => None,
         }
     }
 }

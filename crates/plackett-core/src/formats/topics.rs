@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::path::Path;
 
-/// Reads queries; the form is told by the first character (`{`, `<` or other). An id that stands twice is an error.
+/// Reads queries; the form is told by the first character (`{`, `<` or other). An id that stands twice is an error, and
+/// so is a file without any query.
 pub fn read_topics(path: &Path) -> Result<Vec<Query>, FormatError> {
     parse(Lines::open(path, DEFAULT_LINE_LIMIT)?)
 }
@@ -37,6 +38,12 @@ fn parse(mut lines: Lines<'_>) -> Result<Vec<Query>, FormatError> {
             found
         }
     };
+    if found.is_empty() {
+        return Err(FormatError::Empty {
+            file,
+            expected: "queries with lines `id<TAB>text`, as JSON lines or as <top>",
+        });
+    }
     let mut seen: HashMap<String, u64> = HashMap::new();
     for (line, query) in &found {
         if let Some(first) = seen.insert(query.id.clone(), *line) {

@@ -57,7 +57,8 @@ pub(super) fn run(bytes: &[u8], file: &str, options: &ReadOptions) -> Result<Run
         let query = run.query_mut(&id);
         for (document, score) in documents.0 {
             if score.is_none() && options.nan == Nan::Error {
-                let problem = format!("query `{id}`, document `{document}`: the score is null; mend it, or keep NaN");
+                let problem =
+                    format!("query `{id}`, document `{document}`: the score is null; mend it, or keep NaN");
                 return Err(FormatError::File { file: file.into(), problem });
             }
             query.push(&document, score.unwrap_or(f64::NAN)).map_err(full)?;

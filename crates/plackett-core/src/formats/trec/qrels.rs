@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use indexmap::map::Entry;
 use std::path::Path;
 
-/// Reads judgments; `-` is standard input. Columns are told apart by the first line.
+/// Reads judgments; `-` is standard input. Columns are told apart by the first line. A file without any is an error.
 pub fn read_qrels(path: &Path, options: &ReadOptions) -> Result<Qrels, FormatError> {
     parse_qrels(&read_all(path)?, &name_of(path), options)
 }
@@ -64,6 +64,10 @@ pub fn parse_qrels(bytes: &[u8], file: &str, options: &ReadOptions) -> Result<Qr
         }
     }
     all.extend(found.into_iter().map(|((q, i, d), (grade, _))| (q, i, d, grade)));
+    if all.is_empty() {
+        let expected = "judgments with lines `qid iter docno rel`";
+        return Err(FormatError::Empty { file: file.into(), expected });
+    }
     let mut qrels = Qrels::new();
     for (query, iteration, document, grade) in &all {
         let one = Judgment { iteration, document, grade: *grade };

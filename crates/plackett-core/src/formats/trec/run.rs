@@ -14,7 +14,8 @@ const CHUNK: usize = 1 << 20;
 
 type Hashed<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 
-/// Reads a run; `-` is standard input.
+/// Reads a run; `-` is standard input. Queries keep the order of their first lines, documents that of the file. A file
+/// without any entry is an error: an empty run is hardly ever what was meant, and its measures would all be 0.
 pub fn read_run(path: &Path, options: &ReadOptions) -> Result<Run, FormatError> {
     parse_run(&read_all(path)?, &name_of(path), options)
 }
@@ -22,6 +23,9 @@ pub fn read_run(path: &Path, options: &ReadOptions) -> Result<Run, FormatError> 
 /// Reads a run from bytes. `file` is its name in messages.
 pub fn parse_run(bytes: &[u8], file: &str, options: &ReadOptions) -> Result<Run, FormatError> {
     let bytes = unmarked(bytes);
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Err(empty(file));
+    }
     let json = bytes.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'{');
     if json && options.run_format == RunFormat::Auto {
         return nested::run(bytes, file, options);
@@ -45,12 +49,19 @@ pub fn parse_run(bytes: &[u8], file: &str, options: &ReadOptions) -> Result<Run,
             }
         }
     }
+    if queries.is_empty() {
+        return Err(empty(file));
+    }
     let mut run = Run::new(tag);
     for query in queries {
         // Joined by id, so that none is there twice.
         let _ = run.insert(query);
     }
     Ok(run)
+}
+
+fn empty(file: &str) -> FormatError {
+    FormatError::Empty { file: file.into(), expected: "a run with lines `qid Q0 docno rank score tag`" }
 }
 
 fn newlines(bytes: &[u8], end: usize) -> usize {

@@ -29,6 +29,31 @@ fn bad_lines_are_named() {
 }
 
 #[test]
+fn files_without_entries_are_refused() {
+    for text in ["", "\n \r\n", "# only a remark\n", "\u{feff}"] {
+        assert!(matches!(run(text), Err(FormatError::Empty { .. })), "{text:?}");
+        let qrels = parse_qrels(text.as_bytes(), "q", &ReadOptions::default());
+        assert!(matches!(qrels, Err(FormatError::Empty { .. })), "{text:?}");
+    }
+    let message = run("").unwrap_err().to_string();
+    assert!(message.starts_with("r: expected a run") && message.contains("the file is empty"), "{message}");
+}
+
+/// What the parallel reader must agree with: line by line, one at a time.
+#[test]
+fn pieces_read_on_all_cores_agree_with_lines_read_in_turn() {
+    let line = |i: usize| format!("q{} Q0 d{i} {} {} t\n", (i * i) % 13, i + 1, (i as f64).sqrt());
+    let text: String = (0..120_000).map(line).collect();
+    assert!(text.len() > 2 << 20, "more than two pieces");
+    let mut expected = crate::Run::new("t");
+    for line in text.lines() {
+        let fields: Vec<&str> = line.split(' ').collect();
+        expected.query_mut(fields[0]).push(fields[2], fields[4].parse().unwrap()).unwrap();
+    }
+    assert_eq!(run(&text).unwrap(), expected);
+}
+
+#[test]
 fn duplicates_are_kept_as_asked() {
     let kept = |duplicates| {
         let options = ReadOptions { duplicates, ..ReadOptions::default() };
