@@ -1,1 +1,37 @@
-//! placeholder
+//! Search over one index directory: texts, postings and vectors, committed together.
+//!
+//! ```
+//! use plackett_core::Document;
+//! use plackett_search::{Bm25, Index, IndexSettings};
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("index");
+//! let mut index = Index::create(&path, &IndexSettings::default())?;
+//! let mut writer = index.writer(None)?;
+//! writer.put(Document::new("d1", "ranking with language models"))?;
+//! writer.put(Document::new("d2", "cooking with gas"))?;
+//! writer.finish()?;
+//! let found = index.search_bm25("rank models", &Bm25::default(), 10)?;
+//! assert_eq!(found[0].0, "d1");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+#![deny(unsafe_code)]
+
+mod analysis;
+mod bm25;
+mod embedder;
+mod error;
+mod index;
+mod manifest;
+mod schema;
+mod snapshot;
+mod vectors;
+mod writer;
+
+pub use analysis::Analyzer;
+pub use bm25::{Bm25, TermScore};
+pub use embedder::{Embedded, Embedder};
+pub use error::SearchError;
+pub use index::{Index, IndexStats};
+pub use manifest::{FORMAT_VERSION, IndexSettings, ModelIdentity, VectorFormat, parse as parse_manifest};
+pub use vectors::{VectorHeader, parse_header as parse_vector_header};
+pub use writer::{Committed, IndexWriter};

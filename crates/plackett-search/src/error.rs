@@ -1,0 +1,78 @@
+//! Why an index cannot be made, opened, changed or searched.
+
+use std::path::PathBuf;
+
+/// What went wrong, where, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum SearchError {
+    /// The system refused.
+    #[error("{path}: {source}")]
+    Io {
+        /// File or folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The folder is not an index of ours.
+    #[error("{path}: {problem}")]
+    Foreign {
+        /// The folder.
+        path: PathBuf,
+        /// What it is instead and what to do.
+        problem: String,
+    },
+    /// The index was written by a version that this one does not know.
+    #[error(
+        "{path}: the index has format version {found}, this program reads up to {known}; update plackett, or index again"
+    )]
+    Newer {
+        /// The folder.
+        path: PathBuf,
+        /// Version in the manifest.
+        found: u64,
+        /// Newest version that is read.
+        known: u64,
+    },
+    /// Files of the index are missing or damaged.
+    #[error("{path}: the index is damaged ({problem}); index the collection again")]
+    Corrupt {
+        /// File or folder.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Another writer has the index.
+    #[error("{path}: another process is writing this index; wait until it has finished")]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A name or number that cannot be used.
+    #[error("{0}")]
+    Argument(String),
+    /// The embedding model failed.
+    #[error("the embedding model: {0}")]
+    Embedder(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl SearchError {
+    pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> SearchError {
+        let path = path.into();
+        move |source| SearchError::Io { path, source }
+    }
+
+    /// An error of the inverted index, told apart by what the user can do.
+    pub(crate) fn from_tantivy(
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(tantivy::TantivyError) -> SearchError {
+        use tantivy::TantivyError as E;
+        let path = path.into();
+        move |error| match error {
+            E::LockFailure(..) => SearchError::Locked { path },
+            E::IoError(source) => {
+                SearchError::Io { path, source: std::io::Error::new(source.kind(), source.to_string()) }
+            }
+            other => SearchError::Corrupt { path, problem: other.to_string() },
+        }
+    }
+}

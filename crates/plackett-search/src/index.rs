@@ -1,0 +1,331 @@
+//! An index directory: open it, search it.
+
+use crate::bm25::{QueryTerms, Scorer};
+use crate::schema::Fields;
+use crate::snapshot::{NO_VECTOR, Snapshot};
+use crate::vectors::VectorFile;
+use crate::{Analyzer, Bm25, Embedder, IndexSettings, IndexWriter, SearchError, TermScore, manifest, schema};
+use plackett_core::{Document, order_by_score};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tantivy::collector::DocSetCollector;
+use tantivy::query::TermQuery;
+use tantivy::schema::{IndexRecordOption, Value};
+use tantivy::{DocAddress, TantivyDocument, Term};
+
+/// What a commit records besides the segments of the inverted index.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Payload {
+    pub vector_files: Vec<String>,
+    pub next_vector_file: u64,
+}
+
+/// Numbers about an index.
+#[derive(Clone, Debug, Serialize)]
+pub struct IndexStats {
+    /// Documents.
+    pub documents: usize,
+    /// Segments of the inverted index.
+    pub segments: usize,
+    /// Vectors in files, of deleted and replaced documents too.
+    pub stored_vectors: usize,
+    /// Mean number of terms per document, over all searched fields.
+    pub mean_length: f64,
+    /// Bytes on disk.
+    pub bytes: u64,
+}
+
+/// A searchable collection in a directory: texts, postings and vectors of one committed state.
+pub struct Index {
+    pub(crate) directory: PathBuf,
+    pub(crate) settings: IndexSettings,
+    pub(crate) inner: tantivy::Index,
+    pub(crate) fields: Fields,
+    pub(crate) payload: Payload,
+    analyzer: Analyzer,
+    snapshot: Arc<Snapshot>,
+}
+
+impl Index {
+    /// Makes an empty index in a new or empty directory.
+    ///
+    /// # Errors
+    /// The directory holds something; the settings name an unknown analyser or no field; the disk.
+    pub fn create(directory: impl AsRef<Path>, settings: &IndexSettings) -> Result<Index, SearchError> {
+        let directory = directory.as_ref();
+        Analyzer::named(&settings.analyzer)?;
+        let (schema, _) = schema::build(settings)?;
+        std::fs::create_dir_all(directory).map_err(SearchError::io(directory))?;
+        if std::fs::read_dir(directory).map_err(SearchError::io(directory))?.next().is_some() {
+            let problem =
+                "the folder is not empty; choose a new one, or open the index in it to add documents".into();
+            return Err(SearchError::Foreign { path: directory.into(), problem });
+        }
+        let (text, vectors) = (directory.join("text"), directory.join("vectors"));
+        for folder in [&text, &vectors] {
+            std::fs::create_dir(folder).map_err(SearchError::io(folder))?;
+        }
+        tantivy::Index::create_in_dir(&text, schema).map_err(SearchError::from_tantivy(&text))?;
+        // The manifest comes last: a directory with one is whole.
+        manifest::write(directory, settings)?;
+        Index::open(directory)
+    }
+
+    /// Opens an index for searching. Costs the reading of ids and lengths, not of texts.
+    ///
+    /// # Errors
+    /// A folder that is no index, of a newer version, or with missing or damaged files, each with its reason.
+    pub fn open(directory: impl AsRef<Path>) -> Result<Index, SearchError> {
+        let directory = directory.as_ref();
+        let settings = manifest::read(directory)?;
+        let analyzer = Analyzer::named(&settings.analyzer)?;
+        let (schema, fields) = schema::build(&settings)?;
+        let text = directory.join("text");
+        let inner = tantivy::Index::open_in_dir(&text).map_err(SearchError::from_tantivy(&text))?;
+        if inner.schema() != schema {
+            let problem = "the postings do not fit the manifest's fields".into();
+            return Err(SearchError::Corrupt { path: text, problem });
+        }
+        schema::register(&inner, analyzer);
+        let (payload, snapshot) = load(&inner, directory, &settings, &fields)?;
+        Ok(Index { directory: directory.into(), settings, inner, fields, payload, analyzer, snapshot })
+    }
+
+    /// Takes up the last committed state, which another process may have written.
+    pub fn reload(&mut self) -> Result<(), SearchError> {
+        (self.payload, self.snapshot) = load(&self.inner, &self.directory, &self.settings, &self.fields)?;
+        Ok(())
+    }
+
+    /// The one writer. `embedder` is needed, and used, only when the index has vectors.
+    ///
+    /// # Errors
+    /// Another process writes; the embedder does not fit the index.
+    pub fn writer<'a>(
+        &'a mut self,
+        embedder: Option<&'a dyn Embedder>,
+    ) -> Result<IndexWriter<'a>, SearchError> {
+        IndexWriter::open(self, embedder)
+    }
+
+    /// Choices made when the index was created.
+    pub fn settings(&self) -> &IndexSettings {
+        &self.settings
+    }
+
+    /// Where it is.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Number of documents.
+    pub fn len(&self) -> usize {
+        self.snapshot.documents
+    }
+
+    /// Whether there is no document.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether documents have vectors.
+    pub fn has_vectors(&self) -> bool {
+        self.settings.model.is_some()
+    }
+
+    /// Numbers about the index.
+    pub fn stats(&self) -> IndexStats {
+        IndexStats {
+            documents: self.len(),
+            segments: self.snapshot.segments.len(),
+            stored_vectors: self.snapshot.vectors.iter().map(VectorFile::len).sum(),
+            mean_length: self.snapshot.mean_lengths.iter().sum(),
+            bytes: bytes_in(&self.directory),
+        }
+    }
+
+    /// Checks every checksum: minutes for a large index, where opening takes a moment.
+    pub fn verify(&self) -> Result<(), SearchError> {
+        for (name, file) in self.payload.vector_files.iter().zip(&self.snapshot.vectors) {
+            file.verify(&self.vector_folder().join(name))?;
+        }
+        let text = self.directory.join("text");
+        let damaged = self.inner.validate_checksum().map_err(SearchError::from_tantivy(&text))?;
+        match damaged.into_iter().next() {
+            None => Ok(()),
+            Some(file) => Err(SearchError::Corrupt {
+                path: text.join(file),
+                problem: "the checksum does not fit".into(),
+            }),
+        }
+    }
+
+    /// A document by its id.
+    pub fn document(&self, id: &str) -> Result<Option<Document>, SearchError> {
+        let Some(address) = self.address(id)? else { return Ok(None) };
+        let path = self.directory.join("text");
+        let stored: TantivyDocument =
+            self.snapshot.searcher.doc(address).map_err(SearchError::from_tantivy(&path))?;
+        let text = stored.get_first(self.fields.source).and_then(|v| v.as_str()).unwrap_or_default();
+        let document = serde_json::from_str(text);
+        document
+            .map(Some)
+            .map_err(|e| SearchError::Corrupt { path, problem: format!("document `{id}`: {e}") })
+    }
+
+    /// All documents, in no particular order.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        let readers = self.snapshot.searcher.segment_readers().iter().zip(&self.snapshot.segments);
+        readers.flat_map(|(reader, segment)| {
+            reader.doc_ids_alive().filter_map(|doc| segment.ids.get(doc as usize))
+        })
+    }
+
+    /// The `depth` best documents by BM25, ordered by score and then by descending id.
+    pub fn search_bm25(
+        &self,
+        query: &str,
+        bm25: &Bm25,
+        depth: usize,
+    ) -> Result<Vec<(String, f64)>, SearchError> {
+        self.search_terms(&self.query_terms(query), bm25, depth)
+    }
+
+    /// As [`Index::search_bm25`], for terms with weights (query expansion makes such).
+    pub fn search_terms(
+        &self,
+        terms: &QueryTerms,
+        bm25: &Bm25,
+        depth: usize,
+    ) -> Result<Vec<(String, f64)>, SearchError> {
+        self.check(bm25)?;
+        self.scorer(bm25).search(terms, depth).map_err(SearchError::from_tantivy(&self.directory))
+    }
+
+    /// The terms of a query with their number of occurrences.
+    pub fn query_terms(&self, query: &str) -> QueryTerms {
+        let mut terms = QueryTerms::new();
+        for (term, _) in self.analyzer.terms(query) {
+            *terms.entry(term).or_default() += 1.0;
+        }
+        terms
+    }
+
+    /// The parts of a document's BM25 score; `None` when there is no such document.
+    pub fn explain(&self, query: &str, bm25: &Bm25, id: &str) -> Result<Option<Vec<TermScore>>, SearchError> {
+        self.check(bm25)?;
+        let Some(address) = self.address(id)? else { return Ok(None) };
+        let parts =
+            self.scorer(bm25).explain(&self.query_terms(query), address.segment_ord as usize, address.doc_id);
+        parts.map(Some).map_err(SearchError::from_tantivy(&self.directory))
+    }
+
+    /// The `depth` documents whose vectors have the largest dot product with `vector`; every vector is looked at.
+    pub fn search_vector(&self, vector: &[f32], depth: usize) -> Result<Vec<(String, f64)>, SearchError> {
+        let dim = self.settings.model.as_ref().map_or(0, |m| m.dim);
+        if dim == 0 || vector.len() != dim {
+            let problem = format!("a vector of {} numbers for an index with vectors of {dim}", vector.len());
+            return Err(SearchError::Argument(problem));
+        }
+        let readers = self.snapshot.searcher.segment_readers().iter().zip(&self.snapshot.segments);
+        let mut best: Vec<(&str, f64)> = Vec::new();
+        for (reader, segment) in readers {
+            let scored = (0..segment.rows.len()).into_par_iter().with_min_len(1024).filter_map(|doc| {
+                let row = segment.rows[doc];
+                if row == NO_VECTOR || reader.is_deleted(doc as u32) {
+                    return None;
+                }
+                let file = &self.snapshot.vectors[(row >> 32) as usize];
+                Some((segment.ids.get(doc)?, f64::from(file.dot((row as u32) as usize, vector))))
+            });
+            best.par_extend(scored);
+            crate::bm25::keep_best(&mut best, depth);
+        }
+        best.sort_by(|a, b| order_by_score(*a, *b));
+        Ok(best.into_iter().map(|(id, score)| (id.to_string(), score)).collect())
+    }
+
+    pub(crate) fn vector_folder(&self) -> PathBuf {
+        self.directory.join("vectors")
+    }
+
+    pub(crate) fn analyzer(&self) -> Analyzer {
+        self.analyzer
+    }
+
+    fn scorer<'a>(&'a self, bm25: &'a Bm25) -> Scorer<'a> {
+        Scorer { snapshot: &self.snapshot, fields: &self.fields, bm25 }
+    }
+
+    fn check(&self, bm25: &Bm25) -> Result<(), SearchError> {
+        let fields = self.settings.fields.len();
+        let good = bm25.k1.is_finite()
+            && bm25.k1 >= 0.0
+            && (0.0..=1.0).contains(&bm25.b)
+            && (bm25.weights.is_empty() || bm25.weights.len() == fields)
+            && bm25.weights.iter().all(|w| w.is_finite() && *w >= 0.0);
+        if good {
+            return Ok(());
+        }
+        Err(SearchError::Argument(format!(
+            "BM25 needs k1 ≥ 0, b between 0 and 1, and no weights or {fields} that are not negative; found {bm25:?}"
+        )))
+    }
+
+    fn address(&self, id: &str) -> Result<Option<DocAddress>, SearchError> {
+        let query = TermQuery::new(Term::from_field_text(self.fields.id, id), IndexRecordOption::Basic);
+        let found = self.snapshot.searcher.search(&query, &DocSetCollector);
+        Ok(found.map_err(SearchError::from_tantivy(&self.directory))?.into_iter().next())
+    }
+}
+
+fn load(
+    inner: &tantivy::Index,
+    directory: &Path,
+    settings: &IndexSettings,
+    fields: &Fields,
+) -> Result<(Payload, Arc<Snapshot>), SearchError> {
+    let failed = || SearchError::from_tantivy(directory.join("text"));
+    // The reader is opened before the payload is read and the two are compared by commit, so that a commit between the
+    // two reads cannot pair old segments with new vector files.
+    loop {
+        let before = inner.load_metas().map_err(failed())?;
+        let reader = inner.reader_builder().reload_policy(tantivy::ReloadPolicy::Manual);
+        let searcher = reader.try_into().map_err(failed())?.searcher();
+        let after = inner.load_metas().map_err(failed())?;
+        if before.opstamp != after.opstamp {
+            continue;
+        }
+        let payload: Payload = match &after.payload {
+            None => Payload::default(),
+            Some(text) => serde_json::from_str(text).map_err(|e| SearchError::Corrupt {
+                path: directory.join("text/meta.json"),
+                problem: format!("its payload is not ours: {e}"),
+            })?,
+        };
+        let dim = settings.model.as_ref().map_or(0, |m| m.dim);
+        let files = payload.vector_files.iter().map(|name| {
+            let path = directory.join("vectors").join(name);
+            if !path.exists() {
+                let problem = format!("vectors/{name} is missing");
+                return Err(SearchError::Corrupt { path: directory.into(), problem });
+            }
+            VectorFile::open(&path, dim)
+        });
+        let vectors = files.collect::<Result<Vec<VectorFile>, SearchError>>()?;
+        return Ok((payload, Arc::new(Snapshot::load(searcher, fields, vectors, directory)?)));
+    }
+}
+
+fn bytes_in(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .map(|entry| match entry.metadata() {
+            Ok(data) if data.is_dir() => bytes_in(&entry.path()),
+            Ok(data) => data.len(),
+            Err(_) => 0,
+        })
+        .sum()
+}

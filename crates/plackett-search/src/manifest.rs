@@ -1,0 +1,118 @@
+//! What an index is made of: written once, before the first document, and checked at every opening.
+
+use crate::SearchError;
+use serde::{Deserialize, Serialize};
+use std::io::Write;
+use std::path::Path;
+
+/// Newest layout that this program reads and the one it writes. Raise it when files or fields change their meaning.
+pub const FORMAT_VERSION: u64 = 1;
+const FILE: &str = "plackett-index.json";
+const KIND: &str = "plackett-index";
+
+/// The model that made the vectors of an index.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelIdentity {
+    /// Name or directory with which it can be opened again.
+    pub name: String,
+    /// Numbers per vector.
+    pub dim: usize,
+}
+
+/// How vectors are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VectorFormat {
+    /// Four bytes a number.
+    #[default]
+    F32,
+    /// One byte a number and a scale per vector.
+    Int8,
+}
+
+/// Choices that hold for the life of an index.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexSettings {
+    /// Name of the analyser.
+    pub analyzer: String,
+    /// Fields that are searched: `title`, `text`, and names of metadata fields.
+    pub fields: Vec<String>,
+    /// The model of the vectors; `None` for an index without.
+    pub model: Option<ModelIdentity>,
+    /// How vectors are kept.
+    #[serde(default)]
+    pub vectors: VectorFormat,
+}
+
+impl Default for IndexSettings {
+    fn default() -> Self {
+        IndexSettings {
+            analyzer: "english".into(),
+            fields: vec!["title".into(), "text".into()],
+            model: None,
+            vectors: VectorFormat::F32,
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Manifest {
+    kind: String,
+    format_version: u64,
+    created_by: String,
+    settings: IndexSettings,
+}
+
+/// Writes the manifest of a new index.
+pub(crate) fn write(directory: &Path, settings: &IndexSettings) -> Result<(), SearchError> {
+    let manifest = Manifest {
+        kind: KIND.into(),
+        format_version: FORMAT_VERSION,
+        created_by: format!("plackett {}", env!("CARGO_PKG_VERSION")),
+        settings: settings.clone(),
+    };
+    let path = directory.join(FILE);
+    let text = serde_json::to_vec_pretty(&manifest).map_err(|e| SearchError::Argument(e.to_string()))?;
+    let failed = |e: std::io::Error| SearchError::Io { path: path.clone(), source: e };
+    let mut file = tempfile::NamedTempFile::new_in(directory).map_err(failed)?;
+    file.write_all(&text).map_err(failed)?;
+    file.as_file().sync_all().map_err(failed)?;
+    file.persist(&path).map_err(|e| failed(e.error))?;
+    std::fs::File::open(directory).and_then(|d| d.sync_all()).map_err(failed)
+}
+
+/// Reads the manifest, or says why the folder is no index.
+pub(crate) fn read(directory: &Path) -> Result<IndexSettings, SearchError> {
+    let path = directory.join(FILE);
+    let foreign = |problem: &str| SearchError::Foreign { path: directory.into(), problem: problem.into() };
+    let bytes = match std::fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound && directory.is_dir() => {
+            return Err(foreign(
+                "no plackett index (there is no plackett-index.json); make one with `plackett index`",
+            ));
+        }
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            return Err(foreign("no such folder; make an index with `plackett index`"));
+        }
+        Err(source) => return Err(SearchError::Io { path, source }),
+    };
+    parse(&bytes, directory)
+}
+
+/// Checks the bytes of a manifest; `directory` is for messages.
+pub fn parse(bytes: &[u8], directory: &Path) -> Result<IndexSettings, SearchError> {
+    let corrupt = |problem: String| SearchError::Corrupt { path: directory.join(FILE), problem };
+    let value: serde_json::Value =
+        serde_json::from_slice(bytes).map_err(|e| corrupt(format!("not JSON: {e}")))?;
+    if value.get("kind").and_then(|k| k.as_str()) != Some(KIND) {
+        let problem = "plackett-index.json is not the manifest of an index; choose another folder".into();
+        return Err(SearchError::Foreign { path: directory.into(), problem });
+    }
+    let found = value.get("format_version").and_then(|v| v.as_u64()).unwrap_or(0);
+    if found > FORMAT_VERSION {
+        return Err(SearchError::Newer { path: directory.into(), found, known: FORMAT_VERSION });
+    }
+    let manifest: Manifest = serde_json::from_value(value).map_err(|e| corrupt(e.to_string()))?;
+    Ok(manifest.settings)
+}

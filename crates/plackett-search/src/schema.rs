@@ -1,0 +1,62 @@
+//! Which columns the inverted index has.
+
+use crate::analysis::IndexTokenizer;
+use crate::{Analyzer, IndexSettings, SearchError};
+use tantivy::schema::{
+    FAST, Field, IndexRecordOption, STORED, STRING, Schema, TextFieldIndexing, TextOptions,
+};
+
+pub(crate) const ID: &str = "id";
+pub(crate) const VECTOR: &str = "vector";
+const SOURCE: &str = "source";
+const TOKENIZER: &str = "plackett";
+
+/// Handles of the columns.
+#[derive(Clone)]
+pub(crate) struct Fields {
+    pub id: Field,
+    /// The document as JSON.
+    pub source: Field,
+    pub vector: Field,
+    /// Searched fields in the order of the settings.
+    pub searched: Vec<Field>,
+    /// Columns with the number of terms of each searched field.
+    pub lengths: Vec<Field>,
+    pub length_names: Vec<String>,
+}
+
+/// The schema of an index with these settings.
+pub(crate) fn build(settings: &IndexSettings) -> Result<(Schema, Fields), SearchError> {
+    if settings.fields.is_empty() {
+        return Err(SearchError::Argument(
+            "an index needs at least one searched field, such as `text`".into(),
+        ));
+    }
+    let mut schema = Schema::builder();
+    let id = schema.add_text_field(ID, STRING | FAST);
+    let source = schema.add_text_field(SOURCE, STORED);
+    let vector = schema.add_u64_field(VECTOR, FAST);
+    let indexing = TextFieldIndexing::default()
+        .set_tokenizer(TOKENIZER)
+        .set_fieldnorms(false)
+        .set_index_option(IndexRecordOption::WithFreqs);
+    let mut fields =
+        Fields { id, source, vector, searched: Vec::new(), lengths: Vec::new(), length_names: Vec::new() };
+    for (number, name) in settings.fields.iter().enumerate() {
+        if settings.fields[..number].contains(name) {
+            return Err(SearchError::Argument(format!("the field `{name}` is named twice")));
+        }
+        let options = TextOptions::default().set_indexing_options(indexing.clone());
+        fields.searched.push(schema.add_text_field(&format!("f{number}"), options));
+        let length = format!("l{number}");
+        fields.lengths.push(schema.add_u64_field(&length, FAST));
+        fields.length_names.push(length);
+    }
+    Ok((schema.build(), fields))
+}
+
+/// Makes the analyser known to the inverted index.
+pub(crate) fn register(index: &tantivy::Index, analyzer: Analyzer) {
+    let tokenizer = tantivy::tokenizer::TextAnalyzer::from(IndexTokenizer(analyzer));
+    index.tokenizers().register(TOKENIZER, tokenizer);
+}

@@ -1,0 +1,98 @@
+//! One committed state of an index, in memory as far as searching needs it.
+
+use crate::SearchError;
+use crate::schema::Fields;
+use crate::vectors::VectorFile;
+use plackett_core::IdList;
+use std::path::Path;
+use tantivy::{Searcher, SegmentReader};
+
+/// No vector belongs to a document.
+pub(crate) const NO_VECTOR: u64 = u64::MAX;
+
+/// The searchable parts of one segment of the inverted index.
+pub(crate) struct Segment {
+    /// Identifiers of all documents, deleted ones too.
+    pub ids: IdList,
+    /// Terms of each document, per field.
+    pub lengths: Vec<Vec<u32>>,
+    /// Where each document's vector is: file in the upper, row in the lower 32 bits.
+    pub rows: Vec<u64>,
+}
+
+/// A committed state.
+pub(crate) struct Snapshot {
+    pub searcher: Searcher,
+    pub segments: Vec<Segment>,
+    pub vectors: Vec<VectorFile>,
+    /// Documents that are not deleted.
+    pub documents: usize,
+    /// Mean number of terms per document, per field.
+    pub mean_lengths: Vec<f64>,
+}
+
+impl Snapshot {
+    pub(crate) fn load(
+        searcher: Searcher,
+        fields: &Fields,
+        vectors: Vec<VectorFile>,
+        directory: &Path,
+    ) -> Result<Snapshot, SearchError> {
+        let failed = || SearchError::from_tantivy(directory);
+        let mut segments = Vec::new();
+        let mut totals = vec![0u64; fields.searched.len()];
+        let mut documents = 0;
+        for reader in searcher.segment_readers() {
+            let segment = Segment::load(reader, fields).map_err(failed())?;
+            for doc in reader.doc_ids_alive() {
+                documents += 1;
+                for (total, lengths) in totals.iter_mut().zip(&segment.lengths) {
+                    *total += u64::from(lengths[doc as usize]);
+                }
+                let row = segment.rows[doc as usize];
+                let known =
+                    vectors.get((row >> 32) as usize).is_some_and(|f| ((row as u32) as usize) < f.len());
+                if row != NO_VECTOR && !known {
+                    let problem = "a document's vector is missing".to_string();
+                    return Err(SearchError::Corrupt { path: directory.into(), problem });
+                }
+            }
+            segments.push(segment);
+        }
+        let mean = |total: u64| if documents == 0 { 0.0 } else { total as f64 / documents as f64 };
+        Ok(Snapshot {
+            searcher,
+            segments,
+            vectors,
+            documents,
+            mean_lengths: totals.into_iter().map(mean).collect(),
+        })
+    }
+}
+
+impl Segment {
+    fn load(reader: &SegmentReader, fields: &Fields) -> tantivy::Result<Segment> {
+        let count = reader.max_doc();
+        let columns = reader.fast_fields();
+        let mut ids = IdList::new();
+        let mut id = String::new();
+        let column = columns.str(crate::schema::ID)?;
+        for doc in 0..count {
+            id.clear();
+            if let Some(column) = &column
+                && let Some(ord) = column.term_ords(doc).next()
+            {
+                column.ord_to_str(ord, &mut id)?;
+            }
+            ids.push(&id).map_err(|e| tantivy::TantivyError::InvalidArgument(e.to_string()))?;
+        }
+        let mut lengths = Vec::new();
+        for name in &fields.length_names {
+            let column = columns.u64(name)?;
+            lengths.push((0..count).map(|doc| column.first(doc).unwrap_or(0) as u32).collect());
+        }
+        let column = columns.u64(crate::schema::VECTOR)?;
+        let rows = (0..count).map(|doc| column.first(doc).unwrap_or(NO_VECTOR)).collect();
+        Ok(Segment { ids, lengths, rows })
+    }
+}

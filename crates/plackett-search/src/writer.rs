@@ -1,0 +1,220 @@
+//! Changing an index: add, replace, delete, commit.
+//!
+//! A commit writes the new vectors to a file of their own and waits for the disk; then the inverted index, whose one
+//! small file names segments and vector files together, is renamed into place. A crash before that rename leaves the
+//! last committed state; files that no commit names are removed by the next writer.
+
+use crate::index::{Index, Payload};
+use crate::snapshot::NO_VECTOR;
+use crate::{Analyzer, Embedder, SearchError, vectors};
+use plackett_core::{Document, Truncation};
+use std::path::PathBuf;
+use tantivy::{IndexWriter as Inner, TantivyDocument, Term};
+
+/// Memory for documents that are not on disk yet, per writer.
+const BUFFER_BYTES: usize = 64 << 20;
+/// Documents that are embedded together.
+const EMBED_TOGETHER: usize = 256;
+
+/// What a commit holds.
+#[derive(Clone, Debug, Default)]
+pub struct Committed {
+    /// Documents in the index.
+    pub documents: usize,
+    /// Documents added or replaced since the last commit.
+    pub written: usize,
+    /// Texts that the embedding model did not see whole.
+    pub truncated: Vec<Truncation>,
+}
+
+/// The one writer of an index. Dropped without a commit it changes nothing.
+pub struct IndexWriter<'a> {
+    index: &'a mut Index,
+    inner: Inner,
+    embedder: Option<&'a dyn Embedder>,
+    analyzer: Analyzer,
+    payload: Payload,
+    waiting: Vec<Document>,
+    vectors: Vec<f32>,
+    written: usize,
+    truncated: Vec<Truncation>,
+}
+
+impl<'a> IndexWriter<'a> {
+    pub(crate) fn open(
+        index: &'a mut Index,
+        embedder: Option<&'a dyn Embedder>,
+    ) -> Result<Self, SearchError> {
+        match (&index.settings.model, embedder) {
+            (Some(model), None) => {
+                let problem =
+                    format!("the index has vectors of `{}`: give that model to add documents", model.name);
+                return Err(SearchError::Argument(problem));
+            }
+            (Some(model), Some(embedder)) if embedder.dim() != model.dim => {
+                return Err(SearchError::Argument(format!(
+                    "the index has vectors of {} numbers (`{}`), the given model makes {}",
+                    model.dim,
+                    model.name,
+                    embedder.dim()
+                )));
+            }
+            _ => {}
+        }
+        let embedder = embedder.filter(|_| index.settings.model.is_some());
+        let inner: Inner = index
+            .inner
+            .writer_with_num_threads(1, BUFFER_BYTES)
+            .map_err(SearchError::from_tantivy(&index.directory))?;
+        index.reload()?;
+        let payload = index.payload.clone();
+        remove_leftovers(&index.vector_folder(), &payload)?;
+        let analyzer = Analyzer::named(&index.settings.analyzer)?;
+        Ok(IndexWriter {
+            index,
+            inner,
+            embedder,
+            analyzer,
+            payload,
+            waiting: Vec::new(),
+            vectors: Vec::new(),
+            written: 0,
+            truncated: Vec::new(),
+        })
+    }
+
+    /// Adds a document, or replaces the one with its id.
+    pub fn put(&mut self, document: Document) -> Result<(), SearchError> {
+        if document.id.is_empty() {
+            return Err(SearchError::Argument(
+                "a document has an empty id; ids must have at least one character".into(),
+            ));
+        }
+        self.waiting.push(document);
+        if self.waiting.len() >= EMBED_TOGETHER { self.write_waiting() } else { Ok(()) }
+    }
+
+    /// Removes the document with an id, if there is one.
+    pub fn delete(&mut self, id: &str) -> Result<(), SearchError> {
+        self.write_waiting()?;
+        self.inner.delete_term(Term::from_field_text(self.index.fields.id, id));
+        Ok(())
+    }
+
+    /// Makes everything so far permanent and visible.
+    pub fn commit(&mut self) -> Result<Committed, SearchError> {
+        self.write_waiting()?;
+        let directory = self.index.directory.clone();
+        if !self.vectors.is_empty() {
+            let path = self.index.vector_folder().join(self.next_vector_file());
+            let dim = self.index.settings.model.as_ref().map_or(1, |m| m.dim);
+            vectors::write(&path, self.index.settings.vectors, dim, &self.vectors)?;
+            self.payload.vector_files.push(self.next_vector_file());
+            self.payload.next_vector_file += 1;
+            self.vectors.clear();
+        }
+        let text = serde_json::to_string(&self.payload).map_err(|e| SearchError::Argument(e.to_string()))?;
+        let mut prepared = self.inner.prepare_commit().map_err(SearchError::from_tantivy(&directory))?;
+        prepared.set_payload(&text);
+        prepared.commit().map_err(SearchError::from_tantivy(&directory))?;
+        self.index.reload()?;
+        Ok(Committed {
+            documents: self.index.len(),
+            written: std::mem::take(&mut self.written),
+            truncated: std::mem::take(&mut self.truncated),
+        })
+    }
+
+    /// Waits until merges in the background are done.
+    pub fn finish(mut self) -> Result<Committed, SearchError> {
+        let committed = self.commit()?;
+        let directory = self.index.directory.clone();
+        self.inner.wait_merging_threads().map_err(SearchError::from_tantivy(&directory))?;
+        self.index.reload()?;
+        Ok(committed)
+    }
+
+    fn next_vector_file(&self) -> String {
+        format!("{:08}.vec", self.payload.next_vector_file)
+    }
+
+    fn write_waiting(&mut self) -> Result<(), SearchError> {
+        let documents = std::mem::take(&mut self.waiting);
+        if documents.is_empty() {
+            return Ok(());
+        }
+        let dim = self.index.settings.model.as_ref().map_or(1, |m| m.dim);
+        let first_row = self.vectors.len() / dim;
+        if let Some(embedder) = self.embedder {
+            let texts: Vec<String> = documents.iter().map(|d| d.model_text().into_owned()).collect();
+            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+            let embedded = embedder.embed_documents(&texts).map_err(SearchError::Embedder)?;
+            if embedded.vectors.len() != documents.len() * dim
+                || embedded.vectors.iter().any(|x| !x.is_finite())
+            {
+                let problem =
+                    "it returned another number of values than asked for, or values that are no numbers";
+                return Err(SearchError::Embedder(problem.into()));
+            }
+            self.vectors.extend(embedded.vectors);
+            let ids = embedded.truncated.into_iter();
+            self.truncated.extend(ids.filter_map(|(index, tokens, kept)| {
+                Some(Truncation { id: documents.get(index)?.id.clone(), tokens, kept })
+            }));
+        }
+        let file = (self.payload.vector_files.len() as u64) << 32;
+        for (number, document) in documents.iter().enumerate() {
+            let row = if self.embedder.is_some() { file | (first_row + number) as u64 } else { NO_VECTOR };
+            self.write(document, row)?;
+        }
+        self.written += documents.len();
+        Ok(())
+    }
+
+    fn write(&mut self, document: &Document, row: u64) -> Result<(), SearchError> {
+        let fields = &self.index.fields;
+        let failed = SearchError::from_tantivy(&self.index.directory);
+        self.inner.delete_term(Term::from_field_text(fields.id, &document.id));
+        let mut stored = TantivyDocument::default();
+        stored.add_text(fields.id, &document.id);
+        stored.add_text(
+            fields.source,
+            serde_json::to_string(document).map_err(|e| SearchError::Argument(e.to_string()))?,
+        );
+        stored.add_u64(fields.vector, row);
+        for (name, (field, length)) in
+            self.index.settings.fields.iter().zip(fields.searched.iter().zip(&fields.lengths))
+        {
+            let text = field_text(document, name);
+            stored.add_u64(*length, self.analyzer.terms(&text).len() as u64);
+            stored.add_text(*field, text);
+        }
+        self.inner.add_document(stored).map_err(failed)?;
+        Ok(())
+    }
+}
+
+/// The text of a searched field; a metadata value that is no text is searched as JSON.
+fn field_text(document: &Document, name: &str) -> String {
+    match name {
+        "title" => document.title.clone(),
+        "text" => document.text.clone(),
+        _ => match document.metadata.get(name) {
+            None | Some(serde_json::Value::Null) => String::new(),
+            Some(serde_json::Value::String(text)) => text.clone(),
+            Some(other) => other.to_string(),
+        },
+    }
+}
+
+/// Removes vector files that no commit names: what a crashed writer left.
+fn remove_leftovers(folder: &PathBuf, payload: &Payload) -> Result<(), SearchError> {
+    for entry in std::fs::read_dir(folder).map_err(SearchError::io(folder))? {
+        let entry = entry.map_err(SearchError::io(folder))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.ends_with(".vec") && !payload.vector_files.contains(&name) {
+            std::fs::remove_file(entry.path()).map_err(SearchError::io(entry.path()))?;
+        }
+    }
+    Ok(())
+}
