@@ -65,10 +65,25 @@ impl Default for DocumentOptions {
 /// Documents one at a time. Ids are not checked for being unique: that would hold all of them in memory.
 pub type Documents = Box<dyn Iterator<Item = Result<Document, FormatError>> + Send>;
 
-/// Opens documents; `-` is standard input. A bad record is an error in its place.
+/// Opens documents; `-` is standard input. A bad record is an error in its place, and so is the end of a file that had
+/// none.
 pub fn open_documents(path: &Path, options: &DocumentOptions) -> Result<Documents, FormatError> {
     let file = super::input::name_of(path);
     let options = options.clone();
+    let name = file.clone();
+    let mut documents = open_kind(path, file, options)?;
+    let mut any = false;
+    Ok(Box::new(std::iter::from_fn(move || {
+        let next = documents.next();
+        if next.is_none() && !std::mem::replace(&mut any, true) {
+            return Some(Err(FormatError::Empty { file: name.clone(), expected: "documents" }));
+        }
+        any = true;
+        next
+    })))
+}
+
+fn open_kind(path: &Path, file: String, options: DocumentOptions) -> Result<Documents, FormatError> {
     Ok(match kind(path, options.format) {
         DocumentFormat::Folder => folder::open(path)?,
         DocumentFormat::Parquet => parquet::open(path, options)?,

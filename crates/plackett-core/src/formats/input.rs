@@ -49,6 +49,9 @@ fn unpack<'a>(mut reader: impl BufRead + Send + 'a, path: &Path) -> Result<Input
     if start.is_empty() && packed {
         return Err(FormatError::Truncated { file: name_of(path), line: 0 });
     }
+    if let Some(problem) = foreign(start) {
+        return Err(FormatError::File { file: name_of(path), problem: problem.into() });
+    }
     if start.starts_with(&[0x1f, 0x8b]) {
         Ok(Box::new(BufReader::with_capacity(1 << 16, flate2::bufread::MultiGzDecoder::new(reader))))
     } else if start.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
@@ -56,6 +59,29 @@ fn unpack<'a>(mut reader: impl BufRead + Send + 'a, path: &Path) -> Result<Input
         Ok(Box::new(BufReader::with_capacity(1 << 16, decoder)))
     } else {
         Ok(Box::new(reader))
+    }
+}
+
+/// What files that are often given by mistake are, by their first bytes, and what to do.
+fn foreign(start: &[u8]) -> Option<&'static str> {
+    match start {
+        [0xfd, b'7', b'z', b'X', b'Z', ..] => {
+            Some("is packed with xz; unpack it with `xz -d` (.gz and .zst are read)")
+        }
+        [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, 0x59, ..] => {
+            Some("is packed with bzip2; unpack it with `bzip2 -d` (.gz and .zst are read)")
+        }
+        [0x04, 0x22, 0x4d, 0x18, ..] => {
+            Some("is packed with lz4; unpack it with `lz4 -d` (.gz and .zst are read)")
+        }
+        [b'P', b'K', 3, 4, ..] => Some("is a zip archive; unpack it and name the file inside"),
+        [b'P', b'A', b'R', b'1', ..] => {
+            Some("is a Parquet table; only documents are read from those, by the ending .parquet")
+        }
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
+            Some("is UTF-16 text; convert it with `iconv -f UTF-16 -t UTF-8`")
+        }
+        _ => None,
     }
 }
 
@@ -249,6 +275,21 @@ mod tests {
             };
             assert!(matches!(error, FormatError::Truncated { .. }), "{error:?}");
             assert!(error.to_string().contains(&format!("{name}, after line")), "{error}");
+        }
+    }
+
+    #[test]
+    fn foreign_files_are_named_for_what_they_are() {
+        let files: [(&[u8], &str); 4] = [
+            (b"\xfd7zXZ\0rest", "xz -d"),
+            (b"BZh91AY&SYrest", "bzip2 -d"),
+            (b"PK\x03\x04rest", "zip archive"),
+            (b"\xff\xfea\0b\0", "iconv -f UTF-16"),
+        ];
+        for (bytes, remedy) in files {
+            let (_folder, path) = write("f", bytes);
+            let error = read_all(&path).unwrap_err().to_string();
+            assert!(error.contains("f: is ") && error.contains(remedy), "{error}");
         }
     }
 

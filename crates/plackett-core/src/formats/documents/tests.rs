@@ -16,6 +16,17 @@ fn json_lines_keep_ids_as_strings_and_other_fields_as_metadata() {
 }
 
 #[test]
+fn files_without_documents_are_refused_once() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in [("a.jsonl", ""), ("b.jsonl", "\n\n"), ("c.csv", "id,text\n"), ("d.tsv", "")] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        let found: Vec<_> = open_documents(&path, &DocumentOptions::default()).unwrap().collect();
+        assert!(matches!(found[..], [Err(FormatError::Empty { .. })]), "{name}: {found:?}");
+    }
+}
+
+#[test]
 fn missing_ids_are_errors_or_numbers() {
     let options = DocumentOptions { number_missing_ids: true, ..DocumentOptions::default() };
     let text = b"{\"text\": \"y\"}";
