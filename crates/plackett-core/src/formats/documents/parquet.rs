@@ -3,39 +3,54 @@
 use super::{DocumentOptions, Documents, document};
 use crate::Metadata;
 use crate::formats::FormatError;
-use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::file::reader::SerializedFileReader;
 use parquet::record::Field;
 use parquet::record::reader::RowIter;
 use serde_json::Value;
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 pub(super) fn open(path: &Path, options: DocumentOptions) -> Result<Documents, FormatError> {
     let file = path.display().to_string();
     let opened = File::open(path).map_err(|source| FormatError::Open { file: file.clone(), source })?;
-    let broken = |e: parquet::errors::ParquetError| FormatError::File {
+    let broken = |problem: String| FormatError::File {
         file: file.clone(),
         problem: format!(
-            "not a readable Parquet file: {e}; write it again (Snappy, gzip, zstd and LZ4 are known)"
+            "not a readable Parquet table: {problem}; write it again (Snappy, gzip, zstd and LZ4 are known)"
         ),
     };
-    let reader = SerializedFileReader::new(opened).map_err(broken)?;
-    let _: usize = reader.num_row_groups();
-    let mut done = false;
-    let rows = RowIter::from_file_into(Box::new(reader)).zip(1u64..);
-    Ok(Box::new(rows.map_while(move |(row, number)| {
-        if std::mem::replace(&mut done, row.is_err()) {
-            return None; // a broken page would be reported for ever
+    let start = || -> parquet::errors::Result<RowIter<'static>> {
+        Ok(RowIter::from_file_into(Box::new(SerializedFileReader::new(opened)?)))
+    };
+    let mut rows = guarded(start).map_err(broken)?;
+    let (mut number, mut done) = (0u64, false);
+    Ok(Box::new(std::iter::from_fn(move || {
+        if done {
+            return None;
         }
-        Some(match row {
-            Ok(row) => {
-                let fields: Metadata =
-                    row.into_columns().into_iter().map(|(name, f)| (name, value(f))).collect();
-                document(fields, &file, number, &options)
+        number += 1;
+        let row = match guarded(|| rows.next().transpose()) {
+            Ok(row) => row?,
+            Err(problem) => {
+                // A broken page would be reported for ever.
+                done = true;
+                let problem = format!("row {number}: {problem}; write the table again");
+                return Some(Err(FormatError::File { file: file.clone(), problem }));
             }
-            Err(e) => Err(FormatError::File { file: file.clone(), problem: format!("row {number}: {e}") }),
-        })
+        };
+        let fields: Metadata = row.into_columns().into_iter().map(|(name, f)| (name, value(f))).collect();
+        Some(document(fields, &file, number, &options))
     })))
+}
+
+/// The Parquet library ends some damaged files by a panic; it becomes an error here, as input must not stop a program.
+fn guarded<T>(read: impl FnOnce() -> parquet::errors::Result<T>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("its data contradict themselves".into()),
+    }
 }
 
 fn value(field: Field) -> Value {
