@@ -6,10 +6,35 @@ use crate::formats::fields::ID;
 use crate::{Document, Metadata};
 use csv::{ErrorKind, Reader, ReaderBuilder, StringRecord};
 use serde_json::Value;
-use std::io::{BufRead, Read};
+use std::io::{self, BufRead, Read};
+
+/// Stops a record without end: one opening quotation mark too many would otherwise take the rest of a file, whatever
+/// its size, into memory. The count begins anew with each record, so that it is exact up to the reader's buffer.
+struct Bounded<R> {
+    input: R,
+    read: usize,
+    limit: usize,
+}
+
+impl<R: Read> Bounded<R> {
+    fn is_over(&self) -> bool {
+        self.read > self.limit
+    }
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.is_over() {
+            return Err(io::Error::other("a record beyond the limit"));
+        }
+        let count = self.input.read(buffer)?;
+        self.read = self.read.saturating_add(count);
+        Ok(count)
+    }
+}
 
 struct Table<R> {
-    reader: Reader<R>,
+    reader: Reader<Bounded<R>>,
     header: Option<Vec<String>>,
     file: String,
     options: DocumentOptions,
@@ -44,7 +69,7 @@ fn table<R: Read>(input: R, file: String, separator: u8, options: DocumentOption
         .quoting(!tabs)
         .has_headers(false)
         .flexible(tabs)
-        .from_reader(input);
+        .from_reader(Bounded { input, read: 0, limit: options.line_limit });
     Table { reader, header: None, file, options, tabs, done: false }
 }
 
@@ -57,10 +82,12 @@ impl<R: Read> Iterator for Table<R> {
         }
         let mut record = StringRecord::new();
         loop {
+            let start = self.reader.position().line();
+            self.reader.get_mut().read = 0;
             match self.reader.read_record(&mut record) {
                 Ok(false) => return None,
                 Ok(true) => {}
-                Err(error) => return Some(Err(self.problem(error))),
+                Err(error) => return Some(Err(self.problem(error, start))),
             }
             let line = record.position().map_or(1, csv::Position::line);
             if self.header.is_none() && self.take_header(&record) {
@@ -71,7 +98,7 @@ impl<R: Read> Iterator for Table<R> {
     }
 }
 
-impl<R> Table<R> {
+impl<R: Read> Table<R> {
     /// Whether the first record names columns. A table without names is MS MARCO's `id, [title,] text`.
     fn take_header(&mut self, record: &StringRecord) -> bool {
         let names: Vec<String> =
@@ -102,9 +129,14 @@ impl<R> Table<R> {
         document(fields, &self.file, line, &self.options)
     }
 
-    fn problem(&mut self, error: csv::Error) -> FormatError {
-        let line = error.position().map_or(1, csv::Position::line);
+    /// What a failure means. `start` is the line on which the record begins.
+    fn problem(&mut self, error: csv::Error, start: u64) -> FormatError {
+        let line = error.position().map_or(start, csv::Position::line);
         let file = self.file.clone();
+        if self.reader.get_ref().is_over() && matches!(error.kind(), ErrorKind::Io(_)) {
+            self.done = true;
+            return FormatError::LineTooLong { file, line, limit: self.options.line_limit };
+        }
         match error.into_kind() {
             ErrorKind::Utf8 { err, .. } => FormatError::Utf8 { file, line, byte: err.valid_up_to() },
             ErrorKind::UnequalLengths { len, .. } => FormatError::Fields {

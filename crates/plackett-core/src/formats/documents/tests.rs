@@ -107,3 +107,17 @@ fn a_line_beyond_the_limit_is_refused_once() {
     assert_eq!(found.len(), 1);
     assert!(matches!(found[0], Err(FormatError::LineTooLong { line: 1, limit: 16, .. })));
 }
+
+#[test]
+fn an_open_quotation_mark_does_not_swallow_a_file() {
+    let options = DocumentOptions { line_limit: 100_000, ..DocumentOptions::default() };
+    let mut text = String::from("id,text\n1,fine\n2,\"never closed\n");
+    text.push_str(&"x,y\n".repeat(100_000));
+    let found: Vec<_> = parse_table(text.as_bytes(), "t", b',', &options).collect();
+    assert!(found[0].is_ok());
+    assert!(matches!(found[1], Err(FormatError::LineTooLong { line: 3, .. })), "{:?}", found[1]);
+    assert_eq!(found.len(), 2);
+    let many: String = (0..50_000).map(|i| format!("{i},text\n")).collect();
+    let many = format!("id,text\n{many}");
+    assert_eq!(parse_table(many.as_bytes(), "t", b',', &options).filter(Result::is_ok).count(), 50_000);
+}
