@@ -138,6 +138,7 @@ impl EncoderModel {
         let config = JsonFile::open(directory, "config.json")?;
         let modules = Modules::open(directory)?;
         let weights = WeightSet::open(directory)?;
+        crate::quantize::check_format(&weights, directory)?;
         let family = crate::family::open(&config, &weights, options.precision)?;
         let sentence = JsonFile::open_optional(directory, "sentence_bert_config.json")?;
         let text = Text::open(directory, sentence.as_ref().is_some_and(|s| s.flag("do_lower_case", false)))?;

@@ -10,6 +10,20 @@ use std::path::{Path, PathBuf};
 pub const FORMAT_KEY: &str = "plackett_int8";
 const FORMAT: &str = "1";
 
+/// Refuses quantised weights of a layout that this version does not know.
+pub(crate) fn check_format(weights: &WeightSet, directory: &Path) -> Result<(), LmError> {
+    match weights.metadata(FORMAT_KEY) {
+        None | Some(FORMAT) => Ok(()),
+        Some(found) => Err(LmError::Config {
+            path: directory.to_path_buf(),
+            problem: format!(
+                "its int8 weights have layout {found}, this version reads layout {FORMAT}; update Plackett, or quantise \
+                 the original model again"
+            ),
+        }),
+    }
+}
+
 /// Files that a model needs besides its weights.
 const COMPANIONS: &[&str] = &[
     "config.json",

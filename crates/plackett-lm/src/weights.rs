@@ -213,7 +213,8 @@ impl WeightSet {
     pub(crate) fn table(&self, name: &str, width: usize) -> Result<Table, LmError> {
         let tensor = self.tensor(name)?;
         let rows = tensor.info.shape.first().copied().unwrap_or(0);
-        tensor.expect(&[rows, width])?;
+        // A table without rows is as wrong as one of another width.
+        tensor.expect(&[rows.max(1), width])?;
         let scales = match tensor.info.dtype {
             Dtype::I8 => self.f32(&format!("{name}{SCALE_SUFFIX}"), &[rows])?,
             Dtype::F32 | Dtype::F16 | Dtype::BF16 => Vec::new(),
