@@ -21,6 +21,7 @@ mod heads;
 mod kernel;
 mod late;
 mod quantize;
+pub mod store;
 mod text;
 mod weights;
 

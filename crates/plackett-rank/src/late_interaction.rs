@@ -6,7 +6,7 @@ use crate::batch::{
 };
 use crate::model::{Role, TextLength, TokenEmbedder, TokenVectors};
 use crate::ranker::{RankError, Ranker};
-use crate::similarity::max_sim;
+use crate::similarity::{PackedQuery, max_sim};
 use plackett_core::{RankRequest, Ranking};
 use plackett_lm::LmError;
 use rayon::prelude::*;
@@ -31,6 +31,8 @@ impl LateInteraction {
         let mut accounts: Vec<Account> = requests.iter().map(|r| Account::new(r, false)).collect();
         let embed = |texts: &[&str]| self.model.embed_tokens(Role::Query, texts);
         let queries = read_queries(requests, &mut accounts, |v: &TokenVectors| v.length, embed)?;
+        let queries: Vec<Option<PackedQuery>> =
+            queries.iter().map(|query| query.as_ref().map(PackedQuery::new)).collect();
         let room = room(self.model.as_ref(), Role::Document)?;
         let texts = distinct_texts(requests);
         let mut done = 0;
@@ -54,7 +56,7 @@ impl LateInteraction {
     fn read_documents<'t, 'a>(
         &self,
         slice: &'t [SharedText<'a>],
-        queries: &[Option<TokenVectors>],
+        queries: &[Option<PackedQuery>],
         room: usize,
     ) -> Result<Vec<Read<'t, 'a>>, LmError> {
         let model = self.model.as_ref();
@@ -68,11 +70,10 @@ impl LateInteraction {
             cut.iter().map(|parts| vectors.by_ref().take(parts.len()).collect()).collect();
         let join = self.settings.join();
         let read = slice.par_iter().zip(parts).map(|(text, parts)| {
-            let score = |request: usize| {
-                let Some(query) = queries.get(request).and_then(Option::as_ref) else { return f64::NAN };
-                join.of(parts.iter().map(|part| max_sim(query, part))).unwrap_or(f64::NAN)
-            };
-            let scores = text.places.iter().map(|place| score(place.request)).collect();
+            let wanted = || text.places.iter().filter_map(|place| queries.get(place.request)?.as_ref());
+            let by_part: Vec<Vec<f64>> = parts.iter().map(|part| max_sim(part, wanted())).collect();
+            let score = |nth: usize| join.of(by_part.iter().filter_map(|scores| scores.get(nth).copied()));
+            let scores = (0..text.places.len()).map(|nth| score(nth).unwrap_or(f64::NAN)).collect();
             (text, parts, scores)
         });
         Ok(read.collect())

@@ -1,6 +1,12 @@
-//! Plackett as a library: the crates of the workspace under one name, and pipelines that join them.
+//! Plackett as a library: the crates of the workspace under one name, and [`Pipeline`]s that join them.
 #![forbid(unsafe_code)]
 
+pub mod bundled;
+pub mod indexing;
+pub mod papers;
+pub mod pipeline;
+
+pub use pipeline::Pipeline;
 pub use plackett_core as core;
 pub use plackett_eval as eval;
 pub use plackett_lm as lm;

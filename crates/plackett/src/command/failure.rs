@@ -28,15 +28,39 @@ pub fn exit_code(outcome: Outcome) -> ExitCode {
         Ok(()) => return ExitCode::SUCCESS,
         Err(Failure::Check(text)) => (1, text),
         Err(Failure::Input(error)) if is_closed_pipe(&error) => return ExitCode::SUCCESS,
-        Err(Failure::Input(error)) => (2, format!("{error:#}")),
-        Err(Failure::Service(error)) => (3, format!("{error:#}")),
+        Err(Failure::Input(error)) => (2, sentence(&error)),
+        Err(Failure::Service(error)) => (3, sentence(&error)),
     };
     eprintln!("plackett: {text}");
     ExitCode::from(code)
+}
+
+/// An error with its causes, each said once: some errors repeat their cause in their own words.
+pub fn sentence(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         cause.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let io = std::io::Error::other("disk full");
+        assert_eq!(sentence(&anyhow::Error::new(io).context("cannot write `x`")), "cannot write `x`: disk full");
+        let io = std::io::Error::other("disk full");
+        assert_eq!(sentence(&anyhow::Error::new(io).context("cannot write: disk full")), "cannot write: disk full");
+    }
 }

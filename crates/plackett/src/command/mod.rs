@@ -1,7 +1,20 @@
 //! One file per subcommand; this one parses, sets up what all share, and turns outcomes into exit codes.
 
+mod compare;
+mod eval;
+mod eval_files;
 mod failure;
+mod index;
+mod measuring;
+mod open;
 mod output;
+mod quickstart;
+mod report_file;
+mod rerank;
+mod results;
+mod search;
+mod snippet;
+mod table;
 
 use clap::{Args, Parser, Subcommand};
 pub use failure::{Failure, Outcome};
@@ -40,16 +53,38 @@ pub struct Global {
 }
 
 #[derive(Subcommand)]
-enum Command {}
+enum Command {
+    Quickstart(quickstart::Arguments),
+    Index(index::Arguments),
+    Search(search::Arguments),
+    Rerank(rerank::Arguments),
+    Eval(eval::Arguments),
+    Compare(compare::Arguments),
+}
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let output = Output::new(&cli.global);
-    let result = dispatch(cli.command, &cli.global, &output);
+    let result = set_threads(&cli.global).and_then(|()| dispatch(cli.command, &cli.global, &output));
     failure::exit_code(result)
 }
 
-fn dispatch(command: Command, _global: &Global, _output: &Output) -> Outcome {
-    match command {}
+fn dispatch(command: Command, global: &Global, output: &Output) -> Outcome {
+    match command {
+        Command::Quickstart(arguments) => quickstart::run(&arguments, global, output),
+        Command::Index(arguments) => index::run(&arguments, global, output),
+        Command::Search(arguments) => search::run(&arguments, global, output),
+        Command::Rerank(arguments) => rerank::run(&arguments, global, output),
+        Command::Eval(arguments) => eval::run(&arguments, global, output),
+        Command::Compare(arguments) => compare::run(&arguments, global, output),
+    }
+}
+
+fn set_threads(global: &Global) -> Outcome {
+    match global.threads {
+        None => Ok(()),
+        Some(0) => Err(anyhow::anyhow!("--threads 0: at least one thread is needed").into()),
+        Some(count) => Ok(rayon::ThreadPoolBuilder::new().num_threads(count).build_global()?),
+    }
 }

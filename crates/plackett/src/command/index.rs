@@ -1,0 +1,245 @@
+//! `plackett index`: from a collection to a directory that can be searched.
+
+use super::open::{document_bar, open_index, read_documents};
+use super::{Global, Outcome, Output};
+use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
+use console::style;
+use indicatif::ProgressBar;
+use plackett::indexing::DocumentEmbedder;
+use plackett::pipeline::Models;
+use plackett_core::Document;
+use plackett_core::formats::{DocumentOptions, FormatError};
+use plackett_search::{Committed, Embedder, Index, IndexSettings, VectorFormat};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Documents between two commits: what a crash can cost, and what bounds the memory.
+const COMMIT_EVERY: usize = 50_000;
+
+/// Make documents searchable, or change an index
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  plackett index corpus.jsonl -o my.index\n  plackett index beir/scifact -o scifact.index\n  \
+                  plackett index more.csv -o my.index --append        (adds; replaces documents with the same id)\n  \
+                  plackett index -o my.index --delete d17,d18\n\n\
+                  A collection is a BEIR folder, JSONL, CSV, TSV or Parquet (.gz and .zst too), a folder of .txt and \
+                  .md files,\nor `-` for JSONL on standard input. Every commit is atomic: a crash leaves the last \
+                  committed state."
+)]
+pub struct Arguments {
+    /// Documents to index; `-` for JSONL on standard input
+    #[arg(required_unless_present = "delete")]
+    collection: Option<PathBuf>,
+    /// Directory of the index
+    #[arg(long, short, value_name = "DIR")]
+    output: PathBuf,
+    /// Add to an existing index; documents with known ids are replaced
+    #[arg(long)]
+    append: bool,
+    /// Ids to remove from an existing index, separated by commas, or @FILE with one a line
+    #[arg(long, value_name = "IDS")]
+    delete: Option<String>,
+    /// Words only: smaller and faster, and without `dense`
+    #[arg(long, conflicts_with = "model")]
+    no_vectors: bool,
+    /// Embedding model: directory, Hugging Face id or built-in name [default: the bundled one]
+    #[arg(long, env = "PLACKETT_MODEL")]
+    model: Option<String>,
+    /// How vectors are kept
+    #[arg(long, value_enum, default_value = "f32")]
+    vectors: Vectors,
+    /// How texts become words
+    #[arg(long, default_value = "english", value_name = "NAME")]
+    analyzer: String,
+    /// Fields that are searched: title, text and names of metadata
+    #[arg(long, value_delimiter = ',', default_value = "title,text", value_name = "NAMES")]
+    fields: Vec<String>,
+    /// Field of the id [default: _id, docid, id …]
+    #[arg(long, value_name = "NAME")]
+    id_field: Option<String>,
+    /// Field of the title
+    #[arg(long, value_name = "NAME")]
+    title_field: Option<String>,
+    /// Field of the text [default: text, contents, body …]
+    #[arg(long, value_name = "NAME")]
+    text_field: Option<String>,
+    /// Number documents that have no id by their line
+    #[arg(long)]
+    number_missing_ids: bool,
+}
+
+/// How vectors are kept.
+#[derive(Clone, Copy, ValueEnum)]
+enum Vectors {
+    /// Four bytes a number
+    F32,
+    /// One byte a number: a quarter of the size, nearly the same order
+    Int8,
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
+    let started = Instant::now();
+    let path = &arguments.output;
+    let exists = path.read_dir().is_ok_and(|mut entries| entries.next().is_some());
+    let changing = arguments.append || arguments.collection.is_none();
+    if exists && !changing {
+        let text = "is not empty; add to the index in it with --append, or name a new folder";
+        return Err(anyhow::anyhow!("{}: the folder {text}", path.display()).into());
+    }
+    let models = Models::new(arguments.model.clone(), global.offline);
+    let bar = document_bar(output, "indexing", None);
+    let (mut index, embedder) = if exists || changing {
+        let index = open_index(path)?;
+        let model = index.settings().model.clone();
+        let embedder = model.map(|model| open_embedder(&models, Some(&model.name), &bar)).transpose()?;
+        (index, embedder)
+    } else {
+        let embedder = (!arguments.no_vectors).then(|| open_embedder(&models, None, &bar)).transpose()?;
+        // The collection is opened before the folder is made, so that a wrong name leaves nothing behind.
+        if let Some(collection) = arguments.collection.as_deref().filter(|path| *path != Path::new("-")) {
+            drop(read_documents(collection, &arguments.document_options())?);
+        }
+        (Index::create(path, &arguments.settings(embedder.as_ref()))?, embedder)
+    };
+    let result = change(arguments, &mut index, embedder.as_ref(), &bar);
+    bar.finish_and_clear();
+    if result.is_err() && !exists && index.is_empty() {
+        // Nothing was committed into a folder that this command made.
+        drop(index);
+        std::fs::remove_dir_all(path).with_context(|| path.display().to_string())?;
+        return result.map(|_| ()).map_err(Into::into);
+    }
+    let (committed, deleted) = result?;
+    report(&index, &committed, deleted, started, output)
+}
+
+fn open_embedder<'a>(
+    models: &Models,
+    name: Option<&str>,
+    bar: &'a ProgressBar,
+) -> anyhow::Result<DocumentEmbedder<'a>> {
+    Ok(DocumentEmbedder::open(models, name, |count| bar.inc(count as u64))?)
+}
+
+impl Arguments {
+    fn settings(&self, embedder: Option<&DocumentEmbedder<'_>>) -> IndexSettings {
+        IndexSettings {
+            analyzer: self.analyzer.clone(),
+            fields: self.fields.clone(),
+            model: embedder.map(|embedder| embedder.identity().clone()),
+            vectors: match self.vectors {
+                Vectors::F32 => VectorFormat::F32,
+                Vectors::Int8 => VectorFormat::Int8,
+            },
+        }
+    }
+
+    fn document_options(&self) -> DocumentOptions {
+        DocumentOptions {
+            id_field: self.id_field.clone(),
+            title_field: self.title_field.clone(),
+            text_field: self.text_field.clone(),
+            number_missing_ids: self.number_missing_ids,
+            ..DocumentOptions::default()
+        }
+    }
+
+    fn ids_to_delete(&self) -> anyhow::Result<Vec<String>> {
+        let Some(delete) = &self.delete else { return Ok(Vec::new()) };
+        let Some(file) = delete.strip_prefix('@') else {
+            return Ok(delete.split(',').map(str::trim).filter(|id| !id.is_empty()).map(str::to_string).collect());
+        };
+        let text = std::fs::read_to_string(file).with_context(|| file.to_string())?;
+        Ok(text.lines().map(str::trim).filter(|id| !id.is_empty()).map(str::to_string).collect())
+    }
+}
+
+/// Deletes and adds; the last commit's account has the sums of all.
+fn change(
+    arguments: &Arguments,
+    index: &mut Index,
+    embedder: Option<&DocumentEmbedder<'_>>,
+    bar: &ProgressBar,
+) -> anyhow::Result<(Committed, usize)> {
+    let before = index.len();
+    let ids = arguments.ids_to_delete()?;
+    let mut writer = index.writer(embedder.map(|embedder| embedder as &dyn Embedder))?;
+    for id in &ids {
+        writer.delete(id)?;
+    }
+    let mut total = writer.commit()?;
+    let deleted = before - total.documents;
+    if let Some(collection) = &arguments.collection {
+        let documents = read_documents(collection, &arguments.document_options())?;
+        for (nth, document) in documents.enumerate() {
+            writer.put(document?)?;
+            if embedder.is_none() {
+                bar.inc(1);
+            }
+            if (nth + 1) % COMMIT_EVERY == 0 {
+                add(&mut total, writer.commit()?);
+            }
+        }
+        add(&mut total, writer.finish()?);
+        if total.documents == 0 {
+            bail!("{}: there is no document in it", collection.display());
+        }
+    }
+    Ok((total, deleted))
+}
+
+fn add(total: &mut Committed, commit: Committed) {
+    total.documents = commit.documents;
+    total.written += commit.written;
+    total.truncated.extend(commit.truncated);
+}
+
+fn report(index: &Index, done: &Committed, deleted: usize, started: Instant, output: &Output) -> Outcome {
+    let stats = index.stats();
+    let seconds = started.elapsed().as_secs_f64();
+    let directory = index.directory().display();
+    if output.json {
+        let value = json!({
+            "index": directory.to_string(), "documents": done.documents, "written": done.written, "deleted": deleted,
+            "vectors": index.settings().model, "bytes": stats.bytes, "truncated": done.truncated, "seconds": seconds,
+        });
+        return Ok(output.print_json(&value)?);
+    }
+    let mut text = format!(
+        "{} {directory}: {} documents, {} written, {deleted} deleted, {:.1} MB, {seconds:.1} s\n",
+        style("indexed").green().bold(),
+        done.documents,
+        done.written,
+        stats.bytes as f64 / 1e6
+    );
+    if let (Some(model), false) = (&index.settings().model, done.truncated.is_empty()) {
+        text.push_str(&format!(
+            "  {} texts are longer than {} reads: their vectors see the beginning (ids with --json); words see all\n",
+            done.truncated.len(),
+            model.name
+        ));
+    }
+    text.push_str(&format!("  try: plackett search {directory} \"your words\"\n"));
+    Ok(output.print(&text)?)
+}
+
+/// Indexes documents into a new folder with vectors of the default model: what the quickstart does.
+pub fn build(
+    path: &Path,
+    documents: impl Iterator<Item = Result<Document, FormatError>>,
+    models: &Models,
+    bar: &ProgressBar,
+) -> anyhow::Result<Index> {
+    let embedder = open_embedder(models, None, bar)?;
+    let settings = IndexSettings { model: Some(embedder.identity().clone()), ..IndexSettings::default() };
+    let mut index = Index::create(path, &settings)?;
+    let mut writer = index.writer(Some(&embedder))?;
+    for document in documents {
+        writer.put(document?)?;
+    }
+    writer.finish()?;
+    Ok(index)
+}

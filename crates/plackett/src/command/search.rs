@@ -1,0 +1,246 @@
+//! `plackett search`: one query, a file of them, or a conversation.
+
+use super::results::{explain, to_json, to_trec};
+use super::{Failure, Global, Outcome, Output};
+use crate::command::open::{LongTextArguments, open_index, read_queries};
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use console::style;
+use plackett::Pipeline;
+use plackett::pipeline::{Models, QueryError};
+use plackett_core::{Document, Query, Ranking};
+use plackett_search::Index;
+use std::io::{BufRead, IsTerminal, Write};
+use std::path::PathBuf;
+
+/// Search an index: one query, a file of queries, or a conversation
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  plackett search papers.index \"linear time reranking\"\n  \
+                  plackett search papers.index --pipeline 'rrf(bm25,dense):100 >> late-interaction' \"vague words\"\n  \
+                  plackett search papers.index --queries queries.jsonl -k 1000 --format trec > run.trec\n  \
+                  plackett search papers.index            (asks for queries, one after another)\n\n\
+                  A pipeline is a first stage (bm25, dense, or a fusion such as rrf(bm25,dense)) and any number of \
+                  rerankers\n(bi-encoder, late-interaction, cross-encoder), joined by `>>`. `:100` says how many \
+                  documents a stage passes on."
+)]
+pub struct Arguments {
+    /// Index directory, made by `plackett index`
+    index: PathBuf,
+    /// Words to search for; `-` reads queries from standard input, one a line
+    query: Option<String>,
+    /// File of queries: JSONL ({"_id", "text"}) or TSV (id, tab, text)
+    #[arg(long, value_name = "FILE", conflicts_with = "query")]
+    queries: Option<PathBuf>,
+    /// How to search [default: rrf(bm25,dense), or bm25 when the index has no vectors]
+    #[arg(long, short, value_name = "EXPR", env = "PLACKETT_PIPELINE")]
+    pipeline: Option<String>,
+    /// Length of the answer
+    #[arg(short = 'k', long = "top-k", alias = "hits", value_name = "N", default_value_t = 10)]
+    k: usize,
+    /// How results are written [default: text, and trec for a file of queries]
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// Last column of a TREC run
+    #[arg(long, default_value = "plackett")]
+    tag: String,
+    /// Show passes, tokens, depths and what was cut
+    #[arg(long)]
+    explain: bool,
+    /// Model of the rerankers: directory, Hugging Face id or built-in name [default: the bundled one]
+    #[arg(long, env = "PLACKETT_MODEL")]
+    model: Option<String>,
+    #[command(flatten)]
+    long_text: LongTextArguments,
+}
+
+/// How results are written.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people: titles and snippets
+    Text,
+    /// One JSON array with an object per query
+    Json,
+    /// One JSON object per query and line
+    Jsonl,
+    /// A TREC run
+    Trec,
+}
+
+/// Everything that a search needs, opened once.
+struct Session<'a> {
+    arguments: &'a Arguments,
+    index: Index,
+    models: Models,
+    pipeline: Pipeline,
+    k: usize,
+    explain: bool,
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
+    if arguments.k == 0 {
+        return Err(anyhow::anyhow!("-k 0: ask for at least one document").into());
+    }
+    let index = open_index(&arguments.index)?;
+    let models = Models::new(arguments.model.clone(), global.offline);
+    let expression = match &arguments.pipeline {
+        Some(expression) => expression.clone(),
+        None => Pipeline::default_for(&index).to_string(),
+    };
+    let pipeline = Pipeline::resolve(&expression, Some(&index), &models, &arguments.long_text.settings()?)?;
+    let mut session = Session { arguments, index, models, pipeline, k: arguments.k, explain: arguments.explain };
+    let from_stdin = arguments.query.as_deref() == Some("-");
+    let format = match arguments.format {
+        Some(format) => format,
+        None if global.json => Format::Json,
+        None if arguments.queries.is_some() || from_stdin => Format::Trec,
+        None => Format::Text,
+    };
+    match (&arguments.query, &arguments.queries) {
+        (Some(words), None) if !from_stdin => session.answer_one(words, format, output),
+        (None, None) if std::io::stdin().is_terminal() && format == Format::Text => session.converse(output),
+        (_, Some(path)) => session.answer_all(&read_queries(path)?, format, output),
+        _ => session.answer_all(&lines_of_stdin()?, format, output),
+    }
+}
+
+/// One query per line of standard input, numbered from 1; blank lines are passed over.
+fn lines_of_stdin() -> anyhow::Result<Vec<Query>> {
+    let mut queries = Vec::new();
+    for (number, line) in std::io::stdin().lock().lines().enumerate() {
+        let line = line.with_context(|| format!("standard input, line {}", number + 1))?;
+        if !line.trim().is_empty() {
+            queries.push(Query::new((number + 1).to_string(), line.trim()));
+        }
+    }
+    if queries.is_empty() {
+        anyhow::bail!("no query: give one after the index, or one a line on standard input");
+    }
+    Ok(queries)
+}
+
+impl Session<'_> {
+    fn search(&self, queries: &[Query]) -> Vec<Result<Ranking, QueryError>> {
+        self.pipeline.search(&self.index, queries, self.k)
+    }
+
+    fn answer_one(&self, words: &str, format: Format, output: &Output) -> Outcome {
+        let query = Query::new("1", words);
+        let ranking = self.search(std::slice::from_ref(&query)).pop().transpose()?.context("no answer")?;
+        match format {
+            Format::Text => output.print(&self.text(&query, &ranking)?)?,
+            Format::Json | Format::Jsonl if format == Format::Json => output.print_json(&[to_json(&ranking)])?,
+            Format::Jsonl | Format::Json => output.print(&format!("{}\n", to_json(&ranking)))?,
+            Format::Trec => output.print(&to_trec(&ranking, &self.arguments.tag)?)?,
+        }
+        Ok(())
+    }
+
+    /// Answers many queries in order, a bounded number at a time.
+    fn answer_all(&self, queries: &[Query], format: Format, output: &Output) -> Outcome {
+        let bar = output.progress("searching", queries.len() as u64);
+        let mut writer = super::results::Writer::new(format, &self.arguments.tag);
+        let mut failed = 0usize;
+        for group in queries.chunks(self.pipeline.queries_at_once()) {
+            for (query, result) in group.iter().zip(self.search(group)) {
+                match result {
+                    Ok(ranking) if format == Format::Text => output.print(&self.text(query, &ranking)?)?,
+                    Ok(ranking) => output.print(&writer.entry(&ranking)?)?,
+                    Err(error) => {
+                        failed += 1;
+                        bar.suspend(|| eprintln!("plackett: {error}"));
+                    }
+                }
+            }
+            bar.inc(group.len() as u64);
+        }
+        bar.finish_and_clear();
+        output.print(writer.end())?;
+        if failed > 0 {
+            return Err(Failure::Check(format!("{failed} of {} queries could not be answered", queries.len())));
+        }
+        Ok(())
+    }
+
+    fn text(&self, query: &Query, ranking: &Ranking) -> anyhow::Result<String> {
+        let mut text = String::new();
+        let width = console::Term::stdout().size_checked().map_or(100, |(_, columns)| usize::from(columns)).clamp(40, 120);
+        if ranking.entries.is_empty() {
+            text.push_str("  nothing found\n");
+        }
+        for entry in &ranking.entries {
+            let document = self.index.document(&entry.id)?.unwrap_or_else(|| Document::new(&entry.id, ""));
+            let title = if document.title.is_empty() { String::new() } else { format!("  {}", document.title) };
+            text.push_str(&format!(
+                "{:>4}  {}{}  {}\n",
+                style(entry.rank).bold(),
+                style(&entry.id).cyan(),
+                style(title).bold(),
+                style(format!("{:.4}", entry.score)).dim(),
+            ));
+            let snippet = super::snippet::snippet(&document.text, &query.text, width - 8);
+            text.push_str(&format!("      {snippet}\n"));
+        }
+        if self.explain {
+            text.push_str(&explain(ranking));
+        }
+        Ok(text)
+    }
+
+    /// Asks for queries until the input ends. Lines that begin with a colon change the session.
+    fn converse(&mut self, output: &Output) -> Outcome {
+        let documents = self.index.len();
+        output.note(&format!("{documents} documents · {} · :help for commands, an empty line ends", self.pipeline));
+        let mut lines = std::io::stdin().lock().lines();
+        loop {
+            eprint!("{} ", style("search>").green().bold());
+            std::io::stderr().flush()?;
+            let Some(line) = lines.next() else { break };
+            let line = line?;
+            match line.trim() {
+                "" | ":quit" | ":q" => break,
+                command if command.starts_with(':') => self.obey(command, output),
+                words => {
+                    let started = std::time::Instant::now();
+                    match self.answer_one(words, Format::Text, output) {
+                        Ok(()) => output.note(&format!("{}", style(format!("      {:.0?}", started.elapsed())).dim())),
+                        Err(Failure::Input(error)) => output.note(&format!("{error:#}")),
+                        Err(other) => return Err(other),
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn obey(&mut self, command: &str, output: &Output) {
+        let (name, argument) = command.split_once(char::is_whitespace).unwrap_or((command, ""));
+        match (name, argument.trim()) {
+            (":pipeline" | ":p", "") => output.note(&self.pipeline.to_string()),
+            (":pipeline" | ":p", expression) => match self.resolve(expression) {
+                Ok(pipeline) => self.pipeline = pipeline,
+                Err(error) => output.note(&format!("{error:#}")),
+            },
+            (":k", number) => match number.parse() {
+                Ok(k) if k > 0 => self.k = k,
+                _ => output.note(&format!("k is {}; `:k 20` changes it", self.k)),
+            },
+            (":explain" | ":e", _) => {
+                self.explain = !self.explain;
+                output.note(if self.explain { "explaining" } else { "not explaining" });
+            }
+            (":help" | ":h", _) => output.note(
+                "words            search\n:pipeline EXPR   change how, e.g. :pipeline bm25:100 >> late-interaction\n\
+                 :k N             length of the answer\n:explain         passes, tokens and depths, on or off\n\
+                 :quit            leave",
+            ),
+            (unknown, _) => output.note(&format!("{unknown} is not known; :help lists the commands")),
+        }
+    }
+
+    fn resolve(&self, expression: &str) -> anyhow::Result<Pipeline> {
+        let settings = self.arguments.long_text.settings()?;
+        Ok(Pipeline::resolve(expression, Some(&self.index), &self.models, &settings)?)
+    }
+}

@@ -1,0 +1,59 @@
+//! Documents into an index, with vectors from a model of the engine.
+
+use crate::pipeline::{ModelError, Models};
+use plackett_lm::EncoderModel;
+use plackett_rank::model::{Role, TextEmbedder};
+use plackett_search::{Embedded, Embedder, ModelIdentity};
+use std::sync::Arc;
+
+/// Texts that go through the model between two reports of progress.
+const TOGETHER: usize = 32;
+
+/// A model of the engine as an index wants it.
+pub struct DocumentEmbedder<'a> {
+    model: Arc<EncoderModel>,
+    identity: ModelIdentity,
+    progress: Box<dyn Fn(usize) + Send + Sync + 'a>,
+}
+
+impl<'a> DocumentEmbedder<'a> {
+    /// Opens the model of a name, or the default one. `progress` is told how many texts have been read since last time.
+    pub fn open(
+        models: &Models,
+        name: Option<&str>,
+        progress: impl Fn(usize) + Send + Sync + 'a,
+    ) -> Result<Self, ModelError> {
+        let model = models.open(name)?;
+        // A directory is remembered with its whole path: the index may be searched from elsewhere.
+        let name = models.name(name);
+        let name = std::fs::canonicalize(name).map_or_else(|_| name.to_string(), |path| path.display().to_string());
+        let identity = ModelIdentity { name, dim: model.info().dim };
+        Ok(DocumentEmbedder { model, identity, progress: Box::new(progress) })
+    }
+
+    /// What the index remembers of the model.
+    pub fn identity(&self) -> &ModelIdentity {
+        &self.identity
+    }
+}
+
+impl Embedder for DocumentEmbedder<'_> {
+    fn dim(&self) -> usize {
+        self.identity.dim
+    }
+
+    fn embed_documents(&self, texts: &[&str]) -> Result<Embedded, Box<dyn std::error::Error + Send + Sync>> {
+        let mut embedded = Embedded::default();
+        for (nth, part) in texts.chunks(TOGETHER).enumerate() {
+            for (place, vector) in self.model.embed_texts(Role::Document, part)?.into_iter().enumerate() {
+                if vector.length.kept < vector.length.tokens {
+                    let index = nth * TOGETHER + place;
+                    embedded.truncated.push((index, vector.length.tokens, vector.length.kept));
+                }
+                embedded.vectors.extend(vector.values);
+            }
+            (self.progress)(part.len());
+        }
+        Ok(embedded)
+    }
+}

@@ -1,0 +1,220 @@
+//! From an expression to stages that exist, with their models opened.
+
+use super::run::{Chain, FirstStage, Source, Stage};
+use super::{DEFAULT_DEPTH, Models, Pipeline, PipelineError};
+use plackett_core::fusion::{self, Normalisation};
+use plackett_core::pipeline as syntax;
+use plackett_lm::EncoderModel;
+use plackett_rank::{LongText, Method, Settings, ranker};
+use plackett_search::Index;
+use std::str::FromStr;
+use std::sync::Arc;
+
+/// Names of first stages.
+pub const FIRST_STAGES: [&str; 2] = ["bm25", "dense"];
+/// Names of fusions.
+pub const FUSIONS: [&str; 4] = ["rrf", "combsum", "combmnz", "borda"];
+
+/// What the stages of one expression share.
+struct Builder<'a> {
+    index: Option<&'a Index>,
+    models: &'a Models,
+    settings: &'a Settings,
+    embedder: Option<Arc<EncoderModel>>,
+}
+
+/// Resolves an expression; see [`Pipeline::resolve`].
+pub fn build(
+    expression: &str,
+    index: Option<&Index>,
+    models: &Models,
+    settings: &Settings,
+) -> Result<Pipeline, PipelineError> {
+    let parsed: syntax::Pipeline = expression.parse()?;
+    let mut builder = Builder { index, models, settings, embedder: None };
+    let (source, stages) = match index {
+        Some(_) => {
+            let chain = builder.chain(&parsed)?;
+            (Some(chain.source), chain.stages)
+        }
+        None => (None, parsed.stages.iter().map(|stage| builder.reranker(stage)).collect::<Result<_, _>>()?),
+    };
+    Ok(Pipeline { expression: parsed.to_string(), source, stages, embedder: builder.embedder })
+}
+
+impl Builder<'_> {
+    fn chain(&mut self, parsed: &syntax::Pipeline) -> Result<Chain, PipelineError> {
+        let Some((first, later)) = parsed.stages.split_first() else {
+            return Err(wrong(&parsed.to_string(), "it has no stage"));
+        };
+        // Cheap mistakes first: names and options of all stages are read before any model is opened.
+        for stage in later {
+            reranking_method(stage)?;
+        }
+        let source = self.source(first)?;
+        let stages = later.iter().map(|stage| self.reranker(stage)).collect::<Result<_, _>>()?;
+        Ok(Chain { source, stages })
+    }
+
+    fn source(&mut self, stage: &syntax::Stage) -> Result<Source, PipelineError> {
+        if FUSIONS.contains(&stage.name.as_str()) {
+            return self.fusion(stage);
+        }
+        if !stage.inputs.is_empty() {
+            return Err(wrong(&stage.to_string(), "only a fusion has inputs in parentheses"));
+        }
+        let depth = stage.depth.unwrap_or(DEFAULT_DEPTH);
+        let first = match stage.name.as_str() {
+            "bm25" => {
+                only(stage, &["k1", "b"])?;
+                FirstStage::Bm25 { k1: number(stage, "k1", 0.0..=1e6)?, b: number(stage, "b", 0.0..=1.0)? }
+            }
+            "dense" => {
+                only(stage, &[])?;
+                self.open_embedder(stage)?;
+                FirstStage::Dense
+            }
+            name if name.parse::<Method>().is_ok() => {
+                return Err(wrong(name, "a reranker needs a first stage before it, as in `bm25:100 >> …`"));
+            }
+            name => return Err(unknown(name)),
+        };
+        Ok(Source::Retrieve { stage: first, depth })
+    }
+
+    fn fusion(&mut self, stage: &syntax::Stage) -> Result<Source, PipelineError> {
+        match stage.name.as_str() {
+            "rrf" => only(stage, &["k", "weights"])?,
+            "borda" => only(stage, &["weights"])?,
+            _ => only(stage, &["norm", "weights"])?,
+        }
+        if stage.inputs.len() < 2 {
+            return Err(wrong(&stage.to_string(), "a fusion joins at least two stages, as in `rrf(bm25, dense)`"));
+        }
+        let method = method(stage)?;
+        let weights = weights(stage)?;
+        if !weights.is_empty() && weights.len() != stage.inputs.len() {
+            let problem = format!("{} weights for {} inputs; give one per input", weights.len(), stage.inputs.len());
+            return Err(wrong(&stage.to_string(), problem));
+        }
+        let inputs = stage.inputs.iter().map(|input| self.chain(input)).collect::<Result<_, _>>()?;
+        let fuse = move |query: &str, parts: &[plackett_core::Ranking]| {
+            fusion::fuse(query, parts, method, &weights).map_err(Into::into)
+        };
+        Ok(Source::Fuse { name: stage.name.clone(), fuse: Box::new(fuse), inputs, keep: stage.depth })
+    }
+
+    fn reranker(&self, stage: &syntax::Stage) -> Result<Stage, PipelineError> {
+        let method = reranking_method(stage)?;
+        let mut settings = self.settings.clone();
+        if let Some(policy) = stage.option("long") {
+            settings.long_text = LongText::from_str(policy).map_err(|e| wrong(&stage.to_string(), e))?;
+        }
+        let failed = |source| PipelineError::Model { stage: stage.to_string(), source };
+        let model = self.models.open(stage.option("model")).map_err(|e| failed(e.into()))?;
+        let ranker = ranker(method, model, settings).map_err(|e| failed(e.into()))?;
+        Ok(Stage { ranker, keep: stage.depth })
+    }
+
+    /// The model with which the index was made embeds the queries too: vectors of different models do not compare.
+    fn open_embedder(&mut self, stage: &syntax::Stage) -> Result<(), PipelineError> {
+        let Some(index) = self.index else { return Ok(()) };
+        let Some(model) = &index.settings().model else {
+            let problem = "the index has no vectors; make it again without --no-vectors, or search with bm25";
+            return Err(wrong(&stage.to_string(), problem));
+        };
+        if self.embedder.is_none() {
+            let failed = |source| PipelineError::Model { stage: stage.to_string(), source };
+            let opened = self.models.open(Some(&model.name)).map_err(|e| failed(e.into()))?;
+            if opened.info().dim != model.dim {
+                let found = opened.info().dim;
+                let problem = format!("the index has vectors of {} numbers, its model {} now makes {found}", model.dim, model.name);
+                return Err(wrong(&stage.to_string(), problem));
+            }
+            self.embedder = Some(opened);
+        }
+        Ok(())
+    }
+}
+
+fn reranking_method(stage: &syntax::Stage) -> Result<Method, PipelineError> {
+    let name = stage.name.as_str();
+    let Ok(method) = name.parse::<Method>() else {
+        if FIRST_STAGES.contains(&name) || FUSIONS.contains(&name) {
+            return Err(wrong(name, "a first stage can only stand first; here a reranker is expected"));
+        }
+        return Err(unknown(name));
+    };
+    if !stage.inputs.is_empty() {
+        return Err(wrong(&stage.to_string(), "a reranker has options (`model=…`, `long=…`), not inputs"));
+    }
+    only(stage, &["model", "long"])?;
+    Ok(method)
+}
+
+fn wrong(stage: &str, problem: impl ToString) -> PipelineError {
+    PipelineError::Stage { stage: stage.to_string(), problem: problem.to_string() }
+}
+
+fn unknown(name: &str) -> PipelineError {
+    let rerankers: Vec<&str> = Method::ALL.iter().map(|method| method.name()).collect();
+    PipelineError::UnknownStage {
+        name: name.to_string(),
+        first: FIRST_STAGES.join(", "),
+        fusions: FUSIONS.join(", "),
+        rerankers: rerankers.join(", "),
+    }
+}
+
+/// Refuses options that the stage does not have, so that a misspelt one is not silently without effect.
+fn only(stage: &syntax::Stage, known: &[&str]) -> Result<(), PipelineError> {
+    match stage.options.iter().find(|(key, _)| !known.contains(&key.as_str())) {
+        None => Ok(()),
+        Some((key, _)) if known.is_empty() => Err(wrong(&stage.to_string(), format!("`{key}`: it has no options"))),
+        Some((key, _)) => {
+            Err(wrong(&stage.to_string(), format!("`{key}` is not one of its options ({})", known.join(", "))))
+        }
+    }
+}
+
+fn number(
+    stage: &syntax::Stage,
+    key: &str,
+    range: std::ops::RangeInclusive<f64>,
+) -> Result<Option<f64>, PipelineError> {
+    let Some(text) = stage.option(key) else { return Ok(None) };
+    match text.parse::<f64>() {
+        Ok(value) if range.contains(&value) => Ok(Some(value)),
+        _ => {
+            let problem = format!("{key} is `{text}`; a number from {} to {} is expected", range.start(), range.end());
+            Err(wrong(&stage.to_string(), problem))
+        }
+    }
+}
+
+fn method(stage: &syntax::Stage) -> Result<fusion::Method, PipelineError> {
+    let norm = match stage.option("norm") {
+        None | Some("min-max") => Normalisation::MinMax,
+        Some("z-score") => Normalisation::ZScore,
+        Some("none") => Normalisation::None,
+        Some(other) => {
+            let problem = format!("norm is `{other}`; use min-max, z-score or none");
+            return Err(wrong(&stage.to_string(), problem));
+        }
+    };
+    Ok(match stage.name.as_str() {
+        "combsum" => fusion::Method::Sum(norm),
+        "combmnz" => fusion::Method::Mnz(norm),
+        "borda" => fusion::Method::Borda,
+        _ => fusion::Method::ReciprocalRank { k: number(stage, "k", 0.0..=1e6)?.unwrap_or(60.0) },
+    })
+}
+
+/// Weights as `weights="2,1"` or `weights=2/1`.
+fn weights(stage: &syntax::Stage) -> Result<Vec<f64>, PipelineError> {
+    let Some(text) = stage.option("weights") else { return Ok(Vec::new()) };
+    let parsed = text.split([',', '/']).map(|part| part.trim().parse::<f64>().ok().filter(|w| w.is_finite()));
+    parsed.collect::<Option<Vec<f64>>>().ok_or_else(|| {
+        wrong(&stage.to_string(), format!("weights are `{text}`; write one number per input, as in weights=2/1"))
+    })
+}

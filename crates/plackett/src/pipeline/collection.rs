@@ -1,0 +1,87 @@
+//! An index as a collection that pipelines search.
+
+use super::run::{BoxError, Collection, FirstStage};
+use plackett_core::{Document, Query, Ranking, Trace, Truncation};
+use plackett_lm::{EncoderModel, LmError};
+use plackett_rank::model::{Role, TextEmbedder, TextVector};
+use plackett_search::{Bm25, Index, SearchError};
+use rayon::prelude::*;
+use std::time::Instant;
+
+/// An index and the model that embeds queries for its vectors.
+pub struct IndexCollection<'a> {
+    index: &'a Index,
+    embedder: Option<&'a EncoderModel>,
+}
+
+impl<'a> IndexCollection<'a> {
+    /// An index; `embedder` is needed for `dense`.
+    pub fn new(index: &'a Index, embedder: Option<&'a EncoderModel>) -> Self {
+        IndexCollection { index, embedder }
+    }
+
+    fn words(&self, bm25: &Bm25, query: &Query, depth: usize) -> Result<Ranking, BoxError> {
+        let start = Instant::now();
+        let found = self.index.search_bm25(&query.text, bm25, depth)?;
+        let facts = vec![("bm25:k1".to_string(), bm25.k1.to_string()), ("bm25:b".into(), bm25.b.to_string())];
+        let trace = Trace { seconds: start.elapsed().as_secs_f64(), facts, ..Trace::default() };
+        Ok(Ranking::from_scores(query.id.clone(), found, trace))
+    }
+
+    /// The vectors of queries, and what each costs. When a shared call fails each query is tried alone, so that one of
+    /// them does not take the others with it.
+    fn vectors(&self, queries: &[Query]) -> Vec<Result<(TextVector, f64), BoxError>> {
+        let Some(model) = self.embedder else {
+            return queries.iter().map(|_| Err("there is no model for the index's vectors".into())).collect();
+        };
+        let embed = |queries: &[Query]| -> Result<Vec<(TextVector, f64)>, LmError> {
+            let start = Instant::now();
+            let texts: Vec<&str> = queries.iter().map(|query| query.text.as_str()).collect();
+            let vectors = model.embed_texts(Role::Query, &texts)?;
+            let each = start.elapsed().as_secs_f64() / queries.len().max(1) as f64;
+            Ok(vectors.into_iter().map(|vector| (vector, each)).collect())
+        };
+        match embed(queries) {
+            Ok(vectors) => vectors.into_iter().map(Ok).collect(),
+            Err(_) => queries
+                .iter()
+                .map(|query| embed(std::slice::from_ref(query))?.pop().ok_or_else(|| "no vector came back".into()))
+                .collect(),
+        }
+    }
+
+    fn nearest(&self, query: &Query, (vector, seconds): (TextVector, f64), depth: usize) -> Result<Ranking, SearchError> {
+        let start = Instant::now();
+        let found = self.index.search_vector(&vector.values, depth)?;
+        let (tokens, kept) = (vector.length.tokens, vector.length.kept);
+        let cut = (kept < tokens).then(|| Truncation { id: query.id.clone(), tokens, kept });
+        let trace = Trace {
+            passes: 1,
+            prompt_tokens: kept as u64,
+            seconds: seconds + start.elapsed().as_secs_f64(),
+            truncated: cut.into_iter().collect(),
+            ..Trace::default()
+        };
+        Ok(Ranking::from_scores(query.id.clone(), found, trace))
+    }
+}
+
+impl Collection for IndexCollection<'_> {
+    fn retrieve(&self, stage: &FirstStage, queries: &[Query], depth: usize) -> Vec<Result<Ranking, BoxError>> {
+        match stage {
+            FirstStage::Bm25 { k1, b } => {
+                let usual = Bm25::default();
+                let bm25 = Bm25 { k1: k1.unwrap_or(usual.k1), b: b.unwrap_or(usual.b), ..usual };
+                queries.par_iter().map(|query| self.words(&bm25, query, depth)).collect()
+            }
+            FirstStage::Dense => {
+                let found = queries.iter().zip(self.vectors(queries));
+                found.map(|(query, vector)| Ok(self.nearest(query, vector?, depth)?)).collect()
+            }
+        }
+    }
+
+    fn document(&self, id: &str) -> Result<Option<Document>, BoxError> {
+        Ok(self.index.document(id)?)
+    }
+}

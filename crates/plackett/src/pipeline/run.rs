@@ -1,0 +1,232 @@
+//! How a pipeline answers queries.
+
+use super::QueryError;
+use plackett_core::{Candidate, Document, Query, RankRequest, Ranking, Trace};
+use plackett_rank::Ranker;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Any error of a neighbour, with its causes.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Where candidates and their texts come from.
+pub trait Collection: Send + Sync {
+    /// One ranking per query, in order: the `depth` best documents according to a first stage.
+    fn retrieve(&self, stage: &FirstStage, queries: &[Query], depth: usize) -> Vec<Result<Ranking, BoxError>>;
+
+    /// A document's text; `None` when there is no such document.
+    fn document(&self, id: &str) -> Result<Option<Document>, BoxError>;
+}
+
+/// A stage that finds candidates, with its settings.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FirstStage {
+    /// Words in common, weighted (Robertson and Zaragoza, The Probabilistic Relevance Framework, 2009).
+    Bm25 {
+        /// Term frequency saturation; `None` for the index's.
+        k1: Option<f64>,
+        /// Length normalisation; `None` for the index's.
+        b: Option<f64>,
+    },
+    /// The nearest vectors.
+    Dense,
+}
+
+impl FirstStage {
+    /// The name in expressions and in the trace.
+    pub fn name(&self) -> &'static str {
+        match self {
+            FirstStage::Bm25 { .. } => "bm25",
+            FirstStage::Dense => "dense",
+        }
+    }
+}
+
+/// Joins several rankings of one query into one, and their traces too.
+pub type Fuse = Box<dyn Fn(&str, &[Ranking]) -> Result<Ranking, BoxError> + Send + Sync>;
+
+/// Where a chain begins.
+pub enum Source {
+    /// Candidates from the collection.
+    Retrieve {
+        /// What is asked.
+        stage: FirstStage,
+        /// How many are taken.
+        depth: usize,
+    },
+    /// One order from several chains.
+    Fuse {
+        /// The name, for the trace.
+        name: String,
+        /// How.
+        fuse: Fuse,
+        /// The orders.
+        inputs: Vec<Chain>,
+        /// How many are passed on; `None` for all.
+        keep: Option<usize>,
+    },
+}
+
+/// A reranker and how many documents it passes on (`None` for all). It reranks all that it gets.
+pub struct Stage {
+    /// The method.
+    pub ranker: Arc<dyn Ranker>,
+    /// The depth written behind it.
+    pub keep: Option<usize>,
+}
+
+/// A source and the rerankers behind it.
+pub struct Chain {
+    /// Where candidates come from.
+    pub source: Source,
+    /// In order of application.
+    pub stages: Vec<Stage>,
+}
+
+/// One answer per query.
+pub type Answers = Vec<Result<Ranking, QueryError>>;
+
+/// Answers queries by a source and the rerankers behind it: one ranking per query, in order. Every reranker gets all
+/// queries at once.
+pub fn run(source: &Source, stages: &[Stage], collection: &dyn Collection, queries: &[Query]) -> Answers {
+    let found = match source {
+        Source::Retrieve { stage, depth } => retrieve(collection, stage, *depth, queries),
+        Source::Fuse { name, fuse, inputs, keep } => {
+            let answer = |input: &Chain| run(&input.source, &input.stages, collection, queries);
+            join(name, fuse, inputs.iter().map(answer).collect(), *keep, queries)
+        }
+    };
+    if stages.is_empty() {
+        return found;
+    }
+    let mut texts = HashMap::new();
+    let build = |(query, answer): (&Query, Result<Ranking, QueryError>)| {
+        let ranking = answer?;
+        let candidates = candidates(&ranking, collection, &mut texts)?;
+        Ok((RankRequest { query: query.clone(), candidates }, ranking.trace))
+    };
+    cascade(stages, queries.iter().zip(found).map(build).collect())
+}
+
+impl Source {
+    /// The most documents that are held for one query: what bounds the memory of a call.
+    pub fn widest(&self) -> usize {
+        match self {
+            Source::Retrieve { depth, .. } => *depth,
+            Source::Fuse { inputs, .. } => inputs.iter().map(|input| input.source.widest()).sum(),
+        }
+    }
+}
+
+fn retrieve(collection: &dyn Collection, stage: &FirstStage, depth: usize, queries: &[Query]) -> Answers {
+    let named = |(query, result): (&Query, Result<Ranking, BoxError>)| match result {
+        Ok(mut ranking) => {
+            ranking.keep_best(depth);
+            ranking.trace.facts.push((format!("depth:{}", stage.name()), depth.to_string()));
+            Ok(ranking)
+        }
+        Err(source) => Err(QueryError::Search { query: query.id.clone(), source }),
+    };
+    queries.iter().zip(collection.retrieve(stage, queries, depth)).map(named).collect()
+}
+
+/// A request on its way through rerankers, with the account so far.
+pub type Underway = Result<(RankRequest, Trace), QueryError>;
+
+/// Sends requests through rerankers. A failed request stays failed: it never comes back in its old order.
+pub fn cascade(stages: &[Stage], requests: Vec<Underway>) -> Answers {
+    let Some((stage, later)) = stages.split_first() else {
+        return requests.into_iter().map(|request| request.map(|(request, trace)| as_given(&request, trace))).collect();
+    };
+    let mut open = Vec::new();
+    let mut traces = Vec::new();
+    let mut failed: Vec<Option<QueryError>> = Vec::new();
+    for request in requests {
+        match request {
+            Ok((request, trace)) => {
+                open.push(request);
+                traces.push(trace);
+                failed.push(None);
+            }
+            Err(error) => failed.push(Some(error)),
+        }
+    }
+    let results = stage.ranker.rank(&open);
+    let mut ranked = results.into_iter().zip(traces).zip(&open).map(|((result, before), request)| {
+        let mut ranking = result?;
+        let depth = format!("depth:{}", stage.ranker.name());
+        ranking.trace.facts.push((depth, request.candidates.len().to_string()));
+        ranking.trace = before.then(ranking.trace);
+        if let Some(keep) = stage.keep {
+            ranking.keep_best(keep);
+        }
+        Ok((request, ranking))
+    });
+    let merged = failed.into_iter().filter_map(|error| match error {
+        Some(error) => Some(Err(error)),
+        None => ranked.next(),
+    });
+    if later.is_empty() {
+        return merged.map(|result| result.map(|(_, ranking)| ranking)).collect();
+    }
+    let next = merged.map(|result| result.map(|(request, ranking)| reordered(request, ranking))).collect();
+    cascade(later, next)
+}
+
+/// The candidates in the order and with the scores of a ranking.
+fn reordered(request: &RankRequest, ranking: Ranking) -> (RankRequest, Trace) {
+    let by_id: HashMap<&str, &Document> =
+        request.candidates.iter().map(|c| (c.document.id.as_str(), &c.document)).collect();
+    let candidate = |id: &str, score| {
+        by_id.get(id).map(|&document| Candidate { document: document.clone(), score: Some(score) })
+    };
+    let candidates = ranking.entries.iter().filter_map(|entry| candidate(&entry.id, entry.score)).collect();
+    (RankRequest { query: request.query.clone(), candidates }, ranking.trace)
+}
+
+/// The order in which candidates came. Without scores of their own they are numbered down, so that the order stands.
+fn as_given(request: &RankRequest, trace: Trace) -> Ranking {
+    let count = request.candidates.len();
+    let scored = request.candidates.iter().enumerate().map(|(place, candidate)| {
+        (candidate.document.id.clone(), candidate.score.unwrap_or((count - place) as f64))
+    });
+    Ranking::from_scores(request.query.id.clone(), scored, trace)
+}
+
+fn candidates(
+    ranking: &Ranking,
+    collection: &dyn Collection,
+    texts: &mut HashMap<String, Document>,
+) -> Result<Vec<Candidate>, QueryError> {
+    let failed = |source| QueryError::Search { query: ranking.query_id.clone(), source };
+    let mut candidates = Vec::with_capacity(ranking.entries.len());
+    for entry in &ranking.entries {
+        if !texts.contains_key(&entry.id) {
+            let missing = || format!("document `{}` was found but its text is not there", entry.id).into();
+            let document = collection.document(&entry.id).map_err(failed)?.ok_or_else(missing).map_err(failed)?;
+            texts.insert(entry.id.clone(), document);
+        }
+        if let Some(document) = texts.get(&entry.id) {
+            candidates.push(Candidate { document: document.clone(), score: Some(entry.score) });
+        }
+    }
+    Ok(candidates)
+}
+
+/// Joins the orders of each query. A query that failed in one input fails as a whole: a fusion with a part missing would
+/// look like a result.
+fn join(name: &str, fuse: &Fuse, inputs: Vec<Answers>, keep: Option<usize>, queries: &[Query]) -> Answers {
+    let mut columns: Vec<_> = inputs.into_iter().map(Vec::into_iter).collect();
+    let mut one = |query: &Query| {
+        let parts: Answers = columns.iter_mut().filter_map(Iterator::next).collect();
+        let parts: Vec<Ranking> = parts.into_iter().collect::<Result<_, _>>()?;
+        let failed = |source| QueryError::Search { query: query.id.clone(), source };
+        let mut fused = fuse(&query.id, &parts).map_err(failed)?;
+        fused.trace.facts.push((format!("depth:{name}"), fused.entries.len().to_string()));
+        if let Some(keep) = keep {
+            fused.keep_best(keep);
+        }
+        Ok(fused)
+    };
+    queries.iter().map(&mut one).collect()
+}

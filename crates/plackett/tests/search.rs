@@ -1,0 +1,115 @@
+//! `plackett index` and `plackett search` from the outside.
+
+mod common;
+
+use common::{Done, plackett, plackett_with_input};
+use std::path::Path;
+
+const CORPUS: &str = r#"{"_id": "lava", "title": "Volcano", "text": "Magma rises through the crust until it erupts."}
+{"_id": "cake", "title": "Cake", "text": "A recipe for apple cake with cinnamon and sugar."}
+{"_id": "moon", "title": "Moon", "text": "The moon moves around the earth and makes the tides."}
+"#;
+
+fn indexed(folder: &Path) {
+    std::fs::write(folder.join("corpus.jsonl"), CORPUS).unwrap();
+    let done = plackett(folder, &["index", "corpus.jsonl", "-o", "my.index", "--json"]).expect(0);
+    assert_eq!(done.json()["documents"], 3);
+}
+
+fn first_id(done: &Done) -> String {
+    done.json()[0]["ranking"][0]["id"].as_str().unwrap_or_default().to_string()
+}
+
+#[test]
+fn an_index_answers_by_words_by_meaning_and_by_both() {
+    let folder = tempfile::tempdir().unwrap();
+    indexed(folder.path());
+    for (pipeline, query, wanted) in [
+        ("bm25", "apple cinnamon", "cake"),
+        ("dense", "baking a dessert", "cake"),
+        ("rrf(bm25,dense)", "volcano eruption", "lava"),
+        ("bm25:3 >> late-interaction:2", "tides of the moon", "moon"),
+        ("rrf(bm25,dense):3 >> bi-encoder:2 >> late-interaction:1", "tides of the moon", "moon"),
+    ] {
+        let done = plackett(folder.path(), &["search", "my.index", "--pipeline", pipeline, "--json", query]).expect(0);
+        assert_eq!(first_id(&done), wanted, "{pipeline}");
+    }
+}
+
+#[test]
+fn text_shows_titles_and_explains_on_request() {
+    let folder = tempfile::tempdir().unwrap();
+    indexed(folder.path());
+    let done = plackett(folder.path(), &["search", "my.index", "apple cake", "--explain"]).expect(0);
+    assert!(done.stdout.contains("Cake") && done.stdout.contains("cinnamon"), "{}", done.stdout);
+    assert!(done.stdout.contains("depth:bm25 = 1000"), "{}", done.stdout);
+    assert!(!done.stdout.contains('\u{1b}'), "no colours where there is no terminal");
+}
+
+#[test]
+fn a_file_of_queries_makes_a_run_and_standard_input_too() {
+    let folder = tempfile::tempdir().unwrap();
+    indexed(folder.path());
+    std::fs::write(folder.path().join("q.tsv"), "a\tapple cake\nb\tmoon\n").unwrap();
+    let done = plackett(folder.path(), &["search", "my.index", "--queries", "q.tsv", "-k", "2"]).expect(0);
+    let fields: Vec<&str> = done.stdout.lines().next().unwrap().split(' ').collect();
+    assert_eq!((fields[0], fields[1], fields[2], fields[3], fields.len()), ("a", "Q0", "cake", "1", 6));
+    let done = plackett_with_input(folder.path(), &["search", "my.index", "--format", "jsonl", "-"], "moon\n\ncake\n").expect(0);
+    let ids: Vec<String> = done
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["query_id"].as_str().unwrap().to_string())
+        .collect();
+    assert_eq!(ids, ["1", "3"]);
+}
+
+#[test]
+fn documents_are_added_replaced_and_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    indexed(folder.path());
+    let more = r#"{"_id": "cake", "title": "Bread", "text": "Sourdough needs flour, water and time."}
+{"_id": "rain", "text": "Clouds and rain over the sea."}
+"#;
+    let done = plackett_with_input(folder.path(), &["index", "-", "-o", "my.index", "--append", "--json"], more).expect(0);
+    assert_eq!(done.json()["documents"], 4);
+    let done = plackett(folder.path(), &["search", "my.index", "-p", "bm25", "--json", "sourdough"]).expect(0);
+    assert_eq!(first_id(&done), "cake");
+    let done = plackett(folder.path(), &["search", "my.index", "-p", "bm25", "--json", "cinnamon"]).expect(0);
+    assert!(done.json()[0]["ranking"].as_array().unwrap().is_empty(), "the old text is gone");
+    let done = plackett(folder.path(), &["index", "-o", "my.index", "--delete", "rain,moon", "--json"]).expect(0);
+    assert_eq!(done.json()["documents"], 2);
+}
+
+#[test]
+fn wrong_input_is_named_and_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    indexed(folder.path());
+    for (arguments, wanted) in [
+        (&["search", "absent", "x"][..], "absent"),
+        (&["search", "my.index", "-p", "bm52", "x"], "bm25"),
+        (&["search", "my.index", "-p", "bm25 >> ", "x"], "bm25 >> "),
+        (&["search", "my.index", "-p", "late-interaction", "x"], "first stage"),
+        (&["search", "my.index", "-p", "bm25 >> cross-encoder", "x"], "--model"),
+        (&["search", "my.index", "-k", "0", "x"], "at least one"),
+        (&["index", "absent.jsonl", "-o", "new.index"], "absent.jsonl"),
+        (&["index", "corpus.jsonl", "-o", "my.index"], "--append"),
+    ] {
+        let done = plackett(folder.path(), arguments).expect(2);
+        assert!(done.stderr.contains(wanted), "{arguments:?}: {}", done.stderr);
+    }
+    assert!(!folder.path().join("new.index").exists());
+    std::fs::write(folder.path().join("bad.jsonl"), "{\"_id\": \"a\", \"text\": \"x\"}\n{\"_id\": 3\n").unwrap();
+    let done = plackett(folder.path(), &["index", "bad.jsonl", "-o", "bad.index"]).expect(2);
+    assert!(done.stderr.contains("bad.jsonl") && done.stderr.contains('2'), "{}", done.stderr);
+}
+
+#[test]
+fn an_index_without_vectors_says_so_when_asked_for_them() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("corpus.jsonl"), CORPUS).unwrap();
+    plackett(folder.path(), &["index", "corpus.jsonl", "-o", "words.index", "--no-vectors"]).expect(0);
+    let done = plackett(folder.path(), &["search", "words.index", "--json", "apple"]).expect(0);
+    assert_eq!(first_id(&done), "cake");
+    let done = plackett(folder.path(), &["search", "words.index", "-p", "dense", "apple"]).expect(2);
+    assert!(done.stderr.contains("vectors"), "{}", done.stderr);
+}
