@@ -180,7 +180,7 @@ impl Pass<'_> {
             let tokens = sequences.iter().map(Sequence::len).max().unwrap_or(0);
             return Err(LmError::MemoryBudget { tokens, needed: weights + largest, budget });
         }
-        Ok(if largest == 0 { threads } else { (room / largest).clamp(1, threads) })
+        Ok(room.checked_div(largest).map_or(threads, |groups| groups.clamp(1, threads)))
     }
 
     fn run_group<R>(

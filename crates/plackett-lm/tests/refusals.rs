@@ -119,7 +119,7 @@ fn a_lying_header_is_refused() {
 fn a_bi_encoder_refuses_to_score_pairs_and_says_why() {
     let folder = copy_of("bert");
     let model = EncoderModel::open(folder.path(), &EncoderOptions::default()).expect("a model");
-    let error = model.score_pairs(&[("a", "b")], None).err().expect("refused");
+    let error = model.score_pairs(&[("a", "b")], None).expect_err("refused");
     assert!(matches!(error, LmError::Unsupported { .. }));
     assert!(error.to_string().contains("classification head"), "{error}");
 }
@@ -129,7 +129,7 @@ fn a_budget_below_one_sequence_is_refused_with_numbers() {
     let folder = copy_of("bert");
     let options = EncoderOptions { memory_budget: Some(10_000), ..EncoderOptions::default() };
     let model = EncoderModel::open(folder.path(), &options).expect("a model");
-    let error = model.embed(&["a text"], &Default::default()).err().expect("refused");
+    let error = model.embed(&["a text"], &Default::default()).expect_err("refused");
     assert!(matches!(error, LmError::MemoryBudget { budget: 10_000, .. }), "{error}");
 }
 

@@ -3,7 +3,6 @@
 use crate::model::TokenVectors;
 use rten_gemm::{GemmExecutor, GemmInputA, GemmInputB, GemmOptions, PackedBMatrix};
 use rten_tensor::NdTensorView;
-use rten_tensor::prelude::*;
 
 /// Partial sums per dot product: enough to fill the vector units that compilers emit without being told more.
 const LANES: usize = 16;

@@ -185,7 +185,8 @@ fn merge(a: Hits, b: Hits) -> Hits {
         match (a.peek(), b.peek()) {
             (Some(x), Some(y)) if x.0 == y.0 => {
                 joined.push((x.0, x.1 + y.1));
-                (a.next(), b.next());
+                a.next();
+                b.next();
             }
             (Some(x), Some(y)) if x.0 > y.0 => joined.extend(b.next()),
             (Some(_), _) => joined.extend(a.next()),

@@ -251,10 +251,6 @@ impl Index {
         self.directory.join("vectors")
     }
 
-    pub(crate) fn analyzer(&self) -> Analyzer {
-        self.analyzer
-    }
-
     fn scorer<'a>(&'a self, bm25: &'a Bm25) -> Scorer<'a> {
         Scorer { snapshot: &self.snapshot, fields: &self.fields, bm25 }
     }

@@ -40,7 +40,10 @@ fn text(number: usize) -> String {
 }
 
 fn settings() -> IndexSettings {
-    IndexSettings { model: Some(ModelIdentity { name: "numbers".into(), dim: 8 }), ..IndexSettings::default() }
+    IndexSettings {
+        model: Some(ModelIdentity { name: "numbers".into(), dim: 8 }),
+        ..IndexSettings::default()
+    }
 }
 
 /// The child: goes on behind the last committed document until it is killed.

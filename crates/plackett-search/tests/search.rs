@@ -1,7 +1,9 @@
 //! BM25 against its formula over plain counts, and an index that is changed at random against a map.
 
 use plackett_core::{Document, order_by_score};
-use plackett_search::{Analyzer, Bm25, Embedded, Embedder, Index, IndexSettings, ModelIdentity, VectorFormat};
+use plackett_search::{
+    Analyzer, Bm25, Embedded, Embedder, Index, IndexSettings, ModelIdentity, VectorFormat,
+};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -34,9 +36,8 @@ fn by_hand(documents: &Documents, query: &str, bm25: &Bm25) -> Vec<(String, f64)
     let weight = |field: usize| bm25.weights.get(field).copied().unwrap_or(1.0);
     let terms = |text: &str| Analyzer::English.terms(text).into_iter().map(|(t, _)| t).collect::<Vec<_>>();
     let fields = |d: &Document| [terms(&d.title), terms(&d.text)];
-    let length = |d: &Document| -> f64 {
-        fields(d).iter().enumerate().map(|(f, t)| weight(f) * t.len() as f64).sum()
-    };
+    let length =
+        |d: &Document| -> f64 { fields(d).iter().enumerate().map(|(f, t)| weight(f) * t.len() as f64).sum() };
     let tf = |d: &Document, term: &str| -> f64 {
         let count = |t: &Vec<String>| t.iter().filter(|t| *t == term).count() as f64;
         fields(d).iter().enumerate().map(|(f, t)| weight(f) * count(t)).sum()
@@ -67,7 +68,9 @@ fn assert_same(found: &[(String, f64)], expected: &[(String, f64)]) {
         assert!((f.1 - e.1).abs() < 1e-9, "{found:?} for {expected:?}");
     }
     // Scores that differ only by the order of additions may change places; the sets are the same.
-    let ids = |list: &[(String, f64)]| list.iter().map(|(id, _)| id.clone()).collect::<std::collections::BTreeSet<_>>();
+    let ids = |list: &[(String, f64)]| {
+        list.iter().map(|(id, _)| id.clone()).collect::<std::collections::BTreeSet<_>>()
+    };
     assert_eq!(ids(found), ids(expected));
 }
 
@@ -80,7 +83,12 @@ enum Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let words = || prop::collection::vec(prop::sample::select(vec!["alpha", "beta", "gamma", "delta", "rankings", "the"]), 0..9);
+    let words = || {
+        prop::collection::vec(
+            prop::sample::select(vec!["alpha", "beta", "gamma", "delta", "rankings", "the"]),
+            0..9,
+        )
+    };
     let text = move || words().prop_map(|w| w.join(" "));
     let step = prop_oneof![
         6 => (0u8..12, text(), text()).prop_map(|(id, title, body)| Step::Put(id, title, body)),
@@ -228,7 +236,8 @@ fn damaged_and_foreign_folders_are_refused_with_the_reason() {
     let path = fresh("json");
     std::fs::write(path.join("plackett-index.json"), "{").unwrap();
     assert!(message(&path).contains("not JSON"));
-    std::fs::write(path.join("plackett-index.json"), r#"{"kind": "plackett-index", "format_version": 99}"#).unwrap();
+    std::fs::write(path.join("plackett-index.json"), r#"{"kind": "plackett-index", "format_version": 99}"#)
+        .unwrap();
     assert!(message(&path).contains("format version 99, this program reads up to 1"));
     std::fs::write(path.join("plackett-index.json"), r#"{"kind": "other"}"#).unwrap();
     assert!(message(&path).contains("not the manifest of an index"));

@@ -26,7 +26,8 @@ impl<'a> DocumentEmbedder<'a> {
         let model = models.open(name)?;
         // A directory is remembered with its whole path: the index may be searched from elsewhere.
         let name = models.name(name);
-        let name = std::fs::canonicalize(name).map_or_else(|_| name.to_string(), |path| path.display().to_string());
+        let name =
+            std::fs::canonicalize(name).map_or_else(|_| name.to_string(), |path| path.display().to_string());
         let identity = ModelIdentity { name, dim: model.info().dim };
         Ok(DocumentEmbedder { model, identity, progress: Box::new(progress) })
     }

@@ -5,6 +5,7 @@ pub mod bundled;
 pub mod indexing;
 pub mod papers;
 pub mod pipeline;
+pub mod reference;
 
 pub use pipeline::Pipeline;
 pub use plackett_core as core;

@@ -31,7 +31,8 @@ fn an_index_answers_by_words_by_meaning_and_by_both() {
         ("bm25:3 >> late-interaction:2", "tides of the moon", "moon"),
         ("rrf(bm25,dense):3 >> bi-encoder:2 >> late-interaction:1", "tides of the moon", "moon"),
     ] {
-        let done = plackett(folder.path(), &["search", "my.index", "--pipeline", pipeline, "--json", query]).expect(0);
+        let done = plackett(folder.path(), &["search", "my.index", "--pipeline", pipeline, "--json", query])
+            .expect(0);
         assert_eq!(first_id(&done), wanted, "{pipeline}");
     }
 }
@@ -54,11 +55,18 @@ fn a_file_of_queries_makes_a_run_and_standard_input_too() {
     let done = plackett(folder.path(), &["search", "my.index", "--queries", "q.tsv", "-k", "2"]).expect(0);
     let fields: Vec<&str> = done.stdout.lines().next().unwrap().split(' ').collect();
     assert_eq!((fields[0], fields[1], fields[2], fields[3], fields.len()), ("a", "Q0", "cake", "1", 6));
-    let done = plackett_with_input(folder.path(), &["search", "my.index", "--format", "jsonl", "-"], "moon\n\ncake\n").expect(0);
+    let done = plackett_with_input(
+        folder.path(),
+        &["search", "my.index", "--format", "jsonl", "-"],
+        "moon\n\ncake\n",
+    )
+    .expect(0);
     let ids: Vec<String> = done
         .stdout
         .lines()
-        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["query_id"].as_str().unwrap().to_string())
+        .map(|line| {
+            serde_json::from_str::<serde_json::Value>(line).unwrap()["query_id"].as_str().unwrap().to_string()
+        })
         .collect();
     assert_eq!(ids, ["1", "3"]);
 }
@@ -70,13 +78,17 @@ fn documents_are_added_replaced_and_deleted() {
     let more = r#"{"_id": "cake", "title": "Bread", "text": "Sourdough needs flour, water and time."}
 {"_id": "rain", "text": "Clouds and rain over the sea."}
 "#;
-    let done = plackett_with_input(folder.path(), &["index", "-", "-o", "my.index", "--append", "--json"], more).expect(0);
+    let done =
+        plackett_with_input(folder.path(), &["index", "-", "-o", "my.index", "--append", "--json"], more)
+            .expect(0);
     assert_eq!(done.json()["documents"], 4);
-    let done = plackett(folder.path(), &["search", "my.index", "-p", "bm25", "--json", "sourdough"]).expect(0);
+    let done =
+        plackett(folder.path(), &["search", "my.index", "-p", "bm25", "--json", "sourdough"]).expect(0);
     assert_eq!(first_id(&done), "cake");
     let done = plackett(folder.path(), &["search", "my.index", "-p", "bm25", "--json", "cinnamon"]).expect(0);
     assert!(done.json()[0]["ranking"].as_array().unwrap().is_empty(), "the old text is gone");
-    let done = plackett(folder.path(), &["index", "-o", "my.index", "--delete", "rain,moon", "--json"]).expect(0);
+    let done =
+        plackett(folder.path(), &["index", "-o", "my.index", "--delete", "rain,moon", "--json"]).expect(0);
     assert_eq!(done.json()["documents"], 2);
 }
 
@@ -98,7 +110,8 @@ fn wrong_input_is_named_and_leaves_nothing_behind() {
         assert!(done.stderr.contains(wanted), "{arguments:?}: {}", done.stderr);
     }
     assert!(!folder.path().join("new.index").exists());
-    std::fs::write(folder.path().join("bad.jsonl"), "{\"_id\": \"a\", \"text\": \"x\"}\n{\"_id\": 3\n").unwrap();
+    std::fs::write(folder.path().join("bad.jsonl"), "{\"_id\": \"a\", \"text\": \"x\"}\n{\"_id\": 3\n")
+        .unwrap();
     let done = plackett(folder.path(), &["index", "bad.jsonl", "-o", "bad.index"]).expect(2);
     assert!(done.stderr.contains("bad.jsonl") && done.stderr.contains('2'), "{}", done.stderr);
 }

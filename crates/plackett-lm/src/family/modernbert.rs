@@ -112,7 +112,7 @@ fn is_global(config: &JsonFile, layer: usize) -> Result<bool, LmError> {
             }
         };
     }
-    Ok(layer % config.size_or("global_attn_every_n_layers", 3)? == 0)
+    Ok(layer.is_multiple_of(config.size_or("global_attn_every_n_layers", 3)?))
 }
 
 /// The base of the rotary angles: newer files keep it under `rope_parameters`.

@@ -68,7 +68,7 @@ pub(crate) fn attend(
     out: &mut [f32],
     scratch: &mut AttentionScratch,
 ) {
-    assert!(queries.start % TILE_ROWS == 0);
+    assert!(queries.start.is_multiple_of(TILE_ROWS));
     let width = heads.count * heads.size;
     let scale = 1.0 / (heads.size as f32).sqrt();
     for head in 0..heads.count {

@@ -144,7 +144,7 @@ pub(crate) fn tile_f32(isa: Isa, a: Rows<f32>, first: usize, count: usize, panel
 
 /// Products of `count ≤ 12` rows of u8, from `first`, with one panel of i8 laid out as `[depth / 4][32][4]`.
 pub(crate) fn tile_i8(isa: Isa, a: Rows<u8>, first: usize, count: usize, panel: &[i8], out: &mut TileI32) {
-    assert!(count <= TILE_ROWS && a.depth % 4 == 0 && panel.len() >= a.depth * TILE_COLUMNS);
+    assert!(count <= TILE_ROWS && a.depth.is_multiple_of(4) && panel.len() >= a.depth * TILE_COLUMNS);
     assert!(count == 0 || a.data.len() >= (first + count - 1) * a.stride + a.depth);
     match isa {
         // SAFETY: the rows and the panel were checked above; the instruction set was detected.

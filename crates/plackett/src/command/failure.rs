@@ -59,8 +59,14 @@ mod tests {
     #[test]
     fn a_cause_is_said_once() {
         let io = std::io::Error::other("disk full");
-        assert_eq!(sentence(&anyhow::Error::new(io).context("cannot write `x`")), "cannot write `x`: disk full");
+        assert_eq!(
+            sentence(&anyhow::Error::new(io).context("cannot write `x`")),
+            "cannot write `x`: disk full"
+        );
         let io = std::io::Error::other("disk full");
-        assert_eq!(sentence(&anyhow::Error::new(io).context("cannot write: disk full")), "cannot write: disk full");
+        assert_eq!(
+            sentence(&anyhow::Error::new(io).context("cannot write: disk full")),
+            "cannot write: disk full"
+        );
     }
 }

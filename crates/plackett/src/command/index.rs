@@ -150,7 +150,12 @@ impl Arguments {
     fn ids_to_delete(&self) -> anyhow::Result<Vec<String>> {
         let Some(delete) = &self.delete else { return Ok(Vec::new()) };
         let Some(file) = delete.strip_prefix('@') else {
-            return Ok(delete.split(',').map(str::trim).filter(|id| !id.is_empty()).map(str::to_string).collect());
+            return Ok(delete
+                .split(',')
+                .map(str::trim)
+                .filter(|id| !id.is_empty())
+                .map(str::to_string)
+                .collect());
         };
         let text = std::fs::read_to_string(file).with_context(|| file.to_string())?;
         Ok(text.lines().map(str::trim).filter(|id| !id.is_empty()).map(str::to_string).collect())

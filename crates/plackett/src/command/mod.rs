@@ -1,11 +1,13 @@
 //! One file per subcommand; this one parses, sets up what all share, and turns outcomes into exit codes.
 
 mod compare;
+mod doctor;
 mod eval;
 mod eval_files;
 mod failure;
 mod index;
 mod measuring;
+mod model;
 mod open;
 mod output;
 mod quickstart;
@@ -60,6 +62,8 @@ enum Command {
     Rerank(rerank::Arguments),
     Eval(eval::Arguments),
     Compare(compare::Arguments),
+    Model(model::Arguments),
+    Doctor(doctor::Arguments),
 }
 
 /// Runs the command line of this process.
@@ -78,6 +82,8 @@ fn dispatch(command: Command, global: &Global, output: &Output) -> Outcome {
         Command::Rerank(arguments) => rerank::run(&arguments, global, output),
         Command::Eval(arguments) => eval::run(&arguments, global, output),
         Command::Compare(arguments) => compare::run(&arguments, global, output),
+        Command::Model(arguments) => model::run(&arguments, global, output),
+        Command::Doctor(arguments) => doctor::run(&arguments, global, output),
     }
 }
 

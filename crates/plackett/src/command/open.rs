@@ -70,7 +70,10 @@ pub fn read_run(path: &Path) -> Result<Run, FormatError> {
 /// Opens an index, or says how to make one.
 pub fn open_index(path: &Path) -> anyhow::Result<Index> {
     if !path.exists() {
-        anyhow::bail!("{}: there is no index; make one with `plackett index COLLECTION -o {0}`", path.display());
+        anyhow::bail!(
+            "{}: there is no index; make one with `plackett index COLLECTION -o {0}`",
+            path.display()
+        );
     }
     Ok(Index::open(path)?)
 }

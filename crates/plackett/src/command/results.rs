@@ -51,7 +51,9 @@ pub fn to_trec(ranking: &Ranking, tag: &str) -> anyhow::Result<String> {
     let mut lines = String::new();
     for id in std::iter::once(&ranking.query_id).chain(ranking.entries.iter().map(|e| &e.id)) {
         if id.is_empty() || id.contains(char::is_whitespace) {
-            anyhow::bail!("id `{id}` is empty or has a blank, which a TREC run cannot hold; use --format jsonl");
+            anyhow::bail!(
+                "id `{id}` is empty or has a blank, which a TREC run cannot hold; use --format jsonl"
+            );
         }
     }
     for entry in &ranking.entries {
@@ -78,7 +80,9 @@ pub fn explain(ranking: &Ranking) -> String {
             trace.ties.documents, trace.ties.groups, trace.ties.broken_by
         ));
     }
-    lines.extend(trace.truncated.iter().map(|t| format!("{}: the model read {} of {} tokens", t.id, t.kept, t.tokens)));
+    lines.extend(
+        trace.truncated.iter().map(|t| format!("{}: the model read {} of {} tokens", t.id, t.kept, t.tokens)),
+    );
     lines.into_iter().map(|line| format!("     {}\n", style(line).dim())).collect()
 }
 
@@ -123,7 +127,8 @@ mod tests {
     use plackett_core::Trace;
 
     fn ranking() -> Ranking {
-        let mut ranking = Ranking::from_scores("q", [("a".to_string(), 1.5), ("b".into(), 2.0)], Trace::default());
+        let mut ranking =
+            Ranking::from_scores("q", [("a".to_string(), 1.5), ("b".into(), 2.0)], Trace::default());
         ranking.trace.activated = vec![0.9, 0.8];
         ranking
     }

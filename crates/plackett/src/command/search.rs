@@ -15,15 +15,13 @@ use std::path::PathBuf;
 
 /// Search an index: one query, a file of queries, or a conversation
 #[derive(Args)]
-#[command(
-    after_help = "Examples:\n  plackett search papers.index \"linear time reranking\"\n  \
+#[command(after_help = "Examples:\n  plackett search papers.index \"linear time reranking\"\n  \
                   plackett search papers.index --pipeline 'rrf(bm25,dense):100 >> late-interaction' \"vague words\"\n  \
                   plackett search papers.index --queries queries.jsonl -k 1000 --format trec > run.trec\n  \
                   plackett search papers.index            (asks for queries, one after another)\n\n\
                   A pipeline is a first stage (bm25, dense, or a fusion such as rrf(bm25,dense)) and any number of \
                   rerankers\n(bi-encoder, late-interaction, cross-encoder), joined by `>>`. `:100` says how many \
-                  documents a stage passes on."
-)]
+                  documents a stage passes on.")]
 pub struct Arguments {
     /// Index directory, made by `plackett index`
     index: PathBuf,
@@ -89,7 +87,8 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         None => Pipeline::default_for(&index).to_string(),
     };
     let pipeline = Pipeline::resolve(&expression, Some(&index), &models, &arguments.long_text.settings()?)?;
-    let mut session = Session { arguments, index, models, pipeline, k: arguments.k, explain: arguments.explain };
+    let mut session =
+        Session { arguments, index, models, pipeline, k: arguments.k, explain: arguments.explain };
     let from_stdin = arguments.query.as_deref() == Some("-");
     let format = match arguments.format {
         Some(format) => format,
@@ -130,7 +129,9 @@ impl Session<'_> {
         let ranking = self.search(std::slice::from_ref(&query)).pop().transpose()?.context("no answer")?;
         match format {
             Format::Text => output.print(&self.text(&query, &ranking)?)?,
-            Format::Json | Format::Jsonl if format == Format::Json => output.print_json(&[to_json(&ranking)])?,
+            Format::Json | Format::Jsonl if format == Format::Json => {
+                output.print_json(&[to_json(&ranking)])?
+            }
             Format::Jsonl | Format::Json => output.print(&format!("{}\n", to_json(&ranking)))?,
             Format::Trec => output.print(&to_trec(&ranking, &self.arguments.tag)?)?,
         }
@@ -158,20 +159,27 @@ impl Session<'_> {
         bar.finish_and_clear();
         output.print(writer.end())?;
         if failed > 0 {
-            return Err(Failure::Check(format!("{failed} of {} queries could not be answered", queries.len())));
+            return Err(Failure::Check(format!(
+                "{failed} of {} queries could not be answered",
+                queries.len()
+            )));
         }
         Ok(())
     }
 
     fn text(&self, query: &Query, ranking: &Ranking) -> anyhow::Result<String> {
         let mut text = String::new();
-        let width = console::Term::stdout().size_checked().map_or(100, |(_, columns)| usize::from(columns)).clamp(40, 120);
+        let width = console::Term::stdout()
+            .size_checked()
+            .map_or(100, |(_, columns)| usize::from(columns))
+            .clamp(40, 120);
         if ranking.entries.is_empty() {
             text.push_str("  nothing found\n");
         }
         for entry in &ranking.entries {
             let document = self.index.document(&entry.id)?.unwrap_or_else(|| Document::new(&entry.id, ""));
-            let title = if document.title.is_empty() { String::new() } else { format!("  {}", document.title) };
+            let title =
+                if document.title.is_empty() { String::new() } else { format!("  {}", document.title) };
             text.push_str(&format!(
                 "{:>4}  {}{}  {}\n",
                 style(entry.rank).bold(),
@@ -191,7 +199,10 @@ impl Session<'_> {
     /// Asks for queries until the input ends. Lines that begin with a colon change the session.
     fn converse(&mut self, output: &Output) -> Outcome {
         let documents = self.index.len();
-        output.note(&format!("{documents} documents · {} · :help for commands, an empty line ends", self.pipeline));
+        output.note(&format!(
+            "{documents} documents · {} · :help for commands, an empty line ends",
+            self.pipeline
+        ));
         let mut lines = std::io::stdin().lock().lines();
         loop {
             eprint!("{} ", style("search>").green().bold());
@@ -204,7 +215,8 @@ impl Session<'_> {
                 words => {
                     let started = std::time::Instant::now();
                     match self.answer_one(words, Format::Text, output) {
-                        Ok(()) => output.note(&format!("{}", style(format!("      {:.0?}", started.elapsed())).dim())),
+                        Ok(()) => output
+                            .note(&format!("{}", style(format!("      {:.0?}", started.elapsed())).dim())),
                         Err(Failure::Input(error)) => output.note(&format!("{error:#}")),
                         Err(other) => return Err(other),
                     }

@@ -41,7 +41,8 @@ impl Table {
             for (column, (&align, &width)) in self.columns.iter().zip(&widths).enumerate() {
                 let cell = row.get(column).map_or("", String::as_str);
                 let blanks = " ".repeat(width.saturating_sub(measure_text_width(cell)));
-                let heading = if nth == 0 { console::style(cell).bold().to_string() } else { cell.to_string() };
+                let heading =
+                    if nth == 0 { console::style(cell).bold().to_string() } else { cell.to_string() };
                 match align {
                     Align::Left => line.extend([heading.as_str(), &blanks, "  "]),
                     Align::Right => line.extend([blanks.as_str(), &heading, "  "]),

@@ -89,12 +89,16 @@ impl Builder<'_> {
             _ => only(stage, &["norm", "weights"])?,
         }
         if stage.inputs.len() < 2 {
-            return Err(wrong(&stage.to_string(), "a fusion joins at least two stages, as in `rrf(bm25, dense)`"));
+            return Err(wrong(
+                &stage.to_string(),
+                "a fusion joins at least two stages, as in `rrf(bm25, dense)`",
+            ));
         }
         let method = method(stage)?;
         let weights = weights(stage)?;
         if !weights.is_empty() && weights.len() != stage.inputs.len() {
-            let problem = format!("{} weights for {} inputs; give one per input", weights.len(), stage.inputs.len());
+            let problem =
+                format!("{} weights for {} inputs; give one per input", weights.len(), stage.inputs.len());
             return Err(wrong(&stage.to_string(), problem));
         }
         let inputs = stage.inputs.iter().map(|input| self.chain(input)).collect::<Result<_, _>>()?;
@@ -128,7 +132,10 @@ impl Builder<'_> {
             let opened = self.models.open(Some(&model.name)).map_err(|e| failed(e.into()))?;
             if opened.info().dim != model.dim {
                 let found = opened.info().dim;
-                let problem = format!("the index has vectors of {} numbers, its model {} now makes {found}", model.dim, model.name);
+                let problem = format!(
+                    "the index has vectors of {} numbers, its model {} now makes {found}",
+                    model.dim, model.name
+                );
                 return Err(wrong(&stage.to_string(), problem));
             }
             self.embedder = Some(opened);
@@ -170,10 +177,13 @@ fn unknown(name: &str) -> PipelineError {
 fn only(stage: &syntax::Stage, known: &[&str]) -> Result<(), PipelineError> {
     match stage.options.iter().find(|(key, _)| !known.contains(&key.as_str())) {
         None => Ok(()),
-        Some((key, _)) if known.is_empty() => Err(wrong(&stage.to_string(), format!("`{key}`: it has no options"))),
-        Some((key, _)) => {
-            Err(wrong(&stage.to_string(), format!("`{key}` is not one of its options ({})", known.join(", "))))
+        Some((key, _)) if known.is_empty() => {
+            Err(wrong(&stage.to_string(), format!("`{key}`: it has no options")))
         }
+        Some((key, _)) => Err(wrong(
+            &stage.to_string(),
+            format!("`{key}` is not one of its options ({})", known.join(", ")),
+        )),
     }
 }
 
@@ -186,7 +196,8 @@ fn number(
     match text.parse::<f64>() {
         Ok(value) if range.contains(&value) => Ok(Some(value)),
         _ => {
-            let problem = format!("{key} is `{text}`; a number from {} to {} is expected", range.start(), range.end());
+            let problem =
+                format!("{key} is `{text}`; a number from {} to {} is expected", range.start(), range.end());
             Err(wrong(&stage.to_string(), problem))
         }
     }
@@ -215,6 +226,9 @@ fn weights(stage: &syntax::Stage) -> Result<Vec<f64>, PipelineError> {
     let Some(text) = stage.option("weights") else { return Ok(Vec::new()) };
     let parsed = text.split([',', '/']).map(|part| part.trim().parse::<f64>().ok().filter(|w| w.is_finite()));
     parsed.collect::<Option<Vec<f64>>>().ok_or_else(|| {
-        wrong(&stage.to_string(), format!("weights are `{text}`; write one number per input, as in weights=2/1"))
+        wrong(
+            &stage.to_string(),
+            format!("weights are `{text}`; write one number per input, as in weights=2/1"),
+        )
     })
 }

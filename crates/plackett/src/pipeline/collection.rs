@@ -45,12 +45,19 @@ impl<'a> IndexCollection<'a> {
             Ok(vectors) => vectors.into_iter().map(Ok).collect(),
             Err(_) => queries
                 .iter()
-                .map(|query| embed(std::slice::from_ref(query))?.pop().ok_or_else(|| "no vector came back".into()))
+                .map(|query| {
+                    embed(std::slice::from_ref(query))?.pop().ok_or_else(|| "no vector came back".into())
+                })
                 .collect(),
         }
     }
 
-    fn nearest(&self, query: &Query, (vector, seconds): (TextVector, f64), depth: usize) -> Result<Ranking, SearchError> {
+    fn nearest(
+        &self,
+        query: &Query,
+        (vector, seconds): (TextVector, f64),
+        depth: usize,
+    ) -> Result<Ranking, SearchError> {
         let start = Instant::now();
         let found = self.index.search_vector(&vector.values, depth)?;
         let (tokens, kept) = (vector.length.tokens, vector.length.kept);
@@ -67,7 +74,12 @@ impl<'a> IndexCollection<'a> {
 }
 
 impl Collection for IndexCollection<'_> {
-    fn retrieve(&self, stage: &FirstStage, queries: &[Query], depth: usize) -> Vec<Result<Ranking, BoxError>> {
+    fn retrieve(
+        &self,
+        stage: &FirstStage,
+        queries: &[Query],
+        depth: usize,
+    ) -> Vec<Result<Ranking, BoxError>> {
         match stage {
             FirstStage::Bm25 { k1, b } => {
                 let usual = Bm25::default();

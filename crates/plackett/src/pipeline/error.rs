@@ -9,7 +9,9 @@ pub enum PipelineError {
     #[error(transparent)]
     Syntax(#[from] plackett_core::pipeline::ParseError),
     /// A stage that does not exist.
-    #[error("`{name}` is not a stage: use a first stage ({first}), a fusion of first stages ({fusions}), or a reranker ({rerankers})")]
+    #[error(
+        "`{name}` is not a stage: use a first stage ({first}), a fusion of first stages ({fusions}), or a reranker ({rerankers})"
+    )]
     UnknownStage {
         /// What was written.
         name: String,

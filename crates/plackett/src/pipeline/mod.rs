@@ -95,7 +95,10 @@ impl Pipeline {
 
     /// Sends requests, whose candidates came with them, through the rerankers. One ranking per request, in order.
     pub fn rerank(&self, requests: &[RankRequest]) -> Answers {
-        cascade(&self.stages, requests.iter().map(|request| Ok((request.clone(), Trace::default()))).collect())
+        cascade(
+            &self.stages,
+            requests.iter().map(|request| Ok((request.clone(), Trace::default()))).collect(),
+        )
     }
 
     /// How many queries are answered together: as many as keep the documents held at once below a fixed number.

@@ -12,7 +12,8 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// Where candidates and their texts come from.
 pub trait Collection: Send + Sync {
     /// One ranking per query, in order: the `depth` best documents according to a first stage.
-    fn retrieve(&self, stage: &FirstStage, queries: &[Query], depth: usize) -> Vec<Result<Ranking, BoxError>>;
+    fn retrieve(&self, stage: &FirstStage, queries: &[Query], depth: usize)
+    -> Vec<Result<Ranking, BoxError>>;
 
     /// A document's text; `None` when there is no such document.
     fn document(&self, id: &str) -> Result<Option<Document>, BoxError>;
@@ -136,7 +137,10 @@ pub type Underway = Result<(RankRequest, Trace), QueryError>;
 /// Sends requests through rerankers. A failed request stays failed: it never comes back in its old order.
 pub fn cascade(stages: &[Stage], requests: Vec<Underway>) -> Answers {
     let Some((stage, later)) = stages.split_first() else {
-        return requests.into_iter().map(|request| request.map(|(request, trace)| as_given(&request, trace))).collect();
+        return requests
+            .into_iter()
+            .map(|request| request.map(|(request, trace)| as_given(&request, trace)))
+            .collect();
     };
     let mut open = Vec::new();
     let mut traces = Vec::new();
@@ -203,7 +207,8 @@ fn candidates(
     for entry in &ranking.entries {
         if !texts.contains_key(&entry.id) {
             let missing = || format!("document `{}` was found but its text is not there", entry.id).into();
-            let document = collection.document(&entry.id).map_err(failed)?.ok_or_else(missing).map_err(failed)?;
+            let document =
+                collection.document(&entry.id).map_err(failed)?.ok_or_else(missing).map_err(failed)?;
             texts.insert(entry.id.clone(), document);
         }
         if let Some(document) = texts.get(&entry.id) {

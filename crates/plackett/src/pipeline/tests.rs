@@ -9,13 +9,19 @@ use plackett_rank::{RankError, Ranker};
 struct Letters;
 
 impl Collection for Letters {
-    fn retrieve(&self, stage: &FirstStage, queries: &[Query], depth: usize) -> Vec<Result<Ranking, BoxError>> {
+    fn retrieve(
+        &self,
+        stage: &FirstStage,
+        queries: &[Query],
+        depth: usize,
+    ) -> Vec<Result<Ranking, BoxError>> {
         let one = |query: &Query| {
             if query.text == "broken" {
                 return Err("the index is gone".into());
             }
             let sign = if *stage == FirstStage::Dense { 1.0 } else { -1.0 };
-            let scored = ["a", "b", "c", "d", "e"].iter().enumerate().map(|(i, id)| (id.to_string(), sign * i as f64));
+            let scored =
+                ["a", "b", "c", "d", "e"].iter().enumerate().map(|(i, id)| (id.to_string(), sign * i as f64));
             let mut ranking = Ranking::from_scores(query.id.clone(), scored, Trace::default());
             ranking.keep_best(depth);
             Ok(ranking)
@@ -94,10 +100,8 @@ fn a_fusion_joins_chains_and_adds_their_accounts() {
         let trace = parts.iter().fold(Trace::default(), |sum, part| sum.then(part.trace.clone()));
         Ok(Ranking::from_scores(query, tops, trace))
     });
-    let inputs = vec![
-        Chain { source: bm25(4), stages: vec![] },
-        Chain { source: bm25(2), stages: vec![stage(None)] },
-    ];
+    let inputs =
+        vec![Chain { source: bm25(4), stages: vec![] }, Chain { source: bm25(2), stages: vec![stage(None)] }];
     let source = Source::Fuse { name: "first".into(), fuse: first, inputs, keep: None };
     assert_eq!(source.widest(), 6);
     let answer = run(&source, &[], &Letters, &queries(&["x"])).pop().unwrap().unwrap();

@@ -37,7 +37,8 @@ pub fn render(
         style(format!("“{}”", example.query)).bold(),
         style(format!("{measure} {before:.2} → {after:.2}, {}", example.why)).dim()
     );
-    let place: HashMap<&str, usize> = example.before.entries.iter().map(|e| (e.id.as_str(), e.rank)).collect();
+    let place: HashMap<&str, usize> =
+        example.before.entries.iter().map(|e| (e.id.as_str(), e.rank)).collect();
     for entry in example.after.entries.iter().take(SHOWN) {
         let Some(document) = documents.get(&entry.id) else { continue };
         let grade = grade(qrels, &example.after.query_id, &entry.id);

@@ -14,7 +14,9 @@ use plackett::{Pipeline, papers};
 use plackett_core::formats::DocumentOptions;
 use plackett_core::{Document, Qrels, Query, Ranking, Run};
 use plackett_eval::report::Report;
-use plackett_eval::{CompareOptions, Comparison, Evaluation, Policy, compare, comparison_json, evaluate, measure};
+use plackett_eval::{
+    CompareOptions, Comparison, Evaluation, Policy, compare, comparison_json, evaluate, measure,
+};
 use plackett_rank::Settings;
 use plackett_search::Index;
 use std::collections::HashMap;
@@ -80,7 +82,8 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let started = Instant::now();
     let folder = Folder::prepare(&arguments.dir)?;
     let queries = read_queries(&folder.collection.join("queries.jsonl"))?;
-    let documents = read_documents(&folder.collection, &DocumentOptions::default())?.collect::<Result<Vec<Document>, _>>()?;
+    let documents = read_documents(&folder.collection, &DocumentOptions::default())?
+        .collect::<Result<Vec<Document>, _>>()?;
     let qrels = read_qrels(&folder.collection.join("qrels/test.tsv"))?;
     output.note(&format!(
         "{} {} passages about published ranking systems, {} judged queries",
@@ -114,14 +117,21 @@ impl Folder {
         if occupied && !collection.join("corpus.jsonl").exists() {
             anyhow::bail!("{}: the folder holds other files; name another one with --dir", dir.display());
         }
-        papers::write_to(&collection).with_context(|| format!("{}: cannot write the collection", dir.display()))?;
+        papers::write_to(&collection)
+            .with_context(|| format!("{}: cannot write the collection", dir.display()))?;
         let runs = dir.join("runs");
-        std::fs::create_dir_all(&runs).with_context(|| format!("{}: cannot make the folder", runs.display()))?;
+        std::fs::create_dir_all(&runs)
+            .with_context(|| format!("{}: cannot make the folder", runs.display()))?;
         Ok(Folder { collection, index: dir.join("index"), runs, report: dir.join("report.html") })
     }
 }
 
-fn build_index(path: &Path, documents: &[Document], models: &Models, output: &Output) -> anyhow::Result<Index> {
+fn build_index(
+    path: &Path,
+    documents: &[Document],
+    models: &Models,
+    output: &Output,
+) -> anyhow::Result<Index> {
     let bar = document_bar(output, "indexing", Some(documents.len() as u64));
     if path.join("plackett-index.json").exists() {
         // An index of an earlier quickstart.
@@ -139,7 +149,9 @@ fn search(index: &Index, models: &Models, queries: &[Query], output: &Output) ->
         let begun = (nth * queries.len()) as u64;
         let (count, shared) = (queries.len(), bar.clone());
         // A reranker that has read half of its texts counts for half of the queries.
-        let progress = move |done: usize, total: usize| shared.set_position(begun + (count * done / total.max(1)) as u64);
+        let progress = move |done: usize, total: usize| {
+            shared.set_position(begun + (count * done / total.max(1)) as u64)
+        };
         let settings = Settings { progress: Some(Arc::new(progress)), ..Settings::default() };
         let pipeline = Pipeline::resolve(expression, Some(index), models, &settings)?;
         let started = Instant::now();
@@ -192,7 +204,8 @@ impl Results {
     }
 
     fn write_report(&self, path: &Path) -> anyhow::Result<()> {
-        let queries: HashMap<&str, &str> = self.queries.iter().map(|q| (q.id.as_str(), q.text.as_str())).collect();
+        let queries: HashMap<&str, &str> =
+            self.queries.iter().map(|q| (q.id.as_str(), q.text.as_str())).collect();
         let mut report = Report::new("Plackett quickstart", &self.qrels)
             .comparison(&self.comparison)
             .query_texts(move |id| queries.get(id).map(|text| text.to_string()))
@@ -208,7 +221,8 @@ impl Results {
         let mut text = format!("\n{}\n", scores::render(self));
         for example in self.examples() {
             let measure = self.evaluations[0].measures[0].measure.to_string();
-            let lines = examples::render(&example, &self.documents, &self.qrels, &measure, width.clamp(60, 120));
+            let lines =
+                examples::render(&example, &self.documents, &self.qrels, &measure, width.clamp(60, 120));
             text.push_str(&lines);
             text.push('\n');
         }
@@ -224,7 +238,8 @@ impl Results {
 
     /// The best pipeline's query of greatest gain, of median difference, and of greatest loss against the baseline.
     fn examples(&self) -> Vec<Example<'_>> {
-        let Some(measure) = self.evaluations.first().and_then(|e| e.measures.first()).map(|m| &m.measure) else {
+        let Some(measure) = self.evaluations.first().and_then(|e| e.measures.first()).map(|m| &m.measure)
+        else {
             return Vec::new();
         };
         let candidates = self.comparison.compared.iter().filter(|c| c.measure == *measure);
@@ -259,9 +274,18 @@ fn next_steps(dir: &Path) -> String {
     let dir = dir.display();
     let steps = [
         (format!("plackett search {dir}/index"), "ask it yourself"),
-        (format!("plackett search {dir}/index \"reward for listwise RL\" --explain"), "one query, with its cost"),
-        (format!("plackett compare {dir}/collection/qrels/test.tsv {dir}/runs/*.trec"), "every test and effect size"),
-        ("plackett index YOUR.jsonl -o my.index".into(), "your own texts: JSONL, CSV, TSV, Parquet, BEIR, a folder"),
+        (
+            format!("plackett search {dir}/index \"reward for listwise RL\" --explain"),
+            "one query, with its cost",
+        ),
+        (
+            format!("plackett compare {dir}/collection/qrels/test.tsv {dir}/runs/*.trec"),
+            "every test and effect size",
+        ),
+        (
+            "plackett index YOUR.jsonl -o my.index".into(),
+            "your own texts: JSONL, CSV, TSV, Parquet, BEIR, a folder",
+        ),
     ];
     let widest = steps.iter().map(|(command, _)| command.len()).max().unwrap_or(0);
     let mut text = format!("  {}\n", style("Try next").bold());

@@ -8,7 +8,8 @@ use plackett_eval::{Evaluation, Measured};
 
 /// The table and a line on how to read it.
 pub fn render(results: &Results) -> String {
-    let measures: Vec<&Measured> = results.evaluations.first().map(|e| e.measures.iter().collect()).unwrap_or_default();
+    let measures: Vec<&Measured> =
+        results.evaluations.first().map(|e| e.measures.iter().collect()).unwrap_or_default();
     let Some((first, others)) = measures.split_first() else { return String::new() };
     let mut columns = vec![
         ("pipeline".to_string(), Align::Left),
@@ -24,8 +25,11 @@ pub fn render(results: &Results) -> String {
     let mut table = Table::new(columns);
     let alpha = results.comparison.options.alpha;
     for (evaluation, system) in results.evaluations.iter().zip(&results.systems) {
-        let compared =
-            results.comparison.compared.iter().find(|c| c.run == evaluation.name && c.measure == first.measure);
+        let compared = results
+            .comparison
+            .compared
+            .iter()
+            .find(|c| c.run == evaluation.name && c.measure == first.measure);
         let mut cells = row(evaluation, compared, alpha);
         let per_query = 1000.0 * system.seconds / results.queries.len().max(1) as f64;
         cells.push(format!("{per_query:.2}"));
@@ -54,7 +58,9 @@ fn row(evaluation: &Evaluation, compared: Option<&Compared>, alpha: f64) -> Vec<
     let mut cells = vec![evaluation.name.clone()];
     if let Some(first) = means.next() {
         cells.push(style(format!("{:.3}", first.mean)).bold().to_string());
-        cells.push(first.intervals.best().map_or(String::new(), |[low, high]| format!("{:.3}", (high - low) / 2.0)));
+        cells.push(
+            first.intervals.best().map_or(String::new(), |[low, high]| format!("{:.3}", (high - low) / 2.0)),
+        );
     }
     match compared {
         None => cells.extend(["baseline".to_string(), String::new(), String::new()]),

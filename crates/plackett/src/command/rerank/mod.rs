@@ -11,8 +11,8 @@ use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 use plackett::Pipeline;
 use plackett::pipeline::{Answers, Models};
-use plackett_core::{RankRequest, Ranking};
 use plackett_core::formats::requests::{SourcedRequest, open_requests};
+use plackett_core::{RankRequest, Ranking};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -125,13 +125,21 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         None if arguments.run.is_some() => Format::Trec,
         None => Format::Requests,
     };
-    let requests: Requests = match (&arguments.file, &arguments.run, &arguments.queries, &arguments.documents) {
+    let requests: Requests = match (&arguments.file, &arguments.run, &arguments.queries, &arguments.documents)
+    {
         (Some(file), ..) => Box::new(open_requests(file)?.map(|found| Ok(Incoming::from(found?)))),
         (None, Some(_), ..) if format == Format::Requests => {
-            return Err(anyhow::anyhow!("a run has no requests to give back; use --format trec, json or jsonl").into());
+            return Err(anyhow::anyhow!(
+                "a run has no requests to give back; use --format trec, json or jsonl"
+            )
+            .into());
         }
         (None, Some(run), Some(queries), Some(documents)) => triple::read(queries, documents, run, output)?,
-        _ => return Err(anyhow::anyhow!("name a file of requests, or --queries, --documents and --run").into()),
+        _ => {
+            return Err(
+                anyhow::anyhow!("name a file of requests, or --queries, --documents and --run").into()
+            );
+        }
     };
     let mut sink = Sink::new(arguments, format, output);
     for group in Groups(requests) {
@@ -215,7 +223,11 @@ impl<'a> Sink<'a> {
     }
 
     /// Ranks and writes one group.
-    fn group(&mut self, group: Vec<anyhow::Result<Incoming>>, rank: impl Fn(&[RankRequest]) -> Answers) -> Outcome {
+    fn group(
+        &mut self,
+        group: Vec<anyhow::Result<Incoming>>,
+        rank: impl Fn(&[RankRequest]) -> Answers,
+    ) -> Outcome {
         let requests: Vec<RankRequest> =
             group.iter().filter_map(|r| r.as_ref().ok()).map(|incoming| incoming.request.clone()).collect();
         let mut answers = rank(&requests).into_iter();
@@ -224,7 +236,9 @@ impl<'a> Sink<'a> {
                 Err(error) => self.fail(error)?,
                 Ok(incoming) => match answers.next() {
                     Some(Ok(ranking)) => self.write(incoming, ranking)?,
-                    Some(Err(error)) => self.fail(anyhow::Error::new(error).context(format!("line {}", incoming.line)))?,
+                    Some(Err(error)) => {
+                        self.fail(anyhow::Error::new(error).context(format!("line {}", incoming.line)))?
+                    }
                     None => self.fail(anyhow::anyhow!("line {}: no answer", incoming.line))?,
                 },
             }

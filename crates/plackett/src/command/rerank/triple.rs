@@ -14,12 +14,14 @@ use std::sync::Arc;
 /// kept. A query or document that is missing makes an error in the request's place.
 pub fn read(queries: &Path, documents: &Path, run: &Path, output: &Output) -> anyhow::Result<Requests> {
     let run = read_run(run)?;
-    let queries: HashMap<String, Query> = read_queries(queries)?.into_iter().map(|q| (q.id.clone(), q)).collect();
+    let queries: HashMap<String, Query> =
+        read_queries(queries)?.into_iter().map(|q| (q.id.clone(), q)).collect();
     let texts = Arc::new(wanted_documents(documents, run.queries(), output)?);
     let requests: Vec<(usize, RunQuery)> = run.queries().iter().cloned().enumerate().collect();
     Ok(Box::new(requests.into_iter().map(move |(place, entry)| {
         let query = queries.get(entry.id()).cloned();
-        let query = query.with_context(|| format!("query `{}` of the run is not among the queries", entry.id()))?;
+        let query =
+            query.with_context(|| format!("query `{}` of the run is not among the queries", entry.id()))?;
         let candidate = |(id, score): (&str, f64)| {
             let document = texts.get(id).cloned();
             let document = document.with_context(|| {

