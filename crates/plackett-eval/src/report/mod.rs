@@ -8,9 +8,9 @@ pub use plot::PlotError;
 
 use crate::compare::Comparison;
 use crate::evaluate::{EvalError, Evaluation};
+use plackett_core::formats::{FormatError, atomic};
 use plackett_core::{Qrels, Run};
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Why a report could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -28,13 +28,8 @@ pub enum ReportError {
     #[error("the report page could not be put together: {0}")]
     Page(#[from] askama::Error),
     /// The file could not be written.
-    #[error("{path}: cannot write the report: {source}")]
-    Write {
-        /// Where.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Write(#[from] FormatError),
 }
 
 /// A text by its id.
@@ -123,25 +118,6 @@ impl<'a> Report<'a> {
     pub fn write(&self, path: impl AsRef<Path>) -> Result<(), ReportError> {
         let path = path.as_ref();
         let html = self.html()?;
-        write_whole(path, html.as_bytes())
-            .map_err(|source| ReportError::Write { path: path.to_path_buf(), source })
+        Ok(atomic::write(path, |out| out.write_all(html.as_bytes()))?)
     }
-}
-
-fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let mut file = tempfile::Builder::new().prefix(".plackett-report").tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    #[cfg(unix)]
-    {
-        // Temporary files are private; a report is as readable as any new file.
-        use std::os::unix::fs::PermissionsExt;
-        file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
-    }
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
 }

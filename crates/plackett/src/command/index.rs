@@ -12,6 +12,7 @@ use plackett_core::Document;
 use plackett_core::formats::{DocumentOptions, FormatError};
 use plackett_search::{Committed, Embedder, Index, IndexSettings, VectorFormat};
 use serde_json::json;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -179,8 +180,18 @@ fn change(
     let deleted = before - total.documents;
     if let Some(collection) = &arguments.collection {
         let documents = read_documents(collection, &arguments.document_options())?;
+        let mut seen = HashSet::new();
         for (nth, document) in documents.enumerate() {
-            writer.put(document?)?;
+            let document = document?;
+            if !seen.insert(document.id.clone()) {
+                anyhow::bail!(
+                    "{}: the id `{}` comes a second time, as document {}; ids must be different",
+                    collection.display(),
+                    document.id,
+                    nth + 1
+                );
+            }
+            writer.put(document)?;
             if embedder.is_none() {
                 bar.inc(1);
             }

@@ -1,0 +1,220 @@
+//! Bad inputs: each row of the table below is a command that must end with exit code 2 and one sentence that names what
+//! is wrong and where. `docs/bad-inputs.md` is this table; `PLACKETT_BLESS=1` writes it anew.
+
+mod common;
+
+use common::plackett;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A row: what is wrong, the command, and pieces that its message must have.
+type Row = (&'static str, &'static str, &'static [&'static str]);
+
+const ROWS: &[Row] = &[
+    ("an empty run", "eval good.qrels empty", &["empty", "empty"]),
+    ("a run with five columns", "eval good.qrels five.run", &["five.run", "line 2", "six fields"]),
+    ("a score that is no number", "eval good.qrels word.run", &["word.run", "line 1", "score", "high"]),
+    ("a NaN score", "eval good.qrels nan.run", &["nan.run", "line 1", "NaN"]),
+    ("a document twice in a run", "eval good.qrels twice.run", &["twice.run", "line 2", "line 1"]),
+    ("bytes that are no text", "eval good.qrels latin.run", &["latin.run", "line 1", "UTF-8"]),
+    ("a line of 10 MB", "eval good.qrels long.run", &["long.run", "line 1", "longer than"]),
+    ("a truncated gzip file", "eval good.qrels cut.run.gz", &["cut.run.gz", "too early"]),
+    ("a damaged zstd file", "eval good.qrels cut.run.zst", &["cut.run.zst"]),
+    ("a file that is not there", "eval good.qrels none.run", &["none.run"]),
+    ("a folder instead of a run", "eval good.qrels folder", &["folder", "is a folder"]),
+    ("empty judgments", "eval empty good.run", &["empty"]),
+    ("judgments with two columns", "eval two.qrels good.run", &["two.qrels", "line 1", "fields"]),
+    ("a document judged twice", "eval twice.qrels good.run", &["twice.qrels", "line 2", "line 1"]),
+    ("a grade that is no number", "eval word.qrels good.run", &["word.qrels", "line 1", "grade", "good"]),
+    ("an unknown measure", "eval good.qrels good.run -m nDGC@10", &["nDGC", "nDCG"]),
+    ("a measure with a bad parameter", "eval good.qrels good.run -m AP(rel=x)", &["rel"]),
+    ("a full disk", "eval good.qrels good.run --report /dev/full", &["/dev/full"]),
+    (
+        "a report into a folder that is not there",
+        "eval good.qrels good.run --report no/such/r.html",
+        &["no/such"],
+    ),
+    ("no threads", "--threads 0 eval good.qrels good.run", &["--threads 0"]),
+    ("broken JSON in a collection", "index json.jsonl -o new1 --no-vectors", &["json.jsonl", "line 2"]),
+    ("a document without id", "index noid.jsonl -o new2 --no-vectors", &["noid.jsonl", "line 1", "id"]),
+    (
+        "a document id that comes twice",
+        "index twice.jsonl -o new3 --no-vectors",
+        &["twice.jsonl", "`a`", "second time"],
+    ),
+    ("an empty collection", "index empty.jsonl -o new4 --no-vectors", &["empty.jsonl"]),
+    ("a CSV line with too many fields", "index wide.csv -o new5 --no-vectors", &["wide.csv", "line 3"]),
+    ("a truncated Parquet file", "index cut.parquet -o new6 --no-vectors", &["cut.parquet"]),
+    (
+        "an output folder with other files",
+        "index good.jsonl -o folder --no-vectors",
+        &["folder", "not empty"],
+    ),
+    ("an index that is not there", "search none.index words", &["none.index", "plackett index"]),
+    ("a folder that is no index", "search folder words", &["folder", "no plackett index"]),
+    ("an index of a newer version", "search newer words", &["newer", "version 99", "update"]),
+    ("a damaged manifest", "search damaged words", &["damaged", "index the collection again"]),
+    ("a pipeline that does not parse", "search good.index words -p bm25:x", &["column", "bm25:x"]),
+    ("an unknown stage", "search good.index words -p bm52", &["bm52", "bm25", "cross-encoder"]),
+    ("vectors that the index does not have", "search good.index words -p dense", &["no vectors"]),
+    ("a reranker without first stage", "search good.index words -p bi-encoder", &["first stage"]),
+    ("queries without a tab", "search good.index --queries notab.tsv", &["notab.tsv", "line 1", "tab"]),
+    ("broken requests", "rerank --method bi-encoder --strict bad.jsonl", &["bad.jsonl", "line 1"]),
+    (
+        "a model that is not here, off-line",
+        "--offline model pull all-MiniLM-L6-v2",
+        &["--offline", "all-MiniLM-L6-v2"],
+    ),
+    ("an unknown model", "model show no-such-model", &["no-such-model", "directory"]),
+    (
+        "the wrong model for a method",
+        "rerank --method cross-encoder --model good.model requests.jsonl",
+        &["cross-encoder", "head"],
+    ),
+    (
+        "weights with a lying header",
+        "model show lying.model",
+        &["model.safetensors", "byte 0", "header claims"],
+    ),
+    ("truncated weights", "model show cut.model", &["model.safetensors", "byte"]),
+    ("weights without a tensor", "model show renamed.model", &["tensor", "missing"]),
+    ("a tensor of another shape", "model show wide.model", &["shape", "expected"]),
+    ("an unknown architecture", "model show llama.model", &["config.json", "llama", "bert"]),
+    ("a broken config.json", "model show broken.model", &["config.json", "not JSON"]),
+    ("a tokenizer of another model", "model show mixed.model", &["tokenizer.json", "embedding matrix"]),
+    ("a model that is quantised already", "model quantize good.model folder", &["folder", "exists"]),
+];
+
+fn write(folder: &Path, name: &str, content: impl AsRef<[u8]>) {
+    let path = folder.join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, content).unwrap();
+}
+
+fn parity(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../plackett-lm/tests/parity").join(name)
+}
+
+/// A copy of a tiny model, with one file changed.
+fn model(folder: &Path, name: &str, file: &str, change: impl Fn(Vec<u8>) -> Vec<u8>) {
+    for own in ["config.json", "tokenizer.json", "model.safetensors"] {
+        let bytes = fs::read(parity("bert").join(own)).unwrap();
+        let bytes = if own == file { change(bytes) } else { bytes };
+        write(folder, &format!("{name}/{own}"), bytes);
+    }
+}
+
+fn replaced(bytes: Vec<u8>, from: &str, to: &str) -> Vec<u8> {
+    assert_eq!(from.len(), to.len());
+    let at = bytes.windows(from.len()).position(|w| w == from.as_bytes()).unwrap();
+    [&bytes[..at], to.as_bytes(), &bytes[at + from.len()..]].concat()
+}
+
+fn prepare(folder: &Path) {
+    let gzip_start = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 0x33, 0x54];
+    for (name, content) in [
+        ("good.qrels", &b"q 0 a 1\n"[..]),
+        ("good.run", b"q Q0 a 1 2.5 t\n"),
+        ("empty", b""),
+        ("empty.jsonl", b""),
+        ("five.run", b"q Q0 a 1 2.5 t\nq Q0 b 2 1.5\n"),
+        ("word.run", b"q Q0 a 1 high t\n"),
+        ("nan.run", b"q Q0 a 1 NaN t\n"),
+        ("twice.run", b"q Q0 a 1 2 t\nq Q0 a 2 1 t\n"),
+        ("latin.run", b"q Q0 \xfc 1 2 t\n"),
+        ("cut.run.gz", &gzip_start),
+        ("cut.run.zst", &[0x28, 0xb5, 0x2f, 0xfd, 0x04, 0x50]),
+        ("folder/file", b"something"),
+        ("two.qrels", b"q a\n"),
+        ("twice.qrels", b"q 0 a 1\nq 0 a 2\n"),
+        ("word.qrels", b"q 0 a good\n"),
+        ("good.jsonl", b"{\"_id\": \"a\", \"text\": \"some words\"}\n"),
+        ("json.jsonl", b"{\"_id\": \"a\", \"text\": \"b\"}\n{\"_id\": \"b\", \n"),
+        ("noid.jsonl", b"{\"text\": \"b\"}\n"),
+        ("twice.jsonl", b"{\"_id\": \"a\", \"text\": \"b\"}\n{\"_id\": \"a\", \"text\": \"c\"}\n"),
+        ("wide.csv", b"id,text\na,b\nc,d,e\n"),
+        ("cut.parquet", b"PAR1 and nothing more"),
+        ("newer/plackett-index.json", b"{\"kind\": \"plackett-index\", \"format_version\": 99}"),
+        ("damaged/plackett-index.json", b"{\"kind\""),
+        ("notab.tsv", b"words without tab\n"),
+        ("bad.jsonl", b"{\"query\": 1}\n"),
+        ("requests.jsonl", b"{\"query\": \"a\", \"candidates\": [\"b\"]}\n"),
+    ] {
+        write(folder, name, content);
+    }
+    write(folder, "long.run", "x".repeat(10 << 20));
+    plackett(folder, &["index", "good.jsonl", "-o", "good.index", "--no-vectors"]).expect(0);
+    model(folder, "good.model", "", |b| b);
+    let lying = |b: Vec<u8>| [&u64::MAX.to_le_bytes()[..], &b[8..]].concat();
+    model(folder, "lying.model", "model.safetensors", lying);
+    model(folder, "cut.model", "model.safetensors", |b| b[..b.len() - 10].to_vec());
+    model(folder, "renamed.model", "model.safetensors", |b| {
+        replaced(b, "encoder.layer.0.output", "encoder.layer.9.output")
+    });
+    let text =
+        |b: Vec<u8>, from: &str, to: &str| String::from_utf8(b).unwrap().replace(from, to).into_bytes();
+    model(folder, "llama.model", "config.json", |b| {
+        text(b, "\"model_type\": \"bert\"", "\"model_type\": \"llama\"")
+    });
+    model(folder, "broken.model", "config.json", |b| b[..20].to_vec());
+    model(folder, "wide.model", "config.json", |b| {
+        let mut config: serde_json::Value = serde_json::from_slice(&b).unwrap();
+        config["intermediate_size"] = 7.into();
+        serde_json::to_vec(&config).unwrap()
+    });
+    model(folder, "mixed.model", "tokenizer.json", |_| {
+        fs::read(parity("roberta").join("tokenizer.json")).unwrap()
+    });
+}
+
+#[test]
+fn every_bad_input_ends_with_a_sentence_and_exit_code_2() {
+    let folder = tempfile::tempdir().unwrap();
+    prepare(folder.path());
+    let mut page = String::from(
+        "# Bad inputs\n\nWhat the command says to inputs it cannot use. Exit code 2 in every row. The table is made and \
+         checked by\n`crates/plackett/tests/bad_inputs.rs`.\n\n| input | command | message |\n| --- | --- | --- |\n",
+    );
+    let mut faults = Vec::new();
+    for (what, line, pieces) in ROWS {
+        let arguments: Vec<&str> = line.split(' ').collect();
+        let cache = folder.path().join("cache");
+        let mut command = common::command(folder.path(), &arguments);
+        let done: common::Done =
+            command.env("PLACKETT_CACHE", &cache).env("HF_HUB_CACHE", &cache).output().unwrap().into();
+        let message = done.stderr.trim().lines().last().unwrap_or_default().to_string();
+        let missing: Vec<_> = pieces.iter().filter(|piece| !done.stderr.contains(**piece)).collect();
+        if done.code != 2 || done.stderr.contains("panicked") || !missing.is_empty() {
+            faults.push(format!(
+                "{what}: `{line}` ended with {} and lacks {missing:?}:\n{}",
+                done.code, done.stderr
+            ));
+        }
+        let shown = message.replace(&*folder.path().to_string_lossy(), "…").replace('|', "\\|");
+        page.push_str(&format!("| {what} | `plackett {line}` | {shown} |\n"));
+    }
+    assert!(faults.is_empty(), "{} of {} rows:\n{}", faults.len(), ROWS.len(), faults.join("\n"));
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/bad-inputs.md");
+    if std::env::var_os("PLACKETT_BLESS").is_some() {
+        fs::write(&path, &page).unwrap();
+    }
+    let recorded = fs::read_to_string(&path).unwrap_or_default();
+    assert!(recorded == page, "docs/bad-inputs.md is not this table; run this test with PLACKETT_BLESS=1");
+}
+
+#[test]
+fn a_closed_pipe_is_success() {
+    let folder = tempfile::tempdir().unwrap();
+    prepare(folder.path());
+    let program = env!("CARGO_BIN_EXE_plackett");
+    let status = std::process::Command::new("sh")
+        .current_dir(folder.path())
+        .args([
+            "-c",
+            &format!("{{ '{program}' eval good.qrels good.run --list-measures; echo $? >&2; }} | head -c 1"),
+        ])
+        .output()
+        .unwrap();
+    let code = String::from_utf8_lossy(&status.stderr);
+    assert_eq!(code.trim(), "0", "{code}");
+}
