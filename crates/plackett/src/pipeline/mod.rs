@@ -32,8 +32,11 @@ use std::sync::Arc;
 /// Documents of a first stage that has no depth of its own.
 pub const DEFAULT_DEPTH: usize = 1000;
 
-/// Documents that are held in memory at once while queries are answered together.
-const HELD: usize = 50_000;
+/// Documents whose texts are held in memory at once while queries are answered together.
+const TEXTS_HELD: usize = 50_000;
+
+/// Documents whose ids and scores are held in memory at once.
+const ENTRIES_HELD: usize = 1_000_000;
 
 /// A pipeline whose stages are known to exist, with their models opened.
 pub struct Pipeline {
@@ -101,10 +104,13 @@ impl Pipeline {
         )
     }
 
-    /// How many queries are answered together: as many as keep the documents held at once below a fixed number.
+    /// How many queries are answered together: as many as keep the documents held at once below fixed numbers. More is
+    /// faster, since a text that several queries share is read once.
     pub fn queries_at_once(&self) -> usize {
-        let widest = self.source.as_ref().map_or(1, Source::widest);
-        (HELD / widest.max(1)).clamp(1, 1024)
+        let Some(source) = &self.source else { return 1024 };
+        let texts = TEXTS_HELD / run::reranked(source, &self.stages).max(1);
+        let entries = ENTRIES_HELD / source.widest().max(1);
+        texts.min(entries).clamp(1, 1024)
     }
 }
 

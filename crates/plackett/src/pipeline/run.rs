@@ -109,8 +109,27 @@ pub fn run(source: &Source, stages: &[Stage], collection: &dyn Collection, queri
     cascade(stages, queries.iter().zip(found).map(build).collect())
 }
 
+/// The most documents of one query whose texts are held at once: those that go into a reranker, here or in an input.
+pub fn reranked(source: &Source, stages: &[Stage]) -> usize {
+    let here = if stages.is_empty() { 0 } else { source.passes_on() };
+    match source {
+        Source::Retrieve { .. } => here,
+        Source::Fuse { inputs, .. } => {
+            inputs.iter().map(|input| reranked(&input.source, &input.stages)).fold(here, usize::max)
+        }
+    }
+}
+
 impl Source {
-    /// The most documents that are held for one query: what bounds the memory of a call.
+    /// The most documents that it gives for one query.
+    pub fn passes_on(&self) -> usize {
+        match self {
+            Source::Retrieve { depth, .. } => *depth,
+            Source::Fuse { keep, .. } => keep.map_or(self.widest(), |keep| keep.min(self.widest())),
+        }
+    }
+
+    /// The most documents whose ids and scores are held for one query.
     pub fn widest(&self) -> usize {
         match self {
             Source::Retrieve { depth, .. } => *depth,

@@ -103,7 +103,9 @@ fn a_fusion_joins_chains_and_adds_their_accounts() {
     let inputs =
         vec![Chain { source: bm25(4), stages: vec![] }, Chain { source: bm25(2), stages: vec![stage(None)] }];
     let source = Source::Fuse { name: "first".into(), fuse: first, inputs, keep: None };
-    assert_eq!(source.widest(), 6);
+    assert_eq!((source.widest(), source.passes_on()), (6, 6));
+    assert_eq!(super::run::reranked(&source, &[]), 2, "the second input reranks two");
+    assert_eq!(super::run::reranked(&source, &[stage(None)]), 6);
     let answer = run(&source, &[], &Letters, &queries(&["x"])).pop().unwrap().unwrap();
     assert_eq!(ids(&answer), "ba");
     assert_eq!(answer.trace.passes, 2);
