@@ -47,20 +47,38 @@ pub(super) fn read_manifest(folder: &Path) -> Result<Option<Manifest>, StoreErro
 /// Compares every file of a pulled model with its record. A folder without a manifest is an error.
 pub fn verify_files(folder: &Path) -> Result<Manifest, StoreError> {
     let Some(manifest) = read_manifest(folder)? else {
-        let path = folder.join(MANIFEST);
-        return Err(StoreError::Manifest {
-            path,
-            problem: "there is none, so nothing to compare with".into(),
-        });
+        return Err(StoreError::NotPulled { path: folder.into() });
     };
     for record in &manifest.files {
         let path = folder.join(&record.path);
         let found = hash_file(&path)?;
         if found != record.sha256 {
-            return Err(StoreError::Hash { path, expected: record.sha256.clone(), found });
+            let remedy = format!("remove {} and pull the model again", path.display());
+            return Err(StoreError::Hash { path, expected: record.sha256.clone(), found, remedy });
         }
     }
     Ok(manifest)
+}
+
+/// Whether every file of a manifest is there with its size: what a pull may rely on without reading everything.
+pub(super) fn is_complete(folder: &Path, manifest: &Manifest) -> bool {
+    manifest
+        .files
+        .iter()
+        .all(|file| std::fs::metadata(folder.join(&file.path)).is_ok_and(|found| found.len() == file.size))
+}
+
+/// Whether a file holds exactly these bytes.
+pub(super) fn holds(path: &Path, bytes: &[u8]) -> bool {
+    let Ok(mut file) = std::fs::File::open(path) else { return false };
+    if file.metadata().map_or(true, |found| found.len() != bytes.len() as u64) {
+        return false;
+    }
+    let mut buffer = vec![0; 1 << 18];
+    bytes.chunks(buffer.len()).all(|expected| {
+        let part = &mut buffer[..expected.len()];
+        file.read_exact(part).is_ok() && part == expected
+    })
 }
 
 /// SHA-256 of a file in hexadecimal.
@@ -81,26 +99,54 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// A folder that becomes a model when it is complete.
+/// A folder that becomes a model when it is complete. One process at a time has that of a model.
 pub(super) struct Staging {
-    folder: tempfile::TempDir,
+    folder: PathBuf,
+    old: PathBuf,
+    finished: bool,
+    /// Held until the end: the system gives it back when a process is killed.
+    _lock: std::fs::File,
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        if !self.finished {
+            // What stays behind is removed when the model is pulled next.
+            let _ = std::fs::remove_dir_all(&self.folder);
+        }
+    }
 }
 
 impl Staging {
-    pub(super) fn begin(cache: &Path) -> Result<Staging, StoreError> {
-        let parent = cache.join("models");
-        std::fs::create_dir_all(&parent).map_err(StoreError::io(&parent))?;
-        let folder =
-            tempfile::Builder::new().prefix(".pull-").tempdir_in(&parent).map_err(StoreError::io(&parent))?;
-        Ok(Staging { folder })
+    /// Waits for other processes that fetch this model, and removes what a killed one left.
+    pub(super) fn begin(cache: &Path, target: &Path) -> Result<Staging, StoreError> {
+        let name = target.file_name().unwrap_or_default().to_string_lossy();
+        let (models, locks) = (cache.join("models"), cache.join("locks"));
+        for folder in [&models, &locks] {
+            std::fs::create_dir_all(folder).map_err(StoreError::io(folder))?;
+        }
+        let lock = locks.join(format!("{name}.lock"));
+        let file = std::fs::File::create(&lock).map_err(StoreError::io(&lock))?;
+        file.lock().map_err(StoreError::io(&lock))?;
+        let (folder, old) = (models.join(format!(".pull-{name}")), models.join(format!(".old-{name}")));
+        for left in [&folder, &old] {
+            match std::fs::remove_dir_all(left) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(StoreError::Io { path: left.clone(), source: e });
+                }
+                _ => {}
+            }
+        }
+        std::fs::create_dir(&folder).map_err(StoreError::io(&folder))?;
+        Ok(Staging { folder, old, finished: false, _lock: file })
     }
 
     pub(super) fn path(&self) -> &Path {
-        self.folder.path()
+        &self.folder
     }
 
     pub(super) fn write(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
-        let path = self.folder.path().join(name);
+        let path = self.folder.join(name);
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent).map_err(StoreError::io(parent))?;
         }
@@ -108,9 +154,9 @@ impl Staging {
         file.write_all(bytes).and_then(|()| file.sync_all()).map_err(StoreError::io(&path))
     }
 
-    /// Records every file and gives the folder its name. What another process put there meanwhile is replaced.
+    /// Records every file and gives the folder its name. What was there before is replaced.
     pub(super) fn finish(
-        self,
+        mut self,
         target: &Path,
         source: &str,
         licence: Option<String>,
@@ -122,15 +168,13 @@ impl Staging {
         let text = serde_json::to_vec_pretty(&manifest)
             .map_err(|e| StoreError::Manifest { path: target.into(), problem: e.to_string() })?;
         self.write(MANIFEST, &text)?;
-        let staged = self.folder.keep();
-        readable(&staged);
-        let old: Option<PathBuf> = target.exists().then(|| staged.with_extension("old"));
-        if let Some(old) = &old {
-            std::fs::rename(target, old).map_err(StoreError::io(target))?;
+        if target.exists() {
+            std::fs::rename(target, &self.old).map_err(StoreError::io(target))?;
         }
-        std::fs::rename(&staged, target).map_err(StoreError::io(target))?;
-        if let Some(old) = old {
-            std::fs::remove_dir_all(&old).map_err(StoreError::io(&old))?;
+        std::fs::rename(&self.folder, target).map_err(StoreError::io(target))?;
+        self.finished = true;
+        if self.old.exists() {
+            std::fs::remove_dir_all(&self.old).map_err(StoreError::io(&self.old))?;
         }
         let parent = target.parent().unwrap_or(Path::new("."));
         std::fs::File::open(parent).and_then(|f| f.sync_all()).map_err(StoreError::io(parent))
@@ -151,13 +195,4 @@ fn record(root: &Path, folder: &Path, files: &mut Vec<FileRecord>) -> Result<(),
         files.push(FileRecord { path: inside, size, sha256: hash_file(&path)? });
     }
     Ok(())
-}
-
-/// Temporary folders are private; a model may be read by other users. Where that is refused it stays private.
-fn readable(path: &Path) {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let _ = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755));
-    }
 }

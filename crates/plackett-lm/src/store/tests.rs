@@ -96,3 +96,50 @@ fn known_models_have_distinct_names_and_hashes() {
         }
     }
 }
+
+#[test]
+fn a_newer_bundled_model_of_the_same_size_replaces_the_older() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path());
+    store.unpack(BUNDLED, &[("config.json", b"[1]")], "Apache-2.0").unwrap();
+    let found = store.unpack(BUNDLED, &[("config.json", b"[2]")], "Apache-2.0").unwrap();
+    assert_eq!(std::fs::read(found.directory.join("config.json")).unwrap(), b"[2]");
+    verify_files(&found.directory).unwrap();
+}
+
+#[test]
+fn processes_that_unpack_at_once_all_find_a_whole_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path());
+    let bytes = vec![7; 1 << 20];
+    let files: &[(&str, &[u8])] = &[("config.json", b"{}"), ("model.safetensors", &bytes)];
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let found = store.unpack(BUNDLED, files, "Apache-2.0").unwrap();
+                verify_files(&found.directory).unwrap();
+            });
+        }
+    });
+}
+
+#[test]
+fn what_a_killed_pull_left_is_no_model_and_goes_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path());
+    let left = store.cache.join("models").join(format!(".pull-{BUNDLED}"));
+    std::fs::create_dir_all(&left).unwrap();
+    let manifest = r#"{"source": "x", "licence": null, "files": []}"#;
+    std::fs::write(left.join("plackett-model.json"), manifest).unwrap();
+    assert!(store.pulled().unwrap().is_empty());
+    store.unpack(BUNDLED, FILES, "Apache-2.0").unwrap();
+    assert!(!left.exists());
+}
+
+#[test]
+fn nobody_is_told_to_remove_a_directory_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("config.json"), "{}").unwrap();
+    let message = verify_files(folder.path()).unwrap_err().to_string();
+    assert!(message.contains("no hashes are recorded") && !message.contains("remove"), "{message}");
+}
