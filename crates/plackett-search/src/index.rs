@@ -63,13 +63,22 @@ impl Index {
                 "the folder is not empty; choose a new one, or open the index in it to add documents".into();
             return Err(SearchError::Foreign { path: directory.into(), problem });
         }
-        let (text, vectors) = (directory.join("text"), directory.join("vectors"));
+        // Made beside its place and renamed: an interrupted creation leaves no half index under this name.
+        let parent = directory.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let staging = tempfile::Builder::new().prefix(".plackett-index-").tempdir_in(parent);
+        let staging = staging.map_err(SearchError::io(parent))?;
+        let (text, vectors) = (staging.path().join("text"), staging.path().join("vectors"));
         for folder in [&text, &vectors] {
             std::fs::create_dir(folder).map_err(SearchError::io(folder))?;
         }
         tantivy::Index::create_in_dir(&text, schema).map_err(SearchError::from_tantivy(&text))?;
-        // The manifest comes last: a directory with one is whole.
-        manifest::write(directory, settings)?;
+        manifest::write(staging.path(), settings)?;
+        // Only an empty folder can be removed this way.
+        let rights = std::fs::metadata(directory).map_err(SearchError::io(directory))?.permissions();
+        std::fs::set_permissions(staging.path(), rights).map_err(SearchError::io(directory))?;
+        std::fs::remove_dir(directory).map_err(SearchError::io(directory))?;
+        std::fs::rename(staging.keep(), directory).map_err(SearchError::io(directory))?;
+        std::fs::File::open(parent).and_then(|f| f.sync_all()).map_err(SearchError::io(parent))?;
         Index::open(directory)
     }
 
