@@ -42,6 +42,12 @@ pub fn open(path: &Path) -> Result<Input<'static>, FormatError> {
     unpack(BufReader::with_capacity(1 << 16, file), path)
 }
 
+/// The same for the bytes of a file that are in memory already; `file` is its name in messages. Packed bytes may become
+/// many more than they are: take from the reader only what can be kept.
+pub fn open_bytes<'a>(bytes: &'a [u8], file: &str) -> Result<Input<'a>, FormatError> {
+    unpack(bytes, Path::new(file))
+}
+
 fn unpack<'a>(mut reader: impl BufRead + Send + 'a, path: &Path) -> Result<Input<'a>, FormatError> {
     let failed = |source| FormatError::Open { file: name_of(path), source };
     let start = reader.fill_buf().map_err(failed)?;
@@ -254,6 +260,9 @@ mod tests {
         let (_c, zst) = write("x.zst", &zstd::encode_all(&b"one\ntwo\n"[..], 0).unwrap());
         for path in [plain, gz, zst] {
             assert_eq!(read_all(&path).unwrap(), b"one\ntwo\n");
+            let (bytes, mut read) = (std::fs::read(&path).unwrap(), Vec::new());
+            open_bytes(&bytes, "x").unwrap().read_to_end(&mut read).unwrap();
+            assert_eq!(read, b"one\ntwo\n");
         }
     }
 

@@ -17,5 +17,5 @@ pub use atomic::AtomicFile;
 pub use beir::BeirFolder;
 pub use documents::{DocumentFormat, DocumentOptions, Documents, open_documents};
 pub use error::FormatError;
-pub use input::{DEFAULT_LINE_LIMIT, Input, Lines, open, read_all};
+pub use input::{DEFAULT_LINE_LIMIT, Input, Lines, open, open_bytes, read_all};
 pub use topics::{parse_topics, read_topics};

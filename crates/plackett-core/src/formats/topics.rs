@@ -68,6 +68,7 @@ pub(super) fn json(text: &str, file: &str, line: u64) -> Result<Query, FormatErr
     let missing =
         |field: &str, remedy| FormatError::Missing { file: file.into(), line, field: field.into(), remedy };
     let (_, id) = first(&object, &QUERY_ID)
+        .filter(|(_, id)| !id.is_empty())
         .ok_or_else(|| missing("query id (_id, qid, query_id, id)", "give every query an id"))?;
     let (_, text) = first(&object, &["text", "query", "title"])
         .or_else(|| first(&object, &TEXT))
@@ -162,5 +163,11 @@ mod tests {
             parse_topics(b"<top>\n<title> x\n", "t"),
             Err(FormatError::Missing { line: 1, .. })
         ));
+    }
+
+    #[test]
+    fn an_empty_id_is_none() {
+        let empty = parse_topics(br#"{"_id": "", "text": "a"}"#, "t");
+        assert!(matches!(empty, Err(FormatError::Missing { line: 1, .. })));
     }
 }

@@ -3,7 +3,7 @@
 use super::run::settle;
 use super::{Duplicates, Nan, ReadOptions};
 use crate::formats::FormatError;
-use crate::{Qrels, Run};
+use crate::{Qrels, QueryQrels, Run, RunQuery};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use std::fmt;
@@ -69,6 +69,11 @@ pub(super) fn run(bytes: &[u8], file: &str, options: &ReadOptions) -> Result<Run
             return Err(twice(file, &id, &document));
         }
     }
+    // Queries without documents are kept beside others, but a file of nothing else is hardly ever what was meant.
+    if run.queries().iter().all(RunQuery::is_empty) {
+        let expected = "a run `{\"query\": {\"document\": score}}`";
+        return Err(FormatError::Empty { file: file.into(), expected });
+    }
     Ok(run)
 }
 
@@ -85,6 +90,10 @@ pub(super) fn qrels(bytes: &[u8], file: &str) -> Result<Qrels, FormatError> {
             let full = |source| FormatError::Full { file: file.into(), source };
             query.push("0", document, *grade).map_err(full)?;
         }
+    }
+    if qrels.queries().iter().all(QueryQrels::is_empty) {
+        let expected = "judgments `{\"query\": {\"document\": grade}}`";
+        return Err(FormatError::Empty { file: file.into(), expected });
     }
     Ok(qrels)
 }

@@ -9,6 +9,9 @@ use indexmap::IndexMap;
 use indexmap::map::Entry;
 use std::path::Path;
 
+/// Names of the first column that tell a header line, in lower case.
+pub(super) const HEADERS: [&str; 3] = ["query-id", "query_id", "qid"];
+
 /// Reads judgments; `-` is standard input. Columns are told apart by the first line. A file without any is an error.
 pub fn read_qrels(path: &Path, options: &ReadOptions) -> Result<Qrels, FormatError> {
     parse_qrels(&read_all(path)?, &name_of(path), options)
@@ -37,7 +40,7 @@ pub fn parse_qrels(bytes: &[u8], file: &str, options: &ReadOptions) -> Result<Qr
         if columns.is_none() {
             columns = Some(if fields.len() == 3 { 3 } else { 4 });
             let first = fields.first().map(|f| f.to_ascii_lowercase()).unwrap_or_default();
-            if matches!(first.as_str(), "query-id" | "query_id" | "qid") && fields.len() <= 4 {
+            if HEADERS.contains(&first.as_str()) && fields.len() <= 4 {
                 continue;
             }
         }

@@ -122,6 +122,49 @@ fn written_runs_come_back_in_every_compression() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 3, "no temporary file is left");
 }
 
+#[test]
+fn ids_that_readers_take_for_something_else_are_not_written() {
+    let taken = |id: &str| {
+        let (mut run, mut qrels) = (crate::Run::new("t"), crate::Qrels::new());
+        run.query_mut(id).push("d", 1.0).unwrap();
+        qrels.query_mut(id).push("0", "d", 1).unwrap();
+        let refused = |result: std::io::Result<()>| result.err().map(|e| e.to_string()).unwrap_or_default();
+        (refused(write_run_to(&run, &mut Vec::new())), refused(write_qrels_to(&qrels, &mut Vec::new())))
+    };
+    for (id, other) in [("#1", "a comment"), ("{1", "JSON"), ("\u{feff}1", "a byte order mark")] {
+        let (run, qrels) = taken(id);
+        assert!(run.contains(other) && qrels.contains(other), "{run}\n{qrels}");
+    }
+    let (run, qrels) = taken("QID");
+    assert!(run.is_empty() && qrels.contains("a header"), "{run}\n{qrels}");
+    // Only a file's beginning tells JSON, a mark or a header.
+    let mut run = crate::Run::new("t");
+    for id in ["1", "{1", "\u{feff}1"] {
+        run.query_mut(id).push("d", 1.0).unwrap();
+    }
+    let mut bytes = Vec::new();
+    write_run_to(&run, &mut bytes).unwrap();
+    assert_eq!(parse_run(&bytes, "r", &ReadOptions::default()).unwrap(), run);
+}
+
+#[test]
+fn json_without_any_entry_is_refused() {
+    for text in ["{}", r#"{"q": {}}"#] {
+        assert!(matches!(run(text), Err(FormatError::Empty { .. })));
+        let qrels = parse_qrels(text.as_bytes(), "q", &ReadOptions::default());
+        assert!(matches!(qrels, Err(FormatError::Empty { .. })));
+    }
+    assert_eq!(run(r#"{"p": {}, "q": {"d": 1}}"#).unwrap().queries().len(), 2);
+}
+
+#[test]
+fn numbers_of_json_are_read_to_the_last_bit() {
+    for score in [0.1 + 0.2, 1.0 / 3.0, 2.2250738585072014e-308, 7.2057594037927933e16, 31.24571228027344] {
+        let read = run(&format!(r#"{{"q": {{"d": {score:e}}}}}"#)).unwrap();
+        assert_eq!(read.query("q").unwrap().scores(), [score]);
+    }
+}
+
 proptest! {
     #[test]
     fn no_bytes_make_the_readers_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {

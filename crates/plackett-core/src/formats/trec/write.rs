@@ -1,5 +1,6 @@
 //! Writing runs and judgments.
 
+use super::qrels::HEADERS;
 use crate::formats::{FormatError, atomic};
 use crate::{Qrels, Run};
 use std::io::{self, Write};
@@ -15,20 +16,31 @@ fn check(id: &str) -> io::Result<&str> {
     Ok(id)
 }
 
+/// An id that stands first in a line, or even in the file, where some words mean something else to readers.
+fn check_start<'a>(id: &'a str, in_file: bool, headers: &[&str]) -> io::Result<&'a str> {
+    let other = match id.chars().next() {
+        Some('#') => "a comment",
+        Some('{') if in_file => "JSON",
+        Some('\u{feff}') if in_file => "a byte order mark",
+        _ if in_file && headers.iter().any(|name| id.eq_ignore_ascii_case(name)) => "a header",
+        _ => return check(id),
+    };
+    let problem = format!("query id `{id}` would be read as {other}; choose another id");
+    Err(io::Error::new(io::ErrorKind::InvalidInput, problem))
+}
+
 /// Writes a run in TREC's six columns: queries in order of arrival, documents by [`crate::order_by_score`], ranks from 1,
 /// scores so that reading gives the same doubles. NaN is refused. See [`atomic::write`] for `-`, `.gz` and `.zst`.
 pub fn write_run(path: &Path, run: &Run) -> Result<(), FormatError> {
-    atomic::write(path, |out| run_to(run, out))
+    atomic::write(path, |out| write_run_to(run, out))
 }
 
-fn run_to(run: &Run, out: &mut dyn Write) -> io::Result<()> {
+/// The same to a writer.
+pub fn write_run_to(run: &Run, out: &mut dyn Write) -> io::Result<()> {
     let tag = if run.tag.is_empty() { "plackett" } else { check(&run.tag)? };
-    for query in run.queries() {
-        let id = check(query.id())?;
-        if id.starts_with('#') {
-            let problem = format!("query id `{id}` would be read as a comment; choose another id");
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
-        }
+    let mut first = true;
+    for query in run.queries().iter().filter(|query| !query.is_empty()) {
+        let id = check_start(query.id(), std::mem::take(&mut first), &[])?;
         for (place, (document, score)) in query.ranked().into_iter().enumerate() {
             if score.is_nan() {
                 let problem = format!("query `{id}`, document `{document}`: the score is NaN");
@@ -40,15 +52,20 @@ fn run_to(run: &Run, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes judgments in TREC's four columns.
+/// Writes judgments in TREC's four columns. See [`atomic::write`] for `-`, `.gz` and `.zst`.
 pub fn write_qrels(path: &Path, qrels: &Qrels) -> Result<(), FormatError> {
-    atomic::write(path, |out| {
-        for query in qrels.queries() {
-            for one in query.iter() {
-                let (id, document) = (check(query.id())?, check(one.document)?);
-                writeln!(out, "{id} {} {document} {}", check(one.iteration)?, one.grade)?;
-            }
+    atomic::write(path, |out| write_qrels_to(qrels, out))
+}
+
+/// The same to a writer.
+pub fn write_qrels_to(qrels: &Qrels, out: &mut dyn Write) -> io::Result<()> {
+    let mut first = true;
+    for query in qrels.queries() {
+        for one in query.iter() {
+            let id = check_start(query.id(), std::mem::take(&mut first), &HEADERS)?;
+            let document = check(one.document)?;
+            writeln!(out, "{id} {} {document} {}", check(one.iteration)?, one.grade)?;
         }
-        Ok(())
-    })
+    }
+    Ok(())
 }
