@@ -93,6 +93,18 @@ fn stemmed(text: &str, stemmer: Stemmer) -> Vec<(String, std::ops::Range<usize>)
     terms
 }
 
+/// Terms as the inverted index wants them when they are made before they reach it.
+pub(crate) fn tokens(terms: Vec<(String, std::ops::Range<usize>)>) -> Vec<Token> {
+    let token = |(position, (text, range)): (usize, (String, std::ops::Range<usize>))| Token {
+        offset_from: range.start,
+        offset_to: range.end,
+        position,
+        text,
+        position_length: 1,
+    };
+    terms.into_iter().enumerate().map(token).collect()
+}
+
 /// The analyser as the inverted index wants it.
 #[derive(Clone)]
 pub(crate) struct IndexTokenizer(pub(crate) Analyzer);

@@ -260,7 +260,7 @@ impl Index {
         self.directory.join("vectors")
     }
 
-    fn scorer<'a>(&'a self, bm25: &'a Bm25) -> Scorer<'a> {
+    pub(crate) fn scorer<'a>(&'a self, bm25: &'a Bm25) -> Scorer<'a> {
         Scorer { snapshot: &self.snapshot, fields: &self.fields, bm25 }
     }
 

@@ -1,11 +1,13 @@
 //! One committed state of an index, in memory as far as searching needs it.
 
 use crate::SearchError;
+use crate::bm25::PreparedCache;
 use crate::schema::Fields;
 use crate::vectors::VectorFile;
 use plackett_core::IdList;
 use std::path::Path;
-use tantivy::{Searcher, SegmentReader};
+use std::sync::Arc;
+use tantivy::{InvertedIndexReader, Searcher, SegmentReader};
 
 /// No vector belongs to a document.
 pub(crate) const NO_VECTOR: u64 = u64::MAX;
@@ -18,6 +20,8 @@ pub(crate) struct Segment {
     pub lengths: Vec<Vec<u32>>,
     /// Where each document's vector is: file in the upper, row in the lower 32 bits.
     pub rows: Vec<u64>,
+    /// The postings of each searched field.
+    pub inverted: Vec<Arc<InvertedIndexReader>>,
 }
 
 /// A committed state.
@@ -29,6 +33,8 @@ pub(crate) struct Snapshot {
     pub documents: usize,
     /// Mean number of terms per document, per field.
     pub mean_lengths: Vec<f64>,
+    /// What searches by words computed and can use again.
+    pub prepared: PreparedCache,
 }
 
 impl Snapshot {
@@ -66,6 +72,7 @@ impl Snapshot {
             vectors,
             documents,
             mean_lengths: totals.into_iter().map(mean).collect(),
+            prepared: PreparedCache::default(),
         })
     }
 }
@@ -74,18 +81,7 @@ impl Segment {
     fn load(reader: &SegmentReader, fields: &Fields) -> tantivy::Result<Segment> {
         let count = reader.max_doc();
         let columns = reader.fast_fields();
-        let mut ids = IdList::new();
-        let mut id = String::new();
-        let column = columns.str(crate::schema::ID)?;
-        for doc in 0..count {
-            id.clear();
-            if let Some(column) = &column
-                && let Some(ord) = column.term_ords(doc).next()
-            {
-                column.ord_to_str(ord, &mut id)?;
-            }
-            ids.push(&id).map_err(|e| tantivy::TantivyError::InvalidArgument(e.to_string()))?;
-        }
+        let ids = read_ids(reader)?;
         let mut lengths = Vec::new();
         for name in &fields.length_names {
             let column = columns.u64(name)?;
@@ -93,6 +89,30 @@ impl Segment {
         }
         let column = columns.u64(crate::schema::VECTOR)?;
         let rows = (0..count).map(|doc| column.first(doc).unwrap_or(NO_VECTOR)).collect();
-        Ok(Segment { ids, lengths, rows })
+        let inverted = fields.searched.iter().map(|field| reader.inverted_index(*field));
+        Ok(Segment { ids, lengths, rows, inverted: inverted.collect::<tantivy::Result<_>>()? })
     }
+}
+
+/// The identifiers of a segment by document. The dictionary is read once from end to end: looking up one identifier costs
+/// a search in it.
+fn read_ids(reader: &SegmentReader) -> tantivy::Result<IdList> {
+    let full = |e: plackett_core::IdListFull| tantivy::TantivyError::InvalidArgument(e.to_string());
+    let mut ids = IdList::new();
+    let Some(column) = reader.fast_fields().str(crate::schema::ID)? else {
+        (0..reader.max_doc()).try_for_each(|_| ids.push("").map_err(full))?;
+        return Ok(ids);
+    };
+    let mut sorted = IdList::with_capacity(column.num_terms(), 0);
+    let mut stream = column.dictionary().stream()?;
+    while stream.advance() {
+        let id = std::str::from_utf8(stream.key());
+        let problem = |_| tantivy::TantivyError::InvalidArgument("an identifier is not UTF-8".into());
+        sorted.push(id.map_err(problem)?).map_err(full)?;
+    }
+    for doc in 0..reader.max_doc() {
+        let id = column.term_ords(doc).next().and_then(|ord| sorted.get(ord as usize));
+        ids.push(id.unwrap_or_default()).map_err(full)?;
+    }
+    Ok(ids)
 }

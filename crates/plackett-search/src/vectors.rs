@@ -54,6 +54,10 @@ pub fn parse_header(bytes: &[u8], path: &Path) -> Result<VectorHeader, SearchErr
         other => return Err(corrupt(format!("vector format {other} is unknown"))),
     };
     let dim = word(16) as usize;
+    if dim == 0 {
+        // Any count of such vectors would fit the file, and a search would go through all of them.
+        return Err(corrupt("vectors of 0 numbers".into()));
+    }
     let count = u64::from(word(24)) | u64::from(word(28)) << 32;
     let expected = usize::try_from(count).ok().and_then(|n| n.checked_mul(stride(format, dim)));
     if expected.and_then(|n| n.checked_add(HEADER)) != Some(bytes.len()) {
@@ -191,6 +195,9 @@ mod tests {
         let mut newer = good.clone();
         newer[8] = 9;
         assert!(header(&newer).unwrap().contains("version 9"));
+        let mut nothing = good[..HEADER].to_vec();
+        nothing[16] = 0;
+        assert!(header(&nothing).unwrap().contains("0 numbers"));
         let mut flipped = good.clone();
         *flipped.last_mut().unwrap() ^= 1;
         std::fs::write(&path, flipped).unwrap();

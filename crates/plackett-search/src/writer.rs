@@ -9,6 +9,7 @@ use crate::snapshot::NO_VECTOR;
 use crate::{Analyzer, Embedder, SearchError, vectors};
 use plackett_core::{Document, Truncation};
 use std::path::PathBuf;
+use tantivy::tokenizer::PreTokenizedString;
 use tantivy::{IndexWriter as Inner, TantivyDocument, Term};
 
 /// Memory for documents that are not on disk yet, per writer.
@@ -103,6 +104,12 @@ impl<'a> IndexWriter<'a> {
 
     /// Makes everything so far permanent and visible.
     pub fn commit(&mut self) -> Result<Committed, SearchError> {
+        self.make_permanent()?;
+        self.index.reload()?;
+        Ok(self.account())
+    }
+
+    fn make_permanent(&mut self) -> Result<(), SearchError> {
         self.write_waiting()?;
         let directory = self.index.directory.clone();
         if !self.vectors.is_empty() {
@@ -117,21 +124,24 @@ impl<'a> IndexWriter<'a> {
         let mut prepared = self.inner.prepare_commit().map_err(SearchError::from_tantivy(&directory))?;
         prepared.set_payload(&text);
         prepared.commit().map_err(SearchError::from_tantivy(&directory))?;
-        self.index.reload()?;
-        Ok(Committed {
+        Ok(())
+    }
+
+    fn account(&mut self) -> Committed {
+        Committed {
             documents: self.index.len(),
             written: std::mem::take(&mut self.written),
             truncated: std::mem::take(&mut self.truncated),
-        })
+        }
     }
 
-    /// Waits until merges in the background are done.
+    /// Commits, and waits until merges in the background are done.
     pub fn finish(mut self) -> Result<Committed, SearchError> {
-        let committed = self.commit()?;
-        let directory = self.index.directory.clone();
-        self.inner.wait_merging_threads().map_err(SearchError::from_tantivy(&directory))?;
-        self.index.reload()?;
-        Ok(committed)
+        self.make_permanent()?;
+        let IndexWriter { index, inner, written, truncated, .. } = self;
+        inner.wait_merging_threads().map_err(SearchError::from_tantivy(&index.directory))?;
+        index.reload()?;
+        Ok(Committed { documents: index.len(), written, truncated })
     }
 
     fn next_vector_file(&self) -> String {
@@ -186,8 +196,9 @@ impl<'a> IndexWriter<'a> {
             self.index.settings.fields.iter().zip(fields.searched.iter().zip(&fields.lengths))
         {
             let text = field_text(document, name);
-            stored.add_u64(*length, self.analyzer.terms(&text).len() as u64);
-            stored.add_text(*field, text);
+            let tokens = crate::analysis::tokens(self.analyzer.terms(&text));
+            stored.add_u64(*length, tokens.len() as u64);
+            stored.add_pre_tokenized_text(*field, PreTokenizedString { text: String::new(), tokens });
         }
         self.inner.add_document(stored).map_err(failed)?;
         Ok(())
