@@ -1,6 +1,7 @@
 //! An index directory: open it, search it.
 
 use crate::bm25::{QueryTerms, Scorer};
+use crate::rm3::{self, Feedback, Rm3};
 use crate::schema::Fields;
 use crate::snapshot::{NO_VECTOR, Snapshot};
 use crate::vectors::VectorFile;
@@ -210,7 +211,41 @@ impl Index {
         depth: usize,
     ) -> Result<Vec<(String, f64)>, SearchError> {
         self.check(bm25)?;
+        if let Some((term, weight)) = terms.iter().find(|(_, weight)| !weight.is_finite() || **weight < 0.0) {
+            let problem = format!("the term `{term}` has the weight {weight}; weights are numbers from 0");
+            return Err(SearchError::Argument(problem));
+        }
         self.scorer(bm25).search(terms, depth).map_err(SearchError::from_tantivy(&self.directory))
+    }
+
+    /// The query that RM3 makes of a query, from the texts of the best documents by BM25.
+    pub fn expand(&self, query: &str, bm25: &Bm25, rm3: &Rm3) -> Result<QueryTerms, SearchError> {
+        let share = 0.0..=1.0;
+        if !share.contains(&rm3.original_weight) || !share.contains(&rm3.largest_share) {
+            let problem = format!("RM3 needs shares between 0 and 1; found {rm3:?}");
+            return Err(SearchError::Argument(problem));
+        }
+        let terms = self.query_terms(query);
+        let mut feedback = Vec::new();
+        for (id, score) in self.search_terms(&terms, bm25, rm3.documents)? {
+            let Some(document) = self.document(&id)? else { continue };
+            feedback.push(Feedback { score, terms: self.document_terms(&document, bm25) });
+        }
+        let most = rm3.largest_share * self.len() as f64;
+        let scorer = self.scorer(bm25);
+        let rare = |term: &str| scorer.df(term).map(|df| df as f64 <= most);
+        rm3::expand(&terms, &feedback, rm3, rare).map_err(SearchError::from_tantivy(&self.directory))
+    }
+
+    /// The terms of a document's searched fields with their weighted number of occurrences.
+    fn document_terms(&self, document: &Document, bm25: &Bm25) -> QueryTerms {
+        let mut terms = QueryTerms::new();
+        for (number, name) in self.settings.fields.iter().enumerate() {
+            for (term, _) in self.analyzer.terms(&crate::writer::field_text(document, name)) {
+                *terms.entry(term).or_default() += bm25.weight(number);
+            }
+        }
+        terms
     }
 
     /// The terms of a query with their number of occurrences.

@@ -206,7 +206,7 @@ impl<'a> IndexWriter<'a> {
 }
 
 /// The text of a searched field; a metadata value that is no text is searched as JSON.
-fn field_text(document: &Document, name: &str) -> String {
+pub(crate) fn field_text(document: &Document, name: &str) -> String {
     match name {
         "title" => document.title.clone(),
         "text" => document.text.clone(),

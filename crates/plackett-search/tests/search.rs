@@ -138,7 +138,7 @@ proptest! {
             prop_assert_eq!(index.document(&document.id).unwrap(), Some(document.clone()));
         }
         for weights in [vec![], vec![title, 1.0]] {
-            let bm25 = Bm25 { k1, b, weights };
+            let bm25 = Bm25 { k1, b, weights, ..Bm25::default() };
             for query in ["alpha", "ranking betas the gamma", "delta delta alpha", "unknown"] {
                 if !model.is_empty() {
                     assert_same(&index.search_bm25(query, &bm25, 100).unwrap(), &by_hand(&model, query, &bm25));

@@ -4,16 +4,18 @@
 //! idf(t) = ln(1 + (N − df + 0.5) / (df + 0.5)): Lucene's form (Robertson and Zaragoza 2009 without the constant factor
 //! k1 + 1). w(t) is how often t stands in the query, unless expansion gives it another weight. tf and |d| are sums over
 //! fields times their weights (BM25F with one b); with all weights 1, the default, that is BM25 over the concatenated
-//! fields. Lengths are exact; Lucene rounds them to a byte.
+//! fields. Lengths are exact unless those of Lucene are asked for ([`Lengths`]).
 //!
 //! [`prepared`] keeps what does not depend on the query, [`search`] finds the best documents, [`top`] holds them.
 
+mod lengths;
 #[cfg(test)]
 mod oracle;
 mod prepared;
 mod search;
 mod top;
 
+pub use lengths::Lengths;
 pub(crate) use prepared::PreparedCache;
 pub(crate) use top::keep_best;
 
@@ -32,17 +34,19 @@ pub struct Bm25 {
     pub b: f64,
     /// One weight per searched field of the index; empty means 1 for all.
     pub weights: Vec<f64>,
+    /// Exact document lengths or Lucene's.
+    pub lengths: Lengths,
 }
 
 impl Default for Bm25 {
     /// Anserini's defaults, 0.9 and 0.4.
     fn default() -> Self {
-        Bm25 { k1: 0.9, b: 0.4, weights: Vec::new() }
+        Bm25 { k1: 0.9, b: 0.4, weights: Vec::new(), lengths: Lengths::Exact }
     }
 }
 
 impl Bm25 {
-    fn weight(&self, field: usize) -> f64 {
+    pub(crate) fn weight(&self, field: usize) -> f64 {
         self.weights.get(field).copied().unwrap_or(1.0)
     }
 }
@@ -65,7 +69,7 @@ pub struct TermScore {
 }
 
 /// Query terms and weights in a fixed order, so that sums do not depend on a hash.
-pub(crate) type QueryTerms = BTreeMap<String, f64>;
+pub type QueryTerms = BTreeMap<String, f64>;
 
 /// A query term that some document has.
 struct Asked {
@@ -105,6 +109,12 @@ impl Scorer<'_> {
     pub(crate) fn search(&self, terms: &QueryTerms, depth: usize) -> tantivy::Result<Vec<(String, f64)>> {
         let asked = self.asked(&self.prepared(), terms)?;
         Ok(search::best(&self.snapshot.segments, &asked, depth))
+    }
+
+    /// How many documents have a term.
+    pub(crate) fn df(&self, term: &str) -> tantivy::Result<usize> {
+        let found = self.prepared().postings(self.snapshot, self.fields, &[term])?;
+        Ok(found.first().map_or(0, |postings| postings.df))
     }
 
     /// The parts of one document's score.

@@ -22,7 +22,7 @@ fn exhaustive(index: &Index, terms: &QueryTerms, bm25: &Bm25, depth: usize) -> V
             for (doc, tf) in hits {
                 let weighted =
                     lengths.iter().enumerate().map(|(f, l)| bm25.weight(f) * f64::from(l[doc as usize]));
-                let length: f64 = weighted.sum();
+                let length = bm25.lengths.of(weighted.sum());
                 let ratio = if mean > 0.0 { length / mean } else { 0.0 };
                 let norm = bm25.k1 * (1.0 - bm25.b + bm25.b * ratio);
                 *scores.entry((segment, doc)).or_default() += weight * (tf / (tf + norm));
@@ -78,10 +78,10 @@ fn compare(index: &Index, seed: u64, queries: u64) {
     let mut state = seed;
     let constants = [
         Bm25::default(),
-        Bm25 { k1: 1.2, b: 0.75, weights: vec![] },
-        Bm25 { k1: 0.0, b: 1.0, weights: vec![] },
-        Bm25 { k1: 2.0, b: 0.3, weights: vec![2.5, 0.7] },
-        Bm25 { k1: 2.0, b: 0.3, weights: vec![0.0, 1.0] },
+        Bm25 { k1: 1.2, b: 0.75, lengths: Lengths::Lucene, ..Bm25::default() },
+        Bm25 { k1: 0.0, b: 1.0, ..Bm25::default() },
+        Bm25 { k1: 2.0, b: 0.3, weights: vec![2.5, 0.7], ..Bm25::default() },
+        Bm25 { k1: 2.0, b: 0.3, weights: vec![0.0, 1.0], ..Bm25::default() },
     ];
     for number in 0..queries {
         let mut terms = QueryTerms::new();

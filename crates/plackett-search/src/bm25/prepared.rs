@@ -110,7 +110,7 @@ impl Prepared {
         let mean: f64 = means.map(|(field, mean)| bm25.weight(field) * mean).sum();
         let norm = |lengths: &[Vec<u32>], doc: usize| {
             let weighted = lengths.iter().enumerate().map(|(f, l)| bm25.weight(f) * f64::from(l[doc]));
-            let length: f64 = weighted.sum();
+            let length = bm25.lengths.of(weighted.sum());
             let ratio = if mean > 0.0 { length / mean } else { 0.0 };
             bm25.k1 * (1.0 - bm25.b + bm25.b * ratio)
         };

@@ -6,7 +6,7 @@ use plackett_core::fusion::{self, Normalisation};
 use plackett_core::pipeline as syntax;
 use plackett_lm::EncoderModel;
 use plackett_rank::{LongText, Method, Settings, ranker};
-use plackett_search::Index;
+use plackett_search::{Index, Lengths, Rm3};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -66,8 +66,14 @@ impl Builder<'_> {
         let depth = stage.depth.unwrap_or(DEFAULT_DEPTH);
         let first = match stage.name.as_str() {
             "bm25" => {
-                only(stage, &["k1", "b"])?;
-                FirstStage::Bm25 { k1: number(stage, "k1", 0.0..=1e6)?, b: number(stage, "b", 0.0..=1.0)? }
+                only(stage, &["k1", "b", "lengths", "rm3", "fb_docs", "fb_terms", "fb_weight"])?;
+                let lengths = stage.option("lengths").map(Lengths::from_str).transpose();
+                FirstStage::Bm25 {
+                    k1: number(stage, "k1", 0.0..=1e6)?,
+                    b: number(stage, "b", 0.0..=1.0)?,
+                    lengths: lengths.map_err(|e| wrong(&stage.to_string(), e))?.unwrap_or_default(),
+                    rm3: rm3(stage)?,
+                }
             }
             "dense" => {
                 only(stage, &[])?;
@@ -200,6 +206,39 @@ fn number(
                 format!("{key} is `{text}`; a number from {} to {} is expected", range.start(), range.end());
             Err(wrong(&stage.to_string(), problem))
         }
+    }
+}
+
+/// Query expansion, when it is asked for.
+fn rm3(stage: &syntax::Stage) -> Result<Option<Rm3>, PipelineError> {
+    let on = match stage.option("rm3") {
+        Some("true") => true,
+        None | Some("false") => false,
+        Some(other) => {
+            return Err(wrong(&stage.to_string(), format!("rm3 is `{other}`; use true or false")));
+        }
+    };
+    let usual = Rm3::default();
+    let expansion = Rm3 {
+        documents: count(stage, "fb_docs")?.unwrap_or(usual.documents),
+        terms: count(stage, "fb_terms")?.unwrap_or(usual.terms),
+        original_weight: number(stage, "fb_weight", 0.0..=1.0)?.unwrap_or(usual.original_weight),
+        ..usual
+    };
+    match stage.options.iter().find(|(key, _)| key.starts_with("fb_")) {
+        Some((key, _)) if !on => {
+            Err(wrong(&stage.to_string(), format!("`{key}` is a setting of RM3; write rm3=true with it")))
+        }
+        _ => Ok(on.then_some(expansion)),
+    }
+}
+
+/// A whole number from 1.
+fn count(stage: &syntax::Stage, key: &str) -> Result<Option<usize>, PipelineError> {
+    let Some(text) = stage.option(key) else { return Ok(None) };
+    match text.parse::<usize>() {
+        Ok(value) if value > 0 => Ok(Some(value)),
+        _ => Err(wrong(&stage.to_string(), format!("{key} is `{text}`; a whole number from 1 is expected"))),
     }
 }
 

@@ -4,7 +4,7 @@ use super::run::{BoxError, Collection, FirstStage};
 use plackett_core::{Document, Query, Ranking, Trace, Truncation};
 use plackett_lm::{EncoderModel, LmError};
 use plackett_rank::model::{Role, TextEmbedder, TextVector};
-use plackett_search::{Bm25, Index, SearchError};
+use plackett_search::{Bm25, Index, Lengths, QueryTerms, Rm3, SearchError};
 use rayon::prelude::*;
 use std::time::Instant;
 
@@ -20,10 +20,33 @@ impl<'a> IndexCollection<'a> {
         IndexCollection { index, embedder }
     }
 
-    fn words(&self, bm25: &Bm25, query: &Query, depth: usize) -> Result<Ranking, BoxError> {
+    fn words(
+        &self,
+        bm25: &Bm25,
+        rm3: Option<&Rm3>,
+        query: &Query,
+        depth: usize,
+    ) -> Result<Ranking, BoxError> {
         let start = Instant::now();
-        let found = self.index.search_bm25(&query.text, bm25, depth)?;
-        let facts = vec![("bm25:k1".to_string(), bm25.k1.to_string()), ("bm25:b".into(), bm25.b.to_string())];
+        let terms = match rm3 {
+            Some(rm3) => self.index.expand(&query.text, bm25, rm3)?,
+            None => self.index.query_terms(&query.text),
+        };
+        let found = self.index.search_terms(&terms, bm25, depth)?;
+        let mut facts =
+            vec![("bm25:k1".to_string(), bm25.k1.to_string()), ("bm25:b".into(), bm25.b.to_string())];
+        if bm25.lengths != Lengths::Exact {
+            facts.push(("bm25:lengths".into(), bm25.lengths.to_string()));
+        }
+        if let Some(rm3) = rm3 {
+            let settings = [
+                ("fb_docs", rm3.documents.to_string()),
+                ("fb_terms", rm3.terms.to_string()),
+                ("fb_weight", rm3.original_weight.to_string()),
+            ];
+            facts.extend(settings.map(|(name, value)| (format!("rm3:{name}"), value)));
+            facts.push(("rm3:query".into(), weighted(&terms)));
+        }
         let trace = Trace { seconds: start.elapsed().as_secs_f64(), facts, ..Trace::default() };
         Ok(Ranking::from_scores(query.id.clone(), found, trace))
     }
@@ -73,6 +96,14 @@ impl<'a> IndexCollection<'a> {
     }
 }
 
+/// Terms with their weights, the heaviest first.
+fn weighted(terms: &QueryTerms) -> String {
+    let mut terms: Vec<_> = terms.iter().collect();
+    terms.sort_by(|a, b| b.1.total_cmp(a.1));
+    let shown: Vec<String> = terms.iter().map(|(term, weight)| format!("{term}^{weight:.4}")).collect();
+    shown.join(" ")
+}
+
 impl Collection for IndexCollection<'_> {
     fn retrieve(
         &self,
@@ -81,10 +112,11 @@ impl Collection for IndexCollection<'_> {
         depth: usize,
     ) -> Vec<Result<Ranking, BoxError>> {
         match stage {
-            FirstStage::Bm25 { k1, b } => {
+            FirstStage::Bm25 { k1, b, lengths, rm3 } => {
                 let usual = Bm25::default();
-                let bm25 = Bm25 { k1: k1.unwrap_or(usual.k1), b: b.unwrap_or(usual.b), ..usual };
-                queries.par_iter().map(|query| self.words(&bm25, query, depth)).collect()
+                let (k1, b) = (k1.unwrap_or(usual.k1), b.unwrap_or(usual.b));
+                let bm25 = Bm25 { k1, b, lengths: *lengths, ..usual };
+                queries.par_iter().map(|query| self.words(&bm25, rm3.as_ref(), query, depth)).collect()
             }
             FirstStage::Dense => {
                 let found = queries.iter().zip(self.vectors(queries));

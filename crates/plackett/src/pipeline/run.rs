@@ -3,6 +3,7 @@
 use super::QueryError;
 use plackett_core::{Candidate, Document, Query, RankRequest, Ranking, Trace};
 use plackett_rank::Ranker;
+use plackett_search::{Lengths, Rm3};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -28,6 +29,10 @@ pub enum FirstStage {
         k1: Option<f64>,
         /// Length normalisation; `None` for the index's.
         b: Option<f64>,
+        /// Document lengths as counted or as Lucene rounds them.
+        lengths: Lengths,
+        /// Expansion of the query by what a first search finds.
+        rm3: Option<Rm3>,
     },
     /// The nearest vectors.
     Dense,

@@ -4,6 +4,7 @@ use super::run::{Chain, cascade, run};
 use super::*;
 use plackett_core::{Candidate, Document, Ranking};
 use plackett_rank::{RankError, Ranker};
+use plackett_search::Lengths;
 
 /// Documents `a` … `e`: `bm25` finds them in this order, `dense` in the opposite one. The query `broken` fails.
 struct Letters;
@@ -57,7 +58,10 @@ impl Ranker for Late {
 }
 
 fn bm25(depth: usize) -> Source {
-    Source::Retrieve { stage: FirstStage::Bm25 { k1: None, b: None }, depth }
+    Source::Retrieve {
+        stage: FirstStage::Bm25 { k1: None, b: None, lengths: Lengths::Exact, rm3: None },
+        depth,
+    }
 }
 
 fn stage(keep: Option<usize>) -> Stage {
