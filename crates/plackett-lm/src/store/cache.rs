@@ -4,7 +4,7 @@ use super::StoreError;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 const MANIFEST: &str = "plackett-model.json";
 
@@ -30,13 +30,26 @@ pub struct Manifest {
     pub files: Vec<FileRecord>,
 }
 
+/// Reads the manifest of a pulled model from bytes; `path` is for messages.
+pub fn parse_manifest(bytes: &[u8], path: &Path) -> Result<Manifest, StoreError> {
+    let bad = |problem: String| StoreError::Manifest { path: path.into(), problem };
+    let manifest: Manifest =
+        serde_json::from_slice(bytes).map_err(|e| bad(format!("not a manifest ({e})")))?;
+    for file in &manifest.files {
+        // Checking a model reads what its manifest names: that must be files of its folder.
+        let inside = Path::new(&file.path).components().all(|part| matches!(part, Component::Normal(_)));
+        if !inside || file.path.is_empty() {
+            return Err(bad(format!("`{}` is no file of this folder", file.path)));
+        }
+    }
+    Ok(manifest)
+}
+
 /// The manifest of a folder; `None` when there is no model.
 pub(super) fn read_manifest(folder: &Path) -> Result<Option<Manifest>, StoreError> {
     let path = folder.join(MANIFEST);
     match std::fs::read(&path) {
-        Ok(bytes) => serde_json::from_slice(&bytes)
-            .map(Some)
-            .map_err(|e| StoreError::Manifest { path, problem: format!("not a manifest ({e})") }),
+        Ok(bytes) => parse_manifest(&bytes, &path).map(Some),
         Err(e) if matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
             Ok(None)
         }

@@ -10,7 +10,7 @@ mod hub;
 mod pypi;
 
 pub use builtin::{BUILTIN, Builtin, Origin, builtin};
-pub use cache::{FileRecord, Manifest, verify_files};
+pub use cache::{FileRecord, Manifest, parse_manifest, verify_files};
 pub use error::StoreError;
 
 use std::path::{Path, PathBuf};

@@ -143,3 +143,16 @@ fn nobody_is_told_to_remove_a_directory_of_their_own() {
     let message = verify_files(folder.path()).unwrap_err().to_string();
     assert!(message.contains("no hashes are recorded") && !message.contains("remove"), "{message}");
 }
+
+#[test]
+fn a_manifest_names_only_files_of_its_folder() {
+    let manifest = |path: &str| {
+        let text =
+            format!(r#"{{"source":"s","licence":null,"files":[{{"path":"{path}","size":1,"sha256":"0"}}]}}"#);
+        parse_manifest(text.as_bytes(), Path::new("m")).map_err(|e| e.to_string())
+    };
+    assert_eq!(manifest("1_Pooling/config.json").unwrap().files.len(), 1);
+    for outside in ["/dev/zero", "../config.json", "a/../../b", ""] {
+        assert!(manifest(outside).unwrap_err().contains("is no file of this folder"), "{outside}");
+    }
+}
