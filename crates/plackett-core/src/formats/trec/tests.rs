@@ -157,15 +157,15 @@ fn json_without_any_entry_is_refused() {
     assert_eq!(run(r#"{"p": {}, "q": {"d": 1}}"#).unwrap().queries().len(), 2);
 }
 
-#[test]
-fn numbers_of_json_are_read_to_the_last_bit() {
-    for score in [0.1 + 0.2, 1.0 / 3.0, 2.2250738585072014e-308, 7.2057594037927933e16, 31.24571228027344] {
-        let read = run(&format!(r#"{{"q": {{"d": {score:e}}}}}"#)).unwrap();
-        assert_eq!(read.query("q").unwrap().scores(), [score]);
-    }
-}
-
 proptest! {
+    #[test]
+    fn numbers_of_json_are_read_to_the_last_bit(score in -1e3f64..1e3, wide in any::<f64>()) {
+        for score in [score, wide].into_iter().filter(|score| score.is_finite()) {
+            let read = run(&format!(r#"{{"q": {{"d": {score:e}}}}}"#)).unwrap();
+            prop_assert_eq!(read.query("q").unwrap().scores(), [score]);
+        }
+    }
+
     #[test]
     fn no_bytes_make_the_readers_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         let _ = parse_run(&bytes, "r", &ReadOptions::default());
