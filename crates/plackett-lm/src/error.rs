@@ -1,5 +1,6 @@
 //! What can go wrong between a model directory and its numbers.
 
+use crate::gguf::GgufError;
 use std::path::PathBuf;
 
 /// Why a model could not be opened or run. Each message says what was found, where, and what to do.
@@ -127,6 +128,24 @@ pub enum LmError {
         needed: usize,
         /// The budget.
         budget: usize,
+    },
+    /// A GGUF file whose header, metadata or tensor table cannot be used.
+    #[error("{path}, {source}")]
+    Gguf {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with the key or tensor and the byte offset.
+        source: GgufError,
+    },
+    /// A chat template that does not parse, fails, refuses the messages or does not end.
+    #[error("{origin}{}: {problem}", line.map(|l| format!(", line {l} of the template")).unwrap_or_default())]
+    ChatTemplate {
+        /// The file of the template, and the key inside it.
+        origin: String,
+        /// Line of the template, from 1, when it is known.
+        line: Option<usize>,
+        /// What is wrong and what to do.
+        problem: String,
     },
     /// An argument of a call that cannot be used.
     #[error("{0}")]

@@ -12,11 +12,13 @@
 //! else is in the call and however many threads work on it.
 #![deny(unsafe_code)]
 
+pub mod chat;
 mod config;
 mod encoder;
 mod error;
 mod family;
 mod forward;
+pub mod gguf;
 mod heads;
 mod kernel;
 mod late;

@@ -246,14 +246,20 @@ fn shards(index: &Path) -> Result<Vec<String>, LmError> {
     Ok(names)
 }
 
-fn map(path: PathBuf) -> Result<File, LmError> {
-    let file = std::fs::File::open(&path).map_err(LmError::io(&path))?;
+/// Maps a file of weights.
+pub(crate) fn map_file(path: &Path) -> Result<Arc<memmap2::Mmap>, LmError> {
+    let file = std::fs::File::open(path).map_err(LmError::io(path))?;
     // SAFETY: weights are only read, as bytes. Whoever truncates a model file under a running process ends it, as with
     // every memory-mapped model.
     #[allow(unsafe_code)]
-    let bytes = unsafe { memmap2::Mmap::map(&file) }.map_err(LmError::io(&path))?;
+    let bytes = unsafe { memmap2::Mmap::map(&file) }.map_err(LmError::io(path))?;
+    Ok(Arc::new(bytes))
+}
+
+fn map(path: PathBuf) -> Result<File, LmError> {
+    let bytes = map_file(&path)?;
     let header = read_header(&bytes, &path)?;
-    Ok(File { path, bytes: Arc::new(bytes), header })
+    Ok(File { path, bytes, header })
 }
 
 impl Tensor<'_> {
