@@ -77,6 +77,10 @@ impl ChatTemplate {
         environment.set_syntax(syntax.map_err(failed)?);
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.set_formatter(|out, state, value| {
+            pay(state, value, 0)?;
+            minijinja::escape_formatter(out, state, value)
+        });
         environment.add_filter("tojson", to_json);
         environment.add_function("raise_exception", |message: String| -> Result<Value, Error> {
             Err(Error::new(
@@ -236,6 +240,25 @@ fn to_json(state: &State, value: &Value, options: Kwargs) -> Result<Value, Error
     state.consume_fuel(bytes.len() as u64 / 64)?;
     let text = String::from_utf8_lossy(&bytes);
     Ok(Value::from(if ascii == Some(true) { escaped(&text) } else { text.into_owned() }))
+}
+
+/// Takes fuel for every part of a value that is about to be written: the engine itself only counts the text it gets.
+fn pay(state: &State, value: &Value, depth: usize) -> Result<(), Error> {
+    if !matches!(value.kind(), ValueKind::Map | ValueKind::Seq | ValueKind::Iterable) {
+        return Ok(());
+    }
+    if depth > 100 {
+        return Err(Error::new(
+            ErrorKind::InvalidOperation,
+            "values nested more than 100 deep cannot be written",
+        ));
+    }
+    for item in value.try_iter()? {
+        state.consume_fuel(1)?;
+        let inner = if value.kind() == ValueKind::Map { value.get_item(&item)? } else { item };
+        pay(state, &inner, depth + 1)?;
+    }
+    Ok(())
 }
 
 /// A value as JSON, every part of it paid for: a few lists that hold each other twice are more than any memory holds.
