@@ -1,7 +1,8 @@
 //! Chat templates: from messages to the text that an instruction model was trained on.
 //!
 //! The templates come with models, so they are outside input: they run without access to files or other templates, and
-//! a budget of work ends those that do not end by themselves.
+//! a budget of work ends those that do not end by themselves. One gap is known: lists that hold each other many times
+//! over cost little to make, and joining such a list to a text with `~` (or comparing two) is not paid for step by step.
 
 use crate::LmError;
 use crate::gguf::{GgufFile, GgufTokenizer, GgufValue};

@@ -68,10 +68,7 @@ impl RowOrder {
 /// the projections move like their rows. An odd last row of a head stays.
 pub fn rope_rows(rows: usize, head_dim: usize) -> Vec<usize> {
     let half = head_dim / 2;
-    let within = |i: usize| if i >= 2 * half { i } else { i % 2 * half + i / 2 };
-    (0..rows)
-        .map(|row| if head_dim == 0 { row } else { row / head_dim * head_dim + within(row % head_dim) })
-        .collect()
+    within_heads(rows, head_dim, |i| if i >= 2 * half { i } else { i % 2 * half + i / 2 })
 }
 
 /// For each row in half order, the row of the interleaved order that belongs there: the inverse of [`rope_rows`].
@@ -79,10 +76,13 @@ pub fn rope_rows(rows: usize, head_dim: usize) -> Vec<usize> {
 /// Row `r` of the Hugging Face matrix is row `unrope_rows(..)[r]` of the GGUF matrix.
 pub fn unrope_rows(rows: usize, head_dim: usize) -> Vec<usize> {
     let half = head_dim / 2;
-    let within = |i: usize| if i >= 2 * half { i } else { i % half * 2 + i / half };
-    (0..rows)
-        .map(|row| if head_dim == 0 { row } else { row / head_dim * head_dim + within(row % head_dim) })
-        .collect()
+    within_heads(rows, head_dim, |i| if i >= 2 * half { i } else { i % half * 2 + i / half })
+}
+
+/// Rows that move inside their head only; heads of no rows leave all where they are.
+fn within_heads(rows: usize, head_dim: usize, moved: impl Fn(usize) -> usize) -> Vec<usize> {
+    let head_dim = head_dim.max(1);
+    (0..rows).map(|row| row - row % head_dim + moved(row % head_dim)).collect()
 }
 
 #[cfg(test)]
@@ -145,7 +145,7 @@ mod tests {
         let pairs = |x: &[f32], p: f32| -> Vec<f32> {
             let turned = |i: usize| {
                 let (s, c) = angle(i / 2, p).sin_cos();
-                if i % 2 == 0 { x[i] * c - x[i + 1] * s } else { x[i] * c + x[i - 1] * s }
+                if i.is_multiple_of(2) { x[i] * c - x[i + 1] * s } else { x[i] * c + x[i - 1] * s }
             };
             (0..d).map(turned).collect()
         };
