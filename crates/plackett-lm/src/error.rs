@@ -147,6 +147,9 @@ pub enum LmError {
         /// What is wrong and what to do.
         problem: String,
     },
+    /// A constraint that cannot be made, or a decode that cannot go on.
+    #[error(transparent)]
+    Decode(#[from] crate::decode::DecodeError),
     /// An argument of a call that cannot be used.
     #[error("{0}")]
     Argument(String),

@@ -14,6 +14,7 @@
 
 pub mod chat;
 mod config;
+pub mod decode;
 mod encoder;
 mod error;
 mod family;
