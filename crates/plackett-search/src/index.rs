@@ -4,6 +4,7 @@ use crate::bm25::{QueryTerms, Scorer};
 use crate::rm3::{self, Feedback, Rm3};
 use crate::schema::Fields;
 use crate::snapshot::{NO_VECTOR, Snapshot};
+use crate::snippet::{Snippet, snippet};
 use crate::vectors::VectorFile;
 use crate::{Analyzer, Bm25, Embedder, IndexSettings, IndexWriter, SearchError, TermScore, manifest, schema};
 use plackett_core::{Document, order_by_score};
@@ -235,6 +236,18 @@ impl Index {
         let scorer = self.scorer(bm25);
         let rare = |term: &str| scorer.df(term).map(|df| df as f64 <= most);
         rm3::expand(&terms, &feedback, rm3, rare).map_err(SearchError::from_tantivy(&self.directory))
+    }
+
+    /// The passage of a document's text that speaks to a query; its rarer terms count more.
+    pub fn snippet(&self, text: &str, query: &str, width: usize) -> Result<Snippet, SearchError> {
+        let bm25 = Bm25::default();
+        let scorer = self.scorer(&bm25);
+        let mut terms = self.query_terms(query);
+        for (term, weight) in &mut terms {
+            let df = scorer.df(term).map_err(SearchError::from_tantivy(&self.directory))?;
+            *weight = scorer.idf(df);
+        }
+        Ok(snippet(text, self.analyzer, &terms, width))
     }
 
     /// The terms of a document's searched fields with their weighted number of occurrences.

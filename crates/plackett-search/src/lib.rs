@@ -25,6 +25,7 @@ mod manifest;
 pub mod rm3;
 mod schema;
 mod snapshot;
+pub mod snippet;
 mod vectors;
 mod writer;
 
@@ -35,5 +36,6 @@ pub use error::SearchError;
 pub use index::{Index, IndexStats};
 pub use manifest::{FORMAT_VERSION, IndexSettings, ModelIdentity, VectorFormat, parse as parse_manifest};
 pub use rm3::Rm3;
+pub use snippet::Snippet;
 pub use vectors::{VectorHeader, parse_header as parse_vector_header};
 pub use writer::{Committed, IndexWriter};

@@ -38,6 +38,23 @@ fn an_index_answers_by_words_by_meaning_and_by_both() {
 }
 
 #[test]
+fn json_answers_show_the_passage_and_its_matches() {
+    let folder = tempfile::tempdir().unwrap();
+    indexed(folder.path());
+    let query =
+        ["search", "my.index", "--pipeline", "bm25(rm3=true, fb_docs=2)", "--json", "recipes of apples"];
+    let done = plackett(folder.path(), &query).expect(0).json();
+    let snippet = &done[0]["ranking"][0]["snippet"];
+    let text = snippet["text"].as_str().unwrap();
+    let at = |i: usize, j: usize| snippet["matches"][i][j].as_u64().unwrap() as usize;
+    assert_eq!((&text[at(0, 0)..at(0, 1)], &text[at(1, 0)..at(1, 1)]), ("recipe", "apple"), "{snippet}");
+    let expanded = done[0]["trace"]["facts"]["rm3:query"].as_str().unwrap();
+    assert!(expanded.contains("recip^"), "{expanded}");
+    plackett(folder.path(), &["search", "my.index", "--pipeline", "bm25(fb_docs=2)", "x"]).expect(2);
+    plackett(folder.path(), &["search", "my.index", "--pipeline", "bm25(lengths=lucene)", "apple"]).expect(0);
+}
+
+#[test]
 fn text_shows_titles_and_explains_on_request() {
     let folder = tempfile::tempdir().unwrap();
     indexed(folder.path());

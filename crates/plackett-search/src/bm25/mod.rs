@@ -90,7 +90,7 @@ impl Scorer<'_> {
         self.snapshot.prepared.of(self.snapshot, self.bm25)
     }
 
-    fn idf(&self, df: usize) -> f64 {
+    pub(crate) fn idf(&self, df: usize) -> f64 {
         let n = self.snapshot.documents as f64;
         (1.0 + (n - df as f64 + 0.5) / (df as f64 + 0.5)).ln()
     }

@@ -1,6 +1,7 @@
 //! `plackett search`: one query, a file of them, or a conversation.
 
 use super::results::{explain, to_json, to_trec};
+use super::snippet;
 use super::{Failure, Global, Outcome, Output};
 use crate::command::open::{LongTextArguments, open_index, read_queries};
 use anyhow::Context;
@@ -130,9 +131,9 @@ impl Session<'_> {
         match format {
             Format::Text => output.print(&self.text(&query, &ranking)?)?,
             Format::Json | Format::Jsonl if format == Format::Json => {
-                output.print_json(&[to_json(&ranking)])?
+                output.print_json(&[self.json(&query, &ranking)?])?
             }
-            Format::Jsonl | Format::Json => output.print(&format!("{}\n", to_json(&ranking)))?,
+            Format::Jsonl | Format::Json => output.print(&format!("{}\n", self.json(&query, &ranking)?))?,
             Format::Trec => output.print(&to_trec(&ranking, &self.arguments.tag)?)?,
         }
         Ok(())
@@ -167,6 +168,17 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// The answer to one query as JSON, with the passage of each document that speaks to it.
+    fn json(&self, query: &Query, ranking: &Ranking) -> anyhow::Result<serde_json::Value> {
+        let mut value = to_json(ranking);
+        for (nth, entry) in ranking.entries.iter().enumerate() {
+            let Some(document) = self.index.document(&entry.id)? else { continue };
+            let found = self.index.snippet(&document.text, &query.text, snippet::JSON_WIDTH)?;
+            value["ranking"][nth]["snippet"] = snippet::to_json(&found);
+        }
+        Ok(value)
+    }
+
     fn text(&self, query: &Query, ranking: &Ranking) -> anyhow::Result<String> {
         let mut text = String::new();
         let width = console::Term::stdout()
@@ -187,8 +199,9 @@ impl Session<'_> {
                 style(title).bold(),
                 style(format!("{:.4}", entry.score)).dim(),
             ));
-            let snippet = super::snippet::snippet(&document.text, &query.text, width - 8);
-            text.push_str(&format!("      {snippet}\n"));
+            let columns = width - 8;
+            let found = self.index.snippet(&document.text, &query.text, snippet::width(columns))?;
+            text.push_str(&format!("      {}\n", snippet::line(&found, document.text.len(), columns)));
         }
         if self.explain {
             text.push_str(&explain(ranking));

@@ -1,52 +1,43 @@
-//! The part of a text that shows why it was found.
+//! Snippets for people and for scripts.
 
-/// Words shown before the first that was asked for.
-const LEAD: usize = 3;
+use console::style;
+use plackett_search::snippet::Snippet;
+use serde_json::{Value, json};
 
-/// The stretch of a text of at most `width` characters in which the most different words of the query occur; the
-/// earliest of equals.
-pub fn snippet(text: &str, query: &str, width: usize) -> String {
-    let stem = |word: &str| -> String {
-        let letters: String =
-            word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
-        letters.chars().take(6).collect()
-    };
-    let wanted: Vec<String> = query.split_whitespace().map(stem).filter(|w| w.chars().count() > 2).collect();
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let hits: Vec<Option<usize>> = words
-        .iter()
-        .map(|word| {
-            let word = stem(word);
-            wanted.iter().position(|w| *w == word)
-        })
-        .collect();
-    // Room for the marks of what is left out on both sides.
-    let room = width.saturating_sub(4);
-    let mut best = (0, 0);
-    for start in 0..words.len() {
-        let mut seen = vec![false; wanted.len()];
-        let mut length = 0;
-        for (word, hit) in words[start..].iter().zip(&hits[start..]) {
-            length += word.chars().count() + 1;
-            if length > room {
-                break;
-            }
-            if let Some(hit) = hit {
-                seen[*hit] = true;
-            }
-        }
-        let count = seen.iter().filter(|s| **s).count();
-        if count > best.0 {
-            best = (count, start);
-        }
+/// Characters of a snippet in JSON.
+pub const JSON_WIDTH: usize = 240;
+
+/// A snippet in a line of at most `width` columns, with its matches in bold and marks where text is left out. `whole` is
+/// the length in bytes of the text that it comes from.
+pub fn line(snippet: &Snippet, whole: usize, width: usize) -> String {
+    let mut line = String::new();
+    if snippet.source.start > 0 {
+        line.push_str("… ");
     }
-    // Of the windows with as many words the last but a few begins close before the first of them, and shows what follows.
-    let first_hit =
-        hits.iter().enumerate().skip(best.1).find(|(_, hit)| hit.is_some()).map_or(0, |(place, _)| place);
-    let start = first_hit.saturating_sub(LEAD).max(best.1);
-    let lead = if start > 0 { "… " } else { "" };
-    let line = format!("{lead}{}", words[start..].join(" "));
+    let mut at = 0;
+    for place in &snippet.matches {
+        line.push_str(&snippet.text[at..place.start]);
+        line.push_str(&style(&snippet.text[place.clone()]).bold().to_string());
+        at = place.end;
+    }
+    line.push_str(&snippet.text[at..]);
+    if snippet.source.end < whole {
+        line.push_str(" …");
+    }
+    // Letters that take two columns may still be too many.
     console::truncate_str(&line, width.max(16), " …").into_owned()
+}
+
+/// Width of a snippet that is shown in `width` columns: the marks on both sides need room.
+pub fn width(columns: usize) -> usize {
+    columns.saturating_sub(4).max(12)
+}
+
+/// A snippet as JSON: the passage, bytes of the text it comes from, and bytes of the passage that match.
+pub fn to_json(snippet: &Snippet) -> Value {
+    let pair = |range: &std::ops::Range<usize>| json!([range.start, range.end]);
+    let matches: Vec<Value> = snippet.matches.iter().map(pair).collect();
+    json!({"text": snippet.text, "source": pair(&snippet.source), "matches": matches})
 }
 
 #[cfg(test)]
@@ -54,13 +45,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_snippet_is_where_the_words_are() {
-        let text =
-            "One two three four five six seven. Ranking passages in linear time is what this does, at last.";
-        let shown = snippet(text, "rank passages linear", 40);
-        assert!(shown.contains("passages in linear"), "{shown}");
-        assert!(shown.chars().count() <= 40, "{shown}");
-        assert_eq!(snippet("short", "none of it", 40), "short");
-        assert_eq!(snippet("", "x", 40), "");
+    fn marks_stand_where_text_is_left_out() {
+        let found = Snippet { text: "linear time".into(), source: 4..15, matches: vec![0..6] };
+        assert_eq!(console::strip_ansi_codes(&line(&found, 40, 40)), "… linear time …");
+        assert_eq!(console::strip_ansi_codes(&line(&found, 15, 40)), "… linear time");
+        assert_eq!(to_json(&found), json!({"text": "linear time", "source": [4, 15], "matches": [[0, 6]]}));
     }
 }

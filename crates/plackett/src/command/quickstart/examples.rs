@@ -1,8 +1,10 @@
 //! A few queries with what the baseline and the best pipeline put on top, so that a number becomes something to read.
 
-use crate::command::snippet::snippet;
+use crate::command::snippet;
 use console::style;
 use plackett_core::{Document, Qrels, Ranking};
+use plackett_search::Analyzer;
+use plackett_search::snippet::snippet as passage;
 use std::collections::HashMap;
 
 /// Documents shown per query.
@@ -37,6 +39,7 @@ pub fn render(
         style(format!("“{}”", example.query)).bold(),
         style(format!("{measure} {before:.2} → {after:.2}, {}", example.why)).dim()
     );
+    let terms = Analyzer::English.terms(example.query).into_iter().map(|(term, _)| (term, 1.0)).collect();
     let place: HashMap<&str, usize> =
         example.before.entries.iter().map(|e| (e.id.as_str(), e.rank)).collect();
     for entry in example.after.entries.iter().take(SHOWN) {
@@ -50,8 +53,10 @@ pub fn render(
             style(title).cyan(),
             grade
         ));
-        let snippet = snippet(&document.text, example.query, width.saturating_sub(12));
-        text.push_str(&format!("           {}\n", style(snippet).dim()));
+        let columns = width.saturating_sub(12);
+        let found = passage(&document.text, Analyzer::English, &terms, snippet::width(columns));
+        let line = snippet::line(&found, document.text.len(), columns);
+        text.push_str(&format!("           {}\n", style(line).dim()));
     }
     text
 }
