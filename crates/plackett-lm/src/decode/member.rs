@@ -1,0 +1,165 @@
+//! Membership in a trie, and answers from a list.
+
+use super::constraint::{Allowed, Constraint, Step};
+use super::error::DecodeError;
+use super::trie::{TokenTrie, TrieBuilt, TrieNode};
+use std::borrow::Borrow;
+
+/// One of the sequences of a trie, by its rank.
+///
+/// With an end token, every sequence is followed by it where it could also go on (it is a prefix of another one);
+/// where it could not, the sequence ends by itself. Without an end token, no sequence may be a prefix of another.
+#[derive(Clone, Debug)]
+pub struct TrieMember<T> {
+    trie: T,
+    end: Option<u32>,
+}
+
+/// A node, or a finished sequence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemberState {
+    /// Inside the trie.
+    At(TrieNode),
+    /// The rank of the sequence that was written.
+    Finished(usize),
+}
+
+impl<T: Borrow<TokenTrie> + Sync> TrieMember<T> {
+    /// The constraint; the trie may be owned, borrowed or in an `Arc`.
+    ///
+    /// # Errors
+    /// [`DecodeError::Constraint`] when the trie is empty, has the end token inside a sequence, or needs an end token
+    /// and none is given. Reads the whole trie once.
+    pub fn new(trie: T, end: Option<u32>) -> Result<TrieMember<T>, DecodeError> {
+        let bad = |problem: String| Err(DecodeError::Constraint(problem));
+        let all = trie.borrow();
+        if all.is_empty() {
+            return bad("the trie holds no sequence".into());
+        }
+        let mut before = Vec::new();
+        for rank in 0..all.len() {
+            let sequence = all.sequence(rank);
+            if end.is_some_and(|end| sequence.contains(&end)) {
+                return bad(format!("the end token is inside sequence {rank}; choose another"));
+            }
+            if end.is_none() && !before.is_empty() && sequence.starts_with(&before) {
+                return bad(format!(
+                    "sequence {} is a prefix of the next one; give an end token",
+                    rank.saturating_sub(1)
+                ));
+            }
+            before = sequence;
+        }
+        Ok(TrieMember { trie, end })
+    }
+
+    /// The trie.
+    pub fn trie(&self) -> &TokenTrie {
+        self.trie.borrow()
+    }
+
+    /// A leaf is finished at once; where the sequence could go on, the end token decides.
+    fn settle(&self, node: TrieNode) -> Step<MemberState> {
+        match self.trie().finished(node) {
+            Some(rank) if node.ranks().len() == 1 => Step::Finished(MemberState::Finished(rank)),
+            _ => Step::Continue(MemberState::At(node)),
+        }
+    }
+}
+
+impl<T: Borrow<TokenTrie> + Sync> Constraint for TrieMember<T> {
+    type State = MemberState;
+    type Output = usize;
+
+    fn start(&self) -> MemberState {
+        MemberState::At(self.trie().root())
+    }
+
+    fn allowed(&self, state: &MemberState) -> Allowed {
+        let MemberState::At(node) = state else { return Allowed::Only([].into()) };
+        let mut ids: Vec<u32> = self.trie().children(*node).map(|(token, _)| token).collect();
+        if self.trie().finished(*node).is_some() {
+            ids.extend(self.end);
+            return Allowed::only(ids);
+        }
+        Allowed::Only(ids.into())
+    }
+
+    fn advance(&self, state: &MemberState, token: u32) -> Option<Step<MemberState>> {
+        let MemberState::At(node) = state else { return None };
+        if self.end == Some(token) {
+            return self.trie().finished(*node).map(|rank| Step::Finished(MemberState::Finished(rank)));
+        }
+        self.trie().child(*node, token).map(|child| self.settle(child))
+    }
+
+    fn output(&self, state: &MemberState) -> Option<usize> {
+        if let MemberState::Finished(rank) = state { Some(*rank) } else { None }
+    }
+}
+
+/// One of a list of literal answers, such as yes and no, in the spelling that the tokenizer gives them.
+///
+/// Only the canonical tokens of each spelling are allowed (not, say, `y` then `es`), so that the probability of an
+/// answer is that of its own tokens.
+#[derive(Clone, Debug)]
+pub struct Answers {
+    member: TrieMember<TokenTrie>,
+    // The answer of each rank.
+    answers: Vec<usize>,
+}
+
+impl Answers {
+    /// For each answer its spellings, of which any may be written: `[["yes", " yes", "Yes"], ["no"]]`.
+    ///
+    /// # Errors
+    /// [`DecodeError::Constraint`] when there is no answer, one without a spelling, two answers with the same tokens,
+    /// or a spelling that begins another one while `end` is `None`; and what the tokenizer function says.
+    pub fn new<S: AsRef<str>>(
+        answers: &[&[S]],
+        mut tokenize: impl FnMut(&str) -> Result<Vec<u32>, DecodeError>,
+        end: Option<u32>,
+    ) -> Result<Answers, DecodeError> {
+        let bad = |problem: String| Err(DecodeError::Constraint(problem));
+        let (mut sequences, mut owners) = (Vec::new(), Vec::new());
+        for (answer, spellings) in answers.iter().enumerate() {
+            if spellings.is_empty() {
+                return bad(format!("answer {answer} has no spelling"));
+            }
+            for spelling in *spellings {
+                sequences.push(tokenize(spelling.as_ref())?);
+                owners.push(answer);
+            }
+        }
+        let TrieBuilt { trie, order, duplicates, .. } = TokenTrie::build(&sequences)?;
+        for (later, first) in duplicates {
+            let (later, first) = (owners[later as usize], owners[first as usize]);
+            if later != first {
+                return bad(format!("answers {first} and {later} have a spelling with the same tokens"));
+            }
+        }
+        let answers = order.iter().map(|index| owners[*index as usize]).collect();
+        Ok(Answers { member: TrieMember::new(trie, end)?, answers })
+    }
+}
+
+impl Constraint for Answers {
+    type State = MemberState;
+    type Output = usize;
+
+    fn start(&self) -> MemberState {
+        self.member.start()
+    }
+
+    fn allowed(&self, state: &MemberState) -> Allowed {
+        self.member.allowed(state)
+    }
+
+    fn advance(&self, state: &MemberState, token: u32) -> Option<Step<MemberState>> {
+        self.member.advance(state, token)
+    }
+
+    fn output(&self, state: &MemberState) -> Option<usize> {
+        self.member.output(state).and_then(|rank| self.answers.get(rank).copied())
+    }
+}
