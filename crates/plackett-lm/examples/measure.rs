@@ -2,7 +2,7 @@
 //!
 //! `measure MODEL_DIR f32|int8 THREADS FILE` reads one sequence of token ids per line (blanks between ids), runs each
 //! batch (blank line between batches) in one call, and prints the wall time of each repetition that a line on standard
-//! input asks for. A FILE whose name ends in `.texts` holds one text per line instead; all of them are one call, with
+//! input asks for (`5`: five repetitions; `bare 5`: five times only the matrix products of as many tokens). A FILE whose name ends in `.texts` holds one text per line instead; all of them are one call, with
 //! tokenisation. `benches/encoder/run` drives it and runs the peers on the same input.
 
 use plackett_lm::{EmbedOptions, EncoderModel, EncoderOptions, LmError, Precision, Sequence};
@@ -78,10 +78,15 @@ fn main() -> Result<(), Failure> {
     println!("{{\"ready\":true,\"tokens\":{tokens},\"isa\":\"{}\"}}", model.info().isa.name());
     std::io::stdout().flush()?;
     for line in std::io::stdin().lock().lines() {
-        let repetitions: usize = line?.trim().parse()?;
+        let line = line?;
+        let bare = line.strip_prefix("bare ");
+        let repetitions: usize = bare.unwrap_or(&line).trim().parse()?;
         let start = Instant::now();
         for _ in 0..repetitions {
-            work.run(&model)?;
+            match bare {
+                Some(_) => model.products_alone(tokens),
+                None => work.run(&model)?,
+            }
         }
         println!("{{\"seconds\":{}}}", start.elapsed().as_secs_f64());
         std::io::stdout().flush()?;

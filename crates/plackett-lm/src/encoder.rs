@@ -342,6 +342,12 @@ impl EncoderModel {
         Ok(split(encoded).0)
     }
 
+    /// Does nothing but the matrix products that `tokens` tokens need, on all threads: the floor of a pass, for
+    /// measurements of how close it comes.
+    pub fn products_alone(&self, tokens: usize) {
+        self.pass(usize::MAX).products_alone(tokens);
+    }
+
     /// Hidden states after `layers` layers (`tokens × hidden` per sequence): early exit, probing.
     pub fn hidden_states(&self, sequences: &[Sequence], layers: usize) -> Result<Vec<Vec<f32>>, LmError> {
         self.pass(layers).run(sequences, |_, states| states.to_vec())

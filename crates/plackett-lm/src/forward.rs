@@ -7,12 +7,15 @@
 
 use crate::LmError;
 use crate::kernel::Isa;
-use crate::kernel::{AttentionScratch, Heads, LinearScratch, TILE_ROWS, Window, attend};
+use crate::kernel::{AttentionScratch, Heads, Linear, LinearScratch, TILE_ROWS, Window, attend};
 use rayon::prelude::*;
 use std::sync::Mutex;
 
-/// Most rows of one pass through a dense layer: their activations fit a second-level cache of 1 MiB.
-const BLOCK_ROWS: usize = 11 * TILE_ROWS;
+/// Most rows of one pass through the dense layers: inputs, the widest outputs and a panel of weights fit a second-level
+/// cache of 1 MiB together. Larger blocks were slower by up to a tenth in f32.
+const BLOCK_ROWS: usize = 5 * TILE_ROWS;
+/// Rows after which a group of sequences is full.
+const GROUP_ROWS: usize = 11 * TILE_ROWS;
 
 /// The tokens of one text (or pair of texts), special tokens included.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,8 +66,12 @@ pub(crate) trait Family: Send + Sync {
     fn vocabulary(&self) -> usize;
     /// Longest sequence.
     fn positions(&self) -> usize;
-    /// Bytes of weights in memory.
-    fn weight_bytes(&self) -> usize;
+    /// The matrices that every token goes through, in order.
+    fn matrices(&self) -> Vec<&Linear>;
+    /// Bytes of their weights in memory.
+    fn weight_bytes(&self) -> usize {
+        self.matrices().iter().map(|matrix| matrix.bytes()).sum()
+    }
     /// Input vectors of a sequence.
     fn embed(&self, isa: Isa, sequence: &Sequence, out: &mut [f32]);
     /// Queries, keys and values of some rows; `positions` are their places in their sequences.
@@ -160,6 +167,23 @@ impl Pass<'_> {
         });
         let outputs = outputs.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
         Ok(outputs.into_iter().flatten().collect())
+    }
+
+    /// Does nothing but the matrix products of `tokens` tokens, in the blocks of a pass: no rounding, attention,
+    /// normalisation or activation. What a pass can at best be compared with.
+    pub(crate) fn products_alone(&self, tokens: usize) {
+        let matrices = self.family.matrices();
+        let rows = block_rows(tokens, self.pool.current_num_threads());
+        self.pool.install(|| {
+            (0..tokens.div_ceil(rows)).into_par_iter().with_max_len(1).for_each(|block| {
+                let rows = rows.min(tokens - block * rows);
+                borrow(&self.buffers.rows, |buffer| {
+                    for matrix in &matrices {
+                        matrix.products_alone(self.isa, rows, &mut buffer.inner, &mut buffer.linear);
+                    }
+                });
+            });
+        });
     }
 
     /// How many groups can be in flight within the memory budget.
@@ -259,7 +283,10 @@ impl Pass<'_> {
             let tokens = sequence.len();
             let (own, rest) = qkv.split_at(tokens * heads.stride);
             let (out, after) = std::mem::take(&mut context).split_at_mut(tokens * width);
-            let rows = tokens.div_ceil(workers).next_multiple_of(TILE_ROWS).max(TILE_ROWS);
+            let mut rows = tokens.div_ceil(workers).max(1);
+            if window != Window::All {
+                rows = rows.next_multiple_of(TILE_ROWS);
+            }
             each(workers, out.par_chunks_mut(rows * width).enumerate(), |(part, out)| {
                 let first = part * rows;
                 let queries = first..tokens.min(first + rows);
@@ -289,13 +316,15 @@ fn block_bytes(shape: &Shape) -> usize {
     BLOCK_ROWS * (4 * (shape.intermediate + shape.hidden) + shape.intermediate.max(shape.hidden) + 8)
 }
 
-/// Rows of a block such that all blocks are about equal, whole tiles, and enough for all workers.
+/// Rows of a block such that all blocks are about equal and enough for all workers. One worker gets whole tiles; for
+/// several, equal shares are worth more than that.
 fn block_rows(tokens: usize, workers: usize) -> usize {
     let blocks = tokens.div_ceil(BLOCK_ROWS).next_multiple_of(workers.max(1));
-    tokens.div_ceil(blocks.max(1)).next_multiple_of(TILE_ROWS).max(TILE_ROWS)
+    let rows = tokens.div_ceil(blocks.max(1)).max(1);
+    if workers > 1 { rows } else { rows.next_multiple_of(TILE_ROWS) }
 }
 
-/// Indices of sequences in groups of about one block of rows, longest first. Short sequences share a group.
+/// Indices of sequences in groups of about [`GROUP_ROWS`] rows, longest first. Short sequences share a group.
 fn group(sequences: &[Sequence]) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..sequences.len()).collect();
     order.sort_by_key(|index| std::cmp::Reverse(sequences[*index].len()));
@@ -310,7 +339,7 @@ fn group(sequences: &[Sequence]) -> Vec<Vec<usize>> {
             }
             _ => {
                 groups.push(vec![index]);
-                room = BLOCK_ROWS.saturating_sub(tokens);
+                room = GROUP_ROWS.saturating_sub(tokens);
             }
         }
     }

@@ -6,9 +6,10 @@ use safetensors::tensor::{Dtype, TensorView};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-/// Header field that marks quantised weights; its value is the version of the layout.
+/// Header field that marks quantised weights; its value is the version of the layout. In layout 2 the rows of int8
+/// matrices are rotated before they are rounded, by signed Walsh–Hadamard blocks.
 pub const FORMAT_KEY: &str = "plackett_int8";
-const FORMAT: &str = "1";
+const FORMAT: &str = "2";
 
 /// Refuses quantised weights of a layout that this version does not know.
 pub(crate) fn check_format(weights: &WeightSet, directory: &Path) -> Result<(), LmError> {

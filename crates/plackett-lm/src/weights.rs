@@ -1,7 +1,7 @@
 //! Tensors by name from one or more memory-mapped safetensors files.
 
 use crate::LmError;
-use crate::kernel::{Linear, quantize_weights};
+use crate::kernel::{Isa, Linear, quantize_weights, unrotate};
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensors, TensorInfo};
 use std::collections::HashMap;
@@ -165,7 +165,9 @@ impl WeightSet {
         let scales = self.f32(&format!("{name}{SCALE_SUFFIX}"), &[rows])?;
         let width = shape[1..].iter().product::<usize>().max(1);
         let values = tensor.bytes().iter().enumerate().map(|(i, b)| *b as i8 as f32 * scales[i / width]);
-        Ok(values.collect())
+        let mut values: Vec<f32> = values.collect();
+        values.chunks_exact_mut(width).for_each(|row| unrotate(Isa::detect(), row));
+        Ok(values)
     }
 
     /// A vector, or an empty one when the model has none of this name.
@@ -347,19 +349,20 @@ impl Table {
     }
 
     /// Copies row `index`, which is below [`Table::rows`].
-    pub(crate) fn read(&self, index: usize, out: &mut [f32]) {
+    pub(crate) fn read(&self, isa: Isa, index: usize, out: &mut [f32]) {
         let size = self.width * self.dtype.bitsize() / 8;
         let bytes = &self.file[self.start + index * size..][..size];
         if self.dtype == Dtype::I8 {
             let scale = self.scales[index];
             out.iter_mut().zip(bytes).for_each(|(x, b)| *x = *b as i8 as f32 * scale);
+            unrotate(isa, out);
         } else {
             read_floats(self.dtype, bytes, out);
         }
     }
 }
 
-/// Rounds a matrix for storage: int8 rows and their scales.
+/// Rotates and rounds a matrix for storage: int8 rows and their scales.
 pub(crate) fn round_rows(values: &[f32], width: usize) -> (Vec<i8>, Vec<f32>) {
     let mut rounded = vec![0i8; values.len()];
     let scales = values

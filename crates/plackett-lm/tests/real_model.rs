@@ -75,7 +75,7 @@ fn the_bundled_model_points_the_same_way_as_full_precision() {
         found.chunks_exact(384).zip(expected.chunks_exact(384)).map(|(a, b)| dot(a, b)).collect();
     let worst = cosines.iter().copied().fold(1.0, f64::min);
     println!("smallest cosine of int8 and f32 over {} texts: {worst:.5}", texts.len());
-    assert!(worst >= 0.995, "cosine {worst}");
+    assert!(worst >= 0.998, "cosine {worst}");
 }
 
 #[test]
@@ -135,6 +135,5 @@ fn int8_keeps_the_order_of_the_top_100_on_cranfield() {
     }
     let mean = total / queries.len() as f64;
     println!("mean Kendall τ of the top 100 over {} queries: {mean:.4}", queries.len());
-    // The aim is 0.95; rounding both weights and activations of every layer reaches 0.93 so far.
-    assert!(mean >= 0.92, "τ {mean}");
+    assert!(mean >= 0.95, "τ {mean}");
 }

@@ -141,10 +141,10 @@ fn int8_of_a_later_layout_is_refused() {
     assert!(EncoderModel::open(&target, &EncoderOptions::default()).is_ok());
     let path = target.join("model.safetensors");
     let mut bytes = std::fs::read(&path).expect("weights");
-    let field = br#""plackett_int8":"1""#;
+    let field = br#""plackett_int8":"2""#;
     let at = bytes.windows(field.len()).position(|w| w == field).expect("the field");
-    bytes[at + field.len() - 2] = b'2';
+    bytes[at + field.len() - 2] = b'9';
     std::fs::write(&path, bytes).expect("written");
     let message = refusal(&target).to_string();
-    assert!(message.contains("layout 2"), "{message}");
+    assert!(message.contains("layout 9"), "{message}");
 }

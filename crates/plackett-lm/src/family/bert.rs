@@ -111,20 +111,19 @@ impl Family for Bert {
         self.places.rows() - self.first_position
     }
 
-    fn weight_bytes(&self) -> usize {
-        let layer = |l: &Layer| l.qkv.bytes() + l.attention_out.bytes() + l.inner.bytes() + l.outer.bytes();
-        self.layers.iter().map(layer).sum()
+    fn matrices(&self) -> Vec<&Linear> {
+        self.layers.iter().flat_map(|l| [&l.qkv, &l.attention_out, &l.inner, &l.outer]).collect()
     }
 
     fn embed(&self, isa: Isa, sequence: &Sequence, out: &mut [f32]) {
         let mut part = vec![0.0; self.shape.hidden];
         let tokens = sequence.ids.iter().zip(&sequence.types);
         for (place, ((id, kind), row)) in tokens.zip(out.chunks_exact_mut(self.shape.hidden)).enumerate() {
-            self.words.read(*id as usize, row);
+            self.words.read(isa, *id as usize, row);
             // RoBERTa has one type only, whatever the tokenizer says.
-            self.types.read((*kind as usize).min(self.types.rows() - 1), &mut part);
+            self.types.read(isa, (*kind as usize).min(self.types.rows() - 1), &mut part);
             row.iter_mut().zip(&part).for_each(|(x, y)| *x += y);
-            self.places.read(place + self.first_position, &mut part);
+            self.places.read(isa, place + self.first_position, &mut part);
             row.iter_mut().zip(&part).for_each(|(x, y)| *x += y);
             layer_norm(isa, row, &self.norm.weight, &self.norm.bias, self.norm.epsilon);
         }

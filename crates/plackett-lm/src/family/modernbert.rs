@@ -168,14 +168,13 @@ impl Family for ModernBert {
         self.positions
     }
 
-    fn weight_bytes(&self) -> usize {
-        let layer = |l: &Layer| l.qkv.bytes() + l.attention_out.bytes() + l.inner.bytes() + l.outer.bytes();
-        self.layers.iter().map(layer).sum()
+    fn matrices(&self) -> Vec<&Linear> {
+        self.layers.iter().flat_map(|l| [&l.qkv, &l.attention_out, &l.inner, &l.outer]).collect()
     }
 
     fn embed(&self, isa: Isa, sequence: &Sequence, out: &mut [f32]) {
         for (id, row) in sequence.ids.iter().zip(out.chunks_exact_mut(self.shape.hidden)) {
-            self.words.read(*id as usize, row);
+            self.words.read(isa, *id as usize, row);
         }
         self.norm.apply(isa, out);
     }

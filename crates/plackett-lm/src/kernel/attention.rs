@@ -8,6 +8,7 @@ use super::{Isa, Rows, TILE_COLUMNS, TILE_ROWS, tile_f32};
 const BLOCK: usize = 512;
 /// Numbers between two rows of scores: rows a power of two apart would share the same few sets of the cache.
 const STRIDE: usize = BLOCK + TILE_COLUMNS;
+const ZEROS: [f32; TILE_COLUMNS] = [0.0; TILE_COLUMNS];
 
 /// Where queries, keys and values of all heads lie: one row per token, `stride` apart; head h starts `h · size` after
 /// each of the three offsets.
@@ -57,7 +58,8 @@ struct Running {
 }
 
 /// Attention of the queries `queries` of one sequence whose packed rows are `qkv` to its first `tokens` tokens; writes
-/// their contexts, all heads side by side, to rows of `out`. `queries.start` is a multiple of the tile, so that any split gives the same numbers.
+/// their contexts, all heads side by side, to rows of `out`. With a window, `queries.start` is a multiple of the tile, so
+/// that any split gives the same numbers.
 pub(crate) fn attend(
     isa: Isa,
     qkv: &[f32],
@@ -68,7 +70,7 @@ pub(crate) fn attend(
     out: &mut [f32],
     scratch: &mut AttentionScratch,
 ) {
-    assert!(queries.start.is_multiple_of(TILE_ROWS));
+    assert!(window == Window::All || queries.start.is_multiple_of(TILE_ROWS));
     let width = heads.count * heads.size;
     let scale = 1.0 / (heads.size as f32).sqrt();
     for head in 0..heads.count {
@@ -138,11 +140,13 @@ impl QueryTile<'_> {
         scratch.sums.resize(TILE_ROWS * padded, 0.0);
         scratch.scores.resize(TILE_ROWS * STRIDE, 0.0);
         let mut start = keys.start / TILE_COLUMNS * TILE_COLUMNS;
+        let mut first = true;
         while start < keys.end {
             let end = keys.end.min(start + BLOCK);
             self.score(start..end, &keys, window, scratch);
             let shrink = self.soften(end - start, &mut running, &mut scratch.scores);
-            self.add_values(start..end, tokens, &shrink, scratch);
+            self.add_values(start..end, tokens, first, &shrink, scratch);
+            first = false;
             start = end;
         }
         let width = self.heads.count * size;
@@ -167,19 +171,11 @@ impl QueryTile<'_> {
         let offset = self.heads.offsets[0] + self.head * size;
         let queries = &self.qkv[self.first * self.heads.stride + offset..];
         let queries = Rows::new(queries, self.count, self.heads.stride, size);
-        let mut tile = [[0.0; TILE_COLUMNS]; TILE_ROWS];
         for panel_start in block.clone().step_by(TILE_COLUMNS) {
             let panel = &scratch.keys[panel_start * size..][..TILE_COLUMNS * size];
-            tile_f32(self.isa, queries, 0, self.count, panel, &mut tile);
-            let width = TILE_COLUMNS.min(block.end - panel_start);
-            for (row, values) in tile[..self.count].iter().enumerate() {
-                let slot = &mut scratch.scores[row * STRIDE + panel_start - block.start..];
-                // A constant length becomes a few registers; a variable one a call.
-                match slot.first_chunk_mut() {
-                    Some(slot) if width == TILE_COLUMNS => *slot = *values,
-                    _ => slot[..width].copy_from_slice(&values[..width]),
-                }
-            }
+            // The last panel may be wider than the block: a row has room for it, and nobody reads it.
+            let scores = &mut scratch.scores[panel_start - block.start..];
+            tile_f32(self.isa, queries, (0, self.count), panel, &ZEROS, (scores, STRIDE));
         }
         for row in 0..self.count {
             let query = self.first + row;
@@ -217,6 +213,7 @@ impl QueryTile<'_> {
         &self,
         block: std::ops::Range<usize>,
         tokens: usize,
+        first: bool,
         shrink: &[f32; TILE_ROWS],
         scratch: &mut AttentionScratch,
     ) {
@@ -225,7 +222,13 @@ impl QueryTile<'_> {
         let mut tile = [[0.0; TILE_COLUMNS]; TILE_ROWS];
         for (index, panel) in scratch.values.chunks_exact(tokens * TILE_COLUMNS).enumerate() {
             let panel = &panel[block.start * TILE_COLUMNS..];
-            tile_f32(self.isa, weights, 0, self.count, panel, &mut tile);
+            if first {
+                let sums = &mut scratch.sums[index * TILE_COLUMNS..];
+                tile_f32(self.isa, weights, (0, self.count), panel, &ZEROS, (sums, padded));
+                continue;
+            }
+            let out = (tile.as_flattened_mut(), TILE_COLUMNS);
+            tile_f32(self.isa, weights, (0, self.count), panel, &ZEROS, out);
             for (row, products) in tile[..self.count].iter().enumerate() {
                 let sums = &mut scratch.sums[row * padded + index * TILE_COLUMNS..][..TILE_COLUMNS];
                 for (sum, product) in sums.iter_mut().zip(products) {

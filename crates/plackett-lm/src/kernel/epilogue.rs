@@ -20,9 +20,11 @@ fn dequantize_body<const FMA: bool>(
     products: &TileI32,
     rows: &[(f32, i32)],
     columns: Columns,
-    tile: &mut [[f32; TILE_COLUMNS]],
+    y: &mut [f32],
+    stride: usize,
 ) {
-    for ((products, (scale, zero)), out) in products.iter().zip(rows).zip(tile) {
+    for ((products, (scale, zero)), out) in products.iter().zip(rows).zip(y.chunks_mut(stride)) {
+        let Some(out) = out.first_chunk_mut::<TILE_COLUMNS>() else { continue };
         for j in 0..TILE_COLUMNS {
             let product = (products[j] - zero * columns.sums[j]) as f32 * scale;
             let weight = columns.scales[j];
@@ -35,23 +37,10 @@ fn dequantize_body<const FMA: bool>(
     }
 }
 for_each_isa!(
-    /// Numbers from the integer products of some rows, each with its scale and zero point.
+    /// Numbers from the integer products of some rows, each with its scale and zero point, to rows `stride` apart.
     pub(super) fn dequantize = dequantize_body(
-        products: &TileI32, rows: &[(f32, i32)], columns: Columns, tile: &mut [[f32; TILE_COLUMNS]]
+        products: &TileI32, rows: &[(f32, i32)], columns: Columns, y: &mut [f32], stride: usize
     )
-);
-
-#[inline(always)]
-fn add_bias_body<const FMA: bool>(tile: &mut [[f32; TILE_COLUMNS]], bias: &[f32; TILE_COLUMNS]) {
-    for row in tile {
-        for j in 0..TILE_COLUMNS {
-            row[j] += bias[j];
-        }
-    }
-}
-for_each_isa!(
-    /// Adds one number per column.
-    pub(super) fn add_bias = add_bias_body(tile: &mut [[f32; TILE_COLUMNS]], bias: &[f32; TILE_COLUMNS])
 );
 
 #[inline(always)]

@@ -1,6 +1,7 @@
 //! A dense layer: packed weights, f32 or int8, with bias and activation applied to each tile as it is finished.
 
-use super::epilogue::{Columns, add_bias, dequantize, store};
+use super::epilogue::{Columns, store};
+use super::rotate::rotate;
 use super::vector::{gelu, gelu_tanh, quantize_row, silu, tanh};
 use super::{Isa, Rows, TILE_COLUMNS, TILE_ROWS, tile_f32, tile_i8};
 
@@ -52,22 +53,25 @@ pub(crate) struct Linear {
 enum Weights {
     /// Panels `[inputs][32]`.
     F32(Vec<f32>),
-    /// Panels `[inputs / 4][32][4]` with the scale and the sum of each output's weights.
+    /// Panels `[inputs / 4][32][4]` of rotated rows, with the scale and the sum of each output's weights.
     I8 { panels: Vec<i8>, scales: Vec<f32>, sums: Vec<i32> },
 }
 
-/// Activations of a block of rows, rounded to u8.
+/// Activations of a block of rows, rotated and rounded to u8.
 #[derive(Default)]
 pub(crate) struct LinearScratch {
+    rotated: Vec<f32>,
     rounded: Vec<u8>,
     scales: Vec<(f32, i32)>,
 }
 
-/// One output's weights rounded to −127…127, and the scale that brings them back.
+/// One output's weights, rotated and rounded to −127…127, and the scale that brings them back.
 pub(crate) fn quantize_weights(row: &[f32], out: &mut [i8]) -> f32 {
+    let mut row = row.to_vec();
+    rotate(Isa::detect(), &mut row);
     let largest = row.iter().fold(0.0f32, |m, x| m.max(x.abs()));
     let scale = (largest / 127.0).max(f32::MIN_POSITIVE);
-    for (q, x) in out.iter_mut().zip(row) {
+    for (q, x) in out.iter_mut().zip(&row) {
         *q = (x / scale).round().clamp(-127.0, 127.0) as i8;
     }
     scale
@@ -88,7 +92,7 @@ impl Linear {
         Linear { outputs, inputs, bias: padded(bias, outputs), weights: Weights::F32(packed) }
     }
 
-    /// From int8 rows with one scale each.
+    /// From int8 rows, rotated before they were rounded, with one scale each.
     pub(crate) fn from_i8(
         weight: &[i8],
         scales: &[f32],
@@ -137,6 +141,45 @@ impl Linear {
         weights + 4 * self.bias.len()
     }
 
+    /// The tiles of `rows` rows of zeros and nothing else, to measure them.
+    pub(crate) fn products_alone(
+        &self,
+        isa: Isa,
+        rows: usize,
+        floats: &mut Vec<f32>,
+        scratch: &mut LinearScratch,
+    ) {
+        let depth = self.inputs.next_multiple_of(4);
+        floats.resize(rows * self.inputs, 0.0);
+        scratch.rounded.resize(rows * depth, 0);
+        let mut tile = [[0.0; TILE_COLUMNS]; TILE_ROWS];
+        let scales = [(1.0, 0); TILE_ROWS];
+        for index in 0..self.outputs.div_ceil(TILE_COLUMNS) {
+            for first in (0..rows).step_by(TILE_ROWS) {
+                let count = TILE_ROWS.min(rows - first);
+                let out = (tile.as_flattened_mut(), TILE_COLUMNS);
+                match &self.weights {
+                    Weights::F32(panels) => {
+                        let x = Rows::new(floats, rows, self.inputs, self.inputs);
+                        let panel = &panels[index * self.inputs * TILE_COLUMNS..];
+                        tile_f32(isa, x, (first, count), panel, &self.bias.as_chunks().0[index], out);
+                    }
+                    Weights::I8 { panels, scales: own, sums } => {
+                        let x = Rows::new(&scratch.rounded, rows, depth, depth);
+                        let columns = Columns {
+                            scales: &own.as_chunks().0[index],
+                            sums: &sums.as_chunks().0[index],
+                            bias: &self.bias.as_chunks().0[index],
+                        };
+                        let panel = &panels[index * depth * TILE_COLUMNS..];
+                        tile_i8(isa, x, first, panel, &scales[..count], columns, out);
+                    }
+                }
+            }
+        }
+        std::hint::black_box(&tile);
+    }
+
     /// `rows` rows of `x`, `x_stride` apart, to rows of `y`, `y_stride` apart.
     pub(crate) fn apply(
         &self,
@@ -148,22 +191,23 @@ impl Linear {
         scratch: &mut LinearScratch,
     ) {
         assert!(y_stride >= self.outputs && (rows == 0 || y.len() >= (rows - 1) * y_stride + self.outputs));
-        let mut tile = [[0.0; TILE_COLUMNS]; TILE_ROWS];
-        let mut finish = |tile: &mut [[f32; TILE_COLUMNS]], first: usize, column: usize| {
-            activation.apply(isa, tile.as_flattened_mut());
-            let width = TILE_COLUMNS.min(self.outputs - column);
-            store(isa, tile, &mut y[first * y_stride + column..], y_stride, width);
+        let tiles = |panel: usize| {
+            let column = panel * TILE_COLUMNS;
+            (column, TILE_COLUMNS.min(self.outputs - column))
         };
+        let blocks = (0..rows).step_by(TILE_ROWS).map(|first| (first, TILE_ROWS.min(rows - first)));
+        let biases = self.bias.as_chunks().0;
+        let mut tile = [[0.0; TILE_COLUMNS]; TILE_ROWS];
         match &self.weights {
             Weights::F32(panels) => {
                 let x = Rows::new(x, rows, x_stride, self.inputs);
-                let biases = self.bias.as_chunks().0;
                 for (index, panel) in panels.chunks_exact(self.inputs * TILE_COLUMNS).enumerate() {
-                    for first in (0..rows).step_by(TILE_ROWS) {
-                        let count = TILE_ROWS.min(rows - first);
-                        tile_f32(isa, x, first, count, panel, &mut tile);
-                        add_bias(isa, &mut tile[..count], &biases[index]);
-                        finish(&mut tile[..count], first, index * TILE_COLUMNS);
+                    let (column, width) = tiles(index);
+                    for (first, count) in blocks.clone() {
+                        let y = &mut y[first * y_stride + column..];
+                        finish(isa, activation, &mut tile, (y, y_stride), (count, width), |out| {
+                            tile_f32(isa, x, (first, count), panel, &biases[index], out);
+                        });
                     }
                 }
             }
@@ -171,28 +215,41 @@ impl Linear {
                 let depth = self.inputs.next_multiple_of(4);
                 scratch.round(isa, (x, x_stride), rows, self.inputs, depth);
                 let x = Rows::new(&scratch.rounded, rows, depth, depth);
-                let (biases, scales, sums) =
-                    (self.bias.as_chunks().0, scales.as_chunks().0, sums.as_chunks().0);
-                let mut products = [[0; TILE_COLUMNS]; TILE_ROWS];
+                let (scales, sums) = (scales.as_chunks().0, sums.as_chunks().0);
                 for (index, panel) in panels.chunks_exact(depth * TILE_COLUMNS).enumerate() {
                     let columns =
                         Columns { scales: &scales[index], sums: &sums[index], bias: &biases[index] };
-                    for first in (0..rows).step_by(TILE_ROWS) {
-                        let count = TILE_ROWS.min(rows - first);
-                        tile_i8(isa, x, first, count, panel, &mut products);
-                        dequantize(
-                            isa,
-                            &products,
-                            &scratch.scales[first..first + count],
-                            columns,
-                            &mut tile[..count],
-                        );
-                        finish(&mut tile[..count], first, index * TILE_COLUMNS);
+                    let (column, width) = tiles(index);
+                    for (first, count) in blocks.clone() {
+                        let y = &mut y[first * y_stride + column..];
+                        let rows = &scratch.scales[first..first + count];
+                        finish(isa, activation, &mut tile, (y, y_stride), (count, width), |out| {
+                            tile_i8(isa, x, first, panel, rows, columns, out);
+                        });
                     }
                 }
             }
         }
     }
+}
+
+/// Lets `make` write a tile of `count × width` numbers where it belongs; by way of a whole tile in the first-level cache
+/// when it is narrower, or when an activation follows.
+#[inline(always)]
+fn finish(
+    isa: Isa,
+    activation: Activation,
+    tile: &mut [[f32; TILE_COLUMNS]; TILE_ROWS],
+    (y, y_stride): (&mut [f32], usize),
+    (count, width): (usize, usize),
+    make: impl FnOnce((&mut [f32], usize)),
+) {
+    if activation == Activation::None && width == TILE_COLUMNS {
+        return make((y, y_stride));
+    }
+    make((tile.as_flattened_mut(), TILE_COLUMNS));
+    activation.apply(isa, tile[..count].as_flattened_mut());
+    store(isa, &tile[..count], y, y_stride, width);
 }
 
 impl LinearScratch {
@@ -202,7 +259,10 @@ impl LinearScratch {
         self.scales.clear();
         for (row, out) in self.rounded.chunks_exact_mut(depth).enumerate() {
             let values = &x[row * stride..row * stride + inputs];
-            self.scales.push(quantize_row(isa, values, &mut out[..inputs]));
+            self.rotated.clear();
+            self.rotated.extend_from_slice(values);
+            rotate(isa, &mut self.rotated);
+            self.scales.push(quantize_row(isa, &self.rotated, &mut out[..inputs]));
         }
     }
 }

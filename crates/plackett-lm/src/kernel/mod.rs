@@ -14,14 +14,17 @@ mod attention;
 mod epilogue;
 mod linear;
 mod portable;
+mod rotate;
 mod vector;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
 pub(crate) use attention::{AttentionScratch, Heads, Window, attend};
 pub(crate) use linear::{Activation, Linear, LinearScratch, quantize_weights};
+pub(crate) use rotate::unrotate;
 pub(crate) use vector::{add_layer_norm, layer_norm, normalize};
 
+use epilogue::Columns;
 use std::sync::OnceLock;
 
 /// Rows of a register tile.
@@ -29,8 +32,6 @@ pub(crate) const TILE_ROWS: usize = 12;
 /// Columns of a register tile, and of a packed panel of weights.
 pub(crate) const TILE_COLUMNS: usize = 32;
 
-/// An output tile of f32 products.
-pub(crate) type TileF32 = [[f32; TILE_COLUMNS]; TILE_ROWS];
 /// An output tile of integer products.
 pub(crate) type TileI32 = [[i32; TILE_COLUMNS]; TILE_ROWS];
 
@@ -110,66 +111,80 @@ impl<'a, T> Rows<'a, T> {
     }
 }
 
-/// Products of `count ≤ 12` rows, from `first`, with one panel of `depth × 32` f32.
-pub(crate) fn tile_f32(isa: Isa, a: Rows<f32>, first: usize, count: usize, panel: &[f32], out: &mut TileF32) {
-    assert!(count <= TILE_ROWS && panel.len() >= a.depth * TILE_COLUMNS);
-    assert!(count == 0 || a.data.len() >= (first + count - 1) * a.stride + a.depth);
-    match isa {
-        // SAFETY: the rows and the panel were checked above; the instruction set was detected.
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx512Vnni | Isa::Avx512 => unsafe {
-            x86::tile_f32_avx512(
-                a.data.as_ptr().add(first * a.stride),
-                a.stride,
-                a.depth,
-                count,
-                panel.as_ptr(),
-                out,
-            )
-        },
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => unsafe {
-            x86::tile_f32_avx2(
-                a.data.as_ptr().add(first * a.stride),
-                a.stride,
-                a.depth,
-                count,
-                panel.as_ptr(),
-                out,
-            )
-        },
-        _ => portable::tile_f32(&a.data[first * a.stride..], a.stride, a.depth, count, panel, out),
+/// Where a tile is written: rows of 32 numbers, `stride` apart.
+#[derive(Clone, Copy)]
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+struct Output {
+    y: *mut f32,
+    stride: usize,
+}
+
+impl Output {
+    /// Panics when `y` does not hold `count` such rows.
+    fn new(y: &mut [f32], stride: usize, count: usize) -> Output {
+        assert!(count == 0 || y.len() >= (count - 1) * stride + TILE_COLUMNS);
+        Output { y: y.as_mut_ptr(), stride }
     }
 }
 
-/// Products of `count ≤ 12` rows of u8, from `first`, with one panel of i8 laid out as `[depth / 4][32][4]`.
-pub(crate) fn tile_i8(isa: Isa, a: Rows<u8>, first: usize, count: usize, panel: &[i8], out: &mut TileI32) {
+/// `start` plus the products of `count ≤ 12` rows, from `first`, with one panel of `depth × 32` f32; to rows of `y`.
+fn tile_f32(
+    isa: Isa,
+    a: Rows<f32>,
+    (first, count): (usize, usize),
+    panel: &[f32],
+    start: &[f32; TILE_COLUMNS],
+    (y, y_stride): (&mut [f32], usize),
+) {
+    assert!(count <= TILE_ROWS && panel.len() >= a.depth * TILE_COLUMNS);
+    assert!(count == 0 || a.data.len() >= (first + count - 1) * a.stride + a.depth);
+    let out = Output::new(y, y_stride, count);
+    let rows = &a.data[first * a.stride..];
+    match isa {
+        // SAFETY: the rows, the panel and the output were checked above; the instruction set was detected.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Vnni | Isa::Avx512 => unsafe {
+            x86::tile_f32_avx512(rows.as_ptr(), a.stride, a.depth, count, panel.as_ptr(), start.as_ptr(), out)
+        },
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => unsafe {
+            x86::tile_f32_avx2(rows.as_ptr(), a.stride, a.depth, count, panel.as_ptr(), start.as_ptr(), out)
+        },
+        _ => portable::tile_f32(rows, a.stride, a.depth, count, panel, start, y, y_stride),
+    }
+}
+
+/// Numbers from the products of rows of u8, from `first`, with one panel of i8 laid out as `[depth / 4][32][4]`; `rows`
+/// are the scales and zero points of up to 12 rows.
+fn tile_i8(
+    isa: Isa,
+    a: Rows<u8>,
+    first: usize,
+    panel: &[i8],
+    rows: &[(f32, i32)],
+    columns: Columns,
+    (y, y_stride): (&mut [f32], usize),
+) {
+    let count = rows.len();
     assert!(count <= TILE_ROWS && a.depth.is_multiple_of(4) && panel.len() >= a.depth * TILE_COLUMNS);
     assert!(count == 0 || a.data.len() >= (first + count - 1) * a.stride + a.depth);
+    let out = Output::new(y, y_stride, count);
+    let data = &a.data[first * a.stride..];
+    #[cfg(target_arch = "x86_64")]
+    if isa == Isa::Avx512Vnni {
+        // SAFETY: the rows, the panel and the output were checked above; the instruction set was detected.
+        return unsafe {
+            x86::tile_i8_vnni(data.as_ptr(), a.stride, a.depth, panel.as_ptr(), rows, columns, out)
+        };
+    }
+    let mut products = [[0; TILE_COLUMNS]; TILE_ROWS];
     match isa {
         // SAFETY: the rows and the panel were checked above; the instruction set was detected.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512Vnni => unsafe {
-            x86::tile_i8_vnni(
-                a.data.as_ptr().add(first * a.stride),
-                a.stride,
-                a.depth,
-                count,
-                panel.as_ptr(),
-                out,
-            )
-        },
-        #[cfg(target_arch = "x86_64")]
         Isa::Avx512 | Isa::Avx2 => unsafe {
-            x86::tile_i8_avx2(
-                a.data.as_ptr().add(first * a.stride),
-                a.stride,
-                a.depth,
-                count,
-                panel.as_ptr(),
-                out,
-            )
+            x86::tile_i8_avx2(data.as_ptr(), a.stride, a.depth, count, panel.as_ptr(), &mut products)
         },
-        _ => portable::tile_i8(&a.data[first * a.stride..], a.stride, a.depth, count, panel, out),
+        _ => portable::tile_i8(data, a.stride, a.depth, count, panel, &mut products),
     }
+    epilogue::dequantize(isa, &products, rows, columns, y, y_stride);
 }

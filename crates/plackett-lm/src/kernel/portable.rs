@@ -1,6 +1,6 @@
 //! The tiles in plain Rust: the definition that the SIMD kernels are tested against.
 
-use super::{TILE_COLUMNS, TileF32, TileI32};
+use super::{TILE_COLUMNS, TileI32};
 
 pub(super) fn tile_f32(
     a: &[f32],
@@ -8,16 +8,19 @@ pub(super) fn tile_f32(
     depth: usize,
     count: usize,
     panel: &[f32],
-    out: &mut TileF32,
+    start: &[f32; TILE_COLUMNS],
+    y: &mut [f32],
+    y_stride: usize,
 ) {
-    for (row, sums) in out.iter_mut().enumerate().take(count) {
-        *sums = [0.0; TILE_COLUMNS];
+    for row in 0..count {
+        let mut sums = *start;
         let values = &a[row * stride..row * stride + depth];
         for (value, weights) in values.iter().zip(panel.chunks_exact(TILE_COLUMNS)) {
             for (sum, weight) in sums.iter_mut().zip(weights) {
                 *sum += value * weight;
             }
         }
+        y[row * y_stride..row * y_stride + TILE_COLUMNS].copy_from_slice(&sums);
     }
 }
 

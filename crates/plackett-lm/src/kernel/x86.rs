@@ -1,10 +1,12 @@
 //! The tiles for x86-64.
 //!
-//! Safety, the same for every function here: `a` points to `count ≤ 12` rows of `depth` readable numbers, `stride`
-//! apart; `panel` to `depth × 32` readable weights; the processor has the instruction set of the function's name. The
-//! callers in the parent module check the lengths.
+//! Safety, the same for every tile here: `a` points to `count ≤ 12` rows of `depth` readable numbers, `stride` apart;
+//! `panel` to `depth × 32` readable weights; `start` to 32 readable numbers; `y` to `count` rows of 32 writable numbers,
+//! `y_stride` apart; the processor has the instruction set of the function's name. The callers in the parent module
+//! check the lengths.
 
-use super::{TileF32, TileI32};
+use super::epilogue::Columns;
+use super::{Output, TileI32};
 use std::arch::x86_64::*;
 
 /// Calls a kernel with the number of rows as a constant, so that its accumulators are registers.
@@ -28,9 +30,10 @@ pub(super) unsafe fn tile_f32_avx512(
     depth: usize,
     count: usize,
     panel: *const f32,
-    out: &mut TileF32,
+    start: *const f32,
+    out: Output,
 ) {
-    unsafe { by_rows!(count, rows_f32_avx512, a, stride, depth, panel, out) }
+    unsafe { by_rows!(count, rows_f32_avx512, a, stride, depth, panel, start, out) }
 }
 
 #[target_feature(enable = "avx512f")]
@@ -39,10 +42,11 @@ unsafe fn rows_f32_avx512<const R: usize>(
     stride: usize,
     depth: usize,
     panel: *const f32,
-    out: &mut TileF32,
+    start: *const f32,
+    out: Output,
 ) {
     unsafe {
-        let mut sums = [[_mm512_setzero_ps(); 2]; R];
+        let mut sums = [[_mm512_loadu_ps(start), _mm512_loadu_ps(start.add(16))]; R];
         let mut weights = panel;
         for k in 0..depth {
             let left = _mm512_loadu_ps(weights);
@@ -55,8 +59,9 @@ unsafe fn rows_f32_avx512<const R: usize>(
             }
         }
         for r in 0..R {
-            _mm512_storeu_ps(out[r].as_mut_ptr(), sums[r][0]);
-            _mm512_storeu_ps(out[r].as_mut_ptr().add(16), sums[r][1]);
+            let y = out.y.add(r * out.stride);
+            _mm512_storeu_ps(y, sums[r][0]);
+            _mm512_storeu_ps(y.add(16), sums[r][1]);
         }
     }
 }
@@ -69,16 +74,18 @@ pub(super) unsafe fn tile_f32_avx2(
     depth: usize,
     count: usize,
     panel: *const f32,
-    out: &mut TileF32,
+    start: *const f32,
+    out: Output,
 ) {
     unsafe {
         for half in 0..2 {
-            let panel = panel.add(16 * half);
+            let (panel, start) = (panel.add(16 * half), start.add(16 * half));
             let mut first = 0;
             while first < count {
                 let rows = (count - first).min(6);
                 let a = a.add(first * stride);
-                by_rows!(rows, rows_f32_avx2, a, stride, depth, panel, &mut out[first..], 16 * half);
+                let out = Output { y: out.y.add(first * out.stride + 16 * half), stride: out.stride };
+                by_rows!(rows, rows_f32_avx2, a, stride, depth, panel, start, out);
                 first += rows;
             }
         }
@@ -91,11 +98,11 @@ unsafe fn rows_f32_avx2<const R: usize>(
     stride: usize,
     depth: usize,
     panel: *const f32,
-    out: &mut [[f32; 32]],
-    column: usize,
+    start: *const f32,
+    out: Output,
 ) {
     unsafe {
-        let mut sums = [[_mm256_setzero_ps(); 2]; R];
+        let mut sums = [[_mm256_loadu_ps(start), _mm256_loadu_ps(start.add(8))]; R];
         let mut weights = panel;
         for k in 0..depth {
             let left = _mm256_loadu_ps(weights);
@@ -108,8 +115,9 @@ unsafe fn rows_f32_avx2<const R: usize>(
             }
         }
         for r in 0..R {
-            _mm256_storeu_ps(out[r][column..].as_mut_ptr(), sums[r][0]);
-            _mm256_storeu_ps(out[r][column + 8..].as_mut_ptr(), sums[r][1]);
+            let y = out.y.add(r * out.stride);
+            _mm256_storeu_ps(y, sums[r][0]);
+            _mm256_storeu_ps(y.add(8), sums[r][1]);
         }
     }
 }
@@ -119,11 +127,12 @@ pub(super) unsafe fn tile_i8_vnni(
     a: *const u8,
     stride: usize,
     depth: usize,
-    count: usize,
     panel: *const i8,
-    out: &mut TileI32,
+    rows: &[(f32, i32)],
+    columns: Columns,
+    out: Output,
 ) {
-    unsafe { by_rows!(count, rows_i8_vnni, a, stride, depth, panel, out) }
+    unsafe { by_rows!(rows.len(), rows_i8_vnni, a, stride, depth, panel, rows, columns, out) }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
@@ -132,7 +141,9 @@ unsafe fn rows_i8_vnni<const R: usize>(
     stride: usize,
     depth: usize,
     panel: *const i8,
-    out: &mut TileI32,
+    rows: &[(f32, i32)],
+    columns: Columns,
+    out: Output,
 ) {
     unsafe {
         let mut sums = [[_mm512_setzero_si512(); 2]; R];
@@ -147,9 +158,19 @@ unsafe fn rows_i8_vnni<const R: usize>(
                 sums[r][1] = _mm512_dpbusd_epi32(sums[r][1], values, right);
             }
         }
-        for r in 0..R {
-            _mm512_storeu_si512(out[r].as_mut_ptr().cast(), sums[r][0]);
-            _mm512_storeu_si512(out[r].as_mut_ptr().add(16).cast(), sums[r][1]);
+        // The way back to numbers, while the products are in registers: see `epilogue::dequantize`.
+        for half in 0..2 {
+            let weights = _mm512_loadu_ps(columns.scales.as_ptr().add(16 * half));
+            let totals = _mm512_loadu_si512(columns.sums.as_ptr().add(16 * half).cast());
+            let bias = _mm512_loadu_ps(columns.bias.as_ptr().add(16 * half));
+            for r in 0..R {
+                let (scale, zero) = rows[r];
+                let shift = _mm512_mullo_epi32(totals, _mm512_set1_epi32(zero));
+                let product = _mm512_cvtepi32_ps(_mm512_sub_epi32(sums[r][half], shift));
+                let product = _mm512_mul_ps(product, _mm512_set1_ps(scale));
+                let y = out.y.add(r * out.stride + 16 * half);
+                _mm512_storeu_ps(y, _mm512_fmadd_ps(product, weights, bias));
+            }
         }
     }
 }
@@ -208,5 +229,58 @@ unsafe fn rows_i8_avx2<const R: usize>(
             let in_order = _mm256_permute4x64_epi64::<0b11_01_10_00>(pairs);
             _mm256_storeu_si256(out[r][column..].as_mut_ptr().cast(), in_order);
         }
+    }
+}
+
+/// `HADAMARD_SIGNS[s]`: +1 in the lanes whose number has no bit `s`, else −1.
+const HADAMARD_SIGNS: [[f32; 16]; 4] = {
+    let mut signs = [[1.0; 16]; 4];
+    let mut i = 0;
+    while i < 64 {
+        let (stage, lane) = (i / 16, i % 16);
+        if lane >> stage & 1 == 1 {
+            signs[stage][lane] = -1.0;
+        }
+        i += 1;
+    }
+    signs
+};
+
+/// The unnormalised Walsh–Hadamard transform of sixteen numbers: four stages of a shuffle and a multiply-add with ±1.
+///
+/// # Safety
+/// The processor has AVX-512 F.
+#[target_feature(enable = "avx512f")]
+#[inline]
+pub(super) unsafe fn hadamard_16_avx512(numbers: &mut [f32; 16]) {
+    unsafe {
+        let sign = |stage: usize| _mm512_loadu_ps(HADAMARD_SIGNS[stage].as_ptr());
+        let x = _mm512_loadu_ps(numbers.as_ptr());
+        let x = _mm512_fmadd_ps(x, sign(0), _mm512_permute_ps::<0b10_11_00_01>(x));
+        let x = _mm512_fmadd_ps(x, sign(1), _mm512_permute_ps::<0b01_00_11_10>(x));
+        let x = _mm512_fmadd_ps(x, sign(2), _mm512_shuffle_f32x4::<0b10_11_00_01>(x, x));
+        let x = _mm512_fmadd_ps(x, sign(3), _mm512_shuffle_f32x4::<0b01_00_11_10>(x, x));
+        _mm512_storeu_ps(numbers.as_mut_ptr(), x);
+    }
+}
+
+/// The same on two registers of eight.
+///
+/// # Safety
+/// The processor has AVX2 and FMA.
+#[target_feature(enable = "avx2,fma")]
+#[inline]
+pub(super) unsafe fn hadamard_16_avx2(numbers: &mut [f32; 16]) {
+    unsafe {
+        let eight = |x: __m256| {
+            let sign = |stage: usize| _mm256_loadu_ps(HADAMARD_SIGNS[stage].as_ptr());
+            let x = _mm256_fmadd_ps(x, sign(0), _mm256_permute_ps::<0b10_11_00_01>(x));
+            let x = _mm256_fmadd_ps(x, sign(1), _mm256_permute_ps::<0b01_00_11_10>(x));
+            _mm256_fmadd_ps(x, sign(2), _mm256_permute2f128_ps::<1>(x, x))
+        };
+        let low = eight(_mm256_loadu_ps(numbers.as_ptr()));
+        let high = eight(_mm256_loadu_ps(numbers.as_ptr().add(8)));
+        _mm256_storeu_ps(numbers.as_mut_ptr(), _mm256_add_ps(low, high));
+        _mm256_storeu_ps(numbers.as_mut_ptr().add(8), _mm256_sub_ps(low, high));
     }
 }
