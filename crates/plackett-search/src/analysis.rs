@@ -1,7 +1,7 @@
 //! From a text to index terms. Analysers are chosen by name and stored in the index, so that queries are cut the same
 //! way as documents.
 
-use crate::SearchError;
+use crate::{Language, SearchError};
 use frostem::{Algorithm, Stemmer};
 use std::borrow::Cow;
 use tantivy::tokenizer::{Token, TokenStream, Tokenizer};
@@ -21,6 +21,8 @@ pub enum Analyzer {
     English,
     /// The same with the Snowball English (Porter 2) stemmer.
     EnglishSnowball,
+    /// Unicode words in lower case without elided articles, stop words of the language, its Snowball stemmer.
+    Of(Language),
     /// Unicode words in lower case; no stop words, no stemming.
     Standard,
     /// Whatever stands between blanks, unchanged.
@@ -29,23 +31,29 @@ pub enum Analyzer {
 
 impl Analyzer {
     /// All of them.
-    pub const ALL: [Analyzer; 4] =
-        [Analyzer::English, Analyzer::EnglishSnowball, Analyzer::Standard, Analyzer::Whitespace];
+    pub fn all() -> impl Iterator<Item = Analyzer> {
+        let plain = [Analyzer::English, Analyzer::EnglishSnowball, Analyzer::Standard, Analyzer::Whitespace];
+        plain.into_iter().chain(Language::ALL.map(Analyzer::Of))
+    }
 
     /// The name under which it is chosen.
     pub fn name(self) -> &'static str {
         match self {
             Analyzer::English => "english",
             Analyzer::EnglishSnowball => "english-snowball",
+            Analyzer::Of(language) => language.name(),
             Analyzer::Standard => "standard",
             Analyzer::Whitespace => "whitespace",
         }
     }
 
     /// The analyser of a name.
+    ///
+    /// # Errors
+    /// A name that no analyser has; all names are listed.
     pub fn named(name: &str) -> Result<Analyzer, SearchError> {
-        Analyzer::ALL.into_iter().find(|a| a.name() == name).ok_or_else(|| {
-            let known: Vec<&str> = Analyzer::ALL.iter().map(|a| a.name()).collect();
+        Analyzer::all().find(|a| a.name() == name).ok_or_else(|| {
+            let known: Vec<&str> = Analyzer::all().map(Analyzer::name).collect();
             SearchError::Argument(format!(
                 "there is no analyser `{name}`; choose one of {}",
                 known.join(", ")
@@ -68,13 +76,15 @@ impl Analyzer {
             Analyzer::Standard => {
                 words(text).map(|(at, word)| (word.to_lowercase(), at..at + word.len())).collect()
             }
+            Analyzer::Of(language) => language.terms(text),
             Analyzer::English => stemmed(text, Stemmer::new(Algorithm::Porter)),
             Analyzer::EnglishSnowball => stemmed(text, Stemmer::new(Algorithm::English)),
         }
     }
 }
 
-fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
+/// Words with their first byte.
+pub(crate) fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.unicode_word_indices()
 }
 
@@ -109,16 +119,23 @@ pub(crate) fn tokens(terms: Vec<(String, std::ops::Range<usize>)>) -> Vec<Token>
 #[derive(Clone)]
 pub(crate) struct IndexTokenizer(pub(crate) Analyzer);
 
+/// Terms one after the other, as the inverted index asks for them.
 pub(crate) struct Terms {
     terms: std::vec::IntoIter<(String, std::ops::Range<usize>)>,
     token: Token,
+}
+
+impl Terms {
+    pub(crate) fn of(terms: Vec<(String, std::ops::Range<usize>)>) -> Terms {
+        Terms { terms: terms.into_iter(), token: Token::default() }
+    }
 }
 
 impl Tokenizer for IndexTokenizer {
     type TokenStream<'a> = Terms;
 
     fn token_stream<'a>(&'a mut self, text: &'a str) -> Terms {
-        Terms { terms: self.0.terms(text).into_iter(), token: Token::default() }
+        Terms::of(self.0.terms(text))
     }
 }
 
@@ -158,7 +175,7 @@ mod tests {
 
     #[test]
     fn ranges_point_into_the_text() {
-        for analyzer in Analyzer::ALL {
+        for analyzer in Analyzer::all() {
             let text = "Größe of naïve cafés, twice: cafés";
             for (term, range) in analyzer.terms(text) {
                 let first: String = text[range].chars().take(1).collect::<String>().to_lowercase();
@@ -171,10 +188,13 @@ mod tests {
 
     #[test]
     fn names_are_known_or_listed() {
-        for analyzer in Analyzer::ALL {
+        for analyzer in Analyzer::all() {
             assert_eq!(Analyzer::named(analyzer.name()).unwrap(), analyzer);
         }
-        assert!(Analyzer::named("englisch").unwrap_err().to_string().contains("english-snowball"));
+        let message = Analyzer::named("englisch").unwrap_err().to_string();
+        for analyzer in Analyzer::all() {
+            assert!(message.contains(analyzer.name()), "{message}");
+        }
     }
 
     #[test]

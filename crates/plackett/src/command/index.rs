@@ -51,7 +51,8 @@ pub struct Arguments {
     /// How vectors are kept
     #[arg(long, value_enum, default_value = "f32")]
     vectors: Vectors,
-    /// How texts become words
+    /// How texts become words: english, english-snowball, danish, dutch, finnish, french, german, italian, norwegian,
+    /// portuguese, russian, spanish, swedish, standard (no stemming, no stop words) or whitespace
     #[arg(long, default_value = "english", value_name = "NAME")]
     analyzer: String,
     /// Fields that are searched: title, text and names of metadata
