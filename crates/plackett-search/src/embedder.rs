@@ -1,5 +1,7 @@
 //! What an index asks of a model.
 
+use crate::ModelIdentity;
+
 /// Vectors of some texts.
 #[derive(Clone, Debug, Default)]
 pub struct Embedded {
@@ -13,6 +15,11 @@ pub struct Embedded {
 pub trait Embedder: Send + Sync {
     /// Numbers per vector.
     fn dim(&self) -> usize;
+
+    /// Which model it is; an index then takes no vectors of another one.
+    fn model(&self) -> Option<&ModelIdentity> {
+        None
+    }
 
     /// One vector per text, in order.
     fn embed_documents(&self, texts: &[&str]) -> Result<Embedded, Box<dyn std::error::Error + Send + Sync>>;

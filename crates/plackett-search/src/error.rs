@@ -47,6 +47,18 @@ pub enum SearchError {
         /// The folder.
         path: PathBuf,
     },
+    /// Vectors of different models do not compare.
+    #[error(
+        "{index}: its vectors are those of the model {expected}, and {found} is another one; give the first one, or index the collection again with the second"
+    )]
+    OtherModel {
+        /// The index.
+        index: PathBuf,
+        /// The model of its vectors.
+        expected: String,
+        /// The given model.
+        found: String,
+    },
     /// A name or number that cannot be used.
     #[error("{0}")]
     Argument(String),

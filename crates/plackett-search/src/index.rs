@@ -6,7 +6,10 @@ use crate::schema::Fields;
 use crate::snapshot::{NO_VECTOR, Snapshot};
 use crate::snippet::{Snippet, snippet};
 use crate::vectors::VectorFile;
-use crate::{Analyzer, Bm25, Embedder, IndexSettings, IndexWriter, SearchError, TermScore, manifest, schema};
+use crate::{
+    Analyzer, Bm25, Embedder, IndexSettings, IndexWriter, ModelIdentity, SearchError, TermScore, manifest,
+    schema,
+};
 use plackett_core::{Document, order_by_score};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -119,6 +122,25 @@ impl Index {
         embedder: Option<&'a dyn Embedder>,
     ) -> Result<IndexWriter<'a>, SearchError> {
         IndexWriter::open(self, embedder)
+    }
+
+    /// Checks that a model is the one with which the vectors were made.
+    ///
+    /// # Errors
+    /// It is another one ([`SearchError::OtherModel`]), or there are no vectors.
+    pub fn check_model(&self, found: &ModelIdentity) -> Result<(), SearchError> {
+        match &self.settings.model {
+            Some(own) if own.is_same(found) => Ok(()),
+            Some(own) => Err(SearchError::OtherModel {
+                index: self.directory.clone(),
+                expected: own.to_string(),
+                found: found.to_string(),
+            }),
+            None => {
+                let problem = "the index has no vectors; make it again with a model, or search its words";
+                Err(SearchError::Argument(format!("{}: {problem}", self.directory.display())))
+            }
+        }
     }
 
     /// Choices made when the index was created.

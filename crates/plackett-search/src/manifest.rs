@@ -17,6 +17,29 @@ pub struct ModelIdentity {
     pub name: String,
     /// Numbers per vector.
     pub dim: usize,
+    /// SHA-256 of its configuration and weights. Indexes of older programs lack it: any model of the same name and
+    /// dimension is taken for theirs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+}
+
+impl ModelIdentity {
+    /// Whether `found` makes vectors that compare with this model's. The name does not matter: a model may move.
+    pub fn is_same(&self, found: &ModelIdentity) -> bool {
+        let known = self.fingerprint.as_ref().zip(found.fingerprint.as_ref());
+        self.dim == found.dim && known.is_none_or(|(own, other)| own == other)
+    }
+}
+
+impl std::fmt::Display for ModelIdentity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "`{}` ({} numbers", self.name, self.dim)?;
+        if let Some(hash) = &self.fingerprint {
+            // Sixteen digits tell models apart and can be read; the manifest has all.
+            write!(f, ", SHA-256 {}…", hash.chars().take(16).collect::<String>())?;
+        }
+        f.write_str(")")
+    }
 }
 
 /// How vectors are kept.

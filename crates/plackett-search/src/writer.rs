@@ -62,6 +62,9 @@ impl<'a> IndexWriter<'a> {
             }
             _ => {}
         }
+        if let (Some(_), Some(found)) = (&index.settings.model, embedder.and_then(Embedder::model)) {
+            index.check_model(found)?;
+        }
         let embedder = embedder.filter(|_| index.settings.model.is_some());
         let inner: Inner = index
             .inner

@@ -41,7 +41,7 @@ fn text(number: usize) -> String {
 
 fn settings() -> IndexSettings {
     IndexSettings {
-        model: Some(ModelIdentity { name: "numbers".into(), dim: 8 }),
+        model: Some(ModelIdentity { name: "numbers".into(), dim: 8, fingerprint: None }),
         ..IndexSettings::default()
     }
 }

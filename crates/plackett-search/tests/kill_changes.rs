@@ -182,7 +182,7 @@ fn changes_are_committed_whole_or_not_at_all() {
     println!("moments from {SEED}={seed}");
     let folder = tempfile::tempdir().unwrap();
     let directory = folder.path().join("index");
-    let model = Some(ModelIdentity { name: "hashed".into(), dim: DIM });
+    let model = Some(ModelIdentity { name: "hashed".into(), dim: DIM, fingerprint: None });
     Index::create(&directory, &IndexSettings { model, ..IndexSettings::default() }).unwrap();
     let mut random = Random(seed);
     let (mut count, mut during_commit) = (0, 0);

@@ -25,7 +25,7 @@ fn vector(text: &str) -> [f32; 4] {
 }
 
 fn settings(vectors: bool) -> IndexSettings {
-    let model = vectors.then(|| ModelIdentity { name: "letters".into(), dim: 4 });
+    let model = vectors.then(|| ModelIdentity { name: "letters".into(), dim: 4, fingerprint: None });
     IndexSettings { model, ..IndexSettings::default() }
 }
 
@@ -272,4 +272,54 @@ fn int8_vectors_find_the_same_neighbours() {
     writer.finish().unwrap();
     let found = index.search_vector(&[1.0, 0.0, 0.0, -1.0], 3).unwrap();
     assert_eq!(found.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["d29", "d28", "d27"]);
+}
+
+/// An embedder that says which model it is.
+struct Known(ModelIdentity);
+
+impl Embedder for Known {
+    fn dim(&self) -> usize {
+        Letters.dim()
+    }
+
+    fn model(&self) -> Option<&ModelIdentity> {
+        Some(&self.0)
+    }
+
+    fn embed_documents(&self, texts: &[&str]) -> Result<Embedded, Box<dyn std::error::Error + Send + Sync>> {
+        Letters.embed_documents(texts)
+    }
+}
+
+#[test]
+fn an_index_takes_vectors_of_its_own_model_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("index");
+    let model = |name: &str, print: &str| ModelIdentity {
+        name: name.into(),
+        dim: 4,
+        fingerprint: Some(print.repeat(16)),
+    };
+    let own = model("letters", "abcd");
+    let settings = IndexSettings { model: Some(own.clone()), ..IndexSettings::default() };
+    Index::create(&path, &settings).unwrap();
+    let mut index = Index::open(&path).unwrap();
+    assert_eq!(index.settings().model.as_ref(), Some(&own), "the manifest has all of it");
+    // The same files under another name are the same model.
+    assert!(index.writer(Some(&Known(model("moved", "abcd")))).is_ok());
+    let message = index.writer(Some(&Known(model("other", "ef01")))).err().unwrap().to_string();
+    for piece in
+        ["`letters`", "`other`", "SHA-256 abcdabcdabcdabcd…", "SHA-256 ef01", "index the collection again"]
+    {
+        assert!(message.contains(piece), "{message}");
+    }
+
+    // A manifest from before fingerprints: only the dimension is compared.
+    let manifest = path.join("plackett-index.json");
+    let mut old: serde_json::Value = serde_json::from_slice(&std::fs::read(&manifest).unwrap()).unwrap();
+    old["settings"]["model"].as_object_mut().unwrap().remove("fingerprint").unwrap();
+    std::fs::write(&manifest, old.to_string()).unwrap();
+    let index = Index::open(&path).unwrap();
+    index.check_model(&model("other", "ef01")).unwrap();
+    assert!(index.check_model(&ModelIdentity { dim: 5, ..own }).is_err());
 }

@@ -23,12 +23,7 @@ impl<'a> DocumentEmbedder<'a> {
         name: Option<&str>,
         progress: impl Fn(usize) + Send + Sync + 'a,
     ) -> Result<Self, ModelError> {
-        let model = models.open(name)?;
-        // A directory is remembered with its whole path: the index may be searched from elsewhere.
-        let name = models.name(name);
-        let name =
-            std::fs::canonicalize(name).map_or_else(|_| name.to_string(), |path| path.display().to_string());
-        let identity = ModelIdentity { name, dim: model.info().dim };
+        let (model, identity) = (models.open(name)?, models.identity(name)?);
         Ok(DocumentEmbedder { model, identity, progress: Box::new(progress) })
     }
 
@@ -41,6 +36,10 @@ impl<'a> DocumentEmbedder<'a> {
 impl Embedder for DocumentEmbedder<'_> {
     fn dim(&self) -> usize {
         self.identity.dim
+    }
+
+    fn model(&self) -> Option<&ModelIdentity> {
+        Some(&self.identity)
     }
 
     fn embed_documents(&self, texts: &[&str]) -> Result<Embedded, Box<dyn std::error::Error + Send + Sync>> {

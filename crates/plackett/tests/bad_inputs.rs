@@ -57,6 +57,21 @@ const ROWS: &[Row] = &[
     ("a pipeline that does not parse", "search good.index words -p bm25:x", &["column", "bm25:x"]),
     ("an unknown stage", "search good.index words -p bm52", &["bm52", "bm25", "cross-encoder"]),
     ("vectors that the index does not have", "search good.index words -p dense", &["no vectors"]),
+    (
+        "another model under the name of an index's model",
+        "search swapped.index words -p dense",
+        &["swapped.index", "swapped.model", "SHA-256", "index the collection again"],
+    ),
+    (
+        "more documents with another model",
+        "index good.jsonl -o vectors.index --append --model swapped.model",
+        &["vectors.index", "good.model", "swapped.model", "SHA-256"],
+    ),
+    (
+        "an unknown analyser",
+        "index good.jsonl -o new7 --no-vectors --analyzer klingon",
+        &["klingon", "english-snowball", "german"],
+    ),
     ("a reranker without first stage", "search good.index words -p bi-encoder", &["first stage"]),
     ("queries without a tab", "search good.index --queries notab.tsv", &["notab.tsv", "line 1", "tab"]),
     ("broken requests", "rerank --method bi-encoder --strict bad.jsonl", &["bad.jsonl", "line 1"]),
@@ -145,6 +160,14 @@ fn prepare(folder: &Path) {
     write(folder, "long.run", "x".repeat(10 << 20));
     plackett(folder, &["index", "good.jsonl", "-o", "good.index", "--no-vectors"]).expect(0);
     model(folder, "good.model", "", |b| b);
+    model(folder, "swapped.model", "", |b| b);
+    for (index, model) in [("vectors.index", "good.model"), ("swapped.index", "swapped.model")] {
+        plackett(folder, &["index", "good.jsonl", "-o", index, "--model", model]).expect(0);
+    }
+    // Another weight under the same name.
+    model(folder, "swapped.model", "model.safetensors", |b| {
+        [&b[..b.len() - 1], &[b[b.len() - 1] ^ 1]].concat()
+    });
     let lying = |b: Vec<u8>| [&u64::MAX.to_le_bytes()[..], &b[8..]].concat();
     model(folder, "lying.model", "model.safetensors", lying);
     model(folder, "cut.model", "model.safetensors", |b| b[..b.len() - 10].to_vec());

@@ -6,12 +6,14 @@
 mod builtin;
 mod cache;
 mod error;
+mod fingerprint;
 mod hub;
 mod pypi;
 
 pub use builtin::{BUILTIN, Builtin, Origin, builtin};
 pub use cache::{FileRecord, Manifest, parse_manifest, verify_files};
 pub use error::StoreError;
+pub use fingerprint::fingerprint;
 
 use std::path::{Path, PathBuf};
 

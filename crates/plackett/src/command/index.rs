@@ -95,8 +95,11 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let bar = document_bar(output, "indexing", None);
     let (mut index, embedder) = if exists || changing {
         let index = open_index(path)?;
-        let model = index.settings().model.clone();
-        let embedder = model.map(|model| open_embedder(&models, Some(&model.name), &bar)).transpose()?;
+        let own = index.settings().model.clone();
+        // A model that is asked for is opened and refused when it is not the index's; the environment's is a default.
+        let default = std::env::var("PLACKETT_MODEL").ok();
+        let asked = arguments.model.as_deref().filter(|name| default.as_deref() != Some(*name));
+        let embedder = own.map(|own| open_embedder(&models, asked.or(Some(&own.name)), &bar)).transpose()?;
         (index, embedder)
     } else {
         let embedder = (!arguments.no_vectors).then(|| open_embedder(&models, None, &bar)).transpose()?;

@@ -6,7 +6,7 @@ use plackett_core::fusion::{self, Normalisation};
 use plackett_core::pipeline as syntax;
 use plackett_lm::EncoderModel;
 use plackett_rank::{LongText, Method, Settings, ranker};
-use plackett_search::{Index, Lengths, Rm3};
+use plackett_search::{Index, Lengths, ModelIdentity, Rm3};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -136,14 +136,12 @@ impl Builder<'_> {
         if self.embedder.is_none() {
             let failed = |source| PipelineError::Model { stage: stage.to_string(), source };
             let opened = self.models.open(Some(&model.name)).map_err(|e| failed(e.into()))?;
-            if opened.info().dim != model.dim {
-                let found = opened.info().dim;
-                let problem = format!(
-                    "the index has vectors of {} numbers, its model {} now makes {found}",
-                    model.dim, model.name
-                );
-                return Err(wrong(&stage.to_string(), problem));
-            }
+            // The name may lead to other weights today; hashing them is left out where there is nothing to compare with.
+            let found = match model.fingerprint {
+                Some(_) => self.models.identity(Some(&model.name)).map_err(|e| failed(e.into()))?,
+                None => ModelIdentity { name: model.name.clone(), dim: opened.info().dim, fingerprint: None },
+            };
+            index.check_model(&found).map_err(|e| failed(e.into()))?;
             self.embedder = Some(opened);
         }
         Ok(())

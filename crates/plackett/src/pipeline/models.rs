@@ -1,9 +1,11 @@
 //! Models by name, opened once.
 
 use crate::bundled;
-use plackett_lm::store::{BUNDLED, Origin, Store, StoreError, builtin};
+use plackett_lm::store::{BUNDLED, Origin, Store, StoreError, builtin, fingerprint};
 use plackett_lm::{EncoderModel, EncoderOptions, LmError};
+use plackett_search::ModelIdentity;
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A model that cannot be opened.
@@ -17,11 +19,18 @@ pub enum ModelError {
     Engine(#[from] LmError),
 }
 
+/// A model and where it was found.
+#[derive(Clone)]
+struct Opened {
+    model: Arc<EncoderModel>,
+    directory: PathBuf,
+}
+
 /// Opens models when a stage asks for them, each one once, and never downloads. Shareable between threads.
 pub struct Models {
     default: Option<String>,
     offline: bool,
-    opened: Mutex<HashMap<String, Arc<EncoderModel>>>,
+    opened: Mutex<HashMap<String, Opened>>,
 }
 
 impl Models {
@@ -37,10 +46,24 @@ impl Models {
 
     /// The model of a name (directory, Hugging Face id or built-in name), or the default one.
     pub fn open(&self, asked: Option<&str>) -> Result<Arc<EncoderModel>, ModelError> {
+        self.opened(asked).map(|opened| opened.model)
+    }
+
+    /// What an index remembers of a model: reads all of its weights, to tell it from others of its name.
+    pub fn identity(&self, asked: Option<&str>) -> Result<ModelIdentity, ModelError> {
+        let Opened { model, directory } = self.opened(asked)?;
+        let name = self.name(asked);
+        // A directory is remembered with its whole path: the index may be searched from elsewhere.
+        let name =
+            std::fs::canonicalize(name).map_or_else(|_| name.to_string(), |path| path.display().to_string());
+        Ok(ModelIdentity { name, dim: model.info().dim, fingerprint: Some(fingerprint(&directory)?) })
+    }
+
+    fn opened(&self, asked: Option<&str>) -> Result<Opened, ModelError> {
         let name = self.name(asked);
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(model) = opened.get(name) {
-            return Ok(model.clone());
+        if let Some(known) = opened.get(name) {
+            return Ok(known.clone());
         }
         let store = Store::from_environment(self.offline)?;
         let found = match builtin(name) {
@@ -48,7 +71,8 @@ impl Models {
             _ => store.find(name)?,
         };
         let model = Arc::new(EncoderModel::open(&found.directory, &EncoderOptions::default())?);
-        opened.insert(name.to_string(), model.clone());
-        Ok(model)
+        let new = Opened { model, directory: found.directory };
+        opened.insert(name.to_string(), new.clone());
+        Ok(new)
     }
 }

@@ -1,0 +1,100 @@
+//! What tells one embedding model from another that has its name.
+
+use super::{StoreError, cache};
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
+
+/// SHA-256 in hexadecimal over a model's config.json and weights, those of its numbered module folders (`1_Pooling`,
+/// `2_Dense` …) too: models that embed a text differently differ in one of these files. Reads all weights.
+///
+/// # Errors
+/// A file cannot be read.
+pub fn fingerprint(directory: &Path) -> Result<String, StoreError> {
+    let mut files = own_files(directory)?;
+    for folder in entries(directory)? {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let numbered = name.split_once('_').is_some_and(|(n, _)| n.parse::<u32>().is_ok());
+        if numbered && folder.is_dir() {
+            files.extend(own_files(&folder)?);
+        }
+    }
+    // By name inside the model: the order of a folder's entries is the system's affair.
+    let mut named = Vec::new();
+    for path in files {
+        let inside = path.strip_prefix(directory).unwrap_or(&path).to_string_lossy().replace('\\', "/");
+        named.push((inside, cache::hash_file(&path)?));
+    }
+    named.sort();
+    let mut hasher = Sha256::new();
+    for (name, hash) in named {
+        hasher.update(format!("{hash}  {name}\n"));
+    }
+    Ok(cache::hex(&hasher.finalize()))
+}
+
+/// config.json and the weights that are read: one file, or else its shards.
+fn own_files(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let whole = folder.join("model.safetensors");
+    let is_shard = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        name.starts_with("model-") && name.ends_with(".safetensors")
+    };
+    let mut files = match whole.is_file() {
+        true => vec![whole],
+        false => entries(folder)?.into_iter().filter(is_shard).collect(),
+    };
+    files.extend(Some(folder.join("config.json")).filter(|path| path.is_file()));
+    Ok(files)
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let read = std::fs::read_dir(folder).map_err(StoreError::io(folder))?;
+    read.map(|entry| Ok(entry.map_err(StoreError::io(folder))?.path())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, content) in files {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, content).unwrap();
+        }
+        folder
+    }
+
+    #[test]
+    fn only_files_that_make_vectors_count() {
+        let base = [("config.json", "{}"), ("model.safetensors", "w"), ("1_Pooling/config.json", "mean")];
+        let of = |more: &[(&str, &str)]| {
+            let files: Vec<_> = base.iter().chain(more).copied().collect();
+            fingerprint(folder(&files).path()).unwrap()
+        };
+        let usual = of(&[]);
+        assert_eq!(usual.len(), 64);
+        assert_eq!(usual, of(&[]), "another folder, the same files");
+        assert_eq!(
+            usual,
+            of(&[("README.md", "words"), ("onnx/config.json", "{}"), ("model-1.safetensors", "s")])
+        );
+        for changed in [("config.json", "{ }"), ("model.safetensors", "v"), ("1_Pooling/config.json", "cls")]
+        {
+            assert_ne!(usual, of(&[changed]), "{changed:?}");
+        }
+        assert_ne!(usual, of(&[("2_Dense/model.safetensors", "d")]));
+    }
+
+    #[test]
+    fn shards_count_where_there_is_no_single_file() {
+        let of = |second: &str| {
+            let files =
+                [("config.json", "{}"), ("model-1.safetensors", "a"), ("model-2.safetensors", second)];
+            fingerprint(folder(&files).path()).unwrap()
+        };
+        assert_ne!(of("b"), of("c"));
+        assert!(fingerprint(Path::new("no/such/folder")).is_err());
+    }
+}
