@@ -10,17 +10,24 @@
 //! depend on which rows are computed beside it, nor on the number of threads.
 #![allow(unsafe_code)]
 
+mod activation;
 mod attention;
 mod epilogue;
+mod from_gguf;
 mod linear;
+mod output;
 mod portable;
 mod rotate;
+mod select;
 mod vector;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+pub(crate) use activation::Activation;
 pub(crate) use attention::{AttentionScratch, Heads, Window, attend};
-pub(crate) use linear::{Activation, Linear, LinearScratch, quantize_weights};
+#[allow(unused_imports)]
+pub(crate) use from_gguf::GgufRows;
+pub(crate) use linear::{Linear, LinearScratch, quantize_weights};
 pub(crate) use rotate::unrotate;
 pub(crate) use vector::{add_layer_norm, layer_norm, normalize};
 

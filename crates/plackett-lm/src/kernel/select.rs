@@ -1,0 +1,88 @@
+//! Single outputs of a dense layer: logits of a few tokens, and rows of a matrix that is also an embedding table.
+#![allow(dead_code)] // Decoders are to use all of it.
+
+use super::activation::Activation;
+use super::linear::{Linear, LinearScratch, Weights};
+use super::rotate::unrotate;
+use super::{Isa, TILE_COLUMNS};
+
+impl Linear {
+    /// A layer of these outputs alone, in this order; its numbers are those of the whole layer, bit for bit.
+    ///
+    /// Panics when an id is not below [`Linear::outputs`].
+    pub(crate) fn select(&self, ids: &[u32]) -> Linear {
+        assert!(ids.iter().all(|id| (*id as usize) < self.outputs));
+        let padding = ids.len().next_multiple_of(TILE_COLUMNS) - ids.len();
+        let picked = |values: &[f32]| -> Vec<f32> {
+            let values = ids.iter().map(|id| values[*id as usize]);
+            values.chain(std::iter::repeat_n(0.0, padding)).collect()
+        };
+        let weights = match &self.weights {
+            Weights::F32(panels) => Weights::F32(columns::<f32, 1>(panels, self.inputs, ids)),
+            Weights::I8 { panels, scales, sums } => {
+                let sums = ids.iter().map(|id| sums[*id as usize]);
+                Weights::I8 {
+                    panels: columns::<i8, 4>(panels, self.inputs.div_ceil(4), ids),
+                    scales: picked(scales),
+                    sums: sums.chain(std::iter::repeat_n(0, padding)).collect(),
+                }
+            }
+        };
+        Linear { outputs: ids.len(), inputs: self.inputs, bias: picked(&self.bias), weights }
+    }
+
+    /// Only these outputs, in this order: `rows` rows of `ids.len()` numbers, each the same as that of [`Linear::apply`].
+    ///
+    /// Panics when an id is not below [`Linear::outputs`].
+    pub(crate) fn chosen(
+        &self,
+        isa: Isa,
+        x: (&[f32], usize),
+        rows: usize,
+        ids: &[u32],
+        y: (&mut [f32], usize),
+        scratch: &mut LinearScratch,
+    ) {
+        if !ids.is_empty() {
+            self.select(ids).apply(isa, x, rows, y, Activation::None, scratch);
+        }
+    }
+
+    /// The weights of one output as numbers, so that an embedding table that is also the output matrix is kept once.
+    ///
+    /// Panics when `id` is not below [`Linear::outputs`] or `out` is not [`Linear::inputs`] long.
+    pub(crate) fn row(&self, id: usize, out: &mut [f32]) {
+        assert!(id < self.outputs && out.len() == self.inputs);
+        let (panel, column) = (id / TILE_COLUMNS, id % TILE_COLUMNS);
+        match &self.weights {
+            Weights::F32(panels) => {
+                let panel = &panels[panel * self.inputs * TILE_COLUMNS..];
+                let rows = panel.chunks_exact(TILE_COLUMNS);
+                out.iter_mut().zip(rows).for_each(|(x, row)| *x = row[column]);
+            }
+            Weights::I8 { panels, scales, .. } => {
+                let quads = panels.chunks_exact(4 * TILE_COLUMNS).skip(panel * self.inputs.div_ceil(4));
+                for (x, quad) in out.chunks_mut(4).zip(quads) {
+                    let values = &quad[4 * column..];
+                    x.iter_mut().zip(values).for_each(|(x, q)| *x = f32::from(*q) * scales[id]);
+                }
+                unrotate(Isa::detect(), out);
+            }
+        }
+    }
+}
+
+/// Panels of `steps × 32 × SIZE` elements made of some of their columns.
+fn columns<T: Copy + Default, const SIZE: usize>(panels: &[T], steps: usize, ids: &[u32]) -> Vec<T> {
+    let length = steps * TILE_COLUMNS * SIZE;
+    let mut out = vec![T::default(); ids.len().div_ceil(TILE_COLUMNS) * length];
+    for (to, id) in ids.iter().enumerate() {
+        let from = *id as usize;
+        let source = panels[from / TILE_COLUMNS * length..].as_chunks::<SIZE>().0.chunks_exact(TILE_COLUMNS);
+        let place = &mut out[to / TILE_COLUMNS * length..][..length];
+        for (row, source) in place.as_chunks_mut::<SIZE>().0.chunks_exact_mut(TILE_COLUMNS).zip(source) {
+            row[to % TILE_COLUMNS] = source[from % TILE_COLUMNS];
+        }
+    }
+    out
+}
