@@ -46,7 +46,8 @@ mod tests {
 
     #[test]
     fn marks_stand_where_text_is_left_out() {
-        let found = Snippet { text: "linear time".into(), source: 4..15, matches: vec![0..6] };
+        let found =
+            Snippet { text: "linear time".into(), source: 4..15, matches: std::iter::once(0..6).collect() };
         assert_eq!(console::strip_ansi_codes(&line(&found, 40, 40)), "… linear time …");
         assert_eq!(console::strip_ansi_codes(&line(&found, 15, 40)), "… linear time");
         assert_eq!(to_json(&found), json!({"text": "linear time", "source": [4, 15], "matches": [[0, 6]]}));

@@ -3,11 +3,14 @@
 use super::{DocumentOptions, Documents, document};
 use crate::Metadata;
 use crate::formats::FormatError;
-use parquet::file::reader::SerializedFileReader;
+use bytes::Bytes;
+use parquet::errors::{ParquetError, Result as Parquet};
+use parquet::file::reader::{ChunkReader, Length, SerializedFileReader};
 use parquet::record::Field;
 use parquet::record::reader::RowIter;
 use serde_json::Value;
 use std::fs::File;
+use std::io::{BufReader, Error, ErrorKind, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -20,8 +23,8 @@ pub(super) fn open(path: &Path, options: DocumentOptions) -> Result<Documents, F
             "not a readable Parquet table: {problem}; write it again (Snappy, gzip, zstd and LZ4 are known)"
         ),
     };
-    let start = || -> parquet::errors::Result<RowIter<'static>> {
-        Ok(RowIter::from_file_into(Box::new(SerializedFileReader::new(opened)?)))
+    let start = || -> Parquet<RowIter<'static>> {
+        Ok(RowIter::from_file_into(Box::new(SerializedFileReader::new(Bounded(opened))?)))
     };
     let mut rows = guarded(start).map_err(broken)?;
     let (mut number, mut done) = (0u64, false);
@@ -45,11 +48,61 @@ pub(super) fn open(path: &Path, options: DocumentOptions) -> Result<Documents, F
 }
 
 /// The Parquet library ends some damaged files by a panic; it becomes an error here, as input must not stop a program.
-fn guarded<T>(read: impl FnOnce() -> parquet::errors::Result<T>) -> Result<T, String> {
+fn guarded<T>(read: impl FnOnce() -> Parquet<T>) -> Result<T, String> {
     match catch_unwind(AssertUnwindSafe(read)) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err("its data contradict themselves".into()),
+    }
+}
+
+/// A file whose end cannot be overlooked. The Parquet library skips fields it does not know without asking whether
+/// anything was left to skip, so that a list said to have a thousand million entries kept it busy for minutes; and it
+/// asks for memory before it compares lengths with the file's.
+struct Bounded(File);
+
+impl Length for Bounded {
+    fn len(&self) -> u64 {
+        self.0.len()
+    }
+}
+
+impl ChunkReader for Bounded {
+    type T = Ending<BufReader<File>>;
+
+    fn get_read(&self, start: u64) -> Parquet<Self::T> {
+        Ok(Ending { inner: self.0.get_read(start)?, ends: 0 })
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Parquet<Bytes> {
+        let size = self.len();
+        if start.checked_add(length as u64).is_none_or(|end| end > size) {
+            let problem = format!("{length} bytes at byte {start} of a file of {size} bytes");
+            return Err(ParquetError::EOF(problem));
+        }
+        self.0.get_bytes(start, length)
+    }
+}
+
+/// A reader that says "end" a few times, as every reader may ask for, and then that it is an error.
+struct Ending<R> {
+    inner: R,
+    ends: u8,
+}
+
+/// A header has fewer fields than this whose reader looks beyond the end without noticing.
+const MOST_ENDS: u8 = 32;
+
+impl<R: Read> Read for Ending<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        if read == 0 && !buffer.is_empty() {
+            self.ends += 1;
+            if self.ends >= MOST_ENDS {
+                return Err(Error::new(ErrorKind::UnexpectedEof, "it goes on behind the end of the file"));
+            }
+        }
+        Ok(read)
     }
 }
 

@@ -1,9 +1,10 @@
 //! Runs and judgments as nested JSON objects, `{"query": {"document": number}}` (ranx's form).
 
+use super::qrels::Collected;
 use super::run::settle;
 use super::{Duplicates, Nan, ReadOptions};
 use crate::formats::FormatError;
-use crate::{Qrels, QueryQrels, Run, RunQuery};
+use crate::{Qrels, Run, RunQuery};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use std::fmt;
@@ -77,23 +78,21 @@ pub(super) fn run(bytes: &[u8], file: &str, options: &ReadOptions) -> Result<Run
     Ok(run)
 }
 
-/// Judgments.
-pub(super) fn qrels(bytes: &[u8], file: &str) -> Result<Qrels, FormatError> {
+/// Judgments. A query may stand twice, a document under it only as `options.duplicates` allows.
+pub(super) fn qrels(bytes: &[u8], file: &str, options: &ReadOptions) -> Result<Qrels, FormatError> {
     let mut qrels = Qrels::new();
+    let mut collected = Collected::default();
     for (id, documents) in parse::<i32>(bytes, file)? {
-        let mut seen = std::collections::HashSet::new();
-        let query = qrels.query_mut(&id);
-        for (document, grade) in &documents.0 {
-            if !seen.insert(document) {
-                return Err(twice(file, &id, document));
-            }
-            let full = |source| FormatError::Full { file: file.into(), source };
-            query.push("0", document, *grade).map_err(full)?;
+        qrels.query_mut(&id);
+        for (document, grade) in documents.0 {
+            let key = (id.clone(), "0".to_string(), document);
+            let added = collected.add(key, grade, 0, options.duplicates);
+            added.map_err(|((query, _, document), _)| twice(file, &query, &document))?;
         }
     }
-    if qrels.queries().iter().all(QueryQrels::is_empty) {
+    if collected.is_empty() {
         let expected = "judgments `{\"query\": {\"document\": grade}}`";
         return Err(FormatError::Empty { file: file.into(), expected });
     }
-    Ok(qrels)
+    collected.append_to(qrels, file)
 }

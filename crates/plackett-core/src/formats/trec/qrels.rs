@@ -1,10 +1,10 @@
 //! Reading judgments: TREC's four columns, BEIR's three with or without header, or nested JSON.
 
 use super::{Duplicates, ReadOptions, nested, split};
+use crate::Qrels;
 use crate::formats::error::shown;
 use crate::formats::input::{name_of, unmarked};
 use crate::formats::{FormatError, Lines, read_all};
-use crate::{Judgment, Qrels};
 use indexmap::IndexMap;
 use indexmap::map::Entry;
 use std::path::Path;
@@ -21,12 +21,10 @@ pub fn read_qrels(path: &Path, options: &ReadOptions) -> Result<Qrels, FormatErr
 pub fn parse_qrels(bytes: &[u8], file: &str, options: &ReadOptions) -> Result<Qrels, FormatError> {
     let plain = unmarked(bytes);
     if plain.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'{') {
-        return nested::qrels(plain, file);
+        return nested::qrels(plain, file, options);
     }
     let mut lines = Lines::of_bytes(bytes, file, options.line_limit);
-    let mut found: IndexMap<(String, String, String), (i32, u64), foldhash::fast::RandomState> =
-        IndexMap::default();
-    let mut all = Vec::new();
+    let mut collected = Collected::default();
     let mut columns = None;
     while let Some(line) = lines.next()? {
         if options.comments && line.starts_with('#') {
@@ -44,43 +42,72 @@ pub fn parse_qrels(bytes: &[u8], file: &str, options: &ReadOptions) -> Result<Qr
                 continue;
             }
         }
-        let ((query, iteration, document), grade) = judgment(fields, columns, file, number, options)?;
-        if options.duplicates == Duplicates::KeepAll {
-            all.push((query, iteration, document, grade));
-            continue;
+        let (key, grade) = judgment(fields, columns, file, number, options)?;
+        collected.add(key, grade, number, options.duplicates).map_err(|((query, _, document), first)| {
+            let what = format!("the judgment of `{}` for query `{}`", shown(&document), shown(&query));
+            FormatError::Duplicate { file: file.into(), line: number, first, what }
+        })?;
+    }
+    if collected.is_empty() {
+        let expected = "judgments with lines `qid iter docno rel`";
+        return Err(FormatError::Empty { file: file.into(), expected });
+    }
+    collected.append_to(Qrels::new(), file)
+}
+
+/// Query, iteration, document.
+pub(super) type Key = (String, String, String);
+
+/// Judgments in their order, with one rule for those that stand twice.
+#[derive(Default)]
+pub(super) struct Collected {
+    /// Grade, and the line it is from.
+    found: IndexMap<Key, (i32, u64), foldhash::fast::RandomState>,
+    /// With [`Duplicates::KeepAll`] all of them, in place of the map.
+    all: Vec<(Key, i32)>,
+}
+
+impl Collected {
+    /// Adds a judgment; `Err` is the key and the line where it stood before, when that is an error.
+    pub(super) fn add(
+        &mut self,
+        key: Key,
+        grade: i32,
+        line: u64,
+        rule: Duplicates,
+    ) -> Result<(), (Key, u64)> {
+        if rule == Duplicates::KeepAll {
+            self.all.push((key, grade));
+            return Ok(());
         }
-        match found.entry((query, iteration, document)) {
+        match self.found.entry(key) {
             Entry::Vacant(entry) => {
-                entry.insert((grade, number));
+                entry.insert((grade, line));
             }
-            Entry::Occupied(mut entry) => match options.duplicates {
-                Duplicates::Error => {
-                    let (query, _, document) = entry.key();
-                    let what = format!("the judgment of `{}` for query `{}`", shown(document), shown(query));
-                    let first = entry.get().1;
-                    return Err(FormatError::Duplicate { file: file.into(), line: number, first, what });
-                }
+            Entry::Occupied(mut entry) => match rule {
+                Duplicates::Error => return Err((entry.key().clone(), entry.get().1)),
                 Duplicates::KeepLast => entry.get_mut().0 = grade,
                 Duplicates::KeepMax => entry.get_mut().0 = grade.max(entry.get().0),
                 Duplicates::KeepFirst | Duplicates::KeepAll => {}
             },
         }
+        Ok(())
     }
-    all.extend(found.into_iter().map(|((q, i, d), (grade, _))| (q, i, d, grade)));
-    if all.is_empty() {
-        let expected = "judgments with lines `qid iter docno rel`";
-        return Err(FormatError::Empty { file: file.into(), expected });
-    }
-    let mut qrels = Qrels::new();
-    for (query, iteration, document, grade) in &all {
-        let one = Judgment { iteration, document, grade: *grade };
-        let pushed = qrels.query_mut(query).push(one.iteration, one.document, one.grade);
-        pushed.map_err(|source| FormatError::Full { file: file.into(), source })?;
-    }
-    Ok(qrels)
-}
 
-type Key = (String, String, String);
+    pub(super) fn is_empty(&self) -> bool {
+        self.found.is_empty() && self.all.is_empty()
+    }
+
+    /// Appends what was collected to `qrels`.
+    pub(super) fn append_to(self, mut qrels: Qrels, file: &str) -> Result<Qrels, FormatError> {
+        let found = self.found.into_iter().map(|(key, (grade, _))| (key, grade));
+        for ((query, iteration, document), grade) in self.all.into_iter().chain(found) {
+            let pushed = qrels.query_mut(&query).push(&iteration, &document, grade);
+            pushed.map_err(|source| FormatError::Full { file: file.into(), source })?;
+        }
+        Ok(qrels)
+    }
+}
 
 fn judgment(
     fields: Vec<String>,

@@ -172,3 +172,21 @@ proptest! {
         let _ = parse_qrels(&bytes, "q", &ReadOptions::default());
     }
 }
+
+#[test]
+fn a_query_that_stands_twice_in_json_follows_the_rule_for_duplicates() {
+    let text = br#"{"1": {"a": 1}, "2": {"a": 3}, "1": {"b": 0, "a": 2}}"#;
+    let read = |duplicates| parse_qrels(text, "q", &ReadOptions { duplicates, ..ReadOptions::default() });
+    let message = read(Duplicates::Error).unwrap_err().to_string();
+    assert!(message.contains("`a`") && message.contains("query `1`"), "{message}");
+    for (rule, expected) in [
+        (Duplicates::KeepFirst, vec![("a", 1), ("b", 0)]),
+        (Duplicates::KeepLast, vec![("a", 2), ("b", 0)]),
+        (Duplicates::KeepMax, vec![("a", 2), ("b", 0)]),
+        (Duplicates::KeepAll, vec![("a", 1), ("b", 0), ("a", 2)]),
+    ] {
+        let qrels = read(rule).unwrap();
+        let found: Vec<_> = qrels.query("1").unwrap().iter().map(|j| (j.document, j.grade)).collect();
+        assert_eq!(found, expected, "{rule:?}");
+    }
+}

@@ -1,4 +1,4 @@
-//! How fast a run is read: `cargo run --release -p plackett-core --example measure [LINES]`.
+//! How fast a run is read: `cargo run --release -p plackett-core --example read_run [LINES]`.
 
 use plackett_core::formats::trec::{ReadOptions, parse_run};
 use std::fmt::Write;
