@@ -25,6 +25,21 @@ use tantivy::{DocAddress, TantivyDocument, Term};
 pub(crate) struct Payload {
     pub vector_files: Vec<String>,
     pub next_vector_file: u64,
+    /// Commits whose living vectors are in the first of the files; the others are of one commit each.
+    #[serde(default)]
+    pub compacted: u64,
+}
+
+impl Payload {
+    /// The number under which the inverted index knows the next commit's vectors.
+    pub(crate) fn next_slot(&self) -> u64 {
+        self.compacted + self.vector_files.len() as u64 - u64::from(self.compacted > 0)
+    }
+
+    /// Name of the next vector file.
+    pub(crate) fn next_name(&self) -> String {
+        format!("{:08}.vec", self.next_vector_file)
+    }
 }
 
 /// Numbers about an index.
@@ -34,7 +49,7 @@ pub struct IndexStats {
     pub documents: usize,
     /// Segments of the inverted index.
     pub segments: usize,
-    /// Vectors in files, of deleted and replaced documents too.
+    /// Vectors in files; at most a third of them, as of the last commit, of deleted and replaced documents.
     pub stored_vectors: usize,
     /// Mean number of terms per document, over all searched fields.
     pub mean_length: f64,
@@ -50,7 +65,7 @@ pub struct Index {
     pub(crate) fields: Fields,
     pub(crate) payload: Payload,
     analyzer: Analyzer,
-    snapshot: Arc<Snapshot>,
+    pub(crate) snapshot: Arc<Snapshot>,
 }
 
 impl Index {
@@ -365,6 +380,7 @@ fn load(
     let failed = || SearchError::from_tantivy(directory.join("text"));
     // The reader is opened before the payload is read and the two are compared by commit, so that a commit between the
     // two reads cannot pair old segments with new vector files.
+    let mut missed = None;
     loop {
         let before = inner.load_metas().map_err(failed())?;
         let reader = inner.reader_builder().reload_policy(tantivy::ReloadPolicy::Manual);
@@ -381,16 +397,27 @@ fn load(
             })?,
         };
         let dim = settings.model.as_ref().map_or(0, |m| m.dim);
-        let files = payload.vector_files.iter().map(|name| {
-            let path = directory.join("vectors").join(name);
-            if !path.exists() {
+        let files = payload.vector_files.iter();
+        let files = files.map(|name| VectorFile::open(&directory.join("vectors").join(name), dim));
+        let vectors = match files.collect::<Result<Vec<VectorFile>, SearchError>>() {
+            // A writer that compacts removes files after the commit that names them no longer: read that one.
+            Err(SearchError::Io { source, .. })
+                if source.kind() == std::io::ErrorKind::NotFound
+                    && missed.as_ref() != Some(&payload.vector_files) =>
+            {
+                missed = Some(payload.vector_files);
+                continue;
+            }
+            Err(SearchError::Io { path, source }) if source.kind() == std::io::ErrorKind::NotFound => {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
                 let problem = format!("vectors/{name} is missing");
                 return Err(SearchError::Corrupt { path: directory.into(), problem });
             }
-            VectorFile::open(&path, dim)
-        });
-        let vectors = files.collect::<Result<Vec<VectorFile>, SearchError>>()?;
-        return Ok((payload, Arc::new(Snapshot::load(searcher, fields, vectors, directory)?)));
+            opened => opened?,
+        };
+        let compacted = payload.compacted;
+        let snapshot = Snapshot::load(searcher, fields, vectors, compacted, directory)?;
+        return Ok((payload, Arc::new(snapshot)));
     }
 }
 

@@ -18,6 +18,7 @@
 
 mod analysis;
 mod bm25;
+mod compaction;
 mod embedder;
 mod error;
 mod index;

@@ -2,6 +2,7 @@
 
 use crate::SearchError;
 use crate::bm25::PreparedCache;
+use crate::compaction::Locator;
 use crate::schema::Fields;
 use crate::vectors::VectorFile;
 use plackett_core::IdList;
@@ -18,7 +19,7 @@ pub(crate) struct Segment {
     pub ids: IdList,
     /// Terms of each document, per field.
     pub lengths: Vec<Vec<u32>>,
-    /// Where each document's vector is: file in the upper, row in the lower 32 bits.
+    /// Where the vector of each document that is not deleted is: file in the upper, row in the lower 32 bits.
     pub rows: Vec<u64>,
     /// The postings of each searched field.
     pub inverted: Vec<Arc<InvertedIndexReader>>,
@@ -42,6 +43,7 @@ impl Snapshot {
         searcher: Searcher,
         fields: &Fields,
         vectors: Vec<VectorFile>,
+        compacted: u64,
         directory: &Path,
     ) -> Result<Snapshot, SearchError> {
         let failed = || SearchError::from_tantivy(directory);
@@ -49,19 +51,21 @@ impl Snapshot {
         let mut totals = vec![0u64; fields.searched.len()];
         let mut documents = 0;
         for reader in searcher.segment_readers() {
-            let segment = Segment::load(reader, fields).map_err(failed())?;
+            let mut segment = Segment::load(reader, fields).map_err(failed())?;
+            let mut locator = Locator::new(&vectors, compacted);
             for doc in reader.doc_ids_alive() {
                 documents += 1;
                 for (total, lengths) in totals.iter_mut().zip(&segment.lengths) {
                     *total += u64::from(lengths[doc as usize]);
                 }
-                let row = segment.rows[doc as usize];
-                let known =
-                    vectors.get((row >> 32) as usize).is_some_and(|f| ((row as u32) as usize) < f.len());
-                if row != NO_VECTOR && !known {
-                    let problem = "a document's vector is missing".to_string();
-                    return Err(SearchError::Corrupt { path: directory.into(), problem });
+                let row = &mut segment.rows[doc as usize];
+                if *row == NO_VECTOR {
+                    continue;
                 }
+                *row = locator.find(*row).ok_or_else(|| {
+                    let problem = "a document's vector is missing".to_string();
+                    SearchError::Corrupt { path: directory.into(), problem }
+                })?;
             }
             segments.push(segment);
         }

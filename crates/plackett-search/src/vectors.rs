@@ -1,22 +1,28 @@
 //! Vector files: one per commit, written whole and synced before the commit that names them.
 //!
 //! Layout, little-endian: 8 bytes magic, u32 version, u32 format (0 f32, 1 int8), u32 dimension, u32 CRC of the data,
-//! u64 count; then `count` vectors. An int8 vector is its f32 scale and `dimension` bytes.
+//! u64 count; then `count` vectors. An int8 vector is its f32 scale and `dimension` bytes. Version 2, a compacted file of
+//! several commits, has before its vectors their addresses in the inverted index: `count` ascending u64.
 
 use crate::{SearchError, VectorFormat};
-use std::io::Write;
+use std::io::{BufWriter, Seek, Write};
 use std::path::Path;
 
 const MAGIC: &[u8; 8] = b"PLKTVEC\0";
-const VERSION: u32 = 1;
+const PLAIN: u32 = 1;
+const COMPACTED: u32 = 2;
 const HEADER: usize = 32;
+/// Bytes of an address.
+const ADDRESS: usize = 8;
 
-/// The vectors of one commit.
+/// The vectors of one commit, or the living ones of several.
 pub(crate) struct VectorFile {
     bytes: memmap2::Mmap,
     format: VectorFormat,
     dim: usize,
     count: usize,
+    /// First byte of the vectors.
+    start: usize,
 }
 
 /// What the header says, checked against the number of bytes.
@@ -29,6 +35,8 @@ pub struct VectorHeader {
     pub count: usize,
     /// CRC-32 of the data.
     pub crc: u32,
+    /// Whether the vectors of several commits are there, after their addresses.
+    pub compacted: bool,
 }
 
 fn stride(format: VectorFormat, dim: usize) -> usize {
@@ -45,9 +53,10 @@ pub fn parse_header(bytes: &[u8], path: &Path) -> Result<VectorHeader, SearchErr
         return Err(corrupt("not a vector file".into()));
     }
     let word = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
-    if word(8) > VERSION {
-        return Err(SearchError::Newer { path: path.into(), found: word(8).into(), known: VERSION.into() });
+    if word(8) > COMPACTED {
+        return Err(SearchError::Newer { path: path.into(), found: word(8).into(), known: COMPACTED.into() });
     }
+    let compacted = word(8) == COMPACTED;
     let format = match word(12) {
         0 => VectorFormat::F32,
         1 => VectorFormat::Int8,
@@ -58,12 +67,13 @@ pub fn parse_header(bytes: &[u8], path: &Path) -> Result<VectorHeader, SearchErr
         // Any count of such vectors would fit the file, and a search would go through all of them.
         return Err(corrupt("vectors of 0 numbers".into()));
     }
+    let address = if compacted { ADDRESS } else { 0 };
     let count = u64::from(word(24)) | u64::from(word(28)) << 32;
-    let expected = usize::try_from(count).ok().and_then(|n| n.checked_mul(stride(format, dim)));
+    let expected = usize::try_from(count).ok().and_then(|n| n.checked_mul(stride(format, dim) + address));
     if expected.and_then(|n| n.checked_add(HEADER)) != Some(bytes.len()) {
         return Err(corrupt(format!("{count} vectors of {dim} numbers do not fit {} bytes", bytes.len())));
     }
-    Ok(VectorHeader { format, dim, count: count as usize, crc: word(20) })
+    Ok(VectorHeader { format, dim, count: count as usize, crc: word(20), compacted })
 }
 
 /// Writes vectors (`count × dim`) under a name that does not exist yet, and waits for the disk.
@@ -85,14 +95,54 @@ pub(crate) fn write(
             }
         }
     }
-    let mut header = MAGIC.to_vec();
-    let count = (vectors.len() / dim) as u64;
-    for word in [VERSION, format as u32, dim as u32, crc32fast::hash(&data)] {
-        header.extend(word.to_le_bytes());
-    }
-    header.extend(count.to_le_bytes());
+    let header = header(PLAIN, format, dim, vectors.len() / dim, crc32fast::hash(&data));
     let mut file = std::fs::File::create(path).map_err(SearchError::io(path))?;
     file.write_all(&header).and_then(|()| file.write_all(&data)).map_err(SearchError::io(path))?;
+    sync(&file, path)
+}
+
+/// Writes vectors of other files under a new name, each as (address, place), ascending by address, and waits for the
+/// disk. `bytes` gives what a place holds.
+pub(crate) fn write_compacted<'a>(
+    path: &Path,
+    format: VectorFormat,
+    dim: usize,
+    living: &[(u64, u64)],
+    bytes: impl Fn(u64) -> &'a [u8],
+) -> Result<(), SearchError> {
+    let mut crc = crc32fast::Hasher::new();
+    let file = std::fs::File::create(path).map_err(SearchError::io(path))?;
+    let mut out = BufWriter::with_capacity(1 << 20, file);
+    let mut write = || -> std::io::Result<()> {
+        // The checksum is known at the end; a file without one is named by no commit.
+        out.write_all(&[0; HEADER])?;
+        for (address, _) in living {
+            crc.update(&address.to_le_bytes());
+            out.write_all(&address.to_le_bytes())?;
+        }
+        for (_, place) in living {
+            crc.update(bytes(*place));
+            out.write_all(bytes(*place))?;
+        }
+        out.rewind()?;
+        out.write_all(&header(COMPACTED, format, dim, living.len(), crc.clone().finalize()))?;
+        out.flush()
+    };
+    write().map_err(SearchError::io(path))?;
+    sync(out.get_ref(), path)
+}
+
+fn header(version: u32, format: VectorFormat, dim: usize, count: usize, crc: u32) -> Vec<u8> {
+    let mut header = MAGIC.to_vec();
+    for word in [version, format as u32, dim as u32, crc] {
+        header.extend(word.to_le_bytes());
+    }
+    header.extend((count as u64).to_le_bytes());
+    header
+}
+
+/// Waits until a file and its name are on the disk.
+fn sync(file: &std::fs::File, path: &Path) -> Result<(), SearchError> {
     file.sync_all().map_err(SearchError::io(path))?;
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::File::open(folder).and_then(|f| f.sync_all()).map_err(SearchError::io(folder))
@@ -111,7 +161,8 @@ impl VectorFile {
             let problem = format!("vectors of {} numbers, the index has {dim}", header.dim);
             return Err(SearchError::Corrupt { path: path.into(), problem });
         }
-        Ok(VectorFile { format: header.format, dim, count: header.count, bytes })
+        let start = HEADER + if header.compacted { header.count * ADDRESS } else { 0 };
+        Ok(VectorFile { format: header.format, dim, count: header.count, start, bytes })
     }
 
     /// Number of vectors.
@@ -131,10 +182,26 @@ impl VectorFile {
         Ok(())
     }
 
+    /// A vector as it is stored; `row` is below [`VectorFile::len`].
+    pub(crate) fn bytes_of(&self, row: usize) -> &[u8] {
+        let size = stride(self.format, self.dim);
+        &self.bytes[self.start + row * size..][..size]
+    }
+
+    /// The address of a row of a compacted file.
+    pub(crate) fn address(&self, row: usize) -> Option<u64> {
+        self.bytes[HEADER..self.start].as_chunks::<ADDRESS>().0.get(row).map(|b| u64::from_le_bytes(*b))
+    }
+
+    /// The row of an address in a compacted file.
+    pub(crate) fn find(&self, address: u64) -> Option<usize> {
+        let addresses = self.bytes[HEADER..self.start].as_chunks::<ADDRESS>().0;
+        addresses.binary_search_by_key(&address, |b| u64::from_le_bytes(*b)).ok()
+    }
+
     /// Dot product of a query with vector `row`, which is below [`VectorFile::len`].
     pub(crate) fn dot(&self, row: usize, query: &[f32]) -> f32 {
-        let size = stride(self.format, self.dim);
-        let bytes = &self.bytes[HEADER + row * size..][..size];
+        let bytes = self.bytes_of(row);
         match self.format {
             VectorFormat::F32 => lanes(query, bytes.as_chunks::<4>().0, |b| f32::from_le_bytes(*b)),
             VectorFormat::Int8 => {

@@ -2,10 +2,13 @@
 //!
 //! A commit writes the new vectors to a file of their own and waits for the disk; then the inverted index, whose one
 //! small file names segments and vector files together, is renamed into place. A crash before that rename leaves the
-//! last committed state; files that no commit names are removed by the next writer.
+//! last committed state; files that no commit names are removed by the next writer. When more than a third of the
+//! vectors are of no document any more, a second commit switches to a compacted file (see `compaction`).
 
+use crate::compaction;
 use crate::index::{Index, Payload};
 use crate::snapshot::NO_VECTOR;
+use crate::vectors::VectorFile;
 use crate::{Analyzer, Embedder, SearchError, vectors};
 use plackett_core::{Document, Truncation};
 use std::path::PathBuf;
@@ -37,6 +40,8 @@ pub struct IndexWriter<'a> {
     payload: Payload,
     waiting: Vec<Document>,
     vectors: Vec<f32>,
+    /// Vectors in files.
+    stored: usize,
     written: usize,
     truncated: Vec<Truncation>,
 }
@@ -74,6 +79,7 @@ impl<'a> IndexWriter<'a> {
         let payload = index.payload.clone();
         remove_leftovers(&index.vector_folder(), &payload)?;
         let analyzer = Analyzer::named(&index.settings.analyzer)?;
+        let stored = index.snapshot.vectors.iter().map(VectorFile::len).sum();
         Ok(IndexWriter {
             index,
             inner,
@@ -82,6 +88,7 @@ impl<'a> IndexWriter<'a> {
             payload,
             waiting: Vec::new(),
             vectors: Vec::new(),
+            stored,
             written: 0,
             truncated: Vec::new(),
         })
@@ -114,19 +121,49 @@ impl<'a> IndexWriter<'a> {
 
     fn make_permanent(&mut self) -> Result<(), SearchError> {
         self.write_waiting()?;
-        let directory = self.index.directory.clone();
         if !self.vectors.is_empty() {
-            let path = self.index.vector_folder().join(self.next_vector_file());
+            let name = self.payload.next_name();
+            let path = self.index.vector_folder().join(&name);
             let dim = self.index.settings.model.as_ref().map_or(1, |m| m.dim);
             vectors::write(&path, self.index.settings.vectors, dim, &self.vectors)?;
-            self.payload.vector_files.push(self.next_vector_file());
+            self.payload.vector_files.push(name);
             self.payload.next_vector_file += 1;
+            self.stored += self.vectors.len() / dim;
             self.vectors.clear();
         }
+        self.record()?;
+        self.give_back_room()
+    }
+
+    /// Commits what the inverted index has taken up together with the names of the vector files.
+    fn record(&mut self) -> Result<(), SearchError> {
+        let directory = &self.index.directory;
         let text = serde_json::to_string(&self.payload).map_err(|e| SearchError::Argument(e.to_string()))?;
-        let mut prepared = self.inner.prepare_commit().map_err(SearchError::from_tantivy(&directory))?;
+        let mut prepared = self.inner.prepare_commit().map_err(SearchError::from_tantivy(directory))?;
         prepared.set_payload(&text);
-        prepared.commit().map_err(SearchError::from_tantivy(&directory))?;
+        prepared.commit().map_err(SearchError::from_tantivy(directory))?;
+        Ok(())
+    }
+
+    /// Compacts the vectors when enough of them are of no document any more.
+    fn give_back_room(&mut self) -> Result<(), SearchError> {
+        let Some(dim) = self.index.settings.model.as_ref().map(|model| model.dim) else { return Ok(()) };
+        let metas =
+            self.index.inner.load_metas().map_err(SearchError::from_tantivy(&self.index.directory))?;
+        // In an index with vectors every document has one.
+        let living = metas.segments.iter().map(|segment| segment.num_docs() as usize).sum();
+        if !compaction::is_due(self.stored, living) {
+            return Ok(());
+        }
+        self.index.reload()?;
+        let (folder, format) = (self.index.vector_folder(), self.index.settings.vectors);
+        self.payload = compaction::compact(&self.index.snapshot, &self.payload, &folder, format, dim)?;
+        self.record()?;
+        self.stored = living;
+        // Lets go of the old files, which some systems do not remove while they are mapped. One that a search in another
+        // process still holds there is removed by the next writer.
+        self.index.reload()?;
+        let _ = remove_leftovers(&folder, &self.payload);
         Ok(())
     }
 
@@ -145,10 +182,6 @@ impl<'a> IndexWriter<'a> {
         inner.wait_merging_threads().map_err(SearchError::from_tantivy(&index.directory))?;
         index.reload()?;
         Ok(Committed { documents: index.len(), written, truncated })
-    }
-
-    fn next_vector_file(&self) -> String {
-        format!("{:08}.vec", self.payload.next_vector_file)
     }
 
     fn write_waiting(&mut self) -> Result<(), SearchError> {
@@ -175,7 +208,7 @@ impl<'a> IndexWriter<'a> {
                 Some(Truncation { id: documents.get(index)?.id.clone(), tokens, kept })
             }));
         }
-        let file = (self.payload.vector_files.len() as u64) << 32;
+        let file = self.payload.next_slot() << 32;
         for (number, document) in documents.iter().enumerate() {
             let row = if self.embedder.is_some() { file | (first_row + number) as u64 } else { NO_VECTOR };
             self.write(document, row)?;

@@ -38,11 +38,12 @@ enum Operation {
     Delete(u64),
 }
 
-/// What operation `number` does: every seventh replaces an older document, every eleventh deletes one.
+/// What operation `number` does: every third replaces an older document, every eleventh deletes one, so that dead vectors
+/// pile up and are compacted again and again.
 fn operation(number: u64) -> Operation {
     match number {
         n if n % 11 == 5 => Operation::Delete(n / 3),
-        n if n % 7 == 3 => Operation::Put(n / 2),
+        n if n % 3 == 1 => Operation::Put(n / 2),
         n => Operation::Put(n),
     }
 }
@@ -205,6 +206,10 @@ fn changes_are_committed_whole_or_not_at_all() {
     println!("{during_commit} of {KILLS} kills came during a commit");
     assert!(count > 0, "no child came as far as a commit: the test saw nothing");
     let mut index = Index::open(&directory).unwrap();
+    let puts = (0..count).filter(|n| matches!(operation(*n), Operation::Put(_))).count();
+    let stored = index.stats().stored_vectors;
+    println!("{stored} vectors are stored of {puts} written, {} documents", index.len());
+    assert!(stored < puts, "nothing was compacted: the test did not see that");
     let mut writer = index.writer(Some(&Hashed)).unwrap();
     writer.put(Document::new("last", "lastword")).unwrap();
     writer.finish().unwrap();
