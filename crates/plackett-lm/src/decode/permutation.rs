@@ -216,7 +216,7 @@ fn check_spellings(spellings: &[String], separator: &str) -> Result<(), DecodeEr
     sorted.sort_unstable();
     match sorted.first() {
         None => return bad("there are no identifiers".into()),
-        Some(first) if first.is_empty() => return bad("an identifier is empty".into()),
+        Some(&"") => return bad("an identifier is empty".into()),
         Some(_) => {}
     }
     for pair in sorted.windows(2) {

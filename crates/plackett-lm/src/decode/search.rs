@@ -9,7 +9,7 @@ use crate::LmError;
 use rayon::prelude::*;
 
 /// One decode of a call.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct DecodeRequest<'a, C> {
     /// A cached prefix, which stays the caller's: it is not dropped.
     pub prefix: Handle,
@@ -20,6 +20,15 @@ pub struct DecodeRequest<'a, C> {
     /// Names the request in random draws, so that a request draws the same whatever call it is part of.
     pub index: u64,
 }
+
+// Derived, these would demand the same of the constraint.
+impl<C> Clone for DecodeRequest<'_, C> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<C> Copy for DecodeRequest<'_, C> {}
 
 /// What a request led to.
 #[derive(Clone, Debug, PartialEq)]

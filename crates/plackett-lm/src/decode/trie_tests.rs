@@ -38,7 +38,10 @@ fn sequences(tokens: u32, most: usize, length: usize) -> impl Strategy<Value = V
     proptest::collection::vec(proptest::collection::vec(id, 1..=length), 0..most)
 }
 
-fn oracle(input: &[Vec<u32>]) -> (BTreeMap<Vec<u32>, usize>, Vec<(u32, u32)>) {
+/// First positions of the distinct sequences, and (later, first) pairs of those that stand again.
+type Distinct = (BTreeMap<Vec<u32>, usize>, Vec<(u32, u32)>);
+
+fn oracle(input: &[Vec<u32>]) -> Distinct {
     let (mut map, mut duplicates) = (BTreeMap::new(), Vec::new());
     for (index, sequence) in input.iter().enumerate() {
         if let Some(first) = map.get(sequence) {
