@@ -9,6 +9,9 @@ fuzz_target!(|data: &[u8]| {
         let elements: usize = tensor.shape.iter().product();
         assert_eq!(tensor.format.bytes_of(elements), Some(tensor.length), "`{name}`");
         let end = tensor.start.checked_add(tensor.length).expect("an end");
-        assert!(tensor.start as u64 >= header.data_start && end <= data.len(), "`{name}` lies outside the file");
+        assert!(
+            tensor.start as u64 >= header.data_start && end <= data.len(),
+            "`{name}` lies outside the file"
+        );
     }
 });

@@ -143,7 +143,11 @@ impl EncoderModel {
         let sentence = JsonFile::open_optional(directory, "sentence_bert_config.json")?;
         let text = Text::open(directory, sentence.as_ref().is_some_and(|s| s.flag("do_lower_case", false)))?;
         text.check_vocabulary(family.vocabulary())?;
-        let dense = modules.dense.iter().map(|d| Dense::open(d)).collect::<Result<Vec<Dense>, LmError>>()?;
+        let mut dense: Vec<Dense> = Vec::with_capacity(modules.dense.len());
+        for folder in &modules.dense {
+            let width = dense.last().map_or(family.shape().hidden, Dense::outputs);
+            dense.push(Dense::open(folder, width)?);
+        }
         let limit = match &sentence {
             Some(file) => file.size_or("max_seq_length", usize::MAX >> 33)?,
             None => tokenizer_limit(directory)?,
@@ -316,19 +320,8 @@ impl EncoderModel {
     /// # Errors
     /// An id beyond the vocabulary, an empty or too long sequence, the memory budget.
     pub fn embed_sequences(&self, sequences: &[Sequence]) -> Result<Vec<Vec<f32>>, LmError> {
-        for (index, sequence) in sequences.iter().enumerate() {
-            let vocabulary = self.family.vocabulary();
-            let bad = sequence.is_empty()
-                || sequence.len() > self.family.positions()
-                || sequence.types.len() != sequence.len()
-                || !(1..=sequence.len()).contains(&sequence.visible)
-                || sequence.ids.iter().any(|id| *id as usize >= vocabulary);
-            if bad {
-                return Err(LmError::Argument(format!(
-                    "sequence {index}: 1 to {} ids below {vocabulary} with as many types are expected",
-                    self.family.positions()
-                )));
-            }
+        if let Some(index) = sequences.iter().position(|s| s.is_empty() || s.visible == 0) {
+            return Err(LmError::Argument(format!("sequence {index} is empty; at least one id is expected")));
         }
         let pooling = self.info.pooling.unwrap_or(Pooling::Mean);
         self.run(sequences, |_, states| self.vector(pooling, states))
@@ -350,7 +343,27 @@ impl EncoderModel {
 
     /// Hidden states after `layers` layers (`tokens × hidden` per sequence): early exit, probing.
     pub fn hidden_states(&self, sequences: &[Sequence], layers: usize) -> Result<Vec<Vec<f32>>, LmError> {
+        self.check(sequences)?;
         self.pass(layers).run(sequences, |_, states| states.to_vec())
+    }
+
+    /// Sequences come from callers, and from tokenizers whose post-processor can name any id any number of times.
+    fn check(&self, sequences: &[Sequence]) -> Result<(), LmError> {
+        let (vocabulary, positions) = (self.family.vocabulary(), self.family.positions());
+        for (index, sequence) in sequences.iter().enumerate() {
+            let fits = sequence.len() <= positions
+                && sequence.types.len() == sequence.len()
+                && sequence.visible <= sequence.len()
+                && sequence.ids.iter().all(|id| (*id as usize) < vocabulary);
+            if !fits {
+                let problem = format!(
+                    "its tokens do not fit the model, which takes at most {positions} ids below {vocabulary} with as \
+                     many types; give the tokenizer of this model"
+                );
+                return Err(LmError::Tokenization { index, problem });
+            }
+        }
+        Ok(())
     }
 
     fn vector(&self, pooling: Pooling, states: &[f32]) -> Vec<f32> {
@@ -405,6 +418,7 @@ impl EncoderModel {
         sequences: &[Sequence],
         read: impl Fn(usize, &[f32]) -> R + Sync,
     ) -> Result<Vec<R>, LmError> {
+        self.check(sequences)?;
         self.pass(usize::MAX).run(sequences, read)
     }
 

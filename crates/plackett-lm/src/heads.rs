@@ -13,10 +13,14 @@ pub(crate) struct Dense {
 }
 
 impl Dense {
-    /// Opens one `2_Dense`-like folder.
-    pub(crate) fn open(directory: &Path) -> Result<Dense, LmError> {
+    /// Opens one `2_Dense`-like folder whose layer gets vectors of `width` numbers.
+    pub(crate) fn open(directory: &Path, width: usize) -> Result<Dense, LmError> {
         let config = JsonFile::open(directory, "config.json")?;
         let (inputs, outputs) = (config.size("in_features")?, config.size("out_features")?);
+        if inputs != width {
+            let problem = format!("`in_features` is {inputs}, but the layer before it gives {width} numbers");
+            return Err(config.problem(problem));
+        }
         let name = config.text("activation_function").unwrap_or("Identity");
         let activation = match name.rsplit('.').next().unwrap_or_default() {
             "Identity" => Activation::None,

@@ -1,6 +1,6 @@
 //! Broken model directories: each is refused with an error that says what is wrong; none panics.
 
-use plackett_lm::{EncoderModel, EncoderOptions, LmError, read_header};
+use plackett_lm::{EmbedOptions, EncoderModel, EncoderOptions, LmError, Sequence, read_header};
 use std::path::{Path, PathBuf};
 
 fn copy_of(name: &str) -> tempfile::TempDir {
@@ -147,4 +147,28 @@ fn int8_of_a_later_layout_is_refused() {
     std::fs::write(&path, bytes).expect("written");
     let message = refusal(&target).to_string();
     assert!(message.contains("layout 9"), "{message}");
+}
+
+#[test]
+fn a_projection_of_vectors_of_another_width_is_refused() {
+    let folder = copy_of("bert-dense");
+    edit(folder.path().join("2_Dense/config.json"), "\"in_features\": 32", "\"in_features\": 16");
+    let message = refusal(folder.path()).to_string();
+    assert!(message.contains("`in_features` is 16") && message.contains("32"), "{message}");
+}
+
+#[test]
+fn a_special_token_beyond_the_vocabulary_is_an_error_of_the_text() {
+    let folder = copy_of("bert");
+    let path = folder.path().join("tokenizer.json");
+    let mut tokenizer: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&path).expect("file")).expect("JSON");
+    tokenizer["post_processor"]["special_tokens"]["[SEP]"]["ids"] = serde_json::json!([99_999]);
+    std::fs::write(&path, tokenizer.to_string()).expect("written");
+    let model = EncoderModel::open(folder.path(), &EncoderOptions::default()).expect("opens");
+    let error = model.embed(&["a text"], &EmbedOptions::default()).expect_err("such an id");
+    assert!(matches!(error, LmError::Tokenization { index: 0, .. }), "{error}");
+    // Sequences of callers are checked in the same way.
+    let sequence = Sequence::single(vec![99_999]);
+    assert!(model.hidden_states(&[sequence], 1).is_err());
 }
