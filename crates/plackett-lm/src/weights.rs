@@ -14,7 +14,8 @@ pub(crate) const SCALE_SUFFIX: &str = "_scale";
 /// Number format of the matrices during a pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
-    /// As the file has them: int8 when it was quantised, f32 otherwise.
+    /// As the file has them: int8 when it was quantised, the blocks of a GGUF file in as many bits as they have there
+    /// (4 or, for 5 to 8, 8) with int8 activations (a scale per 32), f32 otherwise.
     #[default]
     Auto,
     /// f32 weights and activations.

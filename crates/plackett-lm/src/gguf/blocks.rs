@@ -143,7 +143,7 @@ fn half_at(bytes: &[u8], at: usize) -> f32 {
 }
 
 /// 32 numbers of 4 bits: byte i has number i below and number i + 16 above.
-fn nibbles(q: &[u8], mut put: impl FnMut(usize, u8)) {
+pub(super) fn nibbles(q: &[u8], mut put: impl FnMut(usize, u8)) {
     for (i, byte) in q.iter().enumerate() {
         put(i, byte & 15);
         put(i + 16, byte >> 4);
@@ -161,7 +161,7 @@ fn q4_1(b: &[u8], x: &mut [f32]) {
 }
 
 /// The fifth bit of number i, moved to its place.
-fn fifth(bits: &[u8], i: usize) -> u8 {
+pub(super) fn fifth(bits: &[u8], i: usize) -> u8 {
     (bits[i / 8] >> (i % 8) & 1) << 4
 }
 
@@ -181,21 +181,20 @@ fn q8_0(b: &[u8], x: &mut [f32]) {
 }
 
 /// Scale and minimum (6 bits each) of sub-block `j` of 8, from the 12 bytes that hold them.
-fn scale_min(s: &[u8], j: usize) -> (f32, f32) {
-    let (scale, min) = if j < 4 {
+pub(super) fn scale_min_codes(s: &[u8], j: usize) -> (u8, u8) {
+    if j < 4 {
         (s[j] & 63, s[j + 4] & 63)
     } else {
         (s[j + 4] & 15 | (s[j - 4] >> 6) << 4, s[j + 4] >> 4 | (s[j] >> 6) << 4)
-    };
-    (f32::from(scale), f32::from(min))
+    }
 }
 
 /// 256 numbers in 8 sub-blocks of 32; `high` gives the fifth bit (as 0 or 16) of number l of sub-block j.
 fn k_block(b: &[u8], q: &[u8], x: &mut [f32], high: impl Fn(usize, usize) -> u8) {
     let (d, dmin) = (half_at(b, 0), half_at(b, 2));
     for (j, x) in x.chunks_exact_mut(32).enumerate() {
-        let (scale, min) = scale_min(&b[4..16], j);
-        let (scale, min) = (d * scale, dmin * min);
+        let (scale, min) = scale_min_codes(&b[4..16], j);
+        let (scale, min) = (d * f32::from(scale), dmin * f32::from(min));
         // Two sub-blocks share 32 bytes: the even one has the low halves.
         let (q, shift) = (&q[j / 2 * 32..][..32], j % 2 * 4);
         for (l, x) in x.iter_mut().enumerate() {

@@ -11,6 +11,7 @@
 //! ```
 
 mod blocks;
+mod codes;
 mod config;
 mod error;
 mod file;
@@ -21,6 +22,7 @@ mod tokenizer;
 mod value;
 
 pub use blocks::{BlockFormat, dequantize};
+pub(crate) use codes::Codes;
 pub use config::{ARCHITECTURES, GgufArchitecture, RopeScaling};
 pub use error::{GgufError, GgufFault};
 pub use file::{GgufFile, GgufTensor};

@@ -1,8 +1,11 @@
 //! A dense layer: packed weights, f32 or int8, with bias and activation applied to each tile as it is finished.
 
 use super::activation::Activation;
+use super::blockwise::{SpanScale, round_spans};
 use super::epilogue::Columns;
+use super::layout::{Line, SPAN};
 use super::output::{Place, Target};
+use super::packed::{BlockRows, Panels, tile_packed};
 use super::rotate::rotate;
 use super::vector::quantize_row;
 use super::{Isa, Rows, TILE_COLUMNS, TILE_ROWS, tile_f32, tile_i8};
@@ -22,14 +25,17 @@ pub(super) enum Weights {
     F32(Vec<f32>),
     /// Panels `[inputs / 4][32][4]` of rotated rows, with the scale and the sum of each output's weights.
     I8 { panels: Vec<i8>, scales: Vec<f32>, sums: Vec<i32> },
+    /// Blocks as in a GGUF file; parts of other formats follow each other.
+    Packed(Vec<Panels>),
 }
 
-/// Activations of a block of rows, rotated and rounded to u8.
+/// Activations of a block of rows: rotated and rounded to u8, or in spans of int8.
 #[derive(Default)]
 pub(crate) struct LinearScratch {
     rotated: Vec<f32>,
     rounded: Vec<u8>,
     scales: Vec<(f32, i32)>,
+    span_scales: Vec<SpanScale>,
 }
 
 /// Rows as the weights want them.
@@ -37,6 +43,7 @@ pub(crate) struct LinearScratch {
 enum Input<'a> {
     F32(Rows<'a, f32>),
     I8(Rows<'a, u8>, &'a [(f32, i32)]),
+    Packed(BlockRows<'a>),
 }
 
 /// One output's weights, rotated and rounded to −127…127, and the scale that brings them back.
@@ -117,6 +124,7 @@ impl Linear {
         let weights = match &self.weights {
             Weights::F32(panels) => 4 * panels.len(),
             Weights::I8 { panels, scales, sums } => panels.len() + 4 * (scales.len() + sums.len()),
+            Weights::Packed(parts) => parts.iter().map(|part| 64 * part.lines.len()).sum(),
         };
         weights + 4 * self.bias.len()
     }
@@ -140,6 +148,11 @@ impl Linear {
         let input = match &self.weights {
             Weights::F32(_) => Input::F32(Rows::new(floats, rows, self.inputs, self.inputs)),
             Weights::I8 { .. } => Input::I8(Rows::new(&scratch.rounded, rows, depth, depth), &scratch.scales),
+            Weights::Packed(_) => {
+                scratch.span_scales.resize(rows * (depth / SPAN), SpanScale::default());
+                let x = Rows::new(&scratch.rounded, rows, depth, depth);
+                Input::Packed(BlockRows { x, scales: &scratch.span_scales })
+            }
         };
         let mut tile = [[0.0; TILE_COLUMNS]; TILE_ROWS];
         self.tiles(isa, input, 0..self.panels(), rows, |_, make| {
@@ -203,6 +216,11 @@ impl Linear {
                 scratch.round(isa, (x, stride), rows, self.inputs, depth);
                 Input::I8(Rows::new(&scratch.rounded, rows, depth, depth), &scratch.scales)
             }
+            Weights::Packed(_) => {
+                scratch.round_spans(isa, (x, stride), rows, self.inputs);
+                let x = Rows::new(&scratch.rounded, rows, self.inputs, self.inputs);
+                Input::Packed(BlockRows { x, scales: &scratch.span_scales })
+            }
         }
     }
 
@@ -256,6 +274,13 @@ impl Linear {
                         let own = &row_scales[first..first + place.rows];
                         put(place, &mut |out| tile_i8(isa, x, first, panel, own, columns, out));
                     }
+                    (Weights::Packed(parts), Input::Packed(x)) => {
+                        let (part, panel) = panel_of(parts, index);
+                        let own = (first, place.rows);
+                        put(place, &mut |out| {
+                            tile_packed(isa, part.layout, x, own, panel, &biases[index], out);
+                        });
+                    }
                     _ => unreachable!("inputs are made by the weights that they meet"),
                 }
             }
@@ -263,7 +288,28 @@ impl Linear {
     }
 }
 
+/// A panel by its index in all parts.
+pub(super) fn panel_of(parts: &[Panels], mut index: usize) -> (&Panels, &[Line]) {
+    for part in parts {
+        match index.checked_sub(part.count()) {
+            Some(rest) => index = rest,
+            None => return (part, part.panel(index)),
+        }
+    }
+    unreachable!("parts have a panel for each 32 outputs")
+}
+
 impl LinearScratch {
+    fn round_spans(&mut self, isa: Isa, (x, stride): (&[f32], usize), rows: usize, inputs: usize) {
+        let spans = inputs / SPAN;
+        self.rounded.resize(rows * inputs, 0);
+        self.span_scales.resize(rows * spans, SpanScale::default());
+        let own = self.rounded.chunks_exact_mut(inputs).zip(self.span_scales.chunks_exact_mut(spans));
+        for (row, (out, scales)) in own.take(rows).enumerate() {
+            round_spans(isa, &x[row * stride..row * stride + inputs], out, scales);
+        }
+    }
+
     fn round(&mut self, isa: Isa, (x, stride): (&[f32], usize), rows: usize, inputs: usize, depth: usize) {
         self.rounded.clear();
         self.rounded.resize(rows * depth, 0);
@@ -278,7 +324,7 @@ impl LinearScratch {
     }
 }
 
-fn padded(values: &[f32], outputs: usize) -> Vec<f32> {
+pub(super) fn padded(values: &[f32], outputs: usize) -> Vec<f32> {
     let mut padded = vec![0.0; outputs.next_multiple_of(TILE_COLUMNS)];
     padded[..values.len()].copy_from_slice(values);
     padded

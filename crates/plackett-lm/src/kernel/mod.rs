@@ -12,13 +12,22 @@
 
 mod activation;
 mod attention;
+mod blockwise;
 mod epilogue;
 mod from_gguf;
+mod layout;
 mod linear;
 mod output;
+mod packed;
+#[cfg(target_arch = "x86_64")]
+mod packed_avx2;
+#[cfg(target_arch = "x86_64")]
+mod packed_avx512;
 mod portable;
 mod rotate;
 mod select;
+#[cfg(test)]
+mod speed_tests;
 mod vector;
 #[cfg(target_arch = "x86_64")]
 mod x86;
@@ -49,7 +58,7 @@ pub enum Isa {
     Avx512Vnni,
     /// AVX-512 F and BW without VNNI: int8 runs on the AVX2 kernel.
     Avx512,
-    /// AVX2 and FMA. Int8 products are widened to 16 bits first, because `vpmaddubsw` saturates.
+    /// AVX2, FMA and F16C. Int8 products are widened to 16 bits first, because `vpmaddubsw` saturates.
     Avx2,
     /// Plain Rust.
     Portable,
@@ -83,7 +92,9 @@ impl Isa {
 
     #[cfg(target_arch = "x86_64")]
     fn has_avx2() -> bool {
-        is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
+        is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("f16c")
     }
 
     #[cfg(not(target_arch = "x86_64"))]

@@ -2,16 +2,18 @@
 #![allow(dead_code)] // Decoders are to use all of it.
 
 use super::activation::Activation;
-use super::linear::{Linear, LinearScratch, Weights};
+use super::layout::{LAYOUTS, Line};
+use super::linear::{Linear, LinearScratch, Weights, panel_of};
+use super::packed::Panels;
 use super::rotate::unrotate;
 use super::{Isa, TILE_COLUMNS};
+use crate::gguf::Codes;
 
 impl Linear {
     /// A layer of these outputs alone, in this order; its numbers are those of the whole layer, bit for bit.
     ///
-    /// Panics when an id is not below [`Linear::outputs`].
-    pub(crate) fn select(&self, ids: &[u32]) -> Linear {
-        assert!(ids.iter().all(|id| (*id as usize) < self.outputs));
+    /// Panics when an id is not below [`Linear::outputs`], or when ids come from parts of different block formats.
+    fn select(&self, ids: &[u32]) -> Linear {
         let padding = ids.len().next_multiple_of(TILE_COLUMNS) - ids.len();
         let picked = |values: &[f32]| -> Vec<f32> {
             let values = ids.iter().map(|id| values[*id as usize]);
@@ -27,6 +29,7 @@ impl Linear {
                     sums: sums.chain(std::iter::repeat_n(0, padding)).collect(),
                 }
             }
+            Weights::Packed(parts) => Weights::Packed(vec![block_columns(parts, ids)]),
         };
         Linear { outputs: ids.len(), inputs: self.inputs, bias: picked(&self.bias), weights }
     }
@@ -43,9 +46,35 @@ impl Linear {
         y: (&mut [f32], usize),
         scratch: &mut LinearScratch,
     ) {
-        if !ids.is_empty() {
-            self.select(ids).apply(isa, x, rows, y, Activation::None, scratch);
+        assert!(ids.iter().all(|id| (*id as usize) < self.outputs));
+        // Outputs of one block format at a time.
+        let (mut rest, mut column) = (ids, 0);
+        while let Some(first) = rest.first() {
+            let part = self.part(*first);
+            let same = rest.iter().take_while(|id| self.part(**id) == part).count();
+            let out = &mut *y.0;
+            self.select(&rest[..same]).apply(
+                isa,
+                x,
+                rows,
+                (&mut out[column..], y.1),
+                Activation::None,
+                scratch,
+            );
+            (rest, column) = (&rest[same..], column + same);
         }
+    }
+
+    /// Which part of the weights has an output.
+    fn part(&self, id: u32) -> usize {
+        let Weights::Packed(parts) = &self.weights else { return 0 };
+        let mut panel = id as usize / TILE_COLUMNS;
+        let beyond = |part: &&Panels| {
+            let rest = panel.checked_sub(part.count());
+            panel = rest.unwrap_or(panel);
+            rest.is_some()
+        };
+        parts.iter().take_while(beyond).count()
     }
 
     /// The weights of one output as numbers, so that an embedding table that is also the output matrix is kept once.
@@ -68,8 +97,37 @@ impl Linear {
                 }
                 unrotate(Isa::detect(), out);
             }
+            Weights::Packed(parts) => {
+                let (part, lines) = panel_of(parts, panel);
+                let layout = &LAYOUTS[part.layout];
+                let mut codes = Codes::ZERO;
+                let blocks = lines.chunks_exact(layout.block_lines());
+                for (lines, out) in blocks.zip(out.chunks_exact_mut(layout.block_len())) {
+                    layout.read(lines, column, &mut codes);
+                    layout.numbers(&codes, out);
+                }
+            }
         }
     }
+}
+
+/// Some outputs of the part that has the first of them.
+fn block_columns(parts: &[Panels], ids: &[u32]) -> Panels {
+    let of = |id: usize| panel_of(parts, id / TILE_COLUMNS);
+    let part = of(ids.first().map_or(0, |id| *id as usize)).0;
+    let (layout, length) = (&LAYOUTS[part.layout], part.length);
+    let mut lines = vec![Line([0; 64]); ids.len().div_ceil(TILE_COLUMNS) * length];
+    let mut codes = Codes::ZERO;
+    for (to, id) in ids.iter().enumerate() {
+        let (own, panel) = of(*id as usize);
+        assert!(std::ptr::eq(own, part));
+        let place = lines[to / TILE_COLUMNS * length..][..length].chunks_exact_mut(layout.block_lines());
+        for (from, place) in panel.chunks_exact(layout.block_lines()).zip(place) {
+            layout.read(from, *id as usize % TILE_COLUMNS, &mut codes);
+            layout.write(place, to % TILE_COLUMNS, &codes);
+        }
+    }
+    Panels { layout: part.layout, length, lines }
 }
 
 /// Panels of `steps × 32 × SIZE` elements made of some of their columns.
