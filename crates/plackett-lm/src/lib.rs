@@ -12,6 +12,7 @@
 //! else is in the call and however many threads work on it.
 #![deny(unsafe_code)]
 
+mod adapter;
 pub mod chat;
 mod config;
 pub mod decode;
@@ -28,6 +29,7 @@ pub mod store;
 mod text;
 mod weights;
 
+pub use adapter::{Adapter, LoraDelta};
 pub use config::Pooling;
 pub use encoder::{
     EmbedOptions, Embeddings, EncoderModel, EncoderOptions, ModelInfo, PairScores, Side, TokenEmbeddings,

@@ -108,6 +108,11 @@ impl WeightSet {
         Ok(WeightSet { directory: directory.to_path_buf(), files })
     }
 
+    /// Maps one file.
+    pub(crate) fn single(path: &Path) -> Result<WeightSet, LmError> {
+        Ok(WeightSet { directory: path.to_path_buf(), files: vec![map(path.to_path_buf())?] })
+    }
+
     /// Whether a tensor exists.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.files.iter().any(|file| file.header.tensors.contains_key(name))

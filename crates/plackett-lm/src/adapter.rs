@@ -1,0 +1,340 @@
+//! LoRA adapters in PEFT's directories: small additions to the matrices of a decoder, chosen per request.
+//!
+//! `y = W x + scale · B (A x)` (Hu et al. 2021), where scale is `lora_alpha / r`, or `lora_alpha / √r` with
+//! `use_rslora`. Whatever else a configuration asks for is refused by its name, because a part left out would change
+//! every number without a word.
+
+use crate::LmError;
+use crate::kernel::{Activation, Isa, Linear, LinearScratch};
+use crate::weights::WeightSet;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+const CONFIG: &str = "adapter_config.json";
+const WEIGHTS: &str = "adapter_model.safetensors";
+
+/// Fields that change what an adapter computes in ways that are not done here. Absent, null, false and empty are fine.
+const REFUSED: &[&str] = &[
+    "use_dora",
+    "use_qalora",
+    "use_bdlora",
+    "lora_bias",
+    "fan_in_fan_out",
+    "modules_to_save",
+    "rank_pattern",
+    "alpha_pattern",
+    "layer_replication",
+    "trainable_token_indices",
+    "target_parameters",
+    "alora_invocation_tokens",
+    "arrow_config",
+];
+
+/// A LoRA adapter: additions by layer and module.
+#[derive(Debug)]
+pub struct Adapter {
+    path: PathBuf,
+    layers: BTreeMap<usize, BTreeMap<String, LoraDelta>>,
+}
+
+/// What is added to the output of one matrix.
+pub struct LoraDelta {
+    /// `rank × inputs`.
+    a: Linear,
+    /// `outputs × rank`.
+    b: Linear,
+    scale: f32,
+}
+
+/// Room for the numbers between A and B.
+#[derive(Default)]
+#[allow(dead_code)] // Decoders are to use it.
+pub(crate) struct LoraScratch {
+    inner: Vec<f32>,
+    outer: Vec<f32>,
+    linear: LinearScratch,
+}
+
+/// What the configuration says, as far as it matters.
+struct Settings {
+    rank: usize,
+    scale: f32,
+    /// `None` for a pattern, which is not checked.
+    targets: Option<Vec<String>>,
+}
+
+impl Adapter {
+    /// Reads `adapter_config.json` and `adapter_model.safetensors` of a directory.
+    ///
+    /// # Errors
+    /// [`LmError::MissingFile`]; [`LmError::Config`] for a configuration that is no LoRA's or asks for something that is
+    /// not done, by its name; [`LmError::MissingTensor`] and [`LmError::Shape`] for tensors that do not fit it.
+    pub fn open(directory: &Path) -> Result<Adapter, LmError> {
+        for file in [CONFIG, WEIGHTS] {
+            if !directory.join(file).exists() {
+                return Err(LmError::MissingFile {
+                    directory: directory.to_path_buf(),
+                    file: file.to_string(),
+                });
+            }
+        }
+        let settings = Settings::read(&directory.join(CONFIG))?;
+        let path = directory.join(WEIGHTS);
+        let weights = WeightSet::single(&path)?;
+        let mut places = BTreeSet::new();
+        for name in weights.names() {
+            places.insert(Place::read(name).ok_or_else(|| LmError::Config {
+                path: path.clone(),
+                problem: format!(
+                    "tensor `{name}` is not a `lora_A.weight` or `lora_B.weight` of a module in `layers.N`; only \
+                     adapters of the matrices within layers are read"
+                ),
+            })?);
+        }
+        settings.check_targets(&path, &places)?;
+        let mut layers: BTreeMap<usize, BTreeMap<String, LoraDelta>> = BTreeMap::new();
+        for place in places {
+            let delta = delta(&weights, &path, &place, &settings)?;
+            if layers.entry(place.layer).or_default().insert(place.module.clone(), delta).is_some() {
+                return Err(LmError::Config {
+                    path,
+                    problem: format!("layer {} has `{}` twice; save one adapter", place.layer, place.module),
+                });
+            }
+        }
+        Ok(Adapter { path, layers })
+    }
+
+    /// The addition to a module, such as `self_attn.q_proj`, of a layer.
+    pub fn layer(&self, layer: usize, module: &str) -> Option<&LoraDelta> {
+        self.layers.get(&layer)?.get(module)
+    }
+
+    /// Layer, module and addition, in order.
+    pub fn modules(&self) -> impl Iterator<Item = (usize, &str, &LoraDelta)> {
+        let all = self.layers.iter();
+        all.flat_map(|(layer, own)| own.iter().map(|(module, delta)| (*layer, module.as_str(), delta)))
+    }
+
+    /// Bytes of weights.
+    pub fn bytes(&self) -> usize {
+        self.modules().map(|(_, _, delta)| delta.a.bytes() + delta.b.bytes()).sum()
+    }
+
+    /// Refuses a model that lacks a module of the adapter, or has it with another shape. `sizes` gives the outputs and
+    /// inputs of a module of the model.
+    ///
+    /// # Errors
+    /// [`LmError::Config`] with layer, module and both shapes.
+    pub fn check(&self, sizes: impl Fn(usize, &str) -> Option<(usize, usize)>) -> Result<(), LmError> {
+        for (layer, module, delta) in self.modules() {
+            let own = (delta.outputs(), delta.inputs());
+            let problem = match sizes(layer, module) {
+                Some(model) if model == own => continue,
+                Some((outputs, inputs)) => {
+                    format!("is for {} × {} weights, the model has {outputs} × {inputs}", own.0, own.1)
+                }
+                None => "is in the adapter, the model has no such module".to_string(),
+            };
+            let problem = format!("layer {layer}, `{module}`: {problem}; the adapter is of another model");
+            return Err(LmError::Config { path: self.path.clone(), problem });
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for LoraDelta {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        write!(f, "LoRA {} × {} × {}, scale {}", self.outputs(), self.rank(), self.inputs(), self.scale)
+    }
+}
+
+impl LoraDelta {
+    /// Length of an output row.
+    pub fn outputs(&self) -> usize {
+        self.b.outputs()
+    }
+
+    /// Length of an input row.
+    pub fn inputs(&self) -> usize {
+        self.a.inputs()
+    }
+
+    /// Length of the rows between.
+    pub fn rank(&self) -> usize {
+        self.a.outputs()
+    }
+
+    /// The factor of B A.
+    pub fn scale(&self) -> f32 {
+        self.scale
+    }
+
+    /// Adds `scale · B (A x)` to `rows` rows of `y`. A row's numbers do not depend on its neighbours, so that a batch
+    /// may be cut into groups of rows with an adapter each.
+    ///
+    /// Panics when `x` or `y` do not hold the rows.
+    #[allow(dead_code)] // Decoders are to use it.
+    pub(crate) fn add(
+        &self,
+        isa: Isa,
+        x: (&[f32], usize),
+        rows: usize,
+        (y, stride): (&mut [f32], usize),
+        scratch: &mut LoraScratch,
+    ) {
+        let (rank, outputs) = (self.rank(), self.outputs());
+        let LoraScratch { inner, outer, linear } = scratch;
+        inner.resize(rows * rank, 0.0);
+        outer.resize(rows * outputs, 0.0);
+        self.a.apply(isa, x, rows, (&mut inner[..], rank), Activation::None, linear);
+        self.b.apply(isa, (&inner[..], rank), rows, (&mut outer[..], outputs), Activation::None, linear);
+        for (row, values) in outer.chunks_exact(outputs).take(rows).enumerate() {
+            let y = &mut y[row * stride..row * stride + outputs];
+            y.iter_mut().zip(values).for_each(|(y, value)| *y += self.scale * value);
+        }
+    }
+}
+
+impl Settings {
+    fn read(path: &Path) -> Result<Settings, LmError> {
+        let bad = |problem: String| LmError::Config { path: path.to_path_buf(), problem };
+        let text = std::fs::read_to_string(path).map_err(LmError::io(path))?;
+        let value: Value = serde_json::from_str(&text).map_err(|e| bad(format!("not JSON: {e}")))?;
+        let kind = value.get("peft_type").and_then(Value::as_str).unwrap_or("absent");
+        if kind != "LORA" {
+            return Err(bad(format!("`peft_type` is {kind}; LORA is read")));
+        }
+        for key in REFUSED {
+            if value.get(key).is_some_and(|v| !is_empty(v)) {
+                return Err(bad(format!(
+                    "`{key}` is set, which is not done here; merge the adapter into its model instead"
+                )));
+            }
+        }
+        match value.get("bias").and_then(Value::as_str) {
+            None | Some("none") => {}
+            Some(bias) => {
+                return Err(bad(format!("`bias` is {bias}; adapters without trained biases are read")));
+            }
+        }
+        // These take something away from the model's own weights when training starts.
+        if let Some(start @ ("pissa" | "olora" | "corda" | "loftq")) = value
+            .get("init_lora_weights")
+            .and_then(Value::as_str)
+            .map(|start| start.split('_').next().unwrap_or(start))
+        {
+            return Err(bad(format!(
+                "`init_lora_weights` is {start}, which changes the model's own weights; save the adapter as plain LoRA"
+            )));
+        }
+        let rank = value.get("r").and_then(Value::as_u64).filter(|r| (1..=1 << 16).contains(r));
+        let rank = rank.ok_or_else(|| bad("`r` is not a number from 1 to 65536".into()))? as usize;
+        let alpha = value.get("lora_alpha").and_then(Value::as_f64).filter(|alpha| alpha.is_finite());
+        let alpha = alpha.ok_or_else(|| bad("`lora_alpha` is not a number".into()))?;
+        let root = value.get("use_rslora").and_then(Value::as_bool).unwrap_or(false);
+        let scale = (alpha / if root { (rank as f64).sqrt() } else { rank as f64 }) as f32;
+        let targets = match value.get("target_modules") {
+            Some(Value::Array(names)) => {
+                let names = names.iter().map(|name| name.as_str().map(str::to_string));
+                let names: Option<Vec<String>> = names.collect();
+                Some(names.ok_or_else(|| bad("`target_modules` holds something other than names".into()))?)
+            }
+            Some(Value::String(_)) | Some(Value::Null) | None => None,
+            Some(_) => return Err(bad("`target_modules` is neither names nor a pattern".into())),
+        };
+        Ok(Settings { rank, scale, targets })
+    }
+
+    /// Targets without tensors, and tensors without a target, mean that files of two adapters were mixed.
+    fn check_targets(&self, path: &Path, places: &BTreeSet<Place>) -> Result<(), LmError> {
+        let bad = |problem: String| LmError::Config { path: path.to_path_buf(), problem };
+        let Some(targets) = &self.targets else {
+            let empty = places.is_empty();
+            return if empty { Err(bad("holds no tensors".into())) } else { Ok(()) };
+        };
+        if let Some(target) = targets.iter().find(|target| !places.iter().any(|p| p.is(target))) {
+            return Err(bad(format!("no tensors for `{target}`, a target module of {CONFIG}")));
+        }
+        match places.iter().find(|place| !targets.iter().any(|target| place.is(target))) {
+            Some(place) => Err(bad(format!(
+                "layer {} has `{}`, no target module of {CONFIG}",
+                place.layer, place.module
+            ))),
+            None if places.is_empty() => Err(bad("holds no tensors".into())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether a field says nothing.
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(items) => items.is_empty(),
+        Value::String(text) => text.is_empty(),
+        _ => false,
+    }
+}
+
+/// A matrix of the model that has an addition.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    layer: usize,
+    module: String,
+    /// Name of the tensors up to `lora_A` or `lora_B`.
+    stem: String,
+    /// What follows.
+    tail: String,
+}
+
+impl Place {
+    /// `….layers.3.self_attn.q_proj.lora_A.weight`, also with the adapter's name before `weight`.
+    fn read(name: &str) -> Option<Place> {
+        let (stem, tail) = [".lora_A.", ".lora_B."].iter().find_map(|mark| name.split_once(mark))?;
+        if tail != "weight" && tail != "default.weight" {
+            return None;
+        }
+        let at = if stem.starts_with("layers.") { 0 } else { stem.find(".layers.")? + 1 };
+        let (layer, module) = stem[at + "layers.".len()..].split_once('.')?;
+        Some(Place {
+            layer: layer.parse().ok()?,
+            module: module.to_string(),
+            stem: stem.to_string(),
+            tail: tail.to_string(),
+        })
+    }
+
+    fn is(&self, target: &str) -> bool {
+        let rest = self.stem.strip_suffix(target);
+        rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    }
+}
+
+fn delta(weights: &WeightSet, path: &Path, place: &Place, settings: &Settings) -> Result<LoraDelta, LmError> {
+    let rank = settings.rank;
+    let read = |part: &str| -> Result<(Vec<f32>, Vec<usize>), LmError> {
+        let name = format!("{}.lora_{part}.{}", place.stem, place.tail);
+        let shape = weights.tensor(&name)?.shape().to_vec();
+        let other = |at: usize| shape.get(at).copied().filter(|n| *n > 0).unwrap_or(1);
+        let expected = if part == "A" { [rank, other(1)] } else { [other(0), rank] };
+        let values = weights.f32(&name, &expected)?;
+        if let Some(at) = values.iter().position(|x| !x.is_finite()) {
+            let problem = format!("tensor `{name}`, number {at}, is {}; train or fetch it again", values[at]);
+            return Err(LmError::Config { path: path.to_path_buf(), problem });
+        }
+        Ok((values, expected.to_vec()))
+    };
+    let ((a, a_shape), (b, b_shape)) = (read("A")?, read("B")?);
+    Ok(LoraDelta {
+        a: Linear::from_f32(&a, &[], a_shape[0], a_shape[1]),
+        b: Linear::from_f32(&b, &[], b_shape[0], b_shape[1]),
+        scale: settings.scale,
+    })
+}
+
+#[cfg(test)]
+#[path = "adapter_tests.rs"]
+mod tests;
