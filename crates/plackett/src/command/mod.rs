@@ -2,6 +2,7 @@
 
 mod compare;
 mod doctor;
+mod embed;
 mod eval;
 mod eval_files;
 mod failure;
@@ -60,6 +61,7 @@ enum Command {
     Index(index::Arguments),
     Search(search::Arguments),
     Rerank(rerank::Arguments),
+    Embed(embed::Arguments),
     Eval(eval::Arguments),
     Compare(compare::Arguments),
     Model(model::Arguments),
@@ -80,6 +82,7 @@ fn dispatch(command: Command, global: &Global, output: &Output) -> Outcome {
         Command::Index(arguments) => index::run(&arguments, global, output),
         Command::Search(arguments) => search::run(&arguments, global, output),
         Command::Rerank(arguments) => rerank::run(&arguments, global, output),
+        Command::Embed(arguments) => embed::run(&arguments, global, output),
         Command::Eval(arguments) => eval::run(&arguments, global, output),
         Command::Compare(arguments) => compare::run(&arguments, global, output),
         Command::Model(arguments) => model::run(&arguments, global, output),
