@@ -150,6 +150,9 @@ pub enum LmError {
     /// A constraint that cannot be made, or a decode that cannot go on.
     #[error(transparent)]
     Decode(#[from] crate::decode::DecodeError),
+    /// A remote model gave no usable answer, or was not asked.
+    #[error(transparent)]
+    Remote(#[from] crate::remote::RemoteError),
     /// An argument of a call that cannot be used.
     #[error("{0}")]
     Argument(String),

@@ -25,6 +25,7 @@ mod heads;
 mod kernel;
 mod late;
 mod quantize;
+pub mod remote;
 pub mod store;
 mod text;
 mod weights;

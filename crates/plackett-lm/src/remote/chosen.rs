@@ -1,0 +1,119 @@
+//! Log-probabilities of chosen tokens from a server that tells only those of its most probable ones, or repeats a text.
+
+use super::client::Request;
+use super::model::{MESSAGE_TOKENS, text_bound};
+use super::reply::{self, ReplyError};
+use super::{Api, Capability, Chosen, Generation, Position, RemoteError, RemoteModel};
+use crate::LmError;
+use crate::chat::Message;
+use serde_json::json;
+
+impl RemoteModel {
+    /// What the model says about some next tokens, for each prompt: exact where they are among the `top` most probable
+    /// ones, else an upper bound. Tokens are given by their spelling, such as `" yes"`. With a chat interface, the
+    /// prompt is the user's message.
+    ///
+    /// # Errors
+    /// When the server cannot give as many; when the model ends without a token.
+    pub fn chosen_logprobs(
+        &self,
+        prompts: &[&str],
+        tokens: &[&str],
+        top: usize,
+    ) -> Result<Vec<Result<Vec<Chosen>, RemoteError>>, LmError> {
+        if top == 0 || tokens.is_empty() {
+            return Err(LmError::Argument(
+                "chosen tokens need at least one token and one alternative".into(),
+            ));
+        }
+        let how = Generation { max_tokens: 1, top_logprobs: top, ..Generation::default() };
+        self.check(&how)?;
+        let chat = self.config().api == Api::Chat;
+        let build = |prompt: &&str| {
+            let mut body = self.body();
+            if chat {
+                body.insert("messages".into(), json!([Message::new("user", *prompt)]));
+            } else {
+                body.insert("prompt".into(), json!(prompt));
+            }
+            self.generation(body, &how, text_bound(&[prompt]) + 2 * MESSAGE_TOKENS)
+        };
+        let bodies: Vec<Request> = prompts.iter().map(build).collect();
+        let read = |_: usize, bytes: &[u8]| {
+            let generated = if chat { reply::chat(bytes, true)? } else { reply::completion(bytes, true)? };
+            let Some(first) = generated.positions.first() else {
+                return Err(ReplyError::new(
+                    "the model ended without a token, so that there are no log-probabilities",
+                ));
+            };
+            Ok((first.chosen(top, tokens)?, generated.usage))
+        };
+        Ok(self.client.send(&bodies, &read))
+    }
+
+    /// The tokens of given texts with their log-probabilities (the first token has none), through `echo`.
+    ///
+    /// # Errors
+    /// When the interface cannot do it; servers that do not know `echo` are found out by their reply.
+    pub fn echo_logprobs(&self, texts: &[&str]) -> Result<Vec<Result<Vec<Position>, RemoteError>>, LmError> {
+        let bodies = self.echo_requests(texts)?;
+        let read =
+            |index: usize, bytes: &[u8]| reply::echoed(bytes, texts.get(index).copied().unwrap_or_default());
+        Ok(self.client.send(&bodies, &read))
+    }
+
+    /// The log-probabilities of some continuations of a prompt, through `echo`: one request for each, exact whatever
+    /// their rank. A continuation may be of several tokens; its value is their sum.
+    ///
+    /// # Errors
+    /// As [`RemoteModel::echo_logprobs`]; also when a token of the reply spans the end of the prompt, because no number
+    /// of the reply is then that of the continuation alone.
+    pub fn continuation_logprobs(
+        &self,
+        prompt: &str,
+        continuations: &[&str],
+    ) -> Result<Vec<Result<f64, RemoteError>>, LmError> {
+        if prompt.is_empty() || continuations.iter().any(|c| c.is_empty()) {
+            return Err(LmError::Argument("neither the prompt nor a continuation may be empty".into()));
+        }
+        let texts: Vec<String> = continuations.iter().map(|c| format!("{prompt}{c}")).collect();
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let bodies = self.echo_requests(&texts)?;
+        let read = |index: usize, bytes: &[u8]| {
+            let (positions, usage) = reply::echoed(bytes, texts.get(index).copied().unwrap_or_default())?;
+            Ok((after(&positions, prompt)?, usage))
+        };
+        Ok(self.client.send(&bodies, &read))
+    }
+
+    fn echo_requests(&self, texts: &[&str]) -> Result<Vec<Request>, LmError> {
+        self.require(Capability::EchoLogprobs)?;
+        let how = Generation { max_tokens: 1, top_logprobs: 1, ..Generation::default() };
+        let build = |text: &&str| {
+            let mut body = self.body();
+            body.insert("prompt".into(), json!(text));
+            body.insert("echo".into(), json!(true));
+            self.generation(body, &how, text_bound(&[text]))
+        };
+        Ok(texts.iter().map(build).collect())
+    }
+}
+
+/// The sum of the log-probabilities of the tokens after a prompt.
+fn after(positions: &[Position], prompt: &str) -> Result<f64, ReplyError> {
+    let mut bytes = 0;
+    let first = positions.iter().position(|position| {
+        let reached = bytes >= prompt.len();
+        bytes += if reached { 0 } else { position.token.spelling().len() };
+        reached
+    });
+    let Some(rest) = first.and_then(|first| positions.get(first..)).filter(|_| bytes == prompt.len()) else {
+        return Err(ReplyError::new(
+            "a token of the reply spans the end of the prompt; end the prompt where a token ends (a blank belongs to the \
+             token after it)",
+        ));
+    };
+    let values: Option<Vec<f64>> = rest.iter().map(|position| position.logprob).collect();
+    let values = values.ok_or_else(|| ReplyError::new("a token after the prompt has no log-probability"))?;
+    Ok(values.iter().sum())
+}
