@@ -7,6 +7,10 @@ use super::{Api, Capability, Chosen, Generation, Position, RemoteError, RemoteMo
 use crate::LmError;
 use crate::chat::Message;
 use serde_json::json;
+use std::sync::atomic::Ordering;
+
+/// A text after which no model ends at once.
+const PROBE: &str = "One, two, three,";
 
 impl RemoteModel {
     /// What the model says about some next tokens, for each prompt: exact where they are among the `top` most probable
@@ -21,10 +25,9 @@ impl RemoteModel {
         tokens: &[&str],
         top: usize,
     ) -> Result<Vec<Result<Vec<Chosen>, RemoteError>>, LmError> {
-        if top == 0 || tokens.is_empty() {
-            return Err(LmError::Argument(
-                "chosen tokens need at least one token and one alternative".into(),
-            ));
+        if top == 0 || tokens.is_empty() || tokens.iter().any(|token| token.is_empty()) {
+            let problem = "chosen tokens need at least one token and one alternative, and no token is empty";
+            return Err(LmError::Argument(problem.into()));
         }
         let how = Generation { max_tokens: 1, top_logprobs: top, ..Generation::default() };
         self.check(&how)?;
@@ -54,12 +57,10 @@ impl RemoteModel {
     /// The tokens of given texts with their log-probabilities (the first token has none), through `echo`.
     ///
     /// # Errors
-    /// When the interface cannot do it; servers that do not know `echo` are found out by their reply.
+    /// When the interface cannot do it. Servers that do not know `echo`, or give its tokens the numbers of their
+    /// neighbours, are found out by their replies.
     pub fn echo_logprobs(&self, texts: &[&str]) -> Result<Vec<Result<Vec<Position>, RemoteError>>, LmError> {
-        let bodies = self.echo_requests(texts)?;
-        let read =
-            |index: usize, bytes: &[u8]| reply::echoed(bytes, texts.get(index).copied().unwrap_or_default());
-        Ok(self.client.send(&bodies, &read))
+        self.echo(texts, &|positions| Ok(positions))
     }
 
     /// The log-probabilities of some continuations of a prompt, through `echo`: one request for each, exact whatever
@@ -78,12 +79,51 @@ impl RemoteModel {
         }
         let texts: Vec<String> = continuations.iter().map(|c| format!("{prompt}{c}")).collect();
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let bodies = self.echo_requests(&texts)?;
+        self.echo(&texts, &|positions| after(&positions, prompt))
+    }
+
+    fn echo<T: Send>(
+        &self,
+        texts: &[&str],
+        make: &(dyn Fn(Vec<Position>) -> Result<T, ReplyError> + Sync),
+    ) -> Result<Vec<Result<T, RemoteError>>, LmError> {
+        let bodies = self.echo_requests(texts)?;
         let read = |index: usize, bytes: &[u8]| {
-            let (positions, usage) = reply::echoed(bytes, texts.get(index).copied().unwrap_or_default())?;
-            Ok((after(&positions, prompt)?, usage))
+            let echo = reply::echoed(bytes, texts.get(index).copied().unwrap_or_default())?;
+            Ok(((make(echo.positions)?, echo.aligned), echo.usage))
         };
-        Ok(self.client.send(&bodies, &read))
+        let results = self.client.send(&bodies, &read);
+        if results.iter().flatten().any(|(_, aligned)| *aligned) {
+            self.echo_aligned.store(true, Ordering::Relaxed);
+        }
+        // Asked only where the replies leave it open.
+        let open = results.iter().flatten().any(|(_, aligned)| !*aligned);
+        let sound = !open || self.echo_is_aligned()?;
+        let one = |result: Result<(T, bool), RemoteError>| match result? {
+            (value, aligned) if aligned || sound => Ok(value),
+            _ => Err(RemoteError::CannotGive {
+                url: self.client.address().to_string(),
+                api: self.config().api.name(),
+                wanted: Capability::EchoLogprobs.to_string(),
+                reason: "nothing tells whether its numbers are those of their tokens or of the next ones; use \
+                         chosen_logprobs",
+            }),
+        };
+        Ok(results.into_iter().map(one).collect())
+    }
+
+    /// Whether the server gives each echoed token its own numbers; asked once.
+    fn echo_is_aligned(&self) -> Result<bool, LmError> {
+        if self.echo_aligned.load(Ordering::Relaxed) {
+            return Ok(true);
+        }
+        let read = |_: usize, bytes: &[u8]| {
+            let echo = reply::echoed(bytes, PROBE)?;
+            Ok((echo.aligned, echo.usage))
+        };
+        let aligned = self.client.send_all(&self.echo_requests(&[PROBE])?, &read)?.contains(&true);
+        self.echo_aligned.fetch_or(aligned, Ordering::Relaxed);
+        Ok(aligned)
     }
 
     fn echo_requests(&self, texts: &[&str]) -> Result<Vec<Request>, LmError> {

@@ -31,5 +31,5 @@ pub use config::{Price, RemoteConfig};
 pub use error::RemoteError;
 pub use ledger::Spent;
 pub use model::{ChatRequest, CompletionRequest, Generation, RemoteModel};
-pub use reply::{Alternative, Chosen, Generated, LabelScore, Position, Reranked, Token, Usage};
+pub use reply::{Alternative, Chosen, Echoed, Generated, LabelScore, Position, Reranked, Token, Usage};
 pub use spec::PREFIX;

@@ -7,6 +7,7 @@ use super::{Api, Capability, Generated, LabelScore, RemoteConfig, RemoteError, R
 use crate::LmError;
 use crate::chat::Message;
 use serde_json::{Map, Value, json};
+use std::sync::atomic::AtomicBool;
 
 /// Tokens that a chat template may put around a message.
 pub(super) const MESSAGE_TOKENS: u64 = 32;
@@ -62,6 +63,8 @@ pub struct CompletionRequest {
 /// One interface of one server. Shareable between threads.
 pub struct RemoteModel {
     pub(super) client: Client,
+    /// Set by the first echo that proves it.
+    pub(super) echo_aligned: AtomicBool,
     name: String,
 }
 
@@ -76,7 +79,7 @@ impl RemoteModel {
             Some(model) => format!("{model} at {}", client.address()),
             None => client.address().to_string(),
         };
-        Ok(RemoteModel { client, name })
+        Ok(RemoteModel { client, echo_aligned: AtomicBool::new(false), name })
     }
 
     /// The model's name and where it is.

@@ -140,6 +140,37 @@ fn conversations_and_completions() {
 }
 
 #[test]
+fn an_echo_that_may_be_shifted_is_tried_out_once() {
+    // Texts that end with a full stop end the generation, so that nothing tells where their numbers belong.
+    fn echo(shifted: bool, seen: &crate::mock::Seen) -> Answer {
+        let text = seen.body["prompt"].as_str().expect("prompt");
+        let generated = if text.ends_with('.') { "" } else { "!" };
+        let mut tokens: Vec<&str> = text.split_inclusive(' ').collect();
+        tokens.extend((!shifted && !generated.is_empty()).then_some("!"));
+        let numbers: Vec<f64> = tokens.iter().map(|_| -1.0).collect();
+        let logprobs = json!({"tokens": tokens, "token_logprobs": numbers});
+        Answer::ok(
+            json!({"choices": [{"text": format!("{text}{generated}"), "logprobs": logprobs}]}).to_string(),
+        )
+    }
+    let sound = Mock::start(|_, seen| echo(false, seen));
+    let model = open(Api::Completions, &sound);
+    assert!(model.echo_logprobs(&["a b", "a."]).expect("sent").iter().all(Result::is_ok));
+    assert_eq!(sound.count(), 2, "one of the replies tells");
+    let model = open(Api::Completions, &sound);
+    for _ in 0..2 {
+        assert!(model.echo_logprobs(&["b.", "a."]).expect("sent").iter().all(Result::is_ok));
+    }
+    assert_eq!(sound.count(), 2 + 2 + 1 + 2, "tried out once");
+    let shifted = Mock::start(|_, seen| echo(true, seen));
+    let model = open(Api::Completions, &shifted);
+    let message = model.echo_logprobs(&["a b"]).expect("sent").remove(0).expect_err("shifted").to_string();
+    assert!(message.contains("the position after it"), "{message}");
+    let message = model.echo_logprobs(&["a."]).err().expect("shifted").to_string();
+    assert!(message.contains("the position after it"), "{message}");
+}
+
+#[test]
 fn what_a_server_cannot_give_is_refused_by_name_and_not_sent() {
     let mock = Mock::start(|_, seen| lengths(seen));
     let never = [

@@ -10,7 +10,7 @@ mod logprobs;
 mod rerank;
 
 pub use chat::{Generated, chat};
-pub use completion::{completion, echoed};
+pub use completion::{Echoed, completion, echoed};
 pub use embedding::{openai_embeddings, tei_embeddings};
 pub use logprobs::{Alternative, Chosen, Position, Token};
 pub use rerank::{LabelScore, Reranked, predictions, reranked};

@@ -76,13 +76,27 @@ fn both_forms_of_completions_are_read() {
 fn echoed_tokens_are_told_from_what_stands_around_them() {
     let body = r#"{"choices": [{"text": "ab cd", "logprobs": {"tokens": ["<s>", "ab", " c", "d"],
         "token_logprobs": [null, -1.0, -2.0, -3.0], "top_logprobs": [null, {}, {}, {}]}}]}"#;
-    let (positions, _) = echoed(body.as_bytes(), "ab c").unwrap();
-    assert_eq!(positions.iter().map(|p| p.logprob).collect::<Vec<_>>(), [Some(-1.0), Some(-2.0)]);
+    let echo = echoed(body.as_bytes(), "ab c").unwrap();
+    assert_eq!(echo.positions.iter().map(|p| p.logprob).collect::<Vec<_>>(), [Some(-1.0), Some(-2.0)]);
+    assert!(echo.aligned);
     assert!(reason(echoed(body.as_bytes(), "x")).contains("echo"));
-    assert_eq!(echoed(body.as_bytes(), "ab").unwrap().0.len(), 1);
+    assert_eq!(echoed(body.as_bytes(), "ab").unwrap().positions.len(), 1);
     assert!(reason(echoed(body.as_bytes(), "ab cd and more")).contains("echo"));
     let split = body.replace("\" c\"", "\" �\"");
     assert!(reason(echoed(split.as_bytes(), "ab c")).contains("do not spell"));
+}
+
+#[test]
+fn echoes_with_the_numbers_of_the_next_position_are_refused() {
+    // The reply of llama-cpp-python 0.3.36: "." was generated, and no number is left for it.
+    let body = r#"{"choices": [{"text": "France is Paris.", "logprobs": {"tokens": ["France", " is", " Paris"],
+        "token_logprobs": [null, -11.79, -8.69], "top_logprobs": [null, {" Paris": -0.26, " is": -11.79},
+        {".": -0.39, " Paris": -8.69}]}}]}"#;
+    assert!(reason(echoed(body.as_bytes(), "France is Paris")).contains("the position after it"));
+    // Nothing was generated: the same numbers might be right.
+    let ended = body.replace("Paris.\"", "Paris\"");
+    let echo = echoed(ended.as_bytes(), "France is Paris").unwrap();
+    assert!(!echo.aligned && echo.positions.len() == 3);
 }
 
 #[test]
