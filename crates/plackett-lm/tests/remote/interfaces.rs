@@ -166,7 +166,7 @@ fn an_echo_that_may_be_shifted_is_tried_out_once() {
     let model = open(Api::Completions, &shifted);
     let message = model.echo_logprobs(&["a b"]).expect("sent").remove(0).expect_err("shifted").to_string();
     assert!(message.contains("the position after it"), "{message}");
-    let message = model.echo_logprobs(&["a."]).err().expect("shifted").to_string();
+    let message = model.echo_logprobs(&["a."]).expect_err("shifted").to_string();
     assert!(message.contains("the position after it"), "{message}");
 }
 
