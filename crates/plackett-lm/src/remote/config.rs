@@ -4,6 +4,9 @@ use super::{Api, RemoteError};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
+/// Each request under way has a thread.
+const MOST_IN_FLIGHT: usize = 1024;
+
 /// What a server charges, in any currency.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -51,7 +54,7 @@ pub struct RemoteConfig {
     pub longest_wait_seconds: f64,
     /// Seed of the jitter of waiting times.
     pub seed: u64,
-    /// Requests under way at the same time.
+    /// Requests under way at the same time, at most 1024.
     pub in_flight: usize,
     /// What the server charges.
     pub price: Price,
@@ -127,6 +130,10 @@ impl RemoteConfig {
         ];
         if let Some((name, _)) = counts.iter().find(|(_, count)| *count == 0) {
             return Err(RemoteError::config(format!("{name} is 0; at least 1 is needed")));
+        }
+        if self.in_flight > MOST_IN_FLIGHT {
+            let problem = format!("in_flight is {}; at most {MOST_IN_FLIGHT} are possible", self.in_flight);
+            return Err(RemoteError::config(problem));
         }
         let price = self.price;
         let parts = [price.prompt_per_million, price.completion_per_million, price.per_request];

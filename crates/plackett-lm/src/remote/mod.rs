@@ -14,17 +14,20 @@
 //! ```
 
 mod address;
+mod call;
 mod capability;
 mod chosen;
 mod client;
 mod config;
 mod error;
+mod kept;
 mod ledger;
 mod log;
 mod model;
 pub mod reply;
 mod retry;
 mod spec;
+mod transport;
 
 pub use capability::{Api, Capability, UnknownApi};
 pub use config::{Price, RemoteConfig};

@@ -250,11 +250,12 @@ fn the_key_goes_to_the_server_and_nowhere_else() {
 #[test]
 fn settings_that_cannot_be_meant_are_refused() {
     let good = RemoteConfig::new(Api::Chat, "http://127.0.0.1:1");
-    let bad: [fn(&mut RemoteConfig); 8] = [
+    let bad: [fn(&mut RemoteConfig); 9] = [
         |c| c.base_url = "nowhere".into(),
         |c| c.timeout_seconds = f64::NAN,
         |c| c.attempts = 0,
         |c| c.in_flight = 0,
+        |c| c.in_flight = 1_000_000,
         |c| c.max_batch = Some(0),
         |c| c.price.per_request = -1.0,
         |c| c.backoff_seconds = 0.0,

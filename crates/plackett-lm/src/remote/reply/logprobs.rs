@@ -79,7 +79,7 @@ impl Position {
     /// Two token ids with the same spelling count together.
     ///
     /// # Errors
-    /// When the server returned no alternatives at all.
+    /// When the server returned no alternatives at all, or ones of the same spelling that are together more than certain.
     pub fn chosen(&self, asked: usize, tokens: &[&str]) -> Result<Vec<Chosen>, ReplyError> {
         let mut returned: Vec<f64> = self.top.iter().filter_map(|a| a.logprob).collect();
         returned.sort_by(|a, b| b.total_cmp(a));
@@ -97,12 +97,18 @@ impl Position {
                 found.extend(self.logprob);
             }
             match found[..] {
-                [] => Chosen::AtMost(smallest),
-                [value] => Chosen::Exact(value),
-                _ => Chosen::Exact(log_sum_exp(&found)),
+                [] => Ok(Chosen::AtMost(smallest)),
+                [value] => Ok(Chosen::Exact(value)),
+                _ => match log_sum_exp(&found) {
+                    sum if sum <= SLACK => Ok(Chosen::Exact(sum)),
+                    sum => Err(ReplyError::new(format!(
+                        "`{token}` stands there {} times, with a log-probability of {sum} together",
+                        found.len()
+                    ))),
+                },
             }
         };
-        Ok(tokens.iter().map(one).collect())
+        tokens.iter().map(one).collect()
     }
 }
 

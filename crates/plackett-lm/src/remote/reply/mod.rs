@@ -80,7 +80,11 @@ fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ReplyError> {
             "the reply is a web page, not JSON: the address is that of another service or a proxy",
         ));
     }
-    serde_json::from_slice(bytes).map_err(|error| match (error.classify(), said(bytes)) {
+    // The parser does not look at the text of members that it skips, and the log can hold only text.
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        ReplyError::new(format!("the reply is not JSON: byte {} is no UTF-8", error.valid_up_to()))
+    })?;
+    serde_json::from_str(text).map_err(|error| match (error.classify(), said(bytes)) {
         (serde_json::error::Category::Data, Some(message)) => {
             ReplyError::new(format!("the server reports an error with a good status: {message}"))
         }

@@ -56,6 +56,9 @@ fn spellings_that_stand_twice_count_together() {
     let sum = ((-1.0f64).exp() + (-3.0f64).exp()).ln();
     assert!((chosen[0].exact().unwrap() - sum).abs() < 1e-12);
     assert_eq!(chosen[1], Chosen::Exact(-2.0));
+    let certain = body.replace("-3.0", "-0.1").replace("-1.0", "-0.1");
+    let position = completion(certain.as_bytes(), true).unwrap().positions.remove(0);
+    assert!(reason(position.chosen(3, &["a"])).contains("2 times"));
 }
 
 #[test]
@@ -138,6 +141,9 @@ fn bodies_that_are_not_replies_are_told_apart() {
         assert!(message.contains(part), "{body}: {message}");
     }
     assert!(reason(chat(&[0xff, 0xfe, 0], false)).contains("not JSON"));
+    // Also where nobody reads it: the log could not hold such a reply.
+    let skipped = b"[{\"index\": 0, \"score\": 1, \"text\": \"\xff\"}]";
+    assert!(reason(reranked(skipped, 1)).contains("byte 35 is no UTF-8"));
     let deep = "[".repeat(100_000);
     assert!(reranked(deep.as_bytes(), 1).is_err() && predictions(deep.as_bytes(), 1).is_err());
 }
