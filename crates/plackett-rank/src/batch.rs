@@ -214,7 +214,7 @@ pub(crate) fn rank_together(
 }
 
 /// Why a request cannot be ranked by any method.
-fn check(request: &RankRequest) -> Option<RankError> {
+pub(crate) fn check(request: &RankRequest) -> Option<RankError> {
     let mut seen = HashSet::with_capacity(request.candidates.len());
     let twice = request.candidates.iter().find(|c| !seen.insert(c.document.id.as_str()))?;
     Some(RankError::Request {
@@ -242,7 +242,8 @@ fn timed(
     Ok(accounts)
 }
 
-fn ranking(
+/// The ranking that an account makes.
+pub(crate) fn ranking(
     method: &str,
     settings: &Settings,
     request: &RankRequest,

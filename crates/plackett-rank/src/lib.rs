@@ -2,7 +2,7 @@
 //!
 //! A ranker gets many requests at once, so that it can pack their texts into shared model passes, and is a pure function
 //! of its inputs: the same requests give the same rankings, whatever else is in the batch. Methods: [`BiEncoder`],
-//! [`LateInteraction`], [`CrossEncoder`]; [`ranker()`] makes one by name from any model that has the ability.
+//! [`LateInteraction`], [`CrossEncoder`], and the last on a server, [`RemoteReranker`]; [`ranker()`] makes one by name from any model that has the ability.
 #![forbid(unsafe_code)]
 
 mod batch;
@@ -14,6 +14,7 @@ mod long_text;
 pub mod method;
 pub mod model;
 mod ranker;
+mod remote;
 mod similarity;
 
 pub use batch::{Progress, Settings};
@@ -23,3 +24,4 @@ pub use late_interaction::LateInteraction;
 pub use long_text::{Chunks, Join, LongText, UnknownPolicy};
 pub use method::{Abilities, Method, UnknownMethod, WrongModel, ranker};
 pub use ranker::{RankError, Ranker};
+pub use remote::RemoteReranker;

@@ -81,6 +81,12 @@ pub trait Abilities: Send + Sync {
 
     /// As a scorer of pairs.
     fn pair_scorer(self: Arc<Self>) -> Result<Arc<dyn PairScorer>, String>;
+
+    /// As a ranker that carries a method out by itself, out of our sight; `None` for models that are read here. The reason
+    /// when it cannot, or not with these settings.
+    fn own_ranker(self: Arc<Self>, _: Method, _: &Settings) -> Option<Result<Arc<dyn Ranker>, String>> {
+        None
+    }
 }
 
 /// A ranker of the given method over a model, or the reason why the model does not fit. No text is read for it.
@@ -91,6 +97,9 @@ pub fn ranker(
 ) -> Result<Arc<dyn Ranker>, WrongModel> {
     let name = model.model_name();
     let wrong = |reason| WrongModel { method, model: name, reason };
+    if let Some(own) = model.clone().own_ranker(method, &settings) {
+        return own.map_err(wrong);
+    }
     Ok(match method {
         Method::BiEncoder => Arc::new(BiEncoder::new(model.text_embedder().map_err(wrong)?, settings)),
         Method::LateInteraction => {

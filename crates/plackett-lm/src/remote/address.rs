@@ -57,7 +57,8 @@ impl Address {
     }
 }
 
-fn hide_login(address: &str) -> String {
+/// An address for messages.
+pub(crate) fn hide_login(address: &str) -> String {
     match (address.split_once("://"), address.rsplit_once('@')) {
         (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://…@{rest}"),
         _ => address.to_string(),

@@ -132,13 +132,24 @@ impl Client {
         results.into_iter().filter_map(finish).collect()
     }
 
-    /// The same where only all results together are of use. Answers of a call that failed are kept (in the log, or else
-    /// here while there is room), so that the next one does not pay for them again.
+    /// The same where only all results together are of use.
     pub fn send_all<T: Send>(
         &self,
         requests: &[Request],
         read: Reader<'_, T>,
     ) -> Result<Vec<T>, RemoteError> {
+        self.send_groups(requests, &[requests.len()], read).pop().unwrap_or_else(|| Ok(Vec::new()))
+    }
+
+    /// The same for groups of consecutive requests (`sizes` of them): the results of each group, or why one of its
+    /// requests has none. Answers of a group that failed are kept (in the log, or else here while there is room), so that
+    /// the next call does not pay for them again.
+    pub fn send_groups<T: Send>(
+        &self,
+        requests: &[Request],
+        sizes: &[usize],
+        read: Reader<'_, T>,
+    ) -> Vec<Result<Vec<T>, RemoteError>> {
         // Apart from the others until the end: equal requests of one call are all sent.
         let paid = Kept::new(KEPT_BYTES);
         let keep = |index: usize, bytes: &[u8]| {
@@ -148,20 +159,31 @@ impl Client {
             }
             Ok(answer)
         };
-        // The cause before its consequences.
-        let (mut values, mut errors) = (Vec::with_capacity(requests.len()), Vec::new());
-        for result in self.send(requests, &keep) {
-            match result {
-                Ok(value) => values.push(value),
-                Err(error) => errors.push(error),
+        let mut results = self.send(requests, &keep).into_iter();
+        let mut asked = requests.iter();
+        let group = |size: &usize| {
+            let (mut values, mut errors) = (Vec::with_capacity(*size), Vec::new());
+            for result in results.by_ref().take(*size) {
+                match result {
+                    Ok(value) => values.push(value),
+                    Err(error) => errors.push(error),
+                }
             }
-        }
-        let cause = errors.iter().position(|error| !error.is_consequence()).unwrap_or(0);
-        if errors.is_empty() {
-            return Ok(values);
-        }
-        self.kept.add(paid);
-        Err(errors.swap_remove(cause))
+            let asked = asked.by_ref().take(*size);
+            if errors.is_empty() {
+                asked.for_each(drop);
+                return Ok(values);
+            }
+            for hash in asked.map(|request| self.hash(request)) {
+                if let Some(answer) = paid.take(&hash) {
+                    self.kept.put(hash, &answer);
+                }
+            }
+            // The cause before its consequences.
+            let cause = errors.iter().position(|error| !error.is_consequence()).unwrap_or(0);
+            Err(errors.swap_remove(cause))
+        };
+        sizes.iter().map(group).collect()
     }
 
     /// Where requests go.

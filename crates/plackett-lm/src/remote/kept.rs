@@ -55,16 +55,6 @@ impl Kept {
         });
     }
 
-    /// Keeps the answers of another, in their order.
-    pub fn add(&self, other: Kept) {
-        let state = other.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-        for hash in state.ages.into_values() {
-            if let Some((_, answer)) = state.answers.get(&hash) {
-                self.put(hash, answer);
-            }
-        }
-    }
-
     /// Takes an answer out: it is delivered once.
     pub fn take(&self, hash: &str) -> Option<Vec<u8>> {
         self.with(|state| state.take(hash))
@@ -82,9 +72,6 @@ mod tests {
             kept.put(name.into(), &vec![size as u8; size]);
         }
         assert_eq!(kept.with(|s| (s.bytes, s.ages.len())), (7, 2));
-        let other = Kept::new(100);
-        other.add(kept);
-        let kept = other;
         assert_eq!((kept.take("a"), kept.take("b"), kept.take("b")), (None, Some(vec![5; 5]), None));
         assert_eq!((kept.take("d"), kept.take("c")), (None, Some(vec![2, 2])));
         assert_eq!(kept.with(|s| (s.bytes, s.ages.len(), s.answers.len())), (0, 0, 0));

@@ -25,6 +25,7 @@ mod ledger;
 mod log;
 mod model;
 pub mod reply;
+mod rerank;
 mod retry;
 mod spec;
 mod transport;

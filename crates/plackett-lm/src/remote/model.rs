@@ -3,7 +3,7 @@
 use super::client::{Client, Reader, Request};
 use super::ledger::Bound;
 use super::reply::{self, Usage};
-use super::{Api, Capability, Generated, LabelScore, RemoteConfig, RemoteError, Reranked, Spent};
+use super::{Api, Capability, Generated, LabelScore, RemoteConfig, RemoteError, Spent};
 use crate::LmError;
 use crate::chat::Message;
 use serde_json::{Map, Value, json};
@@ -251,75 +251,6 @@ impl RemoteModel {
         }
     }
 
-    /// The scores of texts for one query, in the order of the texts; longer calls are split into several requests.
-    ///
-    /// # Errors
-    /// When the interface cannot do it, or any request failed.
-    pub fn rerank(&self, query: &str, texts: &[&str]) -> Result<Reranked, LmError> {
-        let mut all = self.rerank_many(&[(query, texts)])?;
-        Ok(all.pop().unwrap_or(Reranked {
-            scores: Vec::new(),
-            usage: Usage::default(),
-            warnings: Vec::new(),
-        }))
-    }
-
-    /// The same for many queries, whose requests are under way together.
-    ///
-    /// # Errors
-    /// When the interface cannot do it, or any request failed.
-    pub fn rerank_many(&self, queries: &[(&str, &[&str])]) -> Result<Vec<Reranked>, LmError> {
-        self.require(Capability::Scores)?;
-        let mut parts: Vec<(usize, &str, &[&str])> = Vec::new();
-        for (index, (query, texts)) in queries.iter().enumerate() {
-            parts.extend(texts.chunks(self.batch()).map(|part| (index, *query, part)));
-        }
-        let bodies: Vec<Request> =
-            parts.iter().map(|(_, query, part)| self.rerank_request(query, part)).collect();
-        let read = |index: usize, bytes: &[u8]| {
-            let reranked = reply::reranked(bytes, parts.get(index).map_or(0, |(_, _, part)| part.len()))?;
-            let usage = reranked.usage;
-            Ok((reranked, usage))
-        };
-        let answers = self.all(&bodies, &read)?;
-        let empty = Reranked { scores: Vec::new(), usage: Usage::default(), warnings: Vec::new() };
-        let mut results = vec![empty; queries.len()];
-        for ((index, _, _), answer) in parts.iter().zip(answers) {
-            let Some(result) = results.get_mut(*index) else { continue };
-            result.scores.extend(answer.scores);
-            result.usage = plus(result.usage, answer.usage);
-            for warning in answer.warnings {
-                if !result.warnings.contains(&warning) {
-                    result.warnings.push(warning);
-                }
-            }
-        }
-        Ok(results)
-    }
-
-    fn rerank_request(&self, query: &str, texts: &[&str]) -> Request {
-        let mut body = self.body();
-        body.insert("query".into(), json!(query));
-        match self.config().api {
-            Api::TeiRerank => {
-                body.insert("texts".into(), json!(texts));
-                body.insert("truncate".into(), json!(false));
-                // Rounded activations tie where logits do not.
-                body.insert("raw_scores".into(), json!(true));
-            }
-            api => {
-                body.insert("documents".into(), json!(texts));
-                body.insert("top_n".into(), json!(texts.len()));
-                if api == Api::RerankV1 {
-                    body.insert("return_documents".into(), json!(false));
-                }
-            }
-        }
-        // Each text is read with the query beside it.
-        let queries = (query.len() as u64 + MESSAGE_TOKENS).saturating_mul(texts.len() as u64);
-        once(body, text_bound(texts) + queries)
-    }
-
     /// The labels of pairs of texts, best first as the server gives them.
     ///
     /// # Errors
@@ -347,7 +278,7 @@ impl RemoteModel {
         Ok(self.client.send_all(bodies, read)?)
     }
 
-    fn batch(&self) -> usize {
+    pub(super) fn batch(&self) -> usize {
         self.config().max_batch.unwrap_or_else(|| self.config().api.usual_batch())
     }
 }
@@ -357,22 +288,11 @@ fn with_usage(generated: Generated) -> (Generated, Usage) {
     (generated, usage)
 }
 
-fn once(body: Map<String, Value>, prompt: u64) -> Request {
+pub(super) fn once(body: Map<String, Value>, prompt: u64) -> Request {
     Request { body: Value::Object(body), bound: Bound { prompt, completion: 0 }, repeat: 0 }
 }
 
 /// A token is at least one byte, so that a text has at most as many tokens as bytes, beside the special ones.
 pub(super) fn text_bound(texts: &[&str]) -> u64 {
     texts.iter().map(|text| text.len() as u64 + MESSAGE_TOKENS).sum()
-}
-
-fn plus(a: Usage, b: Usage) -> Usage {
-    let add = |a: Option<u64>, b: Option<u64>| match (a, b) {
-        (Some(a), Some(b)) => Some(a.saturating_add(b)),
-        (a, b) => a.or(b),
-    };
-    Usage {
-        prompt_tokens: add(a.prompt_tokens, b.prompt_tokens),
-        completion_tokens: add(a.completion_tokens, b.completion_tokens),
-    }
 }

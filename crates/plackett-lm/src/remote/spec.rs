@@ -1,5 +1,6 @@
 //! Remote models on the command line and in pipelines: the address of an endpoint, and settings behind a `#`.
 
+use super::address::hide_login;
 use super::{Api, RemoteConfig, RemoteError};
 use serde_json::{Map, Value};
 
@@ -33,7 +34,8 @@ impl RemoteConfig {
         let Some((api, base_url)) = found else {
             let ends: Vec<&str> = Api::ALL.iter().map(|api| api.path()).collect();
             return Err(RemoteError::config(format!(
-                "the address `{address}` does not end in an interface that is known ({})",
+                "the address `{}` does not end in an interface that is known ({})",
+                hide_login(address),
                 ends.join(", ")
             )));
         };

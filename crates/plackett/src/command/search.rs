@@ -46,7 +46,7 @@ pub struct Arguments {
     /// Show passes, tokens, depths and what was cut
     #[arg(long)]
     explain: bool,
-    /// Model of the rerankers: directory, Hugging Face id or built-in name [default: the bundled one]
+    /// Model of the rerankers: directory, Hugging Face id, built-in name or remote:URL [default: the bundled one]
     #[arg(long, env = "PLACKETT_MODEL")]
     model: Option<String>,
     #[command(flatten)]

@@ -121,7 +121,7 @@ impl Builder<'_> {
             settings.long_text = LongText::from_str(policy).map_err(|e| wrong(&stage.to_string(), e))?;
         }
         let failed = |source| PipelineError::Model { stage: stage.to_string(), source };
-        let model = self.models.open(stage.option("model")).map_err(|e| failed(e.into()))?;
+        let model = self.models.reranker(stage.option("model")).map_err(|e| failed(e.into()))?;
         let ranker = ranker(method, model, settings).map_err(|e| failed(e.into()))?;
         Ok(Stage { ranker, keep: stage.depth })
     }

@@ -1,8 +1,10 @@
 //! Models by name, opened once.
 
 use crate::bundled;
+use plackett_lm::remote::{self, RemoteConfig, RemoteModel};
 use plackett_lm::store::{BUNDLED, Origin, Store, StoreError, builtin, fingerprint};
 use plackett_lm::{EncoderModel, EncoderOptions, LmError};
+use plackett_rank::Abilities;
 use plackett_search::ModelIdentity;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -17,6 +19,9 @@ pub enum ModelError {
     /// Its files are wrong.
     #[error(transparent)]
     Engine(#[from] LmError),
+    /// It is on another machine, and its files are needed here.
+    #[error("a remote model (`remote:…`) can only rerank; name a local one here")]
+    NotHere,
 }
 
 /// A model and where it was found.
@@ -31,12 +36,13 @@ pub struct Models {
     default: Option<String>,
     offline: bool,
     opened: Mutex<HashMap<String, Opened>>,
+    remote: Mutex<HashMap<String, Arc<RemoteModel>>>,
 }
 
 impl Models {
     /// `default` is for stages that name no model; without it they use the bundled one.
     pub fn new(default: Option<String>, offline: bool) -> Models {
-        Models { default, offline, opened: Mutex::default() }
+        Models { default, offline, opened: Mutex::default(), remote: Mutex::default() }
     }
 
     /// The name under which a model is opened when a stage names `asked` or nothing.
@@ -47,6 +53,24 @@ impl Models {
     /// The model of a name (directory, Hugging Face id or built-in name), or the default one.
     pub fn open(&self, asked: Option<&str>) -> Result<Arc<EncoderModel>, ModelError> {
         self.opened(asked).map(|opened| opened.model)
+    }
+
+    /// What a reranker of that name can be used as: a local model, or a server behind `remote:URL`, to which nothing is
+    /// sent yet.
+    pub fn reranker(&self, asked: Option<&str>) -> Result<Arc<dyn Abilities>, ModelError> {
+        let name = self.name(asked);
+        if !name.starts_with(remote::PREFIX) {
+            return Ok(self.opened(asked)?.model);
+        }
+        let mut opened = self.remote.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = opened.get(name) {
+            return Ok(known.clone());
+        }
+        let config = RemoteConfig::from_spec(name).map_err(LmError::from)?;
+        let offline = self.offline || config.offline;
+        let model = Arc::new(RemoteModel::open(RemoteConfig { offline, ..config })?);
+        opened.insert(name.to_string(), model.clone());
+        Ok(model)
     }
 
     /// What an index remembers of a model: reads all of its weights, to tell it from others of its name.
@@ -61,6 +85,9 @@ impl Models {
 
     fn opened(&self, asked: Option<&str>) -> Result<Opened, ModelError> {
         let name = self.name(asked);
+        if name.starts_with(remote::PREFIX) {
+            return Err(ModelError::NotHere);
+        }
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = opened.get(name) {
             return Ok(known.clone());

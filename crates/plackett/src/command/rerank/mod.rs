@@ -27,7 +27,10 @@ const TOGETHER_BYTES: usize = 8 << 20;
 #[command(
     after_help = "Examples:\n  plackett rerank --method late-interaction requests.jsonl > reranked.jsonl\n  \
                   retrieve | plackett rerank --method cross-encoder --model ./my-cross-encoder - | head\n  \
-                  plackett rerank --method bi-encoder --queries q.jsonl --documents corpus.jsonl --run bm25.trec > run.trec\n\n\
+                  plackett rerank --method bi-encoder --queries q.jsonl --documents corpus.jsonl --run bm25.trec > run.trec\n  \
+                  plackett rerank --method cross-encoder --model remote:http://127.0.0.1:8080/rerank requests.jsonl\n  \
+                  plackett rerank --method cross-encoder --model \
+                  'remote:https://api.cohere.com/v2/rerank#model=rerank-v3.5,key=CO_API_KEY' requests.jsonl\n\n\
                   A request is a line {\"query\": {\"qid\": …, \"text\": …}, \"candidates\": [{\"docid\": …, \"doc\": {\"contents\": …}}]}\n\
                   (RankLLM, RankGPT and plain lists of texts are read too). Requests that cannot be ranked are reported \
                   with\ntheir line and left out; the exit code is then 1, and with --strict the first one ends the \
@@ -44,7 +47,7 @@ pub struct Arguments {
     /// Several rerankers in a row, as in 'bi-encoder:50 >> cross-encoder'
     #[arg(long, short, value_name = "EXPR")]
     pipeline: Option<String>,
-    /// Directory, Hugging Face id or built-in name [default: the bundled embedding model]
+    /// Directory, Hugging Face id, built-in name or remote:URL [default: the bundled embedding model]
     #[arg(long, env = "PLACKETT_MODEL")]
     model: Option<String>,
     /// Queries of a TREC run: JSONL or TSV

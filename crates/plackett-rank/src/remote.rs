@@ -1,0 +1,175 @@
+//! Rerankers on other machines.
+
+use crate::batch::{Account, Settings, check, ranking};
+use crate::long_text::LongText;
+use crate::method::{Abilities, Method};
+use crate::model::{PairScorer, TextEmbedder, TokenEmbedder};
+use crate::ranker::{RankError, Ranker};
+use plackett_core::{RankRequest, Ranking};
+use plackett_lm::LmError;
+use plackett_lm::remote::{Api, Capability, RemoteError, RemoteModel, Reranked};
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Queries that are asked together for each request that may be under way: enough that none waits for the slowest, and
+/// their bodies do not fill the memory.
+const WAVES: usize = 16;
+
+/// Reranks by the scores of a server: text-embeddings-inference's `/rerank`, Cohere's, or one like these.
+///
+/// The scores of a query are sorted as they came. A query with more candidates than go into one request is asked for in
+/// several; its scores compare only when the server reads each text by itself, as cross-encoders do. A request that failed
+/// does not take others with it, and the answers to its parts are kept for the next try.
+pub struct RemoteReranker {
+    model: Arc<RemoteModel>,
+    settings: Settings,
+}
+
+impl RemoteReranker {
+    /// A ranker over a server with a rerank interface. Sends nothing.
+    ///
+    /// # Errors
+    /// When the interface has no scores; when long texts are to be cut here, for which the model's tokenizer is needed.
+    pub fn new(model: Arc<RemoteModel>, settings: Settings) -> Result<RemoteReranker, LmError> {
+        model.require(Capability::Scores)?;
+        if settings.long_text != LongText::Truncate {
+            model.require(Capability::Tokenizer)?;
+        }
+        Ok(RemoteReranker { model, settings })
+    }
+
+    /// Asks for requests that can be ranked.
+    fn score(&self, requests: &[&RankRequest]) -> Result<Vec<Result<Account, RemoteError>>, LmError> {
+        let texts: Vec<Vec<Cow<'_, str>>> =
+            requests.iter().map(|r| r.candidates.iter().map(|c| c.document.model_text()).collect()).collect();
+        let texts: Vec<Vec<&str>> = texts.iter().map(|t| t.iter().map(Cow::as_ref).collect()).collect();
+        let queries: Vec<(&str, &[&str])> =
+            requests.iter().zip(&texts).map(|(r, t)| (r.query.text.as_str(), t.as_slice())).collect();
+        let start = Instant::now();
+        let answers = self.model.rerank_each(&queries)?;
+        let seconds = start.elapsed().as_secs_f64() / requests.len().max(1) as f64;
+        let account = |(request, answer): (&&RankRequest, Result<Reranked, RemoteError>)| {
+            let mut account = self.account(request, answer?);
+            account.trace.seconds = seconds;
+            Ok(account)
+        };
+        Ok(requests.iter().zip(answers).map(account).collect())
+    }
+
+    fn account(&self, request: &RankRequest, answer: Reranked) -> Account {
+        let mut account = Account::new(request, false);
+        let trace = &mut account.trace;
+        trace.passes = answer.scores.len() as u64;
+        trace.prompt_tokens = answer.usage.prompt_tokens.unwrap_or(0);
+        trace.facts.push(("remote".into(), self.model.name().into()));
+        if answer.usage.prompt_tokens.is_none() && !answer.scores.is_empty() {
+            trace.facts.push(("prompt-tokens".into(), "not told by the server".into()));
+        }
+        // text-embeddings-inference is told to refuse texts that are too long; the others have no such switch.
+        if self.model.config().api != Api::TeiRerank {
+            trace.facts.push(("truncated".into(), "not told by the server".into()));
+        }
+        let warnings = answer.warnings.into_iter().map(|warning| ("remote-warning".into(), warning));
+        trace.facts.extend(warnings);
+        account.scores = answer.scores;
+        account
+    }
+
+    fn failed(request: &RankRequest, source: impl Into<LmError>) -> RankError {
+        RankError::Model { query: request.query.id.clone(), source: Box::new(source.into()) }
+    }
+
+    fn wave(&self, requests: &[RankRequest]) -> Vec<Result<Ranking, RankError>> {
+        let open: Vec<&RankRequest> = requests.iter().filter(|request| check(request).is_none()).collect();
+        let scored = self.score(&open);
+        let mut scored = scored.map(Vec::into_iter);
+        let one = |request: &RankRequest| {
+            if let Some(error) = check(request) {
+                return Err(error);
+            }
+            // An interface that cannot do it is refused when the ranker is made.
+            let account = match &mut scored {
+                Ok(accounts) => accounts.next(),
+                Err(error) => {
+                    return Err(RankError::Request {
+                        query: request.query.id.clone(),
+                        problem: error.to_string(),
+                    });
+                }
+            };
+            match account {
+                Some(Ok(account)) => ranking(self.name(), &self.settings, request, account),
+                Some(Err(error)) => Err(Self::failed(request, error)),
+                None => {
+                    Err(Self::failed(request, LmError::Argument("the server's answer is missing".into())))
+                }
+            }
+        };
+        requests.iter().map(one).collect()
+    }
+}
+
+impl Ranker for RemoteReranker {
+    fn name(&self) -> &str {
+        "cross-encoder"
+    }
+
+    fn rank(&self, requests: &[RankRequest]) -> Vec<Result<Ranking, RankError>> {
+        let mut results = Vec::with_capacity(requests.len());
+        let total: usize = requests.iter().map(|r| r.candidates.len()).sum();
+        let mut done = 0;
+        for wave in requests.chunks(self.model.config().in_flight.saturating_mul(WAVES)) {
+            results.extend(self.wave(wave));
+            done += wave.iter().map(|r| r.candidates.len()).sum::<usize>();
+            self.settings.report(done, total);
+        }
+        results
+    }
+}
+
+/// What its interface says it cannot do, without the address, which the caller names.
+fn reason(model: &RemoteModel, wanted: Capability) -> String {
+    match model.config().api.can(wanted) {
+        Err(reason) => format!("the interface `{}` cannot give {wanted}: {reason}", model.config().api),
+        Ok(()) => format!("{wanted} of a remote model are not used by this method; use a local model"),
+    }
+}
+
+impl Abilities for RemoteModel {
+    fn model_name(&self) -> String {
+        self.name().to_string()
+    }
+
+    fn text_embedder(self: Arc<Self>) -> Result<Arc<dyn TextEmbedder>, String> {
+        Err(reason(&self, Capability::Embeddings))
+    }
+
+    fn token_embedder(self: Arc<Self>) -> Result<Arc<dyn TokenEmbedder>, String> {
+        Err(reason(&self, Capability::TokenEmbeddings))
+    }
+
+    fn pair_scorer(self: Arc<Self>) -> Result<Arc<dyn PairScorer>, String> {
+        Err(reason(&self, Capability::Scores))
+    }
+
+    fn own_ranker(
+        self: Arc<Self>,
+        method: Method,
+        settings: &Settings,
+    ) -> Option<Result<Arc<dyn Ranker>, String>> {
+        if method != Method::CrossEncoder {
+            return None;
+        }
+        let wanted = [
+            Some(Capability::Scores),
+            (settings.long_text != LongText::Truncate).then_some(Capability::Tokenizer),
+        ];
+        let lacking = wanted.into_iter().flatten().find(|wanted| self.require(*wanted).is_err());
+        if let Some(lacking) = lacking {
+            return Some(Err(reason(&self, lacking)));
+        }
+        let ranker = RemoteReranker::new(self, settings.clone()).map_err(|error| error.to_string());
+        Some(ranker.map(|ranker| Arc::new(ranker) as Arc<dyn Ranker>))
+    }
+}

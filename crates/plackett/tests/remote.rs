@@ -1,0 +1,138 @@
+//! Servers as rerankers, from the outside: what they get, the order they give, and what is refused before they are asked.
+
+mod common;
+#[path = "../../plackett-lm/tests/remote/mock.rs"]
+#[allow(dead_code)]
+mod mock;
+
+use common::{plackett, plackett_with_input};
+use mock::{Answer, Mock, lengths};
+use serde_json::{Value, json};
+
+fn request(id: &str, texts: &[&str]) -> String {
+    let candidates: Vec<Value> = texts
+        .iter()
+        .enumerate()
+        .map(|(i, text)| json!({"docid": format!("d{i}"), "score": 1.0 / (i + 1) as f64, "doc": {"contents": text}}))
+        .collect();
+    format!("{}\n", json!({"query": {"qid": id, "text": format!("question {id}")}, "candidates": candidates}))
+}
+
+fn order(value: &Value) -> Vec<&str> {
+    let candidates = value["candidates"].as_array().unwrap();
+    candidates.iter().map(|c| c["docid"].as_str().unwrap()).collect()
+}
+
+fn facts(value: &Value) -> String {
+    value["trace"]["facts"].to_string()
+}
+
+#[test]
+fn a_server_reranks_in_every_interface() {
+    let folder = tempfile::tempdir().unwrap();
+    let input = request("q1", &["ab", "abcdef", "a"]) + &request("q2", &["abc", "abcd"]);
+    for (path, model, member) in
+        [("/rerank", "", "texts"), ("/v1/rerank", "#m", "documents"), ("/v2/rerank", "#m", "documents")]
+    {
+        let mock = Mock::start(|_, seen| lengths(seen));
+        let name = format!("remote:{}{path}{model}", mock.url);
+        let arguments = ["rerank", "--method", "cross-encoder", "--model", &name, "-"];
+        let done = plackett_with_input(folder.path(), &arguments, &input).expect(0);
+        let values: Vec<Value> =
+            done.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(
+            (order(&values[0]), order(&values[1])),
+            (vec!["d1", "d0", "d2"], vec!["d1", "d0"]),
+            "{path}"
+        );
+        assert_eq!(values[0]["candidates"][0]["score"], 6.0);
+        assert_eq!(values[0]["candidates"][0]["first_stage_score"], 0.5);
+        assert!(facts(&values[0]).contains(&mock.url), "{}", values[0]);
+        let counted = path != "/rerank";
+        assert_eq!(values[0]["trace"]["prompt_tokens"], if counted { 30 } else { 0 });
+        assert!(facts(&values[0]).contains("not told by the server"));
+        assert_eq!(values[0]["trace"]["passes"], 3);
+        let seen = mock.seen();
+        assert_eq!(seen.len(), 2, "one request for each query");
+        let first = seen.iter().find(|s| s.body["query"] == "question q1").unwrap();
+        assert_eq!((first.path.as_str(), &first.body[member]), (path, &json!(["ab", "abcdef", "a"])));
+        assert_eq!(first.body["model"], if counted { json!("m") } else { Value::Null });
+    }
+}
+
+#[test]
+fn a_server_is_a_stage_of_a_pipeline() {
+    let folder = tempfile::tempdir().unwrap();
+    let mock = Mock::start(|_, seen| lengths(seen));
+    let documents: String = (0..6)
+        .map(|i| {
+            format!("{}\n", json!({"id": format!("d{i}"), "text": format!("volcano {}", "lava ".repeat(i))}))
+        })
+        .collect();
+    std::fs::write(folder.path().join("corpus.jsonl"), documents).unwrap();
+    plackett(folder.path(), &["index", "corpus.jsonl", "-o", "index", "--no-vectors"]).expect(0);
+    let stage =
+        format!("bm25:4 >> cross-encoder(model=\"remote:{}/rerank#max_batch=3,in_flight=2\"):2", mock.url);
+    let done = plackett(folder.path(), &["search", "index", "-p", &stage, "--json", "volcano"]).expect(0);
+    let value = done.json();
+    let ranking = value.as_array().map_or(&value["ranking"], |all| &all[0]["ranking"]).as_array().unwrap();
+    let scores: Vec<f64> = ranking.iter().map(|entry| entry["score"].as_f64().unwrap()).collect();
+    assert_eq!(scores.len(), 2);
+    assert!(scores[0] > scores[1]);
+    let sizes: Vec<usize> = mock.seen().iter().map(|s| s.body["texts"].as_array().unwrap().len()).collect();
+    assert_eq!((sizes.iter().sum::<usize>(), sizes.len()), (4, 2), "all that came, at most three at once");
+}
+
+#[test]
+fn what_a_server_cannot_give_is_refused_before_it_is_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let mock = Mock::start(|_, seen| lengths(seen));
+    let rerank = format!("remote:{}/rerank", mock.url);
+    let chat = format!("remote:{}/v1/chat/completions#m", mock.url);
+    let unknown = format!("remote:{}/score", mock.url);
+    let setting = format!("remote:{}/rerank#atempts=3", mock.url);
+    for (method, model, more, wanted) in [
+        ("late-interaction", &rerank, &[][..], "one vector per text"),
+        ("bi-encoder", &rerank, &[], "it has no vectors"),
+        ("cross-encoder", &chat, &[], "it does not score texts"),
+        ("cross-encoder", &rerank, &["--long-text", "chunk-max"], "its tokenizer"),
+        ("cross-encoder", &unknown, &[], "/v1/rerank"),
+        ("cross-encoder", &setting, &[], "atempts"),
+    ] {
+        let arguments = [&["rerank", "--method", method, "--model", model, "-"], more].concat();
+        let done = plackett_with_input(folder.path(), &arguments, &request("q", &["a"])).expect(2);
+        assert!(done.stderr.contains(wanted), "{method} {model}: {}", done.stderr);
+        assert!(done.stdout.is_empty());
+    }
+    let done = plackett_with_input(folder.path(), &["embed", "--model", &rerank, "-"], "a text\n").expect(2);
+    assert!(done.stderr.contains("a remote model"), "{}", done.stderr);
+    let arguments = ["rerank", "--offline", "--method", "cross-encoder", "--model", &rerank, "-"];
+    let done = plackett_with_input(folder.path(), &arguments, &request("q", &["a"])).expect(2);
+    assert!(done.stderr.contains("off-line"), "{}", done.stderr);
+    assert_eq!(mock.count(), 0);
+}
+
+#[test]
+fn one_failed_request_leaves_the_others_and_the_log_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let mock = Mock::start(|_, seen| match seen.body["query"].as_str() {
+        Some("question q2") => Answer::status(413, r#"{"error": "too long", "error_type": "validation"}"#),
+        _ => lengths(seen),
+    });
+    let name = format!("remote:{}/rerank#log=requests.jsonl,in_flight=1", mock.url);
+    let input = request("q1", &["a", "bb"]) + &request("q2", &["a"]) + &request("q3", &["a", "bb"]);
+    let arguments = ["rerank", "--method", "cross-encoder", "--model", &name, "-"];
+    for asked in [3, 4] {
+        let done = plackett_with_input(folder.path(), &arguments, &input).expect(1);
+        assert_eq!(done.stdout.lines().count(), 2);
+        for part in ["`q2`", "too long", "line 2", "max_batch", "1 of 3"] {
+            assert!(done.stderr.contains(part), "{part}: {}", done.stderr);
+        }
+        assert_eq!(mock.count(), asked, "the log answers what it can");
+    }
+    // Port 1 is nobody's.
+    let nobody = "remote:http://127.0.0.1:1/rerank#attempts=1";
+    let arguments = ["rerank", "--method", "cross-encoder", "--model", nobody, "-"];
+    let done = plackett_with_input(folder.path(), &arguments, &input).expect(2);
+    assert!(done.stderr.contains("check that the server runs") && done.stdout.is_empty(), "{}", done.stderr);
+}
