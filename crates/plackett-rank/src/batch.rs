@@ -6,6 +6,7 @@ use crate::model::{Role, TextLength, TextModel};
 use crate::ranker::RankError;
 use plackett_core::{RankRequest, Ranking, Trace, Truncation};
 use plackett_lm::LmError;
+use plackett_lm::remote::RemoteError;
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -172,7 +173,7 @@ pub(crate) fn read_queries<T: Clone>(
 }
 
 /// Runs `score` over all requests that can be ranked and turns accounts into rankings. When the shared call fails, each
-/// request is tried alone, so that one of them does not take the others with it.
+/// request is tried alone, so that one of them does not take the others with it, unless they would fail alike.
 pub(crate) fn rank_together(
     method: &str,
     settings: &Settings,
@@ -188,6 +189,12 @@ pub(crate) fn rank_together(
         Ok(accounts) => {
             for (&i, account) in open.iter().zip(accounts) {
                 results[i] = Some(finish(&requests[i], account));
+            }
+        }
+        Err(LmError::Remote(error)) if alike(&error) => {
+            for &i in &open {
+                let problem = error.to_string();
+                results[i] = Some(Err(RankError::Request { query: requests[i].query.id.clone(), problem }));
             }
         }
         Err(_) if wanted.len() > 1 => {
@@ -211,6 +218,11 @@ pub(crate) fn rank_together(
         }
     }
     results.into_iter().flatten().collect()
+}
+
+/// Whether every request of a call would fail as the call did, after another long wait.
+fn alike(error: &RemoteError) -> bool {
+    error.concerns_all() || matches!(error, RemoteError::Timeout { .. })
 }
 
 /// Why a request cannot be ranked by any method.

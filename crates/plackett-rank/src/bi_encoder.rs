@@ -23,6 +23,9 @@ impl BiEncoder {
     fn score(&self, requests: &[&RankRequest]) -> Result<Vec<Account>, LmError> {
         let mut accounts: Vec<Account> = requests.iter().map(|r| Account::new(r, false)).collect();
         let model = self.model.as_ref();
+        for account in &mut accounts {
+            account.trace.facts.extend(model.facts());
+        }
         let embed = |texts: &[&str]| model.embed_texts(Role::Query, texts);
         let queries = read_queries(requests, &mut accounts, |v: &TextVector| v.length, embed)?;
         let room = room(model, Role::Document)?;

@@ -66,6 +66,11 @@ pub trait TextModel: Send + Sync {
 
     /// The byte range of every token of a text, in order, without special tokens and without cutting.
     fn token_spans(&self, text: &str) -> Result<Vec<Range<usize>>, LmError>;
+
+    /// What a trace must say of this model, such as that it does not count its tokens.
+    fn facts(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
 }
 
 /// A model that turns a text into one vector; two texts are compared by the dot product of theirs.

@@ -3,12 +3,13 @@
 use crate::batch::{Account, Settings, check, ranking};
 use crate::long_text::LongText;
 use crate::method::{Abilities, Method};
-use crate::model::{PairScorer, TextEmbedder, TokenEmbedder};
+use crate::model::{PairScorer, Role, TextEmbedder, TextLength, TextModel, TextVector, TokenEmbedder};
 use crate::ranker::{RankError, Ranker};
 use plackett_core::{RankRequest, Ranking};
 use plackett_lm::LmError;
 use plackett_lm::remote::{Api, Capability, RemoteError, RemoteModel, Reranked};
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -62,7 +63,7 @@ impl RemoteReranker {
         let trace = &mut account.trace;
         trace.passes = answer.scores.len() as u64;
         trace.prompt_tokens = answer.usage.prompt_tokens.unwrap_or(0);
-        trace.facts.push(("remote".into(), self.model.name().into()));
+        trace.facts.push(("remote".into(), RemoteModel::name(&self.model).into()));
         if answer.usage.prompt_tokens.is_none() && !answer.scores.is_empty() {
             trace.facts.push(("prompt-tokens".into(), "not told by the server".into()));
         }
@@ -128,6 +129,56 @@ impl Ranker for RemoteReranker {
     }
 }
 
+impl TextModel for RemoteModel {
+    fn name(&self) -> &str {
+        RemoteModel::name(self)
+    }
+
+    fn max_tokens(&self) -> usize {
+        self.config().max_tokens.unwrap_or(usize::MAX)
+    }
+
+    fn overhead(&self, _: Role) -> Result<usize, LmError> {
+        Ok(0)
+    }
+
+    fn token_spans(&self, _: &str) -> Result<Vec<Range<usize>>, LmError> {
+        self.require(Capability::Tokenizer)?;
+        Ok(Vec::new())
+    }
+
+    fn facts(&self) -> Vec<(String, String)> {
+        let untold = "not told by the server";
+        let mut facts = vec![("remote", RemoteModel::name(self)), ("prompt-tokens", untold)];
+        if self.config().api != Api::TeiEmbed {
+            facts.push(("truncated", untold));
+        }
+        facts.into_iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
+    }
+}
+
+impl TextEmbedder for RemoteModel {
+    /// Vectors of length 1, whatever length the server gives them.
+    fn embed_texts(&self, role: Role, texts: &[&str]) -> Result<Vec<TextVector>, LmError> {
+        let prompt = match role {
+            Role::Query => &self.config().query_prompt,
+            Role::Document => &self.config().document_prompt,
+        };
+        let prompted: Vec<String> = texts.iter().map(|text| format!("{prompt}{text}")).collect();
+        let prompted: Vec<&str> = prompted.iter().map(String::as_str).collect();
+        let vectors = self.embed(&prompted)?.into_iter();
+        Ok(vectors.map(|values| TextVector { values: unit(values), length: TextLength::default() }).collect())
+    }
+}
+
+fn unit(mut values: Vec<f32>) -> Vec<f32> {
+    let length = values.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
+    if length > 0.0 {
+        values.iter_mut().for_each(|x| *x = (f64::from(*x) / length) as f32);
+    }
+    values
+}
+
 /// What its interface says it cannot do, without the address, which the caller names.
 fn reason(model: &RemoteModel, wanted: Capability) -> String {
     match model.config().api.can(wanted) {
@@ -138,11 +189,14 @@ fn reason(model: &RemoteModel, wanted: Capability) -> String {
 
 impl Abilities for RemoteModel {
     fn model_name(&self) -> String {
-        self.name().to_string()
+        RemoteModel::name(&self).to_string()
     }
 
     fn text_embedder(self: Arc<Self>) -> Result<Arc<dyn TextEmbedder>, String> {
-        Err(reason(&self, Capability::Embeddings))
+        match self.require(Capability::Embeddings) {
+            Ok(()) => Ok(self),
+            Err(_) => Err(reason(&self, Capability::Embeddings)),
+        }
     }
 
     fn token_embedder(self: Arc<Self>) -> Result<Arc<dyn TokenEmbedder>, String> {
@@ -158,16 +212,18 @@ impl Abilities for RemoteModel {
         method: Method,
         settings: &Settings,
     ) -> Option<Result<Arc<dyn Ranker>, String>> {
-        if method != Method::CrossEncoder {
-            return None;
-        }
-        let wanted = [
-            Some(Capability::Scores),
-            (settings.long_text != LongText::Truncate).then_some(Capability::Tokenizer),
-        ];
-        let lacking = wanted.into_iter().flatten().find(|wanted| self.require(*wanted).is_err());
+        let needed = match method {
+            Method::BiEncoder => Capability::Embeddings,
+            Method::LateInteraction => Capability::TokenEmbeddings,
+            Method::CrossEncoder => Capability::Scores,
+        };
+        let cut = (settings.long_text != LongText::Truncate).then_some(Capability::Tokenizer);
+        let lacking = [Some(needed), cut].into_iter().flatten().find(|wanted| self.require(*wanted).is_err());
         if let Some(lacking) = lacking {
             return Some(Err(reason(&self, lacking)));
+        }
+        if method != Method::CrossEncoder {
+            return None;
         }
         let ranker = RemoteReranker::new(self, settings.clone()).map_err(|error| error.to_string());
         Some(ranker.map(|ranker| Arc::new(ranker) as Arc<dyn Ranker>))

@@ -61,6 +61,40 @@ fn a_server_reranks_in_every_interface() {
 }
 
 #[test]
+fn vectors_of_a_server_are_compared_by_their_angle() {
+    let folder = tempfile::tempdir().unwrap();
+    // A text's vector is its length in letters a and b; "aab" is nearest in angle to "aaaabb".
+    let embed = |seen: &mock::Seen| {
+        let texts = seen.body["inputs"].as_array().or(seen.body["input"].as_array()).unwrap();
+        let count = |text: &Value, letter: char| text.as_str().unwrap().matches(letter).count();
+        let rows: Vec<Value> = texts.iter().map(|t| json!([count(t, 'a'), count(t, 'b')])).collect();
+        if seen.path == "/embed" {
+            return Answer::ok(json!(rows).to_string());
+        }
+        let data: Vec<Value> =
+            rows.iter().enumerate().map(|(i, row)| json!({"index": i, "embedding": row})).collect();
+        Answer::ok(json!({"data": data, "usage": {"prompt_tokens": 5}}).to_string())
+    };
+    for path in ["/embed", "/v1/embeddings"] {
+        let mock = Mock::start(move |_, seen| embed(seen));
+        let name = format!("remote:{}{path}#m,query_prompt=Q: ,document_prompt=D: ", mock.url);
+        let arguments = ["rerank", "--method", "bi-encoder", "--model", &name, "-"];
+        let input = request("aab", &["b", "bbbbbbbbba", "aaaabb"]).replace("question ", "");
+        let done = plackett_with_input(folder.path(), &arguments, &input).expect(0);
+        let value = done.json();
+        assert_eq!(order(&value), ["d2", "d1", "d0"]);
+        assert!((value["candidates"][0]["score"].as_f64().unwrap() - 1.0).abs() < 1e-6);
+        assert!(facts(&value).contains(&mock.url) && facts(&value).contains("not told"), "{value}");
+        let sent: String = mock.seen().iter().map(|seen| seen.body.to_string()).collect();
+        assert!(sent.contains("Q: aab") && sent.contains("D: aaaabb"), "{sent}");
+        assert_eq!(mock.count(), 2);
+        let cut = [&arguments[..], &["--long-text", "chunk-max"]].concat();
+        let done = plackett_with_input(folder.path(), &cut, &input).expect(2);
+        assert!(done.stderr.contains("its tokenizer") && mock.count() == 2, "{}", done.stderr);
+    }
+}
+
+#[test]
 fn a_server_is_a_stage_of_a_pipeline() {
     let folder = tempfile::tempdir().unwrap();
     let mock = Mock::start(|_, seen| lengths(seen));
@@ -135,4 +169,10 @@ fn one_failed_request_leaves_the_others_and_the_log_goes_on() {
     let arguments = ["rerank", "--method", "cross-encoder", "--model", nobody, "-"];
     let done = plackett_with_input(folder.path(), &arguments, &input).expect(2);
     assert!(done.stderr.contains("check that the server runs") && done.stdout.is_empty(), "{}", done.stderr);
+    let embedder = "remote:http://127.0.0.1:1/embed#attempts=1";
+    let arguments = ["rerank", "--method", "bi-encoder", "--model", embedder, "-"];
+    let done = plackett_with_input(folder.path(), &arguments, &input).expect(2);
+    for part in ["`q1`", "`q2`", "`q3`", "check that the server runs"] {
+        assert!(done.stderr.contains(part), "{part}: {}", done.stderr);
+    }
 }

@@ -75,6 +75,10 @@ pub struct RemoteConfig {
     pub max_completion_tokens: bool,
     /// Longest input of the model in tokens, where it is known.
     pub max_tokens: Option<usize>,
+    /// What the model wants before a query that is embedded, such as `query: `, when it is compared with texts.
+    pub query_prompt: String,
+    /// What the model wants before a text that is compared with queries, such as `passage: `.
+    pub document_prompt: String,
 }
 
 impl Default for RemoteConfig {
@@ -101,6 +105,8 @@ impl Default for RemoteConfig {
             max_top_logprobs: None,
             max_completion_tokens: false,
             max_tokens: None,
+            query_prompt: String::new(),
+            document_prompt: String::new(),
         }
     }
 }

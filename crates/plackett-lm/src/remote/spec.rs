@@ -7,6 +7,9 @@ use serde_json::{Map, Value};
 /// How a model's name begins when it is the address of a remote one.
 pub const PREFIX: &str = "remote:";
 
+/// Settings of which every sign counts.
+const PROMPTS: [&str; 2] = ["query_prompt", "document_prompt"];
+
 impl RemoteConfig {
     /// Reads `remote:URL` or `remote:URL#name=value,…`. The end of the address tells the interface: `/v1/embeddings`,
     /// `/embed`, `/rerank` (text-embeddings-inference), `/v1/rerank`, `/v2/rerank`, `/predict`,
@@ -43,7 +46,9 @@ impl RemoteConfig {
         let mut price = Map::new();
         for setting in settings.split(',').filter(|setting| !setting.trim().is_empty()) {
             let (name, value) = setting.split_once('=').unwrap_or(("model", setting));
-            let (name, value) = (name.trim(), value.trim());
+            let name = name.trim();
+            // The blank at the end of a prompt is part of it.
+            let value = if PROMPTS.contains(&name) { value } else { value.trim() };
             let (into, name) = match name {
                 "key" => (&mut values, "key_variable"),
                 "prompt_price" => (&mut price, "prompt_per_million"),
@@ -69,7 +74,7 @@ impl RemoteConfig {
 
 /// Numbers and truth values as such; names as text, even when they look like numbers.
 fn typed(name: &str, value: &str) -> Value {
-    let text = ["model", "key_variable", "proxy", "log"].contains(&name);
+    let text = ["model", "key_variable", "proxy", "log"].contains(&name) || PROMPTS.contains(&name);
     let parsed = (!text).then(|| serde_json::from_str::<Value>(value).ok()).flatten();
     parsed.filter(|v| v.is_number() || v.is_boolean()).unwrap_or_else(|| Value::String(value.to_string()))
 }
@@ -95,6 +100,9 @@ mod tests {
         let config = RemoteConfig::from_spec(spec).unwrap();
         assert_eq!((config.model.as_deref(), config.attempts, config.timeout_seconds), (Some("7"), 2, 1.5));
         assert_eq!((config.price.prompt_per_million, config.spending_limit), (2.0, Some(3.0)));
+        let spec = "remote:http://h/embed#query_prompt=query: , document_prompt=7";
+        let config = RemoteConfig::from_spec(spec).unwrap();
+        assert_eq!((config.query_prompt.as_str(), config.document_prompt.as_str()), ("query: ", "7"));
         for (bad, part) in [
             ("remote:http://h/other", "/v1/embeddings"),
             ("remote:http://h/rerank#attemps=2", "attemps"),
