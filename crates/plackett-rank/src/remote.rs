@@ -189,7 +189,7 @@ fn reason(model: &RemoteModel, wanted: Capability) -> String {
 
 impl Abilities for RemoteModel {
     fn model_name(&self) -> String {
-        RemoteModel::name(&self).to_string()
+        RemoteModel::name(self).to_string()
     }
 
     fn text_embedder(self: Arc<Self>) -> Result<Arc<dyn TextEmbedder>, String> {
