@@ -105,6 +105,20 @@ def unigram():
     return t, roberta_names(), ["input_ids", "attention_mask"]
 
 
+def t5_unigram():
+    t = Tokenizer(models.Unigram())
+    t.normalizer = normalizers.Sequence([normalizers.NFKC()])
+    t.pre_tokenizer = pre_tokenizers.Metaspace()
+    t.decoder = decoders.Metaspace()
+    special = ["<pad>", "</s>", "<unk>"]
+    train(t, trainers.UnigramTrainer(vocab_size=160, special_tokens=special, unk_token="<unk>", show_progress=False))
+    t.post_processor = processors.TemplateProcessing(
+        single="$A </s>", pair="$A </s> $B </s>", special_tokens=[("</s>", 1)]
+    )
+    names = dict(eos_token="</s>", pad_token="<pad>", unk_token="<unk>")
+    return t, names, ["input_ids", "attention_mask"]
+
+
 def shake(model, seed):
     """Weights wide enough that attention is far from uniform, norms and biases away from 1 and 0."""
     g = torch.Generator().manual_seed(seed)
@@ -339,9 +353,24 @@ def make(name, folder):
         cross_encoder(folder, model, made, 400, torch.float16)
 
 
+    elif name in ("t5", "t5-gated"):
+        # Heads that are not the hidden size together, as in Flan-T5-small.
+        made = t5_unigram()
+        gated = name == "t5-gated"
+        config = t.T5Config(
+            vocab_size=made[0].get_vocab_size(), d_model=32, d_kv=12 if gated else 8, d_ff=40, num_layers=3, num_heads=4,
+            feed_forward_proj="gated-gelu" if gated else "relu", pad_token_id=0, eos_token_id=1, use_cache=False, **eager,
+        )
+        identity = "torch.nn.modules.linear.Identity"
+        encoder(
+            folder, shake(t.T5EncoderModel(config), 11), made, 400, "mean_tokens", True, dense=(32, 20, identity)
+        )
+
+
 NAMES = [
     "bert", "bert-dense", "bert-cross", "bert-late", "roberta", "roberta-cross", "xlm-roberta", "xlm-roberta-cross",
     "modernbert", "modernbert-cross-mean", "modernbert-cross-cls",
+    "t5", "t5-gated",
 ]
 
 

@@ -7,7 +7,7 @@
 
 use crate::LmError;
 use crate::kernel::Isa;
-use crate::kernel::{AttentionScratch, Heads, Linear, LinearScratch, TILE_ROWS, Window, attend};
+use crate::kernel::{AttentionScratch, Heads, Linear, LinearScratch, Relative, TILE_ROWS, Window, attend};
 use rayon::prelude::*;
 use std::sync::Mutex;
 
@@ -78,6 +78,10 @@ pub(crate) trait Family: Send + Sync {
     fn project(&self, at: At, x: &[f32], positions: &[u32], qkv: &mut [f32], scratch: &mut RowScratch);
     /// Which keys a query sees in a layer.
     fn window(&self, layer: usize) -> Window;
+    /// Biases by distance; scores are then not scaled.
+    fn relative(&self) -> Option<&Relative> {
+        None
+    }
     /// From the contexts of some rows to the layer's output, in place of its input.
     fn finish(&self, at: At, context: &[f32], x: &mut [f32], scratch: &mut RowScratch);
     /// After the last layer.
@@ -277,7 +281,7 @@ impl Pass<'_> {
     ) {
         let heads = &self.family.shape().heads;
         let width = heads.count * heads.size;
-        let window = self.family.window(layer);
+        let (window, relative) = (self.family.window(layer), self.family.relative());
         let (mut qkv, mut context) = (qkv, context);
         for sequence in sequences {
             let tokens = sequence.len();
@@ -292,7 +296,8 @@ impl Pass<'_> {
                 let queries = first..tokens.min(first + rows);
                 borrow(&self.buffers.rows, |buffer| {
                     let visible = sequence.visible;
-                    attend(self.isa, own, heads, visible, queries, window, out, &mut buffer.attention);
+                    let buffer = &mut buffer.attention;
+                    attend(self.isa, own, heads, visible, queries, window, relative, out, buffer);
                 });
             });
             (qkv, context) = (rest, after);

@@ -106,6 +106,9 @@ pub(crate) struct Classifier {
 impl Classifier {
     /// The head, when config.json and the weights have one. Heads stay in f32.
     pub(crate) fn open(config: &JsonFile, weights: &WeightSet) -> Result<Option<Classifier>, LmError> {
+        if config.text("model_type") == Some("t5") {
+            return Ok(None);
+        }
         let hidden = config.size("hidden_size")?;
         let f32 = Precision::F32;
         let linear = |name: &str, outputs| weights.linear(&[name.to_string()], outputs, hidden, f32);

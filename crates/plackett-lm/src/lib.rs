@@ -26,6 +26,7 @@ mod kernel;
 mod late;
 mod quantize;
 pub mod remote;
+pub mod seq2seq;
 pub mod store;
 mod text;
 mod weights;

@@ -126,6 +126,12 @@ fn modernbert() {
 }
 
 #[test]
+fn t5() {
+    check_encoder("t5");
+    check_encoder("t5-gated");
+}
+
+#[test]
 fn cross_encoders() {
     for name in
         ["bert-cross", "roberta-cross", "xlm-roberta-cross", "modernbert-cross-mean", "modernbert-cross-cls"]
@@ -163,7 +169,7 @@ fn late_interaction() {
 /// Every text alone on one thread, all together on one, two and five: the same bits.
 #[test]
 fn company_and_threads_change_no_bit() {
-    for name in ["bert", "roberta", "modernbert"] {
+    for name in ["bert", "roberta", "modernbert", "t5-gated"] {
         let expected = Expected::read(name);
         let texts: Vec<&str> = expected.texts().into_iter().cycle().take(40).collect();
         for precision in [Precision::F32, Precision::Int8] {

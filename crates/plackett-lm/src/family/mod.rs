@@ -1,7 +1,9 @@
 //! The families of models: which tensors they have and what a layer computes.
 
+pub(crate) mod bart;
 mod bert;
 mod modernbert;
+pub(crate) mod t5;
 
 use crate::LmError;
 use crate::config::JsonFile;
@@ -10,7 +12,7 @@ use crate::kernel::Activation;
 use crate::weights::{Precision, WeightSet};
 
 /// Families that can be opened, by `model_type` of config.json.
-pub const SUPPORTED: &[&str] = &["bert", "roberta", "xlm-roberta", "camembert", "modernbert"];
+pub const SUPPORTED: &[&str] = &["bert", "roberta", "xlm-roberta", "camembert", "modernbert", "t5"];
 
 /// Opens the body of the model that `config` describes.
 pub(crate) fn open(
@@ -26,6 +28,7 @@ pub(crate) fn open(
             Ok(Box::new(bert::Bert::open(config, weights, precision, &["", "roberta."], offset)?))
         }
         "modernbert" => Ok(Box::new(modernbert::ModernBert::open(config, weights, precision)?)),
+        "t5" => Ok(Box::new(t5::T5::open(config, weights, precision)?)),
         other => Err(LmError::Architecture {
             path: config.path().to_path_buf(),
             found: other.to_string(),

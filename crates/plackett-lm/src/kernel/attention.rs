@@ -2,7 +2,7 @@
 //! exists, whatever the length of the text.
 
 use super::vector::exponentials;
-use super::{Isa, Rows, TILE_COLUMNS, TILE_ROWS, tile_f32};
+use super::{Isa, Relative, Rows, TILE_COLUMNS, TILE_ROWS, tile_f32};
 
 /// Keys in one block of scores.
 const BLOCK: usize = 512;
@@ -59,7 +59,7 @@ struct Running {
 
 /// Attention of the queries `queries` of one sequence whose packed rows are `qkv` to its first `tokens` tokens; writes
 /// their contexts, all heads side by side, to rows of `out`. With a window, `queries.start` is a multiple of the tile, so
-/// that any split gives the same numbers.
+/// that any split gives the same numbers. With biases by distance, scores are not scaled.
 pub(crate) fn attend(
     isa: Isa,
     qkv: &[f32],
@@ -67,18 +67,19 @@ pub(crate) fn attend(
     tokens: usize,
     queries: std::ops::Range<usize>,
     window: Window,
+    relative: Option<&Relative>,
     out: &mut [f32],
     scratch: &mut AttentionScratch,
 ) {
     assert!(window == Window::All || queries.start.is_multiple_of(TILE_ROWS));
     let width = heads.count * heads.size;
-    let scale = 1.0 / (heads.size as f32).sqrt();
+    let scale = if relative.is_some() { 1.0 } else { 1.0 / (heads.size as f32).sqrt() };
     for head in 0..heads.count {
         scratch.pack(qkv, heads, head, tokens);
         for first in queries.clone().step_by(TILE_ROWS) {
             let count = TILE_ROWS.min(queries.end - first);
             let own = &mut out[(first - queries.start) * width..][..count * width];
-            let tile = QueryTile { isa, qkv, heads, head, first, count, scale };
+            let tile = QueryTile { isa, qkv, heads, head, first, count, scale, relative };
             tile.attend(tokens, window, own, scratch);
         }
     }
@@ -123,6 +124,7 @@ struct QueryTile<'a> {
     first: usize,
     count: usize,
     scale: f32,
+    relative: Option<&'a Relative>,
 }
 
 impl QueryTile<'_> {
@@ -184,6 +186,9 @@ impl QueryTile<'_> {
                 Window::Near(reach) => query.saturating_sub(reach)..query + reach + 1,
             };
             let scores = &mut scratch.scores[row * STRIDE..][..block.len()];
+            if let Some(relative) = self.relative {
+                relative.add(self.head, query, block.start, scores);
+            }
             let visible_from = seen.start.saturating_sub(block.start).min(block.len());
             let visible_to = seen.end.saturating_sub(block.start).min(block.len());
             scores[..visible_from].fill(f32::NEG_INFINITY);
@@ -289,13 +294,13 @@ mod tests {
             for isa in [Isa::detect(), Isa::Portable] {
                 let scratch = &mut AttentionScratch::default();
                 let mut whole = vec![0.0; tokens * width];
-                attend(isa, &qkv, &heads, tokens, 0..tokens, window, &mut whole, scratch);
+                attend(isa, &qkv, &heads, tokens, 0..tokens, window, None, &mut whole, scratch);
                 for (y, e) in whole.iter().zip(&expected) {
                     assert!((*y as f64 - e).abs() < 1e-4, "{isa:?} {tokens} {window:?}: {y} for {e}");
                 }
                 let mut parts = vec![0.0; tokens * width];
                 let cut = tokens.min(24);
-                attend(isa, &qkv, &heads, tokens, 0..cut, window, &mut parts[..cut * width], scratch);
+                attend(isa, &qkv, &heads, tokens, 0..cut, window, None, &mut parts[..cut * width], scratch);
                 attend(
                     isa,
                     &qkv,
@@ -303,6 +308,7 @@ mod tests {
                     tokens,
                     cut / 12 * 12..tokens,
                     window,
+                    None,
                     &mut parts[cut / 12 * 12 * width..],
                     scratch,
                 );

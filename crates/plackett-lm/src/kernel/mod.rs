@@ -17,6 +17,7 @@ mod epilogue;
 mod from_gguf;
 mod layout;
 mod linear;
+mod one_query;
 mod output;
 mod packed;
 #[cfg(target_arch = "x86_64")]
@@ -24,6 +25,7 @@ mod packed_avx2;
 #[cfg(target_arch = "x86_64")]
 mod packed_avx512;
 mod portable;
+mod relative;
 mod rotate;
 mod select;
 #[cfg(test)]
@@ -37,6 +39,8 @@ pub(crate) use attention::{AttentionScratch, Heads, Window, attend};
 #[allow(unused_imports)]
 pub(crate) use from_gguf::GgufRows;
 pub(crate) use linear::{Linear, LinearScratch, quantize_weights};
+pub(crate) use one_query::{KeyRows, QueryPlace};
+pub(crate) use relative::Relative;
 pub(crate) use rotate::unrotate;
 pub(crate) use vector::{add_layer_norm, layer_norm, normalize};
 

@@ -1,0 +1,216 @@
+//! One step of a decoder: the new tokens of many branches go through all layers together.
+
+use super::half::{Decoder, Half, Layer};
+use crate::kernel::{Activation, Isa, KeyRows, Linear, LinearScratch, QueryPlace, TILE_ROWS};
+use rayon::prelude::*;
+
+/// Rows of one task through the dense layers, when there are many.
+const BLOCK_ROWS: usize = 4 * TILE_ROWS;
+
+/// Keys and values of some tokens in all layers: `layers × tokens × 2 · width` numbers.
+#[derive(Default)]
+pub(crate) struct Keys {
+    pub tokens: usize,
+    pub numbers: Vec<f32>,
+}
+
+impl Keys {
+    pub(crate) fn empty(half: &Half, tokens: usize) -> Keys {
+        Keys { tokens, numbers: vec![0.0; half.layers.len() * tokens * 2 * half.width()] }
+    }
+
+    fn layer(&self, half: &Half, layer: usize) -> &[f32] {
+        let size = self.tokens * 2 * half.width();
+        &self.numbers[layer * size..][..size]
+    }
+
+    /// Joins pieces that follow each other.
+    pub(crate) fn join(half: &Half, pieces: &[&Keys]) -> Keys {
+        let tokens = pieces.iter().map(|piece| piece.tokens).sum();
+        let mut numbers = Vec::with_capacity(half.layers.len() * tokens * 2 * half.width());
+        for layer in 0..half.layers.len() {
+            pieces.iter().for_each(|piece| numbers.extend_from_slice(piece.layer(half, layer)));
+        }
+        Keys { tokens, numbers }
+    }
+}
+
+/// New tokens of one branch.
+pub(crate) struct Growth<'a> {
+    pub tokens: &'a [u32],
+    /// What was written before, in order.
+    pub before: Vec<&'a Keys>,
+    pub source: &'a Keys,
+}
+
+/// A decoder at work on the current thread pool.
+#[derive(Clone, Copy)]
+pub(crate) struct Step<'a> {
+    pub decoder: &'a dyn Decoder,
+    pub isa: Isa,
+}
+
+/// A row of a step: which branch, and which of its new tokens.
+#[derive(Clone, Copy)]
+struct Row {
+    branch: usize,
+    token: usize,
+    /// Place in the whole output.
+    place: usize,
+}
+
+impl Step<'_> {
+    /// Keys and values of sources from the encoder's states.
+    pub(crate) fn read(&self, states: &[f32]) -> Keys {
+        let half = self.decoder.half();
+        let tokens = states.len() / half.hidden;
+        let mut keys =
+            Keys { tokens, numbers: Vec::with_capacity(half.layers.len() * tokens * 2 * half.width()) };
+        for layer in &half.layers {
+            keys.numbers.extend(self.dense(&layer.source, states, half.hidden, tokens));
+        }
+        keys
+    }
+
+    /// The new keys and values of each branch, and the states from which the logits after its last token are made
+    /// (`branches × hidden`).
+    pub(crate) fn run(&self, branches: &[Growth<'_>]) -> (Vec<Keys>, Vec<f32>) {
+        let half = self.decoder.half();
+        let rows = rows(branches);
+        let mut x = vec![0.0; rows.len() * half.hidden];
+        let mut scratch = Vec::new();
+        for (row, out) in rows.iter().zip(x.chunks_exact_mut(half.hidden)) {
+            let id = branches[row.branch].tokens[row.token];
+            self.decoder.embed(self.isa, id, row.place, out, &mut scratch);
+        }
+        let mut new: Vec<Keys> = branches.iter().map(|b| Keys::empty(half, b.tokens.len())).collect();
+        for (index, layer) in half.layers.iter().enumerate() {
+            self.own(index, layer, branches, &rows, &mut new, &mut x);
+            self.source(index, layer, branches, &rows, &mut x);
+            let input = layer.inner_norm.enter(&x, &mut scratch);
+            let mut inner = self.dense(&layer.inner, input, half.hidden, rows.len());
+            let width = self.decoder.inner();
+            inner.par_chunks_mut(BLOCK_ROWS * width).for_each(|part| self.decoder.activate(self.isa, part));
+            let result = self.dense(&layer.outer, &inner, width, rows.len());
+            layer.inner_norm.leave(self.isa, &mut x, &result);
+        }
+        let last = rows.iter().zip(x.chunks_exact(half.hidden));
+        let last = last.filter(|(row, _)| row.token + 1 == branches[row.branch].tokens.len());
+        let mut states: Vec<f32> = last.flat_map(|(_, state)| state.iter().copied()).collect();
+        self.decoder.finish(self.isa, &mut states);
+        (new, states)
+    }
+
+    /// Attention to what was written.
+    fn own(
+        &self,
+        index: usize,
+        layer: &Layer,
+        branches: &[Growth<'_>],
+        rows: &[Row],
+        new: &mut [Keys],
+        x: &mut [f32],
+    ) {
+        let half = self.decoder.half();
+        let width = half.width();
+        let mut scratch = Vec::new();
+        let qkv = self.dense(&layer.qkv, layer.own_norm.enter(x, &mut scratch), half.hidden, rows.len());
+        for (row, qkv) in rows.iter().zip(qkv.chunks_exact(3 * width)) {
+            let keys = &mut new[row.branch];
+            let at = (index * keys.tokens + row.token) * 2 * width;
+            keys.numbers[at..at + 2 * width].copy_from_slice(&qkv[width..]);
+        }
+        let new = &*new;
+        let context = self.attend(rows, |row, keys: &mut Vec<KeyRows>| {
+            let pieces = branches[row.branch].before.iter().filter(|piece| piece.tokens > 0);
+            keys.extend(pieces.map(|piece| KeyRows { rows: piece.layer(half, index), tokens: piece.tokens }));
+            keys.push(KeyRows { rows: new[row.branch].layer(half, index), tokens: row.token + 1 });
+            (&qkv, 3 * width, half.relative.as_ref().map(|relative| (relative, row.place)))
+        });
+        let result = self.dense(&layer.own_out, &context, width, rows.len());
+        layer.own_norm.leave(self.isa, x, &result);
+    }
+
+    /// Attention to the source.
+    fn source(&self, index: usize, layer: &Layer, branches: &[Growth<'_>], rows: &[Row], x: &mut [f32]) {
+        let half = self.decoder.half();
+        let width = half.width();
+        let mut scratch = Vec::new();
+        let input = layer.source_norm.enter(x, &mut scratch);
+        let query = self.dense(&layer.query, input, half.hidden, rows.len());
+        let context = self.attend(rows, |row, keys: &mut Vec<KeyRows>| {
+            let source = branches[row.branch].source;
+            keys.push(KeyRows { rows: source.layer(half, index), tokens: source.tokens });
+            (&query, width, None)
+        });
+        let result = self.dense(&layer.source_out, &context, width, rows.len());
+        layer.source_norm.leave(self.isa, x, &result);
+    }
+
+    /// The contexts of all rows. `keys` fills in what a row sees, and says where the queries lie, how far apart, and the
+    /// biases.
+    fn attend<'k>(
+        &self,
+        rows: &[Row],
+        keys: impl Fn(&Row, &mut Vec<KeyRows<'k>>) -> Seen<'k> + Sync,
+    ) -> Vec<f32> {
+        let half = self.decoder.half();
+        let width = half.width();
+        let mut context = vec![0.0; rows.len() * width];
+        let work = |(scores, pieces): &mut (Vec<f32>, Vec<KeyRows<'k>>),
+                    (index, (row, out)): (usize, (&Row, &mut [f32]))| {
+            pieces.clear();
+            let (queries, stride, relative) = keys(row, pieces);
+            let place = QueryPlace {
+                isa: self.isa,
+                heads: half.heads,
+                size: half.head_size,
+                scale: half.scale,
+                relative,
+            };
+            place.attend(&queries[index * stride..][..width], pieces, out, scores);
+        };
+        let jobs = rows.par_iter().zip(context.par_chunks_exact_mut(width)).enumerate();
+        jobs.for_each_init(Default::default, work);
+        context
+    }
+
+    /// A dense layer on rows that are `stride` apart: split by rows when there are many, else by columns. Both give the
+    /// same numbers.
+    pub(crate) fn dense(&self, linear: &Linear, x: &[f32], stride: usize, rows: usize) -> Vec<f32> {
+        let outputs = linear.outputs();
+        let mut y = vec![0.0; rows * outputs];
+        if rows < 2 * BLOCK_ROWS {
+            let workers = rayon::current_num_threads();
+            let scratch = &mut LinearScratch::default();
+            linear.apply_wide(
+                self.isa,
+                (x, stride),
+                rows,
+                (&mut y, outputs),
+                Activation::None,
+                workers,
+                scratch,
+            );
+            return y;
+        }
+        let blocks = x.par_chunks(BLOCK_ROWS * stride).zip(y.par_chunks_mut(BLOCK_ROWS * outputs));
+        blocks.for_each_init(LinearScratch::default, |scratch, (x, y)| {
+            let rows = y.len() / outputs;
+            linear.apply(self.isa, (x, stride), rows, (y, outputs), Activation::None, scratch);
+        });
+        y
+    }
+}
+
+/// Queries of all rows, numbers from one to the next, and biases by distance with the query's place.
+type Seen<'k> = (&'k [f32], usize, Option<(&'k crate::kernel::Relative, usize)>);
+
+fn rows(branches: &[Growth<'_>]) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (branch, growth) in branches.iter().enumerate() {
+        let before: usize = growth.before.iter().map(|piece| piece.tokens).sum();
+        rows.extend((0..growth.tokens.len()).map(|token| Row { branch, token, place: before + token }));
+    }
+    rows
+}

@@ -1,0 +1,202 @@
+//! Sources and the outputs that grow from them.
+
+use super::EncoderDecoder;
+use super::pass::{Growth, Keys, Step};
+use crate::LmError;
+use crate::decode::{Branch, DecodeModel, Extended, Handle, Wanted};
+use crate::kernel::LinearScratch;
+use rayon::prelude::*;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Pieces of a prefix after which they are joined: a long chain would be slow to walk.
+const MOST_PIECES: usize = 32;
+
+/// A source, or an output so far.
+struct Prefix {
+    source: Arc<Keys>,
+    parent: Option<Arc<Prefix>>,
+    /// Of this piece alone.
+    keys: Keys,
+    /// Pieces up to here.
+    pieces: usize,
+    /// Tokens up to here.
+    tokens: usize,
+}
+
+impl Prefix {
+    /// All pieces in the order of their tokens.
+    fn chain(&self) -> Vec<&Keys> {
+        let mut chain = Vec::with_capacity(self.pieces);
+        let mut at = Some(self);
+        while let Some(prefix) = at {
+            chain.push(&prefix.keys);
+            at = prefix.parent.as_deref();
+        }
+        chain.reverse();
+        chain
+    }
+}
+
+/// Sources and outputs of one caller, as a model that decoding can drive. Outputs that share a beginning share its keys
+/// and values, and all of them those of their source.
+pub struct Session<'m> {
+    model: &'m EncoderDecoder,
+    prefixes: HashMap<Handle, Arc<Prefix>>,
+    next: u64,
+}
+
+impl<'m> Session<'m> {
+    pub(super) fn new(model: &'m EncoderDecoder) -> Session<'m> {
+        Session { model, prefixes: HashMap::new(), next: 1 }
+    }
+
+    fn step(&self) -> Step<'m> {
+        Step { decoder: self.model.decoder.as_ref(), isa: self.model.isa }
+    }
+
+    fn insert(&mut self, prefix: Prefix) -> Handle {
+        let handle = Handle(self.next);
+        self.next += 1;
+        self.prefixes.insert(handle, Arc::new(prefix));
+        handle
+    }
+
+    /// Reads sources and gives a handle for the empty output of each. An output begins with
+    /// [`EncoderDecoder::start`] as its first token.
+    ///
+    /// # Errors
+    /// An empty or too long source, an id beyond the vocabulary.
+    pub fn sources(&mut self, sources: &[&[u32]]) -> Result<Vec<Handle>, LmError> {
+        let states = self.model.states(sources)?;
+        let step = self.step();
+        let keys: Vec<Keys> =
+            self.model.pool.install(|| states.iter().map(|states| step.read(states)).collect());
+        let empty = |source| Prefix {
+            source: Arc::new(source),
+            parent: None,
+            keys: Keys::default(),
+            pieces: 0,
+            tokens: 0,
+        };
+        Ok(keys.into_iter().map(|source| self.insert(empty(source))).collect())
+    }
+
+    /// Handles that are in use.
+    pub fn handles(&self) -> usize {
+        self.prefixes.len()
+    }
+
+    /// What a branch goes on from, when everything about it can be done.
+    fn check(&self, index: usize, branch: &Branch<'_>) -> Result<Arc<Prefix>, LmError> {
+        let wrong = |problem: String| Err(LmError::Argument(format!("branch {index}: {problem}")));
+        let Some(parent) = self.prefixes.get(&branch.parent) else {
+            return match branch.parent {
+                Handle(0) => wrong("it has no source; go on from a handle of Session::sources".into()),
+                Handle(other) => wrong(format!("the handle {other} is not in use")),
+            };
+        };
+        let (vocabulary, most) = (self.model.vocabulary(), self.model.output_tokens());
+        let wanted = if let Wanted::Only(ids) = branch.wanted { ids } else { &[] };
+        if branch.tokens.is_empty() {
+            return wrong("it has no new tokens".into());
+        }
+        if let Some(id) = branch.tokens.iter().chain(wanted).find(|id| **id as usize >= vocabulary) {
+            return wrong(format!("the id {id} is not below {vocabulary}"));
+        }
+        if parent.tokens + branch.tokens.len() > most {
+            return wrong(format!(
+                "{} tokens after {} are more than the {most} that the model writes",
+                branch.tokens.len(),
+                parent.tokens
+            ));
+        }
+        Ok(parent.clone())
+    }
+
+    /// Logits of each branch, and their normaliser, from the states after its last token. The whole output matrix is
+    /// multiplied once for all branches that need it.
+    fn logits(&self, branches: &[Branch<'_>], states: &[f32]) -> Vec<(Vec<f32>, Option<f64>)> {
+        let (step, half) = (self.step(), self.model.decoder.half());
+        let whole = |branch: &Branch<'_>| branch.normalizer || branch.wanted == Wanted::All;
+        let each = || branches.iter().zip(states.chunks_exact(half.hidden));
+        let needed: Vec<f32> =
+            each().filter(|(b, _)| whole(b)).flat_map(|(_, state)| state.iter().copied()).collect();
+        let rows = needed.len() / half.hidden;
+        let all = step.dense(&half.output, &needed, half.hidden, rows);
+        let mut all = all.chunks_exact(half.vocabulary);
+        let jobs: Vec<(&Branch<'_>, &[f32], &[f32])> = each()
+            .map(|(b, state)| (b, state, if whole(b) { all.next().unwrap_or_default() } else { &[] }))
+            .collect();
+        let one = |scratch: &mut LinearScratch, (branch, state, all): (&Branch<'_>, &[f32], &[f32])| {
+            let logits = match branch.wanted {
+                Wanted::Nothing => Vec::new(),
+                Wanted::All => all.to_vec(),
+                Wanted::Only(ids) if branch.normalizer => ids.iter().map(|id| all[*id as usize]).collect(),
+                Wanted::Only(ids) => {
+                    let mut logits = vec![0.0; ids.len()];
+                    let out = (logits.as_mut_slice(), ids.len());
+                    half.output.chosen(self.model.isa, (state, half.hidden), 1, ids, out, scratch);
+                    logits
+                }
+            };
+            (logits, branch.normalizer.then(|| log_sum_exp(all)))
+        };
+        jobs.into_par_iter().map_init(LinearScratch::default, one).collect()
+    }
+}
+
+fn log_sum_exp(logits: &[f32]) -> f64 {
+    let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let most = f64::from(most);
+    most + logits.iter().map(|x| (f64::from(*x) - most).exp()).sum::<f64>().ln()
+}
+
+impl DecodeModel for Session<'_> {
+    fn vocabulary(&self) -> usize {
+        self.model.vocabulary()
+    }
+
+    /// Has no source: outputs go on from the handles of [`Session::sources`].
+    fn root(&self) -> Handle {
+        Handle(0)
+    }
+
+    fn extend(&mut self, branches: &[Branch<'_>], last_use: &[Handle]) -> Result<Vec<Extended>, LmError> {
+        let parents = branches.iter().enumerate().map(|(index, branch)| self.check(index, branch));
+        let parents = parents.collect::<Result<Vec<Arc<Prefix>>, LmError>>()?;
+        let (step, half) = (self.step(), self.model.decoder.half());
+        let growths: Vec<Growth<'_>> = branches
+            .iter()
+            .zip(&parents)
+            .map(|(b, parent)| Growth { tokens: b.tokens, before: parent.chain(), source: &parent.source })
+            .collect();
+        let (keys, logits) = self.model.pool.install(|| {
+            let (keys, states) = step.run(&growths);
+            (keys, self.logits(branches, &states))
+        });
+        drop(growths);
+        let mut answers = Vec::with_capacity(branches.len());
+        for ((parent, keys), (logits, normalizer)) in parents.into_iter().zip(keys).zip(logits) {
+            let tokens = parent.tokens + keys.tokens;
+            let source = parent.source.clone();
+            let prefix = if parent.pieces + 1 > MOST_PIECES {
+                let mut pieces = parent.chain();
+                pieces.push(&keys);
+                let keys = Keys::join(half, &pieces);
+                Prefix { source, parent: None, keys, pieces: 1, tokens }
+            } else {
+                Prefix { source, pieces: parent.pieces + 1, parent: Some(parent), keys, tokens }
+            };
+            answers.push(Extended { handle: self.insert(prefix), logits, normalizer });
+        }
+        self.release(last_use);
+        Ok(answers)
+    }
+
+    fn release(&mut self, handles: &[Handle]) {
+        for handle in handles {
+            self.prefixes.remove(handle);
+        }
+    }
+}

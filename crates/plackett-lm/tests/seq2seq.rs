@@ -1,0 +1,318 @@
+//! Encoder–decoders against transformers: golden files of tiny random models (`tools/golden/make_encoder_decoder_golden.py`
+//! makes them), and every way in which one result can be computed.
+
+use plackett_lm::decode::*;
+use plackett_lm::seq2seq::{EncoderDecoder, EncoderDecoderOptions, Session};
+use plackett_lm::{LmError, Precision};
+use safetensors::SafeTensors;
+use std::path::{Path, PathBuf};
+
+const NAMES: [&str; 3] = ["t5", "t5-gated", "bart"];
+const CASES: usize = 5;
+/// What the issue promises is 1e-3.
+const TOLERANCE: f32 = 1e-4;
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/seq2seq").join(name)
+}
+
+fn open(name: &str, precision: Precision, threads: usize) -> EncoderDecoder {
+    let options = EncoderDecoderOptions { precision, threads: Some(threads) };
+    EncoderDecoder::open(folder(name), &options).expect(name)
+}
+
+struct Golden(Vec<u8>);
+
+impl Golden {
+    fn read(name: &str) -> Golden {
+        Golden(std::fs::read(folder(name).join("expected.safetensors")).expect("golden numbers"))
+    }
+
+    fn words(&self, tensor: &str) -> Vec<[u8; 4]> {
+        let file = SafeTensors::deserialize(&self.0).expect("golden file");
+        let tensor = file.tensor(tensor).expect(tensor);
+        tensor.data().chunks_exact(4).map(|b| [b[0], b[1], b[2], b[3]]).collect()
+    }
+
+    fn ids(&self, tensor: String) -> Vec<u32> {
+        self.words(&tensor).into_iter().map(u32::from_le_bytes).collect()
+    }
+
+    fn floats(&self, tensor: String) -> Vec<f32> {
+        self.words(&tensor).into_iter().map(f32::from_le_bytes).collect()
+    }
+}
+
+fn assert_close(what: &str, found: &[f32], expected: &[f32]) {
+    assert_eq!(found.len(), expected.len(), "{what}: length");
+    let worst = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(worst <= TOLERANCE && found.iter().all(|x| x.is_finite()), "{what}: differs by {worst}");
+}
+
+fn grow(session: &mut Session<'_>, parent: Handle, tokens: &[u32]) -> Extended {
+    let branch = Branch { parent, tokens, wanted: Wanted::All, normalizer: false };
+    session.extend(&[branch], &[]).expect("logits").remove(0)
+}
+
+#[test]
+fn states_and_logits_are_those_of_transformers() {
+    for name in NAMES {
+        let (golden, model) = (Golden::read(name), open(name, Precision::F32, 2));
+        let sources: Vec<Vec<u32>> = (0..CASES).map(|n| golden.ids(format!("source.{n}"))).collect();
+        let sources: Vec<&[u32]> = sources.iter().map(Vec::as_slice).collect();
+        for (n, states) in model.states(&sources).expect("states").iter().enumerate() {
+            assert_close(&format!("{name} encoded.{n}"), states, &golden.floats(format!("encoded.{n}")));
+        }
+        let mut session = model.session();
+        let handles = session.sources(&sources).expect("sources");
+        for (n, source) in handles.iter().enumerate() {
+            let target = golden.ids(format!("target.{n}"));
+            let expected = golden.floats(format!("logits.{n}"));
+            assert_eq!(target[0], model.start());
+            let mut rows = expected.chunks_exact(model.vocabulary());
+            // Token by token from the cache, and the whole at once: only the last row comes back.
+            let mut at = *source;
+            let mut last = Vec::new();
+            for (place, token) in target.iter().enumerate() {
+                let grown = grow(&mut session, at, &[*token]);
+                assert_close(
+                    &format!("{name} logits.{n}, token {place}"),
+                    &grown.logits,
+                    rows.next().expect("row"),
+                );
+                (at, last) = (grown.handle, grown.logits);
+            }
+            assert_eq!(grow(&mut session, *source, &target).logits, last, "{name} {n}: cached is uncached");
+        }
+    }
+}
+
+#[test]
+fn greedy_outputs_are_those_of_transformers() {
+    for name in NAMES {
+        let (golden, model) = (Golden::read(name), open(name, Precision::F32, 1));
+        let mut session = model.session();
+        for n in 0..CASES {
+            let source = session.sources(&[&golden.ids(format!("source.{n}"))]).expect("source")[0];
+            let expected = golden.ids(format!("greedy.{n}"));
+            let (mut at, mut written) = (source, vec![model.start()]);
+            while written.len() < expected.len() {
+                let grown = grow(&mut session, at, &written[written.len() - 1..]);
+                let best =
+                    (0..grown.logits.len()).max_by(|a, b| grown.logits[*a].total_cmp(&grown.logits[*b]));
+                written.push(best.expect("a vocabulary") as u32);
+                at = grown.handle;
+            }
+            assert_eq!(written, expected, "{name} {n}");
+        }
+    }
+}
+
+/// Alone, in any company, cut anywhere, with any number of threads and in both precisions: the same bits.
+#[test]
+fn company_cuts_and_threads_change_no_bit() {
+    for name in NAMES {
+        let golden = Golden::read(name);
+        let source = golden.ids("source.2".into());
+        let target = golden.ids("target.3".into());
+        for precision in [Precision::F32, Precision::Int8] {
+            let alone = {
+                let model = open(name, precision, 1);
+                let mut session = model.session();
+                let root = session.sources(&[&source]).expect("source")[0];
+                grow(&mut session, root, &target).logits
+            };
+            for threads in [1, 3] {
+                let model = open(name, precision, threads);
+                let mut session = model.session();
+                let (long, one) = (golden.ids("source.4".into()), golden.ids("source.0".into()));
+                let roots = session.sources(&[&long, &source, &one]).expect("sources");
+                let mut at = roots[1];
+                // Pieces of many lengths, so that prefixes are joined on the way.
+                let mut pieces = Vec::new();
+                let mut rest = target.as_slice();
+                while !rest.is_empty() {
+                    let (piece, after) = rest.split_at(rest.len().min(1 + pieces.len() % 4));
+                    pieces.push(piece);
+                    rest = after;
+                }
+                for (index, piece) in pieces.iter().enumerate() {
+                    let last = index + 1 == pieces.len();
+                    let wanted = if last { Wanted::All } else { Wanted::Nothing };
+                    let branches = [
+                        Branch {
+                            parent: roots[0],
+                            tokens: &target[..9],
+                            wanted: Wanted::All,
+                            normalizer: true,
+                        },
+                        Branch { parent: at, tokens: piece, wanted, normalizer: false },
+                        Branch {
+                            parent: roots[2],
+                            tokens: &target[..1],
+                            wanted: Wanted::Only(&[5]),
+                            normalizer: false,
+                        },
+                    ];
+                    let dropped = if index == 0 { vec![] } else { vec![at] };
+                    let grown = session.extend(&branches, &dropped).expect("logits");
+                    at = grown[1].handle;
+                    if last {
+                        assert_eq!(grown[1].logits, alone, "{name} {precision:?} {threads}");
+                    }
+                    session.release(&[grown[0].handle, grown[2].handle]);
+                }
+                assert_eq!(session.handles(), 4, "three sources and one output");
+            }
+        }
+    }
+}
+
+#[test]
+fn chosen_logits_and_the_normaliser_are_those_of_the_whole() {
+    for name in NAMES {
+        let (golden, model) = (Golden::read(name), open(name, Precision::F32, 2));
+        let mut session = model.session();
+        let root = session.sources(&[&golden.ids("source.1".into())]).expect("source")[0];
+        let target = golden.ids("target.1".into());
+        let all = grow(&mut session, root, &target).logits;
+        let ids = [7, 3, 89, 3];
+        for normalizer in [false, true] {
+            let branch = Branch { parent: root, tokens: &target, wanted: Wanted::Only(&ids), normalizer };
+            let grown = session.extend(&[branch], &[]).expect("logits").remove(0);
+            assert_eq!(grown.logits, ids.map(|id| all[id as usize]));
+            let sum: f64 = all.iter().map(|x| f64::from(*x).exp()).sum();
+            assert_eq!(grown.normalizer.is_some(), normalizer);
+            assert!(grown.normalizer.is_none_or(|found| (found - sum.ln()).abs() < 1e-9));
+        }
+    }
+}
+
+/// A beam over identifiers finds what scoring each of them alone finds.
+#[test]
+fn beams_over_a_trie_find_the_best_identifiers_of_each_source() {
+    let names: Vec<Vec<u32>> = (0..40u32).map(|i| vec![10 + i % 5, 20 + i % 7, 30 + i]).collect();
+    for name in NAMES {
+        let (golden, model) = (Golden::read(name), open(name, Precision::F32, 2));
+        let mut session = model.session();
+        let sources: Vec<Vec<u32>> = [1, 2].map(|n| golden.ids(format!("source.{n}"))).to_vec();
+        let sources: Vec<&[u32]> = sources.iter().map(Vec::as_slice).collect();
+        let roots = session.sources(&sources).expect("sources");
+        let mut wanted: Vec<Vec<(f64, &Vec<u32>)>> = Vec::new();
+        for root in &roots {
+            let mut scored = Vec::new();
+            for id in &names {
+                let (mut at, mut token, mut sum) = (*root, model.start(), 0.0);
+                for next in id {
+                    let branch = Branch {
+                        parent: at,
+                        tokens: &[token],
+                        wanted: Wanted::Only(&[*next]),
+                        normalizer: true,
+                    };
+                    let grown = session.extend(&[branch], &[]).expect("logits").remove(0);
+                    sum += f64::from(grown.logits[0]) - grown.normalizer.expect("normaliser");
+                    (at, token) = (grown.handle, *next);
+                }
+                scored.push((sum, id));
+            }
+            scored.sort_by(|a, b| b.0.total_cmp(&a.0));
+            wanted.push(scored);
+        }
+        let trie = TrieMember::new(TokenTrie::build(&names).expect("trie").trie, None).expect("constraint");
+        let mut options = DecodeOptions::new(Strategy::Beam(Beam::new(40)));
+        (options.normalize, options.score_forced) = (Normalize::Vocabulary, true);
+        let start = [model.start()];
+        let requests: Vec<DecodeRequest<'_, TrieMember<TokenTrie>>> = roots
+            .iter()
+            .map(|root| DecodeRequest { prefix: *root, prompt: &start, constraint: &trie, index: 0 })
+            .collect();
+        let before = session.handles();
+        let decoded = decode(&mut session, &requests, &options).expect("decoded");
+        assert_eq!(session.handles(), before, "every handle is dropped again");
+        for (decoded, wanted) in decoded.iter().zip(&wanted) {
+            let found = &decoded.as_ref().expect("results").hypotheses;
+            assert_eq!(found.len(), names.len());
+            for (found, (score, id)) in found.iter().zip(wanted) {
+                assert_eq!((&found.tokens, (found.log_prob - score).abs() < 1e-4), (*id, true), "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_done_is_refused_and_changes_nothing() {
+    let model = open("bart", Precision::F32, 1);
+    let mut session = model.session();
+    for bad in [&[][..], &[90], &[5; 201]] {
+        assert!(
+            matches!(session.sources(&[&[5], bad]), Err(LmError::Tokenization { index: 1, .. })),
+            "{bad:?}"
+        );
+    }
+    let root = session.sources(&[&[5, 6]]).expect("source")[0];
+    let long = [5; 201];
+    let good = Branch { parent: root, tokens: &[2], wanted: Wanted::All, normalizer: false };
+    for (bad, part) in [
+        (Branch { parent: session.root(), ..good }, "no source"),
+        (Branch { parent: Handle(77), ..good }, "not in use"),
+        (Branch { tokens: &[], ..good }, "no new tokens"),
+        (Branch { tokens: &[90], ..good }, "not below 90"),
+        (Branch { wanted: Wanted::Only(&[1, 90]), ..good }, "not below 90"),
+        (Branch { tokens: &long, ..good }, "200"),
+    ] {
+        let message = session.extend(&[good, bad], &[root]).expect_err(part).to_string();
+        assert!(message.contains(part) && message.contains("branch 1"), "{message}");
+        assert_eq!(session.handles(), 1);
+    }
+    assert!(session.extend(&[], &[]).expect("nothing").is_empty());
+    assert!(model.encode(&["text"], 10).expect_err("no tokenizer").to_string().contains("tokenizer.json"));
+}
+
+#[test]
+fn damaged_models_are_refused_by_the_name_of_the_tensor() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in NAMES {
+        let source = self::folder(name);
+        let config = std::fs::read_to_string(source.join("config.json")).expect("config");
+        let weights = std::fs::read(source.join("model.safetensors")).expect("weights");
+        let tensors = SafeTensors::deserialize(&weights).expect("weights").names().len();
+        assert!(tensors > 20);
+        let try_it = |config: &str, weights: &[u8]| {
+            std::fs::write(folder.path().join("config.json"), config).expect("written");
+            std::fs::write(folder.path().join("model.safetensors"), weights).expect("written");
+            EncoderDecoder::open(folder.path(), &EncoderDecoderOptions::default())
+                .err()
+                .map(|e| e.to_string())
+        };
+        assert_eq!(try_it(&config, &weights), None);
+        // A tensor under another name of the same length.
+        let missing = |tensor: &str| {
+            let at = weights.windows(tensor.len()).position(|w| w == tensor.as_bytes()).expect("the tensor");
+            let mut changed = weights.clone();
+            changed[at] = b'X';
+            changed
+        };
+        let names: &[&str] = match name {
+            "bart" => {
+                &["model.decoder.layers.1.encoder_attn.k_proj.weight", "model.encoder.embed_positions.weight"]
+            }
+            _ => &[
+                "decoder.block.1.layer.1.EncDecAttention.q.weight",
+                "decoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight",
+            ],
+        };
+        for tensor in names {
+            let message = try_it(&config, &missing(tensor)).expect("refused");
+            assert!(message.contains(tensor) && message.contains("missing"), "{message}");
+        }
+        for (from, to, part) in [
+            ("\"d_model\": 32", "\"d_model\": 33", "33"),
+            ("\"model_type\": \"", "\"model_type\": \"x", "architecture"),
+            ("\"eos_token_id\": ", "\"eos_token_id\": 9999", "eos_token_id"),
+        ] {
+            let message = try_it(&config.replace(from, to), &weights).expect("refused");
+            assert!(message.contains(part), "{message}");
+        }
+    }
+}
