@@ -314,5 +314,19 @@ fn damaged_models_are_refused_by_the_name_of_the_tensor() {
             let message = try_it(&config.replace(from, to), &weights).expect("refused");
             assert!(message.contains(part), "{message}");
         }
+        if name != "bart" {
+            for (from, to, part) in [
+                ("\"layer_norm_epsilon\": 1e-06", "\"layer_norm_epsilon\": -1.0", "layer_norm_epsilon"),
+                (
+                    "\"relative_attention_max_distance\": 128",
+                    "\"relative_attention_max_distance\": 9",
+                    "distances",
+                ),
+                ("\"feed_forward_proj\": \"", "\"feed_forward_proj\": \"un", "feed_forward_proj"),
+            ] {
+                let message = try_it(&config.replace(from, to), &weights).expect("refused");
+                assert!(message.contains(part), "{message}");
+            }
+        }
     }
 }

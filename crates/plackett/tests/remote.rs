@@ -95,6 +95,28 @@ fn vectors_of_a_server_are_compared_by_their_angle() {
 }
 
 #[test]
+fn a_server_embeds_texts_of_the_command_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let mock = Mock::start(|_, seen| {
+        let texts = seen.body["inputs"].as_array().unwrap();
+        let rows: Vec<Value> = texts.iter().map(|t| json!([t.as_str().unwrap().len(), 0.5])).collect();
+        Answer::ok(json!(rows).to_string())
+    });
+    let name = format!("remote:{}/embed#max_batch=2,in_flight=2", mock.url);
+    let texts = ["--prefix", "ab", "", "c", "cd", "cde", "cdef"];
+    let done =
+        plackett(folder.path(), &[&["embed", "--model", &name, "--json"][..], &texts].concat()).expect(0);
+    let value = done.json();
+    assert_eq!((&value["dim"], &value["truncated"]), (&json!(2), &json!([])));
+    for (i, embedding) in value["embeddings"].as_array().unwrap().iter().enumerate() {
+        assert_eq!(embedding, &json!({"index": i, "tokens": null, "vector": [i as f64 + 2.0, 0.5]}));
+    }
+    assert_eq!(mock.count(), 3);
+    let done = plackett(folder.path(), &["embed", "--model", &name, "abc"]).expect(0);
+    assert_eq!(done.stdout, "3 0.5\n");
+}
+
+#[test]
 fn a_server_is_a_stage_of_a_pipeline() {
     let folder = tempfile::tempdir().unwrap();
     let mock = Mock::start(|_, seen| lengths(seen));
@@ -138,8 +160,16 @@ fn what_a_server_cannot_give_is_refused_before_it_is_asked() {
         assert!(done.stderr.contains(wanted), "{method} {model}: {}", done.stderr);
         assert!(done.stdout.is_empty());
     }
-    let done = plackett_with_input(folder.path(), &["embed", "--model", &rerank, "-"], "a text\n").expect(2);
-    assert!(done.stderr.contains("a remote model"), "{}", done.stderr);
+    let embed = format!("remote:{}/embed", mock.url);
+    for (arguments, wanted) in [
+        (&["embed", "--model", &rerank, "a text"][..], "cannot give embeddings"),
+        (&["embed", "--model", &embed, "--max-tokens", "5", "a text"], "its tokenizer"),
+        (&["embed", "--model", &embed, "--prompt", "query", "a text"], "--prefix"),
+        (&["index", "absent.jsonl", "-o", "index", "--model", &embed], "a remote model"),
+    ] {
+        let done = plackett(folder.path(), arguments).expect(2);
+        assert!(done.stderr.contains(wanted) && done.stdout.is_empty(), "{}", done.stderr);
+    }
     let arguments = ["rerank", "--offline", "--method", "cross-encoder", "--model", &rerank, "-"];
     let done = plackett_with_input(folder.path(), &arguments, &request("q", &["a"])).expect(2);
     assert!(done.stderr.contains("off-line"), "{}", done.stderr);

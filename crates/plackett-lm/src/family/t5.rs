@@ -51,6 +51,11 @@ impl Sizes {
                 sizes.buckets, sizes.reach
             )));
         }
+        if !(sizes.epsilon > 0.0 && sizes.epsilon < 1.0) {
+            return Err(
+                config.problem(format!("`layer_norm_epsilon` {} is not between 0 and 1", sizes.epsilon))
+            );
+        }
         Ok(sizes)
     }
 

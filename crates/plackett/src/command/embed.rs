@@ -4,10 +4,12 @@ use super::{Global, Outcome, Output};
 use anyhow::Context;
 use clap::Args;
 use plackett::pipeline::Models;
-use plackett_lm::{EmbedOptions, EncoderModel};
+use plackett_lm::remote::{Api, Capability, RemoteModel};
+use plackett_lm::{EmbedOptions, EncoderModel, Truncated};
 use serde::Serialize;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Texts that go through the model in one call: memory stays bounded however long the input is.
 const AT_ONCE: usize = 512;
@@ -16,7 +18,8 @@ const AT_ONCE: usize = 512;
 #[derive(Args)]
 #[command(after_help = "Examples:\n  plackett embed \"a text\" \"another\" --json\n  \
                         plackett embed --input passages.txt --model all-MiniLM-L6-v2 > vectors.txt\n  \
-                        cat passages.txt | plackett embed --input - --json\n\n\
+                        cat passages.txt | plackett embed --input - --json\n  \
+                        plackett embed \"a text\" --model remote:http://127.0.0.1:8080/embed\n\n\
                         Without --json each text becomes one line of numbers with blanks between them.\nTexts that \
                         are longer than the model reads are cut, and named: in `truncated`, and on standard error.")]
 pub struct Arguments {
@@ -26,7 +29,8 @@ pub struct Arguments {
     /// Read texts from a file, one a line (`-`: standard input)
     #[arg(long, short, value_name = "FILE", conflicts_with = "texts")]
     input: Option<PathBuf>,
-    /// Model: a directory, a name or an id (see `plackett model list`; default: the one that comes with the program)
+    /// Model: a directory, a name, an id or remote:URL (see `plackett model list`; default: the one that comes with the
+    /// program)
     #[arg(long, short, value_name = "MODEL")]
     model: Option<String>,
     /// Put the model's own prompt of this name (such as `query`) before each text
@@ -45,13 +49,15 @@ struct Document<'a> {
     model: &'a str,
     dim: usize,
     embeddings: Vec<Embedding>,
-    truncated: Vec<Cut>,
+    /// `None` when a server does not tell.
+    truncated: Option<Vec<Cut>>,
 }
 
 #[derive(Serialize)]
 struct Embedding {
     index: usize,
-    tokens: usize,
+    /// `None` when a server does not tell.
+    tokens: Option<usize>,
     vector: Vec<f32>,
 }
 
@@ -62,30 +68,87 @@ struct Cut {
     kept: usize,
 }
 
+/// What makes the vectors.
+enum Embedder {
+    Local(Arc<EncoderModel>, EmbedOptions),
+    /// A server, and what is put before each text.
+    Remote(Arc<RemoteModel>, String),
+}
+
+/// Vectors of some texts.
+struct Vectors {
+    rows: Vec<Vec<f32>>,
+    tokens: Option<Vec<usize>>,
+    truncated: Option<Vec<Truncated>>,
+}
+
+impl Embedder {
+    fn open(arguments: &Arguments, models: &Models, output: &Output) -> anyhow::Result<Embedder> {
+        let prefix = arguments.prefix.clone().unwrap_or_default();
+        if let Some(remote) = models.remote(None)? {
+            remote.require(Capability::Embeddings)?;
+            if arguments.max_tokens.is_some() {
+                remote.require(Capability::Tokenizer).context("--max-tokens")?;
+            }
+            if arguments.prompt.is_some() {
+                anyhow::bail!(
+                    "--prompt: a remote model's prompts are not known here; give the text with --prefix"
+                );
+            }
+            return Ok(Embedder::Remote(remote, prefix));
+        }
+        let model = models.open(None)?;
+        let prompt = arguments.prompt.as_deref().map_or(prefix, |name| model.prompt(name).to_string());
+        if arguments.prompt.is_some() && prompt.is_empty() {
+            output.note("note: the model has no prompt of this name; the texts go to it as they are");
+        }
+        Ok(Embedder::Local(model, EmbedOptions { prompt, max_tokens: arguments.max_tokens }))
+    }
+
+    fn embed(&self, texts: &[String]) -> anyhow::Result<Vectors> {
+        match self {
+            Embedder::Local(model, options) => {
+                let views: Vec<&str> = texts.iter().map(String::as_str).collect();
+                let made = model.embed(&views, options)?;
+                let rows = made.data.chunks_exact(made.dim.max(1)).map(<[f32]>::to_vec).collect();
+                Ok(Vectors { rows, tokens: Some(made.tokens), truncated: Some(made.truncated) })
+            }
+            Embedder::Remote(model, prefix) => {
+                let whole: Vec<String> = texts.iter().map(|text| format!("{prefix}{text}")).collect();
+                let views: Vec<&str> = whole.iter().map(String::as_str).collect();
+                // text-embeddings-inference is told to refuse what is too long; the others may cut without a word.
+                let truncated = (model.config().api == Api::TeiEmbed).then(Vec::new);
+                Ok(Vectors { rows: model.embed(&views)?, tokens: None, truncated })
+            }
+        }
+    }
+}
+
 /// Runs the command.
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let lines = arguments.input.as_deref().map(read).transpose()?;
     let texts = lines.as_ref().unwrap_or(&arguments.texts);
     let models = Models::new(arguments.model.clone(), global.offline);
-    let model = models.open(None)?;
-    let options = EmbedOptions { prompt: prompt(arguments, &model), max_tokens: arguments.max_tokens };
-    if arguments.prompt.is_some() && options.prompt.is_empty() {
-        output.note("note: the model has no prompt of this name; the texts go to it as they are");
-    }
-    let mut document =
-        Document { model: models.name(None), dim: model.info().dim, embeddings: vec![], truncated: vec![] };
+    let embedder = Embedder::open(arguments, &models, output)?;
+    let (mut embeddings, mut truncated) = (Vec::new(), Some(Vec::new()));
+    let mut dim = if let Embedder::Local(model, _) = &embedder { model.info().dim } else { 0 };
     let progress = output.progress("embedding", texts.len() as u64);
     for (part, texts) in texts.chunks(AT_ONCE).enumerate() {
-        let views: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let made = model.embed(&views, &options)?;
-        for cut in &made.truncated {
-            let index = part * AT_ONCE + cut.index;
-            document.truncated.push(Cut { index, tokens: cut.tokens, kept: cut.kept });
+        let first = part * AT_ONCE;
+        let made = embedder.embed(texts)?;
+        match (made.truncated, &mut truncated) {
+            (Some(cuts), Some(truncated)) => {
+                let cut =
+                    |cut: Truncated| Cut { index: first + cut.index, tokens: cut.tokens, kept: cut.kept };
+                truncated.extend(cuts.into_iter().map(cut));
+            }
+            _ => truncated = None,
         }
-        for (i, (vector, tokens)) in made.data.chunks_exact(made.dim).zip(&made.tokens).enumerate() {
+        for (i, vector) in made.rows.into_iter().enumerate() {
+            dim = vector.len();
             if output.json {
-                let index = part * AT_ONCE + i;
-                document.embeddings.push(Embedding { index, tokens: *tokens, vector: vector.to_vec() });
+                let tokens = made.tokens.as_ref().and_then(|tokens| tokens.get(i)).copied();
+                embeddings.push(Embedding { index: first + i, tokens, vector });
             } else {
                 let numbers: Vec<String> = vector.iter().map(ToString::to_string).collect();
                 output.print(&format!("{}\n", numbers.join(" ")))?;
@@ -94,22 +157,19 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         progress.inc(texts.len() as u64);
     }
     progress.finish_and_clear();
-    for Cut { index, tokens, kept } in &document.truncated {
+    for Cut { index, tokens, kept } in truncated.iter().flatten() {
         output.note(&format!("text {}: cut from {tokens} to {kept} tokens", index + 1));
     }
+    if truncated.is_none() {
+        output.note("note: the server does not tell whether it cut texts");
+    }
     if output.json {
+        let document = Document { model: models.name(None), dim, embeddings, truncated };
         let mut text = serde_json::to_string(&document).context("vectors as JSON")?;
         text.push('\n');
         output.print(&text)?;
     }
     Ok(())
-}
-
-fn prompt(arguments: &Arguments, model: &EncoderModel) -> String {
-    match (&arguments.prompt, &arguments.prefix) {
-        (Some(name), _) => model.prompt(name).to_string(),
-        (None, prefix) => prefix.clone().unwrap_or_default(),
-    }
 }
 
 /// The lines of a file or of standard input.

@@ -20,7 +20,9 @@ pub enum ModelError {
     #[error(transparent)]
     Engine(#[from] LmError),
     /// It is on another machine, and its files are needed here.
-    #[error("a remote model (`remote:…`) can only rerank; name a local one here")]
+    #[error(
+        "a remote model (`remote:…`) can rerank and embed texts, but not make or search an index; name a local one"
+    )]
     NotHere,
 }
 
@@ -58,19 +60,27 @@ impl Models {
     /// What a reranker of that name can be used as: a local model, or a server behind `remote:URL`, to which nothing is
     /// sent yet.
     pub fn reranker(&self, asked: Option<&str>) -> Result<Arc<dyn Abilities>, ModelError> {
+        match self.remote(asked)? {
+            Some(remote) => Ok(remote),
+            None => Ok(self.opened(asked)?.model),
+        }
+    }
+
+    /// The server behind a name that begins with `remote:`; `None` for names of local models. Nothing is sent yet.
+    pub fn remote(&self, asked: Option<&str>) -> Result<Option<Arc<RemoteModel>>, ModelError> {
         let name = self.name(asked);
         if !name.starts_with(remote::PREFIX) {
-            return Ok(self.opened(asked)?.model);
+            return Ok(None);
         }
         let mut opened = self.remote.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = opened.get(name) {
-            return Ok(known.clone());
+            return Ok(Some(known.clone()));
         }
         let config = RemoteConfig::from_spec(name).map_err(LmError::from)?;
         let offline = self.offline || config.offline;
         let model = Arc::new(RemoteModel::open(RemoteConfig { offline, ..config })?);
         opened.insert(name.to_string(), model.clone());
-        Ok(model)
+        Ok(Some(model))
     }
 
     /// What an index remembers of a model: reads all of its weights, to tell it from others of its name.
