@@ -87,6 +87,21 @@ const ROWS: &[Row] = &[
         &["cross-encoder", "head"],
     ),
     (
+        "a server's address of no known interface",
+        "rerank --method cross-encoder --model remote:http://127.0.0.1:1/score requests.jsonl",
+        &["/score", "/v1/rerank"],
+    ),
+    (
+        "a method that needs more than a server gives",
+        "rerank --method late-interaction --model remote:http://127.0.0.1:1/embed requests.jsonl",
+        &["127.0.0.1:1", "one vector per text"],
+    ),
+    (
+        "chunks of a text for a server, which keeps its tokenizer",
+        "rerank --method cross-encoder --long-text chunk-max --model remote:http://127.0.0.1:1/rerank requests.jsonl",
+        &["its tokenizer"],
+    ),
+    (
         "weights with a lying header",
         "model show lying.model",
         &["model.safetensors", "byte 0", "header claims"],
