@@ -13,7 +13,7 @@ use std::sync::Mutex;
 
 /// Most rows of one pass through the dense layers: inputs, the widest outputs and a panel of weights fit a second-level
 /// cache of 1 MiB together. Larger blocks were slower by up to a tenth in f32.
-const BLOCK_ROWS: usize = 5 * TILE_ROWS;
+pub(crate) const MOST_BLOCK_ROWS: usize = 5 * TILE_ROWS;
 /// Rows after which a group of sequences is full.
 const GROUP_ROWS: usize = 11 * TILE_ROWS;
 
@@ -120,7 +120,7 @@ pub(crate) struct Buffers {
     groups: Mutex<Vec<GroupScratch>>,
 }
 
-fn borrow<T: Default, R>(shelf: &Mutex<Vec<T>>, work: impl FnOnce(&mut T) -> R) -> R {
+pub(crate) fn borrow<T: Default, R>(shelf: &Mutex<Vec<T>>, work: impl FnOnce(&mut T) -> R) -> R {
     let taken = shelf.lock().map(|mut shelf| shelf.pop()).ok().flatten();
     let mut buffer = taken.unwrap_or_default();
     let result = work(&mut buffer);
@@ -306,7 +306,11 @@ impl Pass<'_> {
 }
 
 /// One item after another, or in parallel when there is more than one worker.
-fn each<I: IndexedParallelIterator>(workers: usize, items: I, work: impl Fn(I::Item) + Sync + Send) {
+pub(crate) fn each<I: IndexedParallelIterator>(
+    workers: usize,
+    items: I,
+    work: impl Fn(I::Item) + Sync + Send,
+) {
     if workers == 1 {
         // A chunk as long as the whole keeps everything on this thread.
         let length = items.len().max(1);
@@ -318,13 +322,13 @@ fn each<I: IndexedParallelIterator>(workers: usize, items: I, work: impl Fn(I::I
 
 /// Bytes of the buffers of one block of rows.
 fn block_bytes(shape: &Shape) -> usize {
-    BLOCK_ROWS * (4 * (shape.intermediate + shape.hidden) + shape.intermediate.max(shape.hidden) + 8)
+    MOST_BLOCK_ROWS * (4 * (shape.intermediate + shape.hidden) + shape.intermediate.max(shape.hidden) + 8)
 }
 
 /// Rows of a block such that all blocks are about equal and enough for all workers. One worker gets whole tiles; for
 /// several, equal shares are worth more than that.
-fn block_rows(tokens: usize, workers: usize) -> usize {
-    let blocks = tokens.div_ceil(BLOCK_ROWS).next_multiple_of(workers.max(1));
+pub(crate) fn block_rows(tokens: usize, workers: usize) -> usize {
+    let blocks = tokens.div_ceil(MOST_BLOCK_ROWS).next_multiple_of(workers.max(1));
     let rows = tokens.div_ceil(blocks.max(1)).max(1);
     if workers > 1 { rows } else { rows.next_multiple_of(TILE_ROWS) }
 }

@@ -16,6 +16,7 @@ mod adapter;
 pub mod chat;
 mod config;
 pub mod decode;
+pub mod decoder;
 mod encoder;
 mod error;
 mod family;
@@ -37,7 +38,7 @@ pub use encoder::{
     EmbedOptions, Embeddings, EncoderModel, EncoderOptions, ModelInfo, PairScores, Side, TokenEmbeddings,
 };
 pub use error::LmError;
-pub use family::SUPPORTED as SUPPORTED_FAMILIES;
+pub use family::{SUPPORTED as SUPPORTED_FAMILIES, SUPPORTED_DECODERS};
 pub use forward::Sequence;
 pub use heads::ScoreActivation;
 pub use kernel::Isa;

@@ -281,7 +281,8 @@ impl Tensor<'_> {
         &self.info.shape
     }
 
-    fn expect(&self, shape: &[usize]) -> Result<(), LmError> {
+    /// Refuses another shape.
+    pub(crate) fn expect(&self, shape: &[usize]) -> Result<(), LmError> {
         if self.info.shape == shape {
             return Ok(());
         }

@@ -2,8 +2,16 @@
 
 pub(crate) mod bart;
 mod bert;
+pub(crate) mod decoder;
+mod gemma3;
+mod llama;
+mod mistral;
 mod modernbert;
+mod qwen2;
+mod qwen3;
 pub(crate) mod t5;
+
+pub use decoder::SUPPORTED_DECODERS;
 
 use crate::LmError;
 use crate::config::JsonFile;

@@ -1,5 +1,4 @@
 //! Dense layers from the tensors of a GGUF file.
-#![allow(dead_code)] // Decoders are to use all of it.
 
 use super::TILE_COLUMNS;
 use super::layout::{LAYOUTS, Line, layout_of};

@@ -114,7 +114,6 @@ impl Linear {
     }
 
     /// Length of an input row.
-    #[allow(dead_code)]
     pub(crate) fn inputs(&self) -> usize {
         self.inputs
     }
@@ -178,7 +177,6 @@ impl Linear {
 
     /// The same numbers as [`Linear::apply`], with the columns split over `workers` tasks of the current pool: for the
     /// few rows of a step of generation.
-    #[allow(dead_code)]
     pub(crate) fn apply_wide(
         &self,
         isa: Isa,

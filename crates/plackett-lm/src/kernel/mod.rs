@@ -13,6 +13,7 @@
 mod activation;
 mod attention;
 mod blockwise;
+mod cached;
 mod epilogue;
 mod from_gguf;
 mod layout;
@@ -27,6 +28,7 @@ mod packed_avx512;
 mod portable;
 mod relative;
 mod rotate;
+mod rows;
 mod select;
 #[cfg(test)]
 mod speed_tests;
@@ -36,12 +38,13 @@ mod x86;
 
 pub(crate) use activation::Activation;
 pub(crate) use attention::{AttentionScratch, Heads, Window, attend};
-#[allow(unused_imports)]
+pub(crate) use cached::{CachedQueries, CachedScratch, Numbers, QUERY_ROWS, Run, Segment};
 pub(crate) use from_gguf::GgufRows;
 pub(crate) use linear::{Linear, LinearScratch, quantize_weights};
 pub(crate) use one_query::{KeyRows, QueryPlace};
 pub(crate) use relative::Relative;
 pub(crate) use rotate::unrotate;
+pub(crate) use rows::{add, log_sum_exp, multiply, rms_norm, rotate_halves};
 pub(crate) use vector::{add_layer_norm, layer_norm, normalize};
 
 use epilogue::Columns;

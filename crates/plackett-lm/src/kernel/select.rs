@@ -1,5 +1,4 @@
 //! Single outputs of a dense layer: logits of a few tokens, and rows of a matrix that is also an embedding table.
-#![allow(dead_code)] // Decoders are to use all of it.
 
 use super::activation::Activation;
 use super::layout::{LAYOUTS, Line};

@@ -1,0 +1,93 @@
+//! Requests that cannot be run are refused before anything is computed.
+
+use super::request::{Places, Request};
+use super::shape::Shape;
+use crate::LmError;
+use crate::decode::Wanted;
+
+/// Refuses requests that do not fit the model, with the number of the request.
+pub(super) fn check(shape: &Shape, requests: &[Request], layers: usize) -> Result<(), LmError> {
+    for (index, request) in requests.iter().enumerate() {
+        if let Err(problem) = check_one(shape, request, layers) {
+            return Err(LmError::Argument(format!("request {index}: {problem}")));
+        }
+    }
+    Ok(())
+}
+
+fn check_one(shape: &Shape, request: &Request, layers: usize) -> Result<(), String> {
+    let (tokens, wants) = (request.tokens.len(), &request.wants);
+    if tokens == 0 {
+        return Err("it has no tokens; give at least one".into());
+    }
+    let unknown = |ids: &[u32]| ids.iter().copied().find(|id| *id as usize >= shape.vocabulary);
+    let beyond = |id: u32| format!("token {id} is beyond the vocabulary of {}", shape.vocabulary);
+    if let Some(id) = unknown(request.tokens) {
+        return Err(beyond(id));
+    }
+    if let Wanted::Only(ids) = wants.ids
+        && let Some(id) = unknown(ids)
+    {
+        return Err(beyond(id));
+    }
+    for (what, places) in [("logits", wants.logits_at), ("hidden states", wants.hidden)] {
+        if let Places::At(list) = places
+            && let Some(place) = list.iter().find(|place| **place >= tokens)
+        {
+            return Err(format!("{what} after token {place} are wanted, there are {tokens} new tokens"));
+        }
+    }
+    if let Some(layer) = wants.hidden_after.iter().find(|layer| **layer > layers) {
+        return Err(format!("hidden states after layer {layer} are wanted, {layers} layers are run"));
+    }
+    check_cache(shape, request, layers)?;
+    check_attention(request, layers)
+}
+
+fn check_cache(shape: &Shape, request: &Request, layers: usize) -> Result<(), String> {
+    let Some(cache) = request.cache else { return check_positions(shape, request, 0) };
+    for kept in &cache.segments {
+        let sizes = kept.sizes();
+        if (sizes.heads, sizes.size) != (shape.kv_heads, shape.size) {
+            return Err("its cache is of another model".into());
+        }
+        if sizes.layers < layers {
+            return Err(format!("its cache has {} layers, {layers} are to be run", sizes.layers));
+        }
+    }
+    if !cache.running && shape.layers.iter().take(layers).any(|layer| layer.window.is_some()) {
+        return Err(
+            "blocks that begin at the same position have no place in the window of tokens that this model's \
+                    layers see; give a model without windows"
+                .into(),
+        );
+    }
+    check_positions(shape, request, cache.position as usize)
+}
+
+fn check_positions(shape: &Shape, request: &Request, first: usize) -> Result<(), String> {
+    let end = first + request.tokens.len();
+    if end > shape.positions {
+        return Err(format!(
+            "it reaches position {end}, the model has {} positions; shorten it",
+            shape.positions
+        ));
+    }
+    Ok(())
+}
+
+fn check_attention(request: &Request, layers: usize) -> Result<(), String> {
+    let Some(wanted) = &request.wants.attention else { return Ok(()) };
+    let tokens = request.tokens.len();
+    let all = tokens + request.cache.map_or(0, |cache| cache.tokens());
+    if let Some(layer) = wanted.layers.iter().find(|layer| **layer >= layers) {
+        return Err(format!("attention of layer {layer} is wanted, {layers} layers are run"));
+    }
+    if let Some(query) = wanted.queries.iter().find(|query| **query >= tokens) {
+        return Err(format!("attention of token {query} is wanted, there are {tokens} new tokens"));
+    }
+    if let Some(keys) = wanted.keys.iter().find(|keys| keys.start > keys.end || keys.end > all) {
+        return Err(format!("attention to tokens {}..{} is wanted, there are {all}", keys.start, keys.end));
+    }
+    Ok(())
+}

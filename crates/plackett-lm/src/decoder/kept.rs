@@ -1,0 +1,287 @@
+//! One immutable segment of keys and values, all layers and heads in one allocation for each kind of number.
+
+use super::cache::CacheFormat;
+use crate::kernel::{Numbers, Segment, TILE_COLUMNS};
+use half::f16;
+
+/// Sizes of the keys and values of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sizes {
+    pub layers: usize,
+    /// Heads of keys.
+    pub heads: usize,
+    /// Numbers per head.
+    pub size: usize,
+}
+
+/// Keys and values of some tokens.
+///
+/// For each layer and head: keys in panels `[size][width]`, then values in rows of the size rounded up to whole panels.
+#[derive(Clone, Debug)]
+pub(crate) struct Kept {
+    pub(super) sizes: Sizes,
+    pub(super) tokens: usize,
+    pub(super) capacity: usize,
+    pub(super) store: Store,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Store {
+    F32(Vec<f32>),
+    F16(Vec<f16>),
+    /// Numbers, and scales of keys and of values, a token each.
+    I8(Vec<i8>, Vec<f32>),
+}
+
+/// The room of one layer and head.
+pub(crate) enum Room<'a> {
+    F32(&'a mut [f32]),
+    F16(&'a mut [f16]),
+    I8(&'a mut [i8], &'a mut [f32]),
+}
+
+/// Tokens of a panel of keys.
+fn width(capacity: usize) -> usize {
+    capacity.min(TILE_COLUMNS)
+}
+
+/// Where number 0 of a key is in its head's room; number i is i widths further.
+fn key_start(capacity: usize, size: usize, token: usize) -> usize {
+    let width = width(capacity);
+    token / width * width * size + token % width
+}
+
+impl Sizes {
+    fn padded(&self) -> usize {
+        self.size.next_multiple_of(TILE_COLUMNS)
+    }
+
+    /// Numbers of one layer and head.
+    fn room(&self, capacity: usize) -> usize {
+        capacity * (self.size + self.padded())
+    }
+
+    /// Bytes of a segment of that many tokens.
+    pub(crate) fn bytes(&self, tokens: usize, format: CacheFormat) -> usize {
+        let capacity = rounded(tokens);
+        let numbers = self.layers * self.heads * self.room(capacity);
+        match format {
+            CacheFormat::F32 => 4 * numbers,
+            CacheFormat::F16 => 2 * numbers,
+            CacheFormat::Int8 => numbers + 8 * self.layers * self.heads * capacity,
+        }
+    }
+}
+
+/// Whole panels, or one narrower panel.
+fn rounded(tokens: usize) -> usize {
+    if tokens <= TILE_COLUMNS { tokens } else { tokens.next_multiple_of(TILE_COLUMNS) }
+}
+
+impl Kept {
+    /// Room for `tokens` tokens, filled with zeros.
+    pub(crate) fn new(sizes: Sizes, tokens: usize, format: CacheFormat) -> Kept {
+        let mut kept = Kept { sizes, tokens: 0, capacity: 0, store: Store::F32(Vec::new()) };
+        kept.renew(sizes, tokens, format);
+        kept
+    }
+
+    /// The same room for other tokens. What was in it stays, but nobody sees it before it is overwritten.
+    pub(crate) fn renew(&mut self, sizes: Sizes, tokens: usize, format: CacheFormat) {
+        let capacity = rounded(tokens);
+        let numbers = sizes.layers * sizes.heads * sizes.room(capacity);
+        match (&mut self.store, format) {
+            (Store::F32(room), CacheFormat::F32) => room.resize(numbers, 0.0),
+            (_, CacheFormat::F32) => self.store = Store::F32(vec![0.0; numbers]),
+            (_, CacheFormat::F16) => self.store = Store::F16(vec![f16::ZERO; numbers]),
+            (_, CacheFormat::Int8) => {
+                let scales = vec![0.0; 2 * sizes.layers * sizes.heads * capacity];
+                self.store = Store::I8(vec![0; numbers], scales);
+            }
+        }
+        (self.sizes, self.tokens, self.capacity) = (sizes, tokens, capacity);
+    }
+
+    pub(crate) fn tokens(&self) -> usize {
+        self.tokens
+    }
+
+    pub(crate) fn layers(&self) -> usize {
+        self.sizes.layers
+    }
+
+    pub(crate) fn sizes(&self) -> Sizes {
+        self.sizes
+    }
+
+    pub(crate) fn format(&self) -> CacheFormat {
+        match &self.store {
+            Store::F32(_) => CacheFormat::F32,
+            Store::F16(_) => CacheFormat::F16,
+            Store::I8(..) => CacheFormat::Int8,
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        match &self.store {
+            Store::F32(room) => 4 * room.len(),
+            Store::F16(room) => 2 * room.len(),
+            Store::I8(room, scales) => room.len() + 4 * scales.len(),
+        }
+    }
+
+    /// What attention reads of a layer and head.
+    pub(crate) fn segment(&self, layer: usize, head: usize) -> Segment<'_> {
+        let length = self.sizes.room(self.capacity);
+        let index = layer * self.sizes.heads + head;
+        let start = index * length;
+        let middle = start + self.capacity * self.sizes.size;
+        let (keys, values) = match &self.store {
+            Store::F32(room) => {
+                (Numbers::F32(&room[start..middle]), Numbers::F32(&room[middle..start + length]))
+            }
+            Store::F16(room) => {
+                (Numbers::F16(&room[start..middle]), Numbers::F16(&room[middle..start + length]))
+            }
+            Store::I8(room, scales) => {
+                let (k, v) = scales[2 * index * self.capacity..][..2 * self.capacity].split_at(self.capacity);
+                (Numbers::I8(&room[start..middle], k), Numbers::I8(&room[middle..start + length], v))
+            }
+        };
+        Segment { keys, values, tokens: self.tokens, width: width(self.capacity) }
+    }
+
+    /// The rooms of a layer, head by head.
+    pub(crate) fn rooms(&mut self, layer: usize) -> Vec<Room<'_>> {
+        let (heads, capacity) = (self.sizes.heads, self.capacity);
+        let length = self.sizes.room(capacity);
+        let start = layer * heads * length;
+        let all = start..start + heads * length;
+        if length == 0 {
+            return Vec::new();
+        }
+        match &mut self.store {
+            Store::F32(room) => room[all].chunks_exact_mut(length).map(Room::F32).collect(),
+            Store::F16(room) => room[all].chunks_exact_mut(length).map(Room::F16).collect(),
+            Store::I8(room, scales) => {
+                let scales = scales[2 * layer * heads * capacity..].chunks_exact_mut(2 * capacity);
+                room[all]
+                    .chunks_exact_mut(length)
+                    .zip(scales)
+                    .map(|(room, own)| Room::I8(room, own))
+                    .collect()
+            }
+        }
+    }
+
+    /// Moves the tokens of a segment of the same model behind these; in amortised constant time for each.
+    pub(crate) fn append(&mut self, other: &Kept) {
+        let tokens = self.tokens + other.tokens;
+        if tokens > self.capacity {
+            let capacity = rounded(tokens.next_power_of_two());
+            let mut grown = Kept::new(self.sizes, capacity, self.format());
+            grown.copy(self, 0);
+            *self = Kept { tokens: self.tokens, ..grown };
+        }
+        self.copy(other, self.tokens);
+        self.tokens = tokens;
+    }
+
+    /// Copies all tokens of a segment to places from `at`.
+    fn copy(&mut self, other: &Kept, at: usize) {
+        let rooms = self.sizes.layers * self.sizes.heads;
+        let (to, from) = ((self.capacity, at), (other.capacity, other.tokens));
+        let sizes = self.sizes;
+        match (&mut self.store, &other.store) {
+            (Store::F32(a), Store::F32(b)) => copy_rooms(sizes, a, to, b, from),
+            (Store::F16(a), Store::F16(b)) => copy_rooms(sizes, a, to, b, from),
+            (Store::I8(a, own), Store::I8(b, theirs)) => {
+                copy_rooms(sizes, a, to, b, from);
+                for half in 0..2 * rooms {
+                    let scales = &theirs[half * from.0..][..from.1];
+                    own[half * to.0 + at..][..from.1].copy_from_slice(scales);
+                }
+            }
+            _ => unreachable!("segments of one session have one format"),
+        }
+    }
+}
+
+/// Copies tokens from rooms of one capacity to rooms of another.
+fn copy_rooms<T: Copy>(
+    sizes: Sizes,
+    to: &mut [T],
+    (to_capacity, at): (usize, usize),
+    from: &[T],
+    (from_capacity, tokens): (usize, usize),
+) {
+    let (size, padded) = (sizes.size, sizes.padded());
+    let (to_width, from_width) = (width(to_capacity), width(from_capacity));
+    let rooms =
+        to.chunks_exact_mut(sizes.room(to_capacity)).zip(from.chunks_exact(sizes.room(from_capacity)));
+    for (to, from) in rooms {
+        for token in 0..tokens {
+            let target = key_start(to_capacity, size, at + token);
+            let source = key_start(from_capacity, size, token);
+            for i in 0..size {
+                to[target + i * to_width] = from[source + i * from_width];
+            }
+            let value = &from[from_capacity * size + token * padded..][..padded];
+            to[to_capacity * size + (at + token) * padded..][..padded].copy_from_slice(value);
+        }
+    }
+}
+
+impl Room<'_> {
+    /// Writes keys and values of tokens from 0. `rows` hold a key at `key` and a value at `value`, `stride` apart.
+    pub(crate) fn write(&mut self, size: usize, rows: &[f32], stride: usize, key: usize, value: usize) {
+        let tokens = rows.len() / stride;
+        let capacity = rounded(tokens);
+        let padded = size.next_multiple_of(TILE_COLUMNS);
+        match self {
+            Room::F32(room) => write(room, capacity, size, rows, stride, (key, value), |x| x),
+            Room::F16(room) => write(room, capacity, size, rows, stride, (key, value), f16::from_f32),
+            Room::I8(room, scales) => {
+                let (keys, values) = scales.split_at_mut(capacity);
+                for (token, row) in rows.chunks_exact(stride).enumerate() {
+                    keys[token] = scale(&row[key..key + size]);
+                    values[token] = scale(&row[value..value + size]);
+                    let start = key_start(capacity, size, token);
+                    for (i, x) in row[key..key + size].iter().enumerate() {
+                        room[start + i * width(capacity)] = (x / keys[token]).round() as i8;
+                    }
+                    let out = &mut room[capacity * size + token * padded..][..size];
+                    for (q, x) in out.iter_mut().zip(&row[value..]) {
+                        *q = (x / values[token]).round() as i8;
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn scale(row: &[f32]) -> f32 {
+    (row.iter().fold(0.0f32, |m, x| m.max(x.abs())) / 127.0).max(f32::MIN_POSITIVE)
+}
+
+fn write<T: Copy>(
+    room: &mut [T],
+    capacity: usize,
+    size: usize,
+    rows: &[f32],
+    stride: usize,
+    (key, value): (usize, usize),
+    number: impl Fn(f32) -> T,
+) {
+    let (width, padded) = (width(capacity), size.next_multiple_of(TILE_COLUMNS));
+    let (keys, values) = room.split_at_mut(capacity * size);
+    for (token, row) in rows.chunks_exact(stride).enumerate() {
+        let start = key_start(capacity, size, token);
+        for (slot, x) in keys[start..].iter_mut().step_by(width).zip(&row[key..key + size]) {
+            *slot = number(*x);
+        }
+        for (slot, x) in values[token * padded..].iter_mut().zip(&row[value..value + size]) {
+            *slot = number(*x);
+        }
+    }
+}

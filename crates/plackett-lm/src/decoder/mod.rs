@@ -1,0 +1,37 @@
+//! Decoders: language models that read from left to right.
+//!
+//! ```no_run
+//! use plackett_lm::decode::Wanted;
+//! use plackett_lm::decoder::{DecoderModel, DecoderOptions, Places, Request, Wants};
+//! let model = DecoderModel::open("SmolLM2-135M-Instruct.Q4_1.gguf", &DecoderOptions::default())?;
+//! let prompt = model.tokens().encode("Is the sky blue? Answer yes or no:", true, false)?;
+//! let answers: Vec<u32> = [" yes", " no"].iter().filter_map(|t| model.tokens().encode(t, false, false).ok()?.pop()).collect();
+//! // Two rows of the output matrix, never the whole vocabulary.
+//! let wants = Wants { logits_at: Places::Last, ids: Wanted::Only(&answers), ..Wants::default() };
+//! let request = Request { tokens: &prompt, cache: None, pattern: Default::default(), wants };
+//! let answer = model.forward(&[request])?.remove(0);
+//! assert_eq!(answer.logits[0].len(), 2);
+//! # Ok::<(), plackett_lm::LmError>(())
+//! ```
+
+mod cache;
+mod check;
+mod head;
+mod kept;
+mod model;
+mod pass;
+mod plan;
+mod request;
+mod schedule;
+mod session;
+mod shape;
+mod source;
+mod tokens;
+mod weights;
+
+pub use cache::{Cache, CacheFormat};
+pub use model::{DecoderInfo, DecoderModel, DecoderOptions};
+pub use request::{Answer, AttentionWanted, Pattern, Places, Request, Wants};
+pub use session::DecoderSession;
+pub(crate) use shape::{LayerShape, Rope, Shape};
+pub use tokens::Tokens;

@@ -1,0 +1,269 @@
+//! A decoder, opened from a directory or a GGUF file, and its forward call.
+
+use super::cache::{Cache, CacheFormat};
+use super::check::check;
+use super::head::{Wish, logits};
+use super::kept::Sizes;
+use super::pass::{Pass, Shelf};
+use super::request::{Answer, Request};
+use super::schedule::groups;
+use super::source::Source;
+use super::tokens::Tokens;
+use super::weights::Decoder;
+use crate::LmError;
+use crate::config::JsonFile;
+use crate::gguf::{GgufArchitecture, GgufFile};
+use crate::kernel::Isa;
+use crate::weights::{Precision, WeightSet};
+use rayon::prelude::*;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+/// How a decoder is opened.
+#[derive(Clone, Debug, Default)]
+pub struct DecoderOptions {
+    /// Number format of the weights.
+    pub precision: Precision,
+    /// Number format of keys and values.
+    pub cache: CacheFormat,
+    /// Worker threads; all cores when absent.
+    pub threads: Option<usize>,
+    /// Bytes that weights, the buffers of a call and the caches that it reads and makes may take together.
+    pub memory_budget: Option<usize>,
+}
+
+/// Facts about an open decoder.
+#[derive(Clone, Debug)]
+pub struct DecoderInfo {
+    /// The name of the directory, or the file.
+    pub name: String,
+    /// `model_type` of config.json, or the architecture of a GGUF file.
+    pub family: String,
+    /// Layers.
+    pub layers: usize,
+    /// Numbers per token between layers.
+    pub hidden: usize,
+    /// Heads of queries.
+    pub heads: usize,
+    /// Token ids.
+    pub vocabulary: usize,
+    /// Positions that the model was made for.
+    pub positions: usize,
+    /// Bytes of weights in memory.
+    pub weight_bytes: usize,
+    /// Instruction set of the kernels.
+    pub isa: Isa,
+    /// Worker threads.
+    pub threads: usize,
+}
+
+/// A decoder, ready for calls from any number of threads.
+pub struct DecoderModel {
+    info: DecoderInfo,
+    path: PathBuf,
+    pub(super) decoder: Decoder,
+    tokens: Tokens,
+    pub(super) pool: rayon::ThreadPool,
+    shelf: Shelf,
+    format: CacheFormat,
+    memory_budget: Option<usize>,
+}
+
+impl DecoderModel {
+    /// Opens a Hugging Face directory (config.json, tokenizer.json, safetensors) or a GGUF file; a directory without
+    /// config.json that holds one GGUF file stands for it.
+    ///
+    /// # Errors
+    /// Names the file, field or tensor that is missing or wrong, and what is not supported.
+    pub fn open(path: impl AsRef<Path>, options: &DecoderOptions) -> Result<DecoderModel, LmError> {
+        let path = path.as_ref();
+        if path.is_file() {
+            return DecoderModel::open_gguf(path, options);
+        }
+        if !path.join("config.json").exists()
+            && let Some(file) = only_gguf(path)?
+        {
+            return DecoderModel::open_gguf(&file, options);
+        }
+        let config = JsonFile::open(path, "config.json")?;
+        let shape = crate::family::decoder::read(&config)?;
+        let source = Source::directory(WeightSet::open(path)?)?;
+        let decoder = Decoder::open(shape, &source, options.precision)?;
+        let tokens = Tokens::open(path)?;
+        DecoderModel::assemble(path, decoder, tokens, options)
+    }
+
+    fn open_gguf(path: &Path, options: &DecoderOptions) -> Result<DecoderModel, LmError> {
+        let file = GgufFile::open(path)?;
+        let architecture = GgufArchitecture::read(&file)?;
+        let shape = crate::family::decoder::from_gguf(&architecture, &file)?;
+        let tokens = Tokens::gguf(&file)?;
+        let source = Source::gguf(file, &architecture.architecture, architecture.head_dim);
+        let decoder = Decoder::open(shape, &source, options.precision)?;
+        DecoderModel::assemble(path, decoder, tokens, options)
+    }
+
+    fn assemble(
+        path: &Path,
+        decoder: Decoder,
+        tokens: Tokens,
+        options: &DecoderOptions,
+    ) -> Result<DecoderModel, LmError> {
+        tokens.check(decoder.shape.vocabulary)?;
+        let threads = options.threads.unwrap_or(0);
+        let pool =
+            rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(|i| format!("plackett-lm-{i}"));
+        let pool =
+            pool.build().map_err(|e| LmError::Argument(format!("cannot start {threads} threads: {e}")))?;
+        let shape = &decoder.shape;
+        let info = DecoderInfo {
+            name: path.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned()),
+            family: shape.family.clone(),
+            layers: shape.layers.len(),
+            hidden: shape.hidden,
+            heads: shape.heads,
+            vocabulary: shape.vocabulary,
+            positions: shape.positions,
+            weight_bytes: decoder.bytes(),
+            isa: Isa::detect(),
+            threads: pool.current_num_threads(),
+        };
+        Ok(DecoderModel {
+            info,
+            path: path.to_path_buf(),
+            decoder,
+            tokens,
+            pool,
+            shelf: Shelf::default(),
+            format: options.cache,
+            memory_budget: options.memory_budget,
+        })
+    }
+
+    /// Facts about the model.
+    pub fn info(&self) -> &DecoderInfo {
+        &self.info
+    }
+
+    /// Where it was opened.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its tokenizer.
+    pub fn tokens(&self) -> &Tokens {
+        &self.tokens
+    }
+
+    /// Runs sequences through all layers and reads what each wants; answers in the order of requests.
+    ///
+    /// An answer depends on its own request and on nothing else: not on the batch, the number of threads or the memory
+    /// budget.
+    ///
+    /// # Errors
+    /// [`LmError::Argument`] with the number of a request that cannot be run and the reason; the memory budget.
+    pub fn forward(&self, requests: &[Request]) -> Result<Vec<Answer>, LmError> {
+        self.forward_until(requests, self.info.layers)
+    }
+
+    /// The same, ending after `layers` layers. Caches of such a call have that many layers.
+    ///
+    /// # Errors
+    /// As [`DecoderModel::forward`].
+    pub fn forward_until(&self, requests: &[Request], layers: usize) -> Result<Vec<Answer>, LmError> {
+        let layers = layers.min(self.info.layers);
+        check(&self.decoder.shape, requests, layers)?;
+        let sizes = Sizes { layers, heads: self.decoder.shape.kv_heads, size: self.decoder.shape.size };
+        let weights = self.info.weight_bytes;
+        let plan = groups(
+            &self.decoder,
+            requests,
+            sizes,
+            self.format,
+            (self.memory_budget, weights),
+            self.info.threads,
+        )?;
+        let answers: Mutex<Vec<Answer>> = Mutex::new(requests.iter().map(|_| Answer::default()).collect());
+        let keep = |group: &[usize], found: Vec<Answer>| {
+            if let Ok(mut answers) = answers.lock() {
+                group.iter().zip(found).for_each(|(index, answer)| answers[*index] = answer);
+            }
+        };
+        self.pool.install(|| {
+            plan.spread.par_iter().with_max_len(1).for_each(|group| {
+                keep(group, self.run(requests, group, layers, 1));
+            });
+            for group in &plan.split {
+                keep(group, self.run(requests, group, layers, plan.workers));
+            }
+        });
+        Ok(answers.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()))
+    }
+
+    fn run(&self, requests: &[Request], group: &[usize], layers: usize, workers: usize) -> Vec<Answer> {
+        let isa = self.info.isa;
+        let pass = Pass { decoder: &self.decoder, isa, shelf: &self.shelf, format: self.format, layers };
+        let own: Vec<&Request> = group.iter().map(|index| &requests[*index]).collect();
+        let mut taken = pass.carry(&own, workers);
+        let hidden = self.info.hidden;
+        let mut states = Vec::new();
+        let mut wishes = Vec::new();
+        let mut start = 0;
+        for (request, answer) in own.iter().zip(&mut taken.answers) {
+            let tokens = request.tokens.len();
+            let state = |place: &usize| {
+                let mut row = taken.x[(start + place) * hidden..][..hidden].to_vec();
+                self.decoder.end(isa, &mut row);
+                row
+            };
+            if request.wants.hidden_after.is_empty() {
+                answer.hidden = request.wants.hidden.list(tokens).iter().flat_map(state).collect();
+            }
+            for place in request.wants.logits_at.list(tokens) {
+                states.extend(state(&place));
+                wishes.push(Wish { ids: request.wants.ids, normalizer: request.wants.normalizer });
+            }
+            start += tokens;
+        }
+        pass.give_back(taken.x);
+        let mut found = logits(&self.decoder, isa, workers, &states, &wishes).into_iter();
+        for (request, answer) in own.iter().zip(&mut taken.answers) {
+            let places = request.wants.logits_at.list(request.tokens.len()).len();
+            for (logits, normalizer) in found.by_ref().take(places) {
+                answer.logits.push(logits);
+                answer.normalizers.extend(normalizer);
+            }
+        }
+        taken.answers
+    }
+
+    /// Keys and values of a text that others continue: [`DecoderModel::forward`] with nothing but a cache wanted.
+    ///
+    /// # Errors
+    /// As [`DecoderModel::forward`].
+    pub fn prefill(&self, tokens: &[u32], cache: Option<&Cache>) -> Result<Cache, LmError> {
+        let wants = super::Wants { cache: true, ..Default::default() };
+        let request = Request { tokens, cache, pattern: Default::default(), wants };
+        let answer = self.forward(&[request])?.pop();
+        Ok(answer.and_then(|answer| answer.cache).unwrap_or_default())
+    }
+}
+
+/// The one GGUF file of a directory that has no config.json.
+fn only_gguf(directory: &Path) -> Result<Option<PathBuf>, LmError> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(LmError::io(directory))? {
+        let path = entry.map_err(LmError::io(directory))?.path();
+        if path.extension().is_some_and(|e| e == "gguf") {
+            found.push(path);
+        }
+    }
+    match found.len() {
+        0 => Ok(None),
+        1 => Ok(found.pop()),
+        count => Err(LmError::Argument(format!(
+            "{}: {count} GGUF files and no config.json; name the file that is meant",
+            directory.display()
+        ))),
+    }
+}

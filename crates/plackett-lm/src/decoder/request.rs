@@ -1,0 +1,116 @@
+//! What a forward pass is asked and what it answers.
+
+use super::cache::Cache;
+use crate::decode::Wanted;
+use std::ops::Range;
+
+/// One sequence of a forward pass.
+#[derive(Clone, Debug)]
+pub struct Request<'a> {
+    /// New tokens, at least one.
+    pub tokens: &'a [u32],
+    /// What comes before them; they see all of it.
+    pub cache: Option<&'a Cache>,
+    /// Which new tokens a new token sees.
+    pub pattern: Pattern,
+    /// What is read.
+    pub wants: Wants<'a>,
+}
+
+/// Which new tokens a new token sees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pattern {
+    /// Those before it and itself.
+    #[default]
+    Causal,
+    /// All.
+    Bidirectional,
+}
+
+/// What is read from a sequence. By default nothing.
+#[derive(Clone, Debug)]
+pub struct Wants<'a> {
+    /// New tokens after which logits are wanted.
+    pub logits_at: Places<'a>,
+    /// Of which ids.
+    pub ids: Wanted<'a>,
+    /// Also ln Σ exp(logit) over the whole vocabulary, for each of these tokens.
+    pub normalizer: bool,
+    /// New tokens whose hidden states are wanted.
+    pub hidden: Places<'a>,
+    /// Hidden states after so many layers (0 is the input), without the last normalisation. Empty: those at the end of
+    /// the pass, normalised, which is what embeddings are made of.
+    pub hidden_after: &'a [usize],
+    /// Attention weights.
+    pub attention: Option<AttentionWanted<'a>>,
+    /// Keys and values of all tokens, to continue from.
+    pub cache: bool,
+}
+
+impl Default for Wants<'_> {
+    fn default() -> Self {
+        Wants {
+            logits_at: Places::None,
+            ids: Wanted::Nothing,
+            normalizer: false,
+            hidden: Places::None,
+            hidden_after: &[],
+            attention: None,
+            cache: false,
+        }
+    }
+}
+
+/// Some of the new tokens, counted from 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Places<'a> {
+    /// None.
+    #[default]
+    None,
+    /// The last.
+    Last,
+    /// All.
+    All,
+    /// These, in this order.
+    At(&'a [usize]),
+}
+
+impl Places<'_> {
+    /// As numbers, for a sequence of `tokens` tokens.
+    pub(super) fn list(&self, tokens: usize) -> Vec<usize> {
+        match self {
+            Places::None => Vec::new(),
+            Places::Last => vec![tokens - 1],
+            Places::All => (0..tokens).collect(),
+            Places::At(list) => list.to_vec(),
+        }
+    }
+}
+
+/// Sums of attention weights: from queries to ranges of keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AttentionWanted<'a> {
+    /// Layers, from 0.
+    pub layers: &'a [usize],
+    /// New tokens.
+    pub queries: &'a [usize],
+    /// Ranges of tokens, counted from the first of the cache.
+    pub keys: &'a [Range<usize>],
+    /// Only the sum over heads of the mean over queries, for each layer and range.
+    pub summed: bool,
+}
+
+/// What a pass gives for one sequence.
+#[derive(Clone, Debug, Default)]
+pub struct Answer {
+    /// A row for each of [`Wants::logits_at`].
+    pub logits: Vec<Vec<f32>>,
+    /// One for each of [`Wants::logits_at`], when they were wanted.
+    pub normalizers: Vec<f64>,
+    /// Hidden states, `layers × places × hidden` (one layer when none was named).
+    pub hidden: Vec<f32>,
+    /// Attention, `layers × heads × queries × ranges`, or `layers × ranges` when summed.
+    pub attention: Vec<f32>,
+    /// The cache of all tokens.
+    pub cache: Option<Cache>,
+}

@@ -1,0 +1,119 @@
+//! A decoder as constrained decoding wants it: branches over cached prefixes.
+
+use super::cache::Cache;
+use super::model::DecoderModel;
+use super::request::{Places, Request, Wants};
+use crate::LmError;
+use crate::decode::{Branch, DecodeModel, Extended, Handle};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// A segment with more tokens is not moved into its child any more; the child begins a segment of its own.
+const MOST_MOVED: usize = 256;
+
+/// Prefixes of one or more decodes on a model. The model itself is shared.
+pub struct DecoderSession<'a> {
+    model: &'a DecoderModel,
+    prefixes: BTreeMap<Handle, Cache>,
+    next: u64,
+}
+
+impl DecoderModel {
+    /// A place for prefixes, without any.
+    pub fn session(&self) -> DecoderSession<'_> {
+        DecoderSession { model: self, prefixes: BTreeMap::from([(Handle(0), Cache::default())]), next: 1 }
+    }
+}
+
+impl<'a> DecoderSession<'a> {
+    /// The model.
+    pub fn model(&self) -> &'a DecoderModel {
+        self.model
+    }
+
+    /// Takes a cache in, so that branches can continue it.
+    pub fn adopt(&mut self, cache: Cache) -> Handle {
+        let handle = Handle(self.next);
+        self.next += 1;
+        self.prefixes.insert(handle, cache);
+        handle
+    }
+
+    /// The cache of a prefix.
+    pub fn cache(&self, handle: Handle) -> Option<&Cache> {
+        self.prefixes.get(&handle)
+    }
+
+    /// Prefixes that are kept now, without the root.
+    pub fn held(&self) -> usize {
+        self.prefixes.len() - 1
+    }
+
+    /// Bytes of keys and values of all prefixes, shared segments counted once.
+    pub fn bytes(&self) -> usize {
+        let segments = self.prefixes.values().flat_map(|cache| &cache.segments);
+        let all: HashMap<usize, usize> =
+            segments.map(|kept| (Arc::as_ptr(kept) as usize, kept.bytes())).collect();
+        all.values().sum()
+    }
+}
+
+impl DecodeModel for DecoderSession<'_> {
+    fn vocabulary(&self) -> usize {
+        self.model.info().vocabulary
+    }
+
+    fn root(&self) -> Handle {
+        Handle(0)
+    }
+
+    fn extend(&mut self, branches: &[Branch<'_>], last_use: &[Handle]) -> Result<Vec<Extended>, LmError> {
+        let mut requests = Vec::with_capacity(branches.len());
+        for (index, branch) in branches.iter().enumerate() {
+            let cache = self.prefixes.get(&branch.parent).ok_or_else(|| {
+                LmError::Argument(format!("branch {index}: there is no prefix {}", branch.parent.0))
+            })?;
+            let (ids, normalizer) = (branch.wanted, branch.normalizer);
+            let wants = Wants { logits_at: Places::Last, ids, normalizer, cache: true, ..Wants::default() };
+            requests.push(Request {
+                tokens: branch.tokens,
+                cache: Some(cache),
+                pattern: Default::default(),
+                wants,
+            });
+        }
+        let answers = self.model.forward(&requests)?;
+        self.release(last_use);
+        let mut extended = Vec::with_capacity(branches.len());
+        for answer in answers {
+            let mut cache = answer.cache.unwrap_or_default();
+            join_last(&mut cache);
+            extended.push(Extended {
+                handle: self.adopt(cache),
+                logits: answer.logits.into_iter().next().unwrap_or_default(),
+                normalizer: answer.normalizers.first().copied(),
+            });
+        }
+        Ok(extended)
+    }
+
+    fn release(&mut self, handles: &[Handle]) {
+        for handle in handles.iter().filter(|handle| **handle != Handle(0)) {
+            self.prefixes.remove(handle);
+        }
+    }
+}
+
+/// Moves the newest tokens into the segment before them, when nobody else has it and it is short.
+fn join_last(cache: &mut Cache) {
+    let Some([before, newest]) = cache.segments.last_chunk_mut::<2>() else { return };
+    if before.tokens() + newest.tokens() > MOST_MOVED || before.layers() != newest.layers() {
+        return;
+    }
+    if before.format() == newest.format()
+        && let Some(own) = Arc::get_mut(before)
+    {
+        own.append(newest);
+        cache.segments.pop();
+    }
+}

@@ -1,0 +1,169 @@
+//! Tensors by their Hugging Face names, from safetensors files or from a GGUF file.
+
+use crate::LmError;
+use crate::gguf::{GgufFile, GgufTensor, RowOrder, hugging_face_name, unrope_rows};
+use crate::kernel::{GgufRows, Isa, Linear};
+use crate::weights::{Precision, Table, WeightSet};
+use std::collections::HashMap;
+
+/// Where weights come from.
+pub(crate) enum Source {
+    /// safetensors; the prefix is what stands before `model.` in the names.
+    Directory { weights: WeightSet, prefix: String },
+    /// A GGUF file.
+    Gguf { file: GgufFile, names: HashMap<String, String>, order: RowOrder, head: usize },
+}
+
+/// Input vectors by token.
+pub(crate) enum Embedding {
+    /// Rows of the output matrix.
+    Tied,
+    /// A table that stays in its file.
+    Table(Table),
+    /// A tensor that stays in its file.
+    Gguf(GgufFile, String),
+}
+
+/// One matrix of a stack: name without `.weight`, rows.
+pub(crate) type Part<'a> = (&'a str, usize);
+
+impl Source {
+    /// safetensors files of a directory.
+    ///
+    /// # Errors
+    /// [`LmError::MissingTensor`] without an embedding matrix.
+    pub(crate) fn directory(weights: WeightSet) -> Result<Source, LmError> {
+        let prefix =
+            weights.prefix(&["model.", "", "language_model.model."], "embed_tokens.weight")?.to_string();
+        Ok(Source::Directory { weights, prefix })
+    }
+
+    /// The tensors of a GGUF file of an architecture with heads of that size.
+    pub(crate) fn gguf(file: GgufFile, architecture: &str, head: usize) -> Source {
+        let pairs = file.header().tensors().filter_map(|(name, _)| {
+            hugging_face_name(architecture, name).map(|known| (known, name.to_string()))
+        });
+        let names = pairs.collect();
+        Source::Gguf { order: RowOrder::of(architecture), names, head, file }
+    }
+
+    /// The name in the files of what `model.…` is called in most.
+    fn local(&self, name: &str) -> String {
+        match self {
+            Source::Directory { prefix, .. } => match name.strip_prefix("model.") {
+                Some(rest) => format!("{prefix}{rest}"),
+                None => name.to_string(),
+            },
+            Source::Gguf { names, .. } => names.get(name).cloned().unwrap_or_else(|| name.to_string()),
+        }
+    }
+
+    /// Whether there is such a tensor.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        match self {
+            Source::Directory { weights, .. } => weights.has(&self.local(name)),
+            Source::Gguf { names, .. } => names.contains_key(name),
+        }
+    }
+
+    /// A vector.
+    pub(crate) fn vector(&self, name: &str, length: usize) -> Result<Vec<f32>, LmError> {
+        let local = self.local(name);
+        let vector = match self {
+            Source::Directory { weights, .. } => weights.f32(&local, &[length])?,
+            Source::Gguf { file, .. } => file.f32(&local, &[length])?,
+        };
+        let order = self.order(name.strip_suffix(".bias").unwrap_or_default(), length);
+        Ok(order.map_or(vector.clone(), |order| order.iter().map(|row| vector[*row]).collect()))
+    }
+
+    /// In which order rows of a GGUF file make heads whose halves are turned.
+    fn order(&self, name: &str, rows: usize) -> Option<Vec<usize>> {
+        match self {
+            Source::Gguf { order: RowOrder::Interleaved, head, .. }
+                if name.ends_with("q_proj") || name.ends_with("k_proj") =>
+            {
+                Some(unrope_rows(rows, *head))
+            }
+            _ => None,
+        }
+    }
+
+    /// Matrices of the same width as one layer, with the biases that exist.
+    pub(crate) fn stack(
+        &self,
+        parts: &[Part],
+        inputs: usize,
+        precision: Precision,
+    ) -> Result<Linear, LmError> {
+        let mut bias = Vec::new();
+        let with_bias = parts.iter().any(|(name, _)| self.has(&format!("{name}.bias")));
+        for (name, rows) in parts.iter().filter(|_| with_bias) {
+            let own = format!("{name}.bias");
+            bias.extend(if self.has(&own) { self.vector(&own, *rows)? } else { vec![0.0; *rows] });
+        }
+        match self {
+            Source::Directory { weights, .. } => {
+                let total: usize = parts.iter().map(|(_, rows)| rows).sum();
+                let mut weight = Vec::with_capacity(total * inputs);
+                for (name, rows) in parts {
+                    weight.extend(weights.f32(&self.local(&format!("{name}.weight")), &[*rows, inputs])?);
+                }
+                Ok(match precision {
+                    Precision::Int8 => Linear::quantized(&weight, &bias, total, inputs),
+                    _ => Linear::from_f32(&weight, &bias, total, inputs),
+                })
+            }
+            Source::Gguf { file, .. } => {
+                let mut found: Vec<(GgufTensor, Option<Vec<usize>>)> = Vec::new();
+                for (name, rows) in parts {
+                    let tensor = file.tensor(&self.local(&format!("{name}.weight")))?;
+                    tensor.expect(&[*rows, inputs])?;
+                    found.push((tensor, self.order(name, *rows)));
+                }
+                if let [(tensor, order)] = &found[..] {
+                    return Linear::from_gguf(tensor, &bias, order.as_deref(), precision);
+                }
+                let rows: Vec<GgufRows> = found
+                    .iter()
+                    .map(|(tensor, order)| GgufRows { tensor: *tensor, order: order.as_deref() })
+                    .collect();
+                Linear::stacked(&rows, &bias, precision)
+            }
+        }
+    }
+
+    /// The table of input vectors of a model whose output matrix is another one.
+    pub(crate) fn embedding(&self, name: &str, rows: usize, width: usize) -> Result<Embedding, LmError> {
+        let local = self.local(name);
+        match self {
+            Source::Directory { weights, .. } => {
+                let table = weights.table(&local, width)?;
+                if table.rows() < rows {
+                    weights.tensor(&local)?.expect(&[rows, width])?;
+                }
+                Ok(Embedding::Table(table))
+            }
+            Source::Gguf { file, .. } => {
+                file.tensor(&local)?.expect(&[rows, width])?;
+                Ok(Embedding::Gguf(file.clone(), local))
+            }
+        }
+    }
+}
+
+impl Embedding {
+    /// The vector of a token; `output` is the output matrix.
+    pub(crate) fn read(&self, isa: Isa, output: &Linear, id: usize, out: &mut [f32]) {
+        match self {
+            Embedding::Tied => output.row(id, out),
+            Embedding::Table(table) => table.read(isa, id, out),
+            Embedding::Gguf(file, name) => {
+                // The shape was checked when the model was opened.
+                if let Ok(row) = file.tensor(name).and_then(|tensor| tensor.row(id)) {
+                    out.copy_from_slice(&row);
+                }
+            }
+        }
+    }
+}

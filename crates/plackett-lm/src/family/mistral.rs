@@ -1,0 +1,15 @@
+//! Mistral (Jiang et al. 2023): Llama with a window of tokens that a query sees, in every layer.
+
+use super::decoder::common;
+use crate::LmError;
+use crate::config::JsonFile;
+use crate::decoder::Shape;
+
+pub(crate) fn read(config: &JsonFile) -> Result<Shape, LmError> {
+    let mut shape = common(config, config.number_or("rope_theta", 10_000.0), false)?;
+    if config.value().get("sliding_window").is_some_and(|window| !window.is_null()) {
+        let window = config.size("sliding_window")?;
+        shape.layers.iter_mut().for_each(|layer| layer.window = Some(window));
+    }
+    Ok(shape)
+}
