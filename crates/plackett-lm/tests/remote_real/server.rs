@@ -1,6 +1,5 @@
 //! llama-cpp-python's OpenAI-compatible server, as a child of this test.
 
-use plackett_lm::gguf::{GgufFile, GgufTokenizer};
 use plackett_lm::store::Store;
 use std::fs::File;
 use std::io::Write;
@@ -37,12 +36,6 @@ impl Setup {
         let mut files = std::fs::read_dir(directory).expect("folder").map(|e| e.expect("entry").path());
         let model = files.find(|p| p.extension().is_some_and(|e| e == "gguf")).expect("a GGUF file");
         Some(Setup { python, model })
-    }
-
-    pub fn gguf(&self) -> (GgufFile, GgufTokenizer) {
-        let file = GgufFile::open(&self.model).expect("GGUF");
-        let tokenizer = GgufTokenizer::read(&file).expect("tokenizer");
-        (file, tokenizer)
     }
 
     /// Runs `reference.py`: the most probable next tokens of each prompt, by their bytes.
