@@ -269,6 +269,80 @@ fn what_cannot_be_done_is_refused_and_changes_nothing() {
     assert!(model.encode(&["text"], 10).expect_err("no tokenizer").to_string().contains("tokenizer.json"));
 }
 
+/// A tokenizer of letters for the golden T5's vocabulary, in the form of T5's own.
+fn letters() -> serde_json::Value {
+    let special = ["<pad>", "</s>", "<unk>"];
+    let pieces = special.iter().map(|s| s.to_string()).chain(std::iter::once("\u{2581}".to_string()));
+    let signs = (b'!'..).map(|b| char::from(b).to_string());
+    let vocabulary: Vec<serde_json::Value> =
+        pieces.chain(signs).take(90).map(|piece| serde_json::json!([piece, -3.0])).collect();
+    let added: Vec<serde_json::Value> = (0..3)
+        .map(|id| {
+            serde_json::json!({"id": id, "content": special[id], "single_word": false, "lstrip": false, "rstrip": false,
+                "normalized": false, "special": true})
+        })
+        .collect();
+    let space = serde_json::json!({"type": "Metaspace", "replacement": "\u{2581}", "prepend_scheme": "always", "split": true});
+    let part = |name: &str| serde_json::json!({name: {"id": if name == "Sequence" { "A" } else { "</s>" }, "type_id": 0}});
+    let end = serde_json::json!({"</s>": {"id": "</s>", "ids": [1], "tokens": ["</s>"]}});
+    let parts = [part("Sequence"), part("SpecialToken")];
+    serde_json::json!({"version": "1.0", "truncation": null, "padding": null, "added_tokens": added, "normalizer": null,
+        "pre_tokenizer": space, "decoder": space,
+        "post_processor": {"type": "TemplateProcessing", "single": parts, "pair": parts, "special_tokens": end},
+        "model": {"type": "Unigram", "unk_id": 2, "vocab": vocabulary, "byte_fallback": false}})
+}
+
+#[test]
+fn texts_go_in_and_come_out() {
+    let directory = tempfile::tempdir().expect("a folder");
+    for file in ["config.json", "model.safetensors"] {
+        std::fs::copy(folder("t5").join(file), directory.path().join(file)).expect("copied");
+    }
+    std::fs::write(directory.path().join("tokenizer.json"), letters().to_string()).expect("written");
+    let model = EncoderDecoder::open(directory.path(), &EncoderDecoderOptions::default()).expect("model");
+    let (ids, cut) = model.encode(&["AB", "ABCDEF"], 5).expect("ids");
+    let id = |letter: u8| u32::from(letter - b'!') + 4;
+    assert_eq!(ids, [vec![3, id(b'A'), id(b'B'), 1], vec![3, id(b'A'), id(b'B'), id(b'C'), 1]]);
+    assert_eq!((cut.len(), cut[0].index, cut[0].tokens, cut[0].kept), (1, 1, 8, 5));
+
+    let tokens = model.tokens().expect("tokenizer");
+    let mut session = model.session();
+    let sources: Vec<&[u32]> = ids.iter().map(Vec::as_slice).collect();
+    let roots = session.sources(&sources).expect("sources");
+    let start = [model.start()];
+    // One of two answers, each by its own tokens.
+    let answers = Answers::new(
+        &[&["YES"], &["NO"]],
+        |text| tokens.encode(text, false, false).map_err(|e| DecodeError::Tokenizer(e.to_string())),
+        model.end(),
+    );
+    let answers = answers.expect("constraint");
+    let request = |prefix| DecodeRequest { prefix, prompt: &start, constraint: &answers, index: 0 };
+    let options = DecodeOptions::new(Strategy::Beam(Beam::new(4)));
+    for decoded in decode(&mut session, &[request(roots[0]), request(roots[1])], &options).expect("decoded") {
+        let found = decoded.expect("answers").hypotheses;
+        let written: Vec<String> =
+            found.iter().map(|h| tokens.decode(&h.tokens, true).expect("text").trim().to_string()).collect();
+        let mut sorted = written.clone();
+        sorted.sort();
+        assert_eq!(sorted, ["NO", "YES"]);
+        assert_eq!(["YES", "NO"][found[0].output], written[0]);
+        let sum: f64 = found.iter().map(|h| h.log_prob.exp()).sum();
+        assert!((sum - 1.0).abs() < 1e-6, "{sum}");
+    }
+    // Free text of a few tokens.
+    let bytes = TokenBytes::from_tokenizer(tokens.tokenizer())
+        .and_then(|all| all.without(&[0, 1, 2]))
+        .expect("bytes");
+    let free = FreeText::new(std::sync::Arc::new(bytes), &["Z"], &[1], 6).expect("constraint");
+    let request = DecodeRequest { prefix: roots[0], prompt: &start, constraint: &free, index: 0 };
+    let decoded =
+        decode(&mut session, &[request], &DecodeOptions::new(Strategy::Greedy)).expect("decoded").remove(0);
+    let best = decoded.expect("a text").hypotheses.remove(0);
+    assert!((1..=6).contains(&best.tokens.len()) && !best.output.text.contains('Z'), "{best:?}");
+    assert_eq!(session.handles(), 2);
+}
+
 #[test]
 fn damaged_models_are_refused_by_the_name_of_the_tensor() {
     let folder = tempfile::tempdir().expect("a folder");

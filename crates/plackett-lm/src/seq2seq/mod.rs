@@ -28,6 +28,7 @@ pub use session::Session;
 
 use crate::LmError;
 use crate::config::JsonFile;
+use crate::decoder::Tokens;
 use crate::family::{bart::Bart, t5::T5};
 use crate::forward::{Buffers, Family, Pass, Sequence};
 use crate::kernel::Isa;
@@ -54,6 +55,7 @@ pub struct EncoderDecoder {
     encoder: Box<dyn Family>,
     decoder: Box<dyn Decoder>,
     text: Option<Text>,
+    tokens: Option<Tokens>,
     pool: rayon::ThreadPool,
     buffers: Buffers,
     isa: Isa,
@@ -95,6 +97,7 @@ impl EncoderDecoder {
                 }
             };
         let text = directory.join("tokenizer.json").exists();
+        let tokens = text.then(|| Tokens::open(directory)).transpose()?;
         let text = text.then(|| Text::open(directory, false)).transpose()?;
         if let Some(text) = &text {
             text.check_vocabulary(encoder.vocabulary())?;
@@ -103,7 +106,15 @@ impl EncoderDecoder {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
         let pool = pool.thread_name(|i| format!("plackett-lm-{i}")).build();
         let pool = pool.map_err(|e| LmError::Argument(format!("cannot start {threads} threads: {e}")))?;
-        Ok(EncoderDecoder { encoder, decoder, text, pool, buffers: Buffers::default(), isa: Isa::detect() })
+        Ok(EncoderDecoder {
+            encoder,
+            decoder,
+            text,
+            tokens,
+            pool,
+            buffers: Buffers::default(),
+            isa: Isa::detect(),
+        })
     }
 
     /// Number of token ids.
@@ -119,6 +130,11 @@ impl EncoderDecoder {
     /// The token that ends an output, when the model has one.
     pub fn end(&self) -> Option<u32> {
         self.decoder.half().end
+    }
+
+    /// Its tokenizer, for constraints and for the texts of outputs; `None` without `tokenizer.json`.
+    pub fn tokens(&self) -> Option<&Tokens> {
+        self.tokens.as_ref()
     }
 
     /// Longest source in tokens.
