@@ -17,7 +17,7 @@ fn folder(name: &str) -> PathBuf {
 }
 
 fn open(name: &str, precision: Precision, threads: usize) -> EncoderDecoder {
-    let options = EncoderDecoderOptions { precision, threads: Some(threads) };
+    let options = EncoderDecoderOptions { precision, threads: Some(threads), memory_budget: None };
     EncoderDecoder::open(folder(name), &options).expect(name)
 }
 
@@ -165,6 +165,41 @@ fn company_cuts_and_threads_change_no_bit() {
                 assert_eq!(session.handles(), 4, "three sources and one output");
             }
         }
+    }
+}
+
+/// With less and less memory the results stay the same, until nothing is possible any more.
+#[test]
+fn a_memory_budget_is_kept_by_splitting_work() {
+    for name in NAMES {
+        let golden = Golden::read(name);
+        let (source, target) = (golden.ids("source.3".into()), golden.ids("target.2".into()));
+        let run = |budget: Option<usize>| {
+            let options = EncoderDecoderOptions { memory_budget: budget, ..EncoderDecoderOptions::default() };
+            let model = EncoderDecoder::open(folder(name), &options).expect(name);
+            let mut session = model.session();
+            let root = session.sources(&[&source])?[0];
+            let branch = Branch { parent: root, tokens: &target, wanted: Wanted::All, normalizer: true };
+            let grown = session.extend(&[branch; 30], &[])?;
+            let bytes = session.bytes();
+            let logits: Vec<Vec<f32>> = grown.into_iter().map(|grown| grown.logits).collect();
+            Ok::<_, LmError>((logits, model.weight_bytes(), bytes))
+        };
+        let (expected, weights, keys) = run(None).expect("without a budget");
+        assert!(expected.iter().all(|logits| *logits == expected[0]));
+        let mut refused = 0;
+        for spare in [0, 1_000, 50_000, 200_000, 1_000_000, 4_000_000] {
+            let budget = weights + keys + spare;
+            match run(Some(budget)) {
+                Ok((found, ..)) => assert!(found == expected, "{name} {spare}"),
+                Err(LmError::MemoryBudget { needed, .. }) => {
+                    assert!(needed > budget, "{needed} {budget}");
+                    refused += 1;
+                }
+                Err(other) => panic!("{other}"),
+            }
+        }
+        assert!((1..=4).contains(&refused), "{name}: {refused}");
     }
 }
 

@@ -78,6 +78,17 @@ impl Half {
         self.heads * self.head_size
     }
 
+    /// Bytes of the keys and values of a token.
+    pub(crate) fn key_bytes(&self) -> usize {
+        4 * self.layers.len() * 2 * self.width()
+    }
+
+    /// Bytes of the buffers of a row, when `inner` numbers are between its two dense layers.
+    pub(crate) fn row_bytes(&self, inner: usize) -> usize {
+        // States, the norm's copy of them, queries to values, contexts, results, rounded inputs.
+        4 * (3 * self.hidden + 4 * self.width() + 2 * inner)
+    }
+
     /// Bytes of weights.
     pub(crate) fn bytes(&self) -> usize {
         let layer = |l: &Layer| {

@@ -48,6 +48,9 @@ pub struct EncoderDecoderOptions {
     pub precision: Precision,
     /// Worker threads; all cores when absent.
     pub threads: Option<usize>,
+    /// Bytes that weights, the buffers of a call and the keys and values of a session may take together; work is split to
+    /// keep it, with the same results. Logits belong to the caller.
+    pub memory_budget: Option<usize>,
 }
 
 /// An encoder–decoder, ready for sessions of any number of threads.
@@ -59,6 +62,7 @@ pub struct EncoderDecoder {
     pool: rayon::ThreadPool,
     buffers: Buffers,
     isa: Isa,
+    memory_budget: Option<usize>,
 }
 
 impl EncoderDecoder {
@@ -114,6 +118,7 @@ impl EncoderDecoder {
             pool,
             buffers: Buffers::default(),
             isa: Isa::detect(),
+            memory_budget: options.memory_budget,
         })
     }
 
@@ -178,7 +183,7 @@ impl EncoderDecoder {
     /// The encoder's states of some sources, `tokens × hidden` each.
     ///
     /// # Errors
-    /// An empty or too long source, an id beyond the vocabulary.
+    /// An empty or too long source, an id beyond the vocabulary; the memory budget.
     pub fn states(&self, sources: &[&[u32]]) -> Result<Vec<Vec<f32>>, LmError> {
         let (most, vocabulary) = (self.source_tokens(), self.encoder.vocabulary());
         for (index, source) in sources.iter().enumerate() {
@@ -200,10 +205,19 @@ impl EncoderDecoder {
             isa: self.isa,
             pool: &self.pool,
             buffers: &self.buffers,
-            memory_budget: None,
+            // The decoder's weights are there too.
+            memory_budget: self
+                .memory_budget
+                .map(|budget| budget.saturating_sub(self.decoder.half().bytes())),
             layers: usize::MAX,
         };
-        pass.run(&sequences, |_, states| states.to_vec())
+        let decoder = self.decoder.half().bytes();
+        pass.run(&sequences, |_, states| states.to_vec()).map_err(|error| match error {
+            LmError::MemoryBudget { tokens, needed, budget } => {
+                LmError::MemoryBudget { tokens, needed: needed + decoder, budget: budget + decoder }
+            }
+            other => other,
+        })
     }
 
     /// Sources and outputs of one caller.

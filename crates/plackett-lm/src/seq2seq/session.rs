@@ -6,7 +6,8 @@ use crate::LmError;
 use crate::decode::{Branch, DecodeModel, Extended, Handle, Wanted};
 use crate::kernel::LinearScratch;
 use rayon::prelude::*;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Pieces of a prefix after which they are joined: a long chain would be slow to walk.
@@ -66,8 +67,16 @@ impl<'m> Session<'m> {
     /// [`EncoderDecoder::start`] as its first token.
     ///
     /// # Errors
-    /// An empty or too long source, an id beyond the vocabulary.
+    /// An empty or too long source, an id beyond the vocabulary; the memory budget.
     pub fn sources(&mut self, sources: &[&[u32]]) -> Result<Vec<Handle>, LmError> {
+        if let Some(budget) = self.model.memory_budget {
+            let tokens = sources.iter().map(|source| source.len()).sum();
+            let keys = tokens * self.model.decoder.half().key_bytes();
+            let needed = self.model.weight_bytes() + self.bytes() + keys;
+            if needed > budget {
+                return Err(LmError::MemoryBudget { tokens, needed, budget });
+            }
+        }
         let states = self.model.states(sources)?;
         let step = self.step();
         let keys: Vec<Keys> =
@@ -85,6 +94,56 @@ impl<'m> Session<'m> {
     /// Handles that are in use.
     pub fn handles(&self) -> usize {
         self.prefixes.len()
+    }
+
+    /// Bytes of the keys and values of all sources and outputs; what several share counts once.
+    pub fn bytes(&self) -> usize {
+        let mut seen = HashSet::new();
+        let mut sum = 0;
+        let mut count = |keys: &Keys| {
+            if seen.insert(std::ptr::from_ref(keys)) {
+                sum += 4 * keys.numbers.len();
+            }
+        };
+        for prefix in self.prefixes.values() {
+            count(&prefix.source);
+            prefix.chain().into_iter().for_each(&mut count);
+        }
+        sum
+    }
+
+    /// Consecutive branches that go through the decoder together, such that the memory budget is kept.
+    fn groups(&self, branches: &[Branch<'_>]) -> Result<Vec<Range<usize>>, LmError> {
+        let Some(budget) = self.model.memory_budget else {
+            return Ok(std::iter::once(0..branches.len()).collect());
+        };
+        let half = self.model.decoder.half();
+        let new: usize = branches.iter().map(|branch| branch.tokens.len() * half.key_bytes()).sum();
+        let taken = self.model.weight_bytes() + self.bytes() + new;
+        let row = half.row_bytes(self.model.decoder.inner());
+        let (mut groups, mut used) = (Vec::<Range<usize>>::new(), 0);
+        for (index, branch) in branches.iter().enumerate() {
+            let all = if whole(branch) { 4 * half.vocabulary } else { 0 };
+            let needed = branch.tokens.len() * row + all;
+            if taken + needed > budget {
+                return Err(LmError::MemoryBudget {
+                    tokens: branch.tokens.len(),
+                    needed: taken + needed,
+                    budget,
+                });
+            }
+            match groups.last_mut() {
+                Some(group) if taken + used + needed <= budget => {
+                    group.end = index + 1;
+                    used += needed;
+                }
+                _ => {
+                    groups.push(index..index + 1);
+                    used = needed;
+                }
+            }
+        }
+        Ok(groups)
     }
 
     /// What a branch goes on from, when everything about it can be done.
@@ -118,7 +177,6 @@ impl<'m> Session<'m> {
     /// multiplied once for all branches that need it.
     fn logits(&self, branches: &[Branch<'_>], states: &[f32]) -> Vec<(Vec<f32>, Option<f64>)> {
         let (step, half) = (self.step(), self.model.decoder.half());
-        let whole = |branch: &Branch<'_>| branch.normalizer || branch.wanted == Wanted::All;
         let each = || branches.iter().zip(states.chunks_exact(half.hidden));
         let needed: Vec<f32> =
             each().filter(|(b, _)| whole(b)).flat_map(|(_, state)| state.iter().copied()).collect();
@@ -146,6 +204,11 @@ impl<'m> Session<'m> {
     }
 }
 
+/// Whether a branch needs the logits of all tokens.
+fn whole(branch: &Branch<'_>) -> bool {
+    branch.normalizer || branch.wanted == Wanted::All
+}
+
 fn log_sum_exp(logits: &[f32]) -> f64 {
     let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let most = f64::from(most);
@@ -171,10 +234,15 @@ impl DecodeModel for Session<'_> {
             .zip(&parents)
             .map(|(b, parent)| Growth { tokens: b.tokens, before: parent.chain(), source: &parent.source })
             .collect();
-        let (keys, logits) = self.model.pool.install(|| {
-            let (keys, states) = step.run(&growths);
-            (keys, self.logits(branches, &states))
-        });
+        let (mut keys, mut logits) = (Vec::new(), Vec::new());
+        for group in self.groups(branches)? {
+            let (growths, branches) = (&growths[group.clone()], &branches[group]);
+            self.model.pool.install(|| {
+                let (new, states) = step.run(growths);
+                keys.extend(new);
+                logits.extend(self.logits(branches, &states));
+            });
+        }
         drop(growths);
         let mut answers = Vec::with_capacity(branches.len());
         for ((parent, keys), (logits, normalizer)) in parents.into_iter().zip(keys).zip(logits) {
