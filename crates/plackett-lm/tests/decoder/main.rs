@@ -1,0 +1,8 @@
+//! Decoders on tiny random models of every family: parity with transformers, and the promises about caches, batches,
+//! threads, memory and blocks.
+
+mod blocks;
+mod caches;
+mod golden;
+mod parity;
+mod refusals;
