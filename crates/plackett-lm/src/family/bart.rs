@@ -111,6 +111,15 @@ impl Bart {
         precision: Precision,
         prefix: &str,
     ) -> Result<Bart, LmError> {
+        // Options of early files that name other architectures.
+        if let Some(key) = ["normalize_before", "add_final_layer_norm", "static_position_embeddings"]
+            .iter()
+            .find(|key| config.flag(key, false))
+        {
+            return Err(
+                config.problem(format!("`{key}` is not supported; BART has norms after each part only"))
+            );
+        }
         let (hidden, intermediate) = (config.size("d_model")?, config.size("encoder_ffn_dim")?);
         let (count, size) = heads(config, "encoder_attention_heads")?;
         let layers = (0..config.size("encoder_layers")?)
