@@ -2,6 +2,7 @@
 
 use crate::{LmError, forward::Sequence};
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use tokenizers::utils::truncation::{TruncationParams, truncate_encodings};
 use tokenizers::{Encoding, PostProcessor, Tokenizer, TruncationDirection};
@@ -48,7 +49,7 @@ impl Text {
             path: path.clone(),
             problem: format!("not a tokenizer ({error}); fetch the file again"),
         };
-        let mut tokenizer = Tokenizer::from_bytes(bytes).map_err(bad)?;
+        let mut tokenizer = guarded(|| Tokenizer::from_bytes(bytes)).map_err(bad)?;
         tokenizer.with_truncation(None).map_err(bad)?;
         tokenizer.with_padding(None);
         Ok(Text { tokenizer, path, lower_case })
@@ -77,7 +78,7 @@ impl Text {
     pub(crate) fn spans(&self, text: &str) -> Result<Vec<Range<usize>>, LmError> {
         // Lower-casing may change lengths, so spans are taken on the text as it is; models that lower-case do so in
         // their tokenizer's own normaliser, which keeps the ranges.
-        let encoding = self.tokenizer.encode(text, false).map_err(|e| failed(0, e))?;
+        let encoding = guarded(|| self.tokenizer.encode(text, false)).map_err(|e| failed(0, e))?;
         Ok(encoding.get_offsets().iter().map(|(start, end)| *start..*end).collect())
     }
 
@@ -89,14 +90,14 @@ impl Text {
         if whole > most {
             encoding.truncate(most.saturating_sub(special), 0, TruncationDirection::Right);
         }
-        let encoding = self.tokenizer.post_process(encoding, None, true).map_err(|e| failed(index, e))?;
+        let encoding = self.finish(index, encoding, None)?;
         Ok(Encoded { sequence: sequence(&encoding), whole })
     }
 
     /// Tokens of a prompt at the start of a sequence, leading special tokens included.
     pub(crate) fn prompt_tokens(&self, prompt: &str) -> Result<usize, LmError> {
         let encoding = self.plain(0, prompt)?;
-        let encoding = self.tokenizer.post_process(encoding, None, true).map_err(|e| failed(0, e))?;
+        let encoding = self.finish(0, encoding, None)?;
         let closed = encoding.get_special_tokens_mask().last() == Some(&1);
         Ok(encoding.len() - usize::from(closed))
     }
@@ -110,23 +111,33 @@ impl Text {
             let limit =
                 TruncationParams { max_length: most.saturating_sub(special), ..TruncationParams::default() };
             let (cut, other) =
-                truncate_encodings(first, Some(second), &limit).map_err(|e| failed(index, e))?;
+                guarded(|| truncate_encodings(first, Some(second), &limit).map_err(Into::into))
+                    .map_err(|e| failed(index, e))?;
             first = cut;
             second = other.unwrap_or_default();
         }
-        let encoding =
-            self.tokenizer.post_process(first, Some(second), true).map_err(|e| failed(index, e))?;
+        let encoding = self.finish(index, first, Some(second))?;
         Ok(Encoded { sequence: sequence(&encoding), whole })
     }
 
     fn plain(&self, index: usize, text: &str) -> Result<Encoding, LmError> {
-        let encoded = if self.lower_case {
-            self.tokenizer.encode_fast(text.to_lowercase(), false)
-        } else {
-            self.tokenizer.encode_fast(text, false)
+        let encode = || match self.lower_case {
+            true => self.tokenizer.encode_fast(text.to_lowercase(), false),
+            false => self.tokenizer.encode_fast(text, false),
         };
-        encoded.map_err(|error| failed(index, error))
+        guarded(encode).map_err(|error| failed(index, error))
     }
+
+    /// Puts the special tokens around one text or two.
+    fn finish(&self, index: usize, first: Encoding, second: Option<Encoding>) -> Result<Encoding, LmError> {
+        guarded(|| self.tokenizer.post_process(first, second, true)).map_err(|error| failed(index, error))
+    }
+}
+
+/// The tokenizer library ends some damaged files by a panic, when they are read or when they are used; it becomes an
+/// error here, as input must not stop a program.
+pub(crate) fn guarded<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> tokenizers::Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err("its entries contradict each other".into()))
 }
 
 fn failed(index: usize, error: tokenizers::Error) -> LmError {
