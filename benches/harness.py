@@ -38,6 +38,14 @@ def built(name, package=None):
     return os.path.join(target, "release", *(["examples"] if package else []), name)
 
 
+def pulled(name):
+    """The folder of a model, from Plackett's own cache; pulled once."""
+    # Peers must not fetch anything (see `enter`); this may, once.
+    own = {key: value for key, value in os.environ.items() if key != "HF_HUB_OFFLINE"}
+    command = [built("plackett"), "model", "pull", name, "--json"]
+    return json.loads(subprocess.check_output(command, env=own))["path"]
+
+
 def peer_python(name, packages, modules):
     """A Python in which `modules` can be imported; `packages` are installed where they cannot."""
     given = os.environ.get("PLACKETT_BENCH_PYTHON")

@@ -183,7 +183,7 @@ impl Pass<'_> {
                 let rows = rows.min(tokens - block * rows);
                 borrow(&self.buffers.rows, |buffer| {
                     for matrix in &matrices {
-                        matrix.products_alone(self.isa, rows, &mut buffer.inner, &mut buffer.linear);
+                        matrix.products_alone(self.isa, rows, (0, 1), &mut buffer.inner, &mut buffer.linear);
                     }
                 });
             });

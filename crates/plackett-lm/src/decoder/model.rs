@@ -237,6 +237,14 @@ impl DecoderModel {
         taken.answers
     }
 
+    /// Does nothing but the matrix products that `tokens` tokens need in the layers, on all threads: the floor of a pass,
+    /// for measurements of how close it comes.
+    pub fn products_alone(&self, tokens: usize) {
+        let (isa, shelf) = (self.info.isa, &self.shelf);
+        let pass = Pass { decoder: &self.decoder, isa, shelf, format: self.format, layers: self.info.layers };
+        self.pool.install(|| pass.products_alone(tokens, self.info.threads));
+    }
+
     /// Keys and values of a text that others continue: [`DecoderModel::forward`] with nothing but a cache wanted.
     ///
     /// # Errors

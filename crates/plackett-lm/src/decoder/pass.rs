@@ -99,6 +99,22 @@ impl Pass<'_> {
         Taken { answers, x: std::mem::take(&mut buffers.x) }
     }
 
+    /// Does nothing but the matrix products of the layers for `tokens` tokens, cut as a pass cuts them.
+    pub(super) fn products_alone(&self, tokens: usize, workers: usize) {
+        let (rows, spread, how) = self.split(tokens, workers);
+        let tasks = (0..tokens.div_ceil(rows) * how.workers).into_par_iter();
+        each(spread.max(how.workers), tasks, |task| {
+            let (block, part) = (task / how.workers, task % how.workers);
+            let rows = rows.min(tokens - block * rows);
+            borrow(&self.shelf.blocks, |scratch| {
+                for matrix in self.decoder.matrices() {
+                    let BlockScratch { linear, context, .. } = scratch;
+                    matrix.products_alone(self.isa, rows, (part, how.workers), context, linear);
+                }
+            });
+        });
+    }
+
     /// Gives a buffer back that [`Pass::carry`] gave out.
     pub(super) fn give_back(&self, x: Vec<f32>) {
         borrow(&self.shelf.groups, |buffers| buffers.x = x);

@@ -4,8 +4,8 @@ use crate::LmError;
 use crate::chat::ChatTemplate;
 use crate::config::JsonFile;
 use crate::gguf::{GgufFile, GgufTokenizer};
+use crate::text::guarded;
 use serde_json::Value;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use tokenizers::Tokenizer;
 
@@ -138,11 +138,6 @@ impl Tokens {
             }),
         }
     }
-}
-
-/// The tokenizer library ends some damaged files by a panic; it becomes an error here.
-fn guarded<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> tokenizers::Result<T> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err("its entries contradict each other".into()))
 }
 
 /// `eos_token_id`: absent, a number or a list of numbers.

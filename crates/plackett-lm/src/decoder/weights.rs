@@ -89,8 +89,12 @@ impl Decoder {
 
     /// Bytes of weights in memory.
     pub(crate) fn bytes(&self) -> usize {
-        let layers = self.layers.iter().flat_map(|l| [&l.qkv, &l.out, &l.gate_up, &l.down]);
-        layers.chain([&self.output]).map(Linear::bytes).sum()
+        self.matrices().chain([&self.output]).map(Linear::bytes).sum()
+    }
+
+    /// The matrices of all layers.
+    pub(crate) fn matrices(&self) -> impl Iterator<Item = &Linear> {
+        self.layers.iter().flat_map(|l| [&l.qkv, &l.out, &l.gate_up, &l.down])
     }
 
     /// Input vectors of tokens.

@@ -132,11 +132,12 @@ impl Linear {
         self.outputs.div_ceil(TILE_COLUMNS)
     }
 
-    /// The tiles of `rows` rows of zeros and nothing else, to measure them.
+    /// Part `part` of `parts` of the tiles of `rows` rows of zeros and nothing else, to measure them.
     pub(crate) fn products_alone(
         &self,
         isa: Isa,
         rows: usize,
+        (part, parts): (usize, usize),
         floats: &mut Vec<f32>,
         scratch: &mut LinearScratch,
     ) {
@@ -154,7 +155,8 @@ impl Linear {
             }
         };
         let mut tile = [[0.0; TILE_COLUMNS]; TILE_ROWS];
-        self.tiles(isa, input, 0..self.panels(), rows, |_, make| {
+        let panels = self.panels();
+        self.tiles(isa, input, panels * part / parts..panels * (part + 1) / parts, rows, |_, make| {
             make((tile.as_flattened_mut(), TILE_COLUMNS));
         });
         std::hint::black_box(&tile);
