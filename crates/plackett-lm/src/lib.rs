@@ -32,7 +32,7 @@ pub mod store;
 mod text;
 mod weights;
 
-pub use adapter::{Adapter, LoraDelta};
+pub use adapter::{Adapter, AdapterId, LoraDelta};
 pub use config::Pooling;
 pub use encoder::{
     EmbedOptions, Embeddings, EncoderModel, EncoderOptions, ModelInfo, PairScores, Side, TokenEmbeddings,

@@ -111,8 +111,7 @@ impl Text {
             let limit =
                 TruncationParams { max_length: most.saturating_sub(special), ..TruncationParams::default() };
             let (cut, other) =
-                guarded(|| truncate_encodings(first, Some(second), &limit).map_err(Into::into))
-                    .map_err(|e| failed(index, e))?;
+                guarded(|| truncate_encodings(first, Some(second), &limit)).map_err(|e| failed(index, e))?;
             first = cut;
             second = other.unwrap_or_default();
         }

@@ -40,7 +40,13 @@ fn ids(value: &Value) -> Vec<u32> {
 
 fn last_logits(model: &DecoderModel, prompts: &[Vec<u32>]) -> Vec<Vec<f32>> {
     let wants = Wants { logits_at: Places::Last, ids: Wanted::All, ..Wants::default() };
-    let request = |tokens| Request { tokens, cache: None, pattern: Pattern::Causal, wants: wants.clone() };
+    let request = |tokens| Request {
+        tokens,
+        cache: None,
+        pattern: Pattern::Causal,
+        adapter: None,
+        wants: wants.clone(),
+    };
     let requests: Vec<Request> = prompts.iter().map(|tokens| request(tokens)).collect();
     let answers = model.forward(&requests).expect("logits");
     answers.into_iter().map(|mut answer| answer.logits.remove(0)).collect()
@@ -144,7 +150,7 @@ fn a_beam_over_a_trie_finds_the_best_members() {
         let places: Vec<usize> = (prompt.len() - 1..whole.len() - 1).collect();
         let (logits_at, ids) = (Places::At(&places), Wanted::All);
         let wants = Wants { logits_at, ids, normalizer: true, ..Wants::default() };
-        let request = Request { tokens: &whole, cache: None, pattern: Pattern::Causal, wants };
+        let request = Request { tokens: &whole, cache: None, pattern: Pattern::Causal, adapter: None, wants };
         let answer = model.forward(&[request]).expect("logits").remove(0);
         let rows = answer.logits.iter().zip(&answer.normalizers).zip(&hypothesis.tokens);
         let sum: f64 = rows.map(|((logits, total), id)| f64::from(logits[*id as usize]) - total).sum();

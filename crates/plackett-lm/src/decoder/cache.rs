@@ -6,6 +6,7 @@
 
 use super::kept::Kept;
 use crate::LmError;
+use crate::adapter::AdapterId;
 use std::sync::Arc;
 
 /// Number format of keys and values.
@@ -26,11 +27,13 @@ pub struct Cache {
     pub(super) segments: Vec<Arc<Kept>>,
     pub(super) position: u32,
     pub(super) running: bool,
+    /// What its tokens were computed with.
+    pub(super) adapter: Option<AdapterId>,
 }
 
 impl Default for Cache {
     fn default() -> Cache {
-        Cache { segments: Vec::new(), position: 0, running: true }
+        Cache { segments: Vec::new(), position: 0, running: true, adapter: None }
     }
 }
 
@@ -43,6 +46,11 @@ impl Cache {
     /// The position of the next token: one after that of the last.
     pub fn position(&self) -> u32 {
         self.position
+    }
+
+    /// The adapter that it was computed with, and must be continued with.
+    pub fn adapter(&self) -> Option<&AdapterId> {
+        self.adapter.as_ref()
     }
 
     /// Bytes of keys and values; segments that are shared count in each cache that has them.
@@ -66,7 +74,7 @@ impl Cache {
     /// A token after the result sees all blocks, while their tokens have not seen each other.
     ///
     /// # Errors
-    /// [`LmError::Argument`] when a block does not continue this cache.
+    /// [`LmError::Argument`] when a block does not continue this cache, or was computed with another adapter.
     pub fn followed_by(&self, blocks: &[Cache]) -> Result<Cache, LmError> {
         let own = self.segments.len();
         let mut all = self.clone();
@@ -77,6 +85,14 @@ impl Cache {
                     "block {index} does not continue the cache it is to follow"
                 )));
             }
+            if all.segments.is_empty() {
+                all.adapter = block.adapter.clone();
+            } else if block.adapter != all.adapter && !block.segments.is_empty() {
+                let (own, others) = (named(block.adapter()), named(all.adapter()));
+                return Err(LmError::Argument(format!(
+                    "block {index} was computed with {own}, what it is to follow with {others}; compute both alike"
+                )));
+            }
             all.segments.extend_from_slice(&block.segments[own..]);
             all.position = all.position.max(block.position);
         }
@@ -84,4 +100,9 @@ impl Cache {
         all.running &= blocks.len() < 2 && blocks.iter().all(|block| block.running);
         Ok(all)
     }
+}
+
+/// An adapter, or the lack of one, in an error.
+pub(super) fn named(adapter: Option<&AdapterId>) -> String {
+    adapter.map_or_else(|| "no adapter".into(), AdapterId::to_string)
 }

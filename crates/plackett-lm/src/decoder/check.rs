@@ -1,14 +1,18 @@
 //! Requests that cannot be run are refused before anything is computed.
 
+use super::cache::named;
 use super::request::{Places, Request};
 use super::shape::Shape;
 use crate::LmError;
+use crate::adapter::Adapter;
 use crate::decode::Wanted;
 
 /// Refuses requests that do not fit the model, with the number of the request.
 pub(super) fn check(shape: &Shape, requests: &[Request], layers: usize) -> Result<(), LmError> {
+    let mut known: Vec<&Adapter> = Vec::new();
     for (index, request) in requests.iter().enumerate() {
-        if let Err(problem) = check_one(shape, request, layers) {
+        let fits = check_one(shape, request, layers).and_then(|()| check_adapter(shape, request, &mut known));
+        if let Err(problem) = fits {
             return Err(LmError::Argument(format!("request {index}: {problem}")));
         }
     }
@@ -42,6 +46,29 @@ fn check_one(shape: &Shape, request: &Request, layers: usize) -> Result<(), Stri
     }
     check_cache(shape, request, layers)?;
     check_attention(request, layers)
+}
+
+/// An adapter fits the model, and is the one that the cache was made with.
+fn check_adapter<'a>(
+    shape: &Shape,
+    request: &Request<'a>,
+    known: &mut Vec<&'a Adapter>,
+) -> Result<(), String> {
+    if let Some(adapter) = request.adapter
+        && !known.iter().any(|other| std::ptr::eq(*other, adapter))
+    {
+        shape.check_adapter(adapter).map_err(|error| error.to_string())?;
+        known.push(adapter);
+    }
+    let Some(cache) = request.cache.filter(|cache| cache.tokens() > 0) else { return Ok(()) };
+    let own = request.adapter.map(Adapter::id);
+    if cache.adapter() != own {
+        let (made, asked) = (named(cache.adapter()), named(own));
+        return Err(format!(
+            "its cache was computed with {made}, it is to be continued with {asked}; compute the cache again"
+        ));
+    }
+    Ok(())
 }
 
 fn check_cache(shape: &Shape, request: &Request, layers: usize) -> Result<(), String> {

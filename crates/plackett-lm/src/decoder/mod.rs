@@ -8,12 +8,13 @@
 //! let answers: Vec<u32> = [" yes", " no"].iter().filter_map(|t| model.tokens().encode(t, false, false).ok()?.pop()).collect();
 //! // Two rows of the output matrix, never the whole vocabulary.
 //! let wants = Wants { logits_at: Places::Last, ids: Wanted::Only(&answers), ..Wants::default() };
-//! let request = Request { tokens: &prompt, cache: None, pattern: Default::default(), wants };
+//! let request = Request { tokens: &prompt, cache: None, pattern: Default::default(), adapter: None, wants };
 //! let answer = model.forward(&[request])?.remove(0);
 //! assert_eq!(answer.logits[0].len(), 2);
 //! # Ok::<(), plackett_lm::LmError>(())
 //! ```
 
+mod additions;
 mod cache;
 mod check;
 mod head;

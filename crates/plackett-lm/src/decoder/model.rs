@@ -11,6 +11,7 @@ use super::source::Source;
 use super::tokens::Tokens;
 use super::weights::Decoder;
 use crate::LmError;
+use crate::adapter::Adapter;
 use crate::config::JsonFile;
 use crate::gguf::{GgufArchitecture, GgufFile};
 use crate::kernel::Isa;
@@ -155,6 +156,16 @@ impl DecoderModel {
         &self.tokens
     }
 
+    /// Reads an adapter's directory for requests to this model.
+    ///
+    /// # Errors
+    /// Those of [`Adapter::open`]; [`LmError::Config`] with layer, module and both shapes for one of another model.
+    pub fn open_adapter(&self, directory: impl AsRef<Path>) -> Result<Adapter, LmError> {
+        let adapter = Adapter::open(directory.as_ref())?;
+        self.decoder.shape.check_adapter(&adapter)?;
+        Ok(adapter)
+    }
+
     /// Runs sequences through all layers and reads what each wants; answers in the order of requests.
     ///
     /// An answer depends on its own request and on nothing else: not on the batch, the number of threads or the memory
@@ -251,7 +262,7 @@ impl DecoderModel {
     /// As [`DecoderModel::forward`].
     pub fn prefill(&self, tokens: &[u32], cache: Option<&Cache>) -> Result<Cache, LmError> {
         let wants = super::Wants { cache: true, ..Default::default() };
-        let request = Request { tokens, cache, pattern: Default::default(), wants };
+        let request = Request { tokens, cache, pattern: Default::default(), adapter: None, wants };
         let answer = self.forward(&[request])?.pop();
         Ok(answer.and_then(|answer| answer.cache).unwrap_or_default())
     }

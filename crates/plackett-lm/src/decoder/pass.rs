@@ -4,6 +4,7 @@
 //! rows, heads of attention and, for very few rows, columns of the products are split over the workers. All ways give
 //! the same numbers.
 
+use super::additions::Additions;
 use super::kept::{Kept, Room, Sizes};
 use super::plan::{Block, Member, Piece, blocks};
 use super::request::{Answer, Request};
@@ -72,6 +73,7 @@ impl Pass<'_> {
         let members = members(requests);
         let tokens: usize = members.iter().map(|member| member.tokens).sum();
         let plan = blocks(&members, shape.group());
+        let additions = Additions::of(requests);
         let mut answers: Vec<Answer> = requests.iter().map(|_| Answer::default()).collect();
         self.prepare(requests, &members, buffers);
         let mut new = self.rooms(requests, &mut buffers.passing);
@@ -79,11 +81,11 @@ impl Pass<'_> {
         buffers.context.resize(tokens * shape.contexts(), 0.0);
         self.read_states(0, requests, &members, &buffers.x, &mut answers);
         for layer in 0..self.layers {
-            self.project(layer, workers, buffers);
+            self.project(layer, workers, &additions, buffers);
             self.keep(layer, workers, &members, &buffers.qkv, &mut new);
             let masses = self.attend(layer, workers, requests, &members, &plan, &new, buffers);
             self.read_attention(requests, &masses, &mut answers);
-            self.finish(layer, workers, buffers);
+            self.finish(layer, workers, &additions, buffers);
             self.read_states(layer + 1, requests, &members, &buffers.x, &mut answers);
         }
         for ((request, answer), kept) in requests.iter().zip(&mut answers).zip(new) {
@@ -91,6 +93,7 @@ impl Pass<'_> {
                 let mut cache = request.cache.cloned().unwrap_or_default();
                 cache.position += request.tokens.len() as u32;
                 cache.segments.push(Arc::new(kept));
+                cache.adapter = request.adapter.map(|adapter| adapter.id().clone());
                 answer.cache = Some(cache);
             } else {
                 buffers.passing.push(kept);
@@ -169,14 +172,18 @@ impl Pass<'_> {
         (block_rows(tokens, workers), workers, how(1))
     }
 
-    fn project(&self, layer: usize, workers: usize, buffers: &mut GroupBuffers) {
+    fn project(&self, layer: usize, workers: usize, additions: &Additions, buffers: &mut GroupBuffers) {
         let shape = &self.decoder.shape;
         let (rows, workers, how) = self.split(buffers.x.len() / shape.hidden, workers);
         let angles = &buffers.angles[shape.layers[layer].rope];
         let blocks =
             buffers.x.par_chunks(rows * shape.hidden).zip(buffers.qkv.par_chunks_mut(rows * shape.qkv()));
-        each(workers, blocks.zip(angles.par_chunks(rows * shape.size)), |((x, qkv), angles)| {
-            borrow(&self.shelf.blocks, |scratch| self.decoder.project(how, layer, x, angles, qkv, scratch));
+        let blocks = blocks.zip(angles.par_chunks(rows * shape.size)).enumerate();
+        each(workers, blocks, |(block, ((x, qkv), angles))| {
+            let added = additions.at(layer, block * rows);
+            borrow(&self.shelf.blocks, |scratch| {
+                self.decoder.project(how, layer, x, angles, added, qkv, scratch);
+            });
         });
     }
 
@@ -277,7 +284,7 @@ impl Pass<'_> {
         queries.attend(&runs, out, kernel);
     }
 
-    fn finish(&self, layer: usize, workers: usize, buffers: &mut GroupBuffers) {
+    fn finish(&self, layer: usize, workers: usize, additions: &Additions, buffers: &mut GroupBuffers) {
         let shape = &self.decoder.shape;
         let width = shape.group() * shape.size;
         let tokens = buffers.x.len() / shape.hidden;
@@ -293,7 +300,7 @@ impl Pass<'_> {
                         scratch.context.extend_from_slice(own);
                     }
                 }
-                self.decoder.finish(how, layer, x, scratch);
+                self.decoder.finish(how, layer, additions.at(layer, first), x, scratch);
             });
         });
     }

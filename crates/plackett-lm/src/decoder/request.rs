@@ -1,6 +1,7 @@
 //! What a forward pass is asked and what it answers.
 
 use super::cache::Cache;
+use crate::adapter::Adapter;
 use crate::decode::Wanted;
 use std::ops::Range;
 
@@ -13,6 +14,9 @@ pub struct Request<'a> {
     pub cache: Option<&'a Cache>,
     /// Which new tokens a new token sees.
     pub pattern: Pattern,
+    /// What is added to the model's matrices for this sequence alone. A cache is continued with the adapter it was made
+    /// with.
+    pub adapter: Option<&'a Adapter>,
     /// What is read.
     pub wants: Wants<'a>,
 }

@@ -1,5 +1,6 @@
 //! Which sequences a worker carries together, and how many workers the memory budget allows.
 
+use super::additions::adapter_bytes;
 use super::cache::CacheFormat;
 use super::kept::Sizes;
 use super::request::Request;
@@ -21,7 +22,8 @@ pub(super) struct Schedule {
     pub workers: usize,
 }
 
-/// Groups of about [`GROUP_ROWS`] rows; sequences after the same cache are neighbours.
+/// Groups of about [`GROUP_ROWS`] rows; sequences with the same adapter after the same cache
+/// are neighbours.
 pub(super) fn groups(
     decoder: &Decoder,
     requests: &[Request],
@@ -33,7 +35,7 @@ pub(super) fn groups(
     let mut groups = grouped(requests);
     let mut workers = threads;
     if let Some(budget) = budget {
-        let held = weights + prefixes(requests) + made(requests, sizes, format);
+        let held = weights + adapter_bytes(requests) + prefixes(requests) + made(requests, sizes, format);
         let room = budget.saturating_sub(held);
         let need = |group: &Vec<usize>| needed(decoder, requests, group, sizes, format);
         // A group that is too large is run as its sequences.
@@ -62,7 +64,9 @@ fn grouped(requests: &[Request]) -> Vec<Vec<usize>> {
         segments.iter().map(|kept| Arc::as_ptr(kept) as usize).collect()
     };
     let mut order: Vec<usize> = (0..requests.len()).collect();
-    order.sort_by_cached_key(|index| (std::cmp::Reverse(requests[*index].tokens.len()), path(index)));
+    let adapter = |index: &usize| requests[*index].adapter.map_or(0, |own| std::ptr::from_ref(own) as usize);
+    let key = |index: &usize| (std::cmp::Reverse(requests[*index].tokens.len()), adapter(index), path(index));
+    order.sort_by_cached_key(key);
     let mut groups: Vec<Vec<usize>> = Vec::new();
     let mut room = 0;
     for index in order {
@@ -113,10 +117,14 @@ fn needed(
     let row = 4 * (shape.hidden + shape.qkv() + shape.contexts() + shape.ropes.len() * shape.size);
     let one = Sizes { layers: 1, ..sizes };
     let passing: usize = group.iter().map(|index| one.bytes(of(index), format)).sum();
+    let rows = MOST_BLOCK_ROWS.min(tokens);
+    let added = group.iter().filter_map(|index| requests[*index].adapter);
+    let added = added.map(|adapter| shape.addition_bytes(adapter, rows)).max().unwrap_or(0);
     let logits = 4 * shape.vocabulary * group.len().min(4 * TILE_ROWS);
     tokens * row
         + passing
-        + decoder.block_bytes(MOST_BLOCK_ROWS.min(tokens))
+        + decoder.block_bytes(rows)
+        + added
         + CachedScratch::bytes(shape.size, keys)
         + logits
 }

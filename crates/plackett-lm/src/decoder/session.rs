@@ -4,6 +4,7 @@ use super::cache::Cache;
 use super::model::DecoderModel;
 use super::request::{Places, Request, Wants};
 use crate::LmError;
+use crate::adapter::Adapter;
 use crate::decode::{Branch, DecodeModel, Extended, Handle};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -14,6 +15,7 @@ const MOST_MOVED: usize = 256;
 /// Prefixes of one or more decodes on a model. The model itself is shared.
 pub struct DecoderSession<'a> {
     model: &'a DecoderModel,
+    adapter: Option<&'a Adapter>,
     prefixes: BTreeMap<Handle, Cache>,
     next: u64,
 }
@@ -21,7 +23,17 @@ pub struct DecoderSession<'a> {
 impl DecoderModel {
     /// A place for prefixes, without any.
     pub fn session(&self) -> DecoderSession<'_> {
-        DecoderSession { model: self, prefixes: BTreeMap::from([(Handle(0), Cache::default())]), next: 1 }
+        let prefixes = BTreeMap::from([(Handle(0), Cache::default())]);
+        DecoderSession { model: self, adapter: None, prefixes, next: 1 }
+    }
+
+    /// The same, with an adapter for everything that is computed in it.
+    ///
+    /// # Errors
+    /// [`LmError::Config`] with layer, module and both shapes for an adapter of another model.
+    pub fn session_with<'a>(&'a self, adapter: &'a Adapter) -> Result<DecoderSession<'a>, LmError> {
+        self.decoder.shape.check_adapter(adapter)?;
+        Ok(DecoderSession { adapter: Some(adapter), ..self.session() })
     }
 }
 
@@ -31,7 +43,12 @@ impl<'a> DecoderSession<'a> {
         self.model
     }
 
-    /// Takes a cache in, so that branches can continue it.
+    /// What is added to the model in it.
+    pub fn adapter(&self) -> Option<&'a Adapter> {
+        self.adapter
+    }
+
+    /// Takes a cache in, so that branches can continue it; one of another adapter is refused then.
     pub fn adopt(&mut self, cache: Cache) -> Handle {
         let handle = Handle(self.next);
         self.next += 1;
@@ -79,6 +96,7 @@ impl DecodeModel for DecoderSession<'_> {
                 tokens: branch.tokens,
                 cache: Some(cache),
                 pattern: Default::default(),
+                adapter: self.adapter,
                 wants,
             });
         }

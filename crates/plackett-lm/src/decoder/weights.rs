@@ -1,8 +1,10 @@
 //! The weights of a decoder and what a token alone computes with them; attention between tokens is in the pass.
 
+use super::additions::Added;
 use super::shape::Shape;
 use super::source::{Embedding, Source};
 use crate::LmError;
+use crate::adapter::LoraScratch;
 use crate::kernel::{Activation, Isa, Linear, LinearScratch, add, multiply, rms_norm, rotate_halves};
 use crate::weights::Precision;
 
@@ -43,6 +45,7 @@ pub(crate) struct BlockScratch {
     inner: Vec<f32>,
     outer: Vec<f32>,
     normed: Vec<f32>,
+    lora: LoraScratch,
 }
 
 impl How {
@@ -115,6 +118,7 @@ impl Decoder {
         layer: usize,
         x: &[f32],
         angles: &[f32],
+        added: Added,
         qkv: &mut [f32],
         scratch: &mut BlockScratch,
     ) {
@@ -123,6 +127,8 @@ impl Decoder {
         norm_rows(how.isa, x, &own.input_norm, shape.epsilon, &mut scratch.normed);
         let rows = x.len() / shape.hidden;
         how.apply(&own.qkv, (&scratch.normed, shape.hidden), rows, qkv, &mut scratch.linear);
+        let (x, out) = ((&scratch.normed[..], shape.hidden), (&mut *qkv, shape.qkv()));
+        added.add(how, &shape.qkv_columns(), x, rows, out, &mut scratch.lora);
         let turned = (shape.heads + shape.kv_heads) * shape.size;
         for (row, angles) in qkv.chunks_exact_mut(shape.qkv()).zip(angles.chunks_exact(shape.size)) {
             if let Some([queries, keys]) = &own.head_norms {
@@ -138,24 +144,37 @@ impl Decoder {
     }
 
     /// From the contexts of some rows, which lie in `scratch.context`, to the layer's output in place of its input.
-    pub(crate) fn finish(&self, how: How, layer: usize, x: &mut [f32], scratch: &mut BlockScratch) {
+    pub(crate) fn finish(
+        &self,
+        how: How,
+        layer: usize,
+        added: Added,
+        x: &mut [f32],
+        scratch: &mut BlockScratch,
+    ) {
         let shape = &self.shape;
         let own = &self.layers[layer];
         let rows = x.len() / shape.hidden;
-        let BlockScratch { linear, context, inner, outer, normed } = scratch;
+        let BlockScratch { linear, context, inner, outer, normed, lora } = scratch;
         outer.resize(x.len(), 0.0);
         how.apply(&own.out, (context, shape.contexts()), rows, outer, linear);
+        let (values, out) = ((&context[..], shape.contexts()), (&mut outer[..], shape.hidden));
+        added.add(how, &[("self_attn.o_proj", 0)], values, rows, out, lora);
         add_part(how.isa, x, outer, own.out_norm.as_deref(), shape.epsilon, normed);
         norm_rows(how.isa, x, &own.inner_norm, shape.epsilon, normed);
         let both = 2 * shape.intermediate;
         inner.resize(rows * both, 0.0);
         how.apply(&own.gate_up, (normed, shape.hidden), rows, inner, linear);
+        let (values, out) = ((&normed[..], shape.hidden), (&mut inner[..], both));
+        added.add(how, &shape.gate_up_columns(), values, rows, out, lora);
         for row in inner.chunks_exact_mut(both) {
             let (gate, up) = row.split_at_mut(shape.intermediate);
             shape.activation.apply(how.isa, gate);
             multiply(how.isa, gate, up);
         }
         how.apply(&own.down, (inner, both), rows, outer, linear);
+        let (values, out) = ((&inner[..], both), (&mut outer[..], shape.hidden));
+        added.add(how, &[("mlp.down_proj", 0)], values, rows, out, lora);
         add_part(how.isa, x, outer, own.down_norm.as_deref(), shape.epsilon, normed);
     }
 

@@ -28,7 +28,11 @@ pub struct Expected(Vec<u8>);
 
 impl Expected {
     pub fn read(name: &str) -> Expected {
-        Expected(std::fs::read(directory(name).join("expected.safetensors")).expect("numbers"))
+        Expected::at(&directory(name).join("expected.safetensors"))
+    }
+
+    pub fn at(path: &Path) -> Expected {
+        Expected(std::fs::read(path).expect("numbers"))
     }
 
     fn words(&self, tensor: &str) -> Vec<[u8; 4]> {
@@ -64,7 +68,7 @@ pub fn everything<'a>() -> Wants<'a> {
 }
 
 pub fn request<'a>(tokens: &'a [u32], cache: Option<&'a Cache>, wants: Wants<'a>) -> Request<'a> {
-    Request { tokens, cache, pattern: Pattern::Causal, wants }
+    Request { tokens, cache, pattern: Pattern::Causal, adapter: None, wants }
 }
 
 pub fn tokens(count: usize, seed: u32) -> Vec<u32> {

@@ -7,7 +7,13 @@ use std::path::Path;
 
 fn refused(request: Request) -> String {
     let fine = tokens(4, 1);
-    let fine = Request { tokens: &fine, cache: None, pattern: Pattern::Causal, wants: Wants::default() };
+    let fine = Request {
+        tokens: &fine,
+        cache: None,
+        pattern: Pattern::Causal,
+        adapter: None,
+        wants: Wants::default(),
+    };
     open("llama").forward(&[fine, request]).expect_err("refused").to_string()
 }
 

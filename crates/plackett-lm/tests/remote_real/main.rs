@@ -54,7 +54,8 @@ fn own(model: &DecoderModel, prompts: &[String]) -> Vec<Next> {
     let one = |prompt: &String| {
         let ids = model.tokens().encode(prompt, false, true).expect("tokens");
         let wants = Wants { logits_at: Places::Last, ids: Wanted::All, ..Wants::default() };
-        let request = Request { tokens: &ids, cache: None, pattern: Default::default(), wants };
+        let request =
+            Request { tokens: &ids, cache: None, pattern: Default::default(), adapter: None, wants };
         let answer = model.forward(&[request]).expect("logits").remove(0);
         let logits: Vec<f64> = answer.logits[0].iter().map(|x| f64::from(*x)).collect();
         let most = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);

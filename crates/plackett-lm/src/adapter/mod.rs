@@ -4,36 +4,25 @@
 //! `use_rslora`. Whatever else a configuration asks for is refused by its name, because a part left out would change
 //! every number without a word.
 
+mod id;
+mod settings;
+
+pub use id::AdapterId;
+
 use crate::LmError;
 use crate::kernel::{Activation, Isa, Linear, LinearScratch};
 use crate::weights::WeightSet;
-use serde_json::Value;
+use settings::Settings;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 const CONFIG: &str = "adapter_config.json";
 const WEIGHTS: &str = "adapter_model.safetensors";
 
-/// Fields that change what an adapter computes in ways that are not done here. Absent, null, false and empty are fine.
-const REFUSED: &[&str] = &[
-    "use_dora",
-    "use_qalora",
-    "use_bdlora",
-    "lora_bias",
-    "fan_in_fan_out",
-    "modules_to_save",
-    "rank_pattern",
-    "alpha_pattern",
-    "layer_replication",
-    "trainable_token_indices",
-    "target_parameters",
-    "alora_invocation_tokens",
-    "arrow_config",
-];
-
 /// A LoRA adapter: additions by layer and module.
 #[derive(Debug)]
 pub struct Adapter {
+    id: AdapterId,
     path: PathBuf,
     layers: BTreeMap<usize, BTreeMap<String, LoraDelta>>,
 }
@@ -49,19 +38,10 @@ pub struct LoraDelta {
 
 /// Room for the numbers between A and B.
 #[derive(Default)]
-#[allow(dead_code)] // Decoders are to use it.
 pub(crate) struct LoraScratch {
     inner: Vec<f32>,
     outer: Vec<f32>,
     linear: LinearScratch,
-}
-
-/// What the configuration says, as far as it matters.
-struct Settings {
-    rank: usize,
-    scale: f32,
-    /// `None` for a pattern, which is not checked.
-    targets: Option<Vec<String>>,
 }
 
 impl Adapter {
@@ -79,6 +59,7 @@ impl Adapter {
                 });
             }
         }
+        let id = AdapterId::of(directory)?;
         let settings = Settings::read(&directory.join(CONFIG))?;
         let path = directory.join(WEIGHTS);
         let weights = WeightSet::single(&path)?;
@@ -103,7 +84,12 @@ impl Adapter {
                 });
             }
         }
-        Ok(Adapter { path, layers })
+        Ok(Adapter { id, path, layers })
+    }
+
+    /// What tells it from other adapters.
+    pub fn id(&self) -> &AdapterId {
+        &self.id
     }
 
     /// The addition to a module, such as `self_attn.q_proj`, of a layer.
@@ -172,13 +158,12 @@ impl LoraDelta {
     }
 
     /// Adds `scale · B (A x)` to `rows` rows of `y`. A row's numbers do not depend on its neighbours, so that a batch
-    /// may be cut into groups of rows with an adapter each.
+    /// may be cut into groups of rows with an adapter each. `workers` tasks of the current pool share the columns.
     ///
     /// Panics when `x` or `y` do not hold the rows.
-    #[allow(dead_code)] // Decoders are to use it.
     pub(crate) fn add(
         &self,
-        isa: Isa,
+        (isa, workers): (Isa, usize),
         x: (&[f32], usize),
         rows: usize,
         (y, stride): (&mut [f32], usize),
@@ -188,94 +173,14 @@ impl LoraDelta {
         let LoraScratch { inner, outer, linear } = scratch;
         inner.resize(rows * rank, 0.0);
         outer.resize(rows * outputs, 0.0);
-        self.a.apply(isa, x, rows, (&mut inner[..], rank), Activation::None, linear);
-        self.b.apply(isa, (&inner[..], rank), rows, (&mut outer[..], outputs), Activation::None, linear);
+        let (none, middle) = (Activation::None, (&mut inner[..], rank));
+        self.a.apply_wide(isa, x, rows, middle, none, workers, linear);
+        let out = (&mut outer[..], outputs);
+        self.b.apply_wide(isa, (&inner[..], rank), rows, out, none, workers, linear);
         for (row, values) in outer.chunks_exact(outputs).take(rows).enumerate() {
             let y = &mut y[row * stride..row * stride + outputs];
             y.iter_mut().zip(values).for_each(|(y, value)| *y += self.scale * value);
         }
-    }
-}
-
-impl Settings {
-    fn read(path: &Path) -> Result<Settings, LmError> {
-        let bad = |problem: String| LmError::Config { path: path.to_path_buf(), problem };
-        let text = std::fs::read_to_string(path).map_err(LmError::io(path))?;
-        let value: Value = serde_json::from_str(&text).map_err(|e| bad(format!("not JSON: {e}")))?;
-        let kind = value.get("peft_type").and_then(Value::as_str).unwrap_or("absent");
-        if kind != "LORA" {
-            return Err(bad(format!("`peft_type` is {kind}; LORA is read")));
-        }
-        for key in REFUSED {
-            if value.get(key).is_some_and(|v| !is_empty(v)) {
-                return Err(bad(format!(
-                    "`{key}` is set, which is not done here; merge the adapter into its model instead"
-                )));
-            }
-        }
-        match value.get("bias").and_then(Value::as_str) {
-            None | Some("none") => {}
-            Some(bias) => {
-                return Err(bad(format!("`bias` is {bias}; adapters without trained biases are read")));
-            }
-        }
-        // These take something away from the model's own weights when training starts.
-        if let Some(start @ ("pissa" | "olora" | "corda" | "loftq")) = value
-            .get("init_lora_weights")
-            .and_then(Value::as_str)
-            .map(|start| start.split('_').next().unwrap_or(start))
-        {
-            return Err(bad(format!(
-                "`init_lora_weights` is {start}, which changes the model's own weights; save the adapter as plain LoRA"
-            )));
-        }
-        let rank = value.get("r").and_then(Value::as_u64).filter(|r| (1..=1 << 16).contains(r));
-        let rank = rank.ok_or_else(|| bad("`r` is not a number from 1 to 65536".into()))? as usize;
-        let alpha = value.get("lora_alpha").and_then(Value::as_f64).filter(|alpha| alpha.is_finite());
-        let alpha = alpha.ok_or_else(|| bad("`lora_alpha` is not a number".into()))?;
-        let root = value.get("use_rslora").and_then(Value::as_bool).unwrap_or(false);
-        let scale = (alpha / if root { (rank as f64).sqrt() } else { rank as f64 }) as f32;
-        let targets = match value.get("target_modules") {
-            Some(Value::Array(names)) => {
-                let names = names.iter().map(|name| name.as_str().map(str::to_string));
-                let names: Option<Vec<String>> = names.collect();
-                Some(names.ok_or_else(|| bad("`target_modules` holds something other than names".into()))?)
-            }
-            Some(Value::String(_)) | Some(Value::Null) | None => None,
-            Some(_) => return Err(bad("`target_modules` is neither names nor a pattern".into())),
-        };
-        Ok(Settings { rank, scale, targets })
-    }
-
-    /// Targets without tensors, and tensors without a target, mean that files of two adapters were mixed.
-    fn check_targets(&self, path: &Path, places: &BTreeSet<Place>) -> Result<(), LmError> {
-        let bad = |problem: String| LmError::Config { path: path.to_path_buf(), problem };
-        let Some(targets) = &self.targets else {
-            let empty = places.is_empty();
-            return if empty { Err(bad("holds no tensors".into())) } else { Ok(()) };
-        };
-        if let Some(target) = targets.iter().find(|target| !places.iter().any(|p| p.is(target))) {
-            return Err(bad(format!("no tensors for `{target}`, a target module of {CONFIG}")));
-        }
-        match places.iter().find(|place| !targets.iter().any(|target| place.is(target))) {
-            Some(place) => Err(bad(format!(
-                "layer {} has `{}`, no target module of {CONFIG}",
-                place.layer, place.module
-            ))),
-            None if places.is_empty() => Err(bad("holds no tensors".into())),
-            None => Ok(()),
-        }
-    }
-}
-
-/// Whether a field says nothing.
-fn is_empty(value: &Value) -> bool {
-    match value {
-        Value::Null | Value::Bool(false) => true,
-        Value::Array(items) => items.is_empty(),
-        Value::Object(items) => items.is_empty(),
-        Value::String(text) => text.is_empty(),
-        _ => false,
     }
 }
 
@@ -336,5 +241,4 @@ fn delta(weights: &WeightSet, path: &Path, place: &Place, settings: &Settings) -
 }
 
 #[cfg(test)]
-#[path = "adapter_tests.rs"]
 mod tests;

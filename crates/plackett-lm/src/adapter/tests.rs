@@ -2,7 +2,7 @@
 
 use super::*;
 use safetensors::tensor::{Dtype, TensorView};
-use serde_json::json;
+use serde_json::{Value, json};
 
 fn numbers(count: usize, seed: u32) -> Vec<f32> {
     let mut state = seed;
@@ -58,7 +58,7 @@ fn an_adapter_adds_what_merged_weights_would() {
         let (x, start) = (numbers(rows * x_stride, 3), numbers(rows * y_stride, 4));
         for isa in [Isa::detect(), Isa::Portable] {
             let mut y = start.clone();
-            delta.add(isa, (&x, x_stride), rows, (&mut y, y_stride), &mut LoraScratch::default());
+            delta.add((isa, 1), (&x, x_stride), rows, (&mut y, y_stride), &mut LoraScratch::default());
             for (row, (y, before)) in y.chunks(y_stride).zip(start.chunks(y_stride)).enumerate() {
                 for (j, (y, before)) in y.iter().zip(before).enumerate() {
                     let merged = |k: usize| -> f64 {
@@ -73,7 +73,7 @@ fn an_adapter_adds_what_merged_weights_would() {
             let (mut alone, scratch) = (start.clone(), &mut LoraScratch::default());
             for row in 0..rows {
                 let out = (&mut alone[row * y_stride..], y_stride);
-                delta.add(isa, (&x[row * x_stride..], x_stride), 1, out, scratch);
+                delta.add((isa, 1), (&x[row * x_stride..], x_stride), 1, out, scratch);
             }
             assert_eq!(alone, y, "{isa:?}");
         }
