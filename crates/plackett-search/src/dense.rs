@@ -14,14 +14,15 @@ pub const HAS_HNSW: bool = cfg!(feature = "usearch");
 
 /// Candidates that a search through the graph keeps, unless more documents are asked for.
 const EF: usize = 128;
-/// The graph is of use up to this share of the vectors: one in so many is asked for.
-const WORTH: usize = 25;
+/// Keeping a candidate costs as much as scanning a hundred vectors (`benches/dense/run`); the scan finds all, and so is
+/// preferred up to this number.
+const WORTH: usize = 128;
 
 /// How vectors are searched.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DenseMethod {
-    /// By size: the graph, where there is one, from [`DenseSearch::from`] vectors on and for short lists; otherwise
-    /// exactly.
+    /// By size: the graph, where there is one, from [`DenseSearch::from`] vectors on, if there are 128 times as many as
+    /// candidates to keep; otherwise exactly.
     #[default]
     Auto,
     /// Every vector is looked at.
