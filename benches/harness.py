@@ -30,10 +30,11 @@ def cache(name):
     return folder
 
 
-def built(name, package=None):
-    """A release build: an example of a package, or the command `plackett` itself."""
+def built(name, package=None, features=None):
+    """A release build: an example of a package, or the command `plackett` itself; cargo features by commas."""
     target = os.environ.get("CARGO_TARGET_DIR") or os.path.join(ROOT, "target")
     what = ["-p", package, "--example", name] if package else ["--bin", name]
+    what += ["--features", features] if features else []
     subprocess.run(["cargo", "build", "--release", *what], cwd=ROOT, check=True)
     return os.path.join(target, "release", *(["examples"] if package else []), name)
 

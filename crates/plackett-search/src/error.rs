@@ -59,6 +59,31 @@ pub enum SearchError {
         /// The given model.
         found: String,
     },
+    /// Approximate search is asked for in a program that lacks it.
+    #[error(
+        "this program was built without approximate search: build it with `--features usearch` (which needs a C++ compiler), or search with search=exact or search=auto"
+    )]
+    WithoutUsearch,
+    /// Approximate search is not possible.
+    #[error(
+        "{path}: no approximate search, {problem}; `plackett index -o DIR --graph always` makes its graph, search=exact and search=auto do without"
+    )]
+    NoGraph {
+        /// The index.
+        path: PathBuf,
+        /// Why.
+        problem: String,
+    },
+    /// The graph of committed documents cannot be made.
+    #[error(
+        "{path}: the graph for approximate search was not made ({problem}); the documents are committed and can be searched exactly"
+    )]
+    Graph {
+        /// The file it would be.
+        path: PathBuf,
+        /// Why.
+        problem: String,
+    },
     /// A name or number that cannot be used.
     #[error("{0}")]
     Argument(String),

@@ -1,17 +1,17 @@
 //! An index directory: open it, search it.
 
 use crate::bm25::{QueryTerms, Scorer};
+use crate::graph::NoGraph;
 use crate::rm3::{self, Feedback, Rm3};
 use crate::schema::Fields;
-use crate::snapshot::{NO_VECTOR, Snapshot};
+use crate::snapshot::Snapshot;
 use crate::snippet::{Snippet, snippet};
 use crate::vectors::VectorFile;
 use crate::{
-    Analyzer, Bm25, Embedder, IndexSettings, IndexWriter, ModelIdentity, SearchError, TermScore, manifest,
-    schema,
+    Analyzer, Bm25, Embedder, IndexSettings, IndexWriter, ModelIdentity, SearchError, TermScore, graph,
+    manifest, schema,
 };
-use plackett_core::{Document, order_by_score};
-use rayon::prelude::*;
+use plackett_core::Document;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -51,6 +51,8 @@ pub struct IndexStats {
     pub segments: usize,
     /// Vectors in files; at most a third of them, as of the last commit, of deleted and replaced documents.
     pub stored_vectors: usize,
+    /// Vectors that the graph for approximate search links; 0 without one.
+    pub graph_vectors: usize,
     /// Mean number of terms per document, over all searched fields.
     pub mean_length: f64,
     /// Bytes on disk.
@@ -189,6 +191,7 @@ impl Index {
             documents: self.len(),
             segments: self.snapshot.segments.len(),
             stored_vectors: self.snapshot.vectors.iter().map(VectorFile::len).sum(),
+            graph_vectors: self.snapshot.approximate.as_ref().map_or(0, |a| a.graph.len()),
             mean_length: self.snapshot.mean_lengths.iter().sum(),
             bytes: bytes_in(&self.directory),
         }
@@ -196,8 +199,11 @@ impl Index {
 
     /// Checks every checksum: minutes for a large index, where opening takes a moment.
     pub fn verify(&self) -> Result<(), SearchError> {
-        for (name, file) in self.payload.vector_files.iter().zip(&self.snapshot.vectors) {
+        for (name, file) in self.payload.vector_files.iter().zip(self.snapshot.vectors.iter()) {
             file.verify(&self.vector_folder().join(name))?;
+        }
+        if let Err(graph @ NoGraph::Unusable { .. }) = &self.snapshot.approximate {
+            return Err(SearchError::NoGraph { path: self.directory.clone(), problem: graph.to_string() });
         }
         let text = self.directory.join("text");
         let damaged = self.inner.validate_checksum().map_err(SearchError::from_tantivy(&text))?;
@@ -316,31 +322,6 @@ impl Index {
         parts.map(Some).map_err(SearchError::from_tantivy(&self.directory))
     }
 
-    /// The `depth` documents whose vectors have the largest dot product with `vector`; every vector is looked at.
-    pub fn search_vector(&self, vector: &[f32], depth: usize) -> Result<Vec<(String, f64)>, SearchError> {
-        let dim = self.settings.model.as_ref().map_or(0, |m| m.dim);
-        if dim == 0 || vector.len() != dim {
-            let problem = format!("a vector of {} numbers for an index with vectors of {dim}", vector.len());
-            return Err(SearchError::Argument(problem));
-        }
-        let readers = self.snapshot.searcher.segment_readers().iter().zip(&self.snapshot.segments);
-        let mut best: Vec<(&str, f64)> = Vec::new();
-        for (reader, segment) in readers {
-            let scored = (0..segment.rows.len()).into_par_iter().with_min_len(1024).filter_map(|doc| {
-                let row = segment.rows[doc];
-                if row == NO_VECTOR || reader.is_deleted(doc as u32) {
-                    return None;
-                }
-                let file = &self.snapshot.vectors[(row >> 32) as usize];
-                Some((segment.ids.get(doc)?, f64::from(file.dot((row as u32) as usize, vector))))
-            });
-            best.par_extend(scored);
-            crate::bm25::keep_best(&mut best, depth);
-        }
-        best.sort_by(|a, b| order_by_score(*a, *b));
-        Ok(best.into_iter().map(|(id, score)| (id.to_string(), score)).collect())
-    }
-
     pub(crate) fn vector_folder(&self) -> PathBuf {
         self.directory.join("vectors")
     }
@@ -415,8 +396,10 @@ fn load(
             }
             opened => opened?,
         };
+        let vectors = Arc::new(vectors);
+        let graph = graph::open(&directory.join("vectors"), &payload, &vectors);
         let compacted = payload.compacted;
-        let snapshot = Snapshot::load(searcher, fields, vectors, compacted, directory)?;
+        let snapshot = Snapshot::load(searcher, fields, vectors, graph, compacted, directory)?;
         return Ok((payload, Arc::new(snapshot)));
     }
 }

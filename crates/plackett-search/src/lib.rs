@@ -19,8 +19,10 @@
 mod analysis;
 mod bm25;
 mod compaction;
+mod dense;
 mod embedder;
 mod error;
+mod graph;
 mod index;
 mod language;
 mod manifest;
@@ -33,8 +35,10 @@ mod writer;
 
 pub use analysis::Analyzer;
 pub use bm25::{Bm25, Lengths, QueryTerms, TermScore};
+pub use dense::{DenseFound, DenseMethod, DenseSearch, DenseUsed, HAS_HNSW};
 pub use embedder::{Embedded, Embedder};
 pub use error::SearchError;
+pub use graph::HNSW_FROM;
 pub use index::{Index, IndexStats};
 pub use language::Language;
 pub use manifest::{FORMAT_VERSION, IndexSettings, ModelIdentity, VectorFormat, parse as parse_manifest};

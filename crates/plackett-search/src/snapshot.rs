@@ -3,6 +3,7 @@
 use crate::SearchError;
 use crate::bm25::PreparedCache;
 use crate::compaction::Locator;
+use crate::graph::{Approximate, Graph, NoGraph, Owners};
 use crate::schema::Fields;
 use crate::vectors::VectorFile;
 use plackett_core::IdList;
@@ -29,7 +30,9 @@ pub(crate) struct Segment {
 pub(crate) struct Snapshot {
     pub searcher: Searcher,
     pub segments: Vec<Segment>,
-    pub vectors: Vec<VectorFile>,
+    pub vectors: Arc<Vec<VectorFile>>,
+    /// What leads to near vectors without looking at all.
+    pub approximate: Result<Approximate, NoGraph>,
     /// Documents that are not deleted.
     pub documents: usize,
     /// Mean number of terms per document, per field.
@@ -42,7 +45,8 @@ impl Snapshot {
     pub(crate) fn load(
         searcher: Searcher,
         fields: &Fields,
-        vectors: Vec<VectorFile>,
+        vectors: Arc<Vec<VectorFile>>,
+        graph: Result<Graph, NoGraph>,
         compacted: u64,
         directory: &Path,
     ) -> Result<Snapshot, SearchError> {
@@ -70,14 +74,26 @@ impl Snapshot {
             segments.push(segment);
         }
         let mean = |total: u64| if documents == 0 { 0.0 } else { total as f64 / documents as f64 };
+        let approximate = graph.map(|graph| {
+            let owners = Owners::of(&searcher, &segments, &vectors);
+            let living = owners.living(0..graph.files()).count();
+            Approximate { graph, owners, living }
+        });
         Ok(Snapshot {
             searcher,
             segments,
             vectors,
+            approximate,
             documents,
             mean_lengths: totals.into_iter().map(mean).collect(),
             prepared: PreparedCache::default(),
         })
+    }
+
+    /// The documents of all vectors.
+    #[cfg(feature = "usearch")]
+    pub(crate) fn owners(&self) -> Owners {
+        Owners::of(&self.searcher, &self.segments, &self.vectors)
     }
 }
 

@@ -21,6 +21,7 @@ pub(crate) struct VectorFile {
     format: VectorFormat,
     dim: usize,
     count: usize,
+    crc: u32,
     /// First byte of the vectors.
     start: usize,
 }
@@ -83,7 +84,8 @@ pub(crate) fn write(
     dim: usize,
     vectors: &[f32],
 ) -> Result<(), SearchError> {
-    let mut data = Vec::with_capacity(vectors.len() * 4);
+    let mut data = vec![0; HEADER];
+    data.reserve(vectors.len() * 4);
     for vector in vectors.chunks_exact(dim) {
         match format {
             VectorFormat::F32 => data.extend(vector.iter().flat_map(|x| x.to_le_bytes())),
@@ -95,9 +97,15 @@ pub(crate) fn write(
             }
         }
     }
-    let header = header(PLAIN, format, dim, vectors.len() / dim, crc32fast::hash(&data));
+    let crc = crc32fast::hash(&data[HEADER..]);
+    data[..HEADER].copy_from_slice(&header(PLAIN, format, dim, vectors.len() / dim, crc));
+    write_synced(path, &data)
+}
+
+/// Writes a file, and waits for the disk.
+pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), SearchError> {
     let mut file = std::fs::File::create(path).map_err(SearchError::io(path))?;
-    file.write_all(&header).and_then(|()| file.write_all(&data)).map_err(SearchError::io(path))?;
+    file.write_all(bytes).map_err(SearchError::io(path))?;
     sync(&file, path)
 }
 
@@ -144,6 +152,11 @@ fn header(version: u32, format: VectorFormat, dim: usize, count: usize, crc: u32
 /// Waits until a file and its name are on the disk.
 fn sync(file: &std::fs::File, path: &Path) -> Result<(), SearchError> {
     file.sync_all().map_err(SearchError::io(path))?;
+    sync_folder(path)
+}
+
+/// Waits until the name of a file is on the disk.
+pub(crate) fn sync_folder(path: &Path) -> Result<(), SearchError> {
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::File::open(folder).and_then(|f| f.sync_all()).map_err(SearchError::io(folder))
 }
@@ -162,7 +175,7 @@ impl VectorFile {
             return Err(SearchError::Corrupt { path: path.into(), problem });
         }
         let start = HEADER + if header.compacted { header.count * ADDRESS } else { 0 };
-        Ok(VectorFile { format: header.format, dim, count: header.count, start, bytes })
+        Ok(VectorFile { format: header.format, dim, count: header.count, crc: header.crc, start, bytes })
     }
 
     /// Number of vectors.
@@ -170,10 +183,15 @@ impl VectorFile {
         self.count
     }
 
+    /// CRC-32 of the data, by the header.
+    #[cfg(feature = "usearch")]
+    pub(crate) fn crc(&self) -> u32 {
+        self.crc
+    }
+
     /// Checks the data against the header's checksum.
     pub(crate) fn verify(&self, path: &Path) -> Result<(), SearchError> {
-        let header = parse_header(&self.bytes, path)?;
-        if crc32fast::hash(&self.bytes[HEADER..]) != header.crc {
+        if crc32fast::hash(&self.bytes[HEADER..]) != self.crc {
             return Err(SearchError::Corrupt {
                 path: path.into(),
                 problem: "the checksum does not fit".into(),
@@ -203,28 +221,52 @@ impl VectorFile {
     pub(crate) fn dot(&self, row: usize, query: &[f32]) -> f32 {
         let bytes = self.bytes_of(row);
         match self.format {
-            VectorFormat::F32 => lanes(query, bytes.as_chunks::<4>().0, |b| f32::from_le_bytes(*b)),
+            VectorFormat::F32 => lanes(query, bytes.as_chunks::<4>().0, |q, b| q * f32::from_le_bytes(*b)),
             VectorFormat::Int8 => {
-                let (scale, levels) = bytes.split_at(4);
-                let scale = f32::from_le_bytes([scale[0], scale[1], scale[2], scale[3]]);
-                scale * lanes(query, levels, |b| *b as i8 as f32)
+                let (scale, levels) = scaled(bytes);
+                scale * lanes(query, levels, |q, b| q * f32::from(*b as i8))
+            }
+        }
+    }
+
+    /// Dot product of two stored vectors of one index; the rows are below their files' [`VectorFile::len`].
+    #[cfg(feature = "usearch")]
+    pub(crate) fn dot_stored(&self, row: usize, other: &VectorFile, other_row: usize) -> f32 {
+        let (left, right) = (self.bytes_of(row), other.bytes_of(other_row));
+        match self.format {
+            VectorFormat::F32 => lanes(left.as_chunks::<4>().0, right.as_chunks::<4>().0, |a, b| {
+                f32::from_le_bytes(*a) * f32::from_le_bytes(*b)
+            }),
+            VectorFormat::Int8 => {
+                let ((scale, left), (other_scale, right)) = (scaled(left), scaled(right));
+                // Whole numbers, in pieces whose sums fit.
+                let pieces = left.chunks(1 << 16).zip(right.chunks(1 << 16));
+                let product = |(a, b): (&u8, &u8)| i32::from(*a as i8) * i32::from(*b as i8);
+                let sums = pieces.map(|(a, b)| a.iter().zip(b).map(product).sum::<i32>() as f32);
+                scale * other_scale * sums.sum::<f32>()
             }
         }
     }
 }
 
-/// A dot product in sixteen lanes: it vectorises and has one fixed order of additions.
+/// Scale and levels of an int8 vector.
+fn scaled(bytes: &[u8]) -> (f32, &[u8]) {
+    let (scale, levels) = bytes.split_at(4);
+    (f32::from_le_bytes([scale[0], scale[1], scale[2], scale[3]]), levels)
+}
+
+/// A sum of products in sixteen lanes: it vectorises and has one fixed order of additions.
 #[inline(always)]
-fn lanes<T>(query: &[f32], stored: &[T], number: impl Fn(&T) -> f32) -> f32 {
+fn lanes<A, B>(left: &[A], right: &[B], product: impl Fn(&A, &B) -> f32) -> f32 {
     const LANES: usize = 16;
     let mut sums = [0.0f32; LANES];
-    let (mut left, mut right) = (query.chunks_exact(LANES), stored.chunks_exact(LANES));
-    for (q, s) in (&mut left).zip(&mut right) {
+    let (mut left, mut right) = (left.chunks_exact(LANES), right.chunks_exact(LANES));
+    for (a, b) in (&mut left).zip(&mut right) {
         for i in 0..LANES {
-            sums[i] += q[i] * number(&s[i]);
+            sums[i] += product(&a[i], &b[i]);
         }
     }
-    let rest: f32 = left.remainder().iter().zip(right.remainder()).map(|(q, s)| q * number(s)).sum();
+    let rest: f32 = left.remainder().iter().zip(right.remainder()).map(|(a, b)| product(a, b)).sum();
     sums.iter().sum::<f32>() + rest
 }
 

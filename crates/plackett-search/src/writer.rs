@@ -3,15 +3,16 @@
 //! A commit writes the new vectors to a file of their own and waits for the disk; then the inverted index, whose one
 //! small file names segments and vector files together, is renamed into place. A crash before that rename leaves the
 //! last committed state; files that no commit names are removed by the next writer. When more than a third of the
-//! vectors are of no document any more, a second commit switches to a compacted file (see `compaction`).
+//! vectors are of no document any more, a second commit switches to a compacted file (see `compaction`). Last comes the
+//! graph for approximate search, which no commit names (see `graph`).
 
-use crate::compaction;
+use crate::graph::{self, HNSW_FROM};
 use crate::index::{Index, Payload};
 use crate::snapshot::NO_VECTOR;
 use crate::vectors::VectorFile;
-use crate::{Analyzer, Embedder, SearchError, vectors};
+use crate::{Analyzer, Embedder, HAS_HNSW, SearchError, compaction, vectors};
 use plackett_core::{Document, Truncation};
-use std::path::PathBuf;
+use std::path::Path;
 use tantivy::tokenizer::PreTokenizedString;
 use tantivy::{IndexWriter as Inner, TantivyDocument, Term};
 
@@ -44,6 +45,8 @@ pub struct IndexWriter<'a> {
     stored: usize,
     written: usize,
     truncated: Vec<Truncation>,
+    graph_from: usize,
+    graph_progress: Box<dyn FnMut(usize, usize) + 'a>,
 }
 
 impl<'a> IndexWriter<'a> {
@@ -91,7 +94,20 @@ impl<'a> IndexWriter<'a> {
             stored,
             written: 0,
             truncated: Vec::new(),
+            graph_from: HNSW_FROM,
+            graph_progress: Box::new(|_, _| {}),
         })
+    }
+
+    /// Commits make a graph for approximate search from so many vectors on, and later ones extend it: [`HNSW_FROM`]
+    /// unless told otherwise, never with `usize::MAX`. In a program without usearch this means nothing.
+    pub fn graph_from(&mut self, vectors: usize) {
+        self.graph_from = vectors;
+    }
+
+    /// Is told, while a graph is made, how many vectors of how many it has.
+    pub fn on_graph_progress(&mut self, progress: impl FnMut(usize, usize) + 'a) {
+        self.graph_progress = Box::new(progress);
     }
 
     /// Adds a document, or replaces the one with its id.
@@ -132,7 +148,12 @@ impl<'a> IndexWriter<'a> {
             self.vectors.clear();
         }
         self.record()?;
-        self.give_back_room()
+        self.give_back_room()?;
+        if HAS_HNSW && self.embedder.is_some() && self.graph_from != usize::MAX {
+            self.index.reload()?;
+            graph::keep(self.index, self.graph_from, &mut self.graph_progress)?;
+        }
+        Ok(())
     }
 
     /// Commits what the inverted index has taken up together with the names of the vector files.
@@ -254,12 +275,13 @@ pub(crate) fn field_text(document: &Document, name: &str) -> String {
     }
 }
 
-/// Removes vector files that no commit names: what a crashed writer left.
-fn remove_leftovers(folder: &PathBuf, payload: &Payload) -> Result<(), SearchError> {
+/// Removes vector files that no commit names, and graphs that no search uses: what a crashed writer left.
+pub(crate) fn remove_leftovers(folder: &Path, payload: &Payload) -> Result<(), SearchError> {
     for entry in std::fs::read_dir(folder).map_err(SearchError::io(folder))? {
         let entry = entry.map_err(SearchError::io(folder))?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name.ends_with(".vec") && !payload.vector_files.contains(&name) {
+        let vectors = name.ends_with(".vec") && !payload.vector_files.contains(&name);
+        if vectors || graph::is_leftover(folder, &name, payload) {
             std::fs::remove_file(entry.path()).map_err(SearchError::io(entry.path()))?;
         }
     }

@@ -53,6 +53,7 @@ fn child_that_indexes_until_it_is_killed() {
     let mut index = Index::open(&path).unwrap();
     let mut number = index.len();
     let mut writer = index.writer(Some(&Numbers)).unwrap();
+    writer.graph_from(1);
     loop {
         for _ in 0..PER_COMMIT {
             writer.put(Document::new(format!("d{number}"), text(number))).unwrap();

@@ -6,7 +6,9 @@
 #![cfg(unix)]
 
 use plackett_core::Document;
-use plackett_search::{Bm25, Embedded, Embedder, Index, IndexSettings, ModelIdentity};
+use plackett_search::{
+    Bm25, DenseMethod, DenseSearch, Embedded, Embedder, HAS_HNSW, Index, IndexSettings, ModelIdentity,
+};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -94,6 +96,8 @@ fn child_changes_until_it_is_killed() {
     let (mut next, mut random) = (number(FROM), Random(number(SEED)));
     let mut index = Index::open(directory).unwrap();
     let mut writer = index.writer(Some(&Hashed)).unwrap();
+    // Graphs are made and extended at every commit (in a program that can), so that kills come in the middle of them.
+    writer.graph_from(1);
     let say = |line: String| {
         let mut out = std::io::stderr().lock();
         writeln!(out, "{line}").and_then(|()| out.flush()).unwrap();
@@ -162,11 +166,17 @@ fn holds(index: &Index, count: u64) -> bool {
 fn check(index: &Index, count: u64) {
     index.verify().unwrap();
     let state = expected(count);
+    let hnsw = DenseSearch { method: DenseMethod::Hnsw, ..DenseSearch::default() };
+    let through_graph = index.stats().graph_vectors > 0;
     for (id, version) in &state {
         let found = index.search_bm25(&format!("version{version}"), &Bm25::default(), 2).unwrap();
         assert_eq!(found.iter().map(|f| &f.0).collect::<Vec<_>>(), [id], "postings of {id}");
         let nearest = index.search_vector(&vector(&text_of(*version)), 1).unwrap();
         assert_eq!(nearest[0].0, *id, "vector of {id}");
+        if through_graph {
+            let found = index.search_dense(&vector(&text_of(*version)), 5, &hnsw).unwrap().documents;
+            assert_eq!(found[0], nearest[0], "vector of {id} through the graph");
+        }
         assert!((nearest[0].1 - 1.0).abs() < 1e-5, "vector of {id}: {}", nearest[0].1);
     }
     let depth = state.len() + 10;
@@ -186,7 +196,7 @@ fn changes_are_committed_whole_or_not_at_all() {
     let model = Some(ModelIdentity { name: "hashed".into(), dim: DIM, fingerprint: None });
     Index::create(&directory, &IndexSettings { model, ..IndexSettings::default() }).unwrap();
     let mut random = Random(seed);
-    let (mut count, mut during_commit) = (0, 0);
+    let (mut count, mut during_commit, mut with_graph) = (0, 0, 0);
     for kill in 1..=KILLS {
         let said = run_and_kill(&directory, count, &mut random);
         let index = Index::open(&directory).unwrap();
@@ -201,8 +211,10 @@ fn changes_are_committed_whole_or_not_at_all() {
         count = there
             .unwrap_or_else(|| panic!("kill {kill}: neither the last commit nor the one under way is there"));
         check(&index, count);
+        with_graph += usize::from(index.stats().graph_vectors > 0);
         during_commit += usize::from(said.begun.is_some());
     }
+    assert_eq!(with_graph > 0, HAS_HNSW, "{with_graph} kills left a graph");
     println!("{during_commit} of {KILLS} kills came during a commit");
     assert!(count > 0, "no child came as far as a commit: the test saw nothing");
     let mut index = Index::open(&directory).unwrap();

@@ -143,3 +143,37 @@ fn an_index_without_vectors_says_so_when_asked_for_them() {
     let done = plackett(folder.path(), &["search", "words.index", "-p", "dense", "apple"]).expect(2);
     assert!(done.stderr.contains("vectors"), "{}", done.stderr);
 }
+
+#[test]
+fn dense_search_is_exact_or_approximate_and_says_which() {
+    let folder = tempfile::tempdir().unwrap();
+    indexed(folder.path());
+    let search = |pipeline: &str| {
+        plackett(folder.path(), &["search", "my.index", "-p", pipeline, "--json", "baking a dessert"])
+    };
+    let fact = |done: &Done| done.json()[0]["trace"]["facts"]["dense:search"].clone();
+    assert_eq!(fact(&search("dense").expect(0)), "exact (3 vectors, hnsw from 20000)");
+    assert_eq!(fact(&search("dense(search=exact):2").expect(0)), "exact (as asked)");
+    for (wrong, why) in [
+        ("dense(search=fast)", "use auto, exact or hnsw"),
+        ("dense(search=exact, ef=9)", "`ef` is a setting of hnsw"),
+        ("dense(search=hnsw, from=9)", "`from` says when"),
+        ("dense(ef=0)", "a whole number from 1"),
+    ] {
+        let done = search(wrong).expect(2);
+        assert!(done.stderr.contains(why), "{wrong}: {}", done.stderr);
+    }
+    let refused = search("dense(search=hnsw)").expect(2);
+    let made = plackett(folder.path(), &["index", "-o", "my.index", "--graph", "always", "--json"]);
+    if !plackett_search::HAS_HNSW {
+        let made = made.expect(2);
+        assert!(refused.stderr.contains("--features usearch"), "{}", refused.stderr);
+        assert!(made.stderr.contains("--features usearch"), "{}", made.stderr);
+        assert_eq!(fact(&search("dense(from=1)").expect(0)), "exact (built without usearch)");
+        return;
+    }
+    assert!(refused.stderr.contains("--graph always"), "{}", refused.stderr);
+    assert_eq!(made.expect(0).json()["graph_vectors"], 3);
+    let done = search("dense(search=hnsw, ef=5):2").expect(0);
+    assert_eq!((first_id(&done).as_str(), fact(&done)), ("cake", "hnsw (ef=5)".into()));
+}

@@ -36,7 +36,7 @@ fn finding(state: State, what: &'static str, detail: impl Into<String>) -> Findi
 
 /// Runs the command.
 pub fn run(_: &Arguments, global: &Global, output: &Output) -> Outcome {
-    let findings = [vec![processor(), memory()], storage(global), vec![python(), data()]].concat();
+    let findings = [vec![processor(), memory(), dense()], storage(global), vec![python(), data()]].concat();
     let bad = findings.iter().filter(|f| f.state == State::Bad).count();
     if output.json {
         let name = |state| match state {
@@ -93,6 +93,19 @@ fn memory() -> Finding {
         ),
         Some(kb) => finding(State::Good, "memory", format!("{:.1} GB free", kb as f64 / 1048576.0)),
     }
+}
+
+fn dense() -> Finding {
+    if plackett_search::HAS_HNSW {
+        let from = plackett_search::HNSW_FROM;
+        return finding(
+            State::Good,
+            "dense search",
+            format!("exact, and hnsw from {from} vectors (usearch)"),
+        );
+    }
+    let remedy = "`--features usearch` adds hnsw for large collections (needs a C++ compiler)";
+    finding(State::Warning, "dense search", format!("exact only; a build with {remedy}"))
 }
 
 fn storage(global: &Global) -> Vec<Finding> {

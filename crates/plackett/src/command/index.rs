@@ -10,7 +10,7 @@ use plackett::indexing::DocumentEmbedder;
 use plackett::pipeline::Models;
 use plackett_core::Document;
 use plackett_core::formats::{DocumentOptions, FormatError};
-use plackett_search::{Committed, Embedder, Index, IndexSettings, VectorFormat};
+use plackett_search::{Committed, Embedder, HAS_HNSW, Index, IndexSettings, SearchError, VectorFormat};
 use serde_json::json;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -24,14 +24,15 @@ const COMMIT_EVERY: usize = 50_000;
 #[command(
     after_help = "Examples:\n  plackett index corpus.jsonl -o my.index\n  plackett index beir/scifact -o scifact.index\n  \
                   plackett index more.csv -o my.index --append        (adds; replaces documents with the same id)\n  \
-                  plackett index -o my.index --delete d17,d18\n\n\
+                  plackett index -o my.index --delete d17,d18\n  \
+                  plackett index -o my.index --graph always           (makes the graph for approximate search)\n\n\
                   A collection is a BEIR folder, JSONL, CSV, TSV or Parquet (.gz and .zst too), a folder of .txt and \
                   .md files,\nor `-` for JSONL on standard input. Every commit is atomic: a crash leaves the last \
                   committed state."
 )]
 pub struct Arguments {
     /// Documents to index; `-` for JSONL on standard input
-    #[arg(required_unless_present = "delete")]
+    #[arg(required_unless_present_any = ["delete", "graph"])]
     collection: Option<PathBuf>,
     /// Directory of the index
     #[arg(long, short, value_name = "DIR")]
@@ -51,6 +52,9 @@ pub struct Arguments {
     /// How vectors are kept
     #[arg(long, value_enum, default_value = "f32")]
     vectors: Vectors,
+    /// The graph for approximate search [default: auto, from 20000 vectors on in a program that has it]
+    #[arg(long, value_enum, conflicts_with = "no_vectors")]
+    graph: Option<Graph>,
     /// How texts become words: english, english-snowball, danish, dutch, finnish, french, german, italian, norwegian,
     /// portuguese, russian, spanish, swedish, standard (no stemming, no stop words) or whitespace
     #[arg(long, default_value = "english", value_name = "NAME")]
@@ -81,6 +85,17 @@ enum Vectors {
     Int8,
 }
 
+/// When the graph for approximate search is made.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Graph {
+    /// From 20000 vectors on
+    Auto,
+    /// Whatever the number of vectors
+    Always,
+    /// Not now
+    Never,
+}
+
 /// Runs the command.
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let started = Instant::now();
@@ -90,6 +105,9 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     if exists && !changing {
         let text = "is not empty; add to the index in it with --append, or name a new folder";
         return Err(anyhow::anyhow!("{}: the folder {text}", path.display()).into());
+    }
+    if arguments.graph == Some(Graph::Always) && !HAS_HNSW {
+        return Err(SearchError::WithoutUsearch.into());
     }
     let models = Models::new(arguments.model.clone(), global.offline);
     let bar = document_bar(output, "indexing", None);
@@ -177,6 +195,12 @@ fn change(
     let before = index.len();
     let ids = arguments.ids_to_delete()?;
     let mut writer = index.writer(embedder.map(|embedder| embedder as &dyn Embedder))?;
+    match arguments.graph {
+        Some(Graph::Always) => writer.graph_from(1),
+        Some(Graph::Never) => writer.graph_from(usize::MAX),
+        Some(Graph::Auto) | None => {}
+    }
+    writer.on_graph_progress(|done, all| bar.set_message(graph_message(done, all)));
     for id in &ids {
         writer.delete(id)?;
     }
@@ -211,6 +235,11 @@ fn change(
     Ok((total, deleted))
 }
 
+/// What stands beside the counter of documents while a graph is made.
+fn graph_message(done: usize, all: usize) -> String {
+    if done < all { format!("graph of vectors: {}%", 100 * done / all) } else { "indexing".into() }
+}
+
 fn add(total: &mut Committed, commit: Committed) {
     total.documents = commit.documents;
     total.written += commit.written;
@@ -224,7 +253,7 @@ fn report(index: &Index, done: &Committed, deleted: usize, started: Instant, out
     if output.json {
         let value = json!({
             "index": directory.to_string(), "documents": done.documents, "written": done.written, "deleted": deleted,
-            "vectors": index.settings().model, "bytes": stats.bytes, "truncated": done.truncated, "seconds": seconds,
+            "vectors": index.settings().model, "bytes": stats.bytes, "graph_vectors": stats.graph_vectors, "truncated": done.truncated, "seconds": seconds,
         });
         return Ok(output.print_json(&value)?);
     }

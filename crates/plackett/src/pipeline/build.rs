@@ -6,7 +6,7 @@ use plackett_core::fusion::{self, Normalisation};
 use plackett_core::pipeline as syntax;
 use plackett_lm::EncoderModel;
 use plackett_rank::{LongText, Method, Settings, ranker};
-use plackett_search::{Index, Lengths, ModelIdentity, Rm3};
+use plackett_search::{DenseMethod, DenseSearch, Index, Lengths, ModelIdentity, Rm3};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -76,9 +76,11 @@ impl Builder<'_> {
                 }
             }
             "dense" => {
-                only(stage, &[])?;
+                only(stage, &["search", "ef", "from"])?;
+                let search = dense(stage)?;
+                self.check_dense(stage, &search, depth)?;
                 self.open_embedder(stage)?;
-                FirstStage::Dense
+                FirstStage::Dense { search }
             }
             name if name.parse::<Method>().is_ok() => {
                 return Err(wrong(name, "a reranker needs a first stage before it, as in `bm25:100 >> …`"));
@@ -124,6 +126,21 @@ impl Builder<'_> {
         let model = self.models.reranker(stage.option("model")).map_err(|e| failed(e.into()))?;
         let ranker = ranker(method, model, settings).map_err(|e| failed(e.into()))?;
         Ok(Stage { ranker, keep: stage.depth })
+    }
+
+    /// Refuses a way of searching that the program or the index does not have, before any model is opened.
+    fn check_dense(
+        &self,
+        stage: &syntax::Stage,
+        search: &DenseSearch,
+        depth: usize,
+    ) -> Result<(), PipelineError> {
+        match self.index.filter(|index| index.has_vectors()) {
+            Some(index) => {
+                index.uses_graph(search, depth).map(|_| ()).map_err(|e| wrong(&stage.to_string(), e))
+            }
+            None => Ok(()),
+        }
     }
 
     /// The model with which the index was made embeds the queries too: vectors of different models do not compare.
@@ -229,6 +246,24 @@ fn rm3(stage: &syntax::Stage) -> Result<Option<Rm3>, PipelineError> {
         }
         _ => Ok(on.then_some(expansion)),
     }
+}
+
+/// How vectors are searched: `search=auto|exact|hnsw`, `ef=` for searches through the graph, `from=` for auto.
+fn dense(stage: &syntax::Stage) -> Result<DenseSearch, PipelineError> {
+    let usual = DenseSearch::default();
+    let method = stage.option("search").map(DenseMethod::from_str).transpose();
+    let method = method.map_err(|e| wrong(&stage.to_string(), e))?.unwrap_or_default();
+    let (ef, from) = (count(stage, "ef")?, count(stage, "from")?);
+    if ef.is_some() && method == DenseMethod::Exact {
+        return Err(wrong(&stage.to_string(), "`ef` is a setting of hnsw; an exact search has none"));
+    }
+    if from.is_some() && method != DenseMethod::Auto {
+        return Err(wrong(
+            &stage.to_string(),
+            "`from` says when search=auto uses hnsw; leave it out, or search=…",
+        ));
+    }
+    Ok(DenseSearch { method, ef, from: from.unwrap_or(usual.from) })
 }
 
 /// A whole number from 1.

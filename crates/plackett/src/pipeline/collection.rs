@@ -4,7 +4,7 @@ use super::run::{BoxError, Collection, FirstStage};
 use plackett_core::{Document, Query, Ranking, Trace, Truncation};
 use plackett_lm::{EncoderModel, LmError};
 use plackett_rank::model::{Role, TextEmbedder, TextVector};
-use plackett_search::{Bm25, Index, Lengths, QueryTerms, Rm3, SearchError};
+use plackett_search::{Bm25, DenseFound, DenseSearch, Index, Lengths, QueryTerms, Rm3, SearchError};
 use rayon::prelude::*;
 use std::time::Instant;
 
@@ -79,10 +79,11 @@ impl<'a> IndexCollection<'a> {
         &self,
         query: &Query,
         (vector, seconds): (TextVector, f64),
+        search: &DenseSearch,
         depth: usize,
     ) -> Result<Ranking, SearchError> {
         let start = Instant::now();
-        let found = self.index.search_vector(&vector.values, depth)?;
+        let DenseFound { documents, used } = self.index.search_dense(&vector.values, depth, search)?;
         let (tokens, kept) = (vector.length.tokens, vector.length.kept);
         let cut = (kept < tokens).then(|| Truncation { id: query.id.clone(), tokens, kept });
         let trace = Trace {
@@ -90,9 +91,10 @@ impl<'a> IndexCollection<'a> {
             prompt_tokens: kept as u64,
             seconds: seconds + start.elapsed().as_secs_f64(),
             truncated: cut.into_iter().collect(),
+            facts: vec![("dense:search".into(), used.to_string())],
             ..Trace::default()
         };
-        Ok(Ranking::from_scores(query.id.clone(), found, trace))
+        Ok(Ranking::from_scores(query.id.clone(), documents, trace))
     }
 }
 
@@ -118,9 +120,16 @@ impl Collection for IndexCollection<'_> {
                 let bm25 = Bm25 { k1, b, lengths: *lengths, ..usual };
                 queries.par_iter().map(|query| self.words(&bm25, rm3.as_ref(), query, depth)).collect()
             }
-            FirstStage::Dense => {
-                let found = queries.iter().zip(self.vectors(queries));
-                found.map(|(query, vector)| Ok(self.nearest(query, vector?, depth)?)).collect()
+            FirstStage::Dense { search } => {
+                let vectors = self.vectors(queries);
+                let one = |(query, vector): (&Query, Result<(TextVector, f64), BoxError>)| {
+                    Ok(self.nearest(query, vector?, search, depth)?)
+                };
+                // A scan uses all threads for one query, a walk through the graph one.
+                if self.index.uses_graph(search, depth).unwrap_or(false) {
+                    return queries.par_iter().zip(vectors).map(one).collect();
+                }
+                queries.iter().zip(vectors).map(one).collect()
             }
         }
     }

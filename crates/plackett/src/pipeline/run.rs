@@ -3,7 +3,7 @@
 use super::QueryError;
 use plackett_core::{Candidate, Document, Query, RankRequest, Ranking, Trace};
 use plackett_rank::Ranker;
-use plackett_search::{Lengths, Rm3};
+use plackett_search::{DenseSearch, Lengths, Rm3};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -35,7 +35,10 @@ pub enum FirstStage {
         rm3: Option<Rm3>,
     },
     /// The nearest vectors.
-    Dense,
+    Dense {
+        /// Exactly or approximately.
+        search: DenseSearch,
+    },
 }
 
 impl FirstStage {
@@ -43,7 +46,7 @@ impl FirstStage {
     pub fn name(&self) -> &'static str {
         match self {
             FirstStage::Bm25 { .. } => "bm25",
-            FirstStage::Dense => "dense",
+            FirstStage::Dense { .. } => "dense",
         }
     }
 }

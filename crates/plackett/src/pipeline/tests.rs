@@ -20,7 +20,7 @@ impl Collection for Letters {
             if query.text == "broken" {
                 return Err("the index is gone".into());
             }
-            let sign = if *stage == FirstStage::Dense { 1.0 } else { -1.0 };
+            let sign = if matches!(stage, FirstStage::Dense { .. }) { 1.0 } else { -1.0 };
             let scored =
                 ["a", "b", "c", "d", "e"].iter().enumerate().map(|(i, id)| (id.to_string(), sign * i as f64));
             let mut ranking = Ranking::from_scores(query.id.clone(), scored, Trace::default());
