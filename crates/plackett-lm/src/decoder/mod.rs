@@ -14,10 +14,12 @@
 //! # Ok::<(), plackett_lm::LmError>(())
 //! ```
 
+mod blocks;
 mod cache;
 mod check;
 mod head;
 mod kept;
+mod mapped;
 mod model;
 mod pass;
 mod plan;
@@ -29,6 +31,7 @@ mod source;
 mod tokens;
 mod weights;
 
+pub use blocks::{BlockStore, BlockTable, BlockWriter, parse_block_table};
 pub use cache::{Cache, CacheFormat};
 pub use model::{DecoderInfo, DecoderModel, DecoderOptions};
 pub use request::{Answer, AttentionWanted, Pattern, Places, Request, Wants};

@@ -1,6 +1,7 @@
 //! Decoders on tiny random models of every family: parity with transformers, and the promises about caches, batches,
 //! threads, memory and blocks.
 
+mod block_store;
 mod blocks;
 mod caches;
 mod golden;
