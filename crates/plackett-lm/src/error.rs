@@ -137,6 +137,30 @@ pub enum LmError {
         /// What is wrong, with the key or tensor and the byte offset.
         source: GgufError,
     },
+    /// A file of cached blocks that is damaged, or of a version that this one does not read.
+    #[error("{path}, byte {offset}: {problem}; write the block store again")]
+    BlockStore {
+        /// The file.
+        path: PathBuf,
+        /// Where in the file.
+        offset: u64,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A file of cached blocks that was written with another model, or for another number format.
+    #[error("{path}: {what} of its blocks is {found}, of the open model {expected}; {remedy}")]
+    BlockModel {
+        /// The file.
+        path: PathBuf,
+        /// What differs.
+        what: &'static str,
+        /// What the file has.
+        found: String,
+        /// What the model has.
+        expected: String,
+        /// What to do.
+        remedy: &'static str,
+    },
     /// A chat template that does not parse, fails, refuses the messages or does not end.
     #[error("{origin}{}: {problem}", line.map(|l| format!(", line {l} of the template")).unwrap_or_default())]
     ChatTemplate {

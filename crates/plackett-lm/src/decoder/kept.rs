@@ -1,6 +1,7 @@
 //! One immutable segment of keys and values, all layers and heads in one allocation for each kind of number.
 
 use super::cache::CacheFormat;
+use super::mapped::{Mapped, View};
 use crate::kernel::{Numbers, Segment, TILE_COLUMNS};
 use half::f16;
 
@@ -31,6 +32,8 @@ pub(super) enum Store {
     F16(Vec<f16>),
     /// Numbers, and scales of keys and of values, a token each.
     I8(Vec<i8>, Vec<f32>),
+    /// In a file of blocks, and only read.
+    Mapped(Mapped),
 }
 
 /// The room of one layer and head.
@@ -61,6 +64,19 @@ impl Sizes {
         capacity * (self.size + self.padded())
     }
 
+    /// Numbers and scales of a segment of that many tokens; `None` where they cannot be counted.
+    pub(super) fn lengths(&self, tokens: usize, format: CacheFormat) -> Option<(usize, usize)> {
+        let capacity = rounded_checked(tokens)?;
+        let rooms = self.layers.checked_mul(self.heads)?;
+        let head = self.size.checked_next_multiple_of(TILE_COLUMNS)?.checked_add(self.size)?;
+        let numbers = rooms.checked_mul(capacity)?.checked_mul(head)?;
+        let scales = match format {
+            CacheFormat::Int8 => rooms.checked_mul(capacity)?.checked_mul(2)?,
+            CacheFormat::F32 | CacheFormat::F16 => 0,
+        };
+        Some((numbers, scales))
+    }
+
     /// Bytes of a segment of that many tokens.
     pub(crate) fn bytes(&self, tokens: usize, format: CacheFormat) -> usize {
         let capacity = rounded(tokens);
@@ -76,6 +92,10 @@ impl Sizes {
 /// Whole panels, or one narrower panel.
 fn rounded(tokens: usize) -> usize {
     if tokens <= TILE_COLUMNS { tokens } else { tokens.next_multiple_of(TILE_COLUMNS) }
+}
+
+fn rounded_checked(tokens: usize) -> Option<usize> {
+    if tokens <= TILE_COLUMNS { Some(tokens) } else { tokens.checked_next_multiple_of(TILE_COLUMNS) }
 }
 
 impl Kept {
@@ -102,6 +122,38 @@ impl Kept {
         (self.sizes, self.tokens, self.capacity) = (sizes, tokens, capacity);
     }
 
+    /// Tokens of a file of blocks, read where they lie.
+    pub(super) fn mapped(sizes: Sizes, tokens: usize, mapped: Mapped) -> Kept {
+        Kept { sizes, tokens, capacity: rounded(tokens), store: Store::Mapped(mapped) }
+    }
+
+    /// The tokens of some segments in one, with no more room than they need.
+    pub(super) fn joined(segments: &[&Kept]) -> Option<Kept> {
+        let first = segments.first()?;
+        let tokens = segments.iter().map(|kept| kept.tokens).sum();
+        let mut joined = Kept::new(first.sizes, tokens, first.format());
+        let mut at = 0;
+        for segment in segments {
+            if segment.sizes != first.sizes || segment.format() != first.format() {
+                return None;
+            }
+            joined.copy(segment, at);
+            at += segment.tokens;
+        }
+        joined.tokens = tokens;
+        Some(joined)
+    }
+
+    /// Numbers, wherever they lie.
+    pub(super) fn view(&self) -> View<'_> {
+        match &self.store {
+            Store::F32(room) => View::F32(room),
+            Store::F16(room) => View::F16(room),
+            Store::I8(room, scales) => View::I8(room, scales),
+            Store::Mapped(mapped) => mapped.view(),
+        }
+    }
+
     pub(crate) fn tokens(&self) -> usize {
         self.tokens
     }
@@ -119,15 +171,21 @@ impl Kept {
             Store::F32(_) => CacheFormat::F32,
             Store::F16(_) => CacheFormat::F16,
             Store::I8(..) => CacheFormat::Int8,
+            Store::Mapped(mapped) => mapped.format(),
         }
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        match &self.store {
-            Store::F32(room) => 4 * room.len(),
-            Store::F16(room) => 2 * room.len(),
-            Store::I8(room, scales) => room.len() + 4 * scales.len(),
+        match self.view() {
+            View::F32(room) => 4 * room.len(),
+            View::F16(room) => 2 * room.len(),
+            View::I8(room, scales) => room.len() + 4 * scales.len(),
         }
+    }
+
+    /// Bytes that the process holds: those of a mapped file are the system's, which can drop and read them again.
+    pub(crate) fn held_bytes(&self) -> usize {
+        if matches!(self.store, Store::Mapped(_)) { 0 } else { self.bytes() }
     }
 
     /// What attention reads of a layer and head.
@@ -136,14 +194,14 @@ impl Kept {
         let index = layer * self.sizes.heads + head;
         let start = index * length;
         let middle = start + self.capacity * self.sizes.size;
-        let (keys, values) = match &self.store {
-            Store::F32(room) => {
+        let (keys, values) = match self.view() {
+            View::F32(room) => {
                 (Numbers::F32(&room[start..middle]), Numbers::F32(&room[middle..start + length]))
             }
-            Store::F16(room) => {
+            View::F16(room) => {
                 (Numbers::F16(&room[start..middle]), Numbers::F16(&room[middle..start + length]))
             }
-            Store::I8(room, scales) => {
+            View::I8(room, scales) => {
                 let (k, v) = scales[2 * index * self.capacity..][..2 * self.capacity].split_at(self.capacity);
                 (Numbers::I8(&room[start..middle], k), Numbers::I8(&room[middle..start + length], v))
             }
@@ -171,13 +229,14 @@ impl Kept {
                     .map(|(room, own)| Room::I8(room, own))
                     .collect()
             }
+            Store::Mapped(_) => unreachable!("new tokens are never put into a file"),
         }
     }
 
     /// Moves the tokens of a segment of the same model behind these; in amortised constant time for each.
     pub(crate) fn append(&mut self, other: &Kept) {
         let tokens = self.tokens + other.tokens;
-        if tokens > self.capacity {
+        if tokens > self.capacity || matches!(self.store, Store::Mapped(_)) {
             let capacity = rounded(tokens.next_power_of_two());
             let mut grown = Kept::new(self.sizes, capacity, self.format());
             grown.copy(self, 0);
@@ -192,10 +251,10 @@ impl Kept {
         let rooms = self.sizes.layers * self.sizes.heads;
         let (to, from) = ((self.capacity, at), (other.capacity, other.tokens));
         let sizes = self.sizes;
-        match (&mut self.store, &other.store) {
-            (Store::F32(a), Store::F32(b)) => copy_rooms(sizes, a, to, b, from),
-            (Store::F16(a), Store::F16(b)) => copy_rooms(sizes, a, to, b, from),
-            (Store::I8(a, own), Store::I8(b, theirs)) => {
+        match (&mut self.store, other.view()) {
+            (Store::F32(a), View::F32(b)) => copy_rooms(sizes, a, to, b, from),
+            (Store::F16(a), View::F16(b)) => copy_rooms(sizes, a, to, b, from),
+            (Store::I8(a, own), View::I8(b, theirs)) => {
                 copy_rooms(sizes, a, to, b, from);
                 for half in 0..2 * rooms {
                     let scales = &theirs[half * from.0..][..from.1];

@@ -15,10 +15,12 @@
 //! ```
 
 mod additions;
+mod blocks;
 mod cache;
 mod check;
 mod head;
 mod kept;
+mod mapped;
 mod model;
 mod pass;
 mod plan;
@@ -30,6 +32,7 @@ mod source;
 mod tokens;
 mod weights;
 
+pub use blocks::{BlockStore, BlockTable, BlockWriter, parse_block_table};
 pub use cache::{Cache, CacheFormat};
 pub use model::{DecoderInfo, DecoderModel, DecoderOptions};
 pub use request::{Answer, AttentionWanted, Pattern, Places, Request, Wants};

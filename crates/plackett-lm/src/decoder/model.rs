@@ -18,7 +18,7 @@ use crate::kernel::Isa;
 use crate::weights::{Precision, WeightSet};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 
 /// How a decoder is opened.
 #[derive(Clone, Debug, Default)]
@@ -29,7 +29,8 @@ pub struct DecoderOptions {
     pub cache: CacheFormat,
     /// Worker threads; all cores when absent.
     pub threads: Option<usize>,
-    /// Bytes that weights, the buffers of a call and the caches that it reads and makes may take together.
+    /// Bytes that weights, the buffers of a call and the caches that it reads and makes may take together. Blocks of a
+    /// mapped [`BlockStore`](super::BlockStore) do not count: the system reads and drops them as it likes.
     pub memory_budget: Option<usize>,
 }
 
@@ -66,7 +67,10 @@ pub struct DecoderModel {
     tokens: Tokens,
     pub(super) pool: rayon::ThreadPool,
     shelf: Shelf,
-    format: CacheFormat,
+    pub(super) format: CacheFormat,
+    pub(super) precision: Precision,
+    /// What [`DecoderModel::fingerprint`] found.
+    pub(super) fingerprint: OnceLock<String>,
     memory_budget: Option<usize>,
 }
 
@@ -137,6 +141,8 @@ impl DecoderModel {
             pool,
             shelf: Shelf::default(),
             format: options.cache,
+            precision: options.precision,
+            fingerprint: OnceLock::new(),
             memory_budget: options.memory_budget,
         })
     }

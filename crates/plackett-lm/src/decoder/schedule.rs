@@ -85,11 +85,11 @@ fn grouped(requests: &[Request]) -> Vec<Vec<usize>> {
     groups
 }
 
-/// Bytes of the caches that the requests continue.
+/// Bytes of the caches that the requests continue, those of mapped files left out.
 fn prefixes(requests: &[Request]) -> usize {
     let segments = requests.iter().filter_map(|request| request.cache).flat_map(|cache| &cache.segments);
     let mut all: Vec<(usize, usize)> =
-        segments.map(|kept| (Arc::as_ptr(kept) as usize, kept.bytes())).collect();
+        segments.map(|kept| (Arc::as_ptr(kept) as usize, kept.held_bytes())).collect();
     all.sort_unstable();
     all.dedup();
     all.iter().map(|(_, bytes)| bytes).sum()

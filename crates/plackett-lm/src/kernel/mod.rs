@@ -33,6 +33,7 @@ mod select;
 #[cfg(test)]
 mod speed_tests;
 mod vector;
+mod view;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
@@ -46,6 +47,7 @@ pub(crate) use relative::Relative;
 pub(crate) use rotate::unrotate;
 pub(crate) use rows::{add, log_sum_exp, multiply, rms_norm, rotate_halves};
 pub(crate) use vector::{add_layer_norm, layer_norm, normalize};
+pub(crate) use view::{as_f16, as_f32, as_i8};
 
 use epilogue::Columns;
 use std::sync::OnceLock;

@@ -5,11 +5,15 @@ use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
 /// SHA-256 in hexadecimal over a model's config.json and weights, those of its numbered module folders (`1_Pooling`,
-/// `2_Dense` …) too: models that embed a text differently differ in one of these files. Reads all weights.
+/// `2_Dense` …) too: models that embed a text differently differ in one of these files. A GGUF file, or a folder with
+/// nothing but such files, is told by them alone. Reads all weights.
 ///
 /// # Errors
 /// A file cannot be read.
 pub fn fingerprint(directory: &Path) -> Result<String, StoreError> {
+    if directory.is_file() {
+        return cache::hash_file(directory);
+    }
     let mut files = own_files(directory)?;
     for folder in entries(directory)? {
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -44,6 +48,10 @@ fn own_files(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
         false => entries(folder)?.into_iter().filter(is_shard).collect(),
     };
     files.extend(Some(folder.join("config.json")).filter(|path| path.is_file()));
+    if files.is_empty() {
+        let is_gguf = |path: &PathBuf| path.extension().is_some_and(|e| e == "gguf");
+        files = entries(folder)?.into_iter().filter(is_gguf).collect();
+    }
     Ok(files)
 }
 
@@ -95,6 +103,10 @@ mod tests {
             fingerprint(folder(&files).path()).unwrap()
         };
         assert_ne!(of("b"), of("c"));
+        let gguf = |weights: &str| fingerprint(folder(&[("m.gguf", weights)]).path()).unwrap();
+        assert_ne!(gguf("b"), gguf("c"));
+        let single = folder(&[("m.gguf", "b")]);
+        assert_eq!(fingerprint(&single.path().join("m.gguf")).unwrap().len(), 64);
         assert!(fingerprint(Path::new("no/such/folder")).is_err());
     }
 }

@@ -96,6 +96,38 @@ fn answers_do_not_depend_on_batch_threads_or_memory() {
     }
 }
 
+/// The same with rounded caches, for a text alone, one after a prefix, and one after blocks: each path of a cache.
+#[test]
+fn every_cache_path_gives_the_same_in_a_batch_and_alone() {
+    let (prefix, others) = (tokens(37, 9), [tokens(50, 2), tokens(3, 4), tokens(33, 6)]);
+    let texts: Vec<Vec<u32>> = [40, 1, 13, 25, 2, 31].iter().map(|n| tokens(*n, *n as u32)).collect();
+    for family in ["llama", "qwen3"] {
+        for format in [CacheFormat::F32, CacheFormat::F16, CacheFormat::Int8] {
+            let model = open_with(family, &with(Precision::F32, format, 2));
+            let first = model.prefill(&prefix, None).expect(family);
+            let blocks: Vec<Cache> =
+                others.iter().map(|text| model.prefill(text, Some(&first)).expect(family)).collect();
+            let all = first.followed_by(&blocks).expect("blocks").at(120);
+            let befores = [None, Some(&first), Some(&all)];
+            let wants = || Wants { cache: true, ..everything() };
+            let requests: Vec<Request> =
+                texts.iter().enumerate().map(|(n, ids)| request(ids, befores[n % 3], wants())).collect();
+            let together = model.forward(&requests).expect(family);
+            for (index, (one, answer)) in requests.iter().zip(&together).enumerate() {
+                let alone = model.forward(std::slice::from_ref(one)).expect(family).remove(0);
+                assert_eq!(alone.logits, answer.logits, "{family} {format:?} request {index}");
+                assert_eq!(alone.hidden, answer.hidden, "{family} {format:?} request {index}");
+                // What they leave behind is the same too: the next token tells.
+                let next = |cache: &Option<Cache>| {
+                    let answer = model.forward(&[request(&[7], cache.as_ref(), everything())]).expect(family);
+                    answer[0].logits.concat()
+                };
+                assert_eq!(next(&alone.cache), next(&answer.cache), "{family} {format:?} request {index}");
+            }
+        }
+    }
+}
+
 fn branch(parent: Handle, tokens: &[u32]) -> Branch<'_> {
     Branch { parent, tokens, wanted: Wanted::All, normalizer: true }
 }
@@ -103,8 +135,9 @@ fn branch(parent: Handle, tokens: &[u32]) -> Branch<'_> {
 /// Branches of a search give what the same tokens give in one piece, whatever was moved, shared or dropped between.
 #[test]
 fn sessions_share_move_and_drop_prefixes() {
-    for family in FAMILIES {
-        let model = open(family);
+    let rounded = [("llama", CacheFormat::F16), ("qwen3", CacheFormat::Int8)];
+    for (family, format) in FAMILIES.map(|family| (family, CacheFormat::F32)).into_iter().chain(rounded) {
+        let model = open_with(family, &with(Precision::F32, format, 2));
         let mut session = model.session();
         let prompt = tokens(70, 4);
         let start = session.extend(&[branch(session.root(), &prompt)], &[]).expect("a prompt").remove(0);

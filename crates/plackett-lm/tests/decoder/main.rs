@@ -2,6 +2,7 @@
 //! threads, memory and blocks.
 
 mod adapters;
+mod block_store;
 mod blocks;
 mod caches;
 mod golden;
