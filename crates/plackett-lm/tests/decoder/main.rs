@@ -3,6 +3,9 @@
 
 mod blocks;
 mod caches;
+mod gguf;
+mod gguf_file;
+mod gguf_refusals;
 mod golden;
 mod parity;
 mod refusals;
