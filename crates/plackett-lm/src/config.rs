@@ -1,6 +1,7 @@
 //! `config.json` and the small files around it.
 
 use crate::LmError;
+use crate::places;
 use serde::Deserialize;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 /// A JSON file of a model directory, read field by field with messages that name file and field.
 pub(crate) struct JsonFile {
     path: PathBuf,
+    bytes: Vec<u8>,
     value: Value,
 }
 
@@ -33,7 +35,7 @@ impl JsonFile {
     /// Parses bytes; `path` is for messages.
     pub(crate) fn parse(bytes: &[u8], path: PathBuf) -> Result<JsonFile, LmError> {
         match serde_json::from_slice(bytes) {
-            Ok(value) => Ok(JsonFile { path, value }),
+            Ok(value) => Ok(JsonFile { path, bytes: bytes.to_vec(), value }),
             Err(error) => {
                 Err(LmError::Config { problem: format!("not JSON ({error}); fetch the file again"), path })
             }
@@ -50,9 +52,15 @@ impl JsonFile {
         LmError::Config { path: self.path.clone(), problem }
     }
 
-    /// Path of the file.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    /// The error of a `model_type` that is not one of those supported.
+    pub(crate) fn unknown_architecture(&self, supported: &[&str]) -> LmError {
+        let supported = supported.join(", ");
+        let Some(found) = self.text("model_type") else {
+            let problem = format!("no `model_type` names the architecture; supported: {supported}");
+            return self.problem(problem);
+        };
+        let offset = places::of_key(&self.bytes, "model_type").unwrap_or(0) as u64;
+        LmError::Architecture { path: self.path.clone(), offset, found: found.to_string(), supported }
     }
 
     /// A positive whole number below 2³¹.

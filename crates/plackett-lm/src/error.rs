@@ -3,6 +3,27 @@
 use crate::gguf::GgufError;
 use std::path::PathBuf;
 
+/// What says which tensors a model has and of which shapes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Described {
+    /// config.json of a model directory.
+    Config,
+    /// adapter_config.json of an adapter.
+    AdapterConfig,
+    /// The metadata of a GGUF file.
+    Metadata,
+}
+
+impl std::fmt::Display for Described {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str(match self {
+            Described::Config => "config.json",
+            Described::AdapterConfig => "adapter_config.json",
+            Described::Metadata => "the file's metadata",
+        })
+    }
+}
+
 /// Why a model could not be opened or run. Each message says what was found, where, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum LmError {
@@ -33,36 +54,50 @@ pub enum LmError {
         problem: String,
     },
     /// A model whose family this engine does not have.
-    #[error("{path}: the architecture `{found}` is not supported; supported: {supported}")]
+    #[error("{path}, byte {offset}: the architecture `{found}` is not supported; supported: {supported}")]
     Architecture {
-        /// The configuration file.
+        /// The configuration file, or the GGUF file.
         path: PathBuf,
+        /// Where in it the architecture is named.
+        offset: u64,
         /// `model_type` or the first of `architectures`.
         found: String,
         /// Names of the supported families.
         supported: String,
     },
     /// A weights file whose header and content disagree.
-    #[error("{path}, byte {offset}: {problem}; the file is damaged or not safetensors: fetch it again")]
+    #[error(
+        "{path}, byte {offset}: {}{problem}; the file is damaged or not safetensors: fetch it again",
+        tensor.as_ref().map(|name| format!("tensor `{name}`: ")).unwrap_or_default()
+    )]
     Weights {
         /// The weights file.
         path: PathBuf,
-        /// Where in the file.
+        /// Where in the file: the tensor's entry in the header, or the first byte that is wrong.
         offset: u64,
+        /// The tensor's name, where it is one tensor.
+        tensor: Option<String>,
         /// What is wrong.
         problem: String,
     },
     /// A tensor that the architecture needs is not in the weights.
-    #[error("{path}: tensor `{tensor}` is missing; the weights do not fit config.json's architecture")]
+    #[error(
+        "{path}, byte {offset}: tensor `{tensor}` is missing from the list of tensors there; the weights are not those \
+         of the architecture that {described} describes"
+    )]
     MissingTensor {
-        /// The weights file or directory.
+        /// The weights file, or the index of several.
         path: PathBuf,
-        /// The tensor's name.
+        /// Where the list of tensors begins.
+        offset: u64,
+        /// The tensor's name in the file.
         tensor: String,
+        /// What says that there should be one.
+        described: Described,
     },
     /// A tensor with another shape than the configuration says.
     #[error(
-        "{path}, byte {offset}: tensor `{tensor}` has shape {found:?}, expected {expected:?} from config.json"
+        "{path}, byte {offset}: tensor `{tensor}` has shape {found:?}, expected {expected:?} from {described}"
     )]
     Shape {
         /// The weights file.
@@ -75,12 +110,18 @@ pub enum LmError {
         expected: Vec<usize>,
         /// What the file has.
         found: Vec<usize>,
+        /// What says which shape it should have.
+        described: Described,
     },
     /// A tensor in a number format that is not read.
-    #[error("{path}: tensor `{tensor}` is stored as {found}; F32, F16, BF16 and our own I8 are read")]
+    #[error(
+        "{path}, byte {offset}: tensor `{tensor}` is stored as {found}; F32, F16, BF16 and our own I8 are read"
+    )]
     DataType {
         /// The weights file.
         path: PathBuf,
+        /// Where the tensor's data begin.
+        offset: u64,
         /// The tensor's name.
         tensor: String,
         /// The stored format.

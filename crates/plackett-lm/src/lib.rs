@@ -22,9 +22,11 @@ mod error;
 mod family;
 mod forward;
 pub mod gguf;
+mod header;
 mod heads;
 mod kernel;
 mod late;
+mod places;
 mod quantize;
 pub mod remote;
 pub mod seq2seq;
@@ -37,11 +39,12 @@ pub use config::Pooling;
 pub use encoder::{
     EmbedOptions, Embeddings, EncoderModel, EncoderOptions, ModelInfo, PairScores, Side, TokenEmbeddings,
 };
-pub use error::LmError;
+pub use error::{Described, LmError};
 pub use family::{SUPPORTED as SUPPORTED_FAMILIES, SUPPORTED_DECODERS};
 pub use forward::Sequence;
+pub use header::{Header, read_header};
 pub use heads::ScoreActivation;
 pub use kernel::Isa;
 pub use quantize::{FORMAT_KEY, Quantized, quantize};
 pub use text::Truncated;
-pub use weights::{Header, Precision, read_header};
+pub use weights::Precision;

@@ -1,10 +1,12 @@
 //! Tensors by name from one or more memory-mapped safetensors files.
 
 use crate::LmError;
+use crate::error::Described;
+use crate::header::{Header, TABLE_START, read_header};
 use crate::kernel::{Isa, Linear, quantize_weights, unrotate};
 use half::{bf16, f16};
-use safetensors::tensor::{Dtype, SafeTensors, TensorInfo};
-use std::collections::HashMap;
+use safetensors::tensor::{Dtype, TensorInfo};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,52 +26,6 @@ pub enum Precision {
     Int8,
 }
 
-/// What the header of a safetensors file says, checked against the length of the file.
-pub struct Header {
-    /// Bytes before the data.
-    pub data_start: usize,
-    /// Tensor name, description.
-    pub tensors: HashMap<String, TensorInfo>,
-    /// Free text fields.
-    pub metadata: HashMap<String, String>,
-}
-
-/// Reads and checks the header of safetensors bytes. `path` is for messages only.
-pub fn read_header(bytes: &[u8], path: &Path) -> Result<Header, LmError> {
-    let damaged =
-        |offset: u64, problem: String| LmError::Weights { path: path.to_path_buf(), offset, problem };
-    if bytes.len() < 8 {
-        return Err(damaged(0, format!("the file has {} bytes, a header length alone takes 8", bytes.len())));
-    }
-    let mut length = [0; 8];
-    length.copy_from_slice(&bytes[..8]);
-    let length = u64::from_le_bytes(length);
-    if length > bytes.len() as u64 - 8 {
-        return Err(damaged(
-            0,
-            format!("the header claims {length} bytes, the file has {} more", bytes.len() - 8),
-        ));
-    }
-    let (length, metadata) =
-        SafeTensors::read_metadata(bytes).map_err(|error| damaged(8, format!("bad header ({error})")))?;
-    let data_start = length + 8;
-    let mut tensors = HashMap::new();
-    for (name, info) in metadata.tensors() {
-        let (start, end) = info.data_offsets;
-        let in_file = start <= end && end <= bytes.len() - data_start;
-        let elements = info.shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d));
-        let size = elements.and_then(|n| n.checked_mul(info.dtype.bitsize())).map(|bits| bits / 8);
-        if !in_file || size != Some(end - start) {
-            return Err(damaged(
-                data_start as u64 + start as u64,
-                format!("tensor `{name}` of shape {:?} does not fit bytes {start}..{end}", info.shape),
-            ));
-        }
-        tensors.insert(name.to_string(), info.clone());
-    }
-    Ok(Header { data_start, tensors, metadata: metadata.metadata().clone().unwrap_or_default() })
-}
-
 struct File {
     path: PathBuf,
     bytes: Arc<memmap2::Mmap>,
@@ -78,8 +34,13 @@ struct File {
 
 /// All tensors of a model directory.
 pub(crate) struct WeightSet {
-    directory: PathBuf,
+    /// The file that lists the tensors, and where in it the list begins.
+    list: (PathBuf, u64),
+    /// What says which tensors there should be.
+    described: Described,
     files: Vec<File>,
+    /// Names of the biases of numbered layers, without the numbers.
+    biases: BTreeSet<String>,
 }
 
 /// The bytes of one tensor.
@@ -87,30 +48,45 @@ pub(crate) struct Tensor<'a> {
     file: &'a File,
     name: String,
     info: &'a TensorInfo,
+    described: Described,
 }
 
 impl WeightSet {
     /// Maps `model.safetensors`, or the shards that `model.safetensors.index.json` lists.
     pub(crate) fn open(directory: &Path) -> Result<WeightSet, LmError> {
         let mut names = vec!["model.safetensors".to_string()];
+        let mut list = (directory.join(&names[0]), TABLE_START);
         let index = directory.join("model.safetensors.index.json");
-        if !directory.join(&names[0]).exists() && index.exists() {
-            names = shards(&index)?;
+        if !list.0.exists() && index.exists() {
+            let start;
+            (names, start) = shards(&index)?;
+            list = (index, start);
         }
-        let mut files = Vec::new();
+        let mut files: Vec<File> = Vec::new();
         for name in names {
             let path = directory.join(&name);
             if !path.exists() {
                 return Err(LmError::MissingFile { directory: directory.to_path_buf(), file: name });
             }
-            files.push(map(path)?);
+            let file = map(path)?;
+            for other in &files {
+                other.share_nothing(&file)?;
+            }
+            files.push(file);
         }
-        Ok(WeightSet { directory: directory.to_path_buf(), files })
+        Ok(WeightSet::new(list, Described::Config, files))
     }
 
-    /// Maps one file.
+    /// Maps the one file of an adapter.
     pub(crate) fn single(path: &Path) -> Result<WeightSet, LmError> {
-        Ok(WeightSet { directory: path.to_path_buf(), files: vec![map(path.to_path_buf())?] })
+        let files = vec![map(path.to_path_buf())?];
+        Ok(WeightSet::new((path.to_path_buf(), TABLE_START), Described::AdapterConfig, files))
+    }
+
+    fn new(list: (PathBuf, u64), described: Described, files: Vec<File>) -> WeightSet {
+        let names = files.iter().flat_map(|file| file.header.tensors.keys());
+        let biases = names.filter_map(|name| bias_of_any_layer(name)).collect();
+        WeightSet { list, described, files, biases }
     }
 
     /// Whether a tensor exists.
@@ -142,11 +118,12 @@ impl WeightSet {
             .iter()
             .find(|prefix| self.has(&format!("{prefix}{tensor}")))
             .copied()
-            .ok_or_else(|| self.missing(tensor))
+            .ok_or_else(|| self.missing(&format!("{}{tensor}", prefixes.first().unwrap_or(&""))))
     }
 
     fn missing(&self, tensor: &str) -> LmError {
-        LmError::MissingTensor { path: self.directory.clone(), tensor: tensor.to_string() }
+        let (path, offset) = self.list.clone();
+        LmError::MissingTensor { path, offset, tensor: tensor.to_string(), described: self.described }
     }
 
     /// A tensor whatever its shape.
@@ -155,7 +132,7 @@ impl WeightSet {
             .iter()
             .find_map(|file| {
                 let info = file.header.tensors.get(name)?;
-                Some(Tensor { file, name: name.to_string(), info })
+                Some(Tensor { file, name: name.to_string(), info, described: self.described })
             })
             .ok_or_else(|| self.missing(name))
     }
@@ -176,9 +153,14 @@ impl WeightSet {
         Ok(values)
     }
 
-    /// A vector, or an empty one when the model has none of this name.
+    /// Whether there is such a bias, or another layer has its like, so that this one lacks it.
+    pub(crate) fn wants_bias(&self, name: &str) -> bool {
+        self.has(name) || bias_of_any_layer(name).is_some_and(|any| self.biases.contains(&any))
+    }
+
+    /// A vector, or an empty one when the model has none of this name and no other layer has its like.
     pub(crate) fn optional(&self, name: &str, length: usize) -> Result<Vec<f32>, LmError> {
-        if self.has(name) { self.f32(name, &[length]) } else { Ok(Vec::new()) }
+        if self.wants_bias(name) { self.f32(name, &[length]) } else { Ok(Vec::new()) }
     }
 
     /// One dense layer from `{name}.weight` and `{name}.bias` of each name, outputs side by side.
@@ -228,12 +210,21 @@ impl WeightSet {
             Dtype::F32 | Dtype::F16 | Dtype::BF16 => Vec::new(),
             _ => return Err(tensor.bad_type()),
         };
-        let start = tensor.file.header.data_start + tensor.info.data_offsets.0;
+        let start = tensor.start();
         Ok(Table { file: tensor.file.bytes.clone(), start, dtype: tensor.info.dtype, rows, width, scales })
     }
 }
 
-fn shards(index: &Path) -> Result<Vec<String>, LmError> {
+/// The name of a bias without the numbers of layers: `layer.*.output.dense.bias`. `None` for any other tensor.
+pub(crate) fn bias_of_any_layer(name: &str) -> Option<String> {
+    let number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    let name = name.strip_suffix(".bias")?;
+    let parts: Vec<&str> = name.split('.').map(|part| if number(part) { "*" } else { part }).collect();
+    parts.contains(&"*").then(|| parts.join("."))
+}
+
+/// Names of the files that an index lists, and where in it the list begins.
+fn shards(index: &Path) -> Result<(Vec<String>, u64), LmError> {
     let text = std::fs::read_to_string(index).map_err(LmError::io(index))?;
     let bad = |problem: String| LmError::Config { path: index.to_path_buf(), problem };
     let value: serde_json::Value = serde_json::from_str(&text).map_err(|e| bad(format!("not JSON: {e}")))?;
@@ -251,7 +242,8 @@ fn shards(index: &Path) -> Result<Vec<String>, LmError> {
         }
     }
     names.sort();
-    Ok(names)
+    let start = crate::places::of_key(text.as_bytes(), "weight_map").unwrap_or(0);
+    Ok((names, start as u64))
 }
 
 /// Maps a file of weights.
@@ -270,10 +262,29 @@ fn map(path: PathBuf) -> Result<File, LmError> {
     Ok(File { path, bytes, header })
 }
 
+impl File {
+    /// Refuses another file with a tensor that this one has.
+    fn share_nothing(&self, other: &File) -> Result<(), LmError> {
+        let mut twice = other.header.tensors.keys().filter(|name| self.header.tensors.contains_key(*name));
+        let Some(name) = twice.next() else { return Ok(()) };
+        Err(LmError::Weights {
+            path: other.path.clone(),
+            offset: TABLE_START,
+            tensor: Some(name.clone()),
+            problem: format!("{} has it too", self.path.display()),
+        })
+    }
+}
+
 impl Tensor<'_> {
+    /// Where the data begin in the file.
+    fn start(&self) -> usize {
+        self.file.header.data_start + self.info.data_offsets.0
+    }
+
     fn bytes(&self) -> &[u8] {
         let (start, end) = self.info.data_offsets;
-        &self.file.bytes[self.file.header.data_start + start..self.file.header.data_start + end]
+        &self.file.bytes[self.start()..][..end - start]
     }
 
     /// Dimensions.
@@ -288,16 +299,18 @@ impl Tensor<'_> {
         }
         Err(LmError::Shape {
             path: self.file.path.clone(),
-            offset: (self.file.header.data_start + self.info.data_offsets.0) as u64,
+            offset: self.start() as u64,
             tensor: self.name.clone(),
             expected: shape.to_vec(),
             found: self.info.shape.clone(),
+            described: self.described,
         })
     }
 
     fn bad_type(&self) -> LmError {
         LmError::DataType {
             path: self.file.path.clone(),
+            offset: self.start() as u64,
             tensor: self.name.clone(),
             found: format!("{:?}", self.info.dtype),
         }

@@ -51,14 +51,65 @@ fn an_unknown_architecture_lists_the_known_ones() {
     let folder = copy_of("bert");
     edit(folder.path().join("config.json"), "\"model_type\": \"bert\"", "\"model_type\": \"gpt5\"");
     let message = refusal(folder.path()).to_string();
-    assert!(message.contains("gpt5") && message.contains("modernbert"), "{message}");
+    assert!(message.contains("`gpt5`") && message.contains("modernbert"), "{message}");
+    let text = std::fs::read_to_string(folder.path().join("config.json")).expect("text");
+    let offset = text.find("\"model_type\"").expect("the key");
+    assert!(message.contains(&format!("config.json, byte {offset}: ")), "{message}");
+    edit(folder.path().join("config.json"), "model_type", "kind");
+    let message = refusal(folder.path()).to_string();
+    assert!(message.contains("no `model_type`") && message.contains("modernbert"), "{message}");
+}
+
+/// Name and first byte of a tensor's data in the tiny BERT.
+fn start_of(folder: &Path, tensor: &str) -> u64 {
+    let path = folder.join("model.safetensors");
+    let header = read_header(&std::fs::read(&path).expect("weights"), &path).expect("header");
+    (header.data_start + header.tensors[tensor].data_offsets.0) as u64
 }
 
 #[test]
 fn another_hidden_size_than_the_weights_names_tensor_and_shapes() {
     let folder = copy_of("bert");
     edit(folder.path().join("config.json"), "\"hidden_size\": 32", "\"hidden_size\": 64");
-    assert!(matches!(refusal(folder.path()), LmError::Shape { .. }));
+    let error = refusal(folder.path());
+    let LmError::Shape { offset, tensor, expected, found, .. } = &error else { panic!("{error}") };
+    assert_eq!((expected[1], found[1]), (64, 32), "{error}");
+    assert_eq!(*offset, start_of(folder.path(), tensor));
+    assert!(error.to_string().contains(&format!("byte {offset}: tensor `{tensor}` has shape")), "{error}");
+    assert!(error.to_string().contains("from config.json"), "{error}");
+}
+
+/// The eight bytes of a name that are changed leave the header as long as it was.
+fn rename(folder: &Path, from: &str, to: &str) {
+    let path = folder.join("model.safetensors");
+    let mut bytes = std::fs::read(&path).expect("weights");
+    let at = bytes.windows(from.len()).position(|w| w == from.as_bytes()).expect("the name");
+    assert_eq!(from.len(), to.len());
+    bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
+    std::fs::write(&path, bytes).expect("written");
+}
+
+/// A bias may be absent from a whole model, not from one of its layers.
+#[test]
+fn a_missing_bias_of_one_layer_is_named() {
+    let folder = copy_of("bert");
+    rename(folder.path(), "layer.1.output.dense.bias", "layer.1.output.dense.bins");
+    let message = refusal(folder.path()).to_string();
+    assert!(message.contains("byte 8: tensor `encoder.layer.1.output.dense.bias` is missing"), "{message}");
+}
+
+#[test]
+fn weights_in_a_format_that_is_not_read_are_named() {
+    let folder = copy_of("bert");
+    let tensor = "encoder.layer.0.attention.output.dense.bias";
+    rename(
+        folder.path(),
+        &format!("\"{tensor}\":{{\"dtype\":\"F32\""),
+        &format!("\"{tensor}\":{{\"dtype\":\"I32\""),
+    );
+    let message = refusal(folder.path()).to_string();
+    let offset = start_of(folder.path(), tensor);
+    assert!(message.contains(&format!("byte {offset}: tensor `{tensor}` is stored as I32")), "{message}");
 }
 
 #[test]
@@ -66,7 +117,13 @@ fn one_layer_more_than_the_weights_names_the_missing_tensor() {
     let folder = copy_of("bert");
     edit(folder.path().join("config.json"), "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3");
     let error = refusal(folder.path());
-    assert!(matches!(&error, LmError::MissingTensor { tensor, .. } if tensor.contains("layer.2")), "{error}");
+    let LmError::MissingTensor { tensor, offset: 8, .. } = &error else { panic!("{error}") };
+    assert!(tensor.starts_with("encoder.layer.2."), "{error}");
+    let message = error.to_string();
+    assert!(
+        message.contains("model.safetensors, byte 8: tensor `") && message.contains("config.json"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -77,42 +134,140 @@ fn a_tokenizer_of_another_model_is_refused() {
     assert!(matches!(refusal(folder.path()), LmError::Vocabulary { largest: 274, .. }));
 }
 
+/// The offset and the tensor that an error of a weights file names.
+fn place(error: &LmError) -> (u64, Option<&str>) {
+    match error {
+        LmError::Weights { offset, tensor, .. } => (*offset, tensor.as_deref()),
+        other => panic!("another error: {other}"),
+    }
+}
+
 #[test]
 fn truncated_weights_are_refused_at_every_length() {
     let path = Path::new("model.safetensors");
     let whole =
         std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity/bert/model.safetensors"));
     let whole = whole.expect("weights");
+    let header = read_header(&whole, path).expect("whole");
     for length in (0..4000).chain((4000..whole.len()).step_by(997)) {
         let error = read_header(&whole[..length], path).err().expect("a part is not the whole");
-        assert!(matches!(error, LmError::Weights { .. }), "{error}");
+        let (offset, tensor) = place(&error);
+        if length < header.data_start {
+            assert_eq!((offset, tensor), (0, None), "{error}");
+            continue;
+        }
+        // The first tensor that is not there in full, and its name in the header.
+        let cut = header.tensors.iter().filter(|(_, info)| header.data_start + info.data_offsets.1 > length);
+        let (name, info) = cut.min_by_key(|(_, info)| info.data_offsets).expect("a tensor that is cut");
+        assert_eq!(tensor, Some(name.as_str()), "{error}");
+        let key = format!("\"{name}\":");
+        assert!(whole[offset as usize..].starts_with(key.as_bytes()), "{error}");
+        let (start, end) = info.data_offsets;
+        let bytes = format!("bytes {} to {}", header.data_start + start, header.data_start + end);
+        assert!(error.to_string().contains(&format!("{bytes}, the file ends at {length};")), "{error}");
     }
-    assert!(read_header(&whole, path).is_ok());
+}
+
+/// A file with that header and eight bytes of data.
+fn file(header: &str) -> Vec<u8> {
+    [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &[0; 8]].concat()
 }
 
 #[test]
 fn a_lying_header_is_refused() {
-    let path = Path::new("model.safetensors");
-    let file = |header: &str, data: usize| {
-        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
-        bytes.extend(header.as_bytes());
-        bytes.extend(vec![0; data]);
-        bytes
-    };
-    for header in [
-        r#"{"a":{"dtype":"F32","shape":[4],"data_offsets":[0,8]}}"#,
-        r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[8,0]}}"#,
-        r#"{"a":{"dtype":"F32","shape":[18446744073709551615,2],"data_offsets":[0,8]}}"#,
-        r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}"#,
-        r#"{"a":{"dtype":"F99","shape":[2],"data_offsets":[0,8]}}"#,
-        r#"{"a":"#,
-        "[]",
-    ] {
-        assert!(read_header(&file(header, 8), path).is_err(), "{header}");
+    const A: &str = r#""a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}"#;
+    let b = |offsets: &str| format!(r#"{{{A},"b":{{"dtype":"F32","shape":[1],"data_offsets":{offsets}}}}}"#);
+    let one = |rest: &str| format!(r#"{{"a":{{{rest}}}}}"#);
+    // Header; the tensor that is named; the offset; a piece of the message.
+    let rows: [(String, Option<&str>, u64, &str); 22] = [
+        (one(r#""dtype":"F32","shape":[4],"data_offsets":[0,8]"#), Some("a"), 9, "takes 16 bytes"),
+        (one(r#""dtype":"F32","shape":[2],"data_offsets":[8,0]"#), Some("a"), 9, "[8, 0] go backwards"),
+        (
+            one(r#""dtype":"F32","shape":[18446744073709551615,2],"data_offsets":[0,8]"#),
+            Some("a"),
+            9,
+            "shape [18446744073709551615, 2] of F32",
+        ),
+        (one(r#""dtype":"F4","shape":[3],"data_offsets":[0,8]"#), Some("a"), 9, "no whole number of bytes"),
+        (b("[4,8]").replace("[1]", "[2]"), Some("a"), 9, "takes 8 bytes, its `data_offsets` [0, 4] hold 4"),
+        (b("[2,6]"), Some("b"), 62, "inside those of tensor `a`, which end at 119"),
+        (b("[8,12]"), Some("b"), 62, "its data are bytes 124 to 128, the file ends at 124"),
+        (b("[6,10]"), Some("b"), 62, "its data are bytes 122 to 126, the file ends at 124"),
+        (
+            format!(r#"{{{A},"b":{{"dtype":"U8","shape":[2],"data_offsets":[6,8]}}}}"#),
+            Some("b"),
+            62,
+            "before its data belong to no tensor",
+        ),
+        (format!("{{{A}}}"), Some("a"), 66, "4 bytes from here to the end belong to no tensor"),
+        (format!("{{{A},{A}}}"), Some("a"), 62, "twice"),
+        (one(r#""dtype":"F99","shape":[2],"data_offsets":[0,8]"#), Some("a"), 9, r#""F99""#),
+        (one(r#""shape":[2],"data_offsets":[0,8]"#), Some("a"), 9, "no `dtype`"),
+        (one(r#""dtype":"F32","shape":2,"data_offsets":[0,8]"#), Some("a"), 9, "its `shape` is 2"),
+        (one(r#""dtype":"F32","shape":[-2],"data_offsets":[0,8]"#), Some("a"), 9, "its `shape` is [-2]"),
+        (one(r#""dtype":"F32","shape":[2],"data_offsets":[0]"#), Some("a"), 9, "not two numbers"),
+        (r#"{"a":5}"#.into(), Some("a"), 9, "no `dtype`"),
+        (r#"{"a":"#.into(), Some("a"), 12, "not a JSON object"),
+        (format!(r#"{{{A},"b":{{"dtype":x}}}}"#), Some("b"), 75, "not a JSON object"),
+        (r#"{"__metadata__":{"a":1}}"#.into(), None, 9, "`__metadata__`"),
+        ("[]".into(), None, 8, "not a JSON object"),
+        ("{}".into(), None, 10, "8 bytes from here to the end belong to no tensor"),
+    ];
+    for (header, tensor, offset, piece) in rows {
+        let error = read_header(&file(&header), Path::new("model.safetensors")).expect_err(&header);
+        assert_eq!(place(&error), (offset, tensor), "{header}\n{error}");
+        let message = error.to_string();
+        assert!(message.contains(piece), "{header}\n{message}");
+        assert!(message.starts_with(&format!("model.safetensors, byte {offset}: ")), "{message}");
+        let named = tensor.is_none_or(|name| message.contains(&format!(": tensor `{name}`: ")));
+        assert!(named, "{message}");
     }
-    let mut endless = file("{}", 0);
-    endless[..8].copy_from_slice(&u64::MAX.to_le_bytes());
-    assert!(read_header(&endless, path).is_err());
+}
+
+#[test]
+fn a_lying_length_of_the_header_is_refused() {
+    for (length, piece) in [(u64::MAX, "the file has 10 more"), (11, "claims 11 bytes")] {
+        let mut bytes = file("{}");
+        bytes[..8].copy_from_slice(&length.to_le_bytes());
+        let error = read_header(&bytes, Path::new("model.safetensors")).expect_err("a lie");
+        assert_eq!(place(&error), (0, None), "{error}");
+        assert!(error.to_string().contains(piece), "{error}");
+    }
+    let mut bytes = file(r#"{"a"}"#);
+    bytes[10] = 255;
+    let error = read_header(&bytes, Path::new("model.safetensors")).expect_err("no text");
+    assert_eq!(place(&error), (10, None), "{error}");
+}
+
+/// Shards that an index joins: a tensor of none of them, of two of them, and a shard that is not there.
+#[test]
+fn shards_that_do_not_fit_are_refused() {
+    let folder = copy_of("bert");
+    let path = |name: &str| folder.path().join(name);
+    std::fs::rename(path("model.safetensors"), path("first.safetensors")).expect("renamed");
+    let index = |files: &[&str]| {
+        let map: serde_json::Map<_, _> =
+            files.iter().map(|name| (name.to_string(), (*name).into())).collect();
+        let index = serde_json::json!({"metadata": {}, "weight_map": map});
+        std::fs::write(path("model.safetensors.index.json"), index.to_string()).expect("written");
+    };
+    index(&["first.safetensors"]);
+    EncoderModel::open(folder.path(), &EncoderOptions::default()).expect("one shard is the whole");
+    edit(path("config.json"), "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3");
+    let message = refusal(folder.path()).to_string();
+    assert!(message.contains("model.safetensors.index.json, byte 15: tensor `encoder.layer.2."), "{message}");
+    index(&["first.safetensors", "second.safetensors"]);
+    assert!(refusal(folder.path()).to_string().contains("no second.safetensors"));
+    let second = r#"{"embeddings.LayerNorm.bias":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#;
+    std::fs::write(path("second.safetensors"), file(second)).expect("written");
+    let message = refusal(folder.path()).to_string();
+    assert!(
+        message.contains("second.safetensors, byte 8: tensor `embeddings.LayerNorm.bias`: "),
+        "{message}"
+    );
+    assert!(message.contains("first.safetensors has it too"), "{message}");
+    index(&["../elsewhere.safetensors"]);
+    assert!(refusal(folder.path()).to_string().contains("not a file of this directory"));
 }
 
 #[test]

@@ -106,10 +106,18 @@ const ROWS: &[Row] = &[
         "model show lying.model",
         &["model.safetensors", "byte 0", "header claims"],
     ),
-    ("truncated weights", "model show cut.model", &["model.safetensors", "byte"]),
-    ("weights without a tensor", "model show renamed.model", &["tensor", "missing"]),
-    ("a tensor of another shape", "model show wide.model", &["shape", "expected"]),
-    ("an unknown architecture", "model show llama.model", &["config.json", "llama", "bert"]),
+    (
+        "truncated weights",
+        "model show cut.model",
+        &["model.safetensors, byte ", "tensor `", "the file ends at"],
+    ),
+    (
+        "weights without a tensor",
+        "model show renamed.model",
+        &["byte 8", "layer.0.output.LayerNorm.bias", "missing"],
+    ),
+    ("a tensor of another shape", "model show wide.model", &["byte ", "tensor `", "shape", "expected"]),
+    ("an unknown architecture", "model show poem.model", &["config.json", "byte", "poem", "bert"]),
     ("a broken config.json", "model show broken.model", &["config.json", "not JSON"]),
     ("a tokenizer of another model", "model show mixed.model", &["tokenizer.json", "embedding matrix"]),
     ("a model that is quantised already", "model quantize good.model folder", &["folder", "exists"]),
@@ -191,8 +199,8 @@ fn prepare(folder: &Path) {
     });
     let text =
         |b: Vec<u8>, from: &str, to: &str| String::from_utf8(b).unwrap().replace(from, to).into_bytes();
-    model(folder, "llama.model", "config.json", |b| {
-        text(b, "\"model_type\": \"bert\"", "\"model_type\": \"llama\"")
+    model(folder, "poem.model", "config.json", |b| {
+        text(b, "\"model_type\": \"bert\"", "\"model_type\": \"poem\"")
     });
     model(folder, "broken.model", "config.json", |b| b[..20].to_vec());
     model(folder, "wide.model", "config.json", |b| {

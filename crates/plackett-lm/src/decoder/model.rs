@@ -13,7 +13,7 @@ use super::weights::Decoder;
 use crate::LmError;
 use crate::adapter::Adapter;
 use crate::config::JsonFile;
-use crate::gguf::{GgufArchitecture, GgufFile};
+use crate::gguf::{GgufArchitecture, GgufFile, part_of, split_error};
 use crate::kernel::Isa;
 use crate::weights::{Precision, WeightSet};
 use rayon::prelude::*;
@@ -282,6 +282,10 @@ fn only_gguf(directory: &Path) -> Result<Option<PathBuf>, LmError> {
         if path.extension().is_some_and(|e| e == "gguf") {
             found.push(path);
         }
+    }
+    found.sort();
+    if let Some((first, (_, parts))) = found.iter().find_map(|path| Some((path, part_of(path)?))) {
+        return Err(split_error(first, parts.into()));
     }
     match found.len() {
         0 => Ok(None),

@@ -1,17 +1,17 @@
 //! Tensors by their Hugging Face names, from safetensors files or from a GGUF file.
 
 use crate::LmError;
-use crate::gguf::{GgufFile, GgufTensor, RowOrder, hugging_face_name, unrope_rows};
+use crate::gguf::{GgufFile, GgufTensor, RowOrder, gguf_name, unrope_rows};
 use crate::kernel::{GgufRows, Isa, Linear};
-use crate::weights::{Precision, Table, WeightSet};
-use std::collections::HashMap;
+use crate::weights::{Precision, Table, WeightSet, bias_of_any_layer};
+use std::collections::BTreeSet;
 
 /// Where weights come from.
 pub(crate) enum Source {
     /// safetensors; the prefix is what stands before `model.` in the names.
     Directory { weights: WeightSet, prefix: String },
-    /// A GGUF file.
-    Gguf { file: GgufFile, names: HashMap<String, String>, order: RowOrder, head: usize },
+    /// A GGUF file of an architecture with heads of that size; `biases` without the numbers of layers.
+    Gguf { file: GgufFile, architecture: String, head: usize, biases: BTreeSet<String> },
 }
 
 /// Input vectors by token.
@@ -40,11 +40,8 @@ impl Source {
 
     /// The tensors of a GGUF file of an architecture with heads of that size.
     pub(crate) fn gguf(file: GgufFile, architecture: &str, head: usize) -> Source {
-        let pairs = file.header().tensors().filter_map(|(name, _)| {
-            hugging_face_name(architecture, name).map(|known| (known, name.to_string()))
-        });
-        let names = pairs.collect();
-        Source::Gguf { order: RowOrder::of(architecture), names, head, file }
+        let biases = file.header().tensors().filter_map(|(name, _)| bias_of_any_layer(name)).collect();
+        Source::Gguf { file, architecture: architecture.to_string(), head, biases }
     }
 
     /// The name in the files of what `model.…` is called in most.
@@ -54,15 +51,18 @@ impl Source {
                 Some(rest) => format!("{prefix}{rest}"),
                 None => name.to_string(),
             },
-            Source::Gguf { names, .. } => names.get(name).cloned().unwrap_or_else(|| name.to_string()),
+            Source::Gguf { architecture, .. } => {
+                gguf_name(architecture, name).unwrap_or_else(|| name.to_string())
+            }
         }
     }
 
-    /// Whether there is such a tensor.
-    pub(crate) fn has(&self, name: &str) -> bool {
+    /// Whether a matrix has a bias: when that of any layer has one, those of all layers must.
+    fn has_bias(&self, name: &str) -> bool {
+        let local = self.local(&format!("{name}.bias"));
         match self {
-            Source::Directory { weights, .. } => weights.has(&self.local(name)),
-            Source::Gguf { names, .. } => names.contains_key(name),
+            Source::Directory { weights, .. } => weights.wants_bias(&local),
+            Source::Gguf { biases, .. } => bias_of_any_layer(&local).is_some_and(|any| biases.contains(&any)),
         }
     }
 
@@ -79,17 +79,13 @@ impl Source {
 
     /// In which order rows of a GGUF file make heads whose halves are turned.
     fn order(&self, name: &str, rows: usize) -> Option<Vec<usize>> {
-        match self {
-            Source::Gguf { order: RowOrder::Interleaved, head, .. }
-                if name.ends_with("q_proj") || name.ends_with("k_proj") =>
-            {
-                Some(unrope_rows(rows, *head))
-            }
-            _ => None,
-        }
+        let Source::Gguf { architecture, head, .. } = self else { return None };
+        let turned = name.ends_with("q_proj") || name.ends_with("k_proj");
+        let interleaved = RowOrder::of(architecture) == RowOrder::Interleaved;
+        (turned && interleaved).then(|| unrope_rows(rows, *head))
     }
 
-    /// Matrices of the same width as one layer, with the biases that exist.
+    /// Matrices of the same width as one layer, with their biases: all of them when one of any layer has one.
     pub(crate) fn stack(
         &self,
         parts: &[Part],
@@ -97,15 +93,15 @@ impl Source {
         precision: Precision,
     ) -> Result<Linear, LmError> {
         let mut bias = Vec::new();
-        let with_bias = parts.iter().any(|(name, _)| self.has(&format!("{name}.bias")));
+        let with_bias = parts.iter().any(|(name, _)| self.has_bias(name));
         for (name, rows) in parts.iter().filter(|_| with_bias) {
-            let own = format!("{name}.bias");
-            bias.extend(if self.has(&own) { self.vector(&own, *rows)? } else { vec![0.0; *rows] });
+            bias.extend(self.vector(&format!("{name}.bias"), *rows)?);
         }
         match self {
             Source::Directory { weights, .. } => {
                 let total: usize = parts.iter().map(|(_, rows)| rows).sum();
-                let mut weight = Vec::with_capacity(total * inputs);
+                // Not allocated ahead: what the configuration says is only checked with each tensor.
+                let mut weight = Vec::new();
                 for (name, rows) in parts {
                     weight.extend(weights.f32(&self.local(&format!("{name}.weight")), &[*rows, inputs])?);
                 }

@@ -10,6 +10,10 @@ use serde_json::Value;
 /// Families of decoders that can be opened, by `model_type` of config.json.
 pub const SUPPORTED_DECODERS: &[&str] = &["llama", "mistral", "qwen2", "qwen3", "gemma3_text"];
 
+/// Sizes that are allocated before the weights are seen stay below what a model can have: numbers of a head and layers.
+pub(crate) const MOST_OF_A_HEAD: usize = 1 << 16;
+const MOST_LAYERS: usize = 1 << 16;
+
 /// The shape that config.json describes.
 pub(crate) fn read(config: &JsonFile) -> Result<Shape, LmError> {
     match config.text("model_type").unwrap_or_default() {
@@ -18,11 +22,7 @@ pub(crate) fn read(config: &JsonFile) -> Result<Shape, LmError> {
         "qwen2" => super::qwen2::read(config),
         "qwen3" => super::qwen3::read(config),
         "gemma3_text" => super::gemma3::read(config),
-        other => Err(LmError::Architecture {
-            path: config.path().to_path_buf(),
-            found: other.to_string(),
-            supported: SUPPORTED_DECODERS.join(", "),
-        }),
+        _ => Err(config.unknown_architecture(SUPPORTED_DECODERS)),
     }
 }
 
@@ -36,13 +36,22 @@ pub(super) fn common(config: &JsonFile, theta: f64, tied: bool) -> Result<Shape,
         )));
     }
     let size = config.size_or("head_dim", hidden / heads)?;
-    if !size.is_multiple_of(2) {
-        return Err(config.problem(format!("heads of {size} numbers cannot be turned in pairs")));
+    if size == 0 || size > MOST_OF_A_HEAD || !size.is_multiple_of(2) {
+        return Err(config.problem(format!(
+            "heads of {size} numbers cannot be turned in pairs; an even number up to {MOST_OF_A_HEAD} is expected"
+        )));
     }
     let name = config.text("hidden_act").unwrap_or("silu");
     let activation = Activation::named(name)
         .ok_or_else(|| config.problem(format!("`hidden_act`: `{name}` is not supported")))?;
     let layers = config.size("num_hidden_layers")?;
+    if layers > MOST_LAYERS {
+        return Err(config.problem(format!("`num_hidden_layers` is {layers}, up to {MOST_LAYERS} are read")));
+    }
+    let epsilon = config.number_or("rms_norm_eps", 1e-6) as f32;
+    if !(epsilon >= 0.0 && epsilon.is_finite()) {
+        return Err(config.problem(format!("`rms_norm_eps` is {epsilon}, expected a small positive number")));
+    }
     Ok(Shape {
         family: config.text("model_type").unwrap_or_default().to_string(),
         hidden,
@@ -52,7 +61,7 @@ pub(super) fn common(config: &JsonFile, theta: f64, tied: bool) -> Result<Shape,
         size,
         vocabulary: config.size("vocab_size")?,
         positions: config.size_or("max_position_embeddings", 2048)?,
-        epsilon: config.number_or("rms_norm_eps", 1e-6) as f32,
+        epsilon,
         scale: 1.0 / (size as f32).sqrt(),
         embedding_scale: 1.0,
         activation,
@@ -133,6 +142,7 @@ pub(crate) fn from_gguf(own: &GgufArchitecture, file: &GgufFile) -> Result<Shape
     if own.rope_dimensions != own.head_dim {
         return Err(LmError::Architecture {
             path: file.path().to_path_buf(),
+            offset: file.header().offset(&format!("{}.rope.dimension_count", own.architecture)),
             found: format!(
                 "{} with {} of {} dimensions turned",
                 own.architecture, own.rope_dimensions, own.head_dim

@@ -19,7 +19,11 @@ pub(crate) fn read(config: &JsonFile) -> Result<Shape, LmError> {
     shape.activation = Activation::named(name)
         .ok_or_else(|| config.problem(format!("`hidden_activation`: `{name}` is not supported")))?;
     let scalar = config.number_or("query_pre_attn_scalar", 256.0);
-    shape.scale = (1.0 / scalar.max(f64::MIN_POSITIVE).sqrt()) as f32;
+    if !(1e-9..=1e9).contains(&scalar) {
+        let problem = format!("`query_pre_attn_scalar` is {scalar}, expected about the numbers of a head");
+        return Err(config.problem(problem));
+    }
+    shape.scale = (1.0 / scalar.sqrt()) as f32;
     shape.embedding_scale = (shape.hidden as f32).sqrt();
     shape.norm_offset = 1.0;
     shape.head_norms = true;

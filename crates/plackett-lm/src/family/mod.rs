@@ -37,11 +37,7 @@ pub(crate) fn open(
         }
         "modernbert" => Ok(Box::new(modernbert::ModernBert::open(config, weights, precision)?)),
         "t5" => Ok(Box::new(t5::T5::open(config, weights, precision)?)),
-        other => Err(LmError::Architecture {
-            path: config.path().to_path_buf(),
-            found: other.to_string(),
-            supported: SUPPORTED.join(", "),
-        }),
+        _ => Err(config.unknown_architecture(SUPPORTED)),
     }
 }
 

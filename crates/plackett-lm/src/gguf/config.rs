@@ -1,11 +1,14 @@
 //! Hyperparameters of a decoder from the metadata of its file.
 
 use super::error::GgufError;
-use super::file::GgufFile;
+use super::file::{GgufFile, missing};
 use super::header::GgufHeader;
 use super::names::RowOrder;
-use super::value::GgufValue;
+use super::parts::split_error;
+use super::value::{GgufArray, GgufValue};
 use crate::LmError;
+use crate::family::decoder::MOST_OF_A_HEAD;
+use std::path::Path;
 
 /// Values of `general.architecture` that are read. Mistral and SmolLM2 files call themselves `llama`.
 pub const ARCHITECTURES: [&str; 4] = ["llama", "qwen2", "qwen3", "gemma3"];
@@ -49,8 +52,8 @@ pub struct GgufArchitecture {
     pub row_order: RowOrder,
     /// Positions that a windowed layer sees, its own included.
     pub sliding_window: Option<usize>,
-    /// Every n-th layer has no window (layers n − 1, 2n − 1, …); `None`: all layers have the window.
-    pub full_attention_every: Option<usize>,
+    /// Whether a layer has the window, layer by layer, in models that mix both kinds; empty: all layers are alike.
+    pub windowed: Vec<bool>,
     /// No `output.weight`: logits come from the embedding matrix.
     pub tied_embeddings: bool,
     /// An RMS norm over each query and key head before the rotation.
@@ -91,34 +94,47 @@ impl GgufArchitecture {
     ///
     /// # Errors
     /// [`LmError::Architecture`] for another architecture, [`LmError::Gguf`] with the key and its offset for a missing or
-    /// impossible value, [`LmError::MissingTensor`] without an embedding matrix.
+    /// impossible value, [`LmError::MissingTensor`] without an embedding matrix, [`LmError::Unsupported`] for a part of
+    /// a split model.
     pub fn read(file: &GgufFile) -> Result<GgufArchitecture, LmError> {
-        let named = file.named();
-        let header = file.header();
+        GgufArchitecture::from_header(file.header(), file.path())
+    }
+
+    /// The same from a header; `path` is for messages.
+    ///
+    /// # Errors
+    /// As [`GgufArchitecture::read`].
+    pub fn from_header(header: &GgufHeader, path: &Path) -> Result<GgufArchitecture, LmError> {
+        let named = |source| LmError::Gguf { path: path.to_path_buf(), source };
+        if let Some(count) = header.get("split.count").and_then(GgufValue::as_u64).filter(|n| *n > 1) {
+            return Err(split_error(path, count));
+        }
         let architecture = header
             .need("general.architecture", "the name of an architecture", GgufValue::as_str)
-            .map_err(&named)?;
+            .map_err(named)?;
         if !ARCHITECTURES.contains(&architecture) {
             return Err(LmError::Architecture {
-                path: file.path().to_path_buf(),
+                path: path.to_path_buf(),
+                offset: header.offset("general.architecture"),
                 found: architecture.to_string(),
                 supported: ARCHITECTURES.join(", "),
             });
         }
-        let vocabulary = file.tensor("token_embd.weight")?.rows();
+        let table = "token_embd.weight";
+        let table = header.tensor(table).ok_or_else(|| missing(header, path, table))?;
+        let vocabulary = table.shape.iter().rev().skip(1).product();
         Keys { header, architecture }.read(vocabulary).map_err(named)
     }
 
     /// The window of a layer (from 0); `None` when it sees everything.
     pub fn window(&self, layer: usize) -> Option<usize> {
-        let full = self.full_attention_every.is_some_and(|n| (layer + 1).is_multiple_of(n));
-        if full { None } else { self.sliding_window }
+        if self.windowed.get(layer).copied().unwrap_or(true) { self.sliding_window } else { None }
     }
 
     /// Base and scaling of the rotary angles of a layer (from 0).
     pub fn rope(&self, layer: usize) -> (f32, RopeScaling) {
-        // Only an architecture that mixes both kinds of layers has two sets of angles.
-        if self.full_attention_every.is_some() && self.window(layer).is_some() {
+        // Only gemma3 has two sets of angles.
+        if self.architecture == "gemma3" && self.window(layer).is_some() {
             (self.rope_base_windowed, RopeScaling::None)
         } else {
             (self.rope_base, self.rope_scaling)
@@ -204,11 +220,16 @@ impl Keys<'_> {
         let norm_epsilon = self.float(epsilon)?;
         let norm_epsilon = self.header.need(&self.key(epsilon), "a number", |_| norm_epsilon)?;
         let rope_base = self.float("rope.freq_base")?.unwrap_or(10_000.0);
-        let windowed = if gemma { 10_000.0 } else { rope_base };
-        // Qwen files name a window that their models do not use.
-        let has_window = matches!(self.architecture, "llama" | "gemma3");
+        let rope_windowed = if gemma { 10_000.0 } else { rope_base };
+        let windowed = self.windowed(layers)?;
+        // Qwen files name a window that their models do not use, unless they also say which layers have it.
+        let has_window = matches!(self.architecture, "llama" | "gemma3") || !windowed.is_empty();
         let window = self.optional("attention.sliding_window")?.filter(|n| has_window && *n > 0);
-        let every = if gemma { Some(self.pattern()?) } else { None };
+        for key in ["attn_logit_softcapping", "final_logit_softcapping"] {
+            if let Some(value) = self.header.get(&self.key(key)) {
+                return Err(self.wrong(key, "none, since scores are not capped here", value.describe()));
+            }
+        }
         Ok(GgufArchitecture {
             architecture: self.architecture.to_string(),
             name: self.header.get("general.name").and_then(GgufValue::as_str).map(str::to_string),
@@ -222,15 +243,15 @@ impl Keys<'_> {
             context: self.number("context_length")?,
             norm_epsilon,
             rope_base,
-            rope_base_windowed: self.float("rope.freq_base_swa")?.unwrap_or(windowed),
+            rope_base_windowed: self.float("rope.freq_base_swa")?.unwrap_or(rope_windowed),
             rope_dimensions,
             rope_scaling: self.scaling()?,
             rope_divisors: tensor("rope_freqs.weight"),
             row_order: RowOrder::of(self.architecture),
             sliding_window: window,
-            full_attention_every: every,
+            windowed,
             tied_embeddings: !tensor("output.weight"),
-            qk_norm: tensor("blk.0.attn_q_norm.weight"),
+            qk_norm: matches!(self.architecture, "qwen3" | "gemma3") || tensor("blk.0.attn_q_norm.weight"),
             qkv_bias: tensor("blk.0.attn_q.bias"),
             embedding_scale: if gemma { (embedding as f32).sqrt() } else { 1.0 },
         })
@@ -238,12 +259,16 @@ impl Keys<'_> {
 
     fn head_dim(&self, embedding: usize, heads: usize) -> Result<usize, GgufError> {
         let Some(found) = self.optional("attention.key_length")? else {
-            if embedding.is_multiple_of(heads) {
-                return Ok(embedding / heads);
+            let size = embedding / heads;
+            if embedding.is_multiple_of(heads) && size <= MOST_OF_A_HEAD {
+                return Ok(size);
             }
-            return Err(self.wrong("attention.head_count", "a divisor of the embedding", heads.to_string()));
+            let expected = "a divisor of the embedding that makes heads of up to 65536 numbers";
+            return Err(self.wrong("attention.head_count", expected, heads.to_string()));
         };
-        let found = self.positive("attention.key_length", found)?;
+        if !(1..=MOST_OF_A_HEAD).contains(&found) {
+            return Err(self.wrong("attention.key_length", "a number from 1 to 65536", found.to_string()));
+        }
         let values = self.or("attention.value_length", found)?;
         if values != found {
             let expected = "the same as attention.key_length";
@@ -252,13 +277,20 @@ impl Keys<'_> {
         Ok(found)
     }
 
-    /// Every how many layers one has no window; six in gemma3 files that do not say.
-    fn pattern(&self) -> Result<usize, GgufError> {
+    /// Which layers have the window: a truth value for each, or every how many layers one has none, which is six in
+    /// gemma3 files that do not say.
+    fn windowed(&self, layers: usize) -> Result<Vec<bool>, GgufError> {
         let key = "attention.sliding_window_pattern";
-        if matches!(self.header.get(&self.key(key)), Some(GgufValue::Array(_))) {
-            return Err(self.wrong(key, "a whole number", "an array".into()));
-        }
-        self.or(key, 6)
+        let every = match self.header.get(&self.key(key)) {
+            None if self.architecture != "gemma3" => return Ok(Vec::new()),
+            Some(GgufValue::Array(GgufArray::Bool(all))) if all.len() == layers => return Ok(all.clone()),
+            Some(value @ GgufValue::Array(_)) => {
+                let expected = "a whole number, or a truth value for each layer";
+                return Err(self.wrong(key, expected, value.describe()));
+            }
+            _ => self.or(key, 6)?,
+        };
+        Ok((1..=layers).map(|layer| !layer.is_multiple_of(every)).collect())
     }
 
     fn scaling(&self) -> Result<RopeScaling, GgufError> {

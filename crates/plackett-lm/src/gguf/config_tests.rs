@@ -82,13 +82,18 @@ fn architectures_differ_where_they_should() {
     let qwen = read("qwen3", &names, |_| {}).expect("qwen3");
     assert!(qwen.qk_norm && qwen.qkv_bias && qwen.tied_embeddings);
     assert_eq!((qwen.window(0), qwen.row_order, qwen.embedding_scale), (None, RowOrder::Half, 1.0));
-    let scaled = |all: &mut Vec<_>| {
+    let scaled = |all: &mut Vec<(String, u32, Vec<u8>)>| {
+        all.retain(|(key, _, _)| key != "gemma3.block_count");
+        all.push(("gemma3.block_count".to_string(), 4, 12u32.to_le_bytes().to_vec()));
         all.push(("gemma3.rope.freq_base".to_string(), 6, 1e6f32.to_le_bytes().to_vec()));
         all.push(("gemma3.rope.scaling.type".to_string(), 8, string("linear")));
         all.push(("gemma3.rope.scaling.factor".to_string(), 6, 8f32.to_le_bytes().to_vec()));
         all.push(("gemma3.attention.key_length".to_string(), 4, 16u32.to_le_bytes().to_vec()));
     };
-    let gemma = read("gemma3", &["token_embd.weight"], scaled).expect("gemma3");
+    // As many tensors as layers, whatever they are.
+    let others: Vec<String> = (0..11).map(|n| format!("other.{n}")).collect();
+    let names: Vec<&str> = others.iter().map(String::as_str).chain(["token_embd.weight"]).collect();
+    let gemma = read("gemma3", &names, scaled).expect("gemma3");
     assert_eq!(
         (gemma.head_dim, gemma.window(4), gemma.window(5), gemma.window(11)),
         (16, Some(16), None, None)

@@ -1,9 +1,9 @@
 //! A memory-mapped GGUF file and its tensors.
 
 use super::blocks::{BlockFormat, dequantize};
-use super::error::GgufError;
 use super::header::{GgufHeader, TensorInfo, parse_header};
 use crate::LmError;
+use crate::error::Described;
 use crate::weights::map_file;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -54,12 +54,12 @@ impl GgufFile {
     /// A tensor whatever its shape.
     ///
     /// # Errors
-    /// [`LmError::MissingTensor`].
+    /// [`LmError::MissingTensor`] with the offset of the table of tensors.
     pub fn tensor(&self, name: &str) -> Result<GgufTensor<'_>, LmError> {
         let found = self.header.named_tensor(name);
         found
             .map(|(name, info)| GgufTensor { file: self, name, info })
-            .ok_or_else(|| LmError::MissingTensor { path: self.path.clone(), tensor: name.to_string() })
+            .ok_or_else(|| missing(&self.header, &self.path, name))
     }
 
     /// A tensor of one shape (rows first) as f32.
@@ -71,11 +71,15 @@ impl GgufFile {
         tensor.expect(shape)?;
         tensor.to_f32()
     }
+}
 
-    /// Adds the file's name to an error of its header.
-    pub(super) fn named(&self) -> impl Fn(GgufError) -> LmError {
-        let path = self.path.clone();
-        move |source| LmError::Gguf { path: path.clone(), source }
+/// The error of a tensor that a table lacks.
+pub(super) fn missing(header: &GgufHeader, path: &Path, tensor: &str) -> LmError {
+    LmError::MissingTensor {
+        path: path.to_path_buf(),
+        offset: header.table_start,
+        tensor: tensor.to_string(),
+        described: Described::Metadata,
     }
 }
 
@@ -131,6 +135,7 @@ impl<'a> GgufTensor<'a> {
             tensor: self.name.to_string(),
             expected: shape.to_vec(),
             found: self.info.shape.clone(),
+            described: Described::Metadata,
         })
     }
 
@@ -164,6 +169,7 @@ impl<'a> GgufTensor<'a> {
         }
         Err(LmError::DataType {
             path: self.file.path.clone(),
+            offset: self.info.start as u64,
             tensor: self.name.to_string(),
             found: format!("{:?}", self.info.format),
         })

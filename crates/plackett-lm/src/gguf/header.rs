@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 /// How deep arrays may be nested.
 const NESTING: usize = 4;
+/// Where metadata begin: after magic, version and two counts.
+const METADATA_START: u64 = 24;
 /// Bytes that a metadata entry has at least: length of the key, value type, one byte of value.
 const SMALLEST_ENTRY: u64 = 8 + 4 + 1;
 /// Bytes that a tensor's entry has at least: length of the name, dimensions, type, offset.
@@ -19,6 +21,8 @@ pub struct GgufHeader {
     pub version: u32,
     /// Data begin at multiples of this.
     pub alignment: u64,
+    /// Where the table of tensors begins.
+    pub table_start: u64,
     /// Where the data section begins.
     pub data_start: u64,
     metadata: BTreeMap<String, (u64, GgufValue)>,
@@ -51,6 +55,11 @@ impl GgufHeader {
         self.metadata.iter().map(|(key, (_, value))| (key.as_str(), value))
     }
 
+    /// Where the value of a key begins in the file; where metadata begin for a key that is not there.
+    pub fn offset(&self, key: &str) -> u64 {
+        self.metadata.get(key).map_or(METADATA_START, |(offset, _)| *offset)
+    }
+
     /// A tensor of the table.
     pub fn tensor(&self, name: &str) -> Option<&TensorInfo> {
         self.tensors.get(name)
@@ -68,7 +77,7 @@ impl GgufHeader {
     /// A value that must exist and be of one kind.
     ///
     /// # Errors
-    /// [`GgufFault::MissingKey`], or [`GgufFault::Value`] with the offset of the value.
+    /// [`GgufFault::MissingKey`] with the offset of the metadata, or [`GgufFault::Value`] with the offset of the value.
     pub fn need<'a, T>(
         &'a self,
         key: &str,
@@ -77,7 +86,7 @@ impl GgufHeader {
     ) -> Result<T, GgufError> {
         self.want(key, expected, read)?.ok_or_else(|| GgufError {
             item: format!("key `{key}`"),
-            offset: 0,
+            offset: self.offset(key),
             fault: GgufFault::MissingKey,
         })
     }
@@ -100,7 +109,7 @@ impl GgufHeader {
     pub(super) fn wrong(&self, key: &str, expected: &'static str, found: String) -> GgufError {
         GgufError {
             item: format!("key `{key}`"),
-            offset: self.metadata.get(key).map_or(0, |(offset, _)| *offset),
+            offset: self.offset(key),
             fault: GgufFault::Value { expected, found },
         }
     }
@@ -131,9 +140,11 @@ pub fn parse_header(bytes: &[u8]) -> Result<GgufHeader, GgufError> {
     reader.check_count(tensor_count, SMALLEST_TENSOR, 8)?;
     let metadata = read_metadata(&mut reader, entry_count)?;
     let alignment = read_alignment(&metadata)?;
+    let table_start = reader.at as u64;
     let entries = read_table(&mut reader, tensor_count)?;
     let data_start = (reader.at as u64).next_multiple_of(alignment);
-    let mut header = GgufHeader { version, alignment, data_start, metadata, tensors: BTreeMap::new() };
+    let tensors = BTreeMap::new();
+    let mut header = GgufHeader { version, alignment, table_start, data_start, metadata, tensors };
     for (name, entry) in entries {
         let info = place(&name, &entry, data_start, alignment, bytes.len() as u64)?;
         header.tensors.insert(name, info);

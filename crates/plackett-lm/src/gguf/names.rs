@@ -1,48 +1,70 @@
 //! Tensor names of GGUF in the terms of Hugging Face checkpoints, and the order of query and key rows.
 
+/// Tensors outside of layers: GGUF, Hugging Face.
+const WHOLE: [(&str, &str); 3] = [
+    ("token_embd.weight", "model.embed_tokens.weight"),
+    ("output_norm.weight", "model.norm.weight"),
+    ("output.weight", "lm_head.weight"),
+];
+/// Parts of a layer.
+const PARTS: [(&str, &str); 10] = [
+    ("attn_norm", "input_layernorm"),
+    ("attn_q", "self_attn.q_proj"),
+    ("attn_k", "self_attn.k_proj"),
+    ("attn_v", "self_attn.v_proj"),
+    ("attn_output", "self_attn.o_proj"),
+    ("attn_q_norm", "self_attn.q_norm"),
+    ("attn_k_norm", "self_attn.k_norm"),
+    ("ffn_gate", "mlp.gate_proj"),
+    ("ffn_up", "mlp.up_proj"),
+    ("ffn_down", "mlp.down_proj"),
+];
+/// Norms of layers with two of them beside the one in front.
+const TWO_NORMS: [(&str, &str); 1] = [("ffn_norm", "post_attention_layernorm")];
+/// Norms of layers with four: their names cross.
+const FOUR_NORMS: [(&str, &str); 3] = [
+    ("ffn_norm", "pre_feedforward_layernorm"),
+    ("post_attention_norm", "post_attention_layernorm"),
+    ("post_ffw_norm", "post_feedforward_layernorm"),
+];
+
+/// The names of the parts of a layer.
+fn parts(architecture: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let norms: &[(&str, &str)] =
+        if matches!(architecture, "gemma2" | "gemma3") { &FOUR_NORMS } else { &TWO_NORMS };
+    PARTS.iter().chain(norms).copied()
+}
+
+/// `12.PART.weight` as layer, part and kind.
+fn in_layer(name: &str) -> Option<(u32, &str, &str)> {
+    let (layer, part) = name.split_once('.')?;
+    // Only the plain spelling of a number is a layer: neither `+1` nor `01`.
+    let number: u32 = layer.parse().ok().filter(|number: &u32| number.to_string() == layer)?;
+    let (part, kind) = part.rsplit_once('.')?;
+    matches!(kind, "weight" | "bias").then_some((number, part, kind))
+}
+
 /// The Hugging Face name of a decoder tensor: `blk.0.attn_q.weight` is `model.layers.0.self_attn.q_proj.weight`.
 ///
 /// `architecture` is `general.architecture`: the norms around the feed-forward part have other names where there are
 /// four to a layer (gemma2, gemma3). `None` for a tensor that has no counterpart, such as `rope_freqs.weight`.
 pub fn hugging_face_name(architecture: &str, name: &str) -> Option<String> {
-    let whole = match name {
-        "token_embd.weight" => "model.embed_tokens.weight",
-        "output_norm.weight" => "model.norm.weight",
-        "output.weight" => "lm_head.weight",
-        _ => "",
-    };
-    if !whole.is_empty() {
-        return Some(whole.to_string());
+    if let Some((_, known)) = WHOLE.iter().find(|(own, _)| *own == name) {
+        return Some(known.to_string());
     }
-    let (layer, part) = name.strip_prefix("blk.")?.split_once('.')?;
-    // Only the plain spelling of a number is a layer: neither `+1` nor `01`.
-    let number: u32 = layer.parse().ok()?;
-    if number.to_string() != layer {
-        return None;
+    let (layer, part, kind) = in_layer(name.strip_prefix("blk.")?)?;
+    let (_, known) = parts(architecture).find(|(own, _)| *own == part)?;
+    Some(format!("model.layers.{layer}.{known}.{kind}"))
+}
+
+/// The name in GGUF files of a decoder tensor: the inverse of [`hugging_face_name`].
+pub fn gguf_name(architecture: &str, name: &str) -> Option<String> {
+    if let Some((own, _)) = WHOLE.iter().find(|(_, known)| *known == name) {
+        return Some(own.to_string());
     }
-    let (part, kind) = part.rsplit_once('.')?;
-    if !matches!(kind, "weight" | "bias") {
-        return None;
-    }
-    let four_norms = matches!(architecture, "gemma2" | "gemma3");
-    let part = match part {
-        "attn_norm" => "input_layernorm",
-        "attn_q" => "self_attn.q_proj",
-        "attn_k" => "self_attn.k_proj",
-        "attn_v" => "self_attn.v_proj",
-        "attn_output" => "self_attn.o_proj",
-        "attn_q_norm" => "self_attn.q_norm",
-        "attn_k_norm" => "self_attn.k_norm",
-        "ffn_norm" if four_norms => "pre_feedforward_layernorm",
-        "ffn_norm" => "post_attention_layernorm",
-        "post_attention_norm" if four_norms => "post_attention_layernorm",
-        "post_ffw_norm" if four_norms => "post_feedforward_layernorm",
-        "ffn_gate" => "mlp.gate_proj",
-        "ffn_up" => "mlp.up_proj",
-        "ffn_down" => "mlp.down_proj",
-        _ => return None,
-    };
-    Some(format!("model.layers.{number}.{part}.{kind}"))
+    let (layer, part, kind) = in_layer(name.strip_prefix("model.layers.")?)?;
+    let (own, _) = parts(architecture).find(|(_, known)| *known == part)?;
+    Some(format!("blk.{layer}.{own}.{kind}"))
 }
 
 /// In which order the rows of a head's query and key projection lie, and so how their outputs are rotated.
@@ -108,6 +130,16 @@ mod tests {
         {
             assert_eq!(name(other), None, "{other}");
         }
+        for architecture in ["llama", "qwen3", "gemma3"] {
+            for name in ["output_norm.weight", "blk.7.ffn_norm.weight", "blk.0.attn_k.bias"] {
+                let known = hugging_face_name(architecture, name).expect(name);
+                assert_eq!(gguf_name(architecture, &known).as_deref(), Some(name));
+            }
+        }
+        let norm = "model.layers.3.post_attention_layernorm.weight";
+        assert_eq!(gguf_name("llama", norm).as_deref(), Some("blk.3.ffn_norm.weight"));
+        assert_eq!(gguf_name("gemma3", norm).as_deref(), Some("blk.3.post_attention_norm.weight"));
+        assert_eq!(gguf_name("llama", "model.layers.3.post_feedforward_layernorm.weight"), None);
     }
 
     /// The definition in the words of array operations: a head's rows as (2, d/2) transposed to (d/2, 2).

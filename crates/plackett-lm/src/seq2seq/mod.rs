@@ -92,13 +92,7 @@ impl EncoderDecoder {
                         Box::new(bart::BartDecoder::open(&config, &weights, precision, prefix)?),
                     )
                 }
-                other => {
-                    return Err(LmError::Architecture {
-                        path: config.path().to_path_buf(),
-                        found: other.to_string(),
-                        supported: SUPPORTED.join(", "),
-                    });
-                }
+                _ => return Err(config.unknown_architecture(SUPPORTED)),
             };
         let text = directory.join("tokenizer.json").exists();
         let tokens = text.then(|| Tokens::open(directory)).transpose()?;

@@ -92,7 +92,7 @@ impl BlockStore {
         let mut store = BlockStore { path, file, table, prefix: Cache::default(), segments };
         if let Some(place) = store.table.prefix_place {
             let kept = Arc::new(store.segment(place)?);
-            store.prefix = Cache { position: place.tokens, segments: vec![kept], running: true };
+            store.prefix = Cache { position: place.tokens, segments: vec![kept], ..Cache::default() };
         }
         Ok(store)
     }

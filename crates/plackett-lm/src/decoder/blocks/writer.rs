@@ -108,6 +108,9 @@ impl<'a> BlockWriter<'a> {
         if shared != self.prefix.segments.len() {
             return bad("it does not continue the prefix of the block store");
         }
+        if let Some(adapter) = cache.adapter() {
+            return bad(&format!("it was computed with {adapter}, and block stores keep no adapters"));
+        }
         let tokens: usize = own.iter().map(|kept| kept.tokens()).sum();
         if tokens == 0 {
             return bad("it has no tokens");
