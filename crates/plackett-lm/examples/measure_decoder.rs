@@ -28,7 +28,7 @@ fn largest(logits: &[f32]) -> u32 {
 
 fn prefill(model: &DecoderModel, ids: &[u32], repetitions: usize) -> Result<f64, Failure> {
     let wants = Wants { logits_at: Places::Last, ids: Wanted::All, cache: true, ..Wants::default() };
-    let request = Request { tokens: ids, cache: None, pattern: Default::default(), wants };
+    let request = Request { tokens: ids, cache: None, pattern: Default::default(), adapter: None, wants };
     let start = Instant::now();
     for _ in 0..repetitions {
         std::hint::black_box(model.forward(std::slice::from_ref(&request))?);
@@ -44,8 +44,7 @@ fn generate(model: &DecoderModel, ids: &[u32], steps: usize) -> Result<f64, Fail
     let start = Instant::now();
     for _ in 0..steps {
         let next = [largest(&answer.logits)];
-        let branch =
-            Branch { parent: answer.handle, tokens: &next, wanted: Wanted::All, normalizer: false };
+        let branch = Branch { parent: answer.handle, tokens: &next, wanted: Wanted::All, normalizer: false };
         answer = session.extend(&[branch], &[answer.handle])?.remove(0);
     }
     Ok(start.elapsed().as_secs_f64())
@@ -55,7 +54,13 @@ fn branches(model: &DecoderModel, ids: &[u32], wanted: Wanted, repetitions: usiz
     let cache = model.prefill(&ids[..PREFIX], None)?;
     let wants = Wants { logits_at: Places::Last, ids: wanted, ..Wants::default() };
     let own = &ids[PREFIX..PREFIX + BRANCHES];
-    let request = |token| Request { tokens: token, cache: Some(&cache), pattern: Default::default(), wants: wants.clone() };
+    let request = |token| Request {
+        tokens: token,
+        cache: Some(&cache),
+        pattern: Default::default(),
+        adapter: None,
+        wants: wants.clone(),
+    };
     let requests: Vec<Request> = own.chunks(1).map(request).collect();
     let start = Instant::now();
     for _ in 0..repetitions {

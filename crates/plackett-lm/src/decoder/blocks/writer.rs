@@ -137,7 +137,13 @@ impl<'a> BlockWriter<'a> {
     fn compute(&self, texts: &[&[u32]]) -> Result<Vec<Cache>, LmError> {
         let wants = Wants { cache: true, ..Wants::default() };
         let cache = (!self.prefix.segments.is_empty()).then_some(&self.prefix);
-        let request = |tokens| Request { tokens, cache, pattern: Default::default(), wants: wants.clone() };
+        let request = |tokens| Request {
+            tokens,
+            cache,
+            pattern: Default::default(),
+            adapter: None,
+            wants: wants.clone(),
+        };
         let requests: Vec<Request> = texts.iter().map(|tokens| request(tokens)).collect();
         let answers = self.model.forward_until(&requests, self.layers)?;
         Ok(answers.into_iter().filter_map(|answer| answer.cache).collect())
