@@ -1,5 +1,7 @@
-//! Ten thousand decodes of a random model under every constraint, each read back by a parser of its own.
+//! Ten thousand decodes under every constraint, both of random logits and of an engine with random weights; each output is
+//! read back by a parser of its own.
 
+use crate::engine::random_decoder;
 use crate::vocabulary::Words;
 use plackett_lm::decode::*;
 // Two glob imports have a `Strategy`.
@@ -11,15 +13,34 @@ use std::collections::{BTreeMap, BTreeSet};
 const CASES: u32 = 50;
 const OUTPUTS: usize = 200;
 
-/// 160 samples and 40 beams over one constraint; every output goes through `check`.
+/// 160 samples and 40 beams over one constraint, of random logits and then of the engine; every output goes through
+/// `check`. Returns how many there were of the one that gave fewer.
 pub fn many<C: Constraint>(
     constraint: &C,
     vocabulary: usize,
     seed: u64,
     mut check: impl FnMut(&Hypothesis<C::Output>),
 ) -> usize {
-    let mut model = RandomModel::new(vocabulary, seed);
-    let prompts: Vec<[u32; 1]> = (0..8).map(|p| [p]).collect();
+    let mut random = RandomModel::new(vocabulary, seed);
+    let of_logits = outputs(&mut random, constraint, seed, &mut check);
+    assert_eq!(random.held(), 0, "every handle is dropped");
+    let mut session = random_decoder().session();
+    if vocabulary > session.vocabulary() {
+        return of_logits; // A real tokenizer, of which the engine has no model with random weights.
+    }
+    let of_engine = outputs(&mut session, constraint, seed, &mut check);
+    assert_eq!(session.held(), 0, "every handle is dropped");
+    of_logits.min(of_engine)
+}
+
+fn outputs<C: Constraint>(
+    model: &mut impl DecodeModel,
+    constraint: &C,
+    seed: u64,
+    check: &mut impl FnMut(&Hypothesis<C::Output>),
+) -> usize {
+    // Weights of an engine are always the same, so its prompts are not.
+    let prompts: Vec<[u32; 2]> = (0..8).map(|p| [p, (seed.rotate_left(p) % 29) as u32]).collect();
     let requests: Vec<DecodeRequest<'_, C>> = (0..)
         .zip(&prompts)
         .map(|(index, prompt)| DecodeRequest { prefix: model.root(), prompt, constraint, index })
@@ -35,7 +56,7 @@ pub fn many<C: Constraint>(
         Strategy::Greedy,
     ] {
         let options = DecodeOptions::new(strategy);
-        for decoded in decode(&mut model, &requests, &options).expect("a run") {
+        for decoded in decode(model, &requests, &options).expect("a run") {
             let decoded = decoded.expect("no dead end");
             assert_eq!(decoded.unfinished, 0);
             assert!(!decoded.hypotheses.is_empty());
@@ -46,7 +67,6 @@ pub fn many<C: Constraint>(
             }
         }
     }
-    assert_eq!(model.held(), 0, "every handle is dropped");
     seen
 }
 
