@@ -2,8 +2,8 @@
 
 use plackett_core::Document;
 use plackett_search::{
-    DenseMethod, DenseSearch, DenseUsed, Embedded, Embedder, HAS_HNSW, HNSW_FROM, Index, IndexSettings,
-    ModelIdentity, SearchError, VectorFormat,
+    DenseMethod, DenseSearch, Embedded, Embedder, HAS_HNSW, HNSW_FROM, Index, IndexSettings, ModelIdentity,
+    SearchError, VectorFormat,
 };
 use std::path::Path;
 
@@ -100,6 +100,7 @@ fn a_search_that_is_not_possible_says_why() {
 #[cfg(feature = "usearch")]
 mod approximate {
     use super::*;
+    use plackett_search::DenseUsed;
     use std::collections::HashSet;
     use std::path::PathBuf;
 
