@@ -19,6 +19,7 @@ mod blocks;
 mod cache;
 mod check;
 mod head;
+mod joined;
 mod kept;
 mod mapped;
 mod model;
