@@ -16,6 +16,7 @@ pub(crate) struct Entry<'a> {
 }
 
 /// Text that is not one JSON object.
+#[derive(Debug)]
 pub(crate) struct Fault {
     /// Where in the text.
     pub at: usize,
@@ -100,7 +101,7 @@ mod tests {
     #[test]
     fn a_broken_text_names_the_place_and_keeps_what_came_before() {
         let mut entries = Vec::new();
-        let fault = read("{\"a\": 1,\n\"b\": x}", &mut entries).err().expect("broken");
+        let fault = read("{\"a\": 1,\n\"b\": x}", &mut entries).expect_err("broken");
         assert_eq!((fault.at, entries.len(), &*entries[1].name), (14, 2, "b"));
         for text in ["[]", "", "{} {}", "{\"a\":"] {
             assert!(read(text, &mut Vec::new()).is_err(), "{text}");

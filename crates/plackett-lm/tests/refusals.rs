@@ -150,7 +150,7 @@ fn truncated_weights_are_refused_at_every_length() {
     let whole = whole.expect("weights");
     let header = read_header(&whole, path).expect("whole");
     for length in (0..4000).chain((4000..whole.len()).step_by(997)) {
-        let error = read_header(&whole[..length], path).err().expect("a part is not the whole");
+        let error = read_header(&whole[..length], path).expect_err("a part is not the whole");
         let (offset, tensor) = place(&error);
         if length < header.data_start {
             assert_eq!((offset, tensor), (0, None), "{error}");

@@ -6,9 +6,10 @@ use super::header::GgufHeader;
 use super::pieces::{self, SplitRule};
 use super::value::GgufValue;
 use crate::LmError;
+use crate::text::guarded;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use tokenizers::models::bpe::{BPE, Vocab};
+use tokenizers::models::bpe::{BPE, Merges, Vocab};
 use tokenizers::processors::template::TemplateProcessing;
 use tokenizers::{AddedToken, Tokenizer};
 
@@ -72,9 +73,14 @@ impl GgufTokenizer {
             ),
         };
         let entries = Entries::read(header).map_err(source)?;
-        let mut tokenizer = entries.tokenizer().map_err(source)?.map_err(unfit)?;
-        entries.add_special(&mut tokenizer).map_err(unfit)?;
-        entries.add_ends(&mut tokenizer).map_err(unfit)?;
+        let parts = entries.parts().map_err(source)?;
+        let tokenizer = guarded(|| {
+            let mut tokenizer = parts.build()?;
+            entries.add_special(&mut tokenizer)?;
+            entries.add_ends(&mut tokenizer)?;
+            Ok(tokenizer)
+        });
+        let tokenizer = tokenizer.map_err(unfit)?;
         let text = |key| header.want(key, "a text", GgufValue::as_str).map_err(source);
         Ok(GgufTokenizer {
             tokenizer,
@@ -101,7 +107,7 @@ impl GgufTokenizer {
     /// [`LmError::Tokenization`].
     pub fn encode(&self, text: &str, add_special: bool, parse_special: bool) -> Result<Vec<u32>, LmError> {
         let tokenizer = if parse_special { &self.tokenizer } else { self.plain() };
-        let encoding = tokenizer.encode_fast(text, add_special);
+        let encoding = guarded(|| tokenizer.encode_fast(text, add_special));
         let encoding =
             encoding.map_err(|error| LmError::Tokenization { index: 0, problem: error.to_string() })?;
         Ok(encoding.get_ids().to_vec())
@@ -112,7 +118,8 @@ impl GgufTokenizer {
     /// # Errors
     /// [`LmError::Argument`] when the decoder refuses the ids.
     pub fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String, LmError> {
-        self.tokenizer.decode(ids, skip_special).map_err(|error| LmError::Argument(error.to_string()))
+        guarded(|| self.tokenizer.decode(ids, skip_special))
+            .map_err(|error| LmError::Argument(error.to_string()))
     }
 
     /// The written form of a token in the vocabulary.
@@ -152,6 +159,28 @@ struct Entries<'a> {
     unknown: Option<u32>,
     add_bos: bool,
     add_eos: bool,
+}
+
+/// What a tokenizer is built from.
+enum Parts {
+    /// Bytes as letters.
+    Bytes { vocabulary: Vocab, merges: Merges, rule: SplitRule },
+    /// Pieces by score; whether texts begin with a blank.
+    Scores { vocabulary: Vocab, merges: Merges, unknown: Option<String>, prefix: bool },
+}
+
+impl Parts {
+    fn build(self) -> Result<Tokenizer, tokenizers::Error> {
+        match self {
+            Parts::Scores { vocabulary, merges, unknown, prefix } => {
+                pieces::by_scores(vocabulary, merges, unknown, prefix)
+            }
+            Parts::Bytes { vocabulary, merges, rule } => {
+                let model = BPE::builder().vocab_and_merges(vocabulary, merges);
+                pieces::byte_level(model.ignore_merges(rule.whole_words()).build()?, rule)
+            }
+        }
+    }
 }
 
 impl<'a> Entries<'a> {
@@ -218,14 +247,14 @@ impl<'a> Entries<'a> {
         Ok(vocabulary)
     }
 
-    fn tokenizer(&self) -> Result<Result<Tokenizer, tokenizers::Error>, GgufError> {
+    fn parts(&self) -> Result<Parts, GgufError> {
         let vocabulary = self.vocabulary()?;
         let Some(rule) = self.rule else {
             let merges = self.scored_merges(&vocabulary)?;
             let prefix =
                 self.header.want("tokenizer.ggml.add_space_prefix", "a truth value", GgufValue::as_bool)?;
             let unknown = self.unknown.and_then(|id| self.tokens.get(id as usize)).cloned();
-            return Ok(pieces::by_scores(vocabulary, merges, unknown, prefix.unwrap_or(true)));
+            return Ok(Parts::Scores { vocabulary, merges, unknown, prefix: prefix.unwrap_or(true) });
         };
         let written = self.header.need(MERGES, "an array of texts", GgufValue::as_strings)?;
         let mut merges = Vec::with_capacity(written.len());
@@ -241,8 +270,7 @@ impl<'a> Entries<'a> {
             };
             merges.push((merge[..at].to_string(), merge[at + 1..].to_string()));
         }
-        let model = BPE::builder().vocab_and_merges(vocabulary, merges).ignore_merges(rule.whole_words());
-        Ok(model.build().and_then(|model| pieces::byte_level(model, rule)))
+        Ok(Parts::Bytes { vocabulary, merges, rule })
     }
 
     /// Merges in the order of the scores of what they make, best first.
