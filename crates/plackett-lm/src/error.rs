@@ -170,6 +170,18 @@ pub enum LmError {
         /// The budget.
         budget: usize,
     },
+    /// Weights, caches and answers do not fit into the memory budget, whatever is done one after the other.
+    #[error(
+        "weights, caches and answers of {requests} requests take {needed} bytes, the memory budget is {budget}; ask for less in one call or raise the budget"
+    )]
+    MemoryBudgetOfAnswers {
+        /// Requests of the call.
+        requests: usize,
+        /// Bytes, buffers not yet included.
+        needed: usize,
+        /// The budget.
+        budget: usize,
+    },
     /// A GGUF file whose header, metadata or tensor table cannot be used.
     #[error("{path}, {source}")]
     Gguf {

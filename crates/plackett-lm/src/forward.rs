@@ -7,7 +7,9 @@
 
 use crate::LmError;
 use crate::kernel::Isa;
-use crate::kernel::{AttentionScratch, Heads, Linear, LinearScratch, Relative, TILE_ROWS, Window, attend};
+use crate::kernel::{
+    AttentionScratch, Heads, Linear, LinearScratch, Relative, TILE_ROWS, Window, attend, fit,
+};
 use rayon::prelude::*;
 use std::sync::Mutex;
 
@@ -120,6 +122,14 @@ pub(crate) struct Buffers {
     groups: Mutex<Vec<GroupScratch>>,
 }
 
+impl Buffers {
+    /// Lets go of what earlier calls left, so that a budget need not count it.
+    fn clear(&self) {
+        self.rows.lock().map(|mut rows| rows.clear()).ok();
+        self.groups.lock().map(|mut groups| groups.clear()).ok();
+    }
+}
+
 pub(crate) fn borrow<T: Default, R>(shelf: &Mutex<Vec<T>>, work: impl FnOnce(&mut T) -> R) -> R {
     let taken = shelf.lock().map(|mut shelf| shelf.pop()).ok().flatten();
     let mut buffer = taken.unwrap_or_default();
@@ -149,8 +159,10 @@ impl Pass<'_> {
         sequences: &[Sequence],
         read: impl Fn(usize, &[f32]) -> R + Sync,
     ) -> Result<Vec<R>, LmError> {
-        let groups = group(sequences);
-        let workers = self.affordable_workers(sequences, &groups)?;
+        if self.memory_budget.is_some() {
+            self.buffers.clear();
+        }
+        let (groups, workers) = self.affordable(sequences)?;
         let together =
             if workers < self.pool.current_num_threads() { 0 } else { groups.len() / workers * workers };
         let (spread, split) = groups.split_at(together);
@@ -190,25 +202,41 @@ impl Pass<'_> {
         });
     }
 
-    /// How many groups can be in flight within the memory budget.
-    fn affordable_workers(&self, sequences: &[Sequence], groups: &[Vec<usize>]) -> Result<usize, LmError> {
+    /// Groups of sequences, and how many of them can be in flight within the memory budget. A group that does not fit
+    /// is run as its sequences, each of which must fit.
+    fn affordable(&self, sequences: &[Sequence]) -> Result<(Vec<Vec<usize>>, usize), LmError> {
+        let groups = group(sequences);
         let threads = self.pool.current_num_threads();
-        let Some(budget) = self.memory_budget else { return Ok(threads) };
-        let shape = self.family.shape();
-        let group_bytes = |group: &Vec<usize>| {
-            let tokens: usize = group.iter().map(|i| sequences[*i].len()).sum();
-            let longest = group.iter().map(|i| sequences[*i].len()).max().unwrap_or(0);
-            let rows = tokens * (4 * (2 * shape.hidden + shape.heads.stride) + 4);
-            rows + block_bytes(shape) + AttentionScratch::bytes(&shape.heads, longest)
-        };
-        let largest = groups.iter().map(group_bytes).max().unwrap_or(0);
+        let Some(budget) = self.memory_budget else { return Ok((groups, threads)) };
         let weights = self.family.weight_bytes();
         let room = budget.saturating_sub(weights);
-        if largest > room {
-            let tokens = sequences.iter().map(Sequence::len).max().unwrap_or(0);
-            return Err(LmError::MemoryBudget { tokens, needed: weights + largest, budget });
+        let mut fitting = Vec::with_capacity(groups.len());
+        for group in groups {
+            if self.group_bytes(sequences, &group) <= room {
+                fitting.push(group);
+                continue;
+            }
+            for index in group {
+                let needed = self.group_bytes(sequences, &[index]);
+                if needed > room {
+                    let tokens = sequences[index].len();
+                    return Err(LmError::MemoryBudget { tokens, needed: weights + needed, budget });
+                }
+                fitting.push(vec![index]);
+            }
         }
-        Ok(room.checked_div(largest).map_or(threads, |groups| groups.clamp(1, threads)))
+        let largest = fitting.iter().map(|group| self.group_bytes(sequences, group)).max().unwrap_or(0);
+        Ok((fitting, room.checked_div(largest).map_or(threads, |groups| groups.clamp(1, threads))))
+    }
+
+    /// Bytes of the buffers of one worker that carries a group.
+    fn group_bytes(&self, sequences: &[Sequence], group: &[usize]) -> usize {
+        let shape = self.family.shape();
+        let tokens: usize = group.iter().map(|i| sequences[*i].len()).sum();
+        let longest = group.iter().map(|i| sequences[*i].len()).max().unwrap_or(0);
+        let width = shape.heads.count * shape.heads.size;
+        let rows = tokens * (4 * (shape.hidden + width + shape.heads.stride) + 4);
+        rows + block_bytes(shape) + AttentionScratch::bytes(&shape.heads, longest)
     }
 
     fn run_group<R>(
@@ -239,9 +267,9 @@ impl Pass<'_> {
         let (hidden, stride) = (shape.hidden, shape.heads.stride);
         let width = shape.heads.count * shape.heads.size;
         let tokens: usize = sequences.iter().map(|s| s.len()).sum();
-        scratch.x.resize(tokens * hidden, 0.0);
-        scratch.qkv.resize(tokens * stride, 0.0);
-        scratch.context.resize(tokens * width, 0.0);
+        fit(&mut scratch.x, tokens * hidden);
+        fit(&mut scratch.qkv, tokens * stride);
+        fit(&mut scratch.context, tokens * width);
         scratch.positions.clear();
         let mut start = 0;
         for sequence in sequences {

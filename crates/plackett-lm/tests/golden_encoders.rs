@@ -56,6 +56,21 @@ fn a_memory_budget_is_kept_by_refusing_what_cannot_fit() {
     assert_eq!(with(Some(enough)).unwrap(), with(None).unwrap());
 }
 
+/// A group of sequences that does not fit is split, so a batch needs no more than its longest sequence.
+#[test]
+fn a_batch_needs_no_more_memory_than_its_longest_sequence() {
+    let batch = batch();
+    let enough = |sequences: &[Sequence]| {
+        (1..).map(|k| k * 1000).find(|budget| {
+            let memory_budget = Some(*budget);
+            let options = EncoderOptions { memory_budget, threads: Some(2), ..EncoderOptions::default() };
+            EncoderModel::open(golden("bert"), &options).unwrap().hidden_states(sequences, usize::MAX).is_ok()
+        })
+    };
+    let longest = batch.iter().max_by_key(|sequence| sequence.len()).unwrap().clone();
+    assert_eq!(enough(&batch), enough(&[longest]));
+}
+
 #[test]
 fn early_exit_is_the_state_after_that_layer() {
     let batch = batch();

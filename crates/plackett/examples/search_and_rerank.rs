@@ -7,13 +7,13 @@
 use plackett::Pipeline;
 use plackett::core::{Document, Query};
 use plackett::indexing::DocumentEmbedder;
-use plackett::pipeline::Models;
+use plackett::pipeline::{ModelOptions, Models};
 use plackett::rank::Settings;
 use plackett::search::{Index, IndexSettings};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Models are opened by name, each one once. Without a name it is the one inside the binary: nothing is downloaded.
-    let models = Models::new(None, true);
+    let models = Models::new(None, ModelOptions { offline: true, ..ModelOptions::default() });
 
     // An index is a directory. It remembers which model made its vectors.
     let folder = tempfile::tempdir()?;

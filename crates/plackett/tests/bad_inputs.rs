@@ -35,6 +35,11 @@ const ROWS: &[Row] = &[
         &["no/such"],
     ),
     ("no threads", "--threads 0 eval good.qrels good.run", &["--threads 0"]),
+    (
+        "a memory budget below what a model needs",
+        "--memory-budget 40kB embed words --model good.model",
+        &["budget is 40000", "raise the budget"],
+    ),
     ("broken JSON in a collection", "index json.jsonl -o new1 --no-vectors", &["json.jsonl", "line 2"]),
     ("a document without id", "index noid.jsonl -o new2 --no-vectors", &["noid.jsonl", "line 1", "id"]),
     (
@@ -56,6 +61,16 @@ const ROWS: &[Row] = &[
     ("a damaged manifest", "search damaged words", &["damaged", "index the collection again"]),
     ("a pipeline that does not parse", "search good.index words -p bm25:x", &["column", "bm25:x"]),
     ("an unknown stage", "search good.index words -p bm52", &["bm52", "bm25", "cross-encoder"]),
+    (
+        "a weight for a field that the index does not search",
+        "search good.index words -p bm25(weights=author:2/text:1)",
+        &["`author`", "title, text"],
+    ),
+    (
+        "a weight that is no number",
+        "search good.index words -p bm25(weights=title:high)",
+        &["`title:high`", "weights=title:2/text:1"],
+    ),
     ("vectors that the index does not have", "search good.index words -p dense", &["no vectors"]),
     (
         "another model under the name of an index's model",

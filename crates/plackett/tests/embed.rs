@@ -59,3 +59,26 @@ fn wrong_input_is_refused() {
     std::fs::write(folder.path().join("bytes.txt"), [b'a', b'\n', 0xff, 0xfe]).unwrap();
     plackett(folder.path(), &["embed", "--input", "bytes.txt"]).expect(2);
 }
+
+/// A tiny model of the engine's own tests.
+fn tiny() -> String {
+    format!("{}/../plackett-lm/tests/parity/bert", env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn threads_and_memory_budget_reach_the_engine() {
+    let (folder, model) = (tempfile::tempdir().unwrap(), tiny());
+    for threads in ["1", "3"] {
+        let shown = ["model", "show", &model, "--threads", threads, "--json"];
+        let shown = plackett(folder.path(), &shown).expect(0).json();
+        assert_eq!(shown["threads"].to_string(), threads);
+    }
+    let text = "words ".repeat(60);
+    let embed = |more: &[&str]| {
+        plackett(folder.path(), &[&["embed", "--json", "--model", &model, &text, "short"], more].concat())
+    };
+    let free = embed(&[]).expect(0).json();
+    assert_eq!(embed(&["--memory-budget", "10 MB", "--threads", "1"]).expect(0).json(), free);
+    assert!(embed(&["--memory-budget", "50kB"]).expect(2).stderr.contains("budget is 50000"));
+    assert!(embed(&["--memory-budget", "much"]).expect(2).stderr.contains("2GB"));
+}

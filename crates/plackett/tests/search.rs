@@ -54,6 +54,42 @@ fn json_answers_show_the_passage_and_its_matches() {
     plackett(folder.path(), &["search", "my.index", "--pipeline", "bm25(lengths=lucene)", "apple"]).expect(0);
 }
 
+/// Two documents of the same length. With equal weights `text` has the word twice and leads with 2 / (2 + 0.9); with 3
+/// and 0.5 `title` has it three times, `text` once, and both are four words long: 3 / 3.9 and 1 / 1.9, times ln 1.2.
+#[test]
+fn weights_of_fields_change_the_order_as_computed_by_hand() {
+    let folder = tempfile::tempdir().unwrap();
+    let corpus = r#"{"_id": "title", "title": "Apple", "text": "pear plum"}
+{"_id": "text", "title": "Pear", "text": "apple apple"}
+"#;
+    std::fs::write(folder.path().join("corpus.jsonl"), corpus).unwrap();
+    plackett(folder.path(), &["index", "corpus.jsonl", "-o", "my.index", "--no-vectors"]).expect(0);
+    let search = |pipeline: &str| {
+        plackett(folder.path(), &["search", "my.index", "-p", pipeline, "--json", "apple"]).expect(0).json()
+    };
+    let scores = |found: &serde_json::Value| -> Vec<(String, f64)> {
+        let ranking = found[0]["ranking"].as_array().unwrap().iter();
+        ranking.map(|e| (e["id"].as_str().unwrap().into(), e["score"].as_f64().unwrap())).collect()
+    };
+    let idf = 1.2f64.ln();
+    let near = |found: Vec<(String, f64)>, expected: [(&str, f64); 2]| {
+        for ((id, score), (name, value)) in found.iter().zip(expected) {
+            assert!(id == name && (score - value).abs() < 1e-6, "{found:?} {expected:?}");
+        }
+    };
+    near(scores(&search("bm25")), [("text", idf * 2.0 / 2.9), ("title", idf / 1.9)]);
+    let weighted = search("bm25(weights=title:3/text:0.5)");
+    near(scores(&weighted), [("title", idf * 3.0 / 3.9), ("text", idf / 1.9)]);
+    assert_eq!(weighted[0]["trace"]["facts"]["bm25:weights"], "title:3/text:0.5");
+    assert_eq!(scores(&search("bm25(weights=\"title:3, text:0.5\")")), scores(&weighted));
+    // A field that is not named weighs 1: 3 / (3 + 0.9 · (0.6 + 0.4 · 5 / 5)) for both lengths of five.
+    near(scores(&search("bm25(weights=title:3)")), [("title", idf * 3.0 / 3.9), ("text", idf * 2.0 / 2.9)]);
+    for wrong in ["title", "title:-1", "title:2/title:1", "author:1", "title:0/text:0"] {
+        let pipeline = format!("bm25(weights={wrong})");
+        plackett(folder.path(), &["search", "my.index", "-p", &pipeline, "apple"]).expect(2);
+    }
+}
+
 #[test]
 fn text_shows_titles_and_explains_on_request() {
     let folder = tempfile::tempdir().unwrap();

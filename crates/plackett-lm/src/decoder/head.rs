@@ -42,6 +42,20 @@ pub(super) fn logits(
     task.out.into_inner().unwrap_or_default()
 }
 
+/// Bytes that answering the wishes takes beside the answers themselves.
+pub(super) fn bytes(decoder: &Decoder, wishes: &[Wish]) -> usize {
+    let (hidden, vocabulary) = (decoder.output.inputs(), decoder.output.outputs());
+    // A gathered row, and once more rounded.
+    let row = 5 * hidden + 8;
+    let (whole, some) = divide(vocabulary, wishes);
+    let list = |(ids, rows): (&&[u32], &Vec<usize>)| {
+        let picked = ids.len().next_multiple_of(TILE_COLUMNS) * (4 * hidden + 8);
+        rows.len() * (row + 4 * ids.len()) + picked
+    };
+    let lists: usize = some.iter().map(list).sum();
+    4 * hidden * wishes.len() + whole.len().min(WHOLE_ROWS) * (row + 4 * vocabulary) + lists
+}
+
 /// Rows of one chunk such that all workers have some.
 fn rows_together(rows: usize, workers: usize) -> usize {
     rows.div_ceil(workers).next_multiple_of(TILE_ROWS).clamp(TILE_ROWS, WHOLE_ROWS)

@@ -218,17 +218,27 @@ impl Kept {
 }
 
 impl Room<'_> {
-    /// Writes keys and values of tokens from 0. `rows` hold a key at `key` and a value at `value`, `stride` apart.
-    pub(crate) fn write(&mut self, size: usize, rows: &[f32], stride: usize, key: usize, value: usize) {
-        let tokens = rows.len() / stride;
-        let capacity = rounded(tokens);
+    /// Writes keys and values of tokens from number `at`. `rows` hold a key at `key` and a value at `value`, `stride`
+    /// apart.
+    pub(crate) fn write(
+        &mut self,
+        at: usize,
+        size: usize,
+        rows: &[f32],
+        stride: usize,
+        (key, value): (usize, usize),
+    ) {
         let padded = size.next_multiple_of(TILE_COLUMNS);
+        let place = |numbers: usize| (numbers / (size + padded), at);
         match self {
-            Room::F32(room) => write(room, capacity, size, rows, stride, (key, value), |x| x),
-            Room::F16(room) => write(room, capacity, size, rows, stride, (key, value), f16::from_f32),
+            Room::F32(room) => write(room, place(room.len()), size, rows, stride, (key, value), |x| x),
+            Room::F16(room) => {
+                write(room, place(room.len()), size, rows, stride, (key, value), f16::from_f32);
+            }
             Room::I8(room, scales) => {
+                let (capacity, _) = place(room.len());
                 let (keys, values) = scales.split_at_mut(capacity);
-                for (token, row) in rows.chunks_exact(stride).enumerate() {
+                for (token, row) in (at..).zip(rows.chunks_exact(stride)) {
                     keys[token] = scale(&row[key..key + size]);
                     values[token] = scale(&row[value..value + size]);
                     let start = key_start(capacity, size, token);
@@ -251,7 +261,7 @@ fn scale(row: &[f32]) -> f32 {
 
 fn write<T: Copy>(
     room: &mut [T],
-    capacity: usize,
+    (capacity, at): (usize, usize),
     size: usize,
     rows: &[f32],
     stride: usize,
@@ -260,7 +270,7 @@ fn write<T: Copy>(
 ) {
     let (width, padded) = (width(capacity), size.next_multiple_of(TILE_COLUMNS));
     let (keys, values) = room.split_at_mut(capacity * size);
-    for (token, row) in rows.chunks_exact(stride).enumerate() {
+    for (token, row) in (at..).zip(rows.chunks_exact(stride)) {
         let start = key_start(capacity, size, token);
         for (slot, x) in keys[start..].iter_mut().step_by(width).zip(&row[key..key + size]) {
             *slot = number(*x);

@@ -6,7 +6,7 @@ use super::head::{Wish, logits};
 use super::kept::Sizes;
 use super::pass::{Pass, Shelf};
 use super::request::{Answer, Request};
-use super::schedule::groups;
+use super::schedule::{Group, groups};
 use super::source::Source;
 use super::tokens::Tokens;
 use super::weights::Decoder;
@@ -192,6 +192,9 @@ impl DecoderModel {
         check(&self.decoder.shape, requests, layers)?;
         let sizes = Sizes { layers, heads: self.decoder.shape.kv_heads, size: self.decoder.shape.size };
         let weights = self.info.weight_bytes;
+        if self.memory_budget.is_some() {
+            self.shelf.clear();
+        }
         let plan = groups(
             &self.decoder,
             requests,
@@ -208,22 +211,23 @@ impl DecoderModel {
         };
         self.pool.install(|| {
             plan.spread.par_iter().with_max_len(1).for_each(|group| {
-                keep(group, self.run(requests, group, layers, 1));
+                keep(&group.members, self.run(requests, group, layers, 1));
             });
             for group in &plan.split {
-                keep(group, self.run(requests, group, layers, plan.workers));
+                keep(&group.members, self.run(requests, group, layers, plan.workers));
             }
         });
         Ok(answers.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()))
     }
 
-    fn run(&self, requests: &[Request], group: &[usize], layers: usize, workers: usize) -> Vec<Answer> {
+    fn run(&self, requests: &[Request], group: &Group, layers: usize, workers: usize) -> Vec<Answer> {
         let isa = self.info.isa;
         let pass = Pass { decoder: &self.decoder, isa, shelf: &self.shelf, format: self.format, layers };
-        let own: Vec<&Request> = group.iter().map(|index| &requests[*index]).collect();
-        let mut taken = pass.carry(&own, workers);
+        let own: Vec<&Request> = group.members.iter().map(|index| &requests[*index]).collect();
+        let mut taken = pass.carry(&own, workers, group.rows);
         let hidden = self.info.hidden;
-        let mut states = Vec::new();
+        let places = own.iter().map(|request| request.wants.logits_at.count(request.tokens.len()));
+        let mut states = Vec::with_capacity(places.sum::<usize>() * hidden);
         let mut wishes = Vec::new();
         let mut start = 0;
         for (request, answer) in own.iter().zip(&mut taken.answers) {
@@ -234,7 +238,9 @@ impl DecoderModel {
                 row
             };
             if request.wants.hidden_after.is_empty() {
-                answer.hidden = request.wants.hidden.list(tokens).iter().flat_map(state).collect();
+                let places = request.wants.hidden.list(tokens);
+                answer.hidden.reserve_exact(places.len() * hidden);
+                answer.hidden.extend(places.iter().flat_map(state));
             }
             for place in request.wants.logits_at.list(tokens) {
                 states.extend(state(&place));

@@ -3,6 +3,10 @@
 //! As with encoders, a worker carries whole sequences through all layers; when there are too few of them, blocks of
 //! rows, heads of attention and, for very few rows, columns of the products are split over the workers. All ways give
 //! the same numbers.
+//!
+//! Where memory is short, a layer goes over a sequence in stretches of rows: queries, keys and values of a stretch exist
+//! at once, and the states of all rows. A causal stretch finds the keys of those before it already kept; where tokens see
+//! each other both ways, a first walk over all stretches makes the keys. The numbers are the same again.
 
 use super::additions::Additions;
 use super::kept::{Kept, Room, Sizes};
@@ -11,8 +15,9 @@ use super::request::{Answer, Request};
 use super::weights::{BlockScratch, Decoder, How};
 use super::{Cache, CacheFormat};
 use crate::forward::{block_rows, borrow, each};
-use crate::kernel::{CachedQueries, CachedScratch, Isa, Run, TILE_ROWS};
+use crate::kernel::{CachedQueries, CachedScratch, Isa, Run, TILE_ROWS, fit};
 use rayon::prelude::*;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 /// Buffers that outlive a call.
@@ -41,6 +46,15 @@ struct GroupBuffers {
     passing: Vec<Kept>,
 }
 
+impl Shelf {
+    /// Lets go of what earlier calls left, so that a budget need not count it.
+    pub(super) fn clear(&self) {
+        self.blocks.lock().map(|mut blocks| blocks.clear()).ok();
+        self.attention.lock().map(|mut buffers| buffers.clear()).ok();
+        self.groups.lock().map(|mut groups| groups.clear()).ok();
+    }
+}
+
 /// A decoder at work.
 pub(super) struct Pass<'a> {
     pub decoder: &'a Decoder,
@@ -54,6 +68,28 @@ pub(super) struct Pass<'a> {
 /// Sums of attention weights from one place: (member, query, head) and a number for each range.
 type Mass = (usize, usize, usize, Vec<f32>);
 
+/// Rows of a group in one layer.
+struct Stretch<'a> {
+    layer: usize,
+    workers: usize,
+    /// Places in the group.
+    rows: Range<usize>,
+    /// Blocks of these rows.
+    plan: &'a [Block],
+    /// Of the whole group.
+    additions: &'a Additions<'a>,
+}
+
+impl Stretch<'_> {
+    /// Which rows of the stretch are a member's, and which of its tokens they are.
+    fn own(&self, member: &Member) -> (Range<usize>, Range<usize>) {
+        let start = member.start.clamp(self.rows.start, self.rows.end);
+        let end = (member.start + member.tokens).clamp(start, self.rows.end);
+        let tokens = start.max(member.start) - member.start;
+        (start - self.rows.start..end - self.rows.start, tokens..tokens + end - start)
+    }
+}
+
 /// What is read while a group passes.
 pub(super) struct Taken {
     pub answers: Vec<Answer>,
@@ -62,30 +98,35 @@ pub(super) struct Taken {
 }
 
 impl Pass<'_> {
-    /// Runs a group on `workers` threads of the current pool. Logits and hidden states at the end are left to
-    /// the caller.
-    pub(super) fn carry(&self, requests: &[&Request], workers: usize) -> Taken {
-        borrow(&self.shelf.groups, |buffers| self.carry_with(requests, workers, buffers))
+    /// Runs a group on `workers` threads of the current pool, about `rows` rows at a time. Logits and hidden states at
+    /// the end are left to the caller.
+    pub(super) fn carry(&self, requests: &[&Request], workers: usize, rows: usize) -> Taken {
+        borrow(&self.shelf.groups, |buffers| self.carry_with(requests, workers, rows, buffers))
     }
 
-    fn carry_with(&self, requests: &[&Request], workers: usize, buffers: &mut GroupBuffers) -> Taken {
+    fn carry_with(
+        &self,
+        requests: &[&Request],
+        workers: usize,
+        rows: usize,
+        buffers: &mut GroupBuffers,
+    ) -> Taken {
         let shape = &self.decoder.shape;
         let members = members(requests);
-        let tokens: usize = members.iter().map(|member| member.tokens).sum();
         let plan = blocks(&members, shape.group());
         let additions = Additions::of(requests);
+        let mut stretches = stretches(&plan, rows, workers, &additions);
         let mut answers: Vec<Answer> = requests.iter().map(|_| Answer::default()).collect();
-        self.prepare(requests, &members, buffers);
+        self.embed(requests, &members, buffers);
         let mut new = self.rooms(requests, &mut buffers.passing);
-        buffers.qkv.resize(tokens * shape.qkv(), 0.0);
-        buffers.context.resize(tokens * shape.contexts(), 0.0);
+        let widest = stretches.iter().map(|stretch| stretch.rows.len()).max().unwrap_or(0);
+        fit(&mut buffers.qkv, widest * shape.qkv());
+        fit(&mut buffers.context, widest * shape.contexts());
         self.read_states(0, requests, &members, &buffers.x, &mut answers);
         for layer in 0..self.layers {
-            self.project(layer, workers, &additions, buffers);
-            self.keep(layer, workers, &members, &buffers.qkv, &mut new);
-            let masses = self.attend(layer, workers, requests, &members, &plan, &new, buffers);
+            stretches.iter_mut().for_each(|stretch| stretch.layer = layer);
+            let masses = self.layer(&stretches, requests, &members, &mut new, buffers);
             self.read_attention(requests, &masses, &mut answers);
-            self.finish(layer, workers, &additions, buffers);
             self.read_states(layer + 1, requests, &members, &buffers.x, &mut answers);
         }
         for ((request, answer), kept) in requests.iter().zip(&mut answers).zip(new) {
@@ -100,6 +141,41 @@ impl Pass<'_> {
             }
         }
         Taken { answers, x: std::mem::take(&mut buffers.x) }
+    }
+
+    /// One layer, stretch by stretch.
+    fn layer(
+        &self,
+        stretches: &[Stretch],
+        requests: &[&Request],
+        members: &[Member],
+        new: &mut [Kept],
+        buffers: &mut GroupBuffers,
+    ) -> Vec<(usize, Mass)> {
+        let several = stretches.len() > 1;
+        let keys_first = several && members.iter().any(|member| member.both_ways);
+        let project = |stretch: &Stretch, buffers: &mut GroupBuffers| {
+            if several || stretch.layer == 0 {
+                self.turn(stretch, requests, members, buffers);
+            }
+            self.project(stretch, buffers);
+        };
+        if keys_first {
+            for stretch in stretches {
+                project(stretch, buffers);
+                self.keep(stretch, members, &buffers.qkv, new);
+            }
+        }
+        let mut masses = Vec::new();
+        for stretch in stretches {
+            project(stretch, buffers);
+            if !keys_first {
+                self.keep(stretch, members, &buffers.qkv, new);
+            }
+            masses.extend(self.attend(stretch, requests, members, new, buffers));
+            self.finish(stretch, buffers);
+        }
+        masses
     }
 
     /// Does nothing but the matrix products of the layers for `tokens` tokens, cut as a pass cuts them.
@@ -123,24 +199,30 @@ impl Pass<'_> {
         borrow(&self.shelf.groups, |buffers| buffers.x = x);
     }
 
-    /// Input vectors and angles.
-    fn prepare(&self, requests: &[&Request], members: &[Member], buffers: &mut GroupBuffers) {
+    /// Input vectors.
+    fn embed(&self, requests: &[&Request], members: &[Member], buffers: &mut GroupBuffers) {
         let shape = &self.decoder.shape;
         let tokens: usize = members.iter().map(|member| member.tokens).sum();
-        buffers.x.resize(tokens * shape.hidden, 0.0);
+        fit(&mut buffers.x, tokens * shape.hidden);
         for (request, member) in requests.iter().zip(members) {
             let rows = &mut buffers.x[member.start * shape.hidden..][..member.tokens * shape.hidden];
             self.decoder.embed(self.isa, request.tokens, rows);
         }
+    }
+
+    /// Angles of a stretch.
+    fn turn(&self, stretch: &Stretch, requests: &[&Request], members: &[Member], buffers: &mut GroupBuffers) {
+        let shape = &self.decoder.shape;
         buffers.angles.resize(shape.ropes.len(), Vec::new());
         for (angles, rope) in buffers.angles.iter_mut().zip(&shape.ropes) {
-            angles.resize(tokens * shape.size, 0.0);
+            fit(angles, stretch.rows.len() * shape.size);
             let mut rows = angles.chunks_exact_mut(shape.size);
             for (request, member) in requests.iter().zip(members) {
                 let first = request.cache.map_or(0, Cache::position);
-                for (i, row) in rows.by_ref().take(member.tokens).enumerate() {
+                let (_, tokens) = stretch.own(member);
+                for (token, row) in tokens.clone().zip(rows.by_ref().take(tokens.len())) {
                     let (cosines, sines) = row.split_at_mut(shape.size / 2);
-                    rope.at(first + i as u32, cosines, sines);
+                    rope.at(first + token as u32, cosines, sines);
                 }
             }
         }
@@ -172,15 +254,17 @@ impl Pass<'_> {
         (block_rows(tokens, workers), workers, how(1))
     }
 
-    fn project(&self, layer: usize, workers: usize, additions: &Additions, buffers: &mut GroupBuffers) {
+    fn project(&self, stretch: &Stretch, buffers: &mut GroupBuffers) {
         let shape = &self.decoder.shape;
-        let (rows, workers, how) = self.split(buffers.x.len() / shape.hidden, workers);
+        let (layer, tokens) = (stretch.layer, stretch.rows.len());
+        let (rows, workers, how) = self.split(tokens, stretch.workers);
         let angles = &buffers.angles[shape.layers[layer].rope];
-        let blocks =
-            buffers.x.par_chunks(rows * shape.hidden).zip(buffers.qkv.par_chunks_mut(rows * shape.qkv()));
+        let x = &buffers.x[stretch.rows.start * shape.hidden..][..tokens * shape.hidden];
+        let qkv = &mut buffers.qkv[..tokens * shape.qkv()];
+        let blocks = x.par_chunks(rows * shape.hidden).zip(qkv.par_chunks_mut(rows * shape.qkv()));
         let blocks = blocks.zip(angles.par_chunks(rows * shape.size)).enumerate();
         each(workers, blocks, |(block, ((x, qkv), angles))| {
-            let added = additions.at(layer, block * rows);
+            let added = stretch.additions.at(layer, stretch.rows.start + block * rows);
             borrow(&self.shelf.blocks, |scratch| {
                 self.decoder.project(how, layer, x, angles, added, qkv, scratch);
             });
@@ -188,32 +272,33 @@ impl Pass<'_> {
     }
 
     /// Puts keys and values of the new tokens where attention reads them.
-    fn keep(&self, layer: usize, workers: usize, members: &[Member], qkv: &[f32], new: &mut [Kept]) {
+    fn keep(&self, stretch: &Stretch, members: &[Member], qkv: &[f32], new: &mut [Kept]) {
         let shape = &self.decoder.shape;
         let (stride, size) = (shape.qkv(), shape.size);
-        let mut tasks: Vec<(Room, &[f32], usize)> = Vec::new();
+        let mut tasks: Vec<(Room, &[f32], usize, usize)> = Vec::new();
         for (member, kept) in members.iter().zip(new) {
-            let rows = &qkv[member.start * stride..][..member.tokens * stride];
-            let slot = if kept.layers() == 1 { 0 } else { layer };
-            tasks.extend(kept.rooms(slot).into_iter().enumerate().map(|(head, room)| (room, rows, head)));
+            let (rows, tokens) = stretch.own(member);
+            let (rows, at) = (&qkv[rows.start * stride..rows.end * stride], tokens.start);
+            let slot = if kept.layers() == 1 { 0 } else { stretch.layer };
+            let rooms = kept.rooms(slot).into_iter().enumerate();
+            tasks.extend(rooms.filter(|_| !rows.is_empty()).map(|(head, room)| (room, rows, at, head)));
         }
-        each(workers, tasks.into_par_iter(), |(mut room, rows, head)| {
+        each(stretch.workers, tasks.into_par_iter(), |(mut room, rows, at, head)| {
             let key = (shape.heads + head) * size;
-            room.write(size, rows, stride, key, key + shape.kv_heads * size);
+            room.write(at, size, rows, stride, (key, key + shape.kv_heads * size));
         });
     }
 
     fn attend(
         &self,
-        layer: usize,
-        workers: usize,
+        stretch: &Stretch,
         requests: &[&Request],
         members: &[Member],
-        plan: &[Block],
         new: &[Kept],
         buffers: &mut GroupBuffers,
     ) -> Vec<(usize, Mass)> {
         let shape = &self.decoder.shape;
+        let (layer, plan) = (stretch.layer, stretch.plan);
         let width = shape.group() * shape.size;
         let GroupBuffers { qkv, context, .. } = buffers;
         let mut tasks: Vec<(usize, &Block, &mut [f32])> = Vec::with_capacity(plan.len() * shape.kv_heads);
@@ -226,9 +311,11 @@ impl Pass<'_> {
             }
         }
         let masses: Mutex<Vec<(usize, Mass)>> = Mutex::default();
-        each(workers, tasks.into_par_iter(), |(head, block, out)| {
+        each(stretch.workers, tasks.into_par_iter(), |(head, block, out)| {
             borrow(&self.shelf.attention, |scratch| {
-                self.attend_block(layer, head, members, block, new, qkv, out, scratch);
+                let first = block.tokens.start - stretch.rows.start;
+                let rows = &qkv[first * shape.qkv()..][..block.tokens.len() * shape.qkv()];
+                self.attend_block(layer, head, members, block, new, rows, out, scratch);
                 let found =
                     read_masses(layer, head, shape.group(), requests, members, block, &scratch.kernel);
                 if let (false, Ok(mut masses)) = (found.is_empty(), masses.lock()) {
@@ -253,9 +340,11 @@ impl Pass<'_> {
         let shape = &self.decoder.shape;
         let (group, width) = (shape.group(), shape.group() * shape.size);
         let AttentionBuffers { kernel, queries } = scratch;
+        let keys = block.parts.iter().map(|(member, _)| members[*member].before + members[*member].tokens);
+        kernel.reserve(shape.size, block.tokens.len() * group, keys.max().unwrap_or(0));
         queries.clear();
-        for row in qkv[block.tokens.start * shape.qkv()..].chunks_exact(shape.qkv()).take(block.tokens.len())
-        {
+        queries.reserve_exact(block.tokens.len() * width);
+        for row in qkv.chunks_exact(shape.qkv()) {
             queries.extend_from_slice(&row[head * width..][..width]);
         }
         let window = shape.layers[layer].window;
@@ -284,23 +373,26 @@ impl Pass<'_> {
         queries.attend(&runs, out, kernel);
     }
 
-    fn finish(&self, layer: usize, workers: usize, additions: &Additions, buffers: &mut GroupBuffers) {
+    fn finish(&self, stretch: &Stretch, buffers: &mut GroupBuffers) {
         let shape = &self.decoder.shape;
         let width = shape.group() * shape.size;
-        let tokens = buffers.x.len() / shape.hidden;
-        let (rows, workers, how) = self.split(tokens, workers);
+        let (layer, tokens) = (stretch.layer, stretch.rows.len());
+        let (rows, workers, how) = self.split(tokens, stretch.workers);
         let context = &buffers.context;
-        each(workers, buffers.x.par_chunks_mut(rows * shape.hidden).enumerate(), |(block, x)| {
+        let x = &mut buffers.x[stretch.rows.start * shape.hidden..][..tokens * shape.hidden];
+        each(workers, x.par_chunks_mut(rows * shape.hidden).enumerate(), |(block, x)| {
             borrow(&self.shelf.blocks, |scratch| {
                 let first = block * rows;
                 scratch.context.clear();
+                scratch.context.reserve_exact(x.len() / shape.hidden * shape.contexts());
                 for row in first..first + x.len() / shape.hidden {
                     for head in 0..shape.kv_heads {
                         let own = &context[(head * tokens + row) * width..][..width];
                         scratch.context.extend_from_slice(own);
                     }
                 }
-                self.decoder.finish(how, layer, additions.at(layer, first), x, scratch);
+                let added = stretch.additions.at(layer, stretch.rows.start + first);
+                self.decoder.finish(how, layer, added, x, scratch);
             });
         });
     }
@@ -357,6 +449,26 @@ impl Pass<'_> {
             }
         }
     }
+}
+
+/// Blocks in stretches of at most `most` rows (one block at the least).
+fn stretches<'a>(
+    plan: &'a [Block],
+    most: usize,
+    workers: usize,
+    additions: &'a Additions<'a>,
+) -> Vec<Stretch<'a>> {
+    let mut found = Vec::new();
+    let mut rest = plan;
+    while let Some(first) = rest.first() {
+        let start = first.tokens.start;
+        let count = rest.iter().take_while(|block| block.tokens.end - start <= most).count().max(1);
+        let (own, after) = rest.split_at(count);
+        let rows = start..own[count - 1].tokens.end;
+        found.push(Stretch { layer: 0, workers, rows, plan: own, additions });
+        rest = after;
+    }
+    found
 }
 
 /// Over heads the sum, over queries the mean.

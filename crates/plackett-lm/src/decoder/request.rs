@@ -80,6 +80,16 @@ pub enum Places<'a> {
 }
 
 impl Places<'_> {
+    /// How many, of a sequence of `tokens` tokens.
+    pub(super) fn count(&self, tokens: usize) -> usize {
+        match self {
+            Places::None => 0,
+            Places::Last => 1,
+            Places::All => tokens,
+            Places::At(list) => list.len(),
+        }
+    }
+
     /// As numbers, for a sequence of `tokens` tokens.
     pub(super) fn list(&self, tokens: usize) -> Vec<usize> {
         match self {

@@ -2,23 +2,37 @@
 
 use super::additions::adapter_bytes;
 use super::cache::CacheFormat;
+use super::head::{Wish, bytes};
 use super::kept::Sizes;
-use super::request::Request;
+use super::request::{Answer, Request};
 use super::weights::Decoder;
 use crate::LmError;
+use crate::decode::Wanted;
 use crate::forward::MOST_BLOCK_ROWS;
-use crate::kernel::{CachedScratch, TILE_ROWS};
+use crate::kernel::{CachedScratch, QUERY_ROWS, TILE_ROWS};
 use std::sync::Arc;
 
 /// Rows after which a group of sequences is full.
 const GROUP_ROWS: usize = 11 * TILE_ROWS;
+/// Bytes that go with the sums of one query and head: their places and the header of their list.
+const MASS_BYTES: usize = 64;
+/// Bytes that go with the logits after one token: the header of their list, and the normaliser, each twice on the way.
+const LOGITS_BYTES: usize = 96;
 
-/// Groups of requests, by their places.
+/// Requests that a worker carries together.
+pub(super) struct Group {
+    /// Their places in the call.
+    pub members: Vec<usize>,
+    /// Rows that go through a layer at once.
+    pub rows: usize,
+}
+
+/// Groups of requests.
 pub(super) struct Schedule {
     /// A worker each.
-    pub spread: Vec<Vec<usize>>,
+    pub spread: Vec<Group>,
     /// One after the other, each with all workers.
-    pub split: Vec<Vec<usize>>,
+    pub split: Vec<Group>,
     pub workers: usize,
 }
 
@@ -32,26 +46,23 @@ pub(super) fn groups(
     (budget, weights): (Option<usize>, usize),
     threads: usize,
 ) -> Result<Schedule, LmError> {
-    let mut groups = grouped(requests);
+    let whole = |members| Group { members, rows: usize::MAX };
+    let mut groups: Vec<Group> = grouped(requests).into_iter().map(whole).collect();
     let mut workers = threads;
     if let Some(budget) = budget {
-        let held = weights + adapter_bytes(requests) + prefixes(requests) + made(requests, sizes, format);
-        let room = budget.saturating_sub(held);
-        let need = |group: &Vec<usize>| needed(decoder, requests, group, sizes, format);
-        // A group that is too large is run as its sequences.
-        groups = groups
-            .into_iter()
-            .flat_map(|group| match need(&group) > room {
-                true => group.into_iter().map(|index| vec![index]).collect(),
-                false => vec![group],
-            })
-            .collect();
-        let largest = groups.iter().map(need).max().unwrap_or(0);
-        if largest > room {
-            let tokens = requests.iter().map(|request| request.tokens.len()).max().unwrap_or(0);
-            return Err(LmError::MemoryBudget { tokens, needed: held + largest, budget });
+        let needs = Needs { decoder, requests, sizes, format };
+        let held = weights
+            + adapter_bytes(requests)
+            + prefixes(requests)
+            + requests.iter().map(|r| needs.answer(r)).sum::<usize>();
+        if held > budget {
+            return Err(LmError::MemoryBudgetOfAnswers { requests: requests.len(), needed: held, budget });
         }
-        workers = room.checked_div(largest).map_or(threads, |fit| fit.clamp(1, threads));
+        let largest;
+        (groups, largest) = needs
+            .fitting(groups, budget - held)
+            .map_err(|(tokens, needed)| LmError::MemoryBudget { tokens, needed: held + needed, budget })?;
+        workers = (budget - held).checked_div(largest).map_or(threads, |fit| fit.clamp(1, threads));
     }
     let together = if workers < threads { 0 } else { groups.len() / workers * workers };
     let split = groups.split_off(together);
@@ -95,36 +106,104 @@ fn prefixes(requests: &[Request]) -> usize {
     all.iter().map(|(_, bytes)| bytes).sum()
 }
 
-/// Bytes of the caches that are wanted.
-fn made(requests: &[Request], sizes: Sizes, format: CacheFormat) -> usize {
-    let wanted = requests.iter().filter(|request| request.wants.cache);
-    wanted.map(|request| sizes.bytes(request.tokens.len(), format)).sum()
-}
-
-/// Bytes of the buffers while a group is carried.
-fn needed(
-    decoder: &Decoder,
-    requests: &[Request],
-    group: &[usize],
+/// What calls take beside weights and the caches that they continue.
+struct Needs<'a> {
+    decoder: &'a Decoder,
+    requests: &'a [Request<'a>],
     sizes: Sizes,
     format: CacheFormat,
-) -> usize {
-    let shape = &decoder.shape;
-    let of = |index: &usize| requests[*index].tokens.len();
-    let tokens: usize = group.iter().map(of).sum();
-    let all = |index: &usize| of(index) + requests[*index].cache.map_or(0, |cache| cache.tokens());
-    let keys = group.iter().map(all).max().unwrap_or(0);
-    let row = 4 * (shape.hidden + shape.qkv() + shape.contexts() + shape.ropes.len() * shape.size);
-    let one = Sizes { layers: 1, ..sizes };
-    let passing: usize = group.iter().map(|index| one.bytes(of(index), format)).sum();
-    let rows = MOST_BLOCK_ROWS.min(tokens);
-    let added = group.iter().filter_map(|index| requests[*index].adapter);
-    let added = added.map(|adapter| shape.addition_bytes(adapter, rows)).max().unwrap_or(0);
-    let logits = 4 * shape.vocabulary * group.len().min(4 * TILE_ROWS);
-    tokens * row
-        + passing
-        + decoder.block_bytes(rows)
-        + added
-        + CachedScratch::bytes(shape.size, keys)
-        + logits
+}
+
+impl Needs<'_> {
+    /// Groups that fit into `room`, and the bytes of the largest. A group that does not is run as its sequences, and a
+    /// sequence that does not in stretches of fewer rows; else its tokens and needs are the error.
+    fn fitting(&self, groups: Vec<Group>, room: usize) -> Result<(Vec<Group>, usize), (usize, usize)> {
+        let (mut fitting, mut largest) = (Vec::with_capacity(groups.len()), 0);
+        for group in groups {
+            let needed = self.group(&group);
+            if needed <= room {
+                largest = largest.max(needed);
+                fitting.push(group);
+                continue;
+            }
+            for index in group.members {
+                let (group, needed) = self.narrowed(index, room);
+                if needed > room {
+                    return Err((self.requests[index].tokens.len(), needed));
+                }
+                largest = largest.max(needed);
+                fitting.push(group);
+            }
+        }
+        Ok((fitting, largest))
+    }
+
+    /// A sequence with as many rows at once as fit, or as few as there can be.
+    fn narrowed(&self, index: usize, room: usize) -> (Group, usize) {
+        let step = (QUERY_ROWS / self.decoder.shape.group()).max(1);
+        let tokens = self.requests[index].tokens.len();
+        let mut group = Group { members: vec![index], rows: tokens };
+        let mut needed = self.group(&group);
+        while needed > room && group.rows > step {
+            group.rows = (group.rows / 2).next_multiple_of(step).min(group.rows - 1);
+            needed = self.group(&group);
+        }
+        (group, needed)
+    }
+
+    /// Bytes of the buffers while a worker carries a group.
+    fn group(&self, group: &Group) -> usize {
+        let shape = &self.decoder.shape;
+        let requests = || group.members.iter().map(|index| &self.requests[*index]);
+        let tokens: usize = requests().map(|request| request.tokens.len()).sum();
+        let rows = group.rows.min(tokens);
+        let row = shape.qkv() + shape.contexts() + shape.ropes.len() * shape.size;
+        let all = |request: &Request| request.tokens.len() + request.cache.map_or(0, |cache| cache.tokens());
+        let keys = requests().map(all).max().unwrap_or(0);
+        let one = Sizes { layers: 1, ..self.sizes };
+        let passing = requests().filter(|request| !request.wants.cache);
+        let passing: usize = passing.map(|request| one.bytes(request.tokens.len(), self.format)).sum();
+        let mut wishes = Vec::new();
+        for request in requests() {
+            let wish = Wish { ids: request.wants.ids, normalizer: request.wants.normalizer };
+            wishes.resize(wishes.len() + request.wants.logits_at.count(request.tokens.len()), wish);
+        }
+        let block = MOST_BLOCK_ROWS.min(rows);
+        let added = requests().filter_map(|request| request.adapter);
+        let added = added.map(|adapter| shape.addition_bytes(adapter, block)).max().unwrap_or(0);
+        4 * (tokens * shape.hidden + rows * row)
+            + passing
+            + self.decoder.block_bytes(block)
+            + added
+            + 4 * QUERY_ROWS.max(shape.group()) * shape.size
+            + CachedScratch::bytes(shape.size, keys)
+            + requests().map(|request| self.masses(request)).sum::<usize>()
+            + bytes(self.decoder, &wishes)
+    }
+
+    /// Bytes of what one layer's attention weights pass through on their way to the answer.
+    fn masses(&self, request: &Request) -> usize {
+        let Some(wanted) = &request.wants.attention else { return 0 };
+        let rows = self.decoder.shape.heads * wanted.queries.len();
+        rows * (8 * wanted.keys.len() + 2 * MASS_BYTES)
+    }
+
+    /// Bytes of an answer, with the cache that is wanted.
+    fn answer(&self, request: &Request) -> usize {
+        let (wants, tokens) = (&request.wants, request.tokens.len());
+        let (hidden, heads) = (self.decoder.shape.hidden, self.decoder.shape.heads);
+        let ids = match wants.ids {
+            Wanted::All => self.decoder.shape.vocabulary,
+            Wanted::Only(ids) => ids.len(),
+            Wanted::Nothing => 0,
+        };
+        let logits = wants.logits_at.count(tokens) * (4 * ids + LOGITS_BYTES);
+        let states = wants.hidden.count(tokens) * wants.hidden_after.len().max(1) * 4 * hidden;
+        let attention = wants.attention.as_ref().map_or(0, |wanted| {
+            let rows = if wanted.summed { 1 } else { heads * wanted.queries.len() };
+            4 * wanted.layers.len() * rows * wanted.keys.len()
+        });
+        let cache = if wants.cache { self.sizes.bytes(tokens, self.format) } else { 0 };
+        size_of::<Answer>() + logits + states + attention + cache
+    }
 }

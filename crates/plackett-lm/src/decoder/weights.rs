@@ -5,7 +5,7 @@ use super::shape::Shape;
 use super::source::{Embedding, Source};
 use crate::LmError;
 use crate::adapter::LoraScratch;
-use crate::kernel::{Activation, Isa, Linear, LinearScratch, add, multiply, rms_norm, rotate_halves};
+use crate::kernel::{Activation, Isa, Linear, LinearScratch, add, fit, multiply, rms_norm, rotate_halves};
 use crate::weights::Precision;
 
 /// A decoder's weights.
@@ -63,7 +63,7 @@ impl How {
 }
 
 fn norm_rows(isa: Isa, x: &[f32], weight: &[f32], epsilon: f32, out: &mut Vec<f32>) {
-    out.resize(x.len(), 0.0);
+    fit(out, x.len());
     let width = weight.len();
     for (x, y) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
         rms_norm(isa, x, weight, epsilon, y);
@@ -156,14 +156,14 @@ impl Decoder {
         let own = &self.layers[layer];
         let rows = x.len() / shape.hidden;
         let BlockScratch { linear, context, inner, outer, normed, lora } = scratch;
-        outer.resize(x.len(), 0.0);
+        fit(outer, x.len());
         how.apply(&own.out, (context, shape.contexts()), rows, outer, linear);
         let (values, out) = ((&context[..], shape.contexts()), (&mut outer[..], shape.hidden));
         added.add(how, &[("self_attn.o_proj", 0)], values, rows, out, lora);
         add_part(how.isa, x, outer, own.out_norm.as_deref(), shape.epsilon, normed);
         norm_rows(how.isa, x, &own.inner_norm, shape.epsilon, normed);
         let both = 2 * shape.intermediate;
-        inner.resize(rows * both, 0.0);
+        fit(inner, rows * both);
         how.apply(&own.gate_up, (normed, shape.hidden), rows, inner, linear);
         let (values, out) = ((&normed[..], shape.hidden), (&mut inner[..], both));
         added.add(how, &shape.gate_up_columns(), values, rows, out, lora);

@@ -2,7 +2,7 @@
 //! exists, whatever the length of the text.
 
 use super::vector::exponentials;
-use super::{Isa, Relative, Rows, TILE_COLUMNS, TILE_ROWS, tile_f32};
+use super::{Isa, Relative, Rows, TILE_COLUMNS, TILE_ROWS, fit, tile_f32};
 
 /// Keys in one block of scores.
 const BLOCK: usize = 512;
@@ -90,8 +90,8 @@ impl AttentionScratch {
     fn pack(&mut self, qkv: &[f32], heads: &Heads, head: usize, tokens: usize) {
         let size = heads.size;
         let padded = size.next_multiple_of(TILE_COLUMNS);
-        self.keys.resize(tokens.next_multiple_of(TILE_COLUMNS) * size, 0.0);
-        self.values.resize(tokens * padded, 0.0);
+        fit(&mut self.keys, tokens.next_multiple_of(TILE_COLUMNS) * size);
+        fit(&mut self.values, tokens * padded);
         let key_offset = heads.offsets[1] + head * size;
         for (panel, keys) in self.keys.chunks_exact_mut(TILE_COLUMNS * size).enumerate() {
             let first = panel * TILE_COLUMNS;

@@ -80,6 +80,21 @@ impl CachedScratch {
         4 * (QUERY_ROWS * (keys + 4 * TILE_COLUMNS + padded + 1) + size * TILE_COLUMNS + SUM_TOKENS * padded)
     }
 
+    /// Makes room for rows that see up to `keys` keys, so that it does not grow from block to block of a sequence.
+    pub(crate) fn reserve(&mut self, size: usize, rows: usize, keys: usize) {
+        let padded = size.next_multiple_of(TILE_COLUMNS);
+        for (buffer, length) in [
+            (&mut self.scores, rows * stride(keys) + TILE_COLUMNS),
+            (&mut self.sums, rows * padded),
+            (&mut self.totals, rows),
+        ] {
+            if buffer.capacity() < length {
+                *buffer = Vec::new();
+                buffer.reserve_exact(length);
+            }
+        }
+    }
+
     /// Sum of the weights that row `row` of the last call gave to some of its keys; all weights of a row add to 1.
     pub(crate) fn mass(&self, row: usize, keys: Range<usize>) -> f32 {
         let weights = &self.scores[row * self.stride..][keys];
@@ -94,8 +109,7 @@ impl CachedQueries<'_> {
         let rows = self.seen.len();
         let padded = self.size.next_multiple_of(TILE_COLUMNS);
         let most = self.seen.iter().map(|seen| seen.end).max().unwrap_or(0);
-        // An odd number of cache lines, so that rows do not share the same few sets of the cache.
-        let stride = (most + 2 * TILE_COLUMNS).next_multiple_of(TILE_COLUMNS) + TILE_COLUMNS / 2;
+        let stride = stride(most);
         scratch.stride = stride;
         scratch.scores.resize((rows * stride + TILE_COLUMNS).max(scratch.scores.len()), 0.0);
         scratch.sums.clear();
@@ -235,6 +249,12 @@ impl CachedQueries<'_> {
             at += segment.tokens;
         }
     }
+}
+
+/// Numbers from one row of scores to the next: an odd number of cache lines, so that rows do not share the same few sets
+/// of the cache.
+fn stride(keys: usize) -> usize {
+    (keys + 2 * TILE_COLUMNS).next_multiple_of(TILE_COLUMNS) + TILE_COLUMNS / 2
 }
 
 /// A panel of 32 keys as numbers.

@@ -13,6 +13,7 @@
 mod activation;
 mod attention;
 mod blockwise;
+mod buffer;
 mod cached;
 mod epilogue;
 mod from_gguf;
@@ -39,6 +40,7 @@ mod x86;
 
 pub(crate) use activation::Activation;
 pub(crate) use attention::{AttentionScratch, Heads, Window, attend};
+pub(crate) use buffer::fit;
 pub(crate) use cached::{CachedQueries, CachedScratch, Numbers, QUERY_ROWS, Run, Segment};
 pub(crate) use from_gguf::GgufRows;
 pub(crate) use linear::{Linear, LinearScratch, quantize_weights};

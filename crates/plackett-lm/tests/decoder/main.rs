@@ -9,5 +9,6 @@ mod gguf;
 mod gguf_file;
 mod gguf_refusals;
 mod golden;
+mod memory;
 mod parity;
 mod refusals;

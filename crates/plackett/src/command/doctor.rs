@@ -5,7 +5,7 @@ use clap::Args;
 use console::style;
 use plackett::bundled;
 use plackett_lm::store::Store;
-use plackett_lm::{EncoderModel, EncoderOptions, Isa};
+use plackett_lm::{EncoderModel, Isa};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -121,7 +121,7 @@ fn storage(global: &Global) -> Vec<Finding> {
         }
     };
     let mut findings = vec![finding(State::Good, "model cache", store.cache.display().to_string())];
-    let opened = EncoderModel::open(&unpacked.directory, &EncoderOptions::default());
+    let opened = EncoderModel::open(&unpacked.directory, &global.models().encoder());
     let checked = opened.and_then(|model| plackett::reference::check(&model));
     findings.push(match checked {
         Ok(Some(check)) if check.held => finding(

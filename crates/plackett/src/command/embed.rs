@@ -128,7 +128,7 @@ impl Embedder {
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let lines = arguments.input.as_deref().map(read).transpose()?;
     let texts = lines.as_ref().unwrap_or(&arguments.texts);
-    let models = Models::new(arguments.model.clone(), global.offline);
+    let models = Models::new(arguments.model.clone(), global.models());
     let embedder = Embedder::open(arguments, &models, output)?;
     let (mut embeddings, mut truncated) = (Vec::new(), Some(Vec::new()));
     let mut dim = if let Embedder::Local(model, _) = &embedder { model.info().dim } else { 0 };

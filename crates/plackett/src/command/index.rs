@@ -109,7 +109,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     if arguments.graph == Some(Graph::Always) && !HAS_HNSW {
         return Err(SearchError::WithoutUsearch.into());
     }
-    let models = Models::new(arguments.model.clone(), global.offline);
+    let models = Models::new(arguments.model.clone(), global.models());
     let bar = document_bar(output, "indexing", None);
     let (mut index, embedder) = if exists || changing {
         let index = open_index(path)?;

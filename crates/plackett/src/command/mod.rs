@@ -8,6 +8,7 @@ mod eval_files;
 mod failure;
 mod index;
 mod measuring;
+mod memory;
 mod model;
 mod open;
 mod output;
@@ -22,6 +23,7 @@ mod table;
 use clap::{Args, Parser, Subcommand};
 pub use failure::{Failure, Outcome};
 pub use output::Output;
+use plackett::pipeline::ModelOptions;
 use std::process::ExitCode;
 
 /// Retrieve, rerank and evaluate with one binary.
@@ -53,6 +55,17 @@ pub struct Global {
     /// Worker threads (default: all cores)
     #[arg(long, global = true, env = "PLACKETT_THREADS", value_name = "N")]
     pub threads: Option<usize>,
+    /// Memory that a model's weights and the buffers of its work may take together, such as 2GB or 700MiB; work is split
+    /// to keep it [default: no limit]
+    #[arg(long, global = true, env = "PLACKETT_MEMORY_BUDGET", value_name = "SIZE", value_parser = memory::bytes)]
+    pub memory_budget: Option<usize>,
+}
+
+impl Global {
+    /// How models are opened.
+    pub fn models(&self) -> ModelOptions {
+        ModelOptions { offline: self.offline, threads: self.threads, memory_budget: self.memory_budget }
+    }
 }
 
 #[derive(Subcommand)]

@@ -4,8 +4,9 @@ use super::{Failure, Global, Outcome, Output};
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use plackett::bundled;
+use plackett::pipeline::ModelOptions;
+use plackett_lm::EncoderModel;
 use plackett_lm::store::{BUILTIN, Builtin, Origin, Resolved, Store, StoreError, builtin, verify_files};
-use plackett_lm::{EncoderModel, EncoderOptions};
 use serde_json::json;
 use std::cell::RefCell;
 use std::fmt::Write;
@@ -61,9 +62,9 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     match &arguments.action {
         Action::List => list(&store, output),
         Action::Pull { model } => pull(&store, model, output),
-        Action::Show { model } => show(&find(&store, model)?, output),
+        Action::Show { model } => show(&find(&store, model)?, &global.models(), output),
         Action::Path { model } => path(&find(&store, model)?, output),
-        Action::Verify { model } => verify(&find(&store, model)?, output),
+        Action::Verify { model } => verify(&find(&store, model)?, &global.models(), output),
         Action::Quantize { source, target } => quantize(&find(&store, source)?, target, output),
     }
 }
@@ -145,8 +146,8 @@ fn path(model: &Resolved, output: &Output) -> Outcome {
     Ok(output.print(&format!("{}\n", model.directory.display()))?)
 }
 
-fn show(model: &Resolved, output: &Output) -> Outcome {
-    let opened = EncoderModel::open(&model.directory, &EncoderOptions::default())?;
+fn show(model: &Resolved, options: &ModelOptions, output: &Output) -> Outcome {
+    let opened = EncoderModel::open(&model.directory, &options.encoder())?;
     let info = opened.info();
     let heads = match (info.pooling, info.cross_encoder) {
         (_, true) => "scores pairs".to_string(),
@@ -158,7 +159,7 @@ fn show(model: &Resolved, output: &Output) -> Outcome {
             "name": model.name, "path": model.directory, "source": model.source, "licence": model.licence,
             "family": info.family, "layers": info.layers, "hidden": info.hidden, "dim": info.dim,
             "max_tokens": info.max_tokens, "precision": info.precision, "cross_encoder": info.cross_encoder,
-            "bytes": info.file_bytes, "kernels": info.isa.name(),
+            "bytes": info.file_bytes, "kernels": info.isa.name(), "threads": info.threads,
         }))?);
     }
     let mut text = String::new();
@@ -180,9 +181,9 @@ fn show(model: &Resolved, output: &Output) -> Outcome {
     Ok(output.print(&text)?)
 }
 
-fn verify(model: &Resolved, output: &Output) -> Outcome {
+fn verify(model: &Resolved, options: &ModelOptions, output: &Output) -> Outcome {
     let recorded = verify_files(&model.directory).map_err(store_failure)?;
-    let opened = EncoderModel::open(&model.directory, &EncoderOptions::default())?;
+    let opened = EncoderModel::open(&model.directory, &options.encoder())?;
     let reference = plackett::reference::check(&opened)?;
     let good = reference.as_ref().is_none_or(|check| check.held);
     if output.json {

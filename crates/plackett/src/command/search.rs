@@ -18,11 +18,13 @@ use std::path::PathBuf;
 #[derive(Args)]
 #[command(after_help = "Examples:\n  plackett search papers.index \"linear time reranking\"\n  \
                   plackett search papers.index --pipeline 'rrf(bm25,dense):100 >> late-interaction' \"vague words\"\n  \
+                  plackett search papers.index --pipeline 'bm25(weights=title:2/text:1, k1=1.2)' \"title words\"\n  \
                   plackett search papers.index --queries queries.jsonl -k 1000 --format trec > run.trec\n  \
                   plackett search papers.index            (asks for queries, one after another)\n\n\
                   A pipeline is a first stage (bm25, dense, or a fusion such as rrf(bm25,dense)) and any number of \
                   rerankers\n(bi-encoder, late-interaction, cross-encoder), joined by `>>`. `:100` says how many \
-                  documents a stage passes on.")]
+                  documents a stage passes on.\nbm25 takes k1, b, weights (of the searched fields: weights=title:2/text:1; those not \
+                  named weigh 1), lengths and rm3.")]
 pub struct Arguments {
     /// Index directory, made by `plackett index`
     index: PathBuf,
@@ -82,7 +84,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         return Err(anyhow::anyhow!("-k 0: ask for at least one document").into());
     }
     let index = open_index(&arguments.index)?;
-    let models = Models::new(arguments.model.clone(), global.offline);
+    let models = Models::new(arguments.model.clone(), global.models());
     let expression = match &arguments.pipeline {
         Some(expression) => expression.clone(),
         None => Pipeline::default_for(&index).to_string(),

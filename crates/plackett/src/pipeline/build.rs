@@ -66,11 +66,15 @@ impl Builder<'_> {
         let depth = stage.depth.unwrap_or(DEFAULT_DEPTH);
         let first = match stage.name.as_str() {
             "bm25" => {
-                only(stage, &["k1", "b", "lengths", "rm3", "fb_docs", "fb_terms", "fb_weight"])?;
+                only(stage, &["k1", "b", "weights", "lengths", "rm3", "fb_docs", "fb_terms", "fb_weight"])?;
                 let lengths = stage.option("lengths").map(Lengths::from_str).transpose();
                 FirstStage::Bm25 {
                     k1: number(stage, "k1", 0.0..=1e6)?,
                     b: number(stage, "b", 0.0..=1.0)?,
+                    weights: match self.index {
+                        Some(index) => field_weights(stage, &index.settings().fields)?,
+                        None => Vec::new(),
+                    },
                     lengths: lengths.map_err(|e| wrong(&stage.to_string(), e))?.unwrap_or_default(),
                     rm3: rm3(stage)?,
                 }
@@ -264,6 +268,37 @@ fn dense(stage: &syntax::Stage) -> Result<DenseSearch, PipelineError> {
         ));
     }
     Ok(DenseSearch { method, ef, from: from.unwrap_or(usual.from) })
+}
+
+/// Weights of fields as `weights=title:2/text:1` or `weights="title:2,text:1"`, in the order of the index's `fields`; a
+/// field that is not named weighs 1. None at all when nothing was written.
+fn field_weights(stage: &syntax::Stage, fields: &[String]) -> Result<Vec<f64>, PipelineError> {
+    let Some(text) = stage.option("weights") else { return Ok(Vec::new()) };
+    let failed = |problem: String| wrong(&stage.to_string(), problem);
+    let mut weights: Vec<Option<f64>> = vec![None; fields.len()];
+    for part in text.split([',', '/']) {
+        let written = part.rsplit_once(':').and_then(|(field, number)| {
+            let weight = number.trim().parse::<f64>().ok().filter(|weight| (0.0..=1e6).contains(weight));
+            Some((field.trim(), weight?))
+        });
+        let Some((field, weight)) = written else {
+            let part = part.trim();
+            return Err(failed(format!(
+                "the weight `{part}` is not written as a field and a number from 0, as in weights=title:2/text:1"
+            )));
+        };
+        let Some(place) = fields.iter().position(|known| known == field) else {
+            let known = fields.join(", ");
+            return Err(failed(format!("the index has no searched field `{field}`; it has {known}")));
+        };
+        if weights[place].replace(weight).is_some() {
+            return Err(failed(format!("`{field}` has two weights; give one")));
+        }
+    }
+    if weights.iter().all(|weight| *weight == Some(0.0)) {
+        return Err(failed("all fields weigh 0, so nothing can be found; give one a weight".into()));
+    }
+    Ok(weights.into_iter().map(|weight| weight.unwrap_or(1.0)).collect())
 }
 
 /// A whole number from 1.

@@ -35,6 +35,11 @@ impl<'a> IndexCollection<'a> {
         let found = self.index.search_terms(&terms, bm25, depth)?;
         let mut facts =
             vec![("bm25:k1".to_string(), bm25.k1.to_string()), ("bm25:b".into(), bm25.b.to_string())];
+        if !bm25.weights.is_empty() {
+            let fields = self.index.settings().fields.iter().zip(&bm25.weights);
+            let written: Vec<String> = fields.map(|(field, weight)| format!("{field}:{weight}")).collect();
+            facts.push(("bm25:weights".into(), written.join("/")));
+        }
         if bm25.lengths != Lengths::Exact {
             facts.push(("bm25:lengths".into(), bm25.lengths.to_string()));
         }
@@ -114,10 +119,10 @@ impl Collection for IndexCollection<'_> {
         depth: usize,
     ) -> Vec<Result<Ranking, BoxError>> {
         match stage {
-            FirstStage::Bm25 { k1, b, lengths, rm3 } => {
+            FirstStage::Bm25 { k1, b, weights, lengths, rm3 } => {
                 let usual = Bm25::default();
                 let (k1, b) = (k1.unwrap_or(usual.k1), b.unwrap_or(usual.b));
-                let bm25 = Bm25 { k1, b, lengths: *lengths, ..usual };
+                let bm25 = Bm25 { k1, b, weights: weights.clone(), lengths: *lengths };
                 queries.par_iter().map(|query| self.words(&bm25, rm3.as_ref(), query, depth)).collect()
             }
             FirstStage::Dense { search } => {

@@ -11,6 +11,7 @@ mod build;
 mod collection;
 mod error;
 mod models;
+mod options;
 mod run;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ mod tests;
 pub use build::{FIRST_STAGES, FUSIONS};
 pub use error::{PipelineError, QueryError};
 pub use models::{ModelError, Models};
+pub use options::ModelOptions;
 pub use run::{Answers, BoxError, Chain, Collection, FirstStage, Source, Stage};
 
 use collection::IndexCollection;

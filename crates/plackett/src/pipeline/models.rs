@@ -1,9 +1,10 @@
 //! Models by name, opened once.
 
+use super::ModelOptions;
 use crate::bundled;
 use plackett_lm::remote::{self, RemoteConfig, RemoteModel};
 use plackett_lm::store::{BUNDLED, Origin, Store, StoreError, builtin, fingerprint};
-use plackett_lm::{EncoderModel, EncoderOptions, LmError};
+use plackett_lm::{EncoderModel, LmError};
 use plackett_rank::Abilities;
 use plackett_search::ModelIdentity;
 use std::collections::HashMap;
@@ -36,15 +37,15 @@ struct Opened {
 /// Opens models when a stage asks for them, each one once, and never downloads. Shareable between threads.
 pub struct Models {
     default: Option<String>,
-    offline: bool,
+    options: ModelOptions,
     opened: Mutex<HashMap<String, Opened>>,
     remote: Mutex<HashMap<String, Arc<RemoteModel>>>,
 }
 
 impl Models {
     /// `default` is for stages that name no model; without it they use the bundled one.
-    pub fn new(default: Option<String>, offline: bool) -> Models {
-        Models { default, offline, opened: Mutex::default(), remote: Mutex::default() }
+    pub fn new(default: Option<String>, options: ModelOptions) -> Models {
+        Models { default, options, opened: Mutex::default(), remote: Mutex::default() }
     }
 
     /// The name under which a model is opened when a stage names `asked` or nothing.
@@ -77,7 +78,7 @@ impl Models {
             return Ok(Some(known.clone()));
         }
         let config = RemoteConfig::from_spec(name).map_err(LmError::from)?;
-        let offline = self.offline || config.offline;
+        let offline = self.options.offline || config.offline;
         let model = Arc::new(RemoteModel::open(RemoteConfig { offline, ..config })?);
         opened.insert(name.to_string(), model.clone());
         Ok(Some(model))
@@ -102,14 +103,38 @@ impl Models {
         if let Some(known) = opened.get(name) {
             return Ok(known.clone());
         }
-        let store = Store::from_environment(self.offline)?;
+        let store = Store::from_environment(self.options.offline)?;
         let found = match builtin(name) {
             Some(model) if matches!(model.origin, Origin::Bundled) => bundled::unpack(&store)?,
             _ => store.find(name)?,
         };
-        let model = Arc::new(EncoderModel::open(&found.directory, &EncoderOptions::default())?);
+        let model = Arc::new(EncoderModel::open(&found.directory, &self.options.encoder())?);
         let new = Opened { model, directory: found.directory };
         opened.insert(name.to_string(), new.clone());
         Ok(new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_has_the_threads_that_were_asked_for() {
+        let tiny = concat!(env!("CARGO_MANIFEST_DIR"), "/../plackett-lm/tests/parity/bert");
+        for threads in [1, 3] {
+            let options = ModelOptions { threads: Some(threads), ..ModelOptions::default() };
+            let model = Models::new(Some(tiny.to_string()), options).open(None).unwrap();
+            assert_eq!(model.info().threads, threads);
+        }
+    }
+
+    #[test]
+    fn options_are_those_of_every_architecture() {
+        let options = ModelOptions { threads: Some(2), memory_budget: Some(77), ..ModelOptions::default() };
+        let (encoder, decoder, both) = (options.encoder(), options.decoder(), options.encoder_decoder());
+        assert_eq!((encoder.threads, encoder.memory_budget), (Some(2), Some(77)));
+        assert_eq!((decoder.threads, decoder.memory_budget), (Some(2), Some(77)));
+        assert_eq!((both.threads, both.memory_budget), (Some(2), Some(77)));
     }
 }

@@ -29,6 +29,8 @@ pub enum FirstStage {
         k1: Option<f64>,
         /// Length normalisation; `None` for the index's.
         b: Option<f64>,
+        /// One for each searched field of the index, in its order; empty for 1 everywhere.
+        weights: Vec<f64>,
         /// Document lengths as counted or as Lucene rounds them.
         lengths: Lengths,
         /// Expansion of the query by what a first search finds.

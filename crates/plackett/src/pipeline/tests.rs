@@ -59,7 +59,13 @@ impl Ranker for Late {
 
 fn bm25(depth: usize) -> Source {
     Source::Retrieve {
-        stage: FirstStage::Bm25 { k1: None, b: None, lengths: Lengths::Exact, rm3: None },
+        stage: FirstStage::Bm25 {
+            k1: None,
+            b: None,
+            weights: Vec::new(),
+            lengths: Lengths::Exact,
+            rm3: None,
+        },
         depth,
     }
 }

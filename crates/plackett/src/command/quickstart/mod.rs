@@ -91,7 +91,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         documents.len(),
         queries.len()
     ));
-    let models = Models::new(None, global.offline);
+    let models = Models::new(None, global.models());
     let index = build_index(&folder.index, &documents, &models, output)?;
     let systems = search(&index, &models, &queries, output)?;
     let documents = documents.into_iter().map(|d| (d.id.clone(), d)).collect();

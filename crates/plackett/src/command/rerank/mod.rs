@@ -119,7 +119,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     if arguments.k == Some(0) {
         return Err(anyhow::anyhow!("-k 0: ask for at least one document").into());
     }
-    let models = Models::new(arguments.model.clone(), global.offline);
+    let models = Models::new(arguments.model.clone(), global.models());
     let expression = arguments.method.as_ref().or(arguments.pipeline.as_ref()).context("no method")?;
     let pipeline = Pipeline::resolve(expression, None, &models, &arguments.long_text.settings()?)?;
     let format = match arguments.format {

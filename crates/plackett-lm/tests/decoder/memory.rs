@@ -1,0 +1,106 @@
+//! A memory budget is kept by splitting work, and what is split gives the same numbers.
+
+use crate::golden::*;
+use plackett_lm::decode::Wanted;
+use plackett_lm::decoder::*;
+use plackett_lm::{LmError, Precision};
+
+/// A long sequence that wants everything, and a short one behind it that continues its cache.
+fn run(model: &DecoderModel, pattern: Pattern, ids: &[u32]) -> Result<Vec<Answer>, LmError> {
+    let keys = [0..7, 7..150, 149..150];
+    let attention = AttentionWanted { layers: &[0, 2], queries: &[149, 3, 80], keys: &keys, summed: false };
+    let wants = Wants {
+        logits_at: Places::All,
+        ids: Wanted::Only(&[5, 270, 31]),
+        normalizer: true,
+        hidden: Places::All,
+        hidden_after: &[0, 1, 3],
+        attention: Some(attention),
+        cache: true,
+    };
+    let first = Request { pattern, ..request(ids, None, wants) };
+    let first = model.forward(&[first])?.remove(0);
+    let next = tokens(9, 3);
+    let second = model.forward(&[request(&next, first.cache.as_ref(), everything())])?.remove(0);
+    Ok(vec![first, second])
+}
+
+fn same(a: &[Answer], b: &[Answer]) -> bool {
+    let numbers = |answer: &Answer| {
+        (answer.logits.clone(), answer.normalizers.clone(), answer.hidden.clone(), answer.attention.clone())
+    };
+    a.iter().map(numbers).eq(b.iter().map(numbers))
+}
+
+/// The smallest budget, in steps of 1 kB, that `work` is not refused with.
+fn enough<T>(work: impl Fn(usize) -> Result<T, LmError>) -> (usize, T) {
+    (1..).map(|k| k * 1000).find_map(|budget| Some((budget, work(budget).ok()?))).expect("a budget")
+}
+
+#[test]
+fn a_long_sequence_goes_through_each_layer_in_stretches() {
+    let ids = tokens(150, 1);
+    for family in FAMILIES {
+        for (pattern, format) in [
+            (Pattern::Causal, CacheFormat::F32),
+            (Pattern::Causal, CacheFormat::Int8),
+            (Pattern::Bidirectional, CacheFormat::F16),
+        ] {
+            for threads in [1, 3] {
+                let open = |memory_budget| {
+                    let options = DecoderOptions { memory_budget, ..with(Precision::F32, format, threads) };
+                    open_with(family, &options)
+                };
+                let expected = run(&open(None), pattern, &ids).expect(family);
+                let (least, found) = enough(|budget| run(&open(Some(budget)), pattern, &ids));
+                assert!(same(&found, &expected), "{family} {pattern:?} {format:?} with {least} bytes");
+                let more = run(&open(Some(least + 40_000)), pattern, &ids).expect(family);
+                assert!(same(&more, &expected), "{family} {pattern:?} {format:?} with some more");
+            }
+        }
+    }
+}
+
+/// What a token more costs at the least: a state and keys and values of one layer, not its queries and contexts.
+#[test]
+fn rows_of_a_layer_do_not_all_exist_at_once() {
+    let least = |count| {
+        let ids = tokens(count, 1);
+        let wants = || Wants { logits_at: Places::Last, ids: Wanted::Only(&[7]), ..Wants::default() };
+        let run = |budget| {
+            let options = with(Precision::F32, CacheFormat::F32, 1);
+            let model = open_with("llama", &DecoderOptions { memory_budget: Some(budget), ..options });
+            model.forward(&[request(&ids, None, wants())])
+        };
+        enough(run).0
+    };
+    // 32 numbers of a state; a key of 8 and a value padded to 32 for two heads; 48 scores; 4 bytes each.
+    let token = 4 * (32 + 2 * (8 + 32) + 48);
+    let (short, long) = (least(96), least(256));
+    assert!(long - short <= 160 * token + 1000, "{short} {long}");
+}
+
+#[test]
+fn what_answers_hold_is_counted() {
+    let ids = tokens(200, 1);
+    let refused = |wants: Wants, budget| {
+        let weights = open("llama").info().weight_bytes;
+        let options = with(Precision::F32, CacheFormat::F32, 1);
+        let options = DecoderOptions { memory_budget: Some(weights + budget), ..options };
+        match open_with("llama", &options).forward(&[request(&ids, None, wants)]) {
+            Err(LmError::MemoryBudgetOfAnswers { needed, .. }) => Some(needed - weights),
+            _ => None,
+        }
+    };
+    // 200 × 275 logits, 200 × 32 states of three layers, 4 heads × 200 queries × 200 keys of two layers.
+    let logits = Wants { logits_at: Places::All, ids: Wanted::All, ..Wants::default() };
+    let states = Wants { hidden: Places::All, hidden_after: &[0, 1, 2], ..Wants::default() };
+    let keys: Vec<_> = (0..200).map(|key| key..key + 1).collect();
+    let queries: Vec<usize> = (0..200).collect();
+    let attention = AttentionWanted { layers: &[0, 2], queries: &queries, keys: &keys, summed: false };
+    let attention = Wants { attention: Some(attention), ..Wants::default() };
+    for (wants, numbers) in [(logits, 200 * 275), (states, 3 * 200 * 32), (attention, 2 * 4 * 200 * 200)] {
+        assert!(refused(wants.clone(), 4 * numbers - 1).is_some_and(|held| held >= 4 * numbers));
+        assert_eq!(refused(wants, 8 * numbers + 2_000_000), None);
+    }
+}
