@@ -55,13 +55,15 @@ impl Bench {
         let attention =
             AttentionWanted { layers: &[layer], queries: &[last - 1, last], keys: &keys, summed: true };
         let wants = Wants { attention: Some(attention), ..Wants::default() };
-        let request = Request { tokens: &self.query, cache: Some(all), pattern: Pattern::Causal, wants };
+        let request =
+            Request { tokens: &self.query, cache: Some(all), pattern: Pattern::Causal, adapter: None, wants };
         Ok(self.model.forward_until(&[request], layers)?.remove(0).attention)
     }
 
     fn caches(&self, texts: &[&[u32]], cache: Option<&Cache>, layers: usize) -> Result<Vec<Cache>, Failure> {
         let wants = Wants { cache: true, ..Wants::default() };
-        let request = |tokens| Request { tokens, cache, pattern: Pattern::Causal, wants: wants.clone() };
+        let request =
+            |tokens| Request { tokens, cache, pattern: Pattern::Causal, adapter: None, wants: wants.clone() };
         let requests: Vec<Request> = texts.iter().map(|tokens| request(tokens)).collect();
         let answers = self.model.forward_until(&requests, layers)?;
         Ok(answers.into_iter().filter_map(|answer| answer.cache).collect())

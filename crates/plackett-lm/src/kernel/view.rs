@@ -33,7 +33,7 @@ mod tests {
         let floats = [1.0f32, -2.5, 3.25];
         let bytes: Vec<u8> = floats.iter().flat_map(|x| x.to_ne_bytes()).collect();
         // Somewhere in twice the room the bytes lie as an f32 would.
-        let mut room = vec![0u8; 32];
+        let mut room = [0u8; 32];
         let at = room.as_ptr().align_offset(4);
         room[at..at + 12].copy_from_slice(&bytes);
         assert_eq!(as_f32(&room[at..at + 12]), Some(&floats[..]));
