@@ -78,6 +78,7 @@ impl<'a> IndexWriter<'a> {
             .inner
             .writer_with_num_threads(1, BUFFER_BYTES)
             .map_err(SearchError::from_tantivy(&index.directory))?;
+        begin_afresh(&inner, index)?;
         index.reload()?;
         let payload = index.payload.clone();
         remove_leftovers(&index.vector_folder(), &payload)?;
@@ -260,6 +261,18 @@ impl<'a> IndexWriter<'a> {
         self.inner.add_document(stored).map_err(failed)?;
         Ok(())
     }
+}
+
+/// Keeps what an earlier writer did, or left undone, away from this one's work in the inverted index.
+///
+/// Operations are numbered from the last commit's number on, which a writer gives again to its first one. A merge that
+/// starts meanwhile takes deletions up to that number for committed: it can lose the first, and a replaced document is
+/// there twice. So the first number goes to a deletion of nothing (no id is empty). And a writer that is killed in a
+/// commit leaves files under numbers that come again, over which the next commit would fail.
+fn begin_afresh(inner: &Inner, index: &Index) -> Result<(), SearchError> {
+    inner.delete_term(Term::from_field_text(index.fields.id, ""));
+    let removed = inner.garbage_collect_files().wait();
+    removed.map(|_| ()).map_err(SearchError::from_tantivy(&index.directory))
 }
 
 /// The text of a searched field; a metadata value that is no text is searched as JSON.
