@@ -1,4 +1,6 @@
-//! The native inference engine: encoder models from Hugging Face and sentence-transformers directories, on the CPU.
+//! The native inference engine, on the CPU: encoders from Hugging Face and sentence-transformers directories
+//! ([`EncoderModel`]), decoders from the same and from GGUF files ([`decoder`]), T5 and BART ([`seq2seq`]), decoding under
+//! constraints ([`decode`]) and servers as models ([`remote`]).
 //!
 //! ```no_run
 //! use plackett_lm::{EmbedOptions, EncoderModel, EncoderOptions};
