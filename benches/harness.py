@@ -2,6 +2,7 @@
 
 PLACKETT_BENCH_PYTHON  a Python that has all peers (default: a cached environment made with pip)
 PLACKETT_BENCH_CACHE   where peers and files are kept (default: ~/.cache/plackett-bench)
+PLACKETT_BENCH_MODEL   a folder with the GGUF file (default: pulled into Plackett's own cache)
 PLACKETT_BENCH_ROUNDS  rounds (each benchmark has its own default)
 PLACKETT_DATA          folder of the collections (default: ../shared/data beside the repository)
 """
@@ -45,6 +46,12 @@ def pulled(name):
     own = {key: value for key, value in os.environ.items() if key != "HF_HUB_OFFLINE"}
     command = [built("plackett"), "model", "pull", name, "--json"]
     return json.loads(subprocess.check_output(command, env=own))["path"]
+
+
+def gguf(name):
+    """The one GGUF file of such a model."""
+    folder = os.environ.get("PLACKETT_BENCH_MODEL") or pulled(name)
+    return next(os.path.join(folder, file) for file in sorted(os.listdir(folder)) if file.endswith(".gguf"))
 
 
 def peer_python(name, packages, modules):
