@@ -1,7 +1,8 @@
 //! Beam search over a trie of identifiers: seconds and results, as JSON lines on standard output.
 //!
-//! `beam MODEL f32|auto THREADS IDS WIDTH PROMPT` reads one identifier a line (token ids, blanks between) and answers
-//! each line on standard input with one search. `benches/beam/run` drives it and runs the peer on the same input.
+//! `beam MODEL f32|auto THREADS IDS WIDTH` reads one identifier a line (token ids, blanks between) and answers each line
+//! on standard input, a prompt as a JSON string, with one search. `benches/beam/run` drives it and runs the peer on the
+//! same input.
 
 use plackett_lm::Precision;
 use plackett_lm::decode::*;
@@ -19,8 +20,8 @@ fn identifiers(path: &str) -> Result<Vec<Vec<u32>>, Failure> {
 
 fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().collect();
-    let [_, model, precision, threads, ids, width, prompt] = &arguments[..] else {
-        return Err("usage: beam MODEL f32|auto THREADS IDS WIDTH PROMPT".into());
+    let [_, model, precision, threads, ids, width] = &arguments[..] else {
+        return Err("usage: beam MODEL f32|auto THREADS IDS WIDTH".into());
     };
     let precision = if precision == "f32" { Precision::F32 } else { Precision::Auto };
     let options = DecoderOptions { precision, threads: Some(threads.parse()?), ..DecoderOptions::default() };
@@ -32,9 +33,8 @@ fn main() -> Result<(), Failure> {
     let seconds = start.elapsed().as_secs_f64();
     let (bytes, raw) = (built.trie.bytes(), 4 * sequences.iter().map(Vec::len).sum::<usize>());
     let member = TrieMember::new(built.trie, None)?;
-    let prompt = model.tokens().encode(prompt, false, false)?;
     println!(
-        "{{\"prompt\":{prompt:?},\"isa\":\"{}\",\"trie_bytes\":{bytes},\"raw_bytes\":{raw},\"duplicates\":{},\
+        "{{\"isa\":\"{}\",\"trie_bytes\":{bytes},\"raw_bytes\":{raw},\"duplicates\":{},\
          \"build_seconds\":{seconds}}}",
         model.info().isa.name(),
         built.duplicates.len()
@@ -46,7 +46,8 @@ fn main() -> Result<(), Failure> {
     options.score_forced = true;
     options.max_tokens = longest;
     for line in std::io::stdin().lock().lines() {
-        line?;
+        let prompt: String = serde_json::from_str(&line?)?;
+        let prompt = model.tokens().encode(&prompt, false, true)?;
         let start = Instant::now();
         let mut session = model.session();
         let request =
@@ -56,7 +57,7 @@ fn main() -> Result<(), Failure> {
         let found: Vec<String> =
             decoded.hypotheses.iter().map(|h| format!("[{:?},{}]", h.tokens, h.log_prob)).collect();
         println!(
-            "{{\"seconds\":{seconds},\"branches\":{},\"found\":[{}]}}",
+            "{{\"seconds\":{seconds},\"prompt\":{prompt:?},\"branches\":{},\"found\":[{}]}}",
             decoded.branches,
             found.join(",")
         );
