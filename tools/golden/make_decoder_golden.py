@@ -135,4 +135,5 @@ def main():
         save_file({k: v.contiguous() for k, v in tensors.items()}, f"{folder}/expected.safetensors")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,15 +1,15 @@
 //! An encoder model: open a directory, then embed texts, score pairs, or get token vectors.
 
 use crate::LmError;
-use crate::config::{JsonFile, Modules, Pooling};
+use crate::config::{JsonFile, Pooling};
 use crate::forward::{Buffers, Family, Pass, Sequence};
-use crate::heads::{Classifier, Dense, ScoreActivation, pool};
+use crate::heads::{Classifier, ScoreActivation};
 use crate::kernel::{Isa, normalize};
 use crate::late::LateSettings;
+use crate::sentence::Sentence;
 use crate::text::{Encoded, Text, Truncated};
 use crate::weights::{Precision, WeightSet};
 use rayon::prelude::*;
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -119,12 +119,8 @@ pub struct EncoderModel {
     pool: rayon::ThreadPool,
     buffers: Buffers,
     memory_budget: Option<usize>,
-    normalize: bool,
-    skip_prompt: bool,
-    dense: Vec<Dense>,
+    sentence: Sentence,
     classifier: Option<Classifier>,
-    prompts: BTreeMap<String, String>,
-    default_prompt: String,
     late: LateSettings,
 }
 
@@ -136,24 +132,12 @@ impl EncoderModel {
     pub fn open(directory: impl AsRef<Path>, options: &EncoderOptions) -> Result<EncoderModel, LmError> {
         let directory = directory.as_ref();
         let config = JsonFile::open(directory, "config.json")?;
-        let modules = Modules::open(directory)?;
         let weights = WeightSet::open(directory)?;
         crate::quantize::check_format(&weights, directory)?;
         let family = crate::family::open(&config, &weights, options.precision)?;
-        let sentence = JsonFile::open_optional(directory, "sentence_bert_config.json")?;
-        let text = Text::open(directory, sentence.as_ref().is_some_and(|s| s.flag("do_lower_case", false)))?;
+        let sentence = Sentence::open(directory, family.shape().hidden)?;
+        let text = Text::open(directory, sentence.lower_case)?;
         text.check_vocabulary(family.vocabulary())?;
-        let mut dense: Vec<Dense> = Vec::with_capacity(modules.dense.len());
-        for folder in &modules.dense {
-            let width = dense.last().map_or(family.shape().hidden, Dense::outputs);
-            dense.push(Dense::open(folder, width)?);
-        }
-        let limit = match &sentence {
-            Some(file) => file.size_or("max_seq_length", usize::MAX >> 33)?,
-            None => tokenizer_limit(directory)?,
-        };
-        let settings = JsonFile::open_optional(directory, "config_sentence_transformers.json")?;
-        let (prompts, default_prompt) = prompts(settings.as_ref())?;
         let threads = options.threads.unwrap_or(0);
         let pool =
             rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(|i| format!("plackett-lm-{i}"));
@@ -169,9 +153,9 @@ impl EncoderModel {
             family: config.text("model_type").unwrap_or_default().to_string(),
             layers: shape.layers,
             hidden: shape.hidden,
-            dim: dense.last().map_or(shape.hidden, Dense::outputs),
-            max_tokens: family.positions().min(limit),
-            pooling: modules.pooling,
+            dim: sentence.dim(),
+            max_tokens: family.positions().min(sentence.limit),
+            pooling: sentence.pooling,
             cross_encoder: false,
             precision: if int8 { "int8" } else { "f32" },
             file_bytes: weights.bytes(),
@@ -182,18 +166,14 @@ impl EncoderModel {
         Ok(EncoderModel {
             info: ModelInfo { cross_encoder: classifier.is_some(), ..info },
             directory: directory.to_path_buf(),
-            late: LateSettings::open(settings.as_ref(), &text)?,
+            late: LateSettings::open(sentence.settings.as_ref(), &text)?,
             family,
             text,
             pool,
             buffers: Buffers::default(),
             memory_budget: options.memory_budget,
-            normalize: modules.normalize,
-            skip_prompt: modules.skip_prompt,
-            dense,
+            sentence,
             classifier,
-            prompts,
-            default_prompt,
         })
     }
 
@@ -209,7 +189,7 @@ impl EncoderModel {
 
     /// The prompt stored under a name (`query`, `document` …); when the name is unknown, the model's default prompt.
     pub fn prompt(&self, name: &str) -> &str {
-        self.prompts.get(name).map_or(&self.default_prompt, String::as_str)
+        self.sentence.prompt(name)
     }
 
     /// Special tokens around one text, or around and between a pair.
@@ -242,17 +222,15 @@ impl EncoderModel {
             }
         })?;
         let (sequences, tokens, truncated) = split(encoded);
-        let pooled = matches!(pooling, Pooling::Mean | Pooling::Max);
-        let skipped = if self.skip_prompt && pooled && !options.prompt.is_empty() {
-            self.text.prompt_tokens(&options.prompt)?
-        } else {
-            0
+        let skipped = match self.sentence.skips(&options.prompt) {
+            true => self.text.prompt_tokens(&options.prompt)?,
+            false => 0,
         };
         let hidden = self.info.hidden;
         let vectors = self.run(&sequences, |_, states| {
             // A text cut to less than its prompt keeps its last token.
             let skipped = skipped.min((states.len() / hidden).saturating_sub(1));
-            self.vector(pooling, &states[skipped * hidden..])
+            self.sentence.vector(self.info.isa, pooling, &states[skipped * hidden..])
         })?;
         Ok(Embeddings { dim: self.info.dim, data: vectors.concat(), tokens, truncated })
     }
@@ -308,7 +286,7 @@ impl EncoderModel {
                 .into_iter()
                 .flat_map(|row| states[row * hidden..(row + 1) * hidden].iter().copied())
                 .collect();
-            let mut rows = self.project(rows);
+            let mut rows = self.sentence.project(self.info.isa, rows);
             rows.chunks_exact_mut(self.info.dim).for_each(|row| normalize(self.info.isa, row));
             rows
         })?;
@@ -324,7 +302,7 @@ impl EncoderModel {
             return Err(LmError::Argument(format!("sequence {index} is empty; at least one id is expected")));
         }
         let pooling = self.info.pooling.unwrap_or(Pooling::Mean);
-        self.run(sequences, |_, states| self.vector(pooling, states))
+        self.run(sequences, |_, states| self.sentence.vector(self.info.isa, pooling, states))
     }
 
     /// The token sequences that [`EncoderModel::embed`] would run.
@@ -364,23 +342,6 @@ impl EncoderModel {
             }
         }
         Ok(())
-    }
-
-    fn vector(&self, pooling: Pooling, states: &[f32]) -> Vec<f32> {
-        let mut vector = self.project(pool(pooling, states, self.info.hidden));
-        if self.normalize {
-            normalize(self.info.isa, &mut vector);
-        }
-        vector
-    }
-
-    fn project(&self, rows: Vec<f32>) -> Vec<f32> {
-        let mut width = self.info.hidden;
-        self.dense.iter().fold(rows, |rows, dense| {
-            let out = dense.apply(self.info.isa, &rows, width);
-            width = dense.outputs();
-            out
-        })
     }
 
     fn most_tokens(&self, asked: Option<usize>) -> Result<usize, LmError> {
@@ -427,36 +388,10 @@ impl EncoderModel {
     }
 }
 
-fn split(encoded: Vec<Encoded>) -> (Vec<Sequence>, Vec<usize>, Vec<Truncated>) {
+pub(crate) fn split(encoded: Vec<Encoded>) -> (Vec<Sequence>, Vec<usize>, Vec<Truncated>) {
     let tokens = encoded.iter().map(|e| e.sequence.len()).collect();
     let cut = encoded.iter().enumerate().filter(|(_, e)| e.whole > e.sequence.len());
     let truncated =
         cut.map(|(index, e)| Truncated { index, tokens: e.whole, kept: e.sequence.len() }).collect();
     (encoded.into_iter().map(|e| e.sequence).collect(), tokens, truncated)
-}
-
-/// `model_max_length` of tokenizer_config.json, which some files set to 10³⁰ for "none".
-fn tokenizer_limit(directory: &Path) -> Result<usize, LmError> {
-    let file = JsonFile::open_optional(directory, "tokenizer_config.json")?;
-    let limit = file.and_then(|file| file.value().get("model_max_length").and_then(|v| v.as_u64()));
-    Ok(limit.and_then(|limit| usize::try_from(limit).ok()).filter(|limit| *limit > 0).unwrap_or(usize::MAX))
-}
-
-fn prompts(settings: Option<&JsonFile>) -> Result<(BTreeMap<String, String>, String), LmError> {
-    let Some(file) = settings else { return Ok(Default::default()) };
-    let mut prompts = BTreeMap::new();
-    if let Some(map) = file.value().get("prompts").and_then(|p| p.as_object()) {
-        for (name, text) in map {
-            let text = text.as_str().ok_or_else(|| file.problem(format!("prompt `{name}` is not a text")))?;
-            prompts.insert(name.clone(), text.to_string());
-        }
-    }
-    let default = match file.text("default_prompt_name") {
-        None => String::new(),
-        Some(name) => prompts
-            .get(name)
-            .cloned()
-            .ok_or_else(|| file.problem(format!("the default prompt `{name}` is not among `prompts`")))?,
-    };
-    Ok((prompts, default))
 }

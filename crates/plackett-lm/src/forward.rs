@@ -123,7 +123,8 @@ pub(crate) struct Buffers {
 }
 
 impl Buffers {
-    /// Lets go of what earlier calls left, so that a budget need not count it.
+    /// Lets go of what groups left that are done, so that a budget need not count it: the next group needs more of one
+    /// buffer and less of another.
     fn clear(&self) {
         self.rows.lock().map(|mut rows| rows.clear()).ok();
         self.groups.lock().map(|mut groups| groups.clear()).ok();
@@ -159,9 +160,6 @@ impl Pass<'_> {
         sequences: &[Sequence],
         read: impl Fn(usize, &[f32]) -> R + Sync,
     ) -> Result<Vec<R>, LmError> {
-        if self.memory_budget.is_some() {
-            self.buffers.clear();
-        }
         let (groups, workers) = self.affordable(sequences)?;
         let together =
             if workers < self.pool.current_num_threads() { 0 } else { groups.len() / workers * workers };
@@ -225,18 +223,30 @@ impl Pass<'_> {
                 fitting.push(vec![index]);
             }
         }
-        let largest = fitting.iter().map(|group| self.group_bytes(sequences, group)).max().unwrap_or(0);
-        Ok((fitting, room.checked_div(largest).map_or(threads, |groups| groups.clamp(1, threads))))
+        let shared = fitting.iter().map(|group| self.shared_bytes(sequences, group)).max().unwrap_or(0);
+        let own = fitting.iter().map(|group| self.own_bytes(sequences, group)).max().unwrap_or(0);
+        let workers = room.checked_div(shared + own).map_or(threads, |groups| groups.clamp(1, threads));
+        Ok((fitting, workers))
     }
 
     /// Bytes of the buffers of one worker that carries a group.
     fn group_bytes(&self, sequences: &[Sequence], group: &[usize]) -> usize {
+        self.own_bytes(sequences, group) + self.shared_bytes(sequences, group)
+    }
+
+    /// Bytes of the buffers that a group has for itself.
+    fn own_bytes(&self, sequences: &[Sequence], group: &[usize]) -> usize {
         let shape = self.family.shape();
         let tokens: usize = group.iter().map(|i| sequences[*i].len()).sum();
-        let longest = group.iter().map(|i| sequences[*i].len()).max().unwrap_or(0);
         let width = shape.heads.count * shape.heads.size;
-        let rows = tokens * (4 * (shape.hidden + width + shape.heads.stride) + 4);
-        rows + block_bytes(shape) + AttentionScratch::bytes(&shape.heads, longest)
+        tokens * (4 * (shape.hidden + width + shape.heads.stride) + 4)
+    }
+
+    /// Bytes of the buffers that workers take from a shelf for a moment, and so from each other.
+    fn shared_bytes(&self, sequences: &[Sequence], group: &[usize]) -> usize {
+        let shape = self.family.shape();
+        let longest = group.iter().map(|i| sequences[*i].len()).max().unwrap_or(0);
+        block_bytes(shape) + AttentionScratch::bytes(&shape.heads, longest)
     }
 
     fn run_group<R>(
@@ -246,7 +256,7 @@ impl Pass<'_> {
         workers: usize,
         read: &(impl Fn(usize, &[f32]) -> R + Sync),
     ) -> Vec<(usize, R)> {
-        borrow(&self.buffers.groups, |scratch| {
+        let results = borrow(&self.buffers.groups, |scratch| {
             let members: Vec<&Sequence> = group.iter().map(|index| &sequences[*index]).collect();
             self.carry(&members, workers, scratch);
             let hidden = self.family.shape().hidden;
@@ -258,7 +268,11 @@ impl Pass<'_> {
                 start = end;
             }
             results
-        })
+        });
+        if self.memory_budget.is_some() {
+            self.buffers.clear();
+        }
+        results
     }
 
     /// Carries some sequences through all layers; `scratch.x` is the result.

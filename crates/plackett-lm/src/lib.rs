@@ -31,6 +31,7 @@ mod late;
 mod places;
 mod quantize;
 pub mod remote;
+mod sentence;
 pub mod seq2seq;
 pub mod store;
 mod text;

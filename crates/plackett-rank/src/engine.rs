@@ -4,16 +4,36 @@ use crate::method::Abilities;
 use crate::model::{
     PairScore, PairScorer, Role, TextEmbedder, TextLength, TextModel, TextVector, TokenEmbedder, TokenVectors,
 };
-use plackett_lm::{EmbedOptions, EncoderModel, LmError, Side, Truncated};
+use plackett_lm::{EmbedOptions, Embeddings, EncoderModel, LmError, PairScores, Side, Truncated};
 use std::ops::Range;
 use std::sync::Arc;
 
 /// The name under which sentence-transformers directories keep the prompt of a role.
-fn prompt(model: &EncoderModel, role: Role) -> &str {
-    model.prompt(match role {
+pub(crate) fn prompt_name(role: Role) -> &'static str {
+    match role {
         Role::Query => "query",
         Role::Document => "document",
-    })
+    }
+}
+
+fn prompt(model: &EncoderModel, role: Role) -> &str {
+    model.prompt(prompt_name(role))
+}
+
+/// The vectors of a call, text by text.
+pub(crate) fn text_vectors(embedded: &Embeddings) -> Vec<TextVector> {
+    let lengths = lengths(&embedded.tokens, &embedded.truncated);
+    let rows = embedded.data.chunks_exact(embedded.dim.max(1));
+    rows.zip(lengths).map(|(row, length)| TextVector { values: row.to_vec(), length }).collect()
+}
+
+/// The answers of a call, pair by pair.
+pub(crate) fn pair_scores(scored: &PairScores) -> Vec<PairScore> {
+    let lengths = lengths(&scored.tokens, &scored.truncated);
+    let scores = scored.logits.iter().zip(&scored.scores).zip(lengths);
+    scores
+        .map(|((&logit, &activated), length)| PairScore { logit: f64::from(logit), activated, length })
+        .collect()
 }
 
 /// Lengths of a call's texts, from what the model saw and the list of those that were cut.
@@ -50,10 +70,7 @@ impl TextModel for EncoderModel {
 impl TextEmbedder for EncoderModel {
     fn embed_texts(&self, role: Role, texts: &[&str]) -> Result<Vec<TextVector>, LmError> {
         let options = EmbedOptions { prompt: prompt(self, role).to_string(), ..EmbedOptions::default() };
-        let embedded = self.embed(texts, &options)?;
-        let lengths = lengths(&embedded.tokens, &embedded.truncated);
-        let rows = embedded.data.chunks_exact(embedded.dim.max(1));
-        Ok(rows.zip(lengths).map(|(row, length)| TextVector { values: row.to_vec(), length }).collect())
+        Ok(text_vectors(&self.embed(texts, &options)?))
     }
 }
 
@@ -76,12 +93,7 @@ impl PairScorer for EncoderModel {
     }
 
     fn score_text_pairs(&self, pairs: &[(&str, &str)]) -> Result<Vec<PairScore>, LmError> {
-        let scored = self.score_pairs(pairs, None)?;
-        let lengths = lengths(&scored.tokens, &scored.truncated);
-        let scores = scored.logits.iter().zip(&scored.scores).zip(lengths);
-        Ok(scores
-            .map(|((&logit, &activated), length)| PairScore { logit: f64::from(logit), activated, length })
-            .collect())
+        Ok(pair_scores(&self.score_pairs(pairs, None)?))
     }
 }
 

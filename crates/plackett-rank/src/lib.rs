@@ -8,6 +8,7 @@
 mod batch;
 mod bi_encoder;
 mod cross_encoder;
+mod decoders;
 mod engine;
 mod late_interaction;
 mod long_text;

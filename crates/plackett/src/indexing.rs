@@ -1,17 +1,15 @@
 //! Documents into an index, with vectors from a model of the engine.
 
-use crate::pipeline::{ModelError, Models};
-use plackett_lm::EncoderModel;
-use plackett_rank::model::{Role, TextEmbedder};
+use crate::pipeline::{LocalModel, ModelError, Models};
+use plackett_rank::model::Role;
 use plackett_search::{Embedded, Embedder, ModelIdentity};
-use std::sync::Arc;
 
 /// Texts that go through the model between two reports of progress.
 const TOGETHER: usize = 32;
 
 /// A model of the engine as an index wants it.
 pub struct DocumentEmbedder<'a> {
-    model: Arc<EncoderModel>,
+    model: LocalModel,
     identity: ModelIdentity,
     progress: Box<dyn Fn(usize) + Send + Sync + 'a>,
 }

@@ -1,7 +1,8 @@
 //! Reference embeddings of known models, recorded from sentence-transformers: what `model verify` and `doctor` compare
 //! with.
 
-use plackett_lm::{EmbedOptions, EncoderModel, LmError};
+use crate::pipeline::LocalModel;
+use plackett_lm::{EmbedOptions, LmError};
 
 const TEXTS: &str = include_str!("../../plackett-lm/tests/parity/all-minilm-l6-v2/expected.json");
 const NUMBERS: &[u8] = include_bytes!("../../plackett-lm/tests/parity/all-minilm-l6-v2/expected.safetensors");
@@ -26,7 +27,7 @@ pub struct ReferenceCheck {
 }
 
 /// Compares a known model with its reference; `None` when there is none for it.
-pub fn check(model: &EncoderModel) -> Result<Option<ReferenceCheck>, LmError> {
+pub fn check(model: &LocalModel) -> Result<Option<ReferenceCheck>, LmError> {
     let info = model.info();
     if !NAMES.contains(&info.name.as_str()) {
         return Ok(None);

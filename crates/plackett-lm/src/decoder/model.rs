@@ -12,7 +12,8 @@ use super::tokens::Tokens;
 use super::weights::Decoder;
 use crate::LmError;
 use crate::adapter::Adapter;
-use crate::config::JsonFile;
+use crate::config::{JsonFile, Pooling};
+use crate::encoder::ModelInfo;
 use crate::gguf::{GgufArchitecture, GgufFile, part_of, split_error};
 use crate::kernel::Isa;
 use crate::weights::{Precision, WeightSet};
@@ -152,6 +153,32 @@ impl DecoderModel {
         &self.info
     }
 
+    /// The same as facts about a model of texts, which takes inputs of up to `limit` tokens.
+    pub(super) fn text_info(
+        &self,
+        dim: usize,
+        limit: usize,
+        pooling: Option<Pooling>,
+        cross_encoder: bool,
+    ) -> ModelInfo {
+        let DecoderInfo { name, family, layers, hidden, positions, weight_bytes, isa, threads, .. } =
+            self.info.clone();
+        ModelInfo {
+            name,
+            family,
+            layers,
+            hidden,
+            dim,
+            max_tokens: positions.min(limit),
+            pooling,
+            cross_encoder,
+            precision: if self.precision == Precision::Int8 { "int8" } else { "f32" },
+            file_bytes: weight_bytes,
+            isa,
+            threads,
+        }
+    }
+
     /// Where it was opened.
     pub fn path(&self) -> &Path {
         &self.path
@@ -192,9 +219,6 @@ impl DecoderModel {
         check(&self.decoder.shape, requests, layers)?;
         let sizes = Sizes { layers, heads: self.decoder.shape.kv_heads, size: self.decoder.shape.size };
         let weights = self.info.weight_bytes;
-        if self.memory_budget.is_some() {
-            self.shelf.clear();
-        }
         let plan = groups(
             &self.decoder,
             requests,
@@ -256,6 +280,9 @@ impl DecoderModel {
                 answer.logits.push(logits);
                 answer.normalizers.extend(normalizer);
             }
+        }
+        if self.memory_budget.is_some() {
+            self.shelf.clear();
         }
         taken.answers
     }

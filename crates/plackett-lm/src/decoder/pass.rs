@@ -47,7 +47,8 @@ struct GroupBuffers {
 }
 
 impl Shelf {
-    /// Lets go of what earlier calls left, so that a budget need not count it.
+    /// Lets go of what groups left that are done, so that a budget need not count it: the next group needs more of one
+    /// buffer and less of another.
     pub(super) fn clear(&self) {
         self.blocks.lock().map(|mut blocks| blocks.clear()).ok();
         self.attention.lock().map(|mut buffers| buffers.clear()).ok();
@@ -316,8 +317,15 @@ impl Pass<'_> {
                 let first = block.tokens.start - stretch.rows.start;
                 let rows = &qkv[first * shape.qkv()..][..block.tokens.len() * shape.qkv()];
                 self.attend_block(layer, head, members, block, new, rows, out, scratch);
-                let found =
-                    read_masses(layer, head, shape.group(), requests, members, block, &scratch.kernel);
+                let found = read_masses(
+                    (layer, shape.layers[layer].window),
+                    head,
+                    shape.group(),
+                    requests,
+                    members,
+                    block,
+                    &scratch.kernel,
+                );
                 if let (false, Ok(mut masses)) = (found.is_empty(), masses.lock()) {
                     masses.extend(found.into_iter().map(|mass| (layer, mass)));
                 }
@@ -495,7 +503,7 @@ fn members<'a>(requests: &[&Request<'a>]) -> Vec<Member<'a>> {
 
 /// Sums that the queries of a block are asked for, after its attention.
 fn read_masses(
-    layer: usize,
+    (layer, window): (usize, Option<usize>),
     kv_head: usize,
     group: usize,
     requests: &[&Request],
@@ -511,7 +519,7 @@ fn read_masses(
         if let Some(wanted) = wanted {
             for (index, query) in wanted.queries.iter().enumerate().filter(|(_, query)| own.contains(query)) {
                 // What a query does not see has no weight in the buffer.
-                let end = members[*member].seen(*query, None).end;
+                let end = members[*member].seen(*query, window).end;
                 for head in 0..group {
                     let row = (first + query - own.start) * group + head;
                     let ranges = wanted.keys.iter().map(|keys| keys.start.min(end)..keys.end.min(end));

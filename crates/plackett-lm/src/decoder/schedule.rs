@@ -115,14 +115,12 @@ struct Needs<'a> {
 }
 
 impl Needs<'_> {
-    /// Groups that fit into `room`, and the bytes of the largest. A group that does not is run as its sequences, and a
-    /// sequence that does not in stretches of fewer rows; else its tokens and needs are the error.
+    /// Groups that fit into `room`, and the bytes that a worker takes at most. A group that does not is run as its
+    /// sequences, and a sequence that does not in stretches of fewer rows; else its tokens and needs are the error.
     fn fitting(&self, groups: Vec<Group>, room: usize) -> Result<(Vec<Group>, usize), (usize, usize)> {
-        let (mut fitting, mut largest) = (Vec::with_capacity(groups.len()), 0);
+        let mut fitting = Vec::with_capacity(groups.len());
         for group in groups {
-            let needed = self.group(&group);
-            if needed <= room {
-                largest = largest.max(needed);
+            if self.group(&group) <= room {
                 fitting.push(group);
                 continue;
             }
@@ -131,11 +129,12 @@ impl Needs<'_> {
                 if needed > room {
                     return Err((self.requests[index].tokens.len(), needed));
                 }
-                largest = largest.max(needed);
                 fitting.push(group);
             }
         }
-        Ok((fitting, largest))
+        let shared = fitting.iter().map(|group| self.shared(group)).max().unwrap_or(0);
+        let own = fitting.iter().map(|group| self.own(group)).max().unwrap_or(0);
+        Ok((fitting, shared + own))
     }
 
     /// A sequence with as many rows at once as fit, or as few as there can be.
@@ -153,32 +152,51 @@ impl Needs<'_> {
 
     /// Bytes of the buffers while a worker carries a group.
     fn group(&self, group: &Group) -> usize {
+        self.own(group) + self.shared(group)
+    }
+
+    fn members(&self, group: &Group) -> impl Iterator<Item = &Request<'_>> {
+        group.members.iter().map(|index| &self.requests[*index])
+    }
+
+    /// Tokens of a group, and rows that go through a layer at once.
+    fn rows(&self, group: &Group) -> (usize, usize) {
+        let tokens = self.members(group).map(|request| request.tokens.len()).sum();
+        let step = (QUERY_ROWS / self.decoder.shape.group()).max(1);
+        (tokens, group.rows.max(step).min(tokens))
+    }
+
+    /// Bytes of the buffers that a group has for itself.
+    fn own(&self, group: &Group) -> usize {
         let shape = &self.decoder.shape;
-        let requests = || group.members.iter().map(|index| &self.requests[*index]);
-        let tokens: usize = requests().map(|request| request.tokens.len()).sum();
-        let rows = group.rows.min(tokens);
+        let (tokens, rows) = self.rows(group);
         let row = shape.qkv() + shape.contexts() + shape.ropes.len() * shape.size;
-        let all = |request: &Request| request.tokens.len() + request.cache.map_or(0, |cache| cache.tokens());
-        let keys = requests().map(all).max().unwrap_or(0);
         let one = Sizes { layers: 1, ..self.sizes };
-        let passing = requests().filter(|request| !request.wants.cache);
+        let passing = self.members(group).filter(|request| !request.wants.cache);
         let passing: usize = passing.map(|request| one.bytes(request.tokens.len(), self.format)).sum();
         let mut wishes = Vec::new();
-        for request in requests() {
+        for request in self.members(group) {
             let wish = Wish { ids: request.wants.ids, normalizer: request.wants.normalizer };
             wishes.resize(wishes.len() + request.wants.logits_at.count(request.tokens.len()), wish);
         }
-        let block = MOST_BLOCK_ROWS.min(rows);
-        let added = requests().filter_map(|request| request.adapter);
-        let added = added.map(|adapter| shape.addition_bytes(adapter, block)).max().unwrap_or(0);
         4 * (tokens * shape.hidden + rows * row)
             + passing
-            + self.decoder.block_bytes(block)
+            + self.members(group).map(|request| self.masses(request)).sum::<usize>()
+            + bytes(self.decoder, &wishes)
+    }
+
+    /// Bytes of the buffers that workers take from a shelf for a moment, and so from each other.
+    fn shared(&self, group: &Group) -> usize {
+        let shape = &self.decoder.shape;
+        let block = MOST_BLOCK_ROWS.min(self.rows(group).1);
+        let all = |request: &Request| request.tokens.len() + request.cache.map_or(0, |cache| cache.tokens());
+        let keys = self.members(group).map(all).max().unwrap_or(0);
+        let added = self.members(group).filter_map(|request| request.adapter);
+        let added = added.map(|adapter| shape.addition_bytes(adapter, block)).max().unwrap_or(0);
+        self.decoder.block_bytes(block)
             + added
             + 4 * QUERY_ROWS.max(shape.group()) * shape.size
             + CachedScratch::bytes(shape.size, keys)
-            + requests().map(|request| self.masses(request)).sum::<usize>()
-            + bytes(self.decoder, &wishes)
     }
 
     /// Bytes of what one layer's attention weights pass through on their way to the answer.

@@ -9,6 +9,7 @@ mod gguf;
 mod gguf_file;
 mod gguf_refusals;
 mod golden;
+mod heads;
 mod memory;
 mod parity;
 mod refusals;

@@ -59,6 +59,27 @@ fn every_token_may_see_every_token() {
     }
 }
 
+/// With a window a token sees as many on either side; all its attention is there.
+#[test]
+fn attention_both_ways_stays_in_the_window() {
+    for (family, layer, window) in [("gemma3", 0, 6), ("mistral", 1, 7)] {
+        let (model, ids) = (open(family), tokens(60, 2));
+        let keys: Vec<_> = (0..60).map(|key| key..key + 1).collect();
+        let attention =
+            AttentionWanted { layers: &[layer], queries: &[0, 31, 59], keys: &keys, summed: false };
+        let wants = Wants { attention: Some(attention), ..Wants::default() };
+        let request = Request { pattern: Pattern::Bidirectional, ..request(&ids, None, wants) };
+        let found = model.forward(&[request]).expect(family).remove(0).attention;
+        for (row, weights) in found.chunks_exact(60).enumerate() {
+            let query = [0usize, 31, 59][row % 3];
+            assert!((weights.iter().sum::<f32>() - 1.0).abs() < 1e-5, "{family} {query}");
+            for (key, weight) in weights.iter().enumerate() {
+                assert_eq!(*weight > 0.0, query.abs_diff(key) < window, "{family} {query} {key} {weight}");
+            }
+        }
+    }
+}
+
 #[test]
 fn chosen_ids_are_the_same_numbers_as_all() {
     for precision in [Precision::F32, Precision::Int8] {

@@ -4,8 +4,9 @@ use super::{Failure, Global, Outcome, Output};
 use clap::Args;
 use console::style;
 use plackett::bundled;
+use plackett::pipeline::LocalModel;
+use plackett_lm::Isa;
 use plackett_lm::store::Store;
-use plackett_lm::{EncoderModel, Isa};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -121,7 +122,7 @@ fn storage(global: &Global) -> Vec<Finding> {
         }
     };
     let mut findings = vec![finding(State::Good, "model cache", store.cache.display().to_string())];
-    let opened = EncoderModel::open(&unpacked.directory, &global.models().encoder());
+    let opened = LocalModel::open(&unpacked.directory, &global.models());
     let checked = opened.and_then(|model| plackett::reference::check(&model));
     findings.push(match checked {
         Ok(Some(check)) if check.held => finding(

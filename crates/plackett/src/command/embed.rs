@@ -3,9 +3,9 @@
 use super::{Global, Outcome, Output};
 use anyhow::Context;
 use clap::Args;
-use plackett::pipeline::Models;
+use plackett::pipeline::{LocalModel, Models};
 use plackett_lm::remote::{Api, Capability, RemoteModel};
-use plackett_lm::{EmbedOptions, EncoderModel, Truncated};
+use plackett_lm::{EmbedOptions, Truncated};
 use serde::Serialize;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// Texts that go through the model in one call: memory stays bounded however long the input is.
 const AT_ONCE: usize = 512;
 
-/// Turn texts into vectors with an encoder model
+/// Turn texts into vectors with an embedding model
 #[derive(Args)]
 #[command(after_help = "Examples:\n  plackett embed \"a text\" \"another\" --json\n  \
                         plackett embed --input passages.txt --model all-MiniLM-L6-v2 > vectors.txt\n  \
@@ -70,7 +70,7 @@ struct Cut {
 
 /// What makes the vectors.
 enum Embedder {
-    Local(Arc<EncoderModel>, EmbedOptions),
+    Local(LocalModel, EmbedOptions),
     /// A server, and what is put before each text.
     Remote(Arc<RemoteModel>, String),
 }

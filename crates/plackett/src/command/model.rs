@@ -4,8 +4,7 @@ use super::{Failure, Global, Outcome, Output};
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use plackett::bundled;
-use plackett::pipeline::ModelOptions;
-use plackett_lm::EncoderModel;
+use plackett::pipeline::{LocalModel, ModelOptions};
 use plackett_lm::store::{BUILTIN, Builtin, Origin, Resolved, Store, StoreError, builtin, verify_files};
 use serde_json::json;
 use std::cell::RefCell;
@@ -147,9 +146,12 @@ fn path(model: &Resolved, output: &Output) -> Outcome {
 }
 
 fn show(model: &Resolved, options: &ModelOptions, output: &Output) -> Outcome {
-    let opened = EncoderModel::open(&model.directory, &options.encoder())?;
+    let opened = LocalModel::open(&model.directory, options)?;
     let info = opened.info();
     let heads = match (info.pooling, info.cross_encoder) {
+        (Some(pooling), _) if matches!(opened, LocalModel::Embedder(_)) => {
+            format!("one vector per text ({pooling:?} pooling)")
+        }
         (_, true) => "scores pairs".to_string(),
         (Some(pooling), _) => format!("one vector per text ({pooling:?} pooling), one per token"),
         (None, _) => "one vector per token".to_string(),
@@ -183,7 +185,7 @@ fn show(model: &Resolved, options: &ModelOptions, output: &Output) -> Outcome {
 
 fn verify(model: &Resolved, options: &ModelOptions, output: &Output) -> Outcome {
     let recorded = verify_files(&model.directory).map_err(store_failure)?;
-    let opened = EncoderModel::open(&model.directory, &options.encoder())?;
+    let opened = LocalModel::open(&model.directory, options)?;
     let reference = plackett::reference::check(&opened)?;
     let good = reference.as_ref().is_none_or(|check| check.held);
     if output.json {

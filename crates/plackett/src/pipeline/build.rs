@@ -1,14 +1,12 @@
 //! From an expression to stages that exist, with their models opened.
 
 use super::run::{Chain, FirstStage, Source, Stage};
-use super::{DEFAULT_DEPTH, Models, Pipeline, PipelineError};
+use super::{DEFAULT_DEPTH, LocalModel, Models, Pipeline, PipelineError};
 use plackett_core::fusion::{self, Normalisation};
 use plackett_core::pipeline as syntax;
-use plackett_lm::EncoderModel;
 use plackett_rank::{LongText, Method, Settings, ranker};
 use plackett_search::{DenseMethod, DenseSearch, Index, Lengths, ModelIdentity, Rm3};
 use std::str::FromStr;
-use std::sync::Arc;
 
 /// Names of first stages.
 pub const FIRST_STAGES: [&str; 2] = ["bm25", "dense"];
@@ -20,7 +18,7 @@ struct Builder<'a> {
     index: Option<&'a Index>,
     models: &'a Models,
     settings: &'a Settings,
-    embedder: Option<Arc<EncoderModel>>,
+    embedder: Option<LocalModel>,
 }
 
 /// Resolves an expression; see [`Pipeline::resolve`].

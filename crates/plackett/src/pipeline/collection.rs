@@ -1,9 +1,10 @@
 //! An index as a collection that pipelines search.
 
+use super::LocalModel;
 use super::run::{BoxError, Collection, FirstStage};
 use plackett_core::{Document, Query, Ranking, Trace, Truncation};
-use plackett_lm::{EncoderModel, LmError};
-use plackett_rank::model::{Role, TextEmbedder, TextVector};
+use plackett_lm::LmError;
+use plackett_rank::model::{Role, TextVector};
 use plackett_search::{Bm25, DenseFound, DenseSearch, Index, Lengths, QueryTerms, Rm3, SearchError};
 use rayon::prelude::*;
 use std::time::Instant;
@@ -11,12 +12,12 @@ use std::time::Instant;
 /// An index and the model that embeds queries for its vectors.
 pub struct IndexCollection<'a> {
     index: &'a Index,
-    embedder: Option<&'a EncoderModel>,
+    embedder: Option<&'a LocalModel>,
 }
 
 impl<'a> IndexCollection<'a> {
     /// An index; `embedder` is needed for `dense`.
-    pub fn new(index: &'a Index, embedder: Option<&'a EncoderModel>) -> Self {
+    pub fn new(index: &'a Index, embedder: Option<&'a LocalModel>) -> Self {
         IndexCollection { index, embedder }
     }
 

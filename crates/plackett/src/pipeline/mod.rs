@@ -10,6 +10,7 @@
 mod build;
 mod collection;
 mod error;
+mod local;
 mod models;
 mod options;
 mod run;
@@ -18,18 +19,17 @@ mod tests;
 
 pub use build::{FIRST_STAGES, FUSIONS};
 pub use error::{PipelineError, QueryError};
+pub use local::LocalModel;
 pub use models::{ModelError, Models};
 pub use options::ModelOptions;
 pub use run::{Answers, BoxError, Chain, Collection, FirstStage, Source, Stage};
 
 use collection::IndexCollection;
 use plackett_core::{Query, RankRequest, Trace};
-use plackett_lm::EncoderModel;
 use plackett_rank::Settings;
 use plackett_search::Index;
 use run::cascade;
 use std::fmt;
-use std::sync::Arc;
 
 /// Documents of a first stage that has no depth of its own.
 pub const DEFAULT_DEPTH: usize = 1000;
@@ -47,7 +47,7 @@ pub struct Pipeline {
     source: Option<Source>,
     stages: Vec<Stage>,
     /// What embeds queries for `dense`.
-    embedder: Option<Arc<EncoderModel>>,
+    embedder: Option<LocalModel>,
 }
 
 impl Pipeline {
@@ -70,7 +70,7 @@ impl Pipeline {
     /// One ranking of at most `k` documents per query, in order. Queries are answered in groups, so that memory stays
     /// bounded whatever their number.
     pub fn search(&self, index: &Index, queries: &[Query], k: usize) -> Answers {
-        let collection = IndexCollection::new(index, self.embedder.as_deref());
+        let collection = IndexCollection::new(index, self.embedder.as_ref());
         self.search_in(&collection, queries, k)
     }
 

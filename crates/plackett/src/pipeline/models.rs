@@ -1,10 +1,10 @@
 //! Models by name, opened once.
 
-use super::ModelOptions;
+use super::{LocalModel, ModelOptions};
 use crate::bundled;
+use plackett_lm::LmError;
 use plackett_lm::remote::{self, RemoteConfig, RemoteModel};
 use plackett_lm::store::{BUNDLED, Origin, Store, StoreError, builtin, fingerprint};
-use plackett_lm::{EncoderModel, LmError};
 use plackett_rank::Abilities;
 use plackett_search::ModelIdentity;
 use std::collections::HashMap;
@@ -30,7 +30,7 @@ pub enum ModelError {
 /// A model and where it was found.
 #[derive(Clone)]
 struct Opened {
-    model: Arc<EncoderModel>,
+    model: LocalModel,
     directory: PathBuf,
 }
 
@@ -54,7 +54,7 @@ impl Models {
     }
 
     /// The model of a name (directory, Hugging Face id or built-in name), or the default one.
-    pub fn open(&self, asked: Option<&str>) -> Result<Arc<EncoderModel>, ModelError> {
+    pub fn open(&self, asked: Option<&str>) -> Result<LocalModel, ModelError> {
         self.opened(asked).map(|opened| opened.model)
     }
 
@@ -63,7 +63,7 @@ impl Models {
     pub fn reranker(&self, asked: Option<&str>) -> Result<Arc<dyn Abilities>, ModelError> {
         match self.remote(asked)? {
             Some(remote) => Ok(remote),
-            None => Ok(self.opened(asked)?.model),
+            None => Ok(self.opened(asked)?.model.abilities()),
         }
     }
 
@@ -108,7 +108,7 @@ impl Models {
             Some(model) if matches!(model.origin, Origin::Bundled) => bundled::unpack(&store)?,
             _ => store.find(name)?,
         };
-        let model = Arc::new(EncoderModel::open(&found.directory, &self.options.encoder())?);
+        let model = LocalModel::open(&found.directory, &self.options)?;
         let new = Opened { model, directory: found.directory };
         opened.insert(name.to_string(), new.clone());
         Ok(new)

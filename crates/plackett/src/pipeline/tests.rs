@@ -5,6 +5,7 @@ use super::*;
 use plackett_core::{Candidate, Document, Ranking};
 use plackett_rank::{RankError, Ranker};
 use plackett_search::Lengths;
+use std::sync::Arc;
 
 /// Documents `a` … `e`: `bm25` finds them in this order, `dense` in the opposite one. The query `broken` fails.
 struct Letters;

@@ -1,0 +1,139 @@
+//! A decoder that gives one vector per text: the layout of Qwen3-Embedding and others that sentence-transformers writes.
+
+use super::model::{DecoderModel, DecoderOptions};
+use super::request::{Pattern, Places, Request, Wants};
+use crate::LmError;
+use crate::config::{JsonFile, Pooling};
+use crate::encoder::{EmbedOptions, Embeddings, ModelInfo, split};
+use crate::sentence::Sentence;
+use crate::text::{Encoded, Text};
+use rayon::prelude::*;
+use std::ops::Range;
+use std::path::Path;
+
+/// Texts whose states of all tokens are held at once, where all are pooled.
+const POOLED_TOGETHER: usize = 32;
+
+/// A decoder, its pooling and its prompts, ready for calls from any number of threads.
+pub struct DecoderEmbedder {
+    model: DecoderModel,
+    info: ModelInfo,
+    text: Text,
+    sentence: Sentence,
+    pooling: Pooling,
+}
+
+impl DecoderEmbedder {
+    /// Opens a directory with `modules.json`. Texts end as the tokenizer's post-processor says.
+    ///
+    /// # Errors
+    /// Names the file, tensor or field that is missing or wrong; [`LmError::Unsupported`] when attention goes both ways.
+    pub fn open(directory: impl AsRef<Path>, options: &DecoderOptions) -> Result<DecoderEmbedder, LmError> {
+        let directory = directory.as_ref();
+        // Without the file the pooling would be a guess.
+        JsonFile::open(directory, "modules.json")?;
+        let config = JsonFile::open(directory, "config.json")?;
+        let model = DecoderModel::open(directory, options)?;
+        let sentence = Sentence::open(directory, model.info().hidden)?;
+        let unsupported = |reason: &str| LmError::Unsupported {
+            model: model.info().name.clone(),
+            wanted: "give one vector per text".into(),
+            reason: reason.into(),
+        };
+        if config.flag("use_bidirectional_attention", false) || !config.flag("is_causal", true) {
+            return Err(unsupported("its tokens see each other both ways, which embedders here do not do"));
+        }
+        let Some(pooling) = sentence.pooling else {
+            return Err(unsupported("its modules.json has no pooling"));
+        };
+        let text = Text::open(directory, sentence.lower_case)?;
+        let info = model.text_info(sentence.dim(), sentence.limit, Some(pooling), false);
+        Ok(DecoderEmbedder { model, info, text, sentence, pooling })
+    }
+
+    /// Facts about the model.
+    pub fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    /// Where it was opened.
+    pub fn directory(&self) -> &Path {
+        self.model.path()
+    }
+
+    /// The prompt stored under a name (`query`, `document` …); when the name is unknown, the model's default prompt.
+    pub fn prompt(&self, name: &str) -> &str {
+        self.sentence.prompt(name)
+    }
+
+    /// Special tokens around a text.
+    pub fn special_tokens(&self) -> usize {
+        self.text.special_tokens(false)
+    }
+
+    /// Byte ranges of a text's tokens, without special tokens and without cutting.
+    pub fn token_spans(&self, text: &str) -> Result<Vec<Range<usize>>, LmError> {
+        self.text.spans(text)
+    }
+
+    /// One vector per text. A text's vector does not depend on the rest of the call, nor on the number of threads.
+    ///
+    /// # Errors
+    /// A text the tokenizer refuses or makes no token of; the memory budget.
+    pub fn embed(&self, texts: &[&str], options: &EmbedOptions) -> Result<Embeddings, LmError> {
+        let most = options.max_tokens.unwrap_or(usize::MAX).min(self.info.max_tokens);
+        if most <= self.special_tokens() {
+            let special = self.special_tokens();
+            return Err(LmError::Argument(format!(
+                "max_tokens {most} leaves no room beside the {special} special tokens"
+            )));
+        }
+        let one = |(index, text): (usize, &&str)| -> Result<Encoded, LmError> {
+            let encoded = self.text.single(index, &format!("{}{text}", options.prompt), most)?;
+            if encoded.sequence.is_empty() {
+                let problem = "it has no tokens, and the tokenizer adds none; leave it out".into();
+                return Err(LmError::Tokenization { index, problem });
+            }
+            Ok(encoded)
+        };
+        let encoded: Vec<Encoded> =
+            self.model.pool.install(|| texts.par_iter().enumerate().map(one).collect::<Result<_, _>>())?;
+        let (sequences, tokens, truncated) = split(encoded);
+        let skipped = match self.sentence.skips(&options.prompt) {
+            true => self.text.prompt_tokens(&options.prompt)?,
+            false => 0,
+        };
+        let ids: Vec<&[u32]> = sequences.iter().map(|sequence| &sequence.ids[..]).collect();
+        let mut data = Vec::with_capacity(texts.len() * self.info.dim);
+        let together = if self.pools_all() { POOLED_TOGETHER } else { ids.len().max(1) };
+        for ids in ids.chunks(together) {
+            self.vectors(ids, skipped, &mut data)?;
+        }
+        Ok(Embeddings { dim: self.info.dim, data, tokens, truncated })
+    }
+
+    fn pools_all(&self) -> bool {
+        matches!(self.pooling, Pooling::Mean | Pooling::Max)
+    }
+
+    fn vectors(&self, texts: &[&[u32]], skipped: usize, out: &mut Vec<f32>) -> Result<(), LmError> {
+        let hidden = match self.pooling {
+            Pooling::Cls => Places::At(&[0]),
+            Pooling::LastToken => Places::Last,
+            Pooling::Mean | Pooling::Max => Places::All,
+        };
+        let wants = Wants { hidden, ..Wants::default() };
+        let mut requests = Vec::with_capacity(texts.len());
+        for tokens in texts {
+            let wants = wants.clone();
+            requests.push(Request { tokens, cache: None, pattern: Pattern::Causal, adapter: None, wants });
+        }
+        let width = self.info.hidden;
+        for answer in self.model.forward(&requests)? {
+            // A text cut to less than its prompt keeps its last token.
+            let skipped = skipped.min((answer.hidden.len() / width).saturating_sub(1));
+            out.extend(self.sentence.vector(self.info.isa, self.pooling, &answer.hidden[skipped * width..]));
+        }
+        Ok(())
+    }
+}
