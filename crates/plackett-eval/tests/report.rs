@@ -86,6 +86,56 @@ fn the_page_is_whole_and_offline() {
     assert!(!html.replace("isNaN(", "").contains("NaN"));
 }
 
+/// The headings of the table that begins behind these words.
+fn headings(html: &str, from: &str) -> Vec<String> {
+    let table = &html[html.find(from).expect("a table")..];
+    let head = &table[table.find("<thead>").expect("a head")..table.find("</thead>").expect("an end")];
+    let cell = |cell: &str| Some(cell.split_once('>')?.1.split("</th>").next()?.to_string());
+    head.split("<th ").skip(1).filter_map(cell).collect()
+}
+
+#[test]
+fn every_query_is_shown_under_every_measure_and_run() {
+    let (qrels, runs) = collection();
+    let found = evaluations(&qrels, &runs[..2]);
+    let html = Report::new("all", &qrels).run(&runs[0], &found[0]).run(&runs[1], &found[1]).html().unwrap();
+    let expected: Vec<String> = ["nDCG@10", "AP", "RR@10", "R@20", "P@5"]
+        .iter()
+        .flat_map(|measure| ["bm25", "bi-encoder"].map(|run| format!("{run} {measure}")))
+        .collect();
+    assert_eq!(headings(&html, "id=\"queries\"")[1..], expected);
+    let row = html.lines().find(|line| line.starts_with("<tr><td>q7</td>")).expect("a row");
+    let values: Vec<String> = (0..5)
+        .flat_map(|measure| [0, 1].map(|run| format!("{:.4}", found[run].measures[measure].values[7])))
+        .collect();
+    assert_eq!(found[0].queries[7], "q7");
+    assert_eq!(row, format!("<tr><td>q7</td><td>{}</td></tr>", values.join("</td><td>")));
+    assert!(html.contains("<option value=\"4\">P@5</option>"));
+    // A run that lacks queries under rules that leave them out has no value there.
+    let policy = Policy { missing: plackett_eval::Missing::Skip, ..Policy::default() };
+    let mut short = Run::new("short");
+    short.query_mut("q3").push("d3", 1.0).unwrap();
+    let measures = parse_list("P@5").unwrap();
+    let own = [&runs[0], &short].map(|run| evaluate(&qrels, run, &measures, &policy).unwrap());
+    let html = Report::new("short", &qrels).run(&runs[0], &own[0]).run(&short, &own[1]).html().unwrap();
+    assert_eq!(html.matches("<td data-sort=\"-1\">–</td>").count(), 59);
+}
+
+#[test]
+fn tables_are_sorted_by_the_keyboard_too() {
+    let (qrels, runs) = collection();
+    let found = evaluations(&qrels, &runs);
+    let comparison = compare(&found[0], &found[1..], &CompareOptions::default()).unwrap();
+    let report = Report::new("keys", &qrels).comparison(&comparison).run(&runs[0], &found[0]);
+    let html = report.html().unwrap();
+    for table in html.split("<table class=\"sortable").skip(1) {
+        let head = &table[..table.find("</thead>").expect("a head")];
+        assert_eq!(head.matches("<th ").count(), head.matches("<th tabindex=\"0\"").count(), "{head}");
+        assert!(!head.contains("<th>"), "{head}");
+    }
+    assert!(html.contains("event.key === \"Enter\""));
+}
+
 #[test]
 fn one_run_alone_makes_a_page() {
     let (qrels, runs) = collection();

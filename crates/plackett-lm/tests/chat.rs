@@ -3,10 +3,12 @@
 use plackett_lm::LmError;
 use plackett_lm::chat::{ChatOptions, ChatTemplate, Message};
 use plackett_lm::gguf::{GgufFile, GgufTokenizer};
-use plackett_lm::store::Store;
 use serde_json::Value;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
+
+#[path = "support/smollm2.rs"]
+mod smollm2;
 
 fn golden() -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/gguf/chat.json");
@@ -50,14 +52,7 @@ fn four_shapes_render_as_in_transformers() {
 
 #[test]
 fn the_template_of_a_real_model_renders_as_in_transformers() {
-    let pulled =
-        Store::from_environment(false).and_then(|store| store.pull("SmolLM2-135M-Instruct", &|_, _, _| {}));
-    let directory = match pulled {
-        Ok(model) => model.directory,
-        Err(error) => return println!("skipped: {error}"),
-    };
-    let files = std::fs::read_dir(directory).expect("folder").map(|e| e.expect("entry").path());
-    let path = files.into_iter().find(|p| p.extension().is_some_and(|e| e == "gguf")).expect("a GGUF file");
+    let Some(path) = smollm2::gguf_file() else { return };
     let file = GgufFile::open(&path).expect("GGUF");
     let tokenizer = GgufTokenizer::read(&file).expect("tokenizer");
     check("model", &ChatTemplate::from_gguf(&file, &tokenizer).expect("template"), &golden());

@@ -5,26 +5,16 @@
 use plackett_lm::Precision;
 use plackett_lm::decode::*;
 use plackett_lm::decoder::*;
-use plackett_lm::store::Store;
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
-fn directory() -> Option<PathBuf> {
-    let pulled =
-        Store::from_environment(false).and_then(|store| store.pull("SmolLM2-135M-Instruct", &|_, _, _| {}));
-    match pulled {
-        Ok(model) => Some(model.directory),
-        Err(error) => {
-            println!("skipped: {error}");
-            None
-        }
-    }
-}
+#[path = "support/smollm2.rs"]
+mod smollm2;
 
 fn open(precision: Precision, threads: usize) -> Option<DecoderModel> {
     let options = DecoderOptions { precision, threads: Some(threads), ..DecoderOptions::default() };
-    Some(DecoderModel::open(directory()?, &options).expect("SmolLM2"))
+    Some(DecoderModel::open(smollm2::gguf_file()?, &options).expect("SmolLM2"))
 }
 
 /// Prompts with the answers of llama.cpp.

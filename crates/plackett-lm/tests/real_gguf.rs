@@ -3,22 +3,13 @@
 //! The file is pulled once into the model cache; without it the tests say that they were skipped.
 
 use plackett_lm::gguf::{GgufArchitecture, GgufFile, GgufTokenizer, RowOrder, hugging_face_name};
-use plackett_lm::store::Store;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+#[path = "support/smollm2.rs"]
+mod smollm2;
 
 fn file() -> Option<GgufFile> {
-    let pulled =
-        Store::from_environment(false).and_then(|store| store.pull("SmolLM2-135M-Instruct", &|_, _, _| {}));
-    let directory = match pulled {
-        Ok(model) => model.directory,
-        Err(error) => {
-            println!("skipped: {error}");
-            return None;
-        }
-    };
-    let gguf = |path: &PathBuf| path.extension().is_some_and(|e| e == "gguf");
-    let path = std::fs::read_dir(directory).expect("folder").map(|e| e.expect("entry").path()).find(gguf);
-    Some(GgufFile::open(&path.expect("a GGUF file in the package")).expect("SmolLM2"))
+    Some(GgufFile::open(&smollm2::gguf_file()?).expect("SmolLM2"))
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! model calls of bounded size, and keeping the account.
 
 use crate::long_text::{Join, LongText};
-use crate::model::{Role, TextLength, TextModel};
+use crate::model::TextLength;
 use crate::ranker::RankError;
 use plackett_core::{RankRequest, Ranking, Trace, Truncation};
 use plackett_lm::LmError;
@@ -37,7 +37,7 @@ impl Settings {
 
     pub(crate) fn join(&self) -> Join {
         match self.long_text {
-            LongText::Truncate => Join::Max,
+            LongText::Truncate | LongText::Refuse => Join::Max,
             LongText::Chunks(chunks) => chunks.join,
         }
     }
@@ -93,27 +93,6 @@ pub(crate) fn slices<T>(items: &[T], bytes: impl Fn(&T) -> usize) -> Vec<&[T]> {
         slices.push(&items[start..]);
     }
     slices
-}
-
-/// The pieces in which a text goes through a model that has `room` tokens for it.
-pub(crate) fn pieces<'t, M: TextModel + ?Sized>(
-    model: &M,
-    policy: LongText,
-    room: usize,
-    text: &'t str,
-) -> Result<Vec<&'t str>, LmError> {
-    let LongText::Chunks(chunks) = policy else { return Ok(vec![text]) };
-    // Every token is at least one byte, so a text this short is one piece whatever the tokeniser says.
-    if text.len() <= chunks.size.unwrap_or(room).min(room) {
-        return Ok(vec![text]);
-    }
-    let spans = model.token_spans(text)?;
-    Ok(chunks.pieces(&spans, text.len(), room).into_iter().filter_map(|range| text.get(range)).collect())
-}
-
-/// The tokens that a model has for one text of its own.
-pub(crate) fn room<M: TextModel + ?Sized>(model: &M, role: Role) -> Result<usize, LmError> {
-    Ok(model.max_tokens().saturating_sub(model.overhead(role)?).max(1))
 }
 
 /// The scores of one request and what they cost.
@@ -173,15 +152,27 @@ pub(crate) fn read_queries<T: Clone>(
 }
 
 /// Runs `score` over all requests that can be ranked and turns accounts into rankings. When the shared call fails, each
-/// request is tried alone, so that one of them does not take the others with it, unless they would fail alike.
+/// request is tried alone, so that one of them does not take the others with it, unless they would fail alike. Under
+/// [`LongText::Refuse`], `too_long` is asked first, for what is wrong with a request and what to do.
 pub(crate) fn rank_together(
     method: &str,
     settings: &Settings,
     requests: &[RankRequest],
+    too_long: impl Fn(&RankRequest) -> Result<Option<String>, LmError>,
     score: impl Fn(&[&RankRequest]) -> Result<Vec<Account>, LmError>,
 ) -> Vec<Result<Ranking, RankError>> {
+    let refused = |request: &RankRequest| match (settings.long_text, check(request)) {
+        (LongText::Refuse, None) => {
+            let query = request.query.id.clone();
+            too_long(request).map_or_else(
+                |source| Some(RankError::Model { query: query.clone(), source: Box::new(source) }),
+                |problem| Some(RankError::Request { query: query.clone(), problem: problem? }),
+            )
+        }
+        (_, wrong) => wrong,
+    };
     let mut results: Vec<Option<Result<Ranking, RankError>>> =
-        requests.iter().map(|r| check(r).map(Err)).collect();
+        requests.iter().map(|r| refused(r).map(Err)).collect();
     let open: Vec<usize> = (0..requests.len()).filter(|&i| results[i].is_none()).collect();
     let wanted: Vec<&RankRequest> = open.iter().map(|&i| &requests[i]).collect();
     let finish = |request: &RankRequest, account| ranking(method, settings, request, account);
@@ -271,6 +262,11 @@ pub(crate) fn ranking(
                 score,
             });
         }
+    }
+    if let (LongText::Refuse, Some(cut)) = (settings.long_text, trace.truncated.first()) {
+        // The tokens were counted before; a model that counts otherwise must not get around it.
+        let problem = crate::reading::refusal(&format!("`{}`", cut.id), cut.tokens, cut.kept);
+        return Err(RankError::Request { query: request.query.id.clone(), problem });
     }
     trace.facts.push(("long-text".into(), settings.long_text.to_string()));
     let ids = || request.candidates.iter().map(|c| c.document.id.clone());

@@ -1,8 +1,9 @@
 //! One vector for the query, one per document, compared by dot product (Reimers and Gurevych, Sentence-BERT, 2019).
 
-use crate::batch::{Account, Settings, distinct_texts, pieces, rank_together, read_queries, room, slices};
-use crate::model::{Role, TextEmbedder, TextLength, TextVector};
+use crate::batch::{Account, Place, Settings, SharedText, rank_together, read_queries};
+use crate::model::{Role, TextEmbedder, TextVector};
 use crate::ranker::{RankError, Ranker};
+use crate::reading::{ReadText, read_candidates, too_long};
 use crate::similarity::dot;
 use plackett_core::{RankRequest, Ranking};
 use plackett_lm::LmError;
@@ -28,32 +29,22 @@ impl BiEncoder {
         }
         let embed = |texts: &[&str]| model.embed_texts(Role::Query, texts);
         let queries = read_queries(requests, &mut accounts, |v: &TextVector| v.length, embed)?;
-        let room = room(model, Role::Document)?;
-        let texts = distinct_texts(requests);
-        let mut done = 0;
-        for slice in slices(&texts, |t| t.text.len()) {
-            let cut: Vec<Vec<&str>> = slice
-                .iter()
-                .map(|t| pieces(model, self.settings.long_text, room, &t.text))
-                .collect::<Result<_, _>>()?;
+        let settings = &self.settings;
+        read_candidates(model, settings, requests, &mut accounts, |texts, cut| {
             let flat: Vec<&str> = cut.iter().flatten().copied().collect();
             let mut vectors = model.embed_texts(Role::Document, &flat)?.into_iter();
-            for (text, parts) in slice.iter().zip(&cut) {
+            let read = |(text, parts): (&SharedText<'_>, &Vec<&str>)| {
                 let parts: Vec<TextVector> = vectors.by_ref().take(parts.len()).collect();
-                let lengths: Vec<TextLength> = parts.iter().map(|p| p.length).collect();
-                for (nth, place) in text.places.iter().enumerate() {
+                let score = |place: &Place| {
                     let query = queries[place.request].as_ref().map_or(&[][..], |q| &q.values);
                     let similarities = parts.iter().map(|p| f64::from(dot(query, &p.values)));
-                    let score = self.settings.join().of(similarities).unwrap_or(f64::NAN);
-                    let id = &requests[place.request].candidates[place.candidate].document.id;
-                    let account = &mut accounts[place.request];
-                    account.scores[place.candidate] = score;
-                    account.enter(id, &lengths, nth == 0);
-                }
-            }
-            done += slice.len();
-            self.settings.report(done, texts.len());
-        }
+                    settings.join().of(similarities).unwrap_or(f64::NAN)
+                };
+                let scores = text.places.iter().map(score).collect();
+                ReadText { lengths: parts.iter().map(|p| p.length).collect(), scores }
+            };
+            Ok(texts.iter().zip(cut).map(read).collect())
+        })?;
         Ok(accounts)
     }
 }
@@ -64,6 +55,7 @@ impl Ranker for BiEncoder {
     }
 
     fn rank(&self, requests: &[RankRequest]) -> Vec<Result<Ranking, RankError>> {
-        rank_together(self.name(), &self.settings, requests, |r| self.score(r))
+        let too_long = |r: &RankRequest| too_long(self.model.as_ref(), r);
+        rank_together(self.name(), &self.settings, requests, too_long, |r| self.score(r))
     }
 }

@@ -1,8 +1,10 @@
 //! Query and document read together by one model (Nogueira and Cho, Passage Re-ranking with BERT, 2019).
 
-use crate::batch::{Account, Place, Settings, pieces, rank_together, slices};
+use crate::batch::{Account, Place, Settings, rank_together, slices};
+use crate::long_text::LongText;
 use crate::model::{PairScore, PairScorer, TextLength};
 use crate::ranker::{RankError, Ranker};
+use crate::reading::{beyond, pieces, refusal};
 use plackett_core::{RankRequest, Ranking};
 use plackett_lm::LmError;
 use std::borrow::Cow;
@@ -68,12 +70,32 @@ impl CrossEncoder {
     /// Tokens that a query leaves for a piece of a document: at least a quarter of the input, so that a very long query
     /// (which the model will cut, and report) cannot grind a document to single words.
     fn room_beside(&self, query: &str) -> Result<usize, LmError> {
-        if self.settings.long_text == crate::LongText::Truncate {
+        if !matches!(self.settings.long_text, LongText::Chunks(_)) {
             return Ok(self.model.max_tokens());
         }
         let taken = self.model.token_spans(query)?.len() + self.model.pair_overhead();
         let limit = self.model.max_tokens();
         Ok(limit.saturating_sub(taken).max(limit / 4).max(1))
+    }
+
+    /// The first document of a request that does not fit the model beside the query.
+    fn too_long(&self, request: &RankRequest) -> Result<Option<String>, LmError> {
+        let model = self.model.as_ref();
+        if request.candidates.is_empty() {
+            return Ok(None);
+        }
+        let limit = model.max_tokens();
+        let taken = model.token_spans(&request.query.text)?.len() + model.pair_overhead();
+        if taken > limit {
+            return Ok(Some(refusal("the query", taken, limit)));
+        }
+        for candidate in &request.candidates {
+            if let Some(tokens) = beyond(model, &candidate.document.model_text(), limit - taken)? {
+                let what = format!("document `{}` with the query", candidate.document.id);
+                return Ok(Some(refusal(&what, tokens + taken, limit)));
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -91,6 +113,7 @@ impl Ranker for CrossEncoder {
     }
 
     fn rank(&self, requests: &[RankRequest]) -> Vec<Result<Ranking, RankError>> {
-        rank_together(self.name(), &self.settings, requests, |r| self.score(r))
+        let too_long = |r: &RankRequest| self.too_long(r);
+        rank_together(self.name(), &self.settings, requests, too_long, |r| self.score(r))
     }
 }

@@ -15,6 +15,7 @@ mod long_text;
 pub mod method;
 pub mod model;
 mod ranker;
+mod reading;
 mod remote;
 mod similarity;
 

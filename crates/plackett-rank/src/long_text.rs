@@ -10,6 +10,8 @@ pub enum LongText {
     /// The model reads the beginning; the trace says how much was left out.
     #[default]
     Truncate,
+    /// A request with such a text is an error that names it, and costs no pass.
+    Refuse,
     /// The text is read in overlapping pieces, and their scores are joined.
     Chunks(Chunks),
 }
@@ -60,8 +62,8 @@ impl Join {
 /// A policy that is not written as expected.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error(
-    "long-text policy `{given}` is not known: use `truncate`, `chunk-max` or `chunk-mean`, the last two optionally \
-     with sizes in tokens, as in `chunk-max(size=256,stride=192)`"
+    "long-text policy `{given}` is not known: use `truncate`, `refuse`, `chunk-max` or `chunk-mean`, the last two \
+     optionally with sizes in tokens, as in `chunk-max(size=256,stride=192)`"
 )]
 pub struct UnknownPolicy {
     given: String,
@@ -78,6 +80,7 @@ impl FromStr for LongText {
         };
         let join = match name.trim() {
             "truncate" if arguments.is_empty() => return Ok(LongText::Truncate),
+            "refuse" if arguments.is_empty() => return Ok(LongText::Refuse),
             "chunk-max" => Join::Max,
             "chunk-mean" => Join::Mean,
             _ => return Err(unknown()),
@@ -98,8 +101,10 @@ impl FromStr for LongText {
 
 impl fmt::Display for LongText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let LongText::Chunks(Chunks { join, size, stride }) = self else {
-            return f.write_str("truncate");
+        let Chunks { join, size, stride } = match self {
+            LongText::Truncate => return f.write_str("truncate"),
+            LongText::Refuse => return f.write_str("refuse"),
+            LongText::Chunks(chunks) => chunks,
         };
         f.write_str(match join {
             Join::Max => "chunk-max",
@@ -168,12 +173,19 @@ mod tests {
 
     #[test]
     fn policies_are_written_as_they_are_read() {
-        for text in ["truncate", "chunk-max", "chunk-mean(size=100)", "chunk-max(size=10,stride=5)"] {
+        for text in ["truncate", "refuse", "chunk-max", "chunk-mean(size=100)", "chunk-max(size=10,stride=5)"]
+        {
             assert_eq!(text.parse::<LongText>().unwrap().to_string(), text);
         }
-        for wrong in
-            ["", "chunk", "chunk-max(size=0)", "chunk-max(size=3", "truncate(size=3)", "chunk-max(sice=3)"]
-        {
+        for wrong in [
+            "",
+            "chunk",
+            "chunk-max(size=0)",
+            "chunk-max(size=3",
+            "truncate(size=3)",
+            "refuse(size=3)",
+            "chunk-max(sice=3)",
+        ] {
             assert!(wrong.parse::<LongText>().is_err(), "{wrong}");
         }
     }

@@ -223,6 +223,40 @@ fn cut_texts_are_reported_with_both_lengths() {
 }
 
 #[test]
+fn refusing_names_the_long_text_before_any_pass() {
+    let long = "a b c d e f g h i j";
+    // Room for 6 words alone, for 4 beside a query of one word.
+    let fits = "b c d e";
+    let requests = [
+        request("a", &["a", fits]),
+        request("b", &["b", long]),
+        request(long, &["c"]),
+        request(long, &[]),
+        request("d", &["d"]),
+    ];
+    for ranker in rankers("refuse") {
+        let results = ranker.rank(&requests);
+        for fine in [0, 3, 4] {
+            let ranking = results[fine].as_ref().expect("it fits");
+            assert!(ranking.trace.facts.contains(&("long-text".into(), "refuse".into())));
+            assert!(ranking.trace.truncated.is_empty());
+        }
+        let said = |n: usize| results[n].as_ref().expect_err("too long").to_string();
+        assert!(
+            said(1).contains("query `q-b`: document `d1`") && said(1).contains("shorten it"),
+            "{}",
+            said(1)
+        );
+        assert!(said(2).contains("the query has 1"), "{}: {}", ranker.name(), said(2));
+    }
+    let toy = Arc::new(Toy::default());
+    let settings = Settings { long_text: "refuse".parse().unwrap(), progress: None };
+    let ranker = BiEncoder::new(toy.clone(), settings);
+    assert!(one(&ranker, request("b", &["b", long])).is_err());
+    assert_eq!(toy.texts_read.load(Ordering::Relaxed), 0, "a refused request costs no pass");
+}
+
+#[test]
 fn chunks_find_what_truncation_misses() {
     let late = "a b c d e f g h i j k l needle";
     for (policy, found) in [("truncate", false), ("chunk-max", true), ("chunk-max(size=3,stride=3)", true)] {

@@ -1,5 +1,9 @@
 //! BEIR folders: `corpus.jsonl`, `queries.jsonl`, `qrels/SPLIT.tsv`, each plain, `.gz` or `.zst`.
 
+mod writer;
+
+pub use writer::BeirWriter;
+
 use super::FormatError;
 use super::documents::{DocumentFormat, DocumentOptions, Documents, open_documents};
 use super::topics::read_topics;
@@ -17,9 +21,14 @@ pub struct BeirFolder {
 impl BeirFolder {
     /// Opens a folder; it must have a corpus.
     pub fn open(folder: &Path) -> Result<BeirFolder, FormatError> {
-        let beir = BeirFolder { folder: folder.to_path_buf(), prefix: None };
-        beir.file("corpus.jsonl")?;
+        let beir = BeirFolder::at(folder);
+        beir.corpus_file()?;
         Ok(beir)
+    }
+
+    /// The same without asking for a corpus: queries and judgments alone are enough for an evaluation.
+    pub fn at(folder: &Path) -> BeirFolder {
+        BeirFolder { folder: folder.to_path_buf(), prefix: None }
     }
 
     /// Takes `PREFIX-queries.jsonl` and `PREFIX-qrels/` (as generated queries are kept) for queries and judgments.
@@ -30,26 +39,45 @@ impl BeirFolder {
 
     /// The documents, one at a time.
     pub fn corpus(&self) -> Result<Documents, FormatError> {
-        let options = DocumentOptions { format: DocumentFormat::JsonLines, ..DocumentOptions::default() };
-        open_documents(&self.file("corpus.jsonl")?, &options)
+        self.corpus_with(&DocumentOptions::default())
+    }
+
+    /// The same with names of fields, whatever format the options name.
+    pub fn corpus_with(&self, options: &DocumentOptions) -> Result<Documents, FormatError> {
+        let options = DocumentOptions { format: DocumentFormat::JsonLines, ..options.clone() };
+        open_documents(&self.corpus_file()?, &options)
     }
 
     /// The queries in file order.
     pub fn queries(&self) -> Result<Vec<Query>, FormatError> {
-        read_topics(&self.file(&self.named("queries.jsonl"))?)
+        read_topics(&self.queries_file()?)
     }
 
     /// The judgments of a split such as `test`.
     pub fn qrels(&self, split: &str) -> Result<Qrels, FormatError> {
-        let path =
-            self.file(&format!("{}/{split}.tsv", self.named("qrels"))).map_err(|error| match error {
-                FormatError::File { file, problem } => {
-                    let there = self.splits().unwrap_or_default().join(", ");
-                    FormatError::File { file, problem: format!("{problem}; splits there: {there}") }
-                }
-                other => other,
-            })?;
-        read_qrels(&path, &ReadOptions::default())
+        read_qrels(&self.qrels_file(split)?, &ReadOptions::default())
+    }
+
+    /// Where the documents lie.
+    pub fn corpus_file(&self) -> Result<PathBuf, FormatError> {
+        self.file("corpus.jsonl")
+    }
+
+    /// Where the queries lie.
+    pub fn queries_file(&self) -> Result<PathBuf, FormatError> {
+        self.file(&self.named("queries.jsonl"))
+    }
+
+    /// Where the judgments of a split lie. An error names the splits that are there.
+    pub fn qrels_file(&self, split: &str) -> Result<PathBuf, FormatError> {
+        self.file(&format!("{}/{split}.tsv", self.named("qrels"))).map_err(|error| match error {
+            FormatError::File { file, problem } => {
+                let there = self.splits().unwrap_or_default().join(", ");
+                let there = if there.is_empty() { "none".into() } else { there };
+                FormatError::File { file, problem: format!("{problem}; splits there: {there}") }
+            }
+            other => other,
+        })
     }
 
     /// The names of the splits that have judgments, sorted.

@@ -1,7 +1,8 @@
-//! Documents from JSON lines, CSV, TSV, Parquet, or a folder of text files.
+//! Documents from JSON lines, CSV, TSV, Parquet, plain lines, or a folder of text files.
 
 mod folder;
 mod json;
+mod lines;
 mod parquet;
 mod table;
 
@@ -9,7 +10,8 @@ pub use json::parse_json_lines;
 pub use table::parse_table;
 
 use super::fields::{ID, TEXT};
-use super::{DEFAULT_LINE_LIMIT, FormatError, Lines, open};
+use super::input::open_counted;
+use super::{BytesRead, DEFAULT_LINE_LIMIT, FormatError, Lines};
 use crate::{Document, Metadata};
 use serde_json::Value;
 use std::path::Path;
@@ -26,9 +28,11 @@ pub enum DocumentFormat {
     Csv,
     /// Tab-separated with a header line that names an id column, otherwise `id<TAB>text` or `id<TAB>title<TAB>text`.
     Tsv,
-    /// Parquet.
+    /// Parquet. Where it is packed or standard input, an unpacked copy is kept among the temporary files meanwhile.
     Parquet,
-    /// `.txt` and `.md` files; the id is the path inside the folder.
+    /// One text per line; the id is the number of the line, from 1. A folder is a folder of texts here too.
+    Lines,
+    /// `.txt` and `.md` files, also with `.gz` or `.zst`; the id is the path inside the folder.
     Folder,
 }
 
@@ -47,6 +51,8 @@ pub struct DocumentOptions {
     pub number_missing_ids: bool,
     /// Longest line in bytes.
     pub line_limit: usize,
+    /// Grows while the file is read, up to [`document_bytes`].
+    pub bytes_read: Option<BytesRead>,
 }
 
 impl Default for DocumentOptions {
@@ -58,6 +64,7 @@ impl Default for DocumentOptions {
             text_field: None,
             number_missing_ids: false,
             line_limit: DEFAULT_LINE_LIMIT,
+            bytes_read: None,
         }
     }
 }
@@ -84,21 +91,36 @@ pub fn open_documents(path: &Path, options: &DocumentOptions) -> Result<Document
 }
 
 fn open_kind(path: &Path, file: String, options: DocumentOptions) -> Result<Documents, FormatError> {
-    Ok(match kind(path, options.format) {
-        DocumentFormat::Folder => folder::open(path)?,
-        DocumentFormat::Parquet => parquet::open(path, options)?,
-        DocumentFormat::Csv => table::open(open(path)?, file, b',', options),
-        DocumentFormat::Tsv => table::open(open(path)?, file, b'\t', options),
-        _ => Box::new(json::JsonLines::new(Lines::open(path, options.line_limit)?, options)),
+    let kind = kind(path, options.format);
+    match kind {
+        DocumentFormat::Folder => return folder::open(path, options.bytes_read),
+        DocumentFormat::Parquet => return parquet::open(path, options),
+        _ => {}
+    }
+    let input = open_counted(path, options.bytes_read.as_ref())?;
+    Ok(match kind {
+        DocumentFormat::Csv => table::open(input, file, b',', options),
+        DocumentFormat::Tsv => table::open(input, file, b'\t', options),
+        DocumentFormat::Lines => lines::open(Lines::over(input, file, options.line_limit)),
+        _ => Box::new(json::JsonLines::new(Lines::over(input, file, options.line_limit), options)),
     })
 }
 
+/// The bytes that [`open_documents`] will read of a file, or of the texts of a folder; `None` for standard input, pipes
+/// and what cannot be asked.
+pub fn document_bytes(path: &Path) -> Option<u64> {
+    if path.is_dir() {
+        return folder::bytes(path).ok();
+    }
+    std::fs::metadata(path).ok().filter(|data| data.is_file()).map(|data| data.len())
+}
+
 fn kind(path: &Path, format: DocumentFormat) -> DocumentFormat {
+    if path.is_dir() && matches!(format, DocumentFormat::Auto | DocumentFormat::Lines) {
+        return DocumentFormat::Folder;
+    }
     if format != DocumentFormat::Auto {
         return format;
-    }
-    if path.is_dir() {
-        return DocumentFormat::Folder;
     }
     let name = path.file_name().map(|n| n.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
     let bare = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(&name);

@@ -4,12 +4,33 @@ use super::FormatError;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The longest line that is read unless another limit is asked for, in bytes.
 pub const DEFAULT_LINE_LIMIT: usize = 8 << 20;
 
 /// A reader of plain bytes.
 pub type Input<'a> = Box<dyn BufRead + Send + 'a>;
+
+/// How many bytes of a file have been read, packed as they lie there: what a progress bar shows.
+pub type BytesRead = Arc<AtomicU64>;
+
+/// Adds what passes through to a count.
+pub(crate) struct Counted<R> {
+    pub inner: R,
+    pub count: Option<BytesRead>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        if let Some(count) = &self.count {
+            count.fetch_add(read as u64, Ordering::Relaxed);
+        }
+        Ok(read)
+    }
+}
 
 /// The name of a file in messages.
 pub(crate) fn name_of(path: &Path) -> String {
@@ -29,8 +50,14 @@ pub(crate) fn trimmed(line: &[u8]) -> &[u8] {
 
 /// Opens a file, or standard input for `-`; gzip (several members too) and zstd are undone, whatever the name.
 pub fn open(path: &Path) -> Result<Input<'static>, FormatError> {
+    open_counted(path, None)
+}
+
+/// The same, adding to a count what is read.
+pub(crate) fn open_counted(path: &Path, count: Option<&BytesRead>) -> Result<Input<'static>, FormatError> {
+    let count = count.cloned();
     if path == Path::new("-") {
-        return unpack(BufReader::with_capacity(1 << 16, io::stdin()), path);
+        return unpack(BufReader::with_capacity(1 << 16, Counted { inner: io::stdin(), count }), path);
     }
     if path.is_dir() {
         return Err(FormatError::File {
@@ -39,7 +66,7 @@ pub fn open(path: &Path) -> Result<Input<'static>, FormatError> {
         });
     }
     let file = File::open(path).map_err(|source| FormatError::Open { file: name_of(path), source })?;
-    unpack(BufReader::with_capacity(1 << 16, file), path)
+    unpack(BufReader::with_capacity(1 << 16, Counted { inner: file, count }), path)
 }
 
 /// The same for the bytes of a file that are in memory already; `file` is its name in messages. Packed bytes may become
@@ -58,9 +85,27 @@ fn unpack<'a>(mut reader: impl BufRead + Send + 'a, path: &Path) -> Result<Input
     if let Some(problem) = foreign(start) {
         return Err(FormatError::File { file: name_of(path), problem: problem.into() });
     }
-    if start.starts_with(&[0x1f, 0x8b]) {
+    decompress(reader, path)
+}
+
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+/// Whether a file with these first bytes is one that [`decompress`] unpacks.
+pub(super) fn is_packed(start: &[u8]) -> bool {
+    start.starts_with(&GZIP) || start.starts_with(&ZSTD)
+}
+
+/// Undoes gzip and zstd, and lets everything else through.
+pub(super) fn decompress<'a>(
+    mut reader: impl BufRead + Send + 'a,
+    path: &Path,
+) -> Result<Input<'a>, FormatError> {
+    let failed = |source| FormatError::Open { file: name_of(path), source };
+    let start = reader.fill_buf().map_err(failed)?;
+    if start.starts_with(&GZIP) {
         Ok(Box::new(BufReader::with_capacity(1 << 16, flate2::bufread::MultiGzDecoder::new(reader))))
-    } else if start.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
+    } else if start.starts_with(&ZSTD) {
         let decoder = zstd::stream::read::Decoder::with_buffer(reader).map_err(failed)?;
         Ok(Box::new(BufReader::with_capacity(1 << 16, decoder)))
     } else {
@@ -81,9 +126,9 @@ fn foreign(start: &[u8]) -> Option<&'static str> {
             Some("is packed with lz4; unpack it with `lz4 -d` (.gz and .zst are read)")
         }
         [b'P', b'K', 3, 4, ..] => Some("is a zip archive; unpack it and name the file inside"),
-        [b'P', b'A', b'R', b'1', ..] => {
-            Some("is a Parquet table; only documents are read from those, by the ending .parquet")
-        }
+        [b'P', b'A', b'R', b'1', ..] => Some(
+            "is a Parquet table; only documents are read from those, by the ending .parquet or when told so",
+        ),
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
             Some("is UTF-16 text; convert it with `iconv -f UTF-16 -t UTF-8`")
         }
@@ -103,7 +148,7 @@ pub fn read_all(path: &Path) -> Result<Vec<u8>, FormatError> {
 }
 
 /// An error while reading: an early end of packed data is told apart.
-fn stopped(file: String, line: u64, source: io::Error) -> FormatError {
+pub(super) fn stopped(file: String, line: u64, source: io::Error) -> FormatError {
     let early = source.kind() == ErrorKind::UnexpectedEof || source.to_string().contains("incomplete frame");
     if early { FormatError::Truncated { file, line } } else { FormatError::Read { file, line, source } }
 }
@@ -121,26 +166,17 @@ pub struct Lines<'a> {
 impl<'a> Lines<'a> {
     /// Lines of a file; `-` is standard input.
     pub fn open(path: &Path, limit: usize) -> Result<Lines<'static>, FormatError> {
-        Ok(Lines {
-            reader: open(path)?,
-            file: name_of(path),
-            line: 0,
-            limit,
-            buffer: Vec::new(),
-            broken: false,
-        })
+        Ok(Lines::over(open(path)?, name_of(path), limit))
+    }
+
+    /// Lines of a reader; `file` is for messages.
+    pub(crate) fn over(reader: Input<'a>, file: String, limit: usize) -> Lines<'a> {
+        Lines { reader, file, line: 0, limit, buffer: Vec::new(), broken: false }
     }
 
     /// Lines of bytes in memory; `file` is for messages.
     pub fn of_bytes(bytes: &'a [u8], file: &str, limit: usize) -> Lines<'a> {
-        Lines {
-            reader: Box::new(bytes),
-            file: file.into(),
-            line: 0,
-            limit,
-            buffer: Vec::new(),
-            broken: false,
-        }
+        Lines::over(Box::new(bytes), file.into(), limit)
     }
 
     /// The file's name for messages.

@@ -10,12 +10,13 @@ mod error;
 mod fields;
 mod input;
 pub mod requests;
+mod seekable;
 mod topics;
 pub mod trec;
 
 pub use atomic::AtomicFile;
-pub use beir::BeirFolder;
-pub use documents::{DocumentFormat, DocumentOptions, Documents, open_documents};
+pub use beir::{BeirFolder, BeirWriter};
+pub use documents::{DocumentFormat, DocumentOptions, Documents, document_bytes, open_documents};
 pub use error::FormatError;
-pub use input::{DEFAULT_LINE_LIMIT, Input, Lines, open, open_bytes, read_all};
+pub use input::{BytesRead, DEFAULT_LINE_LIMIT, Input, Lines, open, open_bytes, read_all};
 pub use topics::{parse_topics, read_topics};

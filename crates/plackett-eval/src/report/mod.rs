@@ -3,6 +3,7 @@
 mod examples;
 mod page;
 mod plot;
+mod queries;
 
 pub use plot::PlotError;
 

@@ -2,6 +2,7 @@
 
 use super::examples::{Example, Examples};
 use super::plot::{self, Axis, Line};
+use super::queries::QueryTable;
 use super::{Report, ReportError};
 use crate::compare::{Compared, Comparison};
 use crate::evaluate::{Evaluation, Evaluator, Measured};
@@ -23,9 +24,7 @@ struct Page<'a> {
     tests: Option<Tests>,
     duels: Vec<Duel>,
     accounts: Vec<AccountRow>,
-    query_rows: Vec<QueryRow>,
-    query_measures: Vec<String>,
-    has_texts: bool,
+    queries_table: QueryTable,
     interval_note: String,
     version: &'static str,
 }
@@ -125,12 +124,6 @@ struct AccountRow {
     remarks: Vec<String>,
 }
 
-struct QueryRow {
-    query: String,
-    text: String,
-    values: Vec<(String, f64)>,
-}
-
 /// Ranks of the plot of a measure by cut-off.
 const RANKS: &[usize] = &[1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000];
 
@@ -138,7 +131,6 @@ pub fn render(report: &Report<'_>) -> Result<String, ReportError> {
     let Some((_, first)) = report.runs.first() else { return Err(ReportError::Empty) };
     let evaluations: Vec<&Evaluation> = report.runs.iter().map(|(_, evaluation)| *evaluation).collect();
     let main = main_measure(first);
-    let query_rows = query_rows(report, &evaluations, main);
     let page = Page {
         title: &report.title,
         queries: first.queries.len(),
@@ -154,9 +146,7 @@ pub fn render(report: &Report<'_>) -> Result<String, ReportError> {
         tests: report.comparison.map(|comparison| tests(comparison, report.digits)),
         duels: duels(report, main)?,
         accounts: evaluations.iter().map(|evaluation| account(evaluation)).collect(),
-        has_texts: query_rows.iter().any(|row| !row.text.is_empty()),
-        query_rows,
-        query_measures: query_columns(&evaluations, main),
+        queries_table: QueryTable::new(report, &evaluations),
         interval_note: "bias-corrected and accelerated bootstrap over queries, 95 %".into(),
         version: env!("CARGO_PKG_VERSION"),
     };
@@ -373,31 +363,4 @@ fn account(evaluation: &Evaluation) -> AccountRow {
         counted: format!("{} of {}", account.counted_queries, account.judged_queries),
         remarks: account.remarks(),
     }
-}
-
-fn query_columns(evaluations: &[&Evaluation], main: Option<&Measure>) -> Vec<String> {
-    main.map_or_else(Vec::new, |main| evaluations.iter().map(|e| format!("{} {main}", e.name)).collect())
-}
-
-fn query_rows(report: &Report<'_>, evaluations: &[&Evaluation], main: Option<&Measure>) -> Vec<QueryRow> {
-    let (Some(first), Some(main)) = (evaluations.first(), main) else { return Vec::new() };
-    let lookup: Vec<std::collections::HashMap<&str, f64>> = evaluations
-        .iter()
-        .map(|evaluation| {
-            let values = evaluation.measured(main).map(|m| m.values.as_slice()).unwrap_or_default();
-            evaluation.queries.iter().map(String::as_str).zip(values.iter().copied()).collect()
-        })
-        .collect();
-    let row = |query: &String| QueryRow {
-        query: query.clone(),
-        text: (report.queries)(query).unwrap_or_default(),
-        values: lookup
-            .iter()
-            .map(|values| match values.get(query.as_str()) {
-                Some(value) => (format!("{value:.*}", report.digits), *value),
-                None => ("–".into(), -1.0),
-            })
-            .collect(),
-    };
-    first.queries.iter().map(row).collect()
 }

@@ -1,8 +1,10 @@
 //! The engine itself as the model: a tiny decoder with random weights over the vocabulary made by hand.
 
-use crate::vocabulary::byte_level;
+use crate::gguf_file::{converted, in_blocks};
+use crate::vocabulary::{Words, byte_level};
 use plackett_lm::Precision;
 use plackett_lm::decoder::{CacheFormat, DecoderModel, DecoderOptions};
+use plackett_lm::gguf::{GgufFile, GgufTokenizer};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use safetensors::Dtype;
@@ -28,6 +30,18 @@ pub fn open(precision: Precision, cache: CacheFormat, threads: usize) -> Decoder
     write(folder.path());
     let options = DecoderOptions { precision, cache, threads: Some(threads), memory_budget: None };
     DecoderModel::open(folder.path(), &options).expect("a decoder")
+}
+
+/// A tiny Llama as a GGUF file whose matrices are packed blocks of 8 bits, and its tokenizer.
+pub fn open_packed(cache: CacheFormat, threads: usize) -> (DecoderModel, Words) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("tiny.gguf");
+    std::fs::write(&path, in_blocks(converted("llama")).bytes()).expect("a file");
+    let options =
+        DecoderOptions { precision: Precision::Auto, cache, threads: Some(threads), memory_budget: None };
+    let read = GgufTokenizer::read(&GgufFile::open(&path).expect("GGUF")).expect("a tokenizer");
+    let words = Words::new(read.tokenizer, &read.control, read.eos.expect("an end"));
+    (DecoderModel::open(&path, &options).expect("a decoder"), words)
 }
 
 /// A Llama directory whose weights are so large that its distributions are far from even.

@@ -1,11 +1,15 @@
-//! Constrained decoding on random logits and on an engine with random weights: every output is read back by a parser of its own, searches are
-//! compared with enumeration, and runs repeat bit for bit.
+//! Constrained decoding on random logits and on an engine with random weights: every output is read back by a parser of
+//! its own, searches are compared with enumeration, and runs repeat bit for bit.
 
 mod constraints;
 mod engine;
 mod free_text;
+#[path = "../support/gguf_file.rs"]
+mod gguf_file;
 mod real;
 mod repeat;
 mod searches;
+#[path = "../support/smollm2.rs"]
+mod smollm2;
 mod tables;
 mod vocabulary;

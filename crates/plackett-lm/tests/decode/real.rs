@@ -4,27 +4,13 @@ use crate::constraints::{check_sheet, many};
 use crate::vocabulary::Words;
 use plackett_lm::decode::*;
 use plackett_lm::gguf::{GgufFile, GgufTokenizer};
-use plackett_lm::store::Store;
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Instant;
 
 fn smollm2() -> Option<Words> {
-    let pulled =
-        Store::from_environment(false).and_then(|store| store.pull("SmolLM2-135M-Instruct", &|_, _, _| {}));
-    let directory = match pulled {
-        Ok(model) => model.directory,
-        Err(error) => {
-            println!("skipped: {error}");
-            return None;
-        }
-    };
-    let mut files = std::fs::read_dir(directory).expect("folder").map(|entry| entry.expect("entry").path());
-    let path = files.find(|path| path.extension().is_some_and(|e| e == "gguf")).expect("a GGUF file");
-    let read = GgufTokenizer::read(&GgufFile::open(&path).expect("SmolLM2")).expect("tokenizer");
-    let bytes = TokenBytes::from_tokenizer(&read.tokenizer).expect("byte-level");
-    let bytes = Arc::new(bytes.without(&read.control).expect("bytes"));
-    Some(Words { bytes, end: read.eos.expect("an end"), tokenizer: read.tokenizer })
+    let file = GgufFile::open(&crate::smollm2::gguf_file()?).expect("SmolLM2");
+    let read = GgufTokenizer::read(&file).expect("tokenizer");
+    Some(Words::new(read.tokenizer, &read.control, read.eos.expect("an end")))
 }
 
 #[test]

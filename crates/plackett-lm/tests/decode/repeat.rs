@@ -1,7 +1,7 @@
 //! The same numbers twice: every constraint under every search on the engine, whatever the number of threads, the format
 //! of weights and caches, and the pool of the caller.
 
-use crate::engine::open;
+use crate::engine::{open, open_packed};
 use crate::vocabulary::Words;
 use plackett_lm::Precision;
 use plackett_lm::decode::*;
@@ -41,13 +41,13 @@ fn add<C: Constraint>(model: &DecoderModel, constraint: &C, out: &mut String) {
 }
 
 /// Under all constraints.
-fn everything(model: &DecoderModel) -> String {
-    let words = Words::by_hand();
+fn everything(model: &DecoderModel, words: &Words) -> String {
     let tokenize = |text: &str| words.tokenize(text);
     let mut out = String::new();
     let order = Permutation::new(&["[1]", "[2]", "[10]", "[12]"], " > ", None, tokenize, Some(words.end));
     add(model, &order.expect("identifiers"), &mut out);
-    let sequences: Vec<Vec<u32>> = (0..50u32).map(|n| vec![n % 7, n % 5, n % 3 + 40, n]).collect();
+    let sequences: Vec<Vec<u32>> =
+        (0..50u32).map(|n| vec![10 + n % 7, 10 + n % 5, n % 3 + 60, 70 + n]).collect();
     let trie = TokenTrie::build(&sequences).expect("sequences").trie;
     add(model, &TrieMember::new(&trie, Some(words.end)).expect("members"), &mut out);
     let range = ScoreRange::decimals(0, 50, 1).expect("a range");
@@ -59,25 +59,48 @@ fn everything(model: &DecoderModel) -> String {
     out
 }
 
+/// How weights are kept.
+#[derive(Clone, Copy, Debug)]
+enum Weights {
+    F32,
+    Int8,
+    /// Blocks of a GGUF file.
+    Packed,
+}
+
+fn opened(weights: Weights, cache: CacheFormat, threads: usize) -> (DecoderModel, Words) {
+    match weights {
+        Weights::F32 => (open(Precision::F32, cache, threads), Words::by_hand()),
+        Weights::Int8 => (open(Precision::Int8, cache, threads), Words::by_hand()),
+        Weights::Packed => open_packed(cache, threads),
+    }
+}
+
 #[test]
 fn seeded_runs_repeat_bit_for_bit_for_any_number_of_threads() {
-    let mut all = Vec::new();
-    for precision in [Precision::F32, Precision::Int8] {
+    let pools = [1, 2, 3].map(|threads| {
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool of the caller")
+    });
+    for weights in [Weights::F32, Weights::Int8, Weights::Packed] {
+        let mut all = Vec::new();
         for cache in [CacheFormat::F32, CacheFormat::F16, CacheFormat::Int8] {
-            let one = everything(&open(precision, cache, 1));
+            let (model, words) = opened(weights, cache, 1);
+            let one = everything(&model, &words);
             for threads in [1, 2, 3] {
-                let model = open(precision, cache, threads);
-                assert_eq!(everything(&model), one, "{precision:?} {cache:?} {threads} threads");
+                let (model, words) = opened(weights, cache, threads);
+                for pool in &pools {
+                    assert!(
+                        pool.install(|| everything(&model, &words)) == one,
+                        "{weights:?} {cache:?}: {threads} threads of the model, {} of the caller",
+                        pool.current_num_threads()
+                    );
+                }
             }
-            // The caller's own pool is another one than the model's.
-            let outer = rayon::ThreadPoolBuilder::new().num_threads(3).build().expect("threads");
-            let model = open(precision, cache, 2);
-            assert_eq!(outer.install(|| everything(&model)), one, "{precision:?} {cache:?} in a pool");
+            let lines = one.lines().count();
+            assert!(lines > 150, "only {lines} outputs");
             all.push(one);
         }
+        // Formats do differ, so what repeats is what was computed.
+        assert!(all[1] != all[0] && all[2] != all[0], "{weights:?}");
     }
-    let lines = all[0].lines().count();
-    assert!(lines > 150, "only {lines} outputs");
-    // Formats do differ, so what repeats is what was computed.
-    assert!(all[1..].iter().all(|other| other != &all[0]));
 }

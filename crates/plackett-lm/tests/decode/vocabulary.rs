@@ -98,6 +98,12 @@ pub struct Words {
 }
 
 impl Words {
+    /// Without the bytes of control tokens, which are no text.
+    pub fn new(tokenizer: Tokenizer, control: &[u32], end: u32) -> Words {
+        let bytes = TokenBytes::from_tokenizer(&tokenizer).expect("byte-level");
+        Words { bytes: Arc::new(bytes.without(control).expect("bytes")), tokenizer, end }
+    }
+
     pub fn by_hand() -> Words {
         let tokenizer = byte_level();
         let bytes = Arc::new(TokenBytes::from_tokenizer(&tokenizer).expect("byte-level"));

@@ -5,7 +5,9 @@ mod adapters;
 mod block_store;
 mod blocks;
 mod caches;
+mod early_exit;
 mod gguf;
+#[path = "../support/gguf_file.rs"]
 mod gguf_file;
 mod gguf_refusals;
 mod golden;

@@ -110,21 +110,3 @@ fn int8_weights_stay_near_f32() {
         assert!((error / size).sqrt() < 0.1 && error > 0.0, "{family}");
     }
 }
-
-#[test]
-fn early_exit_gives_the_states_after_that_layer() {
-    let model = open("qwen3");
-    let ids = tokens(30, 5);
-    let all = Wants { hidden: Places::All, hidden_after: &[0, 1, 2, 3], ..Wants::default() };
-    let whole = model.forward(&[request(&ids, None, all)]).expect("all layers").remove(0).hidden;
-    let states: Vec<&[f32]> = whole.chunks_exact(30 * 32).collect();
-    assert!(states.len() == 4 && states.windows(2).all(|pair| pair[0] != pair[1]));
-    for layers in 0..4 {
-        let last = [layers];
-        let wants = Wants { hidden: Places::At(&[29, 4]), hidden_after: &last, ..Wants::default() };
-        let answer =
-            model.forward_until(&[request(&ids, None, wants)], layers).expect("some layers").remove(0);
-        let expected = [&states[layers][29 * 32..], &states[layers][4 * 32..5 * 32]].concat();
-        assert_eq!(answer.hidden, expected, "{layers} layers");
-    }
-}

@@ -9,6 +9,8 @@
 //! ```
 
 mod server;
+#[path = "../support/smollm2.rs"]
+mod smollm2;
 
 use plackett_lm::chat::{ChatOptions, Message};
 use plackett_lm::decode::{TokenBytes, Wanted};

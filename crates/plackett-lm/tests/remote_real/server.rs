@@ -1,6 +1,5 @@
 //! llama-cpp-python's OpenAI-compatible server, as a child of this test.
 
-use plackett_lm::store::Store;
 use std::fs::File;
 use std::io::Write;
 use std::net::TcpListener;
@@ -24,18 +23,7 @@ impl Setup {
             );
             return None;
         };
-        let pulled = Store::from_environment(false)
-            .and_then(|store| store.pull("SmolLM2-135M-Instruct", &|_, _, _| {}));
-        let directory = match pulled {
-            Ok(model) => model.directory,
-            Err(error) => {
-                println!("skipped: {error}");
-                return None;
-            }
-        };
-        let mut files = std::fs::read_dir(directory).expect("folder").map(|e| e.expect("entry").path());
-        let model = files.find(|p| p.extension().is_some_and(|e| e == "gguf")).expect("a GGUF file");
-        Some(Setup { python, model })
+        Some(Setup { python, model: crate::smollm2::gguf_file()? })
     }
 
     /// Runs `reference.py`: the most probable next tokens of each prompt, by their bytes.

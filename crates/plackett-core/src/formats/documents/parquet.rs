@@ -2,7 +2,8 @@
 
 use super::{DocumentOptions, Documents, document};
 use crate::Metadata;
-use crate::formats::FormatError;
+use crate::formats::input::{BytesRead, Counted, name_of};
+use crate::formats::{FormatError, seekable};
 use bytes::Bytes;
 use parquet::errors::{ParquetError, Result as Parquet};
 use parquet::file::reader::{ChunkReader, Length, SerializedFileReader};
@@ -13,10 +14,12 @@ use std::fs::File;
 use std::io::{BufReader, Error, ErrorKind, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 pub(super) fn open(path: &Path, options: DocumentOptions) -> Result<Documents, FormatError> {
-    let file = path.display().to_string();
-    let opened = File::open(path).map_err(|source| FormatError::Open { file: file.clone(), source })?;
+    let file = name_of(path);
+    let (opened, whole) = seekable::open(path, options.bytes_read.as_ref())?;
+    let count = options.bytes_read.clone().filter(|_| !whole);
     let broken = |problem: String| FormatError::File {
         file: file.clone(),
         problem: format!(
@@ -24,7 +27,7 @@ pub(super) fn open(path: &Path, options: DocumentOptions) -> Result<Documents, F
         ),
     };
     let start = || -> Parquet<RowIter<'static>> {
-        Ok(RowIter::from_file_into(Box::new(SerializedFileReader::new(Bounded(opened))?)))
+        Ok(RowIter::from_file_into(Box::new(SerializedFileReader::new(Bounded { file: opened, count })?)))
     };
     let mut rows = guarded(start).map_err(broken)?;
     let (mut number, mut done) = (0u64, false);
@@ -59,19 +62,23 @@ fn guarded<T>(read: impl FnOnce() -> Parquet<T>) -> Result<T, String> {
 /// A file whose end cannot be overlooked. The Parquet library skips fields it does not know without asking whether
 /// anything was left to skip, so that a list said to have a thousand million entries kept it busy for minutes; and it
 /// asks for memory before it compares lengths with the file's.
-struct Bounded(File);
+struct Bounded {
+    file: File,
+    count: Option<BytesRead>,
+}
 
 impl Length for Bounded {
     fn len(&self) -> u64 {
-        self.0.len()
+        self.file.len()
     }
 }
 
 impl ChunkReader for Bounded {
-    type T = Ending<BufReader<File>>;
+    type T = Ending<Counted<BufReader<File>>>;
 
     fn get_read(&self, start: u64) -> Parquet<Self::T> {
-        Ok(Ending { inner: self.0.get_read(start)?, ends: 0 })
+        let inner = Counted { inner: self.file.get_read(start)?, count: self.count.clone() };
+        Ok(Ending { inner, ends: 0 })
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Parquet<Bytes> {
@@ -80,7 +87,10 @@ impl ChunkReader for Bounded {
             let problem = format!("{length} bytes at byte {start} of a file of {size} bytes");
             return Err(ParquetError::EOF(problem));
         }
-        self.0.get_bytes(start, length)
+        if let Some(count) = &self.count {
+            count.fetch_add(length as u64, Ordering::Relaxed);
+        }
+        self.file.get_bytes(start, length)
     }
 }
 

@@ -61,17 +61,15 @@ fn folders_are_sorted_and_bad_bytes_named() {
     assert!(matches!(found[1], Err(FormatError::Utf8 { line: 2, byte: 2, .. })));
 }
 
-#[test]
-fn parquet_rows_become_documents_and_garbage_is_refused() {
+/// A table of two documents.
+fn write_parquet(path: &Path) {
     use ::parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
     use ::parquet::file::{properties::WriterProperties, writer::SerializedFileWriter};
     use ::parquet::schema::parser::parse_message_type;
     use std::sync::Arc;
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("d.parquet");
     let schema = "message d { required int64 id; required binary contents (UTF8); }";
     let schema = Arc::new(parse_message_type(schema).unwrap());
-    let out = std::fs::File::create(&path).unwrap();
+    let out = std::fs::File::create(path).unwrap();
     let mut writer = SerializedFileWriter::new(out, schema, Arc::new(WriterProperties::default())).unwrap();
     let mut group = writer.next_row_group().unwrap();
     let mut column = group.next_column().unwrap().unwrap();
@@ -83,6 +81,92 @@ fn parquet_rows_become_documents_and_garbage_is_refused() {
     column.close().unwrap();
     group.close().unwrap();
     writer.close().unwrap();
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    use std::io::Write;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn zstd(bytes: &[u8]) -> Vec<u8> {
+    ::zstd::encode_all(bytes, 0).unwrap()
+}
+
+#[test]
+fn packed_tables_and_folders_read_like_plain_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let plain = folder.path().join("d.parquet");
+    write_parquet(&plain);
+    let whole = std::fs::read(&plain).unwrap();
+    // The ending says what is inside, the first bytes how it is packed.
+    for (name, bytes) in [("d.parquet.gz", gzip(&whole)), ("d.parquet.zst", zstd(&whole))] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, &bytes).unwrap();
+        let found: Vec<_> = open_documents(&path, &DocumentOptions::default()).unwrap().collect();
+        assert_eq!(found.into_iter().map(Result::unwrap).map(|d| d.text).collect::<Vec<_>>(), ["one", "two"]);
+        std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+        let cut = open_documents(&path, &DocumentOptions::default()).err().expect("refused");
+        assert!(matches!(cut, FormatError::Truncated { .. }), "{name}: {cut}");
+    }
+    let texts = tempfile::tempdir().unwrap();
+    std::fs::write(texts.path().join("a.txt.gz"), gzip(b"packed")).unwrap();
+    std::fs::write(texts.path().join("b.MD.zst"), zstd(b"too")).unwrap();
+    std::fs::write(texts.path().join("c.txt"), b"plain").unwrap();
+    std::fs::write(texts.path().join("d.csv.gz"), gzip(b"no text")).unwrap();
+    let cut = gzip(b"cut");
+    std::fs::write(texts.path().join("e.txt.gz"), &cut[..cut.len() - 3]).unwrap();
+    let mut found: Vec<_> = open_documents(texts.path(), &DocumentOptions::default()).unwrap().collect();
+    assert!(matches!(found.pop(), Some(Err(FormatError::Truncated { .. }))));
+    let expected = [("a.txt.gz", "packed"), ("b.MD.zst", "too"), ("c.txt", "plain")];
+    let expected = expected.map(|(id, text)| Document::new(id, text));
+    assert_eq!(found.into_iter().map(Result::unwrap).collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn lines_are_numbered_texts() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("texts");
+    std::fs::write(&path, "\u{feff}one text\r\n\n  another \n").unwrap();
+    let options = DocumentOptions { format: DocumentFormat::Lines, ..DocumentOptions::default() };
+    let found: Vec<_> = open_documents(&path, &options).unwrap().map(Result::unwrap).collect();
+    assert_eq!(found, [Document::new("1", "one text"), Document::new("3", "another")]);
+    std::fs::write(folder.path().join("x.txt"), "in a folder").unwrap();
+    let found: Vec<_> = open_documents(folder.path(), &options).unwrap().map(Result::unwrap).collect();
+    assert_eq!(found, [Document::new("x.txt", "in a folder")]);
+}
+
+#[test]
+fn what_is_read_is_counted_as_it_lies_in_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let lines: String = (0..5000).map(|n| format!("{{\"id\": {n}, \"text\": \"t{n}\"}}\n")).collect();
+    write_parquet(&folder.path().join("d.parquet"));
+    let packed = gzip(&std::fs::read(folder.path().join("d.parquet")).unwrap());
+    for (name, bytes) in [
+        ("a.jsonl", lines.clone().into_bytes()),
+        ("a.jsonl.gz", gzip(lines.as_bytes())),
+        ("d.parquet.gz", packed),
+        ("texts/a.txt", b"one".to_vec()),
+    ] {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, &bytes).unwrap();
+        let path = if name.starts_with("texts") { folder.path().join("texts") } else { path };
+        let read = BytesRead::default();
+        let options = DocumentOptions { bytes_read: Some(read.clone()), ..DocumentOptions::default() };
+        assert!(open_documents(&path, &options).unwrap().all(|document| document.is_ok()), "{name}");
+        let read = read.load(std::sync::atomic::Ordering::Relaxed);
+        assert_eq!((read, document_bytes(&path)), (bytes.len() as u64, Some(bytes.len() as u64)), "{name}");
+    }
+    assert_eq!(document_bytes(Path::new("-")), None);
+}
+
+#[test]
+fn parquet_rows_become_documents_and_garbage_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("d.parquet");
+    write_parquet(&path);
     let read = || open_documents(&path, &DocumentOptions::default());
     let found: Vec<_> = read().unwrap().map(Result::unwrap).collect();
     assert_eq!(found, [Document::new("7", "one"), Document::new("8", "two")]);

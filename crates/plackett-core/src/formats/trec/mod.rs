@@ -9,6 +9,7 @@ mod write;
 
 pub use qrels::{parse_qrels, read_qrels};
 pub use run::{parse_run, read_run};
+pub(super) use write::{check, check_start};
 pub use write::{write_qrels, write_qrels_to, write_run, write_run_to};
 
 use super::DEFAULT_LINE_LIMIT;

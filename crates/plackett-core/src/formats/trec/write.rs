@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 /// An id that would fall apart in a file of blank-separated columns.
-fn check(id: &str) -> io::Result<&str> {
+pub(in crate::formats) fn check(id: &str) -> io::Result<&str> {
     if id.is_empty() || id.contains(|c: char| c.is_ascii_whitespace() || c == '\u{b}') {
         let problem =
             format!("`{id}` is empty or has a blank, which this format cannot hold; write JSON instead");
@@ -17,7 +17,11 @@ fn check(id: &str) -> io::Result<&str> {
 }
 
 /// An id that stands first in a line, or even in the file, where some words mean something else to readers.
-fn check_start<'a>(id: &'a str, in_file: bool, headers: &[&str]) -> io::Result<&'a str> {
+pub(in crate::formats) fn check_start<'a>(
+    id: &'a str,
+    in_file: bool,
+    headers: &[&str],
+) -> io::Result<&'a str> {
     let other = match id.chars().next() {
         Some('#') => "a comment",
         Some('{') if in_file => "JSON",
