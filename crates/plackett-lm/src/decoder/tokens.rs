@@ -3,6 +3,7 @@
 use crate::LmError;
 use crate::chat::ChatTemplate;
 use crate::config::JsonFile;
+use crate::decode::TokenBytes;
 use crate::gguf::{GgufFile, GgufTokenizer};
 use crate::text::guarded;
 use serde_json::Value;
@@ -116,6 +117,18 @@ impl Tokens {
             Kind::Gguf(own) => &own.tokenizer,
             Kind::Json { tokenizer, .. } => tokenizer,
         }
+    }
+
+    /// What each token writes; nothing for control tokens and those that end a text.
+    ///
+    /// # Errors
+    /// [`LmError::Decode`] for a tokenizer whose tokens do not say what they write.
+    pub fn bytes(&self) -> Result<TokenBytes, LmError> {
+        let mut silent = self.ends.clone();
+        if let Kind::Gguf(own) = &self.kind {
+            silent.extend(&own.control);
+        }
+        Ok(TokenBytes::from_tokenizer(self.tokenizer())?.without(&silent)?)
     }
 
     /// Ids that end a text or a turn.

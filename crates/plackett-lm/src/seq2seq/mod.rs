@@ -41,6 +41,12 @@ use std::path::Path;
 /// Families that can be opened, by `model_type` of config.json.
 pub const SUPPORTED: &[&str] = &["t5", "mt5", "bart"];
 
+/// Whether a directory's config.json names one of these families.
+pub fn is_directory(directory: &Path) -> bool {
+    let config = JsonFile::open(directory, "config.json");
+    config.is_ok_and(|config| config.text("model_type").is_some_and(|family| SUPPORTED.contains(&family)))
+}
+
 /// How a model is opened.
 #[derive(Clone, Debug, Default)]
 pub struct EncoderDecoderOptions {

@@ -1,5 +1,6 @@
 //! `plackett embed`: vectors of texts.
 
+use super::open::read_lines;
 use super::{Global, Outcome, Output};
 use anyhow::Context;
 use clap::Args;
@@ -7,8 +8,7 @@ use plackett::pipeline::{LocalModel, Models};
 use plackett_lm::remote::{Api, Capability, RemoteModel};
 use plackett_lm::{EmbedOptions, Truncated};
 use serde::Serialize;
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Texts that go through the model in one call: memory stays bounded however long the input is.
@@ -126,7 +126,7 @@ impl Embedder {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
-    let lines = arguments.input.as_deref().map(read).transpose()?;
+    let lines = arguments.input.as_deref().map(read_lines).transpose()?;
     let texts = lines.as_ref().unwrap_or(&arguments.texts);
     let models = Models::new(arguments.model.clone(), global.models());
     let embedder = Embedder::open(arguments, &models, output)?;
@@ -170,18 +170,4 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         output.print(&text)?;
     }
     Ok(())
-}
-
-/// The lines of a file or of standard input.
-fn read(path: &Path) -> anyhow::Result<Vec<String>> {
-    let reader: Box<dyn BufRead> = if path == Path::new("-") {
-        Box::new(std::io::stdin().lock())
-    } else {
-        let file = std::fs::File::open(path);
-        Box::new(BufReader::new(file.with_context(|| format!("cannot read `{}`", path.display()))?))
-    };
-    let lines = reader.lines().enumerate();
-    lines
-        .map(|(i, line)| line.with_context(|| format!("{}, line {}: not text", path.display(), i + 1)))
-        .collect()
 }

@@ -6,6 +6,7 @@ mod embed;
 mod eval;
 mod eval_files;
 mod failure;
+mod generate;
 mod index;
 mod measuring;
 mod memory;
@@ -75,6 +76,7 @@ enum Command {
     Search(search::Arguments),
     Rerank(rerank::Arguments),
     Embed(embed::Arguments),
+    Generate(Box<generate::Arguments>),
     Eval(eval::Arguments),
     Compare(compare::Arguments),
     Model(model::Arguments),
@@ -96,6 +98,7 @@ fn dispatch(command: Command, global: &Global, output: &Output) -> Outcome {
         Command::Search(arguments) => search::run(&arguments, global, output),
         Command::Rerank(arguments) => rerank::run(&arguments, global, output),
         Command::Embed(arguments) => embed::run(&arguments, global, output),
+        Command::Generate(arguments) => generate::run(&arguments, global, output),
         Command::Eval(arguments) => eval::run(&arguments, global, output),
         Command::Compare(arguments) => compare::run(&arguments, global, output),
         Command::Model(arguments) => model::run(&arguments, global, output),

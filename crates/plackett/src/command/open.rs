@@ -1,6 +1,7 @@
 //! What several commands read and write, and the flags that go with it.
 
 use super::Output;
+use anyhow::Context;
 use clap::Args;
 use indicatif::ProgressBar;
 use plackett_core::formats::BeirFolder;
@@ -9,6 +10,7 @@ use plackett_core::formats::{FormatError, trec};
 use plackett_core::{Qrels, Query, Run};
 use plackett_rank::{Chunks, LongText, Settings};
 use plackett_search::Index;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 /// What is done with texts that a model cannot read whole.
@@ -81,4 +83,18 @@ pub fn open_index(path: &Path) -> anyhow::Result<Index> {
 /// A bar that counts documents; a counter when their number is not known.
 pub fn document_bar(output: &Output, what: &str, count: Option<u64>) -> ProgressBar {
     count.map_or_else(|| output.counter(what), |count| output.progress(what, count))
+}
+
+/// The lines of a file or of standard input.
+pub fn read_lines(path: &Path) -> anyhow::Result<Vec<String>> {
+    let reader: Box<dyn BufRead> = if path == Path::new("-") {
+        Box::new(std::io::stdin().lock())
+    } else {
+        let file = std::fs::File::open(path);
+        Box::new(BufReader::new(file.with_context(|| format!("cannot read `{}`", path.display()))?))
+    };
+    let lines = reader.lines().enumerate();
+    lines
+        .map(|(i, line)| line.with_context(|| format!("{}, line {}: not text", path.display(), i + 1)))
+        .collect()
 }
