@@ -48,6 +48,6 @@ pub use forward::Sequence;
 pub use header::{Header, read_header};
 pub use heads::ScoreActivation;
 pub use kernel::Isa;
-pub use quantize::{FORMAT_KEY, Quantized, quantize};
+pub use quantize::{FORMAT_KEY, Quantized, quantize, quantize_with};
 pub use text::Truncated;
 pub use weights::Precision;

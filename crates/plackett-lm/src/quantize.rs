@@ -55,6 +55,18 @@ pub struct Quantized {
 /// # Errors
 /// The source does not open; the target exists; the disk.
 pub fn quantize(source: &Path, target: &Path) -> Result<Quantized, LmError> {
+    quantize_with(source, target, &|_, _| {})
+}
+
+/// The same; `progress` is told how many tensors of how many have been rounded or copied.
+///
+/// # Errors
+/// As [`quantize`].
+pub fn quantize_with(
+    source: &Path,
+    target: &Path,
+    progress: &dyn Fn(usize, usize),
+) -> Result<Quantized, LmError> {
     if target.exists() {
         return Err(LmError::Argument(format!(
             "{}: exists; choose another name or remove it",
@@ -70,7 +82,7 @@ pub fn quantize(source: &Path, target: &Path) -> Result<Quantized, LmError> {
     std::fs::create_dir_all(parent).map_err(LmError::io(parent))?;
     let staging =
         tempfile::Builder::new().prefix(".quantize-").tempdir_in(parent).map_err(LmError::io(parent))?;
-    let result = write_weights(&weights, &staging.path().join("model.safetensors"))?;
+    let result = write_weights(&weights, &staging.path().join("model.safetensors"), progress)?;
     copy_companions(source, staging.path())?;
     sync(staging.path())?;
     let staged = staging.keep();
@@ -86,10 +98,16 @@ struct Stored {
     bytes: Vec<u8>,
 }
 
-fn write_weights(weights: &WeightSet, path: &Path) -> Result<Quantized, LmError> {
+fn write_weights(
+    weights: &WeightSet,
+    path: &Path,
+    progress: &dyn Fn(usize, usize),
+) -> Result<Quantized, LmError> {
     let mut stored: Vec<(String, Stored)> = Vec::new();
     let mut matrices = 0;
-    for name in weights.names() {
+    let names = weights.names();
+    for (done, name) in names.iter().copied().enumerate() {
+        progress(done, names.len());
         let tensor = weights.tensor(name)?;
         if !tensor.is_float() {
             // Position ids that some files carry: a count, not a weight.
@@ -107,6 +125,7 @@ fn write_weights(weights: &WeightSet, path: &Path) -> Result<Quantized, LmError>
             stored.push((name.to_string(), as_f32(&values, shape)));
         }
     }
+    progress(names.len(), names.len());
     let views = stored
         .iter()
         .map(|(name, s)| Ok((name.as_str(), TensorView::new(s.dtype, s.shape.clone(), &s.bytes)?)))

@@ -84,7 +84,14 @@ fn early_exit_is_the_state_after_that_layer() {
 fn a_quantised_copy_opens_like_any_other_and_is_never_overwritten() {
     let folder = tempfile::tempdir().unwrap();
     let target = folder.path().join("small");
-    plackett_lm::quantize(&golden("bert"), &target).unwrap();
+    let told = std::cell::RefCell::new(Vec::new());
+    plackett_lm::quantize_with(&golden("bert"), &target, &|done, all| told.borrow_mut().push((done, all)))
+        .unwrap();
+    let told = told.into_inner();
+    assert!(
+        told.len() > 30 && told.iter().enumerate().all(|(n, step)| *step == (n, told.len() - 1)),
+        "{told:?}"
+    );
     let model = EncoderModel::open(&target, &EncoderOptions::default()).unwrap();
     assert_eq!(model.info().precision, "int8");
     let dequantised = EncoderModel::open(

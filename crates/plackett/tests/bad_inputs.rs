@@ -51,6 +51,16 @@ const ROWS: &[Row] = &[
     ("a CSV line with too many fields", "index wide.csv -o new5 --no-vectors", &["wide.csv", "line 3"]),
     ("a truncated Parquet file", "index cut.parquet -o new6 --no-vectors", &["cut.parquet"]),
     (
+        "a truncated packed Parquet file",
+        "index cut.parquet.gz -o new8 --no-vectors",
+        &["cut.parquet.gz", "too early"],
+    ),
+    (
+        "a Parquet file as CSV",
+        "index cut.parquet -o new9 --no-vectors --input-format csv",
+        &["cut.parquet", "is a Parquet table"],
+    ),
+    (
         "an output folder with other files",
         "index good.jsonl -o folder --no-vectors",
         &["folder", "not empty"],
@@ -90,6 +100,16 @@ const ROWS: &[Row] = &[
     ("a reranker without first stage", "search good.index words -p bi-encoder", &["first stage"]),
     ("queries without a tab", "search good.index --queries notab.tsv", &["notab.tsv", "line 1", "tab"]),
     ("broken requests", "rerank --method bi-encoder --strict bad.jsonl", &["bad.jsonl", "line 1"]),
+    (
+        "names of fields for requests",
+        "rerank --method bi-encoder --id-field key requests.jsonl",
+        &["--documents", "requests"],
+    ),
+    (
+        "a text that is longer than the model reads, where such are refused",
+        "rerank --method bi-encoder --model good.model --long-text refuse --strict long.jsonl",
+        &["query `q`", "document `d`", "tokens", "shorten it"],
+    ),
     (
         "a model that is not here, off-line",
         "--offline model pull all-MiniLM-L6-v2",
@@ -191,11 +211,16 @@ fn prepare(folder: &Path) {
         ("damaged/plackett-index.json", b"{\"kind\""),
         ("notab.tsv", b"words without tab\n"),
         ("bad.jsonl", b"{\"query\": 1}\n"),
+        ("cut.parquet.gz", &gzip_start),
         ("requests.jsonl", b"{\"query\": \"a\", \"candidates\": [\"b\"]}\n"),
     ] {
         write(folder, name, content);
     }
     write(folder, "long.run", "x".repeat(10 << 20));
+    let long = "many words ".repeat(2000);
+    let request =
+        serde_json::json!({"query": {"qid": "q", "text": "a"}, "candidates": [{"docid": "d", "text": long}]});
+    write(folder, "long.jsonl", format!("{request}\n"));
     plackett(folder, &["index", "good.jsonl", "-o", "good.index", "--no-vectors"]).expect(0);
     model(folder, "good.model", "", |b| b);
     model(folder, "swapped.model", "", |b| b);

@@ -174,6 +174,8 @@ fn judgments_may_be_a_beir_folder() {
         let text = folder.good(&["eval", judgments, "first.trec", "-m", "RR"]);
         assert!(text.contains("0.7500"), "{judgments}: {text}");
     }
+    let absent = folder.bad(&["eval", "set", "first.trec", "--split", "dev"]);
+    assert!(absent.contains("set/qrels/dev.tsv") && absent.contains("splits there: test"), "{absent}");
     folder.good(&["compare", "set", "first.trec", "second.trec", "--report", "out.html"]);
     let html = std::fs::read_to_string(folder.path().join("out.html")).unwrap();
     assert!(html.contains("first need") && html.contains("all about a"));

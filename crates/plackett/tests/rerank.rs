@@ -80,6 +80,10 @@ fn wrong_usage_is_said_before_any_work() {
         (&["rerank", "--method", "bi-encoder"], "FILE"),
         (&["rerank", "--method", "bi-encoder", "absent.jsonl"], "absent.jsonl"),
         (&["rerank", "--method", "bi-encoder", "--long-text", "fold", "-"], "truncate"),
+        (
+            &["rerank", "--method", "bi-encoder", "--long-text", "refuse", "--chunk-size", "9", "-"],
+            "chunk-max",
+        ),
         (&["rerank", "--method", "bi-encoder", "-k", "0", "-"], "at least one"),
     ] {
         let done = plackett(folder.path(), arguments).expect(2);

@@ -125,6 +125,36 @@ fn a_file_of_queries_makes_a_run_and_standard_input_too() {
 }
 
 #[test]
+fn every_json_answer_has_the_same_snippets() {
+    let folder = tempfile::tempdir().unwrap();
+    indexed(folder.path());
+    let one =
+        plackett(folder.path(), &["search", "my.index", "-p", "bm25", "--json", "apple cake"]).expect(0);
+    let one = one.json()[0]["ranking"].clone();
+    let text = one[0]["snippet"]["text"].as_str().expect("a passage");
+    assert!(text.contains("apple cake"), "{one}");
+    std::fs::write(folder.path().join("q.tsv"), "a\tapple cake\nb\tmoon\n").unwrap();
+    let search = ["search", "my.index", "-p", "bm25"];
+    let many = |flags: &[&str], input: &str| {
+        let done = plackett_with_input(folder.path(), &[&search, flags].concat(), input).expect(0);
+        match serde_json::from_str::<serde_json::Value>(&done.stdout) {
+            Ok(serde_json::Value::Array(answers)) => answers,
+            _ => done.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON lines")).collect(),
+        }
+    };
+    for answers in [
+        many(&["--queries", "q.tsv", "--json"], ""),
+        many(&["--queries", "q.tsv", "--format", "jsonl"], ""),
+        many(&["--format", "jsonl", "-"], "apple cake\nmoon\n"),
+        many(&["--json", "-"], "apple cake\nmoon\n"),
+    ] {
+        assert_eq!(answers.len(), 2);
+        assert_eq!(answers[0]["ranking"], one);
+        assert!(answers[1]["ranking"][0]["snippet"]["matches"][0].is_array(), "{}", answers[1]);
+    }
+}
+
+#[test]
 fn documents_are_added_replaced_and_deleted() {
     let folder = tempfile::tempdir().unwrap();
     indexed(folder.path());

@@ -59,12 +59,20 @@ pub(super) fn read_manifest(folder: &Path) -> Result<Option<Manifest>, StoreErro
 
 /// Compares every file of a pulled model with its record. A folder without a manifest is an error.
 pub fn verify_files(folder: &Path) -> Result<Manifest, StoreError> {
+    verify_files_with(folder, &|_, _, _| {})
+}
+
+/// The same; `progress` is told the file, and how many bytes of how many of all files have been read.
+pub fn verify_files_with(folder: &Path, progress: &dyn Fn(&str, u64, u64)) -> Result<Manifest, StoreError> {
     let Some(manifest) = read_manifest(folder)? else {
         return Err(StoreError::NotPulled { path: folder.into() });
     };
+    let total = manifest.files.iter().map(|record| record.size).sum();
+    let mut before = 0;
     for record in &manifest.files {
         let path = folder.join(&record.path);
-        let found = hash_file(&path)?;
+        let found = hash_file_with(&path, &|read| progress(&record.path, before + read, total))?;
+        before += record.size;
         if found != record.sha256 {
             let remedy = format!("remove {} and pull the model again", path.display());
             return Err(StoreError::Hash { path, expected: record.sha256.clone(), found, remedy });
@@ -96,15 +104,23 @@ pub(super) fn holds(path: &Path, bytes: &[u8]) -> bool {
 
 /// SHA-256 of a file in hexadecimal.
 pub(super) fn hash_file(path: &Path) -> Result<String, StoreError> {
+    hash_file_with(path, &|_| {})
+}
+
+/// The same; `progress` is told how many bytes have been read.
+fn hash_file_with(path: &Path, progress: &dyn Fn(u64)) -> Result<String, StoreError> {
     let mut file = std::fs::File::open(path).map_err(StoreError::io(path))?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 20];
+    let mut done = 0;
     loop {
         let read = file.read(&mut buffer).map_err(StoreError::io(path))?;
         if read == 0 {
             return Ok(hex(&hasher.finalize()));
         }
         hasher.update(&buffer[..read]);
+        done += read as u64;
+        progress(done);
     }
 }
 

@@ -11,7 +11,7 @@ mod hub;
 mod pypi;
 
 pub use builtin::{BUILTIN, Builtin, Origin, builtin};
-pub use cache::{FileRecord, Manifest, parse_manifest, verify_files};
+pub use cache::{FileRecord, Manifest, parse_manifest, verify_files, verify_files_with};
 pub use error::StoreError;
 pub use fingerprint::fingerprint;
 

@@ -16,7 +16,13 @@ fn an_unpacked_model_is_found_verified_and_its_damage_noticed() {
     assert!(store.pulled().unwrap().is_empty());
     let found = store.unpack(BUNDLED, FILES, "Apache-2.0").unwrap();
     assert_eq!(store.find("minilm").unwrap().directory, found.directory);
-    let manifest = verify_files(&found.directory).unwrap();
+    let told = std::cell::RefCell::new(Vec::new());
+    let progress = |file: &str, done, all| told.borrow_mut().push((file.to_string(), done, all));
+    let manifest = verify_files_with(&found.directory, &progress).unwrap();
+    let total: u64 = manifest.files.iter().map(|file| file.size).sum();
+    let told = told.into_inner();
+    assert!(told.windows(2).all(|pair| pair[0].1 < pair[1].1), "{told:?}");
+    assert_eq!(told.last().map(|last| (last.1, last.2)), Some((total, total)));
     assert_eq!(
         manifest.files.iter().map(|f| f.path.as_str()).collect::<Vec<_>>(),
         ["1_Pooling/config.json", "config.json"]

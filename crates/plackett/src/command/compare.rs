@@ -1,14 +1,13 @@
 //! `plackett compare`: runs against a baseline, with tests, effect sizes and power.
 
 use super::measuring::{Evaluated, MeasureArguments, evaluate_files};
+use super::printing::TableArguments;
 use super::report_file::ReportArguments;
 use super::{Global, Outcome, Output};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use plackett_eval::compare::RandomisationOptions;
-use plackett_eval::{
-    Agreement, CompareOptions, Correction, MeansTable, compare, comparison_json, comparison_text,
-};
+use plackett_eval::{Agreement, CompareOptions, Correction, compare, comparison_json, comparison_text};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -46,15 +45,8 @@ pub struct Arguments {
     /// Sign patterns drawn by the randomisation test where there are too many to try all
     #[arg(long, value_name = "N", default_value_t = RandomisationOptions::default().samples, help_heading = "Tests")]
     samples: usize,
-    /// Decimals
-    #[arg(short = 'p', long, value_name = "N", default_value_t = 4, help_heading = "Output")]
-    digits: usize,
-    /// Print a Markdown table with daggers
-    #[arg(long, group = "form", help_heading = "Output")]
-    markdown: bool,
-    /// Print a LaTeX table with daggers
-    #[arg(long, group = "form", help_heading = "Output")]
-    latex: bool,
+    #[command(flatten)]
+    table: TableArguments,
 }
 
 fn correction() -> impl TypedValueParser<Value = Correction> {
@@ -73,6 +65,7 @@ fn chance(text: &str) -> Result<f64, String> {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, _global: &Global, output: &Output) -> Outcome {
+    arguments.report.check()?;
     let mut paths = vec![arguments.baseline.clone()];
     paths.extend(arguments.runs.iter().cloned());
     let found = evaluate_files(&arguments.qrels, &paths, &arguments.measuring, true, output)?;
@@ -85,7 +78,7 @@ pub fn run(arguments: &Arguments, _global: &Global, output: &Output) -> Outcome 
         power: arguments.power,
     };
     let comparison = compare(&found.evaluations[0], &found.evaluations[1..], &options)?;
-    arguments.report.write(&arguments.qrels, &found, Some(&comparison), arguments.digits, output)?;
+    arguments.report.write(&arguments.qrels, &found, Some(&comparison), arguments.table.digits, output)?;
     let agreements = agreements(&found);
     if output.json {
         let mut document = comparison_json(&found.evaluations, &comparison, false);
@@ -96,20 +89,11 @@ pub fn run(arguments: &Arguments, _global: &Global, output: &Output) -> Outcome 
         output.print_json(&document)?;
         return Ok(());
     }
-    let digits = arguments.digits;
-    let table = MeansTable {
-        evaluations: &found.evaluations,
-        comparison: Some(&comparison),
-        digits,
-        intervals: true,
-    };
-    if arguments.markdown {
-        output.print(&table.markdown())?;
-    } else if arguments.latex {
-        output.print(&table.latex())?;
+    if let Some(text) = arguments.table.marked_up(&found.evaluations, Some(&comparison)) {
+        output.print(&text)?;
     } else {
-        let means = MeansTable { comparison: None, ..table }.text();
-        let text = comparison_text(&comparison, digits);
+        let means = arguments.table.table(&found.evaluations, None).text();
+        let text = comparison_text(&comparison, arguments.table.digits);
         output.print(&format!("{means}\n{text}\n{}", agreement_text(&agreements, &comparison.baseline)))?;
     }
     Ok(())

@@ -1,12 +1,13 @@
 //! `plackett eval`: measures of runs against judgments.
 
 use super::measuring::{Evaluated, MeasureArguments, evaluate_files};
+use super::printing::TableArguments;
 use super::report_file::ReportArguments;
 use super::{Global, Outcome, Output};
 use anyhow::anyhow;
 use clap::Args;
 use plackett_eval::measure::{Aggregate, listing};
-use plackett_eval::{Evaluation, MeansTable, results_json};
+use plackett_eval::{Evaluation, results_json};
 use std::fmt::Write;
 use std::path::PathBuf;
 
@@ -34,15 +35,8 @@ pub struct Arguments {
     /// Also print the values of every query
     #[arg(short = 'q', long, help_heading = "Output")]
     per_query: bool,
-    /// Decimals
-    #[arg(short = 'p', long, value_name = "N", default_value_t = 4, help_heading = "Output")]
-    digits: usize,
-    /// Print a Markdown table
-    #[arg(long, group = "form", help_heading = "Output")]
-    markdown: bool,
-    /// Print a LaTeX table
-    #[arg(long, group = "form", help_heading = "Output")]
-    latex: bool,
+    #[command(flatten)]
+    table: TableArguments,
     /// Print lines as trec_eval does: name, query, value
     #[arg(long, group = "form", help_heading = "Output")]
     trec: bool,
@@ -60,9 +54,10 @@ pub fn run(arguments: &Arguments, _global: &Global, output: &Output) -> Outcome 
     let Some(qrels) = &arguments.qrels else {
         return Err(anyhow!("judgments and at least one run are needed: plackett eval QRELS RUN").into());
     };
+    arguments.report.check()?;
     let keep = arguments.report.is_wanted();
     let found = evaluate_files(qrels, &arguments.runs, &arguments.measuring, keep, output)?;
-    arguments.report.write(qrels, &found, None, arguments.digits, output)?;
+    arguments.report.write(qrels, &found, None, arguments.table.digits, output)?;
     if output.json {
         let mut document = results_json(&found.evaluations, arguments.per_query);
         arguments.report.mention(&mut document);
@@ -76,17 +71,13 @@ pub fn run(arguments: &Arguments, _global: &Global, output: &Output) -> Outcome 
 impl Arguments {
     fn text(&self, found: &Evaluated) -> String {
         let evaluations = &found.evaluations;
-        let table = MeansTable { evaluations, comparison: None, digits: self.digits, intervals: true };
         if self.trec {
             return evaluations.iter().map(|evaluation| self.trec_lines(evaluation)).collect();
         }
-        if self.markdown {
-            return table.markdown();
+        if let Some(text) = self.table.marked_up(evaluations, None) {
+            return text;
         }
-        if self.latex {
-            return table.latex();
-        }
-        let mut text = table.text();
+        let mut text = self.table.table(evaluations, None).text();
         for evaluation in evaluations {
             let account = &evaluation.account;
             let (counted, judged) = (account.counted_queries, account.judged_queries);
@@ -115,7 +106,7 @@ impl Arguments {
                     let _ = writeln!(
                         text,
                         "{}\t{query}\t{}\t{value:.*}",
-                        evaluation.name, measured.measure, self.digits
+                        evaluation.name, measured.measure, self.table.digits
                     );
                 }
             }
@@ -130,7 +121,7 @@ impl Arguments {
             |m: &plackett_eval::Measured| m.measure.trec_name().unwrap_or_else(|| m.measure.to_string());
         let number = |value: f64, aggregate: Aggregate| match aggregate {
             Aggregate::Sum => format!("{value:.0}"),
-            _ => format!("{value:.*}", self.digits),
+            _ => format!("{value:.*}", self.table.digits),
         };
         if self.per_query {
             let mut order: Vec<usize> = (0..evaluation.queries.len()).collect();

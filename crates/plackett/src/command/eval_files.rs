@@ -1,8 +1,9 @@
 //! The files of an evaluation: judgments, runs, and the texts for the report.
 
-use anyhow::{anyhow, bail};
+use super::documents::DocumentArguments;
+use anyhow::anyhow;
 use plackett_core::formats::trec::{Duplicates, Nan, ReadOptions, RunFormat, parse_run, read_qrels};
-use plackett_core::formats::{DocumentOptions, open_documents, read_all, read_topics};
+use plackett_core::formats::{BeirFolder, FormatError, read_all, read_topics};
 use plackett_core::{Qrels, Run};
 use plackett_eval::{self as eval, Policy};
 use std::collections::{HashMap, HashSet};
@@ -49,17 +50,10 @@ impl Reading {
     }
 
     fn in_folder(&self, folder: &Path) -> anyhow::Result<PathBuf> {
-        let plain = folder.join("qrels").join(format!("{}.tsv", self.split));
-        let forms = ["", ".gz", ".zst"].map(|end| PathBuf::from(format!("{}{end}", plain.display())));
-        if let Some(file) = forms.into_iter().find(|file| file.is_file()) {
-            return Ok(file);
-        }
-        let there = std::fs::read_dir(folder.join("qrels")).into_iter().flatten().flatten();
-        let mut names: Vec<String> =
-            there.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-        names.sort();
-        let names = if names.is_empty() { "nothing".into() } else { names.join(", ") };
-        bail!("{}: is not there; the folder's qrels/ holds: {names} (choose with --split)", plain.display())
+        BeirFolder::at(folder).qrels_file(&self.split).map_err(|error| match error {
+            FormatError::File { file, problem } => anyhow!("{file}: {problem} (choose with --split)"),
+            other => other.into(),
+        })
     }
 }
 
@@ -77,9 +71,13 @@ pub fn query_texts(path: &Path) -> anyhow::Result<HashMap<String, String>> {
 }
 
 /// Texts of the wanted documents by id. The others are read past, so that a large collection takes no memory.
-pub fn document_texts(path: &Path, wanted: &HashSet<String>) -> anyhow::Result<HashMap<String, String>> {
+pub fn document_texts(
+    path: &Path,
+    kept: &DocumentArguments,
+    wanted: &HashSet<String>,
+) -> anyhow::Result<HashMap<String, String>> {
     let mut texts = HashMap::new();
-    for document in open_documents(path, &DocumentOptions::default())? {
+    for document in kept.read(path, None)? {
         let document = document.map_err(|error| anyhow!(error))?;
         if wanted.contains(&document.id) {
             let text = document.model_text().into_owned();

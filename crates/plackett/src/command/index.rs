@@ -1,15 +1,15 @@
 //! `plackett index`: from a collection to a directory that can be searched.
 
-use super::open::{document_bar, open_index, read_documents};
+use super::documents::{CollectionBar, DocumentArguments};
+use super::open::open_index;
 use super::{Global, Outcome, Output};
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use console::style;
-use indicatif::ProgressBar;
 use plackett::indexing::DocumentEmbedder;
 use plackett::pipeline::Models;
 use plackett_core::Document;
-use plackett_core::formats::{DocumentOptions, FormatError};
+use plackett_core::formats::Documents;
 use plackett_search::{Committed, Embedder, HAS_HNSW, Index, IndexSettings, SearchError, VectorFormat};
 use serde_json::json;
 use std::collections::HashSet;
@@ -26,12 +26,13 @@ const COMMIT_EVERY: usize = 50_000;
                   plackett index more.csv -o my.index --append        (adds; replaces documents with the same id)\n  \
                   plackett index -o my.index --delete d17,d18\n  \
                   plackett index -o my.index --graph always           (makes the graph for approximate search)\n\n\
+                  plackett index - --input-format csv -o my.index < corpus.csv\n  \
                   A collection is a BEIR folder, JSONL, CSV, TSV or Parquet (.gz and .zst too), a folder of .txt and \
-                  .md files,\nor `-` for JSONL on standard input. Every commit is atomic: a crash leaves the last \
+                  .md files,\nor `-` for standard input (JSONL unless --input-format says otherwise). Every commit is atomic: a crash leaves the last \
                   committed state."
 )]
 pub struct Arguments {
-    /// Documents to index; `-` for JSONL on standard input
+    /// Documents to index; `-` for standard input
     #[arg(required_unless_present_any = ["delete", "graph"])]
     collection: Option<PathBuf>,
     /// Directory of the index
@@ -62,18 +63,8 @@ pub struct Arguments {
     /// Fields that are searched: title, text and names of metadata
     #[arg(long, value_delimiter = ',', default_value = "title,text", value_name = "NAMES")]
     fields: Vec<String>,
-    /// Field of the id [default: _id, docid, id …]
-    #[arg(long, value_name = "NAME")]
-    id_field: Option<String>,
-    /// Field of the title
-    #[arg(long, value_name = "NAME")]
-    title_field: Option<String>,
-    /// Field of the text [default: text, contents, body …]
-    #[arg(long, value_name = "NAME")]
-    text_field: Option<String>,
-    /// Number documents that have no id by their line
-    #[arg(long)]
-    number_missing_ids: bool,
+    #[command(flatten)]
+    documents: DocumentArguments,
 }
 
 /// How vectors are kept.
@@ -110,25 +101,28 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         return Err(SearchError::WithoutUsearch.into());
     }
     let models = Models::new(arguments.model.clone(), global.models());
-    let bar = document_bar(output, "indexing", None);
-    let (mut index, embedder) = if exists || changing {
+    let bar = CollectionBar::new(output, "indexing", arguments.collection.as_deref());
+    let open = |name: Option<&str>| open_embedder(&models, name, |count| bar.finished(count));
+    let (index, embedder) = if exists || changing {
         let index = open_index(path)?;
         let own = index.settings().model.clone();
         // A model that is asked for is opened and refused when it is not the index's; the environment's is a default.
         let default = std::env::var("PLACKETT_MODEL").ok();
         let asked = arguments.model.as_deref().filter(|name| default.as_deref() != Some(*name));
-        let embedder = own.map(|own| open_embedder(&models, asked.or(Some(&own.name)), &bar)).transpose()?;
-        (index, embedder)
+        let embedder = own.map(|own| open(asked.or(Some(&own.name)))).transpose()?;
+        (Some(index), embedder)
     } else {
-        let embedder = (!arguments.no_vectors).then(|| open_embedder(&models, None, &bar)).transpose()?;
-        // The collection is opened before the folder is made, so that a wrong name leaves nothing behind.
-        if let Some(collection) = arguments.collection.as_deref().filter(|path| *path != Path::new("-")) {
-            drop(read_documents(collection, &arguments.document_options())?);
-        }
-        (Index::create(path, &arguments.settings(embedder.as_ref()))?, embedder)
+        (None, (!arguments.no_vectors).then(|| open(None)).transpose()?)
     };
-    let result = change(arguments, &mut index, embedder.as_ref(), &bar);
-    bar.finish_and_clear();
+    // The collection is opened before a folder is made, so that a wrong name leaves nothing behind.
+    let collection = arguments.collection.as_deref();
+    let documents = collection.map(|path| arguments.documents.read(path, Some(bar.count()))).transpose()?;
+    let mut index = match index {
+        Some(index) => index,
+        None => Index::create(path, &arguments.settings(embedder.as_ref()))?,
+    };
+    let result = change(arguments, documents, &mut index, embedder.as_ref(), &bar);
+    bar.end();
     if result.is_err() && !exists && index.is_empty() {
         // Nothing was committed into a folder that this command made.
         drop(index);
@@ -142,9 +136,9 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
 fn open_embedder<'a>(
     models: &Models,
     name: Option<&str>,
-    bar: &'a ProgressBar,
+    progress: impl Fn(usize) + Send + Sync + 'a,
 ) -> anyhow::Result<DocumentEmbedder<'a>> {
-    Ok(DocumentEmbedder::open(models, name, |count| bar.inc(count as u64))?)
+    Ok(DocumentEmbedder::open(models, name, progress)?)
 }
 
 impl Arguments {
@@ -157,16 +151,6 @@ impl Arguments {
                 Vectors::F32 => VectorFormat::F32,
                 Vectors::Int8 => VectorFormat::Int8,
             },
-        }
-    }
-
-    fn document_options(&self) -> DocumentOptions {
-        DocumentOptions {
-            id_field: self.id_field.clone(),
-            title_field: self.title_field.clone(),
-            text_field: self.text_field.clone(),
-            number_missing_ids: self.number_missing_ids,
-            ..DocumentOptions::default()
         }
     }
 
@@ -188,9 +172,10 @@ impl Arguments {
 /// Deletes and adds; the last commit's account has the sums of all.
 fn change(
     arguments: &Arguments,
+    documents: Option<Documents>,
     index: &mut Index,
     embedder: Option<&DocumentEmbedder<'_>>,
-    bar: &ProgressBar,
+    bar: &CollectionBar,
 ) -> anyhow::Result<(Committed, usize)> {
     let before = index.len();
     let ids = arguments.ids_to_delete()?;
@@ -200,14 +185,13 @@ fn change(
         Some(Graph::Never) => writer.graph_from(usize::MAX),
         Some(Graph::Auto) | None => {}
     }
-    writer.on_graph_progress(|done, all| bar.set_message(graph_message(done, all)));
+    writer.on_graph_progress(|done, all| bar.say(graph_message(done, all)));
     for id in &ids {
         writer.delete(id)?;
     }
     let mut total = writer.commit()?;
     let deleted = before - total.documents;
-    if let Some(collection) = &arguments.collection {
-        let documents = read_documents(collection, &arguments.document_options())?;
+    if let (Some(collection), Some(documents)) = (&arguments.collection, documents) {
         let mut seen = HashSet::new();
         for (nth, document) in documents.enumerate() {
             let document = document?;
@@ -219,9 +203,10 @@ fn change(
                     nth + 1
                 );
             }
+            bar.read();
             writer.put(document)?;
             if embedder.is_none() {
-                bar.inc(1);
+                bar.finished(1);
             }
             if (nth + 1) % COMMIT_EVERY == 0 {
                 add(&mut total, writer.commit()?);
@@ -275,19 +260,20 @@ fn report(index: &Index, done: &Committed, deleted: usize, started: Instant, out
     Ok(output.print(&text)?)
 }
 
-/// Indexes documents into a new folder with vectors of the default model: what the quickstart does.
+/// Indexes documents into a new folder with vectors of the default model: what the quickstart does. `progress` is told
+/// how many have been read since last time.
 pub fn build(
     path: &Path,
-    documents: impl Iterator<Item = Result<Document, FormatError>>,
+    documents: &[Document],
     models: &Models,
-    bar: &ProgressBar,
+    progress: impl Fn(usize) + Send + Sync,
 ) -> anyhow::Result<Index> {
-    let embedder = open_embedder(models, None, bar)?;
+    let embedder = open_embedder(models, None, progress)?;
     let settings = IndexSettings { model: Some(embedder.identity().clone()), ..IndexSettings::default() };
     let mut index = Index::create(path, &settings)?;
     let mut writer = index.writer(Some(&embedder))?;
     for document in documents {
-        writer.put(document?)?;
+        writer.put(document.clone())?;
     }
     writer.finish()?;
     Ok(index)

@@ -2,6 +2,7 @@
 
 mod compare;
 mod doctor;
+mod documents;
 mod embed;
 mod eval;
 mod eval_files;
@@ -13,6 +14,7 @@ mod memory;
 mod model;
 mod open;
 mod output;
+mod printing;
 mod quickstart;
 mod report_file;
 mod rerank;

@@ -5,7 +5,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use plackett::bundled;
 use plackett::pipeline::{LocalModel, ModelOptions};
-use plackett_lm::store::{BUILTIN, Builtin, Origin, Resolved, Store, StoreError, builtin, verify_files};
+use plackett_lm::store::{BUILTIN, Builtin, Origin, Resolved, Store, StoreError, builtin, verify_files_with};
 use serde_json::json;
 use std::cell::RefCell;
 use std::fmt::Write;
@@ -184,9 +184,18 @@ fn show(model: &Resolved, options: &ModelOptions, output: &Output) -> Outcome {
 }
 
 fn verify(model: &Resolved, options: &ModelOptions, output: &Output) -> Outcome {
-    let recorded = verify_files(&model.directory).map_err(store_failure)?;
+    let bar = output.bytes("verifying", 0);
+    let progress = |file: &str, done: u64, total: u64| {
+        bar.set_length(total);
+        bar.set_position(done);
+        bar.set_message(format!("verifying {file}"));
+    };
+    let recorded = verify_files_with(&model.directory, &progress).map_err(store_failure)?;
+    bar.finish_and_clear();
+    let bar = output.counter("comparing with references");
     let opened = LocalModel::open(&model.directory, options)?;
     let reference = plackett::reference::check(&opened)?;
+    bar.finish_and_clear();
     let good = reference.as_ref().is_none_or(|check| check.held);
     if output.json {
         output.print_json(&json!({
@@ -215,8 +224,15 @@ fn verify(model: &Resolved, options: &ModelOptions, output: &Output) -> Outcome 
 }
 
 fn quantize(source: &Resolved, target: &std::path::Path, output: &Output) -> Outcome {
-    let written = plackett_lm::quantize(&source.directory, target)
-        .with_context(|| format!("cannot quantise {}", source.name))?;
+    let bar = output.progress("rounding tensors", 0);
+    let progress = |done: usize, all: usize| {
+        bar.set_length(all as u64);
+        bar.set_position(done as u64);
+    };
+    let written = plackett_lm::quantize_with(&source.directory, target, &progress)
+        .with_context(|| format!("cannot quantise {}", source.name));
+    bar.finish_and_clear();
+    let written = written?;
     let (before, after) = (written.bytes_before as f64 / 1e6, written.bytes_after as f64 / 1e6);
     if output.json {
         return Ok(output.print_json(&json!({

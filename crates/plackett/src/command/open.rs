@@ -1,12 +1,8 @@
-//! What several commands read and write, and the flags that go with it.
+//! What several commands read, and the flags that go with it.
 
-use super::Output;
 use anyhow::Context;
 use clap::Args;
-use indicatif::ProgressBar;
-use plackett_core::formats::BeirFolder;
-use plackett_core::formats::{DocumentOptions, Documents, open_documents, read_topics};
-use plackett_core::formats::{FormatError, trec};
+use plackett_core::formats::{BeirFolder, FormatError, read_topics, trec};
 use plackett_core::{Qrels, Query, Run};
 use plackett_rank::{Chunks, LongText, Settings};
 use plackett_search::Index;
@@ -16,7 +12,7 @@ use std::path::Path;
 /// What is done with texts that a model cannot read whole.
 #[derive(Args, Clone, Debug)]
 pub struct LongTextArguments {
-    /// Texts longer than the model reads: truncate, chunk-max or chunk-mean
+    /// Texts longer than the model reads: truncate, refuse, chunk-max or chunk-mean
     #[arg(long, value_name = "POLICY", default_value = "truncate")]
     long_text: LongText,
     /// Tokens per chunk [default: as many as the model reads]
@@ -33,7 +29,7 @@ impl LongTextArguments {
         let long_text = match (self.long_text, self.chunk_size, self.chunk_stride) {
             (policy, None, None) => policy,
             (_, Some(0), _) | (_, _, Some(0)) => anyhow::bail!("a chunk of 0 tokens: give at least 1"),
-            (LongText::Truncate, ..) => {
+            (LongText::Truncate | LongText::Refuse, ..) => {
                 anyhow::bail!("--chunk-size and --chunk-stride need --long-text chunk-max or chunk-mean")
             }
             (LongText::Chunks(chunks), size, stride) => LongText::Chunks(Chunks {
@@ -44,14 +40,6 @@ impl LongTextArguments {
         };
         Ok(Settings { long_text, progress: None })
     }
-}
-
-/// Documents of a collection: a BEIR folder, any file that holds documents, a folder of texts, or `-`.
-pub fn read_documents(path: &Path, options: &DocumentOptions) -> Result<Documents, FormatError> {
-    if path.is_dir() && BeirFolder::open(path).is_ok() {
-        return BeirFolder::open(path)?.corpus();
-    }
-    open_documents(path, options)
 }
 
 /// Queries from JSONL, TSV or TREC topics; the queries of a BEIR folder.
@@ -78,11 +66,6 @@ pub fn open_index(path: &Path) -> anyhow::Result<Index> {
         );
     }
     Ok(Index::open(path)?)
-}
-
-/// A bar that counts documents; a counter when their number is not known.
-pub fn document_bar(output: &Output, what: &str, count: Option<u64>) -> ProgressBar {
-    count.map_or_else(|| output.counter(what), |count| output.progress(what, count))
 }
 
 /// The lines of a file or of standard input.

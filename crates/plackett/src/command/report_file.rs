@@ -1,9 +1,11 @@
 //! The flags and the writing of the HTML report.
 
 use super::Output;
+use super::documents::DocumentArguments;
 use super::eval_files::{document_texts, query_texts};
 use super::measuring::Evaluated;
 use clap::Args;
+use plackett_core::formats::BeirFolder;
 use plackett_eval::Comparison;
 use plackett_eval::report::Report;
 use std::cell::RefCell;
@@ -25,9 +27,21 @@ pub struct ReportArguments {
     /// Title of the report
     #[arg(long, value_name = "TEXT", requires = "report", help_heading = "Report")]
     title: Option<String>,
+    #[command(flatten, next_help_heading = "Report")]
+    kept: DocumentArguments,
 }
 
 impl ReportArguments {
+    /// Refuses flags that mean nothing without a report.
+    pub fn check(&self) -> anyhow::Result<()> {
+        if self.report.is_none() && self.kept.are_given() {
+            anyhow::bail!(
+                "--input-format and the names of fields say how the documents of a --report are kept"
+            );
+        }
+        Ok(())
+    }
+
     /// Whether a report was asked for.
     pub fn is_wanted(&self) -> bool {
         self.report.is_some()
@@ -43,14 +57,15 @@ impl ReportArguments {
         output: &Output,
     ) -> anyhow::Result<()> {
         let Some(path) = &self.report else { return Ok(()) };
-        let queries = match source(qrels, &self.queries, "queries.jsonl") {
+        let beside = BeirFolder::at(qrels);
+        let queries = match self.queries.clone().or_else(|| beside.queries_file().ok()) {
             Some(path) => query_texts(&path)?,
             None => HashMap::new(),
         };
         let title = self.title.clone().unwrap_or_else(|| format!("Evaluation on {}", qrels.display()));
         let report =
             report(&title, found, comparison).digits(digits).query_texts(|id| queries.get(id).cloned());
-        match source(qrels, &self.documents, "corpus.jsonl") {
+        match self.documents.clone().or_else(|| beside.corpus_file().ok()) {
             None => report.write(path)?,
             Some(corpus) => {
                 // The page is made twice: the first time to learn which documents it shows.
@@ -61,7 +76,7 @@ impl ReportArguments {
                 };
                 let report = report.document_texts(record);
                 report.html()?;
-                let texts = document_texts(&corpus, &wanted.borrow())?;
+                let texts = document_texts(&corpus, &self.kept, &wanted.borrow())?;
                 report.document_texts(|id| texts.get(id).cloned()).write(path)?;
             }
         }
@@ -88,10 +103,4 @@ fn report<'a>(title: &str, found: &'a Evaluated, comparison: Option<&'a Comparis
         Some(comparison) => report.comparison(comparison),
         None => report,
     }
-}
-
-/// The file that was given, or the one that a BEIR folder has, plain or compressed.
-fn source(qrels: &Path, given: &Option<PathBuf>, beside: &str) -> Option<PathBuf> {
-    let forms = ["", ".gz", ".zst"].map(|end| qrels.join(format!("{beside}{end}")));
-    given.clone().or_else(|| forms.into_iter().find(|path| path.is_file()))
 }

@@ -101,14 +101,26 @@ impl<'a> Writer<'a> {
 
     /// The next ranking as text to be written.
     pub fn entry(&mut self, ranking: &Ranking) -> anyhow::Result<String> {
-        let text = match self.format {
-            Format::Text => String::new(),
-            Format::Trec => to_trec(ranking, self.tag)?,
-            Format::Jsonl => format!("{}\n", to_json(ranking)),
-            Format::Json => format!("{}{}", if self.written == 0 { "[\n" } else { ",\n" }, to_json(ranking)),
-        };
+        match self.format {
+            Format::Text => Ok(String::new()),
+            Format::Trec => to_trec(ranking, self.tag),
+            Format::Json | Format::Jsonl => Ok(self.object(&to_json(ranking))),
+        }
+    }
+
+    /// The next ranking, already an object, in one of the two JSON formats.
+    pub fn object(&mut self, object: &Value) -> String {
         self.written += 1;
-        Ok(text)
+        match (self.format, self.written) {
+            (Format::Json, 1) => format!("[\n{object}"),
+            (Format::Json, _) => format!(",\n{object}"),
+            _ => format!("{object}\n"),
+        }
+    }
+
+    /// The format.
+    pub fn format(&self) -> Format {
+        self.format
     }
 
     /// What closes the output.

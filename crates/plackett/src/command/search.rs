@@ -1,6 +1,8 @@
 //! `plackett search`: one query, a file of them, or a conversation.
 
-use super::results::{explain, to_json, to_trec};
+mod converse;
+
+use super::results::{Writer, explain, to_json};
 use super::snippet;
 use super::{Failure, Global, Outcome, Output};
 use crate::command::open::{LongTextArguments, open_index, read_queries};
@@ -8,10 +10,10 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use console::style;
 use plackett::Pipeline;
-use plackett::pipeline::{Models, QueryError};
+use plackett::pipeline::{ModelOptions, Models, QueryError};
 use plackett_core::{Document, Query, Ranking};
 use plackett_search::Index;
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, IsTerminal};
 use std::path::PathBuf;
 
 /// Search an index: one query, a file of queries, or a conversation
@@ -83,15 +85,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     if arguments.k == 0 {
         return Err(anyhow::anyhow!("-k 0: ask for at least one document").into());
     }
-    let index = open_index(&arguments.index)?;
-    let models = Models::new(arguments.model.clone(), global.models());
-    let expression = match &arguments.pipeline {
-        Some(expression) => expression.clone(),
-        None => Pipeline::default_for(&index).to_string(),
-    };
-    let pipeline = Pipeline::resolve(&expression, Some(&index), &models, &arguments.long_text.settings()?)?;
-    let mut session =
-        Session { arguments, index, models, pipeline, k: arguments.k, explain: arguments.explain };
+    let mut session = Session::open(arguments, global.models())?;
     let from_stdin = arguments.query.as_deref() == Some("-");
     let format = match arguments.format {
         Some(format) => format,
@@ -101,7 +95,9 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     };
     match (&arguments.query, &arguments.queries) {
         (Some(words), None) if !from_stdin => session.answer_one(words, format, output),
-        (None, None) if std::io::stdin().is_terminal() && format == Format::Text => session.converse(output),
+        (None, None) if std::io::stdin().is_terminal() && format == Format::Text => {
+            session.converse(std::io::stdin().lock(), output)
+        }
         (_, Some(path)) => session.answer_all(&read_queries(path)?, format, output),
         _ => session.answer_all(&lines_of_stdin()?, format, output),
     }
@@ -122,7 +118,19 @@ fn lines_of_stdin() -> anyhow::Result<Vec<Query>> {
     Ok(queries)
 }
 
-impl Session<'_> {
+impl<'a> Session<'a> {
+    fn open(arguments: &'a Arguments, options: ModelOptions) -> anyhow::Result<Self> {
+        let index = open_index(&arguments.index)?;
+        let models = Models::new(arguments.model.clone(), options);
+        let expression = match &arguments.pipeline {
+            Some(expression) => expression.clone(),
+            None => Pipeline::default_for(&index).to_string(),
+        };
+        let settings = arguments.long_text.settings()?;
+        let pipeline = Pipeline::resolve(&expression, Some(&index), &models, &settings)?;
+        Ok(Session { arguments, index, models, pipeline, k: arguments.k, explain: arguments.explain })
+    }
+
     fn search(&self, queries: &[Query]) -> Vec<Result<Ranking, QueryError>> {
         self.pipeline.search(&self.index, queries, self.k)
     }
@@ -130,27 +138,30 @@ impl Session<'_> {
     fn answer_one(&self, words: &str, format: Format, output: &Output) -> Outcome {
         let query = Query::new("1", words);
         let ranking = self.search(std::slice::from_ref(&query)).pop().transpose()?.context("no answer")?;
-        match format {
-            Format::Text => output.print(&self.text(&query, &ranking)?)?,
-            Format::Json | Format::Jsonl if format == Format::Json => {
-                output.print_json(&[self.json(&query, &ranking)?])?
-            }
-            Format::Jsonl | Format::Json => output.print(&format!("{}\n", self.json(&query, &ranking)?))?,
-            Format::Trec => output.print(&to_trec(&ranking, &self.arguments.tag)?)?,
-        }
+        let mut writer = Writer::new(format, &self.arguments.tag);
+        let text = self.entry(&mut writer, &query, &ranking)?;
+        output.print(&format!("{text}{}", writer.end()))?;
         Ok(())
+    }
+
+    /// One answer in the writer's format. People and scripts get snippets, evaluators a run.
+    fn entry(&self, writer: &mut Writer<'_>, query: &Query, ranking: &Ranking) -> anyhow::Result<String> {
+        match writer.format() {
+            Format::Text => self.text(query, ranking),
+            Format::Trec => writer.entry(ranking),
+            Format::Json | Format::Jsonl => Ok(writer.object(&self.json(query, ranking)?)),
+        }
     }
 
     /// Answers many queries in order, a bounded number at a time.
     fn answer_all(&self, queries: &[Query], format: Format, output: &Output) -> Outcome {
         let bar = output.progress("searching", queries.len() as u64);
-        let mut writer = super::results::Writer::new(format, &self.arguments.tag);
+        let mut writer = Writer::new(format, &self.arguments.tag);
         let mut failed = 0usize;
         for group in queries.chunks(self.pipeline.queries_at_once()) {
             for (query, result) in group.iter().zip(self.search(group)) {
                 match result {
-                    Ok(ranking) if format == Format::Text => output.print(&self.text(query, &ranking)?)?,
-                    Ok(ranking) => output.print(&writer.entry(&ranking)?)?,
+                    Ok(ranking) => output.print(&self.entry(&mut writer, query, &ranking)?)?,
                     Err(error) => {
                         failed += 1;
                         bar.suspend(|| eprintln!("plackett: {error}"));
@@ -209,61 +220,6 @@ impl Session<'_> {
             text.push_str(&explain(ranking));
         }
         Ok(text)
-    }
-
-    /// Asks for queries until the input ends. Lines that begin with a colon change the session.
-    fn converse(&mut self, output: &Output) -> Outcome {
-        let documents = self.index.len();
-        output.note(&format!(
-            "{documents} documents · {} · :help for commands, an empty line ends",
-            self.pipeline
-        ));
-        let mut lines = std::io::stdin().lock().lines();
-        loop {
-            eprint!("{} ", style("search>").green().bold());
-            std::io::stderr().flush()?;
-            let Some(line) = lines.next() else { break };
-            let line = line?;
-            match line.trim() {
-                "" | ":quit" | ":q" => break,
-                command if command.starts_with(':') => self.obey(command, output),
-                words => {
-                    let started = std::time::Instant::now();
-                    match self.answer_one(words, Format::Text, output) {
-                        Ok(()) => output
-                            .note(&format!("{}", style(format!("      {:.0?}", started.elapsed())).dim())),
-                        Err(Failure::Input(error)) => output.note(&format!("{error:#}")),
-                        Err(other) => return Err(other),
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn obey(&mut self, command: &str, output: &Output) {
-        let (name, argument) = command.split_once(char::is_whitespace).unwrap_or((command, ""));
-        match (name, argument.trim()) {
-            (":pipeline" | ":p", "") => output.note(&self.pipeline.to_string()),
-            (":pipeline" | ":p", expression) => match self.resolve(expression) {
-                Ok(pipeline) => self.pipeline = pipeline,
-                Err(error) => output.note(&format!("{error:#}")),
-            },
-            (":k", number) => match number.parse() {
-                Ok(k) if k > 0 => self.k = k,
-                _ => output.note(&format!("k is {}; `:k 20` changes it", self.k)),
-            },
-            (":explain" | ":e", _) => {
-                self.explain = !self.explain;
-                output.note(if self.explain { "explaining" } else { "not explaining" });
-            }
-            (":help" | ":h", _) => output.note(
-                "words            search\n:pipeline EXPR   change how, e.g. :pipeline bm25:100 >> late-interaction\n\
-                 :k N             length of the answer\n:explain         passes, tokens and depths, on or off\n\
-                 :quit            leave",
-            ),
-            (unknown, _) => output.note(&format!("{unknown} is not known; :help lists the commands")),
-        }
     }
 
     fn resolve(&self, expression: &str) -> anyhow::Result<Pipeline> {

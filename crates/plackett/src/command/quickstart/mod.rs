@@ -3,7 +3,7 @@
 mod examples;
 mod scores;
 
-use super::open::{document_bar, read_documents, read_qrels, read_queries};
+use super::open::{read_qrels, read_queries};
 use super::{Global, Outcome, Output};
 use anyhow::Context;
 use clap::Args;
@@ -11,7 +11,7 @@ use console::style;
 use examples::Example;
 use plackett::pipeline::Models;
 use plackett::{Pipeline, papers};
-use plackett_core::formats::DocumentOptions;
+use plackett_core::formats::BeirFolder;
 use plackett_core::{Document, Qrels, Query, Ranking, Run};
 use plackett_eval::report::Report;
 use plackett_eval::{
@@ -82,8 +82,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let started = Instant::now();
     let folder = Folder::prepare(&arguments.dir)?;
     let queries = read_queries(&folder.collection.join("queries.jsonl"))?;
-    let documents = read_documents(&folder.collection, &DocumentOptions::default())?
-        .collect::<Result<Vec<Document>, _>>()?;
+    let documents = BeirFolder::open(&folder.collection)?.corpus()?.collect::<Result<Vec<Document>, _>>()?;
     let qrels = read_qrels(&folder.collection.join("qrels/test.tsv"))?;
     output.note(&format!(
         "{} {} passages about published ranking systems, {} judged queries",
@@ -132,12 +131,12 @@ fn build_index(
     models: &Models,
     output: &Output,
 ) -> anyhow::Result<Index> {
-    let bar = document_bar(output, "indexing", Some(documents.len() as u64));
+    let bar = output.progress("indexing", documents.len() as u64);
     if path.join("plackett-index.json").exists() {
         // An index of an earlier quickstart.
         std::fs::remove_dir_all(path).with_context(|| path.display().to_string())?;
     }
-    let index = super::index::build(path, documents.iter().cloned().map(Ok), models, &bar)?;
+    let index = super::index::build(path, documents, models, |count| bar.inc(count as u64))?;
     bar.finish();
     Ok(index)
 }

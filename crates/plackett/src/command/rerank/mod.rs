@@ -2,6 +2,7 @@
 
 mod triple;
 
+use super::documents::DocumentArguments;
 use super::open::LongTextArguments;
 use super::results::{Writer, trace_json};
 use super::search::Format as Shape;
@@ -53,7 +54,7 @@ pub struct Arguments {
     /// Queries of a TREC run: JSONL or TSV
     #[arg(long, value_name = "FILE", requires = "run")]
     queries: Option<PathBuf>,
-    /// Documents of a TREC run: any collection that `plackett index` reads
+    /// Documents of a TREC run: any collection that `plackett index` reads, `-` for standard input
     #[arg(long, value_name = "PATH", requires = "run")]
     documents: Option<PathBuf>,
     /// TREC run to rerank
@@ -73,6 +74,8 @@ pub struct Arguments {
     strict: bool,
     #[command(flatten)]
     long_text: LongTextArguments,
+    #[command(flatten, next_help_heading = "Documents of a TREC run")]
+    kept: DocumentArguments,
 }
 
 /// How results are written.
@@ -119,6 +122,10 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     if arguments.k == Some(0) {
         return Err(anyhow::anyhow!("-k 0: ask for at least one document").into());
     }
+    if arguments.run.is_none() && arguments.kept.are_given() {
+        let flags = "--input-format and the names of fields say how --documents are kept";
+        return Err(anyhow::anyhow!("{flags}; requests bring their documents, leave the flags out").into());
+    }
     let models = Models::new(arguments.model.clone(), global.models());
     let expression = arguments.method.as_ref().or(arguments.pipeline.as_ref()).context("no method")?;
     let pipeline = Pipeline::resolve(expression, None, &models, &arguments.long_text.settings()?)?;
@@ -137,7 +144,9 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
             )
             .into());
         }
-        (None, Some(run), Some(queries), Some(documents)) => triple::read(queries, documents, run, output)?,
+        (None, Some(run), Some(queries), Some(documents)) => {
+            triple::read(queries, (documents, &arguments.kept), run, output)?
+        }
         _ => {
             return Err(
                 anyhow::anyhow!("name a file of requests, or --queries, --documents and --run").into()

@@ -2,9 +2,9 @@
 
 use super::{Incoming, Requests};
 use crate::command::Output;
-use crate::command::open::{document_bar, read_documents, read_queries, read_run};
+use crate::command::documents::{CollectionBar, DocumentArguments};
+use crate::command::open::{read_queries, read_run};
 use anyhow::Context;
-use plackett_core::formats::DocumentOptions;
 use plackett_core::{Candidate, Document, Query, RankRequest, RunQuery};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -12,7 +12,12 @@ use std::sync::Arc;
 
 /// One request per query of the run, in the run's order. Of the collection only the documents that the run names are
 /// kept. A query or document that is missing makes an error in the request's place.
-pub fn read(queries: &Path, documents: &Path, run: &Path, output: &Output) -> anyhow::Result<Requests> {
+pub fn read(
+    queries: &Path,
+    documents: (&Path, &DocumentArguments),
+    run: &Path,
+    output: &Output,
+) -> anyhow::Result<Requests> {
     let run = read_run(run)?;
     let queries: HashMap<String, Query> =
         read_queries(queries)?.into_iter().map(|q| (q.id.clone(), q)).collect();
@@ -35,20 +40,21 @@ pub fn read(queries: &Path, documents: &Path, run: &Path, output: &Output) -> an
 }
 
 fn wanted_documents(
-    path: &Path,
+    (path, kept): (&Path, &DocumentArguments),
     run: &[RunQuery],
     output: &Output,
 ) -> anyhow::Result<HashMap<String, Document>> {
     let wanted: HashSet<&str> = run.iter().flat_map(|query| query.documents().iter()).collect();
-    let bar = document_bar(output, "reading documents", None);
+    let bar = CollectionBar::new(output, "reading documents", Some(path));
     let mut texts = HashMap::with_capacity(wanted.len());
-    for document in read_documents(path, &DocumentOptions::default())? {
+    for document in kept.read(path, Some(bar.count()))? {
         let document = document?;
-        bar.inc(1);
+        bar.read();
+        bar.finished(1);
         if wanted.contains(document.id.as_str()) {
             texts.insert(document.id.clone(), document);
         }
     }
-    bar.finish_and_clear();
+    bar.end();
     Ok(texts)
 }

@@ -1,0 +1,39 @@
+//! How `eval` and `compare` print their tables.
+
+use clap::Args;
+use plackett_eval::{Comparison, Evaluation, MeansTable};
+
+/// Decimals and markup.
+#[derive(Args)]
+pub struct TableArguments {
+    /// Decimals
+    #[arg(short = 'p', long, value_name = "N", default_value_t = 4, help_heading = "Output")]
+    pub digits: usize,
+    /// Print a Markdown table, with daggers where runs are compared
+    #[arg(long, group = "form", help_heading = "Output")]
+    markdown: bool,
+    /// Print a LaTeX table, with daggers where runs are compared
+    #[arg(long, group = "form", help_heading = "Output")]
+    latex: bool,
+}
+
+impl TableArguments {
+    /// The means as a table.
+    pub fn table<'a>(
+        &self,
+        evaluations: &'a [Evaluation],
+        comparison: Option<&'a Comparison>,
+    ) -> MeansTable<'a> {
+        MeansTable { evaluations, comparison, digits: self.digits, intervals: true }
+    }
+
+    /// The table in the markup that was asked for; `None` when none was.
+    pub fn marked_up(&self, evaluations: &[Evaluation], comparison: Option<&Comparison>) -> Option<String> {
+        let table = self.table(evaluations, comparison);
+        match (self.markdown, self.latex) {
+            (true, _) => Some(table.markdown()),
+            (_, true) => Some(table.latex()),
+            _ => None,
+        }
+    }
+}

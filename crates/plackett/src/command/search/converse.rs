@@ -1,0 +1,160 @@
+//! A search that asks for one query after another.
+
+use super::{Format, Session};
+use crate::command::{Failure, Outcome, Output};
+use console::style;
+use std::io::BufRead;
+
+impl Session<'_> {
+    /// Asks for queries until the input ends. Lines that begin with a colon change the session.
+    pub(super) fn converse(&mut self, input: impl BufRead, output: &Output) -> Outcome {
+        let documents = self.index.len();
+        output.note(&format!(
+            "{documents} documents · {} · :help for commands, an empty line ends",
+            self.pipeline
+        ));
+        let mut lines = input.lines();
+        loop {
+            output.ask(&format!("{} ", style("search>").green().bold()));
+            let Some(line) = lines.next() else { break };
+            let line = line?;
+            match line.trim() {
+                "" | ":quit" | ":q" => break,
+                command if command.starts_with(':') => self.obey(command, output),
+                words => {
+                    let started = std::time::Instant::now();
+                    match self.answer_one(words, Format::Text, output) {
+                        Ok(()) => output
+                            .note(&format!("{}", style(format!("      {:.0?}", started.elapsed())).dim())),
+                        Err(Failure::Input(error)) => output.note(&format!("{error:#}")),
+                        Err(other) => return Err(other),
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn obey(&mut self, command: &str, output: &Output) {
+        let (name, argument) = command.split_once(char::is_whitespace).unwrap_or((command, ""));
+        match (name, argument.trim()) {
+            (":pipeline" | ":p", "") => output.note(&self.pipeline.to_string()),
+            (":pipeline" | ":p", expression) => match self.resolve(expression) {
+                Ok(pipeline) => self.pipeline = pipeline,
+                Err(error) => output.note(&format!("{error:#}")),
+            },
+            (":k", number) => match number.parse() {
+                Ok(k) if k > 0 => self.k = k,
+                _ => output.note(&format!("k is {}; `:k 20` changes it", self.k)),
+            },
+            (":explain" | ":e", _) => {
+                self.explain = !self.explain;
+                output.note(if self.explain { "explaining" } else { "not explaining" });
+            }
+            (":help" | ":h", _) => output.note(
+                "words            search\n:pipeline EXPR   change how, e.g. :pipeline bm25:100 >> late-interaction\n\
+                 :k N             length of the answer\n:explain         passes, tokens and depths, on or off\n\
+                 :quit            leave",
+            ),
+            (unknown, _) => output.note(&format!("{unknown} is not known; :help lists the commands")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Arguments;
+    use super::*;
+    use clap::Parser;
+    use plackett::pipeline::ModelOptions;
+    use plackett_core::Document;
+    use plackett_search::{Index, IndexSettings};
+    use std::io::Cursor;
+    use std::path::Path;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    fn index(folder: &Path) -> Arguments {
+        let path = folder.join("i");
+        let mut index = Index::create(&path, &IndexSettings::default()).unwrap();
+        let mut writer = index.writer(None).unwrap();
+        for (id, text) in
+            [("a", "apples and pears"), ("b", "apples"), ("c", "pears, apples, plums"), ("d", "rust")]
+        {
+            writer.put(Document::new(id, text)).unwrap();
+        }
+        writer.finish().unwrap();
+        let line = Line::try_parse_from(["search", path.to_str().unwrap(), "-p", "bm25", "-k", "9"]);
+        line.unwrap().arguments
+    }
+
+    /// What is said to some lines, and how many of them are left over.
+    fn said(session: &mut Session<'_>, lines: &str) -> (String, usize) {
+        let output = Output::kept();
+        let mut input = Cursor::new(lines.as_bytes().to_vec());
+        session.converse(&mut input, &output).expect("a conversation");
+        let left = &lines[input.position() as usize..];
+        (console::strip_ansi_codes(&output.take()).into_owned(), left.lines().count())
+    }
+
+    #[test]
+    fn commands_change_what_the_next_query_gives() {
+        let folder = tempfile::tempdir().unwrap();
+        let arguments = index(folder.path());
+        let mut session = Session::open(&arguments, ModelOptions::default()).unwrap();
+        let ids = |text: &str| -> Vec<char> {
+            let hits =
+                text.lines().filter(|line| line.trim_start().starts_with(|c: char| c.is_ascii_digit()));
+            hits.filter_map(|line| line.split_whitespace().nth(1)?.chars().next()).collect()
+        };
+        let (text, left) = said(&mut session, "apples\n:k 2\napples\n");
+        assert_eq!((ids(&text).len(), left, session.k), (5, 0, 2), "{text}");
+        assert!(text.starts_with("4 documents · bm25"), "{text}");
+        let (text, _) = said(&mut session, ":pipeline bm25(k1=2, b=0.1):50\n:p\nplums\n");
+        assert_eq!(session.pipeline.to_string(), "bm25(k1=2,b=0.1):50");
+        assert!(text.contains("bm25(k1=2,b=0.1):50") && ids(&text) == ['c'], "{text}");
+        assert!(!text.contains("passes"));
+        let (text, _) = said(&mut session, ":explain\nplums\n:e\nplums\n");
+        assert_eq!((text.matches("passes").count(), session.explain), (1, false), "{text}");
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_said_and_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let arguments = index(folder.path());
+        let mut session = Session::open(&arguments, ModelOptions::default()).unwrap();
+        for (line, answer) in [
+            (":pipeline bm25 >>", "column"),
+            (":pipeline dense", "no vectors"),
+            (":p bm52", "`bm52` is not a stage"),
+            (":k 0", "k is 9"),
+            (":k many", "k is 9"),
+            (":sing", ":sing is not known"),
+        ] {
+            let (text, _) = said(&mut session, &format!("{line}\nrust\n"));
+            assert!(text.contains(answer), "{line}: {text}");
+            assert!(text.contains("1  d"), "the conversation goes on: {text}");
+            assert_eq!((session.k, session.pipeline.to_string()), (9, "bm25".into()), "{line}");
+        }
+        let (text, _) = said(&mut session, "nothingofthekind\n");
+        assert!(text.contains("nothing found"), "{text}");
+        let (text, _) = said(&mut session, ":help\n");
+        assert!(text.contains(":pipeline EXPR"), "{text}");
+    }
+
+    #[test]
+    fn an_empty_line_or_quit_ends_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let arguments = index(folder.path());
+        let mut session = Session::open(&arguments, ModelOptions::default()).unwrap();
+        for end in ["", ":q", ":quit"] {
+            assert_eq!(said(&mut session, &format!("rust\n{end}\nrust\nrust\n")).1, 2, "{end:?}");
+        }
+        let broken = session.converse(Cursor::new(b"\xff\n"), &Output::kept());
+        assert!(matches!(broken, Err(Failure::Input(_))));
+    }
+}
