@@ -17,7 +17,7 @@ pub(super) fn open(path: &Path, count: Option<&BytesRead>) -> Result<(File, bool
         let mut file = File::open(path).map_err(failed)?;
         if file.metadata().map_err(failed)?.is_file() {
             let mut start = Vec::new();
-            (&mut file).take(4).read_to_end(&mut start).map_err(failed)?;
+            (&file).take(4).read_to_end(&mut start).map_err(failed)?;
             file.rewind().map_err(failed)?;
             if !is_packed(&start) {
                 return Ok((file, false));

@@ -136,14 +136,14 @@ impl CollectionBar {
         let documents_there = documents.min(waiting.ends.len());
         let end = waiting.ends.drain(..documents_there).next_back();
         waiting.finished += documents as u64;
-        match end {
-            Some(end) if self.sized => {
-                self.bar.set_position(end);
-                if waiting.finished.is_multiple_of(32) {
-                    self.bar.set_message(format!("{}: {} documents", self.what, waiting.finished));
-                }
-            }
-            _ => self.bar.set_position(waiting.finished),
+        if !self.sized {
+            return self.bar.set_position(waiting.finished);
+        }
+        if let Some(end) = end {
+            self.bar.set_position(end);
+        }
+        if waiting.finished.is_multiple_of(32) {
+            self.bar.set_message(format!("{}: {} documents", self.what, waiting.finished));
         }
     }
 
@@ -181,7 +181,8 @@ mod tests {
                 places.push(bar.bar.position());
             }
         }
-        bar.finished(bar.waiting.lock().unwrap().ends.len());
+        let left = bar.waiting.lock().unwrap().ends.len();
+        bar.finished(left);
         assert!(places.windows(2).all(|pair| pair[0] <= pair[1]) && places[0] < size / 4, "{places:?}");
         assert_eq!(bar.bar.position(), size);
         let counter = CollectionBar::new(&Output::kept(), "reading", Some(Path::new("-")));

@@ -190,8 +190,9 @@ fn verify(model: &Resolved, options: &ModelOptions, output: &Output) -> Outcome 
         bar.set_position(done);
         bar.set_message(format!("verifying {file}"));
     };
-    let recorded = verify_files_with(&model.directory, &progress).map_err(store_failure)?;
+    let recorded = verify_files_with(&model.directory, &progress);
     bar.finish_and_clear();
+    let recorded = recorded.map_err(store_failure)?;
     let bar = output.counter("comparing with references");
     let opened = LocalModel::open(&model.directory, options)?;
     let reference = plackett::reference::check(&opened)?;

@@ -145,7 +145,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
             .into());
         }
         (None, Some(run), Some(queries), Some(documents)) => {
-            triple::read(queries, (documents, &arguments.kept), run, output)?
+            triple::read(queries, (documents.as_path(), &arguments.kept), run, output)?
         }
         _ => {
             return Err(
