@@ -41,6 +41,14 @@ pub enum SearchError {
         /// What is wrong.
         problem: String,
     },
+    /// A worker of the writer ended, which is what a full disk looks like from the others.
+    #[error(
+        "{path}: a worker could not write the index, which is at its last commit; make room on the disk and index again"
+    )]
+    Unwritten {
+        /// The folder.
+        path: PathBuf,
+    },
     /// Another writer has the index.
     #[error("{path}: another process is writing this index; wait until it has finished")]
     Locked {
@@ -109,6 +117,7 @@ impl SearchError {
             E::IoError(source) => {
                 SearchError::Io { path, source: std::io::Error::new(source.kind(), source.to_string()) }
             }
+            E::ErrorInThread(_) => SearchError::Unwritten { path },
             other => SearchError::Corrupt { path, problem: other.to_string() },
         }
     }
