@@ -2,22 +2,22 @@
 //! the shapes that its tensors have.
 #![no_main]
 
+mod common;
+
+use common::Folder;
 use libfuzzer_sys::fuzz_target;
 use plackett_lm::Adapter;
 use std::sync::LazyLock;
-use tempfile::TempDir;
 
-static FOLDER: LazyLock<TempDir> = LazyLock::new(|| TempDir::new().expect("a temporary folder"));
+static FOLDER: LazyLock<Folder> = LazyLock::new(|| Folder::with(&[]));
 
 fuzz_target!(|data: &[u8]| {
     let (config, weights) = match data.iter().position(|byte| *byte == 0) {
         Some(at) => (&data[..at], &data[at + 1..]),
         None => (data, &[][..]),
     };
-    let write = |name: &str, bytes: &[u8]| std::fs::write(FOLDER.path().join(name), bytes);
-    let made =
-        write("adapter_config.json", config).and_then(|()| write("adapter_model.safetensors", weights));
-    made.expect("the temporary folder can be written");
+    FOLDER.write("adapter_config.json", config);
+    FOLDER.write("adapter_model.safetensors", weights);
     let Ok(adapter) = Adapter::open(FOLDER.path()) else { return };
     let mut numbers = 0;
     for (layer, module, delta) in adapter.modules() {

@@ -2,10 +2,12 @@
 //! opens embeds a text; it does not panic.
 #![no_main]
 
+mod common;
+
+use common::Folder;
 use libfuzzer_sys::fuzz_target;
 use plackett_lm::{EmbedOptions, EncoderModel, EncoderOptions};
 use std::sync::LazyLock;
-use tempfile::TempDir;
 
 /// In the order of the input's parts; a part that is missing or empty is a file that is not there.
 const FILES: [&str; 6] = [
@@ -19,23 +21,15 @@ const FILES: [&str; 6] = [
 const WEIGHTS: &[u8] = include_bytes!("../../crates/plackett-lm/tests/parity/bert/model.safetensors");
 const TOKENIZER: &[u8] = include_bytes!("../../crates/plackett-lm/tests/parity/bert/tokenizer.json");
 
-static FOLDER: LazyLock<TempDir> = LazyLock::new(|| {
-    let folder = TempDir::new().expect("a temporary folder");
-    let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes);
-    let made = std::fs::create_dir(folder.path().join("1_Pooling"))
-        .and_then(|()| write("model.safetensors", WEIGHTS))
-        .and_then(|()| write("tokenizer.json", TOKENIZER));
-    made.expect("the tiny model can be written");
-    folder
-});
+static FOLDER: LazyLock<Folder> =
+    LazyLock::new(|| Folder::with(&[("model.safetensors", WEIGHTS), ("tokenizer.json", TOKENIZER)]));
 
 fuzz_target!(|data: &[u8]| {
     let mut parts = data.split(|byte| *byte == 0);
     for name in FILES {
-        let path = FOLDER.path().join(name);
         match parts.next().unwrap_or_default() {
-            [] => drop(std::fs::remove_file(path)),
-            bytes => std::fs::write(path, bytes).expect("the temporary folder can be written"),
+            [] => drop(std::fs::remove_file(FOLDER.path().join(name))),
+            bytes => FOLDER.write(name, bytes),
         }
     }
     let options = EncoderOptions { threads: Some(1), ..EncoderOptions::default() };

@@ -2,11 +2,13 @@
 //! and gives logits, the same alone and beside one that continues a cache; it does not panic.
 #![no_main]
 
+mod common;
+
+use common::Folder;
 use libfuzzer_sys::fuzz_target;
 use plackett_lm::decode::{Branch, DecodeModel, Wanted};
 use plackett_lm::decoder::{DecoderModel, DecoderOptions};
 use std::sync::LazyLock;
-use tempfile::TempDir;
 
 const WEIGHTS: [&[u8]; 5] = [
     include_bytes!("../../crates/plackett-lm/tests/golden/decoder/llama/model.safetensors"),
@@ -17,20 +19,14 @@ const WEIGHTS: [&[u8]; 5] = [
 ];
 const TOKENIZER: &[u8] = include_bytes!("../../crates/plackett-lm/tests/golden/decoder/llama/tokenizer.json");
 
-static FOLDERS: LazyLock<[TempDir; 5]> = LazyLock::new(|| {
-    WEIGHTS.map(|weights| {
-        let folder = TempDir::new().expect("a temporary folder");
-        let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes);
-        let made = write("model.safetensors", weights).and_then(|()| write("tokenizer.json", TOKENIZER));
-        made.expect("the tiny model can be written");
-        folder
-    })
+static FOLDERS: LazyLock<[Folder; 5]> = LazyLock::new(|| {
+    WEIGHTS.map(|weights| Folder::with(&[("model.safetensors", weights), ("tokenizer.json", TOKENIZER)]))
 });
 
 fuzz_target!(|data: &[u8]| {
     let Some((chosen, config)) = data.split_first() else { return };
     let folder = &FOLDERS[usize::from(chosen % 5)];
-    std::fs::write(folder.path().join("config.json"), config).expect("the temporary folder can be written");
+    folder.write("config.json", config);
     let options = DecoderOptions { threads: Some(1), ..DecoderOptions::default() };
     let Ok(model) = DecoderModel::open(folder.path(), &options) else { return };
     let tokens = [5, 7, 200, 7, 31, 8, 9, 100, 274];

@@ -2,30 +2,26 @@
 //! has, and texts of them, or errors; it does not panic.
 #![no_main]
 
+mod common;
+
+use common::Folder;
 use libfuzzer_sys::fuzz_target;
 use plackett_lm::decoder::{DecoderModel, DecoderOptions};
 use std::sync::LazyLock;
-use tempfile::TempDir;
 
 const CONFIG: &[u8] = include_bytes!("../../crates/plackett-lm/tests/golden/decoder/qwen2/config.json");
 const WEIGHTS: &[u8] =
     include_bytes!("../../crates/plackett-lm/tests/golden/decoder/qwen2/model.safetensors");
 
-static FOLDER: LazyLock<TempDir> = LazyLock::new(|| {
-    let folder = TempDir::new().expect("a temporary folder");
-    let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes);
-    let made = write("model.safetensors", WEIGHTS).and_then(|()| write("config.json", CONFIG));
-    made.expect("the tiny model can be written");
-    folder
-});
+static FOLDER: LazyLock<Folder> =
+    LazyLock::new(|| Folder::with(&[("model.safetensors", WEIGHTS), ("config.json", CONFIG)]));
 
 fuzz_target!(
     // libFuzzer's own hook would end the program at panics that the reader turns into errors; one that the reader lets
     // through still ends it.
     init: std::panic::set_hook(Box::new(|_| {})),
     |data: &[u8]| {
-        let path = FOLDER.path().join("tokenizer.json");
-        std::fs::write(path, data).expect("the temporary folder can be written");
+        FOLDER.write("tokenizer.json", data);
         let options = DecoderOptions { threads: Some(1), ..DecoderOptions::default() };
         let Ok(model) = DecoderModel::open(FOLDER.path(), &options) else { return };
         let (tokens, vocabulary) = (model.tokens(), model.info().vocabulary as u32);

@@ -2,11 +2,13 @@
 //! source and gives finite logits, the same token by token and at once; it does not panic.
 #![no_main]
 
+mod common;
+
+use common::Folder;
 use libfuzzer_sys::fuzz_target;
 use plackett_lm::decode::{Branch, DecodeModel, Wanted};
 use plackett_lm::seq2seq::{EncoderDecoder, EncoderDecoderOptions};
 use std::sync::LazyLock;
-use tempfile::TempDir;
 
 const WEIGHTS: [&[u8]; 3] = [
     include_bytes!("../../crates/plackett-lm/tests/golden/seq2seq/t5/model.safetensors"),
@@ -14,19 +16,13 @@ const WEIGHTS: [&[u8]; 3] = [
     include_bytes!("../../crates/plackett-lm/tests/golden/seq2seq/bart/model.safetensors"),
 ];
 
-static FOLDERS: LazyLock<[TempDir; 3]> = LazyLock::new(|| {
-    WEIGHTS.map(|weights| {
-        let folder = TempDir::new().expect("a temporary folder");
-        std::fs::write(folder.path().join("model.safetensors"), weights)
-            .expect("the tiny model can be written");
-        folder
-    })
-});
+static FOLDERS: LazyLock<[Folder; 3]> =
+    LazyLock::new(|| WEIGHTS.map(|weights| Folder::with(&[("model.safetensors", weights)])));
 
 fuzz_target!(|data: &[u8]| {
     let Some((chosen, config)) = data.split_first() else { return };
     let folder = &FOLDERS[usize::from(chosen % 3)];
-    std::fs::write(folder.path().join("config.json"), config).expect("the temporary folder can be written");
+    folder.write("config.json", config);
     let options = EncoderDecoderOptions { threads: Some(1), ..EncoderDecoderOptions::default() };
     let Ok(model) = EncoderDecoder::open(folder.path(), &options) else { return };
     let tokens = [model.start(), 5, 7];
