@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Opens the tiny GGUF files of the tests with llama.cpp and compares its logits with those of transformers.
 
-    mkdir /tmp/tiny
-    PLACKETT_KEEP_GGUF=/tmp/tiny cargo test -p plackett-lm --test decoder gguf::logits
-    python check_tiny_gguf.py /tmp/tiny ../../crates/plackett-lm/tests/golden/decoder
+    mkdir DIR
+    PLACKETT_KEEP_GGUF="$PWD/DIR" cargo test -p plackett-lm --test decoder gguf::logits
+    python check_tiny_gguf.py DIR ../../crates/plackett-lm/tests/golden/decoder
 
 It proves that names, row orders, norms and metadata keys of those files are what llama.cpp reads. llama.cpp knows no
 window of llama and qwen2 files, so that only their first tokens are compared, and it rounds the GELU of gemma3 to f16.

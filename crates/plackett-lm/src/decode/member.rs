@@ -135,7 +135,12 @@ impl Answers {
         for (later, first) in duplicates {
             let (later, first) = (owners[later as usize], owners[first as usize]);
             if later != first {
-                return bad(format!("answers {first} and {later} have a spelling with the same tokens"));
+                let name = |answer: usize| answers[answer][0].as_ref();
+                return bad(format!(
+                    "{:?} and {:?} have a spelling with the same tokens; the model could not tell them apart",
+                    name(first),
+                    name(later)
+                ));
             }
         }
         let answers = order.iter().map(|index| owners[*index as usize]).collect();

@@ -5,6 +5,7 @@
 //! sum of the exponentials and the weighted sum of the values are taken over all keys in their order, and the numbers do
 //! not depend on how the keys are cut into segments, nor on which queries are computed together.
 
+use super::buffer::reserve;
 use super::rows::{widen, widen_columns};
 use super::vector::{exponentials, for_each_isa};
 use super::{Isa, Rows, TILE_COLUMNS, TILE_ROWS, tile_f32};
@@ -83,16 +84,9 @@ impl CachedScratch {
     /// Makes room for rows that see up to `keys` keys, so that it does not grow from block to block of a sequence.
     pub(crate) fn reserve(&mut self, size: usize, rows: usize, keys: usize) {
         let padded = size.next_multiple_of(TILE_COLUMNS);
-        for (buffer, length) in [
-            (&mut self.scores, rows * stride(keys) + TILE_COLUMNS),
-            (&mut self.sums, rows * padded),
-            (&mut self.totals, rows),
-        ] {
-            if buffer.capacity() < length {
-                *buffer = Vec::new();
-                buffer.reserve_exact(length);
-            }
-        }
+        reserve(&mut self.scores, rows * stride(keys) + TILE_COLUMNS);
+        reserve(&mut self.sums, rows * padded);
+        reserve(&mut self.totals, rows);
     }
 
     /// Sum of the weights that row `row` of the last call gave to some of its keys; all weights of a row add to 1.

@@ -9,9 +9,10 @@ use crate::command::{Global, Output};
 use anyhow::{Context, bail};
 use plackett_lm::chat::{ChatOptions, Message};
 use plackett_lm::decode::{
-    Constraint, DecodeModel, DecodeOptions, DecodeRequest, Handle, Hypothesis, Normalize, TokenBytes, decode,
+    Constraint, DecodeError, DecodeModel, DecodeOptions, DecodeRequest, Handle, Hypothesis, Normalize,
+    TokenBytes, decode,
 };
-use plackett_lm::decoder::{CacheFormat, DecoderModel, DecoderOptions, Tokens};
+use plackett_lm::decoder::{CacheFormat, DecoderModel, DecoderOptions};
 use plackett_lm::seq2seq::{self, EncoderDecoder, EncoderDecoderOptions};
 use plackett_lm::store::Store;
 use plackett_lm::{Adapter, Precision as Format};
@@ -76,15 +77,6 @@ impl Engine {
         Ok(Engine { name: arguments.model.clone(), model, bytes, ends })
     }
 
-    fn tokens(&self) -> &Tokens {
-        match &self.model {
-            Model::Decoder(model, _) => model.tokens(),
-            Model::Both(model) => {
-                model.tokens().unwrap_or_else(|| unreachable!("checked when it was opened"))
-            }
-        }
-    }
-
     /// What a report says of the model.
     pub(super) fn describe(&self, opened: Duration) -> Made {
         let (kind, adapter) = match &self.model {
@@ -141,14 +133,13 @@ impl Engine {
     }
 
     /// Tokens that write a text where an answer begins.
-    pub(super) fn spell(&self, text: &str) -> Result<Vec<u32>, plackett_lm::decode::DecodeError> {
-        match &self.model {
-            Model::Decoder(model, _) => self.bytes.continuation(model.tokens().tokenizer(), text),
-            Model::Both(_) => self
-                .tokens()
-                .encode(text, false, false)
-                .map_err(|error| plackett_lm::decode::DecodeError::Tokenizer(error.to_string())),
-        }
+    pub(super) fn spell(&self, text: &str) -> Result<Vec<u32>, DecodeError> {
+        let model = match &self.model {
+            Model::Decoder(model, _) => return self.bytes.continuation(model.tokens().tokenizer(), text),
+            Model::Both(model) => model,
+        };
+        let tokens = model.tokens().ok_or_else(|| DecodeError::Tokenizer("there is none".into()))?;
+        tokens.encode(text, false, false).map_err(|error| DecodeError::Tokenizer(error.to_string()))
     }
 
     pub(super) fn bytes(&self) -> &Arc<TokenBytes> {

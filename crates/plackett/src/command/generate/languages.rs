@@ -6,14 +6,11 @@ use super::report::{Generated, Score, Written};
 use super::stream::Streamed;
 use crate::command::Output;
 use plackett_lm::decode::{
-    Answers, Bytewise, DecodeError, FreeText, Hypothesis, Permutation, ScoreRange, ScoreSheet, SheetOrder,
-    Text, TextEnd, TokenTrie, TrieMember,
+    Answers, Bytewise, FreeText, Hypothesis, Permutation, ScoreRange, ScoreSheet, SheetOrder, Text, TextEnd,
 };
 
 /// Between identifiers.
 const SEPARATOR: &str = " > ";
-/// Lists up to this length are kept as answers, longer ones as a trie alone.
-const FEW: usize = 1024;
 
 /// Some prompts whose outputs begin alike and are as long at most.
 pub(super) struct Languages<'a> {
@@ -72,21 +69,11 @@ impl Languages<'_> {
 
     fn one_of(&self, texts: &[String]) -> anyhow::Result<Vec<Generated>> {
         let tokenize = |text: &str| self.engine.spell(&format!("{}{text}", self.lead));
-        let written = |index: usize| Written {
-            choice: Some(index),
-            ..Written::text(texts.get(index).map_or("", String::as_str))
-        };
-        if texts.len() <= FEW {
-            let each: Vec<[&str; 1]> = texts.iter().map(|text| [text.as_str()]).collect();
-            let views: Vec<&[&str]> = each.iter().map(|text| &text[..]).collect();
-            let constraint = Answers::new(&views, tokenize, self.end())?;
-            return self.decode(&constraint, None, |found| written(found.output));
-        }
-        let sequences = texts.iter().map(|text| tokenize(text)).collect::<Result<Vec<_>, DecodeError>>()?;
-        let built = TokenTrie::build(&sequences)?;
-        let constraint = TrieMember::new(built.trie, self.end())?;
-        self.decode(&constraint, None, |found| {
-            written(built.order.get(found.output).map_or(usize::MAX, |index| *index as usize))
+        let each: Vec<&[String]> = texts.iter().map(std::slice::from_ref).collect();
+        let constraint = Answers::new(&each, tokenize, self.end())?;
+        self.decode(&constraint, None, |found| Written {
+            choice: Some(found.output),
+            ..Written::text(&texts[found.output])
         })
     }
 

@@ -114,6 +114,11 @@ impl Written {
     pub(super) fn text(text: &str) -> Written {
         Written { text: text.to_string(), ..Written::default() }
     }
+
+    /// Whether the text ended because no more tokens were allowed; `length` is the servers' word.
+    fn is_cut(&self) -> bool {
+        self.end == Some("max-tokens") || self.finish.as_deref() == Some("length")
+    }
 }
 
 impl Generated {
@@ -203,6 +208,17 @@ pub(super) fn write(
         }
         if generated.hypotheses.is_empty() {
             output.note(&format!("prompt {number}: no output was complete within the most tokens"));
+        } else if generated.unfinished > 0 {
+            let unfinished = generated.unfinished;
+            output.note(&format!(
+                "prompt {number}: {unfinished} more outputs were not complete within the most tokens"
+            ));
+        }
+        let shown = generated.hypotheses.iter().take(printed.results);
+        let cut = shown.filter(|shown| shown.written.is_cut()).count();
+        if cut > 0 {
+            let which = if printed.results == 1 { "the text".into() } else { format!("{cut} texts") };
+            output.note(&format!("prompt {number}: {which} ended at the most tokens, not by the model"));
         }
     }
     if output.json {
