@@ -2,8 +2,8 @@
 
 use crate::LmError;
 use crate::config::{JsonFile, Pooling};
-use crate::forward::{Buffers, Family, Pass, Sequence};
-use crate::heads::{Classifier, ScoreActivation};
+use crate::forward::{Buffers, Family, Pass, Read, Sequence};
+use crate::heads::{Classifier, ScoreActivation, reads};
 use crate::kernel::{Isa, normalize};
 use crate::late::LateSettings;
 use crate::sentence::Sentence;
@@ -100,7 +100,7 @@ pub struct ModelInfo {
     pub pooling: Option<Pooling>,
     /// Whether it scores pairs.
     pub cross_encoder: bool,
-    /// Number format of the matrices.
+    /// Numbers of the matrices: `f32`, or `int8` or `packed`, where inputs are rounded too.
     pub precision: &'static str,
     /// Bytes of weight files.
     pub file_bytes: usize,
@@ -144,10 +144,7 @@ impl EncoderModel {
         let pool =
             pool.build().map_err(|e| LmError::Argument(format!("cannot start {threads} threads: {e}")))?;
         let shape = family.shape();
-        let int8 = match options.precision {
-            Precision::Auto => weights.metadata(crate::quantize::FORMAT_KEY).is_some(),
-            chosen => chosen == Precision::Int8,
-        };
+        let precision = family.matrices().iter().map(|m| m.numbers()).find(|n| *n != "f32").unwrap_or("f32");
         let info = ModelInfo {
             name: directory.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned()),
             family: config.text("model_type").unwrap_or_default().to_string(),
@@ -157,7 +154,7 @@ impl EncoderModel {
             max_tokens: family.positions().min(sentence.limit),
             pooling: sentence.pooling,
             cross_encoder: false,
-            precision: if int8 { "int8" } else { "f32" },
+            precision,
             file_bytes: weights.bytes(),
             isa: Isa::detect(),
             threads: pool.current_num_threads(),
@@ -227,7 +224,8 @@ impl EncoderModel {
             false => 0,
         };
         let hidden = self.info.hidden;
-        let vectors = self.run(&sequences, |_, states| {
+        let read = if skipped == 0 { reads(pooling) } else { Read::All };
+        let vectors = self.run(&sequences, read, |_, states| {
             // A text cut to less than its prompt keeps its last token.
             let skipped = skipped.min((states.len() / hidden).saturating_sub(1));
             self.sentence.vector(self.info.isa, pooling, &states[skipped * hidden..])
@@ -254,7 +252,9 @@ impl EncoderModel {
         let encoded = self.encode(pairs.len(), |i| self.text.pair(i, pairs[i], most))?;
         let (sequences, tokens, truncated) = split(encoded);
         let isa = self.info.isa;
-        let logits = self.run(&sequences, |_, states| classifier.logit(isa, states, self.info.hidden))?;
+        let hidden = self.info.hidden;
+        let read = |_, states: &[f32]| classifier.logit(isa, states, hidden);
+        let logits = self.run(&sequences, classifier.reads(), read)?;
         let scores = logits.iter().map(|logit| classifier.score.apply(*logit)).collect();
         Ok(PairScores { logits, scores, tokens, truncated })
     }
@@ -279,7 +279,7 @@ impl EncoderModel {
         let encoded = self.encode(texts.len(), |i| self.late.encode(&self.text, i, texts[i], side, most))?;
         let (sequences, tokens, truncated) = split(encoded);
         let special = self.special_tokens(false);
-        let data = self.run(&sequences, |index, states| {
+        let data = self.run(&sequences, Read::All, |index, states| {
             let kept = self.late.kept(&sequences[index], side, special);
             let hidden = self.info.hidden;
             let rows: Vec<f32> = kept
@@ -302,7 +302,8 @@ impl EncoderModel {
             return Err(LmError::Argument(format!("sequence {index} is empty; at least one id is expected")));
         }
         let pooling = self.info.pooling.unwrap_or(Pooling::Mean);
-        self.run(sequences, |_, states| self.sentence.vector(self.info.isa, pooling, states))
+        let read = |_, states: &[f32]| self.sentence.vector(self.info.isa, pooling, states);
+        self.run(sequences, reads(pooling), read)
     }
 
     /// The token sequences that [`EncoderModel::embed`] would run.
@@ -316,13 +317,13 @@ impl EncoderModel {
     /// Does nothing but the matrix products that `tokens` tokens need, on all threads: the floor of a pass, for
     /// measurements of how close it comes.
     pub fn products_alone(&self, tokens: usize) {
-        self.pass(usize::MAX).products_alone(tokens);
+        self.pass(usize::MAX, Read::All).products_alone(tokens);
     }
 
     /// Hidden states after `layers` layers (`tokens × hidden` per sequence): early exit, probing.
     pub fn hidden_states(&self, sequences: &[Sequence], layers: usize) -> Result<Vec<Vec<f32>>, LmError> {
         self.check(sequences)?;
-        self.pass(layers).run(sequences, |_, states| states.to_vec())
+        self.pass(layers, Read::All).run(sequences, |_, states| states.to_vec())
     }
 
     /// Sequences come from callers, and from tokenizers whose post-processor can name any id any number of times.
@@ -363,7 +364,7 @@ impl EncoderModel {
         self.pool.install(|| (0..count).into_par_iter().map(one).collect())
     }
 
-    fn pass(&self, layers: usize) -> Pass<'_> {
+    fn pass(&self, layers: usize, tokens: Read) -> Pass<'_> {
         Pass {
             family: self.family.as_ref(),
             isa: self.info.isa,
@@ -371,16 +372,18 @@ impl EncoderModel {
             buffers: &self.buffers,
             memory_budget: self.memory_budget,
             layers,
+            tokens,
         }
     }
 
     fn run<R: Send>(
         &self,
         sequences: &[Sequence],
+        tokens: Read,
         read: impl Fn(usize, &[f32]) -> R + Sync,
     ) -> Result<Vec<R>, LmError> {
         self.check(sequences)?;
-        self.pass(usize::MAX).run(sequences, read)
+        self.pass(usize::MAX, tokens).run(sequences, read)
     }
 
     fn unsupported(&self, wanted: &str, reason: &str) -> LmError {

@@ -151,6 +151,17 @@ pub(crate) struct Pass<'a> {
     pub memory_budget: Option<usize>,
     /// Layers to run (all, when larger).
     pub layers: usize,
+    /// Tokens whose states are read.
+    pub tokens: Read,
+}
+
+/// Which states of a sequence are read; the others have those of an earlier layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Read {
+    /// Of all tokens.
+    All,
+    /// Of the first token: the last layer does not work for the others.
+    First,
 }
 
 impl Pass<'_> {
@@ -296,14 +307,22 @@ impl Pass<'_> {
             start += sequence.len();
         }
         let rows = block_rows(tokens, workers);
-        for layer in 0..shape.layers.min(self.layers) {
+        let layers = shape.layers.min(self.layers);
+        for layer in 0..layers {
             let at = At { isa: self.isa, layer };
             let blocks = scratch.x.par_chunks(rows * hidden).zip(scratch.qkv.par_chunks_mut(rows * stride));
             let blocks = blocks.zip(scratch.positions.par_chunks(rows));
             each(workers, blocks, |((x, qkv), positions)| {
                 borrow(&self.buffers.rows, |buffer| self.family.project(at, x, positions, qkv, buffer));
             });
-            self.attention(layer, sequences, workers, &scratch.qkv, &mut scratch.context);
+            // The room of queries, keys and values takes the rows that are read, when it is enough.
+            let some = sequences.len() * (hidden + width) <= tokens * stride;
+            if self.tokens == Read::First && layer + 1 == layers && some {
+                self.attention(layer, sequences, workers, 1, &scratch.qkv, &mut scratch.context);
+                self.finish_first(at, sequences, workers, scratch);
+                break;
+            }
+            self.attention(layer, sequences, workers, usize::MAX, &scratch.qkv, &mut scratch.context);
             let blocks =
                 scratch.context.par_chunks(rows * width).zip(scratch.x.par_chunks_mut(rows * hidden));
             each(workers, blocks, |(context, x)| {
@@ -313,11 +332,40 @@ impl Pass<'_> {
         self.family.end(self.isa, &mut scratch.x);
     }
 
+    /// From the contexts of the first token of each sequence to its states after the layer.
+    fn finish_first(&self, at: At, sequences: &[&Sequence], workers: usize, scratch: &mut GroupScratch) {
+        let shape = self.family.shape();
+        let (hidden, width) = (shape.hidden, shape.heads.count * shape.heads.size);
+        let GroupScratch { x, qkv, context, .. } = scratch;
+        let first = sequences.iter().scan(0, |start, sequence| {
+            let first = *start;
+            *start += sequence.len();
+            Some(first)
+        });
+        let (states, contexts) = qkv.split_at_mut(sequences.len() * hidden);
+        let contexts = &mut contexts[..sequences.len() * width];
+        let rows = states.chunks_exact_mut(hidden).zip(contexts.chunks_exact_mut(width));
+        for (first, (state, own)) in first.clone().zip(rows) {
+            state.copy_from_slice(&x[first * hidden..][..hidden]);
+            own.copy_from_slice(&context[first * width..][..width]);
+        }
+        let rows = block_rows(sequences.len(), workers);
+        let blocks = contexts.par_chunks(rows * width).zip(states.par_chunks_mut(rows * hidden));
+        each(workers, blocks, |(context, x)| {
+            borrow(&self.buffers.rows, |buffer| self.family.finish(at, context, x, buffer));
+        });
+        for (first, state) in first.zip(states.chunks_exact(hidden)) {
+            x[first * hidden..][..hidden].copy_from_slice(state);
+        }
+    }
+
+    /// Contexts of the first `queries` tokens of each sequence.
     fn attention(
         &self,
         layer: usize,
         sequences: &[&Sequence],
         workers: usize,
+        queries: usize,
         qkv: &[f32],
         context: &mut [f32],
     ) {
@@ -329,13 +377,14 @@ impl Pass<'_> {
             let tokens = sequence.len();
             let (own, rest) = qkv.split_at(tokens * heads.stride);
             let (out, after) = std::mem::take(&mut context).split_at_mut(tokens * width);
+            let out = &mut out[..tokens.min(queries) * width];
             let mut rows = tokens.div_ceil(workers).max(1);
             if window != Window::All {
                 rows = rows.next_multiple_of(TILE_ROWS);
             }
             each(workers, out.par_chunks_mut(rows * width).enumerate(), |(part, out)| {
                 let first = part * rows;
-                let queries = first..tokens.min(first + rows);
+                let queries = first..first + out.len() / width;
                 borrow(&self.buffers.rows, |buffer| {
                     let visible = sequence.visible;
                     let buffer = &mut buffer.attention;

@@ -2,6 +2,7 @@
 
 use crate::LmError;
 use crate::config::{JsonFile, Pooling};
+use crate::forward::Read;
 use crate::kernel::{Activation, Isa, Linear, LinearScratch, layer_norm};
 use crate::weights::{Precision, WeightSet};
 use std::path::Path;
@@ -56,6 +57,11 @@ impl Dense {
         );
         out
     }
+}
+
+/// The states that a pooling reads.
+pub(crate) fn reads(pooling: Pooling) -> Read {
+    if pooling == Pooling::Cls { Read::First } else { Read::All }
 }
 
 /// One vector from `tokens × hidden`.
@@ -151,6 +157,11 @@ impl Classifier {
             out,
             score: score(config)?,
         }))
+    }
+
+    /// The states that it reads.
+    pub(crate) fn reads(&self) -> Read {
+        reads(self.pooling)
     }
 
     /// The raw logit of one sequence.

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 /// matrices are rotated before they are rounded, by signed Walsh–Hadamard blocks.
 pub const FORMAT_KEY: &str = "plackett_int8";
 const FORMAT: &str = "2";
+/// Numbers of a row that is worth a scale of its own.
+const SHORTEST: usize = 32;
 
 /// Refuses quantised weights of a layout that this version does not know.
 pub(crate) fn check_format(weights: &WeightSet, directory: &Path) -> Result<(), LmError> {
@@ -47,13 +49,13 @@ pub struct Quantized {
     pub bytes_after: usize,
 }
 
-/// Rounds every matrix of `source` (two dimensions, 64 numbers a row or more) to int8 with one scale per row, keeps the
+/// Rounds every matrix of `source` (two dimensions, 32 numbers a row or more) to int8 with one scale per row, keeps the
 /// rest as f32, and writes a directory that opens like any other. Classification heads stay as they are.
 ///
 /// The target is made beside its place and renamed, so that a directory of this name is always whole.
 ///
 /// # Errors
-/// The source does not open; the target exists; the disk.
+/// The source does not open or has no such matrix; the target exists; the disk.
 pub fn quantize(source: &Path, target: &Path) -> Result<Quantized, LmError> {
     quantize_with(source, target, &|_, _| {})
 }
@@ -115,7 +117,7 @@ fn write_weights(
         }
         let (values, shape) = (tensor.to_f32()?, tensor.shape().to_vec());
         let head = name.contains("classifier") || name.contains("pooler") || name.starts_with("head.");
-        if shape.len() == 2 && shape[1] >= 64 && !head {
+        if shape.len() == 2 && shape[1] >= SHORTEST && !head {
             let (rounded, scales) = round_rows(&values, shape[1]);
             let bytes = rounded.iter().map(|q| *q as u8).collect();
             stored.push((name.to_string(), Stored { dtype: Dtype::I8, shape: shape.clone(), bytes }));
@@ -126,6 +128,10 @@ fn write_weights(
         }
     }
     progress(names.len(), names.len());
+    if matrices == 0 {
+        let problem = format!("no matrix has rows of {SHORTEST} numbers; the copy would be the same model");
+        return Err(LmError::Argument(problem));
+    }
     let views = stored
         .iter()
         .map(|(name, s)| Ok((name.as_str(), TensorView::new(s.dtype, s.shape.clone(), &s.bytes)?)))

@@ -26,13 +26,13 @@ pub(crate) struct Added<'a> {
 }
 
 impl<'a> Additions<'a> {
-    /// Of sequences that lie end to end.
-    pub(super) fn of(requests: &[&Request<'a>]) -> Additions<'a> {
+    /// Of rows that lie end to end: how many, and their adapter.
+    pub(super) fn of(rows: impl IntoIterator<Item = (usize, Option<&'a Adapter>)>) -> Additions<'a> {
         let mut spans: Vec<(Range<usize>, &'a Adapter)> = Vec::new();
         let mut start = 0;
-        for request in requests {
-            let end = start + request.tokens.len();
-            match (spans.last_mut(), request.adapter) {
+        for (count, adapter) in rows {
+            let end = start + count;
+            match (spans.last_mut(), adapter) {
                 (Some((rows, last)), Some(adapter)) if rows.end == start && std::ptr::eq(*last, adapter) => {
                     rows.end = end;
                 }

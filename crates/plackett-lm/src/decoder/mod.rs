@@ -15,6 +15,7 @@
 //! ```
 
 mod additions;
+mod asked;
 mod blocks;
 mod cache;
 mod check;
@@ -26,11 +27,13 @@ mod mapped;
 mod model;
 mod pass;
 mod plan;
+mod reads;
 mod request;
 mod schedule;
 mod session;
 mod shape;
 mod source;
+mod stretch;
 mod tokens;
 mod weights;
 mod yes_no;

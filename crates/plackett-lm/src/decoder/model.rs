@@ -52,6 +52,8 @@ pub struct DecoderInfo {
     pub vocabulary: usize,
     /// Positions that the model was made for.
     pub positions: usize,
+    /// `f32`, `int8`, or `packed` for the blocks of a GGUF file; except with f32, activations are rounded too.
+    pub precision: &'static str,
     /// Bytes of weights in memory.
     pub weight_bytes: usize,
     /// Instruction set of the kernels.
@@ -130,6 +132,7 @@ impl DecoderModel {
             heads: shape.heads,
             vocabulary: shape.vocabulary,
             positions: shape.positions,
+            precision: decoder.numbers(),
             weight_bytes: decoder.bytes(),
             isa: Isa::detect(),
             threads: pool.current_num_threads(),
@@ -161,21 +164,20 @@ impl DecoderModel {
         pooling: Option<Pooling>,
         cross_encoder: bool,
     ) -> ModelInfo {
-        let DecoderInfo { name, family, layers, hidden, positions, weight_bytes, isa, threads, .. } =
-            self.info.clone();
+        let info = &self.info;
         ModelInfo {
-            name,
-            family,
-            layers,
-            hidden,
+            name: info.name.clone(),
+            family: info.family.clone(),
+            layers: info.layers,
+            hidden: info.hidden,
             dim,
-            max_tokens: positions.min(limit),
+            max_tokens: info.positions.min(limit),
             pooling,
             cross_encoder,
-            precision: if self.precision == Precision::Int8 { "int8" } else { "f32" },
-            file_bytes: weight_bytes,
-            isa,
-            threads,
+            precision: info.precision,
+            file_bytes: info.weight_bytes,
+            isa: info.isa,
+            threads: info.threads,
         }
     }
 
@@ -287,8 +289,8 @@ impl DecoderModel {
         taken.answers
     }
 
-    /// Does nothing but the matrix products that `tokens` tokens need in the layers, on all threads: the floor of a pass,
-    /// for measurements of how close it comes.
+    /// Does nothing but the matrix products that `tokens` tokens need in the layers when all of them are read, on all
+    /// threads: the floor of a pass, for measurements of how close it comes.
     pub fn products_alone(&self, tokens: usize) {
         let (isa, shelf) = (self.info.isa, &self.shelf);
         let pass = Pass { decoder: &self.decoder, isa, shelf, format: self.format, layers: self.info.layers };

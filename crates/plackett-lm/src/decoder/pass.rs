@@ -7,17 +7,21 @@
 //! Where memory is short, a layer goes over a sequence in stretches of rows: queries, keys and values of a stretch exist
 //! at once, and the states of all rows. A causal stretch finds the keys of those before it already kept; where tokens see
 //! each other both ways, a first walk over all stretches makes the keys. The numbers are the same again.
+//!
+//! Of the last layer, attention and dense layers are done for the tokens that somebody reads, and not for the others.
 
 use super::additions::Additions;
+use super::asked::Asked;
 use super::kept::{Kept, Room, Sizes};
-use super::plan::{Block, Member, Piece, blocks};
+use super::plan::{Block, Member, Piece, blocks, members};
+use super::reads::{self, Mass, read_masses, read_states};
 use super::request::{Answer, Request};
+use super::stretch::{Stretch, stretches};
 use super::weights::{BlockScratch, Decoder, How};
 use super::{Cache, CacheFormat};
 use crate::forward::{block_rows, borrow, each};
 use crate::kernel::{CachedQueries, CachedScratch, Isa, Run, TILE_ROWS, fit};
 use rayon::prelude::*;
-use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 /// Buffers that outlive a call.
@@ -66,31 +70,6 @@ pub(super) struct Pass<'a> {
     pub layers: usize,
 }
 
-/// Sums of attention weights from one place: (member, query, head) and a number for each range.
-type Mass = (usize, usize, usize, Vec<f32>);
-
-/// Rows of a group in one layer.
-struct Stretch<'a> {
-    layer: usize,
-    workers: usize,
-    /// Places in the group.
-    rows: Range<usize>,
-    /// Blocks of these rows.
-    plan: &'a [Block],
-    /// Of the whole group.
-    additions: &'a Additions<'a>,
-}
-
-impl Stretch<'_> {
-    /// Which rows of the stretch are a member's, and which of its tokens they are.
-    fn own(&self, member: &Member) -> (Range<usize>, Range<usize>) {
-        let start = member.start.clamp(self.rows.start, self.rows.end);
-        let end = (member.start + member.tokens).clamp(start, self.rows.end);
-        let tokens = start.max(member.start) - member.start;
-        (start - self.rows.start..end - self.rows.start, tokens..tokens + end - start)
-    }
-}
-
 /// What is read while a group passes.
 pub(super) struct Taken {
     pub answers: Vec<Answer>,
@@ -115,20 +94,22 @@ impl Pass<'_> {
         let shape = &self.decoder.shape;
         let members = members(requests);
         let plan = blocks(&members, shape.group());
-        let additions = Additions::of(requests);
+        let additions = Additions::of(members.iter().map(|member| (member.tokens, member.request.adapter)));
+        let asked = Asked::of(&members, self.layers);
         let mut stretches = stretches(&plan, rows, workers, &additions);
         let mut answers: Vec<Answer> = requests.iter().map(|_| Answer::default()).collect();
-        self.embed(requests, &members, buffers);
-        let mut new = self.rooms(requests, &mut buffers.passing);
+        self.embed(&members, buffers);
+        let mut new = self.rooms(&members, &mut buffers.passing);
         let widest = stretches.iter().map(|stretch| stretch.rows.len()).max().unwrap_or(0);
         fit(&mut buffers.qkv, widest * shape.qkv());
         fit(&mut buffers.context, widest * shape.contexts());
-        self.read_states(0, requests, &members, &buffers.x, &mut answers);
+        read_states(0, shape.hidden, &members, &buffers.x, &mut answers);
         for layer in 0..self.layers {
-            stretches.iter_mut().for_each(|stretch| stretch.layer = layer);
-            let masses = self.layer(&stretches, requests, &members, &mut new, buffers);
-            self.read_attention(requests, &masses, &mut answers);
-            self.read_states(layer + 1, requests, &members, &buffers.x, &mut answers);
+            let asked = (layer + 1 == self.layers).then_some(&asked);
+            stretches.iter_mut().for_each(|stretch| (stretch.layer, stretch.asked) = (layer, asked));
+            let masses = self.layer(&stretches, &members, &mut new, buffers);
+            read_masses(layer, shape.heads, &members, &masses, &mut answers);
+            read_states(layer + 1, shape.hidden, &members, &buffers.x, &mut answers);
         }
         for ((request, answer), kept) in requests.iter().zip(&mut answers).zip(new) {
             if request.wants.cache {
@@ -148,16 +129,15 @@ impl Pass<'_> {
     fn layer(
         &self,
         stretches: &[Stretch],
-        requests: &[&Request],
         members: &[Member],
         new: &mut [Kept],
         buffers: &mut GroupBuffers,
-    ) -> Vec<(usize, Mass)> {
+    ) -> Vec<Mass> {
         let several = stretches.len() > 1;
         let keys_first = several && members.iter().any(|member| member.both_ways);
         let project = |stretch: &Stretch, buffers: &mut GroupBuffers| {
             if several || stretch.layer == 0 {
-                self.turn(stretch, requests, members, buffers);
+                self.turn(stretch, members, buffers);
             }
             self.project(stretch, buffers);
         };
@@ -173,7 +153,7 @@ impl Pass<'_> {
             if !keys_first {
                 self.keep(stretch, members, &buffers.qkv, new);
             }
-            masses.extend(self.attend(stretch, requests, members, new, buffers));
+            masses.extend(self.attend(stretch, members, new, buffers));
             self.finish(stretch, buffers);
         }
         masses
@@ -201,25 +181,25 @@ impl Pass<'_> {
     }
 
     /// Input vectors.
-    fn embed(&self, requests: &[&Request], members: &[Member], buffers: &mut GroupBuffers) {
+    fn embed(&self, members: &[Member], buffers: &mut GroupBuffers) {
         let shape = &self.decoder.shape;
         let tokens: usize = members.iter().map(|member| member.tokens).sum();
         fit(&mut buffers.x, tokens * shape.hidden);
-        for (request, member) in requests.iter().zip(members) {
+        for member in members {
             let rows = &mut buffers.x[member.start * shape.hidden..][..member.tokens * shape.hidden];
-            self.decoder.embed(self.isa, request.tokens, rows);
+            self.decoder.embed(self.isa, member.request.tokens, rows);
         }
     }
 
     /// Angles of a stretch.
-    fn turn(&self, stretch: &Stretch, requests: &[&Request], members: &[Member], buffers: &mut GroupBuffers) {
+    fn turn(&self, stretch: &Stretch, members: &[Member], buffers: &mut GroupBuffers) {
         let shape = &self.decoder.shape;
         buffers.angles.resize(shape.ropes.len(), Vec::new());
         for (angles, rope) in buffers.angles.iter_mut().zip(&shape.ropes) {
             fit(angles, stretch.rows.len() * shape.size);
             let mut rows = angles.chunks_exact_mut(shape.size);
-            for (request, member) in requests.iter().zip(members) {
-                let first = request.cache.map_or(0, Cache::position);
+            for member in members {
+                let first = member.request.cache.map_or(0, Cache::position);
                 let (_, tokens) = stretch.own(member);
                 for (token, row) in tokens.clone().zip(rows.by_ref().take(tokens.len())) {
                     let (cosines, sines) = row.split_at_mut(shape.size / 2);
@@ -230,20 +210,19 @@ impl Pass<'_> {
     }
 
     /// Room for the keys and values of the new tokens: of all layers where a cache is wanted, else of one.
-    fn rooms(&self, requests: &[&Request], passing: &mut Vec<Kept>) -> Vec<Kept> {
+    fn rooms(&self, members: &[Member], passing: &mut Vec<Kept>) -> Vec<Kept> {
         let shape = &self.decoder.shape;
         let all = Sizes { layers: self.layers, heads: shape.kv_heads, size: shape.size };
         let one = Sizes { layers: 1, ..all };
-        let room = |request: &&Request| {
-            let tokens = request.tokens.len();
-            if request.wants.cache {
-                return Kept::new(all, tokens, self.format);
+        let room = |member: &Member| {
+            if member.request.wants.cache {
+                return Kept::new(all, member.tokens, self.format);
             }
             let mut kept = passing.pop().unwrap_or_else(|| Kept::new(one, 0, self.format));
-            kept.renew(one, tokens, self.format);
+            kept.renew(one, member.tokens, self.format);
             kept
         };
-        requests.iter().map(room).collect()
+        members.iter().map(room).collect()
     }
 
     /// Rows of a block, and how products of a block are done.
@@ -293,11 +272,10 @@ impl Pass<'_> {
     fn attend(
         &self,
         stretch: &Stretch,
-        requests: &[&Request],
         members: &[Member],
         new: &[Kept],
         buffers: &mut GroupBuffers,
-    ) -> Vec<(usize, Mass)> {
+    ) -> Vec<Mass> {
         let shape = &self.decoder.shape;
         let (layer, plan) = (stretch.layer, stretch.plan);
         let width = shape.group() * shape.size;
@@ -307,27 +285,21 @@ impl Pass<'_> {
         for head in 0..shape.kv_heads {
             for block in plan {
                 let (own, after) = std::mem::take(&mut rest).split_at_mut(block.tokens.len() * width);
-                tasks.push((head, block, own));
+                if stretch.asked.is_none_or(|asked| asked.attend(&block.tokens)) {
+                    tasks.push((head, block, own));
+                }
                 rest = after;
             }
         }
-        let masses: Mutex<Vec<(usize, Mass)>> = Mutex::default();
+        let masses: Mutex<Vec<Mass>> = Mutex::default();
         each(stretch.workers, tasks.into_par_iter(), |(head, block, out)| {
             borrow(&self.shelf.attention, |scratch| {
                 let first = block.tokens.start - stretch.rows.start;
                 let rows = &qkv[first * shape.qkv()..][..block.tokens.len() * shape.qkv()];
                 self.attend_block(layer, head, members, block, new, rows, out, scratch);
-                let found = read_masses(
-                    (layer, shape.layers[layer].window),
-                    head,
-                    shape.group(),
-                    requests,
-                    members,
-                    block,
-                    &scratch.kernel,
-                );
+                let found = reads::masses(shape, layer, head, members, block, &scratch.kernel);
                 if let (false, Ok(mut masses)) = (found.is_empty(), masses.lock()) {
-                    masses.extend(found.into_iter().map(|mass| (layer, mass)));
+                    masses.extend(found);
                 }
             });
         });
@@ -381,154 +353,62 @@ impl Pass<'_> {
         queries.attend(&runs, out, kernel);
     }
 
+    /// From contexts to the layer's output: of the tokens that are read after the last layer, else of all.
     fn finish(&self, stretch: &Stretch, buffers: &mut GroupBuffers) {
+        let (hidden, qkv) = (self.decoder.shape.hidden, self.decoder.shape.qkv());
+        let (first, tokens) = (stretch.rows.start, stretch.rows.len());
+        let GroupBuffers { x, qkv: done, context, .. } = buffers;
+        let asked = stretch.asked.map(|asked| (asked, asked.states(&stretch.rows)));
+        // The room of queries, keys and values, which are done with, takes the states of some rows.
+        if let Some((asked, (rows, before))) = asked
+            && 2 * rows.len() <= tokens
+            && rows.len() * hidden <= tokens * qkv
+        {
+            if rows.is_empty() {
+                return;
+            }
+            let some = &mut done[..rows.len() * hidden];
+            for (row, out) in rows.iter().zip(some.chunks_exact_mut(hidden)) {
+                out.copy_from_slice(&x[row * hidden..][..hidden]);
+            }
+            self.finish_rows(stretch, |index| rows[index] - first, (&asked.additions, before), context, some);
+            for (row, out) in rows.iter().zip(some.chunks_exact(hidden)) {
+                x[row * hidden..][..hidden].copy_from_slice(out);
+            }
+            return;
+        }
+        let x = &mut x[first * hidden..][..tokens * hidden];
+        self.finish_rows(stretch, |index| index, (stretch.additions, first), context, x);
+    }
+
+    /// The same of the rows whose states are `x`; `place` says which of the stretch each is. Additions are those from
+    /// `before` on.
+    fn finish_rows(
+        &self,
+        stretch: &Stretch,
+        place: impl Fn(usize) -> usize + Sync,
+        (additions, before): (&Additions, usize),
+        context: &[f32],
+        x: &mut [f32],
+    ) {
         let shape = &self.decoder.shape;
         let width = shape.group() * shape.size;
-        let (layer, tokens) = (stretch.layer, stretch.rows.len());
-        let (rows, workers, how) = self.split(tokens, stretch.workers);
-        let context = &buffers.context;
-        let x = &mut buffers.x[stretch.rows.start * shape.hidden..][..tokens * shape.hidden];
+        let tokens = stretch.rows.len();
+        let (rows, workers, how) = self.split(x.len() / shape.hidden, stretch.workers);
         each(workers, x.par_chunks_mut(rows * shape.hidden).enumerate(), |(block, x)| {
             borrow(&self.shelf.blocks, |scratch| {
                 let first = block * rows;
                 scratch.context.clear();
                 scratch.context.reserve_exact(x.len() / shape.hidden * shape.contexts());
-                for row in first..first + x.len() / shape.hidden {
+                for row in (first..first + x.len() / shape.hidden).map(&place) {
                     for head in 0..shape.kv_heads {
                         let own = &context[(head * tokens + row) * width..][..width];
                         scratch.context.extend_from_slice(own);
                     }
                 }
-                let added = stretch.additions.at(layer, stretch.rows.start + first);
-                self.decoder.finish(how, layer, added, x, scratch);
+                let added = additions.at(stretch.layer, before + first);
+                self.decoder.finish(how, stretch.layer, added, x, scratch);
             });
         });
     }
-
-    /// Hidden states that are wanted after so many layers.
-    fn read_states(
-        &self,
-        layers: usize,
-        requests: &[&Request],
-        members: &[Member],
-        x: &[f32],
-        answers: &mut [Answer],
-    ) {
-        let hidden = self.decoder.shape.hidden;
-        for ((request, member), answer) in requests.iter().zip(members).zip(answers) {
-            let wanted = request.wants.hidden_after;
-            if !wanted.contains(&layers) {
-                continue;
-            }
-            let places = request.wants.hidden.list(member.tokens);
-            answer.hidden.resize(wanted.len() * places.len() * hidden, 0.0);
-            let mut rows = answer.hidden.chunks_exact_mut(hidden);
-            for layer in wanted {
-                for (place, out) in places.iter().zip(rows.by_ref()) {
-                    if *layer == layers {
-                        out.copy_from_slice(&x[(member.start + place) * hidden..][..hidden]);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Puts sums of one layer where they belong.
-    fn read_attention(&self, requests: &[&Request], masses: &[(usize, Mass)], answers: &mut [Answer]) {
-        let heads = self.decoder.shape.heads;
-        let mut layers: Vec<(usize, usize, Vec<f32>)> = Vec::new();
-        for (layer, (member, query, head, sums)) in masses {
-            let Some(wanted) = &requests[*member].wants.attention else { continue };
-            let (queries, ranges) = (wanted.queries.len(), wanted.keys.len());
-            let own = layers.iter().position(|(l, m, _)| (l, m) == (layer, member)).unwrap_or_else(|| {
-                layers.push((*layer, *member, vec![0.0; heads * queries * ranges]));
-                layers.len() - 1
-            });
-            layers[own].2[(head * queries + query) * ranges..][..ranges].copy_from_slice(sums);
-        }
-        for (layer, member, sums) in layers {
-            let Some(wanted) = &requests[member].wants.attention else { continue };
-            let (queries, ranges) = (wanted.queries.len(), wanted.keys.len());
-            let sums = if wanted.summed { summed(&sums, queries, ranges) } else { sums };
-            let out = &mut answers[member].attention;
-            out.resize(wanted.layers.len() * sums.len(), 0.0);
-            for (place, _) in wanted.layers.iter().enumerate().filter(|(_, wanted)| **wanted == layer) {
-                out[place * sums.len()..][..sums.len()].copy_from_slice(&sums);
-            }
-        }
-    }
-}
-
-/// Blocks in stretches of at most `most` rows (one block at the least).
-fn stretches<'a>(
-    plan: &'a [Block],
-    most: usize,
-    workers: usize,
-    additions: &'a Additions<'a>,
-) -> Vec<Stretch<'a>> {
-    let mut found = Vec::new();
-    let mut rest = plan;
-    while let Some(first) = rest.first() {
-        let start = first.tokens.start;
-        let count = rest.iter().take_while(|block| block.tokens.end - start <= most).count().max(1);
-        let (own, after) = rest.split_at(count);
-        let rows = start..own[count - 1].tokens.end;
-        found.push(Stretch { layer: 0, workers, rows, plan: own, additions });
-        rest = after;
-    }
-    found
-}
-
-/// Over heads the sum, over queries the mean.
-fn summed(sums: &[f32], queries: usize, ranges: usize) -> Vec<f32> {
-    let mut total = vec![0.0f64; ranges];
-    for row in sums.chunks_exact(ranges) {
-        total.iter_mut().zip(row).for_each(|(total, x)| *total += f64::from(*x));
-    }
-    total.iter().map(|total| (total / queries.max(1) as f64) as f32).collect()
-}
-
-fn members<'a>(requests: &[&Request<'a>]) -> Vec<Member<'a>> {
-    let mut start = 0;
-    let member = |request: &&Request<'a>| {
-        let tokens = request.tokens.len();
-        let path = request.cache.map_or(&[][..], |cache| &cache.segments);
-        let both_ways = request.pattern == super::Pattern::Bidirectional;
-        let before = path.iter().map(|kept| kept.tokens()).sum();
-        start += tokens;
-        Member { path, before, tokens, both_ways, start: start - tokens }
-    };
-    requests.iter().map(member).collect()
-}
-
-/// Sums that the queries of a block are asked for, after its attention.
-fn read_masses(
-    (layer, window): (usize, Option<usize>),
-    kv_head: usize,
-    group: usize,
-    requests: &[&Request],
-    members: &[Member],
-    block: &Block,
-    kernel: &CachedScratch,
-) -> Vec<Mass> {
-    let mut found = Vec::new();
-    let mut first = 0;
-    for (member, own) in &block.parts {
-        let wanted =
-            requests[*member].wants.attention.as_ref().filter(|wanted| wanted.layers.contains(&layer));
-        if let Some(wanted) = wanted {
-            for (index, query) in wanted.queries.iter().enumerate().filter(|(_, query)| own.contains(query)) {
-                // What a query does not see has no weight in the buffer.
-                let end = members[*member].seen(*query, window).end;
-                for head in 0..group {
-                    let row = (first + query - own.start) * group + head;
-                    let ranges = wanted.keys.iter().map(|keys| keys.start.min(end)..keys.end.min(end));
-                    let sums = ranges.map(|keys| kernel.mass(row, keys)).collect();
-                    found.push((*member, index, kv_head * group + head, sums));
-                }
-            }
-        }
-        first += own.len();
-    }
-    found
 }

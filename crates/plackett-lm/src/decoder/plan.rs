@@ -4,12 +4,14 @@
 //! their caches (the beams of a search, the documents after one instruction), their queries share one walk over them.
 
 use super::kept::Kept;
+use super::request::{Pattern, Request};
 use crate::kernel::QUERY_ROWS;
 use std::ops::Range;
 use std::sync::Arc;
 
 /// New tokens of a sequence behind cached segments.
 pub(super) struct Member<'a> {
+    pub request: &'a Request<'a>,
     pub path: &'a [Arc<Kept>],
     /// Tokens of the path.
     pub before: usize,
@@ -46,6 +48,20 @@ pub(super) enum Piece {
     Cached(usize),
     /// Its new tokens.
     New,
+}
+
+/// Sequences that lie end to end.
+pub(super) fn members<'a>(requests: &[&'a Request<'a>]) -> Vec<Member<'a>> {
+    let mut start = 0;
+    let member = |request: &&'a Request<'a>| {
+        let tokens = request.tokens.len();
+        let path = request.cache.map_or(&[][..], |cache| &cache.segments);
+        let both_ways = request.pattern == Pattern::Bidirectional;
+        let before = path.iter().map(|kept| kept.tokens()).sum();
+        start += tokens;
+        Member { request, path, before, tokens, both_ways, start: start - tokens }
+    };
+    requests.iter().map(member).collect()
 }
 
 /// Blocks of all tokens; `heads` query heads share a head of keys.

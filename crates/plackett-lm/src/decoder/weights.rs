@@ -95,6 +95,11 @@ impl Decoder {
         self.matrices().chain([&self.output]).map(Linear::bytes).sum()
     }
 
+    /// The numbers of the weights: `f32` when no matrix is rounded.
+    pub(crate) fn numbers(&self) -> &'static str {
+        self.matrices().chain([&self.output]).map(Linear::numbers).find(|n| *n != "f32").unwrap_or("f32")
+    }
+
     /// The matrices of all layers.
     pub(crate) fn matrices(&self) -> impl Iterator<Item = &Linear> {
         self.layers.iter().flat_map(|l| [&l.qkv, &l.out, &l.gate_up, &l.down])

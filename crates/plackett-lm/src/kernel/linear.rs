@@ -118,6 +118,16 @@ impl Linear {
         self.inputs
     }
 
+    /// The numbers of the weights: `f32`, `int8`, or `packed` for the blocks of a GGUF file. Except with f32, the
+    /// inputs are rounded too.
+    pub(crate) fn numbers(&self) -> &'static str {
+        match &self.weights {
+            Weights::F32(_) => "f32",
+            Weights::I8 { .. } => "int8",
+            Weights::Packed(_) => "packed",
+        }
+    }
+
     /// Bytes of weights.
     pub(crate) fn bytes(&self) -> usize {
         let weights = match &self.weights {

@@ -89,15 +89,22 @@ impl Half {
         4 * (3 * self.hidden + 4 * self.width() + 2 * inner)
     }
 
+    /// All matrices.
+    pub(crate) fn matrices(&self) -> impl Iterator<Item = &Linear> {
+        let layers = self.layers.iter();
+        layers
+            .flat_map(|l| [&l.qkv, &l.own_out, &l.query, &l.source, &l.source_out, &l.inner, &l.outer])
+            .chain([&self.output])
+    }
+
+    /// The numbers of the weights: `f32` when no matrix is rounded.
+    pub(crate) fn numbers(&self) -> &'static str {
+        self.matrices().map(Linear::numbers).find(|n| *n != "f32").unwrap_or("f32")
+    }
+
     /// Bytes of weights.
     pub(crate) fn bytes(&self) -> usize {
-        let layer = |l: &Layer| {
-            [&l.qkv, &l.own_out, &l.query, &l.source, &l.source_out, &l.inner, &l.outer]
-                .iter()
-                .map(|linear| linear.bytes())
-                .sum::<usize>()
-        };
-        self.layers.iter().map(layer).sum::<usize>() + self.output.bytes()
+        self.matrices().map(Linear::bytes).sum()
     }
 }
 

@@ -30,7 +30,7 @@ use crate::LmError;
 use crate::config::JsonFile;
 use crate::decoder::Tokens;
 use crate::family::{bart::Bart, t5::T5};
-use crate::forward::{Buffers, Family, Pass, Sequence};
+use crate::forward::{Buffers, Family, Pass, Read, Sequence};
 use crate::kernel::Isa;
 use crate::text::{Text, Truncated};
 use crate::weights::{Precision, WeightSet};
@@ -61,6 +61,7 @@ pub struct EncoderDecoderOptions {
 
 /// An encoder–decoder, ready for sessions of any number of threads.
 pub struct EncoderDecoder {
+    family: String,
     encoder: Box<dyn Family>,
     decoder: Box<dyn Decoder>,
     text: Option<Text>,
@@ -111,6 +112,7 @@ impl EncoderDecoder {
         let pool = pool.thread_name(|i| format!("plackett-lm-{i}")).build();
         let pool = pool.map_err(|e| LmError::Argument(format!("cannot start {threads} threads: {e}")))?;
         Ok(EncoderDecoder {
+            family: config.text("model_type").unwrap_or_default().to_string(),
             encoder,
             decoder,
             text,
@@ -120,6 +122,26 @@ impl EncoderDecoder {
             isa: Isa::detect(),
             memory_budget: options.memory_budget,
         })
+    }
+
+    /// `model_type` of config.json.
+    pub fn family(&self) -> &str {
+        &self.family
+    }
+
+    /// `f32`, or `int8`, where activations are rounded too.
+    pub fn precision(&self) -> &'static str {
+        self.decoder.half().numbers()
+    }
+
+    /// Instruction set of the kernels.
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// Worker threads.
+    pub fn threads(&self) -> usize {
+        self.pool.current_num_threads()
     }
 
     /// Number of token ids.
@@ -210,6 +232,7 @@ impl EncoderDecoder {
                 .memory_budget
                 .map(|budget| budget.saturating_sub(self.decoder.half().bytes())),
             layers: usize::MAX,
+            tokens: Read::All,
         };
         let decoder = self.decoder.half().bytes();
         pass.run(&sequences, |_, states| states.to_vec()).map_err(|error| match error {

@@ -14,7 +14,7 @@ fn folder(model: &str, kind: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/adapter").join(format!("{model}-{kind}"))
 }
 
-fn adapter(model: &str, kind: &str) -> Adapter {
+pub fn adapter(model: &str, kind: &str) -> Adapter {
     Adapter::open(&folder(model, kind)).expect(kind)
 }
 

@@ -2,6 +2,7 @@
 //! threads, memory and blocks.
 
 mod adapters;
+mod asked;
 mod block_store;
 mod blocks;
 mod caches;
