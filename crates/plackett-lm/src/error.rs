@@ -36,9 +36,7 @@ pub enum LmError {
         source: std::io::Error,
     },
     /// A file that every model directory has is absent.
-    #[error(
-        "{directory}: no {file} there; a model directory holds config.json, tokenizer.json and model.safetensors"
-    )]
+    #[error("{directory}: no {file} there; {}", holds(file))]
     MissingFile {
         /// The model directory.
         directory: PathBuf,
@@ -239,5 +237,14 @@ impl LmError {
     pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> LmError {
         let path = path.into();
         move |source| LmError::Io { path, source }
+    }
+}
+
+/// What the directory holds that has such a file.
+fn holds(file: &str) -> &'static str {
+    if file.starts_with("adapter") {
+        "an adapter's directory, as PEFT saves it, holds adapter_config.json and adapter_model.safetensors"
+    } else {
+        "a model directory holds config.json, tokenizer.json and model.safetensors"
     }
 }

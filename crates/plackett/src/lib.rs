@@ -2,10 +2,10 @@
 #![forbid(unsafe_code)]
 
 pub mod bundled;
+pub mod golden;
 pub mod indexing;
 pub mod papers;
 pub mod pipeline;
-pub mod reference;
 
 pub use pipeline::Pipeline;
 pub use plackett_core as core;

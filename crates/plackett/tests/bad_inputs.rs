@@ -156,6 +156,60 @@ const ROWS: &[Row] = &[
     ("a broken config.json", "model show broken.model", &["config.json", "not JSON"]),
     ("a tokenizer of another model", "model show mixed.model", &["tokenizer.json", "embedding matrix"]),
     ("a model that is quantised already", "model quantize good.model folder", &["folder", "exists"]),
+    (
+        "golden outputs of another version",
+        "model verify good.model --golden version.json",
+        &["version.json", "version 7", "record it again"],
+    ),
+    (
+        "golden outputs with an unknown field",
+        "model verify good.model --golden field.json",
+        &["field.json", "line 2", "`vectr`", "docs/golden.md"],
+    ),
+    (
+        "golden outputs of another kind of model",
+        "model verify tiny.decoder --golden vector.json",
+        &["embeddings", "next tokens"],
+    ),
+    (
+        "a model that there is nothing to compare with",
+        "model verify good.model",
+        &["nothing to compare with", "--record"],
+    ),
+    ("no prompt", "generate --model tiny.decoder --file empty", &["no prompt"]),
+    (
+        "an answer that comes twice",
+        "generate --model tiny.decoder --choose yes,no,yes a",
+        &["--choose", "`yes`", "twice"],
+    ),
+    ("an empty answer", "generate --model tiny.decoder --choose yes,,no a", &["--choose", "empty"]),
+    (
+        "an empty line among answers",
+        "generate --model tiny.decoder --trie gap.txt a",
+        &["gap.txt", "line 2", "empty"],
+    ),
+    (
+        "groups that do not divide the beams",
+        "generate --model tiny.decoder --beams 4 --diverse 3 a",
+        &["--diverse 3", "--beams 4"],
+    ),
+    (
+        "more tokens than the model has positions",
+        "generate --model tiny.decoder --max-tokens 100000 a",
+        &["prompt 1", "positions", "--max-tokens"],
+    ),
+    ("an encoder that is to write", "generate --model good.model a", &["config.json", "`bert`", "llama"]),
+    ("a GGUF file that is none", "generate --model fake.gguf a", &["fake.gguf", "byte 0", "GGUF"]),
+    (
+        "an adapter that is none",
+        "generate --model tiny.decoder --adapter folder a",
+        &["adapter_config.json", "as PEFT saves it"],
+    ),
+    (
+        "an ordering from a server that only writes text",
+        "generate --model remote:http://127.0.0.1:1/v1/completions --permutation 3 a",
+        &["--permutation", "127.0.0.1:1"],
+    ),
 ];
 
 fn write(folder: &Path, name: &str, content: impl AsRef<[u8]>) {
@@ -212,6 +266,17 @@ fn prepare(folder: &Path) {
         ("notab.tsv", b"words without tab\n"),
         ("bad.jsonl", b"{\"query\": 1}\n"),
         ("cut.parquet.gz", &gzip_start),
+        ("version.json", br#"{"plackett_golden":7,"made_by":"","kind":"embeddings","cases":[]}"#),
+        (
+            "field.json",
+            b"{\"plackett_golden\":1,\"made_by\":\"\",\"kind\":\"embeddings\",\n\"cases\":[{\"vectr\":[1]}]}",
+        ),
+        (
+            "vector.json",
+            br#"{"plackett_golden":1,"made_by":"","kind":"embeddings","cases":[{"text":"a","vector":[1]}]}"#,
+        ),
+        ("gap.txt", b"one\n\ntwo\n"),
+        ("fake.gguf", b"no weights at all, but enough of them"),
         ("requests.jsonl", b"{\"query\": \"a\", \"candidates\": [\"b\"]}\n"),
     ] {
         write(folder, name, content);
@@ -223,6 +288,10 @@ fn prepare(folder: &Path) {
     write(folder, "long.jsonl", format!("{request}\n"));
     plackett(folder, &["index", "good.jsonl", "-o", "good.index", "--no-vectors"]).expect(0);
     model(folder, "good.model", "", |b| b);
+    let decoder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plackett-lm/tests/golden/decoder/llama");
+    for own in ["config.json", "tokenizer.json", "model.safetensors"] {
+        write(folder, &format!("tiny.decoder/{own}"), fs::read(decoder.join(own)).unwrap());
+    }
     model(folder, "swapped.model", "", |b| b);
     for (index, model) in [("vectors.index", "good.model"), ("swapped.index", "swapped.model")] {
         plackett(folder, &["index", "good.jsonl", "-o", index, "--model", model]).expect(0);

@@ -79,6 +79,9 @@ fn a_yes_or_no_reranker_is_a_cross_encoder() {
     let wrong = ["rerank", "--method", "cross-encoder", "--model", &embedder, "-"];
     assert!(plackett_with_input(folder.path(), &wrong, &requests()).expect(2).stderr.contains("bi-encoder"));
     let plain = model("llama");
-    let shown = plackett(folder.path(), &["model", "show", &plain]).expect(2);
-    assert!(shown.stderr.contains("<|im_start|>"), "{}", shown.stderr);
+    let shown = plackett(folder.path(), &["model", "show", &plain, "--json"]).expect(0).json();
+    assert_eq!(shown["cross_encoder"].as_bool(), Some(false));
+    let plain = ["rerank", "--method", "cross-encoder", "--model", &plain, "-"];
+    let refused = plackett_with_input(folder.path(), &plain, &requests()).expect(2).stderr;
+    assert!(refused.contains("<|im_start|>"), "{refused}");
 }

@@ -3,9 +3,10 @@
 mod common;
 
 use common::{Done, plackett};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::LazyLock;
 
 const DECODER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../plackett-lm/tests/golden/decoder/llama");
 const ADAPTER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../plackett-lm/tests/golden/adapter/llama-all");
@@ -104,6 +105,124 @@ fn what_cannot_be_is_refused_by_name() {
     assert!(refused(&["x", "--model", "no/such-model", "--offline"]).contains("no/such-model"));
     let server = "remote:http://127.0.0.1:9/v1/completions";
     assert!(refused(&["x", "--model", server, "--permutation", "3"]).contains("--permutation"));
+}
+
+/// A text is the same shown while it is written, in JSON, in a batch and with any number of threads, and ends before a stop
+/// string.
+#[test]
+fn texts_do_not_depend_on_how_they_are_shown() {
+    let prompts = ["What is", "the best passage?", "a"];
+    let document = json(&[&prompts[..], &["--model", DECODER, "--max-tokens", "12"]].concat());
+    for (n, prompt) in prompts.iter().enumerate() {
+        let found = &hypotheses(&document, n)[0];
+        let tokens = found["tokens"].as_array().expect("tokens").len();
+        assert!((1..=12).contains(&tokens) && found["log_prob"].as_f64().is_some_and(|sum| sum < 0.0));
+        let cut = found["end"] == "max-tokens";
+        assert!(cut || found["end"] == "token", "{found}");
+        for threads in ["1", "3"] {
+            let flags = [prompt, "--model", DECODER, "--max-tokens", "12", "--threads", threads];
+            let alone = run(&flags).expect(0);
+            assert_eq!(alone.stdout, format!("{}\n", found["text"].as_str().expect("a text")), "{threads}");
+            assert_eq!(alone.stderr.contains("ended at the most tokens"), cut, "{}", alone.stderr);
+        }
+    }
+    let text = hypotheses(&document, 0)[0]["text"].as_str().expect("a text").to_string();
+    let stop: String = text.chars().skip(3).take(2).collect();
+    let expected = &text[..text.find(&stop).expect("a part of the text")];
+    let flags = ["What is", "--model", DECODER, "--max-tokens", "12", "--stop", &stop];
+    assert_eq!(run(&flags).expect(0).stdout, format!("{expected}\n"));
+    let stopped = &hypotheses(&json(&flags), 0)[0];
+    assert_eq!((stopped["text"].as_str(), stopped["end"].as_str()), (Some(expected), Some("stop")));
+}
+
+#[test]
+fn beams_come_best_first_and_groups_avoid_each_other() {
+    let flags = ["a ranker", "--model", DECODER, "--beams", "4", "--max-tokens", "5"];
+    let sums = |found: &[Value]| found.iter().filter_map(|h| h["log_prob"].as_f64()).collect::<Vec<f64>>();
+    let beams = sums(&hypotheses(&json(&flags), 0));
+    assert!(beams.len() == 4 && beams.is_sorted_by(|a, b| a >= b), "{beams:?}");
+    let lines = run(&[&flags[..], &["--results", "2"]].concat()).expect(0).stdout;
+    assert!(lines.lines().count() == 2 && lines.lines().all(|line| line.starts_with("1\t-")), "{lines}");
+    let diverse = hypotheses(&json(&[&flags[..], &["--diverse", "2", "--diversity", "5"]].concat()), 0);
+    let groups: BTreeSet<u64> = diverse.iter().filter_map(|h| h["group"].as_u64()).collect();
+    assert_eq!(groups, BTreeSet::from([0, 1]));
+}
+
+/// Thousands of texts to choose from; two that have the same tokens are refused by name and not taken for one.
+#[test]
+fn a_long_list_is_one_of_its_lines() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let lines: Vec<String> = (0..2000).map(|i| format!("number {i}")).collect();
+    let path = folder.path().join("names.txt");
+    std::fs::write(&path, lines.join("\n")).expect("written");
+    let path = path.display().to_string();
+    let found = hypotheses(&json(&["a", "--model", DECODER, "--trie", &path, "--beams", "5"]), 0);
+    assert_eq!(found.len(), 5);
+    for hypothesis in found {
+        let choice = hypothesis["choice"].as_u64().expect("a choice") as usize;
+        assert_eq!(hypothesis["text"].as_str(), Some(lines[choice].as_str()));
+    }
+    // Characters that the tokenizer does not know are one token to it.
+    std::fs::write(&path, "a \u{4e00}\na \u{4e01}\n").expect("written");
+    let done = run(&["a", "--model", BOTH_WITH_LETTERS.path(), "--trie", &path]).expect(2);
+    assert!(done.stderr.contains("have a spelling with the same tokens"), "{}", done.stderr);
+}
+
+/// An encoder–decoder reads a source, and what it does not do is refused by the flag's name.
+#[test]
+fn encoder_decoders_read_a_source() {
+    let model = ["--model", BOTH_WITH_LETTERS.path(), "--max-tokens", "6"];
+    let document = json(&[&["ABC", "DE"][..], &model].concat());
+    assert_eq!(document["kind"], "encoder-decoder");
+    for (n, source) in ["ABC", "DE"].iter().enumerate() {
+        let text = run(&[&[*source][..], &model].concat()).expect(0).stdout;
+        assert_eq!(Some(text.trim_end_matches('\n')), hypotheses(&document, n)[0]["text"].as_str());
+    }
+    let choice = json(&["ABC", "--model", BOTH_WITH_LETTERS.path(), "--choose", "YES,NO"]);
+    let texts: BTreeSet<String> = hypotheses(&choice, 0).iter().map(|h| h["text"].to_string()).collect();
+    assert_eq!(texts, BTreeSet::from(["\"YES\"".to_string(), "\"NO\"".to_string()]));
+    for flags in [&["--chat"][..], &["--cache", "f16"], &["--adapter", "x"], &["--control-tokens"]] {
+        let message = refused(&[&["ABC", "--model", BOTH_WITH_LETTERS.path()], flags].concat());
+        assert!(message.contains(flags[0]) && message.contains("encoder-decoder"), "{message}");
+    }
+}
+
+/// The tiny T5 with a tokenizer of its vocabulary: a character a token, from `!` to `v`, behind four control tokens.
+static BOTH_WITH_LETTERS: Both = Both(LazyLock::new(|| {
+    let folder = tempfile::tempdir().expect("a folder");
+    for file in ["config.json", "model.safetensors"] {
+        std::fs::copy(Path::new(BOTH).join(file), folder.path().join(file)).expect("copied");
+    }
+    let mut vocabulary = json!({"<pad>": 0, "</s>": 1, "<unk>": 2, "\u{2581}": 3});
+    for (id, byte) in (4..).zip(b'!'..=b'v') {
+        vocabulary[char::from(byte).to_string()] = id.into();
+    }
+    let special = |id: u32, content: &str| {
+        json!({"id": id, "content": content, "special": true, "single_word": false, "lstrip": false, "rstrip": false,
+            "normalized": false})
+    };
+    let metaspace =
+        json!({"type": "Metaspace", "replacement": "\u{2581}", "prepend_scheme": "always", "split": true});
+    let end = json!({"id": "</s>", "type_id": 0});
+    let single = json!([{"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": end}]);
+    let tokenizer = json!({
+        "version": "1.0", "truncation": null, "padding": null, "normalizer": null,
+        "added_tokens": [special(0, "<pad>"), special(1, "</s>"), special(2, "<unk>")],
+        "pre_tokenizer": metaspace, "decoder": metaspace,
+        "post_processor": {"type": "TemplateProcessing", "single": single, "pair": single,
+            "special_tokens": {"</s>": {"id": "</s>", "ids": [1], "tokens": ["</s>"]}}},
+        "model": {"type": "BPE", "vocab": vocabulary, "merges": [], "unk_token": "<unk>"}
+    });
+    std::fs::write(folder.path().join("tokenizer.json"), tokenizer.to_string()).expect("written");
+    folder
+}));
+
+struct Both(LazyLock<tempfile::TempDir>);
+
+impl Both {
+    fn path(&self) -> &str {
+        self.0.path().to_str().expect("a path of text")
+    }
 }
 
 #[test]

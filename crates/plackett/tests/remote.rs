@@ -206,3 +206,54 @@ fn one_failed_request_leaves_the_others_and_the_log_goes_on() {
         assert!(done.stderr.contains(part), "{part}: {}", done.stderr);
     }
 }
+
+/// Servers write texts; what one cannot do is refused before it is asked.
+#[test]
+fn servers_generate_and_are_not_asked_for_what_they_cannot_do() {
+    let mock = Mock::start(|_, seen| {
+        let usage = json!({"prompt_tokens": 9, "completion_tokens": 2});
+        let choice = match seen.path.as_str() {
+            "/v1/completions" => json!({"text": " Paris", "finish_reason": "length", "index": 0}),
+            _ => {
+                let message = json!({"role": "assistant", "content": "Red."});
+                json!({"message": message, "finish_reason": "stop", "index": 0})
+            }
+        };
+        Answer::ok(json!({"choices": [choice], "usage": usage}).to_string())
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let ask = |path: &str, more: &[&str]| {
+        let name = format!("remote:{}{path}#m", mock.url);
+        plackett(folder.path(), &[&["generate", "--model", &name], more].concat())
+    };
+    let (chat, plain) = ("/v1/chat/completions", "/v1/completions");
+    let refused: &[(&str, &[&str], &str)] = &[
+        (chat, &["a", "--choose", "yes,no"], "--choose"),
+        (chat, &["a", "--scores", "3"], "--scores"),
+        (chat, &["a", "--beams", "3"], "--beams"),
+        (chat, &["a", "--adapter", "x"], "--adapter"),
+        (chat, &["a", "--sample", "--top-k", "3"], "--top-k"),
+        (chat, &["a", "--cache", "f16"], "--cache"),
+        (plain, &["a", "--chat"], "--chat"),
+        ("/v1/embeddings", &["a"], "generate"),
+    ];
+    for (path, more, word) in refused {
+        let stderr = ask(path, more).expect(2).stderr;
+        assert!(stderr.contains(word), "{more:?}: {stderr}");
+    }
+    assert!(mock.seen().is_empty());
+    let flags = ["--chat", "--system", "Be brief.", "Name a colour.", "--stop", "!", "--json"];
+    let document = ask(chat, &flags).expect(0).json();
+    let best = &document["results"][0]["hypotheses"][0];
+    assert_eq!((&best["text"], &best["finish"]), (&json!("Red."), &json!("stop")));
+    assert_eq!((&document["generated_tokens"], &best["log_prob"]), (&json!(2), &serde_json::Value::Null));
+    let done = ask(plain, &["The capital of France is", "--max-tokens", "3"]).expect(0);
+    assert_eq!(done.stdout, " Paris\n");
+    assert!(done.stderr.contains("ended at the most tokens"), "{}", done.stderr);
+    let seen = mock.seen();
+    assert_eq!(seen[0].body["messages"][0], json!({"role": "system", "content": "Be brief."}));
+    assert_eq!((&seen[0].body["stop"], &seen[1].body["max_tokens"]), (&json!(["!"]), &json!(3)));
+    let broken = Mock::start(|_, _| Answer::status(400, "no"));
+    let name = format!("remote:{}{chat}#m", broken.url);
+    plackett(folder.path(), &["generate", "--model", &name, "a"]).expect(3);
+}

@@ -47,6 +47,25 @@ impl YesNo {
     pub fn open(path: impl AsRef<Path>, options: &DecoderOptions) -> Result<YesNo, LmError> {
         let path = path.as_ref();
         let model = DecoderModel::open(path, options)?;
+        let answers = YesNo::answers(&model)?;
+        let encode = |text| model.tokens().encode(text, false, true);
+        let (begin, end) = (encode(BEGIN)?, encode(END)?);
+        let written = match path.is_dir() {
+            true => JsonFile::open_optional(path, "tokenizer_config.json")?,
+            false => None,
+        };
+        let written = written.and_then(|file| file.value().get("model_max_length").and_then(|v| v.as_u64()));
+        let limit = written.map_or(MOST_TOKENS, |limit| MOST_TOKENS.min(limit as usize));
+        let info = model.text_info(model.info().hidden, limit, None, true);
+        let instruction = INSTRUCTION.to_string();
+        Ok(YesNo { model, info, instruction, begin, end, answers, begun: Mutex::default() })
+    }
+
+    /// The tokens of "yes" and "no" of a decoder that can score pairs.
+    ///
+    /// # Errors
+    /// [`LmError::Unsupported`] when the tokenizer has not the tokens that the prompt needs.
+    pub fn answers(model: &DecoderModel) -> Result<[u32; 2], LmError> {
         let id = |token: &str| {
             model.tokens().tokenizer().token_to_id(token).ok_or_else(|| LmError::Unsupported {
                 model: model.info().name.clone(),
@@ -59,18 +78,7 @@ impl YesNo {
         };
         id("<|im_start|>")?;
         id("<|im_end|>")?;
-        let answers = [id("yes")?, id("no")?];
-        let encode = |text| model.tokens().encode(text, false, true);
-        let (begin, end) = (encode(BEGIN)?, encode(END)?);
-        let written = match path.is_dir() {
-            true => JsonFile::open_optional(path, "tokenizer_config.json")?,
-            false => None,
-        };
-        let written = written.and_then(|file| file.value().get("model_max_length").and_then(|v| v.as_u64()));
-        let limit = written.map_or(MOST_TOKENS, |limit| MOST_TOKENS.min(limit as usize));
-        let info = model.text_info(model.info().hidden, limit, None, true);
-        let instruction = INSTRUCTION.to_string();
-        Ok(YesNo { model, info, instruction, begin, end, answers, begun: Mutex::default() })
+        Ok([id("yes")?, id("no")?])
     }
 
     /// The same with another instruction: what makes a document a good one.

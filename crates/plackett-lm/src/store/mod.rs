@@ -34,7 +34,7 @@ pub struct Store {
 pub struct Resolved {
     /// Name that was asked for.
     pub name: String,
-    /// The directory to open.
+    /// The directory or GGUF file to open.
     pub directory: PathBuf,
     /// Where it came from, in words.
     pub source: String,
@@ -60,14 +60,15 @@ impl Store {
         self.cache.join("models").join(name.replace('/', "--"))
     }
 
-    /// Finds a model without any download: a directory, a pulled or bundled model, or the Hugging Face cache.
+    /// Finds a model without any download: a directory, a GGUF file, a pulled or bundled model, or the Hugging Face cache.
     ///
     /// # Errors
     /// When it is nowhere: the command that would fetch it.
     pub fn find(&self, name: &str) -> Result<Resolved, StoreError> {
         let path = Path::new(name);
-        if path.join("config.json").is_file() {
-            let source = "directory".to_string();
+        let file = path.is_file() && path.extension().is_some_and(|extension| extension == "gguf");
+        if file || path.join("config.json").is_file() || holds_gguf(path) {
+            let source = if file { "file" } else { "directory" }.to_string();
             return Ok(Resolved { name: name.into(), directory: path.into(), source, licence: None });
         }
         let name = builtin(name).map_or(name, |model| model.name);
@@ -96,7 +97,7 @@ impl Store {
         } else {
             let names: Vec<&str> = BUILTIN.iter().map(|m| m.name).collect();
             format!(
-                "give a directory with config.json, a Hugging Face id (owner/name), or one of {}",
+                "give a directory with config.json, a GGUF file, a Hugging Face id (owner/name), or one of {}",
                 names.join(", ")
             )
         };
@@ -200,6 +201,12 @@ impl Store {
         found.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(found)
     }
+}
+
+/// Whether a folder holds a GGUF file, which may stand there without config.json.
+fn holds_gguf(folder: &Path) -> bool {
+    let mut entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.any(|entry| entry.path().extension().is_some_and(|extension| extension == "gguf"))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::{Failure, Global, Outcome, Output};
 use clap::Args;
 use console::style;
 use plackett::bundled;
-use plackett::pipeline::LocalModel;
+use plackett::golden::{Comparison, Subject, compare, known};
 use plackett_lm::Isa;
 use plackett_lm::store::Store;
 use serde_json::json;
@@ -122,25 +122,27 @@ fn storage(global: &Global) -> Vec<Finding> {
         }
     };
     let mut findings = vec![finding(State::Good, "model cache", store.cache.display().to_string())];
-    let opened = LocalModel::open(&unpacked.directory, &global.models());
-    let checked = opened.and_then(|model| plackett::reference::check(&model));
-    findings.push(match checked {
-        Ok(Some(check)) if check.held => finding(
-            State::Good,
-            "bundled model",
-            format!(
-                "{} texts equal their reference (smallest cosine {:.4})",
-                check.texts, check.smallest_cosine
-            ),
-        ),
+    findings.push(match compared(&unpacked.directory, global) {
+        Ok(Some(compared)) if compared.held() => {
+            let cosine = compared.value("smallest cosine").unwrap_or(f64::NAN);
+            let cases = compared.cases;
+            let text = format!("{cases} texts equal their golden outputs (smallest cosine {cosine:.4})");
+            finding(State::Good, "bundled model", text)
+        }
         Ok(_) => finding(
             State::Bad,
             "bundled model",
-            "its embeddings differ from the reference; run `plackett model verify minilm`",
+            "its embeddings differ from the golden ones; run `plackett model verify minilm`",
         ),
-        Err(error) => finding(State::Bad, "bundled model", error.to_string()),
+        Err(error) => finding(State::Bad, "bundled model", format!("{error:#}")),
     });
     findings
+}
+
+/// The bundled model against its golden outputs.
+fn compared(directory: &Path, global: &Global) -> anyhow::Result<Option<Comparison>> {
+    let subject = Subject::open(directory, &global.models())?;
+    Ok(known(&subject)?.map(|golden| compare(&subject, &golden, &|| {})).transpose()?)
 }
 
 fn python() -> Finding {

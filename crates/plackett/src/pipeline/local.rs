@@ -2,7 +2,9 @@
 
 use super::ModelOptions;
 use plackett_lm::decoder::{DecoderEmbedder, YesNo};
-use plackett_lm::{EmbedOptions, Embeddings, EncoderModel, LmError, ModelInfo, SUPPORTED_DECODERS};
+use plackett_lm::{
+    EmbedOptions, Embeddings, EncoderModel, LmError, ModelInfo, PairScores, SUPPORTED_DECODERS,
+};
 use plackett_rank::Abilities;
 use plackett_rank::model::{Role, TextEmbedder, TextVector};
 use std::path::Path;
@@ -20,7 +22,7 @@ pub enum LocalModel {
 }
 
 impl LocalModel {
-    /// Opens a directory as what its files say it is.
+    /// Opens a directory or a GGUF file as what it is.
     ///
     /// # Errors
     /// Names the file, tensor or field that is missing or wrong.
@@ -77,6 +79,22 @@ impl LocalModel {
         }
     }
 
+    /// How well each pair of (query, document) fits.
+    ///
+    /// # Errors
+    /// The model scores no pairs; a text that its tokenizer refuses; the memory budget.
+    pub fn score_pairs(&self, pairs: &[(&str, &str)]) -> Result<PairScores, LmError> {
+        match self {
+            LocalModel::Encoder(model) => model.score_pairs(pairs, None),
+            LocalModel::Embedder(model) => Err(LmError::Unsupported {
+                model: model.info().name.clone(),
+                wanted: "score pairs".into(),
+                reason: "it gives one vector per text".into(),
+            }),
+            LocalModel::YesNo(model) => model.score_pairs(pairs, None),
+        }
+    }
+
     /// What a reranker may use it as.
     pub fn abilities(&self) -> Arc<dyn Abilities> {
         match self {
@@ -95,9 +113,12 @@ fn no_vectors(model: &Arc<YesNo>) -> LmError {
     }
 }
 
-/// Whether config.json names a family of decoders, or there is a GGUF file in its place. What is wrong with the files is
+/// Whether it is a GGUF file, its config.json names a family of decoders, or there is a GGUF file in its place. What is wrong with the files is
 /// left to those who read them whole.
-fn is_decoder(directory: &Path) -> bool {
+pub(crate) fn is_decoder(directory: &Path) -> bool {
+    if directory.is_file() {
+        return true;
+    }
     let Ok(config) = std::fs::read(directory.join("config.json")) else {
         let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
         return entries.map(|entry| entry.path()).any(|path| path.extension().is_some_and(|e| e == "gguf"));

@@ -20,6 +20,7 @@ mod tests;
 pub use build::{FIRST_STAGES, FUSIONS};
 pub use error::{PipelineError, QueryError};
 pub use local::LocalModel;
+pub(crate) use local::is_decoder;
 pub use models::{ModelError, Models};
 pub use options::ModelOptions;
 pub use run::{Answers, BoxError, Chain, Collection, FirstStage, Source, Stage};

@@ -1,11 +1,13 @@
 //! `plackett model`: which models there are, fetching, checking and quantising them.
 
+mod show;
+mod verify;
+
 use super::{Failure, Global, Outcome, Output};
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use plackett::bundled;
-use plackett::pipeline::{LocalModel, ModelOptions};
-use plackett_lm::store::{BUILTIN, Builtin, Origin, Resolved, Store, StoreError, builtin, verify_files_with};
+use plackett_lm::store::{BUILTIN, Builtin, Origin, Resolved, Store, StoreError, builtin};
 use serde_json::json;
 use std::cell::RefCell;
 use std::fmt::Write;
@@ -14,8 +16,9 @@ use std::path::PathBuf;
 /// List, fetch, check and quantise models
 #[derive(Args)]
 #[command(after_help = "Examples:\n  plackett model list\n  plackett model pull all-MiniLM-L6-v2\n  \
-                        plackett model verify all-MiniLM-L6-v2\n  plackett model quantize ./my-model ./my-model-int8\n\n\
-                        A model is a directory, a Hugging Face id (owner/name, owner/name@revision) or a name from the \
+                        plackett model verify all-MiniLM-L6-v2\n  plackett model verify ./my-model --record\n  \
+                        plackett model quantize ./my-model ./my-model-int8\n\n\
+                        A model is a directory, a GGUF file, a Hugging Face id (owner/name, owner/name@revision) or a name from the \
                         list.\nPulled models lie in PLACKETT_CACHE, else in the cache folder of the user.")]
 pub struct Arguments {
     #[command(subcommand)]
@@ -33,19 +36,16 @@ enum Action {
     },
     /// Family, sizes and limits of a model
     Show {
-        /// Directory, name or id
+        /// Directory, GGUF file, name or id
         model: String,
     },
     /// Where a model lies
     Path {
-        /// Directory, name or id
+        /// Directory, GGUF file, name or id
         model: String,
     },
-    /// Compare every file with its recorded SHA-256, and known models with reference embeddings
-    Verify {
-        /// Directory, name or id
-        model: String,
-    },
+    /// Compare a model's files with their recorded SHA-256, and what it computes with its golden outputs
+    Verify(verify::Arguments),
     /// Write an int8 copy of a model
     Quantize {
         /// Directory, name or id of the model to copy
@@ -61,9 +61,9 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     match &arguments.action {
         Action::List => list(&store, output),
         Action::Pull { model } => pull(&store, model, output),
-        Action::Show { model } => show(&find(&store, model)?, &global.models(), output),
+        Action::Show { model } => show::run(&find(&store, model)?, &global.models(), output),
         Action::Path { model } => path(&find(&store, model)?, output),
-        Action::Verify { model } => verify(&find(&store, model)?, &global.models(), output),
+        Action::Verify(arguments) => verify::run(arguments, &store, &global.models(), output),
         Action::Quantize { source, target } => quantize(&find(&store, source)?, target, output),
     }
 }
@@ -143,85 +143,6 @@ fn path(model: &Resolved, output: &Output) -> Outcome {
         return report(model, output);
     }
     Ok(output.print(&format!("{}\n", model.directory.display()))?)
-}
-
-fn show(model: &Resolved, options: &ModelOptions, output: &Output) -> Outcome {
-    let opened = LocalModel::open(&model.directory, options)?;
-    let info = opened.info();
-    let heads = match (info.pooling, info.cross_encoder) {
-        (Some(pooling), _) if matches!(opened, LocalModel::Embedder(_)) => {
-            format!("one vector per text ({pooling:?} pooling)")
-        }
-        (_, true) => "scores pairs".to_string(),
-        (Some(pooling), _) => format!("one vector per text ({pooling:?} pooling), one per token"),
-        (None, _) => "one vector per token".to_string(),
-    };
-    if output.json {
-        return Ok(output.print_json(&json!({
-            "name": model.name, "path": model.directory, "source": model.source, "licence": model.licence,
-            "family": info.family, "layers": info.layers, "hidden": info.hidden, "dim": info.dim,
-            "max_tokens": info.max_tokens, "precision": info.precision, "cross_encoder": info.cross_encoder,
-            "bytes": info.file_bytes, "kernels": info.isa.name(), "threads": info.threads,
-        }))?);
-    }
-    let mut text = String::new();
-    let licence = model.licence.as_deref().unwrap_or("not recorded");
-    for (name, value) in [
-        ("name", model.name.clone()),
-        ("source", model.source.clone()),
-        ("licence", licence.to_string()),
-        ("path", model.directory.display().to_string()),
-        ("family", format!("{}, {} layers of {}", info.family, info.layers, info.hidden)),
-        ("gives", heads),
-        ("dimension", info.dim.to_string()),
-        ("longest text", format!("{} tokens", info.max_tokens)),
-        ("weights", format!("{}, {:.1} MB", info.precision, info.file_bytes as f64 / 1e6)),
-        ("kernels here", info.isa.name().to_string()),
-    ] {
-        writeln!(text, "{name:<13} {value}")?;
-    }
-    Ok(output.print(&text)?)
-}
-
-fn verify(model: &Resolved, options: &ModelOptions, output: &Output) -> Outcome {
-    let bar = output.bytes("verifying", 0);
-    let progress = |file: &str, done: u64, total: u64| {
-        bar.set_length(total);
-        bar.set_position(done);
-        bar.set_message(format!("verifying {file}"));
-    };
-    let recorded = verify_files_with(&model.directory, &progress);
-    bar.finish_and_clear();
-    let recorded = recorded.map_err(store_failure)?;
-    let bar = output.counter("comparing with references");
-    let opened = LocalModel::open(&model.directory, options)?;
-    let reference = plackett::reference::check(&opened)?;
-    bar.finish_and_clear();
-    let good = reference.as_ref().is_none_or(|check| check.held);
-    if output.json {
-        output.print_json(&json!({
-            "name": model.name, "files": recorded.files.len(), "hashes": "equal",
-            "reference": reference.as_ref().map(|c| json!({"texts": c.texts, "smallest_cosine": c.smallest_cosine,
-                "largest_difference": c.largest_difference, "held": c.held, "expected": c.expected})),
-        }))?;
-    } else {
-        let mut text =
-            format!("{}: {} files equal their recorded SHA-256\n", model.name, recorded.files.len());
-        match &reference {
-            None => text.push_str("no reference outputs are recorded for this model\n"),
-            Some(c) => writeln!(
-                text,
-                "{} texts against sentence-transformers: smallest cosine {:.5}, largest difference {:.1e} (expected {}): {}",
-                c.texts,
-                c.smallest_cosine,
-                c.largest_difference,
-                c.expected,
-                if c.held { "held" } else { "NOT held" }
-            )?,
-        }
-        output.print(&text)?;
-    }
-    if good { Ok(()) } else { Err(Failure::Check("the model's embeddings differ from the reference".into())) }
 }
 
 fn quantize(source: &Resolved, target: &std::path::Path, output: &Output) -> Outcome {

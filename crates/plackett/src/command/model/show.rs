@@ -1,0 +1,128 @@
+//! `plackett model show`: family, sizes and limits.
+
+use crate::command::{Outcome, Output};
+use plackett::golden::Subject;
+use plackett::pipeline::{LocalModel, ModelOptions};
+use plackett_lm::decoder::YesNo;
+use plackett_lm::store::Resolved;
+use serde_json::{Map, Value, json};
+use std::fmt::Write;
+
+/// A fact under its name in JSON and for people.
+struct Fact {
+    key: &'static str,
+    value: Value,
+    name: &'static str,
+    text: String,
+}
+
+fn fact(key: &'static str, value: impl Into<Value>, name: &'static str, text: impl Into<String>) -> Fact {
+    Fact { key, value: value.into(), name, text: text.into() }
+}
+
+/// Opens a model and says what it is.
+pub(super) fn run(model: &Resolved, options: &ModelOptions, output: &Output) -> Outcome {
+    let opened = Subject::open(&model.directory, options)?;
+    let path = model.directory.display().to_string();
+    let licence = model.licence.clone();
+    let known = licence.clone().unwrap_or_else(|| "not recorded".into());
+    let mut facts = vec![
+        fact("name", model.name.clone(), "name", model.name.clone()),
+        fact("source", model.source.clone(), "source", model.source.clone()),
+        fact("licence", licence, "licence", known),
+        fact("path", path.clone(), "path", path),
+    ];
+    facts.extend(match &opened {
+        Subject::Texts(model) => of_texts(model),
+        Subject::Decoder(model) => {
+            let info = model.info();
+            let family =
+                format!("{}, {} layers of {}, {} heads", info.family, info.layers, info.hidden, info.heads);
+            let pairs = YesNo::answers(model).is_ok();
+            let gives = if pairs {
+                "text, probabilities of tokens, scores of pairs"
+            } else {
+                "text, probabilities of tokens"
+            };
+            let mut facts = vec![
+                fact("family", info.family.clone(), "family", family),
+                fact("kind", "decoder", "gives", gives),
+                fact("cross_encoder", pairs, "", ""),
+                fact("layers", info.layers, "", ""),
+                fact("hidden", info.hidden, "", ""),
+                fact("heads", info.heads, "", ""),
+                fact("vocabulary", info.vocabulary, "vocabulary", format!("{} tokens", info.vocabulary)),
+                fact("max_tokens", info.positions, "longest text", format!("{} tokens", info.positions)),
+            ];
+            facts.extend(machine(info.precision, info.weight_bytes, info.isa.name(), info.threads));
+            facts
+        }
+        Subject::EncoderDecoder(model, _) => {
+            let (read, written) = (model.source_tokens(), model.output_tokens());
+            let mut facts = vec![
+                fact("family", model.family(), "family", model.family()),
+                fact("kind", "encoder-decoder", "gives", "text, probabilities of tokens"),
+                fact(
+                    "vocabulary",
+                    model.vocabulary(),
+                    "vocabulary",
+                    format!("{} tokens", model.vocabulary()),
+                ),
+                fact("max_tokens", read, "longest text", format!("{read} tokens")),
+                fact("max_output_tokens", written, "longest output", format!("{written} tokens")),
+            ];
+            facts.extend(machine(
+                model.precision(),
+                model.weight_bytes(),
+                model.isa().name(),
+                model.threads(),
+            ));
+            facts
+        }
+    });
+    if output.json {
+        let object: Map<String, Value> =
+            facts.into_iter().map(|fact| (fact.key.into(), fact.value)).collect();
+        return Ok(output.print_json(&object)?);
+    }
+    let mut text = String::new();
+    for Fact { name, text: value, .. } in facts.iter().filter(|fact| !fact.name.is_empty()) {
+        writeln!(text, "{name:<14} {value}")?;
+    }
+    Ok(output.print(&text)?)
+}
+
+fn of_texts(opened: &LocalModel) -> Vec<Fact> {
+    let info = opened.info();
+    let gives = match (info.pooling, info.cross_encoder) {
+        (Some(pooling), _) if matches!(opened, LocalModel::Embedder(_)) => {
+            format!("one vector per text ({pooling:?} pooling)")
+        }
+        (_, true) => "scores of pairs".to_string(),
+        (Some(pooling), _) => format!("one vector per text ({pooling:?} pooling), one per token"),
+        (None, _) => "one vector per token".to_string(),
+    };
+    let family = format!("{}, {} layers of {}", info.family, info.layers, info.hidden);
+    let kind = if matches!(opened, LocalModel::Encoder(_)) { "encoder" } else { "decoder" };
+    let mut facts = vec![
+        fact("family", info.family.clone(), "family", family),
+        fact("kind", kind, "gives", gives),
+        fact("layers", info.layers, "", ""),
+        fact("hidden", info.hidden, "", ""),
+        fact("cross_encoder", info.cross_encoder, "", ""),
+        fact("dim", info.dim, "dimension", info.dim.to_string()),
+        fact("max_tokens", info.max_tokens, "longest text", format!("{} tokens", info.max_tokens)),
+    ];
+    facts.extend(machine(info.precision, info.file_bytes, info.isa.name(), info.threads));
+    facts
+}
+
+/// What depends on the file and on this machine.
+fn machine(precision: &'static str, bytes: usize, isa: &'static str, threads: usize) -> [Fact; 4] {
+    [
+        fact("precision", precision, "weights", format!("{precision}, {:.1} MB", bytes as f64 / 1e6)),
+        fact("bytes", json!(bytes), "", ""),
+        fact("kernels", isa, "kernels here", isa),
+        fact("threads", threads, "threads", threads.to_string()),
+    ]
+}
