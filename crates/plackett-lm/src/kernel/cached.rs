@@ -7,16 +7,14 @@
 
 use super::buffer::reserve;
 use super::rows::{widen, widen_columns};
-use super::vector::{exponentials, for_each_isa};
-use super::{Isa, Rows, TILE_COLUMNS, TILE_ROWS, tile_f32};
+use super::vector::exponentials;
+use super::{Isa, Rows, TILE_COLUMNS, TILE_ROWS, add_tile_f32, tile_f32};
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 use std::ops::Range;
 
 /// Rows of queries that share a walk over the keys.
 pub(crate) const QUERY_ROWS: usize = 4 * TILE_ROWS;
-/// Rows of the register tile of the weighted sum.
-const SUM_ROWS: usize = 6;
 /// Values that are added in one go.
 const SUM_TOKENS: usize = 128;
 const ZEROS: [f32; TILE_COLUMNS] = [0.0; TILE_COLUMNS];
@@ -227,16 +225,24 @@ impl CachedQueries<'_> {
                         &unpacked[..tokens * padded]
                     }
                 };
-                for row in run.rows.clone().step_by(SUM_ROWS) {
-                    let count = SUM_ROWS.min(run.rows.end - row);
+                for row in run.rows.clone().step_by(TILE_ROWS) {
+                    let count = TILE_ROWS.min(run.rows.end - row);
                     let seen = self.union(row..row + count);
                     let from = seen.start.max(start);
                     let to = seen.end.min(start + tokens);
                     if from < to {
-                        let weights = &scores[row * stride + from..];
-                        let sums = &mut sums[row * padded..][..count * padded];
+                        let weights = Rows::new(&scores[row * stride + from..], count, stride, to - from);
                         let values = &values[(from - start) * padded..(to - start) * padded];
-                        add_weighted(self.isa, weights, stride, values, sums, padded);
+                        for column in (0..padded).step_by(TILE_COLUMNS) {
+                            let sums = &mut sums[row * padded + column..];
+                            add_tile_f32(
+                                self.isa,
+                                weights,
+                                count,
+                                (&values[column..], padded),
+                                (sums, padded),
+                            );
+                        }
                     }
                 }
             }
@@ -276,58 +282,3 @@ fn unpack_rows(isa: Isa, values: Numbers, first: usize, padded: usize, out: &mut
         }
     }
 }
-
-#[inline(always)]
-fn add_rows<const FMA: bool, const ROWS: usize>(
-    weights: &[f32],
-    stride: usize,
-    values: &[f32],
-    sums: &mut [f32],
-    padded: usize,
-) {
-    let tokens = values.len() / padded;
-    let weights: [&[f32]; ROWS] = std::array::from_fn(|row| &weights[row * stride..][..tokens]);
-    for column in (0..padded).step_by(TILE_COLUMNS) {
-        let mut tile = [[0.0f32; TILE_COLUMNS]; ROWS];
-        for (row, tile) in tile.iter_mut().enumerate() {
-            tile.copy_from_slice(&sums[row * padded + column..][..TILE_COLUMNS]);
-        }
-        for (token, value) in values.chunks_exact(padded).enumerate() {
-            let Some(value) = value[column..].first_chunk::<TILE_COLUMNS>() else { return };
-            for row in 0..ROWS {
-                let weight = weights[row][token];
-                for i in 0..TILE_COLUMNS {
-                    let sum = tile[row][i];
-                    tile[row][i] = if FMA { weight.mul_add(value[i], sum) } else { weight * value[i] + sum };
-                }
-            }
-        }
-        for (row, tile) in tile.iter().enumerate() {
-            sums[row * padded + column..][..TILE_COLUMNS].copy_from_slice(tile);
-        }
-    }
-}
-
-#[inline(always)]
-fn add_weighted_body<const FMA: bool>(
-    weights: &[f32],
-    stride: usize,
-    values: &[f32],
-    sums: &mut [f32],
-    padded: usize,
-) {
-    match sums.len() / padded {
-        1 => add_rows::<FMA, 1>(weights, stride, values, sums, padded),
-        2 => add_rows::<FMA, 2>(weights, stride, values, sums, padded),
-        3 => add_rows::<FMA, 3>(weights, stride, values, sums, padded),
-        4 => add_rows::<FMA, 4>(weights, stride, values, sums, padded),
-        5 => add_rows::<FMA, 5>(weights, stride, values, sums, padded),
-        _ => add_rows::<FMA, SUM_ROWS>(weights, stride, values, sums, padded),
-    }
-}
-for_each_isa!(
-    /// Adds to each of up to six rows of `sums` the rows of `values` times the row's weights, in their order.
-    fn add_weighted = add_weighted_body(
-        weights: &[f32], stride: usize, values: &[f32], sums: &mut [f32], padded: usize
-    )
-);

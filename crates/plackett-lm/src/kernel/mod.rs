@@ -156,6 +156,23 @@ impl Output {
     }
 }
 
+/// Rows of 32 numbers to read, `stride` apart.
+#[derive(Clone, Copy)]
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+struct Far {
+    at: *const f32,
+    stride: usize,
+}
+
+impl Far {
+    /// # Safety
+    /// As of [`pointer::add`].
+    #[cfg(target_arch = "x86_64")]
+    unsafe fn add(self, numbers: usize) -> Far {
+        Far { at: unsafe { self.at.add(numbers) }, ..self }
+    }
+}
+
 /// `start` plus the products of `count ≤ 12` rows, from `first`, with one panel of `depth × 32` f32; to rows of `y`.
 fn tile_f32(
     isa: Isa,
@@ -169,17 +186,44 @@ fn tile_f32(
     assert!(count == 0 || a.data.len() >= (first + count - 1) * a.stride + a.depth);
     let out = Output::new(y, y_stride, count);
     let rows = &a.data[first * a.stride..];
+    let weights = Far { at: panel.as_ptr(), stride: TILE_COLUMNS };
+    let begin = Far { at: start.as_ptr(), stride: 0 };
     match isa {
         // SAFETY: the rows, the panel and the output were checked above; the instruction set was detected.
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512Vnni | Isa::Avx512 => unsafe {
-            x86::tile_f32_avx512(rows.as_ptr(), a.stride, a.depth, count, panel.as_ptr(), start.as_ptr(), out)
+            x86::tile_f32_avx512(rows.as_ptr(), a.stride, a.depth, count, weights, begin, out)
         },
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => unsafe {
-            x86::tile_f32_avx2(rows.as_ptr(), a.stride, a.depth, count, panel.as_ptr(), start.as_ptr(), out)
+            x86::tile_f32_avx2(rows.as_ptr(), a.stride, a.depth, count, weights, begin, out)
         },
         _ => portable::tile_f32(rows, a.stride, a.depth, count, panel, start, y, y_stride),
+    }
+}
+
+/// Adds the products of `count ≤ 12` rows with 32 columns of `values`, whose rows are `step` apart, to rows of `y`.
+fn add_tile_f32(
+    isa: Isa,
+    a: Rows<f32>,
+    count: usize,
+    (values, step): (&[f32], usize),
+    (y, y_stride): (&mut [f32], usize),
+) {
+    assert!(count <= TILE_ROWS && (a.depth == 0 || values.len() >= (a.depth - 1) * step + TILE_COLUMNS));
+    assert!(count == 0 || a.data.len() >= (count - 1) * a.stride + a.depth);
+    let out = Output::new(y, y_stride, count);
+    let (rows, weights) = (a.data.as_ptr(), Far { at: values.as_ptr(), stride: step });
+    let begin = Far { at: out.y, stride: y_stride };
+    match isa {
+        // SAFETY: the rows, the values and the output were checked above; the instruction set was detected.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Vnni | Isa::Avx512 => unsafe {
+            x86::tile_f32_avx512(rows, a.stride, a.depth, count, weights, begin, out)
+        },
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => unsafe { x86::tile_f32_avx2(rows, a.stride, a.depth, count, weights, begin, out) },
+        _ => portable::add_tile_f32(a.data, a.stride, a.depth, count, (values, step), (y, y_stride)),
     }
 }
 

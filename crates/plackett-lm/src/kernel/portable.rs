@@ -24,6 +24,24 @@ pub(super) fn tile_f32(
     }
 }
 
+pub(super) fn add_tile_f32(
+    a: &[f32],
+    stride: usize,
+    depth: usize,
+    count: usize,
+    (values, step): (&[f32], usize),
+    (y, y_stride): (&mut [f32], usize),
+) {
+    for row in 0..count {
+        let sums = &mut y[row * y_stride..][..TILE_COLUMNS];
+        for (value, weights) in a[row * stride..][..depth].iter().zip(values.chunks(step)) {
+            for (sum, weight) in sums.iter_mut().zip(weights) {
+                *sum += value * weight;
+            }
+        }
+    }
+}
+
 pub(super) fn tile_i8(a: &[u8], stride: usize, depth: usize, count: usize, panel: &[i8], out: &mut TileI32) {
     for (row, sums) in out.iter_mut().enumerate().take(count) {
         *sums = [0; TILE_COLUMNS];

@@ -1,12 +1,12 @@
 //! The tiles for x86-64.
 //!
 //! Safety, the same for every tile here: `a` points to `count ≤ 12` rows of `depth` readable numbers, `stride` apart;
-//! `panel` to `depth × 32` readable weights; `start` to 32 readable numbers; `y` to `count` rows of 32 writable numbers,
-//! `y_stride` apart; the processor has the instruction set of the function's name. The callers in the parent module
+//! `panel` to `depth` rows of 32 readable weights; `start` to 32 readable numbers for every row; `out` to `count` rows of
+//! 32 writable numbers; the processor has the instruction set of the function's name. The callers in the parent module
 //! check the lengths.
 
 use super::epilogue::Columns;
-use super::{Output, TileI32};
+use super::{Far, Output, TileI32};
 use std::arch::x86_64::*;
 
 /// Calls a kernel with the number of rows as a constant, so that its accumulators are registers.
@@ -29,8 +29,8 @@ pub(super) unsafe fn tile_f32_avx512(
     stride: usize,
     depth: usize,
     count: usize,
-    panel: *const f32,
-    start: *const f32,
+    panel: Far,
+    start: Far,
     out: Output,
 ) {
     unsafe { by_rows!(count, rows_f32_avx512, a, stride, depth, panel, start, out) }
@@ -41,22 +41,24 @@ unsafe fn rows_f32_avx512<const R: usize>(
     a: *const f32,
     stride: usize,
     depth: usize,
-    panel: *const f32,
-    start: *const f32,
+    panel: Far,
+    start: Far,
     out: Output,
 ) {
     unsafe {
-        let mut sums = [[_mm512_loadu_ps(start), _mm512_loadu_ps(start.add(16))]; R];
-        let mut weights = panel;
+        let begin = |r: usize| start.at.add(r * start.stride);
+        let mut sums: [_; R] =
+            std::array::from_fn(|r| [_mm512_loadu_ps(begin(r)), _mm512_loadu_ps(begin(r).add(16))]);
+        let mut weights = panel.at;
         for k in 0..depth {
             let left = _mm512_loadu_ps(weights);
             let right = _mm512_loadu_ps(weights.add(16));
             // The panel after this one, which the next tile reads: the processor's own prefetcher stops at the end of a
             // page and loses some 6 %. Behind the last panel the address is outside, where a prefetch does nothing.
-            let next = weights.wrapping_add(depth * 32);
+            let next = weights.wrapping_add(depth * panel.stride);
             _mm_prefetch::<_MM_HINT_T1>(next.cast());
             _mm_prefetch::<_MM_HINT_T1>(next.wrapping_add(16).cast());
-            weights = weights.add(32);
+            weights = weights.wrapping_add(panel.stride);
             for r in 0..R {
                 let value = _mm512_set1_ps(*a.add(r * stride + k));
                 sums[r][0] = _mm512_fmadd_ps(value, left, sums[r][0]);
@@ -78,8 +80,8 @@ pub(super) unsafe fn tile_f32_avx2(
     stride: usize,
     depth: usize,
     count: usize,
-    panel: *const f32,
-    start: *const f32,
+    panel: Far,
+    start: Far,
     out: Output,
 ) {
     unsafe {
@@ -89,6 +91,7 @@ pub(super) unsafe fn tile_f32_avx2(
             while first < count {
                 let rows = (count - first).min(6);
                 let a = a.add(first * stride);
+                let start = start.add(first * start.stride);
                 let out = Output { y: out.y.add(first * out.stride + 16 * half), stride: out.stride };
                 by_rows!(rows, rows_f32_avx2, a, stride, depth, panel, start, out);
                 first += rows;
@@ -102,17 +105,19 @@ unsafe fn rows_f32_avx2<const R: usize>(
     a: *const f32,
     stride: usize,
     depth: usize,
-    panel: *const f32,
-    start: *const f32,
+    panel: Far,
+    start: Far,
     out: Output,
 ) {
     unsafe {
-        let mut sums = [[_mm256_loadu_ps(start), _mm256_loadu_ps(start.add(8))]; R];
-        let mut weights = panel;
+        let begin = |r: usize| start.at.add(r * start.stride);
+        let mut sums: [_; R] =
+            std::array::from_fn(|r| [_mm256_loadu_ps(begin(r)), _mm256_loadu_ps(begin(r).add(8))]);
+        let mut weights = panel.at;
         for k in 0..depth {
             let left = _mm256_loadu_ps(weights);
             let right = _mm256_loadu_ps(weights.add(8));
-            weights = weights.add(32);
+            weights = weights.wrapping_add(panel.stride);
             for r in 0..R {
                 let value = _mm256_set1_ps(*a.add(r * stride + k));
                 sums[r][0] = _mm256_fmadd_ps(value, left, sums[r][0]);
