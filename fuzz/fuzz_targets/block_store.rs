@@ -2,20 +2,12 @@
 //! segment lies inside the file, aligned, apart from the others; ids ascend.
 #![no_main]
 
+mod common;
+
+use common::crc;
 use libfuzzer_sys::fuzz_target;
 use plackett_lm::decoder::parse_block_table;
 use std::path::Path;
-
-fn crc(bytes: &[u8]) -> [u8; 4] {
-    let mut crc = !0u32;
-    for byte in bytes {
-        crc ^= u32::from(*byte);
-        for _ in 0..8 {
-            crc = if crc & 1 == 1 { crc >> 1 ^ 0xEDB8_8320 } else { crc >> 1 };
-        }
-    }
-    (!crc).to_le_bytes()
-}
 
 fuzz_target!(|data: &[u8]| {
     let path = Path::new("documents.blocks");

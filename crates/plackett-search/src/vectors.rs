@@ -57,7 +57,11 @@ pub fn parse_header(bytes: &[u8], path: &Path) -> Result<VectorHeader, SearchErr
     if word(8) > COMPACTED {
         return Err(SearchError::Newer { path: path.into(), found: word(8).into(), known: COMPACTED.into() });
     }
-    let compacted = word(8) == COMPACTED;
+    let compacted = match word(8) {
+        PLAIN => false,
+        COMPACTED => true,
+        other => return Err(corrupt(format!("vector file version {other} is unknown"))),
+    };
     let format = match word(12) {
         0 => VectorFormat::F32,
         1 => VectorFormat::Int8,
@@ -304,6 +308,9 @@ mod tests {
         let mut newer = good.clone();
         newer[8] = 9;
         assert!(header(&newer).unwrap().contains("version 9"));
+        let mut older = good.clone();
+        older[8] = 0;
+        assert!(header(&older).unwrap().contains("version 0 is unknown"));
         let mut nothing = good[..HEADER].to_vec();
         nothing[16] = 0;
         assert!(header(&nothing).unwrap().contains("0 numbers"));

@@ -1,4 +1,5 @@
-//! The folder on disk that the targets of whole models share.
+//! What several targets share: a folder on disk, and the checksum behind which damage hides.
+#![allow(dead_code)]
 
 use std::fs;
 use std::path::Path;
@@ -29,4 +30,16 @@ impl Folder {
             .and_then(|()| fs::write(&path, bytes))
             .expect("the temporary folder can be written");
     }
+}
+
+/// CRC-32 as the files have it, little-endian.
+pub fn crc(bytes: &[u8]) -> [u8; 4] {
+    let mut crc = !0u32;
+    for byte in bytes {
+        crc ^= u32::from(*byte);
+        for _ in 0..8 {
+            crc = if crc & 1 == 1 { crc >> 1 ^ 0xEDB8_8320 } else { crc >> 1 };
+        }
+    }
+    (!crc).to_le_bytes()
 }
