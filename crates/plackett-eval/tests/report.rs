@@ -119,6 +119,10 @@ fn every_query_is_shown_under_every_measure_and_run() {
     let own = [&runs[0], &short].map(|run| evaluate(&qrels, run, &measures, &policy).unwrap());
     let html = Report::new("short", &qrels).run(&runs[0], &own[0]).run(&short, &own[1]).html().unwrap();
     assert_eq!(html.matches("<td data-sort=\"-1\">–</td>").count(), 59);
+    // Nor does a query go missing that only a later run has.
+    let html = Report::new("short", &qrels).run(&short, &own[1]).run(&runs[0], &own[0]).html().unwrap();
+    assert_eq!(html.matches("<td data-sort=\"-1\">–</td>").count(), 59);
+    assert!(html.contains("<tr><td>q59</td>"));
 }
 
 #[test]

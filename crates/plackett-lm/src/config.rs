@@ -122,6 +122,9 @@ pub(crate) struct Modules {
     pub skip_prompt: bool,
 }
 
+/// The order in which modules are run.
+const MODULES: [&str; 4] = ["Transformer", "Pooling", "Dense", "Normalize"];
+
 #[derive(Deserialize)]
 struct ModuleEntry {
     path: String,
@@ -138,8 +141,21 @@ impl Modules {
         let entries: Vec<ModuleEntry> = serde_json::from_value(file.value().clone())
             .map_err(|error| file.problem(format!("not a list of modules ({error})")))?;
         let mut modules = Modules::default();
+        let mut before = None;
         for entry in entries {
             let kind = entry.kind.rsplit('.').next().unwrap_or_default();
+            let place = MODULES.iter().position(|known| *known == kind);
+            let once = kind == "Transformer" || kind == "Pooling";
+            if let (Some(place), Some(before)) = (place, before)
+                && (place < before || once && place == before)
+            {
+                return Err(file.problem(format!(
+                    "module `{kind}` stands after `{}`; what can be run is one Transformer, Pooling, any number of \
+                     Dense, and Normalize, in this order",
+                    MODULES[before]
+                )));
+            }
+            before = place.or(before);
             match kind {
                 "Transformer" => {}
                 "Pooling" => (modules.pooling, modules.skip_prompt) = pooling(&directory.join(&entry.path))?,

@@ -102,8 +102,8 @@ pub struct ModelInfo {
     pub cross_encoder: bool,
     /// Numbers of the matrices: `f32`, or `int8` or `packed`, where inputs are rounded too.
     pub precision: &'static str,
-    /// Bytes of weight files.
-    pub file_bytes: usize,
+    /// Bytes of weights: of an encoder its files', of a decoder those in memory.
+    pub weight_bytes: usize,
     /// Instruction set of the kernels.
     pub isa: Isa,
     /// Worker threads.
@@ -155,7 +155,7 @@ impl EncoderModel {
             pooling: sentence.pooling,
             cross_encoder: false,
             precision,
-            file_bytes: weights.bytes(),
+            weight_bytes: weights.bytes(),
             isa: Isa::detect(),
             threads: pool.current_num_threads(),
         };
@@ -298,9 +298,6 @@ impl EncoderModel {
     /// # Errors
     /// An id beyond the vocabulary, an empty or too long sequence, the memory budget.
     pub fn embed_sequences(&self, sequences: &[Sequence]) -> Result<Vec<Vec<f32>>, LmError> {
-        if let Some(index) = sequences.iter().position(|s| s.is_empty() || s.visible == 0) {
-            return Err(LmError::Argument(format!("sequence {index} is empty; at least one id is expected")));
-        }
         let pooling = self.info.pooling.unwrap_or(Pooling::Mean);
         let read = |_, states: &[f32]| self.sentence.vector(self.info.isa, pooling, states);
         self.run(sequences, reads(pooling), read)
@@ -330,6 +327,9 @@ impl EncoderModel {
     fn check(&self, sequences: &[Sequence]) -> Result<(), LmError> {
         let (vocabulary, positions) = (self.family.vocabulary(), self.family.positions());
         for (index, sequence) in sequences.iter().enumerate() {
+            if sequence.is_empty() || sequence.visible == 0 {
+                return Err(LmError::Tokenization { index, problem: NO_TOKENS.into() });
+            }
             let fits = sequence.len() <= positions
                 && sequence.types.len() == sequence.len()
                 && sequence.visible <= sequence.len()
@@ -390,6 +390,9 @@ impl EncoderModel {
         LmError::Unsupported { model: self.info.name.clone(), wanted: wanted.into(), reason: reason.into() }
     }
 }
+
+/// What is wrong with a text that is empty for a model.
+pub(crate) const NO_TOKENS: &str = "it has no tokens, and the tokenizer adds none; leave it out";
 
 pub(crate) fn split(encoded: Vec<Encoded>) -> (Vec<Sequence>, Vec<usize>, Vec<Truncated>) {
     let tokens = encoded.iter().map(|e| e.sequence.len()).collect();

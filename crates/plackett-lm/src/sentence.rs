@@ -43,7 +43,7 @@ impl Sentence {
         let written =
             |file: &&JsonFile| file.value().get("max_seq_length").is_some_and(|limit| !limit.is_null());
         let limit = match file.as_ref().filter(written) {
-            Some(file) => file.size_or("max_seq_length", usize::MAX >> 33)?,
+            Some(file) => file.size("max_seq_length")?,
             None => tokenizer_limit(directory)?,
         };
         let settings = JsonFile::open_optional(directory, "config_sentence_transformers.json")?;

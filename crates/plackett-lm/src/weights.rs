@@ -224,7 +224,7 @@ pub(crate) fn bias_of_any_layer(name: &str) -> Option<String> {
 }
 
 /// Names of the files that an index lists, and where in it the list begins.
-fn shards(index: &Path) -> Result<(Vec<String>, u64), LmError> {
+pub(crate) fn shards(index: &Path) -> Result<(Vec<String>, u64), LmError> {
     let text = std::fs::read_to_string(index).map_err(LmError::io(index))?;
     let bad = |problem: String| LmError::Config { path: index.to_path_buf(), problem };
     let value: serde_json::Value = serde_json::from_str(&text).map_err(|e| bad(format!("not JSON: {e}")))?;

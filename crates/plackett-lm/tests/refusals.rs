@@ -313,6 +313,48 @@ fn a_projection_of_vectors_of_another_width_is_refused() {
 }
 
 #[test]
+fn modules_in_an_order_that_is_not_run_are_refused() {
+    let module = |kind: &str, path: &str| serde_json::json!({"type": format!("s.{kind}"), "path": path});
+    let (transformer, pooling) = (module("Transformer", ""), module("Pooling", "1_Pooling"));
+    let (dense, normalize) = (module("Dense", "2_Dense"), module("Normalize", "3_Normalize"));
+    for (modules, problem) in [
+        (vec![&transformer, &pooling, &normalize, &dense], "`Dense` stands after `Normalize`"),
+        (vec![&transformer, &dense, &pooling], "`Pooling` stands after `Dense`"),
+        (vec![&transformer, &pooling, &pooling], "`Pooling` stands after `Pooling`"),
+    ] {
+        let folder = copy_of("bert-dense");
+        std::fs::write(folder.path().join("modules.json"), serde_json::json!(modules).to_string())
+            .expect("written");
+        let message = refusal(folder.path()).to_string();
+        assert!(message.contains(problem) && message.contains("modules.json"), "{message}");
+    }
+    let folder = copy_of("bert-dense");
+    let modules = serde_json::json!([transformer, pooling, dense, dense, normalize]);
+    std::fs::write(folder.path().join("modules.json"), modules.to_string()).expect("written");
+    // In order; that the second layer does not take the first one's width is another matter.
+    assert!(!refusal(folder.path()).to_string().contains("stands after"));
+}
+
+#[test]
+fn a_text_without_tokens_is_refused_by_its_number() {
+    for (name, text) in [("bert", "some words"), ("bert-cross", "")] {
+        let folder = copy_of(name);
+        let path = folder.path().join("tokenizer.json");
+        let mut tokenizer: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(&path).expect("file")).expect("JSON");
+        tokenizer["post_processor"] = serde_json::Value::Null;
+        std::fs::write(&path, tokenizer.to_string()).expect("written");
+        let model = EncoderModel::open(folder.path(), &EncoderOptions::default()).expect("opens");
+        let error = match model.info().cross_encoder {
+            true => model.score_pairs(&[("some", "words"), ("", text)], None).expect_err("no tokens"),
+            false => model.embed(&[text, ""], &EmbedOptions::default()).expect_err("no tokens"),
+        };
+        assert!(matches!(error, LmError::Tokenization { index: 1, .. }), "{error}");
+        assert!(error.to_string().contains("leave it out"), "{error}");
+    }
+}
+
+#[test]
 fn a_special_token_beyond_the_vocabulary_is_an_error_of_the_text() {
     let folder = copy_of("bert");
     let path = folder.path().join("tokenizer.json");

@@ -27,7 +27,8 @@ pub enum DenseMethod {
     Auto,
     /// Every vector is looked at.
     Exact,
-    /// Through the graph, or an error.
+    /// Through the graph, or an error where there is none. A graph that leads to fewer documents than were asked for is
+    /// given up for the exact scan; [`DenseFound::used`] says so.
     Hnsw,
 }
 

@@ -92,6 +92,16 @@ pub enum SearchError {
         /// Why.
         problem: String,
     },
+    /// A commit is done, and what follows it to save room or time is not.
+    #[error(
+        "{path}: the documents are committed; what a commit does after that failed ({source}), and the next one tries again"
+    )]
+    AfterCommit {
+        /// The index.
+        path: PathBuf,
+        /// Why.
+        source: Box<SearchError>,
+    },
     /// A name or number that cannot be used.
     #[error("{0}")]
     Argument(String),
@@ -111,14 +121,26 @@ impl SearchError {
         path: impl Into<PathBuf>,
     ) -> impl FnOnce(tantivy::TantivyError) -> SearchError {
         use tantivy::TantivyError as E;
-        let path = path.into();
+        use tantivy::directory::error::{LockError, OpenReadError};
+        let path: PathBuf = path.into();
+        let same = |path: PathBuf, source: &std::io::Error| {
+            let source = std::io::Error::new(source.kind(), source.to_string());
+            SearchError::Io { path, source }
+        };
         move |error| match error {
-            E::LockFailure(..) => SearchError::Locked { path },
-            E::IoError(source) => {
-                SearchError::Io { path, source: std::io::Error::new(source.kind(), source.to_string()) }
+            E::LockFailure(LockError::LockBusy, _) => SearchError::Locked { path },
+            E::LockFailure(LockError::IoError(source), _) | E::IoError(source) => same(path, &source),
+            E::OpenReadError(OpenReadError::IoError { io_error, filepath }) if is_refusal(&io_error) => {
+                same(path.join(filepath), &io_error)
             }
             E::ErrorInThread(_) => SearchError::Unwritten { path },
             other => SearchError::Corrupt { path, problem: other.to_string() },
         }
     }
+}
+
+/// Whether the system refused; a file that is too short is one that it gave.
+fn is_refusal(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{InvalidData, UnexpectedEof};
+    !matches!(error.kind(), UnexpectedEof | InvalidData)
 }

@@ -86,7 +86,7 @@ struct Manifest {
     settings: IndexSettings,
 }
 
-/// Writes the manifest of a new index.
+/// Writes the manifest of a new index, into a folder that nobody knows yet.
 pub(crate) fn write(directory: &Path, settings: &IndexSettings) -> Result<(), SearchError> {
     let manifest = Manifest {
         kind: KIND.into(),
@@ -97,10 +97,8 @@ pub(crate) fn write(directory: &Path, settings: &IndexSettings) -> Result<(), Se
     let path = directory.join(FILE);
     let text = serde_json::to_vec_pretty(&manifest).map_err(|e| SearchError::Argument(e.to_string()))?;
     let failed = |e: std::io::Error| SearchError::Io { path: path.clone(), source: e };
-    let mut file = tempfile::NamedTempFile::new_in(directory).map_err(failed)?;
-    file.write_all(&text).map_err(failed)?;
-    file.as_file().sync_all().map_err(failed)?;
-    file.persist(&path).map_err(|e| failed(e.error))?;
+    let mut file = std::fs::File::create(&path).map_err(failed)?;
+    file.write_all(&text).and_then(|()| file.sync_all()).map_err(failed)?;
     std::fs::File::open(directory).and_then(|d| d.sync_all()).map_err(failed)
 }
 

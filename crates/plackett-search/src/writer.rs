@@ -18,6 +18,8 @@ use tantivy::{IndexWriter as Inner, TantivyDocument, Term};
 
 /// Memory for documents that are not on disk yet, per writer.
 const BUFFER_BYTES: usize = 64 << 20;
+/// Bytes of the longest term that the inverted index takes up.
+const LONGEST_ID: usize = 65_530;
 /// Documents that are embedded together.
 const EMBED_TOGETHER: usize = 256;
 
@@ -111,12 +113,23 @@ impl<'a> IndexWriter<'a> {
         self.graph_progress = Box::new(progress);
     }
 
+    /// Documents in the last commit that this writer knows.
+    pub fn documents(&self) -> usize {
+        self.index.len()
+    }
+
     /// Adds a document, or replaces the one with its id.
     pub fn put(&mut self, document: Document) -> Result<(), SearchError> {
         if document.id.is_empty() {
             return Err(SearchError::Argument(
                 "a document has an empty id; ids must have at least one character".into(),
             ));
+        }
+        if document.id.len() > LONGEST_ID {
+            let (length, start) = (document.id.len(), document.id.chars().take(40).collect::<String>());
+            return Err(SearchError::Argument(format!(
+                "the id `{start}…` has {length} bytes; at most {LONGEST_ID} can be found again: is it the right field?"
+            )));
         }
         self.waiting.push(document);
         if self.waiting.len() >= EMBED_TOGETHER { self.write_waiting() } else { Ok(()) }
@@ -149,6 +162,15 @@ impl<'a> IndexWriter<'a> {
             self.vectors.clear();
         }
         self.record()?;
+        let path = self.index.directory.clone();
+        self.tidy().map_err(|source| match source {
+            SearchError::Graph { .. } => source,
+            source => SearchError::AfterCommit { path, source: source.into() },
+        })
+    }
+
+    /// What a commit saves room and time with. A failure leaves the committed state as it is.
+    fn tidy(&mut self) -> Result<(), SearchError> {
         self.give_back_room()?;
         if HAS_HNSW && self.embedder.is_some() && self.graph_from != usize::MAX {
             self.index.reload()?;
@@ -206,36 +228,40 @@ impl<'a> IndexWriter<'a> {
         Ok(Committed { documents: index.len(), written, truncated })
     }
 
+    /// Embeds and takes up what waits. After a failure of the model it waits on, so that no commit leaves it out.
     fn write_waiting(&mut self) -> Result<(), SearchError> {
-        let documents = std::mem::take(&mut self.waiting);
-        if documents.is_empty() {
+        if self.waiting.is_empty() {
             return Ok(());
         }
         let dim = self.index.settings.model.as_ref().map_or(1, |m| m.dim);
         let first_row = self.vectors.len() / dim;
         if let Some(embedder) = self.embedder {
-            let texts: Vec<String> = documents.iter().map(|d| d.model_text().into_owned()).collect();
-            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-            let embedded = embedder.embed_documents(&texts).map_err(SearchError::Embedder)?;
-            if embedded.vectors.len() != documents.len() * dim
-                || embedded.vectors.iter().any(|x| !x.is_finite())
-            {
-                let problem =
-                    "it returned another number of values than asked for, or values that are no numbers";
-                return Err(SearchError::Embedder(problem.into()));
-            }
-            self.vectors.extend(embedded.vectors);
-            let ids = embedded.truncated.into_iter();
-            self.truncated.extend(ids.filter_map(|(index, tokens, kept)| {
-                Some(Truncation { id: documents.get(index)?.id.clone(), tokens, kept })
-            }));
+            self.embed_waiting(embedder, dim)?;
         }
+        let documents = std::mem::take(&mut self.waiting);
         let file = self.payload.next_slot() << 32;
         for (number, document) in documents.iter().enumerate() {
             let row = if self.embedder.is_some() { file | (first_row + number) as u64 } else { NO_VECTOR };
             self.write(document, row)?;
         }
         self.written += documents.len();
+        Ok(())
+    }
+
+    fn embed_waiting(&mut self, embedder: &dyn Embedder, dim: usize) -> Result<(), SearchError> {
+        let texts: Vec<String> = self.waiting.iter().map(|d| d.model_text().into_owned()).collect();
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let embedded = embedder.embed_documents(&texts).map_err(SearchError::Embedder)?;
+        if embedded.vectors.len() != texts.len() * dim || embedded.vectors.iter().any(|x| !x.is_finite()) {
+            let problem =
+                "it returned another number of values than asked for, or values that are no numbers";
+            return Err(SearchError::Embedder(problem.into()));
+        }
+        self.vectors.extend(embedded.vectors);
+        let cut = embedded.truncated.into_iter();
+        self.truncated.extend(cut.filter_map(|(index, tokens, kept)| {
+            Some(Truncation { id: self.waiting.get(index)?.id.clone(), tokens, kept })
+        }));
         Ok(())
     }
 

@@ -2,10 +2,11 @@
 
 use plackett_core::{Document, order_by_score};
 use plackett_search::{
-    Analyzer, Bm25, Embedded, Embedder, Index, IndexSettings, ModelIdentity, VectorFormat,
+    Analyzer, Bm25, Embedded, Embedder, Index, IndexSettings, ModelIdentity, SearchError, VectorFormat,
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Four numbers that depend on the text only.
 struct Letters;
@@ -256,7 +257,13 @@ fn damaged_and_foreign_folders_are_refused_with_the_reason() {
     for file in postings.filter(|p| p.extension().is_some_and(|e| e == "idx")) {
         std::fs::write(file, b"xx").unwrap();
     }
-    assert!(message(&path).contains("damaged") || Index::open(&path).unwrap().verify().is_err());
+    assert!(message(&path).contains("damaged"));
+    // A lock that cannot be taken is not another writer, for which one could wait.
+    let path = fresh("lock");
+    let lock = path.join("text/.tantivy-meta.lock");
+    std::fs::remove_file(&lock).unwrap();
+    std::fs::create_dir(&lock).unwrap();
+    assert!(matches!(Index::open(&path).err().unwrap(), SearchError::Io { .. }));
     assert!(Index::create(&path, &IndexSettings::default()).err().unwrap().to_string().contains("not empty"));
 }
 
@@ -322,4 +329,50 @@ fn an_index_takes_vectors_of_its_own_model_only() {
     let index = Index::open(&path).unwrap();
     index.check_model(&model("other", "ef01")).unwrap();
     assert!(index.check_model(&ModelIdentity { dim: 5, ..own }).is_err());
+}
+
+/// An embedder that fails once.
+struct FailsOnce(AtomicBool);
+
+impl Embedder for FailsOnce {
+    fn dim(&self) -> usize {
+        Letters.dim()
+    }
+
+    fn embed_documents(&self, texts: &[&str]) -> Result<Embedded, Box<dyn std::error::Error + Send + Sync>> {
+        if !self.0.swap(true, Ordering::Relaxed) {
+            return Err("the model is away".into());
+        }
+        Letters.embed_documents(texts)
+    }
+}
+
+#[test]
+fn an_id_that_could_not_be_found_again_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut index = Index::create(folder.path().join("index"), &settings(false)).unwrap();
+    let mut writer = index.writer(None).unwrap();
+    let longest = "x".repeat(65_530);
+    let message = writer.put(Document::new(format!("{longest}x"), "a")).unwrap_err().to_string();
+    assert!(message.contains("xxx…` has 65531 bytes; at most 65530"), "{message}");
+    for text in ["a", "b"] {
+        writer.put(Document::new(longest.clone(), text)).unwrap();
+        writer.commit().unwrap();
+    }
+    assert_eq!(writer.documents(), 1, "the longest id is still replaced");
+}
+
+#[test]
+fn documents_that_could_not_be_embedded_are_in_a_later_commit() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut index = Index::create(folder.path().join("index"), &settings(true)).unwrap();
+    let embedder = FailsOnce(AtomicBool::new(false));
+    let mut writer = index.writer(Some(&embedder)).unwrap();
+    for id in ["first", "second"] {
+        writer.put(Document::new(id, "a b")).unwrap();
+    }
+    let message = writer.commit().unwrap_err().to_string();
+    assert!(message.contains("the model is away"), "{message}");
+    let committed = writer.commit().unwrap();
+    assert_eq!((committed.documents, committed.written), (2, 2));
 }

@@ -28,6 +28,7 @@ const ROWS: &[Row] = &[
     ("a grade that is no number", "eval word.qrels good.run", &["word.qrels", "line 1", "grade", "good"]),
     ("an unknown measure", "eval good.qrels good.run -m nDGC@10", &["nDGC", "nDCG"]),
     ("a measure with a bad parameter", "eval good.qrels good.run -m AP(rel=x)", &["rel"]),
+    ("more decimals than a number has", "eval good.qrels good.run -p 70000", &["70000", "from 0 to 17"]),
     ("a full disk", "eval good.qrels good.run --report /dev/full", &["/dev/full"]),
     (
         "a report into a folder that is not there",
@@ -337,7 +338,10 @@ fn every_bad_input_ends_with_a_sentence_and_exit_code_2() {
         let mut command = common::command(folder.path(), &arguments);
         let done: common::Done =
             command.env("PLACKETT_CACHE", &cache).env("HF_HUB_CACHE", &cache).output().unwrap().into();
-        let message = done.stderr.trim().lines().last().unwrap_or_default().to_string();
+        // Our own sentence is the last line, after warnings; the one about a flag comes before how to get help.
+        let mut lines = done.stderr.trim().lines();
+        let message = lines.clone().find(|line| line.starts_with("error: ")).or(lines.next_back());
+        let message = message.unwrap_or_default().to_string();
         let missing: Vec<_> = pieces.iter().filter(|piece| !done.stderr.contains(**piece)).collect();
         if done.code != 2 || done.stderr.contains("panicked") || !missing.is_empty() {
             faults.push(format!(

@@ -91,6 +91,34 @@ fn a_recorded_model_is_known_again_and_a_changed_one_is_not() {
     assert!(shown.contains("NOT held"), "{shown}");
 }
 
+/// One pair has no correlation, and what is no number is no record.
+#[test]
+fn what_would_say_nothing_is_not_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let quantize = ["model", "quantize", &model("parity/bert-cross"), "cross"];
+    plackett(folder.path(), &quantize).expect(0);
+    std::fs::write(path("one.txt"), "a text\n").unwrap();
+    let record = ["model", "verify", "cross", "--record", "--texts", "one.txt"];
+    let stderr = plackett(folder.path(), &record).expect(2).stderr;
+    assert!(stderr.contains("three or more pairs with different scores"), "{stderr}");
+    std::fs::write(path("three.txt"), "a text\nanother one\nwords and words\n").unwrap();
+    let record = ["model", "verify", "cross", "--record", "--texts", "three.txt"];
+    plackett(folder.path(), &record).expect(0);
+    let found = plackett(folder.path(), &["model", "verify", "cross", "--json"]).expect(0).json();
+    assert!(measure(&found, "correlation")["value"].as_f64().unwrap() > 0.9999, "{found}");
+
+    copy("golden/decoder/qwen2", &path("broken"));
+    let weights = path("broken").join("model.safetensors");
+    let mut bytes = std::fs::read(&weights).unwrap();
+    let end = bytes.len() - 4096;
+    bytes[end..].fill(0xff);
+    std::fs::write(&weights, bytes).unwrap();
+    let stderr = plackett(folder.path(), &["model", "verify", "broken", "--record"]).expect(2).stderr;
+    assert!(stderr.contains("output 1") && stderr.contains("is no number"), "{stderr}");
+    assert!(!path("broken").join("golden.json").exists());
+}
+
 /// A golden file that says nothing about the model is refused, and so is a check of nothing.
 #[test]
 fn what_cannot_be_compared_is_refused_by_name() {

@@ -47,12 +47,7 @@ impl AtomicFile {
             Ok(data) if !data.is_file() => {
                 Target::Direct(OpenOptions::new().write(true).open(&path).map_err(failed)?)
             }
-            existing => {
-                let file = NamedTempFile::new_in(folder_of(&path)).map_err(failed)?;
-                // Temporary files are private; a result has the rights of the file it replaces, or the usual ones.
-                set_rights(file.path(), existing.ok());
-                Target::Beside(file)
-            }
+            existing => Target::Beside(beside(&path, existing.ok()).map_err(failed)?),
         };
         let sink = BufWriter::with_capacity(1 << 18, target);
         let sink = match path.extension().and_then(|e| e.to_str()) {
@@ -91,14 +86,21 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-fn set_rights(path: &Path, existing: Option<fs::Metadata>) {
+/// A temporary file in the same folder, with the rights of the file it will replace, or those that the user's mask leaves
+/// a new one.
+fn beside(path: &Path, existing: Option<fs::Metadata>) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        let rights = existing.map_or_else(|| fs::Permissions::from_mode(0o644), |data| data.permissions());
-        // A convenience for other users only: where it is refused the file stays private.
-        let _ = fs::set_permissions(path, rights);
+        builder.permissions(fs::Permissions::from_mode(0o666));
     }
+    let file = builder.tempfile_in(folder_of(path))?;
+    if let Some(existing) = existing {
+        // A convenience for other users only: where it is refused the file has those of a new one.
+        let _ = fs::set_permissions(file.path(), existing.permissions());
+    }
+    Ok(file)
 }
 
 impl Write for Target {
@@ -173,6 +175,23 @@ mod tests {
         assert!(write(folder.path(), |_| Ok(())).unwrap_err().to_string().contains("is a folder"));
         let deep = folder.path().join("no/such/folder/file");
         assert!(matches!(write(&deep, |_| Ok(())), Err(FormatError::Write { .. })));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_replaced_file_keeps_its_rights_and_a_new_one_has_those_of_any_new_file() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let rights = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let (usual, new, old) =
+            (folder.path().join("usual"), folder.path().join("new"), folder.path().join("old"));
+        File::create(&usual).unwrap();
+        File::create(&old).unwrap();
+        fs::set_permissions(&old, fs::Permissions::from_mode(0o640)).unwrap();
+        for path in [&new, &old] {
+            write(path, |out| out.write_all(b"x")).unwrap();
+        }
+        assert_eq!((rights(&new), rights(&old)), (rights(&usual), 0o640));
     }
 
     #[cfg(target_os = "linux")]

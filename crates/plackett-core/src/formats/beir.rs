@@ -102,7 +102,11 @@ impl BeirFolder {
 
     fn file(&self, name: &str) -> Result<PathBuf, FormatError> {
         let path = self.folder.join(name);
-        let forms = ["", ".gz", ".zst"].map(|end| PathBuf::from(format!("{}{end}", path.display())));
+        let forms = ["", ".gz", ".zst"].map(|end| {
+            let mut form = path.clone().into_os_string();
+            form.push(end);
+            PathBuf::from(form)
+        });
         forms.into_iter().find(|path| path.is_file()).ok_or_else(|| FormatError::File {
             file: path.display().to_string(),
             problem: "is not there, nor with .gz or .zst; a BEIR folder has corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv".into(),

@@ -152,16 +152,24 @@ fn document(
             remedy,
         }
     };
-    let id = chosen(&options.id_field, &ID, &fields)
-        .and_then(|name| super::fields::as_text(&fields.shift_remove(&name)?))
+    let mut taken =
+        |what: &str, asked: &Option<String>, known: &[&str], remedy| match chosen(asked, known, &fields)
+            .and_then(|name| fields.shift_remove(&name))
+        {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => {
+                super::fields::as_text(&value).map(Some).ok_or_else(|| missing(what, asked, known, remedy))
+            }
+        };
+    let id = taken("id that is a string or a number", &options.id_field, &ID, "write the id as a string")?
         .filter(|id| !id.is_empty())
         .or_else(|| options.number_missing_ids.then(|| line.to_string()))
         .ok_or_else(|| {
             missing("id", &options.id_field, &ID, "name the field of the id, or ask for numbering")
         })?;
-    let title = chosen(&options.title_field, &["title"], &fields)
-        .and_then(|name| super::fields::as_text(&fields.shift_remove(&name)?))
-        .unwrap_or_default();
+    let remedy = "write the title as a string, or name another field";
+    let title =
+        taken("title that is a string", &options.title_field, &["title"], remedy)?.unwrap_or_default();
     let text = match chosen(&options.text_field, &TEXT, &fields).and_then(|name| fields.shift_remove(&name)) {
         Some(Value::Null) => String::new(),
         Some(value) => super::fields::as_text(&value).ok_or_else(|| {

@@ -31,7 +31,12 @@ pub(super) fn open(path: &Path, count: Option<&BytesRead>) -> Result<(File, bool
 }
 
 fn copied(mut reader: impl BufRead, name: &str) -> Result<File, FormatError> {
-    let failed = |source| FormatError::Write { file: format!("the unpacked copy of {name}"), source };
+    let failed = |source| {
+        let folder = std::env::temp_dir();
+        let file =
+            format!("the unpacked copy of {name} in {} (TMPDIR names another folder)", folder.display());
+        FormatError::Write { file, source }
+    };
     let mut copy = tempfile::tempfile().map_err(failed)?;
     loop {
         let count = match reader.fill_buf() {

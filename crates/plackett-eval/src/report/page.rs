@@ -2,7 +2,7 @@
 
 use super::examples::{Example, Examples};
 use super::plot::{self, Axis, Line};
-use super::queries::QueryTable;
+use super::queries::{QueryTable, all_queries};
 use super::{Report, ReportError};
 use crate::compare::{Compared, Comparison};
 use crate::evaluate::{Evaluation, Evaluator, Measured};
@@ -133,7 +133,7 @@ pub fn render(report: &Report<'_>) -> Result<String, ReportError> {
     let main = main_measure(first);
     let page = Page {
         title: &report.title,
-        queries: first.queries.len(),
+        queries: all_queries(&evaluations).len(),
         policy: policy(first),
         measures: first.measures.iter().map(column).collect(),
         rows: summary(report, &evaluations),

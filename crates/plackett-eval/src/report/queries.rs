@@ -3,7 +3,7 @@
 use super::Report;
 use crate::evaluate::{Evaluation, Measured};
 use crate::measure::Aggregate;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// The table as the template shows it.
 pub(super) struct QueryTable {
@@ -29,7 +29,8 @@ pub(super) struct QueryRow {
 }
 
 impl QueryTable {
-    /// Measures come in their order, under each the runs in theirs. The queries are those of the first run.
+    /// Measures come in their order, under each the runs in theirs. The queries are those of any run, those of the first
+    /// before the others.
     pub(super) fn new(report: &Report<'_>, evaluations: &[&Evaluation]) -> QueryTable {
         let Some(first) = evaluations.first() else {
             return QueryTable { columns: vec![], measures: vec![], rows: vec![], has_texts: false };
@@ -52,7 +53,7 @@ impl QueryTable {
             text: (report.queries)(query).unwrap_or_default(),
             values: values.iter().map(|column| column.get(query.as_str()).cloned()).collect(),
         };
-        let rows: Vec<QueryRow> = first.queries.iter().map(row).collect();
+        let rows: Vec<QueryRow> = all_queries(evaluations).into_iter().map(row).collect();
         QueryTable {
             has_texts: rows.iter().any(|row| !row.text.is_empty()),
             columns,
@@ -60,6 +61,16 @@ impl QueryTable {
             rows,
         }
     }
+}
+
+/// Queries of any of the runs.
+pub(super) fn all_queries<'a>(evaluations: &[&'a Evaluation]) -> Vec<&'a String> {
+    let mut seen = HashSet::new();
+    evaluations
+        .iter()
+        .flat_map(|evaluation| &evaluation.queries)
+        .filter(|query| seen.insert(*query))
+        .collect()
 }
 
 /// Geometric means keep logarithms by query, and the number of queries says nothing of one.

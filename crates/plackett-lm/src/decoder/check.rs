@@ -107,6 +107,9 @@ fn check_attention(request: &Request, layers: usize) -> Result<(), String> {
     let Some(wanted) = &request.wants.attention else { return Ok(()) };
     let tokens = request.tokens.len();
     let all = tokens + request.cache.map_or(0, |cache| cache.tokens());
+    if wanted.queries.is_empty() {
+        return Err("attention of no token is wanted; name one, or want none".into());
+    }
     if let Some(layer) = wanted.layers.iter().find(|layer| **layer >= layers) {
         return Err(format!("attention of layer {layer} is wanted, {layers} layers are run"));
     }

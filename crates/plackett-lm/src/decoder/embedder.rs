@@ -4,7 +4,7 @@ use super::model::{DecoderModel, DecoderOptions};
 use super::request::{Pattern, Places, Request, Wants};
 use crate::LmError;
 use crate::config::{JsonFile, Pooling};
-use crate::encoder::{EmbedOptions, Embeddings, ModelInfo, split};
+use crate::encoder::{EmbedOptions, Embeddings, ModelInfo, NO_TOKENS, split};
 use crate::sentence::Sentence;
 use crate::text::{Encoded, Text};
 use rayon::prelude::*;
@@ -91,8 +91,7 @@ impl DecoderEmbedder {
         let one = |(index, text): (usize, &&str)| -> Result<Encoded, LmError> {
             let encoded = self.text.single(index, &format!("{}{text}", options.prompt), most)?;
             if encoded.sequence.is_empty() {
-                let problem = "it has no tokens, and the tokenizer adds none; leave it out".into();
-                return Err(LmError::Tokenization { index, problem });
+                return Err(LmError::Tokenization { index, problem: NO_TOKENS.into() });
             }
             Ok(encoded)
         };
@@ -129,7 +128,16 @@ impl DecoderEmbedder {
             requests.push(Request { tokens, cache: None, pattern: Pattern::Causal, adapter: None, wants });
         }
         let width = self.info.hidden;
-        for answer in self.model.forward(&requests)? {
+        let answers = match self.model.forward(&requests) {
+            // Their states do not fit together; of each alone they may.
+            Err(LmError::MemoryBudgetOfAnswers { .. }) if texts.len() > 1 => {
+                let (first, second) = texts.split_at(texts.len() / 2);
+                self.vectors(first, skipped, out)?;
+                return self.vectors(second, skipped, out);
+            }
+            answers => answers?,
+        };
+        for answer in answers {
             // A text cut to less than its prompt keeps its last token.
             let skipped = skipped.min((answer.hidden.len() / width).saturating_sub(1));
             out.extend(self.sentence.vector(self.info.isa, self.pooling, &answer.hidden[skipped * width..]));

@@ -175,7 +175,7 @@ impl DecoderModel {
             pooling,
             cross_encoder,
             precision: info.precision,
-            file_bytes: info.weight_bytes,
+            weight_bytes: info.weight_bytes,
             isa: info.isa,
             threads: info.threads,
         }

@@ -1,6 +1,7 @@
 //! What tells one embedding model from another that has its name.
 
 use super::{StoreError, cache};
+use crate::weights::shards;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
@@ -36,17 +37,21 @@ pub fn fingerprint(directory: &Path) -> Result<String, StoreError> {
     Ok(cache::hex(&hasher.finalize()))
 }
 
-/// config.json and the weights that are read: one file, or else its shards.
+/// config.json and the weights that are read: one file, or else the shards that an index lists, or those of the usual
+/// names.
 fn own_files(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let whole = folder.join("model.safetensors");
     let is_shard = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         name.starts_with("model-") && name.ends_with(".safetensors")
     };
-    let mut files = match whole.is_file() {
-        true => vec![whole],
-        false => entries(folder)?.into_iter().filter(is_shard).collect(),
+    let listed = shards(&folder.join("model.safetensors.index.json"));
+    let mut files: Vec<PathBuf> = match (whole.is_file(), listed) {
+        (true, _) => vec![whole],
+        (false, Ok((names, _))) => names.iter().map(|name| folder.join(name)).collect(),
+        (false, Err(_)) => entries(folder)?.into_iter().filter(is_shard).collect(),
     };
+    files.retain(|path| path.is_file());
     files.extend(Some(folder.join("config.json")).filter(|path| path.is_file()));
     if files.is_empty() {
         let is_gguf = |path: &PathBuf| path.extension().is_some_and(|e| e == "gguf");
@@ -103,6 +108,17 @@ mod tests {
             fingerprint(folder(&files).path()).unwrap()
         };
         assert_ne!(of("b"), of("c"));
+        let under_other_names = |second: &str| {
+            let index = r#"{"weight_map": {"a": "part-1.safetensors", "b": "part-2.safetensors"}}"#;
+            let files = [
+                ("config.json", "{}"),
+                ("model.safetensors.index.json", index),
+                ("part-1.safetensors", "a"),
+                ("part-2.safetensors", second),
+            ];
+            fingerprint(folder(&files).path()).unwrap()
+        };
+        assert_ne!(under_other_names("b"), under_other_names("c"));
         let gguf = |weights: &str| fingerprint(folder(&[("m.gguf", weights)]).path()).unwrap();
         assert_ne!(gguf("b"), gguf("c"));
         let single = folder(&[("m.gguf", "b")]);

@@ -150,6 +150,8 @@ fn what_cannot_be_written_is_refused() {
     writer.add(&[("a", &one)]).expect("a block");
     assert!(message(writer.add(&[("a", &other)])).contains("`a`"));
     assert!(message(writer.add(&[("b", &[])])).contains("no tokens"));
+    // Nothing of a call that names a block twice is written: `b` is still free below.
+    assert!(message(writer.add(&[("b", &one), ("c", &other), ("b", &other)])).contains("`b` is there twice"));
     assert!(message(writer.add(&[("b", &[4000])])).contains("4000"));
     let stray = model.prefill(&one, None).expect("a cache");
     assert!(message(writer.add_cache("b", &stray)).contains("prefix"));

@@ -111,13 +111,17 @@ pub(crate) fn keep(index: &mut Index, from: usize, progress: Progress<'_>) -> Re
     let old = snapshot.approximate.as_ref().ok().filter(|_| extended).map(|old| &old.graph);
     let bytes = Graph::make(&snapshot, &index.payload, old, progress)
         .map_err(|problem| SearchError::Graph { path: path.clone(), problem })?;
-    let temporary = PathBuf::from(format!("{}{TEMPORARY}", path.display()));
+    let mut temporary = path.clone().into_os_string();
+    temporary.push(TEMPORARY);
+    let temporary = PathBuf::from(temporary);
     crate::vectors::write_synced(&temporary, &bytes)?;
     std::fs::rename(&temporary, &path).map_err(SearchError::io(&path))?;
     crate::vectors::sync_folder(&path)?;
     drop(snapshot);
     index.reload()?;
-    crate::writer::remove_leftovers(&index.vector_folder(), &index.payload)
+    // One that cannot be removed now is removed by the next writer.
+    let _ = crate::writer::remove_leftovers(&index.vector_folder(), &index.payload);
+    Ok(())
 }
 
 /// Whether a graph is due: `Some(true)` to extend the one there is, `Some(false)` to make one.

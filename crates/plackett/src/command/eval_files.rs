@@ -77,6 +77,9 @@ pub fn document_texts(
     wanted: &HashSet<String>,
 ) -> anyhow::Result<HashMap<String, String>> {
     let mut texts = HashMap::new();
+    if wanted.is_empty() {
+        return Ok(texts);
+    }
     for document in kept.read(path, None)? {
         let document = document.map_err(|error| anyhow!(error))?;
         if wanted.contains(&document.id) {

@@ -123,7 +123,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     };
     let result = change(arguments, documents, &mut index, embedder.as_ref(), &bar);
     bar.end();
-    if result.is_err() && !exists && index.is_empty() {
+    if result.is_err() && !exists && Index::open(path).is_ok_and(|index| index.is_empty()) {
         // Nothing was committed into a folder that this command made.
         drop(index);
         std::fs::remove_dir_all(path).with_context(|| path.display().to_string())?;
@@ -177,9 +177,9 @@ fn change(
     embedder: Option<&DocumentEmbedder<'_>>,
     bar: &CollectionBar,
 ) -> anyhow::Result<(Committed, usize)> {
-    let before = index.len();
     let ids = arguments.ids_to_delete()?;
     let mut writer = index.writer(embedder.map(|embedder| embedder as &dyn Embedder))?;
+    let before = writer.documents();
     match arguments.graph {
         Some(Graph::Always) => writer.graph_from(1),
         Some(Graph::Never) => writer.graph_from(usize::MAX),

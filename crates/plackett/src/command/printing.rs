@@ -3,11 +3,19 @@
 use clap::Args;
 use plackett_eval::{Comparison, Evaluation, MeansTable};
 
+/// More decimals than a double has are no numbers.
+const MOST_DECIMALS: usize = 17;
+
+fn decimals(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|digits| *digits <= MOST_DECIMALS);
+    number.ok_or_else(|| format!("a whole number from 0 to {MOST_DECIMALS} is expected"))
+}
+
 /// Decimals and markup.
 #[derive(Args)]
 pub struct TableArguments {
     /// Decimals
-    #[arg(short = 'p', long, value_name = "N", default_value_t = 4, help_heading = "Output")]
+    #[arg(short = 'p', long, value_name = "N", default_value = "4", value_parser = decimals, help_heading = "Output")]
     pub digits: usize,
     /// Print a Markdown table, with daggers where runs are compared
     #[arg(long, group = "form", help_heading = "Output")]

@@ -94,6 +94,7 @@ pub fn compare(subject: &Subject, golden: &Golden, done: &dyn Fn()) -> Result<Co
     if given != golden.kind {
         return Err(GoldenError::Kind { model: subject.name().into(), golden: golden.kind, given });
     }
+    golden.enough_for(subject)?;
     let mut tally = Tally::default();
     for (case, number) in golden.cases.iter().zip(1..) {
         let given =

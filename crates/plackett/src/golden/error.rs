@@ -48,6 +48,17 @@ pub enum GoldenError {
         /// What the model says.
         source: Box<LmError>,
     },
+    /// An output that is no number.
+    #[error("golden output {case}: the model gives what is no number; check its weights")]
+    NotANumber {
+        /// Its number, from 1.
+        case: usize,
+    },
+    /// Scores by which a model with rounded weights cannot be judged.
+    #[error(
+        "three or more pairs with different scores are needed to compare a model with rounded weights; take more texts"
+    )]
+    TooFewScores,
     /// Outputs of another size than the model's.
     #[error("golden output {case}: {problem}; take those of this model")]
     Size {

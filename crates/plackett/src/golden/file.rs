@@ -1,6 +1,6 @@
 //! The file of golden outputs.
 
-use super::GoldenError;
+use super::{GoldenError, Subject};
 use plackett_core::formats::atomic;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -91,6 +91,15 @@ impl Golden {
         Golden { plackett_golden: VERSION, made_by: made_by.into(), kind, cases }
     }
 
+    /// Refuses scores that say nothing about a model with rounded weights: their correlation is what is promised of it.
+    pub(super) fn enough_for(&self, subject: &Subject) -> Result<(), GoldenError> {
+        let mut scores: Vec<f32> = self.cases.iter().filter_map(|case| case.score).collect();
+        scores.sort_by(f32::total_cmp);
+        scores.dedup();
+        let few = self.kind == Kind::PairScores && subject.precision() != "f32" && scores.len() < 3;
+        if few { Err(GoldenError::TooFewScores) } else { Ok(()) }
+    }
+
     /// Reads a file.
     ///
     /// # Errors
@@ -139,6 +148,12 @@ impl Golden {
 }
 
 impl Case {
+    /// Whether JSON has all numbers of it.
+    pub(super) fn is_finite(&self) -> bool {
+        let numbers = self.vector.iter().flatten().chain(self.logits.iter().flatten()).chain(&self.score);
+        numbers.chain(&self.gap).all(|number| number.is_finite())
+    }
+
     /// What of an output of that kind is missing or wrong.
     fn wrong(&self, kind: Kind) -> Option<String> {
         let missing = |what: &str| Some(format!("has no {what}, and the file's kind is {kind}"));

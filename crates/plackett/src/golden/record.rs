@@ -9,7 +9,7 @@ const NEXT: usize = 20;
 /// each.
 ///
 /// # Errors
-/// The model gives nothing that can be compared, or refuses a text.
+/// The model gives nothing that can be compared, refuses a text, or gives what is no number.
 pub fn record(subject: &Subject, texts: &[String], done: &dyn Fn()) -> Result<Golden, GoldenError> {
     let kind = subject.kind()?;
     let after = texts.iter().cycle().skip(1);
@@ -20,7 +20,7 @@ pub fn record(subject: &Subject, texts: &[String], done: &dyn Fn()) -> Result<Go
             .give(&case)
             .map_err(|source| GoldenError::Case { case: index + 1, source: source.into() })?;
         done();
-        Ok(match given {
+        let case = match given {
             Given::Vector(vector) => Case { vector: Some(vector), ..case },
             Given::Score(score) => Case { score: Some(score), ..case },
             Given::Next(ids, logits) => {
@@ -28,11 +28,14 @@ pub fn record(subject: &Subject, texts: &[String], done: &dyn Fn()) -> Result<Go
                 let logits = next.iter().map(|id| logits[*id as usize]).collect();
                 Case { ids, next: Some(next), logits: Some(logits), ..case }
             }
-        })
+        };
+        if case.is_finite() { Ok(case) } else { Err(GoldenError::NotANumber { case: index + 1 }) }
     });
     let cases = cases.collect::<Result<Vec<Case>, GoldenError>>()?;
     let made_by = format!("plackett {}, {} weights", env!("CARGO_PKG_VERSION"), subject.precision());
-    Ok(Golden::new(made_by, kind, cases))
+    let golden = Golden::new(made_by, kind, cases);
+    golden.enough_for(subject)?;
+    Ok(golden)
 }
 
 /// Ids of the largest logits, largest first, the smaller id first among equals.

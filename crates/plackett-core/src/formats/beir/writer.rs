@@ -31,6 +31,9 @@ impl BeirWriter {
         let mut count = 0;
         for document in documents {
             let Document { id, title, text, metadata } = document?;
+            if id.is_empty() {
+                return Err(unwritten(&path, refused(format!("document {} has an empty id", count + 1))));
+            }
             let line = json!({"_id": id, "title": title, "text": text, "metadata": metadata});
             writeln!(file, "{line}").map_err(|source| unwritten(&path, source))?;
             count += 1;
@@ -39,12 +42,17 @@ impl BeirWriter {
         Ok(count)
     }
 
-    /// Writes `queries.jsonl` with `_id` and `text`.
+    /// Writes `queries.jsonl` with `_id` and `text`. An empty id, or one that comes twice, is an error.
     pub fn queries(&self, queries: &[Query]) -> Result<(), FormatError> {
         atomic::write(&self.folder.join("queries.jsonl"), |out| {
-            queries
-                .iter()
-                .try_for_each(|query| writeln!(out, "{}", json!({"_id": query.id, "text": query.text})))
+            let mut seen = HashSet::new();
+            for Query { id, text, .. } in queries {
+                if id.is_empty() || !seen.insert(id) {
+                    return Err(refused(format!("the id `{id}` of a query is empty or comes a second time")));
+                }
+                writeln!(out, "{}", json!({"_id": id, "text": text}))?;
+            }
+            Ok(())
         })
     }
 
@@ -61,7 +69,7 @@ impl BeirWriter {
                     if !seen.insert(one.document) {
                         let (document, query) = (one.document, query.id());
                         let problem = format!("`{document}` is judged twice for query `{query}`");
-                        return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
+                        return Err(refused(problem));
                     }
                     let id = check_start(query.id(), false, &[])?;
                     writeln!(out, "{id}\t{}\t{}", check(one.document)?, one.grade)?;
@@ -74,6 +82,11 @@ impl BeirWriter {
 
 fn make(folder: &Path) -> Result<(), FormatError> {
     std::fs::create_dir_all(folder).map_err(|source| unwritten(folder, source))
+}
+
+/// What a reader would refuse.
+fn refused(problem: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, problem)
 }
 
 fn unwritten(path: &Path, source: io::Error) -> FormatError {
@@ -89,9 +102,7 @@ mod tests {
 
     fn documents() -> impl Strategy<Value = Vec<Document>> {
         let field = ("[a-z]{1,3}", "\\PC{0,6}");
-        // Names of its own would be taken for the id, the title or the text.
-        let metadata =
-            proptest::collection::btree_map(field.0.prop_map(|name| format!("x{name}")), field.1, 0..3);
+        let metadata = proptest::collection::btree_map(field.0, field.1, 0..3);
         let one = ("\\PC{0,12}", "\\PC{0,40}", metadata);
         proptest::collection::btree_map("[^\\s\\p{C}]{1,8}", one, 1..9).prop_map(|all| {
             let document =
@@ -158,6 +169,19 @@ mod tests {
             assert!(error.contains("dev.tsv") && error.contains(message), "{error}");
             assert_eq!(std::fs::read(folder.path().join("qrels/dev.tsv")).expect("a file"), before);
         }
+        let same = [Query::new("q", "a"), Query::new("q", "b")];
+        for queries in [&same[..], &[Query::new("", "a")]] {
+            let error = writer.queries(queries).expect_err("refused").to_string();
+            assert!(
+                error.contains("queries.jsonl") && error.contains("empty or comes a second time"),
+                "{error}"
+            );
+        }
+        let nameless = writer.corpus([Ok(Document::new("", "b"))]).expect_err("refused").to_string();
+        assert!(
+            nameless.contains("corpus.jsonl") && nameless.contains("document 1 has an empty id"),
+            "{nameless}"
+        );
         let broken = FormatError::File { file: "source".into(), problem: "is broken".into() };
         let documents = [Ok(Document::new("a", "b")), Err(broken)];
         assert!(writer.corpus(documents).expect_err("refused").to_string().starts_with("source"));

@@ -36,6 +36,22 @@ fn missing_ids_are_errors_or_numbers() {
 }
 
 #[test]
+fn ids_and_titles_that_are_no_text_are_errors_and_not_left_out() {
+    let options = DocumentOptions { number_missing_ids: true, ..DocumentOptions::default() };
+    let one = |text: &str, options: &DocumentOptions| {
+        parse_json_lines(text.as_bytes(), "j", options).next().unwrap().map_err(|error| error.to_string())
+    };
+    for options in [&options, &DocumentOptions::default()] {
+        let title = one(r#"{"_id": "1", "title": ["A", "B"], "text": "x"}"#, options).unwrap_err();
+        assert!(title.contains("line 1") && title.contains("title that is a string"), "{title}");
+        let id = one(r#"{"_id": {"n": 1}, "text": "x"}"#, options).unwrap_err();
+        assert!(id.contains("id that is a string or a number"), "{id}");
+    }
+    let document = one(r#"{"_id": null, "title": null, "text": "x"}"#, &options).unwrap();
+    assert_eq!((document.id.as_str(), document.title.as_str()), ("1", ""));
+}
+
+#[test]
 fn tables_with_and_without_header() {
     let csv = table("\u{feff}docid,text,lang\r\nd1,\"a, b\nc\",en\r\n", b',');
     let one = csv[0].as_ref().unwrap();

@@ -7,7 +7,7 @@ use super::super::model::DecoderModel;
 use super::super::request::{Request, Wants};
 use super::table::{BlockTable, Entry, HEADER, Place};
 use crate::LmError;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,6 +25,8 @@ pub struct BlockWriter<'a> {
     /// By id, with the place of each.
     blocks: BTreeMap<String, Place>,
     buffer: Vec<u8>,
+    /// A write failed: nobody knows what of it is in the file.
+    broken: bool,
 }
 
 impl<'a> BlockWriter<'a> {
@@ -56,14 +58,24 @@ impl<'a> BlockWriter<'a> {
             entries: Vec::new(),
         };
         let io = || LmError::io(&path);
-        let file = NamedTempFile::new_in(folder_of(&path)).map_err(io())?;
+        let file = beside(&path).map_err(io())?;
         let mut out = BufWriter::with_capacity(1 << 20, file);
         // The header is known at the end; until then the file is none.
         out.write_all(&[0; HEADER]).map_err(io())?;
         let (prefix_cache, blocks, at) = (Cache::default(), BTreeMap::new(), HEADER as u64);
         let buffer = Vec::new();
-        let mut writer =
-            BlockWriter { model, path, out, at, layers, prefix: prefix_cache, table, blocks, buffer };
+        let mut writer = BlockWriter {
+            model,
+            path,
+            out,
+            at,
+            layers,
+            prefix: prefix_cache,
+            table,
+            blocks,
+            buffer,
+            broken: false,
+        };
         if !prefix.is_empty() {
             let cache = writer.compute(&[prefix])?.pop().unwrap_or_default();
             let place = writer.write(&cache.segments)?;
@@ -81,10 +93,15 @@ impl<'a> BlockWriter<'a> {
     /// Computes blocks, all in one call, and writes them: ids and tokens.
     ///
     /// # Errors
-    /// [`LmError::Argument`] for an id that is there already and a block that cannot be run; what the disk says.
+    /// [`LmError::Argument`] for an id that is there already and a block that cannot be run, before anything is written;
+    /// what the disk says.
     pub fn add(&mut self, blocks: &[(&str, &[u32])]) -> Result<(), LmError> {
+        let mut ids = HashSet::new();
         for (id, _) in blocks {
             self.refuse_known(id)?;
+            if !ids.insert(*id) {
+                return Err(LmError::Argument(format!("block `{id}` is there twice in one call")));
+            }
         }
         let tokens: Vec<&[u32]> = blocks.iter().map(|(_, tokens)| *tokens).collect();
         let caches = self.compute(&tokens)?;
@@ -149,6 +166,16 @@ impl<'a> BlockWriter<'a> {
         Ok(answers.into_iter().filter_map(|answer| answer.cache).collect())
     }
 
+    fn refuse_broken(&self) -> Result<(), LmError> {
+        match self.broken {
+            true => Err(LmError::Argument(format!(
+                "{}: blocks could not be written before; begin the block store again",
+                self.path.display()
+            ))),
+            false => Ok(()),
+        }
+    }
+
     /// Writes segments as one, at the next place where one may begin.
     fn write(&mut self, segments: &[Arc<Kept>]) -> Result<Place, LmError> {
         let all: Vec<&Kept> = segments.iter().map(Arc::as_ref).collect();
@@ -158,7 +185,9 @@ impl<'a> BlockWriter<'a> {
         let start = self.at.next_multiple_of(ALIGNMENT as u64);
         let gap = [0; ALIGNMENT];
         let gap = &gap[..(start - self.at) as usize];
+        self.refuse_broken()?;
         let written = self.out.write_all(gap).and_then(|()| self.out.write_all(&self.buffer));
+        self.broken = written.is_err();
         written.map_err(LmError::io(&self.path))?;
         let length = self.buffer.len();
         self.at = start + length as u64;
@@ -169,8 +198,9 @@ impl<'a> BlockWriter<'a> {
     /// Writes table and header, waits for the disk, and gives the file its name.
     ///
     /// # Errors
-    /// What the disk says.
+    /// What the disk says, or said before.
     pub fn finish(self) -> Result<(), LmError> {
+        self.refuse_broken()?;
         let BlockWriter { path, mut out, at, mut table, blocks, .. } = self;
         for (id, place) in blocks {
             let start = table.names.len();
@@ -187,6 +217,17 @@ impl<'a> BlockWriter<'a> {
         file.persist(&path).map_err(|error| io()(error.error))?;
         std::fs::File::open(folder_of(&path)).and_then(|folder| folder.sync_all()).map_err(io())
     }
+}
+
+/// A temporary file in the same folder, with the rights of any new file.
+fn beside(path: &Path) -> std::io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(folder_of(path))
 }
 
 fn folder_of(path: &Path) -> &Path {

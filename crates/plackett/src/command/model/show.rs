@@ -113,7 +113,7 @@ fn of_texts(opened: &LocalModel) -> Vec<Fact> {
         fact("dim", info.dim, "dimension", info.dim.to_string()),
         fact("max_tokens", info.max_tokens, "longest text", format!("{} tokens", info.max_tokens)),
     ];
-    facts.extend(machine(info.precision, info.file_bytes, info.isa.name(), info.threads));
+    facts.extend(machine(info.precision, info.weight_bytes, info.isa.name(), info.threads));
     facts
 }
 
