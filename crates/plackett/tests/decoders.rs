@@ -26,7 +26,7 @@ fn requests() -> String {
 }
 
 fn ranked(found: &Value) -> Vec<(String, f64)> {
-    let ranking = found[0]["ranking"].as_array().unwrap().iter();
+    let ranking = found["results"][0]["ranking"].as_array().unwrap().iter();
     ranking.map(|e| (e["id"].as_str().unwrap().to_string(), e["score"].as_f64().unwrap())).collect()
 }
 
@@ -71,7 +71,7 @@ fn a_yes_or_no_reranker_is_a_cross_encoder() {
     let done = rerank("cross-encoder").expect(0).json();
     let ranking = ranked(&done);
     assert!(ranking.len() == 3 && ranking.windows(2).all(|pair| pair[0].1 > pair[1].1), "{ranking:?}");
-    assert!(done[0]["trace"]["prompt_tokens"].as_u64().unwrap() > 300);
+    assert!(done["results"][0]["trace"]["prompt_tokens"].as_u64().unwrap() > 300);
     assert!(rerank("bi-encoder").expect(2).stderr.contains("modules.json"));
     let shown = plackett(folder.path(), &["model", "show", &reranker, "--json"]).expect(0).json();
     assert_eq!((shown["family"].as_str(), shown["cross_encoder"].as_bool()), (Some("qwen3"), Some(true)));

@@ -34,7 +34,7 @@ fn without_room(folder: &Path, blocks: u32, line: &str) -> Done {
 
 fn hits(folder: &Path, word: &str) -> usize {
     let done = plackett(folder, &["search", "my.index", "-p", "bm25", "-k", "9", "--json", word]).expect(0);
-    done.json()[0]["ranking"].as_array().expect("a ranking").len()
+    done.json()["results"][0]["ranking"].as_array().expect("a ranking").len()
 }
 
 fn check(done: &Done, what: &str) {
@@ -77,8 +77,8 @@ fn vectors_without_room_are_not_half_there() {
     // 300 vectors of 384 numbers take 460,800 bytes; the words take a few thousand.
     check(&without_room(path, 300, "index new.jsonl -o my.index --append"), "vectors");
     let done = plackett(path, &["search", "my.index", "-p", "dense", "-k", "9", "--json", "old"]).expect(0);
-    assert_eq!(done.json()[0]["ranking"].as_array().expect("a ranking").len(), 1);
+    assert_eq!(done.json()["results"][0]["ranking"].as_array().expect("a ranking").len(), 1);
     plackett(path, &["index", "new.jsonl", "-o", "my.index", "--append"]).expect(0);
     let done = plackett(path, &["search", "my.index", "-p", "dense", "-k", "999", "--json", "old"]).expect(0);
-    assert_eq!(done.json()[0]["ranking"].as_array().expect("a ranking").len(), 301);
+    assert_eq!(done.json()["results"][0]["ranking"].as_array().expect("a ranking").len(), 301);
 }

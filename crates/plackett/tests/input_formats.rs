@@ -8,7 +8,7 @@ use std::path::Path;
 /// Ids of what a word finds.
 fn found(folder: &Path, index: &str, word: &str) -> Vec<String> {
     let done = plackett(folder, &["search", index, "-p", "bm25", "--json", word]).expect(0).json();
-    let ranking = done[0]["ranking"].as_array().expect("a ranking").clone();
+    let ranking = done["results"][0]["ranking"].as_array().expect("a ranking").clone();
     ranking.iter().map(|hit| hit["id"].as_str().expect("an id").to_string()).collect()
 }
 

@@ -26,7 +26,10 @@ fn quickstart_evaluates_its_pipelines_and_leaves_files_to_go_on_with() {
     let again = plackett(folder.path(), &["quickstart", "--offline"]).expect(0);
     assert!(again.stdout.contains("Try next") && again.stdout.contains("nDCG@10"), "{}", again.stdout);
     let search = ["search", "plackett-quickstart/index", "reward for listwise RL", "--json"];
-    assert_eq!(plackett(folder.path(), &search).expect(0).json()[0]["ranking"].as_array().unwrap().len(), 10);
+    assert_eq!(
+        plackett(folder.path(), &search).expect(0).json()["results"][0]["ranking"].as_array().unwrap().len(),
+        10
+    );
 }
 
 #[test]

@@ -131,7 +131,7 @@ fn a_server_is_a_stage_of_a_pipeline() {
         format!("bm25:4 >> cross-encoder(model=\"remote:{}/rerank#max_batch=3,in_flight=2\"):2", mock.url);
     let done = plackett(folder.path(), &["search", "index", "-p", &stage, "--json", "volcano"]).expect(0);
     let value = done.json();
-    let ranking = value.as_array().map_or(&value["ranking"], |all| &all[0]["ranking"]).as_array().unwrap();
+    let ranking = value["results"][0]["ranking"].as_array().unwrap();
     let scores: Vec<f64> = ranking.iter().map(|entry| entry["score"].as_f64().unwrap()).collect();
     assert_eq!(scores.len(), 2);
     assert!(scores[0] > scores[1]);

@@ -39,8 +39,8 @@ fn json_is_one_document_with_the_promised_fields() {
         plackett_with_input(folder.path(), &["rerank", "--method", "bi-encoder", "--json", "-"], &input)
             .expect(0);
     let value = done.json();
-    assert_eq!(value.as_array().unwrap().len(), 3);
-    for object in value.as_array().unwrap() {
+    assert_eq!(value["results"].as_array().unwrap().len(), 3);
+    for object in value["results"].as_array().unwrap() {
         assert_eq!(object["query_id"], "q1");
         assert_eq!(object["ranking"][0]["id"], "lava");
         for field in ["passes", "prompt_tokens", "generated_tokens", "seconds", "truncated", "ties"] {
@@ -49,7 +49,7 @@ fn json_is_one_document_with_the_promised_fields() {
     }
     let none = plackett_with_input(folder.path(), &["rerank", "--method", "bi-encoder", "--json", "-"], "")
         .expect(0);
-    assert_eq!(none.json(), serde_json::json!([]));
+    assert_eq!(none.json()["results"], serde_json::json!([]));
 }
 
 #[test]

@@ -17,7 +17,7 @@ fn indexed(folder: &Path) {
 }
 
 fn first_id(done: &Done) -> String {
-    done.json()[0]["ranking"][0]["id"].as_str().unwrap_or_default().to_string()
+    done.json()["results"][0]["ranking"][0]["id"].as_str().unwrap_or_default().to_string()
 }
 
 #[test]
@@ -44,11 +44,11 @@ fn json_answers_show_the_passage_and_its_matches() {
     let query =
         ["search", "my.index", "--pipeline", "bm25(rm3=true, fb_docs=2)", "--json", "recipes of apples"];
     let done = plackett(folder.path(), &query).expect(0).json();
-    let snippet = &done[0]["ranking"][0]["snippet"];
+    let snippet = &done["results"][0]["ranking"][0]["snippet"];
     let text = snippet["text"].as_str().unwrap();
     let at = |i: usize, j: usize| snippet["matches"][i][j].as_u64().unwrap() as usize;
     assert_eq!((&text[at(0, 0)..at(0, 1)], &text[at(1, 0)..at(1, 1)]), ("recipe", "apple"), "{snippet}");
-    let expanded = done[0]["trace"]["facts"]["rm3:query"].as_str().unwrap();
+    let expanded = done["results"][0]["trace"]["facts"]["rm3:query"].as_str().unwrap();
     assert!(expanded.contains("recip^"), "{expanded}");
     plackett(folder.path(), &["search", "my.index", "--pipeline", "bm25(fb_docs=2)", "x"]).expect(2);
     plackett(folder.path(), &["search", "my.index", "--pipeline", "bm25(lengths=lucene)", "apple"]).expect(0);
@@ -68,7 +68,7 @@ fn weights_of_fields_change_the_order_as_computed_by_hand() {
         plackett(folder.path(), &["search", "my.index", "-p", pipeline, "--json", "apple"]).expect(0).json()
     };
     let scores = |found: &serde_json::Value| -> Vec<(String, f64)> {
-        let ranking = found[0]["ranking"].as_array().unwrap().iter();
+        let ranking = found["results"][0]["ranking"].as_array().unwrap().iter();
         ranking.map(|e| (e["id"].as_str().unwrap().into(), e["score"].as_f64().unwrap())).collect()
     };
     let idf = 1.2f64.ln();
@@ -80,7 +80,7 @@ fn weights_of_fields_change_the_order_as_computed_by_hand() {
     near(scores(&search("bm25")), [("text", idf * 2.0 / 2.9), ("title", idf / 1.9)]);
     let weighted = search("bm25(weights=title:3/text:0.5)");
     near(scores(&weighted), [("title", idf * 3.0 / 3.9), ("text", idf / 1.9)]);
-    assert_eq!(weighted[0]["trace"]["facts"]["bm25:weights"], "title:3/text:0.5");
+    assert_eq!(weighted["results"][0]["trace"]["facts"]["bm25:weights"], "title:3/text:0.5");
     assert_eq!(scores(&search("bm25(weights=\"title:3, text:0.5\")")), scores(&weighted));
     // A field that is not named weighs 1: 3 / (3 + 0.9 · (0.6 + 0.4 · 5 / 5)) for both lengths of five.
     near(scores(&search("bm25(weights=title:3)")), [("title", idf * 3.0 / 3.9), ("text", idf * 2.0 / 2.9)]);
@@ -130,7 +130,7 @@ fn every_json_answer_has_the_same_snippets() {
     indexed(folder.path());
     let one =
         plackett(folder.path(), &["search", "my.index", "-p", "bm25", "--json", "apple cake"]).expect(0);
-    let one = one.json()[0]["ranking"].clone();
+    let one = one.json()["results"][0]["ranking"].clone();
     let text = one[0]["snippet"]["text"].as_str().expect("a passage");
     assert!(text.contains("apple cake"), "{one}");
     std::fs::write(folder.path().join("q.tsv"), "a\tapple cake\nb\tmoon\n").unwrap();
@@ -138,7 +138,7 @@ fn every_json_answer_has_the_same_snippets() {
     let many = |flags: &[&str], input: &str| {
         let done = plackett_with_input(folder.path(), &[&search, flags].concat(), input).expect(0);
         match serde_json::from_str::<serde_json::Value>(&done.stdout) {
-            Ok(serde_json::Value::Array(answers)) => answers,
+            Ok(document) if document["results"].is_array() => document["results"].as_array().unwrap().clone(),
             _ => done.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON lines")).collect(),
         }
     };
@@ -169,7 +169,7 @@ fn documents_are_added_replaced_and_deleted() {
         plackett(folder.path(), &["search", "my.index", "-p", "bm25", "--json", "sourdough"]).expect(0);
     assert_eq!(first_id(&done), "cake");
     let done = plackett(folder.path(), &["search", "my.index", "-p", "bm25", "--json", "cinnamon"]).expect(0);
-    assert!(done.json()[0]["ranking"].as_array().unwrap().is_empty(), "the old text is gone");
+    assert!(done.json()["results"][0]["ranking"].as_array().unwrap().is_empty(), "the old text is gone");
     let done =
         plackett(folder.path(), &["index", "-o", "my.index", "--delete", "rain,moon", "--json"]).expect(0);
     assert_eq!(done.json()["documents"], 2);
@@ -217,7 +217,7 @@ fn dense_search_is_exact_or_approximate_and_says_which() {
     let search = |pipeline: &str| {
         plackett(folder.path(), &["search", "my.index", "-p", pipeline, "--json", "baking a dessert"])
     };
-    let fact = |done: &Done| done.json()[0]["trace"]["facts"]["dense:search"].clone();
+    let fact = |done: &Done| done.json()["results"][0]["trace"]["facts"]["dense:search"].clone();
     assert_eq!(fact(&search("dense").expect(0)), "exact (3 vectors, hnsw from 20000)");
     assert_eq!(fact(&search("dense(search=exact):2").expect(0)), "exact (as asked)");
     for (wrong, why) in [

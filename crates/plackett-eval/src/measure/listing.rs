@@ -3,6 +3,7 @@
 use super::declaration::{CutoffKind, Declaration, Kind, TrecName};
 use super::{MEASURES, Value};
 use crate::policy::{Compat, Policy};
+use serde_json::{Value as Json, json};
 use std::fmt::Write;
 
 /// The measures with their parameters, for a terminal.
@@ -23,6 +24,26 @@ pub fn listing() -> String {
     }
     text.push_str("\nCase, - and _ do not matter. trec_eval's, ranx's and BEIR's names are understood too (ndcg_cut_10, map@100-l2, Recall@20).\n");
     text
+}
+
+/// The measures with their parameters, for scripts.
+pub fn listing_json() -> Json {
+    let of = |measure: &Declaration| {
+        let parameters: Vec<Json> = measure
+            .parameters
+            .iter()
+            .map(|p| json!({"name": p.name, "values": kind(p.kind), "default": default(&p.default), "help": p.help}))
+            .collect();
+        json!({
+            "name": measure.name,
+            "written": usage(measure),
+            "aliases": measure.aliases,
+            "description": measure.description,
+            "parameters": parameters,
+            "source": measure.citation,
+        })
+    };
+    json!({"measures": MEASURES.iter().map(of).collect::<Vec<_>>()})
 }
 
 /// The measures as a page.

@@ -13,7 +13,7 @@ mod registry;
 mod similarity;
 
 pub use declaration::{Aggregate, CutoffKind, Declaration, Kind, Needs, Parameter, Range, TrecName};
-pub use listing::{listing, markdown};
+pub use listing::{listing, listing_json, markdown};
 pub use parse::{ParseError, parse_list};
 pub use registry::MEASURES;
 

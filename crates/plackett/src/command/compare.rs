@@ -64,7 +64,8 @@ fn chance(text: &str) -> Result<f64, String> {
 }
 
 /// Runs the command.
-pub fn run(arguments: &Arguments, _global: &Global, output: &Output) -> Outcome {
+pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
+    arguments.table.check(global)?;
     arguments.report.check()?;
     let mut paths = vec![arguments.baseline.clone()];
     paths.extend(arguments.runs.iter().cloned());

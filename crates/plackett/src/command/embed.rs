@@ -100,7 +100,7 @@ impl Embedder {
         let model = models.open(None)?;
         let prompt = arguments.prompt.as_deref().map_or(prefix, |name| model.prompt(name).to_string());
         if arguments.prompt.is_some() && prompt.is_empty() {
-            output.note("note: the model has no prompt of this name; the texts go to it as they are");
+            output.warn("the model has no prompt of this name; the texts go to it as they are");
         }
         Ok(Embedder::Local(model, EmbedOptions { prompt, max_tokens: arguments.max_tokens }))
     }
@@ -161,12 +161,11 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         output.note(&format!("text {}: cut from {tokens} to {kept} tokens", index + 1));
     }
     if truncated.is_none() {
-        output.note("note: the server does not tell whether it cut texts");
+        output.warn("the server does not tell whether it cut texts");
     }
     if output.json {
         let document = Document { model: models.name(None), dim, embeddings, truncated };
-        let mut text = serde_json::to_string(&document).context("vectors as JSON")?;
-        text.push('\n');
+        let text = output.envelope.fields_in_a_line(&document).context("vectors as JSON")?;
         output.print(&text)?;
     }
     Ok(())

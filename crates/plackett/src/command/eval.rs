@@ -6,7 +6,7 @@ use super::report_file::ReportArguments;
 use super::{Global, Outcome, Output};
 use anyhow::anyhow;
 use clap::Args;
-use plackett_eval::measure::{Aggregate, listing};
+use plackett_eval::measure::{Aggregate, listing, listing_json};
 use plackett_eval::{Evaluation, results_json};
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -46,14 +46,19 @@ pub struct Arguments {
 }
 
 /// Runs the command.
-pub fn run(arguments: &Arguments, _global: &Global, output: &Output) -> Outcome {
+pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     if arguments.list_measures {
-        output.print(&listing())?;
+        match output.json {
+            true => output.print_json(&listing_json())?,
+            false => output.print(&listing())?,
+        }
         return Ok(());
     }
     let Some(qrels) = &arguments.qrels else {
         return Err(anyhow!("judgments and at least one run are needed: plackett eval QRELS RUN").into());
     };
+    global.form("--trec", arguments.trec)?;
+    arguments.table.check(global)?;
     arguments.report.check()?;
     let keep = arguments.report.is_wanted();
     let found = evaluate_files(qrels, &arguments.runs, &arguments.measuring, keep, output)?;

@@ -1,5 +1,6 @@
 //! How a command ends.
 
+use super::Output;
 use std::process::ExitCode;
 
 /// What a subcommand returns.
@@ -22,8 +23,10 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
     }
 }
 
-/// Prints a failure in one sentence on standard error. A reader that closed the pipe early is success.
-pub fn exit_code(outcome: Outcome) -> ExitCode {
+/// Prints a failure in one sentence on standard error, and ends the document of `--json`. A reader that closed the pipe
+/// early is success.
+pub fn exit_code(outcome: Outcome, output: &Output) -> ExitCode {
+    let outcome = outcome.and_then(|()| Ok(output.end_json(0)?));
     let (code, text) = match outcome {
         Ok(()) => return ExitCode::SUCCESS,
         Err(Failure::Check(text)) => (1, text),
@@ -32,6 +35,9 @@ pub fn exit_code(outcome: Outcome) -> ExitCode {
         Err(Failure::Service(error)) => (3, sentence(&error)),
     };
     eprintln!("plackett: {text}");
+    output.envelope.fail(&text);
+    // Whoever cannot be written to has the exit code.
+    let _ = output.end_json(code);
     ExitCode::from(code)
 }
 

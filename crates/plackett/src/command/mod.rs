@@ -4,6 +4,7 @@ mod compare;
 mod doctor;
 mod documents;
 mod embed;
+mod envelope;
 mod eval;
 mod eval_files;
 mod failure;
@@ -23,7 +24,8 @@ mod search;
 mod snippet;
 mod table;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use envelope::Envelope;
 pub use failure::{Failure, Outcome};
 pub use output::Output;
 use plackett::pipeline::ModelOptions;
@@ -46,7 +48,7 @@ struct Cli {
 /// Flags that every subcommand takes.
 #[derive(Args, Clone, Debug)]
 pub struct Global {
-    /// Print exactly one JSON document on standard output
+    /// Print exactly one JSON document on standard output (docs/json.md says what is in it)
     #[arg(long, global = true)]
     pub json: bool,
     /// No progress bars or remarks on standard error
@@ -69,6 +71,17 @@ impl Global {
     pub fn models(&self) -> ModelOptions {
         ModelOptions { offline: self.offline, threads: self.threads, memory_budget: self.memory_budget }
     }
+
+    /// Refuses a flag that names another form of the result than `--json` does.
+    pub fn form(&self, flag: &str, given: bool) -> Outcome {
+        if self.json && given {
+            return Err(anyhow::anyhow!(
+                "--json and {flag} both say how the result is written; leave one of them out"
+            )
+            .into());
+        }
+        Ok(())
+    }
 }
 
 #[derive(Subcommand)]
@@ -87,10 +100,27 @@ enum Command {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let output = Output::new(&cli.global);
+    let parsed = Cli::command().try_get_matches().and_then(|m| Ok((Cli::from_arg_matches(&m)?, name(&m))));
+    let (cli, name) = parsed.unwrap_or_else(|error| refuse(&error));
+    let output = Output::new(&cli.global, &name);
     let result = set_threads(&cli.global).and_then(|()| dispatch(cli.command, &cli.global, &output));
-    failure::exit_code(result)
+    failure::exit_code(result, &output)
+}
+
+/// The words of a subcommand, such as `model show`.
+fn name(matches: &ArgMatches) -> String {
+    let subcommands = std::iter::successors(matches.subcommand(), |(_, below)| below.subcommand());
+    subcommands.map(|(word, _)| word).collect::<Vec<_>>().join(" ")
+}
+
+/// Ends with what is wrong with the arguments, or with the help that they asked for.
+fn refuse(error: &clap::Error) -> ! {
+    if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
+        let envelope = Envelope::new("");
+        envelope.fail(error.to_string().trim());
+        print!("{}", envelope.end(2));
+    }
+    error.exit()
 }
 
 fn dispatch(command: Command, global: &Global, output: &Output) -> Outcome {

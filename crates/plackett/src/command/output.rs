@@ -1,6 +1,7 @@
 //! Results go to standard output, progress and remarks to standard error.
 
 use super::Global;
+use super::envelope::Envelope;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{self, Write};
 use std::sync::Mutex;
@@ -9,21 +10,23 @@ use std::sync::Mutex;
 pub struct Output {
     /// Whether the result is one JSON document.
     pub json: bool,
+    /// That document.
+    pub envelope: Envelope,
     quiet: bool,
     /// Takes all text in place of the streams: what tests look at.
     kept: Option<Mutex<String>>,
 }
 
 impl Output {
-    /// Set up from the global flags.
-    pub fn new(global: &Global) -> Self {
-        Output { json: global.json, quiet: global.quiet, kept: None }
+    /// Set up from the global flags, for a command such as `model show`.
+    pub fn new(global: &Global, command: &str) -> Self {
+        Output { json: global.json, envelope: Envelope::new(command), quiet: global.quiet, kept: None }
     }
 
     /// Keeps all text, and shows no bars.
     #[cfg(test)]
     pub fn kept() -> Self {
-        Output { json: false, quiet: true, kept: Some(Mutex::default()) }
+        Output { json: false, envelope: Envelope::new("test"), quiet: true, kept: Some(Mutex::default()) }
     }
 
     /// What was written since the last time.
@@ -48,13 +51,15 @@ impl Output {
         out.flush()
     }
 
-    /// Writes the one JSON document of `--json`.
+    /// Writes what the command found, an object, into the one JSON document of `--json`.
     pub fn print_json(&self, value: &impl serde::Serialize) -> anyhow::Result<()> {
         // Written in one go, so that a closed pipe is seen as such and not as a JSON error.
-        let mut text = serde_json::to_string_pretty(value)?;
-        text.push('\n');
-        self.print(&text)?;
-        Ok(())
+        Ok(self.print(&self.envelope.fields(value)?)?)
+    }
+
+    /// Ends the document of `--json`.
+    pub fn end_json(&self, exit_code: u8) -> io::Result<()> {
+        if self.json { self.print(&self.envelope.end(exit_code)) } else { Ok(()) }
     }
 
     /// A remark for people, on standard error.
@@ -62,6 +67,19 @@ impl Output {
         if !self.keeps(&format!("{text}\n")) && !self.quiet {
             eprintln!("{text}");
         }
+    }
+
+    /// What whoever uses the result has to know and the result does not say: on standard error, and in the JSON document.
+    pub fn warn(&self, text: &str) {
+        self.envelope.warn(text);
+        self.note(&format!("note: {text}"));
+    }
+
+    /// Tells of a part of the work that failed while the rest goes on: on standard error, past the bar, and in the JSON
+    /// document.
+    pub fn part_failed(&self, bar: &ProgressBar, text: &str) {
+        self.envelope.fail(text);
+        bar.suspend(|| eprintln!("plackett: {text}"));
     }
 
     /// A prompt for people, on standard error.

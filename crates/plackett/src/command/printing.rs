@@ -1,5 +1,6 @@
 //! How `eval` and `compare` print their tables.
 
+use super::{Global, Outcome};
 use clap::Args;
 use plackett_eval::{Comparison, Evaluation, MeansTable};
 
@@ -26,6 +27,12 @@ pub struct TableArguments {
 }
 
 impl TableArguments {
+    /// Refuses a markup beside `--json`.
+    pub fn check(&self, global: &Global) -> Outcome {
+        global.form("--markdown", self.markdown)?;
+        global.form("--latex", self.latex)
+    }
+
     /// The means as a table.
     pub fn table<'a>(
         &self,

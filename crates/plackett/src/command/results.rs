@@ -1,5 +1,6 @@
 //! Rankings as text for people, JSON for machines and TREC runs for evaluators.
 
+use super::envelope::Envelope;
 use super::search::Format;
 use console::style;
 use plackett_core::{Ranking, Status};
@@ -90,13 +91,15 @@ pub fn explain(ranking: &Ranking) -> String {
 pub struct Writer<'a> {
     format: Format,
     tag: &'a str,
+    envelope: &'a Envelope,
     written: usize,
 }
 
 impl<'a> Writer<'a> {
-    /// A writer of rankings. [`Format::Text`] is not its business and gives nothing.
-    pub fn new(format: Format, tag: &'a str) -> Self {
-        Writer { format, tag, written: 0 }
+    /// A writer of rankings; the envelope takes those of [`Format::Document`]. [`Format::Text`] is not its business and
+    /// gives nothing.
+    pub fn new(format: Format, tag: &'a str, envelope: &'a Envelope) -> Self {
+        Writer { format, tag, envelope, written: 0 }
     }
 
     /// The next ranking as text to be written.
@@ -104,14 +107,15 @@ impl<'a> Writer<'a> {
         match self.format {
             Format::Text => Ok(String::new()),
             Format::Trec => to_trec(ranking, self.tag),
-            Format::Json | Format::Jsonl => Ok(self.object(&to_json(ranking))),
+            Format::Json | Format::Jsonl | Format::Document => Ok(self.object(&to_json(ranking))),
         }
     }
 
-    /// The next ranking, already an object, in one of the two JSON formats.
+    /// The next ranking, already an object, in one of the JSON formats.
     pub fn object(&mut self, object: &Value) -> String {
         self.written += 1;
         match (self.format, self.written) {
+            (Format::Document, _) => self.envelope.result(object),
             (Format::Json, 1) => format!("[\n{object}"),
             (Format::Json, _) => format!(",\n{object}"),
             _ => format!("{object}\n"),
@@ -123,12 +127,13 @@ impl<'a> Writer<'a> {
         self.format
     }
 
-    /// What closes the output.
-    pub fn end(&self) -> &'static str {
+    /// What closes the rankings.
+    pub fn end(&self) -> String {
         match (self.format, self.written) {
-            (Format::Json, 0) => "[]\n",
-            (Format::Json, _) => "\n]\n",
-            _ => "",
+            (Format::Json, 0) => "[]\n".into(),
+            (Format::Json, _) => "\n]\n".into(),
+            (Format::Document, _) => self.envelope.results(),
+            _ => String::new(),
         }
     }
 }

@@ -68,6 +68,9 @@ pub enum Format {
     Jsonl,
     /// A TREC run
     Trec,
+    /// The list of results in the document of `--json`
+    #[value(skip)]
+    Document,
 }
 
 /// Everything that a search needs, opened once.
@@ -85,11 +88,12 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     if arguments.k == 0 {
         return Err(anyhow::anyhow!("-k 0: ask for at least one document").into());
     }
+    global.form("--format", arguments.format.is_some())?;
     let mut session = Session::open(arguments, global.models())?;
     let from_stdin = arguments.query.as_deref() == Some("-");
     let format = match arguments.format {
         Some(format) => format,
-        None if global.json => Format::Json,
+        None if global.json => Format::Document,
         None if arguments.queries.is_some() || from_stdin => Format::Trec,
         None => Format::Text,
     };
@@ -138,7 +142,7 @@ impl<'a> Session<'a> {
     fn answer_one(&self, words: &str, format: Format, output: &Output) -> Outcome {
         let query = Query::new("1", words);
         let ranking = self.search(std::slice::from_ref(&query)).pop().transpose()?.context("no answer")?;
-        let mut writer = Writer::new(format, &self.arguments.tag);
+        let mut writer = Writer::new(format, &self.arguments.tag, &output.envelope);
         let text = self.entry(&mut writer, &query, &ranking)?;
         output.print(&format!("{text}{}", writer.end()))?;
         Ok(())
@@ -149,14 +153,14 @@ impl<'a> Session<'a> {
         match writer.format() {
             Format::Text => self.text(query, ranking),
             Format::Trec => writer.entry(ranking),
-            Format::Json | Format::Jsonl => Ok(writer.object(&self.json(query, ranking)?)),
+            Format::Json | Format::Jsonl | Format::Document => Ok(writer.object(&self.json(query, ranking)?)),
         }
     }
 
     /// Answers many queries in order, a bounded number at a time.
     fn answer_all(&self, queries: &[Query], format: Format, output: &Output) -> Outcome {
         let bar = output.progress("searching", queries.len() as u64);
-        let mut writer = Writer::new(format, &self.arguments.tag);
+        let mut writer = Writer::new(format, &self.arguments.tag, &output.envelope);
         let mut failed = 0usize;
         for group in queries.chunks(self.pipeline.queries_at_once()) {
             for (query, result) in group.iter().zip(self.search(group)) {
@@ -164,14 +168,14 @@ impl<'a> Session<'a> {
                     Ok(ranking) => output.print(&self.entry(&mut writer, query, &ranking)?)?,
                     Err(error) => {
                         failed += 1;
-                        bar.suspend(|| eprintln!("plackett: {error}"));
+                        output.part_failed(&bar, &error.to_string());
                     }
                 }
             }
             bar.inc(group.len() as u64);
         }
         bar.finish_and_clear();
-        output.print(writer.end())?;
+        output.print(&writer.end())?;
         if failed > 0 {
             return Err(Failure::Check(format!(
                 "{failed} of {} queries could not be answered",

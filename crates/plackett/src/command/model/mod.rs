@@ -86,7 +86,7 @@ fn list(store: &Store, output: &Output) -> Outcome {
     if output.json {
         let mut models: Vec<_> = BUILTIN
             .iter()
-            .map(|m| json!({"name": m.name, "here": here(m), "megabytes": m.megabytes, "licence": m.licence, "about": m.about}))
+            .map(|m| json!({"name": m.name, "here": here(m), "megabytes_to_fetch": m.megabytes, "licence": m.licence, "about": m.about}))
             .collect();
         models.extend(others.iter().map(|(name, m)| json!({"name": name, "here": true, "source": m.source})));
         return Ok(output.print_json(&json!({"models": models, "cache": store.cache}))?);

@@ -60,7 +60,7 @@ pub struct Arguments {
     /// TREC run to rerank
     #[arg(long, value_name = "FILE", requires_all = ["queries", "documents"])]
     run: Option<PathBuf>,
-    /// How results are written [default: requests; trec for --run; json for --json]
+    /// How results are written [default: requests; trec for --run]
     #[arg(long, value_enum)]
     format: Option<Format>,
     /// Length of each answer [default: all candidates]
@@ -89,6 +89,9 @@ enum Format {
     Json,
     /// One JSON object per request and line
     Jsonl,
+    /// The list of results in the document of `--json`
+    #[value(skip)]
+    Document,
 }
 
 /// Names of the list of candidates, as the reader knows them.
@@ -122,6 +125,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     if arguments.k == Some(0) {
         return Err(anyhow::anyhow!("-k 0: ask for at least one document").into());
     }
+    global.form("--format", arguments.format.is_some())?;
     if arguments.run.is_none() && arguments.kept.are_given() {
         let flags = "--input-format and the names of fields say how --documents are kept";
         return Err(anyhow::anyhow!("{flags}; requests bring their documents, leave the flags out").into());
@@ -131,7 +135,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let pipeline = Pipeline::resolve(expression, None, &models, &arguments.long_text.settings()?)?;
     let format = match arguments.format {
         Some(format) => format,
-        None if global.json => Format::Json,
+        None if global.json => Format::Document,
         None if arguments.run.is_some() => Format::Trec,
         None => Format::Requests,
     };
@@ -226,11 +230,12 @@ impl<'a> Sink<'a> {
         let shape = match format {
             Format::Trec => Shape::Trec,
             Format::Json => Shape::Json,
+            Format::Document => Shape::Document,
             Format::Jsonl | Format::Requests => Shape::Jsonl,
         };
         let bar = output.counter("reranking");
         let k = arguments.k.unwrap_or(usize::MAX);
-        let writer = Writer::new(shape, &arguments.tag);
+        let writer = Writer::new(shape, &arguments.tag, &output.envelope);
         Sink { output, format, writer, k, strict: arguments.strict, ranked: 0, failed: 0, bar }
     }
 
@@ -276,13 +281,13 @@ impl<'a> Sink<'a> {
             return Err(error.into());
         }
         self.failed += 1;
-        self.bar.suspend(|| eprintln!("plackett: {}", super::failure::sentence(&error)));
+        self.output.part_failed(&self.bar, &super::failure::sentence(&error));
         Ok(())
     }
 
     fn end(self) -> Outcome {
         self.bar.finish_and_clear();
-        self.output.print(self.writer.end())?;
+        self.output.print(&self.writer.end())?;
         match (self.ranked, self.failed) {
             (_, 0) => Ok(()),
             (0, failed) => Err(anyhow::anyhow!("none of the {failed} requests could be ranked").into()),
