@@ -111,7 +111,8 @@ impl Kept {
         let capacity = rounded(tokens);
         let numbers = sizes.layers * sizes.heads * sizes.room(capacity);
         match (&mut self.store, format) {
-            (Store::F32(room), CacheFormat::F32) => room.resize(numbers, 0.0),
+            (Store::F32(room), CacheFormat::F32) if room.capacity() > 0 => room.resize(numbers, 0.0),
+            // Zeros that come from the system cost nothing until they are written to, which is when workers do it.
             (_, CacheFormat::F32) => self.store = Store::F32(vec![0.0; numbers]),
             (_, CacheFormat::F16) => self.store = Store::F16(vec![f16::ZERO; numbers]),
             (_, CacheFormat::Int8) => {

@@ -252,6 +252,9 @@ impl Linear {
     }
 
     /// Hands each tile of some panels to `put`, as its place and what writes it.
+    ///
+    /// The kind of weights is found out before the tiles are walked: what is copied anew for each tile would be read back
+    /// while the stores of the last one are still under way, which costs some hundred cycles a tile.
     #[inline(always)]
     fn tiles(
         &self,
@@ -262,37 +265,43 @@ impl Linear {
         mut put: impl FnMut(Place, &mut dyn FnMut((&mut [f32], usize))),
     ) {
         let biases = self.bias.as_chunks().0;
+        match (&self.weights, input) {
+            (Weights::F32(all), Input::F32(x)) => self.places(panels, rows, |index, place| {
+                let panel = &all[index * self.inputs * TILE_COLUMNS..];
+                put(place, &mut |out| {
+                    tile_f32(isa, x, (place.first_row, place.rows), panel, &biases[index], out);
+                });
+            }),
+            (Weights::I8 { panels: all, scales, sums }, Input::I8(x, row_scales)) => {
+                self.places(panels, rows, |index, place| {
+                    let panel = &all[index * x.depth * TILE_COLUMNS..];
+                    let columns = Columns {
+                        scales: &scales.as_chunks().0[index],
+                        sums: &sums.as_chunks().0[index],
+                        bias: &biases[index],
+                    };
+                    let first = place.first_row;
+                    let own = &row_scales[first..first + place.rows];
+                    put(place, &mut |out| tile_i8(isa, x, first, panel, own, columns, out));
+                });
+            }
+            (Weights::Packed(parts), Input::Packed(x)) => self.places(panels, rows, |index, place| {
+                let (part, panel) = panel_of(parts, index);
+                let own = (place.first_row, place.rows);
+                put(place, &mut |out| tile_packed(isa, part.layout, x, own, panel, &biases[index], out));
+            }),
+            _ => unreachable!("inputs are made by the weights that they meet"),
+        }
+    }
+
+    /// The tiles of some panels, panel by panel.
+    #[inline(always)]
+    fn places(&self, panels: Range<usize>, rows: usize, mut work: impl FnMut(usize, Place)) {
         for index in panels {
             let column = index * TILE_COLUMNS;
             let width = TILE_COLUMNS.min(self.outputs - column);
-            for first in (0..rows).step_by(TILE_ROWS) {
-                let place = Place { first_row: first, rows: TILE_ROWS.min(rows - first), column, width };
-                match (&self.weights, input) {
-                    (Weights::F32(panels), Input::F32(x)) => {
-                        let panel = &panels[index * self.inputs * TILE_COLUMNS..];
-                        put(place, &mut |out| {
-                            tile_f32(isa, x, (first, place.rows), panel, &biases[index], out);
-                        });
-                    }
-                    (Weights::I8 { panels, scales, sums }, Input::I8(x, row_scales)) => {
-                        let panel = &panels[index * x.depth * TILE_COLUMNS..];
-                        let columns = Columns {
-                            scales: &scales.as_chunks().0[index],
-                            sums: &sums.as_chunks().0[index],
-                            bias: &biases[index],
-                        };
-                        let own = &row_scales[first..first + place.rows];
-                        put(place, &mut |out| tile_i8(isa, x, first, panel, own, columns, out));
-                    }
-                    (Weights::Packed(parts), Input::Packed(x)) => {
-                        let (part, panel) = panel_of(parts, index);
-                        let own = (first, place.rows);
-                        put(place, &mut |out| {
-                            tile_packed(isa, part.layout, x, own, panel, &biases[index], out);
-                        });
-                    }
-                    _ => unreachable!("inputs are made by the weights that they meet"),
-                }
+            for first_row in (0..rows).step_by(TILE_ROWS) {
+                work(index, Place { first_row, rows: TILE_ROWS.min(rows - first_row), column, width });
             }
         }
     }
