@@ -71,18 +71,6 @@ fn power_of_two<const FMA: bool>(y: f32) -> f32 {
     if y < -125.0 { 0.0 } else { power }
 }
 
-/// The error function to 2e-7 (Abramowitz and Stegun 7.1.26).
-#[inline(always)]
-fn erf<const FMA: bool>(x: f32) -> f32 {
-    let z = x.abs();
-    let t = 1.0 / multiply_add::<FMA>(z, 0.327_591_1, 1.0);
-    let mut p = 1.061_405_4;
-    for c in [-1.453_152, 1.421_413_8, -0.284_496_74, 0.254_829_6] {
-        p = multiply_add::<FMA>(p, t, c);
-    }
-    (1.0 - p * t * exp::<FMA>(-z * z)).copysign(x)
-}
-
 #[inline(always)]
 fn tanh_one<const FMA: bool>(x: f32) -> f32 {
     let e = exp::<FMA>(-2.0 * x.abs());
@@ -91,12 +79,19 @@ fn tanh_one<const FMA: bool>(x: f32) -> f32 {
 
 #[inline(always)]
 fn gelu_body<const FMA: bool>(values: &mut [f32]) {
+    // With a = |x| it is max(x, 0) − a·Φ(−a), and Φ(−a) is 2 to a polynomial: the one of degree 6 for which a·Φ(−a) is off
+    // the least (5e-8) up to 6, beyond which it is below 6e-9.
     for x in values {
-        *x = 0.5 * *x * (1.0 + erf::<FMA>(*x * std::f32::consts::FRAC_1_SQRT_2));
+        let a = if x.abs() > 6.0 { 6.0 } else { x.abs() };
+        let mut y = 3.309_466e-5;
+        for c in [-7.692_33e-4, 8.080_752e-3, -5.341_214_6e-2, -0.458_770_93, -1.151_201_7, -0.999_993_1] {
+            y = multiply_add::<FMA>(y, a, c);
+        }
+        *x = if *x > 0.0 { *x } else { 0.0 } - a * power_of_two::<FMA>(y);
     }
 }
 for_each_isa!(
-    /// x·Φ(x), the exact form.
+    /// x·Φ(x), the exact form, to 1e-7.
     pub(super) fn gelu = gelu_body(values: &mut [f32])
 );
 
@@ -328,7 +323,10 @@ mod tests {
             gelu(isa, &mut ys);
             for (x, y) in xs.iter().zip(&ys) {
                 let expected = 0.5 * *x as f64 * (1.0 + erf_by_series(*x as f64 / 2f64.sqrt()));
-                assert!((expected - *y as f64).abs() < 2e-6, "{isa:?} gelu({x}) = {y}, expected {expected}");
+                assert!(
+                    (expected - *y as f64).abs() < 1e-7 * (1.0 + x.abs() as f64),
+                    "{isa:?} gelu({x}) = {y}, expected {expected}"
+                );
             }
             let mut es = xs.clone();
             let (largest, sum) = exponentials(isa, &mut es, 1.0, f32::NEG_INFINITY);

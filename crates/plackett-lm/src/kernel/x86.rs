@@ -49,6 +49,12 @@ unsafe fn rows_f32_avx512<const R: usize>(
         let begin = |r: usize| start.at.add(r * start.stride);
         let mut sums: [_; R] =
             std::array::from_fn(|r| [_mm512_loadu_ps(begin(r)), _mm512_loadu_ps(begin(r).add(16))]);
+        // The rows to be written come into the first-level cache meanwhile; else their stores would hold up what follows.
+        for r in 0..R {
+            let y = out.y.wrapping_add(r * out.stride);
+            _mm_prefetch::<_MM_HINT_T0>(y.cast());
+            _mm_prefetch::<_MM_HINT_T0>(y.wrapping_add(16).cast());
+        }
         let mut weights = panel.at;
         for k in 0..depth {
             let left = _mm512_loadu_ps(weights);
