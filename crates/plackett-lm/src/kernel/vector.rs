@@ -130,17 +130,22 @@ for_each_isa!(
     pub(super) fn tanh = tanh_body(values: &mut [f32])
 );
 
+/// One number of all lanes, in one fixed order.
 #[inline(always)]
-fn fold_lanes(lanes: [f32; LANES]) -> f32 {
+fn fold_lanes(mut lanes: [f32; LANES], join: impl Fn(f32, f32) -> f32) -> f32 {
     let mut width = LANES / 2;
-    let mut lanes = lanes;
     while width > 0 {
         for i in 0..width {
-            lanes[i] += lanes[i + width];
+            lanes[i] = join(lanes[i], lanes[i + width]);
         }
         width /= 2;
     }
     lanes[0]
+}
+
+#[inline(always)]
+fn sum_lanes(lanes: [f32; LANES]) -> f32 {
+    fold_lanes(lanes, |x, y| x + y)
 }
 
 #[inline(always)]
@@ -153,7 +158,7 @@ fn sum_of<const FMA: bool>(values: &[f32], term: impl Fn(f32) -> f32) -> f32 {
         }
     }
     let rest: f32 = chunks.remainder().iter().map(|&x| term(x)).sum();
-    fold_lanes(lanes) + rest
+    sum_lanes(lanes) + rest
 }
 
 #[inline(always)]
@@ -166,7 +171,7 @@ fn dot_body<const FMA: bool>(a: &[f32], b: &[f32]) -> f32 {
         }
     }
     let rest: f32 = left.remainder().iter().zip(right.remainder()).map(|(x, y)| x * y).sum();
-    fold_lanes(lanes) + rest
+    sum_lanes(lanes) + rest
 }
 /// Mean 0 and variance 1 along a row, then `weight` and `bias` (an empty bias is none).
 #[inline(always)]
@@ -241,14 +246,7 @@ fn largest_body<const FMA: bool>(values: &[f32]) -> f32 {
             lanes[i] = larger(chunk[i], lanes[i]);
         }
     }
-    let mut width = LANES / 2;
-    while width > 0 {
-        for i in 0..width {
-            lanes[i] = larger(lanes[i], lanes[i + width]);
-        }
-        width /= 2;
-    }
-    lanes[0]
+    fold_lanes(lanes, larger)
 }
 
 #[inline(always)]
@@ -270,7 +268,7 @@ fn exponentials_body<const FMA: bool>(values: &mut [f32], scale: f32, floor: f32
         sums[i] += last[i];
     }
     rest.copy_from_slice(&last[..rest.len()]);
-    (largest, fold_lanes(sums))
+    (largest, sum_lanes(sums))
 }
 for_each_isa!(
     /// Replaces scores x by exp(scale·(x − m)), m the largest of them and of `floor`; what is below 2⁻¹²⁵, as of −∞, becomes 0.

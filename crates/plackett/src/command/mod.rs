@@ -29,6 +29,7 @@ use envelope::Envelope;
 pub use failure::{Failure, Outcome};
 pub use output::Output;
 use plackett::pipeline::ModelOptions;
+use std::io::Write;
 use std::process::ExitCode;
 
 /// Retrieve, rerank and evaluate with one binary.
@@ -118,7 +119,8 @@ fn refuse(error: &clap::Error) -> ! {
     if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
         let envelope = Envelope::new("");
         envelope.fail(error.to_string().trim());
-        print!("{}", envelope.end(2));
+        // A reader that has gone away has the exit code.
+        let _ = std::io::stdout().write_all(envelope.end(2).as_bytes());
     }
     error.exit()
 }
