@@ -8,14 +8,11 @@
 use crate::LmError;
 use crate::kernel::Isa;
 use crate::kernel::{
-    AttentionScratch, Heads, Linear, LinearScratch, Relative, TILE_ROWS, Window, attend, fit,
+    AttentionScratch, Heads, Linear, LinearScratch, MOST_BLOCK_ROWS, Relative, TILE_ROWS, Window, attend, fit,
 };
 use rayon::prelude::*;
 use std::sync::Mutex;
 
-/// Most rows of one pass through the dense layers: inputs, the widest outputs and a panel of weights fit a second-level
-/// cache of 1 MiB together. Larger blocks were slower by up to a tenth in f32.
-pub(crate) const MOST_BLOCK_ROWS: usize = 5 * TILE_ROWS;
 /// Rows after which a group of sequences is full.
 const GROUP_ROWS: usize = 11 * TILE_ROWS;
 

@@ -8,7 +8,7 @@ use super::request::{Answer, Request};
 use super::weights::Decoder;
 use crate::LmError;
 use crate::decode::Wanted;
-use crate::forward::MOST_BLOCK_ROWS;
+use crate::kernel::MOST_BLOCK_ROWS;
 use crate::kernel::{CachedScratch, QUERY_ROWS, TILE_ROWS};
 use std::sync::Arc;
 

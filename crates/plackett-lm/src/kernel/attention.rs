@@ -2,7 +2,7 @@
 //! exists, whatever the length of the text.
 
 use super::vector::exponentials;
-use super::{Isa, Relative, Rows, TILE_COLUMNS, TILE_ROWS, fit, tile_f32};
+use super::{Isa, Panel, Relative, Rows, TILE_COLUMNS, TILE_ROWS, fit, tile_f32};
 
 /// Keys in one block of scores.
 const BLOCK: usize = 512;
@@ -174,7 +174,7 @@ impl QueryTile<'_> {
         let queries = &self.qkv[self.first * self.heads.stride + offset..];
         let queries = Rows::new(queries, self.count, self.heads.stride, size);
         for panel_start in block.clone().step_by(TILE_COLUMNS) {
-            let panel = &scratch.keys[panel_start * size..][..TILE_COLUMNS * size];
+            let panel = Panel::whole(&scratch.keys[panel_start * size..][..TILE_COLUMNS * size]);
             // The last panel may be wider than the block: a row has room for it, and nobody reads it.
             let scores = &mut scratch.scores[panel_start - block.start..];
             tile_f32(self.isa, queries, (0, self.count), panel, &ZEROS, (scores, STRIDE));
@@ -226,7 +226,7 @@ impl QueryTile<'_> {
         let weights = Rows::new(&scratch.scores, self.count, STRIDE, block.len());
         let mut tile = [[0.0; TILE_COLUMNS]; TILE_ROWS];
         for (index, panel) in scratch.values.chunks_exact(tokens * TILE_COLUMNS).enumerate() {
-            let panel = &panel[block.start * TILE_COLUMNS..];
+            let panel = Panel::whole(&panel[block.start * TILE_COLUMNS..]);
             if first {
                 let sums = &mut scratch.sums[index * TILE_COLUMNS..];
                 tile_f32(self.isa, weights, (0, self.count), panel, &ZEROS, (sums, padded));

@@ -8,7 +8,7 @@
 use super::buffer::reserve;
 use super::rows::{widen, widen_columns};
 use super::vector::exponentials;
-use super::{Isa, Rows, TILE_COLUMNS, TILE_ROWS, add_tile_f32, tile_f32};
+use super::{Isa, Panel, Rows, TILE_COLUMNS, TILE_ROWS, add_tile_f32, tile_f32};
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 use std::ops::Range;
@@ -145,6 +145,7 @@ impl CachedQueries<'_> {
                 let seen = self.union(first..first + count);
                 if at < seen.end && at + tokens > seen.start {
                     let place = &mut scores[first * stride + at..];
+                    let panel = Panel::whole(panel);
                     tile_f32(self.isa, queries, (first, count), panel, &ZEROS, (place, stride));
                 }
             }

@@ -2,7 +2,7 @@
 //! the place in the output. The tile is in the first-level cache all the time.
 
 use super::vector::for_each_isa;
-use super::{Isa, TILE_COLUMNS, TileI32};
+use super::{Isa, TILE_COLUMNS};
 
 /// What brings one panel's integer products back to numbers, per column.
 #[derive(Clone, Copy)]
@@ -15,9 +15,21 @@ pub(super) struct Columns<'a> {
     pub bias: &'a [f32; TILE_COLUMNS],
 }
 
+impl<'a> Columns<'a> {
+    /// Those of panel `index`.
+    pub(super) fn of(
+        scales: &'a [f32],
+        sums: &'a [i32],
+        bias: &'a [f32; TILE_COLUMNS],
+        index: usize,
+    ) -> Columns<'a> {
+        Columns { scales: &scales.as_chunks().0[index], sums: &sums.as_chunks().0[index], bias }
+    }
+}
+
 #[inline(always)]
 fn dequantize_body<const FMA: bool>(
-    products: &TileI32,
+    products: &[[i32; TILE_COLUMNS]],
     rows: &[(f32, i32)],
     columns: Columns,
     y: &mut [f32],
@@ -39,7 +51,7 @@ fn dequantize_body<const FMA: bool>(
 for_each_isa!(
     /// Numbers from the integer products of some rows, each with its scale and zero point, to rows `stride` apart.
     pub(super) fn dequantize = dequantize_body(
-        products: &TileI32, rows: &[(f32, i32)], columns: Columns, y: &mut [f32], stride: usize
+        products: &[[i32; TILE_COLUMNS]], rows: &[(f32, i32)], columns: Columns, y: &mut [f32], stride: usize
     )
 );
 

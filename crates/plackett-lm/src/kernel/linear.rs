@@ -8,7 +8,7 @@ use super::output::{Place, Target};
 use super::packed::{BlockRows, Panels, tile_packed};
 use super::rotate::rotate;
 use super::vector::quantize_row;
-use super::{Isa, Rows, TILE_COLUMNS, TILE_ROWS, tile_f32, tile_i8};
+use super::{Isa, MOST_BLOCK_ROWS, Panel, Rows, TILE_COLUMNS, tile_f32, tile_i8, tile_i16};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -21,10 +21,10 @@ pub(crate) struct Linear {
 }
 
 pub(super) enum Weights {
-    /// Panels `[inputs][32]`.
-    F32(Vec<f32>),
-    /// Panels `[inputs / 4][32][4]` of rotated rows, with the scale and the sum of each output's weights.
-    I8 { panels: Vec<i8>, scales: Vec<f32>, sums: Vec<i32> },
+    /// Panels in strips of `width` outputs.
+    F32 { panels: Vec<f32>, width: usize },
+    /// The same of rotated rows, with the scale and the sum of each output's weights.
+    I8 { panels: Vec<i8>, width: usize, scales: Vec<f32>, sums: Vec<i32> },
     /// Blocks as in a GGUF file; parts of other formats follow each other.
     Packed(Vec<Panels>),
 }
@@ -34,6 +34,7 @@ pub(super) enum Weights {
 pub(crate) struct LinearScratch {
     rotated: Vec<f32>,
     rounded: Vec<u8>,
+    widened: Vec<i16>,
     scales: Vec<(f32, i32)>,
     span_scales: Vec<SpanScale>,
 }
@@ -43,6 +44,7 @@ pub(crate) struct LinearScratch {
 enum Input<'a> {
     F32(Rows<'a, f32>),
     I8(Rows<'a, u8>, &'a [(f32, i32)]),
+    I16(Rows<'a, i16>, &'a [(f32, i32)]),
     Packed(BlockRows<'a>),
 }
 
@@ -62,15 +64,15 @@ impl Linear {
     /// From a row-major `outputs × inputs` matrix; an empty bias is none.
     pub(crate) fn from_f32(weight: &[f32], bias: &[f32], outputs: usize, inputs: usize) -> Linear {
         assert_eq!(weight.len(), outputs * inputs);
-        let panels = outputs.div_ceil(TILE_COLUMNS);
-        let mut packed = vec![0.0; panels * inputs * TILE_COLUMNS];
+        let width = Isa::detect().strip_f32();
+        let mut panels = vec![0.0; outputs.next_multiple_of(TILE_COLUMNS) * inputs];
         for (output, row) in weight.chunks_exact(inputs).enumerate() {
-            let panel = &mut packed[output / TILE_COLUMNS * inputs * TILE_COLUMNS..];
+            let strip = &mut panels[output / width * width * inputs..];
             for (k, value) in row.iter().enumerate() {
-                panel[k * TILE_COLUMNS + output % TILE_COLUMNS] = *value;
+                strip[k * width + output % width] = *value;
             }
         }
-        Linear { outputs, inputs, bias: padded(bias, outputs), weights: Weights::F32(packed) }
+        Linear { outputs, inputs, bias: padded(bias, outputs), weights: Weights::F32 { panels, width } }
     }
 
     /// From int8 rows, rotated before they were rounded, with one scale each.
@@ -83,17 +85,18 @@ impl Linear {
     ) -> Linear {
         assert!(weight.len() == outputs * inputs && scales.len() == outputs);
         let depth = inputs.next_multiple_of(4);
-        let panels = outputs.div_ceil(TILE_COLUMNS);
-        let mut packed = vec![0i8; panels * depth * TILE_COLUMNS];
-        let mut sums = vec![0i32; panels * TILE_COLUMNS];
+        let width = Isa::detect().strip_i8();
+        let rounded_up = outputs.next_multiple_of(TILE_COLUMNS);
+        let mut panels = vec![0i8; rounded_up * depth];
+        let mut sums = vec![0i32; rounded_up];
         for (output, row) in weight.chunks_exact(inputs).enumerate() {
-            let panel = &mut packed[output / TILE_COLUMNS * depth * TILE_COLUMNS..];
+            let strip = &mut panels[output / width * width * depth..];
             for (k, value) in row.iter().enumerate() {
-                panel[k / 4 * 4 * TILE_COLUMNS + output % TILE_COLUMNS * 4 + k % 4] = *value;
+                strip[k / 4 * 4 * width + output % width * 4 + k % 4] = *value;
             }
             sums[output] = row.iter().map(|w| *w as i32).sum();
         }
-        let weights = Weights::I8 { panels: packed, scales: padded(scales, outputs), sums };
+        let weights = Weights::I8 { panels, width, scales: padded(scales, outputs), sums };
         Linear { outputs, inputs, bias: padded(bias, outputs), weights }
     }
 
@@ -122,7 +125,7 @@ impl Linear {
     /// inputs are rounded too.
     pub(crate) fn numbers(&self) -> &'static str {
         match &self.weights {
-            Weights::F32(_) => "f32",
+            Weights::F32 { .. } => "f32",
             Weights::I8 { .. } => "int8",
             Weights::Packed(_) => "packed",
         }
@@ -131,8 +134,8 @@ impl Linear {
     /// Bytes of weights.
     pub(crate) fn bytes(&self) -> usize {
         let weights = match &self.weights {
-            Weights::F32(panels) => 4 * panels.len(),
-            Weights::I8 { panels, scales, sums } => panels.len() + 4 * (scales.len() + sums.len()),
+            Weights::F32 { panels, .. } => 4 * panels.len(),
+            Weights::I8 { panels, scales, sums, .. } => panels.len() + 4 * (scales.len() + sums.len()),
             Weights::Packed(parts) => parts.iter().map(|part| 64 * part.lines.len()).sum(),
         };
         weights + 4 * self.bias.len()
@@ -154,17 +157,18 @@ impl Linear {
         let depth = self.inputs.next_multiple_of(4);
         floats.resize(rows * self.inputs, 0.0);
         scratch.rounded.resize(rows * depth, 0);
+        scratch.widened.resize(rows * depth, 0);
         scratch.scales.resize(rows, (1.0, 0));
         let input = match &self.weights {
-            Weights::F32(_) => Input::F32(Rows::new(floats, rows, self.inputs, self.inputs)),
-            Weights::I8 { .. } => Input::I8(Rows::new(&scratch.rounded, rows, depth, depth), &scratch.scales),
+            Weights::F32 { .. } => Input::F32(Rows::new(floats, rows, self.inputs, self.inputs)),
+            Weights::I8 { .. } => scratch.integers(isa, rows, depth),
             Weights::Packed(_) => {
                 scratch.span_scales.resize(rows * (depth / SPAN), SpanScale::default());
                 let x = Rows::new(&scratch.rounded, rows, depth, depth);
                 Input::Packed(BlockRows { x, scales: &scratch.span_scales })
             }
         };
-        let mut tile = [[0.0; TILE_COLUMNS]; TILE_ROWS];
+        let mut tile = [[0.0; TILE_COLUMNS]; MOST_BLOCK_ROWS];
         let panels = self.panels();
         self.tiles(isa, input, panels * part / parts..panels * (part + 1) / parts, rows, |_, make| {
             make((tile.as_flattened_mut(), TILE_COLUMNS));
@@ -220,11 +224,11 @@ impl Linear {
         scratch: &'a mut LinearScratch,
     ) -> Input<'a> {
         match &self.weights {
-            Weights::F32(_) => Input::F32(Rows::new(x, rows, stride, self.inputs)),
+            Weights::F32 { .. } => Input::F32(Rows::new(x, rows, stride, self.inputs)),
             Weights::I8 { .. } => {
                 let depth = self.inputs.next_multiple_of(4);
                 scratch.round(isa, (x, stride), rows, self.inputs, depth);
-                Input::I8(Rows::new(&scratch.rounded, rows, depth, depth), &scratch.scales)
+                scratch.integers(isa, rows, depth)
             }
             Weights::Packed(_) => {
                 scratch.round_spans(isa, (x, stride), rows, self.inputs);
@@ -244,7 +248,7 @@ impl Linear {
         target: &Target,
         activation: Activation,
     ) {
-        let mut tile = [[0.0; TILE_COLUMNS]; TILE_ROWS];
+        let mut tile = [[0.0; TILE_COLUMNS]; MOST_BLOCK_ROWS];
         self.tiles(isa, input, panels, rows, |place, make| {
             // SAFETY: each panel is one task's, and columns of panels do not overlap.
             unsafe { target.put(isa, place, activation, &mut tile, make) }
@@ -266,26 +270,33 @@ impl Linear {
     ) {
         let biases = self.bias.as_chunks().0;
         match (&self.weights, input) {
-            (Weights::F32(all), Input::F32(x)) => self.places(panels, rows, |index, place| {
-                let panel = &all[index * self.inputs * TILE_COLUMNS..];
-                put(place, &mut |out| {
-                    tile_f32(isa, x, (place.first_row, place.rows), panel, &biases[index], out);
+            (Weights::F32 { panels: all, width }, Input::F32(x)) => {
+                self.places(isa, panels, rows, |index, place| {
+                    let panel = Panel::of(all, index, x.depth, *width);
+                    let own = (place.first_row, place.rows);
+                    put(place, &mut |out| tile_f32(isa, x, own, panel, &biases[index], out));
                 });
-            }),
-            (Weights::I8 { panels: all, scales, sums }, Input::I8(x, row_scales)) => {
-                self.places(panels, rows, |index, place| {
-                    let panel = &all[index * x.depth * TILE_COLUMNS..];
-                    let columns = Columns {
-                        scales: &scales.as_chunks().0[index],
-                        sums: &sums.as_chunks().0[index],
-                        bias: &biases[index],
-                    };
+            }
+            (Weights::I8 { panels: all, width, scales, sums }, Input::I8(x, row_scales)) => {
+                self.places(isa, panels, rows, |index, place| {
+                    let panel = Panel::of(all, index, x.depth, *width);
+                    let columns = Columns::of(scales, sums, &biases[index], index);
                     let first = place.first_row;
                     let own = &row_scales[first..first + place.rows];
                     put(place, &mut |out| tile_i8(isa, x, first, panel, own, columns, out));
                 });
             }
-            (Weights::Packed(parts), Input::Packed(x)) => self.places(panels, rows, |index, place| {
+            (Weights::I8 { panels: all, width, scales, sums }, Input::I16(x, row_scales)) => {
+                let products = &mut [[0; TILE_COLUMNS]; MOST_BLOCK_ROWS];
+                self.places(isa, panels, rows, |index, place| {
+                    let panel = Panel::of(all, index, x.depth, *width);
+                    let columns = Columns::of(scales, sums, &biases[index], index);
+                    let first = place.first_row;
+                    let own = &row_scales[first..first + place.rows];
+                    put(place, &mut |out| tile_i16(isa, x, first, panel, own, columns, products, out));
+                });
+            }
+            (Weights::Packed(parts), Input::Packed(x)) => self.places(isa, panels, rows, |index, place| {
                 let (part, panel) = panel_of(parts, index);
                 let own = (place.first_row, place.rows);
                 put(place, &mut |out| tile_packed(isa, part.layout, x, own, panel, &biases[index], out));
@@ -296,12 +307,13 @@ impl Linear {
 
     /// The tiles of some panels, panel by panel.
     #[inline(always)]
-    fn places(&self, panels: Range<usize>, rows: usize, mut work: impl FnMut(usize, Place)) {
+    fn places(&self, isa: Isa, panels: Range<usize>, rows: usize, mut work: impl FnMut(usize, Place)) {
+        let most = isa.panel_rows();
         for index in panels {
             let column = index * TILE_COLUMNS;
             let width = TILE_COLUMNS.min(self.outputs - column);
-            for first_row in (0..rows).step_by(TILE_ROWS) {
-                work(index, Place { first_row, rows: TILE_ROWS.min(rows - first_row), column, width });
+            for first_row in (0..rows).step_by(most) {
+                work(index, Place { first_row, rows: most.min(rows - first_row), column, width });
             }
         }
     }
@@ -329,6 +341,15 @@ impl LinearScratch {
         }
     }
 
+    /// Rounded rows, in as many bits as the instruction set multiplies.
+    fn integers(&self, isa: Isa, rows: usize, depth: usize) -> Input<'_> {
+        if isa.widens() {
+            Input::I16(Rows::new(&self.widened, rows, depth, depth), &self.scales)
+        } else {
+            Input::I8(Rows::new(&self.rounded, rows, depth, depth), &self.scales)
+        }
+    }
+
     fn round(&mut self, isa: Isa, (x, stride): (&[f32], usize), rows: usize, inputs: usize, depth: usize) {
         self.rounded.clear();
         self.rounded.resize(rows * depth, 0);
@@ -339,6 +360,10 @@ impl LinearScratch {
             self.rotated.extend_from_slice(values);
             rotate(isa, &mut self.rotated);
             self.scales.push(quantize_row(isa, &self.rotated, &mut out[..inputs]));
+        }
+        if isa.widens() {
+            self.widened.clear();
+            self.widened.extend(self.rounded.iter().map(|q| i16::from(*q)));
         }
     }
 }

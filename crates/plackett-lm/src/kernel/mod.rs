@@ -59,8 +59,9 @@ pub(crate) const TILE_ROWS: usize = 12;
 /// Columns of a register tile, and of a packed panel of weights.
 pub(crate) const TILE_COLUMNS: usize = 32;
 
-/// An output tile of integer products.
-pub(crate) type TileI32 = [[i32; TILE_COLUMNS]; TILE_ROWS];
+/// Most rows of one pass through the dense layers: inputs, the widest outputs and a panel of weights fit a second-level
+/// cache of 1 MiB together. Larger blocks were slower by up to a tenth in f32.
+pub(crate) const MOST_BLOCK_ROWS: usize = 5 * TILE_ROWS;
 
 /// Instruction sets that have kernels of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +114,27 @@ impl Isa {
         Isa::Portable
     }
 
+    /// Rows that go over a panel of weights together. With sixteen registers a pass of six rows takes sixteen columns of it
+    /// only, which stay in the cache for as many rows as there are.
+    fn panel_rows(self) -> usize {
+        if self == Isa::Avx2 { MOST_BLOCK_ROWS } else { TILE_ROWS }
+    }
+
+    /// Columns of a strip of a panel of f32: what the kernel reads in one go lies in one piece.
+    fn strip_f32(self) -> usize {
+        if self == Isa::Avx2 { 16 } else { TILE_COLUMNS }
+    }
+
+    /// The same of int8.
+    fn strip_i8(self) -> usize {
+        if self.widens() { 8 } else { TILE_COLUMNS }
+    }
+
+    /// Whether int8 products are made from activations of 16 bits.
+    fn widens(self) -> bool {
+        matches!(self, Isa::Avx2 | Isa::Avx512)
+    }
+
     /// A name for people.
     pub fn name(self) -> &'static str {
         match self {
@@ -137,6 +159,34 @@ impl<'a, T> Rows<'a, T> {
     pub(crate) fn new(data: &'a [T], rows: usize, stride: usize, depth: usize) -> Self {
         assert!(depth <= stride && (rows == 0 || data.len() >= (rows - 1) * stride + depth));
         Rows { data, stride, depth }
+    }
+}
+
+/// Weights of 32 outputs: strips of `width` of them side by side, each `[depth][width]`, or `[depth / 4][width][4]` of int8.
+#[derive(Clone, Copy)]
+struct Panel<'a, T> {
+    weights: &'a [T],
+    width: usize,
+}
+
+impl<'a, T> Panel<'a, T> {
+    /// One of several panels of the same size.
+    fn of(all: &'a [T], index: usize, depth: usize, width: usize) -> Self {
+        Panel { weights: &all[index * depth * TILE_COLUMNS..][..depth * TILE_COLUMNS], width }
+    }
+
+    /// One strip.
+    fn whole(weights: &'a [T]) -> Self {
+        Panel { weights, width: TILE_COLUMNS }
+    }
+
+    fn strips(self, depth: usize) -> std::slice::ChunksExact<'a, T> {
+        self.weights.chunks_exact((depth * self.width).max(1))
+    }
+
+    /// Panics when the panel is not as deep as the rows that it meets, or its strips are no part of a panel.
+    fn check(self, depth: usize) {
+        assert!([8, 16, TILE_COLUMNS].contains(&self.width) && self.weights.len() >= depth * TILE_COLUMNS);
     }
 }
 
@@ -173,30 +223,34 @@ impl Far {
     }
 }
 
-/// `start` plus the products of `count ≤ 12` rows, from `first`, with one panel of `depth × 32` f32; to rows of `y`.
+/// `start` plus the products of `count` rows ([`Isa::panel_rows`] or fewer), from `first`, with one panel of f32; to rows
+/// of `y`.
 fn tile_f32(
     isa: Isa,
     a: Rows<f32>,
     (first, count): (usize, usize),
-    panel: &[f32],
+    panel: Panel<f32>,
     start: &[f32; TILE_COLUMNS],
     (y, y_stride): (&mut [f32], usize),
 ) {
-    assert!(count <= TILE_ROWS && panel.len() >= a.depth * TILE_COLUMNS);
+    panel.check(a.depth);
+    assert!(count <= isa.panel_rows() && panel.width >= 16);
     assert!(count == 0 || a.data.len() >= (first + count - 1) * a.stride + a.depth);
     let out = Output::new(y, y_stride, count);
     let rows = &a.data[first * a.stride..];
-    let weights = Far { at: panel.as_ptr(), stride: TILE_COLUMNS };
+    let weights = Far { at: panel.weights.as_ptr(), stride: panel.width };
     let begin = Far { at: start.as_ptr(), stride: 0 };
     match isa {
         // SAFETY: the rows, the panel and the output were checked above; the instruction set was detected.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512Vnni | Isa::Avx512 => unsafe {
+        Isa::Avx512Vnni | Isa::Avx512 if panel.width == TILE_COLUMNS => unsafe {
             x86::tile_f32_avx512(rows.as_ptr(), a.stride, a.depth, count, weights, begin, out)
         },
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => unsafe {
-            x86::tile_f32_avx2(rows.as_ptr(), a.stride, a.depth, count, weights, begin, out)
+        Isa::Avx512Vnni | Isa::Avx512 | Isa::Avx2 => unsafe {
+            let second = if panel.width == 16 { 16 * a.depth } else { 16 };
+            let halves = [weights, weights.add(second)];
+            x86::tile_f32_avx2(rows.as_ptr(), a.stride, a.depth, count, halves, begin, out)
         },
         _ => portable::tile_f32(rows, a.stride, a.depth, count, panel, start, y, y_stride),
     }
@@ -222,42 +276,64 @@ fn add_tile_f32(
             x86::tile_f32_avx512(rows, a.stride, a.depth, count, weights, begin, out)
         },
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => unsafe { x86::tile_f32_avx2(rows, a.stride, a.depth, count, weights, begin, out) },
+        Isa::Avx2 => unsafe {
+            let halves = [weights, weights.add(16)];
+            x86::tile_f32_avx2(rows, a.stride, a.depth, count, halves, begin, out)
+        },
         _ => portable::add_tile_f32(a.data, a.stride, a.depth, count, (values, step), (y, y_stride)),
     }
 }
 
-/// Numbers from the products of rows of u8, from `first`, with one panel of i8 laid out as `[depth / 4][32][4]`; `rows`
-/// are the scales and zero points of up to 12 rows.
+/// Numbers from the products of rows of u8, from `first`, with one panel of int8; `rows` are the scales and zero points of up to 12 rows. Not for instruction sets that widen ([`Isa::widens`]).
 fn tile_i8(
     isa: Isa,
     a: Rows<u8>,
     first: usize,
-    panel: &[i8],
+    panel: Panel<i8>,
     rows: &[(f32, i32)],
     columns: Columns,
     (y, y_stride): (&mut [f32], usize),
 ) {
     let count = rows.len();
-    assert!(count <= TILE_ROWS && a.depth.is_multiple_of(4) && panel.len() >= a.depth * TILE_COLUMNS);
+    panel.check(a.depth);
+    assert!(count <= TILE_ROWS && a.depth.is_multiple_of(4));
     assert!(count == 0 || a.data.len() >= (first + count - 1) * a.stride + a.depth);
     let out = Output::new(y, y_stride, count);
     let data = &a.data[first * a.stride..];
     #[cfg(target_arch = "x86_64")]
-    if isa == Isa::Avx512Vnni {
+    if isa == Isa::Avx512Vnni && panel.width == TILE_COLUMNS {
         // SAFETY: the rows, the panel and the output were checked above; the instruction set was detected.
         return unsafe {
-            x86::tile_i8_vnni(data.as_ptr(), a.stride, a.depth, panel.as_ptr(), rows, columns, out)
+            x86::tile_i8_vnni(data.as_ptr(), a.stride, a.depth, panel.weights.as_ptr(), rows, columns, out)
         };
     }
+    let _ = out;
     let mut products = [[0; TILE_COLUMNS]; TILE_ROWS];
-    match isa {
-        // SAFETY: the rows and the panel were checked above; the instruction set was detected.
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 | Isa::Avx2 => unsafe {
-            x86::tile_i8_avx2(data.as_ptr(), a.stride, a.depth, count, panel.as_ptr(), &mut products)
-        },
-        _ => portable::tile_i8(data, a.stride, a.depth, count, panel, &mut products),
-    }
+    portable::tile_i8(data, a.stride, a.depth, panel, &mut products[..count]);
     epilogue::dequantize(isa, &products, rows, columns, y, y_stride);
+}
+
+/// The same numbers from rows of u8 widened to 16 bits, for instruction sets that widen. `products` has room for the rows.
+fn tile_i16(
+    isa: Isa,
+    a: Rows<i16>,
+    first: usize,
+    panel: Panel<i8>,
+    rows: &[(f32, i32)],
+    columns: Columns,
+    products: &mut [[i32; TILE_COLUMNS]],
+    (y, y_stride): (&mut [f32], usize),
+) {
+    let count = rows.len();
+    panel.check(a.depth);
+    assert!(isa.widens() && a.depth.is_multiple_of(4));
+    assert!(count == 0 || a.data.len() >= (first + count - 1) * a.stride + a.depth);
+    let products = &mut products[..count];
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the rows and the panel were checked above; an instruction set that widens was detected.
+    unsafe {
+        let data = &a.data[first * a.stride..];
+        x86::tile_i8_avx2(data.as_ptr(), a.stride, a.depth, panel.weights.as_ptr(), panel.width, products);
+    }
+    epilogue::dequantize(isa, products, rows, columns, y, y_stride);
 }

@@ -2,7 +2,7 @@
 
 use super::activation::Activation;
 use super::epilogue::store;
-use super::{Isa, TILE_COLUMNS, TILE_ROWS};
+use super::{Isa, MOST_BLOCK_ROWS, TILE_COLUMNS};
 use std::marker::PhantomData;
 
 /// Rows of an output matrix, `stride` apart. Several threads may fill one when no two of them write the same column.
@@ -51,12 +51,12 @@ impl<'a> Target<'a> {
         isa: Isa,
         place: Place,
         activation: Activation,
-        tile: &mut [[f32; TILE_COLUMNS]; TILE_ROWS],
+        tile: &mut [[f32; TILE_COLUMNS]; MOST_BLOCK_ROWS],
         make: impl FnOnce((&mut [f32], usize)),
     ) {
         let Place { first_row, rows, column, width } = place;
         let start = first_row * self.stride + column;
-        assert!(rows <= TILE_ROWS && width <= TILE_COLUMNS && column + width <= self.stride);
+        assert!(rows <= MOST_BLOCK_ROWS && width <= TILE_COLUMNS && column + width <= self.stride);
         assert!(rows > 0 && start + (rows - 1) * self.stride + width <= self.len);
         if self.alone {
             // SAFETY: within the slice, which nobody else writes to.

@@ -8,7 +8,7 @@
 
 use super::blockwise::SpanScale;
 use super::layout::{LAYOUTS, Line, SPAN};
-use super::{Isa, Output, Rows, TILE_COLUMNS, TILE_ROWS};
+use super::{Isa, Output, Rows, TILE_COLUMNS};
 use half::f16;
 
 /// Rounded rows.
@@ -41,7 +41,7 @@ impl Panels {
     }
 }
 
-/// Numbers from the products of `count ≤ 12` rounded rows, from `first`, with one panel.
+/// Numbers from the products of `count` rounded rows ([`Isa::panel_rows`] or fewer), from `first`, with one panel.
 pub(super) fn tile_packed(
     isa: Isa,
     layout: usize,
@@ -54,7 +54,7 @@ pub(super) fn tile_packed(
     let own = &LAYOUTS[layout];
     let (depth, stride) = (rows.x.depth, rows.x.stride);
     let spans = depth / SPAN;
-    assert!(count <= TILE_ROWS && depth.is_multiple_of(own.block_len()));
+    assert!(count <= isa.panel_rows() && depth.is_multiple_of(own.block_len()));
     assert!(panel.len() == depth / own.block_len() * own.block_lines());
     assert!(count == 0 || rows.x.data.len() >= (first + count - 1) * stride + depth);
     assert!(rows.scales.len() >= (first + count) * spans);

@@ -12,7 +12,7 @@ use std::arch::x86_64::*;
 
 const MOST: usize = 3;
 
-/// Up to 12 rows.
+/// Any number of rows.
 pub(super) unsafe fn tile(
     layout: usize,
     (x, stride): (*const u8, usize),

@@ -19,11 +19,14 @@ impl Linear {
             values.chain(std::iter::repeat_n(0.0, padding)).collect()
         };
         let weights = match &self.weights {
-            Weights::F32(panels) => Weights::F32(columns::<f32, 1>(panels, self.inputs, ids)),
-            Weights::I8 { panels, scales, sums } => {
+            Weights::F32 { panels, width } => {
+                Weights::F32 { panels: columns::<f32, 1>(panels, self.inputs, *width, ids), width: *width }
+            }
+            Weights::I8 { panels, width, scales, sums } => {
                 let sums = ids.iter().map(|id| sums[*id as usize]);
                 Weights::I8 {
-                    panels: columns::<i8, 4>(panels, self.inputs.div_ceil(4), ids),
+                    panels: columns::<i8, 4>(panels, self.inputs.div_ceil(4), *width, ids),
+                    width: *width,
                     scales: picked(scales),
                     sums: sums.chain(std::iter::repeat_n(0, padding)).collect(),
                 }
@@ -81,28 +84,26 @@ impl Linear {
     /// Panics when `id` is not below [`Linear::outputs`] or `out` is not [`Linear::inputs`] long.
     pub(crate) fn row(&self, id: usize, out: &mut [f32]) {
         assert!(id < self.outputs && out.len() == self.inputs);
-        let (panel, column) = (id / TILE_COLUMNS, id % TILE_COLUMNS);
         match &self.weights {
-            Weights::F32(panels) => {
-                let panel = &panels[panel * self.inputs * TILE_COLUMNS..];
-                let rows = panel.chunks_exact(TILE_COLUMNS);
-                out.iter_mut().zip(rows).for_each(|(x, row)| *x = row[column]);
+            Weights::F32 { panels, width } => {
+                let rows = panels.chunks_exact(*width).skip(id / width * self.inputs);
+                out.iter_mut().zip(rows).for_each(|(x, row)| *x = row[id % width]);
             }
-            Weights::I8 { panels, scales, .. } => {
-                let quads = panels.chunks_exact(4 * TILE_COLUMNS).skip(panel * self.inputs.div_ceil(4));
+            Weights::I8 { panels, width, scales, .. } => {
+                let quads = panels.chunks_exact(4 * width).skip(id / width * self.inputs.div_ceil(4));
                 for (x, quad) in out.chunks_mut(4).zip(quads) {
-                    let values = &quad[4 * column..];
+                    let values = &quad[4 * (id % width)..];
                     x.iter_mut().zip(values).for_each(|(x, q)| *x = f32::from(*q) * scales[id]);
                 }
                 unrotate(Isa::detect(), out);
             }
             Weights::Packed(parts) => {
-                let (part, lines) = panel_of(parts, panel);
+                let (part, lines) = panel_of(parts, id / TILE_COLUMNS);
                 let layout = &LAYOUTS[part.layout];
                 let mut codes = Codes::ZERO;
                 let blocks = lines.chunks_exact(layout.block_lines());
                 for (lines, out) in blocks.zip(out.chunks_exact_mut(layout.block_len())) {
-                    layout.read(lines, column, &mut codes);
+                    layout.read(lines, id % TILE_COLUMNS, &mut codes);
                     layout.numbers(&codes, out);
                 }
             }
@@ -129,16 +130,21 @@ fn block_columns(parts: &[Panels], ids: &[u32]) -> Panels {
     Panels { layout: part.layout, length, lines }
 }
 
-/// Panels of `steps × 32 × SIZE` elements made of some of their columns.
-fn columns<T: Copy + Default, const SIZE: usize>(panels: &[T], steps: usize, ids: &[u32]) -> Vec<T> {
-    let length = steps * TILE_COLUMNS * SIZE;
-    let mut out = vec![T::default(); ids.len().div_ceil(TILE_COLUMNS) * length];
+/// Panels of some of their columns: strips of `steps × width × SIZE` elements.
+fn columns<T: Copy + Default, const SIZE: usize>(
+    panels: &[T],
+    steps: usize,
+    width: usize,
+    ids: &[u32],
+) -> Vec<T> {
+    let length = steps * width * SIZE;
+    let mut out = vec![T::default(); ids.len().next_multiple_of(TILE_COLUMNS) * steps * SIZE];
     for (to, id) in ids.iter().enumerate() {
         let from = *id as usize;
-        let source = panels[from / TILE_COLUMNS * length..].as_chunks::<SIZE>().0.chunks_exact(TILE_COLUMNS);
-        let place = &mut out[to / TILE_COLUMNS * length..][..length];
-        for (row, source) in place.as_chunks_mut::<SIZE>().0.chunks_exact_mut(TILE_COLUMNS).zip(source) {
-            row[to % TILE_COLUMNS] = source[from % TILE_COLUMNS];
+        let source = panels[from / width * length..].as_chunks::<SIZE>().0.chunks_exact(width);
+        let place = &mut out[to / width * length..][..length];
+        for (row, source) in place.as_chunks_mut::<SIZE>().0.chunks_exact_mut(width).zip(source) {
+            row[to % width] = source[from % width];
         }
     }
     out

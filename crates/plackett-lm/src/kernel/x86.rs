@@ -1,12 +1,12 @@
 //! The tiles for x86-64.
 //!
-//! Safety, the same for every tile here: `a` points to `count ≤ 12` rows of `depth` readable numbers, `stride` apart;
-//! `panel` to `depth` rows of 32 readable weights; `start` to 32 readable numbers for every row; `out` to `count` rows of
-//! 32 writable numbers; the processor has the instruction set of the function's name. The callers in the parent module
-//! check the lengths.
+//! Safety, the same for every tile here: `a` points to `count` rows (12 or fewer, where nothing else is said) of `depth`
+//! readable numbers, `stride` apart; `panel` to `depth` rows of 32 readable weights; `start` to 32 readable numbers for
+//! every row; `out` to `count` rows of 32 writable numbers; the processor has the instruction set of the function's name.
+//! The callers in the parent module check the lengths.
 
 use super::epilogue::Columns;
-use super::{Far, Output, TileI32};
+use super::{Far, Output, TILE_COLUMNS};
 use std::arch::x86_64::*;
 
 /// Calls a kernel with the number of rows as a constant, so that its accumulators are registers.
@@ -79,27 +79,34 @@ unsafe fn rows_f32_avx512<const R: usize>(
     }
 }
 
-/// Sixteen registers hold six rows of sixteen columns, so the tile is made in four parts.
+/// Steps of a kernel of sixteen registers that fetch one cache line of what the kernel reads after this strip. A whole strip
+/// is fetched during a few passes over this one; the processor's own prefetcher stops at the end of a page.
+const AHEAD: usize = 8;
+
+/// Any number of rows. Sixteen registers hold six rows of sixteen columns, so the tile is made in parts; the sixteen
+/// columns stay in the cache for all rows.
 #[target_feature(enable = "avx2,fma")]
 pub(super) unsafe fn tile_f32_avx2(
     a: *const f32,
     stride: usize,
     depth: usize,
     count: usize,
-    panel: Far,
+    halves: [Far; 2],
     start: Far,
     out: Output,
 ) {
     unsafe {
-        for half in 0..2 {
-            let (panel, start) = (panel.add(16 * half), start.add(16 * half));
+        for (half, panel) in halves.into_iter().enumerate() {
+            let start = start.add(16 * half);
+            let mut next = panel.at.wrapping_add(depth * panel.stride);
             let mut first = 0;
             while first < count {
                 let rows = (count - first).min(6);
                 let a = a.add(first * stride);
                 let start = start.add(first * start.stride);
                 let out = Output { y: out.y.add(first * out.stride + 16 * half), stride: out.stride };
-                by_rows!(rows, rows_f32_avx2, a, stride, depth, panel, start, out);
+                by_rows!(rows, rows_f32_avx2, a, stride, depth, panel, start, out, next);
+                next = next.wrapping_add(depth / AHEAD * 16);
                 first += rows;
             }
         }
@@ -114,21 +121,27 @@ unsafe fn rows_f32_avx2<const R: usize>(
     panel: Far,
     start: Far,
     out: Output,
+    next: *const f32,
 ) {
     unsafe {
         let begin = |r: usize| start.at.add(r * start.stride);
         let mut sums: [_; R] =
             std::array::from_fn(|r| [_mm256_loadu_ps(begin(r)), _mm256_loadu_ps(begin(r).add(8))]);
-        let mut weights = panel.at;
-        for k in 0..depth {
-            let left = _mm256_loadu_ps(weights);
-            let right = _mm256_loadu_ps(weights.add(8));
-            weights = weights.wrapping_add(panel.stride);
-            for r in 0..R {
-                let value = _mm256_set1_ps(*a.add(r * stride + k));
-                sums[r][0] = _mm256_fmadd_ps(value, left, sums[r][0]);
-                sums[r][1] = _mm256_fmadd_ps(value, right, sums[r][1]);
+        let (mut a, mut weights, mut next) = (a, panel.at, next);
+        for steps in (0..depth).step_by(AHEAD).map(|k| AHEAD.min(depth - k)) {
+            _mm_prefetch::<_MM_HINT_T1>(next.cast());
+            next = next.wrapping_add(16);
+            for k in 0..steps {
+                let left = _mm256_loadu_ps(weights);
+                let right = _mm256_loadu_ps(weights.add(8));
+                weights = weights.wrapping_add(panel.stride);
+                for r in 0..R {
+                    let value = _mm256_set1_ps(*a.add(r * stride + k));
+                    sums[r][0] = _mm256_fmadd_ps(value, left, sums[r][0]);
+                    sums[r][1] = _mm256_fmadd_ps(value, right, sums[r][1]);
+                }
             }
+            a = a.wrapping_add(steps);
         }
         for r in 0..R {
             let y = out.y.add(r * out.stride);
@@ -191,51 +204,53 @@ unsafe fn rows_i8_vnni<const R: usize>(
     }
 }
 
-/// Eight columns at a time, rows in groups of three: products are made in 16 bits, so nothing saturates.
+/// Any number of rows of u8 widened to 16 bits, so that nothing saturates; six rows of eight columns at a time. The panel
+/// consists of strips of `width` columns.
 #[target_feature(enable = "avx2,fma")]
 pub(super) unsafe fn tile_i8_avx2(
-    a: *const u8,
+    a: *const i16,
     stride: usize,
     depth: usize,
-    count: usize,
     panel: *const i8,
-    out: &mut TileI32,
+    width: usize,
+    out: &mut [[i32; TILE_COLUMNS]],
 ) {
-    unsafe {
-        for part in 0..4 {
-            let panel = panel.add(32 * part);
-            let mut first = 0;
-            while first < count {
-                let rows = (count - first).min(4);
+    let count = out.len();
+    for column in (0..TILE_COLUMNS).step_by(8) {
+        let strip = panel.wrapping_add(column / width * width * depth + 4 * (column % width));
+        let mut first = 0;
+        while first < count {
+            let rows = (count - first).min(6);
+            unsafe {
                 let a = a.add(first * stride);
-                by_rows!(rows, rows_i8_avx2, a, stride, depth, panel, &mut out[first..], 8 * part);
-                first += rows;
+                let out = &mut out[first..];
+                by_rows!(rows, rows_i8_avx2, a, stride, depth, strip, 4 * width, out, column);
             }
+            first += rows;
         }
     }
 }
 
 #[target_feature(enable = "avx2,fma")]
 unsafe fn rows_i8_avx2<const R: usize>(
-    a: *const u8,
+    a: *const i16,
     stride: usize,
     depth: usize,
-    panel: *const i8,
-    out: &mut [[i32; 32]],
+    strip: *const i8,
+    step: usize,
+    out: &mut [[i32; TILE_COLUMNS]],
     column: usize,
 ) {
     unsafe {
         // Each register holds two partial sums for each of four columns.
         let mut sums = [[_mm256_setzero_si256(); 2]; R];
-        let mut weights = panel;
+        let mut weights = strip;
         for k in 0..depth / 4 {
             let left = _mm256_cvtepi8_epi16(_mm_loadu_si128(weights.cast()));
             let right = _mm256_cvtepi8_epi16(_mm_loadu_si128(weights.add(16).cast()));
-            weights = weights.add(128);
+            weights = weights.wrapping_add(step);
             for r in 0..R {
-                let quad = a.add(r * stride + 4 * k).cast::<i32>().read_unaligned();
-                let wide = _mm_cvtepu8_epi16(_mm_cvtsi32_si128(quad));
-                let values = _mm256_broadcastq_epi64(wide);
+                let values = _mm256_set1_epi64x(a.add(r * stride + 4 * k).cast::<i64>().read_unaligned());
                 sums[r][0] = _mm256_add_epi32(sums[r][0], _mm256_madd_epi16(values, left));
                 sums[r][1] = _mm256_add_epi32(sums[r][1], _mm256_madd_epi16(values, right));
             }
