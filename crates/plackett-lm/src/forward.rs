@@ -254,7 +254,7 @@ impl Pass<'_> {
     fn shared_bytes(&self, sequences: &[Sequence], group: &[usize]) -> usize {
         let shape = self.family.shape();
         let longest = group.iter().map(|i| sequences[*i].len()).max().unwrap_or(0);
-        block_bytes(shape) + AttentionScratch::bytes(&shape.heads, longest)
+        block_bytes(shape, self.isa) + AttentionScratch::bytes(&shape.heads, longest)
     }
 
     fn run_group<R>(
@@ -409,8 +409,9 @@ pub(crate) fn each<I: IndexedParallelIterator>(
 }
 
 /// Bytes of the buffers of one block of rows.
-fn block_bytes(shape: &Shape) -> usize {
-    MOST_BLOCK_ROWS * (4 * (shape.intermediate + shape.hidden) + shape.intermediate.max(shape.hidden) + 8)
+fn block_bytes(shape: &Shape, isa: Isa) -> usize {
+    let rounded = isa.rounded_bytes() * shape.intermediate.max(shape.hidden);
+    MOST_BLOCK_ROWS * (4 * (shape.intermediate + shape.hidden) + rounded + 8)
 }
 
 /// Rows of a block such that all blocks are about equal and enough for all workers. One worker gets whole tiles; for

@@ -193,7 +193,7 @@ impl Decoder {
     pub(crate) fn block_bytes(&self, rows: usize) -> usize {
         let shape = &self.shape;
         let widest = (2 * shape.intermediate).max(shape.qkv());
-        rows * (4 * (2 * shape.hidden + shape.contexts() + widest) + widest)
+        rows * (4 * (2 * shape.hidden + shape.contexts() + widest) + Isa::detect().rounded_bytes() * widest)
     }
 }
 

@@ -32,7 +32,7 @@ fn isas() -> Vec<Isa> {
 #[test]
 fn every_instruction_set_agrees_with_double_precision() {
     for isa in isas() {
-        for (rows, inputs, outputs) in [(1, 3, 5), (12, 32, 32), (13, 20, 70), (29, 384, 33)] {
+        for (rows, inputs, outputs) in [(1, 3, 5), (12, 32, 32), (13, 20, 70), (29, 384, 33), (127, 44, 40)] {
             let (x, w, b) = (numbers(rows * inputs, 1), numbers(inputs * outputs, 2), numbers(outputs, 3));
             let expected = by_hand(&x, &w, &b, inputs);
             let mut y = vec![0.0; rows * outputs];

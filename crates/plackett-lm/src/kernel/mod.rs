@@ -60,7 +60,8 @@ pub(crate) const TILE_ROWS: usize = 12;
 pub(crate) const TILE_COLUMNS: usize = 32;
 
 /// Most rows of one pass through the dense layers: inputs, the widest outputs and a panel of weights fit a second-level
-/// cache of 1 MiB together. Larger blocks were slower by up to a tenth in f32.
+/// cache of 1 MiB together. Larger blocks were slower by up to a tenth in f32; smaller ones, too, where that cache is half
+/// as large.
 pub(crate) const MOST_BLOCK_ROWS: usize = 5 * TILE_ROWS;
 
 /// Instruction sets that have kernels of their own.
@@ -133,6 +134,11 @@ impl Isa {
     /// Whether int8 products are made from activations of 16 bits.
     fn widens(self) -> bool {
         matches!(self, Isa::Avx2 | Isa::Avx512)
+    }
+
+    /// Bytes that a rounded activation takes: with the widened one, where there is one.
+    pub(crate) fn rounded_bytes(self) -> usize {
+        if self.widens() { 3 } else { 1 }
     }
 
     /// A name for people.
