@@ -8,7 +8,8 @@
 use crate::LmError;
 use crate::kernel::Isa;
 use crate::kernel::{
-    AttentionScratch, Heads, Linear, LinearScratch, MOST_BLOCK_ROWS, Relative, TILE_ROWS, Window, attend, fit,
+    AttentionScratch, Heads, Linear, LinearScratch, MOST_BLOCK_ROWS, ROUNDED_BYTES, Relative, TILE_ROWS,
+    Window, attend, fit,
 };
 use rayon::prelude::*;
 use std::sync::Mutex;
@@ -254,7 +255,7 @@ impl Pass<'_> {
     fn shared_bytes(&self, sequences: &[Sequence], group: &[usize]) -> usize {
         let shape = self.family.shape();
         let longest = group.iter().map(|i| sequences[*i].len()).max().unwrap_or(0);
-        block_bytes(shape, self.isa) + AttentionScratch::bytes(&shape.heads, longest)
+        block_bytes(shape) + AttentionScratch::bytes(&shape.heads, longest)
     }
 
     fn run_group<R>(
@@ -409,8 +410,8 @@ pub(crate) fn each<I: IndexedParallelIterator>(
 }
 
 /// Bytes of the buffers of one block of rows.
-fn block_bytes(shape: &Shape, isa: Isa) -> usize {
-    let rounded = isa.rounded_bytes() * shape.intermediate.max(shape.hidden);
+fn block_bytes(shape: &Shape) -> usize {
+    let rounded = ROUNDED_BYTES * shape.intermediate.max(shape.hidden);
     MOST_BLOCK_ROWS * (4 * (shape.intermediate + shape.hidden) + rounded + 8)
 }
 

@@ -5,7 +5,9 @@ use super::shape::Shape;
 use super::source::{Embedding, Source};
 use crate::LmError;
 use crate::adapter::LoraScratch;
-use crate::kernel::{Activation, Isa, Linear, LinearScratch, add, fit, multiply, rms_norm, rotate_halves};
+use crate::kernel::{
+    Activation, Isa, Linear, LinearScratch, ROUNDED_BYTES, add, fit, multiply, rms_norm, rotate_halves,
+};
 use crate::weights::Precision;
 
 /// A decoder's weights.
@@ -193,7 +195,7 @@ impl Decoder {
     pub(crate) fn block_bytes(&self, rows: usize) -> usize {
         let shape = &self.shape;
         let widest = (2 * shape.intermediate).max(shape.qkv());
-        rows * (4 * (2 * shape.hidden + shape.contexts() + widest) + Isa::detect().rounded_bytes() * widest)
+        rows * (4 * (2 * shape.hidden + shape.contexts() + widest) + ROUNDED_BYTES * widest)
     }
 }
 

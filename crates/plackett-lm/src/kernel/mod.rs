@@ -64,6 +64,10 @@ pub(crate) const TILE_COLUMNS: usize = 32;
 /// as large.
 pub(crate) const MOST_BLOCK_ROWS: usize = 5 * TILE_ROWS;
 
+/// Bytes that a rounded activation takes, with the widened one that some instruction sets need: a memory budget counts both
+/// everywhere, so that the same model and texts fit on every machine.
+pub(crate) const ROUNDED_BYTES: usize = 3;
+
 /// Instruction sets that have kernels of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Isa {
@@ -134,11 +138,6 @@ impl Isa {
     /// Whether int8 products are made from activations of 16 bits.
     fn widens(self) -> bool {
         matches!(self, Isa::Avx2 | Isa::Avx512)
-    }
-
-    /// Bytes that a rounded activation takes: with the widened one, where there is one.
-    pub(crate) fn rounded_bytes(self) -> usize {
-        if self.widens() { 3 } else { 1 }
     }
 
     /// A name for people.
