@@ -84,8 +84,8 @@ unsafe fn rows_f32_avx512<const R: usize>(
 /// is fetched during a few passes over this one; the processor's own prefetcher stops at the end of a page.
 const AHEAD: usize = 8;
 
-/// Rows in groups of six or, so that no group is small, a little fewer: a kernel of sixteen registers does six rows at once,
-/// and one or two in hardly less time than three.
+/// Rows in groups of six or, so that no group is small, a little fewer: the f32 kernel of sixteen registers does six rows at
+/// once, and one or two in hardly less time than four. (int8 does better with full groups and a rest.)
 fn groups(count: usize) -> impl Iterator<Item = Range<usize>> {
     let groups = count.div_ceil(6);
     (0..groups).map(move |group| count * group / groups..count * (group + 1) / groups)
@@ -223,11 +223,10 @@ pub(super) unsafe fn tile_i8_avx2(
 ) {
     for column in (0..TILE_COLUMNS).step_by(8) {
         let strip = panel.wrapping_add(column / width * width * depth + 4 * (column % width));
-        for rows in groups(out.len()) {
+        for (group, out) in out.chunks_mut(6).enumerate() {
             unsafe {
-                let a = a.add(rows.start * stride);
-                let out = &mut out[rows.start..];
-                by_rows!(rows.len(), rows_i8_avx2, a, stride, depth, strip, 4 * width, out, column);
+                let a = a.add(6 * group * stride);
+                by_rows!(out.len(), rows_i8_avx2, a, stride, depth, strip, 4 * width, out, column);
             }
         }
     }
