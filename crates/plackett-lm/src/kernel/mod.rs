@@ -2,9 +2,9 @@
 //! safe functions that check every length first.
 //!
 //! Why not a matrix library: the kernels of `rten-gemm` pack the activations anew for every call and have no epilogue.
-//! Here a tile of twelve rows by thirty-two columns stays in registers over the whole inner dimension, reads the
-//! activations where they are (no packing), and hands each finished tile to its epilogue while it is in the first-level
-//! cache.
+//! Here a tile (twelve rows by thirty-two columns, or what sixteen registers hold) stays in registers over the whole inner
+//! dimension, reads the activations where they are (no packing), and hands each finished tile to its epilogue while it is
+//! in the first-level cache.
 //!
 //! Every output element is one chain of multiply-adds in the order of the inner dimension. So a row's result does not
 //! depend on which rows are computed beside it, nor on the number of threads.
@@ -289,7 +289,8 @@ fn add_tile_f32(
     }
 }
 
-/// Numbers from the products of rows of u8, from `first`, with one panel of int8; `rows` are the scales and zero points of up to 12 rows. Not for instruction sets that widen ([`Isa::widens`]).
+/// Numbers from the products of rows of u8, from `first`, with one panel of int8; `rows` are the scales and zero points of
+/// up to 12 rows. Instruction sets that widen have [`tile_i16`].
 fn tile_i8(
     isa: Isa,
     a: Rows<u8>,
