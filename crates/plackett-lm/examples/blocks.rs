@@ -1,6 +1,6 @@
 //! Ranking passages by block attention: seconds of one pass, as JSON lines on standard output.
 //!
-//! `blocks MODEL THREADS f32|f16|int8 PASSAGES STORE` reads one passage a line and cuts it to 100 tokens. Each line on
+//! `blocks MODEL THREADS f32|f16|int16|int8 PASSAGES STORE` reads one passage a line and cuts it to 100 tokens. Each line on
 //! standard input is `WHAT N LAYERS`: `block` ranks the first N passages from nothing (instruction, blocks, query),
 //! `full` lets every token see all tokens before it, `store` writes their blocks to the file STORE, `cached` ranks them
 //! with the blocks of that file. The query's attention is read at layer LAYERS − 1 (BlockRank) or, where that is the
@@ -124,17 +124,18 @@ impl Bench {
 
 fn open(arguments: &[String]) -> Result<Bench, Failure> {
     let [_, model, threads, format, passages, store] = arguments else {
-        return Err("usage: blocks MODEL THREADS f32|f16|int8 PASSAGES STORE".into());
+        return Err("usage: blocks MODEL THREADS f32|f16|int16|int8 PASSAGES STORE".into());
     };
     let cache = match format.as_str() {
         "f32" => CacheFormat::F32,
         "f16" => CacheFormat::F16,
+        "int16" => CacheFormat::Int16,
         "int8" => CacheFormat::Int8,
-        other => return Err(format!("`{other}` is none of f32, f16, int8").into()),
+        other => return Err(format!("`{other}` is none of f32, f16, int16, int8").into()),
     };
     let options = DecoderOptions {
         precision: Precision::Auto,
-        cache,
+        cache: Some(cache),
         threads: Some(threads.parse()?),
         ..DecoderOptions::default()
     };

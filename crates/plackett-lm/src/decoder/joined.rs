@@ -1,7 +1,9 @@
 //! Several segments become one.
 
-use super::kept::{Kept, Sizes, Store, key_start, rounded, width};
+use super::cache::CacheFormat;
+use super::kept::{Kept, Sizes, Store, rounded};
 use super::mapped::View;
+use super::room::Layout;
 
 impl Kept {
     /// The tokens of some segments in one, with no more room than they need.
@@ -38,16 +40,23 @@ impl Kept {
     fn copy(&mut self, other: &Kept, at: usize) {
         let rooms = self.sizes.layers * self.sizes.heads;
         let (to, from) = ((self.capacity, at), (other.capacity, other.tokens));
-        let sizes = self.sizes;
+        let (sizes, format) = (self.sizes, self.format());
+        let copy_scales = |own: &mut [f32], theirs: &[f32]| {
+            for half in 0..2 * rooms {
+                let scales = &theirs[half * from.0..][..from.1];
+                own[half * to.0 + at..][..from.1].copy_from_slice(scales);
+            }
+        };
         match (&mut self.store, other.view()) {
-            (Store::F32(a), View::F32(b)) => copy_rooms(sizes, a, to, b, from),
-            (Store::F16(a), View::F16(b)) => copy_rooms(sizes, a, to, b, from),
+            (Store::F32(a), View::F32(b)) => copy_rooms((sizes, format), a, to, b, from),
+            (Store::F16(a), View::F16(b)) => copy_rooms((sizes, format), a, to, b, from),
+            (Store::I16(a, own), View::I16(b, theirs)) => {
+                copy_rooms((sizes, format), a, to, b, from);
+                copy_scales(own, theirs);
+            }
             (Store::I8(a, own), View::I8(b, theirs)) => {
-                copy_rooms(sizes, a, to, b, from);
-                for half in 0..2 * rooms {
-                    let scales = &theirs[half * from.0..][..from.1];
-                    own[half * to.0 + at..][..from.1].copy_from_slice(scales);
-                }
+                copy_rooms((sizes, format), a, to, b, from);
+                copy_scales(own, theirs);
             }
             _ => unreachable!("segments of one session have one format"),
         }
@@ -56,25 +65,23 @@ impl Kept {
 
 /// Copies tokens from rooms of one capacity to rooms of another.
 fn copy_rooms<T: Copy>(
-    sizes: Sizes,
+    (sizes, format): (Sizes, CacheFormat),
     to: &mut [T],
     (to_capacity, at): (usize, usize),
     from: &[T],
     (from_capacity, tokens): (usize, usize),
 ) {
-    let (size, padded) = (sizes.size, sizes.padded());
-    let (to_width, from_width) = (width(to_capacity), width(from_capacity));
+    let target = Layout::of(sizes, to_capacity, format);
+    let source = Layout::of(sizes, from_capacity, format);
     let rooms =
         to.chunks_exact_mut(sizes.room(to_capacity)).zip(from.chunks_exact(sizes.room(from_capacity)));
     for (to, from) in rooms {
         for token in 0..tokens {
-            let target = key_start(to_capacity, size, at + token);
-            let source = key_start(from_capacity, size, token);
-            for i in 0..size {
-                to[target + i * to_width] = from[source + i * from_width];
+            let key = (target.key(at + token), source.key(token));
+            let value = (target.value(at + token), source.value(token));
+            for (target, source) in [key, value] {
+                (0..sizes.size).for_each(|i| to[target.at(i)] = from[source.at(i)]);
             }
-            let value = &from[from_capacity * size + token * padded..][..padded];
-            to[to_capacity * size + (at + token) * padded..][..padded].copy_from_slice(value);
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use super::cache::CacheFormat;
 use super::mapped::{Mapped, View};
-use crate::kernel::{Numbers, Segment, TILE_COLUMNS};
+use super::room::{Layout, Room, width};
+use crate::kernel::{Int16, Numbers, Segment, TILE_COLUMNS};
 use half::f16;
 
 /// Sizes of the keys and values of a model.
@@ -17,7 +18,7 @@ pub(crate) struct Sizes {
 
 /// Keys and values of some tokens.
 ///
-/// For each layer and head: keys in panels `[size][width]`, then values in rows of the size rounded up to whole panels.
+/// For each layer and head a room, which a [`Layout`] describes.
 #[derive(Clone, Debug)]
 pub(crate) struct Kept {
     pub(super) sizes: Sizes,
@@ -31,27 +32,11 @@ pub(super) enum Store {
     F32(Vec<f32>),
     F16(Vec<f16>),
     /// Numbers, and scales of keys and of values, a token each.
+    I16(Vec<i16>, Vec<f32>),
+    /// The same.
     I8(Vec<i8>, Vec<f32>),
     /// In a file of blocks, and only read.
     Mapped(Mapped),
-}
-
-/// The room of one layer and head.
-pub(crate) enum Room<'a> {
-    F32(&'a mut [f32]),
-    F16(&'a mut [f16]),
-    I8(&'a mut [i8], &'a mut [f32]),
-}
-
-/// Tokens of a panel of keys.
-pub(super) fn width(capacity: usize) -> usize {
-    capacity.min(TILE_COLUMNS)
-}
-
-/// Where number 0 of a key is in its head's room; number i is i widths further.
-pub(super) fn key_start(capacity: usize, size: usize, token: usize) -> usize {
-    let width = width(capacity);
-    token / width * width * size + token % width
 }
 
 impl Sizes {
@@ -71,7 +56,7 @@ impl Sizes {
         let head = self.size.checked_next_multiple_of(TILE_COLUMNS)?.checked_add(self.size)?;
         let numbers = rooms.checked_mul(capacity)?.checked_mul(head)?;
         let scales = match format {
-            CacheFormat::Int8 => rooms.checked_mul(capacity)?.checked_mul(2)?,
+            CacheFormat::Int16 | CacheFormat::Int8 => rooms.checked_mul(capacity)?.checked_mul(2)?,
             CacheFormat::F32 | CacheFormat::F16 => 0,
         };
         Some((numbers, scales))
@@ -81,10 +66,12 @@ impl Sizes {
     pub(crate) fn bytes(&self, tokens: usize, format: CacheFormat) -> usize {
         let capacity = rounded(tokens);
         let numbers = self.layers * self.heads * self.room(capacity);
+        let scales = 8 * self.layers * self.heads * capacity;
         match format {
             CacheFormat::F32 => 4 * numbers,
             CacheFormat::F16 => 2 * numbers,
-            CacheFormat::Int8 => numbers + 8 * self.layers * self.heads * capacity,
+            CacheFormat::Int16 => 2 * numbers + scales,
+            CacheFormat::Int8 => numbers + scales,
         }
     }
 }
@@ -110,15 +97,18 @@ impl Kept {
     pub(crate) fn renew(&mut self, sizes: Sizes, tokens: usize, format: CacheFormat) {
         let capacity = rounded(tokens);
         let numbers = sizes.layers * sizes.heads * sizes.room(capacity);
+        let scales = 2 * sizes.layers * sizes.heads * capacity;
         match (&mut self.store, format) {
             (Store::F32(room), CacheFormat::F32) if room.capacity() > 0 => room.resize(numbers, 0.0),
+            (Store::I16(room, own), CacheFormat::Int16) if room.capacity() > 0 => {
+                room.resize(numbers, 0);
+                own.resize(scales, 0.0);
+            }
             // Zeros that come from the system cost nothing until they are written to, which is when workers do it.
             (_, CacheFormat::F32) => self.store = Store::F32(vec![0.0; numbers]),
             (_, CacheFormat::F16) => self.store = Store::F16(vec![f16::ZERO; numbers]),
-            (_, CacheFormat::Int8) => {
-                let scales = vec![0.0; 2 * sizes.layers * sizes.heads * capacity];
-                self.store = Store::I8(vec![0; numbers], scales);
-            }
+            (_, CacheFormat::Int16) => self.store = Store::I16(vec![0; numbers], vec![0.0; scales]),
+            (_, CacheFormat::Int8) => self.store = Store::I8(vec![0; numbers], vec![0.0; scales]),
         }
         (self.sizes, self.tokens, self.capacity) = (sizes, tokens, capacity);
     }
@@ -133,6 +123,7 @@ impl Kept {
         match &self.store {
             Store::F32(room) => View::F32(room),
             Store::F16(room) => View::F16(room),
+            Store::I16(room, scales) => View::I16(room, scales),
             Store::I8(room, scales) => View::I8(room, scales),
             Store::Mapped(mapped) => mapped.view(),
         }
@@ -154,6 +145,7 @@ impl Kept {
         match &self.store {
             Store::F32(_) => CacheFormat::F32,
             Store::F16(_) => CacheFormat::F16,
+            Store::I16(..) => CacheFormat::Int16,
             Store::I8(..) => CacheFormat::Int8,
             Store::Mapped(mapped) => mapped.format(),
         }
@@ -163,6 +155,7 @@ impl Kept {
         match self.view() {
             View::F32(room) => 4 * room.len(),
             View::F16(room) => 2 * room.len(),
+            View::I16(room, scales) => 2 * room.len() + 4 * scales.len(),
             View::I8(room, scales) => room.len() + 4 * scales.len(),
         }
     }
@@ -185,8 +178,14 @@ impl Kept {
             View::F16(room) => {
                 (Numbers::F16(&room[start..middle]), Numbers::F16(&room[middle..start + length]))
             }
+            View::I16(room, scales) => {
+                let (k, v) = scales_of(scales, index, self.capacity);
+                let paired = Layout::of(self.sizes, self.capacity, CacheFormat::Int16).paired;
+                let number = |numbers, scales| Numbers::I16(Int16 { numbers, scales, paired });
+                (number(&room[start..middle], k), number(&room[middle..start + length], v))
+            }
             View::I8(room, scales) => {
-                let (k, v) = scales[2 * index * self.capacity..][..2 * self.capacity].split_at(self.capacity);
+                let (k, v) = scales_of(scales, index, self.capacity);
                 (Numbers::I8(&room[start..middle], k), Numbers::I8(&room[middle..start + length], v))
             }
         };
@@ -205,79 +204,22 @@ impl Kept {
         match &mut self.store {
             Store::F32(room) => room[all].chunks_exact_mut(length).map(Room::F32).collect(),
             Store::F16(room) => room[all].chunks_exact_mut(length).map(Room::F16).collect(),
+            Store::I16(room, scales) => {
+                let scales = scales[2 * layer * heads * capacity..].chunks_exact_mut(2 * capacity);
+                let rooms = room[all].chunks_exact_mut(length).zip(scales);
+                rooms.map(|(room, own)| Room::I16(room, own)).collect()
+            }
             Store::I8(room, scales) => {
                 let scales = scales[2 * layer * heads * capacity..].chunks_exact_mut(2 * capacity);
-                room[all]
-                    .chunks_exact_mut(length)
-                    .zip(scales)
-                    .map(|(room, own)| Room::I8(room, own))
-                    .collect()
+                let rooms = room[all].chunks_exact_mut(length).zip(scales);
+                rooms.map(|(room, own)| Room::I8(room, own)).collect()
             }
             Store::Mapped(_) => unreachable!("new tokens are never put into a file"),
         }
     }
 }
 
-impl Room<'_> {
-    /// Writes keys and values of tokens from number `at`. `rows` hold a key at `key` and a value at `value`, `stride`
-    /// apart.
-    pub(crate) fn write(
-        &mut self,
-        at: usize,
-        size: usize,
-        rows: &[f32],
-        stride: usize,
-        (key, value): (usize, usize),
-    ) {
-        let padded = size.next_multiple_of(TILE_COLUMNS);
-        let place = |numbers: usize| (numbers / (size + padded), at);
-        match self {
-            Room::F32(room) => write(room, place(room.len()), size, rows, stride, (key, value), |x| x),
-            Room::F16(room) => {
-                write(room, place(room.len()), size, rows, stride, (key, value), f16::from_f32);
-            }
-            Room::I8(room, scales) => {
-                let (capacity, _) = place(room.len());
-                let (keys, values) = scales.split_at_mut(capacity);
-                for (token, row) in (at..).zip(rows.chunks_exact(stride)) {
-                    keys[token] = scale(&row[key..key + size]);
-                    values[token] = scale(&row[value..value + size]);
-                    let start = key_start(capacity, size, token);
-                    for (i, x) in row[key..key + size].iter().enumerate() {
-                        room[start + i * width(capacity)] = (x / keys[token]).round() as i8;
-                    }
-                    let out = &mut room[capacity * size + token * padded..][..size];
-                    for (q, x) in out.iter_mut().zip(&row[value..]) {
-                        *q = (x / values[token]).round() as i8;
-                    }
-                }
-            }
-        }
-    }
-}
-
-fn scale(row: &[f32]) -> f32 {
-    (row.iter().fold(0.0f32, |m, x| m.max(x.abs())) / 127.0).max(f32::MIN_POSITIVE)
-}
-
-fn write<T: Copy>(
-    room: &mut [T],
-    (capacity, at): (usize, usize),
-    size: usize,
-    rows: &[f32],
-    stride: usize,
-    (key, value): (usize, usize),
-    number: impl Fn(f32) -> T,
-) {
-    let (width, padded) = (width(capacity), size.next_multiple_of(TILE_COLUMNS));
-    let (keys, values) = room.split_at_mut(capacity * size);
-    for (token, row) in (at..).zip(rows.chunks_exact(stride)) {
-        let start = key_start(capacity, size, token);
-        for (slot, x) in keys[start..].iter_mut().step_by(width).zip(&row[key..key + size]) {
-            *slot = number(*x);
-        }
-        for (slot, x) in values[token * padded..].iter_mut().zip(&row[value..value + size]) {
-            *slot = number(*x);
-        }
-    }
+/// Scales of the keys and of the values of a room.
+fn scales_of(scales: &[f32], room: usize, capacity: usize) -> (&[f32], &[f32]) {
+    scales[2 * room * capacity..][..2 * capacity].split_at(capacity)
 }

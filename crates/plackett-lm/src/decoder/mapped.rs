@@ -1,11 +1,11 @@
 //! Keys and values that stay in a memory-mapped file, and how a segment lies there.
 //!
 //! The numbers of a segment lie in the file as [`Kept`](super::kept::Kept) has them in memory, little-endian; the scales
-//! of int8 follow at the next multiple of [`ALIGNMENT`] bytes.
+//! of int16 and int8 follow at the next multiple of [`ALIGNMENT`] bytes.
 
 use super::cache::CacheFormat;
 use super::kept::{Kept, Sizes};
-use crate::kernel::{as_f16, as_f32, as_i8};
+use crate::kernel::{as_f16, as_f32, as_i8, as_i16};
 use half::f16;
 use std::ops::Range;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ pub(super) const ALIGNMENT: usize = 64;
 pub(super) enum View<'a> {
     F32(&'a [f32]),
     F16(&'a [f16]),
+    I16(&'a [i16], &'a [f32]),
     I8(&'a [i8], &'a [f32]),
 }
 
@@ -43,7 +44,7 @@ pub(super) fn stored(sizes: Sizes, tokens: usize, format: CacheFormat) -> Option
 fn number_bytes(format: CacheFormat) -> usize {
     match format {
         CacheFormat::F32 => 4,
-        CacheFormat::F16 => 2,
+        CacheFormat::F16 | CacheFormat::Int16 => 2,
         CacheFormat::Int8 => 1,
     }
 }
@@ -73,10 +74,12 @@ impl Mapped {
 
     fn try_view(&self) -> Option<View<'_>> {
         let numbers = &self.file[self.numbers.clone()];
+        let scales = || as_f32(&self.file[self.scales.clone()]);
         Some(match self.format {
             CacheFormat::F32 => View::F32(as_f32(numbers)?),
             CacheFormat::F16 => View::F16(as_f16(numbers)?),
-            CacheFormat::Int8 => View::I8(as_i8(numbers)?, as_f32(&self.file[self.scales.clone()])?),
+            CacheFormat::Int16 => View::I16(as_i16(numbers)?, scales()?),
+            CacheFormat::Int8 => View::I8(as_i8(numbers)?, scales()?),
         })
     }
 
@@ -93,12 +96,20 @@ pub(super) fn bytes_of(kept: &Kept, out: &mut Vec<u8>) {
     match kept.view() {
         View::F32(numbers) => put(numbers, out, f32::to_le_bytes),
         View::F16(numbers) => put(numbers, out, f16::to_le_bytes),
+        View::I16(numbers, scales) => {
+            put(numbers, out, i16::to_le_bytes);
+            put_scales(scales, out);
+        }
         View::I8(numbers, scales) => {
             put(numbers, out, i8::to_le_bytes);
-            out.resize(out.len().next_multiple_of(ALIGNMENT), 0);
-            put(scales, out, f32::to_le_bytes);
+            put_scales(scales, out);
         }
     }
+}
+
+fn put_scales(scales: &[f32], out: &mut Vec<u8>) {
+    out.resize(out.len().next_multiple_of(ALIGNMENT), 0);
+    put(scales, out, f32::to_le_bytes);
 }
 
 fn put<T: Copy, const N: usize>(numbers: &[T], out: &mut Vec<u8>, bytes: impl Fn(T) -> [u8; N]) {

@@ -29,6 +29,7 @@ mod pass;
 mod plan;
 mod reads;
 mod request;
+mod room;
 mod schedule;
 mod session;
 mod shape;

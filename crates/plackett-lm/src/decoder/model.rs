@@ -26,8 +26,9 @@ use std::sync::{Mutex, OnceLock};
 pub struct DecoderOptions {
     /// Number format of the weights.
     pub precision: Precision,
-    /// Number format of keys and values.
-    pub cache: CacheFormat,
+    /// Number format of keys and values; when absent, the one that attention reads as it is: [`CacheFormat::Int16`] where
+    /// the model's products are made in integers, else [`CacheFormat::F32`].
+    pub cache: Option<CacheFormat>,
     /// Worker threads; all cores when absent.
     pub threads: Option<usize>,
     /// Bytes that weights, the buffers of a call and the caches that it reads and makes may take together. Blocks of a
@@ -124,6 +125,7 @@ impl DecoderModel {
         let pool =
             pool.build().map_err(|e| LmError::Argument(format!("cannot start {threads} threads: {e}")))?;
         let shape = &decoder.shape;
+        let read = if decoder.integers { CacheFormat::Int16 } else { CacheFormat::F32 };
         let info = DecoderInfo {
             name: path.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned()),
             family: shape.family.clone(),
@@ -144,7 +146,7 @@ impl DecoderModel {
             tokens,
             pool,
             shelf: Shelf::default(),
-            format: options.cache,
+            format: options.cache.unwrap_or(read),
             precision: options.precision,
             fingerprint: OnceLock::new(),
             memory_budget: options.memory_budget,

@@ -12,10 +12,11 @@
 
 use super::additions::Additions;
 use super::asked::Asked;
-use super::kept::{Kept, Room, Sizes};
+use super::kept::{Kept, Sizes};
 use super::plan::{Block, Member, Piece, blocks, members};
 use super::reads::{self, Mass, read_masses, read_states};
 use super::request::{Answer, Request};
+use super::room::Room;
 use super::stretch::{Stretch, stretches};
 use super::weights::{BlockScratch, Decoder, How};
 use super::{Cache, CacheFormat};
@@ -255,6 +256,7 @@ impl Pass<'_> {
     fn keep(&self, stretch: &Stretch, members: &[Member], qkv: &[f32], new: &mut [Kept]) {
         let shape = &self.decoder.shape;
         let (stride, size) = (shape.qkv(), shape.size);
+        let sizes = Sizes { layers: 1, heads: shape.kv_heads, size };
         let mut tasks: Vec<(Room, &[f32], usize, usize)> = Vec::new();
         for (member, kept) in members.iter().zip(new) {
             let (rows, tokens) = stretch.own(member);
@@ -265,7 +267,7 @@ impl Pass<'_> {
         }
         each(stretch.workers, tasks.into_par_iter(), |(mut room, rows, at, head)| {
             let key = (shape.heads + head) * size;
-            room.write(at, size, rows, stride, (key, key + shape.kv_heads * size));
+            room.write(self.isa, (sizes, at), rows, stride, (key, key + shape.kv_heads * size));
         });
     }
 
@@ -321,7 +323,7 @@ impl Pass<'_> {
         let (group, width) = (shape.group(), shape.group() * shape.size);
         let AttentionBuffers { kernel, queries } = scratch;
         let keys = block.parts.iter().map(|(member, _)| members[*member].before + members[*member].tokens);
-        kernel.reserve(shape.size, block.tokens.len() * group, keys.max().unwrap_or(0));
+        kernel.reserve(block.tokens.len() * group, keys.max().unwrap_or(0));
         queries.clear();
         queries.reserve_exact(block.tokens.len() * width);
         for row in qkv.chunks_exact(shape.qkv()) {
@@ -348,8 +350,14 @@ impl Pass<'_> {
                 segments: run.segments.iter().map(segment).collect(),
             })
             .collect();
-        let queries =
-            CachedQueries { isa: self.isa, size: shape.size, scale: shape.scale, queries, seen: &seen };
+        let queries = CachedQueries {
+            isa: self.isa,
+            size: shape.size,
+            scale: shape.scale,
+            integers: self.decoder.integers,
+            queries,
+            seen: &seen,
+        };
         queries.attend(&runs, out, kernel);
     }
 

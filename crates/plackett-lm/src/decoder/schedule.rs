@@ -196,7 +196,7 @@ impl Needs<'_> {
         self.decoder.block_bytes(block)
             + added
             + 4 * QUERY_ROWS.max(shape.group()) * shape.size
-            + CachedScratch::bytes(shape.size, keys)
+            + CachedScratch::bytes(shape.size, keys, self.decoder.integers)
     }
 
     /// Bytes of what one layer's attention weights pass through on their way to the answer.

@@ -17,6 +17,9 @@ pub(crate) struct Decoder {
     layers: Vec<Layer>,
     end_norm: Vec<f32>,
     pub output: Linear,
+    /// Whether attention is done in integers of 16 bits: where the layers' products are made in integers, which round
+    /// much more coarsely.
+    pub integers: bool,
 }
 
 struct Layer {
@@ -89,7 +92,11 @@ impl Decoder {
         let layers = (0..shape.layers.len()).map(|index| Layer::open(&shape, source, index, precision));
         let layers = layers.collect::<Result<Vec<Layer>, LmError>>()?;
         let end_norm = norm(&shape, source, "model.norm", hidden)?;
-        Ok(Decoder { shape, embedding, layers, end_norm, output })
+        let mut decoder = Decoder { shape, embedding, layers, end_norm, output, integers: false };
+        // Numbers of 16 bits are multiplied in pairs.
+        let pairs = decoder.shape.size.is_multiple_of(2);
+        decoder.integers = pairs && decoder.matrices().any(|matrix| matrix.numbers() != "f32");
+        Ok(decoder)
     }
 
     /// Bytes of weights in memory.

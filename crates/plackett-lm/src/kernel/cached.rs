@@ -4,11 +4,14 @@
 //! block of rows against all their keys exist at once (a row for each query, never a square); so the largest score, the
 //! sum of the exponentials and the weighted sum of the values are taken over all keys in their order, and the numbers do
 //! not depend on how the keys are cut into segments, nor on which queries are computed together.
+//!
+//! Products are made in f32 (`cached_f32`) or in integers of 16 bits (`cached_i16`).
 
 use super::buffer::reserve;
-use super::rows::{widen, widen_columns};
+use super::cached_i16::Integers;
+use super::rows::{widen, widen_columns, widen_columns_i16, widen_i16};
 use super::vector::exponentials;
-use super::{Isa, Panel, Rows, TILE_COLUMNS, TILE_ROWS, add_tile_f32, tile_f32};
+use super::{Isa, TILE_COLUMNS, TILE_ROWS};
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 use std::ops::Range;
@@ -16,24 +19,33 @@ use std::ops::Range;
 /// Rows of queries that share a walk over the keys.
 pub(crate) const QUERY_ROWS: usize = 4 * TILE_ROWS;
 /// Values that are added in one go.
-const SUM_TOKENS: usize = 128;
-const ZEROS: [f32; TILE_COLUMNS] = [0.0; TILE_COLUMNS];
+pub(super) const SUM_TOKENS: usize = 128;
 
 /// Numbers of a cache.
 #[derive(Clone, Copy)]
 pub(crate) enum Numbers<'a> {
     F32(&'a [f32]),
     F16(&'a [f16]),
+    I16(Int16<'a>),
     /// With a scale for each token.
     I8(&'a [i8], &'a [f32]),
+}
+
+/// Integers of 16 bits with a scale for each token.
+#[derive(Clone, Copy)]
+pub(crate) struct Int16<'a> {
+    pub numbers: &'a [i16],
+    pub scales: &'a [f32],
+    /// Whether two numbers that follow each other lie side by side: those of a key, of one dimension of two values.
+    pub paired: bool,
 }
 
 /// Keys and values of some tokens, in one layer, of one head.
 #[derive(Clone, Copy)]
 pub(crate) struct Segment<'a> {
-    /// Panels `[size][width]`.
+    /// Panels `[size][width]`, or `[size / 2][width][2]` in pairs.
     pub keys: Numbers<'a>,
-    /// Rows of the size rounded up to whole panels of 32.
+    /// Rows of the size rounded up to whole panels of 32; or, in pairs, `[tokens / 2][rounded size][2]`.
     pub values: Numbers<'a>,
     /// Tokens.
     pub tokens: usize,
@@ -48,6 +60,8 @@ pub(crate) struct CachedQueries<'a> {
     pub size: usize,
     /// Factor of the scores.
     pub scale: f32,
+    /// Whether products are made in integers of 16 bits.
+    pub integers: bool,
     /// `rows × size`.
     pub queries: &'a [f32],
     /// The keys that each row sees: places in its own list of segments, end to end.
@@ -64,26 +78,28 @@ pub(crate) struct Run<'a> {
 /// Buffers of one worker.
 #[derive(Default)]
 pub(crate) struct CachedScratch {
-    panel: Vec<f32>,
-    values: Vec<f32>,
-    scores: Vec<f32>,
-    sums: Vec<f32>,
-    totals: Vec<f32>,
-    stride: usize,
+    pub(super) panel: Vec<f32>,
+    pub(super) values: Vec<f32>,
+    pub(super) scores: Vec<f32>,
+    pub(super) sums: Vec<f32>,
+    pub(super) totals: Vec<f32>,
+    pub(super) stride: usize,
+    pub(super) integers: Integers,
 }
 
 impl CachedScratch {
     /// Bytes for rows that see `keys` keys.
-    pub(crate) fn bytes(size: usize, keys: usize) -> usize {
+    pub(crate) fn bytes(size: usize, keys: usize, integers: bool) -> usize {
         let padded = size.next_multiple_of(TILE_COLUMNS);
-        4 * (QUERY_ROWS * (keys + 4 * TILE_COLUMNS + padded + 1) + size * TILE_COLUMNS + SUM_TOKENS * padded)
+        let sums = if integers { 0 } else { padded };
+        let floats = QUERY_ROWS * (stride(keys) + sums + 1) + TILE_COLUMNS;
+        let own = 4 * (floats + size * TILE_COLUMNS + SUM_TOKENS * padded);
+        own + if integers { Integers::bytes(size, padded) } else { 0 }
     }
 
     /// Makes room for rows that see up to `keys` keys, so that it does not grow from block to block of a sequence.
-    pub(crate) fn reserve(&mut self, size: usize, rows: usize, keys: usize) {
-        let padded = size.next_multiple_of(TILE_COLUMNS);
+    pub(crate) fn reserve(&mut self, rows: usize, keys: usize) {
         reserve(&mut self.scores, rows * stride(keys) + TILE_COLUMNS);
-        reserve(&mut self.sums, rows * padded);
         reserve(&mut self.totals, rows);
     }
 
@@ -99,156 +115,202 @@ impl CachedQueries<'_> {
     /// the keys it sees.
     pub(crate) fn attend(&self, runs: &[Run], out: &mut [f32], scratch: &mut CachedScratch) {
         let rows = self.seen.len();
-        let padded = self.size.next_multiple_of(TILE_COLUMNS);
         let most = self.seen.iter().map(|seen| seen.end).max().unwrap_or(0);
-        let stride = stride(most);
-        scratch.stride = stride;
-        scratch.scores.resize((rows * stride + TILE_COLUMNS).max(scratch.scores.len()), 0.0);
-        scratch.sums.clear();
-        scratch.sums.resize(rows * padded, 0.0);
+        scratch.stride = stride(most);
+        scratch.scores.resize((rows * scratch.stride + TILE_COLUMNS).max(scratch.scores.len()), 0.0);
         scratch.totals.clear();
-        for run in runs {
-            self.score(run, stride, scratch);
+        if self.integers {
+            self.attend_i16(runs, out, scratch);
+        } else {
+            self.attend_f32(runs, out, scratch);
         }
+    }
+
+    /// Turns scores, times the factor of their row, into weights, and what nobody sees into zeros.
+    pub(super) fn soften(&self, factor: impl Fn(usize) -> f32, scratch: &mut CachedScratch) {
         for (row, seen) in self.seen.iter().enumerate() {
-            let scores = &mut scratch.scores[row * stride..][..stride];
-            let (_, total) = exponentials(self.isa, &mut scores[seen.clone()], self.scale, -1e30);
+            let scores = &mut scratch.scores[row * scratch.stride..][..scratch.stride];
+            let (_, total) = exponentials(self.isa, &mut scores[seen.clone()], factor(row), -1e30);
             scores[..seen.start].fill(0.0);
             scores[seen.end..].fill(0.0);
             scratch.totals.push(total);
         }
-        for run in runs {
-            self.sum(run, stride, padded, scratch);
-        }
-        for (row, out) in out.chunks_exact_mut(self.size).take(rows).enumerate() {
-            let inverse = 1.0 / scratch.totals[row];
-            for (y, sum) in out.iter_mut().zip(&scratch.sums[row * padded..]) {
-                *y = sum * inverse;
-            }
-        }
     }
 
     /// The keys that any of these rows sees.
-    fn union(&self, rows: Range<usize>) -> Range<usize> {
+    pub(super) fn union(&self, rows: Range<usize>) -> Range<usize> {
         let seen = &self.seen[rows];
         let start = seen.iter().map(|seen| seen.start).min().unwrap_or(0);
         start..seen.iter().map(|seen| seen.end).max().unwrap_or(0)
     }
 
-    /// Products of the rows with the keys of a run. A tile may write beyond its keys: what comes later overwrites it, and
-    /// what nobody sees is cleared.
-    fn score(&self, run: &Run, stride: usize, scratch: &mut CachedScratch) {
-        let queries = Rows::new(self.queries, self.seen.len(), self.size, self.size);
-        let tile = |panel: &[f32], at: usize, tokens: usize, scores: &mut [f32]| {
-            for first in run.rows.clone().step_by(TILE_ROWS) {
-                let count = TILE_ROWS.min(run.rows.end - first);
-                let seen = self.union(first..first + count);
-                if at < seen.end && at + tokens > seen.start {
-                    let place = &mut scores[first * stride + at..];
-                    let panel = Panel::whole(panel);
-                    tile_f32(self.isa, queries, (first, count), panel, &ZEROS, (place, stride));
-                }
-            }
-        };
-        let CachedScratch { panel, scores, .. } = scratch;
-        panel.resize(self.size * TILE_COLUMNS, 0.0);
-        let mut at = run.offset;
-        // Keys of short segments, gathered until they fill a panel.
-        let mut gathered = 0;
-        for segment in &run.segments {
-            if segment.width == TILE_COLUMNS {
-                if gathered > 0 {
-                    tile(panel, at - gathered, gathered, scores);
-                    gathered = 0;
-                }
-                for first in (0..segment.tokens).step_by(TILE_COLUMNS) {
-                    let tokens = TILE_COLUMNS.min(segment.tokens - first);
-                    match segment.keys {
-                        Numbers::F32(keys) => {
-                            tile(
-                                &keys[first * self.size..][..self.size * TILE_COLUMNS],
-                                at + first,
-                                tokens,
-                                scores,
-                            );
-                        }
-                        other => {
-                            unpack_panel(self.isa, other, first, self.size, panel);
-                            tile(panel, at + first, tokens, scores);
-                        }
-                    }
-                }
-                at += segment.tokens;
-                continue;
-            }
-            for token in 0..segment.tokens {
-                let start = token / segment.width * segment.width * self.size + token % segment.width;
-                let key = |i: usize| start + i * segment.width;
-                for (i, slot) in
-                    panel[gathered..].iter_mut().step_by(TILE_COLUMNS).take(self.size).enumerate()
-                {
-                    *slot = match segment.keys {
-                        Numbers::F32(keys) => keys[key(i)],
-                        Numbers::F16(keys) => keys[key(i)].to_f32(),
-                        Numbers::I8(keys, scales) => f32::from(keys[key(i)]) * scales[token],
-                    };
-                }
-                gathered += 1;
-                at += 1;
-                if gathered == TILE_COLUMNS {
-                    tile(panel, at - gathered, gathered, scores);
-                    gathered = 0;
-                }
-            }
-        }
-        if gathered > 0 {
-            tile(panel, at - gathered, gathered, scores);
-        }
+    /// The tiles of some rows that see any of some keys, with those of the keys that they see.
+    pub(super) fn tiles(
+        &self,
+        rows: Range<usize>,
+        keys: Range<usize>,
+    ) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
+        rows.clone().step_by(TILE_ROWS).filter_map(move |first| {
+            let rows = first..rows.end.min(first + TILE_ROWS);
+            let seen = self.union(rows.clone());
+            let keys = seen.start.max(keys.start)..seen.end.min(keys.end);
+            (!keys.is_empty()).then_some((rows, keys))
+        })
     }
+}
 
-    /// Adds the weighted values of a run to the sums of its rows.
-    fn sum(&self, run: &Run, stride: usize, padded: usize, scratch: &mut CachedScratch) {
-        let CachedScratch { values: unpacked, scores, sums, .. } = scratch;
-        let mut at = run.offset;
-        let all = self.union(run.rows.clone());
-        for segment in &run.segments {
-            for first in (0..segment.tokens).step_by(SUM_TOKENS) {
-                let tokens = SUM_TOKENS.min(segment.tokens - first);
-                let start = at + first;
-                if start >= all.end || start + tokens <= all.start {
-                    continue;
-                }
-                let values = match segment.values {
-                    Numbers::F32(values) => &values[first * padded..][..tokens * padded],
-                    other => {
-                        unpacked.resize(SUM_TOKENS * padded, 0.0);
-                        unpack_rows(self.isa, other, first, padded, &mut unpacked[..tokens * padded]);
-                        &unpacked[..tokens * padded]
-                    }
-                };
-                for row in run.rows.clone().step_by(TILE_ROWS) {
-                    let count = TILE_ROWS.min(run.rows.end - row);
-                    let seen = self.union(row..row + count);
-                    let from = seen.start.max(start);
-                    let to = seen.end.min(start + tokens);
-                    if from < to {
-                        let weights = Rows::new(&scores[row * stride + from..], count, stride, to - from);
-                        let values = &values[(from - start) * padded..(to - start) * padded];
-                        for column in (0..padded).step_by(TILE_COLUMNS) {
-                            let sums = &mut sums[row * padded + column..];
-                            add_tile_f32(
-                                self.isa,
-                                weights,
-                                count,
-                                (&values[column..], padded),
-                                (sums, padded),
-                            );
-                        }
-                    }
+/// What is done with the keys of a run, panel by panel.
+pub(super) trait KeyPanels {
+    /// Takes 32 keys, the first of them at a place of the rows' keys.
+    fn panel(&mut self, keys: Numbers, at: usize, tokens: usize);
+
+    /// Puts a key of a short segment into a column of a panel that is filled with such.
+    fn gather(&mut self, segment: &Segment, token: usize, column: usize);
+
+    /// Takes the keys that were gathered.
+    fn gathered(&mut self, at: usize, tokens: usize);
+}
+
+/// Walks over the keys of a run, as far as they are among `seen`.
+pub(super) fn walk_keys(run: &Run, size: usize, seen: &Range<usize>, panels: &mut impl KeyPanels) {
+    let mut at = run.offset;
+    // Keys of short segments, gathered until they fill a panel.
+    let mut gathered = 0;
+    for segment in &run.segments {
+        if segment.width == TILE_COLUMNS {
+            if gathered > 0 {
+                panels.gathered(at - gathered, gathered);
+                gathered = 0;
+            }
+            for first in (0..segment.tokens).step_by(TILE_COLUMNS) {
+                let tokens = TILE_COLUMNS.min(segment.tokens - first);
+                if at + first < seen.end && at + first + tokens > seen.start {
+                    panels.panel(segment.keys.panel(first, size), at + first, tokens);
                 }
             }
             at += segment.tokens;
+            continue;
         }
+        for token in 0..segment.tokens {
+            panels.gather(segment, token, gathered);
+            gathered += 1;
+            at += 1;
+            if gathered == TILE_COLUMNS {
+                panels.gathered(at - gathered, gathered);
+                gathered = 0;
+            }
+        }
+    }
+    if gathered > 0 {
+        panels.gathered(at - gathered, gathered);
+    }
+}
+
+impl<'a> Numbers<'a> {
+    /// The panel of 32 keys from a token.
+    fn panel(self, first: usize, size: usize) -> Numbers<'a> {
+        let tokens = first..first + TILE_COLUMNS;
+        self.part(first * size..tokens.end * size, tokens)
+    }
+
+    /// The rows of some values, the first of which has an even number.
+    pub(super) fn rows(self, tokens: Range<usize>, padded: usize) -> Numbers<'a> {
+        let paired = matches!(self, Numbers::I16(Int16 { paired: true, .. }));
+        let end = if paired { tokens.end.next_multiple_of(2) } else { tokens.end };
+        self.part(tokens.start * padded..end * padded, tokens)
+    }
+
+    fn part(self, numbers: Range<usize>, tokens: Range<usize>) -> Numbers<'a> {
+        match self {
+            Numbers::F32(all) => Numbers::F32(&all[numbers]),
+            Numbers::F16(all) => Numbers::F16(&all[numbers]),
+            Numbers::I16(all) => {
+                Numbers::I16(Int16 { numbers: &all.numbers[numbers], scales: &all.scales[tokens], ..all })
+            }
+            Numbers::I8(all, scales) => Numbers::I8(&all[numbers], &scales[tokens]),
+        }
+    }
+
+    /// One panel of keys in f32: where it lies, or unpacked to `room`.
+    pub(super) fn as_panel<'b>(self, isa: Isa, room: &'b mut Vec<f32>) -> &'b [f32]
+    where
+        'a: 'b,
+    {
+        match self {
+            Numbers::F32(keys) => return keys,
+            Numbers::F16(keys) => unpack_f16(keys, room),
+            Numbers::I16(Int16 { numbers, scales, paired }) => {
+                room.resize(numbers.len(), 0.0);
+                if paired {
+                    let rows = room.chunks_exact_mut(2 * TILE_COLUMNS);
+                    for (pairs, out) in numbers.chunks_exact(2 * TILE_COLUMNS).zip(rows) {
+                        for (i, q) in pairs.iter().enumerate() {
+                            out[i % 2 * TILE_COLUMNS + i / 2] = f32::from(*q) * scales[i / 2];
+                        }
+                    }
+                } else {
+                    widen_columns_i16(isa, numbers, scales, room);
+                }
+            }
+            Numbers::I8(keys, scales) => {
+                room.resize(keys.len(), 0.0);
+                widen_columns(isa, keys, scales, room);
+            }
+        }
+        room
+    }
+
+    /// Rows of values in f32: where they lie, or unpacked to `room`.
+    pub(super) fn as_rows<'b>(self, isa: Isa, padded: usize, room: &'b mut Vec<f32>) -> &'b [f32]
+    where
+        'a: 'b,
+    {
+        match self {
+            Numbers::F32(values) => return values,
+            Numbers::F16(values) => unpack_f16(values, room),
+            Numbers::I16(Int16 { numbers, scales, paired }) => {
+                room.resize(scales.len() * padded, 0.0);
+                let rows = room.chunks_exact_mut(padded).zip(scales).enumerate();
+                if paired {
+                    for (token, (out, scale)) in rows {
+                        let row = numbers[token / 2 * 2 * padded..].iter().skip(token % 2).step_by(2);
+                        out.iter_mut().zip(row).for_each(|(x, q)| *x = f32::from(*q) * scale);
+                    }
+                } else {
+                    let rows = rows.zip(numbers.chunks_exact(padded));
+                    rows.for_each(|((_, (out, scale)), row)| widen_i16(isa, row, *scale, out));
+                }
+            }
+            Numbers::I8(values, scales) => {
+                room.resize(values.len(), 0.0);
+                let rows = values.chunks_exact(padded).zip(scales).zip(room.chunks_exact_mut(padded));
+                rows.for_each(|((row, scale), out)| widen(isa, row, *scale, out));
+            }
+        }
+        room
+    }
+}
+
+fn unpack_f16(numbers: &[f16], room: &mut Vec<f32>) {
+    room.resize(numbers.len(), 0.0);
+    numbers.convert_to_f32_slice(room);
+}
+
+impl Segment<'_> {
+    /// One key of a short segment, number by number.
+    pub(super) fn key(&self, token: usize, size: usize) -> impl Iterator<Item = f32> {
+        self.places(token, size).map(move |place| match self.keys {
+            Numbers::F32(keys) => keys[place],
+            Numbers::F16(keys) => keys[place].to_f32(),
+            Numbers::I16(keys) => f32::from(keys.numbers[place]) * keys.scales[token],
+            Numbers::I8(keys, scales) => f32::from(keys[place]) * scales[token],
+        })
+    }
+
+    /// Where the numbers of a key of a short segment are.
+    pub(super) fn places(&self, token: usize, size: usize) -> impl Iterator<Item = usize> + use<> {
+        let width = self.width;
+        (0..size).map(move |i| token + i * width)
     }
 }
 
@@ -256,30 +318,4 @@ impl CachedQueries<'_> {
 /// of the cache.
 fn stride(keys: usize) -> usize {
     (keys + 2 * TILE_COLUMNS).next_multiple_of(TILE_COLUMNS) + TILE_COLUMNS / 2
-}
-
-/// A panel of 32 keys as numbers.
-fn unpack_panel(isa: Isa, keys: Numbers, first: usize, size: usize, out: &mut [f32]) {
-    match keys {
-        Numbers::F32(keys) => out.copy_from_slice(&keys[first * size..][..size * TILE_COLUMNS]),
-        Numbers::F16(keys) => keys[first * size..][..size * TILE_COLUMNS].convert_to_f32_slice(out),
-        Numbers::I8(keys, scales) => {
-            let keys = &keys[first * size..][..size * TILE_COLUMNS];
-            widen_columns(isa, keys, &scales[first..first + TILE_COLUMNS], out);
-        }
-    }
-}
-
-/// Rows of values as numbers.
-fn unpack_rows(isa: Isa, values: Numbers, first: usize, padded: usize, out: &mut [f32]) {
-    match values {
-        Numbers::F32(values) => out.copy_from_slice(&values[first * padded..][..out.len()]),
-        Numbers::F16(values) => values[first * padded..][..out.len()].convert_to_f32_slice(out),
-        Numbers::I8(values, scales) => {
-            let rows = values[first * padded..].chunks_exact(padded).zip(&scales[first..]);
-            for (out, (row, scale)) in out.chunks_exact_mut(padded).zip(rows) {
-                widen(isa, row, *scale, out);
-            }
-        }
-    }
 }

@@ -15,6 +15,8 @@ mod attention;
 mod blockwise;
 mod buffer;
 mod cached;
+mod cached_f32;
+mod cached_i16;
 mod epilogue;
 mod from_gguf;
 mod layout;
@@ -26,9 +28,11 @@ mod packed;
 mod packed_avx2;
 #[cfg(target_arch = "x86_64")]
 mod packed_avx512;
+mod pairs;
 mod portable;
 mod relative;
 mod rotate;
+mod round;
 mod rows;
 mod select;
 #[cfg(test)]
@@ -37,19 +41,22 @@ mod vector;
 mod view;
 #[cfg(target_arch = "x86_64")]
 mod x86;
+#[cfg(target_arch = "x86_64")]
+mod x86_pairs;
 
 pub(crate) use activation::Activation;
 pub(crate) use attention::{AttentionScratch, Heads, Window, attend};
 pub(crate) use buffer::fit;
-pub(crate) use cached::{CachedQueries, CachedScratch, Numbers, QUERY_ROWS, Run, Segment};
+pub(crate) use cached::{CachedQueries, CachedScratch, Int16, Numbers, QUERY_ROWS, Run, Segment};
 pub(crate) use from_gguf::GgufRows;
 pub(crate) use linear::{Linear, LinearScratch, quantize_weights};
 pub(crate) use one_query::{KeyRows, QueryPlace};
 pub(crate) use relative::Relative;
 pub(crate) use rotate::unrotate;
+pub(crate) use round::{MOST_OF_VALUE, most_of_key, round_row};
 pub(crate) use rows::{add, log_sum_exp, multiply, rms_norm, rotate_halves};
 pub(crate) use vector::{add_layer_norm, layer_norm, normalize};
-pub(crate) use view::{as_f16, as_f32, as_i8};
+pub(crate) use view::{as_f16, as_f32, as_i8, as_i16};
 
 use epilogue::Columns;
 use std::sync::OnceLock;

@@ -77,28 +77,36 @@ for_each_isa!(
 );
 
 #[inline(always)]
-fn widen_body<const FMA: bool>(values: &[i8], scale: f32, out: &mut [f32]) {
+fn widen_body<const FMA: bool>(values: &[impl Into<f32> + Copy], scale: f32, out: &mut [f32]) {
     for (x, q) in out.iter_mut().zip(values) {
-        *x = f32::from(*q) * scale;
+        *x = (*q).into() * scale;
     }
 }
 for_each_isa!(
     /// int8 to numbers, with one scale.
     pub(super) fn widen = widen_body(values: &[i8], scale: f32, out: &mut [f32])
 );
+for_each_isa!(
+    /// The same of int16.
+    pub(super) fn widen_i16 = widen_body(values: &[i16], scale: f32, out: &mut [f32])
+);
 
 #[inline(always)]
-fn widen_columns_body<const FMA: bool>(values: &[i8], scales: &[f32], out: &mut [f32]) {
+fn widen_columns_body<const FMA: bool>(values: &[impl Into<f32> + Copy], scales: &[f32], out: &mut [f32]) {
     let width = scales.len();
     for (out, row) in out.chunks_exact_mut(width).zip(values.chunks_exact(width)) {
         for ((x, q), scale) in out.iter_mut().zip(row).zip(scales) {
-            *x = f32::from(*q) * scale;
+            *x = (*q).into() * scale;
         }
     }
 }
 for_each_isa!(
     /// int8 to numbers, with one scale for each column.
     pub(super) fn widen_columns = widen_columns_body(values: &[i8], scales: &[f32], out: &mut [f32])
+);
+for_each_isa!(
+    /// The same of int16.
+    pub(super) fn widen_columns_i16 = widen_columns_body(values: &[i16], scales: &[f32], out: &mut [f32])
 );
 
 /// ln Σ exp(x): exponentials in f32, their sum in f64.

@@ -14,6 +14,12 @@ pub(crate) fn as_f16(bytes: &[u8]) -> Option<&[f16]> {
     whole(unsafe { bytes.align_to() })
 }
 
+/// The same with i16.
+pub(crate) fn as_i16(bytes: &[u8]) -> Option<&[i16]> {
+    // SAFETY: every 16 bits are an i16.
+    whole(unsafe { bytes.align_to() })
+}
+
 /// The same with i8, which suit any bytes.
 pub(crate) fn as_i8(bytes: &[u8]) -> Option<&[i8]> {
     // SAFETY: every byte is an i8.
@@ -41,6 +47,8 @@ mod tests {
         assert_eq!(as_f32(&room[at..at + 11]), None, "not whole");
         assert_eq!(as_f16(&room[at + 1..at + 3]), None, "not aligned");
         assert_eq!(as_f16(&room[at..at + 12]).map(<[f16]>::len), Some(6));
+        assert_eq!(as_i16(&room[at..at + 4]), Some(&[0, 16256][..]), "1.0 is 3f80 0000");
+        assert_eq!(as_i16(&room[at + 1..at + 3]), None, "not aligned");
         assert_eq!(as_i8(&[255, 1]), Some(&[-1i8, 1][..]));
     }
 }

@@ -23,6 +23,7 @@ macro_rules! by_rows {
         }
     };
 }
+pub(super) use by_rows;
 
 #[target_feature(enable = "avx512f")]
 pub(super) unsafe fn tile_f32_avx512(
@@ -86,7 +87,7 @@ const AHEAD: usize = 8;
 
 /// Rows in groups of six or, so that no group is small, a little fewer: the f32 kernel of sixteen registers does six rows at
 /// once, and one or two in hardly less time than four. (int8 does better with full groups and a rest.)
-fn groups(count: usize) -> impl Iterator<Item = Range<usize>> {
+pub(super) fn groups(count: usize) -> impl Iterator<Item = Range<usize>> {
     let groups = count.div_ceil(6);
     (0..groups).map(move |group| count * group / groups..count * (group + 1) / groups)
 }

@@ -28,7 +28,8 @@ pub fn random_decoder() -> &'static DecoderModel {
 pub fn open(precision: Precision, cache: CacheFormat, threads: usize) -> DecoderModel {
     let folder = tempfile::tempdir().expect("a folder");
     write(folder.path());
-    let options = DecoderOptions { precision, cache, threads: Some(threads), memory_budget: None };
+    let options =
+        DecoderOptions { precision, cache: Some(cache), threads: Some(threads), memory_budget: None };
     DecoderModel::open(folder.path(), &options).expect("a decoder")
 }
 
@@ -37,8 +38,7 @@ pub fn open_packed(cache: CacheFormat, threads: usize) -> (DecoderModel, Words) 
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("tiny.gguf");
     std::fs::write(&path, in_blocks(converted("llama")).bytes()).expect("a file");
-    let options =
-        DecoderOptions { precision: Precision::Auto, cache, threads: Some(threads), memory_budget: None };
+    let options = DecoderOptions { cache: Some(cache), threads: Some(threads), ..DecoderOptions::default() };
     let read = GgufTokenizer::read(&GgufFile::open(&path).expect("GGUF")).expect("a tokenizer");
     let words = Words::new(read.tokenizer, &read.control, read.eos.expect("an end"));
     (DecoderModel::open(&path, &options).expect("a decoder"), words)

@@ -83,7 +83,7 @@ fn seeded_runs_repeat_bit_for_bit_for_any_number_of_threads() {
     });
     for weights in [Weights::F32, Weights::Int8, Weights::Packed] {
         let mut all = Vec::new();
-        for cache in [CacheFormat::F32, CacheFormat::F16, CacheFormat::Int8] {
+        for cache in [CacheFormat::F32, CacheFormat::F16, CacheFormat::Int8, CacheFormat::Int16] {
             let (model, words) = opened(weights, cache, 1);
             let one = everything(&model, &words);
             for threads in [1, 2, 3] {
@@ -102,5 +102,7 @@ fn seeded_runs_repeat_bit_for_bit_for_any_number_of_threads() {
         }
         // Formats do differ, so what repeats is what was computed.
         assert!(all[1] != all[0] && all[2] != all[0], "{weights:?}");
+        // Int16 is what attention in integers computes with.
+        assert_eq!(all[3] == all[0], !matches!(weights, Weights::F32), "{weights:?}");
     }
 }

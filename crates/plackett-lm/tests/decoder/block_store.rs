@@ -6,7 +6,7 @@ use plackett_lm::decoder::*;
 use plackett_lm::{LmError, Precision};
 use std::path::{Path, PathBuf};
 
-const FORMATS: [CacheFormat; 3] = [CacheFormat::F32, CacheFormat::F16, CacheFormat::Int8];
+const FORMATS: [CacheFormat; 4] = [CacheFormat::F32, CacheFormat::F16, CacheFormat::Int16, CacheFormat::Int8];
 
 fn model(format: CacheFormat) -> DecoderModel {
     open_with("llama", &with(Precision::F32, format, 2))

@@ -41,14 +41,16 @@ fn enough<T>(work: impl Fn(usize) -> Result<T, LmError>) -> (usize, T) {
 fn a_long_sequence_goes_through_each_layer_in_stretches() {
     let ids = tokens(150, 1);
     for family in FAMILIES {
-        for (pattern, format) in [
-            (Pattern::Causal, CacheFormat::F32),
-            (Pattern::Causal, CacheFormat::Int8),
-            (Pattern::Bidirectional, CacheFormat::F16),
+        for (pattern, precision, format) in [
+            (Pattern::Causal, Precision::F32, CacheFormat::F32),
+            (Pattern::Causal, Precision::F32, CacheFormat::Int8),
+            (Pattern::Bidirectional, Precision::F32, CacheFormat::F16),
+            (Pattern::Causal, Precision::Int8, CacheFormat::Int16),
+            (Pattern::Bidirectional, Precision::Int8, CacheFormat::Int16),
         ] {
             for threads in [1, 3] {
                 let open = |memory_budget| {
-                    let options = DecoderOptions { memory_budget, ..with(Precision::F32, format, threads) };
+                    let options = DecoderOptions { memory_budget, ..with(precision, format, threads) };
                     open_with(family, &options)
                 };
                 let expected = run(&open(None), pattern, &ids).expect(family);

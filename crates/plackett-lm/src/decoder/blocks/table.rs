@@ -78,6 +78,7 @@ pub(super) fn code(format: CacheFormat) -> u32 {
         CacheFormat::F32 => 0,
         CacheFormat::F16 => 1,
         CacheFormat::Int8 => 2,
+        CacheFormat::Int16 => 3,
     }
 }
 
@@ -176,6 +177,7 @@ impl Reader<'_> {
             0 => CacheFormat::F32,
             1 => CacheFormat::F16,
             2 => CacheFormat::Int8,
+            3 => CacheFormat::Int16,
             other => return self.bad(12, format!("number format {other} is unknown")),
         };
         let [layers, heads, size] = [16, 20, 24].map(|at| self.word(at));

@@ -231,11 +231,12 @@ fn open_decoder(
     arguments: &Arguments,
     global: &Global,
 ) -> anyhow::Result<Model> {
-    let cache = match arguments.cache {
-        None | Some(Cache::F32) => CacheFormat::F32,
-        Some(Cache::F16) => CacheFormat::F16,
-        Some(Cache::Int8) => CacheFormat::Int8,
-    };
+    let cache = arguments.cache.map(|format| match format {
+        Cache::F32 => CacheFormat::F32,
+        Cache::F16 => CacheFormat::F16,
+        Cache::Int16 => CacheFormat::Int16,
+        Cache::Int8 => CacheFormat::Int8,
+    });
     let options = DecoderOptions { precision, cache, ..global.models().decoder() };
     let model = DecoderModel::open(path, &options)?;
     let adapter = arguments.adapter.as_ref().map(|folder| model.open_adapter(folder)).transpose()?;

@@ -69,7 +69,7 @@ pub struct Arguments {
     /// Number format of the weights [default: as the file has them]
     #[arg(long, value_enum)]
     precision: Option<Precision>,
-    /// Number format of keys and values [default: f32]
+    /// Number format of keys and values [default: int16 where products are made in integers, else f32]
     #[arg(long, value_enum)]
     cache: Option<Cache>,
 }
@@ -140,6 +140,7 @@ enum Precision {
 enum Cache {
     F32,
     F16,
+    Int16,
     Int8,
 }
 
