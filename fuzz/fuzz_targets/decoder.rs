@@ -6,7 +6,7 @@ mod common;
 
 use common::Folder;
 use libfuzzer_sys::fuzz_target;
-use plackett_lm::decode::{Branch, DecodeModel, Wanted};
+use plackett_lm::decode::{Branch, DecodeModel, LogitIds};
 use plackett_lm::decoder::{DecoderModel, DecoderOptions};
 use std::sync::LazyLock;
 
@@ -32,11 +32,11 @@ fuzz_target!(|data: &[u8]| {
     let tokens = [5, 7, 200, 7, 31, 8, 9, 100, 274];
     let mut session = model.session();
     let root = session.root();
-    let branch = |parent, tokens| Branch { parent, tokens, wanted: Wanted::All, normalizer: true };
+    let branch = |parent, tokens| Branch { parent, tokens, logit_ids: LogitIds::All, normalizer: true };
     let Ok(whole) = session.extend(&[branch(root, &tokens)], &[]) else { return };
     assert_eq!(whole[0].logits.len(), model.info().vocabulary);
     let first = session.extend(&[branch(root, &tokens[..4])], &[]).expect("the whole could be done");
-    let both = [branch(root, &tokens), branch(first[0].handle, &tokens[4..])];
+    let both = [branch(root, &tokens), branch(first[0].prefix, &tokens[4..])];
     let both = session.extend(&both, &[]).expect("the whole could be done");
     // Constants that no model has may end in numbers that are none.
     if whole[0].logits.iter().all(|x| x.is_finite()) {

@@ -24,7 +24,7 @@ fuzz_target!(
         FOLDER.write("tokenizer.json", data);
         let options = DecoderOptions { threads: Some(1), ..DecoderOptions::default() };
         let Ok(model) = DecoderModel::open(FOLDER.path(), &options) else { return };
-        let (tokens, vocabulary) = (model.tokens(), model.info().vocabulary as u32);
+        let (tokens, vocabulary) = (model.tokenizer(), model.info().vocabulary as u32);
         for text in ["a text, with Ünïcode and 12 numbers", "", " ", "<s></s>"] {
             for (special, parsed) in [(true, true), (false, false)] {
                 let Ok(ids) = tokens.encode(text, special, parsed) else { continue };

@@ -30,7 +30,7 @@ impl Embedder for Numbers {
     fn embed_documents(&self, texts: &[&str]) -> Result<Embedded, Box<dyn std::error::Error + Send + Sync>> {
         let number = |text: &&str| text.parse::<f32>().map(|n| [n.sin(), n.cos(), 1.0]);
         let vectors = texts.iter().map(number).collect::<Result<Vec<_>, _>>()?.concat();
-        Ok(Embedded { vectors, truncated: Vec::new() })
+        Ok(Embedded { vectors, ..Embedded::default() })
     }
 }
 

@@ -3,8 +3,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use plackett_lm::remote::RemoteConfig;
-use plackett_lm::remote::reply::{self, Chosen, Position};
+use plackett_remote::RemoteConfig;
+use plackett_remote::reply::{self, Chosen, Position};
 
 fuzz_target!(|data: &[u8]| {
     let message = reply::error_message(data);

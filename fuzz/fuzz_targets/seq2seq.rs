@@ -6,7 +6,7 @@ mod common;
 
 use common::Folder;
 use libfuzzer_sys::fuzz_target;
-use plackett_lm::decode::{Branch, DecodeModel, Wanted};
+use plackett_lm::decode::{Branch, DecodeModel, LogitIds};
 use plackett_lm::seq2seq::{EncoderDecoder, EncoderDecoderOptions};
 use std::sync::LazyLock;
 
@@ -28,12 +28,12 @@ fuzz_target!(|data: &[u8]| {
     let tokens = [model.start(), 5, 7];
     let mut session = model.session();
     let Ok(handles) = session.sources(&[&[3, 4, 5, 4]]) else { return };
-    let branch = |parent, tokens| Branch { parent, tokens, wanted: Wanted::All, normalizer: true };
+    let branch = |parent, tokens| Branch { parent, tokens, logit_ids: LogitIds::All, normalizer: true };
     let Ok(whole) = session.extend(&[branch(handles[0], &tokens)], &[]) else { return };
     assert_eq!(whole[0].logits.len(), model.vocabulary());
     assert!(whole[0].logits.iter().all(|x| x.is_finite()), "{:?}", whole[0].logits);
     let first = session.extend(&[branch(handles[0], &tokens[..2])], &[]).expect("the whole could be done");
     let second =
-        session.extend(&[branch(first[0].handle, &tokens[2..])], &[]).expect("the whole could be done");
+        session.extend(&[branch(first[0].prefix, &tokens[2..])], &[]).expect("the whole could be done");
     assert_eq!(second[0].logits, whole[0].logits);
 });

@@ -2,7 +2,7 @@
 """Opens the tiny GGUF files of the tests with llama.cpp and compares its logits with those of transformers.
 
     mkdir DIR
-    PLACKETT_KEEP_GGUF="$PWD/DIR" cargo test -p plackett-lm --test decoder gguf::logits
+    PLACKETT_KEEP_GGUF="$PWD/DIR" cargo test -p plackett-lm --test it decoder::gguf::logits
     python check_tiny_gguf.py DIR ../../crates/plackett-lm/tests/golden/decoder
 
 It proves that names, row orders, norms and metadata keys of those files are what llama.cpp reads. llama.cpp knows no

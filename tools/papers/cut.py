@@ -38,6 +38,7 @@ SECTIONS = {
     "Prompt / input format": ("Prompt and input format", "prompt"),
     "Training": ("Training", "training"),
     "Inference": ("Inference", "inference"),
+    "Inference / evaluation": ("Inference and evaluation", "inference"),
     "Headline results": ("Results", "results"),
     "What must work here": ("Requirements", "requirements"),
     "How to check at small scale": ("Small-scale checks", "checks"),
@@ -211,8 +212,9 @@ def read_description(path):
         raise BadInput(f"{path}: cannot be read as UTF-8 text: {e}") from e
     if not lines:
         raise BadInput(f"{path}: empty; expected '# Name (year)' on line 1")
-    head = re.match(r"# (.+?) \(([^()]*?)\b((?:19|20)\d\d)\b", lines[0])
-    if not head or head.group(2).strip():
+    # The bracket may name the authors' code before the year: "# Name (Code, 2022)".
+    head = re.match(r"# (.+?) \(((?:[^()]*, )?)((?:19|20)\d\d)\b", lines[0])
+    if not head:
         raise BadInput(f"{path}:1: expected '# Name (year)', found {lines[0][:60]!r}")
     system, year = head.group(1), int(head.group(3))
     sections = [("Overview", "overview", [])]
@@ -222,7 +224,9 @@ def read_description(path):
         if not m:
             current.append(re.sub(r"^Seeds?: ", "Paper: ", line))
             continue
-        title, short = SECTIONS.get(m.group(1), (m.group(1), slug(m.group(1))))
+        # "Headline results (README, nDCG@10)" is the section of that name.
+        name = m.group(1) if m.group(1) in SECTIONS else m.group(1).split(" (")[0]
+        title, short = SECTIONS.get(name, (m.group(1), slug(m.group(1))))
         same = [lines for _, s, lines in sections if s == short]
         current = same[0] if same else []
         if not same:

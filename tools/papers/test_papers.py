@@ -72,6 +72,24 @@ class Cut(unittest.TestCase):
         seen = Counter(re.findall(r"system \d+", " ".join(parts)))
         self.assertEqual(seen, Counter({f"system {n}": 1 for n in range(12)}))
 
+    def test_the_bracket_of_a_heading_may_name_the_code_before_the_year(self):
+        body = description("A", [("Job", SENTENCE * 9)]).split("\n", 1)[1]
+        for heading, system, year in (
+            ("# A / B rerankers (TheirCode, 2022)", "A / B rerankers", 2022),
+            ("# A (P5 / Open) (2023)", "A (P5 / Open)", 2023),
+            ("# A - In Full (2025; a journal)", "A - In Full", 2025),
+        ):
+            self.write("a.md", f"{heading}\n{body}")
+            self.assertEqual({r["title"].split(": ")[0] for r in cut.cut(self.folder)}, {f"{system} ({year})"})
+        self.write("a.md", f"# A (about 2022)\n{body}")
+        with self.assertRaisesRegex(cut.BadInput, ":1:"):
+            cut.cut(self.folder)
+
+    def test_a_section_is_known_by_its_name_before_a_bracket(self):
+        self.write("a.md", description("A", [("Headline results (their README, nDCG@10)", SENTENCE * 9)]))
+        ids = [r["_id"] for r in cut.cut(self.folder)]
+        self.assertTrue(all(i.startswith(("a-results-", "a-overview-")) for i in ids), ids)
+
     def test_bad_descriptions_are_named(self):
         for text, what in (("", "empty"), ("no heading", ":1:"), ("# A (2024)\nnothing", "Section")):
             self.write("a.md", text)

@@ -16,6 +16,17 @@ pub enum Outcome {
     Tie,
 }
 
+impl Outcome {
+    /// The same outcome, seen with the items exchanged.
+    pub fn reversed(self) -> Outcome {
+        match self {
+            Outcome::First => Outcome::Second,
+            Outcome::Second => Outcome::First,
+            Outcome::Tie => Outcome::Tie,
+        }
+    }
+}
+
 /// One comparison of two items.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Comparison {

@@ -4,15 +4,25 @@
 //! Data flows one way: [`RankRequest`] → [`Candidate`]s → a model pass → [`Ranking`] → [`Run`] → a measure.
 #![forbid(unsafe_code)]
 
+pub mod aggregation;
+pub mod ask_tell;
 pub mod bradley_terry;
+pub mod declaration;
+pub mod diversity;
 pub mod formats;
 pub mod fusion;
+pub mod losses;
+pub mod parse;
 pub mod permutation;
 pub mod pipeline;
 pub mod plackett_luce;
+pub mod sorting;
+pub mod tsp;
+pub mod windows;
 
 mod document;
 mod ids;
+mod preferences;
 mod qrels;
 mod ranking;
 mod request;
@@ -20,7 +30,8 @@ mod run;
 
 pub use document::{Document, Metadata, Query};
 pub use ids::{IdList, IdListFull};
+pub use preferences::{PreferenceLevel, Preferences, QueryPreferences};
 pub use qrels::{Judgment, Qrels, QueryQrels};
-pub use ranking::{Ranked, Ranking, Status, TieReport, Trace, Truncation};
+pub use ranking::{Ranked, Ranking, Status, TieReport, Trace, Truncation, next_score_below};
 pub use request::{Candidate, RankRequest};
 pub use run::{Run, RunQuery, order_by_score};

@@ -54,6 +54,12 @@ impl Permutation {
         Ok(Permutation { items })
     }
 
+    /// Takes a list that holds each of `0..len` once by the way it was made.
+    pub(crate) fn from_unique(items: Vec<usize>) -> Permutation {
+        debug_assert!(Permutation::new(items.clone()).is_ok(), "{items:?}");
+        Permutation { items }
+    }
+
     /// The order `0, 1, …, n − 1`.
     pub fn identity(len: usize) -> Permutation {
         Permutation { items: (0..len).collect() }

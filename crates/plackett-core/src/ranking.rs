@@ -58,6 +58,8 @@ pub enum Status {
     /// The method that was asked for gave the whole order.
     #[default]
     Ranked,
+    /// An answer of the model was not as it should be, and was repaired as the trace says.
+    Repaired,
     /// Another method, which the caller had named as fall-back, gave the order.
     Fallback(String),
 }
@@ -71,6 +73,12 @@ pub struct Truncation {
     pub tokens: usize,
     /// Tokens that the model saw.
     pub kept: usize,
+    /// Whether `tokens` is extrapolated from the beginning of the text, as for texts of more than 64 KiB.
+    #[serde(default)]
+    pub estimated: bool,
+    /// Whether it is the query's text: a document may go by the same identifier.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub of_query: bool,
 }
 
 /// Equal scores in a ranking and the rule that ordered them.
@@ -84,9 +92,16 @@ pub struct TieReport {
     pub broken_by: String,
 }
 
+impl TieReport {
+    /// The rule that equal scores are ordered by descending document identifiers, as trec_eval does.
+    pub const DOCNO: &str = "docno-desc";
+    /// The rule that equal scores keep the order in which candidates came.
+    pub const INPUT: &str = "input-order";
+}
+
 impl Default for TieReport {
     fn default() -> Self {
-        TieReport { groups: 0, documents: 0, broken_by: "docno-desc".into() }
+        TieReport { groups: 0, documents: 0, broken_by: TieReport::DOCNO.into() }
     }
 }
 
@@ -111,6 +126,21 @@ impl TieReport {
         }
         report
     }
+}
+
+/// The next score that every reader of runs takes for a lower one, also in single precision, and that is written with few
+/// digits: a step of two parts in ten million, or of 10⁻⁹ beside zero.
+///
+/// A score that no single-precision number holds has the next lower double below it.
+pub fn next_score_below(score: f64) -> f64 {
+    let single = score as f32;
+    if !single.is_finite() {
+        return score.next_down();
+    }
+    let below = single - (single.abs() * f32::EPSILON).max(1e-9);
+    // The shortest digits of the single-precision number, not those of its double.
+    let written = below.to_string().parse().unwrap_or(f64::from(below));
+    if below.is_finite() && below < single && written < score { written } else { score.next_down() }
 }
 
 /// The account of one ranking: cost, and everything that was cut, tied or replaced.

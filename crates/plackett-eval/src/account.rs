@@ -1,5 +1,8 @@
 //! Everything that happened to a run on its way to a number.
 
+use crate::evaluate::Evaluation;
+use crate::measure::Measure;
+use crate::policy::Missing;
 use serde::Serialize;
 
 /// How many documents the run returned per judged query.
@@ -20,12 +23,25 @@ pub struct Account {
     pub judged_queries: usize,
     /// Queries that count in the means.
     pub counted_queries: usize,
+    /// Judged queries for which the run has at least one document.
+    pub answered_queries: usize,
     /// Judged queries that the run lacks, in the order of the judgments.
     pub missing_queries: Vec<String>,
     /// Queries of the run without judgments; they are ignored.
     pub unjudged_queries: usize,
-    /// Counted queries without a positive judgment; they count 0 in most measures.
+    /// Counted queries without a document of at least the policy's level; they count 0 in most measures.
     pub queries_without_relevant: usize,
+    /// Documents that are measured, over all queries.
+    pub measured_documents: usize,
+    /// Those of them that have no judgment (or a negative grade).
+    pub documents_without_judgment: usize,
+    /// Documents among the first ten of their list.
+    pub first_documents: usize,
+    /// Those of them that have no judgment.
+    pub first_documents_without_judgment: usize,
+    /// Documents measured for each query that the run has, ascending.
+    #[serde(skip)]
+    pub lengths: Vec<usize>,
     /// Documents per query before any were taken out.
     pub depth: Depth,
     /// Returned documents that stand in a group of equal scores.
@@ -47,29 +63,43 @@ pub struct Account {
 }
 
 impl Account {
-    /// What a reader of the means should know, one sentence each.
-    pub fn remarks(&self) -> Vec<String> {
+    /// Whether the run answers every judged query.
+    pub fn is_complete(&self) -> bool {
+        self.answered_queries == self.judged_queries
+    }
+
+    /// `10 of 44 judged queries answered`.
+    pub fn answered(&self) -> String {
+        format!("{} of {} judged queries answered", self.answered_queries, self.judged_queries)
+    }
+
+    /// What a reader of the means should know beside the queries that were not answered, one sentence each.
+    fn others(&self, level: Option<i32>) -> Vec<String> {
         let mut remarks = Vec::new();
+        let none = match level {
+            Some(level) if level > 1 => {
+                let what = format!("no document of grade {level} or more");
+                [
+                    format!("query has {what}; measures by that level are 0 for it"),
+                    format!("queries have {what}; measures by that level are 0 for them"),
+                ]
+            }
+            _ => [
+                "query has no relevant document and counts 0".to_string(),
+                "queries have no relevant document and count 0".to_string(),
+            ],
+        };
         let mut say = |count: usize, one: &str, many: &str| match count {
             0 => {}
             1 => remarks.push(format!("1 {one}")),
             _ => remarks.push(format!("{count} {many}")),
         };
         say(
-            self.missing_queries.len(),
-            "judged query is not in the run",
-            "judged queries are not in the run",
-        );
-        say(
             self.unjudged_queries,
             "query of the run has no judgments and is ignored",
             "queries of the run have no judgments and are ignored",
         );
-        say(
-            self.queries_without_relevant,
-            "query has no relevant document and counts 0",
-            "queries have no relevant document and count 0",
-        );
+        say(self.queries_without_relevant, &none[0], &none[1]);
         say(
             self.nan_scores,
             "score is not a number; its document stands last",
@@ -93,6 +123,58 @@ impl Account {
             "document below the policy's depth was left out",
             "documents below the policy's depth were left out",
         );
+        if self.documents_without_judgment > 0 {
+            remarks.push(format!(
+                "{} of {} documents have no judgment ({} of {} among the first ten)",
+                self.documents_without_judgment,
+                self.measured_documents,
+                self.first_documents_without_judgment,
+                self.first_documents
+            ));
+        }
         remarks
+    }
+
+    /// Cut-offs that lists do not reach: a measure there looks at less than it says.
+    fn short_lists<'m>(&self, measures: impl Iterator<Item = &'m Measure>) -> Option<String> {
+        let lengths = self.lengths.get(self.lengths.partition_point(|&length| length == 0)..)?;
+        let (shortest, longest) = (lengths.first()?, lengths.last()?);
+        let mut cutoffs: Vec<usize> = measures.filter_map(Measure::rank_cutoff).collect();
+        cutoffs.sort_unstable();
+        cutoffs.dedup();
+        let short = |&cutoff: &usize| {
+            let count = lengths.partition_point(|&length| length < cutoff);
+            (count > 0).then(|| format!("{count} of {} at {cutoff}", lengths.len()))
+        };
+        let short: Vec<String> = cutoffs.iter().filter_map(short).collect();
+        (!short.is_empty()).then(|| {
+            format!(
+                "lists end before a cut-off: {} (the shortest has {shortest}, the longest {longest})",
+                short.join(", ")
+            )
+        })
+    }
+}
+
+impl Evaluation {
+    /// The sentence about judged queries that the run does not answer; `None` when it answers all.
+    pub fn unanswered(&self) -> Option<String> {
+        let account = &self.account;
+        let missing = account.judged_queries - account.answered_queries;
+        let consequence = match (self.policy.missing, missing) {
+            (_, 0) => return None,
+            (Missing::Skip, 1) => "the other is left out of the means".to_string(),
+            (Missing::Skip, _) => format!("the other {missing} are left out of the means"),
+            (_, 1) => "the other counts 0".to_string(),
+            (_, _) => format!("the other {missing} count 0"),
+        };
+        Some(format!("{}, {consequence}", account.answered()))
+    }
+
+    /// What a reader of the means should know, one sentence each; what weighs most comes first.
+    pub fn remarks(&self) -> Vec<String> {
+        let measures = self.measures.iter().map(|m| &m.measure).chain(self.texts.iter().map(|t| &t.measure));
+        let short = self.account.short_lists(measures);
+        self.unanswered().into_iter().chain(self.account.others(self.policy.level)).chain(short).collect()
     }
 }

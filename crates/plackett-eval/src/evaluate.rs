@@ -2,10 +2,11 @@
 
 use crate::account::{Account, Depth};
 use crate::interval::{IntervalOptions, Intervals};
-use crate::judging::{Pool, QueryAccount, Setting, judge, nothing_returned};
+use crate::judging::{Pool, QueryAccount, Setting, judge, needs_second_column, nothing_returned};
 use crate::measure::{Aggregate, Measure, Needs};
 use crate::policy::{Missing, Policy};
-use plackett_core::{Qrels, QueryQrels, Run};
+use indexmap::IndexMap;
+use plackett_core::{Preferences, Qrels, QueryQrels, Run};
 use rayon::prelude::*;
 
 /// Why a run could not be evaluated.
@@ -17,6 +18,32 @@ pub enum EvalError {
     /// No measure was asked for.
     #[error("no measure was asked for; name some, as in `nDCG@10 AP`")]
     NoMeasures,
+    /// A measure over preferences, and plain judgments.
+    #[error(
+        "{measure} is measured on preferences between documents, and these are judgments; give a file of preferences with \
+         `--judgments prefs` (or `qrels_prefs`, where the grades of judgments are taken for preferences)"
+    )]
+    NeedsPreferences {
+        /// The measure.
+        measure: String,
+    },
+    /// A measure over judgments, and preferences.
+    #[error(
+        "{measure} is measured on judgments, and these are preferences between documents; ask for Prefs, PrefsPair or \
+         another measure of preferences, or read the file as judgments"
+    )]
+    NeedsJudgments {
+        /// The measure.
+        measure: String,
+    },
+    /// Preferences that cannot all hold.
+    #[error("the preferences of query `{query}`: {problem}; mend the file")]
+    Preferences {
+        /// The query.
+        query: String,
+        /// What contradicts what.
+        problem: String,
+    },
     /// Judgments and run speak of different queries.
     #[error(
         "run `{run}` and the judgments have no query in common (the run has `{in_run}`, the judgments have \
@@ -42,8 +69,7 @@ pub enum EvalError {
     },
     /// The policy `missing=error` met a judged query that the run lacks.
     #[error(
-        "run `{run}` lacks {count} of {judged} judged queries (the first is `{first}`) and the policy is missing=error; \
-         use missing=zero to count 0 for them or missing=skip to leave them out"
+        "run `{run}` lacks {count} of {judged} judged queries (the first is `{first}`) and the policy is missing=error"
     )]
     MissingQueries {
         /// The run's name.
@@ -57,8 +83,7 @@ pub enum EvalError {
     },
     /// The policy `duplicates=error` met a document twice under one query of a run.
     #[error(
-        "run `{run}` returns document `{document}` twice for query `{query}` and the policy is duplicates=error; mend the \
-         run, or use duplicates=first or duplicates=last"
+        "run `{run}` returns document `{document}` twice for query `{query}` and the policy is duplicates=error"
     )]
     DuplicateDocument {
         /// The run's name.
@@ -69,10 +94,7 @@ pub enum EvalError {
         document: String,
     },
     /// The policy `duplicates=error` met a document judged twice for one query and subtopic.
-    #[error(
-        "document `{document}` is judged twice for query `{query}` and the policy is duplicates=error; mend the \
-         judgments, or use duplicates=first or duplicates=last"
-    )]
+    #[error("document `{document}` is judged twice for query `{query}` and the policy is duplicates=error")]
     DuplicateJudgment {
         /// The query.
         query: String,
@@ -94,6 +116,15 @@ pub struct Measured {
     pub intervals: Intervals,
 }
 
+/// The texts of one run by a measure that has such in place of values.
+#[derive(Clone, Debug)]
+pub struct Texts {
+    /// The measure.
+    pub measure: Measure,
+    /// One text per counted query, in the order of [`Evaluation::queries`].
+    pub values: Vec<String>,
+}
+
 /// One run under one policy.
 #[derive(Clone, Debug)]
 pub struct Evaluation {
@@ -103,8 +134,10 @@ pub struct Evaluation {
     pub policy: Policy,
     /// Ids of the queries that count, in the order of the judgments.
     pub queries: Vec<String>,
-    /// One per measure asked for.
+    /// One per measure asked for that has values.
     pub measures: Vec<Measured>,
+    /// One per measure asked for that has texts.
+    pub texts: Vec<Texts>,
     /// What was missing, tied, or left out.
     pub account: Account,
 }
@@ -142,6 +175,7 @@ pub fn evaluate(
 struct Counted {
     place: usize,
     values: Vec<f64>,
+    texts: Vec<String>,
     account: Option<QueryAccount>,
     has_relevant: bool,
 }
@@ -149,11 +183,31 @@ struct Counted {
 impl Evaluator {
     /// Evaluates one run. Its name is the run's tag.
     pub fn evaluate(&self, qrels: &Qrels, run: &Run) -> Result<Evaluation, EvalError> {
+        self.evaluate_on(qrels, None, run)
+    }
+
+    /// Evaluates one run on preferences, by measures of preferences.
+    pub fn evaluate_preferences(
+        &self,
+        preferences: &Preferences,
+        run: &Run,
+    ) -> Result<Evaluation, EvalError> {
+        self.evaluate_on(&mentioned(preferences), Some(preferences), run)
+    }
+
+    fn evaluate_on(
+        &self,
+        qrels: &Qrels,
+        preferences: Option<&Preferences>,
+        run: &Run,
+    ) -> Result<Evaluation, EvalError> {
         self.check(qrels, run)?;
+        self.check_needs(preferences.is_some())?;
         let needs: Vec<Needs> = self.measures.iter().map(|m| m.declaration().needs).collect();
         let grades = qrels.queries().iter().flat_map(|q| q.iter()).map(|j| j.grade);
         let highest_grade = grades.max().unwrap_or(1).max(1);
-        let setting = Setting { run: &run.tag, policy: &self.policy, needs: &needs, highest_grade };
+        let setting =
+            Setting { run: &run.tag, policy: &self.policy, needs: &needs, preferences, highest_grade };
         let counted: Vec<Option<Counted>> = qrels
             .queries()
             .par_iter()
@@ -170,6 +224,7 @@ impl Evaluator {
             policy: self.policy,
             queries,
             measures: self.aggregate(&counted),
+            texts: self.texts(&counted),
             account: account(qrels, run, &counted),
         })
     }
@@ -202,6 +257,18 @@ impl Evaluator {
         Ok(())
     }
 
+    fn check_needs(&self, preferences: bool) -> Result<(), EvalError> {
+        for measure in &self.measures {
+            let name = || measure.to_string();
+            match (measure.declaration().needs, preferences) {
+                (Needs::Preferences, false) => return Err(EvalError::NeedsPreferences { measure: name() }),
+                (Needs::Preferences | Needs::Nothing, _) | (_, false) => {}
+                (_, true) => return Err(EvalError::NeedsJudgments { measure: name() }),
+            }
+        }
+        Ok(())
+    }
+
     fn count(
         &self,
         place: usize,
@@ -213,24 +280,43 @@ impl Evaluator {
         if returned.is_none() && self.policy.missing == Missing::Skip {
             return Ok(None);
         }
-        let pool = Pool::new(query, &self.policy, setting.needs.contains(&Needs::Subtopics))?;
+        let pool = Pool::new(query, &self.policy, needs_second_column(setting.needs))?;
         let (ranking, account) = match returned {
             Some(returned) => {
                 let (ranking, account) = judge(&pool, returned, setting)?;
                 (ranking, Some(account))
             }
-            None => (nothing_returned(&pool, setting), None),
+            None => (nothing_returned(query.id(), &pool, setting)?, None),
         };
-        let values = self.measures.iter().map(|measure| measure.compute(&ranking)).collect();
-        Ok(Some(Counted { place, values, account, has_relevant: pool.has_relevant() }))
+        let values = self.with_values().map(|measure| measure.compute(&ranking)).collect();
+        let texts = self.measures.iter().filter_map(|measure| measure.text(&ranking)).collect();
+        Ok(Some(Counted {
+            place,
+            values,
+            texts,
+            account,
+            has_relevant: pool.has_relevant(self.policy.level.unwrap_or(1)),
+        }))
+    }
+
+    fn with_values(&self) -> impl Iterator<Item = &Measure> {
+        self.measures.iter().filter(|measure| measure.declaration().text.is_none())
+    }
+
+    fn texts(&self, counted: &[Counted]) -> Vec<Texts> {
+        let measures = self.measures.iter().filter(|measure| measure.declaration().text.is_some());
+        let column = |place: usize| counted.iter().map(|query| query.texts[place].clone()).collect();
+        let texts = measures.enumerate();
+        texts.map(|(place, measure)| Texts { measure: measure.clone(), values: column(place) }).collect()
     }
 
     fn aggregate(&self, counted: &[Counted]) -> Vec<Measured> {
-        let columns: Vec<Vec<f64>> = (0..self.measures.len())
+        let measures: Vec<Measure> = self.with_values().cloned().collect();
+        let columns: Vec<Vec<f64>> = (0..measures.len())
             .map(|column| counted.iter().map(|query| query.values[column]).collect())
             .collect();
-        let intervals = self.intervals.of_means(&self.measures, &columns);
-        self.measures
+        let intervals = self.intervals.of_means(&measures, &columns);
+        measures
             .iter()
             .zip(columns)
             .zip(intervals)
@@ -240,6 +326,24 @@ impl Evaluator {
             })
             .collect()
     }
+}
+
+/// The documents of preferences as judgments: grade 1 where a group has a level above 0. What the account looks at.
+fn mentioned(preferences: &Preferences) -> Qrels {
+    let mut qrels = Qrels::new();
+    for query in preferences.queries() {
+        let mut grades: IndexMap<&str, i32> = IndexMap::new();
+        for level in query.levels() {
+            let grade = grades.entry(&level.document).or_default();
+            *grade = (*grade).max(i32::from(level.level > 0.0));
+        }
+        let entry = qrels.query_mut(query.id());
+        for (document, grade) in grades {
+            // As many ids as the preferences have, which fit already.
+            let _ = entry.push("0", document, grade);
+        }
+    }
+    qrels
 }
 
 /// Values below this count as this in a geometric mean (trec_eval's floor).
@@ -275,11 +379,17 @@ fn account(qrels: &Qrels, run: &Run, counted: &[Counted]) -> Account {
         missing_queries: missing.map(|query| query.id().to_string()).collect(),
         unjudged_queries: run.queries().iter().filter(|query| qrels.query(query.id()).is_none()).count(),
         queries_without_relevant: counted.iter().filter(|query| !query.has_relevant).count(),
+        answered_queries: counted.iter().filter(|q| q.account.as_ref().is_some_and(|a| a.depth > 0)).count(),
         ..Account::default()
     };
     let mut depths = Vec::new();
     for query in counted.iter().filter_map(|query| query.account.as_ref()) {
         depths.push(query.depth);
+        account.lengths.push(query.measured);
+        account.measured_documents += query.measured;
+        account.documents_without_judgment += query.without_judgment;
+        account.first_documents += query.first;
+        account.first_documents_without_judgment += query.first_without_judgment;
         account.tied_documents += query.tied_documents;
         account.tie_groups += query.tie_groups;
         account.nan_scores += query.nan_scores;
@@ -289,6 +399,7 @@ fn account(qrels: &Qrels, run: &Run, counted: &[Counted]) -> Account {
         account.unjudged_dropped += query.unjudged;
         account.below_depth += query.below_depth;
     }
+    account.lengths.sort_unstable();
     depths.sort_unstable();
     if let (Some(&min), Some(&max)) = (depths.first(), depths.last()) {
         account.depth = Depth { min, median: depths[depths.len() / 2], max };

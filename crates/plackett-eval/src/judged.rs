@@ -1,5 +1,7 @@
 //! What a measure sees of one query: the grades of the returned documents in rank order, and the judgments.
 
+use crate::policy::RecallCut;
+use crate::preferred::PreferenceCounts;
 use std::cell::OnceCell;
 
 /// One judged query under a run. Ranks count from 1 in every formula; slices start at the first rank.
@@ -13,7 +15,12 @@ pub struct JudgedRanking {
     pub highest_grade: i32,
     /// The smallest grade that counts as relevant where a measure does not say.
     pub level: i32,
-    /// By rank: the subtopics of the document and its grade for each. Empty unless a measure asked for subtopics.
+    /// How many relevant documents a recall level asks for.
+    pub recall_cut: RecallCut,
+    /// Whether documents without a judgment were taken out (in a judgment group: are to be taken out).
+    pub unjudged_removed: bool,
+    /// By rank: the subtopics (or judgment groups) of the document and its grade for each. Empty unless a measure asked for
+    /// them.
     pub subtopics: Vec<Vec<(u32, i32)>>,
     /// For each judged document, by id descending: its subtopics with grades. Empty unless a measure asked for subtopics.
     pub judged_subtopics: Vec<Vec<(u32, i32)>>,
@@ -21,6 +28,8 @@ pub struct JudgedRanking {
     pub preferred_at: Vec<Option<u32>>,
     /// Number of judged documents with a positive grade.
     pub preferred: usize,
+    /// What the run does with the preferences of the query. `None` unless a measure asked for preferences.
+    pub preferences: Option<PreferenceCounts>,
     /// Filled by [`JudgedRanking::list`]; start with the default.
     pub judged_only: OnceCell<Vec<Option<i32>>>,
 }

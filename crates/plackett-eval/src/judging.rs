@@ -4,14 +4,24 @@ use crate::evaluate::EvalError;
 use crate::judged::{JudgedRanking, is_judged};
 use crate::measure::Needs;
 use crate::policy::{Duplicates, Policy, Precision, SelfMatch, TieRule, Unjudged};
+use crate::preferred::PreferenceCounts;
 use foldhash::fast::FixedState;
-use plackett_core::{QueryQrels, RunQuery};
+use plackett_core::{Preferences, QueryQrels, RunQuery};
 use std::collections::{HashMap, HashSet};
+
+/// How many of the first documents an account looks at for missing judgments.
+pub const FIRST: usize = 10;
 
 /// What happened to one query; summed into the account of the run.
 #[derive(Default)]
 pub struct QueryAccount {
     pub depth: usize,
+    /// Documents that are measured.
+    pub measured: usize,
+    pub without_judgment: usize,
+    /// The same among the first [`FIRST`].
+    pub first: usize,
+    pub first_without_judgment: usize,
     pub tied_documents: usize,
     pub tie_groups: usize,
     pub nan_scores: usize,
@@ -96,10 +106,15 @@ impl<'q> Pool<'q> {
         documents.into_iter().map(|(_, place)| self.subtopics[place as usize].clone()).collect()
     }
 
-    /// Whether some document has a positive grade.
-    pub fn has_relevant(&self) -> bool {
-        self.grades.iter().any(|&grade| grade > 0)
+    /// Whether some document has at least this grade.
+    pub fn has_relevant(&self, level: i32) -> bool {
+        self.grades.iter().any(|&grade| grade >= level)
     }
+}
+
+/// Whether a measure reads the second column of the judgments: subtopics or judgment groups.
+pub fn needs_second_column(needs: &[Needs]) -> bool {
+    needs.iter().any(|needs| matches!(needs, Needs::Subtopics | Needs::Groups))
 }
 
 /// What all queries of an evaluation share.
@@ -107,6 +122,8 @@ pub struct Setting<'s> {
     pub run: &'s str,
     pub policy: &'s Policy,
     pub needs: &'s [Needs],
+    /// Given where the judgments are preferences.
+    pub preferences: Option<&'s Preferences>,
     pub highest_grade: i32,
 }
 
@@ -141,7 +158,30 @@ pub fn judge(
     }
     let places: Vec<Option<u32>> =
         entries.iter().map(|&(_, place)| pool.places.get(documents[place as usize]).copied()).collect();
-    Ok((ranking(pool, &places, setting), account))
+    let unknown = |place: &&Option<u32>| !is_judged(place.map(|p| pool.grades[p as usize]));
+    let first = &places[..places.len().min(FIRST)];
+    account.measured = places.len();
+    account.without_judgment = places.iter().filter(unknown).count();
+    account.first = first.len();
+    account.first_without_judgment = first.iter().filter(unknown).count();
+    let mut ranking = ranking(pool, &places, setting);
+    let ids: Vec<&str> = entries.iter().map(|&(_, place)| documents[place as usize]).collect();
+    ranking.preferences = preferences(returned.id(), &ids, setting)?;
+    Ok((ranking, account))
+}
+
+/// What the run does with the preferences of a query, where a measure needs that.
+fn preferences(
+    query: &str,
+    ranking: &[&str],
+    setting: &Setting<'_>,
+) -> Result<Option<PreferenceCounts>, EvalError> {
+    if !setting.needs.contains(&Needs::Preferences) {
+        return Ok(None);
+    }
+    let Some(preferences) = setting.preferences.and_then(|all| all.query(query)) else { return Ok(None) };
+    let counts = PreferenceCounts::new(preferences, ranking);
+    counts.map(Some).map_err(|problem| EvalError::Preferences { query: query.to_string(), problem })
 }
 
 /// The documents of a query by score and tie rule, best first, for pages that show them. Documents that stand twice are
@@ -160,8 +200,14 @@ pub fn ranked<'r>(returned: &'r RunQuery, policy: &Policy) -> Vec<&'r str> {
 }
 
 /// The ranking of a query that the run lacks.
-pub fn nothing_returned(pool: &Pool<'_>, setting: &Setting<'_>) -> JudgedRanking {
-    ranking(pool, &[], setting)
+pub fn nothing_returned(
+    query: &str,
+    pool: &Pool<'_>,
+    setting: &Setting<'_>,
+) -> Result<JudgedRanking, EvalError> {
+    let mut ranking = ranking(pool, &[], setting);
+    ranking.preferences = preferences(query, &[], setting)?;
+    Ok(ranking)
 }
 
 fn ranking(pool: &Pool<'_>, places: &[Option<u32>], setting: &Setting<'_>) -> JudgedRanking {
@@ -172,9 +218,11 @@ fn ranking(pool: &Pool<'_>, places: &[Option<u32>], setting: &Setting<'_>) -> Ju
         judged,
         highest_grade: setting.highest_grade,
         level: setting.policy.level.unwrap_or(1),
+        recall_cut: setting.policy.recall_cut,
+        unjudged_removed: setting.policy.unjudged == Unjudged::Removed,
         ..JudgedRanking::default()
     };
-    if setting.needs.contains(&Needs::Subtopics) {
+    if needs_second_column(setting.needs) {
         ranking.subtopics =
             places.iter().map(|p| p.map_or_else(Vec::new, |p| pool.subtopics[p as usize].clone())).collect();
         ranking.judged_subtopics = pool.subtopics_by_id();

@@ -22,6 +22,7 @@
 
 mod account;
 mod agreement;
+pub mod calibration;
 pub mod compare;
 pub mod correlation;
 mod evaluate;
@@ -31,19 +32,24 @@ mod judging;
 pub mod measure;
 mod numbers;
 mod policy;
+mod preferred;
 pub mod report;
 mod results;
+pub mod reward;
+mod standard;
 mod table;
 
 pub use account::{Account, Depth};
 pub use agreement::Agreement;
 pub use compare::{CompareOptions, Comparison, Correction, compare};
-pub use evaluate::{EvalError, Evaluation, Evaluator, Measured, evaluate};
+pub use evaluate::{EvalError, Evaluation, Evaluator, Measured, Texts, evaluate};
 pub use interval::{Interval, IntervalOptions, Intervals};
 pub use judged::JudgedRanking;
 pub use measure::Measure;
 pub use policy::{
-    Compat, Duplicates, Missing, Policy, Precision, SelfMatch, TieRule, Unjudged, UnknownPolicy,
+    Compat, Duplicates, Missing, Policy, Precision, RecallCut, SelfMatch, TieRule, Unjudged, UnknownPolicy,
 };
+pub use preferred::{GroupCounts, PairSum, PreferenceCounts, Tally};
 pub use results::{comparison_json, results_json};
+pub use standard::standardise;
 pub use table::{MeansTable, comparison_text};

@@ -116,6 +116,28 @@ spelled! {
     }
 }
 
+spelled! {
+    /// How many relevant documents a recall level of interpolated precision asks for, where level times number is no whole
+    /// number.
+    RecallCut, "rounding of recall levels" {
+        /// The next whole number (from 0.1 on): a level is reached when that share is found. trec_eval up to 9.
+        #[default] Up = "up",
+        /// The nearest whole number: trec_eval 10.
+        Nearest = "nearest",
+    }
+}
+
+impl RecallCut {
+    /// The number of relevant documents that `recall` asks for among `relevant`.
+    pub fn needed(self, recall: f64, relevant: usize) -> usize {
+        let share = recall * relevant as f64;
+        match self {
+            RecallCut::Up => (share + 0.9).floor() as usize,
+            RecallCut::Nearest => share.round() as usize,
+        }
+    }
+}
+
 /// All the rules of one evaluation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -132,6 +154,8 @@ pub struct Policy {
     pub unjudged: Unjudged,
     /// Documents returned twice for one query.
     pub duplicates: Duplicates,
+    /// Recall levels of interpolated precision.
+    pub recall_cut: RecallCut,
     /// Only the first so many documents of each query count (trec_eval's `-M`); `None` is all.
     pub depth: Option<usize>,
     /// The smallest grade that counts as relevant in measures that do not name one (`AP(rel=2)` does).
@@ -145,6 +169,9 @@ impl fmt::Display for Policy {
             "ties={} missing={} scores={} self-match={} unjudged={} duplicates={}",
             self.ties, self.missing, self.scores, self.self_match, self.unjudged, self.duplicates
         )?;
+        if self.recall_cut != RecallCut::default() {
+            write!(f, " recall-cut={}", self.recall_cut)?;
+        }
         if let Some(depth) = self.depth {
             write!(f, " depth={depth}")?;
         }
@@ -160,7 +187,7 @@ spelled! {
     Compat, "tool to be compatible with" {
         /// trec_eval 9: 32-bit scores, means over the queries that are in both files.
         #[default] TrecEval9 = "trec_eval-9",
-        /// trec_eval 10: 64-bit scores, a judged query that the run lacks is an error.
+        /// trec_eval 10: 64-bit scores, a judged query that the run lacks is an error, recall levels go to the nearest number.
         TrecEval10 = "trec_eval-10",
         /// BEIR: trec_eval 9 through pytrec_eval, self-matches dropped, the last of two equal lines counts.
         Beir = "beir",
@@ -170,12 +197,17 @@ spelled! {
 }
 
 impl Compat {
+    /// Whether names of measures are trec_eval's first, and Plackett's only where trec_eval has none such.
+    pub fn is_trec_eval(self) -> bool {
+        matches!(self, Compat::TrecEval9 | Compat::TrecEval10)
+    }
+
     /// The rules of that tool.
     pub fn policy(self) -> Policy {
         let plain = Policy::default();
         match self {
             Compat::TrecEval9 => Policy { missing: Missing::Skip, scores: Precision::F32, ..plain },
-            Compat::TrecEval10 => Policy { missing: Missing::Error, ..plain },
+            Compat::TrecEval10 => Policy { missing: Missing::Error, recall_cut: RecallCut::Nearest, ..plain },
             Compat::Beir => Policy {
                 missing: Missing::Skip,
                 scores: Precision::F32,

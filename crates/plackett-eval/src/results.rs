@@ -34,11 +34,15 @@ fn run_json(evaluation: &Evaluation, per_query: bool) -> Value {
             .iter()
             .enumerate()
             .map(|(place, query)| {
-                let values: Map<String, Value> = evaluation
+                let numbers = evaluation
                     .measures
                     .iter()
-                    .map(|m| (m.measure.to_string(), m.values.get(place).copied().into()))
-                    .collect();
+                    .map(|m| (m.measure.to_string(), m.values.get(place).copied().into()));
+                let texts = evaluation
+                    .texts
+                    .iter()
+                    .map(|t| (t.measure.to_string(), t.values.get(place).cloned().into()));
+                let values: Map<String, Value> = numbers.chain(texts).collect();
                 (query.clone(), values.into())
             })
             .collect();

@@ -55,6 +55,13 @@ impl MeansTable<'_> {
         if let Some(note) = self.note() {
             let _ = write!(text, "\n{note}\n");
         }
+        let remarks = self.remarks();
+        if !remarks.is_empty() {
+            text.push('\n');
+        }
+        for (run, remark) in remarks {
+            let _ = writeln!(text, "- {run}: {remark}");
+        }
         text
     }
 
@@ -82,9 +89,27 @@ impl MeansTable<'_> {
             cells[0] = latex_escape(&cells[0]);
             let _ = writeln!(text, "{} \\\\", cells.join(" & "));
         }
-        let caption = latex_escape(&self.note().unwrap_or_else(|| self.policy())).replace('†', "$\\dagger$");
+        let mut caption = self.note().unwrap_or_else(|| self.policy());
+        for evaluation in self.evaluations {
+            if let Some(unanswered) = evaluation.unanswered() {
+                let _ = write!(caption, ". {}: {unanswered}", evaluation.name);
+            }
+        }
+        let caption = latex_escape(&caption).replace('†', "$\\dagger$");
         let _ = write!(text, "\\bottomrule\n\\end{{tabular}}\n\\caption{{{caption}}}\n\\end{{table}}\n");
+        for (run, remark) in self.remarks() {
+            let _ = writeln!(text, "% {run}: {remark}");
+        }
         text
+    }
+
+    /// Every remark with the name of its run, on one line each.
+    fn remarks(&self) -> Vec<(String, String)> {
+        let of = |evaluation: &Evaluation| {
+            let name = evaluation.name.replace(['\n', '\r'], " ");
+            evaluation.remarks().into_iter().map(move |remark| (name.clone(), remark))
+        };
+        self.evaluations.iter().flat_map(of).collect()
     }
 
     fn header(&self) -> Vec<String> {

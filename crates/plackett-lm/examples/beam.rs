@@ -32,7 +32,7 @@ fn main() -> Result<(), Failure> {
     let built = TokenTrie::build(&sequences)?;
     let seconds = start.elapsed().as_secs_f64();
     let (bytes, raw) = (built.trie.bytes(), 4 * sequences.iter().map(Vec::len).sum::<usize>());
-    let member = TrieMember::new(built.trie, None)?;
+    let member = TrieConstraint::new(built.trie, None)?;
     println!(
         "{{\"isa\":\"{}\",\"trie_bytes\":{bytes},\"raw_bytes\":{raw},\"duplicates\":{},\
          \"build_seconds\":{seconds}}}",
@@ -47,7 +47,7 @@ fn main() -> Result<(), Failure> {
     options.max_tokens = longest;
     for line in std::io::stdin().lock().lines() {
         let prompt: String = serde_json::from_str(&line?)?;
-        let prompt = model.tokens().encode(&prompt, false, true)?;
+        let prompt = model.tokenizer().encode(&prompt, false, true)?;
         let start = Instant::now();
         let mut session = model.session();
         let request =

@@ -42,7 +42,7 @@ impl Bench {
     }
 
     /// The query block, which sees everything before it; its last two tokens give the signal.
-    fn ask(&self, all: &Cache, lengths: &[usize], layers: usize) -> Result<Vec<f32>, Failure> {
+    fn ask(&self, all: &KvCache, lengths: &[usize], layers: usize) -> Result<Vec<f32>, Failure> {
         let depth = self.model.info().layers;
         let layer = if layers < depth { layers - 1 } else { 2 * depth / 3 - 1 };
         let mut keys = Vec::with_capacity(lengths.len());
@@ -53,17 +53,32 @@ impl Bench {
         }
         let last = self.query.len() - 1;
         let attention =
-            AttentionWanted { layers: &[layer], queries: &[last - 1, last], keys: &keys, summed: true };
-        let wants = Wants { attention: Some(attention), ..Wants::default() };
-        let request =
-            Request { tokens: &self.query, cache: Some(all), pattern: Pattern::Causal, adapter: None, wants };
+            AttentionRequest { layers: &[layer], queries: &[last - 1, last], keys: &keys, summed: true };
+        let outputs = OutputRequest { attention: Some(attention), ..OutputRequest::default() };
+        let request = Request {
+            tokens: &self.query,
+            cache: Some(all),
+            pattern: AttentionPattern::Causal,
+            adapter: None,
+            outputs,
+        };
         Ok(self.model.forward_until(&[request], layers)?.remove(0).attention)
     }
 
-    fn caches(&self, texts: &[&[u32]], cache: Option<&Cache>, layers: usize) -> Result<Vec<Cache>, Failure> {
-        let wants = Wants { cache: true, ..Wants::default() };
-        let request =
-            |tokens| Request { tokens, cache, pattern: Pattern::Causal, adapter: None, wants: wants.clone() };
+    fn caches(
+        &self,
+        texts: &[&[u32]],
+        cache: Option<&KvCache>,
+        layers: usize,
+    ) -> Result<Vec<KvCache>, Failure> {
+        let outputs = OutputRequest { cache: true, ..OutputRequest::default() };
+        let request = |tokens| Request {
+            tokens,
+            cache,
+            pattern: AttentionPattern::Causal,
+            adapter: None,
+            outputs: outputs.clone(),
+        };
         let requests: Vec<Request> = texts.iter().map(|tokens| request(tokens)).collect();
         let answers = self.model.forward_until(&requests, layers)?;
         Ok(answers.into_iter().filter_map(|answer| answer.cache).collect())
@@ -89,7 +104,7 @@ impl Bench {
 
     fn full(&self, count: usize, layers: usize) -> Result<Ranked, Failure> {
         let tokens = [&self.instruction[..], &self.documents[..count].concat()].concat();
-        let mut cache = Cache::default();
+        let mut cache = KvCache::default();
         for piece in tokens.chunks(PIECE) {
             // More tokens than the model has positions: each piece begins at 0 again, which changes numbers, not work.
             cache = self.caches(&[piece], Some(&cache.at(0)), layers)?.remove(0);
@@ -140,7 +155,7 @@ fn open(arguments: &[String]) -> Result<Bench, Failure> {
         ..DecoderOptions::default()
     };
     let model = DecoderModel::open(model, &options)?;
-    let ids = |text: &str| model.tokens().encode(text, false, false);
+    let ids = |text: &str| model.tokenizer().encode(text, false, false);
     let documents = std::fs::read_to_string(passages)?
         .lines()
         .enumerate()

@@ -9,8 +9,8 @@
 //! `benches/decoder/run` drives it and runs the peers on the same ids.
 
 use plackett_lm::Precision;
-use plackett_lm::decode::{Branch, DecodeModel, Wanted};
-use plackett_lm::decoder::{DecoderModel, DecoderOptions, Places, Request, Wants};
+use plackett_lm::decode::{Branch, DecodeModel, LogitIds};
+use plackett_lm::decoder::{DecoderModel, DecoderOptions, OutputRequest, Positions, Request};
 use std::io::{BufRead, Write};
 use std::time::Instant;
 
@@ -27,8 +27,13 @@ fn largest(logits: &[f32]) -> u32 {
 }
 
 fn prefill(model: &DecoderModel, ids: &[u32], repetitions: usize) -> Result<f64, Failure> {
-    let wants = Wants { logits_at: Places::Last, ids: Wanted::All, cache: true, ..Wants::default() };
-    let request = Request { tokens: ids, cache: None, pattern: Default::default(), adapter: None, wants };
+    let outputs = OutputRequest {
+        logits_at: Positions::Last,
+        logit_ids: LogitIds::All,
+        cache: true,
+        ..OutputRequest::default()
+    };
+    let request = Request { tokens: ids, cache: None, pattern: Default::default(), adapter: None, outputs };
     let start = Instant::now();
     for _ in 0..repetitions {
         std::hint::black_box(model.forward(std::slice::from_ref(&request))?);
@@ -39,27 +44,33 @@ fn prefill(model: &DecoderModel, ids: &[u32], repetitions: usize) -> Result<f64,
 fn generate(model: &DecoderModel, ids: &[u32], steps: usize) -> Result<f64, Failure> {
     let mut session = model.session();
     let root = session.root();
-    let first = Branch { parent: root, tokens: ids, wanted: Wanted::All, normalizer: false };
+    let first = Branch { parent: root, tokens: ids, logit_ids: LogitIds::All, normalizer: false };
     let mut answer = session.extend(&[first], &[root])?.remove(0);
     let start = Instant::now();
     for _ in 0..steps {
         let next = [largest(&answer.logits)];
-        let branch = Branch { parent: answer.handle, tokens: &next, wanted: Wanted::All, normalizer: false };
-        answer = session.extend(&[branch], &[answer.handle])?.remove(0);
+        let branch =
+            Branch { parent: answer.prefix, tokens: &next, logit_ids: LogitIds::All, normalizer: false };
+        answer = session.extend(&[branch], &[answer.prefix])?.remove(0);
     }
     Ok(start.elapsed().as_secs_f64())
 }
 
-fn branches(model: &DecoderModel, ids: &[u32], wanted: Wanted, repetitions: usize) -> Result<f64, Failure> {
+fn branches(
+    model: &DecoderModel,
+    ids: &[u32],
+    logit_ids: LogitIds,
+    repetitions: usize,
+) -> Result<f64, Failure> {
     let cache = model.prefill(&ids[..PREFIX], None)?;
-    let wants = Wants { logits_at: Places::Last, ids: wanted, ..Wants::default() };
+    let outputs = OutputRequest { logits_at: Positions::Last, logit_ids, ..OutputRequest::default() };
     let own = &ids[PREFIX..PREFIX + BRANCHES];
     let request = |token| Request {
         tokens: token,
         cache: Some(&cache),
         pattern: Default::default(),
         adapter: None,
-        wants: wants.clone(),
+        outputs: outputs.clone(),
     };
     let requests: Vec<Request> = own.chunks(1).map(request).collect();
     let start = Instant::now();
@@ -77,8 +88,8 @@ fn answer(model: &DecoderModel, ids: &[u32], line: &str) -> Result<f64, Failure>
     match words.first() {
         Some(&"prefill") => prefill(model, &ids[..number(1)?], number(2)?),
         Some(&"generate") => generate(model, &ids[..number(1)?], number(2)?),
-        Some(&"chosen") => branches(model, ids, Wanted::Only(&ids[..20]), number(1)?),
-        Some(&"whole") => branches(model, ids, Wanted::All, number(1)?),
+        Some(&"chosen") => branches(model, ids, LogitIds::Only(&ids[..20]), number(1)?),
+        Some(&"whole") => branches(model, ids, LogitIds::All, number(1)?),
         Some(&"bare") => {
             let (tokens, repetitions) = (number(1)?, number(2)?);
             let start = Instant::now();

@@ -1,6 +1,6 @@
 //! A memory budget against what is really taken, as the allocator sees it. One test, so that nothing else allocates.
 
-use plackett_lm::decode::Wanted;
+use plackett_lm::decode::LogitIds;
 use plackett_lm::decoder::*;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::Path;
@@ -61,26 +61,35 @@ fn no_call_takes_more_than_its_budget() {
     let texts: Vec<Vec<u32>> = [250, 40, 3, 120, 17, 90].iter().map(|n| tokens(*n, *n as u32)).collect();
     let keys: Vec<_> = (0..40).map(|key| 6 * key..6 * key + 6).collect();
     let queries: Vec<usize> = (0..250).collect();
-    let attention = AttentionWanted { layers: &[0, 1, 2], queries: &queries, keys: &keys, summed: false };
+    let attention = AttentionRequest { layers: &[0, 1, 2], queries: &queries, keys: &keys, summed: false };
     let kinds = [
-        Wants { cache: true, ..Wants::default() },
-        Wants { logits_at: Places::All, ids: Wanted::All, normalizer: true, ..Wants::default() },
-        Wants { logits_at: Places::Last, ids: Wanted::Only(&[9, 77]), ..Wants::default() },
-        Wants { hidden: Places::All, hidden_after: &[1, 2, 3], ..Wants::default() },
-        Wants { attention: Some(attention), ..Wants::default() },
+        OutputRequest { cache: true, ..OutputRequest::default() },
+        OutputRequest {
+            logits_at: Positions::All,
+            logit_ids: LogitIds::All,
+            normalizer: true,
+            ..OutputRequest::default()
+        },
+        OutputRequest {
+            logits_at: Positions::Last,
+            logit_ids: LogitIds::Only(&[9, 77]),
+            ..OutputRequest::default()
+        },
+        OutputRequest { hidden: Positions::All, hidden_after: &[1, 2, 3], ..OutputRequest::default() },
+        OutputRequest { attention: Some(attention), ..OutputRequest::default() },
     ];
     for family in ["llama", "qwen3", "gemma3"] {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/decoder").join(family);
         for threads in [1, 2] {
-            for wants in &kinds {
-                let count = if wants.attention.is_some() { 1 } else { texts.len() };
-                for pattern in [Pattern::Causal, Pattern::Bidirectional] {
+            for outputs in &kinds {
+                let count = if outputs.attention.is_some() { 1 } else { texts.len() };
+                for pattern in [AttentionPattern::Causal, AttentionPattern::Bidirectional] {
                     let request = |tokens| Request {
                         tokens,
                         cache: None,
                         pattern,
                         adapter: None,
-                        wants: wants.clone(),
+                        outputs: outputs.clone(),
                     };
                     let requests: Vec<Request> = texts[..count].iter().map(|t| request(t)).collect();
                     let (mut allowed, mut budget) = (0, 100_000);
@@ -95,7 +104,7 @@ fn no_call_takes_more_than_its_budget() {
                             if let Some(bytes) = taken(&model, &requests) {
                                 let room = budget - weights;
                                 println!("{family} {threads} {pattern:?}: {bytes} of {room}");
-                                assert!(bytes <= room + SMALL, "{bytes} of {room}: {wants:?}");
+                                assert!(bytes <= room + SMALL, "{bytes} of {room}: {outputs:?}");
                                 allowed += 1;
                             }
                         }

@@ -1,12 +1,14 @@
 //! What every method shares: checking requests, reading each distinct text once for all of them, cutting the work into
 //! model calls of bounded size, and keeping the account.
 
+use crate::empty::{empty_facts, put_last, put_lowest};
 use crate::long_text::{Join, LongText};
-use crate::model::TextLength;
+use crate::model::{ModelFailure, TextLength};
 use crate::ranker::RankError;
+use crate::reading::Count;
 use plackett_core::{RankRequest, Ranking, Trace, Truncation};
 use plackett_lm::LmError;
-use plackett_lm::remote::RemoteError;
+use plackett_remote::RemoteError;
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -26,6 +28,8 @@ pub struct Settings {
     pub long_text: LongText,
     /// Called while model passes are made.
     pub progress: Option<Progress>,
+    /// Is told of every prompt and its answer.
+    pub audit: Option<Arc<dyn crate::audit::Audit>>,
 }
 
 impl Settings {
@@ -75,24 +79,34 @@ pub(crate) fn distinct_texts<'a>(requests: &[&'a RankRequest]) -> Vec<SharedText
     texts.into_iter().zip(places).map(|((text, _), places)| SharedText { text, places }).collect()
 }
 
-/// Splits items into consecutive slices of at most [`CALL_BYTES`] (a single larger item is a slice of its own).
-pub(crate) fn slices<T>(items: &[T], bytes: impl Fn(&T) -> usize) -> Vec<&[T]> {
-    let mut slices = Vec::new();
-    let mut start = 0;
-    let mut sum = 0;
-    for (i, item) in items.iter().enumerate() {
-        let size = bytes(item);
-        if i > start && sum + size > CALL_BYTES {
-            slices.push(&items[start..i]);
-            start = i;
-            sum = 0;
+/// Hands the pieces of `texts` texts on in calls of bounded size, in order. `call` gets the place of its first text and the
+/// pieces of that one and of those after it; a text with more pieces than fit into one call is in several. `beside` says
+/// how many bytes each piece of a text brings with it. Pieces are made when they are needed.
+pub(crate) fn in_calls<'t, I: IntoIterator<Item = Result<&'t str, LmError>>>(
+    texts: usize,
+    pieces: impl Fn(usize) -> I,
+    beside: impl Fn(usize) -> usize,
+    mut call: impl FnMut(usize, &[Vec<&'t str>]) -> Result<(), LmError>,
+) -> Result<(), LmError> {
+    let (mut first, mut bytes) = (0, 0);
+    let mut waiting: Vec<Vec<&'t str>> = Vec::new();
+    for text in 0..texts {
+        waiting.push(Vec::new());
+        for piece in pieces(text) {
+            let piece = piece?;
+            let size = piece.len() + beside(text);
+            if bytes > 0 && bytes + size > CALL_BYTES {
+                call(first, &waiting)?;
+                (first, bytes) = (text, 0);
+                waiting = vec![Vec::new()];
+            }
+            bytes += size;
+            if let Some(own) = waiting.last_mut() {
+                own.push(piece);
+            }
         }
-        sum += size;
     }
-    if start < items.len() {
-        slices.push(&items[start..]);
-    }
-    slices
+    if waiting.is_empty() { Ok(()) } else { call(first, &waiting) }
 }
 
 /// The scores of one request and what they cost.
@@ -101,6 +115,8 @@ pub(crate) struct Account {
     pub scores: Vec<f64>,
     /// Empty, or one per candidate.
     pub activated: Vec<f64>,
+    /// Candidates without anything to read: they have no score, and come last.
+    pub empty: Vec<usize>,
     pub trace: Trace,
 }
 
@@ -108,11 +124,20 @@ impl Account {
     pub fn new(request: &RankRequest, activated: bool) -> Account {
         let count = request.candidates.len();
         let activated = if activated { vec![f64::NAN; count] } else { Vec::new() };
-        Account { scores: vec![f64::NAN; count], activated, trace: Trace::default() }
+        Account { scores: vec![f64::NAN; count], activated, ..Account::default() }
     }
 
-    /// Enters one text of this request: its pieces as the model saw them. `fresh` when this request made the pass.
+    /// Enters the text of a candidate: its pieces as the model saw them. `fresh` when this request made the pass.
     pub fn enter(&mut self, id: &str, lengths: &[TextLength], fresh: bool) {
+        self.enter_text(id, lengths, fresh, false);
+    }
+
+    /// Enters the query as the model saw it.
+    pub fn enter_query(&mut self, id: &str, length: TextLength) {
+        self.enter_text(id, &[length], true, true);
+    }
+
+    fn enter_text(&mut self, id: &str, lengths: &[TextLength], fresh: bool, of_query: bool) {
         for length in lengths {
             if fresh {
                 self.trace.passes += 1;
@@ -121,8 +146,14 @@ impl Account {
                 self.trace.cache_hits += 1;
             }
             if length.kept < length.tokens {
-                let cut = Truncation { id: id.to_string(), tokens: length.tokens, kept: length.kept };
-                self.trace.truncated.push(cut);
+                let TextLength { tokens, kept, estimated } = *length;
+                self.trace.truncated.push(Truncation {
+                    id: id.to_string(),
+                    tokens,
+                    kept,
+                    estimated,
+                    of_query,
+                });
             }
         }
         if lengths.len() > 1 {
@@ -145,7 +176,7 @@ pub(crate) fn read_queries<T: Clone>(
         return Ok(all);
     }
     for (&i, read) in wanted.iter().zip(embed(&texts)?) {
-        accounts[i].enter(&requests[i].query.id, &[length(&read)], true);
+        accounts[i].enter_query(&requests[i].query.id, length(&read));
         all[i] = Some(read);
     }
     Ok(all)
@@ -182,10 +213,11 @@ pub(crate) fn rank_together(
                 results[i] = Some(finish(&requests[i], account));
             }
         }
-        Err(LmError::Remote(error)) if alike(&error) => {
+        Err(error) if RemoteError::of(&error).is_some_and(alike) => {
+            let source: ModelFailure = Arc::new(error);
             for &i in &open {
-                let problem = error.to_string();
-                results[i] = Some(Err(RankError::Request { query: requests[i].query.id.clone(), problem }));
+                let (query, source) = (requests[i].query.id.clone(), source.clone());
+                results[i] = Some(Err(RankError::Service { query, source }));
             }
         }
         Err(_) if wanted.len() > 1 => {
@@ -218,6 +250,13 @@ fn alike(error: &RemoteError) -> bool {
 
 /// Why a request cannot be ranked by any method.
 pub(crate) fn check(request: &RankRequest) -> Option<RankError> {
+    if request.query.text.trim().is_empty() && !request.candidates.is_empty() {
+        return Some(RankError::Request {
+            query: request.query.id.clone(),
+            problem: "its text is empty, so no document answers it better than another; give it a text"
+                .into(),
+        });
+    }
     let mut seen = HashSet::with_capacity(request.candidates.len());
     let twice = request.candidates.iter().find(|c| !seen.insert(c.document.id.as_str()))?;
     Some(RankError::Request {
@@ -252,7 +291,10 @@ pub(crate) fn ranking(
     request: &RankRequest,
     account: Account,
 ) -> Result<Ranking, RankError> {
-    let Account { scores, activated, mut trace } = account;
+    let Account { mut scores, mut activated, empty, mut trace } = account;
+    put_last(&mut scores, &empty);
+    put_lowest(&mut activated, &empty);
+    trace.facts.extend(empty_facts(request, &empty));
     for (candidate, &score) in request.candidates.iter().zip(&scores) {
         if !score.is_finite() {
             return Err(RankError::NotFinite {
@@ -265,7 +307,8 @@ pub(crate) fn ranking(
     }
     if let (LongText::Refuse, Some(cut)) = (settings.long_text, trace.truncated.first()) {
         // The tokens were counted before; a model that counts otherwise must not get around it.
-        let problem = crate::reading::refusal(&format!("`{}`", cut.id), cut.tokens, cut.kept);
+        let count = Count { tokens: cut.tokens, estimated: cut.estimated };
+        let problem = crate::reading::refusal(&format!("`{}`", cut.id), count, cut.kept);
         return Err(RankError::Request { query: request.query.id.clone(), problem });
     }
     trace.facts.push(("long-text".into(), settings.long_text.to_string()));
@@ -282,11 +325,34 @@ pub(crate) fn ranking(
 mod tests {
     use super::*;
 
+    /// Calls as (first text, pieces of each text).
+    fn calls(texts: &[Vec<usize>]) -> Vec<(usize, Vec<usize>)> {
+        let long = "x".repeat(2 * CALL_BYTES);
+        let mut calls = Vec::new();
+        let pieces = |text: usize| texts[text].iter().map(|bytes| Ok(&long[..*bytes]));
+        in_calls(
+            texts.len(),
+            pieces,
+            |_| 0,
+            |first, cut| {
+                calls.push((first, cut.iter().map(Vec::len).collect()));
+                Ok(())
+            },
+        )
+        .unwrap();
+        calls
+    }
+
     #[test]
-    fn slices_are_consecutive_and_bounded() {
-        let items = [CALL_BYTES / 2, CALL_BYTES / 2, 1, 2 * CALL_BYTES, 3];
-        let parts: Vec<usize> = slices(&items, |&b| b).into_iter().map(<[usize]>::len).collect();
-        assert_eq!(parts, [2, 1, 1, 1]);
-        assert!(slices(&[] as &[usize], |&b| b).is_empty());
+    fn calls_are_consecutive_and_bounded() {
+        let half = CALL_BYTES / 2;
+        let texts = [vec![half], vec![half], vec![1], vec![2 * CALL_BYTES], vec![3], vec![]];
+        let expected = [(0, vec![1, 1, 0]), (2, vec![1, 0]), (3, vec![1, 0]), (4, vec![1, 0])];
+        assert_eq!(calls(&texts), expected);
+        // A text in many pieces is in several calls.
+        let texts = [vec![1], vec![half; 4], vec![1]];
+        assert_eq!(calls(&texts), [(0, vec![1, 1]), (1, vec![2]), (1, vec![1, 1])]);
+        assert!(calls(&[]).is_empty());
+        assert_eq!(calls(&[vec![]]), [(0, vec![0])]);
     }
 }

@@ -1,29 +1,40 @@
 //! Rerankers: methods that order the candidates of a request.
 //!
 //! A ranker gets many requests at once, so that it can pack their texts into shared model passes, and is a pure function
-//! of its inputs: the same requests give the same rankings, whatever else is in the batch. Methods: [`BiEncoder`],
-//! [`LateInteraction`], [`CrossEncoder`], and the last on a server, [`RemoteReranker`]; [`ranker()`] makes one by name from any model that has the ability.
+//! of its inputs: the same requests give the same rankings, whatever else is in the batch. Methods are declarations in one
+//! registry ([`method::METHODS`]); [`MethodSpec::ranker`] makes a ranker from any model that has what the method needs.
 #![forbid(unsafe_code)]
 
+pub mod ask;
+pub mod audit;
 mod batch;
-mod bi_encoder;
-mod cross_encoder;
-mod decoders;
-mod engine;
-mod late_interaction;
+pub mod budget;
+mod depth;
+mod empty;
+pub mod engine;
+mod fallback;
+pub mod feedback;
+mod hash;
 mod long_text;
 pub mod method;
+mod methods;
 pub mod model;
+pub mod prompt;
+pub mod prompting;
 mod ranker;
 mod reading;
-mod remote;
-mod similarity;
+pub mod testing;
+
+/// What the names of those facts of a trace begin with that are remarks for whoever asks.
+pub const REMARK: &str = "remark:";
 
 pub use batch::{Progress, Settings};
-pub use bi_encoder::BiEncoder;
-pub use cross_encoder::CrossEncoder;
-pub use late_interaction::LateInteraction;
+pub use depth::Depth;
+pub use engine::RemoteReranker;
+pub use fallback::{Fallback, InputOrder};
 pub use long_text::{Chunks, Join, LongText, UnknownPolicy};
-pub use method::{Abilities, Method, UnknownMethod, WrongModel, ranker};
+pub use method::{MethodError, MethodSpec, UnknownMethod, ranker};
+pub use methods::{BiEncoder, CrossEncoder, LateInteraction, block_recipe, kept_sum};
+pub use model::Abilities;
 pub use ranker::{RankError, Ranker};
-pub use remote::RemoteReranker;
+pub use reading::has_words;

@@ -1,5 +1,7 @@
 //! What to do with a text that is longer than a model reads.
 
+use plackett_lm::text_slices;
+use std::collections::VecDeque;
 use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
@@ -120,28 +122,88 @@ impl fmt::Display for LongText {
 }
 
 impl Chunks {
-    /// The byte ranges of the pieces of a text whose tokens lie at `spans`, when at most `room` tokens fit the model.
-    /// Together the pieces cover every token; a text that fits is one piece from its first byte to its last (`bytes`).
-    pub fn pieces(&self, spans: &[Range<usize>], bytes: usize, room: usize) -> Vec<Range<usize>> {
+    /// The byte ranges of the pieces of a text, made one after another, when at most `room` tokens fit the model;
+    /// `token_spans` gives the byte ranges of the tokens of a part of it. Together the pieces cover every token; a text that
+    /// fits is one piece from its first byte to its last.
+    pub(crate) fn pieces<'t, F>(&self, text: &'t str, room: usize, token_spans: F) -> Pieces<'t, F> {
+        self.pieces_over(text, room, token_spans, Box::new(text_slices(text)))
+    }
+
+    fn pieces_over<'t, F>(
+        &self,
+        text: &'t str,
+        room: usize,
+        token_spans: F,
+        slices: Box<dyn Iterator<Item = Range<usize>> + 't>,
+    ) -> Pieces<'t, F> {
         let size = self.size.unwrap_or(room).min(room).max(1);
-        if spans.len() <= size {
-            return std::iter::once(0..bytes).collect();
-        }
         let stride = self.stride.unwrap_or(size - size / 4).clamp(1, size);
-        // A token that touches the one before it continues a word (or is punctuation glued to one).
-        let begins_word = |i: usize| i == 0 || i >= spans.len() || spans[i - 1].end < spans[i].start;
-        let mut pieces = Vec::new();
-        let mut start = 0;
-        loop {
-            let limit = (start + size).min(spans.len());
-            let end = (start + 1..=limit).rev().find(|&i| begins_word(i)).unwrap_or(limit);
-            pieces.push(spans[start].start..spans[end - 1].end);
-            if end == spans.len() {
-                return pieces;
-            }
-            let wanted = (start + stride).min(end);
-            start = (start + 1..=wanted).rev().find(|&i| begins_word(i)).unwrap_or(wanted);
+        let spans = VecDeque::new();
+        Pieces { text, token_spans, slices, size, stride, spans, read: false, begun: false, ended: false }
+    }
+}
+
+/// The pieces of one text. Of a text of many megabytes, only the tokens around the next piece are in memory.
+pub(crate) struct Pieces<'t, F> {
+    text: &'t str,
+    token_spans: F,
+    /// Parts of the text that were not tokenised yet.
+    slices: Box<dyn Iterator<Item = Range<usize>> + 't>,
+    size: usize,
+    stride: usize,
+    /// Tokens from the beginning of the next piece on.
+    spans: VecDeque<Range<usize>>,
+    /// All of the text is tokenised.
+    read: bool,
+    begun: bool,
+    ended: bool,
+}
+
+impl<'t, E, F: FnMut(&'t str) -> Result<Vec<Range<usize>>, E>> Pieces<'t, F> {
+    /// Tokenises on until there is one token more than a piece may have.
+    fn fill(&mut self) -> Result<(), E> {
+        while self.spans.len() <= self.size && !self.read {
+            let Some(slice) = self.slices.next() else {
+                self.read = true;
+                break;
+            };
+            let spans = (self.token_spans)(&self.text[slice.clone()])?;
+            self.spans.extend(spans.into_iter().map(|span| span.start + slice.start..span.end + slice.start));
         }
+        Ok(())
+    }
+}
+
+impl<'t, E, F: FnMut(&'t str) -> Result<Vec<Range<usize>>, E>> Iterator for Pieces<'t, F> {
+    type Item = Result<Range<usize>, E>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        if let Err(error) = self.fill() {
+            self.ended = true;
+            return Some(Err(error));
+        }
+        let spans = &self.spans;
+        let whole = !std::mem::replace(&mut self.begun, true);
+        if whole && spans.len() <= self.size {
+            self.ended = true;
+            return Some(Ok(0..self.text.len()));
+        }
+        // A token that touches the one before it continues a word (or is punctuation glued to one).
+        let begins_word = |i: &usize| *i >= spans.len() || spans[i - 1].end < spans[*i].start;
+        let limit = self.size.min(spans.len());
+        let end = (1..=limit).rev().find(begins_word).unwrap_or(limit);
+        let piece = spans[0].start..spans[end - 1].end;
+        if end == spans.len() {
+            self.ended = true;
+            return Some(Ok(piece));
+        }
+        let wanted = self.stride.min(end);
+        let next = (1..=wanted).rev().find(begins_word).unwrap_or(wanted);
+        self.spans.drain(..next);
+        Some(Ok(piece))
     }
 }
 
@@ -171,6 +233,12 @@ mod tests {
         spans
     }
 
+    /// The pieces of a text whose tokens are those of [`spans`].
+    fn pieces(chunks: &Chunks, text: &str, room: usize) -> Vec<Range<usize>> {
+        let pieces = chunks.pieces(text, room, |part| Ok::<_, ()>(spans(part)));
+        pieces.collect::<Result<_, _>>().unwrap()
+    }
+
     #[test]
     fn policies_are_written_as_they_are_read() {
         for text in ["truncate", "refuse", "chunk-max", "chunk-mean(size=100)", "chunk-max(size=10,stride=5)"]
@@ -194,13 +262,12 @@ mod tests {
     fn pieces_by_hand() {
         let text = "aa bb cc dd ee";
         let chunks = Chunks { join: Join::Max, size: Some(3), stride: Some(2) };
-        let pieces: Vec<&str> =
-            chunks.pieces(&spans(text), text.len(), 100).into_iter().map(|r| &text[r]).collect();
-        assert_eq!(pieces, ["aa bb cc", "cc dd ee"]);
+        let cut: Vec<&str> = pieces(&chunks, text, 100).into_iter().map(|r| &text[r]).collect();
+        assert_eq!(cut, ["aa bb cc", "cc dd ee"]);
         let text = "aaaa bb cccc";
-        let pieces: Vec<&str> =
-            chunks.pieces(&spans(text), text.len(), 100).into_iter().map(|r| &text[r]).collect();
-        assert_eq!(pieces, ["aaaa bb", "bb cccc"]);
+        let cut: Vec<&str> = pieces(&chunks, text, 100).into_iter().map(|r| &text[r]).collect();
+        assert_eq!(cut, ["aaaa bb", "bb cccc"]);
+        assert_eq!(pieces(&chunks, "  ", 100), std::slice::from_ref(&(0..2)));
     }
 
     #[test]
@@ -211,6 +278,21 @@ mod tests {
         assert!(Join::Max.of([1.0, f64::NAN]).is_some_and(f64::is_nan));
     }
 
+    /// A text that is tokenised part by part has the pieces of one that is tokenised whole.
+    #[test]
+    fn pieces_of_a_long_text_need_not_all_of_it_at_once() {
+        let text = "aa bbb cccc d ".repeat(20_000);
+        let chunks = Chunks { join: Join::Max, size: Some(100), stride: None };
+        let part = |part: &str| Ok::<_, ()>(spans(part));
+        let whole = chunks.pieces_over(&text, 512, part, Box::new(std::iter::once(0..text.len())));
+        let whole: Vec<Range<usize>> = whole.collect::<Result<_, _>>().unwrap();
+        assert!(whole.len() > 1000);
+        assert_eq!(pieces(&chunks, &text, 512), whole);
+        let failing = |part: &str| if part.starts_with("aa bbb") { Ok(spans(part)) } else { Err("refused") };
+        let last = chunks.pieces(&text, 512, failing).last().unwrap();
+        assert_eq!(last, Err("refused"));
+    }
+
     proptest! {
         #[test]
         fn pieces_cover_every_token_and_fit(
@@ -218,7 +300,7 @@ mod tests {
         ) {
             let spans = spans(&text);
             let chunks = Chunks { join: Join::Max, size: Some(size), stride: Some(stride) };
-            let pieces = chunks.pieces(&spans, text.len(), 64);
+            let pieces = pieces(&chunks, &text, 64);
             for span in &spans {
                 prop_assert!(pieces.iter().any(|p| p.start <= span.start && span.end <= p.end), "{span:?} {pieces:?}");
             }

@@ -67,7 +67,7 @@ impl Embedder for Made {
         let numbers: Vec<u64> = texts.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
         Ok(Embedded {
             vectors: numbers.into_par_iter().flat_map_iter(|n| self.vector(n)).collect(),
-            truncated: vec![],
+            ..Embedded::default()
         })
     }
 }

@@ -141,7 +141,7 @@ impl Index {
 
     fn way(&self, search: &DenseSearch, depth: usize) -> Result<Way<'_>, SearchError> {
         let ef = search.ef.unwrap_or(EF).max(depth);
-        let living = self.len();
+        let living = self.snapshot.with_vector;
         Ok(match (search.method, &self.snapshot.approximate) {
             (DenseMethod::Exact, _) => Way::Exact("as asked".into()),
             (DenseMethod::Auto, _) if living < search.from => {

@@ -7,8 +7,23 @@ use crate::ModelIdentity;
 pub struct Embedded {
     /// `texts × dim`, row-major.
     pub vectors: Vec<f32>,
-    /// Texts that were cut: position, tokens of the whole, tokens kept.
-    pub truncated: Vec<(usize, usize, usize)>,
+    /// Texts that were cut.
+    pub truncated: Vec<CutText>,
+    /// Texts of which the model reads not one token, by position: their vectors mean nothing and are not kept.
+    pub without_tokens: Vec<usize>,
+}
+
+/// A text of a call that the model did not see whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CutText {
+    /// Position in the call.
+    pub index: usize,
+    /// Tokens of the whole.
+    pub tokens: usize,
+    /// Tokens that the model saw.
+    pub kept: usize,
+    /// Whether `tokens` is extrapolated from the beginning of the text.
+    pub estimated: bool,
 }
 
 /// Turns documents into vectors whose dot products compare them.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum SearchError {
     /// The system refused.
-    #[error("{path}: {source}")]
+    #[error("{path}: {}", plackett_core::formats::plain(.source))]
     Io {
         /// File or folder.
         path: PathBuf,
@@ -40,6 +40,45 @@ pub enum SearchError {
         path: PathBuf,
         /// What is wrong.
         problem: String,
+    },
+    /// A new index that is not whole.
+    #[error(
+        "{path}: the index is unfinished: {}", if *.running {
+            format!("another process is building it in {}; wait until it is done", .folder.display())
+        } else {
+            format!("its build was interrupted and left {}, which cannot be searched; run `plackett index` with the whole collection again, which removes that folder", .folder.display())
+        }
+    )]
+    Unfinished {
+        /// The index.
+        path: PathBuf,
+        /// Where it is built.
+        folder: PathBuf,
+        /// Whether the build goes on.
+        running: bool,
+    },
+    /// The files are another user's and private.
+    #[error("{path}: {}; the owner of the index can let others read it: chmod -R a+rX {index}", plackett_core::formats::plain(.source))]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The index.
+        index: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The place of an index cannot be written to.
+    #[error(
+        "{index}: the index cannot be written: {} (`{path}`); name a folder where you may write, or let its owner give you the right to",
+        plackett_core::formats::plain(.source)
+    )]
+    Unwritable {
+        /// The index, as it was named.
+        index: PathBuf,
+        /// What the system refused.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
     },
     /// A worker of the writer ended, which is what a full disk looks like from the others.
     #[error(
@@ -116,6 +155,34 @@ impl SearchError {
         move |source| SearchError::Io { path, source }
     }
 
+    /// The same error with what lets an index be read, where that is not allowed.
+    pub(crate) fn for_reader(self, index: &std::path::Path) -> SearchError {
+        match self {
+            SearchError::Io { path, source } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+                SearchError::Unreadable { path, index: index.into(), source }
+            }
+            other => other,
+        }
+    }
+
+    /// The same error with what lets an index be written, where that is not allowed.
+    pub(crate) fn for_writer(self, index: &std::path::Path) -> SearchError {
+        use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+        match self {
+            SearchError::Io { path, source }
+                if matches!(source.kind(), PermissionDenied | ReadOnlyFilesystem) =>
+            {
+                SearchError::Unwritable { index: index.into(), path, source }
+            }
+            other => other,
+        }
+    }
+
+    /// Whether the documents are committed and what failed comes after that.
+    pub fn is_after_commit(&self) -> bool {
+        matches!(self, SearchError::Graph { .. } | SearchError::AfterCommit { .. })
+    }
+
     /// An error of the inverted index, told apart by what the user can do.
     pub(crate) fn from_tantivy(
         path: impl Into<PathBuf>,
@@ -143,4 +210,24 @@ impl SearchError {
 fn is_refusal(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{InvalidData, UnexpectedEof};
     !matches!(error.kind(), UnexpectedEof | InvalidData)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn what_may_not_be_written_is_named_as_the_user_named_it() {
+        let refused = || SearchError::io("a/i.unfinished")(std::io::ErrorKind::PermissionDenied.into());
+        let said = refused().for_writer(Path::new("a/i")).to_string();
+        assert!(
+            said.starts_with("a/i: the index cannot be written") && said.contains("where you may write"),
+            "{said}"
+        );
+        assert!(!said.contains("os error") && said.contains("`a/i.unfinished`"), "{said}");
+        let other =
+            SearchError::io("a/i")(std::io::ErrorKind::StorageFull.into()).for_writer(Path::new("a/i"));
+        assert_eq!(other.to_string(), "a/i: no space is left on the disk");
+    }
 }

@@ -1,14 +1,16 @@
 //! An index directory: open it, search it.
 
+use crate::analysis::Analysis;
 use crate::bm25::{QueryTerms, Scorer};
+use crate::directory::SharedDirectory;
 use crate::graph::NoGraph;
 use crate::rm3::{self, Feedback, Rm3};
 use crate::schema::Fields;
-use crate::snapshot::Snapshot;
-use crate::snippet::{Snippet, snippet};
+use crate::snapshot::{NO_VECTOR, Snapshot};
+use crate::snippet::{Snippet, passage};
 use crate::vectors::VectorFile;
 use crate::{
-    Analyzer, Bm25, Embedder, IndexSettings, IndexWriter, ModelIdentity, SearchError, TermScore, graph,
+    Bm25, Embedder, IndexSettings, IndexWriter, ModelIdentity, NewIndex, SearchError, TermScore, graph,
     manifest, schema,
 };
 use plackett_core::Document;
@@ -66,55 +68,42 @@ pub struct Index {
     pub(crate) inner: tantivy::Index,
     pub(crate) fields: Fields,
     pub(crate) payload: Payload,
-    analyzer: Analyzer,
+    pub(crate) analyzer: Analysis,
     pub(crate) snapshot: Arc<Snapshot>,
 }
 
 impl Index {
-    /// Makes an empty index in a new or empty directory.
+    /// Makes an empty index in a new or empty directory. [`crate::NewIndex`] makes one that nobody sees before it is
+    /// filled.
     ///
     /// # Errors
     /// The directory holds something; the settings name an unknown analyser or no field; the disk.
     pub fn create(directory: impl AsRef<Path>, settings: &IndexSettings) -> Result<Index, SearchError> {
-        let directory = directory.as_ref();
-        Analyzer::named(&settings.analyzer)?;
-        let (schema, _) = schema::build(settings)?;
-        std::fs::create_dir_all(directory).map_err(SearchError::io(directory))?;
-        if std::fs::read_dir(directory).map_err(SearchError::io(directory))?.next().is_some() {
-            let problem =
-                "the folder is not empty; choose a new one, or open the index in it to add documents".into();
-            return Err(SearchError::Foreign { path: directory.into(), problem });
-        }
-        // Made beside its place and renamed: an interrupted creation leaves no half index under this name.
-        let parent = directory.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let staging = tempfile::Builder::new().prefix(".plackett-index-").tempdir_in(parent);
-        let staging = staging.map_err(SearchError::io(parent))?;
-        let (text, vectors) = (staging.path().join("text"), staging.path().join("vectors"));
-        for folder in [&text, &vectors] {
-            std::fs::create_dir(folder).map_err(SearchError::io(folder))?;
-        }
-        tantivy::Index::create_in_dir(&text, schema).map_err(SearchError::from_tantivy(&text))?;
-        manifest::write(staging.path(), settings)?;
-        // Only an empty folder can be removed this way.
-        let rights = std::fs::metadata(directory).map_err(SearchError::io(directory))?.permissions();
-        std::fs::set_permissions(staging.path(), rights).map_err(SearchError::io(directory))?;
-        std::fs::remove_dir(directory).map_err(SearchError::io(directory))?;
-        std::fs::rename(staging.keep(), directory).map_err(SearchError::io(directory))?;
-        std::fs::File::open(parent).and_then(|f| f.sync_all()).map_err(SearchError::io(parent))?;
-        Index::open(directory)
+        NewIndex::begin(directory, settings)?.finish()
     }
 
-    /// Opens an index for searching. Costs the reading of ids and lengths, not of texts.
+    /// Opens an index for searching. Costs the reading of ids and lengths, not of texts, and needs no right to write.
     ///
     /// # Errors
-    /// A folder that is no index, of a newer version, or with missing or damaged files, each with its reason.
+    /// A folder that is no index, of a newer version, unfinished, or with missing or damaged files, each with its reason.
     pub fn open(directory: impl AsRef<Path>) -> Result<Index, SearchError> {
         let directory = directory.as_ref();
-        let settings = manifest::read(directory)?;
-        let analyzer = Analyzer::named(&settings.analyzer)?;
+        let settings = manifest::read(directory).map_err(|error| error.for_reader(directory))?;
+        Index::open_with(directory, settings).map_err(|error| error.for_reader(directory))
+    }
+
+    /// Opens an index that is being built.
+    pub(crate) fn open_unfinished(directory: &Path) -> Result<Index, SearchError> {
+        Index::open_with(directory, manifest::read_any(directory)?)
+    }
+
+    fn open_with(directory: &Path, settings: IndexSettings) -> Result<Index, SearchError> {
+        let analyzer = Analysis::of(&settings)?;
         let (schema, fields) = schema::build(&settings)?;
         let text = directory.join("text");
-        let inner = tantivy::Index::open_in_dir(&text).map_err(SearchError::from_tantivy(&text))?;
+        let failed = || SearchError::from_tantivy(&text);
+        let folder = SharedDirectory::open(&text).map_err(|e| failed()(e.into()))?;
+        let inner = tantivy::Index::open(folder).map_err(failed())?;
         if inner.schema() != schema {
             let problem = "the postings do not fit the manifest's fields".into();
             return Err(SearchError::Corrupt { path: text, problem });
@@ -138,7 +127,8 @@ impl Index {
         &'a mut self,
         embedder: Option<&'a dyn Embedder>,
     ) -> Result<IndexWriter<'a>, SearchError> {
-        IndexWriter::open(self, embedder)
+        let directory = self.directory.clone();
+        IndexWriter::open(self, embedder).map_err(|error| error.for_writer(&directory))
     }
 
     /// Checks that a model is the one with which the vectors were made.
@@ -178,6 +168,11 @@ impl Index {
     /// Whether there is no document.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Documents that have a vector. In an index with vectors all have one but those whose texts have not one token.
+    pub fn vectors(&self) -> usize {
+        self.snapshot.with_vector
     }
 
     /// Whether documents have vectors.
@@ -227,6 +222,19 @@ impl Index {
         document
             .map(Some)
             .map_err(|e| SearchError::Corrupt { path, problem: format!("document `{id}`: {e}") })
+    }
+
+    /// The vector of a document as it is stored; `None` where there is no such document, or it has none.
+    ///
+    /// # Errors
+    /// The postings cannot be read.
+    pub fn vector(&self, id: &str) -> Result<Option<Vec<f32>>, SearchError> {
+        let Some(address) = self.address(id)? else { return Ok(None) };
+        let segment = self.snapshot.segments.get(address.segment_ord as usize);
+        let row = segment.and_then(|segment| segment.rows.get(address.doc_id as usize).copied());
+        let Some(row) = row.filter(|row| *row != NO_VECTOR) else { return Ok(None) };
+        let file = self.snapshot.vectors.get((row >> 32) as usize);
+        Ok(file.map(|file| file.numbers((row as u32) as usize)))
     }
 
     /// All documents, in no particular order.
@@ -290,7 +298,7 @@ impl Index {
             let df = scorer.df(term).map_err(SearchError::from_tantivy(&self.directory))?;
             *weight = scorer.idf(df);
         }
-        Ok(snippet(text, self.analyzer, &terms, width))
+        Ok(passage(text, self.analyzer.terms(text), &terms, width))
     }
 
     /// The terms of a document's searched fields with their weighted number of occurrences.
@@ -345,6 +353,11 @@ impl Index {
         )))
     }
 
+    /// Whether a document with this id is committed.
+    pub(crate) fn holds(&self, id: &str) -> Result<bool, SearchError> {
+        Ok(!self.is_empty() && self.address(id)?.is_some())
+    }
+
     fn address(&self, id: &str) -> Result<Option<DocAddress>, SearchError> {
         let query = TermQuery::new(Term::from_field_text(self.fields.id, id), IndexRecordOption::Basic);
         let found = self.snapshot.searcher.search(&query, &DocSetCollector);
@@ -365,11 +378,17 @@ fn load(
     loop {
         let before = inner.load_metas().map_err(failed())?;
         let reader = inner.reader_builder().reload_policy(tantivy::ReloadPolicy::Manual);
-        let searcher = reader.try_into().map_err(failed())?.searcher();
+        let reader: tantivy::Result<tantivy::IndexReader> = reader.try_into();
         let after = inner.load_metas().map_err(failed())?;
         if before.opstamp != after.opstamp {
             continue;
         }
+        let searcher = match reader {
+            Ok(reader) => reader.searcher(),
+            // A reader that could not lock the files can find one removed whose segment has been merged meanwhile.
+            Err(_) if segments(&before) != segments(&after) => continue,
+            Err(error) => return Err(failed()(error)),
+        };
         let payload: Payload = match &after.payload {
             None => Payload::default(),
             Some(text) => serde_json::from_str(text).map_err(|e| SearchError::Corrupt {
@@ -404,7 +423,13 @@ fn load(
     }
 }
 
-fn bytes_in(folder: &Path) -> u64 {
+/// Names of the segments that a commit has now.
+fn segments(metas: &tantivy::IndexMeta) -> Vec<tantivy::index::SegmentId> {
+    metas.segments.iter().map(|segment| segment.id()).collect()
+}
+
+/// Bytes of all files in a folder.
+pub(crate) fn bytes_in(folder: &Path) -> u64 {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     entries
         .map(|entry| match entry.metadata() {

@@ -1,6 +1,6 @@
 //! Languages beside English: stop words and Snowball stemmers.
 
-use crate::analysis::{Terms, words};
+use crate::analysis::{Letters, Terms, words};
 use frostem::{Algorithm, Stemmer};
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -99,8 +99,8 @@ impl Language {
     }
 
     /// Stemmed terms with the byte ranges of their words: elided articles and stop words are left out.
-    pub(crate) fn terms(self, text: &str) -> Vec<(String, Range<usize>)> {
-        let words = self.words(text);
+    pub(crate) fn terms(self, text: &str, letters: Letters) -> Vec<(String, Range<usize>)> {
+        let words = self.words(text, letters);
         let stemmer = Stemmer::new(self.parts().0);
         let stem =
             |token: &Token| (stemmer.stem(&token.text).into_owned(), token.offset_from..token.offset_to);
@@ -109,7 +109,7 @@ impl Language {
             Some(filter) => {
                 filter
                     .clone()
-                    .transform(Words(self))
+                    .transform(Words(self, letters))
                     .token_stream(text)
                     .process(&mut |t| terms.push(stem(t)));
             }
@@ -119,16 +119,16 @@ impl Language {
     }
 
     /// Words in lower case without what is elided before them.
-    fn words(self, text: &str) -> Vec<(String, Range<usize>)> {
+    fn words(self, text: &str, letters: Letters) -> Vec<(String, Range<usize>)> {
         let bare = |(at, word): (usize, &str)| {
             let elided = word.char_indices().find(|(_, c)| matches!(c, '\'' | '’')).filter(|(end, _)| {
-                self.elisions().binary_search(&word[..*end].to_lowercase().as_str()).is_ok()
+                self.elisions().binary_search(&letters.lower(&word[..*end]).as_str()).is_ok()
             });
             match elided {
-                None => (word.to_lowercase(), at..at + word.len()),
+                None => (letters.lower(word), at..at + word.len()),
                 Some((end, mark)) => {
                     let kept = &word[end + mark.len_utf8()..];
-                    (kept.to_lowercase(), at + word.len() - kept.len()..at + word.len())
+                    (letters.lower(kept), at + word.len() - kept.len()..at + word.len())
                 }
             }
         };
@@ -138,13 +138,13 @@ impl Language {
 
 /// Words as the list of stop words wants them.
 #[derive(Clone)]
-struct Words(Language);
+struct Words(Language, Letters);
 
 impl tantivy::tokenizer::Tokenizer for Words {
     type TokenStream<'a> = Terms;
 
     fn token_stream<'a>(&'a mut self, text: &'a str) -> Terms {
-        Terms::of(self.0.words(text))
+        Terms::of(self.0.words(text, self.1))
     }
 }
 
@@ -153,7 +153,12 @@ mod tests {
     use super::*;
 
     fn terms(language: Language, text: &str) -> String {
-        language.terms(text).into_iter().map(|(term, _)| term).collect::<Vec<_>>().join(" ")
+        language
+            .terms(text, Letters::Composed)
+            .into_iter()
+            .map(|(term, _)| term)
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     #[test]
@@ -198,11 +203,11 @@ mod tests {
     #[test]
     fn elided_articles_are_left_out_and_other_apostrophes_stay() {
         let text = "Qu’il cherche L'HOMME d'aujourd'hui";
-        let found = Language::French.terms(text);
+        let found = Language::French.terms(text, Letters::Composed);
         let spans: Vec<&str> = found.iter().map(|(_, range)| &text[range.clone()]).collect();
         assert_eq!(spans, ["cherche", "HOMME", "aujourd'hui"]);
         assert_eq!(terms(Language::Italian, "dell'albero l’albero"), "alber alber");
-        assert_eq!(Language::German.terms("Geht's l'Homme").len(), 2);
+        assert_eq!(Language::German.terms("Geht's l'Homme", Letters::Composed).len(), 2);
     }
 
     #[test]

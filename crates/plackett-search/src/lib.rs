@@ -18,8 +18,10 @@
 
 mod analysis;
 mod bm25;
+mod changes;
 mod compaction;
 mod dense;
+mod directory;
 mod embedder;
 mod error;
 mod graph;
@@ -30,19 +32,24 @@ pub mod rm3;
 mod schema;
 mod snapshot;
 pub mod snippet;
+mod unfinished;
 mod vectors;
 mod writer;
 
-pub use analysis::Analyzer;
+pub use analysis::{ANALYZER_VERSION, Analyzer};
 pub use bm25::{Bm25, Lengths, QueryTerms, TermScore};
+pub use changes::Put;
 pub use dense::{DenseFound, DenseMethod, DenseSearch, DenseUsed, HAS_HNSW};
-pub use embedder::{Embedded, Embedder};
+pub use embedder::{CutText, Embedded, Embedder};
 pub use error::SearchError;
 pub use graph::HNSW_FROM;
 pub use index::{Index, IndexStats};
 pub use language::Language;
-pub use manifest::{FORMAT_VERSION, IndexSettings, ModelIdentity, VectorFormat, parse as parse_manifest};
+pub use manifest::{
+    FORMAT_VERSION, IndexSettings, MANIFEST, ModelIdentity, VectorFormat, parse as parse_manifest,
+};
 pub use rm3::Rm3;
 pub use snippet::Snippet;
+pub use unfinished::NewIndex;
 pub use vectors::{VectorHeader, parse_header as parse_vector_header};
 pub use writer::{Committed, IndexWriter};

@@ -1,13 +1,14 @@
 //! What an index is made of: written once, before the first document, and checked at every opening.
 
-use crate::SearchError;
+use crate::{ANALYZER_VERSION, SearchError};
 use serde::{Deserialize, Serialize};
 use std::io::Write;
 use std::path::Path;
 
 /// Newest layout that this program reads and the one it writes. Raise it when files or fields change their meaning.
-pub const FORMAT_VERSION: u64 = 1;
-const FILE: &str = "plackett-index.json";
+pub const FORMAT_VERSION: u64 = 2;
+/// The file that makes a folder an index.
+pub const MANIFEST: &str = "plackett-index.json";
 const KIND: &str = "plackett-index";
 
 /// The model that made the vectors of an index.
@@ -58,6 +59,9 @@ pub enum VectorFormat {
 pub struct IndexSettings {
     /// Name of the analyser.
     pub analyzer: String,
+    /// Its version, from 1 to [`ANALYZER_VERSION`]; indexes of format version 1 do not name it and have 1.
+    #[serde(default = "first_version")]
+    pub analyzer_version: u32,
     /// Fields that are searched: `title`, `text`, and names of metadata fields.
     pub fields: Vec<String>,
     /// The model of the vectors; `None` for an index without.
@@ -67,10 +71,15 @@ pub struct IndexSettings {
     pub vectors: VectorFormat,
 }
 
+fn first_version() -> u32 {
+    1
+}
+
 impl Default for IndexSettings {
     fn default() -> Self {
         IndexSettings {
             analyzer: "english".into(),
+            analyzer_version: ANALYZER_VERSION,
             fields: vec!["title".into(), "text".into()],
             model: None,
             vectors: VectorFormat::F32,
@@ -94,7 +103,7 @@ pub(crate) fn write(directory: &Path, settings: &IndexSettings) -> Result<(), Se
         created_by: format!("plackett {}", env!("CARGO_PKG_VERSION")),
         settings: settings.clone(),
     };
-    let path = directory.join(FILE);
+    let path = directory.join(MANIFEST);
     let text = serde_json::to_vec_pretty(&manifest).map_err(|e| SearchError::Argument(e.to_string()))?;
     let failed = |e: std::io::Error| SearchError::Io { path: path.clone(), source: e };
     let mut file = std::fs::File::create(&path).map_err(failed)?;
@@ -104,7 +113,13 @@ pub(crate) fn write(directory: &Path, settings: &IndexSettings) -> Result<(), Se
 
 /// Reads the manifest, or says why the folder is no index.
 pub(crate) fn read(directory: &Path) -> Result<IndexSettings, SearchError> {
-    let path = directory.join(FILE);
+    crate::unfinished::refuse(directory)?;
+    read_any(directory)
+}
+
+/// The same of an index that may be unfinished.
+pub(crate) fn read_any(directory: &Path) -> Result<IndexSettings, SearchError> {
+    let path = directory.join(MANIFEST);
     let foreign = |problem: &str| SearchError::Foreign { path: directory.into(), problem: problem.into() };
     let bytes = match std::fs::read(&path) {
         Ok(bytes) => bytes,
@@ -123,7 +138,7 @@ pub(crate) fn read(directory: &Path) -> Result<IndexSettings, SearchError> {
 
 /// Checks the bytes of a manifest; `directory` is for messages.
 pub fn parse(bytes: &[u8], directory: &Path) -> Result<IndexSettings, SearchError> {
-    let corrupt = |problem: String| SearchError::Corrupt { path: directory.join(FILE), problem };
+    let corrupt = |problem: String| SearchError::Corrupt { path: directory.join(MANIFEST), problem };
     let value: serde_json::Value =
         serde_json::from_slice(bytes).map_err(|e| corrupt(format!("not JSON: {e}")))?;
     if value.get("kind").and_then(|k| k.as_str()) != Some(KIND) {
@@ -135,5 +150,11 @@ pub fn parse(bytes: &[u8], directory: &Path) -> Result<IndexSettings, SearchErro
         return Err(SearchError::Newer { path: directory.into(), found, known: FORMAT_VERSION });
     }
     let manifest: Manifest = serde_json::from_value(value).map_err(|e| corrupt(e.to_string()))?;
+    let version = manifest.settings.analyzer_version;
+    if !(1..=ANALYZER_VERSION).contains(&version) {
+        return Err(corrupt(format!(
+            "its analyser has version {version}, this program knows 1 to {ANALYZER_VERSION}"
+        )));
+    }
     Ok(manifest.settings)
 }

@@ -1,7 +1,7 @@
 //! Which columns the inverted index has.
 
-use crate::analysis::IndexTokenizer;
-use crate::{Analyzer, IndexSettings, SearchError};
+use crate::analysis::{Analysis, IndexTokenizer};
+use crate::{IndexSettings, SearchError};
 use tantivy::schema::{
     FAST, Field, IndexRecordOption, STORED, STRING, Schema, TextFieldIndexing, TextOptions,
 };
@@ -56,7 +56,7 @@ pub(crate) fn build(settings: &IndexSettings) -> Result<(Schema, Fields), Search
 }
 
 /// Makes the analyser known to the inverted index.
-pub(crate) fn register(index: &tantivy::Index, analyzer: Analyzer) {
+pub(crate) fn register(index: &tantivy::Index, analyzer: Analysis) {
     let tokenizer = tantivy::tokenizer::TextAnalyzer::from(IndexTokenizer(analyzer));
     index.tokenizers().register(TOKENIZER, tokenizer);
 }

@@ -35,6 +35,8 @@ pub(crate) struct Snapshot {
     pub approximate: Result<Approximate, NoGraph>,
     /// Documents that are not deleted.
     pub documents: usize,
+    /// Those of them that have a vector.
+    pub with_vector: usize,
     /// Mean number of terms per document, per field.
     pub mean_lengths: Vec<f64>,
     /// What searches by words computed and can use again.
@@ -53,7 +55,7 @@ impl Snapshot {
         let failed = || SearchError::from_tantivy(directory);
         let mut segments = Vec::new();
         let mut totals = vec![0u64; fields.searched.len()];
-        let mut documents = 0;
+        let (mut documents, mut with_vector) = (0, 0);
         for reader in searcher.segment_readers() {
             let mut segment = Segment::load(reader, fields).map_err(failed())?;
             let mut locator = Locator::new(&vectors, compacted);
@@ -66,6 +68,7 @@ impl Snapshot {
                 if *row == NO_VECTOR {
                     continue;
                 }
+                with_vector += 1;
                 *row = locator.find(*row).ok_or_else(|| {
                     let problem = "a document's vector is missing".to_string();
                     SearchError::Corrupt { path: directory.into(), problem }
@@ -85,6 +88,7 @@ impl Snapshot {
             vectors,
             approximate,
             documents,
+            with_vector,
             mean_lengths: totals.into_iter().map(mean).collect(),
             prepared: PreparedCache::default(),
         })

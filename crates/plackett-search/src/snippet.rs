@@ -25,8 +25,18 @@ pub struct Snippet {
 /// equals the one with more matches, then the earliest. A text without a match shows its beginning. A word longer than
 /// `width` is cut between characters.
 pub fn snippet(text: &str, analyzer: Analyzer, terms: &QueryTerms, width: usize) -> Snippet {
-    let found = analyzer.terms(text).into_iter();
+    passage(text, analyzer.terms(text), terms, width)
+}
+
+/// The same of a text whose terms are known.
+pub(crate) fn passage(
+    text: &str,
+    found: Vec<(String, Range<usize>)>,
+    terms: &QueryTerms,
+    width: usize,
+) -> Snippet {
     let hits: Vec<(Range<usize>, &str, f64)> = found
+        .into_iter()
         .filter_map(|(term, range)| terms.get_key_value(&term).map(|(term, w)| (range, term.as_str(), *w)))
         .collect();
     let core = best_stretch(text, &hits, width);

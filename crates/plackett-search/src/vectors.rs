@@ -5,8 +5,9 @@
 //! several commits, has before its vectors their addresses in the inverted index: `count` ascending u64.
 
 use crate::{SearchError, VectorFormat};
+use std::fs::File;
 use std::io::{BufWriter, Seek, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const MAGIC: &[u8; 8] = b"PLKTVEC\0";
 const PLAIN: u32 = 1;
@@ -81,34 +82,98 @@ pub fn parse_header(bytes: &[u8], path: &Path) -> Result<VectorHeader, SearchErr
     Ok(VectorHeader { format, dim, count: count as usize, crc: word(20), compacted })
 }
 
+/// The vectors of a commit on their way into their file, so that memory does not grow with their number. Dropped before
+/// the end it leaves no file.
+pub(crate) struct VectorWriter {
+    out: BufWriter<File>,
+    path: PathBuf,
+    format: VectorFormat,
+    dim: usize,
+    count: usize,
+    crc: crc32fast::Hasher,
+    /// One vector as it is stored.
+    bytes: Vec<u8>,
+    finished: bool,
+}
+
+impl VectorWriter {
+    /// Begins a file that no commit names yet.
+    pub(crate) fn create(path: &Path, format: VectorFormat, dim: usize) -> Result<VectorWriter, SearchError> {
+        let file = File::create(path).map_err(SearchError::io(path))?;
+        let mut writer = VectorWriter {
+            out: BufWriter::with_capacity(1 << 20, file),
+            path: path.into(),
+            format,
+            dim,
+            count: 0,
+            crc: crc32fast::Hasher::new(),
+            bytes: Vec::new(),
+            finished: false,
+        };
+        // The checksum is known at the end; a file without one is named by no commit.
+        writer.out.write_all(&[0; HEADER]).map_err(SearchError::io(path))?;
+        Ok(writer)
+    }
+
+    /// Vectors so far: the row of the next one.
+    pub(crate) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Adds a vector of `dim` numbers.
+    pub(crate) fn push(&mut self, vector: &[f32]) -> Result<(), SearchError> {
+        self.bytes.clear();
+        match self.format {
+            VectorFormat::F32 => self.bytes.extend(vector.iter().flat_map(|x| x.to_le_bytes())),
+            VectorFormat::Int8 => {
+                let scale = vector.iter().fold(0.0f32, |m, x| m.max(x.abs())) / 127.0;
+                self.bytes.extend(scale.to_le_bytes());
+                let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
+                self.bytes.extend(vector.iter().map(|x| (x * inverse).round() as i8 as u8));
+            }
+        }
+        self.crc.update(&self.bytes);
+        self.count += 1;
+        self.out.write_all(&self.bytes).map_err(SearchError::io(&self.path))
+    }
+
+    /// Writes the header, and waits for the disk.
+    pub(crate) fn finish(mut self) -> Result<(), SearchError> {
+        let header = header(PLAIN, self.format, self.dim, self.count, self.crc.clone().finalize());
+        let out = &mut self.out;
+        let written = out.rewind().and_then(|()| out.write_all(&header)).and_then(|()| out.flush());
+        written.map_err(SearchError::io(&self.path))?;
+        sync(self.out.get_ref(), &self.path)?;
+        self.finished = true;
+        Ok(())
+    }
+}
+
+impl Drop for VectorWriter {
+    fn drop(&mut self) {
+        if !self.finished {
+            // What cannot be removed now is removed by the next writer.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
 /// Writes vectors (`count × dim`) under a name that does not exist yet, and waits for the disk.
+#[cfg(test)]
 pub(crate) fn write(
     path: &Path,
     format: VectorFormat,
     dim: usize,
     vectors: &[f32],
 ) -> Result<(), SearchError> {
-    let mut data = vec![0; HEADER];
-    data.reserve(vectors.len() * 4);
-    for vector in vectors.chunks_exact(dim) {
-        match format {
-            VectorFormat::F32 => data.extend(vector.iter().flat_map(|x| x.to_le_bytes())),
-            VectorFormat::Int8 => {
-                let scale = vector.iter().fold(0.0f32, |m, x| m.max(x.abs())) / 127.0;
-                data.extend(scale.to_le_bytes());
-                let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
-                data.extend(vector.iter().map(|x| (x * inverse).round() as i8 as u8));
-            }
-        }
-    }
-    let crc = crc32fast::hash(&data[HEADER..]);
-    data[..HEADER].copy_from_slice(&header(PLAIN, format, dim, vectors.len() / dim, crc));
-    write_synced(path, &data)
+    let mut writer = VectorWriter::create(path, format, dim)?;
+    vectors.chunks_exact(dim).try_for_each(|vector| writer.push(vector))?;
+    writer.finish()
 }
 
 /// Writes a file, and waits for the disk.
 pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), SearchError> {
-    let mut file = std::fs::File::create(path).map_err(SearchError::io(path))?;
+    let mut file = File::create(path).map_err(SearchError::io(path))?;
     file.write_all(bytes).map_err(SearchError::io(path))?;
     sync(&file, path)
 }
@@ -123,7 +188,7 @@ pub(crate) fn write_compacted<'a>(
     bytes: impl Fn(u64) -> &'a [u8],
 ) -> Result<(), SearchError> {
     let mut crc = crc32fast::Hasher::new();
-    let file = std::fs::File::create(path).map_err(SearchError::io(path))?;
+    let file = File::create(path).map_err(SearchError::io(path))?;
     let mut out = BufWriter::with_capacity(1 << 20, file);
     let mut write = || -> std::io::Result<()> {
         // The checksum is known at the end; a file without one is named by no commit.
@@ -219,6 +284,18 @@ impl VectorFile {
     pub(crate) fn find(&self, address: u64) -> Option<usize> {
         let addresses = self.bytes[HEADER..self.start].as_chunks::<ADDRESS>().0;
         addresses.binary_search_by_key(&address, |b| u64::from_le_bytes(*b)).ok()
+    }
+
+    /// The numbers of a vector; `row` is below [`VectorFile::len`].
+    pub(crate) fn numbers(&self, row: usize) -> Vec<f32> {
+        let bytes = self.bytes_of(row);
+        match self.format {
+            VectorFormat::F32 => bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
+            VectorFormat::Int8 => {
+                let (scale, levels) = scaled(bytes);
+                levels.iter().map(|b| scale * f32::from(*b as i8)).collect()
+            }
+        }
     }
 
     /// Dot product of a query with vector `row`, which is below [`VectorFile::len`].

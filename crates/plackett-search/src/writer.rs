@@ -1,18 +1,24 @@
 //! Changing an index: add, replace, delete, commit.
 //!
-//! A commit writes the new vectors to a file of their own and waits for the disk; then the inverted index, whose one
-//! small file names segments and vector files together, is renamed into place. A crash before that rename leaves the
+//! A commit holds any number of documents in bounded memory: segments and vectors go to their files as they come. At the
+//! end the vectors' file is synced; then the inverted index's one small file, which names segments and vector files
+//! together, is renamed into place. A crash before that rename leaves the
 //! last committed state; files that no commit names are removed by the next writer. When more than a third of the
 //! vectors are of no document any more, a second commit switches to a compacted file (see `compaction`). Last comes the
 //! graph for approximate search, which no commit names (see `graph`).
 
+use crate::analysis::{self, Analysis};
+use crate::changes::{Change, Changes, Put};
 use crate::graph::{self, HNSW_FROM};
-use crate::index::{Index, Payload};
+use crate::index::{Index, Payload, bytes_in};
 use crate::snapshot::NO_VECTOR;
-use crate::vectors::VectorFile;
-use crate::{Analyzer, Embedder, HAS_HNSW, SearchError, compaction, vectors};
+use crate::vectors::{VectorFile, VectorWriter};
+use crate::{CutText, Embedded, Embedder, HAS_HNSW, SearchError, compaction, unfinished};
 use plackett_core::{Document, Truncation};
+use rayon::prelude::*;
+use std::borrow::Cow;
 use std::path::Path;
+use tantivy::schema::Field;
 use tantivy::tokenizer::PreTokenizedString;
 use tantivy::{IndexWriter as Inner, TantivyDocument, Term};
 
@@ -20,18 +26,32 @@ use tantivy::{IndexWriter as Inner, TantivyDocument, Term};
 const BUFFER_BYTES: usize = 64 << 20;
 /// Bytes of the longest term that the inverted index takes up.
 const LONGEST_ID: usize = 65_530;
-/// Documents that are embedded together.
+/// Documents that are embedded together, and the bytes of their texts from which on no more are waited for.
 const EMBED_TOGETHER: usize = 256;
+const BYTES_TOGETHER: usize = 8 << 20;
 
 /// What a commit holds.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Committed {
     /// Documents in the index.
     pub documents: usize,
-    /// Documents added or replaced since the last commit.
-    pub written: usize,
+    /// Documents that are new since the last commit.
+    pub added: usize,
+    /// Documents that took the place of one with their id.
+    pub replaced: usize,
+    /// Documents that were removed.
+    pub deleted: usize,
     /// Texts that the embedding model did not see whole.
     pub truncated: Vec<Truncation>,
+    /// Documents whose texts have not one token for the embedding model: they have no vector.
+    pub without_vector: Vec<String>,
+}
+
+/// A document that is not in the inverted index yet.
+struct Waiting {
+    document: Document,
+    /// Whether there is another one with its id.
+    replaces: bool,
 }
 
 /// The one writer of an index. Dropped without a commit it changes nothing.
@@ -39,14 +59,20 @@ pub struct IndexWriter<'a> {
     index: &'a mut Index,
     inner: Inner,
     embedder: Option<&'a dyn Embedder>,
-    analyzer: Analyzer,
     payload: Payload,
-    waiting: Vec<Document>,
-    vectors: Vec<f32>,
-    /// Vectors in files.
+    waiting: Vec<Waiting>,
+    /// Bytes of the texts of `waiting`.
+    waiting_bytes: usize,
+    changes: Changes,
+    /// The next commit's vectors, once there is one.
+    vectors: Option<VectorWriter>,
+    /// Vectors in files of commits.
     stored: usize,
-    written: usize,
     truncated: Vec<Truncation>,
+    without_vector: Vec<String>,
+    /// Whether a part of what should be committed could not be written, so that no commit may follow.
+    broken: bool,
+    removed: u64,
     graph_from: usize,
     graph_progress: Box<dyn FnMut(usize, usize) + 'a>,
 }
@@ -80,26 +106,37 @@ impl<'a> IndexWriter<'a> {
             .inner
             .writer_with_num_threads(1, BUFFER_BYTES)
             .map_err(SearchError::from_tantivy(&index.directory))?;
+        unfinished::remove_mark_of_whole(&index.directory);
+        let before = bytes_in(&index.directory);
         begin_afresh(&inner, index)?;
         index.reload()?;
         let payload = index.payload.clone();
         remove_leftovers(&index.vector_folder(), &payload)?;
-        let analyzer = Analyzer::named(&index.settings.analyzer)?;
+        remove_files(&index.directory.join("text"), crate::directory::is_leftover)?;
+        let removed = before.saturating_sub(bytes_in(&index.directory));
         let stored = index.snapshot.vectors.iter().map(VectorFile::len).sum();
         Ok(IndexWriter {
             index,
             inner,
             embedder,
-            analyzer,
             payload,
             waiting: Vec::new(),
-            vectors: Vec::new(),
+            waiting_bytes: 0,
+            changes: Changes::default(),
+            vectors: None,
             stored,
-            written: 0,
             truncated: Vec::new(),
+            without_vector: Vec::new(),
+            broken: false,
+            removed,
             graph_from: HNSW_FROM,
             graph_progress: Box::new(|_, _| {}),
         })
+    }
+
+    /// Bytes that an interrupted writer had left in the index, and that were removed; 0 when there were none.
+    pub fn removed(&self) -> u64 {
+        self.removed
     }
 
     /// Commits make a graph for approximate search from so many vectors on, and later ones extend it: [`HNSW_FROM`]
@@ -119,7 +156,8 @@ impl<'a> IndexWriter<'a> {
     }
 
     /// Adds a document, or replaces the one with its id.
-    pub fn put(&mut self, document: Document) -> Result<(), SearchError> {
+    pub fn put(&mut self, document: Document) -> Result<Put, SearchError> {
+        self.check()?;
         if document.id.is_empty() {
             return Err(SearchError::Argument(
                 "a document has an empty id; ids must have at least one character".into(),
@@ -131,35 +169,48 @@ impl<'a> IndexWriter<'a> {
                 "the id `{start}…` has {length} bytes; at most {LONGEST_ID} can be found again: is it the right field?"
             )));
         }
-        self.waiting.push(document);
-        if self.waiting.len() >= EMBED_TOGETHER { self.write_waiting() } else { Ok(()) }
+        let put = self.changes.put(&document.id, || self.index.holds(&document.id))?;
+        self.waiting_bytes += document.title.len() + document.text.len();
+        self.waiting.push(Waiting { document, replaces: put != Put::Added });
+        if self.waiting.len() >= EMBED_TOGETHER || self.waiting_bytes >= BYTES_TOGETHER {
+            self.write_waiting()?;
+        }
+        Ok(put)
     }
 
-    /// Removes the document with an id, if there is one.
-    pub fn delete(&mut self, id: &str) -> Result<(), SearchError> {
+    /// Removes the document with an id, and says whether there was one.
+    pub fn delete(&mut self, id: &str) -> Result<bool, SearchError> {
+        self.check()?;
+        if !self.changes.delete(id, || self.index.holds(id))? {
+            return Ok(false);
+        }
         self.write_waiting()?;
         self.inner.delete_term(Term::from_field_text(self.index.fields.id, id));
-        Ok(())
+        Ok(true)
     }
 
     /// Makes everything so far permanent and visible.
     pub fn commit(&mut self) -> Result<Committed, SearchError> {
         self.make_permanent()?;
-        self.index.reload()?;
         Ok(self.account())
     }
 
+    /// No commit follows a part that could not be written.
+    fn check(&self) -> Result<(), SearchError> {
+        if self.broken { Err(SearchError::Unwritten { path: self.index.directory.clone() }) } else { Ok(()) }
+    }
+
     fn make_permanent(&mut self) -> Result<(), SearchError> {
+        self.check()?;
         self.write_waiting()?;
-        if !self.vectors.is_empty() {
-            let name = self.payload.next_name();
-            let path = self.index.vector_folder().join(&name);
-            let dim = self.index.settings.model.as_ref().map_or(1, |m| m.dim);
-            vectors::write(&path, self.index.settings.vectors, dim, &self.vectors)?;
-            self.payload.vector_files.push(name);
+        if let Some(vectors) = self.vectors.take() {
+            let count = vectors.len();
+            self.broken = true;
+            vectors.finish()?;
+            self.broken = false;
+            self.payload.vector_files.push(self.payload.next_name());
             self.payload.next_vector_file += 1;
-            self.stored += self.vectors.len() / dim;
-            self.vectors.clear();
+            self.stored += count;
         }
         self.record()?;
         let path = self.index.directory.clone();
@@ -171,9 +222,9 @@ impl<'a> IndexWriter<'a> {
 
     /// What a commit saves room and time with. A failure leaves the committed state as it is.
     fn tidy(&mut self) -> Result<(), SearchError> {
+        self.index.reload()?;
         self.give_back_room()?;
         if HAS_HNSW && self.embedder.is_some() && self.graph_from != usize::MAX {
-            self.index.reload()?;
             graph::keep(self.index, self.graph_from, &mut self.graph_progress)?;
         }
         Ok(())
@@ -192,14 +243,10 @@ impl<'a> IndexWriter<'a> {
     /// Compacts the vectors when enough of them are of no document any more.
     fn give_back_room(&mut self) -> Result<(), SearchError> {
         let Some(dim) = self.index.settings.model.as_ref().map(|model| model.dim) else { return Ok(()) };
-        let metas =
-            self.index.inner.load_metas().map_err(SearchError::from_tantivy(&self.index.directory))?;
-        // In an index with vectors every document has one.
-        let living = metas.segments.iter().map(|segment| segment.num_docs() as usize).sum();
+        let living = self.index.snapshot.with_vector;
         if !compaction::is_due(self.stored, living) {
             return Ok(());
         }
-        self.index.reload()?;
         let (folder, format) = (self.index.vector_folder(), self.index.settings.vectors);
         self.payload = compaction::compact(&self.index.snapshot, &self.payload, &folder, format, dim)?;
         self.record()?;
@@ -212,20 +259,27 @@ impl<'a> IndexWriter<'a> {
     }
 
     fn account(&mut self) -> Committed {
+        let changes = std::mem::take(&mut self.changes);
         Committed {
             documents: self.index.len(),
-            written: std::mem::take(&mut self.written),
+            added: changes.count(Change::Added),
+            replaced: changes.count(Change::Replaced),
+            deleted: changes.count(Change::Deleted),
             truncated: std::mem::take(&mut self.truncated),
+            without_vector: std::mem::take(&mut self.without_vector),
         }
     }
 
     /// Commits, and waits until merges in the background are done.
     pub fn finish(mut self) -> Result<Committed, SearchError> {
-        self.make_permanent()?;
-        let IndexWriter { index, inner, written, truncated, .. } = self;
-        inner.wait_merging_threads().map_err(SearchError::from_tantivy(&index.directory))?;
-        index.reload()?;
-        Ok(Committed { documents: index.len(), written, truncated })
+        let committed = self.commit()?;
+        let IndexWriter { index, inner, .. } = self;
+        let path = index.directory.clone();
+        let after =
+            |source: SearchError| SearchError::AfterCommit { path: path.clone(), source: source.into() };
+        inner.wait_merging_threads().map_err(SearchError::from_tantivy(&path)).map_err(after)?;
+        index.reload().map_err(after)?;
+        Ok(committed)
     }
 
     /// Embeds and takes up what waits. After a failure of the model it waits on, so that no commit leaves it out.
@@ -233,42 +287,84 @@ impl<'a> IndexWriter<'a> {
         if self.waiting.is_empty() {
             return Ok(());
         }
-        let dim = self.index.settings.model.as_ref().map_or(1, |m| m.dim);
-        let first_row = self.vectors.len() / dim;
-        if let Some(embedder) = self.embedder {
-            self.embed_waiting(embedder, dim)?;
+        let embedded = self.embedder.map(|embedder| self.embed_waiting(embedder)).transpose()?;
+        let waiting = std::mem::take(&mut self.waiting);
+        self.waiting_bytes = 0;
+        // From here on a failure leaves a part of the documents out.
+        self.broken = true;
+        match embedded {
+            None => waiting.iter().try_for_each(|waiting| self.write(waiting, NO_VECTOR))?,
+            Some(embedded) => self.write_with_vectors(&waiting, embedded)?,
         }
-        let documents = std::mem::take(&mut self.waiting);
-        let file = self.payload.next_slot() << 32;
-        for (number, document) in documents.iter().enumerate() {
-            let row = if self.embedder.is_some() { file | (first_row + number) as u64 } else { NO_VECTOR };
-            self.write(document, row)?;
-        }
-        self.written += documents.len();
+        self.broken = false;
         Ok(())
     }
 
-    fn embed_waiting(&mut self, embedder: &dyn Embedder, dim: usize) -> Result<(), SearchError> {
-        let texts: Vec<String> = self.waiting.iter().map(|d| d.model_text().into_owned()).collect();
-        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    fn embed_waiting(&self, embedder: &dyn Embedder) -> Result<Embedded, SearchError> {
+        let texts: Vec<Cow<'_, str>> = self.waiting.iter().map(|w| w.document.model_text()).collect();
+        let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
         let embedded = embedder.embed_documents(&texts).map_err(SearchError::Embedder)?;
+        let dim = embedder.dim();
         if embedded.vectors.len() != texts.len() * dim || embedded.vectors.iter().any(|x| !x.is_finite()) {
             let problem =
                 "it returned another number of values than asked for, or values that are no numbers";
             return Err(SearchError::Embedder(problem.into()));
         }
-        self.vectors.extend(embedded.vectors);
+        Ok(embedded)
+    }
+
+    fn write_with_vectors(&mut self, waiting: &[Waiting], embedded: Embedded) -> Result<(), SearchError> {
+        let dim = self.index.settings.model.as_ref().map_or(1, |m| m.dim);
+        let slot = self.payload.next_slot() << 32;
+        for (place, (waiting, vector)) in waiting.iter().zip(embedded.vectors.chunks_exact(dim)).enumerate() {
+            if embedded.without_tokens.contains(&place) {
+                self.without_vector.push(waiting.document.id.clone());
+                self.write(waiting, NO_VECTOR)?;
+                continue;
+            }
+            let row = self.vector_file()?.len();
+            // Rows of one file are numbered in 32 bits, of which the last number is for no vector.
+            if row >= u32::MAX as usize {
+                let problem =
+                    "more than four thousand million vectors in one commit; add the documents in parts";
+                return Err(SearchError::Argument(problem.into()));
+            }
+            self.vector_file()?.push(vector)?;
+            self.write(waiting, slot | row as u64)?;
+        }
         let cut = embedded.truncated.into_iter();
-        self.truncated.extend(cut.filter_map(|(index, tokens, kept)| {
-            Some(Truncation { id: self.waiting.get(index)?.id.clone(), tokens, kept })
+        self.truncated.extend(cut.filter_map(|CutText { index, tokens, kept, estimated }| {
+            Some(Truncation {
+                id: waiting.get(index)?.document.id.clone(),
+                tokens,
+                kept,
+                estimated,
+                of_query: false,
+            })
         }));
         Ok(())
     }
 
-    fn write(&mut self, document: &Document, row: u64) -> Result<(), SearchError> {
+    /// The file of the next commit's vectors.
+    fn vector_file(&mut self) -> Result<&mut VectorWriter, SearchError> {
+        let writer = match self.vectors.take() {
+            Some(writer) => writer,
+            None => {
+                let path = self.index.vector_folder().join(self.payload.next_name());
+                let dim = self.index.settings.model.as_ref().map_or(1, |m| m.dim);
+                VectorWriter::create(&path, self.index.settings.vectors, dim)?
+            }
+        };
+        Ok(self.vectors.insert(writer))
+    }
+
+    fn write(&self, Waiting { document, replaces }: &Waiting, row: u64) -> Result<(), SearchError> {
         let fields = &self.index.fields;
         let failed = SearchError::from_tantivy(&self.index.directory);
-        self.inner.delete_term(Term::from_field_text(fields.id, &document.id));
+        // Deletions are kept until the commit: only those that can meet a document.
+        if *replaces {
+            self.inner.delete_term(Term::from_field_text(fields.id, &document.id));
+        }
         let mut stored = TantivyDocument::default();
         stored.add_text(fields.id, &document.id);
         stored.add_text(
@@ -279,10 +375,8 @@ impl<'a> IndexWriter<'a> {
         for (name, (field, length)) in
             self.index.settings.fields.iter().zip(fields.searched.iter().zip(&fields.lengths))
         {
-            let text = field_text(document, name);
-            let tokens = crate::analysis::tokens(self.analyzer.terms(&text));
-            stored.add_u64(*length, tokens.len() as u64);
-            stored.add_pre_tokenized_text(*field, PreTokenizedString { text: String::new(), tokens });
+            let terms = add_terms(&mut stored, *field, &field_text(document, name), self.index.analyzer);
+            stored.add_u64(*length, terms as u64);
         }
         self.inner.add_document(stored).map_err(failed)?;
         Ok(())
@@ -301,26 +395,48 @@ fn begin_afresh(inner: &Inner, index: &Index) -> Result<(), SearchError> {
     removed.map(|_| ()).map_err(SearchError::from_tantivy(&index.directory))
 }
 
+/// Adds the terms of a text to a field, and says how many there are.
+///
+/// The terms of a long text take twenty times its room, so it goes in by pieces that are cut again when their turn comes.
+fn add_terms(stored: &mut TantivyDocument, field: Field, text: &str, analysis: Analysis) -> usize {
+    let pieces = analysis::pieces(text);
+    if pieces.len() == 1 {
+        let tokens = analysis::tokens(analysis.terms(text));
+        let count = tokens.len();
+        stored.add_pre_tokenized_text(field, PreTokenizedString { text: String::new(), tokens });
+        return count;
+    }
+    let count = pieces.par_iter().map(|piece| analysis.terms(piece).len()).sum();
+    pieces.into_iter().for_each(|piece| stored.add_text(field, piece));
+    count
+}
+
 /// The text of a searched field; a metadata value that is no text is searched as JSON.
-pub(crate) fn field_text(document: &Document, name: &str) -> String {
+pub(crate) fn field_text<'a>(document: &'a Document, name: &str) -> Cow<'a, str> {
     match name {
-        "title" => document.title.clone(),
-        "text" => document.text.clone(),
+        "title" => Cow::Borrowed(&document.title),
+        "text" => Cow::Borrowed(&document.text),
         _ => match document.metadata.get(name) {
-            None | Some(serde_json::Value::Null) => String::new(),
-            Some(serde_json::Value::String(text)) => text.clone(),
-            Some(other) => other.to_string(),
+            None | Some(serde_json::Value::Null) => Cow::Borrowed(""),
+            Some(serde_json::Value::String(text)) => Cow::Borrowed(text),
+            Some(other) => Cow::Owned(other.to_string()),
         },
     }
 }
 
 /// Removes vector files that no commit names, and graphs that no search uses: what a crashed writer left.
 pub(crate) fn remove_leftovers(folder: &Path, payload: &Payload) -> Result<(), SearchError> {
+    remove_files(folder, |name| {
+        let vectors = name.ends_with(".vec") && !payload.vector_files.iter().any(|known| known == name);
+        vectors || graph::is_leftover(folder, name, payload)
+    })
+}
+
+/// Removes the files of a folder whose names tell that nobody needs them.
+fn remove_files(folder: &Path, useless: impl Fn(&str) -> bool) -> Result<(), SearchError> {
     for entry in std::fs::read_dir(folder).map_err(SearchError::io(folder))? {
         let entry = entry.map_err(SearchError::io(folder))?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let vectors = name.ends_with(".vec") && !payload.vector_files.contains(&name);
-        if vectors || graph::is_leftover(folder, &name, payload) {
+        if useless(&entry.file_name().to_string_lossy()) {
             std::fs::remove_file(entry.path()).map_err(SearchError::io(entry.path()))?;
         }
     }

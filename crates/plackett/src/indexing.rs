@@ -1,8 +1,8 @@
 //! Documents into an index, with vectors from a model of the engine.
 
 use crate::pipeline::{LocalModel, ModelError, Models};
-use plackett_rank::model::Role;
-use plackett_search::{Embedded, Embedder, ModelIdentity};
+use plackett_rank::model::{Role, TextLength};
+use plackett_search::{CutText, Embedded, Embedder, ModelIdentity};
 
 /// Texts that go through the model between two reports of progress.
 const TOGETHER: usize = 32;
@@ -42,11 +42,16 @@ impl Embedder for DocumentEmbedder<'_> {
 
     fn embed_documents(&self, texts: &[&str]) -> Result<Embedded, Box<dyn std::error::Error + Send + Sync>> {
         let mut embedded = Embedded::default();
+        let overhead = self.model.overhead(Role::Document)?;
         for (nth, part) in texts.chunks(TOGETHER).enumerate() {
             for (place, vector) in self.model.embed_texts(Role::Document, part)?.into_iter().enumerate() {
-                if vector.length.kept < vector.length.tokens {
-                    let index = nth * TOGETHER + place;
-                    embedded.truncated.push((index, vector.length.tokens, vector.length.kept));
+                let index = nth * TOGETHER + place;
+                let TextLength { tokens, kept, estimated } = vector.length;
+                if tokens <= overhead {
+                    embedded.without_tokens.push(index);
+                }
+                if kept < tokens {
+                    embedded.truncated.push(CutText { index, tokens, kept, estimated });
                 }
                 embedded.vectors.extend(vector.values);
             }

@@ -1,11 +1,17 @@
 //! Plackett as a library: the crates of the workspace under one name, and [`Pipeline`]s that join them.
 #![forbid(unsafe_code)]
 
+pub mod blocks;
 pub mod bundled;
+pub mod content_hash;
+pub mod facets;
 pub mod golden;
 pub mod indexing;
+pub mod manifest;
 pub mod papers;
 pub mod pipeline;
+pub mod recipe;
+pub mod unfinished;
 
 pub use pipeline::Pipeline;
 pub use plackett_core as core;

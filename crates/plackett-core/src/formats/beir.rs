@@ -4,10 +4,10 @@ mod writer;
 
 pub use writer::BeirWriter;
 
-use super::FormatError;
 use super::documents::{DocumentFormat, DocumentOptions, Documents, open_documents};
 use super::topics::read_topics;
 use super::trec::{ReadOptions, read_qrels};
+use super::{DEFAULT_LINE_LIMIT, FormatError};
 use crate::{Qrels, Query};
 use std::path::{Path, PathBuf};
 
@@ -50,7 +50,7 @@ impl BeirFolder {
 
     /// The queries in file order.
     pub fn queries(&self) -> Result<Vec<Query>, FormatError> {
-        read_topics(&self.queries_file()?)
+        read_topics(&self.queries_file()?, DEFAULT_LINE_LIMIT)
     }
 
     /// The judgments of a split such as `test`.

@@ -3,17 +3,20 @@
 mod folder;
 mod json;
 mod lines;
+mod making;
+mod not_json;
 mod parquet;
+mod quotes;
+mod seen;
 mod table;
 
 pub use json::parse_json_lines;
 pub use table::parse_table;
 
-use super::fields::{ID, TEXT};
 use super::input::open_counted;
-use super::{BytesRead, DEFAULT_LINE_LIMIT, FormatError, Lines};
-use crate::{Document, Metadata};
-use serde_json::Value;
+use super::{BytesRead, DEFAULT_LINE_LIMIT, FormatError, Lines, Remarks};
+use crate::Document;
+use making::Making;
 use std::path::Path;
 
 /// How documents are kept.
@@ -22,7 +25,7 @@ pub enum DocumentFormat {
     /// By the name's ending; a folder is a folder of texts; anything else, and `-`, is JSON lines.
     #[default]
     Auto,
-    /// One JSON object per line.
+    /// One JSON object per line, or one array of objects, which is read whole.
     JsonLines,
     /// Comma-separated with a header line.
     Csv,
@@ -30,7 +33,7 @@ pub enum DocumentFormat {
     Tsv,
     /// Parquet. Where it is packed or standard input, an unpacked copy is kept among the temporary files meanwhile.
     Parquet,
-    /// One text per line; the id is the number of the line, from 1. A folder is a folder of texts here too.
+    /// One text per line; the id is the number of the line. A folder is a folder of texts here too.
     Lines,
     /// `.txt` and `.md` files, also with `.gz` or `.zst`; the id is the path inside the folder.
     Folder,
@@ -47,12 +50,35 @@ pub struct DocumentOptions {
     pub title_field: Option<String>,
     /// The field of the text; `None` looks for `text`, `segment`, `contents`, `content`, `body`, `passage`.
     pub text_field: Option<String>,
-    /// Numbers documents without id by their line or row, from 1; otherwise such a document is an error.
+    /// Numbers documents without id by their line or row; otherwise such a document is an error.
     pub number_missing_ids: bool,
+    /// The number of the first line or row. Behind documents that are numbered already it is the next number, so that no
+    /// document takes the place of another.
+    pub first_number: u64,
+    /// What becomes of the fields, which says what must be there and what is worth a remark.
+    pub field_use: FieldUse,
+    /// The fields that are searched: `title`, `text` and names of others.
+    pub fields: Vec<String>,
     /// Longest line in bytes.
     pub line_limit: usize,
     /// Grows while the file is read, up to [`document_bytes`].
     pub bytes_read: Option<BytesRead>,
+    /// Takes what is left out: hidden files of a folder, texts that nobody searches.
+    pub remarks: Remarks,
+}
+
+/// What becomes of the fields of documents.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FieldUse {
+    /// Nobody asked.
+    #[default]
+    Any,
+    /// [`DocumentOptions::fields`] are searched, and a user named them now: each of them must be in some document.
+    SearchedAsAsked,
+    /// They are searched, since an index has them: documents without them are as good as others.
+    Searched,
+    /// Models read the title and the text.
+    Read,
 }
 
 impl Default for DocumentOptions {
@@ -63,8 +89,12 @@ impl Default for DocumentOptions {
             title_field: None,
             text_field: None,
             number_missing_ids: false,
+            first_number: 1,
+            field_use: FieldUse::Any,
+            fields: Vec::new(),
             line_limit: DEFAULT_LINE_LIMIT,
             bytes_read: None,
+            remarks: Remarks::default(),
         }
     }
 }
@@ -73,36 +103,97 @@ impl Default for DocumentOptions {
 pub type Documents = Box<dyn Iterator<Item = Result<Document, FormatError>> + Send>;
 
 /// Opens documents; `-` is standard input. A bad record is an error in its place, and so is the end of a file that had
-/// none.
+/// none, or none with a field that was asked for.
 pub fn open_documents(path: &Path, options: &DocumentOptions) -> Result<Documents, FormatError> {
     let file = super::input::name_of(path);
-    let options = options.clone();
-    let name = file.clone();
-    let mut documents = open_kind(path, file, options)?;
-    let mut any = false;
+    let kind = kind(path, options.format);
+    if matches!(kind, DocumentFormat::Folder | DocumentFormat::Lines) {
+        check_texts(kind, &file, options)?;
+    }
+    let making = Making::new(options.clone());
+    let mut documents = open_kind(kind, path, &file, making.clone())?;
+    // Every row of a table has the same fields, so that the first one tells what others find only at the end.
+    let mut unchecked = matches!(kind, DocumentFormat::Csv | DocumentFormat::Tsv | DocumentFormat::Parquet);
+    let (mut any, mut bad, mut done) = (false, false, false);
     Ok(Box::new(std::iter::from_fn(move || {
+        if done {
+            return None;
+        }
         let next = documents.next();
-        if next.is_none() && !std::mem::replace(&mut any, true) {
-            return Some(Err(FormatError::Empty { file: name.clone(), expected: "documents" }));
+        bad |= matches!(next, Some(Err(_)));
+        let ended = next.is_none();
+        if ended && !any {
+            done = true;
+            return Some(Err(FormatError::Empty { file: file.clone(), expected: "documents" }));
         }
         any = true;
+        if (ended || unchecked) && !bad && kind != DocumentFormat::Folder && kind != DocumentFormat::Lines {
+            unchecked = false;
+            if let Err(error) = making.seen().check(&file, &making.options) {
+                done = true;
+                return Some(Err(error));
+            }
+        }
+        if ended {
+            done = true;
+            making.seen().remark(&file, &making.options);
+        }
         next
     })))
 }
 
-fn open_kind(path: &Path, file: String, options: DocumentOptions) -> Result<Documents, FormatError> {
-    let kind = kind(path, options.format);
+/// Refuses names of fields for texts, which have none, and numbers for texts that have ids.
+fn check_texts(kind: DocumentFormat, file: &str, options: &DocumentOptions) -> Result<(), FormatError> {
+    let refused = |problem: String| Err(FormatError::File { file: file.into(), problem });
+    for (flag, asked) in [
+        ("--id-field", &options.id_field),
+        ("--title-field", &options.title_field),
+        ("--text-field", &options.text_field),
+    ] {
+        if let Some(name) = asked {
+            return refused(format!(
+                "{flag} {name}: documents of plain text have no fields of their own; leave it out"
+            ));
+        }
+    }
+    if options.number_missing_ids {
+        return refused(match kind {
+            DocumentFormat::Folder => {
+                "--number-missing-ids: the files of a folder have their paths for ids; leave it out".into()
+            }
+            _ => "--number-missing-ids: texts are numbered by their lines already; leave it out".into(),
+        });
+    }
+    if options.field_use == FieldUse::SearchedAsAsked {
+        let mut seen = seen::Seen::default();
+        seen.taken(None, None, Some("text"));
+        seen.check(file, options)?;
+    }
+    Ok(())
+}
+
+fn open_kind(
+    kind: DocumentFormat,
+    path: &Path,
+    file: &str,
+    making: Making,
+) -> Result<Documents, FormatError> {
+    let options = &making.options;
     match kind {
-        DocumentFormat::Folder => return folder::open(path, options.bytes_read),
-        DocumentFormat::Parquet => return parquet::open(path, options),
+        DocumentFormat::Folder => return folder::open(path, options),
+        DocumentFormat::Parquet => return parquet::open(path, making),
         _ => {}
     }
     let input = open_counted(path, options.bytes_read.as_ref())?;
+    let limit = options.line_limit;
     Ok(match kind {
-        DocumentFormat::Csv => table::open(input, file, b',', options),
-        DocumentFormat::Tsv => table::open(input, file, b'\t', options),
-        DocumentFormat::Lines => lines::open(Lines::over(input, file, options.line_limit)),
-        _ => Box::new(json::JsonLines::new(Lines::over(input, file, options.line_limit), options)),
+        DocumentFormat::Csv => table::open(input, file.into(), b',', making),
+        DocumentFormat::Tsv => table::open(input, file.into(), b'\t', making),
+        DocumentFormat::Lines => {
+            let first = options.first_number;
+            lines::open(Lines::over(input, file.into(), limit), first)
+        }
+        _ => Box::new(json::JsonLines::new(Lines::over(input, file.into(), limit), making)),
     })
 }
 
@@ -130,67 +221,6 @@ fn kind(path: &Path, format: DocumentFormat) -> DocumentFormat {
         Some("parquet") => DocumentFormat::Parquet,
         _ => DocumentFormat::JsonLines,
     }
-}
-
-/// A document from named fields; what is not id, title or text becomes metadata.
-fn document(
-    mut fields: Metadata,
-    file: &str,
-    line: u64,
-    options: &DocumentOptions,
-) -> Result<Document, FormatError> {
-    let chosen = |asked: &Option<String>, known: &[&str], fields: &Metadata| match asked {
-        Some(name) => fields.contains_key(name).then(|| name.clone()),
-        None => known.iter().find(|name| fields.contains_key(**name)).map(|name| name.to_string()),
-    };
-    let missing = |what: &str, asked: &Option<String>, known: &[&str], remedy| {
-        let names = asked.clone().unwrap_or_else(|| known.join(", "));
-        FormatError::Missing {
-            file: file.into(),
-            line,
-            field: format!("{what} (looked for {names})"),
-            remedy,
-        }
-    };
-    let mut taken =
-        |what: &str, asked: &Option<String>, known: &[&str], remedy| match chosen(asked, known, &fields)
-            .and_then(|name| fields.shift_remove(&name))
-        {
-            None | Some(Value::Null) => Ok(None),
-            Some(value) => {
-                super::fields::as_text(&value).map(Some).ok_or_else(|| missing(what, asked, known, remedy))
-            }
-        };
-    let id = taken("id that is a string or a number", &options.id_field, &ID, "write the id as a string")?
-        .filter(|id| !id.is_empty())
-        .or_else(|| options.number_missing_ids.then(|| line.to_string()))
-        .ok_or_else(|| {
-            missing("id", &options.id_field, &ID, "name the field of the id, or ask for numbering")
-        })?;
-    let remedy = "write the title as a string, or name another field";
-    let title =
-        taken("title that is a string", &options.title_field, &["title"], remedy)?.unwrap_or_default();
-    let text = match chosen(&options.text_field, &TEXT, &fields).and_then(|name| fields.shift_remove(&name)) {
-        Some(Value::Null) => String::new(),
-        Some(value) => super::fields::as_text(&value).ok_or_else(|| {
-            missing("text that is a string", &options.text_field, &TEXT, "write the text as a string")
-        })?,
-        None if !title.is_empty() => String::new(),
-        None => return Err(missing("text", &options.text_field, &TEXT, "name the field of the text")),
-    };
-    // BEIR's own `metadata` object is the metadata, not a field of it.
-    let metadata = match fields.shift_remove("metadata") {
-        Some(Value::Object(mut inner)) => {
-            inner.extend(fields);
-            inner
-        }
-        Some(other) => {
-            fields.insert("metadata".into(), other);
-            fields
-        }
-        None => fields,
-    };
-    Ok(Document { id, title, text, metadata })
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Opening files: compression by magic number, standard input as `-`, and lines with numbers and a limit.
 
 use super::FormatError;
+use super::foreign::foreign;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 use std::path::Path;
@@ -37,9 +38,12 @@ pub(crate) fn name_of(path: &Path) -> String {
     if path == Path::new("-") { "standard input or output".into() } else { path.display().to_string() }
 }
 
-/// Bytes without a byte order mark.
-pub(crate) fn unmarked(bytes: &[u8]) -> &[u8] {
-    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
+/// The byte order mark of UTF-8.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Bytes in memory without a byte order mark.
+pub fn unmarked(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(MARK).unwrap_or(bytes)
 }
 
 /// A line without its end (`\n` or `\r\n`).
@@ -48,7 +52,11 @@ pub(crate) fn trimmed(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-/// Opens a file, or standard input for `-`; gzip (several members too) and zstd are undone, whatever the name.
+/// What is said of a folder in the place of a file.
+pub(super) const IS_FOLDER: &str = "is a folder, expected a file";
+
+/// Opens a file, or standard input for `-`; gzip (several members too) and zstd are undone, whatever the name, and a byte
+/// order mark is taken off. What is no text, such as a PDF or an archive, is refused by what it is.
 pub fn open(path: &Path) -> Result<Input<'static>, FormatError> {
     open_counted(path, None)
 }
@@ -60,13 +68,26 @@ pub(crate) fn open_counted(path: &Path, count: Option<&BytesRead>) -> Result<Inp
         return unpack(BufReader::with_capacity(1 << 16, Counted { inner: io::stdin(), count }), path);
     }
     if path.is_dir() {
-        return Err(FormatError::File {
-            file: name_of(path),
-            problem: "is a folder, expected a file".into(),
-        });
+        return Err(FormatError::File { file: name_of(path), problem: IS_FOLDER.into() });
+    }
+    if let Some(problem) = no_file(path) {
+        return Err(FormatError::File { file: name_of(path), problem: problem.into() });
     }
     let file = File::open(path).map_err(|source| FormatError::Open { file: name_of(path), source })?;
     unpack(BufReader::with_capacity(1 << 16, Counted { inner: file, count }), path)
+}
+
+/// What is wrong with a path that is there and can never be opened as a file.
+#[cfg(unix)]
+fn no_file(path: &Path) -> Option<&'static str> {
+    use std::os::unix::fs::FileTypeExt;
+    let kind = std::fs::metadata(path).ok()?.file_type();
+    kind.is_socket().then_some("is a socket, expected a file")
+}
+
+#[cfg(not(unix))]
+fn no_file(_: &Path) -> Option<&'static str> {
+    None
 }
 
 /// The same for the bytes of a file that are in memory already; `file` is its name in messages. Packed bytes may become
@@ -82,10 +103,28 @@ fn unpack<'a>(mut reader: impl BufRead + Send + 'a, path: &Path) -> Result<Input
     if start.is_empty() && packed {
         return Err(FormatError::Truncated { file: name_of(path), line: 0 });
     }
+    let mut reader = decompress(reader, path)?;
+    let start = reader.fill_buf().map_err(|source| stopped(name_of(path), 0, source))?;
     if let Some(problem) = foreign(start) {
         return Err(FormatError::File { file: name_of(path), problem: problem.into() });
     }
-    decompress(reader, path)
+    without_mark(reader).map_err(|source| stopped(name_of(path), 0, source))
+}
+
+/// Takes a byte order mark off. This is the one place where it is done for all readers of files and of standard input.
+fn without_mark<'a>(mut reader: Input<'a>) -> io::Result<Input<'a>> {
+    let start = reader.fill_buf()?;
+    if start.starts_with(MARK) {
+        reader.consume(MARK.len());
+        return Ok(reader);
+    }
+    if start.is_empty() || !MARK.starts_with(start) {
+        return Ok(reader);
+    }
+    // A pipe gave a part of the mark; what it gives is read until it is one, or none.
+    let mut start = Vec::with_capacity(MARK.len());
+    reader.by_ref().take(MARK.len() as u64).read_to_end(&mut start)?;
+    if start == MARK { Ok(reader) } else { Ok(Box::new(io::Cursor::new(start).chain(reader))) }
 }
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
@@ -113,29 +152,6 @@ pub(super) fn decompress<'a>(
     }
 }
 
-/// What files that are often given by mistake are, by their first bytes, and what to do.
-fn foreign(start: &[u8]) -> Option<&'static str> {
-    match start {
-        [0xfd, b'7', b'z', b'X', b'Z', ..] => {
-            Some("is packed with xz; unpack it with `xz -d` (.gz and .zst are read)")
-        }
-        [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, 0x59, ..] => {
-            Some("is packed with bzip2; unpack it with `bzip2 -d` (.gz and .zst are read)")
-        }
-        [0x04, 0x22, 0x4d, 0x18, ..] => {
-            Some("is packed with lz4; unpack it with `lz4 -d` (.gz and .zst are read)")
-        }
-        [b'P', b'K', 3, 4, ..] => Some("is a zip archive; unpack it and name the file inside"),
-        [b'P', b'A', b'R', b'1', ..] => Some(
-            "is a Parquet table; only documents are read from those, by the ending .parquet or when told so",
-        ),
-        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
-            Some("is UTF-16 text; convert it with `iconv -f UTF-16 -t UTF-8`")
-        }
-        _ => None,
-    }
-}
-
 /// The whole content of a file, unpacked.
 pub fn read_all(path: &Path) -> Result<Vec<u8>, FormatError> {
     let mut reader = open(path)?;
@@ -147,13 +163,26 @@ pub fn read_all(path: &Path) -> Result<Vec<u8>, FormatError> {
     }
 }
 
+/// The whole content of a file of text, unpacked.
+///
+/// # Errors
+/// What [`read_all`] says, and the first byte that is no UTF-8.
+pub fn read_text(path: &Path) -> Result<String, FormatError> {
+    String::from_utf8(read_all(path)?).map_err(|error| {
+        let before = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+        let line_start = memchr::memrchr(b'\n', before).map_or(0, |at| at + 1);
+        let line = memchr::memchr_iter(b'\n', before).count() as u64 + 1;
+        FormatError::Utf8 { file: name_of(path), line, byte: before.len() - line_start + 1 }
+    })
+}
+
 /// An error while reading: an early end of packed data is told apart.
 pub(super) fn stopped(file: String, line: u64, source: io::Error) -> FormatError {
     let early = source.kind() == ErrorKind::UnexpectedEof || source.to_string().contains("incomplete frame");
     if early { FormatError::Truncated { file, line } } else { FormatError::Read { file, line, source } }
 }
 
-/// Lines of a text with their numbers. Line ends and a byte order mark are taken off.
+/// Lines of a text with their numbers. Line ends are taken off.
 pub struct Lines<'a> {
     reader: Input<'a>,
     file: String,
@@ -169,14 +198,14 @@ impl<'a> Lines<'a> {
         Ok(Lines::over(open(path)?, name_of(path), limit))
     }
 
-    /// Lines of a reader; `file` is for messages.
+    /// Lines of a reader that has no byte order mark; `file` is for messages.
     pub(crate) fn over(reader: Input<'a>, file: String, limit: usize) -> Lines<'a> {
         Lines { reader, file, line: 0, limit, buffer: Vec::new(), broken: false }
     }
 
     /// Lines of bytes in memory; `file` is for messages.
     pub fn of_bytes(bytes: &'a [u8], file: &str, limit: usize) -> Lines<'a> {
-        Lines::over(Box::new(bytes), file.into(), limit)
+        Lines::over(Box::new(unmarked(bytes)), file.into(), limit)
     }
 
     /// The file's name for messages.
@@ -193,21 +222,17 @@ impl<'a> Lines<'a> {
     /// further than the reader's buffer.
     pub fn peek(&mut self) -> Result<Option<u8>, FormatError> {
         match self.reader.fill_buf() {
-            Ok(bytes) => Ok(unmarked(bytes).iter().copied().find(|byte| !byte.is_ascii_whitespace())),
+            Ok(bytes) => Ok(bytes.iter().copied().find(|byte| !byte.is_ascii_whitespace())),
             Err(error) => Err(self.stop(error)),
         }
     }
 
-    /// Everything that was not read yet, without a byte order mark at the beginning of the file.
+    /// Everything that was not read yet.
     pub fn rest(&mut self) -> Result<Vec<u8>, FormatError> {
         let mut bytes = Vec::new();
-        let first = self.line == 0;
         let result = self.reader.read_to_end(&mut bytes);
         self.line += memchr::memchr_iter(b'\n', &bytes).count() as u64;
         result.map_err(|error| self.stop(error))?;
-        if first && bytes.starts_with(b"\xef\xbb\xbf") {
-            bytes.drain(..3);
-        }
         Ok(bytes)
     }
 
@@ -225,7 +250,6 @@ impl<'a> Lines<'a> {
             Err(error) => return Err(self.stop(error)),
         }
         let bytes = trimmed(&self.buffer);
-        let bytes = if self.line == 1 { unmarked(bytes) } else { bytes };
         if bytes.len() > self.limit {
             let (file, line, limit) = (self.file.clone(), self.line, self.limit);
             return Err(FormatError::LineTooLong { file, line, limit });
@@ -246,7 +270,7 @@ impl<'a> Lines<'a> {
     /// Reads up to and with the line feed. Of a line that is too long only the beginning is kept, so that memory stays
     /// bounded; the rest is passed over. Gives the number of bytes that were read.
     fn fill(&mut self) -> io::Result<u64> {
-        // Room for the line, its end and a byte order mark, and one more to see that it is too long.
+        // Room for the line and its end, and one more to see that it is too long.
         let most = self.limit.saturating_add(6);
         let mut length = 0;
         loop {
@@ -310,31 +334,57 @@ mod tests {
         for (name, mut bytes) in packed {
             bytes.truncate(bytes.len() / 2);
             let (_folder, path) = write(name, &bytes);
-            let mut lines = Lines::open(&path, 1000).unwrap();
-            let error = loop {
-                match lines.next() {
-                    Ok(Some(_)) => {}
-                    Ok(None) => panic!("{name}: the truncation went unnoticed"),
-                    Err(error) => break error,
-                }
+            let read = || {
+                let mut lines = Lines::open(&path, 1000)?;
+                while lines.next()?.is_some() {}
+                Ok::<(), FormatError>(())
             };
+            let error = read().expect_err("the truncation went unnoticed");
             assert!(matches!(error, FormatError::Truncated { .. }), "{error:?}");
             assert!(error.to_string().contains(&format!("{name}, after line")), "{error}");
         }
     }
 
     #[test]
-    fn foreign_files_are_named_for_what_they_are() {
-        let files: [(&[u8], &str); 4] = [
-            (b"\xfd7zXZ\0rest", "xz -d"),
-            (b"BZh91AY&SYrest", "bzip2 -d"),
-            (b"PK\x03\x04rest", "zip archive"),
-            (b"\xff\xfea\0b\0", "iconv -f UTF-16"),
-        ];
-        for (bytes, remedy) in files {
-            let (_folder, path) = write("f", bytes);
+    fn foreign_files_are_refused_also_when_they_are_packed() {
+        for (name, bytes) in [("f", b"%PDF-1.7".to_vec()), ("f.gz", gzip(b"%PDF-1.7"))] {
+            let (_folder, path) = write(name, &bytes);
             let error = read_all(&path).unwrap_err().to_string();
-            assert!(error.contains("f: is ") && error.contains(remedy), "{error}");
+            assert!(error.contains(&format!("{name}: is a PDF")), "{error}");
+        }
+    }
+
+    /// Gives its bytes one at a time, as a slow pipe may.
+    struct Drops(&'static [u8]);
+
+    impl Read for Drops {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let (Some((first, rest)), Some(place)) = (self.0.split_first(), buffer.first_mut()) else {
+                return Ok(0);
+            };
+            *place = *first;
+            self.0 = rest;
+            Ok(1)
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_taken_off_every_kind_of_input() {
+        let marked = "\u{feff}text".as_bytes();
+        for (name, bytes) in
+            [("x", marked.to_vec()), ("x.gz", gzip(marked)), ("x.zst", zstd::encode_all(marked, 0).unwrap())]
+        {
+            let (_folder, path) = write(name, &bytes);
+            assert_eq!(read_all(&path).unwrap(), b"text", "{name}");
+        }
+        for (bytes, expected) in
+            [(marked, &b"text"[..]), (b"\xef\xbb", b"\xef\xbb"), (b"\xef\xbbx", b"\xef\xbbx"), (b"", b"")]
+        {
+            let bytes: &'static [u8] = Box::leak(bytes.to_vec().into_boxed_slice());
+            let mut read = Vec::new();
+            let mut input = unpack(BufReader::new(Drops(bytes)), Path::new("-")).unwrap();
+            input.read_to_end(&mut read).unwrap();
+            assert_eq!(read, expected);
         }
     }
 
@@ -346,6 +396,27 @@ mod tests {
             seen.push(line.to_string());
         }
         assert_eq!(seen, ["a", "b", "", "last"]);
+    }
+
+    #[test]
+    fn a_text_is_refused_at_its_first_foreign_byte() {
+        let (_a, path) = write("x", "\u{feff}ab\nü".as_bytes());
+        assert_eq!(read_text(&path).unwrap(), "ab\nü");
+        let (_b, path) = write("x", b"ab\nc\xff");
+        assert!(matches!(read_text(&path), Err(FormatError::Utf8 { line: 2, byte: 2, .. })));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_socket_and_links_in_a_circle_are_called_what_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let (socket, link) = (folder.path().join("s"), folder.path().join("l"));
+        let _bound = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        std::os::unix::fs::symlink(&link, &link).unwrap();
+        let said = |path: &Path| read_all(path).unwrap_err().to_string();
+        assert!(said(&socket).ends_with("is a socket, expected a file"), "{}", said(&socket));
+        assert!(said(&link).contains("links lead in a circle"), "{}", said(&link));
+        assert!(!said(&link).contains("os error"), "{}", said(&link));
     }
 
     #[test]

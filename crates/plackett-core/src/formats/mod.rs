@@ -8,7 +8,10 @@ mod beir;
 pub mod documents;
 mod error;
 mod fields;
+mod foreign;
 mod input;
+mod object;
+mod remarks;
 pub mod requests;
 mod seekable;
 mod topics;
@@ -16,7 +19,11 @@ pub mod trec;
 
 pub use atomic::AtomicFile;
 pub use beir::{BeirFolder, BeirWriter};
-pub use documents::{DocumentFormat, DocumentOptions, Documents, document_bytes, open_documents};
-pub use error::FormatError;
-pub use input::{BytesRead, DEFAULT_LINE_LIMIT, Input, Lines, open, open_bytes, read_all};
-pub use topics::{parse_topics, read_topics};
+pub use documents::{DocumentFormat, DocumentOptions, Documents, FieldUse, document_bytes, open_documents};
+pub use error::{FormatError, plain};
+pub use input::{
+    BytesRead, DEFAULT_LINE_LIMIT, Input, Lines, open, open_bytes, read_all, read_text, unmarked,
+};
+pub use object::{in_plain_words as serde_problem, problem as json_problem};
+pub use remarks::Remarks;
+pub use topics::{parse_topics, read_topics, read_topics_with};

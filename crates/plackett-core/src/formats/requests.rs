@@ -1,7 +1,8 @@
 //! Requests to rank: RankLLM's lines and its relatives, as JSON lines or one JSON array.
 
 use super::error::shown;
-use super::fields::{ID, QUERY_ID, TEXT, as_text, first};
+use super::fields::{ID, QUERY_ID, TEXT, Unfit, text_of};
+use super::object::{object, rounded, texts, wrong};
 use super::{DEFAULT_LINE_LIMIT, FormatError, Lines};
 use crate::{Candidate, Document, Query, RankRequest, Ranking};
 use serde_json::{Map, Value};
@@ -18,6 +19,8 @@ pub struct SourcedRequest {
     pub line: u64,
     /// What is to be ranked. A query without id is named by the line, a candidate without id by its place from 1.
     pub request: RankRequest,
+    /// The name and the digits of a number that is given back rounded, where there is one: JSON's numbers are doubles here.
+    pub rounded: Option<(String, String)>,
     raw: Map<String, Value>,
     list: &'static str,
 }
@@ -25,9 +28,10 @@ pub struct SourcedRequest {
 /// Requests one at a time; a bad one is an error in its place.
 pub type Requests<'a> = Box<dyn Iterator<Item = Result<SourcedRequest, FormatError>> + Send + 'a>;
 
-/// Opens a file of requests; `-` is standard input. A JSON array is read whole.
-pub fn open_requests(path: &Path) -> Result<Requests<'static>, FormatError> {
-    stream(Lines::open(path, DEFAULT_LINE_LIMIT)?)
+/// Opens a file of requests; `-` is standard input. A JSON array is read whole. `limit` is the longest line in bytes. A
+/// file without any request is an error.
+pub fn open_requests(path: &Path, limit: usize) -> Result<Requests<'static>, FormatError> {
+    stream(Lines::open(path, limit)?)
 }
 
 /// Requests in memory.
@@ -35,42 +39,49 @@ pub fn parse_requests<'a>(bytes: &'a [u8], file: &str) -> Result<Requests<'a>, F
     stream(Lines::of_bytes(bytes, file, DEFAULT_LINE_LIMIT))
 }
 
-fn stream<'a>(mut lines: Lines<'a>) -> Result<Requests<'a>, FormatError> {
+/// What is expected, for messages.
+const EXPECTED: &str = "a JSON object {\"query\": …, \"candidates\": […]} for each request";
+
+fn stream(lines: Lines<'_>) -> Result<Requests<'_>, FormatError> {
     let file = lines.file().to_string();
+    let mut requests = each(lines)?;
+    let empty = || FormatError::Empty { file, expected: "requests, one JSON object a line" };
+    let first = requests.next().ok_or_else(empty)?;
+    Ok(Box::new(std::iter::once(first).chain(requests)))
+}
+
+fn each<'a>(mut lines: Lines<'a>) -> Result<Requests<'a>, FormatError> {
+    let file = lines.file().to_string();
+    let broken = |line, problem| FormatError::Json { file: file.clone(), line, expected: EXPECTED, problem };
     if lines.peek()? == Some(b'[') {
-        let bytes = lines.rest()?;
-        let values: Vec<Value> = serde_json::from_slice(&bytes).map_err(|e| FormatError::Json {
-            file: file.clone(),
-            line: e.line() as u64,
-            problem: e.to_string(),
-        })?;
+        let items = texts(lines.rest()?).map_err(|(line, problem)| broken(line, problem))?;
+        let file = file.clone();
         return Ok(Box::new(
-            values.into_iter().zip(1..).map(move |(value, place)| parse(value, &file, place)),
+            items.into_iter().zip(1..).map(move |((_, text), place)| parse(&text, &file, place)),
         ));
     }
     Ok(Box::new(std::iter::from_fn(move || {
         loop {
-            let parsed = match lines.next() {
+            let text = match lines.next() {
                 Ok(None) => return None,
                 Ok(Some(line)) if line.trim().is_empty() => continue,
-                Ok(Some(line)) => serde_json::from_str::<Value>(line),
+                Ok(Some(line)) => line.to_string(),
                 Err(error) => return Some(Err(error)),
             };
-            let line = lines.line();
-            return Some(match parsed {
-                Ok(value) => parse(value, &file, line),
-                Err(e) => Err(FormatError::Json { file: file.clone(), line, problem: e.to_string() }),
-            });
+            return Some(parse(&text, &file, lines.line()));
         }
     })))
 }
 
-fn parse(value: Value, file: &str, line: u64) -> Result<SourcedRequest, FormatError> {
+/// Names whose numbers are no quantities: their digits stay as they stand. They lie up to three objects deep, as in
+/// `{"candidates": [{"doc": {"id": 1}}]}`.
+const EXACT: [&[&str]; 4] = [&ID, &QUERY_ID, &TEXT, &["title", "query"]];
+
+fn parse(text: &str, file: &str, line: u64) -> Result<SourcedRequest, FormatError> {
     let missing = |field: String, remedy| FormatError::Missing { file: file.into(), line, field, remedy };
-    let Value::Object(raw) = value else {
-        return Err(missing("JSON object".into(), "write {\"query\": …, \"candidates\": […]}"));
-    };
-    let query = query(&raw, line).ok_or_else(|| {
+    let broken = |problem| FormatError::Json { file: file.into(), line, expected: EXPECTED, problem };
+    let raw = object(text, &EXACT.concat(), 3).map_err(|problem| broken(wrong(&problem) + "; mend it"))?;
+    let query = query(&raw, line).map_err(&broken)?.ok_or_else(|| {
         missing("query text".into(), "write \"query\": \"…\" or \"query\": {\"text\": …, \"qid\": …}")
     })?;
     let list =
@@ -81,59 +92,95 @@ fn parse(value: Value, file: &str, line: u64) -> Result<SourcedRequest, FormatEr
     let mut candidates = Vec::with_capacity(items.len());
     let mut seen: HashMap<String, usize> = HashMap::new();
     for (place, item) in items.iter().enumerate() {
-        let one = candidate(item, place + 1).ok_or_else(|| {
-            missing(format!("text in {list}[{place}] ({})", TEXT.join(", ")), "give every candidate a text")
-        })?;
+        let one = candidate(item, place + 1)
+            .map_err(|problem| broken(format!("and in {list}[{place}] {problem}")))?
+            .ok_or_else(|| {
+                missing(
+                    format!("text in {list}[{place}] ({})", TEXT.join(", ")),
+                    "give every candidate a text",
+                )
+            })?;
         if let Some(first) = seen.insert(one.document.id.clone(), place) {
             let problem = format!(
-                "{list}[{place}] has the id `{}` of {list}[{first}]; ids must differ within a request",
+                "and {list}[{place}] has the id `{}` of {list}[{first}]; ids must differ within a request",
                 shown(&one.document.id)
             );
-            return Err(FormatError::Json { file: file.into(), line, problem });
+            return Err(broken(problem));
         }
         candidates.push(one);
     }
     let request = RankRequest { query, candidates };
-    Ok(SourcedRequest { line, request, raw, list })
+    let rounded = rounded(&raw, text);
+    Ok(SourcedRequest { line, request, rounded, raw, list })
 }
 
-fn query(raw: &Map<String, Value>, line: u64) -> Option<Query> {
-    let numbered = |found: Option<(&str, String)>| found.map_or_else(|| line.to_string(), |(_, id)| id);
-    match raw.get("query")? {
-        Value::String(text) => {
-            // RankGPT keeps the query's id in each hit.
-            let hit = || raw.get("hits")?.get(0)?.as_object().and_then(|hit| first(hit, &["qid"]));
-            let id = first(raw, &["qid", "query_id"]).or_else(hit);
-            Some(Query { id: numbered(id), text: text.clone() })
+/// The first of `names` that is there and not null; what is neither text nor number is no id, and numbering it anew would
+/// change it.
+fn id(object: &Map<String, Value>, names: &[&str]) -> Result<Option<String>, String> {
+    match text_of(object, names) {
+        Ok(found) => Ok(found.map(|(_, id)| id)),
+        Err(Unfit { name, found }) => {
+            Err(format!("`{name}` is {found}, neither a text nor a number; write the id as a text"))
         }
-        Value::Object(inner) => {
-            let (_, text) = first(inner, &["text", "query"]).or_else(|| first(inner, &TEXT))?;
-            Some(Query { id: numbered(first(inner, &QUERY_ID)), text })
-        }
-        _ => None,
     }
 }
 
-fn candidate(item: &Value, place: usize) -> Option<Candidate> {
+/// The text under one of `names`, likewise.
+fn words(object: &Map<String, Value>, names: &[&str]) -> Result<Option<String>, String> {
+    match text_of(object, names) {
+        Ok(found) => Ok(found.map(|(_, text)| text)),
+        Err(Unfit { name, found }) => Err(format!("`{name}` is {found}; write it as a text")),
+    }
+}
+
+fn query(raw: &Map<String, Value>, line: u64) -> Result<Option<Query>, String> {
+    let and = |problem| format!("and {problem}");
+    let (found, text) = match raw.get("query") {
+        Some(Value::String(text)) => {
+            // RankGPT keeps the query's id in each hit.
+            let hit = || raw.get("hits")?.get(0)?.as_object().map(|hit| id(hit, &["qid"]));
+            let own = id(raw, &["qid", "query_id"]).map_err(and)?;
+            let found = match own {
+                Some(own) => Some(own),
+                None => hit().transpose().map_err(and)?.flatten(),
+            };
+            (found, text.clone())
+        }
+        Some(Value::Object(inner)) => {
+            let names = [&["text", "query"][..], &TEXT].concat();
+            let Some(text) = words(inner, &names).map_err(|problem| format!("and in query {problem}"))?
+            else {
+                return Ok(None);
+            };
+            (id(inner, &QUERY_ID).map_err(and)?, text)
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(Query { id: found.unwrap_or_else(|| line.to_string()), text }))
+}
+
+fn candidate(item: &Value, place: usize) -> Result<Option<Candidate>, String> {
     let outer = match item {
-        Value::String(text) => return Some(Document::new(place.to_string(), text.clone()).into()),
+        Value::String(text) => return Ok(Some(Document::new(place.to_string(), text.clone()).into())),
         Value::Object(outer) => outer,
-        _ => return None,
+        _ => return Ok(None),
     };
     let inner = outer.get("doc").or_else(|| outer.get("document"));
-    let text_of = |object: &Map<String, Value>| first(object, &TEXT).map(|(_, text)| text);
     let fields = inner.and_then(Value::as_object);
     let text = match inner {
         Some(Value::String(text)) => Some(text.clone()),
-        Some(Value::Object(inner)) => text_of(inner),
-        _ => text_of(outer),
+        Some(Value::Object(inner)) => words(inner, &TEXT)?,
+        _ => words(outer, &TEXT)?,
     };
-    let title = fields.unwrap_or(outer).get("title").and_then(as_text).unwrap_or_default();
-    let text = text.or_else(|| (!title.is_empty()).then(String::new))?;
-    let id =
-        first(outer, &ID).or_else(|| first(fields?, &ID)).map_or_else(|| place.to_string(), |(_, id)| id);
-    let document = Document { id, title, text, metadata: Map::new() };
-    Some(Candidate { document, score: outer.get("score").and_then(Value::as_f64) })
+    let title = words(fields.unwrap_or(outer), &["title"])?.unwrap_or_default();
+    let Some(text) = text.or_else(|| (!title.is_empty()).then(String::new)) else { return Ok(None) };
+    let found = match (id(outer, &ID)?, fields) {
+        (None, Some(fields)) => id(fields, &ID)?,
+        (found, _) => found,
+    };
+    let document =
+        Document { id: found.unwrap_or_else(|| place.to_string()), title, text, metadata: Map::new() };
+    Ok(Some(Candidate { document, score: outer.get("score").and_then(Value::as_f64) }))
 }
 
 impl SourcedRequest {
@@ -208,6 +255,65 @@ mod tests {
             text,
             r#"{"query":"q","k":1,"hits":[{"docid":"b","text":"y","score":2.0},{"docid":"a","text":"x","more":1,"score":0.5}]}"#
         );
+    }
+
+    #[test]
+    fn ids_keep_their_digits_also_in_what_is_given_back() {
+        let big = "18446744073709551616";
+        let text = format!(
+            r#"{{"query": {{"qid": {big}, "text": "q"}}, "candidates": [{{"docid": {big}, "text": "x", "score": 1.5}}, {{"doc": {{"id": 1e3, "text": "y"}}}}]}}"#
+        );
+        for text in [text.clone(), format!("[{text}]")] {
+            let source = one(&text).unwrap();
+            let ids: Vec<&str> = source.request.candidates.iter().map(|c| c.document.id.as_str()).collect();
+            assert_eq!((source.request.query.id.as_str(), ids), (big, vec![big, "1e3"]));
+            assert_eq!(source.request.candidates[0].score, Some(1.5));
+            let ranking = Ranking::from_scores(big, [(big.to_string(), 2.0)], Trace::default());
+            assert_eq!(source.ranked(&ranking).unwrap()["candidates"][0]["docid"], big);
+        }
+    }
+
+    #[test]
+    fn a_number_that_is_given_back_rounded_is_named() {
+        let text = r#"{"query": "q", "n": 1e5, "texts": ["x"], "big": 18446744073709551617}"#;
+        assert_eq!(one(text).unwrap().rounded, Some(("big".into(), "18446744073709551617".into())));
+        let text = r#"{"query": "q", "n": 1e5, "candidates": [{"docid": 18446744073709551617, "text": "x", "score": 0.5}]}"#;
+        assert_eq!(one(text).unwrap().rounded, None);
+    }
+
+    #[test]
+    fn ids_that_are_no_ids_are_not_numbered_anew() {
+        for text in [
+            r#"{"query": {"qid": [1], "text": "q"}, "texts": ["x"]}"#,
+            r#"{"query": "q", "candidates": [{"docid": true, "text": "x"}]}"#,
+            r#"{"query": "q", "candidates": [{"doc": {"id": {}, "text": "x"}}]}"#,
+        ] {
+            let message = one(text).unwrap_err().to_string();
+            assert!(message.contains("neither a text nor a number"), "{message}");
+        }
+    }
+
+    #[test]
+    fn texts_that_are_no_texts_are_named_and_not_passed_over() {
+        for (text, piece) in [
+            (r#"{"query": {"text": ["cat"], "query": "q"}, "texts": ["x"]}"#, "in query `text` is a list"),
+            (
+                r#"{"query": "q", "candidates": [{"text": {}, "body": "x"}]}"#,
+                "candidates[0] `text` is an object",
+            ),
+            (r#"{"query": "q", "candidates": [{"text": "x", "title": ["T"]}]}"#, "`title` is a list"),
+        ] {
+            let message = one(text).unwrap_err().to_string();
+            assert!(message.contains(piece), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_file_without_requests_is_refused() {
+        for text in ["", "\n \n", "[]", "[ ]\n"] {
+            let error = parse_requests(text.as_bytes(), "r").err().map(|error| error.to_string());
+            assert!(error.as_ref().is_some_and(|error| error.contains("r: expected requests")), "{error:?}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Files that must be read at any place, for formats that keep their table of contents at the end.
 
 use super::FormatError;
-use super::input::{BytesRead, Counted, decompress, is_packed, name_of, stopped};
+use super::input::{BytesRead, Counted, IS_FOLDER, decompress, is_packed, name_of, stopped};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Seek, Write};
 use std::path::Path;
@@ -13,6 +13,8 @@ pub(super) fn open(path: &Path, count: Option<&BytesRead>) -> Result<(File, bool
     let failed = |source| FormatError::Open { file: name_of(path), source };
     let input: Box<dyn Read + Send> = if path == Path::new("-") {
         Box::new(io::stdin())
+    } else if path.is_dir() {
+        return Err(FormatError::File { file: name_of(path), problem: IS_FOLDER.into() });
     } else {
         let mut file = File::open(path).map_err(failed)?;
         if file.metadata().map_err(failed)?.is_file() {

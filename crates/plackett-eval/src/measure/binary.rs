@@ -2,6 +2,7 @@
 
 use super::Arguments;
 use crate::judged::{JudgedRanking, is_relevant};
+use crate::policy::RecallCut;
 
 fn over(part: f64, whole: usize) -> f64 {
     if whole == 0 { 0.0 } else { part / whole as f64 }
@@ -77,13 +78,12 @@ pub fn r_precision(query: &JudgedRanking, arguments: &Arguments<'_>) -> f64 {
 pub fn interpolated_precision(query: &JudgedRanking, arguments: &Arguments<'_>) -> f64 {
     let level = arguments.rel();
     let list = query.list(arguments.switch("judged_only"));
-    interpolated_at(list, level, query.relevant(level), arguments.recall())
+    let needed = query.recall_cut.needed(arguments.recall(), query.relevant(level));
+    interpolated(list, level, needed)
 }
 
-/// Interpolated precision of a list at one recall level. The number of documents that a level asks for is
-/// ⌊level · R + 0.9⌋, which is trec_eval's way of rounding up.
-pub fn interpolated_at(list: &[Option<i32>], level: i32, relevant: usize, recall: f64) -> f64 {
-    let needed = (recall * relevant as f64 + 0.9).floor() as usize;
+/// The best precision at any rank where so many relevant documents were found.
+fn interpolated(list: &[Option<i32>], level: i32, needed: usize) -> f64 {
     let mut found = 0;
     let mut best = 0.0_f64;
     for (place, &grade) in list.iter().enumerate() {
@@ -95,12 +95,23 @@ pub fn interpolated_at(list: &[Option<i32>], level: i32, relevant: usize, recall
     best
 }
 
-/// Interpolated precision averaged over eleven recall levels.
+/// Precision at the rank that is a multiple of R, rounded up as trec_eval does.
+pub fn precision_at_multiple(query: &JudgedRanking, arguments: &Arguments<'_>) -> f64 {
+    let level = arguments.rel();
+    let list = query.list(arguments.switch("judged_only"));
+    let rank = RecallCut::Up.needed(arguments.multiple(), query.relevant(level));
+    over(hits(&list[..rank.min(list.len())], level) as f64, rank)
+}
+
+/// Interpolated precision averaged over recall levels, eleven of them unless told.
 pub fn eleven_point(query: &JudgedRanking, arguments: &Arguments<'_>) -> f64 {
     let level = arguments.rel();
     let list = query.list(arguments.switch("judged_only"));
     let relevant = query.relevant(level);
-    (0..=10).map(|tenth| interpolated_at(list, level, relevant, f64::from(tenth) / 10.0)).sum::<f64>() / 11.0
+    let eleven: Vec<f64> = (0..=10).map(|tenth| f64::from(tenth) / 10.0).collect();
+    let levels = arguments.numbers("levels").unwrap_or(&eleven);
+    let at = |&recall: &f64| interpolated(list, level, query.recall_cut.needed(recall, relevant));
+    over(levels.iter().rev().map(at).sum(), levels.len())
 }
 
 /// Precision of the whole returned set.
@@ -162,4 +173,38 @@ pub fn accuracy(query: &JudgedRanking, arguments: &Arguments<'_>) -> f64 {
         }
     }
     1.0 - wrong_pairs as f64 / (others as f64 * found as f64)
+}
+
+/// Σ over relevant documents of 1 / log2(2 + other documents above), over all relevant ones.
+pub fn binary_gain(query: &JudgedRanking, arguments: &Arguments<'_>) -> f64 {
+    let level = arguments.rel();
+    let mut others = 0.0;
+    let mut sum = 0.0;
+    for &grade in query.list(arguments.switch("judged_only")) {
+        if is_relevant(grade, level) {
+            sum += 1.0 / f64::log2(2.0 + others);
+        } else {
+            others += 1.0;
+        }
+    }
+    over(sum, query.relevant(level))
+}
+
+/// ln((1 + s) / (1 + R − s)), with s the sum of the precisions at relevant documents.
+pub fn smoothed_average_precision(query: &JudgedRanking, arguments: &Arguments<'_>) -> f64 {
+    let relevant = query.relevant(arguments.rel()) as f64;
+    let sum = average_precision(query, arguments) * relevant;
+    ((1.0 + sum) / (1.0 + relevant - sum)).ln()
+}
+
+/// A weighted sum of the four cells: returned or not, relevant or not.
+pub fn utility(query: &JudgedRanking, arguments: &Arguments<'_>) -> f64 {
+    let level = arguments.rel();
+    let list = query.list(arguments.switch("judged_only"));
+    let (found, returned) = (hits(list, level) as f64, list.len() as f64);
+    let relevant = query.relevant(level) as f64;
+    arguments.number("found") * found
+        + arguments.number("noise") * (returned - found)
+        + arguments.number("missed") * (relevant - found)
+        + arguments.number("rest") * (arguments.number("collection") + found - returned - relevant)
 }

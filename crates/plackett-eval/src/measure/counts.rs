@@ -26,3 +26,14 @@ pub fn relevant_returned(query: &JudgedRanking, arguments: &Arguments<'_>) -> f6
     let level = arguments.rel();
     query.grades.iter().filter(|&&grade| is_relevant(grade, level)).count() as f64
 }
+
+/// Returned documents that were judged and are not relevant.
+pub fn not_relevant_returned(query: &JudgedRanking, arguments: &Arguments<'_>) -> f64 {
+    let level = arguments.rel();
+    query.grades.iter().flatten().filter(|&&grade| (0..level).contains(&grade)).count() as f64
+}
+
+/// What a measure with a text in place of a value counts: nothing.
+pub fn nothing(_: &JudgedRanking, _: &Arguments<'_>) -> f64 {
+    0.0
+}

@@ -4,6 +4,7 @@ use super::{Arguments, Value};
 use crate::judged::JudgedRanking;
 
 /// Everything there is to say about a measure.
+#[derive(Clone, Copy)]
 pub struct Declaration {
     /// The spelling that Plackett prints.
     pub name: &'static str,
@@ -29,6 +30,8 @@ pub struct Declaration {
     pub needs: Needs,
     /// The value for one query.
     pub compute: fn(&JudgedRanking, &Arguments<'_>) -> f64,
+    /// Where a query has a text in place of a value (and nothing has a mean): what makes it.
+    pub text: Option<fn(&JudgedRanking, &Arguments<'_>) -> String>,
 }
 
 /// A parameter of a measure.
@@ -54,6 +57,8 @@ pub enum Kind {
     Switch,
     /// `'linear'`, `'exp'` or a table `{grade: gain, …}`.
     Gains,
+    /// A list `{0.2,0.5}` of numbers from the first to the second bound.
+    Numbers(f64, f64),
 }
 
 /// What may follow `@`.
@@ -67,6 +72,8 @@ pub enum CutoffKind {
     Rank,
     /// A recall from 0 to 1.
     Recall,
+    /// A multiple of the number of relevant documents.
+    Multiple,
 }
 
 /// A measure's name in trec_eval.
@@ -100,6 +107,8 @@ pub enum Range {
     Unit,
     /// A count.
     Count,
+    /// Anywhere.
+    Any,
 }
 
 /// What has to be looked up beside the grades.
@@ -109,6 +118,12 @@ pub enum Needs {
     Grades,
     /// The subtopics in the second column of the judgments.
     Subtopics,
+    /// The judgment groups in the second column of the judgments.
+    Groups,
     /// The ideal order of the judged documents.
     IdealOrder,
+    /// Preferences between documents, in place of judgments.
+    Preferences,
+    /// Neither judgments nor preferences.
+    Nothing,
 }

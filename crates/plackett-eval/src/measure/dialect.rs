@@ -1,65 +1,31 @@
-//! The spellings of trec_eval (`ndcg_cut_10`, `ndcg_cut.5,10`, `official`), ranx (`ndcg_burges@10`, `map@100-l2`,
-//! `rbp.95`) and RecBole, translated to Plackett's.
+//! The spellings of ranx (`ndcg_burges@10`, `map@100-l2`, `rbp.95`) and RecBole, translated to Plackett's; those of trec_eval
+//! are in [`trec_eval`].
 
-use super::{Cutoff, Kind, Measure, TrecName, Value};
+use super::trec_eval::{self, Named};
+use super::{Cutoff, Kind, Measure, ParseError, TrecName, Value};
 
-/// The ranks that trec_eval reports when none are named.
-const RANKS: &[&str] = &["5", "10", "15", "20", "30", "100", "200", "500", "1000"];
-const SUCCESS_RANKS: &[&str] = &["1", "5", "10"];
-const RECALLS: &[&str] = &["0", "0.1", "0.2", "0.3", "0.4", "0.5", "0.6", "0.7", "0.8", "0.9", "1"];
+/// What a word of another tool stands for.
+pub struct Meaning {
+    /// Plackett's spelling.
+    pub ours: String,
+    /// trec_eval's, where it is a name of trec_eval.
+    pub spelling: Option<trec_eval::Spelling>,
+}
 
-/// trec_eval's families: name, Plackett's name, cut-offs by default.
-const FAMILIES: &[(&str, &str, &[&str])] = &[
-    ("ndcg_cut", "nDCG", RANKS),
-    ("map_cut", "AP", RANKS),
-    ("P", "P", RANKS),
-    ("recall", "R", RANKS),
-    ("success", "Success", SUCCESS_RANKS),
-    ("iprec_at_recall", "IPrec", RECALLS),
-];
-
-/// The measures that trec_eval prints when none is named.
-pub const OFFICIAL: &str = "NumQ NumRet NumRel NumRelRet AP GMAP Rprec Bpref RR IPrec@0 IPrec@0.1 IPrec@0.2 IPrec@0.3 \
-    IPrec@0.4 IPrec@0.5 IPrec@0.6 IPrec@0.7 IPrec@0.8 IPrec@0.9 IPrec@1 P@5 P@10 P@15 P@20 P@30 P@100 P@200 P@500 P@1000";
-
-/// Plackett's spelling of a name of another tool; several, separated by blanks, where the name stands for a family.
-pub fn translate(text: &str) -> Option<String> {
-    match text.to_ascii_lowercase().as_str() {
-        "official" => return Some(OFFICIAL.to_string()),
-        "all_trec" => return Some(all_trec()),
-        _ => {}
-    }
+/// The measures that a word of another tool stands for; several where it is the name of a family. `None` where no tool has
+/// such a name.
+pub fn translate(text: &str) -> Option<Result<Vec<Meaning>, ParseError>> {
     if let Some((rest, level)) = text.rsplit_once("-l").filter(|(_, level)| is_digits(level)) {
-        let ours = family(rest).or_else(|| ranx(rest)).unwrap_or_else(|| rest.to_string());
-        return Some(with_level(&ours, level));
-    }
-    family(text).or_else(|| ranx(text))
-}
-
-fn family(text: &str) -> Option<String> {
-    for (name, ours, default) in FAMILIES {
-        let Some(rest) = text
-            .get(..name.len())
-            .filter(|head| head.eq_ignore_ascii_case(name))
-            .map(|_| &text[name.len()..])
-        else {
-            continue;
+        let ours = match trec_eval::expand(rest, false) {
+            Some(Ok(named)) => named.into_iter().map(|named| named.ours).collect(),
+            _ => vec![ranx(rest).unwrap_or_else(|| rest.to_string())],
         };
-        if rest.is_empty() && (name.contains('_') || text == *name) {
-            return Some(spell(ours, default));
-        }
-        if let Some(numbers) = rest.strip_prefix(['_', '.']) {
-            let cuts: Vec<&str> = numbers.split(',').collect();
-            if cuts.iter().all(|cut| cut.parse::<f64>().is_ok()) {
-                return Some(spell(ours, &cuts));
-            }
-        }
+        let with_level = |ours: String| Meaning { ours: with_level(&ours, level), spelling: None };
+        return Some(Ok(ours.into_iter().map(with_level).collect()));
     }
-    None
-}
-
-fn spell(name: &str, cuts: &[&str]) -> String {
-    cuts.iter().map(|cut| format!("{name}@{cut}")).collect::<Vec<_>>().join(" ")
+    let named = |named: Named| Meaning { ours: named.ours, spelling: Some(named.spelling) };
+    let found = ranx(text).map(|ours| Ok(vec![Meaning { ours, spelling: None }]));
+    found.or_else(|| Some(trec_eval::expand(text, false)?.map(|all| all.into_iter().map(named).collect())))
 }
 
 fn ranx(text: &str) -> Option<String> {
@@ -88,21 +54,12 @@ fn with_level(text: &str, level: &str) -> String {
     }
 }
 
-fn all_trec() -> String {
-    let mut all = OFFICIAL.to_string();
-    for (_, ours, default) in FAMILIES {
-        if !matches!(*ours, "P" | "IPrec") {
-            all.push(' ');
-            all.push_str(&spell(ours, default));
-        }
-    }
-    all.push_str(" nDCG infAP IPrec11 SetP SetR SetF SetAP SetRelP");
-    all
-}
-
 /// trec_eval's name for a measure whose parameters (beside `rel`, which trec_eval sets for all at once) are its own.
 pub fn trec_name(measure: &Measure) -> Option<String> {
     let declaration = measure.declaration();
+    if let Some(spelling) = &measure.spelling {
+        return Some(spelling.text.clone());
+    }
     let foreign = declaration.parameters.iter().zip(&measure.given).any(|(parameter, given)| {
         given.as_ref().is_some_and(|value| parameter.name != "rel" && *value != parameter.default)
     });
@@ -114,7 +71,9 @@ pub fn trec_name(measure: &Measure) -> Option<String> {
         (TrecName::Cut(prefix) | TrecName::Both(_, prefix), Some(Cutoff::Rank(rank))) => {
             Some(format!("{prefix}{rank}"))
         }
-        (TrecName::Cut(prefix), Some(Cutoff::Recall(recall))) => Some(format!("{prefix}{recall:.2}")),
+        (TrecName::Cut(prefix), Some(Cutoff::Recall(at) | Cutoff::Multiple(at))) => {
+            Some(format!("{prefix}{at:.2}"))
+        }
         _ => None,
     }
 }
@@ -145,4 +104,11 @@ pub fn gains(text: &str) -> Option<Value> {
     table.sort_by_key(|(grade, _)| *grade);
     let value = Value::Gains(table);
     super::graded::valid_gains(&value).then_some(value)
+}
+
+/// Reads a list of numbers, `{0.25,0.5}`.
+pub fn numbers(text: &str, low: f64, high: f64) -> Option<Value> {
+    let inside = text.strip_prefix('{')?.strip_suffix('}')?;
+    let numbers: Option<Vec<f64>> = inside.split(',').map(|number| number.trim().parse().ok()).collect();
+    numbers.filter(|all| all.iter().all(|n| (low..=high).contains(n))).map(Value::Numbers)
 }

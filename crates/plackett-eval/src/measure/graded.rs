@@ -1,15 +1,14 @@
 //! Measures that read the degree of relevance.
 
+use super::gain_curve::{discount, ideal_gains};
 use super::{Arguments, Value};
-use crate::judged::{JudgedRanking, is_relevant};
+use crate::judged::{JudgedRanking, is_judged, is_relevant};
 
 /// Discounted cumulative gain with log2(rank + 1) over the ideal one. No positive judgment: 0.
 pub fn ndcg(query: &JudgedRanking, arguments: &Arguments<'_>) -> f64 {
     let list = arguments.head(query.list(arguments.switch("judged_only")));
     let keep = arguments.cutoff().unwrap_or(usize::MAX);
-    let mut gains: Vec<f64> =
-        query.judged.iter().map(|&grade| arguments.gain(grade)).filter(|&gain| gain > 0.0).collect();
-    gains.sort_by(|a, b| b.total_cmp(a));
+    let gains = ideal_gains(query, arguments);
     let ideal: f64 = gains.iter().take(keep).enumerate().map(|(place, gain)| gain / discount(place)).sum();
     if ideal <= 0.0 {
         return 0.0;
@@ -24,10 +23,6 @@ pub fn ndcg(query: &JudgedRanking, arguments: &Arguments<'_>) -> f64 {
         }
     }
     sum / ideal
-}
-
-fn discount(place: usize) -> f64 {
-    (place as f64 + 2.0).log2()
 }
 
 /// Σ 1/k · R(k) · Π (1 − R(i)), with R = (2^grade − 1) / 2^max_rel.
@@ -51,7 +46,12 @@ pub fn err(query: &JudgedRanking, arguments: &Arguments<'_>) -> f64 {
 pub fn rbp(query: &JudgedRanking, arguments: &Arguments<'_>) -> f64 {
     let p = arguments.number("p");
     let level = arguments.integer("rel").map(|level| level as i32);
-    let highest = f64::from(arguments.integer("max_rel").map_or(query.highest_grade, |g| g as i32));
+    let highest = match arguments.integer("max_rel") {
+        Some(highest) => highest as i32,
+        None if arguments.switch("per_query") => query.judged.first().copied().unwrap_or(1).max(1),
+        None => query.highest_grade,
+    };
+    let highest = f64::from(highest);
     let mut weight = 1.0 - p;
     let mut sum = 0.0;
     for &grade in arguments.head(&query.grades) {
@@ -63,6 +63,21 @@ pub fn rbp(query: &JudgedRanking, arguments: &Arguments<'_>) -> f64 {
         weight *= p;
     }
     sum
+}
+
+/// What rank-biased precision could gain at most if every document without a judgment had the gain 1: (1 − p) Σ p^(k−1) over
+/// those, and p^n for what comes after the list. 0 when the whole list is judged.
+pub fn rbp_residual(query: &JudgedRanking, arguments: &Arguments<'_>) -> f64 {
+    let p = arguments.number("p");
+    let (mut weight, mut sum, mut unjudged) = (1.0, 0.0, false);
+    for &grade in &query.grades {
+        if !is_judged(grade) {
+            unjudged = true;
+            sum += weight;
+        }
+        weight *= p;
+    }
+    if unjudged { weight + (1.0 - p) * sum } else { 0.0 }
 }
 
 /// Whether a table of gains is one that can be normalised: without negative entries, and so that sums stay finite.

@@ -96,12 +96,13 @@ fn usage(measure: &Declaration) -> String {
         CutoffKind::OptionalRank => format!("{0} or {0}@k", measure.name),
         CutoffKind::Rank => format!("{}@k", measure.name),
         CutoffKind::Recall => format!("{}@recall", measure.name),
+        CutoffKind::Multiple => format!("{}@multiple", measure.name),
     }
 }
 
 fn trec(measure: &Declaration) -> Vec<String> {
     match measure.trec_eval {
-        TrecName::None => vec![],
+        TrecName::None => super::trec_eval::special_name(measure.name).into_iter().collect(),
         TrecName::Whole(name) => vec![format!("trec_eval's `{name}`")],
         TrecName::Cut(prefix) => vec![format!("trec_eval's `{prefix}k`")],
         TrecName::Both(name, prefix) => vec![format!("trec_eval's `{name}` and `{prefix}k`")],
@@ -112,10 +113,12 @@ fn kind(kind: Kind) -> String {
     match kind {
         Kind::Integer(low, high) if low <= -1_000_000 || high >= 1_000_000 => "whole number".into(),
         Kind::Integer(low, high) => format!("whole number from {low} to {high}"),
+        Kind::Number(low, _) if low <= -1e6 => "number".into(),
         Kind::Number(low, high) if high < 1e6 => format!("number from {low} to {high}"),
         Kind::Number(low, _) => format!("number from {low}"),
         Kind::Switch => "True or False".into(),
         Kind::Gains => "name or table".into(),
+        Kind::Numbers(low, high) => format!("numbers from {low} to {high} in braces"),
     }
 }
 

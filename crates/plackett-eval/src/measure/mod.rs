@@ -5,17 +5,22 @@ mod counts;
 mod declaration;
 mod dialect;
 mod diversity;
+mod gain_curve;
 mod graded;
+mod groups;
 mod listing;
 mod parse;
 mod pooled;
+mod preference;
 mod registry;
 mod similarity;
+mod trec_eval;
 
 pub use declaration::{Aggregate, CutoffKind, Declaration, Kind, Needs, Parameter, Range, TrecName};
 pub use listing::{listing, listing_json, markdown};
-pub use parse::{ParseError, parse_list};
+pub use parse::{ParseError, parse_list, parse_trec_list};
 pub use registry::MEASURES;
+pub use trec_eval::{RUN_ID, Spelling, asks_for_run_id};
 
 use crate::judged::JudgedRanking;
 use std::fmt;
@@ -38,6 +43,8 @@ pub enum Value {
     Exponential,
     /// Gain by grade; grades that are not listed gain what [`Value::Linear`] says.
     Gains(Vec<(i32, f64)>),
+    /// A list of numbers.
+    Numbers(Vec<f64>),
 }
 
 impl fmt::Display for Value {
@@ -56,6 +63,10 @@ impl fmt::Display for Value {
                 }
                 f.write_str("}")
             }
+            Value::Numbers(numbers) => {
+                let numbers: Vec<String> = numbers.iter().map(f64::to_string).collect();
+                write!(f, "{{{}}}", numbers.join(","))
+            }
         }
     }
 }
@@ -67,6 +78,8 @@ pub enum Cutoff {
     Rank(usize),
     /// A recall from 0 to 1.
     Recall(f64),
+    /// A multiple of the number of relevant documents.
+    Multiple(f64),
 }
 
 /// A measure with its parameters: what `nDCG(gains='exp')@10` means.
@@ -76,6 +89,8 @@ pub struct Measure {
     /// One per declared parameter; `None` where nothing was said.
     given: Vec<Option<Value>>,
     cutoff: Option<Cutoff>,
+    /// How trec_eval prints it, where it was asked for by a name of trec_eval.
+    spelling: Option<Spelling>,
 }
 
 impl Measure {
@@ -100,7 +115,11 @@ impl Measure {
     /// The same measure at another rank; `None` when it takes no rank.
     pub fn at_rank(&self, rank: usize) -> Option<Measure> {
         let takes = matches!(self.declaration.cutoff, CutoffKind::OptionalRank | CutoffKind::Rank);
-        (takes && rank > 0).then(|| Measure { cutoff: Some(Cutoff::Rank(rank)), ..self.clone() })
+        (takes && rank > 0).then(|| Measure {
+            cutoff: Some(Cutoff::Rank(rank)),
+            spelling: None,
+            ..self.clone()
+        })
     }
 
     /// The value of a parameter, given or by default.
@@ -117,6 +136,38 @@ impl Measure {
     /// How trec_eval spells it, where trec_eval has it with these parameters.
     pub fn trec_name(&self) -> Option<String> {
         dialect::trec_name(self)
+    }
+
+    /// Its place in trec_eval's output, where it was asked for by a name of trec_eval.
+    pub fn trec_place(&self) -> Option<usize> {
+        self.spelling.as_ref().map(|spelling| spelling.place)
+    }
+
+    /// The text that a query has in place of a value, for the measures that have such.
+    pub fn text(&self, query: &JudgedRanking) -> Option<String> {
+        let text = self.declaration.text?;
+        Some(text(query, &Arguments { measure: self, level: query.level }))
+    }
+
+    /// Whether the smallest relevant grade of the policy matters for it.
+    pub fn reads_level(&self) -> bool {
+        let rel = self.declaration.parameters.iter().zip(&self.given).find(|(p, _)| p.name == "rel");
+        rel.is_some_and(|(parameter, given)| given.is_none() && parameter.default != Value::Absent)
+            || self.declaration.name == "nDCGLevels"
+    }
+
+    /// Whether the measure asks for a share of the relevant documents that need not be a whole number of them, which
+    /// [`crate::RecallCut`] rounds.
+    pub fn reads_recall_cut(&self) -> bool {
+        matches!(self.declaration.name, "IPrec" | "IPrec11")
+    }
+
+    /// The same measure with a parameter set; `None` when it has none of that name.
+    pub fn with(&self, name: &str, value: Value) -> Option<Measure> {
+        let place = self.declaration.parameters.iter().position(|p| p.name == name)?;
+        let mut measure = self.clone();
+        measure.given[place] = Some(value);
+        Some(measure)
     }
 
     fn effective(&self) -> impl Iterator<Item = &Value> {
@@ -147,7 +198,7 @@ impl fmt::Display for Measure {
         }
         match self.cutoff {
             Some(Cutoff::Rank(rank)) => write!(f, "@{rank}"),
-            Some(Cutoff::Recall(recall)) => write!(f, "@{recall}"),
+            Some(Cutoff::Recall(at) | Cutoff::Multiple(at)) => write!(f, "@{at}"),
             None => Ok(()),
         }
     }
@@ -213,6 +264,22 @@ impl Arguments<'_> {
     /// The last rank that counts.
     pub fn cutoff(&self) -> Option<usize> {
         self.measure.rank_cutoff()
+    }
+
+    /// A list of numbers that may be absent.
+    pub fn numbers(&self, name: &str) -> Option<&[f64]> {
+        match self.measure.value(name) {
+            Some(Value::Numbers(numbers)) => Some(numbers),
+            _ => None,
+        }
+    }
+
+    /// The multiple after `@`; 0 when there is none.
+    pub fn multiple(&self) -> f64 {
+        match self.measure.cutoff {
+            Some(Cutoff::Multiple(multiple)) => multiple,
+            _ => 0.0,
+        }
     }
 
     /// The recall after `@`; 0 when there is none.

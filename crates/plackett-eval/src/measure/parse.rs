@@ -1,7 +1,7 @@
 //! Reading measures: `Name(parameter=value,…)@cutoff`, and lists of them.
 
 use super::declaration::{CutoffKind, Declaration, Kind, Parameter};
-use super::{Cutoff, MEASURES, Measure, Value, dialect};
+use super::{Cutoff, MEASURES, Measure, Value, dialect, trec_eval};
 
 /// Text that is no measure.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,38 +48,74 @@ pub fn parse(text: &str) -> Result<Measure, ParseError> {
     let text = text.trim();
     grammar(text).or_else(|error| match dialect::translate(text) {
         // `P` and `recall` are also trec_eval's names of whole families; a list may hold those, one measure may not.
-        Some(ours) if !ours.contains(' ') => grammar(&ours),
+        Some(Ok(meanings)) if meanings.len() == 1 => meant(meanings).map(|mut measures| measures.remove(0)),
         _ => Err(error),
     })
+}
+
+/// The measures of words of another tool.
+fn meant(meanings: Vec<dialect::Meaning>) -> Result<Vec<Measure>, ParseError> {
+    let measure =
+        |meaning: dialect::Meaning| Ok(Measure { spelling: meaning.spelling, ..grammar(&meaning.ours)? });
+    meanings.into_iter().map(measure).collect()
 }
 
 /// Reads measures separated by blanks or commas, with trec_eval's families (`ndcg_cut.5,10`, `official`). Each measure
 /// is kept once.
 pub fn parse_list(text: &str) -> Result<Vec<Measure>, ParseError> {
+    list(text, |_| None)
+}
+
+/// The same, but a word that is a name of trec_eval, as trec_eval spells it, means what it means there: `rbp` has trec_eval's
+/// persistence. Cut-offs and parameters that are named take the place of those that trec_eval has by itself.
+pub fn parse_trec_list(text: &str) -> Result<Vec<Measure>, ParseError> {
+    let named =
+        |named: trec_eval::Named| dialect::Meaning { ours: named.ours, spelling: Some(named.spelling) };
+    let first =
+        |word: &str| Some(trec_eval::expand(word, true)?.map(|all| all.into_iter().map(named).collect()));
+    let mut measures = list(text, first)?;
+    let spellings = measures.iter().filter_map(|measure| measure.spelling.as_ref());
+    let chosen: Vec<usize> = spellings.filter(|s| s.chosen).map(|s| s.place).collect();
+    measures.retain(|m| m.spelling.as_ref().is_none_or(|s| s.chosen || !chosen.contains(&s.place)));
+    Ok(measures)
+}
+
+/// `first` looks at each word before Plackett's own names.
+fn list(
+    text: &str,
+    first: impl Fn(&str) -> Option<Result<Vec<dialect::Meaning>, ParseError>>,
+) -> Result<Vec<Measure>, ParseError> {
     let mut measures: Vec<Measure> = Vec::new();
     for word in words(text)? {
-        let expanded = match grammar(&word) {
-            Ok(measure) => vec![measure],
-            Err(error) => match dialect::translate(&word) {
-                Some(ours) => ours.split(' ').map(grammar).collect::<Result<_, _>>()?,
+        let expanded = match (first(&word), grammar(&word)) {
+            (Some(meanings), _) => meant(meanings?)?,
+            (None, Ok(measure)) => vec![measure],
+            (None, Err(error)) => match dialect::translate(&word) {
+                Some(meanings) => meant(meanings?)?,
                 None => return Err(error),
             },
         };
         for measure in expanded {
-            if !measures.contains(&measure) {
-                measures.push(measure);
+            match measures.iter().position(|known| *known == measure) {
+                None => measures.push(measure),
+                // `-m official -m P.5`: the second says that only this cut-off is wanted.
+                Some(place) if measure.spelling.as_ref().is_some_and(|s| s.chosen) => {
+                    measures[place] = measure
+                }
+                Some(_) => {}
             }
         }
     }
     Ok(measures)
 }
 
-/// Splits at blanks and commas outside brackets. A number after a comma continues trec_eval's `ndcg_cut.5,10`.
+/// Splits at blanks and commas outside brackets. A number after a comma continues trec_eval's `ndcg_cut.5,10`, and a gain its
+/// `ndcg.1=3,2=9`.
 fn words(text: &str) -> Result<Vec<String>, ParseError> {
     let mut words: Vec<String> = Vec::new();
     for word in split_outside(text, |c| c == ',' || c.is_whitespace())? {
         match words.last_mut() {
-            Some(previous) if word.parse::<f64>().is_ok() && previous.contains('.') => {
+            Some(previous) if goes_on(word) && previous.contains('.') => {
                 previous.push(',');
                 previous.push_str(word);
             }
@@ -87,6 +123,13 @@ fn words(text: &str) -> Result<Vec<String>, ParseError> {
         }
     }
     Ok(words)
+}
+
+fn goes_on(word: &str) -> bool {
+    let number = word
+        .split_once('=')
+        .map_or(word, |(grade, gain)| if grade.parse::<i32>().is_ok() { gain } else { "" });
+    number.parse::<f64>().is_ok()
 }
 
 fn split_outside(text: &str, separator: impl Fn(char) -> bool) -> Result<Vec<&str>, ParseError> {
@@ -142,7 +185,7 @@ fn grammar(text: &str) -> Result<Measure, ParseError> {
         None if after.is_empty() => None,
         None => return Err(form()),
     };
-    Ok(Measure { declaration, given, cutoff: cutoff_of(text, declaration, cutoff)? })
+    Ok(Measure { declaration, given, cutoff: cutoff_of(text, declaration, cutoff)?, spelling: None })
 }
 
 fn value_of(text: &str, parameter: &Parameter, value: &str) -> Result<Value, ParseError> {
@@ -162,6 +205,10 @@ fn value_of(text: &str, parameter: &Parameter, value: &str) -> Result<Value, Par
                 _ => None,
             },
             "True or False".to_string(),
+        ),
+        Kind::Numbers(low, high) => (
+            dialect::numbers(value, low, high),
+            format!("numbers from {low} to {high} in braces, as in {{0.2,0.5}}"),
         ),
         Kind::Gains => {
             (dialect::gains(value), "'linear', 'exp' or {grade: gain, …} with gains ≥ 0".to_string())
@@ -186,6 +233,13 @@ fn cutoff_of(
         (CutoffKind::Recall, given) => (
             given.and_then(|c| c.parse().ok()).filter(|r| (0.0..=1.0).contains(r)).map(Cutoff::Recall),
             "a recall from 0 to 1".to_string(),
+        ),
+        (CutoffKind::Multiple, given) => (
+            given
+                .and_then(|c| c.parse().ok())
+                .filter(|m: &f64| (0.0..=1e6).contains(m))
+                .map(Cutoff::Multiple),
+            "a multiple of the number of relevant documents, as in @0.5".to_string(),
         ),
         (CutoffKind::OptionalRank | CutoffKind::Rank, given) => (
             given.and_then(|c| c.parse().ok()).filter(|&k| k > 0).map(Cutoff::Rank),
@@ -301,6 +355,32 @@ mod tests {
         assert_eq!(names("official").len(), 29);
         assert_eq!(names("P").len(), 9);
         assert!(names("all_trec").len() > 50);
+    }
+
+    #[test]
+    fn names_of_trec_eval_mean_what_they_mean_there() {
+        let names = |text: &str| {
+            let all = parse_trec_list(text).unwrap();
+            all.iter().map(|m| (m.to_string(), m.trec_name().unwrap_or_default())).collect::<Vec<_>>()
+        };
+        let pair = |ours: &str, theirs: &str| (ours.to_string(), theirs.to_string());
+        assert_eq!(names("rbp"), [pair("RBP(p=0.9,per_query=True)", "rbp")]);
+        assert_eq!(names("rbp.p=0.5"), [pair("RBP(p=0.5,per_query=True)", "rbp_p=0.5")]);
+        assert_eq!(names("ndcg.1=3,2=9"), [pair("nDCG(gains={1:3,2:9})", "ndcg_1=3,2=9")]);
+        assert_eq!(
+            names("P.7,5 nDCG@10"),
+            [pair("P@5", "P_5"), pair("P@7", "P_7"), pair("nDCG@10", "ndcg_cut_10")]
+        );
+        assert_eq!(names("ndcg_cut.23.4"), [pair("nDCG@23", "ndcg_cut_23")]);
+        assert_eq!(names("11pt_avg..25,.5"), [pair("IPrec11(levels={0.25,0.5})", "11pt_avg_.25,.5")]);
+        // What is named takes the place of what is there by itself.
+        assert_eq!(names("P P.5"), [pair("P@5", "P_5")]);
+        assert_eq!(names("official").len(), 29);
+        assert_eq!(names("all_trec").iter().filter(|(_, theirs)| theirs.is_empty()).count(), 0);
+        for bad in ["P.0", "P.5,5", "utility.1,2", "ndcg.x=1", "map.5", "rbp.q=1", "iprec_at_recall.-1"] {
+            assert!(parse_trec_list(bad).is_err(), "{bad}");
+        }
+        assert!(parse_trec_list("runid").unwrap().is_empty());
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! The one table of measures. The parser, `plackett eval --list-measures` and `docs/measures.md` are made from it.
 
+mod preferences;
+mod trec_eval;
+
 use super::declaration::{
     Aggregate::{GeometricMean, Mean, Sum},
     CutoffKind, Declaration, Kind,
-    Needs::{Grades, IdealOrder, Subtopics},
+    Needs::{Grades, IdealOrder, Nothing, Subtopics},
     Parameter,
     Range::{Count, Unit},
     TrecName::{Both, Cut, None as NoTrec, Whole},
@@ -59,10 +62,29 @@ const PLAIN: Declaration = Declaration {
     range: Unit,
     needs: Grades,
     compute: counts::queries,
+    text: None,
+};
+
+const PARTS: [&[Declaration]; 3] = [GENERAL, trec_eval::MEASURES, preferences::MEASURES];
+
+static ALL: [Declaration; GENERAL.len() + trec_eval::MEASURES.len() + preferences::MEASURES.len()] = {
+    let mut all = [PLAIN; GENERAL.len() + trec_eval::MEASURES.len() + preferences::MEASURES.len()];
+    let (mut next, mut part) = (0, 0);
+    while part < PARTS.len() {
+        let mut place = 0;
+        while place < PARTS[part].len() {
+            all[next] = PARTS[part][place];
+            (next, place) = (next + 1, place + 1);
+        }
+        part += 1;
+    }
+    all
 };
 
 /// Every measure, in the order of the documentation.
-pub static MEASURES: &[Declaration] = &[
+pub static MEASURES: &[Declaration] = &ALL;
+
+const GENERAL: &[Declaration] = &[
     Declaration {
         name: "nDCG",
         aliases: &["NDCG"],
@@ -147,6 +169,7 @@ pub static MEASURES: &[Declaration] = &[
         description: "Relevant documents among the first k, over the smaller of k and the number of relevant ones.",
         cutoff: CutoffKind::Rank,
         citation: "Thakur et al., BEIR, NeurIPS Datasets and Benchmarks 2021",
+        trec_eval: Cut("relative_P_"),
         compute: binary::capped_recall,
         ..PLAIN
     },
@@ -186,7 +209,17 @@ pub static MEASURES: &[Declaration] = &[
         name: "IPrec11",
         aliases: &["11pt_avg"],
         pretty: "eleven-point average precision",
-        description: "Interpolated precision averaged over the recall levels 0, 0.1, … 1.",
+        description: "Interpolated precision averaged over the recall levels 0, 0.1, … 1, or over others.",
+        parameters: &[
+            REL,
+            JUDGED_ONLY,
+            Parameter {
+                name: "levels",
+                kind: Kind::Numbers(0.0, 1.0),
+                default: Value::Absent,
+                help: "recall levels, as in {0.25,0.5,0.75}; absent: the eleven",
+            },
+        ],
         citation: "Manning, Raghavan and Schütze, Introduction to Information Retrieval, 2008, section 8.4",
         trec_eval: Whole("11pt_avg"),
         compute: binary::eleven_point,
@@ -207,7 +240,7 @@ pub static MEASURES: &[Declaration] = &[
         name: "infAP",
         aliases: &[],
         pretty: "inferred average precision",
-        description: "Average precision estimated from a judged sample of the pool; grade −2 marks pooled documents that were not judged.",
+        description: "Average precision estimated from a judged sample of the pool; a negative grade marks pooled documents that were not judged.",
         parameters: &[REL],
         citation: "Yilmaz and Aslam, Estimating average precision with incomplete and imperfect judgments, CIKM 2006",
         trec_eval: Whole("infAP"),
@@ -253,6 +286,12 @@ pub static MEASURES: &[Declaration] = &[
                 kind: Kind::Integer(1, 1_000_000),
                 default: Value::Absent,
                 help: "grade whose gain is 1; absent: the highest grade of the judgment file",
+            },
+            Parameter {
+                name: "per_query",
+                kind: Kind::Switch,
+                default: Value::Switch(false),
+                help: "where max_rel is absent: the highest grade of the query in place of that of the file",
             },
         ],
         cutoff: CutoffKind::OptionalRank,
@@ -481,6 +520,7 @@ pub static MEASURES: &[Declaration] = &[
         trec_eval: Whole("num_q"),
         aggregate: Sum,
         range: Count,
+        needs: Nothing,
         compute: counts::queries,
         ..PLAIN
     },

@@ -5,7 +5,7 @@ mod page;
 mod plot;
 mod queries;
 
-pub use plot::PlotError;
+pub use plot::{PlotError, curve as curve_plot, differences as differences_plot};
 
 use crate::compare::Comparison;
 use crate::evaluate::{EvalError, Evaluation};

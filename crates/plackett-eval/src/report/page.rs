@@ -360,7 +360,7 @@ fn account(evaluation: &Evaluation) -> AccountRow {
     AccountRow {
         run: evaluation.name.clone(),
         depth: format!("{} / {} / {}", account.depth.min, account.depth.median, account.depth.max),
-        counted: format!("{} of {}", account.counted_queries, account.judged_queries),
-        remarks: account.remarks(),
+        counted: format!("{} of {}", account.answered_queries, account.judged_queries),
+        remarks: evaluation.remarks(),
     }
 }

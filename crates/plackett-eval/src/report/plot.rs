@@ -61,6 +61,31 @@ pub fn lines(series: &[Line], axis: &Axis<'_>, value: &str, top: f64) -> Result<
     })
 }
 
+/// A curve over steps 1 to `points.len()`, on a scale from the least to the greatest value: thinned to what a page shows, each
+/// point the mean of its neighbours.
+pub fn curve(points: &[f64], value: &str) -> Result<String, PlotError> {
+    const MOST: usize = 500;
+    let size = points.len().div_ceil(MOST).max(1);
+    let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len().max(1) as f64;
+    let line: Line =
+        points.chunks(size).enumerate().map(|(at, part)| ((at * size) as f64 + 1.0, mean(part))).collect();
+    let most = line.iter().map(|point| point.1).fold(f64::MIN, f64::max);
+    let least = line.iter().map(|point| point.1).fold(f64::MAX, f64::min).min(0.0);
+    let right = (points.len() as f64).max(2.0);
+    let axis = Axis { name: "step", labels: vec![(1.0, "1".into()), (right, points.len().to_string())] };
+    draw(HALF, |area| {
+        let mut chart = ChartBuilder::on(area)
+            .margin(12)
+            .x_label_area_size(42)
+            .y_label_area_size(54)
+            .build_cartesian_2d(1.0..right, least..(most * 1.06).max(least + 1e-9))
+            .map_err(reason)?;
+        frame(area, &mut chart, &axis, value)?;
+        chart.draw_series(LineSeries::new(line, colour(0).stroke_width(2))).map_err(reason)?;
+        Ok(())
+    })
+}
+
 /// Differences by query as bars, sorted downwards.
 pub fn differences(sorted: &[f64], measure: &str) -> Result<String, PlotError> {
     let most = sorted.iter().copied().fold(1e-3_f64, f64::max) * 1.06;

@@ -1,7 +1,7 @@
 //! Telling adapters apart.
 
-use super::{CONFIG, WEIGHTS};
-use crate::LmError;
+use crate::adapter::files::{CONFIG, WEIGHTS};
+use crate::error::LmError;
 use sha2::{Digest, Sha256};
 use std::path::Path;
 use std::sync::Arc;

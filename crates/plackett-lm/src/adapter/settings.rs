@@ -1,7 +1,7 @@
 //! What `adapter_config.json` says, and what of it is refused.
 
-use super::{CONFIG, Place};
-use crate::LmError;
+use crate::adapter::files::{CONFIG, LoraTensor};
+use crate::error::LmError;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -82,7 +82,7 @@ impl Settings {
     }
 
     /// Targets without tensors, and tensors without a target, mean that files of two adapters were mixed.
-    pub(super) fn check_targets(&self, path: &Path, places: &BTreeSet<Place>) -> Result<(), LmError> {
+    pub(super) fn check_targets(&self, path: &Path, places: &BTreeSet<LoraTensor>) -> Result<(), LmError> {
         let bad = |problem: String| LmError::Config { path: path.to_path_buf(), problem };
         let Some(targets) = &self.targets else {
             let empty = places.is_empty();

@@ -1,6 +1,9 @@
 //! Adapters written by hand: against merged weights in double precision, and every way to be refused.
 
-use super::*;
+use crate::adapter::files::{CONFIG, WEIGHTS};
+use crate::adapter::lora::{Adapter, LoraScratch};
+use crate::error::LmError;
+use plackett_kernel::Isa;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
 

@@ -1,8 +1,8 @@
 //! From a machine over bytes to a constraint over tokens.
 
-use super::constraint::{Allowed, Constraint, Step};
-use super::error::DecodeError;
-use super::tokens::{ByteNode, TokenBytes};
+use crate::decode::constraint::{Allowed, Constraint, Transition};
+use crate::error::decode::DecodeError;
+use crate::text::token_bytes::{ByteNode, TokenBytes};
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, RwLock};
@@ -118,13 +118,17 @@ impl<M: ByteMachine> Constraint for Bytewise<M> {
         Allowed::Only(ids)
     }
 
-    fn advance(&self, state: &M::State, token: u32) -> Option<Step<M::State>> {
+    fn advance(&self, state: &M::State, token: u32) -> Option<Transition<M::State>> {
         let bytes = self.tokens.bytes(token);
         if bytes.is_empty() {
             return None;
         }
         let next = bytes.iter().try_fold(state.clone(), |state, byte| self.machine.step(&state, *byte))?;
-        Some(if self.machine.finished(&next) { Step::Finished(next) } else { Step::Continue(next) })
+        Some(if self.machine.finished(&next) {
+            Transition::Finished(next)
+        } else {
+            Transition::Continue(next)
+        })
     }
 
     fn output(&self, state: &M::State) -> Option<M::Output> {

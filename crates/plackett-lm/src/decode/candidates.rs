@@ -1,9 +1,9 @@
 //! From logits to candidates: normalisation, the best few, and draws.
 
-use super::constraint::Allowed;
-use super::error::DecodeError;
-use super::model::Extended;
-use super::options::{Normalize, Sampling};
+use crate::decode::constraint::Allowed;
+use crate::decode::model::BranchOutput;
+use crate::decode::options::{Normalize, Sampling};
+use crate::error::decode::DecodeError;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::cmp::Ordering;
@@ -39,7 +39,7 @@ impl Scored {
     /// Reads the model's answer. Tokens with logit −∞ are impossible and left out.
     pub fn read(
         allowed: &Allowed,
-        answer: &Extended,
+        answer: &BranchOutput,
         vocabulary: usize,
         normalize: Normalize,
     ) -> Result<Scored, DecodeError> {

@@ -43,7 +43,7 @@ impl Allowed {
 
 /// What a token leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step<S> {
+pub enum Transition<S> {
     /// More tokens are needed.
     Continue(S),
     /// The output is complete; nothing follows.
@@ -53,7 +53,7 @@ pub enum Step<S> {
 /// A language of outputs, as a machine over tokens.
 ///
 /// The contract that makes every output well-formed: from every state reached by allowed tokens, some allowed token
-/// exists, and a run of allowed tokens ends in [`Step::Finished`] after a bounded number of tokens.
+/// exists, and a run of allowed tokens ends in [`Transition::Finished`] after a bounded number of tokens.
 pub trait Constraint: Sync {
     /// Where in an output a branch is. Cloned for each branch of a search, so it is kept small.
     type State: Clone + Send + Sync;
@@ -67,8 +67,8 @@ pub trait Constraint: Sync {
     fn allowed(&self, state: &Self::State) -> Allowed;
 
     /// The state after a token; `None` for a token that is not allowed.
-    fn advance(&self, state: &Self::State, token: u32) -> Option<Step<Self::State>>;
+    fn advance(&self, state: &Self::State, token: u32) -> Option<Transition<Self::State>>;
 
-    /// What was written, from the state in [`Step::Finished`]. `None` before the output is complete.
+    /// What was written, from the state in [`Transition::Finished`]. `None` before the output is complete.
     fn output(&self, state: &Self::State) -> Option<Self::Output>;
 }

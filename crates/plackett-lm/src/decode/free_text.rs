@@ -1,8 +1,8 @@
 //! Free text with stop strings, end tokens and a token budget.
 
-use super::constraint::{Allowed, Constraint, Step};
-use super::error::DecodeError;
-use super::tokens::TokenBytes;
+use crate::decode::constraint::{Allowed, Constraint, Transition};
+use crate::error::decode::DecodeError;
+use crate::text::token_bytes::TokenBytes;
 use std::sync::{Arc, OnceLock};
 
 /// Any valid UTF-8 text, until a stop string, an end token or the budget.
@@ -144,7 +144,7 @@ impl Constraint for FreeText {
         self.list(state.utf8, self.open(state)).clone()
     }
 
-    fn advance(&self, state: &TextState, token: u32) -> Option<Step<TextState>> {
+    fn advance(&self, state: &TextState, token: u32) -> Option<Transition<TextState>> {
         if !self.allowed(state).contains(token) {
             return None;
         }
@@ -152,7 +152,7 @@ impl Constraint for FreeText {
         next.tokens += 1;
         if self.ends.contains(&token) {
             next.end = Some(TextEnd::Token(token));
-            return Some(Step::Finished(next));
+            return Some(Transition::Finished(next));
         }
         let bytes = self.tokens.bytes(token);
         next.utf8 = state.utf8.follow(bytes)?;
@@ -162,14 +162,14 @@ impl Constraint for FreeText {
                 let length = self.stops.get(stop).map_or(0, Vec::len);
                 next.text.truncate(next.text.len() - length);
                 next.end = Some(TextEnd::Stop(stop));
-                return Some(Step::Finished(next));
+                return Some(Transition::Finished(next));
             }
         }
         if next.tokens == self.budget {
             next.end = Some(TextEnd::Budget);
-            return Some(Step::Finished(next));
+            return Some(Transition::Finished(next));
         }
-        Some(Step::Continue(next))
+        Some(Transition::Continue(next))
     }
 
     fn output(&self, state: &TextState) -> Option<Text> {

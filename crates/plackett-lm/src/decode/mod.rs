@@ -3,7 +3,7 @@
 //!
 //! A [`Constraint`] says which tokens may come next; a [`DecodeModel`] continues many branches in one call and gives the
 //! logits of just those tokens; [`decode`] drives any number of requests together. Constraints: [`Permutation`] (an
-//! ordering of identifiers), [`TrieMember`] (one of millions of token sequences, in a [`TokenTrie`]), [`Answers`] (yes
+//! ordering of identifiers), [`TrieConstraint`] (one of millions of token sequences, in a [`TokenTrie`]), [`Choices`] (yes
 //! or no), [`ScoreSheet`] (JSON scores, through [`Bytewise`]), [`FreeText`].
 //!
 //! ```
@@ -22,35 +22,36 @@
 //! # Ok::<(), plackett_lm::LmError>(())
 //! ```
 
-mod branches;
 mod bytewise;
 mod candidates;
 mod constraint;
-mod error;
 mod free_text;
-mod member;
-mod model;
+mod group;
+mod job;
+pub(crate) mod model;
 mod options;
 mod permutation;
 mod random;
+mod request;
 mod score_sheet;
 mod search;
-mod tokens;
 mod trie;
 mod trie_bytes;
+mod trie_constraint;
 #[cfg(test)]
 mod trie_tests;
 
+pub use crate::error::decode::DecodeError;
+pub use crate::text::token_bytes::TokenBytes;
 pub use bytewise::{ByteMachine, Bytewise};
-pub use constraint::{Allowed, Constraint, Step};
-pub use error::DecodeError;
+pub use constraint::{Allowed, Constraint, Transition};
 pub use free_text::{FreeText, Text, TextEnd, TextState};
-pub use member::{Answers, MemberState, TrieMember};
-pub use model::{Branch, DecodeModel, Extended, Handle, Wanted};
+pub use model::{Branch, BranchOutput, DecodeModel, LogitIds, PrefixId};
 pub use options::{Beam, DecodeOptions, EarlyStop, LengthNorm, Normalize, Sampling, Strategy};
 pub use permutation::{Permutation, PermutationState};
 pub use random::{RandomModel, RandomModelCounts};
+pub use request::{DecodeRequest, Decoded, Hypothesis};
 pub use score_sheet::{ScoreRange, ScoreSheet, SheetOrder, SheetScore, SheetState};
-pub use search::{DecodeRequest, Decoded, Hypothesis, decode};
-pub use tokens::TokenBytes;
+pub use search::decode;
 pub use trie::{Children, TokenTrie, TrieBuilt, TrieNode};
+pub use trie_constraint::{Choices, TrieConstraint, TrieState};

@@ -1,6 +1,6 @@
 //! How to search.
 
-use super::error::DecodeError;
+use crate::error::decode::DecodeError;
 
 /// Options of a decode.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,7 +12,7 @@ pub struct DecodeOptions {
     /// Ask the model also for tokens without an alternative. Without it such a token costs no call and counts as
     /// certain. Under [`Normalize::Allowed`] it *is* certain, and this changes nothing.
     pub score_forced: bool,
-    /// Most generated tokens. What is not finished by then is counted in [`super::Decoded::unfinished`], not returned.
+    /// Most generated tokens. What is not finished by then is counted in [`crate::decode::Decoded::unfinished`], not returned.
     pub max_tokens: usize,
 }
 

@@ -1,8 +1,8 @@
 //! Orderings of identifiers: `[3] > [1] > [2]`.
 
-use super::constraint::{Allowed, Constraint, Step};
-use super::error::DecodeError;
-use super::trie::{TokenTrie, TrieBuilt, TrieNode};
+use crate::decode::constraint::{Allowed, Constraint, Transition};
+use crate::decode::trie::{TokenTrie, TrieBuilt, TrieNode};
+use crate::error::decode::DecodeError;
 
 /// Each identifier exactly once, or the first `k` of an ordering, with a separator between.
 ///
@@ -149,14 +149,14 @@ impl Permutation {
     }
 
     /// After a token: an identifier that can only end here ends here.
-    fn settle(&self, state: PermutationState) -> Step<PermutationState> {
+    fn settle(&self, state: PermutationState) -> Transition<PermutationState> {
         if let Some(identifier) = self.ended(&state)
             && self.open_children(&state).next().is_none()
         {
             let next = self.written(&state, identifier);
-            return if next.finished { Step::Finished(next) } else { Step::Continue(next) };
+            return if next.finished { Transition::Finished(next) } else { Transition::Continue(next) };
         }
-        Step::Continue(state)
+        Transition::Continue(state)
     }
 }
 
@@ -188,7 +188,7 @@ impl Constraint for Permutation {
         Allowed::only(ids)
     }
 
-    fn advance(&self, state: &PermutationState, token: u32) -> Option<Step<PermutationState>> {
+    fn advance(&self, state: &PermutationState, token: u32) -> Option<Transition<PermutationState>> {
         if state.finished {
             return None;
         }
@@ -198,7 +198,7 @@ impl Constraint for Permutation {
         }
         let next = self.written(state, self.ended(state)?);
         if next.finished {
-            return (self.end == Some(token)).then_some(Step::Finished(next));
+            return (self.end == Some(token)).then_some(Transition::Finished(next));
         }
         let node = self.later.trie.child(next.node, token).filter(|node| self.open(&next, *node))?;
         Some(self.settle(PermutationState { node, ..next }))

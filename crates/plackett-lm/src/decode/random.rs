@@ -1,8 +1,8 @@
 //! A model whose logits are random but fixed: constraints and searches are tested on it.
 
-use super::error::DecodeError;
-use super::model::{Branch, DecodeModel, Extended, Handle, Wanted};
-use crate::LmError;
+use crate::decode::model::{Branch, BranchOutput, DecodeModel, LogitIds, PrefixId};
+use crate::error::LmError;
+use crate::error::decode::DecodeError;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ pub struct RandomModel {
     seed: u64,
     spread: f32,
     // Every prefix is represented by the hash of its tokens.
-    prefixes: BTreeMap<Handle, u64>,
+    prefixes: BTreeMap<PrefixId, u64>,
     next: u64,
     counts: RandomModelCounts,
 }
@@ -42,7 +42,7 @@ impl RandomModel {
 
     /// The same with logits between −`spread` and `spread`; 0 makes every token equal.
     pub fn with_spread(vocabulary: usize, seed: u64, spread: f32) -> RandomModel {
-        let prefixes = BTreeMap::from([(Handle(0), mix(seed))]);
+        let prefixes = BTreeMap::from([(PrefixId(0), mix(seed))]);
         RandomModel { vocabulary, seed, spread, prefixes, next: 1, counts: RandomModelCounts::default() }
     }
 
@@ -52,7 +52,7 @@ impl RandomModel {
     }
 
     /// Prefixes that are kept now, without the root.
-    pub fn held(&self) -> usize {
+    pub fn live_prefixes(&self) -> usize {
         self.prefixes.len() - 1
     }
 
@@ -74,8 +74,8 @@ impl RandomModel {
         if branch.tokens.is_empty() {
             return Err(DecodeError::Argument("a branch without tokens".into()));
         }
-        let wanted = if let Wanted::Only(ids) = branch.wanted { ids } else { &[] };
-        if let Some(id) = branch.tokens.iter().chain(wanted).find(|id| **id as usize >= self.vocabulary) {
+        let ids = if let LogitIds::Only(ids) = branch.logit_ids { ids } else { &[] };
+        if let Some(id) = branch.tokens.iter().chain(ids).find(|id| **id as usize >= self.vocabulary) {
             let vocabulary = self.vocabulary;
             return Err(DecodeError::Argument(format!(
                 "token {id} is beyond the vocabulary of {vocabulary}"
@@ -86,10 +86,10 @@ impl RandomModel {
 
     fn answer(&self, branch: &Branch<'_>, prefix: u64) -> (Vec<f32>, Option<f64>) {
         let all = || (0..self.vocabulary as u32).map(|id| self.at(prefix, id));
-        let logits = match branch.wanted {
-            Wanted::Nothing => Vec::new(),
-            Wanted::Only(ids) => ids.iter().map(|id| self.at(prefix, *id)).collect(),
-            Wanted::All => all().collect(),
+        let logits = match branch.logit_ids {
+            LogitIds::None => Vec::new(),
+            LogitIds::Only(ids) => ids.iter().map(|id| self.at(prefix, *id)).collect(),
+            LogitIds::All => all().collect(),
         };
         let normalizer = branch.normalizer.then(|| all().map(|l| f64::from(l).exp()).sum::<f64>().ln());
         (logits, normalizer)
@@ -101,11 +101,15 @@ impl DecodeModel for RandomModel {
         self.vocabulary
     }
 
-    fn root(&self) -> Handle {
-        Handle(0)
+    fn root(&self) -> PrefixId {
+        PrefixId(0)
     }
 
-    fn extend(&mut self, branches: &[Branch<'_>], last_use: &[Handle]) -> Result<Vec<Extended>, LmError> {
+    fn extend(
+        &mut self,
+        branches: &[Branch<'_>],
+        last_use: &[PrefixId],
+    ) -> Result<Vec<BranchOutput>, LmError> {
         let prefixes: Vec<u64> =
             branches.iter().map(|branch| self.check(branch)).collect::<Result<_, DecodeError>>()?;
         let answers: Vec<_> =
@@ -116,20 +120,20 @@ impl DecodeModel for RandomModel {
         self.release(last_use);
         let mut extended = Vec::with_capacity(branches.len());
         for ((branch, prefix), (logits, normalizer)) in branches.iter().zip(prefixes).zip(answers) {
-            let handle = Handle(self.next);
+            let id = PrefixId(self.next);
             self.next += 1;
-            self.prefixes.insert(handle, prefix);
+            self.prefixes.insert(id, prefix);
             self.counts.tokens += branch.tokens.len();
             self.counts.logits += logits.len();
-            extended.push(Extended { handle, logits, normalizer });
+            extended.push(BranchOutput { prefix: id, logits, normalizer });
         }
         Ok(extended)
     }
 
-    fn release(&mut self, handles: &[Handle]) {
-        for handle in handles {
-            if *handle != Handle(0) {
-                self.prefixes.remove(handle);
+    fn release(&mut self, prefixes: &[PrefixId]) {
+        for prefix in prefixes {
+            if *prefix != PrefixId(0) {
+                self.prefixes.remove(prefix);
             }
         }
     }

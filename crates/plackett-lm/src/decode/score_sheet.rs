@@ -1,7 +1,7 @@
 //! Score sheets in JSON: `{"scores": [{"id": "3", "score": 7}, {"id": "1", "score": 4}]}`.
 
-use super::bytewise::ByteMachine;
-use super::error::DecodeError;
+use crate::decode::bytewise::ByteMachine;
+use crate::error::decode::DecodeError;
 
 const OPEN: &[u8] = b"{\"scores\": [{\"id\": ";
 const NEXT: &[u8] = b", {\"id\": ";
@@ -65,7 +65,7 @@ pub struct SheetScore {
 }
 
 /// The language of score sheets over some candidates: each exactly once, every score within the range, in exactly the
-/// spelling above. Use it through [`super::Bytewise`].
+/// spelling above. Use it through [`crate::decode::Bytewise`].
 #[derive(Clone, Debug)]
 pub struct ScoreSheet {
     // JSON strings with their quotes, sorted, with the candidate of each. The closing quote makes them prefix-free.
@@ -77,7 +77,7 @@ pub struct ScoreSheet {
 /// Where in a sheet the text is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SheetState {
-    place: Place,
+    place: Cursor,
     // One bit for each name: scored already.
     used: Vec<u64>,
     // Name and units of what is scored; the name of the line being written comes last.
@@ -85,7 +85,7 @@ pub struct SheetState {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Place {
+enum Cursor {
     Fixed { text: Fixed, at: u8 },
     // Names in this range begin with what was written of the identifier.
     Name { start: u32, end: u32, depth: u32 },
@@ -157,14 +157,19 @@ impl ScoreSheet {
         !used && turn
     }
 
-    fn name_step(&self, state: &SheetState, (start, end, depth): (u32, u32, u32), byte: u8) -> Option<Place> {
+    fn name_step(
+        &self,
+        state: &SheetState,
+        (start, end, depth): (u32, u32, u32),
+        byte: u8,
+    ) -> Option<Cursor> {
         let at = |name: &(Vec<u8>, u32)| name.0.get(depth as usize).copied();
         let within = self.names.get(start as usize..end as usize)?;
         // Names of the range have the same first bytes and none has ended, so they are sorted by this byte.
         let low = start + within.partition_point(|name| at(name) < Some(byte)) as u32;
         let high = start + within.partition_point(|name| at(name) <= Some(byte)) as u32;
         let open = (low..high).any(|name| self.open(state, name));
-        open.then_some(Place::Name { start: low, end: high, depth: depth + 1 })
+        open.then_some(Cursor::Name { start: low, end: high, depth: depth + 1 })
     }
 
     fn number_step(&self, number: Number, byte: u8) -> Option<Number> {
@@ -223,14 +228,14 @@ impl ScoreSheet {
         let mut next = state.clone();
         next.lines.last_mut()?.1 = units;
         let text = if next.lines.len() == self.names.len() { Fixed::Close } else { Fixed::Next };
-        Some(SheetState { place: Place::Fixed { text, at: 0 }, ..next })
+        Some(SheetState { place: Cursor::Fixed { text, at: 0 }, ..next })
     }
 
-    fn after(&self, text: Fixed) -> Place {
+    fn after(&self, text: Fixed) -> Cursor {
         match text {
-            Fixed::Open | Fixed::Next => Place::Name { start: 0, end: self.names.len() as u32, depth: 0 },
-            Fixed::Score => Place::Score(Number::default()),
-            Fixed::Close => Place::Done,
+            Fixed::Open | Fixed::Next => Cursor::Name { start: 0, end: self.names.len() as u32, depth: 0 },
+            Fixed::Score => Cursor::Score(Number::default()),
+            Fixed::Close => Cursor::Done,
         }
     }
 }
@@ -241,40 +246,40 @@ impl ByteMachine for ScoreSheet {
 
     fn start(&self) -> SheetState {
         let used = vec![0; self.names.len().div_ceil(64)];
-        SheetState { place: Place::Fixed { text: Fixed::Open, at: 0 }, used, lines: Vec::new() }
+        SheetState { place: Cursor::Fixed { text: Fixed::Open, at: 0 }, used, lines: Vec::new() }
     }
 
     fn step(&self, state: &SheetState, byte: u8) -> Option<SheetState> {
         let place = match state.place {
-            Place::Fixed { text, at } => {
+            Cursor::Fixed { text, at } => {
                 let at = usize::from(at);
                 if text.bytes().get(at) != Some(&byte) {
                     return None;
                 }
                 let last = at + 1 == text.bytes().len();
-                if last { self.after(text) } else { Place::Fixed { text, at: at as u8 + 1 } }
+                if last { self.after(text) } else { Cursor::Fixed { text, at: at as u8 + 1 } }
             }
-            Place::Name { start, end, depth } => {
+            Cursor::Name { start, end, depth } => {
                 let place = self.name_step(state, (start, end, depth), byte)?;
-                if let Place::Name { start, depth, .. } = place
+                if let Cursor::Name { start, depth, .. } = place
                     && self.names.get(start as usize).is_some_and(|name| name.0.len() == depth as usize)
                 {
                     let mut next = state.clone();
                     *next.used.get_mut(start as usize / 64)? |= 1 << (start % 64);
                     next.lines.push((start, 0));
-                    return Some(SheetState { place: Place::Fixed { text: Fixed::Score, at: 0 }, ..next });
+                    return Some(SheetState { place: Cursor::Fixed { text: Fixed::Score, at: 0 }, ..next });
                 }
                 place
             }
-            Place::Score(number) if byte == b'}' => return self.end_line(state, self.units(number)?),
-            Place::Score(number) => Place::Score(self.number_step(number, byte)?),
-            Place::Done => return None,
+            Cursor::Score(number) if byte == b'}' => return self.end_line(state, self.units(number)?),
+            Cursor::Score(number) => Cursor::Score(self.number_step(number, byte)?),
+            Cursor::Done => return None,
         };
         Some(SheetState { place, ..state.clone() })
     }
 
     fn finished(&self, state: &SheetState) -> bool {
-        state.place == Place::Done
+        state.place == Cursor::Done
     }
 
     fn output(&self, state: &SheetState) -> Option<Vec<SheetScore>> {

@@ -1,64 +1,13 @@
 //! The driver: all requests advance together, and each step is at most one call of the model.
 
-use super::branches::Job;
-use super::constraint::Constraint;
-use super::error::DecodeError;
-use super::model::{Branch, DecodeModel, Extended, Handle};
-use super::options::DecodeOptions;
-use crate::LmError;
+use crate::decode::constraint::Constraint;
+use crate::decode::job::Job;
+use crate::decode::model::{Branch, BranchOutput, DecodeModel, PrefixId};
+use crate::decode::options::DecodeOptions;
+use crate::decode::request::{DecodeRequest, Decoded};
+use crate::error::LmError;
+use crate::error::decode::DecodeError;
 use rayon::prelude::*;
-
-/// One decode of a call.
-#[derive(Debug)]
-pub struct DecodeRequest<'a, C> {
-    /// A cached prefix, which stays the caller's: it is not dropped.
-    pub prefix: Handle,
-    /// Tokens after the prefix that are not computed yet, at least one: the end of the prompt.
-    pub prompt: &'a [u32],
-    /// What may be written.
-    pub constraint: &'a C,
-    /// Names the request in random draws, so that a request draws the same whatever call it is part of.
-    pub index: u64,
-}
-
-// Derived, these would demand the same of the constraint.
-impl<C> Clone for DecodeRequest<'_, C> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<C> Copy for DecodeRequest<'_, C> {}
-
-/// What a request led to.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Decoded<O> {
-    /// Results: for searches the best first (equal scores by tokens), for sampling one for each sample, in order.
-    pub hypotheses: Vec<Hypothesis<O>>,
-    /// Branches that were alive when `max_tokens` was reached; none of them is among the results.
-    pub unfinished: usize,
-    /// Branches that the model ran for this request.
-    pub branches: usize,
-    /// Steps of the search; each is at most one call of the model for all requests together.
-    pub steps: usize,
-}
-
-/// One output.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Hypothesis<O> {
-    /// Generated tokens.
-    pub tokens: Vec<u32>,
-    /// Sum of log-probabilities, see [`super::Normalize`].
-    pub log_prob: f64,
-    /// The sum after length normalisation; the same without one.
-    pub score: f64,
-    /// Number of tokens that were forced and not asked of the model.
-    pub forced: usize,
-    /// The sample or the group of diverse beam search, from 0.
-    pub group: usize,
-    /// What was written.
-    pub output: O,
-}
 
 /// Decodes every request under its constraint.
 ///
@@ -88,7 +37,7 @@ pub fn decode<M: DecodeModel + ?Sized, C: Constraint>(
         if jobs.iter().all(Job::is_over) {
             break;
         }
-        let last_use: Vec<Handle> = jobs.iter().flat_map(Job::last_use).collect();
+        let last_use: Vec<PrefixId> = jobs.iter().flat_map(Job::last_use).collect();
         let answers = {
             let branches: Vec<Branch<'_>> = jobs.iter().flat_map(|job| job.branches(options)).collect();
             if branches.is_empty() { Ok(None) } else { ask(model, &branches, &last_use).map(Some) }
@@ -114,11 +63,11 @@ pub fn decode<M: DecodeModel + ?Sized, C: Constraint>(
 fn ask<M: DecodeModel + ?Sized>(
     model: &mut M,
     branches: &[Branch<'_>],
-    last_use: &[Handle],
-) -> Result<Vec<Extended>, LmError> {
+    last_use: &[PrefixId],
+) -> Result<Vec<BranchOutput>, LmError> {
     let answers = model.extend(branches, last_use)?;
     if answers.len() != branches.len() {
-        let made: Vec<Handle> = answers.iter().map(|answer| answer.handle).collect();
+        let made: Vec<PrefixId> = answers.iter().map(|answer| answer.prefix).collect();
         model.release(&made);
         let problem = format!("{} answers for {} branches", answers.len(), branches.len());
         return Err(DecodeError::Model(problem).into());
@@ -127,6 +76,6 @@ fn ask<M: DecodeModel + ?Sized>(
 }
 
 fn release<M: DecodeModel + ?Sized, C: Constraint>(model: &mut M, jobs: &[Job<'_, C>]) {
-    let held: Vec<Handle> = jobs.iter().flat_map(Job::held).collect();
+    let held: Vec<PrefixId> = jobs.iter().flat_map(Job::held).collect();
     model.release(&held);
 }

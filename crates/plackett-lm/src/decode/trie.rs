@@ -1,6 +1,6 @@
 //! A compact trie: sorted token sequences, in which nodes are ranges.
 
-use super::error::DecodeError;
+use crate::error::decode::DecodeError;
 use std::ops::Range;
 
 /// Fewer sequences than this are searched directly: an index would be larger than what it saves.

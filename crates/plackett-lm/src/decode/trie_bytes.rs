@@ -11,8 +11,8 @@
 //! | 40.. | with 0 above: the end of each sequence in the array of tokens, 4 bytes each |
 //! | then | the tokens |
 
-use super::error::DecodeError;
-use super::trie::{Ends, Ids, TokenTrie};
+use crate::decode::trie::{Ends, Ids, TokenTrie};
+use crate::error::decode::DecodeError;
 
 const MAGIC: &[u8; 8] = b"PLKTRIE\0";
 const VERSION: u32 = 1;

@@ -1,6 +1,6 @@
 //! Tries against an ordered map, their memory, and bytes that lie.
 
-use super::trie::{TokenTrie, TrieNode};
+use crate::decode::trie::{TokenTrie, TrieNode};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,14 +1,14 @@
 //! Requests that cannot be run are refused before anything is computed.
 
-use super::cache::named;
-use super::request::{Places, Request};
-use super::shape::Shape;
-use crate::LmError;
-use crate::adapter::Adapter;
-use crate::decode::Wanted;
+use crate::adapter::lora::Adapter;
+use crate::decode::model::LogitIds;
+use crate::decoder::kv::cache::named;
+use crate::decoder::request::{Positions, Request};
+use crate::error::LmError;
+use crate::family::decoder_shape::DecoderShape;
 
 /// Refuses requests that do not fit the model, with the number of the request.
-pub(super) fn check(shape: &Shape, requests: &[Request], layers: usize) -> Result<(), LmError> {
+pub(super) fn check(shape: &DecoderShape, requests: &[Request], layers: usize) -> Result<(), LmError> {
     let mut known: Vec<&Adapter> = Vec::new();
     for (index, request) in requests.iter().enumerate() {
         let fits = check_one(shape, request, layers).and_then(|()| check_adapter(shape, request, &mut known));
@@ -19,8 +19,8 @@ pub(super) fn check(shape: &Shape, requests: &[Request], layers: usize) -> Resul
     Ok(())
 }
 
-fn check_one(shape: &Shape, request: &Request, layers: usize) -> Result<(), String> {
-    let (tokens, wants) = (request.tokens.len(), &request.wants);
+fn check_one(shape: &DecoderShape, request: &Request, layers: usize) -> Result<(), String> {
+    let (tokens, outputs) = (request.tokens.len(), &request.outputs);
     if tokens == 0 {
         return Err("it has no tokens; give at least one".into());
     }
@@ -29,19 +29,19 @@ fn check_one(shape: &Shape, request: &Request, layers: usize) -> Result<(), Stri
     if let Some(id) = unknown(request.tokens) {
         return Err(beyond(id));
     }
-    if let Wanted::Only(ids) = wants.ids
+    if let LogitIds::Only(ids) = outputs.logit_ids
         && let Some(id) = unknown(ids)
     {
         return Err(beyond(id));
     }
-    for (what, places) in [("logits", wants.logits_at), ("hidden states", wants.hidden)] {
-        if let Places::At(list) = places
+    for (what, places) in [("logits", outputs.logits_at), ("hidden states", outputs.hidden)] {
+        if let Positions::At(list) = places
             && let Some(place) = list.iter().find(|place| **place >= tokens)
         {
             return Err(format!("{what} after token {place} are wanted, there are {tokens} new tokens"));
         }
     }
-    if let Some(layer) = wants.hidden_after.iter().find(|layer| **layer > layers) {
+    if let Some(layer) = outputs.hidden_after.iter().find(|layer| **layer > layers) {
         return Err(format!("hidden states after layer {layer} are wanted, {layers} layers are run"));
     }
     check_cache(shape, request, layers)?;
@@ -50,7 +50,7 @@ fn check_one(shape: &Shape, request: &Request, layers: usize) -> Result<(), Stri
 
 /// An adapter fits the model, and is the one that the cache was made with.
 fn check_adapter<'a>(
-    shape: &Shape,
+    shape: &DecoderShape,
     request: &Request<'a>,
     known: &mut Vec<&'a Adapter>,
 ) -> Result<(), String> {
@@ -63,26 +63,26 @@ fn check_adapter<'a>(
     let Some(cache) = request.cache.filter(|cache| cache.tokens() > 0) else { return Ok(()) };
     let own = request.adapter.map(Adapter::id);
     if cache.adapter() != own {
-        let (made, asked) = (named(cache.adapter()), named(own));
+        let (made, given) = (named(cache.adapter()), named(own));
         return Err(format!(
-            "its cache was computed with {made}, it is to be continued with {asked}; compute the cache again"
+            "its cache was computed with {made}, it is to be continued with {given}; compute the cache again"
         ));
     }
     Ok(())
 }
 
-fn check_cache(shape: &Shape, request: &Request, layers: usize) -> Result<(), String> {
+fn check_cache(shape: &DecoderShape, request: &Request, layers: usize) -> Result<(), String> {
     let Some(cache) = request.cache else { return check_positions(shape, request, 0) };
-    for kept in &cache.segments {
-        let sizes = kept.sizes();
-        if (sizes.heads, sizes.size) != (shape.kv_heads, shape.size) {
+    for segment in &cache.segments {
+        let dims = segment.dims();
+        if (dims.heads, dims.size) != (shape.kv_heads, shape.size) {
             return Err("its cache is of another model".into());
         }
-        if sizes.layers < layers {
-            return Err(format!("its cache has {} layers, {layers} are to be run", sizes.layers));
+        if dims.layers < layers {
+            return Err(format!("its cache has {} layers, {layers} are to be run", dims.layers));
         }
     }
-    if !cache.running && shape.layers.iter().take(layers).any(|layer| layer.window.is_some()) {
+    if !cache.contiguous && shape.layers.iter().take(layers).any(|layer| layer.window.is_some()) {
         return Err(
             "blocks that begin at the same position have no place in the window of tokens that this model's \
                     layers see; give a model without windows"
@@ -92,7 +92,7 @@ fn check_cache(shape: &Shape, request: &Request, layers: usize) -> Result<(), St
     check_positions(shape, request, cache.position as usize)
 }
 
-fn check_positions(shape: &Shape, request: &Request, first: usize) -> Result<(), String> {
+fn check_positions(shape: &DecoderShape, request: &Request, first: usize) -> Result<(), String> {
     let end = first + request.tokens.len();
     if end > shape.positions {
         return Err(format!(
@@ -104,7 +104,7 @@ fn check_positions(shape: &Shape, request: &Request, first: usize) -> Result<(),
 }
 
 fn check_attention(request: &Request, layers: usize) -> Result<(), String> {
-    let Some(wanted) = &request.wants.attention else { return Ok(()) };
+    let Some(wanted) = &request.outputs.attention else { return Ok(()) };
     let tokens = request.tokens.len();
     let all = tokens + request.cache.map_or(0, |cache| cache.tokens());
     if wanted.queries.is_empty() {

@@ -1,22 +1,23 @@
 //! A decoder that gives one vector per text: the layout of Qwen3-Embedding and others that sentence-transformers writes.
 
-use super::model::{DecoderModel, DecoderOptions};
-use super::request::{Pattern, Places, Request, Wants};
-use crate::LmError;
-use crate::config::{JsonFile, Pooling};
-use crate::encoder::{EmbedOptions, Embeddings, ModelInfo, NO_TOKENS, split};
-use crate::sentence::Sentence;
-use crate::text::{Encoded, Text};
+use crate::decoder::model::{DecoderModel, DecoderOptions};
+use crate::decoder::request::{AttentionPattern, OutputRequest, Positions, Request};
+use crate::encoder::outputs::{EmbedOptions, Embeddings, ModelInfo, NO_TOKENS, split};
+use crate::encoder::sentence::Sentence;
+use crate::error::LmError;
+use crate::files::config::{JsonFile, Pooling};
+use crate::text::tokenizer::{Encoded, Text};
 use rayon::prelude::*;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Texts whose states of all tokens are held at once, where all are pooled.
 const POOLED_TOGETHER: usize = 32;
 
 /// A decoder, its pooling and its prompts, ready for calls from any number of threads.
 pub struct DecoderEmbedder {
-    model: DecoderModel,
+    model: Arc<DecoderModel>,
     info: ModelInfo,
     text: Text,
     sentence: Sentence,
@@ -33,7 +34,7 @@ impl DecoderEmbedder {
         // Without the file the pooling would be a guess.
         JsonFile::open(directory, "modules.json")?;
         let config = JsonFile::open(directory, "config.json")?;
-        let model = DecoderModel::open(directory, options)?;
+        let model = Arc::new(DecoderModel::open(directory, options)?);
         let sentence = Sentence::open(directory, model.info().hidden)?;
         let unsupported = |reason: &str| LmError::Unsupported {
             model: model.info().name.clone(),
@@ -56,6 +57,11 @@ impl DecoderEmbedder {
         &self.info
     }
 
+    /// The decoder itself.
+    pub fn model(&self) -> &Arc<DecoderModel> {
+        &self.model
+    }
+
     /// Where it was opened.
     pub fn directory(&self) -> &Path {
         self.model.path()
@@ -64,6 +70,11 @@ impl DecoderEmbedder {
     /// The prompt stored under a name (`query`, `document` …); when the name is unknown, the model's default prompt.
     pub fn prompt(&self, name: &str) -> &str {
         self.sentence.prompt(name)
+    }
+
+    /// The names of the stored prompts, in order.
+    pub fn prompt_names(&self) -> Vec<&str> {
+        self.sentence.prompt_names()
     }
 
     /// Special tokens around a text.
@@ -89,7 +100,7 @@ impl DecoderEmbedder {
             )));
         }
         let one = |(index, text): (usize, &&str)| -> Result<Encoded, LmError> {
-            let encoded = self.text.single(index, &format!("{}{text}", options.prompt), most)?;
+            let encoded = self.text.single(index, (&options.prompt, text), most)?;
             if encoded.sequence.is_empty() {
                 return Err(LmError::Tokenization { index, problem: NO_TOKENS.into() });
             }
@@ -117,15 +128,21 @@ impl DecoderEmbedder {
 
     fn vectors(&self, texts: &[&[u32]], skipped: usize, out: &mut Vec<f32>) -> Result<(), LmError> {
         let hidden = match self.pooling {
-            Pooling::Cls => Places::At(&[0]),
-            Pooling::LastToken => Places::Last,
-            Pooling::Mean | Pooling::Max => Places::All,
+            Pooling::Cls => Positions::At(&[0]),
+            Pooling::LastToken => Positions::Last,
+            Pooling::Mean | Pooling::Max => Positions::All,
         };
-        let wants = Wants { hidden, ..Wants::default() };
+        let outputs = OutputRequest { hidden, ..OutputRequest::default() };
         let mut requests = Vec::with_capacity(texts.len());
         for tokens in texts {
-            let wants = wants.clone();
-            requests.push(Request { tokens, cache: None, pattern: Pattern::Causal, adapter: None, wants });
+            let outputs = outputs.clone();
+            requests.push(Request {
+                tokens,
+                cache: None,
+                pattern: AttentionPattern::Causal,
+                adapter: None,
+                outputs,
+            });
         }
         let width = self.info.hidden;
         let answers = match self.model.forward(&requests) {

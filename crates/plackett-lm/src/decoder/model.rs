@@ -1,22 +1,26 @@
 //! A decoder, opened from a directory or a GGUF file, and its forward call.
 
-use super::cache::{Cache, CacheFormat};
-use super::check::check;
-use super::head::{Wish, logits};
-use super::kept::Sizes;
-use super::pass::{Pass, Shelf};
-use super::request::{Answer, Request};
-use super::schedule::{Group, groups};
-use super::source::Source;
-use super::tokens::Tokens;
-use super::weights::Decoder;
-use crate::LmError;
-use crate::adapter::Adapter;
-use crate::config::{JsonFile, Pooling};
-use crate::encoder::ModelInfo;
-use crate::gguf::{GgufArchitecture, GgufFile, part_of, split_error};
-use crate::kernel::Isa;
-use crate::weights::{Precision, WeightSet};
+use crate::adapter::lora::Adapter;
+use crate::decoder::check::check;
+use crate::decoder::forward::pass::{Buffers, Pass};
+use crate::decoder::kv::cache::KvCache;
+use crate::decoder::kv::format::CacheFormat;
+use crate::decoder::kv::format::KvDims;
+use crate::decoder::lm_head::{LogitRequest, logits};
+use crate::decoder::request::{Request, SequenceOutput};
+use crate::decoder::schedule::{MicroBatch, batches};
+use crate::decoder::source::TensorSource;
+use crate::decoder::weights::DecoderWeights;
+use crate::encoder::outputs::ModelInfo;
+use crate::error::LmError;
+use crate::files::config::{JsonFile, Pooling};
+use crate::files::gguf::config::GgufArchitecture;
+use crate::files::gguf::file::GgufFile;
+use crate::files::gguf::parts::{part_of, split_error};
+use crate::files::weights::WeightSet;
+use crate::text::lm_tokenizer::LmTokenizer;
+use plackett_kernel::Isa;
+use plackett_kernel::Precision;
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
@@ -32,7 +36,7 @@ pub struct DecoderOptions {
     /// Worker threads; all cores when absent.
     pub threads: Option<usize>,
     /// Bytes that weights, the buffers of a call and the caches that it reads and makes may take together. Blocks of a
-    /// mapped [`BlockStore`](super::BlockStore) do not count: the system reads and drops them as it likes.
+    /// mapped [`BlockStore`](crate::decoder::BlockStore) do not count: the system reads and drops them as it likes.
     pub memory_budget: Option<usize>,
 }
 
@@ -67,10 +71,10 @@ pub struct DecoderInfo {
 pub struct DecoderModel {
     info: DecoderInfo,
     path: PathBuf,
-    pub(super) decoder: Decoder,
-    tokens: Tokens,
+    pub(super) decoder: DecoderWeights,
+    tokens: LmTokenizer,
     pub(super) pool: rayon::ThreadPool,
-    shelf: Shelf,
+    buffers: Buffers,
     pub(super) format: CacheFormat,
     pub(super) precision: Precision,
     /// What [`DecoderModel::fingerprint`] found.
@@ -95,27 +99,27 @@ impl DecoderModel {
             return DecoderModel::open_gguf(&file, options);
         }
         let config = JsonFile::open(path, "config.json")?;
-        let shape = crate::family::decoder::read(&config)?;
-        let source = Source::directory(WeightSet::open(path)?)?;
-        let decoder = Decoder::open(shape, &source, options.precision)?;
-        let tokens = Tokens::open(path)?;
+        let shape = crate::family::decoder_families::read(&config)?;
+        let source = TensorSource::directory(WeightSet::open(path)?)?;
+        let decoder = DecoderWeights::open(shape, &source, options.precision)?;
+        let tokens = LmTokenizer::open(path)?;
         DecoderModel::assemble(path, decoder, tokens, options)
     }
 
     fn open_gguf(path: &Path, options: &DecoderOptions) -> Result<DecoderModel, LmError> {
         let file = GgufFile::open(path)?;
         let architecture = GgufArchitecture::read(&file)?;
-        let shape = crate::family::decoder::from_gguf(&architecture, &file)?;
-        let tokens = Tokens::gguf(&file)?;
-        let source = Source::gguf(file, &architecture.architecture, architecture.head_dim);
-        let decoder = Decoder::open(shape, &source, options.precision)?;
+        let shape = crate::family::decoder_families::from_gguf(&architecture, &file)?;
+        let tokens = LmTokenizer::gguf(&file)?;
+        let source = TensorSource::gguf(file, &architecture.architecture, architecture.head_dim);
+        let decoder = DecoderWeights::open(shape, &source, options.precision)?;
         DecoderModel::assemble(path, decoder, tokens, options)
     }
 
     fn assemble(
         path: &Path,
-        decoder: Decoder,
-        tokens: Tokens,
+        decoder: DecoderWeights,
+        tokens: LmTokenizer,
         options: &DecoderOptions,
     ) -> Result<DecoderModel, LmError> {
         tokens.check(decoder.shape.vocabulary)?;
@@ -145,7 +149,7 @@ impl DecoderModel {
             decoder,
             tokens,
             pool,
-            shelf: Shelf::default(),
+            buffers: Buffers::default(),
             format: options.cache.unwrap_or(read),
             precision: options.precision,
             fingerprint: OnceLock::new(),
@@ -189,7 +193,7 @@ impl DecoderModel {
     }
 
     /// Its tokenizer.
-    pub fn tokens(&self) -> &Tokens {
+    pub fn tokenizer(&self) -> &LmTokenizer {
         &self.tokens
     }
 
@@ -210,7 +214,7 @@ impl DecoderModel {
     ///
     /// # Errors
     /// [`LmError::Argument`] with the number of a request that cannot be run and the reason; the memory budget.
-    pub fn forward(&self, requests: &[Request]) -> Result<Vec<Answer>, LmError> {
+    pub fn forward(&self, requests: &[Request]) -> Result<Vec<SequenceOutput>, LmError> {
         self.forward_until(requests, self.info.layers)
     }
 
@@ -218,84 +222,95 @@ impl DecoderModel {
     ///
     /// # Errors
     /// As [`DecoderModel::forward`].
-    pub fn forward_until(&self, requests: &[Request], layers: usize) -> Result<Vec<Answer>, LmError> {
+    pub fn forward_until(&self, requests: &[Request], layers: usize) -> Result<Vec<SequenceOutput>, LmError> {
         let layers = layers.min(self.info.layers);
         check(&self.decoder.shape, requests, layers)?;
-        let sizes = Sizes { layers, heads: self.decoder.shape.kv_heads, size: self.decoder.shape.size };
+        let dims = KvDims { layers, heads: self.decoder.shape.kv_heads, size: self.decoder.shape.size };
         let weights = self.info.weight_bytes;
-        let plan = groups(
+        let plan = batches(
             &self.decoder,
             requests,
-            sizes,
+            dims,
             self.format,
             (self.memory_budget, weights),
             self.info.threads,
         )?;
-        let answers: Mutex<Vec<Answer>> = Mutex::new(requests.iter().map(|_| Answer::default()).collect());
-        let keep = |group: &[usize], found: Vec<Answer>| {
+        let answers: Mutex<Vec<SequenceOutput>> =
+            Mutex::new(requests.iter().map(|_| SequenceOutput::default()).collect());
+        let store = |batch: &[usize], found: Vec<SequenceOutput>| {
             if let Ok(mut answers) = answers.lock() {
-                group.iter().zip(found).for_each(|(index, answer)| answers[*index] = answer);
+                batch.iter().zip(found).for_each(|(index, answer)| answers[*index] = answer);
             }
         };
         self.pool.install(|| {
-            plan.spread.par_iter().with_max_len(1).for_each(|group| {
-                keep(&group.members, self.run(requests, group, layers, 1));
+            plan.spread.par_iter().with_max_len(1).for_each(|batch| {
+                store(&batch.requests, self.run(requests, batch, layers, 1));
             });
-            for group in &plan.split {
-                keep(&group.members, self.run(requests, group, layers, plan.workers));
+            for batch in &plan.split {
+                store(&batch.requests, self.run(requests, batch, layers, plan.workers));
             }
         });
         Ok(answers.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()))
     }
 
-    fn run(&self, requests: &[Request], group: &Group, layers: usize, workers: usize) -> Vec<Answer> {
+    fn run(
+        &self,
+        requests: &[Request],
+        batch: &MicroBatch,
+        layers: usize,
+        workers: usize,
+    ) -> Vec<SequenceOutput> {
         let isa = self.info.isa;
-        let pass = Pass { decoder: &self.decoder, isa, shelf: &self.shelf, format: self.format, layers };
-        let own: Vec<&Request> = group.members.iter().map(|index| &requests[*index]).collect();
-        let mut taken = pass.carry(&own, workers, group.rows);
+        let pass = Pass { decoder: &self.decoder, isa, buffers: &self.buffers, format: self.format, layers };
+        let own: Vec<&Request> = batch.requests.iter().map(|index| &requests[*index]).collect();
+        let mut output = pass.forward(&own, workers, batch.rows);
         let hidden = self.info.hidden;
-        let places = own.iter().map(|request| request.wants.logits_at.count(request.tokens.len()));
+        let places = own.iter().map(|request| request.outputs.logits_at.count(request.tokens.len()));
         let mut states = Vec::with_capacity(places.sum::<usize>() * hidden);
-        let mut wishes = Vec::new();
+        let mut logit_requests = Vec::new();
         let mut start = 0;
-        for (request, answer) in own.iter().zip(&mut taken.answers) {
+        for (request, answer) in own.iter().zip(&mut output.answers) {
             let tokens = request.tokens.len();
             let state = |place: &usize| {
-                let mut row = taken.x[(start + place) * hidden..][..hidden].to_vec();
-                self.decoder.end(isa, &mut row);
+                let mut row = output.x[(start + place) * hidden..][..hidden].to_vec();
+                self.decoder.final_norm(isa, &mut row);
                 row
             };
-            if request.wants.hidden_after.is_empty() {
-                let places = request.wants.hidden.list(tokens);
+            if request.outputs.hidden_after.is_empty() {
+                let places = request.outputs.hidden.list(tokens);
                 answer.hidden.reserve_exact(places.len() * hidden);
                 answer.hidden.extend(places.iter().flat_map(state));
             }
-            for place in request.wants.logits_at.list(tokens) {
+            for place in request.outputs.logits_at.list(tokens) {
                 states.extend(state(&place));
-                wishes.push(Wish { ids: request.wants.ids, normalizer: request.wants.normalizer });
+                logit_requests.push(LogitRequest {
+                    logit_ids: request.outputs.logit_ids,
+                    normalizer: request.outputs.normalizer,
+                });
             }
             start += tokens;
         }
-        pass.give_back(taken.x);
-        let mut found = logits(&self.decoder, isa, workers, &states, &wishes).into_iter();
-        for (request, answer) in own.iter().zip(&mut taken.answers) {
-            let places = request.wants.logits_at.list(request.tokens.len()).len();
+        pass.return_states(output.x);
+        let mut found = logits(&self.decoder, isa, workers, &states, &logit_requests).into_iter();
+        for (request, answer) in own.iter().zip(&mut output.answers) {
+            let places = request.outputs.logits_at.list(request.tokens.len()).len();
             for (logits, normalizer) in found.by_ref().take(places) {
                 answer.logits.push(logits);
                 answer.normalizers.extend(normalizer);
             }
         }
         if self.memory_budget.is_some() {
-            self.shelf.clear();
+            self.buffers.clear();
         }
-        taken.answers
+        output.answers
     }
 
     /// Does nothing but the matrix products that `tokens` tokens need in the layers when all of them are read, on all
     /// threads: the floor of a pass, for measurements of how close it comes.
     pub fn products_alone(&self, tokens: usize) {
-        let (isa, shelf) = (self.info.isa, &self.shelf);
-        let pass = Pass { decoder: &self.decoder, isa, shelf, format: self.format, layers: self.info.layers };
+        let (isa, buffers) = (self.info.isa, &self.buffers);
+        let pass =
+            Pass { decoder: &self.decoder, isa, buffers, format: self.format, layers: self.info.layers };
         self.pool.install(|| pass.products_alone(tokens, self.info.threads));
     }
 
@@ -303,9 +318,9 @@ impl DecoderModel {
     ///
     /// # Errors
     /// As [`DecoderModel::forward`].
-    pub fn prefill(&self, tokens: &[u32], cache: Option<&Cache>) -> Result<Cache, LmError> {
-        let wants = super::Wants { cache: true, ..Default::default() };
-        let request = Request { tokens, cache, pattern: Default::default(), adapter: None, wants };
+    pub fn prefill(&self, tokens: &[u32], cache: Option<&KvCache>) -> Result<KvCache, LmError> {
+        let outputs = crate::decoder::request::OutputRequest { cache: true, ..Default::default() };
+        let request = Request { tokens, cache, pattern: Default::default(), adapter: None, outputs };
         let answer = self.forward(&[request])?.pop();
         Ok(answer.and_then(|answer| answer.cache).unwrap_or_default())
     }

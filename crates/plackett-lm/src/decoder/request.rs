@@ -1,8 +1,8 @@
 //! What a forward pass is asked and what it answers.
 
-use super::cache::Cache;
-use crate::adapter::Adapter;
-use crate::decode::Wanted;
+use crate::adapter::lora::Adapter;
+use crate::decode::model::LogitIds;
+use crate::decoder::kv::cache::KvCache;
 use std::ops::Range;
 
 /// One sequence of a forward pass.
@@ -11,19 +11,19 @@ pub struct Request<'a> {
     /// New tokens, at least one.
     pub tokens: &'a [u32],
     /// What comes before them; they see all of it.
-    pub cache: Option<&'a Cache>,
+    pub cache: Option<&'a KvCache>,
     /// Which new tokens a new token sees.
-    pub pattern: Pattern,
+    pub pattern: AttentionPattern,
     /// What is added to the model's matrices for this sequence alone. A cache is continued with the adapter it was made
     /// with.
     pub adapter: Option<&'a Adapter>,
     /// What is read.
-    pub wants: Wants<'a>,
+    pub outputs: OutputRequest<'a>,
 }
 
 /// Which new tokens a new token sees.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Pattern {
+pub enum AttentionPattern {
     /// Those before it and itself.
     #[default]
     Causal,
@@ -33,31 +33,31 @@ pub enum Pattern {
 
 /// What is read from a sequence. By default nothing.
 #[derive(Clone, Debug)]
-pub struct Wants<'a> {
+pub struct OutputRequest<'a> {
     /// New tokens after which logits are wanted.
-    pub logits_at: Places<'a>,
+    pub logits_at: Positions<'a>,
     /// Of which ids.
-    pub ids: Wanted<'a>,
+    pub logit_ids: LogitIds<'a>,
     /// Also ln Σ exp(logit) over the whole vocabulary, for each of these tokens.
     pub normalizer: bool,
     /// New tokens whose hidden states are wanted.
-    pub hidden: Places<'a>,
+    pub hidden: Positions<'a>,
     /// Hidden states after so many layers (0 is the input), without the last normalisation. Empty: those at the end of
     /// the pass, normalised, which is what embeddings are made of.
     pub hidden_after: &'a [usize],
     /// Attention weights.
-    pub attention: Option<AttentionWanted<'a>>,
+    pub attention: Option<AttentionRequest<'a>>,
     /// Keys and values of all tokens, to continue from.
     pub cache: bool,
 }
 
-impl Default for Wants<'_> {
+impl Default for OutputRequest<'_> {
     fn default() -> Self {
-        Wants {
-            logits_at: Places::None,
-            ids: Wanted::Nothing,
+        OutputRequest {
+            logits_at: Positions::None,
+            logit_ids: LogitIds::None,
             normalizer: false,
-            hidden: Places::None,
+            hidden: Positions::None,
             hidden_after: &[],
             attention: None,
             cache: false,
@@ -67,7 +67,7 @@ impl Default for Wants<'_> {
 
 /// Some of the new tokens, counted from 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Places<'a> {
+pub enum Positions<'a> {
     /// None.
     #[default]
     None,
@@ -79,31 +79,31 @@ pub enum Places<'a> {
     At(&'a [usize]),
 }
 
-impl Places<'_> {
+impl Positions<'_> {
     /// How many, of a sequence of `tokens` tokens.
     pub(super) fn count(&self, tokens: usize) -> usize {
         match self {
-            Places::None => 0,
-            Places::Last => 1,
-            Places::All => tokens,
-            Places::At(list) => list.len(),
+            Positions::None => 0,
+            Positions::Last => 1,
+            Positions::All => tokens,
+            Positions::At(list) => list.len(),
         }
     }
 
     /// As numbers, for a sequence of `tokens` tokens.
     pub(super) fn list(&self, tokens: usize) -> Vec<usize> {
         match self {
-            Places::None => Vec::new(),
-            Places::Last => vec![tokens - 1],
-            Places::All => (0..tokens).collect(),
-            Places::At(list) => list.to_vec(),
+            Positions::None => Vec::new(),
+            Positions::Last => vec![tokens - 1],
+            Positions::All => (0..tokens).collect(),
+            Positions::At(list) => list.to_vec(),
         }
     }
 }
 
 /// Sums of attention weights: from queries to ranges of keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AttentionWanted<'a> {
+pub struct AttentionRequest<'a> {
     /// Layers, from 0.
     pub layers: &'a [usize],
     /// New tokens.
@@ -116,15 +116,15 @@ pub struct AttentionWanted<'a> {
 
 /// What a pass gives for one sequence.
 #[derive(Clone, Debug, Default)]
-pub struct Answer {
-    /// A row for each of [`Wants::logits_at`].
+pub struct SequenceOutput {
+    /// A row for each of [`OutputRequest::logits_at`].
     pub logits: Vec<Vec<f32>>,
-    /// One for each of [`Wants::logits_at`], when they were wanted.
+    /// One for each of [`OutputRequest::logits_at`], when they were wanted.
     pub normalizers: Vec<f64>,
     /// Hidden states, `layers × places × hidden` (one layer when none was named).
     pub hidden: Vec<f32>,
     /// Attention, `layers × heads × queries × ranges`, or `layers × ranges` when summed.
     pub attention: Vec<f32>,
     /// The cache of all tokens.
-    pub cache: Option<Cache>,
+    pub cache: Option<KvCache>,
 }

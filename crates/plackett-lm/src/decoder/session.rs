@@ -1,11 +1,11 @@
 //! A decoder as constrained decoding wants it: branches over cached prefixes.
 
-use super::cache::Cache;
-use super::model::DecoderModel;
-use super::request::{Places, Request, Wants};
-use crate::LmError;
-use crate::adapter::Adapter;
-use crate::decode::{Branch, DecodeModel, Extended, Handle};
+use crate::adapter::lora::Adapter;
+use crate::decode::model::{Branch, BranchOutput, DecodeModel, PrefixId};
+use crate::decoder::kv::cache::KvCache;
+use crate::decoder::model::DecoderModel;
+use crate::decoder::request::{OutputRequest, Positions, Request};
+use crate::error::LmError;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -16,14 +16,14 @@ const MOST_MOVED: usize = 256;
 pub struct DecoderSession<'a> {
     model: &'a DecoderModel,
     adapter: Option<&'a Adapter>,
-    prefixes: BTreeMap<Handle, Cache>,
+    prefixes: BTreeMap<PrefixId, KvCache>,
     next: u64,
 }
 
 impl DecoderModel {
     /// A place for prefixes, without any.
     pub fn session(&self) -> DecoderSession<'_> {
-        let prefixes = BTreeMap::from([(Handle(0), Cache::default())]);
+        let prefixes = BTreeMap::from([(PrefixId(0), KvCache::default())]);
         DecoderSession { model: self, adapter: None, prefixes, next: 1 }
     }
 
@@ -49,20 +49,20 @@ impl<'a> DecoderSession<'a> {
     }
 
     /// Takes a cache in, so that branches can continue it; one of another adapter is refused then.
-    pub fn adopt(&mut self, cache: Cache) -> Handle {
-        let handle = Handle(self.next);
+    pub fn adopt(&mut self, cache: KvCache) -> PrefixId {
+        let id = PrefixId(self.next);
         self.next += 1;
-        self.prefixes.insert(handle, cache);
-        handle
+        self.prefixes.insert(id, cache);
+        id
     }
 
     /// The cache of a prefix.
-    pub fn cache(&self, handle: Handle) -> Option<&Cache> {
-        self.prefixes.get(&handle)
+    pub fn cache(&self, prefix: PrefixId) -> Option<&KvCache> {
+        self.prefixes.get(&prefix)
     }
 
     /// Prefixes that are kept now, without the root.
-    pub fn held(&self) -> usize {
+    pub fn live_prefixes(&self) -> usize {
         self.prefixes.len() - 1
     }
 
@@ -70,7 +70,7 @@ impl<'a> DecoderSession<'a> {
     pub fn bytes(&self) -> usize {
         let segments = self.prefixes.values().flat_map(|cache| &cache.segments);
         let all: HashMap<usize, usize> =
-            segments.map(|kept| (Arc::as_ptr(kept) as usize, kept.bytes())).collect();
+            segments.map(|segment| (Arc::as_ptr(segment) as usize, segment.bytes())).collect();
         all.values().sum()
     }
 }
@@ -80,24 +80,34 @@ impl DecodeModel for DecoderSession<'_> {
         self.model.info().vocabulary
     }
 
-    fn root(&self) -> Handle {
-        Handle(0)
+    fn root(&self) -> PrefixId {
+        PrefixId(0)
     }
 
-    fn extend(&mut self, branches: &[Branch<'_>], last_use: &[Handle]) -> Result<Vec<Extended>, LmError> {
+    fn extend(
+        &mut self,
+        branches: &[Branch<'_>],
+        last_use: &[PrefixId],
+    ) -> Result<Vec<BranchOutput>, LmError> {
         let mut requests = Vec::with_capacity(branches.len());
         for (index, branch) in branches.iter().enumerate() {
             let cache = self.prefixes.get(&branch.parent).ok_or_else(|| {
                 LmError::Argument(format!("branch {index}: there is no prefix {}", branch.parent.0))
             })?;
-            let (ids, normalizer) = (branch.wanted, branch.normalizer);
-            let wants = Wants { logits_at: Places::Last, ids, normalizer, cache: true, ..Wants::default() };
+            let (logit_ids, normalizer) = (branch.logit_ids, branch.normalizer);
+            let outputs = OutputRequest {
+                logits_at: Positions::Last,
+                logit_ids,
+                normalizer,
+                cache: true,
+                ..OutputRequest::default()
+            };
             requests.push(Request {
                 tokens: branch.tokens,
                 cache: Some(cache),
                 pattern: Default::default(),
                 adapter: self.adapter,
-                wants,
+                outputs,
             });
         }
         let answers = self.model.forward(&requests)?;
@@ -106,8 +116,8 @@ impl DecodeModel for DecoderSession<'_> {
         for answer in answers {
             let mut cache = answer.cache.unwrap_or_default();
             join_last(&mut cache);
-            extended.push(Extended {
-                handle: self.adopt(cache),
+            extended.push(BranchOutput {
+                prefix: self.adopt(cache),
                 logits: answer.logits.into_iter().next().unwrap_or_default(),
                 normalizer: answer.normalizers.first().copied(),
             });
@@ -115,15 +125,15 @@ impl DecodeModel for DecoderSession<'_> {
         Ok(extended)
     }
 
-    fn release(&mut self, handles: &[Handle]) {
-        for handle in handles.iter().filter(|handle| **handle != Handle(0)) {
-            self.prefixes.remove(handle);
+    fn release(&mut self, prefixes: &[PrefixId]) {
+        for prefix in prefixes.iter().filter(|prefix| **prefix != PrefixId(0)) {
+            self.prefixes.remove(prefix);
         }
     }
 }
 
 /// Moves the newest tokens into the segment before them, when nobody else has it and it is short.
-fn join_last(cache: &mut Cache) {
+fn join_last(cache: &mut KvCache) {
     let Some([before, newest]) = cache.segments.last_chunk_mut::<2>() else { return };
     if before.tokens() + newest.tokens() > MOST_MOVED || before.layers() != newest.layers() {
         return;

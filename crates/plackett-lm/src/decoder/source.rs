@@ -1,13 +1,15 @@
 //! Tensors by their Hugging Face names, from safetensors files or from a GGUF file.
 
-use crate::LmError;
-use crate::gguf::{GgufFile, GgufTensor, RowOrder, gguf_name, unrope_rows};
-use crate::kernel::{GgufRows, Isa, Linear};
-use crate::weights::{Precision, Table, WeightSet, bias_of_any_layer};
+use crate::error::LmError;
+use crate::files::gguf::file::{GgufFile, GgufTensor};
+use crate::files::gguf::names::{RowOrder, gguf_name, unrope_rows};
+use crate::files::weights::{Table, WeightSet, bias_of_any_layer};
+use plackett_kernel::Precision;
+use plackett_kernel::{BlockMatrix, Isa, Linear, MatrixError};
 use std::collections::BTreeSet;
 
 /// Where weights come from.
-pub(crate) enum Source {
+pub(crate) enum TensorSource {
     /// safetensors; the prefix is what stands before `model.` in the names.
     Directory { weights: WeightSet, prefix: String },
     /// A GGUF file of an architecture with heads of that size; `biases` without the numbers of layers.
@@ -27,31 +29,31 @@ pub(crate) enum Embedding {
 /// One matrix of a stack: name without `.weight`, rows.
 pub(crate) type Part<'a> = (&'a str, usize);
 
-impl Source {
+impl TensorSource {
     /// safetensors files of a directory.
     ///
     /// # Errors
     /// [`LmError::MissingTensor`] without an embedding matrix.
-    pub(crate) fn directory(weights: WeightSet) -> Result<Source, LmError> {
+    pub(crate) fn directory(weights: WeightSet) -> Result<TensorSource, LmError> {
         let prefix =
             weights.prefix(&["model.", "", "language_model.model."], "embed_tokens.weight")?.to_string();
-        Ok(Source::Directory { weights, prefix })
+        Ok(TensorSource::Directory { weights, prefix })
     }
 
     /// The tensors of a GGUF file of an architecture with heads of that size.
-    pub(crate) fn gguf(file: GgufFile, architecture: &str, head: usize) -> Source {
+    pub(crate) fn gguf(file: GgufFile, architecture: &str, head: usize) -> TensorSource {
         let biases = file.header().tensors().filter_map(|(name, _)| bias_of_any_layer(name)).collect();
-        Source::Gguf { file, architecture: architecture.to_string(), head, biases }
+        TensorSource::Gguf { file, architecture: architecture.to_string(), head, biases }
     }
 
     /// The name in the files of what `model.…` is called in most.
     fn local(&self, name: &str) -> String {
         match self {
-            Source::Directory { prefix, .. } => match name.strip_prefix("model.") {
+            TensorSource::Directory { prefix, .. } => match name.strip_prefix("model.") {
                 Some(rest) => format!("{prefix}{rest}"),
                 None => name.to_string(),
             },
-            Source::Gguf { architecture, .. } => {
+            TensorSource::Gguf { architecture, .. } => {
                 gguf_name(architecture, name).unwrap_or_else(|| name.to_string())
             }
         }
@@ -61,8 +63,10 @@ impl Source {
     fn has_bias(&self, name: &str) -> bool {
         let local = self.local(&format!("{name}.bias"));
         match self {
-            Source::Directory { weights, .. } => weights.wants_bias(&local),
-            Source::Gguf { biases, .. } => bias_of_any_layer(&local).is_some_and(|any| biases.contains(&any)),
+            TensorSource::Directory { weights, .. } => weights.wants_bias(&local),
+            TensorSource::Gguf { biases, .. } => {
+                bias_of_any_layer(&local).is_some_and(|any| biases.contains(&any))
+            }
         }
     }
 
@@ -70,8 +74,8 @@ impl Source {
     pub(crate) fn vector(&self, name: &str, length: usize) -> Result<Vec<f32>, LmError> {
         let local = self.local(name);
         let vector = match self {
-            Source::Directory { weights, .. } => weights.f32(&local, &[length])?,
-            Source::Gguf { file, .. } => file.f32(&local, &[length])?,
+            TensorSource::Directory { weights, .. } => weights.f32(&local, &[length])?,
+            TensorSource::Gguf { file, .. } => file.f32(&local, &[length])?,
         };
         let order = self.order(name.strip_suffix(".bias").unwrap_or_default(), length);
         Ok(order.map_or(vector.clone(), |order| order.iter().map(|row| vector[*row]).collect()))
@@ -79,7 +83,7 @@ impl Source {
 
     /// In which order rows of a GGUF file make heads whose halves are turned.
     fn order(&self, name: &str, rows: usize) -> Option<Vec<usize>> {
-        let Source::Gguf { architecture, head, .. } = self else { return None };
+        let TensorSource::Gguf { architecture, head, .. } = self else { return None };
         let turned = name.ends_with("q_proj") || name.ends_with("k_proj");
         let interleaved = RowOrder::of(architecture) == RowOrder::Interleaved;
         (turned && interleaved).then(|| unrope_rows(rows, *head))
@@ -98,7 +102,7 @@ impl Source {
             bias.extend(self.vector(&format!("{name}.bias"), *rows)?);
         }
         match self {
-            Source::Directory { weights, .. } => {
+            TensorSource::Directory { weights, .. } => {
                 let total: usize = parts.iter().map(|(_, rows)| rows).sum();
                 // Not allocated ahead: what the configuration says is only checked with each tensor.
                 let mut weight = Vec::new();
@@ -110,21 +114,19 @@ impl Source {
                     _ => Linear::from_f32(&weight, &bias, total, inputs),
                 })
             }
-            Source::Gguf { file, .. } => {
+            TensorSource::Gguf { file, .. } => {
                 let mut found: Vec<(GgufTensor, Option<Vec<usize>>)> = Vec::new();
                 for (name, rows) in parts {
                     let tensor = file.tensor(&self.local(&format!("{name}.weight")))?;
                     tensor.expect(&[*rows, inputs])?;
                     found.push((tensor, self.order(name, *rows)));
                 }
-                if let [(tensor, order)] = &found[..] {
-                    return Linear::from_gguf(tensor, &bias, order.as_deref(), precision);
+                let refused = |error: MatrixError| LmError::Argument(error.to_string());
+                let mut matrices: Vec<BlockMatrix> = Vec::with_capacity(found.len());
+                for (tensor, order) in &found {
+                    matrices.push(tensor.matrix().map_err(refused)?.with_order(order.as_deref()));
                 }
-                let rows: Vec<GgufRows> = found
-                    .iter()
-                    .map(|(tensor, order)| GgufRows { tensor: *tensor, order: order.as_deref() })
-                    .collect();
-                Linear::stacked(&rows, &bias, precision)
+                Linear::from_blocks(&matrices, &bias, precision).map_err(refused)
             }
         }
     }
@@ -133,14 +135,14 @@ impl Source {
     pub(crate) fn embedding(&self, name: &str, rows: usize, width: usize) -> Result<Embedding, LmError> {
         let local = self.local(name);
         match self {
-            Source::Directory { weights, .. } => {
+            TensorSource::Directory { weights, .. } => {
                 let table = weights.table(&local, width)?;
                 if table.rows() < rows {
                     weights.tensor(&local)?.expect(&[rows, width])?;
                 }
                 Ok(Embedding::Table(table))
             }
-            Source::Gguf { file, .. } => {
+            TensorSource::Gguf { file, .. } => {
                 file.tensor(&local)?.expect(&[rows, width])?;
                 Ok(Embedding::Gguf(file.clone(), local))
             }

@@ -1,21 +1,22 @@
 //! The weights of a decoder and what a token alone computes with them; attention between tokens is in the pass.
 
-use super::additions::Added;
-use super::shape::Shape;
-use super::source::{Embedding, Source};
-use crate::LmError;
-use crate::adapter::LoraScratch;
-use crate::kernel::{
-    Activation, Isa, Linear, LinearScratch, ROUNDED_BYTES, add, fit, multiply, rms_norm, rotate_halves,
+use crate::adapter::lora::LoraScratch;
+use crate::decoder::compute::Compute;
+use crate::decoder::lora::LoraRows;
+use crate::decoder::source::{Embedding, TensorSource};
+use crate::error::LmError;
+use crate::family::decoder_shape::DecoderShape;
+use plackett_kernel::Precision;
+use plackett_kernel::{
+    Isa, Linear, LinearScratch, ROUNDED_BYTES, add, fit, multiply, rms_norm, rotate_halves,
 };
-use crate::weights::Precision;
 
 /// A decoder's weights.
-pub(crate) struct Decoder {
-    pub shape: Shape,
+pub(crate) struct DecoderWeights {
+    pub shape: DecoderShape,
     embedding: Embedding,
     layers: Vec<Layer>,
-    end_norm: Vec<f32>,
+    final_norm: Vec<f32>,
     pub output: Linear,
     /// Whether attention is done in integers of 16 bits: where the layers' products are made in integers, which round
     /// much more coarsely.
@@ -23,48 +24,27 @@ pub(crate) struct Decoder {
 }
 
 struct Layer {
-    input_norm: Vec<f32>,
-    qkv: Linear,
+    attention_norm: Vec<f32>,
+    qkv_proj: Linear,
     /// Of queries and of keys.
-    head_norms: Option<[Vec<f32>; 2]>,
-    out: Linear,
-    out_norm: Option<Vec<f32>>,
-    inner_norm: Vec<f32>,
-    gate_up: Linear,
-    down: Linear,
-    down_norm: Option<Vec<f32>>,
-}
-
-/// How a product is done: by this thread, or with its columns split over workers of the pool.
-#[derive(Clone, Copy)]
-pub(crate) struct How {
-    pub isa: Isa,
-    pub workers: usize,
+    qk_norms: Option<[Vec<f32>; 2]>,
+    o_proj: Linear,
+    attention_out_norm: Option<Vec<f32>>,
+    mlp_norm: Vec<f32>,
+    gate_up_proj: Linear,
+    down_proj: Linear,
+    mlp_out_norm: Option<Vec<f32>>,
 }
 
 /// Buffers for a block of rows.
 #[derive(Default)]
-pub(crate) struct BlockScratch {
+pub(crate) struct LayerScratch {
     pub linear: LinearScratch,
     pub context: Vec<f32>,
     inner: Vec<f32>,
     outer: Vec<f32>,
     normed: Vec<f32>,
     lora: LoraScratch,
-}
-
-impl How {
-    pub(crate) fn apply(
-        self,
-        linear: &Linear,
-        (x, stride): (&[f32], usize),
-        rows: usize,
-        y: &mut [f32],
-        scratch: &mut LinearScratch,
-    ) {
-        let out = (y, linear.outputs());
-        linear.apply_wide(self.isa, (x, stride), rows, out, Activation::None, self.workers, scratch);
-    }
 }
 
 fn norm_rows(isa: Isa, x: &[f32], weight: &[f32], epsilon: f32, out: &mut Vec<f32>) {
@@ -75,12 +55,16 @@ fn norm_rows(isa: Isa, x: &[f32], weight: &[f32], epsilon: f32, out: &mut Vec<f3
     }
 }
 
-impl Decoder {
+impl DecoderWeights {
     /// Reads all tensors.
     ///
     /// # Errors
     /// Names the tensor that is missing or has another shape.
-    pub(crate) fn open(shape: Shape, source: &Source, precision: Precision) -> Result<Decoder, LmError> {
+    pub(crate) fn open(
+        shape: DecoderShape,
+        source: &TensorSource,
+        precision: Precision,
+    ) -> Result<DecoderWeights, LmError> {
         let (hidden, rows) = (shape.hidden, shape.vocabulary);
         let table = "model.embed_tokens";
         let (embedding, output) = if shape.tied {
@@ -91,8 +75,8 @@ impl Decoder {
         };
         let layers = (0..shape.layers.len()).map(|index| Layer::open(&shape, source, index, precision));
         let layers = layers.collect::<Result<Vec<Layer>, LmError>>()?;
-        let end_norm = norm(&shape, source, "model.norm", hidden)?;
-        let mut decoder = Decoder { shape, embedding, layers, end_norm, output, integers: false };
+        let final_norm = norm(&shape, source, "model.norm", hidden)?;
+        let mut decoder = DecoderWeights { shape, embedding, layers, final_norm, output, integers: false };
         // Numbers of 16 bits are multiplied in pairs.
         let pairs = decoder.shape.size.is_multiple_of(2);
         decoder.integers = pairs && decoder.matrices().any(|matrix| matrix.numbers() != "f32");
@@ -111,7 +95,7 @@ impl Decoder {
 
     /// The matrices of all layers.
     pub(crate) fn matrices(&self) -> impl Iterator<Item = &Linear> {
-        self.layers.iter().flat_map(|l| [&l.qkv, &l.out, &l.gate_up, &l.down])
+        self.layers.iter().flat_map(|l| [&l.qkv_proj, &l.o_proj, &l.gate_up_proj, &l.down_proj])
     }
 
     /// Input vectors of tokens.
@@ -124,78 +108,78 @@ impl Decoder {
         }
     }
 
-    /// Queries, keys and values of some rows, queries and keys turned. `angles` holds for each row the cosines and the
+    /// Queries, keys and values of some rows, queries and keys rotated. `angles` holds for each row the cosines and the
     /// sines of the layer's kind.
-    pub(crate) fn project(
+    pub(crate) fn qkv(
         &self,
-        how: How,
+        compute: Compute,
         layer: usize,
         x: &[f32],
         angles: &[f32],
-        added: Added,
+        lora: LoraRows,
         qkv: &mut [f32],
-        scratch: &mut BlockScratch,
+        scratch: &mut LayerScratch,
     ) {
         let shape = &self.shape;
-        let own = &self.layers[layer];
-        norm_rows(how.isa, x, &own.input_norm, shape.epsilon, &mut scratch.normed);
+        let weights = &self.layers[layer];
+        norm_rows(compute.isa, x, &weights.attention_norm, shape.epsilon, &mut scratch.normed);
         let rows = x.len() / shape.hidden;
-        how.apply(&own.qkv, (&scratch.normed, shape.hidden), rows, qkv, &mut scratch.linear);
+        compute.apply(&weights.qkv_proj, (&scratch.normed, shape.hidden), rows, qkv, &mut scratch.linear);
         let (x, out) = ((&scratch.normed[..], shape.hidden), (&mut *qkv, shape.qkv()));
-        added.add(how, &shape.qkv_columns(), x, rows, out, &mut scratch.lora);
-        let turned = (shape.heads + shape.kv_heads) * shape.size;
+        lora.add(compute, &shape.qkv_columns(), x, rows, out, &mut scratch.lora);
+        let rotated = (shape.heads + shape.kv_heads) * shape.size;
         for (row, angles) in qkv.chunks_exact_mut(shape.qkv()).zip(angles.chunks_exact(shape.size)) {
-            if let Some([queries, keys]) = &own.head_norms {
-                for (head, part) in row[..turned].chunks_exact_mut(shape.size).enumerate() {
+            if let Some([queries, keys]) = &weights.qk_norms {
+                for (head, part) in row[..rotated].chunks_exact_mut(shape.size).enumerate() {
                     let weight = if head < shape.heads { queries } else { keys };
-                    norm_rows(how.isa, part, weight, shape.epsilon, &mut scratch.outer);
+                    norm_rows(compute.isa, part, weight, shape.epsilon, &mut scratch.outer);
                     part.copy_from_slice(&scratch.outer);
                 }
             }
             let (cosines, sines) = angles.split_at(shape.size / 2);
-            rotate_halves(how.isa, &mut row[..turned], shape.size, cosines, sines);
+            rotate_halves(compute.isa, &mut row[..rotated], shape.size, cosines, sines);
         }
     }
 
     /// From the contexts of some rows, which lie in `scratch.context`, to the layer's output in place of its input.
-    pub(crate) fn finish(
+    pub(crate) fn after_attention(
         &self,
-        how: How,
+        compute: Compute,
         layer: usize,
-        added: Added,
+        lora: LoraRows,
         x: &mut [f32],
-        scratch: &mut BlockScratch,
+        scratch: &mut LayerScratch,
     ) {
         let shape = &self.shape;
-        let own = &self.layers[layer];
+        let weights = &self.layers[layer];
         let rows = x.len() / shape.hidden;
-        let BlockScratch { linear, context, inner, outer, normed, lora } = scratch;
+        let LayerScratch { linear, context, inner, outer, normed, lora: lora_scratch } = scratch;
         fit(outer, x.len());
-        how.apply(&own.out, (context, shape.contexts()), rows, outer, linear);
+        compute.apply(&weights.o_proj, (context, shape.contexts()), rows, outer, linear);
         let (values, out) = ((&context[..], shape.contexts()), (&mut outer[..], shape.hidden));
-        added.add(how, &[("self_attn.o_proj", 0)], values, rows, out, lora);
-        add_part(how.isa, x, outer, own.out_norm.as_deref(), shape.epsilon, normed);
-        norm_rows(how.isa, x, &own.inner_norm, shape.epsilon, normed);
+        lora.add(compute, &[("self_attn.o_proj", 0)], values, rows, out, lora_scratch);
+        add_part(compute.isa, x, outer, weights.attention_out_norm.as_deref(), shape.epsilon, normed);
+        norm_rows(compute.isa, x, &weights.mlp_norm, shape.epsilon, normed);
         let both = 2 * shape.intermediate;
         fit(inner, rows * both);
-        how.apply(&own.gate_up, (normed, shape.hidden), rows, inner, linear);
+        compute.apply(&weights.gate_up_proj, (normed, shape.hidden), rows, inner, linear);
         let (values, out) = ((&normed[..], shape.hidden), (&mut inner[..], both));
-        added.add(how, &shape.gate_up_columns(), values, rows, out, lora);
+        lora.add(compute, &shape.gate_up_columns(), values, rows, out, lora_scratch);
         for row in inner.chunks_exact_mut(both) {
             let (gate, up) = row.split_at_mut(shape.intermediate);
-            shape.activation.apply(how.isa, gate);
-            multiply(how.isa, gate, up);
+            shape.activation.apply(compute.isa, gate);
+            multiply(compute.isa, gate, up);
         }
-        how.apply(&own.down, (inner, both), rows, outer, linear);
+        compute.apply(&weights.down_proj, (inner, both), rows, outer, linear);
         let (values, out) = ((&inner[..], both), (&mut outer[..], shape.hidden));
-        added.add(how, &[("mlp.down_proj", 0)], values, rows, out, lora);
-        add_part(how.isa, x, outer, own.down_norm.as_deref(), shape.epsilon, normed);
+        lora.add(compute, &[("mlp.down_proj", 0)], values, rows, out, lora_scratch);
+        add_part(compute.isa, x, outer, weights.mlp_out_norm.as_deref(), shape.epsilon, normed);
     }
 
     /// The normalisation after the last layer.
-    pub(crate) fn end(&self, isa: Isa, row: &mut [f32]) {
+    pub(crate) fn final_norm(&self, isa: Isa, row: &mut [f32]) {
         let copy = row.to_vec();
-        rms_norm(isa, &copy, &self.end_norm, self.shape.epsilon, row);
+        rms_norm(isa, &copy, &self.final_norm, self.shape.epsilon, row);
     }
 
     /// Bytes of the buffers of that many rows.
@@ -224,14 +208,19 @@ fn add_part(
     }
 }
 
-fn norm(shape: &Shape, source: &Source, name: &str, length: usize) -> Result<Vec<f32>, LmError> {
+fn norm(shape: &DecoderShape, source: &TensorSource, name: &str, length: usize) -> Result<Vec<f32>, LmError> {
     let mut weight = source.vector(&format!("{name}.weight"), length)?;
     weight.iter_mut().for_each(|w| *w += shape.norm_offset);
     Ok(weight)
 }
 
 impl Layer {
-    fn open(shape: &Shape, source: &Source, index: usize, precision: Precision) -> Result<Layer, LmError> {
+    fn open(
+        shape: &DecoderShape,
+        source: &TensorSource,
+        index: usize,
+        precision: Precision,
+    ) -> Result<Layer, LmError> {
         let hidden = shape.hidden;
         let name = |part: &str| format!("model.layers.{index}.{part}");
         let row_norm = |part: &str| norm(shape, source, &name(part), hidden);
@@ -244,20 +233,20 @@ impl Layer {
             true => ("pre_feedforward_layernorm", Some("post_attention_layernorm")),
             false => ("post_attention_layernorm", None),
         };
-        let head_norms = match shape.head_norms {
+        let qk_norms = match shape.head_norms {
             true => Some([heads("self_attn.q_norm")?, heads("self_attn.k_norm")?]),
             false => None,
         };
         Ok(Layer {
-            input_norm: row_norm("input_layernorm")?,
-            qkv: source.stack(&[(&q, queries), (&k, keys), (&v, keys)], hidden, precision)?,
-            head_norms,
-            out: source.stack(&[(&name("self_attn.o_proj"), hidden)], queries, precision)?,
-            out_norm: after.map(row_norm).transpose()?,
-            inner_norm: row_norm(before)?,
-            gate_up: source.stack(&[(&gate, inner), (&up, inner)], hidden, precision)?,
-            down: source.stack(&[(&name("mlp.down_proj"), hidden)], inner, precision)?,
-            down_norm: match shape.output_norms {
+            attention_norm: row_norm("input_layernorm")?,
+            qkv_proj: source.stack(&[(&q, queries), (&k, keys), (&v, keys)], hidden, precision)?,
+            qk_norms,
+            o_proj: source.stack(&[(&name("self_attn.o_proj"), hidden)], queries, precision)?,
+            attention_out_norm: after.map(row_norm).transpose()?,
+            mlp_norm: row_norm(before)?,
+            gate_up_proj: source.stack(&[(&gate, inner), (&up, inner)], hidden, precision)?,
+            down_proj: source.stack(&[(&name("mlp.down_proj"), hidden)], inner, precision)?,
+            mlp_out_norm: match shape.output_norms {
                 true => Some(row_norm("post_feedforward_layernorm")?),
                 false => None,
             },

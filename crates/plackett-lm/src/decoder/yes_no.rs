@@ -4,18 +4,19 @@
 //! between a fixed beginning and end, and the score is the softmax of the logits of "yes" and "no" after the last token.
 //! Unlike there, control tokens that are written in a text are text: a passage cannot end the user's turn.
 
-use super::cache::Cache;
-use super::model::{DecoderModel, DecoderOptions};
-use super::request::{Pattern, Places, Request, Wants};
-use crate::LmError;
-use crate::config::JsonFile;
-use crate::decode::Wanted;
-use crate::encoder::{ModelInfo, PairScores};
-use crate::text::{Truncated, guarded};
+use crate::decode::model::LogitIds;
+use crate::decoder::kv::cache::KvCache;
+use crate::decoder::model::{DecoderModel, DecoderOptions};
+use crate::decoder::request::{AttentionPattern, OutputRequest, Positions, Request};
+use crate::encoder::outputs::{ModelInfo, PairScores};
+use crate::error::LmError;
+use crate::files::config::JsonFile;
+use crate::text::beginning::{Beginning, beginning};
+use crate::text::tokenizer::Truncated;
 use rayon::prelude::*;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Unless a caller says otherwise, documents are judged by this.
 const INSTRUCTION: &str = "Given a web search query, retrieve relevant passages that answer the query";
@@ -28,7 +29,7 @@ const MOST_TOKENS: usize = 8192;
 
 /// A decoder that scores pairs, ready for calls from any number of threads.
 pub struct YesNo {
-    model: DecoderModel,
+    model: Arc<DecoderModel>,
     info: ModelInfo,
     instruction: String,
     begin: Vec<u32>,
@@ -36,7 +37,7 @@ pub struct YesNo {
     /// Of "yes" and of "no".
     answers: [u32; 2],
     /// Keys and values of the beginning, once there was a call.
-    begun: Mutex<Option<Cache>>,
+    begun: Mutex<Option<KvCache>>,
 }
 
 impl YesNo {
@@ -45,10 +46,17 @@ impl YesNo {
     /// # Errors
     /// As there; [`LmError::Unsupported`] when the tokenizer has not the tokens that the prompt needs.
     pub fn open(path: impl AsRef<Path>, options: &DecoderOptions) -> Result<YesNo, LmError> {
-        let path = path.as_ref();
-        let model = DecoderModel::open(path, options)?;
+        YesNo::new(Arc::new(DecoderModel::open(path, options)?))
+    }
+
+    /// The same of an open decoder, which others may use too.
+    ///
+    /// # Errors
+    /// [`LmError::Unsupported`] when the tokenizer has not the tokens that the prompt needs.
+    pub fn new(model: Arc<DecoderModel>) -> Result<YesNo, LmError> {
+        let path = model.path();
         let answers = YesNo::answers(&model)?;
-        let encode = |text| model.tokens().encode(text, false, true);
+        let encode = |text| model.tokenizer().encode(text, false, true);
         let (begin, end) = (encode(BEGIN)?, encode(END)?);
         let written = match path.is_dir() {
             true => JsonFile::open_optional(path, "tokenizer_config.json")?,
@@ -67,7 +75,7 @@ impl YesNo {
     /// [`LmError::Unsupported`] when the tokenizer has not the tokens that the prompt needs.
     pub fn answers(model: &DecoderModel) -> Result<[u32; 2], LmError> {
         let id = |token: &str| {
-            model.tokens().tokenizer().token_to_id(token).ok_or_else(|| LmError::Unsupported {
+            model.tokenizer().backend().token_to_id(token).ok_or_else(|| LmError::Unsupported {
                 model: model.info().name.clone(),
                 wanted: "score pairs".into(),
                 reason: format!(
@@ -87,6 +95,11 @@ impl YesNo {
         self
     }
 
+    /// What makes a document a good one, in the prompt's words.
+    pub fn instruction(&self) -> &str {
+        &self.instruction
+    }
+
     /// Facts about the model.
     pub fn info(&self) -> &ModelInfo {
         &self.info
@@ -99,7 +112,7 @@ impl YesNo {
 
     /// Tokens around and between a query and a document.
     pub fn pair_overhead(&self) -> usize {
-        let between = self.model.tokens().encode(&self.text("", ""), false, false);
+        let between = self.model.tokenizer().encode(&self.text("", ""), false, false);
         // Where texts meet the words around them they may split otherwise, by a token each time.
         self.begin.len() + between.map_or(0, |tokens| tokens.len()) + self.end.len() + 4
     }
@@ -109,28 +122,32 @@ impl YesNo {
     /// # Errors
     /// [`LmError::Tokenization`].
     pub fn token_spans(&self, text: &str) -> Result<Vec<Range<usize>>, LmError> {
-        let encoding = guarded(|| self.model.tokens().tokenizer().encode(text, false));
-        let encoding =
-            encoding.map_err(|error| LmError::Tokenization { index: 0, problem: error.to_string() })?;
-        Ok(encoding.get_offsets().iter().map(|(start, end)| *start..*end).collect())
+        self.model.tokenizer().spans(text)
     }
 
     fn text(&self, query: &str, document: &str) -> String {
         format!("<Instruct>: {}\n<Query>: {query}\n<Document>: {document}", self.instruction)
     }
 
-    /// Tokens of a pair without the beginning, and how many the whole has; cut at the end of the document.
-    fn encode(&self, (query, document): (&str, &str), most: usize) -> Result<(Vec<u32>, usize), LmError> {
-        let mut tokens = self.model.tokens().encode(&self.text(query, document), false, false)?;
+    /// Tokens of a pair without the beginning, how many the whole has and whether that is an estimate; cut at the end of
+    /// the document.
+    fn encode(
+        &self,
+        (query, document): (&str, &str),
+        most: usize,
+    ) -> Result<(Vec<u32>, usize, bool), LmError> {
+        let encode = |text: &str| self.model.tokenizer().encode(text, false, false);
+        let Beginning { mut tokens, estimate } =
+            beginning(&self.text(query, document), most, encode, Vec::len)?;
         let fixed = self.begin.len() + self.end.len();
-        let whole = tokens.len() + fixed;
+        let whole = estimate.unwrap_or(tokens.len()) + fixed;
         tokens.truncate(most - fixed);
         tokens.extend_from_slice(&self.end);
-        Ok((tokens, whole))
+        Ok((tokens, whole, estimate.is_some()))
     }
 
     /// The beginning, which all pairs continue.
-    fn begun(&self) -> Result<Cache, LmError> {
+    fn begun(&self) -> Result<KvCache, LmError> {
         let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(cache) = &*begun {
             return Ok(cache.clone());
@@ -157,15 +174,15 @@ impl YesNo {
         let encode = || pairs.par_iter().map(|pair| self.encode(*pair, most)).collect::<Result<Vec<_>, _>>();
         let encoded = self.model.pool.install(encode)?;
         let begun = self.begun()?;
-        let ids = Wanted::Only(&self.answers);
-        let wants = Wants { logits_at: Places::Last, ids, ..Wants::default() };
+        let logit_ids = LogitIds::Only(&self.answers);
+        let outputs = OutputRequest { logits_at: Positions::Last, logit_ids, ..OutputRequest::default() };
         let mut requests = Vec::with_capacity(pairs.len());
-        for (tokens, _) in &encoded {
-            let (cache, pattern, wants) = (Some(&begun), Pattern::Causal, wants.clone());
-            requests.push(Request { tokens, cache, pattern, adapter: None, wants });
+        for (tokens, ..) in &encoded {
+            let (cache, pattern, outputs) = (Some(&begun), AttentionPattern::Causal, outputs.clone());
+            requests.push(Request { tokens, cache, pattern, adapter: None, outputs });
         }
         let mut scored = PairScores::default();
-        for (index, (answer, (own, whole))) in
+        for (index, (answer, (own, whole, estimated))) in
             self.model.forward(&requests)?.into_iter().zip(&encoded).enumerate()
         {
             let kept = self.begin.len() + own.len();
@@ -177,7 +194,7 @@ impl YesNo {
             scored.scores.push(1.0 / (1.0 + f64::from(-logit).exp()));
             scored.tokens.push(kept);
             if kept < *whole {
-                scored.truncated.push(Truncated { index, tokens: *whole, kept });
+                scored.truncated.push(Truncated { index, tokens: *whole, kept, estimated: *estimated });
             }
         }
         Ok(scored)

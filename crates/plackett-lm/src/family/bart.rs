@@ -1,11 +1,13 @@
 //! BART (Lewis et al., BART: Denoising Sequence-to-Sequence Pre-training, 2020): an encoder and a decoder like BERT's layers,
 //! with a norm after each part and learnt positions that count from 2. Here the encoder, and what both halves share.
 
-use crate::LmError;
-use crate::config::JsonFile;
-use crate::forward::{At, Family, RowScratch, Sequence, Shape};
-use crate::kernel::{Activation, Heads, Isa, Linear, Window, add_layer_norm, layer_norm};
-use crate::weights::{Precision, Table, WeightSet};
+use crate::error::LmError;
+use crate::family::encoder::{At, EncoderShape, Family, RowScratch};
+use crate::files::config::JsonFile;
+use crate::files::weights::{Table, WeightSet};
+use crate::text::sequence::Sequence;
+use plackett_kernel::Precision;
+use plackett_kernel::{Activation, Heads, Isa, Linear, Window, add_layer_norm, layer_norm};
 
 /// Rows of the table of positions before the first one.
 const FIRST_POSITION: usize = 2;
@@ -88,7 +90,7 @@ pub(crate) fn heads(config: &JsonFile, key: &str) -> Result<(usize, usize), LmEr
 
 /// The encoder.
 pub(crate) struct Bart {
-    shape: Shape,
+    shape: EncoderShape,
     input: Input,
     activation: Activation,
     layers: Vec<Layer>,
@@ -140,21 +142,21 @@ impl Bart {
             })
             .collect::<Result<Vec<Layer>, LmError>>()?;
         Ok(Bart {
-            shape: Shape {
+            shape: EncoderShape {
                 hidden,
                 intermediate,
                 layers: layers.len(),
                 heads: Heads { count, size, stride: 3 * hidden, offsets: [0, hidden, 2 * hidden] },
             },
             input: Input::open(config, weights, &format!("{prefix}encoder"))?,
-            activation: super::activation(config, "activation_function")?,
+            activation: crate::family::fields::activation(config, "activation_function")?,
             layers,
         })
     }
 }
 
 impl Family for Bart {
-    fn shape(&self) -> &Shape {
+    fn shape(&self) -> &EncoderShape {
         &self.shape
     }
 
@@ -178,8 +180,8 @@ impl Family for Bart {
         }
     }
 
-    fn project(&self, at: At, x: &[f32], positions: &[u32], qkv: &mut [f32], scratch: &mut RowScratch) {
-        let Shape { hidden, heads, .. } = &self.shape;
+    fn qkv(&self, at: At, x: &[f32], positions: &[u32], qkv: &mut [f32], scratch: &mut RowScratch) {
+        let EncoderShape { hidden, heads, .. } = &self.shape;
         let (x, qkv) = ((x, *hidden), (qkv, heads.stride));
         self.layers[at.layer].qkv.apply(
             at.isa,
@@ -195,8 +197,8 @@ impl Family for Bart {
         Window::All
     }
 
-    fn finish(&self, at: At, context: &[f32], x: &mut [f32], scratch: &mut RowScratch) {
-        let Shape { hidden, intermediate, .. } = self.shape;
+    fn after_attention(&self, at: At, context: &[f32], x: &mut [f32], scratch: &mut RowScratch) {
+        let EncoderShape { hidden, intermediate, .. } = self.shape;
         let layer = &self.layers[at.layer];
         let rows = x.len() / hidden;
         let RowScratch { linear, inner, outer, .. } = scratch;
@@ -209,5 +211,5 @@ impl Family for Bart {
         layer.outer_norm.add(at.isa, x, outer);
     }
 
-    fn end(&self, _isa: Isa, _x: &mut [f32]) {}
+    fn final_norm(&self, _isa: Isa, _x: &mut [f32]) {}
 }

@@ -1,15 +1,17 @@
 //! BERT (Devlin et al. 2019) and RoBERTa / XLM-R (Liu et al. 2019, Conneau et al. 2020): a layer normalisation after
 //! each residual sum; RoBERTa only counts positions from another number.
 
-use super::{activation, heads};
-use crate::LmError;
-use crate::config::JsonFile;
-use crate::forward::{At, Family, RowScratch, Sequence, Shape};
-use crate::kernel::{Activation, Heads, Isa, Linear, Window, add_layer_norm, layer_norm};
-use crate::weights::{Precision, Table, WeightSet};
+use crate::error::LmError;
+use crate::family::encoder::{At, EncoderShape, Family, RowScratch};
+use crate::family::fields::{activation, heads};
+use crate::files::config::JsonFile;
+use crate::files::weights::{Table, WeightSet};
+use crate::text::sequence::Sequence;
+use plackett_kernel::Precision;
+use plackett_kernel::{Activation, Heads, Isa, Linear, Window, add_layer_norm, layer_norm};
 
 pub(crate) struct Bert {
-    shape: Shape,
+    shape: EncoderShape,
     words: Table,
     places: Table,
     types: Table,
@@ -81,7 +83,7 @@ impl Bert {
             )));
         }
         Ok(Bert {
-            shape: Shape {
+            shape: EncoderShape {
                 hidden,
                 intermediate,
                 layers: layers.len(),
@@ -99,7 +101,7 @@ impl Bert {
 }
 
 impl Family for Bert {
-    fn shape(&self) -> &Shape {
+    fn shape(&self) -> &EncoderShape {
         &self.shape
     }
 
@@ -129,8 +131,8 @@ impl Family for Bert {
         }
     }
 
-    fn project(&self, at: At, x: &[f32], positions: &[u32], qkv: &mut [f32], scratch: &mut RowScratch) {
-        let Shape { hidden, heads, .. } = &self.shape;
+    fn qkv(&self, at: At, x: &[f32], positions: &[u32], qkv: &mut [f32], scratch: &mut RowScratch) {
+        let EncoderShape { hidden, heads, .. } = &self.shape;
         let qkv = (qkv, heads.stride);
         self.layers[at.layer].qkv.apply(
             at.isa,
@@ -146,8 +148,8 @@ impl Family for Bert {
         Window::All
     }
 
-    fn finish(&self, at: At, context: &[f32], x: &mut [f32], scratch: &mut RowScratch) {
-        let Shape { hidden, intermediate, .. } = self.shape;
+    fn after_attention(&self, at: At, context: &[f32], x: &mut [f32], scratch: &mut RowScratch) {
+        let EncoderShape { hidden, intermediate, .. } = self.shape;
         let layer = &self.layers[at.layer];
         let rows = x.len() / hidden;
         let RowScratch { linear, inner, outer, .. } = scratch;
@@ -165,5 +167,5 @@ impl Family for Bert {
         add_and_norm(x, outer, &layer.outer_norm);
     }
 
-    fn end(&self, _isa: Isa, _x: &mut [f32]) {}
+    fn final_norm(&self, _isa: Isa, _x: &mut [f32]) {}
 }

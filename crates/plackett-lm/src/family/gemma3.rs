@@ -1,14 +1,14 @@
 //! Gemma 3, text only (Gemma team 2025): scaled embeddings, norms that multiply by 1 + w before and after each part,
 //! normalised queries and keys, GELU gates, and five layers with a window, and angles of their own, for each without.
 
-use super::decoder::{common, layer_types, rope};
-use crate::LmError;
-use crate::config::JsonFile;
-use crate::decoder::{LayerShape, Shape};
-use crate::gguf::GgufArchitecture;
-use crate::kernel::Activation;
+use crate::error::LmError;
+use crate::family::decoder_fields::{common, layer_types, rope};
+use crate::family::decoder_shape::{DecoderShape, LayerShape};
+use crate::files::config::JsonFile;
+use crate::files::gguf::config::GgufArchitecture;
+use plackett_kernel::Activation;
 
-pub(crate) fn read(config: &JsonFile) -> Result<Shape, LmError> {
+pub(crate) fn read(config: &JsonFile) -> Result<DecoderShape, LmError> {
     let mut shape = common(config, config.number_or("rope_theta", 1_000_000.0), true)?;
     for key in ["attn_logit_softcapping", "final_logit_softcapping"] {
         if config.value().get(key).is_some_and(|value| !value.is_null()) {

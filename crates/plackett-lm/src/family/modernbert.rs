@@ -1,16 +1,18 @@
 //! ModernBERT (Warner et al. 2024): normalisation before each part, rotary positions, gated feed-forward, and most
 //! layers attending only to near tokens.
 
-use super::{activation, heads};
-use crate::LmError;
-use crate::config::JsonFile;
-use crate::forward::{At, Family, RowScratch, Sequence, Shape};
-use crate::kernel::{Activation, Heads, Isa, Linear, Window, layer_norm};
-use crate::weights::{Precision, Table, WeightSet};
+use crate::error::LmError;
+use crate::family::encoder::{At, EncoderShape, Family, RowScratch};
+use crate::family::fields::{activation, heads};
+use crate::files::config::JsonFile;
+use crate::files::weights::{Table, WeightSet};
+use crate::text::sequence::Sequence;
+use plackett_kernel::Precision;
+use plackett_kernel::{Activation, Heads, Isa, Linear, Window, layer_norm};
 use serde_json::Value;
 
 pub(crate) struct ModernBert {
-    shape: Shape,
+    shape: EncoderShape,
     positions: usize,
     words: Table,
     norm: Norm,
@@ -85,7 +87,7 @@ impl ModernBert {
             })
             .collect::<Result<Vec<Layer>, LmError>>()?;
         Ok(ModernBert {
-            shape: Shape {
+            shape: EncoderShape {
                 hidden,
                 intermediate: 2 * intermediate,
                 layers: layers.len(),
@@ -156,7 +158,7 @@ impl Layer {
 }
 
 impl Family for ModernBert {
-    fn shape(&self) -> &Shape {
+    fn shape(&self) -> &EncoderShape {
         &self.shape
     }
 
@@ -179,8 +181,8 @@ impl Family for ModernBert {
         self.norm.apply(isa, out);
     }
 
-    fn project(&self, at: At, x: &[f32], positions: &[u32], qkv: &mut [f32], scratch: &mut RowScratch) {
-        let Shape { hidden, heads, .. } = &self.shape;
+    fn qkv(&self, at: At, x: &[f32], positions: &[u32], qkv: &mut [f32], scratch: &mut RowScratch) {
+        let EncoderShape { hidden, heads, .. } = &self.shape;
         let layer = &self.layers[at.layer];
         let RowScratch { linear, outer, .. } = scratch;
         let mut input = x;
@@ -199,8 +201,8 @@ impl Family for ModernBert {
         self.layers[layer].window
     }
 
-    fn finish(&self, at: At, context: &[f32], x: &mut [f32], scratch: &mut RowScratch) {
-        let Shape { hidden, intermediate: both, .. } = self.shape;
+    fn after_attention(&self, at: At, context: &[f32], x: &mut [f32], scratch: &mut RowScratch) {
+        let EncoderShape { hidden, intermediate: both, .. } = self.shape;
         let half = both / 2;
         let layer = &self.layers[at.layer];
         let rows = x.len() / hidden;
@@ -221,7 +223,7 @@ impl Family for ModernBert {
         x.iter_mut().zip(outer.iter()).for_each(|(x, y)| *x += y);
     }
 
-    fn end(&self, isa: Isa, x: &mut [f32]) {
+    fn final_norm(&self, isa: Isa, x: &mut [f32]) {
         self.end_norm.apply(isa, x);
     }
 }

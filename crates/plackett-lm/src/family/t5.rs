@@ -1,11 +1,13 @@
 //! T5 (Raffel et al. 2020), its later versions and Flan-T5: norms without mean before each part, biases by distance instead
 //! of positions, scores that are not scaled. Here the encoder.
 
-use crate::LmError;
-use crate::config::JsonFile;
-use crate::forward::{At, Family, RowScratch, Sequence, Shape};
-use crate::kernel::{Activation, Heads, Isa, Linear, Relative, Window};
-use crate::weights::{Precision, Table, WeightSet};
+use crate::error::LmError;
+use crate::family::encoder::{At, EncoderShape, Family, RowScratch};
+use crate::files::config::JsonFile;
+use crate::files::weights::{Table, WeightSet};
+use crate::text::sequence::Sequence;
+use plackett_kernel::Precision;
+use plackett_kernel::{Activation, Heads, Isa, Linear, Relative, Window};
 
 /// Distances have no end; this bounds what a caller may ask for.
 pub(crate) const POSITIONS: usize = 1 << 20;
@@ -134,7 +136,7 @@ impl RmsNorm {
 /// The encoder.
 pub(crate) struct T5 {
     sizes: Sizes,
-    shape: Shape,
+    shape: EncoderShape,
     words: Table,
     relative: Relative,
     layers: Vec<Layer>,
@@ -177,7 +179,7 @@ impl T5 {
             offsets: [0, width, 2 * width],
         };
         Ok(T5 {
-            shape: Shape { hidden, intermediate: sizes.both(), layers: layers.len(), heads },
+            shape: EncoderShape { hidden, intermediate: sizes.both(), layers: layers.len(), heads },
             words: weights.table("shared.weight", hidden)?,
             relative: sizes.relative(weights, "encoder", true)?,
             end_norm: sizes.norm(weights, "encoder.final_layer_norm")?,
@@ -188,7 +190,7 @@ impl T5 {
 }
 
 impl Family for T5 {
-    fn shape(&self) -> &Shape {
+    fn shape(&self) -> &EncoderShape {
         &self.shape
     }
 
@@ -210,7 +212,7 @@ impl Family for T5 {
         }
     }
 
-    fn project(&self, at: At, x: &[f32], positions: &[u32], qkv: &mut [f32], scratch: &mut RowScratch) {
+    fn qkv(&self, at: At, x: &[f32], positions: &[u32], qkv: &mut [f32], scratch: &mut RowScratch) {
         let layer = &self.layers[at.layer];
         let RowScratch { linear, outer, .. } = scratch;
         outer.clear();
@@ -228,8 +230,8 @@ impl Family for T5 {
         Some(&self.relative)
     }
 
-    fn finish(&self, at: At, context: &[f32], x: &mut [f32], scratch: &mut RowScratch) {
-        let Shape { hidden, intermediate: both, .. } = self.shape;
+    fn after_attention(&self, at: At, context: &[f32], x: &mut [f32], scratch: &mut RowScratch) {
+        let EncoderShape { hidden, intermediate: both, .. } = self.shape;
         let layer = &self.layers[at.layer];
         let rows = x.len() / hidden;
         let RowScratch { linear, inner, outer, .. } = scratch;
@@ -246,7 +248,7 @@ impl Family for T5 {
         x.iter_mut().zip(outer.iter()).for_each(|(x, y)| *x += y);
     }
 
-    fn end(&self, _isa: Isa, x: &mut [f32]) {
+    fn final_norm(&self, _isa: Isa, x: &mut [f32]) {
         self.end_norm.apply(x);
     }
 }

@@ -1,15 +1,16 @@
 //! The decoder of BART (Lewis et al. 2020); the encoder is in `family/bart.rs`.
 
-use super::half::{Decoder, Half, Layer, Norm};
-use crate::LmError;
-use crate::config::JsonFile;
-use crate::family::activation;
+use crate::error::LmError;
 use crate::family::bart::{Input, LayerNorm, heads};
-use crate::kernel::{Activation, Isa, Linear};
-use crate::weights::{Precision, WeightSet};
+use crate::family::fields::activation;
+use crate::files::config::JsonFile;
+use crate::files::weights::WeightSet;
+use crate::seq2seq::decoder::{Decoder, DecoderParts, Layer, Norm};
+use plackett_kernel::Precision;
+use plackett_kernel::{Activation, Isa, Linear};
 
 pub(crate) struct BartDecoder {
-    half: Half,
+    parts: DecoderParts,
     input: Input,
     inner: usize,
     activation: Activation,
@@ -31,9 +32,9 @@ impl BartDecoder {
         let layers = layers.collect::<Result<Vec<Layer>, LmError>>()?;
         let input = Input::open(config, weights, &format!("{prefix}decoder"))?;
         let vocabulary = input.vocabulary();
-        let start = super::token(config, "decoder_start_token_id", vocabulary)?;
+        let start = config.token_id("decoder_start_token_id", vocabulary)?;
         Ok(BartDecoder {
-            half: Half {
+            parts: DecoderParts {
                 hidden,
                 heads,
                 head_size,
@@ -44,7 +45,7 @@ impl BartDecoder {
                 positions: input.positions(),
                 vocabulary,
                 start: start.ok_or_else(|| config.problem("`decoder_start_token_id` is missing".into()))?,
-                end: super::token(config, "eos_token_id", vocabulary)?,
+                end: config.token_id("eos_token_id", vocabulary)?,
             },
             input,
             inner,
@@ -103,8 +104,8 @@ fn layer(
 }
 
 impl Decoder for BartDecoder {
-    fn half(&self) -> &Half {
-        &self.half
+    fn parts(&self) -> &DecoderParts {
+        &self.parts
     }
 
     fn embed(&self, isa: Isa, id: u32, place: usize, row: &mut [f32], scratch: &mut Vec<f32>) {

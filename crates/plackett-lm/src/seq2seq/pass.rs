@@ -1,7 +1,7 @@
 //! One step of a decoder: the new tokens of many branches go through all layers together.
 
-use super::half::{Decoder, Half, Layer};
-use crate::kernel::{Activation, Isa, KeyRows, Linear, LinearScratch, QueryPlace, TILE_ROWS};
+use crate::seq2seq::decoder::{Decoder, DecoderParts, Layer};
+use plackett_kernel::{Activation, Isa, KeyRows, Linear, LinearScratch, QueryPosition, TILE_ROWS};
 use rayon::prelude::*;
 
 /// Rows of one task through the dense layers, when there are many.
@@ -9,43 +9,43 @@ const BLOCK_ROWS: usize = 4 * TILE_ROWS;
 
 /// Keys and values of some tokens in all layers: `layers × tokens × 2 · width` numbers.
 #[derive(Default)]
-pub(crate) struct Keys {
+pub(crate) struct KvPiece {
     pub tokens: usize,
     pub numbers: Vec<f32>,
 }
 
-impl Keys {
-    pub(crate) fn empty(half: &Half, tokens: usize) -> Keys {
-        Keys { tokens, numbers: vec![0.0; half.layers.len() * tokens * 2 * half.width()] }
+impl KvPiece {
+    pub(crate) fn empty(parts: &DecoderParts, tokens: usize) -> KvPiece {
+        KvPiece { tokens, numbers: vec![0.0; parts.layers.len() * tokens * 2 * parts.width()] }
     }
 
-    fn layer(&self, half: &Half, layer: usize) -> &[f32] {
-        let size = self.tokens * 2 * half.width();
+    fn layer(&self, parts: &DecoderParts, layer: usize) -> &[f32] {
+        let size = self.tokens * 2 * parts.width();
         &self.numbers[layer * size..][..size]
     }
 
     /// Joins pieces that follow each other.
-    pub(crate) fn join(half: &Half, pieces: &[&Keys]) -> Keys {
+    pub(crate) fn join(parts: &DecoderParts, pieces: &[&KvPiece]) -> KvPiece {
         let tokens = pieces.iter().map(|piece| piece.tokens).sum();
-        let mut numbers = Vec::with_capacity(half.layers.len() * tokens * 2 * half.width());
-        for layer in 0..half.layers.len() {
-            pieces.iter().for_each(|piece| numbers.extend_from_slice(piece.layer(half, layer)));
+        let mut numbers = Vec::with_capacity(parts.layers.len() * tokens * 2 * parts.width());
+        for layer in 0..parts.layers.len() {
+            pieces.iter().for_each(|piece| numbers.extend_from_slice(piece.layer(parts, layer)));
         }
-        Keys { tokens, numbers }
+        KvPiece { tokens, numbers }
     }
 }
 
 /// New tokens of one branch.
-pub(crate) struct Growth<'a> {
+pub(crate) struct BranchInput<'a> {
     pub tokens: &'a [u32],
     /// What was written before, in order.
-    pub before: Vec<&'a Keys>,
-    pub source: &'a Keys,
+    pub before: Vec<&'a KvPiece>,
+    pub source: &'a KvPiece,
 }
 
 /// A decoder at work on the current thread pool.
 #[derive(Clone, Copy)]
-pub(crate) struct Step<'a> {
+pub(crate) struct DecoderPass<'a> {
     pub decoder: &'a dyn Decoder,
     pub isa: Isa,
 }
@@ -59,42 +59,42 @@ struct Row {
     place: usize,
 }
 
-impl Step<'_> {
+impl DecoderPass<'_> {
     /// Keys and values of sources from the encoder's states.
-    pub(crate) fn read(&self, states: &[f32]) -> Keys {
-        let half = self.decoder.half();
-        let tokens = states.len() / half.hidden;
+    pub(crate) fn read(&self, states: &[f32]) -> KvPiece {
+        let parts = self.decoder.parts();
+        let tokens = states.len() / parts.hidden;
         let mut keys =
-            Keys { tokens, numbers: Vec::with_capacity(half.layers.len() * tokens * 2 * half.width()) };
-        for layer in &half.layers {
-            keys.numbers.extend(self.dense(&layer.source, states, half.hidden, tokens));
+            KvPiece { tokens, numbers: Vec::with_capacity(parts.layers.len() * tokens * 2 * parts.width()) };
+        for layer in &parts.layers {
+            keys.numbers.extend(self.dense(&layer.source, states, parts.hidden, tokens));
         }
         keys
     }
 
-    /// The new keys and values of each branch, and the states from which the logits after its last token are made
-    /// (`branches × hidden`).
-    pub(crate) fn run(&self, branches: &[Growth<'_>]) -> (Vec<Keys>, Vec<f32>) {
-        let half = self.decoder.half();
+    /// The new keys and values of each branch, and the states after its last token (`branches × hidden`), from which, scaled by
+    /// [`Decoder::output_scale`], logits are made.
+    pub(crate) fn run(&self, branches: &[BranchInput<'_>]) -> (Vec<KvPiece>, Vec<f32>) {
+        let parts = self.decoder.parts();
         let rows = rows(branches);
-        let mut x = vec![0.0; rows.len() * half.hidden];
+        let mut x = vec![0.0; rows.len() * parts.hidden];
         let mut scratch = Vec::new();
-        for (row, out) in rows.iter().zip(x.chunks_exact_mut(half.hidden)) {
+        for (row, out) in rows.iter().zip(x.chunks_exact_mut(parts.hidden)) {
             let id = branches[row.branch].tokens[row.token];
             self.decoder.embed(self.isa, id, row.place, out, &mut scratch);
         }
-        let mut new: Vec<Keys> = branches.iter().map(|b| Keys::empty(half, b.tokens.len())).collect();
-        for (index, layer) in half.layers.iter().enumerate() {
+        let mut new: Vec<KvPiece> = branches.iter().map(|b| KvPiece::empty(parts, b.tokens.len())).collect();
+        for (index, layer) in parts.layers.iter().enumerate() {
             self.own(index, layer, branches, &rows, &mut new, &mut x);
             self.source(index, layer, branches, &rows, &mut x);
             let input = layer.inner_norm.enter(&x, &mut scratch);
-            let mut inner = self.dense(&layer.inner, input, half.hidden, rows.len());
+            let mut inner = self.dense(&layer.inner, input, parts.hidden, rows.len());
             let width = self.decoder.inner();
             inner.par_chunks_mut(BLOCK_ROWS * width).for_each(|part| self.decoder.activate(self.isa, part));
             let result = self.dense(&layer.outer, &inner, width, rows.len());
             layer.inner_norm.leave(self.isa, &mut x, &result);
         }
-        let last = rows.iter().zip(x.chunks_exact(half.hidden));
+        let last = rows.iter().zip(x.chunks_exact(parts.hidden));
         let last = last.filter(|(row, _)| row.token + 1 == branches[row.branch].tokens.len());
         let mut states: Vec<f32> = last.flat_map(|(_, state)| state.iter().copied()).collect();
         self.decoder.finish(self.isa, &mut states);
@@ -106,15 +106,15 @@ impl Step<'_> {
         &self,
         index: usize,
         layer: &Layer,
-        branches: &[Growth<'_>],
+        branches: &[BranchInput<'_>],
         rows: &[Row],
-        new: &mut [Keys],
+        new: &mut [KvPiece],
         x: &mut [f32],
     ) {
-        let half = self.decoder.half();
-        let width = half.width();
+        let parts = self.decoder.parts();
+        let width = parts.width();
         let mut scratch = Vec::new();
-        let qkv = self.dense(&layer.qkv, layer.own_norm.enter(x, &mut scratch), half.hidden, rows.len());
+        let qkv = self.dense(&layer.qkv, layer.own_norm.enter(x, &mut scratch), parts.hidden, rows.len());
         for (row, qkv) in rows.iter().zip(qkv.chunks_exact(3 * width)) {
             let keys = &mut new[row.branch];
             let at = (index * keys.tokens + row.token) * 2 * width;
@@ -123,24 +123,26 @@ impl Step<'_> {
         let new = &*new;
         let context = self.attend(rows, |row, keys: &mut Vec<KeyRows>| {
             let pieces = branches[row.branch].before.iter().filter(|piece| piece.tokens > 0);
-            keys.extend(pieces.map(|piece| KeyRows { rows: piece.layer(half, index), tokens: piece.tokens }));
-            keys.push(KeyRows { rows: new[row.branch].layer(half, index), tokens: row.token + 1 });
-            (&qkv, 3 * width, half.relative.as_ref().map(|relative| (relative, row.place)))
+            keys.extend(
+                pieces.map(|piece| KeyRows { rows: piece.layer(parts, index), tokens: piece.tokens }),
+            );
+            keys.push(KeyRows { rows: new[row.branch].layer(parts, index), tokens: row.token + 1 });
+            (&qkv, 3 * width, parts.relative.as_ref().map(|relative| (relative, row.place)))
         });
         let result = self.dense(&layer.own_out, &context, width, rows.len());
         layer.own_norm.leave(self.isa, x, &result);
     }
 
     /// Attention to the source.
-    fn source(&self, index: usize, layer: &Layer, branches: &[Growth<'_>], rows: &[Row], x: &mut [f32]) {
-        let half = self.decoder.half();
-        let width = half.width();
+    fn source(&self, index: usize, layer: &Layer, branches: &[BranchInput<'_>], rows: &[Row], x: &mut [f32]) {
+        let parts = self.decoder.parts();
+        let width = parts.width();
         let mut scratch = Vec::new();
         let input = layer.source_norm.enter(x, &mut scratch);
-        let query = self.dense(&layer.query, input, half.hidden, rows.len());
+        let query = self.dense(&layer.query, input, parts.hidden, rows.len());
         let context = self.attend(rows, |row, keys: &mut Vec<KeyRows>| {
             let source = branches[row.branch].source;
-            keys.push(KeyRows { rows: source.layer(half, index), tokens: source.tokens });
+            keys.push(KeyRows { rows: source.layer(parts, index), tokens: source.tokens });
             (&query, width, None)
         });
         let result = self.dense(&layer.source_out, &context, width, rows.len());
@@ -154,18 +156,18 @@ impl Step<'_> {
         rows: &[Row],
         keys: impl Fn(&Row, &mut Vec<KeyRows<'k>>) -> Seen<'k> + Sync,
     ) -> Vec<f32> {
-        let half = self.decoder.half();
-        let width = half.width();
+        let parts = self.decoder.parts();
+        let width = parts.width();
         let mut context = vec![0.0; rows.len() * width];
         let work = |(scores, pieces): &mut (Vec<f32>, Vec<KeyRows<'k>>),
                     (index, (row, out)): (usize, (&Row, &mut [f32]))| {
             pieces.clear();
             let (queries, stride, relative) = keys(row, pieces);
-            let place = QueryPlace {
+            let place = QueryPosition {
                 isa: self.isa,
-                heads: half.heads,
-                size: half.head_size,
-                scale: half.scale,
+                heads: parts.heads,
+                size: parts.head_size,
+                scale: parts.scale,
                 relative,
             };
             place.attend(&queries[index * stride..][..width], pieces, out, scores);
@@ -204,9 +206,9 @@ impl Step<'_> {
 }
 
 /// Queries of all rows, numbers from one to the next, and biases by distance with the query's place.
-type Seen<'k> = (&'k [f32], usize, Option<(&'k crate::kernel::Relative, usize)>);
+type Seen<'k> = (&'k [f32], usize, Option<(&'k plackett_kernel::Relative, usize)>);
 
-fn rows(branches: &[Growth<'_>]) -> Vec<Row> {
+fn rows(branches: &[BranchInput<'_>]) -> Vec<Row> {
     let mut rows = Vec::new();
     for (branch, growth) in branches.iter().enumerate() {
         let before: usize = growth.before.iter().map(|piece| piece.tokens).sum();

@@ -1,10 +1,10 @@
 //! Sources and the outputs that grow from them.
 
-use super::EncoderDecoder;
-use super::pass::{Growth, Keys, Step};
-use crate::LmError;
-use crate::decode::{Branch, DecodeModel, Extended, Handle, Wanted};
-use crate::kernel::LinearScratch;
+use crate::decode::model::{Branch, BranchOutput, DecodeModel, LogitIds, PrefixId};
+use crate::error::LmError;
+use crate::seq2seq::model::EncoderDecoder;
+use crate::seq2seq::pass::{BranchInput, DecoderPass, KvPiece};
+use plackett_kernel::LinearScratch;
 use rayon::prelude::*;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -15,10 +15,10 @@ const MOST_PIECES: usize = 32;
 
 /// A source, or an output so far.
 struct Prefix {
-    source: Arc<Keys>,
+    source: Arc<KvPiece>,
     parent: Option<Arc<Prefix>>,
     /// Of this piece alone.
-    keys: Keys,
+    keys: KvPiece,
     /// Pieces up to here.
     pieces: usize,
     /// Tokens up to here.
@@ -27,7 +27,7 @@ struct Prefix {
 
 impl Prefix {
     /// All pieces in the order of their tokens.
-    fn chain(&self) -> Vec<&Keys> {
+    fn chain(&self) -> Vec<&KvPiece> {
         let mut chain = Vec::with_capacity(self.pieces);
         let mut at = Some(self);
         while let Some(prefix) = at {
@@ -43,8 +43,15 @@ impl Prefix {
 /// and values, and all of them those of their source.
 pub struct Session<'m> {
     model: &'m EncoderDecoder,
-    prefixes: HashMap<Handle, Arc<Prefix>>,
+    prefixes: HashMap<PrefixId, Arc<Prefix>>,
     next: u64,
+}
+
+impl EncoderDecoder {
+    /// Sources and outputs of one caller.
+    pub fn session(&self) -> Session<'_> {
+        Session::new(self)
+    }
 }
 
 impl<'m> Session<'m> {
@@ -52,26 +59,26 @@ impl<'m> Session<'m> {
         Session { model, prefixes: HashMap::new(), next: 1 }
     }
 
-    fn step(&self) -> Step<'m> {
-        Step { decoder: self.model.decoder.as_ref(), isa: self.model.isa }
+    fn step(&self) -> DecoderPass<'m> {
+        DecoderPass { decoder: self.model.decoder.as_ref(), isa: self.model.isa }
     }
 
-    fn insert(&mut self, prefix: Prefix) -> Handle {
-        let handle = Handle(self.next);
+    fn insert(&mut self, prefix: Prefix) -> PrefixId {
+        let id = PrefixId(self.next);
         self.next += 1;
-        self.prefixes.insert(handle, Arc::new(prefix));
-        handle
+        self.prefixes.insert(id, Arc::new(prefix));
+        id
     }
 
-    /// Reads sources and gives a handle for the empty output of each. An output begins with
+    /// Reads sources and gives a prefix for the empty output of each. An output begins with
     /// [`EncoderDecoder::start`] as its first token.
     ///
     /// # Errors
     /// An empty or too long source, an id beyond the vocabulary; the memory budget.
-    pub fn sources(&mut self, sources: &[&[u32]]) -> Result<Vec<Handle>, LmError> {
+    pub fn sources(&mut self, sources: &[&[u32]]) -> Result<Vec<PrefixId>, LmError> {
         if let Some(budget) = self.model.memory_budget {
             let tokens = sources.iter().map(|source| source.len()).sum();
-            let keys = tokens * self.model.decoder.half().key_bytes();
+            let keys = tokens * self.model.decoder.parts().key_bytes();
             let needed = self.model.weight_bytes() + self.bytes() + keys;
             if needed > budget {
                 return Err(LmError::MemoryBudget { tokens, needed, budget });
@@ -79,12 +86,12 @@ impl<'m> Session<'m> {
         }
         let states = self.model.states(sources)?;
         let step = self.step();
-        let keys: Vec<Keys> =
+        let keys: Vec<KvPiece> =
             self.model.pool.install(|| states.iter().map(|states| step.read(states)).collect());
         let empty = |source| Prefix {
             source: Arc::new(source),
             parent: None,
-            keys: Keys::default(),
+            keys: KvPiece::default(),
             pieces: 0,
             tokens: 0,
         };
@@ -92,7 +99,7 @@ impl<'m> Session<'m> {
     }
 
     /// Handles that are in use.
-    pub fn handles(&self) -> usize {
+    pub fn live_prefixes(&self) -> usize {
         self.prefixes.len()
     }
 
@@ -100,7 +107,7 @@ impl<'m> Session<'m> {
     pub fn bytes(&self) -> usize {
         let mut seen = HashSet::new();
         let mut sum = 0;
-        let mut count = |keys: &Keys| {
+        let mut count = |keys: &KvPiece| {
             if seen.insert(std::ptr::from_ref(keys)) {
                 sum += 4 * keys.numbers.len();
             }
@@ -117,13 +124,13 @@ impl<'m> Session<'m> {
         let Some(budget) = self.model.memory_budget else {
             return Ok(std::iter::once(0..branches.len()).collect());
         };
-        let half = self.model.decoder.half();
-        let new: usize = branches.iter().map(|branch| branch.tokens.len() * half.key_bytes()).sum();
+        let parts = self.model.decoder.parts();
+        let new: usize = branches.iter().map(|branch| branch.tokens.len() * parts.key_bytes()).sum();
         let taken = self.model.weight_bytes() + self.bytes() + new;
-        let row = half.row_bytes(self.model.decoder.inner());
+        let row = parts.row_bytes(self.model.decoder.inner());
         let (mut groups, mut used) = (Vec::<Range<usize>>::new(), 0);
         for (index, branch) in branches.iter().enumerate() {
-            let all = if whole(branch) { 4 * half.vocabulary } else { 0 };
+            let all = if whole(branch) { 4 * parts.vocabulary } else { 0 };
             let needed = branch.tokens.len() * row + all;
             if taken + needed > budget {
                 return Err(LmError::MemoryBudget {
@@ -151,16 +158,16 @@ impl<'m> Session<'m> {
         let wrong = |problem: String| Err(LmError::Argument(format!("branch {index}: {problem}")));
         let Some(parent) = self.prefixes.get(&branch.parent) else {
             return match branch.parent {
-                Handle(0) => wrong("it has no source; go on from a handle of Session::sources".into()),
-                Handle(other) => wrong(format!("the handle {other} is not in use")),
+                PrefixId(0) => wrong("it has no source; go on from a prefix of Session::sources".into()),
+                PrefixId(other) => wrong(format!("the prefix {other} is not in use")),
             };
         };
         let (vocabulary, most) = (self.model.vocabulary(), self.model.output_tokens());
-        let wanted = if let Wanted::Only(ids) = branch.wanted { ids } else { &[] };
+        let ids = if let LogitIds::Only(ids) = branch.logit_ids { ids } else { &[] };
         if branch.tokens.is_empty() {
             return wrong("it has no new tokens".into());
         }
-        if let Some(id) = branch.tokens.iter().chain(wanted).find(|id| **id as usize >= vocabulary) {
+        if let Some(id) = branch.tokens.iter().chain(ids).find(|id| **id as usize >= vocabulary) {
             return wrong(format!("the id {id} is not below {vocabulary}"));
         }
         if parent.tokens + branch.tokens.len() > most {
@@ -176,25 +183,25 @@ impl<'m> Session<'m> {
     /// Logits of each branch, and their normaliser, from the states after its last token. The whole output matrix is
     /// multiplied once for all branches that need it.
     fn logits(&self, branches: &[Branch<'_>], states: &[f32]) -> Vec<(Vec<f32>, Option<f64>)> {
-        let (step, half) = (self.step(), self.model.decoder.half());
-        let each = || branches.iter().zip(states.chunks_exact(half.hidden));
+        let (step, parts) = (self.step(), self.model.decoder.parts());
+        let each = || branches.iter().zip(states.chunks_exact(parts.hidden));
         let needed: Vec<f32> =
             each().filter(|(b, _)| whole(b)).flat_map(|(_, state)| state.iter().copied()).collect();
-        let rows = needed.len() / half.hidden;
-        let all = step.dense(&half.output, &needed, half.hidden, rows);
-        let mut all = all.chunks_exact(half.vocabulary);
+        let rows = needed.len() / parts.hidden;
+        let all = step.dense(&parts.output, &needed, parts.hidden, rows);
+        let mut all = all.chunks_exact(parts.vocabulary);
         let jobs: Vec<(&Branch<'_>, &[f32], &[f32])> = each()
             .map(|(b, state)| (b, state, if whole(b) { all.next().unwrap_or_default() } else { &[] }))
             .collect();
         let one = |scratch: &mut LinearScratch, (branch, state, all): (&Branch<'_>, &[f32], &[f32])| {
-            let logits = match branch.wanted {
-                Wanted::Nothing => Vec::new(),
-                Wanted::All => all.to_vec(),
-                Wanted::Only(ids) if branch.normalizer => ids.iter().map(|id| all[*id as usize]).collect(),
-                Wanted::Only(ids) => {
+            let logits = match branch.logit_ids {
+                LogitIds::None => Vec::new(),
+                LogitIds::All => all.to_vec(),
+                LogitIds::Only(ids) if branch.normalizer => ids.iter().map(|id| all[*id as usize]).collect(),
+                LogitIds::Only(ids) => {
                     let mut logits = vec![0.0; ids.len()];
                     let out = (logits.as_mut_slice(), ids.len());
-                    half.output.chosen(self.model.isa, (state, half.hidden), 1, ids, out, scratch);
+                    parts.output.chosen(self.model.isa, (state, parts.hidden), 1, ids, out, scratch);
                     logits
                 }
             };
@@ -206,7 +213,7 @@ impl<'m> Session<'m> {
 
 /// Whether a branch needs the logits of all tokens.
 fn whole(branch: &Branch<'_>) -> bool {
-    branch.normalizer || branch.wanted == Wanted::All
+    branch.normalizer || branch.logit_ids == LogitIds::All
 }
 
 fn log_sum_exp(logits: &[f32]) -> f64 {
@@ -221,24 +228,34 @@ impl DecodeModel for Session<'_> {
     }
 
     /// Has no source: outputs go on from the handles of [`Session::sources`].
-    fn root(&self) -> Handle {
-        Handle(0)
+    fn root(&self) -> PrefixId {
+        PrefixId(0)
     }
 
-    fn extend(&mut self, branches: &[Branch<'_>], last_use: &[Handle]) -> Result<Vec<Extended>, LmError> {
+    fn extend(
+        &mut self,
+        branches: &[Branch<'_>],
+        last_use: &[PrefixId],
+    ) -> Result<Vec<BranchOutput>, LmError> {
         let parents = branches.iter().enumerate().map(|(index, branch)| self.check(index, branch));
         let parents = parents.collect::<Result<Vec<Arc<Prefix>>, LmError>>()?;
-        let (step, half) = (self.step(), self.model.decoder.half());
-        let growths: Vec<Growth<'_>> = branches
+        let (step, parts) = (self.step(), self.model.decoder.parts());
+        let growths: Vec<BranchInput<'_>> = branches
             .iter()
             .zip(&parents)
-            .map(|(b, parent)| Growth { tokens: b.tokens, before: parent.chain(), source: &parent.source })
+            .map(|(b, parent)| BranchInput {
+                tokens: b.tokens,
+                before: parent.chain(),
+                source: &parent.source,
+            })
             .collect();
         let (mut keys, mut logits) = (Vec::new(), Vec::new());
         for group in self.groups(branches)? {
             let (growths, branches) = (&growths[group.clone()], &branches[group]);
             self.model.pool.install(|| {
-                let (new, states) = step.run(growths);
+                let (new, mut states) = step.run(growths);
+                let scale = self.model.decoder.output_scale();
+                states.iter_mut().for_each(|x| *x *= scale);
                 keys.extend(new);
                 logits.extend(self.logits(branches, &states));
             });
@@ -251,20 +268,20 @@ impl DecodeModel for Session<'_> {
             let prefix = if parent.pieces + 1 > MOST_PIECES {
                 let mut pieces = parent.chain();
                 pieces.push(&keys);
-                let keys = Keys::join(half, &pieces);
+                let keys = KvPiece::join(parts, &pieces);
                 Prefix { source, parent: None, keys, pieces: 1, tokens }
             } else {
                 Prefix { source, pieces: parent.pieces + 1, parent: Some(parent), keys, tokens }
             };
-            answers.push(Extended { handle: self.insert(prefix), logits, normalizer });
+            answers.push(BranchOutput { prefix: self.insert(prefix), logits, normalizer });
         }
         self.release(last_use);
         Ok(answers)
     }
 
-    fn release(&mut self, handles: &[Handle]) {
-        for handle in handles {
-            self.prefixes.remove(handle);
+    fn release(&mut self, prefixes: &[PrefixId]) {
+        for prefix in prefixes {
+            self.prefixes.remove(prefix);
         }
     }
 }

@@ -1,14 +1,15 @@
 //! The decoder of T5, mT5-like and Flan-T5 models (Raffel et al. 2020); the encoder is in `family/t5.rs`.
 
-use super::half::{Decoder, Half, Layer, Norm};
-use crate::LmError;
-use crate::config::JsonFile;
+use crate::error::LmError;
 use crate::family::t5::{POSITIONS, RmsNorm, Sizes};
-use crate::kernel::Isa;
-use crate::weights::{Precision, Table, WeightSet};
+use crate::files::config::JsonFile;
+use crate::files::weights::{Table, WeightSet};
+use crate::seq2seq::decoder::{Decoder, DecoderParts, Layer, Norm};
+use plackett_kernel::Isa;
+use plackett_kernel::Precision;
 
 pub(crate) struct T5Decoder {
-    half: Half,
+    parts: DecoderParts,
     sizes: Sizes,
     words: Table,
     end_norm: RmsNorm,
@@ -32,7 +33,7 @@ impl T5Decoder {
         let output = if weights.has("lm_head.weight") { "lm_head" } else { "shared" };
         let scale = config.flag("scale_decoder_outputs", tied);
         Ok(T5Decoder {
-            half: Half {
+            parts: DecoderParts {
                 hidden,
                 heads: sizes.heads,
                 head_size: sizes.head_size,
@@ -42,10 +43,11 @@ impl T5Decoder {
                 output: weights.linear(&[output.to_string()], words.rows(), hidden, precision)?,
                 positions: POSITIONS,
                 vocabulary: words.rows(),
-                start: super::token(config, "decoder_start_token_id", words.rows())?
-                    .or(super::token(config, "pad_token_id", words.rows())?)
+                start: config
+                    .token_id("decoder_start_token_id", words.rows())?
+                    .or(config.token_id("pad_token_id", words.rows())?)
                     .unwrap_or(0),
-                end: super::token(config, "eos_token_id", words.rows())?,
+                end: config.token_id("eos_token_id", words.rows())?,
             },
             end_norm: sizes.norm(weights, "decoder.final_layer_norm")?,
             scale: if scale { 1.0 / (hidden as f32).sqrt() } else { 1.0 },
@@ -80,8 +82,8 @@ fn layer(sizes: &Sizes, weights: &WeightSet, precision: Precision, index: usize)
 }
 
 impl Decoder for T5Decoder {
-    fn half(&self) -> &Half {
-        &self.half
+    fn parts(&self) -> &DecoderParts {
+        &self.parts
     }
 
     fn embed(&self, isa: Isa, id: u32, _place: usize, row: &mut [f32], _scratch: &mut Vec<f32>) {
@@ -98,6 +100,9 @@ impl Decoder for T5Decoder {
 
     fn finish(&self, _isa: Isa, rows: &mut [f32]) {
         self.end_norm.apply(rows);
-        rows.iter_mut().for_each(|x| *x *= self.scale);
+    }
+
+    fn output_scale(&self) -> f32 {
+        self.scale
     }
 }

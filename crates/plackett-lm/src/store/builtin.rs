@@ -1,5 +1,8 @@
 //! Models known by name.
 
+/// The name of the model that comes with Plackett.
+pub const BUNDLED: &str = "all-MiniLM-L6-v2-int8";
+
 /// Where a known model comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
@@ -38,7 +41,7 @@ pub struct Builtin {
 /// All known models, the bundled one first.
 pub const BUILTIN: &[Builtin] = &[
     Builtin {
-        name: super::BUNDLED,
+        name: BUNDLED,
         aliases: &["minilm", "default"],
         about: "sentence embeddings, 6 layers, 384 numbers, int8",
         licence: "Apache-2.0",

@@ -1,6 +1,6 @@
 //! Pulled models on disk: whole or not there.
 
-use super::StoreError;
+use crate::store::error::StoreError;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::io::{Read, Write};

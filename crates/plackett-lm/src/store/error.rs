@@ -26,6 +26,16 @@ pub enum StoreError {
         /// What to do.
         remedy: String,
     },
+    /// There is something of this name, but it is no model.
+    #[error("`{name}` {problem}; {remedy}")]
+    NoModel {
+        /// What was given as a model.
+        name: String,
+        /// What it is, and what was expected.
+        problem: String,
+        /// What to do.
+        remedy: String,
+    },
     /// It would have to be fetched, which is forbidden.
     #[error(
         "`{name}` would have to be fetched, and --offline (or HF_HUB_OFFLINE) forbids it; run `plackett model pull {name}` once without it"

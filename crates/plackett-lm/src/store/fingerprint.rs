@@ -1,7 +1,8 @@
 //! What tells one embedding model from another that has its name.
 
-use super::{StoreError, cache};
-use crate::weights::shards;
+use crate::files::weights::shards;
+use crate::store::cache;
+use crate::store::error::StoreError;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,7 @@
 //! The Hugging Face hub and its cache on this machine.
 
-use super::StoreError;
-use super::cache::hash_file;
+use crate::store::cache::hash_file;
+use crate::store::error::StoreError;
 use hf_hub::api::sync::{ApiBuilder, ApiError, ApiRepo};
 use std::path::{Path, PathBuf};
 

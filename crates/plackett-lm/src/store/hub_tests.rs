@@ -1,7 +1,8 @@
 //! The hub's protocol over a loopback server: pins, resumption, hashes, names.
 
-use super::hub::{Hub, cached_in};
-use super::{StoreError, cache};
+use crate::store::cache;
+use crate::store::error::StoreError;
+use crate::store::hub::{Hub, cached_in};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;

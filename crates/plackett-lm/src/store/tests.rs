@@ -1,5 +1,9 @@
+//! Models in a cache of their own.
+
+use super::resolve::*;
 use super::*;
 use std::io::Write;
+use std::path::Path;
 
 fn store(folder: &Path) -> Store {
     Store { cache: folder.join("cache"), offline: true }

@@ -126,13 +126,13 @@ pub(crate) fn keep(index: &mut Index, from: usize, progress: Progress<'_>) -> Re
 
 /// Whether a graph is due: `Some(true)` to extend the one there is, `Some(false)` to make one.
 fn due(snapshot: &Snapshot, from: usize) -> Option<bool> {
-    if from == usize::MAX || snapshot.documents == 0 {
+    if from == usize::MAX || snapshot.with_vector == 0 {
         return None;
     }
     let stored = |files: &[VectorFile]| files.iter().map(VectorFile::len).sum::<usize>();
     match &snapshot.approximate {
         Err(NoGraph::WithoutUsearch) => None,
-        Err(_) => (snapshot.documents >= from).then_some(false),
+        Err(_) => (snapshot.with_vector >= from).then_some(false),
         Ok(old) => {
             let beside = stored(&snapshot.vectors[old.graph.files().min(snapshot.vectors.len())..]);
             (beside > old.graph.len() / EXTEND_AT).then_some(true)

@@ -1,13 +1,18 @@
 //! `plackett compare`: runs against a baseline, with tests, effect sizes and power.
 
 use super::measuring::{Evaluated, MeasureArguments, evaluate_files};
+use super::number::{FlagParser, real};
+use super::paths::Paths;
 use super::printing::TableArguments;
 use super::report_file::ReportArguments;
 use super::{Global, Outcome, Output};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use plackett_eval::compare::RandomisationOptions;
-use plackett_eval::{Agreement, CompareOptions, Correction, compare, comparison_json, comparison_text};
+use plackett_eval::compare::{CompareError, RandomisationOptions};
+use plackett_eval::measure::Aggregate;
+use plackett_eval::{
+    Agreement, CompareOptions, Comparison, Correction, Missing, compare, comparison_json, comparison_text,
+};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -37,13 +42,13 @@ pub struct Arguments {
     #[arg(long, value_name = "NAME", default_value = "holm", value_parser = correction(), help_heading = "Tests")]
     correction: Correction,
     /// Chance of a false alarm that is accepted
-    #[arg(long, value_name = "P", default_value_t = 0.05, value_parser = chance, help_heading = "Tests")]
+    #[arg(long, value_name = "P", default_value_t = 0.05, value_parser = chance(), help_heading = "Tests")]
     alpha: f64,
     /// Chance of finding an effect for which the smallest detectable one is given
-    #[arg(long, value_name = "P", default_value_t = 0.8, value_parser = chance, help_heading = "Tests")]
+    #[arg(long, value_name = "P", default_value_t = 0.8, value_parser = chance(), help_heading = "Tests")]
     power: f64,
     /// Sign patterns drawn by the randomisation test where there are too many to try all
-    #[arg(long, value_name = "N", default_value_t = RandomisationOptions::default().samples, help_heading = "Tests")]
+    #[arg(long, value_name = "N", value_parser = super::measuring::draws(), default_value_t = RandomisationOptions::default().samples, help_heading = "Tests")]
     samples: usize,
     #[command(flatten)]
     table: TableArguments,
@@ -58,29 +63,53 @@ fn correction() -> impl TypedValueParser<Value = Correction> {
     })
 }
 
-fn chance(text: &str) -> Result<f64, String> {
-    let value: f64 = text.parse().map_err(|_| "write a number such as 0.05".to_string())?;
-    if value > 0.0 && value < 1.0 { Ok(value) } else { Err("it must lie between 0 and 1".into()) }
+fn chance() -> FlagParser<f64> {
+    real(" above 0 and below 1", |chance| chance > 0.0 && chance < 1.0)
 }
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     arguments.table.check(global)?;
-    arguments.report.check()?;
+    arguments.report.check(&arguments.qrels, arguments.measuring.on_preferences(), true)?;
+    arguments.measuring.check(false, true, arguments.report.is_wanted())?;
+    arguments.table.check_digits(global, arguments.report.is_wanted())?;
     let mut paths = vec![arguments.baseline.clone()];
     paths.extend(arguments.runs.iter().cloned());
-    let found = evaluate_files(&arguments.qrels, &paths, &arguments.measuring, true, output)?;
-    let seed = arguments.measuring.seed;
+    let files = Paths::default().reads("QRELS", [&arguments.qrels]).reads("RUN", &paths);
+    arguments.report.paths(files).check()?;
+    let found = evaluate_files(&arguments.qrels, &paths, &arguments.measuring, true, false, global, output)?;
+    let seed = arguments.measuring.seed();
     let options = CompareOptions {
         alpha: arguments.alpha,
         correction: arguments.correction,
-        randomisation: RandomisationOptions { samples: arguments.samples.max(1), seed },
+        randomisation: RandomisationOptions { samples: arguments.samples, seed },
         intervals: arguments.measuring.intervals(),
         power: arguments.power,
     };
-    let comparison = compare(&found.evaluations[0], &found.evaluations[1..], &options)?;
-    arguments.report.write(&arguments.qrels, &found, Some(&comparison), arguments.table.digits, output)?;
+    let skips = arguments.measuring.policy().missing == Missing::Skip;
+    let comparison = compare(&found.evaluations[0], &found.evaluations[1..], &options);
+    let comparison = comparison.map_err(|error| match error {
+        CompareError::NoCommonQuery(_) if skips => anyhow::anyhow!(
+            "{error}: --missing skip leaves out every judged query that a run lacks; --missing zero counts 0 for them"
+        ),
+        error => error.into(),
+    })?;
+    if skips {
+        say_compared(&comparison, output);
+    }
+    arguments.report.write(
+        &arguments.qrels,
+        &found,
+        Some(&comparison),
+        arguments.table.digits(),
+        global,
+        output,
+    )?;
     let agreements = agreements(&found);
+    say_left_out(&found, output);
+    if output.json || arguments.table.is_marked_up() {
+        found.remarks().iter().for_each(|remark| output.warn(remark));
+    }
     if output.json {
         let mut document = comparison_json(&found.evaluations, &comparison, false);
         if let Some(object) = document.as_object_mut() {
@@ -94,10 +123,36 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         output.print(&text)?;
     } else {
         let means = arguments.table.table(&found.evaluations, None).text();
-        let text = comparison_text(&comparison, arguments.table.digits);
-        output.print(&format!("{means}\n{text}\n{}", agreement_text(&agreements, &comparison.baseline)))?;
+        let text = comparison_text(&comparison, arguments.table.digits());
+        let agreement = agreement_text(&agreements, &comparison.baseline);
+        output.print(&format!("{}\n{means}\n{text}\n{agreement}", found.accounts()))?;
     }
     Ok(())
+}
+
+/// Says on how many queries each run is compared, where those that one of two lacks are left out.
+fn say_compared(comparison: &Comparison, output: &Output) {
+    let numbers: BTreeMap<&str, usize> =
+        comparison.compared.iter().map(|compared| (compared.run.as_str(), compared.n)).collect();
+    for (run, n) in numbers {
+        let queries = if n == 1 { "query" } else { "queries" };
+        let baseline = &comparison.baseline;
+        output.warn(&format!(
+            "--missing skip: `{run}` is compared with `{baseline}` on {n} {queries}, which both answer"
+        ));
+    }
+}
+
+/// Says which measures have nothing to compare.
+fn say_left_out(found: &Evaluated, output: &Output) {
+    let Some(first) = found.evaluations.first() else { return };
+    let sums = first.measures.iter().map(|m| &m.measure);
+    let sums = sums.filter(|measure| measure.declaration().aggregate == Aggregate::Sum);
+    let left: Vec<String> =
+        sums.chain(first.texts.iter().map(|texts| &texts.measure)).map(ToString::to_string).collect();
+    if !left.is_empty() {
+        output.warn(&format!("not compared, because they have no mean: {}", left.join(", ")));
+    }
 }
 
 /// How alike each run and the baseline order the documents.

@@ -60,7 +60,7 @@ pub fn run(_: &Arguments, global: &Global, output: &Output) -> Outcome {
             };
             text.push_str(&format!("{mark}  {:<14} {}\n", f.what, f.detail));
         }
-        output.print(&text)?;
+        output.print_styled(&text)?;
     }
     if bad == 0 { Ok(()) } else { Err(Failure::Check(format!("{bad} of the checks above failed"))) }
 }
@@ -114,14 +114,20 @@ fn storage(global: &Global) -> Vec<Finding> {
         Ok(store) => store,
         Err(error) => return vec![finding(State::Bad, "model cache", error.to_string())],
     };
-    let unpacked = match bundled::unpack(&store) {
+    let unpacked = match bundled::open(&store) {
         Ok(model) => model,
         Err(error) => {
             let remedy = "set PLACKETT_CACHE to a folder that can be written";
             return vec![finding(State::Bad, "model cache", format!("{error}; {remedy}"))];
         }
     };
-    let mut findings = vec![finding(State::Good, "model cache", store.cache.display().to_string())];
+    let cache = store.cache.display();
+    let mut findings = vec![if unpacked.directory.starts_with(&store.cache) {
+        finding(State::Good, "model cache", cache.to_string())
+    } else {
+        let remedy = "set PLACKETT_CACHE to a folder that can be";
+        finding(State::Warning, "model cache", format!("{cache} cannot be written; {remedy}"))
+    }];
     findings.push(match compared(&unpacked.directory, global) {
         Ok(Some(compared)) if compared.held() => {
             let cosine = compared.value("smallest cosine").unwrap_or(f64::NAN);

@@ -7,13 +7,15 @@ use plackett_core::formats::{
     BeirFolder, BytesRead, DocumentFormat, DocumentOptions, Documents, FormatError, document_bytes,
     open_documents,
 };
+use plackett_search::MANIFEST;
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 
 /// How documents are kept and what their fields are called.
-#[derive(Args, Clone, Debug, Default)]
+#[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
 pub struct DocumentArguments {
     /// How the documents are kept [default: by the ending of the name; JSONL on standard input]
     #[arg(long, value_enum, value_name = "FORMAT")]
@@ -27,13 +29,14 @@ pub struct DocumentArguments {
     /// Field of a document's text [default: text, contents, body …]
     #[arg(long, value_name = "NAME")]
     text_field: Option<String>,
-    /// Number documents that have no id by their line
+    /// Number documents that have no id by their line, with `index --append` behind the numbers of the index
     #[arg(long)]
     number_missing_ids: bool,
 }
 
 /// How documents are kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 enum InputFormat {
     /// One JSON object per line
     Jsonl,
@@ -43,20 +46,32 @@ enum InputFormat {
     Tsv,
     /// A Parquet table
     Parquet,
-    /// One text per line, numbered from 1; in a folder, one per .txt or .md file
+    /// One text per line, numbered from 1, with --append behind the numbers of the index; in a folder, one per .txt or
+    /// .md file
     Text,
 }
 
 impl DocumentArguments {
-    /// Whether any of the flags was given.
-    pub fn are_given(&self) -> bool {
-        let names = [&self.id_field, &self.title_field, &self.text_field];
-        self.input_format.is_some() || self.number_missing_ids || names.iter().any(|name| name.is_some())
+    /// The first of the flags that was given.
+    pub fn given(&self) -> Option<&'static str> {
+        let flags = [
+            ("--input-format", self.input_format.is_some()),
+            ("--id-field", self.id_field.is_some()),
+            ("--title-field", self.title_field.is_some()),
+            ("--text-field", self.text_field.is_some()),
+            ("--number-missing-ids", self.number_missing_ids),
+        ];
+        flags.into_iter().find_map(|(flag, given)| given.then_some(flag))
     }
 
-    /// Documents of a collection: a BEIR folder, any file that holds documents, a folder of texts, or `-`. `count` grows
-    /// with what is read.
-    pub fn read(&self, path: &Path, count: Option<BytesRead>) -> Result<Documents, FormatError> {
+    /// Whether documents of a collection are named by the numbers of their lines or rows.
+    pub fn are_numbered(&self, path: &Path) -> bool {
+        self.number_missing_ids || (self.input_format == Some(InputFormat::Text) && !path.is_dir())
+    }
+
+    /// Documents of a collection: a BEIR folder, any file that holds documents, a folder of texts, or `-`. The format and
+    /// the names of fields are those of the flags, the rest is that of the options.
+    pub fn read(&self, path: &Path, options: DocumentOptions) -> Result<Documents, FormatError> {
         let options = DocumentOptions {
             format: match self.input_format {
                 None => DocumentFormat::Auto,
@@ -70,9 +85,16 @@ impl DocumentArguments {
             title_field: self.title_field.clone(),
             text_field: self.text_field.clone(),
             number_missing_ids: self.number_missing_ids,
-            bytes_read: count,
-            ..DocumentOptions::default()
+            ..options
         };
+        if path.join(MANIFEST).is_file() {
+            let problem = format!(
+                "is an index, expected the documents themselves; name the collection (`plackett index COLLECTION -o {} \
+                 --append` adds one to this index)",
+                path.display()
+            );
+            return Err(FormatError::File { file: path.display().to_string(), problem });
+        }
         match beir(path) {
             Some(beir) if self.input_format.is_none() => beir.corpus_with(&options),
             _ => open_documents(path, &options),
@@ -162,6 +184,10 @@ impl CollectionBar {
 mod tests {
     use super::*;
 
+    fn counting(bar: &CollectionBar) -> DocumentOptions {
+        DocumentOptions { bytes_read: Some(bar.count()), ..DocumentOptions::default() }
+    }
+
     #[test]
     fn the_bar_stands_at_the_end_of_the_last_finished_document() {
         let folder = tempfile::tempdir().unwrap();
@@ -172,7 +198,7 @@ mod tests {
         let size = std::fs::metadata(&path).unwrap().len();
         assert_eq!(bar.bar.length(), Some(size));
         let mut places = Vec::new();
-        for document in DocumentArguments::default().read(&path, Some(bar.count())).unwrap() {
+        for document in DocumentArguments::default().read(&path, counting(&bar)).unwrap() {
             document.unwrap();
             bar.read();
             // Embedding goes in parts and lags behind.
@@ -196,18 +222,23 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("corpus.jsonl"), "{\"key\": \"a\", \"words\": \"b\"}\n").unwrap();
         std::fs::write(folder.path().join("notes.txt"), "one\ntwo\n").unwrap();
-        let mut arguments = DocumentArguments {
+        let arguments = DocumentArguments {
             id_field: Some("key".into()),
             text_field: Some("words".into()),
             ..DocumentArguments::default()
         };
         let ids = |arguments: &DocumentArguments, path: &Path| -> Vec<String> {
-            arguments.read(path, None).unwrap().map(|document| document.unwrap().id).collect()
+            arguments
+                .read(path, DocumentOptions::default())
+                .unwrap()
+                .map(|document| document.unwrap().id)
+                .collect()
         };
         assert_eq!(ids(&arguments, folder.path()), ["a"]);
-        arguments.input_format = Some(InputFormat::Text);
+        let arguments =
+            DocumentArguments { input_format: Some(InputFormat::Text), ..DocumentArguments::default() };
         assert_eq!(ids(&arguments, folder.path()), ["notes.txt"]);
         assert_eq!(ids(&arguments, &folder.path().join("notes.txt")), ["1", "2"]);
-        assert!(arguments.are_given() && !DocumentArguments::default().are_given());
+        assert_eq!((arguments.given(), DocumentArguments::default().given()), (Some("--input-format"), None));
     }
 }

@@ -1,15 +1,33 @@
 //! `plackett eval`: measures of runs against judgments.
 
 use super::measuring::{Evaluated, MeasureArguments, evaluate_files};
+use super::paths::Paths;
 use super::printing::TableArguments;
 use super::report_file::ReportArguments;
+use super::trec_lines::TrecLines;
 use super::{Global, Outcome, Output};
-use anyhow::anyhow;
+use anyhow::{anyhow, bail};
 use clap::Args;
-use plackett_eval::measure::{Aggregate, listing, listing_json};
-use plackett_eval::{Evaluation, results_json};
+use plackett_core::formats::trec::read_reference_scores;
+use plackett_eval::measure::{listing, listing_json};
+use plackett_eval::{Evaluation, results_json, standardise};
 use std::fmt::Write;
 use std::path::PathBuf;
+
+/// What has no effect beside `--list-measures`.
+const LISTING_ALONE: [&str; 11] = [
+    "qrels",
+    "runs",
+    "measures",
+    "level",
+    "compat",
+    "report",
+    "per_query",
+    "trec",
+    "markdown",
+    "latex",
+    "digits",
+];
 
 /// Measure runs against relevance judgments
 #[derive(Args)]
@@ -40,8 +58,15 @@ pub struct Arguments {
     /// Print lines as trec_eval does: name, query, value
     #[arg(long, group = "form", help_heading = "Output")]
     trec: bool,
+    /// With --trec: leave the lines over all queries out
+    #[arg(short = 'n', long, requires = "trec", requires = "per_query", help_heading = "Output")]
+    no_summary: bool,
+    /// With --trec: print how many standard deviations a value is from the mean of reference runs, which the file has in
+    /// lines `qid measure mean deviation`
+    #[arg(short = 'Z', long, requires = "trec", value_name = "FILE", help_heading = "Output")]
+    zscores: Option<PathBuf>,
     /// List all measures with their parameters and stop
-    #[arg(long, help_heading = "What is measured")]
+    #[arg(long, help_heading = "What is measured", conflicts_with_all = LISTING_ALONE)]
     list_measures: bool,
 }
 
@@ -58,11 +83,32 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         return Err(anyhow!("judgments and at least one run are needed: plackett eval QRELS RUN").into());
     };
     global.form("--trec", arguments.trec)?;
+    // The parser asks for it, unless another form than that is given.
+    let trec_alone = [("--no-summary", arguments.no_summary), ("--zscores", arguments.zscores.is_some())];
+    if let Some((flag, _)) = trec_alone.into_iter().find(|(_, given)| *given && !arguments.trec) {
+        return Err(anyhow!("{flag}: has an effect only with --trec; give that, or leave it out").into());
+    }
     arguments.table.check(global)?;
-    arguments.report.check()?;
     let keep = arguments.report.is_wanted();
-    let found = evaluate_files(qrels, &arguments.runs, &arguments.measuring, keep, output)?;
-    arguments.report.write(qrels, &found, None, arguments.table.digits, output)?;
+    arguments.report.check(qrels, arguments.measuring.on_preferences(), false)?;
+    arguments.measuring.check(arguments.trec, false, keep)?;
+    arguments.table.check_digits(global, keep)?;
+    if arguments.per_query && arguments.table.is_marked_up() {
+        return Err(anyhow!(
+            "--per-query: a table in Markdown or LaTeX has a line for each run only; leave one out"
+        )
+        .into());
+    }
+    let files = Paths::default().reads("QRELS", [qrels]).reads("RUN", &arguments.runs);
+    arguments.report.paths(files.reads("--zscores", &arguments.zscores)).check()?;
+    let (measuring, trec) = (&arguments.measuring, arguments.trec);
+    let mut found = evaluate_files(qrels, &arguments.runs, measuring, keep, trec, global, output)?;
+    arguments.report.write(qrels, &found, None, arguments.table.digits(), global, output)?;
+    arguments.check_texts(&found)?;
+    arguments.standardise(&mut found, output)?;
+    if output.json || arguments.trec || arguments.table.is_marked_up() {
+        found.remarks().iter().for_each(|remark| output.warn(remark));
+    }
     if output.json {
         let mut document = results_json(&found.evaluations, arguments.per_query);
         arguments.report.mention(&mut document);
@@ -77,23 +123,23 @@ impl Arguments {
     fn text(&self, found: &Evaluated) -> String {
         let evaluations = &found.evaluations;
         if self.trec {
-            return evaluations.iter().map(|evaluation| self.trec_lines(evaluation)).collect();
+            let lines = TrecLines {
+                per_query: self.per_query,
+                summary: !self.no_summary,
+                standard: self.zscores.is_some(),
+                run_id: self.measuring.names_the_run(),
+                trec_order: self.measuring.is_trec_eval(),
+                digits: self.table.digits(),
+            };
+            return evaluations.iter().map(|evaluation| lines.of(evaluation)).collect();
         }
         if let Some(text) = self.table.marked_up(evaluations, None) {
             return text;
         }
         let mut text = self.table.table(evaluations, None).text();
-        for evaluation in evaluations {
-            let account = &evaluation.account;
-            let (counted, judged) = (account.counted_queries, account.judged_queries);
-            let _ = write!(text, "\n{}: {counted} of {judged} judged queries counted", evaluation.name);
-            for remark in account.remarks() {
-                let _ = write!(text, "; {remark}");
-            }
-            text.push_str(&shallow(evaluation));
-        }
+        let _ = write!(text, "\n{}", found.accounts());
         if let Some(first) = evaluations.first() {
-            let _ = writeln!(text, "\n{}", first.policy);
+            let _ = writeln!(text, "{}", first.policy);
         }
         if self.per_query {
             text.push_str(&self.query_lines(evaluations));
@@ -111,7 +157,16 @@ impl Arguments {
                     let _ = writeln!(
                         text,
                         "{}\t{query}\t{}\t{value:.*}",
-                        evaluation.name, measured.measure, self.table.digits
+                        evaluation.name,
+                        measured.measure,
+                        self.table.digits()
+                    );
+                }
+                for texts in &evaluation.texts {
+                    let _ = writeln!(
+                        text,
+                        "{}\t{query}\t{}\t'{}'",
+                        evaluation.name, texts.measure, texts.values[place]
                     );
                 }
             }
@@ -119,51 +174,29 @@ impl Arguments {
         text
     }
 
-    /// trec_eval's lines; queries in byte order, as there.
-    fn trec_lines(&self, evaluation: &Evaluation) -> String {
-        let mut text = String::new();
-        let name =
-            |m: &plackett_eval::Measured| m.measure.trec_name().unwrap_or_else(|| m.measure.to_string());
-        let number = |value: f64, aggregate: Aggregate| match aggregate {
-            Aggregate::Sum => format!("{value:.0}"),
-            _ => format!("{value:.*}", self.table.digits),
-        };
-        if self.per_query {
-            let mut order: Vec<usize> = (0..evaluation.queries.len()).collect();
-            order.sort_by(|&a, &b| evaluation.queries[a].as_bytes().cmp(evaluation.queries[b].as_bytes()));
-            for place in order {
-                for measured in &evaluation.measures {
-                    let aggregate = measured.measure.declaration().aggregate;
-                    if aggregate == Aggregate::GeometricMean || measured.measure.declaration().name == "NumQ"
-                    {
-                        continue;
-                    }
-                    let value = number(measured.values[place], aggregate);
-                    let _ = writeln!(text, "{:<22}\t{}\t{value}", name(measured), evaluation.queries[place]);
-                }
+    /// Refuses measures of which nothing would be shown.
+    fn check_texts(&self, found: &Evaluated) -> anyhow::Result<()> {
+        let Some(first) = found.evaluations.first() else { return Ok(()) };
+        if let (Some(texts), true, false) = (first.texts.first(), first.measures.is_empty(), self.per_query) {
+            bail!("{} has a text for each query and no mean; add --per-query (-q)", texts.measure);
+        }
+        Ok(())
+    }
+
+    /// Puts standard scores in the place of values, where they are asked for.
+    fn standardise(&self, found: &mut Evaluated, output: &Output) -> anyhow::Result<()> {
+        let Some(path) = &self.zscores else { return Ok(()) };
+        let reference = read_reference_scores(path)?;
+        for evaluation in &mut found.evaluations {
+            let missing = standardise(evaluation, &reference);
+            if missing > 0 {
+                output.warn(&format!(
+                    "{}: {missing} values have no reference in {}, or one without spread; they are -1000000",
+                    evaluation.name,
+                    path.display()
+                ));
             }
         }
-        let _ = writeln!(text, "{:<22}\tall\t{}", "runid", evaluation.name);
-        for measured in &evaluation.measures {
-            let value = number(measured.mean, measured.measure.declaration().aggregate);
-            let _ = writeln!(text, "{:<22}\tall\t{value}", name(measured));
-        }
-        text
-    }
-}
-
-/// A cut-off that no list of the run reaches says nothing about what stands below.
-fn shallow(evaluation: &Evaluation) -> String {
-    let deepest = evaluation.account.depth.max;
-    let beyond: Vec<String> = evaluation
-        .measures
-        .iter()
-        .filter(|m| m.measure.rank_cutoff().is_some_and(|cutoff| cutoff > deepest) && deepest > 0)
-        .map(|m| m.measure.to_string())
-        .collect();
-    if beyond.is_empty() {
-        String::new()
-    } else {
-        format!("; no list is deeper than {deepest}, so {} look at less than they say", beyond.join(", "))
+        Ok(())
     }
 }

@@ -1,23 +1,77 @@
 //! The files of an evaluation: judgments, runs, and the texts for the report.
 
 use super::documents::DocumentArguments;
-use anyhow::anyhow;
-use plackett_core::formats::trec::{Duplicates, Nan, ReadOptions, RunFormat, parse_run, read_qrels};
-use plackett_core::formats::{BeirFolder, FormatError, read_all, read_topics};
-use plackett_core::{Qrels, Run};
+use anyhow::{anyhow, bail};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use plackett_core::formats::trec::{
+    Comments, Duplicates, Nan, PreferenceFormat, ReadOptions, read_preferences, read_qrels, read_run,
+};
+use plackett_core::formats::{BeirFolder, DocumentOptions, FormatError, Remarks, read_topics_with};
+use plackett_core::{Preferences, Qrels, Run};
 use plackett_eval::{self as eval, Policy};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
+/// What a file of judgments holds, under trec_eval's names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JudgmentFormat {
+    /// Grades.
+    Qrels,
+    /// Grades of several judgment groups, which the second column names.
+    Groups,
+    /// Preferences.
+    Preferences(PreferenceFormat),
+}
+
+impl JudgmentFormat {
+    const ALL: [(&'static str, JudgmentFormat); 4] = [
+        ("qrels", JudgmentFormat::Qrels),
+        ("qrels_jg", JudgmentFormat::Groups),
+        ("prefs", JudgmentFormat::Preferences(PreferenceFormat::Lists)),
+        ("qrels_prefs", JudgmentFormat::Preferences(PreferenceFormat::Qrels)),
+    ];
+
+    /// A parser, which knows the names for help and completion.
+    pub fn parser() -> impl TypedValueParser<Value = JudgmentFormat> {
+        PossibleValuesParser::new(Self::ALL.iter().map(|(name, _)| *name)).map(|text| {
+            let found = Self::ALL.iter().find(|(name, _)| *name == text);
+            found.map_or(JudgmentFormat::Qrels, |(_, format)| *format)
+        })
+    }
+
+    /// Whether they are preferences.
+    pub fn is_preferences(self) -> bool {
+        matches!(self, JudgmentFormat::Preferences(_))
+    }
+}
+
+/// What runs are measured on.
+pub enum Judgments {
+    /// Grades of documents, by one or by several groups.
+    Grades(Qrels),
+    /// Preferences between documents.
+    Preferences(Preferences),
+}
+
 /// How files are read, beside the policy.
 #[derive(Clone, Debug)]
 pub struct Reading {
-    /// The split of a BEIR folder.
-    pub split: String,
+    /// What the judgments are.
+    pub format: JudgmentFormat,
+    /// The split of a BEIR folder, where one was named.
+    pub split: Option<String>,
     /// Whether scores that are not numbers are let in.
     pub keep_nan: bool,
     /// Whether grades such as 1.7 are cut to whole numbers.
     pub truncate_grades: bool,
+    /// Which lines are comments.
+    pub comments: Comments,
+    /// Whether fields behind the sixth of a run are ignored.
+    pub extra_fields: bool,
+    /// Longest line in bytes.
+    pub line_limit: usize,
+    /// What was passed over.
+    pub remarks: Remarks,
 }
 
 impl Reading {
@@ -31,43 +85,53 @@ impl Reading {
             },
             nan: if self.keep_nan { Nan::Keep } else { Nan::Error },
             truncate_grades: self.truncate_grades,
+            comments: self.comments,
+            extra_fields: self.extra_fields,
+            line_limit: self.line_limit,
+            remarks: self.remarks.clone(),
             ..ReadOptions::default()
         }
     }
 
     /// Reads judgments: a file, or a BEIR folder's split.
-    pub fn qrels(&self, path: &Path, policy: &Policy) -> anyhow::Result<Qrels> {
-        let file = if path.is_dir() { self.in_folder(path)? } else { path.to_path_buf() };
-        Ok(read_qrels(&file, &self.options(policy))?)
+    pub fn judgments(&self, path: &Path, policy: &Policy) -> anyhow::Result<Judgments> {
+        if let (Some(split), false) = (&self.split, path.is_dir()) {
+            bail!("--split {split}: {} is no folder; a split is chosen in a BEIR folder", path.display());
+        }
+        let options = self.options(policy);
+        match self.format {
+            JudgmentFormat::Preferences(format) => {
+                Ok(Judgments::Preferences(read_preferences(path, format, &options)?))
+            }
+            JudgmentFormat::Qrels | JudgmentFormat::Groups => {
+                let file = if path.is_dir() { self.in_folder(path)? } else { path.to_path_buf() };
+                Ok(Judgments::Grades(read_qrels(&file, &options)?))
+            }
+        }
     }
 
     /// Reads a run; three columns are MS MARCO's.
     pub fn run(&self, path: &Path, policy: &Policy) -> anyhow::Result<Run> {
-        let bytes = read_all(path)?;
-        let name = if path == Path::new("-") { "standard input".into() } else { path.display().to_string() };
-        let run_format = if has_three_columns(&bytes) { RunFormat::MsMarco } else { RunFormat::Auto };
-        Ok(parse_run(&bytes, &name, &ReadOptions { run_format, ..self.options(policy) })?)
+        Ok(read_run(path, &self.options(policy))?)
     }
 
     fn in_folder(&self, folder: &Path) -> anyhow::Result<PathBuf> {
-        BeirFolder::at(folder).qrels_file(&self.split).map_err(|error| match error {
+        let split = self.split.as_deref().unwrap_or("test");
+        BeirFolder::at(folder).qrels_file(split).map_err(|error| match error {
             FormatError::File { file, problem } => anyhow!("{file}: {problem} (choose with --split)"),
             other => other.into(),
         })
     }
 }
 
-fn has_three_columns(bytes: &[u8]) -> bool {
-    let first =
-        bytes.split(|&byte| byte == b'\n').find(|line| !line.trim_ascii().is_empty() && line[0] != b'#');
-    first.is_some_and(|line| {
-        line.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty()).count() == 3
-    })
-}
-
 /// Texts of queries by id.
-pub fn query_texts(path: &Path) -> anyhow::Result<HashMap<String, String>> {
-    Ok(read_topics(path)?.into_iter().map(|query| (query.id, query.text)).collect())
+pub fn query_texts(
+    path: &Path,
+    line_limit: usize,
+    remarks: &Remarks,
+) -> anyhow::Result<HashMap<String, String>> {
+    let queries = read_topics_with(path, line_limit, remarks)?;
+    Ok(queries.into_iter().map(|query| (query.id, query.text)).collect())
 }
 
 /// Texts of the wanted documents by id. The others are read past, so that a large collection takes no memory.
@@ -75,12 +139,12 @@ pub fn document_texts(
     path: &Path,
     kept: &DocumentArguments,
     wanted: &HashSet<String>,
+    options: DocumentOptions,
 ) -> anyhow::Result<HashMap<String, String>> {
     let mut texts = HashMap::new();
-    if wanted.is_empty() {
-        return Ok(texts);
-    }
-    for document in kept.read(path, None)? {
+    // Opened even where nothing is wanted of them, so that a wrong name is told.
+    let documents = kept.read(path, options)?;
+    for document in documents.take(if wanted.is_empty() { 0 } else { usize::MAX }) {
         let document = document.map_err(|error| anyhow!(error))?;
         if wanted.contains(&document.id) {
             let text = document.model_text().into_owned();

@@ -1,6 +1,12 @@
 //! How a command ends.
 
 use super::Output;
+use super::terminal::{brief, plain};
+use plackett::pipeline::QueryError;
+use plackett_core::formats::{FormatError, plain as plain_words};
+use plackett_lm::store::StoreError;
+use plackett_rank::RankError;
+use plackett_search::SearchError;
 use std::process::ExitCode;
 
 /// What a subcommand returns.
@@ -19,8 +25,20 @@ pub enum Failure {
 
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
-        Failure::Input(error.into())
+        let error = error.into();
+        match is_outage(&error) {
+            true => Failure::Service(error),
+            false => Failure::Input(error),
+        }
     }
+}
+
+/// Whether a server failed and not what it was asked.
+fn is_outage(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.downcast_ref().is_some_and(QueryError::is_outage)
+            || cause.downcast_ref().is_some_and(RankError::is_outage)
+    })
 }
 
 /// Prints a failure in one sentence on standard error, and ends the document of `--json`. A reader that closed the pipe
@@ -34,7 +52,8 @@ pub fn exit_code(outcome: Outcome, output: &Output) -> ExitCode {
         Err(Failure::Input(error)) => (2, sentence(&error)),
         Err(Failure::Service(error)) => (3, sentence(&error)),
     };
-    eprintln!("plackett: {text}");
+    let text = brief(&text);
+    eprintln!("plackett: {}", plain(&text));
     output.envelope.fail(&text);
     // Whoever cannot be written to has the exit code.
     let _ = output.end_json(code);
@@ -43,13 +62,32 @@ pub fn exit_code(outcome: Outcome, output: &Output) -> ExitCode {
 
 /// An error with its causes, each said once: some errors repeat their cause in their own words.
 pub fn sentence(error: &anyhow::Error) -> String {
-    let mut text = error.to_string();
-    for cause in error.chain().skip(1).map(ToString::to_string) {
-        if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
+    let mut text = said(error.as_ref());
+    // The errors of files say their causes in their own words.
+    let own_words = error.chain().position(|cause| cause.is::<FormatError>()).unwrap_or(usize::MAX);
+    for cause in error.chain().take(own_words.saturating_add(1)).skip(1) {
+        if !text.contains(&said(cause)) && !text.contains(&cause.to_string()) {
+            text = format!("{text}: {}", said(cause));
         }
     }
     text
+}
+
+/// A cause in a user's words: those of the system have numbers that say nothing.
+fn said(cause: &(dyn std::error::Error + 'static)) -> String {
+    if let Some(error) = cause.downcast_ref::<std::io::Error>() {
+        return plain_words(error);
+    }
+    let place = match (cause.downcast_ref::<SearchError>(), cause.downcast_ref::<StoreError>()) {
+        (Some(SearchError::Io { path, source }), _) | (_, Some(StoreError::Io { path, source })) => {
+            Some((path, source))
+        }
+        _ => None,
+    };
+    match place {
+        Some((path, source)) => format!("{}: {}", path.display(), plain_words(source)),
+        None => cause.to_string(),
+    }
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
@@ -61,6 +99,23 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn failures_of_the_system_are_said_in_plain_words() {
+        let io = std::fs::read("no such file").unwrap_err();
+        let text = sentence(&anyhow::Error::new(io).context("cannot read `x`"));
+        assert_eq!(text, "cannot read `x`: there is no such file or folder");
+    }
+
+    #[test]
+    fn so_are_those_of_the_index_and_of_the_models() {
+        let source = || std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+        let index = SearchError::Io { path: "i".into(), source: source() };
+        let store = StoreError::Io { path: "m".into(), source: source() };
+        for (error, name) in [(anyhow::Error::new(index), "i"), (anyhow::Error::new(store), "m")] {
+            assert_eq!(sentence(&error), format!("{name}: you have no right to do that there"));
+        }
+    }
 
     #[test]
     fn a_cause_is_said_once() {

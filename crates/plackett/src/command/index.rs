@@ -1,23 +1,26 @@
 //! `plackett index`: from a collection to a directory that can be searched.
 
+mod blocks;
+
 use super::documents::{CollectionBar, DocumentArguments};
-use super::open::open_index;
+use super::open::{listed, open_index, read_lines, remark_on_version};
+use super::paths::Paths;
+use super::terminal::plain;
 use super::{Global, Outcome, Output};
-use anyhow::{Context, bail};
+use anyhow::bail;
+use blocks::{BlockArguments, Made};
 use clap::{Args, ValueEnum};
 use console::style;
 use plackett::indexing::DocumentEmbedder;
 use plackett::pipeline::Models;
 use plackett_core::Document;
-use plackett_core::formats::Documents;
-use plackett_search::{Committed, Embedder, HAS_HNSW, Index, IndexSettings, SearchError, VectorFormat};
+use plackett_core::formats::{DocumentOptions, Documents, FieldUse, Remarks};
+use plackett_search::{
+    Committed, Embedder, HAS_HNSW, Index, IndexSettings, NewIndex, Put, SearchError, VectorFormat,
+};
 use serde_json::json;
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-
-/// Documents between two commits: what a crash can cost, and what bounds the memory.
-const COMMIT_EVERY: usize = 50_000;
 
 /// Make documents searchable, or change an index
 #[derive(Args)]
@@ -25,55 +28,75 @@ const COMMIT_EVERY: usize = 50_000;
     after_help = "Examples:\n  plackett index corpus.jsonl -o my.index\n  plackett index beir/scifact -o scifact.index\n  \
                   plackett index more.csv -o my.index --append        (adds; replaces documents with the same id)\n  \
                   plackett index -o my.index --delete d17,d18\n  \
-                  plackett index -o my.index --graph always           (makes the graph for approximate search)\n\n\
+                  plackett index -o my.index --graph always           (makes the graph for approximate search)\n  \
+                  plackett index -o my.index --blocks SmolLM2-135M-Instruct\n  \
+                  plackett search my.index -p 'bm25:20 >> block-rank' --model SmolLM2-135M-Instruct \"words\"\n\n\
                   plackett index - --input-format csv -o my.index < corpus.csv\n  \
                   A collection is a BEIR folder, JSONL, CSV, TSV or Parquet (.gz and .zst too), a folder of .txt and \
-                  .md files,\nor `-` for standard input (JSONL unless --input-format says otherwise). Every commit is atomic: a crash leaves the last \
-                  committed state."
+                  .md files,\nor `-` for standard input (JSONL unless --input-format says otherwise). A new index \
+                  appears when it is whole,\nand a change is there as a whole or not at all, whatever happens meanwhile."
 )]
 pub struct Arguments {
     /// Documents to index; `-` for standard input
-    #[arg(required_unless_present_any = ["delete", "graph"])]
+    #[arg(required_unless_present_any = ["delete", "graph", "blocks", "drop_blocks"])]
     collection: Option<PathBuf>,
     /// Directory of the index
     #[arg(long, short, value_name = "DIR")]
     output: PathBuf,
     /// Add to an existing index; documents with known ids are replaced
-    #[arg(long)]
+    #[arg(long, requires = "collection")]
     append: bool,
     /// Ids to remove from an existing index, separated by commas, or @FILE with one a line
     #[arg(long, value_name = "IDS")]
     delete: Option<String>,
     /// Words only: smaller and faster, and without `dense`
-    #[arg(long, conflicts_with = "model")]
+    #[arg(long)]
     no_vectors: bool,
     /// Embedding model: directory, Hugging Face id or built-in name [default: the bundled one]
     #[arg(long, env = "PLACKETT_MODEL")]
     model: Option<String>,
-    /// How vectors are kept
-    #[arg(long, value_enum, default_value = "f32")]
-    vectors: Vectors,
+    /// How vectors are kept [default: f32]
+    #[arg(long, value_enum, conflicts_with = "no_vectors")]
+    vectors: Option<Vectors>,
     /// The graph for approximate search [default: auto, from 20000 vectors on in a program that has it]
     #[arg(long, value_enum, conflicts_with = "no_vectors")]
     graph: Option<Graph>,
     /// How texts become words: english, english-snowball, danish, dutch, finnish, french, german, italian, norwegian,
-    /// portuguese, russian, spanish, swedish, standard (no stemming, no stop words) or whitespace
-    #[arg(long, default_value = "english", value_name = "NAME")]
-    analyzer: String,
-    /// Fields that are searched: title, text and names of metadata
-    #[arg(long, value_delimiter = ',', default_value = "title,text", value_name = "NAMES")]
-    fields: Vec<String>,
+    /// portuguese, russian, spanish, swedish, standard (no stemming, no stop words) or whitespace [default: english]
+    #[arg(long, value_name = "NAME")]
+    analyzer: Option<String>,
+    /// Fields that are searched: title, text and names of metadata [default: title,text]
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    fields: Option<Vec<String>>,
     #[command(flatten)]
     documents: DocumentArguments,
+    #[command(flatten, next_help_heading = "Blocks for block-rank")]
+    blocks: BlockArguments,
 }
 
 /// How vectors are kept.
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Vectors {
     /// Four bytes a number
     F32,
     /// One byte a number: a quarter of the size, nearly the same order
     Int8,
+}
+
+impl Vectors {
+    fn format(self) -> VectorFormat {
+        match self {
+            Vectors::F32 => VectorFormat::F32,
+            Vectors::Int8 => VectorFormat::Int8,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Vectors::F32 => "f32",
+            Vectors::Int8 => "int8",
+        }
+    }
 }
 
 /// When the graph for approximate search is made.
@@ -87,50 +110,114 @@ enum Graph {
     Never,
 }
 
+/// What the documents go into.
+enum Target {
+    Old(Index),
+    New(NewIndex),
+}
+
+impl Target {
+    fn index(&mut self) -> &mut Index {
+        match self {
+            Target::Old(index) => index,
+            Target::New(new) => new.index_mut(),
+        }
+    }
+
+    fn finish(self) -> Result<Index, SearchError> {
+        match self {
+            Target::Old(index) => Ok(index),
+            Target::New(new) => new.finish(),
+        }
+    }
+}
+
 /// Runs the command.
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let started = Instant::now();
     let path = &arguments.output;
-    let exists = path.read_dir().is_ok_and(|mut entries| entries.next().is_some());
+    if path.is_file() {
+        return Err(anyhow::anyhow!(
+            "{}: is a file, expected a folder for the index; name another",
+            path.display()
+        )
+        .into());
+    }
     let changing = arguments.append || arguments.collection.is_none();
-    if exists && !changing {
-        let text = "is not empty; add to the index in it with --append, or name a new folder";
-        return Err(anyhow::anyhow!("{}: the folder {text}", path.display()).into());
+    arguments.check(changing)?;
+    if arguments.collection.is_none() {
+        global.no_line_limit("no collection is read")?;
     }
-    if arguments.graph == Some(Graph::Always) && !HAS_HNSW {
-        return Err(SearchError::WithoutUsearch.into());
-    }
+    arguments.paths().check()?;
+    let deleted = arguments.ids_to_delete()?;
     let models = Models::new(arguments.model.clone(), global.models());
     let bar = CollectionBar::new(output, "indexing", arguments.collection.as_deref());
     let open = |name: Option<&str>| open_embedder(&models, name, |count| bar.finished(count));
-    let (index, embedder) = if exists || changing {
+    let (index, embedder) = if changing {
         let index = open_index(path)?;
+        let asked = arguments.asked_model();
+        arguments.check_settings(&index, asked)?;
+        remark_on_version(&index, output);
         let own = index.settings().model.clone();
-        // A model that is asked for is opened and refused when it is not the index's; the environment's is a default.
-        let default = std::env::var("PLACKETT_MODEL").ok();
-        let asked = arguments.model.as_deref().filter(|name| default.as_deref() != Some(*name));
         let embedder = own.map(|own| open(asked.or(Some(&own.name)))).transpose()?;
         (Some(index), embedder)
     } else {
         (None, (!arguments.no_vectors).then(|| open(None)).transpose()?)
     };
+    arguments.blocks.check_drop(index.as_ref(), path)?;
+    let follows = arguments.collection.is_some() || arguments.delete.is_some();
+    let plan = arguments.blocks.plan(index.as_ref(), follows, &models)?;
     // The collection is opened before a folder is made, so that a wrong name leaves nothing behind.
     let collection = arguments.collection.as_deref();
-    let documents = collection.map(|path| arguments.documents.read(path, Some(bar.count()))).transpose()?;
-    let mut index = match index {
-        Some(index) => index,
-        None => Index::create(path, &arguments.settings(embedder.as_ref()))?,
+    let remarks = Remarks::default();
+    let reading = DocumentOptions {
+        bytes_read: Some(bar.count()),
+        line_limit: global.max_line_bytes,
+        remarks: remarks.clone(),
+        ..arguments.reading(index.as_ref())
     };
-    let result = change(arguments, documents, &mut index, embedder.as_ref(), &bar);
-    bar.end();
-    if result.is_err() && !exists && Index::open(path).is_ok_and(|index| index.is_empty()) {
-        // Nothing was committed into a folder that this command made.
-        drop(index);
-        std::fs::remove_dir_all(path).with_context(|| path.display().to_string())?;
-        return result.map(|_| ()).map_err(Into::into);
+    if reading.first_number > 1 {
+        output.warn(&format!(
+            "documents without ids of their own are numbered from {} on, behind those of the index",
+            reading.first_number
+        ));
     }
-    let (committed, deleted) = result?;
-    report(&index, &committed, deleted, started, output)
+    let documents = collection.map(|path| arguments.documents.read(path, reading)).transpose()?;
+    let mut target = match index {
+        Some(index) => Target::Old(index),
+        None => Target::New(NewIndex::begin(path, &arguments.settings(embedder.as_ref()))?),
+    };
+    let result = change(arguments, documents, &deleted, &mut target, embedder.as_ref(), &bar, output);
+    let made = match (&result, plan) {
+        (Ok(_), Some(plan)) => plan.run(target.index(), &|message| bar.say(message)).map(Some),
+        (Ok(_), None) => arguments.blocks.drop_asked(path, output).map(|()| None),
+        _ => Ok(None),
+    };
+    bar.end();
+    remarks.take().iter().for_each(|remark| output.warn(remark));
+    match (result, made) {
+        (Ok(committed), Ok(made)) => report(&target.finish()?, &committed, made.as_ref(), started, output),
+        (Ok(_), Err(error)) => {
+            let left = match target {
+                Target::Old(_) if arguments.blocks.drops() => "the documents are committed",
+                Target::Old(_) => {
+                    "the documents are committed, and not all of them have blocks; `plackett index -o DIR --blocks MODEL` goes on"
+                }
+                Target::New(_) => "no index was made",
+            };
+            output.warn(&format!("{}: {left}", path.display()));
+            Err(error.into())
+        }
+        (Err(error), _) => {
+            let committed = error.downcast_ref::<SearchError>().is_some_and(SearchError::is_after_commit);
+            match target {
+                target if committed => drop(target.finish()?),
+                Target::Old(_) => output.warn(&format!("{}: the index is as it was before", path.display())),
+                Target::New(_) => output.warn(&format!("{}: no index was made", path.display())),
+            }
+            Err(error.into())
+        }
+    }
 }
 
 fn open_embedder<'a>(
@@ -142,82 +229,217 @@ fn open_embedder<'a>(
 }
 
 impl Arguments {
+    /// Refuses flags that do not go together, before anything is opened.
+    fn check(&self, changing: bool) -> anyhow::Result<()> {
+        let path = self.output.display();
+        let exists = self.output.read_dir().is_ok_and(|mut entries| entries.next().is_some());
+        if exists && !changing {
+            bail!(
+                "{path}: the folder is not empty; add to the index in it with --append, or name a new folder"
+            );
+        }
+        if self.delete.is_some() && !changing {
+            bail!(
+                "--delete: a new index has nothing to remove; name an index with --append, or leave the flag out"
+            );
+        }
+        if let (None, Some(flag)) = (&self.collection, self.documents.given()) {
+            bail!("{flag}: says how documents are kept, and there is no collection; leave it out");
+        }
+        if let (true, Some(model)) = (self.no_vectors, self.asked_model()) {
+            bail!(
+                "--model {model}: --no-vectors makes no vectors, so that no model is used; leave one of them out"
+            );
+        }
+        if self.graph == Some(Graph::Always) && !HAS_HNSW {
+            return Err(SearchError::WithoutUsearch.into());
+        }
+        Ok(())
+    }
+
+    /// The model that was asked for. The environment's is a default, and an index has a model of its own.
+    fn asked_model(&self) -> Option<&str> {
+        let default = std::env::var("PLACKETT_MODEL").ok();
+        self.model.as_deref().filter(|name| default.as_deref() != Some(*name))
+    }
+
+    /// Refuses settings that an index does not have: they hold for its whole life.
+    fn check_settings(&self, index: &Index, model: Option<&str>) -> anyhow::Result<()> {
+        let settings = index.settings();
+        let refuse = |given: String, has: String| {
+            let path = index.directory().display();
+            anyhow::anyhow!(
+                "{given}: the index {path} has {has}, which does not change; leave the flag out, or index the whole \
+                 collection again into a new folder"
+            )
+        };
+        if let Some(name) = self.analyzer.as_ref().filter(|name| **name != settings.analyzer) {
+            return Err(refuse(format!("--analyzer {name}"), format!("the analyser {}", settings.analyzer)));
+        }
+        if let Some(fields) = self.fields.as_ref().filter(|fields| **fields != settings.fields) {
+            let has = format!("the searched fields {}", settings.fields.join(","));
+            return Err(refuse(format!("--fields {}", fields.join(",")), has));
+        }
+        let Some(own) = &settings.model else {
+            let given = [
+                model.map(|name| format!("--model {name}")),
+                self.vectors.map(|format| format!("--vectors {}", format.name())),
+                self.graph.map(|_| "--graph".to_string()),
+            ];
+            return match given.into_iter().flatten().next() {
+                Some(given) => Err(refuse(given, "no vectors".into())),
+                None => Ok(()),
+            };
+        };
+        if self.no_vectors {
+            return Err(refuse("--no-vectors".into(), format!("vectors of the model {}", own.name)));
+        }
+        if let Some(format) = self.vectors.filter(|format| format.format() != settings.vectors) {
+            let has = if settings.vectors == VectorFormat::F32 { Vectors::F32 } else { Vectors::Int8 };
+            return Err(refuse(format!("--vectors {}", format.name()), format!("{} vectors", has.name())));
+        }
+        Ok(())
+    }
+
     fn settings(&self, embedder: Option<&DocumentEmbedder<'_>>) -> IndexSettings {
+        let usual = IndexSettings::default();
         IndexSettings {
-            analyzer: self.analyzer.clone(),
-            fields: self.fields.clone(),
+            analyzer: self.analyzer.clone().unwrap_or(usual.analyzer),
+            fields: self.fields.clone().unwrap_or(usual.fields),
             model: embedder.map(|embedder| embedder.identity().clone()),
-            vectors: match self.vectors {
-                Vectors::F32 => VectorFormat::F32,
-                Vectors::Int8 => VectorFormat::Int8,
-            },
+            vectors: self.vectors.map_or(usual.vectors, Vectors::format),
+            ..usual
         }
     }
 
+    /// What an index asks of the documents: fields, of which a new index needs every one, and numbers that go on behind
+    /// those that are there.
+    fn reading(&self, index: Option<&Index>) -> DocumentOptions {
+        let Some(index) = index else {
+            let field_use = FieldUse::SearchedAsAsked;
+            let fields = self.fields.clone().unwrap_or_else(|| IndexSettings::default().fields);
+            return DocumentOptions { field_use, fields, ..DocumentOptions::default() };
+        };
+        let numbered = self.collection.as_deref().is_some_and(|path| self.documents.are_numbered(path));
+        let last = || index.ids().filter_map(|id| id.parse::<u64>().ok()).max().unwrap_or(0);
+        DocumentOptions {
+            field_use: FieldUse::Searched,
+            fields: index.settings().fields.clone(),
+            first_number: if numbered { last().saturating_add(1) } else { 1 },
+            ..DocumentOptions::default()
+        }
+    }
+
+    /// The files that are read.
+    fn paths(&self) -> Paths {
+        let ids = self.delete.as_deref().and_then(|delete| delete.strip_prefix('@'));
+        Paths::default().reads("COLLECTION", &self.collection).reads("--delete", ids)
+    }
+
+    /// The ids as they stand: a blank may be a part of one.
     fn ids_to_delete(&self) -> anyhow::Result<Vec<String>> {
         let Some(delete) = &self.delete else { return Ok(Vec::new()) };
         let Some(file) = delete.strip_prefix('@') else {
-            return Ok(delete
-                .split(',')
-                .map(str::trim)
-                .filter(|id| !id.is_empty())
-                .map(str::to_string)
-                .collect());
+            let ids: Vec<String> = delete.split(',').map(str::to_string).collect();
+            if ids.iter().any(String::is_empty) {
+                bail!(
+                    "--delete: an id is empty; put one id between every two commas, or give a file as @FILE"
+                );
+            }
+            return Ok(ids);
         };
-        let text = std::fs::read_to_string(file).with_context(|| file.to_string())?;
-        Ok(text.lines().map(str::trim).filter(|id| !id.is_empty()).map(str::to_string).collect())
+        let mut ids = read_lines(Path::new(file))?;
+        ids.retain(|id| !id.is_empty());
+        if ids.is_empty() {
+            bail!("--delete @{file}: there is no id in the file; it has one a line");
+        }
+        Ok(ids)
     }
 }
 
-/// Deletes and adds; the last commit's account has the sums of all.
+/// Deletes and adds, in one commit.
 fn change(
     arguments: &Arguments,
     documents: Option<Documents>,
-    index: &mut Index,
+    deleted: &[String],
+    target: &mut Target,
     embedder: Option<&DocumentEmbedder<'_>>,
     bar: &CollectionBar,
-) -> anyhow::Result<(Committed, usize)> {
-    let ids = arguments.ids_to_delete()?;
-    let mut writer = index.writer(embedder.map(|embedder| embedder as &dyn Embedder))?;
-    let before = writer.documents();
+    output: &Output,
+) -> anyhow::Result<Committed> {
+    let left = if let Target::New(new) = target { new.removed() } else { 0 };
+    let directory = arguments.output.display().to_string();
+    let target_fields = target.index().settings().fields.clone();
+    let writer = target.index().writer(embedder.map(|embedder| embedder as &dyn Embedder));
+    let mut writer = writer.map_err(|error| unwritable(&directory, error))?;
+    let left = left + writer.removed();
+    if left > 0 {
+        let megabytes = left as f64 / 1e6;
+        output.warn(&format!("{directory}: removed {megabytes:.1} MB that an interrupted command had left"));
+    }
     match arguments.graph {
         Some(Graph::Always) => writer.graph_from(1),
         Some(Graph::Never) => writer.graph_from(usize::MAX),
         Some(Graph::Auto) | None => {}
     }
+    let mut blank = Vec::new();
     writer.on_graph_progress(|done, all| bar.say(graph_message(done, all)));
-    for id in &ids {
-        writer.delete(id)?;
+    let mut absent = Vec::new();
+    for id in deleted {
+        if !writer.delete(id)? {
+            absent.push(id);
+        }
     }
-    let mut total = writer.commit()?;
-    let deleted = before - total.documents;
     if let (Some(collection), Some(documents)) = (&arguments.collection, documents) {
-        let mut seen = HashSet::new();
-        for (nth, document) in documents.enumerate() {
+        let mut count = 0usize;
+        let fields = target_fields.iter().all(|field| field == "title" || field == "text");
+        for document in documents {
             let document = document?;
-            if !seen.insert(document.id.clone()) {
-                anyhow::bail!(
-                    "{}: the id `{}` comes a second time, as document {}; ids must be different",
-                    collection.display(),
-                    document.id,
-                    nth + 1
+            if embedder.is_none() && fields && document.model_text().trim().is_empty() {
+                blank.push(document.id.clone());
+            }
+            let id = document.id.clone();
+            bar.read();
+            count += 1;
+            if writer.put(document)? == Put::Again {
+                bail!(
+                    "{}: the id `{id}` comes a second time, as document {count}; ids must be different",
+                    collection.display()
                 );
             }
-            bar.read();
-            writer.put(document)?;
             if embedder.is_none() {
                 bar.finished(1);
             }
-            if (nth + 1) % COMMIT_EVERY == 0 {
-                add(&mut total, writer.commit()?);
-            }
         }
-        add(&mut total, writer.finish()?);
-        if total.documents == 0 {
+        if count == 0 {
             bail!("{}: there is no document in it", collection.display());
         }
     }
-    Ok((total, deleted))
+    let committed = writer.finish()?;
+    if !blank.is_empty() {
+        output.warn(&format!(
+            "no text in {}: it is in the index, and no search finds it",
+            listed(&blank, "document", "documents")
+        ));
+    }
+    if !absent.is_empty() {
+        output.warn(&format!("--delete: not in the index: {}", listed(&absent, "id", "ids")));
+    }
+    Ok(committed)
+}
+
+/// Says what cannot be written where the user has no right to.
+fn unwritable(directory: &str, error: SearchError) -> anyhow::Error {
+    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    match &error {
+        SearchError::Io { source, .. } if matches!(source.kind(), PermissionDenied | ReadOnlyFilesystem) => {
+            anyhow::Error::new(error).context(format!(
+                "{directory}: the index can be searched and not changed, since its folder cannot be written; ask its owner, \
+                 or index the collection into a folder of your own"
+            ))
+        }
+        _ => error.into(),
+    }
 }
 
 /// What stands beside the counter of documents while a graph is made.
@@ -225,39 +447,60 @@ fn graph_message(done: usize, all: usize) -> String {
     if done < all { format!("graph of vectors: {}%", 100 * done / all) } else { "indexing".into() }
 }
 
-fn add(total: &mut Committed, commit: Committed) {
-    total.documents = commit.documents;
-    total.written += commit.written;
-    total.truncated.extend(commit.truncated);
-}
-
-fn report(index: &Index, done: &Committed, deleted: usize, started: Instant, output: &Output) -> Outcome {
+fn report(
+    index: &Index,
+    done: &Committed,
+    blocks: Option<&Made>,
+    started: Instant,
+    output: &Output,
+) -> Outcome {
     let stats = index.stats();
     let seconds = started.elapsed().as_secs_f64();
-    let directory = index.directory().display();
+    let directory = index.directory().display().to_string();
+    if let Some(model) = &index.settings().model {
+        remark_on_texts(done, &model.name, output);
+    }
+    if let Some(made) = blocks {
+        made.remark(output);
+    }
     if output.json {
         let value = json!({
-            "index": directory.to_string(), "documents": done.documents, "written": done.written, "deleted": deleted,
-            "vectors": index.settings().model, "bytes": stats.bytes, "graph_vectors": stats.graph_vectors, "truncated": done.truncated, "seconds": seconds,
+            "blocks": blocks.map(Made::json), "index": directory, "documents": done.documents, "written": done.added + done.replaced,
+            "added": done.added, "replaced": done.replaced, "deleted": done.deleted,
+            "vectors": index.settings().model, "bytes": stats.bytes, "graph_vectors": stats.graph_vectors,
+            "truncated": done.truncated, "without_vector": done.without_vector, "seconds": seconds,
         });
         return Ok(output.print_json(&value)?);
     }
-    let mut text = format!(
-        "{} {directory}: {} documents, {} written, {deleted} deleted, {:.1} MB, {seconds:.1} s\n",
+    let directory = plain(&directory);
+    let text = format!(
+        "{} {directory}: {} documents ({} added, {} replaced, {} deleted), {:.1} MB, {seconds:.1} s\n  try: plackett \
+         search {directory} \"your words\"\n",
         style("indexed").green().bold(),
         done.documents,
-        done.written,
+        done.added,
+        done.replaced,
+        done.deleted,
         stats.bytes as f64 / 1e6
     );
-    if let (Some(model), false) = (&index.settings().model, done.truncated.is_empty()) {
-        text.push_str(&format!(
-            "  {} texts are longer than {} reads: their vectors see the beginning (ids with --json); words see all\n",
-            done.truncated.len(),
-            model.name
+    Ok(output.print_styled(&format!("{text}{}", blocks.map(Made::text).unwrap_or_default()))?)
+}
+
+/// What the vectors of some documents do not see.
+fn remark_on_texts(done: &Committed, model: &str, output: &Output) {
+    let cut: Vec<&str> = done.truncated.iter().map(|cut| cut.id.as_str()).collect();
+    if !cut.is_empty() {
+        output.warn(&format!(
+            "vectors see only the beginning of {}, longer than {model} reads; words see all",
+            listed(&cut, "text", "texts")
         ));
     }
-    text.push_str(&format!("  try: plackett search {directory} \"your words\"\n"));
-    Ok(output.print(&text)?)
+    if !done.without_vector.is_empty() {
+        output.warn(&format!(
+            "no vector for {}: there is no text in it that {model} reads, and `dense` does not find it",
+            listed(&done.without_vector, "document", "documents")
+        ));
+    }
 }
 
 /// Indexes documents into a new folder with vectors of the default model: what the quickstart does. `progress` is told
@@ -270,11 +513,11 @@ pub fn build(
 ) -> anyhow::Result<Index> {
     let embedder = open_embedder(models, None, progress)?;
     let settings = IndexSettings { model: Some(embedder.identity().clone()), ..IndexSettings::default() };
-    let mut index = Index::create(path, &settings)?;
-    let mut writer = index.writer(Some(&embedder))?;
+    let mut new = NewIndex::begin(path, &settings)?;
+    let mut writer = new.index_mut().writer(Some(&embedder))?;
     for document in documents {
         writer.put(document.clone())?;
     }
     writer.finish()?;
-    Ok(index)
+    Ok(new.finish()?)
 }

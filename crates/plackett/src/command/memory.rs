@@ -16,20 +16,28 @@ const UNITS: [(&str, f64); 10] = [
 
 /// Bytes of `2GB`, `1.5 GiB`, `700M` or a plain number of bytes. Letters may be small.
 pub fn bytes(text: &str) -> Result<usize, String> {
+    let expected = "an amount of memory is expected, such as 2GB, 700MiB or a number of bytes above 0";
+    size(text).ok_or_else(|| expected.into())
+}
+
+/// The same for the length of a line.
+pub fn line_bytes(text: &str) -> Result<usize, String> {
+    let expected = "the length of a line is expected, such as 64KiB, 8MiB or a number of bytes above 0";
+    size(text).ok_or_else(|| expected.into())
+}
+
+fn size(text: &str) -> Option<usize> {
     let lower = text.trim().to_ascii_lowercase();
     let unit = UNITS.iter().find_map(|(unit, factor)| Some((lower.strip_suffix(unit)?, *factor)));
     let (number, factor) = unit.unwrap_or((&lower, 1.0));
-    let expected =
-        || format!("`{text}` is no amount of memory; write 2GB, 700MiB or a number of bytes above 0");
-    let number: f64 = number.trim_end().parse().map_err(|_| expected())?;
-    let bytes = (number * factor).round();
+    let bytes = (number.trim_end().parse::<f64>().ok()? * factor).round();
     // Beyond 2⁵³ a number of bytes is not exact, and no machine has so many.
-    if (1.0..=9e15).contains(&bytes) { Ok(bytes as usize) } else { Err(expected()) }
+    (1.0..=9e15).contains(&bytes).then_some(bytes as usize)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::bytes;
+    use super::{bytes, line_bytes};
 
     #[test]
     fn units_are_read_as_they_are_meant() {
@@ -46,6 +54,10 @@ mod tests {
         }
         for text in ["", "0", "-1GB", "GB", "2TBX", "nan", "inf", "1e300GB", "0.2"] {
             assert!(bytes(text).is_err_and(|problem| problem.contains("2GB")), "{text}");
+            assert!(
+                line_bytes(text).is_err_and(|problem| problem.contains("the length of a line")),
+                "{text}"
+            );
         }
     }
 }

@@ -1,6 +1,10 @@
 //! One file per subcommand; this one parses, sets up what all share, and turns outcomes into exit codes.
 
+mod as_text;
+mod ask;
+mod calibrate;
 mod compare;
+mod cut_texts;
 mod doctor;
 mod documents;
 mod embed;
@@ -12,18 +16,30 @@ mod generate;
 mod index;
 mod measuring;
 mod memory;
+mod method;
 mod model;
+mod number;
 mod open;
 mod output;
+mod paths;
 mod printing;
 mod quickstart;
+mod recipe;
+mod replay;
 mod report_file;
 mod rerank;
 mod results;
 mod search;
 mod snippet;
 mod table;
+mod terminal;
+mod trace_file;
+mod train;
+mod training_file;
+mod training_page;
+mod trec_lines;
 
+use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use envelope::Envelope;
 pub use failure::{Failure, Outcome};
@@ -56,21 +72,36 @@ pub struct Global {
     #[arg(long, short = 'Q', global = true)]
     pub quiet: bool,
     /// Never touch the network; whatever is not on this machine is an error
-    #[arg(long, global = true, env = "PLACKETT_OFFLINE")]
+    #[arg(long, global = true, env = "PLACKETT_OFFLINE", value_parser = number::by(number::switch))]
     pub offline: bool,
     /// Worker threads (default: all cores)
-    #[arg(long, global = true, env = "PLACKETT_THREADS", value_name = "N")]
+    #[arg(long, global = true, env = "PLACKETT_THREADS", value_name = "N", value_parser = number::whole::<usize>(1..))]
     pub threads: Option<usize>,
     /// Memory that a model's weights and the buffers of its work may take together, such as 2GB or 700MiB; work is split
     /// to keep it [default: no limit]
-    #[arg(long, global = true, env = "PLACKETT_MEMORY_BUDGET", value_name = "SIZE", value_parser = memory::bytes)]
+    #[arg(long, global = true, env = "PLACKETT_MEMORY_BUDGET", value_name = "SIZE", value_parser = number::by(memory::bytes))]
     pub memory_budget: Option<usize>,
+    /// Longest line, CSV record or JSON object that is read from a file of documents, queries, requests, runs or judgments
+    #[arg(long, global = true, env = "PLACKETT_MAX_LINE_BYTES", value_name = "SIZE", value_parser = number::by(memory::line_bytes),
+          default_value = "8MiB")]
+    pub max_line_bytes: usize,
+    /// Whether the longest line was said on the command line.
+    #[arg(skip)]
+    line_limit_is_given: bool,
 }
 
 impl Global {
     /// How models are opened.
     pub fn models(&self) -> ModelOptions {
         ModelOptions { offline: self.offline, threads: self.threads, memory_budget: self.memory_budget }
+    }
+
+    /// Refuses a longest line where no line is read that it could bound; `why` says so.
+    pub fn no_line_limit(&self, why: &str) -> Outcome {
+        if self.line_limit_is_given {
+            return Err(anyhow::anyhow!("--max-line-bytes: {why}; leave it out").into());
+        }
+        Ok(())
     }
 
     /// Refuses a flag that names another form of the result than `--json` does.
@@ -90,22 +121,41 @@ enum Command {
     Quickstart(quickstart::Arguments),
     Index(index::Arguments),
     Search(search::Arguments),
-    Rerank(rerank::Arguments),
+    Rerank(Box<rerank::Arguments>),
+    Replay(replay::Arguments),
+    Ask(Box<ask::Arguments>),
     Embed(embed::Arguments),
     Generate(Box<generate::Arguments>),
     Eval(eval::Arguments),
     Compare(compare::Arguments),
+    Calibrate(calibrate::Arguments),
+    Train(train::Arguments),
+    Method(method::Arguments),
     Model(model::Arguments),
+    Recipe(Box<recipe::Arguments>),
     Doctor(doctor::Arguments),
 }
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let parsed = Cli::command().try_get_matches().and_then(|m| Ok((Cli::from_arg_matches(&m)?, name(&m))));
-    let (cli, name) = parsed.unwrap_or_else(|error| refuse(&error));
+    let parsed = number::with_signs(Cli::command())
+        .try_get_matches()
+        .and_then(|m| Ok((Cli::from_arg_matches(&m)?, m)));
+    let (mut cli, matches) = parsed.unwrap_or_else(|error| refuse(&error));
+    cli.global.line_limit_is_given = is_given(&matches, "max_line_bytes");
+    let name = name(&matches);
     let output = Output::new(&cli.global, &name);
     let result = set_threads(&cli.global).and_then(|()| dispatch(cli.command, &cli.global, &output));
+    if let Some(remark) = plackett::bundled::end() {
+        output.warn(&remark);
+    }
     failure::exit_code(result, &output)
+}
+
+/// Whether a flag stands on the command line, before the subcommand or behind it; the environment's value is no flag.
+fn is_given(matches: &ArgMatches, id: &str) -> bool {
+    let levels = std::iter::successors(Some(matches), |level| level.subcommand().map(|(_, below)| below));
+    levels.into_iter().any(|level| level.value_source(id) == Some(ValueSource::CommandLine))
 }
 
 /// The words of a subcommand, such as `model show`.
@@ -125,17 +175,49 @@ fn refuse(error: &clap::Error) -> ! {
     error.exit()
 }
 
+/// Why a command reads no lines of which the longest can be said; `None` where it reads such.
+fn no_line_limit(command: &Command) -> Option<&'static str> {
+    match command {
+        Command::Index(_)
+        | Command::Search(_)
+        | Command::Rerank(_)
+        | Command::Eval(_)
+        | Command::Compare(_)
+        | Command::Calibrate(_) => None,
+        Command::Replay(_) => Some("the manifest says how long lines may be"),
+        // Lines of texts and aspects may have any length.
+        Command::Quickstart(_)
+        | Command::Train(_)
+        | Command::Ask(_)
+        | Command::Embed(_)
+        | Command::Generate(_)
+        | Command::Method(_)
+        | Command::Model(_)
+        | Command::Recipe(_)
+        | Command::Doctor(_) => Some("this command reads no documents, queries, requests, runs or judgments"),
+    }
+}
+
 fn dispatch(command: Command, global: &Global, output: &Output) -> Outcome {
+    if let Some(why) = no_line_limit(&command) {
+        global.no_line_limit(why)?;
+    }
     match command {
         Command::Quickstart(arguments) => quickstart::run(&arguments, global, output),
         Command::Index(arguments) => index::run(&arguments, global, output),
         Command::Search(arguments) => search::run(&arguments, global, output),
         Command::Rerank(arguments) => rerank::run(&arguments, global, output),
+        Command::Ask(arguments) => ask::run(&arguments, global, output),
+        Command::Replay(arguments) => replay::run(&arguments, global, output),
         Command::Embed(arguments) => embed::run(&arguments, global, output),
         Command::Generate(arguments) => generate::run(&arguments, global, output),
         Command::Eval(arguments) => eval::run(&arguments, global, output),
         Command::Compare(arguments) => compare::run(&arguments, global, output),
+        Command::Calibrate(arguments) => calibrate::run(&arguments, global, output),
+        Command::Train(arguments) => train::run(&arguments, global, output),
+        Command::Method(arguments) => method::run(&arguments, output),
         Command::Model(arguments) => model::run(&arguments, global, output),
+        Command::Recipe(arguments) => recipe::run(&arguments, global, output),
         Command::Doctor(arguments) => doctor::run(&arguments, global, output),
     }
 }
@@ -143,7 +225,24 @@ fn dispatch(command: Command, global: &Global, output: &Output) -> Outcome {
 fn set_threads(global: &Global) -> Outcome {
     match global.threads {
         None => Ok(()),
-        Some(0) => Err(anyhow::anyhow!("--threads 0: at least one thread is needed").into()),
+        Some(count) if count > most_threads() => {
+            let most = most_threads();
+            let cores = match cores() {
+                1 => "1 core".into(),
+                many => format!("{many} cores"),
+            };
+            Err(anyhow::anyhow!("--threads {count}: this machine has {cores}; give a number up to {most}")
+                .into())
+        }
         Some(count) => Ok(rayon::ThreadPoolBuilder::new().num_threads(count).build_global()?),
     }
+}
+
+/// Threads beyond a few for each core only wait for each other, and very many cannot even be begun.
+fn most_threads() -> usize {
+    (4 * cores()).max(64)
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }

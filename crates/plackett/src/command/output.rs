@@ -2,7 +2,8 @@
 
 use super::Global;
 use super::envelope::Envelope;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use super::terminal::{brief, plain, styled};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use std::io::{self, Write};
 use std::sync::Mutex;
 
@@ -41,8 +42,18 @@ impl Output {
         true
     }
 
-    /// Writes text to standard output.
+    /// Writes text for people to standard output, without characters that a terminal obeys.
     pub fn print(&self, text: &str) -> io::Result<()> {
+        self.print_data(&plain(text))
+    }
+
+    /// Writes text for people that has colours of our own; what comes from outside went through [`plain`] before.
+    pub fn print_styled(&self, text: &str) -> io::Result<()> {
+        self.print_data(&styled(text))
+    }
+
+    /// Writes data to standard output: JSON, runs and numbers, as they are.
+    pub fn print_data(&self, text: &str) -> io::Result<()> {
         if self.keeps(text) {
             return Ok(());
         }
@@ -54,16 +65,17 @@ impl Output {
     /// Writes what the command found, an object, into the one JSON document of `--json`.
     pub fn print_json(&self, value: &impl serde::Serialize) -> anyhow::Result<()> {
         // Written in one go, so that a closed pipe is seen as such and not as a JSON error.
-        Ok(self.print(&self.envelope.fields(value)?)?)
+        Ok(self.print_data(&self.envelope.fields(value)?)?)
     }
 
     /// Ends the document of `--json`.
     pub fn end_json(&self, exit_code: u8) -> io::Result<()> {
-        if self.json { self.print(&self.envelope.end(exit_code)) } else { Ok(()) }
+        if self.json { self.print_data(&self.envelope.end(exit_code)) } else { Ok(()) }
     }
 
-    /// A remark for people, on standard error.
+    /// A remark for people, on standard error; it may have colours of our own.
     pub fn note(&self, text: &str) {
+        let text = styled(text);
         if !self.keeps(&format!("{text}\n")) && !self.quiet {
             eprintln!("{text}");
         }
@@ -71,15 +83,17 @@ impl Output {
 
     /// What whoever uses the result has to know and the result does not say: on standard error, and in the JSON document.
     pub fn warn(&self, text: &str) {
+        let text = &brief(text);
         self.envelope.warn(text);
-        self.note(&format!("note: {text}"));
+        self.note(&format!("note: {}", plain(text)));
     }
 
     /// Tells of a part of the work that failed while the rest goes on: on standard error, past the bar, and in the JSON
     /// document.
     pub fn part_failed(&self, bar: &ProgressBar, text: &str) {
+        let text = &brief(text);
         self.envelope.fail(text);
-        bar.suspend(|| eprintln!("plackett: {text}"));
+        bar.suspend(|| eprintln!("plackett: {}", plain(text)));
     }
 
     /// A prompt for people, on standard error.
@@ -93,9 +107,8 @@ impl Output {
     pub fn progress(&self, what: &str, length: u64) -> ProgressBar {
         let target = if self.quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let bar = ProgressBar::with_draw_target(Some(length), target);
-        if let Ok(style) = ProgressStyle::with_template("{msg:<22} {bar:32} {pos}/{len} {per_sec} {eta} left")
-        {
-            bar.set_style(style);
+        if let Ok(style) = ProgressStyle::with_template("{msg:<22} {bar:32} {pos}/{len} {rate} {eta} left") {
+            bar.set_style(with_rate(style));
         }
         bar.set_message(what.to_string());
         bar
@@ -115,9 +128,19 @@ impl Output {
     pub fn counter(&self, what: &str) -> ProgressBar {
         let bar = self.progress(what, 0);
         bar.unset_length();
-        if let Ok(style) = ProgressStyle::with_template("{msg:<22} {spinner} {pos} {per_sec}") {
-            bar.set_style(style);
+        if let Ok(style) = ProgressStyle::with_template("{msg:<22} {spinner} {pos} {rate}") {
+            bar.set_style(with_rate(style));
         }
         bar
     }
+}
+
+/// The key `rate`: how many a second, in as many digits as anyone reads.
+fn with_rate(style: ProgressStyle) -> ProgressStyle {
+    style.with_key("rate", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+        let rate = state.per_sec();
+        let digits = if rate < 10.0 { 1 } else { 0 };
+        // What cannot be drawn is drawn the next time.
+        let _ = write!(out, "{rate:.digits$}/s");
+    })
 }

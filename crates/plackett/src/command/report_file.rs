@@ -1,11 +1,13 @@
 //! The flags and the writing of the HTML report.
 
-use super::Output;
 use super::documents::DocumentArguments;
 use super::eval_files::{document_texts, query_texts};
 use super::measuring::Evaluated;
+use super::open::listed;
+use super::paths::Paths;
+use super::{Global, Output};
 use clap::Args;
-use plackett_core::formats::BeirFolder;
+use plackett_core::formats::{BeirFolder, DocumentOptions, Remarks};
 use plackett_eval::Comparison;
 use plackett_eval::report::Report;
 use std::cell::RefCell;
@@ -21,7 +23,7 @@ pub struct ReportArguments {
     /// Texts of queries for the report: JSONL, TSV or TREC topics [default: queries.jsonl of a BEIR folder]
     #[arg(long, value_name = "FILE", requires = "report", help_heading = "Report")]
     queries: Option<PathBuf>,
-    /// Texts of documents for the report: JSONL, CSV, TSV, Parquet or a folder [default: corpus.jsonl of a BEIR folder]
+    /// Texts of documents for the report of `compare`: JSONL, CSV, TSV, Parquet or a folder [default: corpus.jsonl of a BEIR folder]
     #[arg(long, value_name = "FILE", requires = "report", help_heading = "Report")]
     documents: Option<PathBuf>,
     /// Title of the report
@@ -32,11 +34,35 @@ pub struct ReportArguments {
 }
 
 impl ReportArguments {
-    /// Refuses flags that mean nothing without a report.
-    pub fn check(&self) -> anyhow::Result<()> {
-        if self.report.is_none() && self.kept.are_given() {
+    /// The files that a report is made from and goes to. In the folder of the judgments lie the texts of queries and
+    /// documents too, where they are BEIR's.
+    pub fn paths(&self, paths: Paths) -> Paths {
+        let paths = paths.reads("--queries", &self.queries).reads("--documents", &self.documents);
+        paths.writes("--report", &self.report)
+    }
+
+    /// Refuses flags that mean nothing without a report or in it, and a report of preferences. `compares`: whether runs are
+    /// compared, which is where a report shows documents.
+    pub fn check(&self, qrels: &Path, on_preferences: bool, compares: bool) -> anyhow::Result<()> {
+        if let (Some(path), true) = (&self.report, on_preferences) {
             anyhow::bail!(
-                "--input-format and the names of fields say how the documents of a --report are kept"
+                "--report {}: a report shows grades of documents, and preferences have none; leave it out",
+                path.display()
+            );
+        }
+        let kept = self.kept.given();
+        if let (None, Some(flag)) = (&self.report, kept) {
+            anyhow::bail!("{flag}: says how the documents of a --report are kept; leave it out");
+        }
+        let documents = self.documents.as_ref().map(|_| "--documents");
+        if let (false, Some(flag)) = (compares, documents.or(kept)) {
+            anyhow::bail!(
+                "{flag}: a report of `eval` shows no documents; leave it out, or make the report with `compare`"
+            );
+        }
+        if let (None, Some(flag), true) = (documents, kept, BeirFolder::at(qrels).corpus_file().is_err()) {
+            anyhow::bail!(
+                "{flag}: says how documents are kept, and none are read; name them with --documents, or leave it out"
             );
         }
         Ok(())
@@ -54,18 +80,32 @@ impl ReportArguments {
         found: &Evaluated,
         comparison: Option<&Comparison>,
         digits: usize,
+        global: &Global,
         output: &Output,
     ) -> anyhow::Result<()> {
         let Some(path) = &self.report else { return Ok(()) };
         let beside = BeirFolder::at(qrels);
+        let remarks = Remarks::default();
         let queries = match self.queries.clone().or_else(|| beside.queries_file().ok()) {
-            Some(path) => query_texts(&path)?,
+            Some(path) => {
+                let texts = query_texts(&path, global.max_line_bytes, &remarks)?;
+                say_missing(
+                    &path,
+                    "query",
+                    "queries",
+                    &asked_queries(found),
+                    |id| texts.contains_key(id),
+                    output,
+                );
+                texts
+            }
             None => HashMap::new(),
         };
         let title = self.title.clone().unwrap_or_else(|| format!("Evaluation on {}", qrels.display()));
         let report =
             report(&title, found, comparison).digits(digits).query_texts(|id| queries.get(id).cloned());
-        match self.documents.clone().or_else(|| beside.corpus_file().ok()) {
+        let corpus = self.documents.clone().or_else(|| beside.corpus_file().ok());
+        match corpus.filter(|_| comparison.is_some()) {
             None => report.write(path)?,
             Some(corpus) => {
                 // The page is made twice: the first time to learn which documents it shows.
@@ -76,10 +116,27 @@ impl ReportArguments {
                 };
                 let report = report.document_texts(record);
                 report.html()?;
-                let texts = document_texts(&corpus, &self.kept, &wanted.borrow())?;
+                let options = DocumentOptions {
+                    line_limit: global.max_line_bytes,
+                    remarks: remarks.clone(),
+                    ..DocumentOptions::default()
+                };
+                let texts = document_texts(&corpus, &self.kept, &wanted.borrow(), options)?;
+                if self.documents.is_some() && wanted.borrow().is_empty() {
+                    output.warn("--documents: the runs do not differ on any query, so that the report shows no document");
+                }
+                say_missing(
+                    &corpus,
+                    "document",
+                    "documents",
+                    &wanted.borrow().iter().map(String::as_str).collect(),
+                    |id| texts.contains_key(id),
+                    output,
+                );
                 report.document_texts(|id| texts.get(id).cloned()).write(path)?;
             }
         }
+        remarks.take().iter().for_each(|remark| output.warn(remark));
         if !output.json {
             output.note(&format!("report: {}", path.display()));
         }
@@ -103,4 +160,28 @@ fn report<'a>(title: &str, found: &'a Evaluated, comparison: Option<&'a Comparis
         Some(comparison) => report.comparison(comparison),
         None => report,
     }
+}
+
+/// The queries of a page.
+fn asked_queries(found: &Evaluated) -> HashSet<&str> {
+    found.evaluations.iter().flat_map(|evaluation| &evaluation.queries).map(String::as_str).collect()
+}
+
+/// Says for how many queries or documents of the report a file has no text.
+fn say_missing(
+    file: &Path,
+    one: &str,
+    many: &str,
+    wanted: &HashSet<&str>,
+    has: impl Fn(&str) -> bool,
+    output: &Output,
+) {
+    let mut missing: Vec<&str> = wanted.iter().copied().filter(|id| !has(id)).collect();
+    missing.sort_unstable();
+    if missing.is_empty() {
+        return;
+    }
+    let all = if missing.len() == wanted.len() { ", which are all; is it the right file?" } else { "" };
+    let missing = listed(&missing, one, many);
+    output.warn(&format!("{}: there is no text in it for {missing} of the report{all}", file.display()));
 }

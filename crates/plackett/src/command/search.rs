@@ -1,11 +1,15 @@
 //! `plackett search`: one query, a file of them, or a conversation.
 
 mod converse;
+mod remarks;
 
+use super::number::whole;
+use super::paths::Paths;
 use super::results::{Writer, explain, to_json};
 use super::snippet;
+use super::terminal::plain;
 use super::{Failure, Global, Outcome, Output};
-use crate::command::open::{LongTextArguments, open_index, read_queries};
+use crate::command::open::{LongTextArguments, open_index, read_lines, read_queries_with, remark_on_version};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use console::style;
@@ -13,8 +17,9 @@ use plackett::Pipeline;
 use plackett::pipeline::{ModelOptions, Models, QueryError};
 use plackett_core::{Document, Query, Ranking};
 use plackett_search::Index;
-use std::io::{BufRead, IsTerminal};
-use std::path::PathBuf;
+use remarks::Remarks;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
 
 /// Search an index: one query, a file of queries, or a conversation
 #[derive(Args)]
@@ -24,7 +29,7 @@ use std::path::PathBuf;
                   plackett search papers.index --queries queries.jsonl -k 1000 --format trec > run.trec\n  \
                   plackett search papers.index            (asks for queries, one after another)\n\n\
                   A pipeline is a first stage (bm25, dense, or a fusion such as rrf(bm25,dense)) and any number of \
-                  rerankers\n(bi-encoder, late-interaction, cross-encoder), joined by `>>`. `:100` says how many \
+                  rerankers\n(`plackett method list`), joined by `>>`. `:100` says how many \
                   documents a stage passes on.\nbm25 takes k1, b, weights (of the searched fields: weights=title:2/text:1; those not \
                   named weigh 1), lengths and rm3.")]
 pub struct Arguments {
@@ -35,18 +40,19 @@ pub struct Arguments {
     /// File of queries: JSONL ({"_id", "text"}) or TSV (id, tab, text)
     #[arg(long, value_name = "FILE", conflicts_with = "query")]
     queries: Option<PathBuf>,
-    /// How to search [default: rrf(bm25,dense), or bm25 when the index has no vectors]
+    /// How to search [default: combsum(bm25,dense,norm=z-score), or bm25 in an index without vectors or whose language
+    /// the bundled model does not know]
     #[arg(long, short, value_name = "EXPR", env = "PLACKETT_PIPELINE")]
     pipeline: Option<String>,
-    /// Length of the answer
-    #[arg(short = 'k', long = "top-k", alias = "hits", value_name = "N", default_value_t = 10)]
-    k: usize,
+    /// Length of the answer [default: 10]; stages without a depth are as deep
+    #[arg(short = 'k', long = "top-k", alias = "hits", value_name = "N", value_parser = whole::<usize>(1..))]
+    k: Option<usize>,
     /// How results are written [default: text, and trec for a file of queries]
     #[arg(long, value_enum)]
     format: Option<Format>,
-    /// Last column of a TREC run
-    #[arg(long, default_value = "plackett")]
-    tag: String,
+    /// Last column of a TREC run [default: plackett]
+    #[arg(long, value_parser = super::number::by(super::results::tag))]
+    tag: Option<String>,
     /// Show passes, tokens, depths and what was cut
     #[arg(long)]
     explain: bool,
@@ -73,6 +79,21 @@ pub enum Format {
     Document,
 }
 
+/// Documents of an answer when nothing is said.
+const USUAL_LENGTH: usize = 10;
+/// The last column of a run when nothing is said.
+pub const USUAL_TAG: &str = "plackett";
+
+/// Text for people, or data as they are.
+fn show(text: &str, format: Format, output: &Output) -> std::io::Result<()> {
+    if format == Format::Text { output.print_styled(text) } else { output.print_data(text) }
+}
+
+/// What stands above one of several lists.
+fn heading(query: &Query) -> String {
+    format!("{}  {}\n", style(plain(&query.id)).cyan(), style(plain(&query.text)).bold())
+}
+
 /// Everything that a search needs, opened once.
 struct Session<'a> {
     arguments: &'a Arguments,
@@ -85,11 +106,18 @@ struct Session<'a> {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
-    if arguments.k == 0 {
-        return Err(anyhow::anyhow!("-k 0: ask for at least one document").into());
-    }
     global.form("--format", arguments.format.is_some())?;
+    if arguments.queries.is_none() {
+        global.no_line_limit("no file of queries is read")?;
+    }
+    let files = Paths::default().reads("QUERY", arguments.query.as_ref().filter(|query| *query == "-"));
+    files.reads("--queries", &arguments.queries).opens("INDEX", [&arguments.index]).check()?;
     let mut session = Session::open(arguments, global.models())?;
+    remark_on_version(&session.index, output);
+    if arguments.pipeline.is_none() {
+        Pipeline::default_remark(&session.index).inspect(|remark| output.warn(remark));
+    }
+    session.remark_on_depth(arguments.k, output);
     let from_stdin = arguments.query.as_deref() == Some("-");
     let format = match arguments.format {
         Some(format) => format,
@@ -97,25 +125,38 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         None if arguments.queries.is_some() || from_stdin => Format::Trec,
         None => Format::Text,
     };
+    if arguments.tag.is_some() && format != Format::Trec {
+        return Err(
+            anyhow::anyhow!("--tag is the last column of a TREC run; give --format trec with it").into()
+        );
+    }
+    if arguments.explain && format != Format::Text {
+        return Err(anyhow::anyhow!(
+            "--explain is for people; give --format text with it (`trace` of --json and --format jsonl has the same)"
+        )
+        .into());
+    }
     match (&arguments.query, &arguments.queries) {
         (Some(words), None) if !from_stdin => session.answer_one(words, format, output),
         (None, None) if std::io::stdin().is_terminal() && format == Format::Text => {
             session.converse(std::io::stdin().lock(), output)
         }
-        (_, Some(path)) => session.answer_all(&read_queries(path)?, format, output),
+        (_, Some(path)) => {
+            let remarks = plackett_core::formats::Remarks::default();
+            let queries = read_queries_with(path, global.max_line_bytes, &remarks)?;
+            remarks.take().iter().for_each(|remark| output.warn(remark));
+            session.answer_all(&queries, format, output)
+        }
         _ => session.answer_all(&lines_of_stdin()?, format, output),
     }
 }
 
 /// One query per line of standard input, numbered from 1; blank lines are passed over.
 fn lines_of_stdin() -> anyhow::Result<Vec<Query>> {
-    let mut queries = Vec::new();
-    for (number, line) in std::io::stdin().lock().lines().enumerate() {
-        let line = line.with_context(|| format!("standard input, line {}", number + 1))?;
-        if !line.trim().is_empty() {
-            queries.push(Query::new((number + 1).to_string(), line.trim()));
-        }
-    }
+    let lines = read_lines(Path::new("-"))?;
+    let numbered = lines.iter().zip(1..).filter(|(line, _)| !line.trim().is_empty());
+    let queries: Vec<Query> =
+        numbered.map(|(line, number): (_, u64)| Query::new(number.to_string(), line.trim())).collect();
     if queries.is_empty() {
         anyhow::bail!("no query: give one after the index, or one a line on standard input");
     }
@@ -132,7 +173,35 @@ impl<'a> Session<'a> {
         };
         let settings = arguments.long_text.settings()?;
         let pipeline = Pipeline::resolve(&expression, Some(&index), &models, &settings)?;
-        Ok(Session { arguments, index, models, pipeline, k: arguments.k, explain: arguments.explain })
+        // The environment's model is a default, and none that is asked for here.
+        let default = std::env::var("PLACKETT_MODEL").ok();
+        if arguments.model.as_ref().is_some_and(|name| default.as_ref() != Some(name))
+            && !pipeline.has_rerankers()
+        {
+            anyhow::bail!(
+                "--model: `{pipeline}` has no reranker, and `dense` takes the index's model; leave the flag out, or add a \
+                 reranker with --pipeline"
+            );
+        }
+        if let (Some(flag), false) = (arguments.long_text.given(), pipeline.has_rerankers()) {
+            anyhow::bail!(
+                "{flag}: `{pipeline}` has no reranker, which is what it is for; leave the flag out, or add a reranker with \
+                 --pipeline"
+            );
+        }
+        let k = arguments.k.unwrap_or(USUAL_LENGTH);
+        Ok(Session { arguments, index, models, pipeline, k, explain: arguments.explain })
+    }
+
+    /// Tells of a depth in the pipeline that keeps answers shorter than they were asked to be.
+    fn remark_on_depth(&self, asked: Option<usize>, output: &Output) {
+        if let Some(remark) = asked.and_then(|k| self.pipeline.shortened(k)) {
+            output.warn(&remark);
+        }
+    }
+
+    fn writer<'o>(&'o self, format: Format, output: &'o Output) -> Writer<'o> {
+        Writer::new(format, self.arguments.tag.as_deref().unwrap_or(USUAL_TAG), &output.envelope)
     }
 
     fn search(&self, queries: &[Query]) -> Vec<Result<Ranking, QueryError>> {
@@ -142,9 +211,12 @@ impl<'a> Session<'a> {
     fn answer_one(&self, words: &str, format: Format, output: &Output) -> Outcome {
         let query = Query::new("1", words);
         let ranking = self.search(std::slice::from_ref(&query)).pop().transpose()?.context("no answer")?;
-        let mut writer = Writer::new(format, &self.arguments.tag, &output.envelope);
+        let mut remarks = Remarks::default();
+        remarks.take(&ranking);
+        let mut writer = self.writer(format, output);
         let text = self.entry(&mut writer, &query, &ranking)?;
-        output.print(&format!("{text}{}", writer.end()))?;
+        show(&format!("{text}{}", writer.end()), format, output)?;
+        remarks.tell(1, output);
         Ok(())
     }
 
@@ -160,14 +232,21 @@ impl<'a> Session<'a> {
     /// Answers many queries in order, a bounded number at a time.
     fn answer_all(&self, queries: &[Query], format: Format, output: &Output) -> Outcome {
         let bar = output.progress("searching", queries.len() as u64);
-        let mut writer = Writer::new(format, &self.arguments.tag, &output.envelope);
-        let mut failed = 0usize;
-        for group in queries.chunks(self.pipeline.queries_at_once()) {
+        let mut writer = self.writer(format, output);
+        let mut remarks = Remarks::default();
+        let (mut failed, mut outages) = (0usize, 0usize);
+        for group in queries.chunks(self.pipeline.queries_at_once(self.k)) {
             for (query, result) in group.iter().zip(self.search(group)) {
                 match result {
-                    Ok(ranking) => output.print(&self.entry(&mut writer, query, &ranking)?)?,
+                    Ok(ranking) => {
+                        remarks.take(&ranking);
+                        let text = self.entry(&mut writer, query, &ranking)?;
+                        let heading = if format == Format::Text { heading(query) } else { String::new() };
+                        show(&format!("{heading}{text}"), format, output)?;
+                    }
                     Err(error) => {
                         failed += 1;
+                        outages += usize::from(error.is_outage());
                         output.part_failed(&bar, &error.to_string());
                     }
                 }
@@ -175,7 +254,13 @@ impl<'a> Session<'a> {
             bar.inc(group.len() as u64);
         }
         bar.finish_and_clear();
-        output.print(&writer.end())?;
+        show(&writer.end(), format, output)?;
+        remarks.tell(queries.len(), output);
+        if failed > 0 && outages == queries.len() {
+            return Err(Failure::Service(anyhow::anyhow!(
+                "none of the {failed} queries could be answered, because servers failed"
+            )));
+        }
         if failed > 0 {
             return Err(Failure::Check(format!(
                 "{failed} of {} queries could not be answered",
@@ -207,12 +292,15 @@ impl<'a> Session<'a> {
         }
         for entry in &ranking.entries {
             let document = self.index.document(&entry.id)?.unwrap_or_else(|| Document::new(&entry.id, ""));
-            let title =
-                if document.title.is_empty() { String::new() } else { format!("  {}", document.title) };
+            let title = if document.title.is_empty() {
+                String::new()
+            } else {
+                format!("  {}", plain(&document.title))
+            };
             text.push_str(&format!(
                 "{:>4}  {}{}  {}\n",
                 style(entry.rank).bold(),
-                style(&entry.id).cyan(),
+                style(plain(&entry.id)).cyan(),
                 style(title).bold(),
                 style(format!("{:.4}", entry.score)).dim(),
             ));

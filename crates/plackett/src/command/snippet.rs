@@ -1,5 +1,6 @@
 //! Snippets for people and for scripts.
 
+use super::terminal::plain;
 use console::style;
 use plackett_search::snippet::Snippet;
 use serde_json::{Value, json};
@@ -16,11 +17,11 @@ pub fn line(snippet: &Snippet, whole: usize, width: usize) -> String {
     }
     let mut at = 0;
     for place in &snippet.matches {
-        line.push_str(&snippet.text[at..place.start]);
-        line.push_str(&style(&snippet.text[place.clone()]).bold().to_string());
+        line.push_str(&plain(&snippet.text[at..place.start]));
+        line.push_str(&style(plain(&snippet.text[place.clone()])).bold().to_string());
         at = place.end;
     }
-    line.push_str(&snippet.text[at..]);
+    line.push_str(&plain(&snippet.text[at..]));
     if snippet.source.end < whole {
         line.push_str(" …");
     }

@@ -1,7 +1,7 @@
 //! The file of golden outputs.
 
 use super::{GoldenError, Subject};
-use plackett_core::formats::atomic;
+use plackett_core::formats::{atomic, unmarked};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -108,7 +108,7 @@ impl Golden {
         let bad = |problem| GoldenError::File { path: path.to_path_buf(), problem };
         let bytes =
             std::fs::read(path).map_err(|source| GoldenError::Read { path: path.to_path_buf(), source })?;
-        let golden: Golden = serde_json::from_slice(&bytes)
+        let golden: Golden = serde_json::from_slice(unmarked(&bytes))
             .map_err(|e| bad(format!("{e}; docs/golden.md describes the file")))?;
         if golden.plackett_golden != VERSION {
             return Err(bad(format!(

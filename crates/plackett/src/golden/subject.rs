@@ -2,8 +2,8 @@
 
 use super::{Case, GoldenError, Kind};
 use crate::pipeline::{LocalModel, ModelOptions, is_decoder};
-use plackett_lm::decode::{Branch, DecodeModel, Wanted};
-use plackett_lm::decoder::{DecoderModel, Pattern, Places, Request, Tokens, Wants};
+use plackett_lm::decode::{Branch, DecodeModel, LogitIds};
+use plackett_lm::decoder::{AttentionPattern, DecoderModel, LmTokenizer, OutputRequest, Positions, Request};
 use plackett_lm::seq2seq::{self, EncoderDecoder};
 use plackett_lm::{EmbedOptions, LmError};
 use std::path::Path;
@@ -99,29 +99,30 @@ impl Subject {
     }
 }
 
-fn tokenize(tokens: &Tokens, case: &Case) -> Result<Vec<u32>, LmError> {
+fn tokenize(tokens: &LmTokenizer, case: &Case) -> Result<Vec<u32>, LmError> {
     tokens.encode(&case.text, true, true)
 }
 
 fn next_of_decoder(model: &DecoderModel, case: &Case) -> Result<Given, LmError> {
-    let found = tokenize(model.tokens(), case)?;
-    let wants = Wants { logits_at: Places::Last, ids: Wanted::All, ..Wants::default() };
+    let found = tokenize(model.tokenizer(), case)?;
+    let outputs =
+        OutputRequest { logits_at: Positions::Last, logit_ids: LogitIds::All, ..OutputRequest::default() };
     // The golden ids where there are any: one fault, one message.
     let tokens = case.ids.as_deref().unwrap_or(&found);
-    let request = Request { tokens, cache: None, pattern: Pattern::Causal, adapter: None, wants };
+    let request = Request { tokens, cache: None, pattern: AttentionPattern::Causal, adapter: None, outputs };
     let logits = model.forward(&[request])?.pop().and_then(|mut answer| answer.logits.pop());
     Ok(Given::Next(Some(found), logits.unwrap_or_default()))
 }
 
 fn next_of_both(model: &EncoderDecoder, case: &Case) -> Result<Given, LmError> {
-    let found = model.tokens().map(|tokens| tokenize(tokens, case)).transpose()?;
+    let found = model.tokenizer().map(|tokens| tokenize(tokens, case)).transpose()?;
     let source = case.ids.as_deref().or(found.as_deref());
     let source = source.ok_or_else(|| {
         LmError::Argument("the model has no tokenizer.json, and the golden output no `ids`; give one".into())
     })?;
     let mut session = model.session();
     let parent = session.sources(&[source])?.remove(0);
-    let branch = Branch { parent, tokens: &[model.start()], wanted: Wanted::All, normalizer: false };
+    let branch = Branch { parent, tokens: &[model.start()], logit_ids: LogitIds::All, normalizer: false };
     let logits = session.extend(&[branch], &[])?.pop().map(|extended| extended.logits);
     Ok(Given::Next(found, logits.unwrap_or_default()))
 }

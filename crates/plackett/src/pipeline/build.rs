@@ -1,12 +1,15 @@
 //! From an expression to stages that exist, with their models opened.
 
-use super::run::{Chain, FirstStage, Source, Stage};
-use super::{DEFAULT_DEPTH, LocalModel, Models, Pipeline, PipelineError};
+use super::run::{BoxError, Chain, FirstStage, Source, Stage};
+use super::{DEFAULT_DEPTH, LocalModel, Models, Pipeline, PipelineError, StageDescription};
+use crate::blocks;
 use plackett_core::fusion::{self, Normalisation};
 use plackett_core::pipeline as syntax;
-use plackett_rank::{LongText, Method, Settings, ranker};
+use plackett_rank::method::{METHODS, OptionValues, nearest};
+use plackett_rank::{Abilities, LongText, MethodSpec, Settings};
 use plackett_search::{DenseMethod, DenseSearch, Index, Lengths, ModelIdentity, Rm3};
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// Names of first stages.
 pub const FIRST_STAGES: [&str; 2] = ["bm25", "dense"];
@@ -19,6 +22,7 @@ struct Builder<'a> {
     models: &'a Models,
     settings: &'a Settings,
     embedder: Option<LocalModel>,
+    descriptions: Vec<StageDescription>,
 }
 
 /// Resolves an expression; see [`Pipeline::resolve`].
@@ -29,7 +33,7 @@ pub fn build(
     settings: &Settings,
 ) -> Result<Pipeline, PipelineError> {
     let parsed: syntax::Pipeline = expression.parse()?;
-    let mut builder = Builder { index, models, settings, embedder: None };
+    let mut builder = Builder { index, models, settings, embedder: None, descriptions: Vec::new() };
     let (source, stages) = match index {
         Some(_) => {
             let chain = builder.chain(&parsed)?;
@@ -37,7 +41,8 @@ pub fn build(
         }
         None => (None, parsed.stages.iter().map(|stage| builder.reranker(stage)).collect::<Result<_, _>>()?),
     };
-    Ok(Pipeline { expression: parsed.to_string(), source, stages, embedder: builder.embedder })
+    let Builder { embedder, descriptions, .. } = builder;
+    Ok(Pipeline { expression: parsed.to_string(), source, stages, embedder, descriptions })
 }
 
 impl Builder<'_> {
@@ -61,7 +66,6 @@ impl Builder<'_> {
         if !stage.inputs.is_empty() {
             return Err(wrong(&stage.to_string(), "only a fusion has inputs in parentheses"));
         }
-        let depth = stage.depth.unwrap_or(DEFAULT_DEPTH);
         let first = match stage.name.as_str() {
             "bm25" => {
                 only(stage, &["k1", "b", "weights", "lengths", "rm3", "fb_docs", "fb_terms", "fb_weight"])?;
@@ -80,16 +84,16 @@ impl Builder<'_> {
             "dense" => {
                 only(stage, &["search", "ef", "from"])?;
                 let search = dense(stage)?;
-                self.check_dense(stage, &search, depth)?;
+                self.check_dense(stage, &search, stage.depth.unwrap_or(DEFAULT_DEPTH))?;
                 self.open_embedder(stage)?;
                 FirstStage::Dense { search }
             }
-            name if name.parse::<Method>().is_ok() => {
+            name if MethodSpec::find(name).is_ok() => {
                 return Err(wrong(name, "a reranker needs a first stage before it, as in `bm25:100 >> …`"));
             }
             name => return Err(unknown(name)),
         };
-        Ok(Source::Retrieve { stage: first, depth })
+        Ok(Source::Retrieve { stage: first, depth: stage.depth })
     }
 
     fn fusion(&mut self, stage: &syntax::Stage) -> Result<Source, PipelineError> {
@@ -118,16 +122,45 @@ impl Builder<'_> {
         Ok(Source::Fuse { name: stage.name.clone(), fuse: Box::new(fuse), inputs, keep: stage.depth })
     }
 
-    fn reranker(&self, stage: &syntax::Stage) -> Result<Stage, PipelineError> {
-        let method = reranking_method(stage)?;
+    fn reranker(&mut self, stage: &syntax::Stage) -> Result<Stage, PipelineError> {
+        let (method, options) = reranking_method(stage)?;
         let mut settings = self.settings.clone();
-        if let Some(policy) = stage.option("long") {
+        if let Some(policy) = options.get_text("long") {
             settings.long_text = LongText::from_str(policy).map_err(|e| wrong(&stage.to_string(), e))?;
         }
         let failed = |source| PipelineError::Model { stage: stage.to_string(), source };
-        let model = self.models.reranker(stage.option("model")).map_err(|e| failed(e.into()))?;
-        let ranker = ranker(method, model, settings).map_err(|e| failed(e.into()))?;
-        Ok(Stage { ranker, keep: stage.depth })
+        let described = StageDescription::new(stage, method, &options, self.models);
+        self.descriptions.push(described.map_err(|e| failed(e.into()))?);
+        let asked = options.get_text("model").map(str::to_string);
+        let model = self.models.reranker(asked.as_deref()).map_err(|e| failed(e.into()))?;
+        let model = self.with_blocks(model, &options).map_err(failed)?;
+        let ranker = method.ranker(model, options, settings).map_err(|e| failed(e.into()))?;
+        let vectors = ranker.knows_vectors() && self.is_the_index_s(asked.as_deref());
+        Ok(Stage { ranker, keep: stage.depth, vectors })
+    }
+
+    /// Whether a model is the one that made the index's vectors, as far as that is known for sure.
+    fn is_the_index_s(&self, asked: Option<&str>) -> bool {
+        let Some((index, own)) = self.index.and_then(|index| Some((index, index.settings().model.as_ref()?)))
+        else {
+            return false;
+        };
+        let name = self.models.name(asked);
+        let whole = std::fs::canonicalize(name).map(|path| path.display().to_string());
+        // Names first: other models are not read to be told from this one.
+        (name == own.name || whole.is_ok_and(|whole| whole == own.name))
+            && self.models.identity(asked).is_ok_and(|found| index.check_model(&found).is_ok())
+    }
+
+    /// The model with the index's blocks, where the method reads such and they are wanted.
+    fn with_blocks(
+        &self,
+        model: Arc<dyn Abilities>,
+        options: &OptionValues,
+    ) -> Result<Arc<dyn Abilities>, BoxError> {
+        let wanted = options.get_choice("blocks").is_some_and(|choice| choice != "never");
+        let Some(index) = self.index.filter(|_| wanted) else { return Ok(model) };
+        model.clone().with_stored_blocks(&blocks::folder(index.directory())).unwrap_or(Ok(model))
     }
 
     /// Refuses a way of searching that the program or the index does not have, before any model is opened.
@@ -167,9 +200,12 @@ impl Builder<'_> {
     }
 }
 
-fn reranking_method(stage: &syntax::Stage) -> Result<Method, PipelineError> {
+/// A reranker and its options, both read off the registry.
+pub(super) fn reranking_method(
+    stage: &syntax::Stage,
+) -> Result<(&'static MethodSpec, OptionValues), PipelineError> {
     let name = stage.name.as_str();
-    let Ok(method) = name.parse::<Method>() else {
+    let Ok(method) = MethodSpec::find(name) else {
         if FIRST_STAGES.contains(&name) || FUSIONS.contains(&name) {
             return Err(wrong(name, "a first stage can only stand first; here a reranker is expected"));
         }
@@ -178,8 +214,9 @@ fn reranking_method(stage: &syntax::Stage) -> Result<Method, PipelineError> {
     if !stage.inputs.is_empty() {
         return Err(wrong(&stage.to_string(), "a reranker has options (`model=…`, `long=…`), not inputs"));
     }
-    only(stage, &["model", "long"])?;
-    Ok(method)
+    let written = stage.options.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    let options = method.values(written).map_err(|e| wrong(&stage.to_string(), e))?;
+    Ok((method, options))
 }
 
 fn wrong(stage: &str, problem: impl ToString) -> PipelineError {
@@ -187,12 +224,16 @@ fn wrong(stage: &str, problem: impl ToString) -> PipelineError {
 }
 
 fn unknown(name: &str) -> PipelineError {
-    let rerankers: Vec<&str> = Method::ALL.iter().map(|method| method.name()).collect();
+    let rerankers =
+        METHODS.iter().flat_map(|method| std::iter::once(method.name).chain(method.aliases.iter().copied()));
+    let known = FIRST_STAGES.into_iter().chain(FUSIONS).chain(rerankers);
     PipelineError::UnknownStage {
         name: name.to_string(),
+        nearest: nearest(name, known)
+            .map(|nearest| format!("; did you mean `{nearest}`?"))
+            .unwrap_or_default(),
         first: FIRST_STAGES.join(", "),
         fusions: FUSIONS.join(", "),
-        rerankers: rerankers.join(", "),
     }
 }
 

@@ -1,13 +1,17 @@
 //! An index as a collection that pipelines search.
 
-use super::LocalModel;
 use super::run::{BoxError, Collection, FirstStage};
+use super::{LocalModel, REMARK};
 use plackett_core::{Document, Query, Ranking, Trace, Truncation};
 use plackett_lm::LmError;
-use plackett_rank::model::{Role, TextVector};
+use plackett_rank::model::{Role, TextLength, TextVector};
 use plackett_search::{Bm25, DenseFound, DenseSearch, Index, Lengths, QueryTerms, Rm3, SearchError};
 use rayon::prelude::*;
 use std::time::Instant;
+use unicode_categories::UnicodeCategories;
+
+/// A query's vector and what it cost, or why there is nothing to search for.
+type Vector = Result<Result<Option<(TextVector, f64)>, BoxError>, String>;
 
 /// An index and the model that embeds queries for its vectors.
 pub struct IndexCollection<'a> {
@@ -33,6 +37,14 @@ impl<'a> IndexCollection<'a> {
             Some(rm3) => self.index.expand(&query.text, bm25, rm3)?,
             None => self.index.query_terms(&query.text),
         };
+        if terms.is_empty() {
+            let analyzer = &self.index.settings().analyzer;
+            let why = wordless(&query.text).unwrap_or_else(|| match has_word(&query.text) {
+                true => format!("has only words that the analyser `{analyzer}` leaves out"),
+                false => "has no word, only signs".into(),
+            });
+            return Ok(nothing(query, "bm25", &why));
+        }
         let found = self.index.search_terms(&terms, bm25, depth)?;
         let mut facts =
             vec![("bm25:k1".to_string(), bm25.k1.to_string()), ("bm25:b".into(), bm25.b.to_string())];
@@ -57,18 +69,20 @@ impl<'a> IndexCollection<'a> {
         Ok(Ranking::from_scores(query.id.clone(), found, trace))
     }
 
-    /// The vectors of queries, and what each costs. When a shared call fails each query is tried alone, so that one of
+    /// The vectors of queries, and what each costs; `None` for a query of which the model reads not one token. When a shared call fails each query is tried alone, so that one of
     /// them does not take the others with it.
-    fn vectors(&self, queries: &[Query]) -> Vec<Result<(TextVector, f64), BoxError>> {
+    fn vectors(&self, queries: &[&Query]) -> Vec<Result<Option<(TextVector, f64)>, BoxError>> {
         let Some(model) = self.embedder else {
             return queries.iter().map(|_| Err("there is no model for the index's vectors".into())).collect();
         };
-        let embed = |queries: &[Query]| -> Result<Vec<(TextVector, f64)>, LmError> {
+        let embed = |queries: &[&Query]| -> Result<Vec<Option<(TextVector, f64)>>, LmError> {
             let start = Instant::now();
+            let overhead = model.overhead(Role::Query)?;
             let texts: Vec<&str> = queries.iter().map(|query| query.text.as_str()).collect();
             let vectors = model.embed_texts(Role::Query, &texts)?;
             let each = start.elapsed().as_secs_f64() / queries.len().max(1) as f64;
-            Ok(vectors.into_iter().map(|vector| (vector, each)).collect())
+            let read = |vector: TextVector| (vector.length.tokens > overhead).then_some((vector, each));
+            Ok(vectors.into_iter().map(read).collect())
         };
         match embed(queries) {
             Ok(vectors) => vectors.into_iter().map(Ok).collect(),
@@ -90,8 +104,9 @@ impl<'a> IndexCollection<'a> {
     ) -> Result<Ranking, SearchError> {
         let start = Instant::now();
         let DenseFound { documents, used } = self.index.search_dense(&vector.values, depth, search)?;
-        let (tokens, kept) = (vector.length.tokens, vector.length.kept);
-        let cut = (kept < tokens).then(|| Truncation { id: query.id.clone(), tokens, kept });
+        let TextLength { tokens, kept, estimated } = vector.length;
+        let id = || query.id.clone();
+        let cut = (kept < tokens).then(|| Truncation { id: id(), tokens, kept, estimated, of_query: true });
         let trace = Trace {
             passes: 1,
             prompt_tokens: kept as u64,
@@ -102,6 +117,31 @@ impl<'a> IndexCollection<'a> {
         };
         Ok(Ranking::from_scores(query.id.clone(), documents, trace))
     }
+}
+
+fn has_word(query: &str) -> bool {
+    query.chars().any(char::is_alphanumeric)
+}
+
+/// Why there is nothing to search for, or to rank by, in a query without any letter, digit or sign: `has only
+/// punctuation`.
+pub fn wordless(query: &str) -> Option<String> {
+    let mut visible = query.chars().filter(|c| !c.is_whitespace() && !c.is_control()).peekable();
+    if visible.peek().is_none() {
+        return Some("is empty".into());
+    }
+    let mut seen = visible.filter(|c| !c.is_other_format()).peekable();
+    if seen.peek().is_none() {
+        return Some("has only characters without width".into());
+    }
+    seen.all(UnicodeCategories::is_punctuation).then(|| "has only punctuation".into())
+}
+
+/// The answer to a query in which there is nothing to search for. A fact that begins with [`REMARK`] is told to whoever
+/// asks.
+fn nothing(query: &Query, stage: &str, why: &str) -> Ranking {
+    let facts = vec![(format!("{REMARK}{stage}"), format!("{stage} finds nothing: the query {why}"))];
+    Ranking::from_scores(query.id.clone(), [], Trace { facts, ..Trace::default() })
 }
 
 /// Terms with their weights, the heaviest first.
@@ -119,6 +159,7 @@ impl Collection for IndexCollection<'_> {
         queries: &[Query],
         depth: usize,
     ) -> Vec<Result<Ranking, BoxError>> {
+        let depth = depth.min(self.index.len());
         match stage {
             FirstStage::Bm25 { k1, b, weights, lengths, rm3 } => {
                 let usual = Bm25::default();
@@ -127,20 +168,38 @@ impl Collection for IndexCollection<'_> {
                 queries.par_iter().map(|query| self.words(&bm25, rm3.as_ref(), query, depth)).collect()
             }
             FirstStage::Dense { search } => {
-                let vectors = self.vectors(queries);
-                let one = |(query, vector): (&Query, Result<(TextVector, f64), BoxError>)| {
-                    Ok(self.nearest(query, vector?, search, depth)?)
+                let asking: Vec<&Query> = queries.iter().filter(|q| wordless(&q.text).is_none()).collect();
+                let mut vectors = self.vectors(&asking).into_iter();
+                let paired: Vec<(&Query, Vector)> = queries
+                    .iter()
+                    .map(|query| match wordless(&query.text) {
+                        Some(why) => (query, Err(why)),
+                        None => {
+                            (query, Ok(vectors.next().unwrap_or_else(|| Err("no vector came back".into()))))
+                        }
+                    })
+                    .collect();
+                let one = |(query, vector): (&Query, Vector)| match vector {
+                    Err(why) => Ok(nothing(query, "dense", &why)),
+                    Ok(vector) => match vector? {
+                        None => Ok(nothing(query, "dense", "has no token that the model reads")),
+                        Some(vector) => Ok(self.nearest(query, vector, search, depth)?),
+                    },
                 };
                 // A scan uses all threads for one query, a walk through the graph one.
                 if self.index.uses_graph(search, depth).unwrap_or(false) {
-                    return queries.par_iter().zip(vectors).map(one).collect();
+                    return paired.into_par_iter().map(one).collect();
                 }
-                queries.iter().zip(vectors).map(one).collect()
+                paired.into_iter().map(one).collect()
             }
         }
     }
 
     fn document(&self, id: &str) -> Result<Option<Document>, BoxError> {
         Ok(self.index.document(id)?)
+    }
+
+    fn vector(&self, id: &str) -> Result<Option<Vec<f32>>, BoxError> {
+        Ok(self.index.vector(id)?)
     }
 }

@@ -1,6 +1,8 @@
 //! Why a pipeline cannot be built or a query not be answered.
 
+use plackett_lm::LmError;
 use plackett_rank::RankError;
+use plackett_remote::RemoteError;
 
 /// A pipeline that cannot be built. Found before any work is done.
 #[derive(Debug, thiserror::Error)]
@@ -10,17 +12,18 @@ pub enum PipelineError {
     Syntax(#[from] plackett_core::pipeline::ParseError),
     /// A stage that does not exist.
     #[error(
-        "`{name}` is not a stage: use a first stage ({first}), a fusion of first stages ({fusions}), or a reranker ({rerankers})"
+        "`{name}` is not a stage{nearest}: use a first stage ({first}), a fusion of first stages ({fusions}), or a reranker \
+         (`plackett method list` has them)"
     )]
     UnknownStage {
         /// What was written.
         name: String,
+        /// What was probably meant, with the words around it.
+        nearest: String,
         /// The first stages there are.
         first: String,
         /// The fusions there are.
         fusions: String,
-        /// The rerankers there are.
-        rerankers: String,
     },
     /// A known stage in a place or with an argument that makes no sense.
     #[error("stage `{stage}`: {problem}")]
@@ -38,6 +41,22 @@ pub enum PipelineError {
         /// What the engine or the method said.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+}
+
+impl QueryError {
+    /// Whether a server failed and not the query: it may well be answered another time.
+    pub fn is_outage(&self) -> bool {
+        match self {
+            QueryError::Rank(error) => error.is_outage(),
+            QueryError::Search { source, .. } => {
+                source.downcast_ref::<RankError>().is_some_and(RankError::is_outage)
+                    || source
+                        .downcast_ref::<LmError>()
+                        .and_then(RemoteError::of)
+                        .is_some_and(RemoteError::is_outage)
+            }
+        }
+    }
 }
 
 /// A query that a pipeline could not answer.

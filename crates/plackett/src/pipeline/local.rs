@@ -1,12 +1,12 @@
 //! Models on this machine, whatever their architecture.
 
 use super::ModelOptions;
-use plackett_lm::decoder::{DecoderEmbedder, YesNo};
 use plackett_lm::{
-    EmbedOptions, Embeddings, EncoderModel, LmError, ModelInfo, PairScores, SUPPORTED_DECODERS,
+    EmbedOptions, Embeddings, EncoderModel, LmError, ModelInfo, PairScores, SUPPORTED_DECODERS, seq2seq,
 };
-use plackett_rank::Abilities;
-use plackett_rank::model::{Role, TextEmbedder, TextVector};
+use plackett_rank::engine::{Decoder, EncoderDecoderLanguage};
+use plackett_rank::model::{Role, TextEmbedder, TextModel, TextVector};
+use plackett_rank::{Abilities, has_words};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,10 +15,8 @@ use std::sync::Arc;
 pub enum LocalModel {
     /// An encoder.
     Encoder(Arc<EncoderModel>),
-    /// A decoder with `modules.json`: one vector per text.
-    Embedder(Arc<DecoderEmbedder>),
-    /// Another decoder: it scores pairs by the probability of "yes".
-    YesNo(Arc<YesNo>),
+    /// A decoder: it reads prompts, embeds texts where it has `modules.json`, and scores pairs where it is a reranker.
+    Decoder(Arc<Decoder>),
 }
 
 impl LocalModel {
@@ -27,22 +25,33 @@ impl LocalModel {
     /// # Errors
     /// Names the file, tensor or field that is missing or wrong.
     pub fn open(directory: &Path, options: &ModelOptions) -> Result<LocalModel, LmError> {
-        if !is_decoder(directory) {
-            return Ok(LocalModel::Encoder(Arc::new(EncoderModel::open(directory, &options.encoder())?)));
+        match is_decoder(directory) {
+            true => Ok(LocalModel::Decoder(Arc::new(Decoder::open(directory, &options.decoder())?))),
+            false => Ok(LocalModel::Encoder(Arc::new(EncoderModel::open(directory, &options.encoder())?))),
         }
-        if directory.join("modules.json").exists() {
-            let model = DecoderEmbedder::open(directory, &options.decoder())?;
-            return Ok(LocalModel::Embedder(Arc::new(model)));
+    }
+
+    /// Refuses a directory or a GGUF file whose model writes text and says nothing of vectors, without opening it.
+    ///
+    /// # Errors
+    /// [`LmError::Unsupported`] with what it is and what would do.
+    pub fn can_embed(path: &Path) -> Result<(), LmError> {
+        if path.join("modules.json").exists() {
+            return Ok(());
         }
-        Ok(LocalModel::YesNo(Arc::new(YesNo::open(directory, &options.decoder())?)))
+        let what = match () {
+            () if is_decoder(path) => "decoder",
+            () if seq2seq::is_directory(path) => "encoder-decoder",
+            () => return Ok(()),
+        };
+        Err(no_vectors(&path.display().to_string(), what))
     }
 
     /// Facts about the model.
     pub fn info(&self) -> &ModelInfo {
         match self {
             LocalModel::Encoder(model) => model.info(),
-            LocalModel::Embedder(model) => model.info(),
-            LocalModel::YesNo(model) => model.info(),
+            LocalModel::Decoder(model) => model.info(),
         }
     }
 
@@ -50,8 +59,44 @@ impl LocalModel {
     pub fn prompt(&self, name: &str) -> &str {
         match self {
             LocalModel::Encoder(model) => model.prompt(name),
-            LocalModel::Embedder(model) => model.prompt(name),
-            LocalModel::YesNo(_) => "",
+            LocalModel::Decoder(model) => model.embedder().map_or("", |embedder| embedder.prompt(name)),
+        }
+    }
+
+    /// The names of the prompts that the model comes with.
+    pub fn prompt_names(&self) -> Vec<&str> {
+        match self {
+            LocalModel::Encoder(model) => model.prompt_names(),
+            LocalModel::Decoder(model) => model.embedder().map_or_else(Vec::new, |own| own.prompt_names()),
+        }
+    }
+
+    /// What whoever uses its vectors has to know: that files do not say how they are made.
+    pub fn remark(&self) -> Option<String> {
+        let LocalModel::Encoder(model) = self else { return None };
+        let facts = TextModel::facts(model.as_ref()).into_iter();
+        facts.map(|(what, remark)| format!("{}: {what}: {remark}", model.info().name)).next()
+    }
+
+    /// Whether there is anything in a text that the model reads.
+    ///
+    /// # Errors
+    /// A text that its tokenizer refuses.
+    pub fn has_words(&self, text: &str) -> Result<bool, LmError> {
+        match self {
+            LocalModel::Encoder(model) => has_words(model.as_ref(), text),
+            LocalModel::Decoder(model) => match model.embedder() {
+                Some(embedder) => has_words(embedder.as_ref(), text),
+                None => Err(no_vectors(&model.info().name, "decoder")),
+            },
+        }
+    }
+
+    /// Special tokens around a text that is embedded.
+    pub fn special_tokens(&self) -> usize {
+        match self {
+            LocalModel::Encoder(model) => model.special_tokens(false),
+            LocalModel::Decoder(model) => model.embedder().map_or(0, |own| own.special_tokens()),
         }
     }
 
@@ -62,8 +107,10 @@ impl LocalModel {
     pub fn embed(&self, texts: &[&str], options: &EmbedOptions) -> Result<Embeddings, LmError> {
         match self {
             LocalModel::Encoder(model) => model.embed(texts, options),
-            LocalModel::Embedder(model) => model.embed(texts, options),
-            LocalModel::YesNo(model) => Err(no_vectors(model)),
+            LocalModel::Decoder(model) => match model.embedder() {
+                Some(embedder) => embedder.embed(texts, options),
+                None => Err(no_vectors(&model.info().name, "decoder")),
+            },
         }
     }
 
@@ -74,8 +121,24 @@ impl LocalModel {
     pub fn embed_texts(&self, role: Role, texts: &[&str]) -> Result<Vec<TextVector>, LmError> {
         match self {
             LocalModel::Encoder(model) => model.embed_texts(role, texts),
-            LocalModel::Embedder(model) => model.embed_texts(role, texts),
-            LocalModel::YesNo(model) => Err(no_vectors(model)),
+            LocalModel::Decoder(model) => match model.embedder() {
+                Some(embedder) => embedder.embed_texts(role, texts),
+                None => Err(no_vectors(&model.info().name, "decoder")),
+            },
+        }
+    }
+
+    /// Special tokens and tokens of the prompt around a text of a role: a text with no more has none of its own.
+    ///
+    /// # Errors
+    /// A prompt that the tokenizer refuses.
+    pub fn overhead(&self, role: Role) -> Result<usize, LmError> {
+        match self {
+            LocalModel::Encoder(model) => model.overhead(role),
+            LocalModel::Decoder(model) => match model.embedder() {
+                Some(embedder) => TextModel::overhead(embedder.as_ref(), role),
+                None => Ok(0),
+            },
         }
     }
 
@@ -86,12 +149,14 @@ impl LocalModel {
     pub fn score_pairs(&self, pairs: &[(&str, &str)]) -> Result<PairScores, LmError> {
         match self {
             LocalModel::Encoder(model) => model.score_pairs(pairs, None),
-            LocalModel::Embedder(model) => Err(LmError::Unsupported {
-                model: model.info().name.clone(),
-                wanted: "score pairs".into(),
-                reason: "it gives one vector per text".into(),
-            }),
-            LocalModel::YesNo(model) => model.score_pairs(pairs, None),
+            LocalModel::Decoder(model) => match model.scorer() {
+                Ok(scorer) => scorer.score_pairs(pairs, None),
+                Err(reason) => Err(LmError::Unsupported {
+                    model: model.info().name.clone(),
+                    wanted: "score pairs".into(),
+                    reason,
+                }),
+            },
         }
     }
 
@@ -99,18 +164,32 @@ impl LocalModel {
     pub fn abilities(&self) -> Arc<dyn Abilities> {
         match self {
             LocalModel::Encoder(model) => model.clone(),
-            LocalModel::Embedder(model) => model.clone(),
-            LocalModel::YesNo(model) => model.clone(),
+            LocalModel::Decoder(model) => model.clone(),
         }
     }
 }
 
-fn no_vectors(model: &Arc<YesNo>) -> LmError {
+fn no_vectors(model: &str, what: &str) -> LmError {
     LmError::Unsupported {
-        model: model.info().name.clone(),
+        model: model.to_string(),
         wanted: "give one vector per text".into(),
-        reason: "it is a decoder without modules.json, which would say how its states become a vector".into(),
+        reason: format!(
+            "it is a {what} without modules.json, which would say how its states become a vector; give an embedding model"
+        ),
     }
+}
+
+/// An encoder–decoder that a reranker may use, when the directory holds one that is not the encoder of a
+/// sentence-transformers model.
+pub(crate) fn encoder_decoder(
+    directory: &Path,
+    options: &ModelOptions,
+) -> Option<Result<Arc<dyn Abilities>, LmError>> {
+    if directory.join("modules.json").exists() || !seq2seq::is_directory(directory) {
+        return None;
+    }
+    let open = EncoderDecoderLanguage::open(directory, &options.encoder_decoder());
+    Some(open.map(|model| Arc::new(model) as Arc<dyn Abilities>))
 }
 
 /// Whether it is a GGUF file, its config.json names a family of decoders, or there is a GGUF file in its place. What is wrong with the files is

@@ -4,12 +4,15 @@
 //! `rrf(bm25:1000, dense:1000):100 >> late-interaction:20` reads: take the 1000 best of both first stages, fuse them by
 //! reciprocal rank, pass on the 100 best, rerank all of those, pass on the 20 best. A number behind a stage is how many
 //! documents it *passes on*; a reranker reranks everything it gets. A first stage without a number gives
-//! [`DEFAULT_DEPTH`] documents; a fusion or reranker without one passes on all it has. The length of the answer is a
-//! third number, given when searching. All three are named in every trace (`depth:…`).
+//! [`DEFAULT_DEPTH`] documents, or more where a longer answer is asked for; a fusion or reranker without one passes on all
+//! it has. The length of the answer is a third number, given when searching. All three are named in every trace
+//! (`depth:…`).
 
 mod build;
 mod collection;
+mod description;
 mod error;
+mod fit;
 mod local;
 mod models;
 mod options;
@@ -18,7 +21,10 @@ mod run;
 mod tests;
 
 pub use build::{FIRST_STAGES, FUSIONS};
+pub use collection::wordless;
+pub use description::{PromptHash, StageDescription};
 pub use error::{PipelineError, QueryError};
+pub use fit::{FitError, Fitted, fit};
 pub use local::LocalModel;
 pub(crate) use local::is_decoder;
 pub use models::{ModelError, Models};
@@ -26,14 +32,19 @@ pub use options::ModelOptions;
 pub use run::{Answers, BoxError, Chain, Collection, FirstStage, Source, Stage};
 
 use collection::IndexCollection;
+use plackett_core::pipeline as syntax;
 use plackett_core::{Query, RankRequest, Trace};
-use plackett_rank::Settings;
-use plackett_search::Index;
+use plackett_lm::store::BUNDLED;
+use plackett_rank::{Depth, Fallback, InputOrder, MethodSpec, Ranker, Settings};
+use plackett_search::{Analyzer, Index};
 use run::cascade;
 use std::fmt;
+use std::sync::Arc;
 
-/// Documents of a first stage that has no depth of its own.
+/// Documents of a first stage that has no depth of its own, unless longer answers are asked for.
 pub const DEFAULT_DEPTH: usize = 1000;
+
+pub use plackett_rank::REMARK;
 
 /// Documents whose texts are held in memory at once while queries are answered together.
 const TEXTS_HELD: usize = 50_000;
@@ -49,6 +60,8 @@ pub struct Pipeline {
     stages: Vec<Stage>,
     /// What embeds queries for `dense`.
     embedder: Option<LocalModel>,
+    /// What its rerankers are, those of fall-backs too.
+    descriptions: Vec<StageDescription>,
 }
 
 impl Pipeline {
@@ -63,23 +76,106 @@ impl Pipeline {
         build::build(expression, index, models, settings)
     }
 
-    /// What is searched with unless told otherwise: BM25 and vectors fused, or BM25 alone in an index without vectors.
+    /// Lets other methods stand in, in turn, for each reranker of a request that it cannot rank: names with options, as in
+    /// an expression, or [`InputOrder::NAME`](plackett_rank::InputOrder::NAME) for the order in which candidates came.
+    ///
+    /// # Errors
+    /// As [`Pipeline::resolve`].
+    pub fn fall_back(
+        &mut self,
+        names: &[String],
+        models: &Models,
+        settings: &Settings,
+    ) -> Result<(), PipelineError> {
+        if names.is_empty() {
+            return Ok(());
+        }
+        let mut others: Vec<(String, Arc<dyn Ranker>)> = Vec::new();
+        for name in names {
+            if name == InputOrder::NAME {
+                others.push((name.clone(), Arc::new(InputOrder)));
+                continue;
+            }
+            let other = Pipeline::resolve(name, None, models, settings)?;
+            self.descriptions.extend(other.descriptions);
+            match <[Stage; 1]>::try_from(other.stages) {
+                Ok([stage]) if stage.keep.is_none() => others.push((name.clone(), stage.ranker)),
+                _ => {
+                    let problem =
+                        "a fall-back is one method that passes on all documents, without `>>` and `:`";
+                    return Err(PipelineError::Stage { stage: name.clone(), problem: problem.into() });
+                }
+            }
+        }
+        for stage in &mut self.stages {
+            stage.ranker = Arc::new(Fallback::new(stage.ranker.clone(), others.clone()));
+        }
+        Ok(())
+    }
+
+    /// A pipeline that leaves candidates in the order in which they came: what others are compared with.
+    pub fn input_order() -> Pipeline {
+        let stage = Stage { ranker: Arc::new(InputOrder), keep: None, vectors: false };
+        let expression = InputOrder::NAME.to_string();
+        Pipeline { expression, source: None, stages: vec![stage], embedder: None, descriptions: Vec::new() }
+    }
+
+    /// What its rerankers are, in the order of the expression, and behind them those that stand in.
+    pub fn descriptions(&self) -> &[StageDescription] {
+        &self.descriptions
+    }
+
+    /// Lets its first reranker have only so many of the candidates, in the order in which they came; the others follow
+    /// behind.
+    pub fn limit_depth(&mut self, depth: usize) {
+        if let Some(stage) = self.stages.first_mut() {
+            stage.ranker = Arc::new(Depth::new(stage.ranker.clone(), depth));
+        }
+    }
+
+    /// Whether any of its rerankers asks a model with prompts.
+    pub fn asks_prompts(&self) -> bool {
+        self.stages.iter().any(|stage| stage.ranker.asks_prompts())
+    }
+
+    /// What is searched with unless told otherwise: BM25 and vectors fused, or BM25 alone in an index without vectors, and
+    /// in one of a language that the bundled model was not made for. `docs/default-pipeline.md` has the comparison that
+    /// chose it.
     pub fn default_for(index: &Index) -> &'static str {
-        if index.has_vectors() { "rrf(bm25,dense)" } else { "bm25" }
+        let both = index.has_vectors() && !Pipeline::is_foreign(index);
+        if both { "combsum(bm25,dense,norm=z-score)" } else { "bm25" }
+    }
+
+    /// What there is to say of [`Pipeline::default_for`]: that it leaves an index's vectors aside.
+    pub fn default_remark(index: &Index) -> Option<String> {
+        let analyzer = &index.settings().analyzer;
+        let remark = format!(
+            "searched with bm25, since the index has words in {analyzer} and vectors of `{BUNDLED}`, an English model; \
+             --pipeline 'combsum(bm25,dense)' takes the vectors too"
+        );
+        (index.has_vectors() && Pipeline::is_foreign(index)).then_some(remark)
+    }
+
+    /// Whether an index is in a language for which its model, the bundled one, was not made.
+    fn is_foreign(index: &Index) -> bool {
+        let settings = index.settings();
+        matches!(Analyzer::named(&settings.analyzer), Ok(Analyzer::Of(_)))
+            && settings.model.as_ref().is_some_and(|model| model.name == BUNDLED)
     }
 
     /// One ranking of at most `k` documents per query, in order. Queries are answered in groups, so that memory stays
     /// bounded whatever their number.
     pub fn search(&self, index: &Index, queries: &[Query], k: usize) -> Answers {
         let collection = IndexCollection::new(index, self.embedder.as_ref());
-        self.search_in(&collection, queries, k)
+        // More than there are documents is not found; what is held at once is reckoned by `k`.
+        self.search_in(&collection, queries, k.min(index.len().max(1)))
     }
 
     /// As [`Pipeline::search`], over any collection.
     pub fn search_in(&self, collection: &dyn Collection, queries: &[Query], k: usize) -> Answers {
         let mut answers = Vec::with_capacity(queries.len());
-        for group in queries.chunks(self.queries_at_once()) {
-            answers.extend(self.answer(collection, group));
+        for group in queries.chunks(self.queries_at_once(k)) {
+            answers.extend(self.answer(collection, group, k));
         }
         for ranking in answers.iter_mut().flatten() {
             ranking.keep_best(k);
@@ -88,13 +184,13 @@ impl Pipeline {
         answers
     }
 
-    fn answer(&self, collection: &dyn Collection, queries: &[Query]) -> Answers {
+    fn answer(&self, collection: &dyn Collection, queries: &[Query], k: usize) -> Answers {
         let refuse = |query: &Query| {
             let source = "the pipeline has no first stage; begin it with bm25 or dense".into();
             Err(QueryError::Search { query: query.id.clone(), source })
         };
         match &self.source {
-            Some(source) => run::run(source, &self.stages, collection, queries),
+            Some(source) => run::run(source, &self.stages, collection, queries, k),
             None => queries.iter().map(refuse).collect(),
         }
     }
@@ -107,14 +203,47 @@ impl Pipeline {
         )
     }
 
-    /// How many queries are answered together: as many as keep the documents held at once below fixed numbers. More is
-    /// faster, since a text that several queries share is read once.
-    pub fn queries_at_once(&self) -> usize {
+    /// How many queries are answered together when answers of `k` documents are asked for: as many as keep the documents
+    /// held at once below fixed numbers. More is faster, since a text that several queries share is read once.
+    pub fn queries_at_once(&self, k: usize) -> usize {
         let Some(source) = &self.source else { return 1024 };
-        let texts = TEXTS_HELD / run::reranked(source, &self.stages).max(1);
-        let entries = ENTRIES_HELD / source.widest().max(1);
+        let texts = TEXTS_HELD / run::reranked(source, &self.stages, k).max(1);
+        let entries = ENTRIES_HELD / source.widest(k).max(1);
         texts.min(entries).clamp(1, 1024)
     }
+
+    /// Whether any stage reranks: those have models of their own.
+    pub fn has_rerankers(&self) -> bool {
+        self.expression.parse().is_ok_and(|parsed| has_rerankers(&parsed))
+    }
+
+    /// Why an answer can be shorter than `k` documents although there are more: the stage that is written with the least
+    /// depth below that.
+    pub fn shortened(&self, k: usize) -> Option<String> {
+        let parsed = self.expression.parse().ok()?;
+        let (depth, stage) = least_depth(&parsed).filter(|(depth, _)| *depth < k)?;
+        let many = if depth == 1 { "1 document".into() } else { format!("{depth} documents") };
+        Some(format!(
+            "{k} documents are asked for, and `{stage}` passes on at most {many}; write a larger depth behind it for \
+             longer answers"
+        ))
+    }
+}
+
+fn has_rerankers(parsed: &syntax::Pipeline) -> bool {
+    let of = |stage: &syntax::Stage| {
+        MethodSpec::find(&stage.name).is_ok() || stage.inputs.iter().any(has_rerankers)
+    };
+    parsed.stages.iter().any(of)
+}
+
+/// The least depth that is written in an expression, and the stage that has it.
+fn least_depth(parsed: &syntax::Pipeline) -> Option<(usize, String)> {
+    let of = |stage: &syntax::Stage| {
+        let own = stage.depth.map(|depth| (depth, stage.to_string()));
+        own.into_iter().chain(stage.inputs.iter().filter_map(least_depth)).min()
+    };
+    parsed.stages.iter().filter_map(of).min()
 }
 
 impl fmt::Display for Pipeline {

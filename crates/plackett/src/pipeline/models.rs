@@ -1,14 +1,17 @@
 //! Models by name, opened once.
 
+use super::local::encoder_decoder;
 use super::{LocalModel, ModelOptions};
 use crate::bundled;
 use plackett_lm::LmError;
-use plackett_lm::remote::{self, RemoteConfig, RemoteModel};
 use plackett_lm::store::{BUNDLED, Origin, Store, StoreError, builtin, fingerprint};
 use plackett_rank::Abilities;
+use plackett_rank::engine::Decoder;
+use plackett_remote::{RemoteConfig, RemoteModel};
 use plackett_search::ModelIdentity;
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A model that cannot be opened.
@@ -39,13 +42,22 @@ pub struct Models {
     default: Option<String>,
     options: ModelOptions,
     opened: Mutex<HashMap<String, Opened>>,
+    encoder_decoders: Mutex<HashMap<String, Arc<dyn Abilities>>>,
     remote: Mutex<HashMap<String, Arc<RemoteModel>>>,
+    default_used: AtomicBool,
 }
 
 impl Models {
     /// `default` is for stages that name no model; without it they use the bundled one.
     pub fn new(default: Option<String>, options: ModelOptions) -> Models {
-        Models { default, options, opened: Mutex::default(), remote: Mutex::default() }
+        Models {
+            default,
+            options,
+            opened: Mutex::default(),
+            encoder_decoders: Mutex::default(),
+            remote: Mutex::default(),
+            default_used: AtomicBool::default(),
+        }
     }
 
     /// The name under which a model is opened when a stage names `asked` or nothing.
@@ -53,26 +65,90 @@ impl Models {
         asked.or(self.default.as_deref()).unwrap_or(BUNDLED)
     }
 
-    /// The model of a name (directory, Hugging Face id or built-in name), or the default one.
+    /// The embedding model of a name (directory, Hugging Face id or built-in name), or the default one.
+    ///
+    /// # Errors
+    /// There is no such model here, its files are wrong, or it gives no vector per text.
     pub fn open(&self, asked: Option<&str>) -> Result<LocalModel, ModelError> {
-        self.opened(asked).map(|opened| opened.model)
+        let model = self.opened(asked, true)?.model;
+        let unfit = |reason| LmError::Unsupported {
+            model: self.name(asked).to_string(),
+            wanted: "give one vector per text".into(),
+            reason,
+        };
+        model.abilities().text_embedder().map_err(unfit)?;
+        Ok(model)
+    }
+
+    /// A local decoder, whatever it was made for.
+    ///
+    /// # Errors
+    /// There is no such model here, its files are wrong, or it is no decoder.
+    pub fn decoder(&self, name: &str) -> Result<Arc<Decoder>, ModelError> {
+        let LocalModel::Decoder(decoder) = self.opened(Some(name), false)?.model else {
+            let reason = "it is not a decoder; give one, such as SmolLM2-135M-Instruct".into();
+            let wanted = "keep keys and values of documents".into();
+            return Err(LmError::Unsupported { model: name.to_string(), wanted, reason }.into());
+        };
+        Ok(decoder)
+    }
+
+    /// The name under which a model is opened from anywhere: a directory's whole path, or the name itself.
+    pub fn lasting_name(name: &str) -> String {
+        std::fs::canonicalize(name).map_or_else(|_| name.to_string(), |path| path.display().to_string())
     }
 
     /// What a reranker of that name can be used as: a local model, or a server behind `remote:URL`, to which nothing is
     /// sent yet.
     pub fn reranker(&self, asked: Option<&str>) -> Result<Arc<dyn Abilities>, ModelError> {
-        match self.remote(asked)? {
-            Some(remote) => Ok(remote),
-            None => Ok(self.opened(asked)?.model.abilities()),
+        if let Some(remote) = self.remote(asked)? {
+            return Ok(remote);
         }
+        let name = self.name(asked);
+        self.default_used.fetch_or(asked.is_none(), Ordering::Relaxed);
+        let mut opened = self.encoder_decoders.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = opened.get(name) {
+            return Ok(known.clone());
+        }
+        match encoder_decoder(&self.directory(name)?, &self.options).transpose()? {
+            Some(model) => Ok(opened.entry(name.to_string()).or_insert(model).clone()),
+            None => Ok(self.opened(asked, false)?.model.abilities()),
+        }
+    }
+
+    /// Where the files of a local model are.
+    fn directory(&self, name: &str) -> Result<PathBuf, ModelError> {
+        let store = Store::from_environment(self.options.offline)?;
+        Ok(match builtin(name) {
+            Some(model) if matches!(model.origin, Origin::Bundled) => bundled::open(&store)?.directory,
+            _ => store.find(name)?.directory,
+        })
+    }
+
+    /// SHA-256 of what a model computes with: its configuration and weights, all of which are read. `None` for a server,
+    /// of which nothing is known but its address.
+    ///
+    /// # Errors
+    /// There is no such model here, or its files cannot be read.
+    pub fn fingerprint(&self, name: &str) -> Result<Option<String>, ModelError> {
+        if name.starts_with(plackett_remote::PREFIX) {
+            return Ok(None);
+        }
+        Ok(Some(fingerprint(&self.directory(name)?)?))
+    }
+
+    /// Whether a stage has used the model that stages without a name of their own use.
+    pub fn default_is_used(&self) -> bool {
+        self.default_used.load(Ordering::Relaxed)
     }
 
     /// The server behind a name that begins with `remote:`; `None` for names of local models. Nothing is sent yet.
     pub fn remote(&self, asked: Option<&str>) -> Result<Option<Arc<RemoteModel>>, ModelError> {
         let name = self.name(asked);
-        if !name.starts_with(remote::PREFIX) {
+        if !name.starts_with(plackett_remote::PREFIX) {
             return Ok(None);
         }
+        self.default_used.fetch_or(asked.is_none(), Ordering::Relaxed);
         let mut opened = self.remote.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = opened.get(name) {
             return Ok(Some(known.clone()));
@@ -86,30 +162,31 @@ impl Models {
 
     /// What an index remembers of a model: reads all of its weights, to tell it from others of its name.
     pub fn identity(&self, asked: Option<&str>) -> Result<ModelIdentity, ModelError> {
-        let Opened { model, directory } = self.opened(asked)?;
+        let Opened { model, directory } = self.opened(asked, true)?;
         let name = self.name(asked);
-        // A directory is remembered with its whole path: the index may be searched from elsewhere.
-        let name =
-            std::fs::canonicalize(name).map_or_else(|_| name.to_string(), |path| path.display().to_string());
+        // The index may be searched from elsewhere.
+        let name = Models::lasting_name(name);
         Ok(ModelIdentity { name, dim: model.info().dim, fingerprint: Some(fingerprint(&directory)?) })
     }
 
-    fn opened(&self, asked: Option<&str>) -> Result<Opened, ModelError> {
+    /// The model of a name; for vectors, one that was made to give them.
+    fn opened(&self, asked: Option<&str>, vectors: bool) -> Result<Opened, ModelError> {
         let name = self.name(asked);
-        if name.starts_with(remote::PREFIX) {
+        self.default_used.fetch_or(asked.is_none(), Ordering::Relaxed);
+        if name.starts_with(plackett_remote::PREFIX) {
             return Err(ModelError::NotHere);
         }
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = opened.get(name) {
             return Ok(known.clone());
         }
-        let store = Store::from_environment(self.options.offline)?;
-        let found = match builtin(name) {
-            Some(model) if matches!(model.origin, Origin::Bundled) => bundled::unpack(&store)?,
-            _ => store.find(name)?,
-        };
-        let model = LocalModel::open(&found.directory, &self.options)?;
-        let new = Opened { model, directory: found.directory };
+        let directory = self.directory(name)?;
+        if vectors {
+            // Before its weights are read.
+            LocalModel::can_embed(&directory)?;
+        }
+        let model = LocalModel::open(&directory, &self.options)?;
+        let new = Opened { model, directory };
         opened.insert(name.to_string(), new.clone());
         Ok(new)
     }

@@ -1,8 +1,8 @@
 //! How a pipeline answers queries.
 
-use super::QueryError;
+use super::{DEFAULT_DEPTH, QueryError};
 use plackett_core::{Candidate, Document, Query, RankRequest, Ranking, Trace};
-use plackett_rank::Ranker;
+use plackett_rank::{RankError, Ranker};
 use plackett_search::{DenseSearch, Lengths, Rm3};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,6 +18,11 @@ pub trait Collection: Send + Sync {
 
     /// A document's text; `None` when there is no such document.
     fn document(&self, id: &str) -> Result<Option<Document>, BoxError>;
+
+    /// A document's vector by the collection's model; `None` when there is none.
+    fn vector(&self, _id: &str) -> Result<Option<Vec<f32>>, BoxError> {
+        Ok(None)
+    }
 }
 
 /// A stage that finds candidates, with its settings.
@@ -62,8 +67,8 @@ pub enum Source {
     Retrieve {
         /// What is asked.
         stage: FirstStage,
-        /// How many are taken.
-        depth: usize,
+        /// How many are taken; `None` when nothing was written: [`DEFAULT_DEPTH`], or as many as are asked for.
+        depth: Option<usize>,
     },
     /// One order from several chains.
     Fuse {
@@ -84,6 +89,8 @@ pub struct Stage {
     pub ranker: Arc<dyn Ranker>,
     /// The depth written behind it.
     pub keep: Option<usize>,
+    /// Whether the collection's vectors are those that it would make of documents, so that it need not make them again.
+    pub vectors: bool,
 }
 
 /// A source and the rerankers behind it.
@@ -97,13 +104,24 @@ pub struct Chain {
 /// One answer per query.
 pub type Answers = Vec<Result<Ranking, QueryError>>;
 
+/// The depth of a first stage when answers of `length` documents are asked for.
+fn depth_for(written: Option<usize>, length: usize) -> usize {
+    written.unwrap_or(DEFAULT_DEPTH.max(length))
+}
+
 /// Answers queries by a source and the rerankers behind it: one ranking per query, in order. Every reranker gets all
-/// queries at once.
-pub fn run(source: &Source, stages: &[Stage], collection: &dyn Collection, queries: &[Query]) -> Answers {
+/// queries at once. `length` is how long the answers should be: no stage without a written depth gives less.
+pub fn run(
+    source: &Source,
+    stages: &[Stage],
+    collection: &dyn Collection,
+    queries: &[Query],
+    length: usize,
+) -> Answers {
     let found = match source {
-        Source::Retrieve { stage, depth } => retrieve(collection, stage, *depth, queries),
+        Source::Retrieve { stage, depth } => retrieve(collection, stage, depth_for(*depth, length), queries),
         Source::Fuse { name, fuse, inputs, keep } => {
-            let answer = |input: &Chain| run(&input.source, &input.stages, collection, queries);
+            let answer = |input: &Chain| run(&input.source, &input.stages, collection, queries, length);
             join(name, fuse, inputs.iter().map(answer).collect(), *keep, queries)
         }
     };
@@ -113,37 +131,40 @@ pub fn run(source: &Source, stages: &[Stage], collection: &dyn Collection, queri
     let mut texts = HashMap::new();
     let build = |(query, answer): (&Query, Result<Ranking, QueryError>)| {
         let ranking = answer?;
-        let candidates = candidates(&ranking, collection, &mut texts)?;
+        let candidates = candidates(&ranking, collection, stages, &mut texts)?;
         Ok((RankRequest { query: query.clone(), candidates }, ranking.trace))
     };
     cascade(stages, queries.iter().zip(found).map(build).collect())
 }
 
 /// The most documents of one query whose texts are held at once: those that go into a reranker, here or in an input.
-pub fn reranked(source: &Source, stages: &[Stage]) -> usize {
-    let here = if stages.is_empty() { 0 } else { source.passes_on() };
+pub fn reranked(source: &Source, stages: &[Stage], length: usize) -> usize {
+    let here = if stages.is_empty() { 0 } else { source.passes_on(length) };
     match source {
         Source::Retrieve { .. } => here,
         Source::Fuse { inputs, .. } => {
-            inputs.iter().map(|input| reranked(&input.source, &input.stages)).fold(here, usize::max)
+            inputs.iter().map(|input| reranked(&input.source, &input.stages, length)).fold(here, usize::max)
         }
     }
 }
 
 impl Source {
-    /// The most documents that it gives for one query.
-    pub fn passes_on(&self) -> usize {
+    /// The most documents that it gives for one query, when answers of `length` are asked for.
+    pub fn passes_on(&self, length: usize) -> usize {
         match self {
-            Source::Retrieve { depth, .. } => *depth,
-            Source::Fuse { keep, .. } => keep.map_or(self.widest(), |keep| keep.min(self.widest())),
+            Source::Retrieve { depth, .. } => depth_for(*depth, length),
+            Source::Fuse { keep, .. } => keep.unwrap_or(usize::MAX).min(self.widest(length)),
         }
     }
 
     /// The most documents whose ids and scores are held for one query.
-    pub fn widest(&self) -> usize {
+    pub fn widest(&self, length: usize) -> usize {
         match self {
-            Source::Retrieve { depth, .. } => *depth,
-            Source::Fuse { inputs, .. } => inputs.iter().map(|input| input.source.widest()).sum(),
+            Source::Retrieve { depth, .. } => depth_for(*depth, length),
+            Source::Fuse { inputs, .. } => {
+                let widths = inputs.iter().map(|input| input.source.widest(length));
+                widths.fold(0, usize::saturating_add)
+            }
         }
     }
 }
@@ -175,7 +196,7 @@ pub fn cascade(stages: &[Stage], requests: Vec<Underway>) -> Answers {
     let mut traces = Vec::new();
     let mut failed: Vec<Option<QueryError>> = Vec::new();
     for request in requests {
-        match request {
+        match request.and_then(askable) {
             Ok((request, trace)) => {
                 open.push(request);
                 traces.push(trace);
@@ -206,6 +227,15 @@ pub fn cascade(stages: &[Stage], requests: Vec<Underway>) -> Answers {
     cascade(later, next)
 }
 
+/// Refuses candidates for an empty query: any order of them would look like an answer.
+fn askable((request, trace): (RankRequest, Trace)) -> Underway {
+    if request.candidates.is_empty() || !request.query.text.trim().is_empty() {
+        return Ok((request, trace));
+    }
+    let problem = "the query is empty, and nothing says which document is better; give it words".to_string();
+    Err(RankError::Request { query: request.query.id, problem }.into())
+}
+
 /// The candidates in the order and with the scores of a ranking.
 fn reordered(request: &RankRequest, ranking: Ranking) -> (RankRequest, Trace) {
     let by_id: HashMap<&str, &Document> =
@@ -229,6 +259,7 @@ fn as_given(request: &RankRequest, trace: Trace) -> Ranking {
 fn candidates(
     ranking: &Ranking,
     collection: &dyn Collection,
+    stages: &[Stage],
     texts: &mut HashMap<String, Document>,
 ) -> Result<Vec<Candidate>, QueryError> {
     let failed = |source| QueryError::Search { query: ranking.query_id.clone(), source };
@@ -238,6 +269,11 @@ fn candidates(
             let missing = || format!("document `{}` was found but its text is not there", entry.id).into();
             let document =
                 collection.document(&entry.id).map_err(failed)?.ok_or_else(missing).map_err(failed)?;
+            for stage in stages.iter().filter(|stage| stage.vectors) {
+                if let Some(vector) = collection.vector(&entry.id).map_err(failed)? {
+                    stage.ranker.know_vector(&document, vector);
+                }
+            }
             texts.insert(entry.id.clone(), document);
         }
         if let Some(document) = texts.get(&entry.id) {

@@ -58,21 +58,16 @@ impl Ranker for Late {
     }
 }
 
+fn bm25_stage() -> FirstStage {
+    FirstStage::Bm25 { k1: None, b: None, weights: Vec::new(), lengths: Lengths::Exact, rm3: None }
+}
+
 fn bm25(depth: usize) -> Source {
-    Source::Retrieve {
-        stage: FirstStage::Bm25 {
-            k1: None,
-            b: None,
-            weights: Vec::new(),
-            lengths: Lengths::Exact,
-            rm3: None,
-        },
-        depth,
-    }
+    Source::Retrieve { stage: bm25_stage(), depth: Some(depth) }
 }
 
 fn stage(keep: Option<usize>) -> Stage {
-    Stage { ranker: Arc::new(Late), keep }
+    Stage { ranker: Arc::new(Late), keep, vectors: false }
 }
 
 fn queries(texts: &[&str]) -> Vec<Query> {
@@ -90,7 +85,7 @@ fn fact<'a>(ranking: &'a Ranking, name: &str) -> Option<&'a str> {
 #[test]
 fn each_stage_passes_on_what_is_written_behind_it() {
     let stages = [stage(Some(2)), stage(None)];
-    let answer = run(&bm25(3), &stages, &Letters, &queries(&["x"])).pop().unwrap().unwrap();
+    let answer = run(&bm25(3), &stages, &Letters, &queries(&["x"]), 10).pop().unwrap().unwrap();
     assert_eq!(ids(&answer), "cb");
     assert_eq!(answer.trace.passes, 3 + 2);
     assert_eq!(fact(&answer, "depth:bm25"), Some("3"));
@@ -99,7 +94,7 @@ fn each_stage_passes_on_what_is_written_behind_it() {
 
 #[test]
 fn a_failure_stays_with_its_query() {
-    let answers = run(&bm25(5), &[stage(None)], &Letters, &queries(&["x", "broken", "no", "y"]));
+    let answers = run(&bm25(5), &[stage(None)], &Letters, &queries(&["x", "broken", "no", "y"]), 10);
     let shown: Vec<String> = answers.iter().map(|a| a.as_ref().map_or_else(|e| e.to_string(), ids)).collect();
     assert_eq!(shown, ["edcba", "query `q1`: the index is gone", "query `q2`: refused", "edcba"]);
 }
@@ -114,10 +109,10 @@ fn a_fusion_joins_chains_and_adds_their_accounts() {
     let inputs =
         vec![Chain { source: bm25(4), stages: vec![] }, Chain { source: bm25(2), stages: vec![stage(None)] }];
     let source = Source::Fuse { name: "first".into(), fuse: first, inputs, keep: None };
-    assert_eq!((source.widest(), source.passes_on()), (6, 6));
-    assert_eq!(super::run::reranked(&source, &[]), 2, "the second input reranks two");
-    assert_eq!(super::run::reranked(&source, &[stage(None)]), 6);
-    let answer = run(&source, &[], &Letters, &queries(&["x"])).pop().unwrap().unwrap();
+    assert_eq!((source.widest(10), source.passes_on(10)), (6, 6));
+    assert_eq!(super::run::reranked(&source, &[], 10), 2, "the second input reranks two");
+    assert_eq!(super::run::reranked(&source, &[stage(None)], 10), 6);
+    let answer = run(&source, &[], &Letters, &queries(&["x"]), 10).pop().unwrap().unwrap();
     assert_eq!(ids(&answer), "ba");
     assert_eq!(answer.trace.passes, 2);
     assert_eq!(fact(&answer, "depth:first"), Some("2"));
@@ -135,6 +130,7 @@ fn requests_go_through_the_same_cascade_and_keep_their_own_texts() {
         source: None,
         stages: vec![stage(Some(2)), stage(Some(1))],
         embedder: None,
+        descriptions: vec![],
     };
     let shown: Vec<String> = pipeline.rerank(&requests).iter().map(|a| ids(a.as_ref().unwrap())).collect();
     assert_eq!(shown, ["1", "0"]);
@@ -143,11 +139,108 @@ fn requests_go_through_the_same_cascade_and_keep_their_own_texts() {
 
 #[test]
 fn the_answer_has_a_length_of_its_own() {
-    let pipeline =
-        Pipeline { expression: "bm25:4".into(), source: Some(bm25(4)), stages: vec![], embedder: None };
+    let pipeline = Pipeline {
+        expression: "bm25:4".into(),
+        source: Some(bm25(4)),
+        stages: vec![],
+        embedder: None,
+        descriptions: vec![],
+    };
     let answer = pipeline.search_in(&Letters, &queries(&["x"]), 2).pop().unwrap().unwrap();
     assert_eq!(ids(&answer), "ab");
     assert_eq!((fact(&answer, "depth:bm25"), fact(&answer, "depth:answer")), (Some("4"), Some("2")));
+}
+
+/// A pipeline of one first stage without a written depth, in as many ways as there are.
+fn without_depths() -> Vec<(Source, Vec<Stage>)> {
+    let open = || Source::Retrieve { stage: bm25_stage(), depth: None };
+    let join: fn() -> super::run::Fuse = || {
+        Box::new(|query: &str, parts: &[Ranking]| {
+            Ok(plackett_core::fusion::fuse(query, parts, plackett_core::fusion::Method::RRF, &[])?)
+        })
+    };
+    let fused = || Source::Fuse {
+        name: "rrf".into(),
+        fuse: join(),
+        inputs: (0..2).map(|_| Chain { source: open(), stages: vec![] }).collect(),
+        keep: None,
+    };
+    vec![
+        (open(), vec![]),
+        (open(), vec![stage(None)]),
+        (fused(), vec![]),
+        (fused(), vec![stage(None), stage(None)]),
+    ]
+}
+
+/// As many documents as are asked for, up to any number.
+struct Endless;
+
+impl Collection for Endless {
+    fn retrieve(&self, _: &FirstStage, queries: &[Query], depth: usize) -> Vec<Result<Ranking, BoxError>> {
+        let all = |query: &Query| {
+            let scored = (0..depth).map(|i| (format!("d{i}"), -(i as f64)));
+            Ok(Ranking::from_scores(query.id.clone(), scored, Trace::default()))
+        };
+        queries.iter().map(all).collect()
+    }
+
+    fn document(&self, id: &str) -> Result<Option<Document>, BoxError> {
+        Ok(Some(Document::new(id, id)))
+    }
+}
+
+#[test]
+fn every_stage_is_as_deep_as_the_answer_is_to_be_long() {
+    for (source, stages) in without_depths() {
+        let pipeline = Pipeline {
+            expression: "any".into(),
+            source: Some(source),
+            stages,
+            embedder: None,
+            descriptions: vec![],
+        };
+        for k in [10, 1000, 2500] {
+            let answer = pipeline.search_in(&Endless, &queries(&["x"]), k).pop().unwrap().unwrap();
+            assert_eq!(answer.entries.len(), k);
+            assert!(fact(&answer, "depth:bm25").unwrap().parse::<usize>().unwrap() >= k);
+        }
+    }
+}
+
+#[test]
+fn a_depth_that_shortens_answers_is_named() {
+    let shortened = |expression: &str, k: usize| {
+        let pipeline = Pipeline {
+            expression: expression.into(),
+            source: None,
+            stages: vec![],
+            embedder: None,
+            descriptions: vec![],
+        };
+        pipeline.shortened(k)
+    };
+    for (expression, stage) in [
+        ("bm25:5", "`bm25:5` passes on at most 5 documents"),
+        ("rrf(bm25:100, dense:7):50", "`dense:7` passes on at most 7 "),
+        (
+            "bm25:100 >> late-interaction:1 >> bi-encoder",
+            "`late-interaction:1` passes on at most 1 document;",
+        ),
+    ] {
+        let said = shortened(expression, 10).unwrap();
+        assert!(said.contains(stage), "{said}");
+    }
+    assert_eq!(shortened("rrf(bm25:100, dense):50 >> late-interaction", 50), None);
+}
+
+#[test]
+fn candidates_are_not_ranked_for_an_empty_query() {
+    let request = |query: &str| RankRequest::new(Query::new("q", query), [Document::new("a", "x")]);
+    let answers =
+        cascade(&[stage(None)], ["", " \t", "x"].map(|q| Ok((request(q), Trace::default()))).into());
+    assert!(answers[0].as_ref().unwrap_err().to_string().contains("the query is empty"));
+    assert!(answers[1].is_err() && answers[2].is_ok());
 }
 
 #[test]

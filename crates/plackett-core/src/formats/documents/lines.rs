@@ -4,8 +4,9 @@ use super::Documents;
 use crate::Document;
 use crate::formats::Lines;
 
-/// Documents named by the numbers of their lines, from 1; blank lines are passed over.
-pub(super) fn open(mut lines: Lines<'static>) -> Documents {
+/// Documents named by the numbers of their lines, the first of which is `first`; blank lines are passed over, and have
+/// numbers.
+pub(super) fn open(mut lines: Lines<'static>, first: u64) -> Documents {
     Box::new(std::iter::from_fn(move || {
         loop {
             let text = match lines.next() {
@@ -14,7 +15,8 @@ pub(super) fn open(mut lines: Lines<'static>) -> Documents {
                 Err(error) => return Some(Err(error)),
             };
             if !text.is_empty() {
-                return Some(Ok(Document::new(lines.line().to_string(), text)));
+                let number = first.saturating_sub(1).saturating_add(lines.line());
+                return Some(Ok(Document::new(number.to_string(), text)));
             }
         }
     }))

@@ -1,14 +1,16 @@
 //! Parquet tables, row by row.
 
-use super::{DocumentOptions, Documents, document};
+use super::Documents;
+use super::making::{Making, Place};
 use crate::Metadata;
+use crate::formats::fields::ID;
 use crate::formats::input::{BytesRead, Counted, name_of};
 use crate::formats::{FormatError, seekable};
 use bytes::Bytes;
 use parquet::errors::{ParquetError, Result as Parquet};
 use parquet::file::reader::{ChunkReader, Length, SerializedFileReader};
-use parquet::record::Field;
 use parquet::record::reader::RowIter;
+use parquet::record::{Field, Row};
 use serde_json::Value;
 use std::fs::File;
 use std::io::{BufReader, Error, ErrorKind, Read};
@@ -16,10 +18,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-pub(super) fn open(path: &Path, options: DocumentOptions) -> Result<Documents, FormatError> {
+pub(super) fn open(path: &Path, making: Making) -> Result<Documents, FormatError> {
     let file = name_of(path);
-    let (opened, whole) = seekable::open(path, options.bytes_read.as_ref())?;
-    let count = options.bytes_read.clone().filter(|_| !whole);
+    let (opened, whole) = seekable::open(path, making.options.bytes_read.as_ref())?;
+    let count = making.options.bytes_read.clone().filter(|_| !whole);
     let broken = |problem: String| FormatError::File {
         file: file.clone(),
         problem: format!(
@@ -45,9 +47,47 @@ pub(super) fn open(path: &Path, options: DocumentOptions) -> Result<Documents, F
                 return Some(Err(FormatError::File { file: file.clone(), problem }));
             }
         };
-        let fields: Metadata = row.into_columns().into_iter().map(|(name, f)| (name, value(f))).collect();
-        Some(document(fields, &file, number, &options))
+        Some(
+            row_fields(row, &file, number, &making)
+                .and_then(|fields| making.document(fields, Place { file: &file, line: number, number })),
+        )
     })))
+}
+
+/// The fields of a row. Numbers with fractions are no identifiers, since they have no digits of their own; bytes that are no
+/// text are left out where they are no part of the document, with a remark.
+fn row_fields(row: Row, file: &str, number: u64, making: &Making) -> Result<Metadata, FormatError> {
+    let exact = making.exact();
+    let mut fields = Metadata::new();
+    for (name, field) in row.into_columns() {
+        let wrong = |problem: &str| {
+            let problem = format!("row {number}: the column `{name}` {problem}");
+            Err(FormatError::File { file: file.into(), problem })
+        };
+        let is_id = match &making.options.id_field {
+            Some(asked) => *asked == name,
+            None => ID.contains(&name.as_str()),
+        };
+        match &field {
+            Field::Float(_) | Field::Double(_) | Field::Float16(_) if is_id => {
+                return wrong(
+                    "has numbers with fractions, which are no identifiers; write it as strings or whole numbers",
+                );
+            }
+            Field::Bytes(bytes) if std::str::from_utf8(bytes.data()).is_err() => {
+                if exact.contains(&name.as_str()) {
+                    return wrong("has bytes that are no UTF-8 text; write it as strings");
+                }
+                let text =
+                    format!("{file}: the column `{name}` has bytes that are no text; they are left out");
+                making.options.remarks.add(text);
+            }
+            _ => {
+                fields.insert(name, value(field));
+            }
+        }
+    }
+    Ok(fields)
 }
 
 /// The Parquet library ends some damaged files by a panic; it becomes an error here, as input must not stop a program.

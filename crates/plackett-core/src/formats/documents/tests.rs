@@ -1,4 +1,5 @@
 use super::*;
+use crate::formats::BytesRead;
 
 fn table(text: &str, separator: u8) -> Vec<Result<Document, FormatError>> {
     parse_table(text.as_bytes(), "t", separator, &DocumentOptions::default()).collect()
@@ -74,7 +75,7 @@ fn folders_are_sorted_and_bad_bytes_named() {
     let found: Vec<_> = open_documents(folder.path(), &DocumentOptions::default()).unwrap().collect();
     assert_eq!(found.len(), 2);
     assert_eq!(*found[0].as_ref().unwrap(), Document::new("b.txt", "bee"));
-    assert!(matches!(found[1], Err(FormatError::Utf8 { line: 2, byte: 2, .. })));
+    assert!(matches!(found[1], Err(FormatError::Utf8 { line: 2, byte: 3, .. })));
 }
 
 /// A table of two documents.
@@ -223,9 +224,342 @@ fn an_open_quotation_mark_does_not_swallow_a_file() {
     text.push_str(&"x,y\n".repeat(100_000));
     let found: Vec<_> = parse_table(text.as_bytes(), "t", b',', &options).collect();
     assert!(found[0].is_ok());
-    assert!(matches!(found[1], Err(FormatError::LineTooLong { line: 3, .. })), "{:?}", found[1]);
+    assert!(matches!(found[1], Err(FormatError::Quote { line: 3, .. })), "{:?}", found[1]);
+    assert!(found[1].as_ref().unwrap_err().to_string().contains("--max-line-bytes"), "{:?}", found[1]);
     assert_eq!(found.len(), 2);
     let many: String = (0..50_000).map(|i| format!("{i},text\n")).collect();
     let many = format!("id,text\n{many}");
     assert_eq!(parse_table(many.as_bytes(), "t", b',', &options).filter(Result::is_ok).count(), 50_000);
+}
+
+#[test]
+fn broken_quoting_is_refused_where_the_mark_opens() {
+    let refused = |text: &str| {
+        let found = table(text, b',');
+        let (last, before) = found.split_last().unwrap();
+        assert!(before.iter().all(Result::is_ok), "{text}: {found:?}");
+        match last {
+            Err(FormatError::Quote { line, problem, .. }) => (*line, before.len(), problem.clone()),
+            other => panic!("{text}: {other:?}"),
+        }
+    };
+    let (line, before, problem) = refused("id,text\n1,\"never closed\n2,two\n");
+    assert!(line == 2 && before == 0 && problem.contains("never closed"), "{problem}");
+    assert_eq!(refused("id,text\n1,one\n2,\"open").0, 3);
+    let (line, before, problem) = refused("id,text\n1,one\n2,\"open\n3,\"three\"\n");
+    assert!((line, before) == (3, 1) && problem.contains("line 4"), "{problem}");
+    assert_eq!(refused("id,text\n1,\"he said \"so\" to me\"\n").0, 2);
+    assert_eq!(refused("id,\"text\n1,one\n").0, 1);
+    let fine = table("id,text\n1,\"a \"\"b\"\" c\"\n2,5\" wide\n", b',');
+    let texts: Vec<&str> = fine.iter().map(|d| d.as_ref().unwrap().text.as_str()).collect();
+    assert_eq!(texts, ["a \"b\" c", "5\" wide"]);
+}
+
+#[test]
+fn two_columns_of_one_name_are_refused() {
+    let found = table("id,text,text\n1,a,b\n", b',');
+    assert!(
+        matches!(&found[..], [Err(FormatError::File { problem, .. })] if problem.contains("`text`")),
+        "{found:?}"
+    );
+    let twice =
+        parse_json_lines(br#"{"_id": "1", "text": "a", "text": "b"}"#, "j", &DocumentOptions::default());
+    let twice: Vec<_> = twice.collect();
+    assert!(
+        matches!(&twice[..], [Err(FormatError::Json { problem, .. })] if problem.contains("`text` is there twice"))
+    );
+}
+
+#[test]
+fn ids_are_the_digits_of_the_file() {
+    let big = "18446744073709551616";
+    for digits in [big, "1.0", "1e3", "-0", "007"] {
+        let quoted = digits == "007";
+        let id = if quoted { format!("\"{digits}\"") } else { digits.to_string() };
+        let line = format!("{{\"_id\": {id}, \"text\": 1.10}}\n");
+        let array = format!("[\n{line}]");
+        for text in [line, array] {
+            let one =
+                parse_json_lines(text.as_bytes(), "j", &DocumentOptions::default()).next().unwrap().unwrap();
+            assert_eq!((one.id.as_str(), one.text.as_str()), (digits, "1.10"));
+        }
+        let row = table(&format!("id,text\n{digits},a\n"), b',');
+        assert_eq!(row[0].as_ref().unwrap().id, digits);
+    }
+    let named = DocumentOptions { id_field: Some("key".into()), ..DocumentOptions::default() };
+    let text = format!("{{\"key\": {big}, \"text\": \"x\", \"n\": 1.5}}");
+    let one = parse_json_lines(text.as_bytes(), "j", &named).next().unwrap().unwrap();
+    assert_eq!((one.id.as_str(), one.metadata["n"].as_f64()), (big, Some(1.5)));
+}
+
+#[test]
+fn arrays_of_objects_are_read_with_their_lines() {
+    let text = b"[\n {\"id\": 1, \"text\": \"a\"},\n\n {\"id\": 2}]";
+    let found: Vec<_> = parse_json_lines(text, "j", &DocumentOptions::default()).collect();
+    assert_eq!(*found[0].as_ref().unwrap(), Document::new("1", "a"));
+    assert!(matches!(found[1], Err(FormatError::Missing { line: 4, .. })), "{:?}", found[1]);
+    let numbered =
+        DocumentOptions { number_missing_ids: true, first_number: 8, ..DocumentOptions::default() };
+    let found: Vec<_> =
+        parse_json_lines(b"[{\"text\": \"a\"},\n{\"text\": \"b\"}]", "j", &numbered).collect();
+    let ids: Vec<&str> = found.iter().map(|d| d.as_ref().unwrap().id.as_str()).collect();
+    assert_eq!(ids, ["8", "9"]);
+    let broken: Vec<_> = parse_json_lines(b"[{\"id\": 1,\n}]", "j", &numbered).collect();
+    assert!(matches!(broken[..], [Err(FormatError::Json { line: 2, .. })]), "{broken:?}");
+}
+
+#[test]
+fn numbers_go_on_where_others_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let ids = |name: &str, text: &str, format| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        let options = DocumentOptions {
+            format,
+            first_number: 4,
+            number_missing_ids: format != DocumentFormat::Lines,
+            ..DocumentOptions::default()
+        };
+        open_documents(&path, &options).unwrap().map(|d| d.unwrap().id).collect::<Vec<_>>()
+    };
+    assert_eq!(ids("a", "one\n\nthree\n", DocumentFormat::Lines), ["4", "6"]);
+    assert_eq!(
+        ids("a.jsonl", "{\"text\": \"a\"}\n{\"id\": \"x\", \"text\": \"b\"}\n", DocumentFormat::Auto),
+        ["4", "x"]
+    );
+    assert_eq!(ids("a.csv", "text\na\n", DocumentFormat::Auto), ["5"]);
+}
+
+/// What a collection of one file gives, and the remarks on it.
+fn read_with(
+    name: &str,
+    text: &str,
+    options: DocumentOptions,
+) -> (Vec<Result<Document, FormatError>>, Vec<String>) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(name);
+    std::fs::write(&path, text).unwrap();
+    let found = open_documents(&path, &options).unwrap().collect();
+    (found, options.remarks.take())
+}
+
+#[test]
+fn fields_that_no_document_has_are_refused_with_those_that_are_there() {
+    let asked = |fields: &[&str]| DocumentOptions {
+        field_use: FieldUse::SearchedAsAsked,
+        fields: fields.iter().map(|field| field.to_string()).collect(),
+        ..DocumentOptions::default()
+    };
+    let json = "{\"_id\": \"1\", \"title\": \"a\", \"body\": \"b\"}\n{\"_id\": \"2\", \"body\": \"b\", \"lang\": \"en\"}\n";
+    let csv = "_id,title,body,lang\n1,a,b,en\n2,c,d,en\n";
+    for (name, text, documents) in [("d.jsonl", json, 2), ("d.csv", csv, 0)] {
+        let last = |options| {
+            let (mut found, _) = read_with(name, text, options);
+            let last = found.pop().unwrap();
+            (found.len(), last.map_err(|error| error.to_string()))
+        };
+        let (before, error) = last(asked(&["titel", "text"]));
+        let error = error.unwrap_err();
+        assert_eq!(before, documents, "{name}");
+        for piece in ["`titel`", "--fields", "`_id`, `title`, `body`, `lang`"] {
+            assert!(error.contains(piece), "{name}: {error}");
+        }
+        let (_, error) = last(asked(&["title", "body"]));
+        assert!(error.unwrap_err().contains("write `text` for it"), "{name}");
+        assert!(last(asked(&["title", "text", "lang"])).1.is_ok(), "{name}");
+        let none = DocumentOptions { title_field: Some("titel".into()), ..DocumentOptions::default() };
+        let error = last(none).1.unwrap_err();
+        assert!(error.contains("`titel` of --title-field") && error.contains("`body`"), "{name}: {error}");
+        let none = DocumentOptions {
+            id_field: Some("key".into()),
+            number_missing_ids: true,
+            ..DocumentOptions::default()
+        };
+        assert!(last(none).1.unwrap_err().contains("`key` of --id-field"), "{name}");
+    }
+    let untitled = read_with("d.jsonl", "{\"_id\": \"1\", \"text\": \"b\"}\n", asked(&["title"])).0;
+    assert!(untitled[1].as_ref().unwrap_err().to_string().contains("--fields title"));
+    let searched = DocumentOptions { field_use: FieldUse::Searched, ..asked(&["venue"]) };
+    assert!(read_with("d.jsonl", json, searched).0.iter().all(Result::is_ok), "an index has its own fields");
+}
+
+#[test]
+fn texts_that_nobody_uses_are_said() {
+    let default = |field_use| DocumentOptions {
+        field_use,
+        fields: vec!["title".into(), "text".into()],
+        ..DocumentOptions::default()
+    };
+    let csv = "id,title,abstract,lang,year\n1,a,magma rises,en,2020-01-02 10:00\n";
+    let (found, remarks) = read_with("d.csv", csv, default(FieldUse::SearchedAsAsked));
+    assert!(found.iter().all(Result::is_ok));
+    // Without a text every field with words may be meant.
+    assert!(remarks.len() == 1 && remarks[0].contains("`abstract`, `lang` are not searched"), "{remarks:?}");
+    let csv = "id,text,abstract,lang\n1,a,magma rises,en\n";
+    let (_, remarks) = read_with("d.csv", csv, default(FieldUse::SearchedAsAsked));
+    assert!(remarks[0].contains("`abstract` are not searched"), "{remarks:?}");
+    assert!(remarks[0].contains("`--fields title,text,abstract`"), "{remarks:?}");
+    let (_, remarks) = read_with("d.csv", csv, default(FieldUse::Read));
+    assert!(remarks[0].contains("`abstract` are not read"), "{remarks:?}");
+    let all = DocumentOptions {
+        fields: vec!["text".into(), "abstract".into()],
+        ..default(FieldUse::SearchedAsAsked)
+    };
+    assert_eq!(read_with("d.csv", csv, all).1, Vec::<String>::new());
+    assert_eq!(read_with("d.csv", csv, DocumentOptions::default()).1, Vec::<String>::new());
+}
+
+#[test]
+fn a_file_of_another_format_is_named_for_what_it_is() {
+    for (name, text, pieces) in [
+        (
+            "notes.md",
+            "# Title\n\nwords",
+            &["notes.md, line 1", "Markdown", "JSON object", "--input-format text"][..],
+        ),
+        ("notes.txt", "some words\n", &["plain text"]),
+        ("page.html", "<html>", &["HTML"]),
+        ("t.dat", "id,text\n1,a\n", &["--input-format csv"]),
+        ("t.dat", "\n1\ta\n", &["line 2", "--input-format tsv"]),
+        ("t.json", "{\n \"id\": 1\n}\n", &["line 1", "ends too early", "jq -c ."]),
+        ("t.jsonl", "{\"id\": 1, \"text\": \"a\"}\n7\n", &["line 2", "found a number"]),
+    ] {
+        let (found, _) = read_with(name, text, DocumentOptions::default());
+        let error = found.iter().find_map(|one| one.as_ref().err()).expect("an error").to_string();
+        for piece in pieces {
+            assert!(error.contains(piece), "{name}: {error}");
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn links_are_followed_once_and_hidden_entries_left_out_and_both_said() {
+    use std::os::unix::fs::symlink;
+    let outside = tempfile::tempdir().unwrap();
+    std::fs::write(outside.path().join("far.txt"), "far").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::create_dir_all(at("sub/.git")).unwrap();
+    for name in ["a.txt", ".hidden.txt", "sub/.git/x.txt", "sub/b.md", "picture.png"] {
+        std::fs::write(at(name), name).unwrap();
+    }
+    symlink(outside.path(), at("linked")).unwrap();
+    symlink(at("a.txt"), at("sub/c.txt")).unwrap();
+    symlink(folder.path(), at("sub/loop")).unwrap();
+    symlink(at("nothing"), at("broken.txt")).unwrap();
+    let options = DocumentOptions::default();
+    let found = open_documents(folder.path(), &options).unwrap().map(|d| d.unwrap().id);
+    assert_eq!(found.collect::<Vec<_>>(), ["a.txt", "linked/far.txt", "sub/b.md", "sub/c.txt"]);
+    let remarks = options.remarks.take().join("\n");
+    for piece in [
+        "2 links followed",
+        "1 link to folders that are read already left out",
+        "sub/loop",
+        "1 link to nothing left out",
+        "broken.txt",
+        "2 hidden files and folders left out",
+        "1 file of other kinds than .txt and .md left out",
+    ] {
+        assert!(remarks.contains(piece), "{piece}:\n{remarks}");
+    }
+    let tables = tempfile::tempdir().unwrap();
+    std::fs::write(tables.path().join("d.jsonl"), "{}").unwrap();
+    let none = open_documents(tables.path(), &DocumentOptions::default()).err().unwrap().to_string();
+    assert!(none.contains("no .txt or .md file") && none.contains("d.jsonl"), "{none}");
+}
+
+#[test]
+fn texts_without_fields_take_no_names_of_fields() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.txt"), "one\ntwo\n").unwrap();
+    let name = |name: &str| Some(name.to_string());
+    let searched = |fields: &[&str]| DocumentOptions {
+        field_use: FieldUse::SearchedAsAsked,
+        fields: fields.iter().map(|field| field.to_string()).collect(),
+        ..DocumentOptions::default()
+    };
+    let none = DocumentOptions::default;
+    let wrong = [
+        (DocumentOptions { id_field: name("foo"), ..none() }, "--id-field foo"),
+        (DocumentOptions { title_field: name("foo"), ..none() }, "--title-field foo"),
+        (DocumentOptions { text_field: name("text"), ..none() }, "--text-field text"),
+        (DocumentOptions { number_missing_ids: true, ..none() }, "--number-missing-ids"),
+        (searched(&["text", "foo"]), "`foo` of --fields; the fields are `text`"),
+        (searched(&["title"]), "--fields title"),
+    ];
+    for (path, format) in
+        [(folder.path().join("a.txt"), DocumentFormat::Lines), (folder.path().into(), DocumentFormat::Auto)]
+    {
+        for (options, piece) in &wrong {
+            let error = open_documents(&path, &DocumentOptions { format, ..options.clone() }).err().unwrap();
+            assert!(error.to_string().contains(piece), "{error}");
+        }
+        let usual = DocumentOptions { format, ..searched(&["title", "text"]) };
+        assert!(open_documents(&path, &usual).unwrap().all(|document| document.is_ok()));
+    }
+}
+
+#[test]
+fn an_empty_id_is_said_to_be_empty_and_not_to_be_looked_for() {
+    let json = [r#"{"id": "", "text": "x"}"#, r#"{"id": null, "text": "x"}"#].map(|text| {
+        parse_json_lines(text.as_bytes(), "j", &DocumentOptions::default()).next().unwrap().unwrap_err()
+    });
+    let cell = table("id,text\n,words\n", b',').pop().unwrap().unwrap_err();
+    for error in json.iter().chain([&cell]) {
+        let text = error.to_string();
+        assert!(text.contains("no id in `id`, which is empty; give") && !text.contains("looked"), "{text}");
+    }
+}
+
+#[test]
+fn a_first_line_of_words_in_a_table_without_known_names_is_told_of() {
+    let read = |text: &str| {
+        let options = DocumentOptions::default();
+        let count = parse_table(text.as_bytes(), "t", b'\t', &options).filter(|found| found.is_ok()).count();
+        (count, options.remarks.take())
+    };
+    let (count, remarks) = read("nummer\tinhalt\n1\tone word\n");
+    assert_eq!(count, 2);
+    assert!(
+        matches!(&remarks[..], [one] if one.contains("t: the first line (`nummer`, `inhalt`)")),
+        "{remarks:?}"
+    );
+    assert_eq!(read("1\tword\n2\ttwo\n"), (2, Vec::new()));
+    assert_eq!(read("abc\tsome words\n"), (1, Vec::new()));
+    assert_eq!(read("id\ttext\n1\tone\n"), (1, Vec::new()));
+}
+
+#[test]
+fn names_that_look_the_same_are_the_same() {
+    let (one, two) = ("stra\u{df}e-\u{e9}", "stra\u{df}e-e\u{301}");
+    let text = format!("{{\"{two}\": \"a\", \"text\": \"x\"}}");
+    let options = DocumentOptions { id_field: Some(one.into()), ..DocumentOptions::default() };
+    assert_eq!(parse_json_lines(text.as_bytes(), "j", &options).next().unwrap().unwrap().id, "a");
+    let csv = format!("{two},text\na,x\n");
+    assert_eq!(parse_table(csv.as_bytes(), "t", b',', &options).next().unwrap().unwrap().id, "a");
+    let searched = DocumentOptions { fields: vec![one.into()], ..DocumentOptions::default() };
+    let text = format!("{{\"id\": \"a\", \"{two}\": \"words\", \"text\": \"x\"}}");
+    let document = parse_json_lines(text.as_bytes(), "j", &searched).next().unwrap().unwrap();
+    assert_eq!(document.metadata.get(one).and_then(|value| value.as_str()), Some("words"));
+    let twice = table(&format!("id,{one},{two}\n1,a,b\n"), b',').pop().unwrap().unwrap_err();
+    assert!(twice.to_string().contains("two columns"), "{twice}");
+}
+
+#[test]
+fn numbers_of_which_digits_are_lost_are_told_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("c.jsonl");
+    let line = |id: u32, n: &str| format!("{{\"id\": {id}, \"text\": \"x\", \"n\": {n}}}\n");
+    std::fs::write(
+        &path,
+        line(1, "1e5") + &line(2, "18446744073709551617") + &line(3, "0.12345678901234567890"),
+    )
+    .unwrap();
+    let options = DocumentOptions::default();
+    assert_eq!(open_documents(&path, &options).unwrap().count(), 3);
+    let remarks = options.remarks.take();
+    let expected =
+        "numbers of 2 documents have more digits than are kept, such as `18446744073709551617` in `n`";
+    assert!(matches!(&remarks[..], [one] if one.contains(expected)), "{remarks:?}");
 }

@@ -1,9 +1,10 @@
 //! Runs and judgments as nested JSON objects, `{"query": {"document": number}}` (ranx's form).
 
-use super::qrels::Collected;
+use super::qrels::{Collected, whole};
 use super::run::settle;
 use super::{Duplicates, Nan, ReadOptions};
 use crate::formats::FormatError;
+use crate::formats::object::{words, wrong};
 use crate::{Qrels, Run, RunQuery};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -39,8 +40,9 @@ pub(super) fn parse<V: for<'de> Deserialize<'de>>(
 ) -> Result<Vec<(String, Pairs<V>)>, FormatError> {
     let pairs: Pairs<Pairs<V>> = serde_json::from_slice(bytes).map_err(|error| FormatError::Json {
         file: file.into(),
-        line: error.line() as u64,
-        problem: error.to_string(),
+        line: (error.line() as u64).max(1),
+        expected: "one object `{\"query\": {\"document\": number}}`",
+        problem: wrong(&words(&error)) + "; mend it",
     })?;
     Ok(pairs.0)
 }
@@ -58,8 +60,9 @@ pub(super) fn run(bytes: &[u8], file: &str, options: &ReadOptions) -> Result<Run
         let query = run.query_mut(&id);
         for (document, score) in documents.0 {
             if score.is_none() && options.nan == Nan::Error {
-                let problem =
-                    format!("query `{id}`, document `{document}`: the score is null; mend it, or keep NaN");
+                let problem = format!(
+                    "query `{id}`, document `{document}`: the score is null; mend it, or let it in with --keep-nan of eval and compare (it then ranks last)"
+                );
                 return Err(FormatError::File { file: file.into(), problem });
             }
             query.push(&document, score.unwrap_or(f64::NAN)).map_err(full)?;
@@ -82,9 +85,14 @@ pub(super) fn run(bytes: &[u8], file: &str, options: &ReadOptions) -> Result<Run
 pub(super) fn qrels(bytes: &[u8], file: &str, options: &ReadOptions) -> Result<Qrels, FormatError> {
     let mut qrels = Qrels::new();
     let mut collected = Collected::default();
-    for (id, documents) in parse::<i32>(bytes, file)? {
+    for (id, documents) in parse::<f64>(bytes, file)? {
         qrels.query_mut(&id);
-        for (document, grade) in documents.0 {
+        for (document, value) in documents.0 {
+            let grade = whole(value, options.truncate_grades).map_err(|remedy| {
+                let problem =
+                    format!("query `{id}`, document `{document}`: the grade is `{value}`; {remedy}");
+                FormatError::File { file: file.into(), problem }
+            })?;
             let key = (id.clone(), "0".to_string(), document);
             let added = collected.add(key, grade, 0, options.duplicates);
             added.map_err(|((query, _, document), _)| twice(file, &query, &document))?;

@@ -1,18 +1,18 @@
-//! Reading judgments: TREC's four columns, BEIR's three with or without header, or nested JSON.
+//! Reading judgments: TREC's four columns, BEIR's three with a header or tabs, or nested JSON.
 
-use super::{Duplicates, ReadOptions, nested, split};
+use super::qrels_header::{Columns, columns_of};
+use super::{Duplicates, ReadOptions, nested, nothing, split};
 use crate::Qrels;
 use crate::formats::error::shown;
+use crate::formats::foreign::foreign;
 use crate::formats::input::{name_of, unmarked};
 use crate::formats::{FormatError, Lines, read_all};
 use indexmap::IndexMap;
 use indexmap::map::Entry;
 use std::path::Path;
 
-/// Names of the first column that tell a header line, in lower case.
-pub(super) const HEADERS: [&str; 3] = ["query-id", "query_id", "qid"];
-
-/// Reads judgments; `-` is standard input. Columns are told apart by the first line. A file without any is an error.
+/// Reads judgments; `-` is standard input. Columns are told apart by the first line. A file without any is an error, and
+/// so is one with three columns that has neither a header nor tabs: the grade may be what is missing.
 pub fn read_qrels(path: &Path, options: &ReadOptions) -> Result<Qrels, FormatError> {
     parse_qrels(&read_all(path)?, &name_of(path), options)
 }
@@ -20,37 +20,51 @@ pub fn read_qrels(path: &Path, options: &ReadOptions) -> Result<Qrels, FormatErr
 /// Reads judgments from bytes. The same document under different iterations (subtopics) is no duplicate.
 pub fn parse_qrels(bytes: &[u8], file: &str, options: &ReadOptions) -> Result<Qrels, FormatError> {
     let plain = unmarked(bytes);
+    if let Some(problem) = foreign(plain.get(..512).unwrap_or(plain)) {
+        return Err(FormatError::File { file: file.into(), problem: problem.into() });
+    }
     if plain.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'{') {
         return nested::qrels(plain, file, options);
     }
     let mut lines = Lines::of_bytes(bytes, file, options.line_limit);
     let mut collected = Collected::default();
-    let mut columns = None;
+    let (mut columns, mut comments) = (None, 0);
     while let Some(line) = lines.next()? {
-        if options.comments && line.starts_with('#') {
+        if options.comments.is_comment(line) {
+            comments += 1;
             continue;
         }
         let fields: Vec<String> = split(line).map(str::to_string).collect();
         if fields.is_empty() {
             continue;
         }
+        // Only the first line is asked for its tabs.
+        let tabs =
+            columns.is_none() && line.split('\t').filter(|field| !field.trim().is_empty()).count() == 3;
         let number = lines.line();
-        if columns.is_none() {
-            columns = Some(if fields.len() == 3 { 3 } else { 4 });
-            let first = fields.first().map(|f| f.to_ascii_lowercase()).unwrap_or_default();
-            if HEADERS.contains(&first.as_str()) && fields.len() <= 4 {
-                continue;
+        let columns = match columns {
+            Some(known) => known,
+            None => {
+                let (found, is_header) = columns_of(&fields, tabs, file, number)?;
+                columns = Some(found);
+                if is_header {
+                    continue;
+                }
+                found
             }
-        }
+        };
         let (key, grade) = judgment(fields, columns, file, number, options)?;
         collected.add(key, grade, number, options.duplicates).map_err(|((query, _, document), first)| {
             let what = format!("the judgment of `{}` for query `{}`", shown(&document), shown(&query));
-            FormatError::Duplicate { file: file.into(), line: number, first, what }
+            FormatError::Duplicate { file: file.into(), line: number, first, what, remedy: super::DUPLICATE }
         })?;
     }
     if collected.is_empty() {
         let expected = "judgments with lines `qid iter docno rel`";
-        return Err(FormatError::Empty { file: file.into(), expected });
+        return Err(nothing(file, expected, options.comments, comments));
+    }
+    if comments > 0 {
+        options.remarks.add(options.comments.remark(file, comments));
     }
     collected.append_to(Qrels::new(), file)
 }
@@ -111,19 +125,20 @@ impl Collected {
 
 fn judgment(
     fields: Vec<String>,
-    columns: Option<usize>,
+    columns: Columns,
     file: &str,
     line: u64,
     options: &ReadOptions,
 ) -> Result<(Key, i32), FormatError> {
     let count = fields.len();
+    let commas = count == 1 && fields.iter().any(|field| field.contains(','));
     let mut fields = fields.into_iter();
     let mut next = || fields.next();
-    let (key, text) = match (columns, next(), next(), next(), next()) {
-        (Some(3), Some(query), Some(document), Some(grade), None) => {
+    let (key, text) = match (columns, next(), next(), next(), next(), next()) {
+        (Columns::Beir, Some(query), Some(document), Some(grade), None, None) => {
             ((query, "0".to_string(), document), grade)
         }
-        (Some(4), Some(query), Some(iteration), Some(document), Some(grade)) => {
+        (Columns::Trec, Some(query), Some(iteration), Some(document), Some(grade), None) => {
             ((query, iteration, document), grade)
         }
         (columns, ..) => {
@@ -131,32 +146,50 @@ fn judgment(
                 file: file.into(),
                 line,
                 found: count,
-                expected: if columns == Some(3) {
-                    "the three fields `query-id corpus-id score`"
-                } else {
-                    "the four fields `qid iter docno rel`"
+                expected: match columns {
+                    Columns::Beir => "the three fields `query-id corpus-id score`",
+                    Columns::Trec => "the four fields `qid iter docno rel`",
                 },
-                remedy: "mend the line; ids must have no blanks",
+                remedy: if commas {
+                    "put tabs or blanks between the fields in the place of commas"
+                } else {
+                    "mend the line; ids must have no blanks, comments begin with `#` and a blank"
+                },
             });
         }
     };
     match grade(&text, options.truncate_grades) {
-        Some(grade) => Ok((key, grade)),
-        None => Err(FormatError::Value {
+        Ok(grade) => Ok((key, grade)),
+        Err(remedy) => Err(FormatError::Value {
             file: file.into(),
             line,
             what: "the grade",
             found: shown(&text),
-            remedy: "it must be a whole number; set `truncate_grades` to cut fractions as trec_eval does",
+            remedy,
         }),
     }
 }
 
-fn grade(text: &str, truncate: bool) -> Option<i32> {
+/// The grade that stands in a text, or what it must be.
+fn grade(text: &str, truncate: bool) -> Result<i32, &'static str> {
     if let Ok(grade) = text.parse() {
-        return Some(grade);
+        return Ok(grade);
     }
-    let value: f64 = text.parse().ok()?;
-    let fits = value.abs() <= f64::from(i32::MAX);
-    (fits && (truncate || value.fract() == 0.0)).then_some(value as i32)
+    text.parse().map_or(Err(WHOLE), |value| whole(value, truncate))
 }
+
+/// The grade of a number, or what it must be.
+pub(super) fn whole(value: f64, truncate: bool) -> Result<i32, &'static str> {
+    if value.is_nan() {
+        Err(WHOLE)
+    } else if value.abs() > f64::from(i32::MAX) {
+        Err("grades lie between -2147483647 and 2147483647")
+    } else if truncate || value.fract() == 0.0 {
+        Ok(value as i32)
+    } else {
+        Err(WHOLE)
+    }
+}
+
+/// What a grade is.
+const WHOLE: &str = "it must be a whole number; --compat trec_eval-9 and trec_eval-10 cut fractions";

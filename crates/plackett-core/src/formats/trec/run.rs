@@ -1,8 +1,10 @@
 //! Reading runs: cut at line borders, parsed by all cores, put together in order of arrival.
 
-use super::{Duplicates, Nan, ReadOptions, RunFormat, nested, split};
+use super::{Duplicates, Nan, ReadOptions, RunFormat, nested, nothing, split};
 use crate::formats::error::shown;
+use crate::formats::foreign::foreign;
 use crate::formats::input::{name_of, trimmed, unmarked};
+use crate::formats::remarks::counted;
 use crate::formats::{FormatError, read_all};
 use crate::{IdListFull, Run, RunQuery};
 use rayon::prelude::*;
@@ -24,12 +26,21 @@ pub fn read_run(path: &Path, options: &ReadOptions) -> Result<Run, FormatError> 
 pub fn parse_run(bytes: &[u8], file: &str, options: &ReadOptions) -> Result<Run, FormatError> {
     let bytes = unmarked(bytes);
     if bytes.iter().all(u8::is_ascii_whitespace) {
-        return Err(empty(file));
+        return Err(nothing(file, EXPECTED, options.comments, 0));
+    }
+    if let Some(problem) = foreign(bytes.get(..512).unwrap_or(bytes)) {
+        return Err(FormatError::File { file: file.into(), problem: problem.into() });
     }
     let json = bytes.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'{');
     if json && options.run_format == RunFormat::Auto {
         return nested::run(bytes, file, options);
     }
+    let run_format = match options.run_format {
+        RunFormat::Auto if has_three_fields(bytes, options) => RunFormat::MsMarco,
+        RunFormat::Auto => RunFormat::Trec,
+        named => named,
+    };
+    let options = &ReadOptions { run_format, ..options.clone() };
     let pieces: Result<Vec<Piece>, (usize, Problem)> = chunks(bytes)
         .into_par_iter()
         .map(|(start, chunk)| parse_chunk(chunk, options).map_err(|(line, problem)| (start, line, problem)))
@@ -40,6 +51,7 @@ pub fn parse_run(bytes: &[u8], file: &str, options: &ReadOptions) -> Result<Run,
         .collect();
     let pieces = pieces.map_err(|(line, problem)| problem.into_error(file, line as u64 + 1, options))?;
     let full = |source| FormatError::Full { file: file.into(), source };
+    let (comments, extra) = pieces.iter().fold((0, 0), |(a, b), piece| (a + piece.comments, b + piece.extra));
     let (tag, mut queries) = join(pieces).map_err(full)?;
     if options.duplicates != Duplicates::KeepAll {
         let found = queries.par_iter_mut().map(|query| settle(query, options.duplicates)).collect::<Vec<_>>();
@@ -50,7 +62,15 @@ pub fn parse_run(bytes: &[u8], file: &str, options: &ReadOptions) -> Result<Run,
         }
     }
     if queries.is_empty() {
-        return Err(empty(file));
+        return Err(nothing(file, EXPECTED, options.comments, comments));
+    }
+    if comments > 0 {
+        options.remarks.add(options.comments.remark(file, comments));
+    }
+    if extra > 0 {
+        let lines = counted(extra, "line");
+        let text = format!("{file}: fields behind the sixth are ignored on {lines}, as trec_eval does");
+        options.remarks.add(text);
     }
     let mut run = Run::new(tag);
     for query in queries {
@@ -60,8 +80,15 @@ pub fn parse_run(bytes: &[u8], file: &str, options: &ReadOptions) -> Result<Run,
     Ok(run)
 }
 
-fn empty(file: &str) -> FormatError {
-    FormatError::Empty { file: file.into(), expected: "a run with lines `qid Q0 docno rank score tag`" }
+/// What is expected of a file, for messages.
+const EXPECTED: &str = "a run with lines `qid Q0 docno rank score tag`";
+
+/// Whether the first line with data has MS MARCO's three fields.
+fn has_three_fields(bytes: &[u8], options: &ReadOptions) -> bool {
+    let lines = bytes.split(|&byte| byte == b'\n').map_while(|line| std::str::from_utf8(line).ok());
+    let mut data =
+        lines.filter(|line| !line.trim_ascii().is_empty() && !options.comments.is_comment(line.trim_end()));
+    data.next().is_some_and(|line| split(line).count() == 3)
 }
 
 fn newlines(bytes: &[u8], end: usize) -> usize {
@@ -86,6 +113,10 @@ fn chunks(bytes: &[u8]) -> Vec<(usize, &[u8])> {
 struct Piece {
     queries: Vec<RunQuery>,
     tag: Option<String>,
+    /// Lines that were passed over as comments.
+    comments: u64,
+    /// Lines with fields behind the last that counts.
+    extra: u64,
 }
 
 enum Problem {
@@ -107,15 +138,16 @@ impl Problem {
                 line,
                 found,
                 expected: "the three fields `qid docid rank`",
-                remedy: "mend the line, or read it as a TREC run",
+                remedy: "mend the line; the first line has three fields, and so must all",
             },
             Problem::Fields(found) => FormatError::Fields {
                 file,
                 line,
                 found,
                 expected: "the six fields `qid Q0 docno rank score tag`",
-                remedy: if found == 3 {
-                    "if these are `qid docid rank`, read it as an MS MARCO run"
+                remedy: if found > 6 {
+                    "ids and tags must have no blanks, comments begin with `#` and a blank; eval and compare ignore \
+                     further fields with --compat trec_eval-10"
                 } else {
                     "add what is missing; ids must have no blanks"
                 },
@@ -149,7 +181,9 @@ fn parse_chunk(chunk: &[u8], options: &ReadOptions) -> Result<Piece, (usize, Pro
         let (line, after) = rest.split_at(end);
         rest = after;
         let parsed = parse_line(trimmed(line), options).map_err(|problem| (number, problem))?;
-        if let Some((query, document, score, name)) = parsed {
+        piece.comments += u64::from(matches!(parsed, Line::Comment));
+        if let Line::Entry(Entry { query, document, score, tag: name, extra }) = parsed {
+            piece.extra += u64::from(extra);
             let place = match current {
                 Some((id, place)) if id == query => place,
                 _ => *places.entry(query.to_string()).or_insert_with(|| {
@@ -169,37 +203,61 @@ fn parse_chunk(chunk: &[u8], options: &ReadOptions) -> Result<Piece, (usize, Pro
     Ok(piece)
 }
 
-type Parsed<'a> = Option<(&'a str, &'a str, f64, &'a str)>;
+/// A line of a run.
+enum Line<'a> {
+    Blank,
+    Comment,
+    Entry(Entry<'a>),
+}
 
-fn parse_line<'a>(line: &'a [u8], options: &ReadOptions) -> Result<Parsed<'a>, Problem> {
+struct Entry<'a> {
+    query: &'a str,
+    document: &'a str,
+    score: f64,
+    tag: &'a str,
+    /// Whether there are more fields.
+    extra: bool,
+}
+
+fn parse_line<'a>(line: &'a [u8], options: &ReadOptions) -> Result<Line<'a>, Problem> {
     if line.len() > options.line_limit {
         return Err(Problem::TooLong);
     }
-    let line = std::str::from_utf8(line).map_err(|error| Problem::Utf8(error.valid_up_to()))?;
-    if options.comments && line.starts_with('#') {
-        return Ok(None);
+    let line = std::str::from_utf8(line).map_err(|error| Problem::Utf8(error.valid_up_to() + 1))?;
+    if options.comments.is_comment(line) {
+        return Ok(Line::Comment);
     }
     let mut fields = split(line);
-    let Some(query) = fields.next() else { return Ok(None) };
-    let (document, score, tag) = if options.run_format == RunFormat::MsMarco {
+    let Some(query) = fields.next() else { return Ok(Line::Blank) };
+    let three = options.run_format == RunFormat::MsMarco;
+    let (document, score, tag) = if three {
         let (Some(document), Some(rank)) = (fields.next(), fields.next()) else {
             return Err(Problem::Fields(split(line).count()));
         };
-        match rank.parse::<u32>() {
-            Ok(rank) if rank > 0 => (document, -f64::from(rank), ""),
-            _ => return Err(Problem::Rank(shown(rank))),
-        }
+        (document, rank, "")
     } else {
         let six = (fields.next(), fields.next(), fields.next(), fields.next(), fields.next());
         let (Some(_), Some(document), Some(_), Some(score), Some(tag)) = six else {
             return Err(Problem::Fields(split(line).count()));
         };
-        (document, score.parse::<f64>().map_err(|_| Problem::Score(shown(score)))?, tag)
+        (document, score, tag)
+    };
+    let extra = fields.next().is_some();
+    if extra && (three || !options.extra_fields) {
+        return Err(Problem::Fields(split(line).count()));
+    }
+    let score = if three {
+        match score.parse::<u32>() {
+            Ok(rank) if rank > 0 => -f64::from(rank),
+            _ => return Err(Problem::Rank(shown(score))),
+        }
+    } else {
+        score.parse::<f64>().map_err(|_| Problem::Score(shown(score)))?
     };
     if score.is_nan() && options.nan == Nan::Error {
         return Err(Problem::NotANumber);
     }
-    Ok(Some((query, document, score, tag)))
+    Ok(Line::Entry(Entry { query, document, score, tag, extra }))
 }
 
 fn join(pieces: Vec<Piece>) -> Result<(String, Vec<RunQuery>), IdListFull> {
@@ -268,10 +326,10 @@ pub(super) fn settle(query: &mut RunQuery, rule: Duplicates) -> Result<Option<St
 fn duplicate(bytes: &[u8], file: &str, query: &str, document: &str, options: &ReadOptions) -> FormatError {
     let lines = bytes.split(|&byte| byte == b'\n').enumerate();
     let mut found = lines.filter_map(|(number, line)| {
-        let (q, d, ..) = parse_line(trimmed(line), options).ok().flatten()?;
-        (q == query && d == document).then_some(number as u64 + 1)
+        let Ok(Line::Entry(entry)) = parse_line(trimmed(line), options) else { return None };
+        (entry.query == query && entry.document == document).then_some(number as u64 + 1)
     });
     let (first, line) = (found.next().unwrap_or(1), found.next().unwrap_or(1));
     let what = format!("document `{}` of query `{}`", shown(document), shown(query));
-    FormatError::Duplicate { file: file.into(), line, first, what }
+    FormatError::Duplicate { file: file.into(), line, first, what, remedy: super::DUPLICATE }
 }

@@ -1,6 +1,6 @@
 //! Writing runs and judgments.
 
-use super::qrels::HEADERS;
+use super::qrels_header::QUERY as HEADERS;
 use crate::formats::{FormatError, atomic};
 use crate::{Qrels, Run};
 use std::io::{self, Write};
@@ -8,7 +8,8 @@ use std::path::Path;
 
 /// An id that would fall apart in a file of blank-separated columns.
 pub(in crate::formats) fn check(id: &str) -> io::Result<&str> {
-    if id.is_empty() || id.contains(|c: char| c.is_ascii_whitespace() || c == '\u{b}') {
+    // Readers in Python and elsewhere part columns at every blank of Unicode.
+    if id.is_empty() || id.contains(char::is_whitespace) {
         let problem =
             format!("`{id}` is empty or has a blank, which this format cannot hold; write JSON instead");
         return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
@@ -31,6 +32,19 @@ pub(in crate::formats) fn check_start<'a>(
     };
     let problem = format!("query id `{id}` would be read as {other}; choose another id");
     Err(io::Error::new(io::ErrorKind::InvalidInput, problem))
+}
+
+/// Refuses what the lines of a query in a TREC run cannot hold: ids and tags with blanks or without any character, and ids
+/// of queries that readers take for a comment or, on the first line of a file, for another format.
+pub fn check_run_line<'a>(
+    query: &str,
+    documents: impl IntoIterator<Item = &'a str>,
+    tag: &str,
+    first: bool,
+) -> io::Result<()> {
+    check_start(query, first, &[])?;
+    check(tag)?;
+    documents.into_iter().try_for_each(|id| check(id).map(|_| ()))
 }
 
 /// Writes a run in TREC's six columns: queries in order of arrival, documents by [`crate::order_by_score`], ranks from 1,

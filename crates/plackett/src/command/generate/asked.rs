@@ -1,12 +1,15 @@
 //! What the flags ask for, checked before any model is opened.
 
-use super::Arguments;
-use anyhow::{Context, bail};
+use super::{Arguments, Search};
+use crate::command::open::read_lines;
+use anyhow::bail;
 use plackett_lm::decode::{Beam, LengthNorm, Sampling, Strategy};
 use std::path::Path;
 
 /// Widest beam that --choose takes by itself.
 const WIDEST: usize = 64;
+/// Highest score of a score sheet.
+pub(super) const MOST_SCORE: i64 = 1_000_000_000_000_000;
 /// Most tokens of a text when nothing is said.
 const TEXT_TOKENS: usize = 256;
 
@@ -28,6 +31,8 @@ pub(super) struct Asked {
     pub strategy: Strategy,
     /// Most tokens, when it was said.
     pub max_tokens: Option<usize>,
+    /// The flag of the constraint and its value, for messages.
+    pub flag: Option<String>,
 }
 
 impl Asked {
@@ -38,20 +43,30 @@ impl Asked {
             check("--choose", &answers)?;
             Language::OneOf(answers)
         } else if let Some(count) = constraint.permutation {
-            Language::Permutation(counted("--permutation", count)?)
+            Language::Permutation(count)
         } else if let Some(path) = &constraint.trie {
             Language::OneOf(lines(path)?)
         } else if let Some(count) = constraint.scores {
-            Language::Scores(counted("--scores", count)?, constraint.max_score)
+            Language::Scores(count, constraint.max_score.unwrap_or(10))
         } else {
+            if arguments.stop.iter().any(String::is_empty) {
+                bail!("--stop: an empty text would end every output at once; leave it out");
+            }
             Language::Text(arguments.stop.clone())
         };
         let answers = match (&language, &constraint.choose) {
             (Language::OneOf(answers), Some(_)) => Some(answers.len().min(WIDEST)),
             _ => None,
         };
-        let strategy = strategy(arguments, answers)?;
-        Ok(Asked { language, strategy, max_tokens: arguments.max_tokens.map(|most| most as usize) })
+        let strategy = strategy(&arguments.search, answers)?;
+        check_results(arguments.results, &strategy)?;
+        let max_tokens = arguments.max_tokens.map(|most| most as usize);
+        let flag = Self::flag(arguments).map(|flag| match (&constraint.trie, &language) {
+            (Some(path), _) => format!("{flag} {}", path.display()),
+            (_, Language::Permutation(count) | Language::Scores(count, _)) => format!("{flag} {count}"),
+            _ => flag.to_string(),
+        });
+        Ok(Asked { language, strategy, max_tokens, flag })
     }
 
     /// Most tokens of an output, where `room` is what the model has left.
@@ -81,22 +96,44 @@ impl Asked {
     }
 }
 
-fn strategy(arguments: &Arguments, answers: Option<usize>) -> anyhow::Result<Strategy> {
-    let search = &arguments.search;
+/// How tokens are chosen; a flag that would have no effect is refused.
+fn strategy(search: &Search, answers: Option<usize>) -> anyhow::Result<Strategy> {
+    match search.temperature {
+        Some(0.0) => {
+            let without_effect = [
+                ("--samples", search.samples.is_some_and(|samples| samples > 1)),
+                ("--top-k", search.top_k.is_some()),
+                ("--top-p", search.top_p.is_some()),
+                ("--seed", search.seed.is_some()),
+            ];
+            if let Some((flag, _)) = without_effect.into_iter().find(|(_, given)| *given) {
+                bail!(
+                    "{flag}: with --temperature 0 the most probable token is taken each time, and nothing is drawn; \
+                     leave one of the two out"
+                );
+            }
+            return Ok(Strategy::Greedy);
+        }
+        Some(temperature) if !search.sample => {
+            bail!(
+                "--temperature {temperature}: nothing is drawn without --sample; add that, or leave the temperature out"
+            )
+        }
+        _ => {}
+    }
     if search.sample {
-        let (samples, temperature, seed) = (search.samples, search.temperature, search.seed);
         return Ok(Strategy::Sample(Sampling {
-            seed,
-            samples,
-            temperature,
+            seed: search.seed.unwrap_or(0),
+            samples: search.samples.unwrap_or(1),
+            temperature: search.temperature.unwrap_or(1.0),
             top_k: search.top_k,
             top_p: search.top_p,
         }));
     }
     let Some(width) = search.beams.or(answers) else { return Ok(Strategy::Greedy) };
     let length = match search.length_penalty {
-        0.0 => LengthNorm::None,
-        power => LengthNorm::Power(power),
+        None | Some(0.0) => LengthNorm::None,
+        Some(power) => LengthNorm::Power(power),
     };
     let beam = Beam { length, ..Beam::new(width) };
     match search.diverse {
@@ -104,15 +141,26 @@ fn strategy(arguments: &Arguments, answers: Option<usize>) -> anyhow::Result<Str
         Some(groups) if groups == 0 || width % groups != 0 => {
             bail!("--diverse {groups}: the number of groups must divide --beams {width}")
         }
-        Some(groups) => Ok(Strategy::DiverseBeam { beam, groups, penalty: search.diversity }),
+        Some(groups) => Ok(Strategy::DiverseBeam { beam, groups, penalty: search.diversity.unwrap_or(1.0) }),
     }
 }
 
-fn counted(flag: &str, count: usize) -> anyhow::Result<usize> {
-    match count {
-        1..=10_000 => Ok(count),
-        _ => bail!("{flag} {count}: give a number from 1 to 10000"),
+/// Refuses more outputs than a search gives.
+fn check_results(results: Option<usize>, strategy: &Strategy) -> anyhow::Result<()> {
+    let Some(results) = results else { return Ok(()) };
+    let (most, of) = match strategy {
+        Strategy::Greedy => {
+            (1, "the most probable token each time gives one output; use --beams, or --sample")
+        }
+        Strategy::Sample(sampling) => (sampling.samples, "there are no more draws; raise --samples"),
+        Strategy::Beam(beam) | Strategy::DiverseBeam { beam, .. } => {
+            (beam.width, "there are no more beams; raise --beams")
+        }
+    };
+    if results > most {
+        bail!("--results {results}: {of}");
     }
+    Ok(())
 }
 
 /// Refuses empty and equal answers.
@@ -130,8 +178,7 @@ fn check(flag: &str, answers: &[String]) -> anyhow::Result<()> {
 
 /// The lines of a file, each a text of its own.
 fn lines(path: &Path) -> anyhow::Result<Vec<String>> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
-    let lines: Vec<String> = text.lines().map(|line| line.trim_end_matches('\r').to_string()).collect();
+    let lines = read_lines(path)?;
     if lines.is_empty() {
         bail!("{}: is empty; each line is one of the texts that may be written", path.display());
     }

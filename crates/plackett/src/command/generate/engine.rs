@@ -5,18 +5,18 @@ use super::languages::Languages;
 use super::report::{Generated, Made, Truncation};
 use super::stream::Streamed;
 use super::{Arguments, Cache, Precision};
+use crate::command::open::model_folder;
 use crate::command::{Global, Output};
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use plackett_lm::chat::{ChatOptions, Message};
 use plackett_lm::decode::{
-    Constraint, DecodeError, DecodeModel, DecodeOptions, DecodeRequest, Handle, Hypothesis, Normalize,
+    Constraint, DecodeError, DecodeModel, DecodeOptions, DecodeRequest, Hypothesis, Normalize, PrefixId,
     TokenBytes, decode,
 };
 use plackett_lm::decoder::{CacheFormat, DecoderModel, DecoderOptions};
 use plackett_lm::seq2seq::{self, EncoderDecoder, EncoderDecoderOptions};
-use plackett_lm::store::Store;
-use plackett_lm::{Adapter, Precision as Format};
-use std::path::{Path, PathBuf};
+use plackett_lm::{Adapter, Precision as Format, SUPPORTED_DECODERS, SUPPORTED_FAMILIES, Truncated};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,18 +44,10 @@ pub(super) struct Prepared {
     pub most: usize,
 }
 
-/// Where a model's files are: a path, or a name in the store.
-pub(crate) fn locate(name: &str, global: &Global) -> anyhow::Result<PathBuf> {
-    let path = Path::new(name);
-    if path.exists() {
-        return Ok(path.to_path_buf());
-    }
-    Ok(Store::from_environment(global.offline)?.find(name)?.directory)
-}
-
 impl Engine {
     pub(super) fn open(arguments: &Arguments, global: &Global) -> anyhow::Result<Engine> {
-        let path = locate(&arguments.model, global)?;
+        let path = model_folder(&arguments.model, global)?;
+        check_role(&path)?;
         let precision = match arguments.precision {
             None => Format::Auto,
             Some(Precision::F32) => Format::F32,
@@ -67,10 +59,10 @@ impl Engine {
             open_decoder(&path, precision, arguments, global)?
         };
         let (tokens, ends) = match &model {
-            Model::Decoder(model, _) => (model.tokens(), model.tokens().ends().to_vec()),
+            Model::Decoder(model, _) => (model.tokenizer(), model.tokenizer().ends().to_vec()),
             Model::Both(model) => {
                 let missing = || format!("{}: has no tokenizer.json, and texts need one", path.display());
-                (model.tokens().with_context(missing)?, model.end().into_iter().collect())
+                (model.tokenizer().with_context(missing)?, model.end().into_iter().collect())
             }
         };
         let bytes = Arc::new(tokens.bytes()?.without(&ends)?);
@@ -99,7 +91,7 @@ impl Engine {
                 Model::Decoder(model, _) => prepare_decoder(model, arguments, asked, prompt),
                 Model::Both(model) => prepare_both(model, asked, prompt),
             };
-            let place = || format!("prompt {}", index + 1);
+            let place = || arguments.place(index);
             prepared.map(|prepared| Prepared { index, ..prepared }).with_context(place)
         };
         prompts.iter().enumerate().map(one).collect()
@@ -135,10 +127,10 @@ impl Engine {
     /// Tokens that write a text where an answer begins.
     pub(super) fn spell(&self, text: &str) -> Result<Vec<u32>, DecodeError> {
         let model = match &self.model {
-            Model::Decoder(model, _) => return self.bytes.continuation(model.tokens().tokenizer(), text),
+            Model::Decoder(model, _) => return self.bytes.continuation(model.tokenizer().backend(), text),
             Model::Both(model) => model,
         };
-        let tokens = model.tokens().ok_or_else(|| DecodeError::Tokenizer("there is none".into()))?;
+        let tokens = model.tokenizer().ok_or_else(|| DecodeError::Tokenizer("there is none".into()))?;
         tokens.encode(text, false, false).map_err(|error| DecodeError::Tokenizer(error.to_string()))
     }
 
@@ -197,7 +189,7 @@ impl Engine {
 }
 
 /// A prefix and the tokens after it.
-type Start = (Handle, Vec<u32>);
+type Start = (PrefixId, Vec<u32>);
 
 /// The decode itself; a prompt without any possible output ends it.
 fn drive<C: Constraint>(
@@ -222,7 +214,51 @@ fn drive<C: Constraint>(
         None => decode(session, &requests, options)?,
     };
     let named = decoded.into_iter().zip(prompts);
-    named.map(|(decoded, own)| decoded.with_context(|| format!("prompt {}", own.index + 1))).collect()
+    let failed = |error: DecodeError| match error {
+        // The place in the call is not the prompt's.
+        DecodeError::DeadEnd { tokens, problem, .. } => {
+            anyhow!("no token is possible after {tokens} generated tokens: {problem}")
+        }
+        error => error.into(),
+    };
+    let one = |(decoded, own): (Result<_, DecodeError>, &&Prepared)| {
+        decoded.map_err(failed).with_context(|| format!("prompt {}", own.index + 1))
+    };
+    named.map(one).collect()
+}
+
+/// Refuses what can be no adapter's directory.
+fn check_adapter(folder: &Path) -> anyhow::Result<()> {
+    let problem = match folder.is_dir() {
+        true => return Ok(()),
+        false if folder.exists() => "is a file, expected the directory of an adapter, as PEFT saves it",
+        false => "is not there; expected the directory of an adapter, as PEFT saves it",
+    };
+    bail!("--adapter {}: {problem}", folder.display())
+}
+
+/// Refuses a model that was not made to write text, before it is opened.
+fn check_role(path: &Path) -> anyhow::Result<()> {
+    let config = std::fs::read(path.join("config.json")).unwrap_or_default();
+    let config = serde_json::from_slice::<serde_json::Value>(&config).unwrap_or_default();
+    let family = config["model_type"].as_str().unwrap_or_default();
+    let writers = "use a decoder (a GGUF file or a directory of";
+    let known = SUPPORTED_DECODERS.join(", ");
+    if path.join("modules.json").exists() {
+        bail!(
+            "{}: is an embedding model (it has modules.json), which was not made to write text; use it with `embed` or \
+             `rerank`; here {writers} {known}) or an encoder-decoder",
+            path.display()
+        );
+    }
+    if SUPPORTED_FAMILIES.contains(&family) && !seq2seq::is_directory(path) {
+        bail!(
+            "{}: `{family}` is an encoder, which reads texts and writes none; use it with `embed` or `rerank`; here \
+             {writers} {known}) or an encoder-decoder",
+            path.join("config.json").display()
+        );
+    }
+    Ok(())
 }
 
 fn open_decoder(
@@ -239,6 +275,9 @@ fn open_decoder(
     });
     let options = DecoderOptions { precision, cache, ..global.models().decoder() };
     let model = DecoderModel::open(path, &options)?;
+    if let Some(folder) = &arguments.adapter {
+        check_adapter(folder)?;
+    }
     let adapter = arguments.adapter.as_ref().map(|folder| model.open_adapter(folder)).transpose()?;
     Ok(Model::Decoder(Box::new(model), adapter))
 }
@@ -268,14 +307,26 @@ fn prepare_decoder(
     asked: &Asked,
     prompt: &str,
 ) -> anyhow::Result<Prepared> {
-    let tokens = model.tokens();
+    let tokens = model.tokenizer();
+    let positions = model.info().positions;
+    // Of a text of many megabytes no more is tokenised than is needed to refuse it.
+    let encode = |text: &str, special: bool, control: bool| {
+        let (ids, estimate) = tokens.encode_beginning(text, positions, special, control)?;
+        match estimate {
+            Some(about) if ids.len() > positions => {
+                bail!("about {about} tokens are over the model's {positions} positions; shorten it")
+            }
+            Some(_) => Ok(tokens.encode(text, special, control)?),
+            None => Ok(ids),
+        }
+    };
     let ids = if arguments.chat {
         let system = arguments.system.iter().map(|text| Message::new("system", text));
         let messages: Vec<Message> = system.chain([Message::new("user", prompt)]).collect();
         let text = tokens.chat()?.render(&messages, &ChatOptions::default())?;
-        tokens.encode(&text, false, true)?
+        encode(&text, false, true)?
     } else {
-        let mut ids = tokens.encode(prompt, true, arguments.control_tokens)?;
+        let mut ids = encode(prompt, true, arguments.control_tokens)?;
         // Some tokenizers end every text; a prompt goes on.
         while ids.last().is_some_and(|last| tokens.ends().contains(last)) {
             ids.pop();
@@ -285,7 +336,6 @@ fn prepare_decoder(
     if ids.is_empty() {
         bail!("has no tokens; write something");
     }
-    let positions = model.info().positions;
     let room = positions.saturating_sub(ids.len());
     if room < asked.needed() {
         bail!(
@@ -308,6 +358,9 @@ fn prepare_both(model: &EncoderDecoder, asked: &Asked, prompt: &str) -> anyhow::
             asked.needed()
         );
     }
-    let truncated = cut.first().map(|cut| Truncation { tokens: cut.tokens, kept: cut.kept });
+    let truncated = cut.first().map(|cut| {
+        let Truncated { tokens, kept, estimated, .. } = *cut;
+        Truncation { tokens, kept, estimated }
+    });
     Ok(Prepared { index: 0, ids, blank: false, truncated, most: asked.most(room) })
 }

@@ -6,7 +6,8 @@ use super::report::{Generated, Score, Written};
 use super::stream::Streamed;
 use crate::command::Output;
 use plackett_lm::decode::{
-    Answers, Bytewise, FreeText, Hypothesis, Permutation, ScoreRange, ScoreSheet, SheetOrder, Text, TextEnd,
+    Bytewise, Choices, DecodeError, FreeText, Hypothesis, Permutation, ScoreRange, ScoreSheet, SheetOrder,
+    Text, TextEnd,
 };
 
 /// Between identifiers.
@@ -25,12 +26,19 @@ pub(super) struct Languages<'a> {
 impl Languages<'_> {
     /// Decodes under the constraint that was asked for.
     pub(super) fn run(&self, streamed: Option<&Output>) -> anyhow::Result<Vec<Generated>> {
-        match &self.asked.language {
+        let made = match &self.asked.language {
             Language::Text(stops) => self.text(stops, streamed),
             Language::OneOf(texts) => self.one_of(texts),
             Language::Permutation(count) => self.permutation(*count),
             Language::Scores(count, highest) => self.scores(*count, *highest),
-        }
+        };
+        // What cannot be constrained is said of the flag that asked for it.
+        made.map_err(|error| match (error.downcast_ref::<DecodeError>(), &self.asked.flag) {
+            (Some(DecodeError::Constraint(_) | DecodeError::Sequence { .. }), Some(flag)) => {
+                error.context(flag.clone())
+            }
+            _ => error,
+        })
     }
 
     fn end(&self) -> Option<u32> {
@@ -70,7 +78,7 @@ impl Languages<'_> {
     fn one_of(&self, texts: &[String]) -> anyhow::Result<Vec<Generated>> {
         let tokenize = |text: &str| self.engine.spell(&format!("{}{text}", self.lead));
         let each: Vec<&[String]> = texts.iter().map(std::slice::from_ref).collect();
-        let constraint = Answers::new(&each, tokenize, self.end())?;
+        let constraint = Choices::new(&each, tokenize, self.end())?;
         self.decode(&constraint, None, |found| Written {
             choice: Some(found.output),
             ..Written::text(&texts[found.output])

@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use plackett::pipeline::Models;
 use plackett_lm::chat::Message;
 use plackett_lm::decode::Strategy;
-use plackett_lm::remote::{self, Api, Capability, ChatRequest, CompletionRequest, Generation, RemoteModel};
+use plackett_remote::{Api, Capability, ChatRequest, CompletionRequest, Generation, RemoteModel};
 
 /// Asks the server for all prompts.
 pub(super) fn run(
@@ -20,8 +20,11 @@ pub(super) fn run(
     let models = Models::new(Some(arguments.model.clone()), global.models());
     let model = models.remote(None)?.context("not a server")?;
     check(arguments, global, &model)?;
-    let samples = if arguments.search.sample { arguments.search.samples } else { 1 };
-    let how = generation(arguments, asked);
+    let samples = match &asked.strategy {
+        Strategy::Sample(sampling) => sampling.samples,
+        _ => 1,
+    };
+    let how = generation(asked);
     let numbered = prompts.iter().flat_map(|prompt| (0..samples as u32).map(move |repeat| (prompt, repeat)));
     let answers = match model.config().api {
         Api::Chat => {
@@ -43,8 +46,8 @@ pub(super) fn run(
     let mut answers = answers.into_iter();
     let mut results = Vec::new();
     for index in 0..prompts.len() {
-        let own: Result<Vec<remote::Generated>, _> = answers.by_ref().take(samples).collect();
-        let own = own.with_context(|| format!("prompt {}", index + 1)).map_err(Failure::Service)?;
+        let own: Result<Vec<plackett_remote::Generated>, _> = answers.by_ref().take(samples).collect();
+        let own = own.with_context(|| arguments.place(index)).map_err(Failure::Service)?;
         results.push(generated(index, own));
     }
     Ok(Made { model: arguments.model.clone(), kind: "remote", adapter: None, opened: None, results })
@@ -56,7 +59,7 @@ fn repeated(how: &Generation, repeat: u32) -> Generation {
     Generation { seed, repeat, ..how.clone() }
 }
 
-fn generation(arguments: &Arguments, asked: &Asked) -> Generation {
+fn generation(asked: &Asked) -> Generation {
     let most = asked.most(u32::MAX as usize) as u32;
     let stop = match &asked.language {
         Language::Text(stops) => stops.clone(),
@@ -64,16 +67,14 @@ fn generation(arguments: &Arguments, asked: &Asked) -> Generation {
     };
     let plain = Generation { max_tokens: most, stop, ..Generation::default() };
     match asked.strategy {
-        Strategy::Sample(sampling) => Generation {
-            temperature: arguments.search.temperature as f32,
-            seed: Some(sampling.seed),
-            ..plain
-        },
+        Strategy::Sample(sampling) => {
+            Generation { temperature: sampling.temperature as f32, seed: Some(sampling.seed), ..plain }
+        }
         _ => plain,
     }
 }
 
-fn generated(index: usize, answers: Vec<remote::Generated>) -> Generated {
+fn generated(index: usize, answers: Vec<plackett_remote::Generated>) -> Generated {
     let prompt_tokens = answers.iter().map(|answer| answer.usage.prompt_tokens).sum();
     let generated_tokens = answers.iter().map(|answer| answer.usage.completion_tokens).sum();
     let shown = answers.into_iter().enumerate().map(|(group, answer)| Shown {

@@ -3,7 +3,7 @@
 use super::Arguments;
 use super::asked::{Asked, Language};
 use super::engine::Prepared;
-use crate::command::{Outcome, Output};
+use crate::command::{Failure, Outcome, Output};
 use plackett_lm::decode::{Decoded, Strategy};
 use serde::Serialize;
 use std::time::Duration;
@@ -40,6 +40,8 @@ pub(super) struct Generated {
 pub(super) struct Truncation {
     pub tokens: usize,
     pub kept: usize,
+    /// Whether `tokens` is extrapolated from the beginning of the source.
+    pub estimated: bool,
 }
 
 /// One output.
@@ -89,6 +91,8 @@ pub(super) struct Printed {
     results: usize,
     prompts: usize,
     streamed: bool,
+    /// What was said of the most tokens.
+    limit: Option<usize>,
 }
 
 #[derive(Serialize)]
@@ -151,10 +155,29 @@ impl Generated {
     }
 }
 
+impl Made {
+    /// The same with so many outputs of each prompt at most.
+    pub(super) fn best(mut self, results: Option<usize>) -> Made {
+        if let Some(most) = results {
+            self.results.iter_mut().for_each(|generated| generated.hypotheses.truncate(most));
+        }
+        self
+    }
+}
+
 impl Printed {
+    /// The most tokens of an output, for messages.
+    fn limit(&self) -> String {
+        match self.limit {
+            Some(most) => format!("--max-tokens {most}"),
+            None => "the tokens that the model has room for".into(),
+        }
+    }
+
     pub(super) fn new(arguments: &Arguments, prompts: usize) -> Printed {
-        let draws = if arguments.search.sample { arguments.search.samples } else { 1 };
-        Printed { results: arguments.results.unwrap_or(draws), prompts, streamed: false }
+        let draws = arguments.search.samples.unwrap_or(1);
+        let limit = arguments.max_tokens.map(|most| most as usize);
+        Printed { results: arguments.results.unwrap_or(draws), prompts, streamed: false, limit }
     }
 
     /// Whether one text is all that is printed, so that it can be shown while it is written.
@@ -193,7 +216,29 @@ impl Printed {
     }
 }
 
-/// Prints all outputs, and on standard error what they do not show.
+/// Says what the outputs of a prompt do not show.
+fn remark(generated: &Generated, printed: &Printed, output: &Output) {
+    let number = generated.index + 1;
+    if let Some(Truncation { tokens, kept, estimated }) = generated.truncated {
+        let about = if estimated { "about " } else { "" };
+        output.warn(&format!("prompt {number}: cut from {about}{tokens} to {kept} tokens"));
+    }
+    let limit = printed.limit();
+    if generated.hypotheses.is_empty() {
+        output.warn(&format!("prompt {number}: no output was complete within {limit}; give more tokens"));
+    } else if generated.unfinished > 0 {
+        let unfinished = generated.unfinished;
+        output.warn(&format!("prompt {number}: {unfinished} more outputs were not complete within {limit}"));
+    }
+    let shown = generated.hypotheses.iter().take(printed.results);
+    let cut = shown.filter(|shown| shown.written.is_cut()).count();
+    if cut > 0 {
+        let which = if printed.results == 1 { "the text".into() } else { format!("{cut} texts") };
+        output.warn(&format!("prompt {number}: {which} ended at the most tokens, not by the model"));
+    }
+}
+
+/// Prints all outputs, and on standard error what they do not show. A prompt without any output makes exit code 1.
 pub(super) fn write(
     made: &Made,
     prompts: &[String],
@@ -201,26 +246,16 @@ pub(super) fn write(
     took: Duration,
     output: &Output,
 ) -> Outcome {
-    for generated in &made.results {
-        let number = generated.index + 1;
-        if let Some(Truncation { tokens, kept }) = generated.truncated {
-            output.note(&format!("prompt {number}: cut from {tokens} to {kept} tokens"));
-        }
-        if generated.hypotheses.is_empty() {
-            output.note(&format!("prompt {number}: no output was complete within the most tokens"));
-        } else if generated.unfinished > 0 {
-            let unfinished = generated.unfinished;
-            output.note(&format!(
-                "prompt {number}: {unfinished} more outputs were not complete within the most tokens"
-            ));
-        }
-        let shown = generated.hypotheses.iter().take(printed.results);
-        let cut = shown.filter(|shown| shown.written.is_cut()).count();
-        if cut > 0 {
-            let which = if printed.results == 1 { "the text".into() } else { format!("{cut} texts") };
-            output.note(&format!("prompt {number}: {which} ended at the most tokens, not by the model"));
-        }
+    made.results.iter().for_each(|generated| remark(generated, printed, output));
+    print(made, prompts, printed, took, output)?;
+    let missing = made.results.iter().filter(|generated| generated.hypotheses.is_empty()).count();
+    match missing {
+        0 => Ok(()),
+        _ => Err(Failure::Check(format!("{missing} of {} prompts have no output", made.results.len()))),
     }
+}
+
+fn print(made: &Made, prompts: &[String], printed: &Printed, took: Duration, output: &Output) -> Outcome {
     if output.json {
         let sum = |of: fn(&Generated) -> Option<u64>| made.results.iter().map(of).sum();
         let document = Document {

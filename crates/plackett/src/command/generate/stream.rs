@@ -2,7 +2,7 @@
 
 use crate::command::Output;
 use plackett_lm::LmError;
-use plackett_lm::decode::{Branch, DecodeModel, Extended, Handle, TokenBytes};
+use plackett_lm::decode::{Branch, BranchOutput, DecodeModel, PrefixId, TokenBytes};
 use std::sync::Arc;
 
 /// What of one text was shown, and where to.
@@ -68,11 +68,15 @@ impl DecodeModel for Shown<'_, '_> {
         self.model.vocabulary()
     }
 
-    fn root(&self) -> Handle {
+    fn root(&self) -> PrefixId {
         self.model.root()
     }
 
-    fn extend(&mut self, branches: &[Branch<'_>], last_use: &[Handle]) -> Result<Vec<Extended>, LmError> {
+    fn extend(
+        &mut self,
+        branches: &[Branch<'_>],
+        last_use: &[PrefixId],
+    ) -> Result<Vec<BranchOutput>, LmError> {
         if let (true, [branch]) = (self.streamed.started, branches) {
             self.streamed.show(branch.tokens);
         }
@@ -80,7 +84,7 @@ impl DecodeModel for Shown<'_, '_> {
         self.model.extend(branches, last_use)
     }
 
-    fn release(&mut self, handles: &[Handle]) {
-        self.model.release(handles);
+    fn release(&mut self, prefixes: &[PrefixId]) {
+        self.model.release(prefixes);
     }
 }

@@ -76,7 +76,20 @@ fn store_failure(error: StoreError) -> Failure {
 fn find(store: &Store, name: &str) -> Result<Resolved, Failure> {
     let bundled = builtin(name).is_some_and(|model| model.origin == Origin::Bundled);
     let found = if bundled { bundled::unpack(store) } else { store.find(name) };
-    found.map_err(store_failure)
+    found.map_err(|error| in_cache(store, error))
+}
+
+/// A fault of the store; of the cache's folder, with what to do about it.
+fn in_cache(store: &Store, error: StoreError) -> Failure {
+    match &error {
+        StoreError::Io { path, .. } if path.starts_with(&store.cache) => {
+            let cache = store.cache.display();
+            let problem =
+                format!("the cache {cache} cannot be used; PLACKETT_CACHE names another folder for it");
+            Failure::Input(anyhow::Error::new(error).context(problem))
+        }
+        _ => store_failure(error),
+    }
 }
 
 fn list(store: &Store, output: &Output) -> Outcome {
@@ -122,7 +135,7 @@ fn pull(store: &Store, name: &str, output: &Output) -> Outcome {
         }
         bar.set_position(done);
     };
-    let pulled = store.pull(name, &progress).map_err(store_failure)?;
+    let pulled = store.pull(name, &progress).map_err(|error| in_cache(store, error))?;
     bar.finish_and_clear();
     report(&pulled, output)
 }

@@ -95,7 +95,7 @@ pub(super) fn run(model: &Resolved, options: &ModelOptions, output: &Output) -> 
 fn of_texts(opened: &LocalModel) -> Vec<Fact> {
     let info = opened.info();
     let gives = match (info.pooling, info.cross_encoder) {
-        (Some(pooling), _) if matches!(opened, LocalModel::Embedder(_)) => {
+        (Some(pooling), _) if matches!(opened, LocalModel::Decoder(_)) => {
             format!("one vector per text ({pooling:?} pooling)")
         }
         (_, true) => "scores of pairs".to_string(),

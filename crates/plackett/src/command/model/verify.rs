@@ -2,6 +2,7 @@
 
 use super::{find, store_failure};
 use crate::command::open::read_lines;
+use crate::command::paths::Paths;
 use crate::command::{Failure, Outcome, Output};
 use anyhow::anyhow;
 use clap::Args;
@@ -35,6 +36,9 @@ pub(super) struct Arguments {
 
 /// Runs the command.
 pub(super) fn run(arguments: &Arguments, store: &Store, options: &ModelOptions, output: &Output) -> Outcome {
+    let golden = arguments.golden.as_ref();
+    let paths = Paths::default().opens("MODEL", [&arguments.model]).reads("--texts", &arguments.texts);
+    paths.reads("--golden", golden.filter(|_| !arguments.record)).check()?;
     let model = find(store, &arguments.model)?;
     let files = files(&model, output)?;
     let subject = Subject::open(&model.directory, options)?;
@@ -99,8 +103,10 @@ fn write(arguments: &Arguments, subject: &Subject, file: &Path, output: &Output)
             anyhow!("`{}` exists; remove it, or name another file with --golden", file.display()).into()
         );
     }
-    let texts =
-        arguments.texts.as_deref().map_or_else(|| texts().map_err(anyhow::Error::from), read_lines)?;
+    let texts = arguments
+        .texts
+        .as_deref()
+        .map_or_else(|| texts().map_err(anyhow::Error::from), |path| Ok(read_lines(path)?))?;
     if texts.is_empty() {
         return Err(anyhow!("there is no text; give at least one line").into());
     }

@@ -1,6 +1,7 @@
 //! A few queries with what the baseline and the best pipeline put on top, so that a number becomes something to read.
 
 use crate::command::snippet;
+use crate::command::terminal::plain;
 use console::style;
 use plackett_core::{Document, Qrels, Ranking};
 use plackett_search::Analyzer;
@@ -36,7 +37,7 @@ pub fn render(
     let (before, after) = example.values;
     let mut text = format!(
         "  {}  {}\n",
-        style(format!("“{}”", example.query)).bold(),
+        style(format!("“{}”", plain(example.query))).bold(),
         style(format!("{measure} {before:.2} → {after:.2}, {}", example.why)).dim()
     );
     let terms = Analyzer::English.terms(example.query).into_iter().map(|(term, _)| (term, 1.0)).collect();
@@ -50,7 +51,7 @@ pub fn render(
             "    {} {} {}  {}\n",
             style(entry.rank).bold(),
             moved(place.get(entry.id.as_str()).copied(), entry.rank),
-            style(title).cyan(),
+            style(plain(title)).cyan(),
             grade
         ));
         let columns = width.saturating_sub(12);

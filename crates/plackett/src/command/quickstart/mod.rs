@@ -11,7 +11,7 @@ use console::style;
 use examples::Example;
 use plackett::pipeline::Models;
 use plackett::{Pipeline, papers};
-use plackett_core::formats::BeirFolder;
+use plackett_core::formats::{BeirFolder, DEFAULT_LINE_LIMIT};
 use plackett_core::{Document, Qrels, Query, Ranking, Run};
 use plackett_eval::report::Report;
 use plackett_eval::{
@@ -81,7 +81,7 @@ struct Results {
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let started = Instant::now();
     let folder = Folder::prepare(&arguments.dir)?;
-    let queries = read_queries(&folder.collection.join("queries.jsonl"))?;
+    let queries = read_queries(&folder.collection.join("queries.jsonl"), DEFAULT_LINE_LIMIT)?;
     let documents = BeirFolder::open(&folder.collection)?.corpus()?.collect::<Result<Vec<Document>, _>>()?;
     let qrels = read_qrels(&folder.collection.join("qrels/test.tsv"))?;
     output.note(&format!(
@@ -103,7 +103,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         json["seconds"] = started.elapsed().as_secs_f64().into();
         output.print_json(&json)?;
     } else {
-        output.print(&results.text(&folder, &arguments.dir, started.elapsed()))?;
+        output.print_styled(&results.text(&folder, &arguments.dir, started.elapsed()))?;
     }
     Ok(())
 }
@@ -132,7 +132,7 @@ fn build_index(
     output: &Output,
 ) -> anyhow::Result<Index> {
     let bar = output.progress("indexing", documents.len() as u64);
-    if path.join("plackett-index.json").exists() {
+    if path.join(plackett_search::MANIFEST).exists() {
         // An index of an earlier quickstart.
         std::fs::remove_dir_all(path).with_context(|| path.display().to_string())?;
     }

@@ -3,8 +3,9 @@
 use super::{Incoming, Requests};
 use crate::command::Output;
 use crate::command::documents::{CollectionBar, DocumentArguments};
-use crate::command::open::{read_queries, read_run};
+use crate::command::open::{read_queries_with, read_run};
 use anyhow::Context;
+use plackett_core::formats::{DocumentOptions, FieldUse, Remarks};
 use plackett_core::{Candidate, Document, Query, RankRequest, RunQuery};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -16,12 +17,21 @@ pub fn read(
     queries: &Path,
     documents: (&Path, &DocumentArguments),
     run: &Path,
+    line_limit: usize,
     output: &Output,
 ) -> anyhow::Result<Requests> {
-    let run = read_run(run)?;
+    let remarks = Remarks::default();
+    let run = read_run(run, line_limit, &remarks)?;
     let queries: HashMap<String, Query> =
-        read_queries(queries)?.into_iter().map(|q| (q.id.clone(), q)).collect();
-    let texts = Arc::new(wanted_documents(documents, run.queries(), output)?);
+        read_queries_with(queries, line_limit, &remarks)?.into_iter().map(|q| (q.id.clone(), q)).collect();
+    let options = DocumentOptions {
+        field_use: FieldUse::Read,
+        line_limit,
+        remarks: remarks.clone(),
+        ..DocumentOptions::default()
+    };
+    let texts = Arc::new(wanted_documents(documents, run.queries(), options, output)?);
+    remarks.take().iter().for_each(|remark| output.warn(remark));
     let requests: Vec<(usize, RunQuery)> = run.queries().iter().cloned().enumerate().collect();
     Ok(Box::new(requests.into_iter().map(move |(place, entry)| {
         let query = queries.get(entry.id()).cloned();
@@ -42,12 +52,13 @@ pub fn read(
 fn wanted_documents(
     (path, kept): (&Path, &DocumentArguments),
     run: &[RunQuery],
+    options: DocumentOptions,
     output: &Output,
 ) -> anyhow::Result<HashMap<String, Document>> {
     let wanted: HashSet<&str> = run.iter().flat_map(|query| query.documents().iter()).collect();
     let bar = CollectionBar::new(output, "reading documents", Some(path));
     let mut texts = HashMap::with_capacity(wanted.len());
-    for document in kept.read(path, Some(bar.count()))? {
+    for document in kept.read(path, DocumentOptions { bytes_read: Some(bar.count()), ..options })? {
         let document = document?;
         bar.read();
         bar.finished(1);

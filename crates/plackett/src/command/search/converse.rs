@@ -1,6 +1,7 @@
 //! A search that asks for one query after another.
 
 use super::{Format, Session};
+use crate::command::terminal::plain;
 use crate::command::{Failure, Outcome, Output};
 use console::style;
 use std::io::BufRead;
@@ -26,7 +27,9 @@ impl Session<'_> {
                     match self.answer_one(words, Format::Text, output) {
                         Ok(()) => output
                             .note(&format!("{}", style(format!("      {:.0?}", started.elapsed())).dim())),
-                        Err(Failure::Input(error)) => output.note(&format!("{error:#}")),
+                        Err(Failure::Input(error) | Failure::Service(error)) => {
+                            output.note(&plain(&format!("{error:#}")))
+                        }
                         Err(other) => return Err(other),
                     }
                 }
@@ -40,11 +43,17 @@ impl Session<'_> {
         match (name, argument.trim()) {
             (":pipeline" | ":p", "") => output.note(&self.pipeline.to_string()),
             (":pipeline" | ":p", expression) => match self.resolve(expression) {
-                Ok(pipeline) => self.pipeline = pipeline,
-                Err(error) => output.note(&format!("{error:#}")),
+                Ok(pipeline) => {
+                    self.pipeline = pipeline;
+                    self.remark_on_depth(Some(self.k), output);
+                }
+                Err(error) => output.note(&plain(&format!("{error:#}"))),
             },
             (":k", number) => match number.parse() {
-                Ok(k) if k > 0 => self.k = k,
+                Ok(k) if k > 0 => {
+                    self.k = k;
+                    self.remark_on_depth(Some(k), output);
+                }
                 _ => output.note(&format!("k is {}; `:k 20` changes it", self.k)),
             },
             (":explain" | ":e", _) => {

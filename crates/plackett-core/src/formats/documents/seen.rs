@@ -1,0 +1,191 @@
+//! Which fields the documents of a file have, and which of them are used.
+
+use super::{DocumentOptions, FieldUse};
+use crate::Metadata;
+use crate::formats::FormatError;
+use crate::formats::error::shown;
+use crate::formats::fields::is_same_name;
+use crate::formats::remarks::counted;
+use indexmap::IndexMap;
+use serde_json::Value;
+
+/// Names that are kept at most: where names are made up by each document, remembering all would take the file's memory.
+const MOST_NAMES: usize = 1000;
+
+/// The fields of the documents that were read.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    /// Names of the fields that became id, title and text.
+    id: Option<String>,
+    title: Option<String>,
+    text: Option<String>,
+    /// The other fields, and what was in them.
+    others: IndexMap<String, Content>,
+    /// Documents with a number of which digits are lost, and the first such number.
+    rounded: u64,
+    first_rounded: Option<(String, String)>,
+}
+
+/// What stands in a field, the most telling of its values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Content {
+    NoText,
+    Word,
+    Words,
+}
+
+impl Content {
+    fn of(value: &Value) -> Content {
+        match value {
+            Value::String(text) if text.split_whitespace().filter(|word| is_word(word)).nth(1).is_some() => {
+                Content::Words
+            }
+            Value::String(text) if text.split_whitespace().any(is_word) => Content::Word,
+            _ => Content::NoText,
+        }
+    }
+}
+
+/// Dates and numbers are no words.
+fn is_word(text: &str) -> bool {
+    text.chars().filter(|c| c.is_alphabetic()).nth(1).is_some()
+}
+
+impl Seen {
+    /// Notes the names of a document's id, title and text.
+    pub(super) fn taken(&mut self, id: Option<&str>, title: Option<&str>, text: Option<&str>) {
+        for (place, name) in [(&mut self.id, id), (&mut self.title, title), (&mut self.text, text)] {
+            if let (None, Some(name)) = (&place, name) {
+                *place = Some(name.to_string());
+            }
+        }
+    }
+
+    /// Notes the other fields of a document.
+    pub(super) fn others(&mut self, fields: &Metadata, options: &DocumentOptions) {
+        for (name, value) in fields {
+            if let Some(content) = self.others.get_mut(name) {
+                if *content != Content::Words {
+                    *content = Content::of(value).max(*content);
+                }
+            } else if self.others.len() < MOST_NAMES || options.fields.contains(name) {
+                self.others.insert(name.clone(), Content::of(value));
+            }
+        }
+    }
+
+    /// Notes a number of which digits are lost: its field and its digits.
+    pub(super) fn rounded(&mut self, lost: (String, String)) {
+        self.rounded += 1;
+        self.first_rounded.get_or_insert(lost);
+    }
+
+    /// The fields there are, for messages.
+    pub(super) fn names(&self) -> String {
+        let taken = [&self.id, &self.title, &self.text].into_iter().flatten();
+        let names: Vec<String> = taken.chain(self.others.keys()).map(|name| format!("`{name}`")).collect();
+        let shown = names.iter().take(30).cloned().collect::<Vec<_>>().join(", ");
+        match names.len() {
+            0 => "none".into(),
+            1..=30 => shown,
+            more => format!("{shown} and {} more", more - 30),
+        }
+    }
+
+    /// Refuses names of fields that no document has: nothing would ever be found in them.
+    pub(super) fn check(&self, file: &str, options: &DocumentOptions) -> Result<(), FormatError> {
+        let refused = |problem: String| Err(FormatError::File { file: file.into(), problem });
+        for (flag, asked, seen) in [
+            ("--id-field", &options.id_field, &self.id),
+            ("--title-field", &options.title_field, &self.title),
+            ("--text-field", &options.text_field, &self.text),
+        ] {
+            if let (Some(asked), None) = (asked, seen) {
+                let names = self.names();
+                return refused(format!(
+                    "no document has the field `{asked}` of {flag}; the fields are {names}"
+                ));
+            }
+        }
+        if options.field_use != FieldUse::SearchedAsAsked {
+            return Ok(());
+        }
+        for name in &options.fields {
+            let is = |place: &Option<String>| place.as_ref().is_some_and(|place| is_same_name(place, name));
+            let role = if is(&self.title) { Some("title") } else { is(&self.text).then_some("text") };
+            match (name.as_str(), role) {
+                ("title" | "text", _) => {}
+                _ if self.others.contains_key(name) => {}
+                (_, Some(role)) => {
+                    return refused(format!(
+                        "the field `{name}` of --fields is read as the {role} of the documents; write `{role}` for it"
+                    ));
+                }
+                _ => {
+                    let names = self.names();
+                    return refused(format!(
+                        "no document has the field `{name}` of --fields; the fields are {names}"
+                    ));
+                }
+            }
+        }
+        let there = |name: &String| match name.as_str() {
+            "title" => self.title.is_some(),
+            "text" => self.text.is_some(),
+            _ => true,
+        };
+        if !options.fields.is_empty() && !options.fields.iter().any(there) {
+            let (asked, names) = (options.fields.join(","), self.names());
+            return refused(format!("no document has a field of --fields {asked}; the fields are {names}"));
+        }
+        Ok(())
+    }
+
+    /// Says which texts are kept and not used. Where no field is the text, a single word is one.
+    pub(super) fn remark(&self, file: &str, options: &DocumentOptions) {
+        if let Some((name, digits)) = &self.first_rounded {
+            let documents = counted(self.rounded, "document");
+            options.remarks.add(format!(
+                "{file}: numbers of {documents} have more digits than are kept, such as `{}` in `{}`; write them as texts",
+                shown(digits),
+                shown(name)
+            ));
+        }
+        let least = if self.text.is_some() { Content::Words } else { Content::Word };
+        let unused = |name: &String, content: Content| content >= least && !options.fields.contains(name);
+        let mut names: Vec<&str> = self
+            .others
+            .iter()
+            .filter(|(name, content)| unused(name, **content))
+            .map(|(name, _)| name.as_str())
+            .collect();
+        let mut remedy = String::new();
+        match options.field_use {
+            FieldUse::Any => return,
+            FieldUse::Searched | FieldUse::SearchedAsAsked => {
+                for (name, seen) in [("title", &self.title), ("text", &self.text)] {
+                    if seen.is_some() && !options.fields.iter().any(|field| field == name) {
+                        names.push(name);
+                    }
+                }
+                remedy = if options.field_use == FieldUse::Searched {
+                    format!("the index searches {}", options.fields.join(", "))
+                } else {
+                    let all =
+                        [&options.fields.iter().map(String::as_str).collect::<Vec<_>>()[..], &names].concat();
+                    format!("`--fields {}` searches all", all.join(","))
+                };
+            }
+            FieldUse::Read => {
+                remedy.push_str("models read the title and the text (--title-field, --text-field)");
+            }
+        }
+        let shown: Vec<String> = names.iter().take(10).map(|name| format!("`{name}`")).collect();
+        let more = if names.len() > 10 { format!(" and {} more", names.len() - 10) } else { String::new() };
+        let verb = if options.field_use == FieldUse::Read { "read" } else { "searched" };
+        if !names.is_empty() {
+            let shown = shown.join(", ");
+            options.remarks.add(format!("{file}: the texts of {shown}{more} are not {verb}; {remedy}"));
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! Rewards for what a model writes when it is trained to rank by reinforcement learning.
+//!
+//! A reward looks at one answer (a rollout) of a group that was drawn for the same prompt or the same query. Where a paper
+//! leaves constants open, the ones taken here are fields with documented defaults.
+
+mod cross_document;
+mod multi_view;
+
+pub use cross_document::{CrossDocument, advantages, squared_error};
+pub use multi_view::{MultiView, View};

@@ -1,0 +1,32 @@
+//! The families of encoders by name.
+
+use crate::error::LmError;
+use crate::family::bert::Bert;
+use crate::family::encoder::Family;
+use crate::family::modernbert::ModernBert;
+use crate::family::t5::T5;
+use crate::files::config::JsonFile;
+use crate::files::weights::WeightSet;
+use plackett_kernel::Precision;
+
+/// Families that can be opened, by `model_type` of config.json.
+pub const SUPPORTED: &[&str] = &["bert", "roberta", "xlm-roberta", "camembert", "modernbert", "t5"];
+
+/// Opens the body of the model that `config` describes.
+pub(crate) fn open(
+    config: &JsonFile,
+    weights: &WeightSet,
+    precision: Precision,
+) -> Result<Box<dyn Family>, LmError> {
+    match config.text("model_type").unwrap_or_default() {
+        "bert" => Ok(Box::new(Bert::open(config, weights, precision, &["", "bert."], 0)?)),
+        "roberta" | "xlm-roberta" | "camembert" => {
+            // Positions count from the padding id plus one.
+            let offset = config.size_or("pad_token_id", 1)? + 1;
+            Ok(Box::new(Bert::open(config, weights, precision, &["", "roberta."], offset)?))
+        }
+        "modernbert" => Ok(Box::new(ModernBert::open(config, weights, precision)?)),
+        "t5" => Ok(Box::new(T5::open(config, weights, precision)?)),
+        _ => Err(config.unknown_architecture(SUPPORTED)),
+    }
+}

@@ -1,0 +1,131 @@
+//! What a name stands for on this machine when it is a path, and what somebody meant who wrote another one.
+
+use crate::store::builtin::BUILTIN;
+use crate::store::error::StoreError;
+use std::io::Read;
+use std::path::Path;
+
+/// What a model's path leads to.
+const EXPECTED: &str =
+    "a model is a directory with config.json, tokenizer.json and model.safetensors, or a GGUF file";
+
+/// Names of a folder's entries that are told.
+const TOLD: usize = 4;
+
+/// Whether a file is a GGUF file: by its ending, or by its first bytes.
+pub(super) fn is_gguf(file: &Path) -> bool {
+    let mut magic = [0; 4];
+    let mut read = || std::fs::File::open(file)?.read_exact(&mut magic);
+    file.extension().is_some_and(|extension| extension == "gguf") || read().is_ok() && &magic == b"GGUF"
+}
+
+/// Whether a folder holds a GGUF file, which may stand there without config.json.
+pub(super) fn holds_gguf(folder: &Path) -> bool {
+    let mut entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.any(|entry| entry.path().extension().is_some_and(|extension| extension == "gguf"))
+}
+
+/// What a path is that leads to no model; `None` for what is no path.
+pub(super) fn no_model(name: &str) -> Option<StoreError> {
+    let path = Path::new(name);
+    let no_model = |problem: String, remedy: &str| {
+        Some(StoreError::NoModel { name: name.into(), problem, remedy: remedy.into() })
+    };
+    if path.is_dir() {
+        return no_model(format!("is a folder without a model: {}", holds(path)), EXPECTED);
+    }
+    if path.is_file() {
+        let safetensors = path.extension().is_some_and(|extension| extension == "safetensors");
+        let remedy = match safetensors {
+            true => "give the directory that it lies in, with config.json and tokenizer.json beside it",
+            false => EXPECTED,
+        };
+        return no_model("is a file, and no GGUF file".into(), remedy);
+    }
+    if path.exists() {
+        return no_model("is a device, a socket or a pipe, and no file".into(), EXPECTED);
+    }
+    let written_as_path = name.starts_with(['.', '/', '~', '\\'])
+        || name.ends_with(['/', '\\'])
+        || path.extension().is_some_and(|extension| extension == "gguf" || extension == "safetensors");
+    if !written_as_path {
+        return None;
+    }
+    let beside = path.parent().filter(|parent| !parent.as_os_str().is_empty() && !parent.exists());
+    let problem = match beside {
+        Some(parent) => format!("is not there, nor is the folder `{}`", parent.display()),
+        None => "is not there".into(),
+    };
+    no_model(problem, EXPECTED)
+}
+
+/// The first entries of a folder.
+fn holds(folder: &Path) -> String {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    match names.len() {
+        0 => "it is empty".into(),
+        count if count > TOLD => format!("it holds {} and {} more", names[..TOLD].join(", "), count - TOLD),
+        _ => format!("it holds {}", names.join(", ")),
+    }
+}
+
+/// The known name that is written nearly like this one.
+pub(super) fn alike(name: &str) -> Option<&'static str> {
+    let lower = name.to_lowercase();
+    let names = BUILTIN.iter().flat_map(|model| {
+        std::iter::once(&model.name).chain(model.aliases).map(move |known| (*known, model.name))
+    });
+    let near =
+        names.map(|(known, name)| (strsim::damerau_levenshtein(&lower, &known.to_lowercase()), known, name));
+    // A letter in five may be wrong.
+    let near = near.filter(|(distance, known, _)| *distance * 5 <= known.len());
+    near.min_by_key(|(distance, ..)| *distance).map(|(.., name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn typos_of_known_names_are_understood() {
+        for (written, meant) in [
+            ("all-MiniLM-L6-v2-int9", Some("all-MiniLM-L6-v2-int8")),
+            ("all-minilm-l6v2", Some("all-MiniLM-L6-v2")),
+            ("SmolLM2-135M-Instrcut", Some("SmolLM2-135M-Instruct")),
+            ("smolm2", Some("SmolLM2-135M-Instruct")),
+            ("bert", None),
+            ("gpt", None),
+        ] {
+            assert_eq!(alike(written), meant, "{written}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_model_is_said_as_what_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let said = |name: &str| {
+            let path = folder.path().join(name).display().to_string();
+            no_model(&path).map(|error| error.to_string()).unwrap_or_default()
+        };
+        std::fs::create_dir(folder.path().join("kb")).unwrap();
+        assert!(said("kb").contains("is a folder without a model: it is empty"), "{}", said("kb"));
+        for name in ["a.md", "b.md", "c.md", "d.md", "e.md"] {
+            std::fs::write(folder.path().join("kb").join(name), "GGU").unwrap();
+        }
+        assert!(said("kb").contains("a.md, b.md, c.md, d.md and 1 more"), "{}", said("kb"));
+        assert!(said("kb/a.md").contains("is a file, and no GGUF file"), "{}", said("kb/a.md"));
+        #[cfg(unix)]
+        {
+            let _bound = std::os::unix::net::UnixListener::bind(folder.path().join("s")).unwrap();
+            assert!(said("s").contains("is a device, a socket or a pipe"), "{}", said("s"));
+        }
+        assert!(said("absent").contains("is not there; a model is"), "{}", said("absent"));
+        assert!(said("no/such/one").contains("nor is the folder"), "{}", said("no/such/one"));
+        assert!(no_model("owner/name").is_none() && no_model("name").is_none());
+        std::fs::write(folder.path().join("weights"), "GGUF and so on").unwrap();
+        assert!(is_gguf(&folder.path().join("weights")) && !is_gguf(&folder.path().join("kb/a.md")));
+    }
+}

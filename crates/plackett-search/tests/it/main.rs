@@ -1,0 +1,10 @@
+//! Tests of the index. One binary: each is linked by itself, and that takes longer than most tests.
+
+mod compaction;
+mod dense;
+mod kill;
+mod kill_build;
+mod kill_changes;
+mod new_index;
+mod rm3;
+mod search;

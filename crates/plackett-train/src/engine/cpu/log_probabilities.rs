@@ -1,0 +1,108 @@
+//! Log-probabilities of tokens under a large vocabulary, in blocks of rows: the logits of all rows never exist at once.
+
+use super::linear::product;
+use crate::tape::{Compute, Tape, Var, VarRef};
+use plackett_kernel::{Start, log_sum_exp, multiply_transposed, softmax_row};
+use std::sync::Arc;
+
+/// Most numbers of a block of logits: 16 MiB.
+const BLOCK: usize = 4 << 20;
+
+/// Rows of a block.
+fn block_rows(vocabulary: usize) -> usize {
+    (BLOCK / vocabulary.max(1)).clamp(12, 4096)
+}
+
+/// For each (row of x, token) the log-probability of the token under the softmax of row · weightᵀ, as a column.
+///
+/// # Panics
+/// A row or a token is beyond the end.
+pub fn token_log_probabilities(tape: &Tape, x: &Var, weight: &Var, targets: &[(usize, u32)]) -> Var {
+    let (inputs, vocabulary) = (weight.columns, weight.rows);
+    assert_eq!(x.columns, inputs, "inputs of the output matrix");
+    let compute = tape.compute();
+    let mut rows = tape.buffer(targets.len() * inputs);
+    for (to, (row, token)) in rows.chunks_mut(inputs).zip(targets) {
+        assert!((*token as usize) < vocabulary, "token {token} of a vocabulary of {vocabulary}");
+        to.copy_from_slice(&x.value[row * inputs..][..inputs]);
+    }
+    let mut y = tape.buffer(targets.len());
+    let mut totals = vec![0f32; targets.len()];
+    let size = block_rows(vocabulary);
+    let mut logits = tape.buffer(size.min(targets.len()) * vocabulary);
+    for first in (0..targets.len()).step_by(size) {
+        let count = size.min(targets.len() - first);
+        let logits = &mut logits[..count * vocabulary];
+        let own = &rows[first * inputs..][..count * inputs];
+        product(compute, (own, count), (&weight.value, inputs, vocabulary, true), logits, Start::Zero);
+        totals_of(compute, logits, vocabulary, &mut totals[first..first + count]);
+        for at in 0..count {
+            let token = targets[first + at].1 as usize;
+            y[first + at] = logits[at * vocabulary + token] - totals[first + at];
+        }
+    }
+    drop(logits);
+    let head = Head { x: x.into(), weight: weight.into(), targets: targets.into() };
+    let (weight_value, rows) = (weight.value.clone(), Arc::new(rows));
+    tape.record(&[x, weight], (targets.len(), 1), y, move |flow, gradient| {
+        let compute = flow.compute.clone();
+        let (count, inputs, vocabulary) = (head.targets.len(), head.weight.columns, head.weight.rows);
+        let size = block_rows(vocabulary);
+        let mut logits = flow.buffer(size.min(count) * vocabulary);
+        let mut back = flow.buffer(size.min(count) * inputs);
+        for first in (0..count).step_by(size) {
+            let own = size.min(count - first);
+            let logits = &mut logits[..own * vocabulary];
+            let inputs_of = &rows[first * inputs..][..own * inputs];
+            let weight = (&weight_value[..], inputs, vocabulary, true);
+            product(&compute, (inputs_of, own), weight, logits, Start::Zero);
+            head.gradient_of_logits(&compute, first, &gradient, logits);
+            if flow.is_needed(&head.x) {
+                let back = &mut back[..own * inputs];
+                let weight = (&weight_value[..], vocabulary, inputs, false);
+                product(&compute, (logits, own), weight, back, Start::Zero);
+                flow.accumulate(&head.x, |sum| {
+                    for (back, (row, _)) in back.chunks(inputs).zip(&head.targets[first..first + own]) {
+                        let to = &mut sum[row * inputs..][..inputs];
+                        to.iter_mut().zip(back).for_each(|(sum, back)| *sum += back);
+                    }
+                });
+            }
+            flow.accumulate(&head.weight, |sum| {
+                let sizes = (own, vocabulary, inputs);
+                multiply_transposed(compute.isa, compute.workers, logits, inputs_of, sizes, sum, None);
+            });
+        }
+    })
+}
+
+/// What the way back needs of a vocabulary's logits.
+struct Head {
+    x: VarRef,
+    weight: VarRef,
+    targets: Arc<[(usize, u32)]>,
+}
+
+impl Head {
+    /// Turns logits of some rows into the gradient by them: g · (\[token\] − probability).
+    fn gradient_of_logits(&self, compute: &Compute, first: usize, gradient: &[f32], logits: &mut [f32]) {
+        compute.rows(logits, self.weight.rows, |at, logits| {
+            let at = first + at;
+            let gradient = gradient[at];
+            if gradient == 0.0 {
+                logits.fill(0.0);
+                return;
+            }
+            softmax_row(compute.isa, logits);
+            logits.iter_mut().for_each(|share| *share *= -gradient);
+            logits[self.targets[at].1 as usize] += gradient;
+        });
+    }
+}
+
+/// The logarithm of the sum of exponentials of each row.
+fn totals_of(compute: &Compute, logits: &[f32], vocabulary: usize, totals: &mut [f32]) {
+    compute.pieces(totals, 1, |at, total| {
+        total[0] = log_sum_exp(compute.isa, &logits[at * vocabulary..][..vocabulary]) as f32;
+    });
+}

@@ -1,0 +1,86 @@
+//! What can go wrong with what comes from outside.
+
+use plackett_core::declaration::OptionError;
+use std::path::{Path, PathBuf};
+
+/// A training that cannot be done or gone on with.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// A file cannot be read or written.
+    #[error("{}: {}", .path.display(), plain(.source))]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file is not what is expected.
+    #[error("{}: {problem}", .path.display())]
+    Form {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what is expected.
+        problem: String,
+    },
+    /// A record of the data is not one that can be trained on.
+    #[error("{}, record {record}: {problem}", .path.display())]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// Its number, from 1.
+        record: usize,
+        /// What is wrong and what is expected.
+        problem: String,
+    },
+    /// The model cannot be used so.
+    #[error("{0}")]
+    Model(String),
+    /// A setting of the training is not possible.
+    #[error("{0}")]
+    Setting(String),
+    /// The loss or its gradients are no numbers any more.
+    #[error(
+        "step {step}: {what} is {value} (examples: {examples}), and would be again from {}: lower the learning rate or clip \
+         gradients, and train into another folder",
+        last(.checkpoint)
+    )]
+    Diverged {
+        /// The step.
+        step: usize,
+        /// What is no number.
+        what: &'static str,
+        /// What it is.
+        value: f64,
+        /// The batch's examples.
+        examples: String,
+        /// The last step that was saved.
+        checkpoint: Option<usize>,
+    },
+}
+
+impl TrainError {
+    /// A file that cannot be read or written.
+    pub fn file(path: &Path, source: std::io::Error) -> TrainError {
+        TrainError::File { path: path.into(), source }
+    }
+}
+
+impl From<OptionError> for TrainError {
+    fn from(error: OptionError) -> TrainError {
+        TrainError::Setting(error.to_string())
+    }
+}
+
+/// Where a training would go on.
+fn last(checkpoint: &Option<usize>) -> String {
+    match checkpoint {
+        Some(step) => format!("the last checkpoint, of step {step}"),
+        None => "the beginning, since there is no checkpoint yet".into(),
+    }
+}
+
+/// A system's error without its number.
+fn plain(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_string()
+}

@@ -1,0 +1,213 @@
+//! Llama (Touvron et al., 2023) and what is built like it (SmolLM2): a decoder with rotary positions, grouped queries, gated
+//! feed-forward networks and pre-normalisation.
+
+use super::layers::load;
+use super::{Linear, TokenBatch, WeightSource, check_heads};
+use crate::TrainError;
+use crate::engine::{Engine, Rotary};
+use crate::tape::{ParameterId, Parameters, Tape, Var};
+use plackett_kernel::Activation;
+use serde::{Deserialize, Serialize};
+
+/// The numbers of a Llama, as in its `config.json`.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
+pub struct LlamaConfig {
+    /// Tokens of the vocabulary.
+    pub vocab_size: usize,
+    /// Numbers of a token.
+    pub hidden_size: usize,
+    /// Layers.
+    pub num_hidden_layers: usize,
+    /// Heads of queries.
+    pub num_attention_heads: usize,
+    /// Heads of keys and values.
+    pub num_key_value_heads: usize,
+    /// Numbers between the matrices of the feed-forward network.
+    pub intermediate_size: usize,
+    /// Added to mean squares.
+    pub rms_norm_eps: f32,
+    /// The base of the angles of positions.
+    #[serde(default = "ten_thousand")]
+    pub rope_theta: f32,
+    /// Whether the output matrix is that of the embeddings.
+    #[serde(default)]
+    pub tie_word_embeddings: bool,
+    /// Whether the layers of attention have biases.
+    #[serde(default)]
+    pub attention_bias: bool,
+    /// Whether those of the feed-forward network have.
+    #[serde(default)]
+    pub mlp_bias: bool,
+}
+
+fn ten_thousand() -> f32 {
+    10_000.0
+}
+
+/// One layer of a [`Llama`].
+#[derive(Clone, Debug)]
+pub struct LlamaLayer {
+    input_norm: ParameterId,
+    /// Queries, keys and values.
+    pub attention: [Linear; 3],
+    /// What becomes of the attended values.
+    pub attention_output: Linear,
+    inner_norm: ParameterId,
+    /// The gate of the feed-forward network, what it gates, and the matrix back.
+    pub feed_forward: [Linear; 3],
+}
+
+/// The decoder.
+#[derive(Clone, Debug)]
+pub struct Llama {
+    /// Its numbers.
+    pub config: LlamaConfig,
+    embeddings: ParameterId,
+    /// Its layers, in order.
+    pub layers: Vec<LlamaLayer>,
+    norm: ParameterId,
+    /// The output matrix: vocabulary × width.
+    pub head: ParameterId,
+}
+
+impl Llama {
+    /// A model whose weights come from `source`.
+    ///
+    /// # Errors
+    /// The source lacks a weight or has one of another shape.
+    pub fn load(
+        parameters: &mut Parameters,
+        source: &mut dyn WeightSource,
+        config: &LlamaConfig,
+    ) -> Result<Llama, TrainError> {
+        let (width, vocabulary) = (config.hidden_size, config.vocab_size);
+        let table = (vocabulary, width);
+        let embeddings = load(parameters, source, "model.embed_tokens.weight".into(), table)?;
+        let layers = (0..config.num_hidden_layers)
+            .map(|at| LlamaLayer::load(parameters, source, config, &format!("model.layers.{at}")))
+            .collect::<Result<_, _>>()?;
+        let norm = load(parameters, source, "model.norm.weight".into(), (1, width))?;
+        let head = match config.tie_word_embeddings {
+            true => embeddings,
+            false => load(parameters, source, "lm_head.weight".into(), table)?,
+        };
+        Ok(Llama { config: config.clone(), embeddings, layers, norm, head })
+    }
+
+    /// A vector for each token after the last layer, before the last norm: tokens × width.
+    pub fn hidden(&self, tape: &Tape, batch: &TokenBatch) -> Var {
+        let mut last = None;
+        self.each_layer(tape, batch, |_, x| last = Some(x.clone()));
+        last.unwrap_or_else(|| self.embed(tape, batch))
+    }
+
+    fn embed(&self, tape: &Tape, batch: &TokenBatch) -> Var {
+        tape.embedding(&[(tape.parameter(self.embeddings), &batch.tokens)])
+    }
+
+    /// Calls `visit` with the number of layers passed, from 1, and the vectors of all tokens after them.
+    pub fn each_layer(&self, tape: &Tape, batch: &TokenBatch, mut visit: impl FnMut(usize, &Var)) {
+        let rotary = Rotary {
+            positions: batch.positions().into(),
+            head_size: self.config.hidden_size / self.config.num_attention_heads,
+            base: self.config.rope_theta,
+        };
+        let mut x = self.embed(tape, batch);
+        for (at, layer) in self.layers.iter().enumerate() {
+            x = layer.forward(tape, &self.config, &rotary, batch, &x);
+            visit(at + 1, &x);
+        }
+    }
+
+    /// The vectors of [`Llama::hidden`], normalised: what the output matrix reads.
+    pub fn normalized(&self, tape: &Tape, hidden: &Var) -> Var {
+        tape.rms_norm(hidden, &tape.parameter(self.norm), self.config.rms_norm_eps)
+    }
+
+    /// For each (row, token) the log-probability of the token after that row, as a column.
+    pub fn log_probabilities(&self, tape: &Tape, hidden: &Var, targets: &[(usize, u32)]) -> Var {
+        let rows: Vec<usize> = targets.iter().map(|(row, _)| *row).collect();
+        let chosen = self.normalized(tape, &tape.select_rows(hidden, &rows));
+        let own: Vec<(usize, u32)> =
+            targets.iter().enumerate().map(|(at, (_, token))| (at, *token)).collect();
+        tape.token_log_probabilities(&chosen, &tape.parameter(self.head), &own)
+    }
+
+    /// The logits of some rows over the whole vocabulary.
+    pub fn logits(&self, tape: &Tape, hidden: &Var, rows: &[usize]) -> Var {
+        let chosen = self.normalized(tape, &tape.select_rows(hidden, rows));
+        tape.linear(&chosen, &tape.parameter(self.head), None, None)
+    }
+
+    /// The linear layers of its layers, which adapters are added to.
+    pub fn linears_mut(&mut self) -> impl Iterator<Item = &mut Linear> {
+        self.layers.iter_mut().flat_map(LlamaLayer::linears_mut)
+    }
+}
+
+impl LlamaLayer {
+    fn load(
+        parameters: &mut Parameters,
+        source: &mut dyn WeightSource,
+        config: &LlamaConfig,
+        name: &str,
+    ) -> Result<LlamaLayer, TrainError> {
+        let (width, inner) = (config.hidden_size, config.intermediate_size);
+        check_heads(width, config.num_attention_heads)?;
+        let (heads, key_heads) = (config.num_attention_heads, config.num_key_value_heads);
+        if key_heads == 0 || !heads.is_multiple_of(key_heads) {
+            return Err(TrainError::Model(format!(
+                "config.json asks for {heads} heads of queries and {key_heads} of keys, of which they have to be a multiple"
+            )));
+        }
+        let narrow = width / config.num_attention_heads * config.num_key_value_heads;
+        let mut norm = |part: &str| load(parameters, source, format!("{name}.{part}.weight"), (1, width));
+        let input_norm = norm("input_layernorm")?;
+        let inner_norm = norm("post_attention_layernorm")?;
+        let mut linear = |part: &str, outputs: usize, inputs: usize| {
+            let bias = if part.starts_with("mlp") { config.mlp_bias } else { config.attention_bias };
+            Linear::load(parameters, source, &format!("{name}.{part}"), (outputs, inputs), bias)
+        };
+        Ok(LlamaLayer {
+            input_norm,
+            inner_norm,
+            attention: [
+                linear("self_attn.q_proj", width, width)?,
+                linear("self_attn.k_proj", narrow, width)?,
+                linear("self_attn.v_proj", narrow, width)?,
+            ],
+            attention_output: linear("self_attn.o_proj", width, width)?,
+            feed_forward: [
+                linear("mlp.gate_proj", inner, width)?,
+                linear("mlp.up_proj", inner, width)?,
+                linear("mlp.down_proj", width, inner)?,
+            ],
+        })
+    }
+
+    fn forward(
+        &self,
+        tape: &Tape,
+        config: &LlamaConfig,
+        rotary: &Rotary,
+        batch: &TokenBatch,
+        x: &Var,
+    ) -> Var {
+        let (heads, key_heads) = (config.num_attention_heads, config.num_key_value_heads);
+        let normal = tape.rms_norm(x, &tape.parameter(self.input_norm), config.rms_norm_eps);
+        let [query, key, value] = self.attention.each_ref().map(|linear| linear.forward(tape, &normal, None));
+        let [query, key] = [query, key].map(|heads| tape.rotary(&heads, rotary));
+        let attention = batch.attention(heads, key_heads, rotary.head_size, true);
+        let attended = tape.attention(&query, &key, &value, None, &attention);
+        let x = self.attention_output.forward(tape, &attended, Some(x));
+        let normal = tape.rms_norm(&x, &tape.parameter(self.inner_norm), config.rms_norm_eps);
+        let [gate, up] = [0, 1].map(|at| self.feed_forward[at].forward(tape, &normal, None));
+        self.feed_forward[2].forward(tape, &tape.gated(&gate, &up, Activation::Silu), Some(&x))
+    }
+
+    /// Its linear layers, which adapters are added to.
+    pub fn linears_mut(&mut self) -> impl Iterator<Item = &mut Linear> {
+        let output = std::iter::once(&mut self.attention_output);
+        self.attention.iter_mut().chain(output).chain(self.feed_forward.iter_mut())
+    }
+}

@@ -1,0 +1,90 @@
+//! Model families, with the parameter names of Hugging Face, so that weights go both ways.
+
+mod bert;
+mod initialize;
+mod layers;
+mod llama;
+mod t5;
+mod weights;
+
+pub use bert::{Bert, BertConfig, BertLayer};
+pub use initialize::Initializer;
+pub use layers::{EmbeddingAdapter, LayerNorm, Linear, LinearAdapter, SublayerAdapter, merged};
+pub use llama::{Llama, LlamaConfig, LlamaLayer};
+pub use t5::{T5, T5Attention, T5Block, T5Config, T5Stack};
+pub use weights::{GgufSource, SafetensorsSource, WeightSource, save};
+
+use crate::TrainError;
+use crate::engine::Attention;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Checks that each head of attention has as many numbers as the others, and some.
+fn check_heads(width: usize, heads: usize) -> Result<(), TrainError> {
+    match heads > 0 && width > 0 && width.is_multiple_of(heads) {
+        true => Ok(()),
+        false => Err(TrainError::Model(format!(
+            "config.json asks for {heads} heads of attention in a width of {width}, which has to be a multiple of them"
+        ))),
+    }
+}
+
+/// Sequences of token ids, one after another.
+#[derive(Clone, Debug)]
+pub struct TokenBatch {
+    /// The tokens of all sequences.
+    pub tokens: Vec<u32>,
+    /// Segments of the tokens (0 for the first text of a pair, 1 for the second), where the model has them.
+    pub segments: Vec<u32>,
+    /// Where each sequence lies.
+    pub sequences: Arc<[Range<usize>]>,
+}
+
+impl TokenBatch {
+    /// A batch of sequences in one segment.
+    pub fn new<'a>(sequences: impl IntoIterator<Item = &'a [u32]>) -> TokenBatch {
+        let empty: &[u32] = &[];
+        TokenBatch::pairs(sequences.into_iter().map(|tokens| (tokens, empty)))
+    }
+
+    /// A batch of sequences, each in two parts: the first in segment 0, the second in segment 1.
+    pub fn pairs<'a>(parts: impl IntoIterator<Item = (&'a [u32], &'a [u32])>) -> TokenBatch {
+        let (mut tokens, mut segments, mut sequences) = (Vec::new(), Vec::new(), Vec::new());
+        for (first, second) in parts {
+            let start = tokens.len();
+            tokens.extend_from_slice(first);
+            tokens.extend_from_slice(second);
+            segments.resize(start + first.len(), 0);
+            segments.resize(tokens.len(), 1);
+            sequences.push(start..tokens.len());
+        }
+        TokenBatch { tokens, segments, sequences: sequences.into() }
+    }
+
+    /// The position of each token in its sequence.
+    pub fn positions(&self) -> Vec<u32> {
+        self.sequences.iter().flat_map(|sequence| 0..sequence.len() as u32).collect()
+    }
+
+    fn attention(&self, heads: usize, key_heads: usize, size: usize, causal: bool) -> Attention {
+        let scale = 1.0 / (size as f32).sqrt();
+        let sequences = self.sequences.clone();
+        Attention { sequences, key_sequences: None, heads, key_heads, causal, scale }
+    }
+}
+
+/// How a model is run while it is trained.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Mode {
+    /// Share of numbers that dropout sets to zero; 0 for evaluation.
+    pub dropout: f32,
+    /// From which it follows which ones; another one for each step.
+    pub key: u64,
+}
+
+impl Mode {
+    /// The key of one place in the model.
+    fn place(&self, layer: usize, place: u64) -> u64 {
+        self.key.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(layer as u64 * 16 + place)
+    }
+}

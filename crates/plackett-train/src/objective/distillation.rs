@@ -1,0 +1,115 @@
+//! The scores of a teacher as what is wanted.
+
+use super::lists::all_pairs;
+use super::listwise::{cross_entropy, softmax};
+use super::{Group, Input, ObjectiveSpec, on_lists};
+use plackett_core::declaration::{OptionKind, OptionSpec};
+
+/// MarginMSE.
+pub const MARGIN_MSE: ObjectiveSpec = ObjectiveSpec {
+    name: "margin-mse",
+    aliases: &[],
+    group: Group::Distillation,
+    summary: "Makes differences of scores those of the teacher, and leaves their level free.",
+    formula: "mean over pairs of ((s_i − s_j) − (t_i − t_j))²",
+    source: "Hofstätter and others, Improving Efficient Neural Ranking Models with Cross-Architecture Knowledge Distillation, 2020",
+    takes: &[Input::Scores, Input::Labels, Input::Teacher],
+    options: &[OptionSpec {
+        name: "pairs",
+        kind: OptionKind::Choice(&["labels", "all"]),
+        default: Some("labels"),
+        help: "pairs whose first candidate has the greater label, or all",
+    }],
+    build: |options| {
+        let all = options.choice("pairs") == "all";
+        Ok(on_lists(move |tape, list| {
+            let teacher = list.teacher()?;
+            let pairs = match all {
+                true => all_pairs(list.count()).filter(|(i, j)| i < j).collect(),
+                false => list.ordered_pairs(),
+            };
+            if pairs.is_empty() {
+                return Ok(None);
+            }
+            let wanted: Vec<f32> = pairs.iter().map(|(i, j)| teacher[*i] - teacher[*j]).collect();
+            let wanted = tape.constant((pairs.len(), 1), &wanted);
+            Ok(Some(tape.mean(&tape.square(&tape.minus(&list.differences(tape, &pairs), &wanted)))))
+        }))
+    },
+};
+
+/// KL distillation.
+pub const KL_DISTILLATION: ObjectiveSpec = ObjectiveSpec {
+    name: "kl-distillation",
+    aliases: &["kl", "dear"],
+    group: Group::Distillation,
+    summary: "Makes the softmax of the scores that of the teacher's scores.",
+    formula: "T² Σ_i p_i (ln p_i − ln q_i), p = softmax(t/T), q = softmax(s/T)",
+    source: "Hinton, Vinyals and Dean, Distilling the Knowledge in a Neural Network, 2015; Abdallah and others, DeAR, 2025 (T = 2, weight 0.1, beside 0.9 of another objective)",
+    takes: &[Input::Scores, Input::Teacher],
+    options: &[OptionSpec {
+        name: "temperature",
+        kind: OptionKind::Positive,
+        default: Some("2"),
+        help: "T, that scores of both are divided by",
+    }],
+    build: |options| {
+        let temperature = options.number("temperature") as f32;
+        Ok(on_lists(move |tape, list| {
+            let teacher = list.teacher()?;
+            if list.count() < 2 {
+                return Ok(None);
+            }
+            let p = softmax(teacher.iter().copied(), temperature);
+            // What has no share adds nothing: p ln p goes to 0.
+            let shares = p.iter().filter(|p| **p > 0.0).map(|p| f64::from(*p));
+            let entropy = -shares.map(|p| p * p.ln()).sum::<f64>() as f32;
+            let cross = cross_entropy(tape, &list.row(tape), temperature, &p);
+            Ok(Some(tape.scale(&tape.shift(&cross, -entropy), temperature * temperature)))
+        }))
+    },
+};
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Case;
+
+    #[test]
+    fn margins_by_hand() {
+        // Scores (1, 0, −0.5), teacher (2, 0.5, 0), labels (1, 0, 0): pairs (0,1): 1 − 1.5 = −0.5; (0,2): 1.5 − 2
+        // = −0.5; mean of squares 0.25. All pairs: also (1,2): 0.5 − 0.5 = 0: 0.5 / 3.
+        let case =
+            |text| Case::new(text, &[&[1.0, 0.0, -0.5]], &[&[1.0, 0.0, 0.0]]).teacher(&[2.0, 0.5, 0.0]);
+        case("margin-mse").assert_value(0.25);
+        case("margin-mse(pairs=all)").assert_value(0.5 / 3.0);
+        case("margin-mse").assert_gradients();
+        let message = Case::new("margin-mse", &[&[1.0, 0.0]], &[&[1.0, 0.0]]).loss().unwrap_err().to_string();
+        assert!(message.contains("needs the scores of a teacher"), "{message}");
+    }
+
+    #[test]
+    fn divergence_by_hand() {
+        // T = 1: p = softmax(ln 3, 0) = (3/4, 1/4), q = softmax(0, 0) = (1/2, 1/2):
+        // 0.75 ln 1.5 + 0.25 ln 0.5 = 0.304099 − 0.173287 = 0.130812.
+        let case =
+            |text: &str, teacher: f32| Case::new(text, &[&[0.0, 0.0]], &[&[0.0; 2]]).teacher(&[teacher, 0.0]);
+        case("kl-distillation(temperature=1)", 3f32.ln()).assert_value(0.130812);
+        // T = 2 with the double of the teacher's score has the same p: four times as much.
+        case("kl-distillation", 2.0 * 3f32.ln()).assert_value(4.0 * 0.130812);
+        Case::new("kl-distillation", &[&[0.7, -0.4, 0.2]], &[&[0.0; 3]])
+            .teacher(&[1.0, 0.3, -2.0])
+            .assert_gradients();
+        Case::new("kl-distillation", &[&[0.7, -0.4]], &[&[0.0; 2]]).teacher(&[1.7, 0.6]).assert_value(0.0);
+    }
+
+    #[test]
+    fn the_square_of_the_temperature_keeps_the_size_of_gradients() {
+        // For small gaps the gradients with T = 1 and T = 2 agree within a tenth.
+        let value = |text: &str, score: f32| {
+            Case::new(text, &[&[score, 0.0]], &[&[0.0; 2]]).teacher(&[0.3, 0.0]).value()
+        };
+        let slope = |text: &str| (value(text, 0.02) - value(text, -0.02)) / 0.04;
+        let (one, two) = (slope("kl-distillation(temperature=1)"), slope("kl-distillation(temperature=2)"));
+        assert!((one / two - 1.0).abs() < 0.1, "{one} and {two}");
+    }
+}

@@ -1,0 +1,298 @@
+//! Cross-encoders: a score for a query and a document that are read together (Nogueira and Cho, Passage re-ranking with
+//! BERT, 2019).
+
+use super::examples::RankingExample;
+use super::{StepLoss, Task};
+use crate::TrainError;
+use crate::files::write_whole;
+use crate::nn::{
+    self, Bert, BertConfig, Initializer, Linear, Mode, SafetensorsSource, TokenBatch, WeightSource,
+};
+use crate::objective::{Batch, Lists, Term};
+use crate::tape::{Compute, Parameters, Tape, Var};
+use serde_json::{Value, json};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokenizers::{Tokenizer, TruncationParams};
+
+/// Files beside the weights that a model needs and that do not change.
+const OTHER_FILES: [&str; 4] =
+    ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"];
+
+/// A BERT with one score.
+pub struct CrossEncoder {
+    /// The encoder.
+    pub bert: Bert,
+    /// From the pooled vector to the score.
+    pub classifier: Linear,
+    tokenizer: Tokenizer,
+    directory: PathBuf,
+    config: Value,
+    /// What names of parameters begin with that the base model did not have.
+    new: Vec<&'static str>,
+    /// Most tokens of a pair.
+    most: usize,
+}
+
+/// A pair of texts as tokens.
+#[derive(Clone, Debug)]
+struct EncodedPair {
+    tokens: Vec<u32>,
+    /// How many of them are in the first segment.
+    first: usize,
+    /// Whether the texts had more.
+    is_cut: bool,
+}
+
+impl CrossEncoder {
+    /// Opens a BERT of Hugging Face's layout, an encoder or a cross-encoder. What it lacks (pooler, classifier) is drawn by the
+    /// seed. Pairs are cut to `most` tokens, the longer text first.
+    ///
+    /// # Errors
+    /// A file is missing or damaged, or the model is of another family.
+    pub fn open(
+        directory: &Path,
+        parameters: &mut Parameters,
+        most: usize,
+        seed: u64,
+    ) -> Result<CrossEncoder, TrainError> {
+        let path = directory.join("config.json");
+        let text = std::fs::read_to_string(&path).map_err(|source| TrainError::file(&path, source))?;
+        let failed = |problem: String| TrainError::Form { path: path.clone(), problem };
+        let config: Value = serde_json::from_str(&text).map_err(|error| failed(error.to_string()))?;
+        if config["model_type"] != "bert" {
+            return Err(failed(format!("model_type {}: only bert can be trained so", config["model_type"])));
+        }
+        let shape: BertConfig =
+            serde_json::from_value(config.clone()).map_err(|error| failed(error.to_string()))?;
+        if shape.type_vocab_size < 2 {
+            return Err(failed("type_vocab_size is below 2, and a pair of texts needs two segments".into()));
+        }
+        let mut source =
+            SafetensorsSource::open(&directory.join("model.safetensors"))?.without_prefix("bert.");
+        let has_head = source.has("classifier.weight");
+        let has_pooler = source.has("bert.pooler.dense.weight") || source.has("pooler.dense.weight");
+        let mut bert = Bert::load(parameters, &mut source, &shape, "bert.", has_pooler)?;
+        let mut new = Initializer::new(seed);
+        let width = shape.hidden_size;
+        if !has_pooler {
+            let name = "bert.pooler.dense";
+            bert.pooler = Some(Linear::load(parameters, &mut new, name, (width, width), true)?);
+        }
+        let head: &mut dyn WeightSource = if has_head { &mut source } else { &mut new };
+        let classifier = Linear::load(parameters, head, "classifier", (1, width), true)?;
+        let path = directory.join("tokenizer.json");
+        let failed = |problem: String| TrainError::Form { path: path.clone(), problem };
+        let mut tokenizer = Tokenizer::from_file(&path).map_err(|error| failed(error.to_string()))?;
+        let most = most.min(shape.max_position_embeddings);
+        let truncation = TruncationParams { max_length: most, ..TruncationParams::default() };
+        tokenizer.with_truncation(Some(truncation)).map_err(|error| failed(error.to_string()))?;
+        tokenizer.with_padding(None);
+        let fresh = [(has_head, "classifier."), (has_pooler, "bert.pooler.")];
+        let new = fresh.into_iter().filter(|(had, _)| !had).map(|(_, name)| name).collect();
+        Ok(CrossEncoder { bert, classifier, tokenizer, directory: directory.into(), config, new, most })
+    }
+
+    /// Whether a parameter is part of the head: the classifier, and the pooler where the base model had none.
+    pub fn is_head(&self, name: &str) -> bool {
+        name.starts_with("classifier.") || self.new.iter().any(|new| name.starts_with(new))
+    }
+
+    /// Most tokens of a pair; what is more is cut.
+    pub fn most_tokens(&self) -> usize {
+        self.most
+    }
+
+    /// The linear layers of its encoder, which adapters are added to.
+    pub fn linears_mut(&mut self) -> impl Iterator<Item = &mut Linear> {
+        self.bert.linears_mut()
+    }
+
+    fn encode(&self, query: &str, text: &str) -> Result<EncodedPair, TrainError> {
+        let encoded = self
+            .tokenizer
+            .encode((query, text), true)
+            .map_err(|error| TrainError::Model(format!("a text cannot be split into tokens: {error}")))?;
+        let first = encoded.get_type_ids().iter().filter(|kind| **kind == 0).count();
+        let vocabulary = self.bert.config.vocab_size;
+        if let Some(id) = encoded.get_ids().iter().find(|id| **id as usize >= vocabulary) {
+            return Err(TrainError::Model(format!(
+                "{}: tokenizer.json has the token {id}, and config.json a vocabulary of {vocabulary}; they are not of one model",
+                self.directory.display()
+            )));
+        }
+        let is_cut = !encoded.get_overflowing().is_empty();
+        Ok(EncodedPair { tokens: encoded.get_ids().to_vec(), first, is_cut })
+    }
+
+    fn scores_of<'a>(
+        &self,
+        tape: &Tape,
+        pairs: impl Iterator<Item = &'a EncodedPair>,
+        mode: Mode,
+    ) -> (Var, usize) {
+        let batch = TokenBatch::pairs(pairs.map(|pair| pair.tokens.split_at(pair.first)));
+        let hidden = self.bert.forward(tape, &batch, mode);
+        let pooled = self.bert.pooled(tape, &hidden, &batch);
+        (self.classifier.forward(tape, &pooled, None), batch.tokens.len())
+    }
+
+    /// Scores of pairs of a query and a text, without training.
+    ///
+    /// # Errors
+    /// A text cannot be split into tokens.
+    pub fn scores(
+        &self,
+        compute: &Arc<Compute>,
+        parameters: &Parameters,
+        pairs: &[(&str, &str)],
+    ) -> Result<Vec<f32>, TrainError> {
+        let encoded =
+            pairs.iter().map(|(query, text)| self.encode(query, text)).collect::<Result<Vec<_>, _>>()?;
+        let tape = Tape::inference(parameters, compute);
+        Ok(self.scores_of(&tape, encoded.iter(), Mode::default()).0.value.to_vec())
+    }
+
+    /// Writes a directory that the inference engine and Hugging Face's libraries read, with adapters merged.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub fn save(&mut self, folder: &Path, parameters: &Parameters) -> Result<(), TrainError> {
+        std::fs::create_dir_all(folder).map_err(|source| TrainError::file(folder, source))?;
+        let merged = nn::merged(parameters, self.bert.linears_mut());
+        let is_own = |name: &str| {
+            (name.starts_with("bert.") || name.starts_with("classifier.")) && !name.contains("adapter")
+        };
+        nn::save(&folder.join("model.safetensors"), &merged, |name| is_own(name).then(|| name.to_string()))?;
+        let mut config = self.config.clone();
+        config["architectures"] = json!(["BertForSequenceClassification"]);
+        config["id2label"] = json!({"0": "LABEL_0"});
+        config["label2id"] = json!({"LABEL_0": 0});
+        let text = serde_json::to_string_pretty(&config).unwrap_or_default();
+        write_whole(&folder.join("config.json"), text.as_bytes())?;
+        for name in OTHER_FILES {
+            let from = self.directory.join(name);
+            if from.is_file() {
+                let bytes = std::fs::read(&from).map_err(|source| TrainError::file(&from, source))?;
+                write_whole(&folder.join(name), &bytes)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Lists of candidates to be ranked by a [`CrossEncoder`].
+pub struct RankingTask<'m> {
+    model: &'m CrossEncoder,
+    lists: Vec<EncodedList>,
+    objective: Vec<Term>,
+}
+
+struct EncodedList {
+    query: String,
+    pairs: Vec<EncodedPair>,
+    labels: Vec<f32>,
+    teacher: Option<Vec<f32>>,
+}
+
+impl<'m> RankingTask<'m> {
+    /// Splits all texts into tokens, and tries the objective on every list.
+    ///
+    /// # Errors
+    /// A text cannot be split, a list lacks what the objective needs, or none of them can teach it.
+    pub fn new(
+        model: &'m CrossEncoder,
+        examples: &[RankingExample],
+        objective: Vec<Term>,
+    ) -> Result<RankingTask<'m>, TrainError> {
+        let list = |example: &RankingExample| {
+            let pairs =
+                example.candidates.iter().map(|candidate| model.encode(&example.query, &candidate.text));
+            Ok(EncodedList {
+                query: example.query.clone(),
+                pairs: pairs.collect::<Result<_, TrainError>>()?,
+                labels: example.candidates.iter().map(|candidate| candidate.label).collect(),
+                teacher: example.candidates.iter().map(|candidate| candidate.teacher).collect(),
+            })
+        };
+        let lists = examples.iter().map(list).collect::<Result<_, TrainError>>()?;
+        let task = RankingTask { model, lists, objective };
+        task.check()?;
+        Ok(task)
+    }
+
+    /// How many pairs have lost the ends of their texts, and how many there are.
+    pub fn cut(&self) -> (usize, usize) {
+        let pairs = || self.lists.iter().flat_map(|list| &list.pairs);
+        (pairs().filter(|pair| pair.is_cut).count(), pairs().count())
+    }
+
+    /// Tries the objective on each list with scores of zero, so that hours later nothing is found to be missing.
+    fn check(&self) -> Result<(), TrainError> {
+        let (parameters, compute) = (Parameters::default(), Compute::new(1));
+        let mut taught = 0;
+        for (at, list) in self.lists.iter().enumerate() {
+            let tape = Tape::inference(&parameters, &compute);
+            let scores = tape.constant((list.labels.len(), 1), &vec![0.0; list.labels.len()]);
+            let loss = self.objective_of(&tape, &scores, &[list], 0);
+            let named = |error| TrainError::Setting(format!("the query {}: {error}", self.describe(at)));
+            taught += loss.map_err(named)?.used;
+        }
+        if taught == 0 && !self.lists.is_empty() {
+            let objective: Vec<String> =
+                self.objective.iter().map(|term| term.objective.to_string()).collect();
+            return Err(TrainError::Setting(format!(
+                "none of the {} queries can teach `{}`: it needs candidates of which one is better than another; give them \
+                 other labels, or choose another objective",
+                self.lists.len(),
+                objective.join(" + ")
+            )));
+        }
+        Ok(())
+    }
+
+    fn objective_of(
+        &self,
+        tape: &Tape,
+        scores: &Var,
+        lists: &[&EncodedList],
+        tokens: usize,
+    ) -> Result<StepLoss, TrainError> {
+        let mut ranges: Vec<Range<usize>> = Vec::new();
+        for list in lists {
+            let start = ranges.last().map_or(0, |range| range.end);
+            ranges.push(start..start + list.pairs.len());
+        }
+        let labels: Vec<f32> = lists.iter().flat_map(|list| list.labels.iter().copied()).collect();
+        let teacher: Option<Vec<f32>> =
+            lists.iter().map(|list| list.teacher.clone()).collect::<Option<Vec<_>>>().map(|all| all.concat());
+        let batch = Lists { teacher: teacher.as_deref(), ..Lists::new(scores, &ranges, &labels) };
+        super::language_model::weighted_sum(tape, &self.objective, &Batch::Lists(batch), tokens)
+    }
+}
+
+/// Most characters of a query in a message.
+const SHOWN: usize = 60;
+
+impl Task for RankingTask<'_> {
+    fn count(&self) -> usize {
+        self.lists.len()
+    }
+
+    fn describe(&self, example: usize) -> String {
+        let query = &self.lists[example].query;
+        let more = if query.chars().count() > SHOWN { "…" } else { "" };
+        format!("`{}{more}`", query.chars().take(SHOWN).collect::<String>())
+    }
+
+    fn is_head(&self, parameter: &str) -> bool {
+        self.model.is_head(parameter)
+    }
+
+    fn loss(&self, tape: &Tape, examples: &[usize], mode: Mode) -> Result<StepLoss, TrainError> {
+        let lists: Vec<&EncodedList> = examples.iter().map(|at| &self.lists[*at]).collect();
+        let (scores, tokens) = self.model.scores_of(tape, lists.iter().flat_map(|list| &list.pairs), mode);
+        self.objective_of(tape, &scores, &lists, tokens)
+    }
+}

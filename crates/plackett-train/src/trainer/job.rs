@@ -1,0 +1,230 @@
+//! A whole training, from a base model and examples to a directory of a model.
+
+use super::examples::RankingExample;
+use super::run::{Hooks, Report, mean_loss, train};
+use super::{CrossEncoder, RankingTask, Settings, StepRecord};
+use crate::TrainError;
+use crate::adapter::{self, Attached, Targets};
+use crate::objective::{self, Term};
+use crate::tape::{Compute, Gradients, Parameters};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use std::sync::Arc;
+
+/// What of a model is trained.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Trained {
+    /// `full` for everything, `head` for what is new alone, or an adapter with its options.
+    pub adapter: String,
+    /// Ends of the names of the layers that get the adapter, with commas between them, or `all`.
+    pub targets: String,
+}
+
+impl Default for Trained {
+    fn default() -> Trained {
+        Trained { adapter: "full".into(), targets: "all".into() }
+    }
+}
+
+/// A cross-encoder that learns from lists of labelled candidates.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct RankingJob {
+    /// What is minimised.
+    pub objective: String,
+    /// Most tokens of a pair.
+    pub tokens: usize,
+    /// What is trained.
+    pub trained: Trained,
+    /// How long and how fast.
+    pub settings: Settings,
+}
+
+impl Default for RankingJob {
+    fn default() -> RankingJob {
+        let (trained, settings) = (Trained::default(), Settings::default());
+        RankingJob { objective: "bce".into(), tokens: 128, trained, settings }
+    }
+}
+
+/// What a job has done.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// Its steps, phase after phase.
+    pub report: Report,
+    /// Numbers that were trained.
+    pub trainable: usize,
+    /// Numbers of the whole model.
+    pub parameters: usize,
+    /// The mean loss over the validation examples before and after; `None` without such.
+    pub validation: Option<[f64; 2]>,
+    /// Ranks of the layers that have one, by name.
+    pub ranks: Vec<(String, usize)>,
+    /// What was cut of the texts.
+    pub cut: CutTexts,
+}
+
+/// Pairs of a query and a document of which a model reads only the beginnings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CutTexts {
+    /// How many there are.
+    pub pairs: usize,
+    /// Of so many.
+    pub of: usize,
+    /// Tokens that are read.
+    pub tokens: usize,
+}
+
+impl CutTexts {
+    /// What is to be said of them; nothing where none was cut.
+    pub fn sentence(&self) -> Option<String> {
+        let CutTexts { pairs, of, tokens } = self;
+        (*pairs > 0).then(|| {
+            format!(
+                "{pairs} of {of} pairs of a query and a document have more than {tokens} tokens, and what is more is not read; \
+                 `tokens` sets how many are, up to what the model can read"
+            )
+        })
+    }
+}
+
+impl Hooks for Attached {
+    fn begin_pass(&mut self, pass: u64) {
+        Attached::begin_pass(self, pass);
+    }
+
+    fn before_step(&mut self, parameters: &Parameters, gradients: &mut Gradients) {
+        Attached::before_step(self, parameters, gradients);
+    }
+
+    fn after_step(&mut self, parameters: &mut Parameters, rate: f32) {
+        Attached::after_step(self, parameters, rate);
+    }
+
+    fn next_phase(&mut self, parameters: &mut Parameters) -> bool {
+        Attached::next_phase(self, parameters)
+    }
+
+    fn state(&self) -> Vec<u8> {
+        Attached::state(self)
+    }
+
+    fn set_state(&mut self, state: &[u8]) -> Result<(), TrainError> {
+        Attached::set_state(self, state)
+    }
+}
+
+/// Fewest tokens of a pair: fewer have no room for a word of both beside the separators.
+const FEWEST_TOKENS: usize = 8;
+
+impl RankingJob {
+    /// Checks everything that can be wrong before a model is opened.
+    ///
+    /// # Errors
+    /// An objective, adapter or setting that cannot be.
+    pub fn check(&self) -> Result<(), TrainError> {
+        self.terms()?;
+        self.settings.check()?;
+        if self.tokens < FEWEST_TOKENS {
+            let problem = format!("tokens: a whole number from {FEWEST_TOKENS} is expected");
+            return Err(TrainError::Setting(problem));
+        }
+        match self.trained.adapter.as_str() {
+            "full" | "head" => Ok(()),
+            text => adapter::parse(text).map(drop),
+        }
+    }
+
+    fn terms(&self) -> Result<Vec<Term>, TrainError> {
+        objective::parse_sum(&self.objective)
+            .map_err(|error| TrainError::Setting(format!("objective: {error}")))
+    }
+
+    /// Trains the model of `base` and writes it to `output`. In `work` lie the log and checkpoints, from which a run that was
+    /// killed goes on; `identity` tells this training from others.
+    ///
+    /// # Errors
+    /// A setting that cannot be, a model or file that cannot be read or written, or a loss that is no number.
+    pub fn run(
+        &self,
+        base: &Path,
+        (examples, validation): (&[RankingExample], &[RankingExample]),
+        (work, output): (&Path, &Path),
+        identity: &str,
+        compute: &Arc<Compute>,
+        progress: &mut dyn FnMut(&StepRecord, usize),
+    ) -> Result<Outcome, TrainError> {
+        self.check()?;
+        std::fs::create_dir_all(work).map_err(|source| TrainError::file(work, source))?;
+        let mut parameters = Parameters::default();
+        let mut model = CrossEncoder::open(base, &mut parameters, self.tokens, self.settings.seed)?;
+        let count = parameters.count();
+        let mut attached = self.attach(&mut parameters, &mut model)?;
+        let mut outcome =
+            Outcome { trainable: parameters.trainable_count(), parameters: count, ..Outcome::default() };
+        let task = RankingTask::new(&model, examples, self.terms()?)?;
+        let held_out = match validation.is_empty() {
+            true => None,
+            false => {
+                let task = RankingTask::new(&model, validation, self.terms()?);
+                Some(task.map_err(|error| TrainError::Setting(format!("validation: {error}")))?)
+            }
+        };
+        outcome.cut = cut_texts(std::iter::once(&task).chain(&held_out), model.most_tokens());
+        let measure = |parameters: &Parameters| -> Result<Option<f64>, TrainError> {
+            let loss =
+                held_out.as_ref().map(|task| mean_loss(task, compute, parameters, self.settings.batch));
+            loss.transpose()
+        };
+        let before = measure(&parameters)?;
+        let hooks = attached.as_mut().map(|attached| attached as &mut dyn Hooks);
+        let place = (Some(work), identity);
+        outcome.report = train(&task, compute, &mut parameters, &self.settings, place, hooks, progress)?;
+        outcome.validation = before.zip(measure(&parameters)?).map(|(before, after)| [before, after]);
+        if let Some(attached) = &attached {
+            let ranks = attached.ranks(&parameters);
+            outcome.ranks = ranks.into_iter().map(|(name, rank)| (name.to_string(), rank)).collect();
+        }
+        model.save(output, &parameters)?;
+        Ok(outcome)
+    }
+
+    /// Lets what is to be trained be trained.
+    fn attach(
+        &self,
+        parameters: &mut Parameters,
+        model: &mut CrossEncoder,
+    ) -> Result<Option<Attached>, TrainError> {
+        let heads: Vec<String> = parameters.iter().map(|(_, parameter)| parameter.name.clone()).collect();
+        let heads: Vec<String> = heads.into_iter().filter(|name| model.is_head(name)).collect();
+        let is_head = |name: &str| heads.iter().any(|head| head == name);
+        match self.trained.adapter.as_str() {
+            "full" => Ok(None),
+            "head" => {
+                parameters.train_only(|parameter| is_head(&parameter.name));
+                Ok(None)
+            }
+            text => {
+                let targets = Targets::parse(&self.trained.targets);
+                let seed = self.settings.seed;
+                let configured = adapter::parse(text)?;
+                let attached = configured.attach(parameters, &mut model.bert, &targets, seed, is_head)?;
+                attached.check_mergeable(parameters).map_err(|error| {
+                    TrainError::Setting(format!(
+                        "{error}, and a model that is saved has only those; use an adapter that has, as lora, dora or lt-sft"
+                    ))
+                })?;
+                Ok(Some(attached))
+            }
+        }
+    }
+}
+
+/// What is cut of the texts of all examples.
+fn cut_texts<'t>(tasks: impl Iterator<Item = &'t RankingTask<'t>>, tokens: usize) -> CutTexts {
+    tasks.fold(CutTexts { tokens, ..CutTexts::default() }, |all, task| {
+        let (pairs, of) = task.cut();
+        CutTexts { pairs: all.pairs + pairs, of: all.of + of, tokens }
+    })
+}

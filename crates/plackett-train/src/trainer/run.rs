@@ -1,0 +1,283 @@
+//! The loop over phases and steps.
+
+use super::checkpoint::{self, Progress, State};
+use super::log::{StepLog, StepRecord};
+use super::order::Order;
+use super::{Settings, Task};
+use crate::TrainError;
+use crate::nn::Mode;
+use crate::optimizer::{AdamW, clip};
+use crate::tape::{Compute, Gradients, Parameter, Parameters, Tape};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What an adapter does around steps.
+pub trait Hooks {
+    /// Before a pass, which has a number of its own.
+    fn begin_pass(&mut self, _pass: u64) {}
+
+    /// Changes gradients before they are clipped.
+    fn before_step(&mut self, _parameters: &Parameters, _gradients: &mut Gradients) {}
+
+    /// Changes parameters after a step with this learning rate.
+    fn after_step(&mut self, _parameters: &mut Parameters, _rate: f32) {}
+
+    /// When all steps of a phase are done: whether there is another one, which has as many steps, a new optimiser and a new
+    /// schedule.
+    fn next_phase(&mut self, _parameters: &mut Parameters) -> bool {
+        false
+    }
+
+    /// What a checkpoint needs beside the parameters.
+    fn state(&self) -> Vec<u8> {
+        Vec::new()
+    }
+
+    /// Takes over what [`Hooks::state`] gave.
+    ///
+    /// # Errors
+    /// It does not fit.
+    fn set_state(&mut self, _state: &[u8]) -> Result<(), TrainError> {
+        Ok(())
+    }
+}
+
+/// A training without an adapter.
+struct NoHooks;
+
+impl Hooks for NoHooks {}
+
+/// What a training was like.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Every step, phase after phase; those of earlier runs come from the log.
+    pub steps: Vec<StepRecord>,
+    /// Steps of earlier runs that this one went on from.
+    pub resumed: usize,
+    /// Phases there are.
+    pub phases: usize,
+    /// Steps of all phases.
+    pub total: usize,
+}
+
+impl Report {
+    /// The mean loss of the last tenth of the steps of the last phase.
+    pub fn final_loss(&self) -> f32 {
+        let phase: Vec<f32> =
+            self.steps.iter().filter(|step| step.phase == self.phases).map(|step| step.loss).collect();
+        let last = &phase[phase.len() - phase.len().div_ceil(10)..];
+        last.iter().sum::<f32>() / last.len().max(1) as f32
+    }
+}
+
+/// Trains what is trainable, through all phases of an adapter. With a folder there are a log and checkpoints in it, from which a
+/// run that was killed goes on to the same numbers; `identity` says what the training is.
+///
+/// # Errors
+/// Settings that cannot be, labels that the objective cannot use, a file that cannot be written, or a loss that is no number.
+pub fn train(
+    task: &dyn Task,
+    compute: &Arc<Compute>,
+    parameters: &mut Parameters,
+    settings: &Settings,
+    (folder, identity): (Option<&Path>, &str),
+    hooks: Option<&mut dyn Hooks>,
+    progress: &mut dyn FnMut(&StepRecord, usize),
+) -> Result<Report, TrainError> {
+    settings.check()?;
+    if task.count() == 0 {
+        return Err(TrainError::Setting("there are no examples to train on".into()));
+    }
+    let mut none = NoHooks;
+    let mut run = Run {
+        task,
+        compute,
+        parameters,
+        settings,
+        place: (folder, identity),
+        hooks: hooks.unwrap_or(&mut none),
+        optimizer: new_optimizer(settings),
+        gradients: Gradients::default(),
+        order: Order::new(settings.seed, task.count()),
+        log: None,
+        steps: settings.steps_over(task.count()),
+        done: Progress::START,
+        saved: None,
+        report: Report::default(),
+    };
+    run.resume()?;
+    loop {
+        while run.done.step < run.steps {
+            let record = run.step()?;
+            run.keep(&record)?;
+            progress(&record, run.steps);
+            run.report.steps.push(record);
+        }
+        if !run.next_phase() {
+            break;
+        }
+    }
+    run.report.phases = run.done.phase;
+    run.report.total = run.done.phase * run.steps;
+    Ok(run.report)
+}
+
+fn new_optimizer(settings: &Settings) -> AdamW {
+    let mut optimizer = AdamW::default();
+    (optimizer.beta2, optimizer.decay) = (settings.beta2, settings.decay);
+    optimizer
+}
+
+/// A training on its way.
+struct Run<'r> {
+    task: &'r dyn Task,
+    compute: &'r Arc<Compute>,
+    parameters: &'r mut Parameters,
+    settings: &'r Settings,
+    /// The folder of log and checkpoint, and what the training is.
+    place: (Option<&'r Path>, &'r str),
+    hooks: &'r mut dyn Hooks,
+    optimizer: AdamW,
+    gradients: Gradients,
+    order: Order,
+    log: Option<StepLog>,
+    /// Steps of a phase.
+    steps: usize,
+    done: Progress,
+    /// How far the training is that the checkpoint has.
+    saved: Option<Progress>,
+    report: Report,
+}
+
+impl Run<'_> {
+    /// Goes to where the checkpoint of the folder is.
+    fn resume(&mut self) -> Result<(), TrainError> {
+        let (Some(folder), identity) = self.place else { return Ok(()) };
+        if let Some(state) = checkpoint::load(folder, self.parameters, &mut self.optimizer, identity)? {
+            self.hooks.set_state(&state.adapter)?;
+            (self.done, self.saved) = (state.progress, Some(state.progress));
+            self.report.resumed = (self.done.phase - 1) * self.steps + self.done.step;
+            // What had a gradient once has one of zeros in a step that does not reach it, and the optimiser moves it on.
+            for (id, [first, _]) in self.optimizer.moments() {
+                self.gradients.insert(id, vec![0.0; first.len()]);
+            }
+        }
+        let (log, steps) = StepLog::open(folder, self.done)?;
+        (self.log, self.report.steps) = (Some(log), steps);
+        Ok(())
+    }
+
+    /// One step of the optimiser.
+    fn step(&mut self) -> Result<StepRecord, TrainError> {
+        let (settings, step) = (self.settings, self.done.step);
+        let begun = Instant::now();
+        let share = settings.schedule.share(step, settings.warmup, self.steps);
+        let mut record = StepRecord {
+            phase: self.done.phase,
+            step: step + 1,
+            loss: 0.0,
+            rate: settings.rate * share,
+            gradient_norm: 0.0,
+            tokens: 0,
+            skipped: 0,
+            seconds: 0.0,
+        };
+        let mut examples = Vec::new();
+        for part in 0..settings.accumulate {
+            let first = (step * settings.accumulate + part) * settings.batch;
+            examples = (first..first + settings.batch).map(|place| self.order.at(place)).collect();
+            self.pass(&examples, first, &mut record)?;
+        }
+        if settings.accumulate > 1 {
+            self.gradients.scale(1.0 / settings.accumulate as f32);
+        }
+        self.hooks.before_step(self.parameters, &mut self.gradients);
+        record.gradient_norm = match settings.clip > 0.0 {
+            true => clip(&mut self.gradients, settings.clip),
+            false => self.gradients.norm(),
+        };
+        if !record.gradient_norm.is_finite() {
+            return Err(self.diverged("the norm of the gradients", record.gradient_norm, &examples));
+        }
+        let head = if settings.head_rate > 0.0 { settings.head_rate * share } else { record.rate };
+        let task = self.task;
+        let rate = |parameter: &Parameter| if task.is_head(&parameter.name) { head } else { record.rate };
+        self.optimizer.step(self.compute, self.parameters, &self.gradients, rate);
+        self.hooks.after_step(self.parameters, record.rate);
+        self.gradients.clear();
+        self.done.step += 1;
+        record.seconds = begun.elapsed().as_secs_f64();
+        Ok(record)
+    }
+
+    /// Adds the gradients of a batch whose first example has a place in the row of epochs.
+    fn pass(&mut self, examples: &[usize], first: usize, record: &mut StepRecord) -> Result<(), TrainError> {
+        let settings = self.settings;
+        let key = settings.seed.wrapping_mul(1 << 20).wrapping_add((first + 1) as u64);
+        self.hooks.begin_pass(key);
+        let tape = Tape::new(self.parameters, self.compute);
+        let loss = self.task.loss(&tape, examples, Mode { dropout: settings.dropout, key })?;
+        record.loss += loss.value.item() / settings.accumulate as f32;
+        record.tokens += loss.tokens;
+        record.skipped += loss.skipped;
+        if !record.loss.is_finite() {
+            return Err(self.diverged("the loss", f64::from(record.loss), examples));
+        }
+        tape.backward(&loss.value, &mut self.gradients);
+        Ok(())
+    }
+
+    fn diverged(&self, what: &'static str, value: f64, examples: &[usize]) -> TrainError {
+        let examples: Vec<String> = examples.iter().map(|at| self.task.describe(*at)).collect();
+        let (step, checkpoint) = (self.done.step + 1, self.saved.map(|saved| saved.step));
+        TrainError::Diverged { step, what, value, examples: examples.join(", "), checkpoint }
+    }
+
+    /// Writes a step down, and from time to time a checkpoint.
+    fn keep(&mut self, record: &StepRecord) -> Result<(), TrainError> {
+        if let Some(log) = &mut self.log {
+            log.add(record)?;
+        }
+        let (every, step) = (self.settings.checkpoint, self.done.step);
+        let is_due = every > 0 && (step.is_multiple_of(every) || step == self.steps);
+        let (Some(folder), identity) = self.place else { return Ok(()) };
+        if is_due {
+            let state = State { progress: self.done, adapter: self.hooks.state() };
+            checkpoint::save(folder, (self.parameters, &self.optimizer), &state, identity)?;
+            self.saved = Some(self.done);
+        }
+        Ok(())
+    }
+
+    /// Goes on to the next phase, if there is one.
+    fn next_phase(&mut self) -> bool {
+        let more = self.hooks.next_phase(self.parameters);
+        if more {
+            self.done = Progress { phase: self.done.phase + 1, step: 0 };
+            (self.optimizer, self.gradients) = (new_optimizer(self.settings), Gradients::default());
+        }
+        more
+    }
+}
+
+/// The mean loss over all examples, without training on them: the weight of a batch is what its loss is the mean of.
+///
+/// # Errors
+/// Labels that the objective cannot use.
+pub fn mean_loss(
+    task: &dyn Task,
+    compute: &Arc<Compute>,
+    parameters: &Parameters,
+    batch: usize,
+) -> Result<f64, TrainError> {
+    let (mut total, mut weight) = (0f64, 0f64);
+    let all: Vec<usize> = (0..task.count()).collect();
+    for examples in all.chunks(batch.max(1)) {
+        let tape = Tape::inference(parameters, compute);
+        let loss = task.loss(&tape, examples, Mode::default())?;
+        total += f64::from(loss.value.item()) * loss.used as f64;
+        weight += loss.used as f64;
+    }
+    Ok(total / weight.max(1.0))
+}

@@ -1,0 +1,97 @@
+//! How long and how fast is trained.
+
+use crate::TrainError;
+use crate::optimizer::Schedule;
+use serde::{Deserialize, Serialize};
+
+/// Settings of a training, as in the table `[settings]` of a training file.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Examples (lists, texts) of a batch.
+    pub batch: usize,
+    /// Batches whose gradients make one step.
+    pub accumulate: usize,
+    /// How often all examples are seen, where `steps` is not given.
+    pub epochs: f64,
+    /// Steps; 0 for as many as `epochs` asks for.
+    pub steps: usize,
+    /// The learning rate.
+    pub rate: f32,
+    /// The learning rate of parameters that are new (heads); 0 for that of the others.
+    pub head_rate: f32,
+    /// Steps over which the learning rate rises.
+    pub warmup: usize,
+    /// How it goes on.
+    pub schedule: Schedule,
+    /// Greatest norm of the gradients; 0 for any.
+    pub clip: f32,
+    /// Weight decay.
+    pub decay: f32,
+    /// How much of the mean of squared gradients stays.
+    pub beta2: f32,
+    /// Share of numbers that dropout sets to zero.
+    pub dropout: f32,
+    /// From which the order of the examples, dropout and new weights follow.
+    pub seed: u64,
+    /// Steps between two checkpoints; 0 for none.
+    pub checkpoint: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            batch: 16,
+            accumulate: 1,
+            epochs: 1.0,
+            steps: 0,
+            rate: 2e-5,
+            head_rate: 0.0,
+            warmup: 0,
+            schedule: Schedule::Linear,
+            clip: 1.0,
+            decay: 0.0,
+            beta2: 0.999,
+            dropout: 0.0,
+            seed: 1,
+            checkpoint: 100,
+        }
+    }
+}
+
+impl Settings {
+    /// Checks what no training can have.
+    ///
+    /// # Errors
+    /// [`TrainError::Setting`] with the setting and what is expected.
+    pub fn check(&self) -> Result<(), TrainError> {
+        let refused = |what: &str| Err(TrainError::Setting(what.to_string()));
+        let a_batch = 1..=1 << 16;
+        if !a_batch.contains(&self.batch) || !a_batch.contains(&self.accumulate) {
+            return refused("batch and accumulate: a whole number from 1 to 65536 is expected");
+        }
+        if self.steps == 0 && !(self.epochs > 0.0 && self.epochs.is_finite()) {
+            return refused("epochs: a number above 0 is expected, or steps");
+        }
+        if !(self.rate >= 0.0 && self.rate.is_finite() && self.head_rate >= 0.0 && self.head_rate.is_finite())
+        {
+            return refused("rate and head_rate: a number from 0 is expected");
+        }
+        if !(self.clip >= 0.0 && self.clip.is_finite() && self.decay >= 0.0 && self.decay.is_finite()) {
+            return refused("clip and decay: a number from 0 is expected");
+        }
+        if !(0.0..1.0).contains(&self.dropout) || !(0.0..1.0).contains(&self.beta2) {
+            return refused("dropout and beta2: a number from 0 and below 1 is expected");
+        }
+        Ok(())
+    }
+
+    /// How many steps there are over so many examples.
+    pub fn steps_over(&self, examples: usize) -> usize {
+        let a_step = self.batch * self.accumulate;
+        match self.steps {
+            0 => ((examples as f64 * self.epochs / a_step as f64).ceil() as usize).max(1),
+            steps => steps,
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! What is trained: examples and their loss.
+
+use crate::TrainError;
+use crate::nn::Mode;
+use crate::tape::{Tape, Var};
+
+/// The loss of a batch.
+pub struct StepLoss {
+    /// 1 × 1, a mean; without a gradient where nothing could teach.
+    pub value: Var,
+    /// Tokens that were read.
+    pub tokens: usize,
+    /// Lists, pairs or tokens that it is the mean of.
+    pub used: usize,
+    /// Those that could not teach.
+    pub skipped: usize,
+}
+
+/// Examples and a model.
+pub trait Task {
+    /// How many examples there are.
+    fn count(&self) -> usize;
+
+    /// What an example is called in messages.
+    fn describe(&self, example: usize) -> String {
+        (example + 1).to_string()
+    }
+
+    /// Whether a parameter is part of the head, which may have a learning rate of its own.
+    fn is_head(&self, _parameter: &str) -> bool {
+        false
+    }
+
+    /// The loss of some examples.
+    ///
+    /// # Errors
+    /// Labels without a meaning for the objective.
+    fn loss(&self, tape: &Tape, examples: &[usize], mode: Mode) -> Result<StepLoss, TrainError>;
+}

@@ -1,0 +1,308 @@
+//! The trainer on tiny models of every family, against the inference engine and against itself.
+
+use super::*;
+use crate::TrainError;
+use crate::nn::TokenBatch;
+use crate::objective::parse_sum;
+use crate::tape::{Compute, Parameters, Tape};
+use plackett_lm::decode::LogitIds;
+use plackett_lm::decoder::{
+    AttentionPattern, DecoderModel, DecoderOptions, OutputRequest, Positions, Request,
+};
+use plackett_lm::{EncoderModel, EncoderOptions};
+use std::path::{Path, PathBuf};
+
+fn model(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../plackett-lm/tests").join(name)
+}
+
+fn examples() -> Vec<RankingExample> {
+    let texts = ["cats purr at night", "dogs bark", "a fish swims in the sea", "birds sing in the morning"];
+    let list = |query: &str, best: usize| RankingExample {
+        query: query.into(),
+        candidates: texts
+            .iter()
+            .enumerate()
+            .map(|(at, text)| Candidate {
+                text: text.to_string(),
+                label: f32::from(u8::from(at == best)),
+                teacher: None,
+            })
+            .collect(),
+    };
+    vec![list("what purrs", 0), list("what barks", 1), list("who swims", 2), list("who sings", 3)]
+}
+
+fn settings() -> Settings {
+    Settings {
+        batch: 2,
+        steps: 12,
+        rate: 3e-3,
+        checkpoint: 5,
+        dropout: 0.1,
+        decay: 0.01,
+        ..Settings::default()
+    }
+}
+
+/// Trains a tiny cross-encoder and gives its scores of some pairs.
+fn trained(workers: usize, folder: Option<&Path>, steps: usize) -> Result<(Vec<f32>, Report), TrainError> {
+    let mut parameters = Parameters::default();
+    let encoder = CrossEncoder::open(&model("parity/bert"), &mut parameters, 32, 7)?;
+    let task = RankingTask::new(&encoder, &examples(), parse_sum("softmax-cross-entropy").unwrap())?;
+    let compute = Compute::new(workers);
+    let settings = Settings { steps: 12, ..settings() };
+    let mut progress = |record: &StepRecord, _: usize| assert!(record.step <= 12);
+    let interrupted = Interrupted { task: &task, left: steps };
+    let report =
+        train(&interrupted, &compute, &mut parameters, &settings, (folder, "tiny"), None, &mut progress)?;
+    Ok((encoder.scores(&compute, &parameters, &[("what purrs", "cats purr"), ("x", "dogs")])?, report))
+}
+
+/// A task that fails after some batches, as a kill does.
+struct Interrupted<'t> {
+    task: &'t dyn Task,
+    left: usize,
+}
+
+impl Task for Interrupted<'_> {
+    fn count(&self) -> usize {
+        self.task.count()
+    }
+
+    fn loss(&self, tape: &Tape, examples: &[usize], mode: crate::nn::Mode) -> Result<StepLoss, TrainError> {
+        if mode.key - (1 << 20) > 2 * self.left as u64 {
+            return Err(TrainError::Setting("interrupted".into()));
+        }
+        self.task.loss(tape, examples, mode)
+    }
+}
+
+#[test]
+fn weights_do_not_depend_on_threads() {
+    let alone = trained(1, None, 100).unwrap().0;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+    assert_eq!(pool.install(|| trained(3, None, 100).unwrap().0), alone);
+}
+
+#[test]
+fn a_run_that_was_stopped_goes_on_to_the_same_bits() {
+    let whole = trained(1, None, 100).unwrap();
+    for stopped in [1, 5, 6, 11] {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(trained(1, Some(folder.path()), stopped).is_err());
+        let (scores, report) = trained(1, Some(folder.path()), 100).unwrap();
+        assert_eq!(scores, whole.0, "stopped after {stopped}");
+        assert_eq!(report.resumed, stopped / 5 * 5);
+        let log = std::fs::read_to_string(folder.path().join("steps.jsonl")).unwrap();
+        assert_eq!(log.lines().count(), 12);
+    }
+}
+
+/// Copies the files of a training as a kill would leave them.
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
+/// Trains with an adapter, and again from what a kill after each step of each phase leaves.
+fn assert_kills_change_nothing(adapter: &str, phases: usize) {
+    let trained = Trained { adapter: adapter.into(), targets: "all".into() };
+    let settings = Settings { batch: 1, steps: 6, checkpoint: 1, ..settings() };
+    let job = RankingJob { objective: "softmax-cross-entropy".into(), tokens: 32, trained, settings };
+    // One list cannot teach: a step without gradients is taken from the state of the optimiser.
+    let mut lists = examples();
+    lists.push(lists[0].clone());
+    lists[4].candidates.iter_mut().for_each(|candidate| candidate.label = 0.0);
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let run = |work: &str, progress: &mut dyn FnMut(&StepRecord, usize)| {
+        let (work, output) = (at(work), at(&format!("{work} model")));
+        let compute = Compute::new(1);
+        let base = model("parity/bert");
+        let outcome = job.run(&base, (&lists, &[]), (&work, &output), adapter, &compute, progress).unwrap();
+        (outcome, std::fs::read(output.join("model.safetensors")).unwrap())
+    };
+    let mut kills: Vec<String> = Vec::new();
+    let (whole, weights) = run("whole", &mut |record, _| {
+        kills.push(format!("{} {}", record.phase, record.step));
+        copy(&at("whole"), &at(&kills[kills.len() - 1]));
+    });
+    assert_eq!((kills.len(), whole.report.total, whole.report.phases), (6 * phases, 6 * phases, phases));
+    let losses =
+        |outcome: &Outcome| -> Vec<f32> { outcome.report.steps.iter().map(|step| step.loss).collect() };
+    for (done, kill) in kills.iter().enumerate() {
+        let (outcome, after) = run(kill, &mut |_, _| {});
+        assert!(after == weights, "{adapter}: killed after phase and step {kill}");
+        assert_eq!(outcome.report.resumed, done + 1);
+        assert_eq!(losses(&outcome), losses(&whole));
+        assert_eq!(outcome.ranks, whole.ranks);
+    }
+}
+
+#[test]
+fn a_kill_in_any_phase_of_an_adapter_changes_nothing() {
+    assert_kills_change_nothing("lt-sft(k=60, iterations=2, l1=0.1)", 4);
+    assert_kills_change_nothing("sora(rank=4, xi=0/0.3)", 2);
+    assert_kills_change_nothing("lora(rank=2, dropout=0.2)", 1);
+}
+
+#[test]
+fn an_adapter_that_a_saved_model_would_lose_is_refused() {
+    let trained = Trained { adapter: "bottleneck".into(), targets: "all".into() };
+    let job = RankingJob { trained, ..RankingJob::default() };
+    let folder = tempfile::tempdir().unwrap();
+    let places = (folder.path(), folder.path());
+    let compute = Compute::new(1);
+    let error = job.run(&model("parity/bert"), (&examples(), &[]), places, "", &compute, &mut |_, _| {});
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("`bottleneck` has nothing") && error.contains("use an adapter"), "{error}");
+}
+
+#[test]
+fn a_checkpoint_of_another_training_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    trained(1, Some(folder.path()), 100).unwrap();
+    let mut parameters = Parameters::default();
+    let mut optimizer = crate::optimizer::AdamW::default();
+    let error = checkpoint::load(folder.path(), &mut parameters, &mut optimizer, "another").unwrap_err();
+    assert!(error.to_string().contains("other settings, data or model"), "{error}");
+}
+
+#[test]
+fn what_is_saved_has_the_same_scores_in_the_inference_engine() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut parameters = Parameters::default();
+    let mut encoder = CrossEncoder::open(&model("parity/bert"), &mut parameters, 64, 7).unwrap();
+    let compute = Compute::new(1);
+    let pairs = [("what purrs", "cats purr at night"), ("who sings", "a bird"), ("x", "")];
+    let task = RankingTask::new(&encoder, &examples(), parse_sum("bce").unwrap()).unwrap();
+    train(&task, &compute, &mut parameters, &settings(), (None, ""), None, &mut |_, _| {}).unwrap();
+    let ours = encoder.scores(&compute, &parameters, &pairs).unwrap();
+    encoder.save(folder.path(), &parameters).unwrap();
+    let engine = EncoderModel::open(folder.path(), &EncoderOptions::default()).unwrap();
+    let theirs = engine.score_pairs(&pairs, None).unwrap();
+    for (ours, theirs) in ours.iter().zip(&theirs.logits) {
+        assert!((ours - theirs).abs() < 1e-4, "{ours} {theirs}");
+    }
+}
+
+#[test]
+fn a_cross_encoder_learns_four_lists() {
+    let mut parameters = Parameters::default();
+    let encoder = CrossEncoder::open(&model("parity/bert"), &mut parameters, 32, 7).unwrap();
+    let task = RankingTask::new(&encoder, &examples(), parse_sum("softmax-cross-entropy").unwrap()).unwrap();
+    let compute = Compute::new(1);
+    let before = mean_loss(&task, &compute, &parameters, 4).unwrap();
+    let settings = Settings { batch: 4, steps: 60, rate: 3e-3, ..Settings::default() };
+    train(&task, &compute, &mut parameters, &settings, (None, ""), None, &mut |_, _| {}).unwrap();
+    let after = mean_loss(&task, &compute, &parameters, 4).unwrap();
+    assert!(before > 1.2 && after < 0.5 * before, "{before} {after}");
+}
+
+#[test]
+fn a_decoder_has_the_log_probabilities_of_the_inference_engine() {
+    let folder = tiny_llama();
+    let directory = folder.path();
+    let mut parameters = Parameters::default();
+    let mut decoder = LanguageModel::open(directory, &mut parameters).unwrap();
+    let tokens = decoder.encode("the cat sat on the mat and").unwrap();
+    let compute = Compute::new(1);
+    let tape = Tape::inference(&parameters, &compute);
+    let batch = TokenBatch::new([&tokens[..]]);
+    let hidden = decoder.llama.hidden(&tape, &batch);
+    let logits = decoder.llama.logits(&tape, &hidden, &[tokens.len() - 1]);
+    let options = DecoderOptions { precision: plackett_lm::Precision::F32, ..DecoderOptions::default() };
+    let saved = tempfile::tempdir().unwrap();
+    decoder.save(saved.path(), &parameters).unwrap();
+    for directory in [directory, saved.path()] {
+        let theirs = last_logits(&DecoderModel::open(directory, &options).unwrap(), &tokens);
+        for (ours, theirs) in logits.value.iter().zip(&theirs) {
+            assert!((ours - theirs).abs() < 1e-3, "{ours} {theirs}");
+        }
+    }
+}
+
+#[test]
+fn a_decoder_learns_a_sentence() {
+    let mut parameters = Parameters::default();
+    let decoder = LanguageModel::open(tiny_llama().path(), &mut parameters).unwrap();
+    let example = TextExample { prompt: "the cat".into(), target: " sat on the mat".into() };
+    let task = LanguageTask::new(&decoder, &[example], parse_sum("language").unwrap(), 32).unwrap();
+    let compute = Compute::new(1);
+    let before = mean_loss(&task, &compute, &parameters, 1).unwrap();
+    let settings = Settings { batch: 1, steps: 40, rate: 5e-3, ..Settings::default() };
+    train(&task, &compute, &mut parameters, &settings, (None, ""), None, &mut |_, _| {}).unwrap();
+    let after = mean_loss(&task, &compute, &parameters, 1).unwrap();
+    assert!(after < 0.2 * before, "{before} {after}");
+}
+
+#[test]
+fn bad_records_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lists.jsonl");
+    let good = r#"{"query": "q", "candidates": [{"text": "t", "label": 1}]}"#;
+    for (bad, said) in [
+        (r#"{"query": "q", "candidates": []}"#, "`candidates` is empty"),
+        (r#"{"query": "q"}"#, "candidates"),
+        ("{", "ends too early"),
+        (r#"{"query": "q", "candidates": [{"text": "t", "label": 1e999}]}"#, "number out of range"),
+    ] {
+        std::fs::write(&path, format!("{good}\n{bad}\n")).unwrap();
+        let error = read_ranking_examples(&path).unwrap_err().to_string();
+        assert!(error.contains("record 2") && error.contains(said), "{error}");
+    }
+    std::fs::write(&path, "\n").unwrap();
+    assert!(read_ranking_examples(&path).unwrap_err().to_string().contains("no example"));
+}
+
+#[test]
+fn negatives_are_kept_in_proportion_and_lists_without_a_positive_are_counted() {
+    let mut lists = examples();
+    lists[0].candidates[0].label = 0.0;
+    let left_out = keep_negatives(&mut lists, 2, 3);
+    assert_eq!((left_out, lists.len()), (1, 3));
+    assert!(lists.iter().all(|list| list.candidates.len() == 3));
+}
+
+/// Logits after the last token, of the inference engine.
+fn last_logits(engine: &DecoderModel, tokens: &[u32]) -> Vec<f32> {
+    let outputs =
+        OutputRequest { logits_at: Positions::Last, logit_ids: LogitIds::All, ..OutputRequest::default() };
+    let request = Request { tokens, cache: None, pattern: AttentionPattern::Causal, adapter: None, outputs };
+    engine.forward(&[request]).unwrap().remove(0).logits.remove(0)
+}
+
+/// A Llama with grouped queries and biases whose weights are drawn, with the tokenizer of the golden model.
+fn tiny_llama() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let config = serde_json::json!({
+        "model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_act": "silu",
+        "vocab_size": 275, "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4,
+        "num_key_value_heads": 2, "intermediate_size": 48, "rms_norm_eps": 1e-6, "rope_theta": 500.0,
+        "max_position_embeddings": 256, "attention_bias": true, "mlp_bias": false,
+    });
+    std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+    let golden = model("golden/decoder/llama");
+    std::fs::copy(golden.join("tokenizer.json"), folder.path().join("tokenizer.json")).unwrap();
+    let mut parameters = Parameters::default();
+    let mut drawn = crate::nn::Initializer::new(5);
+    let shape = serde_json::from_value(config).unwrap();
+    crate::nn::Llama::load(&mut parameters, &mut drawn, &shape).unwrap();
+    for (_, parameter) in parameters.iter_mut() {
+        parameter.values_mut().iter_mut().for_each(|x| *x *= 5.0);
+    }
+    let path = folder.path().join("model.safetensors");
+    crate::nn::save(&path, &parameters, |name| Some(name.to_string())).unwrap();
+    folder
+}
+
+#[test]
+fn what_a_decoder_has_that_is_not_trained_here_is_refused() {
+    let mut parameters = Parameters::default();
+    let error = LanguageModel::open(&model("golden/decoder/llama"), &mut parameters).err().unwrap();
+    assert!(error.to_string().contains("rope_parameters"), "{error}");
+}

@@ -1,0 +1,92 @@
+//! The page of a training: one HTML file that opens without a network and needs nothing beside itself.
+
+use super::training_file::TrainingFile;
+use askama::Template;
+use plackett_core::formats::atomic;
+use plackett_eval::report::curve_plot;
+use plackett_train::trainer::{Outcome, StepRecord};
+use std::path::Path;
+
+/// The name of the page in the folder of the model.
+pub const FILE: &str = "training.html";
+
+#[derive(Template)]
+#[template(path = "training.html")]
+struct Page<'a> {
+    name: String,
+    base: &'a str,
+    chips: Vec<(&'static str, String)>,
+    plots: Vec<Plot>,
+    ranks: &'a [(String, usize)],
+    hashes: &'a [(String, String)],
+    settings: String,
+    version: &'static str,
+}
+
+struct Plot {
+    title: &'static str,
+    svg: String,
+    text: &'static str,
+}
+
+/// Writes the page of a training into the folder of its model.
+///
+/// # Errors
+/// A plot cannot be drawn, or the file cannot be written.
+pub fn write(
+    folder: &Path,
+    file: &TrainingFile,
+    outcome: &Outcome,
+    hashes: &[(String, String)],
+) -> anyhow::Result<()> {
+    let page = Page {
+        name: folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy().into_owned(),
+        base: &file.base,
+        chips: chips(outcome),
+        plots: plots(&outcome.report.steps)?,
+        ranks: &outcome.ranks,
+        hashes,
+        settings: toml::to_string(file)?,
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    let html = page.render()?;
+    Ok(atomic::write(&folder.join(FILE), |out| write!(out, "{html}"))?)
+}
+
+/// What a reader wants to know first.
+fn chips(outcome: &Outcome) -> Vec<(&'static str, String)> {
+    let steps = &outcome.report.steps;
+    let seconds: f64 = steps.iter().map(|step| step.seconds).sum();
+    let tokens: usize = steps.iter().map(|step| step.tokens).sum();
+    let mut chips = vec![
+        ("steps", outcome.report.total.to_string()),
+        ("trained numbers", format!("{} of {}", outcome.trainable, outcome.parameters)),
+        ("loss at the end", format!("{:.4}", outcome.report.final_loss())),
+        ("seconds", format!("{seconds:.0}")),
+        ("tokens a second", format!("{:.0}", tokens as f64 / seconds.max(1e-9))),
+    ];
+    if let Some([before, after]) = outcome.validation {
+        chips.push(("validation loss", format!("{before:.4} before, {after:.4} after")));
+    }
+    chips
+}
+
+/// Curves over the steps.
+fn plots(steps: &[StepRecord]) -> anyhow::Result<Vec<Plot>> {
+    let plot = |title, value: &str, text, of: &dyn Fn(&StepRecord) -> f64| -> anyhow::Result<Plot> {
+        let values: Vec<f64> = steps.iter().map(of).collect();
+        Ok(Plot { title, svg: curve_plot(&values, value)?, text })
+    };
+    let most = steps.iter().map(|step| f64::from(step.rate)).fold(0.0, f64::max);
+    // The axis has two decimals: rates are shown in parts of the greatest.
+    let share = if most > 0.0 { 1.0 / most } else { 0.0 };
+    Ok(vec![
+        plot("Loss", "loss", "The mean loss of each step's batches.", &|step| f64::from(step.loss))?,
+        plot("Learning rate", "share of the greatest", "Warm-up and schedule.", &|step| {
+            f64::from(step.rate) * share
+        })?,
+        plot("Gradients", "norm", "Their Euclidean norm, before they are clipped.", &|step| {
+            step.gradient_norm
+        })?,
+    ])
+}

@@ -1,0 +1,338 @@
+//! `facets`: how far rankers cover the sides of broad questions.
+
+use crate::pipeline::ModelError;
+use crate::recipe::dataset::seed_of;
+use crate::recipe::error::{Problem, StageError};
+use crate::recipe::faceted::{self, Faceted, FacetedQuestion, Making};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::kind::index;
+use crate::recipe::quantity::Quantity;
+use crate::recipe::registry::{Estimate, Made, StageKind};
+use crate::recipe::task::{Task, hash_file};
+use plackett_core::{Document, Qrels, Ranking, Run, Trace};
+use plackett_eval::measure::parse_list;
+use plackett_eval::{Evaluator, IntervalOptions, Policy};
+use plackett_lm::store::BUNDLED;
+use plackett_rank::ask::{CoverageRanker, Given, Pool, RANKERS, Vectors, coverage_of, unit_vectors};
+use plackett_rank::model::{Role, TextEmbedder};
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+/// The declaration.
+pub static FACETS: StageKind = StageKind {
+    name: "facets",
+    help: "broad questions with several sides, made of pairs of questions and passages: the title of an article asks, questions about \
+           some of its passages are the sides. Candidates are the passages of the article and those of others that are nearest to the \
+           title by vectors; each side has them in its own order. Gives RANKER/alpha_nDCG, RANKER/StRecall, RANKER/div and \
+           RANKER/coverage of the first `k`",
+    version: 1,
+    gives: Gives::Numbers,
+    fields: &[
+        FieldSpec::required(
+            "collection",
+            FieldKind::Text,
+            "a folder's name in PLACKETT_DATA, or a path, with pairs.jsonl (query, passage, title, label): pairs without a title say which \
+             sentence answers",
+        ),
+        FieldSpec::required(
+            "rankers",
+            FieldKind::Texts,
+            "`random`, or those of `plackett ask --ranker` that ask no model for a list",
+        ),
+        FieldSpec::new("k", FieldKind::Whole(1, 1000), Default::Whole(5), "passages of a list that count"),
+        FieldSpec::new(
+            "passages",
+            FieldKind::Whole(2, 100),
+            Default::Whole(4),
+            "passages of an article that a question is about",
+        ),
+        FieldSpec::new(
+            "sides",
+            FieldKind::Whole(1, 100),
+            Default::Whole(2),
+            "sides that a passage answers, at most",
+        ),
+        FieldSpec::new(
+            "questions",
+            FieldKind::Whole(1, 1000),
+            Default::Whole(3),
+            "questions of an article, at most",
+        ),
+        FieldSpec::new(
+            "others",
+            FieldKind::Whole(0, 100_000),
+            Default::Whole(40),
+            "candidates of other articles",
+        ),
+        FieldSpec::new(
+            "depth",
+            FieldKind::Whole(1, 100_000),
+            Default::Whole(10),
+            "candidates that each side finds",
+        ),
+        FieldSpec::new(
+            "lambda",
+            FieldKind::Number(0.0, 1.0),
+            Default::Number(0.5),
+            "of `mmr`: how much nearness counts against novelty",
+        ),
+        FieldSpec::new(
+            "model",
+            FieldKind::Text,
+            Default::Absent,
+            "of the vectors; the bundled one if left out",
+        ),
+        FieldSpec::new("seed", FieldKind::Whole(0, i64::MAX), Default::Whole(1), "of `random`"),
+    ],
+    chooses: None,
+    check: |values, _| {
+        let mut seen = Vec::new();
+        for (nth, name) in values.texts("rankers").into_iter().enumerate() {
+            let problem = match () {
+                () if !names().contains(&name) => {
+                    format!("there is no ranker `{name}` here; there are: {}", names().join(", "))
+                }
+                () if seen.contains(&name) => format!("`{name}` stands twice; remove one"),
+                () => {
+                    seen.push(name);
+                    continue;
+                }
+            };
+            return Err(values.wrong("rankers", nth, Problem::Said(problem)));
+        }
+        Ok(())
+    },
+    numbers: |values, _| {
+        let rankers = values.texts("rankers");
+        rankers.iter().flat_map(|ranker| MEASURES.map(|measure| format!("{ranker}/{measure}"))).collect()
+    },
+    outside: |values, surroundings| {
+        let path = faceted::file(&surroundings.collection(values.word("collection"))?)?;
+        let model = values.text("model").unwrap_or(BUNDLED);
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(vec![(name, hash_file(&path)?), (format!("model {model}"), surroundings.fingerprint(model)?)])
+    },
+    estimate: |task| {
+        let faceted = read(task)?;
+        let (texts, questions) = (faceted.documents.len(), faceted.questions.len());
+        let work = format!("vectors of {texts} passages, lists for {questions} questions");
+        let mut estimate = Estimate { work, seconds: Some(questions as f64 / 20.0), ..Estimate::default() };
+        let model = task.values.text("model").unwrap_or(BUNDLED);
+        index::add_model(&mut estimate, task.surroundings, model, texts, super::USUAL_WORDS)?;
+        Ok(estimate)
+    },
+    run,
+};
+
+const RANDOM: &str = "random";
+const MEASURES: [&str; 4] = ["alpha_nDCG", "StRecall", "div", "coverage"];
+
+fn names() -> Vec<&'static str> {
+    let rankers = RANKERS.iter().filter(|ranker| !ranker.asks_model).map(|ranker| ranker.name);
+    std::iter::once(RANDOM).chain(rankers).collect()
+}
+
+fn read(task: &Task<'_>) -> Result<Faceted, StageError> {
+    let values = task.values;
+    let path = faceted::file(&task.surroundings.collection(values.word("collection"))?)?;
+    let making = Making {
+        passages: values.count("passages"),
+        sides: values.count("sides"),
+        questions: values.count("questions"),
+    };
+    Faceted::read(&path, &making)
+}
+
+/// The lists of one ranker.
+struct Lists {
+    name: String,
+    rankings: Vec<Ranking>,
+    div: Vec<f64>,
+    coverage: Vec<f64>,
+}
+
+fn run(task: &Task<'_>) -> Result<Made, StageError> {
+    let faceted = read(task)?;
+    let models = task.surroundings.models(task.values.text("model"));
+    let model = models.open(None)?;
+    let unfit = |problem| StageError::Field { field: "model", problem };
+    let embedder = model.abilities().text_embedder().map_err(unfit)?;
+    let documents = vectors(task, embedder.as_ref(), &faceted.documents)?;
+    let mut lists: Vec<Lists> = task
+        .values
+        .texts("rankers")
+        .into_iter()
+        .map(|name| Lists { name: name.into(), rankings: Vec::new(), div: Vec::new(), coverage: Vec::new() })
+        .collect();
+    let mut candidates = 0;
+    for (nth, question) in faceted.questions.iter().enumerate() {
+        (task.progress)(task.name, nth as u64, faceted.questions.len() as u64);
+        let asked = Asked::new(task.values, &faceted, question, &documents, embedder.as_ref())?;
+        candidates += asked.pool.len();
+        asked.enter(task.values, &mut lists)?;
+    }
+    let mut made = measured(task.values, &faceted, &lists)?;
+    let sides: usize = faceted.questions.iter().map(|question| question.aspects.len()).sum();
+    for (name, count) in [
+        ("questions", faceted.questions.len()),
+        ("sides", sides),
+        ("candidates", candidates),
+        ("passages", documents.len()),
+    ] {
+        made.facts.push((name.into(), count.to_string()));
+    }
+    Ok(made)
+}
+
+/// Texts that are read together.
+const TOGETHER: usize = 64;
+
+/// Vectors of all passages, each of length 1.
+fn vectors(
+    task: &Task<'_>,
+    model: &dyn TextEmbedder,
+    documents: &[Document],
+) -> Result<Vec<Vec<f32>>, StageError> {
+    let mut all = Vec::with_capacity(documents.len());
+    for group in documents.chunks(TOGETHER) {
+        (task.progress)(task.name, all.len() as u64, documents.len() as u64);
+        let texts: Vec<_> = group.iter().map(Document::model_text).collect();
+        let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
+        let found = unit_vectors(model, Role::Document, &texts).map_err(ModelError::from)?;
+        all.extend(found.into_iter().map(|vector| vector.values));
+    }
+    Ok(all)
+}
+
+fn nearness(one: &[f32], other: &[f32]) -> f64 {
+    one.iter().zip(other).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+}
+
+/// A question with its candidates.
+struct Asked<'a> {
+    question: &'a FacetedQuestion,
+    pool: Pool,
+    documents: Vec<&'a Document>,
+    vectors: Vectors,
+}
+
+impl<'a> Asked<'a> {
+    fn new(
+        values: &Values,
+        faceted: &'a Faceted,
+        question: &'a FacetedQuestion,
+        documents: &[Vec<f32>],
+        model: &dyn TextEmbedder,
+    ) -> Result<Asked<'a>, StageError> {
+        let mut texts = vec![question.text.clone()];
+        texts.extend(question.aspects.iter().map(|aspect| format!("{} {}", question.text, aspect.text)));
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let found = unit_vectors(model, Role::Query, &texts).map_err(ModelError::from)?;
+        // Equally near ones keep the order of the file.
+        let near = |query: &[f32], among: Vec<usize>| {
+            let mut scored: Vec<(f64, usize)> =
+                among.into_iter().map(|at| (nearness(query, &documents[at]), at)).collect();
+            scored.sort_by(|a, b| b.0.total_cmp(&a.0));
+            scored.into_iter().map(|(_, at)| at).collect::<Vec<usize>>()
+        };
+        let title = found.first().map_or(&[][..], |vector| &vector.values);
+        let elsewhere = (0..documents.len()).filter(|at| !question.article.contains(at)).collect();
+        let others = near(title, elsewhere).into_iter().take(values.count("others"));
+        let among: Vec<usize> = question.article.iter().copied().chain(others).collect();
+        let id = |at: usize| faceted.documents[at].id.clone();
+        let mut lists = vec![near(title, among.clone()).into_iter().map(id).collect::<Vec<String>>()];
+        for side in found.iter().skip(1) {
+            let own = near(&side.values, among.clone()).into_iter().take(values.count("depth"));
+            lists.push(own.map(id).collect());
+        }
+        let pool = Pool::join(&lists, usize::MAX);
+        let place = |id: &str| among.iter().copied().find(|at| faceted.documents[*at].id == id);
+        let places: Vec<usize> = pool.entries.iter().filter_map(|entry| place(&entry.id)).collect();
+        let vectors = Vectors {
+            question: title.to_vec(),
+            documents: places.iter().map(|at| documents[*at].clone()).collect(),
+            trace: Trace::default(),
+        };
+        let documents = places.iter().map(|at| &faceted.documents[*at]).collect();
+        Ok(Asked { question, pool, documents, vectors })
+    }
+
+    /// Adds the lists of all rankers for this question.
+    fn enter(&self, values: &Values, lists: &mut [Lists]) -> Result<(), StageError> {
+        let k = values.count("k");
+        let coverage = coverage_of(&self.question.aspects, &self.documents).map_err(broken)?;
+        for list in lists {
+            let positions = match CoverageRanker::find(&list.name) {
+                None => {
+                    let seed = seed_of(values.count("seed") as u64, &self.question.id);
+                    let mut drawn: Vec<usize> = (0..self.documents.len()).collect();
+                    drawn.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+                    drawn.truncate(k);
+                    drawn
+                }
+                Some(ranker) => {
+                    let given = Given {
+                        question: &self.question.text,
+                        aspects: &self.question.aspects,
+                        pool: &self.pool,
+                        documents: &self.documents,
+                        k,
+                        lambda: values.number("lambda").unwrap_or(0.5),
+                        vectors: Some(&self.vectors),
+                        list: None,
+                    };
+                    ranker.order(&given)?.positions
+                }
+            };
+            list.div.push(coverage.div(&positions).map_err(broken)?);
+            list.coverage.push(coverage.mean_covered(&positions).map_err(broken)?);
+            let count = positions.len();
+            let scored = positions
+                .iter()
+                .enumerate()
+                .map(|(at, place)| (self.documents[*place].id.clone(), (count - at) as f64));
+            list.rankings.push(Ranking::from_scores(self.question.id.clone(), scored, Trace::default()));
+        }
+        Ok(())
+    }
+}
+
+fn broken(error: impl std::error::Error) -> StageError {
+    StageError::Simulation(error.to_string())
+}
+
+/// Measures of all lists, question by question.
+fn measured(values: &Values, faceted: &Faceted, lists: &[Lists]) -> Result<Made, StageError> {
+    let full = |source| plackett_core::formats::FormatError::Full { file: "questions".into(), source };
+    let mut qrels = Qrels::new();
+    for question in &faceted.questions {
+        for (side, at) in question.answered_by.iter().enumerate() {
+            let judged = qrels.query_mut(&question.id);
+            judged.push(&(side + 1).to_string(), &faceted.documents[*at].id, 1).map_err(full)?;
+        }
+    }
+    let k = values.count("k");
+    let written = format!("alpha_nDCG@{k} StRecall@{k}");
+    let measures = parse_list(&written).map_err(broken)?;
+    let intervals = IntervalOptions { bootstrap: false, analytic: false, ..IntervalOptions::default() };
+    let evaluator = Evaluator { measures, policy: Policy::default(), intervals };
+    let keys: Vec<String> = faceted.questions.iter().map(|question| question.id.clone()).collect();
+    let mut made = Made::default();
+    for list in lists {
+        let run = Run::from_rankings(&list.name, &list.rankings).map_err(full)?;
+        let evaluation = evaluator.evaluate(&qrels, &run)?;
+        let quantity = |measure: &str, keys: &[String], values: &[f64]| {
+            Quantity::by_query(format!("{}/{measure}", list.name), keys.to_vec(), values.to_vec())
+        };
+        for (measured, measure) in evaluation.measures.iter().zip(MEASURES) {
+            made.numbers.push(quantity(measure, &evaluation.queries, &measured.values));
+        }
+        made.numbers.push(quantity("div", &keys, &list.div));
+        made.numbers.push(quantity("coverage", &keys, &list.coverage));
+        made.warnings
+            .extend(evaluation.remarks().into_iter().map(|remark| format!("{}: {remark}", list.name)));
+    }
+    made.facts.push(("rules".into(), evaluator.policy.to_string()));
+    Ok(made)
+}

@@ -1,0 +1,134 @@
+//! Kinds of stages, one file each; this is the one list of them.
+
+mod agreement;
+mod answers;
+mod attention;
+mod cost;
+mod data;
+mod difference;
+mod evaluate;
+mod facets;
+mod factorize;
+mod heads;
+mod index;
+mod oracle;
+mod rank;
+mod retrieve;
+mod scores;
+mod simulate;
+mod timing;
+mod train;
+
+use super::dataset::Dataset;
+use super::error::StageError;
+use super::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use super::rankings;
+use super::registry::{Hashes, StageKind};
+use super::task::{Surroundings, Task};
+use plackett_core::Ranking;
+
+/// Every kind of stage, in the order in which recipes use them.
+pub static STAGE_KINDS: &[&StageKind] = &[
+    &data::DATA,
+    &index::INDEX,
+    &train::TRAIN,
+    &factorize::FACTORIZE,
+    &retrieve::RETRIEVE,
+    &rank::RANK,
+    &oracle::ORACLE,
+    &evaluate::EVALUATE,
+    &cost::COST,
+    &timing::TIMING,
+    &scores::SCORES,
+    &agreement::AGREEMENT,
+    &difference::DIFFERENCE,
+    &difference::QUOTIENT,
+    &attention::ATTENTION,
+    &heads::HEADS,
+    &answers::ANSWERS,
+    &facets::FACETS,
+    &simulate::SIMULATE,
+];
+
+/// The collection behind a stage: its own, or that of the stage its index or candidates come from.
+pub fn dataset_of(task: &Task<'_>, name: &str) -> Result<Dataset, StageError> {
+    let input = task.input(name)?;
+    match input.kind.gives {
+        Gives::Data => Dataset::load(input.values, task.surroundings),
+        _ => {
+            let before = ["data", "index", "candidates"].iter().find_map(|key| input.values.text(key));
+            dataset_of(task, before.unwrap_or_default())
+        }
+    }
+}
+
+/// The field of kinds that read candidates.
+const CANDIDATES: FieldSpec = FieldSpec::required(
+    "candidates",
+    FieldKind::Stage(&[Gives::Data, Gives::Rankings]),
+    "where they come from",
+);
+/// How many of them.
+const DEPTH: FieldSpec = FieldSpec::new(
+    "depth",
+    FieldKind::Whole(0, i64::MAX),
+    Default::Whole(0),
+    "candidates a query, from the best; 0 for all",
+);
+/// How much of each.
+const WORDS: FieldSpec = FieldSpec::new(
+    "words",
+    FieldKind::Whole(0, i64::MAX),
+    Default::Whole(0),
+    "words of a document that are read; 0 for all",
+);
+
+/// The encoder that a kind makes another one of.
+const ENCODER: FieldSpec =
+    FieldSpec::new("model", FieldKind::Text, Default::Text("all-MiniLM-L6-v2"), "the encoder to begin with");
+/// What is drawn.
+const SEED: FieldSpec = FieldSpec::new(
+    "seed",
+    FieldKind::Whole(0, i64::MAX),
+    Default::Whole(1),
+    "from which what is drawn follows",
+);
+
+/// The weights of the field [`ENCODER`].
+fn encoder_fingerprint(values: &Values, surroundings: &Surroundings) -> Result<Hashes, StageError> {
+    Ok(vec![("model".into(), surroundings.fingerprint(values.word("model"))?)])
+}
+
+/// The names of numbers that a kind gives of each of its `runs`.
+fn each_run(values: &Values, numbers: &[&str]) -> Vec<String> {
+    let of_run = |run: &&str| numbers.iter().map(|number| format!("{run}/{number}")).collect::<Vec<_>>();
+    values.texts("runs").iter().flat_map(of_run).collect()
+}
+
+/// The rankings of a stage: candidates of a collection, or what a stage found.
+pub fn rankings_of(task: &Task<'_>, name: &str) -> Result<Vec<Ranking>, StageError> {
+    let input = task.input(name)?;
+    if input.kind.gives != Gives::Data {
+        return rankings::read(&input.folder);
+    }
+    let no_list = || StageError::Field {
+        field: "list",
+        problem: format!(
+            "the stage `{name}` has no list of candidates; write `list` there (`judged` takes the judged documents)"
+        ),
+    };
+    Dataset::load(input.values, task.surroundings)?.candidates.ok_or_else(no_list)
+}
+
+/// Rough time of a model over texts, in seconds: two operations for each weight and token, at a rate that two cores reach.
+/// Encoders of some megabytes and decoders of some hundred are off by less than a factor of three.
+pub fn model_seconds(bytes: u64, texts: usize, words: usize) -> f64 {
+    const OPERATIONS_A_SECOND: f64 = 6e10;
+    const TOKENS_A_WORD: f64 = 1.4;
+    // Most weights that are run on this engine have about one byte.
+    let tokens = texts as f64 * words as f64 * TOKENS_A_WORD;
+    2.0 * bytes as f64 * tokens / OPERATIONS_A_SECOND
+}
+
+/// Words of a passage where nothing says how many.
+pub const USUAL_WORDS: usize = 120;

@@ -1,0 +1,219 @@
+//! `train`: a cross-encoder that learns from the judgments of a collection.
+
+use super::{ENCODER, SEED, dataset_of, encoder_fingerprint};
+use crate::recipe::error::{Problem, StageError};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::quantity::Quantity;
+use crate::recipe::registry::{Estimate, Made, StageKind};
+use crate::recipe::task::Task;
+use plackett_core::Document;
+use plackett_train::trainer::{
+    CHECKPOINT, Candidate, Outcome, RankingExample, RankingJob, Settings, StepRecord, Trained, keep_negatives,
+};
+use plackett_train::{Compute, adapter, objective};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+/// Where the trained model lies in the stage's folder.
+pub(super) const FOLDER: &str = "model";
+
+/// What a training gives as numbers.
+const NUMBERS: [&str; 5] = ["trainable", "loss", "first_loss", "step_seconds", "ranks"];
+
+/// The declaration.
+pub static TRAIN: StageKind = StageKind {
+    name: "train",
+    help: "a cross-encoder that learns from the judged candidates of a collection (whose `list` is `judged`), whole or with an \
+           adapter; gives trainable (numbers that were learned), loss (the mean of the last tenth of the steps), first_loss (that of \
+           the first step), step_seconds and ranks (the sum of the ranks of all layers, of adapters that have such)",
+    version: 1,
+    gives: Gives::Model,
+    fields: &[
+        FieldSpec::required("data", FieldKind::Stage(&[Gives::Data]), "the collection"),
+        ENCODER,
+        FieldSpec::new(
+            "adapter",
+            FieldKind::Text,
+            Default::Text("full"),
+            "an adapter with its options, as `lora(rank=1)`; `full` trains everything, `head` what is new alone",
+        ),
+        FieldSpec::new(
+            "targets",
+            FieldKind::Text,
+            Default::Text("query,value"),
+            "ends of the names of the linear layers that get the adapter, or `all`",
+        ),
+        FieldSpec::new(
+            "objective",
+            FieldKind::Text,
+            Default::Text("bce"),
+            "what is minimised, as in docs/objectives.md",
+        ),
+        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(2e-5), "the learning rate"),
+        FieldSpec::new(
+            "head_rate",
+            FieldKind::Number(0.0, 1.0),
+            Default::Number(0.0),
+            "the learning rate of what is new; 0 for that of the rest",
+        ),
+        FieldSpec::new("batch", FieldKind::Whole(1, 4096), Default::Whole(8), "queries in a step"),
+        FieldSpec::new(
+            "epochs",
+            FieldKind::Number(0.0, 1000.0),
+            Default::Number(1.0),
+            "how often each is seen",
+        ),
+        FieldSpec::new(
+            "steps",
+            FieldKind::Whole(0, i64::MAX),
+            Default::Whole(0),
+            "steps; 0 for as many as `epochs` asks for",
+        ),
+        FieldSpec::new("warmup", FieldKind::Whole(0, i64::MAX), Default::Whole(0), "steps of warm-up"),
+        FieldSpec::new("decay", FieldKind::Number(0.0, 1.0), Default::Number(0.0), "weight decay"),
+        FieldSpec::new("tokens", FieldKind::Whole(8, 512), Default::Whole(128), "most tokens of a pair"),
+        FieldSpec::new(
+            "negatives",
+            FieldKind::Whole(1, 1000),
+            Default::Whole(4),
+            "candidates that are not relevant, at most, for each that is",
+        ),
+        SEED,
+    ],
+    chooses: None,
+    check: |values, _| {
+        let wrong = |field, error: String| values.wrong(field, 0, Problem::Said(error));
+        objective::parse_sum(values.word("objective"))
+            .map_err(|error| wrong("objective", error.to_string()))?;
+        match values.word("adapter") {
+            "full" | "head" => Ok(()),
+            text => adapter::parse(text).map(drop).map_err(|error| wrong("adapter", error.to_string())),
+        }
+    },
+    numbers: |_, _| NUMBERS.map(str::to_string).to_vec(),
+    outside: encoder_fingerprint,
+    estimate: |task| {
+        let dataset = dataset_of(task, task.values.word("data"))?;
+        Ok(Estimate {
+            work: format!("trains on {} queries", dataset.queries.len()),
+            seconds: None,
+            ..Estimate::default()
+        })
+    },
+    run,
+};
+
+/// The model that a stage of this kind has left in its folder.
+pub fn model_of(task: &Task<'_>, stage: &str) -> Result<PathBuf, StageError> {
+    Ok(task.input(stage)?.folder.join(FOLDER))
+}
+
+fn run(task: &Task<'_>) -> Result<Made, StageError> {
+    let (examples, without) = examples(task)?;
+    let base = task.surroundings.directory(task.values.word("model"))?;
+    let job = job(task.values);
+    let identity = format!("{:?}", task.values.written());
+    let mut progress = |record: &StepRecord, total: usize| {
+        (task.progress)(task.name, record.step as u64, total as u64);
+    };
+    let output = task.folder.join(FOLDER);
+    let outcome = job.run(
+        &base,
+        (&examples, &[]),
+        (task.folder, &output),
+        &identity,
+        &Compute::new(rayon::current_num_threads()),
+        &mut progress,
+    )?;
+    remove_checkpoint(task.folder)?;
+    Ok(made(task, &outcome, (examples.len(), without)))
+}
+
+/// Lists of judged candidates, and how many queries were left out because nothing of theirs is relevant.
+fn examples(task: &Task<'_>) -> Result<(Vec<RankingExample>, usize), StageError> {
+    let name = task.values.word("data");
+    let dataset = dataset_of(task, name)?;
+    let lists = super::rankings_of(task, name)?;
+    let ids = lists.iter().flat_map(|list| list.entries.iter().map(|entry| entry.id.as_str()));
+    let documents = dataset.documents(ids)?;
+    let text = |document: &Document| document.model_text().into_owned();
+    let mut examples: Vec<RankingExample> = Vec::new();
+    for (query, list) in dataset.queries.iter().zip(&lists) {
+        let judged = dataset.qrels.query(&query.id);
+        let grades: HashMap<&str, i32> = judged
+            .map(|judged| judged.iter().map(|judgment| (judgment.document, judgment.grade)).collect())
+            .unwrap_or_default();
+        let candidates = list.entries.iter().filter_map(|entry| {
+            let grade = grades.get(entry.id.as_str()).copied().unwrap_or(0);
+            Some(Candidate { text: text(documents.get(&entry.id)?), label: grade as f32, teacher: None })
+        });
+        let candidates: Vec<Candidate> = candidates.collect();
+        if !candidates.is_empty() {
+            examples.push(RankingExample { query: query.text.clone(), candidates });
+        }
+    }
+    let seed = task.values.count("seed") as u64;
+    let without = keep_negatives(&mut examples, task.values.count("negatives"), seed);
+    Ok((examples, without))
+}
+
+fn job(values: &Values) -> RankingJob {
+    let number = |name| values.number(name).unwrap_or_default() as f32;
+    let settings = Settings {
+        batch: values.count("batch"),
+        epochs: values.number("epochs").unwrap_or(1.0),
+        steps: values.count("steps"),
+        rate: number("rate"),
+        head_rate: number("head_rate"),
+        warmup: values.count("warmup"),
+        decay: number("decay"),
+        seed: values.count("seed") as u64,
+        ..Settings::default()
+    };
+    RankingJob {
+        objective: values.word("objective").into(),
+        tokens: values.count("tokens"),
+        trained: Trained { adapter: values.word("adapter").into(), targets: values.word("targets").into() },
+        settings,
+    }
+}
+
+/// The model is there: a checkpoint would only be dead weight.
+fn remove_checkpoint(folder: &Path) -> Result<(), StageError> {
+    let path = folder.join(CHECKPOINT);
+    match path.is_file() {
+        true => std::fs::remove_file(&path).map_err(StageError::cache(&path)),
+        false => Ok(()),
+    }
+}
+
+fn made(task: &Task<'_>, outcome: &Outcome, (examples, without): (usize, usize)) -> Made {
+    let mut seconds: Vec<f64> = outcome.report.steps.iter().map(|step| step.seconds).collect();
+    seconds.sort_by(f64::total_cmp);
+    let median = seconds.get(seconds.len() / 2).copied().unwrap_or_default();
+    let first = outcome.report.steps.first().map_or(0.0, |step| f64::from(step.loss));
+    let last = f64::from(outcome.report.final_loss());
+    let rank: usize = outcome.ranks.iter().map(|(_, rank)| rank).sum();
+    let of = [outcome.trainable as f64, last, first, median, rank as f64];
+    let seed = task.values.count("seed");
+    let number = |(name, value): (&str, f64)| Quantity::of_seed(name, seed, value);
+    let skipped: usize = outcome.report.steps.iter().map(|step| step.skipped).sum();
+    let mut made = Made {
+        numbers: NUMBERS.into_iter().zip(of).map(number).collect(),
+        facts: vec![
+            ("queries".into(), examples.to_string()),
+            ("steps".into(), outcome.report.total.to_string()),
+            ("trainable numbers".into(), outcome.trainable.to_string()),
+        ],
+        ..Made::default()
+    };
+    if without > 0 {
+        made.warnings
+            .push(format!("{without} queries without a relevant candidate teach nothing and are left out"));
+    }
+    made.warnings.extend(outcome.cut.sentence());
+    if skipped > 0 {
+        made.warnings.push(format!("{skipped} lists of batches could not teach the objective"));
+    }
+    made
+}

@@ -1,0 +1,43 @@
+//! Recipes: a published system as a composition of stages (data → index → retrieve, rank → evaluate) and the claims
+//! that its paper makes, judged on what was measured.
+//!
+//! A recipe is a TOML file. [`Recipe::read`] checks all of it for both scales before any work; [`Runner`] runs its stages,
+//! each from the cache when nothing that it depends on has changed, and judges its claims. What stages, claims and
+//! simulations there are is in one [`Registry`], from which the reader, the help and `docs/recipes.md` are made.
+
+pub mod claim;
+pub mod dataset;
+mod error;
+mod expression;
+mod faceted;
+pub mod field;
+mod file;
+pub mod graph;
+pub mod guide;
+mod kind;
+mod papers_page;
+mod quantity;
+mod rankings;
+mod registry;
+pub mod report;
+mod results;
+mod run;
+pub mod simulation;
+pub mod skeleton;
+mod source;
+mod systems;
+mod task;
+#[cfg(test)]
+mod tests;
+
+pub use error::{Problem, RecipeError, StageError};
+pub use field::Scale;
+pub use file::{AtScale, CLAIM_FIELDS, ClaimDefinition, Recipe, STAGE_FIELDS, StageDefinition, Waiting};
+pub use papers_page::papers_page;
+pub use quantity::{PairError, Quantity};
+pub use registry::{Estimate, Hashes, Made, Registry, StageKind};
+pub use results::{ClaimResult, Results, State};
+pub use run::{ClaimOutcome, Outcome, PlannedStage, Runner, StageOutcome};
+pub use source::{Place, Source};
+pub use systems::{Shelf, System, systems};
+pub use task::{Input, Progress, Surroundings, Task};

@@ -1,0 +1,139 @@
+//! `--json` prints one object with the same frame for every command, however the command ends.
+
+use crate::common::{plackett, plackett_with_input};
+use serde_json::{Value, json};
+use std::path::Path;
+
+fn prepared(folder: &Path) {
+    let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
+    write(
+        "corpus.jsonl",
+        "{\"_id\": \"a\", \"text\": \"apple cake\"}\n{\"_id\": \"b\", \"text\": \"volcano\"}\n",
+    );
+    write("q.tsv", "1\tapple\n2\tvolcano\n");
+    write("qrels", "1 0 a 1\n2 0 b 1\n");
+    write("one.run", "1 Q0 a 1 2 t\n1 Q0 b 2 1 t\n2 Q0 b 1 1 t\n");
+    write("two.run", "1 Q0 b 1 2 t\n1 Q0 a 2 1 t\n2 Q0 b 1 1 t\n");
+    write(
+        "requests.jsonl",
+        "{\"query\": \"x\", \"candidates\": [{\"docid\": \"d\", \"text\": \"y\"}]}\n{\"query\": 3}\n",
+    );
+    plackett(folder, &["index", "corpus.jsonl", "-o", "my.index", "--no-vectors"]).expect(0);
+}
+
+/// Each line, the exit code, and the fields between the frame's.
+const LINES: &[(&str, i32, &[&str])] = &[
+    ("index corpus.jsonl -o other.index --no-vectors", 0, &["documents"]),
+    ("search my.index apple", 0, &["results"]),
+    ("search my.index --queries q.tsv", 0, &["results"]),
+    ("search no.index apple", 2, &[]),
+    (
+        "ask my.index apple --aspect cake --ranker silver --no-answer",
+        0,
+        &["answer", "aspects", "candidates", "question", "ranker", "ranking", "trace"],
+    ),
+    ("ask my.index apple --ranker gold", 2, &[]),
+    ("rerank --method bi-encoder --offline requests.jsonl", 1, &["results"]),
+    ("rerank --method bi-encoder --offline --strict requests.jsonl", 2, &["results"]),
+    ("embed --offline some words", 0, &["dim", "embeddings", "model", "truncated"]),
+    ("eval qrels one.run", 0, &["policy", "runs"]),
+    ("eval --list-measures", 0, &["measures"]),
+    ("eval qrels no.run", 2, &[]),
+    ("eval qrels one.run --markdown", 2, &[]),
+    ("eval qrels one.run --no-such-flag", 2, &[]),
+    ("compare qrels one.run two.run", 0, &["comparison", "policy", "runs"]),
+    ("model list", 0, &["cache", "models"]),
+    ("model show all-MiniLM-L6-v2-int8 --offline", 0, &["name", "kind"]),
+    ("model path all-MiniLM-L6-v2-int8 --offline", 0, &["name", "path"]),
+    ("model show no-such-model --offline", 2, &[]),
+    ("doctor --offline", 0, &["bad", "findings"]),
+];
+
+#[test]
+fn every_command_has_the_frame() {
+    let folder = tempfile::tempdir().unwrap();
+    prepared(folder.path());
+    for (line, code, fields) in LINES {
+        let mut arguments: Vec<&str> = line.split(' ').collect();
+        arguments.push("--json");
+        let done = plackett(folder.path(), &arguments).expect(*code);
+        let document = done.json();
+        let names: Vec<&str> = document.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(names[..2], ["schema_version", "command"], "{line}");
+        assert_eq!(names[names.len() - 4..], ["status", "exit_code", "warnings", "errors"], "{line}");
+        for field in *fields {
+            assert!(names.contains(field), "{line} lacks {field}: {names:?}");
+        }
+        assert!(!fields.is_empty() || names.len() == 6, "{line}: {names:?}");
+        assert_eq!(document["schema_version"], 1);
+        let usage_error = line.contains("--no-such-flag");
+        let command = document["command"].as_str().unwrap();
+        assert!(line.starts_with(command) && command.is_empty() == usage_error, "{line}: {command}");
+        assert_eq!(document["exit_code"], *code, "{line}");
+        assert_eq!(document["status"], ["ok", "check failed", "error"][usize::try_from(*code).unwrap()]);
+        let errors = document["errors"].as_array().unwrap();
+        assert_eq!(errors.is_empty(), *code == 0, "{line}: {errors:?}");
+        for error in errors {
+            assert!(
+                done.stderr.contains(error.as_str().unwrap()),
+                "{line}: {error} is not on standard error"
+            );
+        }
+    }
+}
+
+/// The fields that docs/json.md names for a command; those of the commands it refers to as well.
+fn documented(page: &str, command: &str) -> String {
+    let marked = format!("`{command}`");
+    let row = page.lines().find(|line| line.split('|').nth(1).is_some_and(|cell| cell.contains(&marked)));
+    let row = row.unwrap_or_else(|| panic!("docs/json.md has no row of {command}"));
+    if row.contains("as `eval`") { format!("{row}{}", documented(page, "eval")) } else { row.to_string() }
+}
+
+#[test]
+fn the_page_names_every_field() {
+    let folder = tempfile::tempdir().unwrap();
+    prepared(folder.path());
+    let page = include_str!("../../../../docs/json.md");
+    for (line, code, _) in LINES.iter().filter(|(_, code, _)| *code < 2) {
+        let arguments: Vec<&str> = line.split(' ').chain(["--json"]).collect();
+        let document = plackett(folder.path(), &arguments).expect(*code).json();
+        let row = documented(page, document["command"].as_str().unwrap());
+        let names: Vec<&String> = document.as_object().unwrap().keys().collect();
+        for name in &names[2..names.len() - 4] {
+            assert!(
+                row.contains(&format!("`{name}`")),
+                "docs/json.md does not say what {name} of `{line}` is"
+            );
+        }
+    }
+}
+
+#[test]
+fn failed_parts_and_warnings_are_in_the_document() {
+    let folder = tempfile::tempdir().unwrap();
+    prepared(folder.path());
+    let rerank = ["--json", "rerank", "--method", "bi-encoder", "--offline", "requests.jsonl"];
+    let document = plackett(folder.path(), &rerank).expect(1).json();
+    assert_eq!(document["results"].as_array().unwrap().len(), 1);
+    let errors = document["errors"].as_array().unwrap();
+    assert!(errors[0].as_str().unwrap().contains("line 2"), "{errors:?}");
+    assert!(errors[1].as_str().unwrap().contains("1 of 2 requests"), "{errors:?}");
+    let embed = ["embed", "--offline", "--json", "some words", " "];
+    let document = plackett(folder.path(), &embed).expect(0).json();
+    let warnings = document["warnings"].as_array().unwrap();
+    assert!(warnings.len() == 1 && warnings[0].as_str().unwrap().contains("text 2"), "{warnings:?}");
+}
+
+#[test]
+fn a_bare_list_is_had_without_the_frame() {
+    let folder = tempfile::tempdir().unwrap();
+    prepared(folder.path());
+    let search = ["search", "my.index", "--format", "json", "-"];
+    let found = plackett_with_input(folder.path(), &search, "apple\nvolcano\n").expect(0).json();
+    let ids: Vec<&Value> = found.as_array().unwrap().iter().map(|r| &r["ranking"][0]["id"]).collect();
+    assert_eq!(ids, [&json!("a"), &json!("b")]);
+    let both =
+        plackett(folder.path(), &["--json", "search", "my.index", "--format", "trec", "apple"]).expect(2);
+    assert!(both.stderr.contains("--json and --format"), "{}", both.stderr);
+}

@@ -1,0 +1,36 @@
+//! Tests of the library and of the command. One binary: each is linked by itself, and that takes longer than most tests.
+
+mod accounts;
+mod ask;
+mod bad_inputs;
+mod blocks;
+mod calibrate;
+mod common;
+mod decoders;
+mod embed;
+mod eval_command;
+mod eval_trec_eval;
+mod flags;
+mod full_disk;
+mod generate;
+mod index_changes;
+mod input_formats;
+mod json;
+mod kept_files;
+mod long_texts;
+mod methods;
+mod quickstart;
+mod readers;
+mod recipes;
+mod remarks;
+mod remote;
+mod replay;
+mod rerank;
+mod rerank_budget;
+mod rerank_compare;
+mod resume;
+mod roles;
+mod search;
+mod search_limits;
+mod train;
+mod verify;

@@ -1,0 +1,223 @@
+//! `plackett train` on a tiny BERT: from examples to a model that ranks, kills, and everything that can be wrong before.
+
+use crate::common::{Done, command, plackett};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+const TINY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../plackett-lm/tests/parity/bert");
+const ROUNDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/all-MiniLM-L6-v2-int8");
+
+const TEXTS: [&str; 4] =
+    ["cats purr at night", "dogs bark", "a fish swims in the sea", "birds sing in the morning"];
+const QUERIES: [&str; 4] = ["what purrs", "what barks", "who swims", "who sings"];
+
+/// Four queries, of which each has another best document.
+fn examples(label: impl Fn(usize, usize) -> f64) -> String {
+    let candidate = |query: usize, at: usize| json!({"text": TEXTS[at], "label": label(query, at)});
+    let line = |query: usize| {
+        let candidates: Vec<Value> = (0..4).map(|at| candidate(query, at)).collect();
+        format!("{}\n", json!({"query": QUERIES[query], "candidates": candidates}))
+    };
+    (0..4).map(line).collect()
+}
+
+fn one_best(query: usize, at: usize) -> f64 {
+    f64::from(u8::from(query == at))
+}
+
+const HEAD: &str = "objective = \"softmax-cross-entropy\"\ntokens = 16\n";
+const LORA: &str = "[trained]\nadapter = \"lora(rank=2)\"\ntargets = \"query,value\"\n";
+const SETTINGS: &str = "[settings]\nsteps = 12\nbatch = 2\nrate = 3e-3\ncheckpoint = 4\n";
+
+fn write(folder: &Path, name: &str, text: &str) {
+    std::fs::write(folder.join(name), text).unwrap();
+}
+
+/// A folder with examples and a training file.
+fn prepared(rest: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "train.jsonl", &examples(one_best));
+    write(folder.path(), "t.toml", &training(TINY, rest));
+    folder
+}
+
+fn training(base: &str, rest: &str) -> String {
+    format!("base = {base:?}\nexamples = \"train.jsonl\"\n{rest}")
+}
+
+fn train(folder: &Path, output: &str) -> Done {
+    plackett(folder, &["train", "t.toml", "-o", output, "--json"])
+}
+
+fn weights(folder: &Path, model: &str) -> Vec<u8> {
+    std::fs::read(folder.join(model).join("model.safetensors")).unwrap()
+}
+
+/// The sentence with which a training is refused.
+fn refused(folder: &Path, output: &str) -> String {
+    let done = train(folder, output).expect(2);
+    assert!(!done.stderr.contains("panicked"), "{}", done.stderr);
+    done.json()["errors"][0].as_str().unwrap().to_string()
+}
+
+#[test]
+fn a_trained_model_ranks() {
+    let folder = prepared(&format!("validation = \"train.jsonl\"\n{HEAD}{LORA}{SETTINGS}"));
+    let long = format!(
+        "{{\"query\": \"x\", \"candidates\": [{{\"text\": \"{}\", \"label\": 1}}, {{\"text\": \"y\", \"label\": 0}}]}}\n",
+        "cat ".repeat(50)
+    );
+    write(folder.path(), "train.jsonl", &(examples(one_best) + &long));
+    let done = train(folder.path(), "ranker").expect(0).json();
+    assert_eq!((&done["steps"], &done["queries"], &done["resumed"]), (&json!(12), &json!(5), &json!(0)));
+    let [before, after] = [0, 1].map(|at| done["validation"][at].as_f64().unwrap());
+    assert!(after.is_finite() && before != after && done["trainable"].as_u64() < done["parameters"].as_u64());
+    let warning = done["warnings"][0].as_str().unwrap();
+    assert!(warning.contains(" of 36 pairs") && warning.contains("more than 16 tokens"), "{warning}");
+    // The same again has nothing to do, and changes nothing.
+    let bytes = weights(folder.path(), "ranker");
+    let again = train(folder.path(), "ranker").expect(0).json();
+    assert_eq!((&again["resumed"], &again["loss"], &again["steps"]), (&json!(12), &done["loss"], &json!(12)));
+    assert_eq!(weights(folder.path(), "ranker"), bytes);
+    let page = std::fs::read_to_string(folder.path().join("ranker/training.html")).unwrap();
+    assert_eq!(page.matches("<svg").count(), 3);
+    assert!(page.contains("train.jsonl") && page.contains("lora(rank=2)"), "{page}");
+    let card = std::fs::read_to_string(folder.path().join("ranker/README.md")).unwrap();
+    assert!(card.contains("in 12 steps") && card.contains("lora(rank=2)"), "{card}");
+    let candidates: Vec<Value> =
+        (0..4).map(|at| json!({"docid": format!("d{at}"), "text": TEXTS[at]})).collect();
+    write(
+        folder.path(),
+        "requests.jsonl",
+        &json!({"query": QUERIES[0], "candidates": candidates}).to_string(),
+    );
+    let arguments =
+        ["rerank", "--method", "cross-encoder", "--model", "./ranker", "requests.jsonl", "--json"];
+    let ranked = plackett(folder.path(), &arguments).expect(0);
+    for at in 0..4 {
+        assert!(ranked.stdout.contains(&format!("d{at}")), "{}", ranked.stdout);
+    }
+}
+
+#[test]
+fn a_killed_training_goes_on_to_the_same_bits() {
+    let settings = SETTINGS.replace("steps = 12", "steps = 60");
+    let sparse = "[trained]\nadapter = \"lt-sft(k=40)\"\n";
+    let folder = prepared(&format!("{HEAD}{sparse}{settings}"));
+    train(folder.path(), "whole").expect(0);
+    let quiet = || Stdio::null();
+    let mut child = command(folder.path(), &["train", "t.toml", "-o", "killed"])
+        .stdin(quiet())
+        .stdout(quiet())
+        .stderr(quiet())
+        .spawn()
+        .unwrap();
+    let (start, checkpoint) = (Instant::now(), folder.path().join("killed/training/checkpoint.safetensors"));
+    while !checkpoint.exists() && child.try_wait().unwrap().is_none() {
+        assert!(start.elapsed() < Duration::from_secs(120), "there never was a checkpoint");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    // On Unix this is signal 9.
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let done = train(folder.path(), "killed").expect(0).json();
+    assert!(done["resumed"].as_u64().unwrap() >= 4, "{done}");
+    assert_eq!(done["steps"], 120, "two phases");
+    assert_eq!(weights(folder.path(), "killed"), weights(folder.path(), "whole"));
+}
+
+#[test]
+fn what_is_wrong_is_said_before_training() {
+    let lora = |text: &str| LORA.replace("lora(rank=2)", text);
+    let unlabelled = "negatives = 2\n";
+    for (rest, parts) in [
+        (
+            format!("objectiv = \"bce\"\n{SETTINGS}"),
+            vec!["t.toml, line 3", "`objectiv` is no key", "`objective`"],
+        ),
+        (format!("{HEAD}[settings]\nstep = 3\n"), vec!["t.toml, line 6", "`step`", "`steps`"]),
+        (format!("{HEAD}[settings]\nsteps = \"many\"\n"), vec!["line 6", "there must be a whole number"]),
+        (format!("{HEAD}[settings]\nrate = nan\n"), vec!["t.toml", "rate"]),
+        (format!("{HEAD}[settings]\nbatch = 99999999\n"), vec!["batch", "from 1 to 65536"]),
+        (format!("{HEAD}[settings]\ndecay = nan\n"), vec!["decay"]),
+        ("tokens = 0\n".into(), vec!["tokens", "from 8"]),
+        ("objective = \"margin-mse\"\n".into(), vec!["`what purrs`", "scores of a teacher", "add them"]),
+        ("objective = \"language\"\n".into(), vec!["log-probabilities of tokens", "choose an objective"]),
+        ("objective = \"softmax-cros-entropy\"\n".into(), vec!["did you mean `softmax-cross-entropy`?"]),
+        (format!("{HEAD}{}", lora("lora(rnk=2)")), vec!["`rnk`", "did you mean `rank`?"]),
+        (format!("{HEAD}{LORA}").replace("query,value", "qery"), vec!["`qery`", "did you mean `query`?"]),
+        (format!("{HEAD}{}", lora("lt-sft(k=3)")).replace("query,value", "query,vlue"), vec!["`vlue`"]),
+        (format!("{HEAD}{}", lora("full")), vec!["\"query,value\"", "leave targets out"]),
+        (format!("{HEAD}[trained]\nadapter = \"bottleneck\"\n"), vec!["`bottleneck`", "use an adapter that"]),
+        (format!("validation = \"nothing.jsonl\"\n{HEAD}"), vec!["nothing.jsonl"]),
+        (unlabelled.into(), vec![]),
+    ] {
+        let folder = prepared(&rest);
+        if rest == unlabelled {
+            write(folder.path(), "train.jsonl", &examples(|_, _| 0.0));
+            let said = refused(folder.path(), "out");
+            assert!(
+                said.contains("none of its 4 queries") && said.contains("label what is relevant"),
+                "{said}"
+            );
+            continue;
+        }
+        let said = refused(folder.path(), "out");
+        for part in parts {
+            assert!(said.contains(part), "{rest}\n{said}");
+        }
+        assert!(!folder.path().join("out/model.safetensors").exists());
+    }
+}
+
+#[test]
+fn records_without_a_meaning_are_named() {
+    let good = examples(one_best);
+    for (bad, parts) in [
+        (
+            "{\"query\": \"q\", \"candidates\": [{\"text\": \"t\", \"label\": NaN}]}",
+            vec!["record 5", "column"],
+        ),
+        (
+            "{\"query\": \"q\", \"candidates\": [{\"text\": \"t\", \"label\": \"x\"}]}",
+            vec!["record 5", "a number"],
+        ),
+        ("{\"query\": \"q\", \"candidates\": []}", vec!["record 5", "leave the record out"]),
+        ("{\"query\": \"q\"}", vec!["record 5", "candidates"]),
+        ("[1]", vec!["record 5", "a list"]),
+    ] {
+        let folder = prepared(HEAD);
+        write(folder.path(), "train.jsonl", &format!("{good}{bad}\n"));
+        let said = refused(folder.path(), "out");
+        for part in parts {
+            assert!(said.contains(part), "{bad}\n{said}");
+        }
+    }
+    // Labels of which none is better teach this objective nothing.
+    let folder = prepared(HEAD);
+    write(folder.path(), "train.jsonl", &examples(|_, _| 0.0));
+    let said = refused(folder.path(), "out");
+    assert!(said.contains("none of the 4 queries can teach"), "{said}");
+}
+
+#[test]
+fn bases_and_folders_that_cannot_be_are_refused() {
+    let folder = prepared(HEAD);
+    write(folder.path(), "t.toml", &training(ROUNDED, HEAD));
+    let said = refused(folder.path(), "out");
+    assert!(said.contains("is rounded") && said.contains("give the model that"), "{said}");
+    // What ended so is nobody's training.
+    write(folder.path(), "t.toml", &training(TINY, &format!("{HEAD}{SETTINGS}")));
+    train(folder.path(), "out").expect(0);
+    let bytes = weights(folder.path(), "out");
+    write(folder.path(), "t.toml", &training(TINY, &format!("{HEAD}{}", SETTINGS.replace("12", "13"))));
+    let said = refused(folder.path(), "out");
+    assert!(said.contains("a training with other settings"), "{said}");
+    std::fs::create_dir(folder.path().join("other")).unwrap();
+    write(folder.path(), "other/config.json", "{}");
+    let said = refused(folder.path(), "other");
+    assert!(said.contains("there is something in this folder"), "{said}");
+    assert_eq!(weights(folder.path(), "out"), bytes);
+}
