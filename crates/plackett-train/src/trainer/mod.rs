@@ -1,6 +1,7 @@
 //! The trainer: examples in an order that follows from the seed, steps, checkpoints from which a killed run goes on bit by
 //! bit, a log of every step.
 
+mod bytes;
 mod checkpoint;
 mod cross_encoder;
 mod examples;
@@ -14,6 +15,7 @@ mod task;
 #[cfg(test)]
 mod tests;
 
+pub use bytes::{BYTE_VOCABULARY, END_OF_TEXT, decode_bytes, encode_bytes};
 pub use checkpoint::CHECKPOINT;
 pub use cross_encoder::{CrossEncoder, RankingTask};
 pub use examples::{
