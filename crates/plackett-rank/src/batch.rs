@@ -137,6 +137,15 @@ impl Account {
         self.enter_text(id, &[length], true, true);
     }
 
+    /// Enters that a text was cut, if it was.
+    pub fn enter_cut(&mut self, id: &str, length: TextLength, of_query: bool) {
+        if length.kept < length.tokens {
+            let TextLength { tokens, kept, estimated } = length;
+            let id = id.to_string();
+            self.trace.truncated.push(Truncation { id, tokens, kept, estimated, of_query });
+        }
+    }
+
     fn enter_text(&mut self, id: &str, lengths: &[TextLength], fresh: bool, of_query: bool) {
         for length in lengths {
             if fresh {
@@ -145,16 +154,7 @@ impl Account {
             } else {
                 self.trace.cache_hits += 1;
             }
-            if length.kept < length.tokens {
-                let TextLength { tokens, kept, estimated } = *length;
-                self.trace.truncated.push(Truncation {
-                    id: id.to_string(),
-                    tokens,
-                    kept,
-                    estimated,
-                    of_query,
-                });
-            }
+            self.enter_cut(id, *length, of_query);
         }
         if lengths.len() > 1 {
             self.trace.facts.push((format!("chunks:{id}"), lengths.len().to_string()));

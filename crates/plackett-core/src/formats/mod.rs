@@ -7,6 +7,7 @@ pub mod atomic;
 mod beir;
 pub mod documents;
 mod error;
+mod features;
 mod fields;
 mod foreign;
 mod input;
@@ -21,6 +22,7 @@ pub use atomic::AtomicFile;
 pub use beir::{BeirFolder, BeirWriter};
 pub use documents::{DocumentFormat, DocumentOptions, Documents, FieldUse, document_bytes, open_documents};
 pub use error::{FormatError, plain};
+pub use features::{FeatureList, parse_features, read_features};
 pub use input::{
     BytesRead, DEFAULT_LINE_LIMIT, Input, Lines, open, open_bytes, read_all, read_text, unmarked,
 };

@@ -4,6 +4,7 @@
 //! those left, with probability softmax(θ). Adding a constant to all scores changes nothing.
 
 mod fit;
+pub mod policy;
 
 pub(crate) use fit::{Choice, fit_choices};
 pub use fit::{Fit, FitError, FitMethod, FitOptions, fit};

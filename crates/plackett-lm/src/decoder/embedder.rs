@@ -5,7 +5,7 @@ use crate::decoder::request::{AttentionPattern, OutputRequest, Positions, Reques
 use crate::encoder::outputs::{EmbedOptions, Embeddings, ModelInfo, NO_TOKENS, split};
 use crate::encoder::sentence::Sentence;
 use crate::error::LmError;
-use crate::files::config::{JsonFile, Pooling};
+use crate::files::config::{JsonFile, LogitScore, Pooling};
 use crate::text::tokenizer::{Encoded, Text};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -25,6 +25,16 @@ pub struct DecoderEmbedder {
 }
 
 impl DecoderEmbedder {
+    /// Whether a path is a directory whose `modules.json` says how texts become vectors. One that scores pairs has such a
+    /// file too.
+    ///
+    /// # Errors
+    /// A file is damaged.
+    pub fn is_one(path: impl AsRef<Path>) -> Result<bool, LmError> {
+        let path = path.as_ref();
+        Ok(path.join("modules.json").exists() && LogitScore::open(path)?.is_none())
+    }
+
     /// Opens a directory with `modules.json`. Texts end as the tokenizer's post-processor says.
     ///
     /// # Errors

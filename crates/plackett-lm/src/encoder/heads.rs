@@ -2,7 +2,7 @@
 
 use crate::encoder::pass::Read;
 use crate::error::LmError;
-use crate::files::config::{JsonFile, Pooling};
+use crate::files::config::{JsonFile, LayerModule, Pooling};
 use crate::files::weights::WeightSet;
 use plackett_kernel::Precision;
 use plackett_kernel::{Activation, Isa, Linear, LinearScratch, layer_norm};
@@ -38,13 +38,11 @@ impl Dense {
         Ok(Dense { layer, activation })
     }
 
-    /// Length of its output.
-    pub(crate) fn outputs(&self) -> usize {
+    fn outputs(&self) -> usize {
         self.layer.outputs()
     }
 
-    /// Rows of `inputs` numbers to rows of `outputs` numbers.
-    pub(crate) fn apply(&self, isa: Isa, rows: &[f32], inputs: usize) -> Vec<f32> {
+    fn apply(&self, isa: Isa, rows: &[f32], inputs: usize) -> Vec<f32> {
         let count = rows.len() / inputs;
         let mut out = vec![0.0; count * self.outputs()];
         let stride = self.outputs();
@@ -58,6 +56,94 @@ impl Dense {
         );
         out
     }
+}
+
+/// A layer norm after the pooling.
+pub(crate) struct LayerNorm {
+    weight: Vec<f32>,
+    /// Empty when there is none.
+    bias: Vec<f32>,
+    epsilon: f32,
+}
+
+impl LayerNorm {
+    /// PyTorch's, which sentence-transformers' module keeps.
+    const EPSILON: f32 = 1e-5;
+
+    /// Opens one `3_LayerNorm`-like folder whose layer gets vectors of `width` numbers.
+    pub(crate) fn open(directory: &Path, width: usize) -> Result<LayerNorm, LmError> {
+        let config = JsonFile::open(directory, "config.json")?;
+        let dimension = config.size("dimension")?;
+        if dimension != width {
+            let problem =
+                format!("`dimension` is {dimension}, but the layer before it gives {width} numbers");
+            return Err(config.problem(problem));
+        }
+        let weights = WeightSet::open(directory)?;
+        let weight = weights.f32("norm.weight", &[width])?;
+        let bias = weights.optional("norm.bias", width)?;
+        Ok(LayerNorm { weight, bias, epsilon: LayerNorm::EPSILON })
+    }
+}
+
+/// What stands between pooled states and a result, layer by layer.
+pub(crate) enum Layer {
+    /// A dense layer with its activation.
+    Dense(Dense),
+    /// A norm over each vector.
+    LayerNorm(LayerNorm),
+}
+
+impl Layer {
+    /// Opens a module of sentence-transformers whose layer gets vectors of `width` numbers.
+    pub(crate) fn open(module: &LayerModule, width: usize) -> Result<Layer, LmError> {
+        Ok(match module {
+            LayerModule::Dense(folder) => Layer::Dense(Dense::open(folder, width)?),
+            LayerModule::LayerNorm(folder) => Layer::LayerNorm(LayerNorm::open(folder, width)?),
+        })
+    }
+
+    /// A dense layer of a model's own weights, in f32, by the name of its tensors and (outputs, inputs).
+    pub(crate) fn dense(
+        weights: &WeightSet,
+        name: &str,
+        (outputs, inputs): (usize, usize),
+        activation: Activation,
+    ) -> Result<Layer, LmError> {
+        let layer = weights.linear(&[name.to_string()], outputs, inputs, Precision::F32)?;
+        Ok(Layer::Dense(Dense { layer, activation }))
+    }
+
+    /// Numbers that come out for `inputs` that go in.
+    pub(crate) fn outputs(&self, inputs: usize) -> usize {
+        match self {
+            Layer::Dense(dense) => dense.outputs(),
+            Layer::LayerNorm(_) => inputs,
+        }
+    }
+
+    /// Rows of `inputs` numbers to rows of [`Layer::outputs`] numbers.
+    fn apply(&self, isa: Isa, mut rows: Vec<f32>, inputs: usize) -> Vec<f32> {
+        match self {
+            Layer::Dense(dense) => dense.apply(isa, &rows, inputs),
+            Layer::LayerNorm(norm) => {
+                for row in rows.chunks_exact_mut(inputs) {
+                    layer_norm(isa, row, &norm.weight, &norm.bias, norm.epsilon);
+                }
+                rows
+            }
+        }
+    }
+}
+
+/// Rows of `width` numbers through all layers.
+pub(crate) fn through(layers: &[Layer], isa: Isa, rows: Vec<f32>, width: usize) -> Vec<f32> {
+    let mut width = width;
+    layers.iter().fold(rows, |rows, layer| {
+        let out = layer.apply(isa, rows, width);
+        width = layer.outputs(width);
+        out
+    })
 }
 
 /// The states that a pooling reads.
@@ -99,26 +185,23 @@ pub enum ScoreActivation {
     Sigmoid,
 }
 
-/// A sequence classification head with one output.
-pub(crate) struct Classifier {
-    pooling: Pooling,
-    dense: Linear,
-    activation: Activation,
-    norm: Option<(Vec<f32>, Vec<f32>, f32)>,
-    out: Linear,
+/// What gives a pair its score: layers over the pooled states, the last of which has one output.
+pub(crate) struct Scorer {
+    /// How states become the vector that the layers read.
+    pub pooling: Pooling,
+    /// They stay in f32.
+    pub layers: Vec<Layer>,
     /// How the logit is shown.
     pub score: ScoreActivation,
 }
 
-impl Classifier {
-    /// The head, when config.json and the weights have one. Heads stay in f32.
-    pub(crate) fn open(config: &JsonFile, weights: &WeightSet) -> Result<Option<Classifier>, LmError> {
+impl Scorer {
+    /// The classification head of a transformers model, when config.json and the weights have one with one output.
+    pub(crate) fn open(config: &JsonFile, weights: &WeightSet) -> Result<Option<Scorer>, LmError> {
         if config.text("model_type") == Some("t5") {
             return Ok(None);
         }
         let hidden = config.size("hidden_size")?;
-        let f32 = Precision::F32;
-        let linear = |name: &str, outputs| weights.linear(&[name.to_string()], outputs, hidden, f32);
         let family = config.text("model_type").unwrap_or_default();
         let (out_name, dense_name, activation, pooling) = match family {
             "bert" => ("classifier", "bert.pooler.dense", Activation::Tanh, Pooling::Cls),
@@ -142,22 +225,16 @@ impl Classifier {
         if labels != 1 {
             return Ok(None);
         }
-        let norm = if family == "modernbert" {
+        let dense = |name, outputs, activation| Layer::dense(weights, name, (outputs, hidden), activation);
+        let mut layers = vec![dense(dense_name, hidden, activation)?];
+        if family == "modernbert" {
             let weight = weights.f32("head.norm.weight", &[hidden])?;
             let bias = weights.optional("head.norm.bias", hidden)?;
-            Some((weight, bias, config.number_or("norm_eps", 1e-5) as f32))
-        } else {
-            None
-        };
-        let out = linear(out_name, 1)?;
-        Ok(Some(Classifier {
-            pooling,
-            dense: linear(dense_name, hidden)?,
-            activation,
-            norm,
-            out,
-            score: score(config)?,
-        }))
+            let epsilon = config.number_or("norm_eps", 1e-5) as f32;
+            layers.push(Layer::LayerNorm(LayerNorm { weight, bias, epsilon }));
+        }
+        layers.push(dense(out_name, 1, Activation::None)?);
+        Ok(Some(Scorer { pooling, layers, score: score(config)? }))
     }
 
     /// The states that it reads.
@@ -167,23 +244,16 @@ impl Classifier {
 
     /// The raw logit of one sequence.
     pub(crate) fn logit(&self, isa: Isa, states: &[f32], hidden: usize) -> f32 {
-        let pooled = pool(self.pooling, states, hidden);
-        let scratch = &mut LinearScratch::default();
-        let mut features = vec![0.0; hidden];
-        self.dense.apply(isa, (&pooled, hidden), 1, (&mut features, hidden), self.activation, scratch);
-        if let Some((weight, bias, epsilon)) = &self.norm {
-            layer_norm(isa, &mut features, weight, bias, *epsilon);
-        }
-        let mut logit = [0.0];
-        self.out.apply(isa, (&features, hidden), 1, (&mut logit, 1), Activation::None, scratch);
-        logit[0]
+        let out = through(&self.layers, isa, pool(self.pooling, states, hidden), hidden);
+        out.first().copied().unwrap_or(f32::NAN)
     }
 }
 
 /// The activation that sentence-transformers' CrossEncoder takes: the one of the configuration, else sigmoid.
-fn score(config: &JsonFile) -> Result<ScoreActivation, LmError> {
+pub(crate) fn score(config: &JsonFile) -> Result<ScoreActivation, LmError> {
     let newer = config.value().get("sentence_transformers").and_then(|s| s.get("activation_fn"));
-    let name = newer.and_then(|v| v.as_str()).or(config.text("sbert_ce_default_activation_function"));
+    let name = newer.and_then(|v| v.as_str());
+    let name = name.or(config.text("activation_fn")).or(config.text("sbert_ce_default_activation_function"));
     match name.map(|n| n.rsplit('.').next().unwrap_or_default()) {
         None | Some("Sigmoid") => Ok(ScoreActivation::Sigmoid),
         Some("Identity" | "Linear") => Ok(ScoreActivation::Identity),

@@ -1,6 +1,6 @@
 //! An encoder model: open a directory, then embed texts, score pairs, or get token vectors.
 
-use crate::encoder::heads::{Classifier, ScoreActivation, reads};
+use crate::encoder::heads::{ScoreActivation, Scorer, reads};
 use crate::encoder::late::LateSettings;
 use crate::encoder::outputs::{
     EmbedOptions, Embeddings, ModelInfo, NO_TOKENS, PairScores, Side, TokenEmbeddings, split,
@@ -40,7 +40,7 @@ pub struct EncoderModel {
     buffers: Buffers,
     memory_budget: Option<usize>,
     sentence: Sentence,
-    classifier: Option<Classifier>,
+    scorer: Option<Scorer>,
     late: LateSettings,
 }
 
@@ -60,7 +60,11 @@ impl EncoderModel {
         let weights = WeightSet::open(directory)?;
         crate::files::int8_format::check_format(&weights, directory)?;
         let family = crate::family::encoder_families::open(&config, &weights, options.precision)?;
-        let sentence = Sentence::open(directory, family.shape().hidden)?;
+        let mut sentence = Sentence::open(directory, family.shape().hidden)?;
+        let scorer = match sentence.take_scorer()? {
+            Some(scorer) => Some(scorer),
+            None => Scorer::open(&config, &weights)?,
+        };
         let text = Text::open(directory, sentence.lower_case)?;
         text.check_vocabulary(family.vocabulary())?;
         let threads = options.threads.unwrap_or(0);
@@ -78,15 +82,14 @@ impl EncoderModel {
             dim: sentence.dim(),
             max_tokens: family.positions().min(sentence.limit),
             pooling: sentence.pooling,
-            cross_encoder: false,
+            cross_encoder: scorer.is_some(),
             precision,
             weight_bytes: weights.bytes(),
             isa: Isa::detect(),
             threads: pool.current_num_threads(),
         };
-        let classifier = Classifier::open(&config, &weights)?;
         Ok(EncoderModel {
-            info: ModelInfo { cross_encoder: classifier.is_some(), ..info },
+            info,
             directory: directory.to_path_buf(),
             late: LateSettings::open(sentence.settings.as_ref(), &text)?,
             family,
@@ -95,7 +98,7 @@ impl EncoderModel {
             buffers: Buffers::default(),
             memory_budget: options.memory_budget,
             sentence,
-            classifier,
+            scorer,
         })
     }
 
@@ -166,7 +169,7 @@ impl EncoderModel {
         pairs: &[(&str, &str)],
         max_tokens: Option<usize>,
     ) -> Result<PairScores, LmError> {
-        let Some(classifier) = &self.classifier else {
+        let Some(scorer) = &self.scorer else {
             return Err(self.unsupported(
                 "score pairs",
                 "its weights have no classification head with one output; give a cross-encoder",
@@ -177,15 +180,15 @@ impl EncoderModel {
         let (sequences, tokens, truncated) = split(encoded);
         let isa = self.info.isa;
         let hidden = self.info.hidden;
-        let read = |_, states: &[f32]| classifier.logit(isa, states, hidden);
-        let logits = self.run(&sequences, classifier.reads(), read)?;
-        let scores = logits.iter().map(|logit| classifier.score.apply(*logit)).collect();
+        let read = |_, states: &[f32]| scorer.logit(isa, states, hidden);
+        let logits = self.run(&sequences, scorer.reads(), read)?;
+        let scores = logits.iter().map(|logit| scorer.score.apply(*logit)).collect();
         Ok(PairScores { logits, scores, tokens, truncated })
     }
 
     /// The activation of [`PairScores::scores`].
     pub fn score_activation(&self) -> Option<ScoreActivation> {
-        self.classifier.as_ref().map(|c| c.score)
+        self.scorer.as_ref().map(|scorer| scorer.score)
     }
 
     /// One vector of length 1 per token (late interaction). A ColBERT-like model's prefixes, lengths, query expansion

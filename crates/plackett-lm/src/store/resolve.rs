@@ -57,7 +57,8 @@ impl Store {
             let source = if file { "file" } else { "directory" }.to_string();
             return Ok(Resolved { name: name.into(), directory: path.into(), source, licence: None });
         }
-        let name = builtin(name).map_or(name, |model| model.name);
+        let model = builtin(name);
+        let name = model.map_or(name, |model| model.name);
         if let Some(manifest) = cache::read_manifest(&self.folder(name))? {
             return Ok(Resolved {
                 name: name.into(),
@@ -66,7 +67,11 @@ impl Store {
                 licence: manifest.licence,
             });
         }
-        if let Some(directory) = hub::cached(name) {
+        let repository = match model.map(|model| &model.origin) {
+            Some(Origin::Hub { repository }) => repository,
+            _ => name,
+        };
+        if let Some(directory) = hub::cached(repository) {
             let source = "the Hugging Face cache".to_string();
             return Ok(Resolved { name: name.into(), directory, source, licence: None });
         }
@@ -128,6 +133,12 @@ impl Store {
             }
             Some((model, Origin::Bundled)) => {
                 return Err(StoreError::NotUnpacked { name: model.name.into() });
+            }
+            Some((model, Origin::Hub { repository })) => {
+                let hub = hub::Hub::from_environment();
+                let revision = hub.fetch(repository, &self.cache, staging.path(), progress)?;
+                let source = format!("Hugging Face hub, {repository}, revision {revision}");
+                (model.name, source, Some(model.licence.to_string()))
             }
             None => {
                 let revision =

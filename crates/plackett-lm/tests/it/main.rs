@@ -10,6 +10,7 @@ mod real_decoder;
 mod real_gguf;
 mod real_model;
 mod refusals;
+mod rerankers;
 mod seq2seq;
 mod seq2seq_speed;
 mod support;

@@ -4,22 +4,25 @@ use super::encoder::{pair_scores, prompt_name, text_vectors};
 use super::language::DecoderLanguage;
 use super::language::stored::StoredBlocks;
 use crate::model::{
-    Abilities, BoxError, LanguageModel, PairScore, PairScorer, Role, TextEmbedder, TextModel, TextVector,
-    TokenEmbedder,
+    Abilities, BoxError, LanguageModel, ListAnswer, ListScorer, PairPrompting, PairScore, PairScorer, Role,
+    TextEmbedder, TextLength, TextModel, TextVector, TokenEmbedder,
 };
-use plackett_lm::decoder::{DecoderEmbedder, DecoderModel, DecoderOptions, YesNo};
+use plackett_lm::decoder::{
+    DecoderEmbedder, DecoderModel, DecoderOptions, ListScorer as LmListScorer, PairPrompt, PromptedScorer,
+    ReadLength,
+};
 use plackett_lm::{EmbedOptions, LmError, ModelInfo};
 use std::ops::Range;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 /// A decoder: it reads prompts, and embeds texts or scores pairs where its files say how.
 pub struct Decoder {
     model: Arc<DecoderModel>,
     info: ModelInfo,
     embedder: Option<Arc<DecoderEmbedder>>,
-    /// As a scorer of pairs, once somebody asks for one.
-    scorer: OnceLock<Result<Arc<YesNo>, String>>,
+    /// The prompt that its files name for scoring pairs.
+    prompting: PairPrompting,
     language: Arc<DecoderLanguage>,
 }
 
@@ -29,7 +32,7 @@ impl Decoder {
     /// # Errors
     /// Names the file, tensor or field that is missing or wrong.
     pub fn open(path: &Path, options: &DecoderOptions) -> Result<Decoder, LmError> {
-        let embedder = match path.join("modules.json").exists() {
+        let embedder = match DecoderEmbedder::is_one(path)? {
             true => Some(Arc::new(DecoderEmbedder::open(path, options)?)),
             false => None,
         };
@@ -37,12 +40,17 @@ impl Decoder {
             Some(embedder) => embedder.model().clone(),
             None => Arc::new(DecoderModel::open(path, options)?),
         };
+        let prompting = match PairPrompt::recognize(&model) {
+            Ok(Some(prompt)) => PairPrompting::Known(prompt.name),
+            Ok(None) => PairPrompting::Unknown,
+            Err(error) => PairPrompting::Wrong(error.to_string()),
+        };
         let info = match &embedder {
             Some(embedder) => embedder.info().clone(),
-            None => info(&model),
+            None => info(&model, &prompting),
         };
         let language = Arc::new(DecoderLanguage::new(model.clone()));
-        Ok(Decoder { model, info, embedder, scorer: OnceLock::new(), language })
+        Ok(Decoder { model, info, embedder, prompting, language })
     }
 
     /// Facts about the model.
@@ -59,8 +67,7 @@ impl Decoder {
     /// measured against. Answers are the same.
     pub fn without_prefix_sharing(&self) -> Decoder {
         let language = Arc::new(DecoderLanguage::without_sharing(self.model.clone()));
-        let (model, info, embedder) = (self.model.clone(), self.info.clone(), self.embedder.clone());
-        Decoder { model, info, embedder, scorer: OnceLock::new(), language }
+        self.with_language(language)
     }
 
     /// The model as a reader of prompts.
@@ -73,22 +80,33 @@ impl Decoder {
         self.embedder.as_ref()
     }
 
-    /// The model as a scorer of pairs by the probability of "yes".
+    fn with_language(&self, language: Arc<DecoderLanguage>) -> Decoder {
+        let (model, info, embedder) = (self.model.clone(), self.info.clone(), self.embedder.clone());
+        Decoder { model, info, embedder, prompting: self.prompting.clone(), language }
+    }
+
+    /// The model as a scorer of pairs with the prompt of a name, else with the one that its files name.
     ///
     /// # Errors
     /// The reason why it is none.
-    pub fn scorer(&self) -> Result<Arc<YesNo>, String> {
+    pub fn scorer(&self, prompt: Option<&str>) -> Result<Arc<PromptedScorer>, String> {
         if self.embedder.is_some() {
             return Err("it is a decoder that gives one vector per text; use bi-encoder, or give a reranker with --model"
                 .into());
         }
-        let open = || YesNo::new(self.model.clone()).map(Arc::new).map_err(|error| error.to_string());
-        self.scorer.get_or_init(open).clone()
+        let known = match &self.prompting {
+            PairPrompting::Known(name) => Some(*name),
+            PairPrompting::Unknown => None,
+            PairPrompting::Wrong(problem) => return Err(problem.clone()),
+        };
+        let prompt = prompt.or(known).and_then(PairPrompt::find);
+        let prompt = prompt.ok_or("it does not say with which prompt it scores pairs")?;
+        PromptedScorer::new(self.model.clone(), prompt).map(Arc::new).map_err(|error| error.to_string())
     }
 }
 
 /// What a decoder is as a model of texts.
-fn info(model: &DecoderModel) -> ModelInfo {
+fn info(model: &DecoderModel, prompting: &PairPrompting) -> ModelInfo {
     let info = model.info();
     ModelInfo {
         name: info.name.clone(),
@@ -98,7 +116,7 @@ fn info(model: &DecoderModel) -> ModelInfo {
         dim: info.hidden,
         max_tokens: info.positions,
         pooling: None,
-        cross_encoder: YesNo::answers(model).is_ok(),
+        cross_encoder: matches!(prompting, PairPrompting::Known(_)),
         precision: info.precision,
         weight_bytes: info.weight_bytes,
         isa: info.isa,
@@ -131,12 +149,26 @@ impl Abilities for Decoder {
         })
     }
 
-    fn pair_scorer(self: Arc<Self>) -> Result<Arc<dyn PairScorer>, String> {
-        Ok(self.scorer()?)
+    fn pair_scorer(self: Arc<Self>, prompt: Option<&str>) -> Result<Arc<dyn PairScorer>, String> {
+        Ok(self.scorer(prompt)?)
     }
 
-    fn pair_prompt(&self) -> Option<&'static str> {
-        self.embedder.is_none().then_some(YES_NO)
+    fn pair_prompt(&self) -> Option<PairPrompting> {
+        self.embedder.is_none().then(|| self.prompting.clone())
+    }
+
+    fn list_scorer(self: Arc<Self>) -> Result<Arc<dyn ListScorer>, String> {
+        match LmListScorer::is_one(self.model.path()) {
+            Ok(true) => {}
+            Ok(false) => {
+                return Err("it is a decoder without the projector that turns states into vectors to compare; give a model like \
+                            jina-reranker-v3 with --model"
+                    .into());
+            }
+            Err(error) => return Err(error.to_string()),
+        }
+        let scorer = LmListScorer::new(self.model.clone()).map_err(|error| error.to_string())?;
+        Ok(Arc::new(scorer))
     }
 
     fn language_model(self: Arc<Self>) -> Result<Arc<dyn LanguageModel>, String> {
@@ -146,9 +178,7 @@ impl Abilities for Decoder {
     fn with_stored_blocks(self: Arc<Self>, folder: &Path) -> Option<Result<Arc<dyn Abilities>, BoxError>> {
         let with = |stored| {
             let language = Arc::new(DecoderLanguage::with_stored(self.model.clone(), stored));
-            let (model, info, embedder) = (self.model.clone(), self.info.clone(), self.embedder.clone());
-            Arc::new(Decoder { model, info, embedder, scorer: OnceLock::new(), language })
-                as Arc<dyn Abilities>
+            Arc::new(self.with_language(language)) as Arc<dyn Abilities>
         };
         match StoredBlocks::open(folder, &self) {
             Ok(stored) => stored.map(|stored| Ok(with(stored))),
@@ -185,10 +215,7 @@ impl TextEmbedder for DecoderEmbedder {
     }
 }
 
-/// The name of the prompt with which a decoder scores pairs: that of Qwen3-Reranker.
-pub const YES_NO: &str = "yes-no";
-
-impl TextModel for YesNo {
+impl TextModel for PromptedScorer {
     fn name(&self) -> &str {
         &self.info().name
     }
@@ -198,25 +225,72 @@ impl TextModel for YesNo {
     }
 
     fn overhead(&self, _: Role) -> Result<usize, LmError> {
-        Ok(YesNo::pair_overhead(self))
+        Ok(PromptedScorer::pair_overhead(self))
     }
 
     fn token_spans(&self, text: &str) -> Result<Vec<Range<usize>>, LmError> {
-        YesNo::token_spans(self, text)
+        PromptedScorer::token_spans(self, text)
     }
 
     fn facts(&self) -> Vec<(String, String)> {
-        let facts = [("prompt", YES_NO), ("labels", "yes, no"), ("instruction", self.instruction())];
-        facts.map(|(name, value)| (name.to_string(), value.to_string())).into()
+        let prompt = self.prompt();
+        let labels = match prompt.labels {
+            (relevant, Some(not)) => format!("{relevant}, {not}"),
+            (relevant, None) => relevant.to_string(),
+        };
+        let mut facts = vec![("prompt".into(), prompt.name.into()), ("labels".into(), labels)];
+        facts.extend(self.instruction().map(|instruction| ("instruction".into(), instruction.into())));
+        facts
     }
 }
 
-impl PairScorer for YesNo {
+impl PairScorer for PromptedScorer {
     fn pair_overhead(&self) -> usize {
-        YesNo::pair_overhead(self)
+        PromptedScorer::pair_overhead(self)
     }
 
     fn score_text_pairs(&self, pairs: &[(&str, &str)]) -> Result<Vec<PairScore>, LmError> {
         Ok(pair_scores(&self.score_pairs(pairs, None)?))
+    }
+}
+
+impl TextModel for LmListScorer {
+    fn name(&self) -> &str {
+        &self.info().name
+    }
+
+    fn max_tokens(&self) -> usize {
+        self.info().max_tokens
+    }
+
+    fn overhead(&self, _: Role) -> Result<usize, LmError> {
+        Ok(0)
+    }
+
+    fn token_spans(&self, text: &str) -> Result<Vec<Range<usize>>, LmError> {
+        LmListScorer::token_spans(self, text)
+    }
+}
+
+impl ListScorer for LmListScorer {
+    fn query_tokens(&self) -> usize {
+        LmListScorer::query_tokens(self)
+    }
+
+    fn document_tokens(&self) -> usize {
+        LmListScorer::document_tokens(self)
+    }
+
+    fn score_list(&self, query: &str, documents: &[&str], block: usize) -> Result<ListAnswer, LmError> {
+        let length =
+            |read: ReadLength| TextLength { tokens: read.tokens, kept: read.kept, estimated: read.estimated };
+        let found = self.score(query, documents, block)?;
+        Ok(ListAnswer {
+            scores: found.scores,
+            documents: found.documents.into_iter().map(length).collect(),
+            query: found.query.map(length),
+            passes: found.passes,
+            tokens: found.tokens,
+        })
     }
 }

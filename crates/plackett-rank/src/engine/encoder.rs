@@ -150,7 +150,7 @@ impl Abilities for EncoderModel {
         Ok(Arc::new(EncoderLanguage::new(self)))
     }
 
-    fn pair_scorer(self: Arc<Self>) -> Result<Arc<dyn PairScorer>, String> {
+    fn pair_scorer(self: Arc<Self>, _: Option<&str>) -> Result<Arc<dyn PairScorer>, String> {
         if !self.info().cross_encoder {
             return Err("its weights have no classification head with one output; give a cross-encoder with --model, such \
                         as cross-encoder/ms-marco-MiniLM-L6-v2"

@@ -9,7 +9,7 @@ mod remote;
 mod seq2seq;
 mod views;
 
-pub use decoder::{Decoder, YES_NO};
+pub use decoder::Decoder;
 pub use language::stored::{
     Agreement, BlockIndexError, BlockIndexInfo, BlockIndexWriter, BlockProgress, BlockUpdate, BlocksOf,
 };

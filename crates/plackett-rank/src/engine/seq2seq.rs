@@ -431,8 +431,8 @@ impl Abilities for EncoderDecoderLanguage {
         self.encoder()?.token_embedder()
     }
 
-    fn pair_scorer(self: Arc<Self>) -> Result<Arc<dyn PairScorer>, String> {
-        self.encoder()?.pair_scorer()
+    fn pair_scorer(self: Arc<Self>, prompt: Option<&str>) -> Result<Arc<dyn PairScorer>, String> {
+        self.encoder()?.pair_scorer(prompt)
     }
 
     fn language_model(self: Arc<Self>) -> Result<Arc<dyn LanguageModel>, String> {

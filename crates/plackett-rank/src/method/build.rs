@@ -1,7 +1,7 @@
 //! From a declaration to a ranker.
 
 use super::{MethodSpec, OptionError, OptionValues};
-use crate::model::{Abilities, LanguageModel, PairScorer, TextEmbedder, TokenEmbedder};
+use crate::model::{Abilities, LanguageModel, ListScorer, PairScorer, TextEmbedder, TokenEmbedder};
 use crate::prompt::{Template, TemplateError};
 use crate::prompting::{PromptMethod, PromptRanker};
 use crate::{LongText, Ranker, Settings};
@@ -69,12 +69,20 @@ impl Build {
         self.model.clone().token_embedder().map_err(|reason| self.wrong(reason))
     }
 
-    /// The model as a scorer of pairs.
+    /// The model as a scorer of pairs; a decoder with the prompt of this name, else with the one that its files name.
     ///
     /// # Errors
     /// [`MethodError::WrongModel`] with the reason.
-    pub fn pair_scorer(&self) -> Result<Arc<dyn PairScorer>, MethodError> {
-        self.model.clone().pair_scorer().map_err(|reason| self.wrong(reason))
+    pub fn pair_scorer(&self, prompt: Option<&str>) -> Result<Arc<dyn PairScorer>, MethodError> {
+        self.model.clone().pair_scorer(prompt).map_err(|reason| self.wrong(reason))
+    }
+
+    /// The model as a scorer of lists.
+    ///
+    /// # Errors
+    /// [`MethodError::WrongModel`] with the reason.
+    pub fn list_scorer(&self) -> Result<Arc<dyn ListScorer>, MethodError> {
+        self.model.clone().list_scorer().map_err(|reason| self.wrong(reason))
     }
 
     /// The model as a reader of prompts that has everything the method needs of one.

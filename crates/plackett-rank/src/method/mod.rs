@@ -29,6 +29,7 @@ pub static METHODS: &[&MethodSpec] = &[
     &methods::setwise::zero_shot::SPEC,
     &methods::setwise::rank_r1::SPEC,
     &methods::group_rank::SPEC,
+    &methods::last_but_not_late::SPEC,
     &methods::listwise::first::SPEC,
     &methods::listwise::full_rank::SPEC,
     &methods::listwise::generation::SPEC,

@@ -1,10 +1,9 @@
 //! Query and document read together by one model (Nogueira and Cho, Passage Re-ranking with BERT, 2019).
 
 use crate::batch::{Account, Place, Settings, in_calls, rank_together};
-use crate::engine::YES_NO;
 use crate::long_text::LongText;
 use crate::method::{Build, Calls, Family, MethodError, MethodSpec, OptionKind, OptionSpec};
-use crate::model::{Need, PairScore, PairScorer, TextLength};
+use crate::model::{Need, PairPrompting, PairScore, PairScorer, TextLength};
 use crate::ranker::{RankError, Ranker};
 use crate::reading::{Count, beyond, count, pieces, refusal};
 use plackett_core::{RankRequest, Ranking};
@@ -25,28 +24,33 @@ pub(crate) static SPEC: MethodSpec = MethodSpec {
     prompts: &[],
     build: |build| {
         check_prompt(&build)?;
-        Ok(Arc::new(CrossEncoder::new(build.pair_scorer()?, build.settings)))
+        Ok(Arc::new(CrossEncoder::new(
+            build.pair_scorer(build.options.get_choice("prompt"))?,
+            build.settings,
+        )))
     },
 };
 
 /// How a model is asked that has no scores of its own.
 const PROMPT: OptionSpec = OptionSpec {
     name: "prompt",
-    kind: OptionKind::Choice(&[YES_NO]),
+    kind: OptionKind::Choice(&["yes-no", "mxbai", "bge"]),
     default: None,
-    help: "for decoders like Qwen3-Reranker: its prompt, and the probability of yes against no; other models have scores of \
-           their own",
+    help: "for decoders: the prompt that one was trained to score pairs with, where its files or its name do not say so: yes-no \
+           of Qwen3-Reranker, mxbai of mxbai-rerank-v2, bge of bge-reranker-v2-gemma; other models have scores of their own",
 };
 
-/// Refuses a model that was made to write text unless the options say how it is asked, and a prompt for one that has scores
-/// of its own.
+/// Refuses a model that was made to write text unless its files or the options say how it is asked, and a prompt for one
+/// that has scores of its own.
 fn check_prompt(build: &Build) -> Result<(), MethodError> {
     let reason = match (build.model.pair_prompt(), build.options.get_choice("prompt")) {
-        (Some(known), None) => format!(
-            "it is a decoder, which writes text and has no scores of its own; if it was trained like Qwen3-Reranker, write \
-             cross-encoder(prompt={known}), for its answer to another question use the method yes-no, else give a \
-             cross-encoder with --model"
-        ),
+        (Some(PairPrompting::Unknown), None) => {
+            "it is a decoder, which writes text and has no scores of its own, and nothing says that it was trained to score \
+             pairs; if it was trained like Qwen3-Reranker, write cross-encoder(prompt=yes-no) (or prompt=mxbai, \
+             prompt=bge), for its answer to another question use the method yes-no, else give a cross-encoder with --model"
+                .into()
+        }
+        (Some(PairPrompting::Wrong(problem)), _) => problem,
         (None, Some(_)) => "it has scores of its own, and no prompt; leave `prompt` out".into(),
         _ => return Ok(()),
     };
@@ -172,5 +176,20 @@ impl Ranker for CrossEncoder {
     fn rank(&self, requests: &[RankRequest]) -> Vec<Result<Ranking, RankError>> {
         let too_long = |r: &RankRequest| self.too_long(r);
         rank_together(self.name(), &self.settings, requests, too_long, |r| self.score(r))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use plackett_lm::decoder::PAIR_PROMPTS;
+
+    #[test]
+    fn every_prompt_of_the_engine_can_be_chosen() {
+        let OptionKind::Choice(names) = PROMPT.kind else { panic!("a choice") };
+        assert_eq!(names, PAIR_PROMPTS.map(|prompt| prompt.name));
+        for prompt in PAIR_PROMPTS {
+            assert!(PROMPT.help.contains(prompt.models), "{}", prompt.models);
+        }
     }
 }

@@ -7,6 +7,7 @@ pub(crate) mod erank;
 mod first_stage;
 pub(crate) mod group_rank;
 pub(crate) mod in_context;
+pub(crate) mod last_but_not_late;
 pub(crate) mod late_interaction;
 pub(crate) mod listwise;
 pub(crate) mod mono_t5;

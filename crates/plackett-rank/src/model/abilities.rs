@@ -1,6 +1,6 @@
 //! What methods may need, and what a model can be used as.
 
-use super::{LanguageModel, PairScorer, TextEmbedder, TokenEmbedder};
+use super::{LanguageModel, ListScorer, PairScorer, TextEmbedder, TokenEmbedder};
 use crate::method::MethodSpec;
 use crate::{Ranker, Settings};
 use std::error::Error;
@@ -20,6 +20,8 @@ pub enum Need {
     TokenVectors,
     /// A score for a query and a document that are read together.
     PairScores,
+    /// Scores of documents that are read together with the query, in one prompt.
+    ListScores,
     /// Logits of labels as the next token of a prompt.
     LabelLogits,
     /// The log-probability of a given continuation of a prompt.
@@ -48,6 +50,7 @@ impl Need {
         Need::TextVectors,
         Need::TokenVectors,
         Need::PairScores,
+        Need::ListScores,
         Need::LabelLogits,
         Need::Likelihoods,
         Need::Generation,
@@ -66,6 +69,7 @@ impl Need {
             Need::TextVectors => "text-vectors",
             Need::TokenVectors => "token-vectors",
             Need::PairScores => "pair-scores",
+            Need::ListScores => "list-scores",
             Need::LabelLogits => "label-logits",
             Need::Likelihoods => "likelihoods",
             Need::Generation => "generation",
@@ -81,7 +85,7 @@ impl Need {
 
     /// Whether it is asked of a model that reads prompts ([`LanguageModel::can`]).
     pub fn of_prompts(self) -> bool {
-        !matches!(self, Need::TextVectors | Need::TokenVectors | Need::PairScores)
+        !matches!(self, Need::TextVectors | Need::TokenVectors | Need::PairScores | Need::ListScores)
     }
 }
 
@@ -91,6 +95,7 @@ impl fmt::Display for Need {
             Need::TextVectors => "one vector per text",
             Need::TokenVectors => "one vector per token",
             Need::PairScores => "scores of pairs",
+            Need::ListScores => "scores of whole lists",
             Need::LabelLogits => "logits of labels",
             Need::Likelihoods => "log-probabilities of given texts",
             Need::Generation => "generated text",
@@ -103,6 +108,17 @@ impl fmt::Display for Need {
             Need::Anchors => "anchors by a decoder of its own",
         })
     }
+}
+
+/// Whether a decoder says in its files which prompt it was trained to score pairs with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PairPrompting {
+    /// It was trained with the prompt of this name.
+    Known(&'static str),
+    /// It does not say.
+    Unknown,
+    /// Its files cannot be understood, and why.
+    Wrong(String),
 }
 
 /// What a model can be used as. Each answer is the model in that role or the reason why it cannot play it.
@@ -120,15 +136,20 @@ pub trait Abilities: Send + Sync {
         Err("it gives no vectors of tokens; give a ColBERT-like or embedding model with --model".into())
     }
 
-    /// As a scorer of pairs.
-    fn pair_scorer(self: Arc<Self>) -> Result<Arc<dyn PairScorer>, String> {
+    /// As a scorer of pairs; a model that was made to write text, with the prompt of this name.
+    fn pair_scorer(self: Arc<Self>, _prompt: Option<&str>) -> Result<Arc<dyn PairScorer>, String> {
         Err("it does not score pairs; give a cross-encoder with --model".into())
     }
 
-    /// The name of the prompt with which a model that was made to write text scores pairs; `None` for one that was made to
-    /// score them, or cannot.
-    fn pair_prompt(&self) -> Option<&'static str> {
+    /// How a model that was made to write text is asked to score pairs; `None` for one that was made to score them, or
+    /// cannot.
+    fn pair_prompt(&self) -> Option<PairPrompting> {
         None
+    }
+
+    /// As a scorer of lists.
+    fn list_scorer(self: Arc<Self>) -> Result<Arc<dyn ListScorer>, String> {
+        Err("it does not score lists of documents; give a model like jina-reranker-v3 with --model".into())
     }
 
     /// As a model that reads prompts.

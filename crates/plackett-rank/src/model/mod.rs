@@ -8,7 +8,7 @@ mod language;
 mod text;
 mod vectors;
 
-pub use abilities::{Abilities, BoxError, Need};
+pub use abilities::{Abilities, BoxError, Need, PairPrompting};
 pub use attention::{
     AttentionLayers, AttentionMass, AttentionOptions, AttentionOver, AttentionRequest, BlockLayout,
     PromptPart, PromptParts, StoredBlockPrompt,
@@ -21,6 +21,7 @@ pub use language::{
     Usage, Value, begin_of,
 };
 pub use text::{
-    PairScore, PairScorer, Role, TextEmbedder, TextLength, TextModel, TextVector, TokenEmbedder, TokenVectors,
+    ListAnswer, ListScorer, PairScore, PairScorer, Role, TextEmbedder, TextLength, TextModel, TextVector,
+    TokenEmbedder, TokenVectors,
 };
 pub use vectors::{Anchor, AnchorRequest, PromptVector, VectorRequest, ViewRequest, ViewVectors};

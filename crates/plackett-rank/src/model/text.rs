@@ -100,3 +100,30 @@ pub trait PairScorer: TextModel {
     /// One answer per (query, document) pair, in order, independent of the neighbours in the call.
     fn score_text_pairs(&self, pairs: &[(&str, &str)]) -> Result<Vec<PairScore>, LmError>;
 }
+
+/// What a list of documents got, in their order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ListAnswer {
+    /// How well each fits.
+    pub scores: Vec<f64>,
+    /// How much of each was read.
+    pub documents: Vec<TextLength>,
+    /// How much of the query was read; `None` when nothing was.
+    pub query: Option<TextLength>,
+    /// Model passes.
+    pub passes: usize,
+    /// Tokens of all passes.
+    pub tokens: usize,
+}
+
+/// A model that reads many documents with the query in one prompt and scores each.
+pub trait ListScorer: TextModel {
+    /// The most tokens of a query that are read.
+    fn query_tokens(&self) -> usize;
+
+    /// The most tokens of a document that are read.
+    fn document_tokens(&self) -> usize;
+
+    /// A score for each document, at most `block` of them in a prompt. Documents may see each other.
+    fn score_list(&self, query: &str, documents: &[&str], block: usize) -> Result<ListAnswer, LmError>;
+}

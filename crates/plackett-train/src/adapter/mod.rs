@@ -11,10 +11,10 @@ mod attached;
 mod basis;
 mod bottleneck;
 mod dora;
-pub mod factorize;
-mod fila;
 #[cfg(test)]
 mod example;
+pub mod factorize;
+mod fila;
 mod file;
 mod generated;
 #[cfg(test)]

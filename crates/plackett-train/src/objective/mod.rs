@@ -27,6 +27,7 @@ mod pairwise;
 mod parse;
 mod plackett_luce;
 mod pointwise;
+mod policy_gradient;
 mod preference;
 #[cfg(test)]
 mod properties;
@@ -64,6 +65,7 @@ pub static OBJECTIVES: &[&ObjectiveSpec] = &[
     &listwise::LISTNET,
     &plackett_luce::LISTMLE,
     &plackett_luce::POSITION_AWARE_LISTMLE,
+    &policy_gradient::PG_RANK,
     &lambda_loss::LAMBDA_LOSS,
     &approx_ndcg::APPROX_NDCG,
     &neural_sort::NEURAL_NDCG,

@@ -14,6 +14,7 @@ mod settings;
 mod task;
 #[cfg(test)]
 mod tests;
+mod vector_scorer;
 
 pub use bytes::{BYTE_VOCABULARY, END_OF_TEXT, decode_bytes, encode_bytes};
 pub use checkpoint::CHECKPOINT;
@@ -27,3 +28,4 @@ pub use log::StepRecord;
 pub use run::{Hooks, Report, mean_loss, train};
 pub use settings::Settings;
 pub use task::{StepLoss, Task};
+pub use vector_scorer::{VectorList, VectorScorer, VectorTask, score_lists};

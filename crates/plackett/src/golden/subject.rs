@@ -3,7 +3,9 @@
 use super::{Case, GoldenError, Kind};
 use crate::pipeline::{LocalModel, ModelOptions, is_decoder};
 use plackett_lm::decode::{Branch, DecodeModel, LogitIds};
-use plackett_lm::decoder::{AttentionPattern, DecoderModel, LmTokenizer, OutputRequest, Positions, Request};
+use plackett_lm::decoder::{
+    AttentionPattern, DecoderEmbedder, DecoderModel, LmTokenizer, OutputRequest, Positions, Request,
+};
 use plackett_lm::seq2seq::{self, EncoderDecoder};
 use plackett_lm::{EmbedOptions, LmError};
 use std::path::Path;
@@ -35,7 +37,7 @@ impl Subject {
     /// Names the file, tensor or field that is missing or wrong.
     pub fn open(path: &Path, options: &ModelOptions) -> Result<Subject, LmError> {
         // The encoders of sentence-t5 are of such a family too.
-        let embeds = path.join("modules.json").exists();
+        let embeds = DecoderEmbedder::is_one(path)?;
         if !embeds && seq2seq::is_directory(path) {
             let name =
                 path.file_name().map_or_else(|| "model".into(), |name| name.to_string_lossy().into_owned());

@@ -1,6 +1,7 @@
 //! Models on this machine, whatever their architecture.
 
 use super::ModelOptions;
+use plackett_lm::decoder::DecoderEmbedder;
 use plackett_lm::{
     EmbedOptions, Embeddings, EncoderModel, LmError, ModelInfo, PairScores, SUPPORTED_DECODERS, seq2seq,
 };
@@ -36,7 +37,7 @@ impl LocalModel {
     /// # Errors
     /// [`LmError::Unsupported`] with what it is and what would do.
     pub fn can_embed(path: &Path) -> Result<(), LmError> {
-        if path.join("modules.json").exists() {
+        if DecoderEmbedder::is_one(path)? {
             return Ok(());
         }
         let what = match () {
@@ -149,7 +150,7 @@ impl LocalModel {
     pub fn score_pairs(&self, pairs: &[(&str, &str)]) -> Result<PairScores, LmError> {
         match self {
             LocalModel::Encoder(model) => model.score_pairs(pairs, None),
-            LocalModel::Decoder(model) => match model.scorer() {
+            LocalModel::Decoder(model) => match model.scorer(None) {
                 Ok(scorer) => scorer.score_pairs(pairs, None),
                 Err(reason) => Err(LmError::Unsupported {
                     model: model.info().name.clone(),

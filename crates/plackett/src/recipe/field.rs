@@ -40,6 +40,8 @@ pub enum Gives {
     Rankings,
     /// A model in a folder, and numbers about it.
     Model,
+    /// A matrix by which vectors are changed, and numbers about it.
+    Projection,
     /// Named numbers.
     Numbers,
 }
@@ -52,6 +54,7 @@ impl Gives {
             Gives::Index => "an index",
             Gives::Rankings => "rankings",
             Gives::Model => "a model",
+            Gives::Projection => "a projection",
             Gives::Numbers => "numbers",
         }
     }

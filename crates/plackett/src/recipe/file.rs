@@ -417,7 +417,7 @@ impl Parts<'_> {
     /// The stage that will give a quantity.
     fn quantity(&self, scale: &AtScale, text: &str) -> Result<usize, Problem> {
         let (stage, number) = quantity_parts(text).ok_or_else(|| Problem::NoQuantity(text.into()))?;
-        let nth = self.find(scale, stage, &[Gives::Numbers, Gives::Model])?;
+        let nth = self.find(scale, stage, &[Gives::Numbers, Gives::Model, Gives::Projection])?;
         let found = &scale.stages[nth];
         let numbers = (found.kind.numbers)(&found.values, self.registry);
         if numbers.iter().any(|name| name == number) {

@@ -166,7 +166,7 @@ pub fn svg(scale: &AtScale) -> String {
             Gives::Data => "var(--s5, #4d7d8c)",
             Gives::Index => "var(--s3, #7d4ba0)",
             Gives::Rankings => "var(--s0, #1f5fa8)",
-            Gives::Model => "var(--s4, #a05a2c)",
+            Gives::Model | Gives::Projection => "var(--s4, #a05a2c)",
             Gives::Numbers => "var(--s2, #2c7a4b)",
         };
         let _ = writeln!(

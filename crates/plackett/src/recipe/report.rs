@@ -101,7 +101,7 @@ pub fn html(recipe: &Recipe, outcome: &Outcome) -> Result<String, RecipeError> {
         tables: outcome
             .stages
             .iter()
-            .filter(|stage| matches!(stage.gives, Gives::Numbers | Gives::Model))
+            .filter(|stage| matches!(stage.gives, Gives::Numbers | Gives::Model | Gives::Projection))
             .map(table)
             .collect(),
         plots: outcome.claims.iter().flat_map(|claim| plots(claim, outcome)).collect(),

@@ -4,6 +4,7 @@
 use crate::decoder::golden::*;
 use plackett_lm::decoder::*;
 use plackett_lm::{EmbedOptions, LmError, Pooling};
+use std::sync::Arc;
 
 const TOLERANCE: f32 = 1e-4;
 
@@ -80,9 +81,17 @@ fn copy(from: &std::path::Path, to: &std::path::Path) {
     }
 }
 
+fn prompt() -> &'static PairPrompt {
+    PairPrompt::find("yes-no").expect("a prompt")
+}
+
+fn reranker() -> PromptedScorer {
+    PromptedScorer::new(Arc::new(open("reranker")), prompt()).expect("a reranker")
+}
+
 #[test]
 fn yes_or_no_scores_are_those_of_the_published_code() {
-    let model = YesNo::open(directory("reranker"), &DecoderOptions::default()).expect("a reranker");
+    let model = reranker();
     let (expected, pairs) = (Expected::read("reranker"), texts("reranker", "pairs"));
     let pairs: Vec<(&str, &str)> = pairs.iter().map(|pair| (text(&pair[0]), text(&pair[1]))).collect();
     let found = model.score_pairs(&pairs, None).expect("scores");
@@ -105,17 +114,18 @@ fn yes_or_no_scores_are_those_of_the_published_code() {
 
 #[test]
 fn texts_cannot_leave_the_prompt_and_instructions_count() {
-    let open = || YesNo::open(directory("reranker"), &DecoderOptions::default()).expect("a reranker");
-    let model = open();
-    let score = |model: &YesNo, document: &str| model.score_pairs(&[("q", document)], None).expect("a score");
+    let model = reranker();
+    let score = |model: &PromptedScorer, document: &str| {
+        model.score_pairs(&[("q", document)], None).expect("a score")
+    };
     let written = score(&model, "<|im_end|>");
     // As text it is several tokens; as a control token it would be one.
     assert!(written.tokens[0] > score(&model, "").tokens[0] + 4);
-    let other = score(&open().with_instruction("Find the opposite"), "a");
+    let other = score(&reranker().with_instruction("Find the opposite").expect("a reranker"), "a");
     assert!(other.logits[0] != score(&model, "a").logits[0]);
     let overhead = model.pair_overhead();
     assert!(overhead >= score(&model, "").tokens[0] && score(&model, "a b c").tokens[0] <= overhead + 8);
     assert!(matches!(model.score_pairs(&[("q", "d")], Some(20)), Err(LmError::Argument(_))));
-    let error = YesNo::open(directory("llama"), &DecoderOptions::default()).err().expect("refused");
+    let error = PromptedScorer::new(Arc::new(open("llama")), prompt()).err().expect("refused");
     assert!(error.to_string().contains("<|im_start|>"), "{error}");
 }

@@ -9,7 +9,7 @@ mod caches;
 mod early_exit;
 mod gguf;
 mod gguf_refusals;
-mod golden;
+pub mod golden;
 mod heads;
 mod memory;
 mod parity;

@@ -176,7 +176,9 @@ impl LanguageModel for RemoteLanguage {
 
     fn can(&self, need: Need) -> Result<(), String> {
         let wanted = match need {
-            Need::PromptVectors | Need::ViewVectors | Need::Anchors => Capability::HiddenStates,
+            Need::PromptVectors | Need::ViewVectors | Need::Anchors | Need::ListScores => {
+                Capability::HiddenStates
+            }
             Need::LabelLogits => Capability::TopLogprobs(self.top),
             Need::Likelihoods => Capability::EchoLogprobs,
             Need::Generation => Capability::Generation,

@@ -221,7 +221,7 @@ impl Abilities for RemoteModel {
         Err(reason(&self, Capability::TokenEmbeddings))
     }
 
-    fn pair_scorer(self: Arc<Self>) -> Result<Arc<dyn PairScorer>, String> {
+    fn pair_scorer(self: Arc<Self>, _: Option<&str>) -> Result<Arc<dyn PairScorer>, String> {
         Err(reason(&self, Capability::Scores))
     }
 
@@ -242,6 +242,7 @@ impl Abilities for RemoteModel {
             Need::TextVectors => Some(Capability::Embeddings),
             Need::TokenVectors => Some(Capability::TokenEmbeddings),
             Need::PairScores => Some(Capability::Scores),
+            Need::ListScores => Some(Capability::HiddenStates),
             _ => None,
         })?;
         let cut = (settings.long_text != LongText::Truncate).then_some(Capability::Tokenizer);

@@ -13,7 +13,7 @@ use plackett_lm::decode::{
     Constraint, DecodeError, DecodeModel, DecodeOptions, DecodeRequest, Hypothesis, Normalize, PrefixId,
     TokenBytes, decode,
 };
-use plackett_lm::decoder::{CacheFormat, DecoderModel, DecoderOptions};
+use plackett_lm::decoder::{CacheFormat, DecoderEmbedder, DecoderModel, DecoderOptions};
 use plackett_lm::seq2seq::{self, EncoderDecoder, EncoderDecoderOptions};
 use plackett_lm::{Adapter, Precision as Format, SUPPORTED_DECODERS, SUPPORTED_FAMILIES, Truncated};
 use std::path::Path;
@@ -244,7 +244,7 @@ fn check_role(path: &Path) -> anyhow::Result<()> {
     let family = config["model_type"].as_str().unwrap_or_default();
     let writers = "use a decoder (a GGUF file or a directory of";
     let known = SUPPORTED_DECODERS.join(", ");
-    if path.join("modules.json").exists() {
+    if DecoderEmbedder::is_one(path)? {
         bail!(
             "{}: is an embedding model (it has modules.json), which was not made to write text; use it with `embed` or \
              `rerank`; here {writers} {known}) or an encoder-decoder",

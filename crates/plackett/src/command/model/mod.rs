@@ -109,12 +109,13 @@ fn list(store: &Store, output: &Output) -> Outcome {
         let state = match (&model.origin, here(model)) {
             (Origin::Bundled, _) => "bundled".to_string(),
             (_, true) => "pulled".to_string(),
+            (Origin::Hub { .. }, false) => format!("~{} MB", model.megabytes),
             (_, false) => format!("{} MB", model.megabytes),
         };
-        writeln!(text, "{:<26} {:<9} {:<11} {}", model.name, state, model.licence, model.about)?;
+        writeln!(text, "{:<28} {:<9} {:<12} {}", model.name, state, model.licence, model.about)?;
     }
     for (name, manifest) in others {
-        writeln!(text, "{name:<26} {:<9} {:<11} {}", "pulled", "", manifest.source)?;
+        writeln!(text, "{name:<28} {:<9} {:<12} {}", "pulled", "", manifest.source)?;
     }
     Ok(output.print(&text)?)
 }

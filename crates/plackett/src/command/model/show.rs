@@ -3,7 +3,7 @@
 use crate::command::{Outcome, Output};
 use plackett::golden::Subject;
 use plackett::pipeline::{LocalModel, ModelOptions};
-use plackett_lm::decoder::YesNo;
+use plackett_lm::decoder::PairPrompt;
 use plackett_lm::store::Resolved;
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
@@ -38,7 +38,8 @@ pub(super) fn run(model: &Resolved, options: &ModelOptions, output: &Output) -> 
             let info = model.info();
             let family =
                 format!("{}, {} layers of {}, {} heads", info.family, info.layers, info.hidden, info.heads);
-            let pairs = YesNo::answers(model).is_ok();
+            let prompt = PairPrompt::recognize(model).ok().flatten();
+            let pairs = prompt.is_some();
             let gives = if pairs {
                 "text, probabilities of tokens, scores of pairs"
             } else {

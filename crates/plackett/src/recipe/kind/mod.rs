@@ -11,13 +11,16 @@ mod facets;
 mod factorize;
 mod heads;
 mod index;
+mod learn_features;
 mod oracle;
+mod projection;
 mod rank;
 mod retrieve;
 mod scores;
 mod simulate;
 mod timing;
 mod train;
+mod vectors;
 
 use super::dataset::Dataset;
 use super::error::StageError;
@@ -33,6 +36,9 @@ pub static STAGE_KINDS: &[&StageKind] = &[
     &index::INDEX,
     &train::TRAIN,
     &factorize::FACTORIZE,
+    &learn_features::LEARN_FEATURES,
+    &projection::TRAIN_PROJECTION,
+    &projection::PROJECT,
     &retrieve::RETRIEVE,
     &rank::RANK,
     &oracle::ORACLE,

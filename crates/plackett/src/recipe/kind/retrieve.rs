@@ -4,7 +4,7 @@ use super::{dataset_of, index, rank};
 use crate::pipeline::Pipeline;
 use crate::recipe::error::StageError;
 use crate::recipe::expression::{self, Begins};
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
 use crate::recipe::registry::{Estimate, Made, StageKind, no_numbers};
 use crate::recipe::task::Task;
 use plackett_core::Query;
@@ -26,6 +26,12 @@ pub static RETRIEVE: StageKind = StageKind {
             FieldKind::Stage(&[Gives::Index]),
             "the index; its collection's queries are asked",
         ),
+        FieldSpec::new(
+            "data",
+            FieldKind::Stage(&[Gives::Data]),
+            Default::Absent,
+            "a collection whose queries are asked in place of those",
+        ),
         FieldSpec::required("pipeline", FieldKind::Text, "as in `plackett search --pipeline`"),
         FieldSpec::new(
             "model",
@@ -40,7 +46,7 @@ pub static RETRIEVE: StageKind = StageKind {
     numbers: no_numbers,
     outside: rank::fingerprints,
     estimate: |task| {
-        let dataset = dataset_of(task, task.values.word("index"))?;
+        let dataset = dataset_of(task, asked(task.values))?;
         let queries = dataset.queries.len();
         let work = format!("{} for {queries} queries", task.values.word("pipeline"));
         let mut estimate =
@@ -51,9 +57,14 @@ pub static RETRIEVE: StageKind = StageKind {
     run,
 };
 
+/// The stage whose queries are asked.
+fn asked(values: &Values) -> &str {
+    values.text("data").unwrap_or(values.word("index"))
+}
+
 fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let values = task.values;
-    let dataset = dataset_of(task, values.word("index"))?;
+    let dataset = dataset_of(task, asked(values))?;
     let index = Index::open(task.input(values.word("index"))?.folder.join(index::FOLDER))?;
     let models = task.surroundings.models(values.text("model"));
     let pipeline = Pipeline::resolve(values.word("pipeline"), Some(&index), &models, &Settings::default())?;

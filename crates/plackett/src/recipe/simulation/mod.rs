@@ -2,6 +2,7 @@
 
 mod fusing;
 mod grades;
+mod gradient;
 mod groups;
 mod in_context;
 mod losses;
@@ -34,6 +35,7 @@ pub static SIMULATIONS: &[&Simulation] = &[
     &sampling::PLACKETT_LUCE,
     &grades::GRADED_SCORES,
     &policy::GRADED_POLICY,
+    &gradient::POLICY_GRADIENT,
     &fusing::SCORE_FUSION,
     &views::MULTI_VIEW_REWARD,
     &views::CONSISTENCY_FILTER,

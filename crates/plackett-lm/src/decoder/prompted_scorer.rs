@@ -1,12 +1,12 @@
-//! A decoder that judges whether a document answers a query by the probability of "yes": the layout of Qwen3-Reranker.
+//! A decoder that scores pairs by what it would answer to a prompt ([`PairPrompt`]): the logit of one label, or the
+//! difference of two, after the last token.
 //!
-//! Prompt and score are those of its authors' code (<https://huggingface.co/Qwen/Qwen3-Reranker-0.6B>): the texts stand
-//! between a fixed beginning and end, and the score is the softmax of the logits of "yes" and "no" after the last token.
-//! Unlike there, control tokens that are written in a text are text: a passage cannot end the user's turn.
+//! Unlike in the authors' code, control tokens that are written in a text are text: a passage cannot end the user's turn.
 
 use crate::decode::model::LogitIds;
 use crate::decoder::kv::cache::KvCache;
-use crate::decoder::model::{DecoderModel, DecoderOptions};
+use crate::decoder::model::DecoderModel;
+use crate::decoder::pair_prompt::{Frame, PairPrompt};
 use crate::decoder::request::{AttentionPattern, OutputRequest, Positions, Request};
 use crate::encoder::outputs::{ModelInfo, PairScores};
 use crate::error::LmError;
@@ -18,46 +18,32 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Unless a caller says otherwise, documents are judged by this.
-const INSTRUCTION: &str = "Given a web search query, retrieve relevant passages that answer the query";
-const BEGIN: &str = "<|im_start|>system\nJudge whether the Document meets the requirements based on the Query and the \
-                     Instruct provided. Note that the answer can only be \"yes\" or \
-                     \"no\".<|im_end|>\n<|im_start|>user\n";
-const END: &str = "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n";
 /// The longest input of the authors' code.
 const MOST_TOKENS: usize = 8192;
 
 /// A decoder that scores pairs, ready for calls from any number of threads.
-pub struct YesNo {
+pub struct PromptedScorer {
     model: Arc<DecoderModel>,
     info: ModelInfo,
-    instruction: String,
-    begin: Vec<u32>,
-    end: Vec<u32>,
-    /// Of "yes" and of "no".
-    answers: [u32; 2],
+    prompt: &'static PairPrompt,
+    instruction: Option<String>,
+    frame: Frame,
+    /// The label that says "relevant", and the one that says it is not.
+    labels: Vec<u32>,
     /// Keys and values of the beginning, once there was a call.
     begun: Mutex<Option<KvCache>>,
 }
 
-impl YesNo {
-    /// Opens what [`DecoderModel::open`] opens.
-    ///
-    /// # Errors
-    /// As there; [`LmError::Unsupported`] when the tokenizer has not the tokens that the prompt needs.
-    pub fn open(path: impl AsRef<Path>, options: &DecoderOptions) -> Result<YesNo, LmError> {
-        YesNo::new(Arc::new(DecoderModel::open(path, options)?))
-    }
-
-    /// The same of an open decoder, which others may use too.
+impl PromptedScorer {
+    /// An open decoder, which others may use too, with one of the known prompts.
     ///
     /// # Errors
     /// [`LmError::Unsupported`] when the tokenizer has not the tokens that the prompt needs.
-    pub fn new(model: Arc<DecoderModel>) -> Result<YesNo, LmError> {
+    pub fn new(model: Arc<DecoderModel>, prompt: &'static PairPrompt) -> Result<PromptedScorer, LmError> {
         let path = model.path();
-        let answers = YesNo::answers(&model)?;
-        let encode = |text| model.tokenizer().encode(text, false, true);
-        let (begin, end) = (encode(BEGIN)?, encode(END)?);
+        let labels = prompt.label_ids(&model)?.into_iter().flatten().collect();
+        let instruction = prompt.instruction.map(str::to_string);
+        let frame = prompt.frame(&model, instruction.as_deref())?;
         let written = match path.is_dir() {
             true => JsonFile::open_optional(path, "tokenizer_config.json")?,
             false => None,
@@ -65,39 +51,27 @@ impl YesNo {
         let written = written.and_then(|file| file.value().get("model_max_length").and_then(|v| v.as_u64()));
         let limit = written.map_or(MOST_TOKENS, |limit| MOST_TOKENS.min(limit as usize));
         let info = model.text_info(model.info().hidden, limit, None, true);
-        let instruction = INSTRUCTION.to_string();
-        Ok(YesNo { model, info, instruction, begin, end, answers, begun: Mutex::default() })
-    }
-
-    /// The tokens of "yes" and "no" of a decoder that can score pairs.
-    ///
-    /// # Errors
-    /// [`LmError::Unsupported`] when the tokenizer has not the tokens that the prompt needs.
-    pub fn answers(model: &DecoderModel) -> Result<[u32; 2], LmError> {
-        let id = |token: &str| {
-            model.tokenizer().backend().token_to_id(token).ok_or_else(|| LmError::Unsupported {
-                model: model.info().name.clone(),
-                wanted: "score pairs".into(),
-                reason: format!(
-                    "its tokenizer has no token `{token}`, which the prompt of a yes-or-no reranker needs; give a \
-                     cross-encoder or a model like Qwen3-Reranker"
-                ),
-            })
-        };
-        id("<|im_start|>")?;
-        id("<|im_end|>")?;
-        Ok([id("yes")?, id("no")?])
+        Ok(PromptedScorer { model, info, prompt, instruction, frame, labels, begun: Mutex::default() })
     }
 
     /// The same with another instruction: what makes a document a good one.
-    pub fn with_instruction(mut self, instruction: impl Into<String>) -> YesNo {
-        self.instruction = instruction.into();
-        self
+    ///
+    /// # Errors
+    /// It cannot be split into tokens.
+    pub fn with_instruction(self, instruction: impl Into<String>) -> Result<PromptedScorer, LmError> {
+        let instruction = Some(instruction.into());
+        let frame = self.prompt.frame(&self.model, instruction.as_deref())?;
+        Ok(PromptedScorer { frame, instruction, begun: Mutex::default(), ..self })
     }
 
-    /// What makes a document a good one, in the prompt's words.
-    pub fn instruction(&self) -> &str {
-        &self.instruction
+    /// What makes a document a good one, in the prompt's words, where the prompt says so.
+    pub fn instruction(&self) -> Option<&str> {
+        self.instruction.as_deref()
+    }
+
+    /// The prompt.
+    pub fn prompt(&self) -> &'static PairPrompt {
+        self.prompt
     }
 
     /// Facts about the model.
@@ -112,9 +86,16 @@ impl YesNo {
 
     /// Tokens around and between a query and a document.
     pub fn pair_overhead(&self) -> usize {
-        let between = self.model.tokenizer().encode(&self.text("", ""), false, false);
+        let count = |text: &String| {
+            self.model.tokenizer().encode(text, false, false).map_or(0, |tokens| tokens.len())
+        };
+        let between: usize = self.prompt.texts(self.instruction.as_deref(), "", "").iter().map(count).sum();
         // Where texts meet the words around them they may split otherwise, by a token each time.
-        self.begin.len() + between.map_or(0, |tokens| tokens.len()) + self.end.len() + 4
+        self.frame_tokens() + between + 4
+    }
+
+    fn frame_tokens(&self) -> usize {
+        self.frame.begin.len() + self.frame.end.len()
     }
 
     /// Byte ranges of a text's tokens.
@@ -125,10 +106,6 @@ impl YesNo {
         self.model.tokenizer().spans(text)
     }
 
-    fn text(&self, query: &str, document: &str) -> String {
-        format!("<Instruct>: {}\n<Query>: {query}\n<Document>: {document}", self.instruction)
-    }
-
     /// Tokens of a pair without the beginning, how many the whole has and whether that is an estimate; cut at the end of
     /// the document.
     fn encode(
@@ -137,13 +114,17 @@ impl YesNo {
         most: usize,
     ) -> Result<(Vec<u32>, usize, bool), LmError> {
         let encode = |text: &str| self.model.tokenizer().encode(text, false, false);
-        let Beginning { mut tokens, estimate } =
-            beginning(&self.text(query, document), most, encode, Vec::len)?;
-        let fixed = self.begin.len() + self.end.len();
-        let whole = estimate.unwrap_or(tokens.len()) + fixed;
-        tokens.truncate(most - fixed);
-        tokens.extend_from_slice(&self.end);
-        Ok((tokens, whole, estimate.is_some()))
+        let fixed = self.frame_tokens();
+        let (mut own, mut whole, mut is_estimate) = (Vec::new(), fixed, false);
+        for text in self.prompt.texts(self.instruction.as_deref(), query, document) {
+            let Beginning { tokens, estimate } = beginning(&text, most, encode, Vec::len)?;
+            whole += estimate.unwrap_or(tokens.len());
+            is_estimate |= estimate.is_some();
+            own.extend(tokens);
+        }
+        own.truncate(most - fixed);
+        own.extend_from_slice(&self.frame.end);
+        Ok((own, whole, is_estimate))
     }
 
     /// The beginning, which all pairs continue.
@@ -152,11 +133,12 @@ impl YesNo {
         if let Some(cache) = &*begun {
             return Ok(cache.clone());
         }
-        let cache = self.model.prefill(&self.begin, None)?;
+        let cache = self.model.prefill(&self.frame.begin, None)?;
         Ok(begun.insert(cache).clone())
     }
 
-    /// How well each document answers its query: logits are ln (p(yes) / p(no)), scores p(yes) among the two.
+    /// How well each document answers its query: logits are those of the label, or its difference to the other label's,
+    /// ln (p(yes) / p(no)); scores are 1 / (1 + e^−logit), which of two labels is the share of p(yes).
     ///
     /// # Errors
     /// `max_tokens` that leave no room for the pair; a text the tokenizer refuses; the memory budget.
@@ -166,28 +148,29 @@ impl YesNo {
         max_tokens: Option<usize>,
     ) -> Result<PairScores, LmError> {
         let most = max_tokens.unwrap_or(usize::MAX).min(self.info.max_tokens);
-        let fixed = self.begin.len() + self.end.len();
+        let fixed = self.frame_tokens();
         if most <= fixed {
             let problem = format!("max_tokens {most} leaves no room beside the {fixed} tokens of the prompt");
             return Err(LmError::Argument(problem));
         }
         let encode = || pairs.par_iter().map(|pair| self.encode(*pair, most)).collect::<Result<Vec<_>, _>>();
         let encoded = self.model.pool.install(encode)?;
-        let begun = self.begun()?;
-        let logit_ids = LogitIds::Only(&self.answers);
+        let begun = (!self.frame.begin.is_empty()).then(|| self.begun()).transpose()?;
+        let logit_ids = LogitIds::Only(&self.labels);
         let outputs = OutputRequest { logits_at: Positions::Last, logit_ids, ..OutputRequest::default() };
         let mut requests = Vec::with_capacity(pairs.len());
         for (tokens, ..) in &encoded {
-            let (cache, pattern, outputs) = (Some(&begun), AttentionPattern::Causal, outputs.clone());
+            let (cache, pattern, outputs) = (begun.as_ref(), AttentionPattern::Causal, outputs.clone());
             requests.push(Request { tokens, cache, pattern, adapter: None, outputs });
         }
         let mut scored = PairScores::default();
         for (index, (answer, (own, whole, estimated))) in
             self.model.forward(&requests)?.into_iter().zip(&encoded).enumerate()
         {
-            let kept = self.begin.len() + own.len();
+            let kept = self.frame.begin.len() + own.len();
             let logit = match answer.logits.first().map(Vec::as_slice) {
-                Some([yes, no]) => yes - no,
+                Some([relevant, not]) => relevant - not,
+                Some([relevant]) => *relevant,
                 _ => f32::NAN,
             };
             scored.logits.push(logit);
