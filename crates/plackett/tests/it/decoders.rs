@@ -71,8 +71,21 @@ fn a_yes_or_no_reranker_is_a_cross_encoder() {
     assert!(ranking.len() == 3 && ranking.windows(2).all(|pair| pair[0].1 > pair[1].1), "{ranking:?}");
     assert!(done["results"][0]["trace"]["prompt_tokens"].as_u64().unwrap() > 300);
     assert!(rerank("bi-encoder").expect(2).stderr.contains("modules.json"));
+    // Its files do not say with which prompt it was trained; its name can.
     let shown = plackett(folder.path(), &["model", "show", &reranker, "--json"]).expect(0).json();
-    assert_eq!((shown["family"].as_str(), shown["cross_encoder"].as_bool()), (Some("qwen3"), Some(true)));
+    assert_eq!((shown["family"].as_str(), shown["cross_encoder"].as_bool()), (Some("qwen3"), Some(false)));
+    assert!(rerank("cross-encoder").expect(2).stderr.contains("cross-encoder(prompt=yes-no)"));
+    let named = folder.path().join("Qwen3-Reranker-tiny");
+    std::fs::create_dir(&named).unwrap();
+    for file in std::fs::read_dir(&reranker).unwrap() {
+        let path = file.unwrap().path();
+        std::fs::copy(&path, named.join(path.file_name().unwrap())).unwrap();
+    }
+    let known = ["rerank", "--method", "cross-encoder", "--model", "./Qwen3-Reranker-tiny", "--json", "-"];
+    assert_eq!(ranked(&plackett_with_input(folder.path(), &known, &requests()).expect(0).json()), ranking);
+    let shown =
+        plackett(folder.path(), &["model", "show", "./Qwen3-Reranker-tiny", "--json"]).expect(0).json();
+    assert_eq!(shown["cross_encoder"].as_bool(), Some(true));
     let embedder = model("embedder");
     let wrong = ["rerank", "--method", "cross-encoder", "--model", &embedder, "-"];
     assert!(plackett_with_input(folder.path(), &wrong, &requests()).expect(2).stderr.contains("bi-encoder"));

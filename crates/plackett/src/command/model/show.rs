@@ -40,10 +40,11 @@ pub(super) fn run(model: &Resolved, options: &ModelOptions, output: &Output) -> 
                 format!("{}, {} layers of {}, {} heads", info.family, info.layers, info.hidden, info.heads);
             let prompt = PairPrompt::recognize(model).ok().flatten();
             let pairs = prompt.is_some();
-            let gives = if pairs {
-                "text, probabilities of tokens, scores of pairs"
-            } else {
-                "text, probabilities of tokens"
+            let gives = match prompt {
+                Some(prompt) => {
+                    format!("text, probabilities of tokens, scores of pairs (prompt {})", prompt.name)
+                }
+                None => "text, probabilities of tokens".to_string(),
             };
             let mut facts = vec![
                 fact("family", info.family.clone(), "family", family),
