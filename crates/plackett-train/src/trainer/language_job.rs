@@ -9,7 +9,7 @@ use super::{LanguageModel, LanguageTask, Settings, StepRecord};
 use crate::TrainError;
 use crate::adapter::{self, Attached, Targets};
 use crate::nn;
-use crate::objective::{self, Term};
+use crate::objective::{self, Input, Term};
 use crate::tape::{Compute, Parameters};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -62,7 +62,14 @@ impl LanguageJob {
     /// # Errors
     /// An objective, adapter or setting that cannot be.
     pub fn check(&self) -> Result<(), TrainError> {
-        self.terms()?;
+        let terms = self.terms()?;
+        let others = |term: &&Term| term.objective.spec().takes != [Input::TokenLogProbabilities];
+        if let Some(term) = terms.iter().find(others) {
+            return Err(TrainError::Setting(format!(
+                "objective: `{}` needs more than texts, or something else; for a decoder choose `language`",
+                term.objective
+            )));
+        }
         self.settings.check()?;
         if self.tokens < 2 {
             return Err(TrainError::Setting("tokens: a whole number from 2 is expected".into()));

@@ -257,6 +257,65 @@ fn more_read_outs_take_more_memory() {
     assert!(one > 0 && four > one, "{one} {four}");
 }
 
+/// A base model in a folder.
+fn base() -> tempfile::TempDir {
+    let (mut model, parameters) = decoder(false);
+    let folder = tempfile::tempdir().unwrap();
+    model.save(folder.path(), &parameters).unwrap();
+    folder
+}
+
+fn run_job(job: &LanguageJob, output: &std::path::Path) -> (Outcome, [Vec<DepthMeasure>; 2]) {
+    let text = |prompt: &str, target: &str| TextExample { prompt: prompt.into(), target: target.into() };
+    let learned = [text("the cat", " sat on the mat"), text("a dog", " barks at night")];
+    let (work, base) = (output.join("training"), base());
+    let places = (work.as_path(), output);
+    job.run(base.path(), (&learned, &learned[..1]), places, "job", &Compute::new(1), &mut |_, _| {}).unwrap()
+}
+
+#[test]
+fn a_job_trains_depths_adapters_own_heads_and_the_first_layers() {
+    let settings = Settings { batch: 2, steps: 60, rate: 5e-3, ..Settings::default() };
+    let sorted = LanguageJob { tokens: 18, depths: vec![2, 4], settings, ..LanguageJob::default() };
+    let own_heads = Trained { adapter: OWN_HEADS.into(), ..Trained::default() };
+    let adapted = Trained { adapter: "lora(rank=4)".into(), ..Trained::default() };
+    for job in [
+        sorted.clone(),
+        LanguageJob { trained: own_heads, ..sorted.clone() },
+        LanguageJob { trained: adapted, ..sorted.clone() },
+        LanguageJob { layers: 2, depths: vec![1, 2], ..sorted.clone() },
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let (outcome, [before, after]) = run_job(&job, folder.path());
+        let depths = |measures: &[DepthMeasure]| measures.iter().map(|own| own.depth).collect::<Vec<_>>();
+        assert_eq!((depths(&before), depths(&after)), (job.depths.clone(), job.depths.clone()));
+        assert!(after[0].nll() < before[0].nll(), "{}", job.trained.adapter);
+        let [loss_before, loss_after] = outcome.validation.unwrap();
+        assert!(loss_after < loss_before);
+        // `the cat sat on the mat` has 22 bytes.
+        assert_eq!((outcome.cut.pairs, outcome.cut.of), (3, 3));
+        assert!(
+            outcome.cut.sentence().unwrap().starts_with("3 of 3 texts with their prompts have more than 18")
+        );
+        let layers = if job.layers == 0 { LAYERS } else { job.layers };
+        let engine = DecoderModel::open(folder.path(), &DecoderOptions::default()).unwrap();
+        assert_eq!(engine.info().layers, layers);
+        let has_heads = folder.path().join(EXIT_HEADS).is_file();
+        assert_eq!(has_heads, job.trained.adapter == OWN_HEADS);
+    }
+}
+
+#[test]
+fn a_job_that_cannot_be_is_refused() {
+    let said = |job: LanguageJob| job.check().unwrap_err().to_string();
+    let usual = LanguageJob::default;
+    assert!(said(LanguageJob { depths: vec![3, 3], ..usual() }).contains("3 stands before 3"));
+    assert!(said(LanguageJob { tokens: 1, ..usual() }).contains("tokens: a whole number from 2"));
+    let head = Trained { adapter: "head".into(), ..Trained::default() };
+    assert!(said(LanguageJob { trained: head, ..usual() }).contains("exit-heads"));
+    assert!(said(LanguageJob { objective: "languish".into(), ..usual() }).starts_with("objective: "));
+}
+
 #[test]
 fn depths_that_cannot_be_are_refused() {
     let (model, _) = decoder(false);

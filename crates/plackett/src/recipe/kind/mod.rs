@@ -5,6 +5,7 @@ mod answers;
 mod attention;
 mod cost;
 mod data;
+mod decoder_depths;
 mod difference;
 mod evaluate;
 mod facets;
@@ -18,6 +19,7 @@ mod scores;
 mod simulate;
 mod timing;
 mod train;
+mod train_decoder;
 
 use super::dataset::Dataset;
 use super::error::StageError;
@@ -33,6 +35,8 @@ pub static STAGE_KINDS: &[&StageKind] = &[
     &index::INDEX,
     &train::TRAIN,
     &factorize::FACTORIZE,
+    &train_decoder::TRAIN_DECODER,
+    &decoder_depths::DECODER_DEPTHS,
     &retrieve::RETRIEVE,
     &rank::RANK,
     &oracle::ORACLE,
