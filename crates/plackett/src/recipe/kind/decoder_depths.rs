@@ -1,6 +1,6 @@
 //! `decoder-depths`: what the depths of a decoder cost, and what they write, through the engine that users run.
 
-use super::train_decoder::{decoder_of, texts_of};
+use super::byte_decoder::{decoder_of, spread, texts_of};
 use crate::recipe::error::{Problem, RecipeError, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
 use crate::recipe::quantity::Quantity;
@@ -139,8 +139,8 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         return Err(StageError::Field { field: "new_tokens", problem });
     }
     let begins = held.iter().map(|text| encode_bytes(text)).filter(|tokens| tokens.len() >= given);
-    let prompts: Vec<Vec<u32>> =
-        begins.take(task.values.count("prompts")).map(|tokens| tokens[..given].to_vec()).collect();
+    let prompts =
+        spread(begins.map(|tokens| tokens[..given].to_vec()).collect(), task.values.count("prompts"));
     if prompts.is_empty() {
         let problem = format!("no text that was held out has {given} bytes");
         return Err(StageError::Field { field: "prompt_tokens", problem });

@@ -3,6 +3,7 @@
 mod agreement;
 mod answers;
 mod attention;
+mod byte_decoder;
 mod cost;
 mod data;
 mod decoder_depths;

@@ -1,25 +1,21 @@
 //! `train-decoder`: a small decoder of bytes that learns the texts of collections, read out at one depth or at several.
 
 use super::SEED;
+use super::byte_decoder::{open, ratios, spread, texts_of};
 use super::train::{FOLDER, remove_checkpoint};
-use crate::recipe::dataset::Dataset;
 use crate::recipe::error::{Problem, RecipeError, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, Registry, StageKind, nothing_outside};
 use crate::recipe::task::Task;
-use plackett_train::nn::LlamaConfig;
-use plackett_train::nn::Mode;
 use plackett_train::objective::parse_sum;
 use plackett_train::optimizer::Schedule;
-use plackett_train::tape::Gradients;
 use plackett_train::trainer::{
-    BYTE_VOCABULARY, DepthMeasure, LanguageModel, LanguageTask, ReadOuts, Report, Settings, StepRecord,
-    Task as _, check_depths, held_out, measure_depths, train, windows_of_bytes,
+    BYTE_VOCABULARY, DepthMeasure, LanguageTask, ReadOuts, Report, Settings, StepRecord, check_depths,
+    measure_depths, train, windows_of_bytes,
 };
-use plackett_train::{Compute, Parameters, Tape};
+use plackett_train::{Compute, Parameters};
 use std::path::Path;
-use std::time::Instant;
 
 /// Numbers beside those of each depth.
 const NUMBERS: [&str; 5] = ["trainable", "parameters", "loss", "step_seconds", "peak_memory"];
@@ -120,7 +116,7 @@ pub static TRAIN_DECODER: StageKind = StageKind {
             "windows",
             FieldKind::Whole(1, 1_000_000),
             Default::Whole(200),
-            "windows of held-out texts that are measured, at most",
+            "windows of held-out texts that are measured, at most, spread evenly over all",
         ),
         FieldSpec::new(
             "compared",
@@ -191,78 +187,6 @@ fn estimate(task: &Task<'_>) -> Result<Estimate, StageError> {
     Ok(Estimate { work, seconds: Some(5.0 + operations / 4e10), ..Estimate::default() })
 }
 
-/// The texts of the collections of a stage of this kind, those to learn and those that are held out.
-pub(super) fn texts_of(task: &Task<'_>, values: &Values) -> Result<[Vec<String>; 2], StageError> {
-    let mut all = Vec::new();
-    for name in values.texts("data") {
-        let dataset = Dataset::load(task.input(name)?.values, task.surroundings)?;
-        for document in dataset.corpus()? {
-            let text = document?.model_text().into_owned();
-            if !text.trim().is_empty() {
-                all.push(text);
-            }
-        }
-    }
-    let share = values.number("held_out").unwrap_or_default();
-    let held = held_out(all.len(), share, values.count("seed") as u64);
-    let (mut learned, mut kept) = (Vec::new(), Vec::new());
-    for (text, held) in all.into_iter().zip(held) {
-        if held { kept.push(text) } else { learned.push(text) }
-    }
-    Ok([learned, kept])
-}
-
-/// The fields of a stage of this kind that another stage names, and the folder of its model.
-pub(super) fn decoder_of<'t>(
-    task: &'t Task<'_>,
-    field: &'static str,
-) -> Result<(&'t Values, std::path::PathBuf), StageError> {
-    let input = task.input(task.values.word(field))?;
-    match input.kind.name == TRAIN_DECODER.name {
-        true => Ok((input.values, input.folder.join(FOLDER))),
-        false => {
-            let problem = format!(
-                "it is of the kind `{}`; a stage of the kind `{}` is expected",
-                input.kind.name, TRAIN_DECODER.name
-            );
-            Err(StageError::Field { field, problem })
-        }
-    }
-}
-
-/// The model to begin with.
-fn open(task: &Task<'_>, parameters: &mut Parameters) -> Result<LanguageModel, StageError> {
-    let values = task.values;
-    let mut whole = Parameters::default();
-    let model = match values.has("model") {
-        true => LanguageModel::open(&decoder_of(task, "model")?.1, &mut whole)?,
-        false => {
-            let (width, heads) = (values.count("width"), values.count("heads"));
-            let config = LlamaConfig {
-                vocab_size: BYTE_VOCABULARY,
-                hidden_size: width,
-                num_hidden_layers: values.count("layers"),
-                num_attention_heads: heads,
-                num_key_value_heads: heads,
-                intermediate_size: values.count("inner"),
-                rms_norm_eps: 1e-5,
-                rope_theta: 10_000.0,
-                tie_word_embeddings: values.on("tied"),
-                attention_bias: false,
-                mlp_bias: false,
-            };
-            LanguageModel::of_bytes(&config, values.count("tokens"), values.count("seed") as u64, &mut whole)?
-        }
-    };
-    match values.count("take") {
-        0 => {
-            *parameters = whole;
-            Ok(model)
-        }
-        depth => Ok(model.first_layers(&whole, depth, parameters)?),
-    }
-}
-
 fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let values = task.values;
     let mut parameters = Parameters::default();
@@ -270,14 +194,14 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let tokens = values.count("tokens").min(model.context());
     let [learned, kept] = texts_of(task, values)?;
     let windows = windows_of_bytes(learned.iter().map(String::as_str), tokens);
-    let mut held = windows_of_bytes(kept.iter().map(String::as_str), tokens);
-    let found = held.len();
-    held.truncate(values.count("windows"));
+    let held = windows_of_bytes(kept.iter().map(String::as_str), tokens);
     if held.is_empty() {
         let problem =
             format!("the texts that are held out do not fill a window of {tokens} bytes; hold out more");
         return Err(StageError::Field { field: "held_out", problem });
     }
+    let found = held.len();
+    let held = spread(held, values.count("windows"));
     let depths = depths_of(values, "depths").map_err(|error| StageError::Simulation(error.to_string()))?;
     let measured = depths_of(values, "measured").unwrap_or_else(|_| depths.clone());
     // What is measured with a matrix of its own is what is trained with one.
@@ -356,30 +280,6 @@ fn learn(
     };
     let place: (Option<&Path>, &str) = (Some(task.folder), &identity);
     Ok(train(learning, compute, parameters, &settings, place, None, &mut progress)?)
-}
-
-/// Times of passes there and back of a task over those of another one, in turn, so that what else the machine does falls on
-/// both alike.
-fn ratios(
-    task: &LanguageTask<'_>,
-    plain: &LanguageTask<'_>,
-    parameters: &Parameters,
-    (batch, rounds): (usize, usize),
-) -> Result<Vec<f64>, StageError> {
-    let compute = Compute::new(rayon::current_num_threads());
-    let examples: Vec<usize> = (0..batch.min(task.count())).collect();
-    let mut gradients = Gradients::default();
-    let mut seconds = |task: &LanguageTask<'_>| -> Result<f64, StageError> {
-        let begun = Instant::now();
-        let tape = Tape::new(parameters, &compute);
-        let loss = task.loss(&tape, &examples, Mode::default())?;
-        tape.backward(&loss.value, &mut gradients);
-        Ok(begun.elapsed().as_secs_f64())
-    };
-    // The first passes map memory.
-    seconds(task)?;
-    seconds(plain)?;
-    (0..rounds).map(|_| Ok(seconds(task)? / seconds(plain)?)).collect()
 }
 
 fn made(
