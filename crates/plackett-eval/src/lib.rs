@@ -22,6 +22,7 @@
 
 mod account;
 mod agreement;
+mod both_orders;
 pub mod calibration;
 pub mod compare;
 pub mod correlation;
@@ -41,6 +42,7 @@ mod table;
 
 pub use account::{Account, Depth};
 pub use agreement::Agreement;
+pub use both_orders::{BothOrders, Preferred};
 pub use compare::{CompareOptions, Comparison, Correction, compare};
 pub use evaluate::{EvalError, Evaluation, Evaluator, Measured, Texts, evaluate};
 pub use interval::{Interval, IntervalOptions, Intervals};

@@ -6,9 +6,14 @@ use crate::decoder::kv::cache::named;
 use crate::decoder::request::{Positions, Request};
 use crate::error::LmError;
 use crate::family::decoder_shape::DecoderShape;
+use std::ops::Range;
 
 /// Refuses requests that do not fit the model, with the number of the request.
-pub(super) fn check(shape: &DecoderShape, requests: &[Request], layers: usize) -> Result<(), LmError> {
+pub(super) fn check(
+    shape: &DecoderShape,
+    requests: &[Request],
+    layers: &Range<usize>,
+) -> Result<(), LmError> {
     let mut known: Vec<&Adapter> = Vec::new();
     for (index, request) in requests.iter().enumerate() {
         let fits = check_one(shape, request, layers).and_then(|()| check_adapter(shape, request, &mut known));
@@ -19,7 +24,7 @@ pub(super) fn check(shape: &DecoderShape, requests: &[Request], layers: usize) -
     Ok(())
 }
 
-fn check_one(shape: &DecoderShape, request: &Request, layers: usize) -> Result<(), String> {
+fn check_one(shape: &DecoderShape, request: &Request, layers: &Range<usize>) -> Result<(), String> {
     let (tokens, outputs) = (request.tokens.len(), &request.outputs);
     if tokens == 0 {
         return Err("it has no tokens; give at least one".into());
@@ -41,11 +46,11 @@ fn check_one(shape: &DecoderShape, request: &Request, layers: usize) -> Result<(
             return Err(format!("{what} after token {place} are wanted, there are {tokens} new tokens"));
         }
     }
-    if let Some(layer) = outputs.hidden_after.iter().find(|layer| **layer > layers) {
-        return Err(format!("hidden states after layer {layer} are wanted, {layers} layers are run"));
+    if let Some(layer) = outputs.hidden_after.iter().find(|layer| **layer > layers.end) {
+        return Err(format!("hidden states after layer {layer} are wanted, {} layers are run", layers.end));
     }
     check_cache(shape, request, layers)?;
-    check_attention(request, layers)
+    check_attention(request, layers.end)
 }
 
 /// An adapter fits the model, and is the one that the cache was made with.
@@ -71,18 +76,18 @@ fn check_adapter<'a>(
     Ok(())
 }
 
-fn check_cache(shape: &DecoderShape, request: &Request, layers: usize) -> Result<(), String> {
+fn check_cache(shape: &DecoderShape, request: &Request, layers: &Range<usize>) -> Result<(), String> {
     let Some(cache) = request.cache else { return check_positions(shape, request, 0) };
     for segment in &cache.segments {
         let dims = segment.dims();
         if (dims.heads, dims.size) != (shape.kv_heads, shape.size) {
             return Err("its cache is of another model".into());
         }
-        if dims.layers < layers {
-            return Err(format!("its cache has {} layers, {layers} are to be run", dims.layers));
+        if dims.layers < layers.len() {
+            return Err(format!("its cache has {} layers, {} are to be run", dims.layers, layers.len()));
         }
     }
-    if !cache.contiguous && shape.layers.iter().take(layers).any(|layer| layer.window.is_some()) {
+    if !cache.contiguous && shape.layers[layers.clone()].iter().any(|layer| layer.window.is_some()) {
         return Err(
             "blocks that begin at the same position have no place in the window of tokens that this model's \
                     layers see; give a model without windows"

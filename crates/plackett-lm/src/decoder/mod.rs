@@ -19,6 +19,7 @@ mod check;
 mod chunk;
 mod collect;
 mod compute;
+mod depths;
 mod embedder;
 mod forward;
 mod kv;
@@ -38,6 +39,8 @@ mod weights;
 
 pub use crate::text::lm_tokenizer::LmTokenizer;
 pub use block_store::{BlockStore, BlockTable, BlockWriter, parse_block_table};
+pub use depths::exit::{ExitCounts, ExitSession, ExitThreshold, MissingKeys};
+pub use depths::speculate::{DraftCounts, SpeculativeSession};
 pub use embedder::DecoderEmbedder;
 pub use kv::cache::KvCache;
 pub use kv::format::CacheFormat;

@@ -22,6 +22,7 @@ use crate::text::lm_tokenizer::LmTokenizer;
 use plackett_kernel::Isa;
 use plackett_kernel::Precision;
 use rayon::prelude::*;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
 
@@ -33,6 +34,9 @@ pub struct DecoderOptions {
     /// Number format of keys and values; when absent, the one that attention reads as it is: [`CacheFormat::Int16`] where
     /// the model's products are made in integers, else [`CacheFormat::F32`].
     pub cache: Option<CacheFormat>,
+    /// Only so many layers, from the first, before the last normalisation and the output matrix: of a model whose
+    /// intermediate layers were trained to be read (Sorted LLaMA, 2023). The others are not read from the file.
+    pub depth: Option<usize>,
     /// Worker threads; all cores when absent.
     pub threads: Option<usize>,
     /// Bytes that weights, the buffers of a call and the caches that it reads and makes may take together. Blocks of a
@@ -47,7 +51,7 @@ pub struct DecoderInfo {
     pub name: String,
     /// `model_type` of config.json, or the architecture of a GGUF file.
     pub family: String,
-    /// Layers.
+    /// Layers that are run; fewer than the file has where [`DecoderOptions::depth`] says so.
     pub layers: usize,
     /// Numbers per token between layers.
     pub hidden: usize,
@@ -77,6 +81,7 @@ pub struct DecoderModel {
     buffers: Buffers,
     pub(super) format: CacheFormat,
     pub(super) precision: Precision,
+    pub(super) depth: Option<usize>,
     /// What [`DecoderModel::fingerprint`] found.
     pub(super) fingerprint: OnceLock<String>,
     memory_budget: Option<usize>,
@@ -99,7 +104,7 @@ impl DecoderModel {
             return DecoderModel::open_gguf(&file, options);
         }
         let config = JsonFile::open(path, "config.json")?;
-        let shape = crate::family::decoder_families::read(&config)?;
+        let shape = crate::family::decoder_families::read(&config)?.first_layers(options.depth)?;
         let source = TensorSource::directory(WeightSet::open(path)?)?;
         let decoder = DecoderWeights::open(shape, &source, options.precision)?;
         let tokens = LmTokenizer::open(path)?;
@@ -110,6 +115,7 @@ impl DecoderModel {
         let file = GgufFile::open(path)?;
         let architecture = GgufArchitecture::read(&file)?;
         let shape = crate::family::decoder_families::from_gguf(&architecture, &file)?;
+        let shape = shape.first_layers(options.depth)?;
         let tokens = LmTokenizer::gguf(&file)?;
         let source = TensorSource::gguf(file, &architecture.architecture, architecture.head_dim);
         let decoder = DecoderWeights::open(shape, &source, options.precision)?;
@@ -152,6 +158,7 @@ impl DecoderModel {
             buffers: Buffers::default(),
             format: options.cache.unwrap_or(read),
             precision: options.precision,
+            depth: options.depth,
             fingerprint: OnceLock::new(),
             memory_budget: options.memory_budget,
         })
@@ -223,9 +230,25 @@ impl DecoderModel {
     /// # Errors
     /// As [`DecoderModel::forward`].
     pub fn forward_until(&self, requests: &[Request], layers: usize) -> Result<Vec<SequenceOutput>, LmError> {
-        let layers = layers.min(self.info.layers);
-        check(&self.decoder.shape, requests, layers)?;
-        let dims = KvDims { layers, heads: self.decoder.shape.kv_heads, size: self.decoder.shape.size };
+        self.forward_through(requests, None, 0..layers.min(self.info.layers), false)
+    }
+
+    /// Runs sequences through some layers. `states` has what goes into the first of them for every token of every
+    /// request; without it their input vectors do. A cache has the layers of `layers` alone. With `keys_only` nothing but
+    /// keys and values is computed, those of every layer from the same states.
+    pub(super) fn forward_through(
+        &self,
+        requests: &[Request],
+        states: Option<&[&[f32]]>,
+        layers: Range<usize>,
+        keys_only: bool,
+    ) -> Result<Vec<SequenceOutput>, LmError> {
+        check(&self.decoder.shape, requests, &layers)?;
+        let dims = KvDims {
+            layers: layers.len(),
+            heads: self.decoder.shape.kv_heads,
+            size: self.decoder.shape.size,
+        };
         let weights = self.info.weight_bytes;
         let plan = batches(
             &self.decoder,
@@ -242,12 +265,25 @@ impl DecoderModel {
                 batch.iter().zip(found).for_each(|(index, answer)| answers[*index] = answer);
             }
         };
+        let run = |batch: &MicroBatch, workers| {
+            let own = states
+                .map(|states| batch.requests.iter().flat_map(|index| states[*index]).copied().collect());
+            let own: Option<Vec<f32>> = own;
+            let pass = Pass {
+                decoder: &self.decoder,
+                isa: self.info.isa,
+                buffers: &self.buffers,
+                format: self.format,
+                layers: layers.clone(),
+                states: own.as_deref(),
+                keys_only,
+            };
+            store(&batch.requests, self.run(requests, batch, &pass, workers));
+        };
         self.pool.install(|| {
-            plan.spread.par_iter().with_max_len(1).for_each(|batch| {
-                store(&batch.requests, self.run(requests, batch, layers, 1));
-            });
+            plan.spread.par_iter().with_max_len(1).for_each(|batch| run(batch, 1));
             for batch in &plan.split {
-                store(&batch.requests, self.run(requests, batch, layers, plan.workers));
+                run(batch, plan.workers);
             }
         });
         Ok(answers.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()))
@@ -257,11 +293,10 @@ impl DecoderModel {
         &self,
         requests: &[Request],
         batch: &MicroBatch,
-        layers: usize,
+        pass: &Pass,
         workers: usize,
     ) -> Vec<SequenceOutput> {
         let isa = self.info.isa;
-        let pass = Pass { decoder: &self.decoder, isa, buffers: &self.buffers, format: self.format, layers };
         let own: Vec<&Request> = batch.requests.iter().map(|index| &requests[*index]).collect();
         let mut output = pass.forward(&own, workers, batch.rows);
         let hidden = self.info.hidden;
@@ -309,8 +344,10 @@ impl DecoderModel {
     /// threads: the floor of a pass, for measurements of how close it comes.
     pub fn products_alone(&self, tokens: usize) {
         let (isa, buffers) = (self.info.isa, &self.buffers);
+        let layers = 0..self.info.layers;
+        let format = self.format;
         let pass =
-            Pass { decoder: &self.decoder, isa, buffers, format: self.format, layers: self.info.layers };
+            Pass { decoder: &self.decoder, isa, buffers, format, layers, states: None, keys_only: false };
         self.pool.install(|| pass.products_alone(tokens, self.info.threads));
     }
 

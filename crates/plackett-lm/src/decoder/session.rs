@@ -2,15 +2,12 @@
 
 use crate::adapter::lora::Adapter;
 use crate::decode::model::{Branch, BranchOutput, DecodeModel, PrefixId};
-use crate::decoder::kv::cache::KvCache;
+use crate::decoder::kv::cache::{KvCache, MOST_MOVED};
 use crate::decoder::model::DecoderModel;
 use crate::decoder::request::{OutputRequest, Positions, Request};
 use crate::error::LmError;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-
-/// A segment with more tokens is not moved into its child any more; the child begins a segment of its own.
-const MOST_MOVED: usize = 256;
 
 /// Prefixes of one or more decodes on a model. The model itself is shared.
 pub struct DecoderSession<'a> {

@@ -1,5 +1,6 @@
 //! What distinguishes one decoder from another: sizes, constants and the small choices of its family.
 
+use crate::error::LmError;
 use plackett_kernel::Activation;
 
 /// Sizes and choices of a decoder, read from a configuration by its family's file.
@@ -62,6 +63,23 @@ pub(crate) struct Rope {
 }
 
 impl DecoderShape {
+    /// The same with so many layers, from the first.
+    ///
+    /// # Errors
+    /// [`LmError::Argument`] where there are none or not so many.
+    pub(crate) fn first_layers(mut self, depth: Option<usize>) -> Result<DecoderShape, LmError> {
+        let layers = self.layers.len();
+        match depth {
+            Some(depth) if !(1..=layers).contains(&depth) => Err(LmError::Argument(format!(
+                "a depth of {depth} layers is wanted, and the model has {layers}; give a number from 1 to {layers}"
+            ))),
+            depth => {
+                self.layers.truncate(depth.unwrap_or(layers));
+                Ok(self)
+            }
+        }
+    }
+
     /// Numbers of a row of queries, keys and values.
     pub(crate) fn qkv(&self) -> usize {
         (self.heads + 2 * self.kv_heads) * self.size

@@ -106,14 +106,25 @@ impl Llama {
     }
 
     /// Calls `visit` with the number of layers passed, from 1, and the vectors of all tokens after them.
-    pub fn each_layer(&self, tape: &Tape, batch: &TokenBatch, mut visit: impl FnMut(usize, &Var)) {
+    pub fn each_layer(&self, tape: &Tape, batch: &TokenBatch, visit: impl FnMut(usize, &Var)) {
+        self.each_layer_until(tape, batch, self.layers.len(), visit);
+    }
+
+    /// The same, ending after `layers` layers.
+    pub fn each_layer_until(
+        &self,
+        tape: &Tape,
+        batch: &TokenBatch,
+        layers: usize,
+        mut visit: impl FnMut(usize, &Var),
+    ) {
         let rotary = Rotary {
             positions: batch.positions().into(),
             head_size: self.config.hidden_size / self.config.num_attention_heads,
             base: self.config.rope_theta,
         };
         let mut x = self.embed(tape, batch);
-        for (at, layer) in self.layers.iter().enumerate() {
+        for (at, layer) in self.layers.iter().enumerate().take(layers) {
             x = layer.forward(tape, &self.config, &rotary, batch, &x);
             visit(at + 1, &x);
         }
@@ -126,17 +137,33 @@ impl Llama {
 
     /// For each (row, token) the log-probability of the token after that row, as a column.
     pub fn log_probabilities(&self, tape: &Tape, hidden: &Var, targets: &[(usize, u32)]) -> Var {
+        self.log_probabilities_of(tape, hidden, targets, self.head)
+    }
+
+    /// The same under another output matrix, vocabulary × width.
+    pub fn log_probabilities_of(
+        &self,
+        tape: &Tape,
+        hidden: &Var,
+        targets: &[(usize, u32)],
+        head: ParameterId,
+    ) -> Var {
         let rows: Vec<usize> = targets.iter().map(|(row, _)| *row).collect();
         let chosen = self.normalized(tape, &tape.select_rows(hidden, &rows));
         let own: Vec<(usize, u32)> =
             targets.iter().enumerate().map(|(at, (_, token))| (at, *token)).collect();
-        tape.token_log_probabilities(&chosen, &tape.parameter(self.head), &own)
+        tape.token_log_probabilities(&chosen, &tape.parameter(head), &own)
     }
 
     /// The logits of some rows over the whole vocabulary.
     pub fn logits(&self, tape: &Tape, hidden: &Var, rows: &[usize]) -> Var {
+        self.logits_of(tape, hidden, rows, self.head)
+    }
+
+    /// The same under another output matrix, vocabulary × width.
+    pub fn logits_of(&self, tape: &Tape, hidden: &Var, rows: &[usize], head: ParameterId) -> Var {
         let chosen = self.normalized(tape, &tape.select_rows(hidden, rows));
-        tape.linear(&chosen, &tape.parameter(self.head), None, None)
+        tape.linear(&chosen, &tape.parameter(head), None, None)
     }
 
     /// The linear layers of its layers, which adapters are added to.

@@ -12,7 +12,7 @@ pub use initialize::Initializer;
 pub use layers::{EmbeddingAdapter, LayerNorm, Linear, LinearAdapter, SublayerAdapter, merged};
 pub use llama::{Llama, LlamaConfig, LlamaLayer};
 pub use t5::{T5, T5Attention, T5Block, T5Config, T5Stack};
-pub use weights::{GgufSource, SafetensorsSource, WeightSource, save};
+pub use weights::{GgufSource, ParameterSource, SafetensorsSource, WeightSource, save};
 
 use crate::TrainError;
 use crate::engine::Attention;

@@ -34,6 +34,26 @@ impl WeightSource for Initializer {
     }
 }
 
+/// The parameters of one model as the weights of another one: of its first layers, say.
+#[derive(Debug)]
+pub struct ParameterSource<'p>(pub &'p Parameters);
+
+impl WeightSource for ParameterSource<'_> {
+    fn take(&mut self, name: &str, (rows, columns): (usize, usize)) -> Result<Vec<f32>, TrainError> {
+        let id = self.0.find(name);
+        let id =
+            id.ok_or_else(|| TrainError::Model(format!("the model has no `{name}` to be taken over")))?;
+        let own = &self.0[id];
+        match (own.rows, own.columns) == (rows, columns) {
+            true => Ok(own.value.to_vec()),
+            false => Err(TrainError::Model(format!(
+                "`{name}` is {} × {}, and {rows} × {columns} are to be taken over",
+                own.rows, own.columns
+            ))),
+        }
+    }
+}
+
 /// The weights of a safetensors file.
 #[derive(Debug)]
 pub struct SafetensorsSource {

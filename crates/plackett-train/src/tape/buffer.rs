@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// Buffers of past operations, by class of size: batches of texts have other lengths each time, and a buffer serves all
@@ -9,6 +10,9 @@ use std::sync::{Arc, Mutex};
 #[derive(Debug, Default)]
 pub struct Buffers {
     free: Mutex<HashMap<usize, Vec<Vec<f32>>>>,
+    /// Bytes of the buffers that are in use, and the most there were.
+    used: AtomicUsize,
+    peak: AtomicUsize,
 }
 
 /// The size of the buffers that serve a length: eight classes for each doubling, so that at most an eighth is spare.
@@ -24,6 +28,7 @@ impl Buffers {
         let old = self.free.lock().ok().and_then(|mut free| free.get_mut(&class)?.pop());
         let mut data = old.unwrap_or_else(|| Vec::with_capacity(class));
         data.resize(length, 0.0);
+        self.lend(class);
         Buffer { data, home: Some(self.clone()) }
     }
 
@@ -32,6 +37,20 @@ impl Buffers {
         let mut buffer = self.take(length);
         buffer.fill(0.0);
         buffer
+    }
+
+    fn lend(&self, class: usize) {
+        let used = self.used.fetch_add(4 * class, Ordering::Relaxed) + 4 * class;
+        self.peak.fetch_max(used, Ordering::Relaxed);
+    }
+
+    fn take_back(&self, class: usize) {
+        self.used.fetch_sub(4 * class, Ordering::Relaxed);
+    }
+
+    /// The most bytes that were in use at once: values, and gradients on their way back.
+    pub fn peak_bytes(&self) -> usize {
+        self.peak.load(Ordering::Relaxed)
     }
 
     /// Bytes of the buffers that nobody uses.
@@ -53,7 +72,9 @@ pub struct Buffer {
 impl Buffer {
     /// The numbers, which go back to nobody.
     pub fn into_vec(mut self) -> Vec<f32> {
-        self.home = None;
+        if let Some(home) = self.home.take() {
+            home.take_back(class(self.data.len()));
+        }
         std::mem::take(&mut self.data)
     }
 }
@@ -66,6 +87,9 @@ impl From<Vec<f32>> for Buffer {
 
 impl Clone for Buffer {
     fn clone(&self) -> Buffer {
+        if let Some(home) = &self.home {
+            home.lend(class(self.data.len()));
+        }
         Buffer { data: self.data.clone(), home: self.home.clone() }
     }
 }
@@ -87,6 +111,7 @@ impl DerefMut for Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         let Some(home) = &self.home else { return };
+        home.take_back(class(self.data.len()));
         if let Ok(mut free) = home.free.lock() {
             let data = std::mem::take(&mut self.data);
             free.entry(class(data.len())).or_default().push(data);
@@ -97,6 +122,19 @@ impl Drop for Buffer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_peak_is_what_was_held_at_once() {
+        let buffers: Arc<Buffers> = Arc::default();
+        let (first, second) = (buffers.take(1024), buffers.take(2048));
+        drop(first);
+        let third = second.clone();
+        assert_eq!(buffers.peak_bytes(), 4 * (2048 + 2048));
+        assert_eq!(third.into_vec().len(), 2048);
+        drop(second);
+        drop(buffers.take(1024));
+        assert_eq!((buffers.used.load(Ordering::Relaxed), buffers.peak_bytes()), (0, 4 * 4096));
+    }
 
     #[test]
     fn many_lengths_share_a_few_buffers() {

@@ -30,6 +30,12 @@ impl Compute {
         })
     }
 
+    /// The most bytes that values and gradients of its tapes took at once; parameters, their gradients and the state of an
+    /// optimiser come on top.
+    pub fn peak_bytes(&self) -> usize {
+        self.buffers.peak_bytes()
+    }
+
     /// Calls `work` with each number of `out` and that of `input` in the same place.
     pub fn zip(&self, out: &mut [f32], input: &[f32], work: impl Fn(&mut f32, f32) + Sync + Send) {
         assert_eq!(out.len(), input.len());

@@ -268,7 +268,7 @@ impl<'m> RankingTask<'m> {
         let teacher: Option<Vec<f32>> =
             lists.iter().map(|list| list.teacher.clone()).collect::<Option<Vec<_>>>().map(|all| all.concat());
         let batch = Lists { teacher: teacher.as_deref(), ..Lists::new(scores, &ranges, &labels) };
-        super::language_model::weighted_sum(tape, &self.objective, &Batch::Lists(batch), tokens)
+        super::language_task::weighted_sum(tape, &self.objective, &Batch::Lists(batch), tokens)
     }
 }
 

@@ -65,7 +65,7 @@ pub struct Outcome {
     pub cut: CutTexts,
 }
 
-/// Pairs of a query and a document of which a model reads only the beginnings.
+/// Pairs of a query and a document, or other texts, of which a model reads only a part.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CutTexts {
     /// How many there are.
@@ -74,15 +74,17 @@ pub struct CutTexts {
     pub of: usize,
     /// Tokens that are read.
     pub tokens: usize,
+    /// What they are, in the plural.
+    pub what: &'static str,
 }
 
 impl CutTexts {
     /// What is to be said of them; nothing where none was cut.
     pub fn sentence(&self) -> Option<String> {
-        let CutTexts { pairs, of, tokens } = self;
+        let CutTexts { pairs, of, tokens, what } = self;
         (*pairs > 0).then(|| {
             format!(
-                "{pairs} of {of} pairs of a query and a document have more than {tokens} tokens, and what is more is not read; \
+                "{pairs} of {of} {what} have more than {tokens} tokens, and what is more is not read; \
                  `tokens` sets how many are, up to what the model can read"
             )
         })
@@ -223,8 +225,11 @@ impl RankingJob {
 
 /// What is cut of the texts of all examples.
 fn cut_texts<'t>(tasks: impl Iterator<Item = &'t RankingTask<'t>>, tokens: usize) -> CutTexts {
-    tasks.fold(CutTexts { tokens, ..CutTexts::default() }, |all, task| {
-        let (pairs, of) = task.cut();
-        CutTexts { pairs: all.pairs + pairs, of: all.of + of, tokens }
-    })
+    tasks.fold(
+        CutTexts { tokens, what: "pairs of a query and a document", ..CutTexts::default() },
+        |all, task| {
+            let (pairs, of) = task.cut();
+            CutTexts { pairs: all.pairs + pairs, of: all.of + of, ..all }
+        },
+    )
 }

@@ -1,14 +1,13 @@
 //! Decoders that learn to write a text after another one.
 
-use super::examples::TextExample;
-use super::{StepLoss, Task};
+use super::bytes::{END_OF_TEXT, byte_tokenizer};
 use crate::TrainError;
 use crate::files::write_whole;
-use crate::nn::{self, GgufSource, Linear, Llama, LlamaConfig, Mode, SafetensorsSource, TokenBatch};
-use crate::objective::{Batch, Term, Tokens};
-use crate::tape::{Parameters, Tape};
+use crate::nn::{
+    self, GgufSource, Initializer, Linear, Llama, LlamaConfig, ParameterSource, SafetensorsSource,
+};
+use crate::tape::Parameters;
 use plackett_lm::gguf::GgufTokenizer;
-use std::ops::Range;
 use std::path::Path;
 use tokenizers::Tokenizer;
 
@@ -19,9 +18,50 @@ pub struct LanguageModel {
     tokenizer: Tokenizer,
     /// Positions that it was trained on.
     context: usize,
+    /// The token that ends a text, where it is known.
+    end: Option<u32>,
 }
 
 impl LanguageModel {
+    /// A decoder of bytes whose weights are drawn by the seed, for sequences of up to `context` tokens. Its vocabulary is that of
+    /// [`encode_bytes`](super::encode_bytes), whatever `config` says.
+    ///
+    /// # Errors
+    /// Sizes that no decoder can have.
+    pub fn of_bytes(
+        config: &LlamaConfig,
+        context: usize,
+        seed: u64,
+        parameters: &mut Parameters,
+    ) -> Result<LanguageModel, TrainError> {
+        let config = LlamaConfig { vocab_size: super::BYTE_VOCABULARY, ..config.clone() };
+        let llama = Llama::load(parameters, &mut Initializer::new(seed), &config)?;
+        Ok(LanguageModel { llama, tokenizer: byte_tokenizer()?, context, end: Some(END_OF_TEXT) })
+    }
+
+    /// The embeddings, the first `depth` layers, the last norm and the output matrix of this model as one of its own
+    /// (extraction, Sorted LLaMA, 2023), without adapters.
+    ///
+    /// # Errors
+    /// There are not so many layers.
+    pub fn first_layers(
+        &self,
+        parameters: &Parameters,
+        depth: usize,
+        own: &mut Parameters,
+    ) -> Result<LanguageModel, TrainError> {
+        let layers = self.llama.layers.len();
+        if !(1..=layers).contains(&depth) {
+            return Err(TrainError::Setting(format!(
+                "layers: the first {depth} of a model with {layers} are wanted; a whole number from 1 to {layers} is expected"
+            )));
+        }
+        let config = LlamaConfig { num_hidden_layers: depth, ..self.llama.config.clone() };
+        let llama = Llama::load(own, &mut ParameterSource(parameters), &config)?;
+        let (tokenizer, context, end) = (self.tokenizer.clone(), self.context, self.end);
+        Ok(LanguageModel { llama, tokenizer, context, end })
+    }
+
     /// Opens a directory of Hugging Face's layout or with a GGUF file, or such a file; its blocks become f32.
     ///
     /// # Errors
@@ -64,12 +104,13 @@ impl LanguageModel {
             config["rope_theta"] = base.into();
         }
         let context = config["max_position_embeddings"].as_u64().unwrap_or(2048) as usize;
+        let end = config["eos_token_id"].as_u64().and_then(|id| u32::try_from(id).ok());
         let shape: LlamaConfig = serde_json::from_value(config).map_err(|error| failed(error.to_string()))?;
         let mut source = SafetensorsSource::open(&directory.join("model.safetensors"))?;
         let path = directory.join("tokenizer.json");
         let tokenizer = Tokenizer::from_file(&path)
             .map_err(|error| TrainError::Form { path, problem: error.to_string() })?;
-        Ok(LanguageModel { llama: Llama::load(parameters, &mut source, &shape)?, tokenizer, context })
+        Ok(LanguageModel { llama: Llama::load(parameters, &mut source, &shape)?, tokenizer, context, end })
     }
 
     fn open_gguf(path: &Path, parameters: &mut Parameters) -> Result<LanguageModel, TrainError> {
@@ -95,10 +136,10 @@ impl LanguageModel {
             attention_bias: shape.qkv_bias,
             mlp_bias: false,
         };
-        let tokenizer =
-            GgufTokenizer::read(source.file()).map_err(|error| failed(error.to_string()))?.tokenizer;
+        let read = GgufTokenizer::read(source.file()).map_err(|error| failed(error.to_string()))?;
+        let (tokenizer, end) = (read.tokenizer, read.eos);
         let context = source.architecture().context;
-        Ok(LanguageModel { llama: Llama::load(parameters, &mut source, &config)?, tokenizer, context })
+        Ok(LanguageModel { llama: Llama::load(parameters, &mut source, &config)?, tokenizer, context, end })
     }
 
     /// Writes a directory that the inference engine and Hugging Face's libraries read, with adapters merged.
@@ -117,12 +158,20 @@ impl LanguageModel {
         config["architectures"] = serde_json::json!(["LlamaForCausalLM"]);
         config["hidden_act"] = "silu".into();
         config["max_position_embeddings"] = self.context.into();
+        if let Some(end) = self.end {
+            config["eos_token_id"] = end.into();
+        }
         let text = serde_json::to_string_pretty(&config).unwrap_or_default();
         write_whole(&folder.join("config.json"), text.as_bytes())?;
         let path = folder.join("tokenizer.json");
         let failed = |problem: String| TrainError::Form { path: path.clone(), problem };
         let text = self.tokenizer.to_string(true).map_err(|error| failed(error.to_string()))?;
         write_whole(&path, text.as_bytes())
+    }
+
+    /// Positions that it was trained on, and so the most tokens of a sequence.
+    pub fn context(&self) -> usize {
+        self.context
     }
 
     /// Its linear layers, which adapters are added to.
@@ -140,85 +189,4 @@ impl LanguageModel {
             .map_err(|error| TrainError::Model(format!("a text cannot be split into tokens: {error}")))?;
         Ok(encoded.get_ids().to_vec())
     }
-}
-
-/// Texts to be written after prompts by a [`LanguageModel`].
-pub struct LanguageTask<'m> {
-    model: &'m LanguageModel,
-    texts: Vec<EncodedText>,
-    objective: Vec<Term>,
-}
-
-struct EncodedText {
-    tokens: Vec<u32>,
-    /// How many of them are given.
-    given: usize,
-}
-
-impl<'m> LanguageTask<'m> {
-    /// Splits all texts into tokens; prompts lose their beginnings where a text has more than `most`, and targets their
-    /// ends.
-    ///
-    /// # Errors
-    /// A text cannot be split.
-    pub fn new(
-        model: &'m LanguageModel,
-        examples: &[TextExample],
-        objective: Vec<Term>,
-        most: usize,
-    ) -> Result<LanguageTask<'m>, TrainError> {
-        let text = |example: &TextExample| {
-            let (prompt, mut target) = (model.encode(&example.prompt)?, model.encode(&example.target)?);
-            target.truncate(most.saturating_sub(1).max(1));
-            let room = most.saturating_sub(target.len());
-            let given = prompt.len().min(room);
-            let mut tokens = prompt[prompt.len() - given..].to_vec();
-            tokens.extend(target);
-            Ok(EncodedText { tokens, given })
-        };
-        let texts = examples.iter().map(text).collect::<Result<_, TrainError>>()?;
-        Ok(LanguageTask { model, texts, objective })
-    }
-}
-
-impl Task for LanguageTask<'_> {
-    fn count(&self) -> usize {
-        self.texts.len()
-    }
-
-    fn loss(&self, tape: &Tape, examples: &[usize], _mode: Mode) -> Result<StepLoss, TrainError> {
-        let texts: Vec<&EncodedText> = examples.iter().map(|at| &self.texts[*at]).collect();
-        let batch = TokenBatch::new(texts.iter().map(|text| &text.tokens[..]));
-        let hidden = self.model.llama.hidden(tape, &batch);
-        let mut targets: Vec<(usize, u32)> = Vec::new();
-        let mut ranges: Vec<Range<usize>> = Vec::new();
-        for (text, sequence) in texts.iter().zip(batch.sequences.iter()) {
-            let start = targets.len();
-            // A token is foretold by the one before it: the first has none.
-            for place in text.given.max(1)..text.tokens.len() {
-                targets.push((sequence.start + place - 1, text.tokens[place]));
-            }
-            ranges.push(start..targets.len());
-        }
-        let log_probabilities = self.model.llama.log_probabilities(tape, &hidden, &targets);
-        let tokens = Batch::Tokens(Tokens::new(&log_probabilities, &ranges));
-        weighted_sum(tape, &self.objective, &tokens, batch.tokens.len())
-    }
-}
-
-/// The weighted sum of the objectives of a batch.
-pub(super) fn weighted_sum(
-    tape: &Tape,
-    objective: &[Term],
-    batch: &Batch,
-    tokens: usize,
-) -> Result<StepLoss, TrainError> {
-    let mut sum = StepLoss { value: tape.constant((1, 1), &[0.0]), tokens, used: 0, skipped: 0 };
-    for term in objective {
-        let loss = term.objective.loss(tape, batch).map_err(|error| TrainError::Model(error.to_string()))?;
-        sum.value = tape.plus(&sum.value, &tape.scale(&loss.value, term.weight));
-        sum.used = sum.used.max(loss.used);
-        sum.skipped = sum.skipped.max(loss.skipped);
-    }
-    Ok(sum)
 }

@@ -4,27 +4,37 @@
 mod bytes;
 mod checkpoint;
 mod cross_encoder;
+mod depth_measure;
 mod examples;
 mod job;
+mod language_job;
 mod language_model;
+mod language_task;
 mod log;
 mod order;
+mod read_outs;
 mod run;
 mod settings;
 mod task;
 #[cfg(test)]
 mod tests;
 mod vector_scorer;
+#[cfg(test)]
+mod tests_of_depths;
 
-pub use bytes::{BYTE_VOCABULARY, END_OF_TEXT, decode_bytes, encode_bytes};
+pub use bytes::{BYTE_VOCABULARY, END_OF_TEXT, decode_bytes, encode_bytes, held_out, windows_of_bytes};
 pub use checkpoint::CHECKPOINT;
 pub use cross_encoder::{CrossEncoder, RankingTask};
+pub use depth_measure::{DepthMeasure, TextMeasure, measure_depths};
 pub use examples::{
     Candidate, RankingExample, TextExample, keep_negatives, read_ranking_examples, read_text_examples,
 };
 pub use job::{CutTexts, Outcome, RankingJob, Trained};
-pub use language_model::{LanguageModel, LanguageTask};
+pub use language_job::{EXIT_HEADS, LanguageJob, OWN_HEADS};
+pub use language_model::LanguageModel;
+pub use language_task::LanguageTask;
 pub use log::StepRecord;
+pub use read_outs::{ReadOuts, check_depths};
 pub use run::{Hooks, Report, mean_loss, train};
 pub use settings::Settings;
 pub use task::{StepLoss, Task};

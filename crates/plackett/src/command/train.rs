@@ -2,7 +2,7 @@
 
 use super::open::model_folder;
 use super::paths::Paths;
-use super::training_file::{TrainingFile, beside};
+use super::training_file::{Job, TrainingFile, beside};
 use super::{Global, Outcome, Output, training_page};
 use anyhow::{Context, bail};
 use clap::Args;
@@ -10,8 +10,8 @@ use plackett::content_hash;
 use plackett_core::formats::atomic;
 use plackett_train::Compute;
 use plackett_train::trainer::{
-    CHECKPOINT, Outcome as Learned, RankingExample, RankingJob, StepRecord, keep_negatives,
-    read_ranking_examples,
+    CHECKPOINT, DepthMeasure, Outcome as Learned, RankingExample, StepRecord, TextExample, keep_negatives,
+    read_ranking_examples, read_text_examples,
 };
 use serde_json::json;
 use std::fmt::Write as _;
@@ -27,7 +27,7 @@ const IDENTITY: &str = "training.json";
 /// The weights of a model.
 const WEIGHTS: &str = "model.safetensors";
 
-/// Train a cross-encoder on queries with labelled candidates, whole or with an adapter
+/// Train a cross-encoder on queries with labelled candidates, or a decoder on texts, whole or with an adapter
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  plackett train ranker.toml -o ranker\n  plackett rerank --method cross-encoder --model ./ranker requests.jsonl\n\n\
@@ -36,6 +36,8 @@ const WEIGHTS: &str = "model.safetensors";
                   objective = \"bce\"             # docs/objectives.md has all\n  tokens = 128                  # most tokens of a query with a candidate\n\n  \
                   [trained]\n  adapter = \"lora(rank=8)\"      # or full, or head; docs/adapters.md has all\n  targets = \"query,value\"       # or all\n\n  \
                   [settings]\n  epochs = 1\n  batch = 8                     # queries\n  rate = 1e-3\n\n\
+                  With a Llama as base, examples are texts: {\"prompt\": …, \"target\": …}. `depths = [8, 16, 24]` trains these layers \
+                  and the\nlast norm and output matrix to be models of their own (generate --depth, --exit, --draft-depth).\n\n\
                   A run that was killed goes on where its last checkpoint is when the same command is given again, to the same numbers."
 )]
 pub struct Arguments {
@@ -49,30 +51,91 @@ pub struct Arguments {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
-    let file = TrainingFile::read(&arguments.file)?;
-    let job = file.job();
+    let mut file = TrainingFile::read(&arguments.file)?;
     let place = || arguments.file.display().to_string();
-    job.check().with_context(place)?;
+    file.job(file.names_decoder()).check().with_context(place)?;
     let examples = beside(&arguments.file, &file.examples);
     let validation = file.validation.as_ref().map(|path| beside(&arguments.file, path));
     let files = Paths::default().reads("FILE.toml", [&arguments.file]).reads("examples", [&examples]);
     files.reads("validation", &validation).opens("base", [&file.base]).check()?;
-    let base = base_folder(&file, global)?;
-    let lists = read_examples(&examples, &file, output)?;
-    let held_out = validation.as_deref().map(read_ranking_examples).transpose()?.unwrap_or_default();
+    let base = model_folder(&file.base, global)?;
+    let is_decoder = is_decoder(&base);
+    file.settle(is_decoder).with_context(place)?;
+    let job = file.job(is_decoder);
+    job.check().with_context(place)?;
+    let weights = match is_decoder {
+        true => plackett_lm::store::fingerprint(&base).with_context(|| file.base.clone())?,
+        false => {
+            check_base(&file, &base)?;
+            content_hash::content(&base.join(WEIGHTS)).with_context(|| file.base.clone())?.sha256
+        }
+    };
+    let data = match is_decoder {
+        true => {
+            let held_out = validation.as_deref().map(read_text_examples).transpose()?.unwrap_or_default();
+            Data::Texts(read_text_examples(&examples)?, held_out)
+        }
+        false => {
+            let lists = read_examples(&examples, &file, output)?;
+            Data::Lists(
+                lists,
+                validation.as_deref().map(read_ranking_examples).transpose()?.unwrap_or_default(),
+            )
+        }
+    };
     let hashes = hashes(&examples, validation.as_deref())?;
-    let weights = content_hash::content(&base.join(WEIGHTS)).with_context(|| file.base.clone())?;
-    let identity = json!({"file": file, "data": hashes, "base": weights.sha256}).to_string();
+    let identity = json!({"file": file, "data": hashes, "base": weights}).to_string();
     claim(&arguments.output, &identity)?;
-    let learned = learn(&job, &base, (&lists, &held_out), arguments, &identity, output)?;
-    write_card(arguments, &file, &learned, &hashes)?;
-    training_page::write(&arguments.output, &file, &learned, &hashes)?;
-    say(arguments, &learned, lists.len(), output)
+    let (learned, depths) = learn(&job, &base, &data, arguments, &identity, output)?;
+    write_card(arguments, &file, (&learned, &depths), &hashes)?;
+    training_page::write(&arguments.output, (data.model(), &file), &learned, &hashes)?;
+    say(arguments, (&learned, &depths), &data, output)
 }
 
-/// The folder of the base model, which has to have weights of its own.
-fn base_folder(file: &TrainingFile, global: &Global) -> anyhow::Result<PathBuf> {
-    let base = model_folder(&file.base, global)?;
+/// What a model learns from, and what is held out.
+enum Data {
+    Lists(Vec<RankingExample>, Vec<RankingExample>),
+    Texts(Vec<TextExample>, Vec<TextExample>),
+}
+
+impl Data {
+    /// What is learned from, in the plural, and how much of it there is.
+    fn count(&self) -> (&'static str, usize) {
+        match self {
+            Data::Lists(lists, _) => ("queries", lists.len()),
+            Data::Texts(texts, _) => ("texts", texts.len()),
+        }
+    }
+
+    /// What comes out.
+    fn model(&self) -> &'static str {
+        match self {
+            Data::Lists(..) => "cross-encoder",
+            Data::Texts(..) => "decoder",
+        }
+    }
+}
+
+/// What each depth of a decoder makes of the validation examples before and after; nothing of a cross-encoder.
+type Depths = [Vec<DepthMeasure>; 2];
+
+/// Whether a model is a decoder that can be trained: a Llama, or a file of blocks.
+fn is_decoder(base: &Path) -> bool {
+    match std::fs::read(base.join("config.json")) {
+        Ok(config) => {
+            let config = serde_json::from_slice::<serde_json::Value>(&config).unwrap_or_default();
+            config["model_type"] == "llama"
+        }
+        Err(_) => {
+            let is_gguf = |path: &Path| path.extension().is_some_and(|ending| ending == "gguf");
+            let entries = std::fs::read_dir(base).into_iter().flatten().flatten();
+            is_gguf(base) || entries.into_iter().any(|entry| is_gguf(&entry.path()))
+        }
+    }
+}
+
+/// Checks that the base of a cross-encoder has weights of its own.
+fn check_base(file: &TrainingFile, base: &Path) -> anyhow::Result<()> {
     for name in ["config.json", WEIGHTS, "tokenizer.json"] {
         if !base.join(name).is_file() {
             bail!(
@@ -81,7 +144,7 @@ fn base_folder(file: &TrainingFile, global: &Global) -> anyhow::Result<PathBuf> 
             );
         }
     }
-    Ok(base)
+    Ok(())
 }
 
 /// The examples, with as many negatives as are wanted.
@@ -147,13 +210,13 @@ fn hashes(examples: &Path, validation: Option<&Path>) -> anyhow::Result<Vec<(Str
 
 /// Trains, with a bar.
 fn learn(
-    job: &RankingJob,
+    job: &Job,
     base: &Path,
-    data: (&[RankingExample], &[RankingExample]),
+    data: &Data,
     arguments: &Arguments,
     identity: &str,
     output: &Output,
-) -> anyhow::Result<Learned> {
+) -> anyhow::Result<(Learned, Depths)> {
     let bar = output.progress("training", 0);
     let mut progress = |record: &StepRecord, total: usize| {
         bar.set_length(total as u64);
@@ -162,9 +225,18 @@ fn learn(
     };
     let compute = Compute::new(rayon::current_num_threads());
     let places = (arguments.output.join(WORK), arguments.output.clone());
-    let learned = job.run(base, data, (&places.0, &places.1), identity, &compute, &mut progress);
+    let places = (places.0.as_path(), places.1.as_path());
+    let learned = match (job, data) {
+        (Job::Ranking(job), Data::Lists(lists, held_out)) => job
+            .run(base, (lists, held_out), places, identity, &compute, &mut progress)
+            .map(|learned| (learned, Depths::default())),
+        (Job::Language(job), Data::Texts(texts, held_out)) => {
+            job.run(base, (texts, held_out), places, identity, &compute, &mut progress)
+        }
+        _ => bail!("the training and its examples are not of one kind"),
+    };
     bar.finish_and_clear();
-    let learned = learned?;
+    let (learned, depths) = learned?;
     let resumed = learned.report.resumed;
     if resumed > 0 {
         output.note(&format!("went on after {resumed} steps of an earlier run"));
@@ -174,20 +246,28 @@ fn learn(
     }
     let skipped: usize = learned.report.steps.iter().map(|step| step.skipped).sum();
     if skipped > 0 {
-        output.warn(&format!("{skipped} lists of batches could not teach `{}`", job.objective));
+        let (what, objective) = match job {
+            Job::Ranking(job) => ("lists", &job.objective),
+            Job::Language(job) => ("texts", &job.objective),
+        };
+        output.warn(&format!("{skipped} {what} of batches could not teach `{objective}`"));
     }
-    Ok(learned)
+    Ok((learned, depths))
 }
 
 /// The model card: what it was made from and how.
 fn write_card(
     arguments: &Arguments,
     file: &TrainingFile,
-    learned: &Learned,
+    (learned, depths): (&Learned, &Depths),
     hashes: &[(String, String)],
 ) -> anyhow::Result<()> {
+    let (title, does) = match depths[0].is_empty() {
+        true => ("A cross-encoder", "It scores a query with a document; a greater score is better."),
+        false => ("A decoder", "It writes texts after prompts."),
+    };
     let mut card = format!(
-        "# A cross-encoder\n\nMade from {} by `plackett train` {}. It scores a query with a document; a greater score is better.\n\n\
+        "# {title}\n\nMade from {} by `plackett train` {}. {does}\n\n\
          | file | SHA-256 |\n| --- | --- |\n",
         file.base,
         env!("CARGO_PKG_VERSION")
@@ -203,18 +283,46 @@ fn write_card(
     if let Some([before, after]) = learned.validation {
         let _ = write!(card, " The loss over the validation examples went from {before:.4} to {after:.4}.");
     }
+    let _ = write!(card, "{}", depth_table(depths));
     let _ = write!(card, "\n\n```toml\n{}```\n", toml::to_string(file)?);
     Ok(atomic::write(&arguments.output.join("README.md"), |out| write!(out, "{card}"))?)
 }
 
+/// What each depth makes of the validation examples before and after, as a table; nothing without such examples.
+fn depth_table(depths: &Depths) -> String {
+    let mut table = String::new();
+    for (before, after) in depths[0].iter().zip(&depths[1]).filter(|(before, _)| !before.texts.is_empty()) {
+        if table.is_empty() {
+            table.push_str(
+                "\n\n| layers | −ln p of a token | accuracy | exact texts |\n| --- | --- | --- | --- |\n",
+            );
+        }
+        let pair = |of: fn(&DepthMeasure) -> f64| format!("{:.4} → {:.4}", of(before), of(after));
+        let (nll, accuracy) = (pair(DepthMeasure::nll), pair(DepthMeasure::accuracy));
+        let _ = writeln!(
+            table,
+            "| {} | {nll} | {accuracy} | {} |",
+            before.depth,
+            pair(DepthMeasure::exact_match)
+        );
+    }
+    table
+}
+
 /// Says what came out.
-fn say(arguments: &Arguments, learned: &Learned, lists: usize, output: &Output) -> Outcome {
+fn say(
+    arguments: &Arguments,
+    (learned, depths): (&Learned, &Depths),
+    data: &Data,
+    output: &Output,
+) -> Outcome {
+    let (what, count) = data.count();
     let last = learned.report.final_loss();
     if output.json {
-        return Ok(output.print_json(&json!({
+        let mut document = json!({
             "output": arguments.output,
             "page": arguments.output.join(training_page::FILE),
-            "queries": lists,
+            what: count,
             "steps": learned.report.total,
             "trainable": learned.trainable,
             "parameters": learned.parameters,
@@ -223,10 +331,24 @@ fn say(arguments: &Arguments, learned: &Learned, lists: usize, output: &Output) 
             "resumed": learned.report.resumed,
             "cut": learned.cut.pairs,
             "ranks": learned.ranks.iter().map(|(name, rank)| json!({"layer": name, "rank": rank})).collect::<Vec<_>>(),
-        }))?);
+        });
+        if !depths[0].is_empty() {
+            let measure = |(before, after): (&DepthMeasure, &DepthMeasure)| {
+                let pair = |of: fn(&DepthMeasure) -> f64| [of(before), of(after)];
+                json!({
+                    "depth": before.depth,
+                    "nll": pair(DepthMeasure::nll),
+                    "accuracy": pair(DepthMeasure::accuracy),
+                    "exact_match": pair(DepthMeasure::exact_match),
+                })
+            };
+            let measured = depths[0].iter().zip(&depths[1]).filter(|(before, _)| !before.texts.is_empty());
+            document["depths"] = measured.map(measure).collect();
+        }
+        return Ok(output.print_json(&document)?);
     }
     output.print(&format!(
-        "{}: {} steps over {lists} queries, {} of {} numbers trained, loss {last:.4} at the end\n",
+        "{}: {} steps over {count} {what}, {} of {} numbers trained, loss {last:.4} at the end\n",
         arguments.output.display(),
         learned.report.total,
         learned.trainable,
@@ -235,11 +357,14 @@ fn say(arguments: &Arguments, learned: &Learned, lists: usize, output: &Output) 
     if let Some([before, after]) = learned.validation {
         output.print(&format!("validation loss {before:.4} before, {after:.4} after\n"))?;
     }
+    output.print(depth_table(depths).trim_start())?;
     let prefix = if arguments.output.is_absolute() { "" } else { "./" };
     let model = arguments.output.display();
     output.print(&format!("curves of the training: {model}/{}\n", training_page::FILE))?;
-    output.print(&format!(
-        "\nTry next: plackett rerank --method cross-encoder --model {prefix}{model} requests.jsonl\n"
-    ))?;
+    let next = match data {
+        Data::Lists(..) => format!("rerank --method cross-encoder --model {prefix}{model} requests.jsonl"),
+        Data::Texts(..) => format!("generate --model {prefix}{model} \"a prompt\""),
+    };
+    output.print(&format!("\nTry next: plackett {next}\n"))?;
     Ok(())
 }

@@ -2,7 +2,8 @@
 
 use anyhow::{Context, anyhow, bail};
 use plackett_core::formats::serde_problem;
-use plackett_train::trainer::{RankingJob, Settings, Trained};
+use plackett_train::TrainError;
+use plackett_train::trainer::{LanguageJob, OWN_HEADS, RankingJob, Settings, Trained};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -12,18 +13,22 @@ use std::path::{Path, PathBuf};
 pub struct TrainingFile {
     /// A model's name or folder.
     pub base: String,
-    /// Queries with labelled candidates.
+    /// Queries with labelled candidates; for a decoder, texts with their prompts.
     pub examples: PathBuf,
     /// The same, of which the loss alone is told.
     pub validation: Option<PathBuf>,
     /// Candidates of label 0 for each other one, at most.
     pub negatives: Option<usize>,
     /// What is minimised.
-    #[serde(default = "objective")]
-    pub objective: String,
-    /// Most tokens of a pair.
-    #[serde(default = "tokens")]
-    tokens: usize,
+    pub objective: Option<String>,
+    /// Most tokens of a pair, or of a text with its prompt.
+    tokens: Option<usize>,
+    /// Layers of a decoder after which the loss is taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    depths: Option<Vec<usize>>,
+    /// Only so many layers of a decoder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    layers: Option<usize>,
     #[serde(default)]
     trained: Trained,
     /// How long and how fast.
@@ -31,12 +36,22 @@ pub struct TrainingFile {
     pub settings: Settings,
 }
 
-fn objective() -> String {
-    RankingJob::default().objective
+/// A training of either kind.
+pub enum Job {
+    /// Of a cross-encoder.
+    Ranking(RankingJob),
+    /// Of a decoder.
+    Language(LanguageJob),
 }
 
-fn tokens() -> usize {
-    RankingJob::default().tokens
+impl Job {
+    /// Checks everything that can be wrong before a model is opened.
+    pub fn check(&self) -> Result<(), TrainError> {
+        match self {
+            Job::Ranking(job) => job.check(),
+            Job::Language(job) => job.check(),
+        }
+    }
 }
 
 impl TrainingFile {
@@ -49,7 +64,7 @@ impl TrainingFile {
             let line = before.matches('\n').count() + 1;
             anyhow!("{}, line {line}: {}", path.display(), problem(error.message()))
         })?;
-        let whole = ["full", "head"].contains(&file.trained.adapter.as_str());
+        let whole = ["full", "head", OWN_HEADS].contains(&file.trained.adapter.as_str());
         if whole && file.trained.targets != Trained::default().targets {
             let (adapter, targets) = (&file.trained.adapter, &file.trained.targets);
             bail!(
@@ -61,14 +76,61 @@ impl TrainingFile {
         Ok(file)
     }
 
-    /// The training.
-    pub fn job(&self) -> RankingJob {
-        RankingJob {
-            objective: self.objective.clone(),
-            tokens: self.tokens,
-            trained: self.trained.clone(),
-            settings: self.settings.clone(),
+    /// Whether a key is there that only the training of a decoder has.
+    pub fn names_decoder(&self) -> bool {
+        self.depths.is_some() || self.layers.is_some() || self.trained.adapter == OWN_HEADS
+    }
+
+    /// Refuses keys of the other kind of model, and fills in what is not said.
+    pub fn settle(&mut self, is_decoder: bool) -> anyhow::Result<()> {
+        let base = &self.base;
+        if is_decoder && self.negatives.is_some() {
+            bail!(
+                "negatives: {base} is a decoder, whose examples are texts without candidates; leave it out"
+            );
         }
+        if self.depths.as_ref().is_some_and(Vec::is_empty) {
+            bail!("depths: none is given; name layers, as [8, 16], or leave it out for the last alone");
+        }
+        let own = self.trained.adapter == OWN_HEADS;
+        let given = [
+            ("depths", self.depths.is_some()),
+            ("layers", self.layers.is_some()),
+            ("adapter = \"exit-heads\"", own),
+        ];
+        if let (false, Some((key, _))) = (is_decoder, given.iter().find(|(_, given)| *given)) {
+            bail!("{key}: is for decoders, and {base} is none; leave it out, or give a Llama");
+        }
+        let ([ranking, language], tokens) = (
+            [RankingJob::default().objective, LanguageJob::default().objective],
+            [RankingJob::default().tokens, LanguageJob::default().tokens],
+        );
+        self.objective.get_or_insert(if is_decoder { language } else { ranking });
+        self.tokens.get_or_insert(tokens[usize::from(is_decoder)]);
+        Ok(())
+    }
+
+    /// The training.
+    pub fn job(&self, is_decoder: bool) -> Job {
+        let (trained, settings) = (self.trained.clone(), self.settings.clone());
+        if is_decoder {
+            let usual = LanguageJob::default();
+            return Job::Language(LanguageJob {
+                objective: self.objective.clone().unwrap_or(usual.objective),
+                tokens: self.tokens.unwrap_or(usual.tokens),
+                depths: self.depths.clone().unwrap_or_default(),
+                layers: self.layers.unwrap_or(0),
+                trained,
+                settings,
+            });
+        }
+        let usual = RankingJob::default();
+        Job::Ranking(RankingJob {
+            objective: self.objective.clone().unwrap_or(usual.objective),
+            tokens: self.tokens.unwrap_or(usual.tokens),
+            trained,
+            settings,
+        })
     }
 }
 

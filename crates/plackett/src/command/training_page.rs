@@ -14,6 +14,7 @@ pub const FILE: &str = "training.html";
 #[template(path = "training.html")]
 struct Page<'a> {
     name: String,
+    model: &'a str,
     base: &'a str,
     chips: Vec<(&'static str, String)>,
     plots: Vec<Plot>,
@@ -35,12 +36,13 @@ struct Plot {
 /// A plot cannot be drawn, or the file cannot be written.
 pub fn write(
     folder: &Path,
-    file: &TrainingFile,
+    (model, file): (&str, &TrainingFile),
     outcome: &Outcome,
     hashes: &[(String, String)],
 ) -> anyhow::Result<()> {
     let page = Page {
         name: folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy().into_owned(),
+        model,
         base: &file.base,
         chips: chips(outcome),
         plots: plots(&outcome.report.steps)?,

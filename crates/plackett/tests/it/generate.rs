@@ -235,6 +235,65 @@ impl Both {
 }
 
 #[test]
+fn depths_are_chosen_counted_and_drafted_with() {
+    let written = |flags: &[&str]| {
+        let document = json(&[&["the cat", "--model", DECODER, "--max-tokens", "24"], flags].concat());
+        (hypotheses(&document, 0)[0]["tokens"].clone(), document)
+    };
+    let (whole, document) = written(&[]);
+    assert!(["depth", "exits", "drafts"].iter().all(|key| document.get(key).is_none()));
+    let (drafted, document) = written(&["--draft-depth", "2"]);
+    assert_eq!(drafted, whole);
+    let drafts = &document["drafts"];
+    assert_eq!(drafts["depth"], 2);
+    let count = |key: &str| drafts[key].as_u64().expect("a count");
+    assert_eq!(count("rounds") + count("accepted"), 24);
+    assert!(count("drafted") >= count("accepted"));
+    let (never, document) = written(&["--exit", "1:1.5,2:2"]);
+    assert_eq!((never, &document["exits"]["mean_depth"]), (whole.clone(), &json!(3.0)));
+    let (first, document) = written(&["--depth", "1"]);
+    assert_eq!((document["depth"].as_u64(), first != whole), (Some(1), true));
+    for keys in ["computed", "copied"] {
+        let (always, document) = written(&["--exit", "1:0", "--exit-keys", keys]);
+        assert_eq!(always, first);
+        let answered = json!([{"depth": 1, "tokens": 24}, {"depth": 3, "tokens": 0}]);
+        assert_eq!((&document["exits"]["tokens"], &document["exits"]["answered"]), (&json!(24), &answered));
+    }
+    let said = run(&["the cat", "--model", DECODER, "--max-tokens", "24", "--exit", "1:0"]).expect(0).stderr;
+    assert!(said.contains("a token took 1.0 layers on average: 24 after 1, 0 after 3"), "{said}");
+}
+
+#[test]
+fn depths_that_cannot_be_are_refused() {
+    for (flags, said) in [
+        (
+            &["--depth", "4"][..],
+            "--depth 4: a depth of 4 layers is wanted, and the model has 3; give a number from 1 to 3",
+        ),
+        (&["--depth", "0"], "--depth"),
+        (
+            &["--exit", "3:0.9"],
+            "--exit: 3 is no layer before the last; the model has 3 layers, so give a number from 1 to 2",
+        ),
+        (&["--exit", "2:0.9,1:0.9"], "--exit: 2 stands before 1"),
+        (&["--exit", "1"], "depths with probabilities are expected, as 4:0.9,8:0.8"),
+        (&["--exit", "1:-1"], "depths with probabilities are expected"),
+        (&["--draft-depth", "3"], "--draft-depth: 3 is no layer before the last"),
+        (&["--depth", "2", "--draft-depth", "2"], "--depth runs 2 layers, so give a number from 1 to 1"),
+        (&["--depth", "1", "--draft-depth", "1"], "there is none before the last; leave it out"),
+        (&["--draft-depth", "1", "--exit", "1:0.5"], "--exit"),
+        (&["--draft-depth", "1", "--beams", "2"], "--beams"),
+        (&["--draft-depth", "1", "--choose", "a,b"], "--choose"),
+        (&["--exit-keys", "copied"], "--exit"),
+    ] {
+        let message = refused(&[&["the cat", "--model", DECODER], flags].concat());
+        assert!(message.contains(said), "{flags:?}: {message}");
+    }
+    let message = refused(&["ABC", "--model", BOTH_WITH_LETTERS.path(), "--depth", "1"]);
+    assert!(message.contains("--depth") && message.contains("encoder-decoder"), "{message}");
+}
+
+#[test]
 fn the_real_smollm2_knows_the_capital_of_france() {
     let pulled = plackett(Path::new("."), &["model", "pull", "SmolLM2-135M-Instruct"]);
     if pulled.code != 0 {

@@ -221,3 +221,80 @@ fn bases_and_folders_that_cannot_be_are_refused() {
     assert!(said.contains("there is something in this folder"), "{said}");
     assert_eq!(weights(folder.path(), "out"), bytes);
 }
+
+/// A folder with a decoder of bytes and texts.
+fn decoder() -> tempfile::TempDir {
+    use plackett_train::Parameters;
+    use plackett_train::nn::LlamaConfig;
+    use plackett_train::trainer::LanguageModel;
+    let folder = tempfile::tempdir().unwrap();
+    let config: LlamaConfig = serde_json::from_value(json!({
+        "vocab_size": 257, "hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 4, "num_key_value_heads": 4,
+        "intermediate_size": 64, "rms_norm_eps": 1e-5,
+    }))
+    .unwrap();
+    let mut parameters = Parameters::default();
+    let mut model = LanguageModel::of_bytes(&config, 64, 7, &mut parameters).unwrap();
+    model.save(&folder.path().join("base"), &parameters).unwrap();
+    let line = |prompt: &str, target: &str| format!("{}\n", json!({"prompt": prompt, "target": target}));
+    write(folder.path(), "train.jsonl", &(line("the cat", " purrs.") + &line("the dog", " barks.")));
+    write(folder.path(), "dev.jsonl", &line("the cat", " purrs."));
+    folder
+}
+
+const DEPTHS: &str =
+    "validation = \"dev.jsonl\"\ndepths = [2, 4]\n[settings]\nsteps = 80\nbatch = 2\nrate = 5e-3\n";
+
+#[test]
+fn a_decoder_learns_at_several_depths() {
+    let folder = decoder();
+    let folder = folder.path();
+    write(folder, "t.toml", &training("./base", DEPTHS));
+    let done = train(folder, "sorted").expect(0).json();
+    assert_eq!((done["texts"].as_u64(), done["steps"].as_u64()), (Some(2), Some(80)));
+    let depths = done["depths"].as_array().unwrap();
+    assert_eq!(depths.iter().map(|own| own["depth"].as_u64().unwrap()).collect::<Vec<_>>(), [2, 4]);
+    for depth in depths {
+        let pair = |key: &str| [0, 1].map(|at| depth[key][at].as_f64().unwrap());
+        assert!(pair("nll")[1] < 0.3 * pair("nll")[0] && pair("exact_match") == [0.0, 1.0], "{depth}");
+    }
+    let card = std::fs::read_to_string(folder.join("sorted/README.md")).unwrap();
+    assert!(card.starts_with("# A decoder") && card.contains("| 2 |"), "{card}");
+    let page = std::fs::read_to_string(folder.join("sorted/training.html")).unwrap();
+    assert!(page.contains("A decoder made from"));
+    for flags in [&["--depth", "2"][..], &["--exit", "2:0.5"], &["--draft-depth", "2"], &[]] {
+        let generate = ["generate", "--model", "./sorted", "--max-tokens", "7", "the cat"];
+        let done = plackett(folder, &[&generate, flags].concat()).expect(0);
+        assert_eq!(done.stdout.trim_end(), " purrs.", "{flags:?}");
+    }
+    assert!(
+        plackett(folder, &["train", "t.toml", "-o", "again"])
+            .expect(0)
+            .stdout
+            .contains("Try next: plackett generate")
+    );
+}
+
+#[test]
+fn keys_of_the_other_kind_of_model_are_refused() {
+    let folder = decoder();
+    for (rest, said) in [
+        ("negatives = 2\n", "negatives: ./base is a decoder"),
+        ("depths = [5]\n", "depths: 5 is none of the model's layers, which are 1 to 4"),
+        ("layers = 9\n", "layers: the first 9 of a model with 4 are wanted"),
+        ("depths = []\n", "depths: none is given"),
+        (
+            "[trained]\nadapter = \"exit-heads\"\n",
+            "output matrices of their own are for layers before the last",
+        ),
+        ("objective = \"bce\"\n", "objective: `bce` needs more than texts"),
+    ] {
+        write(folder.path(), "t.toml", &training("./base", rest));
+        let message = refused(folder.path(), "out");
+        assert!(message.contains(said), "{rest}: {message}");
+        let _ = std::fs::remove_dir_all(folder.path().join("out"));
+    }
+    let folder = prepared("depths = [1]\n");
+    let message = refused(folder.path(), "out");
+    assert!(message.contains("depths: is for decoders"), "{message}");
+}

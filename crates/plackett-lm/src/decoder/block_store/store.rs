@@ -25,8 +25,8 @@ pub struct BlockStore {
 
 impl DecoderModel {
     /// What tells this model's keys and values from those of another: SHA-256 in hexadecimal over
-    /// [`store::fingerprint`](crate::store::fingerprint) of its files and the precision that it was opened with. Reads
-    /// all weights the first time.
+    /// [`store::fingerprint`](crate::store::fingerprint) of its files, the precision and, where it was given, the depth that
+    /// it was opened with. Reads all weights the first time.
     ///
     /// # Errors
     /// A file cannot be read.
@@ -35,7 +35,8 @@ impl DecoderModel {
             return Ok(known.clone());
         }
         let files = crate::store::fingerprint(self.path()).map_err(|e| LmError::Argument(e.to_string()))?;
-        let text = format!("{files} {:?}", self.precision);
+        let depth = self.depth.map(|depth| format!(" {depth} layers")).unwrap_or_default();
+        let text = format!("{files} {:?}{depth}", self.precision);
         let found: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(self.fingerprint.get_or_init(|| found).clone())
     }

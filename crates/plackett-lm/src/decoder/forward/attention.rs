@@ -19,7 +19,7 @@ impl Pass<'_> {
         scratch_kv: &mut Vec<KvSegment>,
     ) -> Vec<KvSegment> {
         let shape = &self.decoder.shape;
-        let all = KvDims { layers: self.layers, heads: shape.kv_heads, size: shape.size };
+        let all = KvDims { layers: self.layers.len(), heads: shape.kv_heads, size: shape.size };
         let one = KvDims { layers: 1, ..all };
         let segment = |sequence: &PackedSequence| {
             if sequence.request.outputs.cache {
@@ -41,13 +41,14 @@ impl Pass<'_> {
         new: &mut [KvSegment],
     ) {
         let shape = &self.decoder.shape;
+        let layer = chunk.layer - self.layers.start;
         let (stride, size) = (shape.qkv(), shape.size);
         let dims = KvDims { layers: 1, heads: shape.kv_heads, size };
         let mut tasks: Vec<(HeadBuffer, &[f32], usize, usize)> = Vec::new();
         for (sequence, segment) in sequences.iter().zip(new) {
             let (rows, tokens) = chunk.rows_of(sequence);
             let (rows, at) = (&qkv[rows.start * stride..rows.end * stride], tokens.start);
-            let slot = if segment.layers() == 1 { 0 } else { chunk.layer };
+            let slot = if segment.layers() == 1 { 0 } else { layer };
             let heads = segment.heads_mut(slot).into_iter().enumerate();
             tasks.extend(heads.filter(|_| !rows.is_empty()).map(|(head, buffer)| (buffer, rows, at, head)));
         }
@@ -108,6 +109,7 @@ impl Pass<'_> {
     ) {
         let shape = &self.decoder.shape;
         let (group, width) = (shape.group(), shape.group() * shape.size);
+        let own_layer = layer - self.layers.start;
         let AttentionBuffers { kernel, queries } = scratch;
         let keys =
             block.parts.iter().map(|(sequence, _)| sequences[*sequence].before + sequences[*sequence].tokens);
@@ -124,10 +126,10 @@ impl Pass<'_> {
             .flat_map(|(sequence, token)| std::iter::repeat_n(sequences[sequence].seen(token, window), group))
             .collect();
         let segment = |(sequence, piece): &(usize, KeySource)| match piece {
-            KeySource::Cached(index) => sequences[*sequence].segments[*index].segment(layer, head),
+            KeySource::Cached(index) => sequences[*sequence].segments[*index].segment(own_layer, head),
             KeySource::New => {
                 let own = &new[*sequence];
-                own.segment(if own.layers() == 1 { 0 } else { layer }, head)
+                own.segment(if own.layers() == 1 { 0 } else { own_layer }, head)
             }
         };
         let runs: Vec<Run> = block

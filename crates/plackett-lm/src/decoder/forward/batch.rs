@@ -37,7 +37,7 @@ impl Pass<'_> {
         let plan = query_blocks(&sequences, shape.group());
         let lora =
             LoraBatch::of(sequences.iter().map(|sequence| (sequence.tokens, sequence.request.adapter)));
-        let last_layer = LastLayerRows::of(&sequences, self.layers);
+        let last_layer = LastLayerRows::of(&sequences, self.layers.end);
         let mut chunks = chunks(&plan, rows, workers, &lora);
         let mut answers: Vec<SequenceOutput> = requests.iter().map(|_| SequenceOutput::default()).collect();
         self.embed(&sequences, buffers);
@@ -45,9 +45,9 @@ impl Pass<'_> {
         let widest = chunks.iter().map(|chunk| chunk.rows.len()).max().unwrap_or(0);
         fit(&mut buffers.qkv, widest * shape.qkv());
         fit(&mut buffers.context, widest * shape.contexts());
-        collect_hidden(0, shape.hidden, &sequences, &buffers.x, &mut answers);
-        for layer in 0..self.layers {
-            let last_layer = (layer + 1 == self.layers).then_some(&last_layer);
+        collect_hidden(self.layers.start, shape.hidden, &sequences, &buffers.x, &mut answers);
+        for layer in self.layers.clone() {
+            let last_layer = (layer + 1 == self.layers.end).then_some(&last_layer);
             chunks.iter_mut().for_each(|chunk| (chunk.layer, chunk.last_layer) = (layer, last_layer));
             let attention_sums = self.layer(&chunks, &sequences, &mut new, buffers);
             collect_attention(layer, shape.heads, &sequences, &attention_sums, &mut answers);
@@ -78,7 +78,7 @@ impl Pass<'_> {
         let several = chunks.len() > 1;
         let keys_first = several && sequences.iter().any(|sequence| sequence.bidirectional);
         let qkv = |chunk: &Chunk, buffers: &mut BatchBuffers| {
-            if several || chunk.layer == 0 {
+            if several || chunk.layer == self.layers.start {
                 self.rope_angles(chunk, sequences, buffers);
             }
             self.qkv(chunk, buffers);
@@ -94,6 +94,9 @@ impl Pass<'_> {
             qkv(chunk, buffers);
             if !keys_first {
                 self.store_kv(chunk, sequences, &buffers.qkv, new);
+            }
+            if self.keys_only {
+                continue;
             }
             attention_sums.extend(self.attend(chunk, sequences, new, buffers));
             self.after_attention(chunk, buffers);

@@ -10,11 +10,15 @@ use plackett_kernel::{fit, for_each};
 use rayon::prelude::*;
 
 impl Pass<'_> {
-    /// Input vectors.
+    /// What goes into the first layer: given states, or input vectors.
     pub(super) fn embed(&self, sequences: &[PackedSequence], buffers: &mut BatchBuffers) {
         let shape = &self.decoder.shape;
         let tokens: usize = sequences.iter().map(|sequence| sequence.tokens).sum();
         fit(&mut buffers.x, tokens * shape.hidden);
+        if let Some(states) = self.states {
+            buffers.x.copy_from_slice(states);
+            return;
+        }
         for sequence in sequences {
             let rows = &mut buffers.x[sequence.start * shape.hidden..][..sequence.tokens * shape.hidden];
             self.decoder.embed(self.isa, sequence.request.tokens, rows);

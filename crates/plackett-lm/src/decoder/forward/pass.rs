@@ -5,6 +5,7 @@ use crate::decoder::kv::format::CacheFormat;
 use crate::decoder::kv::segment::KvSegment;
 use crate::decoder::weights::{DecoderWeights, LayerScratch};
 use plackett_kernel::{BufferPool, CachedScratch, Isa, TILE_ROWS, block_rows};
+use std::ops::Range;
 
 /// Buffers that outlive a call.
 #[derive(Default)]
@@ -48,8 +49,12 @@ pub(crate) struct Pass<'a> {
     pub isa: Isa,
     pub buffers: &'a Buffers,
     pub format: CacheFormat,
-    /// Layers to run.
-    pub layers: usize,
+    /// Layers to run: keys and values of a segment are those of these layers.
+    pub layers: Range<usize>,
+    /// What goes into the first of them, row by row; `None` for the input vectors of the tokens.
+    pub states: Option<&'a [f32]>,
+    /// Whether only keys and values are computed, all layers from the same states, which no layer changes.
+    pub keys_only: bool,
 }
 
 impl Pass<'_> {

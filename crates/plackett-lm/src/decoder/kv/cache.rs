@@ -9,6 +9,9 @@ use crate::decoder::kv::segment::KvSegment;
 use crate::error::LmError;
 use std::sync::Arc;
 
+/// A segment with more tokens is not moved into its child any more; the child begins a segment of its own.
+pub(crate) const MOST_MOVED: usize = 256;
+
 /// Keys and values of a sequence of tokens; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct KvCache {
@@ -57,6 +60,46 @@ impl KvCache {
         self.contiguous &= position == self.position;
         self.position = position;
         self
+    }
+
+    /// Takes back all tokens after the first `tokens`; a cache whose tokens stand one position after another.
+    pub(crate) fn truncate(&mut self, tokens: usize) {
+        let mut left = tokens;
+        let mut kept = 0;
+        for segment in &mut self.segments {
+            if left == 0 {
+                break;
+            }
+            if segment.tokens() > left {
+                Arc::make_mut(segment).tokens = left;
+            }
+            left -= segment.tokens();
+            kept += 1;
+        }
+        self.segments.truncate(kept);
+        self.position = self.position.min(tokens as u32);
+    }
+
+    /// Moves segments of the first `tokens` tokens into the one before them, when nobody else has that and it is short.
+    pub(crate) fn join(&mut self, tokens: usize) {
+        let mut at = 0;
+        let mut end = self.segments.first().map_or(0, |segment| segment.tokens());
+        while let Some([before, next]) = self.segments.get_mut(at..at + 2) {
+            let together = before.tokens() + next.tokens();
+            end += next.tokens();
+            if end > tokens {
+                return;
+            }
+            let fits =
+                together <= MOST_MOVED && before.dims() == next.dims() && before.format() == next.format();
+            match Arc::get_mut(before).filter(|_| fits) {
+                Some(own) => {
+                    own.append(next);
+                    self.segments.remove(at + 1);
+                }
+                None => at += 1,
+            }
+        }
     }
 
     /// The tokens of this cache, and then of each other what it has beyond this one: `blocks` are continuations of it.

@@ -29,7 +29,7 @@ pub fn open(precision: Precision, cache: CacheFormat, threads: usize) -> Decoder
     let folder = tempfile::tempdir().expect("a folder");
     write(folder.path());
     let options =
-        DecoderOptions { precision, cache: Some(cache), threads: Some(threads), memory_budget: None };
+        DecoderOptions { precision, cache: Some(cache), threads: Some(threads), ..DecoderOptions::default() };
     DecoderModel::open(folder.path(), &options).expect("a decoder")
 }
 

@@ -21,7 +21,7 @@ pub fn open_with(name: &str, options: &DecoderOptions) -> DecoderModel {
 }
 
 pub fn with(precision: Precision, cache: CacheFormat, threads: usize) -> DecoderOptions {
-    DecoderOptions { precision, cache: Some(cache), threads: Some(threads), memory_budget: None }
+    DecoderOptions { precision, cache: Some(cache), threads: Some(threads), ..DecoderOptions::default() }
 }
 
 pub struct Expected(Vec<u8>);

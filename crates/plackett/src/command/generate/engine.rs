@@ -1,6 +1,7 @@
 //! A model on this machine, and prompts that are ready for it.
 
 use super::asked::{Asked, Language};
+use super::depths::{Account, DepthReport, Way};
 use super::languages::Languages;
 use super::report::{Generated, Made, Truncation};
 use super::stream::Streamed;
@@ -21,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 enum Model {
-    Decoder(Box<DecoderModel>, Option<Adapter>),
+    Decoder(Box<DecoderModel>, Option<Adapter>, Way),
     Both(Box<EncoderDecoder>),
 }
 
@@ -31,6 +32,8 @@ pub(super) struct Engine {
     name: String,
     bytes: Arc<TokenBytes>,
     ends: Vec<u32>,
+    depth: Option<usize>,
+    account: Account,
 }
 
 /// A prompt as token ids.
@@ -59,24 +62,37 @@ impl Engine {
             open_decoder(&path, precision, arguments, global)?
         };
         let (tokens, ends) = match &model {
-            Model::Decoder(model, _) => (model.tokenizer(), model.tokenizer().ends().to_vec()),
+            Model::Decoder(model, ..) => (model.tokenizer(), model.tokenizer().ends().to_vec()),
             Model::Both(model) => {
                 let missing = || format!("{}: has no tokenizer.json, and texts need one", path.display());
                 (model.tokenizer().with_context(missing)?, model.end().into_iter().collect())
             }
         };
         let bytes = Arc::new(tokens.bytes()?.without(&ends)?);
-        Ok(Engine { name: arguments.model.clone(), model, bytes, ends })
+        let (name, depth) = (arguments.model.clone(), arguments.depths.depth());
+        Ok(Engine { name, model, bytes, ends, depth, account: Account::default() })
+    }
+
+    /// What came of the depths so far.
+    pub(super) fn depths(&self) -> DepthReport {
+        self.account.report(self.depth)
     }
 
     /// What a report says of the model.
     pub(super) fn describe(&self, opened: Duration) -> Made {
         let (kind, adapter) = match &self.model {
-            Model::Decoder(_, adapter) => ("decoder", adapter.as_ref()),
+            Model::Decoder(_, adapter, _) => ("decoder", adapter.as_ref()),
             Model::Both(_) => ("encoder-decoder", None),
         };
         let adapter = adapter.map(|adapter| adapter.id().to_string());
-        Made { model: self.name.clone(), kind, adapter, opened: Some(opened), results: Vec::new() }
+        Made {
+            model: self.name.clone(),
+            kind,
+            adapter,
+            opened: Some(opened),
+            depths: self.depths(),
+            results: Vec::new(),
+        }
     }
 
     /// Token ids of prompts; what does not fit is refused before anything is computed.
@@ -88,7 +104,7 @@ impl Engine {
     ) -> anyhow::Result<Vec<Prepared>> {
         let one = |(index, prompt): (usize, &String)| {
             let prepared = match &self.model {
-                Model::Decoder(model, _) => prepare_decoder(model, arguments, asked, prompt),
+                Model::Decoder(model, ..) => prepare_decoder(model, arguments, asked, prompt),
                 Model::Both(model) => prepare_both(model, asked, prompt),
             };
             let place = || arguments.place(index);
@@ -127,7 +143,7 @@ impl Engine {
     /// Tokens that write a text where an answer begins.
     pub(super) fn spell(&self, text: &str) -> Result<Vec<u32>, DecodeError> {
         let model = match &self.model {
-            Model::Decoder(model, _) => return self.bytes.continuation(model.tokenizer().backend(), text),
+            Model::Decoder(model, ..) => return self.bytes.continuation(model.tokenizer().backend(), text),
             Model::Both(model) => model,
         };
         let tokens = model.tokenizer().ok_or_else(|| DecodeError::Tokenizer("there is none".into()))?;
@@ -162,14 +178,34 @@ impl Engine {
             options.normalize = Normalize::Vocabulary;
         }
         let decoded = match &self.model {
-            Model::Decoder(model, adapter) => {
-                let mut session = match adapter {
-                    Some(adapter) => model.session_with(adapter)?,
-                    None => model.session(),
-                };
-                let root = session.root();
-                let starts: Vec<Start> = prompts.iter().map(|prompt| (root, prompt.ids.clone())).collect();
-                drive(&mut session, &starts, prompts, constraint, &options, streamed)?
+            Model::Decoder(model, adapter, way) => {
+                let adapter = adapter.as_ref();
+                let starts =
+                    |root| prompts.iter().map(|prompt| (root, prompt.ids.clone())).collect::<Vec<Start>>();
+                match way {
+                    Way::Whole => {
+                        let mut session = match adapter {
+                            Some(adapter) => model.session_with(adapter)?,
+                            None => model.session(),
+                        };
+                        let starts = starts(session.root());
+                        drive(&mut session, &starts, prompts, constraint, &options, streamed)?
+                    }
+                    Way::Exits(exits, missing) => {
+                        let mut session = model.exit_session(exits, *missing, adapter)?;
+                        let starts = starts(session.root());
+                        let decoded = drive(&mut session, &starts, prompts, constraint, &options, streamed)?;
+                        self.account.add_exits(session.counts());
+                        decoded
+                    }
+                    Way::Drafts(depth) => {
+                        let mut session = model.speculative_session(*depth, adapter)?;
+                        let starts = starts(session.root());
+                        let decoded = drive(&mut session, &starts, prompts, constraint, &options, streamed)?;
+                        self.account.add_drafts(session.counts());
+                        decoded
+                    }
+                }
             }
             Model::Both(model) => {
                 let mut session = model.session();
@@ -273,13 +309,19 @@ fn open_decoder(
         Cache::Int16 => CacheFormat::Int16,
         Cache::Int8 => CacheFormat::Int8,
     });
-    let options = DecoderOptions { precision, cache, ..global.models().decoder() };
-    let model = DecoderModel::open(path, &options)?;
+    let depth = arguments.depths.depth();
+    let options = DecoderOptions { precision, cache, depth, ..global.models().decoder() };
+    let model = DecoderModel::open(path, &options);
+    let model = match depth {
+        Some(depth) => model.with_context(|| format!("--depth {depth}"))?,
+        None => model?,
+    };
+    let way = arguments.depths.way(model.info().layers)?;
     if let Some(folder) = &arguments.adapter {
         check_adapter(folder)?;
     }
     let adapter = arguments.adapter.as_ref().map(|folder| model.open_adapter(folder)).transpose()?;
-    Ok(Model::Decoder(Box::new(model), adapter))
+    Ok(Model::Decoder(Box::new(model), adapter, way))
 }
 
 fn open_both(
@@ -294,7 +336,9 @@ fn open_both(
         ("--chat", arguments.chat, "it has no chat template; give plain text"),
         ("--control-tokens", arguments.control_tokens, "its prompts are plain text"),
     ];
-    if let Some((flag, _, reason)) = refused.into_iter().find(|(_, given, _)| *given) {
+    let depths =
+        arguments.depths.given().map(|(flag, given)| (flag, given, "only decoders are read at other depths"));
+    if let Some((flag, _, reason)) = refused.into_iter().chain(depths).find(|(_, given, _)| *given) {
         bail!("{flag}: {} is an encoder-decoder; {reason}", path.display());
     }
     let options = EncoderDecoderOptions { precision, ..global.models().encoder_decoder() };

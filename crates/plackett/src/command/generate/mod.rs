@@ -1,6 +1,7 @@
 //! `plackett generate`: texts of a language model, free or under a constraint.
 
 mod asked;
+mod depths;
 mod engine;
 mod languages;
 mod remote;
@@ -13,6 +14,7 @@ use super::paths::Paths;
 use super::{Global, Outcome, Output};
 use asked::Asked;
 use clap::{Args, ValueEnum};
+use depths::Depths;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -28,6 +30,7 @@ const TOGETHER: usize = 32;
                         plackett generate --trie cities.txt --beams 8 \"The capital of France is\"\n  \
                         plackett generate --sample --seed 7 --temperature 0.8 --top-p 0.9 \"Once upon a time\"\n  \
                         plackett generate --model ./flan-t5-small --file questions.txt --json\n  \
+                        plackett generate --model ./sorted \"The wing\" --exit 4:0.9,8:0.8\n  \
                         plackett generate --chat \"Hello\" --model remote:http://127.0.0.1:8080/v1/chat/completions\n\n\
                         Choices of --choose, --permutation and --trie begin with a blank when the prompt does not end \
                         in white space, and without one after --chat.\nProbabilities under a constraint are those over \
@@ -65,6 +68,8 @@ pub struct Arguments {
     search: Search,
     #[command(flatten)]
     constraint: Constraint,
+    #[command(flatten)]
+    depths: Depths,
     /// A LoRA adapter: a directory as PEFT saves it
     #[arg(long, value_name = "DIR")]
     adapter: Option<PathBuf>,
@@ -181,6 +186,7 @@ fn check_needed(arguments: &Arguments) -> anyhow::Result<()> {
 /// Runs the command.
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     check_needed(arguments)?;
+    depths::check_drafts(arguments)?;
     let files = Paths::default().reads("--file", &arguments.file);
     files.reads("--trie", &arguments.constraint.trie).opens("--model", [&arguments.model]).check()?;
     let lines = arguments.file.as_deref().map(read_lines).transpose()?;
@@ -207,6 +213,8 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         progress.inc(part.len() as u64);
     }
     progress.finish_and_clear();
+    made.depths = engine.depths();
+    made.depths.sentences().iter().for_each(|sentence| output.note(sentence));
     let made = made.best(arguments.results);
     report::write(&made, prompts, &printed.after_stream(streamed), start.elapsed(), output)
 }

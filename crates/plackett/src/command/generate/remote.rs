@@ -50,7 +50,14 @@ pub(super) fn run(
         let own = own.with_context(|| arguments.place(index)).map_err(Failure::Service)?;
         results.push(generated(index, own));
     }
-    Ok(Made { model: arguments.model.clone(), kind: "remote", adapter: None, opened: None, results })
+    Ok(Made {
+        model: arguments.model.clone(),
+        kind: "remote",
+        adapter: None,
+        opened: None,
+        depths: Default::default(),
+        results,
+    })
 }
 
 /// Each draw has a seed of its own, as each is a request of its own.
@@ -116,7 +123,8 @@ fn check(arguments: &Arguments, global: &Global, model: &RemoteModel) -> anyhow:
         ("--control-tokens", arguments.control_tokens, "the server keeps its tokenizer"),
         ("--chat", arguments.chat && !chat, "the interface continues plain text; use …/v1/chat/completions"),
     ];
-    if let Some((flag, _, reason)) = refused.into_iter().find(|(_, given, _)| *given) {
+    let depths = arguments.depths.given().map(|(flag, given)| (flag, given, "it runs its model whole"));
+    if let Some((flag, _, reason)) = refused.into_iter().chain(depths).find(|(_, given, _)| *given) {
         bail!("{flag}: {} is a server; {reason}", model.name());
     }
     Ok(())

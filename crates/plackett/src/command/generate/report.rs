@@ -2,6 +2,7 @@
 
 use super::Arguments;
 use super::asked::{Asked, Language};
+use super::depths::DepthReport;
 use super::engine::Prepared;
 use crate::command::{Failure, Outcome, Output};
 use plackett_lm::decode::{Decoded, Strategy};
@@ -15,6 +16,7 @@ pub(super) struct Made {
     pub adapter: Option<String>,
     /// Time in which the model was opened.
     pub opened: Option<Duration>,
+    pub depths: DepthReport,
     pub results: Vec<Generated>,
 }
 
@@ -105,6 +107,8 @@ struct Document<'a> {
     generated_tokens: Option<u64>,
     seconds: f64,
     seconds_to_open: Option<f64>,
+    #[serde(flatten)]
+    depths: &'a DepthReport,
 }
 
 #[derive(Serialize)]
@@ -271,6 +275,7 @@ fn print(made: &Made, prompts: &[String], printed: &Printed, took: Duration, out
             generated_tokens: sum(|generated| generated.generated_tokens),
             seconds: took.as_secs_f64(),
             seconds_to_open: made.opened.map(|opened| opened.as_secs_f64()),
+            depths: &made.depths,
         };
         return Ok(output.print_json(&document)?);
     }

@@ -3,8 +3,10 @@
 mod agreement;
 mod answers;
 mod attention;
+mod byte_decoder;
 mod cost;
 mod data;
+mod decoder_depths;
 mod difference;
 mod evaluate;
 mod facets;
@@ -21,6 +23,7 @@ mod simulate;
 mod timing;
 mod train;
 mod vectors;
+mod train_decoder;
 
 use super::dataset::Dataset;
 use super::error::StageError;
@@ -39,6 +42,8 @@ pub static STAGE_KINDS: &[&StageKind] = &[
     &learn_features::LEARN_FEATURES,
     &projection::TRAIN_PROJECTION,
     &projection::PROJECT,
+    &train_decoder::TRAIN_DECODER,
+    &decoder_depths::DECODER_DEPTHS,
     &retrieve::RETRIEVE,
     &rank::RANK,
     &oracle::ORACLE,

@@ -179,7 +179,7 @@ fn job(values: &Values) -> RankingJob {
 }
 
 /// The model is there: a checkpoint would only be dead weight.
-fn remove_checkpoint(folder: &Path) -> Result<(), StageError> {
+pub(super) fn remove_checkpoint(folder: &Path) -> Result<(), StageError> {
     let path = folder.join(CHECKPOINT);
     match path.is_file() {
         true => std::fs::remove_file(&path).map_err(StageError::cache(&path)),

@@ -1,0 +1,196 @@
+//! A whole training of a decoder, from a base model and texts to a directory of a model.
+
+use super::depth_measure::{DepthMeasure, measure_depths};
+use super::examples::TextExample;
+use super::job::{CutTexts, Outcome, Trained};
+use super::read_outs::ReadOuts;
+use super::run::{Hooks, mean_loss, train};
+use super::{LanguageModel, LanguageTask, Settings, StepRecord};
+use crate::TrainError;
+use crate::adapter::{self, Attached, Targets};
+use crate::nn;
+use crate::objective::{self, Input, Term};
+use crate::tape::{Compute, Parameters};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use std::sync::Arc;
+
+/// The file of output matrices that belong to one depth each, beside the weights of the model.
+pub const EXIT_HEADS: &str = "exit_heads.safetensors";
+
+/// What is trained where each depth gets an output matrix of its own.
+pub const OWN_HEADS: &str = "exit-heads";
+
+/// Texts of a pass while depths are measured.
+const MEASURED_TOGETHER: usize = 4;
+
+/// A decoder that learns to write texts after prompts, read out at one depth or at several (Sorted LLaMA, 2023).
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct LanguageJob {
+    /// What is minimised at each depth.
+    pub objective: String,
+    /// Most tokens of a text with its prompt.
+    pub tokens: usize,
+    /// Layers after which the loss is taken, ascending; none for the last alone.
+    pub depths: Vec<usize>,
+    /// Only so many layers of the base, from the first, as a model of their own; 0 for all.
+    pub layers: usize,
+    /// What is trained: `full`, an adapter, or [`OWN_HEADS`].
+    pub trained: Trained,
+    /// How long and how fast.
+    pub settings: Settings,
+}
+
+impl Default for LanguageJob {
+    fn default() -> LanguageJob {
+        let (trained, settings) = (Trained::default(), Settings::default());
+        LanguageJob {
+            objective: "language".into(),
+            tokens: 512,
+            depths: Vec::new(),
+            layers: 0,
+            trained,
+            settings,
+        }
+    }
+}
+
+impl LanguageJob {
+    /// Checks everything that can be wrong before a model is opened.
+    ///
+    /// # Errors
+    /// An objective, adapter or setting that cannot be.
+    pub fn check(&self) -> Result<(), TrainError> {
+        let terms = self.terms()?;
+        let others = |term: &&Term| term.objective.spec().takes != [Input::TokenLogProbabilities];
+        if let Some(term) = terms.iter().find(others) {
+            return Err(TrainError::Setting(format!(
+                "objective: `{}` needs more than texts, or something else; for a decoder choose `language`",
+                term.objective
+            )));
+        }
+        self.settings.check()?;
+        if self.tokens < 2 {
+            return Err(TrainError::Setting("tokens: a whole number from 2 is expected".into()));
+        }
+        if !self.depths.is_empty() {
+            super::check_depths(&self.depths, usize::MAX)?;
+        }
+        match self.trained.adapter.as_str() {
+            "full" | OWN_HEADS => Ok(()),
+            "head" => Err(TrainError::Setting(format!(
+                "adapter = \"head\" is for cross-encoders; for output matrices of each depth write \"{OWN_HEADS}\""
+            ))),
+            text => adapter::parse(text).map(drop),
+        }
+    }
+
+    fn terms(&self) -> Result<Vec<Term>, TrainError> {
+        objective::parse_sum(&self.objective)
+            .map_err(|error| TrainError::Setting(format!("objective: {error}")))
+    }
+
+    /// Trains the model of `base` and writes it to `output`. In `work` lie the log and checkpoints, from which a run that was
+    /// killed goes on; `identity` tells this training from others. Gives beside the outcome what each depth makes of the
+    /// validation examples before and after.
+    ///
+    /// # Errors
+    /// A setting that cannot be, a model or file that cannot be read or written, or a loss that is no number.
+    pub fn run(
+        &self,
+        base: &Path,
+        (examples, validation): (&[TextExample], &[TextExample]),
+        (work, output): (&Path, &Path),
+        identity: &str,
+        compute: &Arc<Compute>,
+        progress: &mut dyn FnMut(&StepRecord, usize),
+    ) -> Result<(Outcome, [Vec<DepthMeasure>; 2]), TrainError> {
+        self.check()?;
+        std::fs::create_dir_all(work).map_err(|source| TrainError::file(work, source))?;
+        let mut parameters = Parameters::default();
+        let mut model = self.open(base, &mut parameters)?;
+        let count = parameters.count();
+        let (read_outs, mut attached) = self.prepare(&mut model, &mut parameters)?;
+        let mut outcome =
+            Outcome { trainable: parameters.trainable_count(), parameters: count, ..Outcome::default() };
+        let learned = match self.trained.adapter == OWN_HEADS {
+            true => read_outs.trained(&parameters),
+            false => read_outs.clone(),
+        };
+        let of = |examples: &[TextExample], read_outs: ReadOuts| {
+            let task = LanguageTask::new(&model, examples, self.terms()?, self.tokens.min(model.context()))?;
+            Ok::<_, TrainError>(task.with_read_outs(read_outs))
+        };
+        let task = of(examples, learned.clone())?;
+        let held_out = (!validation.is_empty()).then(|| of(validation, learned)).transpose()?;
+        let measured = of(validation, read_outs)?;
+        let (cut, all) = [Some(&task), held_out.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(LanguageTask::cut)
+            .fold((0, 0), |(cut, all), (more, of)| (cut + more, all + of));
+        let tokens = self.tokens.min(model.context());
+        outcome.cut = CutTexts { pairs: cut, of: all, tokens, what: "texts with their prompts" };
+        let measure = |parameters: &Parameters| -> Result<_, TrainError> {
+            let loss =
+                held_out.as_ref().map(|task| mean_loss(task, compute, parameters, self.settings.batch));
+            Ok((loss.transpose()?, measure_depths(&measured, compute, parameters, MEASURED_TOGETHER)))
+        };
+        let (before, depths) = measure(&parameters)?;
+        let hooks = attached.as_mut().map(|attached| attached as &mut dyn Hooks);
+        let place = (Some(work), identity);
+        outcome.report = train(&task, compute, &mut parameters, &self.settings, place, hooks, progress)?;
+        let (after, depths_after) = measure(&parameters)?;
+        outcome.validation = before.zip(after).map(|(before, after)| [before, after]);
+        if let Some(attached) = &attached {
+            let ranks = attached.ranks(&parameters);
+            outcome.ranks = ranks.into_iter().map(|(name, rank)| (name.to_string(), rank)).collect();
+        }
+        drop((task, held_out, measured));
+        model.save(output, &parameters)?;
+        if self.trained.adapter == OWN_HEADS {
+            let own = |name: &str| ReadOuts::is_own_head(name).then(|| name.to_string());
+            nn::save(&output.join(EXIT_HEADS), &parameters, own)?;
+        }
+        Ok((outcome, [depths, depths_after]))
+    }
+
+    /// The base, or its first layers.
+    fn open(&self, base: &Path, parameters: &mut Parameters) -> Result<LanguageModel, TrainError> {
+        if self.layers == 0 {
+            return LanguageModel::open(base, parameters);
+        }
+        let mut whole = Parameters::default();
+        LanguageModel::open(base, &mut whole)?.first_layers(&whole, self.layers, parameters)
+    }
+
+    /// Where the model is read out; lets what is to be trained be trained.
+    fn prepare(
+        &self,
+        model: &mut LanguageModel,
+        parameters: &mut Parameters,
+    ) -> Result<(ReadOuts, Option<Attached>), TrainError> {
+        let depths = match self.depths.is_empty() {
+            true => vec![model.llama.layers.len()],
+            false => self.depths.clone(),
+        };
+        match self.trained.adapter.as_str() {
+            "full" => Ok((ReadOuts::shared(model, &depths)?, None)),
+            OWN_HEADS => Ok((ReadOuts::own_heads(model, &depths, parameters)?, None)),
+            text => {
+                let targets = Targets::parse(&self.trained.targets);
+                let configured = adapter::parse(text)?;
+                let attached =
+                    configured
+                        .attach(parameters, &mut model.llama, &targets, self.settings.seed, |_| false)?;
+                attached.check_mergeable(parameters).map_err(|error| {
+                    TrainError::Setting(format!(
+                        "{error}, and a model that is saved has only those; use an adapter that has, as lora, dora or lt-sft"
+                    ))
+                })?;
+                Ok((ReadOuts::shared(model, &depths)?, Some(attached)))
+            }
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Decoders learn from texts: the loss of what follows a prompt, read out at one depth or at several.
+
+use super::examples::TextExample;
+use super::read_outs::ReadOuts;
+use super::{LanguageModel, StepLoss, Task};
+use crate::TrainError;
+use crate::nn::{Mode, TokenBatch};
+use crate::objective::{Batch, Term, Tokens};
+use crate::tape::Tape;
+use std::ops::Range;
+
+/// Texts to be written after prompts by a [`LanguageModel`].
+pub struct LanguageTask<'m> {
+    pub(super) model: &'m LanguageModel,
+    pub(super) texts: Vec<EncodedText>,
+    objective: Vec<Term>,
+    pub(super) read_outs: ReadOuts,
+}
+
+/// A text as tokens.
+pub(super) struct EncodedText {
+    pub tokens: Vec<u32>,
+    /// How many of them are given.
+    given: usize,
+    /// Whether prompt or target had more.
+    is_cut: bool,
+}
+
+impl EncodedText {
+    /// The places of the tokens that are to be foretold. A token is foretold by the one before it: the first has none.
+    pub fn foretold(&self) -> Range<usize> {
+        self.given.max(1).min(self.tokens.len())..self.tokens.len()
+    }
+}
+
+impl<'m> LanguageTask<'m> {
+    /// Splits all texts into tokens; prompts lose their beginnings where a text has more than `most`, and targets their
+    /// ends.
+    ///
+    /// # Errors
+    /// A text cannot be split.
+    pub fn new(
+        model: &'m LanguageModel,
+        examples: &[TextExample],
+        objective: Vec<Term>,
+        most: usize,
+    ) -> Result<LanguageTask<'m>, TrainError> {
+        let text = |example: &TextExample| {
+            let (prompt, mut target) = (model.encode(&example.prompt)?, model.encode(&example.target)?);
+            let all = prompt.len() + target.len();
+            target.truncate(most.saturating_sub(1).max(1));
+            let room = most.saturating_sub(target.len());
+            let given = prompt.len().min(room);
+            let mut tokens = prompt[prompt.len() - given..].to_vec();
+            tokens.extend(target);
+            Ok(EncodedText { is_cut: tokens.len() < all, tokens, given })
+        };
+        let texts = examples.iter().map(text).collect::<Result<_, TrainError>>()?;
+        Ok(LanguageTask { model, texts, objective, read_outs: ReadOuts::last(model) })
+    }
+
+    /// Sequences of tokens, of which all but the first are foretold.
+    ///
+    /// # Errors
+    /// A sequence with fewer than two tokens, more than the model has positions, or a token beyond the vocabulary.
+    pub fn of_tokens(
+        model: &'m LanguageModel,
+        sequences: Vec<Vec<u32>>,
+        objective: Vec<Term>,
+    ) -> Result<LanguageTask<'m>, TrainError> {
+        let (vocabulary, most) = (model.llama.config.vocab_size, model.context());
+        for (at, tokens) in sequences.iter().enumerate() {
+            let failed =
+                |problem: String| Err(TrainError::Setting(format!("sequence {}: {problem}", at + 1)));
+            if !(2..=most).contains(&tokens.len()) {
+                return failed(format!("it has {} tokens, and 2 to {most} are expected", tokens.len()));
+            }
+            if let Some(token) = tokens.iter().find(|token| **token as usize >= vocabulary) {
+                return failed(format!("token {token} is beyond the vocabulary of {vocabulary}"));
+            }
+        }
+        let texts =
+            sequences.into_iter().map(|tokens| EncodedText { tokens, given: 0, is_cut: false }).collect();
+        Ok(LanguageTask { model, texts, objective, read_outs: ReadOuts::last(model) })
+    }
+
+    /// The same, read out at other depths: the loss is the mean of theirs.
+    pub fn with_read_outs(self, read_outs: ReadOuts) -> LanguageTask<'m> {
+        LanguageTask { read_outs, ..self }
+    }
+
+    /// How many texts have lost a part, of the prompt or of the target, and how many there are.
+    pub fn cut(&self) -> (usize, usize) {
+        (self.texts.iter().filter(|text| text.is_cut).count(), self.texts.len())
+    }
+
+    /// Its texts as tokens, prompts included.
+    pub fn sequences(&self) -> Vec<Vec<u32>> {
+        self.texts.iter().map(|text| text.tokens.clone()).collect()
+    }
+
+    /// Texts in a batch, the rows and tokens that are foretold, and which of those are whose.
+    pub(super) fn batch(&self, examples: &[usize]) -> (TokenBatch, Vec<(usize, u32)>, Vec<Range<usize>>) {
+        let texts: Vec<&EncodedText> = examples.iter().map(|at| &self.texts[*at]).collect();
+        let batch = TokenBatch::new(texts.iter().map(|text| &text.tokens[..]));
+        let mut targets: Vec<(usize, u32)> = Vec::new();
+        let mut ranges: Vec<Range<usize>> = Vec::new();
+        for (text, sequence) in texts.iter().zip(batch.sequences.iter()) {
+            let start = targets.len();
+            targets.extend(text.foretold().map(|place| (sequence.start + place - 1, text.tokens[place])));
+            ranges.push(start..targets.len());
+        }
+        (batch, targets, ranges)
+    }
+}
+
+impl Task for LanguageTask<'_> {
+    fn count(&self) -> usize {
+        self.texts.len()
+    }
+
+    fn is_head(&self, parameter: &str) -> bool {
+        ReadOuts::is_own_head(parameter)
+    }
+
+    /// One pass to the deepest read-out; the loss is the mean of the losses at all of them (Sorted LLaMA, 2023, equation 1).
+    fn loss(&self, tape: &Tape, examples: &[usize], _mode: Mode) -> Result<StepLoss, TrainError> {
+        let (batch, targets, ranges) = self.batch(examples);
+        let llama = &self.model.llama;
+        let mut losses: Vec<Result<StepLoss, TrainError>> = Vec::new();
+        llama.each_layer_until(tape, &batch, self.read_outs.deepest(), |depth, hidden| {
+            let Some(head) = self.read_outs.head(depth) else { return };
+            let log_probabilities = llama.log_probabilities_of(tape, hidden, &targets, head);
+            let tokens = Batch::Tokens(Tokens::new(&log_probabilities, &ranges));
+            losses.push(weighted_sum(tape, &self.objective, &tokens, batch.tokens.len()));
+        });
+        mean(tape, losses)
+    }
+}
+
+/// The mean of losses, in their order; one loss is itself.
+fn mean(tape: &Tape, losses: Vec<Result<StepLoss, TrainError>>) -> Result<StepLoss, TrainError> {
+    let share = 1.0 / losses.len().max(1) as f32;
+    let mut losses = losses.into_iter();
+    let Some(first) = losses.next() else {
+        return Err(TrainError::Setting("depths: at least one is expected".into()));
+    };
+    let mut sum = first?;
+    if share == 1.0 {
+        return Ok(sum);
+    }
+    sum.value = tape.scale(&sum.value, share);
+    for loss in losses {
+        sum.value = tape.plus(&sum.value, &tape.scale(&loss?.value, share));
+    }
+    Ok(sum)
+}
+
+/// The weighted sum of the objectives of a batch.
+pub(super) fn weighted_sum(
+    tape: &Tape,
+    objective: &[Term],
+    batch: &Batch,
+    tokens: usize,
+) -> Result<StepLoss, TrainError> {
+    let mut sum = StepLoss { value: tape.constant((1, 1), &[0.0]), tokens, used: 0, skipped: 0 };
+    for term in objective {
+        let loss = term.objective.loss(tape, batch).map_err(|error| TrainError::Model(error.to_string()))?;
+        sum.value = tape.plus(&sum.value, &tape.scale(&loss.value, term.weight));
+        sum.used = sum.used.max(loss.used);
+        sum.skipped = sum.skipped.max(loss.skipped);
+    }
+    Ok(sum)
+}
