@@ -10,32 +10,35 @@ use std::sync::Arc;
 /// Tokens of a pass.
 const TOKENS: usize = 4096;
 
-/// What a decoder writes after each prompt, the likeliest token at each place, until `end`, which is left out, or `most` tokens.
-/// A prompt without tokens is continued with nothing.
+/// What a decoder writes after each prompt, the likeliest token at each place, until `end`, which is left out, or as many tokens
+/// as are given with the prompt. A prompt without tokens is continued with nothing.
 pub fn greedy(
     llama: &Llama,
     parameters: &Parameters,
-    prompts: &[&[u32]],
-    (most, end): (usize, u32),
+    prompts: &[(&[u32], usize)],
+    end: u32,
     compute: &Arc<Compute>,
 ) -> Vec<Vec<u32>> {
-    let mut texts: Vec<Vec<u32>> = prompts.iter().map(|prompt| prompt.to_vec()).collect();
-    let longest = prompts.iter().map(|prompt| prompt.len()).max().unwrap_or(0) + most;
+    let mut texts: Vec<Vec<u32>> = prompts.iter().map(|(prompt, _)| prompt.to_vec()).collect();
+    let longest = prompts.iter().map(|(prompt, most)| prompt.len() + most).max().unwrap_or(0);
     let together = (TOKENS / longest.max(1)).max(1);
     for (texts, prompts) in texts.chunks_mut(together).zip(prompts.chunks(together)) {
-        let mut open: Vec<usize> = (0..texts.len()).filter(|at| !prompts[*at].is_empty()).collect();
-        for _ in 0..most {
-            if open.is_empty() {
-                break;
-            }
+        let has_room = |at: &usize, text: &Vec<u32>| text.len() < prompts[*at].0.len() + prompts[*at].1;
+        let mut open: Vec<usize> =
+            (0..texts.len()).filter(|at| !prompts[*at].0.is_empty() && has_room(at, &texts[*at])).collect();
+        while !open.is_empty() {
             let next = next_tokens(llama, parameters, open.iter().map(|at| &texts[*at][..]), compute);
-            open.iter().zip(&next).filter(|(_, token)| **token != end).for_each(|(at, token)| {
-                texts[*at].push(*token);
-            });
-            open = open.iter().zip(&next).filter(|(_, token)| **token != end).map(|(at, _)| *at).collect();
+            let mut still = Vec::with_capacity(open.len());
+            for (at, token) in open.iter().zip(next).filter(|(_, token)| *token != end) {
+                texts[*at].push(token);
+                if has_room(at, &texts[*at]) {
+                    still.push(*at);
+                }
+            }
+            open = still;
         }
     }
-    texts.into_iter().zip(prompts).map(|(mut text, prompt)| text.split_off(prompt.len())).collect()
+    texts.into_iter().zip(prompts).map(|(mut text, (prompt, _))| text.split_off(prompt.len())).collect()
 }
 
 /// The likeliest token after each text.
@@ -73,9 +76,10 @@ pub fn extraction_likelihood(
         .iter()
         .map(|(at, given)| [&pairs[*at].prompt[..], &pairs[*at].answer[..*given]].concat())
         .collect();
-    let most = pairs.iter().map(|pair| pair.answer.len()).max().unwrap_or(0);
-    let texts: Vec<&[u32]> = texts.iter().map(Vec::as_slice).collect();
-    let written = greedy(llama, parameters, &texts, (most, end), compute);
+    // More than what is left of the answer is not compared.
+    let left = begun.iter().map(|(at, given)| pairs[*at].answer.len() - given);
+    let prompts: Vec<(&[u32], usize)> = texts.iter().map(Vec::as_slice).zip(left).collect();
+    let written = greedy(llama, parameters, &prompts, end, compute);
     let mut sums = vec![(0.0, 0usize); pairs.len()];
     for ((at, given), written) in begun.iter().zip(&written) {
         let rest = &pairs[*at].answer[*given..];

@@ -86,11 +86,14 @@ fn what_is_learned_by_heart_is_measured_written_and_extracted() {
     let compute = Compute::new(1);
     assert!(accuracy(&decoder, &parameters, &forget()) > 0.99);
     let forget = forget();
-    let prompts: Vec<&[u32]> = forget.iter().map(|pair| &pair.prompt[..]).collect();
-    let written = greedy(&decoder.llama, &parameters, &prompts, (9, END_OF_TEXT), &compute);
+    let prompts: Vec<(&[u32], usize)> = forget.iter().map(|pair| (&pair.prompt[..], 9)).collect();
+    let written = greedy(&decoder.llama, &parameters, &prompts, END_OF_TEXT, &compute);
     for (written, pair) in written.iter().zip(&forget) {
         assert_eq!(written[..], pair.answer[..pair.answer.len() - 1]);
     }
+    let short =
+        greedy(&decoder.llama, &parameters, &[(&forget[0].prompt, 2), (&[], 2)], END_OF_TEXT, &compute);
+    assert_eq!(short, [forget[0].answer[..2].to_vec(), Vec::new()]);
     let extracted =
         extraction_likelihood(&decoder.llama, &parameters, &forget, (2, 9, END_OF_TEXT), &compute);
     // The last has two tokens: no beginning has a pair of tokens that is left.

@@ -11,6 +11,7 @@ mod facets;
 mod factorize;
 mod heads;
 mod index;
+mod memorize;
 mod oracle;
 mod rank;
 mod retrieve;
@@ -18,6 +19,7 @@ mod scores;
 mod simulate;
 mod timing;
 mod train;
+mod unlearn;
 
 use super::dataset::Dataset;
 use super::error::StageError;
@@ -33,6 +35,8 @@ pub static STAGE_KINDS: &[&StageKind] = &[
     &index::INDEX,
     &train::TRAIN,
     &factorize::FACTORIZE,
+    &memorize::MEMORIZE,
+    &unlearn::UNLEARN,
     &retrieve::RETRIEVE,
     &rank::RANK,
     &oracle::ORACLE,
