@@ -18,6 +18,7 @@ pub mod optimizer;
 pub mod random;
 pub mod tape;
 pub mod trainer;
+pub mod unlearning;
 
 /// The example of `docs/training.md`, as a test.
 #[cfg(doctest)]

@@ -6,11 +6,13 @@
 
 mod coverage;
 mod mmr;
+mod repetition;
 mod rouge;
 mod round_robin;
 
 pub use coverage::{Coverage, Silver};
 pub use mmr::{Mmr, mmr};
+pub use repetition::distinct;
 pub use rouge::{Overlap, Rouge, RougeText, com_rouge, rouge};
 pub use round_robin::round_robin;
 

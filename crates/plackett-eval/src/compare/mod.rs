@@ -2,6 +2,7 @@
 
 mod correction;
 mod effect;
+mod kolmogorov;
 mod power;
 mod randomisation;
 mod student;
@@ -9,6 +10,7 @@ mod wilcoxon;
 
 pub use correction::Correction;
 pub use effect::{Effect, cliffs_delta};
+pub use kolmogorov::{KolmogorovSmirnov, kolmogorov_smirnov};
 pub use power::{Power, minimal_effect, paired_t_power};
 pub use randomisation::{RandomisationOptions, randomisation_test};
 pub use student::paired_t_test;

@@ -53,6 +53,7 @@ pub(super) static SPEC: AdapterSpec = AdapterSpec {
         };
         modules.sum::<usize>() + nice
     },
+    needs_importance: false,
     attach,
 };
 

@@ -28,6 +28,7 @@ pub(super) static SPEC: AdapterSpec = AdapterSpec {
     count: |options, layers| {
         lora::count(options, layers) + layers.iter().map(|(outputs, _)| outputs).sum::<usize>()
     },
+    needs_importance: false,
     attach,
 };
 

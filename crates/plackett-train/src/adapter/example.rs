@@ -18,6 +18,7 @@ pub(super) static STRETCH: AdapterSpec = AdapterSpec {
     options: &[],
     formula: "o",
     count: |_, layers| layers.iter().map(|(outputs, _)| outputs).sum(),
+    needs_importance: false,
     attach,
 };
 

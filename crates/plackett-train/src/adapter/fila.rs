@@ -43,6 +43,7 @@ pub(super) static SPEC: AdapterSpec = AdapterSpec {
     ],
     formula: "rank · (i + o)",
     count: lora::count,
+    needs_importance: true,
     attach,
 };
 
@@ -86,6 +87,34 @@ impl Importance {
         let added = if relative { epsilon * mean } else { epsilon };
         let one = |(forget, retain): (&f64, &f64)| (forget / of_forget) / (added + retain / of_retain);
         Some(forget.iter().zip(retain).map(one).collect())
+    }
+
+    /// The weight of each row, the root of the sum of its relative importance over `columns` numbers: what the rows of a
+    /// weight count in FILA's low-rank problem.
+    pub fn row_weights(
+        &self,
+        weight: ParameterId,
+        columns: usize,
+        epsilon: f64,
+        relative: bool,
+    ) -> Option<Vec<f64>> {
+        let ratio = self.ratio(weight, epsilon, relative)?;
+        Some(ratio.chunks(columns.max(1)).map(|row| row.iter().sum::<f64>().sqrt()).collect())
+    }
+
+    /// The share of a weight's numbers whose importance for keeping is below epsilon: where it is, an absolute epsilon
+    /// decides and what is to be kept does not.
+    pub fn share_below(&self, weight: ParameterId, epsilon: f64) -> Option<f64> {
+        let [_, retain] = self.sums.get(&weight)?;
+        let tokens = self.tokens[Texts::Retain as usize].max(1.0);
+        let below = retain.iter().filter(|sum| **sum / tokens < epsilon).count();
+        Some(below as f64 / retain.len().max(1) as f64)
+    }
+
+    /// The same with the texts to be forgotten and those to be kept in each other's place.
+    pub fn swapped(&self) -> Importance {
+        let sums = self.sums.iter().map(|(id, [forget, retain])| (*id, [retain.clone(), forget.clone()]));
+        Importance { sums: sums.collect(), tokens: [self.tokens[1], self.tokens[0]] }
     }
 }
 
@@ -157,13 +186,13 @@ impl Fila {
     ) -> Result<(Vec<f32>, Vec<f32>), TrainError> {
         let (epsilon, relative) =
             (f64::from(self.options.number("epsilon") as f32), self.options.switch("relative"));
-        let ratio = importance.ratio(layer.weight, epsilon, relative).ok_or_else(|| {
-            TrainError::Setting(format!(
-                "the importance of `{}` is not known: its gradients have to be added to it",
-                layer.name
-            ))
-        })?;
-        let rows: Vec<f64> = ratio.chunks(layer.shape.1).map(|row| row.iter().sum::<f64>().sqrt()).collect();
+        let rows =
+            importance.row_weights(layer.weight, layer.shape.1, epsilon, relative).ok_or_else(|| {
+                TrainError::Setting(format!(
+                    "the importance of `{}` is not known: its gradients have to be added to it",
+                    layer.name
+                ))
+            })?;
         if let Some(at) = rows.iter().position(|row| !row.is_finite()) {
             let problem = format!(
                 "the importance of row {at} of `{}` is {}; give a greater epsilon",

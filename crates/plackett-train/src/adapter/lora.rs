@@ -56,6 +56,7 @@ pub(super) static SPEC: AdapterSpec = AdapterSpec {
     ],
     formula: "rank · (i + o)",
     count,
+    needs_importance: false,
     attach,
 };
 

@@ -86,6 +86,8 @@ pub struct AdapterSpec {
     pub formula: &'static str,
     /// The same as a number, for layers of outputs × inputs.
     pub count: fn(&OptionValues, &[(usize, usize)]) -> usize,
+    /// Whether it begins from [`Importance`], which only unlearning measures.
+    pub needs_importance: bool,
     /// Puts it on a model.
     attach: fn(Request) -> Result<Parts, TrainError>,
 }
@@ -183,6 +185,20 @@ impl Configured {
         let attached = Attached::new(self.clone(), targets.clone(), seed, method, sites, added, shared);
         attached.reattach(model);
         Ok(attached)
+    }
+
+    /// Checks that it can begin without texts that are to be forgotten.
+    ///
+    /// # Errors
+    /// It begins from the importance of weights for such texts (FILA): without them it would be plain LoRA.
+    pub fn check_begins_alone(&self) -> Result<(), TrainError> {
+        match self.spec.needs_importance {
+            false => Ok(()),
+            true => Err(TrainError::Setting(format!(
+                "`{}` begins from the weights that matter for texts to be forgotten, and this training has no such texts, so that it                  would be plain lora; use `lora`, or unlearn with a recipe's stage of the kind `unlearn`",
+                self.spec.name
+            ))),
+        }
     }
 
     /// How many numbers it trains on layers of outputs × inputs.

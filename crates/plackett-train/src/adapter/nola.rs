@@ -60,6 +60,7 @@ pub(super) static SPEC: AdapterSpec = AdapterSpec {
     ],
     formula: "k + l",
     count,
+    needs_importance: false,
     attach,
 };
 

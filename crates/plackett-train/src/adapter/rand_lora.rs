@@ -56,6 +56,7 @@ pub(super) static SPEC: AdapterSpec = AdapterSpec {
     ],
     formula: "n · (rank + d), where d = min(o, i) and n = ⌈d / rank⌉",
     count,
+    needs_importance: false,
     attach,
 };
 

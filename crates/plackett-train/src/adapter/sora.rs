@@ -48,6 +48,7 @@ pub(super) static SPEC: AdapterSpec = AdapterSpec {
     ],
     formula: "rank · (i + o + 1)",
     count: |options, layers| lora::count(options, layers) + layers.len() * options.count("rank"),
+    needs_importance: false,
     attach,
 };
 

@@ -51,6 +51,7 @@ pub(super) static SPEC: AdapterSpec = AdapterSpec {
     ],
     formula: "k in all, of all weights that may be chosen",
     count: |options, layers| budget(options, layers.iter().map(|(outputs, inputs)| outputs * inputs).sum()),
+    needs_importance: false,
     attach,
 };
 

@@ -1,7 +1,6 @@
 //! Models of a few hundred numbers, on which adapters are tried.
 
-use super::Configured;
-use super::{Adaptable, Attached, Targets, parse};
+use super::{Adaptable, Attached, Configured, Targets, parse};
 use crate::nn::{Bert, BertConfig, Initializer, Llama, LlamaConfig, Mode, TokenBatch, WeightSource};
 use crate::random::Stream;
 use crate::tape::{Compute, Gradients, ParameterId, Parameters, Tape, Var, assert_parameter_gradients};

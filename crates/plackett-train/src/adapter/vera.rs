@@ -31,6 +31,7 @@ pub(super) static SPEC: AdapterSpec = AdapterSpec {
     ],
     formula: "o + rank",
     count: |options, layers| layers.iter().map(|(outputs, _)| outputs + options.count("rank")).sum(),
+    needs_importance: false,
     attach,
 };
 

@@ -87,6 +87,7 @@ pub static OBJECTIVES: &[&ObjectiveSpec] = &[
     &unlearning::GRADIENT_ASCENT,
     &unlearning::GRADIENT_DIFFERENCE,
     &unlearning::NPO,
+    &unlearning::REFUSAL,
     &reference_kl::REFERENCE_KL,
     &orthogonal_views::ORTHOGONAL_VIEWS,
     &tsp_rank::LOCAL,
@@ -159,6 +160,8 @@ pub enum Input {
     Targets,
     /// Which sequences or rows are kept.
     Retained,
+    /// Answers that refuse, in the place of those that are to be forgotten.
+    Refusals,
     /// Tokens of each sequence.
     Lengths,
     /// Whether a sequence is wanted.
@@ -187,6 +190,7 @@ impl fmt::Display for Input {
             Input::Logits => "logits over a vocabulary",
             Input::Targets => "target tokens",
             Input::Retained => "what is retained",
+            Input::Refusals => "answers that refuse",
             Input::Lengths => "lengths",
             Input::Desirable => "whether a sequence is wanted",
             Input::Anchors => "anchor vectors",

@@ -99,6 +99,28 @@ pub const NPO: ObjectiveSpec = ObjectiveSpec {
     },
 };
 
+/// IDK.
+pub const REFUSAL: ObjectiveSpec = ObjectiveSpec {
+    name: "refusal",
+    aliases: &["idk"],
+    group: Group::Language,
+    summary: "Makes answers that refuse likely in place of those that are to be forgotten, and keeps those that are retained likely.",
+    formula: "mean over tokens of refusals of −ln p, plus retain · mean over tokens that are retained of −ln p",
+    source: "Maini and others, TOFU, 2024 (baseline IDK); LoKU, 2024",
+    takes: &[Input::TokenLogProbabilities, Input::Refusals, Input::Retained],
+    options: &[RETAIN],
+    build: |options| {
+        let retain = options.number("retain") as f32;
+        Ok(Box::new(move |tape: &Tape, batch: &Batch| {
+            let tokens = unweighted(batch)?;
+            let (refusals, retained) = parts(tokens);
+            let kept = tape.scale(&nll(tape, tokens, &retained), retain);
+            let value = tape.plus(&nll(tape, tokens, &refusals), &kept);
+            Ok(Loss { value, used: tokens.sequences.len(), skipped: 0 })
+        }))
+    },
+};
+
 /// The tokens of a batch, which have no weights.
 fn unweighted<'b, 'a>(batch: &'b Batch<'a>) -> Result<&'b Tokens<'a>, Problem> {
     let tokens = tokens_of(batch)?;
@@ -171,6 +193,8 @@ mod tests {
         // −3/2 + 1/3, and with twice the second.
         assert_close("gd", loss_of("gd", SECOND).unwrap(), -1.5 + 1.0 / 3.0);
         assert_close("gd", loss_of("gd(retain=2)", SECOND).unwrap(), -1.5 + 2.0 / 3.0);
+        // 3/2 + 1/3.
+        assert_close("idk", loss_of("idk", SECOND).unwrap(), 1.5 + 1.0 / 3.0);
         // Log-ratio −3 + 2 = −1, β = 1: 2 ln(1 + e⁻¹) = 0.626523; the second is retained: 1/3.
         assert_close("npo", loss_of("npo(beta=1)", SECOND).unwrap(), 0.626523 + 1.0 / 3.0);
         // Both forgotten: log-ratios −1 and −0.1: (0.313262 + 0.644397) · 2 / 2.
@@ -188,9 +212,13 @@ mod tests {
 
     #[test]
     fn gradients_are_differences() {
-        for (text, retained) in
-            [("ga", None), ("gd(retain=2)", SECOND), ("npo", SECOND), ("npo(beta=0.7)", None)]
-        {
+        for (text, retained) in [
+            ("ga", None),
+            ("gd(retain=2)", SECOND),
+            ("idk", SECOND),
+            ("npo", SECOND),
+            ("npo(beta=0.7)", None),
+        ] {
             assert_gradients(&[((5, 1), LOGS.to_vec())], |tape, inputs| {
                 parse(text).unwrap().loss(tape, &Batch::Tokens(tokens(&inputs[0], retained))).unwrap().value
             });

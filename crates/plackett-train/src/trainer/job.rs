@@ -134,7 +134,7 @@ impl RankingJob {
         }
         match self.trained.adapter.as_str() {
             "full" | "head" => Ok(()),
-            text => adapter::parse(text).map(drop),
+            text => adapter::parse(text)?.check_begins_alone(),
         }
     }
 

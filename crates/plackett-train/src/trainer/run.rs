@@ -23,6 +23,11 @@ pub trait Hooks {
     /// Changes parameters after a step with this learning rate.
     fn after_step(&mut self, _parameters: &mut Parameters, _rate: f32) {}
 
+    /// Asked before each step: whether the training ends here, before all steps are done.
+    fn is_done(&mut self, _parameters: &Parameters) -> bool {
+        false
+    }
+
     /// When all steps of a phase are done: whether there is another one, which has as many steps, a new optimiser and a new
     /// schedule.
     fn next_phase(&mut self, _parameters: &mut Parameters) -> bool {
@@ -59,6 +64,8 @@ pub struct Report {
     pub phases: usize,
     /// Steps of all phases.
     pub total: usize,
+    /// Whether [`Hooks::is_done`] ended it early.
+    pub ended: bool,
 }
 
 impl Report {
@@ -109,17 +116,21 @@ pub fn train(
     run.resume()?;
     loop {
         while run.done.step < run.steps {
+            if run.hooks.is_done(run.parameters) {
+                run.report.ended = true;
+                break;
+            }
             let record = run.step()?;
             run.keep(&record)?;
             progress(&record, run.steps);
             run.report.steps.push(record);
         }
-        if !run.next_phase() {
+        if run.report.ended || !run.next_phase() {
             break;
         }
     }
     run.report.phases = run.done.phase;
-    run.report.total = run.done.phase * run.steps;
+    run.report.total = (run.done.phase - 1) * run.steps + run.done.step;
     Ok(run.report)
 }
 

@@ -163,6 +163,16 @@ fn an_adapter_that_a_saved_model_would_lose_is_refused() {
 }
 
 #[test]
+fn an_adapter_that_would_be_another_one_here_is_refused_before_a_model_is_opened() {
+    let trained = Trained { adapter: "fila(rank=4)".into(), targets: "all".into() };
+    let error = RankingJob { trained, ..RankingJob::default() }.check().unwrap_err().to_string();
+    assert!(
+        error.contains("`fila` begins from the weights that matter") && error.contains("use `lora`"),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_checkpoint_of_another_training_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     trained(1, Some(folder.path()), 100).unwrap();

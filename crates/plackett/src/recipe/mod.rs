@@ -29,6 +29,7 @@ mod systems;
 mod task;
 #[cfg(test)]
 mod tests;
+mod unlearning;
 
 pub use error::{Problem, RecipeError, StageError};
 pub use field::Scale;

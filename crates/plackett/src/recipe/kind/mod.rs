@@ -14,6 +14,7 @@ mod factorize;
 mod heads;
 mod index;
 mod learn_features;
+mod memorize;
 mod oracle;
 mod projection;
 mod rank;
@@ -22,8 +23,9 @@ mod scores;
 mod simulate;
 mod timing;
 mod train;
-mod vectors;
 mod train_decoder;
+mod unlearn;
+mod vectors;
 
 use super::dataset::Dataset;
 use super::error::StageError;
@@ -44,6 +46,8 @@ pub static STAGE_KINDS: &[&StageKind] = &[
     &projection::PROJECT,
     &train_decoder::TRAIN_DECODER,
     &decoder_depths::DECODER_DEPTHS,
+    &memorize::MEMORIZE,
+    &unlearn::UNLEARN,
     &retrieve::RETRIEVE,
     &rank::RANK,
     &oracle::ORACLE,

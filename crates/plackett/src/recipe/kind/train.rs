@@ -87,7 +87,9 @@ pub static TRAIN: StageKind = StageKind {
             .map_err(|error| wrong("objective", error.to_string()))?;
         match values.word("adapter") {
             "full" | "head" => Ok(()),
-            text => adapter::parse(text).map(drop).map_err(|error| wrong("adapter", error.to_string())),
+            text => adapter::parse(text)
+                .and_then(|adapter| adapter.check_begins_alone())
+                .map_err(|error| wrong("adapter", error.to_string())),
         }
     },
     numbers: |_, _| NUMBERS.map(str::to_string).to_vec(),

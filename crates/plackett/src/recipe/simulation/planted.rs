@@ -37,8 +37,10 @@ pub static PLANTED_UPDATE: Simulation = Simulation {
         FieldSpec::new("steps", FieldKind::Whole(1, 100_000), Default::Whole(1000), "of AdamW"),
         FieldSpec::new("rate", FieldKind::Number(0.0, 10.0), Default::Number(0.01), "the learning rate"),
     ],
-    check: |values| match adapter::parse(values.word("adapter")) {
-        Ok(_) => Ok(()),
+    check: |values| match adapter::parse(values.word("adapter"))
+        .and_then(|adapter| adapter.check_begins_alone())
+    {
+        Ok(()) => Ok(()),
         Err(error) => Err(values.wrong("adapter", 0, Problem::Said(error.to_string()))),
     },
     numbers: |_: &Values| ["explained", "loss", "ranks", "trainable"].map(str::to_string).to_vec(),

@@ -1,0 +1,186 @@
+//! `memorize`: a small decoder that learns questions and answers by heart, from nothing.
+
+use super::SEED;
+use super::train::FOLDER;
+use crate::recipe::error::StageError;
+use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::quantity::Quantity;
+use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
+use crate::recipe::task::{Input, Task};
+use crate::recipe::unlearning::{CORPUS_FIELDS, Corpus, Evaluation, NUMBERS};
+use plackett_train::trainer::{ByteDecoder, ByteDecoderShape, Settings, StepRecord, train};
+use plackett_train::unlearning::{AnswerTask, TokenPair};
+use plackett_train::{Compute, Parameters};
+
+/// What it gives beside the numbers of an evaluation.
+const OWN: [&str; 4] = ["loss", "parameters", "steps", "step_seconds"];
+
+/// Its own fields, behind those of what is learned.
+const FIELDS: [FieldSpec; 17] = {
+    let own = [
+        FieldSpec::new(
+            "without_forgotten",
+            FieldKind::Switch,
+            Default::Switch(false),
+            "whether what is to be forgotten is left out: the model that never knew it",
+        ),
+        FieldSpec::new(
+            "passages",
+            FieldKind::Whole(0, 10_000_000),
+            Default::Whole(0),
+            "passages of `texts` that are learned from beside, each once",
+        ),
+        FieldSpec::new("layers", FieldKind::Whole(1, 64), Default::Whole(4), "of the decoder"),
+        FieldSpec::new("width", FieldKind::Whole(8, 4096), Default::Whole(128), "numbers of a byte"),
+        FieldSpec::new("heads", FieldKind::Whole(1, 64), Default::Whole(4), "of attention"),
+        FieldSpec::new(
+            "inner",
+            FieldKind::Whole(8, 16384),
+            Default::Whole(256),
+            "of the feed-forward networks",
+        ),
+        FieldSpec::new(
+            "epochs",
+            FieldKind::Whole(1, 100_000),
+            Default::Whole(60),
+            "how often each question is seen",
+        ),
+        FieldSpec::new(
+            "batch",
+            FieldKind::Whole(1, 4096),
+            Default::Whole(16),
+            "questions or passages in a step",
+        ),
+        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(2e-3), "the learning rate"),
+        FieldSpec::new("warmup", FieldKind::Whole(0, i64::MAX), Default::Whole(50), "steps of warm-up"),
+        SEED,
+    ];
+    let mut all = [SEED; 17];
+    let mut at = 0;
+    while at < all.len() {
+        all[at] = if at < CORPUS_FIELDS.len() { CORPUS_FIELDS[at] } else { own[at - CORPUS_FIELDS.len()] };
+        at += 1;
+    }
+    all
+};
+
+/// The declaration.
+pub static MEMORIZE: StageKind = StageKind {
+    name: "memorize",
+    help: "a Llama over bytes that learns questions and answers by heart from nothing, for stages of the kind `unlearn`; gives loss (over \
+           the last tenth of the steps), parameters, steps, step_seconds, and the numbers of an evaluation, which `unlearn` gives too and \
+           explains",
+    version: 1,
+    gives: Gives::Model,
+    fields: &FIELDS,
+    chooses: None,
+    check: nothing_to_check,
+    numbers: |_, _| OWN.iter().chain(&NUMBERS).map(ToString::to_string).collect(),
+    outside: nothing_outside,
+    estimate: |task| {
+        let values = task.values;
+        let work = format!(
+            "learns about {} subjects by heart, {} times over",
+            values.count("subjects"),
+            values.count("epochs")
+        );
+        Ok(Estimate { work, ..Estimate::default() })
+    },
+    run,
+};
+
+/// The model of a stage, and what it has learned: of `memorize`, or of `unlearn` after it.
+///
+/// # Errors
+/// The stage has another kind of model, or the model or the corpus cannot be read.
+pub fn learned(
+    task: &Task<'_>,
+    field: &'static str,
+    parameters: &mut Parameters,
+) -> Result<(ByteDecoder, Corpus), StageError> {
+    let input = task.input(task.values.word(field))?;
+    let source = memorized(task, input).ok_or_else(|| {
+        let problem =
+            format!("a stage of the kind `{}` has no decoder that has learned by heart; name one of the kind `memorize`", input.kind.name);
+        StageError::Field { field, problem }
+    })?;
+    let decoder = ByteDecoder::open(&input.folder.join(FOLDER), parameters)?;
+    // What is learned from beside is not needed again.
+    Ok((decoder, Corpus::load(task, source.values, 0)?))
+}
+
+/// The stage that has learned what the model of a stage knows.
+fn memorized<'t>(task: &'t Task<'_>, input: &'t Input<'t>) -> Option<&'t Input<'t>> {
+    match input.kind.name {
+        "memorize" => Some(input),
+        "unlearn" => memorized(task, task.inputs.get(input.values.word("model"))?),
+        _ => None,
+    }
+}
+
+/// Where the model of a stage has learned: to compare what two of them have learned.
+pub fn corpus_of<'t>(task: &'t Task<'_>, field: &str) -> Option<Vec<(&'static str, String)>> {
+    let source = memorized(task, task.inputs.get(task.values.word(field))?)?;
+    let own = |(name, _): &(&'static str, String)| CORPUS_FIELDS.iter().any(|field| field.name == *name);
+    Some(source.values.written().into_iter().filter(own).collect())
+}
+
+fn run(task: &Task<'_>) -> Result<Made, StageError> {
+    let values = task.values;
+    let corpus = Corpus::load(task, values, values.count("passages"))?;
+    let (seed, epochs) = (values.count("seed"), values.count("epochs"));
+    let mut parameters = Parameters::default();
+    let shape = ByteDecoderShape {
+        layers: values.count("layers"),
+        width: values.count("width"),
+        heads: values.count("heads"),
+        inner: values.count("inner"),
+    };
+    let mut decoder = ByteDecoder::new(shape, &mut parameters, seed as u64)?;
+    let forget = if values.on("without_forgotten") { &[][..] } else { &corpus.forget };
+    let pairs: Vec<&TokenPair> = forget.iter().chain(&corpus.retain).map(|item| &item.pair).collect();
+    // Questions come again in every epoch, each passage once in all of them.
+    let all = std::iter::repeat_n(pairs, epochs).flatten().chain(&corpus.passages);
+    let all: Vec<TokenPair> = all.cloned().collect();
+    let compute = Compute::new(rayon::current_num_threads());
+    let mut progress = |record: &StepRecord, total: usize| {
+        (task.progress)(task.name, record.step as u64, total as u64);
+    };
+    let learning = AnswerTask { llama: &decoder.llama, pairs: &all };
+    let report =
+        train(&learning, &compute, &mut parameters, &settings(values), (None, ""), None, &mut progress)?;
+    decoder.save(&task.folder.join(FOLDER), &parameters)?;
+    let mut seconds: Vec<f64> = report.steps.iter().map(|step| step.seconds).collect();
+    seconds.sort_by(f64::total_cmp);
+    let own = [
+        f64::from(report.final_loss()),
+        parameters.count() as f64,
+        report.total as f64,
+        seconds.get(seconds.len() / 2).copied().unwrap_or_default(),
+    ];
+    let mut numbers: Vec<Quantity> =
+        OWN.iter().zip(own).map(|(name, value)| Quantity::of_seed(*name, seed, value)).collect();
+    numbers.extend(Evaluation::new(&decoder.llama, &parameters, &corpus, seed, &compute).numbers);
+    Ok(Made {
+        numbers,
+        facts: vec![
+            ("answers to be forgotten".into(), corpus.forget.len().to_string()),
+            ("answers to be kept".into(), corpus.retain.len().to_string()),
+            ("passages learned from".into(), corpus.passages.len().to_string()),
+            ("passages held out".into(), corpus.held_out.len().to_string()),
+        ],
+        warnings: corpus.remarks,
+    })
+}
+
+fn settings(values: &Values) -> Settings {
+    Settings {
+        batch: values.count("batch"),
+        epochs: 1.0,
+        rate: values.number("rate").unwrap_or_default() as f32,
+        warmup: values.count("warmup"),
+        seed: values.count("seed") as u64,
+        checkpoint: 0,
+        ..Settings::default()
+    }
+}
