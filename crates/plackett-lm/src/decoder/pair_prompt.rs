@@ -3,7 +3,6 @@
 use crate::decoder::model::DecoderModel;
 use crate::error::LmError;
 use crate::files::config::{JsonFile, LogitScore};
-use std::collections::BTreeSet;
 
 /// How a decoder is asked whether a document answers a query. Texts are split into tokens piece by piece, as the authors'
 /// code does, so that no token spans two pieces.
@@ -161,7 +160,7 @@ impl PairPrompt {
                 ),
             })
         };
-        for token in control_tokens(self.begin).chain(control_tokens(self.end)).collect::<BTreeSet<_>>() {
+        for token in control_tokens(self.begin).chain(control_tokens(self.end)) {
             id(token)?;
         }
         Ok([Some(id(self.labels.0)?), self.labels.1.map(id).transpose()?])
@@ -241,7 +240,8 @@ mod tests {
         assert_eq!(fill("{x} {instruction}", Some("i"), "", ""), "{x} i");
         assert_eq!(MXBAI.texts(Some("be strict"), "q", "d")[0], "instruction: be strict\nquery: q");
         assert_eq!(MXBAI.texts(None, "q", "d"), ["query: q", "\n", "document: d"]);
-        assert_eq!(control_tokens(QWEN3.begin).collect::<BTreeSet<_>>().len(), 2);
+        let found: Vec<&str> = control_tokens(QWEN3.begin).collect();
+        assert_eq!(found, ["<|im_start|>", "<|im_end|>", "<|im_start|>"]);
     }
 
     #[test]

@@ -287,7 +287,7 @@ fn keys_of_the_other_kind_of_model_are_refused() {
             "[trained]\nadapter = \"exit-heads\"\n",
             "output matrices of their own are for layers before the last",
         ),
-        ("objective = \"bce\"\n", "objective: `bce` needs more than texts"),
+        ("objective = \"bce\"\n", "objective: `binary-cross-entropy` needs more than texts"),
     ] {
         write(folder.path(), "t.toml", &training("./base", rest));
         let message = refused(folder.path(), "out");

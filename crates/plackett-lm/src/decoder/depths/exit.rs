@@ -96,6 +96,9 @@ impl DecoderModel {
     }
 }
 
+/// The stage in which a token was answered, and its logits.
+type Answer = (usize, Vec<f32>);
+
 impl ExitSession<'_> {
     /// Where tokens were answered so far.
     pub fn counts(&self) -> ExitCounts {
@@ -113,10 +116,10 @@ impl ExitSession<'_> {
         &self,
         branches: &[Branch<'_>],
         prefixes: &mut [StagedPrefix],
-    ) -> Result<Vec<Option<(usize, Vec<f32>)>>, LmError> {
+    ) -> Result<Vec<Option<Answer>>, LmError> {
         let (isa, last) = (self.model.info().isa, self.stages.count() - 1);
         let staged = StagedModel { model: self.model, adapter: self.adapter, stages: &self.stages };
-        let mut answers: Vec<Option<(usize, Vec<f32>)>> = branches.iter().map(|_| None).collect();
+        let mut answers: Vec<Option<Answer>> = branches.iter().map(|_| None).collect();
         let mut open: Vec<usize> = (0..branches.len()).collect();
         for stage in 0..=last {
             if stage > 0 && self.missing == MissingKeys::Copied {

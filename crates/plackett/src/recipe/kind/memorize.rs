@@ -119,7 +119,7 @@ fn memorized<'t>(task: &'t Task<'_>, input: &'t Input<'t>) -> Option<&'t Input<'
 }
 
 /// Where the model of a stage has learned: to compare what two of them have learned.
-pub fn corpus_of<'t>(task: &'t Task<'_>, field: &str) -> Option<Vec<(&'static str, String)>> {
+pub fn corpus_of(task: &Task<'_>, field: &str) -> Option<Vec<(&'static str, String)>> {
     let source = memorized(task, task.inputs.get(task.values.word(field))?)?;
     let own = |(name, _): &(&'static str, String)| CORPUS_FIELDS.iter().any(|field| field.name == *name);
     Some(source.values.written().into_iter().filter(own).collect())
