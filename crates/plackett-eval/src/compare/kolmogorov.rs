@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn large_samples_come_near_the_limit_and_far_ones_stay_above_0() {
         // Kolmogorov's limit 2 Σ (−1)^(k−1) e^(−2 k² λ²) with λ = D √(mn / (m + n)).
-        let x: Vec<f64> = (0..300).map(|at| f64::from(at)).collect();
+        let x: Vec<f64> = (0..300).map(f64::from).collect();
         let y: Vec<f64> = (0..300).map(|at| f64::from(at) + 30.5).collect();
         let (d, p) = test(&x, &y);
         let root = d * 150f64.sqrt();
