@@ -76,6 +76,7 @@ impl Evaluation {
         let (n, beginnings) = EXTRACTION;
         let extracted =
             extraction_likelihood(llama, parameters, &pairs, (n, beginnings, END_OF_TEXT), compute);
+        // What is too short to repeat itself repeats nothing.
         let different = |n: usize| move |written: &Vec<u32>| distinct(written, n).unwrap_or(1.0);
         let repeats = forget.written.iter().map(different(4)).map(|share| 1.0 - share).collect();
         let distinct_pairs = forget.written.iter().map(different(2)).collect();
