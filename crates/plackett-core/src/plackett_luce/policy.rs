@@ -150,9 +150,12 @@ impl PolicyGradient {
         let utilities: Vec<f64> = parts.iter().map(|parts| parts.iter().sum()).collect();
         let credits: Vec<Vec<f64>> =
             parts.iter().zip(&utilities).map(|(parts, all)| self.credits(parts, *all, items)).collect();
+        let total = |rank: usize| credits.iter().map(|credits| credits[rank]).sum::<f64>();
+        let totals: Vec<f64> = (0..items).map(total).collect();
         let mut gradient = vec![0.0; items];
         for (own, order) in orders.iter().enumerate() {
-            let advantages: Vec<f64> = (0..items).map(|rank| self.advantage(&credits, own, rank)).collect();
+            let mine = credits[own].iter().zip(&totals);
+            let advantages: Vec<f64> = mine.map(|(mine, total)| self.advantage(*mine, *total)).collect();
             add_choices(policy.scores(), order, &advantages, &mut gradient);
         }
         gradient.iter_mut().for_each(|part| *part /= self.samples.max(1) as f64);
@@ -175,13 +178,13 @@ impl PolicyGradient {
         }
     }
 
-    fn advantage(&self, credits: &[Vec<f64>], own: usize, rank: usize) -> f64 {
-        let of_all = || credits.iter().map(|credits| credits[rank]).sum::<f64>();
-        let (mine, count) = (credits[own][rank], credits.len() as f64);
+    /// What a credit is worth beside those of the other orders at the same rank, which sum with it to `total`.
+    fn advantage(&self, mine: f64, total: f64) -> f64 {
+        let count = self.samples as f64;
         match self.baseline {
             Baseline::None => mine,
-            Baseline::Mean => mine - of_all() / count,
-            Baseline::LeaveOneOut if credits.len() > 1 => mine - (of_all() - mine) / (count - 1.0),
+            Baseline::Mean => mine - total / count,
+            Baseline::LeaveOneOut if self.samples > 1 => mine - (total - mine) / (count - 1.0),
             Baseline::LeaveOneOut => mine,
         }
     }
