@@ -9,7 +9,6 @@ use plackett_lm::store::Store;
 use std::sync::Arc;
 
 #[test]
-#[ignore = "half a minute: cargo test -p plackett-rank --lib a_small_model -- --ignored"]
 fn a_small_model_orders_passages_in_every_mode() {
     let pulled =
         Store::from_environment(false).and_then(|store| store.pull("SmolLM2-135M-Instruct", &|_, _, _| {}));
