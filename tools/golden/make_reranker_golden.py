@@ -7,7 +7,7 @@
   Ettin rerankers, written by its own `save_pretrained`; `logits` and `scores` from CrossEncoder.predict.
 - `mxbai`: the layout of mxbai-rerank-v2 with sentence-transformers' module LogitScore beside it; `logits` (of "0" and "1") by
   the arithmetic of the package mxbai-rerank.
-- `bge`: the layout of bge-reranker-v2-gemma on a small Llama; `logits` (of "Yes") by the arithmetic of FlagEmbedding.
+- `bge`: the layout of bge-reranker-v2-gemma on a small Gemma; `logits` (of "Yes") by the arithmetic of FlagEmbedding.
 - `list`: the layout of jina-reranker-v3; `scores` of all documents in one prompt, and `scores.blocks` in blocks of three, by the
   arithmetic of its modeling file.
 
@@ -140,7 +140,7 @@ def mxbai(folder):
 
 def bge(folder):
     fast = tokenizer(["<pad>", BEGIN], ["Yes"], begins=True)
-    model = shaken(decoder("Llama", fast), 320)
+    model = shaken(decoder("Gemma", fast), 320)
     os.makedirs(folder, exist_ok=True)
     model.save_pretrained(folder)
     fast.save_pretrained(folder)

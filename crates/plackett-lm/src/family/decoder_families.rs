@@ -2,14 +2,14 @@
 
 use crate::error::LmError;
 use crate::family::decoder_shape::{DecoderShape, LayerShape, Rope};
-use crate::family::{gemma3, llama, mistral, qwen2, qwen3};
+use crate::family::{gemma, gemma3, llama, mistral, qwen2, qwen3};
 use crate::files::config::JsonFile;
 use crate::files::gguf::config::{GgufArchitecture, RopeScaling};
 use crate::files::gguf::file::GgufFile;
 use plackett_kernel::Activation;
 
 /// Families of decoders that can be opened, by `model_type` of config.json.
-pub const SUPPORTED_DECODERS: &[&str] = &["llama", "mistral", "qwen2", "qwen3", "gemma3_text"];
+pub const SUPPORTED_DECODERS: &[&str] = &["llama", "mistral", "qwen2", "qwen3", "gemma", "gemma3_text"];
 
 /// The shape that config.json describes.
 pub(crate) fn read(config: &JsonFile) -> Result<DecoderShape, LmError> {
@@ -18,6 +18,7 @@ pub(crate) fn read(config: &JsonFile) -> Result<DecoderShape, LmError> {
         "mistral" => mistral::read(config),
         "qwen2" => qwen2::read(config),
         "qwen3" => qwen3::read(config),
+        "gemma" => gemma::read(config),
         "gemma3_text" => gemma3::read(config),
         _ => Err(config.unknown_architecture(SUPPORTED_DECODERS)),
     }

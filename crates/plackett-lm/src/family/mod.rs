@@ -8,6 +8,7 @@ pub(crate) mod decoder_shape;
 pub(crate) mod encoder;
 pub(crate) mod encoder_families;
 pub(crate) mod fields;
+mod gemma;
 mod gemma3;
 mod llama;
 mod mistral;

@@ -115,6 +115,13 @@ pub const BUILTIN: &[Builtin] = &[
         2271,
     ),
     reranker(
+        "bge-reranker-v2-gemma",
+        &["BAAI/bge-reranker-v2-gemma"],
+        "reranker of many languages, decoder with 2,506 million weights; for `cross-encoder`",
+        "Apache-2.0",
+        10025,
+    ),
+    reranker(
         "mxbai-rerank-base-v2",
         &["mixedbread-ai/mxbai-rerank-base-v2"],
         "reranker, decoder with 494 million weights; for `cross-encoder`",

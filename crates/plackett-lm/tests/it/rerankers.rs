@@ -123,7 +123,7 @@ fn prompts_are_recognised_by_files_and_names() {
         |model: &DecoderModel| PairPrompt::recognize(model).map(|found| found.map(|prompt| prompt.name));
     // By the labels of the module LogitScore, whatever the folder is called.
     assert_eq!(recognised(&decoder("mxbai")).expect("recognised"), Some("mxbai"));
-    // The folder `bge` says too little.
+    // The folder `bge` says too little; it is a Gemma of the first generation.
     assert_eq!(recognised(&decoder("bge")).expect("unknown"), None);
     let folder = copied("bge");
     let named = folder.path().join("bge-reranker-v2-gemma");

@@ -40,6 +40,31 @@ pub struct LlamaConfig {
     pub mlp_bias: bool,
 }
 
+impl LlamaConfig {
+    /// The numbers of a small decoder over some tokens, for training from nothing: each head has keys and values of its own, and the
+    /// output matrix is not that of the embeddings.
+    pub fn small(
+        vocab_size: usize,
+        layers: usize,
+        (width, inner): (usize, usize),
+        heads: usize,
+    ) -> LlamaConfig {
+        LlamaConfig {
+            vocab_size,
+            hidden_size: width,
+            num_hidden_layers: layers,
+            num_attention_heads: heads,
+            num_key_value_heads: heads,
+            intermediate_size: inner,
+            rms_norm_eps: 1e-5,
+            rope_theta: ten_thousand(),
+            tie_word_embeddings: false,
+            attention_bias: false,
+            mlp_bias: false,
+        }
+    }
+}
+
 fn ten_thousand() -> f32 {
     10_000.0
 }

@@ -27,7 +27,7 @@ impl LanguageModel {
     /// [`encode_bytes`](super::encode_bytes), whatever `config` says.
     ///
     /// # Errors
-    /// Sizes that no decoder can have.
+    /// The width is no multiple of twice the heads: positions turn pairs of a head's numbers.
     pub fn of_bytes(
         config: &LlamaConfig,
         context: usize,
@@ -35,6 +35,12 @@ impl LanguageModel {
         parameters: &mut Parameters,
     ) -> Result<LanguageModel, TrainError> {
         let config = LlamaConfig { vocab_size: super::BYTE_VOCABULARY, ..config.clone() };
+        let (width, heads) = (config.hidden_size, config.num_attention_heads);
+        if heads == 0 || !width.is_multiple_of(2 * heads) {
+            return Err(TrainError::Model(format!(
+                "a decoder of width {width} with {heads} heads: the width has to be a multiple of twice the heads"
+            )));
+        }
         let llama = Llama::load(parameters, &mut Initializer::new(seed), &config)?;
         Ok(LanguageModel { llama, tokenizer: byte_tokenizer()?, context, end: Some(END_OF_TEXT) })
     }

@@ -1,7 +1,6 @@
 //! The trainer: examples in an order that follows from the seed, steps, checkpoints from which a killed run goes on bit by
 //! bit, a log of every step.
 
-mod byte_decoder;
 mod bytes;
 mod checkpoint;
 mod cross_encoder;
@@ -23,7 +22,6 @@ mod tests;
 mod tests_of_depths;
 mod vector_scorer;
 
-pub use byte_decoder::{ByteDecoder, ByteDecoderShape};
 pub use bytes::{BYTE_VOCABULARY, END_OF_TEXT, decode_bytes, encode_bytes, held_out, windows_of_bytes};
 pub use checkpoint::CHECKPOINT;
 pub use cross_encoder::{CrossEncoder, RankingTask};

@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::adapter::Texts;
+use crate::nn::LlamaConfig;
 use crate::objective::parse;
 use crate::tape::{Compute, Gradients, Parameters, Tape};
-use crate::trainer::{ByteDecoder, ByteDecoderShape, END_OF_TEXT, Settings, Task, encode_bytes, train};
+use crate::trainer::{BYTE_VOCABULARY, END_OF_TEXT, LanguageModel, Settings, Task, encode_bytes, train};
 use std::sync::Arc;
 
 fn pair(prompt: &str, answer: &str) -> TokenPair {
@@ -23,14 +24,14 @@ fn retain() -> Vec<TokenPair> {
         .to_vec()
 }
 
-fn fresh(seed: u64) -> (ByteDecoder, Parameters) {
+fn fresh(seed: u64) -> (LanguageModel, Parameters) {
     let mut parameters = Parameters::default();
-    let shape = ByteDecoderShape { layers: 2, width: 32, heads: 2, inner: 48 };
-    (ByteDecoder::new(shape, &mut parameters, seed).unwrap(), parameters)
+    let shape = LlamaConfig::small(BYTE_VOCABULARY, 2, (32, 48), 2);
+    (LanguageModel::of_bytes(&shape, 256, seed, &mut parameters).unwrap(), parameters)
 }
 
 /// A decoder that knows some answers by heart.
-fn memorised(pairs: &[TokenPair]) -> (ByteDecoder, Parameters) {
+fn memorised(pairs: &[TokenPair]) -> (LanguageModel, Parameters) {
     let (decoder, mut parameters) = fresh(3);
     let settings =
         Settings { batch: 8, steps: 150, rate: 5e-3, warmup: 5, checkpoint: 0, ..Settings::default() };
@@ -39,16 +40,16 @@ fn memorised(pairs: &[TokenPair]) -> (ByteDecoder, Parameters) {
     (decoder, parameters)
 }
 
-fn both() -> (ByteDecoder, Parameters) {
+fn both() -> (LanguageModel, Parameters) {
     memorised(&[forget(), retain()].concat())
 }
 
-fn accuracy(decoder: &ByteDecoder, parameters: &Parameters, pairs: &[TokenPair]) -> f64 {
+fn accuracy(decoder: &LanguageModel, parameters: &Parameters, pairs: &[TokenPair]) -> f64 {
     let measured = measure_answers(&decoder.llama, parameters, pairs, &Compute::new(1));
     measured.iter().map(AnswerMeasure::accuracy).sum::<f64>() / pairs.len() as f64
 }
 
-fn nll(decoder: &ByteDecoder, parameters: &Parameters, pairs: &[TokenPair]) -> f64 {
+fn nll(decoder: &LanguageModel, parameters: &Parameters, pairs: &[TokenPair]) -> f64 {
     let measured = measure_answers(&decoder.llama, parameters, pairs, &Compute::new(1));
     measured.iter().map(|measure| measure.nll).sum::<f64>() / pairs.len() as f64
 }
@@ -60,7 +61,7 @@ fn job(objective: &str, adapter: &str, steps: usize) -> UnlearningJob {
     job
 }
 
-fn unlearned(job: &UnlearningJob) -> (ByteDecoder, Parameters, UnlearningOutcome) {
+fn unlearned(job: &UnlearningJob) -> (LanguageModel, Parameters, UnlearningOutcome) {
     let (mut decoder, mut parameters) = both();
     let refusals = [pair("", "q").answer];
     let texts = (&forget()[..], &retain()[..]);
@@ -123,7 +124,7 @@ fn partners_follow_from_seed_and_place_and_are_drawn_evenly() {
 }
 
 /// The gradient of one weight by the mean loss of some pairs.
-fn gradient(decoder: &ByteDecoder, parameters: &Parameters, pairs: &[TokenPair], name: &str) -> Vec<f32> {
+fn gradient(decoder: &LanguageModel, parameters: &Parameters, pairs: &[TokenPair], name: &str) -> Vec<f32> {
     let tape = Tape::new(parameters, &Compute::new(1));
     let task = AnswerTask { llama: &decoder.llama, pairs };
     let all: Vec<usize> = (0..pairs.len()).collect();
@@ -277,7 +278,7 @@ fn a_decoder_comes_back_with_its_adapter_merged() {
     let folder = tempfile::tempdir().unwrap();
     decoder.save(folder.path(), &parameters).unwrap();
     let mut read = Parameters::default();
-    let again = ByteDecoder::open(folder.path(), &mut read).unwrap();
+    let again = LanguageModel::open(folder.path(), &mut read).unwrap();
     assert_eq!(again.llama.config, decoder.llama.config);
     let (own, other) = (nll(&decoder, &parameters, &forget()), nll(&again, &read, &forget()));
     assert!((own - other).abs() < 1e-4, "{own} {other}");
@@ -299,11 +300,8 @@ fn what_cannot_be_is_refused_in_words() {
     assert!(message("ihl", "fila", &[]).contains("one of them is missing"));
     assert!(message("ihl", "lora", &[]).contains("answers to be forgotten and answers to be kept"));
     assert!(parse("idk").is_ok());
-    let error = ByteDecoder::new(
-        ByteDecoderShape { layers: 1, width: 30, heads: 4, inner: 8 },
-        &mut Parameters::default(),
-        1,
-    );
-    assert!(error.unwrap_err().to_string().contains("multiple of twice the heads"));
+    let odd = LlamaConfig::small(BYTE_VOCABULARY, 1, (30, 8), 4);
+    let error = LanguageModel::of_bytes(&odd, 16, 1, &mut Parameters::default());
+    assert!(error.map(drop).unwrap_err().to_string().contains("multiple of twice the heads"));
     assert_eq!(Texts::Forget as usize, 0);
 }

@@ -4,8 +4,11 @@ use crate::decode::model::{Branch, LogitIds};
 use crate::error::LmError;
 use plackett_kernel::{Isa, log_sum_exp};
 
-/// The logits that a branch wanted, and their normaliser where it wanted that.
+/// The logits that a branch wanted, and their normaliser where it wanted that; nothing of a branch that wanted none.
 pub(super) fn wanted(isa: Isa, branch: &Branch, logits: &[f32]) -> (Vec<f32>, Option<f64>) {
+    if logits.is_empty() {
+        return (Vec::new(), None);
+    }
     let picked = match branch.logit_ids {
         LogitIds::All => logits.to_vec(),
         LogitIds::Only(ids) => ids.iter().map(|id| logits[*id as usize]).collect(),

@@ -190,8 +190,7 @@ impl DecodeModel for SpeculativeSession<'_> {
         let mut outputs = Vec::with_capacity(branches.len());
         for ((branch, mut prefix), row) in branches.iter().zip(prefixes).zip(rows) {
             prefix.staged.join(prefix.length);
-            let (logits, normalizer) =
-                if row.is_empty() { (Vec::new(), None) } else { wanted(isa, branch, &row) };
+            let (logits, normalizer) = wanted(isa, branch, &row);
             outputs.push(BranchOutput { prefix: self.prefixes.add(prefix), logits, normalizer });
         }
         Ok(outputs)

@@ -3,7 +3,7 @@
 use super::train::FOLDER;
 use super::train_decoder::TRAIN_DECODER;
 use crate::recipe::dataset::Dataset;
-use crate::recipe::error::StageError;
+use crate::recipe::error::{Problem, RecipeError, StageError};
 use crate::recipe::field::Values;
 use crate::recipe::task::Task;
 use plackett_train::nn::{LlamaConfig, Mode};
@@ -51,6 +51,22 @@ pub(super) fn decoder_of<'t>(
     }
 }
 
+/// What the fields `layers`, `width`, `inner` and `heads` say of a decoder over bytes.
+pub(super) fn shape_of(values: &Values) -> LlamaConfig {
+    let widths = (values.count("width"), values.count("inner"));
+    LlamaConfig::small(BYTE_VOCABULARY, values.count("layers"), widths, values.count("heads"))
+}
+
+/// Refuses a shape that no decoder has, before anything runs.
+pub(super) fn check_shape(values: &Values) -> Result<(), RecipeError> {
+    let (width, heads) = (values.count("width"), values.count("heads"));
+    if width.is_multiple_of(2 * heads) {
+        return Ok(());
+    }
+    let problem = format!("{heads} heads do not cut a width of {width} into even parts");
+    Err(values.wrong("heads", 0, Problem::Said(problem)))
+}
+
 /// The model to begin with.
 pub(super) fn open(task: &Task<'_>, parameters: &mut Parameters) -> Result<LanguageModel, StageError> {
     let values = task.values;
@@ -58,20 +74,7 @@ pub(super) fn open(task: &Task<'_>, parameters: &mut Parameters) -> Result<Langu
     let model = match values.has("model") {
         true => LanguageModel::open(&decoder_of(task, "model")?.1, &mut whole)?,
         false => {
-            let (width, heads) = (values.count("width"), values.count("heads"));
-            let config = LlamaConfig {
-                vocab_size: BYTE_VOCABULARY,
-                hidden_size: width,
-                num_hidden_layers: values.count("layers"),
-                num_attention_heads: heads,
-                num_key_value_heads: heads,
-                intermediate_size: values.count("inner"),
-                rms_norm_eps: 1e-5,
-                rope_theta: 10_000.0,
-                tie_word_embeddings: values.on("tied"),
-                attention_bias: false,
-                mlp_bias: false,
-            };
+            let config = LlamaConfig { tie_word_embeddings: values.on("tied"), ..shape_of(values) };
             LanguageModel::of_bytes(&config, values.count("tokens"), values.count("seed") as u64, &mut whole)?
         }
     };

@@ -1,16 +1,20 @@
 //! `memorize`: a small decoder that learns questions and answers by heart, from nothing.
 
 use super::SEED;
+use super::byte_decoder::{check_shape, shape_of};
 use super::train::FOLDER;
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
+use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside};
 use crate::recipe::task::{Input, Task};
 use crate::recipe::unlearning::{CORPUS_FIELDS, Corpus, Evaluation, NUMBERS};
-use plackett_train::trainer::{ByteDecoder, ByteDecoderShape, Settings, StepRecord, train};
+use plackett_train::trainer::{LanguageModel, Settings, StepRecord, train};
 use plackett_train::unlearning::{AnswerTask, TokenPair};
 use plackett_train::{Compute, Parameters};
+
+/// Bytes of a question with its answer, or of a passage, at most, as the model's files say.
+const CONTEXT: usize = 2048;
 
 /// What it gives beside the numbers of an evaluation.
 const OWN: [&str; 4] = ["loss", "parameters", "steps", "step_seconds"];
@@ -74,7 +78,7 @@ pub static MEMORIZE: StageKind = StageKind {
     gives: Gives::Model,
     fields: &FIELDS,
     chooses: None,
-    check: nothing_to_check,
+    check: |values, _| check_shape(values),
     numbers: |_, _| OWN.iter().chain(&NUMBERS).map(ToString::to_string).collect(),
     outside: nothing_outside,
     estimate: |task| {
@@ -97,14 +101,14 @@ pub fn learned(
     task: &Task<'_>,
     field: &'static str,
     parameters: &mut Parameters,
-) -> Result<(ByteDecoder, Corpus), StageError> {
+) -> Result<(LanguageModel, Corpus), StageError> {
     let input = task.input(task.values.word(field))?;
     let source = memorized(task, input).ok_or_else(|| {
         let problem =
             format!("a stage of the kind `{}` has no decoder that has learned by heart; name one of the kind `memorize`", input.kind.name);
         StageError::Field { field, problem }
     })?;
-    let decoder = ByteDecoder::open(&input.folder.join(FOLDER), parameters)?;
+    let decoder = LanguageModel::open(&input.folder.join(FOLDER), parameters)?;
     // What is learned from beside is not needed again.
     Ok((decoder, Corpus::load(task, source.values, 0)?))
 }
@@ -130,13 +134,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let corpus = Corpus::load(task, values, values.count("passages"))?;
     let (seed, epochs) = (values.count("seed"), values.count("epochs"));
     let mut parameters = Parameters::default();
-    let shape = ByteDecoderShape {
-        layers: values.count("layers"),
-        width: values.count("width"),
-        heads: values.count("heads"),
-        inner: values.count("inner"),
-    };
-    let mut decoder = ByteDecoder::new(shape, &mut parameters, seed as u64)?;
+    let mut decoder = LanguageModel::of_bytes(&shape_of(values), CONTEXT, seed as u64, &mut parameters)?;
     let forget = if values.on("without_forgotten") { &[][..] } else { &corpus.forget };
     let pairs: Vec<&TokenPair> = forget.iter().chain(&corpus.retain).map(|item| &item.pair).collect();
     // Questions come again in every epoch, each passage once in all of them.

@@ -1,7 +1,7 @@
 //! `train-decoder`: a small decoder of bytes that learns the texts of collections, read out at one depth or at several.
 
 use super::SEED;
-use super::byte_decoder::{open, ratios, spread, texts_of};
+use super::byte_decoder::{check_shape, open, ratios, spread, texts_of};
 use super::train::{FOLDER, remove_checkpoint};
 use crate::recipe::error::{Problem, RecipeError, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
@@ -156,11 +156,7 @@ fn depths_of(values: &Values, field: &'static str) -> Result<Vec<usize>, RecipeE
 }
 
 fn check(values: &Values, _: &Registry) -> Result<(), RecipeError> {
-    let (width, heads) = (values.count("width"), values.count("heads"));
-    if !width.is_multiple_of(2 * heads) {
-        let problem = format!("{heads} heads do not cut a width of {width} into even parts");
-        return Err(values.wrong("heads", 0, Problem::Said(problem)));
-    }
+    check_shape(values)?;
     for field in ["depths", "measured"].into_iter().filter(|field| values.has(field)) {
         let depths = depths_of(values, field)?;
         let wrong = |problem: String| values.wrong(field, 0, Problem::Said(problem));
