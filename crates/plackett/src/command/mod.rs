@@ -1,5 +1,6 @@
 //! One file per subcommand; this one parses, sets up what all share, and turns outcomes into exit codes.
 
+mod arena;
 mod as_text;
 mod ask;
 mod calibrate;
@@ -29,6 +30,7 @@ mod replay;
 mod report_file;
 mod rerank;
 mod results;
+mod route;
 mod search;
 mod snippet;
 mod table;
@@ -129,6 +131,8 @@ enum Command {
     Eval(eval::Arguments),
     Compare(compare::Arguments),
     Calibrate(calibrate::Arguments),
+    Arena(arena::Arguments),
+    Route(Box<route::Arguments>),
     Train(train::Arguments),
     Method(method::Arguments),
     Model(model::Arguments),
@@ -183,7 +187,9 @@ fn no_line_limit(command: &Command) -> Option<&'static str> {
         | Command::Rerank(_)
         | Command::Eval(_)
         | Command::Compare(_)
-        | Command::Calibrate(_) => None,
+        | Command::Calibrate(_)
+        | Command::Arena(_) => None,
+        Command::Route(arguments) if arguments.reads_lines() => None,
         Command::Replay(_) => Some("the manifest says how long lines may be"),
         // Lines of texts and aspects may have any length.
         Command::Quickstart(_)
@@ -191,10 +197,11 @@ fn no_line_limit(command: &Command) -> Option<&'static str> {
         | Command::Ask(_)
         | Command::Embed(_)
         | Command::Generate(_)
+        | Command::Route(_)
         | Command::Method(_)
         | Command::Model(_)
         | Command::Recipe(_)
-        | Command::Doctor(_) => Some("this command reads no documents, queries, requests, runs or judgments"),
+        | Command::Doctor(_) => Some("this command reads no documents, queries, requests, runs, judgments"),
     }
 }
 
@@ -214,6 +221,8 @@ fn dispatch(command: Command, global: &Global, output: &Output) -> Outcome {
         Command::Eval(arguments) => eval::run(&arguments, global, output),
         Command::Compare(arguments) => compare::run(&arguments, global, output),
         Command::Calibrate(arguments) => calibrate::run(&arguments, global, output),
+        Command::Arena(arguments) => arena::run(&arguments, global, output),
+        Command::Route(arguments) => route::run(&arguments, global, output),
         Command::Train(arguments) => train::run(&arguments, global, output),
         Command::Method(arguments) => method::run(&arguments, output),
         Command::Model(arguments) => model::run(&arguments, global, output),

@@ -237,6 +237,9 @@ pub enum StageError {
     /// A training.
     #[error(transparent)]
     Train(#[from] plackett_train::TrainError),
+    /// Votes, ratings or routes.
+    #[error(transparent)]
+    Arena(#[from] plackett_arena::ArenaError),
     /// A simulation.
     #[error("{0}")]
     Simulation(String),

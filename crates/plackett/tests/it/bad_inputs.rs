@@ -1011,6 +1011,47 @@ const ROWS: &[Row] = &[
         "compare pair.qrels good.run p.run --missing skip",
         &["no query in common", "--missing zero"],
     ),
+    ("a vote without a winner", "arena fit nowinner.votes", &["nowinner.votes", "line 2", "no `winner`"]),
+    ("a winner that is none", "arena fit word.votes", &["word.votes", "line 1", "`perhaps`"]),
+    ("votes that are no votes", "arena fit good.run", &["good.run", "no column `model_a`"]),
+    (
+        "votes of a model against itself alone",
+        "arena fit itself.votes",
+        &["no votes", "1 of a model against itself"],
+    ),
+    (
+        "ratings without a penalty where one model never loses",
+        "arena fit good.votes --penalty 0",
+        &["`x` never lost", "--penalty"],
+    ),
+    ("an anchor that no vote names", "arena fit good.votes --anchor z=800", &["no model `z`"]),
+    ("an anchor without a rating", "arena fit good.votes --anchor x", &["--anchor x", "MODEL=RATING"]),
+    ("votes by voters without voters", "arena fit good.votes --by-voter", &["--by-voter", "who voted"]),
+    ("a category that no vote has", "arena fit good.votes --category code", &["--category code", "no vote"]),
+    ("a judge's label that is none", "arena judge label.answers", &["label.answers", "line 1", "`good`"]),
+    ("models of which none can be drawn", "arena pairs zero.models", &["no model has a weight"]),
+    ("a rival that is no model", "arena pairs rival.models", &["rival.models", "`z`", "`x`"]),
+    (
+        "a policy that is none",
+        "route new new.route --arm a --dimension 2 --policy pak-ubc",
+        &["pak-ubc", "pak-ucb"],
+    ),
+    (
+        "an option without effect",
+        "route new new.route --arm a --dimension 2 --policy pak-ucb(kernel=rbf,gamma=2)",
+        &["`gamma` has no effect"],
+    ),
+    ("an arm twice", "route new new.route --arm a --arm a --dimension 2", &["`a` stands twice"]),
+    ("a route that is none", "route choose good.run --context 1,2", &["good.run", "no route"]),
+    ("a context that is no number", "route choose good.route --context 1,x", &["--context", "`x`"]),
+    ("a context of another length", "route choose good.route --context 1", &["1 numbers, and 2"]),
+    (
+        "a reward of an arm that is not there",
+        "route reward good.route --arm c --reward 1 --context 1,2",
+        &["no arm `c`", "a, b"],
+    ),
+    ("a text for a route of numbers", "route choose good.route words", &["--context"]),
+    ("a reward that is missing", "route replay lack.rewards", &["lack.rewards", "line 2", "`b`"]),
 ];
 
 fn write(folder: &Path, name: &str, content: impl AsRef<[u8]>) {
@@ -1138,6 +1179,24 @@ fn prepare(folder: &Path) {
         ("titles.jsonl", b"{\"query\": \"a\", \"candidates\": [{\"text\": \"b\", \"title\": [\"c\"]}]}\n"),
         ("two.topics", b"<top>\n<num> 1\n<title> a\n<num> 2\n<title> b\n</top>\n"),
         ("junk.topics", b"<top>\n<num> 1\n<title> a\n</top>\nlost words\n<top>\n<num> 2\n<title> b\n</top>\n"),
+        ("good.votes", b"{\"model_a\": \"x\", \"model_b\": \"y\", \"winner\": \"model_a\"}\n"),
+        (
+            "nowinner.votes",
+            b"{\"model_a\": \"x\", \"model_b\": \"y\", \"winner\": \"tie\"}\n{\"model_a\": \"x\", \"model_b\": \"y\"}\n",
+        ),
+        ("word.votes", b"{\"model_a\": \"x\", \"model_b\": \"y\", \"winner\": \"perhaps\"}\n"),
+        ("itself.votes", b"{\"model_a\": \"x\", \"model_b\": \"x\", \"winner\": \"tie\"}\n"),
+        ("label.answers", b"{\"answer\": \"[[A>B]]\", \"label\": \"good\"}\n"),
+        ("zero.models", b"{\"model\": \"x\", \"weight\": 0}\n"),
+        ("rival.models", b"{\"model\": \"x\", \"rivals\": [\"z\"]}\n"),
+        (
+            "good.route",
+            b"{\"format\": \"plackett-route/1\", \"policy\": \"greedy\", \"dimension\": 2, \"seed\": 1, \"arms\": [\"a\", \"b\"]}\n",
+        ),
+        (
+            "lack.rewards",
+            b"{\"context\": [1], \"rewards\": {\"a\": 1, \"b\": 0}}\n{\"context\": [1], \"rewards\": {\"a\": 1}}\n",
+        ),
         ("noquery.jsonl", b"{\"query\": {\"qid\": \"q\", \"text\": \" \"}, \"candidates\": [\"b\"]}\n"),
     ] {
         write(folder, name, content);

@@ -18,6 +18,10 @@ fn prepared(folder: &Path) {
         "requests.jsonl",
         "{\"query\": \"x\", \"candidates\": [{\"docid\": \"d\", \"text\": \"y\"}]}\n{\"query\": 3}\n",
     );
+    write("votes.jsonl", "{\"model_a\": \"x\", \"model_b\": \"y\", \"winner\": \"model_a\"}\n");
+    write("answers.jsonl", "{\"answer\": \"[[A>B]]\", \"label\": \"leftvote\"}\n");
+    write("models.jsonl", "{\"model\": \"x\"}\n{\"model\": \"y\"}\n");
+    write("rewards.jsonl", "{\"context\": [1, 0], \"rewards\": {\"a\": 1, \"b\": [0, 0.5]}}\n");
     plackett(folder, &["index", "corpus.jsonl", "-o", "my.index", "--no-vectors"]).expect(0);
 }
 
@@ -46,6 +50,16 @@ const LINES: &[(&str, i32, &[&str])] = &[
     ("model show all-MiniLM-L6-v2-int8 --offline", 0, &["name", "kind"]),
     ("model path all-MiniLM-L6-v2-int8 --offline", 0, &["name", "path"]),
     ("model show no-such-model --offline", 2, &[]),
+    ("arena fit votes.jsonl", 0, &["account", "board", "categories", "csv", "page", "votes"]),
+    ("arena fit no.votes", 2, &[]),
+    ("arena judge answers.jsonl", 0, &["agreement"]),
+    ("arena pairs models.jsonl", 0, &["pairs"]),
+    ("route list", 0, &["policies"]),
+    ("route show pak-ucb", 0, &["policy"]),
+    ("route new r.route --arm a --dimension 2", 0, &["arms", "dimension", "model", "policy", "route"]),
+    ("route choose r.route --context 1,0", 0, &["arm", "arms", "first_time"]),
+    ("route reward r.route --arm a --reward 1 --context 1,0", 0, &["arms", "rounds", "route"]),
+    ("route replay rewards.jsonl --seeds 2", 0, &["arms", "best_arm", "policies", "prompts", "seeds"]),
     ("doctor --offline", 0, &["bad", "findings"]),
 ];
 

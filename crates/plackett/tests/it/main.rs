@@ -1,6 +1,7 @@
 //! Tests of the library and of the command. One binary: each is linked by itself, and that takes longer than most tests.
 
 mod accounts;
+mod arena;
 mod ask;
 mod bad_inputs;
 mod blocks;
@@ -30,6 +31,7 @@ mod rerank_budget;
 mod rerank_compare;
 mod resume;
 mod roles;
+mod routes;
 mod search;
 mod search_limits;
 mod train;

@@ -8,6 +8,7 @@ mod cost;
 mod data;
 mod decoder_depths;
 mod difference;
+mod digits;
 mod evaluate;
 mod facets;
 mod factorize;
@@ -15,10 +16,13 @@ mod heads;
 mod index;
 mod learn_features;
 mod memorize;
+mod mental_retrieval;
 mod oracle;
 mod projection;
 mod rank;
+mod rate_votes;
 mod retrieve;
+mod route;
 mod scores;
 mod simulate;
 mod timing;
@@ -62,6 +66,9 @@ pub static STAGE_KINDS: &[&StageKind] = &[
     &heads::HEADS,
     &answers::ANSWERS,
     &facets::FACETS,
+    &rate_votes::RATE_VOTES,
+    &route::ROUTE,
+    &mental_retrieval::MENTAL_RETRIEVAL,
     &simulate::SIMULATE,
 ];
 

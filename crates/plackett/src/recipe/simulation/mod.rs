@@ -9,12 +9,15 @@ mod losses;
 mod path;
 mod planted;
 mod policy;
+mod routing;
 mod sampling;
 mod setwise;
 mod sorting;
+mod staged;
 #[cfg(test)]
 mod tests;
 mod views;
+mod votes;
 mod window_policies;
 mod windows;
 mod written;
@@ -45,6 +48,10 @@ pub static SIMULATIONS: &[&Simulation] = &[
     &in_context::BLOCK_ATTENTION,
     &losses::LIST_LOSSES,
     &planted::PLANTED_UPDATE,
+    &votes::VOTES,
+    &votes::JUDGE_LABELS,
+    &routing::ROUTING,
+    &staged::STAGED_SEARCH,
 ];
 
 /// A simulation.
@@ -82,7 +89,7 @@ pub struct Simulated<'a> {
 }
 
 /// A standard normal number (Box and Muller 1958).
-fn bell(random: &mut ChaCha8Rng) -> f64 {
+pub(in crate::recipe) fn bell(random: &mut ChaCha8Rng) -> f64 {
     // 1 − u is never 0.
     let (length, angle) = (1.0 - random.random::<f64>(), random.random::<f64>());
     (-2.0 * length.ln()).sqrt() * (std::f64::consts::TAU * angle).cos()
