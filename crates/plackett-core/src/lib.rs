@@ -7,6 +7,7 @@
 pub mod aggregation;
 pub mod ask_tell;
 pub mod bradley_terry;
+pub mod clustering;
 pub mod declaration;
 pub mod diversity;
 pub mod formats;
@@ -17,6 +18,7 @@ pub mod permutation;
 pub mod pipeline;
 pub mod plackett_luce;
 pub mod sorting;
+pub mod summary;
 pub mod tsp;
 pub mod windows;
 

@@ -25,6 +25,7 @@ mod agreement;
 mod both_orders;
 pub mod calibration;
 pub mod compare;
+pub mod concordance;
 pub mod correlation;
 mod evaluate;
 mod interval;

@@ -16,6 +16,8 @@ pub mod nn;
 pub mod objective;
 pub mod optimizer;
 pub mod random;
+pub mod rank_then_score;
+pub mod synth;
 pub mod tape;
 pub mod trainer;
 pub mod unlearning;

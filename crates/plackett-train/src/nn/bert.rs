@@ -76,6 +76,9 @@ pub struct Bert {
     embedding_norm: LayerNorm,
     /// What stands between the embeddings and the first layer.
     pub embedding_adapters: Vec<Arc<dyn EmbeddingAdapter>>,
+    /// How many of the first layers keep the two texts of a pair apart (Pyramid-ERNIE; Zou and others, 2021): there each text attends to
+    /// itself alone, and the second one's positions begin anew. 0 for a plain cross-encoder.
+    pub separate_layers: usize,
     /// Its layers, in order.
     pub layers: Vec<BertLayer>,
     /// A linear layer and tanh over the first token.
@@ -124,6 +127,7 @@ impl Bert {
             embeddings,
             embedding_norm,
             embedding_adapters: Vec::new(),
+            separate_layers: 0,
             layers,
             pooler,
         })
@@ -131,7 +135,8 @@ impl Bert {
 
     /// A vector for each token: tokens × width.
     pub fn forward(&self, tape: &Tape, batch: &TokenBatch, mode: Mode) -> Var {
-        let positions = batch.positions();
+        let separate = (self.separate_layers > 0).then(|| batch.separated());
+        let positions = separate.as_ref().unwrap_or(batch).positions();
         let ids = [&batch.tokens[..], &positions, &batch.segments];
         let tables: Vec<(Var, &[u32])> =
             self.embeddings.iter().map(|id| tape.parameter(*id)).zip(ids).collect();
@@ -141,6 +146,7 @@ impl Bert {
             x = adapter.forward(tape, &x, &batch.segments);
         }
         for (at, layer) in self.layers.iter().enumerate() {
+            let batch = separate.as_ref().filter(|_| at < self.separate_layers).unwrap_or(batch);
             x = self.layer(tape, layer, &x, batch, mode, at);
         }
         x
@@ -250,5 +256,63 @@ impl BertLayer {
             &mut self.intermediate,
             &mut self.output,
         ])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::Initializer;
+    use crate::tape::Compute;
+
+    fn model(separate_layers: usize) -> (Parameters, Bert) {
+        let config = BertConfig {
+            vocab_size: 30,
+            hidden_size: 8,
+            num_hidden_layers: 3,
+            num_attention_heads: 2,
+            intermediate_size: 16,
+            max_position_embeddings: 20,
+            type_vocab_size: 2,
+            layer_norm_eps: 1e-12,
+            hidden_act: "gelu".into(),
+        };
+        let mut parameters = Parameters::default();
+        let mut drawn = Initializer::new(4);
+        let mut bert = Bert::load(&mut parameters, &mut drawn, &config, "", false).unwrap();
+        // Wide enough that texts that see each other are told from those that do not.
+        parameters.iter_mut().for_each(|(_, p)| {
+            if !p.is_vector() {
+                p.values_mut().iter_mut().for_each(|x| *x *= 20.0)
+            }
+        });
+        bert.separate_layers = separate_layers;
+        (parameters, bert)
+    }
+
+    fn hidden(separate_layers: usize, layers: usize, pairs: &[(&[u32], &[u32])]) -> Vec<f32> {
+        let (parameters, mut bert) = model(separate_layers);
+        bert.layers.truncate(layers);
+        let tape = Tape::inference(&parameters, &Compute::new(1));
+        bert.forward(&tape, &TokenBatch::pairs(pairs.iter().copied()), Mode::default()).value.to_vec()
+    }
+
+    #[test]
+    fn the_first_layers_of_a_pyramid_keep_texts_apart() {
+        let (query, one, other): (&[u32], &[u32], &[u32]) =
+            (&[1, 5, 7, 2], &[9, 11, 2], &[20, 21, 22, 23, 2]);
+        let width = 8 * query.len();
+        for separate in 0..=3 {
+            let of = |document, layers| hidden(separate, layers, &[(query, document)])[..width].to_vec();
+            for layers in 1..=3 {
+                // Bit for bit the same while they are apart, and others above.
+                assert_eq!(of(one, layers) == of(other, layers), layers <= separate, "{separate} {layers}");
+            }
+            // Without a second text nothing is to be kept apart.
+            assert_eq!(hidden(separate, 3, &[(query, &[])]), hidden(0, 3, &[(query, &[])]));
+            // A batch changes nothing.
+            let both = hidden(separate, 3, &[(query, one), (query, other)]);
+            assert_eq!(both[..8 * 7], hidden(separate, 3, &[(query, one)])[..]);
+        }
     }
 }

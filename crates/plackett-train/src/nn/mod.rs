@@ -61,6 +61,19 @@ impl TokenBatch {
         TokenBatch { tokens, segments, sequences: sequences.into() }
     }
 
+    /// The same tokens, with the two parts of each sequence as sequences of their own.
+    pub fn separated(&self) -> TokenBatch {
+        let mut sequences = Vec::with_capacity(2 * self.sequences.len());
+        for sequence in self.sequences.iter() {
+            let first = self.segments[sequence.clone()].iter().take_while(|segment| **segment == 0).count();
+            let border = sequence.start + first;
+            sequences.extend(
+                [sequence.start..border, border..sequence.end].into_iter().filter(|part| !part.is_empty()),
+            );
+        }
+        TokenBatch { sequences: sequences.into(), ..self.clone() }
+    }
+
     /// The position of each token in its sequence.
     pub fn positions(&self) -> Vec<u32> {
         self.sequences.iter().flat_map(|sequence| 0..sequence.len() as u32).collect()

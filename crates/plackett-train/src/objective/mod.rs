@@ -4,6 +4,7 @@
 //! loss is one number on a tape, [`Loss::value`]; its gradient comes from the operations of the tape. What could
 //! not teach is counted in [`Loss::skipped`].
 
+mod anchored;
 mod approx_ndcg;
 mod batch;
 mod block_rank;
@@ -61,6 +62,7 @@ pub static OBJECTIVES: &[&ObjectiveSpec] = &[
     &pairwise::WEIGHTED_RANKNET,
     &pairwise::HINGE,
     &pairwise::BPR,
+    &anchored::HUMAN_ANCHORED,
     &listwise::SOFTMAX_CROSS_ENTROPY,
     &listwise::LISTNET,
     &plackett_luce::LISTMLE,

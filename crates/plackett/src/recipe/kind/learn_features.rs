@@ -67,7 +67,11 @@ pub static LEARN_FEATURES: StageKind = StageKind {
     run,
 };
 
-fn file(folder: &Path, part: &str) -> Result<PathBuf, StageError> {
+/// The file of a part, `train` or `test`.
+///
+/// # Errors
+/// There is none.
+pub fn file(folder: &Path, part: &str) -> Result<PathBuf, StageError> {
     let forms = ["svm", "svm.gz", "svm.zst", "txt"].map(|end| folder.join(format!("{part}.{end}")));
     forms.into_iter().find(|path| path.is_file()).ok_or_else(|| StageError::Field {
         field: "collection",
@@ -78,13 +82,15 @@ fn file(folder: &Path, part: &str) -> Result<PathBuf, StageError> {
     })
 }
 
+/// The greatest number of a feature.
+pub fn widest(lists: &[FeatureList]) -> Option<usize> {
+    lists.iter().flat_map(|list| &list.rows).filter_map(|row| row.last()).map(|(at, _)| *at).max()
+}
+
 fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let folder = task.surroundings.collection(task.values.word("collection"))?;
     let read = |part| Ok::<_, StageError>(read_features(&file(&folder, part)?)?);
     let (train, test) = (read("train")?, read("test")?);
-    let widest = |lists: &[FeatureList]| {
-        lists.iter().flat_map(|list| &list.rows).filter_map(|row| row.last()).map(|(at, _)| *at).max()
-    };
     let features = widest(&train).max(widest(&test)).unwrap_or(1);
     let dense =
         |lists: Vec<FeatureList>| lists.into_iter().map(|list| dense(list, features)).collect::<Vec<_>>();
@@ -114,7 +120,8 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     Ok(made)
 }
 
-fn dense(list: FeatureList, features: usize) -> VectorList {
+/// A list with all features, zeros too.
+pub fn dense(list: FeatureList, features: usize) -> VectorList {
     let mut candidates = vec![0.0; list.rows.len() * features];
     for (row, out) in list.rows.iter().zip(candidates.chunks_mut(features)) {
         row.iter().for_each(|(feature, value)| out[feature - 1] = *value);

@@ -4,11 +4,13 @@ mod agreement;
 mod answers;
 mod attention;
 mod byte_decoder;
+mod clicks;
 mod cost;
 mod data;
 mod decoder_depths;
 mod difference;
 mod digits;
+mod diverse_sample;
 mod evaluate;
 mod facets;
 mod factorize;
@@ -20,11 +22,14 @@ mod mental_retrieval;
 mod oracle;
 mod projection;
 mod rank;
+mod rank_then_score;
 mod rate_votes;
 mod retrieve;
 mod route;
 mod scores;
 mod simulate;
+mod stability;
+mod summaries;
 mod timing;
 mod train;
 mod train_decoder;
@@ -69,6 +74,11 @@ pub static STAGE_KINDS: &[&StageKind] = &[
     &rate_votes::RATE_VOTES,
     &route::ROUTE,
     &mental_retrieval::MENTAL_RETRIEVAL,
+    &rank_then_score::RANK_THEN_SCORE,
+    &diverse_sample::DIVERSE_SAMPLE,
+    &summaries::SUMMARIES,
+    &clicks::CLICKS,
+    &stability::STABILITY,
     &simulate::SIMULATE,
 ];
 
