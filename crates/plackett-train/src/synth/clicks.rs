@@ -95,7 +95,7 @@ pub struct ClickFeatures {
     pub clicks: f64,
     /// How often it was passed over on the way to a later click.
     pub skips: f64,
-    /// Clicks of [`LONG`] seconds and more.
+    /// Clicks of 30 seconds and more.
     pub long_clicks: f64,
     /// How often it was the last click of a session.
     pub last_clicks: f64,
