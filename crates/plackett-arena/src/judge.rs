@@ -3,25 +3,31 @@
 use crate::Verdict;
 use serde::Serialize;
 
-/// The verdict of a judge's answer: its first `[[…]]` on a line; `None` where there is none that is a label.
-pub fn label(answer: &str) -> Option<Verdict> {
+/// A label of a judge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// What it says.
+    pub verdict: Verdict,
+    /// Whether it is a plain tie, `[[A=B]]`, which stands for both kinds.
+    pub either_tie: bool,
+}
+
+/// The label of a judge's answer: its first `[[…]]` on a line; `None` where there is none that is a label.
+pub fn label(answer: &str) -> Option<Label> {
     let inside = answer.lines().find_map(|line| {
         let (_, rest) = line.split_once("[[")?;
         Some(rest.split_once("]]")?.0)
     })?;
     let compact: String = inside.chars().filter(|c| !c.is_whitespace()).collect::<String>().to_lowercase();
-    Some(match compact.as_str() {
-        "a>b" | "a>>b" | "a" => Verdict::Left,
-        "b>a" | "b>>a" | "b" => Verdict::Right,
-        "a=b=good" | "a=b" | "c" | "tie" => Verdict::Tie,
-        "a=b=bad" => Verdict::BothBad,
+    let (verdict, either_tie) = match compact.as_str() {
+        "a>b" | "a>>b" | "a" => (Verdict::Left, false),
+        "b>a" | "b>>a" | "b" => (Verdict::Right, false),
+        "a=b=good" => (Verdict::Tie, false),
+        "a=b" | "c" | "tie" => (Verdict::Tie, true),
+        "a=b=bad" => (Verdict::BothBad, false),
         _ => return None,
-    })
-}
-
-/// The label under which a plain tie is written, which stands for both kinds.
-fn is_plain_tie(answer: &str) -> bool {
-    answer.replace(' ', "").to_lowercase().contains("[[a=b]]")
+    };
+    Some(Label { verdict, either_tie })
 }
 
 /// How far a judge agrees with people.
@@ -53,10 +59,9 @@ impl Agreement {
             agreement.human[human as usize] += 1;
             match label(answer) {
                 None => agreement.unparsed += 1,
-                Some(verdict) => {
+                Some(Label { verdict, either_tie }) => {
                     agreement.judge[verdict as usize] += 1;
-                    let ties = [Verdict::Tie, Verdict::BothBad];
-                    let either = is_plain_tie(answer) && ties.contains(&human);
+                    let either = either_tie && [Verdict::Tie, Verdict::BothBad].contains(&human);
                     right += usize::from(verdict == human || either);
                 }
             }
@@ -83,7 +88,7 @@ mod tests {
             ("I like both", None),
             ("[[maybe]]", None),
         ] {
-            assert_eq!(label(answer), expected, "{answer}");
+            assert_eq!(label(answer).map(|label| label.verdict), expected, "{answer}");
         }
     }
 
@@ -95,6 +100,9 @@ mod tests {
             ("none", Verdict::Left),
             ("[[B>A]]", Verdict::Tie),
         ];
+        // The first label counts, whatever else the answer says.
+        let other = Agreement::new([("[[A=B=Good]], not [[A=B]]", Verdict::BothBad)]);
+        assert_eq!(other.accuracy, 0.0);
         let agreement = Agreement::new(all);
         assert_eq!((agreement.count, agreement.unparsed), (4, 1));
         assert_eq!((agreement.accuracy, agreement.majority), (0.5, 0.5));

@@ -1,6 +1,7 @@
 //! Votes: which of two answers somebody liked better.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// What a vote says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -49,7 +50,7 @@ impl Verdict {
 }
 
 /// One vote. Models, voters and categories are places in the lists of [`Votes`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Vote {
     /// The model on the left.
     pub left: usize,
@@ -63,6 +64,8 @@ pub struct Vote {
     pub category: Option<usize>,
     /// Whether the voter knew the models' names.
     pub named: bool,
+    /// When, in any unit.
+    pub time: Option<f64>,
 }
 
 /// What was read and what was left out.
@@ -115,6 +118,8 @@ pub struct Votes {
     pub all: Vec<Vote>,
     /// What was left out.
     pub account: VoteAccount,
+    /// Names of models and voters that were to be left out and have votes.
+    pub left_out: BTreeSet<String>,
 }
 
 /// Which votes are to count.
@@ -175,6 +180,15 @@ impl Votes {
             ..*vote
         }));
         self.account.add(&other.account);
+        self.left_out.extend(other.left_out);
+    }
+
+    /// Puts votes in the order of time, where all of them have one; those of one moment stay as they are.
+    pub fn sort_by_time(&mut self) {
+        let time = |vote: &Vote| vote.time.filter(|time| time.is_finite());
+        if self.all.iter().all(|vote| time(vote).is_some()) {
+            self.all.sort_by(|a, b| time(a).unwrap_or_default().total_cmp(&time(b).unwrap_or_default()));
+        }
     }
 
     /// The place of a model.
@@ -195,6 +209,7 @@ mod tests {
             voter: Some(voter),
             category: Some(voter % 2),
             named,
+            time: None,
         };
         Votes {
             models: ["x", "y", "z"].map(String::from).to_vec(),
@@ -207,7 +222,7 @@ mod tests {
                 vote(0, 1, 1, false),
                 vote(0, 1, 1, false),
             ],
-            account: VoteAccount::default(),
+            ..Votes::default()
         }
     }
 

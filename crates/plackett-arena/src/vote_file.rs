@@ -5,7 +5,7 @@ use super::vote::{Verdict, Vote, VoteAccount, Votes};
 use indexmap::IndexSet;
 use plackett_core::formats::{DEFAULT_LINE_LIMIT, FormatError, Lines, json_problem};
 use serde_json::{Map, Value};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
 /// How votes are read.
@@ -19,7 +19,7 @@ pub struct VoteOptions {
     pub ban: Vec<String>,
     /// What models of this arena begin with; the rest is their name, and others are left out.
     pub prefix: String,
-    /// The field that votes are told apart by in boards of their own: `category` where it is there, else `prompt` or `task`.
+    /// The field that votes are told apart by in boards of their own: `category` where it is there, else `task` or `prompt`.
     pub category: Option<String>,
 }
 
@@ -98,8 +98,9 @@ struct Reader<'o> {
     models: IndexSet<String>,
     voters: IndexSet<String>,
     categories: IndexSet<String>,
-    votes: Vec<(Option<f64>, Vote)>,
+    votes: Vec<Vote>,
     account: VoteAccount,
+    left_out: BTreeSet<String>,
 }
 
 impl<'o> Reader<'o> {
@@ -113,6 +114,7 @@ impl<'o> Reader<'o> {
             categories: IndexSet::new(),
             votes: Vec::new(),
             account: VoteAccount::default(),
+            left_out: BTreeSet::new(),
         }
     }
 
@@ -125,7 +127,9 @@ impl<'o> Reader<'o> {
         };
         let fields: Map<String, Value> =
             serde_json::from_str(text).map_err(|error| wrong(json_problem(text, &error)))?;
-        if fields.contains_key("states") {
+        let is_event =
+            fields.contains_key("type") && !fields.contains_key("winner") && !fields.contains_key("votes");
+        if is_event || fields.contains_key("states") {
             return self.logged(&fields, line);
         }
         let get = |key: &str| fields.get(key).and_then(word);
@@ -194,20 +198,39 @@ impl<'o> Reader<'o> {
         };
         let left = first(&LEFT).ok_or_else(|| missing("`model_a`"))?;
         let right = first(&RIGHT).ok_or_else(|| missing("`model_b`"))?;
+        if let Some(name) = [&left, &right].into_iter().find(|name| !is_printable(name)) {
+            return Err(FormatError::Value {
+                file: self.file.clone(),
+                line,
+                what: "the name of a model",
+                found: name.chars().take(60).collect::<String>().escape_debug().to_string(),
+                remedy: "it is empty or has characters that are not printed",
+            }
+            .into());
+        }
         if verdicts.is_empty() {
             return Err(missing("`winner`").into());
         }
         let verdict = |text: &String| {
-            Verdict::parse(text)
-                .or_else(|| (*text == left).then_some(Verdict::Left))
-                .or_else(|| (*text == right).then_some(Verdict::Right))
-                .ok_or_else(|| FormatError::Value {
-                    file: self.file.clone(),
-                    line,
-                    what: "the winner",
-                    found: text.chars().take(60).collect(),
-                    remedy: "write model_a, model_b, tie or tie (bothbad)",
-                })
+            let by_name = match (*text == left, *text == right) {
+                (true, false) => Some(Verdict::Left),
+                (false, true) => Some(Verdict::Right),
+                _ => None,
+            };
+            let wrong = |remedy: &'static str| FormatError::Value {
+                file: self.file.clone(),
+                line,
+                what: "the winner",
+                found: text.chars().take(60).collect(),
+                remedy,
+            };
+            match (by_name, Verdict::parse(text)) {
+                (Some(name), Some(word)) if name != word => Err(wrong(
+                    "it is a side and also the name of the model on the other one; write model_a or model_b",
+                )),
+                (Some(verdict), _) | (None, Some(verdict)) => Ok(verdict),
+                (None, None) => Err(wrong("write model_a, model_b, tie or tie (bothbad)")),
+            }
         };
         let verdicts = verdicts.iter().map(verdict).collect::<Result<Vec<_>, _>>()?;
         let category = match &self.options.category {
@@ -250,6 +273,10 @@ impl<'o> Reader<'o> {
             self.account.invalid += 1;
             return Ok(());
         };
+        if ![&left, &right].into_iter().all(|name| is_printable(name)) {
+            self.account.invalid += 1;
+            return Ok(());
+        }
         let [Some(shown_left), Some(shown_right)] = shown else {
             self.account.invalid += 1;
             return Ok(());
@@ -269,7 +296,8 @@ impl<'o> Reader<'o> {
 
     fn add(&mut self, raw: Raw<'_>) {
         let count = raw.verdicts.len();
-        if raw.voter.as_deref().is_some_and(|voter| self.banned.contains(voter)) {
+        if let Some(voter) = raw.voter.as_deref().filter(|voter| self.banned.contains(voter)) {
+            self.left_out.insert(voter.to_string());
             self.account.banned += count;
             return;
         }
@@ -279,7 +307,10 @@ impl<'o> Reader<'o> {
             self.account.excluded += count;
             return;
         };
-        if [left, right].iter().any(|name| self.options.exclude.iter().any(|excluded| excluded == name)) {
+        let excluded = |name: &&str| self.options.exclude.iter().any(|excluded| excluded == name);
+        let out: Vec<String> = [left, right].into_iter().filter(excluded).map(str::to_string).collect();
+        if !out.is_empty() {
+            self.left_out.extend(out);
             self.account.excluded += count;
             return;
         }
@@ -298,23 +329,27 @@ impl<'o> Reader<'o> {
             self.account.read += 1;
             self.account.named += usize::from(raw.named);
             self.account.both_bad += usize::from(verdict == Verdict::BothBad);
-            let vote = Vote { left, right, verdict, voter, category, named: raw.named };
-            self.votes.push((raw.time, vote));
+            self.votes.push(Vote { left, right, verdict, voter, category, named: raw.named, time: raw.time });
         }
     }
 
-    fn end(mut self) -> Votes {
-        if self.votes.iter().all(|(time, _)| time.is_some_and(f64::is_finite)) {
-            self.votes.sort_by(|(a, _), (b, _)| a.unwrap_or_default().total_cmp(&b.unwrap_or_default()));
-        }
-        Votes {
+    fn end(self) -> Votes {
+        let mut votes = Votes {
             models: self.models.into_iter().collect(),
             voters: self.voters.into_iter().collect(),
             categories: self.categories.into_iter().collect(),
-            all: self.votes.into_iter().map(|(_, vote)| vote).collect(),
+            all: self.votes,
             account: self.account,
-        }
+            left_out: self.left_out,
+        };
+        votes.sort_by_time();
+        votes
     }
+}
+
+/// Whether a name can stand on a line.
+fn is_printable(name: &str) -> bool {
+    !name.trim().is_empty() && !name.chars().any(char::is_control)
 }
 
 /// Whether a name is what a platform shows in place of a model's on the left.
@@ -413,6 +448,10 @@ mod tests {
             ("{\"a\": \"x\", \"winner\": \"a\"}", "f, line 1: no `model_b`"),
             ("{\"a\": \"x\", \"b\": \"y\"}", "f, line 1: no `winner`"),
             ("{\"a\": \"x\", \"b\": \"y\", \"winner\": \"won\"}", "the winner is `won`"),
+            (
+                "{\"a\": \"b\", \"b\": \"a\", \"winner\": \"a\"}",
+                "also the name of the model on the other one",
+            ),
             ("{\"a\": \"x\", \"b\": \"y\", \"winner\": \"a\"}\n{\"a\"", "f, line 2"),
             ("model_a,model_b,winner\nx,y\n", "f, line 2"),
             ("model_a,winner\nx,a\n", "no column `model_b`"),

@@ -11,11 +11,14 @@ pub mod manifest;
 pub mod papers;
 pub mod pipeline;
 pub mod recipe;
+pub mod stored_calibration;
 pub mod unfinished;
 
 pub use pipeline::Pipeline;
+pub use plackett_arena as arena;
 pub use plackett_core as core;
 pub use plackett_eval as eval;
 pub use plackett_lm as lm;
 pub use plackett_rank as rank;
 pub use plackett_search as search;
+pub use plackett_train as train;

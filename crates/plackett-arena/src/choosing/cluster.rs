@@ -1,5 +1,6 @@
 //! One candidate of each cluster: k-means over features, and the member nearest to each middle.
 
+use nalgebra::{DMatrix, SymmetricEigen};
 use plackett_core::clustering::{Clusters, k_means, squared_distance};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -13,11 +14,11 @@ const ROUNDS: usize = 100;
 pub fn one_of_each_cluster(features: &[Vec<f64>], count: usize, seed: u64) -> Vec<usize> {
     let count = count.min(features.len());
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let Clusters { middles, owners } = k_means(features, count, ROUNDS, seed);
+    let Clusters { centroids, assignments } = k_means(features, count, ROUNDS, seed);
     let mut taken = vec![false; features.len()];
     let mut places = Vec::with_capacity(count);
-    for (cluster, middle) in middles.iter().enumerate() {
-        let members = (0..features.len()).filter(|&at| owners[at] == cluster && !taken[at]);
+    for (cluster, middle) in centroids.iter().enumerate() {
+        let members = (0..features.len()).filter(|&at| assignments[at] == cluster && !taken[at]);
         let closest = members.min_by(|&a, &b| {
             squared_distance(&features[a], middle).total_cmp(&squared_distance(&features[b], middle))
         });
@@ -33,10 +34,6 @@ pub fn one_of_each_cluster(features: &[Vec<f64>], count: usize, seed: u64) -> Ve
     places
 }
 
-fn length(vector: &[f64]) -> f64 {
-    vector.iter().map(|x| x * x).sum()
-}
-
 /// Where the vectors of a candidate's tokens lie along their first principal direction: a coarse map of what stands out, one number a
 /// token. A direction has no sign of its own; the skew of the numbers is made positive, so that equal layouts are equal.
 pub fn principal_projection(tokens: &[Vec<f64>]) -> Vec<f64> {
@@ -46,30 +43,18 @@ pub fn principal_projection(tokens: &[Vec<f64>]) -> Vec<f64> {
         (0..width).map(|at| tokens.iter().map(|token| token[at]).sum::<f64>() / count).collect();
     let centred: Vec<Vec<f64>> =
         tokens.iter().map(|token| token.iter().zip(&mean).map(|(x, mean)| x - mean).collect()).collect();
-    let along = |direction: &[f64]| -> Vec<f64> {
-        centred.iter().map(|token| token.iter().zip(direction).map(|(a, b)| a * b).sum()).collect()
-    };
-    // Power iteration from the longest token, which is not across the direction unless all are.
-    let longest = centred.iter().max_by(|a, b| length(a).total_cmp(&length(b)));
-    let mut direction = longest.cloned().unwrap_or_default();
-    for _ in 0..200 {
-        let projected = along(&direction);
-        let mut next = vec![0.0; width];
-        for (token, weight) in centred.iter().zip(&projected) {
-            next.iter_mut().zip(token).for_each(|(sum, x)| *sum += weight * x);
-        }
-        let length = next.iter().map(|x| x * x).sum::<f64>().sqrt();
-        if length <= 0.0 {
-            return vec![0.0; tokens.len()];
-        }
-        next.iter_mut().for_each(|x| *x /= length);
-        let moved = squared_distance(&next, &direction);
-        direction = next;
-        if moved < 1e-24 {
-            break;
+    let mut scatter = DMatrix::<f64>::zeros(width, width);
+    for token in &centred {
+        for (i, a) in token.iter().enumerate() {
+            token.iter().enumerate().for_each(|(j, b)| scatter[(i, j)] += a * b);
         }
     }
-    let projected = along(&direction);
+    let spectrum = SymmetricEigen::new(scatter);
+    let greatest = (0..width)
+        .fold(0, |best, at| if spectrum.eigenvalues[at] > spectrum.eigenvalues[best] { at } else { best });
+    let direction = spectrum.eigenvectors.column(greatest);
+    let along = |token: &Vec<f64>| token.iter().zip(direction.iter()).map(|(a, b)| a * b).sum();
+    let projected: Vec<f64> = centred.iter().map(along).collect();
     let skew: f64 = projected.iter().map(|x| x.powi(3)).sum();
     if skew < 0.0 { projected.iter().map(|x| -x).collect() } else { projected }
 }

@@ -1,6 +1,8 @@
 //! Mental retrieval (GenIR): the system shows what it understood, the user corrects the words, and what was generated, not the words, is
 //! the query.
 
+use plackett_core::clustering::squared_distance;
+
 /// Makes an item from a query: a picture, a passage, a vector.
 pub trait Generator<Q> {
     /// The item of a query; the seed is another one in every round.
@@ -26,8 +28,7 @@ pub struct Collection {
 impl Collection {
     /// Distances of all items from a vector, squared.
     fn distances(&self, vector: &[f64]) -> Vec<f64> {
-        let squared = |item: &Vec<f64>| item.iter().zip(vector).map(|(a, b)| (a - b).powi(2)).sum();
-        self.items.iter().map(squared).collect()
+        self.items.iter().map(|item| squared_distance(item, vector)).collect()
     }
 
     /// How many items stand before one in the ranking of a vector; equal distances are in the order of the items.

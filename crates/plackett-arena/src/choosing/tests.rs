@@ -90,6 +90,11 @@ fn the_principal_projection_has_the_variance_and_a_sign() {
     let other = principal_projection(&turned);
     assert!(other.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-9));
     assert_eq!(principal_projection(&[vec![1.0], vec![1.0]]), [0.0, 0.0]);
+    // The longest token lies across the direction of the most variance.
+    let mut tokens = vec![vec![2.0, 0.0]; 10];
+    tokens.extend(vec![vec![-2.0, 0.0]; 10]);
+    tokens.extend([vec![0.0, 3.0], vec![0.0, -3.0]]);
+    assert!(principal_projection(&tokens)[..20].iter().all(|x| (x.abs() - 2.0).abs() < 1e-9));
 }
 
 /// A walk whose steps are drawn; states remember the path.

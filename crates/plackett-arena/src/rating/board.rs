@@ -1,13 +1,14 @@
 //! The leaderboard: ratings with intervals, ranks that they allow, and what stands beside them.
 
 use super::bootstrap::{BootstrapUnit, bootstrap};
-use super::fit::{Covariance, RatingFit, RatingOptions, fit, votes_to_separate};
+use super::fit::{Covariance, FEW_VOTES, RatingFit, RatingOptions, fit, votes_to_separate};
 use super::model::TieModel;
 use super::pairs::PairTable;
-use super::{EloOptions, START, elo, elo_spread, points};
+use super::{EloOptions, Z95, elo, elo_spread, points};
 use crate::{ArenaError, Votes};
 use plackett_core::declaration::{nearest, suggestion};
 use serde::Serialize;
+use std::collections::HashSet;
 
 /// Where intervals come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,8 +128,9 @@ impl Board {
             Some((name, rating)) => Some((anchor_of(votes, &fitted, name)?, *rating)),
             None => None,
         };
-        let mut maker = Maker { votes, options, table: &table, fit: &fitted, anchor, warnings: Vec::new() };
-        let (rows, order) = maker.rows()?;
+        let mut builder =
+            BoardBuilder { votes, options, table: &table, fit: &fitted, anchor, warnings: Vec::new() };
+        let (rows, order) = builder.rows()?;
         let pick = |matrix: Vec<Vec<Option<f64>>>| -> Vec<Vec<Option<f64>>> {
             order.iter().map(|&i| order.iter().map(|&j| matrix[i][j]).collect()).collect()
         };
@@ -140,13 +142,13 @@ impl Board {
             win_shares: pick(table.win_shares()),
             vote_counts: order.iter().map(|&i| order.iter().map(|&j| counts[i][j]).collect()).collect(),
             rows,
-            warnings: maker.warnings,
+            warnings: builder.warnings,
         })
     }
 
     /// As CSV, with a heading.
     pub fn csv(&self) -> String {
-        let mut text = "rank,model,rating,lower,upper,variance,best_rank,worst_rank,votes,won,lost,tied,average_win_rate,elo\n".to_string();
+        let mut text = "rank,model,rating,lower,upper,variance,best_rank,worst_rank,votes,won,lost,tied,average_win_rate,elo,rounds\n".to_string();
         for (at, row) in self.rows.iter().enumerate() {
             let name = match row.model.contains([',', '"', '\n']) {
                 true => format!("\"{}\"", row.model.replace('"', "\"\"")),
@@ -154,7 +156,7 @@ impl Board {
             };
             let rate = row.average_win_rate.map_or_else(String::new, |rate| rate.to_string());
             text += &format!(
-                "{},{name},{},{},{},{},{},{},{},{},{},{},{rate},{}\n",
+                "{},{name},{},{},{},{},{},{},{},{},{},{},{rate},{},{}\n",
                 at + 1,
                 row.rating,
                 row.lower,
@@ -166,7 +168,8 @@ impl Board {
                 row.won,
                 row.lost,
                 row.tied,
-                row.elo
+                row.elo,
+                row.rounds
             );
         }
         text
@@ -192,13 +195,15 @@ fn anchor_of(votes: &Votes, fit: &RatingFit, name: &str) -> Result<usize, ArenaE
         Some(at) => Ok(at),
         None => Err(ArenaError::UnknownModel {
             name: name.into(),
-            suggestion: suggestion(&nearest(name, votes.models.iter().map(String::as_str))),
+            suggestion: suggestion(
+                &nearest(name, votes.models.iter().map(String::as_str)).filter(|known| *known != name),
+            ),
         }),
     }
 }
 
 /// Makes the rows of a board.
-struct Maker<'m> {
+struct BoardBuilder<'m> {
     votes: &'m Votes,
     options: &'m BoardOptions,
     table: &'m PairTable,
@@ -210,7 +215,7 @@ struct Maker<'m> {
 /// An interval with its variance, and the rounds it is from.
 type Spread = (f64, f64, f64, usize);
 
-impl Maker<'_> {
+impl BoardBuilder<'_> {
     /// Rows, best first, and the model of each.
     fn rows(&mut self) -> Result<(Vec<BoardRow>, Vec<usize>), ArenaError> {
         let mut ratings = self.fit.ratings();
@@ -220,6 +225,20 @@ impl Maker<'_> {
         }
         let covariance = Covariance::sandwich(self.votes, self.table, self.fit, self.options.by_voter)?;
         let spreads = self.spreads(&ratings, &covariance)?;
+        self.warn_of_voters()?;
+        let groups = self.table.groups();
+        if groups > 1 {
+            self.warnings.push(format!(
+                "{groups} groups of models never met: how far models of different groups are apart is not known, whatever their ratings say"
+            ));
+        }
+        let votes_of = self.table.votes_by_model();
+        let few = votes_of.iter().filter(|votes| **votes > 0.0 && **votes < FEW_VOTES).count();
+        if few > 0 {
+            self.warnings.push(format!(
+                "{few} of the models have fewer than {FEW_VOTES} votes: their intervals are rough, and who is better than they are is not said"
+            ));
+        }
         let mut order: Vec<usize> = (0..ratings.len()).filter(|&model| self.fit.playing[model]).collect();
         order.sort_by(|&a, &b| ratings[b].total_cmp(&ratings[a]).then(a.cmp(&b)));
         let silent = ratings.len() - order.len();
@@ -265,25 +284,50 @@ impl Maker<'_> {
                 average_win_rate: win_rates[model],
                 elo: followed[model],
                 elo_by_order: by_order[model],
-                votes_to_next: next.and_then(|&next| votes_to_separate(self.fit, &covariance, model, next)),
+                votes_to_next: next
+                    .filter(|&&next| votes_of[model].min(votes_of[next]) >= FEW_VOTES)
+                    .and_then(|&next| votes_to_separate(self.fit, &covariance, model, next)),
                 rounds,
             }
         };
         Ok((order.iter().enumerate().map(row).collect(), order))
     }
 
+    /// What intervals by voter cannot say.
+    fn warn_of_voters(&mut self) -> Result<(), ArenaError> {
+        if !self.options.by_voter {
+            return Ok(());
+        }
+        let nameless = self.votes.all.iter().filter(|vote| vote.voter.is_none()).count();
+        let voters: HashSet<usize> = self.votes.all.iter().filter_map(|vote| vote.voter).collect();
+        let units = voters.len() + nameless;
+        if units < 2 {
+            return Err(ArenaError::Setting(
+                "all votes are of one voter, from whom no interval by voter can be had; take votes as independent".into(),
+            ));
+        }
+        if units < FEW_VOTES as usize {
+            self.warnings.push(format!("{units} voters are few: intervals by voter are rough"));
+        }
+        if nameless > 0 {
+            self.warnings
+                .push(format!("{nameless} votes do not say who voted, and stand as voters of their own"));
+        }
+        Ok(())
+    }
+
     fn spreads(&mut self, ratings: &[f64], covariance: &Covariance) -> Result<Vec<Spread>, ArenaError> {
         let anchor = self.anchor.map(|(anchor, _)| anchor);
         let sandwich = |model: usize| {
             let variance = points(1.0).powi(2) * covariance.variance(model, anchor);
-            let half = 1.959_963_984_540_054 * variance.sqrt();
+            let half = Z95 * variance.sqrt();
             (ratings[model] - half, ratings[model] + half, variance, 0)
         };
         let all: Vec<Spread> = (0..ratings.len()).map(sandwich).collect();
         let IntervalKind::Bootstrap(rounds) = self.options.intervals else { return Ok(all) };
         let unit = if self.options.by_voter { BootstrapUnit::Voters } else { BootstrapUnit::Votes };
         let drawn =
-            bootstrap(self.votes, (self.table, self.fit), (unit, rounds, self.options.seed), self.anchor)?;
+            bootstrap(self.votes, (self.table, self.fit), (unit, rounds, self.options.seed), self.anchor);
         if drawn.failed > 0 {
             self.warnings.push(format!(
                 "{} of {rounds} rounds of the bootstrap could not be fitted and are left out of the intervals",
@@ -297,15 +341,27 @@ impl Maker<'_> {
                 "some models are in few votes: one is in {fewest} of {rounds} rounds only, and its interval is of these"
             ));
         }
+        let votes_of = self.table.votes_by_model();
         let of = |(model, sandwich): (usize, Spread)| {
-            let (lower, upper) = drawn.percentiles(model, 0.025, 0.975)?;
+            let (mut lower, mut upper) = drawn.percentiles(model, 0.025, 0.975)?;
             let variance = drawn.variance(model).unwrap_or(sandwich.2);
+            if votes_of[model] < FEW_VOTES {
+                // Few votes drawn again are the same few votes.
+                (lower, upper) = (lower.min(sandwich.0), upper.max(sandwich.1));
+            }
             Some((lower, upper, variance, drawn.ratings[model].len()))
         };
+        let without =
+            (0..ratings.len()).filter(|&m| self.fit.playing[m] && drawn.ratings[m].is_empty()).count();
+        if without > 0 {
+            self.warnings.push(format!(
+                "{without} of the models have no round of the bootstrap; their intervals are those of the sandwich estimator"
+            ));
+        }
         Ok(all
             .into_iter()
             .enumerate()
-            .map(|(model, s)| of((model, s)).unwrap_or((START, START, 0.0, 0)))
+            .map(|(model, sandwich)| of((model, sandwich)).unwrap_or(sandwich))
             .collect())
     }
 }

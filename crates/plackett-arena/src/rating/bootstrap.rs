@@ -54,19 +54,16 @@ impl Bootstrap {
 
 /// Draws votes again so many times and fits each time, from the ratings of all votes on; on every core, with the same numbers for any
 /// number of them. With `anchor` that model has `anchor`'s rating in every round.
-///
-/// # Errors
-/// Voters are to be drawn, and votes do not say whose they are.
 pub fn bootstrap(
     votes: &Votes,
     (table, start): (&PairTable, &RatingFit),
     (unit, rounds, seed): (BootstrapUnit, usize, u64),
     anchor: Option<(usize, f64)>,
-) -> Result<Bootstrap, ArenaError> {
+) -> Bootstrap {
     let draw: Box<dyn Fn(&mut ChaCha8Rng) -> PairTable + Sync> = match unit {
         BootstrapUnit::Votes => Box::new(|random| draw_votes(table, random)),
         BootstrapUnit::Voters => {
-            let voters = by_voter(votes)?;
+            let voters = by_voter(votes);
             Box::new(move |random| draw_voters(table.models, &voters, random))
         }
     };
@@ -96,7 +93,7 @@ pub fn bootstrap(
         }
     }
     ratings.iter_mut().for_each(|ratings| ratings.sort_by(f64::total_cmp));
-    Ok(Bootstrap { ratings, rounds, failed })
+    Bootstrap { ratings, rounds, failed }
 }
 
 fn fit_drawn(table: &PairTable, options: &RatingOptions, start: &RatingFit) -> Result<RatingFit, ArenaError> {
@@ -129,18 +126,17 @@ fn draw_votes(table: &PairTable, random: &mut ChaCha8Rng) -> PairTable {
     drawn
 }
 
-fn by_voter(votes: &Votes) -> Result<Vec<Vec<Vote>>, ArenaError> {
+/// Votes by voter; one that does not say whose it is stands alone.
+fn by_voter(votes: &Votes) -> Vec<Vec<Vote>> {
     let mut voters = vec![Vec::new(); votes.voters.len()];
     for vote in &votes.all {
-        let voter = vote.voter.ok_or_else(|| {
-            ArenaError::Setting(
-                "votes do not say who voted (a field `judge` or `voter`), so voters cannot be drawn".into(),
-            )
-        })?;
-        voters[voter].push(*vote);
+        match vote.voter {
+            Some(voter) => voters[voter].push(*vote),
+            None => voters.push(vec![*vote]),
+        }
     }
     voters.retain(|votes| !votes.is_empty());
-    Ok(voters)
+    voters
 }
 
 fn draw_voters(models: usize, voters: &[Vec<Vote>], random: &mut ChaCha8Rng) -> PairTable {

@@ -2,7 +2,7 @@
 
 use super::model::TieModel;
 use super::pairs::{PairTable, sorted};
-use super::{START, points};
+use super::{START, Z95, points};
 use crate::{ArenaError, Votes};
 use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
 use std::collections::HashMap;
@@ -11,6 +11,8 @@ use std::collections::HashMap;
 const STEPS: usize = 200;
 /// Ends when no log-strength moves by more.
 const TOLERANCE: f64 = 1e-11;
+/// A model with fewer votes has residuals that tell too little of its interval.
+pub const FEW_VOTES: f64 = 10.0;
 /// Matrices of more models than this do not fit.
 const MOST_MODELS: usize = 20_000;
 
@@ -80,9 +82,10 @@ pub fn fit(
         )));
     }
     let playing: Vec<bool> = table.votes_by_model().iter().map(|votes| *votes > 0.0).collect();
+    let begin = |at: usize| start.map_or(0.0, |start| if playing[at] { start.strengths[at] } else { 0.0 });
     let mut fit = RatingFit {
         options: *options,
-        strengths: start.map_or_else(|| vec![0.0; table.models], |start| start.strengths.clone()),
+        strengths: (0..table.models).map(begin).collect(),
         tie: start.map_or(-0.5, |start| start.tie),
         playing,
         log_likelihood: 0.0,
@@ -225,6 +228,9 @@ fn information(table: &PairTable, fit: &RatingFit) -> Result<Cholesky<f64, Dyn>,
 #[derive(Clone, Debug)]
 pub struct Covariance {
     matrix: DMatrix<f64>,
+    /// The inverse of the information with the penalty, and for whom it counts: the residuals of few votes tell too little.
+    model_based: DMatrix<f64>,
+    few: Vec<bool>,
     /// Shares that make the mean of models with votes.
     mean: Vec<f64>,
 }
@@ -244,21 +250,30 @@ impl Covariance {
         let inverse = information(table, fit)?.inverse();
         let meat = if by_voter { meat_by_voter(votes, fit) } else { meat(table, fit) };
         let matrix = &inverse * meat * &inverse;
+        let few = table.votes_by_model().iter().map(|votes| *votes < FEW_VOTES).collect();
         let count = fit.playing.iter().filter(|playing| **playing).count() as f64;
         let mean = fit.playing.iter().map(|playing| if *playing { 1.0 / count } else { 0.0 }).collect();
-        Ok(Covariance { matrix, mean })
+        Ok(Covariance { matrix, model_based: inverse, few, mean })
     }
 
-    /// The variance of a model's log-strength against that of `anchor`, or against the mean of all.
+    /// The variance of a model's log-strength against that of `anchor`, or against the mean of all. Where one of both has fewer than
+    /// [`FEW_VOTES`] votes, the greater one of sandwich and inverse information.
     pub fn variance(&self, model: usize, anchor: Option<usize>) -> f64 {
         let mut contrast: Vec<(usize, f64)> = vec![(model, 1.0)];
         match anchor {
             Some(anchor) => contrast.push((anchor, -1.0)),
             None => contrast.extend(self.mean.iter().enumerate().map(|(at, share)| (at, -share))),
         }
-        let of =
-            |&(a, x): &(usize, f64)| contrast.iter().map(|&(b, y)| x * y * self.matrix[(a, b)]).sum::<f64>();
-        contrast.iter().map(of).sum::<f64>().max(0.0)
+        let of = |matrix: &DMatrix<f64>| {
+            let row =
+                |&(a, x): &(usize, f64)| contrast.iter().map(|&(b, y)| x * y * matrix[(a, b)]).sum::<f64>();
+            contrast.iter().map(row).sum::<f64>().max(0.0)
+        };
+        let sandwich = of(&self.matrix);
+        match self.few[model] || anchor.is_some_and(|anchor| self.few[anchor]) {
+            true => sandwich.max(of(&self.model_based)),
+            false => sandwich,
+        }
     }
 }
 
@@ -316,7 +331,7 @@ pub fn votes_to_separate(
 ) -> Option<u64> {
     let d = fit.strengths[first] - fit.strengths[second];
     let now = covariance.variance(first, Some(second));
-    let wanted = (d / 1.959_963_984_540_054).powi(2);
+    let wanted = (d / Z95).powi(2);
     if now <= wanted {
         return Some(0);
     }

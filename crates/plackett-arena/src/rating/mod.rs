@@ -19,6 +19,8 @@ pub use pairs::{Cell, PairTable};
 
 /// Elo's scale: how many points tenfold odds are.
 pub const SCALE: f64 = 400.0;
+/// Standard errors from the middle of a 95 % interval to its ends.
+pub const Z95: f64 = 1.959_963_984_540_054;
 /// The mean of all ratings.
 pub const START: f64 = 1000.0;
 

@@ -111,6 +111,25 @@ impl PairTable {
         self.win_shares().iter().map(mean).collect()
     }
 
+    /// Groups of models that have votes and never met one of another group.
+    pub fn groups(&self) -> usize {
+        let mut group: Vec<usize> = (0..self.models).collect();
+        fn root(group: &mut [usize], mut at: usize) -> usize {
+            while group[at] != at {
+                group[at] = group[group[at]];
+                at = group[at];
+            }
+            at
+        }
+        let mut playing = vec![false; self.models];
+        for cell in &self.cells {
+            let (a, b) = (root(&mut group, cell.first), root(&mut group, cell.second));
+            group[a] = b;
+            (playing[cell.first], playing[cell.second]) = (true, true);
+        }
+        (0..self.models).filter(|&at| playing[at] && group[at] == at).count()
+    }
+
     /// A group of models that never lost a point against one outside it; `None` where no such group exists, so that ratings without a
     /// penalty are finite (Ford 1957). Models without votes are passed over.
     pub fn unbeaten(&self) -> Option<Vec<usize>> {

@@ -11,7 +11,7 @@ fn votes(models: usize, all: Vec<Vote>) -> Votes {
 }
 
 fn vote(left: usize, right: usize, verdict: Verdict) -> Vote {
-    Vote { left, right, verdict, voter: None, category: None, named: false }
+    Vote { left, right, verdict, voter: None, category: None, named: false, time: None }
 }
 
 fn repeated(left: usize, right: usize, counts: [usize; 3]) -> Vec<Vote> {
@@ -118,7 +118,7 @@ fn intervals_by_either_way_agree_and_cover() {
             all += 1;
         }
         if seed == 0 {
-            let drawn = bootstrap(&votes, (&table, &fit), (BootstrapUnit::Votes, 400, 1), None).unwrap();
+            let drawn = bootstrap(&votes, (&table, &fit), (BootstrapUnit::Votes, 400, 1), None);
             for model in 0..truth.len() {
                 let sandwich = covariance.variance(model, None).sqrt() * points(1.0);
                 let other = drawn.variance(model).unwrap().sqrt();
@@ -143,7 +143,7 @@ fn voters_who_vote_alike_widen_intervals() {
     let ratio = error(true) / error(false);
     assert!((ratio / 20f64.sqrt() - 1.0).abs() < 0.05, "{ratio}");
     let error = |unit| {
-        let drawn = bootstrap(&votes, (&table, &fit), (unit, 300, 1), None).unwrap();
+        let drawn = bootstrap(&votes, (&table, &fit), (unit, 300, 1), None);
         drawn.variance(0).unwrap().sqrt()
     };
     let ratio = error(BootstrapUnit::Voters) / error(BootstrapUnit::Votes);

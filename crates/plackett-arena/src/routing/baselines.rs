@@ -1,6 +1,8 @@
 //! What every policy is compared with: no choice at all, means, means by cluster.
 
 use super::{Expectation, Policy, PolicySpec};
+use crate::ArenaError;
+use plackett_core::clustering::squared_distance;
 use plackett_core::declaration::{OptionKind, OptionSpec};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -148,8 +150,9 @@ impl Policy for Means {
         self.arms[arm].add(reward);
     }
 
-    fn add_arm(&mut self) {
+    fn add_arm(&mut self) -> Result<(), ArenaError> {
         self.arms.push(Mean::default());
+        Ok(())
     }
 
     fn remove_arm(&mut self, arm: usize) {
@@ -181,9 +184,7 @@ struct Clusters {
 impl Clusters {
     /// The nearest cluster and the distance to its middle.
     fn nearest(&self, context: &[f64]) -> Option<(usize, f64)> {
-        let distance = |cluster: &Cluster| {
-            cluster.middle.iter().zip(context).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt()
-        };
+        let distance = |cluster: &Cluster| squared_distance(&cluster.middle, context).sqrt();
         let all = self.middles.iter().map(distance).enumerate();
         all.min_by(|(_, a), (_, b)| a.total_cmp(b))
     }
@@ -218,9 +219,10 @@ impl Policy for Clusters {
         cluster.arms[arm].add(reward);
     }
 
-    fn add_arm(&mut self) {
+    fn add_arm(&mut self) -> Result<(), ArenaError> {
         self.arms += 1;
         self.middles.iter_mut().for_each(|cluster| cluster.arms.push(Mean::default()));
+        Ok(())
     }
 
     fn remove_arm(&mut self, arm: usize) {

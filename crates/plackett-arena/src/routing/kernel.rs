@@ -1,5 +1,7 @@
 //! Kernels over contexts.
 
+use plackett_core::clustering::squared_distance;
+
 /// How alike two contexts are.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kernel {
@@ -29,10 +31,7 @@ impl Kernel {
             Kernel::Polynomial { gamma, constant, degree } => {
                 (gamma * dot(x, other) + constant).powi(*degree)
             }
-            Kernel::Rbf { sigma } => {
-                let squared: f64 = x.iter().zip(other).map(|(a, b)| (a - b).powi(2)).sum();
-                (-squared / (2.0 * sigma * sigma)).exp()
-            }
+            Kernel::Rbf { sigma } => (-squared_distance(x, other) / (2.0 * sigma * sigma)).exp(),
         }
     }
 }

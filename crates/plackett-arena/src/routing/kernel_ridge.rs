@@ -51,7 +51,7 @@ impl KernelRidge {
     pub fn add(&mut self, x: &[f64], reward: f64) {
         let similar: Vec<f64> = self.points.iter().map(|point| self.kernel.of(x, point)).collect();
         let u: Vec<f64> = self.inverse.iter().map(|row| dot(row, &similar)).collect();
-        let b = 1.0 / (self.kernel.of(x, x) + self.alpha - dot(&similar, &u)).max(f64::MIN_POSITIVE);
+        let b = 1.0 / (self.kernel.of(x, x) + self.alpha - dot(&similar, &u)).max(self.alpha);
         for (row, ui) in self.inverse.iter_mut().zip(&u) {
             row.iter_mut().zip(&u).for_each(|(entry, uj)| *entry += b * ui * uj);
             row.push(-b * ui);

@@ -4,6 +4,7 @@ use super::kernel_ridge::KernelRidge;
 use super::lin_ucb::{SharedEta, shared_eta};
 use super::pak_ucb::{ALPHA, DELTA, ETA, KERNEL, check_eta, kernel};
 use super::{Expectation, Policy, PolicySpec};
+use crate::ArenaError;
 use rand_chacha::ChaCha8Rng;
 
 /// Arms that there can ever be: the width of the part that tells them apart.
@@ -44,7 +45,7 @@ struct KernelUcb {
 fn features(context: &[f64], number: usize) -> Vec<f64> {
     let mut features = context.to_vec();
     features.resize(context.len() + MOST_ARMS, 0.0);
-    features[context.len() + number % MOST_ARMS] = 1.0;
+    features[context.len() + number] = 1.0;
     features
 }
 
@@ -62,9 +63,16 @@ impl Policy for KernelUcb {
         self.model.add(&features(context, self.arms[arm]), reward);
     }
 
-    fn add_arm(&mut self) {
+    fn add_arm(&mut self) -> Result<(), ArenaError> {
+        if self.next >= MOST_ARMS {
+            let problem = format!(
+                "kernel-ucb tells {MOST_ARMS} arms apart, those that are gone too; begin a new route"
+            );
+            return Err(ArenaError::Setting(problem));
+        }
         self.arms.push(self.next);
         self.next += 1;
+        Ok(())
     }
 
     fn remove_arm(&mut self, arm: usize) {

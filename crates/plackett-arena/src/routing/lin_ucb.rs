@@ -1,8 +1,9 @@
 //! LinUCB with one weight vector for prompt and arm together: what PAK-UCB is compared with.
 
 use super::pak_ucb::{ALPHA, DELTA, ETA, check_eta};
-use super::ridge::Ridge;
+use super::ridge::{Ridge, check_features};
 use super::{Expectation, Policy, PolicySpec};
+use crate::ArenaError;
 use plackett_core::declaration::OptionValues;
 use rand_chacha::ChaCha8Rng;
 
@@ -16,6 +17,7 @@ pub static SPEC: PolicySpec = PolicySpec {
     uses_context: true,
     make: |options, setting| {
         check_eta(options)?;
+        check_features(setting.dimension + setting.arms)?;
         Ok(Box::new(LinUcb {
             model: Ridge::new(setting.dimension + setting.arms, options.number("alpha")),
             seen: Vec::new(),
@@ -95,7 +97,7 @@ impl Policy for LinUcb {
         self.seen.push((number, context.to_vec(), reward));
     }
 
-    fn add_arm(&mut self) {
+    fn add_arm(&mut self) -> Result<(), ArenaError> {
         self.arms.push(self.next);
         self.next += 1;
         // The model is wider by one: what was seen is taken in again.
@@ -104,6 +106,7 @@ impl Policy for LinUcb {
             .iter()
             .for_each(|(number, context, reward)| model.add(&self.features(context, *number), *reward));
         self.model = model;
+        Ok(())
     }
 
     fn remove_arm(&mut self, arm: usize) {

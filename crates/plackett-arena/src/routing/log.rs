@@ -6,11 +6,30 @@ use super::{Configured, parse};
 use crate::ArenaError;
 use plackett_core::formats::{FormatError, json_problem};
 use serde::{Deserialize, Serialize};
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 const FORMAT: &str = "plackett-route/1";
+
+/// The encoder that contexts of a route are made with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RouteEncoder {
+    /// Its name, or the whole path of its folder.
+    pub name: String,
+    /// What tells its weights from others of its name.
+    pub fingerprint: Option<String>,
+}
+
+/// Who opens a route: one that changes it has it alone, those that only look at it have it together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RouteAccess {
+    /// To choose, or to look at it.
+    Read,
+    /// To take in rewards and arms.
+    Write,
+}
 
 /// The first line.
 #[derive(Serialize, Deserialize)]
@@ -20,7 +39,7 @@ struct Header {
     policy: String,
     /// What contexts are made with: an encoder by name, or nothing where they are given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    encoder: Option<String>,
+    encoder: Option<RouteEncoder>,
     dimension: usize,
     seed: u64,
     arms: Vec<String>,
@@ -30,7 +49,7 @@ struct Header {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 enum Event {
-    Reward { arm: String, reward: f64, context: Vec<f64> },
+    Reward { arm: String, reward: f64, context: Vec<f32> },
     Add(String),
     Remove(String),
 }
@@ -42,7 +61,12 @@ pub struct RouteLog {
     router: Router,
     /// The policy, as it was written.
     policy: String,
-    encoder: Option<String>,
+    encoder: Option<RouteEncoder>,
+    access: RouteAccess,
+    /// Bytes of whole lines.
+    length: u64,
+    /// Whether a write has failed, so that the router knows more than the file.
+    failed: bool,
     file: File,
     path: PathBuf,
     /// What was found and mended, in sentences.
@@ -59,7 +83,7 @@ impl RouteLog {
         configured: &Configured,
         arms: Vec<String>,
         (dimension, seed): (usize, u64),
-        encoder: Option<String>,
+        encoder: Option<RouteEncoder>,
     ) -> Result<RouteLog, ArenaError> {
         let router = Router::new(configured, arms.clone(), dimension, seed)?;
         let policy = configured.to_string();
@@ -79,74 +103,74 @@ impl RouteLog {
             },
             _ => FormatError::Write { file: path.display().to_string(), source },
         })?;
-        let mut log = RouteLog { router, policy, encoder, file, path: path.into(), remarks: Vec::new() };
-        log.lock()?;
+        let mut log = RouteLog {
+            router,
+            policy,
+            encoder,
+            access: RouteAccess::Write,
+            length: 0,
+            failed: false,
+            file,
+            path: path.into(),
+            remarks: Vec::new(),
+        };
+        lock(&log.file, RouteAccess::Write, path)?;
         log.append(&serde_json::to_string(&header).map_err(|error| log.problem(error.to_string()))?)?;
         Ok(log)
     }
 
-    /// Opens a file and takes in all that it has seen. A last line without an end, as a kill leaves one, is cut off and said.
+    /// Opens a file and takes in all that it has seen. A last line without an end, as a kill leaves one, does not count and is said; who
+    /// opens it to write cuts it off.
     ///
     /// # Errors
-    /// It cannot be read, another process has it, or a line is wrong.
-    pub fn open(path: &Path) -> Result<RouteLog, ArenaError> {
+    /// It cannot be read, another process writes to it, or a line is wrong.
+    pub fn open(path: &Path, access: RouteAccess) -> Result<RouteLog, ArenaError> {
         let name = path.display().to_string();
-        let opened = OpenOptions::new().read(true).write(true).open(path);
+        let opened = OpenOptions::new().read(true).write(access == RouteAccess::Write).open(path);
         let mut file = opened.map_err(|source| FormatError::Open { file: name.clone(), source })?;
+        // Before anything is read: what another one is writing is not half seen.
+        lock(&file, access, path)?;
         let mut text = String::new();
         let read = file.read_to_string(&mut text);
         read.map_err(|source| FormatError::Read { file: name.clone(), line: 0, source })?;
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
         let mut lines = text[..whole].lines();
-        let wrong = |line: u64, problem: String| ArenaError::State { file: name.clone(), line, problem };
-        let first = lines.next().unwrap_or_default();
-        let header: Header = serde_json::from_str(first).map_err(|error| {
-            wrong(
-                1,
-                format!(
-                    "this is no route of plackett ({}); make one with `plackett route new`",
-                    json_problem(first, &error)
-                ),
-            )
-        })?;
-        if header.format != FORMAT {
-            let problem = format!("the form is `{}`, and `{FORMAT}` is read", header.format);
-            return Err(wrong(1, problem));
-        }
+        let header = Header::parse(lines.next().unwrap_or_default(), &name)?;
         let configured = parse(&header.policy)?;
         let router = Router::new(&configured, header.arms, header.dimension, header.seed)?;
         let mut log = RouteLog {
             router,
             policy: header.policy,
             encoder: header.encoder,
+            access,
+            length: whole as u64,
+            failed: false,
             file,
             path: path.into(),
             remarks: Vec::new(),
         };
-        log.lock()?;
         for (at, line) in lines.enumerate() {
-            let number = at as u64 + 2;
+            let wrong =
+                |problem: String| ArenaError::State { file: name.clone(), line: at as u64 + 2, problem };
             let event: Event =
-                serde_json::from_str(line).map_err(|error| wrong(number, json_problem(line, &error)))?;
-            log.apply(&event).map_err(|error| wrong(number, error.to_string()))?;
+                serde_json::from_str(line).map_err(|error| wrong(json_problem(line, &error)))?;
+            log.apply(&event).map_err(|error| wrong(error.to_string()))?;
         }
         if whole < text.len() {
-            let failed = |source| FormatError::Write { file: name.clone(), source };
-            log.file.set_len(whole as u64).map_err(failed)?;
             log.remarks.push(format!(
-                "{name}: the last line was not written to its end, as after a kill; it is cut off, and its reward does not count"
+                "{name}: the last line was not written to its end, as after a kill; its reward does not count"
             ));
         }
-        log.file
-            .seek(SeekFrom::End(0))
-            .map_err(|source| FormatError::Write { file: name.clone(), source })?;
+        if access == RouteAccess::Write {
+            log.rewind().map_err(|source| FormatError::Write { file: name, source })?;
+        }
         Ok(log)
     }
 
-    fn lock(&self) -> Result<(), ArenaError> {
-        self.file
-            .try_lock()
-            .map_err(|_| self.problem("another process has it open; try again when it is done".into()))
+    /// Cuts off what is behind the last whole line.
+    fn rewind(&mut self) -> std::io::Result<()> {
+        self.file.set_len(self.length)?;
+        self.file.seek(SeekFrom::End(0)).map(drop)
     }
 
     fn problem(&self, problem: String) -> ArenaError {
@@ -164,8 +188,8 @@ impl RouteLog {
     }
 
     /// The encoder that contexts are made with; `None` where they are given as numbers.
-    pub fn encoder(&self) -> Option<&str> {
-        self.encoder.as_deref()
+    pub fn encoder(&self) -> Option<&RouteEncoder> {
+        self.encoder.as_ref()
     }
 
     /// What was found and mended while it was opened.
@@ -186,7 +210,9 @@ impl RouteLog {
     /// # Errors
     /// There is no such arm, the context or reward cannot be, or the file cannot be written.
     pub fn reward(&mut self, arm: &str, context: &[f64], reward: f64) -> Result<(), ArenaError> {
-        self.record(Event::Reward { arm: arm.into(), reward, context: context.to_vec() })
+        // As the file has them, so that what is opened again is the same.
+        let context = context.iter().map(|x| *x as f32).collect();
+        self.record(Event::Reward { arm: arm.into(), reward, context })
     }
 
     /// Adds an arm and keeps that.
@@ -206,25 +232,79 @@ impl RouteLog {
     }
 
     fn record(&mut self, event: Event) -> Result<(), ArenaError> {
+        if self.access == RouteAccess::Read || self.failed {
+            return Err(self.problem("cannot be written to as it was opened; open it again to write".into()));
+        }
         self.apply(&event)?;
         let line = serde_json::to_string(&event).map_err(|error| self.problem(error.to_string()))?;
-        self.append(&line)
+        let written = self.append(&line);
+        self.failed = written.is_err();
+        written
     }
 
     fn apply(&mut self, event: &Event) -> Result<(), ArenaError> {
         match event {
             Event::Reward { arm, reward, context } => {
                 let arm = self.router.arm(arm)?;
-                self.router.update(arm, context, *reward)
+                let context: Vec<f64> = context.iter().map(|x| f64::from(*x)).collect();
+                self.router.update(arm, &context, *reward)
             }
             Event::Add(name) => self.router.add(name),
             Event::Remove(name) => self.router.remove(name),
         }
     }
 
+    /// Writes a line; what was written of one that fails is taken back.
     fn append(&mut self, line: &str) -> Result<(), ArenaError> {
-        let written =
-            self.file.write_all(format!("{line}\n").as_bytes()).and_then(|()| self.file.sync_data());
-        Ok(written.map_err(|source| FormatError::Write { file: self.path.display().to_string(), source })?)
+        let line = format!("{line}\n");
+        let written = self.file.write_all(line.as_bytes()).and_then(|()| self.file.sync_data());
+        match written {
+            Ok(()) => {
+                self.length += line.len() as u64;
+                Ok(())
+            }
+            Err(source) => {
+                // A disk that cannot be written to may not be cut either; the next one who opens the file cuts it.
+                let _ = self.rewind();
+                Err(FormatError::Write { file: self.path.display().to_string(), source }.into())
+            }
+        }
     }
+}
+
+impl Header {
+    fn parse(line: &str, file: &str) -> Result<Header, ArenaError> {
+        let wrong = |problem: String| ArenaError::State { file: file.into(), line: 1, problem };
+        let header: Header = serde_json::from_str(line).map_err(|error| {
+            let problem = json_problem(line, &error);
+            wrong(format!("this is no route of plackett ({problem}); make one with `plackett route new`"))
+        })?;
+        match header.format == FORMAT {
+            true => Ok(header),
+            false => Err(wrong(format!("the form is `{}`, and `{FORMAT}` is read", header.format))),
+        }
+    }
+}
+
+/// How often a lock that another one holds is tried, and how long is waited between.
+const TRIES: u32 = 150;
+const WAIT: std::time::Duration = std::time::Duration::from_millis(20);
+
+/// Locks a file; of one that another process has, waits a moment until it is done.
+fn lock(file: &File, access: RouteAccess, path: &Path) -> Result<(), ArenaError> {
+    for _ in 0..TRIES {
+        let locked = match access {
+            RouteAccess::Read => file.try_lock_shared(),
+            RouteAccess::Write => file.try_lock(),
+        };
+        match locked {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(WAIT),
+            Err(TryLockError::Error(source)) => {
+                return Err(FormatError::Open { file: path.display().to_string(), source }.into());
+            }
+        }
+    }
+    let problem = "another process has been writing to it for seconds; try again when it is done".to_string();
+    Err(FormatError::File { file: path.display().to_string(), problem }.into())
 }

@@ -24,7 +24,7 @@ mod thompson;
 pub use features::{FeatureForm, RandomFeatures};
 pub use kernel::Kernel;
 pub use kernel_ridge::KernelRidge;
-pub use log::RouteLog;
+pub use log::{RouteAccess, RouteEncoder, RouteLog};
 pub use parse::{find, parse};
 pub use replay::{Replay, ReplayTable, Trajectory};
 pub use ridge::Ridge;
@@ -128,7 +128,10 @@ pub trait Policy: fmt::Debug + Send {
     fn update(&mut self, arm: usize, context: &[f64], reward: f64);
 
     /// Adds an arm behind the others.
-    fn add_arm(&mut self);
+    ///
+    /// # Errors
+    /// The policy cannot have more.
+    fn add_arm(&mut self) -> Result<(), ArenaError>;
 
     /// Takes an arm out; later ones move up.
     fn remove_arm(&mut self, arm: usize);

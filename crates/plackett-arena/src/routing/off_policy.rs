@@ -1,5 +1,6 @@
 //! What a policy would be worth, from rewards that another one has gathered.
 
+use crate::rating::Z95;
 use serde::Serialize;
 
 /// A logged choice.
@@ -81,6 +82,6 @@ fn around(values: &[f64], value: f64) -> Estimate {
     let count = values.len() as f64;
     let mean = values.iter().sum::<f64>() / count;
     let variance = values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (count - 1.0).max(1.0);
-    let half = 1.959_963_984_540_054 * (variance / count).sqrt();
+    let half = Z95 * (variance / count).sqrt();
     Estimate { value, lower: value - half, upper: value + half }
 }

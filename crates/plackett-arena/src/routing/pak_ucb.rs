@@ -24,7 +24,7 @@ pub(super) const ALPHA: OptionSpec = OptionSpec {
 /// One minus the confidence of the formula.
 pub(super) const DELTA: OptionSpec = OptionSpec {
     name: "delta",
-    kind: OptionKind::Number(1e-300, 1.0),
+    kind: OptionKind::Positive,
     default: Some("0.05"),
     help: "how often the formula's bounds may fail",
 };
@@ -148,8 +148,9 @@ impl Policy for PakUcb {
         self.arms[arm].add(context, reward);
     }
 
-    fn add_arm(&mut self) {
+    fn add_arm(&mut self) -> Result<(), ArenaError> {
         self.arms.push(self.fresh.clone());
+        Ok(())
     }
 
     fn remove_arm(&mut self, arm: usize) {

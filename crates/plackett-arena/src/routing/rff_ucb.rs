@@ -2,8 +2,9 @@
 
 use super::features::{FeatureForm, RandomFeatures};
 use super::pak_ucb::{ALPHA, DELTA, ETA, check_eta, eta_without_rounds};
-use super::ridge::Ridge;
+use super::ridge::{Ridge, check_features};
 use super::{Expectation, Policy, PolicySpec};
+use crate::ArenaError;
 use plackett_core::declaration::{OptionKind, OptionSpec};
 use rand_chacha::ChaCha8Rng;
 
@@ -40,6 +41,7 @@ pub static SPEC: PolicySpec = PolicySpec {
     make: |options, setting| {
         check_eta(options)?;
         let form = if options.choice("form") == "2d" { FeatureForm::TwoD } else { FeatureForm::D };
+        check_features(options.count("draws") * if form == FeatureForm::TwoD { 2 } else { 1 })?;
         let shape = (setting.dimension, options.count("draws"));
         let features = RandomFeatures::new(form, shape, options.number("sigma"), setting.seed);
         let fresh = Ridge::new(features.count(), options.number("alpha"));
@@ -78,8 +80,9 @@ impl Policy for RffUcb {
         self.arms[arm].add(&z, reward);
     }
 
-    fn add_arm(&mut self) {
+    fn add_arm(&mut self) -> Result<(), ArenaError> {
         self.arms.push(self.fresh.clone());
+        Ok(())
     }
 
     fn remove_arm(&mut self, arm: usize) {

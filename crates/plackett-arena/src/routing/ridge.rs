@@ -1,6 +1,7 @@
 //! Ridge regression over features that takes observations one by one.
 
 use super::kernel::dot;
+use crate::ArenaError;
 
 /// The inverse of Σ z zᵀ + αI and what goes with it. Time and memory of a step do not depend on how many there were.
 #[derive(Clone, Debug)]
@@ -11,6 +12,22 @@ pub struct Ridge {
     sum: Vec<f64>,
     weights: Vec<f64>,
     count: usize,
+}
+
+/// Features at most: a matrix of their square is kept for each model.
+const MOST_FEATURES: usize = 4096;
+
+/// Refuses matrices that do not fit.
+///
+/// # Errors
+/// Too many features.
+pub(super) fn check_features(features: usize) -> Result<(), ArenaError> {
+    match features {
+        0..=MOST_FEATURES => Ok(()),
+        _ => Err(ArenaError::Setting(format!(
+            "{features} features are too many: each arm keeps a matrix of their square; at most {MOST_FEATURES} fit"
+        ))),
+    }
 }
 
 impl Ridge {

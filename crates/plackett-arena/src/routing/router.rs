@@ -5,6 +5,13 @@ use crate::ArenaError;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+/// Greatest reward and number of a context: beyond it sums of squares lose what is small.
+const GREATEST: f64 = 1e9;
+
+fn is_usable(x: f64) -> bool {
+    x.is_finite() && x.abs() <= GREATEST
+}
+
 /// What was chosen for a prompt.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Selection {
@@ -12,7 +19,7 @@ pub struct Selection {
     pub arm: usize,
     /// What was expected of each arm.
     pub expectations: Vec<Expectation>,
-    /// Whether it was chosen only because it was never asked before.
+    /// Whether it was chosen only because it has no reward yet.
     pub first_time: bool,
 }
 
@@ -21,7 +28,7 @@ pub struct Selection {
 pub struct Router {
     policy: Box<dyn Policy>,
     names: Vec<String>,
-    asked: Vec<usize>,
+    rewarded: Vec<usize>,
     dimension: usize,
     seed: u64,
     rounds: u64,
@@ -38,6 +45,11 @@ impl Router {
         dimension: usize,
         seed: u64,
     ) -> Result<Router, ArenaError> {
+        if names.iter().any(|name| name.trim().is_empty() || name.chars().any(char::is_control)) {
+            return Err(ArenaError::Setting(
+                "the name of an arm is empty or has characters that are not printed".into(),
+            ));
+        }
         if names.is_empty() {
             return Err(ArenaError::Setting("there is no arm to choose; name at least one".into()));
         }
@@ -50,8 +62,8 @@ impl Router {
             return Err(ArenaError::Setting(problem));
         }
         let policy = configured.make(Setting { dimension, arms: names.len(), seed })?;
-        let asked = vec![0; names.len()];
-        Ok(Router { policy, names, asked, dimension, seed, rounds: 0 })
+        let rewarded = vec![0; names.len()];
+        Ok(Router { policy, names, rewarded, dimension, seed, rounds: 0 })
     }
 
     /// Names of the arms there are.
@@ -60,8 +72,8 @@ impl Router {
     }
 
     /// How often each of them was rewarded.
-    pub fn asked(&self) -> &[usize] {
-        &self.asked
+    pub fn rewarded(&self) -> &[usize] {
+        &self.rewarded
     }
 
     /// Rewards that were taken in.
@@ -78,7 +90,14 @@ impl Router {
         let mut random = ChaCha8Rng::seed_from_u64(self.seed);
         random.set_stream(self.rounds);
         let expectations = self.policy.expectations(context, &mut random);
-        let never: Vec<usize> = (0..self.names.len()).filter(|&arm| self.asked[arm] == 0).collect();
+        if let Some(arm) = expectations.iter().position(|expectation| !expectation.mean.is_finite()) {
+            return Err(ArenaError::Setting(format!(
+                "what is expected of `{}` is no number: contexts or rewards are too large for this policy; give contexts of length 1, or a kernel \
+                 and ridge that fit them",
+                self.names[arm]
+            )));
+        }
+        let never: Vec<usize> = (0..self.names.len()).filter(|&arm| self.rewarded[arm] == 0).collect();
         let first_time = self.policy.asks_all_first() && !never.is_empty();
         let among = if first_time { never } else { best(&expectations) };
         let arm = among[random.random_range(0..among.len())];
@@ -91,8 +110,9 @@ impl Router {
     /// The context does not fit, the reward is not finite, or there is no such arm.
     pub fn update(&mut self, arm: usize, context: &[f64], reward: f64) -> Result<(), ArenaError> {
         self.check(context)?;
-        if !reward.is_finite() {
-            return Err(ArenaError::Setting(format!("the reward is {reward}; a finite number is expected")));
+        if !is_usable(reward) {
+            let problem = format!("the reward is {reward}; a number from −10⁹ to 10⁹ is expected");
+            return Err(ArenaError::Setting(problem));
         }
         if arm >= self.names.len() {
             return Err(ArenaError::Setting(format!(
@@ -101,7 +121,7 @@ impl Router {
             )));
         }
         self.policy.update(arm, context, reward);
-        self.asked[arm] += 1;
+        self.rewarded[arm] += 1;
         self.rounds += 1;
         Ok(())
     }
@@ -114,9 +134,9 @@ impl Router {
         if self.names.iter().any(|known| known == name) {
             return Err(ArenaError::Setting(format!("there is an arm `{name}` already")));
         }
-        self.policy.add_arm();
+        self.policy.add_arm()?;
         self.names.push(name.to_string());
-        self.asked.push(0);
+        self.rewarded.push(0);
         Ok(())
     }
 
@@ -131,7 +151,7 @@ impl Router {
         }
         self.policy.remove_arm(arm);
         self.names.remove(arm);
-        self.asked.remove(arm);
+        self.rewarded.remove(arm);
         Ok(())
     }
 
@@ -152,15 +172,21 @@ impl Router {
                 format!("the context has {} numbers, and {} are expected", context.len(), self.dimension);
             return Err(ArenaError::Setting(problem));
         }
-        match context.iter().find(|x| !x.is_finite()) {
-            Some(wrong) => Err(ArenaError::Setting(format!("a number of the context is {wrong}"))),
+        match context.iter().find(|x| !is_usable(**x)) {
+            Some(wrong) => {
+                let problem =
+                    format!("a number of the context is {wrong}; numbers from −10⁹ to 10⁹ are expected");
+                Err(ArenaError::Setting(problem))
+            }
             None => Ok(()),
         }
     }
 }
 
-/// Places of the greatest index.
+/// Places of the greatest index; what is no number is never the greatest. All, where none is a number.
 fn best(expectations: &[Expectation]) -> Vec<usize> {
-    let top = expectations.iter().map(|e| e.index).fold(f64::NEG_INFINITY, f64::max);
-    (0..expectations.len()).filter(|&arm| expectations[arm].index == top).collect()
+    let index = |arm: usize| expectations[arm].index;
+    let top = (0..expectations.len()).map(index).filter(|x| !x.is_nan()).fold(f64::NEG_INFINITY, f64::max);
+    let places: Vec<usize> = (0..expectations.len()).filter(|&arm| index(arm) == top).collect();
+    if places.is_empty() { (0..expectations.len()).collect() } else { places }
 }

@@ -36,6 +36,14 @@ fn the_grown_inverse_is_the_inverse() {
             }
         }
     }
+    // The default kernel is badly conditioned on repeated prompts; nothing runs away.
+    let mut model = KernelRidge::new(Kernel::Polynomial { gamma: 10.0, constant: 1.0, degree: 3 }, 1.0);
+    let point = unit(&mut random, 6);
+    for _ in 0..300 {
+        model.add(&point, 0.5);
+    }
+    let (mean, deviation) = model.predict(&point);
+    assert!((mean - 0.5).abs() < 1e-3 && (0.0..0.2).contains(&deviation), "{mean} {deviation}");
     // The first element is 1 / (k + α), not 1 / k + α.
     let mut model = KernelRidge::new(Kernel::Rbf { sigma: 1.0 }, 1.0);
     model.add(&[1.0, 0.0], 0.5);
@@ -81,6 +89,19 @@ fn features_are_the_kernel_and_their_deviation_is_the_kernels() {
         let ((mean, deviation), (other_mean, other)) = (ridge.predict(&z), kernel.predict(&z));
         assert!((mean - other_mean).abs() < 1e-8 && (deviation - other).abs() < 1e-8);
     }
+}
+
+#[test]
+fn the_formulas_of_eta_have_their_golden_values() {
+    let eta = |text: &str, arms: usize| {
+        // A context that no arm knows: the bonus is η times the prior deviation, 1 for the Gaussian kernel and α = 1.
+        let policy = parse(text).unwrap().make(Setting { dimension: 2, arms, seed: 1 }).unwrap();
+        policy.expectations(&[1.0, 0.0], &mut ChaCha8Rng::seed_from_u64(1))[0].index
+    };
+    assert!((eta("pak-ucb(kernel=rbf)", 5) - 5.26).abs() < 0.005);
+    assert!((eta("rff-ucb", 5) - 3.26).abs() < 0.005 && (eta("rff-ucb", 4) - 3.19).abs() < 0.005);
+    let shared = 2.0 * (2.0 * 5.0 / 0.05f64).ln();
+    assert!((eta("kernel-ucb(kernel=rbf)", 5) - shared).abs() < 1e-9);
 }
 
 #[test]
@@ -229,8 +250,13 @@ fn a_killed_log_goes_on_with_the_same_choices() {
     let whole = folder.path().join("whole.jsonl");
     let mut log = RouteLog::create(&whole, &configured, names(2), (6, 1), None).unwrap();
     let expected: Vec<usize> = (0..60).map(|at| step(&mut log, at)).collect();
-    assert!(RouteLog::open(&whole).unwrap_err().to_string().contains("another process"));
+    assert!(RouteLog::open(&whole, RouteAccess::Read).unwrap_err().to_string().contains("another process"));
     drop(log);
+    // Several may look at it together, and none of them changes it.
+    let mut readers: Vec<RouteLog> =
+        (0..2).map(|_| RouteLog::open(&whole, RouteAccess::Read).unwrap()).collect();
+    assert!(readers[0].add("late").unwrap_err().to_string().contains("open it again to write"));
+    drop(readers);
     let path = folder.path().join("cut.jsonl");
     let mut chosen = Vec::new();
     let mut log = RouteLog::create(&path, &configured, names(2), (6, 1), None).unwrap();
@@ -241,8 +267,8 @@ fn a_killed_log_goes_on_with_the_same_choices() {
             let mut text = std::fs::read_to_string(&path).unwrap();
             text.push_str("{\"reward\":{\"arm\":\"arm0\",\"rew");
             std::fs::write(&path, text).unwrap();
-            log = RouteLog::open(&path).unwrap();
-            assert!(log.remarks()[0].contains("cut off"));
+            log = RouteLog::open(&path, RouteAccess::Write).unwrap();
+            assert!(log.remarks()[0].contains("does not count"));
         }
         chosen.push(step(&mut log, at));
     }
@@ -253,7 +279,7 @@ fn a_killed_log_goes_on_with_the_same_choices() {
     let broken =
         std::fs::read_to_string(&path).unwrap().replacen("\"arm0\",\"reward\"", "\"gone\",\"reward\"", 1);
     std::fs::write(&path, broken).unwrap();
-    let error = RouteLog::open(&path).unwrap_err().to_string();
+    let error = RouteLog::open(&path, RouteAccess::Write).unwrap_err().to_string();
     assert!(error.contains("line ") && error.contains("no arm `gone`"), "{error}");
     let error = RouteLog::create(&path, &configured, names(2), (6, 1), None).unwrap_err().to_string();
     assert!(error.contains("is there already"), "{error}");
@@ -284,6 +310,8 @@ fn wrong_policies_contexts_and_rewards_are_refused() {
     for (result, expected) in [
         (router.select(&[1.0]).map(|_| ()), "1 numbers, and 2"),
         (router.select(&[1.0, f64::NAN]).map(|_| ()), "is NaN"),
+        (router.select(&[1.0, 1e200]).map(|_| ()), "numbers from"),
+        (router.update(0, &[1.0, 0.0], 1e308), "the reward is"),
         (router.update(0, &[1.0, 0.0], f64::INFINITY), "the reward is inf"),
         (router.update(5, &[1.0, 0.0], 0.0), "none at place 5"),
         (router.add("arm1"), "already"),

@@ -2,8 +2,9 @@
 
 use super::kernel::dot;
 use super::pak_ucb::ALPHA;
-use super::ridge::Ridge;
+use super::ridge::{Ridge, check_features};
 use super::{Expectation, Policy, PolicySpec};
+use crate::ArenaError;
 use nalgebra::{Cholesky, DMatrix, DVector};
 use plackett_core::declaration::{OptionKind, OptionSpec};
 use rand_chacha::ChaCha8Rng;
@@ -26,6 +27,7 @@ pub static SPEC: PolicySpec = PolicySpec {
     ],
     uses_context: true,
     make: |options, setting| {
+        check_features(setting.dimension + 1)?;
         let fresh = Ridge::new(setting.dimension + 1, options.number("alpha"));
         Ok(Box::new(Thompson {
             arms: vec![fresh.clone(); setting.arms],
@@ -74,8 +76,9 @@ impl Policy for Thompson {
         self.arms[arm].add(&with_constant(context), reward);
     }
 
-    fn add_arm(&mut self) {
+    fn add_arm(&mut self) -> Result<(), ArenaError> {
         self.arms.push(self.fresh.clone());
+        Ok(())
     }
 
     fn remove_arm(&mut self, arm: usize) {

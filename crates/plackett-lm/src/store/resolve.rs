@@ -41,6 +41,11 @@ impl Store {
         Ok(Store { cache, offline: offline || hub_offline })
     }
 
+    /// Folder of the calibrations of models' scores in the cache.
+    pub fn calibrations(&self) -> PathBuf {
+        self.cache.join("calibrations")
+    }
+
     /// Folder of one model in the cache.
     pub fn folder(&self, name: &str) -> PathBuf {
         self.cache.join("models").join(name.replace('/', "--"))

@@ -83,15 +83,18 @@ impl RankThenScore {
         items: &[LabelledItem],
         compute: &Arc<Compute>,
     ) -> Result<Trained, TrainError> {
-        let wrong = items.iter().position(|item| item.labels.len() != scorer.dimensions());
-        if let Some(at) = wrong {
-            let problem = format!(
-                "item {} has {} labels, and the scorer {} dimensions",
+        let fits = |item: &LabelledItem| {
+            item.labels.len() == scorer.dimensions() && item.features.len() == scorer.features()
+        };
+        if let Some(at) = items.iter().position(|item| !fits(item)) {
+            return Err(TrainError::Setting(format!(
+                "item {} has {} features and {} labels, and the scorer {} features and {} dimensions",
                 at + 1,
+                items[at].features.len(),
                 items[at].labels.len(),
+                scorer.features(),
                 scorer.dimensions()
-            );
-            return Err(TrainError::Setting(problem));
+            )));
         }
         if items.is_empty() || self.batch == 0 {
             return Err(TrainError::Setting("there are no items to learn from, or batches of none".into()));
@@ -216,11 +219,17 @@ impl Run<'_> {
             loss = tape.plus(&loss, &with_gradient(tape, scores, 0.0, of(d)));
         }
         if self.job.contrast > 0.0 {
+            let terms = |d: usize| {
+                let known = labels.iter().filter(|labels| labels[d].is_some()).count();
+                if known < 3 { 0 } else { known * (known - 1) }
+            };
+            let total = (0..dimensions).map(terms).sum::<usize>().max(1) as f32;
             for (d, (vectors, _)) in all.iter().enumerate() {
                 let own: Vec<Option<f32>> = labels.iter().map(|labels| labels[d]).collect();
                 let (value, slopes) =
                     contrastive_regression(&vectors.value, self.scorer.width(), &own, self.job.tau);
-                let weight = self.job.contrast / dimensions as f32;
+                // A mean over all terms: a dimension that few items have counts as much as it has terms.
+                let weight = self.job.contrast * terms(d) as f32 / total;
                 let slopes = slopes.into_iter().map(|slope| weight * slope).collect();
                 loss = tape.plus(&loss, &with_gradient(tape, vectors, weight * value, slopes));
             }

@@ -28,6 +28,7 @@ pub enum Head {
 #[derive(Clone, Debug)]
 pub struct LevelScorer {
     head: Head,
+    features: usize,
     dimensions: usize,
     first: (ParameterId, ParameterId),
     second: (ParameterId, ParameterId),
@@ -84,7 +85,12 @@ impl LevelScorer {
             }
         });
         let heads = heads.collect();
-        Ok(LevelScorer { head, dimensions, first, second, table, heads, width: hidden })
+        Ok(LevelScorer { head, features, dimensions, first, second, table, heads, width: hidden })
+    }
+
+    /// Features of an item.
+    pub fn features(&self) -> usize {
+        self.features
     }
 
     /// Dimensions of its scores.

@@ -89,6 +89,22 @@ fn five_levels_with_a_temperature_of_one_cannot_reach_five() {
     let scores = scorer.scores(&parameters, &Compute::new(1), &[&[9.0, -3.0, 1.0], &[0.0, 0.0, 0.1]]);
     assert!(scores.len() == 4 && scores.iter().all(|score| (1.87..4.13).contains(score)), "{scores:?}");
     assert!(LevelScorer::new(&mut parameters, (0, 4, 1), Head::Linear, 1).is_err());
+    // The scorer itself, with a vector that is one level's and the opposite of all others'.
+    for (temperature, expected) in [(1.0, 4.122), (0.1, 5.0)] {
+        let mut parameters = Parameters::default();
+        let head = Head::Levels { count: 5, temperature };
+        let scorer = LevelScorer::new(&mut parameters, (1, 2, 1), head, 1).unwrap();
+        for (name, values) in [
+            ("scorer.2.weight", vec![0.0; 4]),
+            ("scorer.2.bias", vec![1.0, 0.0]),
+            ("levels.0.weight", vec![-1.0, 0.0, -1.0, 0.0, -1.0, 0.0, -1.0, 0.0, 1.0, 0.0]),
+        ] {
+            let id = parameters.find(name).unwrap();
+            parameters[id].values_mut().copy_from_slice(&values);
+        }
+        let score = scorer.scores(&parameters, &Compute::new(1), &[&[0.3]])[0];
+        assert!((score - expected).abs() < 1e-3, "{temperature}: {score}");
+    }
 }
 
 /// Groups of items whose label is a function of the first feature, with an offset for each group if asked.
@@ -192,4 +208,26 @@ fn knobs_only_turn_one_way() {
         groups.dedup();
         assert!(batch.len() == 8 && groups.len() == 2, "{batch:?}");
     }
+}
+
+#[test]
+fn dimensions_with_missing_labels_learn_from_what_they_have() {
+    let compute = Compute::new(1);
+    let mut all = items(0.0);
+    for (at, item) in all.iter_mut().enumerate() {
+        // The second dimension is the opposite of the first, and only every third item has it.
+        let opposite = item.labels[0].map(|label| 6.0 - label).filter(|_| at % 3 == 0);
+        item.labels.push(opposite);
+    }
+    let mut parameters = Parameters::default();
+    let scorer = LevelScorer::new(&mut parameters, (3, 16, 2), Head::Linear, 5).unwrap();
+    job(Stages::RankThenScore, false).run(&scorer, &mut parameters, &all, &compute).unwrap();
+    let features: Vec<&[f32]> = all.iter().map(|item| item.features.as_slice()).collect();
+    let scores = scorer.scores(&parameters, &compute, &features);
+    let labels: Vec<f64> = all.iter().map(|item| f64::from(item.labels[0].unwrap())).collect();
+    let column = |d: usize| scores.iter().skip(d).step_by(2).map(|x| f64::from(*x)).collect::<Vec<_>>();
+    assert!(order(&column(0), &labels) > 0.8 && order(&column(1), &labels) < -0.7);
+    let short = LabelledItem { group: 0, features: vec![1.0], labels: vec![None, None] };
+    let error = job(Stages::Rank, false).run(&scorer, &mut parameters, &[short], &compute).unwrap_err();
+    assert!(error.to_string().contains("1 features"), "{error}");
 }

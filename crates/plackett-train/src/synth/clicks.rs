@@ -54,10 +54,11 @@ impl Default for ClickModel {
 }
 
 /// Sessions over queries with graded documents. The order of a query's documents is drawn once: what stands low is seldom looked at,
-/// whatever it is worth.
-pub fn simulate(queries: &[Vec<f32>], model: &ClickModel, seed: u64) -> Vec<Session> {
+/// whatever it is worth. Beside them stands for each document whether it promises more than it holds.
+pub fn simulate(queries: &[Vec<f32>], model: &ClickModel, seed: u64) -> (Vec<Session>, Vec<Vec<bool>>) {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut sessions = Vec::with_capacity(queries.len() * model.sessions);
+    let mut all_baited = Vec::with_capacity(queries.len());
     for (query, grades) in queries.iter().enumerate() {
         let mut order: Vec<usize> = (0..grades.len()).collect();
         order.shuffle(&mut random);
@@ -79,8 +80,9 @@ pub fn simulate(queries: &[Vec<f32>], model: &ClickModel, seed: u64) -> Vec<Sess
             let shown = shown.collect();
             sessions.push(Session { query, shown });
         }
+        all_baited.push(baited);
     }
-    sessions
+    (sessions, all_baited)
 }
 
 /// Seconds from which a click is long.
@@ -205,8 +207,9 @@ mod tests {
     fn users_look_high_and_click_what_is_good() {
         let queries = vec![vec![0.0, 4.0, 2.0, 0.0, 4.0, 1.0]; 40];
         let model = ClickModel { baited: 0.0, ..ClickModel::default() };
-        let sessions = simulate(&queries, &model, 1);
-        assert_eq!(sessions, simulate(&queries, &model, 1));
+        let (sessions, baited) = simulate(&queries, &model, 1);
+        assert_eq!(sessions, simulate(&queries, &model, 1).0);
+        assert_eq!(baited, vec![vec![false; 6]; 40]);
         let mut by_rank = [0.0; 6];
         let (mut good, mut bad) = (0.0, 0.0);
         for session in &sessions {

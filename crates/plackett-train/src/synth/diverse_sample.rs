@@ -138,8 +138,8 @@ impl DiverseSample {
     /// As [`allocation`].
     pub fn run(&self, vectors: &[Vec<f64>]) -> Result<(Vec<usize>, Clusters), TrainError> {
         let clusters = k_means(vectors, self.clusters, self.rounds, self.seed);
-        let mut members = vec![Vec::new(); clusters.middles.len()];
-        clusters.owners.iter().enumerate().for_each(|(at, owner)| members[*owner].push(at));
+        let mut members = vec![Vec::new(); clusters.centroids.len()];
+        clusters.assignments.iter().enumerate().for_each(|(at, owner)| members[*owner].push(at));
         let sizes: Vec<usize> = members.iter().map(Vec::len).collect();
         let counts = allocation(&sizes, self.documents)?;
         let mut sampled = Vec::with_capacity(self.documents);
@@ -147,7 +147,7 @@ impl DiverseSample {
             if count > 0 {
                 sampled.extend(self.of_cluster(
                     vectors,
-                    &clusters.middles[cluster],
+                    &clusters.centroids[cluster],
                     members,
                     (cluster, count),
                 ));
@@ -251,9 +251,10 @@ mod tests {
         let (sampled, clusters) = sample.run(&vectors).unwrap();
         assert_eq!(sampled.len(), 24);
         assert!(sampled.windows(2).all(|pair| pair[0] < pair[1]));
-        let (mut of_cluster, mut sizes) = (vec![0; clusters.middles.len()], vec![0; clusters.middles.len()]);
-        sampled.iter().for_each(|at| of_cluster[clusters.owners[*at]] += 1);
-        clusters.owners.iter().for_each(|owner| sizes[*owner] += 1);
+        let (mut of_cluster, mut sizes) =
+            (vec![0; clusters.centroids.len()], vec![0; clusters.centroids.len()]);
+        sampled.iter().for_each(|at| of_cluster[clusters.assignments[*at]] += 1);
+        clusters.assignments.iter().for_each(|owner| sizes[*owner] += 1);
         assert_eq!(of_cluster, allocation(&sizes, 24).unwrap());
         assert_eq!(sample.run(&vectors).unwrap().0, sampled);
     }

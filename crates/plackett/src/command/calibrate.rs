@@ -1,12 +1,15 @@
 //! `plackett calibrate`: from scores to probabilities, learned from judgments.
 
-use super::open::{read_qrels, read_run};
+use super::open::{LongTextArguments, read_qrels, read_run};
 use super::paths::Paths;
 use super::table::{Align, Table};
 use super::{Global, Outcome, Output};
 use anyhow::Context;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use plackett::Pipeline;
+use plackett::pipeline::Models;
+use plackett::stored_calibration::StoredCalibration;
 use plackett_core::formats::{BeirFolder, Remarks, atomic};
 use plackett_eval::calibration::{Calibration, CalibrationKind, Reliability, Samples};
 use serde_json::json;
@@ -20,7 +23,9 @@ const FOLDS: usize = 5;
 #[command(
     after_help = "Examples:\n  plackett rerank --method bi-encoder requests.jsonl --format trec > run.trec\n  \
                   plackett calibrate qrels.txt run.trec -o bi-encoder.calibration.json\n  \
-                  plackett rerank --method bi-encoder --calibration bi-encoder.calibration.json requests.jsonl\n\n\
+                  plackett rerank --method bi-encoder --calibration bi-encoder.calibration.json requests.jsonl\n  \
+                  plackett calibrate qrels.txt run.trec --for bi-encoder\n  \
+                  plackett rerank --method bi-encoder --calibration stored requests.jsonl\n\n\
                   The run must be of the method, with its options and model, whose scores are to be told as probabilities. Only \
                   judged\ndocuments count. The table shows, for queries from which nothing was learned, what was foretold and what \
                   was found."
@@ -31,8 +36,16 @@ pub struct Arguments {
     /// A run with the scores of the method
     run: PathBuf,
     /// Where the calibration is written
-    #[arg(long, short, value_name = "FILE")]
-    output: PathBuf,
+    #[arg(long, short, value_name = "FILE", required_unless_present = "method")]
+    output: Option<PathBuf>,
+    /// Store it beside the model, for this method with its options: `rerank --method METHOD --calibration stored` finds it
+    #[arg(long = "for", value_name = "METHOD")]
+    method: Option<String>,
+    /// The model of the method
+    #[arg(long, value_name = "MODEL", requires = "method")]
+    model: Option<String>,
+    #[command(flatten)]
+    long_text: LongTextArguments,
     /// The form of the function: isotonic for any rising one, platt for a logistic curve, temperature for logits
     #[arg(long, value_name = "KIND", default_value = "isotonic", value_parser = kind())]
     kind: CalibrationKind,
@@ -49,7 +62,11 @@ fn kind() -> impl TypedValueParser<Value = CalibrationKind> {
 /// Runs the command.
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let files = Paths::default().reads("QRELS", [&arguments.qrels]).reads("RUN", [&arguments.run]);
-    files.writes("--output", [&arguments.output]).check()?;
+    files.opens("--model", &arguments.model).writes("--output", &arguments.output).check()?;
+    if let (None, Some(flag)) = (&arguments.method, arguments.long_text.given()) {
+        return Err(anyhow::anyhow!("{flag}: says how the method of --for reads texts; leave it out").into());
+    }
+    let stored = place(arguments, global)?;
     let qrels = match arguments.qrels.is_dir() {
         true => read_qrels(&BeirFolder::at(&arguments.qrels).qrels_file("test")?)?,
         false => read_qrels(&arguments.qrels)?,
@@ -72,10 +89,16 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         ));
     }
     let text = serde_json::to_string_pretty(&calibration)?;
-    atomic::write(&arguments.output, |out| writeln!(out, "{text}"))?;
+    if let Some(path) = &arguments.output {
+        atomic::write(path, |out| writeln!(out, "{text}"))?;
+    }
+    if let Some(stored) = &stored {
+        stored.store(&calibration)?;
+    }
     if output.json {
         return Ok(output.print_json(&json!({
             "output": arguments.output,
+            "stored": stored.as_ref().map(StoredCalibration::path),
             "kind": arguments.kind,
             "documents": calibration.documents,
             "relevant": calibration.relevant,
@@ -85,15 +108,27 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         }))?);
     }
     let Calibration { documents, relevant, queries, .. } = calibration;
+    let place = match (&arguments.output, &arguments.method) {
+        (Some(path), _) => path.display().to_string(),
+        (None, method) => format!("stored for {}", method.as_deref().unwrap_or_default()),
+    };
     output.print(&format!(
-        "{}: {} from {documents} judged documents of {queries} queries, {relevant} of them relevant\n",
-        arguments.output.display(),
+        "{place}: {} from {documents} judged documents of {queries} queries, {relevant} of them relevant\n",
         arguments.kind
     ))?;
     match reliability {
         Some(reliability) => Ok(output.print_styled(&table(&reliability))?),
         None => Ok(()),
     }
+}
+
+/// Where the calibration is stored for the method of `--for`, whose model is opened: what is not there has no scores.
+fn place(arguments: &Arguments, global: &Global) -> anyhow::Result<Option<StoredCalibration>> {
+    let Some(method) = &arguments.method else { return Ok(None) };
+    let models = Models::new(arguments.model.clone(), global.models());
+    let settings = arguments.long_text.settings()?;
+    let pipeline = Pipeline::resolve(method, None, &models, &settings).context("--for")?;
+    Ok(Some(StoredCalibration::of(&pipeline, &models, &arguments.long_text.reading())?))
 }
 
 /// What was foretold and what was found.

@@ -46,6 +46,15 @@ impl LongTextArguments {
         })
     }
 
+    /// What of a text is read, in words: scores depend on it.
+    pub fn reading(&self) -> serde_json::Value {
+        serde_json::json!([
+            self.long_text.unwrap_or_default().to_string(),
+            self.chunk_size,
+            self.chunk_stride
+        ])
+    }
+
     /// The settings of rerankers.
     pub fn settings(&self) -> anyhow::Result<Settings> {
         let long_text = match (self.long_text.unwrap_or_default(), self.chunk_size, self.chunk_stride) {

@@ -58,6 +58,30 @@ fn votes_become_a_board_a_table_and_a_page() {
         .json();
     assert_eq!(few["votes"], 33);
     assert!(few["warnings"].to_string().contains("left out: 6 votes of banned voters"), "{few}");
+    for unknown in [["--ban", "nobody"], ["--exclude", "nothing"]] {
+        let line = [&["arena", "fit", "votes.jsonl", "--ban", "1"][..], &unknown].concat();
+        assert!(plackett(at, &line).expect(2).stderr.contains("no vote has this name"));
+    }
+    // Files are put in the order of time together; one vote tells nobody apart.
+    let vote = |a: &str, time: u32| {
+        format!("{{\"a\": \"{a}\", \"b\": \"y\", \"winner\": \"a\", \"tstamp\": {time}}}\n")
+    };
+    std::fs::write(at.join("late.jsonl"), vote("x", 2)).unwrap();
+    std::fs::write(at.join("early.jsonl"), vote("z", 1)).unwrap();
+    let elo = |files: [&str; 2]| {
+        let line = [&["arena", "fit", "--elo-k", "100", "--json"][..], &files].concat();
+        let value = plackett(at, &line).expect(0).json();
+        assert!(
+            value["warnings"].to_string().contains("3 of the models have fewer than 10 votes"),
+            "{value}"
+        );
+        let rows = value["board"]["rows"].as_array().unwrap();
+        assert!(rows.iter().all(|row| row["votes_to_next"].is_null()));
+        rows.iter()
+            .map(|row| (row["model"].to_string(), row["elo"].to_string()))
+            .collect::<std::collections::BTreeMap<_, _>>()
+    };
+    assert_eq!(elo(["late.jsonl", "early.jsonl"]), elo(["early.jsonl", "late.jsonl"]));
     let anchored =
         plackett(at, &["arena", "fit", "votes.jsonl", "--anchor", "bad=800", "--json"]).expect(0).json();
     assert_eq!(anchored["board"]["rows"][2]["rating"], 800.0);

@@ -23,6 +23,52 @@ fn prepared(folder: &Path) {
 }
 
 #[test]
+fn a_calibration_is_stored_beside_the_model_and_found_for_the_same_scores_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    prepared(at);
+    let run = |arguments: &[&str]| -> crate::common::Done {
+        // A cache of its own, into which the bundled model is unpacked.
+        crate::common::command(at, arguments).env("PLACKETT_CACHE", at.join("cache")).output().unwrap().into()
+    };
+    let rerank =
+        ["rerank", "--method", "bi-encoder", "--calibration", "stored", "--offline", "requests.jsonl"];
+    let refused = run(&rerank).expect(2);
+    assert!(refused.stderr.contains("calibrate QRELS RUN --for 'bi-encoder'"), "{}", refused.stderr);
+    let stored =
+        run(&["calibrate", "qrels", "run", "--for", "bi-encoder", "--offline", "--json"]).expect(0).json();
+    assert!(Path::new(stored["stored"].as_str().unwrap()).is_file() && stored["output"].is_null());
+    let done = run(&rerank).expect(0).json();
+    assert_eq!(done["trace"]["facts"]["calibration"], "isotonic from 50 judged documents of 10 queries");
+    // Other options, another method, another way to read long texts: other scores.
+    for other in [
+        ["rerank", "--method", "late-interaction", "--calibration", "stored", "--offline", "requests.jsonl"]
+            .as_slice(),
+        &[
+            "rerank",
+            "--method",
+            "bi-encoder",
+            "--long-text",
+            "chunk-max",
+            "--calibration",
+            "stored",
+            "--offline",
+            "requests.jsonl",
+        ],
+    ] {
+        assert!(run(other).expect(2).stderr.contains("nothing is stored"));
+    }
+    // A result in a file names what was stored, and is made again.
+    let file = [&rerank[..], &["--output", "out.jsonl"]].concat();
+    run(&file).expect(0);
+    assert!(std::fs::read_to_string(at.join("out.jsonl.manifest.json")).unwrap().contains("calibrations/"));
+    run(&["replay", "out.jsonl.manifest.json", "--offline"]).expect(0);
+    assert!(run(&["calibrate", "qrels", "run"]).expect(2).stderr.contains("--output"));
+    let idle = run(&["calibrate", "qrels", "run", "-o", "c.json", "--long-text", "refuse"]).expect(2);
+    assert!(idle.stderr.contains("--long-text"), "{}", idle.stderr);
+}
+
+#[test]
 fn probabilities_stand_beside_scores_and_the_answer_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();

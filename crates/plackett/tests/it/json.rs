@@ -21,6 +21,7 @@ fn prepared(folder: &Path) {
     write("votes.jsonl", "{\"model_a\": \"x\", \"model_b\": \"y\", \"winner\": \"model_a\"}\n");
     write("answers.jsonl", "{\"answer\": \"[[A>B]]\", \"label\": \"leftvote\"}\n");
     write("models.jsonl", "{\"model\": \"x\"}\n{\"model\": \"y\"}\n");
+    write("log.jsonl", "{\"reward\": 1, \"propensity\": 0.5, \"target\": 1}\n");
     write("rewards.jsonl", "{\"context\": [1, 0], \"rewards\": {\"a\": 1, \"b\": [0, 0.5]}}\n");
     plackett(folder, &["index", "corpus.jsonl", "-o", "my.index", "--no-vectors"]).expect(0);
 }
@@ -58,7 +59,9 @@ const LINES: &[(&str, i32, &[&str])] = &[
     ("route show pak-ucb", 0, &["policy"]),
     ("route new r.route --arm a --dimension 2", 0, &["arms", "dimension", "model", "policy", "route"]),
     ("route choose r.route --context 1,0", 0, &["arm", "arms", "first_time"]),
-    ("route reward r.route --arm a --reward 1 --context 1,0", 0, &["arms", "rounds", "route"]),
+    ("route reward r.route --arm a --reward 1 --context 1,0", 0, &["arms", "policy", "rounds", "route"]),
+    ("route status r.route", 0, &["arms", "policy", "rounds", "route"]),
+    ("route estimate log.jsonl", 0, &["choices", "estimates"]),
     ("route replay rewards.jsonl --seeds 2", 0, &["arms", "best_arm", "policies", "prompts", "seeds"]),
     ("doctor --offline", 0, &["bad", "findings"]),
 ];

@@ -5,7 +5,7 @@ use crate::command::number::{real, whole};
 use crate::command::paths::Paths;
 use crate::command::table::{Align, Table};
 use crate::command::{Global, Outcome, Output};
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use plackett_arena::rating::{Board, BoardOptions, EloOptions, IntervalKind, RatingOptions, TieModel};
@@ -33,7 +33,7 @@ pub struct Arguments {
     #[arg(long, value_name = "X", default_value = "1", value_parser = real(" from 0", |x| x >= 0.0))]
     penalty: f64,
     /// Intervals from so many rounds of drawing votes again [default: the sandwich estimator]
-    #[arg(long, value_name = "ROUNDS", value_parser = whole::<usize>(2..))]
+    #[arg(long, value_name = "ROUNDS", value_parser = whole::<usize>(2..=100_000))]
     bootstrap: Option<usize>,
     /// Take votes of one voter to belong together: intervals that are honest where few people cast many votes
     #[arg(long)]
@@ -88,6 +88,13 @@ fn ties() -> impl TypedValueParser<Value = TieModel> {
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let paths = Paths::default().reads("VOTES", &arguments.votes);
     paths.writes("--csv", &arguments.csv).writes("--page", &arguments.page).check()?;
+    for (flag, path) in [("--csv", &arguments.csv), ("--page", &arguments.page)] {
+        if path.as_deref() == Some(std::path::Path::new("-")) {
+            return Err(
+                anyhow!("{flag} -: the name of a file is expected; standard output has the board").into()
+            );
+        }
+    }
     let options = board_options(arguments)?;
     let mut all = Votes::default();
     let reading = VoteOptions {
@@ -100,6 +107,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     for path in &arguments.votes {
         all.append(read_votes(path, &reading)?);
     }
+    all.sort_by_time();
     check_names(arguments, &all)?;
     let filter = VoteFilter {
         anonymous: arguments.anonymous,
@@ -187,11 +195,10 @@ fn check_names(arguments: &Arguments, votes: &Votes) -> anyhow::Result<()> {
     if votes.voters.is_empty() && (arguments.by_voter || arguments.repeats.is_some()) {
         return Err(anyhow!(named(if arguments.by_voter { "--by-voter" } else { "--repeats" })));
     }
-    if !arguments.ban.is_empty() && votes.account.banned == 0 {
-        return Err(anyhow!("--ban {}: no vote is from this voter", arguments.ban.join(", ")));
-    }
-    if !arguments.exclude.is_empty() && votes.account.excluded == 0 {
-        return Err(anyhow!("--exclude {}: no vote is on this model", arguments.exclude.join(", ")));
+    for (flag, names) in [("--ban", &arguments.ban), ("--exclude", &arguments.exclude)] {
+        if let Some(name) = names.iter().find(|name| !votes.left_out.contains(*name)) {
+            return Err(anyhow!("{flag} {name}: no vote has this name, so that nothing would be left out"));
+        }
     }
     Ok(())
 }
@@ -220,12 +227,16 @@ fn categories(
     output: &Output,
 ) -> anyhow::Result<Vec<(String, Board)>> {
     let mut boards = Vec::new();
+    let without = votes.all.iter().filter(|vote| vote.category.is_none()).count();
+    if arguments.by_category && without > 0 {
+        output.warn(&format!("{without} votes have no category, and count on the board of all votes alone"));
+    }
     for name in votes.categories.iter().filter(|_| arguments.by_category) {
         let own = votes.filtered(&VoteFilter { category: Some(name.clone()), ..VoteFilter::default() });
         match Board::new(&own, options) {
             Ok(board) => boards.push((name.clone(), board)),
-            Err(error) if own.all.is_empty() => output.note(&format!("category {name}: {error}")),
-            Err(error) => return Err(error).with_context(|| format!("category {name}")),
+            // The board of all votes is there, and that of every category that has one.
+            Err(error) => output.warn(&format!("category {name}: no board: {error}")),
         }
     }
     Ok(boards)
@@ -245,16 +256,8 @@ fn table(board: &Board) -> String {
     ];
     let mut table = Table::new(columns.map(|(name, align)| (name.to_string(), align)));
     for (at, row) in board.rows.iter().enumerate() {
-        let rank = match row.best_rank == row.worst_rank {
-            true => row.best_rank.to_string(),
-            false => format!("{}–{}", row.best_rank, row.worst_rank),
-        };
-        let next = match (row.votes_to_next, at + 1 == board.rows.len()) {
-            (_, true) => String::new(),
-            (Some(0), _) => "–".to_string(),
-            (Some(votes), _) => format!("{} votes", super::count(votes)),
-            (None, _) => "no difference".to_string(),
-        };
+        let rank = super::ranks(row);
+        let next = super::to_next(row, at + 1 == board.rows.len());
         table.row([
             rank,
             crate::command::terminal::plain(&row.model).to_string(),

@@ -7,6 +7,7 @@ mod pairs;
 
 use super::{Global, Outcome, Output};
 use clap::{Args, Subcommand};
+use plackett_arena::rating::BoardRow;
 
 /// Rate models by votes between them, judge automatic judges, draw the next pairs
 #[derive(Args)]
@@ -36,10 +37,22 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     }
 }
 
-/// A number of votes that somebody would have to gather: beyond what anyone can, its size no longer matters.
-fn count(votes: u64) -> String {
-    match votes {
-        0..100_000 => votes.to_string(),
-        _ => "over 100,000".into(),
+/// The ranks that intervals allow: `2` or `2–4`.
+fn ranks(row: &BoardRow) -> String {
+    match row.best_rank == row.worst_rank {
+        true => row.best_rank.to_string(),
+        false => format!("{}–{}", row.best_rank, row.worst_rank),
+    }
+}
+
+/// Votes that tell a model from the next one on the board; nothing for the last one. Beyond what anyone can gather their number no
+/// longer matters.
+fn to_next(row: &BoardRow, is_last: bool) -> String {
+    match row.votes_to_next {
+        _ if is_last => String::new(),
+        Some(0) => "told apart".into(),
+        Some(votes @ 1..100_000) => format!("{votes} votes"),
+        Some(_) => "over 100,000 votes".into(),
+        None => "not said".into(),
     }
 }

@@ -100,10 +100,7 @@ fn view(title: &str, board: &Board) -> BoardView {
     let high = board.rows.iter().map(|row| row.upper).fold(f64::NEG_INFINITY, f64::max);
     let place = |x: f64| (100.0 * (x - low) / (high - low).max(1e-9)).clamp(0.0, 100.0);
     let row = |(at, row): (usize, &plackett_arena::rating::BoardRow)| Row {
-        rank: match row.best_rank == row.worst_rank {
-            true => row.best_rank.to_string(),
-            false => format!("{}–{}", row.best_rank, row.worst_rank),
-        },
+        rank: super::ranks(row),
         best_rank: at + 1,
         model: row.model.clone(),
         rating: format!("{:.0}", row.rating),
@@ -114,11 +111,7 @@ fn view(title: &str, board: &Board) -> BoardView {
         votes: row.votes,
         rate: row.average_win_rate.map_or_else(|| "–".into(), |rate| format!("{:.0}", 100.0 * rate)),
         elo: format!("{:.0}", row.elo),
-        next: match row.votes_to_next {
-            Some(0) => "told apart".into(),
-            Some(votes) => super::count(votes),
-            None => "–".into(),
-        },
+        next: super::to_next(row, at + 1 == board.rows.len()),
     };
     BoardView { title: title.into(), rows: board.rows.iter().enumerate().map(row).collect() }
 }

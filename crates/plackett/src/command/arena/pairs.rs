@@ -61,11 +61,16 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
             .into());
         }
     }
+    let drawable: Vec<&str> = contenders
+        .iter()
+        .filter(|contender| contender.weight > 0.0)
+        .map(|contender| contender.name.as_str())
+        .collect();
+    if let [only] = drawable[..] {
+        output.warn(&format!("`{only}` is the only model that can be drawn, and meets itself"));
+    }
     let names: Vec<String> = contenders.iter().map(|contender| contender.name.clone()).collect();
     let sampler = PairSampler::new(contenders)?;
-    if names.len() == 1 {
-        output.warn(&format!("`{}` is the only model, and meets itself", names[0]));
-    }
     let mut random = ChaCha8Rng::seed_from_u64(arguments.seed);
     let pairs: Vec<(&str, &str)> = (0..arguments.count)
         .map(|_| sampler.draw(&mut random))

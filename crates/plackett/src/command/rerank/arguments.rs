@@ -92,7 +92,8 @@ pub struct Arguments {
     #[arg(skip)]
     #[serde(default)]
     pub chosen: Option<Chosen>,
-    /// Tell scores as probabilities of relevance too, as `activated`: a file that `plackett calibrate` wrote for this method
+    /// Tell scores as probabilities of relevance too, as `activated`: a file that `plackett calibrate` wrote for this method, or
+    /// `stored` for what `plackett calibrate --for` keeps of it
     #[arg(long, value_name = "FILE", conflicts_with_all = ["compare", "budget", "budget_tokens"])]
     pub calibration: Option<PathBuf>,
     #[command(flatten)]

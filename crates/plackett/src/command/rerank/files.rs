@@ -16,7 +16,8 @@ impl Arguments {
         }
         let files = Paths::default().reads("FILE", &self.file).reads("--run", &self.run);
         let files = files.reads("--queries", &self.queries).reads("--documents", &self.documents);
-        let files = files.reads("--qrels", &self.comparing.qrels).reads("--calibration", &self.calibration);
+        let calibration = self.calibration.as_ref().filter(|path| !super::is_stored(path));
+        let files = files.reads("--qrels", &self.comparing.qrels).reads("--calibration", calibration);
         self.written(files.opens("--model", &self.model)).check()
     }
 

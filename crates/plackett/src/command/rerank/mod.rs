@@ -18,6 +18,7 @@ pub use arguments::Arguments;
 use arguments::Format;
 use plackett::Pipeline;
 use plackett::pipeline::{Answers, Models, QueryError};
+use plackett::stored_calibration::StoredCalibration;
 use plackett_core::{RankRequest, Ranking, Status};
 use plackett_eval::calibration::Calibration;
 use requests::{Groups, Incoming, Requests};
@@ -55,7 +56,9 @@ struct Prepared {
 impl Prepared {
     /// Checks arguments and opens models. Nothing is read or asked yet, unless a budget is to be kept.
     fn new(arguments: &Arguments, global: &Global, output: &Output) -> anyhow::Result<Prepared> {
-        let calibration = arguments.calibration.as_deref().map(calibration).transpose()?;
+        // What is stored is found when the pipeline is known.
+        let given = arguments.calibration.as_deref().filter(|path| !is_stored(path));
+        let mut calibrated = given.map(calibration).transpose()?;
         let models = Models::new(arguments.model.clone(), global.models());
         let format = match arguments.format {
             Some(format) => format,
@@ -68,7 +71,7 @@ impl Prepared {
         }
         let trace = arguments.trace.as_deref().map(|path| TraceFile::new(path, arguments.to_file.resume));
         let trace = trace.transpose()?;
-        if calibration.is_some() && format == Format::Trec {
+        if arguments.calibration.is_some() && format == Format::Trec {
             anyhow::bail!(
                 "--calibration: a run has no place for probabilities; use --format jsonl, json or requests"
             );
@@ -91,10 +94,19 @@ impl Prepared {
             pipeline.limit_depth(chosen.depth);
         }
         check_model(&arguments, &models)?;
+        if arguments.calibration.as_deref().is_some_and(is_stored) {
+            let reading = arguments.long_text.reading();
+            let path = StoredCalibration::of(&pipeline, &models, &reading)?
+                .existing()
+                .context("--calibration stored")?;
+            calibrated = Some(calibration(&path)?);
+            // From here on it is a file like any other, which a manifest names with its hash.
+            arguments.calibration = Some(path);
+        }
         if let Some(remark) = arguments.top_k.and_then(|k| pipeline.shortened(k)) {
             output.warn(&remark);
         }
-        Ok(Prepared { arguments, models, pipeline, trace, format, calibration, begun })
+        Ok(Prepared { arguments, models, pipeline, trace, format, calibration: calibrated, begun })
     }
 
     /// All requests.
@@ -195,6 +207,11 @@ impl From<QueryError> for Unranked {
         let outage = error.is_outage();
         Unranked { problem: sentence(&anyhow::Error::new(error)), outage }
     }
+}
+
+/// Whether `--calibration` asks for what is stored beside the model.
+fn is_stored(path: &Path) -> bool {
+    path == Path::new("stored")
 }
 
 /// The file of `--calibration`.

@@ -3,12 +3,14 @@
 use crate::command::Global;
 use anyhow::{Context, anyhow};
 use plackett::pipeline::{LocalModel, Models};
+use plackett_arena::routing::RouteEncoder;
 use plackett_lm::EmbedOptions;
 
 /// An encoder of prompts.
 pub struct Encoder {
     model: LocalModel,
     name: String,
+    fingerprint: Option<String>,
 }
 
 impl Encoder {
@@ -16,17 +18,36 @@ impl Encoder {
     pub fn open(name: Option<String>, global: &Global) -> anyhow::Result<Encoder> {
         let models = Models::new(name, global.models());
         let model = models.open(None)?;
-        Ok(Encoder { model, name: models.name(None).to_string() })
+        let name = models.name(None).to_string();
+        let fingerprint = models.fingerprint(&name)?;
+        Ok(Encoder { model, name, fingerprint })
+    }
+
+    /// The encoder of a route, if it is still the same.
+    pub fn of_route(route: &RouteEncoder, global: &Global) -> anyhow::Result<Encoder> {
+        let encoder = Encoder::open(Some(route.name.clone()), global)?;
+        match route.fingerprint == encoder.fingerprint {
+            true => Ok(encoder),
+            false => Err(anyhow!(
+                "the route was made with other weights of {}: what it has learned does not hold for these; begin a new route",
+                route.name
+            )),
+        }
+    }
+
+    /// Its name and what tells its weights from others; a folder by its whole path, so that the route can be used from anywhere.
+    pub fn identity(&self) -> anyhow::Result<RouteEncoder> {
+        let path = std::path::Path::new(&self.name);
+        let name = match path.exists() {
+            true => path.canonicalize()?.to_string_lossy().into_owned(),
+            false => self.name.clone(),
+        };
+        Ok(RouteEncoder { name, fingerprint: self.fingerprint.clone() })
     }
 
     /// Numbers of a context.
     pub fn dimension(&self) -> usize {
         self.model.info().dim
-    }
-
-    /// Its name.
-    pub fn name(&self) -> &str {
-        &self.name
     }
 
     /// A context of length 1 for each prompt.

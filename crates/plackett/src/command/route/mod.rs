@@ -1,6 +1,7 @@
 //! `plackett route`: for each prompt the model, ranker or pipeline that is likely to answer it best.
 
 mod context;
+mod estimate;
 mod replay;
 
 use super::number::{real, whole};
@@ -9,7 +10,7 @@ use super::{Global, Outcome, Output};
 use anyhow::anyhow;
 use clap::{Args, Subcommand};
 use context::Encoder;
-use plackett_arena::routing::{POLICIES, RouteLog, find, parse};
+use plackett_arena::routing::{POLICIES, RouteAccess, RouteLog, find, parse};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -37,6 +38,11 @@ enum Action {
         policy: String,
     },
     New(New),
+    /// How a route stands: its policy, its arms and their rewards
+    Status {
+        /// The route
+        route: PathBuf,
+    },
     /// Choose an arm for a prompt
     Choose(Asked),
     Reward(Reward),
@@ -55,6 +61,7 @@ enum Action {
         arm: String,
     },
     Replay(replay::Arguments),
+    Estimate(estimate::Arguments),
 }
 
 /// Begin a route: arms, a policy, and a file that keeps what is learned
@@ -106,9 +113,9 @@ struct Reward {
 }
 
 impl Arguments {
-    /// Whether a file of prompts is read.
+    /// Whether a file of prompts or choices is read.
     pub fn reads_lines(&self) -> bool {
-        matches!(self.action, Action::Replay(_))
+        matches!(self.action, Action::Replay(_) | Action::Estimate(_))
     }
 }
 
@@ -117,6 +124,8 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     match &arguments.action {
         Action::List => list(output),
         Action::Show { policy } => show(policy, output),
+        Action::Status { route } => told(route, &open(route, RouteAccess::Read, output)?, output),
+        Action::Estimate(arguments) => estimate::run(arguments, global, output),
         Action::New(new) => create(new, global, output),
         Action::Choose(asked) => choose(asked, global, output),
         Action::Reward(reward) => take_reward(reward, global, output),
@@ -177,7 +186,7 @@ fn create(new: &New, global: &Global, output: &Output) -> Outcome {
         Some(dimension) => (dimension, None),
         None => {
             let encoder = Encoder::open(new.model.clone(), global)?;
-            (encoder.dimension(), Some(encoder.name().to_string()))
+            (encoder.dimension(), Some(encoder.identity()?))
         }
     };
     let log = RouteLog::create(&new.route, &policy, new.arm.clone(), (dimension, new.seed), encoder.clone())?;
@@ -187,7 +196,7 @@ fn create(new: &New, global: &Global, output: &Output) -> Outcome {
             "policy": log.policy(),
             "arms": log.router().names(),
             "dimension": dimension,
-            "model": encoder,
+            "model": encoder.map(|encoder| encoder.name),
         }))?);
     }
     Ok(output.print(&format!(
@@ -199,8 +208,8 @@ fn create(new: &New, global: &Global, output: &Output) -> Outcome {
 }
 
 /// Opens a route and says what was mended in it.
-fn open(path: &Path, output: &Output) -> anyhow::Result<RouteLog> {
-    let log = RouteLog::open(path)?;
+fn open(path: &Path, access: RouteAccess, output: &Output) -> anyhow::Result<RouteLog> {
+    let log = RouteLog::open(path, access)?;
     log.remarks().iter().for_each(|remark| output.warn(remark));
     Ok(log)
 }
@@ -209,19 +218,20 @@ fn open(path: &Path, output: &Output) -> anyhow::Result<RouteLog> {
 fn context_of(asked: &Asked, log: &RouteLog, global: &Global) -> anyhow::Result<Vec<f64>> {
     match (&asked.context, &asked.prompt, log.encoder()) {
         (Some(numbers), _, None) => context::numbers(numbers),
-        (Some(_), _, Some(model)) => {
-            Err(anyhow!("--context: prompts of this route are read by {model}; give the prompt as a text"))
+        (Some(_), _, Some(encoder)) => Err(anyhow!(
+            "--context: prompts of this route are read by {}; give the prompt as a text",
+            encoder.name
+        )),
+        (None, Some(prompt), Some(encoder)) => {
+            let contexts = Encoder::of_route(encoder, global)?.contexts(std::slice::from_ref(prompt))?;
+            Ok(contexts.into_iter().next().unwrap_or_default())
         }
-        (None, Some(prompt), Some(model)) => Ok(Encoder::open(Some(model.to_string()), global)?
-            .contexts(std::slice::from_ref(prompt))?
-            .pop()
-            .unwrap_or_default()),
         _ => Err(anyhow!("this route was made with --dimension: give the prompt's numbers with --context")),
     }
 }
 
 fn choose(asked: &Asked, global: &Global, output: &Output) -> Outcome {
-    let log = open(&asked.route, output)?;
+    let log = open(&asked.route, RouteAccess::Read, output)?;
     let context = context_of(asked, &log, global)?;
     let selection = log.select(&context)?;
     let names = log.router().names();
@@ -230,8 +240,8 @@ fn choose(asked: &Asked, global: &Global, output: &Output) -> Outcome {
         let arms: Vec<Value> = names
             .iter()
             .zip(&selection.expectations)
-            .zip(log.router().asked())
-            .map(|((name, e), asked)| json!({"arm": name, "mean": e.mean, "index": index(e.index), "asked": asked}))
+            .zip(log.router().rewarded())
+            .map(|((name, e), rewards)| json!({"arm": name, "mean": e.mean, "index": index(e.index), "rewards": rewards}))
             .collect();
         return Ok(output.print_json(&json!({
             "arm": names[selection.arm],
@@ -241,13 +251,13 @@ fn choose(asked: &Asked, global: &Global, output: &Output) -> Outcome {
     }
     output.print(&format!("{}\n", names[selection.arm]))?;
     if selection.first_time {
-        output.note("chosen because it was never asked before");
+        output.note("chosen because it has no reward yet");
     }
     Ok(())
 }
 
 fn take_reward(reward: &Reward, global: &Global, output: &Output) -> Outcome {
-    let mut log = open(&reward.asked.route, output)?;
+    let mut log = open(&reward.asked.route, RouteAccess::Write, output)?;
     let context = context_of(&reward.asked, &log, global)?;
     log.reward(&reward.arm, &context, reward.reward)?;
     told(&reward.asked.route, &log, output)
@@ -258,7 +268,7 @@ fn changed(
     output: &Output,
     change: impl FnOnce(&mut RouteLog) -> Result<(), plackett_arena::ArenaError>,
 ) -> Outcome {
-    let mut log = open(path, output)?;
+    let mut log = open(path, RouteAccess::Write, output)?;
     change(&mut log)?;
     told(path, &log, output)
 }
@@ -270,12 +280,24 @@ fn told(path: &Path, log: &RouteLog, output: &Output) -> Outcome {
         let arms: Vec<Value> = router
             .names()
             .iter()
-            .zip(router.asked())
-            .map(|(name, asked)| json!({"arm": name, "asked": asked}))
+            .zip(router.rewarded())
+            .map(|(name, rewards)| json!({"arm": name, "rewards": rewards}))
             .collect();
-        return Ok(output.print_json(&json!({"route": path, "rounds": router.rounds(), "arms": arms}))?);
+        return Ok(output.print_json(
+            &json!({"route": path, "policy": log.policy(), "rounds": router.rounds(), "arms": arms}),
+        )?);
     }
-    let arms: Vec<String> =
-        router.names().iter().zip(router.asked()).map(|(name, asked)| format!("{name} {asked}")).collect();
-    Ok(output.print(&format!("{} rewards: {}\n", router.rounds(), arms.join(", ")))?)
+    let arms: Vec<String> = router
+        .names()
+        .iter()
+        .zip(router.rewarded())
+        .map(|(name, rewards)| format!("{name} has {rewards}"))
+        .collect();
+    Ok(output.print(&format!(
+        "{} with {}: {} rewards; {}\n",
+        path.display(),
+        log.policy(),
+        router.rounds(),
+        arms.join(", ")
+    ))?)
 }

@@ -12,7 +12,7 @@ use plackett_arena::routing::{Configured, Replay, ReplayTable, Trajectory, parse
 use plackett_core::formats::{Lines, json_problem};
 use rayon::prelude::*;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 /// Compare policies on prompts whose rewards are known for every arm
@@ -42,14 +42,16 @@ pub struct Arguments {
 struct Line {
     prompt: Option<String>,
     context: Option<Vec<f64>>,
-    rewards: IndexMap<String, Rewards>,
+    rewards: IndexMap<String, Value>,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Rewards {
-    One(f64),
-    Several(Vec<f64>),
+/// The rewards of an arm: a number, or several.
+fn numbers(value: &Value) -> Option<Vec<f64>> {
+    match value {
+        Value::Number(one) => Some(vec![one.as_f64()?]),
+        Value::Array(several) if !several.is_empty() => several.iter().map(Value::as_f64).collect(),
+        _ => None,
+    }
 }
 
 /// A policy's runs.
@@ -201,16 +203,15 @@ fn checked(table: ReplayTable, path: &Path) -> anyhow::Result<ReplayTable> {
 /// Rewards in the order of the arms, which the first line names.
 fn rewards_of(
     table: &mut ReplayTable,
-    mut rewards: IndexMap<String, Rewards>,
+    mut rewards: IndexMap<String, Value>,
 ) -> anyhow::Result<Vec<Vec<f64>>> {
     if table.rewards.is_empty() {
         table.arms = rewards.keys().cloned().collect();
     }
     let arm = |name: &String| {
         let found = rewards.shift_remove(name).with_context(|| format!("no reward of the arm `{name}`"))?;
-        Ok(match found {
-            Rewards::One(one) => vec![one],
-            Rewards::Several(several) => several,
+        numbers(&found).with_context(|| {
+            format!("the reward of `{name}` is {found}; a number or a list of numbers is expected")
         })
     };
     let all = table.arms.iter().map(arm).collect::<anyhow::Result<Vec<_>>>()?;

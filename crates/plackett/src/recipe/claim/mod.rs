@@ -78,7 +78,12 @@ impl<'a> Quantities<'a> {
     /// # Errors
     /// It was not measured.
     pub fn get(&self, name: &str) -> Result<&'a Quantity, JudgeError> {
-        (self.find)(name).ok_or_else(|| JudgeError::Unmeasured(name.to_string()))
+        let found = (self.find)(name).ok_or_else(|| JudgeError::Unmeasured(name.to_string()))?;
+        match found.values.is_empty() {
+            false => Ok(found),
+            // A claim about nothing neither holds nor fails.
+            true => Err(JudgeError::Values(format!("`{name}` has no values: nothing was measured"))),
+        }
     }
 }
 

@@ -13,11 +13,11 @@ use plackett_core::plackett_luce::policy::{Measure, MeasureKind, Utility};
 use plackett_eval::concordance::Concordance;
 use plackett_eval::correlation::spearman;
 use plackett_train::objective;
-use plackett_train::synth::{CalibrationTree, ClickFeatures, ClickModel, TreeOptions, aggregate, simulate};
+use plackett_train::synth::{ClickFeatures, ClickModel, GradeTree, TreeOptions, aggregate, simulate};
 use plackett_train::trainer::{Settings, VectorList, VectorScorer, VectorTask, score_lists, train};
 use plackett_train::{Compute, Parameters};
 
-const NUMBERS: [&str; 4] = ["agreement", "baited_agreement", "nDCG@10", "concordance"];
+const NUMBERS: [&str; 4] = ["agreement", "baited_error", "nDCG@10", "concordance"];
 
 /// Share of the training queries whose grades teach the tree.
 const GRADED: usize = 10;
@@ -29,8 +29,8 @@ pub static CLICKS: StageKind = StageKind {
     name: "clicks",
     help: "users that click on the documents of LETOR's training queries (rank r is looked at with probability 1/r, some documents promise more than they \
            hold), and labels from what they did: the click rate, a tree's grade or expected grade, learned from a tenth of the queries, or the true grades. \
-           Gives agreement (rank correlation of label and true grade over the other queries; baited_agreement over their documents whose click rate is in the \
-           upper half), and of a scorer that learns from these labels nDCG@10 of each test query and concordance (concordant over discordant pairs, at most 99)",
+           Gives agreement (rank correlation of label and true grade over the other queries; baited_error, how far the label is from the true grade on \
+           average over documents that promise more than they hold: not for the click rate, which is no grade), and of a scorer that learns from these labels nDCG@10 of each test query and concordance (concordant over discordant pairs, at most 99)",
     version: 1,
     gives: Gives::Numbers,
     fields: &[
@@ -87,7 +87,8 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let seed = values.count("seed") as u64;
     let queries: Vec<Vec<f32>> = lists.iter().map(|list| list.labels.clone()).collect();
     let model = ClickModel { sessions: values.count("sessions"), ..ClickModel::default() };
-    let log = aggregate(&simulate(&queries, &model, seed), &queries.iter().map(Vec::len).collect::<Vec<_>>());
+    let (sessions, baited) = simulate(&queries, &model, seed);
+    let log = aggregate(&sessions, &queries.iter().map(Vec::len).collect::<Vec<_>>());
     let graded = lists.len().div_ceil(GRADED);
     let tree = tree_of(&log[..graded], &queries[..graded], values.on("dwell"))?;
     let label = |clicks: &ClickFeatures, truth: f32| match values.word("labels") {
@@ -96,21 +97,21 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         "expected" => tree.expected(&clicks.row(values.on("dwell"))),
         _ => f64::from(truth),
     };
-    let mut pairs: Vec<(f64, f64, f64)> = Vec::new();
+    let mut pairs: Vec<(f64, f64, bool)> = Vec::new();
     for (query, list) in lists.iter_mut().enumerate() {
         for (document, clicks) in log[query].iter().enumerate() {
             let truth = list.labels[document];
             let made = label(clicks, truth);
             list.labels[document] = made as f32;
             if query >= graded {
-                pairs.push((made, f64::from(truth), clicks.rate()));
+                pairs.push((made, f64::from(truth), baited[query][document]));
             }
         }
     }
     let mut made = Made::default();
-    let [all, clicked] = agreements(&pairs);
+    let [all, of_baited] = agreements(&pairs);
     made.numbers.push(Quantity::of_seed(NUMBERS[0], seed as usize, all));
-    made.numbers.push(Quantity::of_seed(NUMBERS[1], seed as usize, clicked));
+    made.numbers.push(Quantity::of_seed(NUMBERS[1], seed as usize, of_baited));
     // Queries whose grades taught the tree teach no ranker.
     learned(task, &lists[graded..], &tested, features, &mut made)?;
     made.facts.push(("queries whose grades were known".into(), graded.to_string()));
@@ -118,30 +119,25 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     Ok(made)
 }
 
-fn tree_of(
-    log: &[Vec<ClickFeatures>],
-    grades: &[Vec<f32>],
-    dwell: bool,
-) -> Result<CalibrationTree, StageError> {
+fn tree_of(log: &[Vec<ClickFeatures>], grades: &[Vec<f32>], dwell: bool) -> Result<GradeTree, StageError> {
     let rows: Vec<Vec<f64>> = log.iter().flatten().map(|clicks| clicks.row(dwell)).collect();
-    let grades: Vec<usize> = grades.iter().flatten().map(|grade| grade.max(0.0) as usize).collect();
-    CalibrationTree::fit(&rows, &grades, LEVELS, TreeOptions::default()).ok_or_else(|| {
+    let is_grade = |grade: &f32| grade.fract() == 0.0 && (0.0..LEVELS as f32).contains(grade);
+    let grades: Vec<usize> = match grades.iter().flatten().all(is_grade) {
+        true => grades.iter().flatten().map(|grade| *grade as usize).collect(),
+        false => Vec::new(),
+    };
+    GradeTree::fit(&rows, &grades, LEVELS, TreeOptions::default()).ok_or_else(|| {
         let problem = format!("grades from 0 to {} are needed, of one query at least", LEVELS - 1);
         StageError::Field { field: "collection", problem }
     })
 }
 
-/// Rank correlations of labels and true grades, over all and over what was clicked often.
-fn agreements(pairs: &[(f64, f64, f64)]) -> [f64; 2] {
-    let mut rates: Vec<f64> = pairs.iter().map(|(.., rate)| *rate).collect();
-    rates.sort_by(f64::total_cmp);
-    let half = rates.get(rates.len() / 2).copied().unwrap_or(0.0);
-    let of = |least: f64| {
-        let chosen = pairs.iter().filter(|(.., rate)| *rate >= least);
-        let (made, truth): (Vec<f64>, Vec<f64>) = chosen.map(|(made, truth, _)| (*made, *truth)).unzip();
-        spearman(&made, &truth).unwrap_or(0.0)
-    };
-    [of(f64::NEG_INFINITY), of(half)]
+/// The rank correlation of labels and true grades, and the mean distance of both over baited documents.
+fn agreements(pairs: &[(f64, f64, bool)]) -> [f64; 2] {
+    let (made, truth): (Vec<f64>, Vec<f64>) = pairs.iter().map(|(made, truth, _)| (*made, *truth)).unzip();
+    let off: Vec<f64> =
+        pairs.iter().filter(|(.., baited)| *baited).map(|(made, truth, _)| (made - truth).abs()).collect();
+    [spearman(&made, &truth).unwrap_or(0.0), off.iter().sum::<f64>() / off.len().max(1) as f64]
 }
 
 /// Trains a linear scorer with a margin loss over pairs, and measures it.

@@ -37,13 +37,17 @@ pub fn read(surroundings: &Surroundings, collection: &str, least: usize) -> Resu
     for (at, line) in read_text(&path)?.lines().enumerate().skip(1) {
         let numbers: Option<Vec<f64>> = line.split(',').map(|field| field.trim().parse().ok()).collect();
         let split = numbers.as_deref().and_then(<[f64]>::split_last);
-        let fits = split.filter(|(digit, grey)| grey.len() == PIXELS && (0.0..10.0).contains(*digit));
+        let fits = split.filter(|(digit, grey)| {
+            grey.len() == PIXELS
+                && grey.iter().all(|x| (0.0..=16.0).contains(x))
+                && (0.0..10.0).contains(*digit)
+        });
         let (digit, grey) = fits.ok_or_else(|| FormatError::Value {
             file: file.clone(),
             line: at as u64 + 1,
             what: "the line",
             found: line.chars().take(40).collect(),
-            remedy: "64 grey values and a digit are expected",
+            remedy: "64 grey values from 0 to 16 and a digit are expected",
         })?;
         pictures.push(Picture { grey: grey.to_vec(), digit: *digit as usize });
     }

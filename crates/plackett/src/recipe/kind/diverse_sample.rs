@@ -18,14 +18,14 @@ use std::collections::HashMap;
 const NUMBERS: [&str; 5] = ["distance", "random_distance", "reached", "random_reached", "knee"];
 
 /// Clusters that are tried for the knee of the curve.
-const CURVE: [usize; 6] = [5, 10, 25, 50, 100, 200];
+const CURVE: [usize; 6] = [5, 10, 50, 100, 500, 1000];
 
 /// The declaration.
 pub static DIVERSE_SAMPLE: StageKind = StageKind {
     name: "diverse-sample",
     help: "documents sampled from clusters of an index's vectors (DUQGen), and as many drawn at random, for several seeds. Gives distance and \
            random_distance (mean distance of a document to the nearest sampled one), reached and random_reached (share of the documents relevant to \
-           some query whose cluster has a sampled document), and knee (clusters at the knee of the curve of squared distances, of the first seed)",
+           some query whose cluster has a sampled document), and knee (clusters at the knee of Σ (1 − cosine with the centroid)², of the first seed)",
     version: 1,
     gives: Gives::Numbers,
     fields: &[
@@ -97,16 +97,15 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
             documents: values.count("documents"),
             temperature: values.number("temperature").unwrap_or(1.0),
             lambda: values.number("lambda").unwrap_or(1.0),
-            rounds: 30,
             seed,
             ..DiverseSample::default()
         };
         let (sampled, clusters) = options.run(&vectors)?;
         let drawn = sample(&mut ChaCha8Rng::seed_from_u64(seed), vectors.len(), sampled.len()).into_vec();
         let reached = |chosen: &[usize]| {
-            let mut has = vec![false; clusters.middles.len()];
-            chosen.iter().for_each(|at| has[clusters.owners[*at]] = true);
-            let inside = relevant.iter().filter(|at| has[clusters.owners[**at]]).count();
+            let mut has = vec![false; clusters.centroids.len()];
+            chosen.iter().for_each(|at| has[clusters.assignments[*at]] = true);
+            let inside = relevant.iter().filter(|at| has[clusters.assignments[**at]]).count();
             inside as f64 / relevant.len().max(1) as f64
         };
         let found =
@@ -145,16 +144,18 @@ fn distance(vectors: &[Vec<f64>], chosen: &[usize]) -> f64 {
     all.iter().sum::<f64>() / all.len().max(1) as f64
 }
 
-/// The number of clusters at the knee of the sum of squared distances to middles; 0 without one.
+/// The number of clusters at the knee of the sum of squared distances to centroids; 0 without one.
 fn curve(vectors: &[Vec<f64>], seed: u64) -> f64 {
     let counts: Vec<usize> = CURVE.into_iter().filter(|count| *count <= vectors.len()).collect();
+    let cosine = |a: &[f64], b: &[f64]| {
+        let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        product(a, b) / (product(a, a) * product(b, b)).sqrt().max(f64::MIN_POSITIVE)
+    };
+    // Ten rounds show the curve.
     let error = |&count: &usize| {
         let clusters = k_means(vectors, count, 10, seed);
-        let parts = vectors
-            .iter()
-            .zip(&clusters.owners)
-            .map(|(vector, owner)| squared_distance(vector, &clusters.middles[*owner]));
-        parts.sum::<f64>()
+        let parts = vectors.iter().zip(&clusters.assignments);
+        parts.map(|(vector, at)| (1.0 - cosine(vector, &clusters.centroids[*at])).powi(2)).sum::<f64>()
     };
     let errors: Vec<f64> = counts.iter().map(error).collect();
     let x: Vec<f64> = counts.iter().map(|count| *count as f64).collect();

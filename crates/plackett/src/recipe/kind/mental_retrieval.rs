@@ -5,7 +5,7 @@ use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Made, StageKind, a_moment, nothing_to_check};
-use crate::recipe::simulation::bell;
+use crate::recipe::simulation::standard_normal;
 use crate::recipe::task::{Task, hash_file};
 use nalgebra::{Cholesky, DMatrix, DVector};
 use plackett_arena::choosing::{Collection, Feedback, FeedbackLoop, Generator, QueryBy, Shown, hits};
@@ -29,7 +29,7 @@ pub static MENTAL_RETRIEVAL: StageKind = StageKind {
     help: "a search for a picture that somebody has in mind, over rounds of correction: the query is a digit and words for squares of 2 × 2 pixels, \
            the generator a normal distribution of each digit's pictures given what was said, the user adds a word for the square where target and \
            picture differ most, and what is searched with is the generated picture. For each of the last 450 pictures among all of them; gives \
-           hits/N and cumulative/N (the first ten, after N corrections, in this round or in one so far), and first_hit (rounds until the first one; \
+           N/hits and N/cumulative (the first ten, after N corrections, in this round or in one so far), and first_hit (rounds until the first one; \
            one more than there are without any)",
     version: 1,
     gives: Gives::Numbers,
@@ -70,7 +70,7 @@ pub static MENTAL_RETRIEVAL: StageKind = StageKind {
     numbers: |values, _| {
         let rounds = 0..=values.count("corrections");
         let mut names: Vec<String> =
-            rounds.flat_map(|round| [format!("hits/{round}"), format!("cumulative/{round}")]).collect();
+            rounds.flat_map(|round| [format!("{round}/hits"), format!("{round}/cumulative")]).collect();
         names.push("first_hit".into());
         names
     },
@@ -99,7 +99,7 @@ fn ink(picture: &[f64], region: usize) -> f64 {
 }
 
 fn level(ink: f64) -> u8 {
-    (ink * LEVELS).floor().clamp(0.0, LEVELS - 1.0) as u8
+    ((LEVELS - 1.0) * ink).round().clamp(0.0, LEVELS - 1.0) as u8
 }
 
 /// For each digit the normal distribution of its pictures.
@@ -148,7 +148,7 @@ impl Generator<Words> for Drawer {
             for (row, (region, _)) in words.said.iter().enumerate() {
                 pixels(*region).iter().for_each(|at| averages[(row, *at)] = 0.25);
             }
-            let heard = words.said.iter().map(|(_, level)| (f64::from(*level) + 0.5) / LEVELS);
+            let heard = words.said.iter().map(|(_, level)| f64::from(*level) / (LEVELS - 1.0));
             let heard = DVector::from_iterator(rows, heard);
             let cross = &covariance * averages.transpose();
             let own = &averages * &cross + DMatrix::identity(rows, rows) * SAID;
@@ -161,7 +161,7 @@ impl Generator<Words> for Drawer {
         let mut picture = mean;
         if self.noise > 0.0 {
             let mut random = ChaCha8Rng::seed_from_u64(seed);
-            let normal = DVector::from_iterator(PIXELS, (0..PIXELS).map(|_| bell(&mut random)));
+            let normal = DVector::from_iterator(PIXELS, (0..PIXELS).map(|_| standard_normal(&mut random)));
             covariance =
                 (&covariance + covariance.transpose()) * 0.5 + DMatrix::identity(PIXELS, PIXELS) * 1e-9;
             if let Some(factor) = Cholesky::new(covariance) {
@@ -233,8 +233,8 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     };
     for round in 0..=values.count("corrections") {
         let one = |hit: bool| f64::from(u8::from(hit));
-        enter(format!("hits/{round}"), told.iter().map(|rounds| one(rounds[round].0)).collect());
-        enter(format!("cumulative/{round}"), told.iter().map(|rounds| one(rounds[round].1)).collect());
+        enter(format!("{round}/hits"), told.iter().map(|rounds| one(rounds[round].0)).collect());
+        enter(format!("{round}/cumulative"), told.iter().map(|rounds| one(rounds[round].1)).collect());
     }
     let first =
         |rounds: &Vec<(bool, bool)>| rounds.iter().position(|(now, _)| *now).unwrap_or(rounds.len()) as f64;

@@ -4,7 +4,7 @@ use crate::recipe::error::{RecipeError, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, Registry, StageKind};
-use crate::recipe::simulation::bell;
+use crate::recipe::simulation::standard_normal;
 use crate::recipe::task::{Surroundings, Task, hash_file};
 use plackett_core::formats::{DEFAULT_LINE_LIMIT, FormatError, Lines, json_problem};
 use plackett_eval::correlation::spearman;
@@ -32,8 +32,8 @@ pub static RANK_THEN_SCORE: StageKind = StageKind {
     name: "rank-then-score",
     help: "a small scorer of summaries over their automatic scores and length, which learns what people said of them (share of facts h, as 1 + 4 h): \
            first their order, then the scale. Five folds by article. Gives `order` (rank correlation within an article, by article, mean of the \
-           seeds), `error` (root mean square on the scale from 1 to 5, by seed), `floor` (`order` of the feature `floor` alone), `turned` (whether \
-           all knobs turned one way, by seed) and `groups` (of a batch at the end of the first stage)",
+           seeds), `error` (root mean square on the scale from 1 to 5, by seed), `floor` (`order` of the feature `floor` alone), `groups` and \
+           `gap` (articles of a batch, and what labels of a pair must differ by, at the end of the first stage; by seed)",
     version: 1,
     gives: Gives::Numbers,
     fields: &[
@@ -89,7 +89,7 @@ pub static RANK_THEN_SCORE: StageKind = StageKind {
     ],
     chooses: None,
     check,
-    numbers: |_, _| ["order", "error", "floor", "turned", "groups"].map(str::to_string).to_vec(),
+    numbers: |_, _| ["order", "error", "floor", "groups", "gap"].map(str::to_string).to_vec(),
     outside: |values, surroundings| {
         Ok(vec![("summaries".into(), hash_file(&path_of(values, surroundings)?)?)])
     },
@@ -187,13 +187,13 @@ fn correlation(a: &[f64], b: &[f64]) -> f64 {
     spearman(a, b).unwrap_or(0.0)
 }
 
-/// What a training of one fold and seed gives: correlations of its articles, squared errors, whether knobs turned one way, and groups
-/// at the end.
+/// What a training of one fold and seed gives: correlations of its articles, squared errors, and where the knobs stood at
+/// the end.
 struct Fold {
     orders: Vec<(usize, f64)>,
     squares: f64,
     count: usize,
-    turned: bool,
+    gap: f64,
     groups: usize,
 }
 
@@ -234,7 +234,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
             Quantity::by_query("order", all.names.clone(), orders),
             quantity("error", by_seed(&error)),
             Quantity::by_query("floor", all.names.clone(), floors.collect()),
-            quantity("turned", by_seed(&|part| f64::from(u8::from(part.iter().all(|fold| fold.turned))))),
+            quantity("gap", by_seed(&|part| part.iter().map(|fold| fold.gap).sum::<f64>() / FOLDS as f64)),
             quantity(
                 "groups",
                 by_seed(&|part| part.iter().map(|fold| fold.groups as f64).sum::<f64>() / FOLDS as f64),
@@ -257,7 +257,8 @@ fn train(values: &Values, all: &Summaries, seed: u64, fold: usize) -> Result<Fol
     let (mut taught, tested): (Vec<LabelledItem>, Vec<LabelledItem>) =
         all.items.iter().cloned().partition(|item| item.group % FOLDS != fold);
     let mut random = ChaCha8Rng::seed_from_u64(seed.wrapping_mul(31).wrapping_add(fold as u64));
-    let offsets: Vec<f32> = all.names.iter().map(|_| (number("offset") * bell(&mut random)) as f32).collect();
+    let offsets: Vec<f32> =
+        all.names.iter().map(|_| (number("offset") * standard_normal(&mut random)) as f32).collect();
     for item in &mut taught {
         let offset = offsets[item.group];
         item.labels.iter_mut().flatten().for_each(|label| *label += offset);
@@ -320,7 +321,7 @@ fn train(values: &Values, all: &Summaries, seed: u64, fold: usize) -> Result<Fol
         orders: by_article.into_iter().map(|(article, (a, b))| (article, correlation(&a, &b))).collect(),
         squares,
         count: tested.len(),
-        turned: states.windows(2).all(|pair| pair[1].groups >= pair[0].groups && pair[1].gap <= pair[0].gap),
+        gap: states.last().map_or(0.0, |state| state.gap),
         groups: states.last().map_or(0, |state| state.groups),
     })
 }

@@ -105,6 +105,10 @@ fn read(task: &Task<'_>) -> Result<Vec<Pair>, StageError> {
     let length = |pair: &Pair| pair.answer.split_whitespace().count();
     pairs.sort_by_key(|pair| std::cmp::Reverse(length(pair)));
     pairs.truncate(task.values.count("documents"));
+    if pairs.is_empty() {
+        let problem = "has no question with an answer".to_string();
+        return Err(FormatError::File { file: path.display().to_string(), problem }.into());
+    }
     Ok(pairs)
 }
 

@@ -1,6 +1,6 @@
 //! `graded-scores`: what is made of a grader's probabilities of levels, with a simulated grader in place of the model.
 
-use super::{Simulated, Simulation, bell};
+use super::{Simulated, Simulation, standard_normal};
 use crate::recipe::field::{Default, FieldKind, FieldSpec};
 use plackett_core::permutation::Permutation;
 use rand::{RngExt, SeedableRng};
@@ -73,8 +73,9 @@ fn run(given: &Simulated<'_>) -> Result<Vec<f64>, String> {
     let number = |name: &str| values.number(name).unwrap_or(0.0);
     let mut random = ChaCha8Rng::seed_from_u64(given.seed);
     let relevance: Vec<f64> = (0..items).map(|_| random.random::<f64>()).collect();
-    let grade =
-        |relevance: &f64| read(relevance + number("noise") * bell(&mut random), levels, number("sureness"));
+    let grade = |relevance: &f64| {
+        read(relevance + number("noise") * standard_normal(&mut random), levels, number("sureness"))
+    };
     let found: Vec<Read> = relevance.iter().map(grade).collect();
     let readings: [Vec<f64>; 3] = [
         found.iter().map(|read| read.hard).collect(),

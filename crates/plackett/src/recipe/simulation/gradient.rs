@@ -1,6 +1,6 @@
 //! `policy-gradient`: how far estimates of a ranking policy's gradient spread.
 
-use super::{Simulated, Simulation, bell};
+use super::{Simulated, Simulation, standard_normal};
 use crate::recipe::field::{Default, FieldKind, FieldSpec};
 use plackett_core::plackett_luce::PlackettLuce;
 use plackett_core::plackett_luce::policy::{Baseline, Credit, Measure, MeasureKind, PolicyGradient, exact};
@@ -63,7 +63,7 @@ fn run(given: &Simulated<'_>) -> Result<Vec<f64>, String> {
     let values = given.values;
     let (items, repeats) = (values.count("items"), values.count("repeats"));
     let mut random = ChaCha8Rng::seed_from_u64(given.seed);
-    let scores = (0..items).map(|_| bell(&mut random)).collect();
+    let scores = (0..items).map(|_| standard_normal(&mut random)).collect();
     let policy = PlackettLuce::new(scores).map_err(|error| error.to_string())?;
     let gains = (0..items).map(|item| f64::from(u8::from(item < values.count("relevant")))).collect();
     let measure =

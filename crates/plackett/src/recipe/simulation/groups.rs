@@ -61,7 +61,7 @@ pub static GROUPS: Simulation = Simulation {
     run,
 };
 
-/// A number from -1 to 1 that a name and a seed decide, bell-shaped enough: the mean of three even ones.
+/// A number from -1 to 1 that a name and a seed decide, standard_normal-shaped enough: the mean of three even ones.
 fn error(seed: u64, name: &str) -> f64 {
     (0..3)
         .map(|part| 2.0 * (seed_of(seed.wrapping_add(part << 32), name) as f64 / u64::MAX as f64) - 1.0)

@@ -1,6 +1,6 @@
 //! `outlier-filter` and `block-attention`: parts of in-context rerankers that need no model.
 
-use super::{Simulated, Simulation, bell};
+use super::{Simulated, Simulation, standard_normal};
 use crate::recipe::field::{Default, FieldKind, FieldSpec};
 use plackett_rank::kept_sum;
 use rand::SeedableRng;
@@ -25,7 +25,8 @@ pub static OUTLIER_FILTER: Simulation = Simulation {
     numbers: |_| ["filtered", "plain", "removed"].map(str::to_string).to_vec(),
     run: |given: &Simulated<'_>| {
         let mut random = ChaCha8Rng::seed_from_u64(given.seed);
-        let mut scores: Vec<f64> = (0..given.values.count("tokens")).map(|_| bell(&mut random)).collect();
+        let mut scores: Vec<f64> =
+            (0..given.values.count("tokens")).map(|_| standard_normal(&mut random)).collect();
         let before = kept_sum(&scores).0;
         scores.push(-given.values.number("negative").unwrap_or(0.0));
         let (after, _) = kept_sum(&scores);

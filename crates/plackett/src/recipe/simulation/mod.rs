@@ -89,7 +89,7 @@ pub struct Simulated<'a> {
 }
 
 /// A standard normal number (Box and Muller 1958).
-pub(in crate::recipe) fn bell(random: &mut ChaCha8Rng) -> f64 {
+pub(in crate::recipe) fn standard_normal(random: &mut ChaCha8Rng) -> f64 {
     // 1 − u is never 0.
     let (length, angle) = (1.0 - random.random::<f64>(), random.random::<f64>());
     (-2.0 * length.ln()).sqrt() * (std::f64::consts::TAU * angle).cos()

@@ -1,6 +1,6 @@
 //! `routing`: policies on streams of prompts whose best arms are known.
 
-use super::{Simulated, Simulation, bell};
+use super::{Simulated, Simulation, standard_normal};
 use crate::recipe::error::Problem;
 use crate::recipe::field::{Default, FieldKind, FieldSpec};
 use plackett_arena::routing::{Replay, ReplayTable, parse};
@@ -61,7 +61,7 @@ fn world(given: &Simulated<'_>) -> ReplayTable {
     };
     for at in 0..values.count("prompts") {
         let kind = at % 2;
-        let mut context: Vec<f64> = (0..DIMENSION).map(|_| 0.1 * bell(&mut random)).collect();
+        let mut context: Vec<f64> = (0..DIMENSION).map(|_| 0.1 * standard_normal(&mut random)).collect();
         context[kind] += 1.0;
         let length = context.iter().map(|x| x * x).sum::<f64>().sqrt();
         table.contexts.push(context.iter().map(|x| x / length).collect());
@@ -71,8 +71,8 @@ fn world(given: &Simulated<'_>) -> ReplayTable {
             (_, arm) if arm == kind => 0.5 + gap / 2.0,
             _ => 0.5 - gap / 2.0,
         };
-        let rewards =
-            (0..arms).map(|arm| (0..SAMPLES).map(|_| mean(arm) + noise * bell(&mut random)).collect());
+        let rewards = (0..arms)
+            .map(|arm| (0..SAMPLES).map(|_| mean(arm) + noise * standard_normal(&mut random)).collect());
         table.rewards.push(rewards.collect());
     }
     table

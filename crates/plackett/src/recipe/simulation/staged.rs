@@ -1,6 +1,6 @@
 //! `staged-search`: test-time search over generators in stages, on toys whose best way is known.
 
-use super::{Simulated, Simulation, bell};
+use super::{Simulated, Simulation, standard_normal};
 use crate::recipe::field::{Default, FieldKind, FieldSpec};
 use plackett_arena::choosing::{Potential, Schedule, StagedSampler, StagedSearch, Thinning};
 use plackett_eval::correlation::spearman;
@@ -132,7 +132,7 @@ impl StagedSampler for Walk {
     }
 
     fn step(&self, state: &mut Vec<f64>, stage: usize, random: &mut ChaCha8Rng) {
-        state.iter_mut().for_each(|x| *x += self.deviations[stage] * bell(random));
+        state.iter_mut().for_each(|x| *x += self.deviations[stage] * standard_normal(random));
     }
 
     fn features(&self, state: &Vec<f64>, _stage: usize) -> Vec<f64> {
@@ -162,7 +162,7 @@ impl StagedSampler for Structures {
 
     fn step(&self, (structure, detail): &mut (usize, f64), stage: usize, random: &mut ChaCha8Rng) {
         if stage > 0 {
-            *detail += 0.1 * bell(random);
+            *detail += 0.1 * standard_normal(random);
             return;
         }
         let total: f64 = (0..STRUCTURES).map(|at| RARER.powi(at as i32)).sum();
@@ -185,8 +185,8 @@ impl StagedSampler for Structures {
         let value = *structure as f64 / (STRUCTURES - 1) as f64;
         match stage {
             stage if stage + 1 == STAGES => value,
-            stage if stage < SEEN_FROM => 0.15 * value + 0.3 * bell(random),
-            _ => value + 0.1 * bell(random),
+            stage if stage < SEEN_FROM => 0.15 * value + 0.3 * standard_normal(random),
+            _ => value + 0.1 * standard_normal(random),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `votes` and `judge-labels`: ratings and judges against truths that are known.
 
-use super::{Simulated, Simulation, bell};
+use super::{Simulated, Simulation, standard_normal};
 use crate::recipe::field::{Default, FieldKind, FieldSpec};
 use plackett_arena::judge::Agreement;
 use plackett_arena::rating::{
@@ -75,7 +75,7 @@ fn draw(strengths: &[f64], count: usize, nu: f64, random: &mut ChaCha8Rng) -> Vo
             (_, true) => Verdict::Right,
             _ => Verdict::Tie,
         };
-        all.push(Vote { left, right, verdict, voter: None, category: None, named: false });
+        all.push(Vote { left, right, verdict, voter: None, category: None, named: false, time: None });
     }
     Votes { models: (0..models).map(|at| at.to_string()).collect(), all, ..Votes::default() }
 }
@@ -93,7 +93,7 @@ fn run_votes(given: &Simulated<'_>) -> Result<Vec<f64>, String> {
     let values = given.values;
     let number = |name| values.number(name).unwrap_or_default();
     let mut random = ChaCha8Rng::seed_from_u64(given.seed);
-    let mut strengths: Vec<f64> = (0..values.count("models")).map(|_| bell(&mut random)).collect();
+    let mut strengths: Vec<f64> = (0..values.count("models")).map(|_| standard_normal(&mut random)).collect();
     let mean = strengths.iter().sum::<f64>() / strengths.len() as f64;
     strengths.iter_mut().for_each(|strength| *strength -= mean);
     let truth: Vec<f64> = strengths.iter().map(|&strength| 1000.0 + points(strength)).collect();

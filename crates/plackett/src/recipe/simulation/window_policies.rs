@@ -1,6 +1,6 @@
 //! `window-policies`: what a window's ranker should be rewarded for when the windows slide.
 
-use super::{Simulated, Simulation, bell};
+use super::{Simulated, Simulation, standard_normal};
 use crate::recipe::error::{Problem, RecipeError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Values};
 use plackett_core::ask_tell::{TellError, run_together};
@@ -89,7 +89,8 @@ fn run(given: &Simulated<'_>) -> Result<Vec<f64>, String> {
         let mut teacher: Vec<usize> = (0..window.items.len()).collect();
         teacher.sort_by_key(|at| !of_window.contains(at));
         let drawn = (0..draws).map(|_| {
-            let score = |at| f64::from(u8::from(of_window.contains(&at))) + noise * bell(&mut random);
+            let score =
+                |at| f64::from(u8::from(of_window.contains(&at))) + noise * standard_normal(&mut random);
             let scores: Vec<f64> = (0..window.items.len()).map(score).collect();
             let order = Permutation::by_descending(&scores);
             let view = MultiView::default().of(order.items(), &of_window, &teacher);

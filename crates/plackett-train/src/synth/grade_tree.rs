@@ -26,25 +26,30 @@ enum Node {
 
 /// A tree from rows of features to shares of grades.
 #[derive(Clone, Debug, PartialEq)]
-pub struct CalibrationTree {
+pub struct GradeTree {
     root: Node,
 }
 
-impl CalibrationTree {
+impl GradeTree {
     /// Grows a tree for grades below `levels`, by the Gini impurity; of equal splits the first feature and the smallest threshold. `None`
-    /// without rows.
+    /// without rows, or with a number that is not finite.
     pub fn fit(
         rows: &[Vec<f64>],
         grades: &[usize],
         levels: usize,
         options: TreeOptions,
-    ) -> Option<CalibrationTree> {
-        if rows.is_empty() || rows.len() != grades.len() || grades.iter().any(|grade| *grade >= levels) {
+    ) -> Option<GradeTree> {
+        let finite = rows.iter().flatten().all(|x| x.is_finite());
+        if !finite
+            || rows.is_empty()
+            || rows.len() != grades.len()
+            || grades.iter().any(|grade| *grade >= levels)
+        {
             return None;
         }
         let all: Vec<usize> = (0..rows.len()).collect();
         let grower = Grower { rows, grades, levels, options };
-        Some(CalibrationTree { root: grower.grow(&all, options.depth) })
+        Some(GradeTree { root: grower.grow(&all, options.depth) })
     }
 
     /// Shares of the grades for a row.
@@ -144,7 +149,10 @@ impl Grower<'_> {
                 let share = place as f64 / total;
                 let impurity = share * gini(&below) + (1.0 - share) * gini(&above);
                 if best.is_none_or(|(least, ..)| impurity < least - 1e-12) {
-                    best = Some((impurity, feature, 0.5 * (left + right)));
+                    let middle = left + 0.5 * (right - left);
+                    // Between neighbouring numbers there is none.
+                    let threshold = if middle < right { middle } else { left };
+                    best = Some((impurity, feature, threshold));
                 }
             }
         }
@@ -177,16 +185,15 @@ mod tests {
                 }
             })
             .collect();
-        let tree = CalibrationTree::fit(&rows, &grades, 5, TreeOptions::default()).unwrap();
+        let tree = GradeTree::fit(&rows, &grades, 5, TreeOptions::default()).unwrap();
         assert!(rows.iter().zip(&grades).all(|(row, grade)| tree.grade(row) == *grade));
         assert_eq!(tree.expected(&[0.0, 25.0]), 2.0);
         let rules = tree.rules(&["noise", "size"]);
         assert!(rules.contains("size ≤ 19.5000") && !rules.contains("noise"), "{rules}");
         // A leaf of three quarters.
-        let mixed =
-            CalibrationTree::fit(&rows[..4], &[0, 1, 1, 1], 2, TreeOptions { depth: 3, leaf: 3 }).unwrap();
+        let mixed = GradeTree::fit(&rows[..4], &[0, 1, 1, 1], 2, TreeOptions { depth: 3, leaf: 3 }).unwrap();
         assert_eq!((mixed.grade(&rows[0]), mixed.expected(&rows[0])), (1, 0.75));
-        assert_eq!(CalibrationTree::fit(&[], &[], 5, TreeOptions::default()), None);
-        assert_eq!(CalibrationTree::fit(&rows, &grades, 3, TreeOptions::default()), None);
+        assert_eq!(GradeTree::fit(&[], &[], 5, TreeOptions::default()), None);
+        assert_eq!(GradeTree::fit(&rows, &grades, 3, TreeOptions::default()), None);
     }
 }
