@@ -17,8 +17,10 @@ pub mod parse;
 pub mod permutation;
 pub mod pipeline;
 pub mod plackett_luce;
+pub mod remap;
 pub mod sorting;
 pub mod summary;
+pub mod title_list;
 pub mod tsp;
 pub mod windows;
 

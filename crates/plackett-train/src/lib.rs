@@ -17,6 +17,7 @@ pub mod objective;
 pub mod optimizer;
 pub mod random;
 pub mod rank_then_score;
+pub mod rl;
 pub mod synth;
 pub mod tape;
 pub mod trainer;

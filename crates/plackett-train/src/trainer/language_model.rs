@@ -1,6 +1,8 @@
 //! Decoders that learn to write a text after another one.
 
 use super::bytes::{END_OF_TEXT, byte_tokenizer};
+use super::word_tokenizer::word_tokenizer;
+use super::{END_TOKEN, WordVocabulary};
 use crate::TrainError;
 use crate::files::write_whole;
 use crate::nn::{
@@ -12,6 +14,7 @@ use std::path::Path;
 use tokenizers::Tokenizer;
 
 /// A Llama with its tokenizer.
+#[derive(Clone)]
 pub struct LanguageModel {
     /// The decoder.
     pub llama: Llama,
@@ -20,6 +23,23 @@ pub struct LanguageModel {
     context: usize,
     /// The token that ends a text, where it is known.
     end: Option<u32>,
+}
+
+/// A decoder over so many tokens whose weights are drawn by the seed.
+fn drawn(
+    config: &LlamaConfig,
+    vocab_size: usize,
+    seed: u64,
+    parameters: &mut Parameters,
+) -> Result<Llama, TrainError> {
+    let config = LlamaConfig { vocab_size, ..config.clone() };
+    let (width, heads) = (config.hidden_size, config.num_attention_heads);
+    if heads == 0 || !width.is_multiple_of(2 * heads) {
+        return Err(TrainError::Model(format!(
+            "a decoder of width {width} with {heads} heads: the width has to be a multiple of twice the heads"
+        )));
+    }
+    Llama::load(parameters, &mut Initializer::new(seed), &config)
 }
 
 impl LanguageModel {
@@ -34,15 +54,23 @@ impl LanguageModel {
         seed: u64,
         parameters: &mut Parameters,
     ) -> Result<LanguageModel, TrainError> {
-        let config = LlamaConfig { vocab_size: super::BYTE_VOCABULARY, ..config.clone() };
-        let (width, heads) = (config.hidden_size, config.num_attention_heads);
-        if heads == 0 || !width.is_multiple_of(2 * heads) {
-            return Err(TrainError::Model(format!(
-                "a decoder of width {width} with {heads} heads: the width has to be a multiple of twice the heads"
-            )));
-        }
-        let llama = Llama::load(parameters, &mut Initializer::new(seed), &config)?;
+        let llama = drawn(config, super::BYTE_VOCABULARY, seed, parameters)?;
         Ok(LanguageModel { llama, tokenizer: byte_tokenizer()?, context, end: Some(END_OF_TEXT) })
+    }
+
+    /// The same over the tokens of a vocabulary of words, whose [`END_TOKEN`](super::END_TOKEN) ends a text.
+    ///
+    /// # Errors
+    /// As [`LanguageModel::of_bytes`].
+    pub fn of_words(
+        vocabulary: &WordVocabulary,
+        config: &LlamaConfig,
+        context: usize,
+        seed: u64,
+        parameters: &mut Parameters,
+    ) -> Result<LanguageModel, TrainError> {
+        let llama = drawn(config, vocabulary.len(), seed, parameters)?;
+        Ok(LanguageModel { llama, tokenizer: word_tokenizer(vocabulary)?, context, end: Some(END_TOKEN) })
     }
 
     /// The embeddings, the first `depth` layers, the last norm and the output matrix of this model as one of its own

@@ -68,19 +68,42 @@ impl<'m> LanguageTask<'m> {
         sequences: Vec<Vec<u32>>,
         objective: Vec<Term>,
     ) -> Result<LanguageTask<'m>, TrainError> {
+        LanguageTask::of_pairs(
+            model,
+            sequences.into_iter().map(|tokens| (Vec::new(), tokens)).collect(),
+            objective,
+        )
+    }
+
+    /// Prompts as tokens, and those that are to be written after each.
+    ///
+    /// # Errors
+    /// A pair with fewer than two tokens together, more than the model has positions, nothing to write, or a token beyond the
+    /// vocabulary.
+    pub fn of_pairs(
+        model: &'m LanguageModel,
+        pairs: Vec<(Vec<u32>, Vec<u32>)>,
+        objective: Vec<Term>,
+    ) -> Result<LanguageTask<'m>, TrainError> {
         let (vocabulary, most) = (model.llama.config.vocab_size, model.context());
-        for (at, tokens) in sequences.iter().enumerate() {
+        let text = |(at, (prompt, target)): (usize, (Vec<u32>, Vec<u32>))| {
             let failed =
                 |problem: String| Err(TrainError::Setting(format!("sequence {}: {problem}", at + 1)));
-            if !(2..=most).contains(&tokens.len()) {
-                return failed(format!("it has {} tokens, and 2 to {most} are expected", tokens.len()));
+            let given = prompt.len();
+            let (mut tokens, count) = (prompt, given + target.len());
+            tokens.extend(target);
+            if !(2..=most).contains(&count) {
+                return failed(format!("it has {count} tokens, and 2 to {most} are expected"));
+            }
+            if given == count {
+                return failed("there is nothing to write".into());
             }
             if let Some(token) = tokens.iter().find(|token| **token as usize >= vocabulary) {
                 return failed(format!("token {token} is beyond the vocabulary of {vocabulary}"));
             }
-        }
-        let texts =
-            sequences.into_iter().map(|tokens| EncodedText { tokens, given: 0, is_cut: false }).collect();
+            Ok(EncodedText { tokens, given, is_cut: false })
+        };
+        let texts = pairs.into_iter().enumerate().map(text).collect::<Result<_, TrainError>>()?;
         Ok(LanguageTask { model, texts, objective, read_outs: ReadOuts::last(model) })
     }
 

@@ -21,6 +21,8 @@ mod tests;
 #[cfg(test)]
 mod tests_of_depths;
 mod vector_scorer;
+mod word_tokenizer;
+mod word_vocabulary;
 
 pub use bytes::{BYTE_VOCABULARY, END_OF_TEXT, decode_bytes, encode_bytes, held_out, windows_of_bytes};
 pub use checkpoint::CHECKPOINT;
@@ -39,3 +41,10 @@ pub use run::{Hooks, Report, mean_loss, train};
 pub use settings::Settings;
 pub use task::{StepLoss, Task};
 pub use vector_scorer::{VectorList, VectorScorer, VectorTask, score_lists};
+pub use word_vocabulary::{EncodedWords, UNKNOWN_TOKEN, VOCABULARY_FILE, WordVocabulary, words_of};
+
+/// The token before the first one that is written, which also pads.
+pub const START_TOKEN: u32 = 0;
+
+/// The token that ends what is written.
+pub const END_TOKEN: u32 = 1;

@@ -12,6 +12,7 @@ mod expression;
 mod faceted;
 pub mod field;
 mod file;
+mod film;
 pub mod graph;
 pub mod guide;
 mod kind;

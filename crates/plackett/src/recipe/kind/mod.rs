@@ -14,11 +14,14 @@ mod diverse_sample;
 mod evaluate;
 mod facets;
 mod factorize;
+mod film_lists;
+mod film_policy;
 mod heads;
 mod index;
 mod learn_features;
 mod memorize;
 mod mental_retrieval;
+mod next_title;
 mod oracle;
 mod projection;
 mod rank;
@@ -31,6 +34,7 @@ mod simulate;
 mod stability;
 mod summaries;
 mod timing;
+mod title_policy;
 mod train;
 mod train_decoder;
 mod unlearn;
@@ -78,6 +82,10 @@ pub static STAGE_KINDS: &[&StageKind] = &[
     &diverse_sample::DIVERSE_SAMPLE,
     &summaries::SUMMARIES,
     &clicks::CLICKS,
+    &film_lists::FILM_LISTS,
+    &film_policy::FILM_POLICY,
+    &next_title::NEXT_TITLE,
+    &title_policy::TITLE_POLICY,
     &stability::STABILITY,
     &simulate::SIMULATE,
 ];

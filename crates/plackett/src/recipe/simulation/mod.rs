@@ -9,6 +9,7 @@ mod losses;
 mod path;
 mod planted;
 mod policy;
+mod rank_credit;
 mod routing;
 mod sampling;
 mod setwise;
@@ -39,6 +40,7 @@ pub static SIMULATIONS: &[&Simulation] = &[
     &grades::GRADED_SCORES,
     &policy::GRADED_POLICY,
     &gradient::POLICY_GRADIENT,
+    &rank_credit::RANK_CREDIT,
     &fusing::SCORE_FUSION,
     &views::MULTI_VIEW_REWARD,
     &views::CONSISTENCY_FILTER,

@@ -1,0 +1,145 @@
+//! Lists of a teacher that does not know the catalogue, mapped onto it: the remap and adjust steps of ConvRec-R1 (Rank-GRPO,
+//! 2025, stage 1).
+
+/// How strongly weights are held at 1 and biases at 0.
+const DECAY: f64 = 0.01;
+
+/// s = pᵀ(S + I) + λ · s_conv: the score of each item of the catalogue.
+///
+/// `teacher` has for each item of the teacher's list, the best first, its similarity to all items of the catalogue (one for an exact
+/// match is added by `exact`); p is 1/√k, k the number of items. `conversation` is the similarity of the conversation to each
+/// item.
+pub fn remapped_scores(
+    teacher: &[Vec<f64>],
+    exact: &[Option<usize>],
+    conversation: &[f64],
+    lambda: f64,
+) -> Vec<f64> {
+    let weight = 1.0 / (teacher.len().max(1) as f64).sqrt();
+    let mut scores: Vec<f64> = conversation.iter().map(|similarity| lambda * similarity).collect();
+    for similarities in teacher {
+        scores.iter_mut().zip(similarities).for_each(|(score, similarity)| *score += weight * similarity);
+    }
+    for place in exact.iter().flatten() {
+        if let Some(score) = scores.get_mut(*place) {
+            *score += weight;
+        }
+    }
+    scores
+}
+
+/// w ⊙ s + b of each item, so that frequent items are as likely as they are right.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScoreAdjustment {
+    /// w.
+    pub weights: Vec<f64>,
+    /// b.
+    pub biases: Vec<f64>,
+}
+
+impl ScoreAdjustment {
+    /// The maximum of the mean log-likelihood of the right item under the softmax of the adjusted scores, less 0.01 of the squares of w − 1
+    /// and b, by gradient ascent; `examples` are scores of all items with the place of a right one.
+    pub fn fit(examples: &[(Vec<f64>, usize)], steps: usize) -> ScoreAdjustment {
+        let items = examples.first().map_or(0, |(scores, _)| scores.len());
+        let mut adjustment = ScoreAdjustment { weights: vec![1.0; items], biases: vec![0.0; items] };
+        let mut value = adjustment.objective(examples);
+        let mut rate = 8.0;
+        for _ in 0..steps {
+            let slopes = adjustment.slopes(examples);
+            // The rate is halved until a step raises the objective, so that it never falls.
+            loop {
+                let next = adjustment.moved(&slopes, rate);
+                let reached = next.objective(examples);
+                if reached >= value {
+                    (adjustment, value) = (next, reached);
+                    rate *= 1.5;
+                    break;
+                }
+                rate /= 2.0;
+                if rate < 1e-6 {
+                    return adjustment;
+                }
+            }
+        }
+        adjustment
+    }
+
+    /// The adjusted scores.
+    pub fn apply(&self, scores: &[f64]) -> Vec<f64> {
+        scores.iter().zip(&self.weights).zip(&self.biases).map(|((score, w), b)| w * score + b).collect()
+    }
+
+    fn objective(&self, examples: &[(Vec<f64>, usize)]) -> f64 {
+        let likelihood = |(scores, right): &(Vec<f64>, usize)| {
+            let adjusted = self.apply(scores);
+            let most = adjusted.iter().copied().fold(f64::MIN, f64::max);
+            let sum: f64 = adjusted.iter().map(|score| (score - most).exp()).sum();
+            adjusted[*right] - most - sum.ln()
+        };
+        let mean = examples.iter().map(likelihood).sum::<f64>() / examples.len().max(1) as f64;
+        let squares =
+            |values: &[f64], from: f64| values.iter().map(|value| (value - from).powi(2)).sum::<f64>();
+        mean - DECAY * (squares(&self.weights, 1.0) + squares(&self.biases, 0.0))
+    }
+
+    /// The gradient by weights and by biases.
+    fn slopes(&self, examples: &[(Vec<f64>, usize)]) -> [Vec<f64>; 2] {
+        let mut slopes = [
+            self.weights.iter().map(|w| -2.0 * DECAY * (w - 1.0)).collect::<Vec<f64>>(),
+            self.biases.iter().map(|b| -2.0 * DECAY * b).collect(),
+        ];
+        let share = 1.0 / examples.len().max(1) as f64;
+        for (scores, right) in examples {
+            let adjusted = self.apply(scores);
+            let most = adjusted.iter().copied().fold(f64::MIN, f64::max);
+            let exponents: Vec<f64> = adjusted.iter().map(|score| (score - most).exp()).collect();
+            let sum: f64 = exponents.iter().sum();
+            for (item, exponent) in exponents.iter().enumerate() {
+                let slope = share * (f64::from(u8::from(item == *right)) - exponent / sum);
+                slopes[0][item] += slope * scores[item];
+                slopes[1][item] += slope;
+            }
+        }
+        slopes
+    }
+
+    fn moved(&self, [weights, biases]: &[Vec<f64>; 2], rate: f64) -> ScoreAdjustment {
+        let step = |values: &[f64], slopes: &[f64]| -> Vec<f64> {
+            values.iter().zip(slopes).map(|(value, slope)| value + rate * slope).collect()
+        };
+        ScoreAdjustment { weights: step(&self.weights, weights), biases: step(&self.biases, biases) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scores_are_those_of_the_formula() {
+        // Two items of the teacher, p = 1/√2; the second is item 1 of the catalogue.
+        let found = remapped_scores(
+            &[vec![0.2, 0.4, 0.0], vec![0.0, 1.0, 0.6]],
+            &[None, Some(1)],
+            &[0.1, 0.0, 0.5],
+            1.0,
+        );
+        let p = 1.0 / 2f64.sqrt();
+        let expected = [0.1 + 0.2 * p, 0.4 * p + p + p, 0.5 + 0.6 * p];
+        assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12), "{found:?}");
+        assert_eq!(remapped_scores(&[], &[], &[0.5], 2.0), [1.0]);
+    }
+
+    #[test]
+    fn what_is_right_more_often_than_its_score_says_is_raised() {
+        let examples: Vec<(Vec<f64>, usize)> =
+            (0..10).map(|at| (vec![1.0, 0.9, 0.0], usize::from(at < 7))).collect();
+        let fitted = ScoreAdjustment::fit(&examples, 200);
+        let adjusted = fitted.apply(&[1.0, 0.9, 0.0]);
+        assert!(adjusted[1] > adjusted[0] && adjusted[0] > adjusted[2], "{adjusted:?}");
+        // At the maximum the gradient is nothing.
+        assert!(fitted.slopes(&examples).iter().flatten().all(|slope| slope.abs() < 1e-3));
+        assert_eq!(ScoreAdjustment::fit(&[], 5), ScoreAdjustment { weights: vec![], biases: vec![] });
+    }
+}

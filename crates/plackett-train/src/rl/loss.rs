@@ -1,0 +1,211 @@
+//! The clipped losses of group policies: GRPO, DAPO, GSPO, Rank-GRPO.
+
+use crate::tape::{Tape, Var, VarRef};
+use std::ops::Range;
+
+/// Over what an importance ratio is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RatioLevel {
+    /// Each token has its own (GRPO, DAPO).
+    Token,
+    /// The geometric mean of the tokens of a part: a whole answer (GSPO), or one item of a list (Rank-GRPO).
+    Part,
+}
+
+/// Tokens of an answer that share an advantage.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Term {
+    /// Rows of the log-probabilities.
+    pub tokens: Range<usize>,
+    /// What they are worth, compared with the other answers.
+    pub advantage: f32,
+    /// Its share in the loss; those of all terms sum to one where a mean is wanted.
+    pub weight: f32,
+}
+
+/// The log-probabilities of the tokens of all answers, one after another.
+pub struct TokenLogProbabilities<'v> {
+    /// Under the policy, with gradients: tokens × 1.
+    pub policy: &'v Var,
+    /// Under the policy that the answers were drawn from.
+    pub old: &'v [f32],
+    /// Under the reference, for the divergence.
+    pub reference: Option<&'v [f32]>,
+}
+
+/// The loss −Σ weight · min(w A, clip(w, 1 − low, 1 + high) A) + β · mean KL, with KL estimated by
+/// exp(r) − r − 1, r = ln(π_ref/π) of a token (k3; Schulman, Approximating KL Divergence, 2020).
+///
+/// GRPO: Shao and others, DeepSeekMath, 2024, equation 3. DAPO (asymmetric clip, weights by token): Yu and others, 2025. GSPO
+/// (ratio of the whole answer): Zheng and others, 2025. Rank-GRPO (ratio of an item): 2025.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PolicyLoss {
+    /// What a ratio is of.
+    pub level: RatioLevel,
+    /// How far a ratio may go below and above 1 before it stops to teach.
+    pub clip: (f32, f32),
+    /// β.
+    pub kl: f32,
+}
+
+/// A group of tokens with one ratio, after [`PolicyLoss::level`].
+struct RatioGroup {
+    tokens: Range<usize>,
+    advantage: f32,
+    weight: f32,
+}
+
+impl PolicyLoss {
+    /// The loss, 1 × 1, and the mean divergence from the reference (0 without one).
+    pub fn loss(&self, tape: &Tape, logs: &TokenLogProbabilities, terms: &[Term]) -> (Var, f64) {
+        let policy = logs.policy;
+        let mut slopes = vec![0f32; policy.rows];
+        let mut total = 0f64;
+        for group in terms.iter().flat_map(|term| self.groups(term)) {
+            total -= self.add_group(logs, &group, &mut slopes);
+        }
+        let divergence = self.add_divergence(logs, terms, &mut slopes);
+        total += f64::from(self.kl) * divergence;
+        let mut value = tape.buffer(1);
+        value[0] = total as f32;
+        let of = VarRef::from(policy);
+        let loss = tape.record(&[policy], (1, 1), value, move |flow, gradient| {
+            flow.accumulate(&of, |sum| {
+                sum.iter_mut().zip(&slopes).for_each(|(sum, slope)| *sum += gradient[0] * slope);
+            });
+        });
+        (loss, divergence)
+    }
+
+    fn groups(&self, term: &Term) -> Vec<RatioGroup> {
+        let Term { tokens, advantage, weight } = term.clone();
+        match self.level {
+            RatioLevel::Part => vec![RatioGroup { tokens, advantage, weight }],
+            RatioLevel::Token => {
+                let weight = weight / tokens.len().max(1) as f32;
+                tokens.map(|at| RatioGroup { tokens: at..at + 1, advantage, weight }).collect()
+            }
+        }
+    }
+
+    /// What a group adds to the objective, and its slopes to those of the loss.
+    fn add_group(&self, logs: &TokenLogProbabilities, group: &RatioGroup, slopes: &mut [f32]) -> f64 {
+        let count = group.tokens.len();
+        if count == 0 {
+            return 0.0;
+        }
+        let difference = |at: usize| logs.policy.value[at] - logs.old[at];
+        let mean = group.tokens.clone().map(difference).sum::<f32>() / count as f32;
+        let ratio = mean.exp();
+        let (low, high) = self.clip;
+        let plain = ratio * group.advantage;
+        let clipped = ratio.clamp(1.0 - low, 1.0 + high) * group.advantage;
+        if plain <= clipped {
+            let slope = -group.weight * plain / count as f32;
+            slopes[group.tokens.clone()].iter_mut().for_each(|sum| *sum += slope);
+        }
+        f64::from(group.weight) * f64::from(plain.min(clipped))
+    }
+
+    /// The mean divergence over the tokens of all terms, and its slopes.
+    fn add_divergence(&self, logs: &TokenLogProbabilities, terms: &[Term], slopes: &mut [f32]) -> f64 {
+        let Some(reference) = logs.reference else { return 0.0 };
+        let count: usize = terms.iter().map(|term| term.tokens.len()).sum();
+        let mut sum = 0f64;
+        for at in terms.iter().flat_map(|term| term.tokens.clone()) {
+            let ratio = reference[at] - logs.policy.value[at];
+            sum += f64::from(ratio.exp() - ratio - 1.0);
+            slopes[at] += self.kl * (1.0 - ratio.exp()) / count as f32;
+        }
+        sum / count.max(1) as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tape::{Compute, Gradients, Parameters, assert_gradients};
+
+    const CLIP: (f32, f32) = (0.2, 0.2);
+
+    /// The loss and the gradients of some log-probabilities.
+    fn of(loss: PolicyLoss, now: &[f32], old: &[f32], terms: &[Term]) -> (f64, Vec<f32>) {
+        let mut parameters = Parameters::default();
+        let id = parameters.add("logs", (now.len(), 1), now.to_vec());
+        let tape = Tape::new(&parameters, &Compute::new(1));
+        let policy = tape.parameter(id);
+        let logs = TokenLogProbabilities { policy: &policy, old, reference: None };
+        let value = loss.loss(&tape, &logs, terms).0;
+        let number = f64::from(value.item());
+        let mut gradients = Gradients::default();
+        tape.backward(&value, &mut gradients);
+        (number, gradients.get(id).map_or_else(|| vec![0.0; now.len()], <[f32]>::to_vec))
+    }
+
+    fn term(tokens: Range<usize>, advantage: f32, weight: f32) -> Term {
+        Term { tokens, advantage, weight }
+    }
+
+    #[test]
+    fn on_policy_the_ratio_is_one_and_the_gradient_is_the_advantage() {
+        let logs = [-1.0, -2.0, -0.5, -0.1];
+        let terms = [term(0..3, 1.5, 0.5), term(3..4, -1.0, 0.5)];
+        for level in [RatioLevel::Token, RatioLevel::Part] {
+            let (value, slopes) = of(PolicyLoss { level, clip: CLIP, kl: 0.0 }, &logs, &logs, &terms);
+            assert!((value + 0.25).abs() < 1e-6, "−(0.5·1.5 − 0.5·1)");
+            assert_eq!(slopes, [-0.25, -0.25, -0.25, 0.5]);
+        }
+    }
+
+    #[test]
+    fn a_ratio_beyond_the_clip_teaches_only_back() {
+        let loss = PolicyLoss { level: RatioLevel::Token, clip: (0.06, 0.08), kl: 0.0 };
+        // The ratio is e^0.5: a good answer is likely enough already, a bad one is not unlikely enough.
+        let (value, slopes) = of(loss, &[-0.5], &[-1.0], &[term(0..1, 1.0, 1.0)]);
+        assert!((value + 1.08).abs() < 1e-6);
+        assert_eq!(slopes, [0.0]);
+        let (value, slopes) = of(loss, &[-0.5], &[-1.0], &[term(0..1, -1.0, 1.0)]);
+        assert!((value - 0.5f64.exp()).abs() < 1e-5);
+        assert!((slopes[0] - 0.5f32.exp()).abs() < 1e-5);
+    }
+
+    #[test]
+    fn an_item_has_the_geometric_mean_of_its_tokens() {
+        let loss = PolicyLoss { level: RatioLevel::Part, clip: (0.5, 0.5), kl: 0.0 };
+        let (value, slopes) = of(loss, &[-1.0, -2.0], &[-1.2, -2.0], &[term(0..2, 1.0, 1.0)]);
+        assert!((value + 0.1f64.exp()).abs() < 1e-6);
+        assert!(slopes.iter().all(|slope| (slope + 0.1f32.exp() / 2.0).abs() < 1e-6));
+    }
+
+    #[test]
+    fn gradients_are_those_of_the_formula() {
+        let column = |values: &[f32]| ((values.len(), 1), values.to_vec());
+        let terms = [term(0..2, 1.0, 0.4), term(2..5, -0.7, 0.6)];
+        for level in [RatioLevel::Token, RatioLevel::Part] {
+            assert_gradients(&[column(&[-1.0, -0.3, -2.0, -0.9, -1.4])], |tape, inputs| {
+                let old = [-1.1, -0.25, -2.05, -0.8, -1.45];
+                let reference = Some(&[-1.3, -0.5, -1.0, -1.2, -1.5][..]);
+                let logs = TokenLogProbabilities { policy: &inputs[0], old: &old, reference };
+                PolicyLoss { level, clip: (5.0, 5.0), kl: 0.3 }.loss(tape, &logs, &terms).0
+            });
+        }
+    }
+
+    #[test]
+    fn the_divergence_is_zero_for_the_reference_itself_and_positive_else() {
+        let parameters = Parameters::default();
+        let tape = Tape::new(&parameters, &Compute::new(1));
+        let policy = tape.constant((2, 1), &[-1.0, -2.0]);
+        let divergence = |reference: &[f32]| {
+            let logs =
+                TokenLogProbabilities { policy: &policy, old: &[-1.0, -2.0], reference: Some(reference) };
+            let loss = PolicyLoss { level: RatioLevel::Part, clip: CLIP, kl: 1.0 };
+            loss.loss(&tape, &logs, &[term(0..2, 0.0, 1.0)])
+        };
+        assert_eq!(divergence(&[-1.0, -2.0]).1, 0.0);
+        let (loss, mean) = divergence(&[-2.0, -1.0]);
+        // (e^−1 + e − 2) / 2, the same on both sides of 0.
+        assert!((mean - ((-1f64).exp() + 1f64.exp() - 2.0) / 2.0).abs() < 1e-6);
+        assert!((f64::from(loss.item()) - mean).abs() < 1e-6);
+    }
+}

@@ -1,0 +1,21 @@
+//! Policies that are rewarded for what they write: rollouts by the inference engine, rewards and advantages within a group of
+//! rollouts, losses with importance ratios.
+//!
+//! One way through it: [`PolicyTask`] is a [`Task`](crate::trainer::Task) of the trainer. For each step it writes the weights
+//! as they are, lets a [`Rollouts`] of the inference engine answer its prompts several times, asks a [`Rewarder`] what
+//! each answer is worth, and gives the trainer a [`PolicyLoss`] of the log-probabilities. What is drawn follows from the seed
+//! and the step, so a training that was killed goes on bit by bit.
+
+mod advantage;
+mod loss;
+mod reward;
+mod rollout;
+mod task;
+#[cfg(test)]
+mod tests;
+
+pub use advantage::{EPSILON, group_advantages, rank_advantages};
+pub use loss::{PolicyLoss, RatioLevel, Term, TokenLogProbabilities};
+pub use reward::{BeamReward, RankCredit, Shares, beam_rewards, rank_rewards};
+pub use rollout::{Rollouts, Sampled};
+pub use task::{Answered, Credit, Generation, PolicyTask, Rewarder, RolloutRecord};

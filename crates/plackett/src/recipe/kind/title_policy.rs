@@ -1,0 +1,217 @@
+//! `title-policy`: a decoder that writes the next title is rewarded among its own beams.
+
+use super::film_lists::{folder_of, language_of, of_seeds, world_of};
+use super::next_title::{BEAMS, MEASURES, NEXT_TITLE, numbers};
+use crate::recipe::error::StageError;
+use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::film::{FilmWorld, NextFilm, NextFilms, NextMeasured, measure_next};
+use crate::recipe::quantity::mean;
+use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
+use crate::recipe::task::Task;
+use plackett_lm::decode::TokenTrie;
+use plackett_train::optimizer::Schedule;
+use plackett_train::rl::{
+    Answered, BeamReward, Credit, Generation, PolicyLoss, PolicyTask, RatioLevel, Rewarder, Rollouts,
+    Sampled, Shares, beam_rewards, group_advantages,
+};
+use plackett_train::trainer::{LanguageModel, Settings, StepRecord, train};
+use plackett_train::{Compute, Parameters, TrainError};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// Numbers by seed beside the measures.
+const NUMBERS: [&str; 7] = [
+    "train_hit_begin",
+    "train_hit_end",
+    "train_ndcg_begin",
+    "train_ndcg_end",
+    "misses",
+    "without_advantage",
+    "divergence",
+];
+
+/// The declaration.
+pub static TITLE_POLICY: StageKind = StageKind {
+    name: "title-policy",
+    help: "the decoders of a stage `next-title` search 16 titles for each of some prompts that they have learned from, are rewarded for \
+           the right one (`rule`) and besides told off for wrong ones by how likely they find them (`rule-and-rank`), and take a step up, \
+           with the loss of GRPO, of DAPO (each token counts alike) or of GSPO (one ratio a title). Gives the numbers `ndcg` and `hit` of \
+           `next-title` and, by seed, `train_hit_begin`, `train_hit_end`, `train_ndcg_begin` and `train_ndcg_end` (the same on the prompts \
+           that are rewarded, before and after), `misses` and `without_advantage` (share of the groups without the right title, and without \
+           an advantage) and `divergence` (from the start, a token, in the last tenth of the steps)",
+    version: 1,
+    gives: Gives::Numbers,
+    fields: &[
+        FieldSpec::required("start", FieldKind::Stage(&[Gives::Model]), "a stage `next-title`"),
+        FieldSpec::new(
+            "reward",
+            FieldKind::Choice(&["rule-and-rank", "rule"]),
+            Default::Text("rule-and-rank"),
+            "what a beam is rewarded for",
+        ),
+        FieldSpec::new(
+            "loss",
+            FieldKind::Choice(&["grpo", "dapo", "gspo"]),
+            Default::Text("grpo"),
+            "of the log-probabilities",
+        ),
+        FieldSpec::new(
+            "prompts",
+            FieldKind::Whole(1, 1_000_000),
+            Default::Whole(240),
+            "films that are rewarded",
+        ),
+        FieldSpec::new("batch", FieldKind::Whole(1, 4096), Default::Whole(8), "prompts of a step"),
+        FieldSpec::required("steps", FieldKind::Whole(1, i64::MAX), "steps"),
+        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(1e-4), "the learning rate"),
+        FieldSpec::new(
+            "kl",
+            FieldKind::Number(0.0, 100.0),
+            Default::Number(1e-3),
+            "weight of the divergence from the start",
+        ),
+    ],
+    chooses: None,
+    check: nothing_to_check,
+    numbers: |_, _| MEASURES.iter().chain(&NUMBERS).map(ToString::to_string).collect(),
+    outside: nothing_outside,
+    estimate: |task| {
+        let start = start_of(task)?;
+        let (steps, seeds) = (task.values.count("steps"), start.values.count("seeds"));
+        let seconds = Some((seeds * steps * task.values.count("batch")) as f64 * 0.12);
+        Ok(Estimate { work: format!("{seeds} trainings of {steps} steps"), seconds, ..Estimate::default() })
+    },
+    run,
+};
+
+struct Start<'t> {
+    values: &'t Values,
+    folder: PathBuf,
+}
+
+fn start_of<'t>(task: &'t Task<'_>) -> Result<Start<'t>, StageError> {
+    let input = task.input(task.values.word("start"))?;
+    if input.kind.name != NEXT_TITLE.name {
+        let problem =
+            format!("it is of the kind `{}`; a stage `{}` is expected", input.kind.name, NEXT_TITLE.name);
+        return Err(StageError::Field { field: "start", problem });
+    }
+    Ok(Start { values: input.values, folder: input.folder.clone() })
+}
+
+/// Rewards of the beams of next films.
+struct NextRewarder<'n> {
+    films: &'n [NextFilm],
+    trie: &'n TokenTrie,
+    places: &'n [usize],
+    reward: BeamReward,
+    groups: AtomicUsize,
+    misses: AtomicUsize,
+}
+
+impl Rewarder for NextRewarder<'_> {
+    fn judge(&self, prompt: usize, answers: &[Sampled]) -> Vec<Answered> {
+        let next = self.films[prompt].next;
+        let is_next =
+            |answer: &Sampled| self.trie.find(&answer.tokens).is_some_and(|rank| self.places[rank] == next);
+        let target = answers.iter().position(is_next);
+        self.groups.fetch_add(1, Ordering::Relaxed);
+        self.misses.fetch_add(usize::from(target.is_none()), Ordering::Relaxed);
+        let rewards = beam_rewards(answers.len(), target, self.reward, Shares::All);
+        let advantages = group_advantages(&rewards);
+        let worth = |((answer, reward), advantage): ((&Sampled, f64), f64)| Answered {
+            reward,
+            credits: vec![Credit { tokens: 0..answer.tokens.len(), advantage }],
+        };
+        answers.iter().zip(rewards).zip(advantages).map(worth).collect()
+    }
+}
+
+fn run(task: &Task<'_>) -> Result<Made, StageError> {
+    let start = start_of(task)?;
+    let world = world_of(start.values, task.surroundings)?;
+    let (mut measured, mut all) = (Vec::new(), Vec::new());
+    for seed in 1..=start.values.count("seeds") {
+        let (of_seed, numbers) = learn(task, &start, &world, seed)?;
+        measured.push(of_seed);
+        all.push(numbers);
+    }
+    let mut made =
+        Made { numbers: numbers(&world, start.values.count("tested"), &measured), ..Made::default() };
+    for (at, name) in NUMBERS.into_iter().enumerate() {
+        made.numbers.push(of_seeds(name, all.iter().map(|seed| seed[at]).collect()));
+    }
+    Ok(made)
+}
+
+fn learn(
+    task: &Task<'_>,
+    start: &Start<'_>,
+    world: &FilmWorld,
+    seed: usize,
+) -> Result<(NextMeasured, [f64; NUMBERS.len()]), StageError> {
+    let values = task.values;
+    let folder = folder_of(&start.folder, seed);
+    let language = language_of(&folder)?;
+    let mut parameters = Parameters::default();
+    let model = LanguageModel::open(&folder, &mut parameters)?;
+    let reference = parameters.clone();
+    let films = NextFilms::of(world, seed as u64);
+    let rewarded = &films.learned[..films.learned.len().min(values.count("prompts"))];
+    let tested = &films.tested[..films.tested.len().min(start.values.count("tested"))];
+    let prompts: Vec<Vec<u32>> = rewarded.iter().map(|film| language.next_prompt(world, film)).collect();
+    let (trie, places) = language.trie(world)?;
+    let reward = if values.word("reward") == "rule" { BeamReward::Rule } else { BeamReward::RuleAndRank };
+    let (groups, misses) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let rewarder = NextRewarder { films: rewarded, trie: &trie, places: &places, reward, groups, misses };
+    let number = |name| values.number(name).unwrap_or_default() as f32;
+    let scratch = task.folder.join(format!("policy-{seed}"));
+    let level = if values.word("loss") == "gspo" { RatioLevel::Part } else { RatioLevel::Token };
+    let policy = PolicyTask {
+        model: &model,
+        prompts: &prompts,
+        generation: Generation::Beams { trie: trie.clone(), width: BEAMS },
+        rewarder: &rewarder,
+        loss: PolicyLoss { level, clip: (0.2, 0.2), kl: number("kl") },
+        by_token: values.word("loss") == "dapo",
+        reference: Some(&reference),
+        folder: scratch.clone(),
+        records: Mutex::default(),
+    };
+    let look = |parameters: &Parameters, films: &[NextFilm]| {
+        let engine = Rollouts::open(&model, parameters, &scratch)?;
+        measure_next(&engine, (world, &language), films, BEAMS)
+    };
+    let before = look(&parameters, rewarded)?;
+    let settings = Settings {
+        batch: values.count("batch"),
+        steps: values.count("steps"),
+        rate: number("rate"),
+        schedule: Schedule::Constant,
+        seed: seed as u64,
+        checkpoint: 0,
+        ..Settings::default()
+    };
+    let name = format!("{}, seed {seed}", task.name);
+    let mut progress =
+        |record: &StepRecord, total: usize| (task.progress)(&name, record.step as u64, total as u64);
+    let compute = Compute::new(rayon::current_num_threads());
+    train(&policy, &compute, &mut parameters, &settings, (None, ""), None, &mut progress)?;
+    let (after, measured) = (look(&parameters, rewarded)?, look(&parameters, tested)?);
+    let records = policy.records.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    std::fs::remove_dir_all(&scratch).map_err(|source| TrainError::file(&scratch, source))?;
+    let last = &records[records.len() - records.len().div_ceil(10)..];
+    let share = |part: &AtomicUsize| part.load(Ordering::Relaxed) as f64;
+    let of = |values: Vec<f64>| mean(&values);
+    let numbers = [
+        mean(&before.hit),
+        mean(&after.hit),
+        mean(&before.ndcg),
+        mean(&after.ndcg),
+        share(&rewarder.misses) / share(&rewarder.groups).max(1.0),
+        of(records.iter().map(|record| record.without_advantage).collect()),
+        of(last.iter().map(|record| record.divergence).collect()),
+    ];
+    Ok((measured, numbers))
+}
