@@ -1,6 +1,6 @@
 //! An adapter on a model: what the trainer calls, and what every kind of adapter does in its own way.
 
-use super::bottleneck::Bottleneck;
+use super::bottleneck::{Bottleneck, Nice};
 use super::fila::Importance;
 use super::peft::{LoraWeights, PeftRanks};
 use super::site::fingerprint;
@@ -180,6 +180,11 @@ impl Attached {
     /// The parameters that it has added.
     pub fn parameters(&self) -> &[ParameterId] {
         &self.parameters
+    }
+
+    /// The invertible block behind the embeddings, where it has one: the adapter of a language.
+    pub fn invertible(&self) -> Option<Arc<Nice>> {
+        self.method.bottleneck()?.invertible()
     }
 
     /// How many numbers of it are trained; heads are not among them.

@@ -146,6 +146,11 @@ impl Method for Bottleneck {
 }
 
 impl Bottleneck {
+    /// The block behind the embeddings.
+    pub(super) fn invertible(&self) -> Option<Arc<Nice>> {
+        self.nice.clone()
+    }
+
     fn take_off(&self, encoder: &mut Bert) {
         for (layer, module) in encoder.layers.iter_mut().zip(&self.modules) {
             let own = module.as_ref().map(|module| Arc::as_ptr(module).cast::<()>());

@@ -7,6 +7,7 @@ pub use difference::SparseDifference;
 use super::attached::Method;
 use super::{AdapterSpec, OptionKind, OptionSpec, OptionValues, Parts, Request};
 use crate::TrainError;
+use crate::random::Stream;
 use crate::tape::{Buffer, Gradients, ParameterId, Parameters};
 use std::sync::Arc;
 
@@ -41,6 +42,12 @@ pub(super) static SPEC: AdapterSpec = AdapterSpec {
             kind: OptionKind::Switch,
             default: Some("true"),
             help: "whether the weights of layer norms may be chosen too",
+        },
+        OptionSpec {
+            name: "mask",
+            kind: OptionKind::Choice(&["moved", "random"]),
+            default: Some("moved"),
+            help: "the weights that are trained in the end: those that moved most, or for comparison random ones of those that moved",
         },
         OptionSpec {
             name: "iterations",
@@ -79,6 +86,7 @@ struct SparseFineTuning {
     options: OptionValues,
     trained: Vec<Trained>,
     weights: usize,
+    seed: u64,
     /// Phases that are over: even in a dense phase, odd in a sparse one.
     phase: usize,
 }
@@ -95,10 +103,13 @@ impl SparseFineTuning {
         for (which, trained) in self.trained.iter().enumerate() {
             let Some(chosen) = &trained.chosen else { continue };
             let now = parameters[trained.id].value.iter();
+            let draws =
+                (self.options.choice("mask") == "random").then(|| Stream::new(self.seed, which as u64));
             for (at, (now, start)) in now.zip(trained.start.iter()).enumerate() {
                 let distance = (now - start).abs();
                 if distance > 0.0 && !chosen[at] {
-                    moved.push((distance, which, at));
+                    let order = draws.as_ref().map_or(distance, |draws| draws.uniform(at as u64));
+                    moved.push((order, which, at));
                 }
             }
         }
@@ -247,7 +258,7 @@ fn layer_of(parameter: &str) -> &str {
 }
 
 fn attach(request: Request) -> Result<Parts, TrainError> {
-    let Request { options, parameters, targets, is_head, .. } = request;
+    let Request { options, parameters, targets, is_head, seed, .. } = request;
     let norms = options.switch("norms");
     let layers: Vec<&str> = parameters.iter().map(|(_, parameter)| layer_of(&parameter.name)).collect();
     targets.check(&layers)?;
@@ -271,7 +282,7 @@ fn attach(request: Request) -> Result<Parts, TrainError> {
         let problem = format!("the share of {weights} weights is none; give k or a greater share");
         return Err(options.problem(problem).into());
     }
-    let method = SparseFineTuning { options, trained, weights, phase: 0 };
+    let method = SparseFineTuning { options, trained, weights, seed, phase: 0 };
     Ok(Parts { method: Box::new(method), sites: Vec::new() })
 }
 

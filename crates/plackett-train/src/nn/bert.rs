@@ -133,6 +133,11 @@ impl Bert {
         })
     }
 
+    /// The embeddings of tokens: vocabulary × width.
+    pub fn word_embeddings(&self) -> ParameterId {
+        self.embeddings[0]
+    }
+
     /// A vector for each token: tokens × width.
     pub fn forward(&self, tape: &Tape, batch: &TokenBatch, mode: Mode) -> Var {
         let separate = (self.separate_layers > 0).then(|| batch.separated());

@@ -1,5 +1,7 @@
-//! Training data that is made: click logs and grades from them, samples of documents to make queries for.
+//! Training data that is made: click logs and grades from them, samples of documents to make queries for,
+//! answers of a model beside those of people.
 
+pub mod answers;
 mod clicks;
 mod diverse_sample;
 mod grade_tree;

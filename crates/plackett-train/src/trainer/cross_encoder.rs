@@ -109,6 +109,23 @@ impl CrossEncoder {
         self.bert.linears_mut()
     }
 
+    /// The id of a token; `None` where the tokeniser has none of that name.
+    pub fn token(&self, name: &str) -> Option<u32> {
+        self.tokenizer.token_to_id(name)
+    }
+
+    /// One text as tokens, with those that mark its beginning and end; whether it had more.
+    ///
+    /// # Errors
+    /// It cannot be split into tokens.
+    pub fn tokens(&self, text: &str) -> Result<(Vec<u32>, bool), TrainError> {
+        let encoded = self
+            .tokenizer
+            .encode(text, true)
+            .map_err(|error| TrainError::Model(format!("a text cannot be split into tokens: {error}")))?;
+        Ok((encoded.get_ids().to_vec(), !encoded.get_overflowing().is_empty()))
+    }
+
     fn encode(&self, query: &str, text: &str) -> Result<EncodedPair, TrainError> {
         let encoded = self
             .tokenizer

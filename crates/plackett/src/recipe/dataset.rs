@@ -2,7 +2,7 @@
 
 use super::error::StageError;
 use super::field::Values;
-use super::task::Surroundings;
+use super::task::{Surroundings, Task};
 use plackett_core::formats::{BeirFolder, trec};
 use plackett_core::{Document, Qrels, Query, Ranked, Ranking, Run, Trace};
 use rand::SeedableRng;
@@ -65,13 +65,32 @@ fn list_file(folder: &std::path::Path, list: &str) -> Result<PathBuf, StageError
     })
 }
 
+/// A collection that a stage has made.
+fn made_collection(task: &Task<'_>, stage: &str, name: &str) -> Result<PathBuf, StageError> {
+    let input = task.input(stage)?;
+    if input.made.is_none() {
+        return Err(StageError::NotMade { collection: name.into(), stage: stage.into() });
+    }
+    let path = input.folder.join(name);
+    // A name is a folder of that stage, and no way out of it.
+    if name.contains(['/', '\\', '.']) || !path.is_dir() {
+        let problem =
+            format!("the stage `{stage}` makes no collection `{name}`; see `plackett recipe kinds`");
+        return Err(StageError::Field { field: "collection", problem });
+    }
+    Ok(path)
+}
+
 impl Dataset {
     /// Reads what the fields of a `data` stage ask for.
     ///
     /// # Errors
     /// The collection is not here, a file of it is wrong, or no query is left.
-    pub fn load(values: &Values, surroundings: &Surroundings) -> Result<Dataset, StageError> {
-        let path = surroundings.collection(values.word("collection"))?;
+    pub fn load(task: &Task<'_>, values: &Values) -> Result<Dataset, StageError> {
+        let path = match values.text("made") {
+            Some(stage) => made_collection(task, stage, values.word("collection"))?,
+            None => task.surroundings.collection(values.word("collection"))?,
+        };
         let folder = BeirFolder::open(&path)?;
         let (all, judgments) = (folder.queries()?, folder.qrels(values.word("split"))?);
         let run = match values.text("list") {

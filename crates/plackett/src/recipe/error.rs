@@ -202,6 +202,14 @@ pub enum StageError {
         /// Where it could have been.
         looked: String,
     },
+    /// A collection is made by a stage that has not run: while work is only planned.
+    #[error("the collection `{collection}` is made by the stage `{stage}`")]
+    NotMade {
+        /// Its name.
+        collection: String,
+        /// The stage.
+        stage: String,
+    },
     /// A field's value does not go with what was found.
     #[error("`{field}`: {problem}")]
     Field {

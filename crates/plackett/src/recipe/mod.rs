@@ -17,6 +17,7 @@ pub mod graph;
 pub mod guide;
 mod kind;
 mod papers_page;
+mod parallel_texts;
 mod quantity;
 mod rankings;
 mod registry;

@@ -211,6 +211,9 @@ impl<'a> Runner<'a> {
                         missing: vec![error.to_string()],
                         ..Estimate::default()
                     },
+                    Err(error @ StageError::NotMade { .. }) => {
+                        Estimate { work: error.to_string(), ..Estimate::default() }
+                    }
                     Err(error) => return Err(failed(stage, error)),
                 },
             };

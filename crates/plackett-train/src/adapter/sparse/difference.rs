@@ -132,7 +132,11 @@ impl SparseDifference {
         sum
     }
 
-    fn check(&self, parameters: &Parameters, heads: bool) -> Result<(), TrainError> {
+    /// Whether it was made for this model.
+    ///
+    /// # Errors
+    /// The model lacks a weight or head, or has it in another shape.
+    pub(crate) fn check(&self, parameters: &Parameters, heads: bool) -> Result<(), TrainError> {
         let changes = self.changes.iter().map(|(name, changes)| (name, changes.shape));
         let heads = self.heads.iter().filter(|_| heads).map(|(name, (shape, _))| (name, *shape));
         for (name, (rows, columns)) in changes.chain(heads) {

@@ -16,7 +16,7 @@ use std::time::Instant;
 pub(super) fn texts_of(task: &Task<'_>, values: &Values) -> Result<[Vec<String>; 2], StageError> {
     let mut all = Vec::new();
     for name in values.texts("data") {
-        let dataset = Dataset::load(task.input(name)?.values, task.surroundings)?;
+        let dataset = Dataset::load(task, task.input(name)?.values)?;
         for document in dataset.corpus()? {
             let text = document?.model_text().into_owned();
             if !text.trim().is_empty() {

@@ -16,7 +16,13 @@ pub static DATA: StageKind = StageKind {
         FieldSpec::required(
             "collection",
             FieldKind::Text,
-            "`papers` (bundled), a folder's name in PLACKETT_DATA, or a path that begins with . or /",
+            "`papers` (bundled), a folder's name in PLACKETT_DATA, a path that begins with . or /, or with `made` a collection of that stage",
+        ),
+        FieldSpec::new(
+            "made",
+            FieldKind::Stage(&[Gives::Numbers]),
+            Default::Absent,
+            "a stage that makes the collection",
         ),
         FieldSpec::new(
             "split",
@@ -78,6 +84,9 @@ pub static DATA: StageKind = StageKind {
     check: nothing_to_check,
     numbers: no_numbers,
     outside: |values, surroundings| {
+        if values.has("made") {
+            return Ok(Vec::new());
+        }
         let hash = |path: &std::path::PathBuf| {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             Ok((name, hash_file(path)?))
@@ -85,7 +94,9 @@ pub static DATA: StageKind = StageKind {
         files(values, surroundings)?.iter().map(hash).collect()
     },
     estimate: |task| {
-        files(task.values, task.surroundings)?;
+        if !task.values.has("made") {
+            files(task.values, task.surroundings)?;
+        }
         Ok(Estimate {
             work: format!("reads {}", task.values.word("collection")),
             seconds: Some(1.0),
@@ -96,7 +107,7 @@ pub static DATA: StageKind = StageKind {
 };
 
 fn run(task: &Task<'_>) -> Result<Made, StageError> {
-    let dataset = Dataset::load(task.values, task.surroundings)?;
+    let dataset = Dataset::load(task, task.values)?;
     let mut facts = vec![("queries".to_string(), dataset.queries.len().to_string())];
     if let Some(lists) = &dataset.candidates {
         let count: usize = lists.iter().map(|list| list.entries.len()).sum();

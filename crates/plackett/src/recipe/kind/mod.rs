@@ -18,14 +18,18 @@ mod film_lists;
 mod film_policy;
 mod heads;
 mod index;
+mod language_module;
 mod learn_features;
 mod memorize;
 mod mental_retrieval;
+mod modular_rank;
 mod next_title;
 mod oracle;
+mod parallel_collection;
 mod projection;
 mod rank;
 mod rank_then_score;
+mod ranking_module;
 mod rate_votes;
 mod retrieve;
 mod route;
@@ -39,6 +43,7 @@ mod train;
 mod train_decoder;
 mod unlearn;
 mod vectors;
+mod written_answers;
 
 use super::dataset::Dataset;
 use super::error::StageError;
@@ -78,6 +83,11 @@ pub static STAGE_KINDS: &[&StageKind] = &[
     &rate_votes::RATE_VOTES,
     &route::ROUTE,
     &mental_retrieval::MENTAL_RETRIEVAL,
+    &written_answers::WRITTEN_ANSWERS,
+    &parallel_collection::PARALLEL_COLLECTION,
+    &language_module::LANGUAGE_MODULE,
+    &ranking_module::RANKING_MODULE,
+    &modular_rank::MODULAR_RANK,
     &rank_then_score::RANK_THEN_SCORE,
     &diverse_sample::DIVERSE_SAMPLE,
     &summaries::SUMMARIES,
@@ -94,7 +104,7 @@ pub static STAGE_KINDS: &[&StageKind] = &[
 pub fn dataset_of(task: &Task<'_>, name: &str) -> Result<Dataset, StageError> {
     let input = task.input(name)?;
     match input.kind.gives {
-        Gives::Data => Dataset::load(input.values, task.surroundings),
+        Gives::Data => Dataset::load(task, input.values),
         _ => {
             let before = ["data", "index", "candidates"].iter().find_map(|key| input.values.text(key));
             dataset_of(task, before.unwrap_or_default())
@@ -157,7 +167,7 @@ pub fn rankings_of(task: &Task<'_>, name: &str) -> Result<Vec<Ranking>, StageErr
             "the stage `{name}` has no list of candidates; write `list` there (`judged` takes the judged documents)"
         ),
     };
-    Dataset::load(input.values, task.surroundings)?.candidates.ok_or_else(no_list)
+    Dataset::load(task, input.values)?.candidates.ok_or_else(no_list)
 }
 
 /// Rough time of a model over texts, in seconds: two operations for each weight and token, at a rate that two cores reach.

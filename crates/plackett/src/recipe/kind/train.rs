@@ -131,8 +131,8 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     Ok(made(task, &outcome, (examples.len(), without)))
 }
 
-/// Lists of judged candidates, and how many queries were left out because nothing of theirs is relevant.
-fn examples(task: &Task<'_>) -> Result<(Vec<RankingExample>, usize), StageError> {
+/// Lists of judged candidates of the field `data`, with no more than `negatives` wrong ones for each right one, and how many queries were left out because nothing of theirs is relevant.
+pub(super) fn examples(task: &Task<'_>) -> Result<(Vec<RankingExample>, usize), StageError> {
     let name = task.values.word("data");
     let dataset = dataset_of(task, name)?;
     let lists = super::rankings_of(task, name)?;

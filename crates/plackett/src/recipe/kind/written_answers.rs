@@ -1,0 +1,341 @@
+//! `written-answers`: a model answers questions that people have answered, and both become collections to search and to learn from.
+
+use super::SEED;
+use crate::recipe::dataset::seed_of;
+use crate::recipe::error::StageError;
+use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::kind::attention;
+use crate::recipe::quantity::Quantity;
+use crate::recipe::registry::{Estimate, Hashes, Made, StageKind, nothing_to_check};
+use crate::recipe::task::{Surroundings, Task, hash_file};
+use plackett_core::formats::{BeirFolder, BeirWriter, FormatError};
+use plackett_core::{Document, Qrels, Query};
+use plackett_rank::model::{
+    AnswerForm, ChatMessage, ChatRole, Finish, GenerationOptions, GenerationRequest, LanguageModel, Prompt,
+};
+use plackett_train::random::Stream;
+use plackett_train::synth::answers::{
+    AnswerCollections, AnswerRecord, Author, Split, overlap, refused, word_list,
+};
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+/// Numbers by question.
+const NUMBERS: [&str; 4] = ["overlap_human", "overlap_model", "words_human", "words_model"];
+/// Questions of one call of the model.
+const TOGETHER: usize = 32;
+/// Judgments of all answers, without regard to parts.
+const EVERY: &str = "all";
+/// What a model is asked to be; the published prompts are not known.
+const ASKED: &str = "Answer the question in a few sentences, as an encyclopaedia would.";
+
+/// The declaration.
+pub static WRITTEN_ANSWERS: StageKind = StageKind {
+    name: "written-answers",
+    help: "a decoder writes an answer to each of some questions that have judged answers; what is blank, refuses or only repeats the question is \
+           left out with its question. Makes the collections `human` and `model` (judgments `all`; `train` and `test` with answers of other \
+           questions, drawn at random, as wrong ones), and to learn from the same with `human-cut` and `model-cut` (the first words \
+           alone), `mixed` (every second question of each) and `shuffled` (the answers of people to other questions). Gives, by question, \
+           `overlap_human` and `overlap_model` (share of the question's words in the answer; a mean where there are several) and `words_human` \
+           and `words_model` (lengths)",
+    version: 1,
+    gives: Gives::Numbers,
+    fields: &[
+        FieldSpec::required("collection", FieldKind::Text, "a folder's name in PLACKETT_DATA, or a path"),
+        FieldSpec::new(
+            "split",
+            FieldKind::Text,
+            Default::Text("train"),
+            "which judgments, as in qrels/SPLIT.tsv",
+        ),
+        FieldSpec::new(
+            "questions",
+            FieldKind::Whole(10, 1_000_000),
+            Default::Whole(300),
+            "how many, from the first",
+        ),
+        attention::MODEL,
+        FieldSpec::new(
+            "tokens",
+            FieldKind::Whole(1, 4096),
+            Default::Whole(64),
+            "most tokens of a written answer",
+        ),
+        FieldSpec::new(
+            "negatives",
+            FieldKind::Whole(1, 1000),
+            Default::Whole(4),
+            "wrong answers for each right one to learn from",
+        ),
+        FieldSpec::new(
+            "candidates",
+            FieldKind::Whole(1, 1000),
+            Default::Whole(20),
+            "wrong answers for each right one to test on",
+        ),
+        FieldSpec::new(
+            "cut",
+            FieldKind::Whole(1, 10_000),
+            Default::Whole(20),
+            "words of the answers that are cut",
+        ),
+        SEED,
+    ],
+    chooses: None,
+    check: nothing_to_check,
+    numbers: |_, _| NUMBERS.map(str::to_string).to_vec(),
+    outside,
+    estimate,
+    run,
+};
+
+fn outside(values: &Values, surroundings: &Surroundings) -> Result<Hashes, StageError> {
+    let folder = BeirFolder::open(&surroundings.collection(values.word("collection"))?)?;
+    let files = [folder.corpus_file()?, folder.queries_file()?, folder.qrels_file(values.word("split"))?];
+    let mut hashes = attention::fingerprint(values, surroundings)?;
+    for file in files {
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        hashes.push((name, hash_file(&file)?));
+    }
+    Ok(hashes)
+}
+
+fn estimate(task: &Task<'_>) -> Result<Estimate, StageError> {
+    outside(task.values, task.surroundings)?;
+    let (questions, tokens) = (task.values.count("questions"), task.values.count("tokens"));
+    Ok(Estimate {
+        work: format!("writes {questions} answers of up to {tokens} tokens"),
+        // About a hundred tokens a second, of a small decoder on two cores.
+        seconds: Some((questions * tokens) as f64 / 100.0),
+        ..Estimate::default()
+    })
+}
+
+fn run(task: &Task<'_>) -> Result<Made, StageError> {
+    let asked = questions(task)?;
+    let mut made = Made::default();
+    let records = written(task, asked, &mut made)?;
+    if records.len() < 10 {
+        let problem = format!("{} of its answers can be used; a stronger model is needed", records.len());
+        return Err(StageError::Field { field: "model", problem });
+    }
+    let collections = AnswerCollections::build(&records);
+    let repairs = &collections.repairs;
+    if repairs.blank_human + repairs.without_human > 0 {
+        made.warnings.push(format!("{} blank answers of people are left out", repairs.blank_human));
+    }
+    let arms = Arms { collections: &collections, task };
+    arms.write()?;
+    made.numbers = numbers(&collections);
+    made.facts.push(("questions".into(), records.len().to_string()));
+    Ok(made)
+}
+
+/// The first questions that have a right answer, with their answers.
+fn questions(task: &Task<'_>) -> Result<Vec<AnswerRecord>, StageError> {
+    let folder = BeirFolder::open(&task.surroundings.collection(task.values.word("collection"))?)?;
+    let qrels = folder.qrels(task.values.word("split"))?;
+    let right = |query: &Query| -> Vec<String> {
+        let judged = qrels.query(&query.id).into_iter().flat_map(|judged| judged.iter());
+        judged.filter(|judgment| judgment.grade > 0).map(|judgment| judgment.document.to_string()).collect()
+    };
+    let mut asked: Vec<(Query, Vec<String>)> =
+        folder.queries()?.into_iter().map(|query| (query.clone(), right(&query))).collect();
+    asked.retain(|(_, right)| !right.is_empty());
+    asked.truncate(task.values.count("questions"));
+    let mut texts: HashMap<String, String> =
+        asked.iter().flat_map(|(_, right)| right.iter().cloned()).map(|id| (id, String::new())).collect();
+    for document in folder.corpus()? {
+        let document = document?;
+        if let Some(text) = texts.get_mut(&document.id) {
+            *text = document.text;
+        }
+    }
+    let record = |(query, right): (Query, Vec<String>)| AnswerRecord {
+        question: query.text,
+        human_answers: right.iter().map(|id| texts[id].clone()).collect(),
+        ..AnswerRecord::default()
+    };
+    Ok(asked.into_iter().map(record).collect())
+}
+
+/// Lets the model answer, and leaves out what is of no use.
+fn written(
+    task: &Task<'_>,
+    asked: Vec<AnswerRecord>,
+    made: &mut Made,
+) -> Result<Vec<AnswerRecord>, StageError> {
+    let model = attention::model(task)?;
+    let options =
+        GenerationOptions { max_tokens: task.values.count("tokens"), ..GenerationOptions::default() };
+    let (mut kept, mut left_out, mut unfinished) = (Vec::new(), BTreeMap::<String, usize>::new(), 0);
+    let count = asked.len();
+    for (nth, part) in asked.chunks(TOGETHER).enumerate() {
+        (task.progress)(task.name, (nth * TOGETHER) as u64, count as u64);
+        for (record, (answer, finish)) in part.iter().zip(answers(&*model, part, &options)?) {
+            unfinished += usize::from(finish == Finish::Length);
+            match refused(&record.question, &answer) {
+                Some(reason) => *left_out.entry(format!("{reason:?}").to_lowercase()).or_default() += 1,
+                None => kept.push(AnswerRecord { model_answers: vec![answer], ..record.clone() }),
+            }
+        }
+    }
+    if unfinished > 0 {
+        made.warnings
+            .push(format!("{unfinished} of {count} answers end with their {} tokens", options.max_tokens));
+    }
+    for (reason, number) in left_out {
+        made.warnings
+            .push(format!("{number} of {count} questions are left out: the answer is no use ({reason})"));
+    }
+    Ok(kept)
+}
+
+fn answers(
+    model: &dyn LanguageModel,
+    records: &[AnswerRecord],
+    options: &GenerationOptions,
+) -> Result<Vec<(String, Finish)>, StageError> {
+    let message = |record: &AnswerRecord| match model.has_chat_template() {
+        true => Prompt::chat(vec![
+            ChatMessage::new(ChatRole::System, ASKED),
+            ChatMessage::new(ChatRole::User, record.question.clone()),
+        ]),
+        false => Prompt::text(format!("{ASKED}\n\nQuestion: {}\nAnswer:", record.question)),
+    };
+    let prompts: Vec<Prompt> = records.iter().map(message).collect();
+    let request = |prompt| GenerationRequest { prompt, form: &AnswerForm::Text, sample: 0 };
+    let requests: Vec<GenerationRequest<'_>> = prompts.iter().map(request).collect();
+    let said = |error: plackett_rank::model::CallError| StageError::Simulation(error.to_string());
+    let replies = model.generate(&requests, options).into_iter();
+    replies.map(|reply| reply.map(|made| (made.text.trim().to_string(), made.finish)).map_err(said)).collect()
+}
+
+/// What is learned from and tested on, as folders.
+struct Arms<'c> {
+    collections: &'c AnswerCollections,
+    task: &'c Task<'c>,
+}
+
+/// An answer in a folder to learn from: whose question it is right for, and its text.
+struct ArmAnswer {
+    question: usize,
+    id: String,
+    text: String,
+}
+
+impl Arms<'_> {
+    fn write(&self) -> Result<(), StageError> {
+        let cut = self.task.values.count("cut");
+        let shortened = |author: Author| {
+            self.arm(author, |answer| ArmAnswer { text: first_words(&answer.text, cut), ..answer })
+        };
+        let (human, model) =
+            (self.arm(Author::Human, |answer| answer), self.arm(Author::Model, |answer| answer));
+        let even = |of: Author, odd: usize| {
+            self.arm(of, |answer| answer).into_iter().filter(move |answer| answer.question % 2 == odd)
+        };
+        let mixed: Vec<ArmAnswer> = even(Author::Human, 0).chain(even(Author::Model, 1)).collect();
+        for (name, answers) in [
+            ("human", human),
+            ("model", model),
+            ("human-cut", shortened(Author::Human)),
+            ("model-cut", shortened(Author::Model)),
+            ("mixed", mixed),
+            ("shuffled", self.shuffled()),
+        ] {
+            self.folder(&self.task.folder.join(name), &answers)?;
+        }
+        Ok(())
+    }
+
+    fn arm(&self, author: Author, change: impl Fn(ArmAnswer) -> ArmAnswer) -> Vec<ArmAnswer> {
+        let collection = self.collections.of(author);
+        let answer = |((id, text), question): (&(String, String), &usize)| {
+            change(ArmAnswer { question: *question, id: id.clone(), text: text.clone() })
+        };
+        collection.answers.iter().zip(&collection.question).map(answer).collect()
+    }
+
+    /// The answers of people, each to be right for the question of another one.
+    fn shuffled(&self) -> Vec<ArmAnswer> {
+        let mut answers = self.arm(Author::Human, |answer| answer);
+        let order = Stream::new(self.task.values.count("seed") as u64, 1 << 40).permutation(answers.len());
+        let questions: Vec<usize> = order.iter().map(|at| answers[*at].question).collect();
+        answers.iter_mut().zip(questions).for_each(|(answer, question)| answer.question = question);
+        answers
+    }
+
+    /// Writes a folder: judgments of all answers, and those with wrong ones of the parts to learn from and to test on.
+    fn folder(&self, path: &Path, answers: &[ArmAnswer]) -> Result<(), StageError> {
+        let writer = BeirWriter::create(path)?;
+        let document = |answer: &ArmAnswer| Ok(Document::new(answer.id.clone(), answer.text.clone()));
+        writer.corpus(answers.iter().map(document))?;
+        let query = |(at, text): (usize, &String)| Query::new(at.to_string(), text.clone());
+        writer.queries(&self.collections.questions.iter().enumerate().map(query).collect::<Vec<_>>())?;
+        let values = self.task.values;
+        let parts = [
+            (EVERY, None, 0),
+            ("train", Some(Split::Train), values.count("negatives")),
+            ("test", Some(Split::Test), values.count("candidates")),
+        ];
+        for (name, split, negatives) in parts {
+            writer.qrels(name, &self.qrels(path, answers, split, negatives)?)?;
+        }
+        Ok(())
+    }
+
+    fn qrels(
+        &self,
+        path: &Path,
+        answers: &[ArmAnswer],
+        split: Option<Split>,
+        negatives: usize,
+    ) -> Result<Qrels, StageError> {
+        let full = |source| FormatError::Full { file: path.display().to_string(), source };
+        let seed = seed_of(self.task.values.count("seed") as u64, "wrong answers");
+        let mut qrels = Qrels::new();
+        for (at, answer) in answers.iter().enumerate() {
+            if split.is_some_and(|split| self.collections.splits[answer.question] != split) {
+                continue;
+            }
+            let judged = qrels.query_mut(&answer.question.to_string());
+            judged.push("0", &answer.id, 1).map_err(full)?;
+            let order = Stream::new(seed, at as u64).permutation(answers.len());
+            let wrong = order.into_iter().filter(|other| answers[*other].question != answer.question);
+            for other in wrong.take(negatives) {
+                // A question with several answers may draw a wrong one twice; it is judged once.
+                if !judged.iter().any(|known| known.document == answers[other].id) {
+                    judged.push("0", &answers[other].id, 0).map_err(full)?;
+                }
+            }
+        }
+        Ok(qrels)
+    }
+}
+
+fn first_words(text: &str, count: usize) -> String {
+    text.split_whitespace().take(count).collect::<Vec<_>>().join(" ")
+}
+
+fn numbers(collections: &AnswerCollections) -> Vec<Quantity> {
+    let keys: Vec<String> = (0..collections.questions.len()).map(|at| at.to_string()).collect();
+    let of = |author: Author, number: &dyn Fn(&str, &str) -> f64| -> Vec<f64> {
+        let mut sums = vec![(0.0, 0.0); keys.len()];
+        let collection = collections.of(author);
+        for ((_, text), question) in collection.answers.iter().zip(&collection.question) {
+            sums[*question].0 += number(&collections.questions[*question], text);
+            sums[*question].1 += 1.0;
+        }
+        sums.into_iter().map(|(sum, count): (f64, f64)| sum / count.max(1.0)).collect()
+    };
+    let words = |_: &str, answer: &str| word_list(answer).len() as f64;
+    let columns = [
+        of(Author::Human, &overlap),
+        of(Author::Model, &overlap),
+        of(Author::Human, &words),
+        of(Author::Model, &words),
+    ];
+    let quantity = |(name, values): (&str, Vec<f64>)| Quantity::by_query(name, keys.clone(), values);
+    NUMBERS.into_iter().zip(columns).map(quantity).collect()
+}
