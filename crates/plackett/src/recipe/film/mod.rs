@@ -7,7 +7,6 @@ mod rewards;
 mod world;
 
 pub use demonstrations::{Demonstrations, demonstrations};
-pub use language::{FilmLanguage, Measured, measure};
-pub use next::{NextFilm, NextFilms, NextMeasured, measure_next};
+pub use language::{FilmLanguage, Measured, measure, ndcg};
 pub use rewards::{FilmRewarder, Policy};
 pub use world::{FILES, FilmWorld, Talk};

@@ -1,21 +1,19 @@
 //! `film-lists`: a small decoder that learns to answer with a list of titles.
 
-use super::train::FOLDER;
-use crate::recipe::error::{RecipeError, StageError};
+use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
 use crate::recipe::film::{
     Demonstrations, FILES, FilmLanguage, FilmWorld, Measured, Talk, demonstrations, measure,
 };
 use crate::recipe::quantity::{Quantity, mean};
-use crate::recipe::registry::{Estimate, Hashes, Made, Registry, StageKind};
+use crate::recipe::registry::{Estimate, Hashes, Made, StageKind};
+use crate::recipe::small_decoder::{
+    BATCH, LAYERS, RATE, SEEDS, STEPS, WIDTH, check_width, folder_of, learn_pairs, new_decoder, of_seeds,
+};
 use crate::recipe::task::{Surroundings, Task, hash_file};
-use plackett_train::nn::LlamaConfig;
-use plackett_train::objective::parse_sum;
-use plackett_train::optimizer::Schedule;
+use plackett_train::Parameters;
 use plackett_train::rl::Rollouts;
-use plackett_train::trainer::{LanguageModel, LanguageTask, Settings, StepRecord, WordVocabulary, train};
-use plackett_train::{Compute, Parameters};
-use std::path::PathBuf;
+use plackett_train::trainer::WordVocabulary;
 
 /// Names of the numbers of a policy over films, of which the first two are by talk.
 pub(super) const MEASURES: [&str; 4] = ["ndcg", "recall", "in_catalogue", "exact"];
@@ -48,17 +46,12 @@ pub static FILM_LISTS: StageKind = StageKind {
             Default::Text("remapped"),
             "the lists to imitate",
         ),
-        FieldSpec::new("layers", FieldKind::Whole(1, 100), Default::Whole(2), "layers of the decoder"),
-        FieldSpec::new(
-            "width",
-            FieldKind::Whole(8, 4096),
-            Default::Whole(96),
-            "numbers of a token; a multiple of 8",
-        ),
-        FieldSpec::new("batch", FieldKind::Whole(1, 4096), Default::Whole(32), "talks in a step"),
-        FieldSpec::required("steps", FieldKind::Whole(1, i64::MAX), "steps"),
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(3e-3), "the learning rate"),
-        FieldSpec::new("seeds", FieldKind::Whole(1, 1000), Default::Whole(2), "how many"),
+        LAYERS,
+        WIDTH,
+        BATCH,
+        STEPS,
+        RATE,
+        SEEDS,
     ],
     chooses: None,
     check: check_width,
@@ -72,20 +65,6 @@ pub static FILM_LISTS: StageKind = StageKind {
     run,
 };
 
-/// Heads of attention; the width of each is even.
-pub(super) const HEADS: usize = 4;
-
-/// Refuses a width that heads do not cut into even parts.
-pub(super) fn check_width(values: &Values, _: &Registry) -> Result<(), RecipeError> {
-    use crate::recipe::error::Problem;
-    match values.count("width").is_multiple_of(2 * HEADS) {
-        true => Ok(()),
-        false => {
-            Err(values.wrong("width", 0, Problem::Said(format!("a multiple of {} is expected", 2 * HEADS))))
-        }
-    }
-}
-
 /// The files that the world is made of.
 pub(super) fn outside(values: &Values, surroundings: &Surroundings) -> Result<Hashes, StageError> {
     let folder = surroundings.collection(values.word("collection"))?;
@@ -97,11 +76,6 @@ pub(super) fn outside(values: &Values, surroundings: &Surroundings) -> Result<Ha
 pub(super) fn world_of(values: &Values, surroundings: &Surroundings) -> Result<FilmWorld, StageError> {
     let folder = surroundings.collection(values.word("collection"))?;
     FilmWorld::load(&folder, values.count("catalogue"), WORLD)
-}
-
-/// The folder of the model of a seed.
-pub(super) fn folder_of(stage: &std::path::Path, seed: usize) -> PathBuf {
-    stage.join(format!("{FOLDER}-{seed}"))
 }
 
 /// The most tokens of an answer with so many lines: titles of MovieLens have up to a dozen words.
@@ -118,18 +92,13 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let values = task.values;
     let world = world_of(values, task.surroundings)?;
     let language = FilmLanguage::new(&world);
-    let compute = Compute::new(rayon::current_num_threads());
     let items = values.count("items");
     let mut all = Vec::new();
     for seed in 1..=values.count("seeds") {
         let mut parameters = Parameters::default();
-        let width = values.count("width");
         let vocabulary = &language.vocabulary;
-        let config = LlamaConfig::small(vocabulary.len(), values.count("layers"), (width, 3 * width), HEADS);
-        let config = LlamaConfig { tie_word_embeddings: true, ..config };
-        let mut model =
-            LanguageModel::of_words(vocabulary, &config, context_of(items), seed as u64, &mut parameters)?;
-        learn(task, (&world, &language), (&model, seed), &compute, &mut parameters)?;
+        let mut model = new_decoder(values, vocabulary, context_of(items), seed, &mut parameters)?;
+        learn_pairs(task, pairs(values, (&world, &language), seed), (&model, seed), &mut parameters)?;
         let folder = folder_of(task.folder, seed);
         model.save(&folder, &parameters)?;
         vocabulary.save(&folder)?;
@@ -146,14 +115,12 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     Ok(made)
 }
 
-fn learn(
-    task: &Task<'_>,
+/// Talks to learn from and the lists to imitate.
+fn pairs(
+    values: &Values,
     (world, language): (&FilmWorld, &FilmLanguage),
-    (model, seed): (&LanguageModel, usize),
-    compute: &std::sync::Arc<Compute>,
-    parameters: &mut Parameters,
-) -> Result<(), StageError> {
-    let values = task.values;
+    seed: usize,
+) -> Vec<(Vec<u32>, Vec<u32>)> {
     let kind = match values.word("lists") {
         "teacher" => Demonstrations::Teacher,
         _ => Demonstrations::Remapped,
@@ -162,26 +129,7 @@ fn learn(
     let lists = demonstrations(world, talks, (values.count("items"), kind), seed as u64);
     let pair =
         |(talk, list): (&Talk, &Vec<usize>)| (language.prompt(world, talk), language.list(world, list));
-    let pairs = talks.iter().zip(&lists).map(pair).collect();
-    let objective = parse_sum("language").map_err(|error| StageError::Simulation(error.to_string()))?;
-    let learning = LanguageTask::of_pairs(model, pairs, objective)?;
-    let steps = values.count("steps");
-    let settings = Settings {
-        batch: values.count("batch"),
-        steps,
-        rate: values.number("rate").unwrap_or_default() as f32,
-        warmup: steps / 20,
-        schedule: Schedule::Cosine,
-        seed: seed as u64,
-        checkpoint: 0,
-        ..Settings::default()
-    };
-    let name = format!("{}, seed {seed}", task.name);
-    let mut progress = |record: &StepRecord, total: usize| {
-        (task.progress)(&name, record.step as u64, total as u64);
-    };
-    train(&learning, compute, parameters, &settings, (None, ""), None, &mut progress)?;
-    Ok(())
+    talks.iter().zip(&lists).map(pair).collect()
 }
 
 /// The numbers of [`MEASURES`] from what each seed has measured.
@@ -202,12 +150,6 @@ pub(super) fn numbers(talks: &[Talk], all: &[Measured]) -> Vec<Quantity> {
         of_seeds(MEASURES[2], by_seed(&|seed| &seed.in_catalogue)),
         of_seeds(MEASURES[3], by_seed(&|seed| &seed.exact)),
     ]
-}
-
-/// A number of each seed, from 1.
-pub(super) fn of_seeds(name: &str, values: Vec<f64>) -> Quantity {
-    let keys = (1..=values.len()).map(|seed| seed.to_string()).collect();
-    Quantity { name: name.into(), unit: "seed".into(), keys, values }
 }
 
 /// The language of a model that a stage of this kind has written.

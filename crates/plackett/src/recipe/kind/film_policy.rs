@@ -1,13 +1,12 @@
 //! `film-policy`: a decoder that writes lists of titles is rewarded for what people wanted.
 
-use super::film_lists::{
-    FILM_LISTS, MEASURES, folder_of, language_of, most_tokens, numbers, of_seeds, world_of,
-};
+use super::film_lists::{FILM_LISTS, MEASURES, language_of, most_tokens, numbers, world_of};
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
 use crate::recipe::film::{FilmLanguage, FilmRewarder, FilmWorld, Measured, Policy, Talk, measure};
 use crate::recipe::quantity::mean;
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
+use crate::recipe::small_decoder::{folder_of, of_seeds};
 use crate::recipe::task::Task;
 use plackett_train::optimizer::Schedule;
 use plackett_train::rl::{

@@ -23,6 +23,8 @@ mod learn_features;
 mod memorize;
 mod mental_retrieval;
 mod modular_rank;
+mod next_code;
+mod next_policy;
 mod next_title;
 mod oracle;
 mod parallel_collection;
@@ -38,7 +40,6 @@ mod simulate;
 mod stability;
 mod summaries;
 mod timing;
-mod title_policy;
 mod train;
 mod train_decoder;
 mod unlearn;
@@ -95,7 +96,8 @@ pub static STAGE_KINDS: &[&StageKind] = &[
     &film_lists::FILM_LISTS,
     &film_policy::FILM_POLICY,
     &next_title::NEXT_TITLE,
-    &title_policy::TITLE_POLICY,
+    &next_code::NEXT_CODE,
+    &next_policy::NEXT_POLICY,
     &stability::STABILITY,
     &simulate::SIMULATE,
 ];

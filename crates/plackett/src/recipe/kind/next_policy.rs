@@ -1,12 +1,14 @@
-//! `title-policy`: a decoder that writes the next title is rewarded among its own beams.
+//! `next-policy`: a decoder that writes what somebody chose next is rewarded among its own beams.
 
-use super::film_lists::{folder_of, language_of, of_seeds, world_of};
-use super::next_title::{BEAMS, MEASURES, NEXT_TITLE, numbers};
+use super::film_lists::{language_of, world_of};
+use super::next_code::{BEAMS, NEXT_CODE, world_and_items};
+use super::next_title::NEXT_TITLE;
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
-use crate::recipe::film::{FilmWorld, NextFilm, NextFilms, NextMeasured, measure_next};
+use crate::recipe::next_item::{MEASURES, NextItem, NextItems, NextMeasured, measured};
 use crate::recipe::quantity::mean;
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
+use crate::recipe::small_decoder::{folder_of, of_seeds};
 use crate::recipe::task::Task;
 use plackett_lm::decode::TokenTrie;
 use plackett_train::optimizer::Schedule;
@@ -32,18 +34,22 @@ const NUMBERS: [&str; 7] = [
 ];
 
 /// The declaration.
-pub static TITLE_POLICY: StageKind = StageKind {
-    name: "title-policy",
-    help: "the decoders of a stage `next-title` search 16 titles for each of some prompts that they have learned from, are rewarded for \
+pub static NEXT_POLICY: StageKind = StageKind {
+    name: "next-policy",
+    help: "the decoders of a stage `next-title` or `next-code` search 16 sequences for each of some prompts that they have learned from, are rewarded for \
            the right one (`rule`) and besides told off for wrong ones by how likely they find them (`rule-and-rank`), and take a step up, \
-           with the loss of GRPO, of DAPO (each token counts alike) or of GSPO (one ratio a title). Gives the numbers `ndcg` and `hit` of \
-           `next-title` and, by seed, `train_hit_begin`, `train_hit_end`, `train_ndcg_begin` and `train_ndcg_end` (the same on the prompts \
-           that are rewarded, before and after), `misses` and `without_advantage` (share of the groups without the right title, and without \
+           with the loss of GRPO, of DAPO (each token counts alike) or of GSPO (one ratio a sequence). Gives the numbers `ndcg`, `hit`, `hit10` and `hit16` of \
+           that stage and, by seed, `train_hit_begin`, `train_hit_end`, `train_ndcg_begin` and `train_ndcg_end` (the same on the prompts \
+           that are rewarded, before and after), `misses` and `without_advantage` (share of the groups without the right one, and without \
            an advantage) and `divergence` (from the start, a token, in the last tenth of the steps)",
     version: 1,
     gives: Gives::Numbers,
     fields: &[
-        FieldSpec::required("start", FieldKind::Stage(&[Gives::Model]), "a stage `next-title`"),
+        FieldSpec::required(
+            "start",
+            FieldKind::Stage(&[Gives::Model]),
+            "a stage `next-title` or `next-code`",
+        ),
         FieldSpec::new(
             "reward",
             FieldKind::Choice(&["rule-and-rank", "rule"]),
@@ -60,7 +66,7 @@ pub static TITLE_POLICY: StageKind = StageKind {
             "prompts",
             FieldKind::Whole(1, 1_000_000),
             Default::Whole(240),
-            "films that are rewarded",
+            "items that are rewarded",
         ),
         FieldSpec::new("batch", FieldKind::Whole(1, 4096), Default::Whole(8), "prompts of a step"),
         FieldSpec::required("steps", FieldKind::Whole(1, i64::MAX), "steps"),
@@ -86,25 +92,37 @@ pub static TITLE_POLICY: StageKind = StageKind {
 };
 
 struct Start<'t> {
+    kind: &'static str,
     values: &'t Values,
     folder: PathBuf,
 }
 
 fn start_of<'t>(task: &'t Task<'_>) -> Result<Start<'t>, StageError> {
     let input = task.input(task.values.word("start"))?;
-    if input.kind.name != NEXT_TITLE.name {
-        let problem =
-            format!("it is of the kind `{}`; a stage `{}` is expected", input.kind.name, NEXT_TITLE.name);
+    let (kind, known) = (input.kind.name, [NEXT_TITLE.name, NEXT_CODE.name]);
+    if !known.contains(&kind) {
+        let problem = format!("it is of the kind `{kind}`; a stage `{}` is expected", known.join("` or `"));
         return Err(StageError::Field { field: "start", problem });
     }
-    Ok(Start { values: input.values, folder: input.folder.clone() })
+    Ok(Start { kind, values: input.values, folder: input.folder.clone() })
 }
 
-/// Rewards of the beams of next films.
+impl Start<'_> {
+    /// What the decoder of a seed has learned from, and what it is tested on.
+    fn items(&self, task: &Task<'_>, seed: usize) -> Result<NextItems, StageError> {
+        if self.kind == NEXT_CODE.name {
+            let (world, codes, tasks) = world_and_items(self.values, task.surroundings)?;
+            return Ok(world.next_items(codes, tasks, seed as u64)?.0);
+        }
+        let world = world_of(self.values, task.surroundings)?;
+        language_of(&folder_of(&self.folder, seed))?.next_films(&world, seed as u64)
+    }
+}
+
+/// Rewards of the beams of next items.
 struct NextRewarder<'n> {
-    films: &'n [NextFilm],
+    items: &'n [NextItem],
     trie: &'n TokenTrie,
-    places: &'n [usize],
     reward: BeamReward,
     groups: AtomicUsize,
     misses: AtomicUsize,
@@ -112,9 +130,8 @@ struct NextRewarder<'n> {
 
 impl Rewarder for NextRewarder<'_> {
     fn judge(&self, prompt: usize, answers: &[Sampled]) -> Vec<Answered> {
-        let next = self.films[prompt].next;
-        let is_next =
-            |answer: &Sampled| self.trie.find(&answer.tokens).is_some_and(|rank| self.places[rank] == next);
+        let next = self.items[prompt].target;
+        let is_next = |answer: &Sampled| self.trie.find(&answer.tokens) == Some(next);
         let target = answers.iter().position(is_next);
         self.groups.fetch_add(1, Ordering::Relaxed);
         self.misses.fetch_add(usize::from(target.is_none()), Ordering::Relaxed);
@@ -130,17 +147,18 @@ impl Rewarder for NextRewarder<'_> {
 
 fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let start = start_of(task)?;
-    let world = world_of(start.values, task.surroundings)?;
-    let (mut measured, mut all) = (Vec::new(), Vec::new());
+    let (mut all, mut numbers, mut tested) = (Vec::new(), Vec::new(), Vec::new());
     for seed in 1..=start.values.count("seeds") {
-        let (of_seed, numbers) = learn(task, &start, &world, seed)?;
-        measured.push(of_seed);
-        all.push(numbers);
+        let items = start.items(task, seed)?;
+        tested = items.tested.iter().take(start.values.count("tested")).cloned().collect();
+        let (of_seed, own) = learn(task, &start, (&items, &tested), seed)?;
+        all.push(of_seed);
+        numbers.push(own);
     }
-    let mut made =
-        Made { numbers: numbers(&world, start.values.count("tested"), &measured), ..Made::default() };
+    let mut made = Made { numbers: measured(&tested, &all), ..Made::default() };
     for (at, name) in NUMBERS.into_iter().enumerate() {
-        made.numbers.push(of_seeds(name, all.iter().map(|seed| seed[at]).collect()));
+        made.numbers
+            .push(of_seeds(name, numbers.iter().map(|seed: &[f64; NUMBERS.len()]| seed[at]).collect()));
     }
     Ok(made)
 }
@@ -148,23 +166,20 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
 fn learn(
     task: &Task<'_>,
     start: &Start<'_>,
-    world: &FilmWorld,
+    (items, tested): (&NextItems, &[NextItem]),
     seed: usize,
 ) -> Result<(NextMeasured, [f64; NUMBERS.len()]), StageError> {
     let values = task.values;
     let folder = folder_of(&start.folder, seed);
-    let language = language_of(&folder)?;
     let mut parameters = Parameters::default();
     let model = LanguageModel::open(&folder, &mut parameters)?;
     let reference = parameters.clone();
-    let films = NextFilms::of(world, seed as u64);
-    let rewarded = &films.learned[..films.learned.len().min(values.count("prompts"))];
-    let tested = &films.tested[..films.tested.len().min(start.values.count("tested"))];
-    let prompts: Vec<Vec<u32>> = rewarded.iter().map(|film| language.next_prompt(world, film)).collect();
-    let (trie, places) = language.trie(world)?;
+    let rewarded = &items.learned[..items.learned.len().min(values.count("prompts"))];
+    let prompts: Vec<Vec<u32>> = rewarded.iter().map(|item| item.prompt.clone()).collect();
+    let trie = &items.trie;
     let reward = if values.word("reward") == "rule" { BeamReward::Rule } else { BeamReward::RuleAndRank };
     let (groups, misses) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let rewarder = NextRewarder { films: rewarded, trie: &trie, places: &places, reward, groups, misses };
+    let rewarder = NextRewarder { items: rewarded, trie, reward, groups, misses };
     let number = |name| values.number(name).unwrap_or_default() as f32;
     let scratch = task.folder.join(format!("policy-{seed}"));
     let level = if values.word("loss") == "gspo" { RatioLevel::Part } else { RatioLevel::Token };
@@ -179,9 +194,9 @@ fn learn(
         folder: scratch.clone(),
         records: Mutex::default(),
     };
-    let look = |parameters: &Parameters, films: &[NextFilm]| {
+    let look = |parameters: &Parameters, items: &[NextItem]| {
         let engine = Rollouts::open(&model, parameters, &scratch)?;
-        measure_next(&engine, (world, &language), films, BEAMS)
+        NextMeasured::of(&engine, trie, items, BEAMS)
     };
     let before = look(&parameters, rewarded)?;
     let settings = Settings {

@@ -1,0 +1,263 @@
+//! Products with titles and semantic ids, and who bought what after what (as MiniOneRec's files have it).
+
+use super::error::StageError;
+use super::next_item::{NextItem, NextItems};
+use plackett_core::formats::{DEFAULT_LINE_LIMIT, Lines, json_problem};
+use plackett_lm::decode::TokenTrie;
+use plackett_train::random::Stream;
+use plackett_train::trainer::WordVocabulary;
+use serde::Deserialize;
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+use std::sync::Arc;
+
+/// The files of the collection.
+pub const FILES: [&str; 3] = ["items.jsonl.gz", "valid.tsv.gz", "test.tsv.gz"];
+/// Products that are told, at most.
+const TOLD: usize = 10;
+/// Words of a title that are read, at most.
+const TITLE: usize = 8;
+/// Codes of a level.
+const CODES: u32 = 256;
+/// Words that are learned.
+const WORDS: usize = 2000;
+/// The word that each task begins with.
+const TASK_WORDS: [&str; 5] = ["next", "title", "find", "nexttitle", "titles"];
+
+/// Sequences, and what is to be written after each.
+pub type Pairs = Vec<(Vec<u32>, Vec<u32>)>;
+
+/// Whose semantic ids products have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Codes {
+    /// Their own.
+    Given,
+    /// Those of other products: the same set of ids without their meaning.
+    Shuffled,
+}
+
+/// What is learned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tasks {
+    /// The next id alone.
+    Next,
+    /// The five tasks of the paper (MiniOneRec, 2025, supervised fine-tuning).
+    All,
+}
+
+/// Products, and rows of who bought what.
+pub struct ProductWorld {
+    /// The words of titles and tasks, and the codes of three levels.
+    pub vocabulary: WordVocabulary,
+    titles: Vec<Vec<u32>>,
+    codes: Vec<Vec<u32>>,
+    rows: [Vec<Row>; 2],
+}
+
+/// Someone, what they had bought, and what they bought next.
+struct Row {
+    user: String,
+    before: Vec<usize>,
+    next: usize,
+}
+
+#[derive(Deserialize)]
+struct Product {
+    item: String,
+    title: String,
+    sid: Vec<String>,
+}
+
+impl ProductWorld {
+    /// Reads the files of a folder.
+    ///
+    /// # Errors
+    /// A file is missing or has a line that is not as expected; the message names it.
+    pub fn load(folder: &Path) -> Result<ProductWorld, StageError> {
+        let products = read_products(&folder.join(FILES[0]))?;
+        let place: HashMap<&str, usize> =
+            products.iter().enumerate().map(|(at, product)| (product.item.as_str(), at)).collect();
+        let rows = [read_rows(&folder.join(FILES[1]), &place)?, read_rows(&folder.join(FILES[2]), &place)?];
+        let asked = TASK_WORDS.join(" ");
+        // Words of tasks stand often enough to be kept.
+        let tasks = std::iter::repeat_n(asked.as_str(), products.len());
+        let titles = products.iter().map(|product| product.title.as_str());
+        let vocabulary = WordVocabulary::of_texts(titles.chain(tasks), 3 * CODES as usize, WORDS, 2);
+        let titles = products.iter().map(|product| vocabulary.encode(&product.title, TITLE).ids).collect();
+        let codes = products.iter().enumerate().map(|(at, product)| {
+            codes_of(&vocabulary, &product.sid).ok_or_else(|| {
+                let problem = format!(
+                    "{}, line {}: `sid` is no semantic id such as [\"<a_1>\", \"<b_2>\", \"<c_3>\"]",
+                    FILES[0],
+                    at + 1
+                );
+                StageError::Field { field: "collection", problem }
+            })
+        });
+        let codes = codes.collect::<Result<_, _>>()?;
+        Ok(ProductWorld { titles, codes, rows, vocabulary })
+    }
+
+    /// What a report says of it.
+    pub fn facts(&self) -> Vec<(String, String)> {
+        let distinct: BTreeSet<&Vec<u32>> = self.codes.iter().collect();
+        let first: BTreeSet<u32> = self.codes.iter().filter_map(|codes| codes.first().copied()).collect();
+        vec![
+            ("products".into(), self.codes.len().to_string()),
+            ("different semantic ids".into(), distinct.len().to_string()),
+            ("codes of the first level that are used".into(), first.len().to_string()),
+            (
+                "rows to learn from and to test".into(),
+                format!("{} and {}", self.rows[0].len(), self.rows[1].len()),
+            ),
+        ]
+    }
+
+    /// Positions that a decoder needs.
+    pub fn context(&self, tasks: Tasks) -> usize {
+        match tasks {
+            Tasks::Next => 3 * (TOLD + 1) + 2,
+            Tasks::All => (TITLE + 1) * (TOLD + 1) + 4,
+        }
+    }
+
+    /// Every product that somebody bought after others in a row to learn from, once, in an order that is drawn by the seed, and the rows to
+    /// test; beside it the pairs of the other tasks.
+    ///
+    /// # Errors
+    /// There is no product.
+    pub fn next_items(
+        &self,
+        codes: Codes,
+        tasks: Tasks,
+        seed: u64,
+    ) -> Result<(NextItems, Pairs), StageError> {
+        let mut ids = self.codes.clone();
+        if codes == Codes::Shuffled {
+            let order = Stream::new(seed, 9 << 32).permutation(ids.len());
+            ids = order.into_iter().map(|at| self.codes[at].clone()).collect();
+        }
+        let built = TokenTrie::build(&ids).map_err(|error| StageError::Simulation(error.to_string()))?;
+        let trie = Arc::new(built.trie);
+        let item = |key: &str, before: &[usize], next: usize| NextItem {
+            key: key.into(),
+            prompt: self.prompt(TASK_WORDS[0], &ids, before),
+            target: trie.find(&ids[next]).unwrap_or_default(),
+        };
+        let steps = self.steps();
+        let mut learned: Vec<NextItem> = steps.iter().map(|(before, next)| item("", before, *next)).collect();
+        let order = Stream::new(seed, 4 << 32).permutation(learned.len());
+        learned = order.into_iter().map(|at| learned[at].clone()).collect();
+        let row = |(at, row): (usize, &Row)| item(&format!("{} ({at})", row.user), &row.before, row.next);
+        let tested = self.rows[1].iter().enumerate().map(row).collect();
+        let others = match tasks {
+            Tasks::Next => Vec::new(),
+            Tasks::All => self.other_tasks(&ids, &steps),
+        };
+        Ok((NextItems { learned, tested, trie }, others))
+    }
+
+    /// What was bought after what, each once: rows of a person begin alike.
+    fn steps(&self) -> Vec<(Vec<usize>, usize)> {
+        let mut seen = BTreeSet::new();
+        let mut steps = Vec::new();
+        for row in &self.rows[0] {
+            let all: Vec<usize> = row.before.iter().copied().chain([row.next]).collect();
+            for at in 1..all.len() {
+                let step = (all[at.saturating_sub(TOLD)..at].to_vec(), all[at]);
+                if seen.insert((row.user.as_str(), step.clone())) {
+                    steps.push(step);
+                }
+            }
+        }
+        steps
+    }
+
+    /// Ids to titles and back, histories of ids to the next title, and of titles to the next title and id.
+    fn other_tasks(&self, ids: &[Vec<u32>], steps: &[(Vec<usize>, usize)]) -> Pairs {
+        let mut pairs = Vec::new();
+        for (id, title) in ids.iter().zip(&self.titles).filter(|(_, title)| !title.is_empty()) {
+            pairs.push((self.task(TASK_WORDS[1], id), title.clone()));
+            pairs.push((self.task(TASK_WORDS[2], title), id.clone()));
+        }
+        for (before, next) in steps.iter().filter(|(_, next)| !self.titles[*next].is_empty()) {
+            pairs.push((self.prompt(TASK_WORDS[3], ids, before), self.titles[*next].clone()));
+            pairs.push((self.prompt(TASK_WORDS[3], &self.titles, before), self.titles[*next].clone()));
+            pairs.push((self.prompt(TASK_WORDS[4], &self.titles, before), ids[*next].clone()));
+        }
+        pairs
+    }
+
+    fn task(&self, word: &str, tokens: &[u32]) -> Vec<u32> {
+        self.vocabulary.encode(word, 1).ids.into_iter().chain(tokens.iter().copied()).collect()
+    }
+
+    /// A task's word and what was bought before, the newest last.
+    fn prompt(&self, word: &str, sequences: &[Vec<u32>], before: &[usize]) -> Vec<u32> {
+        let last = &before[before.len().saturating_sub(TOLD)..];
+        let told: Vec<u32> = last.iter().flat_map(|place| sequences[*place].iter().copied()).collect();
+        self.task(word, &told)
+    }
+}
+
+fn codes_of(vocabulary: &WordVocabulary, sid: &[String]) -> Option<Vec<u32>> {
+    if sid.len() != 3 {
+        return None;
+    }
+    let code = |(level, text): (u32, &String)| {
+        let number: u32 = text.strip_prefix('<')?.strip_suffix('>')?.split_once('_')?.1.parse().ok()?;
+        (number < CODES).then(|| vocabulary.token_of_code(level * CODES + number)).flatten()
+    };
+    (0..3).zip(sid).map(code).collect()
+}
+
+fn read_products(path: &Path) -> Result<Vec<Product>, StageError> {
+    let mut lines = Lines::open(path, DEFAULT_LINE_LIMIT)?;
+    let mut products = Vec::new();
+    while let Some(line) = lines.next()? {
+        let product = serde_json::from_str::<Product>(line).map_err(|error| {
+            let problem = json_problem(line, &error);
+            StageError::Field {
+                field: "collection",
+                problem: format!("{}, line {}: {problem}", path.display(), products.len() + 1),
+            }
+        });
+        products.push(product?);
+    }
+    Ok(products)
+}
+
+/// Rows of user, products before and the next one, with blanks between products and tabs between columns, after a header.
+fn read_rows(path: &Path, place: &HashMap<&str, usize>) -> Result<Vec<Row>, StageError> {
+    let mut lines = Lines::open(path, DEFAULT_LINE_LIMIT)?;
+    let mut rows = Vec::new();
+    let mut is_header = true;
+    while let Some(line) = lines.next()? {
+        if std::mem::take(&mut is_header) {
+            continue;
+        }
+        let mut columns = line.split('\t');
+        let row = match (columns.next(), columns.next(), columns.next()) {
+            (Some(user), Some(before), Some(next)) => {
+                let before: Option<Vec<usize>> =
+                    before.split_whitespace().map(|item| place.get(item).copied()).collect();
+                before.zip(place.get(next.trim()).copied()).map(|(before, next)| Row {
+                    user: user.into(),
+                    before,
+                    next,
+                })
+            }
+            _ => None,
+        };
+        rows.push(row.ok_or_else(|| {
+            let problem = format!(
+                "{}, line {}: a user, products before and the next one, all of {}, are expected, with tabs between",
+                path.display(),
+                rows.len() + 2,
+                FILES[0]
+            );
+            StageError::Field { field: "collection", problem }
+        })?);
+    }
+    Ok(rows)
+}

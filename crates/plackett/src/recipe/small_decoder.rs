@@ -1,0 +1,108 @@
+//! Small decoders over words and codes that recipes train from drawn weights.
+
+use super::error::{Problem, RecipeError, StageError};
+use super::field::{Default, FieldKind, FieldSpec, Values};
+use super::quantity::Quantity;
+use super::registry::Registry;
+use super::task::Task;
+use plackett_train::nn::LlamaConfig;
+use plackett_train::objective::parse_sum;
+use plackett_train::optimizer::Schedule;
+use plackett_train::trainer::{LanguageModel, LanguageTask, Settings, StepRecord, WordVocabulary, train};
+use plackett_train::{Compute, Parameters};
+use std::path::{Path, PathBuf};
+
+/// Heads of attention; the width of each is even.
+pub const HEADS: usize = 4;
+
+/// How many layers.
+pub const LAYERS: FieldSpec =
+    FieldSpec::new("layers", FieldKind::Whole(1, 100), Default::Whole(2), "layers of the decoder");
+/// How wide.
+pub const WIDTH: FieldSpec = FieldSpec::new(
+    "width",
+    FieldKind::Whole(8, 4096),
+    Default::Whole(96),
+    "numbers of a token; a multiple of 8",
+);
+/// How many examples together.
+pub const BATCH: FieldSpec =
+    FieldSpec::new("batch", FieldKind::Whole(1, 4096), Default::Whole(32), "examples in a step");
+/// How long.
+pub const STEPS: FieldSpec = FieldSpec::required("steps", FieldKind::Whole(1, i64::MAX), "steps");
+/// How fast.
+pub const RATE: FieldSpec =
+    FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(3e-3), "the learning rate");
+/// How often, each time from other weights.
+pub const SEEDS: FieldSpec =
+    FieldSpec::new("seeds", FieldKind::Whole(1, 1000), Default::Whole(2), "how many");
+
+/// Refuses a width that heads do not cut into even parts.
+pub fn check_width(values: &Values, _: &Registry) -> Result<(), RecipeError> {
+    match values.count("width").is_multiple_of(2 * HEADS) {
+        true => Ok(()),
+        false => {
+            Err(values.wrong("width", 0, Problem::Said(format!("a multiple of {} is expected", 2 * HEADS))))
+        }
+    }
+}
+
+/// The folder of the model of a seed, in that of its stage.
+pub fn folder_of(stage: &Path, seed: usize) -> PathBuf {
+    stage.join(format!("model-{seed}"))
+}
+
+/// A decoder from drawn weights, as wide and deep as the fields [`LAYERS`] and [`WIDTH`] say, with `context` positions.
+///
+/// # Errors
+/// Numbers that cannot be.
+pub fn new_decoder(
+    values: &Values,
+    vocabulary: &WordVocabulary,
+    context: usize,
+    seed: usize,
+    parameters: &mut Parameters,
+) -> Result<LanguageModel, StageError> {
+    let width = values.count("width");
+    let config = LlamaConfig::small(vocabulary.len(), values.count("layers"), (width, 3 * width), HEADS);
+    let config = LlamaConfig { tie_word_embeddings: true, ..config };
+    Ok(LanguageModel::of_words(vocabulary, &config, context, seed as u64, parameters)?)
+}
+
+/// Lets a decoder learn to write the second sequence of each pair after the first, as the fields [`BATCH`], [`STEPS`] and [`RATE`] say.
+///
+/// # Errors
+/// A pair that the model cannot hold, or a loss that is no number.
+pub fn learn_pairs(
+    task: &Task<'_>,
+    pairs: Vec<(Vec<u32>, Vec<u32>)>,
+    (model, seed): (&LanguageModel, usize),
+    parameters: &mut Parameters,
+) -> Result<(), StageError> {
+    let values = task.values;
+    let objective = parse_sum("language").map_err(|error| StageError::Simulation(error.to_string()))?;
+    let learning = LanguageTask::of_pairs(model, pairs, objective)?;
+    let steps = values.count("steps");
+    let settings = Settings {
+        batch: values.count("batch"),
+        steps,
+        rate: values.number("rate").unwrap_or_default() as f32,
+        warmup: steps / 20,
+        schedule: Schedule::Cosine,
+        seed: seed as u64,
+        checkpoint: 0,
+        ..Settings::default()
+    };
+    let name = format!("{}, seed {seed}", task.name);
+    let mut progress =
+        |record: &StepRecord, total: usize| (task.progress)(&name, record.step as u64, total as u64);
+    let compute = Compute::new(rayon::current_num_threads());
+    train(&learning, &compute, parameters, &settings, (None, ""), None, &mut progress)?;
+    Ok(())
+}
+
+/// A number of each seed, from 1.
+pub fn of_seeds(name: &str, values: Vec<f64>) -> Quantity {
+    let keys = (1..=values.len()).map(|seed| seed.to_string()).collect();
+    Quantity { name: name.into(), unit: "seed".into(), keys, values }
+}
