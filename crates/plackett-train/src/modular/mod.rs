@@ -5,6 +5,8 @@
 mod language;
 mod ranker;
 mod ranking;
+#[cfg(test)]
+mod tests;
 
 pub use language::{LanguageModuleJob, LanguageOutcome, train_masked_head};
 pub use ranker::{LanguageSetting, ModularRanker};

@@ -261,3 +261,54 @@ fn read_rows(path: &Path, place: &HashMap<&str, usize>) -> Result<Vec<Row>, Stag
     }
     Ok(rows)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn world() -> (tempfile::TempDir, ProductWorld) {
+        let folder = tempfile::tempdir().unwrap();
+        let item = |at: usize, code: usize| {
+            format!(
+                "{{\"item\": \"{at}\", \"title\": \"Blue pump {at}\", \"sid\": [\"<a_{code}>\", \"<b_1>\", \"<c_2>\"]}}\n"
+            )
+        };
+        let items: String = [(0, 7), (1, 8), (2, 8), (3, 9)].map(|(at, code)| item(at, code)).concat();
+        std::fs::write(folder.path().join(FILES[0]), items).unwrap();
+        std::fs::write(folder.path().join(FILES[1]), "user\thistory\titem\nu\t0 1\t3\nu\t0 1 3\t2\n")
+            .unwrap();
+        std::fs::write(folder.path().join(FILES[2]), "user\thistory\titem\nu\t0 1 3 2\t0\n").unwrap();
+        let world = ProductWorld::load(folder.path()).unwrap();
+        (folder, world)
+    }
+
+    #[test]
+    fn steps_of_rows_that_begin_alike_are_learned_once() {
+        let (_folder, world) = world();
+        let (next, others) = world.next_items(Codes::Given, Tasks::All, 1).unwrap();
+        assert_eq!((next.learned.len(), next.tested.len(), next.trie.len()), (3, 1, 3));
+        assert_eq!(others.len(), 2 * 4 + 3 * 3);
+        let prompt = &next.tested[0].prompt;
+        assert_eq!(prompt.len(), 1 + 4 * 3);
+        assert_eq!(next.trie.sequence(next.tested[0].target), world.codes[0]);
+        assert_eq!(prompt[1..4], world.codes[0][..]);
+        let longest = next.pairs().iter().chain(&others).map(|(a, b)| a.len() + b.len()).max().unwrap();
+        assert!(longest <= world.context(Tasks::All));
+        let (shuffled, _) = world.next_items(Codes::Shuffled, Tasks::Next, 1).unwrap();
+        assert_eq!(shuffled.trie.len(), 3, "the same ids");
+    }
+
+    #[test]
+    fn bad_files_are_named_with_their_lines() {
+        let (folder, _) = world();
+        std::fs::write(folder.path().join(FILES[2]), "user\thistory\titem\nu\t0 9\t0\n").unwrap();
+        let error = ProductWorld::load(folder.path()).err().unwrap().to_string();
+        assert!(error.contains("test.tsv.gz, line 2"), "{error}");
+        let item = "{\"item\": \"0\", \"title\": \"x\", \"sid\": [\"<a_256>\", \"<b_1>\", \"<c_2>\"]}\n";
+        std::fs::write(folder.path().join(FILES[0]), item).unwrap();
+        std::fs::write(folder.path().join(FILES[1]), "h\n").unwrap();
+        std::fs::write(folder.path().join(FILES[2]), "h\n").unwrap();
+        let error = ProductWorld::load(folder.path()).err().unwrap().to_string();
+        assert!(error.contains("line 1: `sid`"), "{error}");
+    }
+}
