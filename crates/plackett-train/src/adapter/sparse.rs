@@ -266,7 +266,9 @@ fn attach(request: Request) -> Result<Parts, TrainError> {
     for (id, parameter) in parameters.iter_mut() {
         let head = is_head(&parameter.name);
         let is_norm = parameter.name.to_lowercase().contains("norm");
-        let included = head || targets.include(layer_of(&parameter.name)) && (norms || !is_norm);
+        // What was frozen before is no part of what may be chosen: an output layer that stays as it is, say.
+        let may_be = parameter.trainable && (norms || !is_norm);
+        let included = head || may_be && targets.include(layer_of(&parameter.name));
         parameter.trainable = included;
         if included {
             let value = parameter.value.clone();

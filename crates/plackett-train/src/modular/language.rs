@@ -91,6 +91,12 @@ impl LanguageModuleJob {
             };
         let mut outcome =
             LanguageOutcome { before: measure(&encoder, None, &parameters)?, ..LanguageOutcome::default() };
+        // The output is the same for all languages: a module that brought its own could not be put together with others.
+        for (_, parameter) in
+            parameters.iter_mut().filter(|(_, parameter)| parameter.name.starts_with(MaskedHead::PREFIX))
+        {
+            parameter.trainable = false;
+        }
         let configured = adapter::parse(&self.module)?;
         let mut attached = configured.attach(
             &mut parameters,
@@ -99,12 +105,6 @@ impl LanguageModuleJob {
             self.settings.seed,
             |_| false,
         )?;
-        // The output is the same for all languages: a module that brought its own could not be put together with others.
-        for (_, parameter) in
-            parameters.iter_mut().filter(|(_, parameter)| parameter.name.starts_with(MaskedHead::PREFIX))
-        {
-            parameter.trainable = false;
-        }
         outcome.trainable = attached.trainable_count(&parameters);
         let task = MaskedLanguageTask::new(&encoder, masked, attached.invertible(), texts)?;
         outcome.cut = task.cut();
