@@ -88,7 +88,10 @@ pub fn apply(text: &[String], source: &[String], edits: &[Edit]) -> Vec<Applied>
     let mut starts = places(text, source, first, 0);
     let count = starts.len();
     starts.truncate(PLACES);
-    starts.into_iter().filter_map(|(place, left, right)| follow(text, source, (first, rest), (place, left, right), count)).collect()
+    starts
+        .into_iter()
+        .filter_map(|(place, left, right)| follow(text, source, (first, rest), (place, left, right), count))
+        .collect()
 }
 
 fn follow(
@@ -126,7 +129,8 @@ fn places(text: &[String], source: &[String], edit: &Edit, from: usize) -> Vec<(
     let before = &source[..edit.at];
     let after = &source[edit.at + length..];
     let agreeing = |place: usize| {
-        let left = text[..place].iter().rev().zip(before.iter().rev()).take(CONTEXT).take_while(|(a, b)| a == b);
+        let left =
+            text[..place].iter().rev().zip(before.iter().rev()).take(CONTEXT).take_while(|(a, b)| a == b);
         let right = text[place + length..].iter().zip(after).take(CONTEXT).take_while(|(a, b)| a == b);
         (place, left.count(), right.count())
     };
@@ -174,7 +178,10 @@ mod tests {
 
     #[test]
     fn edits_by_hand() {
-        let edits = token_edits(&tokens("private int f ( ) { return x ; }"), &tokens("public int f ( int y ) { return x ; }"));
+        let edits = token_edits(
+            &tokens("private int f ( ) { return x ; }"),
+            &tokens("public int f ( int y ) { return x ; }"),
+        );
         assert_eq!(edits.iter().map(|edit| edit.at).collect::<Vec<_>>(), [0, 4]);
         assert_eq!(pattern(&edits), [hunk("private", "public"), hunk("", "int y")]);
         assert!(token_edits(&tokens("a b"), &tokens("a b")).is_empty());

@@ -73,7 +73,8 @@ pub fn read_fixes(path: &Path) -> Result<Fixes, StageError> {
     };
     let mut all: Vec<Fix> = lines.into_par_iter().map(fix).collect();
     if all.len() < 2 * TESTED {
-        let problem = format!("{} has {} pairs; {} and more are needed", path.display(), all.len(), 2 * TESTED);
+        let problem =
+            format!("{} has {} pairs; {} and more are needed", path.display(), all.len(), 2 * TESTED);
         return Err(StageError::Field { field: "collection", problem });
     }
     all.shuffle(&mut ChaCha8Rng::seed_from_u64(SPLIT));
@@ -197,6 +198,9 @@ mod tests {
 
     #[test]
     fn names_are_short_for_the_encoder() {
-        assert_eq!(as_read(&tokens("java.util.List < TYPE_1 > METHOD_12 ( VAR_3 )")), "List < t1 > m12 ( v3 )");
+        assert_eq!(
+            as_read(&tokens("java.util.List < TYPE_1 > METHOD_12 ( VAR_3 )")),
+            "List < t1 > m12 ( v3 )"
+        );
     }
 }

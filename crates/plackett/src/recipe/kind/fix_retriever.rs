@@ -106,7 +106,8 @@ impl Retriever<'_> {
             "bm25" => lexical(),
             "dense" => dense(),
             "random" => {
-                let mut random = ChaCha8Rng::seed_from_u64(self.seed.wrapping_mul(1 << 20).wrapping_add(number));
+                let mut random =
+                    ChaCha8Rng::seed_from_u64(self.seed.wrapping_mul(1 << 20).wrapping_add(number));
                 (0..self.known.len()).map(|_| random.random::<f64>()).collect()
             }
             _ => hybrid(&dense(), &lexical(), self.lambda),
@@ -122,7 +123,8 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let (projection, parameters) = learn(task, &fixes, &vectors)?;
     let compute = Compute::new(rayon::current_num_threads());
     let mapped = |texts: &mut dyn Iterator<Item = &Vec<String>>| -> Result<Vec<Vec<f32>>, StageError> {
-        let rows: Vec<&[f32]> = texts.map(|tokens| vectors.get(&as_read(tokens))).collect::<Result<_, _>>()?;
+        let rows: Vec<&[f32]> =
+            texts.map(|tokens| vectors.get(&as_read(tokens))).collect::<Result<_, _>>()?;
         Ok(projection.project(&parameters, &compute, &rows, Side::Query))
     };
     let bugs: Vec<&[String]> = fixes.known.iter().map(|fix| fix.buggy.as_slice()).collect();
@@ -213,9 +215,10 @@ fn search(retriever: &Retriever<'_>, fixes: &Fixes) -> Found {
         let standard = standard(&scores);
         greatest(&scores, without, FOUND).into_iter().map(|at| (at, standard[at])).collect()
     };
-    let learned = fixes.learned().into_par_iter().map(|at| {
-        best(retriever.scores(&fixes.known[at], &retriever.known[at], at as u64), Some(at))
-    });
+    let learned = fixes
+        .learned()
+        .into_par_iter()
+        .map(|at| best(retriever.scores(&fixes.known[at], &retriever.known[at], at as u64), Some(at)));
     let tested = (0..fixes.tested.len()).into_par_iter().map(|at| {
         let number = (fixes.known.len() + at) as u64;
         best(retriever.scores(&fixes.tested[at], &retriever.tested[at], number), None)
@@ -238,8 +241,7 @@ fn measured(
     let of = |at: usize| {
         let bug = &fixes.tested[at];
         let pattern = bug.pattern();
-        let same: Vec<bool> =
-            found.tested[at].iter().map(|(other, _)| patterns[*other] == pattern).collect();
+        let same: Vec<bool> = found.tested[at].iter().map(|(other, _)| patterns[*other] == pattern).collect();
         let own = match retriever.by {
             "bm25" => fixed.scores(&bug.buggy),
             _ => own_fixes.iter().map(|own| cosine(&retriever.tested[at], own)).collect(),

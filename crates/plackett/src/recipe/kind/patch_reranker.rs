@@ -85,8 +85,11 @@ impl<'f> Codebase<'f> {
         for (at, pattern) in patterns.iter().enumerate() {
             pairs.entry(pattern.clone()).or_default().push(at);
         }
-        let mut frequent: Vec<(&Vec<Hunk>, usize)> =
-            pairs.iter().map(|(pattern, pairs)| (pattern, pairs.len())).filter(|(_, count)| *count > 1).collect();
+        let mut frequent: Vec<(&Vec<Hunk>, usize)> = pairs
+            .iter()
+            .map(|(pattern, pairs)| (pattern, pairs.len()))
+            .filter(|(_, count)| *count > 1)
+            .collect();
         frequent.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
         let frequent = frequent.into_iter().take(FREQUENT).map(|(pattern, _)| pattern.clone()).collect();
         Codebase { known, patterns, pairs, frequent }
@@ -179,11 +182,7 @@ fn merge(features: &mut [f32; FEATURES], other: &[f32; FEATURES]) {
     features[12] += 0.3;
 }
 
-fn neighbours(
-    task: &Task<'_>,
-    fixes: &Fixes,
-    codebase: &Codebase<'_>,
-) -> Result<Found, StageError> {
+fn neighbours(task: &Task<'_>, fixes: &Fixes, codebase: &Codebase<'_>) -> Result<Found, StageError> {
     let none = |count: usize| vec![Neighbours::new(); count];
     let mut found = match task.values.text("found") {
         None => Found { learned: none(fixes.learned().len()), tested: none(fixes.tested.len()) },
@@ -302,11 +301,18 @@ fn measured(task: &Task<'_>, fixes: &Fixes, codebase: &Codebase<'_>, ranked: &[V
         .iter()
         .zip(&fixes.tested)
         .map(|(patches, bug)| {
-            (patches.first().map_or(bug.buggy.as_slice(), |patch| patch.tokens.as_slice()), bug.fixed.as_slice())
+            (
+                patches.first().map_or(bug.buggy.as_slice(), |patch| patch.tokens.as_slice()),
+                bug.fixed.as_slice(),
+            )
         })
         .collect();
-    let copies: Vec<(&[String], &[String])> =
-        fixes.known.iter().chain(&fixes.tested).map(|fix| (fix.buggy.as_slice(), fix.fixed.as_slice())).collect();
+    let copies: Vec<(&[String], &[String])> = fixes
+        .known
+        .iter()
+        .chain(&fixes.tested)
+        .map(|fix| (fix.buggy.as_slice(), fix.fixed.as_slice()))
+        .collect();
     let keys: Vec<String> = (0..ranked.len()).map(|at| at.to_string()).collect();
     let quantity = |(at, name): (usize, &&str)| {
         Quantity::by_query(*name, keys.clone(), by_bug.iter().map(|numbers| numbers[at]).collect())
