@@ -7,6 +7,7 @@
 
 pub mod claim;
 pub mod dataset;
+pub mod docids;
 mod error;
 mod expression;
 mod faceted;

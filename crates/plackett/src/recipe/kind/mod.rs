@@ -21,9 +21,13 @@ mod index;
 mod learn_features;
 mod memorize;
 mod mental_retrieval;
+mod generate;
+mod generative_retriever;
 mod next_title;
+mod optimize_relevance;
 mod oracle;
 mod projection;
+mod question_passages;
 mod rank;
 mod rank_then_score;
 mod rate_votes;
@@ -51,6 +55,7 @@ use plackett_core::Ranking;
 /// Every kind of stage, in the order in which recipes use them.
 pub static STAGE_KINDS: &[&StageKind] = &[
     &data::DATA,
+    &question_passages::QUESTION_PASSAGES,
     &index::INDEX,
     &train::TRAIN,
     &factorize::FACTORIZE,
@@ -86,6 +91,9 @@ pub static STAGE_KINDS: &[&StageKind] = &[
     &film_policy::FILM_POLICY,
     &next_title::NEXT_TITLE,
     &title_policy::TITLE_POLICY,
+    &generative_retriever::GENERATIVE_RETRIEVER,
+    &optimize_relevance::OPTIMIZE_RELEVANCE,
+    &generate::GENERATE,
     &stability::STABILITY,
     &simulate::SIMULATE,
 ];
@@ -94,6 +102,9 @@ pub static STAGE_KINDS: &[&StageKind] = &[
 pub fn dataset_of(task: &Task<'_>, name: &str) -> Result<Dataset, StageError> {
     let input = task.input(name)?;
     match input.kind.gives {
+        Gives::Data if input.kind.name == question_passages::QUESTION_PASSAGES.name => {
+            question_passages::dataset(input.values, task.surroundings)
+        }
         Gives::Data => Dataset::load(input.values, task.surroundings),
         _ => {
             let before = ["data", "index", "candidates"].iter().find_map(|key| input.values.text(key));
