@@ -8,6 +8,7 @@
 mod choosing;
 pub mod claim;
 pub mod dataset;
+pub mod docids;
 mod error;
 mod expression;
 mod faceted;

@@ -32,12 +32,16 @@ mod mental_retrieval;
 mod modular_rank;
 mod next_code;
 mod next_policy;
+mod generate;
+mod generative_retriever;
 mod next_title;
+mod optimize_relevance;
 mod oracle;
 mod parallel_collection;
 mod patch_reranker;
 mod prefix_ranker;
 mod projection;
+mod question_passages;
 mod rank;
 mod rank_then_score;
 mod ranking_module;
@@ -69,6 +73,7 @@ use plackett_core::Ranking;
 /// Every kind of stage, in the order in which recipes use them.
 pub static STAGE_KINDS: &[&StageKind] = &[
     &data::DATA,
+    &question_passages::QUESTION_PASSAGES,
     &index::INDEX,
     &train::TRAIN,
     &factorize::FACTORIZE,
@@ -122,6 +127,9 @@ pub static STAGE_KINDS: &[&StageKind] = &[
     &next_title::NEXT_TITLE,
     &next_code::NEXT_CODE,
     &next_policy::NEXT_POLICY,
+    &generative_retriever::GENERATIVE_RETRIEVER,
+    &optimize_relevance::OPTIMIZE_RELEVANCE,
+    &generate::GENERATE,
     &stability::STABILITY,
     &simulate::SIMULATE,
 ];
@@ -130,6 +138,9 @@ pub static STAGE_KINDS: &[&StageKind] = &[
 pub fn dataset_of(task: &Task<'_>, name: &str) -> Result<Dataset, StageError> {
     let input = task.input(name)?;
     match input.kind.gives {
+        Gives::Data if input.kind.name == question_passages::QUESTION_PASSAGES.name => {
+            question_passages::dataset(input.values, task.surroundings)
+        }
         Gives::Data => Dataset::load(task, input.values),
         _ => {
             let before = ["data", "index", "candidates"].iter().find_map(|key| input.values.text(key));
