@@ -22,6 +22,8 @@
 
 mod account;
 mod agreement;
+mod auc;
+mod bleu;
 mod both_orders;
 pub mod calibration;
 pub mod compare;
@@ -43,6 +45,8 @@ mod table;
 
 pub use account::{Account, Depth};
 pub use agreement::Agreement;
+pub use auc::roc_auc;
+pub use bleu::smoothed_bleu;
 pub use both_orders::{BothOrders, Preferred};
 pub use compare::{CompareOptions, Comparison, Correction, compare};
 pub use evaluate::{EvalError, Evaluation, Evaluator, Measured, Texts, evaluate};

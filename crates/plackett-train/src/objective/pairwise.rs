@@ -105,6 +105,37 @@ pub const HINGE: ObjectiveSpec = ObjectiveSpec {
     },
 };
 
+/// The margin by ranks of BRIO.
+pub const RANK_MARGIN: ObjectiveSpec = ObjectiveSpec {
+    name: "rank-margin",
+    aliases: &["brio"],
+    group: Group::Pairwise,
+    summary: "A hinge whose margin grows with how many ranks are between two candidates; equal labels share a rank.",
+    formula: "mean over pairs with r_i < r_j of max(0, margin · (r_j − r_i) − (s_i − s_j)), r the rank by label from 1",
+    source: "Liu and others, BRIO: Bringing Order to Abstractive Summarization, 2022, equation 5 (margin 0.001 with log-likelihoods by length)",
+    takes: &[Input::Scores, Input::Labels],
+    options: &[OptionSpec {
+        name: "margin",
+        kind: OptionKind::Positive,
+        default: Some("0.01"),
+        help: "difference of scores that is asked for between neighbouring ranks",
+    }],
+    build: |options| {
+        let margin = options.number("margin") as f32;
+        Ok(on_lists(move |tape, list| {
+            let (pairs, ranks) = (list.ordered_pairs(), list.ranks());
+            if pairs.is_empty() {
+                return Ok(None);
+            }
+            let margins: Vec<f32> =
+                pairs.iter().map(|(i, j)| margin * (ranks[*j] - ranks[*i]) as f32).collect();
+            let margins = tape.constant((pairs.len(), 1), &margins);
+            let short = tape.minus(&margins, &list.differences(tape, &pairs));
+            Ok(Some(tape.mean(&tape.relu(&short))))
+        }))
+    },
+};
+
 /// Bayesian personalised ranking.
 pub const BPR: ObjectiveSpec = ObjectiveSpec {
     name: "bpr",
@@ -132,6 +163,16 @@ mod tests {
     use super::super::testing::{Case, assert_close};
 
     const SCORES: &[f32] = &[1.0, 0.0, -0.5];
+
+    #[test]
+    fn margins_grow_with_ranks() {
+        // Ranks 1, 2, 3, margin 1: pairs (0,1): 1 − 1 = 0; (0,2): 2 − 1.5 = 0.5; (1,2): 1 − 0.5 = 0.5.
+        let case = Case::new("rank-margin(margin=1)", &[SCORES], &[&[2.0, 1.0, 0.0]]);
+        case.assert_value(1.0 / 3.0);
+        case.assert_gradients();
+        // Of two that share rank 2 nothing is asked: pairs (0,1) and (0,2) with margin 1 have nothing left.
+        Case::new("rank-margin(margin=1)", &[SCORES], &[&[2.0, 1.0, 1.0]]).assert_value(0.0);
+    }
 
     #[test]
     fn ranknet_by_hand() {

@@ -5,6 +5,7 @@ mod bytes;
 mod checkpoint;
 mod cross_encoder;
 mod depth_measure;
+mod dual_projection;
 mod examples;
 mod job;
 mod language_job;
@@ -29,6 +30,7 @@ pub use bytes::{BYTE_VOCABULARY, END_OF_TEXT, decode_bytes, encode_bytes, held_o
 pub use checkpoint::CHECKPOINT;
 pub use cross_encoder::{CrossEncoder, RankingTask};
 pub use depth_measure::{DepthMeasure, TextMeasure, measure_depths};
+pub use dual_projection::{Against, DualProjection, DualTask, Pairing, Side};
 pub use examples::{
     Candidate, RankingExample, TextExample, keep_negatives, read_ranking_examples, read_text_examples,
 };

@@ -10,7 +10,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Ends the id of a document that stands in a list a second time, for studies of robustness; once for each time more.
 pub const COPY: &str = "~copy";
@@ -91,12 +91,20 @@ impl Dataset {
             Some(stage) => made_collection(task, stage, values.word("collection"))?,
             None => task.surroundings.collection(values.word("collection"))?,
         };
-        let folder = BeirFolder::open(&path)?;
-        let (all, judgments) = (folder.queries()?, folder.qrels(values.word("split"))?);
+        Dataset::open(&path, values, values.word("split"))
+    }
+
+    /// The same of a folder in BEIR form and a split of its judgments.
+    ///
+    /// # Errors
+    /// As [`Dataset::load`].
+    pub fn open(path: &Path, values: &Values, split: &str) -> Result<Dataset, StageError> {
+        let folder = BeirFolder::open(path)?;
+        let (all, judgments) = (folder.queries()?, folder.qrels(split)?);
         let run = match values.text("list") {
             None => None,
             Some(JUDGED) => Some(judged(&judgments)?),
-            Some(list) => Some(trec::read_run(&list_file(&path, list)?, &trec::ReadOptions::default())?),
+            Some(list) => Some(trec::read_run(&list_file(path, list)?, &trec::ReadOptions::default())?),
         };
         let mut remarks = Vec::new();
         let judged = |query: &Query| judgments.query(&query.id).is_some();
@@ -251,6 +259,28 @@ impl Dataset {
             documents.insert(id.to_string(), Document { id: id.to_string(), ..document.clone() });
         }
         Ok(documents)
+    }
+
+    /// Whether there are judgments of a split.
+    ///
+    /// # Errors
+    /// The folder of judgments cannot be read.
+    pub fn has_split(&self, split: &str) -> Result<bool, StageError> {
+        Ok(self.folder.splits()?.iter().any(|there| there == split))
+    }
+
+    /// Queries of a split, such as those to learn from, each with its relevant documents.
+    ///
+    /// # Errors
+    /// There is no such split, or a file of it is wrong.
+    pub fn answered_in(&self, split: &str) -> Result<Vec<(Query, Vec<String>)>, StageError> {
+        let judgments = self.folder.qrels(split)?;
+        let relevant = |query: &Query| -> Vec<String> {
+            let judged = judgments.query(&query.id).into_iter().flat_map(|judged| judged.iter());
+            judged.filter(|judged| judged.grade > 0).map(|judged| judged.document.to_string()).collect()
+        };
+        let all = self.folder.queries()?.into_iter().map(|query| (relevant(&query), query));
+        Ok(all.filter(|(relevant, _)| !relevant.is_empty()).map(|(relevant, query)| (query, relevant)).collect())
     }
 
     /// All documents, one at a time.

@@ -245,6 +245,9 @@ pub enum StageError {
     /// A training.
     #[error(transparent)]
     Train(#[from] plackett_train::TrainError),
+    /// A retriever that writes docids.
+    #[error(transparent)]
+    Genir(#[from] plackett_genir::GenirError),
     /// Votes, ratings or routes.
     #[error(transparent)]
     Arena(#[from] plackett_arena::ArenaError),

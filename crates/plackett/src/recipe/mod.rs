@@ -5,8 +5,10 @@
 //! each from the cache when nothing that it depends on has changed, and judges its claims. What stages, claims and
 //! simulations there are is in one [`Registry`], from which the reader, the help and `docs/recipes.md` are made.
 
+mod choosing;
 pub mod claim;
 pub mod dataset;
+pub mod docids;
 mod error;
 mod expression;
 mod faceted;

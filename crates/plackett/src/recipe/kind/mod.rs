@@ -5,6 +5,8 @@ mod answers;
 mod attention;
 mod byte_decoder;
 mod clicks;
+mod content_planner;
+mod content_plans;
 mod cost;
 mod data;
 mod decoder_depths;
@@ -16,29 +18,43 @@ mod facets;
 mod factorize;
 mod film_lists;
 mod film_policy;
+mod fix_retriever;
 mod heads;
 mod index;
 mod language_module;
+mod judge_auc;
+mod judged_negatives;
+mod language_continuations;
 mod learn_features;
+mod list_reranker;
 mod memorize;
 mod mental_retrieval;
 mod modular_rank;
 mod next_code;
 mod next_policy;
+mod generate;
+mod generative_retriever;
 mod next_title;
+mod optimize_relevance;
 mod oracle;
 mod parallel_collection;
+mod patch_reranker;
+mod prefix_ranker;
 mod projection;
+mod question_passages;
 mod rank;
 mod rank_then_score;
 mod ranking_module;
 mod rate_votes;
+mod rescored_decoding;
 mod retrieve;
 mod route;
 mod scores;
 mod simulate;
 mod stability;
 mod summaries;
+mod summary_reranker;
+mod text_vectors;
 mod timing;
 mod train;
 mod train_decoder;
@@ -57,6 +73,7 @@ use plackett_core::Ranking;
 /// Every kind of stage, in the order in which recipes use them.
 pub static STAGE_KINDS: &[&StageKind] = &[
     &data::DATA,
+    &question_passages::QUESTION_PASSAGES,
     &index::INDEX,
     &train::TRAIN,
     &factorize::FACTORIZE,
@@ -90,6 +107,18 @@ pub static STAGE_KINDS: &[&StageKind] = &[
     &ranking_module::RANKING_MODULE,
     &modular_rank::MODULAR_RANK,
     &rank_then_score::RANK_THEN_SCORE,
+    &text_vectors::TEXT_VECTORS,
+    &judge_auc::JUDGE_AUC,
+    &judged_negatives::JUDGED_NEGATIVES,
+    &list_reranker::LIST_RERANKER,
+    &language_continuations::LANGUAGE_CONTINUATIONS,
+    &prefix_ranker::PREFIX_RANKER,
+    &rescored_decoding::RESCORED_DECODING,
+    &content_plans::CONTENT_PLANS,
+    &summary_reranker::SUMMARY_RERANKER,
+    &content_planner::CONTENT_PLANNER,
+    &fix_retriever::FIX_RETRIEVER,
+    &patch_reranker::PATCH_RERANKER,
     &diverse_sample::DIVERSE_SAMPLE,
     &summaries::SUMMARIES,
     &clicks::CLICKS,
@@ -98,6 +127,9 @@ pub static STAGE_KINDS: &[&StageKind] = &[
     &next_title::NEXT_TITLE,
     &next_code::NEXT_CODE,
     &next_policy::NEXT_POLICY,
+    &generative_retriever::GENERATIVE_RETRIEVER,
+    &optimize_relevance::OPTIMIZE_RELEVANCE,
+    &generate::GENERATE,
     &stability::STABILITY,
     &simulate::SIMULATE,
 ];
@@ -106,6 +138,9 @@ pub static STAGE_KINDS: &[&StageKind] = &[
 pub fn dataset_of(task: &Task<'_>, name: &str) -> Result<Dataset, StageError> {
     let input = task.input(name)?;
     match input.kind.gives {
+        Gives::Data if input.kind.name == question_passages::QUESTION_PASSAGES.name => {
+            question_passages::dataset(input.values, task.surroundings)
+        }
         Gives::Data => Dataset::load(task, input.values),
         _ => {
             let before = ["data", "index", "candidates"].iter().find_map(|key| input.values.text(key));

@@ -10,6 +10,7 @@ mod path;
 mod planted;
 mod policy;
 mod rank_credit;
+mod reverse_annealing;
 mod routing;
 mod sampling;
 mod setwise;
@@ -41,6 +42,7 @@ pub static SIMULATIONS: &[&Simulation] = &[
     &policy::GRADED_POLICY,
     &gradient::POLICY_GRADIENT,
     &rank_credit::RANK_CREDIT,
+    &reverse_annealing::REVERSE_ANNEALING,
     &fusing::SCORE_FUSION,
     &views::MULTI_VIEW_REWARD,
     &views::CONSISTENCY_FILTER,

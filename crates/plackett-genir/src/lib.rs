@@ -1,0 +1,25 @@
+//! Generative retrieval: a decoder learns a corpus by heart and answers a query with the identifier of a document (its docid), token
+//! by token inside the tree of the docids that there are.
+//!
+//! One way through it: [`representation`] makes pairs of a text and a document (first words, chunks, pseudo queries, labelled
+//! queries); a [`DocidLanguage`] writes texts and docids as tokens; [`RetrieverTask`] is trained by `plackett-train`;
+//! [`GenerativeRetriever`] answers queries with beams ([`Decoding::Beams`]) or with draws without replacement
+//! ([`reverse_annealing`]); [`relevance_optimization`] tunes the same model so that docids of relevant documents become likelier than
+//! those of others. Docids are those of a `plackett_ids::Catalogue`.
+#![forbid(unsafe_code)]
+
+mod docid_trie;
+mod error;
+mod language;
+pub mod rank_bands;
+pub mod relevance_optimization;
+pub mod representation;
+mod retriever;
+pub mod reverse_annealing;
+mod training;
+
+pub use docid_trie::{DocidReport, DocidTrie};
+pub use error::GenirError;
+pub use language::DocidLanguage;
+pub use retriever::{Decoding, GenerativeRetriever, Retrieved, RetrieverFiles};
+pub use training::{Reranking, RerankingGroup, RetrieverTask};

@@ -1,0 +1,223 @@
+//! A trained retriever: a decoder, its language, and the docids of a corpus in one folder.
+
+use crate::reverse_annealing::{DrawRequest, ReverseAnnealing, draw};
+use crate::{DocidLanguage, DocidTrie, GenirError};
+use plackett_ids::{CATALOGUE_FILE, Catalogue};
+use plackett_lm::Precision;
+use plackett_lm::decode::{
+    Beam, DecodeOptions, DecodeRequest, Normalize, Strategy, TrieConstraint, decode,
+};
+use plackett_lm::decoder::{DecoderModel, DecoderOptions};
+use plackett_train::Parameters;
+use plackett_train::files::write_whole;
+use plackett_train::trainer::{LanguageModel, WordVocabulary};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// What the model was made for.
+const SETTINGS_FILE: &str = "retriever.json";
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct RetrieverSettings {
+    /// Words of a query that are read.
+    query_words: usize,
+    /// SHA-256 of the catalogue, as hexadecimal digits.
+    catalogue_sha256: String,
+}
+
+/// What a retriever is beside its weights.
+#[derive(Clone, Debug)]
+pub struct RetrieverFiles {
+    /// What it reads and writes.
+    pub language: DocidLanguage,
+    /// The documents, in the order of the corpus, with their docids and titles.
+    pub catalogue: Catalogue,
+}
+
+impl RetrieverFiles {
+    /// The docid of each document as tokens, with its end.
+    ///
+    /// # Errors
+    /// The vocabulary was made for other docids.
+    pub fn docids(&self) -> Result<Vec<Vec<u32>>, GenirError> {
+        let codes: Vec<&[u32]> = self.catalogue.items().iter().map(|item| &item.codes[..]).collect();
+        self.language.docids(self.catalogue.tokens(), &codes)
+    }
+
+    /// Writes weights, tokenizer, vocabulary and catalogue into a folder.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub fn save(
+        &self,
+        folder: &Path,
+        model: &LanguageModel,
+        parameters: &Parameters,
+    ) -> Result<(), GenirError> {
+        model.clone().save(folder, parameters)?;
+        self.language.vocabulary().save(folder)?;
+        self.catalogue.save(&folder.join(CATALOGUE_FILE))?;
+        let settings = RetrieverSettings {
+            query_words: self.language.most_words(),
+            catalogue_sha256: self.catalogue.sha256().to_string(),
+        };
+        let settings = serde_json::to_string_pretty(&settings).unwrap_or_default();
+        Ok(write_whole(&folder.join(SETTINGS_FILE), settings.as_bytes())?)
+    }
+
+    /// Reads what [`RetrieverFiles::save`] has written.
+    ///
+    /// # Errors
+    /// A file cannot be read or is damaged, or the catalogue is not that of the model.
+    pub fn open(folder: &Path) -> Result<RetrieverFiles, GenirError> {
+        let path = folder.join(SETTINGS_FILE);
+        let text = std::fs::read_to_string(&path).map_err(|source| GenirError::file(&path, source))?;
+        let settings: RetrieverSettings = serde_json::from_str(&text).map_err(|error| GenirError::Form {
+            path,
+            line: Some(error.line()),
+            problem: format!("{error}; make the retriever anew"),
+        })?;
+        let catalogue = Catalogue::open(&folder.join(CATALOGUE_FILE))?;
+        if catalogue.sha256() != settings.catalogue_sha256 {
+            let problem =
+                "it is not the catalogue that the model was trained with; take the one that was saved with it".into();
+            return Err(GenirError::Form { path: folder.join(CATALOGUE_FILE), line: None, problem });
+        }
+        let language = DocidLanguage::of(WordVocabulary::open(folder)?, settings.query_words);
+        Ok(RetrieverFiles { language, catalogue })
+    }
+}
+
+/// How docids are looked for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Decoding {
+    /// Beam search inside the tree of docids, with probabilities among the tokens that may come next.
+    Beams {
+        /// Beams, and most docids of a query.
+        width: usize,
+    },
+    /// Draws without replacement at a rising temperature.
+    ReverseAnnealing {
+        /// How many, and how the temperature rises.
+        annealing: ReverseAnnealing,
+        /// From which draws follow.
+        seed: u64,
+    },
+}
+
+/// What was found for a query.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Retrieved {
+    /// Documents, the best first, as places in the corpus, with their scores: log-probabilities of docids for beams, 1/rank of the
+    /// draw for draws. Documents of one docid have one score and stand in the order of the corpus.
+    pub documents: Vec<(usize, f64)>,
+    /// Ranks of the docids in the tree, in the same order, each once.
+    pub docids: Vec<usize>,
+    /// Sequences that went through the model.
+    pub branches: usize,
+}
+
+/// A retriever that answers.
+pub struct GenerativeRetriever {
+    engine: DecoderModel,
+    files: RetrieverFiles,
+    docids: DocidTrie,
+}
+
+impl GenerativeRetriever {
+    /// Opens the folder of a retriever; with `shortened` docids end where they are unique.
+    ///
+    /// # Errors
+    /// As [`RetrieverFiles::open`]; the model cannot be opened, or has another vocabulary; docids that no tree can be made of.
+    pub fn open(folder: &Path, shortened: bool) -> Result<GenerativeRetriever, GenirError> {
+        let files = RetrieverFiles::open(folder)?;
+        let options = DecoderOptions { precision: Precision::F32, ..DecoderOptions::default() };
+        let engine = DecoderModel::open(folder, &options)?;
+        let (own, of_model) = (files.language.vocabulary().len(), engine.info().vocabulary);
+        if own != of_model {
+            let problem = format!("the vocabulary has {own} tokens and the model {of_model}; they are not of one training");
+            return Err(GenirError::Form { path: folder.into(), line: None, problem });
+        }
+        let docids = DocidTrie::new(&files.docids()?)?;
+        let docids = if shortened { docids.shortened() } else { docids };
+        Ok(GenerativeRetriever { engine, files, docids })
+    }
+
+    /// The catalogue and the language.
+    pub fn files(&self) -> &RetrieverFiles {
+        &self.files
+    }
+
+    /// The tree of docids.
+    pub fn docids(&self) -> &DocidTrie {
+        &self.docids
+    }
+
+    /// Documents for each query. `first` is the number of the first query, from which draws follow.
+    ///
+    /// # Errors
+    /// A search that cannot be, or what the engine says.
+    pub fn search(
+        &self,
+        queries: &[&str],
+        decoding: &Decoding,
+        first: u64,
+    ) -> Result<Vec<Retrieved>, GenirError> {
+        let prompts: Vec<Vec<u32>> = queries.iter().map(|query| self.files.language.prompt(query)).collect();
+        match decoding {
+            Decoding::Beams { width } => self.beams(&prompts, *width),
+            Decoding::ReverseAnnealing { annealing, seed } => {
+                let requests: Vec<DrawRequest<'_>> = prompts
+                    .iter()
+                    .zip(first..)
+                    .map(|(prompt, index)| DrawRequest { prompt, index })
+                    .collect();
+                let draws = draw(&mut self.engine.session(), &requests, &self.docids, annealing, *seed)?;
+                let found = draws.into_iter().map(|draws| {
+                    let scores = (1..=draws.ranks.len()).map(|rank| 1.0 / rank as f64);
+                    self.retrieved(draws.ranks.iter().copied().zip(scores), draws.branches)
+                });
+                Ok(found.collect())
+            }
+        }
+    }
+
+    fn beams(&self, prompts: &[Vec<u32>], width: usize) -> Result<Vec<Retrieved>, GenirError> {
+        let constraint =
+            TrieConstraint::new(self.docids.trie(), None).map_err(plackett_lm::LmError::from)?;
+        let mut session = self.engine.session();
+        let prefix = plackett_lm::decode::DecodeModel::root(&session);
+        let requests: Vec<DecodeRequest<'_, _>> = prompts
+            .iter()
+            .zip(0..)
+            .map(|(prompt, index)| DecodeRequest { prefix, prompt, constraint: &constraint, index })
+            .collect();
+        let options = DecodeOptions {
+            normalize: Normalize::Allowed,
+            ..DecodeOptions::new(Strategy::Beam(Beam::new(width)))
+        };
+        let found = decode(&mut session, &requests, &options)?.into_iter();
+        found
+            .map(|found| {
+                let found = found.map_err(plackett_lm::LmError::from)?;
+                let docids = found.hypotheses.iter().map(|one| (one.output, one.score));
+                Ok(self.retrieved(docids, found.branches))
+            })
+            .collect()
+    }
+
+    /// The documents of docids with their scores.
+    fn retrieved(&self, docids: impl Iterator<Item = (usize, f64)>, branches: usize) -> Retrieved {
+        let mut retrieved = Retrieved { branches, ..Retrieved::default() };
+        for (rank, score) in docids {
+            retrieved.docids.push(rank);
+            let documents = self.docids.documents(rank).iter();
+            retrieved.documents.extend(documents.map(|document| (*document, score)));
+        }
+        retrieved
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,71 @@
+//! A tiny retriever learns four documents.
+
+use super::*;
+use crate::RetrieverTask;
+use plackett_ids::Item;
+use plackett_ids::scheme::Encoding;
+use plackett_train::Compute;
+use plackett_train::nn::LlamaConfig;
+use plackett_train::trainer::{Settings, train};
+
+const TEXTS: [&str; 4] = ["red fox", "old ship", "full moon", "new moon"];
+
+fn made(folder: &Path) -> RetrieverFiles {
+    let tokens = ["<a>", "<b>", "<c>"].map(str::to_string).to_vec();
+    let language = DocidLanguage::new(TEXTS, &tokens, (1, 6));
+    // The last two documents have one docid.
+    let codes = [[0, 1], [0, 2], [1, 1], [1, 1]].map(|codes| codes.to_vec()).to_vec();
+    let encoding = Encoding { tokens, codes, ..Encoding::default() };
+    let items = ["a", "b", "c", "d"].map(Item::new);
+    let files = RetrieverFiles { language, catalogue: Catalogue::new("test", &items, encoding).unwrap() };
+    let mut parameters = Parameters::default();
+    let config = LlamaConfig::small(0, 1, (16, 32), 2);
+    let vocabulary = files.language.vocabulary();
+    let model = LanguageModel::of_words(vocabulary, &config, 12, 3, &mut parameters).unwrap();
+    let docids = files.docids().unwrap();
+    let pairs = TEXTS.iter().zip(&docids).map(|(text, docid)| (files.language.prompt(text), docid.clone()));
+    let settings = Settings { batch: 4, steps: 120, rate: 1e-2, checkpoint: 0, ..Settings::default() };
+    let task = RetrieverTask::new(&model, pairs.collect(), &settings, None).unwrap();
+    train(&task, &Compute::new(1), &mut parameters, &settings, (None, ""), None, &mut |_, _| {}).unwrap();
+    files.save(folder, &model, &parameters).unwrap();
+    files
+}
+
+#[test]
+fn what_was_learned_is_found_and_shared_docids_expand_to_their_documents() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = made(folder.path());
+    for shortened in [false, true] {
+        let retriever = GenerativeRetriever::open(folder.path(), shortened).unwrap();
+        assert_eq!(retriever.files().catalogue, files.catalogue);
+        assert_eq!(retriever.docids().report().docids, 3);
+        let annealing = ReverseAnnealing { draws: 5, ..ReverseAnnealing::default() };
+        for decoding in
+            [Decoding::Beams { width: 5 }, Decoding::ReverseAnnealing { annealing, seed: 1 }]
+        {
+            let found = retriever.search(&["the red fox", "Moon!"], &decoding, 0).unwrap();
+            assert_eq!(found[0].documents[0].0, 0);
+            let moons: Vec<usize> = found[1].documents[..2].iter().map(|(document, _)| *document).collect();
+            assert_eq!(moons, [2, 3]);
+            assert_eq!(found[1].documents[0].1, found[1].documents[1].1);
+            assert_eq!((found[0].documents.len(), found[0].docids.len()), (4, 3), "all there are");
+            assert!(found[0].branches > 0);
+        }
+    }
+}
+
+#[test]
+fn a_catalogue_of_another_model_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = made(folder.path());
+    let path = folder.path().join(CATALOGUE_FILE);
+    files.catalogue.shuffled(2).unwrap().save(&path).unwrap();
+    let error = RetrieverFiles::open(folder.path()).err().unwrap().to_string();
+    assert!(error.contains(CATALOGUE_FILE) && error.contains("not the catalogue"), "{error}");
+    std::fs::remove_file(&path).unwrap();
+    let error = RetrieverFiles::open(folder.path()).err().unwrap().to_string();
+    assert!(error.contains(CATALOGUE_FILE), "{error}");
+    std::fs::write(folder.path().join(SETTINGS_FILE), "{").unwrap();
+    let error = RetrieverFiles::open(folder.path()).err().unwrap().to_string();
+    assert!(error.contains(SETTINGS_FILE) && error.contains("line 1"), "{error}");
+}

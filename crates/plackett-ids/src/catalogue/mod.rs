@@ -1,0 +1,199 @@
+//! The catalogue: which item has which sequence of tokens, with its title. It is the one artefact that building, training and serving share.
+
+mod exchange;
+mod file;
+mod statistics;
+mod trie;
+
+pub use file::{BINDING_FILE, CATALOGUE_FILE};
+pub use statistics::{LevelUse, PrefixClash, Statistics};
+pub use trie::CatalogueTrie;
+
+use crate::scheme::Encoding;
+use crate::{IdsError, Item};
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use sha2::{Digest, Sha256};
+use std::collections::{HashMap, HashSet};
+
+/// An item of a catalogue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CatalogueItem {
+    /// The name by which it is known outside.
+    pub id: String,
+    /// What people call it; empty where nothing is known.
+    pub title: String,
+    /// Its sequence: places in the catalogue's tokens.
+    pub codes: Vec<u32>,
+}
+
+/// Items with their sequences and titles.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Catalogue {
+    scheme: String,
+    tokens: Vec<String>,
+    codebooks: Vec<usize>,
+    items: Vec<CatalogueItem>,
+    remarks: Vec<String>,
+    by_id: HashMap<String, usize>,
+    by_codes: HashMap<Vec<u32>, Vec<usize>>,
+    sha256: String,
+}
+
+impl Catalogue {
+    /// From items and what a scheme made of them.
+    ///
+    /// # Errors
+    /// A name or token stands twice, an item has no sequence or a code beyond the tokens, or there is no item.
+    pub fn new(scheme: &str, items: &[Item], encoding: Encoding) -> Result<Catalogue, IdsError> {
+        if items.len() != encoding.codes.len() {
+            let (items, codes) = (items.len(), encoding.codes.len());
+            return Err(IdsError::Data(format!("there are {items} items and {codes} sequences")));
+        }
+        let with_codes = |(item, codes): (&Item, Vec<u32>)| CatalogueItem {
+            id: item.id.clone(),
+            title: item.title.clone(),
+            codes,
+        };
+        let items = items.iter().zip(encoding.codes).map(with_codes).collect();
+        let (tokens, codebooks, remarks) = (encoding.tokens, encoding.codebooks, encoding.remarks);
+        Catalogue::of_parts(scheme.into(), tokens, codebooks, items, remarks).map_err(IdsError::Data)
+    }
+
+    fn of_parts(
+        scheme: String,
+        tokens: Vec<String>,
+        codebooks: Vec<usize>,
+        items: Vec<CatalogueItem>,
+        remarks: Vec<String>,
+    ) -> Result<Catalogue, String> {
+        if items.is_empty() {
+            return Err("a catalogue has one item at least".into());
+        }
+        let mut distinct = HashSet::new();
+        if let Some(token) = tokens.iter().find(|token| !distinct.insert(token.as_str())) {
+            return Err(format!("the token `{token}` stands twice"));
+        }
+        if let Some(token) =
+            tokens.iter().find(|token| token.is_empty() || token.contains(char::is_whitespace))
+        {
+            return Err(format!(
+                "the token `{token}` is empty or has a blank; tokens are written with blanks between them"
+            ));
+        }
+        let (mut by_id, mut by_codes) = (HashMap::new(), HashMap::<Vec<u32>, Vec<usize>>::new());
+        for (place, item) in items.iter().enumerate() {
+            if item.codes.is_empty() {
+                return Err(format!("the item `{}` has no code", item.id));
+            }
+            if let Some(code) = item.codes.iter().find(|code| **code as usize >= tokens.len()) {
+                return Err(format!(
+                    "the item `{}` has code {code}, and there are {} tokens",
+                    item.id,
+                    tokens.len()
+                ));
+            }
+            if by_id.insert(item.id.clone(), place).is_some() {
+                return Err(format!("the item `{}` stands twice", item.id));
+            }
+            by_codes.entry(item.codes.clone()).or_default().push(place);
+        }
+        let sha256 = hash(&scheme, &tokens, &codebooks, &items);
+        Ok(Catalogue { scheme, tokens, codebooks, items, remarks, by_id, by_codes, sha256 })
+    }
+
+    /// The scheme, as it was written.
+    pub fn scheme(&self) -> &str {
+        &self.scheme
+    }
+
+    /// All tokens of the scheme, also those that no item has.
+    pub fn tokens(&self) -> &[String] {
+        &self.tokens
+    }
+
+    /// How many codes each level could have; nothing for schemes without codebooks.
+    pub fn codebooks(&self) -> &[usize] {
+        &self.codebooks
+    }
+
+    /// The items, in the order in which they were given.
+    pub fn items(&self) -> &[CatalogueItem] {
+        &self.items
+    }
+
+    /// What the scheme had to say: what was cut, shared, or left without information.
+    pub fn remarks(&self) -> &[String] {
+        &self.remarks
+    }
+
+    /// SHA-256 of scheme, tokens and items in hexadecimal digits: two catalogues with one hash mean the same by every sequence.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
+    /// How many items there are.
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Never: a catalogue has one item at least.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// The place of an item.
+    pub fn place(&self, id: &str) -> Option<usize> {
+        self.by_id.get(id).copied()
+    }
+
+    /// The places of the items with a sequence, in their order: one, more where items share it, none where nobody has it.
+    pub fn find(&self, codes: &[u32]) -> &[usize] {
+        self.by_codes.get(codes).map_or(&[], Vec::as_slice)
+    }
+
+    /// The sequence of an item as tokens with blanks between them.
+    pub fn text(&self, place: usize) -> String {
+        let tokens: Vec<&str> =
+            self.items[place].codes.iter().map(|code| self.tokens[*code as usize].as_str()).collect();
+        tokens.join(" ")
+    }
+
+    /// The same sequences dealt to the items in a drawn order: identifiers of the same form that say nothing, to compare with.
+    ///
+    /// # Errors
+    /// None in practice: the parts are those of a whole catalogue.
+    pub fn shuffled(&self, seed: u64) -> Result<Catalogue, IdsError> {
+        let mut order: Vec<usize> = (0..self.len()).collect();
+        order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+        let dealt = self
+            .items
+            .iter()
+            .zip(order)
+            .map(|(item, from)| CatalogueItem { codes: self.items[from].codes.clone(), ..item.clone() });
+        let scheme = format!("{}, shuffled", self.scheme);
+        let (tokens, codebooks, remarks) =
+            (self.tokens.clone(), self.codebooks.clone(), self.remarks.clone());
+        Catalogue::of_parts(scheme, tokens, codebooks, dealt.collect(), remarks).map_err(IdsError::Data)
+    }
+}
+
+/// The hash of what sequences mean. Each part is told with its length, so that no two catalogues are told alike.
+fn hash(scheme: &str, tokens: &[String], codebooks: &[usize], items: &[CatalogueItem]) -> String {
+    let mut hasher = Sha256::new();
+    let mut text = |text: &str| {
+        hasher.update((text.len() as u64).to_le_bytes());
+        hasher.update(text);
+    };
+    text(scheme);
+    text(&tokens.len().to_string());
+    tokens.iter().for_each(|token| text(token));
+    text(&format!("{codebooks:?}"));
+    for item in items {
+        text(&item.id);
+        text(&item.title);
+        text(&format!("{:?}", item.codes));
+    }
+    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}

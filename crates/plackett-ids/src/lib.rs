@@ -1,0 +1,20 @@
+//! Identifiers that a model can write. A *scheme* ([`scheme`]) turns items or documents into sequences of tokens; a [`Catalogue`] keeps
+//! which item has which, with titles and a hash, so that what a model writes is always an item with its title.
+#![forbid(unsafe_code)]
+
+mod balanced;
+mod catalogue;
+mod error;
+mod histories;
+mod item;
+pub mod scheme;
+pub mod spectral;
+mod tokens;
+
+pub use balanced::balanced_k_means;
+pub use catalogue::{
+    BINDING_FILE, CATALOGUE_FILE, Catalogue, CatalogueItem, CatalogueTrie, LevelUse, PrefixClash, Statistics,
+};
+pub use error::IdsError;
+pub use histories::{Histories, read_histories};
+pub use item::{Item, read_items};

@@ -1,0 +1,145 @@
+//! Identifier schemes: how items become sequences of tokens. A scheme is a declaration, [`SchemeSpec`], and a line in [`SCHEMES`]; help,
+//! the reading of `rq(levels=3, codes=64)` and refusals are read off it.
+
+mod category;
+mod collaborative;
+mod digits;
+mod encoding;
+mod hierarchical;
+mod parse;
+mod quantized;
+#[cfg(test)]
+mod tests;
+mod text;
+
+pub use encoding::{Encoding, Source};
+pub use parse::{find, parse};
+
+use crate::{Catalogue, IdsError};
+use plackett_core::declaration::{Declaration, OptionKind, OptionSpec, OptionValues};
+use std::fmt;
+
+/// All schemes. A new one is a declaration in a file beside this one, and a line here.
+pub static SCHEMES: &[&SchemeSpec] = &[
+    &digits::ATOMIC,
+    &digits::NAIVE,
+    &digits::RANDOM,
+    &digits::SEQUENTIAL,
+    &collaborative::COLLABORATIVE,
+    &hierarchical::HIERARCHICAL,
+    &quantized::RESIDUAL,
+    &quantized::BALANCED,
+    &quantized::PRODUCT,
+    &text::TITLE,
+    &text::KEYWORDS,
+    &category::CATEGORY,
+];
+
+/// What a scheme reads of its source beside the names of items.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// A vector for each item.
+    Vectors,
+    /// Training histories.
+    Histories,
+    /// Titles, keywords or texts.
+    Texts,
+    /// Category paths.
+    Categories,
+}
+
+impl Reads {
+    /// In a sentence.
+    pub fn words(self) -> &'static str {
+        match self {
+            Reads::Vectors => "vectors",
+            Reads::Histories => "training histories",
+            Reads::Texts => "titles, keywords or texts",
+            Reads::Categories => "category paths",
+        }
+    }
+}
+
+/// A scheme: everything that is said of it, and what it does.
+pub struct SchemeSpec {
+    /// The name in expressions.
+    pub name: &'static str,
+    /// Other names for the same.
+    pub aliases: &'static [&'static str],
+    /// What it does, in one sentence.
+    pub summary: &'static str,
+    /// Where it is described.
+    pub paper: &'static str,
+    /// What it reads beside names.
+    pub reads: &'static [Reads],
+    /// Its options.
+    pub options: &'static [OptionSpec],
+    /// Makes the sequences.
+    encode: fn(&OptionValues, &Source<'_>) -> Result<Encoding, IdsError>,
+}
+
+impl Declaration for SchemeSpec {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn aliases(&self) -> &'static [&'static str] {
+        self.aliases
+    }
+}
+
+impl fmt::Debug for SchemeSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// A scheme with options.
+#[derive(Clone, Debug)]
+pub struct Scheme {
+    /// The declaration.
+    pub spec: &'static SchemeSpec,
+    /// Its options.
+    pub options: OptionValues,
+}
+
+impl Scheme {
+    /// The catalogue of the items of a source.
+    ///
+    /// # Errors
+    /// The source lacks what the scheme reads, or its parts do not belong together.
+    pub fn catalogue(&self, source: &Source<'_>) -> Result<Catalogue, IdsError> {
+        source.check(self.spec)?;
+        let encoding = (self.spec.encode)(&self.options, source)?;
+        Catalogue::new(&self.to_string(), source.items, encoding)
+    }
+}
+
+/// As it was written.
+impl fmt::Display for Scheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.spec.name, self.options)
+    }
+}
+
+/// The option of schemes whose last token tells items of one place from each other.
+const LAST: OptionSpec = OptionSpec {
+    name: "last",
+    kind: OptionKind::Choice(&["index", "item"]),
+    default: Some("index"),
+    help: "the last token: the number inside the leaf, or a token that no other item has (hybrid identifiers)",
+};
+/// The option of schemes in which items may share a sequence.
+const DUPLICATES: OptionSpec = OptionSpec {
+    name: "duplicates",
+    kind: OptionKind::Choice(&["number", "keep"]),
+    default: Some("number"),
+    help: "items that share a sequence get one token more, or share it",
+};
+/// Rounds of k-means.
+const ROUNDS: OptionSpec = OptionSpec {
+    name: "rounds",
+    kind: OptionKind::Integer(1, 10_000),
+    default: Some("25"),
+    help: "rounds of k-means at most",
+};

@@ -1,0 +1,121 @@
+//! Identifiers from vectors by codebooks: of residuals, of residuals with clusters of one size, of parts of the vector.
+
+use super::{DUPLICATES, Encoding, ROUNDS, Reads, SchemeSpec, Source};
+use crate::balanced::balanced_k_means;
+use crate::tokens::{TokenTable, level_token, number_duplicates};
+use plackett_core::clustering::{Clusters, k_means};
+use plackett_core::declaration::{OptionKind, OptionSpec, OptionValues};
+
+/// Codebooks of residuals.
+pub static RESIDUAL: SchemeSpec = SchemeSpec {
+    name: "rq",
+    aliases: &["residual", "rq-k-means"],
+    summary: "residual quantisation: k-means of the vectors, then of what each lacks of its centroid, level by level",
+    paper: "Recommender Systems with Generative Retrieval (2023); MiniOneRec (2025)",
+    reads: &[Reads::Vectors],
+    options: &[LEVELS, CODES, ROUNDS, DUPLICATES],
+    encode: |options, source| Ok(residual(options, source, k_means)),
+};
+
+/// Codebooks of residuals whose codes are used equally often.
+pub static BALANCED: SchemeSpec = SchemeSpec {
+    name: "balanced-rq",
+    aliases: &["balanced"],
+    summary: "residual quantisation whose clusters have one size at each level, within one",
+    paper: "OneRec (2025), section 3.1; MiniOneRec (2025)",
+    reads: &[Reads::Vectors],
+    options: &[LEVELS, CODES, ROUNDS, DUPLICATES],
+    encode: |options, source| Ok(residual(options, source, balanced_k_means)),
+};
+
+/// Codebooks of parts.
+pub static PRODUCT: SchemeSpec = SchemeSpec {
+    name: "pq",
+    aliases: &["product"],
+    summary: "product quantisation: the vector is cut into parts, and each has a codebook by k-means",
+    paper: "Product Quantization for Nearest Neighbor Search (2011); ULTRON (2022), DDRO (2025)",
+    reads: &[Reads::Vectors],
+    options: &[
+        OptionSpec {
+            name: "parts",
+            kind: OptionKind::Integer(1, 1024),
+            default: Some("24"),
+            help: "parts of the vector, of equal length within one number",
+        },
+        CODES,
+        ROUNDS,
+        DUPLICATES,
+    ],
+    encode: |options, source| {
+        let vectors = source.vectors();
+        let (length, parts) = (vectors[0].len(), options.count("parts"));
+        if parts > length {
+            return Err(options
+                .problem(format!("{parts} parts of a vector of {length} numbers; take {length} at most"))
+                .into());
+        }
+        let mut levels = Vec::new();
+        for part in 0..parts {
+            let range = length * part / parts..length * (part + 1) / parts;
+            let own: Vec<Vec<f64>> = vectors.iter().map(|vector| vector[range.clone()].to_vec()).collect();
+            let seed = source.seed.wrapping_add(part as u64);
+            levels.push(k_means(&own, options.count("codes"), options.count("rounds"), seed).assignments);
+        }
+        Ok(encoding(&levels, options))
+    },
+};
+
+const LEVELS: OptionSpec = OptionSpec {
+    name: "levels",
+    kind: OptionKind::Integer(1, 26),
+    default: Some("3"),
+    help: "codebooks, one after the other",
+};
+const CODES: OptionSpec = OptionSpec {
+    name: "codes",
+    kind: OptionKind::Integer(1, 1_000_000),
+    default: Some("256"),
+    help: "codes of a codebook",
+};
+
+/// Clusters of vectors: how many, rounds, seed.
+type KMeans = fn(&[Vec<f64>], usize, usize, u64) -> Clusters;
+
+fn residual(options: &OptionValues, source: &Source<'_>, cluster: KMeans) -> Encoding {
+    let mut residuals: Vec<Vec<f64>> = source.vectors().to_vec();
+    let mut levels = Vec::new();
+    for level in 0..options.count("levels") {
+        let seed = source.seed.wrapping_add(level as u64);
+        let clusters = cluster(&residuals, options.count("codes"), options.count("rounds"), seed);
+        for (residual, code) in residuals.iter_mut().zip(&clusters.assignments) {
+            residual.iter_mut().zip(&clusters.centroids[*code]).for_each(|(x, middle)| *x -= middle);
+        }
+        levels.push(clusters.assignments);
+    }
+    encoding(&levels, options)
+}
+
+/// Sequences of codes, one of each level; all codes of a codebook are tokens, also those that nobody has.
+fn encoding(levels: &[Vec<usize>], options: &OptionValues) -> Encoding {
+    let codebook = options.count("codes");
+    let mut table = TokenTable::default();
+    let firsts: Vec<u32> = (0..levels.len())
+        .map(|level| {
+            let tokens: Vec<u32> = (0..codebook).map(|code| table.number(level_token(level, code))).collect();
+            tokens[0]
+        })
+        .collect();
+    let items = levels.first().map_or(0, Vec::len);
+    let mut codes: Vec<Vec<u32>> = (0..items)
+        .map(|item| levels.iter().zip(&firsts).map(|(level, first)| first + level[item] as u32).collect())
+        .collect();
+    let mut remarks = Vec::new();
+    if options.choice("duplicates") == "number" {
+        let shared = number_duplicates(&mut codes, &mut table);
+        remarks.extend(
+            (shared > 0)
+                .then(|| format!("{shared} items shared their codes with others; they have one token more")),
+        );
+    }
+    Encoding { tokens: table.into_tokens(), codes, codebooks: vec![codebook; levels.len()], remarks }
+}

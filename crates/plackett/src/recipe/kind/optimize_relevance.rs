@@ -1,0 +1,182 @@
+//! `optimize-relevance`: a retriever learns to prefer docids of relevant documents to those of others (DDRO).
+
+use super::generate::retriever_of;
+use super::generative_retriever::{FOLDER, settings};
+use super::{dataset_of, index};
+use crate::recipe::docids::Corpus;
+use crate::recipe::error::StageError;
+use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
+use crate::recipe::quantity::Quantity;
+use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
+use crate::recipe::task::Task;
+use plackett_genir::rank_bands::{PAPER_BANDS, draw_negatives};
+use plackett_genir::relevance_optimization::{DocidTriple, ReferenceLogs, RelevanceOptimization};
+use plackett_genir::{GenirError, RetrieverFiles};
+use plackett_search::{Bm25, Index};
+use plackett_train::random::Stream;
+use plackett_train::trainer::{LanguageModel, StepRecord, train};
+use plackett_train::{Compute, Parameters};
+use std::collections::HashSet;
+use std::sync::PoisonError;
+
+/// Ranks of the first stage that negatives come from.
+const DEPTH: usize = 1000;
+/// The file of reference log-probabilities.
+const REFERENCE: &str = "reference.json";
+
+const NUMBERS: [&str; 8] = [
+    "first_loss",
+    "first_margin",
+    "accuracy",
+    "margin",
+    "chosen_before",
+    "chosen_after",
+    "rejected_before",
+    "rejected_after",
+];
+
+/// The declaration.
+pub static OPTIMIZE_RELEVANCE: StageKind = StageKind {
+    name: "optimize-relevance",
+    help: "a retriever goes on from what it is: for labelled queries of the split `train` it learns to prefer the docid of the relevant \
+           document to those of negatives, compared with itself as it was (DPO with docids; reference log-probabilities are computed once \
+           and kept). Negatives are drawn from BM25's ranks 1–100, 101–500 and 501–1000 in equal shares (`bands`), from the first hundred \
+           (`top`), or from all documents (`random`). Gives `first_loss` and `first_margin` (of the first step), and over all triples \
+           afterwards `accuracy` (share with a positive margin) and `margin`, and before and after mean log-probabilities: `chosen_before`, \
+           `chosen_after`, `rejected_before`, `rejected_after`",
+    version: 1,
+    gives: Gives::Model,
+    fields: &[
+        FieldSpec::required("retriever", FieldKind::Stage(&[Gives::Model]), "a stage `generative-retriever`"),
+        FieldSpec::new(
+            "negatives",
+            FieldKind::Choice(&["bands", "top", "random"]),
+            Default::Text("bands"),
+            "where negatives come from",
+        ),
+        FieldSpec::new("each", FieldKind::Whole(1, 1000), Default::Whole(3), "negatives of a query"),
+        FieldSpec::new(
+            "queries",
+            FieldKind::Whole(0, i64::MAX),
+            Default::Whole(0),
+            "labelled queries that are used, drawn; 0 for all",
+        ),
+        FieldSpec::new("beta", FieldKind::Number(0.0001, 1000.0), Default::Number(0.4), "β of the loss"),
+        FieldSpec::new("epochs", FieldKind::Whole(1, 1000), Default::Whole(1), "times that all triples are seen"),
+        FieldSpec::new("batch", FieldKind::Whole(1, 4096), Default::Whole(64), "triples in a step"),
+        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(1e-4), "the learning rate"),
+        FieldSpec::new("seed", FieldKind::Whole(0, i64::MAX), Default::Whole(1), "of all that is drawn"),
+    ],
+    chooses: None,
+    check: nothing_to_check,
+    numbers: |_, _| NUMBERS.map(str::to_string).to_vec(),
+    outside: nothing_outside,
+    estimate: |task| {
+        retriever_of(task, task.values.word("retriever"))?;
+        Ok(Estimate { work: "a training on triples".into(), seconds: Some(60.0), ..Estimate::default() })
+    },
+    run,
+};
+
+fn run(task: &Task<'_>) -> Result<Made, StageError> {
+    let values = task.values;
+    let start = task.input(values.word("retriever"))?;
+    let files = RetrieverFiles::open(&start.folder.join(FOLDER))?;
+    let mut parameters = Parameters::default();
+    let model = LanguageModel::open(&start.folder.join(FOLDER), &mut parameters)?;
+    let (triples, missing) = triples(task, &files)?;
+    let compute = Compute::new(rayon::current_num_threads());
+    let path = task.folder.join(REFERENCE);
+    let (reference, _) = ReferenceLogs::kept(&path, &model, &parameters, &triples, &compute)?;
+    let beta = values.number("beta").unwrap_or_default();
+    let learning = RelevanceOptimization::new(&model, &triples, &reference, beta)?;
+    let before = learning.measure(&parameters, &compute)?;
+    let steps = (triples.len() * values.count("epochs")).div_ceil(values.count("batch"));
+    let settings = settings(values, steps);
+    let mut progress =
+        |record: &StepRecord, total: usize| (task.progress)(task.name, record.step as u64, total as u64);
+    train(&learning, &compute, &mut parameters, &settings, (None, ""), None, &mut progress)?;
+    let first = learning.records.lock().unwrap_or_else(PoisonError::into_inner).first().copied();
+    let (first, after) = (first.unwrap_or_default(), learning.measure(&parameters, &compute)?);
+    files.save(&task.folder.join(FOLDER), &model, &parameters)?;
+    let own = [
+        first.loss,
+        first.margin,
+        after.accuracy,
+        after.margin,
+        before.chosen,
+        after.chosen,
+        before.rejected,
+        after.rejected,
+    ];
+    let seed = values.count("seed");
+    let mut made = Made {
+        numbers: NUMBERS.iter().zip(own).map(|(name, own)| Quantity::of_seed(*name, seed, own)).collect(),
+        facts: vec![("triples".into(), triples.len().to_string()), ("steps".into(), steps.to_string())],
+        ..Made::default()
+    };
+    if missing > 0 {
+        made.warnings.push(format!("{missing} negatives are missing, for want of documents in their band"));
+    }
+    Ok(made)
+}
+
+/// Triples of labelled queries, and how many negatives are missing.
+fn triples(task: &Task<'_>, files: &RetrieverFiles) -> Result<(Vec<DocidTriple>, usize), StageError> {
+    let values = task.values;
+    let (retriever, _) = retriever_of(task, values.word("retriever"))?;
+    let dataset = dataset_of(task, retriever.word("index"))?;
+    let index = Index::open(index_folder(task, retriever.word("index"))?)?;
+    let corpus = Corpus::read(&dataset)?;
+    let seed = values.count("seed") as u64;
+    let labelled = dataset.answered_in("train")?;
+    let order = Stream::new(seed, 7 << 40).permutation(labelled.len());
+    let used = match values.count("queries") {
+        0 => labelled.len(),
+        used => used.min(labelled.len()),
+    };
+    let docids = files.docids()?;
+    let (mut triples, mut missing) = (Vec::new(), 0);
+    for at in order.into_iter().take(used) {
+        let (query, relevant) = &labelled[at];
+        let positives: HashSet<usize> = relevant.iter().filter_map(|id| corpus.place(id)).collect();
+        let stream = Stream::new(seed, 6 << 40 | at as u64);
+        let ranking: Vec<usize> = match values.word("negatives") {
+            "random" => stream.permutation(corpus.documents.len()),
+            _ => {
+                let found = index.search_bm25(&query.text, &Bm25::default(), DEPTH)?;
+                found.iter().filter_map(|(id, _)| corpus.place(id)).collect()
+            }
+        };
+        let all = 0..ranking.len();
+        let bands = match values.word("negatives") {
+            "bands" => &PAPER_BANDS[..],
+            "top" => &PAPER_BANDS[..1],
+            _ => std::slice::from_ref(&all),
+        };
+        let is_positive = |document: usize| positives.contains(&document);
+        let negatives =
+            draw_negatives(&ranking, is_positive, bands, values.count("each"), Stream::new(seed, 5 << 40 | at as u64));
+        missing += negatives.missing.iter().sum::<usize>();
+        let mut chosen: Vec<usize> = positives.iter().copied().collect();
+        chosen.sort_unstable();
+        for positive in chosen {
+            let triple = |(document, _): &(usize, usize)| DocidTriple {
+                prompt: files.language.prompt(&query.text),
+                chosen: docids[positive].clone(),
+                rejected: docids[*document].clone(),
+            };
+            // Documents of one docid cannot be told apart by it.
+            let differs = |triple: &DocidTriple| triple.chosen != triple.rejected;
+            triples.extend(negatives.drawn.iter().map(triple).filter(differs));
+        }
+    }
+    match triples.is_empty() {
+        true => Err(GenirError::Setting("no labelled query has a negative; there is nothing to learn".into()).into()),
+        false => Ok((triples, missing)),
+    }
+}
+
+fn index_folder(task: &Task<'_>, stage: &str) -> Result<std::path::PathBuf, StageError> {
+    Ok(task.input(stage)?.folder.join(index::FOLDER))
+}

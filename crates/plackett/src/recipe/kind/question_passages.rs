@@ -1,0 +1,265 @@
+//! `question-passages`: a collection of a chosen size, made of pairs of a question and the passage that answers it.
+
+use crate::recipe::dataset::Dataset;
+use crate::recipe::error::StageError;
+use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::registry::{Estimate, Made, StageKind, no_numbers, nothing_to_check};
+use crate::recipe::task::{Surroundings, Task, hash_file};
+use plackett_core::formats::{BeirWriter, FormatError, Lines, json_problem};
+use plackett_core::{Document, Qrels, Query};
+use plackett_train::random::Stream;
+use plackett_train::trainer::words_of;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+/// The file of pairs in the folder of a collection.
+const PAIRS: &str = "pairs.jsonl.gz";
+/// Bytes of a line.
+const LINE: usize = 1 << 20;
+
+/// The declaration.
+pub static QUESTION_PASSAGES: StageKind = StageKind {
+    name: "question-passages",
+    help: "a collection in BEIR form made of pairs of a question and its passage (`pairs.jsonl.gz`; pairs with the label 0 are left out): \
+           first the passages that are asked for, then others in a drawn order, so that a smaller collection is a part of a greater one and \
+           both have the same test queries. Of each passage that is asked for some questions are held out as the split `test`; all others \
+           are the split `train`, without those that a held-out question repeats",
+    version: 1,
+    gives: Gives::Data,
+    fields: &[
+        FieldSpec::required("collection", FieldKind::Text, "a folder's name in PLACKETT_DATA, or a path"),
+        FieldSpec::required("sets", FieldKind::Texts, "the sets of pairs that take part"),
+        FieldSpec::new(
+            "passages",
+            FieldKind::Whole(0, i64::MAX),
+            Default::Whole(0),
+            "documents of the collection; 0 for all",
+        ),
+        FieldSpec::new(
+            "asked",
+            FieldKind::Whole(1, i64::MAX),
+            Default::Whole(300),
+            "passages whose held-out questions are the test queries",
+        ),
+        FieldSpec::new(
+            "held_out",
+            FieldKind::Whole(1, 1000),
+            Default::Whole(1),
+            "questions of such a passage that are held out; it has one more at least",
+        ),
+        FieldSpec::new("seed", FieldKind::Whole(0, i64::MAX), Default::Whole(1), "of all that is drawn"),
+    ],
+    chooses: None,
+    check: nothing_to_check,
+    numbers: no_numbers,
+    outside: |values, surroundings| {
+        Ok(vec![(PAIRS.into(), hash_file(&surroundings.collection(values.word("collection"))?.join(PAIRS))?)])
+    },
+    estimate: |task| {
+        let work = format!("reads {}", task.values.word("collection"));
+        Ok(Estimate { work, seconds: Some(1.0), ..Estimate::default() })
+    },
+    run,
+};
+
+fn run(task: &Task<'_>) -> Result<Made, StageError> {
+    let made = Collection::load(task.values, task.surroundings)?;
+    let asked = made.documents.len().min(task.values.count("asked"));
+    let covered: HashSet<usize> = made.train.iter().map(|(_, passage)| *passage).collect();
+    let coverage = 100.0 * covered.len() as f64 / made.documents.len() as f64;
+    Ok(Made {
+        facts: vec![
+            ("documents".into(), made.documents.len().to_string()),
+            ("test queries".into(), format!("{}, about {asked} passages", made.test.len())),
+            ("train queries".into(), format!("{}; {coverage:.1} % of the passages have one", made.train.len())),
+        ],
+        warnings: made.remarks,
+        ..Made::default()
+    })
+}
+
+/// The collection of a stage of this kind as a data set; its files are written into the cache where they are not there.
+pub(super) fn dataset(values: &Values, surroundings: &Surroundings) -> Result<Dataset, StageError> {
+    let pairs = surroundings.collection(values.word("collection"))?.join(PAIRS);
+    let mut hash = Sha256::new();
+    hash.update(format!("{:?} {}", values.written(), hash_file(&pairs)?));
+    let name: String = hash.finalize().iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+    let folder = surroundings.cache.join(QUESTION_PASSAGES.name).join(name);
+    if !folder.join("queries.jsonl").is_file() {
+        Collection::load(values, surroundings)?.write(&folder)?;
+    }
+    Dataset::open(&folder, values, "test")
+}
+
+#[derive(Deserialize)]
+struct Pair {
+    query: String,
+    passage: String,
+    #[serde(default)]
+    title: String,
+    label: Option<i32>,
+    set: String,
+}
+
+/// Passages and questions.
+struct Collection {
+    documents: Vec<Document>,
+    /// Questions with the place of their passage.
+    train: Vec<(String, usize)>,
+    test: Vec<(String, usize)>,
+    remarks: Vec<String>,
+}
+
+/// A passage with its questions, in the order of the file.
+struct Passage {
+    title: String,
+    text: String,
+    questions: Vec<String>,
+}
+
+impl Collection {
+    fn load(values: &Values, surroundings: &Surroundings) -> Result<Collection, StageError> {
+        let path = surroundings.collection(values.word("collection"))?.join(PAIRS);
+        let passages = read(&path, &values.texts("sets"))?;
+        let wanted = match values.count("passages") {
+            0 => passages.len(),
+            wanted => wanted,
+        };
+        let (asked, held_out) = (values.count("asked"), values.count("held_out"));
+        let order = Stream::new(values.count("seed") as u64, 0).permutation(passages.len());
+        let can_be_asked = |at: &&usize| passages[**at].questions.len() > held_out;
+        let first: Vec<usize> = order.iter().filter(can_be_asked).take(asked).copied().collect();
+        if wanted > passages.len() || asked > wanted || first.len() < asked {
+            let problem = format!(
+                "{wanted} passages, {asked} of them asked for, are wanted; there are {}, {} of them with more than {held_out} questions",
+                passages.len(),
+                passages.iter().filter(|passage| passage.questions.len() > held_out).count()
+            );
+            return Err(StageError::Field { field: "passages", problem });
+        }
+        let is_asked: HashSet<usize> = first.iter().copied().collect();
+        let others = order.iter().copied().filter(|at| !is_asked.contains(at));
+        let chosen: Vec<usize> = first.iter().copied().chain(others).take(wanted).collect();
+        Ok(Collection::of(&passages, &chosen, (asked, held_out), values.count("seed") as u64))
+    }
+
+    fn of(passages: &[Passage], chosen: &[usize], (asked, held_out): (usize, usize), seed: u64) -> Collection {
+        let (mut train, mut test) = (Vec::new(), Vec::new());
+        for (place, at) in chosen.iter().enumerate() {
+            let questions = &passages[*at].questions;
+            let order = Stream::new(seed, 1 + *at as u64).permutation(questions.len());
+            let (out, kept) = order.split_at(if place < asked { held_out } else { 0 });
+            test.extend(out.iter().map(|question| (questions[*question].clone(), place)));
+            train.extend(kept.iter().map(|question| (questions[*question].clone(), place)));
+        }
+        let plain = |question: &str| words_of(question).collect::<Vec<_>>().join(" ");
+        let of_test: HashSet<String> = test.iter().map(|(question, _)| plain(question)).collect();
+        let before = train.len();
+        train.retain(|(question, _)| !of_test.contains(&plain(question)));
+        let repeated = before - train.len();
+        let remarks = (repeated > 0)
+            .then(|| format!("{repeated} questions to learn from repeat a held-out one and are left out"));
+        let documents = chosen.iter().map(|at| Document {
+            id: format!("p{at}"),
+            title: passages[*at].title.clone(),
+            text: passages[*at].text.clone(),
+            ..Document::default()
+        });
+        Collection { documents: documents.collect(), train, test, remarks: remarks.into_iter().collect() }
+    }
+
+    /// Writes a folder in BEIR form; the file that tells that it is whole comes last.
+    fn write(&self, folder: &Path) -> Result<(), StageError> {
+        let writer = BeirWriter::create(folder)?;
+        writer.corpus(self.documents.iter().cloned().map(Ok))?;
+        let mut queries = Vec::new();
+        for (split, questions) in [("test", &self.test), ("train", &self.train)] {
+            let mut qrels = Qrels::new();
+            for (at, (text, passage)) in questions.iter().enumerate() {
+                let id = format!("{split}{at}");
+                let document = &self.documents[*passage].id;
+                let full = |source| FormatError::Full { file: split.into(), source };
+                qrels.query_mut(&id).push("0", document, 1).map_err(full)?;
+                queries.push(Query::new(id, text.clone()));
+            }
+            writer.qrels(split, &qrels)?;
+        }
+        Ok(writer.queries(&queries)?)
+    }
+}
+
+/// The passages of some sets, each once, in the order of the file.
+fn read(path: &Path, sets: &[&str]) -> Result<Vec<Passage>, StageError> {
+    let mut passages: Vec<Passage> = Vec::new();
+    let mut places: HashMap<String, usize> = HashMap::new();
+    let mut seen: HashSet<String> = HashSet::new();
+    let mut lines = Lines::open(path, LINE)?;
+    while let Some(line) = lines.next()? {
+        let line = line.to_string();
+        let pair: Pair = serde_json::from_str(&line).map_err(|error| FormatError::Json {
+            file: path.display().to_string(),
+            line: lines.line(),
+            expected: "a pair with query, passage, title, label and set",
+            problem: json_problem(&line, &error),
+        })?;
+        seen.insert(pair.set.clone());
+        if pair.label == Some(0) || !sets.contains(&pair.set.as_str()) || pair.query.trim().is_empty() {
+            continue;
+        }
+        let place = *places.entry(pair.passage.clone()).or_insert_with(|| {
+            passages.push(Passage { title: pair.title, text: pair.passage, questions: Vec::new() });
+            passages.len() - 1
+        });
+        passages[place].questions.push(pair.query);
+    }
+    if let Some(unknown) = sets.iter().find(|set| !seen.contains(**set)) {
+        let mut there: Vec<String> = seen.into_iter().collect();
+        there.sort();
+        let problem = format!("there is no set `{unknown}`; there are: {}", there.join(", "));
+        return Err(StageError::Field { field: "sets", problem });
+    }
+    Ok(passages)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn passages() -> Vec<Passage> {
+        let passage = |at: usize| Passage {
+            title: format!("t{at}"),
+            text: format!("text {at}"),
+            questions: vec![format!("what is {at}?"), format!("Who made {at}?"), "The same one".into()],
+        };
+        (0..4).map(passage).collect()
+    }
+
+    #[test]
+    fn held_out_questions_are_the_same_whatever_the_size_and_are_not_learned() {
+        let (small, great) = (
+            Collection::of(&passages(), &[2, 0], (1, 1), 1),
+            Collection::of(&passages(), &[2, 0, 1, 3], (1, 1), 1),
+        );
+        assert_eq!(small.test, great.test);
+        assert_eq!((small.test.len(), small.documents.len(), great.documents.len()), (1, 2, 4));
+        assert_eq!(small.documents[..], great.documents[..2]);
+        for collection in [&small, &great] {
+            let held: Vec<&String> = collection.test.iter().map(|(question, _)| question).collect();
+            assert!(collection.train.iter().all(|(question, _)| !held.contains(&question)));
+        }
+        assert!(great.train.len() + great.test.len() <= 12);
+    }
+
+    #[test]
+    fn a_written_collection_reads_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let collection = Collection::of(&passages(), &[2, 0, 1], (2, 1), 1);
+        collection.write(folder.path()).unwrap();
+        let beir = plackett_core::formats::BeirFolder::open(folder.path()).unwrap();
+        assert_eq!(beir.queries().unwrap().len(), collection.test.len() + collection.train.len());
+        assert_eq!(beir.qrels("test").unwrap().queries().len(), 2);
+        assert_eq!(beir.corpus().unwrap().count(), 3);
+    }
+}

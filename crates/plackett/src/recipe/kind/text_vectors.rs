@@ -1,0 +1,64 @@
+//! `text-vectors`: texts of a collection, embedded once for the stages that train on their vectors.
+
+use crate::recipe::choosing::{SOURCES, TextVectors, source};
+use crate::recipe::error::StageError;
+use crate::recipe::field::{FieldKind, FieldSpec, Gives};
+use crate::recipe::quantity::Quantity;
+use crate::recipe::registry::{Estimate, Made, StageKind, nothing_to_check};
+use crate::recipe::task::{Task, hash_file};
+use plackett_lm::store::BUNDLED;
+
+/// The declaration.
+pub static TEXT_VECTORS: StageKind = StageKind {
+    name: "text-vectors",
+    help: "texts of a collection, embedded once with the bundled encoder for stages that work on their vectors; gives `texts`, how many there \
+           are",
+    version: 1,
+    gives: Gives::Numbers,
+    fields: &[
+        FieldSpec::required("collection", FieldKind::Text, "a folder's name in PLACKETT_DATA, or a path"),
+        FieldSpec::required(
+            "texts",
+            FieldKind::Choice(SOURCES),
+            "which of them; questions: questions of squad-pairs with their paragraphs; continuations: its articles, cut into prefixes and what follows; clauses: of abstracts that have a title; fixes: methods before and after a fix",
+        ),
+    ],
+    chooses: None,
+    check: nothing_to_check,
+    numbers: |_, _| vec!["texts".into()],
+    outside: |values, surroundings| {
+        let source = source(values.word("texts"));
+        let file = surroundings.collection(values.word("collection"))?.join(source.file);
+        Ok(vec![("texts".into(), hash_file(&file)?), ("model".into(), surroundings.fingerprint(BUNDLED)?)])
+    },
+    estimate: |_| Ok(Estimate { work: "embeds texts".into(), seconds: Some(60.0), ..Estimate::default() }),
+    run,
+};
+
+fn run(task: &Task<'_>) -> Result<Made, StageError> {
+    let source = source(task.values.word("texts"));
+    let file = task.surroundings.collection(task.values.word("collection"))?.join(source.file);
+    let vectors = TextVectors::embed(task, (source.read)(&file)?)?;
+    vectors.write(task.folder)?;
+    Ok(Made {
+        numbers: vec![Quantity::of_seed("texts", 1, vectors.count() as f64)],
+        facts: vec![("numbers of a vector".into(), vectors.dimension().to_string())],
+        ..Made::default()
+    })
+}
+
+/// The vectors of the stage that the field `vectors` names, and the file that its texts are of.
+pub(super) fn vectors_of(task: &Task<'_>) -> Result<(TextVectors, std::path::PathBuf), StageError> {
+    let input = task.input(task.values.word("vectors"))?;
+    if input.kind.name != TEXT_VECTORS.name {
+        let problem = format!("it is of the kind `{}`; a stage `text-vectors` is expected", input.kind.name);
+        return Err(StageError::Field { field: "vectors", problem });
+    }
+    let source = source(input.values.word("texts"));
+    let file = task.surroundings.collection(input.values.word("collection"))?.join(source.file);
+    Ok((TextVectors::read(&input.folder)?, file))
+}
+
+/// The field.
+pub(super) const VECTORS: FieldSpec =
+    FieldSpec::required("vectors", FieldKind::Stage(&[Gives::Numbers]), "a stage `text-vectors`");
