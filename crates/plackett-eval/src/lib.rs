@@ -26,6 +26,7 @@ mod auc;
 mod bleu;
 mod both_orders;
 pub mod calibration;
+pub mod citation;
 pub mod compare;
 pub mod concordance;
 pub mod correlation;

@@ -10,6 +10,7 @@
 
 mod docid_trie;
 mod error;
+pub mod incremental;
 mod language;
 pub mod rank_bands;
 pub mod relevance_optimization;

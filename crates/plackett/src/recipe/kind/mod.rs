@@ -19,12 +19,15 @@ mod factorize;
 mod film_lists;
 mod film_policy;
 mod fix_retriever;
+mod generate;
+mod generative_retriever;
 mod heads;
+mod incremental_docids;
 mod index;
-mod language_module;
 mod judge_auc;
 mod judged_negatives;
 mod language_continuations;
+mod language_module;
 mod learn_features;
 mod list_reranker;
 mod memorize;
@@ -32,8 +35,6 @@ mod mental_retrieval;
 mod modular_rank;
 mod next_code;
 mod next_policy;
-mod generate;
-mod generative_retriever;
 mod next_title;
 mod optimize_relevance;
 mod oracle;
@@ -130,6 +131,7 @@ pub static STAGE_KINDS: &[&StageKind] = &[
     &generative_retriever::GENERATIVE_RETRIEVER,
     &optimize_relevance::OPTIMIZE_RELEVANCE,
     &generate::GENERATE,
+    &incremental_docids::INCREMENTAL_DOCIDS,
     &stability::STABILITY,
     &simulate::SIMULATE,
 ];

@@ -1,5 +1,6 @@
 //! Simulations: checks of algorithms that need no model. This is the one list of them.
 
+mod citations;
 mod fusing;
 mod grades;
 mod gradient;
@@ -44,6 +45,7 @@ pub static SIMULATIONS: &[&Simulation] = &[
     &rank_credit::RANK_CREDIT,
     &reverse_annealing::REVERSE_ANNEALING,
     &fusing::SCORE_FUSION,
+    &citations::CITATIONS,
     &views::MULTI_VIEW_REWARD,
     &views::CONSISTENCY_FILTER,
     &window_policies::WINDOW_POLICIES,
