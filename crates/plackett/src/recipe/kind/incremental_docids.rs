@@ -28,7 +28,7 @@ pub static INCREMENTAL_DOCIDS: StageKind = StageKind {
     name: "incremental-docids",
     help: "two thirds of a collection's passages get a row each, which is trained on their labelled questions over the frozen vectors of the bundled \
            encoder; then five times a tenth as many come later: all rows are trained on the new questions alone (`naive`), on those and old ones (`replay`), \
-           or the new rows alone are optimised (`incdsi`). Gives, by test question, 1 for a passage that is found among ten, else 0: `old_before` and \
+           the new rows alone are optimised (`incdsi`), or all rows are trained anew on everything (`anew`, for comparison). Gives, by test question, 1 for a passage that is found among ten, else 0: `old_before` and \
            `old_after` of the first passages before and after the growths, `new_after` of those that came later",
     version: 1,
     gives: Gives::Numbers,
@@ -40,7 +40,7 @@ pub static INCREMENTAL_DOCIDS: StageKind = StageKind {
         ),
         FieldSpec::new(
             "update",
-            FieldKind::Choice(&["incdsi", "replay", "naive"]),
+            FieldKind::Choice(&["incdsi", "replay", "naive", "anew"]),
             Default::Text("incdsi"),
             "how documents are added",
         ),
@@ -51,10 +51,28 @@ pub static INCREMENTAL_DOCIDS: StageKind = StageKind {
             "steps of a training over all its questions",
         ),
         FieldSpec::new(
+            "rate",
+            FieldKind::Number(0.0, 1.0),
+            Default::Number(2e-3),
+            "the learning rate of a growth; the first rows are trained with 0.01",
+        ),
+        FieldSpec::new(
             "replayed",
             FieldKind::Number(0.0, 100.0),
-            Default::Number(4.0),
+            Default::Number(10.0),
             "old questions for each new one, with `replay`",
+        ),
+        FieldSpec::new(
+            "lambda",
+            FieldKind::Number(0.0, 1.0),
+            Default::Number(0.5),
+            "weight of a new passage's questions against old ones, with `incdsi`",
+        ),
+        FieldSpec::new(
+            "margin",
+            FieldKind::Number(0.0, 10.0),
+            Default::Number(0.05),
+            "by how much a question is to find its row above the others, with `incdsi`",
         ),
         SEED,
     ],
@@ -159,23 +177,37 @@ fn add(
     (training, compute): (&RowTraining, &Arc<Compute>),
 ) -> Result<(), StageError> {
     let values = task.values;
+    let number = |name| values.number(name).unwrap_or_default();
     if values.word("update") == "incdsi" {
+        let options = NewRow {
+            lambda: number("lambda"),
+            margin_new: number("margin"),
+            margin_old: number("margin"),
+            ..NewRow::default()
+        };
         let mut representatives = means(grown.old, 0..grown.from);
         for document in grown.from..grown.to {
             let own: Vec<Vec<f32>> = vectors_of(grown.new, document);
-            rows.add(&own, &representatives, &NewRow::default())?;
+            rows.add(&own, &representatives, &options)?;
             representatives.extend(means(grown.new, document..document + 1));
         }
         return Ok(());
     }
+    if values.word("update") == "anew" {
+        let all = [grown.old, grown.new].concat();
+        *rows = AtomicRows::default();
+        rows.append_means(&all, grown.to)?;
+        return Ok(rows.train(&all, training, compute)?);
+    }
     rows.append_means(grown.new, grown.to)?;
     let mut learned = grown.new.to_vec();
+    let training = RowTraining { rate: number("rate") as f32, ..*training };
     if values.word("update") == "replay" {
-        let count = (values.number("replayed").unwrap_or_default() * grown.new.len() as f64) as usize;
+        let count = (number("replayed") * grown.new.len() as f64) as usize;
         let order = Stream::new(values.count("seed") as u64, grown.from as u64).permutation(grown.old.len());
         learned.extend(order.into_iter().take(count).map(|at| grown.old[at].clone()));
     }
-    Ok(rows.train(&learned, training, compute)?)
+    Ok(rows.train(&learned, &training, compute)?)
 }
 
 fn vectors_of(queries: &[LabelledQuery], document: usize) -> Vec<Vec<f32>> {
