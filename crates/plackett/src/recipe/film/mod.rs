@@ -7,7 +7,7 @@ mod rewards;
 mod world;
 
 pub use demonstrations::{Demonstrations, demonstrations};
-pub use language::{FilmLanguage, Measured, measure};
+pub use language::{FilmLanguage, Measured, measure, ndcg};
 pub use next::{NextFilm, NextFilms, NextMeasured, measure_next};
 pub use rewards::{FilmRewarder, Policy};
 pub use world::{FILES, FilmWorld, Talk};

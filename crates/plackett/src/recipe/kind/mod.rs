@@ -17,10 +17,12 @@ mod factorize;
 mod film_lists;
 mod film_policy;
 mod heads;
+mod identifiers;
 mod index;
 mod learn_features;
 mod memorize;
 mod mental_retrieval;
+mod next_item;
 mod next_title;
 mod oracle;
 mod projection;
@@ -86,6 +88,8 @@ pub static STAGE_KINDS: &[&StageKind] = &[
     &film_policy::FILM_POLICY,
     &next_title::NEXT_TITLE,
     &title_policy::TITLE_POLICY,
+    &identifiers::IDENTIFIERS,
+    &next_item::NEXT_ITEM,
     &stability::STABILITY,
     &simulate::SIMULATE,
 ];
