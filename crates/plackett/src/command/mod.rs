@@ -14,6 +14,7 @@ mod eval;
 mod eval_files;
 mod failure;
 mod generate;
+mod ids;
 mod index;
 mod measuring;
 mod memory;
@@ -133,6 +134,7 @@ enum Command {
     Calibrate(calibrate::Arguments),
     Arena(arena::Arguments),
     Route(Box<route::Arguments>),
+    Ids(ids::Arguments),
     Train(train::Arguments),
     Method(method::Arguments),
     Model(model::Arguments),
@@ -188,6 +190,7 @@ fn no_line_limit(command: &Command) -> Option<&'static str> {
         | Command::Eval(_)
         | Command::Compare(_)
         | Command::Calibrate(_)
+        | Command::Ids(_)
         | Command::Arena(_) => None,
         Command::Route(arguments) if arguments.reads_lines() => None,
         Command::Replay(_) => Some("the manifest says how long lines may be"),
@@ -223,6 +226,7 @@ fn dispatch(command: Command, global: &Global, output: &Output) -> Outcome {
         Command::Calibrate(arguments) => calibrate::run(&arguments, global, output),
         Command::Arena(arguments) => arena::run(&arguments, global, output),
         Command::Route(arguments) => route::run(&arguments, global, output),
+        Command::Ids(arguments) => ids::run(&arguments, global, output),
         Command::Train(arguments) => train::run(&arguments, global, output),
         Command::Method(arguments) => method::run(&arguments, output),
         Command::Model(arguments) => model::run(&arguments, global, output),

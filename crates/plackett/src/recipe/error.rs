@@ -251,6 +251,9 @@ pub enum StageError {
     /// Votes, ratings or routes.
     #[error(transparent)]
     Arena(#[from] plackett_arena::ArenaError),
+    /// Identifiers of items.
+    #[error(transparent)]
+    Ids(#[from] plackett_ids::IdsError),
     /// A simulation.
     #[error("{0}")]
     Simulation(String),

@@ -28,6 +28,7 @@ mod registry;
 pub mod report;
 mod results;
 mod run;
+mod shopping;
 pub mod simulation;
 pub mod skeleton;
 mod small_decoder;

@@ -63,6 +63,16 @@ const LINES: &[(&str, i32, &[&str])] = &[
     ("route status r.route", 0, &["arms", "policy", "rounds", "route"]),
     ("route estimate log.jsonl", 0, &["choices", "estimates"]),
     ("route replay rewards.jsonl --seeds 2", 0, &["arms", "best_arm", "policies", "prompts", "seeds"]),
+    (
+        "ids build corpus.jsonl --scheme keywords -o my.ids",
+        0,
+        &["catalogue", "scheme", "sha256", "statistics"],
+    ),
+    ("ids show my.ids", 0, &["scheme", "sha256", "statistics"]),
+    ("ids show my.ids --item a", 0, &["items"]),
+    ("ids check my.ids", 0, &["checks", "scheme", "sha256"]),
+    ("ids check corpus.jsonl", 2, &[]),
+    ("ids schemes", 0, &["schemes"]),
     ("doctor --offline", 0, &["bad", "findings"]),
 ];
 

@@ -23,6 +23,7 @@ mod generate;
 mod generative_retriever;
 mod heads;
 mod incremental_docids;
+mod identifiers;
 mod index;
 mod judge_auc;
 mod judged_negatives;
@@ -35,6 +36,7 @@ mod mental_retrieval;
 mod modular_rank;
 mod next_code;
 mod next_policy;
+mod next_item;
 mod next_title;
 mod optimize_relevance;
 mod oracle;
@@ -132,6 +134,8 @@ pub static STAGE_KINDS: &[&StageKind] = &[
     &optimize_relevance::OPTIMIZE_RELEVANCE,
     &generate::GENERATE,
     &incremental_docids::INCREMENTAL_DOCIDS,
+    &identifiers::IDENTIFIERS,
+    &next_item::NEXT_ITEM,
     &stability::STABILITY,
     &simulate::SIMULATE,
 ];

@@ -16,6 +16,7 @@ mod routing;
 mod sampling;
 mod setwise;
 mod sorting;
+mod spectral_blocks;
 mod staged;
 #[cfg(test)]
 mod tests;
@@ -58,6 +59,7 @@ pub static SIMULATIONS: &[&Simulation] = &[
     &votes::JUDGE_LABELS,
     &routing::ROUTING,
     &staged::STAGED_SEARCH,
+    &spectral_blocks::SPECTRAL_BLOCKS,
 ];
 
 /// A simulation.

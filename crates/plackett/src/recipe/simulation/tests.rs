@@ -19,6 +19,13 @@ fn number(simulation: &str, fields: &str, name: &str) -> f64 {
 }
 
 #[test]
+fn groups_of_purchases_have_a_token_of_their_own_and_noise_blurs_them() {
+    assert_eq!(number("spectral-blocks", "groups = 4\nsize = 30\nseeds = 2", "recovered"), 1.0);
+    assert_eq!(number("spectral-blocks", "groups = 4\nsize = 30\nseeds = 2", "unseen_apart"), 1.0);
+    assert!(number("spectral-blocks", "groups = 4\nsize = 30\nstray = 1\nseeds = 2", "recovered") < 0.6);
+}
+
+#[test]
 fn block_attention_counts_what_the_rule_lets_through() {
     // 3 (N + 1) blocks of scores against (N + 2)².
     assert_eq!(number("block-attention", "items = 100\nlength = 1\nseeds = 1", "blocks"), 303.0);

@@ -1,0 +1,91 @@
+//! `plackett ids`: identifiers that a model can write.
+
+mod build;
+mod check;
+mod schemes;
+mod show;
+
+use super::table::{Align, Table};
+use super::terminal::plain;
+use super::{Global, Outcome, Output};
+use clap::{Args, Subcommand};
+use plackett_ids::{Catalogue, Statistics};
+
+/// Give items or documents identifiers that a model can write, and look at them
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  plackett ids build items.jsonl --scheme 'rq(levels=3, codes=64)' --model all-MiniLM-L6-v2 -o catalogue.jsonl\n  \
+                  plackett ids build items.jsonl --scheme 'collaborative(clusters=10, most=200)' --histories interactions.tsv -o catalogue.jsonl\n  \
+                  plackett ids show catalogue.jsonl --item B004756YJA\n  plackett ids check catalogue.jsonl --items items.jsonl\n  \
+                  plackett ids schemes"
+)]
+pub struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    Build(Box<build::Arguments>),
+    Show(show::Arguments),
+    Check(check::Arguments),
+    /// The identifier schemes there are, with their options
+    Schemes,
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
+    match &arguments.action {
+        Action::Build(arguments) => build::run(arguments, global, output),
+        Action::Show(arguments) => show::run(arguments, output),
+        Action::Check(arguments) => check::run(arguments, global, output),
+        Action::Schemes => schemes::run(output),
+    }
+}
+
+/// What identifiers of a catalogue are like, for people.
+fn described(catalogue: &Catalogue, statistics: &Statistics) -> String {
+    let Statistics { items, sequences, tokens, dead_tokens, .. } = statistics;
+    let lengths: Vec<String> =
+        statistics.lengths.iter().map(|(length, items)| format!("{length}: {items}")).collect();
+    let mut text = format!(
+        "{}\n{items} items, {sequences} identifiers, {tokens} tokens ({dead_tokens} of them in none)\nitems by length: {}\n",
+        plain(catalogue.scheme()),
+        lengths.join(", ")
+    );
+    text.push_str(&match statistics.colliding_items {
+        0 => "every item has an identifier of its own\n".to_string(),
+        items => format!("{items} items share theirs, up to {} one\n", statistics.largest_collision),
+    });
+    text.push_str(&match &statistics.first_clash {
+        None => "no identifier begins another one\n".to_string(),
+        Some(clash) => format!(
+            "{} identifiers begin others, such as `{}` of {} that of {}\n",
+            statistics.prefix_clashes,
+            plain(&clash.codes),
+            plain(&clash.item),
+            plain(&clash.of)
+        ),
+    });
+    text + &levels(statistics)
+}
+
+fn levels(statistics: &Statistics) -> String {
+    let columns =
+        ["place", "items", "codes in use", "of", "dead", "entropy, bits", "of at most", "items of a code"];
+    let mut table = Table::new(columns.map(|name| (name.to_string(), Align::Right)));
+    let some = |number: Option<usize>| number.map_or_else(String::new, |number| number.to_string());
+    for level in &statistics.levels {
+        table.row([
+            level.level.to_string(),
+            level.items.to_string(),
+            level.used.to_string(),
+            some(level.codebook),
+            some(level.dead),
+            format!("{:.2}", level.entropy),
+            format!("{:.2}", level.most_entropy),
+            format!("{}–{}", level.smallest, level.largest),
+        ]);
+    }
+    table.render()
+}

@@ -1,0 +1,154 @@
+//! `next-item`: a small decoder that learns to write the identifier of what somebody buys next.
+
+use super::identifiers::{IDENTIFIERS, world_of};
+use crate::recipe::error::StageError;
+use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
+use crate::recipe::quantity::{Quantity, mean};
+use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside};
+use crate::recipe::shopping::{IdLanguage, NextMeasured, Shopper};
+use crate::recipe::small_decoder::{BATCH, LAYERS, RATE, STEPS, check_width, folder_of, new_decoder};
+use crate::recipe::task::{Input, Task};
+use plackett_ids::{CATALOGUE_FILE, Catalogue};
+use plackett_train::objective::parse_sum;
+use plackett_train::optimizer::Schedule;
+use plackett_train::rl::Rollouts;
+use plackett_train::trainer::{LanguageModel, LanguageTask, Settings, StepRecord, train};
+use plackett_train::{Compute, Parameters};
+
+/// The numbers that it gives, by person.
+const MEASURES: [&str; 4] = ["hit@1", "hit@5", "hit@10", "ndcg@10"];
+
+/// The declaration.
+pub static NEXT_ITEM: StageKind = StageKind {
+    name: "next-item",
+    help: "a small decoder, from drawn weights, learns histories as identifiers one after the other, without the last two positions of each, \
+           and then ranks, for people whose last item is asked for, the items of the catalogue by a beam search in the trie of all identifiers. \
+           Gives `hit@1`, `hit@5`, `hit@10` and `ndcg@10` (by person, mean of the seeds)",
+    version: 1,
+    gives: Gives::Model,
+    fields: &[
+        FieldSpec::required("identifiers", FieldKind::Stage(&[Gives::Numbers]), "a stage `identifiers`"),
+        LAYERS,
+        FieldSpec::new(
+            "width",
+            FieldKind::Whole(8, 4096),
+            Default::Whole(64),
+            "numbers of a token; a multiple of 8",
+        ),
+        FieldSpec::new(
+            "told",
+            FieldKind::Whole(1, 1000),
+            Default::Whole(20),
+            "items of a history at most, the newest",
+        ),
+        BATCH,
+        STEPS,
+        RATE,
+        FieldSpec::new("beams", FieldKind::Whole(10, 1000), Default::Whole(10), "beams of a search"),
+        FieldSpec::new(
+            "tested",
+            FieldKind::Whole(1, 10_000_000),
+            Default::Whole(2000),
+            "people whose last item is asked for",
+        ),
+        FieldSpec::new("seeds", FieldKind::Whole(1, 1000), Default::Whole(1), "how many"),
+    ],
+    chooses: None,
+    check: check_width,
+    numbers: |_, _| MEASURES.map(str::to_string).to_vec(),
+    outside: nothing_outside,
+    estimate: |task| {
+        let values = task.values;
+        let seeds = values.count("seeds") as f64;
+        let (steps, tested) = (values.count("steps") as f64, values.count("tested") as f64);
+        let work = format!("{seeds} trainings of {steps} steps, {tested} searches each");
+        Ok(Estimate { work, seconds: Some(seeds * (steps * 0.05 + tested * 0.005)), ..Estimate::default() })
+    },
+    run,
+};
+
+fn identifiers_of<'t>(task: &'t Task<'_>) -> Result<&'t Input<'t>, StageError> {
+    let input = task.input(task.values.word("identifiers"))?;
+    if input.kind.name != IDENTIFIERS.name {
+        let problem =
+            format!("it is of the kind `{}`; a stage `{}` is expected", input.kind.name, IDENTIFIERS.name);
+        return Err(StageError::Field { field: "identifiers", problem });
+    }
+    Ok(input)
+}
+
+fn run(task: &Task<'_>) -> Result<Made, StageError> {
+    let values = task.values;
+    let input = identifiers_of(task)?;
+    let world = world_of(input.values, task.surroundings)?;
+    let catalogue = Catalogue::open(&input.folder.join(CATALOGUE_FILE))?;
+    let language = IdLanguage::new(&catalogue)?;
+    let told = values.count("told");
+    let windows = language.windows(&world.training(), told + 1);
+    let shoppers = world.tested(values.count("tested"));
+    let mut all = Vec::new();
+    for seed in 1..=values.count("seeds") {
+        let mut parameters = Parameters::default();
+        let model = learn(task, (&language, told), &windows, seed, &mut parameters)?;
+        let folder = folder_of(task.folder, seed);
+        let engine = Rollouts::open(&model, &parameters, &folder)?;
+        language.vocabulary.save(&folder)?;
+        catalogue.bind(&folder, language.first_token())?;
+        all.push(language.measure(&engine, &shoppers, (told, values.count("beams")))?);
+    }
+    let facts = [("people", world.histories.users.len()), ("windows", windows.len())];
+    Ok(Made {
+        numbers: numbers(&shoppers, &all),
+        facts: facts.into_iter().map(|(name, count)| (name.to_string(), count.to_string())).collect(),
+        ..Made::default()
+    })
+}
+
+fn learn(
+    task: &Task<'_>,
+    (language, told): (&IdLanguage<'_>, usize),
+    windows: &[Vec<u32>],
+    seed: usize,
+    parameters: &mut Parameters,
+) -> Result<LanguageModel, StageError> {
+    let values = task.values;
+    let vocabulary = &language.vocabulary;
+    let context = 1 + (told + 1) * language.longest();
+    let model = new_decoder(values, vocabulary, context, seed, parameters)?;
+    let objective = parse_sum("language").map_err(|error| StageError::Simulation(error.to_string()))?;
+    let learning = LanguageTask::of_tokens(&model, windows.to_vec(), objective)?;
+    let steps = values.count("steps");
+    let number = |name| values.number(name).unwrap_or_default() as f32;
+    let settings = Settings {
+        batch: values.count("batch"),
+        steps,
+        rate: number("rate"),
+        warmup: steps / 20,
+        schedule: Schedule::Cosine,
+        decay: 0.01,
+        seed: seed as u64,
+        checkpoint: 0,
+        ..Settings::default()
+    };
+    let name = format!("{}, seed {seed}", task.name);
+    let mut progress =
+        |record: &StepRecord, total: usize| (task.progress)(&name, record.step as u64, total as u64);
+    let compute = Compute::new(rayon::current_num_threads());
+    train(&learning, &compute, parameters, &settings, (None, ""), None, &mut progress)?;
+    drop(learning);
+    Ok(model)
+}
+
+fn numbers(shoppers: &[Shopper], all: &[NextMeasured]) -> Vec<Quantity> {
+    let users: Vec<String> = shoppers.iter().map(|shopper| shopper.user.clone()).collect();
+    let of: [fn(&NextMeasured) -> &Vec<f64>; MEASURES.len()] =
+        [|seed| &seed.hit_1, |seed| &seed.hit_5, |seed| &seed.hit_10, |seed| &seed.ndcg_10];
+    let by_user = |of: fn(&NextMeasured) -> &Vec<f64>| -> Vec<f64> {
+        (0..users.len()).map(|at| mean(&all.iter().map(|seed| of(seed)[at]).collect::<Vec<_>>())).collect()
+    };
+    MEASURES
+        .into_iter()
+        .zip(of)
+        .map(|(name, of)| Quantity::by_query(name, users.clone(), by_user(of)))
+        .collect()
+}

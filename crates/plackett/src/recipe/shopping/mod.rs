@@ -1,0 +1,7 @@
+//! A world of things that people bought one after the other, for recipes in which a small decoder writes the next one's identifier.
+
+mod language;
+mod world;
+
+pub use language::{IdLanguage, NextMeasured};
+pub use world::{FILES, Shopper, ShoppingWorld};
