@@ -63,6 +63,7 @@ const LINES: &[(&str, i32, &[&str])] = &[
     ("route status r.route", 0, &["arms", "policy", "rounds", "route"]),
     ("route estimate log.jsonl", 0, &["choices", "estimates"]),
     ("route replay rewards.jsonl --seeds 2", 0, &["arms", "best_arm", "policies", "prompts", "seeds"]),
+    ("choose flow --candidates answers.jsonl --by overlap", 0, &["by", "chosen", "drawn", "rounds"]),
     ("doctor --offline", 0, &["bad", "findings"]),
 ];
 
