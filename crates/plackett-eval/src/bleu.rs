@@ -43,15 +43,16 @@ mod tests {
     fn by_hand() {
         let (candidate, reference) = (tokens("a b c d"), tokens("a b c e"));
         // 3 + 1 of 4 + 1, 2 + 1 of 3 + 1, 1 + 1 of 2 + 1, 0 + 1 of 1 + 1: 0.8 · 0.75 · 2/3 · 0.5 = 0.2.
-        let found = smoothed_bleu(&[(&candidate, &reference)]);
+        let of = |candidate: &[String], reference: &[String]| smoothed_bleu(&[(candidate, reference)]);
+        let found = of(&candidate, &reference);
         assert!((found - 0.2f64.powf(0.25)).abs() < 1e-12, "{found}");
-        assert!((smoothed_bleu(&[(&candidate, &candidate)]) - 1.0).abs() < 1e-12);
+        assert!((of(&candidate, &candidate) - 1.0).abs() < 1e-12);
         // Half as long: e^(1 − 2).
-        let short = smoothed_bleu(&[(&candidate[..2], &reference)]);
+        let short = of(&candidate[..2], &reference);
         assert!((short - (-1.0f64).exp()).abs() < 1e-12, "{short}");
         // A word that is said three times is found once.
         let repeated = tokens("a a a");
-        assert!(smoothed_bleu(&[(&repeated, &candidate)]) < 0.5);
+        assert!(of(&repeated, &candidate) < 0.5);
         assert_eq!(smoothed_bleu(&[]), 0.0);
     }
 }

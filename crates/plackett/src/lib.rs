@@ -3,6 +3,7 @@
 
 pub mod blocks;
 pub mod bundled;
+pub mod choosing;
 pub mod content_hash;
 pub mod facets;
 pub mod golden;

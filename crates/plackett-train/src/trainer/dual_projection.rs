@@ -227,7 +227,7 @@ mod tests {
     const QUERIES: [&[f32]; 4] = [&[1.0, 0.2], &[0.1, 1.0], &[-0.7, 0.3], &[0.4, -0.9]];
     const DOCUMENTS: [&[f32]; 4] = [&[0.3, 1.0], &[-0.8, 0.4], &[0.2, -1.0], &[1.0, 0.1]];
 
-    /// The positive of a query is the document that follows it; its own negative is the one before that.
+    /// The positive of a query is the document of its place; its own negative is the one before that.
     fn rows() -> Vec<Pairing> {
         let row =
             |at: usize| Pairing { query: at, documents: vec![at, (at + 3) % 4], teacher: vec![0.7, 0.3] };
@@ -283,11 +283,13 @@ mod tests {
             let compute = Compute::new(1);
             let before = projection.project(&parameters, &compute, &[&[0.6, -0.8]], Side::Query);
             assert!((before[0][0] - 0.6).abs() < 1e-6 && (before[0][1] + 0.8).abs() < 1e-6);
+            // Each document stands in the batch once: one that were there again would be told from itself.
+            let alone = |row: Pairing| Pairing { documents: row.documents[..1].to_vec(), ..row };
             let task = DualTask {
                 projection: projection.clone(),
                 queries: &QUERIES,
                 documents: &DOCUMENTS,
-                groups: &[rows()],
+                groups: &[rows().into_iter().map(alone).collect::<Vec<_>>()],
                 against: Against::Batch,
                 objective: parse_sum("info-nce(temperature=0.2)").unwrap(),
             };

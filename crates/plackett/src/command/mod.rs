@@ -4,6 +4,7 @@ mod arena;
 mod as_text;
 mod ask;
 mod calibrate;
+mod choose;
 mod compare;
 mod cut_texts;
 mod doctor;
@@ -135,6 +136,7 @@ enum Command {
     Arena(arena::Arguments),
     Route(Box<route::Arguments>),
     Ids(ids::Arguments),
+    Choose(Box<choose::Arguments>),
     Train(train::Arguments),
     Method(method::Arguments),
     Model(model::Arguments),
@@ -198,6 +200,7 @@ fn no_line_limit(command: &Command) -> Option<&'static str> {
         Command::Quickstart(_)
         | Command::Train(_)
         | Command::Ask(_)
+        | Command::Choose(_)
         | Command::Embed(_)
         | Command::Generate(_)
         | Command::Route(_)
@@ -227,6 +230,7 @@ fn dispatch(command: Command, global: &Global, output: &Output) -> Outcome {
         Command::Arena(arguments) => arena::run(&arguments, global, output),
         Command::Route(arguments) => route::run(&arguments, global, output),
         Command::Ids(arguments) => ids::run(&arguments, global, output),
+        Command::Choose(arguments) => choose::run(&arguments, global, output),
         Command::Train(arguments) => train::run(&arguments, global, output),
         Command::Method(arguments) => method::run(&arguments, output),
         Command::Model(arguments) => model::run(&arguments, global, output),

@@ -73,6 +73,7 @@ const LINES: &[(&str, i32, &[&str])] = &[
     ("ids check my.ids", 0, &["checks", "scheme", "sha256"]),
     ("ids check corpus.jsonl", 2, &[]),
     ("ids schemes", 0, &["schemes"]),
+    ("choose flow --candidates answers.jsonl --by overlap", 0, &["by", "chosen", "drawn", "rounds"]),
     ("doctor --offline", 0, &["bad", "findings"]),
 ];
 

@@ -1,10 +1,10 @@
 //! `identifiers`: a catalogue of identifiers for the items of a collection.
 
-use super::film_lists::of_seeds;
 use crate::recipe::error::{Problem, RecipeError, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
 use crate::recipe::registry::{Estimate, Hashes, Made, Registry, StageKind};
 use crate::recipe::shopping::{FILES, ShoppingWorld};
+use crate::recipe::small_decoder::of_seeds;
 use crate::recipe::task::{Surroundings, Task, hash_file};
 use plackett_ids::scheme::{Source, parse};
 use plackett_ids::{CATALOGUE_FILE, Catalogue};

@@ -213,7 +213,6 @@ fn neighbours(task: &Task<'_>, fixes: &Fixes, codebase: &Codebase<'_>) -> Result
 }
 
 fn run(task: &Task<'_>) -> Result<Made, StageError> {
-    let values = task.values;
     let (_, file) = vectors_of(task)?;
     let fixes = read_fixes(&file)?;
     let codebase = Codebase::new(&fixes.known);

@@ -4,6 +4,7 @@ use super::SEED;
 use super::language_continuations::{MODEL, language_model, of_model, some};
 use super::prefix_ranker::{FILE, KIND, PREFIX_RANKER};
 use super::text_vectors::TEXT_VECTORS;
+use crate::choosing::{Draft, Scored, Scorer, Writer};
 use crate::pipeline::{LocalModel, ModelError};
 use crate::recipe::choosing::{Continued, continuations, cosine, source};
 use crate::recipe::error::StageError;
@@ -11,14 +12,12 @@ use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
 use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_to_check};
 use crate::recipe::task::Task;
-use plackett_arena::choosing::{Continuation, Drawn, RescoredSearch, Samples};
+use plackett_arena::choosing::RescoredSearch;
 use plackett_core::continuation::{finished, repetition, unigram_overlap};
 use plackett_core::summary::words;
 use plackett_lm::EmbedOptions;
 use plackett_lm::store::BUNDLED;
-use plackett_rank::model::{
-    AnswerForm, Finish, Generated, GenerationOptions, GenerationRequest, LanguageModel, Prompt, Sampling,
-};
+use plackett_rank::model::{CallError, Prompt};
 use plackett_train::trainer::{DualProjection, Side};
 use plackett_train::{Compute, Parameters};
 use std::cell::Cell;
@@ -81,7 +80,7 @@ pub static RESCORED_DECODING: StageKind = StageKind {
     run,
 };
 
-/// Scores continuations of a prefix.
+/// The encoder with the maps of a stage.
 struct Ranker {
     encoder: LocalModel,
     projection: DualProjection,
@@ -97,86 +96,31 @@ impl Ranker {
     }
 }
 
-/// A continuation with the sum of its tokens' log-probabilities.
-#[derive(Clone, Debug, Default)]
-struct Draft {
-    text: String,
-    log_prob: f64,
-    tokens: usize,
-}
-
-/// A prefix that is continued.
-struct Prefix<'p> {
-    text: &'p str,
+/// Scores continuations of a prefix.
+struct PrefixScorer<'r> {
     vector: Vec<f32>,
-    model: &'p dyn LanguageModel,
-    ranker: &'p Ranker,
-    writing: Cell<f64>,
-    scoring: Cell<f64>,
+    ranker: &'r Ranker,
+    seconds: Cell<f64>,
 }
 
-impl Prefix<'_> {
-    fn scores(&self, texts: &[&str]) -> Result<Vec<f64>, StageError> {
+impl PrefixScorer<'_> {
+    fn of_texts(&self, texts: &[&str]) -> Result<Vec<f64>, StageError> {
         let begun = Instant::now();
         let vectors = self.ranker.vectors(texts, Side::Document)?;
-        self.scoring.set(self.scoring.get() + begun.elapsed().as_secs_f64());
+        self.seconds.set(self.seconds.get() + begun.elapsed().as_secs_f64());
         Ok(vectors.iter().map(|vector| cosine(&self.vector, vector)).collect())
-    }
-
-    fn write(
-        &self,
-        prompts: &[(Prompt, u64)],
-        tokens: usize,
-        sampling: Option<Sampling>,
-    ) -> Result<Vec<Generated>, StageError> {
-        let begun = Instant::now();
-        let options = GenerationOptions { max_tokens: tokens, stop: Vec::new(), sampling };
-        let requests: Vec<GenerationRequest<'_>> = prompts
-            .iter()
-            .map(|(prompt, sample)| GenerationRequest { prompt, form: &AnswerForm::Text, sample: *sample })
-            .collect();
-        let written = self.model.generate(&requests, &options);
-        self.writing.set(self.writing.get() + begun.elapsed().as_secs_f64());
-        written.into_iter().map(|reply| reply.map_err(of_model)).collect()
     }
 }
 
-impl Continuation for Prefix<'_> {
-    type Draft = Draft;
+impl Scorer for PrefixScorer<'_> {
     type Error = StageError;
 
-    fn start(&self) -> Draft {
-        Draft::default()
+    fn scores(&self, drafts: &[&Draft]) -> Result<Vec<f64>, StageError> {
+        self.of_texts(&drafts.iter().map(|draft| draft.text.as_str()).collect::<Vec<_>>())
     }
 
-    fn sample(
-        &self,
-        drafts: &[(&Draft, u64)],
-        samples: usize,
-        tokens: usize,
-    ) -> Result<Samples<Draft>, StageError> {
-        let mut all = Vec::with_capacity(drafts.len());
-        for (draft, seed) in drafts {
-            let prompt = Prompt::text(self.text).with_answer(&draft.text);
-            let prompts: Vec<(Prompt, u64)> =
-                (0..samples as u64).map(|sample| (prompt.clone(), sample)).collect();
-            let sampling = Sampling { seed: *seed, temperature: 1.0, top_p: Some(0.9) };
-            let drawn = self.write(&prompts, tokens, Some(sampling))?.into_iter().map(|written| Drawn {
-                tokens: written.usage.generated_tokens,
-                is_done: written.finish != Finish::Length,
-                draft: Draft {
-                    text: format!("{}{}", draft.text, written.text),
-                    log_prob: draft.log_prob + written.log_prob.unwrap_or(0.0),
-                    tokens: draft.tokens + written.usage.generated_tokens,
-                },
-            });
-            all.push(drawn.collect());
-        }
-        Ok(all)
-    }
-
-    fn score(&self, drafts: &[&Draft]) -> Result<Vec<f64>, StageError> {
-        self.scores(&drafts.iter().map(|draft| draft.text.as_str()).collect::<Vec<_>>())
+    fn failed(&self, error: CallError) -> StageError {
+        of_model(error)
     }
 }
 
@@ -191,21 +135,12 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     for (done, place) in places.iter().enumerate() {
         (task.progress)(task.name, done as u64, places.len() as u64);
         let pair = &pairs[*place];
-        let prefix = Prefix {
-            text: &pair.prefix,
-            vector: ranker.vectors(&[&pair.prefix], Side::Query)?.swap_remove(0),
-            model,
-            ranker: &ranker,
-            writing: Cell::new(0.0),
-            scoring: Cell::new(0.0),
-        };
-        by_prefix.push(continued(
-            task,
-            &prefix,
-            pair,
-            seed.wrapping_mul(1 << 24).wrapping_add(*place as u64),
-        )?);
-        shares.push(prefix.writing.get() / (prefix.writing.get() + prefix.scoring.get()).max(1e-9));
+        let writer = Writer::new(model, Prompt::text(pair.prefix.as_str()), (1.0, Some(0.9)));
+        let vector = ranker.vectors(&[&pair.prefix], Side::Query)?.swap_remove(0);
+        let scorer = PrefixScorer { vector, ranker: &ranker, seconds: Cell::new(0.0) };
+        let drawn = seed.wrapping_mul(1 << 24).wrapping_add(*place as u64);
+        by_prefix.push(continued(task, (&writer, &scorer), pair, drawn)?);
+        shares.push(writer.seconds() / (writer.seconds() + scorer.seconds.get()).max(1e-9));
     }
     let keys: Vec<String> = places.iter().map(ToString::to_string).collect();
     let quantity = |(at, name): (usize, &&str)| {
@@ -244,7 +179,7 @@ fn ranker_of(task: &Task<'_>) -> Result<(Vec<Continued>, Ranker), StageError> {
 /// The numbers of [`NUMBERS`] of a prefix.
 fn continued(
     task: &Task<'_>,
-    prefix: &Prefix<'_>,
+    (writer, scorer): (&Writer<'_>, &PrefixScorer<'_>),
     pair: &Continued,
     seed: u64,
 ) -> Result<[f64; NUMBERS.len()], StageError> {
@@ -256,14 +191,14 @@ fn continued(
         all.extend(words(&finished(text)));
         repetition(&all, before.len(), WINDOW)
     };
-    let greedy = prefix.write(&[(Prompt::text(prefix.text), 0)], tokens, None)?;
-    let drawn = prefix.sample(&[(&Draft::default(), seed)], samples, tokens)?.swap_remove(0);
+    let greedy = writer.greedy(tokens).map_err(of_model)?;
+    let drawn = writer.draw((&Draft::default(), seed), samples, tokens).map_err(of_model)?;
     let drafts: Vec<&Draft> = drawn.iter().map(|drawn| &drawn.draft).collect();
-    let scores = prefix.score(&drafts)?;
+    let scores = scorer.scores(&drafts)?;
     let best = |of: &dyn Fn(usize) -> f64| {
         (0..drafts.len()).fold(0, |best, at| if of(at) > of(best) { at } else { best })
     };
-    let likely = best(&|at| drafts[at].log_prob / drafts[at].tokens.max(1) as f64);
+    let likely = best(&|at| drafts[at].mean_log_prob());
     let overlap = best(&|at| unigram_overlap(&before, &words(&drafts[at].text)));
     let ranked = best(&|at| scores[at]);
     let search = RescoredSearch {
@@ -274,15 +209,15 @@ fn continued(
         seed,
     };
     search.check()?;
-    let found = search.run(prefix)?;
+    let found = search.run(&Scored { writer, scorer })?;
     let searched = match (found.scores.first(), found.beams.first()) {
         (Some(score), _) => *score,
-        (None, Some(draft)) => prefix.score(&[draft])?[0],
+        (None, Some(draft)) => scorer.scores(&[draft])?[0],
         (None, None) => f64::NEG_INFINITY,
     };
     let repetitions: Vec<f64> = drafts.iter().map(|draft| repeated(&draft.text)).collect();
     Ok([
-        greedy.first().map_or(0.0, |written| repeated(&written.text)),
+        repeated(&greedy.text),
         repetitions[likely],
         repetitions[overlap],
         repetitions[ranked],
@@ -290,6 +225,6 @@ fn continued(
         mean(&scores),
         scores[ranked],
         searched,
-        prefix.scores(&[pair.continuation.as_str()])?[0],
+        scorer.of_texts(&[pair.continuation.as_str()])?[0],
     ])
 }
