@@ -85,8 +85,7 @@ impl DocidTrie {
 
     /// What the docids are like.
     pub fn report(&self) -> DocidReport {
-        let lengths: Vec<usize> =
-            (0..self.trie.len()).map(|rank| self.trie.sequence(rank).len()).collect();
+        let lengths: Vec<usize> = (0..self.trie.len()).map(|rank| self.trie.sequence(rank).len()).collect();
         let shared = self.documents.iter().filter(|documents| documents.len() > 1);
         let tokens: usize = lengths.iter().zip(&self.documents).map(|(length, of)| length * of.len()).sum();
         let documents: usize = self.documents.iter().map(Vec::len).sum();

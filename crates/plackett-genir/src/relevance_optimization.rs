@@ -111,7 +111,8 @@ impl<'t> RelevanceOptimization<'t> {
         let side = |from: usize| tape.gather(&logs, &(from..from + count).collect::<Vec<_>>(), (count, 1));
         let (chosen, rejected) = (side(0), side(count));
         let of = |reference: &[f32]| examples.iter().map(|at| reference[*at]).collect::<Vec<f32>>();
-        let (reference_chosen, reference_rejected) = (of(&self.reference.chosen), of(&self.reference.rejected));
+        let (reference_chosen, reference_rejected) =
+            (of(&self.reference.chosen), of(&self.reference.rejected));
         let preferences = Preferences {
             chosen: &chosen,
             rejected: &rejected,
@@ -160,8 +161,7 @@ impl Task for RelevanceOptimization<'_> {
 fn check(model: &LanguageModel, triples: &[DocidTriple]) -> Result<(), GenirError> {
     let (vocabulary, most) = (model.llama.config.vocab_size, model.context());
     for (at, DocidTriple { prompt, chosen, rejected }) in triples.iter().enumerate() {
-        let refused =
-            |problem: String| Err(GenirError::Setting(format!("triple {}: {problem}", at + 1)));
+        let refused = |problem: String| Err(GenirError::Setting(format!("triple {}: {problem}", at + 1)));
         if prompt.is_empty() || chosen.is_empty() || rejected.is_empty() {
             return refused("a prompt and two docids with tokens are expected".into());
         }

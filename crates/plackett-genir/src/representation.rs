@@ -118,7 +118,8 @@ mod tests {
             pairs: documents.map(pair).collect(),
             weight,
         };
-        let count = |mixed: &[TextPair], from: usize| mixed.iter().filter(|pair| pair.document >= from).count();
+        let count =
+            |mixed: &[TextPair], from: usize| mixed.iter().filter(|pair| pair.document >= from).count();
         let natural = mixed(&[source(0..30, None), source(30..40, None)], 1);
         assert_eq!((natural.len(), count(&natural, 30)), (40, 10));
         let equal = mixed(&[source(0..30, Some(1.0)), source(30..40, Some(1.0))], 1);

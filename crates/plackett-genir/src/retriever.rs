@@ -4,9 +4,7 @@ use crate::reverse_annealing::{DrawRequest, ReverseAnnealing, draw};
 use crate::{DocidLanguage, DocidTrie, GenirError};
 use plackett_ids::{CATALOGUE_FILE, Catalogue};
 use plackett_lm::Precision;
-use plackett_lm::decode::{
-    Beam, DecodeOptions, DecodeRequest, Normalize, Strategy, TrieConstraint, decode,
-};
+use plackett_lm::decode::{Beam, DecodeOptions, DecodeRequest, Normalize, Strategy, TrieConstraint, decode};
 use plackett_lm::decoder::{DecoderModel, DecoderOptions};
 use plackett_train::Parameters;
 use plackett_train::files::write_whole;
@@ -136,7 +134,9 @@ impl GenerativeRetriever {
         let engine = DecoderModel::open(folder, &options)?;
         let (own, of_model) = (files.language.vocabulary().len(), engine.info().vocabulary);
         if own != of_model {
-            let problem = format!("the vocabulary has {own} tokens and the model {of_model}; they are not of one training");
+            let problem = format!(
+                "the vocabulary has {own} tokens and the model {of_model}; they are not of one training"
+            );
             return Err(GenirError::Form { path: folder.into(), line: None, problem });
         }
         let docids = DocidTrie::new(&files.docids()?)?;
@@ -184,8 +184,7 @@ impl GenerativeRetriever {
     }
 
     fn beams(&self, prompts: &[Vec<u32>], width: usize) -> Result<Vec<Retrieved>, GenirError> {
-        let constraint =
-            TrieConstraint::new(self.docids.trie(), None).map_err(plackett_lm::LmError::from)?;
+        let constraint = TrieConstraint::new(self.docids.trie(), None).map_err(plackett_lm::LmError::from)?;
         let mut session = self.engine.session();
         let prefix = plackett_lm::decode::DecodeModel::root(&session);
         let requests: Vec<DecodeRequest<'_, _>> = prompts

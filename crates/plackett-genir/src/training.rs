@@ -154,7 +154,8 @@ mod tests {
     fn ranking_steps_come_every_so_often_and_teach_the_order() {
         let mut parameters = Parameters::default();
         let model = model(&mut parameters);
-        let settings = Settings { batch: 1, steps: 240, rate: 1e-2, seed: 5, checkpoint: 0, ..Settings::default() };
+        let settings =
+            Settings { batch: 1, steps: 240, rate: 1e-2, seed: 5, checkpoint: 0, ..Settings::default() };
         let groups = groups();
         let reranking = Reranking { groups: &groups, every: 4, weight: 1.0, score_token: 6 };
         let pairs = vec![(vec![10, 0], vec![3, 1])];

@@ -17,11 +17,7 @@ fn triples() -> Vec<DocidTriple> {
         chosen: chosen.to_vec(),
         rejected: rejected.to_vec(),
     };
-    vec![
-        triple(9, &[3, 4, 1], &[5, 1]),
-        triple(10, &[5, 1], &[3, 4, 1]),
-        triple(11, &[6, 7, 8, 1], &[5, 1]),
-    ]
+    vec![triple(9, &[3, 4, 1], &[5, 1]), triple(10, &[5, 1], &[3, 4, 1]), triple(11, &[6, 7, 8, 1], &[5, 1])]
 }
 
 #[test]
@@ -100,5 +96,11 @@ fn triples_that_cannot_be_read_are_refused_by_number() {
     assert!(refused(|triple| triple.chosen = vec![3; 7]).contains("9 tokens"));
     assert!(refused(|triple| triple.rejected[0] = 99).contains("token 99"));
     let short = ReferenceLogs::default();
-    assert!(RelevanceOptimization::new(&model, &triples(), &short, 0.4).err().unwrap().to_string().contains("3 triples"));
+    assert!(
+        RelevanceOptimization::new(&model, &triples(), &short, 0.4)
+            .err()
+            .unwrap()
+            .to_string()
+            .contains("3 triples")
+    );
 }

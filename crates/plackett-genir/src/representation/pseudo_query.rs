@@ -95,7 +95,8 @@ mod tests {
     use super::*;
 
     fn documents() -> Vec<Document> {
-        let texts = ["The red fox jumps over a fence. The moon is full.", "The old ship sank in the storm.", "…"];
+        let texts =
+            ["The red fox jumps over a fence. The moon is full.", "The old ship sank in the storm.", "…"];
         texts.iter().enumerate().map(|(at, text)| Document::new(at.to_string(), *text)).collect()
     }
 
@@ -113,7 +114,8 @@ mod tests {
             };
             assert!(sentences.iter().any(|sentence| in_order(sentence)), "{}", pair.text);
         }
-        let of_moon = source.pairs.iter().filter(|pair| pair.text.contains("moon") || pair.text.contains("full"));
+        let of_moon =
+            source.pairs.iter().filter(|pair| pair.text.contains("moon") || pair.text.contains("full"));
         assert!(of_moon.count() >= 3, "every second query of the first document is of its second sentence");
         assert_eq!(source, queries.of(&documents()));
         assert_ne!(source, PseudoQueries { seed: 2, ..queries }.of(&documents()));

@@ -40,9 +40,7 @@ fn what_was_learned_is_found_and_shared_docids_expand_to_their_documents() {
         assert_eq!(retriever.files().catalogue, files.catalogue);
         assert_eq!(retriever.docids().report().docids, 3);
         let annealing = ReverseAnnealing { draws: 5, ..ReverseAnnealing::default() };
-        for decoding in
-            [Decoding::Beams { width: 5 }, Decoding::ReverseAnnealing { annealing, seed: 1 }]
-        {
+        for decoding in [Decoding::Beams { width: 5 }, Decoding::ReverseAnnealing { annealing, seed: 1 }] {
             let found = retriever.search(&["the red fox", "Moon!"], &decoding, 0).unwrap();
             assert_eq!(found[0].documents[0].0, 0);
             let moons: Vec<usize> = found[1].documents[..2].iter().map(|(document, _)| *document).collect();

@@ -28,11 +28,8 @@ fn docids(count: usize) -> DocidTrie {
 
 fn drawn(docids: &DocidTrie, annealing: ReverseAnnealing, queries: u64, seed: u64) -> Vec<Draws> {
     let prompts: Vec<Vec<u32>> = (0..queries).map(|query| vec![9, query as u32]).collect();
-    let requests: Vec<DrawRequest<'_>> = prompts
-        .iter()
-        .enumerate()
-        .map(|(at, prompt)| DrawRequest { prompt, index: at as u64 })
-        .collect();
+    let requests: Vec<DrawRequest<'_>> =
+        prompts.iter().enumerate().map(|(at, prompt)| DrawRequest { prompt, index: at as u64 }).collect();
     let mut model = RandomModel::new(12, 3);
     let draws = draw(&mut model, &requests, docids, &annealing, seed).unwrap();
     assert_eq!(model.live_prefixes(), 0, "every prefix is released");
@@ -102,8 +99,7 @@ fn the_shortened_tree_gives_the_same_exhaustive_beams() {
     let beams = |docids: &DocidTrie| {
         let constraint = TrieConstraint::new(docids.trie(), None).unwrap();
         let mut model = RandomModel::new(12, 3);
-        let request =
-            DecodeRequest { prefix: model.root(), prompt: &[9], constraint: &constraint, index: 0 };
+        let request = DecodeRequest { prefix: model.root(), prompt: &[9], constraint: &constraint, index: 0 };
         let beam = Beam { stop: EarlyStop::Never, ..Beam::new(60) };
         let found = decode(&mut model, &[request], &DecodeOptions::new(Strategy::Beam(beam))).unwrap();
         let found = found.into_iter().next().unwrap().unwrap();

@@ -261,7 +261,10 @@ impl Dataset {
             judged.filter(|judged| judged.grade > 0).map(|judged| judged.document.to_string()).collect()
         };
         let all = self.folder.queries()?.into_iter().map(|query| (relevant(&query), query));
-        Ok(all.filter(|(relevant, _)| !relevant.is_empty()).map(|(relevant, query)| (query, relevant)).collect())
+        Ok(all
+            .filter(|(relevant, _)| !relevant.is_empty())
+            .map(|(relevant, query)| (query, relevant))
+            .collect())
     }
 
     /// All documents, one at a time.

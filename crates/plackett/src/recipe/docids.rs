@@ -10,7 +10,8 @@ use plackett_search::Index;
 use std::collections::HashMap;
 
 /// What a field that names a scheme says.
-pub const SCHEME_HELP: &str = "a scheme of docids, as in `plackett ids build`, such as `atomic` or `pq(parts=4)`";
+pub const SCHEME_HELP: &str =
+    "a scheme of docids, as in `plackett ids build`, such as `atomic` or `pq(parts=4)`";
 
 /// The documents of a collection by place and by id.
 pub struct Corpus {

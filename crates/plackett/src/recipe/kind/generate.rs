@@ -52,7 +52,12 @@ pub static GENERATE: StageKind = StageKind {
             Default::Switch(true),
             "whether docids end as soon as they are unique",
         ),
-        FieldSpec::new("queries", FieldKind::Whole(0, i64::MAX), Default::Whole(0), "how many, from the first; 0 for all"),
+        FieldSpec::new(
+            "queries",
+            FieldKind::Whole(0, i64::MAX),
+            Default::Whole(0),
+            "how many, from the first; 0 for all",
+        ),
         FieldSpec::new("seed", FieldKind::Whole(0, i64::MAX), Default::Whole(1), "of draws"),
     ],
     chooses: None,
@@ -74,7 +79,10 @@ fn data_of<'t>(task: &'t Task<'_>) -> Result<&'t str, StageError> {
 }
 
 /// The fields of the stage `generative-retriever` that a retriever began as, and the name of that stage.
-pub(super) fn retriever_of<'t>(task: &'t Task<'_>, stage: &'t str) -> Result<(&'t Values, &'t str), StageError> {
+pub(super) fn retriever_of<'t>(
+    task: &'t Task<'_>,
+    stage: &'t str,
+) -> Result<(&'t Values, &'t str), StageError> {
     let input = task.input(stage)?;
     match input.kind.name {
         "generative-retriever" => Ok((input.values, stage)),
@@ -107,7 +115,8 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         0 => &dataset.queries[..],
         most => &dataset.queries[..most.min(dataset.queries.len())],
     };
-    let first = |group: &[Query]| queries.iter().position(|query| query.id == group[0].id).unwrap_or(0) as u64;
+    let first =
+        |group: &[Query]| queries.iter().position(|query| query.id == group[0].id).unwrap_or(0) as u64;
     let mut made = rank::in_groups(
         task,
         TOGETHER,
@@ -150,7 +159,8 @@ fn answers(
     let documents = retriever.files().catalogue.items();
     let ranking = |(query, found): (&Query, plackett_genir::Retrieved)| {
         let trace = Trace { passes: found.branches as u64, seconds, ..Trace::default() };
-        let scored = found.documents.into_iter().map(|(document, score)| (documents[document].id.clone(), score));
+        let scored =
+            found.documents.into_iter().map(|(document, score)| (documents[document].id.clone(), score));
         Ranking::from_scores(query.id.clone(), scored, trace)
     };
     Ok(queries.iter().zip(found).map(ranking).collect())

@@ -105,7 +105,12 @@ pub static GENERATIVE_RETRIEVER: StageKind = StageKind {
             Default::Whole(64),
             "numbers of a token; a multiple of 8",
         ),
-        FieldSpec::new("words", FieldKind::Whole(1, 1000), Default::Whole(24), "words of a query that are read"),
+        FieldSpec::new(
+            "words",
+            FieldKind::Whole(1, 1000),
+            Default::Whole(24),
+            "words of a query that are read",
+        ),
         FieldSpec::new("batch", FieldKind::Whole(1, 4096), Default::Whole(64), "texts in a step"),
         FieldSpec::required("steps", FieldKind::Whole(1, i64::MAX), "steps"),
         FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(3e-3), "the learning rate"),
@@ -133,7 +138,10 @@ fn check(values: &Values, _: &Registry) -> Result<(), RecipeError> {
     }
     let is_none = |name: &str| values.count(name) == 0;
     if ["first", "chunks", "queries"].into_iter().all(is_none) && !values.on("labelled") {
-        return said("docids", "there is nothing to learn from: ask for `first`, `chunks`, `queries` or `labelled`".into());
+        return said(
+            "docids",
+            "there is nothing to learn from: ask for `first`, `chunks`, `queries` or `labelled`".into(),
+        );
     }
     Ok(())
 }
@@ -273,8 +281,7 @@ fn learn(
         let name = format!("{}, part {} of {}", task.name, at + 1, stages.len());
         let mut progress =
             |record: &StepRecord, total: usize| (task.progress)(&name, record.step as u64, total as u64);
-        let report =
-            train(&learning, &compute, &mut parameters, &settings, (None, ""), None, &mut progress)?;
+        let report = train(&learning, &compute, &mut parameters, &settings, (None, ""), None, &mut progress)?;
         loss = f64::from(report.final_loss());
     }
     Ok((model, parameters, loss))

@@ -62,7 +62,12 @@ pub static OPTIMIZE_RELEVANCE: StageKind = StageKind {
             "labelled queries that are used, drawn; 0 for all",
         ),
         FieldSpec::new("beta", FieldKind::Number(0.0001, 1000.0), Default::Number(0.4), "β of the loss"),
-        FieldSpec::new("epochs", FieldKind::Whole(1, 1000), Default::Whole(1), "times that all triples are seen"),
+        FieldSpec::new(
+            "epochs",
+            FieldKind::Whole(1, 1000),
+            Default::Whole(1),
+            "times that all triples are seen",
+        ),
         FieldSpec::new("batch", FieldKind::Whole(1, 4096), Default::Whole(64), "triples in a step"),
         FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(1e-4), "the learning rate"),
         FieldSpec::new("seed", FieldKind::Whole(0, i64::MAX), Default::Whole(1), "of all that is drawn"),
@@ -155,8 +160,13 @@ fn triples(task: &Task<'_>, files: &RetrieverFiles) -> Result<(Vec<DocidTriple>,
             _ => std::slice::from_ref(&all),
         };
         let is_positive = |document: usize| positives.contains(&document);
-        let negatives =
-            draw_negatives(&ranking, is_positive, bands, values.count("each"), Stream::new(seed, 5 << 40 | at as u64));
+        let negatives = draw_negatives(
+            &ranking,
+            is_positive,
+            bands,
+            values.count("each"),
+            Stream::new(seed, 5 << 40 | at as u64),
+        );
         missing += negatives.missing.iter().sum::<usize>();
         let mut chosen: Vec<usize> = positives.iter().copied().collect();
         chosen.sort_unstable();
@@ -172,7 +182,10 @@ fn triples(task: &Task<'_>, files: &RetrieverFiles) -> Result<(Vec<DocidTriple>,
         }
     }
     match triples.is_empty() {
-        true => Err(GenirError::Setting("no labelled query has a negative; there is nothing to learn".into()).into()),
+        true => {
+            Err(GenirError::Setting("no labelled query has a negative; there is nothing to learn".into())
+                .into())
+        }
         false => Ok((triples, missing)),
     }
 }

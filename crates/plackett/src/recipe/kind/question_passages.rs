@@ -73,7 +73,10 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         facts: vec![
             ("documents".into(), made.documents.len().to_string()),
             ("test queries".into(), format!("{}, about {asked} passages", made.test.len())),
-            ("train queries".into(), format!("{}; {coverage:.1} % of the passages have one", made.train.len())),
+            (
+                "train queries".into(),
+                format!("{}; {coverage:.1} % of the passages have one", made.train.len()),
+            ),
         ],
         warnings: made.remarks,
         ..Made::default()
@@ -145,7 +148,12 @@ impl Collection {
         Ok(Collection::of(&passages, &chosen, (asked, held_out), values.count("seed") as u64))
     }
 
-    fn of(passages: &[Passage], chosen: &[usize], (asked, held_out): (usize, usize), seed: u64) -> Collection {
+    fn of(
+        passages: &[Passage],
+        chosen: &[usize],
+        (asked, held_out): (usize, usize),
+        seed: u64,
+    ) -> Collection {
         let (mut train, mut test) = (Vec::new(), Vec::new());
         for (place, at) in chosen.iter().enumerate() {
             let questions = &passages[*at].questions;
