@@ -45,7 +45,11 @@ pub struct Writer<'m> {
 
 impl<'m> Writer<'m> {
     /// Draws with a temperature from the most probable tokens whose probabilities reach `top_p`.
-    pub fn new(model: &'m dyn LanguageModel, prompt: Prompt, (temperature, top_p): (f64, Option<f64>)) -> Writer<'m> {
+    pub fn new(
+        model: &'m dyn LanguageModel,
+        prompt: Prompt,
+        (temperature, top_p): (f64, Option<f64>),
+    ) -> Writer<'m> {
         Writer { model, prompt, temperature, top_p, seconds: Cell::new(0.0) }
     }
 

@@ -21,8 +21,7 @@ use std::sync::Arc;
 
 /// Choose the best of several texts for a prompt: given ones, or ones that a language model writes
 #[derive(Args)]
-#[command(
-    after_help = "Examples:\n  plackett choose \"Why is the sky blue?\" --candidates answers.txt\n  \
+#[command(after_help = "Examples:\n  plackett choose \"Why is the sky blue?\" --candidates answers.txt\n  \
                   plackett choose --by yes-no --model SmolLM2-135M-Instruct \"Why is the sky blue?\" -c answers.txt --results 3\n  \
                   plackett choose \"The Rhine is a river that\" --samples 10\n  \
                   plackett choose \"The Rhine is a river that\" --samples 5 --beams 2 --every 16 --json\n  \
@@ -30,8 +29,7 @@ use std::sync::Arc;
                   --by takes a method of `plackett rerank` (the prompt is its query, each text a document), `likelihood` (the writer's mean\n\
                   log-probability of a token) or `overlap` (share of a text's words that the prompt has). Without --every whole texts are\n\
                   drawn and the best one is chosen; with it, all texts so far are scored every few tokens and the best --beams go on.\n\
-                  Of equal texts the first counts."
-)]
+                  Of equal texts the first counts.")]
 pub struct Arguments {
     /// What the texts answer or continue
     prompt: String,
@@ -55,7 +53,12 @@ pub struct Arguments {
 #[derive(Args)]
 struct Writing {
     /// Model that writes
-    #[arg(long, value_name = "MODEL", default_value = "SmolLM2-135M-Instruct", conflicts_with = "candidates")]
+    #[arg(
+        long,
+        value_name = "MODEL",
+        default_value = "SmolLM2-135M-Instruct",
+        conflicts_with = "candidates"
+    )]
     writer: String,
     /// The prompt is what a user says: write it out with the model's chat template
     #[arg(long, conflicts_with = "candidates")]
@@ -94,7 +97,9 @@ impl Best {
     fn new(arguments: &Arguments, global: &Global) -> anyhow::Result<Best> {
         Ok(match arguments.by.as_str() {
             "likelihood" if arguments.candidates.is_some() => {
-                anyhow::bail!("--by likelihood is of texts that are written here; leave --candidates out, or name a method")
+                anyhow::bail!(
+                    "--by likelihood is of texts that are written here; leave --candidates out, or name a method"
+                )
             }
             "likelihood" => Best::Likelihood,
             "overlap" => Best::Overlap(words(&arguments.prompt)),

@@ -118,7 +118,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let file = task.surroundings.collection(values.word("collection"))?.join(SUMMARIES);
     let articles = read_articles(&file)?;
     let lists: Vec<VectorList> = articles.par_iter().map(features).collect();
-    let is_held = |at: &usize| at % HELD_OUT == 0;
+    let is_held = |at: &usize| at.is_multiple_of(HELD_OUT);
     let held: Vec<usize> = (0..articles.len()).filter(is_held).collect();
     let learned: Vec<VectorList> =
         (0..articles.len()).filter(|at| !is_held(at)).map(|at| lists[at].clone()).collect();
