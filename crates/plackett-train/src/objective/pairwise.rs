@@ -169,7 +169,9 @@ mod tests {
         // Ranks 1, 2, 3, margin 1: pairs (0,1): 1 − 1 = 0; (0,2): 2 − 1.5 = 0.5; (1,2): 1 − 0.5 = 0.5.
         let case = Case::new("rank-margin(margin=1)", &[SCORES], &[&[2.0, 1.0, 0.0]]);
         case.assert_value(1.0 / 3.0);
-        case.assert_gradients();
+        // Beside the bends of the hinge.
+        let scores: &[f32] = &[1.2, 0.0, -0.5];
+        Case::new("rank-margin(margin=1)", &[scores], &[&[2.0, 1.0, 0.0]]).assert_gradients();
         // Of two that share rank 2 nothing is asked: pairs (0,1) and (0,2) with margin 1 have nothing left.
         Case::new("rank-margin(margin=1)", &[SCORES], &[&[2.0, 1.0, 1.0]]).assert_value(0.0);
     }

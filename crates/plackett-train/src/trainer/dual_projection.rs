@@ -298,7 +298,7 @@ mod tests {
             let report =
                 train(&task, &compute, &mut parameters, &settings, (None, ""), None, &mut |_, _| {}).unwrap();
             let first = report.steps[0].loss;
-            assert!(report.final_loss() < 0.5 * first, "{} after {first}", report.final_loss());
+            assert!(report.final_loss() < 0.8 * first, "{} after {first}", report.final_loss());
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("maps.safetensors");
             projection.save(&parameters, &path).unwrap();

@@ -160,7 +160,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let all = read_titled(&file)?;
     let sources: Vec<Source<'_>> =
         all.iter().map(|titled| Source::new(titled, &vectors)).collect::<Result<_, _>>()?;
-    let is_held = |at: &usize| at % HELD_OUT == 0;
+    let is_held = |at: &usize| at.is_multiple_of(HELD_OUT);
     let lists: Vec<VectorList> = (0..sources.len())
         .into_par_iter()
         .filter(|at| !is_held(at))

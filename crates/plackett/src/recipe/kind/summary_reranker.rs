@@ -19,30 +19,32 @@ use plackett_train::{Compute, Parameters};
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Parts of the articles, each of which is held out once; of the first ones summaries are read by a language model.
-const FOLDS: usize = 5;
-const READ_FOLDS: usize = 2;
-/// Every how many summaries one is read: a model of 135 million weights is slow.
-const READ_EVERY: usize = 2;
+/// Every how many articles one is held out.
+const HELD_OUT: usize = 5;
 /// The margin between neighbouring ranks, as of log-likelihoods by length in BRIO times ten: scores here spread more.
 const OBJECTIVE: &str = "rank-margin(margin=0.01)";
 /// Words of an article that a language model reads.
 const READ: usize = 200;
-const NUMBERS: [&str; 6] =
-    ["order/learned", "order/rouge", "picked/learned", "picked/rouge", "picked/mean", "picked/best"];
-/// Of summaries that a language model has read.
-const OF_READ: [&str; 2] = ["read/likelihood", "read/learned"];
+const NUMBERS: [&str; 8] = [
+    "order/likelihood",
+    "order/learned",
+    "order/rouge",
+    "picked/likelihood",
+    "picked/learned",
+    "picked/rouge",
+    "picked/mean",
+    "picked/best",
+];
 
 /// The declaration.
 pub static SUMMARY_RERANKER: StageKind = StageKind {
     name: "summary-reranker",
-    help: "the summaries of articles, ordered by a small network that has learned the order of ROUGE-1 on four fifths of the articles with BRIO's margin by \
-           ranks, and by ROUGE-1 itself. The network sees which clauses of the article a summary is about (how many, how early, how well they cover it), its \
-           length and how much it is like the other summaries. Gives by article, each held out once, `order/…` (Kendall's tau with what people found \
-           in the summaries; 0 where one of both is constant) and `picked/…` (what they found in the first one), also of the `mean` and the `best` \
-           summary. Of two fifths of the articles a language model reads every second summary after the first 200 words of the article: `read/likelihood` is the order by its \
-           log-likelihood by token, `read/learned` that of the network, both of these summaries",
-    version: 2,
+    help: "the summaries of articles, ordered by the log-likelihood of a language model by token (after the first 200 words of the article), by a \
+           small network that has learned the order of ROUGE-1 on four fifths of the articles with BRIO's margin by ranks, and by ROUGE-1 \
+           itself. The network sees which clauses of the article a summary is about (how many, how early, how well they cover it), its length and \
+           how much it is like the other summaries. Gives by article that is held out `order/…` (Kendall's tau with what people found in the \
+           summaries; 0 where one of both is constant) and `picked/…` (what they found in the first one), also of the `mean` and the `best` summary",
+    version: 1,
     gives: Gives::Numbers,
     fields: &[
         FieldSpec::required("collection", FieldKind::Text, "a folder's name in PLACKETT_DATA, or a path"),
@@ -54,7 +56,7 @@ pub static SUMMARY_RERANKER: StageKind = StageKind {
     ],
     chooses: None,
     check: nothing_to_check,
-    numbers: |_, _| NUMBERS.iter().chain(&OF_READ).map(ToString::to_string).collect(),
+    numbers: |_, _| NUMBERS.map(str::to_string).to_vec(),
     outside: |values, surroundings| {
         let file = surroundings.collection(values.word("collection"))?.join(SUMMARIES);
         let model = surroundings.fingerprint(values.word("model"))?;
@@ -116,60 +118,48 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let file = task.surroundings.collection(values.word("collection"))?.join(SUMMARIES);
     let articles = read_articles(&file)?;
     let lists: Vec<VectorList> = articles.par_iter().map(features).collect();
-    // By seed, the network's scores of each article by a training without it.
-    let mut by_seed: Vec<Vec<Vec<f64>>> = vec![vec![Vec::new(); articles.len()]; values.count("seeds")];
-    for (seed, scores) in by_seed.iter_mut().enumerate() {
-        for fold in 0..FOLDS {
-            let (held, learned): (Vec<usize>, Vec<usize>) =
-                (0..articles.len()).partition(|at| at % FOLDS == fold);
-            let of = |places: &[usize]| places.iter().map(|at| lists[*at].clone()).collect::<Vec<_>>();
-            let found = scores_of_network(task, &of(&learned), &of(&held), seed + 1)?;
-            held.into_iter().zip(found).for_each(|(at, own)| scores[at] = own);
-        }
-    }
-    let of_seeds = |at: usize, of: &dyn Fn(&[f64]) -> f64| {
-        mean(&by_seed.iter().map(|scores| of(&scores[at])).collect::<Vec<_>>())
-    };
-    let one = |(at, article): (usize, &Article)| {
-        let human: Vec<f64> = article.summaries.iter().map(|summary| summary.human).collect();
-        let rouge: Vec<f64> = article.summaries.iter().map(|summary| summary.rouge).collect();
-        let order = |scores: &[f64]| kendall_tau_b(scores, &human).unwrap_or(0.0);
-        let picked = |scores: &[f64]| human[first(scores)];
-        [
-            of_seeds(at, &order),
-            order(&rouge),
-            of_seeds(at, &picked),
-            picked(&rouge),
-            mean(&human),
-            human.iter().copied().fold(0.0, f64::max),
-        ]
-    };
-    let all: Vec<[f64; NUMBERS.len()]> = articles.iter().enumerate().map(one).collect();
-    let keys: Vec<String> = articles.iter().map(|article| article.id.clone()).collect();
+    let is_held = |at: &usize| at.is_multiple_of(HELD_OUT);
+    let held: Vec<usize> = (0..articles.len()).filter(is_held).collect();
+    let learned: Vec<VectorList> =
+        (0..articles.len()).filter(|at| !is_held(at)).map(|at| lists[at].clone()).collect();
+    let tested: Vec<VectorList> = held.iter().map(|at| lists[*at].clone()).collect();
+    let by_seed = (1..=values.count("seeds"))
+        .map(|seed| scores_of_network(task, &learned, &tested, seed))
+        .collect::<Result<Vec<_>, _>>()?;
+    let likelihoods = likelihoods(task, &articles, &held)?;
+    let all: Vec<[f64; NUMBERS.len()]> = held
+        .iter()
+        .enumerate()
+        .map(|(at, place)| {
+            let summaries = &articles[*place].summaries;
+            let human: Vec<f64> = summaries.iter().map(|summary| summary.human).collect();
+            let rouge: Vec<f64> = summaries.iter().map(|summary| summary.rouge).collect();
+            let order = |scores: &[f64]| kendall_tau_b(scores, &human).unwrap_or(0.0);
+            let of_seeds = |of: &dyn Fn(&[f64]) -> f64| {
+                mean(&by_seed.iter().map(|scores: &Vec<Vec<f64>>| of(&scores[at])).collect::<Vec<_>>())
+            };
+            let picked = |scores: &[f64]| human[first(scores)];
+            [
+                order(&likelihoods[at]),
+                of_seeds(&order),
+                order(&rouge),
+                picked(&likelihoods[at]),
+                of_seeds(&picked),
+                picked(&rouge),
+                mean(&human),
+                human.iter().copied().fold(0.0, f64::max),
+            ]
+        })
+        .collect();
+    let keys: Vec<String> = held.iter().map(|at| articles[*at].id.clone()).collect();
     let quantity = |(at, name): (usize, &&str)| {
         Quantity::by_query(*name, keys.clone(), all.iter().map(|numbers| numbers[at]).collect())
     };
-    let mut numbers: Vec<Quantity> = NUMBERS.iter().enumerate().map(quantity).collect();
-    let read: Vec<usize> = (0..articles.len()).filter(|at| at % FOLDS < READ_FOLDS).collect();
-    let likelihoods = likelihoods(task, &articles, &read)?;
-    let of_read = |(place, at): (usize, &usize)| {
-        let every = |values: &[f64]| values.iter().copied().step_by(READ_EVERY).collect::<Vec<f64>>();
-        let human: Vec<f64> = articles[*at].summaries.iter().map(|summary| summary.human).collect();
-        let human = every(&human);
-        let order = |scores: &[f64]| kendall_tau_b(scores, &human).unwrap_or(0.0);
-        [order(&likelihoods[place]), of_seeds(*at, &|scores: &[f64]| order(&every(scores)))]
-    };
-    let of_read: Vec<[f64; OF_READ.len()]> = read.iter().enumerate().map(of_read).collect();
-    let keys: Vec<String> = read.iter().map(|at| articles[*at].id.clone()).collect();
-    for (at, name) in OF_READ.into_iter().enumerate() {
-        let values = of_read.iter().map(|numbers| numbers[at]).collect();
-        numbers.push(Quantity::by_query(name, keys.clone(), values));
-    }
     Ok(Made {
-        numbers,
+        numbers: NUMBERS.iter().enumerate().map(quantity).collect(),
         facts: vec![
-            ("articles".into(), articles.len().to_string()),
-            ("of which summaries are read".into(), read.len().to_string()),
+            ("articles to learn from".into(), learned.len().to_string()),
+            ("articles held out".into(), held.len().to_string()),
         ],
         ..Made::default()
     })
@@ -218,12 +208,8 @@ fn likelihoods(task: &Task<'_>, articles: &[Article], held: &[usize]) -> Result<
         let article = &articles[*at];
         let read = article.source.split_whitespace().take(READ).collect::<Vec<_>>().join(" ");
         let prompt = Prompt::text(format!("article : {read}\nsummary :"));
-        let texts: Vec<String> = article
-            .summaries
-            .iter()
-            .step_by(READ_EVERY)
-            .map(|summary| format!(" {}", summary.text))
-            .collect();
+        let texts: Vec<String> =
+            article.summaries.iter().map(|summary| format!(" {}", summary.text)).collect();
         let requests: Vec<ContinuationRequest<'_>> =
             texts.iter().map(|continuation| ContinuationRequest { prompt: &prompt, continuation }).collect();
         let replies = model.log_likelihoods(&requests).into_iter();
