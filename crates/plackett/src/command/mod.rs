@@ -26,6 +26,7 @@ mod paths;
 mod printing;
 mod quickstart;
 mod recipe;
+mod recommend;
 mod replay;
 mod report_file;
 mod rerank;
@@ -133,6 +134,7 @@ enum Command {
     Calibrate(calibrate::Arguments),
     Arena(arena::Arguments),
     Route(Box<route::Arguments>),
+    Recommend(Box<recommend::Arguments>),
     Train(train::Arguments),
     Method(method::Arguments),
     Model(model::Arguments),
@@ -198,6 +200,7 @@ fn no_line_limit(command: &Command) -> Option<&'static str> {
         | Command::Embed(_)
         | Command::Generate(_)
         | Command::Route(_)
+        | Command::Recommend(_)
         | Command::Method(_)
         | Command::Model(_)
         | Command::Recipe(_)
@@ -223,6 +226,7 @@ fn dispatch(command: Command, global: &Global, output: &Output) -> Outcome {
         Command::Calibrate(arguments) => calibrate::run(&arguments, global, output),
         Command::Arena(arguments) => arena::run(&arguments, global, output),
         Command::Route(arguments) => route::run(&arguments, global, output),
+        Command::Recommend(arguments) => recommend::run(&arguments, global, output),
         Command::Train(arguments) => train::run(&arguments, global, output),
         Command::Method(arguments) => method::run(&arguments, output),
         Command::Model(arguments) => model::run(&arguments, global, output),

@@ -240,6 +240,9 @@ pub enum StageError {
     /// Votes, ratings or routes.
     #[error(transparent)]
     Arena(#[from] plackett_arena::ArenaError),
+    /// A recommender.
+    #[error(transparent)]
+    Rec(#[from] plackett_rec::RecError),
     /// A simulation.
     #[error("{0}")]
     Simulation(String),

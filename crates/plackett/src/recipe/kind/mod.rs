@@ -12,6 +12,7 @@ mod difference;
 mod digits;
 mod diverse_sample;
 mod evaluate;
+mod event_cache;
 mod facets;
 mod factorize;
 mod film_lists;
@@ -25,11 +26,15 @@ mod next_title;
 mod oracle;
 mod projection;
 mod rank;
+mod rank_actions;
 mod rank_then_score;
 mod rate_votes;
+mod recommend;
+mod repeat_stream;
 mod retrieve;
 mod route;
 mod scores;
+mod set_identifiers;
 mod simulate;
 mod stability;
 mod summaries;
@@ -86,6 +91,11 @@ pub static STAGE_KINDS: &[&StageKind] = &[
     &film_policy::FILM_POLICY,
     &next_title::NEXT_TITLE,
     &title_policy::TITLE_POLICY,
+    &recommend::RECOMMEND,
+    &repeat_stream::REPEAT_STREAM,
+    &rank_actions::RANK_ACTIONS,
+    &set_identifiers::SET_IDENTIFIERS,
+    &event_cache::EVENT_CACHE,
     &stability::STABILITY,
     &simulate::SIMULATE,
 ];

@@ -15,6 +15,7 @@ mod sampling;
 mod setwise;
 mod sorting;
 mod staged;
+mod stochastic_length;
 #[cfg(test)]
 mod tests;
 mod views;
@@ -54,6 +55,7 @@ pub static SIMULATIONS: &[&Simulation] = &[
     &votes::JUDGE_LABELS,
     &routing::ROUTING,
     &staged::STAGED_SEARCH,
+    &stochastic_length::STOCHASTIC_LENGTH,
 ];
 
 /// A simulation.
