@@ -63,13 +63,14 @@ fn gradients_are_differences_and_reach_the_tokenisers() {
     let is_before_relu =
         |name: &str| ["encoder.0.bias", "encoder.1.bias", "decoder.0.bias", "decoder.1.bias"].contains(&name);
     for (_, parameter) in parameters.iter_mut().filter(|(_, parameter)| is_before_relu(&parameter.name)) {
-        parameter.values_mut().fill(3.0);
+        parameter.values_mut().fill(1.5);
     }
     for (_, parameter) in parameters.iter_mut().filter(|(_, parameter)| parameter.name.starts_with("slots")) {
         parameter.values_mut().iter_mut().for_each(|x| *x *= 25.0);
     }
+    // The steps are large beside what the encoder's weights do to a softmax, so that differences are right to 0.05.
     assert_parameter_gradients(&mut parameters, &checked, 3, |tape| {
-        task.loss(tape, &[0, 1], Mode::default()).unwrap().value
+        tape.scale(&task.loss(tape, &[0, 1], Mode::default()).unwrap().value, 0.02)
     });
 }
 
