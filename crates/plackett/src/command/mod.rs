@@ -28,6 +28,7 @@ mod paths;
 mod printing;
 mod quickstart;
 mod recipe;
+mod recommend;
 mod replay;
 mod report_file;
 mod rerank;
@@ -137,6 +138,7 @@ enum Command {
     Route(Box<route::Arguments>),
     Ids(ids::Arguments),
     Choose(Box<choose::Arguments>),
+    Recommend(Box<recommend::Arguments>),
     Train(train::Arguments),
     Method(method::Arguments),
     Model(model::Arguments),
@@ -204,6 +206,7 @@ fn no_line_limit(command: &Command) -> Option<&'static str> {
         | Command::Embed(_)
         | Command::Generate(_)
         | Command::Route(_)
+        | Command::Recommend(_)
         | Command::Method(_)
         | Command::Model(_)
         | Command::Recipe(_)
@@ -231,6 +234,7 @@ fn dispatch(command: Command, global: &Global, output: &Output) -> Outcome {
         Command::Route(arguments) => route::run(&arguments, global, output),
         Command::Ids(arguments) => ids::run(&arguments, global, output),
         Command::Choose(arguments) => choose::run(&arguments, global, output),
+        Command::Recommend(arguments) => recommend::run(&arguments, global, output),
         Command::Train(arguments) => train::run(&arguments, global, output),
         Command::Method(arguments) => method::run(&arguments, output),
         Command::Model(arguments) => model::run(&arguments, global, output),

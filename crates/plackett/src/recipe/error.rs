@@ -254,6 +254,9 @@ pub enum StageError {
     /// Identifiers of items.
     #[error(transparent)]
     Ids(#[from] plackett_ids::IdsError),
+    /// A recommender.
+    #[error(transparent)]
+    Rec(#[from] plackett_rec::RecError),
     /// A simulation.
     #[error("{0}")]
     Simulation(String),

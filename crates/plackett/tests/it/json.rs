@@ -23,6 +23,7 @@ fn prepared(folder: &Path) {
     write("models.jsonl", "{\"model\": \"x\"}\n{\"model\": \"y\"}\n");
     write("log.jsonl", "{\"reward\": 1, \"propensity\": 0.5, \"target\": 1}\n");
     write("rewards.jsonl", "{\"context\": [1, 0], \"rewards\": {\"a\": 1, \"b\": [0, 0.5]}}\n");
+    write("events.tsv", "u\ta\t1\t1\nu\tb\t1\t2\nv\tb\t1\t1\nv\tc\t1\t2\n");
     plackett(folder, &["index", "corpus.jsonl", "-o", "my.index", "--no-vectors"]).expect(0);
 }
 
@@ -74,6 +75,11 @@ const LINES: &[(&str, i32, &[&str])] = &[
     ("ids check corpus.jsonl", 2, &[]),
     ("ids schemes", 0, &["schemes"]),
     ("choose flow --candidates answers.jsonl --by overlap", 0, &["by", "chosen", "drawn", "rounds"]),
+    ("recommend list", 0, &["recommenders"]),
+    ("recommend show ease", 0, &["recommender"]),
+    ("recommend fit events.tsv -o m", 0, &["events", "items", "output", "recommender", "seconds", "users"]),
+    ("recommend m --user u", 0, &["items", "recommender"]),
+    ("recommend eval events.tsv", 0, &["recommenders", "tested"]),
     ("doctor --offline", 0, &["bad", "findings"]),
 ];
 

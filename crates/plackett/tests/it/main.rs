@@ -23,6 +23,7 @@ mod methods;
 mod quickstart;
 mod readers;
 mod recipes;
+mod recommend;
 mod remarks;
 mod remote;
 mod replay;

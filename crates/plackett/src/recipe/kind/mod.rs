@@ -14,6 +14,7 @@ mod difference;
 mod digits;
 mod diverse_sample;
 mod evaluate;
+mod event_cache;
 mod facets;
 mod factorize;
 mod film_lists;
@@ -46,13 +47,17 @@ mod prefix_ranker;
 mod projection;
 mod question_passages;
 mod rank;
+mod rank_actions;
 mod rank_then_score;
 mod ranking_module;
 mod rate_votes;
+mod recommend;
+mod repeat_stream;
 mod rescored_decoding;
 mod retrieve;
 mod route;
 mod scores;
+mod set_identifiers;
 mod simulate;
 mod stability;
 mod summaries;
@@ -136,6 +141,11 @@ pub static STAGE_KINDS: &[&StageKind] = &[
     &incremental_docids::INCREMENTAL_DOCIDS,
     &identifiers::IDENTIFIERS,
     &next_item::NEXT_ITEM,
+    &recommend::RECOMMEND,
+    &repeat_stream::REPEAT_STREAM,
+    &rank_actions::RANK_ACTIONS,
+    &set_identifiers::SET_IDENTIFIERS,
+    &event_cache::EVENT_CACHE,
     &stability::STABILITY,
     &simulate::SIMULATE,
 ];

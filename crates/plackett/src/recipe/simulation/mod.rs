@@ -18,6 +18,7 @@ mod setwise;
 mod sorting;
 mod spectral_blocks;
 mod staged;
+mod stochastic_length;
 #[cfg(test)]
 mod tests;
 mod views;
@@ -60,6 +61,7 @@ pub static SIMULATIONS: &[&Simulation] = &[
     &routing::ROUTING,
     &staged::STAGED_SEARCH,
     &spectral_blocks::SPECTRAL_BLOCKS,
+    &stochastic_length::STOCHASTIC_LENGTH,
 ];
 
 /// A simulation.

@@ -1,0 +1,44 @@
+//! Why a recommendation cannot be had.
+
+use plackett_core::declaration::OptionError;
+use plackett_core::formats::FormatError;
+use plackett_train::TrainError;
+
+/// Why a recommendation cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum RecError {
+    /// A file cannot be read or written, or a line of it is damaged.
+    #[error(transparent)]
+    File(#[from] FormatError),
+    /// Options of a recommender that cannot be.
+    #[error(transparent)]
+    Option(#[from] OptionError),
+    /// The training failed.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// A setting that cannot be, or does not go with the data.
+    #[error("{0}")]
+    Setting(String),
+    /// An item that the catalogue does not have.
+    #[error("there is no item {item}: the catalogue has {catalogue} items, numbered from 0")]
+    UnknownItem {
+        /// What was given.
+        item: u32,
+        /// How many there are.
+        catalogue: usize,
+    },
+    /// A history that is longer than the model has positions.
+    #[error(
+        "the history has {events} events and the model {positions} positions; begin again from the newest {}",
+        positions.saturating_sub(1)
+    )]
+    TooLong {
+        /// Events that there are.
+        events: usize,
+        /// The most that the model reads.
+        positions: usize,
+    },
+    /// Nothing has happened yet, so that there is nothing to go on from.
+    #[error("the history is empty; append an event first")]
+    EmptyHistory,
+}

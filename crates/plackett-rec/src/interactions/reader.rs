@@ -1,0 +1,279 @@
+//! Interactions from a file: columns with tabs or commas, with or without a header, RecBole's atomic files among them, or one
+//! line a user with all items in their order.
+
+use super::{Event, Interactions};
+use crate::RecError;
+use plackett_core::formats::{DEFAULT_LINE_LIMIT, FormatError, Lines};
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+/// What columns are called in the files of the field; RecBole writes the type behind a colon.
+const NAMES: [&[&str]; 4] = [
+    &["user", "user_id", "userid", "reviewerid"],
+    &["item", "item_id", "itemid", "movie_id", "movieid", "asin"],
+    &["rating", "score", "overall"],
+    &["timestamp", "time", "unixreviewtime"],
+];
+/// For messages.
+const COLUMNS: &str = "user, item, rating and timestamp (the last two may be missing)";
+
+/// Reads interactions, packed or not. Lines have user, item, rating and timestamp, between tabs or commas, in the order that a
+/// header names or in this one; or, between blanks, a user and all items in their order, whose times are then their places.
+/// Events below `least_rating` are left out. Times of a file with fractions are cut to whole numbers.
+///
+/// # Errors
+/// The file cannot be read, a line has too few fields, a rating or time is no number, or no event is left.
+pub fn read_interactions(path: &Path, least_rating: Option<f32>) -> Result<Interactions, RecError> {
+    let mut lines = Lines::open(path, DEFAULT_LINE_LIMIT)?;
+    let mut collected = Collected::new(least_rating);
+    let mut form: Option<Form> = None;
+    while let Some(text) = lines.next()? {
+        let text = text.trim_end().to_string();
+        if text.is_empty() {
+            continue;
+        }
+        let form = match &form {
+            Some(form) => form,
+            None => {
+                let (found, is_header) = Form::of(&text);
+                let found = form.insert(found);
+                if is_header {
+                    continue;
+                }
+                found
+            }
+        };
+        let place = Place { file: lines.file().to_string(), line: lines.line() };
+        form.take(&text, &place, &mut collected)?;
+    }
+    let expected = "interactions of users and items";
+    match collected.interactions.account.read {
+        0 => Err(FormatError::Empty { file: path.display().to_string(), expected }.into()),
+        _ => collected.finish(path),
+    }
+}
+
+/// Where something stands, for messages.
+struct Place {
+    file: String,
+    line: u64,
+}
+
+/// How lines are written.
+enum Form {
+    /// The separator, and the column of user, item, rating and time.
+    Columns { separator: char, places: [Option<usize>; 4] },
+    /// A user and all items.
+    Sequences,
+}
+
+impl Form {
+    /// The form of a file that begins with this line, and whether the line is a header.
+    fn of(first: &str) -> (Form, bool) {
+        let separator = if first.contains('\t') { '\t' } else { ',' };
+        if !first.contains(separator) {
+            return (Form::Sequences, false);
+        }
+        let fields: Vec<String> = first
+            .split(separator)
+            .map(|field| field.split(':').next().unwrap_or_default().trim().to_lowercase())
+            .collect();
+        let column = |names: &[&str]| fields.iter().position(|field| names.contains(&field.as_str()));
+        let places = NAMES.map(column);
+        match places {
+            [Some(_), Some(_), ..] => (Form::Columns { separator, places }, true),
+            _ => {
+                let places = [0, 1, 2, 3].map(|at| (at < fields.len()).then_some(at));
+                (Form::Columns { separator, places }, false)
+            }
+        }
+    }
+
+    fn take(&self, text: &str, place: &Place, to: &mut Collected) -> Result<(), RecError> {
+        let few = |found: usize, expected| {
+            RecError::File(FormatError::Fields {
+                file: place.file.clone(),
+                line: place.line,
+                expected,
+                found,
+                remedy: "mend the line or leave it out",
+            })
+        };
+        match self {
+            Form::Sequences => {
+                let mut fields = text.split_whitespace();
+                let user = fields.next().unwrap_or_default();
+                let items: Vec<&str> = fields.collect();
+                if items.is_empty() {
+                    return Err(few(1, "a user and one or more items"));
+                }
+                let first = to.length(user) as i64;
+                for (at, item) in items.into_iter().enumerate() {
+                    to.add(user, item, 1.0, first + at as i64);
+                }
+            }
+            Form::Columns { separator, places } => {
+                let fields: Vec<&str> = text.split(*separator).map(str::trim).collect();
+                let [user, item, rating, time] = places.map(|place| place.map(|at| fields.get(at).copied()));
+                let (Some(Some(user)), Some(Some(item))) = (user, item) else {
+                    return Err(few(fields.len(), COLUMNS));
+                };
+                let rating = number(rating, "rating", place, fields.len())?.unwrap_or(1.0);
+                let time = number(time, "timestamp", place, fields.len())?;
+                let time = time.map_or_else(|| to.length(user) as i64, |time| time as i64);
+                to.add(user, item, rating as f32, time);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A number of a column that may not be there at all.
+fn number(
+    field: Option<Option<&str>>,
+    what: &'static str,
+    place: &Place,
+    found: usize,
+) -> Result<Option<f64>, RecError> {
+    let Some(field) = field else { return Ok(None) };
+    let Some(text) = field else {
+        return Err(FormatError::Fields {
+            file: place.file.clone(),
+            line: place.line,
+            expected: COLUMNS,
+            found,
+            remedy: "mend the line or leave it out",
+        }
+        .into());
+    };
+    match text.parse::<f64>().ok().filter(|number| number.is_finite()) {
+        Some(number) => Ok(Some(number)),
+        None => Err(FormatError::Value {
+            file: place.file.clone(),
+            line: place.line,
+            what,
+            found: text.to_string(),
+            remedy: "a number is expected",
+        }
+        .into()),
+    }
+}
+
+/// Events on their way into sequences.
+struct Collected {
+    interactions: Interactions,
+    users: HashMap<String, usize>,
+    items: HashMap<String, u32>,
+    least_rating: Option<f32>,
+}
+
+impl Collected {
+    fn new(least_rating: Option<f32>) -> Collected {
+        Collected {
+            interactions: Interactions::default(),
+            users: HashMap::new(),
+            items: HashMap::new(),
+            least_rating,
+        }
+    }
+
+    /// How many events a user has so far.
+    fn length(&self, user: &str) -> usize {
+        self.users.get(user).map_or(0, |user| self.interactions.sequences[*user].len())
+    }
+
+    fn add(&mut self, user: &str, item: &str, rating: f32, time: i64) {
+        let all = &mut self.interactions;
+        all.account.read += 1;
+        if self.least_rating.is_some_and(|least| rating < least) {
+            all.account.below_rating += 1;
+            return;
+        }
+        let next = self.users.len();
+        let user = *self.users.entry(user.to_string()).or_insert_with(|| {
+            all.users.push(user.to_string());
+            all.sequences.push(Vec::new());
+            next
+        });
+        let next = self.items.len() as u32;
+        let item = *self.items.entry(item.to_string()).or_insert_with(|| {
+            all.items.push(item.to_string());
+            next
+        });
+        all.sequences[user].push(Event { item, rating, time });
+    }
+
+    /// Puts every sequence in the order of time and takes out what stands twice.
+    fn finish(mut self, path: &Path) -> Result<Interactions, RecError> {
+        let all = &mut self.interactions;
+        for sequence in &mut all.sequences {
+            sequence.sort_by_key(|event| event.time);
+            let mut seen: HashSet<(u32, i64)> = HashSet::new();
+            let before = sequence.len();
+            sequence.retain(|event| seen.insert((event.item, event.time)));
+            all.account.repeated += before - sequence.len();
+            all.account.tied_times += sequence.windows(2).filter(|pair| pair[0].time == pair[1].time).count();
+        }
+        if all.items.is_empty() {
+            let problem = format!("all {} events have a lower rating than is asked for", all.account.read);
+            return Err(FormatError::File { file: path.display().to_string(), problem }.into());
+        }
+        Ok(self.interactions)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Account;
+    use super::*;
+
+    fn read(text: &str) -> Result<Interactions, RecError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("interactions");
+        std::fs::write(&path, text).unwrap();
+        read_interactions(&path, None)
+    }
+
+    fn items(all: &Interactions, user: usize) -> Vec<&str> {
+        all.sequences[user].iter().map(|event| all.items[event.item as usize].as_str()).collect()
+    }
+
+    #[test]
+    fn every_form_of_the_field_gives_the_same_sequences() {
+        let forms = [
+            "user\titem\trating\ttimestamp\nu\ta\t5\t1\nu\tb\t3\t2\nv\tb\t1\t7\n",
+            "user_id:token\titem_id:token\trating:float\ttimestamp:float\nu\ta\t5\t1\nu\tb\t3\t2\nv\tb\t1\t7\n",
+            "timestamp,item,user\n1,a,u\n7,b,v\n2,b,u\n",
+            "u\ta\t5\t1\nu\tb\t3\t2\nv\tb\t1\t7\n",
+            "u a b\nv b\n",
+        ];
+        for form in forms {
+            let all = read(form).unwrap();
+            assert_eq!((items(&all, 0), items(&all, 1)), (vec!["a", "b"], vec!["b"]), "{form}");
+            assert_eq!(all.counts(), [1, 2]);
+        }
+    }
+
+    #[test]
+    fn what_stands_twice_counts_once_and_ties_keep_their_order() {
+        let all = read("u\tb\t5\t3\nu\ta\t5\t1\nu\tc\t4\t3\nu\tb\t5\t3\n").unwrap();
+        assert_eq!(items(&all, 0), ["a", "b", "c"]);
+        let expected = Account { read: 4, repeated: 1, tied_times: 1, ..Account::default() };
+        assert_eq!(all.account, expected);
+        assert_eq!(all.account.remarks().len(), 2);
+    }
+
+    #[test]
+    fn damaged_lines_are_named() {
+        for (text, said) in [
+            ("u\ta\tfive\t1\n", "line 1: rating is `five`"),
+            ("user\titem\trating\ttimestamp\nu\ta\t5\n", "line 2"),
+            ("user\titem\nu\n", "line 2"),
+            ("", "the file is empty"),
+            ("u\n", "a user and one or more items"),
+        ] {
+            let error = read(text).unwrap_err().to_string();
+            assert!(error.contains(said), "{text:?}: {error}");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! What items are called.
+
+use crate::RecError;
+use plackett_core::formats::{DEFAULT_LINE_LIMIT, FormatError, Lines, json_problem};
+use serde::Deserialize;
+use std::collections::HashMap;
+use std::path::Path;
+
+#[derive(Deserialize)]
+struct Item {
+    item: String,
+    title: Option<String>,
+    year: Option<String>,
+    keywords: Option<String>,
+    #[serde(default)]
+    genres: Vec<String>,
+}
+
+/// Titles by item, from lines of JSON with `item` and `title` (and perhaps `year`), or `keywords` in its place. Items without any are
+/// left out.
+///
+/// # Errors
+/// The file cannot be read, or a line is no such object.
+pub fn read_titles(path: &Path) -> Result<HashMap<String, String>, RecError> {
+    read_items(path, |item| {
+        let year = item.year.as_deref().filter(|year| !year.is_empty()).map(|year| format!(" ({year})"));
+        let title = item.title.as_ref().or(item.keywords.as_ref()).filter(|title| !title.trim().is_empty());
+        title.map(|title| format!("{title}{}", year.unwrap_or_default()))
+    })
+}
+
+/// Everything that is said of items in words: title, year, genres and keywords. Items of which nothing is said are left out.
+///
+/// # Errors
+/// The file cannot be read, or a line is no such object.
+pub fn read_item_texts(path: &Path) -> Result<HashMap<String, String>, RecError> {
+    read_items(path, |item| {
+        let said = [item.title.clone(), item.year.clone(), item.keywords.clone()];
+        let said = said.into_iter().flatten().chain([item.genres.join(", ")]);
+        let said: Vec<String> = said.filter(|text| !text.trim().is_empty()).collect();
+        (!said.is_empty()).then(|| said.join(". "))
+    })
+}
+
+fn read_items(
+    path: &Path,
+    text_of: impl Fn(&Item) -> Option<String>,
+) -> Result<HashMap<String, String>, RecError> {
+    let mut lines = Lines::open(path, DEFAULT_LINE_LIMIT)?;
+    let mut texts = HashMap::new();
+    while let Some(text) = lines.next()? {
+        let text = text.trim().to_string();
+        if text.is_empty() {
+            continue;
+        }
+        let item: Item = serde_json::from_str(&text).map_err(|error| FormatError::Json {
+            file: lines.file().to_string(),
+            line: lines.line(),
+            expected: "an object with item and title",
+            problem: json_problem(&text, &error),
+        })?;
+        if let Some(text) = text_of(&item) {
+            texts.insert(item.item, text);
+        }
+    }
+    Ok(texts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn titles_have_their_year_and_damaged_lines_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("items.jsonl");
+        let text = "{\"item\":\"1\",\"title\":\"Alien\",\"year\":\"1979\"}\n\n{\"item\":\"2\",\"keywords\":\"red soap\"}\n{\"item\":\"3\"}\n";
+        std::fs::write(&path, text).unwrap();
+        let titles = read_titles(&path).unwrap();
+        assert_eq!(
+            (titles["1"].as_str(), titles["2"].as_str(), titles.len()),
+            ("Alien (1979)", "red soap", 2)
+        );
+        assert_eq!(read_item_texts(&path).unwrap()["1"], "Alien. 1979");
+        std::fs::write(&path, "{\"item\":\"1\",\"title\":\"a\"}\n{\"item\":7}\n").unwrap();
+        assert!(read_titles(&path).unwrap_err().to_string().contains("line 2"));
+    }
+}

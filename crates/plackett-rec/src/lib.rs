@@ -1,0 +1,32 @@
+//! Sequential and generative recommendation.
+//!
+//! Interactions of users with items come from a file ([`Interactions`]), are filtered ([`k_core`]) and split in time
+//! ([`leave_last_out`], [`split_at`]). A [`Recommender`] gives a score to every item of the catalogue for what comes after a
+//! history; [`RECOMMENDERS`] lists them, floors among them ([`floors`]). [`evaluate`] ranks the whole catalogue.
+//!
+//! [`sequential`] are models on the trainer's tape that read a history in its order; [`hstu`] is one of them, with an
+//! inference path of its own: keys and values of a history are kept, and many candidates are scored in one pass. [`setrec`] reads
+//! items as sets of vectors.
+#![forbid(unsafe_code)]
+
+mod error;
+mod evaluation;
+pub mod floors;
+pub mod hstu;
+pub mod interactions;
+mod model_folder;
+mod recommender;
+pub mod repeat_stream;
+pub mod sequential;
+pub mod setrec;
+
+pub use error::RecError;
+pub use evaluation::{Case, EvaluationOptions, ListStatistics, TargetRank, best, evaluate, list_statistics};
+pub use interactions::{
+    Account, Event, Interactions, TestCase, Training, k_core, leave_last_out, read_interactions,
+    read_item_texts, read_titles, split_at,
+};
+pub use model_folder::{CatalogueItem, ModelFolder};
+pub use recommender::{
+    Configured, FitData, Fitting, RECOMMENDERS, Recommender, RecommenderSpec, Request, find, parse,
+};

@@ -1,0 +1,232 @@
+//! A fitted recommender in a folder: the catalogue with titles, the weights, and what users did.
+
+use crate::interactions::read_interactions;
+use crate::{Configured, Event, Interactions, RecError, Recommender, parse};
+use plackett_core::formats::{FormatError, atomic, json_problem, read_text};
+use plackett_train::Parameters;
+use plackett_train::nn::{SafetensorsSource, save};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+/// Says what the folder holds; written last, so that a folder with it is whole.
+const ABOUT: &str = "recommender.json";
+const WEIGHTS: &str = "model.safetensors";
+const HISTORIES: &str = "interactions.tsv";
+/// Grows when folders change their form.
+const FORMAT: u32 = 1;
+
+/// An item of the catalogue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CatalogueItem {
+    /// Its name in the interactions.
+    pub item: String,
+    /// What it is called, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct About {
+    format: u32,
+    recommender: String,
+    seed: u64,
+    /// SHA-256 of the file of interactions, as it was when the model was fitted.
+    interactions: String,
+    catalogue: Vec<CatalogueItem>,
+}
+
+/// A recommender that was read from a folder.
+pub struct ModelFolder {
+    path: PathBuf,
+    /// The recommender with its options.
+    pub configured: Configured,
+    /// From which what was drawn followed.
+    pub seed: u64,
+    /// SHA-256 of the file of interactions that it was fitted to.
+    pub interactions: String,
+    /// All items, in the order of scores.
+    pub catalogue: Vec<CatalogueItem>,
+    /// The recommender itself.
+    pub recommender: Box<dyn Recommender>,
+}
+
+impl ModelFolder {
+    /// Writes a fitted recommender, with the histories of the users it was fitted to. `hash` is that of the file they came from.
+    ///
+    /// # Errors
+    /// The folder cannot be made, or a file cannot be written.
+    pub fn write(
+        folder: &Path,
+        (configured, seed): (&Configured, u64),
+        recommender: &dyn Recommender,
+        (all, titles): (&Interactions, &HashMap<String, String>),
+        hash: &str,
+    ) -> Result<(), RecError> {
+        let failed = |source| FormatError::Write { file: folder.display().to_string(), source };
+        std::fs::create_dir_all(folder).map_err(failed)?;
+        // A folder that is being written over is no model until it is whole again.
+        match std::fs::remove_file(folder.join(ABOUT)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error).into()),
+            _ => {}
+        }
+        save(&folder.join(WEIGHTS), &recommender.parameters(), |name| Some(name.to_string()))?;
+        atomic::write(&folder.join(HISTORIES), |out| {
+            writeln!(out, "user\titem\trating\ttimestamp")?;
+            for (user, events) in all.users.iter().zip(&all.sequences) {
+                for event in events {
+                    writeln!(
+                        out,
+                        "{user}\t{}\t{}\t{}",
+                        all.items[event.item as usize], event.rating, event.time
+                    )?;
+                }
+            }
+            Ok(())
+        })?;
+        let item = |item: &String| CatalogueItem { item: item.clone(), title: titles.get(item).cloned() };
+        let about = About {
+            format: FORMAT,
+            recommender: configured.to_string(),
+            seed,
+            interactions: hash.to_string(),
+            catalogue: all.items.iter().map(item).collect(),
+        };
+        let text = serde_json::to_string(&about).map_err(|error| RecError::Setting(error.to_string()))?;
+        Ok(atomic::write(&folder.join(ABOUT), |out| writeln!(out, "{text}"))?)
+    }
+
+    /// Reads what [`ModelFolder::write`] has written.
+    ///
+    /// # Errors
+    /// A file is missing or damaged, or was written by a program with another format.
+    pub fn open(folder: &Path) -> Result<ModelFolder, RecError> {
+        let path = folder.join(ABOUT);
+        if !path.is_file() {
+            let problem =
+                format!("holds no recommender (no {ABOUT}); make one with `plackett recommend fit`");
+            return Err(FormatError::File { file: folder.display().to_string(), problem }.into());
+        }
+        let text = read_text(&path)?;
+        let about: About = serde_json::from_str(&text).map_err(|error| FormatError::Json {
+            file: path.display().to_string(),
+            line: error.line() as u64,
+            expected: "what a recommender's folder holds",
+            problem: json_problem(&text, &error),
+        })?;
+        if about.format != FORMAT {
+            let problem =
+                format!("has format {}, and this program reads {FORMAT}; fit it again", about.format);
+            return Err(FormatError::File { file: path.display().to_string(), problem }.into());
+        }
+        let configured = parse(&about.recommender)?;
+        let mut parameters = Parameters::default();
+        for (name, shape, values) in SafetensorsSource::open(&folder.join(WEIGHTS))?.into_tensors() {
+            let columns = shape.last().copied().unwrap_or(1);
+            let rows = if shape.len() > 1 { shape[0] } else { 1 };
+            if rows.checked_mul(columns) != Some(values.len()) {
+                let problem = format!("`{name}` is no matrix");
+                return Err(
+                    FormatError::File { file: folder.join(WEIGHTS).display().to_string(), problem }.into()
+                );
+            }
+            parameters.add(name, (rows, columns), values);
+        }
+        let recommender = configured.restore(about.catalogue.len(), &parameters)?;
+        Ok(ModelFolder {
+            path: folder.into(),
+            configured,
+            seed: about.seed,
+            interactions: about.interactions,
+            catalogue: about.catalogue,
+            recommender,
+        })
+    }
+
+    /// The place of an item of a name.
+    pub fn place(&self, item: &str) -> Option<u32> {
+        self.catalogue.iter().position(|known| known.item == item).map(|at| at as u32)
+    }
+
+    /// What a user of the interactions did, the oldest first; `None` for someone who is not in them.
+    ///
+    /// # Errors
+    /// The file of histories is missing or damaged.
+    pub fn history(&self, user: &str) -> Result<Option<Vec<Event>>, RecError> {
+        let all = read_interactions(&self.path.join(HISTORIES), None)?;
+        let Some(at) = all.users.iter().position(|known| known == user) else { return Ok(None) };
+        let places: HashMap<&str, u32> =
+            self.catalogue.iter().enumerate().map(|(at, item)| (item.item.as_str(), at as u32)).collect();
+        let event = |event: &Event| {
+            let name = &all.items[event.item as usize];
+            let item = places.get(name.as_str()).copied().ok_or_else(|| FormatError::File {
+                file: self.path.join(HISTORIES).display().to_string(),
+                problem: format!("has the item `{name}`, which the catalogue lacks; fit the model again"),
+            })?;
+            Ok(Event { item, ..*event })
+        };
+        all.sequences[at].iter().map(event).collect::<Result<Vec<_>, RecError>>().map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{FitData, Fitting, Request};
+    use plackett_train::Compute;
+
+    fn interactions() -> Interactions {
+        let event = |item: u32, time: i64| Event { item, rating: 1.0, time };
+        Interactions {
+            users: vec!["ann".into(), "bob".into()],
+            items: ["x", "y", "z"].map(String::from).to_vec(),
+            sequences: vec![vec![event(0, 1), event(2, 2)], vec![event(1, 1), event(0, 5), event(2, 9)]],
+            ..Interactions::default()
+        }
+    }
+
+    #[test]
+    fn what_is_written_comes_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let all = interactions();
+        let titles = HashMap::from([("x".to_string(), "Xylophone".to_string())]);
+        for text in
+            ["ease(l2=1)", "hstu(epochs=1, width=4, max-length=5)", "sasrec(epochs=1, width=4, max-length=5)"]
+        {
+            let configured = parse(text).unwrap();
+            let mut fitting = Fitting { compute: Compute::new(1), seed: 1, progress: &mut |_, _| {} };
+            let data = FitData { catalogue: 3, sequences: &all.sequences };
+            let fitted = configured.fit(&data, &mut fitting).unwrap();
+            ModelFolder::write(folder.path(), (&configured, 1), &*fitted, (&all, &titles), "abc").unwrap();
+            let read = ModelFolder::open(folder.path()).unwrap();
+            let request = [Request { history: &all.sequences[1], now: 10 }];
+            assert_eq!(
+                read.recommender.scores(&request).unwrap(),
+                fitted.scores(&request).unwrap(),
+                "{text}"
+            );
+            assert_eq!(read.catalogue[0].title.as_deref(), Some("Xylophone"));
+            assert_eq!(
+                (read.place("z"), read.place("q"), read.interactions.as_str()),
+                (Some(2), None, "abc")
+            );
+            assert_eq!(read.history("bob").unwrap().unwrap(), all.sequences[1]);
+            assert!(read.history("eve").unwrap().is_none());
+        }
+    }
+
+    #[test]
+    fn folders_that_are_none_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let said = |folder: &Path| {
+            ModelFolder::open(folder).err().map(|error| error.to_string()).unwrap_or_default()
+        };
+        assert!(said(folder.path()).contains("plackett recommend fit"));
+        std::fs::write(folder.path().join(ABOUT), "{\"format\":1}").unwrap();
+        assert!(said(folder.path()).contains("recommender.json, line 1"));
+        let about =
+            "{\"format\":9,\"recommender\":\"ease\",\"seed\":1,\"interactions\":\"\",\"catalogue\":[]}";
+        std::fs::write(folder.path().join(ABOUT), about).unwrap();
+        assert!(said(folder.path()).contains("format 9"));
+    }
+}

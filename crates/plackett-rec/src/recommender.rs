@@ -1,0 +1,303 @@
+//! What can be fitted to interactions and asked for the next item: the registry.
+
+use crate::floors::{ease, ials, item_knn, popularity};
+use crate::{Event, RecError, hstu, sequential};
+use plackett_core::declaration::{self, Declaration, Expression, OptionSpec, OptionValues, suggestion};
+use plackett_train::{Compute, Parameters};
+use std::fmt;
+use std::sync::Arc;
+
+/// Every recommender. A new one is a declaration in a file of its own and a line here.
+pub static RECOMMENDERS: &[&RecommenderSpec] =
+    &[&popularity::SPEC, &item_knn::SPEC, &ease::SPEC, &ials::SPEC, &sequential::sas_rec::SPEC, &hstu::SPEC];
+
+/// What somebody did, and when it is asked what comes next.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'h> {
+    /// The events of a user, the oldest first; may be empty.
+    pub history: &'h [Event],
+    /// The time at which it is asked.
+    pub now: i64,
+}
+
+/// Gives every item of a catalogue a score.
+pub trait Recommender: Send + Sync {
+    /// How many items there are.
+    fn catalogue(&self) -> usize;
+
+    /// The scores of all items for each request: requests × catalogue. What one request gives does not depend on the others.
+    ///
+    /// # Errors
+    /// A history has an item that the catalogue does not have.
+    fn scores(&self, requests: &[Request<'_>]) -> Result<Vec<f32>, RecError>;
+
+    /// What was fitted, as named matrices: what [`RecommenderSpec::restore`] takes.
+    fn parameters(&self) -> Parameters;
+}
+
+/// What a recommender is fitted to.
+#[derive(Clone, Copy, Debug)]
+pub struct FitData<'d> {
+    /// How many items there are.
+    pub catalogue: usize,
+    /// The events of each user, the oldest first.
+    pub sequences: &'d [Vec<Event>],
+}
+
+impl FitData<'_> {
+    /// Refuses an empty catalogue, and items outside it.
+    pub(crate) fn check(&self) -> Result<(), RecError> {
+        if self.catalogue == 0 || self.sequences.iter().all(Vec::is_empty) {
+            return Err(RecError::Setting("there are no events to learn from".into()));
+        }
+        crate::evaluation::check_items(self.sequences.iter().flatten(), self.catalogue)
+    }
+
+    /// The different items of each user, rising.
+    pub(crate) fn sets(&self) -> Vec<Vec<u32>> {
+        self.sequences.iter().map(|sequence| item_set(sequence)).collect()
+    }
+}
+
+/// The different items of a history, rising.
+pub(crate) fn item_set(history: &[Event]) -> Vec<u32> {
+    let mut items: Vec<u32> = history.iter().map(|event| event.item).collect();
+    items.sort_unstable();
+    items.dedup();
+    items
+}
+
+/// How a fit is run.
+pub struct Fitting<'f> {
+    /// Instruction set and threads.
+    pub compute: Arc<Compute>,
+    /// From which what is drawn follows.
+    pub seed: u64,
+    /// Told steps done and steps there are.
+    pub progress: &'f mut dyn FnMut(usize, usize),
+}
+
+/// Fits a recommender with its options.
+type Fit = fn(&OptionValues, &FitData<'_>, &mut Fitting<'_>) -> Result<Box<dyn Recommender>, RecError>;
+/// Makes a recommender of what was fitted, for a catalogue of so many items.
+type Restore = fn(&OptionValues, usize, &Parameters) -> Result<Box<dyn Recommender>, RecError>;
+
+/// A recommender: everything that is said of it, and how it is made.
+pub struct RecommenderSpec {
+    /// The name in expressions.
+    pub name: &'static str,
+    /// Other names for the same.
+    pub aliases: &'static [&'static str],
+    /// What it does, in one sentence.
+    pub summary: &'static str,
+    /// Where it is described.
+    pub paper: &'static str,
+    /// Its options.
+    pub options: &'static [OptionSpec],
+    /// Whether the same seed matters: it draws.
+    pub draws: bool,
+    pub(crate) fit: Fit,
+    pub(crate) restore: Restore,
+}
+
+impl Declaration for RecommenderSpec {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn aliases(&self) -> &'static [&'static str] {
+        self.aliases
+    }
+}
+
+impl fmt::Debug for RecommenderSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// A recommender with its options, ready to be fitted.
+#[derive(Clone, Debug)]
+pub struct Configured {
+    /// The declaration.
+    pub spec: &'static RecommenderSpec,
+    /// Its options.
+    pub options: OptionValues,
+}
+
+impl Configured {
+    /// Fits it.
+    ///
+    /// # Errors
+    /// No events, items outside the catalogue, options that do not go together, or a training that fails.
+    pub fn fit(
+        &self,
+        data: &FitData<'_>,
+        fitting: &mut Fitting<'_>,
+    ) -> Result<Box<dyn Recommender>, RecError> {
+        data.check()?;
+        (self.spec.fit)(&self.options, data, fitting)
+    }
+
+    /// Makes it of what was fitted.
+    ///
+    /// # Errors
+    /// The matrices are not those of such a model.
+    pub fn restore(
+        &self,
+        catalogue: usize,
+        parameters: &Parameters,
+    ) -> Result<Box<dyn Recommender>, RecError> {
+        (self.spec.restore)(&self.options, catalogue, parameters)
+    }
+}
+
+impl fmt::Display for Configured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let given: Vec<String> =
+            self.options.given().iter().map(|(name, value)| format!("{name}={value}")).collect();
+        match given.is_empty() {
+            true => f.write_str(self.spec.name),
+            false => write!(f, "{}({})", self.spec.name, given.join(", ")),
+        }
+    }
+}
+
+/// The declaration of a name or alias; case and `_` for `-` do not matter.
+///
+/// # Errors
+/// There is none; the message has the names there are and the nearest one.
+pub fn find(name: &str) -> Result<&'static RecommenderSpec, RecError> {
+    declaration::find(RECOMMENDERS, name).map_err(|unknown| {
+        let (known, suggested) = (unknown.known, suggestion(&unknown.nearest));
+        RecError::Setting(format!("`{name}` is not a recommender ({known}){suggested}"))
+    })
+}
+
+/// Reads `name` or `name(option=value, …)`.
+///
+/// # Errors
+/// A recommender or option is unknown, a value is not allowed, or the text has another form.
+pub fn parse(text: &str) -> Result<Configured, RecError> {
+    let form = |problem: String| {
+        RecError::Setting(format!(
+            "cannot read `{text}`: {problem}; write a recommender as name(option=value, …)"
+        ))
+    };
+    let expression = Expression::split(text).map_err(form)?;
+    let spec = find(expression.name)?;
+    let options = OptionValues::parse(spec.name, spec.options, expression.options().map_err(form)?)?;
+    Ok(Configured { spec, options })
+}
+
+/// A matrix of what was fitted, of a known shape.
+///
+/// # Errors
+/// It is missing or has another shape.
+pub(crate) fn matrix(
+    parameters: &Parameters,
+    name: &str,
+    (rows, columns): (usize, usize),
+) -> Result<Vec<f32>, RecError> {
+    let found = parameters.find(name).map(|id| &parameters[id]);
+    match found {
+        Some(found) if found.value.len() == rows * columns => Ok(found.value.to_vec()),
+        Some(found) => Err(RecError::Setting(format!(
+            "`{name}` of the model is {} × {}, and {rows} × {columns} are expected: it was fitted with another catalogue or \
+             other options",
+            found.rows, found.columns
+        ))),
+        None => {
+            Err(RecError::Setting(format!("the model has no `{name}`: it is of another kind or damaged")))
+        }
+    }
+}
+
+/// The columns of a matrix of what was fitted.
+///
+/// # Errors
+/// It is missing.
+pub(crate) fn width_of(parameters: &Parameters, name: &str) -> Result<usize, RecError> {
+    let found = parameters.find(name).map(|id| parameters[id].columns);
+    found.ok_or_else(|| {
+        RecError::Setting(format!("the model has no `{name}`: it is of another kind or damaged"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{EvaluationOptions, TestCase, evaluate};
+
+    /// Users go around in one of two circles of four items.
+    pub(crate) fn circles() -> Vec<Vec<Event>> {
+        let user = |user: u32| {
+            let event = |at: u32| Event {
+                item: user % 2 * 4 + (user / 2 + at) % 4,
+                rating: 1.0,
+                time: i64::from(at) * 60,
+            };
+            (0..3 + user % 3).map(event).collect()
+        };
+        (0..24).map(user).collect()
+    }
+
+    #[test]
+    fn every_recommender_learns_the_circles_and_comes_back_from_its_matrices() {
+        let sequences = circles();
+        let data = FitData { catalogue: 8, sequences: &sequences };
+        let event = |item: u32, at: i64| Event { item, rating: 1.0, time: at * 60 };
+        let case =
+            TestCase { user: 0, history: vec![event(4, 0), event(5, 1), event(6, 2)], target: event(7, 3) };
+        for spec in RECOMMENDERS {
+            let options = match spec.name {
+                "sasrec" | "hstu" => {
+                    "(epochs=60, batch=8, width=16, max-length=8, dropout=0, rate=0.01, negatives=8)"
+                }
+                "ease" => "(l2=0.5)",
+                "ials" => "(width=4)",
+                _ => "",
+            };
+            let configured = parse(&format!("{}{options}", spec.name)).unwrap();
+            let mut fitting = Fitting { compute: Compute::new(1), seed: 3, progress: &mut |_, _| {} };
+            let fitted = configured.fit(&data, &mut fitting).unwrap();
+            let rank = evaluate(&*fitted, std::slice::from_ref(&case), EvaluationOptions::default()).unwrap();
+            assert!(rank[0].rank == 1 || spec.name == "popularity", "{}: {:?}", spec.name, rank[0]);
+            let restored = configured.restore(8, &fitted.parameters()).unwrap();
+            let requests = [Request { history: &case.history, now: 180 }, Request { history: &[], now: 0 }];
+            let (one, other) = (fitted.scores(&requests).unwrap(), restored.scores(&requests).unwrap());
+            assert_eq!(one, other, "{}", spec.name);
+            // A request gives the same alone and beside others, and an empty history is defined.
+            assert_eq!(one[..8], fitted.scores(&requests[..1]).unwrap()[..], "{}", spec.name);
+            assert!(one.iter().all(|score| score.is_finite()), "{}", spec.name);
+            assert!(configured.restore(9, &fitted.parameters()).is_err(), "{}", spec.name);
+        }
+    }
+
+    #[test]
+    fn names_and_options_that_are_not_there_are_refused_with_the_nearest() {
+        for (text, said) in [
+            ("hsu", "did you mean `hstu`"),
+            ("ease(l3=1)", "did you mean `l2`"),
+            ("hstu(blocks=0)", "a whole number from 1"),
+            ("hstu(width=10, heads=3)", "heads"),
+            ("popularity", ""),
+        ] {
+            let said_of = parse(text).and_then(|configured| {
+                let sequences = circles();
+                let mut fitting = Fitting { compute: Compute::new(1), seed: 1, progress: &mut |_, _| {} };
+                configured.fit(&FitData { catalogue: 8, sequences: &sequences }, &mut fitting)
+            });
+            match said.is_empty() {
+                true => assert!(said_of.is_ok()),
+                false => {
+                    let error = said_of.err().map(|error| error.to_string()).unwrap_or_default();
+                    assert!(error.contains(said), "{text}: {error}");
+                }
+            }
+        }
+        let mut fitting = Fitting { compute: Compute::new(1), seed: 1, progress: &mut |_, _| {} };
+        let empty = FitData { catalogue: 4, sequences: &[Vec::new()] };
+        assert!(parse("ease").unwrap().fit(&empty, &mut fitting).is_err());
+    }
+}

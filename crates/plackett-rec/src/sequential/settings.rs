@@ -1,0 +1,98 @@
+//! How models of sequences are trained: options that all of them have.
+
+use crate::RecError;
+use plackett_core::declaration::{OptionError, OptionKind, OptionSpec, OptionValues};
+use plackett_train::optimizer::Schedule;
+use plackett_train::trainer::Settings;
+
+/// Options of every model of sequences, in this order: the settings of the authors of HSTU.
+pub const LEARNING_OPTIONS: [OptionSpec; 13] = [
+    option("blocks", OptionKind::Integer(1, 1000), "2", "layers"),
+    option("width", OptionKind::Integer(1, 65_536), "50", "numbers of an item's vector"),
+    option("heads", OptionKind::Integer(1, 1024), "1", "heads of attention; a divisor of the width"),
+    option(
+        "max-length",
+        OptionKind::Integer(2, 1 << 20),
+        "200",
+        "events of a history that are read, the newest ones",
+    ),
+    option("dropout", OptionKind::Number(0.0, 0.99), "0.2", "share of numbers set to zero in training"),
+    option(
+        "negatives",
+        OptionKind::Integer(1, 1 << 20),
+        "128",
+        "items that the next one is compared with at each place",
+    ),
+    option("temperature", OptionKind::Positive, "0.05", "what cosines are divided by in the loss"),
+    option("epochs", OptionKind::Integer(1, 100_000), "100", "how often all users are seen"),
+    option("batch", OptionKind::Integer(1, 65_536), "128", "users of a step"),
+    option("rate", OptionKind::Positive, "0.001", "the learning rate"),
+    option("warmup", OptionKind::Integer(0, 1 << 30), "0", "steps over which the learning rate rises"),
+    option("decay", OptionKind::Number(0.0, 1000.0), "0", "weight decay"),
+    option(
+        "alpha",
+        OptionKind::Number(1.0, 2.0),
+        "2",
+        "stochastic length: exponent by which long histories are learned from in parts; 2 for whole ones",
+    ),
+];
+
+/// An option with a default.
+pub(crate) const fn option(
+    name: &'static str,
+    kind: OptionKind,
+    default: &'static str,
+    help: &'static str,
+) -> OptionSpec {
+    OptionSpec { name, kind, default: Some(default), help }
+}
+
+/// What a training of sequences needs beside the model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LearningSettings {
+    /// Items that the next one is compared with at each place.
+    pub negatives: usize,
+    /// What cosines are divided by in the loss.
+    pub temperature: f32,
+    /// Exponent of stochastic length; 2 for whole histories.
+    pub alpha: f64,
+    /// Steps, rates, seeds.
+    pub settings: Settings,
+}
+
+impl LearningSettings {
+    /// From [`LEARNING_OPTIONS`].
+    ///
+    /// # Errors
+    /// The width is no multiple of the heads.
+    pub fn of(options: &OptionValues, seed: u64) -> Result<LearningSettings, RecError> {
+        if !options.count("width").is_multiple_of(options.count("heads")) {
+            let problem = format!(
+                "heads = {} do not divide width = {}; give a divisor",
+                options.count("heads"),
+                options.count("width")
+            );
+            return Err(RecError::Option(OptionError::Together { owner: "a model of sequences", problem }));
+        }
+        let settings = Settings {
+            batch: options.count("batch"),
+            epochs: options.count("epochs") as f64,
+            rate: options.number("rate") as f32,
+            warmup: options.count("warmup"),
+            schedule: Schedule::Constant,
+            clip: 0.0,
+            decay: options.number("decay") as f32,
+            beta2: 0.98,
+            dropout: options.number("dropout") as f32,
+            seed,
+            checkpoint: 0,
+            ..Settings::default()
+        };
+        Ok(LearningSettings {
+            negatives: options.count("negatives"),
+            temperature: options.number("temperature") as f32,
+            alpha: options.number("alpha"),
+            settings,
+        })
+    }
+}

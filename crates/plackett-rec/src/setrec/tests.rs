@@ -1,0 +1,109 @@
+//! Sets have no order, gradients are right and reach the tokenisers, and a planted order is learned.
+
+use super::*;
+use plackett_train::nn::Mode;
+use plackett_train::optimizer::Schedule;
+use plackett_train::random::Stream;
+use plackett_train::tape::{Gradients, assert_parameter_gradients};
+use plackett_train::trainer::{Settings, Task, train};
+use plackett_train::{Compute, ParameterId, Parameters, Tape};
+
+fn vectors(items: usize) -> ItemVectors {
+    let draw = |stream, width: usize| {
+        (0..items * width).map(|at| Stream::new(2, stream).normal(at as u64)).collect()
+    };
+    ItemVectors { collaborative: draw(1, 5), text: draw(2, 6), items }
+}
+
+fn config(sparse: bool) -> SetRecConfig {
+    SetRecConfig { width: 8, blocks: 2, heads: 2, max_items: 6, collaborative: true, semantic: 3, sparse }
+}
+
+#[test]
+fn a_set_has_no_order_and_without_the_mask_it_has_one() {
+    for sparse in [true, false] {
+        let mut parameters = Parameters::default();
+        let model = SetRec::new(config(sparse), vectors(9), &mut parameters, 1).unwrap();
+        for (_, parameter) in parameters.iter_mut().filter(|(_, parameter)| !parameter.name.contains("norm"))
+        {
+            parameter.values_mut().iter_mut().for_each(|x| *x *= 2.0);
+        }
+        let compute = Compute::new(1);
+        let histories: [&[u32]; 3] = [&[1, 4, 2, 8], &[3], &[]];
+        let scores = |shuffle| {
+            let all = model.scores(&parameters, &compute, &histories, shuffle);
+            all.iter().flat_map(|scores| scores.mixed(0.4)).collect::<Vec<f32>>()
+        };
+        let plain = scores(None);
+        let far = (1..6)
+            .flat_map(|seed| scores(Some(seed)))
+            .zip(plain.iter().cycle())
+            .map(|(a, b)| (a - b).abs() / b.abs().max(1.0))
+            .fold(0.0, f32::max);
+        assert_eq!(far < 1e-5, sparse, "{far}");
+    }
+}
+
+#[test]
+fn gradients_are_differences_and_reach_the_tokenisers() {
+    let mut parameters = Parameters::default();
+    let model = SetRec::new(config(true), vectors(7), &mut parameters, 1).unwrap();
+    let sequences = vec![vec![1, 4, 2], vec![6, 0, 3, 5]];
+    let task = SetRecTask::new(&model, &sequences, 0.5);
+    let checked: Vec<ParameterId> = parameters.iter().map(|(id, _)| id).collect();
+    let mut gradients = Gradients::default();
+    let tape = Tape::new(&parameters, &Compute::new(1));
+    let loss = task.loss(&tape, &[0, 1], Mode::default()).unwrap().value;
+    tape.backward(&loss, &mut gradients);
+    for id in &checked {
+        let norm: f32 = gradients.get(*id).unwrap().iter().map(|x| x * x).sum();
+        assert!(norm > 0.0 || parameters[*id].name.contains("key.bias"), "{}", parameters[*id].name);
+    }
+    // No kink of ReLU within the steps of the differences.
+    let is_before_relu =
+        |name: &str| ["encoder.0.bias", "encoder.1.bias", "decoder.0.bias", "decoder.1.bias"].contains(&name);
+    for (_, parameter) in parameters.iter_mut().filter(|(_, parameter)| is_before_relu(&parameter.name)) {
+        parameter.values_mut().fill(1.5);
+    }
+    for (_, parameter) in parameters.iter_mut().filter(|(_, parameter)| parameter.name.starts_with("slots")) {
+        parameter.values_mut().iter_mut().for_each(|x| *x *= 25.0);
+    }
+    // The steps are large beside what the encoder's weights do to a softmax, so that differences are right to 0.05.
+    assert_parameter_gradients(&mut parameters, &checked, 3, |tape| {
+        tape.scale(&task.loss(tape, &[0, 1], Mode::default()).unwrap().value, 0.02)
+    });
+}
+
+#[test]
+fn the_next_item_of_a_circle_is_learned_by_both_kinds_of_slots() {
+    let sequences: Vec<Vec<u32>> = (0..20).map(|user| (0..6).map(|at| (user + at) % 8).collect()).collect();
+    let mut parameters = Parameters::default();
+    let model = SetRec::new(config(true), vectors(8), &mut parameters, 3).unwrap();
+    let task = SetRecTask::new(&model, &sequences, 0.5);
+    let settings = Settings {
+        batch: 10,
+        steps: 200,
+        rate: 0.01,
+        schedule: Schedule::Constant,
+        checkpoint: 0,
+        ..Settings::default()
+    };
+    let compute = Compute::new(1);
+    train(&task, &compute, &mut parameters, &settings, (None, ""), None, &mut |_, _| {}).unwrap();
+    let scores = model.scores(&parameters, &compute, &[&[2, 3, 4]], None).remove(0);
+    for beta in [0.0, 0.5, 1.0] {
+        let mixed = scores.mixed(beta);
+        let best = (0..8).max_by(|a, b| mixed[*a].total_cmp(&mixed[*b]));
+        assert_eq!(best, Some(5), "{beta}: {mixed:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_is_refused() {
+    let mut parameters = Parameters::default();
+    let none = SetRecConfig { collaborative: false, semantic: 0, ..config(true) };
+    assert!(SetRec::new(none, vectors(7), &mut parameters, 1).is_err());
+    let lacks = ItemVectors { text: Vec::new(), ..vectors(7) };
+    assert!(SetRec::new(config(true), lacks, &mut parameters, 1).is_err());
+    assert!(SetRec::new(SetRecConfig { heads: 3, ..config(true) }, vectors(7), &mut parameters, 1).is_err());
+}

@@ -1,0 +1,91 @@
+//! `plackett recommend fit`: a recommender in a folder.
+
+use super::{Data, exists};
+use crate::command::number::whole;
+use crate::command::{Outcome, Output};
+use anyhow::Context;
+use clap::Args;
+use plackett::content_hash::content;
+use plackett_rec::{FitData, Fitting, ModelFolder, parse, read_titles};
+use plackett_train::Compute;
+use serde_json::json;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// Fit a recommender to interactions and keep it in a folder
+#[derive(Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    data: Data,
+    /// The folder
+    #[arg(long, short, value_name = "DIR")]
+    output: PathBuf,
+    /// Which one, with options (`plackett recommend list`)
+    #[arg(long, short, value_name = "RECOMMENDER", default_value = "ease")]
+    recommender: String,
+    /// Titles of the items: lines of JSON with `item` and `title`
+    #[arg(long, value_name = "FILE")]
+    titles: Option<PathBuf>,
+    /// From which what is drawn follows
+    #[arg(long, value_name = "N", default_value = "1", value_parser = whole::<u64>(0..))]
+    seed: u64,
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments, output: &Output) -> Outcome {
+    let configured = parse(&arguments.recommender)?;
+    exists("--titles", arguments.titles.as_deref())?;
+    if arguments.output.is_file() {
+        return Err(
+            anyhow::anyhow!("--output: {} is a file; name a folder", arguments.output.display()).into()
+        );
+    }
+    let all = arguments.data.read(output)?;
+    let hash = match arguments.data.interactions.to_str() {
+        Some("-") => String::from("standard input"),
+        _ => {
+            content(&arguments.data.interactions)
+                .context("the file of interactions cannot be read again")?
+                .sha256
+        }
+    };
+    let titles = match &arguments.titles {
+        Some(path) => read_titles(path)?,
+        None => HashMap::new(),
+    };
+    let untitled = all.items.iter().filter(|item| !titles.contains_key(*item)).count();
+    if arguments.titles.is_some() && untitled > 0 {
+        output.warn(&format!("{untitled} of {} items have no title and are shown by name", all.items.len()));
+    }
+    let begun = Instant::now();
+    let bar = output.progress(configured.spec.name, 0);
+    let mut progress = |done: usize, total: usize| {
+        bar.set_length(total as u64);
+        bar.set_position(done as u64);
+    };
+    let compute = Compute::new(rayon::current_num_threads());
+    let mut fitting = Fitting { compute, seed: arguments.seed, progress: &mut progress };
+    let data = FitData { catalogue: all.items.len(), sequences: &all.sequences };
+    let fitted = configured.fit(&data, &mut fitting)?;
+    bar.finish_and_clear();
+    ModelFolder::write(&arguments.output, (&configured, arguments.seed), &*fitted, (&all, &titles), &hash)?;
+    let seconds = begun.elapsed().as_secs_f64();
+    if output.json {
+        return Ok(output.print_json(&json!({
+            "output": arguments.output,
+            "recommender": configured.to_string(),
+            "users": all.users.len(),
+            "items": all.items.len(),
+            "events": all.events(),
+            "seconds": seconds,
+        }))?);
+    }
+    Ok(output.print(&format!(
+        "{}: {configured} from {} events of {} users with {} items, in {seconds:.1} s\n",
+        arguments.output.display(),
+        all.events(),
+        all.users.len(),
+        all.items.len()
+    ))?)
+}

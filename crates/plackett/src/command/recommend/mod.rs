@@ -1,0 +1,95 @@
+//! `plackett recommend`: from interactions to what a user may want next.
+
+mod evaluate;
+mod fit;
+mod list;
+mod next;
+
+use super::{Global, Outcome, Output};
+use clap::{Args, Subcommand};
+use plackett_rec::{Interactions, k_core, read_interactions};
+use std::path::{Path, PathBuf};
+
+/// Recommend items to users: fit a recommender to interactions, measure it, ask it what comes next
+#[derive(Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "Examples:\n  plackett recommend fit interactions.tsv -o model --recommender 'ease(l2=250)' --titles items.jsonl\n  \
+                  plackett recommend eval interactions.tsv --recommender popularity --recommender hstu\n  \
+                  plackett recommend model --user 42 -k 5\n  \
+                  plackett recommend model --history 50,181,174 --why\n\n\
+                  A file of interactions has user, item, rating and timestamp between tabs or commas, with or without a header (RecBole's \
+                  atomic files too), or a line with a user and all items in their order. `plackett recommend list` shows the recommenders."
+)]
+pub struct Arguments {
+    #[command(subcommand)]
+    action: Option<Action>,
+    #[command(flatten)]
+    next: next::Arguments,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    Fit(fit::Arguments),
+    Eval(evaluate::Arguments),
+    /// The recommenders there are
+    List,
+    /// What a recommender does, and its options
+    Show {
+        /// Name or alias
+        recommender: String,
+    },
+}
+
+/// Where interactions come from, and which of them count.
+#[derive(Args)]
+struct Data {
+    /// Interactions of users and items
+    interactions: PathBuf,
+    /// Leave out users and items with fewer events, again and again until all have so many
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = super::number::whole::<usize>(0..))]
+    core: usize,
+    /// Leave out events with a lower rating
+    #[arg(long, value_name = "RATING", value_parser = super::number::real("", |_| true))]
+    least_rating: Option<f64>,
+}
+
+impl Data {
+    /// Reads and filters the interactions, and says what was left out.
+    fn read(&self, output: &Output) -> anyhow::Result<Interactions> {
+        let mut all = read_interactions(&self.interactions, self.least_rating.map(|rating| rating as f32))?;
+        if self.core > 0 {
+            all = k_core(&all, self.core);
+        }
+        all.account.remarks().iter().for_each(|remark| output.warn(remark));
+        match all.events() {
+            0 => Err(anyhow::anyhow!(
+                "--core {}: no user and item have so many events; give a smaller number",
+                self.core
+            )),
+            _ => Ok(all),
+        }
+    }
+}
+
+/// Refuses to read what is not there, before any work.
+fn exists(flag: &str, path: Option<&Path>) -> anyhow::Result<()> {
+    match path {
+        Some(path) if !path.exists() => {
+            Err(anyhow::anyhow!("{flag}: there is no {}; check the name", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments, _: &Global, output: &Output) -> Outcome {
+    match &arguments.action {
+        None => next::run(&arguments.next, output),
+        Some(Action::Fit(arguments)) => fit::run(arguments, output),
+        Some(Action::Eval(arguments)) => evaluate::run(arguments, output),
+        Some(Action::List) => list::list(output),
+        Some(Action::Show { recommender }) => list::show(recommender, output),
+    }
+}

@@ -1,0 +1,151 @@
+//! `plackett recommend MODEL`: what a user may want next.
+
+use crate::command::number::whole;
+use crate::command::table::{Align, Table};
+use crate::command::{Outcome, Output};
+use anyhow::anyhow;
+use clap::Args;
+use plackett_core::declaration::{nearest, suggestion};
+use plackett_rec::{Event, ModelFolder, Recommender, Request, best};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// Events of a history that are looked at for a reason, the newest ones.
+const MOST_REASONS: usize = 100;
+
+/// What is asked.
+#[derive(Args)]
+pub struct Arguments {
+    /// The folder of a fitted recommender
+    #[arg(required = true)]
+    model: Option<PathBuf>,
+    /// A user of the interactions that it was fitted to
+    #[arg(long, value_name = "USER", conflicts_with = "history")]
+    user: Option<String>,
+    /// Items with commas between them, the oldest first, instead of a user
+    #[arg(long, value_name = "ITEMS")]
+    history: Option<String>,
+    /// Items that are recommended
+    #[arg(short, value_name = "K", default_value = "10", value_parser = whole::<usize>(1..))]
+    k: usize,
+    /// Say for each item without which item of the history it would have the lowest score
+    #[arg(long)]
+    why: bool,
+    /// Recommend items of the history too
+    #[arg(long)]
+    include_seen: bool,
+    /// When it is asked, in the unit of the interactions [default: the time of the newest event]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    now: Option<i64>,
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments, output: &Output) -> Outcome {
+    let path = arguments.model.as_ref().ok_or_else(|| anyhow!("name the folder of a model"))?;
+    let folder = ModelFolder::open(path)?;
+    let history = history_of(arguments, &folder)?;
+    let now = arguments.now.or(history.last().map(|event| event.time)).unwrap_or_default();
+    let mut scores = folder.recommender.scores(&[Request { history: &history, now }])?;
+    if !arguments.include_seen {
+        history.iter().for_each(|event| scores[event.item as usize] = f32::NEG_INFINITY);
+    }
+    let list = best(&scores, arguments.k);
+    if list.len() < arguments.k {
+        output.warn(&format!("the catalogue has only {} items that are not in the history", list.len()));
+    }
+    let reasons = match arguments.why {
+        true => reasons(&*folder.recommender, &history, now, &list)?,
+        false => Vec::new(),
+    };
+    told(&folder, &list, &scores, &reasons, output)
+}
+
+fn history_of(arguments: &Arguments, folder: &ModelFolder) -> anyhow::Result<Vec<Event>> {
+    match (&arguments.user, &arguments.history) {
+        (Some(user), _) => folder.history(user)?.ok_or_else(|| {
+            anyhow!(
+                "--user: `{user}` is not in the interactions that the model was fitted to; give a --history"
+            )
+        }),
+        (None, Some(items)) => {
+            let names = items.split(',').map(str::trim).filter(|item| !item.is_empty());
+            let event = |(at, name): (usize, &str)| {
+                let item = folder.place(name).ok_or_else(|| {
+                    let known = folder.catalogue.iter().map(|item| item.item.as_str());
+                    anyhow!("--history: there is no item `{name}`{}", suggestion(&nearest(name, known)))
+                })?;
+                Ok(Event { item, rating: 1.0, time: at as i64 })
+            };
+            names.enumerate().map(event).collect()
+        }
+        (None, None) => Err(anyhow!("give a --user, or a --history")),
+    }
+}
+
+/// For each recommended item the item of the history without which its score would fall most, and by how much; `None` where it would
+/// not fall.
+fn reasons(
+    recommender: &dyn Recommender,
+    history: &[Event],
+    now: i64,
+    list: &[u32],
+) -> anyhow::Result<Vec<Option<(u32, f32)>>> {
+    let first = history.len().saturating_sub(MOST_REASONS);
+    let without = |at: usize| -> Vec<Event> { [&history[..at], &history[at + 1..]].concat() };
+    let all: Vec<Vec<Event>> = (first..history.len()).map(without).collect();
+    let requests: Vec<Request<'_>> =
+        all.iter().map(Vec::as_slice).chain([history]).map(|history| Request { history, now }).collect();
+    let scores = recommender.scores(&requests)?;
+    let catalogue = recommender.catalogue();
+    let whole = &scores[all.len() * catalogue..];
+    let reason = |item: &u32| {
+        let fall = |at: usize| whole[*item as usize] - scores[at * catalogue + *item as usize];
+        let most = (0..all.len()).max_by(|a, b| fall(*a).total_cmp(&fall(*b)));
+        most.filter(|at| fall(*at) > 0.0).map(|at| (history[first + at].item, fall(at)))
+    };
+    Ok(list.iter().map(reason).collect())
+}
+
+fn told(
+    folder: &ModelFolder,
+    list: &[u32],
+    scores: &[f32],
+    reasons: &[Option<(u32, f32)>],
+    output: &Output,
+) -> Outcome {
+    let item = |item: u32| &folder.catalogue[item as usize];
+    let title = |at: u32| item(at).title.clone().unwrap_or_else(|| item(at).item.clone());
+    if output.json {
+        let one = |(rank, at): (usize, &u32)| {
+            let reason = reasons.get(rank).copied().flatten();
+            json!({
+                "rank": rank + 1,
+                "item": item(*at).item,
+                "title": item(*at).title,
+                "score": scores[*at as usize],
+                "why": reason.map(|(because, fall)| json!({"item": item(because).item, "title": item(because).title, "fall": fall})),
+            })
+        };
+        let items: Vec<Value> = list.iter().enumerate().map(one).collect();
+        return Ok(output.print_json(&json!({"recommender": folder.configured.to_string(), "items": items}))?);
+    }
+    let mut columns =
+        vec![("rank", Align::Right), ("item", Align::Left), ("title", Align::Left), ("score", Align::Right)];
+    if !reasons.is_empty() {
+        columns.push(("because of", Align::Left));
+    }
+    let mut table = Table::new(columns.into_iter().map(|(name, align)| (name.to_string(), align)));
+    for (rank, at) in list.iter().enumerate() {
+        let mut row = vec![
+            (rank + 1).to_string(),
+            item(*at).item.clone(),
+            item(*at).title.clone().unwrap_or_default(),
+            format!("{:.4}", scores[*at as usize]),
+        ];
+        if let Some(reason) = reasons.get(rank) {
+            row.push(reason.map_or_else(|| "–".to_string(), |(because, _)| title(because)));
+        }
+        table.row(row);
+    }
+    Ok(output.print(&table.render())?)
+}

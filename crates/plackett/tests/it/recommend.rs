@@ -1,0 +1,101 @@
+//! `plackett recommend`, and the commands of docs/recommendation.md.
+
+use crate::common::plackett;
+use std::fmt::Write;
+use std::path::Path;
+
+/// People buy tea, then milk, then a cup; or ink, then paper, then a pen.
+fn prepare(folder: &Path) {
+    let mut text = String::from("user\titem\trating\ttimestamp\n");
+    for user in 0..12 {
+        let items =
+            if user % 2 == 0 { ["tea", "milk", "cup", "spoon"] } else { ["ink", "paper", "pen", "desk"] };
+        let name = if user == 0 { "ann".to_string() } else { format!("u{user}") };
+        for (at, item) in items.iter().enumerate().take(if user == 0 { 3 } else { 4 }) {
+            let _ = writeln!(text, "{name}\t{item}\t5\t{at}");
+        }
+    }
+    std::fs::write(folder.join("interactions.tsv"), text).unwrap();
+    let titles =
+        "{\"item\":\"spoon\",\"title\":\"A silver spoon\"}\n{\"item\":\"cup\",\"title\":\"A cup\"}\n";
+    std::fs::write(folder.join("items.jsonl"), titles).unwrap();
+}
+
+#[test]
+fn the_commands_of_the_page_run() {
+    let folder = tempfile::tempdir().unwrap();
+    prepare(folder.path());
+    let page = include_str!("../../../../docs/recommendation.md");
+    let block = page.split("```sh\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let outputs: Vec<String> = block
+        .lines()
+        .map(|line| {
+            let words: Vec<String> =
+                line.split(' ').skip(1).map(|word| word.trim_matches('\'').to_string()).collect();
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            plackett(folder.path(), &words).expect(0).stdout
+        })
+        .collect();
+    assert_eq!(outputs.len(), 4);
+    assert!(outputs[0].contains("nDCG@10") && outputs[0].contains("item-knn"), "{}", outputs[0]);
+    assert!(outputs[1].contains("47 events of 12 users with 8 items"), "{}", outputs[1]);
+    assert!(outputs[2].contains("A silver spoon"), "{}", outputs[2]);
+    assert!(outputs[3].contains("because of"), "{}", outputs[3]);
+}
+
+#[test]
+fn a_trained_model_comes_back_and_seen_items_stay_out() {
+    let folder = tempfile::tempdir().unwrap();
+    prepare(folder.path());
+    let recommender = "hstu(epochs=40, batch=4, width=8, max-length=6, dropout=0, rate=0.02, negatives=8)";
+    let fit = [
+        "recommend",
+        "fit",
+        "interactions.tsv",
+        "-o",
+        "m",
+        "--recommender",
+        recommender,
+        "--titles",
+        "items.jsonl",
+    ];
+    let done = plackett(folder.path(), &fit).expect(0);
+    assert!(done.stderr.contains("6 of 8 items have no title"), "{}", done.stderr);
+    let found = plackett(folder.path(), &["recommend", "m", "--user", "ann", "-k", "1", "--why", "--json"])
+        .expect(0)
+        .json();
+    assert_eq!(found["items"][0]["title"], "A silver spoon");
+    let seen =
+        plackett(folder.path(), &["recommend", "m", "--history", "tea,milk", "-k", "8", "--json"]).expect(0);
+    let items = seen.json()["items"].as_array().unwrap().len();
+    assert_eq!(items, 6);
+    assert!(seen.stderr.contains("only 6 items"), "{}", seen.stderr);
+}
+
+#[test]
+fn wrong_input_is_refused_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    prepare(folder.path());
+    plackett(
+        folder.path(),
+        &["recommend", "fit", "interactions.tsv", "-o", "m", "--recommender", "popularity"],
+    )
+    .expect(0);
+    for (line, said) in [
+        ("recommend m", "give a --user, or a --history"),
+        ("recommend m --user eve", "is not in the interactions"),
+        ("recommend m --history tee", "did you mean `tea`"),
+        ("recommend no --user ann", "plackett recommend fit"),
+        ("recommend fit interactions.tsv -o m --recommender hsu", "did you mean `hstu`"),
+        ("recommend fit no.tsv -o m", "no.tsv"),
+        ("recommend fit interactions.tsv -o m --titles no.jsonl", "--titles"),
+        ("recommend eval interactions.tsv --core 50", "--core 50"),
+    ] {
+        let words: Vec<&str> = line.split(' ').collect();
+        let done = plackett(folder.path(), &words).expect(2);
+        assert!(done.stderr.contains(said), "{line}: {}", done.stderr);
+    }
+    let listed = plackett(folder.path(), &["recommend", "list", "--json"]).expect(0).json();
+    assert!(listed["recommenders"].as_array().unwrap().len() >= 6);
+    assert!(plackett(folder.path(), &["recommend", "show", "hstu"]).expect(0).stdout.contains("time-bias"));
+}
