@@ -112,7 +112,7 @@ mod tests {
                 let mut words = sentence.split(' ');
                 pair.text.split(' ').all(|word| words.any(|other| other == word))
             };
-            assert!(sentences.iter().any(|sentence| in_order(sentence)), "{}", pair.text);
+            assert!(sentences.iter().any(in_order), "{}", pair.text);
         }
         let of_moon =
             source.pairs.iter().filter(|pair| pair.text.contains("moon") || pair.text.contains("full"));

@@ -166,7 +166,7 @@ mod tests {
             let stream = Stream::new(user, 3);
             let event = |at: u64| {
                 let item = stream.below(at, 12) as u32;
-                Event { item, rating: if user % 2 == 0 { 5.0 } else { 1.0 }, time: at as i64 * 3600 }
+                Event { item, rating: if user.is_multiple_of(2) { 5.0 } else { 1.0 }, time: at as i64 * 3600 }
             };
             (0..10).map(event).collect()
         };
