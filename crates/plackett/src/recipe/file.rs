@@ -417,9 +417,14 @@ impl Parts<'_> {
     /// The stage that will give a quantity.
     fn quantity(&self, scale: &AtScale, text: &str) -> Result<usize, Problem> {
         let (stage, number) = quantity_parts(text).ok_or_else(|| Problem::NoQuantity(text.into()))?;
-        let nth = self.find(scale, stage, &[Gives::Numbers, Gives::Model, Gives::Projection])?;
+        const NUMBERS: &[Gives] = &[Gives::Numbers, Gives::Model, Gives::Projection, Gives::Rankings];
+        let nth = self.find(scale, stage, NUMBERS)?;
         let found = &scale.stages[nth];
         let numbers = (found.kind.numbers)(&found.values, self.registry);
+        if numbers.is_empty() {
+            // Most kinds of rankings have none.
+            self.find(scale, stage, &NUMBERS[..3])?;
+        }
         if numbers.iter().any(|name| name == number) {
             return Ok(nth);
         }
