@@ -121,7 +121,8 @@ impl Catalogue {
         counts.sort_unstable();
         let items: usize = counts.iter().sum();
         let share = |count: &usize| *count as f64 / items as f64;
-        let entropy: f64 = counts.iter().map(share).map(|share| -share * share.log2()).sum();
+        // From 0, so that one code has 0 bits and not −0.
+        let entropy = counts.iter().map(share).fold(0.0, |bits, share| bits - share * share.log2());
         let codebook = self.codebooks.get(level).copied();
         LevelUse {
             level: level + 1,
