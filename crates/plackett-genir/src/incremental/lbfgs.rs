@@ -1,4 +1,4 @@
-//! L-BFGS (Nocedal, 1980) with backtracking, for smooth convex functions of some hundred numbers.
+//! L-BFGS (Nocedal, 1980), for smooth functions of some hundred numbers.
 
 use std::collections::VecDeque;
 
@@ -6,8 +6,10 @@ use std::collections::VecDeque;
 const MEMORY: usize = 10;
 /// A step must lower the value by this share of what its slope promises (Armijo).
 const SUFFICIENT: f64 = 1e-4;
-/// Halvings of a step.
-const HALVINGS: usize = 30;
+/// The slope behind a step is to be above this share of that before it.
+const FLAT: f64 = 0.9;
+/// Lengths of a step that are tried.
+const TRIALS: usize = 40;
 /// A shorter step is none.
 const LEAST: f64 = 1e-9;
 
@@ -82,24 +84,33 @@ fn direction(gradient: &[f64], memory: &VecDeque<(Vec<f64>, Vec<f64>)>) -> Vec<f
 /// A place, the value and the gradient there.
 type Place = (Vec<f64>, f64, Vec<f64>);
 
-/// Halves the step until it lowers the value enough; `None` where none does.
+/// A length that lowers the value enough and after which the slope is flat enough (the weak Wolfe conditions), by bisection between lengths that are too
+/// short and too long (Lewis and Overton, 2013); `None` where no length lowers the value.
 fn search(
     (at, value): (&[f64], f64),
     direction: &[f64],
     slope: f64,
     function: &impl Fn(&[f64], &mut [f64]) -> f64,
 ) -> Option<Place> {
-    let mut length = 1.0;
-    for _ in 0..HALVINGS {
+    let (mut short, mut long, mut length) = (0.0, f64::INFINITY, 1.0);
+    let mut lowered = None;
+    for _ in 0..TRIALS {
         let next: Vec<f64> = at.iter().zip(direction).map(|(at, d)| at + length * d).collect();
         let mut gradient = vec![0.0; at.len()];
         let next_value = function(&next, &mut gradient);
-        if next_value <= value + SUFFICIENT * length * slope {
-            return Some((next, next_value, gradient));
+        if next_value > value + SUFFICIENT * length * slope {
+            long = length;
+        } else {
+            let is_flat = dot(&gradient, direction) >= FLAT * slope;
+            lowered = Some((next, next_value, gradient));
+            if is_flat {
+                break;
+            }
+            short = length;
         }
-        length /= 2.0;
+        length = if long.is_finite() { (short + long) / 2.0 } else { 2.0 * length };
     }
-    None
+    lowered
 }
 
 #[cfg(test)]

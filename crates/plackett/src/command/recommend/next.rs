@@ -14,7 +14,9 @@ use std::path::PathBuf;
 const MOST_REASONS: usize = 100;
 
 /// What is asked.
+// A flattened struct of the same name would give its group the name of the command's own.
 #[derive(Args)]
+#[group(id = "next")]
 pub struct Arguments {
     /// The folder of a fitted recommender
     #[arg(required = true)]
@@ -26,7 +28,7 @@ pub struct Arguments {
     #[arg(long, value_name = "ITEMS")]
     history: Option<String>,
     /// Items that are recommended
-    #[arg(short, value_name = "K", default_value = "10", value_parser = whole::<usize>(1..))]
+    #[arg(short, long = "count", value_name = "K", default_value = "10", value_parser = whole::<usize>(1..))]
     k: usize,
     /// Say for each item without which item of the history it would have the lowest score
     #[arg(long)]
