@@ -23,7 +23,7 @@ pub struct Arguments {
     #[arg(long, short, value_name = "RECOMMENDER")]
     recommender: Vec<String>,
     /// Where lists are cut
-    #[arg(short, value_name = "K", default_value = "10", value_parser = whole::<usize>(1..))]
+    #[arg(short, long = "cutoff", value_name = "K", default_value = "10", value_parser = whole::<usize>(1..))]
     k: usize,
     /// Ask for the second last event of each user and leave the last one unseen: to choose settings by
     #[arg(long, conflicts_with = "after")]
