@@ -31,7 +31,7 @@ pub trait Recommender: Send + Sync {
     /// A history has an item that the catalogue does not have.
     fn scores(&self, requests: &[Request<'_>]) -> Result<Vec<f32>, RecError>;
 
-    /// What was fitted, as named matrices: what [`RecommenderSpec::restore`] takes.
+    /// What was fitted, as named matrices: what its declaration restores it from.
     fn parameters(&self) -> Parameters;
 }
 

@@ -37,7 +37,7 @@ pub struct Arguments {
     #[arg(long)]
     include_seen: bool,
     /// When it is asked, in the unit of the interactions [default: the time of the newest event]
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = whole::<i64>(..))]
     now: Option<i64>,
 }
 
