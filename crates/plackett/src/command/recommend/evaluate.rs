@@ -29,7 +29,7 @@ pub struct Arguments {
     #[arg(long, conflicts_with = "after")]
     validation: bool,
     /// Learn from events before this time and ask for the first one after it
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = whole::<i64>(..))]
     after: Option<i64>,
     /// Let items of the history into the ranking
     #[arg(long)]
