@@ -7,7 +7,7 @@ const DECAY: f64 = 0.01;
 /// s = pᵀ(S + I) + λ · s_conv: the score of each item of the catalogue.
 ///
 /// `teacher` has for each item of the teacher's list, the best first, its similarity to all items of the catalogue (one for an exact
-/// match is added by `exact`); p is 1/√k, k the number of items. `conversation` is the similarity of the conversation to each
+/// match is added by `exact`); p is 1/√k for the k-th of them. `conversation` is the similarity of the conversation to each
 /// item.
 pub fn remapped_scores(
     teacher: &[Vec<f64>],
@@ -15,14 +15,15 @@ pub fn remapped_scores(
     conversation: &[f64],
     lambda: f64,
 ) -> Vec<f64> {
-    let weight = 1.0 / (teacher.len().max(1) as f64).sqrt();
+    let weight = |position: usize| 1.0 / (position as f64 + 1.0).sqrt();
     let mut scores: Vec<f64> = conversation.iter().map(|similarity| lambda * similarity).collect();
-    for similarities in teacher {
-        scores.iter_mut().zip(similarities).for_each(|(score, similarity)| *score += weight * similarity);
+    for (position, similarities) in teacher.iter().enumerate() {
+        let both = scores.iter_mut().zip(similarities);
+        both.for_each(|(score, similarity)| *score += weight(position) * similarity);
     }
-    for place in exact.iter().flatten() {
-        if let Some(score) = scores.get_mut(*place) {
-            *score += weight;
+    for (position, place) in exact.iter().enumerate() {
+        if let Some(score) = place.and_then(|place| scores.get_mut(place)) {
+            *score += weight(position);
         }
     }
     scores
@@ -118,7 +119,7 @@ mod tests {
 
     #[test]
     fn scores_are_those_of_the_formula() {
-        // Two items of the teacher, p = 1/√2; the second is item 1 of the catalogue.
+        // Two items of the teacher, p = (1, 1/√2); the second is item 1 of the catalogue.
         let found = remapped_scores(
             &[vec![0.2, 0.4, 0.0], vec![0.0, 1.0, 0.6]],
             &[None, Some(1)],
@@ -126,7 +127,7 @@ mod tests {
             1.0,
         );
         let p = 1.0 / 2f64.sqrt();
-        let expected = [0.1 + 0.2 * p, 0.4 * p + p + p, 0.5 + 0.6 * p];
+        let expected = [0.1 + 0.2, 0.4 + p + p, 0.5 + 0.6 * p];
         assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12), "{found:?}");
         assert_eq!(remapped_scores(&[], &[], &[0.5], 2.0), [1.0]);
     }

@@ -4,6 +4,9 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+/// Quotes and markup around a title.
+const MARKS: [char; 8] = ['*', '_', '"', '\'', '“', '”', '`', '’'];
+
 /// A title with its year.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct DatedTitle {
@@ -17,6 +20,8 @@ impl DatedTitle {
     /// Case and blanks do not count.
     pub fn new(title: &str, year: u16) -> DatedTitle {
         let title = title.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+        // Quotes at either side are left out of what is read, and so of what it is compared with.
+        let title = title.trim_matches(MARKS).trim().to_string();
         DatedTitle { title, year }
     }
 }
@@ -24,10 +29,10 @@ impl DatedTitle {
 /// Reads a line `Title (Year)`; numbers, bullets, markup and quotes around it do not count. `None` for a line that is none.
 pub fn read_title_line(line: &str) -> Option<DatedTitle> {
     let line = line.trim().trim_start_matches(['-', '*', '•', '#', ' ', '\t']);
-    let line = without_number(line).trim_matches(['*', '_', '"', '\'', '“', '”', '`', ' ', '\t']);
+    let line = without_number(line).trim_matches(MARKS).trim();
     let (title, year) = line.strip_suffix(')')?.rsplit_once('(')?;
     let is_year = year.len() == 4 && year.bytes().all(|byte| byte.is_ascii_digit());
-    let title = title.trim_matches(['*', '_', '"', '“', '”', '`', ' ', '\t']);
+    let title = title.trim().trim_matches(MARKS).trim();
     let year = year.parse().ok().filter(|_| is_year && !title.is_empty())?;
     Some(DatedTitle::new(title, year))
 }
@@ -39,7 +44,8 @@ fn without_number(line: &str) -> &str {
     if after.len() == inside.len() {
         return line;
     }
-    match after.strip_prefix(['.', ')', ']', ':']) {
+    // A colon is part of titles: 2001: A Space Odyssey.
+    match after.strip_prefix(['.', ')', ']']) {
         Some(rest) if rest.starts_with([' ', '\t']) || line.starts_with('[') => rest.trim_start(),
         _ => line,
     }
@@ -78,6 +84,16 @@ impl TitleCatalogue {
         TitleCatalogue { places }
     }
 
+    /// Whether this title and year are in it.
+    pub fn has(&self, title: &DatedTitle) -> bool {
+        self.find(title, 0).is_some()
+    }
+
+    /// All places of a title, with their years.
+    fn dated(&self, title: &DatedTitle) -> &[(u16, usize)] {
+        self.places.get(&title.title).map_or(&[], Vec::as_slice)
+    }
+
     /// The place of a title whose year is at most `tolerance` away; of several the nearest, then the first.
     pub fn find(&self, title: &DatedTitle, tolerance: u16) -> Option<usize> {
         let same = self.places.get(&title.title)?;
@@ -87,7 +103,7 @@ impl TitleCatalogue {
 }
 
 /// The relevance of each line: 1 for one that names a wanted title that no line before it has named, is in the catalogue and has not
-/// been mentioned by the user; years may be two off. `wanted` and `mentioned` are places in the catalogue.
+/// been mentioned by the user. A wanted title may have been made up to two years from the named one (a remake has its own year). `wanted` and `mentioned` are places in the catalogue.
 pub fn line_relevance(
     lines: &[Option<DatedTitle>],
     catalogue: &TitleCatalogue,
@@ -97,9 +113,19 @@ pub fn line_relevance(
     const YEARS: u16 = 2;
     let mut open: Vec<usize> = wanted.to_vec();
     let mut relevance = |line: &Option<DatedTitle>| {
-        let place = catalogue.find(line.as_ref()?, YEARS).filter(|place| !mentioned.contains(place))?;
-        let at = open.iter().position(|wanted| *wanted == place)?;
-        open.swap_remove(at);
+        let title = line.as_ref().filter(|title| catalogue.has(title))?;
+        let near = || {
+            let mut near: Vec<&(u16, usize)> = catalogue.dated(title).iter().collect();
+            near.retain(|(year, _)| year.abs_diff(title.year) <= YEARS);
+            near.sort_by_key(|(year, place)| (year.abs_diff(title.year), *place));
+            near.into_iter().map(|(_, place)| *place)
+        };
+        let is_own = |place: usize| catalogue.find(title, 0) == Some(place);
+        if mentioned.iter().any(|place| is_own(*place)) {
+            return None;
+        }
+        let place = near().find(|place| open.contains(place) && !mentioned.contains(place))?;
+        open.retain(|wanted| *wanted != place);
         Some(1.0)
     };
     lines.iter().map(|line| relevance(line).unwrap_or(0.0)).collect()
@@ -124,6 +150,18 @@ mod tests {
         let numbers = Some(DatedTitle { title: "12 angry men".into(), year: 1957 });
         assert_eq!(read_title_line("12 Angry Men (1957)"), numbers);
         assert_eq!(read_title_line("3. 12 Angry Men (1957)"), numbers);
+        for (line, title) in [
+            ("2001: A Space Odyssey (1968)", "2001: a space odyssey"),
+            ("4. 300: Rise of an Empire (2014)", "300: rise of an empire"),
+            ("'night, Mother (1986)", "night, mother"),
+        ] {
+            let read = read_title_line(line).unwrap();
+            assert_eq!(read.title, title);
+            assert_eq!(
+                read,
+                DatedTitle::new(line.rsplit_once(" (").unwrap().0.trim_start_matches("4. "), read.year)
+            );
+        }
         let brackets = Some(DatedTitle { title: "léon (the professional)".into(), year: 1994 });
         assert_eq!(read_title_line("Léon (The Professional) (1994)"), brackets);
         for line in ["", "Heat", "Heat 1995", "Heat (95)", "(1995)", "Heat (1995) is good", "Heat (19955)"] {
@@ -141,17 +179,21 @@ mod tests {
 
     #[test]
     fn a_line_is_relevant_once_and_within_two_years() {
-        let titles: Vec<DatedTitle> = [("Heat", 1995), ("Fargo", 1996), ("Alien", 1979), ("Heat", 1986)]
-            .map(|(title, year)| DatedTitle::new(title, year))
-            .to_vec();
+        let titles: Vec<DatedTitle> =
+            [("Heat", 1995), ("Fargo", 1996), ("Alien", 1979), ("Heat", 1986), ("Heat", 1997)]
+                .map(|(title, year)| DatedTitle::new(title, year))
+                .to_vec();
         let catalogue = TitleCatalogue::new(&titles);
         assert_eq!(catalogue.find(&DatedTitle::new("heat", 1987), 2), Some(3));
         assert_eq!(catalogue.find(&DatedTitle::new("heat", 1991), 2), None);
         let lines: Vec<Option<DatedTitle>> =
-            ["Fargo (1998)", "Fargo (1996)", "no title", "Alien (1979)", "Heat (1995)", "Heat (2000)"]
+            ["Fargo (1998)", "Fargo (1996)", "Fargo (1996)", "Alien (1979)", "Heat (1997)", "Heat (1986)"]
                 .map(read_title_line)
                 .to_vec();
-        // Fargo counts once, Alien was mentioned, and the year of the last one is too far.
-        assert_eq!(line_relevance(&lines, &catalogue, &[0, 1, 2], &[2]), [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]);
+        // Fargo is in the catalogue in its own year alone and counts once, Alien was mentioned, the Heat of 1997 is two years from the
+        // wanted one, and that of 1986 too far.
+        assert_eq!(line_relevance(&lines, &catalogue, &[0, 1, 2], &[2]), [0.0, 1.0, 0.0, 0.0, 1.0, 0.0]);
+        let both = line_relevance(&lines[4..5], &catalogue, &[0, 4], &[]);
+        assert_eq!((both, line_relevance(&lines[4..5], &catalogue, &[0], &[4])), (vec![1.0], vec![0.0]));
     }
 }

@@ -34,6 +34,7 @@ mod evaluate;
 mod interval;
 mod judged;
 mod judging;
+mod list;
 pub mod measure;
 mod numbers;
 mod policy;
@@ -53,6 +54,7 @@ pub use compare::{CompareOptions, Comparison, Correction, compare};
 pub use evaluate::{EvalError, Evaluation, Evaluator, Measured, Texts, evaluate};
 pub use interval::{Interval, IntervalOptions, Intervals};
 pub use judged::JudgedRanking;
+pub use list::list_ndcg;
 pub use measure::Measure;
 pub use policy::{
     Compat, Duplicates, Missing, Policy, Precision, RecallCut, SelfMatch, TieRule, Unjudged, UnknownPolicy,

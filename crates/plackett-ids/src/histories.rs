@@ -27,15 +27,71 @@ struct Event {
     item: usize,
 }
 
+/// How the heading of a file of interactions begins.
+const HEADINGS: [&str; 2] = ["user\t", "user_id\t"];
+
+/// Where items lie, and the file for messages.
+struct Places<'i> {
+    file: String,
+    of: HashMap<&'i str, usize>,
+}
+
+impl Places<'_> {
+    fn place(&self, item: &str, line: u64) -> Result<usize, FormatError> {
+        self.of.get(item).copied().ok_or_else(|| FormatError::Value {
+            file: self.file.clone(),
+            line,
+            what: "the item",
+            found: item.to_string(),
+            remedy: "it is not among the items; histories and items have to belong together",
+        })
+    }
+
+    /// User, item, rating and time with tabs between them.
+    fn interaction(&self, text: &str, line: u64) -> Result<(String, Vec<Event>), FormatError> {
+        let fields: Vec<&str> = text.split('\t').collect();
+        let [user, item, _, time] = fields[..] else {
+            let expected = "user, item, rating and time with tabs between them";
+            let (file, found) = (self.file.clone(), fields.len());
+            return Err(FormatError::Fields { file, line, expected, found, remedy: "write each event so" });
+        };
+        let number = time.parse().ok().filter(|time: &f64| !time.is_nan());
+        let number = number.ok_or_else(|| FormatError::Value {
+            file: self.file.clone(),
+            line,
+            what: "the time",
+            found: time.to_string(),
+            remedy: "a number is expected",
+        })?;
+        Ok((user.to_string(), vec![Event { time: number, item: self.place(item, line)? }]))
+    }
+
+    /// A user and items with blanks between them.
+    fn sequence(&self, text: &str, line: u64) -> Result<(String, Vec<Event>), FormatError> {
+        let mut words = text.split_whitespace();
+        let user = words.next().unwrap_or_default().to_string();
+        let event = |(at, item)| Ok(Event { time: at as f64, item: self.place(item, line)? });
+        let events: Vec<Event> = words.enumerate().map(event).collect::<Result<_, FormatError>>()?;
+        if events.is_empty() {
+            let expected = "a user and at least one item with blanks between them";
+            let remedy = "put blanks (or tabs, with rating and time) between them, not commas, or leave the user out";
+            return Err(FormatError::Fields { file: self.file.clone(), line, expected, found: 1, remedy });
+        }
+        Ok((user, events))
+    }
+}
+
 /// Reads histories, in one of two forms. Interactions, a line each: user, item, rating and time with tabs between them, perhaps under a
 /// heading; events of a user are put in the order of time, equal times in that of the file. Or "sequential data", a line for each user:
 /// the user and the items in the order of time, with blanks between them.
 ///
 /// # Errors
-/// The file cannot be read, a line has another form, or names an item that is not among `items`.
+/// The file cannot be read or has no event, a line has another form or no item, or names an item that is not among `items`.
 pub fn read_histories(path: &Path, items: &[Item], limit: usize) -> Result<Histories, IdsError> {
-    let places: HashMap<&str, usize> =
-        items.iter().enumerate().map(|(place, item)| (item.id.as_str(), place)).collect();
+    let places = Places {
+        file: path.display().to_string(),
+        of: items.iter().enumerate().map(|(place, item)| (item.id.as_str(), place)).collect(),
+    };
     let mut lines = Lines::open(path, limit)?;
     let mut users: Vec<String> = Vec::new();
     let mut known: HashMap<String, usize> = HashMap::new();
@@ -43,43 +99,12 @@ pub fn read_histories(path: &Path, items: &[Item], limit: usize) -> Result<Histo
     while let Some(text) = lines.next()? {
         let text = text.trim_end().to_string();
         let line = lines.line();
-        if text.is_empty() || line == 1 && text.starts_with("user\t") {
+        if text.is_empty() || line == 1 && HEADINGS.iter().any(|heading| text.starts_with(heading)) {
             continue;
         }
-        let place = |item: &str| {
-            places.get(item).copied().ok_or_else(|| FormatError::Value {
-                file: path.display().to_string(),
-                line,
-                what: "the item",
-                found: item.to_string(),
-                remedy: "it is not among the items; histories and items have to belong together",
-            })
-        };
         let (user, new) = match text.contains('\t') {
-            true => {
-                let fields: Vec<&str> = text.split('\t').collect();
-                let [user, item, _, time] = fields[..] else {
-                    let expected = "user, item, rating and time with tabs between them";
-                    let (file, found) = (path.display().to_string(), fields.len());
-                    let remedy = "write each event so";
-                    return Err(FormatError::Fields { file, line, expected, found, remedy }.into());
-                };
-                let time = time.parse().ok().filter(|time: &f64| !time.is_nan());
-                let time = time.ok_or_else(|| FormatError::Value {
-                    file: path.display().to_string(),
-                    line,
-                    what: "the time",
-                    found: fields[3].to_string(),
-                    remedy: "a number is expected",
-                })?;
-                (user.to_string(), vec![Event { time, item: place(item)? }])
-            }
-            false => {
-                let mut words = text.split_whitespace();
-                let user = words.next().unwrap_or_default().to_string();
-                let event = |(at, item)| Ok(Event { time: at as f64, item: place(item)? });
-                (user, words.enumerate().map(event).collect::<Result<_, FormatError>>()?)
-            }
+            true => places.interaction(&text, line)?,
+            false => places.sequence(&text, line)?,
         };
         let at = *known.entry(user.clone()).or_insert_with(|| {
             users.push(user);
@@ -87,6 +112,10 @@ pub fn read_histories(path: &Path, items: &[Item], limit: usize) -> Result<Histo
             users.len() - 1
         });
         events[at].extend(new);
+    }
+    if events.is_empty() {
+        let expected = "histories: lines of user, item, rating and time, or of a user and items";
+        return Err(FormatError::Empty { file: places.file, expected }.into());
     }
     let ordered = |mut events: Vec<Event>| {
         events.sort_by(|a, b| a.time.total_cmp(&b.time));
@@ -120,6 +149,13 @@ mod tests {
         assert!(unknown.contains("line 1") && unknown.contains("`x`"), "{unknown}");
         let short = read("u\ta\t1\n").unwrap_err().to_string();
         assert!(short.contains("found 3 fields"), "{short}");
+        assert_eq!(read("user_id\titem_id\trating\ttime\nu\tb\t1\t7\nv\tc\t1\t1\nu\ta\t1\t3\n").unwrap(), lines);
+        let commas = read("u a b\nv,c\n").unwrap_err().to_string();
+        assert!(commas.contains("line 2") && commas.contains("not commas"), "{commas}");
+        for empty in ["", "\n\n", "user\titem\trating\ttimestamp\n"] {
+            let empty = read(empty).unwrap_err().to_string();
+            assert!(empty.contains("expected histories"), "{empty}");
+        }
         assert!(read("u\ta\t1\tyesterday\n").unwrap_err().to_string().contains("`yesterday`"));
     }
 }

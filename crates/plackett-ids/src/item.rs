@@ -1,7 +1,7 @@
 //! Items, and documents, that get identifiers.
 
 use crate::IdsError;
-use plackett_core::formats::{FormatError, Lines, json_problem};
+use plackett_core::formats::{FormatError, read_json_lines};
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::path::Path;
@@ -39,27 +39,15 @@ impl Item {
 /// # Errors
 /// The file cannot be read, a line is no item, a name stands twice, or there is none.
 pub fn read_items(path: &Path, limit: usize) -> Result<Vec<Item>, IdsError> {
-    let mut lines = Lines::open(path, limit)?;
+    const EXPECTED: &str = "an item with id, and perhaps title, keywords, text and categories";
     let mut items: Vec<Item> = Vec::new();
     let mut first: HashMap<String, u64> = HashMap::new();
-    while let Some(text) = lines.next()? {
-        let text = text.to_string();
-        if text.trim().is_empty() {
-            continue;
-        }
+    for (line, item) in read_json_lines::<Item>(path, limit, EXPECTED)? {
         let file = || path.display().to_string();
-        let item: Item = serde_json::from_str(&text).map_err(|error| FormatError::Json {
-            file: file(),
-            line: lines.line(),
-            expected: "an item with id, and perhaps title, keywords, text and categories",
-            problem: json_problem(&text, &error),
-        })?;
-        if let Some(first) = first.insert(item.id.clone(), lines.line()) {
+        if let Some(first) = first.insert(item.id.clone(), line) {
             let what = format!("the item `{}`", item.id);
             let remedy = "an item has one line; leave one of them out";
-            return Err(
-                FormatError::Duplicate { file: file(), line: lines.line(), first, what, remedy }.into()
-            );
+            return Err(FormatError::Duplicate { file: file(), line, first, what, remedy }.into());
         }
         items.push(item);
     }

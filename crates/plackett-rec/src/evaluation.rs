@@ -98,7 +98,8 @@ fn rank_of(case: &Case, mut scores: Vec<f32>, options: EvaluationOptions) -> Tar
     }
     let own = scores[target];
     let better = scores.iter().filter(|score| **score > own).count();
-    let tied = scores.iter().filter(|score| **score == own).count() - 1;
+    // A score that is no number equals nothing, not even itself.
+    let tied = scores.iter().filter(|score| **score == own).count().saturating_sub(1);
     let list = match options.keep {
         0 => Vec::new(),
         keep => best(&scores, keep),

@@ -12,6 +12,7 @@
 mod error;
 mod evaluation;
 pub mod floors;
+mod head_tasks;
 pub mod hstu;
 pub mod interactions;
 mod model_folder;

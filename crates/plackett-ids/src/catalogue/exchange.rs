@@ -6,10 +6,49 @@ use super::file::LINE_LIMIT;
 use crate::scheme::Encoding;
 use crate::tokens::TokenTable;
 use crate::{IdsError, Item};
-use indexmap::IndexMap;
+use indexmap::{IndexMap, map::Entry};
 use plackett_core::formats::{FormatError, Lines, atomic, json_problem, read_text};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use std::collections::HashMap;
+use std::fmt;
 use std::path::Path;
+
+/// An index in the order of its file; an item that stands in it twice is an error.
+struct Index(IndexMap<String, Vec<String>>);
+
+impl<'de> Deserialize<'de> for Index {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Index, D::Error> {
+        from.deserialize_map(Entries)
+    }
+}
+
+struct Entries;
+
+impl<'de> Visitor<'de> for Entries {
+    type Value = Index;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with a list of tokens for each item")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Index, A::Error> {
+        let mut index = IndexMap::new();
+        while let Some((id, tokens)) = entries.next_entry::<String, Vec<String>>()? {
+            match index.entry(id) {
+                Entry::Vacant(place) => {
+                    place.insert(tokens);
+                }
+                Entry::Occupied(known) => {
+                    return Err(A::Error::custom(format!(
+                        "the item `{}` stands twice; leave one of them out",
+                        known.key()
+                    )));
+                }
+            }
+        }
+        Ok(Index(index))
+    }
+}
 
 impl Catalogue {
     /// From sequences of tokens that were made elsewhere.
@@ -27,24 +66,38 @@ impl Catalogue {
         Catalogue::new(scheme, items, Encoding { codes, tokens: table.into_tokens(), ..Encoding::default() })
     }
 
-    /// Reads an index in JSON. Titles come from `items` of the same names, where there are any.
+    /// Reads an index in JSON of some or all of `items`, which give the titles. Items that the index lacks are not in the catalogue; a remark
+    /// says how many there are.
     ///
     /// # Errors
-    /// The file cannot be read or is no such index.
+    /// The file cannot be read or is no such index, an item stands in it twice or is not among `items`.
     pub fn read_index(path: &Path, items: &[Item]) -> Result<Catalogue, IdsError> {
         let text = read_text(path)?;
-        let index: IndexMap<String, Vec<String>> =
-            serde_json::from_str(&text).map_err(|error| FormatError::Json {
-                file: path.display().to_string(),
-                line: error.line() as u64,
-                expected: "an index: an object with a list of tokens for each item",
-                problem: json_problem(&text, &error),
-            })?;
+        let Index(index) = serde_json::from_str(&text).map_err(|error| FormatError::Json {
+            file: path.display().to_string(),
+            line: error.line() as u64,
+            expected: "an index: an object with a list of tokens for each item",
+            problem: json_problem(&text, &error),
+        })?;
         let known: HashMap<&str, &Item> = items.iter().map(|item| (item.id.as_str(), item)).collect();
-        let item = |id: &String| known.get(id.as_str()).map_or_else(|| Item::new(id), |item| (*item).clone());
-        let items: Vec<Item> = index.keys().map(item).collect();
+        let unknown = index.keys().filter(|id| !known.contains_key(id.as_str())).count();
+        let item = |id: &String| {
+            known.get(id.as_str()).map(|item| (*item).clone()).ok_or_else(|| IdsError::Catalogue {
+                file: path.display().to_string(),
+                problem: format!(
+                    "`{id}` is not among the items ({unknown} of {} are not); index and items have to belong together",
+                    index.len()
+                ),
+            })
+        };
+        let own: Vec<Item> = index.keys().map(item).collect::<Result<_, IdsError>>()?;
         let sequences: Vec<Vec<String>> = index.into_values().collect();
-        Catalogue::of_sequences("index", &items, &sequences)
+        let mut catalogue = Catalogue::of_sequences("index", &own, &sequences)?;
+        let lacking = known.len().saturating_sub(own.len());
+        catalogue.remarks.extend((lacking > 0).then(|| {
+            format!("the index lacks {lacking} of {} items; they are not in the catalogue", known.len())
+        }));
+        Ok(catalogue)
     }
 
     /// Writes an index in JSON, in the order of the items.
@@ -135,6 +188,18 @@ mod tests {
         assert_eq!(Catalogue::read_table(&path).unwrap().items(), index.items());
         std::fs::write(&path, "only\n").unwrap();
         assert!(Catalogue::read_table(&path).unwrap_err().to_string().contains("line 1"));
+        std::fs::write(&path, r#"{"2": ["a"], "1": ["b"]}"#).unwrap();
+        let part = Catalogue::read_index(&path, &items).unwrap();
+        assert_eq!((part.len(), part.remarks()[0].contains("lacks 1 of 3 items")), (2, true));
+        for (text, expected) in [
+            (r#"{"0": ["a"], "7": ["b"], "8": ["c"]}"#, "`7` is not among the items (2 of 3 are not)"),
+            ("{\"0\": [\"a\"],\n\"0\": [\"b\"]}", "line 2: expected an index"),
+            (r#"{"0": ["a"], "0": ["b"]}"#, "`0` stands twice; leave one of them out"),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let error = Catalogue::read_index(&path, &items).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
         std::fs::write(&path, "[1]").unwrap();
         assert!(Catalogue::read_index(&path, &items).unwrap_err().to_string().contains("an index"));
     }

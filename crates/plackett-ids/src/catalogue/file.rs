@@ -74,25 +74,29 @@ impl Catalogue {
         Ok(())
     }
 
-    /// Reads a file and checks it whole.
+    /// Reads a file and checks it whole; lines of items have at most [`DEFAULT_LINE_LIMIT`] bytes.
     ///
     /// # Errors
-    /// It cannot be read, has another form, or is not as it was written.
+    /// As [`Catalogue::open_within`].
     pub fn open(path: &Path) -> Result<Catalogue, IdsError> {
+        Catalogue::open_within(path, DEFAULT_LINE_LIMIT)
+    }
+
+    /// The same for lines of items of up to `limit` bytes; the header, which has all tokens, may be longer. Blank lines are passed over.
+    ///
+    /// # Errors
+    /// It cannot be read, has another form or a line that is too long, or is not as it was written.
+    pub fn open_within(path: &Path, limit: usize) -> Result<Catalogue, IdsError> {
         let file = || path.display().to_string();
         let wrong = |problem: String| IdsError::Catalogue { file: file(), problem };
         let mut lines = Lines::open(path, HEADER_LIMIT)?;
-        let json = |text: &str, line: u64, expected: &'static str, error: &serde_json::Error| {
-            IdsError::from(FormatError::Json {
-                file: file(),
-                line,
-                expected,
-                problem: json_problem(text, error),
-            })
-        };
         let first = lines.next()?.unwrap_or_default().to_string();
-        let header: Header = serde_json::from_str(&first)
-            .map_err(|error| json(&first, 1, "the header of a catalogue (plackett ids build)", &error))?;
+        let header: Header = serde_json::from_str(&first).map_err(|error| FormatError::Json {
+            file: file(),
+            line: 1,
+            expected: "the header of a catalogue (plackett ids build)",
+            problem: json_problem(&first, &error),
+        })?;
         if header.catalogue != FORM {
             return Err(wrong(format!(
                 "a catalogue of form {}; this program reads form {FORM}; build it anew",
@@ -101,21 +105,7 @@ impl Catalogue {
         }
         let numbers: HashMap<&str, u32> =
             header.tokens.iter().enumerate().map(|(number, token)| (token.as_str(), number as u32)).collect();
-        let mut items = Vec::new();
-        while let Some(text) = lines.next()? {
-            let text = text.to_string();
-            let number = lines.line();
-            let line: Line = serde_json::from_str(&text).map_err(|error| {
-                json(&text, number, "an item of a catalogue: id, codes and title", &error)
-            })?;
-            let code = |token: &String| {
-                numbers.get(token.as_str()).copied().ok_or_else(|| {
-                    wrong(format!("line {number}: the code `{token}` is not among the tokens of the header"))
-                })
-            };
-            let codes = line.codes.iter().map(code).collect::<Result<_, IdsError>>()?;
-            items.push(CatalogueItem { id: line.id, title: line.title, codes });
-        }
+        let items = items_of(&mut lines, &numbers, limit)?;
         if items.len() != header.items {
             let (found, told) = (items.len(), header.items);
             return Err(wrong(format!(
@@ -172,6 +162,41 @@ impl Catalogue {
     }
 }
 
+/// The items behind the header; `numbers` has the codes of the tokens.
+fn items_of(
+    lines: &mut Lines<'_>,
+    numbers: &HashMap<&str, u32>,
+    limit: usize,
+) -> Result<Vec<CatalogueItem>, IdsError> {
+    let mut items = Vec::new();
+    while let Some(text) = lines.next()? {
+        let text = text.to_string();
+        let (file, number) = (lines.file().to_string(), lines.line());
+        if text.trim().is_empty() {
+            continue;
+        }
+        if text.len() > limit {
+            return Err(FormatError::LineTooLong { file, line: number, limit }.into());
+        }
+        let line: Line = serde_json::from_str(&text).map_err(|error| {
+            let expected = "an item of a catalogue: id, codes and title";
+            let problem = json_problem(&text, &error);
+            FormatError::Json { file: file.clone(), line: number, expected, problem }
+        })?;
+        let code = |token: &String| {
+            numbers.get(token.as_str()).copied().ok_or_else(|| IdsError::Catalogue {
+                file: file.clone(),
+                problem: format!(
+                    "line {number}: the code `{token}` is not among the tokens of the header; build it anew"
+                ),
+            })
+        };
+        let codes = line.codes.iter().map(code).collect::<Result<_, IdsError>>()?;
+        items.push(CatalogueItem { id: line.id, title: line.title, codes });
+    }
+    Ok(items)
+}
+
 /// Lines of outside files, which have no header.
 pub(super) const LINE_LIMIT: usize = DEFAULT_LINE_LIMIT;
 
@@ -196,6 +221,22 @@ mod tests {
             catalogue.save(&path).unwrap();
             assert_eq!(Catalogue::open(&path).unwrap(), catalogue);
         }
+    }
+
+    #[test]
+    fn only_the_header_may_be_long_and_blank_lines_are_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c.jsonl");
+        let own = catalogue("random(piece=2)");
+        own.save(&path).unwrap();
+        let whole = std::fs::read_to_string(&path).unwrap();
+        let longest = whole.lines().skip(1).map(str::len).max().unwrap();
+        assert!(whole.lines().next().unwrap().len() > longest);
+        assert_eq!(Catalogue::open_within(&path, longest).unwrap(), own);
+        let error = Catalogue::open_within(&path, longest - 1).unwrap_err().to_string();
+        assert!(error.contains("c.jsonl, line ") && error.contains("--max-line-bytes"), "{error}");
+        std::fs::write(&path, whole.replace('\n', "\n \n\n")).unwrap();
+        assert_eq!(Catalogue::open(&path).unwrap(), own);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::digits::unseen_remark;
 use super::{Encoding, LAST, Reads, SchemeSpec, Source};
+use crate::IdsError;
 use crate::spectral::{SparseGraph, spectral_clusters};
 use crate::tokens::{TokenTable, leaf_token};
 use plackett_core::declaration::{OptionKind, OptionSpec, OptionValues};
@@ -29,7 +30,7 @@ pub static COLLABORATIVE: SchemeSpec = SchemeSpec {
         },
         LAST,
     ],
-    encode: |options, source| Ok(encode(options, source)),
+    encode,
 };
 
 /// A node whose items have not got their tokens yet.
@@ -38,7 +39,7 @@ struct Node {
     prefix: Vec<u32>,
 }
 
-fn encode(options: &OptionValues, source: &Source<'_>) -> Encoding {
+fn encode(options: &OptionValues, source: &Source<'_>) -> Result<Encoding, IdsError> {
     let (clusters, most) = (options.count("clusters"), options.count("most"));
     // Siblings take tokens one after another: a pool that is no smaller than their number keeps them apart.
     let pool = most.max(clusters + 1);
@@ -57,7 +58,7 @@ fn encode(options: &OptionValues, source: &Source<'_>) -> Encoding {
             }
             continue;
         }
-        let (children, is_settled) = split(&graph, &node.items, (clusters, most), source.seed);
+        let (children, is_settled) = split(&graph, &node.items, (clusters, most), source.seed)?;
         unsettled += usize::from(!is_settled);
         for items in children {
             // The counter runs over the whole tree.
@@ -77,7 +78,7 @@ fn encode(options: &OptionValues, source: &Source<'_>) -> Encoding {
             "the eigenvectors of {unsettled} nodes had not settled; their clusters are approximate"
         ));
     }
-    Encoding { tokens: table.into_tokens(), codes, codebooks: Vec::new(), remarks }
+    Ok(Encoding { tokens: table.into_tokens(), codes, codebooks: Vec::new(), remarks })
 }
 
 /// The clusters of some items, those without a neighbour among them as the last one. Items that the graph does not tell apart are cut into
@@ -87,18 +88,18 @@ fn split(
     items: &[usize],
     (clusters, most): (usize, usize),
     seed: u64,
-) -> (Vec<Vec<usize>>, bool) {
-    let found = spectral_clusters(&graph.part(items), clusters, seed);
+) -> Result<(Vec<Vec<usize>>, bool), IdsError> {
+    let found = spectral_clusters(&graph.part(items), clusters, seed)?;
     let mut children = vec![Vec::new(); clusters + 1];
     for (item, label) in items.iter().zip(&found.labels) {
         children[label.unwrap_or(clusters)].push(*item);
     }
     children.retain(|items| !items.is_empty());
     if children.len() > 1 {
-        return (children, found.is_settled);
+        return Ok((children, found.is_settled));
     }
     let parts = items.len().div_ceil(most).min(clusters);
     let cut =
         (0..parts).map(|part| items[items.len() * part / parts..items.len() * (part + 1) / parts].to_vec());
-    (cut.collect(), true)
+    Ok((cut.collect(), true))
 }

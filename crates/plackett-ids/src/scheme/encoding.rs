@@ -54,7 +54,8 @@ impl<'a> Source<'a> {
                 }
                 Reads::Categories => {
                     let remedy = "give items `categories`, from the widest to the narrowest";
-                    if self.items.iter().all(|item| item.categories.is_empty()) {
+                    let is_blank = |category: &String| category.trim().is_empty();
+                    if self.items.iter().all(|item| item.categories.iter().all(is_blank)) {
                         return Err(IdsError::Needs { scheme, what: "category paths", remedy });
                     }
                 }

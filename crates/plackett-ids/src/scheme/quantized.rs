@@ -1,6 +1,7 @@
 //! Identifiers from vectors by codebooks: of residuals, of residuals with clusters of one size, of parts of the vector.
 
 use super::{DUPLICATES, Encoding, ROUNDS, Reads, SchemeSpec, Source};
+use crate::IdsError;
 use crate::balanced::balanced_k_means;
 use crate::tokens::{TokenTable, level_token, number_duplicates};
 use plackett_core::clustering::{Clusters, k_means};
@@ -14,7 +15,7 @@ pub static RESIDUAL: SchemeSpec = SchemeSpec {
     paper: "Recommender Systems with Generative Retrieval (2023); MiniOneRec (2025)",
     reads: &[Reads::Vectors],
     options: &[LEVELS, CODES, ROUNDS, DUPLICATES],
-    encode: |options, source| Ok(residual(options, source, k_means)),
+    encode: |options, source| residual(options, source, k_means),
 };
 
 /// Codebooks of residuals whose codes are used equally often.
@@ -25,7 +26,10 @@ pub static BALANCED: SchemeSpec = SchemeSpec {
     paper: "OneRec (2025), section 3.1; MiniOneRec (2025)",
     reads: &[Reads::Vectors],
     options: &[LEVELS, CODES, ROUNDS, DUPLICATES],
-    encode: |options, source| Ok(residual(options, source, balanced_k_means)),
+    encode: |options, source| {
+        check_pairs(options, source.items.len())?;
+        residual(options, source, balanced_k_means)
+    },
 };
 
 /// Codebooks of parts.
@@ -54,6 +58,7 @@ pub static PRODUCT: SchemeSpec = SchemeSpec {
                 .problem(format!("{parts} parts of a vector of {length} numbers; take {length} at most"))
                 .into());
         }
+        check_tokens(options, parts)?;
         let mut levels = Vec::new();
         for part in 0..parts {
             let range = length * part / parts..length * (part + 1) / parts;
@@ -81,7 +86,39 @@ const CODES: OptionSpec = OptionSpec {
 /// Clusters of vectors: how many, rounds, seed.
 type KMeans = fn(&[Vec<f64>], usize, usize, u64) -> Clusters;
 
-fn residual(options: &OptionValues, source: &Source<'_>, cluster: KMeans) -> Encoding {
+/// Tokens of all codebooks together at most: each is a line of the catalogue's vocabulary, whether an item has it or not.
+const MOST_TOKENS: usize = 1 << 20;
+/// Pairs of an item and a code at most that balanced clusters sort: about forty bytes each.
+const MOST_PAIRS: usize = 1 << 26;
+
+fn check_tokens(options: &OptionValues, levels: usize) -> Result<(), IdsError> {
+    let codes = options.count("codes");
+    match levels.saturating_mul(codes) {
+        tokens if tokens > MOST_TOKENS => Err(options
+            .problem(format!(
+                "{levels} codebooks of {codes} codes are {tokens} tokens, and {MOST_TOKENS} are the most; take {} codes at most",
+                MOST_TOKENS / levels.max(1)
+            ))
+            .into()),
+        _ => Ok(()),
+    }
+}
+
+fn check_pairs(options: &OptionValues, items: usize) -> Result<(), IdsError> {
+    let codes = options.count("codes").min(items);
+    match items.saturating_mul(codes) {
+        pairs if pairs > MOST_PAIRS => Err(options
+            .problem(format!(
+                "{items} items and {codes} codes are {pairs} pairs to sort, and {MOST_PAIRS} are the most; take {} codes at most, or `rq`",
+                MOST_PAIRS / items.max(1)
+            ))
+            .into()),
+        _ => Ok(()),
+    }
+}
+
+fn residual(options: &OptionValues, source: &Source<'_>, cluster: KMeans) -> Result<Encoding, IdsError> {
+    check_tokens(options, options.count("levels"))?;
     let mut residuals: Vec<Vec<f64>> = source.vectors().to_vec();
     let mut levels = Vec::new();
     for level in 0..options.count("levels") {
@@ -92,7 +129,7 @@ fn residual(options: &OptionValues, source: &Source<'_>, cluster: KMeans) -> Enc
         }
         levels.push(clusters.assignments);
     }
-    encoding(&levels, options)
+    Ok(encoding(&levels, options))
 }
 
 /// Sequences of codes, one of each level; all codes of a codebook are tokens, also those that nobody has.
@@ -118,4 +155,27 @@ fn encoding(levels: &[Vec<usize>], options: &OptionValues) -> Encoding {
         );
     }
     Encoding { tokens: table.into_tokens(), codes, codebooks: vec![codebook; levels.len()], remarks }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Item;
+    use crate::scheme::{Source, parse};
+
+    #[test]
+    fn more_tokens_or_pairs_than_can_be_kept_are_refused() {
+        let items: Vec<Item> = (0..3).map(|at| Item::new(at.to_string())).collect();
+        let vectors = vec![vec![0.0, 1.0], vec![1.0, 0.0], vec![1.0, 1.0]];
+        let source = Source { vectors: Some(&vectors), ..Source::of_items(&items, 1) };
+        for text in
+            ["rq(codes=1000000, levels=5)", "balanced-rq(codes=1000000, levels=2)", "pq(parts=2, codes=1000000)"]
+        {
+            let error = parse(text).unwrap().catalogue(&source).unwrap_err().to_string();
+            assert!(error.contains("1048576 are the most; take "), "{text}: {error}");
+        }
+        let options = parse("balanced-rq(codes=256)").unwrap().options;
+        assert!(super::check_pairs(&options, 1 << 18).is_ok());
+        let error = super::check_pairs(&options, (1 << 18) + 1).unwrap_err().to_string();
+        assert!(error.contains("take 255 codes at most"), "{error}");
+    }
 }

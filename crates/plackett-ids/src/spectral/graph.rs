@@ -17,7 +17,7 @@ impl SparseGraph {
     ///
     /// # Panics
     /// A node of an edge is not below `nodes`: a mistake of the caller.
-    pub fn of_edges(nodes: usize, edges: impl IntoIterator<Item = (usize, usize, f64)>) -> SparseGraph {
+    pub(crate) fn of_edges(nodes: usize, edges: impl IntoIterator<Item = (usize, usize, f64)>) -> SparseGraph {
         let mut entries: Vec<(u32, u32, f64)> = Vec::new();
         for (a, b, weight) in edges {
             assert!(a < nodes && b < nodes, "an edge from {a} to {b} in a graph of {nodes} nodes");
@@ -40,6 +40,9 @@ impl SparseGraph {
 
     /// How many sequences have both of two items, for all pairs (How to Index Item IDs, 2023, collaborative indexing). An item that a sequence has
     /// twice counts once.
+    ///
+    /// # Panics
+    /// An item of a sequence is not below `items`: a mistake of the caller (sources of schemes are checked).
     pub fn of_co_occurrence(items: usize, sequences: &[Vec<usize>]) -> SparseGraph {
         let mut counts: HashMap<(u32, u32), u32> = HashMap::new();
         for sequence in sequences {

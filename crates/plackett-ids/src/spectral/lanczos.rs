@@ -2,6 +2,7 @@
 //! Blocks are wider than what is wanted, since a graph in pieces has one eigenvalue as often as it has pieces.
 
 use super::SparseGraph;
+use crate::IdsError;
 use nalgebra::{DMatrix, DVector, SymmetricEigen};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -16,6 +17,8 @@ const BASIS: usize = 200;
 const RESTARTS: usize = 40;
 /// The share of a column below which nothing of it is new.
 const LOST: f64 = 1e-8;
+/// Draws at most for a column that the basis does not have; the first one is as good as sure to be one while there is room.
+const DRAWS: usize = 16;
 
 /// Eigenvalues, the greatest first, with their vectors.
 #[derive(Clone, Debug)]
@@ -29,35 +32,37 @@ pub struct EigenPairs {
 }
 
 /// The `count` greatest eigenvalues, until residuals are below `tolerance`. The same seed gives the same numbers.
-pub fn largest_eigenvectors(matrix: &SparseGraph, count: usize, tolerance: f64, seed: u64) -> EigenPairs {
+///
+/// # Errors
+/// The weights are such that no new direction is found, as where they overflow.
+pub fn largest_eigenvectors(
+    matrix: &SparseGraph,
+    count: usize,
+    tolerance: f64,
+    seed: u64,
+) -> Result<EigenPairs, IdsError> {
     let nodes = matrix.len();
     let count = count.min(nodes);
     let block = count + MORE;
     if nodes <= DENSE.max(4 * block) {
-        return dense(matrix, count);
+        return Ok(dense(matrix, count));
     }
     let most = BASIS.max(4 * block).min(nodes);
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut basis = Basis::new(nodes, most);
     let start = DMatrix::from_fn(nodes, block, |_, _| random.random::<f64>() - 0.5);
-    basis.append(&start, matrix, &mut random);
-    for restart in 0.. {
-        while basis.count + block <= most {
-            let last = basis.images.columns(basis.count - block, block).into_owned();
-            basis.append(&last, matrix, &mut random);
-        }
-        let pairs = basis.ritz(block);
-        if pairs.residual_of(count) <= tolerance || restart == RESTARTS {
-            let vectors = pairs.vectors.columns(0, count).into_owned();
-            return EigenPairs {
-                values: pairs.values[..count].to_vec(),
-                vectors,
-                residual: pairs.residual_of(count),
-            };
+    basis.append(&start, matrix, &mut random)?;
+    basis.fill(block, matrix, &mut random)?;
+    let mut pairs = basis.ritz(block);
+    for _ in 0..RESTARTS {
+        if pairs.residual_of(count) <= tolerance {
+            break;
         }
         basis.restart(pairs);
+        basis.fill(block, matrix, &mut random)?;
+        pairs = basis.ritz(block);
     }
-    unreachable!("the loop ends with its last restart")
+    Ok(pairs.first(count))
 }
 
 fn dense(matrix: &SparseGraph, count: usize) -> EigenPairs {
@@ -103,6 +108,14 @@ impl Ritz {
             |at: usize| (self.images.column(at) - self.vectors.column(at) * self.values[at]).norm();
         (0..count).map(residual).fold(0.0, f64::max)
     }
+
+    fn first(&self, count: usize) -> EigenPairs {
+        EigenPairs {
+            values: self.values[..count].to_vec(),
+            vectors: self.vectors.columns(0, count).into_owned(),
+            residual: self.residual_of(count),
+        }
+    }
 }
 
 impl Basis {
@@ -111,7 +124,15 @@ impl Basis {
     }
 
     /// Adds the part of columns that the basis does not have; in the place of one that it has wholly, a drawn one.
-    fn append(&mut self, columns: &DMatrix<f64>, matrix: &SparseGraph, random: &mut ChaCha8Rng) {
+    ///
+    /// # Errors
+    /// As [`Basis::drawn`].
+    fn append(
+        &mut self,
+        columns: &DMatrix<f64>,
+        matrix: &SparseGraph,
+        random: &mut ChaCha8Rng,
+    ) -> Result<(), IdsError> {
         let first = self.count;
         let mut left = columns.clone();
         // Twice is enough (Kahan and Parlett).
@@ -127,9 +148,8 @@ impl Basis {
                 let shares = own.tr_mul(&vector);
                 vector -= own * shares;
             }
-            while vector.norm() <= LOST * whole || vector.norm() == 0.0 {
-                let drawn = DVector::from_fn(columns.nrows(), |_, _| random.random::<f64>() - 0.5);
-                vector = self.without_basis(drawn);
+            if vector.norm() <= LOST * whole || vector.norm() == 0.0 {
+                vector = self.drawn(random)?;
             }
             let length = vector.norm();
             self.vectors.set_column(self.count, &(vector / length));
@@ -137,6 +157,43 @@ impl Basis {
         }
         let new = self.vectors.columns(first, self.count - first).into_owned();
         self.images.columns_mut(first, self.count - first).copy_from(&matrix.times(&new));
+        Ok(())
+    }
+
+    /// Adds images of the last columns while there is room for a block.
+    ///
+    /// # Errors
+    /// As [`Basis::drawn`].
+    fn fill(
+        &mut self,
+        block: usize,
+        matrix: &SparseGraph,
+        random: &mut ChaCha8Rng,
+    ) -> Result<(), IdsError> {
+        while self.count + block <= self.vectors.ncols() {
+            let last = self.images.columns(self.count - block, block).into_owned();
+            self.append(&last, matrix, random)?;
+        }
+        Ok(())
+    }
+
+    /// A drawn vector without what the basis has of it.
+    ///
+    /// # Errors
+    /// Of [`DRAWS`] draws nothing is left: the basis has all there is.
+    fn drawn(&self, random: &mut ChaCha8Rng) -> Result<DVector<f64>, IdsError> {
+        for _ in 0..DRAWS {
+            let drawn = DVector::from_fn(self.vectors.nrows(), |_, _| random.random::<f64>() - 0.5);
+            let whole = drawn.norm();
+            let left = self.without_basis(drawn);
+            if left.norm() > LOST * whole {
+                return Ok(left);
+            }
+        }
+        Err(IdsError::Data(format!(
+            "the co-occurrences of {} items have no further direction in {DRAWS} draws; take fewer clusters",
+            self.vectors.nrows()
+        )))
     }
 
     /// What is left of a vector beside the basis.
@@ -177,7 +234,7 @@ mod tests {
     #[test]
     fn eigenvalues_of_a_path_are_known() {
         for (nodes, tolerance) in [(60, 1e-8), (500, 1e-5)] {
-            let pairs = largest_eigenvectors(&path(nodes), 5, tolerance, 1);
+            let pairs = largest_eigenvectors(&path(nodes), 5, tolerance, 1).unwrap();
             for (at, value) in pairs.values.iter().enumerate() {
                 let right = 2.0 * (std::f64::consts::PI * (at as f64 + 1.0) / (nodes as f64 + 1.0)).cos();
                 assert!((value - right).abs() < 1e-6, "{nodes}: {at} is {value} and not {right}");
@@ -191,7 +248,21 @@ mod tests {
     fn an_eigenvalue_that_stands_often_is_found_as_often() {
         // Twelve rings of fifty nodes each: the greatest eigenvalue is 2, twelve times.
         let edges = (0..600).map(|node| (node, node / 50 * 50 + (node + 1) % 50, 1.0));
-        let pairs = largest_eigenvectors(&SparseGraph::of_edges(600, edges), 12, 1e-6, 1);
+        let pairs = largest_eigenvectors(&SparseGraph::of_edges(600, edges), 12, 1e-6, 1).unwrap();
         assert!(pairs.values.iter().all(|value| (value - 2.0).abs() < 1e-9), "{:?}", pairs.values);
+    }
+
+    #[test]
+    fn draws_end_where_the_basis_has_everything() {
+        let mut random = ChaCha8Rng::seed_from_u64(1);
+        let mut basis = Basis::new(3, 3);
+        basis.append(&DMatrix::identity(3, 3), &path(3), &mut random).unwrap();
+        let error = basis.drawn(&mut random).unwrap_err().to_string();
+        assert!(error.contains("3 items") && error.contains("fewer clusters"), "{error}");
+        // A column that the basis has, whatever its size, is replaced by a drawn one.
+        let mut basis = Basis::new(3, 3);
+        let twice = DMatrix::from_row_slice(3, 2, &[1e300, 1e300, 0.0, 0.0, 0.0, 0.0]);
+        basis.append(&(twice * 1e-150), &path(3), &mut random).unwrap();
+        assert!(basis.vectors.column(0).dot(&basis.vectors.column(1)).abs() < 1e-12);
     }
 }

@@ -9,6 +9,7 @@ pub use assign::cluster_qr;
 pub use graph::SparseGraph;
 pub use lanczos::{EigenPairs, largest_eigenvectors};
 
+use crate::IdsError;
 use nalgebra::DMatrix;
 
 /// How far residuals of eigenvectors may be from zero. Clusters are read off the greatest entry of a row, so digits beyond these do not matter.
@@ -26,24 +27,27 @@ pub struct SpectralClusters {
 /// Clusters of the nodes, `count` at most.
 ///
 /// The eigenvectors are those of the `count` least eigenvalues of I − D^−½ A D^−½, scaled by D^−½; labels come from [`cluster_qr`].
-pub fn spectral_clusters(graph: &SparseGraph, count: usize, seed: u64) -> SpectralClusters {
+///
+/// # Errors
+/// As [`largest_eigenvectors`].
+pub fn spectral_clusters(graph: &SparseGraph, count: usize, seed: u64) -> Result<SpectralClusters, IdsError> {
     let connected: Vec<usize> = (0..graph.len()).filter(|node| graph.degree(*node) > 0.0).collect();
     let mut labels = vec![None; graph.len()];
     let count = count.min(connected.len());
     if count < 2 {
         connected.iter().for_each(|node| labels[*node] = Some(0));
-        return SpectralClusters { labels, is_settled: true };
+        return Ok(SpectralClusters { labels, is_settled: true });
     }
     let part = graph.part(&connected);
     let scale: Vec<f64> = (0..part.len()).map(|node| part.degree(node).sqrt().recip()).collect();
     let normalised = part.scaled(&scale);
-    let pairs = largest_eigenvectors(&normalised, count, TOLERANCE, seed);
+    let pairs = largest_eigenvectors(&normalised, count, TOLERANCE, seed)?;
     let embedding =
         DMatrix::from_fn(part.len(), count, |node, column| pairs.vectors[(node, column)] * scale[node]);
     for (node, label) in connected.into_iter().zip(cluster_qr(&embedding)) {
         labels[node] = Some(label);
     }
-    SpectralClusters { labels, is_settled: pairs.residual <= TOLERANCE }
+    Ok(SpectralClusters { labels, is_settled: pairs.residual <= TOLERANCE })
 }
 
 #[cfg(test)]
@@ -78,25 +82,25 @@ mod tests {
     fn blocks_of_a_block_diagonal_graph_are_recovered() {
         for (blocks, size) in [(2, 8), (4, 12), (5, 60)] {
             let graph = planted(blocks, size, 0.0, 3);
-            let clusters = spectral_clusters(&graph, blocks, 0);
+            let clusters = spectral_clusters(&graph, blocks, 0).unwrap();
             assert!(are_blocks(&clusters.labels, blocks), "{blocks} × {size}: {clusters:?}");
             assert!(clusters.is_settled);
-            assert_eq!(clusters, spectral_clusters(&graph, blocks, 0));
+            assert_eq!(clusters, spectral_clusters(&graph, blocks, 0).unwrap());
         }
     }
 
     #[test]
     fn planted_groups_are_found_in_noise() {
-        assert!(are_blocks(&spectral_clusters(&planted(4, 80, 0.02, 5), 4, 0).labels, 4));
+        assert!(are_blocks(&spectral_clusters(&planted(4, 80, 0.02, 5), 4, 0).unwrap().labels, 4));
     }
 
     #[test]
     fn nodes_without_an_edge_have_no_label() {
         let graph = SparseGraph::of_edges(5, [(0, 1, 2.0), (2, 3, 2.0)]);
-        let labels = spectral_clusters(&graph, 2, 0).labels;
+        let labels = spectral_clusters(&graph, 2, 0).unwrap().labels;
         assert!(
             labels[4].is_none() && labels[0] == labels[1] && labels[2] == labels[3] && labels[0] != labels[2]
         );
-        assert_eq!(spectral_clusters(&SparseGraph::of_edges(2, []), 2, 0).labels, [None, None]);
+        assert_eq!(spectral_clusters(&SparseGraph::of_edges(2, []), 2, 0).unwrap().labels, [None, None]);
     }
 }

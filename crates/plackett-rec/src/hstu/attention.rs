@@ -2,6 +2,7 @@
 
 use super::config::Weighting;
 use super::time_bucket::{TIME_BUCKETS, TimeBuckets};
+use crate::head_tasks::{HeadTask, HeadTasks};
 use plackett_kernel::{
     Activation, Isa, Panels, Start, fit, for_each, multiply_panels, multiply_transposed, softmax_row,
 };
@@ -63,7 +64,7 @@ pub fn pointwise_attention(
     }
     let work = Attend {
         attention: attention.clone(),
-        size,
+        tasks: HeadTasks { sequences: attention.sequences.clone(), heads: attention.heads, size },
         positions: bias.positions.map(|positions| positions.value.clone()),
         times: bias.times.as_ref().map(|(times, buckets)| (times.value.clone(), buckets.clone())),
     };
@@ -71,7 +72,7 @@ pub fn pointwise_attention(
     let mut blocks = tape.buffer(query.value.len());
     work.forward(tape.compute(), &values, &mut blocks);
     let mut y = tape.buffer(query.value.len());
-    work.to_rows(&blocks, &mut y);
+    work.tasks.to_rows(&blocks, &mut y);
     drop(blocks);
     let tables = [bias.positions, bias.times.as_ref().map(|(times, _)| *times)];
     let of_tables = tables.map(|table| table.map(VarRef::from));
@@ -85,7 +86,7 @@ pub fn pointwise_attention(
         for (var, blocks) in refs.iter().zip(&blocks) {
             if flow.is_needed(var) {
                 let mut rows = flow.buffer(blocks.len());
-                work.to_rows(blocks, &mut rows);
+                work.tasks.to_rows(blocks, &mut rows);
                 flow.add(var, rows);
             }
         }
@@ -105,16 +106,9 @@ pub fn pointwise_attention(
 /// Attention with its biases. One task is a head of a sequence; results of a task lie together, in the order of the tasks.
 struct Attend {
     attention: PointwiseAttention,
-    size: usize,
+    tasks: HeadTasks,
     positions: Option<Arc<Buffer>>,
     times: Option<(Arc<Buffer>, Arc<TimeBuckets>)>,
-}
-
-/// A head of a sequence.
-struct Task {
-    sequence: usize,
-    rows: Range<usize>,
-    head: usize,
 }
 
 /// Buffers of one worker.
@@ -129,52 +123,6 @@ struct Scratch {
 }
 
 impl Attend {
-    fn columns(&self) -> usize {
-        self.attention.heads * self.size
-    }
-
-    fn tasks(&self) -> Vec<Task> {
-        let sequences = self.attention.sequences.iter().enumerate();
-        let heads = self.attention.heads;
-        sequences
-            .flat_map(|(sequence, rows)| {
-                (0..heads).map(move |head| Task { sequence, rows: rows.clone(), head })
-            })
-            .collect()
-    }
-
-    /// The part of `blocks` of each task.
-    fn parts<'b>(&self, mut blocks: &'b mut [f32]) -> Vec<&'b mut [f32]> {
-        let mut parts = Vec::new();
-        for task in self.tasks() {
-            let (part, rest) = blocks.split_at_mut(task.rows.len() * self.size);
-            parts.push(part);
-            blocks = rest;
-        }
-        parts
-    }
-
-    /// From the order of the tasks to rows.
-    fn to_rows(&self, blocks: &[f32], rows: &mut [f32]) {
-        let (columns, size) = (self.columns(), self.size);
-        let mut at = 0;
-        for task in self.tasks() {
-            for row in task.rows {
-                rows[row * columns + task.head * size..][..size].copy_from_slice(&blocks[at..at + size]);
-                at += size;
-            }
-        }
-    }
-
-    /// Some columns of a task's rows, row after row.
-    fn gather(&self, from: &[f32], task: &Task, to: &mut Vec<f32>) {
-        let (columns, size) = (self.columns(), self.size);
-        fit(to, task.rows.len() * size);
-        for (to, row) in to.chunks_mut(size.max(1)).zip(task.rows.clone()) {
-            to.copy_from_slice(&from[row * columns + task.head * size..][..size]);
-        }
-    }
-
     fn position_count(&self) -> usize {
         self.positions.as_ref().map_or(0, |positions| positions.len())
     }
@@ -184,7 +132,7 @@ impl Attend {
         self.position_count() + if self.times.is_some() { TIME_BUCKETS } else { 0 }
     }
 
-    fn add_bias(&self, task: &Task, row: usize, scores: &mut [f32]) {
+    fn add_bias(&self, task: &HeadTask, row: usize, scores: &mut [f32]) {
         if let Some(positions) = &self.positions {
             // Key j of row i has distance j − i; the last number of the table is that of the row itself.
             let own = &positions[positions.len() - 1 - row..];
@@ -197,8 +145,8 @@ impl Attend {
     }
 
     /// Scores and weights of a task, whose queries and keys are gathered.
-    fn weights(&self, isa: Isa, task: &Task, scratch: &mut Scratch) {
-        let (rows, size) = (task.rows.len(), self.size);
+    fn weights(&self, isa: Isa, task: &HeadTask, scratch: &mut Scratch) {
+        let (rows, size) = (task.rows.len(), self.tasks.size);
         let Scratch { inputs: [query, key, ..], scores, weights, panels, .. } = scratch;
         panels.pack(1, &key[..rows * size], size, rows, true);
         fit(scores, rows * rows);
@@ -225,16 +173,16 @@ impl Attend {
     }
 
     fn forward(&self, compute: &Compute, inputs: &[Arc<Buffer>; 3], blocks: &mut [f32]) {
-        let tasks: Vec<_> = self.tasks().into_iter().zip(self.parts(blocks)).collect();
+        let tasks: Vec<_> = self.tasks.all().into_iter().zip(self.tasks.parts(blocks)).collect();
         for_each(compute.workers, tasks.into_par_iter(), |(task, out)| {
             SCRATCH.with_borrow_mut(|scratch| {
                 let rows = task.rows.len();
                 for (to, from) in scratch.inputs.iter_mut().zip(inputs) {
-                    self.gather(from, &task, to);
+                    self.tasks.gather(from, &task, to);
                 }
                 self.weights(compute.isa, &task, scratch);
                 let Scratch { inputs: [_, _, value, _], weights, panels, .. } = scratch;
-                panels.pack(1, &value[..rows * self.size], rows, self.size, false);
+                panels.pack(1, &value[..rows * self.tasks.size], rows, self.tasks.size, false);
                 let weights = &weights[..rows * rows];
                 multiply_panels(compute.isa, 1, weights, (rows, rows), panels, out, Start::Zero, None);
             });
@@ -249,11 +197,16 @@ impl Attend {
         gradient: &[f32],
         [by_query, by_key, by_value]: &mut [Buffer; 3],
     ) -> Vec<f32> {
-        let tasks = self.tasks();
+        let tasks = self.tasks.all();
         let width = self.bias_count();
         let mut by_bias = vec![0.0; tasks.len() * width];
         let mut rest = &mut by_bias[..];
-        let parts = self.parts(by_query).into_iter().zip(self.parts(by_key)).zip(self.parts(by_value));
+        let parts = self
+            .tasks
+            .parts(by_query)
+            .into_iter()
+            .zip(self.tasks.parts(by_key))
+            .zip(self.tasks.parts(by_value));
         let mut all = Vec::new();
         for (task, ((query, key), value)) in tasks.into_iter().zip(parts) {
             let (bias, after) = std::mem::take(&mut rest).split_at_mut(width);
@@ -263,9 +216,9 @@ impl Attend {
         for_each(compute.workers, all.into_par_iter(), |(task, parts, bias)| {
             SCRATCH.with_borrow_mut(|scratch| {
                 for (to, from) in scratch.inputs.iter_mut().zip(inputs) {
-                    self.gather(from, &task, to);
+                    self.tasks.gather(from, &task, to);
                 }
-                self.gather(gradient, &task, &mut scratch.inputs[3]);
+                self.tasks.gather(gradient, &task, &mut scratch.inputs[3]);
                 self.task_backward(compute.isa, &task, scratch, parts, bias);
             });
         });
@@ -275,13 +228,13 @@ impl Attend {
     fn task_backward(
         &self,
         isa: Isa,
-        task: &Task,
+        task: &HeadTask,
         scratch: &mut Scratch,
         [by_query, by_key, by_value]: [&mut [f32]; 3],
         by_bias: &mut [f32],
     ) {
         self.weights(isa, task, scratch);
-        let (rows, size) = (task.rows.len(), self.size);
+        let (rows, size) = (task.rows.len(), self.tasks.size);
         let Scratch { inputs: [query, key, value, out], scores, weights, slopes, panels } = scratch;
         let (weights, out) = (&weights[..rows * rows], &out[..rows * size]);
         by_value.fill(0.0);
@@ -323,7 +276,7 @@ impl Attend {
         }
     }
 
-    fn add_bias_gradients(&self, task: &Task, row: usize, slopes: &[f32], sums: &mut [f32]) {
+    fn add_bias_gradients(&self, task: &HeadTask, row: usize, slopes: &[f32], sums: &mut [f32]) {
         let (positions, times) = sums.split_at_mut(self.position_count());
         if let Some(first) = positions.len().checked_sub(1 + row) {
             positions[first..].iter_mut().zip(slopes).for_each(|(sum, slope)| *sum += slope);

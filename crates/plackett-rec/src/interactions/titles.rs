@@ -1,7 +1,7 @@
 //! What items are called.
 
 use crate::RecError;
-use plackett_core::formats::{DEFAULT_LINE_LIMIT, FormatError, Lines, json_problem};
+use plackett_core::formats::{DEFAULT_LINE_LIMIT, read_json_lines};
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::path::Path;
@@ -46,19 +46,8 @@ fn read_items(
     path: &Path,
     text_of: impl Fn(&Item) -> Option<String>,
 ) -> Result<HashMap<String, String>, RecError> {
-    let mut lines = Lines::open(path, DEFAULT_LINE_LIMIT)?;
     let mut texts = HashMap::new();
-    while let Some(text) = lines.next()? {
-        let text = text.trim().to_string();
-        if text.is_empty() {
-            continue;
-        }
-        let item: Item = serde_json::from_str(&text).map_err(|error| FormatError::Json {
-            file: lines.file().to_string(),
-            line: lines.line(),
-            expected: "an object with item and title",
-            problem: json_problem(&text, &error),
-        })?;
+    for (_, item) in read_json_lines::<Item>(path, DEFAULT_LINE_LIMIT, "an object with item and title")? {
         if let Some(text) = text_of(&item) {
             texts.insert(item.item, text);
         }

@@ -1,5 +1,6 @@
 //! Softmax attention to a prefix and to oneself: tokens of an item, and the slots that ask for the next one, do not see each other.
 
+use crate::head_tasks::{HeadTask, HeadTasks};
 use plackett_kernel::{
     Isa, Panels, Start, axpy, dot, fit, for_each, multiply_panels, multiply_transposed, softmax_row,
 };
@@ -41,12 +42,13 @@ pub fn prefix_attention(tape: &Tape, [query, key, value]: [&Var; 3], attention: 
             "queries, keys and values have one shape"
         );
     }
-    let work = Attend { attention: attention.clone(), size };
+    let tasks = HeadTasks { sequences: attention.sequences.clone(), heads: attention.heads, size };
+    let work = Attend { attention: attention.clone(), tasks };
     let values = [query, key, value].map(|var| var.value.clone());
     let mut blocks = tape.buffer(query.value.len());
     work.forward(tape.compute(), &values, &mut blocks);
     let mut y = tape.buffer(query.value.len());
-    work.to_rows(&blocks, &mut y);
+    work.tasks.to_rows(&blocks, &mut y);
     drop(blocks);
     let refs = [query, key, value].map(VarRef::from);
     tape.record(&[query, key, value], (query.rows, columns), y, move |flow, gradient| {
@@ -56,7 +58,7 @@ pub fn prefix_attention(tape: &Tape, [query, key, value]: [&Var; 3], attention: 
         for (var, blocks) in refs.iter().zip(&blocks) {
             if flow.is_needed(var) {
                 let mut rows = flow.buffer(blocks.len());
-                work.to_rows(blocks, &mut rows);
+                work.tasks.to_rows(blocks, &mut rows);
                 flow.add(var, rows);
             }
         }
@@ -66,13 +68,7 @@ pub fn prefix_attention(tape: &Tape, [query, key, value]: [&Var; 3], attention: 
 /// Attention of heads of sequences; results of a task lie together, in the order of the tasks.
 struct Attend {
     attention: PrefixAttention,
-    size: usize,
-}
-
-/// A head of a sequence.
-struct Task {
-    rows: Range<usize>,
-    head: usize,
+    tasks: HeadTasks,
 }
 
 /// Buffers of one worker.
@@ -89,60 +85,21 @@ struct Scratch {
 }
 
 impl Attend {
-    fn columns(&self) -> usize {
-        self.attention.heads * self.size
-    }
-
     fn scale(&self) -> f32 {
-        1.0 / (self.size as f32).sqrt()
+        1.0 / (self.tasks.size as f32).sqrt()
     }
 
-    fn tasks(&self) -> Vec<Task> {
-        let heads = self.attention.heads;
-        let sequences = self.attention.sequences.iter();
-        sequences.flat_map(|rows| (0..heads).map(move |head| Task { rows: rows.clone(), head })).collect()
-    }
-
-    fn parts<'b>(&self, mut blocks: &'b mut [f32]) -> Vec<&'b mut [f32]> {
-        let mut parts = Vec::new();
-        for task in self.tasks() {
-            let (part, rest) = blocks.split_at_mut(task.rows.len() * self.size);
-            parts.push(part);
-            blocks = rest;
-        }
-        parts
-    }
-
-    fn to_rows(&self, blocks: &[f32], rows: &mut [f32]) {
-        let (columns, size) = (self.columns(), self.size);
-        let mut at = 0;
-        for task in self.tasks() {
-            for row in task.rows {
-                rows[row * columns + task.head * size..][..size].copy_from_slice(&blocks[at..at + size]);
-                at += size;
-            }
-        }
-    }
-
-    fn gather(&self, from: &[f32], task: &Task, to: &mut Vec<f32>) {
-        let (columns, size) = (self.columns(), self.size);
-        fit(to, task.rows.len() * size);
-        for (to, row) in to.chunks_mut(size.max(1)).zip(task.rows.clone()) {
-            to.copy_from_slice(&from[row * columns + task.head * size..][..size]);
-        }
-    }
-
-    fn visible(&self, task: &Task) -> &[usize] {
+    fn visible(&self, task: &HeadTask) -> &[usize] {
         &self.attention.visible[task.rows.clone()]
     }
 
     /// The longest prefix of a task's rows: only so many keys are in products.
-    fn longest(&self, task: &Task) -> usize {
+    fn longest(&self, task: &HeadTask) -> usize {
         self.visible(task).iter().copied().max().unwrap_or(0)
     }
 
-    fn weights(&self, isa: Isa, task: &Task, scratch: &mut Scratch) {
-        let (rows, size, keys) = (task.rows.len(), self.size, self.longest(task));
+    fn weights(&self, isa: Isa, task: &HeadTask, scratch: &mut Scratch) {
+        let (rows, size, keys) = (task.rows.len(), self.tasks.size, self.longest(task));
         let Scratch { inputs: [query, key, ..], weights, own, row: buffer, panels, .. } = scratch;
         fit(weights, rows * keys);
         fit(own, rows);
@@ -164,14 +121,14 @@ impl Attend {
     }
 
     fn forward(&self, compute: &Compute, inputs: &[Arc<Buffer>; 3], blocks: &mut [f32]) {
-        let tasks: Vec<_> = self.tasks().into_iter().zip(self.parts(blocks)).collect();
+        let tasks: Vec<_> = self.tasks.all().into_iter().zip(self.tasks.parts(blocks)).collect();
         for_each(compute.workers, tasks.into_par_iter(), |(task, out)| {
             SCRATCH.with_borrow_mut(|scratch| {
                 for (to, from) in scratch.inputs.iter_mut().zip(inputs) {
-                    self.gather(from, &task, to);
+                    self.tasks.gather(from, &task, to);
                 }
                 self.weights(compute.isa, &task, scratch);
-                let (rows, size, keys) = (task.rows.len(), self.size, self.longest(&task));
+                let (rows, size, keys) = (task.rows.len(), self.tasks.size, self.longest(&task));
                 let Scratch { inputs: [_, _, value, _], weights, own, panels, .. } = scratch;
                 panels.pack(1, &value[..keys * size], keys, size, false);
                 let weights = &weights[..rows * keys];
@@ -190,14 +147,19 @@ impl Attend {
         gradient: &[f32],
         [by_query, by_key, by_value]: &mut [Buffer; 3],
     ) {
-        let parts = self.parts(by_query).into_iter().zip(self.parts(by_key)).zip(self.parts(by_value));
-        let all: Vec<_> = self.tasks().into_iter().zip(parts).collect();
+        let parts = self
+            .tasks
+            .parts(by_query)
+            .into_iter()
+            .zip(self.tasks.parts(by_key))
+            .zip(self.tasks.parts(by_value));
+        let all: Vec<_> = self.tasks.all().into_iter().zip(parts).collect();
         for_each(compute.workers, all.into_par_iter(), |(task, ((query, key), value))| {
             SCRATCH.with_borrow_mut(|scratch| {
                 for (to, from) in scratch.inputs.iter_mut().zip(inputs) {
-                    self.gather(from, &task, to);
+                    self.tasks.gather(from, &task, to);
                 }
-                self.gather(gradient, &task, &mut scratch.inputs[3]);
+                self.tasks.gather(gradient, &task, &mut scratch.inputs[3]);
                 self.task_backward(compute.isa, &task, scratch, [query, key, value]);
             });
         });
@@ -206,12 +168,12 @@ impl Attend {
     fn task_backward(
         &self,
         isa: Isa,
-        task: &Task,
+        task: &HeadTask,
         scratch: &mut Scratch,
         [by_query, by_key, by_value]: [&mut [f32]; 3],
     ) {
         self.weights(isa, task, scratch);
-        let (rows, size, keys) = (task.rows.len(), self.size, self.longest(task));
+        let (rows, size, keys) = (task.rows.len(), self.tasks.size, self.longest(task));
         let Scratch { inputs: [query, key, value, out], weights, own, slopes, own_slopes, panels, .. } =
             scratch;
         let (weights, out) = (&weights[..rows * keys], &out[..rows * size]);

@@ -65,6 +65,10 @@ impl RankingModuleJob {
         let report =
             train(&task, compute, &mut parameters, &self.settings, (None, ""), Some(hooks), progress)?;
         outcome.loss = f64::from(report.final_loss());
+        // Of a sparse module what has changed counts, which may be less than it was given.
+        if let Ok(difference) = attached.difference(&parameters) {
+            outcome.trainable = difference.count();
+        }
         attached.save(&parameters, output, &heads)?;
         Ok(outcome)
     }

@@ -8,7 +8,8 @@ use std::ops::Range;
 pub enum RatioLevel {
     /// Each token has its own (GRPO, DAPO).
     Token,
-    /// The geometric mean of the tokens of a part: a whole answer (GSPO), or one item of a list (Rank-GRPO).
+    /// The geometric mean of the tokens of a part: a whole answer (GSPO), or one item of a list (Rank-GRPO). Differs from that of each
+    /// token where the policy has gone on since the answers were drawn.
     Part,
 }
 

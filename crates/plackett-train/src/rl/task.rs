@@ -40,6 +40,8 @@ pub struct Answered {
     pub reward: f64,
     /// What its tokens are worth compared with the other answers to the prompt.
     pub credits: Vec<Credit>,
+    /// Whether it is worth more or less than the others, before anything is added that is not compared (the shaping of lengths).
+    pub differs: bool,
 }
 
 /// Tokens of an answer that share an advantage.
@@ -49,6 +51,8 @@ pub struct Credit {
     pub tokens: Range<usize>,
     /// Compared with the other answers.
     pub advantage: f64,
+    /// Its share of the answer's weight; those of an answer sum to 1.
+    pub share: f64,
 }
 
 /// Says what answers are worth.
@@ -159,7 +163,7 @@ impl PolicyTask<'_> {
             for credit in worth.credits.iter().filter(|credit| !credit.tokens.is_empty()) {
                 let weight = match self.by_token {
                     true => credit.tokens.len() as f32 / tokens.max(1) as f32,
-                    false => 1.0 / (answers * worth.credits.len() as f32),
+                    false => credit.share as f32 / answers,
                 };
                 let tokens = start + credit.tokens.start..start + credit.tokens.end;
                 terms.push(Term { tokens, advantage: credit.advantage as f32, weight });
@@ -172,8 +176,7 @@ impl PolicyTask<'_> {
 
 impl Rolled {
     fn add(&mut self, prompt: &[u32], group: &[Sampled], worth: Vec<Answered>) {
-        let teaches = |credit: &Credit| credit.advantage != 0.0;
-        let has_advantage = worth.iter().any(|worth| worth.credits.iter().any(teaches));
+        let has_advantage = worth.iter().any(|worth| worth.differs);
         self.record.without_advantage += f64::from(u8::from(!has_advantage));
         for answer in group {
             self.sequences.push(prompt.iter().chain(&answer.tokens).copied().collect());
@@ -188,8 +191,8 @@ impl Task for PolicyTask<'_> {
         self.prompts.len()
     }
 
-    /// Rolls out with the weights of the tape. The ratios are 1, since the policy is the one that wrote the answers: what they
-    /// carry is the gradient.
+    /// Rolls out with the weights of the tape, one step for each rollout (µ = 1). The ratios are 1, since the policy is the one that wrote
+    /// the answers: nothing is clipped, and a ratio of the whole answer (GSPO) has the same gradient as one of each token.
     fn loss(&self, tape: &Tape, examples: &[usize], mode: Mode) -> Result<StepLoss, TrainError> {
         if self.loss.kl > 0.0 && self.reference.is_none() {
             return Err(TrainError::Setting("the divergence is weighed, and there is no reference".into()));

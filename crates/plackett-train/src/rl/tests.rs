@@ -21,7 +21,8 @@ impl Rewarder for Letters {
         let advantages = group_advantages(&rewards);
         let worth = |((answer, reward), advantage): ((&Sampled, f64), f64)| Answered {
             reward,
-            credits: vec![Credit { tokens: 0..answer.tokens.len(), advantage }],
+            credits: vec![Credit { tokens: 0..answer.tokens.len(), advantage, share: 1.0 }],
+            differs: advantage != 0.0,
         };
         answers.iter().zip(rewards).zip(advantages).map(worth).collect()
     }
@@ -134,8 +135,12 @@ fn groups_without_an_advantage_are_counted() {
     impl Rewarder for Same {
         fn judge(&self, _prompt: usize, answers: &[Sampled]) -> Vec<Answered> {
             let advantages = group_advantages(&vec![1.0; answers.len()]);
-            let credit = |advantage| Credit { tokens: 0..1, advantage };
-            let worth = |advantage| Answered { reward: 1.0, credits: vec![credit(advantage)] };
+            let credit = |advantage| Credit { tokens: 0..1, advantage, share: 1.0 };
+            let worth = |advantage: f64| Answered {
+                reward: 1.0,
+                credits: vec![credit(advantage)],
+                differs: advantage != 0.0,
+            };
             advantages.into_iter().map(worth).collect()
         }
     }
@@ -158,7 +163,7 @@ fn groups_without_an_advantage_are_counted() {
     let settings = Settings { batch: 2, steps: 2, rate: 1e-2, ..Settings::default() };
     let report = train(&task, &Compute::new(1), &mut parameters, &settings, (None, ""), None, &mut |_, _| {});
     let report = report.unwrap();
-    assert!(report.steps.iter().all(|step| step.skipped == 2 && step.loss == -1.0 || step.loss == 0.0));
+    assert!(report.steps.iter().all(|step| step.skipped == 2 && step.loss == 0.0));
     assert_eq!(parameters[model.llama.head].value.to_vec(), before);
     assert_eq!(task.records.into_inner().unwrap()[0].without_advantage, 1.0);
 }

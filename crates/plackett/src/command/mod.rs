@@ -7,6 +7,7 @@ mod calibrate;
 mod choose;
 mod compare;
 mod cut_texts;
+mod declarations;
 mod doctor;
 mod documents;
 mod embed;
@@ -36,6 +37,7 @@ mod results;
 mod route;
 mod search;
 mod snippet;
+mod synth;
 mod table;
 mod terminal;
 mod trace_file;
@@ -139,6 +141,7 @@ enum Command {
     Ids(ids::Arguments),
     Choose(Box<choose::Arguments>),
     Recommend(Box<recommend::Arguments>),
+    Synth(synth::Arguments),
     Train(train::Arguments),
     Method(method::Arguments),
     Model(model::Arguments),
@@ -200,6 +203,7 @@ fn no_line_limit(command: &Command) -> Option<&'static str> {
         Command::Replay(_) => Some("the manifest says how long lines may be"),
         // Lines of texts and aspects may have any length.
         Command::Quickstart(_)
+        | Command::Synth(_)
         | Command::Train(_)
         | Command::Ask(_)
         | Command::Choose(_)
@@ -235,6 +239,7 @@ fn dispatch(command: Command, global: &Global, output: &Output) -> Outcome {
         Command::Ids(arguments) => ids::run(&arguments, global, output),
         Command::Choose(arguments) => choose::run(&arguments, global, output),
         Command::Recommend(arguments) => recommend::run(&arguments, global, output),
+        Command::Synth(arguments) => synth::run(&arguments, global, output),
         Command::Train(arguments) => train::run(&arguments, global, output),
         Command::Method(arguments) => method::run(&arguments, output),
         Command::Model(arguments) => model::run(&arguments, global, output),

@@ -4,7 +4,7 @@
 
 use super::error::StageError;
 use plackett_core::Document;
-use plackett_core::formats::Lines;
+use plackett_core::formats::read_json_lines;
 use plackett_rank::ask::Aspect;
 use serde::Deserialize;
 use std::collections::{HashMap, HashSet};
@@ -74,22 +74,8 @@ fn bare(text: &str) -> String {
 }
 
 fn pairs(path: &Path) -> Result<Vec<Pair>, StageError> {
-    let mut lines = Lines::open(path, 1 << 23)?;
-    let (mut pairs, mut number) = (Vec::new(), 0u64);
-    while let Some(line) = lines.next()? {
-        number += 1;
-        if line.trim().is_empty() {
-            continue;
-        }
-        pairs.push(serde_json::from_str(line).map_err(|error| StageError::Field {
-            field: "collection",
-            problem: format!(
-                "{}, line {number}: {error}; query, passage and title are expected",
-                path.display()
-            ),
-        })?);
-    }
-    Ok(pairs)
+    let pairs = read_json_lines(path, 1 << 23, "query, passage and title")?;
+    Ok(pairs.into_iter().map(|(_, pair)| pair).collect())
 }
 
 impl Faceted {

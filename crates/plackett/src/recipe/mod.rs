@@ -37,6 +37,7 @@ mod systems;
 mod task;
 #[cfg(test)]
 mod tests;
+mod training;
 mod unlearning;
 
 pub use error::{Problem, RecipeError, StageError};

@@ -1,13 +1,24 @@
 //! What somebody chose next, to be written token by token: as a title or as codes.
 
 use super::error::StageError;
-use super::film::ndcg;
 use super::quantity::{Quantity, mean};
+use super::registry::Made;
+use super::small_decoder::{folder_of, learn_pairs, new_decoder, of_seeds};
+use super::task::Task;
+use plackett_eval::list_ndcg;
 use plackett_lm::decode::{Sampling, TokenTrie};
+use plackett_train::Parameters;
 use plackett_train::rl::Rollouts;
+use plackett_train::trainer::WordVocabulary;
 use std::collections::HashSet;
 use std::sync::Arc;
 
+/// Beams of a search, and draws that they are compared with.
+pub const BEAMS: usize = 16;
+/// Numbers of [`write_decoders`] by seed.
+pub const BY_SEED: [&str; 3] = ["unique_beams", "unique_draws", "legal"];
+/// Sequences, and what is to be written after each.
+pub type Pairs = Vec<(Vec<u32>, Vec<u32>)>;
 /// Prompts of one call of the engine.
 const TOGETHER: usize = 32;
 /// Items whose draws are counted.
@@ -36,7 +47,7 @@ pub struct NextItems {
 
 impl NextItems {
     /// Prompts and the sequences to be written after them.
-    pub fn pairs(&self) -> Vec<(Vec<u32>, Vec<u32>)> {
+    pub fn pairs(&self) -> Pairs {
         self.learned.iter().map(|item| (item.prompt.clone(), self.trie.sequence(item.target))).collect()
     }
 }
@@ -79,7 +90,7 @@ impl NextMeasured {
                 let right: Vec<f64> =
                     beams.iter().map(|(rank, _)| f64::from(u8::from(*rank == item.target))).collect();
                 let among = |count: usize| right.iter().take(count).sum();
-                measured.ndcg.push(ndcg(&right, 1, 10));
+                measured.ndcg.push(list_ndcg(&right, 1, 10));
                 measured.hit.push(among(1));
                 measured.hit10.push(among(10));
                 measured.hit_all.push(among(width));
@@ -131,4 +142,38 @@ pub fn unique_draws(
         ranks.len() as f64 / draws.len().max(1) as f64
     };
     Ok(mean(&drawn.iter().map(distinct).collect::<Vec<_>>()))
+}
+
+/// Trains a decoder of each seed on what `items` gives for it and other pairs, writes it into the stage's folder and measures it on as many
+/// items as the field `tested` says.
+///
+/// # Errors
+/// A training that fails, or a file that cannot be written.
+pub fn write_decoders(
+    task: &Task<'_>,
+    (vocabulary, context): (&WordVocabulary, usize),
+    items: impl Fn(u64) -> Result<(NextItems, Pairs), StageError>,
+) -> Result<Made, StageError> {
+    let values = task.values;
+    let (mut all, mut draws, mut tested) = (Vec::new(), Vec::new(), Vec::new());
+    for seed in 1..=values.count("seeds") {
+        let (next, others) = items(seed as u64)?;
+        tested = next.tested.iter().take(values.count("tested")).cloned().collect();
+        let mut parameters = Parameters::default();
+        let mut model = new_decoder(values, vocabulary, context, seed, &mut parameters)?;
+        let pairs = next.pairs().into_iter().chain(others).collect();
+        learn_pairs(task, pairs, (&model, seed), &mut parameters)?;
+        let folder = folder_of(task.folder, seed);
+        model.save(&folder, &parameters)?;
+        vocabulary.save(&folder)?;
+        let engine = Rollouts::open(&model, &parameters, &folder)?;
+        all.push(NextMeasured::of(&engine, &next.trie, &tested, BEAMS)?);
+        draws.push(unique_draws(&engine, &next.trie, &tested, (BEAMS, seed as u64))?);
+    }
+    let mut made = Made { numbers: measured(&tested, &all), ..Made::default() };
+    let by_seed = |of: fn(&NextMeasured) -> &Vec<f64>| all.iter().map(|seed| mean(of(seed))).collect();
+    let columns = [by_seed(|seed| &seed.unique), draws, by_seed(|seed| &seed.legal)];
+    made.numbers.extend(BY_SEED.into_iter().zip(columns).map(|(name, values)| of_seeds(name, values)));
+    made.facts.push(("words and codes".into(), vocabulary.len().to_string()));
+    Ok(made)
 }

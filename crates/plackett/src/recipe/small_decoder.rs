@@ -5,11 +5,12 @@ use super::field::{Default, FieldKind, FieldSpec, Values};
 use super::quantity::Quantity;
 use super::registry::Registry;
 use super::task::Task;
+use super::training::train_within;
+use plackett_train::Parameters;
 use plackett_train::nn::LlamaConfig;
 use plackett_train::objective::parse_sum;
 use plackett_train::optimizer::Schedule;
-use plackett_train::trainer::{LanguageModel, LanguageTask, Settings, StepRecord, WordVocabulary, train};
-use plackett_train::{Compute, Parameters};
+use plackett_train::trainer::{LanguageModel, LanguageTask, Settings, WordVocabulary};
 use std::path::{Path, PathBuf};
 
 /// Heads of attention; the width of each is even.
@@ -90,14 +91,10 @@ pub fn learn_pairs(
         warmup: steps / 20,
         schedule: Schedule::Cosine,
         seed: seed as u64,
-        checkpoint: 0,
         ..Settings::default()
     };
     let name = format!("{}, seed {seed}", task.name);
-    let mut progress =
-        |record: &StepRecord, total: usize| (task.progress)(&name, record.step as u64, total as u64);
-    let compute = Compute::new(rayon::current_num_threads());
-    train(&learning, &compute, parameters, &settings, (None, ""), None, &mut progress)?;
+    train_within(task, &name, &learning, parameters, &settings)?;
     Ok(())
 }
 

@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 use std::path::Path;
 
 fn prepared(folder: &Path) {
+    let written = "{\"question\": \"why?\", \"human_answers\": [\"so\"], \"model_answers\": [\"because\"]}\n";
+    std::fs::write(folder.join("written.jsonl"), written.repeat(4)).unwrap();
     let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
     write(
         "corpus.jsonl",
@@ -75,6 +77,7 @@ const LINES: &[(&str, i32, &[&str])] = &[
     ("ids check corpus.jsonl", 2, &[]),
     ("ids schemes", 0, &["schemes"]),
     ("choose flow --candidates answers.jsonl --by overlap", 0, &["by", "chosen", "drawn", "rounds"]),
+    ("synth answers written.jsonl -o made", 0, &["collections", "output", "parts", "questions"]),
     ("recommend list", 0, &["recommenders"]),
     ("recommend show ease", 0, &["recommender"]),
     ("recommend fit events.tsv -o m", 0, &["events", "items", "output", "recommender", "seconds", "users"]),

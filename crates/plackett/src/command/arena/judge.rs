@@ -7,7 +7,7 @@ use anyhow::{Context, anyhow};
 use clap::Args;
 use plackett_arena::Verdict;
 use plackett_arena::judge::Agreement;
-use plackett_core::formats::{Lines, json_problem};
+use plackett_core::formats::read_json_lines;
 use serde::Deserialize;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -59,19 +59,9 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
 }
 
 fn read(path: &Path, limit: usize) -> anyhow::Result<Vec<(String, Verdict)>> {
-    let mut lines = Lines::open(path, limit)?;
     let mut pairs = Vec::new();
-    while let Some(text) = lines.next()? {
-        let text = text.trim().to_string();
-        if text.is_empty() {
-            continue;
-        }
-        let place = || format!("{}, line {}", path.display(), lines.line());
-        let line: Line = serde_json::from_str(&text)
-            .map_err(|error| {
-                anyhow!("expected {{\"answer\": …, \"label\": …}}, {}", json_problem(&text, &error))
-            })
-            .with_context(place)?;
+    for (number, line) in read_json_lines::<Line>(path, limit, "{\"answer\": …, \"label\": …}")? {
+        let place = || format!("{}, line {number}", path.display());
         let verdict = Verdict::parse(&line.label).ok_or_else(|| {
             anyhow!("the label is `{}`; write leftvote, rightvote, tievote or bothbad_vote", line.label)
         });

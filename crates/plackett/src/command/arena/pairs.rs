@@ -3,10 +3,10 @@
 use crate::command::number::whole;
 use crate::command::paths::Paths;
 use crate::command::{Global, Outcome, Output};
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use clap::Args;
 use plackett_arena::sampler::{Contender, PairSampler};
-use plackett_core::formats::{Lines, json_problem};
+use plackett_core::formats::read_json_lines;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
@@ -85,17 +85,8 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
 }
 
 fn read(path: &Path, limit: usize) -> anyhow::Result<Vec<Contender>> {
-    let mut lines = Lines::open(path, limit)?;
     let mut all = Vec::new();
-    while let Some(text) = lines.next()? {
-        let text = text.trim().to_string();
-        if text.is_empty() {
-            continue;
-        }
-        let place = || format!("{}, line {}", path.display(), lines.line());
-        let line: Line = serde_json::from_str(&text)
-            .map_err(|error| anyhow!("expected {{\"model\": …}}, {}", json_problem(&text, &error)))
-            .with_context(place)?;
+    for (_, line) in read_json_lines::<Line>(path, limit, "{\"model\": …}")? {
         all.push(Contender { name: line.model, weight: line.weight, rivals: line.rivals });
     }
     Ok(all)

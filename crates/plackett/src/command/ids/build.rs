@@ -4,10 +4,10 @@ use super::described;
 use crate::command::number::whole;
 use crate::command::paths::Paths;
 use crate::command::{Global, Outcome, Output};
-use anyhow::{Context, anyhow, bail};
+use anyhow::{anyhow, bail};
 use clap::Args;
 use plackett::pipeline::Models;
-use plackett_core::formats::{Lines, json_problem};
+use plackett_core::formats::read_json_lines;
 use plackett_ids::scheme::{Reads, Scheme, Source, parse};
 use plackett_ids::{Catalogue, Item, read_histories, read_items};
 use plackett_lm::EmbedOptions;
@@ -35,22 +35,22 @@ pub struct Arguments {
     #[arg(long, value_name = "SCHEME", required_unless_present = "index")]
     scheme: Option<String>,
     /// Who had which items, for schemes that read histories
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "index")]
     histories: Option<PathBuf>,
     /// Positions at the end of each history that identifiers must not know
-    #[arg(long, value_name = "N", default_value = "2", value_parser = whole::<usize>(0..))]
+    #[arg(long, value_name = "N", default_value = "2", value_parser = whole::<usize>(0..), requires = "histories", conflicts_with = "index")]
     held_out: usize,
     /// A vector for each item, for schemes that read vectors
-    #[arg(long, value_name = "FILE", conflicts_with = "model")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["model", "index"])]
     vectors: Option<PathBuf>,
     /// Embedding model that makes vectors of titles and texts
-    #[arg(long, short, value_name = "MODEL")]
+    #[arg(long, short, value_name = "MODEL", conflicts_with = "index")]
     model: Option<String>,
     /// Take identifiers that were made elsewhere: a JSON object with a list of tokens for each item
     #[arg(long, value_name = "FILE", conflicts_with = "scheme")]
     index: Option<PathBuf>,
     /// From which what is drawn follows
-    #[arg(long, value_name = "N", default_value = "1", value_parser = whole::<u64>(0..))]
+    #[arg(long, value_name = "N", default_value = "1", value_parser = whole::<u64>(0..), conflicts_with = "index")]
     seed: u64,
     /// The catalogue
     #[arg(long, short, value_name = "FILE")]
@@ -143,19 +143,9 @@ struct Line {
 
 /// A vector for each item, in the order of the items.
 fn read_vectors(path: &Path, items: &[Item], limit: usize) -> anyhow::Result<Vec<Vec<f64>>> {
-    let mut lines = Lines::open(path, limit)?;
     let mut by_id: HashMap<String, Vec<f64>> = HashMap::new();
-    while let Some(text) = lines.next()? {
-        let text = text.trim().to_string();
-        if text.is_empty() {
-            continue;
-        }
-        let place = || format!("{}, line {}", path.display(), lines.line());
-        let line: Line = serde_json::from_str(&text)
-            .map_err(|error| {
-                anyhow!("expected {{\"id\": …, \"vector\": […]}}, {}", json_problem(&text, &error))
-            })
-            .with_context(place)?;
+    for (number, line) in read_json_lines::<Line>(path, limit, "{\"id\": …, \"vector\": […]}")? {
+        let place = || format!("{}, line {number}", path.display());
         if by_id.insert(line.id.clone(), line.vector).is_some() {
             bail!("{}: a second vector of the item `{}`; leave one of them out", place(), line.id);
         }
@@ -208,4 +198,33 @@ fn embedded(
         ));
     }
     Ok(vectors)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Arguments;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        _arguments: Arguments,
+    }
+
+    #[test]
+    fn flags_without_an_effect_are_refused() {
+        let read = |flags: &str| {
+            let words = ["build", "items.jsonl", "-o", "c.jsonl"].into_iter().chain(flags.split(' '));
+            Line::try_parse_from(words).map(|_| ()).map_err(|error| error.to_string())
+        };
+        for flags in ["--index i", "--scheme rq --seed 3 --model m", "--scheme cid --histories h --held-out 1"] {
+            assert_eq!(read(flags), Ok(()), "{flags}");
+        }
+        for flag in ["--histories h", "--vectors v", "--model m", "--seed 1", "--histories h --held-out 1"] {
+            let error = read(&format!("--index i {flag}")).unwrap_err();
+            assert!(error.contains("cannot be used with"), "{flag}: {error}");
+        }
+        let error = read("--scheme atomic --held-out 1").unwrap_err();
+        assert!(error.contains("--histories"), "{error}");
+    }
 }

@@ -40,7 +40,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let catalogue = match (&arguments.catalogue, &arguments.model) {
         (Some(path), _) => {
             Paths::default().reads("CATALOGUE", [path]).reads("--items", &arguments.items).check()?;
-            Catalogue::open(path)?
+            Catalogue::open_within(path, global.max_line_bytes)?
         }
         (None, Some(model)) => Catalogue::open_bound(model)?.0,
         (None, None) => return Err(anyhow::anyhow!("name a catalogue, or a model with --model").into()),
@@ -74,17 +74,17 @@ fn own_checks(catalogue: &Catalogue, may_share: bool) -> Vec<Check> {
     let statistics = catalogue.statistics();
     // A catalogue that is not as it was written does not even open.
     let mut checks = vec![Check { name: "as it was written", problem: None }];
-    let shared = statistics.colliding_items;
     if !may_share {
-        let problem = (shared > 0).then(|| {
+        let problem = (!statistics.is_unique()).then(|| {
             format!(
-                "{shared} items share theirs, up to {} one; build with duplicates=number, or pass --shared",
-                statistics.largest_collision
+                "{} items share theirs, up to {} one; build with duplicates=number, or pass --shared",
+                statistics.colliding_items, statistics.largest_collision
             )
         });
         checks.push(Check { name: "identifiers are unique", problem });
     }
-    let problem = statistics.first_clash.map(|clash| {
+    let clash = statistics.first_clash.as_ref().filter(|_| !statistics.is_prefix_free());
+    let problem = clash.map(|clash| {
         let count = statistics.prefix_clashes;
         format!(
             "{count} do, such as `{}` of {} that of {}; a model needs a token that ends them",

@@ -37,7 +37,7 @@ enum Action {
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     match &arguments.action {
         Action::Build(arguments) => build::run(arguments, global, output),
-        Action::Show(arguments) => show::run(arguments, output),
+        Action::Show(arguments) => show::run(arguments, global, output),
         Action::Check(arguments) => check::run(arguments, global, output),
         Action::Schemes => schemes::run(output),
     }
@@ -53,9 +53,12 @@ fn described(catalogue: &Catalogue, statistics: &Statistics) -> String {
         plain(catalogue.scheme()),
         lengths.join(", ")
     );
-    text.push_str(&match statistics.colliding_items {
-        0 => "every item has an identifier of its own\n".to_string(),
-        items => format!("{items} items share theirs, up to {} one\n", statistics.largest_collision),
+    text.push_str(&match statistics.is_unique() {
+        true => "every item has an identifier of its own\n".to_string(),
+        false => {
+            let (items, most) = (statistics.colliding_items, statistics.largest_collision);
+            format!("{items} items share theirs, up to {most} one\n")
+        }
     });
     text.push_str(&match &statistics.first_clash {
         None => "no identifier begins another one\n".to_string(),

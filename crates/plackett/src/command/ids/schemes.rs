@@ -1,44 +1,24 @@
 //! `plackett ids schemes`: the schemes there are.
 
+use crate::command::declarations::Declared;
 use crate::command::{Outcome, Output};
 use plackett_ids::scheme::{SCHEMES, SchemeSpec};
 use serde_json::{Value, json};
 
 /// Runs the command.
 pub fn run(output: &Output) -> Outcome {
+    let all: Vec<Declared> = SCHEMES.iter().map(|spec| declared(spec)).collect();
     if output.json {
-        let schemes: Vec<Value> = SCHEMES.iter().map(|spec| as_json(spec)).collect();
-        return Ok(output.print_json(&json!({"schemes": schemes}))?);
+        let all: Vec<Value> = all.iter().map(Declared::json).collect();
+        return Ok(output.print_json(&json!({"schemes": all}))?);
     }
-    let mut text = String::new();
-    for spec in SCHEMES {
-        let also = match spec.aliases.is_empty() {
-            true => String::new(),
-            false => format!(" ({})", spec.aliases.join(", ")),
-        };
-        text.push_str(&format!("{}{also}\n  {}\n", spec.name, spec.summary));
-        if !spec.reads.is_empty() {
-            text.push_str(&format!("  reads {}\n", reads(spec).join(" and ")));
-        }
-        for option in spec.options {
-            text.push_str(&format!("  {}: {} ({})\n", option.name, option.help, option.expects()));
-        }
-    }
-    Ok(output.print(&text)?)
+    let all: Vec<String> = all.iter().map(Declared::text).collect();
+    Ok(output.print(&all.join("\n"))?)
 }
 
-fn reads(spec: &SchemeSpec) -> Vec<&'static str> {
-    spec.reads.iter().map(|reads| reads.words()).collect()
-}
-
-fn as_json(spec: &SchemeSpec) -> Value {
-    let option = |option: &plackett_core::declaration::OptionSpec| json!({"name": option.name, "expects": option.kind.to_string(), "default": option.default, "help": option.help});
-    json!({
-        "name": spec.name,
-        "aliases": spec.aliases,
-        "summary": spec.summary,
-        "paper": spec.paper,
-        "reads": reads(spec),
-        "options": spec.options.iter().map(option).collect::<Vec<_>>(),
-    })
+fn declared(spec: &SchemeSpec) -> Declared {
+    let SchemeSpec { name, aliases, summary, paper, options, .. } = *spec;
+    let reads: Vec<&str> = spec.reads.iter().map(|reads| reads.words()).collect();
+    let line = (!reads.is_empty()).then(|| format!("reads {}", reads.join(" and ")));
+    Declared { name, aliases, summary, paper, options, own: ("reads", json!(reads), line) }
 }

@@ -2,7 +2,7 @@
 
 use super::described;
 use crate::command::terminal::plain;
-use crate::command::{Outcome, Output};
+use crate::command::{Global, Outcome, Output};
 use anyhow::anyhow;
 use clap::Args;
 use plackett_ids::{Catalogue, CatalogueItem};
@@ -27,8 +27,8 @@ pub struct Arguments {
 }
 
 /// Runs the command.
-pub fn run(arguments: &Arguments, output: &Output) -> Outcome {
-    let catalogue = Catalogue::open(&arguments.catalogue)?;
+pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
+    let catalogue = Catalogue::open_within(&arguments.catalogue, global.max_line_bytes)?;
     let places = asked(arguments, &catalogue)?;
     if let Some(places) = places {
         return items(&catalogue, &places, output);

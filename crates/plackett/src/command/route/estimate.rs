@@ -6,7 +6,7 @@ use crate::command::{Global, Outcome, Output};
 use anyhow::{Context, anyhow};
 use clap::Args;
 use plackett_arena::routing::off_policy::{Logged, OffPolicy};
-use plackett_core::formats::{Lines, json_problem};
+use plackett_core::formats::read_json_lines;
 use serde::Deserialize;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -62,22 +62,10 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
 }
 
 fn read(path: &Path, limit: usize) -> anyhow::Result<Vec<Logged>> {
-    let mut lines = Lines::open(path, limit)?;
+    let expected = "{\"reward\": …, \"propensity\": …, \"target\": …}";
     let mut all = Vec::new();
-    while let Some(text) = lines.next()? {
-        let text = text.trim().to_string();
-        if text.is_empty() {
-            continue;
-        }
-        let place = || format!("{}, line {}", path.display(), lines.line());
-        let line: Line = serde_json::from_str(&text)
-            .map_err(|error| {
-                anyhow!(
-                    "expected {{\"reward\": …, \"propensity\": …, \"target\": …}}, {}",
-                    json_problem(&text, &error)
-                )
-            })
-            .with_context(place)?;
+    for (number, line) in read_json_lines::<Line>(path, limit, expected)? {
+        let place = || format!("{}, line {number}", path.display());
         if !(line.propensity > 0.0 && line.propensity <= 1.0 && (0.0..=1.0).contains(&line.target)) {
             return Err(anyhow!("a propensity above 0 and a target from 0, both up to 1, are expected"))
                 .with_context(place);

@@ -4,13 +4,13 @@ mod context;
 mod estimate;
 mod replay;
 
+use super::declarations::{self, Declared};
 use super::number::{real, whole};
-use super::table::{Align, Table};
 use super::{Global, Outcome, Output};
 use anyhow::anyhow;
 use clap::{Args, Subcommand};
 use context::Encoder;
-use plackett_arena::routing::{POLICIES, RouteAccess, RouteLog, find, parse};
+use plackett_arena::routing::{POLICIES, PolicySpec, RouteAccess, RouteLog, find, parse};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -135,49 +135,18 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     }
 }
 
-fn policy_json(spec: &plackett_arena::routing::PolicySpec) -> Value {
-    let options: Vec<Value> = spec
-        .options
-        .iter()
-        .map(|option| json!({"name": option.name, "expects": option.expects(), "help": option.help}))
-        .collect();
-    json!({
-        "name": spec.name,
-        "aliases": spec.aliases,
-        "summary": spec.summary,
-        "paper": spec.paper,
-        "uses_prompt": spec.uses_context,
-        "options": options,
-    })
+fn declared(spec: &PolicySpec) -> Declared {
+    let PolicySpec { name, aliases, summary, paper, options, uses_context, .. } = *spec;
+    Declared { name, aliases, summary, paper, options, own: ("uses_prompt", uses_context.into(), None) }
 }
 
 fn list(output: &Output) -> Outcome {
-    if output.json {
-        let policies: Vec<Value> = POLICIES.iter().map(|spec| policy_json(spec)).collect();
-        return Ok(output.print_json(&json!({"policies": policies}))?);
-    }
-    let mut table = Table::new(
-        [("policy", Align::Left), ("what it does", Align::Left)]
-            .map(|(name, align)| (name.to_string(), align)),
-    );
-    POLICIES.iter().for_each(|spec| table.row([spec.name.to_string(), spec.summary.to_string()]));
-    Ok(output.print_styled(&table.render())?)
+    let all: Vec<Declared> = POLICIES.iter().map(|spec| declared(spec)).collect();
+    declarations::list(&all, ("policy", "policies"), output)
 }
 
 fn show(name: &str, output: &Output) -> Outcome {
-    let spec = find(name)?;
-    if output.json {
-        return Ok(output.print_json(&json!({"policy": policy_json(spec)}))?);
-    }
-    let mut text = format!("{}: {}\n", spec.name, spec.summary);
-    if !spec.aliases.is_empty() {
-        text += &format!("also: {}\n", spec.aliases.join(", "));
-    }
-    text += &format!("from: {}\n", spec.paper);
-    for option in spec.options {
-        text += &format!("  {} ({}): {}\n", option.name, option.expects(), option.help);
-    }
-    Ok(output.print(&text)?)
+    declarations::show(&declared(find(name)?), "policy", output)
 }
 
 fn create(new: &New, global: &Global, output: &Output) -> Outcome {

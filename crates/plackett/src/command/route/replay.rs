@@ -9,7 +9,7 @@ use anyhow::{Context, anyhow};
 use clap::Args;
 use indexmap::IndexMap;
 use plackett_arena::routing::{Configured, Replay, ReplayTable, Trajectory, parse};
-use plackett_core::formats::{Lines, json_problem};
+use plackett_core::formats::read_json_lines;
 use rayon::prelude::*;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -149,20 +149,10 @@ fn rendered(all: &[Runs]) -> String {
 
 fn read(arguments: &Arguments, global: &Global) -> anyhow::Result<ReplayTable> {
     let (mut table, mut prompts) = (ReplayTable::default(), Vec::new());
-    let mut lines = Lines::open(&arguments.table, global.max_line_bytes)?;
     let mut given = false;
-    while let Some(text) = lines.next()? {
-        let text = text.trim().to_string();
-        if text.is_empty() {
-            continue;
-        }
-        let line = lines.line();
+    let expected = "{\"prompt\": …, \"rewards\": {…}}";
+    for (line, found) in read_json_lines::<Line>(&arguments.table, global.max_line_bytes, expected)? {
         let place = || format!("{}, line {line}", arguments.table.display());
-        let found: Line = serde_json::from_str(&text)
-            .map_err(|error| {
-                anyhow!("expected {{\"prompt\": …, \"rewards\": {{…}}}}, {}", json_problem(&text, &error))
-            })
-            .with_context(place)?;
         let rewards = rewards_of(&mut table, found.rewards).with_context(place)?;
         table.rewards.push(rewards);
         match (found.context, found.prompt) {

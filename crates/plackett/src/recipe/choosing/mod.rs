@@ -17,7 +17,7 @@ pub use summaries::{ABSTRACTS_FILE, Article, SUMMARIES, Titled, read_articles, r
 pub use text_vectors::{TextVectors, cosine};
 
 use super::error::StageError;
-use plackett_core::formats::{DEFAULT_LINE_LIMIT, FormatError, Lines, json_problem};
+use plackett_core::formats::{DEFAULT_LINE_LIMIT, FormatError, read_json_lines};
 use serde::de::DeserializeOwned;
 use std::path::Path;
 
@@ -26,18 +26,8 @@ use std::path::Path;
 /// # Errors
 /// A file that cannot be read, or a line that is not `expected`, by its number.
 pub fn read_lines<T: DeserializeOwned>(path: &Path, expected: &'static str) -> Result<Vec<T>, StageError> {
-    let mut lines = Lines::open(path, DEFAULT_LINE_LIMIT)?;
-    let mut all = Vec::new();
-    while let Some(text) = lines.next()? {
-        let text = text.to_string();
-        let of_json = |error: serde_json::Error| FormatError::Json {
-            file: path.display().to_string(),
-            line: lines.line(),
-            expected,
-            problem: json_problem(&text, &error),
-        };
-        all.push(serde_json::from_str(&text).map_err(of_json)?);
-    }
+    let all: Vec<T> =
+        read_json_lines(path, DEFAULT_LINE_LIMIT, expected)?.into_iter().map(|(_, object)| object).collect();
     if all.is_empty() {
         let problem = format!("is empty; lines with {expected} are needed");
         return Err(FormatError::File { file: path.display().to_string(), problem }.into());

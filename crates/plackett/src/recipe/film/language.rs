@@ -3,6 +3,7 @@
 use super::world::{FilmWorld, Talk};
 use crate::recipe::error::StageError;
 use plackett_core::title_list::{DatedTitle, line_relevance, line_spans, read_title_line};
+use plackett_eval::list_ndcg;
 use plackett_train::rl::Rollouts;
 use plackett_train::trainer::{END_TOKEN, WordVocabulary};
 use std::ops::Range;
@@ -139,15 +140,7 @@ impl Measured {
         let left: Vec<Option<DatedTitle>> =
             answer.titles.iter().filter(may_be).take(count).cloned().collect();
         let relevance = line_relevance(&left, &world.titles, &talk.wanted, &talk.mentioned);
-        self.ndcg.push(ndcg(&relevance, talk.wanted.len(), count));
+        self.ndcg.push(list_ndcg(&relevance, talk.wanted.len(), count));
         self.recall.push(relevance.iter().sum::<f64>() / talk.wanted.len().max(1) as f64);
     }
-}
-
-/// nDCG of relevances, the best rank first, where `wanted` could be right.
-pub fn ndcg(relevance: &[f64], wanted: usize, count: usize) -> f64 {
-    let discount = |rank: usize| 1.0 / (rank as f64 + 2.0).log2();
-    let gain: f64 = relevance.iter().take(count).enumerate().map(|(rank, gain)| gain * discount(rank)).sum();
-    let ideal: f64 = (0..wanted.min(count)).map(discount).sum();
-    if ideal > 0.0 { gain / ideal } else { 0.0 }
 }

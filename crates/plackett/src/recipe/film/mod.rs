@@ -7,6 +7,6 @@ mod rewards;
 mod world;
 
 pub use demonstrations::{Demonstrations, demonstrations};
-pub use language::{FilmLanguage, Measured, measure, ndcg};
+pub use language::{FilmLanguage, Measured, measure};
 pub use rewards::{FilmRewarder, Policy};
 pub use world::{FILES, FilmWorld, Talk};

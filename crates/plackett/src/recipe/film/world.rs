@@ -1,8 +1,9 @@
 //! Films, and talks made of what people liked.
 
 use crate::recipe::error::StageError;
-use plackett_core::formats::{DEFAULT_LINE_LIMIT, FormatError, Lines, json_problem};
+use plackett_core::formats::{DEFAULT_LINE_LIMIT, read_json_lines};
 use plackett_core::title_list::{DatedTitle, TitleCatalogue};
+use plackett_rec::{Event, read_interactions};
 use plackett_train::random::Stream;
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -11,7 +12,7 @@ use std::path::Path;
 /// The files that are read.
 pub const FILES: [&str; 2] = ["items.jsonl", "interactions.tsv.gz"];
 /// From which rating on a film was liked.
-const LIKED: f64 = 4.0;
+const LIKED: f32 = 4.0;
 /// Films that somebody names.
 const MENTIONED: usize = 2;
 /// Talks of one person.
@@ -180,37 +181,14 @@ fn hash(name: &str, seed: u64) -> u64 {
 }
 
 fn read_items(path: &Path) -> Result<Vec<Item>, StageError> {
-    let mut lines = Lines::open(path, DEFAULT_LINE_LIMIT)?;
-    let mut items = Vec::new();
-    while let Some(text) = lines.next()? {
-        let text = text.to_string();
-        items.push(serde_json::from_str(&text).map_err(|error| FormatError::Json {
-            file: path.display().to_string(),
-            line: lines.line(),
-            expected: "a film with item, title, year and genres",
-            problem: json_problem(&text, &error),
-        })?);
-    }
-    Ok(items)
+    let items = read_json_lines(path, DEFAULT_LINE_LIMIT, "a film with item, title, year and genres")?;
+    Ok(items.into_iter().map(|(_, item)| item).collect())
 }
 
-/// The films that each person liked, in the order of time.
+/// The films that each person liked, the first ones first.
 fn read_likes(path: &Path) -> Result<BTreeMap<String, Vec<String>>, StageError> {
-    let mut lines = Lines::open(path, DEFAULT_LINE_LIMIT)?;
-    let mut liked: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    while let Some(text) = lines.next()? {
-        let fields: Vec<String> = text.trim_end().split('\t').map(str::to_string).collect();
-        if lines.line() == 1 && fields.first().is_some_and(|field| field == "user") {
-            continue;
-        }
-        let rating = fields.get(2).and_then(|rating| rating.parse::<f64>().ok());
-        let ([user, item, _, _], Some(rating)) = (&fields[..], rating) else {
-            let problem = format!("line {}: user, item, rating and timestamp are expected", lines.line());
-            return Err(FormatError::File { file: path.display().to_string(), problem }.into());
-        };
-        if rating >= LIKED {
-            liked.entry(user.clone()).or_default().push(item.clone());
-        }
-    }
-    Ok(liked)
+    let all = read_interactions(path, Some(LIKED))?;
+    let items =
+        |events: &Vec<Event>| events.iter().map(|event| all.items[event.item as usize].clone()).collect();
+    Ok(all.users.iter().cloned().zip(all.sequences.iter().map(items)).collect())
 }

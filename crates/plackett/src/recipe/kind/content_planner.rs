@@ -9,11 +9,9 @@ use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
 use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
 use crate::recipe::task::Task;
+use crate::recipe::training::{ScorerTraining, learn_scorer};
 use plackett_arena::choosing::{PlanSearch, content_plan, overlap};
-use plackett_train::objective::parse_sum;
-use plackett_train::trainer::{
-    Settings, StepRecord, VectorList, VectorScorer, VectorTask, score_lists, train,
-};
+use plackett_train::trainer::{Settings, VectorList, VectorScorer, score_lists};
 use plackett_train::{Compute, Parameters};
 use rand::SeedableRng;
 use rand::seq::index::sample;
@@ -171,22 +169,14 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         return Err(StageError::Field { field: "vectors", problem });
     }
     let seed = values.count("seed") as u64;
-    let (mut parameters, compute) = (Parameters::default(), Compute::new(rayon::current_num_threads()));
-    let scorer = VectorScorer::hidden(&mut parameters, FEATURES, values.count("hidden"), seed);
-    let objective = parse_sum("softmax-cross-entropy")
-        .map_err(|error| StageError::Field { field: "vectors", problem: error.to_string() })?;
-    let lesson = VectorTask { scorer: scorer.clone(), lists: &lists, objective, temperature: 1.0 };
-    let settings = Settings {
-        batch: values.count("batch").min(lists.len()),
-        steps: values.count("steps"),
-        rate: values.number("rate").unwrap_or_default() as f32,
+    let training = ScorerTraining {
+        objective: "softmax-cross-entropy",
+        width: FEATURES,
+        batch: values.count("batch"),
+        decay: Settings::default().decay,
         seed,
-        checkpoint: 0,
-        ..Settings::default()
     };
-    let mut progress =
-        |record: &StepRecord, total: usize| (task.progress)(task.name, record.step as u64, total as u64);
-    train(&lesson, &compute, &mut parameters, &settings, (None, ""), None, &mut progress)?;
+    let (scorer, parameters) = learn_scorer(task, &lists, &training)?;
     let held: Vec<usize> = (0..sources.len()).filter(is_held).collect();
     // One thread for each abstract; the network is small.
     let alone = Compute::new(1);

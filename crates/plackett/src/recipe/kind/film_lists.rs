@@ -29,7 +29,7 @@ pub static FILM_LISTS: StageKind = StageKind {
            it. Gives of greedy answers to the test people `ndcg` and `recall` (by talk, mean of the seeds; what was named or is not in \
            the catalogue is taken out first), `in_catalogue` (share of lines that name a film of it) and `exact` (share of lists with as \
            many lines as asked for; both by seed)",
-    version: 1,
+    version: 2,
     gives: Gives::Model,
     fields: &[
         FieldSpec::required("collection", FieldKind::Text, "a folder's name in PLACKETT_DATA, or a path"),

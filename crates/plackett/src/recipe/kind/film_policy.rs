@@ -30,18 +30,18 @@ pub static FILM_POLICY: StageKind = StageKind {
     name: "film-policy",
     help: "the decoders of a stage `film-lists` are rewarded for the films that people wanted: each step draws several lists for some \
            talks in the inference engine, compares their rewards, and takes a step up (one step a draw, so that ratios are 1). With \
-           `policy` `grpo` and `gspo` the reward is the list's nDCG and of all its tokens, with a ratio for each token or for the list; with \
+           `policy` `grpo` the reward is the list's nDCG and of all its tokens (GSPO would be the same with one step a draw); with \
            `rank` each item is rewarded by itself (`credit` `own`), or for itself and all after it, discounted (`following`). Gives the \
            numbers of `film-lists` and, by seed, `reward_begin` and `reward_end` (mean of the first and last tenth of the steps), `curve` \
            (mean nDCG on people to choose by, over equally spaced looks), `without_advantage` (share of talks whose lists do not differ in \
-           any advantage), `divergence` (from the start, a token, at the end) and `rollout_share` (of the time of a step)",
-    version: 1,
+           any advantage, the shaping of lengths left aside), `divergence` (from the start, a token, at the end) and `rollout_share` (of the time of a step)",
+    version: 2,
     gives: Gives::Numbers,
     fields: &[
         FieldSpec::required("start", FieldKind::Stage(&[Gives::Model]), "a stage `film-lists`"),
         FieldSpec::new(
             "policy",
-            FieldKind::Choice(&["rank", "grpo", "gspo"]),
+            FieldKind::Choice(&["rank", "grpo"]),
             Default::Text("rank"),
             "what a reward is for",
         ),

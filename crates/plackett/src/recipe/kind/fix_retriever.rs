@@ -9,11 +9,10 @@ use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
 use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
 use crate::recipe::task::Task;
+use crate::recipe::training::train_within;
 use plackett_arena::choosing::{Hunk, apply};
 use plackett_train::objective::parse_sum;
-use plackett_train::trainer::{
-    Against, DualProjection, DualTask, Pairing, Settings, Side, StepRecord, train,
-};
+use plackett_train::trainer::{Against, DualProjection, DualTask, Pairing, Settings, Side};
 use plackett_train::{Compute, Parameters};
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
@@ -200,13 +199,9 @@ fn learn(
         steps,
         rate: values.number("rate").unwrap_or_default() as f32,
         seed,
-        checkpoint: 0,
         ..Settings::default()
     };
-    let mut progress =
-        |record: &StepRecord, total: usize| (task.progress)(task.name, record.step as u64, total as u64);
-    let compute = Compute::new(rayon::current_num_threads());
-    train(&lesson, &compute, &mut parameters, &settings, (None, ""), None, &mut progress)?;
+    train_within(task, task.name, &lesson, &mut parameters, &settings)?;
     Ok((projection, parameters))
 }
 

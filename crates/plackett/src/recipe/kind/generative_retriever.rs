@@ -6,23 +6,22 @@ use crate::recipe::error::{Problem, RecipeError, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, Registry, StageKind, nothing_outside};
+use crate::recipe::small_decoder::{LAYERS, RATE, STEPS, check_width, new_decoder};
 use crate::recipe::task::Task;
+use crate::recipe::training::train_within;
 use plackett_genir::representation::{PairSource, PseudoQueries, TextPair, chunks, first_words, mixed};
 use plackett_genir::{
     Decoding, DocidLanguage, DocidTrie, GenerativeRetriever, Reranking, RerankingGroup, RetrieverFiles,
     RetrieverTask,
 };
 use plackett_search::{Bm25, Index};
-use plackett_train::nn::LlamaConfig;
+use plackett_train::Parameters;
 use plackett_train::optimizer::Schedule;
 use plackett_train::random::Stream;
-use plackett_train::trainer::{LanguageModel, Settings, StepRecord, train};
-use plackett_train::{Compute, Parameters};
+use plackett_train::trainer::{LanguageModel, Settings};
 
 /// The folder of the retriever in that of the stage.
 pub(super) const FOLDER: &str = "retriever";
-/// Heads of attention.
-const HEADS: usize = 4;
 /// Pairs of each kind of text on which it is measured how much is known by heart.
 const RECALLED: usize = 300;
 /// Documents of a group of a ranking step, as in the authors' code of ZeroGR.
@@ -98,7 +97,7 @@ pub static GENERATIVE_RETRIEVER: StageKind = StageKind {
             Default::Whole(0),
             "steps from one RankNet step to the next; 0 for none",
         ),
-        FieldSpec::new("layers", FieldKind::Whole(1, 100), Default::Whole(2), "layers of the decoder"),
+        LAYERS,
         FieldSpec::new(
             "width",
             FieldKind::Whole(8, 4096),
@@ -112,8 +111,8 @@ pub static GENERATIVE_RETRIEVER: StageKind = StageKind {
             "words of a query that are read",
         ),
         FieldSpec::new("batch", FieldKind::Whole(1, 4096), Default::Whole(64), "texts in a step"),
-        FieldSpec::required("steps", FieldKind::Whole(1, i64::MAX), "steps"),
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(3e-3), "the learning rate"),
+        STEPS,
+        RATE,
         FieldSpec::new("seed", FieldKind::Whole(0, i64::MAX), Default::Whole(1), "of all that is drawn"),
     ],
     chooses: None,
@@ -128,11 +127,9 @@ pub static GENERATIVE_RETRIEVER: StageKind = StageKind {
     run,
 };
 
-fn check(values: &Values, _: &Registry) -> Result<(), RecipeError> {
+fn check(values: &Values, registry: &Registry) -> Result<(), RecipeError> {
     let said = |field, problem: String| Err(values.wrong(field, 0, Problem::Said(problem)));
-    if !values.count("width").is_multiple_of(2 * HEADS) {
-        return said("width", format!("a multiple of {} is expected", 2 * HEADS));
-    }
+    check_width(values, registry)?;
     if let Err(problem) = plackett_ids::scheme::parse(values.word("docids")) {
         return said("docids", problem.to_string());
     }
@@ -244,14 +241,11 @@ fn learn(
     queries: &PairSource,
 ) -> Result<(LanguageModel, Parameters, f64), StageError> {
     let values = task.values;
-    let width = values.count("width");
     let seed = values.count("seed") as u64;
     let longest = docids.iter().map(Vec::len).max().unwrap_or(0);
     let context = (language.most_words() + 1 + longest).max(language.most_words() + 1 + RANKED_WORDS);
-    let config = LlamaConfig::small(0, values.count("layers"), (width, 3 * width), HEADS);
-    let config = LlamaConfig { tie_word_embeddings: true, ..config };
     let mut parameters = Parameters::default();
-    let model = LanguageModel::of_words(language.vocabulary(), &config, context, seed, &mut parameters)?;
+    let model = new_decoder(values, language.vocabulary(), context, values.count("seed"), &mut parameters)?;
     let groups = match values.count("rank_every") {
         0 => Vec::new(),
         // Labelled queries alone, where they are learned from.
@@ -264,7 +258,6 @@ fn learn(
         true => sources.chunks(1).collect(),
         false => vec![sources],
     };
-    let compute = Compute::new(rayon::current_num_threads());
     let mut loss = 0.0;
     for (at, stage) in stages.iter().enumerate() {
         let steps = values.count("steps") / stages.len();
@@ -279,9 +272,7 @@ fn learn(
         });
         let learning = RetrieverTask::new(&model, pairs, &settings, reranking)?;
         let name = format!("{}, part {} of {}", task.name, at + 1, stages.len());
-        let mut progress =
-            |record: &StepRecord, total: usize| (task.progress)(&name, record.step as u64, total as u64);
-        let report = train(&learning, &compute, &mut parameters, &settings, (None, ""), None, &mut progress)?;
+        let report = train_within(task, &name, &learning, &mut parameters, &settings)?;
         loss = f64::from(report.final_loss());
     }
     Ok((model, parameters, loss))

@@ -8,11 +8,9 @@ use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
 use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
 use crate::recipe::task::Task;
-use plackett_train::objective::parse_sum;
-use plackett_train::trainer::{
-    Settings, StepRecord, VectorList, VectorScorer, VectorTask, score_lists, train,
-};
-use plackett_train::{Compute, Parameters};
+use crate::recipe::training::{ScorerTraining, learn_scorer};
+use plackett_train::Compute;
+use plackett_train::trainer::{Settings, VectorList, score_lists};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -123,23 +121,15 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let (learned, tested) = (read_questions(&file, "squad2-b")?, read_questions(&file, "squad2-a")?);
     let seed = values.count("seed") as u64;
     let (lists, places) = lists(&learned, &vectors, seed)?;
-    let (mut parameters, compute) = (Parameters::default(), Compute::new(rayon::current_num_threads()));
-    let width = vectors.dimension() + 3;
-    let scorer = VectorScorer::hidden(&mut parameters, width, values.count("hidden"), seed);
-    let objective = parse_sum(OBJECTIVE)
-        .map_err(|error| StageError::Field { field: "vectors", problem: error.to_string() })?;
-    let lesson = VectorTask { scorer: scorer.clone(), lists: &lists, objective, temperature: 1.0 };
-    let settings = Settings {
-        batch: values.count("batch").min(lists.len()),
-        steps: values.count("steps"),
-        rate: values.number("rate").unwrap_or_default() as f32,
+    let training = ScorerTraining {
+        objective: OBJECTIVE,
+        width: vectors.dimension() + 3,
+        batch: values.count("batch"),
+        decay: Settings::default().decay,
         seed,
-        checkpoint: 0,
-        ..Settings::default()
     };
-    let mut progress =
-        |record: &StepRecord, total: usize| (task.progress)(task.name, record.step as u64, total as u64);
-    train(&lesson, &compute, &mut parameters, &settings, (None, ""), None, &mut progress)?;
+    let (scorer, parameters) = learn_scorer(task, &lists, &training)?;
+    let compute = Compute::new(rayon::current_num_threads());
     let (asked, judge) = (answered(&tested), judge_of(&tested));
     let found = best(&tested, &asked, &vectors)?;
     let list = |(at, places): (&usize, &Vec<usize>)| -> Result<VectorList, StageError> {

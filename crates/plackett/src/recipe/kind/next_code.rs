@@ -1,22 +1,12 @@
 //! `next-code`: a small decoder that learns to write the semantic id of what somebody bought next.
 
-use super::next_title::BY_SEED;
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
-use crate::recipe::next_item::{MEASURES, NextItems, NextMeasured, measured, unique_draws};
-use crate::recipe::product::{Codes, FILES, Pairs, ProductWorld, Tasks};
-use crate::recipe::quantity::mean;
-use crate::recipe::registry::{Estimate, Made, StageKind};
-use crate::recipe::small_decoder::{
-    BATCH, LAYERS, RATE, SEEDS, STEPS, WIDTH, check_width, folder_of, learn_pairs, new_decoder, of_seeds,
-};
-use crate::recipe::task::{Surroundings, Task, hash_file};
-use plackett_train::Parameters;
-use plackett_train::rl::Rollouts;
-use plackett_train::trainer::WordVocabulary;
-
-/// Beams of a search, and draws that they are compared with.
-pub(super) const BEAMS: usize = 16;
+use crate::recipe::next_item::{BY_SEED, MEASURES, write_decoders};
+use crate::recipe::product::{Codes, FILES, ProductWorld, Tasks};
+use crate::recipe::registry::{Estimate, StageKind};
+use crate::recipe::small_decoder::{BATCH, LAYERS, RATE, SEEDS, STEPS, WIDTH, check_width};
+use crate::recipe::task::{Surroundings, hash_file};
 
 /// The declaration.
 pub static NEXT_CODE: StageKind = StageKind {
@@ -86,34 +76,4 @@ pub(super) fn world_and_items(
     let codes = if values.word("codes") == "shuffled" { Codes::Shuffled } else { Codes::Given };
     let tasks = if values.word("tasks") == "all" { Tasks::All } else { Tasks::Next };
     Ok((world, codes, tasks))
-}
-
-/// Trains a decoder of each seed on what `items` gives for it, writes it into the stage's folder and measures it.
-pub(super) fn write_decoders(
-    task: &Task<'_>,
-    (vocabulary, context): (&WordVocabulary, usize),
-    items: impl Fn(u64) -> Result<(NextItems, Pairs), StageError>,
-) -> Result<Made, StageError> {
-    let values = task.values;
-    let (mut all, mut draws, mut tested) = (Vec::new(), Vec::new(), Vec::new());
-    for seed in 1..=values.count("seeds") {
-        let (next, others) = items(seed as u64)?;
-        tested = next.tested.iter().take(values.count("tested")).cloned().collect();
-        let mut parameters = Parameters::default();
-        let mut model = new_decoder(values, vocabulary, context, seed, &mut parameters)?;
-        let pairs = next.pairs().into_iter().chain(others).collect();
-        learn_pairs(task, pairs, (&model, seed), &mut parameters)?;
-        let folder = folder_of(task.folder, seed);
-        model.save(&folder, &parameters)?;
-        vocabulary.save(&folder)?;
-        let engine = Rollouts::open(&model, &parameters, &folder)?;
-        all.push(NextMeasured::of(&engine, &next.trie, &tested, BEAMS)?);
-        draws.push(unique_draws(&engine, &next.trie, &tested, (BEAMS, seed as u64))?);
-    }
-    let mut made = Made { numbers: measured(&tested, &all), ..Made::default() };
-    let by_seed = |of: fn(&NextMeasured) -> &Vec<f64>| all.iter().map(|seed| mean(of(seed))).collect();
-    let columns = [by_seed(|seed| &seed.unique), draws, by_seed(|seed| &seed.legal)];
-    made.numbers.extend(BY_SEED.into_iter().zip(columns).map(|(name, values)| of_seeds(name, values)));
-    made.facts.push(("words and codes".into(), vocabulary.len().to_string()));
-    Ok(made)
 }

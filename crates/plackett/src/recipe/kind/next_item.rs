@@ -6,14 +6,14 @@ use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
 use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside};
 use crate::recipe::shopping::{IdLanguage, NextMeasured, Shopper};
-use crate::recipe::small_decoder::{BATCH, LAYERS, RATE, STEPS, check_width, folder_of, new_decoder};
+use crate::recipe::small_decoder::{
+    BATCH, LAYERS, RATE, STEPS, check_width, folder_of, learn_pairs, new_decoder,
+};
 use crate::recipe::task::{Input, Task};
 use plackett_ids::{CATALOGUE_FILE, Catalogue};
-use plackett_train::objective::parse_sum;
-use plackett_train::optimizer::Schedule;
+use plackett_train::Parameters;
 use plackett_train::rl::Rollouts;
-use plackett_train::trainer::{LanguageModel, LanguageTask, Settings, StepRecord, train};
-use plackett_train::{Compute, Parameters};
+use plackett_train::trainer::LanguageModel;
 
 /// The numbers that it gives, by person.
 const MEASURES: [&str; 4] = ["hit@1", "hit@5", "hit@10", "ndcg@10"];
@@ -115,27 +115,8 @@ fn learn(
     let vocabulary = &language.vocabulary;
     let context = 1 + (told + 1) * language.longest();
     let model = new_decoder(values, vocabulary, context, seed, parameters)?;
-    let objective = parse_sum("language").map_err(|error| StageError::Simulation(error.to_string()))?;
-    let learning = LanguageTask::of_tokens(&model, windows.to_vec(), objective)?;
-    let steps = values.count("steps");
-    let number = |name| values.number(name).unwrap_or_default() as f32;
-    let settings = Settings {
-        batch: values.count("batch"),
-        steps,
-        rate: number("rate"),
-        warmup: steps / 20,
-        schedule: Schedule::Cosine,
-        decay: 0.01,
-        seed: seed as u64,
-        checkpoint: 0,
-        ..Settings::default()
-    };
-    let name = format!("{}, seed {seed}", task.name);
-    let mut progress =
-        |record: &StepRecord, total: usize| (task.progress)(&name, record.step as u64, total as u64);
-    let compute = Compute::new(rayon::current_num_threads());
-    train(&learning, &compute, parameters, &settings, (None, ""), None, &mut progress)?;
-    drop(learning);
+    let pairs = windows.iter().map(|window| (Vec::new(), window.clone())).collect();
+    learn_pairs(task, pairs, (&model, seed), parameters)?;
     Ok(model)
 }
 

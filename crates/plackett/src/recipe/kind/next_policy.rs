@@ -1,23 +1,24 @@
 //! `next-policy`: a decoder that writes what somebody chose next is rewarded among its own beams.
 
 use super::film_lists::{language_of, world_of};
-use super::next_code::{BEAMS, NEXT_CODE, world_and_items};
+use super::next_code::{NEXT_CODE, world_and_items};
 use super::next_title::NEXT_TITLE;
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
-use crate::recipe::next_item::{MEASURES, NextItem, NextItems, NextMeasured, measured};
+use crate::recipe::next_item::{BEAMS, MEASURES, NextItem, NextItems, NextMeasured, measured};
 use crate::recipe::quantity::mean;
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
 use crate::recipe::small_decoder::{folder_of, of_seeds};
 use crate::recipe::task::Task;
+use crate::recipe::training::train_within;
 use plackett_lm::decode::TokenTrie;
 use plackett_train::optimizer::Schedule;
 use plackett_train::rl::{
     Answered, BeamReward, Credit, Generation, PolicyLoss, PolicyTask, RatioLevel, Rewarder, Rollouts,
     Sampled, Shares, beam_rewards, group_advantages,
 };
-use plackett_train::trainer::{LanguageModel, Settings, StepRecord, train};
-use plackett_train::{Compute, Parameters, TrainError};
+use plackett_train::trainer::{LanguageModel, Settings};
+use plackett_train::{Parameters, TrainError};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -38,7 +39,7 @@ pub static NEXT_POLICY: StageKind = StageKind {
     name: "next-policy",
     help: "the decoders of a stage `next-title` or `next-code` search 16 sequences for each of some prompts that they have learned from, are rewarded for \
            the right one (`rule`) and besides told off for wrong ones by how likely they find them (`rule-and-rank`), and take a step up, \
-           with the loss of GRPO, of DAPO (each token counts alike) or of GSPO (one ratio a sequence). Gives the numbers `ndcg`, `hit`, `hit10` and `hit16` of \
+           with the loss of GRPO or of DAPO (each token counts alike; GSPO, with one step for each search, is GRPO). Gives the numbers `ndcg`, `hit`, `hit10` and `hit16` of \
            that stage and, by seed, `train_hit_begin`, `train_hit_end`, `train_ndcg_begin` and `train_ndcg_end` (the same on the prompts \
            that are rewarded, before and after), `misses` and `without_advantage` (share of the groups without the right one, and without \
            an advantage) and `divergence` (from the start, a token, in the last tenth of the steps)",
@@ -58,7 +59,7 @@ pub static NEXT_POLICY: StageKind = StageKind {
         ),
         FieldSpec::new(
             "loss",
-            FieldKind::Choice(&["grpo", "dapo", "gspo"]),
+            FieldKind::Choice(&["grpo", "dapo"]),
             Default::Text("grpo"),
             "of the log-probabilities",
         ),
@@ -139,7 +140,8 @@ impl Rewarder for NextRewarder<'_> {
         let advantages = group_advantages(&rewards);
         let worth = |((answer, reward), advantage): ((&Sampled, f64), f64)| Answered {
             reward,
-            credits: vec![Credit { tokens: 0..answer.tokens.len(), advantage }],
+            credits: vec![Credit { tokens: 0..answer.tokens.len(), advantage, share: 1.0 }],
+            differs: advantage != 0.0,
         };
         answers.iter().zip(rewards).zip(advantages).map(worth).collect()
     }
@@ -182,13 +184,12 @@ fn learn(
     let rewarder = NextRewarder { items: rewarded, trie, reward, groups, misses };
     let number = |name| values.number(name).unwrap_or_default() as f32;
     let scratch = task.folder.join(format!("policy-{seed}"));
-    let level = if values.word("loss") == "gspo" { RatioLevel::Part } else { RatioLevel::Token };
     let policy = PolicyTask {
         model: &model,
         prompts: &prompts,
         generation: Generation::Beams { trie: trie.clone(), width: BEAMS },
         rewarder: &rewarder,
-        loss: PolicyLoss { level, clip: (0.2, 0.2), kl: number("kl") },
+        loss: PolicyLoss { level: RatioLevel::Token, clip: (0.2, 0.2), kl: number("kl") },
         by_token: values.word("loss") == "dapo",
         reference: Some(&reference),
         folder: scratch.clone(),
@@ -205,14 +206,10 @@ fn learn(
         rate: number("rate"),
         schedule: Schedule::Constant,
         seed: seed as u64,
-        checkpoint: 0,
         ..Settings::default()
     };
     let name = format!("{}, seed {seed}", task.name);
-    let mut progress =
-        |record: &StepRecord, total: usize| (task.progress)(&name, record.step as u64, total as u64);
-    let compute = Compute::new(rayon::current_num_threads());
-    train(&policy, &compute, &mut parameters, &settings, (None, ""), None, &mut progress)?;
+    train_within(task, &name, &policy, &mut parameters, &settings)?;
     let (after, measured) = (look(&parameters, rewarded)?, look(&parameters, tested)?);
     let records = policy.records.lock().unwrap_or_else(PoisonError::into_inner).clone();
     std::fs::remove_dir_all(&scratch).map_err(|source| TrainError::file(&scratch, source))?;

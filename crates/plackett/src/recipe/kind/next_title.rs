@@ -1,18 +1,14 @@
 //! `next-title`: a small decoder that learns to write the title of what somebody liked next.
 
 use super::film_lists::{outside, world_of};
-use super::next_code::write_decoders;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
 use crate::recipe::film::FilmLanguage;
-use crate::recipe::next_item::MEASURES;
+use crate::recipe::next_item::{BY_SEED, MEASURES, write_decoders};
 use crate::recipe::registry::{Estimate, StageKind};
 use crate::recipe::small_decoder::{BATCH, LAYERS, RATE, SEEDS, STEPS, WIDTH, check_width};
 
 /// Positions: ten films before, each with up to fourteen words, and one to write.
 const CONTEXT: usize = 11 * 14 + 4;
-
-/// Numbers by seed.
-pub(super) const BY_SEED: [&str; 3] = ["unique_beams", "unique_draws", "legal"];
 
 /// The declaration.
 pub static NEXT_TITLE: StageKind = StageKind {

@@ -9,12 +9,13 @@ use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
 use crate::recipe::task::Task;
+use crate::recipe::training::train_within;
 use plackett_genir::rank_bands::{PAPER_BANDS, draw_negatives};
 use plackett_genir::relevance_optimization::{DocidTriple, ReferenceLogs, RelevanceOptimization};
 use plackett_genir::{GenirError, RetrieverFiles};
 use plackett_search::{Bm25, Index};
 use plackett_train::random::Stream;
-use plackett_train::trainer::{LanguageModel, StepRecord, train};
+use plackett_train::trainer::LanguageModel;
 use plackett_train::{Compute, Parameters};
 use std::collections::HashSet;
 use std::sync::PoisonError;
@@ -98,9 +99,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let before = learning.measure(&parameters, &compute)?;
     let steps = (triples.len() * values.count("epochs")).div_ceil(values.count("batch"));
     let settings = settings(values, steps);
-    let mut progress =
-        |record: &StepRecord, total: usize| (task.progress)(task.name, record.step as u64, total as u64);
-    train(&learning, &compute, &mut parameters, &settings, (None, ""), None, &mut progress)?;
+    train_within(task, task.name, &learning, &mut parameters, &settings)?;
     let first = learning.records.lock().unwrap_or_else(PoisonError::into_inner).first().copied();
     let (first, after) = (first.unwrap_or_default(), learning.measure(&parameters, &compute)?);
     files.save(&task.folder.join(FOLDER), &model, &parameters)?;

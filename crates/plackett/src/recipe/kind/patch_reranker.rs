@@ -9,12 +9,10 @@ use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
 use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
 use crate::recipe::task::Task;
+use crate::recipe::training::{ScorerTraining, learn_scorer};
 use plackett_arena::choosing::{Applied, Edit, Hunk, apply, is_balanced};
 use plackett_eval::smoothed_bleu;
-use plackett_train::objective::parse_sum;
-use plackett_train::trainer::{
-    Settings, StepRecord, VectorList, VectorScorer, VectorTask, score_lists, train,
-};
+use plackett_train::trainer::{VectorList, VectorScorer, score_lists};
 use plackett_train::{Compute, Parameters};
 use rayon::prelude::*;
 use std::collections::HashMap;
@@ -257,27 +255,14 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
 }
 
 fn learn(task: &Task<'_>, lists: &[VectorList]) -> Result<(VectorScorer, Parameters), StageError> {
-    let values = task.values;
-    let seed = values.count("seed") as u64;
-    let mut parameters = Parameters::default();
-    let scorer = VectorScorer::hidden(&mut parameters, FEATURES, values.count("hidden"), seed);
-    let objective = parse_sum("softmax-cross-entropy")
-        .map_err(|error| StageError::Field { field: "vectors", problem: error.to_string() })?;
-    let lesson = VectorTask { scorer: scorer.clone(), lists, objective, temperature: 1.0 };
-    let settings = Settings {
-        batch: 16.min(lists.len()),
-        steps: values.count("steps"),
-        rate: values.number("rate").unwrap_or_default() as f32,
-        seed,
+    let training = ScorerTraining {
+        objective: "softmax-cross-entropy",
+        width: FEATURES,
+        batch: 16,
         decay: 1e-3,
-        checkpoint: 0,
-        ..Settings::default()
+        seed: task.values.count("seed") as u64,
     };
-    let mut progress =
-        |record: &StepRecord, total: usize| (task.progress)(task.name, record.step as u64, total as u64);
-    let compute = Compute::new(rayon::current_num_threads());
-    train(&lesson, &compute, &mut parameters, &settings, (None, ""), None, &mut progress)?;
-    Ok((scorer, parameters))
+    learn_scorer(task, lists, &training)
 }
 
 fn measured(task: &Task<'_>, fixes: &Fixes, codebase: &Codebase<'_>, ranked: &[Vec<Patch>]) -> Made {

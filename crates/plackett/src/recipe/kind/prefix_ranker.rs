@@ -9,12 +9,11 @@ use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
 use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside};
 use crate::recipe::task::Task;
+use crate::recipe::training::train_within;
 use plackett_core::continuation::{first_among, unigram_overlap};
 use plackett_core::summary::words;
 use plackett_train::objective::parse_sum;
-use plackett_train::trainer::{
-    Against, DualProjection, DualTask, Pairing, Settings, Side, StepRecord, train,
-};
+use plackett_train::trainer::{Against, DualProjection, DualTask, Pairing, Settings, Side};
 use plackett_train::{Compute, Parameters};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -200,14 +199,10 @@ fn learn(
         steps,
         rate: values.number("rate").unwrap_or_default() as f32,
         seed: seed as u64,
-        checkpoint: 0,
         ..Settings::default()
     };
     let name = format!("{}, seed {seed}", task.name);
-    let mut progress =
-        |record: &StepRecord, total: usize| (task.progress)(&name, record.step as u64, total as u64);
-    let compute = Compute::new(rayon::current_num_threads());
-    train(&lesson, &compute, &mut parameters, &settings, (None, ""), None, &mut progress)?;
+    train_within(task, &name, &lesson, &mut parameters, &settings)?;
     Ok((projection, parameters))
 }
 

@@ -5,7 +5,7 @@ use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
 use crate::recipe::registry::{Estimate, Made, StageKind, no_numbers, nothing_to_check};
 use crate::recipe::task::{Surroundings, Task, hash_file};
-use plackett_core::formats::{BeirWriter, FormatError, Lines, json_problem};
+use plackett_core::formats::{BeirWriter, FormatError, read_json_lines};
 use plackett_core::{Document, Qrels, Query};
 use plackett_train::random::Stream;
 use plackett_train::trainer::words_of;
@@ -203,15 +203,8 @@ fn read(path: &Path, sets: &[&str]) -> Result<Vec<Passage>, StageError> {
     let mut passages: Vec<Passage> = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();
     let mut seen: HashSet<String> = HashSet::new();
-    let mut lines = Lines::open(path, LINE)?;
-    while let Some(line) = lines.next()? {
-        let line = line.to_string();
-        let pair: Pair = serde_json::from_str(&line).map_err(|error| FormatError::Json {
-            file: path.display().to_string(),
-            line: lines.line(),
-            expected: "a pair with query, passage, title, label and set",
-            problem: json_problem(&line, &error),
-        })?;
+    const EXPECTED: &str = "a pair with query, passage, title, label and set";
+    for (_, pair) in read_json_lines::<Pair>(path, LINE, EXPECTED)? {
         seen.insert(pair.set.clone());
         if pair.label == Some(0) || !sets.contains(&pair.set.as_str()) || pair.query.trim().is_empty() {
             continue;

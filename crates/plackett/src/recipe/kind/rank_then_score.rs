@@ -6,7 +6,7 @@ use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, Registry, StageKind};
 use crate::recipe::simulation::standard_normal;
 use crate::recipe::task::{Surroundings, Task, hash_file};
-use plackett_core::formats::{DEFAULT_LINE_LIMIT, FormatError, Lines, json_problem};
+use plackett_core::formats::{DEFAULT_LINE_LIMIT, FormatError, read_json_lines};
 use plackett_eval::correlation::spearman;
 use plackett_train::rank_then_score::{
     Curriculum, Head, Knobs, LabelledItem, LevelScorer, RankThenScore, Stages,
@@ -143,17 +143,10 @@ struct Summaries {
 fn read(task: &Task<'_>) -> Result<Summaries, StageError> {
     let path = path_of(task.values, task.surroundings)?;
     let file = path.display().to_string();
-    let mut lines = Lines::open(&path, DEFAULT_LINE_LIMIT)?;
     let mut all = Summaries { names: Vec::new(), items: Vec::new(), floor: Vec::new() };
-    while let Some(text) = lines.next()? {
-        let text = text.to_string();
-        let line = lines.line();
-        let article: Article = serde_json::from_str(&text).map_err(|error| FormatError::Json {
-            file: file.clone(),
-            line,
-            expected: "an article with candidates",
-            problem: json_problem(&text, &error),
-        })?;
+    for (line, article) in
+        read_json_lines::<Article>(&path, DEFAULT_LINE_LIMIT, "an article with candidates")?
+    {
         let group = all.names.len();
         all.names.push(article.id.to_string());
         for mut candidate in article.candidates {

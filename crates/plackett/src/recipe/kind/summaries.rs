@@ -7,7 +7,7 @@ use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_to_check};
 use crate::recipe::task::{Surroundings, Task, hash_file};
-use plackett_core::formats::{DEFAULT_LINE_LIMIT, FormatError, Lines, json_problem};
+use plackett_core::formats::{DEFAULT_LINE_LIMIT, FormatError, read_json_lines};
 use plackett_core::summary::{Budget, query_summary, sentences, words};
 use plackett_lm::EmbedOptions;
 use rand::SeedableRng;
@@ -88,16 +88,8 @@ struct Pair {
 /// The pairs with the longest answers, each answer once.
 fn read(task: &Task<'_>) -> Result<Vec<Pair>, StageError> {
     let path = path_of(task.values, task.surroundings)?;
-    let mut lines = Lines::open(&path, DEFAULT_LINE_LIMIT)?;
     let (mut pairs, mut seen) = (Vec::new(), HashSet::new());
-    while let Some(text) = lines.next()? {
-        let text = text.to_string();
-        let line: Line = serde_json::from_str(&text).map_err(|error| FormatError::Json {
-            file: path.display().to_string(),
-            line: lines.line(),
-            expected: "a question with its answers",
-            problem: json_problem(&text, &error),
-        })?;
+    for (_, line) in read_json_lines::<Line>(&path, DEFAULT_LINE_LIMIT, "a question with its answers")? {
         if let Some(answer) = line.pos.into_iter().next().filter(|answer| seen.insert(answer.clone())) {
             pairs.push(Pair { question: line.query, answer });
         }

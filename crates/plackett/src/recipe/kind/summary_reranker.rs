@@ -8,14 +8,12 @@ use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
 use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_to_check};
 use crate::recipe::task::{Task, hash_file};
+use crate::recipe::training::{ScorerTraining, learn_scorer};
 use plackett_arena::choosing::{content_plan, overlap, segments};
 use plackett_eval::correlation::kendall_tau_b;
 use plackett_rank::model::{ContinuationRequest, Prompt};
-use plackett_train::objective::parse_sum;
-use plackett_train::trainer::{
-    Settings, StepRecord, VectorList, VectorScorer, VectorTask, score_lists, train,
-};
-use plackett_train::{Compute, Parameters};
+use plackett_train::Compute;
+use plackett_train::trainer::{VectorList, score_lists};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -176,25 +174,10 @@ fn scores_of_network(
     tested: &[VectorList],
     seed: usize,
 ) -> Result<Vec<Vec<f64>>, StageError> {
-    let values = task.values;
     let width = learned.first().map_or(0, |list| list.candidates.len() / list.labels.len().max(1));
-    let (mut parameters, compute) = (Parameters::default(), Compute::new(rayon::current_num_threads()));
-    let scorer = VectorScorer::hidden(&mut parameters, width, values.count("hidden"), seed as u64);
-    let objective = parse_sum(OBJECTIVE)
-        .map_err(|error| StageError::Field { field: "collection", problem: error.to_string() })?;
-    let lesson = VectorTask { scorer: scorer.clone(), lists: learned, objective, temperature: 1.0 };
-    let settings = Settings {
-        batch: 8.min(learned.len()),
-        steps: values.count("steps"),
-        rate: values.number("rate").unwrap_or_default() as f32,
-        seed: seed as u64,
-        decay: 1e-3,
-        checkpoint: 0,
-        ..Settings::default()
-    };
-    let mut progress =
-        |record: &StepRecord, total: usize| (task.progress)(task.name, record.step as u64, total as u64);
-    train(&lesson, &compute, &mut parameters, &settings, (None, ""), None, &mut progress)?;
+    let training = ScorerTraining { objective: OBJECTIVE, width, batch: 8, decay: 1e-3, seed: seed as u64 };
+    let (scorer, parameters) = learn_scorer(task, learned, &training)?;
+    let compute = Compute::new(rayon::current_num_threads());
     let scores = score_lists(&scorer, &parameters, &compute, tested);
     Ok(scores.into_iter().map(|scores| scores.into_iter().map(f64::from).collect()).collect())
 }

@@ -1,8 +1,8 @@
 //! Products with titles and semantic ids, and who bought what after what (as MiniOneRec's files have it).
 
 use super::error::StageError;
-use super::next_item::{NextItem, NextItems};
-use plackett_core::formats::{DEFAULT_LINE_LIMIT, Lines, json_problem};
+use super::next_item::{NextItem, NextItems, Pairs};
+use plackett_core::formats::{DEFAULT_LINE_LIMIT, Lines, read_json_lines};
 use plackett_lm::decode::TokenTrie;
 use plackett_train::random::Stream;
 use plackett_train::trainer::WordVocabulary;
@@ -23,9 +23,6 @@ const CODES: u32 = 256;
 const WORDS: usize = 2000;
 /// The word that each task begins with.
 const TASK_WORDS: [&str; 5] = ["next", "title", "find", "nexttitle", "titles"];
-
-/// Sequences, and what is to be written after each.
-pub type Pairs = Vec<(Vec<u32>, Vec<u32>)>;
 
 /// Whose semantic ids products have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -212,19 +209,8 @@ fn codes_of(vocabulary: &WordVocabulary, sid: &[String]) -> Option<Vec<u32>> {
 }
 
 fn read_products(path: &Path) -> Result<Vec<Product>, StageError> {
-    let mut lines = Lines::open(path, DEFAULT_LINE_LIMIT)?;
-    let mut products = Vec::new();
-    while let Some(line) = lines.next()? {
-        let product = serde_json::from_str::<Product>(line).map_err(|error| {
-            let problem = json_problem(line, &error);
-            StageError::Field {
-                field: "collection",
-                problem: format!("{}, line {}: {problem}", path.display(), products.len() + 1),
-            }
-        });
-        products.push(product?);
-    }
-    Ok(products)
+    let products = read_json_lines(path, DEFAULT_LINE_LIMIT, "a product with item, title and sid")?;
+    Ok(products.into_iter().map(|(_, product)| product).collect())
 }
 
 /// Rows of user, products before and the next one, with blanks between products and tabs between columns, after a header.

@@ -2,7 +2,7 @@
 
 use super::world::Shopper;
 use crate::recipe::error::StageError;
-use crate::recipe::film::ndcg;
+use plackett_eval::list_ndcg;
 use plackett_ids::{Catalogue, CatalogueTrie};
 use plackett_train::rl::Rollouts;
 use plackett_train::trainer::{END_TOKEN, START_TOKEN, WordVocabulary};
@@ -121,7 +121,7 @@ impl NextMeasured {
         self.hit_1.push(hit(1));
         self.hit_5.push(hit(5));
         self.hit_10.push(hit(CUTOFF));
-        self.ndcg_10.push(ndcg(&relevance, 1, CUTOFF));
+        self.ndcg_10.push(list_ndcg(&relevance, 1, CUTOFF));
     }
 }
 

@@ -1,0 +1,27 @@
+//! `plackett synth`: training data that is made.
+
+mod answers;
+
+use super::{Global, Outcome, Output};
+use clap::{Args, Subcommand};
+
+/// Make training data: collections of answers that people and a model wrote
+#[derive(Args)]
+#[command(after_help = "Examples:\n  plackett synth answers hc3.jsonl -o answers\n  \
+                        plackett index answers/model -o model.index")]
+pub struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    Answers(answers::Arguments),
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
+    match &arguments.action {
+        Action::Answers(arguments) => answers::run(arguments, global, output),
+    }
+}

@@ -1,0 +1,68 @@
+//! Trainings within a stage: their progress is the stage's, and they leave no checkpoint, since a stage is the unit that is resumed.
+
+use super::error::StageError;
+use super::task::Task;
+use plackett_train::objective::parse_sum;
+use plackett_train::trainer::{
+    self, Report, Settings, StepRecord, VectorList, VectorScorer, VectorTask, train,
+};
+use plackett_train::{Compute, Parameters};
+
+/// Trains what is trainable; `label` says which of the stage's trainings this is.
+///
+/// # Errors
+/// Settings or labels that cannot be, or a loss that is no number.
+pub fn train_within(
+    task: &Task<'_>,
+    label: &str,
+    lesson: &dyn trainer::Task,
+    parameters: &mut Parameters,
+    settings: &Settings,
+) -> Result<Report, StageError> {
+    let settings = Settings { checkpoint: 0, ..settings.clone() };
+    let mut progress =
+        |record: &StepRecord, total: usize| (task.progress)(label, record.step as u64, total as u64);
+    let compute = Compute::new(rayon::current_num_threads());
+    Ok(train(lesson, &compute, parameters, &settings, (None, ""), None, &mut progress)?)
+}
+
+/// How a scorer of vectors is learned.
+pub struct ScorerTraining<'t> {
+    /// What is minimised.
+    pub objective: &'t str,
+    /// Numbers of a vector.
+    pub width: usize,
+    /// Lists in a step, at most as many as there are.
+    pub batch: usize,
+    /// Weight decay.
+    pub decay: f32,
+    /// From which weights and order follow.
+    pub seed: u64,
+}
+
+/// Learns a scorer with one hidden layer from lists of vectors; the fields `hidden`, `steps` and `rate` of the stage say how wide, long and fast.
+///
+/// # Errors
+/// An objective that lists cannot teach, or a loss that is no number.
+pub fn learn_scorer(
+    task: &Task<'_>,
+    lists: &[VectorList],
+    training: &ScorerTraining<'_>,
+) -> Result<(VectorScorer, Parameters), StageError> {
+    let values = task.values;
+    let mut parameters = Parameters::default();
+    let scorer = VectorScorer::hidden(&mut parameters, training.width, values.count("hidden"), training.seed);
+    let objective =
+        parse_sum(training.objective).map_err(|error| StageError::Simulation(error.to_string()))?;
+    let lesson = VectorTask { scorer: scorer.clone(), lists, objective, temperature: 1.0 };
+    let settings = Settings {
+        batch: training.batch.min(lists.len()),
+        steps: values.count("steps"),
+        rate: values.number("rate").unwrap_or_default() as f32,
+        seed: training.seed,
+        decay: training.decay,
+        ..Settings::default()
+    };
+    train_within(task, task.name, &lesson, &mut parameters, &settings)?;
+    Ok((scorer, parameters))
+}
