@@ -29,8 +29,9 @@ impl CitedSentence {
     pub fn read(sentence: &str) -> CitedSentence {
         let (mut text, mut citations, mut rest) = (String::new(), Vec::new(), sentence);
         while let Some((before, after)) = rest.split_once('[') {
-            let marker =
-                after.split_once(']').and_then(|(inner, behind)| Some((inner.parse().ok()?, behind)));
+            let digits = after.bytes().take(20).take_while(u8::is_ascii_digit).count();
+            let behind = after[digits..].strip_prefix(']');
+            let marker = behind.and_then(|behind| Some((after[..digits].parse().ok()?, behind)));
             text.push_str(before);
             match marker {
                 Some((number, behind)) => {

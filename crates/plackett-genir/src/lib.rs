@@ -2,7 +2,8 @@
 //! by token inside the tree of the docids that there are.
 //!
 //! One way through it: [`representation`] makes pairs of a text and a document (first words, chunks, pseudo queries, labelled
-//! queries); a [`DocidLanguage`] writes texts and docids as tokens; [`RetrieverTask`] is trained by `plackett-train`;
+//! queries); a [`DocidLanguage`] writes texts and docids as tokens; [`RetrieverTask`] is trained by `plackett-train`, and [`learning`] is
+//! all of this at once;
 //! [`GenerativeRetriever`] answers queries with beams ([`Decoding::Beams`]) or with draws without replacement
 //! ([`reverse_annealing`]); [`relevance_optimization`] tunes the same model so that docids of relevant documents become likelier than
 //! those of others. Docids are those of a `plackett_ids::Catalogue`.
@@ -12,6 +13,7 @@ mod docid_trie;
 mod error;
 pub mod incremental;
 mod language;
+pub mod learning;
 pub mod rank_bands;
 pub mod relevance_optimization;
 pub mod representation;

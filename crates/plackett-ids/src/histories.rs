@@ -74,7 +74,8 @@ impl Places<'_> {
         let events: Vec<Event> = words.enumerate().map(event).collect::<Result<_, FormatError>>()?;
         if events.is_empty() {
             let expected = "a user and at least one item with blanks between them";
-            let remedy = "put blanks (or tabs, with rating and time) between them, not commas, or leave the user out";
+            let remedy =
+                "put blanks (or tabs, with rating and time) between them, not commas, or leave the user out";
             return Err(FormatError::Fields { file: self.file.clone(), line, expected, found: 1, remedy });
         }
         Ok((user, events))
@@ -149,7 +150,10 @@ mod tests {
         assert!(unknown.contains("line 1") && unknown.contains("`x`"), "{unknown}");
         let short = read("u\ta\t1\n").unwrap_err().to_string();
         assert!(short.contains("found 3 fields"), "{short}");
-        assert_eq!(read("user_id\titem_id\trating\ttime\nu\tb\t1\t7\nv\tc\t1\t1\nu\ta\t1\t3\n").unwrap(), lines);
+        assert_eq!(
+            read("user_id\titem_id\trating\ttime\nu\tb\t1\t7\nv\tc\t1\t1\nu\ta\t1\t3\n").unwrap(),
+            lines
+        );
         let commas = read("u a b\nv,c\n").unwrap_err().to_string();
         assert!(commas.contains("line 2") && commas.contains("not commas"), "{commas}");
         for empty in ["", "\n\n", "user\titem\trating\ttimestamp\n"] {

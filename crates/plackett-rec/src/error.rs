@@ -19,6 +19,11 @@ pub enum RecError {
     /// A setting that cannot be, or does not go with the data.
     #[error("{0}")]
     Setting(String),
+    /// Numbers of a model that are none.
+    #[error(
+        "{0}: the weights are damaged or the training has diverged; fit again, with a smaller rate where there is one"
+    )]
+    Diverged(String),
     /// An item that the catalogue does not have.
     #[error("there is no item {item}: the catalogue has {catalogue} items, numbered from 0")]
     UnknownItem {

@@ -5,9 +5,6 @@ use crate::{Event, RecError, Recommender, Request, TestCase};
 /// Requests whose scores are held at once: catalogue × this many numbers.
 const TOGETHER: usize = 64;
 
-/// A history and what came after it.
-pub type Case = TestCase;
-
 /// How rankings are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EvaluationOptions {
@@ -56,10 +53,10 @@ impl TargetRank {
 /// told the time of the target, as it would know the time at which it is asked.
 ///
 /// # Errors
-/// A history or target has an item that the recommender does not know.
+/// A history or target has an item that the recommender does not know, or a score is no number.
 pub fn evaluate(
     recommender: &dyn Recommender,
-    cases: &[Case],
+    cases: &[TestCase],
     options: EvaluationOptions,
 ) -> Result<Vec<TargetRank>, RecError> {
     let catalogue = recommender.catalogue();
@@ -70,7 +67,7 @@ pub fn evaluate(
         }
         let requests: Vec<Request<'_>> =
             cases.iter().map(|case| Request { history: &case.history, now: case.target.time }).collect();
-        let scores = recommender.scores(&requests)?;
+        let scores = recommender.finite_scores(&requests)?;
         for (case, scores) in cases.iter().zip(scores.chunks(catalogue)) {
             ranks.push(rank_of(case, scores.to_vec(), options));
         }
@@ -89,7 +86,7 @@ pub(crate) fn check_items<'e>(
     }
 }
 
-fn rank_of(case: &Case, mut scores: Vec<f32>, options: EvaluationOptions) -> TargetRank {
+fn rank_of(case: &TestCase, mut scores: Vec<f32>, options: EvaluationOptions) -> TargetRank {
     let target = case.target.item as usize;
     if options.exclude_seen {
         for event in case.history.iter().filter(|event| event.item as usize != target) {
@@ -98,8 +95,7 @@ fn rank_of(case: &Case, mut scores: Vec<f32>, options: EvaluationOptions) -> Tar
     }
     let own = scores[target];
     let better = scores.iter().filter(|score| **score > own).count();
-    // A score that is no number equals nothing, not even itself.
-    let tied = scores.iter().filter(|score| **score == own).count().saturating_sub(1);
+    let tied = scores.iter().filter(|score| **score == own).count() - 1;
     let list = match options.keep {
         0 => Vec::new(),
         keep => best(&scores, keep),
@@ -177,9 +173,13 @@ mod tests {
         }
     }
 
-    fn case(history: &[u32], target: u32) -> Case {
+    fn case(history: &[u32], target: u32) -> TestCase {
         let event = |item: u32| Event { item, rating: 1.0, time: 0 };
-        Case { user: 0, history: history.iter().map(|item| event(*item)).collect(), target: event(target) }
+        TestCase {
+            user: 0,
+            history: history.iter().map(|item| event(*item)).collect(),
+            target: event(target),
+        }
     }
 
     #[test]
@@ -200,6 +200,10 @@ mod tests {
             constant.unwrap().iter().map(|rank| (rank.rank, rank.tied)).collect::<Vec<_>>(),
             [(5, 8), (5, 8)]
         );
+        for score in [f32::NAN, f32::INFINITY] {
+            let broken = evaluate(&Fixed(vec![0.5, score]), &[case(&[], 0)], EvaluationOptions::default());
+            assert!(broken.unwrap_err().to_string().contains("an item has the score"));
+        }
         let unknown = evaluate(&model, &[case(&[17], 0)], EvaluationOptions::default()).unwrap_err();
         assert!(unknown.to_string().contains("no item 17"));
     }

@@ -22,7 +22,7 @@ pub mod sequential;
 pub mod setrec;
 
 pub use error::RecError;
-pub use evaluation::{Case, EvaluationOptions, ListStatistics, TargetRank, best, evaluate, list_statistics};
+pub use evaluation::{EvaluationOptions, ListStatistics, TargetRank, best, evaluate, list_statistics};
 pub use interactions::{
     Account, Event, Interactions, TestCase, Training, k_core, leave_last_out, read_interactions,
     read_item_texts, read_titles, split_at,

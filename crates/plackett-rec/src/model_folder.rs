@@ -6,15 +6,18 @@ use plackett_core::formats::{FormatError, atomic, json_problem, read_text};
 use plackett_train::Parameters;
 use plackett_train::nn::{SafetensorsSource, save};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use sha2::{Digest, Sha256};
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// Says what the folder holds; written last, so that a folder with it is whole.
 const ABOUT: &str = "recommender.json";
 const WEIGHTS: &str = "model.safetensors";
 const HISTORIES: &str = "interactions.tsv";
+/// Lies in a folder that is being written, so that one that was left half is not taken for somebody else's.
+const UNFINISHED: &str = "recommender.unfinished";
 /// Grows when folders change their form.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// An item of the catalogue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +36,8 @@ struct About {
     seed: u64,
     /// SHA-256 of the file of interactions, as it was when the model was fitted.
     interactions: String,
+    /// SHA-256 of the weights.
+    weights: String,
     catalogue: Vec<CatalogueItem>,
 }
 
@@ -52,7 +57,30 @@ pub struct ModelFolder {
 }
 
 impl ModelFolder {
-    /// Writes a fitted recommender, with the histories of the users it was fitted to. `hash` is that of the file they came from.
+    /// Whether a recommender can be written into a folder, from a file of interactions: before any fitting.
+    ///
+    /// # Errors
+    /// Files of the same names lie there that are not a recommender's, or the interactions are one of them.
+    pub fn check_output(folder: &Path, interactions: &Path) -> Result<(), RecError> {
+        let own = [WEIGHTS, HISTORIES];
+        let is_same = |name: &&str| {
+            let read = interactions.canonicalize().ok();
+            read.is_some() && read == folder.join(name).canonicalize().ok()
+        };
+        let is_recommender = [ABOUT, UNFINISHED].iter().any(|name| folder.join(name).exists());
+        let problem = match own.iter().find(|name| is_same(name)) {
+            Some(name) => format!("would write over the file that is read ({name})"),
+            None => match own.iter().find(|name| !is_recommender && folder.join(name).exists()) {
+                Some(name) => format!("has a {name} that is not a recommender's"),
+                None => return Ok(()),
+            },
+        };
+        let problem = format!("{problem}; name another folder");
+        Err(FormatError::File { file: folder.display().to_string(), problem }.into())
+    }
+
+    /// Writes a fitted recommender, with the histories of the users it was fitted to. `hash` is that of the file they came from. A folder
+    /// that is being written over is no recommender until it is whole again.
     ///
     /// # Errors
     /// The folder cannot be made, or a file cannot be written.
@@ -65,12 +93,13 @@ impl ModelFolder {
     ) -> Result<(), RecError> {
         let failed = |source| FormatError::Write { file: folder.display().to_string(), source };
         std::fs::create_dir_all(folder).map_err(failed)?;
-        // A folder that is being written over is no model until it is whole again.
+        atomic::write(&folder.join(UNFINISHED), |_| Ok(()))?;
         match std::fs::remove_file(folder.join(ABOUT)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error).into()),
             _ => {}
         }
-        save(&folder.join(WEIGHTS), &recommender.parameters(), |name| Some(name.to_string()))?;
+        let weights = folder.join(WEIGHTS);
+        save(&weights, &recommender.parameters(), |name| Some(name.to_string()))?;
         atomic::write(&folder.join(HISTORIES), |out| {
             writeln!(out, "user\titem\trating\ttimestamp")?;
             for (user, events) in all.users.iter().zip(&all.sequences) {
@@ -90,10 +119,12 @@ impl ModelFolder {
             recommender: configured.to_string(),
             seed,
             interactions: hash.to_string(),
+            weights: sha256_of(&weights)?,
             catalogue: all.items.iter().map(item).collect(),
         };
         let text = serde_json::to_string(&about).map_err(|error| RecError::Setting(error.to_string()))?;
-        Ok(atomic::write(&folder.join(ABOUT), |out| writeln!(out, "{text}"))?)
+        atomic::write(&folder.join(ABOUT), |out| writeln!(out, "{text}"))?;
+        Ok(std::fs::remove_file(folder.join(UNFINISHED)).map_err(failed)?)
     }
 
     /// Reads what [`ModelFolder::write`] has written.
@@ -119,20 +150,32 @@ impl ModelFolder {
                 format!("has format {}, and this program reads {FORMAT}; fit it again", about.format);
             return Err(FormatError::File { file: path.display().to_string(), problem }.into());
         }
+        let wrong =
+            |file: &Path, problem: String| FormatError::File { file: file.display().to_string(), problem };
+        let mut names = HashSet::new();
+        if let Some(twice) = about.catalogue.iter().find(|item| !names.insert(&item.item)) {
+            return Err(
+                wrong(&path, format!("has `{}` twice in its catalogue; fit it again", twice.item)).into()
+            );
+        }
+        let weights = folder.join(WEIGHTS);
+        if sha256_of(&weights)? != about.weights {
+            let problem = format!("is not the file that {ABOUT} was written with; fit the model again");
+            return Err(wrong(&weights, problem).into());
+        }
         let configured = parse(&about.recommender)?;
         let mut parameters = Parameters::default();
-        for (name, shape, values) in SafetensorsSource::open(&folder.join(WEIGHTS))?.into_tensors() {
+        for (name, shape, values) in SafetensorsSource::open(&weights)?.into_tensors() {
             let columns = shape.last().copied().unwrap_or(1);
             let rows = if shape.len() > 1 { shape[0] } else { 1 };
             if rows.checked_mul(columns) != Some(values.len()) {
-                let problem = format!("`{name}` is no matrix");
-                return Err(
-                    FormatError::File { file: folder.join(WEIGHTS).display().to_string(), problem }.into()
-                );
+                return Err(wrong(&weights, format!("`{name}` is no matrix")).into());
             }
             parameters.add(name, (rows, columns), values);
         }
-        let recommender = configured.restore(about.catalogue.len(), &parameters)?;
+        let recommender = configured
+            .restore(about.catalogue.len(), &parameters)
+            .map_err(|error| wrong(folder, error.to_string()))?;
         Ok(ModelFolder {
             path: folder.into(),
             configured,
@@ -167,6 +210,13 @@ impl ModelFolder {
         };
         all.sequences[at].iter().map(event).collect::<Result<Vec<_>, RecError>>().map(Some)
     }
+}
+
+/// The SHA-256 of a file, in hexadecimal.
+fn sha256_of(path: &Path) -> Result<String, RecError> {
+    let bytes = std::fs::read(path)
+        .map_err(|source| FormatError::Open { file: path.display().to_string(), source })?;
+    Ok(Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 #[cfg(test)]
@@ -224,9 +274,42 @@ mod tests {
         assert!(said(folder.path()).contains("plackett recommend fit"));
         std::fs::write(folder.path().join(ABOUT), "{\"format\":1}").unwrap();
         assert!(said(folder.path()).contains("recommender.json, line 1"));
-        let about =
-            "{\"format\":9,\"recommender\":\"ease\",\"seed\":1,\"interactions\":\"\",\"catalogue\":[]}";
+        let about = "{\"format\":9,\"recommender\":\"ease\",\"seed\":1,\"interactions\":\"\",\"weights\":\"\",\"catalogue\":[]}";
         std::fs::write(folder.path().join(ABOUT), about).unwrap();
         assert!(said(folder.path()).contains("format 9"));
+    }
+
+    #[test]
+    fn what_does_not_belong_together_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let other = tempfile::tempdir().unwrap();
+        let all = interactions();
+        let write = |folder: &Path, text: &str| {
+            let configured = parse(text).unwrap();
+            let mut fitting = Fitting { compute: Compute::new(1), seed: 1, progress: &mut |_, _| {} };
+            let data = FitData { catalogue: 3, sequences: &all.sequences };
+            let fitted = configured.fit(&data, &mut fitting).unwrap();
+            ModelFolder::write(folder, (&configured, 1), &*fitted, (&all, &HashMap::new()), "").unwrap();
+        };
+        let said = |folder: &Path| {
+            ModelFolder::open(folder).err().map(|error| error.to_string()).unwrap_or_default()
+        };
+        write(folder.path(), "ease(l2=1)");
+        write(other.path(), "ease(l2=2)");
+        std::fs::copy(other.path().join(WEIGHTS), folder.path().join(WEIGHTS)).unwrap();
+        assert!(said(folder.path()).contains("not the file that recommender.json was written with"));
+        let about = std::fs::read_to_string(other.path().join(ABOUT)).unwrap();
+        std::fs::write(other.path().join(ABOUT), about.replace("\"y\"", "\"x\"")).unwrap();
+        assert!(said(other.path()).contains("`x` twice"));
+        std::fs::write(other.path().join(ABOUT), about.replace("ease(l2=2)", "popularity")).unwrap();
+        assert!(said(other.path()).contains("no `counts`"));
+
+        let input = folder.path().join(HISTORIES);
+        let check = |folder: &Path, input: &Path| ModelFolder::check_output(folder, input).err();
+        assert!(check(folder.path(), &input).unwrap().to_string().contains("write over the file"));
+        assert!(check(folder.path(), Path::new("elsewhere.tsv")).is_none());
+        std::fs::remove_file(folder.path().join(ABOUT)).unwrap();
+        let error = check(folder.path(), Path::new("elsewhere.tsv")).unwrap().to_string();
+        assert!(error.contains("not a recommender's; name another folder"), "{error}");
     }
 }

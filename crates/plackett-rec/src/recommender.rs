@@ -1,6 +1,6 @@
 //! What can be fitted to interactions and asked for the next item: the registry.
 
-use crate::floors::{ease, ials, item_knn, popularity};
+use crate::floors::{bpr, ease, ials, item_knn, popularity};
 use crate::{Event, RecError, hstu, sequential};
 use plackett_core::declaration::{self, Declaration, Expression, OptionSpec, OptionValues, suggestion};
 use plackett_train::{Compute, Parameters};
@@ -8,8 +8,16 @@ use std::fmt;
 use std::sync::Arc;
 
 /// Every recommender. A new one is a declaration in a file of its own and a line here.
-pub static RECOMMENDERS: &[&RecommenderSpec] =
-    &[&popularity::SPEC, &item_knn::SPEC, &ease::SPEC, &ials::SPEC, &sequential::sas_rec::SPEC, &hstu::SPEC];
+pub static RECOMMENDERS: &[&RecommenderSpec] = &[
+    &popularity::SPEC,
+    &item_knn::SPEC,
+    &ease::SPEC,
+    &ials::SPEC,
+    &bpr::SPEC,
+    &sequential::gru4rec::SPEC,
+    &sequential::sas_rec::SPEC,
+    &hstu::SPEC,
+];
 
 /// What somebody did, and when it is asked what comes next.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +41,18 @@ pub trait Recommender: Send + Sync {
 
     /// What was fitted, as named matrices: what its declaration restores it from.
     fn parameters(&self) -> Parameters;
+
+    /// The same, where each score has to be a number.
+    ///
+    /// # Errors
+    /// As [`Recommender::scores`], or a score is none: the weights are damaged, or the training has diverged.
+    fn finite_scores(&self, requests: &[Request<'_>]) -> Result<Vec<f32>, RecError> {
+        let scores = self.scores(requests)?;
+        match scores.iter().find(|score| !score.is_finite()) {
+            Some(score) => Err(RecError::Diverged(format!("an item has the score {score}"))),
+            None => Ok(scores),
+        }
+    }
 }
 
 /// What a recommender is fitted to.
@@ -136,19 +156,33 @@ impl Configured {
         fitting: &mut Fitting<'_>,
     ) -> Result<Box<dyn Recommender>, RecError> {
         data.check()?;
-        (self.spec.fit)(&self.options, data, fitting)
+        let fitted = (self.spec.fit)(&self.options, data, fitting)?;
+        check_finite(&fitted.parameters())?;
+        Ok(fitted)
     }
 
     /// Makes it of what was fitted.
     ///
     /// # Errors
-    /// The matrices are not those of such a model.
+    /// The matrices are not those of such a model, or have entries that are no numbers; the catalogue is empty.
     pub fn restore(
         &self,
         catalogue: usize,
         parameters: &Parameters,
     ) -> Result<Box<dyn Recommender>, RecError> {
-        (self.spec.restore)(&self.options, catalogue, parameters)
+        if catalogue == 0 {
+            return Err(RecError::Setting("the catalogue has no item; fit the model again".into()));
+        }
+        check_finite(parameters)?;
+        let restored = (self.spec.restore)(&self.options, catalogue, parameters)?;
+        let own = restored.parameters();
+        match parameters.iter().find(|(_, parameter)| own.find(&parameter.name).is_none()) {
+            Some((_, parameter)) => Err(RecError::Setting(format!(
+                "`{}` is no part of {self}: the weights are of another model",
+                parameter.name
+            ))),
+            None => Ok(restored),
+        }
     }
 }
 
@@ -190,6 +224,17 @@ pub fn parse(text: &str) -> Result<Configured, RecError> {
     Ok(Configured { spec, options })
 }
 
+/// Refuses matrices with entries that are no numbers.
+fn check_finite(parameters: &Parameters) -> Result<(), RecError> {
+    let is_bad = |values: &[f32]| values.iter().any(|value| !value.is_finite());
+    match parameters.iter().find(|(_, parameter)| is_bad(&parameter.value)) {
+        Some((_, parameter)) => {
+            Err(RecError::Diverged(format!("`{}` has entries that are no numbers", parameter.name)))
+        }
+        None => Ok(()),
+    }
+}
+
 /// A matrix of what was fitted, of a known shape.
 ///
 /// # Errors
@@ -201,7 +246,7 @@ pub(crate) fn matrix(
 ) -> Result<Vec<f32>, RecError> {
     let found = parameters.find(name).map(|id| &parameters[id]);
     match found {
-        Some(found) if found.value.len() == rows * columns => Ok(found.value.to_vec()),
+        Some(found) if (found.rows, found.columns) == (rows, columns) => Ok(found.value.to_vec()),
         Some(found) => Err(RecError::Setting(format!(
             "`{name}` of the model is {} × {}, and {rows} × {columns} are expected: it was fitted with another catalogue or \
              other options",
@@ -213,12 +258,12 @@ pub(crate) fn matrix(
     }
 }
 
-/// The columns of a matrix of what was fitted.
+/// The columns of a matrix of what was fitted, one at least.
 ///
 /// # Errors
-/// It is missing.
+/// It is missing or empty.
 pub(crate) fn width_of(parameters: &Parameters, name: &str) -> Result<usize, RecError> {
-    let found = parameters.find(name).map(|id| parameters[id].columns);
+    let found = parameters.find(name).map(|id| parameters[id].columns).filter(|columns| *columns > 0);
     found.ok_or_else(|| {
         RecError::Setting(format!("the model has no `{name}`: it is of another kind or damaged"))
     })
@@ -251,11 +296,12 @@ mod tests {
             TestCase { user: 0, history: vec![event(4, 0), event(5, 1), event(6, 2)], target: event(7, 3) };
         for spec in RECOMMENDERS {
             let options = match spec.name {
-                "sasrec" | "hstu" => {
+                "sasrec" | "hstu" | "gru4rec" => {
                     "(epochs=60, batch=8, width=16, max-length=8, dropout=0, rate=0.01, negatives=8)"
                 }
                 "ease" => "(l2=0.5)",
                 "ials" => "(width=4)",
+                "bpr" => "(width=8, epochs=300)",
                 _ => "",
             };
             let configured = parse(&format!("{}{options}", spec.name)).unwrap();
@@ -271,6 +317,15 @@ mod tests {
             assert_eq!(one[..8], fitted.scores(&requests[..1]).unwrap()[..], "{}", spec.name);
             assert!(one.iter().all(|score| score.is_finite()), "{}", spec.name);
             assert!(configured.restore(9, &fitted.parameters()).is_err(), "{}", spec.name);
+            assert!(configured.restore(0, &fitted.parameters()).is_err(), "{}", spec.name);
+            let mut damaged = fitted.parameters();
+            damaged.iter_mut().for_each(|(_, parameter)| parameter.values_mut()[0] = f32::NAN);
+            let error = configured.restore(8, &damaged).err().map(|error| error.to_string());
+            assert!(error.is_some_and(|error| error.contains("no numbers")), "{}", spec.name);
+            let mut more = fitted.parameters();
+            more.add("left-over", (1, 1), vec![1.0]);
+            let error = configured.restore(8, &more).err().map(|error| error.to_string());
+            assert!(error.is_some_and(|error| error.contains("`left-over` is no part")), "{}", spec.name);
         }
     }
 
@@ -281,6 +336,9 @@ mod tests {
             ("ease(l3=1)", "did you mean `l2`"),
             ("hstu(blocks=0)", "a whole number from 1"),
             ("hstu(width=10, heads=3)", "heads"),
+            ("sasrec(width=65536, blocks=1000)", "smaller width"),
+            ("hstu(width=65536, head-size=65536, heads=64)", "smaller width"),
+            ("hstu(rate=1e30, epochs=3, batch=4, width=4, max-length=4)", "smaller rate"),
             ("popularity", ""),
         ] {
             let said_of = parse(text).and_then(|configured| {

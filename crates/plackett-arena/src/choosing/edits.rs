@@ -19,9 +19,31 @@ pub struct Edit {
     pub hunk: Hunk,
 }
 
-/// The edits from one version to another, by a longest common subsequence; of equal ones the one that keeps the earliest tokens.
+/// The most pairs of tokens that are compared (16 million, 128 MB).
+const COMPARED: usize = 1 << 24;
+
+/// The edits from one version to another, by a longest common subsequence; of equal ones the one that keeps the earliest tokens. What both
+/// begin and end with is kept in any case. Where there are more than 16 million pairs of tokens between, all that lies between is one edit.
 pub fn token_edits(before: &[String], after: &[String]) -> Vec<Edit> {
+    let begin = before.iter().zip(after).take_while(|(a, b)| a == b).count();
+    let (middle, other) = (&before[begin..], &after[begin..]);
+    let end = middle.iter().rev().zip(other.iter().rev()).take_while(|(a, b)| a == b).count();
+    if end == 0 && begin == 0 || middle.len().saturating_mul(other.len()) <= COMPARED {
+        return edits_between(before, after);
+    }
+    let (removed, inserted) = (&middle[..middle.len() - end], &other[..other.len() - end]);
+    let mut edits = edits_between(removed, inserted);
+    edits.iter_mut().for_each(|edit| edit.at += begin);
+    edits
+}
+
+/// The edits between versions that need not have anything in common.
+fn edits_between(before: &[String], after: &[String]) -> Vec<Edit> {
     let (n, m) = (before.len(), after.len());
+    if n.saturating_mul(m) > COMPARED {
+        let hunk = Hunk { removed: before.to_vec(), inserted: after.to_vec() };
+        return vec![Edit { at: 0, hunk }];
+    }
     // longest[i][j]: of what is left from i and j.
     let mut longest = vec![vec![0usize; m + 1]; n + 1];
     for i in (0..n).rev() {

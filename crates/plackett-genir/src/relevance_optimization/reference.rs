@@ -26,7 +26,7 @@ impl ReferenceLogs {
     /// Computes them.
     ///
     /// # Errors
-    /// A triple that the model cannot read.
+    /// A triple that the model cannot read, or a model whose log-probabilities are no numbers.
     pub fn compute(
         model: &LanguageModel,
         parameters: &Parameters,
@@ -41,6 +41,12 @@ impl ReferenceLogs {
             let (sums, _) = sequence_log_probabilities(model, &tape, &together);
             logs.chosen.extend_from_slice(&sums.value[..triples.len()]);
             logs.rejected.extend_from_slice(&sums.value[triples.len()..]);
+        }
+        if logs.chosen.iter().chain(&logs.rejected).any(|log| !log.is_finite()) {
+            return Err(GenirError::Setting(
+                "the frozen model gives docids log-probabilities that are no numbers; train it again, with a smaller rate"
+                    .into(),
+            ));
         }
         Ok(logs)
     }
@@ -64,7 +70,10 @@ impl ReferenceLogs {
                 line: Some(error.line()),
                 problem: format!("{error}; remove the file, it is made again"),
             })?;
-            if logs.of == identity(parameters, triples) {
+            if logs.of == identity(parameters, triples)
+                && logs.chosen.len() == triples.len()
+                && logs.rejected.len() == triples.len()
+            {
                 return Ok((logs, true));
             }
         }

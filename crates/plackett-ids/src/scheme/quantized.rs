@@ -167,9 +167,11 @@ mod tests {
         let items: Vec<Item> = (0..3).map(|at| Item::new(at.to_string())).collect();
         let vectors = vec![vec![0.0, 1.0], vec![1.0, 0.0], vec![1.0, 1.0]];
         let source = Source { vectors: Some(&vectors), ..Source::of_items(&items, 1) };
-        for text in
-            ["rq(codes=1000000, levels=5)", "balanced-rq(codes=1000000, levels=2)", "pq(parts=2, codes=1000000)"]
-        {
+        for text in [
+            "rq(codes=1000000, levels=5)",
+            "balanced-rq(codes=1000000, levels=2)",
+            "pq(parts=2, codes=1000000)",
+        ] {
             let error = parse(text).unwrap().catalogue(&source).unwrap_err().to_string();
             assert!(error.contains("1048576 are the most; take "), "{text}: {error}");
         }

@@ -17,7 +17,10 @@ impl SparseGraph {
     ///
     /// # Panics
     /// A node of an edge is not below `nodes`: a mistake of the caller.
-    pub(crate) fn of_edges(nodes: usize, edges: impl IntoIterator<Item = (usize, usize, f64)>) -> SparseGraph {
+    pub(crate) fn of_edges(
+        nodes: usize,
+        edges: impl IntoIterator<Item = (usize, usize, f64)>,
+    ) -> SparseGraph {
         let mut entries: Vec<(u32, u32, f64)> = Vec::new();
         for (a, b, weight) in edges {
             assert!(a < nodes && b < nodes, "an edge from {a} to {b} in a graph of {nodes} nodes");

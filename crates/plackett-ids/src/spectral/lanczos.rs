@@ -164,12 +164,7 @@ impl Basis {
     ///
     /// # Errors
     /// As [`Basis::drawn`].
-    fn fill(
-        &mut self,
-        block: usize,
-        matrix: &SparseGraph,
-        random: &mut ChaCha8Rng,
-    ) -> Result<(), IdsError> {
+    fn fill(&mut self, block: usize, matrix: &SparseGraph, random: &mut ChaCha8Rng) -> Result<(), IdsError> {
         while self.count + block <= self.vectors.ncols() {
             let last = self.images.columns(self.count - block, block).into_owned();
             self.append(&last, matrix, random)?;

@@ -52,8 +52,8 @@ pub static SPEC: RecommenderSpec = RecommenderSpec {
         }
         let epochs = options.count("epochs");
         for epoch in 0..epochs {
-            let of_users = model.solve(&model.items, &users);
-            model.items = model.solve(&of_users, &items);
+            let of_users = model.solve(&model.items, &users)?;
+            model.items = model.solve(&of_users, &items)?;
             (fitting.progress)(epoch + 1, epochs);
         }
         // As a file holds them, so that a model that was saved gives the same scores.
@@ -84,7 +84,10 @@ impl Ials {
     }
 
     /// The vector of each row, whose pairs with some of `others` (places, rising) are seen: rows × width.
-    fn solve(&self, others: &DMatrix<f64>, seen: &[Vec<u32>]) -> DMatrix<f64> {
+    ///
+    /// # Errors
+    /// A system has no solution: its matrix is positive definite as long as rounding does not eat the weight of `l2`.
+    fn solve(&self, others: &DMatrix<f64>, seen: &[Vec<u32>]) -> Result<DMatrix<f64>, RecError> {
         let width = others.ncols();
         let gram = others.transpose() * others * self.unseen;
         let row = |seen: &Vec<u32>| {
@@ -97,11 +100,12 @@ impl Ials {
             }
             let weight = self.l2 * (seen.len() as f64 + self.unseen * others.nrows() as f64);
             (0..width).for_each(|at| left[(at, at)] += weight);
-            // Positive definite, since the weight is above 0.
-            left.cholesky().map_or_else(|| DVector::zeros(width), |factor| factor.solve(&right))
+            left.cholesky().map(|factor| factor.solve(&right)).ok_or_else(|| {
+                RecError::Diverged("ials: a system of equations has no solution (a greater l2 helps)".into())
+            })
         };
-        let rows: Vec<DVector<f64>> = seen.par_iter().map(row).collect();
-        DMatrix::from_fn(seen.len(), width, |row, column| rows[row][column])
+        let rows: Vec<DVector<f64>> = seen.par_iter().map(row).collect::<Result<_, RecError>>()?;
+        Ok(DMatrix::from_fn(seen.len(), width, |row, column| rows[row][column]))
     }
 }
 
@@ -115,7 +119,7 @@ impl Recommender for Ials {
             check_items(request.history.iter(), self.catalogue())?;
         }
         let seen: Vec<Vec<u32>> = requests.iter().map(|request| item_set(request.history)).collect();
-        let users = self.solve(&self.items, &seen);
+        let users = self.solve(&self.items, &seen)?;
         let scores = |user: usize| {
             let scores = &self.items * users.row(user).transpose();
             scores.iter().map(|score| *score as f32).collect::<Vec<f32>>()

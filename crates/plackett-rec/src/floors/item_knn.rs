@@ -7,6 +7,9 @@ use plackett_core::declaration::{OptionKind, OptionSpec, OptionValues};
 use plackett_train::Parameters;
 use rayon::prelude::*;
 
+/// The largest catalogue: places up to 2²⁴ are whole in f32.
+const MOST_ITEMS: usize = 1 << 24;
+
 /// The declaration.
 pub static SPEC: RecommenderSpec = RecommenderSpec {
     name: "item-knn",
@@ -28,20 +31,34 @@ pub static SPEC: RecommenderSpec = RecommenderSpec {
         },
     ],
     draws: false,
-    fit: |options, data, _| Ok(Box::new(ItemKnn::fit(options, data))),
+    fit: |options, data, _| {
+        if data.catalogue > MOST_ITEMS {
+            return Err(RecError::Setting(format!(
+                "item-knn keeps places as numbers up to {MOST_ITEMS}, and there are {} items; filter with a k-core",
+                data.catalogue
+            )));
+        }
+        Ok(Box::new(ItemKnn::fit(options, data)))
+    },
     restore: |_, catalogue, parameters| {
         let width = width_of(parameters, "neighbours")?;
+        let neighbours = matrix(parameters, "neighbours", (catalogue, width))?;
+        let is_place = |at: &f32| at.fract() == 0.0 && (-1.0..catalogue as f32).contains(at);
+        if let Some(wrong) = neighbours.iter().find(|at| !is_place(at)) {
+            return Err(RecError::Setting(format!(
+                "`neighbours` of the model has {wrong}, which is none of {catalogue} items: it is damaged"
+            )));
+        }
         Ok(Box::new(ItemKnn {
             catalogue,
             width,
-            // Places below 2²⁴ are whole in f32; a −1 stands for no neighbour.
-            neighbours: matrix(parameters, "neighbours", (catalogue, width))?,
+            neighbours,
             similarities: matrix(parameters, "similarities", (catalogue, width))?,
         }))
     },
 };
 
-/// The neighbours of each item, the nearest first.
+/// The neighbours of each item, the nearest first; −1 stands for none.
 pub struct ItemKnn {
     catalogue: usize,
     width: usize,

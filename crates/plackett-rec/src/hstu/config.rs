@@ -1,7 +1,7 @@
 //! What an HSTU is like.
 
 use crate::RecError;
-use crate::sequential::settings_option as option;
+use crate::sequential::{check_heads, check_size, settings_option as option};
 use plackett_core::declaration::{OptionKind, OptionSpec, OptionValues};
 
 /// Places behind the longest history that the authors' code pads to; they are part of the constant N.
@@ -118,6 +118,7 @@ impl HstuConfig {
     /// # Errors
     /// Sizes that cannot be.
     pub fn of(options: &OptionValues, catalogue: usize) -> Result<HstuConfig, RecError> {
+        check_heads(options)?;
         let is_production = options.choice("variant") == "production";
         let heads = options.count("heads");
         let base = match is_production {
@@ -149,14 +150,23 @@ impl HstuConfig {
     /// Refuses sizes that cannot be.
     ///
     /// # Errors
-    /// One of them is 0.
+    /// One of them is 0, or the model would be too large.
     pub fn check(&self) -> Result<(), RecError> {
         let sizes = [self.catalogue, self.width, self.blocks, self.heads, self.head_size, self.max_length];
         match sizes.contains(&0) {
             true => {
                 Err(RecError::Setting("hstu: items, width, blocks, heads and length are 1 at least".into()))
             }
-            false => Ok(()),
+            false => {
+                let per_row = 4 * self.heads as u128 * self.head_size as u128
+                    + if self.concat_ua { 3 } else { 1 } * self.heads as u128 * self.head_size as u128;
+                check_size(
+                    self.width,
+                    self.catalogue + self.max_length,
+                    self.blocks,
+                    per_row * self.width as u128,
+                )
+            }
         }
     }
 

@@ -56,7 +56,7 @@ pub static SPEC: RecommenderSpec = RecommenderSpec {
     options: &ALL_OPTIONS,
     draws: true,
     fit: |options, data, fitting| {
-        let learning = LearningSettings::of(options, fitting.seed)?;
+        let learning = LearningSettings::of(options, fitting.seed);
         let config = HstuConfig::of(options, data.catalogue)?;
         let mut parameters = Parameters::default();
         let model = Hstu::new(config, &mut parameters, fitting.seed)?;

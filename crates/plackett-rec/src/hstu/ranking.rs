@@ -178,7 +178,7 @@ mod tests {
         let sequences = sequences();
         let options =
             crate::parse("hstu(epochs=60, batch=16, width=16, dropout=0, rate=0.01)").unwrap().options;
-        let learning = LearningSettings::of(&options, 1).unwrap();
+        let learning = LearningSettings::of(&options, 1);
         let mut fitting = Fitting { compute: Compute::new(1), seed: 1, progress: &mut |_, _| {} };
         let config = HstuConfig::research(12, 16, 2, 10);
         let data = FitData { catalogue: 12, sequences: &sequences[..56] };

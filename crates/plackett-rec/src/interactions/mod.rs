@@ -32,6 +32,8 @@ pub struct Account {
     pub below_rating: usize,
     /// Events at the same time as the one before of the same user, which keep the order of the file.
     pub tied_times: usize,
+    /// Columns of the file that are not used.
+    pub unused_columns: Vec<String>,
     /// Users and items that a k-core has left out.
     pub outside_core: [usize; 2],
 }
@@ -40,7 +42,9 @@ impl Account {
     /// What whoever uses the data has to know, in sentences.
     pub fn remarks(&self) -> Vec<String> {
         let [users, items] = self.outside_core;
+        let columns = self.unused_columns.join(", ");
         let said = [
+            (self.unused_columns.len(), format!("columns that are not used: {columns}")),
             (self.repeated, format!("{} events stood twice and count once", self.repeated)),
             (self.below_rating, format!("{} events have a lower rating and are left out", self.below_rating)),
             (

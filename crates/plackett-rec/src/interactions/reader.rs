@@ -9,10 +9,21 @@ use std::path::Path;
 
 /// What columns are called in the files of the field; RecBole writes the type behind a colon.
 const NAMES: [&[&str]; 4] = [
-    &["user", "user_id", "userid", "reviewerid"],
-    &["item", "item_id", "itemid", "movie_id", "movieid", "asin"],
-    &["rating", "score", "overall"],
-    &["timestamp", "time", "unixreviewtime"],
+    &["user", "user_id", "userid", "uid", "reviewerid", "customer_id", "customerid", "visitorid"],
+    &[
+        "item",
+        "item_id",
+        "itemid",
+        "iid",
+        "movie_id",
+        "movieid",
+        "asin",
+        "parent_asin",
+        "product_id",
+        "productid",
+    ],
+    &["rating", "score", "overall", "stars"],
+    &["timestamp", "time", "unixreviewtime", "unix_timestamp"],
 ];
 /// For messages.
 const COLUMNS: &str = "user, item, rating and timestamp (the last two may be missing)";
@@ -24,6 +35,9 @@ const COLUMNS: &str = "user, item, rating and timestamp (the last two may be mis
 /// # Errors
 /// The file cannot be read, a line has too few fields, a rating or time is no number, or no event is left.
 pub fn read_interactions(path: &Path, least_rating: Option<f32>) -> Result<Interactions, RecError> {
+    if least_rating.is_some_and(|least| !least.is_finite()) {
+        return Err(RecError::Setting("the lowest rating is too large; give a smaller number".into()));
+    }
     let mut lines = Lines::open(path, DEFAULT_LINE_LIMIT)?;
     let mut collected = Collected::new(least_rating);
     let mut form: Option<Form> = None;
@@ -35,7 +49,8 @@ pub fn read_interactions(path: &Path, least_rating: Option<f32>) -> Result<Inter
         let form = match &form {
             Some(form) => form,
             None => {
-                let (found, is_header) = Form::of(&text);
+                let (found, is_header, unused) = Form::of(&text);
+                collected.interactions.account.unused_columns = unused;
                 let found = form.insert(found);
                 if is_header {
                     continue;
@@ -61,30 +76,36 @@ struct Place {
 
 /// How lines are written.
 enum Form {
-    /// The separator, and the column of user, item, rating and time.
-    Columns { separator: char, places: [Option<usize>; 4] },
+    /// The separator, how many columns there are, and which are user, item, rating and time.
+    Columns { separator: char, count: usize, places: [Option<usize>; 4] },
     /// A user and all items.
     Sequences,
 }
 
 impl Form {
-    /// The form of a file that begins with this line, and whether the line is a header.
-    fn of(first: &str) -> (Form, bool) {
+    /// The form of a file that begins with this line, whether the line is a header, and the columns that are not used.
+    fn of(first: &str) -> (Form, bool, Vec<String>) {
         let separator = if first.contains('\t') { '\t' } else { ',' };
         if !first.contains(separator) {
-            return (Form::Sequences, false);
+            return (Form::Sequences, false, Vec::new());
         }
-        let fields: Vec<String> = first
-            .split(separator)
+        let own = fields_of(first, separator);
+        let fields: Vec<String> = own
+            .iter()
             .map(|field| field.split(':').next().unwrap_or_default().trim().to_lowercase())
             .collect();
+        let count = fields.len();
         let column = |names: &[&str]| fields.iter().position(|field| names.contains(&field.as_str()));
         let places = NAMES.map(column);
         match places {
-            [Some(_), Some(_), ..] => (Form::Columns { separator, places }, true),
+            [Some(_), Some(_), ..] => {
+                let unused = (0..count).filter(|at| !places.contains(&Some(*at))).map(|at| own[at].clone());
+                (Form::Columns { separator, count, places }, true, unused.collect())
+            }
             _ => {
-                let places = [0, 1, 2, 3].map(|at| (at < fields.len()).then_some(at));
-                (Form::Columns { separator, places }, false)
+                let places = [0, 1, 2, 3].map(|at| (at < count).then_some(at));
+                let unused = (4..count).map(|at| format!("column {}", at + 1)).collect();
+                (Form::Columns { separator, count, places }, false, unused)
             }
         }
     }
@@ -109,54 +130,68 @@ impl Form {
                 }
                 let first = to.length(user) as i64;
                 for (at, item) in items.into_iter().enumerate() {
-                    to.add(user, item, 1.0, first + at as i64);
+                    to.add(user, item, (1.0, first + at as i64), place)?;
                 }
             }
-            Form::Columns { separator, places } => {
-                let fields: Vec<&str> = text.split(*separator).map(str::trim).collect();
-                let [user, item, rating, time] = places.map(|place| place.map(|at| fields.get(at).copied()));
-                let (Some(Some(user)), Some(Some(item))) = (user, item) else {
+            Form::Columns { separator, count, places } => {
+                let fields = fields_of(text, *separator);
+                let found = places.map(|at| at.and_then(|at| fields.get(at)).map(String::as_str));
+                let ([Some(user), Some(item), rating, time], true) = (found, fields.len() == *count) else {
                     return Err(few(fields.len(), COLUMNS));
                 };
-                let rating = number(rating, "rating", place, fields.len())?.unwrap_or(1.0);
-                let time = number(time, "timestamp", place, fields.len())?;
-                let time = time.map_or_else(|| to.length(user) as i64, |time| time as i64);
-                to.add(user, item, rating as f32, time);
+                let rating = rating.map(|text| rating_of(text, place)).transpose()?.unwrap_or(1.0);
+                let time = time.map(|text| time_of(text, place)).transpose()?;
+                let time = time.unwrap_or_else(|| to.length(user) as i64);
+                to.add(user, item, (rating, time), place)?;
             }
         }
         Ok(())
     }
 }
 
-/// A number of a column that may not be there at all.
-fn number(
-    field: Option<Option<&str>>,
-    what: &'static str,
-    place: &Place,
-    found: usize,
-) -> Result<Option<f64>, RecError> {
-    let Some(field) = field else { return Ok(None) };
-    let Some(text) = field else {
-        return Err(FormatError::Fields {
-            file: place.file.clone(),
-            line: place.line,
-            expected: COLUMNS,
-            found,
-            remedy: "mend the line or leave it out",
-        }
-        .into());
-    };
-    match text.parse::<f64>().ok().filter(|number| number.is_finite()) {
-        Some(number) => Ok(Some(number)),
-        None => Err(FormatError::Value {
-            file: place.file.clone(),
-            line: place.line,
-            what,
-            found: text.to_string(),
-            remedy: "a number is expected",
-        }
-        .into()),
+/// The fields of a line. Between commas a field may stand in double quotes, in which two of them are one.
+fn fields_of(line: &str, separator: char) -> Vec<String> {
+    if separator != ',' || !line.contains('"') {
+        return line.split(separator).map(|field| field.trim().to_string()).collect();
     }
+    let (mut fields, mut field, mut is_quoted) = (Vec::new(), String::new(), false);
+    let mut rest = line.chars().peekable();
+    while let Some(c) = rest.next() {
+        match c {
+            '"' if is_quoted && rest.next_if_eq(&'"').is_some() => field.push('"'),
+            '"' => is_quoted = !is_quoted,
+            ',' if !is_quoted => fields.push(std::mem::take(&mut field).trim().to_string()),
+            _ => field.push(c),
+        }
+    }
+    fields.push(field.trim().to_string());
+    fields
+}
+
+fn wrong_value(text: &str, what: &'static str, place: &Place, remedy: &'static str) -> RecError {
+    let (file, found) = (place.file.clone(), text.to_string());
+    FormatError::Value { file, line: place.line, what, found, remedy }.into()
+}
+
+fn rating_of(text: &str, place: &Place) -> Result<f32, RecError> {
+    let number = text.parse::<f32>().ok().filter(|number| number.is_finite());
+    number.ok_or_else(|| wrong_value(text, "rating", place, "a number is expected"))
+}
+
+/// A time: a whole number, or one with a fraction, which is cut.
+fn time_of(text: &str, place: &Place) -> Result<i64, RecError> {
+    if let Ok(whole) = text.parse::<i64>() {
+        return Ok(whole);
+    }
+    let number = text.parse::<f64>().ok().filter(|number| number.abs() < i64::MAX as f64);
+    number.map(|number| number as i64).ok_or_else(|| {
+        wrong_value(
+            text,
+            "timestamp",
+            place,
+            "a number is expected (seconds, or whatever unit all times have)",
+        )
+    })
 }
 
 /// Events on their way into sequences.
@@ -182,12 +217,26 @@ impl Collected {
         self.users.get(user).map_or(0, |user| self.interactions.sequences[*user].len())
     }
 
-    fn add(&mut self, user: &str, item: &str, rating: f32, time: i64) {
+    /// # Errors
+    /// A name is empty or has control characters, or there are more items than 32 bits count.
+    fn add(
+        &mut self,
+        user: &str,
+        item: &str,
+        (rating, time): (f32, i64),
+        place: &Place,
+    ) -> Result<(), RecError> {
+        for (what, name) in [("the user", user), ("the item", item)] {
+            if name.is_empty() || name.chars().any(char::is_control) {
+                let remedy = "a name has one character at least, and no tab or other control character";
+                return Err(wrong_value(&name.escape_debug().to_string(), what, place, remedy));
+            }
+        }
         let all = &mut self.interactions;
         all.account.read += 1;
         if self.least_rating.is_some_and(|least| rating < least) {
             all.account.below_rating += 1;
-            return;
+            return Ok(());
         }
         let next = self.users.len();
         let user = *self.users.entry(user.to_string()).or_insert_with(|| {
@@ -201,6 +250,7 @@ impl Collected {
             next
         });
         all.sequences[user].push(Event { item, rating, time });
+        Ok(())
     }
 
     /// Puts every sequence in the order of time and takes out what stands twice.
@@ -255,6 +305,17 @@ mod tests {
     }
 
     #[test]
+    fn quotes_large_times_and_other_columns_are_read() {
+        let all = read(
+            "\"user\",\"item\",\"place\",\"timestamp\"\n\"u, the first\",\"a \"\"b\"\"\",x,1718000000000000001\n",
+        );
+        let all = all.unwrap();
+        assert_eq!((all.users[0].as_str(), all.items[0].as_str()), ("u, the first", "a \"b\""));
+        assert_eq!(all.sequences[0][0].time, 1_718_000_000_000_000_001);
+        assert!(all.account.remarks()[0].contains("not used: place"));
+    }
+
+    #[test]
     fn what_stands_twice_counts_once_and_ties_keep_their_order() {
         let all = read("u\tb\t5\t3\nu\ta\t5\t1\nu\tc\t4\t3\nu\tb\t5\t3\n").unwrap();
         assert_eq!(items(&all, 0), ["a", "b", "c"]);
@@ -271,6 +332,11 @@ mod tests {
             ("user\titem\nu\n", "line 2"),
             ("", "the file is empty"),
             ("u\n", "a user and one or more items"),
+            ("u\ta\t1e300\t1\n", "line 1: rating is `1e300`"),
+            ("u\ta\t1\tnan\n", "line 1: timestamp is `nan`"),
+            ("u\t\t1\t1\n", "line 1: the item is ``"),
+            ("u\ta\u{1}b\t1\t1\n", "the item is `a\\u{1}b`"),
+            ("u\ta\t1\t1\nu\tb\t1\t2\t3\n", "line 2"),
         ] {
             let error = read(text).unwrap_err().to_string();
             assert!(error.contains(said), "{text:?}: {error}");

@@ -1,7 +1,7 @@
 //! What items are called.
 
 use crate::RecError;
-use plackett_core::formats::{DEFAULT_LINE_LIMIT, read_json_lines};
+use plackett_core::formats::{DEFAULT_LINE_LIMIT, FormatError, read_json_lines};
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::path::Path;
@@ -10,10 +10,27 @@ use std::path::Path;
 struct Item {
     item: String,
     title: Option<String>,
-    year: Option<String>,
+    year: Option<Year>,
     keywords: Option<String>,
     #[serde(default)]
     genres: Vec<String>,
+}
+
+/// A year in quotes or not.
+#[derive(Clone, Deserialize)]
+#[serde(untagged)]
+enum Year {
+    Text(String),
+    Number(i64),
+}
+
+impl Year {
+    fn text(&self) -> String {
+        match self {
+            Year::Text(text) => text.clone(),
+            Year::Number(number) => number.to_string(),
+        }
+    }
 }
 
 /// Titles by item, from lines of JSON with `item` and `title` (and perhaps `year`), or `keywords` in its place. Items without any are
@@ -23,7 +40,12 @@ struct Item {
 /// The file cannot be read, or a line is no such object.
 pub fn read_titles(path: &Path) -> Result<HashMap<String, String>, RecError> {
     read_items(path, |item| {
-        let year = item.year.as_deref().filter(|year| !year.is_empty()).map(|year| format!(" ({year})"));
+        let year = item
+            .year
+            .as_ref()
+            .map(Year::text)
+            .filter(|year| !year.is_empty())
+            .map(|year| format!(" ({year})"));
         let title = item.title.as_ref().or(item.keywords.as_ref()).filter(|title| !title.trim().is_empty());
         title.map(|title| format!("{title}{}", year.unwrap_or_default()))
     })
@@ -35,7 +57,7 @@ pub fn read_titles(path: &Path) -> Result<HashMap<String, String>, RecError> {
 /// The file cannot be read, or a line is no such object.
 pub fn read_item_texts(path: &Path) -> Result<HashMap<String, String>, RecError> {
     read_items(path, |item| {
-        let said = [item.title.clone(), item.year.clone(), item.keywords.clone()];
+        let said = [item.title.clone(), item.year.as_ref().map(Year::text), item.keywords.clone()];
         let said = said.into_iter().flatten().chain([item.genres.join(", ")]);
         let said: Vec<String> = said.filter(|text| !text.trim().is_empty()).collect();
         (!said.is_empty()).then(|| said.join(". "))
@@ -47,7 +69,13 @@ fn read_items(
     text_of: impl Fn(&Item) -> Option<String>,
 ) -> Result<HashMap<String, String>, RecError> {
     let mut texts = HashMap::new();
-    for (_, item) in read_json_lines::<Item>(path, DEFAULT_LINE_LIMIT, "an object with item and title")? {
+    let mut lines: HashMap<String, u64> = HashMap::new();
+    for (line, item) in read_json_lines::<Item>(path, DEFAULT_LINE_LIMIT, "an object with item and title")? {
+        if let Some(first) = lines.insert(item.item.clone(), line) {
+            let problem =
+                format!("the item `{}` stands in line {first} and in line {line}; leave one out", item.item);
+            return Err(FormatError::File { file: path.display().to_string(), problem }.into());
+        }
         if let Some(text) = text_of(&item) {
             texts.insert(item.item, text);
         }
@@ -71,6 +99,10 @@ mod tests {
             ("Alien (1979)", "red soap", 2)
         );
         assert_eq!(read_item_texts(&path).unwrap()["1"], "Alien. 1979");
+        std::fs::write(&path, "{\"item\":\"1\",\"title\":\"a\",\"year\":1979}\n").unwrap();
+        assert_eq!(read_titles(&path).unwrap()["1"], "a (1979)");
+        std::fs::write(&path, "{\"item\":\"1\",\"title\":\"a\"}\n{\"item\":\"1\"}\n").unwrap();
+        assert!(read_titles(&path).unwrap_err().to_string().contains("line 1 and in line 2"));
         std::fs::write(&path, "{\"item\":\"1\",\"title\":\"a\"}\n{\"item\":7}\n").unwrap();
         assert!(read_titles(&path).unwrap_err().to_string().contains("line 2"));
     }

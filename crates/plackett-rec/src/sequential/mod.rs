@@ -3,6 +3,7 @@
 
 mod batch;
 mod fitted;
+pub mod gru4rec;
 mod initialize;
 mod normalize;
 mod sampled_softmax;
@@ -18,6 +19,7 @@ pub use normalize::normalize_rows;
 pub use sampled_softmax::{NegativeSamples, sampled_softmax};
 pub(crate) use settings::option as settings_option;
 pub use settings::{LEARNING_OPTIONS, LearningSettings};
+pub(crate) use settings::{check_heads, check_size};
 pub use stochastic_length::StochasticLength;
 pub use task::NextItemTask;
 

@@ -1,6 +1,6 @@
 //! SASRec: a causal transformer over items (Kang and McAuley 2018).
 
-use super::settings::{LEARNING_OPTIONS, LearningSettings};
+use super::settings::{LEARNING_OPTIONS, LearningSettings, check_heads, check_size};
 use super::{SequenceBatch, SequenceModel, SequenceRecommender, place_key, truncated_normal, xavier_uniform};
 use crate::recommender::{matrix, width_of};
 use crate::{RecError, RecommenderSpec};
@@ -22,14 +22,14 @@ pub static SPEC: RecommenderSpec = RecommenderSpec {
     options: &LEARNING_OPTIONS,
     draws: true,
     fit: |options, data, fitting| {
-        let learning = LearningSettings::of(options, fitting.seed)?;
+        let learning = LearningSettings::of(options, fitting.seed);
         let mut parameters = Parameters::default();
-        let model = SasRec::new(Shape::of(options, data.catalogue), &mut parameters, fitting.seed);
+        let model = SasRec::new(Shape::of(options, data.catalogue)?, &mut parameters, fitting.seed);
         Ok(Box::new(SequenceRecommender::fit(model, parameters, &learning, data, fitting)?))
     },
     restore: |options, catalogue, saved| {
         let mut parameters = Parameters::default();
-        let model = SasRec::new(Shape::of(options, catalogue), &mut parameters, 0);
+        let model = SasRec::new(Shape::of(options, catalogue)?, &mut parameters, 0);
         take_over(&mut parameters, saved)?;
         let compute = Compute::new(workers());
         Ok(Box::new(SequenceRecommender::new(model, parameters, compute)))
@@ -65,14 +65,14 @@ struct Shape {
 }
 
 impl Shape {
-    fn of(options: &OptionValues, catalogue: usize) -> Shape {
-        Shape {
-            catalogue,
-            width: options.count("width"),
-            blocks: options.count("blocks"),
-            heads: options.count("heads"),
-            max_length: options.count("max-length"),
-        }
+    /// # Errors
+    /// The heads do not divide the width, or the model would be too large.
+    fn of(options: &OptionValues, catalogue: usize) -> Result<Shape, RecError> {
+        check_heads(options)?;
+        let (width, blocks, max_length) =
+            (options.count("width"), options.count("blocks"), options.count("max-length"));
+        check_size(width, catalogue + max_length, blocks, 6 * (width as u128).pow(2))?;
+        Ok(Shape { catalogue, width, blocks, heads: options.count("heads"), max_length })
     }
 }
 

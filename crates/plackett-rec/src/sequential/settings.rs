@@ -47,6 +47,38 @@ pub(crate) const fn option(
     OptionSpec { name, kind, default: Some(default), help }
 }
 
+/// The most numbers a model of sequences may have: with their gradients and two moments they take 32 GB.
+const MOST_PARAMETERS: u128 = 2_000_000_000;
+
+/// Refuses heads that do not divide the width.
+///
+/// # Errors
+/// They do not.
+pub(crate) fn check_heads(options: &OptionValues) -> Result<(), RecError> {
+    let (width, heads) = (options.count("width"), options.count("heads"));
+    match width.is_multiple_of(heads) {
+        true => Ok(()),
+        false => {
+            let problem = format!("heads = {heads} do not divide width = {width}; give a divisor");
+            Err(RecError::Option(OptionError::Together { owner: "a model of sequences", problem }))
+        }
+    }
+}
+
+/// Refuses a model before its memory is asked for. `rows` are those of tables of the model's width, `per_block` the numbers of a block.
+///
+/// # Errors
+/// It has more than [`MOST_PARAMETERS`].
+pub(crate) fn check_size(width: usize, rows: usize, blocks: usize, per_block: u128) -> Result<(), RecError> {
+    let numbers = (width as u128) * (rows as u128) + (blocks as u128) * per_block;
+    match numbers > MOST_PARAMETERS {
+        true => Err(RecError::Setting(format!(
+            "such a model has {numbers} numbers, and {MOST_PARAMETERS} are the most; give a smaller width, fewer blocks or fewer items"
+        ))),
+        false => Ok(()),
+    }
+}
+
 /// What a training of sequences needs beside the model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LearningSettings {
@@ -62,18 +94,7 @@ pub struct LearningSettings {
 
 impl LearningSettings {
     /// From [`LEARNING_OPTIONS`].
-    ///
-    /// # Errors
-    /// The width is no multiple of the heads.
-    pub fn of(options: &OptionValues, seed: u64) -> Result<LearningSettings, RecError> {
-        if !options.count("width").is_multiple_of(options.count("heads")) {
-            let problem = format!(
-                "heads = {} do not divide width = {}; give a divisor",
-                options.count("heads"),
-                options.count("width")
-            );
-            return Err(RecError::Option(OptionError::Together { owner: "a model of sequences", problem }));
-        }
+    pub fn of(options: &OptionValues, seed: u64) -> LearningSettings {
         let settings = Settings {
             batch: options.count("batch"),
             epochs: options.count("epochs") as f64,
@@ -88,11 +109,11 @@ impl LearningSettings {
             checkpoint: 0,
             ..Settings::default()
         };
-        Ok(LearningSettings {
+        LearningSettings {
             negatives: options.count("negatives"),
             temperature: options.number("temperature") as f32,
             alpha: options.number("alpha"),
             settings,
-        })
+        }
     }
 }

@@ -11,7 +11,7 @@ use plackett_train::{Engine, ParameterId, Parameters, Tape, Var};
 
 const EPSILON: f32 = 1e-5;
 /// Layers of the auto-encoder between the text and the tokens.
-const ENCODER: [usize; 2] = [256, 128];
+const ENCODER: [usize; 3] = [512, 256, 128];
 
 /// Vectors of items that stay as they are.
 #[derive(Clone, Debug, Default)]
@@ -149,12 +149,13 @@ impl SetRec {
             .then(|| linear(parameters, "collaborative".into(), (width, vectors.collaborative_width())));
         let (mut encoder, mut decoder) = (Vec::new(), Vec::new());
         if config.semantic > 0 {
-            let sizes = [vectors.text_width(), ENCODER[0], ENCODER[1], config.semantic * width];
-            for at in 0..3 {
-                encoder.push(linear(parameters, format!("encoder.{at}"), (sizes[at + 1], sizes[at])));
+            let (text, latent) = (vectors.text_width(), config.semantic * width);
+            let sizes: Vec<usize> = [text].into_iter().chain(ENCODER).chain([latent]).collect();
+            for (at, pair) in sizes.windows(2).enumerate() {
+                encoder.push(linear(parameters, format!("encoder.{at}"), (pair[1], pair[0])));
             }
-            for at in 0..3 {
-                decoder.push(linear(parameters, format!("decoder.{at}"), (sizes[2 - at], sizes[3 - at])));
+            for (at, pair) in sizes.windows(2).rev().enumerate() {
+                decoder.push(linear(parameters, format!("decoder.{at}"), (pair[0], pair[1])));
             }
         }
         let mut blocks = Vec::new();

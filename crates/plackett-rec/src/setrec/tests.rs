@@ -59,18 +59,21 @@ fn gradients_are_differences_and_reach_the_tokenisers() {
         let norm: f32 = gradients.get(*id).unwrap().iter().map(|x| x * x).sum();
         assert!(norm > 0.0 || parameters[*id].name.contains("key.bias"), "{}", parameters[*id].name);
     }
-    // No kink of ReLU within the steps of the differences.
-    let is_before_relu =
-        |name: &str| ["encoder.0.bias", "encoder.1.bias", "decoder.0.bias", "decoder.1.bias"].contains(&name);
-    for (_, parameter) in parameters.iter_mut().filter(|(_, parameter)| is_before_relu(&parameter.name)) {
-        parameter.values_mut().fill(1.5);
+    // Weights so small beside the biases that no kink of ReLU lies within the steps of the differences.
+    for (_, parameter) in parameters.iter_mut() {
+        let name = parameter.name.clone();
+        let is_coder = name.starts_with("encoder") || name.starts_with("decoder");
+        let is_last = name.starts_with("encoder.3") || name.starts_with("decoder.3");
+        let values = parameter.values_mut();
+        match name.as_str() {
+            name if is_coder && name.ends_with("weight") => values.iter_mut().for_each(|x| *x *= 0.1),
+            _ if is_coder && !is_last => values.fill(1.5),
+            name if name.starts_with("slots") => values.iter_mut().for_each(|x| *x *= 25.0),
+            _ => {}
+        }
     }
-    for (_, parameter) in parameters.iter_mut().filter(|(_, parameter)| parameter.name.starts_with("slots")) {
-        parameter.values_mut().iter_mut().for_each(|x| *x *= 25.0);
-    }
-    // The steps are large beside what the encoder's weights do to a softmax, so that differences are right to 0.05.
     assert_parameter_gradients(&mut parameters, &checked, 3, |tape| {
-        tape.scale(&task.loss(tape, &[0, 1], Mode::default()).unwrap().value, 0.02)
+        task.loss(tape, &[0, 1], Mode::default()).unwrap().value
     });
 }
 

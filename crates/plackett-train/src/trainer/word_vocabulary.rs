@@ -147,12 +147,20 @@ impl WordVocabulary {
     /// Reads what [`WordVocabulary::save`] has written.
     ///
     /// # Errors
-    /// It cannot be read, is damaged, or has a word twice.
+    /// It cannot be read, is damaged, has a word twice, or more codes than there are token ids.
     pub fn open(directory: &Path) -> Result<WordVocabulary, TrainError> {
         let path = directory.join(VOCABULARY_FILE);
         let text = std::fs::read_to_string(&path).map_err(|source| TrainError::file(&path, source))?;
         let failed = |problem: String| TrainError::Form { path: path.clone(), problem };
         let read: WordVocabulary = serde_json::from_str(&text).map_err(|error| failed(error.to_string()))?;
+        let ids =
+            read.codes.checked_add(read.words.len()).and_then(|ids| ids.checked_add(FIRST_CODE as usize));
+        if ids.is_none_or(|ids| u32::try_from(ids).is_err()) {
+            return Err(failed(format!(
+                "{} codes are more than token ids count; make the model anew",
+                read.codes
+            )));
+        }
         let vocabulary = WordVocabulary::new(read.words, read.codes);
         if vocabulary.tokens.len() < vocabulary.words.len() {
             let (count, distinct) = (vocabulary.words.len(), vocabulary.tokens.len());

@@ -93,8 +93,25 @@ enum Best {
     Method(Box<Pipeline>, String),
 }
 
+/// Refuses a model of which the method makes no use. One that is set for all commands of a shell may be there.
+fn check_model(arguments: &Arguments, is_used: bool) -> anyhow::Result<()> {
+    let set = std::env::var("PLACKETT_MODEL").ok();
+    match &arguments.model {
+        Some(model) if !is_used && set.as_ref() != Some(model) => {
+            anyhow::bail!(
+                "--model {model}: --by {} uses no model besides the --writer; leave the flag out",
+                arguments.by
+            )
+        }
+        _ => Ok(()),
+    }
+}
+
 impl Best {
     fn new(arguments: &Arguments, global: &Global) -> anyhow::Result<Best> {
+        if ["likelihood", "overlap"].contains(&arguments.by.as_str()) {
+            check_model(arguments, false)?;
+        }
         Ok(match arguments.by.as_str() {
             "likelihood" if arguments.candidates.is_some() => {
                 anyhow::bail!(
@@ -107,6 +124,7 @@ impl Best {
                 let models = Models::new(arguments.model.clone(), global.models());
                 let pipeline = Pipeline::resolve(method, None, &models, &Settings::default())
                     .with_context(|| format!("--by {method}"))?;
+                check_model(arguments, models.default_is_used())?;
                 Best::Method(Box::new(pipeline), arguments.prompt.clone())
             }
         })
@@ -118,6 +136,11 @@ impl Scorer for Best {
 
     fn scores(&self, drafts: &[&Draft]) -> anyhow::Result<Vec<f64>> {
         let (pipeline, prompt) = match self {
+            Best::Likelihood if drafts.iter().all(|draft| draft.tokens > 0 && draft.log_prob == 0.0) => {
+                anyhow::bail!(
+                    "--by likelihood: the --writer tells no probabilities; choose by a method or overlap"
+                )
+            }
             Best::Likelihood => return Ok(drafts.iter().map(|draft| draft.mean_log_prob()).collect()),
             Best::Overlap(prompt) => {
                 return Ok(drafts.iter().map(|draft| unigram_overlap(prompt, &words(&draft.text))).collect());

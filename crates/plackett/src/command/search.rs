@@ -31,7 +31,8 @@ use std::path::{Path, PathBuf};
                   A pipeline is a first stage (bm25, dense, or a fusion such as rrf(bm25,dense)) and any number of \
                   rerankers\n(`plackett method list`), joined by `>>`. `:100` says how many \
                   documents a stage passes on.\nbm25 takes k1, b, weights (of the searched fields: weights=title:2/text:1; those not \
-                  named weigh 1), lengths and rm3.")]
+                  named weigh 1), lengths and rm3;\ngenerate takes model (a folder of `plackett ids learn`), beams, decoding (beams or \
+                  draws) and seed.")]
 pub struct Arguments {
     /// Index directory, made by `plackett index`
     index: PathBuf,

@@ -1,5 +1,6 @@
 //! From an expression to stages that exist, with their models opened.
 
+use super::generator::Generator;
 use super::run::{BoxError, Chain, FirstStage, Source, Stage};
 use super::{DEFAULT_DEPTH, LocalModel, Models, Pipeline, PipelineError, StageDescription};
 use crate::blocks;
@@ -8,11 +9,14 @@ use plackett_core::pipeline as syntax;
 use plackett_rank::method::{METHODS, OptionValues, nearest};
 use plackett_rank::{Abilities, LongText, MethodSpec, Settings};
 use plackett_search::{DenseMethod, DenseSearch, Index, Lengths, ModelIdentity, Rm3};
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 
 /// Names of first stages.
-pub const FIRST_STAGES: [&str; 2] = ["bm25", "dense"];
+pub const FIRST_STAGES: [&str; 3] = ["bm25", "dense", "generate"];
+/// The most beams of a query that writes docids.
+const MOST_BEAMS: usize = 10_000;
 /// Names of fusions.
 pub const FUSIONS: [&str; 4] = ["rrf", "combsum", "combmnz", "borda"];
 
@@ -88,12 +92,49 @@ impl Builder<'_> {
                 self.open_embedder(stage)?;
                 FirstStage::Dense { search }
             }
+            "generate" => {
+                only(stage, &["model", "beams", "decoding", "seed"])?;
+                FirstStage::Generate { generator: Arc::new(self.generator(stage)?) }
+            }
             name if MethodSpec::find(name).is_ok() => {
                 return Err(wrong(name, "a reranker needs a first stage before it, as in `bm25:100 >> …`"));
             }
             name => return Err(unknown(name)),
         };
         Ok(Source::Retrieve { stage: first, depth: stage.depth })
+    }
+
+    /// A retriever that writes docids, of the documents of this index.
+    fn generator(&self, stage: &syntax::Stage) -> Result<Generator, PipelineError> {
+        let said = |problem: String| wrong(&stage.to_string(), problem);
+        let Some(folder) = stage.option("model") else {
+            return Err(said(
+                "name the folder of a retriever, as in generate(model=DIR); `plackett ids learn` makes one"
+                    .into(),
+            ));
+        };
+        let seed = match stage.option("seed").map(str::parse::<u64>) {
+            None => None,
+            Some(Ok(seed)) => Some(seed),
+            Some(Err(_)) => return Err(said("seed is no whole number from 0".into())),
+        };
+        let draws = match stage.option("decoding") {
+            None | Some("beams") if seed.is_some() => {
+                return Err(said(
+                    "`seed` is a setting of decoding=draws; a beam search draws nothing".into(),
+                ));
+            }
+            None | Some("beams") => None,
+            Some("draws") => Some(seed.unwrap_or(1)),
+            Some(other) => return Err(said(format!("decoding is `{other}`; use beams or draws"))),
+        };
+        let beams = count(stage, "beams")?;
+        if beams.is_some_and(|beams| beams > MOST_BEAMS) {
+            return Err(said(format!("beams are {MOST_BEAMS} at most")));
+        }
+        let Some(index) = self.index else { return Err(said("it needs an index".into())) };
+        Generator::open(Path::new(folder), index, beams, draws)
+            .map_err(|source| PipelineError::Model { stage: stage.to_string(), source })
     }
 
     fn fusion(&mut self, stage: &syntax::Stage) -> Result<Source, PipelineError> {

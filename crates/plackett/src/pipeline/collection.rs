@@ -192,6 +192,7 @@ impl Collection for IndexCollection<'_> {
                 }
                 paired.into_iter().map(one).collect()
             }
+            FirstStage::Generate { generator } => generator.rank(queries, depth),
         }
     }
 

@@ -1,5 +1,6 @@
 //! How a pipeline answers queries.
 
+use super::generator::Generator;
 use super::{DEFAULT_DEPTH, QueryError};
 use plackett_core::{Candidate, Document, Query, RankRequest, Ranking, Trace};
 use plackett_rank::{RankError, Ranker};
@@ -46,6 +47,11 @@ pub enum FirstStage {
         /// Exactly or approximately.
         search: DenseSearch,
     },
+    /// Documents whose docids a model writes.
+    Generate {
+        /// The retriever, opened.
+        generator: Arc<Generator>,
+    },
 }
 
 impl FirstStage {
@@ -54,6 +60,7 @@ impl FirstStage {
         match self {
             FirstStage::Bm25 { .. } => "bm25",
             FirstStage::Dense { .. } => "dense",
+            FirstStage::Generate { .. } => "generate",
         }
     }
 }

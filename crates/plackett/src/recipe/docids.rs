@@ -4,8 +4,9 @@ use super::dataset::Dataset;
 use super::error::StageError;
 use plackett_core::Document;
 use plackett_genir::GenirError;
-use plackett_ids::scheme::{Reads, Source, parse};
-use plackett_ids::{Catalogue, CatalogueItem, Item};
+use plackett_genir::learning::catalogue_of;
+use plackett_ids::scheme::{Reads, parse};
+use plackett_ids::{Catalogue, CatalogueItem};
 use plackett_search::Index;
 use std::collections::HashMap;
 
@@ -54,18 +55,11 @@ impl Corpus {
 /// The scheme cannot be read, or needs what is not there.
 pub fn catalogue(scheme: &str, corpus: &Corpus, index: &Index, seed: u64) -> Result<Catalogue, StageError> {
     let scheme = parse(scheme).map_err(GenirError::from)?;
-    let item = |document: &Document| Item {
-        title: document.title.clone(),
-        text: document.text.clone(),
-        ..Item::new(&document.id)
-    };
-    let items: Vec<Item> = corpus.documents.iter().map(item).collect();
     let vectors = match scheme.spec.reads.contains(&Reads::Vectors) {
         true => Some(corpus.vectors(index)?),
         false => None,
     };
-    let source = Source { vectors: vectors.as_deref(), ..Source::of_items(&items, seed) };
-    Ok(scheme.catalogue(&source).map_err(GenirError::from)?)
+    Ok(catalogue_of(&scheme, &corpus.documents, vectors.as_deref(), seed)?)
 }
 
 /// The share of the docids whose tokens `<a_…>`, `<b_…>` … name the levels of a tree in their order, so that the path can be read
@@ -89,6 +83,7 @@ pub fn levels_in_order(catalogue: &Catalogue) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use plackett_ids::Item;
     use plackett_ids::scheme::Encoding;
 
     #[test]

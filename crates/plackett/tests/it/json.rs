@@ -76,6 +76,11 @@ const LINES: &[(&str, i32, &[&str])] = &[
     ("ids check my.ids", 0, &["checks", "scheme", "sha256"]),
     ("ids check corpus.jsonl", 2, &[]),
     ("ids schemes", 0, &["schemes"]),
+    (
+        "ids learn my.index -o my.docids --steps 2 --width 8 --layers 1",
+        0,
+        &["documents", "known_by_heart", "loss", "output", "parameters", "scheme", "seconds", "texts"],
+    ),
     ("choose flow --candidates answers.jsonl --by overlap", 0, &["by", "chosen", "drawn", "rounds"]),
     ("synth answers written.jsonl -o made", 0, &["collections", "output", "parts", "questions"]),
     ("recommend list", 0, &["recommenders"]),

@@ -8,6 +8,7 @@ mod blocks;
 mod calibrate;
 mod common;
 mod decoders;
+mod docids;
 mod embed;
 mod eval_command;
 mod eval_trec_eval;

@@ -217,7 +217,9 @@ mod tests {
             let words = ["build", "items.jsonl", "-o", "c.jsonl"].into_iter().chain(flags.split(' '));
             Line::try_parse_from(words).map(|_| ()).map_err(|error| error.to_string())
         };
-        for flags in ["--index i", "--scheme rq --seed 3 --model m", "--scheme cid --histories h --held-out 1"] {
+        for flags in
+            ["--index i", "--scheme rq --seed 3 --model m", "--scheme cid --histories h --held-out 1"]
+        {
             assert_eq!(read(flags), Ok(()), "{flags}");
         }
         for flag in ["--histories h", "--vectors v", "--model m", "--seed 1", "--histories h --held-out 1"] {

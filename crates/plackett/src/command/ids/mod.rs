@@ -2,6 +2,7 @@
 
 mod build;
 mod check;
+mod learn;
 mod schemes;
 mod show;
 
@@ -17,7 +18,7 @@ use plackett_ids::{Catalogue, Statistics};
     after_help = "Examples:\n  plackett ids build items.jsonl --scheme 'rq(levels=3, codes=64)' --model all-MiniLM-L6-v2 -o catalogue.jsonl\n  \
                   plackett ids build items.jsonl --scheme 'collaborative(clusters=10, most=200)' --histories interactions.tsv -o catalogue.jsonl\n  \
                   plackett ids show catalogue.jsonl --item B004756YJA\n  plackett ids check catalogue.jsonl --items items.jsonl\n  \
-                  plackett ids schemes"
+                  plackett ids learn papers.index -o papers.docids\n  plackett ids schemes"
 )]
 pub struct Arguments {
     #[command(subcommand)]
@@ -29,6 +30,7 @@ enum Action {
     Build(Box<build::Arguments>),
     Show(show::Arguments),
     Check(check::Arguments),
+    Learn(Box<learn::Arguments>),
     /// The identifier schemes there are, with their options
     Schemes,
 }
@@ -39,6 +41,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         Action::Build(arguments) => build::run(arguments, global, output),
         Action::Show(arguments) => show::run(arguments, global, output),
         Action::Check(arguments) => check::run(arguments, global, output),
+        Action::Learn(arguments) => learn::run(arguments, global, output),
         Action::Schemes => schemes::run(output),
     }
 }

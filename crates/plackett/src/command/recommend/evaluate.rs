@@ -60,7 +60,13 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome {
         None => leave_last_out(&all, usize::from(arguments.validation)),
     };
     if split.cases.is_empty() {
-        return Err(anyhow::anyhow!("no user has an event to ask for and one before it").into());
+        return Err(match arguments.after {
+            Some(time) => anyhow::anyhow!(
+                "--after {time}: no user has an event before this time and one after it; times are in the unit of the file"
+            ),
+            None => anyhow::anyhow!("no user has an event to ask for and one before it"),
+        }
+        .into());
     }
     if split.untested > 0 {
         output.warn(&format!(

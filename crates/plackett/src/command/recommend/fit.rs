@@ -41,6 +41,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome {
             anyhow::anyhow!("--output: {} is a file; name a folder", arguments.output.display()).into()
         );
     }
+    ModelFolder::check_output(&arguments.output, &arguments.data.interactions)?;
     let all = arguments.data.read(output)?;
     let hash = match arguments.data.interactions.to_str() {
         Some("-") => String::from("standard input"),

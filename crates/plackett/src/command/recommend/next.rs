@@ -37,7 +37,7 @@ pub struct Arguments {
     #[arg(long)]
     include_seen: bool,
     /// When it is asked, in the unit of the interactions [default: the time of the newest event]
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = whole::<i64>(..))]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, conflicts_with = "history", value_parser = whole::<i64>(..))]
     now: Option<i64>,
 }
 
@@ -47,13 +47,20 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome {
     let folder = ModelFolder::open(path)?;
     let history = history_of(arguments, &folder)?;
     let now = arguments.now.or(history.last().map(|event| event.time)).unwrap_or_default();
-    let mut scores = folder.recommender.scores(&[Request { history: &history, now }])?;
+    let mut scores = folder.recommender.finite_scores(&[Request { history: &history, now }])?;
     if !arguments.include_seen {
         history.iter().for_each(|event| scores[event.item as usize] = f32::NEG_INFINITY);
     }
     let list = best(&scores, arguments.k);
     if list.len() < arguments.k {
-        output.warn(&format!("the catalogue has only {} items that are not in the history", list.len()));
+        let which = if arguments.include_seen { "" } else { " that are not in the history" };
+        output.warn(&format!("the catalogue has only {} items{which}", list.len()));
+    }
+    if arguments.why && history.len() > MOST_REASONS {
+        output.warn(&format!(
+            "--why: reasons are looked for among the newest {MOST_REASONS} of {} events of the history",
+            history.len()
+        ));
     }
     let reasons = match arguments.why {
         true => reasons(&*folder.recommender, &history, now, &list)?,
@@ -78,7 +85,13 @@ fn history_of(arguments: &Arguments, folder: &ModelFolder) -> anyhow::Result<Vec
                 })?;
                 Ok(Event { item, rating: 1.0, time: at as i64 })
             };
-            names.enumerate().map(event).collect()
+            let events = names.enumerate().map(event).collect::<anyhow::Result<Vec<Event>>>()?;
+            match events.is_empty() {
+                true => Err(anyhow!(
+                    "--history: there is no item in `{items}`; give items with commas between them"
+                )),
+                false => Ok(events),
+            }
         }
         (None, None) => Err(anyhow!("give a --user, or a --history")),
     }
@@ -92,18 +105,22 @@ fn reasons(
     now: i64,
     list: &[u32],
 ) -> anyhow::Result<Vec<Option<(u32, f32)>>> {
-    let first = history.len().saturating_sub(MOST_REASONS);
-    let without = |at: usize| -> Vec<Event> { [&history[..at], &history[at + 1..]].concat() };
-    let all: Vec<Vec<Event>> = (first..history.len()).map(without).collect();
+    let newest = &history[history.len().saturating_sub(MOST_REASONS)..];
+    let mut items: Vec<u32> = newest.iter().map(|event| event.item).collect();
+    items.sort_unstable();
+    items.dedup();
+    let without =
+        |item: &u32| -> Vec<Event> { history.iter().filter(|event| event.item != *item).copied().collect() };
+    let all: Vec<Vec<Event>> = items.iter().map(without).collect();
     let requests: Vec<Request<'_>> =
         all.iter().map(Vec::as_slice).chain([history]).map(|history| Request { history, now }).collect();
-    let scores = recommender.scores(&requests)?;
+    let scores = recommender.finite_scores(&requests)?;
     let catalogue = recommender.catalogue();
     let whole = &scores[all.len() * catalogue..];
     let reason = |item: &u32| {
         let fall = |at: usize| whole[*item as usize] - scores[at * catalogue + *item as usize];
         let most = (0..all.len()).max_by(|a, b| fall(*a).total_cmp(&fall(*b)));
-        most.filter(|at| fall(*at) > 0.0).map(|at| (history[first + at].item, fall(at)))
+        most.filter(|at| fall(*at) > 0.0).map(|at| (items[at], fall(at)))
     };
     Ok(list.iter().map(reason).collect())
 }

@@ -1,7 +1,7 @@
 //! `optimize-relevance`: a retriever learns to prefer docids of relevant documents to those of others (DDRO).
 
 use super::generate::retriever_of;
-use super::generative_retriever::{FOLDER, settings};
+use super::generative_retriever::FOLDER;
 use super::{dataset_of, index};
 use crate::recipe::docids::Corpus;
 use crate::recipe::error::StageError;
@@ -10,6 +10,7 @@ use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
 use crate::recipe::task::Task;
 use crate::recipe::training::train_within;
+use plackett_genir::learning::settings;
 use plackett_genir::rank_bands::{PAPER_BANDS, draw_negatives};
 use plackett_genir::relevance_optimization::{DocidTriple, ReferenceLogs, RelevanceOptimization};
 use plackett_genir::{GenirError, RetrieverFiles};
@@ -98,7 +99,8 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let learning = RelevanceOptimization::new(&model, &triples, &reference, beta)?;
     let before = learning.measure(&parameters, &compute)?;
     let steps = (triples.len() * values.count("epochs")).div_ceil(values.count("batch"));
-    let settings = settings(values, steps);
+    let rate = values.number("rate").unwrap_or_default() as f32;
+    let settings = settings((values.count("batch"), steps), rate, values.count("seed") as u64);
     train_within(task, task.name, &learning, &mut parameters, &settings)?;
     let first = learning.records.lock().unwrap_or_else(PoisonError::into_inner).first().copied();
     let (first, after) = (first.unwrap_or_default(), learning.measure(&parameters, &compute)?);

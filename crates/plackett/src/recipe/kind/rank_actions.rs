@@ -113,7 +113,7 @@ fn probabilities(
         values.count("width")
     ))?
     .options;
-    let learning = LearningSettings::of(&options, seed as u64)?;
+    let learning = LearningSettings::of(&options, seed as u64);
     let name = format!("{}, seed {seed}", task.name);
     let mut progress = |done: usize, total: usize| (task.progress)(&name, done as u64, total as u64);
     let compute = Compute::new(rayon::current_num_threads());

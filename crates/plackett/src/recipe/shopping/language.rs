@@ -50,15 +50,16 @@ impl<'c> IdLanguage<'c> {
         longest + usize::from(self.trie.needs_end)
     }
 
-    /// Histories in windows of up to `most` items: a long one gives several, of which each begins with the last item of the one before it.
+    /// Histories in windows of up to `most` items: a long one gives several, of which each begins with the last item of the one before it
+    /// (windows of one item follow each other).
     pub fn windows(&self, histories: &[Vec<usize>], most: usize) -> Vec<Vec<u32>> {
         let mut windows = Vec::new();
         for history in histories {
             let mut start = 0;
             while start < history.len() {
-                let end = (start + most).min(history.len());
+                let end = start.saturating_add(most.max(1)).min(history.len());
                 windows.push(self.sequence(&history[start..end]));
-                start = if end == history.len() { end } else { end - 1 };
+                start = if end == history.len() { end } else { (end - 1).max(start + 1) };
             }
         }
         windows

@@ -1,0 +1,343 @@
+//! From documents to a retriever: the texts that stand for them, their docids, and a small decoder from drawn weights that learns the one
+//! after the other.
+
+use crate::representation::{PairSource, PseudoQueries, TextPair, chunks, first_words, mixed};
+use crate::{
+    Decoding, DocidLanguage, GenerativeRetriever, GenirError, Reranking, RerankingGroup, RetrieverFiles,
+    RetrieverTask,
+};
+use plackett_core::Document;
+use plackett_ids::scheme::{Scheme, Source};
+use plackett_ids::{Catalogue, Item};
+use plackett_train::nn::LlamaConfig;
+use plackett_train::optimizer::Schedule;
+use plackett_train::random::Stream;
+use plackett_train::trainer::{LanguageModel, Settings, StepRecord, train};
+use plackett_train::{Compute, Parameters};
+use std::sync::Arc;
+
+/// Heads of attention; the width of each is even.
+const HEADS: usize = 4;
+/// Documents of a group of a ranking step, as in the authors' code of ZeroGR.
+const GROUP: usize = 8;
+/// Words of a document in a ranking step.
+const RANKED_WORDS: usize = 40;
+/// Groups that are made for ranking steps.
+const GROUPS: usize = 400;
+/// Texts that are asked together when it is measured what is known by heart.
+const TOGETHER: usize = 64;
+
+/// What is learned from, and how.
+#[derive(Clone, Debug)]
+pub struct RetrieverTraining {
+    /// First words of each document as a text to learn from (FirstP); 0 for none.
+    pub first: usize,
+    /// Chunks of each document (DaQ); 0 for none.
+    pub chunks: usize,
+    /// Words of a chunk.
+    pub chunk_words: usize,
+    /// Pseudo queries of each document (D2Q); 0 for none.
+    pub queries: usize,
+    /// Whether labelled queries are learned from.
+    pub labelled: bool,
+    /// Whether kinds of texts come one after the other in equal parts of the steps, and not mixed.
+    pub curriculum: bool,
+    /// Steps from one RankNet step to the next; 0 for none.
+    pub rank_every: usize,
+    /// Layers of the decoder.
+    pub layers: usize,
+    /// Numbers of a token; a multiple of 8.
+    pub width: usize,
+    /// Words of a query that are read.
+    pub words: usize,
+    /// Texts in a step.
+    pub batch: usize,
+    /// Steps of all parts together.
+    pub steps: usize,
+    /// The learning rate.
+    pub rate: f32,
+    /// From which everything that is drawn follows.
+    pub seed: u64,
+}
+
+/// Finds places of documents that are like a text, the most alike first, and so many at most.
+pub type Similar<'s> = dyn Fn(&str, usize) -> Result<Vec<usize>, GenirError> + 's;
+
+/// The documents, and what is known of them.
+pub struct LearningData<'d> {
+    /// The documents, in the order of the catalogue.
+    pub documents: &'d [Document],
+    /// Labelled queries with the documents that answer them.
+    pub labelled: &'d PairSource,
+    /// Finds the other documents of a ranking step.
+    pub similar: &'d Similar<'d>,
+}
+
+/// A retriever that has been trained and not yet been written.
+pub struct LearnedRetriever {
+    /// Language and catalogue.
+    pub files: RetrieverFiles,
+    /// The decoder.
+    pub model: LanguageModel,
+    /// Its weights.
+    pub parameters: Parameters,
+    /// The mean loss at the end of the last part.
+    pub loss: f64,
+    /// What was learned from, in the order of a curriculum.
+    pub sources: Vec<PairSource>,
+}
+
+/// Told the number of the part, from 1, of how many parts, and of each step.
+pub type PartProgress<'p> = dyn FnMut((usize, usize), &StepRecord, usize) + 'p;
+
+/// Documents as items, of which schemes make docids.
+pub fn items_of(documents: &[Document]) -> Vec<Item> {
+    let item = |document: &Document| Item {
+        title: document.title.clone(),
+        text: document.text.clone(),
+        ..Item::new(&document.id)
+    };
+    documents.iter().map(item).collect()
+}
+
+/// The docids of documents by a scheme; `vectors`, one a document, are for schemes that read some.
+///
+/// # Errors
+/// The scheme needs what is not there, or no docids can be made of the documents.
+pub fn catalogue_of(
+    scheme: &Scheme,
+    documents: &[Document],
+    vectors: Option<&[Vec<f64>]>,
+    seed: u64,
+) -> Result<Catalogue, GenirError> {
+    let items = items_of(documents);
+    Ok(scheme.catalogue(&Source { vectors, ..Source::of_items(&items, seed) })?)
+}
+
+impl RetrieverTraining {
+    /// Refuses numbers that cannot be.
+    ///
+    /// # Errors
+    /// There is nothing to learn from, or the width cannot be cut into even heads.
+    pub fn check(&self) -> Result<(), GenirError> {
+        let said = |problem: String| Err(GenirError::Setting(problem));
+        if self.first + self.chunks + self.queries == 0 && !self.labelled {
+            return said(
+                "there is nothing to learn from: ask for first words, chunks, pseudo queries or labelled queries"
+                    .into(),
+            );
+        }
+        if self.width == 0 || !self.width.is_multiple_of(2 * HEADS) {
+            return said(format!(
+                "a width of {} is not possible; give a multiple of {}",
+                self.width,
+                2 * HEADS
+            ));
+        }
+        Ok(())
+    }
+
+    /// Trains a decoder to write the docids of a catalogue, whose items are the documents in their order.
+    ///
+    /// # Errors
+    /// Settings that cannot be, no text to learn from, or a loss that is no number.
+    pub fn learn(
+        &self,
+        data: &LearningData<'_>,
+        catalogue: Catalogue,
+        compute: &Arc<Compute>,
+        progress: &mut PartProgress<'_>,
+    ) -> Result<LearnedRetriever, GenirError> {
+        self.check()?;
+        let sources = self.sources(data);
+        if sources.is_empty() {
+            return Err(GenirError::Setting(
+                "the documents have no text to learn from, and there are no labelled queries".into(),
+            ));
+        }
+        let own = data.documents.iter().flat_map(|document| [&document.title[..], &document.text]);
+        let texts =
+            own.chain(sources.iter().flat_map(|source| source.pairs.iter().map(|pair| &pair.text[..])));
+        let language = DocidLanguage::new(texts, catalogue.tokens(), (2, self.words));
+        let files = RetrieverFiles { language, catalogue };
+        let docids = files.docids()?;
+        let longest = docids.iter().map(Vec::len).max().unwrap_or(0);
+        let context = self.words + 1 + longest.max(RANKED_WORDS);
+        let vocabulary = files.language.vocabulary();
+        let config = LlamaConfig::small(vocabulary.len(), self.layers, (self.width, 3 * self.width), HEADS);
+        let config = LlamaConfig { tie_word_embeddings: true, ..config };
+        let mut parameters = Parameters::default();
+        let model = LanguageModel::of_words(vocabulary, &config, context, self.seed, &mut parameters)?;
+        let groups = self.ranking_groups(data, &files.language, &sources)?;
+        let parts: Vec<&[PairSource]> = match self.curriculum {
+            true => sources.chunks(1).collect(),
+            false => vec![&sources],
+        };
+        let mut loss = 0.0;
+        for (at, part) in parts.iter().enumerate() {
+            let steps = (self.steps / parts.len()).max(1);
+            let settings = settings((self.batch, steps), self.rate, self.seed);
+            let pair = |pair: TextPair| (files.language.prompt(&pair.text), docids[pair.document].clone());
+            let pairs = mixed(part, self.seed).into_iter().map(pair).collect();
+            let reranking = (!groups.is_empty()).then(|| Reranking {
+                groups: &groups,
+                every: self.rank_every,
+                weight: 1.0,
+                score_token: files.language.score_token(),
+            });
+            let lesson = RetrieverTask::new(&model, pairs, &settings, reranking)?;
+            let place = (at + 1, parts.len());
+            let mut told = |record: &StepRecord, total: usize| progress(place, record, total);
+            let report = train(&lesson, compute, &mut parameters, &settings, (None, ""), None, &mut told)?;
+            loss = f64::from(report.final_loss());
+        }
+        Ok(LearnedRetriever { files, model, parameters, loss, sources })
+    }
+
+    /// What is learned from, in the order of a curriculum: first words and chunks, pseudo queries, labelled queries.
+    fn sources(&self, data: &LearningData<'_>) -> Vec<PairSource> {
+        let mut of_texts = PairSource::default();
+        if self.first > 0 {
+            of_texts.pairs.extend(first_words(data.documents, self.first).pairs);
+        }
+        if self.chunks > 0 {
+            let cut = chunks(data.documents, self.chunks, self.chunk_words, self.seed);
+            of_texts.pairs.extend(cut.pairs);
+        }
+        let pseudo = PseudoQueries { count: self.queries, seed: self.seed, ..PseudoQueries::default() };
+        let labelled = if self.labelled { data.labelled.clone() } else { PairSource::default() };
+        let all = [of_texts, pseudo.of(data.documents), labelled];
+        all.into_iter().filter(|source| !source.pairs.is_empty()).collect()
+    }
+
+    /// Groups of one right document and such as are like the same text; of labelled queries alone, where they are learned from.
+    fn ranking_groups(
+        &self,
+        data: &LearningData<'_>,
+        language: &DocidLanguage,
+        sources: &[PairSource],
+    ) -> Result<Vec<RerankingGroup>, GenirError> {
+        if self.rank_every == 0 {
+            return Ok(Vec::new());
+        }
+        let all = match self.labelled {
+            true => mixed(std::slice::from_ref(data.labelled), self.seed),
+            false => mixed(sources, self.seed),
+        };
+        let order = Stream::new(self.seed, 9 << 40).permutation(all.len());
+        let mut groups = Vec::new();
+        for pair in order.into_iter().take(GROUPS).map(|at| &all[at]) {
+            let found = (data.similar)(&pair.text, 2 * GROUP)?;
+            let others = found.into_iter().filter(|at| *at != pair.document);
+            let documents: Vec<usize> = [pair.document].into_iter().chain(others.take(GROUP - 1)).collect();
+            let sequence = |at: &usize| {
+                let mut tokens = language.prompt(&pair.text);
+                tokens.extend(language.words(&data.documents[*at].model_text(), RANKED_WORDS));
+                tokens
+            };
+            let labels = documents.iter().map(|at| f32::from(u8::from(*at == pair.document))).collect();
+            groups.push(RerankingGroup { sequences: documents.iter().map(sequence).collect(), labels });
+        }
+        Ok(groups)
+    }
+}
+
+/// The settings of a training of so many texts a step and steps: the rate rises over a twentieth of them and falls as a cosine. Nothing is
+/// kept on the way.
+pub fn settings((batch, steps): (usize, usize), rate: f32, seed: u64) -> Settings {
+    Settings {
+        batch,
+        steps,
+        rate,
+        warmup: steps / 20,
+        schedule: Schedule::Cosine,
+        seed,
+        checkpoint: 0,
+        ..Settings::default()
+    }
+}
+
+/// The share of texts that were learned from whose docid is the first one written, over `most` drawn ones of each kind.
+///
+/// # Errors
+/// What the engine says.
+pub fn recalled(
+    retriever: &GenerativeRetriever,
+    docids: &[Vec<u32>],
+    sources: &[PairSource],
+    most: usize,
+) -> Result<f64, GenirError> {
+    let (mut right, mut count) = (0usize, 0usize);
+    for source in sources {
+        let order = Stream::new(1, 8 << 40).permutation(source.pairs.len());
+        let pairs: Vec<&TextPair> = order.into_iter().take(most).map(|at| &source.pairs[at]).collect();
+        for pairs in pairs.chunks(TOGETHER) {
+            let texts: Vec<&str> = pairs.iter().map(|pair| &pair.text[..]).collect();
+            let found = retriever.search(&texts, &Decoding::Beams { width: 1 }, 0)?;
+            for (pair, found) in pairs.iter().zip(found) {
+                let first = found.documents.first().map(|(document, _)| &docids[*document]);
+                right += usize::from(first == Some(&docids[pair.document]));
+                count += 1;
+            }
+        }
+    }
+    Ok(right as f64 / count.max(1) as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use plackett_ids::scheme::parse;
+
+    fn documents() -> Vec<Document> {
+        let texts = ["red foxes run in woods", "old ships sail at sea", "a full moon is bright"];
+        texts.iter().enumerate().map(|(at, text)| Document::new(format!("d{at}"), *text)).collect()
+    }
+
+    fn training() -> RetrieverTraining {
+        RetrieverTraining {
+            first: 5,
+            chunks: 2,
+            chunk_words: 3,
+            queries: 0,
+            labelled: true,
+            curriculum: false,
+            rank_every: 4,
+            layers: 1,
+            width: 16,
+            words: 6,
+            batch: 4,
+            steps: 120,
+            rate: 1e-2,
+            seed: 1,
+        }
+    }
+
+    #[test]
+    fn documents_become_a_retriever_that_finds_them() {
+        let documents = documents();
+        let labelled = PairSource::new(vec![TextPair { text: "animals".into(), document: 0 }]);
+        let similar = |_: &str, count: usize| Ok((0..3).take(count).collect());
+        let data = LearningData { documents: &documents, labelled: &labelled, similar: &similar };
+        let catalogue = || catalogue_of(&parse("atomic").unwrap(), &documents, None, 1).unwrap();
+        for curriculum in [false, true] {
+            let training = RetrieverTraining { curriculum, ..training() };
+            let mut parts = Vec::new();
+            let learned = training
+                .learn(&data, catalogue(), &Compute::new(1), &mut |part, _, _| parts.push(part))
+                .unwrap();
+            assert_eq!(parts.last(), Some(&if curriculum { (2, 2) } else { (1, 1) }));
+            let folder = tempfile::tempdir().unwrap();
+            learned.files.save(folder.path(), &learned.model, &learned.parameters).unwrap();
+            let retriever = GenerativeRetriever::open(folder.path(), true).unwrap();
+            let found = retriever.search(&["animals"], &Decoding::Beams { width: 3 }, 0).unwrap();
+            assert_eq!((found[0].documents[0].0, found[0].documents.len()), (0, 3));
+            let docids = learned.files.docids().unwrap();
+            let share = recalled(&retriever, &docids, &learned.sources, 10).unwrap();
+            assert!(share > 0.5, "{share}");
+        }
+        let nothing = RetrieverTraining { first: 0, chunks: 0, labelled: false, ..training() };
+        assert!(nothing.check().unwrap_err().to_string().contains("nothing to learn from"));
+        assert!(RetrieverTraining { width: 12, ..training() }.check().is_err());
+    }
+}

@@ -1,0 +1,228 @@
+//! `plackett ids learn`: a model that writes the docids of an index.
+
+use crate::command::number::{real, whole};
+use crate::command::open::{open_index, read_qrels, read_queries};
+use crate::command::paths::Paths;
+use crate::command::{Global, Outcome, Output};
+use anyhow::{anyhow, bail};
+use clap::Args;
+use plackett_core::Document;
+use plackett_genir::learning::{LearningData, RetrieverTraining, catalogue_of, recalled};
+use plackett_genir::representation::{PairSource, TextPair};
+use plackett_genir::{GenerativeRetriever, GenirError};
+use plackett_ids::Catalogue;
+use plackett_ids::scheme::{Reads, parse};
+use plackett_search::{Bm25, Index};
+use plackett_train::Compute;
+use plackett_train::trainer::StepRecord;
+use serde_json::json;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// Texts of each kind on which it is measured how much is known by heart.
+const RECALLED: usize = 300;
+
+/// Learn the documents of an index by heart: a small model that writes their docids, for `generate` in pipelines
+#[derive(Args)]
+#[command(after_help = "Examples:\n  plackett ids learn papers.index -o papers.docids\n  \
+                  plackett ids learn papers.index -o papers.docids --scheme 'hierarchical(branches=8)' --steps 3000\n  \
+                  plackett ids learn papers.index -o papers.docids --queries train.jsonl --qrels train.tsv\n  \
+                  plackett search papers.index --pipeline 'generate(model=papers.docids):20 >> late-interaction' \"vague words\"\n\n\
+                  The model has drawn weights and learns each document's docid after its first words, after chunks of it, after pseudo\n\
+                  queries (words drawn from its sentences), and after labelled queries where some are given. Schemes that read vectors take\n\
+                  those of the index. The model knows no document that comes into the index later: learn anew then.")]
+pub struct Arguments {
+    /// Index directory, made by `plackett index`
+    index: PathBuf,
+    /// The folder of the model
+    #[arg(long, short, value_name = "DIR")]
+    output: PathBuf,
+    /// How docids are made (`plackett ids schemes`)
+    #[arg(long, value_name = "SCHEME", default_value = "atomic")]
+    scheme: String,
+    /// Queries to learn from, with --qrels
+    #[arg(long, value_name = "FILE", requires = "qrels")]
+    queries: Option<PathBuf>,
+    /// Which documents answer them: grades above 0
+    #[arg(long, value_name = "FILE", requires = "queries")]
+    qrels: Option<PathBuf>,
+    /// First words of each document that are a text to learn from
+    #[arg(long, value_name = "N", default_value = "24", value_parser = whole::<usize>(0..=10_000))]
+    first: usize,
+    /// Chunks of each document that are texts to learn from
+    #[arg(long, value_name = "N", default_value = "2", value_parser = whole::<usize>(0..=10_000))]
+    chunks: usize,
+    /// Pseudo queries of each document
+    #[arg(long, value_name = "N", default_value = "4", value_parser = whole::<usize>(0..=10_000))]
+    pseudo_queries: usize,
+    /// Words of a query that are read, and of a chunk
+    #[arg(long, value_name = "N", default_value = "24", value_parser = whole::<usize>(1..=1000))]
+    words: usize,
+    /// Layers of the model
+    #[arg(long, value_name = "N", default_value = "2", value_parser = whole::<usize>(1..=100))]
+    layers: usize,
+    /// Numbers of a token; a multiple of 8
+    #[arg(long, value_name = "N", default_value = "64", value_parser = whole::<usize>(8..=4096))]
+    width: usize,
+    /// Steps of the training
+    #[arg(long, value_name = "N", default_value = "2000", value_parser = whole::<usize>(1..))]
+    steps: usize,
+    /// Texts in a step
+    #[arg(long, value_name = "N", default_value = "64", value_parser = whole::<usize>(1..=4096))]
+    batch: usize,
+    /// The learning rate
+    #[arg(long, value_name = "X", default_value = "0.003", value_parser = real(" above 0, up to 1", |x| x > 0.0 && x <= 1.0))]
+    rate: f64,
+    /// From which what is drawn follows
+    #[arg(long, value_name = "N", default_value = "1", value_parser = whole::<u64>(0..))]
+    seed: u64,
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
+    Paths::default()
+        .opens("INDEX", [&arguments.index])
+        .reads("--queries", &arguments.queries)
+        .reads("--qrels", &arguments.qrels)
+        .writes("--output", [&arguments.output])
+        .check()?;
+    if arguments.output.is_file() {
+        return Err(anyhow!("--output: {} is a file; name a folder", arguments.output.display()).into());
+    }
+    let training = training(arguments);
+    training.check()?;
+    let index = open_index(&arguments.index)?;
+    let documents = documents_of(&index)?;
+    let catalogue = catalogue(arguments, &index, &documents)?;
+    let places: HashMap<&str, usize> =
+        documents.iter().enumerate().map(|(at, document)| (document.id.as_str(), at)).collect();
+    let labelled = labelled(arguments, &places, global, output)?;
+    let similar = |text: &str, count: usize| {
+        let found = index.search_bm25(text, &Bm25::default(), count);
+        let found = found.map_err(|error| GenirError::Setting(error.to_string()))?;
+        Ok(found.iter().filter_map(|(id, _)| places.get(id.as_str()).copied()).collect())
+    };
+    let data = LearningData { documents: &documents, labelled: &labelled, similar: &similar };
+    catalogue.remarks().iter().for_each(|remark| output.warn(remark));
+    let begun = Instant::now();
+    let bar = output.progress("steps", arguments.steps as u64);
+    let mut progress =
+        |_: (usize, usize), record: &StepRecord, _: usize| bar.set_position(record.step as u64);
+    let compute = Compute::new(rayon::current_num_threads());
+    let learned = training.learn(&data, catalogue, &compute, &mut progress)?;
+    bar.finish_and_clear();
+    learned.files.save(&arguments.output, &learned.model, &learned.parameters)?;
+    let retriever = GenerativeRetriever::open(&arguments.output, true)?;
+    let known = recalled(&retriever, &learned.files.docids()?, &learned.sources, RECALLED)?;
+    let texts: usize = learned.sources.iter().map(|source| source.pairs.len()).sum();
+    let seconds = begun.elapsed().as_secs_f64();
+    if output.json {
+        return Ok(output.print_json(&json!({
+            "output": arguments.output, "scheme": learned.files.catalogue.scheme(), "documents": documents.len(), "texts": texts,
+            "loss": learned.loss, "known_by_heart": known, "parameters": learned.parameters.count(), "seconds": seconds,
+        }))?);
+    }
+    Ok(output.print(&format!(
+        "{}: {} documents learned from {texts} texts in {seconds:.1} s; after {:.0} % of texts that were drawn from them their docid is \
+         written first\n",
+        arguments.output.display(),
+        documents.len(),
+        100.0 * known
+    ))?)
+}
+
+fn training(arguments: &Arguments) -> RetrieverTraining {
+    RetrieverTraining {
+        first: arguments.first,
+        chunks: arguments.chunks,
+        chunk_words: arguments.words,
+        queries: arguments.pseudo_queries,
+        labelled: arguments.queries.is_some(),
+        curriculum: false,
+        rank_every: 0,
+        layers: arguments.layers,
+        width: arguments.width,
+        words: arguments.words,
+        batch: arguments.batch,
+        steps: arguments.steps,
+        rate: arguments.rate as f32,
+        seed: arguments.seed,
+    }
+}
+
+/// All documents of an index, in the order of their ids: the index has none of its own.
+fn documents_of(index: &Index) -> anyhow::Result<Vec<Document>> {
+    let mut ids: Vec<&str> = index.ids().collect();
+    ids.sort_unstable();
+    let document = |id: &str| -> anyhow::Result<Document> {
+        index.document(id)?.ok_or_else(|| anyhow!("the index has lost its document `{id}`; make it again"))
+    };
+    let documents: Vec<Document> = ids.into_iter().map(document).collect::<anyhow::Result<_>>()?;
+    match documents.is_empty() {
+        true => bail!("{}: the index has no document to learn", index.directory().display()),
+        false => Ok(documents),
+    }
+}
+
+fn catalogue(arguments: &Arguments, index: &Index, documents: &[Document]) -> anyhow::Result<Catalogue> {
+    let scheme = parse(&arguments.scheme)?;
+    if scheme.spec.reads.contains(&Reads::Histories) {
+        bail!("--scheme {}: documents have no histories of users; take another scheme", scheme.spec.name);
+    }
+    let vector = |document: &Document| -> anyhow::Result<Vec<f64>> {
+        let vector = index.vector(&document.id)?.ok_or_else(|| {
+            anyhow!(
+                "--scheme {}: the index has no vector of `{}`; make it without --no-vectors, or take another scheme",
+                scheme.spec.name,
+                document.id
+            )
+        })?;
+        Ok(vector.into_iter().map(f64::from).collect())
+    };
+    let vectors = match scheme.spec.reads.contains(&Reads::Vectors) {
+        true => Some(documents.iter().map(vector).collect::<anyhow::Result<Vec<_>>>()?),
+        false => None,
+    };
+    Ok(catalogue_of(&scheme, documents, vectors.as_deref(), arguments.seed)?)
+}
+
+/// Labelled queries, with what was passed over said.
+fn labelled(
+    arguments: &Arguments,
+    places: &HashMap<&str, usize>,
+    global: &Global,
+    output: &Output,
+) -> anyhow::Result<PairSource> {
+    let (Some(queries), Some(qrels)) = (&arguments.queries, &arguments.qrels) else {
+        return Ok(PairSource::default());
+    };
+    let (queries, qrels) = (read_queries(queries, global.max_line_bytes)?, read_qrels(qrels)?);
+    let (mut pairs, mut unknown, mut unanswered) = (Vec::new(), 0, 0);
+    for query in &queries {
+        let before = pairs.len();
+        for judgment in qrels.query(&query.id).into_iter().flat_map(|judged| judged.iter()) {
+            if judgment.grade <= 0 {
+                continue;
+            }
+            match places.get(judgment.document) {
+                Some(document) => pairs.push(TextPair { text: query.text.clone(), document: *document }),
+                None => unknown += 1,
+            }
+        }
+        unanswered += usize::from(pairs.len() == before);
+    }
+    if unknown > 0 {
+        output.warn(&format!("--qrels: {unknown} judgments are of documents that the index does not have"));
+    }
+    if unanswered > 0 {
+        output.warn(&format!(
+            "--queries: {unanswered} of {} have no answer in the index and teach nothing",
+            queries.len()
+        ));
+    }
+    match pairs.is_empty() {
+        true => bail!("--queries: no query has an answer in the index; check that --qrels belongs to them"),
+        false => Ok(PairSource::new(pairs)),
+    }
+}

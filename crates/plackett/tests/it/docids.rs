@@ -1,0 +1,107 @@
+//! `plackett ids learn` and `generate`: the commands of docs/generative-retrieval.md, and what does not belong together.
+
+use crate::common::plackett;
+use std::path::Path;
+
+const TEXTS: [(&str, &str); 6] = [
+    ("tea", "Green tea is made of leaves that are not fermented. Hot water draws its taste."),
+    ("ships", "Old ships sailed with the wind. Their masts were made of pine."),
+    ("moon", "The full moon rises when the sun sets. It lights the night."),
+    ("bread", "Bread is baked of flour, water and yeast. The dough has to rest."),
+    ("fox", "A red fox hunts mice in the fields. It sleeps in a den."),
+    ("glass", "Glass is melted sand. It is blown while it is hot."),
+];
+
+fn prepare(folder: &Path) {
+    std::fs::create_dir(folder.join("texts")).unwrap();
+    for (name, text) in TEXTS {
+        std::fs::write(folder.join(format!("texts/{name}.txt")), text).unwrap();
+    }
+    std::fs::write(folder.join("queries.tsv"), "1\tgreen tea leaves\n2\told ships with masts\n").unwrap();
+    std::fs::write(folder.join("qrels"), "1 0 tea 1\n2 0 ships 1\n").unwrap();
+}
+
+/// The words of a line, with what stands in quotes together, and the file behind `>`.
+fn words_of(line: &str) -> (Vec<String>, Option<String>) {
+    let (mut words, mut word, mut quote) = (Vec::new(), String::new(), None);
+    for c in line.chars() {
+        match quote {
+            Some(open) if c == open => quote = None,
+            None if c == '\'' || c == '"' => quote = Some(c),
+            None if c == ' ' => words.push(std::mem::take(&mut word)),
+            _ => word.push(c),
+        }
+    }
+    words.push(word);
+    let to = words.iter().position(|word| word == ">").map(|at| words.drain(at..).nth(1).unwrap());
+    (words, to)
+}
+
+#[test]
+fn the_commands_of_the_page_run() {
+    let folder = tempfile::tempdir().unwrap();
+    prepare(folder.path());
+    let page = include_str!("../../../../docs/generative-retrieval.md");
+    let block = page.split("```sh\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let mut outputs = Vec::new();
+    for line in block.lines() {
+        let (words, to) = words_of(line);
+        let words: Vec<&str> = words.iter().skip(1).map(String::as_str).collect();
+        let done = plackett(folder.path(), &words).expect(0);
+        if let Some(to) = to {
+            std::fs::write(folder.path().join(to), &done.stdout).unwrap();
+        }
+        outputs.push(done.stdout + &done.stderr);
+    }
+    assert_eq!(outputs.len(), 6);
+    assert!(outputs[1].contains("6 documents learned"), "{}", outputs[1]);
+    assert!(outputs[3].contains("Green tea") && outputs[3].contains("generate:docid:tea"), "{}", outputs[3]);
+    assert!(outputs[5].contains("1.000"), "{}", outputs[5]);
+}
+
+#[test]
+fn a_model_of_other_documents_and_settings_without_an_effect_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    prepare(folder.path());
+    let at = folder.path();
+    plackett(at, &["index", "texts", "-o", "all.index", "--no-vectors"]).expect(0);
+    let learn =
+        ["ids", "learn", "all.index", "-o", "all.docids", "--steps", "5", "--width", "16", "--layers", "1"];
+    plackett(at, &learn).expect(0);
+    std::fs::remove_file(at.join("texts/tea.txt")).unwrap();
+    plackett(at, &["index", "texts", "-o", "part.index", "--no-vectors"]).expect(0);
+    let said = |index: &str, pipeline: &str| {
+        plackett(at, &["search", index, "--pipeline", pipeline, "tea"]).expect(2).stderr
+    };
+    for (index, pipeline, expected) in [
+        ("part.index", "generate(model=all.docids)", "1 of 6 documents"),
+        ("all.index", "generate", "name the folder of a retriever"),
+        ("all.index", "generate(model=no.docids)", "no.docids"),
+        ("all.index", "generate(model=all.docids, seed=1)", "a setting of decoding=draws"),
+        ("all.index", "generate(model=all.docids, beams=0)", "a whole number from 1"),
+        ("all.index", "generate(model=all.docids, decoding=greedy)", "use beams or draws"),
+        ("all.index", "generate(model=all.docids, width=3)", "not one of its options"),
+    ] {
+        let error = said(index, pipeline);
+        assert!(error.contains(expected), "{pipeline}: {error}");
+    }
+    let drawn = [
+        "search",
+        "all.index",
+        "--pipeline",
+        "generate(model=all.docids, decoding=draws, seed=2):6",
+        "tea",
+        "--format",
+        "json",
+    ];
+    let one = plackett(at, &drawn).expect(0).stdout;
+    assert_eq!(one.matches("\"rank\"").count(), 6, "all there are, each once: {one}");
+    plackett(at, &["ids", "learn", "all.index", "-o", "x", "--scheme", "rq"]).expect(2);
+    plackett(at, &["ids", "learn", "all.index", "-o", "x", "--width", "12"]).expect(2);
+    // Documents that came later are counted.
+    std::fs::write(at.join("texts/new.txt"), "A new text about tea.").unwrap();
+    plackett(at, &["index", "texts/new.txt", "-o", "all.index", "--append"]).expect(0);
+    let found =
+        plackett(at, &["search", "all.index", "--pipeline", "generate(model=all.docids)", "tea"]).expect(0);
+    assert!(found.stderr.contains("1 documents of the index have no docid"), "{}", found.stderr);
+}
