@@ -334,7 +334,8 @@ mod tests {
             assert_eq!((found[0].documents[0].0, found[0].documents.len()), (0, 3));
             let docids = learned.files.docids().unwrap();
             let share = recalled(&retriever, &docids, &learned.sources, 10).unwrap();
-            assert!(share > 0.5, "{share}");
+            // What comes last in a curriculum displaces what came first.
+            assert!(share > if curriculum { 0.2 } else { 0.8 }, "{share}");
         }
         let nothing = RetrieverTraining { first: 0, chunks: 0, labelled: false, ..training() };
         assert!(nothing.check().unwrap_err().to_string().contains("nothing to learn from"));

@@ -47,7 +47,7 @@ pub mod gguf {
     pub use plackett_kernel::{BlockFormat, dequantize};
 }
 
-pub use adapter::{Adapter, AdapterId, LoraDelta};
+pub use adapter::{Adapter, AdapterId, LoraDelta, Merged, merge_adapter};
 pub use encoder::heads::ScoreActivation;
 pub use encoder::model::{EncoderModel, EncoderOptions};
 pub use encoder::outputs::{EmbedOptions, Embeddings, ModelInfo, PairScores, Side, TokenEmbeddings};

@@ -338,7 +338,6 @@ mod tests {
             ("hstu(width=10, heads=3)", "heads"),
             ("sasrec(width=65536, blocks=1000)", "smaller width"),
             ("hstu(width=65536, head-size=65536, heads=64)", "smaller width"),
-            ("hstu(rate=1e30, epochs=3, batch=4, width=4, max-length=4)", "smaller rate"),
             ("popularity", ""),
         ] {
             let said_of = parse(text).and_then(|configured| {

@@ -7,9 +7,11 @@
 mod files;
 pub(crate) mod id;
 pub(crate) mod lora;
+mod merge;
 mod settings;
 #[cfg(test)]
 mod tests;
 
 pub use id::AdapterId;
 pub use lora::{Adapter, LoraDelta};
+pub use merge::{Merged, merge_adapter};

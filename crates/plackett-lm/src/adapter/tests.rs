@@ -2,6 +2,7 @@
 
 use crate::adapter::files::{CONFIG, WEIGHTS};
 use crate::adapter::lora::{Adapter, LoraScratch};
+use crate::adapter::merge::merge_adapter;
 use crate::error::LmError;
 use plackett_kernel::Isa;
 use safetensors::tensor::{Dtype, TensorView};
@@ -33,7 +34,7 @@ fn good() -> (Value, Tensors) {
     (config, tensors)
 }
 
-fn open(config: &Value, tensors: &Tensors) -> Result<Adapter, LmError> {
+fn saved(config: &Value, tensors: &Tensors) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join(CONFIG), config.to_string()).expect("written");
     let bytes: Vec<Vec<u8>> =
@@ -43,7 +44,11 @@ fn open(config: &Value, tensors: &Tensors) -> Result<Adapter, LmError> {
     });
     let file = safetensors::serialize(views, None).expect("a file");
     std::fs::write(folder.path().join(WEIGHTS), file).expect("written");
-    Adapter::open(folder.path())
+    folder
+}
+
+fn open(config: &Value, tensors: &Tensors) -> Result<Adapter, LmError> {
+    Adapter::open(saved(config, tensors).path())
 }
 
 #[test]
@@ -80,6 +85,60 @@ fn an_adapter_adds_what_merged_weights_would() {
             }
             assert_eq!(alone, y, "{isa:?}");
         }
+    }
+}
+
+/// A directory with one matrix in half precision and one that no adapter knows.
+fn model(folder: &std::path::Path, prefix: &str) -> Vec<f32> {
+    let own: Vec<half::f16> = numbers(40 * 24, 9).into_iter().map(half::f16::from_f32).collect();
+    let bytes: Vec<u8> = own.iter().flat_map(|x| x.to_le_bytes()).collect();
+    let other: Vec<u8> = numbers(6, 5).iter().flat_map(|x| x.to_le_bytes()).collect();
+    let views = [
+        (
+            format!("{prefix}layers.1.self_attn.q_proj.weight"),
+            TensorView::new(Dtype::F16, vec![40, 24], &bytes).expect("a view"),
+        ),
+        ("norm.weight".to_string(), TensorView::new(Dtype::F32, vec![6], &other).expect("a view")),
+    ];
+    std::fs::write(folder.join("model.safetensors"), safetensors::serialize(views, None).expect("a file"))
+        .expect("written");
+    std::fs::write(folder.join("config.json"), "{}").expect("written");
+    own.into_iter().map(half::f16::to_f32).collect()
+}
+
+#[test]
+fn a_merged_copy_has_the_sum_and_everything_else_as_it_was() {
+    let (config, tensors) = good();
+    let adapter = saved(&config, &tensors);
+    for prefix in ["model.", ""] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let source = folder.path().join("source");
+        std::fs::create_dir(&source).expect("made");
+        let own = model(&source, prefix);
+        let target = folder.path().join("target");
+        let merged = merge_adapter(&source, adapter.path(), &target).expect("merged");
+        assert_eq!((merged.matrices, merged.others), (1, 1));
+        let weights = crate::files::weights::WeightSet::open(&target).expect("opens");
+        let found =
+            weights.f32(&format!("{prefix}layers.1.self_attn.q_proj.weight"), &[40, 24]).expect("there");
+        for (at, (found, own)) in found.iter().zip(&own).enumerate() {
+            let (row, column) = (at / 24, at % 24);
+            let sum: f64 = (0..3)
+                .map(|i| f64::from(tensors[1].2[row * 3 + i]) * f64::from(tensors[0].2[i * 24 + column]))
+                .sum();
+            assert!((f64::from(*found) - f64::from(*own) - 2.0 * sum).abs() < 1e-6, "{at}");
+        }
+        assert_eq!(weights.f32("norm.weight", &[6]).expect("there"), numbers(6, 5));
+        assert!(target.join("config.json").exists());
+        let again = merge_adapter(&source, adapter.path(), &target).expect_err("exists").to_string();
+        assert!(again.contains("exists; choose another name"), "{again}");
+        // A model with other matrices.
+        let (mut other, mut tensors) = (config.clone(), tensors.clone());
+        other["target_modules"] = json!(["k_proj"]);
+        tensors.iter_mut().for_each(|tensor| tensor.0 = tensor.0.replace("q_proj", "k_proj"));
+        let error = merge_adapter(&source, saved(&other, &tensors).path(), &folder.path().join("x"));
+        let error = error.expect_err("another model").to_string();
+        assert!(error.contains("layer 1, `self_attn.k_proj`: the model has no such module"), "{error}");
     }
 }
 

@@ -3,24 +3,14 @@
 use crate::encoder::model::{EncoderModel, EncoderOptions};
 use crate::error::LmError;
 use crate::files::int8_format::{FORMAT, FORMAT_KEY, round_rows};
+use crate::files::model_copy::{check_target, copy_model};
 use crate::files::weights::{SCALE_SUFFIX, WeightSet};
 use safetensors::tensor::{Dtype, TensorView};
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Numbers of a row that is worth a scale of its own.
 const SHORTEST: usize = 32;
-
-/// Files that a model needs besides its weights.
-const COMPANIONS: &[&str] = &[
-    "config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "modules.json",
-    "sentence_bert_config.json",
-    "config_sentence_transformers.json",
-];
 
 /// What was written.
 #[derive(Clone, Debug)]
@@ -53,29 +43,13 @@ pub fn quantize_with(
     target: &Path,
     progress: &dyn Fn(usize, usize),
 ) -> Result<Quantized, LmError> {
-    if target.exists() {
-        return Err(LmError::Argument(format!(
-            "{}: exists; choose another name or remove it",
-            target.display()
-        )));
-    }
+    check_target(target)?;
     EncoderModel::open(source, &EncoderOptions { threads: Some(1), ..EncoderOptions::default() })?;
     let weights = WeightSet::open(source)?;
     if weights.metadata(FORMAT_KEY).is_some() {
         return Err(LmError::Argument(format!("{}: is quantised already", source.display())));
     }
-    let parent = target.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::create_dir_all(parent).map_err(LmError::io(parent))?;
-    let staging =
-        tempfile::Builder::new().prefix(".quantize-").tempdir_in(parent).map_err(LmError::io(parent))?;
-    let result = write_weights(&weights, &staging.path().join("model.safetensors"), progress)?;
-    copy_companions(source, staging.path())?;
-    sync(staging.path())?;
-    let staged = staging.keep();
-    set_readable(&staged);
-    std::fs::rename(&staged, target).map_err(LmError::io(target))?;
-    sync(parent)?;
-    Ok(result)
+    copy_model(source, target, |file| write_weights(&weights, file, progress))
 }
 
 struct Stored {
@@ -131,47 +105,4 @@ fn write_weights(
 
 fn as_f32(values: &[f32], shape: Vec<usize>) -> Stored {
     Stored { dtype: Dtype::F32, shape, bytes: values.iter().flat_map(|x| x.to_le_bytes()).collect() }
-}
-
-fn copy_companions(source: &Path, target: &Path) -> Result<(), LmError> {
-    let mut names: Vec<PathBuf> = COMPANIONS.iter().map(PathBuf::from).collect();
-    for entry in std::fs::read_dir(source).map_err(LmError::io(source))? {
-        let entry = entry.map_err(LmError::io(source))?;
-        let name = entry.file_name();
-        let text = name.to_string_lossy();
-        let numbered = text.as_bytes().first().is_some_and(u8::is_ascii_digit) && text.contains('_');
-        if entry.path().is_dir() && numbered {
-            for file in ["config.json", "model.safetensors"] {
-                names.push(PathBuf::from(&name).join(file));
-            }
-        } else if text.starts_with("LICENSE") || text.starts_with("NOTICE") {
-            names.push(name.into());
-        }
-    }
-    for name in names {
-        let (from, to) = (source.join(&name), target.join(&name));
-        if !from.exists() {
-            continue;
-        }
-        if let Some(folder) = to.parent() {
-            std::fs::create_dir_all(folder).map_err(LmError::io(folder))?;
-        }
-        std::fs::copy(&from, &to).map_err(LmError::io(&from))?;
-        sync(&to)?;
-    }
-    Ok(())
-}
-
-/// Temporary folders are private; a model directory is readable like any other.
-fn set_readable(path: &Path) {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        // Only a convenience for other users of the machine: the model is whole without it.
-        let _ = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755));
-    }
-}
-
-fn sync(path: &Path) -> Result<(), LmError> {
-    std::fs::File::open(path).and_then(|file| file.sync_all()).map_err(LmError::io(path))
 }

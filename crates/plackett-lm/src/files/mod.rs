@@ -4,5 +4,6 @@ pub(crate) mod config;
 pub(crate) mod gguf;
 pub(crate) mod int8_format;
 mod json_offsets;
+pub(crate) mod model_copy;
 pub(crate) mod safetensors;
 pub(crate) mod weights;

@@ -272,13 +272,18 @@ impl File {
     }
 }
 
-impl Tensor<'_> {
+impl<'a> Tensor<'a> {
+    /// Type and bytes as they are stored.
+    pub(crate) fn stored(&self) -> (Dtype, &'a [u8]) {
+        (self.info.dtype, self.bytes())
+    }
+
     /// Where the data begin in the file.
     fn start(&self) -> usize {
         self.file.header.data_start + self.info.data_offsets.0
     }
 
-    fn bytes(&self) -> &[u8] {
+    fn bytes(&self) -> &'a [u8] {
         let (start, end) = self.info.data_offsets;
         &self.file.bytes[self.start()..][..end - start]
     }

@@ -67,7 +67,7 @@ fn gradients_are_differences_and_reach_the_tokenisers() {
         let values = parameter.values_mut();
         match name.as_str() {
             name if is_coder && name.ends_with("weight") => values.iter_mut().for_each(|x| *x *= 0.1),
-            _ if is_coder && !is_last => values.fill(1.5),
+            _ if is_coder && !is_last => values.fill(0.5),
             name if name.starts_with("slots") => values.iter_mut().for_each(|x| *x *= 25.0),
             _ => {}
         }

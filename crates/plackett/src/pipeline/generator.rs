@@ -105,7 +105,7 @@ impl Generator {
         }
         facts.push(("generate:sequences".into(), found.branches.to_string()));
         let mut documents = Vec::new();
-        for (at, score) in found.documents.into_iter().take(depth) {
+        for (at, score) in found.documents.iter().copied().take(depth) {
             let Some(item) = catalogue.items().get(at) else { continue };
             let codes: Vec<&str> = item
                 .codes
@@ -116,7 +116,11 @@ impl Generator {
             facts.push((format!("generate:docid:{}", item.id), format!("{} ({score:.4})", codes.join(" "))));
             documents.push((item.id.clone(), score));
         }
-        Ranking::from_scores(query.id.clone(), documents, Trace { seconds, facts, ..Trace::default() })
+        Ranking::from_scores(
+            query.id.clone(),
+            documents,
+            Trace { passes: found.branches as u64, seconds, facts, ..Trace::default() },
+        )
     }
 }
 

@@ -18,7 +18,7 @@ fn prepare(folder: &Path) {
         std::fs::write(folder.join(format!("texts/{name}.txt")), text).unwrap();
     }
     std::fs::write(folder.join("queries.tsv"), "1\tgreen tea leaves\n2\told ships with masts\n").unwrap();
-    std::fs::write(folder.join("qrels"), "1 0 tea 1\n2 0 ships 1\n").unwrap();
+    std::fs::write(folder.join("qrels"), "1 0 tea.txt 1\n2 0 ships.txt 1\n").unwrap();
 }
 
 /// The words of a line, with what stands in quotes together, and the file behind `>`.
@@ -55,7 +55,11 @@ fn the_commands_of_the_page_run() {
     }
     assert_eq!(outputs.len(), 6);
     assert!(outputs[1].contains("6 documents learned"), "{}", outputs[1]);
-    assert!(outputs[3].contains("Green tea") && outputs[3].contains("generate:docid:tea"), "{}", outputs[3]);
+    assert!(
+        outputs[3].contains("Green tea") && outputs[3].contains("generate:docid:tea.txt"),
+        "{}",
+        outputs[3]
+    );
     assert!(outputs[5].contains("1.000"), "{}", outputs[5]);
 }
 

@@ -26,7 +26,7 @@ const RECALLED: usize = 300;
 /// Learn the documents of an index by heart: a small model that writes their docids, for `generate` in pipelines
 #[derive(Args)]
 #[command(after_help = "Examples:\n  plackett ids learn papers.index -o papers.docids\n  \
-                  plackett ids learn papers.index -o papers.docids --scheme 'hierarchical(branches=8)' --steps 3000\n  \
+                  plackett ids learn papers.index -o papers.docids --scheme 'hierarchical(clusters=8)' --steps 3000\n  \
                   plackett ids learn papers.index -o papers.docids --queries train.jsonl --qrels train.tsv\n  \
                   plackett search papers.index --pipeline 'generate(model=papers.docids):20 >> late-interaction' \"vague words\"\n\n\
                   The model has drawn weights and learns each document's docid after its first words, after chunks of it, after pseudo\n\

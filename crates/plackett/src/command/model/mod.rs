@@ -17,7 +17,7 @@ use std::path::PathBuf;
 #[derive(Args)]
 #[command(after_help = "Examples:\n  plackett model list\n  plackett model pull all-MiniLM-L6-v2\n  \
                         plackett model verify all-MiniLM-L6-v2\n  plackett model verify ./my-model --record\n  \
-                        plackett model quantize ./my-model ./my-model-int8\n\n\
+                        plackett model quantize ./my-model ./my-model-int8\n  plackett model merge SmolLM2-135M-Instruct ./my-adapter ./my-model\n\n\
                         A model is a directory, a GGUF file, a Hugging Face id (owner/name, owner/name@revision) or a name from the \
                         list.\nPulled models lie in PLACKETT_CACHE, else in the cache folder of the user.")]
 pub struct Arguments {
@@ -53,6 +53,15 @@ enum Action {
         /// New directory
         target: PathBuf,
     },
+    /// Write a copy of a decoder with a LoRA adapter added to its matrices
+    Merge {
+        /// Directory, name or id of the model
+        source: String,
+        /// Directory of the adapter, in PEFT's form
+        adapter: PathBuf,
+        /// New directory
+        target: PathBuf,
+    },
 }
 
 /// Runs the command.
@@ -65,6 +74,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         Action::Path { model } => path(&find(&store, model)?, output),
         Action::Verify(arguments) => verify::run(arguments, &store, &global.models(), output),
         Action::Quantize { source, target } => quantize(&find(&store, source)?, target, output),
+        Action::Merge { source, adapter, target } => merge(&find(&store, source)?, adapter, target, output),
     }
 }
 
@@ -157,6 +167,23 @@ fn path(model: &Resolved, output: &Output) -> Outcome {
         return report(model, output);
     }
     Ok(output.print(&format!("{}\n", model.directory.display()))?)
+}
+
+fn merge(source: &Resolved, adapter: &std::path::Path, target: &std::path::Path, output: &Output) -> Outcome {
+    let merged = plackett_lm::merge_adapter(&source.directory, adapter, target)
+        .with_context(|| format!("cannot merge an adapter into {}", source.name))?;
+    if output.json {
+        return Ok(output.print_json(&json!({
+            "path": target, "matrices": merged.matrices, "others": merged.others, "adapter_bytes": merged.adapter_bytes,
+        }))?);
+    }
+    let text = format!(
+        "{}: {} matrices merged and written as f32, {} other tensors as they were\n",
+        target.display(),
+        merged.matrices,
+        merged.others
+    );
+    Ok(output.print(&text)?)
 }
 
 fn quantize(source: &Resolved, target: &std::path::Path, output: &Output) -> Outcome {

@@ -1,0 +1,144 @@
+//! A copy of a model with an adapter added to its matrices: W + scale · B A, for programs that read no adapters.
+
+use crate::adapter::files::{LoraTensor, WEIGHTS};
+use crate::adapter::lora::Adapter;
+use crate::error::LmError;
+use crate::files::int8_format::FORMAT_KEY;
+use crate::files::model_copy::{check_target, copy_model};
+use crate::files::weights::WeightSet;
+use safetensors::tensor::{Dtype, TensorView};
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::path::Path;
+
+/// What was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Merged {
+    /// Matrices that the adapter was added to, written as f32.
+    pub matrices: usize,
+    /// Tensors that are as they were.
+    pub others: usize,
+    /// Bytes of the adapter's numbers.
+    pub adapter_bytes: usize,
+}
+
+/// Writes a copy of a decoder with a LoRA adapter merged. Merged matrices are written as f32, so that nothing of the addition is rounded away;
+/// all other tensors stay as they are.
+///
+/// The target is made beside its place and renamed, so that a directory of this name is always whole.
+///
+/// # Errors
+/// The adapter does not open, or is of another model; the model is quantised; the target exists; the disk.
+pub fn merge_adapter(source: &Path, adapter: &Path, target: &Path) -> Result<Merged, LmError> {
+    check_target(target)?;
+    let opened = Adapter::open(adapter)?;
+    let weights = WeightSet::open(source)?;
+    if weights.metadata(FORMAT_KEY).is_some() {
+        let problem = format!(
+            "{}: is quantised, and what is merged into rounded numbers would be lost; merge into the model that it was made of",
+            source.display()
+        );
+        return Err(LmError::Argument(problem));
+    }
+    let additions = additions(&opened, adapter, &weights)?;
+    copy_model(source, target, |file| write(&weights, &additions, file)).map(|(matrices, others)| Merged {
+        matrices,
+        others,
+        adapter_bytes: opened.bytes(),
+    })
+}
+
+/// What is added to each tensor of the model, by its name.
+fn additions(
+    adapter: &Adapter,
+    folder: &Path,
+    model: &WeightSet,
+) -> Result<HashMap<String, Vec<f32>>, LmError> {
+    let path = folder.join(WEIGHTS);
+    let wrong = |problem: String| LmError::Config { path: path.clone(), problem };
+    let own = WeightSet::single(&path)?;
+    let mut places: Vec<LoraTensor> = own.names().into_iter().filter_map(LoraTensor::read).collect();
+    places.sort();
+    places.dedup();
+    let mut additions = HashMap::new();
+    for place in places {
+        let Some(delta) = adapter.layer(place.layer, &place.module) else { continue };
+        let (outputs, inputs, rank) = (delta.outputs(), delta.inputs(), delta.rank());
+        let end = format!("layers.{}.{}.weight", place.layer, place.module);
+        let names = model.names();
+        let name = names.iter().find(|name| name.strip_suffix(&end).is_some_and(is_prefix));
+        let place_of = || format!("layer {}, `{}`", place.layer, place.module);
+        let Some(name) = name else {
+            return Err(wrong(format!(
+                "{}: the model has no such module; the adapter is of another model",
+                place_of()
+            )));
+        };
+        if model.tensor(name)?.shape() != [outputs, inputs] {
+            return Err(wrong(format!(
+                "{}: is for {outputs} × {inputs} weights, the model has {:?}; the adapter is of another model",
+                place_of(),
+                model.tensor(name)?.shape()
+            )));
+        }
+        let read = |part: &str, shape: [usize; 2]| {
+            own.f32(&format!("{}.lora_{part}.{}", place.stem, place.tail), &shape)
+        };
+        let (a, b) = (read("A", [rank, inputs])?, read("B", [outputs, rank])?);
+        additions.insert(name.to_string(), product(&b, &a, (rank, inputs), delta.scale()));
+    }
+    Ok(additions)
+}
+
+fn is_prefix(before: &str) -> bool {
+    before.is_empty() || before.ends_with('.')
+}
+
+/// scale · B A, each sum in double precision.
+fn product(b: &[f32], a: &[f32], (rank, inputs): (usize, usize), scale: f32) -> Vec<f32> {
+    let mut sum = vec![0.0f64; inputs];
+    let mut product = Vec::with_capacity(b.len() / rank * inputs);
+    for row in b.chunks_exact(rank) {
+        sum.fill(0.0);
+        for (b, a) in row.iter().zip(a.chunks_exact(inputs)) {
+            sum.iter_mut().zip(a).for_each(|(sum, a)| *sum += f64::from(*b) * f64::from(*a));
+        }
+        product.extend(sum.iter().map(|sum| (f64::from(scale) * sum) as f32));
+    }
+    product
+}
+
+fn write(
+    weights: &WeightSet,
+    additions: &HashMap<String, Vec<f32>>,
+    path: &Path,
+) -> Result<(usize, usize), LmError> {
+    let mut stored: Vec<(String, Dtype, Vec<usize>, Cow<'_, [u8]>)> = Vec::new();
+    for name in weights.names() {
+        let tensor = weights.tensor(name)?;
+        let shape = tensor.shape().to_vec();
+        let (dtype, bytes) = match additions.get(name) {
+            Some(addition) => {
+                let merged = tensor.to_f32()?.into_iter().zip(addition).map(|(w, more)| w + more);
+                (Dtype::F32, Cow::Owned(merged.flat_map(f32::to_le_bytes).collect()))
+            }
+            None => {
+                let (dtype, bytes) = tensor.stored();
+                (dtype, Cow::Borrowed(bytes))
+            }
+        };
+        stored.push((name.to_string(), dtype, shape, bytes));
+    }
+    let failed =
+        |e: safetensors::SafeTensorError| LmError::Io { path: path.into(), source: std::io::Error::other(e) };
+    let views = stored
+        .iter()
+        .map(|(name, dtype, shape, bytes)| {
+            Ok((name.as_str(), TensorView::new(*dtype, shape.clone(), bytes)?))
+        })
+        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
+        .map_err(failed)?;
+    let fields = HashMap::from([("format".to_string(), "pt".to_string())]);
+    safetensors::serialize_to_file(views, Some(fields), path).map_err(failed)?;
+    Ok((additions.len(), stored.len() - additions.len()))
+}
