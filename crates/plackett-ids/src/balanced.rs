@@ -1,7 +1,11 @@
 //! k-means whose clusters are of one size, n mod k of them with one vector more (the codebooks of OneRec, 2025, section 3.1, and
-//! the constrained ones of MiniOneRec, 2025). Vectors are given to clusters in the order of their distances, so the order of the clusters has no say.
+//! the constrained ones of MiniOneRec, 2025). Vectors are given to clusters in the order of their distances, so the order of the clusters has no say;
+//! or clusters are filled in turn, as OneRec's own algorithm does it.
 
 use plackett_core::clustering::{Clusters, k_means, squared_distance};
+use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 /// Clusters by Euclidean distance whose sizes differ by one at most, after so many rounds at most. There are `count` clusters where there are
@@ -26,6 +30,53 @@ pub fn balanced_k_means(vectors: &[Vec<f64>], count: usize, rounds: usize, seed:
         assignments = now;
     }
     Clusters { centroids: means(vectors, &assignments, count), assignments }
+}
+
+/// Clusters that are filled one after the other (OneRec, 2025, algorithm 1): each takes the vectors nearest to it of those that are left, as many
+/// as its size says, and becomes their mean, round after round until nothing changes. The first n mod k clusters take one more. Whose turn is
+/// last gets what is left, however far it is, so that the order is drawn anew in each round; the paper says nothing of it.
+pub fn balanced_k_means_in_turn(vectors: &[Vec<f64>], count: usize, rounds: usize, seed: u64) -> Clusters {
+    let count = count.min(vectors.len());
+    if count == 0 {
+        return Clusters::default();
+    }
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut all: Vec<usize> = (0..vectors.len()).collect();
+    for at in 0..count {
+        let other = random.random_range(at..all.len());
+        all.swap(at, other);
+    }
+    let mut centroids: Vec<Vec<f64>> = all[..count].iter().map(|at| vectors[*at].clone()).collect();
+    let (size, more) = (vectors.len() / count, vectors.len() % count);
+    let mut assignments = vec![usize::MAX; vectors.len()];
+    let mut turns: Vec<usize> = (0..count).collect();
+    for _ in 0..rounds.max(1) {
+        turns.shuffle(&mut random);
+        let mut left: Vec<usize> = (0..vectors.len()).collect();
+        let mut now = vec![usize::MAX; vectors.len()];
+        for cluster in &turns {
+            let wanted = size + usize::from(*cluster < more);
+            let distance = |at: &usize| squared_distance(&vectors[*at], &centroids[*cluster]);
+            let mut far: Vec<(f64, usize)> = left.par_iter().map(|at| (distance(at), *at)).collect();
+            far.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+            far[..wanted].iter().for_each(|(_, at)| now[*at] = *cluster);
+            left = far[wanted..].iter().map(|(_, at)| *at).collect();
+            centroids[*cluster] = mean_of(vectors, far[..wanted].iter().map(|(_, at)| *at));
+        }
+        if now == assignments {
+            break;
+        }
+        assignments = now;
+    }
+    Clusters { centroids, assignments }
+}
+
+/// The mean of some vectors; there is at least one.
+fn mean_of(vectors: &[Vec<f64>], members: impl ExactSizeIterator<Item = usize>) -> Vec<f64> {
+    let count = members.len().max(1) as f64;
+    let mut mean = vec![0.0; vectors[0].len()];
+    members.for_each(|at| mean.iter_mut().zip(&vectors[at]).for_each(|(mean, x)| *mean += x / count));
+    mean
 }
 
 /// Gives vectors to clusters, the nearest pair first, while there is room; then exchanges vectors of two clusters while both together come nearer.
@@ -127,6 +178,25 @@ mod tests {
         assert_eq!(balanced_k_means(&[], 3, 5, 1), Clusters::default());
         let equal = balanced_k_means(&vec![vec![1.0]; 6], 3, 5, 1);
         assert!((0..3).all(|cluster| equal.assignments.iter().filter(|own| **own == cluster).count() == 2));
+    }
+
+    #[test]
+    fn clusters_in_turn_have_exact_sizes_and_the_first_take_one_more() {
+        let mut random = ChaCha8Rng::seed_from_u64(2);
+        let vectors: Vec<Vec<f64>> =
+            (0..103).map(|_| vec![random.random(), random.random::<f64>().powi(4)]).collect();
+        let clusters = balanced_k_means_in_turn(&vectors, 10, 20, 5);
+        let size = |cluster: usize| clusters.assignments.iter().filter(|own| **own == cluster).count();
+        assert_eq!((0..10).map(size).collect::<Vec<_>>(), [11, 11, 11, 10, 10, 10, 10, 10, 10, 10]);
+        assert_eq!(clusters, balanced_k_means_in_turn(&vectors, 10, 20, 5));
+        for (at, centroid) in clusters.centroids.iter().enumerate() {
+            let members: Vec<usize> = (0..103).filter(|own| clusters.assignments[*own] == at).collect();
+            let middle = mean_of(&vectors, members.into_iter());
+            assert!(squared_distance(&middle, centroid) < 1e-12);
+        }
+        assert_eq!(balanced_k_means_in_turn(&[], 3, 5, 1), Clusters::default());
+        let few = balanced_k_means_in_turn(&vectors[..2], 5, 5, 1);
+        assert_ne!(few.assignments[0], few.assignments[1]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ pub mod scheme;
 pub mod spectral;
 mod tokens;
 
-pub use balanced::balanced_k_means;
+pub use balanced::{balanced_k_means, balanced_k_means_in_turn};
 pub use catalogue::{
     BINDING_FILE, CATALOGUE_FILE, Catalogue, CatalogueItem, CatalogueTrie, LevelUse, PrefixClash, Statistics,
 };

@@ -6,9 +6,11 @@
 //!
 //! [`sequential`] are models on the trainer's tape that read a history in its order; [`hstu`] is one of them, with an
 //! inference path of its own: keys and values of a history are kept, and many candidates are scored in one pass. [`setrec`] reads
-//! items as sets of vectors.
+//! items as sets of vectors, and [`synergen`] searches and recommends, retrieves and ranks with one model;
+//! [`onerec`] writes whole sessions.
 #![forbid(unsafe_code)]
 
+mod cached_attention;
 mod error;
 mod evaluation;
 pub mod floors;
@@ -16,10 +18,13 @@ mod head_tasks;
 pub mod hstu;
 pub mod interactions;
 mod model_folder;
+pub mod onerec;
+mod prefix_attention;
 mod recommender;
 pub mod repeat_stream;
 pub mod sequential;
 pub mod setrec;
+pub mod synergen;
 
 pub use error::RecError;
 pub use evaluation::{EvaluationOptions, ListStatistics, TargetRank, best, evaluate, list_statistics};

@@ -81,7 +81,12 @@ impl FitData<'_> {
 
 /// The different items of a history, rising.
 pub(crate) fn item_set(history: &[Event]) -> Vec<u32> {
-    let mut items: Vec<u32> = history.iter().map(|event| event.item).collect();
+    distinct(history.iter().map(|event| event.item))
+}
+
+/// The different ones of some items, rising.
+pub(crate) fn distinct(items: impl Iterator<Item = u32>) -> Vec<u32> {
+    let mut items: Vec<u32> = items.collect();
     items.sort_unstable();
     items.dedup();
     items

@@ -2,7 +2,7 @@
 
 use super::{DUPLICATES, Encoding, ROUNDS, Reads, SchemeSpec, Source};
 use crate::IdsError;
-use crate::balanced::balanced_k_means;
+use crate::balanced::{balanced_k_means, balanced_k_means_in_turn};
 use crate::tokens::{TokenTable, level_token, number_duplicates};
 use plackett_core::clustering::{Clusters, k_means};
 use plackett_core::declaration::{OptionKind, OptionSpec, OptionValues};
@@ -25,10 +25,24 @@ pub static BALANCED: SchemeSpec = SchemeSpec {
     summary: "residual quantisation whose clusters have one size at each level, within one",
     paper: "OneRec (2025), section 3.1; MiniOneRec (2025)",
     reads: &[Reads::Vectors],
-    options: &[LEVELS, CODES, ROUNDS, DUPLICATES],
-    encode: |options, source| {
-        check_pairs(options, source.items.len())?;
-        residual(options, source, balanced_k_means)
+    options: &[
+        LEVELS,
+        CODES,
+        ROUNDS,
+        DUPLICATES,
+        OptionSpec {
+            name: "fill",
+            kind: OptionKind::Choice(&["nearest", "turn"]),
+            default: Some("nearest"),
+            help: "how clusters get their items: the nearest pair of both first, or cluster after cluster in a drawn order (OneRec's algorithm 1)",
+        },
+    ],
+    encode: |options, source| match options.choice("fill") {
+        "turn" => residual(options, source, balanced_k_means_in_turn),
+        _ => {
+            check_pairs(options, source.items.len())?;
+            residual(options, source, balanced_k_means)
+        }
     },
 };
 

@@ -3,14 +3,12 @@
 //!
 //! The backbone here is a small causal transformer from drawn weights in the place of a language model; there is no text prompt.
 
-mod attention;
 mod fit;
 mod layout;
 mod model;
 #[cfg(test)]
 mod tests;
 
-pub use attention::{PrefixAttention, prefix_attention};
 pub use fit::{SetRecTask, SlotScores};
 pub use layout::{Layout, SetBatch};
 pub use model::{ItemVectors, SetRec, SetRecConfig, Tokens};

@@ -1,8 +1,8 @@
 //! Tokenisers, the backbone, and the slots.
 
-use super::attention::{PrefixAttention, prefix_attention};
 use super::layout::{Layout, SetBatch};
 use crate::RecError;
+use crate::prefix_attention::{PrefixAttention, prefix_attention};
 use crate::sequential::{draw_normal, place_key, xavier_uniform};
 use plackett_kernel::Activation;
 use plackett_train::nn::Mode;

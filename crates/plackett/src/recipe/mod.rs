@@ -15,6 +15,8 @@ mod faceted;
 pub mod field;
 mod file;
 mod film;
+mod film_sessions;
+mod four_modes;
 pub mod graph;
 pub mod guide;
 mod kind;

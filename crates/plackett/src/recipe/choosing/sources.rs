@@ -2,6 +2,7 @@
 
 use super::{ABSTRACTS_FILE, FIXES, as_read, continuations, read_fixes, read_questions, read_titled};
 use crate::recipe::error::StageError;
+use crate::recipe::film;
 use plackett_core::summary::sentences;
 use std::path::Path;
 
@@ -21,10 +22,11 @@ static ALL: &[Source] = &[
     Source { name: "continuations", file: "pairs.jsonl.gz", read: prefixes },
     Source { name: "clauses", file: ABSTRACTS_FILE, read: clauses },
     Source { name: "fixes", file: FIXES, read: fixes },
+    Source { name: "films", file: film::FILES[0], read: film::film_texts },
 ];
 
 /// Their names.
-pub const SOURCES: &[&str] = &["questions", "continuations", "clauses", "fixes"];
+pub const SOURCES: &[&str] = &["questions", "continuations", "clauses", "fixes", "films"];
 
 /// The source of a name that [`SOURCES`] has.
 pub fn source(name: &str) -> &'static Source {

@@ -1,6 +1,7 @@
 //! Kinds of stages, one file each; this is the one list of them.
 
 mod agreement;
+mod align_sessions;
 mod answers;
 mod attention;
 mod byte_decoder;
@@ -57,6 +58,8 @@ mod rescored_decoding;
 mod retrieve;
 mod route;
 mod scores;
+mod search_recommend;
+mod session_rewards;
 mod set_identifiers;
 mod simulate;
 mod stability;
@@ -68,6 +71,7 @@ mod train;
 mod train_decoder;
 mod unlearn;
 mod vectors;
+mod write_sessions;
 mod written_answers;
 
 use super::dataset::Dataset;
@@ -145,6 +149,10 @@ pub static STAGE_KINDS: &[&StageKind] = &[
     &repeat_stream::REPEAT_STREAM,
     &rank_actions::RANK_ACTIONS,
     &set_identifiers::SET_IDENTIFIERS,
+    &search_recommend::SEARCH_RECOMMEND,
+    &session_rewards::SESSION_REWARDS,
+    &write_sessions::WRITE_SESSIONS,
+    &align_sessions::ALIGN_SESSIONS,
     &event_cache::EVENT_CACHE,
     &stability::STABILITY,
     &simulate::SIMULATE,

@@ -2,7 +2,7 @@
 
 use crate::recipe::choosing::{SOURCES, TextVectors, source};
 use crate::recipe::error::StageError;
-use crate::recipe::field::{FieldKind, FieldSpec, Gives};
+use crate::recipe::field::{FieldKind, FieldSpec, Gives, Values};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_to_check};
 use crate::recipe::task::{Task, hash_file};
@@ -20,7 +20,7 @@ pub static TEXT_VECTORS: StageKind = StageKind {
         FieldSpec::required(
             "texts",
             FieldKind::Choice(SOURCES),
-            "which of them; questions: questions of squad-pairs with their paragraphs; continuations: its articles, cut into prefixes and what follows; clauses: of abstracts that have a title; fixes: methods before and after a fix",
+            "which of them; questions: questions of squad-pairs with their paragraphs; continuations: its articles, cut into prefixes and what follows; clauses: of abstracts that have a title; fixes: methods before and after a fix; films: films and searches for them by genre and decade",
         ),
     ],
     chooses: None,
@@ -49,7 +49,15 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
 
 /// The vectors of the stage that the field `vectors` names, and the file that its texts are of.
 pub(super) fn vectors_of(task: &Task<'_>) -> Result<(TextVectors, std::path::PathBuf), StageError> {
-    let input = task.input(task.values.word("vectors"))?;
+    vectors_of_input(task, task.values)
+}
+
+/// The same for the field of a stage before the task's.
+pub(super) fn vectors_of_input(
+    task: &Task<'_>,
+    values: &Values,
+) -> Result<(TextVectors, std::path::PathBuf), StageError> {
+    let input = task.input(values.word("vectors"))?;
     if input.kind.name != TEXT_VECTORS.name {
         let problem = format!("it is of the kind `{}`; a stage `text-vectors` is expected", input.kind.name);
         return Err(StageError::Field { field: "vectors", problem });

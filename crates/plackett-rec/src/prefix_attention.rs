@@ -1,4 +1,5 @@
-//! Softmax attention to a prefix and to oneself: tokens of an item, and the slots that ask for the next one, do not see each other.
+//! Softmax attention to a prefix and to oneself: rows that ask behind a prefix do not see each other (the vectors of an item and the slots of
+//! SETRec, the task tokens of SynerGen).
 
 use crate::head_tasks::{HeadTask, HeadTasks};
 use plackett_kernel::{

@@ -1,0 +1,205 @@
+//! Iterative preference alignment (algorithm 2 of the paper): of some requests the model as it was before the round writes sessions, the reward model
+//! says which is best and which worst, and the model learns to prefer the one, beside writing what was logged.
+
+use super::decode::{Generated, SessionSearch};
+use super::model::SessionBatch;
+use super::reward::{SessionReward, TARGETS};
+use super::session_task::{SessionTask, as_training};
+use crate::RecError;
+use plackett_train::nn::Mode;
+use plackett_train::objective::{Batch, Configured, Preferences};
+use plackett_train::random::Stream;
+use plackett_train::trainer::{StepLoss, Task};
+use plackett_train::{Compute, Parameters, Tape, TrainError, Var};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// How a round is run.
+pub struct AlignmentSettings {
+    /// r_DPO, the share of the requests that preferences are made for.
+    pub share: f64,
+    /// How sessions are written for them.
+    pub search: SessionSearch,
+    /// λ, weight of the preference loss.
+    pub lambda: f32,
+    /// The preference loss: DPO or one of its relatives.
+    pub objective: Configured,
+    /// From which requests follow.
+    pub seed: u64,
+}
+
+/// A best and a worst session of a request.
+#[derive(Clone, Debug)]
+struct Pair {
+    sessions: [Vec<u32>; 2],
+    /// Their log-probabilities under the reference.
+    reference: [f32; 2],
+}
+
+/// A round: requests, the model that writes for them, the one that preferences are compared with, and the reward model.
+pub struct AlignmentTask<'t> {
+    task: SessionTask<'t>,
+    /// M_t, which writes.
+    sampler: &'t Parameters,
+    /// What log-ratios are taken to: M_t in the paper, or the first model.
+    reference: &'t Parameters,
+    reward: (&'t SessionReward, &'t Parameters),
+    compute: Arc<Compute>,
+    settings: AlignmentSettings,
+    /// What was made of the requests so far.
+    pairs: RefCell<HashMap<usize, Option<Pair>>>,
+}
+
+impl<'t> AlignmentTask<'t> {
+    /// A round over the sessions of a task.
+    pub fn new(
+        task: SessionTask<'t>,
+        [sampler, reference]: [&'t Parameters; 2],
+        reward: (&'t SessionReward, &'t Parameters),
+        compute: Arc<Compute>,
+        settings: AlignmentSettings,
+    ) -> AlignmentTask<'t> {
+        AlignmentTask { task, sampler, reference, reward, compute, settings, pairs: RefCell::default() }
+    }
+
+    /// How many requests had preferences so far, and for how many there were none, since all sessions had one reward.
+    pub fn counts(&self) -> [usize; 2] {
+        let pairs = self.pairs.borrow();
+        let found = pairs.values().filter(|pair| pair.is_some()).count();
+        [found, pairs.len() - found]
+    }
+
+    fn is_drawn(&self, request: usize) -> bool {
+        f64::from(Stream::new(self.settings.seed, 1).uniform(request as u64)) < self.settings.share
+    }
+
+    /// Makes the pairs that some requests lack.
+    fn make(&self, requests: &[usize]) -> Result<(), RecError> {
+        let missing: Vec<usize> =
+            requests.iter().copied().filter(|request| !self.pairs.borrow().contains_key(request)).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let SessionTask { model, tokens, sessions, .. } = &self.task;
+        let histories: Vec<&[u32]> = missing.iter().map(|at| &sessions[*at].history[..]).collect();
+        let length = missing.first().map_or(1, |at| sessions[*at].items.len());
+        let search = match self.settings.search {
+            SessionSearch::Sample { count, temperature, seed } => {
+                // Each request has draws of its own.
+                let seed = seed.wrapping_mul(0x9E37_79B9).wrapping_add(missing[0] as u64);
+                SessionSearch::Sample { count, temperature, seed }
+            }
+            beam => beam,
+        };
+        let written = model.generate((self.sampler, &self.compute), tokens, &histories, length, search)?;
+        for ((request, history), written) in missing.iter().zip(&histories).zip(written) {
+            let pair = self.choose(history, &written)?;
+            self.pairs.borrow_mut().insert(*request, pair);
+        }
+        Ok(())
+    }
+
+    /// The best session, and the worst of the likelier half: the least likely ones are bad in ways that teach nothing.
+    fn choose(&self, history: &[u32], written: &[Generated]) -> Result<Option<Pair>, RecError> {
+        let asked: Vec<(&[u32], &[u32])> = written.iter().map(|own| (history, &own.items[..])).collect();
+        let (reward, parameters) = self.reward;
+        let rewards = reward.rewards((parameters, &self.compute), &asked)?;
+        let total = |at: usize| rewards[at].iter().sum::<f64>() / TARGETS.len() as f64;
+        let mut order: Vec<usize> = (0..written.len()).collect();
+        let likelier =
+            |a: &usize, b: &usize| written[*b].log_probability.total_cmp(&written[*a].log_probability);
+        order.sort_by(|a, b| likelier(a, b).then(a.cmp(b)));
+        let best = order.iter().copied().max_by(|a, b| total(*a).total_cmp(&total(*b)).then(b.cmp(a)));
+        let half = &order[..order.len().div_ceil(2)];
+        let worst = half.iter().copied().min_by(|a, b| total(*a).total_cmp(&total(*b)).then(a.cmp(b)));
+        let (Some(best), Some(worst)) = (best, worst) else { return Ok(None) };
+        if total(best) <= total(worst) {
+            return Ok(None);
+        }
+        let sessions = [best, worst].map(|at| written[at].items.clone());
+        let tape = Tape::inference(self.reference, &self.compute);
+        let logs = self.log_probabilities(&tape, &[(history, &sessions)], Mode::default())?;
+        let reference = [logs[0].value[0], logs[1].value[0]];
+        Ok(Some(Pair { sessions, reference }))
+    }
+
+    /// The log-probabilities of both sessions of each request: the best ones and the worst ones, each requests × 1.
+    fn log_probabilities(
+        &self,
+        tape: &Tape,
+        of: &[(&[u32], &[Vec<u32>; 2])],
+        mode: Mode,
+    ) -> Result<[Var; 2], RecError> {
+        let batch: Vec<_> =
+            of.iter().map(|(history, pair)| (*history, pair.iter().map(Vec::as_slice).collect())).collect();
+        let model = self.task.model;
+        let batch = SessionBatch::new(self.task.tokens, model.config.max_history, &batch)?;
+        let (logs, _) = model.log_probabilities(tape, &batch, mode);
+        // All sessions have equally many tokens.
+        let sums = tape.sum_rows(&tape.reshape(&logs, (2 * of.len(), logs.rows / (2 * of.len()).max(1))));
+        Ok([0, 1].map(|side| {
+            let places: Vec<usize> = (0..of.len()).map(|at| 2 * at + side).collect();
+            tape.gather(&sums, &places, (of.len(), 1))
+        }))
+    }
+
+    /// The preference loss of some requests, as a mean; `None` where none of them has a pair.
+    fn preference_loss(
+        &self,
+        tape: &Tape,
+        requests: &[usize],
+        mode: Mode,
+    ) -> Result<Option<Var>, TrainError> {
+        self.make(requests).map_err(as_training)?;
+        let pairs = self.pairs.borrow();
+        let known: Vec<(&[u32], &Pair)> = requests
+            .iter()
+            .filter_map(|at| Some((&self.task.sessions[*at].history[..], pairs.get(at)?.as_ref()?)))
+            .collect();
+        if known.is_empty() {
+            return Ok(None);
+        }
+        let of: Vec<(&[u32], &[Vec<u32>; 2])> =
+            known.iter().map(|(history, pair)| (*history, &pair.sessions)).collect();
+        let [chosen, rejected] = self.log_probabilities(tape, &of, mode).map_err(as_training)?;
+        let side = |at: usize| known.iter().map(|(_, pair)| pair.reference[at]).collect::<Vec<f32>>();
+        let (reference_chosen, reference_rejected) = (side(0), side(1));
+        let length = |at: usize| {
+            known
+                .iter()
+                .map(|(_, pair)| pair.sessions[at].len() * self.task.tokens.levels())
+                .collect::<Vec<_>>()
+        };
+        let (chosen_lengths, rejected_lengths) = (length(0), length(1));
+        let preferences = Preferences {
+            chosen: &chosen,
+            rejected: &rejected,
+            reference_chosen: Some(&reference_chosen),
+            reference_rejected: Some(&reference_rejected),
+            lengths: Some((&chosen_lengths, &rejected_lengths)),
+        };
+        let loss = self.settings.objective.loss(tape, &Batch::Preferences(preferences));
+        Ok(Some(loss.map_err(|error| TrainError::Model(error.to_string()))?.value))
+    }
+}
+
+impl Task for AlignmentTask<'_> {
+    fn count(&self) -> usize {
+        self.task.count()
+    }
+
+    fn describe(&self, example: usize) -> String {
+        self.task.describe(example)
+    }
+
+    /// L_NTP of all requests, plus λ times the mean preference loss of those that are drawn.
+    fn loss(&self, tape: &Tape, examples: &[usize], mode: Mode) -> Result<StepLoss, TrainError> {
+        let mut step = self.task.loss(tape, examples, mode)?;
+        let drawn: Vec<usize> = examples.iter().copied().filter(|request| self.is_drawn(*request)).collect();
+        if let Some(loss) = self.preference_loss(tape, &drawn, Mode { dropout: 0.0, ..mode })? {
+            step.value = tape.plus(&step.value, &tape.scale(&loss, self.settings.lambda));
+        }
+        Ok(step)
+    }
+}

@@ -1,0 +1,28 @@
+//! OneRec (Deng et al., Unifying retrieve and rank with generative recommender and iterative preference alignment, arXiv 2502.18965, 2025): an
+//! encoder–decoder reads what somebody liked and writes a whole session of items as semantic ids; a reward model learned from logs says which
+//! of its own sessions it is to prefer.
+//!
+//! [`sessions`] makes sessions of what users did, [`ItemTokens`] gives items tokens, [`OneRec`] is the model (its decoder's feed-forward networks
+//! are mixtures of experts, [`Mixture`]), [`SessionTask`] its training; one item is a session of length one. [`SessionReward`] is the reward
+//! model, [`AlignmentTask`] a round of preference alignment.
+
+mod alignment;
+mod attention;
+mod decode;
+mod item_tokens;
+mod mixture;
+mod model;
+mod reward;
+mod session_task;
+mod sessions;
+#[cfg(test)]
+mod tests;
+
+pub use alignment::{AlignmentSettings, AlignmentTask};
+pub use decode::{Generated, SessionSearch};
+pub use item_tokens::ItemTokens;
+pub use mixture::{Mixture, Routed};
+pub use model::{OneRec, OneRecConfig, SessionBatch};
+pub use reward::{RewardConfig, RewardTask, SessionReward, TARGETS, logged_targets};
+pub use session_task::SessionTask;
+pub use sessions::{Session, SessionRule, Sessions, sessions};

@@ -1,0 +1,9 @@
+//! Sessions of films for recipes: what people rated one after the other, semantic ids of films, and reward models of two halves of the people.
+
+mod measure;
+mod rewards;
+mod world;
+
+pub use measure::{Measure, Measured, keep, measured_loads, restore, writer_of};
+pub use rewards::{Rewards, losses};
+pub use world::{FILE, SessionWorld};
