@@ -31,6 +31,7 @@ pub mod compare;
 pub mod concordance;
 pub mod correlation;
 mod evaluate;
+pub mod evidence;
 mod interval;
 mod judged;
 mod judging;

@@ -16,6 +16,9 @@ pub enum GenirError {
     /// The catalogue of docids.
     #[error(transparent)]
     Ids(#[from] plackett_ids::IdsError),
+    /// A file of categories that is not in its form.
+    #[error(transparent)]
+    Format(#[from] plackett_core::formats::FormatError),
     /// A file cannot be read or written.
     #[error("{}: {source}", .path.display())]
     File {

@@ -2,27 +2,34 @@
 //! by token inside the tree of the docids that there are.
 //!
 //! One way through it: [`representation`] makes pairs of a text and a document (first words, chunks, pseudo queries, labelled
-//! queries); a [`DocidLanguage`] writes texts and docids as tokens; [`RetrieverTask`] is trained by `plackett-train`, and [`learning`] is
+//! queries), [`corpus_pretraining`] those that pages with titles and links give by themselves; a [`DocidLanguage`] writes texts and docids as tokens; [`RetrieverTask`] is trained by `plackett-train`, and [`learning`] is
 //! all of this at once;
 //! [`GenerativeRetriever`] answers queries with beams ([`Decoding::Beams`]) or with draws without replacement
 //! ([`reverse_annealing`]); [`relevance_optimization`] tunes the same model so that docids of relevant documents become likelier than
-//! those of others. Docids are those of a `plackett_ids::Catalogue`.
+//! those of others. [`category_paths`] are written before docids as reasons for hits, by a [`PathRetriever`]. Docids are those of a `plackett_ids::Catalogue`.
 #![forbid(unsafe_code)]
 
+pub mod category_paths;
+pub mod corpus_pretraining;
 mod docid_trie;
 mod error;
 pub mod incremental;
 mod language;
 pub mod learning;
+mod path_retriever;
 pub mod rank_bands;
 pub mod relevance_optimization;
 pub mod representation;
 mod retriever;
 pub mod reverse_annealing;
+pub mod title_lists;
 mod training;
 
 pub use docid_trie::{DocidReport, DocidTrie};
 pub use error::GenirError;
 pub use language::DocidLanguage;
+pub use path_retriever::{
+    Explained, PathCost, PathDecoding, PathHit, PathRetriever, PathScore, best_of_paths, save_hierarchy,
+};
 pub use retriever::{Decoding, GenerativeRetriever, Retrieved, RetrieverFiles};
 pub use training::{Reranking, RerankingGroup, RetrieverTask};

@@ -10,7 +10,7 @@ use plackett_train::random::Stream;
 use plackett_train::trainer::words_of;
 
 /// A text, and the place in the corpus of the document that it stands for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TextPair {
     /// What is read.
     pub text: String,

@@ -144,6 +144,11 @@ impl GenerativeRetriever {
         Ok(GenerativeRetriever { engine, files, docids })
     }
 
+    /// The model.
+    pub(crate) fn engine(&self) -> &DecoderModel {
+        &self.engine
+    }
+
     /// The catalogue and the language.
     pub fn files(&self) -> &RetrieverFiles {
         &self.files

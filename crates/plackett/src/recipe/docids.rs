@@ -33,7 +33,10 @@ impl Corpus {
     }
 
     /// The vector of each document.
-    fn vectors(&self, index: &Index) -> Result<Vec<Vec<f64>>, StageError> {
+    ///
+    /// # Errors
+    /// A document has none, or the index cannot be read.
+    pub fn vectors(&self, index: &Index) -> Result<Vec<Vec<f64>>, StageError> {
         let vector = |document: &Document| {
             let problem = || format!("it has no vector of `{}`; ask for `vectors` there", document.id);
             let vector = index.vector(&document.id)?;

@@ -5,6 +5,7 @@
 //! each from the cache when nothing that it depends on has changed, and judges its claims. What stages, claims and
 //! simulations there are is in one [`Registry`], from which the reader, the help and `docs/recipes.md` are made.
 
+mod categories;
 mod choosing;
 pub mod claim;
 pub mod dataset;
@@ -41,6 +42,7 @@ mod task;
 mod tests;
 mod training;
 mod unlearning;
+mod wiki;
 
 pub use error::{Problem, RecipeError, StageError};
 pub use field::Scale;

@@ -1,4 +1,5 @@
-//! `difference` and `quotient`: one measured quantity less another, such as what a reranker gains, or divided by it.
+//! `difference`, `quotient` and `mean`: one measured quantity less another, such as what a reranker gains, or divided by it, and the mean of
+//! one.
 
 use crate::recipe::error::StageError;
 use crate::recipe::field::{FieldKind, FieldSpec, Gives};
@@ -45,6 +46,24 @@ pub static QUOTIENT: StageKind = StageKind {
             let zero = || StageError::Field { field: "to", problem: "it is 0 for a query or seed".into() };
             if to == 0.0 { Err(zero()) } else { Ok(of / to) }
         })
+    },
+};
+
+/// The declaration.
+pub static MEAN: StageKind = StageKind {
+    name: "mean",
+    help: "the mean of a quantity as one number, so that quantities of different queries can be compared; gives `mean`",
+    version: 1,
+    gives: Gives::Numbers,
+    fields: &[FieldSpec::required("of", FieldKind::Quantity, "the quantity")],
+    chooses: None,
+    check: nothing_to_check,
+    numbers: |_, _| vec!["mean".into()],
+    outside: nothing_outside,
+    estimate: a_moment,
+    run: |task| {
+        let numbers = vec![Quantity::of_seed("mean", 1, quantity(task, "of")?.mean())];
+        Ok(Made { numbers, ..Made::default() })
     },
 };
 

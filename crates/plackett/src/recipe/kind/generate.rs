@@ -15,7 +15,7 @@ use std::collections::HashSet;
 use std::time::Instant;
 
 /// Queries of one call of the engine.
-const TOGETHER: usize = 25;
+pub(super) const TOGETHER: usize = 25;
 const NUMBERS: [&str; 2] = ["distinct", "valid"];
 
 /// The declaration.
@@ -85,6 +85,11 @@ pub(super) fn retriever_of<'t>(
 ) -> Result<(&'t Values, &'t str), StageError> {
     let input = task.input(stage)?;
     match input.kind.name {
+        "generative-retriever" if input.values.has("paths") => {
+            let problem =
+                format!("`{stage}` writes category paths before docids; ask it with `generate-with-paths`");
+            Err(StageError::Field { field: "retriever", problem })
+        }
         "generative-retriever" => Ok((input.values, stage)),
         "optimize-relevance" => retriever_of(task, input.values.word("retriever")),
         other => {
@@ -130,20 +135,26 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
             }
         },
     )?;
-    let documents = Corpus::read(&dataset)?;
     let rankings = crate::recipe::rankings::read(task.folder)?;
+    made.numbers.extend(distinct_and_valid(&rankings, &Corpus::read(&dataset)?, depth));
+    Ok(made)
+}
+
+/// By query, different documents as a share of as many as were asked for or there are, and the share that is documents of the corpus.
+pub(super) fn distinct_and_valid(rankings: &[Ranking], corpus: &Corpus, depth: usize) -> [Quantity; 2] {
     let keys: Vec<String> = rankings.iter().map(|ranking| ranking.query_id.clone()).collect();
     let distinct = rankings.iter().map(|ranking| {
         let ids: HashSet<&str> = ranking.entries.iter().map(|entry| &entry.id[..]).collect();
-        ids.len() as f64 / depth.min(documents.documents.len()) as f64
+        ids.len() as f64 / depth.min(corpus.documents.len()) as f64
     });
     let valid = rankings.iter().map(|ranking| {
-        let known = ranking.entries.iter().filter(|entry| documents.place(&entry.id).is_some()).count();
+        let known = ranking.entries.iter().filter(|entry| corpus.place(&entry.id).is_some()).count();
         known as f64 / ranking.entries.len().max(1) as f64
     });
-    made.numbers.push(Quantity::by_query(NUMBERS[0], keys.clone(), distinct.collect()));
-    made.numbers.push(Quantity::by_query(NUMBERS[1], keys, valid.collect()));
-    Ok(made)
+    [
+        Quantity::by_query(NUMBERS[0], keys.clone(), distinct.collect()),
+        Quantity::by_query(NUMBERS[1], keys, valid.collect()),
+    ]
 }
 
 fn answers(

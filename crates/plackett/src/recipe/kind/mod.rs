@@ -5,9 +5,11 @@ mod align_sessions;
 mod answers;
 mod attention;
 mod byte_decoder;
+mod category_paths;
 mod clicks;
 mod content_planner;
 mod content_plans;
+mod corpus_pretraining;
 mod cost;
 mod data;
 mod decoder_depths;
@@ -22,6 +24,7 @@ mod film_lists;
 mod film_policy;
 mod fix_retriever;
 mod generate;
+mod generate_with_paths;
 mod generative_retriever;
 mod heads;
 mod identifiers;
@@ -32,6 +35,7 @@ mod judged_negatives;
 mod language_continuations;
 mod language_module;
 mod learn_features;
+mod linked_pages;
 mod list_reranker;
 mod memorize;
 mod mental_retrieval;
@@ -42,6 +46,7 @@ mod next_policy;
 mod next_title;
 mod optimize_relevance;
 mod oracle;
+mod page_retrieval;
 mod parallel_collection;
 mod patch_reranker;
 mod prefix_ranker;
@@ -106,6 +111,7 @@ pub static STAGE_KINDS: &[&StageKind] = &[
     &agreement::AGREEMENT,
     &difference::DIFFERENCE,
     &difference::QUOTIENT,
+    &difference::MEAN,
     &attention::ATTENTION,
     &heads::HEADS,
     &answers::ANSWERS,
@@ -139,10 +145,15 @@ pub static STAGE_KINDS: &[&StageKind] = &[
     &next_title::NEXT_TITLE,
     &next_code::NEXT_CODE,
     &next_policy::NEXT_POLICY,
+    &category_paths::CATEGORY_PATHS,
     &generative_retriever::GENERATIVE_RETRIEVER,
     &optimize_relevance::OPTIMIZE_RELEVANCE,
     &generate::GENERATE,
+    &generate_with_paths::GENERATE_WITH_PATHS,
     &incremental_docids::INCREMENTAL_DOCIDS,
+    &linked_pages::LINKED_PAGES,
+    &corpus_pretraining::CORPUS_PRETRAINING,
+    &page_retrieval::PAGE_RETRIEVAL,
     &identifiers::IDENTIFIERS,
     &next_item::NEXT_ITEM,
     &recommend::RECOMMEND,

@@ -1,9 +1,9 @@
 //! `question-passages`: a collection of a chosen size, made of pairs of a question and the passage that answers it.
 
 use crate::recipe::dataset::Dataset;
-use crate::recipe::error::StageError;
+use crate::recipe::error::{Problem, RecipeError, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
-use crate::recipe::registry::{Estimate, Made, StageKind, no_numbers, nothing_to_check};
+use crate::recipe::registry::{Estimate, Made, Registry, StageKind, no_numbers};
 use crate::recipe::task::{Surroundings, Task, hash_file};
 use plackett_core::formats::{BeirWriter, FormatError, read_json_lines};
 use plackett_core::{Document, Qrels, Query};
@@ -12,6 +12,7 @@ use plackett_train::trainer::words_of;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use std::path::Path;
 
 /// The file of pairs in the folder of a collection.
@@ -25,7 +26,8 @@ pub static QUESTION_PASSAGES: StageKind = StageKind {
     help: "a collection in BEIR form made of pairs of a question and its passage (`pairs.jsonl.gz`; pairs with the label 0 are left out): \
            first the passages that are asked for, then others in a drawn order, so that a smaller collection is a part of a greater one and \
            both have the same test queries. Of each passage that is asked for some questions are held out as the split `test`; all others \
-           are the split `train`, without those that a held-out question repeats",
+           are the split `train`, without those that a held-out question repeats. With `unseen` that many of the passages that are asked \
+           for have no question in `train`, and `part` takes the test queries of those or of the others alone",
     version: 1,
     gives: Gives::Data,
     fields: &[
@@ -50,9 +52,21 @@ pub static QUESTION_PASSAGES: StageKind = StageKind {
             "questions of such a passage that are held out; it has one more at least",
         ),
         FieldSpec::new("seed", FieldKind::Whole(0, i64::MAX), Default::Whole(1), "of all that is drawn"),
+        FieldSpec::new(
+            "unseen",
+            FieldKind::Whole(0, i64::MAX),
+            Default::Absent,
+            "passages that are asked for of whose questions none is learned from",
+        ),
+        FieldSpec::new(
+            "part",
+            FieldKind::Choice(&["seen", "unseen"]),
+            Default::Absent,
+            "test queries of passages with or without questions to learn from; all, where it is not said",
+        ),
     ],
     chooses: None,
-    check: nothing_to_check,
+    check,
     numbers: no_numbers,
     outside: |values, surroundings| {
         Ok(vec![(PAIRS.into(), hash_file(&surroundings.collection(values.word("collection"))?.join(PAIRS))?)])
@@ -63,6 +77,20 @@ pub static QUESTION_PASSAGES: StageKind = StageKind {
     },
     run,
 };
+
+fn check(values: &Values, _: &Registry) -> Result<(), RecipeError> {
+    let (asked, unseen) = (values.count("asked"), values.count("unseen"));
+    let said = |problem: String| Err(values.wrong("unseen", 0, Problem::Said(problem)));
+    match unseen {
+        0 if values.has("part") => {
+            said("`part` needs `unseen`, how many passages have no question to learn from".into())
+        }
+        _ if unseen > asked => {
+            said(format!("{unseen} of {asked} passages that are asked for cannot be unseen"))
+        }
+        _ => Ok(()),
+    }
+}
 
 fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let made = Collection::load(task.values, task.surroundings)?;
@@ -93,7 +121,7 @@ pub(super) fn dataset(values: &Values, surroundings: &Surroundings) -> Result<Da
     if !folder.join("queries.jsonl").is_file() {
         Collection::load(values, surroundings)?.write(&folder)?;
     }
-    Dataset::open(&folder, values, "test")
+    Dataset::open(&folder, values, values.text("part").unwrap_or("test"))
 }
 
 #[derive(Deserialize)]
@@ -112,6 +140,8 @@ struct Collection {
     /// Questions with the place of their passage.
     train: Vec<(String, usize)>,
     test: Vec<(String, usize)>,
+    /// Places of passages without a question to learn from.
+    unseen: Range<usize>,
     remarks: Vec<String>,
 }
 
@@ -145,7 +175,8 @@ impl Collection {
         let is_asked: HashSet<usize> = first.iter().copied().collect();
         let others = order.iter().copied().filter(|at| !is_asked.contains(at));
         let chosen: Vec<usize> = first.iter().copied().chain(others).take(wanted).collect();
-        Ok(Collection::of(&passages, &chosen, (asked, held_out), values.count("seed") as u64))
+        let seed = values.count("seed") as u64;
+        Ok(Collection::of(&passages, &chosen, (asked, held_out), seed).without(values.count("unseen"), asked))
     }
 
     fn of(
@@ -175,7 +206,15 @@ impl Collection {
             text: passages[*at].text.clone(),
             ..Document::default()
         });
-        Collection { documents: documents.collect(), train, test, remarks: remarks.into_iter().collect() }
+        let (documents, remarks) = (documents.collect(), remarks.into_iter().collect());
+        Collection { documents, train, test, unseen: 0..0, remarks }
+    }
+
+    /// The same without questions to learn from about the last `unseen` of the passages that are asked for.
+    fn without(mut self, unseen: usize, asked: usize) -> Collection {
+        self.unseen = asked.saturating_sub(unseen)..asked;
+        self.train.retain(|(_, passage)| !self.unseen.contains(passage));
+        self
     }
 
     /// Writes a folder in BEIR form; the file that tells that it is whole comes last.
@@ -184,17 +223,33 @@ impl Collection {
         writer.corpus(self.documents.iter().cloned().map(Ok))?;
         let mut queries = Vec::new();
         for (split, questions) in [("test", &self.test), ("train", &self.train)] {
-            let mut qrels = Qrels::new();
-            for (at, (text, passage)) in questions.iter().enumerate() {
-                let id = format!("{split}{at}");
-                let document = &self.documents[*passage].id;
-                let full = |source| FormatError::Full { file: split.into(), source };
-                qrels.query_mut(&id).push("0", document, 1).map_err(full)?;
-                queries.push(Query::new(id, text.clone()));
+            writer.qrels(split, &self.judgments(split, questions, |_| true)?)?;
+            let named = questions.iter().enumerate();
+            queries.extend(named.map(|(at, (text, _))| Query::new(format!("{split}{at}"), text.clone())));
+        }
+        if !self.unseen.is_empty() {
+            for (part, is_unseen) in [("seen", false), ("unseen", true)] {
+                let is_of = |passage: usize| self.unseen.contains(&passage) == is_unseen;
+                writer.qrels(part, &self.judgments("test", &self.test, is_of)?)?;
             }
-            writer.qrels(split, &qrels)?;
         }
         Ok(writer.queries(&queries)?)
+    }
+
+    /// The judgments of a split's questions about some passages; a question has its place as its name.
+    fn judgments(
+        &self,
+        split: &str,
+        questions: &[(String, usize)],
+        is_of: impl Fn(usize) -> bool,
+    ) -> Result<Qrels, StageError> {
+        let mut qrels = Qrels::new();
+        for (at, (_, passage)) in questions.iter().enumerate().filter(|(_, (_, passage))| is_of(*passage)) {
+            let document = &self.documents[*passage].id;
+            let full = |source| FormatError::Full { file: split.into(), source };
+            qrels.query_mut(&format!("{split}{at}")).push("0", document, 1).map_err(full)?;
+        }
+        Ok(qrels)
     }
 }
 
@@ -262,5 +317,18 @@ mod tests {
         assert_eq!(beir.queries().unwrap().len(), collection.test.len() + collection.train.len());
         assert_eq!(beir.qrels("test").unwrap().queries().len(), 2);
         assert_eq!(beir.corpus().unwrap().count(), 3);
+    }
+
+    #[test]
+    fn unseen_passages_have_test_questions_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let collection = Collection::of(&passages(), &[2, 0, 1], (2, 1), 1).without(1, 2);
+        assert_eq!(collection.unseen, 1..2);
+        assert!(collection.train.iter().all(|(_, passage)| *passage != 1));
+        collection.write(folder.path()).unwrap();
+        let beir = plackett_core::formats::BeirFolder::open(folder.path()).unwrap();
+        let of = |split: &str| beir.qrels(split).unwrap().queries().len();
+        assert_eq!((of("test"), of("seen"), of("unseen")), (2, 1, 1));
+        assert!(beir.qrels("unseen").unwrap().query("test1").is_some(), "names are those of the whole");
     }
 }

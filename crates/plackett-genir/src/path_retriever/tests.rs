@@ -1,0 +1,111 @@
+//! A tiny retriever learns documents of which one has two paths.
+
+use super::*;
+use crate::{DocidLanguage, RetrieverTask};
+use plackett_ids::scheme::parse;
+use plackett_ids::{Item, scheme};
+use plackett_train::nn::LlamaConfig;
+use plackett_train::trainer::{LanguageModel, Settings, train};
+use plackett_train::{Compute, Parameters};
+
+/// Texts with their path and document: the second document is a ship and old.
+const LESSONS: [(&str, usize, usize); 4] =
+    [("red fox", 0, 0), ("big ship", 1, 1), ("old thing", 2, 1), ("old moon", 2, 2)];
+const PATHS: [&str; 3] = ["Nature >> Animals", "Craft >> Ships", "Craft >> History"];
+
+fn made(folder: &Path, docids: &str) {
+    let items = ["fox", "ship", "moon"].map(|name| Item { title: name.into(), ..Item::new(name) });
+    let source = scheme::Source::of_items(&items, 1);
+    let catalogue = parse(docids).unwrap().catalogue(&source).unwrap();
+    let paths = PATHS.map(|path| CategoryPath::parse(path).unwrap());
+    let hierarchy = CategoryHierarchy::of_paths(paths, 4).unwrap();
+    let tokens: Vec<String> =
+        catalogue.tokens().iter().cloned().chain(PathLanguage::vocabulary(&hierarchy)).collect();
+    let language = DocidLanguage::new(LESSONS.map(|lesson| lesson.0), &tokens, (1, 6));
+    let files = RetrieverFiles { language, catalogue };
+    let paths = PathLanguage::new(&files.language, files.catalogue.tokens(), &hierarchy).unwrap();
+    let docids = files.docids().unwrap();
+    let pairs = LESSONS
+        .map(|(text, path, document)| (files.language.prompt(text), paths.target(path, &docids[document])));
+    let mut parameters = Parameters::default();
+    let config = LlamaConfig::small(0, 1, (16, 32), 2);
+    let vocabulary = files.language.vocabulary();
+    let model = LanguageModel::of_words(vocabulary, &config, 24, 3, &mut parameters).unwrap();
+    let settings = Settings { batch: 4, steps: 200, rate: 1e-2, checkpoint: 0, ..Settings::default() };
+    let task = RetrieverTask::new(&model, pairs.to_vec(), &settings, None).unwrap();
+    train(&task, &Compute::new(1), &mut parameters, &settings, (None, ""), None, &mut |_, _| {}).unwrap();
+    files.save(folder, &model, &parameters).unwrap();
+    save_hierarchy(folder, &files, &hierarchy).unwrap();
+}
+
+#[test]
+fn hits_come_with_the_paths_that_were_learned_for_any_scheme_of_docids() {
+    for docids in ["title", "atomic", "naive(start=0)"] {
+        let folder = tempfile::tempdir().unwrap();
+        made(folder.path(), docids);
+        for (shortened, constrained) in [(false, false), (true, true)] {
+            let retriever = PathRetriever::open(folder.path(), shortened).unwrap();
+            let decoding = PathDecoding { paths: 1, width: 3, constrained, score: PathScore::Joint };
+            let texts = LESSONS.map(|lesson| lesson.0);
+            let found = retriever.search(&texts, &decoding).unwrap();
+            for (found, (text, path, document)) in found.iter().zip(LESSONS) {
+                assert_eq!(found.hits[0].document, document, "{docids}, {text}");
+                assert_eq!(found.paths[0].member, Some(path), "{docids}, {text}");
+                assert_eq!(found.paths[0].explanation(), PATHS[path]);
+                assert_eq!((found.hits.len(), found.paths.len()), (3, 1));
+            }
+        }
+    }
+}
+
+#[test]
+fn scores_are_of_the_docid_or_of_both_and_each_document_comes_once() {
+    let folder = tempfile::tempdir().unwrap();
+    made(folder.path(), "title");
+    let retriever = PathRetriever::open(folder.path(), false).unwrap();
+    let search = |score| {
+        let decoding = PathDecoding { paths: 3, width: 3, constrained: true, score };
+        retriever.search(&["big ship"], &decoding).unwrap().remove(0)
+    };
+    let (docid, joint) = (search(PathScore::Docid), search(PathScore::Joint));
+    assert_eq!(joint.paths, docid.paths);
+    let paths: f64 = joint.paths.iter().map(|path| path.log_prob.exp()).sum();
+    assert!((paths - 1.0).abs() < 1e-5, "three paths are all there are: {paths}");
+    for hit in &joint.hits {
+        let same = docid.hits.iter().find(|other| (other.document, other.path) == (hit.document, hit.path));
+        if let Some(same) = same {
+            assert!((hit.score - same.score - joint.paths[hit.path].log_prob).abs() < 1e-9);
+        }
+    }
+    let mut documents: Vec<usize> = joint.hits.iter().map(|hit| hit.document).collect();
+    documents.sort_unstable();
+    assert_eq!((documents, joint.reached_again), (vec![0, 1, 2], 3));
+    assert!(joint.cost.docid_branches > joint.cost.path_branches);
+}
+
+#[test]
+fn a_document_that_two_paths_reach_comes_once_with_its_greater_score() {
+    let hit = |document, path, score| PathHit { document, path, score };
+    let hits = [hit(7, 0, -2.0), hit(4, 0, -1.5), hit(7, 1, -1.0), hit(5, 1, -1.5), hit(4, 1, -1.5)];
+    let (merged, again) = best_of_paths(hits, 10);
+    assert_eq!(merged, [hit(7, 1, -1.0), hit(4, 0, -1.5), hit(5, 1, -1.5)], "likelier paths go first");
+    assert_eq!(again, 2);
+    assert_eq!(best_of_paths(hits, 1), (vec![hit(7, 1, -1.0)], 2));
+    assert_eq!(best_of_paths([], 3), (Vec::new(), 0));
+}
+
+#[test]
+fn paths_of_another_retriever_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    made(folder.path(), "title");
+    let path = folder.path().join(HIERARCHY_FILE);
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replacen("sha256\":\"", "sha256\":\"0", 1)).unwrap();
+    let error = PathRetriever::open(folder.path(), false).err().unwrap().to_string();
+    assert!(error.contains(HIERARCHY_FILE) && error.contains("other docids"), "{error}");
+    std::fs::write(&path, text.replace("Animals", "Beasts")).unwrap();
+    let error = PathRetriever::open(folder.path(), false).err().unwrap().to_string();
+    assert!(error.contains("`beasts`"), "{error}");
+    std::fs::remove_file(&path).unwrap();
+    assert!(PathRetriever::open(folder.path(), false).is_err());
+}

@@ -1,0 +1,76 @@
+//! Pages with titles, paragraphs and links, and what is asked about them: a made encyclopaedia, or the articles of a collection.
+
+mod articles;
+mod encyclopaedia;
+mod phrases;
+
+pub use articles::of_articles;
+pub use encyclopaedia::encyclopaedia;
+
+use super::choosing::read_lines;
+use super::error::StageError;
+use plackett_genir::corpus_pretraining::{Page, read_pages};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+const PAGES: &str = "pages.jsonl";
+const TASKS: &str = "tasks.jsonl";
+/// Bytes of a line.
+const LINE: usize = 1 << 24;
+
+/// What kinds of queries there are, as KILT groups them; `several` need more than one page.
+pub const TASK_NAMES: [&str; 5] = ["question", "slot", "claim", "entity", "several"];
+
+/// A query with the titles of the pages that answer it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
+pub struct PageTask {
+    /// One of [`TASK_NAMES`].
+    pub task: String,
+    /// Whether it is held out.
+    pub is_test: bool,
+    /// The query.
+    pub text: String,
+    /// Sets of titles, of which each is enough.
+    pub evidence: Vec<Vec<String>>,
+}
+
+/// Pages, and what is asked about them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Wiki {
+    /// The pages.
+    pub pages: Vec<Page>,
+    /// The queries.
+    pub tasks: Vec<PageTask>,
+}
+
+impl Wiki {
+    /// Keeps them in a folder.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub fn write(&self, folder: &Path) -> Result<(), StageError> {
+        lines(&folder.join(PAGES), &self.pages)?;
+        lines(&folder.join(TASKS), &self.tasks)
+    }
+
+    /// Reads what [`Wiki::write`] has kept.
+    ///
+    /// # Errors
+    /// A file cannot be read or is damaged.
+    pub fn read(folder: &Path) -> Result<Wiki, StageError> {
+        let pages = read_pages(&folder.join(PAGES), LINE)?;
+        let tasks = read_lines(&folder.join(TASKS), "a query with task, is_test, text and evidence")?;
+        Ok(Wiki { pages, tasks })
+    }
+}
+
+fn lines<T: Serialize>(path: &Path, all: &[T]) -> Result<(), StageError> {
+    let damaged =
+        |error: serde_json::Error| StageError::Damaged { path: path.into(), problem: error.to_string() };
+    let mut text = String::new();
+    for one in all {
+        text.push_str(&serde_json::to_string(one).map_err(damaged)?);
+        text.push('\n');
+    }
+    std::fs::write(path, text).map_err(StageError::cache(path))
+}
