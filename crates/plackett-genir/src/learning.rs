@@ -73,6 +73,14 @@ pub struct LearningData<'d> {
     pub similar: &'d Similar<'d>,
 }
 
+/// What is written after a text.
+pub struct Targets<'t> {
+    /// The tokens of a text's document.
+    pub of: &'t dyn Fn(&TextPair) -> Vec<u32>,
+    /// The most tokens of any.
+    pub longest: usize,
+}
+
 /// A retriever that has been trained and not yet been written.
 pub struct LearnedRetriever {
     /// Language and catalogue.
@@ -137,53 +145,77 @@ impl RetrieverTraining {
         Ok(())
     }
 
-    /// Trains a decoder to write the docids of a catalogue, whose items are the documents in their order.
+    /// Trains a decoder to write the docids of a catalogue, whose items are the documents in their order: all of the steps below.
     ///
     /// # Errors
     /// Settings that cannot be, no text to learn from, or a loss that is no number.
-    pub fn learn(
+    pub fn learn_docids(
         &self,
         data: &LearningData<'_>,
         catalogue: Catalogue,
         compute: &Arc<Compute>,
         progress: &mut PartProgress<'_>,
     ) -> Result<LearnedRetriever, GenirError> {
-        self.check()?;
-        let sources = self.sources(data);
-        if sources.is_empty() {
-            return Err(GenirError::Setting(
-                "the documents have no text to learn from, and there are no labelled queries".into(),
-            ));
-        }
-        let own = data.documents.iter().flat_map(|document| [&document.title[..], &document.text]);
-        let texts =
-            own.chain(sources.iter().flat_map(|source| source.pairs.iter().map(|pair| &pair.text[..])));
-        let language = DocidLanguage::new(texts, catalogue.tokens(), (2, self.words));
-        let files = RetrieverFiles { language, catalogue };
+        let sources = self.sources(data)?;
+        let files = self.files(data.documents, &sources, catalogue, &[]);
         let docids = files.docids()?;
         let longest = docids.iter().map(Vec::len).max().unwrap_or(0);
-        let context = self.words + 1 + longest.max(RANKED_WORDS);
-        let vocabulary = files.language.vocabulary();
+        let targets = Targets { of: &|pair| docids[pair.document].clone(), longest };
+        let (model, parameters, loss) =
+            self.learn(data, (&files.language, &sources), &targets, compute, progress)?;
+        Ok(LearnedRetriever { files, model, parameters, loss, sources })
+    }
+
+    /// Language and catalogue of a retriever; `more` are tokens that it writes besides those of docids.
+    pub fn files(
+        &self,
+        documents: &[Document],
+        sources: &[PairSource],
+        catalogue: Catalogue,
+        more: &[String],
+    ) -> RetrieverFiles {
+        let own = documents.iter().flat_map(|document| [&document.title[..], &document.text]);
+        let texts =
+            own.chain(sources.iter().flat_map(|source| source.pairs.iter().map(|pair| &pair.text[..])));
+        let written: Vec<String> = catalogue.tokens().iter().chain(more).cloned().collect();
+        RetrieverFiles { language: DocidLanguage::new(texts, &written, (2, self.words)), catalogue }
+    }
+
+    /// The decoder, its weights, and the mean loss at the end of the last part.
+    ///
+    /// # Errors
+    /// Settings that cannot be, or a loss that is no number.
+    pub fn learn(
+        &self,
+        data: &LearningData<'_>,
+        (language, sources): (&DocidLanguage, &[PairSource]),
+        targets: &Targets<'_>,
+        compute: &Arc<Compute>,
+        progress: &mut PartProgress<'_>,
+    ) -> Result<(LanguageModel, Parameters, f64), GenirError> {
+        self.check()?;
+        let context = self.words + 1 + targets.longest.max(RANKED_WORDS);
+        let vocabulary = language.vocabulary();
         let config = LlamaConfig::small(vocabulary.len(), self.layers, (self.width, 3 * self.width), HEADS);
         let config = LlamaConfig { tie_word_embeddings: true, ..config };
         let mut parameters = Parameters::default();
         let model = LanguageModel::of_words(vocabulary, &config, context, self.seed, &mut parameters)?;
-        let groups = self.ranking_groups(data, &files.language, &sources)?;
+        let groups = self.ranking_groups(data, language, sources)?;
         let parts: Vec<&[PairSource]> = match self.curriculum {
             true => sources.chunks(1).collect(),
-            false => vec![&sources],
+            false => vec![sources],
         };
         let mut loss = 0.0;
         for (at, part) in parts.iter().enumerate() {
             let steps = (self.steps / parts.len()).max(1);
             let settings = settings((self.batch, steps), self.rate, self.seed);
-            let pair = |pair: TextPair| (files.language.prompt(&pair.text), docids[pair.document].clone());
+            let pair = |pair: TextPair| (language.prompt(&pair.text), (targets.of)(&pair));
             let pairs = mixed(part, self.seed).into_iter().map(pair).collect();
             let reranking = (!groups.is_empty()).then(|| Reranking {
                 groups: &groups,
                 every: self.rank_every,
                 weight: 1.0,
-                score_token: files.language.score_token(),
+                score_token: language.score_token(),
             });
             let lesson = RetrieverTask::new(&model, pairs, &settings, reranking)?;
             let place = (at + 1, parts.len());
@@ -191,11 +223,14 @@ impl RetrieverTraining {
             let report = train(&lesson, compute, &mut parameters, &settings, (None, ""), None, &mut told)?;
             loss = f64::from(report.final_loss());
         }
-        Ok(LearnedRetriever { files, model, parameters, loss, sources })
+        Ok((model, parameters, loss))
     }
 
     /// What is learned from, in the order of a curriculum: first words and chunks, pseudo queries, labelled queries.
-    fn sources(&self, data: &LearningData<'_>) -> Vec<PairSource> {
+    ///
+    /// # Errors
+    /// There is nothing.
+    pub fn sources(&self, data: &LearningData<'_>) -> Result<Vec<PairSource>, GenirError> {
         let mut of_texts = PairSource::default();
         if self.first > 0 {
             of_texts.pairs.extend(first_words(data.documents, self.first).pairs);
@@ -207,7 +242,13 @@ impl RetrieverTraining {
         let pseudo = PseudoQueries { count: self.queries, seed: self.seed, ..PseudoQueries::default() };
         let labelled = if self.labelled { data.labelled.clone() } else { PairSource::default() };
         let all = [of_texts, pseudo.of(data.documents), labelled];
-        all.into_iter().filter(|source| !source.pairs.is_empty()).collect()
+        let sources: Vec<PairSource> = all.into_iter().filter(|source| !source.pairs.is_empty()).collect();
+        match sources.is_empty() {
+            true => Err(GenirError::Setting(
+                "the documents have no text to learn from, and there are no labelled queries".into(),
+            )),
+            false => Ok(sources),
+        }
     }
 
     /// Groups of one right document and such as are like the same text; of labelled queries alone, where they are learned from.
@@ -257,12 +298,25 @@ pub fn settings((batch, steps): (usize, usize), rate: f32, seed: u64) -> Setting
     }
 }
 
+/// The first document for each of some texts, as a retriever writes it.
+pub type FirstDocuments<'f> = dyn Fn(&[&str]) -> Result<Vec<Option<usize>>, GenirError> + 'f;
+
+/// The first documents by a retriever of docids.
+pub fn first_documents(
+    retriever: &GenerativeRetriever,
+) -> impl Fn(&[&str]) -> Result<Vec<Option<usize>>, GenirError> + '_ {
+    |texts| {
+        let found = retriever.search(texts, &Decoding::Beams { width: 1 }, 0)?;
+        Ok(found.iter().map(|found| found.documents.first().map(|(document, _)| *document)).collect())
+    }
+}
+
 /// The share of texts that were learned from whose docid is the first one written, over `most` drawn ones of each kind.
 ///
 /// # Errors
 /// What the engine says.
 pub fn recalled(
-    retriever: &GenerativeRetriever,
+    first: &FirstDocuments<'_>,
     docids: &[Vec<u32>],
     sources: &[PairSource],
     most: usize,
@@ -273,10 +327,9 @@ pub fn recalled(
         let pairs: Vec<&TextPair> = order.into_iter().take(most).map(|at| &source.pairs[at]).collect();
         for pairs in pairs.chunks(TOGETHER) {
             let texts: Vec<&str> = pairs.iter().map(|pair| &pair.text[..]).collect();
-            let found = retriever.search(&texts, &Decoding::Beams { width: 1 }, 0)?;
-            for (pair, found) in pairs.iter().zip(found) {
-                let first = found.documents.first().map(|(document, _)| &docids[*document]);
-                right += usize::from(first == Some(&docids[pair.document]));
+            for (pair, found) in pairs.iter().zip(first(&texts)?) {
+                let found = found.map(|document| &docids[document]);
+                right += usize::from(found == Some(&docids[pair.document]));
                 count += 1;
             }
         }
@@ -324,7 +377,7 @@ mod tests {
             let training = RetrieverTraining { curriculum, ..training() };
             let mut parts = Vec::new();
             let learned = training
-                .learn(&data, catalogue(), &Compute::new(1), &mut |part, _, _| parts.push(part))
+                .learn_docids(&data, catalogue(), &Compute::new(1), &mut |part, _, _| parts.push(part))
                 .unwrap();
             assert_eq!(parts.last(), Some(&if curriculum { (2, 2) } else { (1, 1) }));
             let folder = tempfile::tempdir().unwrap();
@@ -333,7 +386,7 @@ mod tests {
             let found = retriever.search(&["animals"], &Decoding::Beams { width: 3 }, 0).unwrap();
             assert_eq!((found[0].documents[0].0, found[0].documents.len()), (0, 3));
             let docids = learned.files.docids().unwrap();
-            let share = recalled(&retriever, &docids, &learned.sources, 10).unwrap();
+            let share = recalled(&first_documents(&retriever), &docids, &learned.sources, 10).unwrap();
             // What comes last in a curriculum displaces what came first.
             assert!(share > if curriculum { 0.2 } else { 0.8 }, "{share}");
         }

@@ -287,8 +287,11 @@ fn beams<M: DecodeModel, C: Constraint>(
     found.map(|found| found.map_err(|error| LmError::from(error).into())).collect()
 }
 
+/// Sequences of tokens with their log-probabilities.
+type Written = Vec<(Vec<u32>, f64)>;
+
 /// The tokens of what was written with their log-probabilities, and the sequences that went through the model.
-fn sequences<O>(found: Vec<Decoded<O>>) -> Vec<(Vec<(Vec<u32>, f64)>, usize)> {
+fn sequences<O>(found: Vec<Decoded<O>>) -> Vec<(Written, usize)> {
     let one = |found: Decoded<O>| {
         let written = found.hypotheses.into_iter().map(|one| (one.tokens, one.log_prob));
         (written.collect(), found.branches)

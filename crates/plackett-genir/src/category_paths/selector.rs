@@ -11,6 +11,9 @@ use std::fmt;
 /// All selectors. A new one is a declaration, and a line here.
 pub static SELECTORS: &[&SelectorSpec] = &[&NEAREST, &BRANCHES];
 
+/// Takes places of a shortlist of paths with their likeness.
+type Select = fn(&OptionValues, &[(&CategoryPath, f64)]) -> Vec<usize>;
+
 /// A selector: everything that is said of it, and what it does.
 pub struct SelectorSpec {
     /// The name in expressions.
@@ -20,7 +23,7 @@ pub struct SelectorSpec {
     /// Its options.
     pub options: &'static [OptionSpec],
     /// Places in the shortlist that are taken, the best first.
-    select: fn(&OptionValues, &[(&CategoryPath, f64)]) -> Vec<usize>,
+    select: Select,
 }
 
 /// The paths most alike.

@@ -108,12 +108,15 @@ fn product(b: &[f32], a: &[f32], (rank, inputs): (usize, usize), scale: f32) -> 
     product
 }
 
+/// Name, type, shape and bytes of a tensor.
+type Stored<'t> = (String, Dtype, Vec<usize>, Cow<'t, [u8]>);
+
 fn write(
     weights: &WeightSet,
     additions: &HashMap<String, Vec<f32>>,
     path: &Path,
 ) -> Result<(usize, usize), LmError> {
-    let mut stored: Vec<(String, Dtype, Vec<usize>, Cow<'_, [u8]>)> = Vec::new();
+    let mut stored: Vec<Stored<'_>> = Vec::new();
     for name in weights.names() {
         let tensor = weights.tensor(name)?;
         let shape = tensor.shape().to_vec();

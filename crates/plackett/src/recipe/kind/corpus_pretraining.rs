@@ -1,6 +1,6 @@
 //! `corpus-pretraining`: a small decoder that learns pages from pairs that they give by themselves, and from labelled queries.
 
-use super::generative_retriever::{FOLDER, settings};
+use super::generative_retriever::FOLDER;
 use super::linked_pages::wiki_of;
 use crate::recipe::error::{Problem, RecipeError, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
@@ -11,6 +11,7 @@ use crate::recipe::task::Task;
 use crate::recipe::training::train_within;
 use crate::recipe::wiki::{PageTask, Wiki};
 use plackett_genir::corpus_pretraining::{CorpusPretraining, PretrainingPairs, TitlePair};
+use plackett_genir::learning::settings;
 use plackett_genir::title_lists::TITLE_SEPARATOR;
 use plackett_genir::{DocidLanguage, GenirError, RetrieverFiles, RetrieverTask};
 use plackett_ids::Item;
@@ -146,9 +147,8 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
             return Err(GenirError::Setting(problem).into());
         }
         let pair = |(text, pages): &TextAndPages| (files.language.prompt(text), targets.of(pages));
-        let mut settings = settings(values, steps);
-        settings.rate = rate as f32;
-        settings.batch = settings.batch.min(lesson.len());
+        let batch = values.count("batch").min(lesson.len());
+        let settings = settings((batch, steps), rate as f32, values.count("seed") as u64);
         let learning = RetrieverTask::new(&model, lesson.iter().map(pair).collect(), &settings, None)?;
         let report = train_within(task, task.name, &learning, &mut parameters, &settings)?;
         loss = f64::from(report.final_loss());

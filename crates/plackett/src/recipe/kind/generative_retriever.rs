@@ -7,33 +7,26 @@ use crate::recipe::error::{Problem, RecipeError, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, Registry, StageKind, nothing_outside};
-use crate::recipe::small_decoder::{LAYERS, RATE, STEPS, check_width, new_decoder};
+use crate::recipe::small_decoder::{LAYERS, RATE, STEPS, check_width};
 use crate::recipe::task::Task;
-use crate::recipe::training::train_within;
 use plackett_genir::category_paths::PathLanguage;
-use plackett_genir::representation::{PairSource, PseudoQueries, TextPair, chunks, first_words, mixed};
-use plackett_genir::{
-    Decoding, DocidLanguage, DocidTrie, GenerativeRetriever, GenirError, PathDecoding, PathRetriever,
-    Reranking, RerankingGroup, RetrieverFiles, RetrieverTask, save_hierarchy,
+use plackett_genir::learning::{
+    self, FirstDocuments, LearningData, RetrieverTraining, first_documents, recalled,
 };
+use plackett_genir::representation::{PairSource, TextPair};
+use plackett_genir::{
+    DocidTrie, GenerativeRetriever, GenirError, PathDecoding, PathRetriever, RetrieverFiles, save_hierarchy,
+};
+use plackett_ids::Catalogue;
 use plackett_search::{Bm25, Index};
-use plackett_train::Parameters;
-use plackett_train::optimizer::Schedule;
-use plackett_train::random::Stream;
-use plackett_train::trainer::{LanguageModel, Settings};
+use plackett_train::trainer::{LanguageModel, StepRecord};
+use plackett_train::{Compute, Parameters};
 use std::path::Path;
 
 /// The folder of the retriever in that of the stage.
 pub(super) const FOLDER: &str = "retriever";
 /// Pairs of each kind of text on which it is measured how much is known by heart.
 const RECALLED: usize = 300;
-/// Documents of a group of a ranking step, as in the authors' code of ZeroGR.
-const GROUP: usize = 8;
-/// Words of a document in a ranking step.
-const RANKED_WORDS: usize = 40;
-/// Groups that are made for ranking steps.
-const GROUPS: usize = 400;
-
 const NUMBERS: [&str; 10] = [
     "train_hit",
     "parameters",
@@ -152,17 +145,23 @@ fn check(values: &Values, registry: &Registry) -> Result<(), RecipeError> {
     Ok(())
 }
 
-/// The settings of a training of so many steps.
-pub(super) fn settings(values: &Values, steps: usize) -> Settings {
-    Settings {
+/// What the fields say of the training.
+fn training(values: &Values) -> RetrieverTraining {
+    RetrieverTraining {
+        first: values.count("first"),
+        chunks: values.count("chunks"),
+        chunk_words: values.count("chunk_words"),
+        queries: values.count("queries"),
+        labelled: values.on("labelled"),
+        curriculum: values.on("curriculum"),
+        rank_every: values.count("rank_every"),
+        layers: values.count("layers"),
+        width: values.count("width"),
+        words: values.count("words"),
         batch: values.count("batch"),
-        steps,
+        steps: values.count("steps"),
         rate: values.number("rate").unwrap_or_default() as f32,
-        warmup: steps / 20,
-        schedule: Schedule::Cosine,
         seed: values.count("seed") as u64,
-        checkpoint: 0,
-        ..Settings::default()
     }
 }
 
@@ -175,21 +174,15 @@ pub(super) fn labelled(corpus: &Corpus, queries: &[(plackett_core::Query, Vec<St
     PairSource::new(pairs.collect())
 }
 
-/// What is learned from, in the order of a curriculum.
-fn sources(values: &Values, corpus: &Corpus, queries: &PairSource) -> Vec<PairSource> {
-    let seed = values.count("seed") as u64;
-    let mut of_texts = PairSource::default();
-    if values.count("first") > 0 {
-        of_texts.pairs.extend(first_words(&corpus.documents, values.count("first")).pairs);
-    }
-    if values.count("chunks") > 0 {
-        let cut = chunks(&corpus.documents, values.count("chunks"), values.count("chunk_words"), seed);
-        of_texts.pairs.extend(cut.pairs);
-    }
-    let pseudo = PseudoQueries { count: values.count("queries"), seed, ..PseudoQueries::default() };
-    let labelled = if values.on("labelled") { queries.clone() } else { PairSource::default() };
-    let all = [of_texts, pseudo.of(&corpus.documents), labelled];
-    all.into_iter().filter(|source| !source.pairs.is_empty()).collect()
+/// A retriever on its way into the folder of the stage.
+struct Learned {
+    files: RetrieverFiles,
+    model: LanguageModel,
+    parameters: Parameters,
+    loss: f64,
+    sources: Vec<PairSource>,
+    /// Of documents with several paths, the share whose texts have different ones.
+    diversity: Option<f64>,
 }
 
 fn run(task: &Task<'_>) -> Result<Made, StageError> {
@@ -198,61 +191,97 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let opened = Index::open(task.input(values.word("index"))?.folder.join(index::FOLDER))?;
     let corpus = Corpus::read(&dataset)?;
     let given = catalogue(values.word("docids"), &corpus, &opened, values.count("seed") as u64)?;
-    let training = match values.on("labelled") || dataset.has_split("train")? {
+    let answered = match values.on("labelled") || dataset.has_split("train")? {
         true => dataset.answered_in("train")?,
         false => Vec::new(),
     };
-    let queries = labelled(&corpus, &training);
-    let coverage = queries.coverage(corpus.documents.len());
-    let sources = sources(values, &corpus, &queries);
+    let queries = labelled(&corpus, &answered);
+    let similar = |text: &str, count: usize| {
+        let found = opened.search_bm25(text, &Bm25::default(), count);
+        let found = found.map_err(|error| GenirError::Setting(error.to_string()))?;
+        Ok(found.iter().filter_map(|(id, _)| corpus.place(id)).collect())
+    };
+    let data = LearningData { documents: &corpus.documents, labelled: &queries, similar: &similar };
     let assigned = values
         .text("paths")
         .map(|stage| AssignedPaths::of_stage(task, stage, corpus.documents.len()))
         .transpose()?;
-    let language = language(values, &corpus, (&sources, given.tokens()), assigned.as_ref());
-    let files = RetrieverFiles { language, catalogue: given };
+    let learned = learn(task, &data, given, assigned.as_ref())?;
+    let folder = task.folder.join(FOLDER);
+    learned.files.save(&folder, &learned.model, &learned.parameters)?;
+    if let Some(assigned) = &assigned {
+        save_hierarchy(&folder, &learned.files, &assigned.hierarchy)?;
+    }
+    let first = first_of(&folder, assigned.is_some())?;
+    made(values, &learned, &*first, queries.coverage(corpus.documents.len()))
+}
+
+/// Trains the decoder to write docids, behind paths where documents have some.
+fn learn(
+    task: &Task<'_>,
+    data: &LearningData<'_>,
+    given: Catalogue,
+    assigned: Option<&AssignedPaths>,
+) -> Result<Learned, StageError> {
+    let training = training(task.values);
+    let sources = training.sources(data)?;
+    let of_paths = assigned.map_or_else(Vec::new, |assigned| PathLanguage::vocabulary(&assigned.hierarchy));
+    let files = training.files(data.documents, &sources, given, &of_paths);
     let docids = files.docids()?;
-    let targets = match &assigned {
+    let targets = match assigned {
         None => Targets::docids(&docids),
         Some(assigned) => {
             let paths = PathLanguage::new(&files.language, files.catalogue.tokens(), &assigned.hierarchy)?;
             Targets::with_paths(task, &docids, (assigned, paths), &sources)?
         }
     };
+    let mut progress = |(part, parts): (usize, usize), record: &StepRecord, total: usize| {
+        let label = format!("{}, part {part} of {parts}", task.name);
+        (task.progress)(&label, record.step as u64, total as u64);
+    };
+    let written = learning::Targets { of: &|pair| targets.of(pair), longest: targets.longest() };
+    let compute = Compute::new(rayon::current_num_threads());
     let (model, parameters, loss) =
-        learn(task, (&corpus, &opened), (&files.language, &targets), &sources, &queries)?;
-    let folder = task.folder.join(FOLDER);
-    files.save(&folder, &model, &parameters)?;
-    if let Some(assigned) = &assigned {
-        save_hierarchy(&folder, &files, &assigned.hierarchy)?;
-    }
+        training.learn(data, (&files.language, &sources), &written, &compute, &mut progress)?;
+    let diversity = targets.diversity(assigned);
+    Ok(Learned { files, model, parameters, loss, sources, diversity })
+}
+
+/// The numbers of what was trained.
+fn made(
+    values: &Values,
+    learned: &Learned,
+    first: &FirstDocuments<'_>,
+    coverage: f64,
+) -> Result<Made, StageError> {
+    let docids = learned.files.docids()?;
     let tree = DocidTrie::new(&docids)?;
     let (report, short) = (tree.report(), tree.shortened().report());
     let own = [
-        train_hit(&folder, &docids, &sources, assigned.is_some())?,
-        parameters.count() as f64,
+        recalled(first, &docids, &learned.sources, RECALLED)?,
+        learned.parameters.count() as f64,
         coverage,
-        loss,
+        learned.loss,
         report.mean_length,
         short.mean_length,
         report.longest as f64,
         report.docids as f64,
         report.colliding as f64,
-        levels_in_order(&files.catalogue),
+        levels_in_order(&learned.files.catalogue),
     ];
     let seed = values.count("seed");
-    let pairs: Vec<String> = sources.iter().map(|source| source.pairs.len().to_string()).collect();
-    let diversity = targets.diversity(assigned.as_ref()).map(|share| {
+    let pairs: Vec<String> = learned.sources.iter().map(|source| source.pairs.len().to_string()).collect();
+    let diversity = learned.diversity.map(|share| {
         let documents = "documents whose texts have different paths, of those with several".into();
         (documents, format!("{share:.3}"))
     });
     Ok(Made {
         numbers: NUMBERS.iter().zip(own).map(|(name, own)| Quantity::of_seed(*name, seed, own)).collect(),
-        warnings: files.catalogue.remarks().to_vec(),
+        warnings: learned.files.catalogue.remarks().to_vec(),
         facts: [
             ("documents".into(), report.documents.to_string()),
             ("texts to learn from".into(), pairs.join(" + ")),
-            ("tokens".into(), files.language.vocabulary().len().to_string()),
+            ("tokens".into(), learned.files.language.vocabulary().len().to_string()),
         ]
         .into_iter()
         .chain(diversity)
@@ -260,130 +289,16 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     })
 }
 
-/// What is read and written: words of documents and of what is learned from, tokens of docids and of paths.
-fn language(
-    values: &Values,
-    corpus: &Corpus,
-    (sources, docid_tokens): (&[PairSource], &[String]),
-    assigned: Option<&AssignedPaths>,
-) -> DocidLanguage {
-    let texts = corpus.documents.iter().flat_map(|document| [&document.title[..], &document.text]);
-    let texts = texts.chain(sources.iter().flat_map(|source| source.pairs.iter().map(|pair| &pair.text[..])));
-    let of_paths = assigned.map_or_else(Vec::new, |assigned| PathLanguage::vocabulary(&assigned.hierarchy));
-    let written: Vec<String> = docid_tokens.iter().cloned().chain(of_paths).collect();
-    DocidLanguage::new(texts, &written, (2, values.count("words")))
-}
-
-/// The model, its parameters, and the mean loss at the end.
-fn learn(
-    task: &Task<'_>,
-    (corpus, index): (&Corpus, &Index),
-    (language, targets): (&DocidLanguage, &Targets<'_>),
-    sources: &[PairSource],
-    queries: &PairSource,
-) -> Result<(LanguageModel, Parameters, f64), StageError> {
-    let values = task.values;
-    let seed = values.count("seed") as u64;
-    let context =
-        (language.most_words() + 1 + targets.longest()).max(language.most_words() + 1 + RANKED_WORDS);
-    let mut parameters = Parameters::default();
-    let model = new_decoder(values, language.vocabulary(), context, values.count("seed"), &mut parameters)?;
-    let groups = match values.count("rank_every") {
-        0 => Vec::new(),
-        // Labelled queries alone, where they are learned from.
-        _ if values.on("labelled") => {
-            ranking_groups((corpus, index), language, std::slice::from_ref(queries), seed)?
-        }
-        _ => ranking_groups((corpus, index), language, sources, seed)?,
-    };
-    let stages: Vec<&[PairSource]> = match values.on("curriculum") {
-        true => sources.chunks(1).collect(),
-        false => vec![sources],
-    };
-    let mut loss = 0.0;
-    for (at, stage) in stages.iter().enumerate() {
-        let steps = values.count("steps") / stages.len();
-        let settings = settings(values, steps.max(1));
-        let pair = |pair: TextPair| (language.prompt(&pair.text), targets.of(&pair));
-        let pairs = mixed(stage, seed).into_iter().map(pair).collect();
-        let reranking = (!groups.is_empty()).then(|| Reranking {
-            groups: &groups,
-            every: values.count("rank_every"),
-            weight: 1.0,
-            score_token: language.score_token(),
-        });
-        let learning = RetrieverTask::new(&model, pairs, &settings, reranking)?;
-        let name = format!("{}, part {} of {}", task.name, at + 1, stages.len());
-        let report = train_within(task, &name, &learning, &mut parameters, &settings)?;
-        loss = f64::from(report.final_loss());
-    }
-    Ok((model, parameters, loss))
-}
-
-/// Groups of one right document and such that BM25 finds for the same text.
-fn ranking_groups(
-    (corpus, index): (&Corpus, &Index),
-    language: &DocidLanguage,
-    sources: &[PairSource],
-    seed: u64,
-) -> Result<Vec<RerankingGroup>, StageError> {
-    let all = mixed(sources, seed);
-    let order = Stream::new(seed, 9 << 40).permutation(all.len());
-    let mut groups = Vec::new();
-    for pair in order.into_iter().take(GROUPS).map(|at| &all[at]) {
-        let found = index.search_bm25(&pair.text, &Bm25::default(), 2 * GROUP)?;
-        let others = found.iter().filter_map(|(id, _)| corpus.place(id)).filter(|at| *at != pair.document);
-        let documents: Vec<usize> = [pair.document].into_iter().chain(others.take(GROUP - 1)).collect();
-        let sequence = |at: &usize| {
-            let mut tokens = language.prompt(&pair.text);
-            tokens.extend(language.words(&corpus.documents[*at].model_text(), RANKED_WORDS));
-            tokens
-        };
-        let labels = documents.iter().map(|at| f32::from(u8::from(*at == pair.document))).collect();
-        groups.push(RerankingGroup { sequences: documents.iter().map(sequence).collect(), labels });
-    }
-    Ok(groups)
-}
-
-/// The share of texts that were learned from whose docid is the first one written.
-fn train_hit(
-    folder: &Path,
-    docids: &[Vec<u32>],
-    sources: &[PairSource],
-    with_paths: bool,
-) -> Result<f64, StageError> {
-    let first = first_documents(folder, with_paths)?;
-    let (mut right, mut count) = (0, 0);
-    for source in sources {
-        let order = Stream::new(1, 8 << 40).permutation(source.pairs.len());
-        let pairs: Vec<&TextPair> = order.into_iter().take(RECALLED).map(|at| &source.pairs[at]).collect();
-        for pairs in pairs.chunks(64) {
-            let texts: Vec<&str> = pairs.iter().map(|pair| &pair.text[..]).collect();
-            for (pair, found) in pairs.iter().zip(first(&texts)?) {
-                let found = found.map(|document| &docids[document]);
-                right += usize::from(found == Some(&docids[pair.document]));
-                count += 1;
-            }
-        }
-    }
-    Ok(right as f64 / f64::from(count.max(1)))
-}
-
-/// The first document for each of some texts, as a retriever writes it.
-type FirstDocuments = Box<dyn Fn(&[&str]) -> Result<Vec<Option<usize>>, GenirError>>;
-
-fn first_documents(folder: &Path, with_paths: bool) -> Result<FirstDocuments, GenirError> {
+/// How the retriever in a folder writes its first documents.
+fn first_of(folder: &Path, with_paths: bool) -> Result<Box<FirstDocuments<'static>>, GenirError> {
     if with_paths {
         let retriever = PathRetriever::open(folder, true)?;
         let decoding = PathDecoding { paths: 1, width: 1, constrained: true, ..PathDecoding::default() };
-        return Ok(Box::new(move |texts| {
+        return Ok(Box::new(move |texts: &[&str]| {
             let found = retriever.search(texts, &decoding)?;
             Ok(found.iter().map(|found| found.hits.first().map(|hit| hit.document)).collect())
         }));
     }
     let retriever = GenerativeRetriever::open(folder, true)?;
-    Ok(Box::new(move |texts| {
-        let found = retriever.search(texts, &Decoding::Beams { width: 1 }, 0)?;
-        Ok(found.iter().map(|found| found.documents.first().map(|(document, _)| *document)).collect())
-    }))
+    Ok(Box::new(move |texts: &[&str]| first_documents(&retriever)(texts)))
 }
