@@ -1,10 +1,11 @@
 //! From documents to a retriever: the texts that stand for them, their docids, and a small decoder from drawn weights that learns the one
 //! after the other.
 
+use crate::category_paths::{CategoryHierarchy, LessonTargets, PathLanguage, PathLessons};
 use crate::representation::{PairSource, PseudoQueries, TextPair, chunks, first_words, mixed};
 use crate::{
     Decoding, DocidLanguage, GenerativeRetriever, GenirError, Reranking, RerankingGroup, RetrieverFiles,
-    RetrieverTask,
+    RetrieverTask, save_hierarchy,
 };
 use plackett_core::Document;
 use plackett_ids::scheme::{Scheme, Source};
@@ -14,6 +15,7 @@ use plackett_train::optimizer::Schedule;
 use plackett_train::random::Stream;
 use plackett_train::trainer::{LanguageModel, Settings, StepRecord, train};
 use plackett_train::{Compute, Parameters};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Heads of attention; the width of each is even.
@@ -71,6 +73,8 @@ pub struct LearningData<'d> {
     pub labelled: &'d PairSource,
     /// Finds the other documents of a ranking step.
     pub similar: &'d Similar<'d>,
+    /// Category paths that are written before docids, where there are such.
+    pub paths: Option<PathLessons<'d>>,
 }
 
 /// A retriever that has been trained and not yet been written.
@@ -85,6 +89,23 @@ pub struct LearnedRetriever {
     pub loss: f64,
     /// What was learned from, in the order of a curriculum.
     pub sources: Vec<PairSource>,
+    /// The hierarchy whose paths are written before docids, and of the documents with several paths the share whose texts have different
+    /// ones.
+    pub paths: Option<(CategoryHierarchy, f64)>,
+}
+
+impl LearnedRetriever {
+    /// Writes the folder that [`GenerativeRetriever::open`] reads, or with paths [`crate::PathRetriever::open`].
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub fn save(&self, folder: &Path) -> Result<(), GenirError> {
+        self.files.save(folder, &self.model, &self.parameters)?;
+        match &self.paths {
+            Some((hierarchy, _)) => save_hierarchy(folder, &self.files, hierarchy),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Told the number of the part, from 1, of how many parts, and of each step.
@@ -155,14 +176,10 @@ impl RetrieverTraining {
                 "the documents have no text to learn from, and there are no labelled queries".into(),
             ));
         }
-        let own = data.documents.iter().flat_map(|document| [&document.title[..], &document.text]);
-        let texts =
-            own.chain(sources.iter().flat_map(|source| source.pairs.iter().map(|pair| &pair.text[..])));
-        let language = DocidLanguage::new(texts, catalogue.tokens(), (2, self.words));
-        let files = RetrieverFiles { language, catalogue };
+        let files = RetrieverFiles { language: self.language(data, &sources, &catalogue), catalogue };
         let docids = files.docids()?;
-        let longest = docids.iter().map(Vec::len).max().unwrap_or(0);
-        let context = self.words + 1 + longest.max(RANKED_WORDS);
+        let targets = LessonTargets::new(&files, &docids, data.paths.as_ref(), &sources)?;
+        let context = self.words + 1 + targets.longest().max(RANKED_WORDS);
         let vocabulary = files.language.vocabulary();
         let config = LlamaConfig::small(vocabulary.len(), self.layers, (self.width, 3 * self.width), HEADS);
         let config = LlamaConfig { tie_word_embeddings: true, ..config };
@@ -177,7 +194,7 @@ impl RetrieverTraining {
         for (at, part) in parts.iter().enumerate() {
             let steps = (self.steps / parts.len()).max(1);
             let settings = settings((self.batch, steps), self.rate, self.seed);
-            let pair = |pair: TextPair| (files.language.prompt(&pair.text), docids[pair.document].clone());
+            let pair = |pair: TextPair| (files.language.prompt(&pair.text), targets.of(&pair));
             let pairs = mixed(part, self.seed).into_iter().map(pair).collect();
             let reranking = (!groups.is_empty()).then(|| Reranking {
                 groups: &groups,
@@ -191,7 +208,26 @@ impl RetrieverTraining {
             let report = train(&lesson, compute, &mut parameters, &settings, (None, ""), None, &mut told)?;
             loss = f64::from(report.final_loss());
         }
-        Ok(LearnedRetriever { files, model, parameters, loss, sources })
+        let hierarchy = data.paths.as_ref().map(|paths| paths.hierarchy.clone());
+        let paths = hierarchy.zip(targets.diversity(data.paths.as_ref()));
+        drop(targets);
+        Ok(LearnedRetriever { files, model, parameters, loss, sources, paths })
+    }
+
+    /// What is read and written: words of documents and of what is learned from, tokens of docids and of paths.
+    fn language(
+        &self,
+        data: &LearningData<'_>,
+        sources: &[PairSource],
+        catalogue: &Catalogue,
+    ) -> DocidLanguage {
+        let own = data.documents.iter().flat_map(|document| [&document.title[..], &document.text]);
+        let texts =
+            own.chain(sources.iter().flat_map(|source| source.pairs.iter().map(|pair| &pair.text[..])));
+        let of_paths = data.paths.as_ref().map(|paths| PathLanguage::vocabulary(paths.hierarchy));
+        let written: Vec<String> =
+            catalogue.tokens().iter().cloned().chain(of_paths.into_iter().flatten()).collect();
+        DocidLanguage::new(texts, &written, (2, self.words))
     }
 
     /// What is learned from, in the order of a curriculum: first words and chunks, pseudo queries, labelled queries.
@@ -267,16 +303,35 @@ pub fn recalled(
     sources: &[PairSource],
     most: usize,
 ) -> Result<f64, GenirError> {
+    let first = |texts: &[&str]| {
+        let found = retriever.search(texts, &Decoding::Beams { width: 1 }, 0)?;
+        Ok(found.iter().map(|found| found.documents.first().map(|(document, _)| *document)).collect())
+    };
+    recalled_by(&first, docids, sources, most)
+}
+
+/// The first document for each of some texts.
+pub type FirstDocuments<'f> = dyn Fn(&[&str]) -> Result<Vec<Option<usize>>, GenirError> + 'f;
+
+/// The same of any retriever.
+///
+/// # Errors
+/// What it says.
+pub fn recalled_by(
+    first: &FirstDocuments<'_>,
+    docids: &[Vec<u32>],
+    sources: &[PairSource],
+    most: usize,
+) -> Result<f64, GenirError> {
     let (mut right, mut count) = (0usize, 0usize);
     for source in sources {
         let order = Stream::new(1, 8 << 40).permutation(source.pairs.len());
         let pairs: Vec<&TextPair> = order.into_iter().take(most).map(|at| &source.pairs[at]).collect();
         for pairs in pairs.chunks(TOGETHER) {
             let texts: Vec<&str> = pairs.iter().map(|pair| &pair.text[..]).collect();
-            let found = retriever.search(&texts, &Decoding::Beams { width: 1 }, 0)?;
-            for (pair, found) in pairs.iter().zip(found) {
-                let first = found.documents.first().map(|(document, _)| &docids[*document]);
-                right += usize::from(first == Some(&docids[pair.document]));
+            for (pair, document) in pairs.iter().zip(first(&texts)?) {
+                let found = document.map(|document| &docids[document]);
+                right += usize::from(found == Some(&docids[pair.document]));
                 count += 1;
             }
         }
@@ -318,7 +373,8 @@ mod tests {
         let documents = documents();
         let labelled = PairSource::new(vec![TextPair { text: "animals".into(), document: 0 }]);
         let similar = |_: &str, count: usize| Ok((0..3).take(count).collect());
-        let data = LearningData { documents: &documents, labelled: &labelled, similar: &similar };
+        let data =
+            LearningData { documents: &documents, labelled: &labelled, similar: &similar, paths: None };
         let catalogue = || catalogue_of(&parse("atomic").unwrap(), &documents, None, 1).unwrap();
         for curriculum in [false, true] {
             let training = RetrieverTraining { curriculum, ..training() };

@@ -103,7 +103,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         let found = found.map_err(|error| GenirError::Setting(error.to_string()))?;
         Ok(found.iter().filter_map(|(id, _)| places.get(id.as_str()).copied()).collect())
     };
-    let data = LearningData { documents: &documents, labelled: &labelled, similar: &similar };
+    let data = LearningData { documents: &documents, labelled: &labelled, similar: &similar, paths: None };
     catalogue.remarks().iter().for_each(|remark| output.warn(remark));
     let begun = Instant::now();
     let bar = output.progress("steps", arguments.steps as u64);

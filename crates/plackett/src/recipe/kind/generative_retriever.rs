@@ -1,39 +1,27 @@
 //! `generative-retriever`: a small decoder that learns a corpus by heart and writes docids.
 
 use super::{dataset_of, index};
-use crate::recipe::categories::{AssignedPaths, Targets};
+use crate::recipe::categories::AssignedPaths;
 use crate::recipe::docids::{Corpus, SCHEME_HELP, catalogue, levels_in_order};
 use crate::recipe::error::{Problem, RecipeError, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, Registry, StageKind, nothing_outside};
-use crate::recipe::small_decoder::{LAYERS, RATE, STEPS, check_width, new_decoder};
+use crate::recipe::small_decoder::{LAYERS, RATE, STEPS, check_width};
 use crate::recipe::task::Task;
-use crate::recipe::training::train_within;
-use plackett_genir::category_paths::PathLanguage;
-use plackett_genir::representation::{PairSource, PseudoQueries, TextPair, chunks, first_words, mixed};
-use plackett_genir::{
-    Decoding, DocidLanguage, DocidTrie, GenerativeRetriever, GenirError, PathDecoding, PathRetriever,
-    Reranking, RerankingGroup, RetrieverFiles, RetrieverTask, save_hierarchy,
-};
+use plackett_genir::category_paths::PathLessons;
+use plackett_genir::learning::{LearnedRetriever, LearningData, RetrieverTraining, recalled, recalled_by};
+use plackett_genir::representation::{PairSource, TextPair};
+use plackett_genir::{DocidTrie, GenerativeRetriever, GenirError, PathDecoding, PathRetriever};
 use plackett_search::{Bm25, Index};
-use plackett_train::Parameters;
-use plackett_train::optimizer::Schedule;
-use plackett_train::random::Stream;
-use plackett_train::trainer::{LanguageModel, Settings};
+use plackett_train::Compute;
+use plackett_train::trainer::StepRecord;
 use std::path::Path;
 
 /// The folder of the retriever in that of the stage.
 pub(super) const FOLDER: &str = "retriever";
 /// Pairs of each kind of text on which it is measured how much is known by heart.
 const RECALLED: usize = 300;
-/// Documents of a group of a ranking step, as in the authors' code of ZeroGR.
-const GROUP: usize = 8;
-/// Words of a document in a ranking step.
-const RANKED_WORDS: usize = 40;
-/// Groups that are made for ranking steps.
-const GROUPS: usize = 400;
-
 const NUMBERS: [&str; 10] = [
     "train_hit",
     "parameters",
@@ -56,7 +44,8 @@ pub static GENERATIVE_RETRIEVER: StageKind = StageKind {
            (share of what it was trained on whose docid it writes first), `parameters`, `coverage` (share of the documents with a \
            labelled query, whether or not those are used), `final_loss`, `docid_length` and `shortened_length` (mean tokens with the end, \
            and where docids end as soon as they are unique), `longest_docid`, `docids` (different ones), `colliding` (documents without one \
-           of their own) and `levels_in_order` (share of the docids whose tokens name their level, if any, in order)",
+           of their own) and `levels_in_order` (share of the docids whose tokens name their level, if any, in order). With `paths` a category path is \
+           written before each docid: that one of its document's which is most like the text",
     version: 1,
     gives: Gives::Model,
     fields: &[
@@ -152,17 +141,23 @@ fn check(values: &Values, registry: &Registry) -> Result<(), RecipeError> {
     Ok(())
 }
 
-/// The settings of a training of so many steps.
-pub(super) fn settings(values: &Values, steps: usize) -> Settings {
-    Settings {
+/// What the fields say of the training.
+fn training(values: &Values) -> RetrieverTraining {
+    RetrieverTraining {
+        first: values.count("first"),
+        chunks: values.count("chunks"),
+        chunk_words: values.count("chunk_words"),
+        queries: values.count("queries"),
+        labelled: values.on("labelled"),
+        curriculum: values.on("curriculum"),
+        rank_every: values.count("rank_every"),
+        layers: values.count("layers"),
+        width: values.count("width"),
+        words: values.count("words"),
         batch: values.count("batch"),
-        steps,
+        steps: values.count("steps"),
         rate: values.number("rate").unwrap_or_default() as f32,
-        warmup: steps / 20,
-        schedule: Schedule::Cosine,
         seed: values.count("seed") as u64,
-        checkpoint: 0,
-        ..Settings::default()
     }
 }
 
@@ -175,64 +170,63 @@ pub(super) fn labelled(corpus: &Corpus, queries: &[(plackett_core::Query, Vec<St
     PairSource::new(pairs.collect())
 }
 
-/// What is learned from, in the order of a curriculum.
-fn sources(values: &Values, corpus: &Corpus, queries: &PairSource) -> Vec<PairSource> {
-    let seed = values.count("seed") as u64;
-    let mut of_texts = PairSource::default();
-    if values.count("first") > 0 {
-        of_texts.pairs.extend(first_words(&corpus.documents, values.count("first")).pairs);
-    }
-    if values.count("chunks") > 0 {
-        let cut = chunks(&corpus.documents, values.count("chunks"), values.count("chunk_words"), seed);
-        of_texts.pairs.extend(cut.pairs);
-    }
-    let pseudo = PseudoQueries { count: values.count("queries"), seed, ..PseudoQueries::default() };
-    let labelled = if values.on("labelled") { queries.clone() } else { PairSource::default() };
-    let all = [of_texts, pseudo.of(&corpus.documents), labelled];
-    all.into_iter().filter(|source| !source.pairs.is_empty()).collect()
-}
-
 fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let values = task.values;
     let dataset = dataset_of(task, values.word("index"))?;
     let opened = Index::open(task.input(values.word("index"))?.folder.join(index::FOLDER))?;
     let corpus = Corpus::read(&dataset)?;
     let given = catalogue(values.word("docids"), &corpus, &opened, values.count("seed") as u64)?;
-    let training = match values.on("labelled") || dataset.has_split("train")? {
+    let answered = match values.on("labelled") || dataset.has_split("train")? {
         true => dataset.answered_in("train")?,
         false => Vec::new(),
     };
-    let queries = labelled(&corpus, &training);
+    let queries = labelled(&corpus, &answered);
     let coverage = queries.coverage(corpus.documents.len());
-    let sources = sources(values, &corpus, &queries);
-    let assigned = values
-        .text("paths")
-        .map(|stage| AssignedPaths::of_stage(task, stage, corpus.documents.len()))
-        .transpose()?;
-    let language = language(values, &corpus, (&sources, given.tokens()), assigned.as_ref());
-    let files = RetrieverFiles { language, catalogue: given };
-    let docids = files.docids()?;
-    let targets = match &assigned {
-        None => Targets::docids(&docids),
-        Some(assigned) => {
-            let paths = PathLanguage::new(&files.language, files.catalogue.tokens(), &assigned.hierarchy)?;
-            Targets::with_paths(task, &docids, (assigned, paths), &sources)?
-        }
+    let similar = |text: &str, count: usize| {
+        let found = opened.search_bm25(text, &Bm25::default(), count);
+        let found = found.map_err(|error| GenirError::Setting(error.to_string()))?;
+        Ok(found.iter().filter_map(|(id, _)| corpus.place(id)).collect())
     };
-    let (model, parameters, loss) =
-        learn(task, (&corpus, &opened), (&files.language, &targets), &sources, &queries)?;
+    let assigned = values.text("paths");
+    let assigned =
+        assigned.map(|stage| AssignedPaths::of_stage(task, stage, corpus.documents.len())).transpose()?;
+    let choose = |pairs: &[&TextPair]| {
+        let chosen = assigned.as_ref().map_or(Ok(Vec::new()), |assigned| assigned.nearest(task, pairs));
+        chosen.map_err(|error| GenirError::Setting(error.to_string()))
+    };
+    let paths = assigned.as_ref().map(|assigned| PathLessons {
+        hierarchy: &assigned.hierarchy,
+        documents: &assigned.documents,
+        choose: &choose,
+    });
+    let data = LearningData { documents: &corpus.documents, labelled: &queries, similar: &similar, paths };
+    let mut progress = |(part, parts): (usize, usize), record: &StepRecord, total: usize| {
+        let label = format!("{}, part {part} of {parts}", task.name);
+        (task.progress)(&label, record.step as u64, total as u64);
+    };
+    let compute = Compute::new(rayon::current_num_threads());
+    let learned = training(values).learn(&data, given, &compute, &mut progress)?;
     let folder = task.folder.join(FOLDER);
-    files.save(&folder, &model, &parameters)?;
-    if let Some(assigned) = &assigned {
-        save_hierarchy(&folder, &files, &assigned.hierarchy)?;
-    }
+    learned.save(&folder)?;
+    made(values, &folder, &learned, coverage)
+}
+
+/// The numbers of what was trained.
+fn made(
+    values: &Values,
+    folder: &Path,
+    learned: &LearnedRetriever,
+    coverage: f64,
+) -> Result<Made, StageError> {
+    let LearnedRetriever { files, parameters, loss, sources, paths, .. } = learned;
+    let docids = files.docids()?;
     let tree = DocidTrie::new(&docids)?;
     let (report, short) = (tree.report(), tree.shortened().report());
     let own = [
-        train_hit(&folder, &docids, &sources, assigned.is_some())?,
+        train_hit(folder, &docids, (sources, paths.is_some()))?,
         parameters.count() as f64,
         coverage,
-        loss,
+        *loss,
         report.mean_length,
         short.mean_length,
         report.longest as f64,
@@ -242,7 +236,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     ];
     let seed = values.count("seed");
     let pairs: Vec<String> = sources.iter().map(|source| source.pairs.len().to_string()).collect();
-    let diversity = targets.diversity(assigned.as_ref()).map(|share| {
+    let diversity = paths.as_ref().map(|(_, share)| {
         let documents = "documents whose texts have different paths, of those with several".into();
         (documents, format!("{share:.3}"))
     });
@@ -260,130 +254,20 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     })
 }
 
-/// What is read and written: words of documents and of what is learned from, tokens of docids and of paths.
-fn language(
-    values: &Values,
-    corpus: &Corpus,
-    (sources, docid_tokens): (&[PairSource], &[String]),
-    assigned: Option<&AssignedPaths>,
-) -> DocidLanguage {
-    let texts = corpus.documents.iter().flat_map(|document| [&document.title[..], &document.text]);
-    let texts = texts.chain(sources.iter().flat_map(|source| source.pairs.iter().map(|pair| &pair.text[..])));
-    let of_paths = assigned.map_or_else(Vec::new, |assigned| PathLanguage::vocabulary(&assigned.hierarchy));
-    let written: Vec<String> = docid_tokens.iter().cloned().chain(of_paths).collect();
-    DocidLanguage::new(texts, &written, (2, values.count("words")))
-}
-
-/// The model, its parameters, and the mean loss at the end.
-fn learn(
-    task: &Task<'_>,
-    (corpus, index): (&Corpus, &Index),
-    (language, targets): (&DocidLanguage, &Targets<'_>),
-    sources: &[PairSource],
-    queries: &PairSource,
-) -> Result<(LanguageModel, Parameters, f64), StageError> {
-    let values = task.values;
-    let seed = values.count("seed") as u64;
-    let context =
-        (language.most_words() + 1 + targets.longest()).max(language.most_words() + 1 + RANKED_WORDS);
-    let mut parameters = Parameters::default();
-    let model = new_decoder(values, language.vocabulary(), context, values.count("seed"), &mut parameters)?;
-    let groups = match values.count("rank_every") {
-        0 => Vec::new(),
-        // Labelled queries alone, where they are learned from.
-        _ if values.on("labelled") => {
-            ranking_groups((corpus, index), language, std::slice::from_ref(queries), seed)?
-        }
-        _ => ranking_groups((corpus, index), language, sources, seed)?,
-    };
-    let stages: Vec<&[PairSource]> = match values.on("curriculum") {
-        true => sources.chunks(1).collect(),
-        false => vec![sources],
-    };
-    let mut loss = 0.0;
-    for (at, stage) in stages.iter().enumerate() {
-        let steps = values.count("steps") / stages.len();
-        let settings = settings(values, steps.max(1));
-        let pair = |pair: TextPair| (language.prompt(&pair.text), targets.of(&pair));
-        let pairs = mixed(stage, seed).into_iter().map(pair).collect();
-        let reranking = (!groups.is_empty()).then(|| Reranking {
-            groups: &groups,
-            every: values.count("rank_every"),
-            weight: 1.0,
-            score_token: language.score_token(),
-        });
-        let learning = RetrieverTask::new(&model, pairs, &settings, reranking)?;
-        let name = format!("{}, part {} of {}", task.name, at + 1, stages.len());
-        let report = train_within(task, &name, &learning, &mut parameters, &settings)?;
-        loss = f64::from(report.final_loss());
-    }
-    Ok((model, parameters, loss))
-}
-
-/// Groups of one right document and such that BM25 finds for the same text.
-fn ranking_groups(
-    (corpus, index): (&Corpus, &Index),
-    language: &DocidLanguage,
-    sources: &[PairSource],
-    seed: u64,
-) -> Result<Vec<RerankingGroup>, StageError> {
-    let all = mixed(sources, seed);
-    let order = Stream::new(seed, 9 << 40).permutation(all.len());
-    let mut groups = Vec::new();
-    for pair in order.into_iter().take(GROUPS).map(|at| &all[at]) {
-        let found = index.search_bm25(&pair.text, &Bm25::default(), 2 * GROUP)?;
-        let others = found.iter().filter_map(|(id, _)| corpus.place(id)).filter(|at| *at != pair.document);
-        let documents: Vec<usize> = [pair.document].into_iter().chain(others.take(GROUP - 1)).collect();
-        let sequence = |at: &usize| {
-            let mut tokens = language.prompt(&pair.text);
-            tokens.extend(language.words(&corpus.documents[*at].model_text(), RANKED_WORDS));
-            tokens
-        };
-        let labels = documents.iter().map(|at| f32::from(u8::from(*at == pair.document))).collect();
-        groups.push(RerankingGroup { sequences: documents.iter().map(sequence).collect(), labels });
-    }
-    Ok(groups)
-}
-
 /// The share of texts that were learned from whose docid is the first one written.
 fn train_hit(
     folder: &Path,
     docids: &[Vec<u32>],
-    sources: &[PairSource],
-    with_paths: bool,
-) -> Result<f64, StageError> {
-    let first = first_documents(folder, with_paths)?;
-    let (mut right, mut count) = (0, 0);
-    for source in sources {
-        let order = Stream::new(1, 8 << 40).permutation(source.pairs.len());
-        let pairs: Vec<&TextPair> = order.into_iter().take(RECALLED).map(|at| &source.pairs[at]).collect();
-        for pairs in pairs.chunks(64) {
-            let texts: Vec<&str> = pairs.iter().map(|pair| &pair.text[..]).collect();
-            for (pair, found) in pairs.iter().zip(first(&texts)?) {
-                let found = found.map(|document| &docids[document]);
-                right += usize::from(found == Some(&docids[pair.document]));
-                count += 1;
-            }
-        }
+    (sources, with_paths): (&[PairSource], bool),
+) -> Result<f64, GenirError> {
+    if !with_paths {
+        return recalled(&GenerativeRetriever::open(folder, true)?, docids, sources, RECALLED);
     }
-    Ok(right as f64 / f64::from(count.max(1)))
-}
-
-/// The first document for each of some texts, as a retriever writes it.
-type FirstDocuments = Box<dyn Fn(&[&str]) -> Result<Vec<Option<usize>>, GenirError>>;
-
-fn first_documents(folder: &Path, with_paths: bool) -> Result<FirstDocuments, GenirError> {
-    if with_paths {
-        let retriever = PathRetriever::open(folder, true)?;
-        let decoding = PathDecoding { paths: 1, width: 1, constrained: true, ..PathDecoding::default() };
-        return Ok(Box::new(move |texts| {
-            let found = retriever.search(texts, &decoding)?;
-            Ok(found.iter().map(|found| found.hits.first().map(|hit| hit.document)).collect())
-        }));
-    }
-    let retriever = GenerativeRetriever::open(folder, true)?;
-    Ok(Box::new(move |texts| {
-        let found = retriever.search(texts, &Decoding::Beams { width: 1 }, 0)?;
-        Ok(found.iter().map(|found| found.documents.first().map(|(document, _)| *document)).collect())
-    }))
+    let retriever = PathRetriever::open(folder, true)?;
+    let decoding = PathDecoding { paths: 1, width: 1, constrained: true, ..PathDecoding::default() };
+    let first = |texts: &[&str]| {
+        let found = retriever.search(texts, &decoding)?;
+        Ok(found.iter().map(|found| found.hits.first().map(|hit| hit.document)).collect())
+    };
+    recalled_by(&first, docids, sources, RECALLED)
 }
