@@ -4,9 +4,11 @@
 mod assignment;
 mod hierarchy;
 mod language;
+mod lessons;
 mod selector;
 
 pub use assignment::{nearest_path, shortlist};
 pub use hierarchy::{CATEGORY_SEPARATOR, CategoryHierarchy, CategoryPath};
 pub use language::{PathLanguage, WrittenPath};
+pub use lessons::{LessonTargets, PathChooser, PathLessons};
 pub use selector::{PathSelector, SELECTORS, SelectorSpec, parse_selector};

@@ -1,10 +1,11 @@
 //! From documents to a retriever: the texts that stand for them, their docids, and a small decoder from drawn weights that learns the one
 //! after the other.
 
+use crate::category_paths::{CategoryHierarchy, LessonTargets, PathLanguage, PathLessons};
 use crate::representation::{PairSource, PseudoQueries, TextPair, chunks, first_words, mixed};
 use crate::{
     Decoding, DocidLanguage, GenerativeRetriever, GenirError, Reranking, RerankingGroup, RetrieverFiles,
-    RetrieverTask,
+    RetrieverTask, save_hierarchy,
 };
 use plackett_core::Document;
 use plackett_ids::scheme::{Scheme, Source};
@@ -14,6 +15,7 @@ use plackett_train::optimizer::Schedule;
 use plackett_train::random::Stream;
 use plackett_train::trainer::{LanguageModel, Settings, StepRecord, train};
 use plackett_train::{Compute, Parameters};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Heads of attention; the width of each is even.
@@ -71,14 +73,8 @@ pub struct LearningData<'d> {
     pub labelled: &'d PairSource,
     /// Finds the other documents of a ranking step.
     pub similar: &'d Similar<'d>,
-}
-
-/// What is written after a text.
-pub struct Targets<'t> {
-    /// The tokens of a text's document.
-    pub of: &'t dyn Fn(&TextPair) -> Vec<u32>,
-    /// The most tokens of any.
-    pub longest: usize,
+    /// Category paths that are written before docids, where there are such.
+    pub paths: Option<PathLessons<'d>>,
 }
 
 /// A retriever that has been trained and not yet been written.
@@ -93,6 +89,23 @@ pub struct LearnedRetriever {
     pub loss: f64,
     /// What was learned from, in the order of a curriculum.
     pub sources: Vec<PairSource>,
+    /// The hierarchy whose paths are written before docids, and of the documents with several paths the share whose texts have different
+    /// ones.
+    pub paths: Option<(CategoryHierarchy, f64)>,
+}
+
+impl LearnedRetriever {
+    /// Writes the folder that [`GenerativeRetriever::open`] reads, or with paths [`crate::PathRetriever::open`].
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub fn save(&self, folder: &Path) -> Result<(), GenirError> {
+        self.files.save(folder, &self.model, &self.parameters)?;
+        match &self.paths {
+            Some((hierarchy, _)) => save_hierarchy(folder, &self.files, hierarchy),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Told the number of the part, from 1, of how many parts, and of each step.
@@ -145,77 +158,49 @@ impl RetrieverTraining {
         Ok(())
     }
 
-    /// Trains a decoder to write the docids of a catalogue, whose items are the documents in their order: all of the steps below.
+    /// Trains a decoder to write the docids of a catalogue, whose items are the documents in their order.
     ///
     /// # Errors
     /// Settings that cannot be, no text to learn from, or a loss that is no number.
-    pub fn learn_docids(
+    pub fn learn(
         &self,
         data: &LearningData<'_>,
         catalogue: Catalogue,
         compute: &Arc<Compute>,
         progress: &mut PartProgress<'_>,
     ) -> Result<LearnedRetriever, GenirError> {
-        let sources = self.sources(data)?;
-        let files = self.files(data.documents, &sources, catalogue, &[]);
-        let docids = files.docids()?;
-        let longest = docids.iter().map(Vec::len).max().unwrap_or(0);
-        let targets = Targets { of: &|pair| docids[pair.document].clone(), longest };
-        let (model, parameters, loss) =
-            self.learn(data, (&files.language, &sources), &targets, compute, progress)?;
-        Ok(LearnedRetriever { files, model, parameters, loss, sources })
-    }
-
-    /// Language and catalogue of a retriever; `more` are tokens that it writes besides those of docids.
-    pub fn files(
-        &self,
-        documents: &[Document],
-        sources: &[PairSource],
-        catalogue: Catalogue,
-        more: &[String],
-    ) -> RetrieverFiles {
-        let own = documents.iter().flat_map(|document| [&document.title[..], &document.text]);
-        let texts =
-            own.chain(sources.iter().flat_map(|source| source.pairs.iter().map(|pair| &pair.text[..])));
-        let written: Vec<String> = catalogue.tokens().iter().chain(more).cloned().collect();
-        RetrieverFiles { language: DocidLanguage::new(texts, &written, (2, self.words)), catalogue }
-    }
-
-    /// The decoder, its weights, and the mean loss at the end of the last part.
-    ///
-    /// # Errors
-    /// Settings that cannot be, or a loss that is no number.
-    pub fn learn(
-        &self,
-        data: &LearningData<'_>,
-        (language, sources): (&DocidLanguage, &[PairSource]),
-        targets: &Targets<'_>,
-        compute: &Arc<Compute>,
-        progress: &mut PartProgress<'_>,
-    ) -> Result<(LanguageModel, Parameters, f64), GenirError> {
         self.check()?;
-        let context = self.words + 1 + targets.longest.max(RANKED_WORDS);
-        let vocabulary = language.vocabulary();
+        let sources = self.sources(data);
+        if sources.is_empty() {
+            return Err(GenirError::Setting(
+                "the documents have no text to learn from, and there are no labelled queries".into(),
+            ));
+        }
+        let files = RetrieverFiles { language: self.language(data, &sources, &catalogue), catalogue };
+        let docids = files.docids()?;
+        let targets = LessonTargets::new(&files, &docids, data.paths.as_ref(), &sources)?;
+        let context = self.words + 1 + targets.longest().max(RANKED_WORDS);
+        let vocabulary = files.language.vocabulary();
         let config = LlamaConfig::small(vocabulary.len(), self.layers, (self.width, 3 * self.width), HEADS);
         let config = LlamaConfig { tie_word_embeddings: true, ..config };
         let mut parameters = Parameters::default();
         let model = LanguageModel::of_words(vocabulary, &config, context, self.seed, &mut parameters)?;
-        let groups = self.ranking_groups(data, language, sources)?;
+        let groups = self.ranking_groups(data, &files.language, &sources)?;
         let parts: Vec<&[PairSource]> = match self.curriculum {
             true => sources.chunks(1).collect(),
-            false => vec![sources],
+            false => vec![&sources],
         };
         let mut loss = 0.0;
         for (at, part) in parts.iter().enumerate() {
             let steps = (self.steps / parts.len()).max(1);
             let settings = settings((self.batch, steps), self.rate, self.seed);
-            let pair = |pair: TextPair| (language.prompt(&pair.text), (targets.of)(&pair));
+            let pair = |pair: TextPair| (files.language.prompt(&pair.text), targets.of(&pair));
             let pairs = mixed(part, self.seed).into_iter().map(pair).collect();
             let reranking = (!groups.is_empty()).then(|| Reranking {
                 groups: &groups,
                 every: self.rank_every,
                 weight: 1.0,
-                score_token: language.score_token(),
+                score_token: files.language.score_token(),
             });
             let lesson = RetrieverTask::new(&model, pairs, &settings, reranking)?;
             let place = (at + 1, parts.len());
@@ -223,14 +208,30 @@ impl RetrieverTraining {
             let report = train(&lesson, compute, &mut parameters, &settings, (None, ""), None, &mut told)?;
             loss = f64::from(report.final_loss());
         }
-        Ok((model, parameters, loss))
+        let hierarchy = data.paths.as_ref().map(|paths| paths.hierarchy.clone());
+        let paths = hierarchy.zip(targets.diversity(data.paths.as_ref()));
+        drop(targets);
+        Ok(LearnedRetriever { files, model, parameters, loss, sources, paths })
+    }
+
+    /// What is read and written: words of documents and of what is learned from, tokens of docids and of paths.
+    fn language(
+        &self,
+        data: &LearningData<'_>,
+        sources: &[PairSource],
+        catalogue: &Catalogue,
+    ) -> DocidLanguage {
+        let own = data.documents.iter().flat_map(|document| [&document.title[..], &document.text]);
+        let texts =
+            own.chain(sources.iter().flat_map(|source| source.pairs.iter().map(|pair| &pair.text[..])));
+        let of_paths = data.paths.as_ref().map(|paths| PathLanguage::vocabulary(paths.hierarchy));
+        let written: Vec<String> =
+            catalogue.tokens().iter().cloned().chain(of_paths.into_iter().flatten()).collect();
+        DocidLanguage::new(texts, &written, (2, self.words))
     }
 
     /// What is learned from, in the order of a curriculum: first words and chunks, pseudo queries, labelled queries.
-    ///
-    /// # Errors
-    /// There is nothing.
-    pub fn sources(&self, data: &LearningData<'_>) -> Result<Vec<PairSource>, GenirError> {
+    fn sources(&self, data: &LearningData<'_>) -> Vec<PairSource> {
         let mut of_texts = PairSource::default();
         if self.first > 0 {
             of_texts.pairs.extend(first_words(data.documents, self.first).pairs);
@@ -242,13 +243,7 @@ impl RetrieverTraining {
         let pseudo = PseudoQueries { count: self.queries, seed: self.seed, ..PseudoQueries::default() };
         let labelled = if self.labelled { data.labelled.clone() } else { PairSource::default() };
         let all = [of_texts, pseudo.of(data.documents), labelled];
-        let sources: Vec<PairSource> = all.into_iter().filter(|source| !source.pairs.is_empty()).collect();
-        match sources.is_empty() {
-            true => Err(GenirError::Setting(
-                "the documents have no text to learn from, and there are no labelled queries".into(),
-            )),
-            false => Ok(sources),
-        }
+        all.into_iter().filter(|source| !source.pairs.is_empty()).collect()
     }
 
     /// Groups of one right document and such as are like the same text; of labelled queries alone, where they are learned from.
@@ -298,24 +293,31 @@ pub fn settings((batch, steps): (usize, usize), rate: f32, seed: u64) -> Setting
     }
 }
 
-/// The first document for each of some texts, as a retriever writes it.
-pub type FirstDocuments<'f> = dyn Fn(&[&str]) -> Result<Vec<Option<usize>>, GenirError> + 'f;
-
-/// The first documents by a retriever of docids.
-pub fn first_documents(
-    retriever: &GenerativeRetriever,
-) -> impl Fn(&[&str]) -> Result<Vec<Option<usize>>, GenirError> + '_ {
-    |texts| {
-        let found = retriever.search(texts, &Decoding::Beams { width: 1 }, 0)?;
-        Ok(found.iter().map(|found| found.documents.first().map(|(document, _)| *document)).collect())
-    }
-}
-
 /// The share of texts that were learned from whose docid is the first one written, over `most` drawn ones of each kind.
 ///
 /// # Errors
 /// What the engine says.
 pub fn recalled(
+    retriever: &GenerativeRetriever,
+    docids: &[Vec<u32>],
+    sources: &[PairSource],
+    most: usize,
+) -> Result<f64, GenirError> {
+    let first = |texts: &[&str]| {
+        let found = retriever.search(texts, &Decoding::Beams { width: 1 }, 0)?;
+        Ok(found.iter().map(|found| found.documents.first().map(|(document, _)| *document)).collect())
+    };
+    recalled_by(&first, docids, sources, most)
+}
+
+/// The first document for each of some texts.
+pub type FirstDocuments<'f> = dyn Fn(&[&str]) -> Result<Vec<Option<usize>>, GenirError> + 'f;
+
+/// The same of any retriever.
+///
+/// # Errors
+/// What it says.
+pub fn recalled_by(
     first: &FirstDocuments<'_>,
     docids: &[Vec<u32>],
     sources: &[PairSource],
@@ -327,8 +329,8 @@ pub fn recalled(
         let pairs: Vec<&TextPair> = order.into_iter().take(most).map(|at| &source.pairs[at]).collect();
         for pairs in pairs.chunks(TOGETHER) {
             let texts: Vec<&str> = pairs.iter().map(|pair| &pair.text[..]).collect();
-            for (pair, found) in pairs.iter().zip(first(&texts)?) {
-                let found = found.map(|document| &docids[document]);
+            for (pair, document) in pairs.iter().zip(first(&texts)?) {
+                let found = document.map(|document| &docids[document]);
                 right += usize::from(found == Some(&docids[pair.document]));
                 count += 1;
             }
@@ -371,13 +373,14 @@ mod tests {
         let documents = documents();
         let labelled = PairSource::new(vec![TextPair { text: "animals".into(), document: 0 }]);
         let similar = |_: &str, count: usize| Ok((0..3).take(count).collect());
-        let data = LearningData { documents: &documents, labelled: &labelled, similar: &similar };
+        let data =
+            LearningData { documents: &documents, labelled: &labelled, similar: &similar, paths: None };
         let catalogue = || catalogue_of(&parse("atomic").unwrap(), &documents, None, 1).unwrap();
         for curriculum in [false, true] {
             let training = RetrieverTraining { curriculum, ..training() };
             let mut parts = Vec::new();
             let learned = training
-                .learn_docids(&data, catalogue(), &Compute::new(1), &mut |part, _, _| parts.push(part))
+                .learn(&data, catalogue(), &Compute::new(1), &mut |part, _, _| parts.push(part))
                 .unwrap();
             assert_eq!(parts.last(), Some(&if curriculum { (2, 2) } else { (1, 1) }));
             let folder = tempfile::tempdir().unwrap();
@@ -386,7 +389,7 @@ mod tests {
             let found = retriever.search(&["animals"], &Decoding::Beams { width: 3 }, 0).unwrap();
             assert_eq!((found[0].documents[0].0, found[0].documents.len()), (0, 3));
             let docids = learned.files.docids().unwrap();
-            let share = recalled(&first_documents(&retriever), &docids, &learned.sources, 10).unwrap();
+            let share = recalled(&retriever, &docids, &learned.sources, 10).unwrap();
             // What comes last in a curriculum displaces what came first.
             assert!(share > if curriculum { 0.2 } else { 0.8 }, "{share}");
         }

@@ -1,6 +1,8 @@
 //! A tiny retriever learns documents of which one has two paths.
 
 use super::*;
+use crate::category_paths::{LessonTargets, PathLessons};
+use crate::representation::{PairSource, TextPair};
 use crate::{DocidLanguage, RetrieverTask};
 use plackett_ids::scheme::parse;
 use plackett_ids::{Item, scheme};
@@ -108,4 +110,37 @@ fn paths_of_another_retriever_are_refused() {
     assert!(error.contains("`beasts`"), "{error}");
     std::fs::remove_file(&path).unwrap();
     assert!(PathRetriever::open(folder.path(), false).is_err());
+}
+
+#[test]
+fn a_document_is_taught_with_the_path_of_each_text() {
+    let items = ["fox", "ship"].map(Item::new);
+    let catalogue = parse("atomic").unwrap().catalogue(&scheme::Source::of_items(&items, 1)).unwrap();
+    let paths = ["Craft >> Ships", "Craft >> History"].map(|path| CategoryPath::parse(path).unwrap());
+    let hierarchy = CategoryHierarchy::of_paths(paths, 4).unwrap();
+    let tokens: Vec<String> =
+        catalogue.tokens().iter().cloned().chain(PathLanguage::vocabulary(&hierarchy)).collect();
+    let files = RetrieverFiles { language: DocidLanguage::new(["a ship"], &tokens, (1, 6)), catalogue };
+    let docids = files.docids().unwrap();
+    let pair = |(text, document): (&str, usize)| TextPair { text: text.into(), document };
+    let taught = [("a fox", 0), ("a ship sails", 1), ("old ships", 1)].map(pair);
+    let sources = [PairSource::new(taught[..2].to_vec()), PairSource::new(taught[2..].to_vec())];
+    // Asked about the document with two paths alone.
+    let choose = |pairs: &[&TextPair]| {
+        assert!(pairs.iter().all(|pair| pair.document == 1));
+        Ok(pairs.iter().map(|pair| usize::from(pair.text.contains("old"))).collect())
+    };
+    let documents = [vec![1], vec![0, 1]];
+    let lessons = PathLessons { hierarchy: &hierarchy, documents: &documents, choose: &choose };
+    let targets = LessonTargets::new(&files, &docids, Some(&lessons), &sources).unwrap();
+    let language = PathLanguage::new(&files.language, files.catalogue.tokens(), &hierarchy).unwrap();
+    let expected = [(1, 0), (0, 1), (1, 1)].map(|(path, document)| language.target(path, &docids[document]));
+    assert_eq!(taught.clone().map(|pair| targets.of(&pair)), expected);
+    assert_eq!(targets.longest(), expected[2].len());
+    assert_eq!(targets.diversity(Some(&lessons)), Some(1.0));
+    let plain = LessonTargets::new(&files, &docids, None, &sources).unwrap();
+    assert_eq!((plain.of(&taught[0]), plain.longest()), (docids[0].clone(), 2));
+    let lessons = PathLessons { documents: &[vec![], vec![0]], ..lessons };
+    let error = LessonTargets::new(&files, &docids, Some(&lessons), &sources).err().unwrap().to_string();
+    assert!(error.contains("document 0") && error.contains("no category path"), "{error}");
 }

@@ -7,7 +7,7 @@ use crate::command::{Global, Outcome, Output};
 use anyhow::{anyhow, bail};
 use clap::Args;
 use plackett_core::Document;
-use plackett_genir::learning::{LearningData, RetrieverTraining, catalogue_of, first_documents, recalled};
+use plackett_genir::learning::{LearningData, RetrieverTraining, catalogue_of, recalled};
 use plackett_genir::representation::{PairSource, TextPair};
 use plackett_genir::{GenerativeRetriever, GenirError};
 use plackett_ids::Catalogue;
@@ -103,18 +103,18 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         let found = found.map_err(|error| GenirError::Setting(error.to_string()))?;
         Ok(found.iter().filter_map(|(id, _)| places.get(id.as_str()).copied()).collect())
     };
-    let data = LearningData { documents: &documents, labelled: &labelled, similar: &similar };
+    let data = LearningData { documents: &documents, labelled: &labelled, similar: &similar, paths: None };
     catalogue.remarks().iter().for_each(|remark| output.warn(remark));
     let begun = Instant::now();
     let bar = output.progress("steps", arguments.steps as u64);
     let mut progress =
         |_: (usize, usize), record: &StepRecord, _: usize| bar.set_position(record.step as u64);
     let compute = Compute::new(rayon::current_num_threads());
-    let learned = training.learn_docids(&data, catalogue, &compute, &mut progress)?;
+    let learned = training.learn(&data, catalogue, &compute, &mut progress)?;
     bar.finish_and_clear();
     learned.files.save(&arguments.output, &learned.model, &learned.parameters)?;
     let retriever = GenerativeRetriever::open(&arguments.output, true)?;
-    let known = recalled(&first_documents(&retriever), &learned.files.docids()?, &learned.sources, RECALLED)?;
+    let known = recalled(&retriever, &learned.files.docids()?, &learned.sources, RECALLED)?;
     let texts: usize = learned.sources.iter().map(|source| source.pairs.len()).sum();
     let seconds = begun.elapsed().as_secs_f64();
     if output.json {

@@ -1,9 +1,10 @@
 //! What a stage `category-paths` has made: a hierarchy and the paths of each document.
 
-use crate::recipe::choosing::TextVectors;
+use crate::recipe::choosing::{TextVectors, cosine};
 use crate::recipe::error::StageError;
 use crate::recipe::task::Task;
-use plackett_genir::category_paths::{CategoryHierarchy, CategoryPath};
+use plackett_genir::category_paths::{CategoryHierarchy, CategoryPath, nearest_path};
+use plackett_genir::representation::TextPair;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -73,5 +74,24 @@ impl AssignedPaths {
             documents: file.documents,
             vectors: TextVectors::read(&input.folder)?,
         })
+    }
+
+    /// For each of some texts that path of its document which is most like it, by the bundled encoder.
+    ///
+    /// # Errors
+    /// The encoder fails.
+    pub fn nearest(&self, task: &Task<'_>, pairs: &[&TextPair]) -> Result<Vec<usize>, StageError> {
+        let vectors = TextVectors::embed(task, pairs.iter().map(|pair| pair.text.clone()).collect())?;
+        let paths: Vec<&[f32]> = self
+            .hierarchy
+            .paths()
+            .iter()
+            .map(|path| self.vectors.get(&path.to_string()))
+            .collect::<Result<_, _>>()?;
+        let nearest = |pair: &&TextPair| {
+            let (vector, own) = (vectors.get(&pair.text)?, &self.documents[pair.document]);
+            Ok(nearest_path(own, |path| cosine(vector, paths[path])).unwrap_or(own[0]))
+        };
+        pairs.iter().map(nearest).collect()
     }
 }

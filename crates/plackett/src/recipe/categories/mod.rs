@@ -2,9 +2,7 @@
 //! stand for them.
 
 mod assigned;
-mod targets;
 mod topics;
 
 pub use assigned::AssignedPaths;
-pub use targets::Targets;
 pub use topics::own_paths;

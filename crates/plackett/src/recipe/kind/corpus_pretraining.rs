@@ -9,7 +9,7 @@ use crate::recipe::registry::{Estimate, Made, Registry, StageKind, nothing_outsi
 use crate::recipe::small_decoder::{LAYERS, RATE, check_width, new_decoder};
 use crate::recipe::task::Task;
 use crate::recipe::training::train_within;
-use crate::recipe::wiki::{PageTask, Wiki};
+use crate::recipe::wiki::{PageTask, Wiki, first_session};
 use plackett_genir::corpus_pretraining::{CorpusPretraining, PretrainingPairs, TitlePair};
 use plackett_genir::learning::settings;
 use plackett_genir::title_lists::TITLE_SEPARATOR;
@@ -52,6 +52,12 @@ pub static CORPUS_PRETRAINING: StageKind = StageKind {
             FieldKind::Stage(&[Gives::Model]),
             Default::Absent,
             "a stage `corpus-pretraining` of the same pages to go on from",
+        ),
+        FieldSpec::new(
+            "first",
+            FieldKind::Number(0.0, 1.0),
+            Default::Absent,
+            "share of the pages, drawn, that are there in a first session; no pair is of others. All, where it is not said",
         ),
         FieldSpec::new(
             "labels",
@@ -115,7 +121,14 @@ fn check(values: &Values, registry: &Registry) -> Result<(), RecipeError> {
     }
 }
 
-fn pretraining(values: &Values) -> CorpusPretraining {
+/// For each page whether it is there from the beginning.
+pub(super) fn sessions(wiki: &Wiki, values: &Values) -> Vec<bool> {
+    let share = values.number("first").unwrap_or(1.0);
+    first_session(wiki.pages.len(), share, values.count("seed") as u64)
+}
+
+/// How pairs are drawn.
+pub(super) fn pretraining(values: &Values) -> CorpusPretraining {
     let objectives = values.texts("objectives");
     let has = |name: &str| objectives.is_empty() || objectives.contains(&name);
     CorpusPretraining {
@@ -130,7 +143,9 @@ fn pretraining(values: &Values) -> CorpusPretraining {
 fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let values = task.values;
     let wiki = wiki_of(task, "pages", values.word("pages"))?;
-    let pairs = pretraining(values).pairs(&wiki.pages);
+    let mut pairs = pretraining(values).pairs(&wiki.pages);
+    let is_first = sessions(&wiki, values);
+    pairs.pairs.retain(|pair| is_first[pair.source] && pair.pages.iter().all(|page| is_first[*page]));
     let (files, model, mut parameters) = begin(task, &wiki)?;
     let targets = TitleTargets::new(&files)?;
     let mut loss = 0.0;
@@ -194,14 +209,14 @@ fn labelled(wiki: &Wiki, values: &Values) -> Vec<TextAndPages> {
 }
 
 /// Titles as tokens.
-struct TitleTargets {
+pub(super) struct TitleTargets {
     /// Of each page its title with its end.
     docids: Vec<Vec<u32>>,
     separator: u32,
 }
 
 impl TitleTargets {
-    fn new(files: &RetrieverFiles) -> Result<TitleTargets, GenirError> {
+    pub(super) fn new(files: &RetrieverFiles) -> Result<TitleTargets, GenirError> {
         let mut tokens = files.catalogue.tokens().to_vec();
         tokens.push(TITLE_SEPARATOR.into());
         let separator = files.language.docid_tokens(&tokens)?.pop().unwrap_or(END_TOKEN);
@@ -209,7 +224,7 @@ impl TitleTargets {
     }
 
     /// Titles with the separator between them, and the end after the last one.
-    fn of(&self, pages: &[usize]) -> Vec<u32> {
+    pub(super) fn of(&self, pages: &[usize]) -> Vec<u32> {
         let mut target = Vec::new();
         for (at, page) in pages.iter().enumerate() {
             let title = &self.docids[*page];

@@ -1,7 +1,7 @@
 //! `generative-retriever`: a small decoder that learns a corpus by heart and writes docids.
 
 use super::{dataset_of, index};
-use crate::recipe::categories::{AssignedPaths, Targets};
+use crate::recipe::categories::AssignedPaths;
 use crate::recipe::docids::{Corpus, SCHEME_HELP, catalogue, levels_in_order};
 use crate::recipe::error::{Problem, RecipeError, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
@@ -9,18 +9,13 @@ use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, Registry, StageKind, nothing_outside};
 use crate::recipe::small_decoder::{LAYERS, RATE, STEPS, check_width};
 use crate::recipe::task::Task;
-use plackett_genir::category_paths::PathLanguage;
-use plackett_genir::learning::{
-    self, FirstDocuments, LearningData, RetrieverTraining, first_documents, recalled,
-};
+use plackett_genir::category_paths::PathLessons;
+use plackett_genir::learning::{LearnedRetriever, LearningData, RetrieverTraining, recalled, recalled_by};
 use plackett_genir::representation::{PairSource, TextPair};
-use plackett_genir::{
-    DocidTrie, GenerativeRetriever, GenirError, PathDecoding, PathRetriever, RetrieverFiles, save_hierarchy,
-};
-use plackett_ids::Catalogue;
+use plackett_genir::{DocidTrie, GenerativeRetriever, GenirError, PathDecoding, PathRetriever};
 use plackett_search::{Bm25, Index};
-use plackett_train::trainer::{LanguageModel, StepRecord};
-use plackett_train::{Compute, Parameters};
+use plackett_train::Compute;
+use plackett_train::trainer::StepRecord;
 use std::path::Path;
 
 /// The folder of the retriever in that of the stage.
@@ -49,7 +44,8 @@ pub static GENERATIVE_RETRIEVER: StageKind = StageKind {
            (share of what it was trained on whose docid it writes first), `parameters`, `coverage` (share of the documents with a \
            labelled query, whether or not those are used), `final_loss`, `docid_length` and `shortened_length` (mean tokens with the end, \
            and where docids end as soon as they are unique), `longest_docid`, `docids` (different ones), `colliding` (documents without one \
-           of their own) and `levels_in_order` (share of the docids whose tokens name their level, if any, in order)",
+           of their own) and `levels_in_order` (share of the docids whose tokens name their level, if any, in order). With `paths` a category path is \
+           written before each docid: that one of its document's which is most like the text",
     version: 1,
     gives: Gives::Model,
     fields: &[
@@ -174,17 +170,6 @@ pub(super) fn labelled(corpus: &Corpus, queries: &[(plackett_core::Query, Vec<St
     PairSource::new(pairs.collect())
 }
 
-/// A retriever on its way into the folder of the stage.
-struct Learned {
-    files: RetrieverFiles,
-    model: LanguageModel,
-    parameters: Parameters,
-    loss: f64,
-    sources: Vec<PairSource>,
-    /// Of documents with several paths, the share whose texts have different ones.
-    diversity: Option<f64>,
-}
-
 fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let values = task.values;
     let dataset = dataset_of(task, values.word("index"))?;
@@ -196,92 +181,72 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         false => Vec::new(),
     };
     let queries = labelled(&corpus, &answered);
+    let coverage = queries.coverage(corpus.documents.len());
     let similar = |text: &str, count: usize| {
         let found = opened.search_bm25(text, &Bm25::default(), count);
         let found = found.map_err(|error| GenirError::Setting(error.to_string()))?;
         Ok(found.iter().filter_map(|(id, _)| corpus.place(id)).collect())
     };
-    let data = LearningData { documents: &corpus.documents, labelled: &queries, similar: &similar };
-    let assigned = values
-        .text("paths")
-        .map(|stage| AssignedPaths::of_stage(task, stage, corpus.documents.len()))
-        .transpose()?;
-    let learned = learn(task, &data, given, assigned.as_ref())?;
-    let folder = task.folder.join(FOLDER);
-    learned.files.save(&folder, &learned.model, &learned.parameters)?;
-    if let Some(assigned) = &assigned {
-        save_hierarchy(&folder, &learned.files, &assigned.hierarchy)?;
-    }
-    let first = first_of(&folder, assigned.is_some())?;
-    made(values, &learned, &*first, queries.coverage(corpus.documents.len()))
-}
-
-/// Trains the decoder to write docids, behind paths where documents have some.
-fn learn(
-    task: &Task<'_>,
-    data: &LearningData<'_>,
-    given: Catalogue,
-    assigned: Option<&AssignedPaths>,
-) -> Result<Learned, StageError> {
-    let training = training(task.values);
-    let sources = training.sources(data)?;
-    let of_paths = assigned.map_or_else(Vec::new, |assigned| PathLanguage::vocabulary(&assigned.hierarchy));
-    let files = training.files(data.documents, &sources, given, &of_paths);
-    let docids = files.docids()?;
-    let targets = match assigned {
-        None => Targets::docids(&docids),
-        Some(assigned) => {
-            let paths = PathLanguage::new(&files.language, files.catalogue.tokens(), &assigned.hierarchy)?;
-            Targets::with_paths(task, &docids, (assigned, paths), &sources)?
-        }
+    let assigned = values.text("paths");
+    let assigned =
+        assigned.map(|stage| AssignedPaths::of_stage(task, stage, corpus.documents.len())).transpose()?;
+    let choose = |pairs: &[&TextPair]| {
+        let chosen = assigned.as_ref().map_or(Ok(Vec::new()), |assigned| assigned.nearest(task, pairs));
+        chosen.map_err(|error| GenirError::Setting(error.to_string()))
     };
+    let paths = assigned.as_ref().map(|assigned| PathLessons {
+        hierarchy: &assigned.hierarchy,
+        documents: &assigned.documents,
+        choose: &choose,
+    });
+    let data = LearningData { documents: &corpus.documents, labelled: &queries, similar: &similar, paths };
     let mut progress = |(part, parts): (usize, usize), record: &StepRecord, total: usize| {
         let label = format!("{}, part {part} of {parts}", task.name);
         (task.progress)(&label, record.step as u64, total as u64);
     };
-    let written = learning::Targets { of: &|pair| targets.of(pair), longest: targets.longest() };
     let compute = Compute::new(rayon::current_num_threads());
-    let (model, parameters, loss) =
-        training.learn(data, (&files.language, &sources), &written, &compute, &mut progress)?;
-    let diversity = targets.diversity(assigned);
-    Ok(Learned { files, model, parameters, loss, sources, diversity })
+    let learned = training(values).learn(&data, given, &compute, &mut progress)?;
+    let folder = task.folder.join(FOLDER);
+    learned.save(&folder)?;
+    made(values, &folder, &learned, coverage)
 }
 
 /// The numbers of what was trained.
 fn made(
     values: &Values,
-    learned: &Learned,
-    first: &FirstDocuments<'_>,
+    folder: &Path,
+    learned: &LearnedRetriever,
     coverage: f64,
 ) -> Result<Made, StageError> {
-    let docids = learned.files.docids()?;
+    let LearnedRetriever { files, parameters, loss, sources, paths, .. } = learned;
+    let docids = files.docids()?;
     let tree = DocidTrie::new(&docids)?;
     let (report, short) = (tree.report(), tree.shortened().report());
     let own = [
-        recalled(first, &docids, &learned.sources, RECALLED)?,
-        learned.parameters.count() as f64,
+        train_hit(folder, &docids, (sources, paths.is_some()))?,
+        parameters.count() as f64,
         coverage,
-        learned.loss,
+        *loss,
         report.mean_length,
         short.mean_length,
         report.longest as f64,
         report.docids as f64,
         report.colliding as f64,
-        levels_in_order(&learned.files.catalogue),
+        levels_in_order(&files.catalogue),
     ];
     let seed = values.count("seed");
-    let pairs: Vec<String> = learned.sources.iter().map(|source| source.pairs.len().to_string()).collect();
-    let diversity = learned.diversity.map(|share| {
+    let pairs: Vec<String> = sources.iter().map(|source| source.pairs.len().to_string()).collect();
+    let diversity = paths.as_ref().map(|(_, share)| {
         let documents = "documents whose texts have different paths, of those with several".into();
         (documents, format!("{share:.3}"))
     });
     Ok(Made {
         numbers: NUMBERS.iter().zip(own).map(|(name, own)| Quantity::of_seed(*name, seed, own)).collect(),
-        warnings: learned.files.catalogue.remarks().to_vec(),
+        warnings: files.catalogue.remarks().to_vec(),
         facts: [
             ("documents".into(), report.documents.to_string()),
             ("texts to learn from".into(), pairs.join(" + ")),
-            ("tokens".into(), learned.files.language.vocabulary().len().to_string()),
+            ("tokens".into(), files.language.vocabulary().len().to_string()),
         ]
         .into_iter()
         .chain(diversity)
@@ -289,16 +254,20 @@ fn made(
     })
 }
 
-/// How the retriever in a folder writes its first documents.
-fn first_of(folder: &Path, with_paths: bool) -> Result<Box<FirstDocuments<'static>>, GenirError> {
-    if with_paths {
-        let retriever = PathRetriever::open(folder, true)?;
-        let decoding = PathDecoding { paths: 1, width: 1, constrained: true, ..PathDecoding::default() };
-        return Ok(Box::new(move |texts: &[&str]| {
-            let found = retriever.search(texts, &decoding)?;
-            Ok(found.iter().map(|found| found.hits.first().map(|hit| hit.document)).collect())
-        }));
+/// The share of texts that were learned from whose docid is the first one written.
+fn train_hit(
+    folder: &Path,
+    docids: &[Vec<u32>],
+    (sources, with_paths): (&[PairSource], bool),
+) -> Result<f64, GenirError> {
+    if !with_paths {
+        return recalled(&GenerativeRetriever::open(folder, true)?, docids, sources, RECALLED);
     }
-    let retriever = GenerativeRetriever::open(folder, true)?;
-    Ok(Box::new(move |texts: &[&str]| first_documents(&retriever)(texts)))
+    let retriever = PathRetriever::open(folder, true)?;
+    let decoding = PathDecoding { paths: 1, width: 1, constrained: true, ..PathDecoding::default() };
+    let first = |texts: &[&str]| {
+        let found = retriever.search(texts, &decoding)?;
+        Ok(found.iter().map(|found| found.hits.first().map(|hit| hit.document)).collect())
+    };
+    recalled_by(&first, docids, sources, RECALLED)
 }

@@ -9,6 +9,7 @@ mod category_paths;
 mod clicks;
 mod content_planner;
 mod content_plans;
+mod continue_pages;
 mod corpus_pretraining;
 mod cost;
 mod data;
@@ -153,6 +154,7 @@ pub static STAGE_KINDS: &[&StageKind] = &[
     &incremental_docids::INCREMENTAL_DOCIDS,
     &linked_pages::LINKED_PAGES,
     &corpus_pretraining::CORPUS_PRETRAINING,
+    &continue_pages::CONTINUE_PAGES,
     &page_retrieval::PAGE_RETRIEVAL,
     &identifiers::IDENTIFIERS,
     &next_item::NEXT_ITEM,

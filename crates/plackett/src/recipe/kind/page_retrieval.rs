@@ -1,6 +1,7 @@
 //! `page-retrieval`: titles that a model writes for held-out queries, measured against sets of evidence.
 
-use super::corpus_pretraining::{CORPUS_PRETRAINING, MOST_TITLES};
+use super::continue_pages::first_of;
+use super::corpus_pretraining::{MOST_TITLES, sessions};
 use super::generative_retriever::FOLDER;
 use super::linked_pages::wiki_of;
 use crate::recipe::error::StageError;
@@ -27,11 +28,16 @@ pub static PAGE_RETRIEVAL: StageKind = StageKind {
     help: "titles that a model of a stage `corpus-pretraining` writes for the held-out queries of its pages, inside the tree of titles, alone or in lists. \
            Gives, by query, `r_precision`, `recall5` and `success5` against sets of evidence, `valid` (share of the titles that are those of a page), `distinct` \
            (different pages as a share of all that are listed) and `lists` (answers with more than one title), and R-precision over the queries of one kind \
-           as `question`, `slot`, `claim`, `entity`, `several` and, all but the last two, `single`",
+           as `question`, `slot`, `claim`, `entity`, `several` and, all but the last two, `single`, and over those about pages of the first session alone, `old`, \
+           and all others, `new`",
     version: 1,
     gives: Gives::Numbers,
     fields: &[
-        FieldSpec::required("retriever", FieldKind::Stage(&[Gives::Model]), "a stage `corpus-pretraining`"),
+        FieldSpec::required(
+            "retriever",
+            FieldKind::Stage(&[Gives::Model]),
+            "a stage `corpus-pretraining` or `continue-pages`",
+        ),
         FieldSpec::new("beams", FieldKind::Whole(1, 10_000), Default::Whole(10), "beams of a query"),
         FieldSpec::new(
             "titles",
@@ -42,7 +48,7 @@ pub static PAGE_RETRIEVAL: StageKind = StageKind {
     ],
     chooses: None,
     check: nothing_to_check,
-    numbers: |_, _| NUMBERS.iter().chain(&TASK_NAMES).chain(&[SINGLE]).map(ToString::to_string).collect(),
+    numbers: |_, _| NUMBERS.iter().chain(&TASK_NAMES).chain(&GROUPS).map(ToString::to_string).collect(),
     outside: nothing_outside,
     estimate: |_| Ok(Estimate { work: "writes titles".into(), seconds: Some(20.0), ..Estimate::default() }),
     run,
@@ -50,16 +56,17 @@ pub static PAGE_RETRIEVAL: StageKind = StageKind {
 
 /// Queries that one page answers and no link is needed for.
 const SINGLE: &str = "single";
+/// Queries of which all pages were there from the beginning.
+const OLD: &str = "old";
+/// The others.
+const NEW: &str = "new";
+/// Groups of queries beside the kinds.
+const GROUPS: [&str; 3] = [SINGLE, OLD, NEW];
 
 fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let stage = task.values.word("retriever");
-    let input = task.input(stage)?;
-    if input.kind.name != CORPUS_PRETRAINING.name {
-        let problem =
-            format!("`{stage}` is of the kind `{}`; a `corpus-pretraining` is expected", input.kind.name);
-        return Err(StageError::Field { field: "retriever", problem });
-    }
-    let wiki = wiki_of(task, "retriever", input.values.word("pages"))?;
+    let (input, first) = (task.input(stage)?, first_of(task, "retriever", stage)?);
+    let wiki = wiki_of(task, "retriever", first.word("pages"))?;
     let asked: Vec<&PageTask> = wiki.tasks.iter().filter(|query| query.is_test).collect();
     let retriever = GenerativeRetriever::open(&input.folder.join(FOLDER), false)?;
     let width = (task.values.count("beams"), task.values.count("titles"));
@@ -70,7 +77,22 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         found.extend(retriever.search_titles(&texts, width)?);
     }
     let rankings: Vec<Vec<&str>> = found.iter().map(|found| titles(found, &retriever)).collect();
-    Ok(Made { numbers: numbers(&wiki, &asked, &found, &rankings), ..Made::default() })
+    let is_first = sessions(&wiki, first);
+    let later: HashSet<&str> = wiki
+        .pages
+        .iter()
+        .zip(&is_first)
+        .filter(|(_, first)| !**first)
+        .map(|(page, _)| &page.title[..])
+        .collect();
+    let is_old = |query: &PageTask| !query.evidence.iter().flatten().any(|title| later.contains(&title[..]));
+    let is_of = |query: &PageTask, group: &str| match group {
+        SINGLE => !["entity", "several"].contains(&&query.task[..]),
+        OLD => is_old(query),
+        NEW => !is_old(query),
+        name => query.task == name,
+    };
+    Ok(Made { numbers: numbers((&wiki, &asked), &found, &rankings, &is_of), ..Made::default() })
 }
 
 /// The titles of pages, as the catalogue has them.
@@ -79,7 +101,12 @@ fn titles<'r>(found: &PageList, retriever: &'r GenerativeRetriever) -> Vec<&'r s
     found.pages.iter().map(|(page, _)| &items[*page].id[..]).collect()
 }
 
-fn numbers(wiki: &Wiki, asked: &[&PageTask], found: &[PageList], rankings: &[Vec<&str>]) -> Vec<Quantity> {
+fn numbers(
+    (wiki, asked): (&Wiki, &[&PageTask]),
+    found: &[PageList],
+    rankings: &[Vec<&str>],
+    is_of: &dyn Fn(&PageTask, &str) -> bool,
+) -> Vec<Quantity> {
     let known: HashSet<&str> = wiki.pages.iter().map(|page| &page.title[..]).collect();
     let mut columns = [const { Vec::<f64>::new() }; NUMBERS.len()];
     for ((query, found), ranking) in asked.iter().zip(found).zip(rankings) {
@@ -99,15 +126,11 @@ fn numbers(wiki: &Wiki, asked: &[&PageTask], found: &[PageList], rankings: &[Vec
     }
     let key = |at: usize| at.to_string();
     let of_task = |name: &&str| {
-        let is_of = |query: &PageTask| match *name {
-            SINGLE => !["entity", "several"].contains(&&query.task[..]),
-            name => query.task == name,
-        };
-        let places: Vec<usize> = (0..asked.len()).filter(|at| is_of(asked[*at])).collect();
+        let places: Vec<usize> = (0..asked.len()).filter(|at| is_of(asked[*at], name)).collect();
         let values = places.iter().map(|at| columns[0][*at]).collect();
         Quantity::by_query(*name, places.into_iter().map(key).collect(), values)
     };
-    let of_tasks: Vec<Quantity> = TASK_NAMES.iter().chain(&[SINGLE]).map(of_task).collect();
+    let of_tasks: Vec<Quantity> = TASK_NAMES.iter().chain(&GROUPS).map(of_task).collect();
     let all = NUMBERS
         .iter()
         .zip(columns.clone())

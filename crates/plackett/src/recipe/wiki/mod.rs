@@ -10,6 +10,7 @@ pub use encyclopaedia::encyclopaedia;
 use super::choosing::read_lines;
 use super::error::StageError;
 use plackett_genir::corpus_pretraining::{Page, read_pages};
+use plackett_train::random::Stream;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -62,6 +63,16 @@ impl Wiki {
         let tasks = read_lines(&folder.join(TASKS), "a query with task, is_test, text and evidence")?;
         Ok(Wiki { pages, tasks })
     }
+}
+
+/// For each of so many pages whether it is of the first session, a share of them in a drawn order (CorpusBrain++, 2024, section on KILT++).
+pub fn first_session(pages: usize, share: f64, seed: u64) -> Vec<bool> {
+    let mut is_first = vec![false; pages];
+    let count = (share * pages as f64).round() as usize;
+    for place in Stream::new(seed, 4 << 40).permutation(pages).into_iter().take(count) {
+        is_first[place] = true;
+    }
+    is_first
 }
 
 fn lines<T: Serialize>(path: &Path, all: &[T]) -> Result<(), StageError> {
