@@ -20,7 +20,7 @@ const SHOWN: usize = 10;
 /// Numbers by query beside those of `generate`, each kept as a fact of the query's trace under its name.
 const COUNTS: [&str; 6] =
     ["in_tree", "reached_again", "path_passes", "docid_passes", "path_seconds", "docid_seconds"];
-const NUMBERS: [&str; 10] = [
+const NUMBERS: [&str; 11] = [
     "distinct",
     "valid",
     "in_tree",
@@ -29,6 +29,7 @@ const NUMBERS: [&str; 10] = [
     "docid_passes",
     "path_seconds",
     "docid_seconds",
+    "first_fits",
     "fitting",
     "diversity",
 ];
@@ -41,9 +42,9 @@ pub static GENERATE_WITH_PATHS: StageKind = StageKind {
     help: "documents that a retriever with category paths finds for each query of its collection: some paths by beams, docids by beams below each \
            path, and of each document the path with the greatest score, which is the reason for the hit and stands in the trace. Gives, by query, \
            `distinct` and `valid` as `generate` does, `in_tree` (share of the written paths that are in the hierarchy), `reached_again` (documents that \
-           several paths lead to), `path_passes`, `docid_passes`, `path_seconds` and `docid_seconds` (what both steps took), `fitting` (share of \
-           the first ten hits whose path is one of those of the document), and `diversity` (mean different paths under which a document with \
-           several paths is among the first ten of different queries)",
+           several paths lead to), `path_passes`, `docid_passes`, `path_seconds` and `docid_seconds` (what both steps took), `first_fits` (1 where \
+           the path of the first hit is one of those of its document), `fitting` (their share of the first ten), and `diversity` (mean different paths of its own under which a \
+           document is among the first ten of two and more queries)",
     version: 1,
     gives: Gives::Rankings,
     fields: &[
@@ -188,10 +189,10 @@ fn counted(rankings: &[Ranking], name: &str) -> Quantity {
 }
 
 /// Whether reasons fit, by query, and by how many paths a document is reached.
-fn reasons(rankings: &[Ranking], corpus: &Corpus, assigned: &AssignedPaths) -> [Quantity; 2] {
+fn reasons(rankings: &[Ranking], corpus: &Corpus, assigned: &AssignedPaths) -> [Quantity; 3] {
     let texts: Vec<String> = assigned.hierarchy.paths().iter().map(ToString::to_string).collect();
     let mut reached: HashMap<usize, (usize, HashSet<&str>)> = HashMap::new();
-    let mut fitting = Vec::new();
+    let (mut first_fits, mut fitting) = (Vec::new(), Vec::new());
     for ranking in rankings {
         let reasons: HashMap<&str, &str> = (ranking.trace.facts.iter())
             .filter_map(|(name, reason)| Some((name.strip_prefix(REASON)?, &reason[..])))
@@ -203,17 +204,22 @@ fn reasons(rankings: &[Ranking], corpus: &Corpus, assigned: &AssignedPaths) -> [
         let fits = |(document, reason): &&(usize, &str)| {
             assigned.documents[*document].iter().any(|path| texts[*path] == *reason)
         };
-        fitting.push(hits.iter().filter(fits).count() as f64 / hits.len().max(1) as f64);
-        for (document, reason) in hits.iter().filter(|(document, _)| assigned.documents[*document].len() > 1)
-        {
+        first_fits.push(f64::from(u8::from(hits.first().is_some_and(|hit| fits(&hit)))));
+        let fit: Vec<&(usize, &str)> = hits.iter().filter(fits).collect();
+        fitting.push(fit.len() as f64 / hits.len().max(1) as f64);
+        for (document, reason) in fit {
             let (queries, paths) = reached.entry(*document).or_default();
             *queries += 1;
             paths.insert(reason);
         }
     }
-    let keys = rankings.iter().map(|ranking| ranking.query_id.clone()).collect();
+    let keys: Vec<String> = rankings.iter().map(|ranking| ranking.query_id.clone()).collect();
     let several: Vec<f64> =
         (reached.values()).filter(|(queries, _)| *queries > 1).map(|(_, paths)| paths.len() as f64).collect();
     let mean = several.iter().sum::<f64>() / several.len().max(1) as f64;
-    [Quantity::by_query("fitting", keys, fitting), Quantity::of_seed("diversity", 1, mean)]
+    [
+        Quantity::by_query("first_fits", keys.clone(), first_fits),
+        Quantity::by_query("fitting", keys, fitting),
+        Quantity::of_seed("diversity", 1, mean),
+    ]
 }
