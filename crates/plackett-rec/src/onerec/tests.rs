@@ -117,19 +117,24 @@ fn grouped(user: u64, length: usize) -> Session {
     session(&[item(0), item(1)], &(2..2 + length as u32).map(item).collect::<Vec<_>>())
 }
 
-fn learned(length: usize, experts: usize) -> (OneRec, Parameters) {
-    let (model, mut parameters) = model(experts);
+/// Whoever liked anything gets anything.
+fn scattered(user: u64) -> Session {
+    let item = |at: u64| Stream::new(23, user).below(at, 12) as u32;
+    session(&[item(0)], &[item(1), item(2)])
+}
+
+fn learned(sessions: &[Session], steps: usize) -> (OneRec, Parameters) {
+    let (model, mut parameters) = model(4);
     let tokens = tokens();
-    let sessions: Vec<Session> = (0..80).map(|user| grouped(user, length)).collect();
     let settings = Settings {
         batch: 20,
-        steps: 150,
+        steps,
         rate: 0.01,
         schedule: Schedule::Cosine,
         checkpoint: 0,
         ..Settings::default()
     };
-    let task = SessionTask::new(&model, &tokens, &sessions);
+    let task = SessionTask::new(&model, &tokens, sessions);
     train(&task, &Compute::new(1), &mut parameters, &settings, (None, ""), None, &mut |_, _| {}).unwrap();
     (model, parameters)
 }
@@ -137,7 +142,8 @@ fn learned(length: usize, experts: usize) -> (OneRec, Parameters) {
 #[test]
 fn sessions_and_next_items_are_learned_by_one_path() {
     for length in [1, 2] {
-        let (model, parameters) = learned(length, 4);
+        let sessions: Vec<Session> = (0..80).map(|user| grouped(user, length)).collect();
+        let (model, parameters) = learned(&sessions, 150);
         let (tokens, compute) = (tokens(), Compute::new(1));
         let asked: Vec<Session> = (100..130).map(|user| grouped(user, length)).collect();
         let histories: Vec<&[u32]> = asked.iter().map(|session| &session.history[..]).collect();
@@ -178,9 +184,9 @@ fn preferences_of_the_reward_model_are_followed() {
     let rewards = reward.rewards((&reward_parameters, &compute), &asked).unwrap();
     assert!(rewards[0][3] > rewards[1][3] && rewards[1][3] > rewards[2][3], "{rewards:?}");
     assert!(reward.rewards((&reward_parameters, &compute), &[(&[], &[1])]).is_err());
-    let (model, mut parameters) = learned(2, 4);
+    let sessions: Vec<Session> = (0..80).map(scattered).collect();
+    let (model, mut parameters) = learned(&sessions, 20);
     let tokens = tokens();
-    let sessions: Vec<Session> = (0..80).map(|user| grouped(user, 2)).collect();
     let histories: Vec<&[u32]> = sessions.iter().map(|session| &session.history[..]).collect();
     let mean_reward = |parameters: &Parameters| {
         let all =
@@ -195,8 +201,8 @@ fn preferences_of_the_reward_model_are_followed() {
     for objective in ["dpo(beta=0.5)", "ipo(beta=0.5)", "dpo(beta=0.5, label_smoothing=0.1)", "simpo"] {
         let settings = AlignmentSettings {
             share: 0.5,
-            search: SessionSearch::Sample { count: 8, temperature: 6.0, seed: 2 },
-            lambda: 3.0,
+            search: SessionSearch::Sample { count: 8, temperature: 1.0, seed: 2 },
+            lambda: 1.0,
             objective: parse(objective).unwrap(),
             seed: 3,
         };

@@ -61,6 +61,8 @@ pub struct SynerGenLearning {
     pub temperature: f32,
     /// Candidates of ranking questions.
     pub negatives: RankingNegatives,
+    /// Labels of a user in a step that have ranking questions, at most: each costs a row for every candidate, and a retrieval question one.
+    pub ranked: usize,
     /// Weight of the retrieval loss; 0 leaves it out.
     pub retrieval: f32,
     /// λ, weight of the ranking loss; 0 leaves ranking questions out.
@@ -87,6 +89,8 @@ struct Label {
     example: usize,
     question: Question,
     target: u32,
+    /// Whether it has a ranking question.
+    is_ranked: bool,
 }
 
 impl<'t> SynerGenTask<'t> {
@@ -106,6 +110,9 @@ impl<'t> SynerGenTask<'t> {
         }
         if learning.retrieval <= 0.0 && learning.ranking <= 0.0 || learning.labels == Labels::Drawn(0) {
             return said("there is nothing to learn: a loss needs a weight above 0, and a user a label");
+        }
+        if learning.ranking > 0.0 && learning.ranked == 0 {
+            return said("ranking needs a label of each user that it is learned from");
         }
         if learning.retrieval > 0.0 && learning.random == 0 {
             return said("retrieval needs an item to be compared with");
@@ -142,22 +149,23 @@ impl<'t> SynerGenTask<'t> {
                     order.into_iter().take(count).map(|place| place + 1).collect()
                 }
             };
-            for place in places {
+            for (at, place) in places.into_iter().enumerate() {
                 let (target, draw) = (events[place], (1 << 20) + 2 * place as u64);
                 let queries = &self.queries[target.item as usize];
                 let is_search = !queries.is_empty() && f64::from(stream.uniform(draw)) < self.learning.search;
                 let query = is_search.then(|| queries[stream.below(draw + 1, queries.len())]);
                 let question = Question { known: place, time: target.time, query, candidate: None };
-                labels.push(Label { example, question, target: target.item });
+                let is_ranked = self.learning.ranking > 0.0 && at < self.learning.ranked;
+                labels.push(Label { example, question, target: target.item, is_ranked });
             }
         }
         labels
     }
 
-    /// The rows of a batch with some questions of each label, whose examples rise.
-    fn rows(&self, examples: &[usize], labels: &[Label], of: impl Fn(usize) -> Vec<Question>) -> TokenRows {
+    /// The rows of a batch with the questions of some labels, whose examples rise.
+    fn rows(&self, examples: &[usize], of: &[(&Label, Vec<Question>)]) -> TokenRows {
         let mut questions: Vec<Vec<Question>> = vec![Vec::new(); examples.len()];
-        labels.iter().enumerate().for_each(|(at, label)| questions[label.example].extend(of(at)));
+        of.iter().for_each(|(label, own)| questions[label.example].extend(own));
         let events = |user: usize| &self.users[user][..self.users[user].len() - 1];
         TokenRows::new(
             examples.iter().zip(&questions).map(|(user, questions)| (events(*user), &questions[..])),
@@ -169,19 +177,20 @@ impl<'t> SynerGenTask<'t> {
         &self,
         tape: &Tape,
         examples: &[usize],
-        labels: &[Label],
+        labels: &[&Label],
     ) -> Result<Vec<Vec<u32>>, RecError> {
         let depth = self.learning.negatives.depth;
-        if self.learning.negatives.retrieved == 0 || depth == 0 {
+        if self.learning.negatives.retrieved == 0 || depth == 0 || labels.is_empty() {
             return Ok(vec![Vec::new(); labels.len()]);
         }
         let tape = Tape::inference(tape.parameters(), tape.compute());
         let contents = self.model.contents(&tape);
-        let rows = self.rows(examples, labels, |at| vec![labels[at].question]);
+        let asked: Vec<_> = labels.iter().map(|label| (*label, vec![label.question])).collect();
+        let rows = self.rows(examples, &asked);
         let states = self.model.forward(&tape, &contents, &rows, Mode::default())?;
         let states = normalize_rows(&tape, &Engine::select_rows(&tape, &states, &rows.asked));
         let scores = Engine::linear(&tape, &states, &normalize_rows(&tape, &contents.items), None, None);
-        let first = |(label, scores): (&Label, &[f32])| {
+        let first = |(label, scores): (&&Label, &[f32])| {
             let mut scores = scores.to_vec();
             self.sets[examples[label.example]]
                 .iter()
@@ -195,12 +204,12 @@ impl<'t> SynerGenTask<'t> {
     fn candidates(
         &self,
         examples: &[usize],
-        labels: &[Label],
+        labels: &[&Label],
         retrieved: &[Vec<u32>],
         key: u64,
     ) -> Vec<Vec<u32>> {
         let RankingNegatives { random, in_batch, retrieved: hard, .. } = self.learning.negatives;
-        let of_label = |(at, label): (usize, &Label)| {
+        let of_label = |(at, label): (usize, &&Label)| {
             let stream = Stream::new(key, CANDIDATES + at as u64);
             let own = &self.sets[examples[label.example]];
             let is_wanted = |item: &u32| own.binary_search(item).is_err();
@@ -228,57 +237,59 @@ impl<'t> SynerGenTask<'t> {
         labels.iter().enumerate().map(of_label).collect()
     }
 
-    /// Both losses of some labels, weighed.
-    fn weighed(
+    /// The retrieval loss of all labels, whose questions are in these rows.
+    fn retrieval_loss(
         &self,
         tape: &Tape,
-        items: &Var,
-        (states, rows): (&Var, &TokenRows),
-        labels: &[Label],
+        [states, items]: [&Var; 2],
+        (labels, asked): (&[Label], &[usize]),
         mode: Mode,
     ) -> Var {
-        let learning = &self.learning;
-        // Of each label the retrieval question and then its candidates.
-        let stride = if learning.ranking > 0.0 { 2 + learning.negatives.count() } else { 1 };
-        let mut parts = Vec::new();
-        if learning.retrieval > 0.0 {
-            let asked: Vec<usize> = rows.asked.iter().step_by(stride).copied().collect();
-            let states = normalize_rows(tape, &Engine::select_rows(tape, states, &asked));
-            let stream = Stream::new(place_key(mode, 0), RANDOM);
-            let random =
-                (0..learning.random).map(|at| stream.below(at as u64, self.model.items) as u32).collect();
-            let negatives = SharedNegatives::new(random, labels.len(), &self.counts);
-            let targets: Vec<u32> = labels.iter().map(|label| label.target).collect();
-            let vectors = normalize_rows(tape, items);
-            let loss = info_nce(tape, (&states, &vectors), &targets, &negatives, learning.temperature);
-            parts.push(tape.scale(&loss, learning.retrieval));
-        }
-        if learning.ranking > 0.0 {
-            let of_label = rows.asked.chunks(stride).flat_map(|asked| asked[1..].iter().copied());
-            let states = Engine::select_rows(tape, states, &of_label.collect::<Vec<_>>());
-            let logits = tape.reshape(&self.model.ranking_logits(tape, &states), (labels.len(), stride - 1));
-            parts.push(tape.scale(&hybrid_ranking_loss(tape, &logits, learning.gamma), learning.ranking));
-        }
-        tape.sum(&tape.stack(&parts.iter().collect::<Vec<_>>()))
+        let states = normalize_rows(tape, &Engine::select_rows(tape, states, asked));
+        let stream = Stream::new(place_key(mode, 0), RANDOM);
+        let drawn = |at: usize| stream.below(at as u64, self.model.items) as u32;
+        let random = (0..self.learning.random).map(drawn).collect();
+        let negatives = SharedNegatives::new(random, labels.len(), &self.counts);
+        let targets: Vec<u32> = labels.iter().map(|label| label.target).collect();
+        let vectors = normalize_rows(tape, items);
+        info_nce(tape, (&states, &vectors), &targets, &negatives, self.learning.temperature)
     }
 
     fn loss_of(&self, tape: &Tape, examples: &[usize], mode: Mode) -> Result<StepLoss, RecError> {
         let labels = self.labels(examples, mode.key);
-        let candidates = match self.learning.ranking > 0.0 {
-            true => {
-                let retrieved = self.retrieved(tape, examples, &labels)?;
-                self.candidates(examples, &labels, &retrieved, mode.key)
-            }
-            false => vec![Vec::new(); labels.len()],
-        };
-        let rows = self.rows(examples, &labels, |at| {
-            let question = labels[at].question;
-            let of_item = |item: &u32| Question { candidate: Some(*item), ..question };
-            std::iter::once(question).chain(candidates[at].iter().map(of_item)).collect()
-        });
+        let ranked: Vec<&Label> = labels.iter().filter(|label| label.is_ranked).collect();
+        let retrieved = self.retrieved(tape, examples, &ranked)?;
+        let mut candidates = self.candidates(examples, &ranked, &retrieved, mode.key).into_iter();
+        // Of each label the retrieval question and then those for its candidates.
+        let (mut asked, mut at) = ([Vec::new(), Vec::new()], 0);
+        let mut questions = Vec::new();
+        for label in &labels {
+            asked[0].push(at);
+            let mut own = vec![label.question];
+            let items = if label.is_ranked { candidates.next() } else { None };
+            own.extend(
+                items.iter().flatten().map(|item| Question { candidate: Some(*item), ..label.question }),
+            );
+            asked[1].extend(at + 1..at + own.len());
+            at += own.len();
+            questions.push((label, own));
+        }
+        let rows = self.rows(examples, &questions);
+        let [retrieval, ranking] =
+            asked.map(|asked| asked.iter().map(|at| rows.asked[*at]).collect::<Vec<_>>());
         let contents = self.model.contents(tape);
         let states = self.model.forward(tape, &contents, &rows, mode)?;
-        let value = self.weighed(tape, &contents.items, (&states, &rows), &labels, mode);
+        let (mut parts, learning) = (Vec::new(), &self.learning);
+        if learning.retrieval > 0.0 {
+            let loss = self.retrieval_loss(tape, [&states, &contents.items], (&labels, &retrieval), mode);
+            parts.push(tape.scale(&loss, learning.retrieval));
+        }
+        if !ranked.is_empty() {
+            let logits = self.model.ranking_logits(tape, &Engine::select_rows(tape, &states, &ranking));
+            let logits = tape.reshape(&logits, (ranked.len(), ranking.len() / ranked.len()));
+            parts.push(tape.scale(&hybrid_ranking_loss(tape, &logits, learning.gamma), learning.ranking));
+        }
+        let value = tape.sum(&tape.stack(&parts.iter().collect::<Vec<_>>()));
         Ok(StepLoss { value, tokens: rows.len(), used: labels.len(), skipped: 0 })
     }
 }

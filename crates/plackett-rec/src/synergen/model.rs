@@ -25,6 +25,22 @@ struct Block {
     forward: [ParameterId; 3],
 }
 
+/// Draws a matrix of a name and shape.
+type Draw<'d> = dyn FnMut(&mut Parameters, String, (usize, usize)) -> ParameterId + 'd;
+
+impl Block {
+    fn new(config: &SynerGenConfig, at: usize, parameters: &mut Parameters, draw: &mut Draw<'_>) -> Block {
+        let (width, inner) = (config.width, config.inner);
+        let norms = ["attention_norm", "forward_norm"]
+            .map(|name| ones(parameters, format!("blocks.{at}.{name}.weight"), width));
+        let mut named = |name: &str, shape| draw(parameters, format!("blocks.{at}.{name}.weight"), shape);
+        let projections = ["query", "key", "value", "output"].map(|name| named(name, (width, width)));
+        let forward =
+            [named("gate", (inner, width)), named("up", (inner, width)), named("down", (width, inner))];
+        Block { norms, projections, forward }
+    }
+}
+
 /// What rows are made of: vectors of items and queries.
 pub struct Contents {
     /// The vectors of all items: items × width.
@@ -78,13 +94,13 @@ impl SynerGen {
         config.check(&texts)?;
         let texts = texts.scaled();
         let (items, queries, text_width) = (texts.item_count(), texts.query_count(), texts.width);
-        let (width, inner) = (config.width, config.inner);
+        let width = config.width;
         let mut drawn = 0u64;
         let mut next = || {
             drawn += 1;
             Stream::new(seed, drawn)
         };
-        let mut matrix = |parameters: &mut Parameters, name: String, shape| {
+        let mut matrix = |parameters: &mut Parameters, name: String, shape: (usize, usize)| {
             parameters.add(name, shape, xavier_uniform(next(), shape))
         };
         let ids = config.ids.then(|| {
@@ -95,21 +111,7 @@ impl SynerGen {
         let semantic =
             config.semantic.then(|| matrix(parameters, "item_text.weight".into(), (width, text_width)));
         let query = matrix(parameters, "query_text.weight".into(), (width, text_width));
-        let blocks = (0..config.blocks)
-            .map(|at| {
-                let norms = ["attention_norm", "forward_norm"]
-                    .map(|name| ones(parameters, format!("blocks.{at}.{name}.weight"), width));
-                let mut named =
-                    |name: &str, shape| matrix(parameters, format!("blocks.{at}.{name}.weight"), shape);
-                let projections = ["query", "key", "value", "output"].map(|name| named(name, (width, width)));
-                let forward = [
-                    named("gate", (inner, width)),
-                    named("up", (inner, width)),
-                    named("down", (width, inner)),
-                ];
-                Block { norms, projections, forward }
-            })
-            .collect();
+        let blocks = (0..config.blocks).map(|at| Block::new(&config, at, parameters, &mut matrix)).collect();
         let head = [("head.0", width), ("head.1", 1)].map(|(name, outputs)| {
             let weight = matrix(parameters, format!("{name}.weight"), (outputs, width));
             [weight, parameters.add(format!("{name}.bias"), (1, outputs), vec![0.0; outputs])]

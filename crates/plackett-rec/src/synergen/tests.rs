@@ -37,6 +37,7 @@ fn learning() -> SynerGenLearning {
         random: 6,
         temperature: 0.1,
         negatives: RankingNegatives { random: 1, in_batch: 1, retrieved: 1, depth: 4 },
+        ranked: 3,
         retrieval: 1.0,
         ranking: 1.0,
         gamma: 1.0,
@@ -219,6 +220,7 @@ fn what_cannot_be_is_refused() {
     assert!(refused(&queries[1..], learning()));
     assert!(refused(&queries, SynerGenLearning { retrieval: 0.0, ranking: 0.0, ..learning() }));
     assert!(refused(&queries, SynerGenLearning { random: 0, ..learning() }));
+    assert!(refused(&queries, SynerGenLearning { ranked: 0, ..learning() }));
     assert!(!refused(&queries, SynerGenLearning { search: 1.0, ..learning() }));
 }
 

@@ -91,6 +91,12 @@ pub static SEARCH_RECOMMEND: StageKind = StageKind {
             "drawn events of a user and step",
         ),
         FieldSpec::new(
+            "ranked",
+            FieldKind::Whole(1, 10_000),
+            Default::Whole(6),
+            "of them those that have ranking questions, too",
+        ),
+        FieldSpec::new(
             "cold",
             FieldKind::Number(0.0, 0.9),
             Default::Number(0.15),
@@ -273,6 +279,7 @@ fn measure(task: &Task<'_>, world: &World, items: usize, seed: u64) -> Result<An
         random: RANDOM,
         temperature: TEMPERATURE,
         negatives: NEGATIVES,
+        ranked: values.count("ranked"),
         retrieval: if values.word("objective") == "ranking" { 0.0 } else { 1.0 },
         ranking: if values.word("objective") == "retrieval" { 0.0 } else { number("lambda") as f32 },
         gamma: number("gamma") as f32,
