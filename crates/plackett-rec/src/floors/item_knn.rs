@@ -49,12 +49,8 @@ pub static SPEC: RecommenderSpec = RecommenderSpec {
                 "`neighbours` of the model has {wrong}, which is none of {catalogue} items: it is damaged"
             )));
         }
-        Ok(Box::new(ItemKnn {
-            catalogue,
-            width,
-            neighbours,
-            similarities: matrix(parameters, "similarities", (catalogue, width))?,
-        }))
+        let similarities = matrix(parameters, "similarities", (catalogue, width))?;
+        Ok(Box::new(ItemKnn::of(catalogue, width, (neighbours, similarities))))
     },
 };
 
@@ -64,9 +60,21 @@ pub struct ItemKnn {
     width: usize,
     neighbours: Vec<f32>,
     similarities: Vec<f32>,
+    /// For each item those that it is a neighbour of, rising, with the similarity.
+    neighbour_of: Vec<Vec<(u32, f32)>>,
 }
 
 impl ItemKnn {
+    fn of(catalogue: usize, width: usize, (neighbours, similarities): (Vec<f32>, Vec<f32>)) -> ItemKnn {
+        let mut neighbour_of = vec![Vec::new(); catalogue];
+        for (at, (neighbour, similarity)) in neighbours.iter().zip(&similarities).enumerate() {
+            if *neighbour >= 0.0 {
+                neighbour_of[*neighbour as usize].push(((at / width) as u32, *similarity));
+            }
+        }
+        ItemKnn { catalogue, width, neighbours, similarities, neighbour_of }
+    }
+
     fn fit(options: &OptionValues, data: &FitData<'_>) -> ItemKnn {
         let (catalogue, shrink) = (data.catalogue, options.number("shrink"));
         let width = options.count("neighbours").min(catalogue.saturating_sub(1)).max(1);
@@ -92,19 +100,15 @@ impl ItemKnn {
             found
         };
         let nearest: Vec<Vec<(usize, f32)>> = (0..catalogue).into_par_iter().map(nearest).collect();
-        let mut made = ItemKnn {
-            catalogue,
-            width,
-            neighbours: vec![-1.0; catalogue * width],
-            similarities: vec![0.0; catalogue * width],
-        };
+        let (mut neighbours, mut similarities) =
+            (vec![-1.0; catalogue * width], vec![0.0; catalogue * width]);
         for (item, found) in nearest.into_iter().enumerate() {
             for (at, (other, similarity)) in found.into_iter().enumerate() {
-                made.neighbours[item * width + at] = other as f32;
-                made.similarities[item * width + at] = similarity;
+                neighbours[item * width + at] = other as f32;
+                similarities[item * width + at] = similarity;
             }
         }
-        made
+        ItemKnn::of(catalogue, width, (neighbours, similarities))
     }
 }
 
@@ -114,21 +118,19 @@ impl Recommender for ItemKnn {
     }
 
     fn scores(&self, requests: &[Request<'_>]) -> Result<Vec<f32>, RecError> {
-        let mut scores = Vec::with_capacity(requests.len() * self.catalogue);
         for request in requests {
             check_items(request.history.iter(), self.catalogue)?;
-            let mut seen = vec![false; self.catalogue];
-            item_set(request.history).into_iter().for_each(|item| seen[item as usize] = true);
-            let rows = self.neighbours.chunks(self.width).zip(self.similarities.chunks(self.width));
-            scores.extend(rows.map(|(neighbours, similarities)| {
-                let known = neighbours.iter().zip(similarities).filter(|(other, _)| **other >= 0.0);
-                known
-                    .filter(|(other, _)| seen[**other as usize])
-                    .map(|(_, similarity)| similarity)
-                    .sum::<f32>()
-            }));
         }
-        Ok(scores)
+        let scores = |request: &Request<'_>| {
+            let mut scores = vec![0.0; self.catalogue];
+            for item in item_set(request.history) {
+                for (of, similarity) in &self.neighbour_of[item as usize] {
+                    scores[*of as usize] += similarity;
+                }
+            }
+            scores
+        };
+        Ok(requests.par_iter().map(scores).collect::<Vec<_>>().concat())
     }
 
     fn parameters(&self) -> Parameters {
