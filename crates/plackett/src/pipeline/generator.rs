@@ -37,6 +37,10 @@ impl Generator {
         beams: Option<usize>,
         draws: Option<u64>,
     ) -> Result<Generator, BoxError> {
+        if !folder.is_dir() {
+            let missing = format!("there is no folder {}; `plackett ids learn` makes one", folder.display());
+            return Err(missing.into());
+        }
         let retriever = GenerativeRetriever::open(folder, true)?;
         let own: std::collections::HashSet<&str> = index.ids().collect();
         let items = retriever.files().catalogue.items();

@@ -103,8 +103,9 @@ fn a_model_of_other_documents_and_settings_without_an_effect_are_refused() {
     plackett(at, &["ids", "learn", "all.index", "-o", "x", "--scheme", "rq"]).expect(2);
     plackett(at, &["ids", "learn", "all.index", "-o", "x", "--width", "12"]).expect(2);
     // Documents that came later are counted.
-    std::fs::write(at.join("texts/new.txt"), "A new text about tea.").unwrap();
-    plackett(at, &["index", "texts/new.txt", "-o", "all.index", "--append"]).expect(0);
+    std::fs::create_dir(at.join("more")).unwrap();
+    std::fs::write(at.join("more/new.txt"), "A new text about tea.").unwrap();
+    plackett(at, &["index", "more", "-o", "all.index", "--append"]).expect(0);
     let found =
         plackett(at, &["search", "all.index", "--pipeline", "generate(model=all.docids)", "tea"]).expect(0);
     assert!(found.stderr.contains("1 documents of the index have no docid"), "{}", found.stderr);
