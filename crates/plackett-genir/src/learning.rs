@@ -13,7 +13,7 @@ use plackett_ids::{Catalogue, Item};
 use plackett_train::nn::LlamaConfig;
 use plackett_train::optimizer::Schedule;
 use plackett_train::random::Stream;
-use plackett_train::trainer::{LanguageModel, Settings, StepRecord, train};
+use plackett_train::trainer::{LanguageModel, Settings, StepRecord, train, words_of};
 use plackett_train::{Compute, Parameters};
 use std::path::Path;
 use std::sync::Arc;
@@ -22,6 +22,8 @@ use std::sync::Arc;
 const HEADS: usize = 4;
 /// Documents of a group of a ranking step, as in the authors' code of ZeroGR.
 const GROUP: usize = 8;
+/// The most numbers of the layers: with gradients and moments they take 16 GB.
+const MOST_PARAMETERS: u128 = 1_000_000_000;
 /// Words of a document in a ranking step.
 const RANKED_WORDS: usize = 40;
 /// Groups that are made for ranking steps.
@@ -155,6 +157,14 @@ impl RetrieverTraining {
                 2 * HEADS
             ));
         }
+        // Four matrices of attention and three of a feed-forward that is three times as wide.
+        let numbers = self.layers as u128 * 13 * (self.width as u128).pow(2);
+        if numbers > MOST_PARAMETERS {
+            return said(format!(
+                "{} layers of width {} have {numbers} numbers, and {MOST_PARAMETERS} are the most; give fewer or narrower ones",
+                self.layers, self.width
+            ));
+        }
         Ok(())
     }
 
@@ -242,7 +252,9 @@ impl RetrieverTraining {
         }
         let pseudo = PseudoQueries { count: self.queries, seed: self.seed, ..PseudoQueries::default() };
         let labelled = if self.labelled { data.labelled.clone() } else { PairSource::default() };
-        let all = [of_texts, pseudo.of(data.documents), labelled];
+        let mut all = [of_texts, pseudo.of(data.documents), labelled];
+        // A text without words says nothing of its document.
+        all.iter_mut().for_each(|source| source.pairs.retain(|pair| words_of(&pair.text).next().is_some()));
         all.into_iter().filter(|source| !source.pairs.is_empty()).collect()
     }
 

@@ -31,5 +31,5 @@ pub use language::DocidLanguage;
 pub use path_retriever::{
     Explained, PathCost, PathDecoding, PathHit, PathRetriever, PathScore, best_of_paths, save_hierarchy,
 };
-pub use retriever::{Decoding, GenerativeRetriever, Retrieved, RetrieverFiles};
+pub use retriever::{Decoding, GenerativeRetriever, RETRIEVER_FILE, Retrieved, RetrieverFiles};
 pub use training::{Reranking, RerankingGroup, RetrieverTask};

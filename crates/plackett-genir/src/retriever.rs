@@ -8,12 +8,15 @@ use plackett_lm::decode::{Beam, DecodeOptions, DecodeRequest, Normalize, Strateg
 use plackett_lm::decoder::{DecoderModel, DecoderOptions};
 use plackett_train::Parameters;
 use plackett_train::files::write_whole;
-use plackett_train::trainer::{LanguageModel, WordVocabulary};
+use plackett_train::trainer::{LanguageModel, VOCABULARY_FILE, WordVocabulary};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::path::Path;
 
-/// What the model was made for.
-const SETTINGS_FILE: &str = "retriever.json";
+/// Says what the folder of a retriever holds; written last, so that a folder with it is whole.
+pub const RETRIEVER_FILE: &str = "retriever.json";
+/// The weights.
+const WEIGHTS_FILE: &str = "model.safetensors";
 
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -22,6 +25,15 @@ struct RetrieverSettings {
     query_words: usize,
     /// SHA-256 of the catalogue, as hexadecimal digits.
     catalogue_sha256: String,
+    /// Those of the weights and of the vocabulary.
+    weights_sha256: String,
+    vocabulary_sha256: String,
+}
+
+/// The SHA-256 of a file, as hexadecimal digits.
+fn sha256_of(path: &Path) -> Result<String, GenirError> {
+    let bytes = std::fs::read(path).map_err(|source| GenirError::file(path, source))?;
+    Ok(Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// What a retriever is beside its weights.
@@ -53,15 +65,24 @@ impl RetrieverFiles {
         model: &LanguageModel,
         parameters: &Parameters,
     ) -> Result<(), GenirError> {
+        let path = folder.join(RETRIEVER_FILE);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(GenirError::file(&path, error));
+            }
+            _ => {}
+        }
         model.clone().save(folder, parameters)?;
         self.language.vocabulary().save(folder)?;
         self.catalogue.save(&folder.join(CATALOGUE_FILE))?;
         let settings = RetrieverSettings {
             query_words: self.language.most_words(),
             catalogue_sha256: self.catalogue.sha256().to_string(),
+            weights_sha256: sha256_of(&folder.join(WEIGHTS_FILE))?,
+            vocabulary_sha256: sha256_of(&folder.join(VOCABULARY_FILE))?,
         };
         let settings = serde_json::to_string_pretty(&settings).unwrap_or_default();
-        Ok(write_whole(&folder.join(SETTINGS_FILE), settings.as_bytes())?)
+        Ok(write_whole(&path, settings.as_bytes())?)
     }
 
     /// Reads what [`RetrieverFiles::save`] has written.
@@ -69,7 +90,11 @@ impl RetrieverFiles {
     /// # Errors
     /// A file cannot be read or is damaged, or the catalogue is not that of the model.
     pub fn open(folder: &Path) -> Result<RetrieverFiles, GenirError> {
-        let path = folder.join(SETTINGS_FILE);
+        let path = folder.join(RETRIEVER_FILE);
+        if !path.is_file() {
+            let problem = format!("holds no retriever (no {RETRIEVER_FILE}); `plackett ids learn` makes one");
+            return Err(GenirError::Form { path: folder.into(), line: None, problem });
+        }
         let text = std::fs::read_to_string(&path).map_err(|source| GenirError::file(&path, source))?;
         let settings: RetrieverSettings = serde_json::from_str(&text).map_err(|error| GenirError::Form {
             path,
@@ -81,6 +106,17 @@ impl RetrieverFiles {
             let problem =
                 "it is not the catalogue that the model was trained with; take the one that was saved with it".into();
             return Err(GenirError::Form { path: folder.join(CATALOGUE_FILE), line: None, problem });
+        }
+        for (name, told) in
+            [(WEIGHTS_FILE, &settings.weights_sha256), (VOCABULARY_FILE, &settings.vocabulary_sha256)]
+        {
+            let path = folder.join(name);
+            if sha256_of(&path)? != *told {
+                let problem = format!(
+                    "it is not the file that {RETRIEVER_FILE} was written with; make the retriever anew"
+                );
+                return Err(GenirError::Form { path, line: None, problem });
+            }
         }
         let language = DocidLanguage::of(WordVocabulary::open(folder)?, settings.query_words);
         Ok(RetrieverFiles { language, catalogue })

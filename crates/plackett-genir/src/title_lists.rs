@@ -11,30 +11,6 @@ use std::collections::HashSet;
 
 /// The token between titles, to go behind those of docids into a vocabulary. It is in no title: there a bar is no word.
 pub const TITLE_SEPARATOR: &str = "|";
-/// The separator in texts.
-const WRITTEN: &str = " | ";
-
-/// Titles as one text; a bar within a title is written `\|`, a backslash `\\`.
-pub fn join_titles<S: AsRef<str>>(titles: &[S]) -> String {
-    let escaped = |title: &S| title.as_ref().replace('\\', "\\\\").replace('|', "\\|");
-    titles.iter().map(escaped).collect::<Vec<_>>().join(WRITTEN)
-}
-
-/// The titles of a text that [`join_titles`] has made.
-pub fn split_titles(text: &str) -> Vec<String> {
-    let mut titles = vec![String::new()];
-    let mut letters = text.chars();
-    while let Some(letter) = letters.next() {
-        match (letter, titles.last_mut()) {
-            ('|', _) => titles.push(String::new()),
-            ('\\', Some(title)) => title.extend(letters.next()),
-            (_, Some(title)) => title.push(letter),
-            (_, None) => {}
-        }
-    }
-    titles.into_iter().map(|title| title.trim().to_string()).collect()
-}
-
 /// Lists of titles of a tree.
 #[derive(Clone, Debug)]
 pub struct TitleLists<'t> {
@@ -179,14 +155,6 @@ impl GenerativeRetriever {
 mod tests {
     use super::*;
     use plackett_lm::decode::RandomModel;
-
-    #[test]
-    fn titles_with_bars_are_told_from_separators() {
-        let titles = ["a | b", "c\\", "d"];
-        assert_eq!(split_titles(&join_titles(&titles)), titles);
-        assert_eq!(split_titles("Albert Einstein | Germany"), ["Albert Einstein", "Germany"]);
-        assert_eq!(split_titles("one"), ["one"]);
-    }
 
     #[test]
     fn every_list_is_of_titles_and_has_no_more_than_are_allowed() {

@@ -27,8 +27,24 @@ struct Event {
     item: usize,
 }
 
-/// How the heading of a file of interactions begins.
-const HEADINGS: [&str; 2] = ["user\t", "user_id\t"];
+/// What the columns of a heading are called, in their order.
+const HEADING: [&[&str]; 4] =
+    [&["user", "user_id"], &["item", "item_id"], &["rating", "score"], &["time", "timestamp"]];
+
+/// Whether a line is the heading of a file of interactions; `None` for one with the right names in another order, or other names.
+fn is_heading(text: &str) -> Option<bool> {
+    let name = |field: &str| field.split(':').next().unwrap_or_default().trim().to_lowercase();
+    let fields: Vec<String> = text.split('\t').map(name).collect();
+    let known = |field: &String| HEADING.iter().any(|names| names.contains(&field.as_str()));
+    let in_order = fields.len() == HEADING.len()
+        && fields.iter().zip(HEADING).all(|(field, names)| names.contains(&field.as_str()));
+    // A user or an item may be called so, all columns are not.
+    match (in_order, fields.len() > 1 && fields.iter().filter(|field| known(field)).count() > 2) {
+        (true, _) => Some(true),
+        (false, true) => None,
+        (false, false) => Some(false),
+    }
+}
 
 /// Where items lie, and the file for messages.
 struct Places<'i> {
@@ -100,8 +116,17 @@ pub fn read_histories(path: &Path, items: &[Item], limit: usize) -> Result<Histo
     while let Some(text) = lines.next()? {
         let text = text.trim_end().to_string();
         let line = lines.line();
-        if text.is_empty() || line == 1 && HEADINGS.iter().any(|heading| text.starts_with(heading)) {
+        if text.is_empty() {
             continue;
+        }
+        match if line == 1 { is_heading(&text) } else { Some(false) } {
+            Some(true) => continue,
+            Some(false) => {}
+            None => {
+                let remedy = "the columns are user, item, rating and time, in this order";
+                let (file, what, found) = (places.file, "the heading", text);
+                return Err(FormatError::Value { file, line, what, found, remedy }.into());
+            }
         }
         let (user, new) = match text.contains('\t') {
             true => places.interaction(&text, line)?,

@@ -93,14 +93,22 @@ fn rank_of(case: &TestCase, mut scores: Vec<f32>, options: EvaluationOptions) ->
             scores[event.item as usize] = f32::NEG_INFINITY;
         }
     }
-    let own = scores[target];
-    let better = scores.iter().filter(|score| **score > own).count();
-    let tied = scores.iter().filter(|score| **score == own).count() - 1;
     let list = match options.keep {
         0 => Vec::new(),
         keep => best(&scores, keep),
     };
-    TargetRank { rank: 1 + better + tied.div_ceil(2), tied, list }
+    TargetRank { list, ..target_rank(&scores, target) }
+}
+
+/// The rank of a place among scores, without a list. What is no number is behind every number where it is the target's own, and before the
+/// target where it is another's, so that a broken model never looks good.
+pub fn target_rank(scores: &[f32], target: usize) -> TargetRank {
+    let own = scores[target];
+    let others = || scores.iter().enumerate().filter(|(at, _)| *at != target).map(|(_, score)| *score);
+    let is_behind = |score: f32| score <= own;
+    let better = others().filter(|score| !is_behind(*score)).count();
+    let tied = others().filter(|score| *score == own).count();
+    TargetRank { rank: 1 + better + tied.div_ceil(2), tied, list: Vec::new() }
 }
 
 /// The places of the greatest scores, the greatest first, equal ones in their order. What has no score above −∞ is left out.
@@ -204,6 +212,7 @@ mod tests {
             let broken = evaluate(&Fixed(vec![0.5, score]), &[case(&[], 0)], EvaluationOptions::default());
             assert!(broken.unwrap_err().to_string().contains("an item has the score"));
         }
+        assert_eq!((target_rank(&[f32::NAN; 5], 2).rank, target_rank(&[0.5, f32::NAN, 0.1], 0).rank), (5, 2));
         let unknown = evaluate(&model, &[case(&[17], 0)], EvaluationOptions::default()).unwrap_err();
         assert!(unknown.to_string().contains("no item 17"));
     }

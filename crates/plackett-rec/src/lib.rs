@@ -27,7 +27,9 @@ pub mod setrec;
 pub mod synergen;
 
 pub use error::RecError;
-pub use evaluation::{EvaluationOptions, ListStatistics, TargetRank, best, evaluate, list_statistics};
+pub use evaluation::{
+    EvaluationOptions, ListStatistics, TargetRank, best, evaluate, list_statistics, target_rank,
+};
 pub use interactions::{
     Account, Event, Interactions, TestCase, Training, k_core, leave_last_out, read_interactions,
     read_item_texts, read_titles, split_at,

@@ -121,6 +121,8 @@ pub struct RecommenderSpec {
     pub options: &'static [OptionSpec],
     /// Whether the same seed matters: it draws.
     pub draws: bool,
+    /// Whether the time at which it is asked matters.
+    pub reads_time: bool,
     pub(crate) fit: Fit,
     pub(crate) restore: Restore,
 }

@@ -50,6 +50,9 @@ pub struct CorpusPretraining {
     pub hyperlink_anchors: usize,
     /// Probabilities of none, one, two … linked titles behind the title.
     pub anchors: [f32; 5],
+    /// Words of a text that will be read: what stands around a link is cut to so many with the link in their middle, and other texts that are
+    /// longer are counted. 0 for all.
+    pub read_words: usize,
     /// From which all draws follow.
     pub seed: u64,
 }
@@ -66,6 +69,7 @@ impl Default for CorpusPretraining {
             inner_paragraphs: 11,
             hyperlink_anchors: 3,
             anchors: [0.70, 0.20, 0.05, 0.03, 0.02],
+            read_words: 0,
             seed: 1,
         }
     }
@@ -82,6 +86,10 @@ pub struct PretrainingPairs {
     pub short_paragraphs: usize,
     /// Links to titles that no page has (renamed pages, say).
     pub dangling: usize,
+    /// Texts of which the model will read the beginning alone, or around a link its surroundings alone.
+    pub cut_texts: usize,
+    /// Links of a page to itself.
+    pub own_links: usize,
     /// Targets that have fewer linked titles than were drawn, since their page has no more.
     pub short_targets: usize,
 }
@@ -104,6 +112,8 @@ impl PretrainingPairs {
             ),
             said(self.short_paragraphs, "paragraphs are too short and are left out"),
             said(self.dangling, "links lead to a title that no page has and are left out"),
+            said(self.own_links, "links lead to the page that they stand on and are left out"),
+            said(self.cut_texts, "texts are longer than what is read; the rest of them teaches nothing"),
             said(self.short_targets, "targets have fewer linked titles than were drawn, for want of links"),
         ]
         .into_iter()
@@ -118,8 +128,8 @@ struct Source<'p> {
     paragraphs: Vec<&'p str>,
     /// Different pages that it links to.
     targets: Vec<usize>,
-    /// Links as the place of a paragraph that is left and that of a page.
-    links: Vec<(usize, usize)>,
+    /// Links as the place of a paragraph that is left, that of a page, and the page's title.
+    links: Vec<(usize, usize, &'p str)>,
     stream: Stream,
     draws: u64,
 }
@@ -154,7 +164,7 @@ impl CorpusPretraining {
                 made.short_pages += 1;
                 continue;
             }
-            let mut source = self.source(page, place, &places, &mut made);
+            let mut source = self.source((pages, page), place, &places, &mut made);
             if self.lead {
                 self.add_lead(&mut source, &mut made);
             }
@@ -170,7 +180,7 @@ impl CorpusPretraining {
 
     fn source<'p>(
         &self,
-        page: &'p Page,
+        (pages, page): (&'p [Page], &'p Page),
         place: usize,
         places: &HashMap<&str, usize>,
         made: &mut PretrainingPairs,
@@ -192,12 +202,14 @@ impl CorpusPretraining {
                 continue;
             };
             if target == place {
+                made.own_links += 1;
                 continue;
             }
             if !targets.contains(&target) {
                 targets.push(target);
             }
-            links.extend(kept.get(&link.paragraph).map(|paragraph| (*paragraph, target)));
+            let shown = pages[target].title.as_str();
+            links.extend(kept.get(&link.paragraph).map(|paragraph| (*paragraph, target, shown)));
         }
         let stream = Stream::new(self.seed, place as u64);
         Source { place, paragraphs, targets, links, stream, draws: 0 }
@@ -228,6 +240,7 @@ impl CorpusPretraining {
             }
             let text = source.paragraphs[range.clone()].join(" ");
             seen.push(range);
+            made.cut_texts += usize::from(self.is_cut(&text));
             let pages = self.target(source, made);
             made.pairs.push(TitlePair {
                 text,
@@ -241,17 +254,39 @@ impl CorpusPretraining {
     fn add_inner(&self, source: &mut Source<'_>, made: &mut PretrainingPairs) {
         let paragraphs = source.paragraphs.clone();
         for text in source.some(&paragraphs, self.inner_paragraphs) {
+            made.cut_texts += usize::from(self.is_cut(text));
             let pages = self.target(source, made);
             let objective = PretrainingObjective::InnerSentence;
             made.pairs.push(TitlePair { text: text.into(), pages, objective, source: source.place });
         }
     }
 
+    fn is_cut(&self, text: &str) -> bool {
+        self.read_words > 0 && words_of(text).count() > self.read_words
+    }
+
+    /// The words of a text that are read, with the title of a link in their middle; with the link's paragraph there, where it says the title in
+    /// other words. `before` is what stands before the paragraph.
+    fn around(&self, before: &str, paragraph: &str, title: &str, text: &str) -> String {
+        let first = |text: &str| words_of(text).next();
+        let start = words_of(before).count();
+        let inside = first(title).and_then(|title| words_of(paragraph).position(|word| word == title));
+        let middle = start + inside.unwrap_or(0);
+        let words: Vec<String> = words_of(text).collect();
+        let begin = middle.saturating_sub(self.read_words / 2).min(words.len() - self.read_words);
+        words[begin..begin + self.read_words].join(" ")
+    }
+
     fn add_hyperlinks(&self, source: &mut Source<'_>, made: &mut PretrainingPairs) {
         let links = source.links.clone();
-        for (paragraph, target) in source.some(&links, self.hyperlink_anchors) {
+        for (paragraph, target, title) in source.some(&links, self.hyperlink_anchors) {
             let around = paragraph.saturating_sub(1)..(paragraph + 2).min(source.paragraphs.len());
-            let text = source.paragraphs[around].join(" ");
+            let mut text = source.paragraphs[around].join(" ");
+            if self.is_cut(&text) {
+                made.cut_texts += 1;
+                let before = source.paragraphs[paragraph.saturating_sub(1)..paragraph].join(" ");
+                text = self.around(&before, source.paragraphs[paragraph], title, &text);
+            }
             made.pairs.push(TitlePair {
                 text,
                 pages: vec![target],

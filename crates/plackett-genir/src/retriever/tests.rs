@@ -60,10 +60,80 @@ fn a_catalogue_of_another_model_is_refused_by_name() {
     files.catalogue.shuffled(2).unwrap().save(&path).unwrap();
     let error = RetrieverFiles::open(folder.path()).err().unwrap().to_string();
     assert!(error.contains(CATALOGUE_FILE) && error.contains("not the catalogue"), "{error}");
+    files.catalogue.save(&path).unwrap();
+    assert!(RetrieverFiles::open(folder.path()).is_ok());
+    let weights = folder.path().join(WEIGHTS_FILE);
+    let mut bytes = std::fs::read(&weights).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&weights, bytes).unwrap();
+    let error = RetrieverFiles::open(folder.path()).err().unwrap().to_string();
+    assert!(error.contains(WEIGHTS_FILE) && error.contains("not the file"), "{error}");
     std::fs::remove_file(&path).unwrap();
     let error = RetrieverFiles::open(folder.path()).err().unwrap().to_string();
     assert!(error.contains(CATALOGUE_FILE), "{error}");
-    std::fs::write(folder.path().join(SETTINGS_FILE), "{").unwrap();
+    std::fs::write(folder.path().join(RETRIEVER_FILE), "{").unwrap();
     let error = RetrieverFiles::open(folder.path()).err().unwrap().to_string();
-    assert!(error.contains(SETTINGS_FILE) && error.contains("line 1"), "{error}");
+    assert!(error.contains(RETRIEVER_FILE) && error.contains("line 1"), "{error}");
+}
+
+#[test]
+fn ten_thousand_beams_of_each_scheme_are_docids_of_the_catalogue() {
+    use plackett_ids::scheme::{Reads, SCHEMES, Source, parse};
+    use plackett_train::random::Stream;
+    let (documents, queries) = (125, 80);
+    let stream = Stream::new(4, 1);
+    let word =
+        |place: usize| ["red", "fox", "ship", "moon", "tea", "glass", "bread"][stream.below(place as u64, 7)];
+    let items: Vec<Item> = (0..documents)
+        .map(|at| Item {
+            title: format!("{} {} {at}", word(2 * at), word(2 * at + 1)),
+            keywords: format!("{} {at}", word(3 * at)),
+            text: format!("{} and {} number {at}", word(4 * at), word(5 * at)),
+            categories: vec![word(at).into(), word(7 * at).into()],
+            ..Item::new(&format!("d{at}"))
+        })
+        .collect();
+    let vectors: Vec<Vec<f64>> = (0..documents as u64)
+        .map(|row| (0..8).map(|at| f64::from(stream.normal(1000 + row * 8 + at))).collect())
+        .collect();
+    let histories: Vec<Vec<usize>> = (0..200)
+        .map(|user| (0..6).map(|at| stream.below(5000 + user * 6 + at, documents)).collect())
+        .collect();
+    let mut written = 0;
+    for spec in SCHEMES {
+        let scheme = parse(spec.name).unwrap();
+        let source = Source {
+            vectors: spec.reads.contains(&Reads::Vectors).then_some(&vectors[..]),
+            histories: spec.reads.contains(&Reads::Histories).then_some(&histories[..]),
+            ..Source::of_items(&items, 1)
+        };
+        let catalogue = scheme.catalogue(&source).unwrap();
+        let language = DocidLanguage::new(TEXTS, catalogue.tokens(), (1, 4));
+        let files = RetrieverFiles { language, catalogue };
+        let docids = files.docids().unwrap();
+        let mut parameters = Parameters::default();
+        let config = LlamaConfig::small(0, 1, (16, 32), 2);
+        let context = 6 + docids.iter().map(Vec::len).max().unwrap();
+        let model =
+            LanguageModel::of_words(files.language.vocabulary(), &config, context, 3, &mut parameters)
+                .unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        files.save(folder.path(), &model, &parameters).unwrap();
+        let retriever = GenerativeRetriever::open(folder.path(), false).unwrap();
+        let queries: Vec<&str> = (0..queries).map(|at| word(9 * at)).collect();
+        let found = retriever.search(&queries, &Decoding::Beams { width: documents }, 0).unwrap();
+        for found in found {
+            written += found.docids.len();
+            let mut seen = vec![false; documents];
+            for (document, score) in found.documents {
+                assert!(score.is_finite() && !std::mem::replace(&mut seen[document], true), "{}", spec.name);
+                assert!(!retriever.files().catalogue.items()[document].title.is_empty());
+            }
+            assert!(seen.into_iter().all(|seen| seen), "{}: as many beams as documents find all", spec.name);
+            for rank in found.docids {
+                assert!(docids.contains(&retriever.docids().trie().sequence(rank)), "{}", spec.name);
+            }
+        }
+    }
+    assert!(written >= 9_000 * SCHEMES.len(), "{written}");
 }

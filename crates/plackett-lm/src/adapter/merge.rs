@@ -122,8 +122,15 @@ fn write(
         let shape = tensor.shape().to_vec();
         let (dtype, bytes) = match additions.get(name) {
             Some(addition) => {
-                let merged = tensor.to_f32()?.into_iter().zip(addition).map(|(w, more)| w + more);
-                (Dtype::F32, Cow::Owned(merged.flat_map(f32::to_le_bytes).collect()))
+                let merged: Vec<f32> =
+                    tensor.to_f32()?.into_iter().zip(addition).map(|(w, more)| w + more).collect();
+                if merged.iter().any(|w| !w.is_finite()) {
+                    let problem = format!(
+                        "merged, `{name}` has numbers that are infinite or none; the adapter's numbers or its `lora_alpha` are too large"
+                    );
+                    return Err(LmError::Argument(problem));
+                }
+                (Dtype::F32, Cow::Owned(merged.into_iter().flat_map(f32::to_le_bytes).collect()))
             }
             None => {
                 let (dtype, bytes) = tensor.stored();

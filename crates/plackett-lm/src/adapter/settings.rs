@@ -69,6 +69,9 @@ impl Settings {
         let alpha = alpha.ok_or_else(|| bad("`lora_alpha` is not a number".into()))?;
         let root = value.get("use_rslora").and_then(Value::as_bool).unwrap_or(false);
         let scale = (alpha / if root { (rank as f64).sqrt() } else { rank as f64 }) as f32;
+        if !scale.is_finite() {
+            return Err(bad("`lora_alpha` is too large".into()));
+        }
         let targets = match value.get("target_modules") {
             Some(Value::Array(names)) => {
                 let names = names.iter().map(|name| name.as_str().map(str::to_string));

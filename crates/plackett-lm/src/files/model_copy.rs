@@ -10,6 +10,11 @@ const COMPANIONS: &[&str] = &[
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "vocab.txt",
+    "tokenizer.model",
     "chat_template.jinja",
     "modules.json",
     "sentence_bert_config.json",
@@ -18,7 +23,7 @@ const COMPANIONS: &[&str] = &[
 
 /// Refuses a target that exists.
 pub(crate) fn check_target(target: &Path) -> Result<(), LmError> {
-    match target.exists() {
+    match target.symlink_metadata().is_ok() {
         true => {
             Err(LmError::Argument(format!("{}: exists; choose another name or remove it", target.display())))
         }
@@ -26,7 +31,8 @@ pub(crate) fn check_target(target: &Path) -> Result<(), LmError> {
     }
 }
 
-/// Makes `target` of `source`: `write` writes the weights into the file that it is given, everything else is copied.
+/// Makes `target` of `source`: `write` writes the weights into the file that it is given; configuration, tokenizer, modules and licences are
+/// copied, and nothing else.
 ///
 /// # Errors
 /// The target exists; what `write` says; the disk.

@@ -48,6 +48,7 @@ pub static SPEC: RecommenderSpec = RecommenderSpec {
         },
     ],
     draws: true,
+    reads_time: false,
     fit: |options, data, fitting| Ok(Box::new(Bpr::fit(options, data, fitting))),
     restore: |options, catalogue, parameters| {
         let width = options.count("width");

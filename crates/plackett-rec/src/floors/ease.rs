@@ -6,6 +6,7 @@ use crate::{FitData, RecError, Recommender, RecommenderSpec, Request};
 use nalgebra::DMatrix;
 use plackett_core::declaration::{OptionKind, OptionSpec};
 use plackett_train::Parameters;
+use rayon::prelude::*;
 
 /// The largest catalogue: the inverse takes catalogue² · 16 bytes and a time that grows with its third power.
 const MOST_ITEMS: usize = 20_000;
@@ -23,6 +24,7 @@ pub static SPEC: RecommenderSpec = RecommenderSpec {
         help: "how much large weights cost",
     }],
     draws: false,
+    reads_time: false,
     fit: |options, data, _| Ok(Box::new(Ease::fit(options.number("l2"), data)?)),
     restore: |_, catalogue, parameters| {
         Ok(Box::new(Ease { catalogue, weights: matrix(parameters, "weights", (catalogue, catalogue))? }))
@@ -77,14 +79,16 @@ impl Recommender for Ease {
     }
 
     fn scores(&self, requests: &[Request<'_>]) -> Result<Vec<f32>, RecError> {
-        let mut all = vec![0.0f32; requests.len() * self.catalogue];
-        for (request, scores) in requests.iter().zip(all.chunks_mut(self.catalogue)) {
+        for request in requests {
             check_items(request.history.iter(), self.catalogue)?;
+        }
+        let mut all = vec![0.0f32; requests.len() * self.catalogue];
+        requests.par_iter().zip(all.par_chunks_mut(self.catalogue)).for_each(|(request, scores)| {
             for item in item_set(request.history) {
                 let row = &self.weights[item as usize * self.catalogue..][..self.catalogue];
                 scores.iter_mut().zip(row).for_each(|(score, weight)| *score += weight);
             }
-        }
+        });
         Ok(all)
     }
 

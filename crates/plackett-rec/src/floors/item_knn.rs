@@ -31,6 +31,7 @@ pub static SPEC: RecommenderSpec = RecommenderSpec {
         },
     ],
     draws: false,
+    reads_time: false,
     fit: |options, data, _| {
         if data.catalogue > MOST_ITEMS {
             return Err(RecError::Setting(format!(

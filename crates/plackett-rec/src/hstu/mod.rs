@@ -27,25 +27,17 @@ pub use recommender::HstuRecommender;
 pub use time_bucket::{ELAPSED_BUCKETS, TIME_BUCKETS, TimeBuckets, elapsed_bucket, time_bucket};
 
 use crate::RecommenderSpec;
-use crate::sequential::sas_rec::take_over;
-use crate::sequential::{LEARNING_OPTIONS, LearningSettings, SequenceRecommender};
+use crate::sequential::sas_rec::{check_saved, take_over};
+use crate::sequential::{HEADS, LEARNING_OPTIONS, LearningSettings, SequenceRecommender, joined};
 use config::OPTIONS;
 use plackett_core::declaration::OptionSpec;
 use plackett_train::Parameters;
 
-/// Options of all models of sequences, and then those of this one.
-const ALL_OPTIONS: [OptionSpec; LEARNING_OPTIONS.len() + OPTIONS.len()] = {
-    let mut all = [LEARNING_OPTIONS[0]; LEARNING_OPTIONS.len() + OPTIONS.len()];
-    let mut at = 0;
-    while at < all.len() {
-        all[at] = match at < LEARNING_OPTIONS.len() {
-            true => LEARNING_OPTIONS[at],
-            false => OPTIONS[at - LEARNING_OPTIONS.len()],
-        };
-        at += 1;
-    }
-    all
-};
+/// Options of all models of sequences with attention, and then those of this one.
+const ALL_OPTIONS: [OptionSpec; LEARNING_OPTIONS.len() + HEADS.len() + OPTIONS.len()] = joined(
+    LEARNING_OPTIONS,
+    joined::<{ HEADS.len() }, { OPTIONS.len() }, { HEADS.len() + OPTIONS.len() }>(HEADS, OPTIONS),
+);
 
 /// The declaration.
 pub static SPEC: RecommenderSpec = RecommenderSpec {
@@ -55,6 +47,7 @@ pub static SPEC: RecommenderSpec = RecommenderSpec {
     paper: "Zhai et al., Actions speak louder than words, ICML 2024 (arXiv 2402.17152)",
     options: &ALL_OPTIONS,
     draws: true,
+    reads_time: true,
     fit: |options, data, fitting| {
         let learning = LearningSettings::of(options, fitting.seed);
         let config = HstuConfig::of(options, data.catalogue)?;
@@ -65,6 +58,7 @@ pub static SPEC: RecommenderSpec = RecommenderSpec {
         Ok(Box::new(HstuRecommender::new(&model, parameters)))
     },
     restore: |options, catalogue, saved| {
+        check_saved(saved, catalogue, options.count("width"))?;
         let mut parameters = Parameters::default();
         let model = Hstu::new(HstuConfig::of(options, catalogue)?, &mut parameters, 0)?;
         take_over(&mut parameters, saved)?;

@@ -32,6 +32,8 @@ pub struct Account {
     pub below_rating: usize,
     /// Events at the same time as the one before of the same user, which keep the order of the file.
     pub tied_times: usize,
+    /// How the file is read, where that may be a mistake.
+    pub form: Option<String>,
     /// Columns of the file that are not used.
     pub unused_columns: Vec<String>,
     /// Users and items that a k-core has left out.
@@ -56,7 +58,8 @@ impl Account {
             ),
             (users + items, format!("{users} users and {items} items have too few events and are left out")),
         ];
-        said.into_iter().filter(|(count, _)| *count > 0).map(|(_, text)| text).collect()
+        let counted = said.into_iter().filter(|(count, _)| *count > 0).map(|(_, text)| text);
+        self.form.iter().cloned().chain(counted).collect()
     }
 }
 

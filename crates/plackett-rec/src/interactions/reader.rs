@@ -42,15 +42,17 @@ pub fn read_interactions(path: &Path, least_rating: Option<f32>) -> Result<Inter
     let mut collected = Collected::new(least_rating);
     let mut form: Option<Form> = None;
     while let Some(text) = lines.next()? {
-        let text = text.trim_end().to_string();
-        if text.is_empty() {
+        let text = text.trim_end_matches(['\r', '\n']).to_string();
+        if text.trim().is_empty() {
             continue;
         }
         let form = match &form {
             Some(form) => form,
             None => {
                 let (found, is_header, unused) = Form::of(&text);
-                collected.interactions.account.unused_columns = unused;
+                let account = &mut collected.interactions.account;
+                account.unused_columns = unused;
+                account.form = found.remark(&text, is_header);
                 let found = form.insert(found);
                 if is_header {
                     continue;
@@ -89,7 +91,8 @@ impl Form {
         if !first.contains(separator) {
             return (Form::Sequences, false, Vec::new());
         }
-        let own = fields_of(first, separator);
+        // A quote that is not closed is told of with the line, where its fields are read.
+        let own = fields_of(first, separator).unwrap_or_default();
         let fields: Vec<String> = own
             .iter()
             .map(|field| field.split(':').next().unwrap_or_default().trim().to_lowercase())
@@ -107,6 +110,21 @@ impl Form {
                 let unused = (4..count).map(|at| format!("column {}", at + 1)).collect();
                 (Form::Columns { separator, count, places }, false, unused)
             }
+        }
+    }
+
+    /// What has to be said of how the file is read: where that may be a mistake.
+    fn remark(&self, first: &str, is_header: bool) -> Option<String> {
+        match self {
+            Form::Sequences => {
+                let numbers = first.split_whitespace().filter(|word| word.parse::<f64>().is_ok()).count();
+                (numbers == 4 && first.split_whitespace().count() == 4).then(|| {
+                    "lines are read as a user and items with blanks between them; user, item, rating and time need tabs or commas".into()
+                })
+            }
+            Form::Columns { count, .. } => (!is_header && *count < 4).then(|| {
+                format!("no header is recognised, so that the first line is an event: {}", first.trim())
+            }),
         }
     }
 
@@ -134,7 +152,10 @@ impl Form {
                 }
             }
             Form::Columns { separator, count, places } => {
-                let fields = fields_of(text, *separator);
+                let Some(fields) = fields_of(text, *separator) else {
+                    let remedy = "a field that begins with a double quote ends with one";
+                    return Err(wrong_value(text, "the line", place, remedy));
+                };
                 let found = places.map(|at| at.and_then(|at| fields.get(at)).map(String::as_str));
                 let ([Some(user), Some(item), rating, time], true) = (found, fields.len() == *count) else {
                     return Err(few(fields.len(), COLUMNS));
@@ -149,23 +170,50 @@ impl Form {
     }
 }
 
-/// The fields of a line. Between commas a field may stand in double quotes, in which two of them are one.
-fn fields_of(line: &str, separator: char) -> Vec<String> {
-    if separator != ',' || !line.contains('"') {
-        return line.split(separator).map(|field| field.trim().to_string()).collect();
+/// The fields of a line. One that begins with a double quote goes to the next one, in which two of them are one; a quote elsewhere is a sign like
+/// any other. `None` for a quote that is not closed.
+fn fields_of(line: &str, separator: char) -> Option<Vec<String>> {
+    if !line.contains('"') {
+        return Some(line.split(separator).map(|field| field.trim().to_string()).collect());
     }
-    let (mut fields, mut field, mut is_quoted) = (Vec::new(), String::new(), false);
-    let mut rest = line.chars().peekable();
-    while let Some(c) = rest.next() {
-        match c {
-            '"' if is_quoted && rest.next_if_eq(&'"').is_some() => field.push('"'),
-            '"' => is_quoted = !is_quoted,
-            ',' if !is_quoted => fields.push(std::mem::take(&mut field).trim().to_string()),
-            _ => field.push(c),
+    let (mut fields, mut rest) = (Vec::new(), line);
+    loop {
+        let own = rest.trim_start_matches(|c: char| c.is_whitespace() && c != separator);
+        let (field, behind) = match own.strip_prefix('"') {
+            None => match own.split_once(separator) {
+                Some((field, behind)) => (field.trim().to_string(), Some(behind)),
+                None => (own.trim().to_string(), None),
+            },
+            Some(quoted) => {
+                let (field, behind) = unquoted(quoted)?;
+                match behind.split_once(separator) {
+                    Some((more, behind)) => (field + more.trim_end(), Some(behind)),
+                    None => (field + behind.trim_end(), None),
+                }
+            }
+        };
+        fields.push(field);
+        match behind {
+            Some(behind) => rest = behind,
+            None => return Some(fields),
         }
     }
-    fields.push(field.trim().to_string());
-    fields
+}
+
+/// What stands before the quote that ends a field, and what behind it.
+fn unquoted(text: &str) -> Option<(String, &str)> {
+    let (mut field, mut rest) = (String::new(), text);
+    loop {
+        let (before, behind) = rest.split_once('"')?;
+        field.push_str(before);
+        match behind.strip_prefix('"') {
+            Some(behind) => {
+                field.push('"');
+                rest = behind;
+            }
+            None => return Some((field, behind)),
+        }
+    }
 }
 
 fn wrong_value(text: &str, what: &'static str, place: &Place, remedy: &'static str) -> RecError {
@@ -313,6 +361,13 @@ mod tests {
         assert_eq!((all.users[0].as_str(), all.items[0].as_str()), ("u, the first", "a \"b\""));
         assert_eq!(all.sequences[0][0].time, 1_718_000_000_000_000_001);
         assert!(all.account.remarks()[0].contains("not used: place"));
+        // A quote within a name is a part of it, and between tabs quotes are taken off too.
+        let all = read("u,5\" disk\nv,5 disk\n").unwrap();
+        assert_eq!(all.items, ["5\" disk", "5 disk"]);
+        assert!(all.account.remarks()[0].contains("the first line is an event: u,5\" disk"));
+        assert_eq!(read("\"user\"\t\"item\"\n\"u\"\t\"a\"\n").unwrap().items, ["a"]);
+        let all = read("196 242 3 881250949\n").unwrap();
+        assert!(all.account.remarks()[0].contains("need tabs or commas"));
     }
 
     #[test]
@@ -332,6 +387,7 @@ mod tests {
             ("user\titem\nu\n", "line 2"),
             ("", "the file is empty"),
             ("u\n", "a user and one or more items"),
+            ("u,\"a\n", "line 1: the line is `u,\"a`"),
             ("u\ta\t1e300\t1\n", "line 1: rating is `1e300`"),
             ("u\ta\t1\tnan\n", "line 1: timestamp is `nan`"),
             ("u\t\t1\t1\n", "line 1: the item is ``"),

@@ -77,6 +77,8 @@ fn read_items(
             return Err(FormatError::File { file: path.display().to_string(), problem }.into());
         }
         if let Some(text) = text_of(&item) {
+            // In one line, whatever the file has.
+            let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
             texts.insert(item.item, text);
         }
     }

@@ -5,7 +5,7 @@ use crate::evaluation::check_items;
 use crate::{Event, FitData, Fitting, RecError, Recommender, Request};
 use plackett_kernel::{Panels, Start, multiply_panels};
 use plackett_train::nn::Mode;
-use plackett_train::trainer::train;
+use plackett_train::trainer::{Settings, Task, train};
 use plackett_train::{Compute, Engine, Parameters, Tape};
 use std::sync::Arc;
 
@@ -42,16 +42,40 @@ impl<M: SequenceModel> SequenceRecommender<M> {
         fitting: &mut Fitting<'_>,
     ) -> Result<SequenceRecommender<M>, RecError> {
         let task = NextItemTask::new(&model, data.sequences, learning, data.catalogue);
+        let settings =
+            Settings { batch: learning.settings.batch.min(task.count().max(1)), ..learning.settings.clone() };
+        check_step(&task, &settings, learning.negatives)?;
         let mut progress = |record: &plackett_train::trainer::StepRecord, total: usize| {
             (fitting.progress)(record.step, total)
         };
-        train(&task, &fitting.compute, &mut parameters, &learning.settings, (None, ""), None, &mut progress)?;
+        train(&task, &fitting.compute, &mut parameters, &settings, (None, ""), None, &mut progress)?;
         Ok(SequenceRecommender::new(model, parameters, fitting.compute.clone()))
     }
 
     /// The model and its parameters.
     pub fn into_parts(self) -> (M, Parameters) {
         (self.model, self.parameters)
+    }
+}
+
+/// The most scores that a step holds: 4 GB.
+const MOST_SCORES: u128 = 1 << 30;
+
+/// Refuses a step before its memory is asked for.
+fn check_step<M: SequenceModel>(
+    task: &NextItemTask<'_, M>,
+    settings: &Settings,
+    negatives: usize,
+) -> Result<(), RecError> {
+    let rows = settings.batch as u128 * task.longest() as u128;
+    match rows * (negatives as u128 + 1) > MOST_SCORES {
+        true => Err(RecError::Setting(format!(
+            "a step of {} users with up to {} events each and {negatives} negatives has more than {MOST_SCORES} scores; give a smaller \
+             batch, fewer negatives or a smaller max-length",
+            settings.batch,
+            task.longest()
+        ))),
+        false => Ok(()),
     }
 }
 

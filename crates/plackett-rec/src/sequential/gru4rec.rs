@@ -1,28 +1,13 @@
 //! GRU4Rec: gated recurrent units over the items of a history (Hidasi et al. 2016).
 
-use super::sas_rec::take_over;
+use super::sas_rec::{check_saved, take_over};
 use super::settings::{LEARNING_OPTIONS, LearningSettings, check_size};
 use super::{SequenceBatch, SequenceModel, SequenceRecommender, place_key, truncated_normal, xavier_uniform};
 use crate::{RecError, RecommenderSpec};
-use plackett_core::declaration::{OptionSpec, OptionValues};
+use plackett_core::declaration::OptionValues;
 use plackett_train::nn::Mode;
 use plackett_train::random::Stream;
 use plackett_train::{Compute, Engine, ParameterId, Parameters, Tape, Var};
-
-/// Options of models of sequences, without the heads of attention.
-const OPTIONS: [OptionSpec; LEARNING_OPTIONS.len() - 1] = {
-    let mut own = [LEARNING_OPTIONS[0]; LEARNING_OPTIONS.len() - 1];
-    let (mut at, mut to) = (0, 0);
-    while at < LEARNING_OPTIONS.len() {
-        // The third one.
-        if at != 2 {
-            own[to] = LEARNING_OPTIONS[at];
-            to += 1;
-        }
-        at += 1;
-    }
-    own
-};
 
 /// The declaration.
 pub static SPEC: RecommenderSpec = RecommenderSpec {
@@ -30,8 +15,9 @@ pub static SPEC: RecommenderSpec = RecommenderSpec {
     aliases: &["gru"],
     summary: "Gated recurrent units over the items of a history; loss, negatives and optimiser are those of the other models of sequences.",
     paper: "Hidasi et al., Session-based recommendations with recurrent neural networks, ICLR 2016; loss as in arXiv 2402.17152",
-    options: &OPTIONS,
+    options: &LEARNING_OPTIONS,
     draws: true,
+    reads_time: false,
     fit: |options, data, fitting| {
         let learning = LearningSettings::of(options, fitting.seed);
         let mut parameters = Parameters::default();
@@ -39,6 +25,7 @@ pub static SPEC: RecommenderSpec = RecommenderSpec {
         Ok(Box::new(SequenceRecommender::fit(model, parameters, &learning, data, fitting)?))
     },
     restore: |options, catalogue, saved| {
+        check_saved(saved, catalogue, options.count("width"))?;
         let mut parameters = Parameters::default();
         let model = Gru4Rec::new(options, catalogue, &mut parameters, 0)?;
         take_over(&mut parameters, saved)?;

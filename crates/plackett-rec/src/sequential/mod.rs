@@ -18,8 +18,8 @@ pub(crate) use initialize::{draw_normal, truncated_normal, xavier_uniform};
 pub use normalize::normalize_rows;
 pub use sampled_softmax::{NegativeSamples, sampled_softmax};
 pub(crate) use settings::option as settings_option;
+pub(crate) use settings::{HEADS, check_heads, check_size, joined};
 pub use settings::{LEARNING_OPTIONS, LearningSettings};
-pub(crate) use settings::{check_heads, check_size};
 pub use stochastic_length::StochasticLength;
 pub use task::NextItemTask;
 

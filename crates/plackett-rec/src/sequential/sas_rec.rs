@@ -1,10 +1,10 @@
 //! SASRec: a causal transformer over items (Kang and McAuley 2018).
 
-use super::settings::{LEARNING_OPTIONS, LearningSettings, check_heads, check_size};
+use super::settings::{HEADS, LEARNING_OPTIONS, LearningSettings, check_heads, check_size, joined};
 use super::{SequenceBatch, SequenceModel, SequenceRecommender, place_key, truncated_normal, xavier_uniform};
-use crate::recommender::{matrix, width_of};
+use crate::recommender::matrix;
 use crate::{RecError, RecommenderSpec};
-use plackett_core::declaration::OptionValues;
+use plackett_core::declaration::{OptionSpec, OptionValues};
 use plackett_kernel::Activation;
 use plackett_train::engine::Attention;
 use plackett_train::nn::Mode;
@@ -13,14 +13,18 @@ use plackett_train::{Compute, Engine, ParameterId, Parameters, Tape, Var};
 
 const EPSILON: f32 = 1e-8;
 
+/// Options of all models of sequences, and the heads of attention.
+const OPTIONS: [OptionSpec; LEARNING_OPTIONS.len() + HEADS.len()] = joined(LEARNING_OPTIONS, HEADS);
+
 /// The declaration.
 pub static SPEC: RecommenderSpec = RecommenderSpec {
     name: "sasrec",
     aliases: &["sas-rec"],
     summary: "A causal transformer over the items of a history; loss, negatives and optimiser are those of HSTU, so that only the model differs.",
     paper: "Kang and McAuley, Self-attentive sequential recommendation, ICDM 2018; loss as in arXiv 2402.17152",
-    options: &LEARNING_OPTIONS,
+    options: &OPTIONS,
     draws: true,
+    reads_time: false,
     fit: |options, data, fitting| {
         let learning = LearningSettings::of(options, fitting.seed);
         let mut parameters = Parameters::default();
@@ -28,6 +32,7 @@ pub static SPEC: RecommenderSpec = RecommenderSpec {
         Ok(Box::new(SequenceRecommender::fit(model, parameters, &learning, data, fitting)?))
     },
     restore: |options, catalogue, saved| {
+        check_saved(saved, catalogue, options.count("width"))?;
         let mut parameters = Parameters::default();
         let model = SasRec::new(Shape::of(options, catalogue)?, &mut parameters, 0);
         take_over(&mut parameters, saved)?;
@@ -41,12 +46,19 @@ pub(crate) fn workers() -> usize {
     rayon::current_num_threads()
 }
 
+/// Refuses saved weights of other items before a model of the size that is told is made.
+///
+/// # Errors
+/// The vectors of items are missing or have another shape.
+pub(crate) fn check_saved(saved: &Parameters, catalogue: usize, width: usize) -> Result<(), RecError> {
+    matrix(saved, "items.weight", (catalogue, width)).map(|_| ())
+}
+
 /// Puts what was fitted in the place of drawn weights.
 ///
 /// # Errors
 /// A matrix is missing or has another shape.
 pub(crate) fn take_over(parameters: &mut Parameters, saved: &Parameters) -> Result<(), RecError> {
-    width_of(saved, "items.weight")?;
     for (_, parameter) in parameters.iter_mut() {
         let values = matrix(saved, &parameter.name, (parameter.rows, parameter.columns))?;
         parameter.values_mut().copy_from_slice(&values);

@@ -6,13 +6,12 @@ use plackett_train::optimizer::Schedule;
 use plackett_train::trainer::Settings;
 
 /// Options of every model of sequences, in this order: the settings of the authors of HSTU.
-pub const LEARNING_OPTIONS: [OptionSpec; 13] = [
+pub const LEARNING_OPTIONS: [OptionSpec; 12] = [
     option("blocks", OptionKind::Integer(1, 1000), "2", "layers"),
     option("width", OptionKind::Integer(1, 65_536), "50", "numbers of an item's vector"),
-    option("heads", OptionKind::Integer(1, 1024), "1", "heads of attention; a divisor of the width"),
     option(
         "max-length",
-        OptionKind::Integer(2, 1 << 20),
+        OptionKind::Integer(2, 16_384),
         "200",
         "events of a history that are read, the newest ones",
     ),
@@ -26,7 +25,7 @@ pub const LEARNING_OPTIONS: [OptionSpec; 13] = [
     option("temperature", OptionKind::Positive, "0.05", "what cosines are divided by in the loss"),
     option("epochs", OptionKind::Integer(1, 100_000), "100", "how often all users are seen"),
     option("batch", OptionKind::Integer(1, 65_536), "128", "users of a step"),
-    option("rate", OptionKind::Positive, "0.001", "the learning rate"),
+    option("rate", OptionKind::Number(1e-9, 1e9), "0.001", "the learning rate"),
     option("warmup", OptionKind::Integer(0, 1 << 30), "0", "steps over which the learning rate rises"),
     option("decay", OptionKind::Number(0.0, 1000.0), "0", "weight decay"),
     option(
@@ -36,6 +35,25 @@ pub const LEARNING_OPTIONS: [OptionSpec; 13] = [
         "stochastic length: exponent by which long histories are learned from in parts; 2 for whole ones",
     ),
 ];
+
+/// Heads of attention, of the models that have some.
+pub(crate) const HEADS: [OptionSpec; 1] =
+    [option("heads", OptionKind::Integer(1, 1024), "1", "heads of attention; a divisor of the width")];
+
+/// Options, and then more of them.
+pub(crate) const fn joined<const A: usize, const B: usize, const ALL: usize>(
+    first: [OptionSpec; A],
+    more: [OptionSpec; B],
+) -> [OptionSpec; ALL] {
+    assert!(A + B == ALL);
+    let mut all = [first[0]; ALL];
+    let mut at = 0;
+    while at < ALL {
+        all[at] = if at < A { first[at] } else { more[at - A] };
+        at += 1;
+    }
+    all
+}
 
 /// An option with a default.
 pub(crate) const fn option(

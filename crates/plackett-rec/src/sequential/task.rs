@@ -36,6 +36,11 @@ impl<'t, M: SequenceModel + ?Sized> NextItemTask<'t, M> {
         NextItemTask { model, sequences, learning: learning.clone(), catalogue }
     }
 
+    /// Events of the longest sequence.
+    pub fn longest(&self) -> usize {
+        self.sequences.iter().map(|events| events.len()).max().unwrap_or(0)
+    }
+
     /// The events of a user that this step learns from.
     fn part(&self, user: usize, key: u64) -> Vec<Event> {
         let events = self.sequences[user];

@@ -119,6 +119,9 @@ impl Best {
                 )
             }
             "likelihood" => Best::Likelihood,
+            "overlap" if words(&arguments.prompt).is_empty() => {
+                anyhow::bail!("--by overlap: the prompt has no words to be in a text; choose by a method")
+            }
             "overlap" => Best::Overlap(words(&arguments.prompt)),
             method => {
                 let models = Models::new(arguments.model.clone(), global.models());
@@ -182,8 +185,13 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let best = Best::new(arguments, global)?;
     let chosen = match &arguments.candidates {
         Some(file) => {
-            let lines = read_lines(file)?.into_iter().filter(|line| !line.trim().is_empty());
+            let lines = read_lines(file)?;
+            let all = lines.len();
+            let lines = lines.into_iter().filter(|line| !line.trim().is_empty());
             let drafts: Vec<Draft> = lines.map(|text| Draft { text, ..Draft::default() }).collect();
+            if drafts.len() < all {
+                output.warn(&format!("--candidates: {} blank lines are no texts", all - drafts.len()));
+            }
             if drafts.is_empty() {
                 return Err(anyhow!("{}: there is no text; give at least one line", file.display()).into());
             }
@@ -191,6 +199,9 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         }
         None => written(&best, arguments, global)?,
     };
+    if chosen.texts.len() < arguments.results {
+        output.warn(&format!("--results {}: there are {} texts", arguments.results, chosen.texts.len()));
+    }
     let texts = &chosen.texts[..chosen.texts.len().min(arguments.results)];
     if output.json {
         let results: Vec<_> =

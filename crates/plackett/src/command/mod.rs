@@ -25,6 +25,7 @@ mod model;
 mod number;
 mod open;
 mod output;
+mod output_folder;
 mod paths;
 mod printing;
 mod quickstart;

@@ -2,10 +2,12 @@
 
 use super::collection::wordless;
 use super::run::BoxError;
-use plackett_core::{Query, Ranking, Trace};
+use plackett_core::{Query, Ranking, Trace, Truncation};
 use plackett_genir::reverse_annealing::ReverseAnnealing;
 use plackett_genir::{Decoding, GenerativeRetriever, Retrieved};
 use plackett_search::Index;
+use plackett_train::trainer::words_of;
+use sha2::{Digest, Sha256};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -37,10 +39,6 @@ impl Generator {
         beams: Option<usize>,
         draws: Option<u64>,
     ) -> Result<Generator, BoxError> {
-        if !folder.is_dir() {
-            let missing = format!("there is no folder {}; `plackett ids learn` makes one", folder.display());
-            return Err(missing.into());
-        }
         let retriever = GenerativeRetriever::open(folder, true)?;
         let own: std::collections::HashSet<&str> = index.ids().collect();
         let items = retriever.files().catalogue.items();
@@ -63,14 +61,20 @@ impl Generator {
     /// A ranking for each query, of `depth` documents at most.
     pub fn rank(&self, queries: &[Query], depth: usize) -> Vec<Result<Ranking, BoxError>> {
         let mut answers = Vec::with_capacity(queries.len());
-        for (at, queries) in queries.chunks(TOGETHER).enumerate() {
-            match self.ask(queries, depth, (at * TOGETHER) as u64) {
-                Ok(rankings) => answers.extend(rankings.into_iter().map(Ok)),
-                // One of them may have failed alone.
-                Err(_) => answers.extend(queries.iter().zip(at * TOGETHER..).map(|(query, at)| {
-                    let one = self.ask(std::slice::from_ref(query), depth, at as u64)?.pop();
-                    one.ok_or_else(|| "no answer came back".into())
-                })),
+        // Draws follow from the words of a query, not from its place, so each is asked alone.
+        let together = if self.draws.is_some() { 1 } else { TOGETHER };
+        let one = |query: &Query| {
+            let answer = self.ask(std::slice::from_ref(query), depth, draws_of(&query.text))?.pop();
+            answer.ok_or_else(|| "no answer came back".into())
+        };
+        for queries in queries.chunks(together) {
+            match queries {
+                [query] => answers.push(one(query)),
+                _ => match self.ask(queries, depth, 0) {
+                    Ok(rankings) => answers.extend(rankings.into_iter().map(Ok)),
+                    // One of them may have failed alone.
+                    Err(_) => answers.extend(queries.iter().map(one)),
+                },
             }
         }
         answers
@@ -108,6 +112,14 @@ impl Generator {
             facts.push((format!("{}generate", super::REMARK), remark));
         }
         facts.push(("generate:sequences".into(), found.branches.to_string()));
+        let (read, words) = (self.retriever.files().language.most_words(), words_of(&query.text).count());
+        let cut = (words > read).then(|| Truncation {
+            id: query.id.clone(),
+            tokens: words,
+            kept: read,
+            estimated: false,
+            of_query: true,
+        });
         let mut documents = Vec::new();
         for (at, score) in found.documents.iter().copied().take(depth) {
             let Some(item) = catalogue.items().get(at) else { continue };
@@ -123,9 +135,21 @@ impl Generator {
         Ranking::from_scores(
             query.id.clone(),
             documents,
-            Trace { passes: found.branches as u64, seconds, facts, ..Trace::default() },
+            Trace {
+                passes: found.branches as u64,
+                seconds,
+                facts,
+                truncated: cut.into_iter().collect(),
+                ..Trace::default()
+            },
         )
     }
+}
+
+/// What draws for a query follow from besides the seed.
+fn draws_of(text: &str) -> u64 {
+    let digest = Sha256::digest(text.as_bytes());
+    digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 impl fmt::Debug for Generator {

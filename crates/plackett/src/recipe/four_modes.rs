@@ -4,8 +4,8 @@ use super::error::StageError;
 use super::quantity::{Quantity, mean};
 use super::small_decoder::of_seeds;
 use plackett_eval::calibration::Reliability;
-use plackett_rec::RecError;
 use plackett_rec::synergen::{ContextCache, Occurrence, SynerGenInference};
+use plackett_rec::{RecError, TargetRank, target_rank};
 use plackett_train::random::Stream;
 use rayon::prelude::*;
 use std::time::Instant;
@@ -50,12 +50,12 @@ pub struct AskedUser {
 }
 
 /// What one way of asking gives for a user.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone)]
 struct Answer {
     /// The target's rank among all items that are not in the history,
-    rank: usize,
+    rank: TargetRank,
     /// and when the first of them are ranked again.
-    cascade: usize,
+    cascade: TargetRank,
     /// Share of the others that the target is put before.
     auc: f64,
 }
@@ -150,11 +150,11 @@ impl FourModes<'_> {
         for event in user.history.iter().filter(|event| event.item != target) {
             scores[event.item as usize] = f32::NEG_INFINITY;
         }
-        let rank = rank_of(&scores, target as usize);
+        let rank = target_rank(&scores, target as usize);
         let first = plackett_rec::best(&scores, self.depth);
         let cascade = match first.iter().position(|item| *item == target) {
-            Some(place) => rank_of(&self.inference.rank(context, query, now, &first)?, place),
-            None => rank,
+            Some(place) => target_rank(&self.inference.rank(context, query, now, &first)?, place),
+            None => rank.clone(),
         };
         let mut candidates = vec![target];
         candidates.extend(self.others(at));
@@ -214,26 +214,11 @@ impl FourModes<'_> {
     }
 }
 
-/// The greatest difference of two lists of scores.
+/// The greatest difference of two lists of scores; infinite where they have no numbers to compare.
 fn apart(a: &[f32], b: &[f32]) -> f64 {
     let differences = a.iter().zip(b).map(|(a, b)| f64::from((a - b).abs()));
+    let differences = differences.map(|apart| if apart.is_nan() { f64::INFINITY } else { apart });
     differences.fold(if a.len() == b.len() { 0.0 } else { f64::INFINITY }, f64::max)
-}
-
-/// The rank of a place by its score, from 1; of equal scores the middle.
-fn rank_of(scores: &[f32], place: usize) -> usize {
-    let own = scores[place];
-    let better = scores.iter().filter(|score| **score > own).count();
-    let tied = scores.iter().filter(|score| **score == own).count().saturating_sub(1);
-    1 + better + tied.div_ceil(2)
-}
-
-fn recall(rank: usize) -> f64 {
-    f64::from(u8::from(rank <= CUT))
-}
-
-fn ndcg(rank: usize) -> f64 {
-    if rank <= CUT { 1.0 / (rank as f64 + 1.0).log2() } else { 0.0 }
 }
 
 /// The names of what [`quantities`] gives.
@@ -252,11 +237,11 @@ pub fn quantities(users: &[AskedUser], seeds: &[Answers]) -> Vec<Quantity> {
                 let wanted = !name.starts_with("cold_") || user.is_cold;
                 let value = |seed: &Answers| {
                     let from = if name.starts_with("shuffled_") { &seed.shuffled } else { &seed.modes };
-                    from[mode][at].map(|answer| match name.trim_start_matches("shuffled_") {
-                        "ndcg@10" => ndcg(answer.rank),
-                        "cascade_ndcg@10" => ndcg(answer.cascade),
+                    from[mode][at].as_ref().map(|answer| match name.trim_start_matches("shuffled_") {
+                        "ndcg@10" => answer.rank.ndcg(CUT),
+                        "cascade_ndcg@10" => answer.cascade.ndcg(CUT),
                         "auc" => answer.auc,
-                        _ => recall(answer.rank),
+                        _ => answer.rank.hit(CUT),
                     })
                 };
                 let found: Vec<f64> = seeds.iter().filter_map(value).collect();

@@ -26,6 +26,11 @@ pub const WIDTH: FieldSpec = FieldSpec::new(
     Default::Whole(96),
     "numbers of a token; a multiple of 8",
 );
+/// How wide, for decoders that write docids.
+pub const NARROW_WIDTH: FieldSpec = FieldSpec { default: Default::Whole(64), ..WIDTH };
+/// From which all that is drawn follows.
+pub const SEED: FieldSpec =
+    FieldSpec::new("seed", FieldKind::Whole(0, i64::MAX), Default::Whole(1), "of all that is drawn");
 /// How many examples together.
 pub const BATCH: FieldSpec =
     FieldSpec::new("batch", FieldKind::Whole(1, 4096), Default::Whole(32), "examples in a step");

@@ -2,6 +2,7 @@
 
 use crate::command::number::{real, whole};
 use crate::command::open::{open_index, read_qrels, read_queries};
+use crate::command::output_folder::check_output_folder;
 use crate::command::paths::Paths;
 use crate::command::{Global, Outcome, Output};
 use anyhow::{anyhow, bail};
@@ -9,12 +10,12 @@ use clap::Args;
 use plackett_core::Document;
 use plackett_genir::learning::{LearningData, RetrieverTraining, catalogue_of, recalled};
 use plackett_genir::representation::{PairSource, TextPair};
-use plackett_genir::{GenerativeRetriever, GenirError};
+use plackett_genir::{GenerativeRetriever, GenirError, RETRIEVER_FILE};
 use plackett_ids::Catalogue;
 use plackett_ids::scheme::{Reads, parse};
 use plackett_search::{Bm25, Index};
 use plackett_train::Compute;
-use plackett_train::trainer::StepRecord;
+use plackett_train::trainer::{StepRecord, words_of};
 use serde_json::json;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -72,7 +73,7 @@ pub struct Arguments {
     #[arg(long, value_name = "N", default_value = "64", value_parser = whole::<usize>(1..=4096))]
     batch: usize,
     /// The learning rate
-    #[arg(long, value_name = "X", default_value = "0.003", value_parser = real(" above 0, up to 1", |x| x > 0.0 && x <= 1.0))]
+    #[arg(long, value_name = "X", default_value = "0.003", value_parser = real(" from 0.000001 to 1", |x| (1e-6..=1.0).contains(&x)))]
     rate: f64,
     /// From which what is drawn follows
     #[arg(long, value_name = "N", default_value = "1", value_parser = whole::<u64>(0..))]
@@ -87,9 +88,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         .reads("--qrels", &arguments.qrels)
         .writes("--output", [&arguments.output])
         .check()?;
-    if arguments.output.is_file() {
-        return Err(anyhow!("--output: {} is a file; name a folder", arguments.output.display()).into());
-    }
+    check_output_folder(&arguments.output, Some(RETRIEVER_FILE))?;
     let training = training(arguments);
     training.check()?;
     let index = open_index(&arguments.index)?;
@@ -105,6 +104,13 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     };
     let data = LearningData { documents: &documents, labelled: &labelled, similar: &similar, paths: None };
     catalogue.remarks().iter().for_each(|remark| output.warn(remark));
+    let wordless =
+        documents.iter().filter(|document| words_of(&document.model_text()).next().is_none()).count();
+    if wordless > 0 {
+        output.warn(&format!(
+            "{wordless} documents have no words; only labelled queries can teach their docids"
+        ));
+    }
     let begun = Instant::now();
     let bar = output.progress("steps", arguments.steps as u64);
     let mut progress =

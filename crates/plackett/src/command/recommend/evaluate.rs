@@ -1,6 +1,6 @@
 //! `plackett recommend eval`: recommenders side by side.
 
-use super::Data;
+use super::{Data, check_seed};
 use crate::command::number::whole;
 use crate::command::table::{Align, Table};
 use crate::command::{Outcome, Output};
@@ -34,9 +34,9 @@ pub struct Arguments {
     /// Let items of the history into the ranking
     #[arg(long)]
     include_seen: bool,
-    /// From which what is drawn follows
-    #[arg(long, value_name = "N", default_value = "1", value_parser = whole::<u64>(0..))]
-    seed: u64,
+    /// From which what is drawn follows [default: 1]
+    #[arg(long, value_name = "N", value_parser = whole::<u64>(0..))]
+    seed: Option<u64>,
 }
 
 /// What was measured of a recommender.
@@ -54,6 +54,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome {
     let wanted: Vec<String> =
         if arguments.recommender.is_empty() { untrained() } else { arguments.recommender.clone() };
     let wanted = wanted.iter().map(|text| parse(text)).collect::<Result<Vec<Configured>, _>>()?;
+    check_seed(arguments.seed, &wanted)?;
     let all = arguments.data.read(output)?;
     let split = match arguments.after {
         Some(time) => split_at(&all, time),
@@ -105,7 +106,7 @@ fn measure(
         bar.set_position(done as u64);
     };
     let compute = Compute::new(rayon::current_num_threads());
-    let mut fitting = Fitting { compute, seed: arguments.seed, progress: &mut progress };
+    let mut fitting = Fitting { compute, seed: arguments.seed.unwrap_or(1), progress: &mut progress };
     let fitted = configured.fit(&FitData { catalogue, sequences: &split.sequences }, &mut fitting)?;
     bar.finish_and_clear();
     let options = EvaluationOptions { exclude_seen: !arguments.include_seen, keep: arguments.k };

@@ -1,11 +1,11 @@
 //! `plackett recommend fit`: a recommender in a folder.
 
-use super::{Data, exists};
+use super::{Data, check_seed, exists};
 use crate::command::number::whole;
 use crate::command::{Outcome, Output};
 use anyhow::Context;
 use clap::Args;
-use plackett::content_hash::content;
+use plackett::content_hash::{content, is_stream};
 use plackett_rec::{FitData, Fitting, ModelFolder, parse, read_titles};
 use plackett_train::Compute;
 use serde_json::json;
@@ -27,14 +27,16 @@ pub struct Arguments {
     /// Titles of the items: lines of JSON with `item` and `title`
     #[arg(long, value_name = "FILE")]
     titles: Option<PathBuf>,
-    /// From which what is drawn follows
-    #[arg(long, value_name = "N", default_value = "1", value_parser = whole::<u64>(0..))]
-    seed: u64,
+    /// From which what is drawn follows [default: 1]
+    #[arg(long, value_name = "N", value_parser = whole::<u64>(0..))]
+    seed: Option<u64>,
 }
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, output: &Output) -> Outcome {
     let configured = parse(&arguments.recommender)?;
+    check_seed(arguments.seed, std::slice::from_ref(&configured))?;
+    let seed = arguments.seed.unwrap_or(1);
     exists("--titles", arguments.titles.as_deref())?;
     if arguments.output.is_file() {
         return Err(
@@ -43,9 +45,10 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome {
     }
     ModelFolder::check_output(&arguments.output, &arguments.data.interactions)?;
     let all = arguments.data.read(output)?;
-    let hash = match arguments.data.interactions.to_str() {
-        Some("-") => String::from("standard input"),
-        _ => {
+    // What can be read once only has no hash.
+    let hash = match is_stream(&arguments.data.interactions) {
+        true => String::from("a stream"),
+        false => {
             content(&arguments.data.interactions)
                 .context("the file of interactions cannot be read again")?
                 .sha256
@@ -66,11 +69,11 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome {
         bar.set_position(done as u64);
     };
     let compute = Compute::new(rayon::current_num_threads());
-    let mut fitting = Fitting { compute, seed: arguments.seed, progress: &mut progress };
+    let mut fitting = Fitting { compute, seed, progress: &mut progress };
     let data = FitData { catalogue: all.items.len(), sequences: &all.sequences };
     let fitted = configured.fit(&data, &mut fitting)?;
     bar.finish_and_clear();
-    ModelFolder::write(&arguments.output, (&configured, arguments.seed), &*fitted, (&all, &titles), &hash)?;
+    ModelFolder::write(&arguments.output, (&configured, seed), &*fitted, (&all, &titles), &hash)?;
     let seconds = begun.elapsed().as_secs_f64();
     if output.json {
         return Ok(output.print_json(&json!({

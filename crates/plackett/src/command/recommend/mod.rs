@@ -7,7 +7,7 @@ mod next;
 
 use super::{Global, Outcome, Output};
 use clap::{Args, Subcommand};
-use plackett_rec::{Interactions, k_core, read_interactions};
+use plackett_rec::{Configured, Interactions, k_core, read_interactions};
 use std::path::{Path, PathBuf};
 
 /// Recommend items to users: fit a recommender to interactions, measure it, ask it what comes next
@@ -70,6 +70,14 @@ impl Data {
             )),
             _ => Ok(all),
         }
+    }
+}
+
+/// Refuses a seed of which no recommender makes use.
+fn check_seed(seed: Option<u64>, recommenders: &[Configured]) -> anyhow::Result<()> {
+    match seed.is_some() && recommenders.iter().all(|one| !one.spec.draws) {
+        true => Err(anyhow::anyhow!("--seed: nothing is drawn by these recommenders; leave it out")),
+        false => Ok(()),
     }
 }
 

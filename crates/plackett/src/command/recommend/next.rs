@@ -45,6 +45,9 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments, output: &Output) -> Outcome {
     let path = arguments.model.as_ref().ok_or_else(|| anyhow!("name the folder of a model"))?;
     let folder = ModelFolder::open(path)?;
+    if arguments.now.is_some() && !folder.configured.spec.reads_time {
+        return Err(anyhow!("--now: {} reads no times; leave it out", folder.configured.spec.name).into());
+    }
     let history = history_of(arguments, &folder)?;
     let now = arguments.now.or(history.last().map(|event| event.time)).unwrap_or_default();
     let mut scores = folder.recommender.finite_scores(&[Request { history: &history, now }])?;

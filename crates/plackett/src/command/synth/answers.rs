@@ -1,6 +1,7 @@
 //! `plackett synth answers`: two collections over the same questions, one of people's answers and one of a model's.
 
 use crate::command::number::whole;
+use crate::command::output_folder::check_output_folder;
 use crate::command::paths::Paths;
 use crate::command::{Global, Outcome, Output};
 use anyhow::anyhow;
@@ -35,6 +36,7 @@ pub struct Arguments {
 /// Runs the command.
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     Paths::default().reads("RECORDS", [&arguments.records]).check()?;
+    check_output_folder(&arguments.output, None)?;
     let expected = "{\"question\": …, \"human_answers\": […], \"model_answers\": […]}";
     let lines = read_json_lines::<AnswerRecord>(&arguments.records, global.max_line_bytes, expected)?;
     let records: Vec<AnswerRecord> = lines.into_iter().map(|(_, record)| record).collect();

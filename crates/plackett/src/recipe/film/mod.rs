@@ -2,6 +2,7 @@
 //! or people search for one by genre and decade.
 
 mod demonstrations;
+mod items;
 mod language;
 mod next;
 mod rewards;

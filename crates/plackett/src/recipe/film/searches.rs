@@ -1,9 +1,8 @@
 //! Films as texts, and searches for them by genre and decade. Words of a search come from templates, of which some are held out: a search that
 //! is tested is in words that none was learned in.
 
+use super::items::{FilmItem, read_films};
 use crate::recipe::error::StageError;
-use plackett_core::formats::{DEFAULT_LINE_LIMIT, read_json_lines};
-use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
@@ -16,17 +15,7 @@ const TEMPLATES: [&str; 4] = [
 ];
 const HELD_OUT: usize = 1;
 
-#[derive(Deserialize)]
-struct Item {
-    item: String,
-    title: String,
-    #[serde(default)]
-    year: String,
-    #[serde(default)]
-    genres: Vec<String>,
-}
-
-impl Item {
+impl FilmItem {
     /// Title, year and genres, as far as they are there.
     fn text(&self) -> String {
         let parts = [self.title.clone(), self.year.clone(), self.genres.join(", ")];
@@ -60,20 +49,20 @@ impl FilmSearches {
     /// # Errors
     /// The file cannot be read, or lacks a film of the catalogue.
     pub fn load(path: &Path, catalogue: &[String]) -> Result<FilmSearches, StageError> {
-        let items: HashMap<String, Item> =
-            read_items(path)?.into_iter().map(|item| (item.item.clone(), item)).collect();
+        let items: HashMap<String, FilmItem> =
+            read_films(path)?.into_iter().map(|item| (item.item.clone(), item)).collect();
         let known = catalogue.iter().map(|name| {
             items.get(name).ok_or_else(|| StageError::Field {
                 field: "collection",
                 problem: format!("{} has no film `{name}`, which somebody rated", path.display()),
             })
         });
-        let known = known.collect::<Result<Vec<&Item>, _>>()?;
+        let known = known.collect::<Result<Vec<&FilmItem>, _>>()?;
         let pairs: BTreeSet<(String, u16)> = known.iter().flat_map(|item| item.kinds()).collect();
         let places: BTreeMap<(String, u16), usize> =
             pairs.iter().cloned().enumerate().map(|(at, pair)| (pair, at)).collect();
         let learned = TEMPLATES.len() - HELD_OUT;
-        let of_item = |item: &&Item, templates: std::ops::Range<usize>| -> Vec<u32> {
+        let of_item = |item: &&FilmItem, templates: std::ops::Range<usize>| -> Vec<u32> {
             let kinds = item.kinds();
             let first = |pair: &(String, u16)| places[pair] * TEMPLATES.len();
             kinds.iter().flat_map(|pair| templates.clone().map(move |at| (first(pair) + at) as u32)).collect()
@@ -100,14 +89,9 @@ fn written((genre, decade): &(String, u16)) -> Vec<String> {
 /// # Errors
 /// The file cannot be read, or a line is damaged.
 pub fn film_texts(path: &Path) -> Result<Vec<String>, StageError> {
-    let items = read_items(path)?;
-    let pairs: BTreeSet<(String, u16)> = items.iter().flat_map(Item::kinds).collect();
-    Ok(items.iter().map(Item::text).chain(pairs.iter().flat_map(written)).collect())
-}
-
-fn read_items(path: &Path) -> Result<Vec<Item>, StageError> {
-    let items = read_json_lines(path, DEFAULT_LINE_LIMIT, "a film with item, title, year and genres")?;
-    Ok(items.into_iter().map(|(_, item)| item).collect())
+    let items = read_films(path)?;
+    let pairs: BTreeSet<(String, u16)> = items.iter().flat_map(FilmItem::kinds).collect();
+    Ok(items.iter().map(FilmItem::text).chain(pairs.iter().flat_map(written)).collect())
 }
 
 #[cfg(test)]

@@ -1,11 +1,10 @@
 //! Films, and talks made of what people liked.
 
+use super::items::{FilmItem, read_films};
 use crate::recipe::error::StageError;
-use plackett_core::formats::{DEFAULT_LINE_LIMIT, read_json_lines};
 use plackett_core::title_list::{DatedTitle, TitleCatalogue};
 use plackett_rec::{Event, read_interactions};
 use plackett_train::random::Stream;
-use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
@@ -65,27 +64,17 @@ pub struct FilmWorld {
     pub histories: Vec<(String, Vec<usize>)>,
 }
 
-#[derive(Deserialize)]
-struct Item {
-    item: String,
-    title: String,
-    #[serde(default)]
-    year: String,
-    #[serde(default)]
-    genres: Vec<String>,
-}
-
 impl FilmWorld {
     /// From a folder with [`FILES`], as MovieLens's.
     ///
     /// # Errors
     /// A file cannot be read, a line is damaged, or there are fewer films than the catalogue is to have.
     pub fn load(folder: &Path, catalogue: usize, seed: u64) -> Result<FilmWorld, StageError> {
-        let items = read_items(&folder.join(FILES[0]))?;
+        let items = read_films(&folder.join(FILES[0]))?;
         let liked = read_likes(&folder.join(FILES[1]))?;
         let mut likes: HashMap<&str, usize> = HashMap::new();
         liked.values().flatten().for_each(|item| *likes.entry(item).or_default() += 1);
-        let mut order: Vec<(usize, &Item)> =
+        let mut order: Vec<(usize, &FilmItem)> =
             items.iter().map(|item| (likes.get(item.item.as_str()).copied().unwrap_or(0), item)).collect();
         order.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.item.cmp(&b.1.item)));
         let (mut films, mut places, mut seen) = (Vec::new(), HashMap::new(), HashSet::new());
@@ -178,11 +167,6 @@ fn hash(name: &str, seed: u64) -> u64 {
     name.bytes().fold(seed ^ 0xCBF2_9CE4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
     }) >> 7
-}
-
-fn read_items(path: &Path) -> Result<Vec<Item>, StageError> {
-    let items = read_json_lines(path, DEFAULT_LINE_LIMIT, "a film with item, title, year and genres")?;
-    Ok(items.into_iter().map(|(_, item)| item).collect())
 }
 
 /// The films that each person liked, the first ones first.

@@ -6,7 +6,7 @@ use crate::recipe::error::{Problem, RecipeError, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, Registry, StageKind, nothing_outside};
-use crate::recipe::small_decoder::{LAYERS, RATE, check_width, new_decoder};
+use crate::recipe::small_decoder::{LAYERS, NARROW_WIDTH, RATE, SEED, check_width, new_decoder};
 use crate::recipe::task::Task;
 use crate::recipe::training::train_within;
 use crate::recipe::wiki::{PageTask, Wiki, first_session};
@@ -78,12 +78,7 @@ pub static CORPUS_PRETRAINING: StageKind = StageKind {
             "the learning rate of these steps",
         ),
         LAYERS,
-        FieldSpec::new(
-            "width",
-            FieldKind::Whole(8, 4096),
-            Default::Whole(64),
-            "numbers of a token; a multiple of 8",
-        ),
+        NARROW_WIDTH,
         FieldSpec::new(
             "words",
             FieldKind::Whole(1, 1000),
@@ -92,7 +87,7 @@ pub static CORPUS_PRETRAINING: StageKind = StageKind {
         ),
         FieldSpec::new("batch", FieldKind::Whole(1, 4096), Default::Whole(64), "texts in a step"),
         RATE,
-        FieldSpec::new("seed", FieldKind::Whole(0, i64::MAX), Default::Whole(1), "of all that is drawn"),
+        SEED,
     ],
     chooses: None,
     check,
@@ -135,6 +130,7 @@ pub(super) fn pretraining(values: &Values) -> CorpusPretraining {
         inner: has("iss"),
         lead: has("lps"),
         hyperlinks: has("hip"),
+        read_words: values.count("words"),
         seed: values.count("seed") as u64,
         ..CorpusPretraining::default()
     }

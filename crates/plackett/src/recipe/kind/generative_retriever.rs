@@ -7,7 +7,7 @@ use crate::recipe::error::{Problem, RecipeError, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, Registry, StageKind, nothing_outside};
-use crate::recipe::small_decoder::{LAYERS, RATE, STEPS, check_width};
+use crate::recipe::small_decoder::{LAYERS, NARROW_WIDTH, RATE, SEED, STEPS, check_width};
 use crate::recipe::task::Task;
 use plackett_genir::category_paths::PathLessons;
 use plackett_genir::learning::{LearnedRetriever, LearningData, RetrieverTraining, recalled, recalled_by};
@@ -96,12 +96,7 @@ pub static GENERATIVE_RETRIEVER: StageKind = StageKind {
             "a stage `category-paths`, whose paths are written before docids",
         ),
         LAYERS,
-        FieldSpec::new(
-            "width",
-            FieldKind::Whole(8, 4096),
-            Default::Whole(64),
-            "numbers of a token; a multiple of 8",
-        ),
+        NARROW_WIDTH,
         FieldSpec::new(
             "words",
             FieldKind::Whole(1, 1000),
@@ -111,7 +106,7 @@ pub static GENERATIVE_RETRIEVER: StageKind = StageKind {
         FieldSpec::new("batch", FieldKind::Whole(1, 4096), Default::Whole(64), "texts in a step"),
         STEPS,
         RATE,
-        FieldSpec::new("seed", FieldKind::Whole(0, i64::MAX), Default::Whole(1), "of all that is drawn"),
+        SEED,
     ],
     chooses: None,
     check,

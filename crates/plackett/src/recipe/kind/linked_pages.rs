@@ -45,9 +45,9 @@ pub static LINKED_PAGES: StageKind = StageKind {
 
 fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let seed = task.values.count("seed");
-    let wiki = match task.values.text("data") {
-        Some(data) => of_articles(&dataset_of(task, data)?)?.0,
-        None => encyclopaedia(task.values.count("people"), seed as u64),
+    let (wiki, warnings) = match task.values.text("data") {
+        Some(data) => of_articles(&dataset_of(task, data)?)?,
+        None => (encyclopaedia(task.values.count("people"), seed as u64), Vec::new()),
     };
     wiki.write(task.folder)?;
     let links: usize = wiki.pages.iter().map(|page| page.links.len()).sum();
@@ -64,7 +64,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
             .map(|(name, own)| Quantity::of_seed(*name, seed, own as f64))
             .collect(),
         facts: TASK_NAMES.iter().map(of_task).collect(),
-        ..Made::default()
+        warnings,
     })
 }
 

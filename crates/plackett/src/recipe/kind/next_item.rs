@@ -7,7 +7,7 @@ use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside};
 use crate::recipe::shopping::{IdLanguage, NextMeasured, Shopper};
 use crate::recipe::small_decoder::{
-    BATCH, LAYERS, RATE, STEPS, check_width, folder_of, learn_pairs, new_decoder,
+    BATCH, LAYERS, NARROW_WIDTH, RATE, STEPS, check_width, folder_of, learn_pairs, new_decoder,
 };
 use crate::recipe::task::{Input, Task};
 use plackett_ids::{CATALOGUE_FILE, Catalogue};
@@ -29,12 +29,7 @@ pub static NEXT_ITEM: StageKind = StageKind {
     fields: &[
         FieldSpec::required("identifiers", FieldKind::Stage(&[Gives::Numbers]), "a stage `identifiers`"),
         LAYERS,
-        FieldSpec::new(
-            "width",
-            FieldKind::Whole(8, 4096),
-            Default::Whole(64),
-            "numbers of a token; a multiple of 8",
-        ),
+        NARROW_WIDTH,
         FieldSpec::new(
             "told",
             FieldKind::Whole(1, 1000),

@@ -196,7 +196,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
 }
 
 fn occurrence(event: &Event) -> Occurrence {
-    let action = (event.rating.round() as i64 - 1).clamp(0, ACTIONS as i64 - 1) as u32;
+    let action = (event.rating.round() - 1.0).clamp(0.0, ACTIONS as f32 - 1.0) as u32;
     Occurrence { item: event.item, action, time: Some(event.time), query: None }
 }
 

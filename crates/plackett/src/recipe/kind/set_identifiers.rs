@@ -9,7 +9,8 @@ use plackett_lm::store::BUNDLED;
 use plackett_rank::model::Role;
 use plackett_rec::setrec::{ItemVectors, SetRec, SetRecConfig, SetRecTask, SlotScores};
 use plackett_rec::{
-    Event, FitData, Fitting, Interactions, RecError, parse, read_interactions, read_item_texts,
+    Event, FitData, Fitting, Interactions, RecError, TargetRank, parse, read_interactions, read_item_texts,
+    target_rank,
 };
 use plackett_train::optimizer::Schedule;
 use plackett_train::random::Stream;
@@ -197,10 +198,13 @@ fn collaborative_vectors(
     Ok(vectors)
 }
 
+/// A measure of the rank of a target.
+type OfRank = fn(&TargetRank) -> f64;
+
 /// What a training of one seed gives.
 struct Measured {
     /// Ranks of the targets of the test.
-    ranks: Vec<usize>,
+    ranks: Vec<TargetRank>,
     by_seed: [f64; BY_SEED.len()],
 }
 
@@ -214,13 +218,14 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     }
     let is_cold: Vec<bool> = parts.test.targets.iter().map(|target| parts.cold[*target as usize]).collect();
     let mut numbers = Vec::new();
-    for (measure, of) in [("hr", hit as fn(usize) -> f64), ("ndcg", ndcg as fn(usize) -> f64)] {
+    let measures: [(&str, OfRank); 2] = [("hr", |rank| rank.hit(CUT)), ("ndcg", |rank| rank.ndcg(CUT))];
+    for (measure, of) in measures {
         for (slice, wanted) in [("all", None), ("warm", Some(false)), ("cold", Some(true))] {
             let cases: Vec<usize> =
                 (0..is_cold.len()).filter(|at| wanted.is_none_or(|wanted| is_cold[*at] == wanted)).collect();
             let keys = cases.iter().map(|at| all.users[parts.test.users[*at]].clone()).collect();
             let value =
-                |at: &usize| mean(&measured.iter().map(|seed| of(seed.ranks[*at])).collect::<Vec<_>>());
+                |at: &usize| mean(&measured.iter().map(|seed| of(&seed.ranks[*at])).collect::<Vec<_>>());
             numbers.push(Quantity::by_query(
                 format!("{slice}/{measure}"),
                 keys,
@@ -330,29 +335,20 @@ fn learn(
 }
 
 /// The rank of a target among items that are not in its history; of equal scores the middle.
-fn rank(scores: &[f32], asked: &Asked, at: usize) -> usize {
+fn rank(scores: &[f32], asked: &Asked, at: usize) -> TargetRank {
     let target = asked.targets[at];
     let seen: HashSet<u32> = asked.histories[at].iter().copied().filter(|item| *item != target).collect();
-    let own = scores[target as usize];
-    let others = || scores.iter().enumerate().filter(|(item, _)| !seen.contains(&(*item as u32)));
-    let better = others().filter(|(_, score)| **score > own).count();
-    let tied = others().filter(|(_, score)| **score == own).count() - 1;
-    1 + better + tied.div_ceil(2)
-}
-
-fn hit(rank: usize) -> f64 {
-    f64::from(u8::from(rank <= CUT))
-}
-
-fn ndcg(rank: usize) -> f64 {
-    if rank <= CUT { 1.0 / (rank as f64 + 1.0).log2() } else { 0.0 }
+    let mut scores = scores.to_vec();
+    seen.into_iter().for_each(|item| scores[item as usize] = f32::NEG_INFINITY);
+    target_rank(&scores, target as usize)
 }
 
 /// The weight with the best mean nDCG@10 of some cases; the least of equal ones.
 fn best_beta(scores: &[SlotScores], asked: &Asked, wanted: impl Fn(usize) -> bool) -> f32 {
     let cases: Vec<usize> = (0..scores.len()).filter(|at| wanted(*at)).collect();
-    let value =
-        |beta: f32| -> f64 { cases.iter().map(|at| ndcg(rank(&scores[*at].mixed(beta), asked, *at))).sum() };
+    let value = |beta: f32| -> f64 {
+        cases.iter().map(|at| rank(&scores[*at].mixed(beta), asked, *at).ndcg(CUT)).sum()
+    };
     let mut best = (BETAS[0], f64::NEG_INFINITY);
     for beta in BETAS {
         let value = value(beta);

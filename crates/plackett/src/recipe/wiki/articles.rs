@@ -3,22 +3,25 @@
 use super::{PageTask, Wiki};
 use crate::recipe::dataset::Dataset;
 use crate::recipe::error::StageError;
-use plackett_core::Query;
+use plackett_core::{Document, Query};
 use plackett_genir::corpus_pretraining::{Page, link_mentions};
 use std::collections::HashMap;
 
-/// Pages of the titles of a collection with links where titles are mentioned, and its queries of the splits `train` and `test`. Gives how many
-/// links were made, too.
+/// Pages of the titles of a collection with links where titles are mentioned, and its queries of the splits `train` and `test`. Paragraphs of a
+/// page stand in the order of the numbers that their ids end with (then of the ids): that of the text, whatever the order of the collection. Also says what was left out.
 ///
 /// # Errors
 /// The collection cannot be read, or no document has a title.
-pub fn of_articles(dataset: &Dataset) -> Result<(Wiki, usize), StageError> {
+pub fn of_articles(dataset: &Dataset) -> Result<(Wiki, Vec<String>), StageError> {
     let (mut pages, mut places, mut titles): (Vec<Page>, HashMap<String, usize>, HashMap<String, String>) =
         Default::default();
-    for document in dataset.corpus()? {
-        let document = document?;
+    let mut documents = dataset.corpus()?.collect::<Result<Vec<Document>, _>>()?;
+    documents.sort_by_cached_key(|document| place_of(&document.id));
+    let mut untitled = 0;
+    for document in documents {
         let title = document.title.trim().to_string();
         if title.is_empty() {
+            untitled += 1;
             continue;
         }
         let place = *places.entry(title.clone()).or_insert_with(|| {
@@ -32,12 +35,26 @@ pub fn of_articles(dataset: &Dataset) -> Result<(Wiki, usize), StageError> {
         let problem = "no document has a title; pages are known by their titles".to_string();
         return Err(StageError::Field { field: "data", problem });
     }
-    let links = link_mentions(&mut pages);
-    let mut tasks = Vec::new();
+    link_mentions(&mut pages);
+    let (mut tasks, mut pageless) = (Vec::new(), 0);
     for (split, is_test) in [("test", true), ("train", false)] {
-        tasks.extend(dataset.answered_in(split)?.iter().filter_map(|asked| task(asked, &titles, is_test)));
+        let asked = dataset.answered_in(split)?;
+        let before = tasks.len();
+        tasks.extend(asked.iter().filter_map(|asked| task(asked, &titles, is_test)));
+        pageless += asked.len() - (tasks.len() - before);
     }
-    Ok((Wiki { pages, tasks }, links))
+    let remarks = [
+        (untitled, "documents have no title and are on no page"),
+        (pageless, "questions are answered by no page and are left out"),
+    ];
+    let remarks = remarks.into_iter().filter(|(count, _)| *count > 0);
+    Ok((Wiki { pages, tasks }, remarks.map(|(count, what)| format!("{count} {what}")).collect()))
+}
+
+/// The number that an id ends with, and the id.
+fn place_of(id: &str) -> (u64, String) {
+    let digits = id.len() - id.bytes().rev().take_while(u8::is_ascii_digit).count();
+    (id[digits..].parse().unwrap_or(u64::MAX), id.to_string())
 }
 
 /// A question whose relevant documents are parts of pages; each page is enough.
