@@ -13,12 +13,14 @@
 mod cached_attention;
 mod error;
 mod evaluation;
+mod explanation;
 pub mod floors;
 mod head_tasks;
 pub mod hstu;
 pub mod interactions;
 mod model_folder;
 pub mod onerec;
+mod popularity_groups;
 mod prefix_attention;
 mod recommender;
 pub mod repeat_stream;
@@ -30,11 +32,13 @@ pub use error::RecError;
 pub use evaluation::{
     EvaluationOptions, ListStatistics, TargetRank, best, evaluate, list_statistics, target_rank,
 };
+pub use explanation::{Reason, reasons};
 pub use interactions::{
     Account, Event, Interactions, TestCase, Training, k_core, leave_last_out, read_interactions,
     read_item_texts, read_titles, split_at,
 };
 pub use model_folder::{CatalogueItem, ModelFolder};
+pub use popularity_groups::{PopularityGroup, popularity_groups};
 pub use recommender::{
-    Configured, FitData, Fitting, RECOMMENDERS, Recommender, RecommenderSpec, Request, find, parse,
+    Configured, FitData, FitStep, Fitting, RECOMMENDERS, Recommender, RecommenderSpec, Request, find, parse,
 };

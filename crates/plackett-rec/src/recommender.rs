@@ -3,6 +3,7 @@
 use crate::floors::{bpr, ease, ials, item_knn, popularity};
 use crate::{Event, RecError, hstu, sequential};
 use plackett_core::declaration::{self, Declaration, Expression, OptionSpec, OptionValues, suggestion};
+use plackett_train::trainer::StepRecord;
 use plackett_train::{Compute, Parameters};
 use std::fmt;
 use std::sync::Arc;
@@ -92,14 +93,32 @@ pub(crate) fn distinct(items: impl Iterator<Item = u32>) -> Vec<u32> {
     items
 }
 
+/// How far a fit is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FitStep {
+    /// Steps done.
+    pub done: usize,
+    /// Steps there are.
+    pub total: usize,
+    /// The mean loss of this step, where one is known.
+    pub loss: Option<f64>,
+}
+
+impl FitStep {
+    /// Of the trainer's record of a step.
+    pub(crate) fn of(record: &StepRecord, total: usize) -> FitStep {
+        FitStep { done: record.step, total, loss: Some(f64::from(record.loss)) }
+    }
+}
+
 /// How a fit is run.
 pub struct Fitting<'f> {
     /// Instruction set and threads.
     pub compute: Arc<Compute>,
     /// From which what is drawn follows.
     pub seed: u64,
-    /// Told steps done and steps there are.
-    pub progress: &'f mut dyn FnMut(usize, usize),
+    /// Told of each step.
+    pub progress: &'f mut dyn FnMut(FitStep),
 }
 
 /// Fits a recommender with its options.
@@ -312,7 +331,7 @@ mod tests {
                 _ => "",
             };
             let configured = parse(&format!("{}{options}", spec.name)).unwrap();
-            let mut fitting = Fitting { compute: Compute::new(1), seed: 3, progress: &mut |_, _| {} };
+            let mut fitting = Fitting { compute: Compute::new(1), seed: 3, progress: &mut |_| {} };
             let fitted = configured.fit(&data, &mut fitting).unwrap();
             let rank = evaluate(&*fitted, std::slice::from_ref(&case), EvaluationOptions::default()).unwrap();
             assert!(rank[0].rank == 1 || spec.name == "popularity", "{}: {:?}", spec.name, rank[0]);
@@ -349,7 +368,7 @@ mod tests {
         ] {
             let said_of = parse(text).and_then(|configured| {
                 let sequences = circles();
-                let mut fitting = Fitting { compute: Compute::new(1), seed: 1, progress: &mut |_, _| {} };
+                let mut fitting = Fitting { compute: Compute::new(1), seed: 1, progress: &mut |_| {} };
                 configured.fit(&FitData { catalogue: 8, sequences: &sequences }, &mut fitting)
             });
             match said.is_empty() {
@@ -360,7 +379,7 @@ mod tests {
                 }
             }
         }
-        let mut fitting = Fitting { compute: Compute::new(1), seed: 1, progress: &mut |_, _| {} };
+        let mut fitting = Fitting { compute: Compute::new(1), seed: 1, progress: &mut |_| {} };
         let empty = FitData { catalogue: 4, sequences: &[Vec::new()] };
         assert!(parse("ease").unwrap().fit(&empty, &mut fitting).is_err());
     }

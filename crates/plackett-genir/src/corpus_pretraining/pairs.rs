@@ -367,8 +367,8 @@ mod tests {
         let made = CorpusPretraining::default().pairs(&pages);
         assert_eq!((made.short_pages, made.short_paragraphs), (2, 1));
         assert!(made.dangling > 1, "also links to the renamed page");
-        assert!(made.short_targets > 0);
-        assert_eq!(made.remarks().len(), 4);
+        assert!(made.short_targets > 0 && made.own_links > 0, "six links among four pages come round");
+        assert_eq!(made.remarks().len(), 5);
         assert!(made.pairs.iter().all(|pair| pair.text != "too short"));
         let bare = CorpusPretraining { hyperlinks: false, lead: false, ..CorpusPretraining::default() };
         assert!(bare.pairs(&pages).pairs.iter().all(|p| p.objective == PretrainingObjective::InnerSentence));

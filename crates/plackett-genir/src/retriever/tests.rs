@@ -90,11 +90,11 @@ fn ten_thousand_beams_of_each_scheme_are_docids_of_the_catalogue() {
             keywords: format!("{} {at}", word(3 * at)),
             text: format!("{} and {} number {at}", word(4 * at), word(5 * at)),
             categories: vec![word(at).into(), word(7 * at).into()],
-            ..Item::new(&format!("d{at}"))
+            ..Item::new(format!("d{at}"))
         })
         .collect();
     let vectors: Vec<Vec<f64>> = (0..documents as u64)
-        .map(|row| (0..8).map(|at| f64::from(stream.normal(1000 + row * 8 + at))).collect())
+        .map(|row| (0..24).map(|at| f64::from(stream.normal(1000 + row * 24 + at))).collect())
         .collect();
     let histories: Vec<Vec<usize>> = (0..200)
         .map(|user| (0..6).map(|at| stream.below(5000 + user * 6 + at, documents)).collect())

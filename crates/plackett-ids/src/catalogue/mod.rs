@@ -153,6 +153,11 @@ impl Catalogue {
         self.by_codes.get(codes).map_or(&[], Vec::as_slice)
     }
 
+    /// The places of the items of each sequence, in no particular order.
+    pub fn groups(&self) -> impl Iterator<Item = &[usize]> {
+        self.by_codes.values().map(Vec::as_slice)
+    }
+
     /// The sequence of an item as tokens with blanks between them.
     pub fn text(&self, place: usize) -> String {
         let tokens: Vec<&str> =

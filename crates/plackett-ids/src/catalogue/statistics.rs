@@ -112,13 +112,19 @@ impl Catalogue {
         (clashes.len(), first)
     }
 
-    fn level_use(&self, level: usize) -> LevelUse {
+    /// The items of each code that is in use at a place (from 0), from the fewest to the most.
+    pub fn code_counts(&self, level: usize) -> Vec<usize> {
         let mut counts: HashMap<u32, usize> = HashMap::new();
         let codes = self.items.iter().filter_map(|item| item.codes.get(level));
         codes.for_each(|code| *counts.entry(*code).or_default() += 1);
         let mut counts: Vec<usize> = counts.into_values().collect();
-        // One order of the sum, whatever that of the map.
         counts.sort_unstable();
+        counts
+    }
+
+    fn level_use(&self, level: usize) -> LevelUse {
+        // Rising: one order of the sum, whatever that of a map.
+        let counts = self.code_counts(level);
         let items: usize = counts.iter().sum();
         let share = |count: &usize| *count as f64 / items as f64;
         // From 0, so that one code has 0 bits and not −0.

@@ -3,7 +3,7 @@
 use crate::evaluation::check_items;
 use crate::recommender::{item_set, matrix};
 use crate::sequential::draw_normal;
-use crate::{FitData, Fitting, RecError, Recommender, RecommenderSpec, Request};
+use crate::{FitData, FitStep, Fitting, RecError, Recommender, RecommenderSpec, Request};
 use plackett_core::declaration::{OptionKind, OptionSpec, OptionValues};
 use plackett_train::Parameters;
 use plackett_train::random::Stream;
@@ -123,7 +123,7 @@ impl Bpr {
                     model.step(&mut users[user * width..][..width], better, worse);
                 }
             }
-            (fitting.progress)(epoch + 1, epochs);
+            (fitting.progress)(FitStep { done: epoch + 1, total: epochs, loss: None });
         }
         model
     }

@@ -1,9 +1,9 @@
 //! EASE^R: a linear model of items by items with a closed form.
 
+use super::spd_inverse::invert;
 use crate::evaluation::check_items;
 use crate::recommender::{item_set, matrix};
 use crate::{FitData, RecError, Recommender, RecommenderSpec, Request};
-use nalgebra::DMatrix;
 use plackett_core::declaration::{OptionKind, OptionSpec};
 use plackett_train::Parameters;
 use rayon::prelude::*;
@@ -48,25 +48,21 @@ impl Ease {
                  filter with a k-core, or take item-knn"
             )));
         }
-        let mut gram = DMatrix::<f64>::zeros(catalogue, catalogue);
+        let mut inverse = vec![0.0f64; catalogue * catalogue];
         for items in data.sets() {
             for a in &items {
-                items.iter().for_each(|b| gram[(*a as usize, *b as usize)] += 1.0);
+                items.iter().for_each(|b| inverse[*a as usize * catalogue + *b as usize] += 1.0);
             }
         }
-        (0..catalogue).for_each(|at| gram[(at, at)] += l2);
-        let inverse = match gram.cholesky() {
-            Some(factor) => factor.inverse(),
-            None => {
-                return Err(RecError::Setting(
-                    "ease: the matrix cannot be inverted; give a greater l2".into(),
-                ));
-            }
-        };
+        (0..catalogue).for_each(|at| inverse[at * catalogue + at] += l2);
+        if !invert(&mut inverse, catalogue) {
+            return Err(RecError::Setting("ease: the matrix cannot be inverted; give a greater l2".into()));
+        }
         let mut weights = vec![0.0f32; catalogue * catalogue];
         for from in 0..catalogue {
             for to in (0..catalogue).filter(|to| *to != from) {
-                weights[from * catalogue + to] = (-inverse[(from, to)] / inverse[(to, to)]) as f32;
+                let diagonal = inverse[to * catalogue + to];
+                weights[from * catalogue + to] = (-inverse[from * catalogue + to] / diagonal) as f32;
             }
         }
         Ok(Ease { catalogue, weights })

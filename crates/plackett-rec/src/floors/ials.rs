@@ -2,7 +2,7 @@
 
 use crate::evaluation::check_items;
 use crate::recommender::{item_set, matrix, width_of};
-use crate::{RecError, Recommender, RecommenderSpec, Request};
+use crate::{FitStep, RecError, Recommender, RecommenderSpec, Request};
 use nalgebra::{DMatrix, DVector};
 use plackett_core::declaration::{OptionKind, OptionSpec};
 use plackett_train::Parameters;
@@ -55,7 +55,7 @@ pub static SPEC: RecommenderSpec = RecommenderSpec {
         for epoch in 0..epochs {
             let of_users = model.solve(&model.items, &users)?;
             model.items = model.solve(&of_users, &items)?;
-            (fitting.progress)(epoch + 1, epochs);
+            (fitting.progress)(FitStep { done: epoch + 1, total: epochs, loss: None });
         }
         // As a file holds them, so that a model that was saved gives the same scores.
         model.items.iter_mut().for_each(|x| *x = f64::from(*x as f32));

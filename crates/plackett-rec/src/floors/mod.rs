@@ -5,3 +5,4 @@ pub mod ease;
 pub mod ials;
 pub mod item_knn;
 pub mod popularity;
+mod spd_inverse;

@@ -3,7 +3,7 @@
 
 use super::{CandidateScorer, Hstu, HstuConfig, HstuHistory, HstuInference};
 use crate::sequential::{LearningSettings, SequenceBatch, SequenceModel};
-use crate::{Event, FitData, Fitting, RecError};
+use crate::{Event, FitData, FitStep, Fitting, RecError};
 use plackett_train::nn::Mode;
 use plackett_train::trainer::{StepLoss, StepRecord, Task, train};
 use plackett_train::{Engine, ParameterId, Parameters, Tape, TrainError, Var};
@@ -112,7 +112,7 @@ impl ActionRanker {
         };
         let sequences = data.sequences.iter().filter(|sequence| !sequence.is_empty()).map(newest).collect();
         let task = RankingTask { model: &model, head, sequences };
-        let mut progress = |record: &StepRecord, total: usize| (fitting.progress)(record.step, total);
+        let mut progress = |record: &StepRecord, total: usize| (fitting.progress)(FitStep::of(record, total));
         train(&task, &fitting.compute, &mut parameters, &learning.settings, (None, ""), None, &mut progress)?;
         let (weight, bias) = (task.head.weight, task.head.bias);
         Ok(ActionRanker {
@@ -179,7 +179,7 @@ mod tests {
         let options =
             crate::parse("hstu(epochs=60, batch=16, width=16, dropout=0, rate=0.01)").unwrap().options;
         let learning = LearningSettings::of(&options, 1);
-        let mut fitting = Fitting { compute: Compute::new(1), seed: 1, progress: &mut |_, _| {} };
+        let mut fitting = Fitting { compute: Compute::new(1), seed: 1, progress: &mut |_| {} };
         let config = HstuConfig::research(12, 16, 2, 10);
         let data = FitData { catalogue: 12, sequences: &sequences[..56] };
         let ranker = ActionRanker::fit(config, Liked { from: 4.0 }, &learning, &data, &mut fitting).unwrap();

@@ -2,10 +2,10 @@
 
 use super::{LearningSettings, NextItemTask, SequenceBatch, SequenceModel, normalize_rows};
 use crate::evaluation::check_items;
-use crate::{Event, FitData, Fitting, RecError, Recommender, Request};
+use crate::{Event, FitData, FitStep, Fitting, RecError, Recommender, Request};
 use plackett_kernel::{Panels, Start, multiply_panels};
 use plackett_train::nn::Mode;
-use plackett_train::trainer::{Settings, Task, train};
+use plackett_train::trainer::{Settings, StepRecord, Task, train};
 use plackett_train::{Compute, Engine, Parameters, Tape};
 use std::sync::Arc;
 
@@ -45,9 +45,7 @@ impl<M: SequenceModel> SequenceRecommender<M> {
         let settings =
             Settings { batch: learning.settings.batch.min(task.count().max(1)), ..learning.settings.clone() };
         check_step(&task, &settings, learning.negatives)?;
-        let mut progress = |record: &plackett_train::trainer::StepRecord, total: usize| {
-            (fitting.progress)(record.step, total)
-        };
+        let mut progress = |record: &StepRecord, total: usize| (fitting.progress)(FitStep::of(record, total));
         train(&task, &fitting.compute, &mut parameters, &settings, (None, ""), None, &mut progress)?;
         Ok(SequenceRecommender::new(model, parameters, fitting.compute.clone()))
     }

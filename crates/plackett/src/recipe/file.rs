@@ -127,6 +127,9 @@ pub const CLAIM_FIELDS: &[FieldSpec] = &[
     FieldSpec::new("scale", SCALES, Default::Text("both"), "the scale at which it is judged"),
 ];
 
+/// Keys of a claim that change neither a number nor whether the claim holds.
+const WORDS: &[&str] = &["text", "main", "expected"];
+
 type Table<'t, 'i> = (&'t Spanned<std::borrow::Cow<'i, str>>, &'t DeTable<'i>);
 
 impl Recipe {
@@ -160,9 +163,21 @@ impl Recipe {
         &self.scales[scale as usize]
     }
 
-    /// SHA-256 of its text, in hexadecimal.
+    /// SHA-256 of what decides its numbers and its judgements, in hexadecimal: stages and claims without their words
+    /// ([`WORDS`]), and without comments. So a corrected
+    /// sentence leaves recorded results valid.
     pub fn hash(&self) -> String {
-        hex(&Sha256::digest(self.source.text.as_bytes()))
+        let mut table: toml::Table = toml::from_str(&self.source.text).unwrap_or_default();
+        TOP.iter().for_each(|spec| drop(table.remove(spec.name)));
+        let claims = table.get_mut("claim").and_then(toml::Value::as_table_mut);
+        for claim in claims
+            .into_iter()
+            .flat_map(|claims| claims.iter_mut())
+            .filter_map(|(_, claim)| claim.as_table_mut())
+        {
+            WORDS.iter().for_each(|word| drop(claim.remove(*word)));
+        }
+        hex(&Sha256::digest(table.to_string().as_bytes()))
     }
 }
 

@@ -382,3 +382,21 @@ fn what_cannot_be_timed_or_divided_is_said() {
     let error = run(&zero).unwrap_err().to_string();
     assert!(error.contains("it is 0 for a query or seed"), "{error}");
 }
+
+#[test]
+fn words_do_not_change_what_a_result_was_recorded_for_and_bounds_do() {
+    let of = |title: &str, comment: &str, words: &str, bound: &str| {
+        let claim = format!(
+            "[claim.c]\n{words}\nkind = \"ratio\"\nof = \"high/value\"\nto = \"low/value\"\nat_least = {bound}\n"
+        );
+        let text = format!(
+            "title = \"{title}\"\n{comment}\n{}{}{claim}",
+            stage("low", "step = 1.0"),
+            stage("high", "start = 10.0")
+        );
+        read(&text).unwrap_or_else(|error| panic!("{error}")).hash()
+    };
+    let before = of("t", "", "text = \"c\"", "1");
+    assert_eq!(before, of("other", "# a word", "text = \"d\"\nmain = true\nexpected = false", "1"));
+    assert_ne!(before, of("t", "", "text = \"c\"", "2"));
+}

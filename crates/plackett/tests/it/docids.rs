@@ -110,3 +110,22 @@ fn a_model_of_other_documents_and_settings_without_an_effect_are_refused() {
         plackett(at, &["search", "all.index", "--pipeline", "generate(model=all.docids)", "tea"]).expect(0);
     assert!(found.stderr.contains("1 documents of the index have no docid"), "{}", found.stderr);
 }
+
+#[test]
+fn the_page_of_a_catalogue_shows_its_codes_lengths_and_collisions() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let item =
+        |n: usize| format!("{{\"id\": \"i{n}\", \"title\": \"<b> tea {}\", \"keywords\": \"tea\"}}\n", n / 2);
+    std::fs::write(at.join("items.jsonl"), (0..6).map(item).collect::<String>()).unwrap();
+    let build = ["ids", "build", "items.jsonl", "--scheme", "title(duplicates=keep)", "-o", "c.jsonl"];
+    plackett(at, &build).expect(0);
+    plackett(at, &["ids", "show", "c.jsonl", "--report", "page.html"]).expect(0);
+    let page = std::fs::read_to_string(at.join("page.html")).unwrap();
+    for part in ["Identifiers of c.jsonl", "<svg", "share an identifier", "Lengths"] {
+        assert!(page.contains(part), "{part}");
+    }
+    assert!(!page.contains("<b> tea"), "titles are text");
+    let error = plackett(at, &["ids", "show", "c.jsonl", "--report", "c.jsonl"]).expect(2).stderr;
+    assert!(error.contains("--report"), "{error}");
+}

@@ -99,3 +99,43 @@ fn wrong_input_is_refused_with_what_to_do() {
     assert!(listed["recommenders"].as_array().unwrap().len() >= 6);
     assert!(plackett(folder.path(), &["recommend", "show", "hstu"]).expect(0).stdout.contains("time-bias"));
 }
+
+#[test]
+fn the_page_of_a_comparison_shows_groups_curves_and_users_with_their_lists() {
+    let folder = tempfile::tempdir().unwrap();
+    prepare(folder.path());
+    let trained = "sasrec(epochs=3, batch=4, width=8, max-length=6)";
+    let eval = [
+        "recommend",
+        "eval",
+        "interactions.tsv",
+        "-r",
+        "popularity",
+        "-r",
+        trained,
+        "--titles",
+        "items.jsonl",
+        "--report",
+    ];
+    let run = |more: &[&str]| plackett(folder.path(), &[&eval[..], more].concat());
+    let stdout = run(&["page.html", "--json"]).expect(0).stdout;
+    let page = std::fs::read_to_string(folder.path().join("page.html")).unwrap();
+    for part in [
+        "By popularity",
+        "Learning curves",
+        "<svg",
+        "A silver spoon",
+        "because of",
+        "SHA-256",
+        "class=\"hit\"",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+    assert!(!page.contains("http"), "a page loads nothing");
+    let value: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    let groups = value["recommenders"][0]["by_popularity"].as_array().unwrap();
+    let tested: u64 = groups.iter().map(|group| group["tested"].as_u64().unwrap()).sum();
+    assert_eq!(tested, value["tested"].as_u64().unwrap());
+    let error = run(&["interactions.tsv"]).expect(2).stderr;
+    assert!(error.contains("--report"), "{error}");
+}

@@ -3,6 +3,7 @@
 mod build;
 mod check;
 mod learn;
+mod page;
 mod schemes;
 mod show;
 

@@ -1,6 +1,7 @@
 //! `plackett ids show`: what a catalogue's identifiers are like, and those of single items.
 
-use super::described;
+use super::{described, page};
+use crate::command::paths::Paths;
 use crate::command::terminal::plain;
 use crate::command::{Global, Outcome, Output};
 use anyhow::anyhow;
@@ -13,7 +14,7 @@ use std::path::PathBuf;
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  plackett ids show catalogue.jsonl\n  plackett ids show catalogue.jsonl --item B004756YJA --json\n  \
-                        plackett ids show catalogue.jsonl --codes '<a_3> <b_17> <c_4>'"
+                        plackett ids show catalogue.jsonl --codes '<a_3> <b_17> <c_4>'\n  plackett ids show catalogue.jsonl --report catalogue.html"
 )]
 pub struct Arguments {
     /// The catalogue
@@ -24,10 +25,17 @@ pub struct Arguments {
     /// Only the items with this identifier: its tokens with blanks between them
     #[arg(long, value_name = "TOKENS", conflicts_with = "item")]
     codes: Option<String>,
+    /// Write a self-contained HTML page: use of codes, lengths, collisions
+    #[arg(long, value_name = "FILE.html", conflicts_with_all = ["item", "codes"])]
+    report: Option<PathBuf>,
 }
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
+    Paths::default()
+        .reads("CATALOGUE", [&arguments.catalogue])
+        .writes("--report", &arguments.report)
+        .check()?;
     let catalogue = Catalogue::open_within(&arguments.catalogue, global.max_line_bytes)?;
     let places = asked(arguments, &catalogue)?;
     if let Some(places) = places {
@@ -35,6 +43,9 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     }
     let statistics = catalogue.statistics();
     catalogue.remarks().iter().for_each(|remark| output.warn(remark));
+    if let Some(path) = &arguments.report {
+        page::write(path, &arguments.catalogue, &catalogue, &statistics)?;
+    }
     if output.json {
         return Ok(output.print_json(&json!({
             "scheme": catalogue.scheme(), "sha256": catalogue.sha256(), "statistics": statistics,

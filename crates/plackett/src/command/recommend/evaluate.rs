@@ -1,18 +1,27 @@
 //! `plackett recommend eval`: recommenders side by side.
 
-use super::{Data, check_seed};
+use super::page::{self, Shown};
+use super::{Data, check_seed, exists};
 use crate::command::number::whole;
+use crate::command::paths::Paths;
 use crate::command::table::{Align, Table};
 use crate::command::{Outcome, Output};
 use clap::Args;
+use plackett::content_hash::{content, is_stream};
 use plackett_eval::{Interval, IntervalOptions};
 use plackett_rec::{
-    Configured, EvaluationOptions, FitData, Fitting, ListStatistics, RECOMMENDERS, TargetRank, Training,
-    evaluate, leave_last_out, list_statistics, parse, split_at,
+    Configured, EvaluationOptions, FitData, FitStep, Fitting, ListStatistics, PopularityGroup, RECOMMENDERS,
+    Recommender, TargetRank, Training, evaluate, leave_last_out, list_statistics, parse, popularity_groups,
+    read_titles, split_at,
 };
 use plackett_train::Compute;
 use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::path::PathBuf;
 use std::time::Instant;
+
+/// Groups of targets by their popularity, beside those never seen.
+const GROUPS: usize = 5;
 
 /// Fit recommenders to all events but the last of each user, and rank the whole catalogue for that one
 #[derive(Args)]
@@ -37,14 +46,30 @@ pub struct Arguments {
     /// From which what is drawn follows [default: 1]
     #[arg(long, value_name = "N", value_parser = whole::<u64>(0..))]
     seed: Option<u64>,
+    /// Write a self-contained HTML page: intervals, groups by popularity, learning curves, users with their lists
+    #[arg(long, value_name = "FILE.html")]
+    report: Option<PathBuf>,
+    /// Titles of the items for the page: lines of JSON with `item` and `title`
+    #[arg(long, value_name = "FILE", requires = "report")]
+    titles: Option<PathBuf>,
 }
 
 /// What was measured of a recommender.
-struct Measured {
-    configured: Configured,
-    ranks: Vec<TargetRank>,
-    lists: ListStatistics,
-    seconds: f64,
+pub(super) struct Measured {
+    pub configured: Configured,
+    pub fitted: Box<dyn Recommender>,
+    pub ranks: Vec<TargetRank>,
+    pub lists: ListStatistics,
+    /// The mean loss of each step, where there are losses.
+    pub losses: Vec<f64>,
+    pub seconds: f64,
+}
+
+impl Measured {
+    /// Hit rate at `k` over some cases.
+    pub fn hit_rate(&self, cases: &[usize], k: usize) -> f64 {
+        cases.iter().map(|case| self.ranks[*case].hit(k)).sum::<f64>() / cases.len().max(1) as f64
+    }
 }
 
 /// Runs the command.
@@ -55,7 +80,17 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome {
         if arguments.recommender.is_empty() { untrained() } else { arguments.recommender.clone() };
     let wanted = wanted.iter().map(|text| parse(text)).collect::<Result<Vec<Configured>, _>>()?;
     check_seed(arguments.seed, &wanted)?;
+    exists("--titles", arguments.titles.as_deref())?;
+    Paths::default()
+        .reads("INTERACTIONS", [&arguments.data.interactions])
+        .reads("--titles", &arguments.titles)
+        .writes("--report", &arguments.report)
+        .check()?;
     let all = arguments.data.read(output)?;
+    let titles = match &arguments.titles {
+        Some(path) => read_titles(path)?,
+        None => HashMap::new(),
+    };
     let split = match arguments.after {
         Some(time) => split_at(&all, time),
         None => leave_last_out(&all, usize::from(arguments.validation)),
@@ -89,7 +124,62 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome {
             ));
         }
     }
-    told(arguments, &measured, output)
+    let groups = popularity_groups(&split.cases, &counts(&split, all.items.len()), GROUPS);
+    if let Some(path) = &arguments.report {
+        let (protocol, k) = (arguments.protocol(), arguments.k);
+        let provenance = arguments.provenance();
+        let shown = Shown {
+            all: &all,
+            split: &split,
+            titles: &titles,
+            measured: &measured,
+            groups: &groups,
+            k,
+            protocol,
+            provenance,
+        };
+        page::write(path, &shown)?;
+    }
+    told(arguments, &measured, &groups, output)
+}
+
+impl Arguments {
+    /// How test cases are made, in a sentence.
+    fn protocol(&self) -> String {
+        match (self.after, self.validation) {
+            (Some(time), _) => {
+                format!("Learned from events before {time}, asked for the first one of each user after it.")
+            }
+            (None, true) => "Asked for the second last event of each user; the last one is unseen.".into(),
+            (None, false) => "Asked for the last event of each user, learned from those before.".into(),
+        }
+    }
+
+    /// What was run on what.
+    fn provenance(&self) -> Vec<(&'static str, String)> {
+        let file = &self.data.interactions;
+        let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned();
+        let mut provenance = vec![("interactions", name)];
+        if !is_stream(file) {
+            provenance.extend(content(file).ok().map(|content| ("SHA-256", content.sha256)));
+        }
+        provenance.push(("seed", self.seed.unwrap_or(1).to_string()));
+        provenance.push((
+            "items of the history",
+            if self.include_seen { "in the ranking" } else { "left out" }.into(),
+        ));
+        provenance.extend((self.data.core > 0).then(|| ("k-core", self.data.core.to_string())));
+        provenance.extend(self.data.least_rating.map(|rating| ("least rating", rating.to_string())));
+        provenance.push(("plackett", env!("CARGO_PKG_VERSION").to_string()));
+        provenance
+    }
+}
+
+/// Training events of each item.
+fn counts(split: &Training, catalogue: usize) -> Vec<usize> {
+    let mut counts = vec![0; catalogue];
+    split.sequences.iter().flatten().for_each(|event| counts[event.item as usize] += 1);
+    counts
 }
 
 fn measure(
@@ -101,9 +191,11 @@ fn measure(
 ) -> anyhow::Result<Measured> {
     let begun = Instant::now();
     let bar = output.progress(configured.spec.name, 0);
-    let mut progress = |done: usize, total: usize| {
-        bar.set_length(total as u64);
-        bar.set_position(done as u64);
+    let mut losses = Vec::new();
+    let mut progress = |step: FitStep| {
+        bar.set_length(step.total as u64);
+        bar.set_position(step.done as u64);
+        losses.extend(step.loss);
     };
     let compute = Compute::new(rayon::current_num_threads());
     let mut fitting = Fitting { compute, seed: arguments.seed.unwrap_or(1), progress: &mut progress };
@@ -111,14 +203,12 @@ fn measure(
     bar.finish_and_clear();
     let options = EvaluationOptions { exclude_seen: !arguments.include_seen, keep: arguments.k };
     let ranks = evaluate(&*fitted, &split.cases, options)?;
-    let mut counts = vec![0; catalogue];
-    split.sequences.iter().flatten().for_each(|event| counts[event.item as usize] += 1);
-    let lists = list_statistics(ranks.iter().map(|rank| &rank.list[..]), &counts);
-    Ok(Measured { configured, ranks, lists, seconds: begun.elapsed().as_secs_f64() })
+    let lists = list_statistics(ranks.iter().map(|rank| &rank.list[..]), &counts(split, catalogue));
+    Ok(Measured { configured, fitted, ranks, lists, losses, seconds: begun.elapsed().as_secs_f64() })
 }
 
 /// Hit rate, nDCG and reciprocal rank with their intervals.
-fn means(ranks: &[TargetRank], k: usize) -> [(f64, Option<Interval>); 3] {
+pub(super) fn means(ranks: &[TargetRank], k: usize) -> [(f64, Option<Interval>); 3] {
     let columns: [Vec<f64>; 3] = [
         ranks.iter().map(|rank| rank.hit(k)).collect(),
         ranks.iter().map(|rank| rank.ndcg(k)).collect(),
@@ -129,9 +219,14 @@ fn means(ranks: &[TargetRank], k: usize) -> [(f64, Option<Interval>); 3] {
     [0, 1, 2].map(|at| (mean(at), intervals.get(at).and_then(|interval| interval.best())))
 }
 
-fn told(arguments: &Arguments, measured: &[Measured], output: &Output) -> Outcome {
+fn told(
+    arguments: &Arguments,
+    measured: &[Measured],
+    groups: &[PopularityGroup],
+    output: &Output,
+) -> Outcome {
     let k = arguments.k;
-    let names = [format!("HR@{k}"), format!("nDCG@{k}"), "MRR".to_string()];
+    let names = page::measures(k);
     if output.json {
         let one = |one: &Measured| {
             let mut object = json!({
@@ -144,6 +239,15 @@ fn told(arguments: &Arguments, measured: &[Measured], output: &Output) -> Outcom
             for (name, (mean, interval)) in names.iter().zip(means(&one.ranks, k)) {
                 object[name] = json!({"mean": mean, "ci95": interval});
             }
+            let group = |group: &PopularityGroup| {
+                json!({
+                    "least": group.least,
+                    "most": group.most,
+                    "tested": group.cases.len(),
+                    (names[0].as_str()): one.hit_rate(&group.cases, k),
+                })
+            };
+            object["by_popularity"] = groups.iter().map(group).collect();
             object
         };
         let all: Vec<Value> = measured.iter().map(one).collect();

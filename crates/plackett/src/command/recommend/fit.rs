@@ -6,7 +6,7 @@ use crate::command::{Outcome, Output};
 use anyhow::Context;
 use clap::Args;
 use plackett::content_hash::{content, is_stream};
-use plackett_rec::{FitData, Fitting, ModelFolder, parse, read_titles};
+use plackett_rec::{FitData, FitStep, Fitting, ModelFolder, parse, read_titles};
 use plackett_train::Compute;
 use serde_json::json;
 use std::collections::HashMap;
@@ -64,9 +64,9 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome {
     }
     let begun = Instant::now();
     let bar = output.progress(configured.spec.name, 0);
-    let mut progress = |done: usize, total: usize| {
-        bar.set_length(total as u64);
-        bar.set_position(done as u64);
+    let mut progress = |step: FitStep| {
+        bar.set_length(step.total as u64);
+        bar.set_position(step.done as u64);
     };
     let compute = Compute::new(rayon::current_num_threads());
     let mut fitting = Fitting { compute, seed, progress: &mut progress };

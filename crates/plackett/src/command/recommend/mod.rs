@@ -4,6 +4,7 @@ mod evaluate;
 mod fit;
 mod list;
 mod next;
+mod page;
 
 use super::{Global, Outcome, Output};
 use clap::{Args, Subcommand};

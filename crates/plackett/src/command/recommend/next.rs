@@ -6,7 +6,7 @@ use crate::command::{Outcome, Output};
 use anyhow::anyhow;
 use clap::Args;
 use plackett_core::declaration::{nearest, suggestion};
-use plackett_rec::{Event, ModelFolder, Recommender, Request, best};
+use plackett_rec::{Event, ModelFolder, Reason, Request, best, reasons};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -66,7 +66,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome {
         ));
     }
     let reasons = match arguments.why {
-        true => reasons(&*folder.recommender, &history, now, &list)?,
+        true => reasons(&*folder.recommender, &Request { history: &history, now }, &list, MOST_REASONS)?,
         false => Vec::new(),
     };
     told(&folder, &list, &scores, &reasons, output)
@@ -100,39 +100,11 @@ fn history_of(arguments: &Arguments, folder: &ModelFolder) -> anyhow::Result<Vec
     }
 }
 
-/// For each recommended item the item of the history without which its score would fall most, and by how much; `None` where it would
-/// not fall.
-fn reasons(
-    recommender: &dyn Recommender,
-    history: &[Event],
-    now: i64,
-    list: &[u32],
-) -> anyhow::Result<Vec<Option<(u32, f32)>>> {
-    let newest = &history[history.len().saturating_sub(MOST_REASONS)..];
-    let mut items: Vec<u32> = newest.iter().map(|event| event.item).collect();
-    items.sort_unstable();
-    items.dedup();
-    let without =
-        |item: &u32| -> Vec<Event> { history.iter().filter(|event| event.item != *item).copied().collect() };
-    let all: Vec<Vec<Event>> = items.iter().map(without).collect();
-    let requests: Vec<Request<'_>> =
-        all.iter().map(Vec::as_slice).chain([history]).map(|history| Request { history, now }).collect();
-    let scores = recommender.finite_scores(&requests)?;
-    let catalogue = recommender.catalogue();
-    let whole = &scores[all.len() * catalogue..];
-    let reason = |item: &u32| {
-        let fall = |at: usize| whole[*item as usize] - scores[at * catalogue + *item as usize];
-        let most = (0..all.len()).max_by(|a, b| fall(*a).total_cmp(&fall(*b)));
-        most.filter(|at| fall(*at) > 0.0).map(|at| (items[at], fall(at)))
-    };
-    Ok(list.iter().map(reason).collect())
-}
-
 fn told(
     folder: &ModelFolder,
     list: &[u32],
     scores: &[f32],
-    reasons: &[Option<(u32, f32)>],
+    reasons: &[Option<Reason>],
     output: &Output,
 ) -> Outcome {
     let item = |item: u32| &folder.catalogue[item as usize];
@@ -145,7 +117,7 @@ fn told(
                 "item": item(*at).item,
                 "title": item(*at).title,
                 "score": scores[*at as usize],
-                "why": reason.map(|(because, fall)| json!({"item": item(because).item, "title": item(because).title, "fall": fall})),
+                "why": reason.map(|because| json!({"item": item(because.item).item, "title": item(because.item).title, "fall": because.fall})),
             })
         };
         let items: Vec<Value> = list.iter().enumerate().map(one).collect();
@@ -165,7 +137,7 @@ fn told(
             format!("{:.4}", scores[*at as usize]),
         ];
         if let Some(reason) = reasons.get(rank) {
-            row.push(reason.map_or_else(|| "–".to_string(), |(because, _)| title(because)));
+            row.push(reason.map_or_else(|| "–".to_string(), |because| title(because.item)));
         }
         table.row(row);
     }

@@ -7,7 +7,7 @@ use crate::recipe::registry::{Estimate, Made, StageKind, nothing_to_check};
 use crate::recipe::task::{Surroundings, Task, hash_file};
 use plackett_rec::hstu::{ActionRanker, HstuConfig, Liked};
 use plackett_rec::sequential::LearningSettings;
-use plackett_rec::{FitData, Fitting, TestCase, Training, leave_last_out, parse, read_interactions};
+use plackett_rec::{FitData, FitStep, Fitting, TestCase, Training, leave_last_out, parse, read_interactions};
 use plackett_train::Compute;
 use std::path::PathBuf;
 
@@ -115,7 +115,7 @@ fn probabilities(
     .options;
     let learning = LearningSettings::of(&options, seed as u64);
     let name = format!("{}, seed {seed}", task.name);
-    let mut progress = |done: usize, total: usize| (task.progress)(&name, done as u64, total as u64);
+    let mut progress = |step: FitStep| (task.progress)(&name, step.done as u64, step.total as u64);
     let compute = Compute::new(rayon::current_num_threads());
     let mut fitting = Fitting { compute, seed: seed as u64, progress: &mut progress };
     let config = HstuConfig::research(

@@ -6,8 +6,8 @@ use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::registry::{Estimate, Made, Registry, StageKind};
 use crate::recipe::task::{Surroundings, Task, hash_file};
 use plackett_rec::{
-    Configured, EvaluationOptions, FitData, Fitting, ListStatistics, TargetRank, Training, evaluate, k_core,
-    leave_last_out, list_statistics, parse, read_interactions,
+    Configured, EvaluationOptions, FitData, FitStep, Fitting, ListStatistics, TargetRank, Training, evaluate,
+    k_core, leave_last_out, list_statistics, parse, read_interactions,
 };
 use plackett_train::Compute;
 use std::path::PathBuf;
@@ -121,7 +121,7 @@ pub(super) fn fit_and_rank(
     let (mut ranks, mut lists) = (Vec::new(), Vec::new());
     for seed in 1..=task.values.count("seeds") {
         let name = format!("{}, seed {seed}", task.name);
-        let mut progress = |done: usize, total: usize| (task.progress)(&name, done as u64, total as u64);
+        let mut progress = |step: FitStep| (task.progress)(&name, step.done as u64, step.total as u64);
         let compute = Compute::new(rayon::current_num_threads());
         let mut fitting = Fitting { compute, seed: seed as u64, progress: &mut progress };
         let fitted = configured.fit(&data, &mut fitting)?;

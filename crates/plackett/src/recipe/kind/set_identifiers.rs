@@ -9,8 +9,8 @@ use plackett_lm::store::BUNDLED;
 use plackett_rank::model::Role;
 use plackett_rec::setrec::{ItemVectors, SetRec, SetRecConfig, SetRecTask, SlotScores};
 use plackett_rec::{
-    Event, FitData, Fitting, Interactions, RecError, TargetRank, parse, read_interactions, read_item_texts,
-    target_rank,
+    Event, FitData, FitStep, Fitting, Interactions, RecError, TargetRank, parse, read_interactions,
+    read_item_texts, target_rank,
 };
 use plackett_train::optimizer::Schedule;
 use plackett_train::random::Stream;
@@ -182,7 +182,7 @@ fn collaborative_vectors(
     let width = task.values.count("width");
     let text = format!("sasrec(epochs={}, batch=32, width={width})", task.values.count("start_epochs"));
     let name = format!("{}, SASRec", task.name);
-    let mut progress = |done: usize, total: usize| (task.progress)(&name, done as u64, total as u64);
+    let mut progress = |step: FitStep| (task.progress)(&name, step.done as u64, step.total as u64);
     let mut fitting =
         Fitting { compute: Compute::new(rayon::current_num_threads()), seed, progress: &mut progress };
     let fitted = parse(&text)?.fit(&FitData { catalogue: items, sequences: learned }, &mut fitting)?;

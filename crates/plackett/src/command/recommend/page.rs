@@ -1,0 +1,254 @@
+//! The page of `recommend eval`: what somebody who builds recommenders looks at, in one HTML file that loads nothing.
+
+use super::evaluate::{Measured, means};
+use askama::Template;
+use plackett_core::formats::atomic;
+use plackett_eval::IntervalOptions;
+use plackett_eval::report::curve_plot;
+use plackett_rec::{Interactions, PopularityGroup, Request, TestCase, Training, reasons};
+use std::collections::HashMap;
+use std::path::Path;
+
+/// Users that are shown.
+const EXAMPLES: usize = 6;
+/// Events of a shown history, and items of a shown list.
+const SHOWN: usize = 10;
+
+#[derive(Template)]
+#[template(path = "recommend.html")]
+struct Page<'a> {
+    name: String,
+    protocol: String,
+    chips: Vec<(&'static str, String)>,
+    measures: Vec<String>,
+    rows: Vec<Row>,
+    groups: Vec<(String, usize)>,
+    by_popularity: Vec<(String, Vec<(String, u32)>)>,
+    curves: Vec<(String, String)>,
+    examples_are: String,
+    examples: Vec<Example>,
+    provenance: &'a [(&'static str, String)],
+    version: &'static str,
+}
+
+struct Row {
+    name: String,
+    means: Vec<Cell>,
+    /// To the first recommender: in words, and as a class of the page.
+    difference: String,
+    difference_interval: String,
+    verdict: &'static str,
+    coverage: String,
+    gini: String,
+    popularity: String,
+    seconds: String,
+}
+
+struct Cell {
+    mean: String,
+    interval: String,
+    best: bool,
+    /// Left end, width and middle of the bar, in percent of the largest end in the column.
+    left: f64,
+    width: f64,
+    middle: f64,
+}
+
+struct Example {
+    user: String,
+    history: String,
+    target: String,
+    lists: Vec<List>,
+}
+
+struct List {
+    name: String,
+    rank: usize,
+    items: Vec<ListItem>,
+}
+
+struct ListItem {
+    title: String,
+    hit: bool,
+    why: String,
+}
+
+/// What a page shows.
+pub struct Shown<'a> {
+    pub all: &'a Interactions,
+    pub split: &'a Training,
+    pub titles: &'a HashMap<String, String>,
+    pub measured: &'a [Measured],
+    pub groups: &'a [PopularityGroup],
+    pub k: usize,
+    /// How cases were made, in a sentence.
+    pub protocol: String,
+    /// What was run on what.
+    pub provenance: Vec<(&'static str, String)>,
+}
+
+/// Writes the page.
+///
+/// # Errors
+/// A plot cannot be drawn, a recommender cannot say why, or the file cannot be written.
+pub fn write(path: &Path, shown: &Shown<'_>) -> anyhow::Result<()> {
+    let best = best_of(shown);
+    let name = &shown.measured[best].configured;
+    let page = Page {
+        name: shown.provenance.first().map(|(_, file)| file.clone()).unwrap_or_default(),
+        protocol: shown.protocol.clone(),
+        chips: vec![
+            ("users tested", shown.split.cases.len().to_string()),
+            ("items", shown.all.items.len().to_string()),
+            ("events", shown.all.events().to_string()),
+        ],
+        measures: measures(shown.k),
+        rows: rows(shown),
+        groups: shown.groups.iter().map(|group| (range(group), group.cases.len())).collect(),
+        by_popularity: by_popularity(shown),
+        curves: curves(shown.measured)?,
+        examples_are: format!(
+            "{EXAMPLES} users between whose ranks of what they want next the same share of users lies, from the best to the worst that \
+             {name} serves. Green: what was asked for. Reasons: the item of the newest 50 events without which the score would fall most."
+        ),
+        examples: examples(shown, best)?,
+        provenance: &shown.provenance,
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    let html = page.render()?;
+    Ok(atomic::write(path, |out| write!(out, "{html}"))?)
+}
+
+/// Names of the measures that are shown with intervals.
+pub fn measures(k: usize) -> Vec<String> {
+    vec![format!("HR@{k}"), format!("nDCG@{k}"), "MRR".to_string()]
+}
+
+/// The targets' events of a group.
+pub fn range(group: &PopularityGroup) -> String {
+    match (group.least, group.most) {
+        (_, 0) => "never seen".into(),
+        (1, 1) => "1 event".into(),
+        (least, most) if least == most => format!("{least} events"),
+        (least, most) => format!("{least}–{most} events"),
+    }
+}
+
+/// The recommender with the greatest mean nDCG, the first of equals.
+fn best_of(shown: &Shown<'_>) -> usize {
+    let ndcg = |at: usize| means(&shown.measured[at].ranks, shown.k)[1].0;
+    (0..shown.measured.len()).rev().max_by(|a, b| ndcg(*a).total_cmp(&ndcg(*b))).unwrap_or(0)
+}
+
+fn rows(shown: &Shown<'_>) -> Vec<Row> {
+    let all: Vec<_> = shown.measured.iter().map(|one| means(&one.ranks, shown.k)).collect();
+    let end = |at: usize| {
+        let ends = all.iter().map(|means| means[at].1.map_or(means[at].0, |[_, high]| high));
+        ends.fold(1e-9, f64::max)
+    };
+    let ends = [end(0), end(1), end(2)];
+    let greatest = |at: usize| all.iter().map(|means| means[at].0).fold(0.0, f64::max);
+    let cell = |means: &[(f64, Option<[f64; 2]>); 3], at: usize| {
+        let (mean, interval) = means[at];
+        let [low, high] = interval.unwrap_or([mean, mean]);
+        let percent = |x: f64| (100.0 * x / ends[at]).clamp(0.0, 100.0);
+        Cell {
+            mean: format!("{mean:.4}"),
+            interval: interval.map_or_else(String::new, |[low, high]| format!("[{low:.4}, {high:.4}]")),
+            best: mean == greatest(at),
+            left: percent(low),
+            width: percent(high) - percent(low),
+            middle: percent(mean),
+        }
+    };
+    let row = |(at, one): (usize, &Measured)| {
+        let (difference, difference_interval, verdict) =
+            if at == 0 { Default::default() } else { difference(shown, one) };
+        Row {
+            name: one.configured.to_string(),
+            means: (0..3).map(|measure| cell(&all[at], measure)).collect(),
+            difference,
+            difference_interval,
+            verdict,
+            coverage: format!("{:.3}", one.lists.coverage),
+            gini: format!("{:.3}", one.lists.gini),
+            popularity: format!("{:.4}", one.lists.popularity),
+            seconds: format!("{:.1}", one.seconds),
+        }
+    };
+    shown.measured.iter().enumerate().map(row).collect()
+}
+
+/// The mean difference in nDCG to the first recommender, user by user, its interval, and whether that is beyond doubt.
+fn difference(shown: &Shown<'_>, one: &Measured) -> (String, String, &'static str) {
+    let pairs = one.ranks.iter().zip(&shown.measured[0].ranks);
+    let differences: Vec<f64> = pairs.map(|(own, first)| own.ndcg(shown.k) - first.ndcg(shown.k)).collect();
+    let mean = differences.iter().sum::<f64>() / differences.len().max(1) as f64;
+    let interval =
+        IntervalOptions::default().of_columns(&[differences]).first().and_then(|interval| interval.best());
+    let verdict = match interval {
+        Some([low, _]) if low > 0.0 => "better",
+        Some([_, high]) if high < 0.0 => "worse",
+        _ => "undecided",
+    };
+    let text = interval.map_or_else(String::new, |[low, high]| format!("[{low:+.4}, {high:+.4}]"));
+    (format!("{mean:+.4}"), text, verdict)
+}
+
+/// Hit rates in the groups, with a shade from the greatest one.
+fn by_popularity(shown: &Shown<'_>) -> Vec<(String, Vec<(String, u32)>)> {
+    let rate = |one: &Measured, group: &PopularityGroup| one.hit_rate(&group.cases, shown.k);
+    let all = shown.measured.iter().flat_map(|one| shown.groups.iter().map(move |group| rate(one, group)));
+    let greatest = all.fold(1e-9, f64::max);
+    let cell = |rate: f64| (format!("{rate:.3}"), (45.0 * rate / greatest).round() as u32);
+    let row = |one: &Measured| {
+        (one.configured.to_string(), shown.groups.iter().map(|group| cell(rate(one, group))).collect())
+    };
+    shown.measured.iter().map(row).collect()
+}
+
+fn curves(measured: &[Measured]) -> anyhow::Result<Vec<(String, String)>> {
+    let trained = measured.iter().filter(|one| one.losses.len() > 1);
+    trained.map(|one| Ok((one.configured.to_string(), curve_plot(&one.losses, "loss")?))).collect()
+}
+
+/// Users from the best served to the worst, in equal steps.
+fn examples(shown: &Shown<'_>, best: usize) -> anyhow::Result<Vec<Example>> {
+    let ranks = &shown.measured[best].ranks;
+    let mut order: Vec<usize> = (0..ranks.len()).collect();
+    order.sort_by_key(|case| (ranks[*case].rank, *case));
+    let count = EXAMPLES.min(order.len());
+    let step = |nth: usize| order[nth * (order.len() - 1) / (count - 1).max(1)];
+    (0..count).map(|nth| example(shown, step(nth))).collect()
+}
+
+fn example(shown: &Shown<'_>, case: usize) -> anyhow::Result<Example> {
+    let title = |item: u32| {
+        let name = &shown.all.items[item as usize];
+        shown.titles.get(name).unwrap_or(name).clone()
+    };
+    let TestCase { user, history, target } = &shown.split.cases[case];
+    let mut newest: Vec<String> = history.iter().rev().take(SHOWN).map(|event| title(event.item)).collect();
+    if history.len() > SHOWN {
+        newest.push(format!("and {} earlier ones", history.len() - SHOWN));
+    }
+    let list = |one: &Measured| -> anyhow::Result<List> {
+        let rank = &one.ranks[case];
+        let items = &rank.list[..rank.list.len().min(SHOWN)];
+        let request = Request { history, now: target.time };
+        let why = reasons(&*one.fitted, &request, items, 50)?;
+        let item = |(item, why): (&u32, Option<plackett_rec::Reason>)| ListItem {
+            title: title(*item),
+            hit: *item == target.item,
+            why: why.map_or_else(String::new, |reason| title(reason.item)),
+        };
+        let items = items.iter().zip(why).map(item).collect();
+        Ok(List { name: one.configured.to_string(), rank: rank.rank, items })
+    };
+    Ok(Example {
+        user: shown.all.users[*user].clone(),
+        history: newest.join(" · "),
+        target: title(target.item),
+        lists: shown.measured.iter().map(list).collect::<anyhow::Result<_>>()?,
+    })
+}
