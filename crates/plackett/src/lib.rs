@@ -19,7 +19,15 @@ pub use pipeline::Pipeline;
 pub use plackett_arena as arena;
 pub use plackett_core as core;
 pub use plackett_eval as eval;
+pub use plackett_genir as genir;
+pub use plackett_ids as ids;
 pub use plackett_lm as lm;
 pub use plackett_rank as rank;
+pub use plackett_rec as rec;
 pub use plackett_search as search;
 pub use plackett_train as train;
+
+/// The examples of docs/library.md, which the tests compile and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/library.md")]
+pub struct LibraryGuide;

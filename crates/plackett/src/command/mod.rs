@@ -6,6 +6,7 @@ mod ask;
 mod calibrate;
 mod choose;
 mod compare;
+mod completions;
 mod cut_texts;
 mod declarations;
 mod doctor;
@@ -148,6 +149,8 @@ enum Command {
     Model(model::Arguments),
     Recipe(Box<recipe::Arguments>),
     Doctor(doctor::Arguments),
+    Completions(completions::Arguments),
+    Man(completions::ManArguments),
 }
 
 /// Runs the command line of this process.
@@ -215,7 +218,9 @@ fn no_line_limit(command: &Command) -> Option<&'static str> {
         | Command::Method(_)
         | Command::Model(_)
         | Command::Recipe(_)
-        | Command::Doctor(_) => Some("this command reads no documents, queries, requests, runs, judgments"),
+        | Command::Doctor(_)
+        | Command::Completions(_)
+        | Command::Man(_) => Some("this command reads no documents, queries, requests, runs, judgments"),
     }
 }
 
@@ -246,6 +251,8 @@ fn dispatch(command: Command, global: &Global, output: &Output) -> Outcome {
         Command::Model(arguments) => model::run(&arguments, global, output),
         Command::Recipe(arguments) => recipe::run(&arguments, global, output),
         Command::Doctor(arguments) => doctor::run(&arguments, global, output),
+        Command::Completions(arguments) => completions::run(&arguments, &mut Cli::command(), output),
+        Command::Man(arguments) => completions::man(&arguments, Cli::command(), output),
     }
 }
 

@@ -7,6 +7,7 @@ use super::graph;
 use super::registry::{Registry, StageKind};
 use super::source::{Place, Source};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -164,8 +165,8 @@ impl Recipe {
     }
 
     /// SHA-256 of what decides its numbers and its judgements, in hexadecimal: stages and claims without their words
-    /// ([`WORDS`]), and without comments. So a corrected
-    /// sentence leaves recorded results valid.
+    /// ([`WORDS`]) and without comments, and the versions of the kinds of stages. So a corrected sentence leaves recorded results
+    /// valid, and a kind that works otherwise does not.
     pub fn hash(&self) -> String {
         let mut table: toml::Table = toml::from_str(&self.source.text).unwrap_or_default();
         TOP.iter().for_each(|spec| drop(table.remove(spec.name)));
@@ -177,7 +178,10 @@ impl Recipe {
         {
             WORDS.iter().for_each(|word| drop(claim.remove(*word)));
         }
-        hex(&Sha256::digest(table.to_string().as_bytes()))
+        let stages = self.scales.iter().flat_map(|scale| &scale.stages);
+        let kinds: BTreeMap<&str, u32> = stages.map(|stage| (stage.kind.name, stage.kind.version)).collect();
+        let kinds: String = kinds.iter().map(|(name, version)| format!("{name} {version}\n")).collect();
+        hex(&Sha256::digest((table.to_string() + &kinds).as_bytes()))
     }
 }
 

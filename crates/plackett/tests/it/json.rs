@@ -89,6 +89,8 @@ const LINES: &[(&str, i32, &[&str])] = &[
     ("recommend m --user u", 0, &["items", "recommender"]),
     ("recommend eval events.tsv", 0, &["recommenders", "tested"]),
     ("doctor --offline", 0, &["bad", "findings"]),
+    ("completions fish", 0, &["script", "shell"]),
+    ("man -o pages", 0, &["output", "pages"]),
 ];
 
 #[test]

@@ -31,7 +31,7 @@ pub static CORPUS_PRETRAINING: StageKind = StageKind {
            and paragraphs around a link to the title that it leads to (`hip`). Then from a share of the labelled queries, several titles with \
            a separator between them. With `start` it goes on from another stage of this kind. Gives `pairs`, `anchored` (share of the targets of `iss` and \
            `lps` with a linked title), `labels` (queries learned from), `parameters` and `final_loss`",
-    version: 1,
+    version: 2,
     gives: Gives::Model,
     fields: &[
         FieldSpec::required("pages", FieldKind::Stage(&[Gives::Numbers]), "a stage `linked-pages`"),

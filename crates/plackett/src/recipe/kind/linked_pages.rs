@@ -18,7 +18,7 @@ pub static LINKED_PAGES: StageKind = StageKind {
            of people, towns and books, with five kinds of queries, of which three in ten are held out: questions in other words than the pages', slots \
            (`title [SEP] relation`), claims, entities (a nickname in a sentence; nicknames stand on pages of others alone, as the text of links) and \
            `several`, which need two pages. Gives `pages`, `links` and `asked` (held-out queries)",
-    version: 1,
+    version: 2,
     gives: Gives::Numbers,
     fields: &[
         FieldSpec::new(

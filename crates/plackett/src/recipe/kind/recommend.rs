@@ -33,7 +33,7 @@ pub static RECOMMEND: StageKind = StageKind {
     help: "fits a recommender to all events but the last of each user and ranks the whole catalogue for that one. Gives, by user, `hr@K` \
            and `ndcg@K` for K of 10, 50 and 200 and `mrr`, and by seed `coverage` (share of the catalogue among the first ten of \
            somebody) and `gini` (how unevenly items are among them)",
-    version: 1,
+    version: 2,
     gives: Gives::Numbers,
     fields: &[
         FieldSpec::required("collection", FieldKind::Text, "a folder's name in PLACKETT_DATA, or a path"),
