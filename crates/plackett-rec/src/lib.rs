@@ -35,7 +35,7 @@ pub use evaluation::{
 pub use explanation::{Reason, reasons};
 pub use interactions::{
     Account, Event, Interactions, TestCase, Training, k_core, leave_last_out, read_interactions,
-    read_item_texts, read_titles, split_at,
+    read_interactions_within, read_item_texts, read_titles, split_at,
 };
 pub use model_folder::{CatalogueItem, ModelFolder};
 pub use popularity_groups::{PopularityGroup, popularity_groups};

@@ -35,10 +35,22 @@ const COLUMNS: &str = "user, item, rating and timestamp (the last two may be mis
 /// # Errors
 /// The file cannot be read, a line has too few fields, a rating or time is no number, or no event is left.
 pub fn read_interactions(path: &Path, least_rating: Option<f32>) -> Result<Interactions, RecError> {
+    read_interactions_within(path, least_rating, DEFAULT_LINE_LIMIT)
+}
+
+/// The same, with another longest line, in bytes.
+///
+/// # Errors
+/// As [`read_interactions`].
+pub fn read_interactions_within(
+    path: &Path,
+    least_rating: Option<f32>,
+    line_limit: usize,
+) -> Result<Interactions, RecError> {
     if least_rating.is_some_and(|least| !least.is_finite()) {
         return Err(RecError::Setting("the lowest rating is too large; give a smaller number".into()));
     }
-    let mut lines = Lines::open(path, DEFAULT_LINE_LIMIT)?;
+    let mut lines = Lines::open(path, line_limit)?;
     let mut collected = Collected::new(least_rating);
     let mut form: Option<Form> = None;
     while let Some(text) = lines.next()? {

@@ -34,12 +34,12 @@ impl Year {
 }
 
 /// Titles by item, from lines of JSON with `item` and `title` (and perhaps `year`), or `keywords` in its place. Items without any are
-/// left out.
+/// left out. No line may be longer than `line_limit`, in bytes.
 ///
 /// # Errors
 /// The file cannot be read, or a line is no such object.
-pub fn read_titles(path: &Path) -> Result<HashMap<String, String>, RecError> {
-    read_items(path, |item| {
+pub fn read_titles(path: &Path, line_limit: usize) -> Result<HashMap<String, String>, RecError> {
+    read_items(path, line_limit, |item| {
         let year = item
             .year
             .as_ref()
@@ -56,7 +56,7 @@ pub fn read_titles(path: &Path) -> Result<HashMap<String, String>, RecError> {
 /// # Errors
 /// The file cannot be read, or a line is no such object.
 pub fn read_item_texts(path: &Path) -> Result<HashMap<String, String>, RecError> {
-    read_items(path, |item| {
+    read_items(path, DEFAULT_LINE_LIMIT, |item| {
         let said = [item.title.clone(), item.year.as_ref().map(Year::text), item.keywords.clone()];
         let said = said.into_iter().flatten().chain([item.genres.join(", ")]);
         let said: Vec<String> = said.filter(|text| !text.trim().is_empty()).collect();
@@ -66,11 +66,12 @@ pub fn read_item_texts(path: &Path) -> Result<HashMap<String, String>, RecError>
 
 fn read_items(
     path: &Path,
+    line_limit: usize,
     text_of: impl Fn(&Item) -> Option<String>,
 ) -> Result<HashMap<String, String>, RecError> {
     let mut texts = HashMap::new();
     let mut lines: HashMap<String, u64> = HashMap::new();
-    for (line, item) in read_json_lines::<Item>(path, DEFAULT_LINE_LIMIT, "an object with item and title")? {
+    for (line, item) in read_json_lines::<Item>(path, line_limit, "an object with item and title")? {
         if let Some(first) = lines.insert(item.item.clone(), line) {
             let problem =
                 format!("the item `{}` stands in line {first} and in line {line}; leave one out", item.item);
@@ -95,17 +96,19 @@ mod tests {
         let path = folder.path().join("items.jsonl");
         let text = "{\"item\":\"1\",\"title\":\"Alien\",\"year\":\"1979\"}\n\n{\"item\":\"2\",\"keywords\":\"red soap\"}\n{\"item\":\"3\"}\n";
         std::fs::write(&path, text).unwrap();
-        let titles = read_titles(&path).unwrap();
+        let titles = read_titles(&path, DEFAULT_LINE_LIMIT).unwrap();
         assert_eq!(
             (titles["1"].as_str(), titles["2"].as_str(), titles.len()),
             ("Alien (1979)", "red soap", 2)
         );
         assert_eq!(read_item_texts(&path).unwrap()["1"], "Alien. 1979");
         std::fs::write(&path, "{\"item\":\"1\",\"title\":\"a\",\"year\":1979}\n").unwrap();
-        assert_eq!(read_titles(&path).unwrap()["1"], "a (1979)");
+        assert_eq!(read_titles(&path, DEFAULT_LINE_LIMIT).unwrap()["1"], "a (1979)");
         std::fs::write(&path, "{\"item\":\"1\",\"title\":\"a\"}\n{\"item\":\"1\"}\n").unwrap();
-        assert!(read_titles(&path).unwrap_err().to_string().contains("line 1 and in line 2"));
+        assert!(
+            read_titles(&path, DEFAULT_LINE_LIMIT).unwrap_err().to_string().contains("line 1 and in line 2")
+        );
         std::fs::write(&path, "{\"item\":\"1\",\"title\":\"a\"}\n{\"item\":7}\n").unwrap();
-        assert!(read_titles(&path).unwrap_err().to_string().contains("line 2"));
+        assert!(read_titles(&path, DEFAULT_LINE_LIMIT).unwrap_err().to_string().contains("line 2"));
     }
 }

@@ -22,9 +22,7 @@ pub struct Arguments {
 
 /// Write the manual pages of all commands into a folder
 #[derive(Args)]
-#[command(
-    after_help = "Example:\n  plackett man -o ~/.local/share/man/man1\n  man plackett-search"
-)]
+#[command(after_help = "Example:\n  plackett man -o ~/.local/share/man/man1\n  man plackett-search")]
 pub struct ManArguments {
     /// The folder; it is made where it is missing, and pages in it are written anew
     #[arg(long, short, value_name = "DIR")]
@@ -63,6 +61,7 @@ fn write_pages(command: &Command, folder: &Path, pages: &mut Vec<String>) -> any
     page.render(&mut text)?;
     atomic::write(&folder.join(page.get_filename()), |out| out.write_all(&text))?;
     pages.push(page.get_filename());
-    let mut below = command.get_subcommands().filter(|below| !below.is_hide_set() && below.get_name() != "help");
+    let mut below =
+        command.get_subcommands().filter(|below| !below.is_hide_set() && below.get_name() != "help");
     below.try_for_each(|below| write_pages(below, folder, pages))
 }

@@ -97,6 +97,9 @@ pub struct Global {
     /// Whether the longest line was said on the command line.
     #[arg(skip)]
     line_limit_is_given: bool,
+    /// Whether the memory budget was.
+    #[arg(skip)]
+    memory_budget_is_given: bool,
 }
 
 impl Global {
@@ -160,6 +163,7 @@ pub fn main() -> ExitCode {
         .and_then(|m| Ok((Cli::from_arg_matches(&m)?, m)));
     let (mut cli, matches) = parsed.unwrap_or_else(|error| refuse(&error));
     cli.global.line_limit_is_given = is_given(&matches, "max_line_bytes");
+    cli.global.memory_budget_is_given = is_given(&matches, "memory_budget");
     let name = name(&matches);
     let output = Output::new(&cli.global, &name);
     let result = set_threads(&cli.global).and_then(|()| dispatch(cli.command, &cli.global, &output));
@@ -204,6 +208,7 @@ fn no_line_limit(command: &Command) -> Option<&'static str> {
         | Command::Ids(_)
         | Command::Arena(_) => None,
         Command::Route(arguments) if arguments.reads_lines() => None,
+        Command::Recommend(arguments) if arguments.reads_lines() => None,
         Command::Replay(_) => Some("the manifest says how long lines may be"),
         // Lines of texts and aspects may have any length.
         Command::Quickstart(_)
@@ -224,7 +229,25 @@ fn no_line_limit(command: &Command) -> Option<&'static str> {
     }
 }
 
+/// Refuses a memory budget where no model is opened that it could bound.
+fn no_memory_budget(command: &Command, global: &Global) -> Outcome {
+    let opens_none = matches!(
+        command,
+        Command::Eval(_)
+            | Command::Compare(_)
+            | Command::Recommend(_)
+            | Command::Method(_)
+            | Command::Completions(_)
+            | Command::Man(_)
+    );
+    match opens_none && global.memory_budget_is_given {
+        true => Err(anyhow::anyhow!("--memory-budget: this command opens no model; leave it out").into()),
+        false => Ok(()),
+    }
+}
+
 fn dispatch(command: Command, global: &Global, output: &Output) -> Outcome {
+    no_memory_budget(&command, global)?;
     if let Some(why) = no_line_limit(&command) {
         global.no_line_limit(why)?;
     }

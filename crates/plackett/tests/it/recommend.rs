@@ -139,3 +139,15 @@ fn the_page_of_a_comparison_shows_groups_curves_and_users_with_their_lists() {
     let error = run(&["interactions.tsv"]).expect(2).stderr;
     assert!(error.contains("--report"), "{error}");
 }
+
+#[test]
+fn limits_act_or_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    prepare(folder.path());
+    let said = |more: &[&str]| {
+        plackett(folder.path(), &[&["recommend", "eval", "interactions.tsv"], more].concat()).expect(2).stderr
+    };
+    let error = said(&["--max-line-bytes", "10"]);
+    assert!(error.contains("interactions.tsv") && error.contains("--max-line-bytes"), "{error}");
+    assert!(said(&["--memory-budget", "1GB"]).contains("--memory-budget"));
+}

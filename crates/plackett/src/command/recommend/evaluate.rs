@@ -5,7 +5,7 @@ use super::{Data, check_seed, exists};
 use crate::command::number::whole;
 use crate::command::paths::Paths;
 use crate::command::table::{Align, Table};
-use crate::command::{Outcome, Output};
+use crate::command::{Global, Outcome, Output};
 use clap::Args;
 use plackett::content_hash::{content, is_stream};
 use plackett_eval::{Interval, IntervalOptions};
@@ -73,7 +73,7 @@ impl Measured {
 }
 
 /// Runs the command.
-pub fn run(arguments: &Arguments, output: &Output) -> Outcome {
+pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let untrained =
         || RECOMMENDERS.iter().filter(|spec| !spec.draws).map(|spec| spec.name.to_string()).collect();
     let wanted: Vec<String> =
@@ -86,9 +86,9 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome {
         .reads("--titles", &arguments.titles)
         .writes("--report", &arguments.report)
         .check()?;
-    let all = arguments.data.read(output)?;
+    let all = arguments.data.read(global, output)?;
     let titles = match &arguments.titles {
-        Some(path) => read_titles(path)?,
+        Some(path) => read_titles(path, global.max_line_bytes)?,
         None => HashMap::new(),
     };
     let split = match arguments.after {

@@ -2,7 +2,7 @@
 
 use super::{Data, check_seed, exists};
 use crate::command::number::whole;
-use crate::command::{Outcome, Output};
+use crate::command::{Global, Outcome, Output};
 use anyhow::Context;
 use clap::Args;
 use plackett::content_hash::{content, is_stream};
@@ -33,7 +33,7 @@ pub struct Arguments {
 }
 
 /// Runs the command.
-pub fn run(arguments: &Arguments, output: &Output) -> Outcome {
+pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let configured = parse(&arguments.recommender)?;
     check_seed(arguments.seed, std::slice::from_ref(&configured))?;
     let seed = arguments.seed.unwrap_or(1);
@@ -44,7 +44,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome {
         );
     }
     ModelFolder::check_output(&arguments.output, &arguments.data.interactions)?;
-    let all = arguments.data.read(output)?;
+    let all = arguments.data.read(global, output)?;
     // What can be read once only has no hash.
     let hash = match is_stream(&arguments.data.interactions) {
         true => String::from("a stream"),
@@ -55,7 +55,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome {
         }
     };
     let titles = match &arguments.titles {
-        Some(path) => read_titles(path)?,
+        Some(path) => read_titles(path, global.max_line_bytes)?,
         None => HashMap::new(),
     };
     let untitled = all.items.iter().filter(|item| !titles.contains_key(*item)).count();

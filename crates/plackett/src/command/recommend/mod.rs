@@ -8,7 +8,7 @@ mod page;
 
 use super::{Global, Outcome, Output};
 use clap::{Args, Subcommand};
-use plackett_rec::{Configured, Interactions, k_core, read_interactions};
+use plackett_rec::{Configured, Interactions, k_core, read_interactions_within};
 use std::path::{Path, PathBuf};
 
 /// Recommend items to users: fit a recommender to interactions, measure it, ask it what comes next
@@ -58,8 +58,9 @@ struct Data {
 
 impl Data {
     /// Reads and filters the interactions, and says what was left out.
-    fn read(&self, output: &Output) -> anyhow::Result<Interactions> {
-        let mut all = read_interactions(&self.interactions, self.least_rating.map(|rating| rating as f32))?;
+    fn read(&self, global: &Global, output: &Output) -> anyhow::Result<Interactions> {
+        let least_rating = self.least_rating.map(|rating| rating as f32);
+        let mut all = read_interactions_within(&self.interactions, least_rating, global.max_line_bytes)?;
         if self.core > 0 {
             all = k_core(&all, self.core);
         }
@@ -92,12 +93,19 @@ fn exists(flag: &str, path: Option<&Path>) -> anyhow::Result<()> {
     }
 }
 
+impl Arguments {
+    /// Whether a file of interactions is read.
+    pub fn reads_lines(&self) -> bool {
+        matches!(self.action, Some(Action::Fit(_) | Action::Eval(_)))
+    }
+}
+
 /// Runs the command.
-pub fn run(arguments: &Arguments, _: &Global, output: &Output) -> Outcome {
+pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     match &arguments.action {
         None => next::run(&arguments.next, output),
-        Some(Action::Fit(arguments)) => fit::run(arguments, output),
-        Some(Action::Eval(arguments)) => evaluate::run(arguments, output),
+        Some(Action::Fit(arguments)) => fit::run(arguments, global, output),
+        Some(Action::Eval(arguments)) => evaluate::run(arguments, global, output),
         Some(Action::List) => list::list(output),
         Some(Action::Show { recommender }) => list::show(recommender, output),
     }
