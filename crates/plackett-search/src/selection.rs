@@ -97,7 +97,8 @@ impl<'a> Selection<'a> {
         let Some(allowed) = &self.allowed else { return Box::new(self.index.ids()) };
         let segments = self.index.snapshot.segments.iter().zip(allowed.segments());
         Box::new(
-            segments.flat_map(|(segment, bits)| bits.iter().filter_map(|doc| segment.ids.get(doc as usize))),
+            segments
+                .flat_map(|(segment, bits)| bits.iter().filter_map(move |doc| segment.ids.get(doc as usize))),
         )
     }
 

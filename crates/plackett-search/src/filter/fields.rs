@@ -146,19 +146,15 @@ impl Seen {
     fn take_text(&mut self, text: &str) -> bool {
         let every = || BTreeSet::from([FieldType::Number, FieldType::Date, FieldType::Boolean]);
         let could = self.texts.get_or_insert_with(every);
-        // An empty cell of a table says nothing of the others.
-        if !text.is_empty() {
-            could.retain(|kind| Stored::Text(text).can_be(*kind));
-        }
+        could.retain(|kind| Stored::Text(text).can_be(*kind));
         !could.is_empty()
     }
 
     fn end(mut self) -> Field {
         if let Some(could) = self.texts {
-            // With nothing but empty texts, or texts that are different things, they are texts.
-            let only = if could.len() == 1 { could.first().copied() } else { None };
+            // Texts that are different things are texts.
             let is_long = self.field.types.contains(&FieldType::Text);
-            match only {
+            match could.first().copied() {
                 Some(kind) => self.field.types.insert(kind),
                 None => !is_long && self.field.types.insert(FieldType::Keyword),
             };

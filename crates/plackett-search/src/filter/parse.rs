@@ -219,11 +219,15 @@ impl<'a> Parser<'a> {
             let start = self.at;
             if self.take(&quote.to_string()) {
                 let text = self.quoted(quote)?;
-                if text.len() > LONGEST_VALUE {
-                    self.at = start;
-                    return Err(self.error(&format!("a text of at most {LONGEST_VALUE} bytes")));
-                }
-                return Ok(Value::text(text));
+                let expected = match text.len() {
+                    0 => {
+                        "a text that is not empty (`not exists(field)` asks for documents without one)".into()
+                    }
+                    1..=LONGEST_VALUE => return Ok(Value::text(text)),
+                    _ => format!("a text of at most {LONGEST_VALUE} bytes"),
+                };
+                self.at = start;
+                return Err(self.error(&expected));
             }
         }
         self.blanks();

@@ -144,8 +144,8 @@ impl Terms<'_> {
             Stored::Number(number) => format!("the number {number}"),
             Stored::Boolean(value) => value.to_string(),
         };
-        // An empty cell of a table is no value of a number.
-        if matches!(value, Stored::Text("")) && given.is_some_and(|kind| kind != FieldType::Keyword) {
+        // The empty cell of a table is no value.
+        if value == Stored::Text("") {
             return Ok(false);
         }
         // A number can be the name of something: then its digits are a text.

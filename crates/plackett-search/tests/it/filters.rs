@@ -366,7 +366,7 @@ fn fields_and_their_types_are_found() {
     let expected = [
         "author.name (keyword) 1",
         "body (text) 1",
-        "cell (number) 2",
+        "cell (number) 1",
         "flag (boolean) 1",
         "flags (boolean) 1",
         "gone (number) 1",
@@ -497,5 +497,62 @@ fn selective_and_broad_filters_give_the_same_scores() {
                 );
             }
         }
+    }
+}
+
+/// Seconds that lie at a share of all, from the fastest on.
+fn at(seconds: &mut [f64], share: f64) -> f64 {
+    seconds.sort_by(f64::total_cmp);
+    seconds[((seconds.len() - 1) as f64 * share) as usize]
+}
+
+/// What a filter costs on 100,000 passages, by how many of them pass.
+#[test]
+#[ignore = "a measurement: cargo test --release -p plackett-search --test it -- --ignored --nocapture what_a_filter_costs"]
+fn what_a_filter_costs() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut index = create(&folder.path().join("i"));
+    let mut writer = index.writer(Some(&Hashes)).unwrap();
+    writer.graph_from(usize::MAX);
+    let mut random = Random(3);
+    // The rank of a word is as far as a uniform number to the fourth: the first are in most passages.
+    let word = |random: &mut Random| {
+        let uniform = random.below(1_000_000) as f64 / 1e6;
+        format!("v{}", (30_000.0 * uniform.powi(4)) as u64)
+    };
+    for number in 0..100_000u64 {
+        let text: Vec<String> = (0..30 + random.below(60)).map(|_| word(&mut random)).collect();
+        let metadata = json!({"part": random.below(100), "at": number}).as_object().unwrap().clone();
+        writer.put(Document { metadata, ..Document::new(number.to_string(), text.join(" ")) }).unwrap();
+    }
+    writer.finish().unwrap();
+    let queries: Vec<String> =
+        (0..500).map(|_| (0..4).map(|_| word(&mut random)).collect::<Vec<_>>().join(" ")).collect();
+    for text in [None, Some("part = 7"), Some("part < 10"), Some("part < 90"), Some("at < 1000")] {
+        let filter: Option<Filter> = text.map(|text| text.parse().unwrap());
+        let start = std::time::Instant::now();
+        let passed = index.select(filter.as_ref()).unwrap().len();
+        let first = start.elapsed().as_secs_f64();
+        let (mut words, mut vectors) = (Vec::new(), Vec::new());
+        for query in queries.iter().chain(&queries) {
+            let start = std::time::Instant::now();
+            let selection = index.select(filter.as_ref()).unwrap();
+            selection.search_bm25(query, &Bm25::default(), 10).unwrap();
+            words.push(start.elapsed().as_secs_f64());
+            let start = std::time::Instant::now();
+            selection.search_dense(&vector(query), 10, &DenseSearch::default()).unwrap();
+            vectors.push(start.elapsed().as_secs_f64());
+        }
+        // The first time reads postings.
+        let (words, vectors) = (&mut words[500..], &mut vectors[500..]);
+        println!(
+            "{:>10} {passed:>6} pass, found in {:.2} ms · bm25 p50 {:.3} p99 {:.3} ms · dense p50 {:.3} p99 {:.3} ms",
+            text.unwrap_or("all"),
+            1e3 * first,
+            1e3 * at(words, 0.5),
+            1e3 * at(words, 0.99),
+            1e3 * at(vectors, 0.5),
+            1e3 * at(vectors, 0.99),
+        );
     }
 }

@@ -190,7 +190,7 @@ impl Collection for IndexCollection<'_> {
                 let usual = Bm25::default();
                 let (k1, b) = (k1.unwrap_or(usual.k1), b.unwrap_or(usual.b));
                 let bm25 = Bm25 { k1, b, weights: weights.clone(), lengths: *lengths };
-                let answer = |query| self.words(&bm25, rm3.as_ref(), filter.as_ref(), query, depth);
+                let answer = |query: &Query| self.words(&bm25, rm3.as_ref(), filter.as_ref(), query, depth);
                 queries.par_iter().map(answer).collect()
             }
             FirstStage::Dense { search, filter } => {
