@@ -55,7 +55,8 @@ impl Allowed {
         self.of(segment).is_some_and(|bits| bits.contains(doc as u32))
     }
 
-    pub(super) fn segments(&self) -> &[Bits] {
+    /// Those of each segment.
+    pub(crate) fn segments(&self) -> &[Bits] {
         &self.segments
     }
 }

@@ -19,7 +19,7 @@ impl Number {
     /// The number of a double; `None` for infinities and what is no number.
     pub fn of_double(value: f64) -> Option<Number> {
         let whole = value.fract() == 0.0 && (-WHOLE_END..WHOLE_END).contains(&value);
-        value.is_finite().then(|| if whole { Number::Whole(value as i64) } else { Number::Double(value) })
+        value.is_finite().then_some(if whole { Number::Whole(value as i64) } else { Number::Double(value) })
     }
 
     /// The number of JSON.

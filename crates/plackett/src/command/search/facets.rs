@@ -49,7 +49,7 @@ impl FieldFacets {
         let mut values: Vec<(Value, usize, usize)> =
             all.values.iter().map(|facet| (facet.value.clone(), count(&facet.value), facet.count)).collect();
         // Stable: among equal ones the order of all documents stands.
-        values.sort_by(|a, b| b.1.cmp(&a.1));
+        values.sort_by_key(|(_, found, _)| std::cmp::Reverse(*found));
         FieldFacets {
             field: field.into(),
             found,
