@@ -1,5 +1,6 @@
 //! Search by vectors: all of them are looked at, or a graph leads to the nearest (see `graph`).
 
+use crate::filter::Allowed;
 use crate::graph::{Approximate, HNSW_FROM, NoGraph};
 use crate::index::Index;
 use crate::snapshot::NO_VECTOR;
@@ -105,8 +106,7 @@ enum Way<'a> {
 impl Index {
     /// The `depth` documents whose vectors have the largest dot product with `vector`; every vector is looked at.
     pub fn search_vector(&self, vector: &[f32], depth: usize) -> Result<Vec<(String, f64)>, SearchError> {
-        self.check_vector(vector)?;
-        Ok(self.scan(vector, depth))
+        self.all().search_vector(vector, depth)
     }
 
     /// `depth` documents whose vectors have the largest dot product with `vector`: exactly those, or nearly, as the
@@ -120,15 +120,39 @@ impl Index {
         depth: usize,
         search: &DenseSearch,
     ) -> Result<DenseFound, SearchError> {
+        self.all().search_dense(vector, depth, search)
+    }
+
+    /// As [`Index::search_vector`], among all or those that are allowed.
+    pub(crate) fn scan_checked(
+        &self,
+        vector: &[f32],
+        depth: usize,
+        allowed: Option<&Allowed>,
+    ) -> Result<Vec<(String, f64)>, SearchError> {
         self.check_vector(vector)?;
-        let why = match self.way(search, depth)? {
+        Ok(self.scan(vector, depth, allowed))
+    }
+
+    /// As [`Index::search_dense`], among all or those that are allowed.
+    pub(crate) fn nearest(
+        &self,
+        vector: &[f32],
+        depth: usize,
+        search: &DenseSearch,
+        allowed: Option<&Allowed>,
+    ) -> Result<DenseFound, SearchError> {
+        self.check_vector(vector)?;
+        let why = match self.way(search, depth, allowed)? {
             Way::Exact(why) => why,
-            Way::Graph(approximate, ef) => match self.through_graph(approximate, vector, depth, ef)? {
-                Some(documents) => return Ok(DenseFound { documents, used: DenseUsed::Hnsw { ef } }),
-                None => "the graph did not lead to enough documents".into(),
-            },
+            Way::Graph(approximate, ef) => {
+                match self.through_graph(approximate, vector, depth, ef, allowed)? {
+                    Some(documents) => return Ok(DenseFound { documents, used: DenseUsed::Hnsw { ef } }),
+                    None => "the graph did not lead to enough documents".into(),
+                }
+            }
         };
-        Ok(DenseFound { documents: self.scan(vector, depth), used: DenseUsed::Exact { why } })
+        Ok(DenseFound { documents: self.scan(vector, depth, allowed), used: DenseUsed::Exact { why } })
     }
 
     /// Whether a search of so many documents would go through the graph.
@@ -136,19 +160,37 @@ impl Index {
     /// # Errors
     /// [`DenseMethod::Hnsw`] is asked for and not possible.
     pub fn uses_graph(&self, search: &DenseSearch, depth: usize) -> Result<bool, SearchError> {
-        Ok(matches!(self.way(search, depth)?, Way::Graph(..)))
+        self.all().uses_graph(search, depth)
     }
 
-    fn way(&self, search: &DenseSearch, depth: usize) -> Result<Way<'_>, SearchError> {
+    /// As [`Index::uses_graph`], among all or those that are allowed.
+    pub(crate) fn goes_through_graph(
+        &self,
+        search: &DenseSearch,
+        depth: usize,
+        allowed: Option<&Allowed>,
+    ) -> Result<bool, SearchError> {
+        Ok(matches!(self.way(search, depth, allowed)?, Way::Graph(..)))
+    }
+
+    /// What is chosen by size is chosen by what a filter leaves: the fewer those are, the farther a graph leads past
+    /// others to find them, and the sooner all of them are looked at.
+    fn way(
+        &self,
+        search: &DenseSearch,
+        depth: usize,
+        allowed: Option<&Allowed>,
+    ) -> Result<Way<'_>, SearchError> {
         let ef = search.ef.unwrap_or(EF).max(depth);
-        let living = self.snapshot.with_vector;
+        let living = allowed.map_or(self.snapshot.with_vector, |allowed| allowed.with_vector);
+        let pass = if allowed.is_some() { " that pass the filter" } else { "" };
         Ok(match (search.method, &self.snapshot.approximate) {
             (DenseMethod::Exact, _) => Way::Exact("as asked".into()),
             (DenseMethod::Auto, _) if living < search.from => {
-                Way::Exact(format!("{living} vectors, hnsw from {}", search.from))
+                Way::Exact(format!("{living} vectors{pass}, hnsw from {}", search.from))
             }
             (DenseMethod::Auto, Ok(_)) if ef > living / WORTH => {
-                Way::Exact(format!("{ef} of {living} vectors are many"))
+                Way::Exact(format!("{ef} of {living} vectors{pass} are many"))
             }
             (_, Ok(approximate)) => Way::Graph(approximate, ef),
             (DenseMethod::Auto, Err(why)) => Way::Exact(why.to_string()),
@@ -171,13 +213,16 @@ impl Index {
         Ok(())
     }
 
-    fn scan(&self, vector: &[f32], depth: usize) -> Vec<(String, f64)> {
+    fn scan(&self, vector: &[f32], depth: usize, allowed: Option<&Allowed>) -> Vec<(String, f64)> {
         let readers = self.snapshot.searcher.segment_readers().iter().zip(&self.snapshot.segments);
         let mut best: Vec<(&str, f64)> = Vec::new();
-        for (reader, segment) in readers {
+        for (number, (reader, segment)) in readers.enumerate() {
+            let within = allowed.and_then(|allowed| allowed.of(number));
+            let is_out =
+                |doc: u32| within.map_or_else(|| reader.is_deleted(doc), |within| !within.contains(doc));
             let scored = (0..segment.rows.len()).into_par_iter().with_min_len(1024).filter_map(|doc| {
                 let row = segment.rows[doc];
-                if row == NO_VECTOR || reader.is_deleted(doc as u32) {
+                if row == NO_VECTOR || is_out(doc as u32) {
                     return None;
                 }
                 let file = &self.snapshot.vectors[(row >> 32) as usize];
@@ -197,21 +242,27 @@ impl Index {
         vector: &[f32],
         depth: usize,
         ef: usize,
+        allowed: Option<&Allowed>,
     ) -> Result<Option<Vec<(String, f64)>>, SearchError> {
         let Approximate { graph, owners, living } = approximate;
-        let wanted = ef.min(*living);
+        let living = allowed.map_or(*living, |allowed| allowed.linked);
+        let wanted = ef.min(living);
+        let owner = |place: u64| {
+            let (segment, doc) = owners.get(place)?;
+            allowed.is_none_or(|allowed| allowed.contains(segment, doc)).then_some((segment, doc))
+        };
         let failed = |problem: String| SearchError::NoGraph { path: self.directory.clone(), problem };
         let mut near = match wanted {
             0 => Vec::new(),
-            _ => graph.search(vector, wanted, |place| owners.get(place).is_some()).map_err(failed)?,
+            _ => graph.search(vector, wanted, |place| owner(place).is_some()).map_err(failed)?,
         };
         near.sort_unstable();
         near.dedup();
-        if near.len() < depth.min(*living) {
+        if near.len() < depth.min(living) {
             return Ok(None);
         }
         let scored = |place: u64| {
-            let (segment, doc) = owners.get(place)?;
+            let (segment, doc) = owner(place)?;
             let file = self.snapshot.vectors.get((place >> 32) as usize)?;
             let score = f64::from(file.dot((place as u32) as usize, vector));
             Some((self.snapshot.segments.get(segment)?.ids.get(doc)?, score))

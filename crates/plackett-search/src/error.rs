@@ -141,6 +141,9 @@ pub enum SearchError {
         /// Why.
         source: Box<SearchError>,
     },
+    /// A filter that does not fit the documents of the index.
+    #[error("{0}")]
+    Filter(String),
     /// A name or number that cannot be used.
     #[error("{0}")]
     Argument(String),

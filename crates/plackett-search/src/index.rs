@@ -3,6 +3,7 @@
 use crate::analysis::Analysis;
 use crate::bm25::{QueryTerms, Scorer};
 use crate::directory::SharedDirectory;
+use crate::filter::Allowed;
 use crate::graph::NoGraph;
 use crate::rm3::{self, Feedback, Rm3};
 use crate::schema::Fields;
@@ -262,16 +263,38 @@ impl Index {
         bm25: &Bm25,
         depth: usize,
     ) -> Result<Vec<(String, f64)>, SearchError> {
+        self.all().search_terms(terms, bm25, depth)
+    }
+
+    /// As [`Index::search_terms`], among all or those that are allowed.
+    pub(crate) fn best(
+        &self,
+        terms: &QueryTerms,
+        bm25: &Bm25,
+        depth: usize,
+        allowed: Option<&Allowed>,
+    ) -> Result<Vec<(String, f64)>, SearchError> {
         self.check(bm25)?;
         if let Some((term, weight)) = terms.iter().find(|(_, weight)| !weight.is_finite() || **weight < 0.0) {
             let problem = format!("the term `{term}` has the weight {weight}; weights are numbers from 0");
             return Err(SearchError::Argument(problem));
         }
-        self.scorer(bm25).search(terms, depth).map_err(SearchError::from_tantivy(&self.directory))
+        self.scorer(bm25).search(terms, depth, allowed).map_err(SearchError::from_tantivy(&self.directory))
     }
 
     /// The query that RM3 makes of a query, from the texts of the best documents by BM25.
     pub fn expand(&self, query: &str, bm25: &Bm25, rm3: &Rm3) -> Result<QueryTerms, SearchError> {
+        self.all().expand(query, bm25, rm3)
+    }
+
+    /// As [`Index::expand`], from the best of all or of those that are allowed.
+    pub(crate) fn expand_by(
+        &self,
+        query: &str,
+        bm25: &Bm25,
+        rm3: &Rm3,
+        allowed: Option<&Allowed>,
+    ) -> Result<QueryTerms, SearchError> {
         let share = 0.0..=1.0;
         if !share.contains(&rm3.original_weight) || !share.contains(&rm3.largest_share) {
             let problem = format!("RM3 needs shares between 0 and 1; found {rm3:?}");
@@ -279,7 +302,7 @@ impl Index {
         }
         let terms = self.query_terms(query);
         let mut feedback = Vec::new();
-        for (id, score) in self.search_terms(&terms, bm25, rm3.documents)? {
+        for (id, score) in self.best(&terms, bm25, rm3.documents, allowed)? {
             let Some(document) = self.document(&id)? else { continue };
             feedback.push(Feedback { score, terms: self.document_terms(&document, bm25) });
         }
@@ -358,7 +381,7 @@ impl Index {
         Ok(!self.is_empty() && self.address(id)?.is_some())
     }
 
-    fn address(&self, id: &str) -> Result<Option<DocAddress>, SearchError> {
+    pub(crate) fn address(&self, id: &str) -> Result<Option<DocAddress>, SearchError> {
         let query = TermQuery::new(Term::from_field_text(self.fields.id, id), IndexRecordOption::Basic);
         let found = self.snapshot.searcher.search(&query, &DocSetCollector);
         Ok(found.map_err(SearchError::from_tantivy(&self.directory))?.into_iter().next())

@@ -1,12 +1,14 @@
 //! What an index is made of: written once, before the first document, and checked at every opening.
 
+use crate::filter::FieldType;
 use crate::{ANALYZER_VERSION, SearchError};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
 /// Newest layout that this program reads and the one it writes. Raise it when files or fields change their meaning.
-pub const FORMAT_VERSION: u64 = 2;
+pub const FORMAT_VERSION: u64 = 3;
 /// The file that makes a folder an index.
 pub const MANIFEST: &str = "plackett-index.json";
 const KIND: &str = "plackett-index";
@@ -69,6 +71,12 @@ pub struct IndexSettings {
     /// How vectors are kept.
     #[serde(default)]
     pub vectors: VectorFormat,
+    /// Whether the metadata can be filtered by. Indexes of format versions 1 and 2 cannot.
+    #[serde(default)]
+    pub filters: bool,
+    /// What the values of some metadata fields must be, by path; those of others are what they are.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub types: BTreeMap<String, FieldType>,
 }
 
 fn first_version() -> u32 {
@@ -83,6 +91,8 @@ impl Default for IndexSettings {
             fields: vec!["title".into(), "text".into()],
             model: None,
             vectors: VectorFormat::F32,
+            filters: true,
+            types: BTreeMap::new(),
         }
     }
 }

@@ -8,6 +8,7 @@ use tantivy::schema::{
 
 pub(crate) const ID: &str = "id";
 pub(crate) const VECTOR: &str = "vector";
+const METADATA: &str = "metadata";
 const SOURCE: &str = "source";
 const TOKENIZER: &str = "plackett";
 
@@ -23,6 +24,8 @@ pub(crate) struct Fields {
     /// Columns with the number of terms of each searched field.
     pub lengths: Vec<Field>,
     pub length_names: Vec<String>,
+    /// Terms of the metadata, where it can be filtered by.
+    pub metadata: Option<Field>,
 }
 
 /// The schema of an index with these settings.
@@ -40,8 +43,15 @@ pub(crate) fn build(settings: &IndexSettings) -> Result<(Schema, Fields), Search
         .set_tokenizer(TOKENIZER)
         .set_fieldnorms(false)
         .set_index_option(IndexRecordOption::WithFreqs);
-    let mut fields =
-        Fields { id, source, vector, searched: Vec::new(), lengths: Vec::new(), length_names: Vec::new() };
+    let mut fields = Fields {
+        id,
+        source,
+        vector,
+        searched: Vec::new(),
+        lengths: Vec::new(),
+        length_names: Vec::new(),
+        metadata: None,
+    };
     for (number, name) in settings.fields.iter().enumerate() {
         if settings.fields[..number].contains(name) {
             return Err(SearchError::Argument(format!("the field `{name}` is named twice")));
@@ -51,6 +61,11 @@ pub(crate) fn build(settings: &IndexSettings) -> Result<(Schema, Fields), Search
         let length = format!("l{number}");
         fields.lengths.push(schema.add_u64_field(&length, FAST));
         fields.length_names.push(length);
+    }
+    if settings.filters {
+        let options = indexing.set_index_option(IndexRecordOption::Basic);
+        let options = TextOptions::default().set_indexing_options(options);
+        fields.metadata = Some(schema.add_text_field(METADATA, options));
     }
     Ok((schema.build(), fields))
 }

@@ -3,6 +3,7 @@
 use crate::SearchError;
 use crate::bm25::PreparedCache;
 use crate::compaction::Locator;
+use crate::filter::FilterCache;
 use crate::graph::{Approximate, Graph, NoGraph, Owners};
 use crate::schema::Fields;
 use crate::vectors::VectorFile;
@@ -24,6 +25,8 @@ pub(crate) struct Segment {
     pub rows: Vec<u64>,
     /// The postings of each searched field.
     pub inverted: Vec<Arc<InvertedIndexReader>>,
+    /// The terms of the metadata, where it can be filtered by.
+    pub metadata: Option<Arc<InvertedIndexReader>>,
 }
 
 /// A committed state.
@@ -41,6 +44,8 @@ pub(crate) struct Snapshot {
     pub mean_lengths: Vec<f64>,
     /// What searches by words computed and can use again.
     pub prepared: PreparedCache,
+    /// What filters let through.
+    pub filters: FilterCache,
 }
 
 impl Snapshot {
@@ -91,6 +96,7 @@ impl Snapshot {
             with_vector,
             mean_lengths: totals.into_iter().map(mean).collect(),
             prepared: PreparedCache::default(),
+            filters: FilterCache::default(),
         })
     }
 
@@ -114,7 +120,8 @@ impl Segment {
         let column = columns.u64(crate::schema::VECTOR)?;
         let rows = (0..count).map(|doc| column.first(doc).unwrap_or(NO_VECTOR)).collect();
         let inverted = fields.searched.iter().map(|field| reader.inverted_index(*field));
-        Ok(Segment { ids, lengths, rows, inverted: inverted.collect::<tantivy::Result<_>>()? })
+        let metadata = fields.metadata.map(|field| reader.inverted_index(field)).transpose()?;
+        Ok(Segment { ids, lengths, rows, inverted: inverted.collect::<tantivy::Result<_>>()?, metadata })
     }
 }
 

@@ -13,7 +13,7 @@ use crate::graph::{self, HNSW_FROM};
 use crate::index::{Index, Payload, bytes_in};
 use crate::snapshot::NO_VECTOR;
 use crate::vectors::{VectorFile, VectorWriter};
-use crate::{CutText, Embedded, Embedder, HAS_HNSW, SearchError, compaction, unfinished};
+use crate::{CutText, Embedded, Embedder, HAS_HNSW, SearchError, compaction, filter, unfinished};
 use plackett_core::{Document, Truncation};
 use rayon::prelude::*;
 use std::borrow::Cow;
@@ -52,6 +52,8 @@ struct Waiting {
     document: Document,
     /// Whether there is another one with its id.
     replaces: bool,
+    /// What filters find it by.
+    terms: Vec<String>,
 }
 
 /// The one writer of an index. Dropped without a commit it changes nothing.
@@ -169,9 +171,11 @@ impl<'a> IndexWriter<'a> {
                 "the id `{start}…` has {length} bytes; at most {LONGEST_ID} can be found again: is it the right field?"
             )));
         }
+        let settings = &self.index.settings;
+        let terms = if settings.filters { filter::terms(&document, &settings.types)? } else { Vec::new() };
         let put = self.changes.put(&document.id, || self.index.holds(&document.id))?;
         self.waiting_bytes += document.title.len() + document.text.len();
-        self.waiting.push(Waiting { document, replaces: put != Put::Added });
+        self.waiting.push(Waiting { document, replaces: put != Put::Added, terms });
         if self.waiting.len() >= EMBED_TOGETHER || self.waiting_bytes >= BYTES_TOGETHER {
             self.write_waiting()?;
         }
@@ -358,7 +362,7 @@ impl<'a> IndexWriter<'a> {
         Ok(self.vectors.insert(writer))
     }
 
-    fn write(&self, Waiting { document, replaces }: &Waiting, row: u64) -> Result<(), SearchError> {
+    fn write(&self, Waiting { document, replaces, terms }: &Waiting, row: u64) -> Result<(), SearchError> {
         let fields = &self.index.fields;
         let failed = SearchError::from_tantivy(&self.index.directory);
         // Deletions are kept until the commit: only those that can meet a document.
@@ -375,8 +379,12 @@ impl<'a> IndexWriter<'a> {
         for (name, (field, length)) in
             self.index.settings.fields.iter().zip(fields.searched.iter().zip(&fields.lengths))
         {
-            let terms = add_terms(&mut stored, *field, &field_text(document, name), self.index.analyzer);
-            stored.add_u64(*length, terms as u64);
+            let count = add_terms(&mut stored, *field, &field_text(document, name), self.index.analyzer);
+            stored.add_u64(*length, count as u64);
+        }
+        if let Some(field) = fields.metadata {
+            let tokens = analysis::tokens(terms.iter().map(|term| (term.clone(), 0..0)).collect());
+            stored.add_pre_tokenized_text(field, PreTokenizedString { text: String::new(), tokens });
         }
         self.inner.add_document(stored).map_err(failed)?;
         Ok(())

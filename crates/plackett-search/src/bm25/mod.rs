@@ -19,6 +19,7 @@ pub use lengths::Lengths;
 pub(crate) use prepared::PreparedCache;
 pub(crate) use top::keep_best;
 
+use crate::filter::Allowed;
 use crate::schema::Fields;
 use crate::snapshot::Snapshot;
 use prepared::{Postings, Prepared};
@@ -105,10 +106,15 @@ impl Scorer<'_> {
         Ok(weighted.filter(|asked| asked.weight > 0.0 && asked.postings.df > 0).collect())
     }
 
-    /// The `depth` best documents, ordered by score and then by descending identifier.
-    pub(crate) fn search(&self, terms: &QueryTerms, depth: usize) -> tantivy::Result<Vec<(String, f64)>> {
+    /// The `depth` best documents, of all or of those that are allowed, ordered by score and then by descending identifier.
+    pub(crate) fn search(
+        &self,
+        terms: &QueryTerms,
+        depth: usize,
+        allowed: Option<&Allowed>,
+    ) -> tantivy::Result<Vec<(String, f64)>> {
         let asked = self.asked(&self.prepared(), terms)?;
-        Ok(search::best(&self.snapshot.segments, &asked, depth))
+        Ok(search::best(&self.snapshot.segments, &asked, depth, allowed))
     }
 
     /// How many documents have a term.

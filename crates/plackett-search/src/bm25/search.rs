@@ -9,6 +9,7 @@
 use super::Asked;
 use super::prepared::SegmentPostings;
 use super::top::Top;
+use crate::filter::{Allowed, Bits};
 use crate::snapshot::Segment;
 use std::cell::RefCell;
 
@@ -16,6 +17,8 @@ use std::cell::RefCell;
 const WINDOW: u32 = 1 << 13;
 /// Spared postings per needed one from which looking documents up costs less than adding up the spared ones.
 const WORTH_IT: usize = 8;
+/// Postings per document that a filter lets through from which on looking such documents up costs less than adding up all.
+const WORTH_LOOKING_UP: usize = 8;
 /// How far rounding can make a bound too small, with room to spare: bounds are sums in another order.
 const SLACK: f64 = 1.0 + 1e-9;
 
@@ -49,9 +52,14 @@ impl List<'_> {
     }
 }
 
-/// The `depth` best documents of all segments, best first.
-pub(super) fn best(segments: &[Segment], asked: &[Asked], depth: usize) -> Vec<(String, f64)> {
-    let mut top = Top::new(segments, depth);
+/// The `depth` best documents of all segments, or of those that are allowed, best first.
+pub(super) fn best(
+    segments: &[Segment],
+    asked: &[Asked],
+    depth: usize,
+    allowed: Option<&Allowed>,
+) -> Vec<(String, f64)> {
+    let mut top = Top::new(segments, depth, allowed);
     if depth == 0 {
         return Vec::new();
     }
@@ -67,13 +75,50 @@ pub(super) fn best(segments: &[Segment], asked: &[Asked], depth: usize) -> Vec<(
                 lists.push(List { postings, weight: term.weight, bound, at: 0, end: 0 });
             }
         }
-        search_segment(number as u32, &mut lists, &mut sums, &mut top);
+        top.begin(number);
+        match top.within() {
+            Some(within) if is_worth_looking_up(within, &lists) => look_up(within, &mut lists, &mut top),
+            _ => search_segment(&mut lists, &mut sums, &mut top),
+        }
     }
     SUMS.with(|kept| *kept.borrow_mut() = sums);
     top.into_sorted()
 }
 
-fn search_segment(segment: u32, lists: &mut [List], sums: &mut [f64], top: &mut Top) {
+/// Whether a filter leaves so few documents that they are better looked up in the postings one by one.
+fn is_worth_looking_up(within: &Bits, lists: &[List]) -> bool {
+    let postings: usize = lists.iter().map(|list| list.postings.docs.len()).sum();
+    within.count() * lists.len() < postings / WORTH_LOOKING_UP
+}
+
+/// Scores the documents of a set, and no others.
+fn look_up(within: &Bits, lists: &mut [List], top: &mut Top) {
+    lists.iter_mut().for_each(|list| list.end = list.postings.docs.len());
+    for doc in within.iter() {
+        let mut score = 0.0;
+        for list in lists.iter_mut() {
+            list.at += below(&list.postings.docs[list.at..], doc);
+            if list.postings.docs.get(list.at) == Some(&doc) {
+                score += list.weight * list.postings.saturations[list.at];
+            }
+        }
+        if score >= top.limit() {
+            top.offer(doc, score);
+        }
+    }
+}
+
+/// How many of ascending documents come before one, found in steps that double.
+fn below(docs: &[u32], doc: u32) -> usize {
+    let mut step = 1;
+    while step < docs.len() && docs[step] < doc {
+        step *= 2;
+    }
+    let from = step / 2;
+    from + docs[from..docs.len().min(step + 1)].partition_point(|other| *other < doc)
+}
+
+fn search_segment(lists: &mut [List], sums: &mut [f64], top: &mut Top) {
     // From the term that adds least to the one that adds most.
     let mut by_bound: Vec<usize> = (0..lists.len()).collect();
     by_bound.sort_by(|a, b| lists[*a].bound.total_cmp(&lists[*b].bound));
@@ -88,9 +133,9 @@ fn search_segment(segment: u32, lists: &mut [List], sums: &mut [f64], top: &mut 
         let needed = first_needed(lists, &by_bound, top.threshold());
         let spared: usize = by_bound[..needed].iter().map(|n| lists[*n].end - lists[*n].at).sum();
         if spared > WORTH_IT * (postings - spared) {
-            add_needed(segment, start, lists, by_bound.split_at(needed), sums, top);
+            add_needed(start, lists, by_bound.split_at(needed), sums, top);
         } else {
-            add_all(segment, start, lists, sums, top, postings);
+            add_all(start, lists, sums, top, postings);
         }
         lists.iter_mut().for_each(|list| list.at = list.end);
     }
@@ -121,7 +166,7 @@ fn reach(docs: &[u32], start: u32, last: Option<&u32>) -> usize {
 }
 
 /// Scores every document of a window that has any of the terms.
-fn add_all(segment: u32, start: u32, lists: &[List], sums: &mut [f64], top: &mut Top, postings: usize) {
+fn add_all(start: u32, lists: &[List], sums: &mut [f64], top: &mut Top, postings: usize) {
     for list in lists {
         for (doc, part) in list.window() {
             sums[(doc - start) as usize] += part;
@@ -133,7 +178,7 @@ fn add_all(segment: u32, start: u32, lists: &[List], sums: &mut [f64], top: &mut
                 // A sum that was taken before is zero and below every limit.
                 let score = std::mem::take(&mut sums[(doc - start) as usize]);
                 if score >= top.limit() {
-                    top.offer(segment, *doc, score);
+                    top.offer(*doc, score);
                 }
             }
         }
@@ -143,7 +188,7 @@ fn add_all(segment: u32, start: u32, lists: &[List], sums: &mut [f64], top: &mut
         if sums.iter().fold(0.0, |a: f64, b| if a > *b { a } else { *b }) >= top.limit() {
             for (place, score) in sums.iter().enumerate() {
                 if *score >= top.limit() {
-                    top.offer(segment, start + (16 * group + place) as u32, *score);
+                    top.offer(start + (16 * group + place) as u32, *score);
                 }
             }
         }
@@ -154,7 +199,6 @@ fn add_all(segment: u32, start: u32, lists: &[List], sums: &mut [f64], top: &mut
 /// Adds up the needed terms alone, and looks up the others, which come first in `by_bound`, for documents that can still
 /// be among the best.
 fn add_needed(
-    segment: u32,
     start: u32,
     lists: &[List],
     (spared, needed): (&[usize], &[usize]),
@@ -174,10 +218,10 @@ fn add_needed(
             let mut rest = rest;
             // Spared terms from the one that adds most, until the document cannot reach the threshold any more.
             let mut others = spared.iter().rev();
-            while sum > 0.0 && (sum + rest) * SLACK >= top.threshold() {
+            while sum > 0.0 && top.allows(*doc) && (sum + rest) * SLACK >= top.threshold() {
                 let Some(other) = others.next() else {
                     let score = lists.iter().map(|list| list.part(*doc)).sum();
-                    top.offer(segment, *doc, score);
+                    top.offer(*doc, score);
                     break;
                 };
                 sum += lists[*other].part(*doc);

@@ -1,5 +1,6 @@
 //! The best documents found so far.
 
+use crate::filter::{Allowed, Bits};
 use crate::snapshot::Segment;
 use plackett_core::order_by_score;
 use std::cmp::Ordering;
@@ -14,11 +15,34 @@ pub(super) struct Top<'a> {
     /// At most twice `depth`; cut to the best when full.
     kept: Vec<Scored>,
     threshold: f64,
+    /// The documents that may be found, where not all may.
+    allowed: Option<&'a Allowed>,
+    /// The segment whose documents come now, and those of it that may be found.
+    segment: u32,
+    within: Option<&'a Bits>,
 }
 
 impl<'a> Top<'a> {
-    pub(super) fn new(segments: &'a [Segment], depth: usize) -> Self {
-        Top { segments, depth, kept: Vec::new(), threshold: f64::NEG_INFINITY }
+    pub(super) fn new(segments: &'a [Segment], depth: usize, allowed: Option<&'a Allowed>) -> Self {
+        let threshold = f64::NEG_INFINITY;
+        Top { segments, depth, kept: Vec::new(), threshold, allowed, segment: 0, within: None }
+    }
+
+    /// From here on documents of this segment are offered.
+    pub(super) fn begin(&mut self, segment: usize) {
+        self.segment = segment as u32;
+        self.within = self.allowed.and_then(|allowed| allowed.of(segment));
+    }
+
+    /// Those of the segment's documents that may be found; `None` where all may.
+    pub(super) fn within(&self) -> Option<&'a Bits> {
+        self.within
+    }
+
+    /// Whether a document of the segment may be found.
+    #[inline]
+    pub(super) fn allows(&self, doc: u32) -> bool {
+        self.within.is_none_or(|within| within.contains(doc))
     }
 
     /// A score below this one is not among the best; an equal one can be.
@@ -33,11 +57,11 @@ impl<'a> Top<'a> {
     }
 
     #[inline]
-    pub(super) fn offer(&mut self, segment: u32, doc: u32, score: f64) {
-        if score < self.threshold {
+    pub(super) fn offer(&mut self, doc: u32, score: f64) {
+        if score < self.threshold || !self.allows(doc) {
             return;
         }
-        self.kept.push((segment, doc, score));
+        self.kept.push((self.segment, doc, score));
         if self.kept.len() >= self.depth.saturating_mul(2).max(32) {
             self.cut();
         }

@@ -2,6 +2,7 @@
 
 mod compaction;
 mod dense;
+mod filters;
 mod kill;
 mod kill_build;
 mod kill_changes;

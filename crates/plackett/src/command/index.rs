@@ -16,7 +16,8 @@ use plackett::pipeline::Models;
 use plackett_core::Document;
 use plackett_core::formats::{DocumentOptions, Documents, FieldUse, Remarks};
 use plackett_search::{
-    Committed, Embedder, HAS_HNSW, Index, IndexSettings, NewIndex, Put, SearchError, VectorFormat,
+    Committed, Embedder, Field, FieldType, HAS_HNSW, Index, IndexSettings, NewIndex, Put, SearchError,
+    VectorFormat,
 };
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -68,6 +69,10 @@ pub struct Arguments {
     /// Fields that are searched: title, text and names of metadata [default: title,text]
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     fields: Option<Vec<String>>,
+    /// Types of metadata fields, such as year=number,published=date, where what stands there does not say them; also text,
+    /// keyword and boolean
+    #[arg(long, value_delimiter = ',', value_name = "NAME=TYPE", value_parser = super::number::by(field_type))]
+    field_types: Option<Vec<(String, FieldType)>>,
     #[command(flatten)]
     documents: DocumentArguments,
     #[command(flatten, next_help_heading = "Blocks for block-rank")]
@@ -251,6 +256,12 @@ impl Arguments {
                 "--model {model}: --no-vectors makes no vectors, so that no model is used; leave one of them out"
             );
         }
+        let types = self.field_types.as_deref().unwrap_or_default();
+        for (place, (name, kind)) in types.iter().enumerate() {
+            if types.iter().take(place).any(|(other, _)| other == name) {
+                bail!("--field-types {name}={kind}: the field `{name}` is named twice; give it one type");
+            }
+        }
         if self.graph == Some(Graph::Always) && !HAS_HNSW {
             return Err(SearchError::WithoutUsearch.into());
         }
@@ -280,6 +291,14 @@ impl Arguments {
             let has = format!("the searched fields {}", settings.fields.join(","));
             return Err(refuse(format!("--fields {}", fields.join(",")), has));
         }
+        for (name, kind) in self.field_types.iter().flatten() {
+            let has = match settings.types.get(name) {
+                Some(own) if own == kind => continue,
+                Some(own) => format!("the type {own} for that field"),
+                None => "no such type".into(),
+            };
+            return Err(refuse(format!("--field-types {name}={kind}"), has));
+        }
         let Some(own) = &settings.model else {
             let given = [
                 model.map(|name| format!("--model {name}")),
@@ -308,6 +327,7 @@ impl Arguments {
             fields: self.fields.clone().unwrap_or(usual.fields),
             model: embedder.map(|embedder| embedder.identity().clone()),
             vectors: self.vectors.map_or(usual.vectors, Vectors::format),
+            types: self.field_types.iter().flatten().cloned().collect(),
             ..usual
         }
     }
@@ -428,6 +448,14 @@ fn change(
     Ok(committed)
 }
 
+/// Reads `year=number`.
+fn field_type(text: &str) -> Result<(String, FieldType), String> {
+    match text.rsplit_once('=') {
+        Some((name, kind)) if !name.is_empty() => Ok((name.into(), kind.parse()?)),
+        _ => Err("a field and its type are expected, as in year=number".into()),
+    }
+}
+
 /// Says what cannot be written where the user has no right to.
 fn unwritable(directory: &str, error: SearchError) -> anyhow::Error {
     use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
@@ -463,9 +491,12 @@ fn report(
     if let Some(made) = blocks {
         made.remark(output);
     }
+    // An older index does not know its fields; what needs them says so.
+    let fields = if index.settings().filters { Some(index.fields()?) } else { None };
+    remark_on_types(index, fields.as_deref().unwrap_or_default(), output);
     if output.json {
         let value = json!({
-            "blocks": blocks.map(Made::json), "index": directory, "documents": done.documents, "written": done.added + done.replaced,
+            "fields": fields, "blocks": blocks.map(Made::json), "index": directory, "documents": done.documents, "written": done.added + done.replaced,
             "added": done.added, "replaced": done.replaced, "deleted": done.deleted,
             "vectors": index.settings().model, "bytes": stats.bytes, "graph_vectors": stats.graph_vectors,
             "truncated": done.truncated, "without_vector": done.without_vector, "seconds": seconds,
@@ -483,7 +514,35 @@ fn report(
         done.deleted,
         stats.bytes as f64 / 1e6
     );
+    let text = text + &fields.map(|fields| fields_line(&fields)).unwrap_or_default();
     Ok(output.print_styled(&format!("{text}{}", blocks.map(Made::text).unwrap_or_default()))?)
+}
+
+/// Fields that are named to people.
+const FIELDS_SHOWN: usize = 12;
+
+/// The fields of the documents with their types, in a line.
+fn fields_line(fields: &[Field]) -> String {
+    let shown: Vec<String> =
+        fields.iter().take(FIELDS_SHOWN).map(|field| plain(&field.to_string()).into()).collect();
+    match fields.len() {
+        0 => String::new(),
+        all if all > FIELDS_SHOWN => {
+            let more = all - FIELDS_SHOWN;
+            format!("  fields: {} and {more} more (`plackett get DIR --fields`)\n", shown.join(", "))
+        }
+        _ => format!("  fields: {}\n", shown.join(", ")),
+    }
+}
+
+/// Tells of types that were given to fields which no document has.
+fn remark_on_types(index: &Index, fields: &[Field], output: &Output) {
+    let types = index.settings().types.keys();
+    let absent: Vec<&String> =
+        types.filter(|name| !fields.iter().any(|field| field.name == **name)).collect();
+    if !absent.is_empty() {
+        output.warn(&format!("--field-types: no document has {}", listed(&absent, "field", "fields")));
+    }
 }
 
 /// What the vectors of some documents do not see.

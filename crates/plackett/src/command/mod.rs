@@ -17,6 +17,7 @@ mod eval;
 mod eval_files;
 mod failure;
 mod generate;
+mod get;
 mod ids;
 mod index;
 mod measuring;
@@ -38,6 +39,7 @@ mod rerank;
 mod results;
 mod route;
 mod search;
+mod shown;
 mod snippet;
 mod synth;
 mod table;
@@ -132,7 +134,8 @@ impl Global {
 enum Command {
     Quickstart(quickstart::Arguments),
     Index(index::Arguments),
-    Search(search::Arguments),
+    Search(Box<search::Arguments>),
+    Get(get::Arguments),
     Rerank(Box<rerank::Arguments>),
     Replay(replay::Arguments),
     Ask(Box<ask::Arguments>),
@@ -215,6 +218,7 @@ fn no_line_limit(command: &Command) -> Option<&'static str> {
         | Command::Synth(_)
         | Command::Train(_)
         | Command::Ask(_)
+        | Command::Get(_)
         | Command::Choose(_)
         | Command::Embed(_)
         | Command::Generate(_)
@@ -255,6 +259,7 @@ fn dispatch(command: Command, global: &Global, output: &Output) -> Outcome {
         Command::Quickstart(arguments) => quickstart::run(&arguments, global, output),
         Command::Index(arguments) => index::run(&arguments, global, output),
         Command::Search(arguments) => search::run(&arguments, global, output),
+        Command::Get(arguments) => get::run(&arguments, output),
         Command::Rerank(arguments) => rerank::run(&arguments, global, output),
         Command::Ask(arguments) => ask::run(&arguments, global, output),
         Command::Replay(arguments) => replay::run(&arguments, global, output),

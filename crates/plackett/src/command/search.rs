@@ -1,11 +1,14 @@
 //! `plackett search`: one query, a file of them, or a conversation.
 
 mod converse;
+mod facets;
 mod remarks;
 
+use super::get::read_filter;
 use super::number::whole;
 use super::paths::Paths;
 use super::results::{Writer, explain, to_json};
+use super::shown::{self, Part};
 use super::snippet;
 use super::terminal::plain;
 use super::{Failure, Global, Outcome, Output};
@@ -14,9 +17,9 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use console::style;
 use plackett::Pipeline;
-use plackett::pipeline::{ModelOptions, Models, QueryError};
+use plackett::pipeline::{DEFAULT_DEPTH, ModelOptions, Models, QueryError};
 use plackett_core::{Document, Query, Ranking};
-use plackett_search::Index;
+use plackett_search::{Facets, Filter, Index};
 use remarks::Remarks;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -27,11 +30,13 @@ use std::path::{Path, PathBuf};
                   plackett search papers.index --pipeline 'rrf(bm25,dense):100 >> late-interaction' \"vague words\"\n  \
                   plackett search papers.index --pipeline 'bm25(weights=title:2/text:1, k1=1.2)' \"title words\"\n  \
                   plackett search papers.index --queries queries.jsonl -k 1000 --format trec > run.trec\n  \
+                  plackett search papers.index --filter 'year >= 2020 and venue in (\"SIGIR\", \"ECIR\")' --facets venue \"words\"\n  \
                   plackett search papers.index            (asks for queries, one after another)\n\n\
                   A pipeline is a first stage (bm25, dense, or a fusion such as rrf(bm25,dense)) and any number of \
                   rerankers\n(`plackett method list`), joined by `>>`. `:100` says how many \
                   documents a stage passes on.\nbm25 takes k1, b, weights (of the searched fields: weights=title:2/text:1; those not \
-                  named weigh 1), lengths and rm3;\ngenerate takes model (a folder of `plackett ids learn`), beams, decoding (beams or \
+                  named weigh 1), lengths, rm3 and filter;\ndense takes search, ef, from and filter; docs/filters.md says what a \
+                  filter can ask for;\ngenerate takes model (a folder of `plackett ids learn`), beams, decoding (beams or \
                   draws) and seed.")]
 pub struct Arguments {
     /// Index directory, made by `plackett index`
@@ -48,6 +53,15 @@ pub struct Arguments {
     /// Length of the answer [default: 10]; stages without a depth are as deep
     #[arg(short = 'k', long = "top-k", alias = "hits", value_name = "N", value_parser = whole::<usize>(1..))]
     k: Option<usize>,
+    /// Documents that may be found, by their metadata: 'tags = "pod" and year >= 2024' (docs/filters.md)
+    #[arg(long, value_name = "FILTER")]
+    filter: Option<String>,
+    /// Fields whose values are counted: in what was found, and in all that could be
+    #[arg(long, value_name = "FIELDS", value_delimiter = ',')]
+    facets: Option<Vec<String>>,
+    /// What is shown of each document [default: title,snippet, and title,snippet,metadata in JSON]
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "PARTS")]
+    show: Option<Vec<Part>>,
     /// How results are written [default: text, and trec for a file of queries]
     #[arg(long, value_enum)]
     format: Option<Format>,
@@ -103,6 +117,9 @@ struct Session<'a> {
     pipeline: Pipeline,
     k: usize,
     explain: bool,
+    filter: Option<Filter>,
+    /// The values of each field of `--facets` in all documents that may be found.
+    facets_of_all: Vec<Facets>,
 }
 
 /// Runs the command.
@@ -137,6 +154,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         )
         .into());
     }
+    arguments.check_trec(format)?;
     match (&arguments.query, &arguments.queries) {
         (Some(words), None) if !from_stdin => session.answer_one(words, format, output),
         (None, None) if std::io::stdin().is_terminal() && format == Format::Text => {
@@ -164,6 +182,29 @@ fn lines_of_stdin() -> anyhow::Result<Vec<Query>> {
     Ok(queries)
 }
 
+impl Arguments {
+    /// Refuses what a run has no place for.
+    fn check_trec(&self, format: Format) -> anyhow::Result<()> {
+        for (flag, given) in [("--show", self.show.is_some()), ("--facets", self.facets.is_some())] {
+            if given && format == Format::Trec {
+                anyhow::bail!(
+                    "{flag}: a TREC run has ids and scores and nothing else; give --format text or jsonl with it"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// What is shown of a document.
+    fn parts(&self, format: Format) -> &[Part] {
+        let usual: &[Part] = match format {
+            Format::Text | Format::Trec => &[Part::Title, Part::Snippet],
+            Format::Json | Format::Jsonl | Format::Document => &[Part::Title, Part::Snippet, Part::Metadata],
+        };
+        self.show.as_deref().unwrap_or(usual)
+    }
+}
+
 impl<'a> Session<'a> {
     fn open(arguments: &'a Arguments, options: ModelOptions) -> anyhow::Result<Self> {
         let index = open_index(&arguments.index)?;
@@ -173,7 +214,12 @@ impl<'a> Session<'a> {
             None => Pipeline::default_for(&index).to_string(),
         };
         let settings = arguments.long_text.settings()?;
-        let pipeline = Pipeline::resolve(&expression, Some(&index), &models, &settings)?;
+        let filter = arguments.filter.as_deref().map(read_filter).transpose()?;
+        let facets_of_all = facets_of_all(&index, filter.as_ref(), arguments.facets.as_deref())?;
+        let mut pipeline = Pipeline::resolve(&expression, Some(&index), &models, &settings)?;
+        if let Some(filter) = &filter {
+            pipeline.filter(filter, &index)?;
+        }
         // The environment's model is a default, and none that is asked for here.
         let default = std::env::var("PLACKETT_MODEL").ok();
         if arguments.model.as_ref().is_some_and(|name| default.as_ref() != Some(name))
@@ -191,7 +237,8 @@ impl<'a> Session<'a> {
             );
         }
         let k = arguments.k.unwrap_or(USUAL_LENGTH);
-        Ok(Session { arguments, index, models, pipeline, k, explain: arguments.explain })
+        let explain = arguments.explain;
+        Ok(Session { arguments, index, models, pipeline, k, explain, filter, facets_of_all })
     }
 
     /// Tells of a depth in the pipeline that keeps answers shorter than they were asked to be.
@@ -206,7 +253,12 @@ impl<'a> Session<'a> {
     }
 
     fn search(&self, queries: &[Query]) -> Vec<Result<Ranking, QueryError>> {
-        self.pipeline.search(&self.index, queries, self.k)
+        self.pipeline.search(&self.index, queries, self.depth())
+    }
+
+    /// Documents that are searched for: values are counted in more than an answer has.
+    fn depth(&self) -> usize {
+        if self.arguments.facets.is_some() { self.k.max(DEFAULT_DEPTH) } else { self.k }
     }
 
     fn answer_one(&self, words: &str, format: Format, output: &Output) -> Outcome {
@@ -223,10 +275,31 @@ impl<'a> Session<'a> {
 
     /// One answer in the writer's format. People and scripts get snippets, evaluators a run.
     fn entry(&self, writer: &mut Writer<'_>, query: &Query, ranking: &Ranking) -> anyhow::Result<String> {
+        let facets = self.facets(ranking)?;
+        let mut ranking = ranking.clone();
+        if ranking.entries.len() > self.k {
+            ranking.keep_best(self.k);
+            let length = ranking.entries.len().to_string();
+            ranking
+                .trace
+                .facts
+                .iter_mut()
+                .filter(|(name, _)| name == "depth:answer")
+                .for_each(|(_, n)| *n = length.clone());
+        }
         match writer.format() {
-            Format::Text => self.text(query, ranking),
-            Format::Trec => writer.entry(ranking),
-            Format::Json | Format::Jsonl | Format::Document => Ok(writer.object(&self.json(query, ranking)?)),
+            Format::Text => {
+                let facets: String = facets.iter().map(facets::FieldFacets::line).collect();
+                Ok(self.text(query, &ranking)? + &facets)
+            }
+            Format::Trec => writer.entry(&ranking),
+            Format::Json | Format::Jsonl | Format::Document => {
+                let mut value = self.json(query, &ranking, writer.format())?;
+                if !facets.is_empty() {
+                    value["facets"] = facets.iter().map(facets::FieldFacets::to_json).collect();
+                }
+                Ok(writer.object(&value))
+            }
         }
     }
 
@@ -236,7 +309,7 @@ impl<'a> Session<'a> {
         let mut writer = self.writer(format, output);
         let mut remarks = Remarks::default();
         let (mut failed, mut outages) = (0usize, 0usize);
-        for group in queries.chunks(self.pipeline.queries_at_once(self.k)) {
+        for group in queries.chunks(self.pipeline.queries_at_once(self.depth())) {
             for (query, result) in group.iter().zip(self.search(group)) {
                 match result {
                     Ok(ranking) => {
@@ -271,18 +344,22 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// The answer to one query as JSON, with the passage of each document that speaks to it.
-    fn json(&self, query: &Query, ranking: &Ranking) -> anyhow::Result<serde_json::Value> {
+    /// The answer to one query as JSON, with what is shown of each document.
+    fn json(&self, query: &Query, ranking: &Ranking, format: Format) -> anyhow::Result<serde_json::Value> {
+        let parts = self.arguments.parts(format);
         let mut value = to_json(ranking);
+        value["query"] = query.text.as_str().into();
         for (nth, entry) in ranking.entries.iter().enumerate() {
             let Some(document) = self.index.document(&entry.id)? else { continue };
-            let found = self.index.snippet(&document.text, &query.text, snippet::JSON_WIDTH)?;
-            value["ranking"][nth]["snippet"] = snippet::to_json(&found);
+            let passage = || self.index.snippet(&document.text, &query.text, snippet::JSON_WIDTH);
+            let found = parts.contains(&Part::Snippet).then(passage).transpose()?;
+            shown::add_json(&mut value["ranking"][nth], &document, found.as_ref(), parts);
         }
         Ok(value)
     }
 
     fn text(&self, query: &Query, ranking: &Ranking) -> anyhow::Result<String> {
+        let parts = self.arguments.parts(Format::Text);
         let mut text = String::new();
         let width = console::Term::stdout()
             .size_checked()
@@ -293,7 +370,7 @@ impl<'a> Session<'a> {
         }
         for entry in &ranking.entries {
             let document = self.index.document(&entry.id)?.unwrap_or_else(|| Document::new(&entry.id, ""));
-            let title = if document.title.is_empty() {
+            let title = if document.title.is_empty() || !parts.contains(&Part::Title) {
                 String::new()
             } else {
                 format!("  {}", plain(&document.title))
@@ -305,9 +382,12 @@ impl<'a> Session<'a> {
                 style(title).bold(),
                 style(format!("{:.4}", entry.score)).dim(),
             ));
-            let columns = width - 8;
-            let found = self.index.snippet(&document.text, &query.text, snippet::width(columns))?;
-            text.push_str(&format!("      {}\n", snippet::line(&found, document.text.len(), columns)));
+            if parts.contains(&Part::Snippet) {
+                let columns = width - 8;
+                let found = self.index.snippet(&document.text, &query.text, snippet::width(columns))?;
+                text.push_str(&format!("      {}\n", snippet::line(&found, document.text.len(), columns)));
+            }
+            text.push_str(&shown::lines(&document, parts));
         }
         if self.explain {
             text.push_str(&explain(ranking));
@@ -317,6 +397,21 @@ impl<'a> Session<'a> {
 
     fn resolve(&self, expression: &str) -> anyhow::Result<Pipeline> {
         let settings = self.arguments.long_text.settings()?;
-        Ok(Pipeline::resolve(expression, Some(&self.index), &self.models, &settings)?)
+        let mut pipeline = Pipeline::resolve(expression, Some(&self.index), &self.models, &settings)?;
+        if let Some(filter) = &self.filter {
+            pipeline.filter(filter, &self.index)?;
+        }
+        Ok(pipeline)
     }
+}
+
+/// The values of some fields in all documents that may be found.
+fn facets_of_all(
+    index: &Index,
+    filter: Option<&Filter>,
+    fields: Option<&[String]>,
+) -> anyhow::Result<Vec<Facets>> {
+    let selection = index.select(filter).map_err(|error| anyhow::anyhow!("--filter: {error}"))?;
+    let one = |field: &String| selection.facets(field).map_err(|error| anyhow::anyhow!("--facets: {error}"));
+    fields.unwrap_or_default().iter().map(one).collect()
 }

@@ -8,7 +8,7 @@ use plackett_core::fusion::{self, Normalisation};
 use plackett_core::pipeline as syntax;
 use plackett_rank::method::{METHODS, OptionValues, nearest};
 use plackett_rank::{Abilities, LongText, MethodSpec, Settings};
-use plackett_search::{DenseMethod, DenseSearch, Index, Lengths, ModelIdentity, Rm3};
+use plackett_search::{DenseMethod, DenseSearch, Filter, Index, Lengths, ModelIdentity, Rm3};
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -72,7 +72,10 @@ impl Builder<'_> {
         }
         let first = match stage.name.as_str() {
             "bm25" => {
-                only(stage, &["k1", "b", "weights", "lengths", "rm3", "fb_docs", "fb_terms", "fb_weight"])?;
+                only(
+                    stage,
+                    &["k1", "b", "weights", "lengths", "rm3", "fb_docs", "fb_terms", "fb_weight", "filter"],
+                )?;
                 let lengths = stage.option("lengths").map(Lengths::from_str).transpose();
                 FirstStage::Bm25 {
                     k1: number(stage, "k1", 0.0..=1e6)?,
@@ -83,14 +86,16 @@ impl Builder<'_> {
                     },
                     lengths: lengths.map_err(|e| wrong(&stage.to_string(), e))?.unwrap_or_default(),
                     rm3: rm3(stage)?,
+                    filter: self.filter(stage)?,
                 }
             }
             "dense" => {
-                only(stage, &["search", "ef", "from"])?;
+                only(stage, &["search", "ef", "from", "filter"])?;
                 let search = dense(stage)?;
+                let filter = self.filter(stage)?;
                 self.check_dense(stage, &search, stage.depth.unwrap_or(DEFAULT_DEPTH))?;
                 self.open_embedder(stage)?;
-                FirstStage::Dense { search }
+                FirstStage::Dense { search, filter }
             }
             "generate" => {
                 only(stage, &["model", "beams", "decoding", "seed"])?;
@@ -102,6 +107,16 @@ impl Builder<'_> {
             name => return Err(unknown(name)),
         };
         Ok(Source::Retrieve { stage: first, depth: stage.depth })
+    }
+
+    /// The filter of a first stage, checked against the fields of the index.
+    fn filter(&self, stage: &syntax::Stage) -> Result<Option<Filter>, PipelineError> {
+        let Some(text) = stage.option("filter") else { return Ok(None) };
+        let filter: Filter = text.parse().map_err(|e| wrong(&stage.to_string(), format!("filter, {e}")))?;
+        if let Some(index) = self.index {
+            index.select(Some(&filter)).map_err(|e| wrong(&stage.to_string(), e))?;
+        }
+        Ok(Some(filter))
     }
 
     /// A retriever that writes docids, of the documents of this index.

@@ -5,7 +5,9 @@ use super::{LocalModel, REMARK};
 use plackett_core::{Document, Query, Ranking, Trace, Truncation};
 use plackett_lm::LmError;
 use plackett_rank::model::{Role, TextLength, TextVector};
-use plackett_search::{Bm25, DenseFound, DenseSearch, Index, Lengths, QueryTerms, Rm3, SearchError};
+use plackett_search::{
+    Bm25, DenseFound, DenseSearch, Filter, Index, Lengths, QueryTerms, Rm3, SearchError, Selection,
+};
 use rayon::prelude::*;
 use std::time::Instant;
 use unicode_categories::UnicodeCategories;
@@ -29,12 +31,14 @@ impl<'a> IndexCollection<'a> {
         &self,
         bm25: &Bm25,
         rm3: Option<&Rm3>,
+        filter: Option<&Filter>,
         query: &Query,
         depth: usize,
     ) -> Result<Ranking, BoxError> {
         let start = Instant::now();
+        let selection = self.index.select(filter)?;
         let terms = match rm3 {
-            Some(rm3) => self.index.expand(&query.text, bm25, rm3)?,
+            Some(rm3) => selection.expand(&query.text, bm25, rm3)?,
             None => self.index.query_terms(&query.text),
         };
         if terms.is_empty() {
@@ -45,9 +49,9 @@ impl<'a> IndexCollection<'a> {
             });
             return Ok(nothing(query, "bm25", &why));
         }
-        let found = self.index.search_terms(&terms, bm25, depth)?;
-        let mut facts =
-            vec![("bm25:k1".to_string(), bm25.k1.to_string()), ("bm25:b".into(), bm25.b.to_string())];
+        let found = selection.search_terms(&terms, bm25, depth)?;
+        let mut facts = self.filtered("bm25", filter, &selection);
+        facts.extend([("bm25:k1".to_string(), bm25.k1.to_string()), ("bm25:b".into(), bm25.b.to_string())]);
         if !bm25.weights.is_empty() {
             let fields = self.index.settings().fields.iter().zip(&bm25.weights);
             let written: Vec<String> = fields.map(|(field, weight)| format!("{field}:{weight}")).collect();
@@ -67,6 +71,23 @@ impl<'a> IndexCollection<'a> {
         }
         let trace = Trace { seconds: start.elapsed().as_secs_f64(), facts, ..Trace::default() };
         Ok(Ranking::from_scores(query.id.clone(), found, trace))
+    }
+
+    /// What there is to say of a stage's filter.
+    fn filtered(
+        &self,
+        stage: &str,
+        filter: Option<&Filter>,
+        selection: &Selection<'_>,
+    ) -> Vec<(String, String)> {
+        let Some(filter) = filter else { return Vec::new() };
+        let (passed, all) = (selection.len(), self.index.len());
+        let mut facts = vec![(format!("{stage}:filter"), format!("{filter} ({passed} of {all} documents)"))];
+        if passed == 0 {
+            let remark = format!("no document passes the filter `{filter}`, so that nothing is found");
+            facts.push((format!("{REMARK}{stage}"), remark));
+        }
+        facts
     }
 
     /// The vectors of queries, and what each costs; `None` for a query of which the model reads not one token. When a shared call fails each query is tried alone, so that one of
@@ -100,19 +121,23 @@ impl<'a> IndexCollection<'a> {
         query: &Query,
         (vector, seconds): (TextVector, f64),
         search: &DenseSearch,
+        filter: Option<&Filter>,
         depth: usize,
     ) -> Result<Ranking, SearchError> {
         let start = Instant::now();
-        let DenseFound { documents, used } = self.index.search_dense(&vector.values, depth, search)?;
+        let selection = self.index.select(filter)?;
+        let DenseFound { documents, used } = selection.search_dense(&vector.values, depth, search)?;
         let TextLength { tokens, kept, estimated } = vector.length;
         let id = || query.id.clone();
         let cut = (kept < tokens).then(|| Truncation { id: id(), tokens, kept, estimated, of_query: true });
+        let mut facts = self.filtered("dense", filter, &selection);
+        facts.push(("dense:search".into(), used.to_string()));
         let trace = Trace {
             passes: 1,
             prompt_tokens: kept as u64,
             seconds: seconds + start.elapsed().as_secs_f64(),
             truncated: cut.into_iter().collect(),
-            facts: vec![("dense:search".into(), used.to_string())],
+            facts,
             ..Trace::default()
         };
         Ok(Ranking::from_scores(query.id.clone(), documents, trace))
@@ -161,13 +186,14 @@ impl Collection for IndexCollection<'_> {
     ) -> Vec<Result<Ranking, BoxError>> {
         let depth = depth.min(self.index.len());
         match stage {
-            FirstStage::Bm25 { k1, b, weights, lengths, rm3 } => {
+            FirstStage::Bm25 { k1, b, weights, lengths, rm3, filter } => {
                 let usual = Bm25::default();
                 let (k1, b) = (k1.unwrap_or(usual.k1), b.unwrap_or(usual.b));
                 let bm25 = Bm25 { k1, b, weights: weights.clone(), lengths: *lengths };
-                queries.par_iter().map(|query| self.words(&bm25, rm3.as_ref(), query, depth)).collect()
+                let answer = |query: &Query| self.words(&bm25, rm3.as_ref(), filter.as_ref(), query, depth);
+                queries.par_iter().map(answer).collect()
             }
-            FirstStage::Dense { search } => {
+            FirstStage::Dense { search, filter } => {
                 let asking: Vec<&Query> = queries.iter().filter(|q| wordless(&q.text).is_none()).collect();
                 let mut vectors = self.vectors(&asking).into_iter();
                 let paired: Vec<(&Query, Vector)> = queries
@@ -183,11 +209,12 @@ impl Collection for IndexCollection<'_> {
                     Err(why) => Ok(nothing(query, "dense", &why)),
                     Ok(vector) => match vector? {
                         None => Ok(nothing(query, "dense", "has no token that the model reads")),
-                        Some(vector) => Ok(self.nearest(query, vector, search, depth)?),
+                        Some(vector) => Ok(self.nearest(query, vector, search, filter.as_ref(), depth)?),
                     },
                 };
                 // A scan uses all threads for one query, a walk through the graph one.
-                if self.index.uses_graph(search, depth).unwrap_or(false) {
+                let selection = self.index.select(filter.as_ref());
+                if selection.is_ok_and(|selection| selection.uses_graph(search, depth).unwrap_or(false)) {
                     return paired.into_par_iter().map(one).collect();
                 }
                 paired.into_iter().map(one).collect()

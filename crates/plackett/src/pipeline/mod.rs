@@ -38,7 +38,7 @@ use plackett_core::pipeline as syntax;
 use plackett_core::{Query, RankRequest, Trace};
 use plackett_lm::store::BUNDLED;
 use plackett_rank::{Depth, Fallback, InputOrder, MethodSpec, Ranker, Settings};
-use plackett_search::{Analyzer, Index};
+use plackett_search::{Analyzer, Filter, Index};
 use run::cascade;
 use std::fmt;
 use std::sync::Arc;
@@ -113,6 +113,19 @@ impl Pipeline {
             stage.ranker = Arc::new(Fallback::new(stage.ranker.clone(), others.clone()));
         }
         Ok(())
+    }
+
+    /// Lets every first stage find only what a filter lets through, besides the filters that they have.
+    ///
+    /// # Errors
+    /// There is no first stage, or one that cannot filter; the filter does not fit the fields of the index.
+    pub fn filter(&mut self, filter: &Filter, index: &Index) -> Result<(), PipelineError> {
+        let problem = |problem: String| PipelineError::Stage { stage: self.expression.clone(), problem };
+        index.select(Some(filter)).map_err(|error| problem(error.to_string()))?;
+        let none = || "it has no first stage that a filter could be for".to_string();
+        let filtered = self.source.as_mut().ok_or_else(none).and_then(|source| source.filter(filter));
+        let expression = &self.expression;
+        filtered.map_err(|problem| PipelineError::Stage { stage: expression.clone(), problem })
     }
 
     /// A pipeline that leaves candidates in the order in which they came: what others are compared with.

@@ -4,7 +4,7 @@ use super::generator::Generator;
 use super::{DEFAULT_DEPTH, QueryError};
 use plackett_core::{Candidate, Document, Query, RankRequest, Ranking, Trace};
 use plackett_rank::{RankError, Ranker};
-use plackett_search::{DenseSearch, Lengths, Rm3};
+use plackett_search::{DenseSearch, Filter, Lengths, Rm3};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -41,11 +41,15 @@ pub enum FirstStage {
         lengths: Lengths,
         /// Expansion of the query by what a first search finds.
         rm3: Option<Rm3>,
+        /// Documents that may be found; all without one.
+        filter: Option<Filter>,
     },
     /// The nearest vectors.
     Dense {
         /// Exactly or approximately.
         search: DenseSearch,
+        /// Documents that may be found; all without one.
+        filter: Option<Filter>,
     },
     /// Documents whose docids a model writes.
     Generate {
@@ -61,6 +65,23 @@ impl FirstStage {
             FirstStage::Bm25 { .. } => "bm25",
             FirstStage::Dense { .. } => "dense",
             FirstStage::Generate { .. } => "generate",
+        }
+    }
+
+    /// Lets it find only what a filter lets through, besides the filter that it has; otherwise says why it cannot.
+    fn filter(&mut self, more: &Filter) -> Result<(), String> {
+        match self {
+            FirstStage::Bm25 { filter, .. } | FirstStage::Dense { filter, .. } => {
+                *filter = Some(match filter.take() {
+                    Some(own) => own.and(more.clone()),
+                    None => more.clone(),
+                });
+                Ok(())
+            }
+            FirstStage::Generate { .. } => Err(
+                "`generate` writes docids and cannot be kept from those that a filter leaves out; leave the filter out, or                  search with bm25 or dense"
+                    .into(),
+            ),
         }
     }
 }
@@ -156,6 +177,16 @@ pub fn reranked(source: &Source, stages: &[Stage], length: usize) -> usize {
 }
 
 impl Source {
+    /// Lets every first stage find only what a filter lets through; otherwise says which one cannot.
+    pub(super) fn filter(&mut self, filter: &Filter) -> Result<(), String> {
+        match self {
+            Source::Retrieve { stage, .. } => stage.filter(filter),
+            Source::Fuse { inputs, .. } => {
+                inputs.iter_mut().try_for_each(|input| input.source.filter(filter))
+            }
+        }
+    }
+
     /// The most documents that it gives for one query, when answers of `length` are asked for.
     pub fn passes_on(&self, length: usize) -> usize {
         match self {

@@ -59,7 +59,14 @@ impl Ranker for Late {
 }
 
 fn bm25_stage() -> FirstStage {
-    FirstStage::Bm25 { k1: None, b: None, weights: Vec::new(), lengths: Lengths::Exact, rm3: None }
+    FirstStage::Bm25 {
+        k1: None,
+        b: None,
+        weights: Vec::new(),
+        lengths: Lengths::Exact,
+        rm3: None,
+        filter: None,
+    }
 }
 
 fn bm25(depth: usize) -> Source {

@@ -177,6 +177,57 @@ const ROWS: &[Row] = &[
         "search good.index words -p bm25(weights=title:high)",
         &["`title:high`", "weights=title:2/text:1"],
     ),
+    (
+        "a filter that cannot be read",
+        "search meta.index words --filter year>",
+        &["--filter", "column 6", "expected a text in quotes, a number"],
+    ),
+    (
+        "a text without quotes in a filter",
+        "search meta.index words --filter tags=pod",
+        &["--filter", "column 6", "`pod`"],
+    ),
+    (
+        "a filter of a stage that cannot be read",
+        "search meta.index words -p bm25(filter=year>>1)",
+        &["bm25(filter=year>>1)", "column 6"],
+    ),
+    (
+        "a filter by a field that no document has",
+        "search meta.index words --filter yaer=2024",
+        &["--filter", "`yaer`", "did you mean `year`?", "tags (list of keyword), year (number)"],
+    ),
+    (
+        "a filter by a field where no document has any",
+        "get good.index --filter year=2024",
+        &["--filter", "`year`", "no fields besides title and text"],
+    ),
+    (
+        "a text for a field of numbers",
+        "search meta.index words --filter year='2024'",
+        &["--filter", "`year` (number) has no texts", "is a text"],
+    ),
+    (
+        "an order of texts",
+        "get meta.index --filter tags<'pod'",
+        &["--filter", "column 6", "a number or a date behind `<`"],
+    ),
+    (
+        "counts of a field that no document has",
+        "search meta.index words --facets tag",
+        &["--facets", "did you mean `tags`?"],
+    ),
+    ("a passage without a query", "get meta.index a --show snippet", &["--show snippet"]),
+    (
+        "a type that is none",
+        "index meta.jsonl -o new31 --field-types year=int",
+        &["--field-types year=int", "number"],
+    ),
+    (
+        "a value that is not of its type",
+        "index meta.jsonl -o new32 --no-vectors --field-types tags=date",
+        &["document `a`", "`tags`", "--field-types says date"],
+    ),
     ("vectors that the index does not have", "search good.index words -p dense", &["no vectors"]),
     (
         "another model under the name of an index's model",
@@ -1103,6 +1154,7 @@ fn prepare(folder: &Path) {
         ("word.qrels", b"q 0 a good\n"),
         ("quary.toml", b"body = \"{doc}\"\nsuffix = \"{quary}\"\nlabels = [\"A\", \"B\"]\n"),
         ("good.jsonl", b"{\"_id\": \"a\", \"text\": \"some words\"}\n"),
+        ("meta.jsonl", b"{\"_id\": \"a\", \"text\": \"some words\", \"year\": 2024, \"tags\": [\"pod\"]}\n"),
         ("json.jsonl", b"{\"_id\": \"a\", \"text\": \"b\"}\n{\"_id\": \"b\", \n"),
         ("noid.jsonl", b"{\"text\": \"b\"}\n"),
         ("twice.jsonl", b"{\"_id\": \"a\", \"text\": \"b\"}\n{\"_id\": \"a\", \"text\": \"c\"}\n"),
@@ -1253,6 +1305,7 @@ fn prepare(folder: &Path) {
     let request = serde_json::json!({"query": {"qid": "q", "text": query}, "candidates": [{"docid": "d", "text": "a"}]});
     write(folder, "longquery.jsonl", format!("{request}\n"));
     plackett(folder, &["index", "good.jsonl", "-o", "good.index", "--no-vectors"]).expect(0);
+    plackett(folder, &["index", "meta.jsonl", "-o", "meta.index", "--no-vectors"]).expect(0);
     model(folder, "good.model", "", |b| b);
     let decoder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plackett-lm/tests/golden/decoder/llama");
     for own in ["config.json", "tokenizer.json", "model.safetensors"] {

@@ -10,7 +10,7 @@ fn prepared(folder: &Path) {
     let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
     write(
         "corpus.jsonl",
-        "{\"_id\": \"a\", \"text\": \"apple cake\"}\n{\"_id\": \"b\", \"text\": \"volcano\"}\n",
+        "{\"_id\": \"a\", \"text\": \"apple cake\", \"year\": 2024}\n{\"_id\": \"b\", \"text\": \"volcano\"}\n",
     );
     write("q.tsv", "1\tapple\n2\tvolcano\n");
     write("qrels", "1 0 a 1\n2 0 b 1\n");
@@ -35,6 +35,11 @@ const LINES: &[(&str, i32, &[&str])] = &[
     ("search my.index apple", 0, &["results"]),
     ("search my.index --queries q.tsv", 0, &["results"]),
     ("search no.index apple", 2, &[]),
+    ("get my.index a", 0, &["documents", "missing"]),
+    ("get my.index a z", 1, &["documents", "missing"]),
+    ("get my.index --filter exists(year)", 0, &["documents", "missing", "passed"]),
+    ("get my.index --fields", 0, &["fields"]),
+    ("get no.index a", 2, &[]),
     (
         "ask my.index apple --aspect cake --ranker silver --no-answer",
         0,

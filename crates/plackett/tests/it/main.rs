@@ -12,6 +12,7 @@ mod docids;
 mod embed;
 mod eval_command;
 mod eval_trec_eval;
+mod filters;
 mod flags;
 mod full_disk;
 mod generate;

@@ -114,7 +114,7 @@ fn taken(
     (what, remedy): &Part,
 ) -> Result<Option<String>, FormatError> {
     let Some(name) = name else { return Ok(None) };
-    match fields.shift_remove(name) {
+    match take_at(fields, name) {
         None | Some(Value::Null) => Ok(None),
         Some(value) => as_text(&value).map(Some).ok_or_else(|| FormatError::Missing {
             file: at.file.into(),
@@ -123,6 +123,30 @@ fn taken(
             remedy,
         }),
     }
+}
+
+/// Takes the value of a path out: `body.text` is the field of that name, or `text` in the object `body`. An object that is
+/// empty then goes too.
+fn take_at(fields: &mut Metadata, path: &str) -> Option<Value> {
+    if let Some(value) = fields.shift_remove(path) {
+        return Some(value);
+    }
+    let (outer, inner) = path.split_once('.')?;
+    let Value::Object(object) = fields.get_mut(outer)? else { return None };
+    let value = take_at(object, inner)?;
+    if object.is_empty() {
+        fields.shift_remove(outer);
+    }
+    Some(value)
+}
+
+/// Whether there is a value at a path.
+fn has_at(fields: &Metadata, path: &str) -> bool {
+    let inside = || {
+        let (outer, inner) = path.split_once('.')?;
+        Some(has_at(fields.get(outer)?.as_object()?, inner))
+    };
+    fields.contains_key(path) || inside() == Some(true)
 }
 
 /// The fields that become id, title and text.
@@ -137,7 +161,8 @@ impl Names {
         let chosen = |asked: &Option<String>, known: &[&str]| match asked {
             Some(name) => {
                 let same = || fields.keys().find(|field| is_same_name(field, name));
-                fields.get_key_value(name).map(|(field, _)| field).or_else(same).cloned()
+                let whole = fields.get_key_value(name).map(|(field, _)| field).or_else(same).cloned();
+                whole.or_else(|| has_at(fields, name).then(|| name.clone()))
             }
             None => known.iter().find(|name| fields.contains_key(**name)).map(|name| name.to_string()),
         };

@@ -563,3 +563,51 @@ fn numbers_of_which_digits_are_lost_are_told_of() {
         "numbers of 2 documents have more digits than are kept, such as `18446744073709551617` in `n`";
     assert!(matches!(&remarks[..], [one] if one.contains(expected)), "{remarks:?}");
 }
+
+#[test]
+fn a_path_with_dots_names_a_field_of_an_object() {
+    let options = DocumentOptions {
+        id_field: Some("meta.key".into()),
+        text_field: Some("body.text".into()),
+        ..DocumentOptions::default()
+    };
+    let text = br#"{"meta": {"key": "a"}, "body": {"text": "words", "page": 3}, "year": 1}
+{"meta": {"key": "b", "by": "me"}, "body.text": "flat"}
+{"meta": {"key": "c"}, "body": "no object"}"#;
+    let found: Vec<_> = parse_json_lines(text, "j", &options).collect();
+    let first = found[0].as_ref().unwrap();
+    assert_eq!((first.id.as_str(), first.text.as_str()), ("a", "words"));
+    assert_eq!(serde_json::to_string(&first.metadata).unwrap(), r#"{"body":{"page":3},"year":1}"#);
+    let second = found[1].as_ref().unwrap();
+    assert_eq!((second.id.as_str(), second.text.as_str()), ("b", "flat"));
+    assert_eq!(second.metadata["meta"]["by"], "me");
+    let error = found[2].as_ref().unwrap_err().to_string();
+    assert!(error.contains("looked for body.text") && error.contains("`body`"), "{error}");
+}
+
+#[test]
+fn a_path_with_dots_names_a_column_of_a_group() {
+    use ::parquet::data_type::{ByteArray, ByteArrayType};
+    use ::parquet::file::{properties::WriterProperties, writer::SerializedFileWriter};
+    use ::parquet::schema::parser::parse_message_type;
+    use std::sync::Arc;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("d.parquet");
+    let schema = "message d { required binary id (UTF8); required group body { required binary text (UTF8); required \
+                  binary by (UTF8); } }";
+    let schema = Arc::new(parse_message_type(schema).unwrap());
+    let out = std::fs::File::create(&path).unwrap();
+    let mut writer = SerializedFileWriter::new(out, schema, Arc::new(WriterProperties::default())).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    for cell in ["a", "words", "Ada"] {
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<ByteArrayType>().write_batch(&[ByteArray::from(cell)], None, None).unwrap();
+        column.close().unwrap();
+    }
+    group.close().unwrap();
+    writer.close().unwrap();
+    let options = DocumentOptions { text_field: Some("body.text".into()), ..DocumentOptions::default() };
+    let found: Vec<_> = open_documents(&path, &options).unwrap().map(Result::unwrap).collect();
+    assert_eq!((found[0].id.as_str(), found[0].text.as_str()), ("a", "words"));
+    assert_eq!(found[0].metadata["body"]["by"], "Ada");
+}

@@ -1,6 +1,7 @@
 //! A search that asks for one query after another.
 
-use super::{Format, Session};
+use super::{Format, Session, facets_of_all};
+use crate::command::get::read_filter;
 use crate::command::terminal::plain;
 use crate::command::{Failure, Outcome, Output};
 use console::style;
@@ -38,6 +39,21 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// Takes another filter, or none, for what comes; an error leaves all as it is.
+    fn set_filter(&mut self, text: &str) -> anyhow::Result<()> {
+        let filter = if text == "none" { None } else { Some(read_filter(text)?) };
+        let facets = facets_of_all(&self.index, filter.as_ref(), self.arguments.facets.as_deref())?;
+        let before = std::mem::replace(&mut self.filter, filter);
+        match self.resolve(&self.pipeline.to_string()) {
+            Ok(pipeline) => (self.pipeline, self.facets_of_all) = (pipeline, facets),
+            Err(error) => {
+                self.filter = before;
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
     fn obey(&mut self, command: &str, output: &Output) {
         let (name, argument) = command.split_once(char::is_whitespace).unwrap_or((command, ""));
         match (name, argument.trim()) {
@@ -49,6 +65,15 @@ impl Session<'_> {
                 }
                 Err(error) => output.note(&plain(&format!("{error:#}"))),
             },
+            (":filter" | ":f", "") => match &self.filter {
+                Some(filter) => output.note(&plain(&filter.to_string())),
+                None => output.note("no filter; `:filter year >= 2020` sets one"),
+            },
+            (":filter" | ":f", text) => {
+                if let Err(error) = self.set_filter(text) {
+                    output.note(&plain(&format!("{error:#}")));
+                }
+            }
             (":k", number) => match number.parse() {
                 Ok(k) if k > 0 => {
                     self.k = k;
@@ -62,6 +87,7 @@ impl Session<'_> {
             }
             (":help" | ":h", _) => output.note(
                 "words            search\n:pipeline EXPR   change how, e.g. :pipeline bm25:100 >> late-interaction\n\
+                 :filter FILTER   documents that may be found, e.g. :filter year >= 2020; :filter none for all\n\
                  :k N             length of the answer\n:explain         passes, tokens and depths, on or off\n\
                  :quit            leave",
             ),
@@ -91,10 +117,11 @@ mod tests {
         let path = folder.join("i");
         let mut index = Index::create(&path, &IndexSettings::default()).unwrap();
         let mut writer = index.writer(None).unwrap();
-        for (id, text) in
-            [("a", "apples and pears"), ("b", "apples"), ("c", "pears, apples, plums"), ("d", "rust")]
-        {
-            writer.put(Document::new(id, text)).unwrap();
+        let texts =
+            [("a", "apples and pears"), ("b", "apples"), ("c", "pears, apples, plums"), ("d", "rust")];
+        for (number, (id, text)) in (1..).zip(texts) {
+            let metadata = [("n".to_string(), number.into())].into_iter().collect();
+            writer.put(Document { metadata, ..Document::new(id, text) }).unwrap();
         }
         writer.finish().unwrap();
         let line = Line::try_parse_from(["search", path.to_str().unwrap(), "-p", "bm25", "-k", "9"]);
@@ -156,6 +183,11 @@ mod tests {
         }
         let (text, _) = said(&mut session, "nothingofthekind\n");
         assert!(text.contains("nothing found"), "{text}");
+        let (text, _) =
+            said(&mut session, ":f\n:filter yaer = 1\n:filter year >\n:f n > 2\napples\n:f\n:f none\nrust\n");
+        assert!(text.contains("no filter") && text.contains("`yaer`") && text.contains("column 7"), "{text}");
+        assert!(text.contains("1  c") && !text.contains("1  a") && text.contains("n > 2"), "{text}");
+        assert!(text.contains("1  d") && session.filter.is_none(), "{text}");
         let (text, _) = said(&mut session, ":help\n");
         assert!(text.contains(":pipeline EXPR"), "{text}");
     }

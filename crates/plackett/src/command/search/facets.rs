@@ -1,0 +1,90 @@
+//! How often each value of a field is among what was found, and among all that could be.
+
+use super::Session;
+use crate::command::terminal::plain;
+use console::style;
+use plackett_core::Ranking;
+use plackett_search::{FacetValue, Facets};
+use serde_json::{Value, json};
+use std::collections::HashMap;
+
+/// Values of a field that people and scripts get.
+const SHOWN: usize = 10;
+const IN_JSON: usize = 100;
+
+/// The values of one field.
+pub(super) struct FieldFacets {
+    field: String,
+    /// Documents that were found, before the answer was cut to its length, and those of them that have the field.
+    found: usize,
+    found_with: usize,
+    /// Documents that the filter lets through and that have the field.
+    with: usize,
+    /// Value, documents that were found, documents that the filter lets through; the most frequent first.
+    values: Vec<(Value, usize, usize)>,
+    /// Documents of the filter with texts that are too long to be counted.
+    long_texts: usize,
+}
+
+impl Session<'_> {
+    /// Counts the values of the fields that are asked for in all that was found.
+    pub(super) fn facets(&self, ranking: &Ranking) -> anyhow::Result<Vec<FieldFacets>> {
+        let one = |(field, all): (&String, &Facets)| {
+            let ids = ranking.entries.iter().map(|entry| entry.id.as_str());
+            let found = self.index.facets_of(field, ids)?;
+            Ok(FieldFacets::new(field, ranking.entries.len(), &found, all))
+        };
+        self.arguments.facets.iter().flatten().zip(&self.facets_of_all).map(one).collect()
+    }
+}
+
+impl FieldFacets {
+    fn new(field: &str, found: usize, found_values: &Facets, all: &Facets) -> FieldFacets {
+        let counts: HashMap<String, usize> = found_values
+            .values
+            .iter()
+            .map(|FacetValue { value, count }| (value.to_string(), *count))
+            .collect();
+        let count = |value: &Value| counts.get(&value.to_string()).copied().unwrap_or(0);
+        let mut values: Vec<(Value, usize, usize)> =
+            all.values.iter().map(|facet| (facet.value.clone(), count(&facet.value), facet.count)).collect();
+        // Stable: among equal ones the order of all documents stands.
+        values.sort_by_key(|(_, found, _)| std::cmp::Reverse(*found));
+        FieldFacets {
+            field: field.into(),
+            found,
+            found_with: found_values.documents,
+            with: all.documents,
+            values,
+            long_texts: all.long_texts,
+        }
+    }
+
+    /// As JSON.
+    pub(super) fn to_json(&self) -> Value {
+        let one = |(value, found, count): &(Value, usize, usize)| json!({"value": value, "found": found, "count": count});
+        let values: Vec<Value> = self.values.iter().take(IN_JSON).map(one).collect();
+        json!({
+            "field": self.field, "values": values, "distinct": self.values.len(), "found": self.found_with,
+            "count": self.with, "long_texts": self.long_texts,
+        })
+    }
+
+    /// In a line for people.
+    pub(super) fn line(&self) -> String {
+        let shown = |(value, found, count): &(Value, usize, usize)| {
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_string);
+            format!("{} {found}/{count}", plain(&value))
+        };
+        let values: Vec<String> = self.values.iter().take(SHOWN).map(shown).collect();
+        let left = self.values.len().saturating_sub(SHOWN);
+        let more = if left > 0 { format!(" · {left} more values") } else { String::new() };
+        let long = if self.long_texts > 0 {
+            format!(" · {} texts too long to be counted", self.long_texts)
+        } else {
+            String::new()
+        };
+        let heading = format!("{} (of {} found / of all):", plain(&self.field), self.found);
+        format!("      {} {}{more}{long}\n", style(heading).dim(), values.join(" · "))
+    }
+}
