@@ -32,6 +32,7 @@ pub mod rm3;
 mod schema;
 mod snapshot;
 pub mod snippet;
+mod sync_state;
 mod unfinished;
 mod vectors;
 mod writer;
@@ -50,6 +51,7 @@ pub use manifest::{
 };
 pub use rm3::Rm3;
 pub use snippet::Snippet;
+pub use sync_state::{ContentHash, SyncState};
 pub use unfinished::NewIndex;
 pub use vectors::{VectorHeader, parse_header as parse_vector_header};
 pub use writer::{Committed, IndexWriter};
