@@ -70,7 +70,7 @@ impl SyncState {
     /// The file: beginning, collection, number of documents, each with its id and hash, and a checksum of all before.
     fn bytes(&self) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
-        let mut text = |bytes: &mut Vec<u8>, text: &str| {
+        let text = |bytes: &mut Vec<u8>, text: &str| {
             bytes.extend((text.len() as u32).to_le_bytes());
             bytes.extend(text.as_bytes());
         };

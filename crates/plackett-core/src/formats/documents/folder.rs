@@ -124,7 +124,7 @@ impl Found {
                 Err(_) => found.broken.push(link),
             }
         }
-        found.files.sort();
+        found.files.sort_by(|one, other| one.0.cmp(&other.0));
         found.others.sort();
         Ok(found)
     }

@@ -53,7 +53,7 @@ fn yaml(inside: &str) -> Result<Metadata, Problem> {
     let options = serde_saphyr::options! { strict_booleans: true };
     let value: Value = serde_saphyr::from_str_with_options(inside, options).map_err(|error| {
         let line = error.location().map_or(1, |location| location.line()).max(1);
-        (line as u64, first_line(&error.to_string()))
+        (line, first_line(&error.to_string()))
     })?;
     match value {
         Value::Object(fields) => Ok(fields),

@@ -74,6 +74,7 @@ pub(super) enum Unread {
     Wrong(FormatError),
     /// There is nothing to read in it, such as a scanned page: an error where the file was named, and no reason to leave the
     /// rest of a folder unread.
+    #[cfg_attr(not(feature = "pdf"), allow(dead_code, reason = "only PDF files can be like that"))]
     Nothing(&'static str),
 }
 
