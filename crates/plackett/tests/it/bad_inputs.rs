@@ -1192,7 +1192,7 @@ fn prepare(folder: &Path) {
         ("good.csv", b"id,title,text\na,a title,some words\n"),
         ("matter.md", b"---\ntitle: one\ntitle: two\n---\nSome words.\n"),
         ("array.json", b"[\n{\"_id\": \"a\", \"text\": \"x\"},\n{\"_id\": \"b\", \"text\": [1]}\n]\n"),
-        ("four.tsv", b"1\tone\ttwo\tthree\n"),
+        ("columns.tsv", b"1\tone\ttwo\tthree\n"),
         ("page.dat", b"<!DOCTYPE html>\n<p>words</p>\n"),
         ("words.txt", b"Some words.\nMore words.\n"),
         ("page.html", b"<!DOCTYPE html>\n<!-- never closed <p>words</p>\n"),
