@@ -594,8 +594,8 @@ const ROWS: &[Row] = &[
     ),
     (
         "a table of four columns without names",
-        "index four.tsv -o new37 --no-vectors",
-        &["four.tsv, line 1", "4 fields"],
+        "index columns.tsv -o new37 --no-vectors",
+        &["columns.tsv, line 1", "4 fields"],
     ),
     ("CSV under another name", "index table.dat -o new20 --no-vectors", &["table.dat", "--input-format csv"]),
     (
