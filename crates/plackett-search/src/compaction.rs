@@ -44,6 +44,7 @@ pub(crate) fn compact(
         vector_files: vec![name],
         next_vector_file: payload.next_vector_file + 1,
         compacted: payload.next_slot(),
+        sync_state: payload.sync_state.clone(),
     })
 }
 

@@ -11,8 +11,8 @@ use crate::snapshot::{NO_VECTOR, Snapshot};
 use crate::snippet::{Snippet, passage};
 use crate::vectors::VectorFile;
 use crate::{
-    Bm25, Embedder, IndexSettings, IndexWriter, ModelIdentity, NewIndex, SearchError, TermScore, graph,
-    manifest, schema,
+    Bm25, Embedder, IndexSettings, IndexWriter, ModelIdentity, NewIndex, SearchError, SyncState, TermScore,
+    graph, manifest, schema,
 };
 use plackett_core::Document;
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,10 @@ pub(crate) struct Payload {
     /// Commits whose living vectors are in the first of the files; the others are of one commit each.
     #[serde(default)]
     pub compacted: u64,
+    /// The file with what the collection was at the last sync. A program that does not know it leaves it out of its commits,
+    /// and the next sync looks at all documents anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sync_state: Option<String>,
 }
 
 impl Payload {
@@ -201,6 +205,7 @@ impl Index {
         if let Err(graph @ NoGraph::Unusable { .. }) = &self.snapshot.approximate {
             return Err(SearchError::NoGraph { path: self.directory.clone(), problem: graph.to_string() });
         }
+        SyncState::of(&self.directory, &self.payload)?;
         let text = self.directory.join("text");
         let damaged = self.inner.validate_checksum().map_err(SearchError::from_tantivy(&text))?;
         match damaged.into_iter().next() {
@@ -236,6 +241,14 @@ impl Index {
         let Some(row) = row.filter(|row| *row != NO_VECTOR) else { return Ok(None) };
         let file = self.snapshot.vectors.get((row >> 32) as usize);
         Ok(file.map(|file| file.numbers((row as u32) as usize)))
+    }
+
+    /// What the collection was at the last sync, as of the commit that is open; `None` where the index was never synced.
+    ///
+    /// # Errors
+    /// The file is damaged, or a later commit has taken its place.
+    pub fn sync_state(&self) -> Result<Option<SyncState>, SearchError> {
+        SyncState::of(&self.directory, &self.payload)
     }
 
     /// All documents, in no particular order.

@@ -34,6 +34,7 @@ mod schema;
 mod selection;
 mod snapshot;
 pub mod snippet;
+mod sync_state;
 mod unfinished;
 mod vectors;
 mod writer;
@@ -54,6 +55,7 @@ pub use manifest::{
 pub use rm3::Rm3;
 pub use selection::Selection;
 pub use snippet::Snippet;
+pub use sync_state::{ContentHash, SyncState};
 pub use unfinished::NewIndex;
 pub use vectors::{VectorHeader, parse_header as parse_vector_header};
 pub use writer::{Committed, IndexWriter};

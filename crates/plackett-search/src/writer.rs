@@ -13,10 +13,13 @@ use crate::graph::{self, HNSW_FROM};
 use crate::index::{Index, Payload, bytes_in};
 use crate::snapshot::NO_VECTOR;
 use crate::vectors::{VectorFile, VectorWriter};
-use crate::{CutText, Embedded, Embedder, HAS_HNSW, SearchError, compaction, filter, unfinished};
+use crate::{
+    CutText, Embedded, Embedder, HAS_HNSW, SearchError, SyncState, compaction, filter, sync_state, unfinished,
+};
 use plackett_core::{Document, Truncation};
 use rayon::prelude::*;
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::path::Path;
 use tantivy::schema::Field;
 use tantivy::tokenizer::PreTokenizedString;
@@ -66,6 +69,10 @@ pub struct IndexWriter<'a> {
     /// Bytes of the texts of `waiting`.
     waiting_bytes: usize,
     changes: Changes,
+    /// What the next commit says of the collection; `None` leaves what is there, without the documents that change.
+    sync_state: Option<SyncState>,
+    /// Documents of a synced index that change since the last commit.
+    touched: HashSet<String>,
     /// The next commit's vectors, once there is one.
     vectors: Option<VectorWriter>,
     /// Vectors in files of commits.
@@ -114,6 +121,7 @@ impl<'a> IndexWriter<'a> {
         index.reload()?;
         let payload = index.payload.clone();
         remove_leftovers(&index.vector_folder(), &payload)?;
+        sync_state::remove_leftovers(&index.directory, &payload)?;
         remove_files(&index.directory.join("text"), crate::directory::is_leftover)?;
         let removed = before.saturating_sub(bytes_in(&index.directory));
         let stored = index.snapshot.vectors.iter().map(VectorFile::len).sum();
@@ -125,6 +133,8 @@ impl<'a> IndexWriter<'a> {
             waiting: Vec::new(),
             waiting_bytes: 0,
             changes: Changes::default(),
+            sync_state: None,
+            touched: HashSet::new(),
             vectors: None,
             stored,
             truncated: Vec::new(),
@@ -174,6 +184,7 @@ impl<'a> IndexWriter<'a> {
         let settings = &self.index.settings;
         let terms = if settings.filters { filter::terms(&document, &settings.types)? } else { Vec::new() };
         let put = self.changes.put(&document.id, || self.index.holds(&document.id))?;
+        self.touch(&document.id);
         self.waiting_bytes += document.title.len() + document.text.len();
         self.waiting.push(Waiting { document, replaces: put != Put::Added, terms });
         if self.waiting.len() >= EMBED_TOGETHER || self.waiting_bytes >= BYTES_TOGETHER {
@@ -188,9 +199,49 @@ impl<'a> IndexWriter<'a> {
         if !self.changes.delete(id, || self.index.holds(id))? {
             return Ok(false);
         }
+        self.touch(id);
         self.write_waiting()?;
         self.inner.delete_term(Term::from_field_text(self.index.fields.id, id));
         Ok(true)
+    }
+
+    /// A document as the last commit that this writer knows has it.
+    pub fn committed(&self, id: &str) -> Result<Option<Document>, SearchError> {
+        if self.index.holds(id)? { self.index.document(id) } else { Ok(None) }
+    }
+
+    /// What the collection was at the last sync, as of the last commit.
+    ///
+    /// # Errors
+    /// The file is missing or damaged.
+    pub fn sync_state(&self) -> Result<Option<SyncState>, SearchError> {
+        SyncState::of(&self.index.directory, &self.payload)
+    }
+
+    /// What the next commit says of the collection: each of its documents that the index will hold.
+    pub fn set_sync_state(&mut self, state: SyncState) {
+        self.sync_state = Some(state);
+    }
+
+    /// A document that changes is no more what the last sync made of it, unless the next commit says what it is.
+    fn touch(&mut self, id: &str) {
+        if self.payload.sync_state.is_some() {
+            self.touched.insert(id.to_string());
+        }
+    }
+
+    /// Writes what the next commit says of the collection.
+    fn write_sync_state(&mut self) -> Result<(), SearchError> {
+        let touched = std::mem::take(&mut self.touched);
+        let state = match self.sync_state.take() {
+            Some(state) => Some(state),
+            None if touched.is_empty() => None,
+            None => self.sync_state()?.map(|known| known.without(&touched)),
+        };
+        if let Some(state) = state {
+            self.payload.sync_state = Some(state.write(&self.index.directory, &self.payload)?);
+        }
+        Ok(())
     }
 
     /// Makes everything so far permanent and visible.
@@ -216,6 +267,9 @@ impl<'a> IndexWriter<'a> {
             self.payload.next_vector_file += 1;
             self.stored += count;
         }
+        self.broken = true;
+        self.write_sync_state()?;
+        self.broken = false;
         self.record()?;
         let path = self.index.directory.clone();
         self.tidy().map_err(|source| match source {
@@ -227,6 +281,8 @@ impl<'a> IndexWriter<'a> {
     /// What a commit saves room and time with. A failure leaves the committed state as it is.
     fn tidy(&mut self) -> Result<(), SearchError> {
         self.index.reload()?;
+        // One that another process still reads is removed by the next writer.
+        let _ = sync_state::remove_leftovers(&self.index.directory, &self.payload);
         self.give_back_room()?;
         if HAS_HNSW && self.embedder.is_some() && self.graph_from != usize::MAX {
             graph::keep(self.index, self.graph_from, &mut self.graph_progress)?;

@@ -78,6 +78,16 @@ pub fn of_text(text: &str) -> String {
     hex(&Sha256::digest(text))
 }
 
+/// SHA-256 of parts, each told from the next: the bytes of one never count as those of another.
+pub fn digest(parts: &[&[u8]]) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update((part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    hasher.finalize().into()
+}
+
 /// SHA-256 of bytes that come one after another, and how many there are.
 #[derive(Clone, Debug, Default)]
 pub struct RunningHash {
@@ -124,5 +134,12 @@ mod tests {
         let one = content(&folder.path().join("a/x")).unwrap();
         assert_eq!((one.sha256, one.bytes), (of_text("one"), 3));
         assert!(content(&folder.path().join("absent")).is_err());
+    }
+
+    #[test]
+    fn parts_are_told_from_each_other() {
+        assert_eq!(digest(&[b"a", b"b"]), digest(&[b"a", b"b"]));
+        assert_ne!(digest(&[b"a", b"b"]), digest(&[b"ab", b""]));
+        assert_ne!(digest(&[b"a"]), digest(&[b"a", b""]));
     }
 }

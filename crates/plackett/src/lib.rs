@@ -13,6 +13,7 @@ pub mod papers;
 pub mod pipeline;
 pub mod recipe;
 pub mod stored_calibration;
+pub mod sync;
 pub mod unfinished;
 
 pub use pipeline::Pipeline;

@@ -1,42 +1,55 @@
-//! Documents from JSON lines, CSV, TSV, Parquet, plain lines, or a folder of text files.
+//! Documents from JSON lines, CSV, TSV, Parquet, plain lines, a file that is one document (text, Markdown, HTML, PDF), or a
+//! folder of such files.
 
 mod folder;
+mod front_matter;
+mod html;
 mod json;
 mod lines;
 mod making;
+mod markdown;
 mod not_json;
 mod parquet;
+mod pdf;
 mod quotes;
 mod seen;
+mod single;
 mod table;
+mod tally;
 
 pub use json::parse_json_lines;
+pub use single::{LARGEST_SINGLE, SingleKind};
 pub use table::parse_table;
 
 use super::input::open_counted;
 use super::{BytesRead, DEFAULT_LINE_LIMIT, FormatError, Lines, Remarks};
 use crate::Document;
 use making::Making;
+use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 /// How documents are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DocumentFormat {
-    /// By the name's ending; a folder is a folder of texts; anything else, and `-`, is JSON lines.
+    /// By the name's ending; a folder is a folder of files; anything else, and `-`, is JSON lines.
     #[default]
     Auto,
     /// One JSON object per line, or one array of objects, which is read whole.
     JsonLines,
     /// Comma-separated with a header line.
     Csv,
-    /// Tab-separated with a header line that names an id column, otherwise `id<TAB>text` or `id<TAB>title<TAB>text`.
+    /// Tab-separated with a header line that names an id column, otherwise `id<TAB>text`, `id<TAB>title<TAB>text` or MS
+    /// MARCO's `id<TAB>url<TAB>title<TAB>text`.
     Tsv,
     /// Parquet. Where it is packed or standard input, an unpacked copy is kept among the temporary files meanwhile.
     Parquet,
-    /// One text per line; the id is the number of the line. A folder is a folder of texts here too.
+    /// One text per line; the id is the number of the line. A folder is a folder of files here too.
     Lines,
-    /// `.txt` and `.md` files, also with `.gz` or `.zst`; the id is the path inside the folder.
+    /// Files of the kinds that are one document each, also with `.gz` or `.zst`; the id is the path inside the folder.
     Folder,
+    /// The whole file is one document; the id is the file's name.
+    Single(SingleKind),
 }
 
 /// How to read documents.
@@ -65,6 +78,31 @@ pub struct DocumentOptions {
     pub bytes_read: Option<BytesRead>,
     /// Takes what is left out: hidden files of a folder, texts that nobody searches.
     pub remarks: Remarks,
+    /// Asked of each file that is one document, before it is read as one: a file that is known is passed over.
+    pub unchanged: Option<FileCheck>,
+}
+
+/// Tells files that are known as they are, by id, kind and bytes (unpacked, without a byte order mark).
+#[derive(Clone)]
+pub struct FileCheck(Arc<Check>);
+
+type Check = dyn Fn(&str, SingleKind, &[u8]) -> bool + Send + Sync;
+
+impl FileCheck {
+    /// A check that asks a function, once for each file.
+    pub fn new(check: impl Fn(&str, SingleKind, &[u8]) -> bool + Send + Sync + 'static) -> FileCheck {
+        FileCheck(Arc::new(check))
+    }
+
+    pub(super) fn is_known(&self, id: &str, kind: SingleKind, bytes: &[u8]) -> bool {
+        (self.0)(id, kind, bytes)
+    }
+}
+
+impl fmt::Debug for FileCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FileCheck")
+    }
 }
 
 /// What becomes of the fields of documents.
@@ -95,6 +133,7 @@ impl Default for DocumentOptions {
             line_limit: DEFAULT_LINE_LIMIT,
             bytes_read: None,
             remarks: Remarks::default(),
+            unchanged: None,
         }
     }
 }
@@ -107,14 +146,16 @@ pub type Documents = Box<dyn Iterator<Item = Result<Document, FormatError>> + Se
 pub fn open_documents(path: &Path, options: &DocumentOptions) -> Result<Documents, FormatError> {
     let file = super::input::name_of(path);
     let kind = kind(path, options.format);
-    if matches!(kind, DocumentFormat::Folder | DocumentFormat::Lines) {
+    let of_files = matches!(kind, DocumentFormat::Folder | DocumentFormat::Single(_));
+    if of_files || kind == DocumentFormat::Lines {
         check_texts(kind, &file, options)?;
     }
     let making = Making::new(options.clone());
     let mut documents = open_kind(kind, path, &file, making.clone())?;
     // Every row of a table has the same fields, so that the first one tells what others find only at the end.
     let mut unchecked = matches!(kind, DocumentFormat::Csv | DocumentFormat::Tsv | DocumentFormat::Parquet);
-    let (mut any, mut bad, mut done) = (false, false, false);
+    // Files that are known are passed over, and a folder says itself when there is nothing in it.
+    let (mut any, mut bad, mut done) = (of_files, false, false);
     Ok(Box::new(std::iter::from_fn(move || {
         if done {
             return None;
@@ -127,7 +168,7 @@ pub fn open_documents(path: &Path, options: &DocumentOptions) -> Result<Document
             return Some(Err(FormatError::Empty { file: file.clone(), expected: "documents" }));
         }
         any = true;
-        if (ended || unchecked) && !bad && kind != DocumentFormat::Folder && kind != DocumentFormat::Lines {
+        if (ended || unchecked) && !bad && kind != DocumentFormat::Lines {
             unchecked = false;
             if let Err(error) = making.seen().check(&file, &making.options) {
                 done = true;
@@ -151,9 +192,15 @@ fn check_texts(kind: DocumentFormat, file: &str, options: &DocumentOptions) -> R
         ("--text-field", &options.text_field),
     ] {
         if let Some(name) = asked {
-            return refused(format!(
-                "{flag} {name}: documents of plain text have no fields of their own; leave it out"
-            ));
+            return refused(match kind {
+                DocumentFormat::Lines => format!(
+                    "{flag} {name}: documents of plain text have no fields of their own; leave it out"
+                ),
+                _ => format!(
+                    "{flag} {name}: a file that is one document has the title and the text that its kind gives it \
+                     (docs/formats.md); leave it out"
+                ),
+            });
         }
     }
     if options.number_missing_ids {
@@ -161,10 +208,13 @@ fn check_texts(kind: DocumentFormat, file: &str, options: &DocumentOptions) -> R
             DocumentFormat::Folder => {
                 "--number-missing-ids: the files of a folder have their paths for ids; leave it out".into()
             }
+            DocumentFormat::Single(_) => {
+                "--number-missing-ids: the document has the file's name for its id; leave it out".into()
+            }
             _ => "--number-missing-ids: texts are numbered by their lines already; leave it out".into(),
         });
     }
-    if options.field_use == FieldUse::SearchedAsAsked {
+    if kind == DocumentFormat::Lines && options.field_use == FieldUse::SearchedAsAsked {
         let mut seen = seen::Seen::default();
         seen.taken(None, None, Some("text"));
         seen.check(file, options)?;
@@ -180,7 +230,8 @@ fn open_kind(
 ) -> Result<Documents, FormatError> {
     let options = &making.options;
     match kind {
-        DocumentFormat::Folder => return folder::open(path, options),
+        DocumentFormat::Folder => return folder::open(path, making),
+        DocumentFormat::Single(kind) => return single::open(path, kind, making),
         DocumentFormat::Parquet => return parquet::open(path, making),
         _ => {}
     }
@@ -197,7 +248,7 @@ fn open_kind(
     })
 }
 
-/// The bytes that [`open_documents`] will read of a file, or of the texts of a folder; `None` for standard input, pipes
+/// The bytes that [`open_documents`] will read of a file, or of the files of a folder; `None` for standard input, pipes
 /// and what cannot be asked.
 pub fn document_bytes(path: &Path) -> Option<u64> {
     if path.is_dir() {
@@ -213,13 +264,11 @@ fn kind(path: &Path, format: DocumentFormat) -> DocumentFormat {
     if format != DocumentFormat::Auto {
         return format;
     }
-    let name = path.file_name().map(|n| n.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
-    let bare = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(&name);
-    match bare.rsplit_once('.').map(|(_, end)| end) {
+    match single::ending(path).as_deref() {
         Some("csv") => DocumentFormat::Csv,
         Some("tsv") => DocumentFormat::Tsv,
         Some("parquet") => DocumentFormat::Parquet,
-        _ => DocumentFormat::JsonLines,
+        _ => SingleKind::of(path).map_or(DocumentFormat::JsonLines, DocumentFormat::Single),
     }
 }
 

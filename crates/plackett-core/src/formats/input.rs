@@ -67,14 +67,23 @@ pub(crate) fn open_counted(path: &Path, count: Option<&BytesRead>) -> Result<Inp
     if path == Path::new("-") {
         return unpack(BufReader::with_capacity(1 << 16, Counted { inner: io::stdin(), count }), path);
     }
+    unpack(BufReader::with_capacity(1 << 16, Counted { inner: open_file(path)?, count }), path)
+}
+
+/// The same for a file whose bytes are no text, which is for its reader to judge: only packing is undone.
+pub(super) fn open_foreign(path: &Path, count: Option<&BytesRead>) -> Result<Input<'static>, FormatError> {
+    let file = Counted { inner: open_file(path)?, count: count.cloned() };
+    decompress(BufReader::with_capacity(1 << 16, file), path)
+}
+
+fn open_file(path: &Path) -> Result<File, FormatError> {
     if path.is_dir() {
         return Err(FormatError::File { file: name_of(path), problem: IS_FOLDER.into() });
     }
     if let Some(problem) = no_file(path) {
         return Err(FormatError::File { file: name_of(path), problem: problem.into() });
     }
-    let file = File::open(path).map_err(|source| FormatError::Open { file: name_of(path), source })?;
-    unpack(BufReader::with_capacity(1 << 16, Counted { inner: file, count }), path)
+    File::open(path).map_err(|source| FormatError::Open { file: name_of(path), source })
 }
 
 /// What is wrong with a path that is there and can never be opened as a file.

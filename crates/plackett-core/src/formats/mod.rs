@@ -21,7 +21,10 @@ pub mod trec;
 
 pub use atomic::AtomicFile;
 pub use beir::{BeirFolder, BeirWriter};
-pub use documents::{DocumentFormat, DocumentOptions, Documents, FieldUse, document_bytes, open_documents};
+pub use documents::{
+    DocumentFormat, DocumentOptions, Documents, FieldUse, FileCheck, LARGEST_SINGLE, SingleKind,
+    document_bytes, open_documents,
+};
 pub use error::{FormatError, plain};
 pub use features::{FeatureList, parse_features, read_features};
 pub use input::{

@@ -1,5 +1,5 @@
 //! A writer that adds, replaces and deletes is killed at twenty random moments: the index then holds exactly what a whole
-//! number of commits leaves, at least the acknowledged ones, in texts, postings and vectors.
+//! number of commits leaves, at least the acknowledged ones, in texts, postings, vectors and the state of a sync.
 //!
 //! The test starts itself as a child that carries out a fixed sequence of operations and says when a commit begins and
 //! when it is done. The moments come from a seed that is printed and can be given again (PLACKETT_CHANGES_SEED).
@@ -8,6 +8,7 @@
 use plackett_core::Document;
 use plackett_search::{
     Bm25, DenseMethod, DenseSearch, Embedded, Embedder, HAS_HNSW, Index, IndexSettings, ModelIdentity,
+    SyncState,
 };
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -67,6 +68,17 @@ fn expected(count: u64) -> BTreeMap<String, u64> {
     state
 }
 
+/// What a sync would say of the collection after the first `count` operations.
+fn sync_state(count: u64) -> SyncState {
+    let mut state = SyncState::new("operations");
+    for (id, version) in expected(count) {
+        let mut hash = [0; 32];
+        hash[..8].copy_from_slice(&version.to_le_bytes());
+        state.documents.insert(id, hash);
+    }
+    state
+}
+
 /// Unit vectors that depend on the text alone.
 pub struct Hashed;
 
@@ -117,6 +129,7 @@ fn child_changes_until_it_is_killed() {
             }
             next += 1;
         }
+        writer.set_sync_state(sync_state(next));
         say(format!("begin {next}"));
         writer.commit().unwrap();
         say(format!("done {next}"));
@@ -176,6 +189,7 @@ fn holds(index: &Index, count: u64) -> bool {
 /// Postings and vectors of every document, and of nothing else.
 fn check(index: &Index, count: u64) {
     index.verify().unwrap();
+    assert_eq!(index.sync_state().unwrap(), (count > 0).then(|| sync_state(count)));
     let state = expected(count);
     let hnsw = DenseSearch { method: DenseMethod::Hnsw, ..DenseSearch::default() };
     let through_graph = index.stats().graph_vectors > 0;
@@ -247,4 +261,13 @@ fn changes_are_committed_whole_or_not_at_all() {
     writer.put(Document::new("last", "lastword")).unwrap();
     writer.finish().unwrap();
     assert_eq!(index.search_bm25("lastword", &Bm25::default(), 5).unwrap().len(), 1);
+    // A document that changes without a word of what it is made of is none that a sync knows.
+    let (known, gone) = (sync_state(count), sync_state(count).documents.into_keys().min().unwrap());
+    let mut writer = index.writer(Some(&Hashed)).unwrap();
+    assert_eq!(writer.sync_state().unwrap().as_ref(), Some(&known), "`last` was not known before");
+    assert!(writer.delete(&gone).unwrap());
+    writer.finish().unwrap();
+    let left = index.sync_state().unwrap().unwrap();
+    assert_eq!(left.documents.len() + 1, known.documents.len());
+    assert!(!left.documents.contains_key(&gone));
 }

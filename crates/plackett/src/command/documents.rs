@@ -4,8 +4,8 @@ use super::Output;
 use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 use plackett_core::formats::{
-    BeirFolder, BytesRead, DocumentFormat, DocumentOptions, Documents, FormatError, document_bytes,
-    open_documents,
+    BeirFolder, BytesRead, DocumentFormat, DocumentOptions, Documents, FormatError, SingleKind,
+    document_bytes, open_documents,
 };
 use plackett_search::MANIFEST;
 use serde::{Deserialize, Serialize};
@@ -46,9 +46,14 @@ enum InputFormat {
     Tsv,
     /// A Parquet table
     Parquet,
-    /// One text per line, numbered from 1, with --append behind the numbers of the index; in a folder, one per .txt or
-    /// .md file
+    /// One text per line, numbered from 1, with --append behind the numbers of the index; in a folder, one per file
     Text,
+    /// A file of Markdown that is one document
+    Markdown,
+    /// A page that is one document
+    Html,
+    /// A PDF that is one document; needs a program built with `--features pdf`
+    Pdf,
 }
 
 impl DocumentArguments {
@@ -69,7 +74,7 @@ impl DocumentArguments {
         self.number_missing_ids || (self.input_format == Some(InputFormat::Text) && !path.is_dir())
     }
 
-    /// Documents of a collection: a BEIR folder, any file that holds documents, a folder of texts, or `-`. The format and
+    /// Documents of a collection: a BEIR folder, any file that holds documents or is one, a folder of such files, or `-`. The format and
     /// the names of fields are those of the flags, the rest is that of the options.
     pub fn read(&self, path: &Path, options: DocumentOptions) -> Result<Documents, FormatError> {
         let options = DocumentOptions {
@@ -80,6 +85,9 @@ impl DocumentArguments {
                 Some(InputFormat::Tsv) => DocumentFormat::Tsv,
                 Some(InputFormat::Parquet) => DocumentFormat::Parquet,
                 Some(InputFormat::Text) => DocumentFormat::Lines,
+                Some(InputFormat::Markdown) => DocumentFormat::Single(SingleKind::Markdown),
+                Some(InputFormat::Html) => DocumentFormat::Single(SingleKind::Html),
+                Some(InputFormat::Pdf) => DocumentFormat::Single(SingleKind::Pdf),
             },
             id_field: self.id_field.clone(),
             title_field: self.title_field.clone(),

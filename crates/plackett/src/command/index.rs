@@ -13,11 +13,12 @@ use clap::{Args, ValueEnum};
 use console::style;
 use plackett::indexing::DocumentEmbedder;
 use plackett::pipeline::Models;
+use plackett::sync::CollectionSync;
 use plackett_core::Document;
 use plackett_core::formats::{DocumentOptions, Documents, FieldUse, Remarks};
 use plackett_search::{
-    Committed, Embedder, Field, FieldType, HAS_HNSW, Index, IndexSettings, NewIndex, Put, SearchError,
-    VectorFormat,
+    Committed, Embedder, Field, FieldType, HAS_HNSW, Index, IndexSettings, IndexWriter, MANIFEST, NewIndex,
+    Put, SearchError, VectorFormat,
 };
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -28,14 +29,16 @@ use std::time::Instant;
 #[command(
     after_help = "Examples:\n  plackett index corpus.jsonl -o my.index\n  plackett index beir/scifact -o scifact.index\n  \
                   plackett index more.csv -o my.index --append        (adds; replaces documents with the same id)\n  \
+                  plackett index notes -o notes.index --sync          (makes the index, then keeps it in step with the folder)\n  \
                   plackett index -o my.index --delete d17,d18\n  \
                   plackett index -o my.index --graph always           (makes the graph for approximate search)\n  \
                   plackett index -o my.index --blocks SmolLM2-135M-Instruct\n  \
                   plackett search my.index -p 'bm25:20 >> block-rank' --model SmolLM2-135M-Instruct \"words\"\n\n\
                   plackett index - --input-format csv -o my.index < corpus.csv\n  \
-                  A collection is a BEIR folder, JSONL, CSV, TSV or Parquet (.gz and .zst too), a folder of .txt and \
-                  .md files,\nor `-` for standard input (JSONL unless --input-format says otherwise). A new index \
-                  appears when it is whole,\nand a change is there as a whole or not at all, whatever happens meanwhile."
+                  A collection is a BEIR folder, JSONL, CSV, TSV or Parquet (.gz and .zst too), a file or a folder of files \
+                  that are\none document each (.txt, .md, .html; .pdf in a program built with it), or `-` for standard \
+                  input (JSONL unless\n--input-format says otherwise); docs/formats.md says more. A new index appears when it \
+                  is whole, and a change\nis there as a whole or not at all, whatever happens meanwhile."
 )]
 pub struct Arguments {
     /// Documents to index; `-` for standard input
@@ -47,6 +50,10 @@ pub struct Arguments {
     /// Add to an existing index; documents with known ids are replaced
     #[arg(long, requires = "collection")]
     append: bool,
+    /// Keep the index in step with the collection: what is unchanged is passed over, what is gone is removed; makes the index
+    /// where there is none
+    #[arg(long, requires = "collection", conflicts_with_all = ["append", "delete"])]
+    sync: bool,
     /// Ids to remove from an existing index, separated by commas, or @FILE with one a line
     #[arg(long, value_name = "IDS")]
     delete: Option<String>,
@@ -148,7 +155,8 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         )
         .into());
     }
-    let changing = arguments.append || arguments.collection.is_none();
+    let synced = arguments.sync && path.join(MANIFEST).is_file();
+    let changing = arguments.append || arguments.collection.is_none() || synced;
     arguments.check(changing)?;
     if arguments.collection.is_none() {
         global.no_line_limit("no collection is read")?;
@@ -175,7 +183,9 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     // The collection is opened before a folder is made, so that a wrong name leaves nothing behind.
     let collection = arguments.collection.as_deref();
     let remarks = Remarks::default();
+    let sync = collection.filter(|_| arguments.sync).map(CollectionSync::new);
     let reading = DocumentOptions {
+        unchanged: sync.as_ref().map(CollectionSync::file_check),
         bytes_read: Some(bar.count()),
         line_limit: global.max_line_bytes,
         remarks: remarks.clone(),
@@ -192,7 +202,8 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         Some(index) => Target::Old(index),
         None => Target::New(NewIndex::begin(path, &arguments.settings(embedder.as_ref()))?),
     };
-    let result = change(arguments, documents, &deleted, &mut target, embedder.as_ref(), &bar, output);
+    let sync = sync.as_ref();
+    let result = change(arguments, documents, sync, &deleted, &mut target, embedder.as_ref(), &bar, output);
     let made = match (&result, plan) {
         (Ok(_), Some(plan)) => plan.run(target.index(), &|message| bar.say(message)).map(Some),
         (Ok(_), None) => arguments.blocks.drop_asked(path, output).map(|()| None),
@@ -201,7 +212,9 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     bar.end();
     remarks.take().iter().for_each(|remark| output.warn(remark));
     match (result, made) {
-        (Ok(committed), Ok(made)) => report(&target.finish()?, &committed, made.as_ref(), started, output),
+        (Ok(committed), Ok(made)) => {
+            report(&target.finish()?, &committed, sync, made.as_ref(), started, output)
+        }
         (Ok(_), Err(error)) => {
             let left = match target {
                 Target::Old(_) if arguments.blocks.drops() => "the documents are committed",
@@ -340,7 +353,9 @@ impl Arguments {
             let fields = self.fields.clone().unwrap_or_else(|| IndexSettings::default().fields);
             return DocumentOptions { field_use, fields, ..DocumentOptions::default() };
         };
-        let numbered = self.collection.as_deref().is_some_and(|path| self.documents.are_numbered(path));
+        // The numbers of a collection that is synced are its own: a document keeps the one it had.
+        let numbered =
+            !self.sync && self.collection.as_deref().is_some_and(|path| self.documents.are_numbered(path));
         let last = || index.ids().filter_map(|id| id.parse::<u64>().ok()).max().unwrap_or(0);
         DocumentOptions {
             field_use: FieldUse::Searched,
@@ -381,6 +396,7 @@ impl Arguments {
 fn change(
     arguments: &Arguments,
     documents: Option<Documents>,
+    sync: Option<&CollectionSync>,
     deleted: &[String],
     target: &mut Target,
     embedder: Option<&DocumentEmbedder<'_>>,
@@ -404,6 +420,11 @@ fn change(
     }
     let mut blank = Vec::new();
     writer.on_graph_progress(|done, all| bar.say(graph_message(done, all)));
+    if let Some(moved) = sync.map(|sync| sync.begin(&writer, &arguments.output)).transpose()?.flatten() {
+        output.warn(&format!(
+            "{directory}: the collection of the last sync, {moved}, is gone; this one takes its place"
+        ));
+    }
     let mut absent = Vec::new();
     for id in deleted {
         if !writer.delete(id)? {
@@ -415,6 +436,13 @@ fn change(
         let fields = target_fields.iter().all(|field| field == "title" || field == "text");
         for document in documents {
             let document = document?;
+            if let Some(sync) = sync
+                && sync.is_unchanged(&document, &writer)?
+            {
+                bar.read();
+                bar.finished(1);
+                continue;
+            }
             if embedder.is_none() && fields && document.model_text().trim().is_empty() {
                 blank.push(document.id.clone());
             }
@@ -431,11 +459,14 @@ fn change(
                 bar.finished(1);
             }
         }
-        if count == 0 {
+        if count == 0 && sync.is_none() {
             bail!("{}: there is no document in it", collection.display());
         }
     }
-    let committed = writer.finish()?;
+    let committed = commit(writer, sync, arguments.graph)?;
+    if let Some(sync) = sync {
+        remark_on_strangers(sync, &committed, &directory, output);
+    }
     if !blank.is_empty() {
         output.warn(&format!(
             "no text in {}: it is in the index, and no search finds it",
@@ -453,6 +484,30 @@ fn field_type(text: &str) -> Result<(String, FieldType), String> {
     match text.rsplit_once('=') {
         Some((name, kind)) if !name.is_empty() => Ok((name.into(), kind.parse()?)),
         _ => Err("a field and its type are expected, as in year=number".into()),
+    }
+}
+
+/// Commits, unless a sync has found nothing to change: then the index is left as it is.
+fn commit(
+    mut writer: IndexWriter<'_>,
+    sync: Option<&CollectionSync>,
+    graph: Option<Graph>,
+) -> anyhow::Result<Committed> {
+    let changes = sync.map(|sync| sync.finish(&mut writer)).transpose()?.unwrap_or(true);
+    if changes || graph.is_some() {
+        return Ok(writer.finish()?);
+    }
+    Ok(Committed { documents: writer.documents(), ..Committed::default() })
+}
+
+/// Documents that came into the index otherwise are nothing that a sync would remove.
+fn remark_on_strangers(sync: &CollectionSync, done: &Committed, directory: &str, output: &Output) {
+    let others = done.documents.saturating_sub(sync.documents());
+    if others > 0 {
+        let (documents, verb) = if others == 1 { ("document", "stays") } else { ("documents", "stay") };
+        output.warn(&format!(
+            "{directory}: {others} {documents} that no sync has put there {verb}; --delete removes what is not wanted"
+        ));
     }
 }
 
@@ -478,6 +533,7 @@ fn graph_message(done: usize, all: usize) -> String {
 fn report(
     index: &Index,
     done: &Committed,
+    sync: Option<&CollectionSync>,
     blocks: Option<&Made>,
     started: Instant,
     output: &Output,
@@ -498,14 +554,16 @@ fn report(
         let value = json!({
             "fields": fields, "blocks": blocks.map(Made::json), "index": directory, "documents": done.documents, "written": done.added + done.replaced,
             "added": done.added, "replaced": done.replaced, "deleted": done.deleted,
+            "unchanged": sync.map(CollectionSync::unchanged),
             "vectors": index.settings().model, "bytes": stats.bytes, "graph_vectors": stats.graph_vectors,
             "truncated": done.truncated, "without_vector": done.without_vector, "seconds": seconds,
         });
         return Ok(output.print_json(&value)?);
     }
     let directory = plain(&directory);
+    let unchanged = sync.map_or_else(String::new, |sync| format!(", {} unchanged", sync.unchanged()));
     let text = format!(
-        "{} {directory}: {} documents ({} added, {} replaced, {} deleted), {:.1} MB, {seconds:.1} s\n  try: plackett \
+        "{} {directory}: {} documents ({} added, {} replaced, {} deleted{unchanged}), {:.1} MB, {seconds:.1} s\n  try: plackett \
          search {directory} \"your words\"\n",
         style("indexed").green().bold(),
         done.documents,

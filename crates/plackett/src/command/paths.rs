@@ -3,6 +3,7 @@
 use anyhow::bail;
 use plackett::Pipeline;
 use plackett::content_hash::is_stream;
+use plackett_core::formats::{BeirFolder, SingleKind};
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 
@@ -114,7 +115,7 @@ impl Input {
         if !folder.is_dir() {
             return false;
         }
-        file.strip_prefix(&folder).is_ok_and(|inside| self.whole || holds_data(inside))
+        file.strip_prefix(&folder).is_ok_and(|inside| self.whole || holds_data(&folder, inside))
     }
 }
 
@@ -124,11 +125,14 @@ fn is_stdin(path: &Path) -> bool {
     path == Path::new("-") || is_stream(path) && names.iter().any(|name| path == Path::new(name))
 }
 
-/// Whether a file of this place in a folder is one of those that readers of folders read: those of BEIR, and texts.
-fn holds_data(inside: &Path) -> bool {
+/// Whether a file of this place in a folder is one of those that readers of folders read: those of BEIR, or documents.
+fn holds_data(folder: &Path, inside: &Path) -> bool {
     let name = inside.to_string_lossy().to_ascii_lowercase();
     let bare = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(&name);
-    [".jsonl", ".tsv", ".txt", ".md"].iter().any(|ending| bare.ends_with(ending))
+    if [".jsonl", ".tsv"].iter().any(|ending| bare.ends_with(ending)) {
+        return true;
+    }
+    SingleKind::of(inside).is_some() && BeirFolder::open(folder).is_err()
 }
 
 /// What tells one file from all others, whatever its names are.

@@ -1,56 +1,79 @@
-//! A folder of `.txt` and `.md` files, plain or packed.
+//! A folder of files that are one document each, of any kind that is read, plain or packed.
 
-use super::{DocumentOptions, Documents};
-use crate::Document;
-use crate::formats::input::{open_counted, stopped};
+use super::Documents;
+use super::making::Making;
+use super::single::{Outcome, SingleKind, Singles, ending};
+use super::tally::some;
+use crate::formats::FormatError;
 use crate::formats::remarks::counted;
-use crate::formats::{BytesRead, FormatError};
+use indexmap::IndexMap;
 use std::collections::HashSet;
 use std::fs::Metadata;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Documents in order of their paths; the id is the path inside the folder with `/`. Links to files and folders are
 /// followed, but every folder is read once; hidden entries and files of other kinds are left out, which the remarks say.
-/// A folder without any such file is an error.
-pub(super) fn open(folder: &Path, options: &DocumentOptions) -> Result<Documents, FormatError> {
+/// A folder without any file that is read is an error.
+pub(super) fn open(folder: &Path, making: Making) -> Result<Documents, FormatError> {
     let found = Found::in_folder(folder)?;
+    let name = folder.display().to_string();
     if found.files.is_empty() {
-        let there = found.others.first().map_or_else(String::new, |other| {
-            let other = other.display();
-            format!(" (there is {other}: to read the documents in it, name that file)")
-        });
-        let hidden = if found.hidden > 0 { "; hidden ones are left out" } else { "" };
-        let problem = format!("has no .txt or .md file{there}{hidden}; name another folder");
-        return Err(FormatError::File { file: folder.display().to_string(), problem });
+        return Err(FormatError::File { file: name, problem: found.none() });
     }
     for remark in found.remarks() {
-        options.remarks.add(format!("{}: {remark}", folder.display()));
+        making.options.remarks.add(format!("{name}: {remark}"));
     }
-    let (root, count) = (folder.to_path_buf(), options.bytes_read.clone());
-    Ok(Box::new(found.files.into_iter().map(move |path| one(&root, &path, count.as_ref()))))
+    let (root, singles, all) = (folder.to_path_buf(), Singles::new(making), found.files.len());
+    let (mut files, mut any, mut done) = (found.files.into_iter(), false, false);
+    Ok(Box::new(std::iter::from_fn(move || {
+        for (path, kind) in files.by_ref() {
+            let read = id(&root, &path).and_then(|id| singles.read(&path, kind, id));
+            match read {
+                Ok(Outcome::Document(document)) => {
+                    any = true;
+                    return Some(Ok(document));
+                }
+                Ok(Outcome::Unchanged) => any = true,
+                Ok(Outcome::Nothing(why)) => singles.count(why, &path.display().to_string()),
+                Err(error) => {
+                    any = true;
+                    return Some(Err(error));
+                }
+            }
+        }
+        if std::mem::replace(&mut done, true) {
+            return None;
+        }
+        singles.remark();
+        let problem =
+            format!("none of its {} could be read; name another folder", counted(all as u64, "file"));
+        (!any).then(|| Err(FormatError::File { file: name.clone(), problem }))
+    })))
+}
+
+/// The id of a file: its path inside the folder.
+fn id(root: &Path, path: &Path) -> Result<String, FormatError> {
+    let inside = path.strip_prefix(root).unwrap_or(path);
+    let names: Option<Vec<&str>> = inside.iter().map(|name| name.to_str()).collect();
+    let file = || path.display().to_string();
+    let problem = || "the name is not UTF-8; rename the file".to_string();
+    names.map(|names| names.join("/")).ok_or_else(|| FormatError::File { file: file(), problem: problem() })
 }
 
 /// The size of all files that are documents.
 pub(super) fn bytes(folder: &Path) -> Result<u64, FormatError> {
     let found = Found::in_folder(folder)?;
-    Ok(found.files.iter().filter_map(|file| std::fs::metadata(file).ok()).map(|data| data.len()).sum())
+    Ok(found.files.iter().filter_map(|(file, _)| std::fs::metadata(file).ok()).map(|data| data.len()).sum())
 }
 
-/// Whether a name ends in `.txt` or `.md`, also before `.gz` or `.zst`.
-fn is_text(path: &Path) -> bool {
-    let Some(name) = path.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase()) else {
-        return false;
-    };
-    let bare = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(&name);
-    bare.ends_with(".txt") || bare.ends_with(".md")
-}
+/// Kinds of files that are counted by name.
+const MOST_KINDS: usize = 10;
 
 /// What is in a folder.
 #[derive(Default)]
 struct Found {
     /// Files that are documents, sorted.
-    files: Vec<PathBuf>,
+    files: Vec<(PathBuf, SingleKind)>,
     /// Files of other kinds.
     others: Vec<PathBuf>,
     hidden: u64,
@@ -101,7 +124,7 @@ impl Found {
                 Err(_) => found.broken.push(link),
             }
         }
-        found.files.sort();
+        found.files.sort_by(|one, other| one.0.cmp(&other.0));
         found.others.sort();
         Ok(found)
     }
@@ -109,11 +132,60 @@ impl Found {
     fn take(&mut self, path: PathBuf, data: &Metadata, waiting: &mut Vec<PathBuf>) {
         if data.is_dir() {
             waiting.push(path);
-        } else if data.is_file() && is_text(&path) {
-            self.files.push(path);
-        } else {
-            self.others.push(path);
+            return;
         }
+        match SingleKind::of(&path).filter(|kind| data.is_file() && kind.is_read()) {
+            Some(kind) => self.files.push((path, kind)),
+            None => self.others.push(path),
+        }
+    }
+
+    /// What is said of a folder in which there is nothing to read.
+    fn none(&self) -> String {
+        let there = match self.others.first() {
+            Some(pdf) if SingleKind::of(pdf) == Some(SingleKind::Pdf) => {
+                format!(" (there is {}: {})", pdf.display(), super::pdf::ABSENT)
+            }
+            Some(other) => {
+                let other = other.display();
+                format!(" (there is {other}: to read the documents in it, name that file)")
+            }
+            None => String::new(),
+        };
+        let hidden = if self.hidden > 0 { "; hidden ones are left out" } else { "" };
+        format!("has no file that is read ({}){there}{hidden}; name another folder", SingleKind::endings())
+    }
+
+    /// The files of kinds that are not read, counted by the endings of their names, most first.
+    fn not_read(&self) -> Option<String> {
+        let mut counts: IndexMap<String, u64> = IndexMap::new();
+        for path in &self.others {
+            let kind =
+                ending(path).map_or_else(|| "without an ending".to_string(), |ending| format!(".{ending}"));
+            *counts.entry(kind).or_default() += 1;
+        }
+        counts.sort_by(|one, first, other, second| second.cmp(first).then(one.cmp(other)));
+        let shown: Vec<String> =
+            counts.iter().take(MOST_KINDS).map(|(kind, count)| format!("{count} {kind}")).collect();
+        let more = match counts.len().saturating_sub(MOST_KINDS) {
+            0 => String::new(),
+            more => format!(" and {more} more kinds"),
+        };
+        let names: Vec<String> = self.others.iter().take(3).map(|path| path.display().to_string()).collect();
+        let files = counted(self.others.len() as u64, "file");
+        let remedy = if counts.contains_key(".pdf") {
+            format!("; a .pdf {}", super::pdf::ABSENT)
+        } else {
+            String::new()
+        };
+        (!self.others.is_empty()).then(|| {
+            format!(
+                "{files} of kinds that are not read left out: {}{more} ({}); read are {}{remedy}",
+                shown.join(", "),
+                some(&names, self.others.len()),
+                SingleKind::endings()
+            )
+        })
     }
 
     /// What a user would otherwise not know.
@@ -147,30 +219,7 @@ impl Found {
                 many => format!("{many} hidden files and folders left out"),
             });
         }
-        if !self.others.is_empty() {
-            let files = count(&self.others, "file");
-            remarks
-                .push(format!("{files} of other kinds than .txt and .md left out ({})", named(&self.others)));
-        }
+        remarks.extend(self.not_read());
         remarks
     }
-}
-
-fn one(root: &Path, path: &Path, count: Option<&BytesRead>) -> Result<Document, FormatError> {
-    let file = path.display().to_string();
-    let mut bytes = Vec::new();
-    let read = open_counted(path, count)?.read_to_end(&mut bytes);
-    read.map_err(|error| stopped(file.clone(), memchr::memchr_iter(b'\n', &bytes).count() as u64, error))?;
-    let text = std::str::from_utf8(&bytes).map_err(|error| {
-        let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
-        let start = memchr::memrchr(b'\n', before).map_or(0, |at| at + 1);
-        let line = memchr::memchr_iter(b'\n', before).count() as u64 + 1;
-        FormatError::Utf8 { file: file.clone(), line, byte: before.len() - start + 1 }
-    })?;
-    let inside = path.strip_prefix(root).unwrap_or(path);
-    let names: Option<Vec<&str>> = inside.iter().map(|name| name.to_str()).collect();
-    let Some(names) = names else {
-        return Err(FormatError::File { file, problem: "the name is not UTF-8; rename the file".into() });
-    };
-    Ok(Document::new(names.join("/"), text))
 }

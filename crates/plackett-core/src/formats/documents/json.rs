@@ -41,7 +41,7 @@ impl<'a> JsonLines<'a> {
             Some(_) => {
                 while let Some(line) = self.lines.next()?.map(str::to_string) {
                     if !line.trim().is_empty() {
-                        let problem = diagnosis(self.lines.file(), &line);
+                        let problem = diagnosis(&line).to_string();
                         return Err(self.wrong(self.lines.line(), problem));
                     }
                 }

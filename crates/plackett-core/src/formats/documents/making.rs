@@ -45,6 +45,22 @@ impl Making {
         asked.chain(ID).chain(TEXT).chain(["title"]).collect()
     }
 
+    /// A document that a file gave as a whole.
+    pub(super) fn whole(&self, mut document: Document) -> Document {
+        let title = (!document.title.is_empty()).then_some("title");
+        self.seen().taken(None, title, Some("text"));
+        self.as_asked(&mut document.metadata);
+        document
+    }
+
+    /// Gives the metadata the names that are asked for, and notes them.
+    fn as_asked(&self, metadata: &mut Metadata) {
+        for asked in self.options.fields.iter().filter(|asked| !asked.is_ascii()) {
+            named_as_asked(metadata, asked);
+        }
+        self.seen().others(metadata, &self.options);
+    }
+
     /// A document; what is not id, title or text becomes metadata.
     pub(super) fn document(&self, mut fields: Metadata, at: Place<'_>) -> Result<Document, FormatError> {
         let options = &self.options;
@@ -82,10 +98,7 @@ impl Making {
             }
             None => fields,
         };
-        for asked in options.fields.iter().filter(|asked| !asked.is_ascii()) {
-            named_as_asked(&mut metadata, asked);
-        }
-        self.seen().others(&metadata, options);
+        self.as_asked(&mut metadata);
         Ok(Document { id, title, text: text.unwrap_or_default(), metadata })
     }
 }

@@ -1,32 +1,21 @@
 //! What a file is that was read as JSON lines and is none: the answer to "which format did I give you?".
 
 /// What is found and what to do, after "expected a JSON object for each document,". `line` is the first line with content.
-pub(super) fn diagnosis(file: &str, line: &str) -> String {
-    let name = file.to_ascii_lowercase();
-    let bare = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(&name);
-    let ends = |endings: &[&str]| endings.iter().any(|ending| bare.ends_with(ending));
+pub(super) fn diagnosis(line: &str) -> &'static str {
     let start = line.trim_start();
     let beginning = start.get(..20).unwrap_or(start).to_ascii_lowercase();
-    let found = if ends(&[".html", ".htm", ".xhtml"])
-        || ["<!doctype html", "<html"].iter().any(|s| beginning.starts_with(s))
-    {
-        return "and found a page in HTML; take its text out, into a .txt file in a folder, and name the folder".into();
+    if ["<!doctype html", "<html"].iter().any(|mark| beginning.starts_with(mark)) {
+        "and found a page in HTML; --input-format html reads it, and so does a name that ends in .html"
     } else if start.starts_with('<') {
-        return "and found XML; write its documents as JSON lines".into();
-    } else if ends(&[".md", ".markdown"]) {
-        "a Markdown text"
+        "and found XML; write its documents as JSON lines"
     } else if line.contains('\t') {
-        return "and found fields with tabs between them; --input-format tsv reads those".into();
-    } else if ends(&[".txt"]) {
-        "a plain text"
+        "and found fields with tabs between them; --input-format tsv reads those"
     } else if is_header(line) {
-        return "and found what looks like CSV; --input-format csv reads it".into();
+        "and found what looks like CSV; --input-format csv reads it"
     } else {
-        "a text that is no JSON"
-    };
-    format!(
-        "and found {found}; --input-format text reads one document a line, and a folder of .txt and .md files has one a file"
-    )
+        "and found a text that is no JSON; --input-format text reads one document a line, and a file whose name ends in .txt \
+         or .md is one document"
+    }
 }
 
 /// Names with commas between them.
@@ -41,19 +30,16 @@ mod tests {
 
     #[test]
     fn what_stands_there_is_named_with_what_to_do() {
-        for (file, line, piece) in [
-            ("a.md", "# Title", "Markdown"),
-            ("a.md.gz", "Words, more words", "one document a line"),
-            ("notes.txt", "some words, and more", "plain text"),
-            ("page.html", "<p>", "HTML"),
-            ("page", "<!DOCTYPE html>", "HTML"),
-            ("topics.xml", "<topics>", "XML"),
-            ("table", "id,title,text", "--input-format csv"),
-            ("table", "1\tsome words", "--input-format tsv"),
-            ("standard input", "words", "no JSON"),
+        for (line, piece) in [
+            ("Words, more words", "one document a line"),
+            ("<!DOCTYPE html>", "--input-format html"),
+            ("<topics>", "XML"),
+            ("id,title,text", "--input-format csv"),
+            ("1\tsome words", "--input-format tsv"),
+            ("words", "no JSON"),
         ] {
-            let found = diagnosis(file, line);
-            assert!(found.contains(piece), "{file}: {found}");
+            let found = diagnosis(line);
+            assert!(found.contains(piece), "{line}: {found}");
         }
     }
 }

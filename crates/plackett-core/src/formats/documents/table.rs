@@ -123,7 +123,8 @@ impl<R: Read> Table<R> {
         Some(FormatError::Quote { file: self.file.clone(), line: fault.opened, problem: fault.problem() })
     }
 
-    /// Whether the first record names columns. A table without names is MS MARCO's `id, [title,] text`. A name that comes
+    /// Whether the first record names columns. A table without names is one of MS MARCO's: passages are `id, text`, documents
+    /// `id, url, title, text`; `id, title, text` is known too. A name that comes
     /// twice is an error: one of the columns would be lost.
     fn take_header(&mut self, record: &StringRecord, line: u64) -> Result<bool, FormatError> {
         let names: Vec<String> = record.iter().map(|name| name.trim().to_string()).collect();
@@ -151,7 +152,11 @@ impl<R: Read> Table<R> {
                 ID.join(", ")
             ));
         }
-        let plain: &[&str] = if names.len() == 3 { &["_id", "title", "text"] } else { &["_id", "text"] };
+        let plain: &[&str] = match names.as_slice() {
+            [_, _, _] => &["_id", "title", "text"],
+            [_, url, _, _] if is_address(url) => &["_id", "url", "title", "text"],
+            _ => &["_id", "text"],
+        };
         self.header = Some(if is_header { names } else { plain.iter().map(|n| n.to_string()).collect() });
         Ok(is_header)
     }
@@ -215,6 +220,11 @@ impl<R: Read> Table<R> {
             }
         }
     }
+}
+
+/// An address of a page.
+fn is_address(text: &str) -> bool {
+    text.starts_with("http://") || text.starts_with("https://")
 }
 
 /// One word of letters, as columns are called: neither the number of a document nor a text.

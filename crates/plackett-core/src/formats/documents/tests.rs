@@ -413,12 +413,11 @@ fn texts_that_nobody_uses_are_said() {
 fn a_file_of_another_format_is_named_for_what_it_is() {
     for (name, text, pieces) in [
         (
-            "notes.md",
+            "notes",
             "# Title\n\nwords",
-            &["notes.md, line 1", "Markdown", "JSON object", "--input-format text"][..],
+            &["notes, line 1", "no JSON", "JSON object", "--input-format text"][..],
         ),
-        ("notes.txt", "some words\n", &["plain text"]),
-        ("page.html", "<html>", &["HTML"]),
+        ("page", "<html>", &["HTML", "--input-format html"]),
         ("t.dat", "id,text\n1,a\n", &["--input-format csv"]),
         ("t.dat", "\n1\ta\n", &["line 2", "--input-format tsv"]),
         ("t.json", "{\n \"id\": 1\n}\n", &["line 1", "ends too early", "jq -c ."]),
@@ -459,14 +458,14 @@ fn links_are_followed_once_and_hidden_entries_left_out_and_both_said() {
         "1 link to nothing left out",
         "broken.txt",
         "2 hidden files and folders left out",
-        "1 file of other kinds than .txt and .md left out",
+        "1 file of kinds that are not read left out: 1 .png",
     ] {
         assert!(remarks.contains(piece), "{piece}:\n{remarks}");
     }
     let tables = tempfile::tempdir().unwrap();
     std::fs::write(tables.path().join("d.jsonl"), "{}").unwrap();
     let none = open_documents(tables.path(), &DocumentOptions::default()).err().unwrap().to_string();
-    assert!(none.contains("no .txt or .md file") && none.contains("d.jsonl"), "{none}");
+    assert!(none.contains("no file that is read (.txt, ") && none.contains("d.jsonl"), "{none}");
 }
 
 #[test]
@@ -488,12 +487,19 @@ fn texts_without_fields_take_no_names_of_fields() {
         (searched(&["text", "foo"]), "`foo` of --fields; the fields are `text`"),
         (searched(&["title"]), "--fields title"),
     ];
-    for (path, format) in
-        [(folder.path().join("a.txt"), DocumentFormat::Lines), (folder.path().into(), DocumentFormat::Auto)]
-    {
+    let file = folder.path().join("a.txt");
+    for (path, format) in [
+        (file.clone(), DocumentFormat::Lines),
+        (file, DocumentFormat::Auto),
+        (folder.path().into(), DocumentFormat::Auto),
+    ] {
         for (options, piece) in &wrong {
-            let error = open_documents(&path, &DocumentOptions { format, ..options.clone() }).err().unwrap();
-            assert!(error.to_string().contains(piece), "{error}");
+            // What the files of a folder have is known when they are read.
+            let error = match open_documents(&path, &DocumentOptions { format, ..options.clone() }) {
+                Ok(documents) => documents.filter_map(Result::err).next().expect("an error"),
+                Err(error) => error,
+            };
+            assert!(error.to_string().contains(piece), "{piece}: {error}");
         }
         let usual = DocumentOptions { format, ..searched(&["title", "text"]) };
         assert!(open_documents(&path, &usual).unwrap().all(|document| document.is_ok()));
@@ -610,4 +616,132 @@ fn a_path_with_dots_names_a_column_of_a_group() {
     let found: Vec<_> = open_documents(&path, &options).unwrap().map(Result::unwrap).collect();
     assert_eq!((found[0].id.as_str(), found[0].text.as_str()), ("a", "words"));
     assert_eq!(found[0].metadata["body"]["by"], "Ada");
+}
+
+#[test]
+fn a_folder_has_files_of_many_kinds_and_says_what_it_does_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    };
+    write("a.md", b"---\nauthor: Somebody Else\n---\n# Own *title*\n\nWords.\n");
+    write("sub/b.HTM", b"<title>Page</title><p>Seen</p><script>unseen()</script>");
+    write("c.txt", b"Plain.\n");
+    for name in ["1.png", "2.png", "3.png", "d.docx", "Makefile"] {
+        write(name, b"\0");
+    }
+    let options = DocumentOptions {
+        field_use: FieldUse::SearchedAsAsked,
+        fields: vec!["title".into(), "text".into(), "author".into()],
+        ..DocumentOptions::default()
+    };
+    let found: Vec<Document> = open_documents(folder.path(), &options).unwrap().map(|d| d.unwrap()).collect();
+    let parts: Vec<_> = found.iter().map(|d| (d.id.as_str(), d.title.as_str(), d.text.as_str())).collect();
+    assert_eq!(
+        parts,
+        [
+            ("a.md", "Own title", "Own title\n\nWords."),
+            ("c.txt", "", "Plain.\n"),
+            ("sub/b.HTM", "Page", "Seen")
+        ]
+    );
+    assert_eq!(found[0].metadata["author"], "Somebody Else");
+    let remarks = options.remarks.take().join("\n");
+    let expected = "5 files of kinds that are not read left out: 3 .png, 1 .docx, 1 without an ending (";
+    assert!(remarks.contains(expected) && remarks.contains(".html"), "{remarks}");
+    let asked = DocumentOptions { fields: vec!["text".into(), "autor".into()], ..options };
+    let last = open_documents(folder.path(), &asked).unwrap().last().unwrap().unwrap_err().to_string();
+    assert!(last.contains("`autor` of --fields") && last.contains("`author`"), "{last}");
+}
+
+#[test]
+fn a_file_of_a_known_kind_is_one_document_under_its_name() {
+    let one = |name: &str, text: &str, format| {
+        let options = DocumentOptions { format, ..DocumentOptions::default() };
+        let (found, remarks) = read_with(name, text, options);
+        assert_eq!(found.len(), 1, "{found:?}");
+        (found.into_iter().next().unwrap(), remarks)
+    };
+    let (document, remarks) = one("notes.md", "# A title\n\nWords.\n", DocumentFormat::Auto);
+    let document = document.unwrap();
+    assert_eq!((document.id.as_str(), document.title.as_str()), ("notes.md", "A title"));
+    assert!(remarks.is_empty(), "{remarks:?}");
+    let (document, _) = one("page", "<title>A</title>b", DocumentFormat::Single(SingleKind::Html));
+    assert_eq!(document.unwrap(), Document { title: "A".into(), ..Document::new("page", "b") });
+    let (document, remarks) = one("words.txt", "One.\nTwo.\n", DocumentFormat::Auto);
+    assert_eq!(document.unwrap(), Document::new("words.txt", "One.\nTwo.\n"));
+    assert!(remarks.len() == 1 && remarks[0].contains("--input-format text"), "{remarks:?}");
+    let (broken, _) = one("notes.md", "---\na: [\n---\nWords.\n", DocumentFormat::Auto);
+    let broken = broken.unwrap_err().to_string();
+    assert!(broken.contains("notes.md, line") && broken.contains("front matter"), "{broken}");
+    let stdin =
+        DocumentOptions { format: DocumentFormat::Single(SingleKind::Html), ..DocumentOptions::default() };
+    let nameless = open_documents(std::path::Path::new("-"), &stdin).err().unwrap().to_string();
+    assert!(nameless.contains("standard input") && nameless.contains("no name"), "{nameless}");
+}
+
+#[test]
+fn pdf_files_are_read_or_said_not_to_be() {
+    let (found, _) = read_with("paper.pdf", "%PDF-1.7\n%words", DocumentOptions::default());
+    let error = found[0].as_ref().unwrap_err().to_string();
+    let piece = if SingleKind::Pdf.is_read() { "not a readable PDF" } else { "--features pdf" };
+    assert!(found.len() == 1 && error.contains("paper.pdf") && error.contains(piece), "{error}");
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.pdf"), "%PDF-1.7").unwrap();
+    let none = open_documents(folder.path(), &DocumentOptions::default())
+        .and_then(|documents| documents.last().unwrap_or_else(|| Ok(Document::default())).map(|_| ()));
+    let none = none.unwrap_err().to_string();
+    assert!(none.contains("a.pdf") && none.contains(piece), "{none}");
+}
+
+#[test]
+fn files_that_are_known_are_passed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.txt"), "old").unwrap();
+    std::fs::write(folder.path().join("b.md"), "new").unwrap();
+    let asked = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = asked.clone();
+    let check = FileCheck::new(move |id, kind, bytes| {
+        seen.lock().unwrap().push((id.to_string(), kind, bytes.to_vec()));
+        bytes == b"old"
+    });
+    let options = DocumentOptions { unchanged: Some(check), ..DocumentOptions::default() };
+    let ids = |path: &std::path::Path| {
+        open_documents(path, &options).unwrap().map(|d| d.unwrap().id).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(folder.path()), ["b.md"]);
+    assert_eq!(
+        *asked.lock().unwrap(),
+        [
+            ("a.txt".to_string(), SingleKind::Text, b"old".to_vec()),
+            ("b.md".to_string(), SingleKind::Markdown, b"new".to_vec())
+        ]
+    );
+    assert!(ids(&folder.path().join("a.txt")).is_empty(), "a file that is known is no empty file");
+}
+
+#[test]
+fn the_four_columns_of_ms_marco_documents_are_known() {
+    let text = "D1\thttps://x.example/a\tA title\tThe \"body\".\nD2\t\t\tOnly a body.\n";
+    let found: Vec<Document> = table(text, b'\t').into_iter().map(|d| d.unwrap()).collect();
+    let parts: Vec<_> = found.iter().map(|d| (d.id.as_str(), d.title.as_str(), d.text.as_str())).collect();
+    assert_eq!(parts, [("D1", "A title", "The \"body\"."), ("D2", "", "Only a body.")]);
+    assert_eq!(found[0].metadata["url"], "https://x.example/a");
+    let other = table("1\ta\tb\tc\n", b'\t').pop().unwrap().unwrap_err().to_string();
+    assert!(other.contains("found 4 fields"), "{other}");
+}
+
+#[test]
+fn an_array_with_a_wrong_record_names_its_line() {
+    let text = b"[\n{\"id\": \"a\", \"text\": \"x\"},\n{\"id\": \"b\", \"text\": [1]},\n7\n]";
+    let found: Vec<_> = parse_json_lines(text, "j", &DocumentOptions::default()).collect();
+    assert!(found[0].is_ok() && found.len() == 3, "{found:?}");
+    assert!(
+        found[1]
+            .as_ref()
+            .is_err_and(|e| e.to_string().contains("line 3") && e.to_string().contains("`text`"))
+    );
+    assert!(found[2].as_ref().is_err_and(|e| e.to_string().contains("line 4")), "{found:?}");
 }

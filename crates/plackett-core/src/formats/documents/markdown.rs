@@ -1,0 +1,208 @@
+//! Markdown: front matter becomes metadata, the first heading the title, and what is left are words without marks.
+
+use super::single::{Parts, Source, Unread};
+use super::{front_matter, html};
+use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
+use serde_json::Value;
+
+pub(super) fn read(source: &Source<'_>) -> Result<Parts, Unread> {
+    let (mut metadata, body) = front_matter::split(source, source.text()?)?;
+    let Words { text, heading, .. } = Words::of(body);
+    // A title that is no text stays a field.
+    let title = match metadata.get("title") {
+        Some(Value::String(title)) if !title.trim().is_empty() => title.trim().to_string(),
+        _ => heading,
+    };
+    if metadata.get("title").and_then(Value::as_str).is_some_and(|known| known.trim() == title) {
+        metadata.shift_remove("title");
+    }
+    Ok(Parts { title, text, metadata })
+}
+
+/// The words of a text, block by block.
+#[derive(Default)]
+struct Words {
+    text: String,
+    /// The words of the first heading.
+    heading: String,
+    /// Where the first heading begins in the text, while it is read.
+    heading_from: Option<usize>,
+    has_heading: bool,
+    /// The lines of a block of HTML.
+    html: String,
+    /// How many lists are open.
+    lists: usize,
+}
+
+impl Words {
+    fn of(text: &str) -> Words {
+        let mut words = Words::default();
+        let options = Options::ENABLE_TABLES
+            | Options::ENABLE_FOOTNOTES
+            | Options::ENABLE_STRIKETHROUGH
+            | Options::ENABLE_TASKLISTS
+            | Options::ENABLE_GFM;
+        Parser::new_ext(text, options).for_each(|event| words.take(event));
+        words.end_html();
+        let kept = words.text.trim_end().len();
+        words.text.truncate(kept);
+        words
+    }
+
+    fn take(&mut self, event: Event<'_>) {
+        if !matches!(event, Event::Html(_)) {
+            self.end_html();
+        }
+        match event {
+            Event::Start(tag) => self.start(&tag),
+            Event::End(tag) => self.end(&tag),
+            Event::Text(text) | Event::Code(text) | Event::InlineMath(text) | Event::DisplayMath(text) => {
+                self.text.push_str(&text)
+            }
+            // A page's marks between the lines are marks too; a line's end or a cell's in them parts words.
+            Event::InlineHtml(tag) => {
+                if html::parts_words(&tag) {
+                    self.text.push(' ');
+                }
+            }
+            Event::Html(piece) => self.html.push_str(&piece),
+            Event::SoftBreak | Event::HardBreak => self.text.push('\n'),
+            Event::Rule => self.block(),
+            // `[^1]` is a mark; the note itself is text.
+            Event::FootnoteReference(_) | Event::TaskListMarker(_) => {}
+        }
+    }
+
+    fn start(&mut self, tag: &Tag<'_>) {
+        match tag {
+            Tag::Heading { .. } => {
+                self.block();
+                if !self.has_heading {
+                    self.heading_from = Some(self.text.len());
+                }
+            }
+            Tag::Item | Tag::TableRow | Tag::TableHead => self.line(),
+            Tag::List(_) => {
+                if self.lists > 0 {
+                    self.line()
+                } else {
+                    self.block()
+                }
+                self.lists += 1;
+            }
+            Tag::TableCell => self.cell(),
+            Tag::Emphasis
+            | Tag::Strong
+            | Tag::Strikethrough
+            | Tag::Superscript
+            | Tag::Subscript
+            | Tag::Link { .. }
+            | Tag::Image { .. } => {}
+            Tag::Paragraph if self.text.ends_with('\n') || self.text.is_empty() => {}
+            _ => self.block(),
+        }
+    }
+
+    fn end(&mut self, tag: &TagEnd) {
+        match tag {
+            TagEnd::Heading(_) => {
+                if let Some(from) = self.heading_from.take() {
+                    let heading = self.text.get(from..).unwrap_or_default();
+                    self.heading = heading.split_whitespace().collect::<Vec<_>>().join(" ");
+                    self.has_heading = !self.heading.is_empty();
+                }
+                self.block();
+            }
+            TagEnd::Item | TagEnd::TableRow | TagEnd::TableHead => self.line(),
+            TagEnd::List(_) => {
+                self.lists = self.lists.saturating_sub(1);
+                if self.lists > 0 { self.line() } else { self.block() }
+            }
+            TagEnd::Paragraph | TagEnd::CodeBlock | TagEnd::Table => self.block(),
+            _ => {}
+        }
+    }
+
+    /// The words of a block of HTML, which comes in lines.
+    fn end_html(&mut self) {
+        if !self.html.is_empty() {
+            let words = html::words(&std::mem::take(&mut self.html));
+            if !words.is_empty() {
+                self.block();
+                self.text.push_str(&words);
+                self.block();
+            }
+        }
+    }
+
+    /// Ends the line.
+    fn line(&mut self) {
+        if !self.text.is_empty() && !self.text.ends_with('\n') {
+            self.text.push('\n');
+        }
+    }
+
+    /// An empty line between blocks.
+    fn block(&mut self) {
+        self.line();
+        if !self.text.is_empty() && !self.text.ends_with("\n\n") {
+            self.text.push('\n');
+        }
+    }
+
+    fn cell(&mut self) {
+        if !self.text.is_empty() && !self.text.ends_with('\n') {
+            self.text.push('\t');
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tally::Tally;
+    use super::*;
+
+    fn read(text: &str) -> Parts {
+        let tally = Tally::default();
+        match super::read(&Source { file: "a.md", bytes: text.as_bytes(), tally: &tally }) {
+            Ok(parts) => parts,
+            Err(Unread::Wrong(error)) => panic!("{error}"),
+            Err(Unread::Nothing(why)) => panic!("{why}"),
+        }
+    }
+
+    #[test]
+    fn marks_are_taken_away_and_words_are_kept() {
+        let parts = read(
+            "Before.\n\n# The *first* `heading` #\n\nSome **bold** and [a link](https://x.example \"why\"), ![a picture](p.png)\nand \
+             code `let x`.\n\n* one\n* two\n  1. inner\n\n> a quotation\n\n```rust\nfn main() {}\n```\n\n| a | b |\n|---|---|\n| c | \
+             d |\n\n## Second\n\nEnd.[^1]\n\n[^1]: A note.\n",
+        );
+        assert_eq!(parts.title, "The first heading");
+        assert_eq!(
+            parts.text,
+            "Before.\n\nThe first heading\n\nSome bold and a link, a picture\nand code let x.\n\none\ntwo\ninner\n\na \
+             quotation\n\nfn main() {}\n\na\tb\nc\td\n\nSecond\n\nEnd.\n\nA note."
+        );
+        assert!(parts.metadata.is_empty());
+    }
+
+    #[test]
+    fn front_matter_gives_the_title_and_the_metadata() {
+        let parts = read("---\ntitle: Own\nauthor: Somebody\ntags: [a]\n---\n# Heading\n\nWords.\n");
+        assert_eq!((parts.title.as_str(), parts.text.as_str()), ("Own", "Heading\n\nWords."));
+        assert_eq!(Value::Object(parts.metadata), serde_json::json!({"author": "Somebody", "tags": ["a"]}));
+        let parts = read("---\ntitle: 1984\n---\n# Heading\n");
+        assert_eq!((parts.title.as_str(), &parts.metadata["title"]), ("Heading", &Value::from(1984)));
+    }
+
+    #[test]
+    fn html_in_markdown_is_no_text() {
+        let parts = read(
+            "A <b>bold</b> word<br>here.\n\n<div class=\"x\">\n<p>In a page.</p>\n<script>no()</script>\n</div>\n\nEnd &amp; more.\n",
+        );
+        assert_eq!(parts.text, "A bold word here.\n\nIn a page.\n\nEnd & more.");
+        assert_eq!(parts.title, "");
+        assert_eq!(read("").text, "");
+    }
+}

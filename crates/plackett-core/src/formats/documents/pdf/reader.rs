@@ -1,0 +1,88 @@
+//! A PDF as one document: the pages one after another, and what the file says of itself.
+
+use super::super::single::{LARGEST_SINGLE, Parts, Source, Unread};
+use super::page::{PageText, Unreadable};
+use crate::Metadata;
+use crate::formats::FormatError;
+use lopdf::{Document, Error, LoadOptions, decode_text_string};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Bytes to which one stream may unpack.
+pub(super) const LARGEST_STREAM: usize = 64 << 20;
+
+const ENCRYPTED: &str = "left out, as a password protects it; save it without one";
+const NO_TEXT: &str = "left out, as there is no text in it, which is so of scanned pages; let a program recognise it first (OCR)";
+const LOST_PAGES: &str = "pages are left out that cannot be read; save it anew";
+const UNKNOWN_LETTERS: &str = "letters of which its fonts do not say what they are, read as �";
+
+pub(super) fn read(source: &Source<'_>) -> Result<Parts, Unread> {
+    // The library promises errors for broken files; a panic that is left in it must not stop the program.
+    let parts = catch_unwind(AssertUnwindSafe(|| parts(source)));
+    parts.unwrap_or_else(|_| Err(broken(source, "its objects contradict themselves")))
+}
+
+fn broken(source: &Source<'_>, problem: &str) -> Unread {
+    let problem = format!(
+        "not a readable PDF ({problem}); save it anew, or take its text out, for example with `pdftotext`"
+    );
+    FormatError::File { file: source.file.into(), problem }.into()
+}
+
+fn parts(source: &Source<'_>) -> Result<Parts, Unread> {
+    let options = LoadOptions::with_max_decompressed_size(LARGEST_STREAM);
+    let document = match Document::load_mem_with_options(source.bytes, options) {
+        Ok(document) => document,
+        Err(Error::InvalidPassword | Error::Decryption(_) | Error::UnsupportedSecurityHandler(_)) => {
+            return Err(Unread::Nothing(ENCRYPTED));
+        }
+        Err(error) => return Err(broken(source, &error.to_string())),
+    };
+    if document.is_encrypted() {
+        return Err(Unread::Nothing(ENCRYPTED));
+    }
+    let mut text = String::new();
+    let mut lost = false;
+    let mut page_text = PageText::new(&document);
+    for page in document.page_iter() {
+        match page_text.of(page) {
+            Ok(page) => {
+                if !text.is_empty() && !page.is_empty() {
+                    text.push_str("\n\n");
+                }
+                text.push_str(&page);
+            }
+            Err(Unreadable) => lost = true,
+        }
+        if text.len() as u64 > LARGEST_SINGLE {
+            return Err(broken(source, "it unpacks to more text than a document has"));
+        }
+    }
+    if lost {
+        source.tally.add(LOST_PAGES, source.file);
+    }
+    if text.contains(char::REPLACEMENT_CHARACTER) {
+        source.tally.add(UNKNOWN_LETTERS, source.file);
+    }
+    if !text.chars().any(char::is_alphanumeric) {
+        return Err(Unread::Nothing(NO_TEXT));
+    }
+    let (title, metadata) = own_words(&document);
+    Ok(Parts { title, text, metadata })
+}
+
+/// The title, and what else the file says of itself in words.
+fn own_words(document: &Document) -> (String, Metadata) {
+    let info = document.trailer.get_deref(b"Info", document).and_then(|info| info.as_dict());
+    let said = |name: &[u8]| {
+        let value = info.as_ref().ok()?.get_deref(name, document).ok()?;
+        let words = decode_text_string(value).ok()?;
+        Some(words.split_whitespace().collect::<Vec<_>>().join(" ")).filter(|words| !words.is_empty())
+    };
+    let mut metadata = Metadata::new();
+    for (name, field) in [("author", &b"Author"[..]), ("subject", b"Subject"), ("keywords", b"Keywords")] {
+        if let Some(words) = said(field) {
+            metadata.insert(name.into(), words.into());
+        }
+    }
+    (said(b"Title").unwrap_or_default(), metadata)
+}

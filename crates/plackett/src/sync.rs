@@ -1,0 +1,179 @@
+//! Keeping an index in step with a collection: what is there unchanged is passed over, what is gone is removed.
+//!
+//! Each file that is one document is told by a hash of its bytes and of its reader, before it is read as a document; a record
+//! of a collection by a hash of the document it gives. The hashes lie in the index and are committed with its documents
+//! ([`plackett_search::SyncState`]).
+
+use crate::content_hash::digest;
+use plackett_core::Document;
+use plackett_core::formats::{FileCheck, SingleKind};
+use plackett_search::{ContentHash, IndexWriter, SearchError, SyncState};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The name of a collection that has no place: standard input.
+const NAMELESS: &str = "-";
+
+/// Why an index cannot be kept in step with a collection.
+#[derive(Debug, thiserror::Error)]
+pub enum SyncError {
+    /// It is kept in step with another one, whose documents would be removed.
+    #[error(
+        "{index}: the index is kept in step with {known}, and a sync with {asked} would remove its documents; name {known}, \
+         or give {asked} an index of its own"
+    )]
+    OtherCollection {
+        /// The index.
+        index: String,
+        /// The collection of the last sync.
+        known: String,
+        /// The one that is given now.
+        asked: String,
+    },
+    /// Two documents of the collection have one id.
+    #[error("the id `{id}` comes a second time; ids must be different")]
+    Twice {
+        /// The id.
+        id: String,
+    },
+    /// The index.
+    #[error(transparent)]
+    Search(#[from] SearchError),
+}
+
+/// One sync of a collection with an index.
+///
+/// [`CollectionSync::file_check`] goes into the options of the reader, [`CollectionSync::begin`] comes before the first
+/// document, [`CollectionSync::is_unchanged`] is asked of each that the reader gives, and [`CollectionSync::finish`] comes
+/// before the commit.
+#[derive(Debug)]
+pub struct CollectionSync {
+    shared: Arc<Mutex<Progress>>,
+}
+
+/// What is known, and what was seen so far.
+#[derive(Debug, Default)]
+struct Progress {
+    /// The state of the last sync.
+    known: SyncState,
+    /// The state that comes.
+    now: SyncState,
+    unchanged: usize,
+    changed: bool,
+    /// The file that is being read: the document that comes next is made of it.
+    file: Option<(String, ContentHash)>,
+}
+
+impl CollectionSync {
+    /// A sync with the collection of a path; `-` is standard input.
+    pub fn new(collection: &Path) -> CollectionSync {
+        let name = match std::fs::canonicalize(collection) {
+            Ok(real) => real.display().to_string(),
+            Err(_) => collection.display().to_string(),
+        };
+        let now = SyncState::new(name);
+        CollectionSync { shared: Arc::new(Mutex::new(Progress { now, ..Progress::default() })) }
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes up the state of the last sync, and says where the collection was then if it has moved.
+    ///
+    /// # Errors
+    /// The index is kept in step with another collection, which is still there; the state is damaged.
+    pub fn begin(&self, writer: &IndexWriter<'_>, index: &Path) -> Result<Option<String>, SyncError> {
+        let mut progress = self.progress();
+        let Some(known) = writer.sync_state()? else { return Ok(None) };
+        let (before, asked) = (known.collection.clone(), progress.now.collection.clone());
+        progress.known = known;
+        if before == asked {
+            return Ok(None);
+        }
+        if before == NAMELESS || Path::new(&before).exists() {
+            return Err(SyncError::OtherCollection {
+                index: index.display().to_string(),
+                known: shown(&before),
+                asked: shown(&asked),
+            });
+        }
+        Ok(Some(before))
+    }
+
+    /// Tells files that are in the index as they are.
+    pub fn file_check(&self) -> FileCheck {
+        let shared = Arc::clone(&self.shared);
+        FileCheck::new(move |id: &str, kind: SingleKind, bytes: &[u8]| {
+            let hash = digest(&[kind.reader().as_bytes(), bytes]);
+            let mut progress = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            if progress.known.documents.get(id) != Some(&hash) {
+                progress.file = Some((id.to_string(), hash));
+                return false;
+            }
+            progress.unchanged += 1;
+            progress.now.documents.insert(id.to_string(), hash);
+            true
+        })
+    }
+
+    /// Whether a document that was read is in the index as it is, so that it need not go there again.
+    ///
+    /// # Errors
+    /// Its id came before; the index cannot be read.
+    pub fn is_unchanged(&self, document: &Document, writer: &IndexWriter<'_>) -> Result<bool, SyncError> {
+        let mut progress = self.progress();
+        let file = progress.file.take().filter(|(id, _)| *id == document.id);
+        let hash = match file {
+            Some((_, hash)) => hash,
+            None => hash_of(document),
+        };
+        let is_known = progress.known.documents.get(&document.id) == Some(&hash);
+        if progress.now.documents.insert(document.id.clone(), hash).is_some() {
+            return Err(SyncError::Twice { id: document.id.clone() });
+        }
+        // Another file, or one that no sync has seen, can give the document that is there.
+        let unchanged = is_known || writer.committed(&document.id)?.as_ref() == Some(document);
+        progress.unchanged += usize::from(unchanged);
+        progress.changed |= !unchanged;
+        Ok(unchanged)
+    }
+
+    /// Removes what is gone, and gives the writer the state to commit. Says whether there is anything to commit.
+    ///
+    /// # Errors
+    /// The index cannot be written.
+    pub fn finish(&self, writer: &mut IndexWriter<'_>) -> Result<bool, SyncError> {
+        let mut progress = self.progress();
+        let Progress { known, now, changed, .. } = &mut *progress;
+        for id in known.documents.keys().filter(|id| !now.documents.contains_key(*id)) {
+            *changed |= writer.delete(id)?;
+        }
+        if known == now {
+            return Ok(*changed);
+        }
+        writer.set_sync_state(now.clone());
+        Ok(true)
+    }
+
+    /// Documents that were passed over, since they are in the index as they are.
+    pub fn unchanged(&self) -> usize {
+        self.progress().unchanged
+    }
+
+    /// Documents of the collection.
+    pub fn documents(&self) -> usize {
+        self.progress().now.documents.len()
+    }
+}
+
+/// A collection in messages.
+fn shown(name: &str) -> String {
+    if name == NAMELESS { "standard input".into() } else { name.into() }
+}
+
+fn hash_of(document: &Document) -> ContentHash {
+    let Document { id, title, text, metadata } = document;
+    let metadata = serde_json::Value::Object(metadata.clone()).to_string();
+    digest(&[id.as_bytes(), title.as_bytes(), text.as_bytes(), metadata.as_bytes()])
+}
