@@ -19,6 +19,7 @@
 mod analysis;
 mod bm25;
 mod changes;
+pub mod chunk;
 mod compaction;
 mod dense;
 mod directory;
@@ -28,6 +29,7 @@ mod graph;
 mod index;
 mod language;
 mod manifest;
+mod passages;
 pub mod rm3;
 mod schema;
 mod snapshot;
@@ -39,8 +41,9 @@ mod writer;
 pub use analysis::{ANALYZER_VERSION, Analyzer};
 pub use bm25::{Bm25, Lengths, QueryTerms, TermScore};
 pub use changes::Put;
+pub use chunk::Chunking;
 pub use dense::{DenseFound, DenseMethod, DenseSearch, DenseUsed, HAS_HNSW};
-pub use embedder::{CutText, Embedded, Embedder};
+pub use embedder::{CutText, Embedded, Embedder, EmbedderFailure};
 pub use error::SearchError;
 pub use graph::HNSW_FROM;
 pub use index::{Index, IndexStats};
@@ -48,6 +51,7 @@ pub use language::Language;
 pub use manifest::{
     FORMAT_VERSION, IndexSettings, MANIFEST, ModelIdentity, VectorFormat, parse as parse_manifest,
 };
+pub use passages::Passage;
 pub use rm3::Rm3;
 pub use snippet::Snippet;
 pub use unfinished::NewIndex;

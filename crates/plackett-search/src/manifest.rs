@@ -1,12 +1,14 @@
 //! What an index is made of: written once, before the first document, and checked at every opening.
 
-use crate::{ANALYZER_VERSION, SearchError};
+use crate::{ANALYZER_VERSION, Chunking, SearchError};
 use serde::{Deserialize, Serialize};
 use std::io::Write;
 use std::path::Path;
 
-/// Newest layout that this program reads and the one it writes. Raise it when files or fields change their meaning.
-pub const FORMAT_VERSION: u64 = 2;
+/// Newest layout that this program reads. Raise it when files or fields change their meaning.
+pub const FORMAT_VERSION: u64 = 3;
+/// The layout of an index whose documents are whole: programs that know no passages read it too.
+const WHOLE_DOCUMENTS: u64 = 2;
 /// The file that makes a folder an index.
 pub const MANIFEST: &str = "plackett-index.json";
 const KIND: &str = "plackett-index";
@@ -69,6 +71,9 @@ pub struct IndexSettings {
     /// How vectors are kept.
     #[serde(default)]
     pub vectors: VectorFormat,
+    /// How documents are cut into passages; `None` where they are whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chunking: Option<Chunking>,
 }
 
 fn first_version() -> u32 {
@@ -83,6 +88,7 @@ impl Default for IndexSettings {
             fields: vec!["title".into(), "text".into()],
             model: None,
             vectors: VectorFormat::F32,
+            chunking: None,
         }
     }
 }
@@ -99,7 +105,7 @@ struct Manifest {
 pub(crate) fn write(directory: &Path, settings: &IndexSettings) -> Result<(), SearchError> {
     let manifest = Manifest {
         kind: KIND.into(),
-        format_version: FORMAT_VERSION,
+        format_version: settings.chunking.as_ref().map_or(WHOLE_DOCUMENTS, |_| FORMAT_VERSION),
         created_by: format!("plackett {}", env!("CARGO_PKG_VERSION")),
         settings: settings.clone(),
     };

@@ -2,6 +2,7 @@
 
 use crate::SearchError;
 use crate::bm25::PreparedCache;
+use crate::chunk::document_of_first;
 use crate::compaction::Locator;
 use crate::graph::{Approximate, Graph, NoGraph, Owners};
 use crate::schema::Fields;
@@ -33,11 +34,13 @@ pub(crate) struct Snapshot {
     pub vectors: Arc<Vec<VectorFile>>,
     /// What leads to near vectors without looking at all.
     pub approximate: Result<Approximate, NoGraph>,
+    /// Passages that are not deleted: documents, where those are whole.
+    pub passages: usize,
     /// Documents that are not deleted.
     pub documents: usize,
     /// Those of them that have a vector.
     pub with_vector: usize,
-    /// Mean number of terms per document, per field.
+    /// Mean number of terms per passage, per field.
     pub mean_lengths: Vec<f64>,
     /// What searches by words computed and can use again.
     pub prepared: PreparedCache,
@@ -55,12 +58,14 @@ impl Snapshot {
         let failed = || SearchError::from_tantivy(directory);
         let mut segments = Vec::new();
         let mut totals = vec![0u64; fields.searched.len()];
-        let (mut documents, mut with_vector) = (0, 0);
+        let (mut passages, mut documents, mut with_vector) = (0, 0, 0);
         for reader in searcher.segment_readers() {
             let mut segment = Segment::load(reader, fields).map_err(failed())?;
             let mut locator = Locator::new(&vectors, compacted);
             for doc in reader.doc_ids_alive() {
-                documents += 1;
+                passages += 1;
+                let id = segment.ids.get(doc as usize).unwrap_or_default();
+                documents += usize::from(fields.passage.is_none() || document_of_first(id).is_some());
                 for (total, lengths) in totals.iter_mut().zip(&segment.lengths) {
                     *total += u64::from(lengths[doc as usize]);
                 }
@@ -76,7 +81,7 @@ impl Snapshot {
             }
             segments.push(segment);
         }
-        let mean = |total: u64| if documents == 0 { 0.0 } else { total as f64 / documents as f64 };
+        let mean = |total: u64| if passages == 0 { 0.0 } else { total as f64 / passages as f64 };
         let approximate = graph.map(|graph| {
             let owners = Owners::of(&searcher, &segments, &vectors);
             let living = owners.living(0..graph.files()).count();
@@ -87,6 +92,7 @@ impl Snapshot {
             segments,
             vectors,
             approximate,
+            passages,
             documents,
             with_vector,
             mean_lengths: totals.into_iter().map(mean).collect(),

@@ -15,8 +15,9 @@ use plackett::indexing::DocumentEmbedder;
 use plackett::pipeline::Models;
 use plackett_core::Document;
 use plackett_core::formats::{DocumentOptions, Documents, FieldUse, Remarks};
+use plackett_search::chunk::ChunkingError;
 use plackett_search::{
-    Committed, Embedder, HAS_HNSW, Index, IndexSettings, NewIndex, Put, SearchError, VectorFormat,
+    Chunking, Committed, Embedder, HAS_HNSW, Index, IndexSettings, NewIndex, Put, SearchError, VectorFormat,
 };
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -28,6 +29,7 @@ use std::time::Instant;
     after_help = "Examples:\n  plackett index corpus.jsonl -o my.index\n  plackett index beir/scifact -o scifact.index\n  \
                   plackett index more.csv -o my.index --append        (adds; replaces documents with the same id)\n  \
                   plackett index -o my.index --delete d17,d18\n  \
+                  plackett index books -o books.index --chunk 200/50   (passages of 200 tokens, of which 50 are shared)\n  \
                   plackett index -o my.index --graph always           (makes the graph for approximate search)\n  \
                   plackett index -o my.index --blocks SmolLM2-135M-Instruct\n  \
                   plackett search my.index -p 'bm25:20 >> block-rank' --model SmolLM2-135M-Instruct \"words\"\n\n\
@@ -65,6 +67,10 @@ pub struct Arguments {
     /// portuguese, russian, spanish, swedish, standard (no stemming, no stop words) or whitespace [default: english]
     #[arg(long, value_name = "NAME")]
     analyzer: Option<String>,
+    /// Cut documents into passages, each with a vector: SIZE/OVERLAP in tokens of the model (words without vectors),
+    /// sentences:5, headings (of Markdown); docs/chunks.md has all [default: documents are whole]
+    #[arg(long, value_name = "SIZE/OVERLAP", value_parser = super::number::by(chunking))]
+    chunk: Option<Chunking>,
     /// Fields that are searched: title, text and names of metadata [default: title,text]
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     fields: Option<Vec<String>>,
@@ -110,6 +116,10 @@ enum Graph {
     Never,
 }
 
+fn chunking(text: &str) -> Result<Chunking, String> {
+    text.parse().map_err(|error: ChunkingError| error.to_string())
+}
+
 /// What the documents go into.
 enum Target {
     Old(Index),
@@ -152,17 +162,20 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let deleted = arguments.ids_to_delete()?;
     let models = Models::new(arguments.model.clone(), global.models());
     let bar = CollectionBar::new(output, "indexing", arguments.collection.as_deref());
-    let open = |name: Option<&str>| open_embedder(&models, name, |count| bar.finished(count));
     let (index, embedder) = if changing {
         let index = open_index(path)?;
         let asked = arguments.asked_model();
         arguments.check_settings(&index, asked)?;
         remark_on_version(&index, output);
         let own = index.settings().model.clone();
-        let embedder = own.map(|own| open(asked.or(Some(&own.name)))).transpose()?;
+        let bar = (!index.has_passages()).then_some(&bar);
+        let embedder = own.map(|own| open_for(&models, asked.or(Some(&own.name)), bar)).transpose()?;
         (Some(index), embedder)
     } else {
-        (None, (!arguments.no_vectors).then(|| open(None)).transpose()?)
+        let bar = arguments.chunk.is_none().then_some(&bar);
+        let embedder = (!arguments.no_vectors).then(|| open_for(&models, None, bar)).transpose()?;
+        arguments.check_chunking(embedder.as_ref())?;
+        (None, embedder)
     };
     arguments.blocks.check_drop(index.as_ref(), path)?;
     let follows = arguments.collection.is_some() || arguments.delete.is_some();
@@ -220,6 +233,15 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     }
 }
 
+/// A model whose texts move a bar, where documents are embedded whole: of passages it does not know how many are a document.
+fn open_for<'a>(
+    models: &Models,
+    name: Option<&str>,
+    bar: Option<&'a CollectionBar>,
+) -> anyhow::Result<DocumentEmbedder<'a>> {
+    open_embedder(models, name, move |count| bar.iter().for_each(|bar| bar.finished(count)))
+}
+
 fn open_embedder<'a>(
     models: &Models,
     name: Option<&str>,
@@ -257,6 +279,15 @@ impl Arguments {
         Ok(())
     }
 
+    /// Refuses passages that are longer than the model reads.
+    fn check_chunking(&self, embedder: Option<&DocumentEmbedder<'_>>) -> anyhow::Result<()> {
+        let (Some(chunking), Some(embedder)) = (&self.chunk, embedder) else { return Ok(()) };
+        let name = &embedder.identity().name;
+        chunking
+            .check(embedder)
+            .map_err(|error| anyhow::anyhow!("--chunk {chunking}: {error} (model {name})"))
+    }
+
     /// The model that was asked for. The environment's is a default, and an index has a model of its own.
     fn asked_model(&self) -> Option<&str> {
         let default = std::env::var("PLACKETT_MODEL").ok();
@@ -279,6 +310,13 @@ impl Arguments {
         if let Some(fields) = self.fields.as_ref().filter(|fields| **fields != settings.fields) {
             let has = format!("the searched fields {}", settings.fields.join(","));
             return Err(refuse(format!("--fields {}", fields.join(",")), has));
+        }
+        if let Some(chunking) = self.chunk.as_ref().filter(|own| settings.chunking.as_ref() != Some(own)) {
+            let has = match &settings.chunking {
+                Some(own) => format!("passages of {own}"),
+                None => "whole documents".into(),
+            };
+            return Err(refuse(format!("--chunk {chunking}"), has));
         }
         let Some(own) = &settings.model else {
             let given = [
@@ -308,6 +346,7 @@ impl Arguments {
             fields: self.fields.clone().unwrap_or(usual.fields),
             model: embedder.map(|embedder| embedder.identity().clone()),
             vectors: self.vectors.map_or(usual.vectors, Vectors::format),
+            chunking: self.chunk.clone(),
             ..usual
         }
     }
@@ -370,6 +409,7 @@ fn change(
     let left = if let Target::New(new) = target { new.removed() } else { 0 };
     let directory = arguments.output.display().to_string();
     let target_fields = target.index().settings().fields.clone();
+    let counts_documents = embedder.is_none() || target.index().has_passages();
     let writer = target.index().writer(embedder.map(|embedder| embedder as &dyn Embedder));
     let mut writer = writer.map_err(|error| unwritable(&directory, error))?;
     let left = left + writer.removed();
@@ -407,7 +447,7 @@ fn change(
                     collection.display()
                 );
             }
-            if embedder.is_none() {
+            if counts_documents {
                 bar.finished(1);
             }
         }
@@ -465,7 +505,8 @@ fn report(
     }
     if output.json {
         let value = json!({
-            "blocks": blocks.map(Made::json), "index": directory, "documents": done.documents, "written": done.added + done.replaced,
+            "blocks": blocks.map(Made::json), "index": directory, "documents": done.documents,
+            "chunk": index.settings().chunking, "passages": index.has_passages().then_some(done.passages), "written": done.added + done.replaced,
             "added": done.added, "replaced": done.replaced, "deleted": done.deleted,
             "vectors": index.settings().model, "bytes": stats.bytes, "graph_vectors": stats.graph_vectors,
             "truncated": done.truncated, "without_vector": done.without_vector, "seconds": seconds,
@@ -473,9 +514,11 @@ fn report(
         return Ok(output.print_json(&value)?);
     }
     let directory = plain(&directory);
+    let passages =
+        if index.has_passages() { format!(" in {} passages", done.passages) } else { String::new() };
     let text = format!(
-        "{} {directory}: {} documents ({} added, {} replaced, {} deleted), {:.1} MB, {seconds:.1} s\n  try: plackett \
-         search {directory} \"your words\"\n",
+        "{} {directory}: {} documents{passages} ({} added, {} replaced, {} deleted), {:.1} MB, {seconds:.1} s\n  try: \
+         plackett search {directory} \"your words\"\n",
         style("indexed").green().bold(),
         done.documents,
         done.added,

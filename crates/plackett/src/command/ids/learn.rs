@@ -92,6 +92,12 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let training = training(arguments);
     training.check()?;
     let index = open_index(&arguments.index)?;
+    if index.has_passages() {
+        bail!(
+            "{}: the index is cut into passages, and docids are of whole documents; index the collection without --chunk",
+            arguments.index.display()
+        );
+    }
     let documents = documents_of(&index)?;
     let catalogue = catalogue(arguments, &index, &documents)?;
     let places: HashMap<&str, usize> =
