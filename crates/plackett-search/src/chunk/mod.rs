@@ -26,6 +26,9 @@ pub const MOST_PASSAGES: usize = 100_000;
 /// What stands between a document's id and the number of its passage.
 const MARK: char = '#';
 
+/// Where a text is cut, by options, in passages that a measure finds short enough.
+type Cut = fn(&OptionValues, &str, &Measure<'_>) -> Result<Vec<Range<usize>>, SearchError>;
+
 /// A way to cut texts: a line of [`CHUNKERS`].
 pub struct ChunkerSpec {
     /// The name in expressions.
@@ -37,7 +40,7 @@ pub struct ChunkerSpec {
     /// What can be chosen: the length of a passage first, then how much two neighbours share.
     pub options: &'static [OptionSpec],
     /// Where one text is cut.
-    cut: fn(&OptionValues, &str, &Measure<'_>) -> Result<Vec<Range<usize>>, SearchError>,
+    cut: Cut,
 }
 
 impl Declaration for ChunkerSpec {

@@ -5,7 +5,6 @@ use crate::docids::words_of;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Sentences that have nothing to do with each other, and the questions that they answer.
@@ -221,12 +220,14 @@ fn rerankers_read_passages_and_an_index_stays_cut_as_it_is() {
     assert!(asked["ranking"][0]["id"].as_str().unwrap().starts_with("d5#"), "{asked}");
 }
 
-/// Lines of a gzipped JSONL file of the developers' data.
-fn records(folder: &Path, name: &str) -> Vec<Value> {
-    let mut text = String::new();
-    let file = std::fs::File::open(folder.join(name)).unwrap();
-    flate2::read::GzDecoder::new(file).read_to_string(&mut text).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+/// The texts of a collection by their ids.
+fn texts(file: &Path) -> HashMap<String, String> {
+    let text = std::fs::read_to_string(file).unwrap();
+    let pair = |line: &str| {
+        let record: Value = serde_json::from_str(line).unwrap();
+        (record["_id"].as_str().unwrap().into(), record["text"].as_str().unwrap().into())
+    };
+    text.lines().map(pair).collect()
 }
 
 fn data(name: &str) -> Option<PathBuf> {
@@ -239,34 +240,26 @@ fn data(name: &str) -> Option<PathBuf> {
     None
 }
 
-/// 200 texts of five Wikipedia paragraphs each; in each, at another place, a sentence of an article about something else.
+/// 200 texts of five abstracts each; in each, at another place, a sentence of an encyclopedia about something else.
 #[test]
 fn needles_in_two_hundred_real_texts_are_found() {
-    let (Some(squad), Some(wikiqa)) = (data("squad-pairs"), data("wikiqa")) else { return };
+    let (Some(abstracts), Some(wikiqa)) = (data("cranfield"), data("wikiqa")) else { return };
     let folder = tempfile::tempdir().unwrap();
-    let mut paragraphs: Vec<String> = Vec::new();
-    for record in records(&squad, "pairs.jsonl.gz") {
-        let text = record["passage"].as_str().unwrap();
-        let fits = record["set"].as_str().unwrap().starts_with("squad2") && text.len() > 400;
-        if fits
-            && paragraphs.last().is_none_or(|last| last != text)
-            && !paragraphs.iter().any(|own| own == text)
-        {
-            paragraphs.push(text.into());
-        }
-    }
-    let sentences = wikiqa_sentences(&wikiqa);
-    let (mut texts, mut queries) = (String::new(), String::new());
-    for number in 0..200 {
-        let paragraph = |n: usize| paragraphs[(number * 5 + n) % paragraphs.len()].as_str();
-        let text = (0..5).map(paragraph).collect::<Vec<_>>().join(" ");
+    let abstracts = texts(&abstracts.join("corpus.jsonl"));
+    let mut ids: Vec<&String> = abstracts.keys().collect();
+    ids.sort_unstable();
+    let needles = needles(&wikiqa);
+    let (mut corpus, mut queries) = (String::new(), String::new());
+    for (number, needle) in needles.iter().take(200).enumerate() {
+        let text = ids[number * 5..number * 5 + 5].iter().map(|id| abstracts[*id].as_str());
+        let text = text.collect::<Vec<_>>().join(" ");
         let parts: Vec<&str> = text.split_inclusive(". ").collect();
         let place = parts.len() * (number % 20) / 19;
-        let text = format!("{}{} {}", parts[..place].concat(), sentences[number], parts[place..].concat());
-        let _ = writeln!(texts, "{}", json!({"_id": number.to_string(), "text": text}));
-        let _ = writeln!(queries, "{number}\t{}", sentences[number]);
+        let text = format!("{}{needle} {}", parts[..place].concat(), parts[place..].concat());
+        let _ = writeln!(corpus, "{}", json!({"_id": number.to_string(), "text": text}));
+        let _ = writeln!(queries, "{number}\t{needle}");
     }
-    std::fs::write(folder.path().join("texts.jsonl"), texts).unwrap();
+    std::fs::write(folder.path().join("texts.jsonl"), corpus).unwrap();
     std::fs::write(folder.path().join("q.tsv"), queries).unwrap();
     let share = |index: &str, chunk: &[&str]| {
         plackett(folder.path(), &[&["index", "texts.jsonl", "-o", index][..], chunk].concat()).expect(0);
@@ -278,25 +271,17 @@ fn needles_in_two_hundred_real_texts_are_found() {
     assert!(chunked >= 0.95 && whole < 0.5, "{chunked} {whole}");
 }
 
-/// Answers to the first 200 questions of the test set that have one.
-fn wikiqa_sentences(folder: &Path) -> Vec<String> {
-    let corpus = std::fs::read_to_string(folder.join("corpus.jsonl")).unwrap();
-    let texts: HashMap<String, String> = corpus
-        .lines()
-        .map(|line| {
-            let record: Value = serde_json::from_str(line).unwrap();
-            (record["_id"].as_str().unwrap().into(), record["text"].as_str().unwrap().into())
-        })
-        .collect();
+/// An answer to each question of the test set that has one.
+fn needles(folder: &Path) -> Vec<String> {
+    let texts = texts(&folder.join("corpus.jsonl"));
     let qrels = std::fs::read_to_string(folder.join("qrels/test.tsv")).unwrap();
-    let mut last = "";
-    let mut sentences = Vec::new();
+    let (mut last, mut needles) = ("", Vec::new());
     for line in qrels.lines().skip(1) {
         let fields: Vec<&str> = line.split('\t').collect();
         if fields[2] == "1" && fields[0] != last {
             last = fields[0];
-            sentences.push(texts[fields[1]].clone());
+            needles.push(texts[fields[1]].clone());
         }
     }
-    sentences
+    needles
 }
