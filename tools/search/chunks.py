@@ -6,8 +6,8 @@
 
 Long texts are made of what is in FOLDER: the paragraphs of SQuAD's articles (squad-pairs) are joined in their order, to
 chapters of eight paragraphs or to whole articles, and a question's judged paragraph stands for the text it is in. For
-the needles, sentences of an encyclopedia (wikiqa) are put into 200 texts of five abstracts (cranfield), one into each, at
-twenty places from the beginning to the end. --work keeps indexes and runs. Needs nothing but the command and Python.
+the needles, answers to other questions (wikiqa) are put into 200 texts of five such paragraphs, one into each, at twenty
+places from the beginning to the end. --work keeps indexes and runs. Needs nothing but the command and Python.
 """
 
 import argparse
@@ -67,7 +67,8 @@ def squad(data, work, name, paragraphs):
 def needles(data, work):
     folder = os.path.join(work, "needles")
     os.makedirs(folder, exist_ok=True)
-    abstracts = [record["text"] for record in read(os.path.join(data, "cranfield", "corpus.jsonl"))]
+    pairs = read(os.path.join(data, "squad-pairs", "pairs.jsonl.gz"))
+    paragraphs = list(dict.fromkeys(pair["passage"] for pair in pairs if pair["set"].startswith("squad2")))
     sentences = {record["_id"]: record["text"] for record in read(os.path.join(data, "wikiqa", "corpus.jsonl"))}
     found = {}
     with open(os.path.join(data, "wikiqa", "qrels", "test.tsv"), encoding="utf-8") as lines:
@@ -77,7 +78,7 @@ def needles(data, work):
                 found.setdefault(query, sentences[sentence])
     texts, queries = [], []
     for number, needle in enumerate(list(found.values())[:200]):
-        parts = " ".join(abstracts[number * 5 : number * 5 + 5]).split(". ")
+        parts = " ".join(paragraphs[number * 5 : number * 5 + 5]).split(". ")
         parts.insert(len(parts) * (number % 20) // 19, needle)
         texts.append({"_id": str(number), "text": ". ".join(parts)})
         queries.append(f"{number}\t{needle}\n")
@@ -156,7 +157,7 @@ def main():
         lines += ["", f"nDCG@10 of {queries} questions over {texts} texts, {what} of SQuAD's articles each:", ""]
         lines += table(program, folder)
     folder = needles(arguments.data, arguments.work)
-    lines += ["", "A sentence of an encyclopedia in each of 200 texts of five abstracts, asked for with `dense`:", ""]
+    lines += ["", "The answer to another question in each of 200 texts of five paragraphs, asked for word by word with `dense`:", ""]
     lines += ["| `--chunk` | passages | first | among the first three |", "| --- | ---: | ---: | ---: |"]
     for chunk in CHUNKS:
         index, passages = program.indexed(folder, chunk)

@@ -498,7 +498,7 @@ fn report(
     let seconds = started.elapsed().as_secs_f64();
     let directory = index.directory().display().to_string();
     if let Some(model) = &index.settings().model {
-        remark_on_texts(done, &model.name, output);
+        remark_on_texts(done, &model.name, index.has_passages(), output);
     }
     if let Some(made) = blocks {
         made.remark(output);
@@ -529,8 +529,8 @@ fn report(
     Ok(output.print_styled(&format!("{text}{}", blocks.map(Made::text).unwrap_or_default()))?)
 }
 
-/// What the vectors of some documents do not see.
-fn remark_on_texts(done: &Committed, model: &str, output: &Output) {
+/// What the vectors of some documents or passages do not see.
+fn remark_on_texts(done: &Committed, model: &str, has_passages: bool, output: &Output) {
     let cut: Vec<&str> = done.truncated.iter().map(|cut| cut.id.as_str()).collect();
     if !cut.is_empty() {
         output.warn(&format!(
@@ -539,9 +539,10 @@ fn remark_on_texts(done: &Committed, model: &str, output: &Output) {
         ));
     }
     if !done.without_vector.is_empty() {
+        let (one, many) = if has_passages { ("passage", "passages") } else { ("document", "documents") };
         output.warn(&format!(
             "no vector for {}: there is no text in it that {model} reads, and `dense` does not find it",
-            listed(&done.without_vector, "document", "documents")
+            listed(&done.without_vector, one, many)
         ));
     }
 }

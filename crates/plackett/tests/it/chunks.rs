@@ -186,8 +186,14 @@ fn results_are_documents_with_their_best_passages() {
 fn rerankers_read_passages_and_an_index_stays_cut_as_it_is() {
     let (folder, _) = indexed(&["--chunk", "60/15"]);
     let at = folder.path();
-    let reranked =
-        ["--json", "-p", "bm25 >> bi-encoder", "-k", "2", "At what temperature does tungsten melt?"];
+    let reranked = [
+        "--json",
+        "-p",
+        "bm25 >> bi-encoder",
+        "-k",
+        "2",
+        "At what temperature does tungsten melt, by the minutes?",
+    ];
     let done = search(at, &reranked).expect(0);
     let found = ranking(&done);
     assert_eq!((found.len(), &found[0]["id"]), (2, &json!("d1")));
@@ -240,23 +246,21 @@ fn data(name: &str) -> Option<PathBuf> {
     None
 }
 
-/// 200 texts of five abstracts each; in each, at another place, a sentence of an encyclopedia about something else.
+/// 200 texts of the beginnings of encyclopedia articles; in each, at another place, a sentence of an article about
+/// something else.
 #[test]
 fn needles_in_two_hundred_real_texts_are_found() {
-    let (Some(abstracts), Some(wikiqa)) = (data("cranfield"), data("wikiqa")) else { return };
+    let Some(wikiqa) = data("wikiqa") else { return };
     let folder = tempfile::tempdir().unwrap();
-    let abstracts = texts(&abstracts.join("corpus.jsonl"));
-    let mut ids: Vec<&String> = abstracts.keys().collect();
-    ids.sort_unstable();
-    let needles = needles(&wikiqa);
+    let leads = candidates(&wikiqa, "train");
+    let answers =
+        candidates(&wikiqa, "test").into_iter().filter_map(|lead| lead.into_iter().find(|own| own.1));
     let (mut corpus, mut queries) = (String::new(), String::new());
-    for (number, needle) in needles.iter().take(200).enumerate() {
-        let text = ids[number * 5..number * 5 + 5].iter().map(|id| abstracts[*id].as_str());
-        let text = text.collect::<Vec<_>>().join(" ");
-        let parts: Vec<&str> = text.split_inclusive(". ").collect();
-        let place = parts.len() * (number % 20) / 19;
-        let text = format!("{}{needle} {}", parts[..place].concat(), parts[place..].concat());
-        let _ = writeln!(corpus, "{}", json!({"_id": number.to_string(), "text": text}));
+    for (number, (needle, _)) in answers.take(200).enumerate() {
+        let about = leads[number * 5..number * 5 + 5].iter().flatten();
+        let mut sentences: Vec<&str> = about.map(|(text, _)| text.as_str()).collect();
+        sentences.insert(sentences.len() * (number % 20) / 19, &needle);
+        let _ = writeln!(corpus, "{}", json!({"_id": number.to_string(), "text": sentences.join(" ")}));
         let _ = writeln!(queries, "{number}\t{needle}");
     }
     std::fs::write(folder.path().join("texts.jsonl"), corpus).unwrap();
@@ -271,17 +275,18 @@ fn needles_in_two_hundred_real_texts_are_found() {
     assert!(chunked >= 0.95 && whole < 0.5, "{chunked} {whole}");
 }
 
-/// An answer to each question of the test set that has one.
-fn needles(folder: &Path) -> Vec<String> {
+/// For each question of a split the sentences of one article's beginning, and whether each is an answer.
+fn candidates(folder: &Path, split: &str) -> Vec<Vec<(String, bool)>> {
     let texts = texts(&folder.join("corpus.jsonl"));
-    let qrels = std::fs::read_to_string(folder.join("qrels/test.tsv")).unwrap();
-    let (mut last, mut needles) = ("", Vec::new());
+    let qrels = std::fs::read_to_string(folder.join(format!("qrels/{split}.tsv"))).unwrap();
+    let (mut last, mut of_queries) = ("", Vec::<Vec<(String, bool)>>::new());
     for line in qrels.lines().skip(1) {
         let fields: Vec<&str> = line.split('\t').collect();
-        if fields[2] == "1" && fields[0] != last {
+        if fields[0] != last {
             last = fields[0];
-            needles.push(texts[fields[1]].clone());
+            of_queries.push(Vec::new());
         }
+        of_queries.last_mut().unwrap().push((texts[fields[1]].clone(), fields[2] == "1"));
     }
-    needles
+    of_queries
 }
