@@ -28,6 +28,7 @@ pub mod windows;
 
 mod document;
 mod ids;
+mod pieces;
 mod preferences;
 mod qrels;
 mod ranking;
@@ -36,6 +37,7 @@ mod run;
 
 pub use document::{Document, Metadata, Query};
 pub use ids::{IdList, IdListFull};
+pub use pieces::Pieces;
 pub use preferences::{PreferenceLevel, Preferences, QueryPreferences};
 pub use qrels::{Judgment, Qrels, QueryQrels};
 pub use ranking::{Ranked, Ranking, Status, TieReport, Trace, Truncation, next_score_below};

@@ -48,6 +48,7 @@ impl Ranking {
     pub fn keep_best(&mut self, count: usize) {
         self.entries.truncate(count);
         self.trace.activated.truncate(count);
+        self.trace.passages.truncate(count);
     }
 }
 
@@ -168,13 +169,18 @@ pub struct Trace {
     /// has none. They never decide the order: an activation can round different scores to the same number.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub activated: Vec<f64>,
+    /// Identifiers of the passages that stand for the documents, in the order of the ranking; empty where no document was
+    /// found by a passage of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passages: Vec<String>,
     /// Named depths, policies and other facts that are part of the result, such as `("depth:bm25", "1000")`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub facts: Vec<(String, String)>,
 }
 
 impl Trace {
-    /// Adds the account of a later stage of a cascade to this one. Ties and activated scores are those of the last stage.
+    /// Adds the account of a later stage of a cascade to this one. Ties, activated scores and passages are those of
+    /// the last stage.
     pub fn then(mut self, later: Trace) -> Trace {
         if later.status != Status::Ranked {
             self.status = later.status;
@@ -188,6 +194,7 @@ impl Trace {
         self.facts.extend(later.facts);
         self.ties = later.ties;
         self.activated = later.activated;
+        self.passages = later.passages;
         self
     }
 }

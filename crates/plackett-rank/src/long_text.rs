@@ -1,7 +1,7 @@
 //! What to do with a text that is longer than a model reads.
 
+use plackett_core::Pieces;
 use plackett_lm::text_slices;
-use std::collections::VecDeque;
 use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
@@ -123,8 +123,7 @@ impl fmt::Display for LongText {
 
 impl Chunks {
     /// The byte ranges of the pieces of a text, made one after another, when at most `room` tokens fit the model;
-    /// `token_spans` gives the byte ranges of the tokens of a part of it. Together the pieces cover every token; a text that
-    /// fits is one piece from its first byte to its last.
+    /// `token_spans` gives the byte ranges of the tokens of a part of it.
     pub(crate) fn pieces<'t, F>(&self, text: &'t str, room: usize, token_spans: F) -> Pieces<'t, F> {
         self.pieces_over(text, room, token_spans, Box::new(text_slices(text)))
     }
@@ -138,82 +137,16 @@ impl Chunks {
     ) -> Pieces<'t, F> {
         let size = self.size.unwrap_or(room).min(room).max(1);
         let stride = self.stride.unwrap_or(size - size / 4).clamp(1, size);
-        let spans = VecDeque::new();
-        Pieces { text, token_spans, slices, size, stride, spans, read: false, begun: false, ended: false }
-    }
-}
-
-/// The pieces of one text. Of a text of many megabytes, only the tokens around the next piece are in memory.
-pub(crate) struct Pieces<'t, F> {
-    text: &'t str,
-    token_spans: F,
-    /// Parts of the text that were not tokenised yet.
-    slices: Box<dyn Iterator<Item = Range<usize>> + 't>,
-    size: usize,
-    stride: usize,
-    /// Tokens from the beginning of the next piece on.
-    spans: VecDeque<Range<usize>>,
-    /// All of the text is tokenised.
-    read: bool,
-    begun: bool,
-    ended: bool,
-}
-
-impl<'t, E, F: FnMut(&'t str) -> Result<Vec<Range<usize>>, E>> Pieces<'t, F> {
-    /// Tokenises on until there is one token more than a piece may have.
-    fn fill(&mut self) -> Result<(), E> {
-        while self.spans.len() <= self.size && !self.read {
-            let Some(slice) = self.slices.next() else {
-                self.read = true;
-                break;
-            };
-            let spans = (self.token_spans)(&self.text[slice.clone()])?;
-            self.spans.extend(spans.into_iter().map(|span| span.start + slice.start..span.end + slice.start));
-        }
-        Ok(())
-    }
-}
-
-impl<'t, E, F: FnMut(&'t str) -> Result<Vec<Range<usize>>, E>> Iterator for Pieces<'t, F> {
-    type Item = Result<Range<usize>, E>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.ended {
-            return None;
-        }
-        if let Err(error) = self.fill() {
-            self.ended = true;
-            return Some(Err(error));
-        }
-        let spans = &self.spans;
-        let whole = !std::mem::replace(&mut self.begun, true);
-        if whole && spans.len() <= self.size {
-            self.ended = true;
-            return Some(Ok(0..self.text.len()));
-        }
-        // A token that touches the one before it continues a word (or is punctuation glued to one).
-        let begins_word = |i: &usize| *i >= spans.len() || spans[i - 1].end < spans[*i].start;
-        let limit = self.size.min(spans.len());
-        let end = (1..=limit).rev().find(begins_word).unwrap_or(limit);
-        let piece = spans[0].start..spans[end - 1].end;
-        if end == spans.len() {
-            self.ended = true;
-            return Some(Ok(piece));
-        }
-        let wanted = self.stride.min(end);
-        let next = (1..=wanted).rev().find(begins_word).unwrap_or(wanted);
-        self.spans.drain(..next);
-        Some(Ok(piece))
+        Pieces::new(text, (size, stride), token_spans, slices)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
+    /// Tokens of at most two letters, so that long words are several touching tokens.
     fn spans(text: &str) -> Vec<Range<usize>> {
-        // Tokens of at most two letters, so that long words are several touching tokens.
         let mut spans = Vec::new();
         let mut start = None;
         for (i, c) in text.char_indices().chain([(text.len(), ' ')]) {
@@ -259,18 +192,6 @@ mod tests {
     }
 
     #[test]
-    fn pieces_by_hand() {
-        let text = "aa bb cc dd ee";
-        let chunks = Chunks { join: Join::Max, size: Some(3), stride: Some(2) };
-        let cut: Vec<&str> = pieces(&chunks, text, 100).into_iter().map(|r| &text[r]).collect();
-        assert_eq!(cut, ["aa bb cc", "cc dd ee"]);
-        let text = "aaaa bb cccc";
-        let cut: Vec<&str> = pieces(&chunks, text, 100).into_iter().map(|r| &text[r]).collect();
-        assert_eq!(cut, ["aaaa bb", "bb cccc"]);
-        assert_eq!(pieces(&chunks, "  ", 100), std::slice::from_ref(&(0..2)));
-    }
-
-    #[test]
     fn joining_keeps_a_broken_score() {
         assert_eq!(Join::Max.of([1.0, 3.0, 2.0]), Some(3.0));
         assert_eq!(Join::Mean.of([1.0, 3.0, 2.0]), Some(2.0));
@@ -291,26 +212,5 @@ mod tests {
         let failing = |part: &str| if part.starts_with("aa bbb") { Ok(spans(part)) } else { Err("refused") };
         let last = chunks.pieces(&text, 512, failing).last().unwrap();
         assert_eq!(last, Err("refused"));
-    }
-
-    proptest! {
-        #[test]
-        fn pieces_cover_every_token_and_fit(
-            text in "[a-c]{0,9}( [a-c]{1,9}){0,30}", size in 1usize..12, stride in 1usize..12
-        ) {
-            let spans = spans(&text);
-            let chunks = Chunks { join: Join::Max, size: Some(size), stride: Some(stride) };
-            let pieces = pieces(&chunks, &text, 64);
-            for span in &spans {
-                prop_assert!(pieces.iter().any(|p| p.start <= span.start && span.end <= p.end), "{span:?} {pieces:?}");
-            }
-            if pieces.len() > 1 {
-                for piece in &pieces {
-                    let tokens = spans.iter().filter(|s| piece.start <= s.start && s.end <= piece.end).count();
-                    prop_assert!(tokens <= size);
-                }
-            }
-            prop_assert!(pieces.windows(2).all(|w| w[0].start < w[1].start));
-        }
     }
 }

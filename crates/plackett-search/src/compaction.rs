@@ -26,7 +26,7 @@ pub(crate) fn compact(
     dim: usize,
 ) -> Result<Payload, SearchError> {
     // Address, and where the vector is now.
-    let mut living: Vec<(u64, u64)> = Vec::with_capacity(snapshot.documents);
+    let mut living: Vec<(u64, u64)> = Vec::with_capacity(snapshot.passages);
     for (reader, segment) in snapshot.searcher.segment_readers().iter().zip(&snapshot.segments) {
         let column = reader.fast_fields().u64(crate::schema::VECTOR);
         let column = column.map_err(SearchError::from_tantivy(folder))?;

@@ -1,6 +1,10 @@
 //! What an index asks of a model.
 
 use crate::ModelIdentity;
+use std::ops::Range;
+
+/// Why a model failed, in its own words.
+pub type EmbedderFailure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Vectors of some texts.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +40,18 @@ pub trait Embedder: Send + Sync {
         None
     }
 
+    /// The most tokens of a text that a vector sees, without those that the model adds; `None` where there is no limit, or
+    /// none is known.
+    fn most_tokens(&self) -> Result<Option<usize>, EmbedderFailure> {
+        Ok(None)
+    }
+
+    /// The byte ranges of a text's tokens, in order, without cutting; `None` where the model does not tell them. Documents
+    /// are then cut into passages by their words.
+    fn token_spans(&self, _text: &str) -> Result<Option<Vec<Range<usize>>>, EmbedderFailure> {
+        Ok(None)
+    }
+
     /// One vector per text, in order.
-    fn embed_documents(&self, texts: &[&str]) -> Result<Embedded, Box<dyn std::error::Error + Send + Sync>>;
+    fn embed_documents(&self, texts: &[&str]) -> Result<Embedded, EmbedderFailure>;
 }

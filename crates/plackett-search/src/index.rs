@@ -2,6 +2,7 @@
 
 use crate::analysis::Analysis;
 use crate::bm25::{QueryTerms, Scorer};
+use crate::chunk::document_of_first;
 use crate::directory::SharedDirectory;
 use crate::filter::Allowed;
 use crate::graph::NoGraph;
@@ -16,6 +17,7 @@ use crate::{
 };
 use plackett_core::Document;
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tantivy::collector::DocSetCollector;
@@ -54,13 +56,15 @@ impl Payload {
 pub struct IndexStats {
     /// Documents.
     pub documents: usize,
+    /// Passages into which they are cut; as many as documents where those are whole.
+    pub passages: usize,
     /// Segments of the inverted index.
     pub segments: usize,
     /// Vectors in files; at most a third of them, as of the last commit, of deleted and replaced documents.
     pub stored_vectors: usize,
     /// Vectors that the graph for approximate search links; 0 without one.
     pub graph_vectors: usize,
-    /// Mean number of terms per document, over all searched fields.
+    /// Mean number of terms per passage, over all searched fields.
     pub mean_length: f64,
     /// Bytes on disk.
     pub bytes: u64,
@@ -170,17 +174,22 @@ impl Index {
         self.snapshot.documents
     }
 
+    /// Number of passages that are searched: of documents, where those are whole.
+    pub fn passages(&self) -> usize {
+        self.snapshot.passages
+    }
+
     /// Whether there is no document.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Documents that have a vector. In an index with vectors all have one but those whose texts have not one token.
+    /// Passages that have a vector. In an index with vectors all have one but those whose texts have not one token.
     pub fn vectors(&self) -> usize {
         self.snapshot.with_vector
     }
 
-    /// Whether documents have vectors.
+    /// Whether passages have vectors.
     pub fn has_vectors(&self) -> bool {
         self.settings.model.is_some()
     }
@@ -189,6 +198,7 @@ impl Index {
     pub fn stats(&self) -> IndexStats {
         IndexStats {
             documents: self.len(),
+            passages: self.passages(),
             segments: self.snapshot.segments.len(),
             stored_vectors: self.snapshot.vectors.iter().map(VectorFile::len).sum(),
             graph_vectors: self.snapshot.approximate.as_ref().map_or(0, |a| a.graph.len()),
@@ -217,20 +227,26 @@ impl Index {
         }
     }
 
-    /// A document by its id.
+    /// A document by its id, or a passage by its own.
     pub fn document(&self, id: &str) -> Result<Option<Document>, SearchError> {
-        let Some(address) = self.address(id)? else { return Ok(None) };
+        match self.address(id)? {
+            Some(address) => self.stored(address, id).map(Some),
+            None if self.has_passages() => self.whole_document(id),
+            None => Ok(None),
+        }
+    }
+
+    /// What is stored at a place of the inverted index; `id` is for messages.
+    pub(crate) fn stored(&self, address: DocAddress, id: &str) -> Result<Document, SearchError> {
         let path = self.directory.join("text");
         let stored: TantivyDocument =
             self.snapshot.searcher.doc(address).map_err(SearchError::from_tantivy(&path))?;
         let text = stored.get_first(self.fields.source).and_then(|v| v.as_str()).unwrap_or_default();
-        let document = serde_json::from_str(text);
-        document
-            .map(Some)
+        serde_json::from_str(text)
             .map_err(|e| SearchError::Corrupt { path, problem: format!("document `{id}`: {e}") })
     }
 
-    /// The vector of a document as it is stored; `None` where there is no such document, or it has none.
+    /// The vector of a passage (a document, where those are whole) as it is stored; `None` where there is none.
     ///
     /// # Errors
     /// The postings cannot be read.
@@ -253,13 +269,20 @@ impl Index {
 
     /// All documents, in no particular order.
     pub fn ids(&self) -> impl Iterator<Item = &str> {
+        let whole = self.fields.passage.is_none();
+        self.passage_ids().filter_map(move |id| if whole { Some(id) } else { document_of_first(id) })
+    }
+
+    /// All that is searched, in no particular order: passages, or documents where those are whole.
+    pub fn passage_ids(&self) -> impl Iterator<Item = &str> {
         let readers = self.snapshot.searcher.segment_readers().iter().zip(&self.snapshot.segments);
         readers.flat_map(|(reader, segment)| {
             reader.doc_ids_alive().filter_map(|doc| segment.ids.get(doc as usize))
         })
     }
 
-    /// The `depth` best documents by BM25, ordered by score and then by descending id.
+    /// The `depth` best documents (passages, where they are cut into such) by BM25, ordered by score and then by descending
+    /// id.
     pub fn search_bm25(
         &self,
         query: &str,
@@ -319,7 +342,7 @@ impl Index {
             let Some(document) = self.document(&id)? else { continue };
             feedback.push(Feedback { score, terms: self.document_terms(&document, bm25) });
         }
-        let most = rm3.largest_share * self.len() as f64;
+        let most = rm3.largest_share * self.passages() as f64;
         let scorer = self.scorer(bm25);
         let rare = |term: &str| scorer.df(term).map(|df| df as f64 <= most);
         rm3::expand(&terms, &feedback, rm3, rare).map_err(SearchError::from_tantivy(&self.directory))
@@ -391,13 +414,18 @@ impl Index {
 
     /// Whether a document with this id is committed.
     pub(crate) fn holds(&self, id: &str) -> Result<bool, SearchError> {
-        Ok(!self.is_empty() && self.address(id)?.is_some())
+        Ok(!self.is_empty() && !self.addresses(&self.fields.of_document(id))?.is_empty())
     }
 
     pub(crate) fn address(&self, id: &str) -> Result<Option<DocAddress>, SearchError> {
-        let query = TermQuery::new(Term::from_field_text(self.fields.id, id), IndexRecordOption::Basic);
+        Ok(self.addresses(&Term::from_field_text(self.fields.id, id))?.into_iter().next())
+    }
+
+    /// The places of all that has a term.
+    pub(crate) fn addresses(&self, term: &Term) -> Result<HashSet<DocAddress>, SearchError> {
+        let query = TermQuery::new(term.clone(), IndexRecordOption::Basic);
         let found = self.snapshot.searcher.search(&query, &DocSetCollector);
-        Ok(found.map_err(SearchError::from_tantivy(&self.directory))?.into_iter().next())
+        found.map_err(SearchError::from_tantivy(&self.directory))
     }
 }
 

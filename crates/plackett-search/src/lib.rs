@@ -19,6 +19,7 @@
 mod analysis;
 mod bm25;
 mod changes;
+pub mod chunk;
 mod compaction;
 mod dense;
 mod directory;
@@ -29,6 +30,7 @@ mod graph;
 mod index;
 mod language;
 mod manifest;
+mod passages;
 pub mod rm3;
 mod schema;
 mod selection;
@@ -42,8 +44,9 @@ mod writer;
 pub use analysis::{ANALYZER_VERSION, Analyzer};
 pub use bm25::{Bm25, Lengths, QueryTerms, TermScore};
 pub use changes::Put;
+pub use chunk::Chunking;
 pub use dense::{DenseFound, DenseMethod, DenseSearch, DenseUsed, HAS_HNSW};
-pub use embedder::{CutText, Embedded, Embedder};
+pub use embedder::{CutText, Embedded, Embedder, EmbedderFailure};
 pub use error::SearchError;
 pub use filter::{Comparison, FacetValue, Facets, Field, FieldType, Filter, IsoDate, Number, Value};
 pub use graph::HNSW_FROM;
@@ -52,6 +55,7 @@ pub use language::Language;
 pub use manifest::{
     FORMAT_VERSION, IndexSettings, MANIFEST, ModelIdentity, VectorFormat, parse as parse_manifest,
 };
+pub use passages::Passage;
 pub use rm3::Rm3;
 pub use selection::Selection;
 pub use snippet::Snippet;

@@ -1,7 +1,7 @@
 //! What an index is made of: written once, before the first document, and checked at every opening.
 
 use crate::filter::FieldType;
-use crate::{ANALYZER_VERSION, SearchError};
+use crate::{ANALYZER_VERSION, Chunking, SearchError};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -77,6 +77,9 @@ pub struct IndexSettings {
     /// What the values of some metadata fields must be, by path; those of others are what they are.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub types: BTreeMap<String, FieldType>,
+    /// How documents are cut into passages; `None` where they are whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chunking: Option<Chunking>,
 }
 
 fn first_version() -> u32 {
@@ -93,6 +96,7 @@ impl Default for IndexSettings {
             vectors: VectorFormat::F32,
             filters: true,
             types: BTreeMap::new(),
+            chunking: None,
         }
     }
 }

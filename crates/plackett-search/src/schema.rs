@@ -2,6 +2,7 @@
 
 use crate::analysis::{Analysis, IndexTokenizer};
 use crate::{IndexSettings, SearchError};
+use tantivy::Term;
 use tantivy::schema::{
     FAST, Field, IndexRecordOption, STORED, STRING, Schema, TextFieldIndexing, TextOptions,
 };
@@ -9,6 +10,9 @@ use tantivy::schema::{
 pub(crate) const ID: &str = "id";
 pub(crate) const VECTOR: &str = "vector";
 const METADATA: &str = "metadata";
+pub(crate) const DOCUMENT: &str = "document";
+pub(crate) const START: &str = "start";
+pub(crate) const END: &str = "end";
 const SOURCE: &str = "source";
 const TOKENIZER: &str = "plackett";
 
@@ -26,6 +30,25 @@ pub(crate) struct Fields {
     pub length_names: Vec<String>,
     /// Terms of the metadata, where it can be filtered by.
     pub metadata: Option<Field>,
+    /// What passages have besides; `None` where documents are whole.
+    pub passage: Option<PassageFields>,
+}
+
+/// Columns that lead from a passage to its document.
+#[derive(Clone, Copy)]
+pub(crate) struct PassageFields {
+    /// The document's id.
+    pub document: Field,
+    /// The first byte of the document's text that the passage has, and the first behind it.
+    pub start: Field,
+    pub end: Field,
+}
+
+impl Fields {
+    /// What all entries of a document have, and no other.
+    pub fn of_document(&self, id: &str) -> Term {
+        Term::from_field_text(self.passage.map_or(self.id, |passage| passage.document), id)
+    }
 }
 
 /// The schema of an index with these settings.
@@ -43,6 +66,11 @@ pub(crate) fn build(settings: &IndexSettings) -> Result<(Schema, Fields), Search
         .set_tokenizer(TOKENIZER)
         .set_fieldnorms(false)
         .set_index_option(IndexRecordOption::WithFreqs);
+    let passage = settings.chunking.as_ref().map(|_| PassageFields {
+        document: schema.add_text_field(DOCUMENT, STRING),
+        start: schema.add_u64_field(START, FAST),
+        end: schema.add_u64_field(END, FAST),
+    });
     let mut fields = Fields {
         id,
         source,
@@ -51,6 +79,7 @@ pub(crate) fn build(settings: &IndexSettings) -> Result<(Schema, Fields), Search
         lengths: Vec::new(),
         length_names: Vec::new(),
         metadata: None,
+        passage,
     };
     for (number, name) in settings.fields.iter().enumerate() {
         if settings.fields[..number].contains(name) {

@@ -1,6 +1,7 @@
 //! Searching among the documents that a filter lets through.
 
 use crate::bm25::QueryTerms;
+use crate::chunk::document_of_first;
 use crate::filter::{self, Allowed, Bits, Facets, Field, Filter};
 use crate::rm3::Rm3;
 use crate::{Bm25, DenseFound, DenseSearch, Index, SearchError};
@@ -40,7 +41,7 @@ impl Index {
         filter::fields_of(&self.snapshot, &self.directory)
     }
 
-    /// The values of a field in some documents, by their ids, each document once.
+    /// The values of a field in some documents, by their ids or those of their passages, each document once.
     ///
     /// # Errors
     /// As [`Selection::facets`].
@@ -51,7 +52,7 @@ impl Index {
     ) -> Result<Facets, SearchError> {
         let mut within = self.none();
         for id in ids {
-            let address = self.address(id)?;
+            let address = self.address_of_document(id)?;
             let bits = address.and_then(|at| Some((within.get_mut(at.segment_ord as usize)?, at.doc_id)));
             if let Some((bits, doc)) = bits {
                 bits.insert(doc);
@@ -95,11 +96,17 @@ impl<'a> Selection<'a> {
     /// Their ids, in no particular order.
     pub fn ids(&self) -> Box<dyn Iterator<Item = &'a str> + '_> {
         let Some(allowed) = &self.allowed else { return Box::new(self.index.ids()) };
-        let segments = self.index.snapshot.segments.iter().zip(allowed.segments());
-        Box::new(
-            segments
-                .flat_map(|(segment, bits)| bits.iter().filter_map(move |doc| segment.ids.get(doc as usize))),
-        )
+        let snapshot = &self.index.snapshot;
+        let found = filter::documents_among(snapshot, allowed.segments());
+        let is_whole = !self.index.has_passages();
+        Box::new(snapshot.segments.iter().zip(found).flat_map(move |(segment, bits)| {
+            let places: Vec<u32> = bits.iter().collect();
+            let id = move |doc: u32| {
+                let id = segment.ids.get(doc as usize)?;
+                if is_whole { Some(id) } else { document_of_first(id) }
+            };
+            places.into_iter().filter_map(id)
+        }))
     }
 
     /// As [`Index::search_bm25`].
@@ -159,7 +166,10 @@ impl<'a> Selection<'a> {
     /// [`SearchError::Filter`] where no document of the index has the field.
     pub fn facets(&self, field: &str) -> Result<Facets, SearchError> {
         match &self.allowed {
-            Some(allowed) => self.index.count(field, allowed.segments()),
+            Some(allowed) => {
+                let within = filter::documents_among(&self.index.snapshot, allowed.segments());
+                self.index.count(field, &within)
+            }
             None => self.index.count(field, &filter::living(&self.index.snapshot)),
         }
     }

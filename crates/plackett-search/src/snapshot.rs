@@ -2,8 +2,9 @@
 
 use crate::SearchError;
 use crate::bm25::PreparedCache;
+use crate::chunk::document_of_first;
 use crate::compaction::Locator;
-use crate::filter::FilterCache;
+use crate::filter::{Bits, FilterCache};
 use crate::graph::{Approximate, Graph, NoGraph, Owners};
 use crate::schema::Fields;
 use crate::vectors::VectorFile;
@@ -27,6 +28,8 @@ pub(crate) struct Segment {
     pub inverted: Vec<Arc<InvertedIndexReader>>,
     /// The terms of the metadata, where it can be filtered by.
     pub metadata: Option<Arc<InvertedIndexReader>>,
+    /// The first passage of each document; `None` where documents are whole.
+    pub first_passages: Option<Bits>,
 }
 
 /// A committed state.
@@ -36,11 +39,13 @@ pub(crate) struct Snapshot {
     pub vectors: Arc<Vec<VectorFile>>,
     /// What leads to near vectors without looking at all.
     pub approximate: Result<Approximate, NoGraph>,
+    /// Passages that are not deleted: documents, where those are whole.
+    pub passages: usize,
     /// Documents that are not deleted.
     pub documents: usize,
     /// Those of them that have a vector.
     pub with_vector: usize,
-    /// Mean number of terms per document, per field.
+    /// Mean number of terms per passage, per field.
     pub mean_lengths: Vec<f64>,
     /// What searches by words computed and can use again.
     pub prepared: PreparedCache,
@@ -60,12 +65,15 @@ impl Snapshot {
         let failed = || SearchError::from_tantivy(directory);
         let mut segments = Vec::new();
         let mut totals = vec![0u64; fields.searched.len()];
-        let (mut documents, mut with_vector) = (0, 0);
+        let (mut passages, mut documents, mut with_vector) = (0, 0, 0);
         for reader in searcher.segment_readers() {
             let mut segment = Segment::load(reader, fields).map_err(failed())?;
             let mut locator = Locator::new(&vectors, compacted);
             for doc in reader.doc_ids_alive() {
-                documents += 1;
+                passages += 1;
+                let is_document =
+                    segment.first_passages.as_ref().is_none_or(|first_passages| first_passages.contains(doc));
+                documents += usize::from(is_document);
                 for (total, lengths) in totals.iter_mut().zip(&segment.lengths) {
                     *total += u64::from(lengths[doc as usize]);
                 }
@@ -81,7 +89,7 @@ impl Snapshot {
             }
             segments.push(segment);
         }
-        let mean = |total: u64| if documents == 0 { 0.0 } else { total as f64 / documents as f64 };
+        let mean = |total: u64| if passages == 0 { 0.0 } else { total as f64 / passages as f64 };
         let approximate = graph.map(|graph| {
             let owners = Owners::of(&searcher, &segments, &vectors);
             let living = owners.living(0..graph.files()).count();
@@ -92,6 +100,7 @@ impl Snapshot {
             segments,
             vectors,
             approximate,
+            passages,
             documents,
             with_vector,
             mean_lengths: totals.into_iter().map(mean).collect(),
@@ -121,7 +130,15 @@ impl Segment {
         let rows = (0..count).map(|doc| column.first(doc).unwrap_or(NO_VECTOR)).collect();
         let inverted = fields.searched.iter().map(|field| reader.inverted_index(*field));
         let metadata = fields.metadata.map(|field| reader.inverted_index(field)).transpose()?;
-        Ok(Segment { ids, lengths, rows, inverted: inverted.collect::<tantivy::Result<_>>()?, metadata })
+        let first_passages = fields.passage.map(|_| {
+            let mut first_passages = Bits::none(count);
+            let is_first =
+                |doc: &u32| ids.get(*doc as usize).is_some_and(|id| document_of_first(id).is_some());
+            (0..count).filter(is_first).for_each(|doc| first_passages.insert(doc));
+            first_passages
+        });
+        let inverted = inverted.collect::<tantivy::Result<_>>()?;
+        Ok(Segment { ids, lengths, rows, inverted, metadata, first_passages })
     }
 }
 

@@ -9,6 +9,7 @@
 
 use crate::analysis::{self, Analysis};
 use crate::changes::{Change, Changes, Put};
+use crate::chunk::{document_of, passage_id};
 use crate::graph::{self, HNSW_FROM};
 use crate::index::{Index, Payload, bytes_in};
 use crate::snapshot::NO_VECTOR;
@@ -19,7 +20,8 @@ use crate::{
 use plackett_core::{Document, Truncation};
 use rayon::prelude::*;
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
+use std::ops::Range;
 use std::path::Path;
 use tantivy::schema::Field;
 use tantivy::tokenizer::PreTokenizedString;
@@ -29,6 +31,8 @@ use tantivy::{IndexWriter as Inner, TantivyDocument, Term};
 const BUFFER_BYTES: usize = 64 << 20;
 /// Bytes of the longest term that the inverted index takes up.
 const LONGEST_ID: usize = 65_530;
+/// Bytes that the number of a passage takes of it.
+const LONGEST_NUMBER: usize = "#100000".len();
 /// Documents that are embedded together, and the bytes of their texts from which on no more are waited for.
 const EMBED_TOGETHER: usize = 256;
 const BYTES_TOGETHER: usize = 8 << 20;
@@ -38,25 +42,35 @@ const BYTES_TOGETHER: usize = 8 << 20;
 pub struct Committed {
     /// Documents in the index.
     pub documents: usize,
+    /// Passages into which they are cut; as many as documents where those are whole.
+    pub passages: usize,
     /// Documents that are new since the last commit.
     pub added: usize,
     /// Documents that took the place of one with their id.
     pub replaced: usize,
     /// Documents that were removed.
     pub deleted: usize,
-    /// Texts that the embedding model did not see whole.
+    /// Texts that the embedding model did not see whole; of passages, where documents are cut into such.
     pub truncated: Vec<Truncation>,
-    /// Documents whose texts have not one token for the embedding model: they have no vector.
+    /// Documents or passages whose texts have not one token for the embedding model: they have no vector.
     pub without_vector: Vec<String>,
 }
 
-/// A document that is not in the inverted index yet.
+/// A document or passage that is not in the inverted index yet.
 struct Waiting {
     document: Document,
-    /// Whether there is another one with its id.
+    /// The document of a passage, and its bytes there.
+    passage_of: Option<(String, Range<usize>)>,
+    /// Whether there is another document with its id. Of passages, the first has it.
     replaces: bool,
     /// What filters find it by.
     terms: Vec<String>,
+}
+
+impl Waiting {
+    fn bytes(&self) -> usize {
+        self.document.title.len() + self.document.text.len()
+    }
 }
 
 /// The one writer of an index. Dropped without a commit it changes nothing.
@@ -65,7 +79,7 @@ pub struct IndexWriter<'a> {
     inner: Inner,
     embedder: Option<&'a dyn Embedder>,
     payload: Payload,
-    waiting: Vec<Waiting>,
+    waiting: VecDeque<Waiting>,
     /// Bytes of the texts of `waiting`.
     waiting_bytes: usize,
     changes: Changes,
@@ -111,6 +125,9 @@ impl<'a> IndexWriter<'a> {
             index.check_model(found)?;
         }
         let embedder = embedder.filter(|_| index.settings.model.is_some());
+        if let (Some(chunking), Some(embedder)) = (&index.settings.chunking, embedder) {
+            chunking.check(embedder)?;
+        }
         let inner: Inner = index
             .inner
             .writer_with_num_threads(1, BUFFER_BYTES)
@@ -130,7 +147,7 @@ impl<'a> IndexWriter<'a> {
             inner,
             embedder,
             payload,
-            waiting: Vec::new(),
+            waiting: VecDeque::new(),
             waiting_bytes: 0,
             changes: Changes::default(),
             sync_state: None,
@@ -175,22 +192,57 @@ impl<'a> IndexWriter<'a> {
                 "a document has an empty id; ids must have at least one character".into(),
             ));
         }
-        if document.id.len() > LONGEST_ID {
+        let longest = if self.index.has_passages() { LONGEST_ID - LONGEST_NUMBER } else { LONGEST_ID };
+        if document.id.len() > longest {
             let (length, start) = (document.id.len(), document.id.chars().take(40).collect::<String>());
             return Err(SearchError::Argument(format!(
-                "the id `{start}…` has {length} bytes; at most {LONGEST_ID} can be found again: is it the right field?"
+                "the id `{start}…` has {length} bytes; at most {longest} can be found again: is it the right field?"
             )));
         }
+        let passages = self.passages_of(&document)?;
         let settings = &self.index.settings;
         let terms = if settings.filters { filter::terms(&document, &settings.types)? } else { Vec::new() };
         let put = self.changes.put(&document.id, || self.index.holds(&document.id))?;
         self.touch(&document.id);
-        self.waiting_bytes += document.title.len() + document.text.len();
-        self.waiting.push(Waiting { document, replaces: put != Put::Added, terms });
+        let replaces = put != Put::Added;
+        match passages {
+            None => self.wait(Waiting { document, passage_of: None, replaces, terms }),
+            Some(ranges) => {
+                for (range, number) in ranges.into_iter().zip(1..) {
+                    let passage = Document {
+                        id: passage_id(&document.id, number),
+                        title: document.title.clone(),
+                        text: document.text.get(range.clone()).unwrap_or_default().into(),
+                        metadata: document.metadata.clone(),
+                    };
+                    let (passage_of, replaces) =
+                        (Some((document.id.clone(), range)), replaces && number == 1);
+                    self.wait(Waiting { document: passage, passage_of, replaces, terms: terms.clone() });
+                }
+            }
+        }
         if self.waiting.len() >= EMBED_TOGETHER || self.waiting_bytes >= BYTES_TOGETHER {
             self.write_waiting()?;
         }
         Ok(put)
+    }
+
+    fn wait(&mut self, waiting: Waiting) {
+        self.waiting_bytes += waiting.bytes();
+        self.waiting.push_back(waiting);
+    }
+
+    /// Where a document is cut; `None` in an index of whole documents.
+    fn passages_of(&self, document: &Document) -> Result<Option<Vec<Range<usize>>>, SearchError> {
+        let Some(chunking) = &self.index.settings.chunking else { return Ok(None) };
+        if document_of(&document.id).is_some() {
+            return Err(SearchError::Argument(format!(
+                "the id `{}` ends with `#` and a number, as ids of passages do in an index that is cut into such; give the \
+                 document another id, or index whole documents",
+                document.id
+            )));
+        }
+        chunking.cut(document, self.embedder).map(Some)
     }
 
     /// Removes the document with an id, and says whether there was one.
@@ -201,7 +253,7 @@ impl<'a> IndexWriter<'a> {
         }
         self.touch(id);
         self.write_waiting()?;
-        self.inner.delete_term(Term::from_field_text(self.index.fields.id, id));
+        self.inner.delete_term(self.index.fields.of_document(id));
         Ok(true)
     }
 
@@ -322,6 +374,7 @@ impl<'a> IndexWriter<'a> {
         let changes = std::mem::take(&mut self.changes);
         Committed {
             documents: self.index.len(),
+            passages: self.index.passages(),
             added: changes.count(Change::Added),
             replaced: changes.count(Change::Replaced),
             deleted: changes.count(Change::Deleted),
@@ -344,24 +397,26 @@ impl<'a> IndexWriter<'a> {
 
     /// Embeds and takes up what waits. After a failure of the model it waits on, so that no commit leaves it out.
     fn write_waiting(&mut self) -> Result<(), SearchError> {
-        if self.waiting.is_empty() {
-            return Ok(());
+        // The passages of one document can be many more than go through the model together.
+        while !self.waiting.is_empty() {
+            let count = self.waiting.len().min(EMBED_TOGETHER);
+            let embedded = self.embedder.map(|embedder| self.embed_waiting(embedder, count)).transpose()?;
+            let waiting: Vec<Waiting> = self.waiting.drain(..count).collect();
+            self.waiting_bytes -= waiting.iter().map(Waiting::bytes).sum::<usize>();
+            // From here on a failure leaves a part of the documents out.
+            self.broken = true;
+            match embedded {
+                None => waiting.iter().try_for_each(|waiting| self.write(waiting, NO_VECTOR))?,
+                Some(embedded) => self.write_with_vectors(&waiting, embedded)?,
+            }
+            self.broken = false;
         }
-        let embedded = self.embedder.map(|embedder| self.embed_waiting(embedder)).transpose()?;
-        let waiting = std::mem::take(&mut self.waiting);
-        self.waiting_bytes = 0;
-        // From here on a failure leaves a part of the documents out.
-        self.broken = true;
-        match embedded {
-            None => waiting.iter().try_for_each(|waiting| self.write(waiting, NO_VECTOR))?,
-            Some(embedded) => self.write_with_vectors(&waiting, embedded)?,
-        }
-        self.broken = false;
         Ok(())
     }
 
-    fn embed_waiting(&self, embedder: &dyn Embedder) -> Result<Embedded, SearchError> {
-        let texts: Vec<Cow<'_, str>> = self.waiting.iter().map(|w| w.document.model_text()).collect();
+    fn embed_waiting(&self, embedder: &dyn Embedder, count: usize) -> Result<Embedded, SearchError> {
+        let waiting = self.waiting.iter().take(count);
+        let texts: Vec<Cow<'_, str>> = waiting.map(|w| w.document.model_text()).collect();
         let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
         let embedded = embedder.embed_documents(&texts).map_err(SearchError::Embedder)?;
         let dim = embedder.dim();
@@ -418,12 +473,14 @@ impl<'a> IndexWriter<'a> {
         Ok(self.vectors.insert(writer))
     }
 
-    fn write(&self, Waiting { document, replaces, terms }: &Waiting, row: u64) -> Result<(), SearchError> {
+    fn write(&self, waiting: &Waiting, row: u64) -> Result<(), SearchError> {
+        let Waiting { document, passage_of, replaces, terms } = waiting;
         let fields = &self.index.fields;
         let failed = SearchError::from_tantivy(&self.index.directory);
+        let of = passage_of.as_ref().map_or(&document.id, |(of, _)| of);
         // Deletions are kept until the commit: only those that can meet a document.
         if *replaces {
-            self.inner.delete_term(Term::from_field_text(fields.id, &document.id));
+            self.inner.delete_term(fields.of_document(of));
         }
         let mut stored = TantivyDocument::default();
         stored.add_text(fields.id, &document.id);
@@ -432,6 +489,11 @@ impl<'a> IndexWriter<'a> {
             serde_json::to_string(document).map_err(|e| SearchError::Argument(e.to_string()))?,
         );
         stored.add_u64(fields.vector, row);
+        if let (Some(columns), Some((_, range))) = (fields.passage, passage_of) {
+            stored.add_text(columns.document, of);
+            stored.add_u64(columns.start, range.start as u64);
+            stored.add_u64(columns.end, range.end as u64);
+        }
         for (name, (field, length)) in
             self.index.settings.fields.iter().zip(fields.searched.iter().zip(&fields.lengths))
         {

@@ -41,7 +41,8 @@ pub fn follow(
 
 /// In an order that does not depend on how documents came.
 fn sorted_ids(index: &Index) -> Vec<&str> {
-    let mut ids: Vec<&str> = index.ids().collect();
+    // Rerankers read passages, where documents are cut into such.
+    let mut ids: Vec<&str> = index.passage_ids().collect();
     ids.sort_unstable();
     ids
 }

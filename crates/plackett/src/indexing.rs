@@ -1,8 +1,10 @@
 //! Documents into an index, with vectors from a model of the engine.
 
 use crate::pipeline::{LocalModel, ModelError, Models};
+use plackett_lm::text_slices;
 use plackett_rank::model::{Role, TextLength};
-use plackett_search::{CutText, Embedded, Embedder, ModelIdentity};
+use plackett_search::{CutText, Embedded, Embedder, EmbedderFailure, ModelIdentity};
+use std::ops::Range;
 
 /// Texts that go through the model between two reports of progress.
 const TOGETHER: usize = 32;
@@ -40,7 +42,22 @@ impl Embedder for DocumentEmbedder<'_> {
         Some(&self.identity)
     }
 
-    fn embed_documents(&self, texts: &[&str]) -> Result<Embedded, Box<dyn std::error::Error + Send + Sync>> {
+    fn most_tokens(&self) -> Result<Option<usize>, EmbedderFailure> {
+        let own = self.model.overhead(Role::Document)?;
+        Ok(Some(self.model.info().max_tokens.saturating_sub(own)))
+    }
+
+    /// A long text is read in slices: a tokenizer takes a hundred bytes of memory for each of its input.
+    fn token_spans(&self, text: &str) -> Result<Option<Vec<Range<usize>>>, EmbedderFailure> {
+        let mut spans = Vec::new();
+        for slice in text_slices(text) {
+            let own = self.model.token_spans(&text[slice.clone()])?;
+            spans.extend(own.into_iter().map(|span| span.start + slice.start..span.end + slice.start));
+        }
+        Ok(Some(spans))
+    }
+
+    fn embed_documents(&self, texts: &[&str]) -> Result<Embedded, EmbedderFailure> {
         let mut embedded = Embedded::default();
         let overhead = self.model.overhead(Role::Document)?;
         for (nth, part) in texts.chunks(TOGETHER).enumerate() {

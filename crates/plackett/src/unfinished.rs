@@ -23,7 +23,7 @@ const DIGITS: usize = 16;
 #[serde(rename_all = "kebab-case")]
 pub enum Finished {
     /// Its ranking.
-    Ranking(Ranking),
+    Ranking(Box<Ranking>),
     /// Why it cannot be ranked, now or later.
     Failed(String),
 }
@@ -239,7 +239,7 @@ mod tests {
     fn answer(query: &str, scores: &[f64]) -> Finished {
         let scored = scores.iter().enumerate().map(|(i, &score)| (format!("d{i}"), score));
         let trace = Trace { seconds: 0.1 + 0.2, activated: scores.to_vec(), ..Trace::default() };
-        Finished::Ranking(Ranking::from_scores(query, scored, trace))
+        Finished::Ranking(Box::new(Ranking::from_scores(query, scored, trace)))
     }
 
     #[test]

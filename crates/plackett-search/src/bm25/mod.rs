@@ -92,7 +92,7 @@ impl Scorer<'_> {
     }
 
     pub(crate) fn idf(&self, df: usize) -> f64 {
-        let n = self.snapshot.documents as f64;
+        let n = self.snapshot.passages as f64;
         (1.0 + (n - df as f64 + 0.5) / (df as f64 + 0.5)).ln()
     }
 

@@ -6,7 +6,7 @@
 use super::terms::Kind;
 use super::{Bits, Comparison, Facets, Field, Filter, Value};
 use crate::SearchError;
-use crate::snapshot::{NO_VECTOR, Snapshot};
+use crate::snapshot::{NO_VECTOR, Segment, Snapshot};
 use plackett_core::declaration::nearest;
 use std::io::Error;
 use std::path::Path;
@@ -23,9 +23,9 @@ const FIELDS_NAMED: usize = 20;
 /// The documents of a snapshot that a filter lets through; deleted ones are none.
 pub(crate) struct Allowed {
     segments: Vec<Bits>,
-    /// How many.
+    /// How many; of passages, how many documents they are of.
     pub documents: usize,
-    /// Those of them that have a vector.
+    /// Those that have a vector.
     pub with_vector: usize,
     /// Those of them whose vector the graph links.
     pub linked: usize,
@@ -41,7 +41,7 @@ impl Allowed {
                 linked += usize::from(*row != NO_VECTOR && row >> 32 < files);
             }
         }
-        let documents = segments.iter().map(Bits::count).sum();
+        let documents = documents_among(snapshot, &segments).iter().map(Bits::count).sum();
         Allowed { segments, documents, with_vector, linked }
     }
 
@@ -94,9 +94,20 @@ impl FilterCache {
     }
 }
 
-/// The documents of each segment that are not deleted.
+/// The documents of each segment that are not deleted, each once: of passages the first ones.
 pub(crate) fn living(snapshot: &Snapshot) -> Vec<Bits> {
-    (0..snapshot.segments.len()).map(|segment| alive(snapshot, segment)).collect()
+    let alive: Vec<Bits> = (0..snapshot.segments.len()).map(|segment| alive(snapshot, segment)).collect();
+    documents_among(snapshot, &alive)
+}
+
+/// Of each segment what stands for a document: all, or the first passages. A filter lets all passages of a document through or none.
+pub(crate) fn documents_among(snapshot: &Snapshot, segments: &[Bits]) -> Vec<Bits> {
+    let documents = |(bits, segment): (&Bits, &Segment)| {
+        let mut bits = bits.clone();
+        segment.first_passages.iter().for_each(|first_passages| bits.intersect(first_passages));
+        bits
+    };
+    segments.iter().zip(&snapshot.segments).map(documents).collect()
 }
 
 /// Counts the values of a field, as a filter names it, in the documents of each segment.

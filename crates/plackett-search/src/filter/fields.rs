@@ -1,6 +1,6 @@
 //! Which fields the documents of an index have, and of what types: found in the index, not declared.
 
-use super::allowed::{alive, count_within, each_term};
+use super::allowed::{count_within, each_term, living};
 use super::terms::Kind;
 use super::value::Stored;
 use crate::SearchError;
@@ -105,11 +105,10 @@ pub(crate) fn of(snapshot: &Snapshot, directory: &Path) -> Result<Vec<Field>, Se
 /// The fields by name, with their numbers of documents.
 fn named(snapshot: &Snapshot) -> Result<BTreeMap<String, Seen>, Error> {
     let mut all = BTreeMap::new();
-    for (number, segment) in snapshot.segments.iter().enumerate() {
+    for (segment, living) in snapshot.segments.iter().zip(living(snapshot)) {
         let Some(reader) = segment.metadata.as_deref() else { continue };
-        let alive = alive(snapshot, number);
         each_term(reader, &Kind::Exists.all(), |name, info| {
-            let documents = count_within(reader, info, &alive)?;
+            let documents = count_within(reader, info, &living)?;
             if documents > 0 {
                 let new = || Seen {
                     field: Field { name: name.into(), types: BTreeSet::new(), list: false, documents: 0 },

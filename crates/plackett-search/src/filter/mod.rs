@@ -30,7 +30,7 @@ mod parse;
 mod terms;
 mod value;
 
-pub(crate) use allowed::{Allowed, FilterCache, facets, living};
+pub(crate) use allowed::{Allowed, FilterCache, documents_among, facets, living};
 pub(crate) use bits::Bits;
 pub use facets::{FacetValue, Facets};
 pub(crate) use fields::of as fields_of;

@@ -7,5 +7,6 @@ mod kill;
 mod kill_build;
 mod kill_changes;
 mod new_index;
+mod passages;
 mod rm3;
 mod search;

@@ -16,9 +16,10 @@ use plackett::pipeline::Models;
 use plackett::sync::CollectionSync;
 use plackett_core::Document;
 use plackett_core::formats::{DocumentOptions, Documents, FieldUse, Remarks};
+use plackett_search::chunk::ChunkingError;
 use plackett_search::{
-    Committed, Embedder, Field, FieldType, HAS_HNSW, Index, IndexSettings, IndexWriter, MANIFEST, NewIndex,
-    Put, SearchError, VectorFormat,
+    Chunking, Committed, Embedder, Field, FieldType, HAS_HNSW, Index, IndexSettings, IndexWriter, MANIFEST,
+    NewIndex, Put, SearchError, VectorFormat,
 };
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,7 @@ use std::time::Instant;
                   plackett index more.csv -o my.index --append        (adds; replaces documents with the same id)\n  \
                   plackett index notes -o notes.index --sync          (makes the index, then keeps it in step with the folder)\n  \
                   plackett index -o my.index --delete d17,d18\n  \
+                  plackett index books -o books.index --chunk 200/50   (passages of 200 tokens, of which 50 are shared)\n  \
                   plackett index -o my.index --graph always           (makes the graph for approximate search)\n  \
                   plackett index -o my.index --blocks SmolLM2-135M-Instruct\n  \
                   plackett search my.index -p 'bm25:20 >> block-rank' --model SmolLM2-135M-Instruct \"words\"\n\n\
@@ -73,6 +75,10 @@ pub struct Arguments {
     /// portuguese, russian, spanish, swedish, standard (no stemming, no stop words) or whitespace [default: english]
     #[arg(long, value_name = "NAME")]
     analyzer: Option<String>,
+    /// Cut documents into passages, each with a vector: SIZE/OVERLAP in tokens of the model (words without vectors),
+    /// sentences:5, headings (of Markdown); docs/chunks.md has all [default: documents are whole]
+    #[arg(long, value_name = "SIZE/OVERLAP", value_parser = super::number::by(chunking))]
+    chunk: Option<Chunking>,
     /// Fields that are searched: title, text and names of metadata [default: title,text]
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     fields: Option<Vec<String>>,
@@ -122,6 +128,10 @@ enum Graph {
     Never,
 }
 
+fn chunking(text: &str) -> Result<Chunking, String> {
+    text.parse().map_err(|error: ChunkingError| error.to_string())
+}
+
 /// What the documents go into.
 enum Target {
     Old(Index),
@@ -165,17 +175,20 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let deleted = arguments.ids_to_delete()?;
     let models = Models::new(arguments.model.clone(), global.models());
     let bar = CollectionBar::new(output, "indexing", arguments.collection.as_deref());
-    let open = |name: Option<&str>| open_embedder(&models, name, |count| bar.finished(count));
     let (index, embedder) = if changing {
         let index = open_index(path)?;
         let asked = arguments.asked_model();
         arguments.check_settings(&index, asked)?;
         remark_on_version(&index, output);
         let own = index.settings().model.clone();
-        let embedder = own.map(|own| open(asked.or(Some(&own.name)))).transpose()?;
+        let bar = (!index.has_passages()).then_some(&bar);
+        let embedder = own.map(|own| open_for(&models, asked.or(Some(&own.name)), bar)).transpose()?;
         (Some(index), embedder)
     } else {
-        (None, (!arguments.no_vectors).then(|| open(None)).transpose()?)
+        let bar = arguments.chunk.is_none().then_some(&bar);
+        let embedder = (!arguments.no_vectors).then(|| open_for(&models, None, bar)).transpose()?;
+        arguments.check_chunking(embedder.as_ref())?;
+        (None, embedder)
     };
     arguments.blocks.check_drop(index.as_ref(), path)?;
     let follows = arguments.collection.is_some() || arguments.delete.is_some();
@@ -238,6 +251,15 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     }
 }
 
+/// A model whose texts move a bar, where documents are embedded whole: of passages it does not know how many are a document.
+fn open_for<'a>(
+    models: &Models,
+    name: Option<&str>,
+    bar: Option<&'a CollectionBar>,
+) -> anyhow::Result<DocumentEmbedder<'a>> {
+    open_embedder(models, name, move |count| bar.iter().for_each(|bar| bar.finished(count)))
+}
+
 fn open_embedder<'a>(
     models: &Models,
     name: Option<&str>,
@@ -281,6 +303,15 @@ impl Arguments {
         Ok(())
     }
 
+    /// Refuses passages that are longer than the model reads.
+    fn check_chunking(&self, embedder: Option<&DocumentEmbedder<'_>>) -> anyhow::Result<()> {
+        let (Some(chunking), Some(embedder)) = (&self.chunk, embedder) else { return Ok(()) };
+        let name = &embedder.identity().name;
+        chunking
+            .check(embedder)
+            .map_err(|error| anyhow::anyhow!("--chunk {chunking}: {error} (model {name})"))
+    }
+
     /// The model that was asked for. The environment's is a default, and an index has a model of its own.
     fn asked_model(&self) -> Option<&str> {
         let default = std::env::var("PLACKETT_MODEL").ok();
@@ -312,6 +343,13 @@ impl Arguments {
             };
             return Err(refuse(format!("--field-types {name}={kind}"), has));
         }
+        if let Some(chunking) = self.chunk.as_ref().filter(|own| settings.chunking.as_ref() != Some(own)) {
+            let has = match &settings.chunking {
+                Some(own) => format!("passages of {own}"),
+                None => "whole documents".into(),
+            };
+            return Err(refuse(format!("--chunk {chunking}"), has));
+        }
         let Some(own) = &settings.model else {
             let given = [
                 model.map(|name| format!("--model {name}")),
@@ -341,6 +379,7 @@ impl Arguments {
             model: embedder.map(|embedder| embedder.identity().clone()),
             vectors: self.vectors.map_or(usual.vectors, Vectors::format),
             types: self.field_types.iter().flatten().cloned().collect(),
+            chunking: self.chunk.clone(),
             ..usual
         }
     }
@@ -406,6 +445,7 @@ fn change(
     let left = if let Target::New(new) = target { new.removed() } else { 0 };
     let directory = arguments.output.display().to_string();
     let target_fields = target.index().settings().fields.clone();
+    let counts_documents = embedder.is_none() || target.index().has_passages();
     let writer = target.index().writer(embedder.map(|embedder| embedder as &dyn Embedder));
     let mut writer = writer.map_err(|error| unwritable(&directory, error))?;
     let left = left + writer.removed();
@@ -455,7 +495,7 @@ fn change(
                     collection.display()
                 );
             }
-            if embedder.is_none() {
+            if counts_documents {
                 bar.finished(1);
             }
         }
@@ -542,7 +582,7 @@ fn report(
     let seconds = started.elapsed().as_secs_f64();
     let directory = index.directory().display().to_string();
     if let Some(model) = &index.settings().model {
-        remark_on_texts(done, &model.name, output);
+        remark_on_texts(done, &model.name, index.has_passages(), output);
     }
     if let Some(made) = blocks {
         made.remark(output);
@@ -552,7 +592,8 @@ fn report(
     remark_on_types(index, fields.as_deref().unwrap_or_default(), output);
     if output.json {
         let value = json!({
-            "fields": fields, "blocks": blocks.map(Made::json), "index": directory, "documents": done.documents, "written": done.added + done.replaced,
+            "fields": fields, "blocks": blocks.map(Made::json), "index": directory, "documents": done.documents,
+            "chunk": index.settings().chunking, "passages": index.has_passages().then_some(done.passages), "written": done.added + done.replaced,
             "added": done.added, "replaced": done.replaced, "deleted": done.deleted,
             "unchanged": sync.map(CollectionSync::unchanged),
             "vectors": index.settings().model, "bytes": stats.bytes, "graph_vectors": stats.graph_vectors,
@@ -562,9 +603,11 @@ fn report(
     }
     let directory = plain(&directory);
     let unchanged = sync.map_or_else(String::new, |sync| format!(", {} unchanged", sync.unchanged()));
+    let passages =
+        if index.has_passages() { format!(" in {} passages", done.passages) } else { String::new() };
     let text = format!(
-        "{} {directory}: {} documents ({} added, {} replaced, {} deleted{unchanged}), {:.1} MB, {seconds:.1} s\n  try: plackett \
-         search {directory} \"your words\"\n",
+        "{} {directory}: {} documents{passages} ({} added, {} replaced, {} deleted{unchanged}), {:.1} MB, {seconds:.1} s\n  try: \
+         plackett search {directory} \"your words\"\n",
         style("indexed").green().bold(),
         done.documents,
         done.added,
@@ -603,8 +646,8 @@ fn remark_on_types(index: &Index, fields: &[Field], output: &Output) {
     }
 }
 
-/// What the vectors of some documents do not see.
-fn remark_on_texts(done: &Committed, model: &str, output: &Output) {
+/// What the vectors of some documents or passages do not see.
+fn remark_on_texts(done: &Committed, model: &str, has_passages: bool, output: &Output) {
     let cut: Vec<&str> = done.truncated.iter().map(|cut| cut.id.as_str()).collect();
     if !cut.is_empty() {
         output.warn(&format!(
@@ -613,9 +656,10 @@ fn remark_on_texts(done: &Committed, model: &str, output: &Output) {
         ));
     }
     if !done.without_vector.is_empty() {
+        let (one, many) = if has_passages { ("passage", "passages") } else { ("document", "documents") };
         output.warn(&format!(
             "no vector for {}: there is no text in it that {model} reads, and `dense` does not find it",
-            listed(&done.without_vector, "document", "documents")
+            listed(&done.without_vector, one, many)
         ));
     }
 }

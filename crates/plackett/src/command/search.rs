@@ -17,10 +17,11 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use console::style;
 use plackett::Pipeline;
-use plackett::pipeline::{DEFAULT_DEPTH, ModelOptions, Models, QueryError};
+use plackett::pipeline::{DEFAULT_DEPTH, Grouping, GroupingError, ModelOptions, Models, QueryError};
 use plackett_core::{Document, Query, Ranking};
 use plackett_search::{Facets, Filter, Index};
 use remarks::Remarks;
+use serde_json::json;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
@@ -31,6 +32,7 @@ use std::path::{Path, PathBuf};
                   plackett search papers.index --pipeline 'bm25(weights=title:2/text:1, k1=1.2)' \"title words\"\n  \
                   plackett search papers.index --queries queries.jsonl -k 1000 --format trec > run.trec\n  \
                   plackett search papers.index --filter 'year >= 2020 and venue in (\"SIGIR\", \"ECIR\")' --facets venue \"words\"\n  \
+                  plackett search books.index --group passage \"words\"   (an index of `index --chunk`)\n  \
                   plackett search papers.index            (asks for queries, one after another)\n\n\
                   A pipeline is a first stage (bm25, dense, or a fusion such as rrf(bm25,dense)) and any number of \
                   rerankers\n(`plackett method list`), joined by `>>`. `:100` says how many \
@@ -62,6 +64,10 @@ pub struct Arguments {
     /// What is shown of each document [default: title,snippet, and title,snippet,metadata in JSON]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "PARTS")]
     show: Option<Vec<Part>>,
+    /// In an index of passages (`index --chunk`): answer with documents, each with its best passage, or with passages:
+    /// document, document(score=max+mean) or passage [default: document, with the score of the best passage]
+    #[arg(long, value_name = "WHAT", value_parser = super::number::by(grouping))]
+    group: Option<Grouping>,
     /// How results are written [default: text, and trec for a file of queries]
     #[arg(long, value_enum)]
     format: Option<Format>,
@@ -92,6 +98,10 @@ pub enum Format {
     /// The list of results in the document of `--json`
     #[value(skip)]
     Document,
+}
+
+fn grouping(text: &str) -> Result<Grouping, String> {
+    text.parse().map_err(|error: GroupingError| error.to_string())
 }
 
 /// Documents of an answer when nothing is said.
@@ -205,9 +215,21 @@ impl Arguments {
     }
 }
 
+/// The passage that stands for a document, where it was found by one.
+fn passage_of(ranking: &Ranking, nth: usize) -> Option<&str> {
+    ranking.trace.passages.get(nth).map(String::as_str)
+}
+
 impl<'a> Session<'a> {
     fn open(arguments: &'a Arguments, options: ModelOptions) -> anyhow::Result<Self> {
         let index = open_index(&arguments.index)?;
+        if let (Some(grouping), false) = (&arguments.group, index.has_passages()) {
+            anyhow::bail!(
+                "--group {grouping}: the documents of {} are not cut into passages; leave the flag out, or index the \
+                 collection with --chunk",
+                arguments.index.display()
+            );
+        }
         let models = Models::new(arguments.model.clone(), options);
         let expression = match &arguments.pipeline {
             Some(expression) => expression.clone(),
@@ -220,6 +242,7 @@ impl<'a> Session<'a> {
         if let Some(filter) = &filter {
             pipeline.filter(filter, &index)?;
         }
+        pipeline.group(arguments.group.clone().unwrap_or_default());
         // The environment's model is a default, and none that is asked for here.
         let default = std::env::var("PLACKETT_MODEL").ok();
         if arguments.model.as_ref().is_some_and(|name| default.as_ref() != Some(name))
@@ -350,9 +373,18 @@ impl<'a> Session<'a> {
         let mut value = to_json(ranking);
         value["query"] = query.text.as_str().into();
         for (nth, entry) in ranking.entries.iter().enumerate() {
-            let Some(document) = self.index.document(&entry.id)? else { continue };
-            let passage = || self.index.snippet(&document.text, &query.text, snippet::JSON_WIDTH);
-            let found = parts.contains(&Part::Snippet).then(passage).transpose()?;
+            let passage = passage_of(ranking, nth);
+            let Some(document) = self.index.document(passage.unwrap_or(&entry.id))? else { continue };
+            let snippet = || self.index.snippet(&document.text, &query.text, snippet::JSON_WIDTH);
+            let mut found = parts.contains(&Part::Snippet).then(snippet).transpose()?;
+            if let Some(own) = self.index.passage(&document.id)? {
+                value["ranking"][nth]["document"] = own.document.into();
+                value["ranking"][nth]["passage"] =
+                    json!({"id": document.id, "source": [own.range.start, own.range.end]});
+                if let Some(found) = &mut found {
+                    found.source = found.source.start + own.range.start..found.source.end + own.range.start;
+                }
+            }
             shown::add_json(&mut value["ranking"][nth], &document, found.as_ref(), parts);
         }
         Ok(value)
@@ -368,19 +400,22 @@ impl<'a> Session<'a> {
         if ranking.entries.is_empty() {
             text.push_str("  nothing found\n");
         }
-        for entry in &ranking.entries {
-            let document = self.index.document(&entry.id)?.unwrap_or_else(|| Document::new(&entry.id, ""));
+        for (nth, entry) in ranking.entries.iter().enumerate() {
+            let passage = passage_of(ranking, nth);
+            let shown = passage.unwrap_or(&entry.id);
+            let document = self.index.document(shown)?.unwrap_or_else(|| Document::new(shown, ""));
             let title = if document.title.is_empty() || !parts.contains(&Part::Title) {
                 String::new()
             } else {
                 format!("  {}", plain(&document.title))
             };
+            let found_by = passage.map(|passage| format!("  {}", plain(passage))).unwrap_or_default();
             text.push_str(&format!(
                 "{:>4}  {}{}  {}\n",
                 style(entry.rank).bold(),
                 style(plain(&entry.id)).cyan(),
                 style(title).bold(),
-                style(format!("{:.4}", entry.score)).dim(),
+                style(format!("{:.4}{found_by}", entry.score)).dim(),
             ));
             if parts.contains(&Part::Snippet) {
                 let columns = width - 8;
@@ -401,6 +436,7 @@ impl<'a> Session<'a> {
         if let Some(filter) = &self.filter {
             pipeline.filter(filter, &self.index)?;
         }
+        pipeline.group(self.arguments.group.clone().unwrap_or_default());
         Ok(pipeline)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::generator::Generator;
 use super::run::{BoxError, Chain, FirstStage, Source, Stage};
-use super::{DEFAULT_DEPTH, LocalModel, Models, Pipeline, PipelineError, StageDescription};
+use super::{DEFAULT_DEPTH, Grouping, LocalModel, Models, Pipeline, PipelineError, StageDescription};
 use crate::blocks;
 use plackett_core::fusion::{self, Normalisation};
 use plackett_core::pipeline as syntax;
@@ -46,7 +46,8 @@ pub fn build(
         None => (None, parsed.stages.iter().map(|stage| builder.reranker(stage)).collect::<Result<_, _>>()?),
     };
     let Builder { embedder, descriptions, .. } = builder;
-    Ok(Pipeline { expression: parsed.to_string(), source, stages, embedder, descriptions })
+    let (expression, grouping) = (parsed.to_string(), Grouping::default());
+    Ok(Pipeline { expression, source, stages, embedder, descriptions, grouping })
 }
 
 impl Builder<'_> {
@@ -148,6 +149,13 @@ impl Builder<'_> {
             return Err(said(format!("beams are {MOST_BEAMS} at most")));
         }
         let Some(index) = self.index else { return Err(said("it needs an index".into())) };
+        if index.has_passages() {
+            return Err(said(
+                "the index is cut into passages, and docids are of whole documents; search an index that was made without \
+                 --chunk"
+                    .into(),
+            ));
+        }
         Generator::open(Path::new(folder), index, beams, draws)
             .map_err(|source| PipelineError::Model { stage: stage.to_string(), source })
     }

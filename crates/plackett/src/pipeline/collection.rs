@@ -184,7 +184,7 @@ impl Collection for IndexCollection<'_> {
         queries: &[Query],
         depth: usize,
     ) -> Vec<Result<Ranking, BoxError>> {
-        let depth = depth.min(self.index.len());
+        let depth = depth.min(self.index.passages());
         match stage {
             FirstStage::Bm25 { k1, b, weights, lengths, rm3, filter } => {
                 let usual = Bm25::default();
@@ -225,6 +225,10 @@ impl Collection for IndexCollection<'_> {
 
     fn document(&self, id: &str) -> Result<Option<Document>, BoxError> {
         Ok(self.index.document(id)?)
+    }
+
+    fn passages(&self) -> Option<usize> {
+        self.index.has_passages().then(|| self.index.passages())
     }
 
     fn vector(&self, id: &str) -> Result<Option<Vec<f32>>, BoxError> {

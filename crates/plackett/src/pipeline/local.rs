@@ -8,6 +8,7 @@ use plackett_lm::{
 use plackett_rank::engine::{Decoder, EncoderDecoderLanguage};
 use plackett_rank::model::{Role, TextEmbedder, TextModel, TextVector};
 use plackett_rank::{Abilities, has_words};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -139,6 +140,20 @@ impl LocalModel {
             LocalModel::Decoder(model) => match model.embedder() {
                 Some(embedder) => TextModel::overhead(embedder.as_ref(), role),
                 None => Ok(0),
+            },
+        }
+    }
+
+    /// The byte ranges of a text's tokens, without those that the model adds.
+    ///
+    /// # Errors
+    /// The model gives no vectors; a text that its tokenizer refuses.
+    pub fn token_spans(&self, text: &str) -> Result<Vec<Range<usize>>, LmError> {
+        match self {
+            LocalModel::Encoder(model) => model.token_spans(text),
+            LocalModel::Decoder(model) => match model.embedder() {
+                Some(embedder) => embedder.token_spans(text),
+                None => Err(no_vectors(&model.info().name, "decoder")),
             },
         }
     }

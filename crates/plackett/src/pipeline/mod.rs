@@ -14,6 +14,7 @@ mod description;
 mod error;
 mod fit;
 mod generator;
+mod grouping;
 mod local;
 mod models;
 mod options;
@@ -27,6 +28,7 @@ pub use description::{PromptHash, StageDescription};
 pub use error::{PipelineError, QueryError};
 pub use fit::{FitError, Fitted, fit};
 pub use generator::Generator;
+pub use grouping::{GROUPINGS, Grouping, GroupingError, GroupingSpec};
 pub use local::LocalModel;
 pub(crate) use local::is_decoder;
 pub use models::{ModelError, Models};
@@ -35,7 +37,7 @@ pub use run::{Answers, BoxError, Chain, Collection, FirstStage, Source, Stage};
 
 use collection::IndexCollection;
 use plackett_core::pipeline as syntax;
-use plackett_core::{Query, RankRequest, Trace};
+use plackett_core::{Query, RankRequest, Ranking, Trace};
 use plackett_lm::store::BUNDLED;
 use plackett_rank::{Depth, Fallback, InputOrder, MethodSpec, Ranker, Settings};
 use plackett_search::{Analyzer, Filter, Index};
@@ -47,6 +49,11 @@ use std::sync::Arc;
 pub const DEFAULT_DEPTH: usize = 1000;
 
 pub use plackett_rank::REMARK;
+
+/// How many times deeper a search goes whose passages are of too few documents.
+const DEEPER: usize = 4;
+/// The fact that it went, with the number of passages that were asked for in the end.
+const DEEPER_FACT: &str = "group:passages";
 
 /// Documents whose texts are held in memory at once while queries are answered together.
 const TEXTS_HELD: usize = 50_000;
@@ -64,6 +71,8 @@ pub struct Pipeline {
     embedder: Option<LocalModel>,
     /// What its rerankers are, those of fall-backs too.
     descriptions: Vec<StageDescription>,
+    /// What is answered with where documents are cut into passages.
+    grouping: Grouping,
 }
 
 impl Pipeline {
@@ -132,7 +141,20 @@ impl Pipeline {
     pub fn input_order() -> Pipeline {
         let stage = Stage { ranker: Arc::new(InputOrder), keep: None, vectors: false };
         let expression = InputOrder::NAME.to_string();
-        Pipeline { expression, source: None, stages: vec![stage], embedder: None, descriptions: Vec::new() }
+        Pipeline {
+            expression,
+            source: None,
+            stages: vec![stage],
+            embedder: None,
+            descriptions: Vec::new(),
+            grouping: Grouping::default(),
+        }
+    }
+
+    /// Chooses what is answered with where documents are cut into passages; without a choice documents are, with the score
+    /// of their best passage.
+    pub fn group(&mut self, grouping: Grouping) {
+        self.grouping = grouping;
     }
 
     /// What its rerankers are, in the order of the expression, and behind them those that stand in.
@@ -182,19 +204,77 @@ impl Pipeline {
     /// bounded whatever their number.
     pub fn search(&self, index: &Index, queries: &[Query], k: usize) -> Answers {
         let collection = IndexCollection::new(index, self.embedder.as_ref());
-        // More than there are documents is not found; what is held at once is reckoned by `k`.
-        self.search_in(&collection, queries, k.min(index.len().max(1)))
+        // More than there are is not found; what is held at once is reckoned by `k`.
+        let most = if self.grouping.score().is_some() { index.len() } else { index.passages() };
+        self.search_in(&collection, queries, k.min(most.max(1)))
     }
 
     /// As [`Pipeline::search`], over any collection.
     pub fn search_in(&self, collection: &dyn Collection, queries: &[Query], k: usize) -> Answers {
+        let mut answers = match (collection.passages(), self.grouping.score()) {
+            (Some(passages), Some(score)) => {
+                let answers = self.with_documents(collection, queries, k, passages);
+                let group = |ranking| self.grouping.group(ranking, score);
+                answers.into_iter().map(|answer| answer.map(group)).collect()
+            }
+            _ => self.ranked(collection, queries, k),
+        };
+        for ranking in answers.iter_mut().flatten() {
+            ranking.keep_best(k);
+            ranking.trace.facts.push(("depth:answer".into(), ranking.entries.len().to_string()));
+        }
+        answers
+    }
+
+    /// Rankings of at least `k` passages or documents, where there are so many, in groups of queries.
+    fn ranked(&self, collection: &dyn Collection, queries: &[Query], k: usize) -> Answers {
         let mut answers = Vec::with_capacity(queries.len());
         for group in queries.chunks(self.queries_at_once(k)) {
             answers.extend(self.answer(collection, group, k));
         }
-        for ranking in answers.iter_mut().flatten() {
-            ranking.keep_best(k);
-            ranking.trace.facts.push(("depth:answer".into(), ranking.entries.len().to_string()));
+        answers
+    }
+
+    /// Rankings of passages of at least `k` documents: stages without a written depth go deeper until they are there, or
+    /// until nothing more comes.
+    fn with_documents(
+        &self,
+        collection: &dyn Collection,
+        queries: &[Query],
+        k: usize,
+        passages: usize,
+    ) -> Answers {
+        let mut answers = self.ranked(collection, queries, k);
+        let lacks = |ranking: &Ranking| grouping::count(ranking) < k;
+        let mut length = k;
+        let mut asking: Vec<usize> = (0..queries.len()).collect();
+        while length < passages {
+            // Where fewer passages came than the least that a stage without a depth gives, there are no others.
+            let least = length.max(DEFAULT_DEPTH);
+            let goes_on = |ranking: &Ranking| lacks(ranking) && ranking.entries.len() >= least;
+            asking.retain(|at| answers[*at].as_ref().is_ok_and(goes_on));
+            if asking.is_empty() {
+                break;
+            }
+            length = least.saturating_mul(DEEPER).min(passages);
+            let again: Vec<Query> = asking.iter().map(|at| queries[*at].clone()).collect();
+            let found = self.ranked(collection, &again, length);
+            let places = std::mem::take(&mut asking);
+            for (at, deeper) in places.into_iter().zip(found) {
+                if grown(&mut answers[at], deeper, length) {
+                    asking.push(at);
+                }
+            }
+        }
+        let parsed = self.expression.parse().ok();
+        let written = parsed.as_ref().and_then(least_depth);
+        if let Some(least) = &written {
+            for ranking in answers.iter_mut().flatten() {
+                // A depth below `k` is told by `Pipeline::shortened` before anything is searched.
+                if least.0 >= k && ranking.entries.len() >= least.0 && lacks(ranking) {
+                    grouping::remark_on_depth(ranking, k, least);
+                }
+            }
         }
         answers
     }
@@ -243,6 +323,33 @@ impl Pipeline {
              longer answers"
         ))
     }
+}
+
+/// Puts a deeper ranking in the place of one, with the cost of both, and says whether it has more. A query that fails when
+/// it is asked again has failed.
+fn grown(
+    answer: &mut Result<Ranking, QueryError>,
+    deeper: Result<Ranking, QueryError>,
+    length: usize,
+) -> bool {
+    let mut found = match deeper {
+        Ok(found) => found,
+        Err(error) => {
+            *answer = Err(error);
+            return false;
+        }
+    };
+    let Ok(known) = answer.as_ref() else { return false };
+    let more = found.entries.len() > known.entries.len();
+    let before = &known.trace;
+    found.trace.passes += before.passes;
+    found.trace.prompt_tokens += before.prompt_tokens;
+    found.trace.generated_tokens += before.generated_tokens;
+    found.trace.cache_hits += before.cache_hits;
+    found.trace.seconds += before.seconds;
+    found.trace.facts.push((DEEPER_FACT.into(), length.to_string()));
+    *answer = Ok(found);
+    more
 }
 
 fn has_rerankers(parsed: &syntax::Pipeline) -> bool {

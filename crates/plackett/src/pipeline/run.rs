@@ -20,6 +20,11 @@ pub trait Collection: Send + Sync {
     /// A document's text; `None` when there is no such document.
     fn document(&self, id: &str) -> Result<Option<Document>, BoxError>;
 
+    /// How many passages there are, where documents are cut into such and first stages find those.
+    fn passages(&self) -> Option<usize> {
+        None
+    }
+
     /// A document's vector by the collection's model; `None` when there is none.
     fn vector(&self, _id: &str) -> Result<Option<Vec<f32>>, BoxError> {
         Ok(None)

@@ -138,6 +138,7 @@ fn requests_go_through_the_same_cascade_and_keep_their_own_texts() {
         stages: vec![stage(Some(2)), stage(Some(1))],
         embedder: None,
         descriptions: vec![],
+        grouping: Grouping::default(),
     };
     let shown: Vec<String> = pipeline.rerank(&requests).iter().map(|a| ids(a.as_ref().unwrap())).collect();
     assert_eq!(shown, ["1", "0"]);
@@ -152,6 +153,7 @@ fn the_answer_has_a_length_of_its_own() {
         stages: vec![],
         embedder: None,
         descriptions: vec![],
+        grouping: Grouping::default(),
     };
     let answer = pipeline.search_in(&Letters, &queries(&["x"]), 2).pop().unwrap().unwrap();
     assert_eq!(ids(&answer), "ab");
@@ -206,6 +208,7 @@ fn every_stage_is_as_deep_as_the_answer_is_to_be_long() {
             stages,
             embedder: None,
             descriptions: vec![],
+            grouping: Grouping::default(),
         };
         for k in [10, 1000, 2500] {
             let answer = pipeline.search_in(&Endless, &queries(&["x"]), k).pop().unwrap().unwrap();
@@ -224,6 +227,7 @@ fn a_depth_that_shortens_answers_is_named() {
             stages: vec![],
             embedder: None,
             descriptions: vec![],
+            grouping: Grouping::default(),
         };
         pipeline.shortened(k)
     };
@@ -254,4 +258,69 @@ fn candidates_are_not_ranked_for_an_empty_query() {
 fn no_stage_gives_back_a_failed_request() {
     let requests = vec![Err(QueryError::Search { query: "q".into(), source: "gone".into() })];
     assert!(cascade(&[stage(None), stage(None)], requests)[0].is_err());
+}
+
+/// 9000 passages: those of `a` are before those of `b`, of which there are as many, and `c` has the last one.
+struct Passages;
+
+impl Passages {
+    const ALL: usize = 9000;
+
+    fn id(place: usize) -> String {
+        match place {
+            _ if place + 1 == Passages::ALL => "c#1".into(),
+            _ if place < 4500 => format!("a#{}", place + 1),
+            _ => format!("b#{}", place - 4499),
+        }
+    }
+}
+
+impl Collection for Passages {
+    fn retrieve(&self, _: &FirstStage, queries: &[Query], depth: usize) -> Vec<Result<Ranking, BoxError>> {
+        let scored = || (0..depth.min(Passages::ALL)).map(|place| (Passages::id(place), -(place as f64)));
+        let trace = Trace { passes: 1, ..Trace::default() };
+        queries
+            .iter()
+            .map(|query| Ok(Ranking::from_scores(query.id.clone(), scored(), trace.clone())))
+            .collect()
+    }
+
+    fn document(&self, id: &str) -> Result<Option<Document>, BoxError> {
+        Ok(Some(Document::new(id, id)))
+    }
+
+    fn passages(&self) -> Option<usize> {
+        Some(Passages::ALL)
+    }
+}
+
+#[test]
+fn a_search_goes_deeper_until_the_documents_are_there() {
+    let of = |depth: Option<usize>| Pipeline {
+        expression: depth.map_or("bm25".into(), |depth| format!("bm25:{depth}")),
+        source: Some(Source::Retrieve { stage: bm25_stage(), depth }),
+        stages: vec![],
+        embedder: None,
+        descriptions: vec![],
+        grouping: Grouping::default(),
+    };
+    let ask =
+        |pipeline: &Pipeline, k| pipeline.search_in(&Passages, &queries(&["x"]), k).pop().unwrap().unwrap();
+    let one = ask(&of(None), 1);
+    assert_eq!((ids(&one), one.trace.passages.as_slice()), ("a".into(), &["a#1".to_string()][..]));
+    assert_eq!((fact(&one, "group:passages"), one.trace.passes), (None, 1));
+    let all = ask(&of(None), 3);
+    assert_eq!((ids(&all), all.trace.passages.join(" ")), ("abc".into(), "a#1 b#1 c#1".into()));
+    // 1000, 4000 and all of them: the cost of each is in the account.
+    assert_eq!((fact(&all, "group:passages"), all.trace.passes), (Some("9000"), 3));
+    let short = ask(&of(Some(4600)), 3);
+    assert_eq!(ids(&short), "ab");
+    let remark = fact(&short, &format!("{REMARK}group")).unwrap();
+    assert!(
+        remark.contains("`bm25:4600` passes on 4600 passages") && remark.contains("3 documents"),
+        "{remark}"
+    );
+    let mut passages = of(None);
+    passages.group(Grouping::passages());
+    assert_eq!(ask(&passages, 2).entries[1].id, "a#2");
 }

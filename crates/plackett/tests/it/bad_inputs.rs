@@ -1143,6 +1143,67 @@ const ROWS: &[Row] = &[
     ),
     ("a text for a route of numbers", "route choose good.route words", &["--context"]),
     ("a reward that is missing", "route replay lack.rewards", &["lack.rewards", "line 2", "`b`"]),
+    // Documents in passages.
+    (
+        "passages without a word",
+        "index good.jsonl -o new40 --no-vectors --chunk 0",
+        &["--chunk 0", "size is `0`"],
+    ),
+    (
+        "passages that share all they have",
+        "index good.jsonl -o new40 --no-vectors --chunk 50/50",
+        &["--chunk 50/50", "cannot share 50"],
+    ),
+    (
+        "a chunker that is none",
+        "index good.jsonl -o new40 --no-vectors --chunk sentence:5",
+        &["--chunk sentence:5", "did you mean `sentences`?"],
+    ),
+    (
+        "passages longer than the model reads",
+        "index good.jsonl -o new40 --model good.model --chunk 5000/0",
+        &["--chunk tokens(size=5000, overlap=0)", "cut passages of at most", "good.model"],
+    ),
+    (
+        "more passages than a document may have",
+        "index words.csv -o new40 --no-vectors --chunk 1/0",
+        &["document `many`", "100001 passages", "100000 at most"],
+    ),
+    (
+        "an id like those of passages",
+        "index passage.csv -o new40 --no-vectors --chunk 200/50",
+        &["`page#12`", "ends with `#` and a number"],
+    ),
+    (
+        "passages for an index of whole documents",
+        "index good.jsonl -o good.index --append --chunk 200/50",
+        &["--chunk tokens(size=200, overlap=50)", "good.index", "whole documents"],
+    ),
+    (
+        "other passages than those of an index",
+        "index good.jsonl -o chunked.index --append --chunk sentences:5",
+        &["--chunk sentences(count=5)", "passages of tokens(size=200, overlap=50)"],
+    ),
+    (
+        "passages of an index of whole documents",
+        "search good.index words --group passage",
+        &["--group passage", "good.index", "not cut into passages"],
+    ),
+    (
+        "an answer that is neither documents nor passages",
+        "search chunked.index words --group chapter",
+        &["--group chapter", "use document, passage"],
+    ),
+    (
+        "docids of documents that are cut into passages",
+        "search chunked.index words -p generate(model=good.model)",
+        &["cut into passages", "without --chunk"],
+    ),
+    (
+        "docids learned from passages",
+        "ids learn chunked.index -o new40",
+        &["chunked.index", "cut into passages", "without --chunk"],
+    ),
 ];
 
 fn write(folder: &Path, name: &str, content: impl AsRef<[u8]>) {
@@ -1350,6 +1411,10 @@ fn prepare(folder: &Path) {
     plackett(folder, &["index", "good.jsonl", "-o", "good.index", "--no-vectors"]).expect(0);
     plackett(folder, &["index", "meta.jsonl", "-o", "meta.index", "--no-vectors"]).expect(0);
     plackett(folder, &["index", "good.csv", "-o", "synced.index", "--no-vectors", "--sync"]).expect(0);
+    write(folder, "words.csv", format!("id,text\nmany,{}\n", "word ".repeat(100_001)));
+    write(folder, "passage.csv", "id,text\npage#12,words\n");
+    let chunked = ["index", "good.jsonl", "-o", "chunked.index", "--no-vectors", "--chunk", "200/50"];
+    plackett(folder, &chunked).expect(0);
     model(folder, "good.model", "", |b| b);
     let decoder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plackett-lm/tests/golden/decoder/llama");
     for own in ["config.json", "tokenizer.json", "model.safetensors"] {

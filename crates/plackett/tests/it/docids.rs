@@ -22,7 +22,7 @@ fn prepare(folder: &Path) {
 }
 
 /// The words of a line, with what stands in quotes together, and the file behind `>`.
-fn words_of(line: &str) -> (Vec<String>, Option<String>) {
+pub fn words_of(line: &str) -> (Vec<String>, Option<String>) {
     let (mut words, mut word, mut quote) = (Vec::new(), String::new(), None);
     for c in line.chars() {
         match quote {

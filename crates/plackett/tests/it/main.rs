@@ -6,6 +6,7 @@ mod ask;
 mod bad_inputs;
 mod blocks;
 mod calibrate;
+mod chunks;
 mod common;
 mod decoders;
 mod docids;

@@ -12,7 +12,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use plackett::Pipeline;
 use plackett::facets::{self, FacetCandidates, FacetOptions};
-use plackett::pipeline::Models;
+use plackett::pipeline::{Grouping, Models};
 use plackett_core::Document;
 use plackett_rank::Settings;
 use plackett_rank::ask::{
@@ -284,7 +284,10 @@ fn search_pipeline(arguments: &Arguments, index: &Index, global: &Global) -> any
     // Rerankers of a search are not the writer's business: without a model of their own they take the bundled one.
     let models = Models::new(None, global.models());
     let settings = arguments.long_text.settings()?;
-    Ok(Pipeline::resolve(&expression, Some(index), &models, &settings)?)
+    let mut pipeline = Pipeline::resolve(&expression, Some(index), &models, &settings)?;
+    // What is cited is what the writer reads.
+    pipeline.group(Grouping::passages());
+    Ok(pipeline)
 }
 
 /// A failure of the model or server is no fault of the input.

@@ -159,6 +159,12 @@ fn training(arguments: &Arguments) -> RetrieverTraining {
 
 /// All documents of an index, in the order of their ids: the index has none of its own.
 fn documents_of(index: &Index) -> anyhow::Result<Vec<Document>> {
+    if index.has_passages() {
+        bail!(
+            "{}: the index is cut into passages, and docids are of whole documents; index the collection without --chunk",
+            index.directory().display()
+        );
+    }
     let mut ids: Vec<&str> = index.ids().collect();
     ids.sort_unstable();
     let document = |id: &str| -> anyhow::Result<Document> {

@@ -151,7 +151,7 @@ impl Plan {
                 BlockIndexWriter::open(&folder, &self.decoder, &self.name, self.recipe.as_ref())?
             }
         };
-        let all = index.len();
+        let all = index.passages();
         let update = blocks::follow(index, &mut writer, |progress| {
             let megabytes = progress.bytes as f64 / 1e6;
             say(format!("blocks: {} of {all} documents, {megabytes:.0} MB", progress.documents));

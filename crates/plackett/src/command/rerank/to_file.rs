@@ -205,7 +205,7 @@ impl Keeper {
                     Err(error) => sink.fail(sentence(&error).into())?,
                     Ok(incoming) => {
                         let answer = match self.finished.remove(&number) {
-                            Some(Finished::Ranking(ranking)) => Ok(ranking),
+                            Some(Finished::Ranking(ranking)) => Ok(*ranking),
                             Some(Finished::Failed(problem)) => Err(problem.into()),
                             None => Err(Unranked::lost()),
                         };
@@ -245,7 +245,7 @@ impl Keeper {
         for ((number, request), answer) in open.iter().zip(answers) {
             let line = request.as_ref().map_or(0, |incoming| incoming.line);
             match answer {
-                Ok(ranking) => new.push((*number, Finished::Ranking(ranking))),
+                Ok(ranking) => new.push((*number, Finished::Ranking(Box::new(ranking)))),
                 Err(Unranked { problem, outage: true }) => {
                     outage.get_or_insert_with(|| format!("line {line}: {problem}"));
                 }
