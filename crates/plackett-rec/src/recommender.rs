@@ -3,6 +3,7 @@
 use crate::floors::{bpr, ease, ials, item_knn, popularity};
 use crate::{Event, RecError, hstu, sequential};
 use plackett_core::declaration::{self, Declaration, Expression, OptionSpec, OptionValues, suggestion};
+use plackett_train::trainer::Keeping;
 use plackett_train::{Compute, Parameters};
 use std::fmt;
 use std::sync::Arc;
@@ -98,6 +99,8 @@ pub struct Fitting<'f> {
     pub compute: Arc<Compute>,
     /// From which what is drawn follows.
     pub seed: u64,
+    /// Where models that are trained in steps keep checkpoints, from which a fit that was killed goes on.
+    pub kept: Option<Keeping<'f>>,
     /// Told steps done and steps there are.
     pub progress: &'f mut dyn FnMut(usize, usize),
 }
