@@ -39,11 +39,6 @@ impl Codebook {
         self.halves.len()
     }
 
-    /// All centroids, one after another.
-    pub(crate) fn centroids(&self) -> &[f32] {
-        &self.centroids
-    }
-
     /// One of them.
     pub(crate) fn centroid(&self, code: usize) -> &[f32] {
         &self.centroids[code * self.dimension..][..self.dimension]
@@ -261,7 +256,7 @@ mod tests {
         let of = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let (codebook, codes) = pool.install(|| k_means(&rows, 19, 7, 25, 3));
-            (codebook.centroids().to_vec(), codes)
+            (codebook.centroids, codes)
         };
         let (centroids, codes) = of(1);
         assert_eq!(of(3), (centroids, codes.clone()));

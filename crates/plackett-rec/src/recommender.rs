@@ -315,7 +315,8 @@ mod tests {
                 _ => "",
             };
             let configured = parse(&format!("{}{options}", spec.name)).unwrap();
-            let mut fitting = Fitting { compute: Compute::new(1), seed: 3, progress: &mut |_, _| {} };
+            let mut fitting =
+                Fitting { compute: Compute::new(1), seed: 3, kept: None, progress: &mut |_, _| {} };
             let fitted = configured.fit(&data, &mut fitting).unwrap();
             let rank = evaluate(&*fitted, std::slice::from_ref(&case), EvaluationOptions::default()).unwrap();
             assert!(rank[0].rank == 1 || spec.name == "popularity", "{}: {:?}", spec.name, rank[0]);
@@ -352,7 +353,8 @@ mod tests {
         ] {
             let said_of = parse(text).and_then(|configured| {
                 let sequences = circles();
-                let mut fitting = Fitting { compute: Compute::new(1), seed: 1, progress: &mut |_, _| {} };
+                let mut fitting =
+                    Fitting { compute: Compute::new(1), seed: 1, kept: None, progress: &mut |_, _| {} };
                 configured.fit(&FitData { catalogue: 8, sequences: &sequences }, &mut fitting)
             });
             match said.is_empty() {
@@ -363,7 +365,7 @@ mod tests {
                 }
             }
         }
-        let mut fitting = Fitting { compute: Compute::new(1), seed: 1, progress: &mut |_, _| {} };
+        let mut fitting = Fitting { compute: Compute::new(1), seed: 1, kept: None, progress: &mut |_, _| {} };
         let empty = FitData { catalogue: 4, sequences: &[Vec::new()] };
         assert!(parse("ease").unwrap().fit(&empty, &mut fitting).is_err());
     }

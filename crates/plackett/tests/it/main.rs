@@ -15,6 +15,7 @@ mod eval_trec_eval;
 mod flags;
 mod full_disk;
 mod generate;
+mod identifiers;
 mod index_changes;
 mod input_formats;
 mod json;
