@@ -3,6 +3,7 @@
 PLACKETT_BENCH_PYTHON  a Python that has all peers (default: a cached environment made with pip)
 PLACKETT_BENCH_CACHE   where peers and files are kept (default: ~/.cache/plackett-bench)
 PLACKETT_BENCH_MODEL   a folder with the GGUF file (default: pulled into Plackett's own cache)
+PLACKETT_BENCH_TARGET  a folder with programs that are built already (default: a release build is made)
 PLACKETT_BENCH_ROUNDS  rounds (each benchmark has its own default)
 PLACKETT_DATA          folder of the collections (default: ../shared/data beside the repository)
 """
@@ -33,6 +34,8 @@ def cache(name):
 
 def built(name, package=None, features=None):
     """A release build: an example of a package, or the command `plackett` itself; cargo features by commas."""
+    if given := os.environ.get("PLACKETT_BENCH_TARGET"):
+        return os.path.join(given, *(["examples"] if package else []), name)
     target = os.environ.get("CARGO_TARGET_DIR") or os.path.join(ROOT, "target")
     what = ["-p", package, "--example", name] if package else ["--bin", name]
     what += ["--features", features] if features else []

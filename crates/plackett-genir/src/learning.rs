@@ -9,12 +9,13 @@ use crate::{
 };
 use plackett_core::Document;
 use plackett_ids::scheme::{Scheme, Source};
-use plackett_ids::{Catalogue, Item};
+use plackett_ids::{Catalogue, Item, VectorTable};
 use plackett_train::nn::LlamaConfig;
 use plackett_train::optimizer::Schedule;
 use plackett_train::random::Stream;
-use plackett_train::trainer::{LanguageModel, Settings, StepRecord, train, words_of};
+use plackett_train::trainer::{Keeping, LanguageModel, Settings, StepRecord, train, words_of};
 use plackett_train::{Compute, Parameters};
+use serde::Serialize;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -32,7 +33,7 @@ const GROUPS: usize = 400;
 const TOGETHER: usize = 64;
 
 /// What is learned from, and how.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct RetrieverTraining {
     /// First words of each document as a text to learn from (FirstP); 0 for none.
     pub first: usize,
@@ -89,6 +90,8 @@ pub struct LearnedRetriever {
     pub parameters: Parameters,
     /// The mean loss at the end of the last part.
     pub loss: f64,
+    /// Steps of an earlier run that this one went on from.
+    pub resumed: usize,
     /// What was learned from, in the order of a curriculum.
     pub sources: Vec<PairSource>,
     /// The hierarchy whose paths are written before docids, and of the documents with several paths the share whose texts have different
@@ -130,7 +133,7 @@ pub fn items_of(documents: &[Document]) -> Vec<Item> {
 pub fn catalogue_of(
     scheme: &Scheme,
     documents: &[Document],
-    vectors: Option<&[Vec<f64>]>,
+    vectors: Option<&VectorTable>,
     seed: u64,
 ) -> Result<Catalogue, GenirError> {
     let items = items_of(documents);
@@ -168,15 +171,17 @@ impl RetrieverTraining {
         Ok(())
     }
 
-    /// Trains a decoder to write the docids of a catalogue, whose items are the documents in their order.
+    /// Trains a decoder to write the docids of a catalogue, whose items are the documents in their order. With `keeping` a training that was
+    /// killed goes on from its last checkpoint, to the same numbers.
     ///
     /// # Errors
-    /// Settings that cannot be, no text to learn from, or a loss that is no number.
+    /// Settings that cannot be, no text to learn from, a loss that is no number, or checkpoints that are of another training.
     pub fn learn(
         &self,
         data: &LearningData<'_>,
         catalogue: Catalogue,
         compute: &Arc<Compute>,
+        keeping: Option<&Keeping<'_>>,
         progress: &mut PartProgress<'_>,
     ) -> Result<LearnedRetriever, GenirError> {
         self.check()?;
@@ -200,10 +205,14 @@ impl RetrieverTraining {
             true => sources.chunks(1).collect(),
             false => vec![&sources],
         };
-        let mut loss = 0.0;
+        let (mut loss, mut resumed) = (0.0, 0);
         for (at, part) in parts.iter().enumerate() {
             let steps = (self.steps / parts.len()).max(1);
-            let settings = settings((self.batch, steps), self.rate, self.seed);
+            let mut settings = settings((self.batch, steps), self.rate, self.seed);
+            let folder = keeping
+                .map(|keeping| keeping.begin(&format!("part-{}", at + 1), &mut settings))
+                .transpose()?;
+            let kept = (folder.as_deref(), keeping.map_or("", |keeping| keeping.identity));
             let pair = |pair: TextPair| (files.language.prompt(&pair.text), targets.of(&pair));
             let pairs = mixed(part, self.seed).into_iter().map(pair).collect();
             let reranking = (!groups.is_empty()).then(|| Reranking {
@@ -215,13 +224,14 @@ impl RetrieverTraining {
             let lesson = RetrieverTask::new(&model, pairs, &settings, reranking)?;
             let place = (at + 1, parts.len());
             let mut told = |record: &StepRecord, total: usize| progress(place, record, total);
-            let report = train(&lesson, compute, &mut parameters, &settings, (None, ""), None, &mut told)?;
+            let report = train(&lesson, compute, &mut parameters, &settings, kept, None, &mut told)?;
+            resumed += report.resumed;
             loss = f64::from(report.final_loss());
         }
         let hierarchy = data.paths.as_ref().map(|paths| paths.hierarchy.clone());
         let paths = hierarchy.zip(targets.diversity(data.paths.as_ref()));
         drop(targets);
-        Ok(LearnedRetriever { files, model, parameters, loss, sources, paths })
+        Ok(LearnedRetriever { files, model, parameters, loss, resumed, sources, paths })
     }
 
     /// What is read and written: words of documents and of what is learned from, tokens of docids and of paths.
@@ -392,7 +402,7 @@ mod tests {
             let training = RetrieverTraining { curriculum, ..training() };
             let mut parts = Vec::new();
             let learned = training
-                .learn(&data, catalogue(), &Compute::new(1), &mut |part, _, _| parts.push(part))
+                .learn(&data, catalogue(), &Compute::new(1), None, &mut |part, _, _| parts.push(part))
                 .unwrap();
             assert_eq!(parts.last(), Some(&if curriculum { (2, 2) } else { (1, 1) }));
             let folder = tempfile::tempdir().unwrap();
@@ -408,5 +418,36 @@ mod tests {
         let nothing = RetrieverTraining { first: 0, chunks: 0, labelled: false, ..training() };
         assert!(nothing.check().unwrap_err().to_string().contains("nothing to learn from"));
         assert!(RetrieverTraining { width: 12, ..training() }.check().is_err());
+    }
+
+    #[test]
+    fn a_training_that_stopped_goes_on_to_the_same_bits() {
+        let documents = documents();
+        let labelled = PairSource::new(vec![TextPair { text: "animals".into(), document: 0 }]);
+        let similar = |_: &str, count: usize| Ok((0..3).take(count).collect());
+        let data =
+            LearningData { documents: &documents, labelled: &labelled, similar: &similar, paths: None };
+        let training = RetrieverTraining { curriculum: true, steps: 40, ..training() };
+        let folder = tempfile::tempdir().unwrap();
+        let learn = |keeping: Option<&Keeping<'_>>, progress: &mut PartProgress<'_>| {
+            let catalogue = catalogue_of(&parse("atomic").unwrap(), &documents, None, 1).unwrap();
+            training.learn(&data, catalogue, &Compute::new(1), keeping, progress)
+        };
+        let whole = learn(None, &mut |_, _, _| {}).unwrap();
+        let keeping = Keeping { folder: folder.path(), identity: "a", every: 6 };
+        // In the second part after 9 of 20 steps: its checkpoint has 6.
+        let stopped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            learn(Some(&keeping), &mut |part, record, _| assert!(part.0 == 1 || record.step < 9, "stop"))
+        }));
+        assert!(stopped.is_err());
+        let rest = learn(Some(&keeping), &mut |_, _, _| {}).unwrap();
+        assert_eq!((rest.resumed, rest.loss), (26, whole.loss));
+        let numbers = |learned: &LearnedRetriever| -> Vec<Vec<f32>> {
+            learned.parameters.iter().map(|(_, parameter)| parameter.value.to_vec()).collect()
+        };
+        assert_eq!(numbers(&rest), numbers(&whole));
+        let other = Keeping { identity: "b", ..keeping };
+        let error = learn(Some(&other), &mut |_, _, _| {}).err().unwrap().to_string();
+        assert!(error.contains("other settings, data or model"), "{error}");
     }
 }

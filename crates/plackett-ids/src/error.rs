@@ -28,6 +28,11 @@ pub enum IdsError {
     /// Items, vectors or histories that cannot be used.
     #[error("{0}")]
     Data(String),
+    /// The file in which vectors wait.
+    #[error(
+        "the file of vectors cannot be read or written: {0}; make room on its disk, or keep vectors in memory (no --memory-budget)"
+    )]
+    VectorFile(#[from] std::io::Error),
     /// A catalogue that is not whole, or not the one that is meant.
     #[error("{file}: {problem}")]
     Catalogue {

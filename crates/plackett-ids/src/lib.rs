@@ -4,12 +4,15 @@
 
 mod balanced;
 mod catalogue;
+mod codebook;
 mod error;
 mod histories;
 mod item;
+mod residual;
 pub mod scheme;
 pub mod spectral;
 mod tokens;
+mod vectors;
 
 pub use balanced::{balanced_k_means, balanced_k_means_in_turn};
 pub use catalogue::{
@@ -17,4 +20,6 @@ pub use catalogue::{
 };
 pub use error::IdsError;
 pub use histories::{Histories, read_histories};
-pub use item::{Item, read_items};
+pub use item::{Item, Keep, read_items, read_items_keeping};
+pub use residual::{ResidualQuantizer, ResidualSettings};
+pub use vectors::{VectorTable, bytes_of};

@@ -1,7 +1,6 @@
 //! The tokens of a scheme, and what makes sequences of them unique.
 
 use indexmap::IndexSet;
-use std::collections::HashMap;
 
 /// Tokens by number, in the order in which they came.
 #[derive(Clone, Debug, Default)]
@@ -56,11 +55,14 @@ pub fn digits_of(number: usize, count: usize, base: usize) -> Vec<usize> {
 /// Gives items that share a sequence one token more, `<same_0>` for the first of them; how many shared one is returned. A sequence that was
 /// unique stays as it is.
 pub fn number_duplicates(codes: &mut [Vec<u32>], table: &mut TokenTable) -> usize {
-    let mut groups: HashMap<Vec<u32>, Vec<usize>> = HashMap::new();
-    for (item, sequence) in codes.iter().enumerate() {
-        groups.entry(sequence.clone()).or_default().push(item);
-    }
-    let mut shared: Vec<Vec<usize>> = groups.into_values().filter(|items| items.len() > 1).collect();
+    let mut order: Vec<usize> = (0..codes.len()).collect();
+    // Equal sequences stand beside each other, in the order of the items.
+    order.sort_by(|a, b| codes[*a].cmp(&codes[*b]).then(a.cmp(b)));
+    let mut shared: Vec<Vec<usize>> = order
+        .chunk_by(|a, b| codes[*a] == codes[*b])
+        .filter(|items| items.len() > 1)
+        .map(<[usize]>::to_vec)
+        .collect();
     shared.sort_unstable();
     for items in &shared {
         for (number, item) in items.iter().enumerate() {

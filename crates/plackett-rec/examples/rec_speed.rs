@@ -32,7 +32,7 @@ impl Bench {
     fn fitted(&self, recommender: &str) -> Result<(Box<dyn Recommender>, f64), Failure> {
         let begun = Instant::now();
         let compute = Compute::new(self.threads);
-        let mut fitting = Fitting { compute, seed: 1, progress: &mut |_| {} };
+        let mut fitting = Fitting { compute, seed: 1, kept: None, progress: &mut |_| {} };
         let data = FitData { catalogue: self.catalogue, sequences: &self.split.sequences };
         let fitted = parse(recommender)?.fit(&data, &mut fitting)?;
         Ok((fitted, begun.elapsed().as_secs_f64()))

@@ -244,7 +244,8 @@ mod tests {
             ["ease(l2=1)", "hstu(epochs=1, width=4, max-length=5)", "sasrec(epochs=1, width=4, max-length=5)"]
         {
             let configured = parse(text).unwrap();
-            let mut fitting = Fitting { compute: Compute::new(1), seed: 1, progress: &mut |_| {} };
+            let mut fitting =
+                Fitting { compute: Compute::new(1), seed: 1, kept: None, progress: &mut |_| {} };
             let data = FitData { catalogue: 3, sequences: &all.sequences };
             let fitted = configured.fit(&data, &mut fitting).unwrap();
             ModelFolder::write(folder.path(), (&configured, 1), &*fitted, (&all, &titles), "abc").unwrap();
@@ -286,7 +287,8 @@ mod tests {
         let all = interactions();
         let write = |folder: &Path, text: &str| {
             let configured = parse(text).unwrap();
-            let mut fitting = Fitting { compute: Compute::new(1), seed: 1, progress: &mut |_| {} };
+            let mut fitting =
+                Fitting { compute: Compute::new(1), seed: 1, kept: None, progress: &mut |_| {} };
             let data = FitData { catalogue: 3, sequences: &all.sequences };
             let fitted = configured.fit(&data, &mut fitting).unwrap();
             ModelFolder::write(folder, (&configured, 1), &*fitted, (&all, &HashMap::new()), "").unwrap();

@@ -3,7 +3,7 @@
 use crate::floors::{bpr, ease, ials, item_knn, popularity};
 use crate::{Event, RecError, hstu, sequential};
 use plackett_core::declaration::{self, Declaration, Expression, OptionSpec, OptionValues, suggestion};
-use plackett_train::trainer::StepRecord;
+use plackett_train::trainer::{Keeping, StepRecord};
 use plackett_train::{Compute, Parameters};
 use std::fmt;
 use std::sync::Arc;
@@ -117,6 +117,8 @@ pub struct Fitting<'f> {
     pub compute: Arc<Compute>,
     /// From which what is drawn follows.
     pub seed: u64,
+    /// Where models that are trained in steps keep checkpoints, from which a fit that was killed goes on.
+    pub kept: Option<Keeping<'f>>,
     /// Told of each step.
     pub progress: &'f mut dyn FnMut(FitStep),
 }
@@ -331,7 +333,8 @@ mod tests {
                 _ => "",
             };
             let configured = parse(&format!("{}{options}", spec.name)).unwrap();
-            let mut fitting = Fitting { compute: Compute::new(1), seed: 3, progress: &mut |_| {} };
+            let mut fitting =
+                Fitting { compute: Compute::new(1), seed: 3, kept: None, progress: &mut |_| {} };
             let fitted = configured.fit(&data, &mut fitting).unwrap();
             let rank = evaluate(&*fitted, std::slice::from_ref(&case), EvaluationOptions::default()).unwrap();
             assert!(rank[0].rank == 1 || spec.name == "popularity", "{}: {:?}", spec.name, rank[0]);
@@ -368,7 +371,8 @@ mod tests {
         ] {
             let said_of = parse(text).and_then(|configured| {
                 let sequences = circles();
-                let mut fitting = Fitting { compute: Compute::new(1), seed: 1, progress: &mut |_| {} };
+                let mut fitting =
+                    Fitting { compute: Compute::new(1), seed: 1, kept: None, progress: &mut |_| {} };
                 configured.fit(&FitData { catalogue: 8, sequences: &sequences }, &mut fitting)
             });
             match said.is_empty() {
@@ -379,7 +383,7 @@ mod tests {
                 }
             }
         }
-        let mut fitting = Fitting { compute: Compute::new(1), seed: 1, progress: &mut |_| {} };
+        let mut fitting = Fitting { compute: Compute::new(1), seed: 1, kept: None, progress: &mut |_| {} };
         let empty = FitData { catalogue: 4, sequences: &[Vec::new()] };
         assert!(parse("ease").unwrap().fit(&empty, &mut fitting).is_err());
     }

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::RetrieverTask;
-use plackett_ids::Item;
 use plackett_ids::scheme::Encoding;
+use plackett_ids::{Item, VectorTable};
 use plackett_train::Compute;
 use plackett_train::nn::LlamaConfig;
 use plackett_train::trainer::{Settings, train};
@@ -96,6 +96,7 @@ fn ten_thousand_beams_of_each_scheme_are_docids_of_the_catalogue() {
     let vectors: Vec<Vec<f64>> = (0..documents as u64)
         .map(|row| (0..24).map(|at| f64::from(stream.normal(1000 + row * 24 + at))).collect())
         .collect();
+    let vectors = VectorTable::of_rows(&items, &vectors).unwrap();
     let histories: Vec<Vec<usize>> = (0..200)
         .map(|user| (0..6).map(|at| stream.below(5000 + user * 6 + at, documents)).collect())
         .collect();
@@ -103,7 +104,7 @@ fn ten_thousand_beams_of_each_scheme_are_docids_of_the_catalogue() {
     for spec in SCHEMES {
         let scheme = parse(spec.name).unwrap();
         let source = Source {
-            vectors: spec.reads.contains(&Reads::Vectors).then_some(&vectors[..]),
+            vectors: spec.reads.contains(&Reads::Vectors).then_some(&vectors),
             histories: spec.reads.contains(&Reads::Histories).then_some(&histories[..]),
             ..Source::of_items(&items, 1)
         };

@@ -15,7 +15,7 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 /// An item of a catalogue.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,8 +36,10 @@ pub struct Catalogue {
     codebooks: Vec<usize>,
     items: Vec<CatalogueItem>,
     remarks: Vec<String>,
-    by_id: HashMap<String, usize>,
-    by_codes: HashMap<Vec<u32>, Vec<usize>>,
+    /// Places of the items in the order of their names.
+    by_id: Vec<usize>,
+    /// The same in the order of sequences, and of places where they are equal.
+    by_codes: Vec<usize>,
     sha256: String,
 }
 
@@ -82,8 +84,7 @@ impl Catalogue {
                 "the token `{token}` is empty or has a blank; tokens are written with blanks between them"
             ));
         }
-        let (mut by_id, mut by_codes) = (HashMap::new(), HashMap::<Vec<u32>, Vec<usize>>::new());
-        for (place, item) in items.iter().enumerate() {
+        for item in &items {
             if item.codes.is_empty() {
                 return Err(format!("the item `{}` has no code", item.id));
             }
@@ -94,11 +95,14 @@ impl Catalogue {
                     tokens.len()
                 ));
             }
-            if by_id.insert(item.id.clone(), place).is_some() {
-                return Err(format!("the item `{}` stands twice", item.id));
-            }
-            by_codes.entry(item.codes.clone()).or_default().push(place);
         }
+        let mut by_id: Vec<usize> = (0..items.len()).collect();
+        by_id.sort_unstable_by(|a, b| items[*a].id.cmp(&items[*b].id));
+        if let Some(pair) = by_id.windows(2).find(|pair| items[pair[0]].id == items[pair[1]].id) {
+            return Err(format!("the item `{}` stands twice", items[pair[0]].id));
+        }
+        let mut by_codes: Vec<usize> = (0..items.len()).collect();
+        by_codes.sort_unstable_by(|a, b| items[*a].codes.cmp(&items[*b].codes).then(a.cmp(b)));
         let sha256 = hash(&scheme, &tokens, &codebooks, &items);
         Ok(Catalogue { scheme, tokens, codebooks, items, remarks, by_id, by_codes, sha256 })
     }
@@ -145,12 +149,20 @@ impl Catalogue {
 
     /// The place of an item.
     pub fn place(&self, id: &str) -> Option<usize> {
-        self.by_id.get(id).copied()
+        let found = self.by_id.binary_search_by(|place| self.items[*place].id.as_str().cmp(id));
+        found.ok().map(|at| self.by_id[at])
     }
 
     /// The places of the items with a sequence, in their order: one, more where items share it, none where nobody has it.
     pub fn find(&self, codes: &[u32]) -> &[usize] {
-        self.by_codes.get(codes).map_or(&[], Vec::as_slice)
+        let from = self.by_codes.partition_point(|place| self.items[*place].codes.as_slice() < codes);
+        let count = self.by_codes[from..].partition_point(|place| self.items[*place].codes == codes);
+        &self.by_codes[from..from + count]
+    }
+
+    /// The places of the items with each sequence, in the order of sequences.
+    fn groups(&self) -> impl Iterator<Item = &[usize]> {
+        self.by_codes.chunk_by(|a, b| self.items[*a].codes == self.items[*b].codes)
     }
 
     /// The places of the items of each sequence, in no particular order.

@@ -78,7 +78,7 @@ impl Statistics {
 impl Catalogue {
     /// Counts collisions, lengths, prefixes and the use of codes.
     pub fn statistics(&self) -> Statistics {
-        let shared = || self.by_codes.values().map(Vec::len).filter(|items| *items > 1);
+        let shared = || self.groups().map(<[usize]>::len).filter(|items| *items > 1);
         let mut lengths = BTreeMap::new();
         self.items.iter().for_each(|item| *lengths.entry(item.codes.len()).or_default() += 1);
         let used: HashSet<u32> = self.items.iter().flat_map(|item| item.codes.iter().copied()).collect();
@@ -88,7 +88,7 @@ impl Catalogue {
             items: self.len(),
             tokens: self.tokens.len(),
             dead_tokens: self.tokens.len() - used.len(),
-            sequences: self.by_codes.len(),
+            sequences: self.groups().count(),
             colliding_items: shared().sum(),
             largest_collision: shared().max().unwrap_or(1),
             lengths,
@@ -100,9 +100,8 @@ impl Catalogue {
 
     /// Sequences that are the beginning of another one. In sorted order such a one stands right before what it begins.
     fn prefix_clashes(&self) -> (usize, Option<PrefixClash>) {
-        let mut sequences: Vec<(&[u32], usize)> =
-            self.by_codes.iter().map(|(codes, places)| (&codes[..], places[0])).collect();
-        sequences.sort_unstable();
+        let sequences: Vec<(&[u32], usize)> =
+            self.groups().map(|places| (&self.items[places[0]].codes[..], places[0])).collect();
         let clashes: Vec<_> = sequences.windows(2).filter(|pair| pair[1].0.starts_with(pair[0].0)).collect();
         let first = clashes.first().map(|pair| PrefixClash {
             item: self.items[pair[0].1].id.clone(),

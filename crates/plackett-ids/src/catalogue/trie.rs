@@ -23,10 +23,11 @@ impl Catalogue {
     /// There are more tokens than a trie holds, or two codes have one token, so that sequences of different items become one.
     pub fn trie(&self, token: impl Fn(u32) -> u32) -> Result<CatalogueTrie, IdsError> {
         let failed = |problem: String| IdsError::Data(format!("the trie of the catalogue: {problem}"));
-        let mut sequences: Vec<&Vec<u32>> = self.by_codes.keys().collect();
-        sequences.sort_unstable();
-        let written: Vec<Vec<u32>> =
-            sequences.iter().map(|codes| codes.iter().map(|code| token(*code)).collect()).collect();
+        let groups: Vec<&[usize]> = self.groups().collect();
+        let written: Vec<Vec<u32>> = groups
+            .iter()
+            .map(|places| self.items[places[0]].codes.iter().map(|code| token(*code)).collect())
+            .collect();
         let built = TokenTrie::build(&written).map_err(|error| failed(error.to_string()))?;
         if !built.duplicates.is_empty() {
             let count = built.duplicates.len();
@@ -34,7 +35,7 @@ impl Catalogue {
                 "{count} sequences become others, since codes have a token of the model in common"
             )));
         }
-        let items = built.order.iter().map(|at| self.by_codes[sequences[*at as usize]].clone()).collect();
+        let items = built.order.iter().map(|at| groups[*at as usize].to_vec()).collect();
         Ok(CatalogueTrie { trie: Arc::new(built.trie), items, needs_end: built.prefixes > 0 })
     }
 }

@@ -13,6 +13,7 @@ pub static CATEGORY: SchemeSpec = SchemeSpec {
     paper: "How to Index Item IDs for Recommendation Foundation Models (2023)",
     reads: &[Reads::Categories],
     options: &[LAST],
+    holds: |_, sizes| 160 * sizes.items + sizes.text_bytes,
     encode: |options, source| Ok(encode(options, source)),
 };
 

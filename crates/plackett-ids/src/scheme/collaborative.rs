@@ -30,6 +30,8 @@ pub static COLLABORATIVE: SchemeSpec = SchemeSpec {
         },
         LAST,
     ],
+    // A pair in the map and, twice, in the sorted list; the rows and eigenvectors of the spectral clusters.
+    holds: |options, sizes| 64 * sizes.pairs + 8 * (24 + 3 * options.count("clusters") as u64) * sizes.items,
     encode,
 };
 

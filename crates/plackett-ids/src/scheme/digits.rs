@@ -17,6 +17,8 @@ pub static ATOMIC: SchemeSpec = SchemeSpec {
     paper: "Transformer Memory as a Differentiable Search Index (2022); How to Index Item IDs (2023)",
     reads: &[],
     options: &[],
+    // A token for each, twice while they are numbered.
+    holds: |_, sizes| 160 * sizes.items,
     encode: |_, source| {
         let mut table = TokenTable::default();
         let codes = (0..source.items.len()).map(|item| vec![table.number(leaf_token(item))]).collect();
@@ -33,6 +35,7 @@ pub static NAIVE: SchemeSpec = SchemeSpec {
     paper: "Transformer Memory as a Differentiable Search Index (2022)",
     reads: &[],
     options: &[PIECE, START],
+    holds: |_, sizes| 80 * sizes.items,
     encode: |options, source| {
         let numbers = (0..source.items.len() as u64).collect();
         Ok(of_numbers(numbers, options, source.items.len() as u64))
@@ -47,6 +50,7 @@ pub static RANDOM: SchemeSpec = SchemeSpec {
     paper: "How to Index Item IDs for Recommendation Foundation Models (2023)",
     reads: &[],
     options: &[PIECE, START],
+    holds: |_, sizes| 80 * sizes.items,
     encode: |options, source| {
         let items = source.items.len() as u64;
         // A few numbers are free, as in the paper's 1000–13000 for some 12,000 items.
@@ -81,6 +85,7 @@ pub static SEQUENTIAL: SchemeSpec = SchemeSpec {
         },
         LAST,
     ],
+    holds: |_, sizes| 160 * sizes.items + 16 * sizes.pairs,
     encode: |options, source| Ok(sequential(options, source)),
 };
 

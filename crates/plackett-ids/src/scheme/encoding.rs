@@ -1,15 +1,15 @@
 //! What schemes are given, and what they make.
 
 use super::{Reads, SchemeSpec};
-use crate::{IdsError, Item};
+use crate::{IdsError, Item, VectorTable};
 
 /// What identifiers are made from.
 #[derive(Clone, Copy, Debug)]
 pub struct Source<'a> {
     /// The items.
     pub items: &'a [Item],
-    /// A vector for each, of one length.
-    pub vectors: Option<&'a [Vec<f64>]>,
+    /// A vector for each.
+    pub vectors: Option<&'a VectorTable>,
     /// Histories as places in `items`, the oldest first. Only those that a model is trained on: identifiers that know held-out positions
     /// give the answer away (see [`Histories::training`](crate::Histories::training)).
     pub histories: Option<&'a [Vec<usize>]>,
@@ -23,9 +23,9 @@ impl<'a> Source<'a> {
         Source { items, vectors: None, histories: None, seed }
     }
 
-    /// The vectors; none where [`Source::check`] was not asked.
-    pub(super) fn vectors(&self) -> &'a [Vec<f64>] {
-        self.vectors.unwrap_or_default()
+    /// The vectors; there are some where [`Source::check`] was asked.
+    pub(super) fn vectors(&self) -> Result<&'a VectorTable, IdsError> {
+        self.vectors.ok_or_else(|| IdsError::Data("there are no vectors".into()))
     }
 
     /// The histories; none where [`Source::check`] was not asked.
@@ -67,29 +67,16 @@ impl<'a> Source<'a> {
     fn check_vectors(&self, scheme: &'static str) -> Result<(), IdsError> {
         let remedy = "give a vector for each item";
         let vectors = self.vectors.ok_or(IdsError::Needs { scheme, what: "vectors", remedy })?;
-        let (items, count) = (self.items.len(), vectors.len());
+        let (items, count) = (self.items.len(), vectors.rows());
         if items != count {
             return Err(IdsError::Data(format!(
                 "there are {items} items and {count} vectors; give one for each"
             )));
         }
-        let length = vectors[0].len();
-        for (item, vector) in self.items.iter().zip(vectors) {
-            if vector.is_empty() || vector.len() != length {
-                return Err(IdsError::Data(format!(
-                    "the vector of `{}` has {} numbers, the first one {length}; all need the same, one at least",
-                    item.id,
-                    vector.len()
-                )));
-            }
-            if vector.iter().any(|x| !x.is_finite()) {
-                return Err(IdsError::Data(format!(
-                    "the vector of `{}` has a number that is none; leave the item out or make its vector anew",
-                    item.id
-                )));
-            }
+        match vectors.dimension() {
+            0 => Err(IdsError::Data("the vectors have no numbers; give one at least".into())),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn check_histories(&self, scheme: &'static str) -> Result<(), IdsError> {

@@ -1,9 +1,14 @@
 //! Identifiers from vectors: a tree of k-means, and numbers in its leaves.
 
-use super::{Encoding, ROUNDS, Reads, SchemeSpec, Source};
+use super::memory::NUMBER;
+use super::{Encoding, PER_CODE, ROUNDS, Reads, SchemeSpec, Source};
+use crate::codebook::{center, k_means, sample, subtract};
 use crate::tokens::{TokenTable, digits_of, level_token};
-use plackett_core::clustering::k_means;
+use crate::vectors::READ_ROWS;
+use crate::{IdsError, VectorTable};
 use plackett_core::declaration::{OptionKind, OptionSpec, OptionValues};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 
 /// The declaration.
 pub static HIERARCHICAL: SchemeSpec = SchemeSpec {
@@ -32,8 +37,14 @@ pub static HIERARCHICAL: SchemeSpec = SchemeSpec {
             help: "whether the levels have one set of tokens, as digits do",
         },
         ROUNDS,
+        PER_CODE,
     ],
-    encode: |options, source| Ok(encode(options, source)),
+    holds: |options, sizes| {
+        let vectors = 2 * sizes.sample(options) + READ_ROWS as u64 + 2 * options.count("clusters") as u64;
+        // Places and prefixes of nodes.
+        NUMBER * vectors * sizes.dimension + 64 * sizes.items
+    },
+    encode,
 };
 
 struct Node {
@@ -41,18 +52,22 @@ struct Node {
     prefix: Vec<u32>,
 }
 
-fn encode(options: &OptionValues, source: &Source<'_>) -> Encoding {
-    let (vectors, most) = (source.vectors(), options.count("most"));
+fn encode(options: &OptionValues, source: &Source<'_>) -> Result<Encoding, IdsError> {
+    let (vectors, most) = (source.vectors()?, options.count("most"));
     let mut table = TokenTable::default();
     let branch = |level: usize, code: usize| {
         if options.switch("shared") { format!("<k_{code}>") } else { level_token(level, code) }
     };
-    let mut codes: Vec<Vec<u32>> = vec![Vec::new(); vectors.len()];
-    let mut nodes = vec![Node { items: (0..vectors.len()).collect(), prefix: Vec::new() }];
-    let mut alike = 0;
+    let mut codes: Vec<Vec<u32>> = vec![Vec::new(); vectors.rows()];
+    let mut nodes = vec![Node { items: (0..vectors.rows()).collect(), prefix: Vec::new() }];
+    let (mut alike, mut drawn) = (0, 0);
     while let Some(node) = nodes.pop() {
         let children = match node.items.len() > most {
-            true => split(vectors, &node, options, source.seed),
+            true => {
+                let (children, is_drawn) = split(vectors, &node, options, source.seed)?;
+                drawn += usize::from(is_drawn);
+                children
+            }
             false => Vec::new(),
         };
         if children.len() < 2 {
@@ -71,27 +86,47 @@ fn encode(options: &OptionValues, source: &Source<'_>) -> Encoding {
             nodes.push(Node { items, prefix: node.prefix.iter().copied().chain([token]).collect() });
         }
     }
-    let remarks = (alike > 0).then(|| {
+    let mut remarks = Vec::new();
+    remarks.extend((drawn > 0).then(|| {
+        let most = super::most_learned_from(options, options.count("clusters"));
+        format!("the clusters of {drawn} nodes were learned from {most} of their items, which were drawn (per-code)")
+    }));
+    remarks.extend((alike > 0).then(|| {
         format!(
             "{alike} items have vectors that k-means does not tell apart; they are numbered with more digits"
         )
-    });
-    Encoding {
-        tokens: table.into_tokens(),
-        codes,
-        codebooks: Vec::new(),
-        remarks: remarks.into_iter().collect(),
-    }
+    }));
+    Ok(Encoding { tokens: table.into_tokens(), codes, codebooks: Vec::new(), remarks })
 }
 
-/// The clusters of a node's items that have any.
-fn split(vectors: &[Vec<f64>], node: &Node, options: &OptionValues, seed: u64) -> Vec<Vec<usize>> {
-    let own: Vec<Vec<f64>> = node.items.iter().map(|item| vectors[*item].clone()).collect();
-    let clusters = k_means(&own, options.count("clusters"), options.count("rounds"), seed);
-    let mut children = vec![Vec::new(); clusters.centroids.len()];
-    for (item, cluster) in node.items.iter().zip(clusters.assignments) {
-        children[cluster].push(*item);
+/// The clusters of a node's items that have any, and whether their middles were learned from some of the items only.
+fn split(
+    vectors: &VectorTable,
+    node: &Node,
+    options: &OptionValues,
+    seed: u64,
+) -> Result<(Vec<Vec<usize>>, bool), IdsError> {
+    let (clusters, dimension) = (options.count("clusters"), vectors.dimension());
+    let most = super::most_learned_from(options, clusters);
+    let drawn = sample(node.items.len(), most, &mut ChaCha8Rng::seed_from_u64(seed));
+    let places: Vec<usize> = drawn.iter().map(|at| node.items[*at]).collect();
+    let mut own = vectors.gather(&places)?;
+    let mean = center(&mut own, dimension);
+    let (codebook, codes) = k_means(&own, dimension, clusters, options.count("rounds"), seed);
+    let mut children = vec![Vec::new(); codebook.len()];
+    let is_drawn = drawn.len() < node.items.len();
+    if !is_drawn {
+        node.items.iter().zip(codes).for_each(|(item, code)| children[code as usize].push(*item));
+    } else {
+        for items in node.items.chunks(READ_ROWS) {
+            let mut rows = vectors.gather(items)?;
+            subtract(&mut rows, &mean);
+            items
+                .iter()
+                .zip(codebook.nearest(&rows))
+                .for_each(|(item, code)| children[code as usize].push(*item));
+        }
     }
     children.retain(|items| !items.is_empty());
-    children
+    Ok((children, is_drawn))
 }

@@ -6,6 +6,7 @@ mod collaborative;
 mod digits;
 mod encoding;
 mod hierarchical;
+mod memory;
 mod parse;
 mod quantized;
 #[cfg(test)]
@@ -13,6 +14,7 @@ mod tests;
 mod text;
 
 pub use encoding::{Encoding, Source};
+pub use memory::{MemoryNeed, Sizes};
 pub use parse::{find, parse};
 
 use crate::{Catalogue, IdsError};
@@ -74,6 +76,8 @@ pub struct SchemeSpec {
     pub reads: &'static [Reads],
     /// Its options.
     pub options: &'static [OptionSpec],
+    /// Bytes that it holds while it works, beside items, vectors and the catalogue; from above.
+    holds: fn(&OptionValues, &Sizes) -> u64,
     /// Makes the sequences.
     encode: fn(&OptionValues, &Source<'_>) -> Result<Encoding, IdsError>,
 }
@@ -143,3 +147,25 @@ const ROUNDS: OptionSpec = OptionSpec {
     default: Some("25"),
     help: "rounds of k-means at most",
 };
+/// Vectors that k-means learns from.
+const PER_CODE: OptionSpec = OptionSpec {
+    name: "per-code",
+    kind: OptionKind::Integer(0, 1_000_000),
+    default: Some("256"),
+    help: "vectors that a code is learned from at most: where there are more, some are drawn, and the others get their codes alone; 0 for all",
+};
+
+/// How many vectors codes are learned from at most, by [`PER_CODE`].
+fn most_learned_from(options: &OptionValues, codes: usize) -> usize {
+    match options.get_count("per-code") {
+        None | Some(0) => usize::MAX,
+        Some(each) => each.saturating_mul(codes),
+    }
+}
+
+/// Says that codes were learned from some of the vectors.
+fn learned_from(some: usize, all: usize) -> Option<String> {
+    (some < all).then(|| {
+        format!("the codebooks were learned from {some} of {all} vectors, which were drawn (per-code); all have codes")
+    })
+}

@@ -1,11 +1,18 @@
 //! Identifiers from vectors by codebooks: of residuals, of residuals with clusters of one size, of parts of the vector.
 
-use super::{DUPLICATES, Encoding, ROUNDS, Reads, SchemeSpec, Source};
+use super::memory::NUMBER;
+use super::{DUPLICATES, Encoding, PER_CODE, ROUNDS, Reads, SchemeSpec, Source, learned_from};
 use crate::IdsError;
 use crate::balanced::{balanced_k_means, balanced_k_means_in_turn};
+use crate::codebook::{Codebook, center, k_means, sample, subtract};
+use crate::residual::{ResidualQuantizer, ResidualSettings};
 use crate::tokens::{TokenTable, level_token, number_duplicates};
-use plackett_core::clustering::{Clusters, k_means};
+use crate::vectors::READ_ROWS;
+use plackett_core::clustering::Clusters;
 use plackett_core::declaration::{OptionKind, OptionSpec, OptionValues};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use std::ops::Range;
 
 /// Codebooks of residuals.
 pub static RESIDUAL: SchemeSpec = SchemeSpec {
@@ -14,8 +21,14 @@ pub static RESIDUAL: SchemeSpec = SchemeSpec {
     summary: "residual quantisation: k-means of the vectors, then of what each lacks of its centroid, level by level",
     paper: "Recommender Systems with Generative Retrieval (2023); MiniOneRec (2025)",
     reads: &[Reads::Vectors],
-    options: &[LEVELS, CODES, ROUNDS, DUPLICATES],
-    encode: |options, source| residual(options, source, k_means),
+    options: &[LEVELS, CODES, ROUNDS, BEAM, PER_CODE, DUPLICATES],
+    holds: |options, sizes| {
+        let (levels, codes) = (options.count("levels") as u64, options.count("codes") as u64);
+        let crossed = if options.count("beam") > 1 { levels * levels / 2 * codes * codes } else { 0 };
+        let vectors = 2 * sizes.sample(options) + READ_ROWS as u64 + 2 * levels * codes;
+        NUMBER * (vectors * sizes.dimension + crossed + sizes.items * levels)
+    },
+    encode: residual,
 };
 
 /// Codebooks of residuals whose codes are used equally often.
@@ -37,11 +50,16 @@ pub static BALANCED: SchemeSpec = SchemeSpec {
             help: "how clusters get their items: the nearest pair of both first, or cluster after cluster in a drawn order (OneRec's algorithm 1)",
         },
     ],
+    holds: |options, sizes| {
+        let pairs = if options.choice("fill") == "turn" { 1 } else { options.count("codes") as u64 };
+        // Vectors in double precision; what is sorted.
+        sizes.items * (2 * NUMBER * sizes.dimension + 24 + 40 * pairs)
+    },
     encode: |options, source| match options.choice("fill") {
-        "turn" => residual(options, source, balanced_k_means_in_turn),
+        "turn" => balanced(options, source, balanced_k_means_in_turn),
         _ => {
             check_pairs(options, source.items.len())?;
-            residual(options, source, balanced_k_means)
+            balanced(options, source, balanced_k_means)
         }
     },
 };
@@ -62,26 +80,15 @@ pub static PRODUCT: SchemeSpec = SchemeSpec {
         },
         CODES,
         ROUNDS,
+        PER_CODE,
         DUPLICATES,
     ],
-    encode: |options, source| {
-        let vectors = source.vectors();
-        let (length, parts) = (vectors[0].len(), options.count("parts"));
-        if parts > length {
-            return Err(options
-                .problem(format!("{parts} parts of a vector of {length} numbers; take {length} at most"))
-                .into());
-        }
-        check_tokens(options, parts)?;
-        let mut levels = Vec::new();
-        for part in 0..parts {
-            let range = length * part / parts..length * (part + 1) / parts;
-            let own: Vec<Vec<f64>> = vectors.iter().map(|vector| vector[range.clone()].to_vec()).collect();
-            let seed = source.seed.wrapping_add(part as u64);
-            levels.push(k_means(&own, options.count("codes"), options.count("rounds"), seed).assignments);
-        }
-        Ok(encoding(&levels, options))
+    holds: |options, sizes| {
+        let codebooks = 2 * options.count("codes") as u64;
+        let vectors = 2 * sizes.sample(options) + 2 * READ_ROWS as u64 + codebooks;
+        NUMBER * (vectors * sizes.dimension + 2 * sizes.items * options.count("parts") as u64)
     },
+    encode: product,
 };
 
 const LEVELS: OptionSpec = OptionSpec {
@@ -95,6 +102,13 @@ const CODES: OptionSpec = OptionSpec {
     kind: OptionKind::Integer(1, 1_000_000),
     default: Some("256"),
     help: "codes of a codebook",
+};
+
+const BEAM: OptionSpec = OptionSpec {
+    name: "beam",
+    kind: OptionKind::Integer(1, 1024),
+    default: Some("1"),
+    help: "sums of centroids that are kept from level to level while a vector is written: more come nearer to it; 1 takes the nearest centroid of each level",
 };
 
 /// Clusters of vectors: how many, rounds, seed.
@@ -131,36 +145,129 @@ fn check_pairs(options: &OptionValues, items: usize) -> Result<(), IdsError> {
     }
 }
 
-fn residual(options: &OptionValues, source: &Source<'_>, cluster: KMeans) -> Result<Encoding, IdsError> {
-    check_tokens(options, options.count("levels"))?;
-    let mut residuals: Vec<Vec<f64>> = source.vectors().to_vec();
-    let mut levels = Vec::new();
-    for level in 0..options.count("levels") {
-        let seed = source.seed.wrapping_add(level as u64);
-        let clusters = cluster(&residuals, options.count("codes"), options.count("rounds"), seed);
-        for (residual, code) in residuals.iter_mut().zip(&clusters.assignments) {
-            residual.iter_mut().zip(&clusters.centroids[*code]).for_each(|(x, middle)| *x -= middle);
-        }
-        levels.push(clusters.assignments);
+/// Products of centroids with each other at most: a gigabyte.
+const MOST_CROSSED: usize = 1 << 28;
+
+fn check_crossed(options: &OptionValues) -> Result<(), IdsError> {
+    let (levels, codes) = (options.count("levels"), options.count("codes"));
+    let crossed = (levels * (levels - 1) / 2).saturating_mul(codes.saturating_mul(codes));
+    match options.count("beam") > 1 && crossed > MOST_CROSSED {
+        true => Err(options
+            .problem(format!(
+                "a beam over {levels} codebooks of {codes} codes needs {crossed} products, and {MOST_CROSSED} are the most; take fewer codes, \
+                 or beam=1"
+            ))
+            .into()),
+        false => Ok(()),
     }
-    Ok(encoding(&levels, options))
 }
 
-/// Sequences of codes, one of each level; all codes of a codebook are tokens, also those that nobody has.
-fn encoding(levels: &[Vec<usize>], options: &OptionValues) -> Encoding {
+fn residual(options: &OptionValues, source: &Source<'_>) -> Result<Encoding, IdsError> {
+    check_tokens(options, options.count("levels"))?;
+    check_crossed(options)?;
+    let vectors = source.vectors()?;
+    let settings = ResidualSettings {
+        levels: options.count("levels"),
+        codes: options.count("codes"),
+        rounds: options.count("rounds"),
+        beam: options.count("beam"),
+        per_code: options.count("per-code"),
+        seed: source.seed,
+    };
+    let quantizer = ResidualQuantizer::train(vectors, &settings)?;
+    let codes = quantizer.encode(vectors)?;
+    let remark = learned_from(quantizer.learned_from(), vectors.rows());
+    Ok(encoding(&codes, settings.levels, options, remark))
+}
+
+/// Residuals by clusters of one size, which need all vectors at once.
+fn balanced(options: &OptionValues, source: &Source<'_>, cluster: KMeans) -> Result<Encoding, IdsError> {
+    let levels = options.count("levels");
+    check_tokens(options, levels)?;
+    let vectors = source.vectors()?;
+    let mut residuals: Vec<Vec<f64>> = Vec::with_capacity(vectors.rows());
+    vectors.blocks(READ_ROWS, |_, rows| {
+        let row = |row: &[f32]| row.iter().map(|x| f64::from(*x)).collect();
+        residuals.extend(rows.chunks_exact(vectors.dimension()).map(row));
+        Ok(())
+    })?;
+    let mut codes = vec![0; residuals.len() * levels];
+    for level in 0..levels {
+        let seed = source.seed.wrapping_add(level as u64);
+        let clusters = cluster(&residuals, options.count("codes"), options.count("rounds"), seed);
+        for (item, (residual, code)) in residuals.iter_mut().zip(&clusters.assignments).enumerate() {
+            residual.iter_mut().zip(&clusters.centroids[*code]).for_each(|(x, middle)| *x -= middle);
+            codes[item * levels + level] = *code as u32;
+        }
+    }
+    Ok(encoding(&codes, levels, options, None))
+}
+
+/// The codebook of a part of the vector, and what is taken off it before.
+struct Part {
+    range: Range<usize>,
+    mean: Vec<f32>,
+    codebook: Codebook,
+}
+
+fn product(options: &OptionValues, source: &Source<'_>) -> Result<Encoding, IdsError> {
+    let vectors = source.vectors()?;
+    let (length, parts) = (vectors.dimension(), options.count("parts"));
+    if parts > length {
+        return Err(options
+            .problem(format!("{parts} parts of a vector of {length} numbers; take {length} at most"))
+            .into());
+    }
+    check_tokens(options, parts)?;
+    let most = super::most_learned_from(options, options.count("codes"));
+    let drawn = sample(vectors.rows(), most, &mut ChaCha8Rng::seed_from_u64(source.seed));
+    let rows = vectors.gather(&drawn)?;
+    let learned = (0..parts).map(|part| {
+        let range = length * part / parts..length * (part + 1) / parts;
+        let mut own = columns(&rows, length, &range);
+        let mean = center(&mut own, range.len());
+        let seed = source.seed.wrapping_add(part as u64);
+        let (codes, rounds) = (options.count("codes"), options.count("rounds"));
+        Part { codebook: k_means(&own, range.len(), codes, rounds, seed).0, range, mean }
+    });
+    let learned: Vec<Part> = learned.collect();
+    let mut codes = vec![0; vectors.rows() * parts];
+    vectors.blocks(READ_ROWS, |first, rows| {
+        for (at, part) in learned.iter().enumerate() {
+            let mut own = columns(rows, length, &part.range);
+            subtract(&mut own, &part.mean);
+            let found = part.codebook.nearest(&own);
+            let to = codes[first * parts + at..].iter_mut().step_by(parts);
+            to.zip(found).for_each(|(code, found)| *code = found);
+        }
+        Ok(())
+    })?;
+    Ok(encoding(&codes, parts, options, learned_from(drawn.len(), vectors.rows())))
+}
+
+/// Some columns of rows of a length.
+fn columns(rows: &[f32], length: usize, range: &Range<usize>) -> Vec<f32> {
+    rows.chunks_exact(length).flat_map(|row| &row[range.clone()]).copied().collect()
+}
+
+/// Sequences of codes, one of each level, item after item; all codes of a codebook are tokens, also those that nobody has.
+fn encoding(found: &[u32], levels: usize, options: &OptionValues, remark: Option<String>) -> Encoding {
     let codebook = options.count("codes");
     let mut table = TokenTable::default();
-    let firsts: Vec<u32> = (0..levels.len())
+    let firsts: Vec<u32> = (0..levels)
         .map(|level| {
             let tokens: Vec<u32> = (0..codebook).map(|code| table.number(level_token(level, code))).collect();
             tokens[0]
         })
         .collect();
-    let items = levels.first().map_or(0, Vec::len);
-    let mut codes: Vec<Vec<u32>> = (0..items)
-        .map(|item| levels.iter().zip(&firsts).map(|(level, first)| first + level[item] as u32).collect())
-        .collect();
-    let mut remarks = Vec::new();
+    let sequence = |codes: &[u32]| {
+        // One place more, for what tells duplicates apart.
+        let mut sequence = Vec::with_capacity(levels + 1);
+        sequence.extend(firsts.iter().zip(codes).map(|(first, code)| first + code));
+        sequence
+    };
+    let mut codes: Vec<Vec<u32>> = found.chunks_exact(levels).map(sequence).collect();
+    let mut remarks: Vec<String> = remark.into_iter().collect();
     if options.choice("duplicates") == "number" {
         let shared = number_duplicates(&mut codes, &mut table);
         remarks.extend(
@@ -168,18 +275,19 @@ fn encoding(levels: &[Vec<usize>], options: &OptionValues) -> Encoding {
                 .then(|| format!("{shared} items shared their codes with others; they have one token more")),
         );
     }
-    Encoding { tokens: table.into_tokens(), codes, codebooks: vec![codebook; levels.len()], remarks }
+    Encoding { tokens: table.into_tokens(), codes, codebooks: vec![codebook; levels], remarks }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::Item;
     use crate::scheme::{Source, parse};
+    use crate::{Item, VectorTable};
 
     #[test]
     fn more_tokens_or_pairs_than_can_be_kept_are_refused() {
         let items: Vec<Item> = (0..3).map(|at| Item::new(at.to_string())).collect();
         let vectors = vec![vec![0.0, 1.0], vec![1.0, 0.0], vec![1.0, 1.0]];
+        let vectors = VectorTable::of_rows(&items, &vectors).unwrap();
         let source = Source { vectors: Some(&vectors), ..Source::of_items(&items, 1) };
         for text in [
             "rq(codes=1000000, levels=5)",
@@ -189,6 +297,9 @@ mod tests {
             let error = parse(text).unwrap().catalogue(&source).unwrap_err().to_string();
             assert!(error.contains("1048576 are the most; take "), "{text}: {error}");
         }
+        let wide = parse("rq(codes=20000, levels=3, beam=2)").unwrap();
+        let error = wide.catalogue(&source).unwrap_err().to_string();
+        assert!(error.contains("or beam=1"), "{error}");
         let options = parse("balanced-rq(codes=256)").unwrap().options;
         assert!(super::check_pairs(&options, 1 << 18).is_ok());
         let error = super::check_pairs(&options, (1 << 18) + 1).unwrap_err().to_string();

@@ -1,7 +1,7 @@
 //! What must be true of all schemes, and the golden examples of their papers.
 
 use super::{SCHEMES, Source, parse};
-use crate::{Catalogue, Histories, Item};
+use crate::{Catalogue, Histories, Item, VectorTable};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::HashSet;
@@ -44,7 +44,8 @@ fn histories(items: usize, groups: usize, unseen: usize) -> Vec<Vec<usize>> {
 }
 
 fn with_all<T>(count: usize, look: impl Fn(&Source<'_>) -> T) -> T {
-    let (items, vectors, histories) = (items(count), vectors(count), histories(count, 4, 9));
+    let (items, histories) = (items(count), histories(count, 4, 9));
+    let vectors = VectorTable::of_rows(&items, &vectors(count)).unwrap();
     look(&Source { items: &items, vectors: Some(&vectors), histories: Some(&histories), seed: 5 })
 }
 
@@ -84,12 +85,8 @@ fn every_scheme_gives_unique_prefix_free_sequences_and_the_same_each_time() {
                 true => {
                     let (items, vectors) = (items(count + 1), vectors(count + 1));
                     let items: Vec<Item> = items[1..].to_vec();
-                    make(&Source {
-                        items: &items,
-                        vectors: Some(&vectors[1..]),
-                        histories: Some(&[]),
-                        seed: 5,
-                    })
+                    let vectors = VectorTable::of_rows(&items, &vectors[1..]).unwrap();
+                    make(&Source { items: &items, vectors: Some(&vectors), histories: Some(&[]), seed: 5 })
                 }
                 false => with_all(count, make),
             };
@@ -207,13 +204,20 @@ fn what_is_missing_or_wrong_is_named() {
     assert!(of("atomic", &Source::of_items(&[], 0)).contains("no item"));
     let twice = [Item::new("a"), Item::new("a")];
     assert!(of("atomic", &Source::of_items(&twice, 0)).contains("`a` stands twice"));
-    for (scheme, vectors, part) in [
-        ("rq", vec![vec![1.0]], "3 items and 1 vectors"),
-        ("rq", vec![vec![1.0], vec![], vec![1.0]], "`item 1`"),
-        ("rq", vec![vec![1.0], vec![f64::NAN], vec![1.0]], "`item 1`"),
-        ("pq", vec![vec![1.0]; 3], "24 parts of a vector of 1 numbers"),
+    let short = VectorTable::of_rows(&plain, &[vec![1.0]]).unwrap();
+    let flat = VectorTable::of_rows(&items, &vec![vec![1.0]; 3]).unwrap();
+    for (scheme, vectors, part) in
+        [("rq", &short, "3 items and 1 vectors"), ("pq", &flat, "24 parts of a vector of 1 numbers")]
+    {
+        let message = of(scheme, &Source { vectors: Some(vectors), ..Source::of_items(&items, 0) });
+        assert!(message.contains(part), "{message}");
+    }
+    for (vectors, part) in [
+        (vec![vec![1.0]], "3 items and 1 vectors"),
+        (vec![vec![1.0], vec![], vec![1.0]], "`item 1`"),
+        (vec![vec![1.0], vec![f64::NAN], vec![1.0]], "`item 1`"),
     ] {
-        let message = of(scheme, &Source { vectors: Some(&vectors), ..Source::of_items(&items, 0) });
+        let message = VectorTable::of_rows(&items, &vectors).unwrap_err().to_string();
         assert!(message.contains(part), "{message}");
     }
     let beyond = Source { histories: Some(&[vec![3]]), ..Source::of_items(&items, 0) };
@@ -230,4 +234,45 @@ fn a_path_that_comes_back_has_each_category_once() {
     let catalogue = parse("category").unwrap().catalogue(&Source::of_items(&cycle, 0)).unwrap();
     assert_eq!(catalogue.text(0), "<category:A> <category:B> <item_0>");
     assert!(catalogue.remarks()[0].contains("came back"));
+}
+
+#[test]
+fn where_vectors_lie_and_how_many_threads_there_are_change_no_identifier() {
+    let (items, rows) = (items(700), vectors(700));
+    let memory = VectorTable::of_rows(&items, &rows).unwrap();
+    let mut file = VectorTable::in_file(tempfile::tempfile().unwrap(), 700, 24);
+    for (row, vector) in rows.iter().enumerate() {
+        let vector: Vec<f32> = vector.iter().map(|x| *x as f32).collect();
+        file.set(row, "x", &vector).unwrap();
+    }
+    for text in [
+        "rq(levels=2, codes=8, per-code=20)",
+        "rq(levels=3, codes=8, beam=4)",
+        "pq(parts=5, codes=4, per-code=30)",
+        "hierarchical(clusters=3, most=40, per-code=50)",
+        "balanced-rq(levels=2, codes=8)",
+    ] {
+        let of = |vectors: &VectorTable, threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let source = Source { vectors: Some(vectors), ..Source::of_items(&items, 3) };
+            pool.install(|| parse(text).unwrap().catalogue(&source).unwrap())
+        };
+        let catalogue = of(&memory, 1);
+        assert_eq!(of(&file, 3), catalogue, "{text}");
+        let is_drawn = text.contains("per-code");
+        assert_eq!(catalogue.remarks().iter().any(|remark| remark.contains("per-code")), is_drawn, "{text}");
+    }
+}
+
+#[test]
+fn what_is_held_grows_with_the_items_and_vectors_are_counted_apart() {
+    let (items, histories) = (items(100), histories(100, 4, 9));
+    for spec in SCHEMES {
+        let scheme = parse(spec.name).unwrap();
+        let few = scheme.memory(&super::Sizes::of(&items[..50], &histories[..100], 24));
+        let all = scheme.memory(&super::Sizes::of(&items, &histories, 24));
+        assert!(all.least > few.least, "{}", spec.name);
+        let reads_vectors = spec.reads.contains(&super::Reads::Vectors);
+        assert_eq!(all.vectors, if reads_vectors { 100 * 24 * 4 } else { 0 }, "{}", spec.name);
+    }
 }

@@ -22,10 +22,8 @@ pub static TITLE: SchemeSpec = SchemeSpec {
         },
         DUPLICATES,
     ],
-    encode: |options, source| {
-        let titles = source.items.iter().map(|item| words_of(&item.title)).collect();
-        Ok(of_words(titles, options))
-    },
+    holds: |_, sizes| 100 * sizes.items + 8 * sizes.name_bytes,
+    encode: |options, source| Ok(of_words(source.items.iter().map(|item| words_of(&item.title)), options)),
 };
 
 /// Keywords.
@@ -45,6 +43,8 @@ pub static KEYWORDS: SchemeSpec = SchemeSpec {
         },
         DUPLICATES,
     ],
+    // Every word could be one of its own.
+    holds: |_, sizes| 100 * sizes.items + 8 * sizes.text_bytes,
     encode: |options, source| {
         let frequencies = document_frequencies(source);
         let most = options.count("words");
@@ -52,7 +52,7 @@ pub static KEYWORDS: SchemeSpec = SchemeSpec {
             given if given.is_empty() => best_words(item, &frequencies, (source.items.len(), most)),
             given => given,
         };
-        Ok(of_words(source.items.iter().map(words).collect(), options))
+        Ok(of_words(source.items.iter().map(words), options))
     },
 };
 
@@ -92,7 +92,7 @@ fn best_words(
     words.into_iter().map(|(_, word)| word).collect()
 }
 
-fn of_words(all: Vec<Vec<String>>, options: &OptionValues) -> Encoding {
+fn of_words(all: impl Iterator<Item = Vec<String>>, options: &OptionValues) -> Encoding {
     let most = match options.count("words") {
         0 => usize::MAX,
         most => most,

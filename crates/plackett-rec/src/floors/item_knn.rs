@@ -154,7 +154,7 @@ mod tests {
         let sequences: Vec<Vec<Event>> = [&[0, 1][..], &[0, 1, 2], &[0, 0]]
             .map(|items| items.iter().map(|item| event(*item)).collect())
             .to_vec();
-        let mut fitting = Fitting { compute: Compute::new(1), seed: 1, progress: &mut |_| {} };
+        let mut fitting = Fitting { compute: Compute::new(1), seed: 1, kept: None, progress: &mut |_| {} };
         let data = FitData { catalogue: 4, sequences: &sequences };
         let model = parse("item-knn").unwrap().fit(&data, &mut fitting).unwrap();
         let scores = model.scores(&[Request { history: &[event(0)], now: 0 }]).unwrap();

@@ -113,7 +113,10 @@ impl ActionRanker {
         let sequences = data.sequences.iter().filter(|sequence| !sequence.is_empty()).map(newest).collect();
         let task = RankingTask { model: &model, head, sequences };
         let mut progress = |record: &StepRecord, total: usize| (fitting.progress)(FitStep::of(record, total));
-        train(&task, &fitting.compute, &mut parameters, &learning.settings, (None, ""), None, &mut progress)?;
+        let mut settings = learning.settings.clone();
+        let folder = fitting.kept.map(|kept| kept.begin("", &mut settings)).transpose()?;
+        let place = (folder.as_deref(), fitting.kept.map_or("", |kept| kept.identity));
+        train(&task, &fitting.compute, &mut parameters, &settings, place, None, &mut progress)?;
         let (weight, bias) = (task.head.weight, task.head.bias);
         Ok(ActionRanker {
             inference: HstuInference::new(&model, &parameters),
@@ -179,7 +182,7 @@ mod tests {
         let options =
             crate::parse("hstu(epochs=60, batch=16, width=16, dropout=0, rate=0.01)").unwrap().options;
         let learning = LearningSettings::of(&options, 1);
-        let mut fitting = Fitting { compute: Compute::new(1), seed: 1, progress: &mut |_| {} };
+        let mut fitting = Fitting { compute: Compute::new(1), seed: 1, kept: None, progress: &mut |_| {} };
         let config = HstuConfig::research(12, 16, 2, 10);
         let data = FitData { catalogue: 12, sequences: &sequences[..56] };
         let ranker = ActionRanker::fit(config, Liked { from: 4.0 }, &learning, &data, &mut fitting).unwrap();

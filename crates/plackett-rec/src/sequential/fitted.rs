@@ -42,11 +42,13 @@ impl<M: SequenceModel> SequenceRecommender<M> {
         fitting: &mut Fitting<'_>,
     ) -> Result<SequenceRecommender<M>, RecError> {
         let task = NextItemTask::new(&model, data.sequences, learning, data.catalogue);
-        let settings =
+        let mut settings =
             Settings { batch: learning.settings.batch.min(task.count().max(1)), ..learning.settings.clone() };
+        let folder = fitting.kept.map(|kept| kept.begin("", &mut settings)).transpose()?;
+        let place = (folder.as_deref(), fitting.kept.map_or("", |kept| kept.identity));
         check_step(&task, &settings, learning.negatives)?;
         let mut progress = |record: &StepRecord, total: usize| (fitting.progress)(FitStep::of(record, total));
-        train(&task, &fitting.compute, &mut parameters, &settings, (None, ""), None, &mut progress)?;
+        train(&task, &fitting.compute, &mut parameters, &settings, place, None, &mut progress)?;
         Ok(SequenceRecommender::new(model, parameters, fitting.compute.clone()))
     }
 

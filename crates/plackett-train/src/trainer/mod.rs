@@ -8,6 +8,7 @@ mod depth_measure;
 mod dual_projection;
 mod examples;
 mod job;
+mod keeping;
 mod language_job;
 mod language_model;
 mod language_task;
@@ -35,6 +36,7 @@ pub use examples::{
     Candidate, RankingExample, TextExample, keep_negatives, read_ranking_examples, read_text_examples,
 };
 pub use job::{CutTexts, Outcome, RankingJob, Trained};
+pub use keeping::Keeping;
 pub use language_job::{EXIT_HEADS, LanguageJob, OWN_HEADS};
 pub use language_model::LanguageModel;
 pub use language_task::LanguageTask;

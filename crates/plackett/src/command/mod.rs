@@ -47,6 +47,7 @@ mod terminal;
 mod trace_file;
 mod train;
 mod training_file;
+mod training_folder;
 mod training_page;
 mod trec_lines;
 

@@ -4,9 +4,9 @@ use super::dataset::Dataset;
 use super::error::StageError;
 use plackett_core::Document;
 use plackett_genir::GenirError;
-use plackett_genir::learning::catalogue_of;
+use plackett_genir::learning::{catalogue_of, items_of};
 use plackett_ids::scheme::{Reads, parse};
-use plackett_ids::{Catalogue, CatalogueItem};
+use plackett_ids::{Catalogue, CatalogueItem, VectorTable};
 use plackett_search::Index;
 use std::collections::HashMap;
 
@@ -59,10 +59,13 @@ impl Corpus {
 pub fn catalogue(scheme: &str, corpus: &Corpus, index: &Index, seed: u64) -> Result<Catalogue, StageError> {
     let scheme = parse(scheme).map_err(GenirError::from)?;
     let vectors = match scheme.spec.reads.contains(&Reads::Vectors) {
-        true => Some(corpus.vectors(index)?),
+        true => {
+            let (items, rows) = (items_of(&corpus.documents), corpus.vectors(index)?);
+            Some(VectorTable::of_rows(&items, &rows).map_err(GenirError::from)?)
+        }
         false => None,
     };
-    Ok(catalogue_of(&scheme, &corpus.documents, vectors.as_deref(), seed)?)
+    Ok(catalogue_of(&scheme, &corpus.documents, vectors.as_ref(), seed)?)
 }
 
 /// The share of the docids whose tokens `<a_…>`, `<b_…>` … name the levels of a tree in their order, so that the path can be read

@@ -1,6 +1,6 @@
 //! `plackett ids learn` and `generate`: the commands of docs/generative-retrieval.md, and what does not belong together.
 
-use crate::common::plackett;
+use crate::common::{kill_when, plackett};
 use std::path::Path;
 
 const TEXTS: [(&str, &str); 6] = [
@@ -128,4 +128,43 @@ fn the_page_of_a_catalogue_shows_its_codes_lengths_and_collisions() {
     assert!(!page.contains("<b> tea"), "titles are text");
     let error = plackett(at, &["ids", "show", "c.jsonl", "--report", "c.jsonl"]).expect(2).stderr;
     assert!(error.contains("--report"), "{error}");
+}
+
+#[test]
+fn a_killed_learning_goes_on_to_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    prepare(folder.path());
+    let at = folder.path();
+    plackett(at, &["index", "texts", "-o", "all.index", "--no-vectors"]).expect(0);
+    let learn = |output: &'static str, steps: &'static str| {
+        [
+            "ids",
+            "learn",
+            "all.index",
+            "-o",
+            output,
+            "--steps",
+            steps,
+            "--width",
+            "32",
+            "--checkpoint",
+            "7",
+            "--json",
+        ]
+    };
+    let whole = plackett(at, &learn("whole", "1500")).expect(0).json();
+    assert_eq!(whole["resumed"], 0);
+    let checkpoint = at.join("killed/training/part-1/checkpoint.safetensors");
+    kill_when(at, &learn("killed", "1500"), || checkpoint.exists());
+    assert!(!at.join("killed/retriever.json").exists());
+    let other = plackett(at, &learn("killed", "1499")).expect(2);
+    assert!(other.stdout.contains("other settings, data or model"), "{}", other.stdout);
+    let rest = plackett(at, &learn("killed", "1500")).expect(0).json();
+    assert!(rest["resumed"].as_u64().unwrap() >= 7, "{rest}");
+    assert_eq!(rest["loss"], whole["loss"]);
+    for name in ["model.safetensors", "retriever.json", "catalogue.jsonl", "vocabulary.json"] {
+        let read = |model: &str| std::fs::read(at.join(model).join(name)).unwrap();
+        assert!(read("killed") == read("whole"), "{name}");
+    }
+    assert!(!at.join("killed/training").exists(), "what was kept on the way goes when the model is there");
 }

@@ -74,7 +74,7 @@ const LINES: &[(&str, i32, &[&str])] = &[
     (
         "ids build corpus.jsonl --scheme keywords -o my.ids",
         0,
-        &["catalogue", "scheme", "sha256", "statistics"],
+        &["catalogue", "memory", "resumed", "scheme", "sha256", "statistics"],
     ),
     ("ids show my.ids", 0, &["scheme", "sha256", "statistics"]),
     ("ids show my.ids --item a", 0, &["items"]),
@@ -84,7 +84,17 @@ const LINES: &[(&str, i32, &[&str])] = &[
     (
         "ids learn my.index -o my.docids --steps 2 --width 8 --layers 1",
         0,
-        &["documents", "known_by_heart", "loss", "output", "parameters", "scheme", "seconds", "texts"],
+        &[
+            "documents",
+            "known_by_heart",
+            "loss",
+            "output",
+            "parameters",
+            "resumed",
+            "scheme",
+            "seconds",
+            "texts",
+        ],
     ),
     ("choose flow --candidates answers.jsonl --by overlap", 0, &["by", "chosen", "drawn", "rounds"]),
     ("synth answers written.jsonl -o made", 0, &["collections", "output", "parts", "questions"]),

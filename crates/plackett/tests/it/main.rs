@@ -18,6 +18,7 @@ mod flags;
 mod formats;
 mod full_disk;
 mod generate;
+mod identifiers;
 mod index_changes;
 mod input_formats;
 mod json;

@@ -1,6 +1,6 @@
 //! `plackett recommend`, and the commands of docs/recommendation.md.
 
-use crate::common::plackett;
+use crate::common::{kill_when, plackett};
 use std::fmt::Write;
 use std::path::Path;
 
@@ -150,4 +150,26 @@ fn limits_act_or_are_refused() {
     let error = said(&["--max-line-bytes", "10"]);
     assert!(error.contains("interactions.tsv") && error.contains("--max-line-bytes"), "{error}");
     assert!(said(&["--memory-budget", "1GB"]).contains("--memory-budget"));
+}
+
+#[test]
+fn a_killed_fit_goes_on_to_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    prepare(folder.path());
+    let at = folder.path();
+    let fit = |output: &'static str, recommender: &'static str| {
+        ["recommend", "fit", "interactions.tsv", "-o", output, "--recommender", recommender]
+    };
+    let long = "sasrec(epochs=1500, width=16, blocks=1, max-length=4)";
+    plackett(at, &fit("whole", long)).expect(0);
+    kill_when(at, &fit("killed", long), || at.join("killed/training/checkpoint.safetensors").exists());
+    let other = plackett(at, &fit("killed", "sasrec(epochs=1400, width=16)")).expect(2).stderr;
+    assert!(other.contains("other settings, data or model"), "{other}");
+    let rest = plackett(at, &fit("killed", long)).expect(0).stderr;
+    assert!(rest.contains("goes on from the last checkpoint"), "{rest}");
+    for name in ["model.safetensors", "recommender.json"] {
+        let read = |model: &str| std::fs::read(at.join(model).join(name)).unwrap();
+        assert!(read("killed") == read("whole"), "{name}");
+    }
+    assert!(!at.join("killed/training").exists() && !at.join("whole/training").exists());
 }

@@ -1,23 +1,17 @@
 //! `plackett ids build`: a catalogue from items and a scheme.
 
+use super::budget::{Budget, peak};
 use super::described;
+use super::item_vectors::ItemVectors;
 use crate::command::number::whole;
 use crate::command::paths::Paths;
 use crate::command::{Global, Outcome, Output};
 use anyhow::{anyhow, bail};
 use clap::Args;
-use plackett::pipeline::Models;
-use plackett_core::formats::read_json_lines;
 use plackett_ids::scheme::{Reads, Scheme, Source, parse};
-use plackett_ids::{Catalogue, Item, read_histories, read_items};
-use plackett_lm::EmbedOptions;
-use serde::Deserialize;
+use plackett_ids::{Catalogue, Item, Keep, read_histories, read_items_keeping};
 use serde_json::json;
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-
-/// Texts of one call of the model.
-const AT_ONCE: usize = 512;
+use std::path::PathBuf;
 
 /// Build a catalogue: an identifier for each item, by a scheme
 #[derive(Args)]
@@ -27,10 +21,12 @@ const AT_ONCE: usize = 512;
                   plackett ids build items.jsonl --index other.index.json -o catalogue.jsonl\n\n\
                   An item is a line such as {\"id\": \"x\", \"title\": \"Green tea\", \"keywords\": \"tea\", \"text\": \"…\", \"categories\": [\"Food\", \"Tea\"]}.\n\
                   Histories are lines of user, item, rating and time with tabs between them, or of a user and items with blanks between them;\n\
-                  their last positions are held out, so that no identifier knows them. A vector is a line such as {\"id\": \"x\", \"vector\": [0.1, …]}.")]
+                  their last positions are held out, so that no identifier knows them. A vector is a line such as {\"id\": \"x\", \"vector\": [0.1, …]}.\n\n\
+                  With --memory-budget vectors that do not fit wait in a file beside the catalogue, and a scheme that needs more is refused before\n\
+                  it begins. Vectors that a model makes are kept in CATALOGUE.unfinished until the end: a build that was killed goes on there.")]
 pub struct Arguments {
     /// The items, one JSON object a line
-    items: PathBuf,
+    pub(super) items: PathBuf,
     /// How identifiers are made (`plackett ids schemes`)
     #[arg(long, value_name = "SCHEME", required_unless_present = "index")]
     scheme: Option<String>,
@@ -42,10 +38,10 @@ pub struct Arguments {
     held_out: usize,
     /// A vector for each item, for schemes that read vectors
     #[arg(long, value_name = "FILE", conflicts_with_all = ["model", "index"])]
-    vectors: Option<PathBuf>,
+    pub(super) vectors: Option<PathBuf>,
     /// Embedding model that makes vectors of titles and texts
     #[arg(long, short, value_name = "MODEL", conflicts_with = "index")]
-    model: Option<String>,
+    pub(super) model: Option<String>,
     /// Take identifiers that were made elsewhere: a JSON object with a list of tokens for each item
     #[arg(long, value_name = "FILE", conflicts_with = "scheme")]
     index: Option<PathBuf>,
@@ -54,7 +50,7 @@ pub struct Arguments {
     seed: u64,
     /// The catalogue
     #[arg(long, short, value_name = "FILE")]
-    output: PathBuf,
+    pub(super) output: PathBuf,
     /// Write the identifiers as an index in JSON too
     #[arg(long, value_name = "FILE")]
     write_index: Option<PathBuf>,
@@ -75,12 +71,18 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         .writes("--write-table", &arguments.write_table)
         .check()?;
     let scheme = arguments.scheme.as_deref().map(parse).transpose()?;
-    let items = read_items(&arguments.items, global.max_line_bytes)?;
-    let catalogue = match (&scheme, &arguments.index) {
-        (Some(scheme), _) => build(arguments, scheme, &items, global, output)?,
-        (None, Some(index)) => Catalogue::read_index(index, &items)?,
+    let mut made = match (&scheme, &arguments.index) {
+        (Some(scheme), _) => build(arguments, scheme, global, output)?,
+        (None, Some(index)) => {
+            if global.memory_budget.is_some() {
+                bail_index()?;
+            }
+            let items = read_items_keeping(&arguments.items, global.max_line_bytes, Keep::Names)?;
+            Made::of(Catalogue::read_index(index, &items)?)
+        }
         (None, None) => return Err(anyhow!("--scheme: say how identifiers are made").into()),
     };
+    let catalogue = &made.catalogue;
     catalogue.save(&arguments.output)?;
     if let Some(path) = &arguments.write_index {
         catalogue.write_index(path)?;
@@ -88,23 +90,43 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     if let Some(path) = &arguments.write_table {
         catalogue.write_table(path)?;
     }
+    // What was kept on the way is no longer needed.
+    made.vectors.take().map(ItemVectors::remove).transpose()?;
     catalogue.remarks().iter().for_each(|remark| output.warn(remark));
     let statistics = catalogue.statistics();
     if output.json {
         return Ok(output.print_json(&json!({
             "catalogue": arguments.output, "scheme": catalogue.scheme(), "sha256": catalogue.sha256(), "statistics": statistics,
+            "memory": {"estimate": made.estimate, "peak": peak(), "vectors_in_file": made.in_file},
+            "resumed": made.resumed,
         }))?);
     }
-    Ok(output.print_styled(&described(&catalogue, &statistics))?)
+    Ok(output.print_styled(&described(catalogue, &statistics))?)
 }
 
-fn build(
-    arguments: &Arguments,
-    scheme: &Scheme,
-    items: &[Item],
-    global: &Global,
-    output: &Output,
-) -> anyhow::Result<Catalogue> {
+fn bail_index() -> anyhow::Result<()> {
+    bail!("--memory-budget: identifiers that were made elsewhere are read whole; leave it out")
+}
+
+/// A catalogue, and what it took.
+struct Made {
+    catalogue: Catalogue,
+    /// Bytes that the build was to take, where a scheme said so.
+    estimate: Option<u64>,
+    /// Whether vectors lay in a file.
+    in_file: bool,
+    /// Vectors of an earlier run that this one went on from.
+    resumed: usize,
+    vectors: Option<ItemVectors>,
+}
+
+impl Made {
+    fn of(catalogue: Catalogue) -> Made {
+        Made { catalogue, estimate: None, in_file: false, resumed: 0, vectors: None }
+    }
+}
+
+fn build(arguments: &Arguments, scheme: &Scheme, global: &Global, output: &Output) -> anyhow::Result<Made> {
     let reads = |what| scheme.spec.reads.contains(&what);
     for (flag, is_given, what) in [
         ("--vectors", arguments.vectors.is_some(), Reads::Vectors),
@@ -115,89 +137,51 @@ fn build(
             bail!("{flag}: the scheme `{}` does not read {}; leave it out", scheme.spec.name, what.words());
         }
     }
-    let vectors = match (&arguments.vectors, reads(Reads::Vectors)) {
-        (Some(path), _) => Some(read_vectors(path, items, global.max_line_bytes)?),
-        (None, true) => Some(embedded(arguments, items, global, output)?),
-        (None, false) => None,
+    let embeds = reads(Reads::Vectors) && arguments.vectors.is_none();
+    let keep = match embeds || reads(Reads::Texts) || reads(Reads::Categories) {
+        true => Keep::All,
+        false => Keep::Names,
     };
-    let histories = match &arguments.histories {
-        Some(path) => {
-            let histories = read_histories(path, items, global.max_line_bytes)?;
-            Some(histories.training(arguments.held_out))
+    let items = read_items_keeping(&arguments.items, global.max_line_bytes, keep)?;
+    let histories = histories(arguments, scheme, &items, global)?;
+    let budget = Budget::new(global.memory_budget, scheme, &items, histories.as_deref().unwrap_or_default());
+    let vectors = match reads(Reads::Vectors) {
+        true => Some(ItemVectors::make(arguments, &items, &budget, global, output)?),
+        false => {
+            budget.place(0)?;
+            None
         }
-        None if reads(Reads::Histories) => {
-            bail!("--histories: the scheme `{}` needs histories of users", scheme.spec.name)
-        }
-        None => None,
     };
-    let source =
-        Source { items, vectors: vectors.as_deref(), histories: histories.as_deref(), seed: arguments.seed };
-    Ok(scheme.catalogue(&source)?)
+    let source = Source {
+        items: &items,
+        vectors: vectors.as_ref().map(|vectors| &vectors.table),
+        histories: histories.as_deref(),
+        seed: arguments.seed,
+    };
+    let catalogue = scheme.catalogue(&source)?;
+    let dimension = vectors.as_ref().map_or(0, |vectors| vectors.table.dimension());
+    let in_file = vectors.as_ref().is_some_and(|vectors| vectors.table.is_in_file());
+    let resumed = vectors.as_ref().map_or(0, |vectors| vectors.resumed);
+    Ok(Made { catalogue, estimate: Some(budget.estimate(dimension, in_file)), in_file, resumed, vectors })
 }
 
-#[derive(Deserialize)]
-struct Line {
-    id: String,
-    vector: Vec<f64>,
-}
-
-/// A vector for each item, in the order of the items.
-fn read_vectors(path: &Path, items: &[Item], limit: usize) -> anyhow::Result<Vec<Vec<f64>>> {
-    let mut by_id: HashMap<String, Vec<f64>> = HashMap::new();
-    for (number, line) in read_json_lines::<Line>(path, limit, "{\"id\": …, \"vector\": […]}")? {
-        let place = || format!("{}, line {number}", path.display());
-        if by_id.insert(line.id.clone(), line.vector).is_some() {
-            bail!("{}: a second vector of the item `{}`; leave one of them out", place(), line.id);
-        }
-    }
-    let vector = |item: &Item| {
-        by_id
-            .remove(&item.id)
-            .ok_or_else(|| anyhow!("{}: no vector of the item `{}`", path.display(), item.id))
-    };
-    items.iter().map(vector).collect()
-}
-
-/// Vectors of titles and texts by an embedding model.
-fn embedded(
+/// The histories that identifiers may know.
+fn histories(
     arguments: &Arguments,
+    scheme: &Scheme,
     items: &[Item],
     global: &Global,
-    output: &Output,
-) -> anyhow::Result<Vec<Vec<f64>>> {
-    let models = Models::new(arguments.model.clone(), global.models());
-    let model = models.open(None)?;
-    let bar = output.progress("vectors", items.len() as u64);
-    let (mut vectors, mut cut) = (Vec::with_capacity(items.len()), 0);
-    for items in items.chunks(AT_ONCE) {
-        let text = |item: &Item| {
-            let parts = [&item.title, &item.keywords, &item.text].map(|part| part.trim());
-            parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
-        };
-        let texts: Vec<String> = items.iter().map(text).collect();
-        for (item, text) in items.iter().zip(&texts) {
-            if !model.has_words(text)? {
-                bail!(
-                    "the item `{}` has no words, and so no vector; leave it out or give it a title",
-                    item.id
-                );
-            }
+) -> anyhow::Result<Option<Vec<Vec<usize>>>> {
+    match &arguments.histories {
+        Some(path) => {
+            let histories = read_histories(path, items, global.max_line_bytes)?;
+            Ok(Some(histories.training(arguments.held_out)))
         }
-        let views: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let made = model.embed(&views, &EmbedOptions::default())?;
-        cut += made.truncated.len();
-        vectors.extend(
-            made.data.chunks_exact(made.dim.max(1)).map(|row| row.iter().map(|x| f64::from(*x)).collect()),
-        );
-        bar.inc(items.len() as u64);
+        None if scheme.spec.reads.contains(&Reads::Histories) => {
+            bail!("--histories: the scheme `{}` needs histories of users", scheme.spec.name)
+        }
+        None => Ok(None),
     }
-    bar.finish_and_clear();
-    if cut > 0 {
-        output.warn(&format!(
-            "{cut} texts are longer than the model reads; the rest of them has no part in their vectors"
-        ));
-    }
-    Ok(vectors)
 }
 
 #[cfg(test)]

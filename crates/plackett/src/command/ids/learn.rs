@@ -4,19 +4,20 @@ use crate::command::number::{real, whole};
 use crate::command::open::{open_index, read_qrels, read_queries};
 use crate::command::output_folder::check_output_folder;
 use crate::command::paths::Paths;
-use crate::command::{Global, Outcome, Output};
+use crate::command::{Global, Outcome, Output, training_folder};
 use anyhow::{anyhow, bail};
 use clap::Args;
 use plackett_core::Document;
 use plackett_genir::learning::{LearningData, RetrieverTraining, catalogue_of, recalled};
 use plackett_genir::representation::{PairSource, TextPair};
 use plackett_genir::{GenerativeRetriever, GenirError, RETRIEVER_FILE};
-use plackett_ids::Catalogue;
 use plackett_ids::scheme::{Reads, parse};
+use plackett_ids::{Catalogue, VectorTable};
 use plackett_search::{Bm25, Index};
 use plackett_train::Compute;
-use plackett_train::trainer::{StepRecord, words_of};
+use plackett_train::trainer::{Keeping, StepRecord, words_of};
 use serde_json::json;
+use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -32,7 +33,8 @@ const RECALLED: usize = 300;
                   plackett search papers.index --pipeline 'generate(model=papers.docids):20 >> late-interaction' \"vague words\"\n\n\
                   The model has drawn weights and learns each document's docid after its first words, after chunks of it, after pseudo\n\
                   queries (words drawn from its sentences), and after labelled queries where some are given. Schemes that read vectors take\n\
-                  those of the index. The model knows no document that comes into the index later: learn anew then.")]
+                  those of the index. The model knows no document that comes into the index later: learn anew then.\n\n\
+                  A run that was killed goes on where its last checkpoint is when the same command is given again, to the same numbers.")]
 pub struct Arguments {
     /// Index directory, made by `plackett index`
     index: PathBuf,
@@ -75,6 +77,9 @@ pub struct Arguments {
     /// The learning rate
     #[arg(long, value_name = "X", default_value = "0.003", value_parser = real(" from 0.000001 to 1", |x| (1e-6..=1.0).contains(&x)))]
     rate: f64,
+    /// Steps between two checkpoints, from which the same command goes on after a kill
+    #[arg(long, value_name = "N", default_value_t = training_folder::EVERY, value_parser = whole::<usize>(1..))]
+    checkpoint: usize,
     /// From which what is drawn follows
     #[arg(long, value_name = "N", default_value = "1", value_parser = whole::<u64>(0..))]
     seed: u64,
@@ -88,7 +93,10 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         .reads("--qrels", &arguments.qrels)
         .writes("--output", [&arguments.output])
         .check()?;
-    check_output_folder(&arguments.output, Some(RETRIEVER_FILE))?;
+    let work = training_folder::folder_in(&arguments.output);
+    if !training_folder::is_begun(&work) {
+        check_output_folder(&arguments.output, Some(RETRIEVER_FILE))?;
+    }
     let training = training(arguments);
     training.check()?;
     let index = open_index(&arguments.index)?;
@@ -116,9 +124,15 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let mut progress =
         |_: (usize, usize), record: &StepRecord, _: usize| bar.set_position(record.step as u64);
     let compute = Compute::new(rayon::current_num_threads());
-    let learned = training.learn(&data, catalogue, &compute, &mut progress)?;
+    let identity = identity(&training, &catalogue, &data);
+    let keeping = Keeping { folder: &work, identity: &identity, every: arguments.checkpoint };
+    let learned = training.learn(&data, catalogue, &compute, Some(&keeping), &mut progress)?;
     bar.finish_and_clear();
+    if learned.resumed > 0 {
+        output.note(&format!("went on after {} steps of an earlier run", learned.resumed));
+    }
     learned.files.save(&arguments.output, &learned.model, &learned.parameters)?;
+    training_folder::remove(&work)?;
     let retriever = GenerativeRetriever::open(&arguments.output, true)?;
     let known = recalled(&retriever, &learned.files.docids()?, &learned.sources, RECALLED)?;
     let texts: usize = learned.sources.iter().map(|source| source.pairs.len()).sum();
@@ -127,6 +141,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         return Ok(output.print_json(&json!({
             "output": arguments.output, "scheme": learned.files.catalogue.scheme(), "documents": documents.len(), "texts": texts,
             "loss": learned.loss, "known_by_heart": known, "parameters": learned.parameters.count(), "seconds": seconds,
+            "resumed": learned.resumed,
         }))?);
     }
     Ok(output.print(&format!(
@@ -157,6 +172,20 @@ fn training(arguments: &Arguments) -> RetrieverTraining {
     }
 }
 
+/// What a training is: one with other settings, docids or texts does not go on from its checkpoints.
+fn identity(training: &RetrieverTraining, catalogue: &Catalogue, data: &LearningData<'_>) -> String {
+    let mut hasher = Sha256::new();
+    let of_documents = data.documents.iter().flat_map(|document| [&document.title, &document.text]);
+    let of_queries = data.labelled.pairs.iter().map(|pair| &pair.text);
+    for text in of_documents.chain(of_queries) {
+        hasher.update((text.len() as u64).to_le_bytes());
+        hasher.update(text);
+    }
+    data.labelled.pairs.iter().for_each(|pair| hasher.update((pair.document as u64).to_le_bytes()));
+    let texts: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    json!({"training": training, "catalogue": catalogue.sha256(), "texts": texts}).to_string()
+}
+
 /// All documents of an index, in the order of their ids: the index has none of its own.
 fn documents_of(index: &Index) -> anyhow::Result<Vec<Document>> {
     if index.has_passages() {
@@ -182,21 +211,27 @@ fn catalogue(arguments: &Arguments, index: &Index, documents: &[Document]) -> an
     if scheme.spec.reads.contains(&Reads::Histories) {
         bail!("--scheme {}: documents have no histories of users; take another scheme", scheme.spec.name);
     }
-    let vector = |document: &Document| -> anyhow::Result<Vec<f64>> {
+    let vectors = match scheme.spec.reads.contains(&Reads::Vectors) {
+        true => Some(vectors(index, documents, scheme.spec.name)?),
+        false => None,
+    };
+    Ok(catalogue_of(&scheme, documents, vectors.as_ref(), arguments.seed)?)
+}
+
+/// The index's vector of each document.
+fn vectors(index: &Index, documents: &[Document], scheme: &str) -> anyhow::Result<VectorTable> {
+    let mut table: Option<VectorTable> = None;
+    for (row, document) in documents.iter().enumerate() {
         let vector = index.vector(&document.id)?.ok_or_else(|| {
             anyhow!(
-                "--scheme {}: the index has no vector of `{}`; make it without --no-vectors, or take another scheme",
-                scheme.spec.name,
+                "--scheme {scheme}: the index has no vector of `{}`; make it without --no-vectors, or take another scheme",
                 document.id
             )
         })?;
-        Ok(vector.into_iter().map(f64::from).collect())
-    };
-    let vectors = match scheme.spec.reads.contains(&Reads::Vectors) {
-        true => Some(documents.iter().map(vector).collect::<anyhow::Result<Vec<_>>>()?),
-        false => None,
-    };
-    Ok(catalogue_of(&scheme, documents, vectors.as_deref(), arguments.seed)?)
+        let table = table.get_or_insert_with(|| VectorTable::in_memory(documents.len(), vector.len()));
+        table.set(row, &document.id, &vector)?;
+    }
+    Ok(table.unwrap_or_else(|| VectorTable::in_memory(0, 0)))
 }
 
 /// Labelled queries, with what was passed over said.

@@ -1,7 +1,10 @@
 //! `plackett ids`: identifiers that a model can write.
 
+mod budget;
 mod build;
 mod check;
+mod item_vectors;
+mod kept_vectors;
 mod learn;
 mod page;
 mod schemes;

@@ -198,7 +198,8 @@ fn measure(
         losses.extend(step.loss);
     };
     let compute = Compute::new(rayon::current_num_threads());
-    let mut fitting = Fitting { compute, seed: arguments.seed.unwrap_or(1), progress: &mut progress };
+    let mut fitting =
+        Fitting { compute, seed: arguments.seed.unwrap_or(1), kept: None, progress: &mut progress };
     let fitted = configured.fit(&FitData { catalogue, sequences: &split.sequences }, &mut fitting)?;
     bar.finish_and_clear();
     let options = EvaluationOptions { exclude_seen: !arguments.include_seen, keep: arguments.k };

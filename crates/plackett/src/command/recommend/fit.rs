@@ -2,13 +2,15 @@
 
 use super::{Data, check_seed, exists};
 use crate::command::number::whole;
-use crate::command::{Global, Outcome, Output};
+use crate::command::{Global, Outcome, Output, training_folder};
 use anyhow::Context;
 use clap::Args;
 use plackett::content_hash::{content, is_stream};
-use plackett_rec::{FitData, FitStep, Fitting, ModelFolder, parse, read_titles};
+use plackett_rec::{Configured, FitData, FitStep, Fitting, Interactions, ModelFolder, parse, read_titles};
 use plackett_train::Compute;
+use plackett_train::trainer::Keeping;
 use serde_json::json;
+use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -69,11 +71,17 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         bar.set_position(step.done as u64);
     };
     let compute = Compute::new(rayon::current_num_threads());
-    let mut fitting = Fitting { compute, seed, progress: &mut progress };
+    let (work, identity) = (training_folder::folder_in(&arguments.output), identity(&configured, seed, &all));
+    if training_folder::is_begun(&work) {
+        output.note("goes on from the last checkpoint of a fit that was interrupted");
+    }
+    let kept = Keeping { folder: &work, identity: &identity, every: training_folder::EVERY };
+    let mut fitting = Fitting { compute, seed, kept: Some(kept), progress: &mut progress };
     let data = FitData { catalogue: all.items.len(), sequences: &all.sequences };
     let fitted = configured.fit(&data, &mut fitting)?;
     bar.finish_and_clear();
     ModelFolder::write(&arguments.output, (&configured, seed), &*fitted, (&all, &titles), &hash)?;
+    training_folder::remove(&work)?;
     let seconds = begun.elapsed().as_secs_f64();
     if output.json {
         return Ok(output.print_json(&json!({
@@ -92,4 +100,20 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         all.users.len(),
         all.items.len()
     ))?)
+}
+
+/// What a fit is: one of another recommender or other events does not go on from its checkpoints.
+fn identity(configured: &Configured, seed: u64, all: &Interactions) -> String {
+    let mut hasher = Sha256::new();
+    for sequence in &all.sequences {
+        hasher.update((sequence.len() as u64).to_le_bytes());
+        for event in sequence {
+            hasher.update(event.item.to_le_bytes());
+            hasher.update(event.rating.to_le_bytes());
+            hasher.update(event.time.to_le_bytes());
+        }
+    }
+    let events: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    json!({"recommender": configured.to_string(), "seed": seed, "items": all.items.len(), "events": events})
+        .to_string()
 }

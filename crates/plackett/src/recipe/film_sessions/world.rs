@@ -5,7 +5,7 @@ use crate::recipe::error::StageError;
 use crate::recipe::field::Values;
 use crate::recipe::film::FilmSearches;
 use plackett_ids::scheme::{Source, parse};
-use plackett_ids::{Catalogue, Item};
+use plackett_ids::{Catalogue, Item, VectorTable};
 use plackett_rec::onerec::{ItemTokens, Session, SessionRule, sessions};
 use plackett_rec::{Interactions, read_interactions};
 use std::path::Path;
@@ -74,6 +74,7 @@ impl SessionWorld {
             rows.push(vector.iter().map(|x| f64::from(*x)).collect::<Vec<f64>>());
         }
         let items: Vec<Item> = all.items.iter().map(Item::new).collect();
+        let rows = VectorTable::of_rows(&items, &rows)?;
         let source = Source { vectors: Some(&rows), ..Source::of_items(&items, 1) };
         let of = |scheme: &str, more: &str| -> Result<Catalogue, StageError> {
             let text = format!("{scheme}(levels={LEVELS}, codes={codes}, duplicates=keep{more})");

@@ -46,7 +46,7 @@ pub static GENERATIVE_RETRIEVER: StageKind = StageKind {
            and where docids end as soon as they are unique), `longest_docid`, `docids` (different ones), `colliding` (documents without one \
            of their own) and `levels_in_order` (share of the docids whose tokens name their level, if any, in order). With `paths` a category path is \
            written before each docid: that one of its document's which is most like the text",
-    version: 1,
+    version: 2,
     gives: Gives::Model,
     fields: &[
         FieldSpec::required("index", FieldKind::Stage(&[Gives::Index]), "an index of the corpus"),
@@ -200,7 +200,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         (task.progress)(&label, record.step as u64, total as u64);
     };
     let compute = Compute::new(rayon::current_num_threads());
-    let learned = training(values).learn(&data, given, &compute, &mut progress)?;
+    let learned = training(values).learn(&data, given, &compute, None, &mut progress)?;
     let folder = task.folder.join(FOLDER);
     learned.save(&folder)?;
     made(values, &folder, &learned, coverage)

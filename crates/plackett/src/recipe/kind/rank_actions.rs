@@ -117,7 +117,7 @@ fn probabilities(
     let name = format!("{}, seed {seed}", task.name);
     let mut progress = |step: FitStep| (task.progress)(&name, step.done as u64, step.total as u64);
     let compute = Compute::new(rayon::current_num_threads());
-    let mut fitting = Fitting { compute, seed: seed as u64, progress: &mut progress };
+    let mut fitting = Fitting { compute, seed: seed as u64, kept: None, progress: &mut progress };
     let config = HstuConfig::research(
         catalogue,
         values.count("width"),

@@ -123,7 +123,7 @@ pub(super) fn fit_and_rank(
         let name = format!("{}, seed {seed}", task.name);
         let mut progress = |step: FitStep| (task.progress)(&name, step.done as u64, step.total as u64);
         let compute = Compute::new(rayon::current_num_threads());
-        let mut fitting = Fitting { compute, seed: seed as u64, progress: &mut progress };
+        let mut fitting = Fitting { compute, seed: seed as u64, kept: None, progress: &mut progress };
         let fitted = configured.fit(&data, &mut fitting)?;
         let options = EvaluationOptions { exclude_seen, keep: CUTS[0] };
         let found = evaluate(&*fitted, &split.cases, options)?;

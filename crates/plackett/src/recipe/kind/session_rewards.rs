@@ -23,7 +23,7 @@ pub static SESSION_REWARDS: StageKind = StageKind {
            targets) of the first model and `floor_loss` of the means of its half; and `entropy` of the first code in nats, `most_entropy` (ln of \
            the codes), `plain_entropy` (of residual k-means without balance), `size_spread` (the greatest difference of two clusters of a \
            level) and `colliding_items` (that share their codes)",
-    version: 1,
+    version: 2,
     gives: Gives::Model,
     fields: &[
         FieldSpec::required("collection", FieldKind::Text, "a folder's name in PLACKETT_DATA, or a path"),

@@ -183,8 +183,12 @@ fn collaborative_vectors(
     let text = format!("sasrec(epochs={}, batch=32, width={width})", task.values.count("start_epochs"));
     let name = format!("{}, SASRec", task.name);
     let mut progress = |step: FitStep| (task.progress)(&name, step.done as u64, step.total as u64);
-    let mut fitting =
-        Fitting { compute: Compute::new(rayon::current_num_threads()), seed, progress: &mut progress };
+    let mut fitting = Fitting {
+        compute: Compute::new(rayon::current_num_threads()),
+        seed,
+        kept: None,
+        progress: &mut progress,
+    };
     let fitted = parse(&text)?.fit(&FitData { catalogue: items, sequences: learned }, &mut fitting)?;
     let parameters = fitted.parameters();
     let id = parameters

@@ -5,6 +5,7 @@ use serde_json::Value;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 /// What a command did.
 pub struct Done {
@@ -62,4 +63,19 @@ pub fn plackett_with_input(folder: &Path, arguments: &[&str], input: &str) -> Do
     // A command that ends early closes its input: that is its right.
     let _ = feeder.join();
     done
+}
+
+/// Starts a command and kills it (signal 9 on Unix) as soon as something is so. Fails where it ends before.
+pub fn kill_when(folder: &Path, arguments: &[&str], is_so: impl Fn() -> bool) {
+    let quiet = || Stdio::null();
+    let mut child =
+        command(folder, arguments).stdin(quiet()).stdout(quiet()).stderr(quiet()).spawn().unwrap();
+    let start = Instant::now();
+    while !is_so() {
+        assert!(child.try_wait().unwrap().is_none(), "{arguments:?} ended before it could be killed");
+        assert!(start.elapsed() < Duration::from_secs(120), "it never came to that");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
 }

@@ -1,0 +1,34 @@
+//! Where a command keeps the log and checkpoints of a training until its model is written: the folder `training` in that of the model.
+
+use anyhow::Context;
+use plackett_train::trainer::CHECKPOINT;
+use std::path::{Path, PathBuf};
+
+/// The folder in the folder of the model.
+const WORK: &str = "training";
+
+/// Steps between two checkpoints, where nobody says how many.
+pub const EVERY: usize = 100;
+
+/// Where the training of a model is kept.
+pub fn folder_in(model: &Path) -> PathBuf {
+    model.join(WORK)
+}
+
+/// Whether a training that was interrupted has left a checkpoint in a folder of trainings, or in a part of it.
+pub fn is_begun(work: &Path) -> bool {
+    let parts = std::fs::read_dir(work).into_iter().flatten().flatten().map(|entry| entry.path());
+    work.join(CHECKPOINT).is_file() || parts.into_iter().any(|part| part.join(CHECKPOINT).is_file())
+}
+
+/// Removes it: the model is written.
+///
+/// # Errors
+/// It cannot be removed.
+pub fn remove(work: &Path) -> anyhow::Result<()> {
+    match std::fs::remove_dir_all(work) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error)
+            .with_context(|| format!("{}: it is no longer needed and cannot be removed", work.display())),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,122 @@
+//! `plackett ids build` on more items than fit a budget, and builds that are killed.
+
+use crate::common::{kill_when, plackett};
+use serde_json::{Value, json};
+use std::fmt::Write;
+use std::path::Path;
+
+/// Items with vectors of so many numbers.
+fn prepare(folder: &Path, items: usize, dimension: usize) {
+    let (mut lines, mut vectors) = (String::new(), String::new());
+    for at in 0..items {
+        let _ = writeln!(lines, "{{\"id\": \"i{at}\", \"title\": \"thing {at} of kind {}\"}}", at % 13);
+        let numbers: Vec<String> =
+            (0..dimension).map(|x| format!("{}", (at * 31 + x * 17) % 101 + (at % 13) * (x % 7))).collect();
+        let _ = writeln!(vectors, "{{\"id\": \"i{at}\", \"vector\": [{}]}}", numbers.join(","));
+    }
+    std::fs::write(folder.join("items.jsonl"), lines).unwrap();
+    std::fs::write(folder.join("vectors.jsonl"), vectors).unwrap();
+}
+
+fn build(folder: &Path, scheme: &str, output: &str, more: &[&str]) -> Value {
+    let arguments = ["ids", "build", "items.jsonl", "--scheme", scheme, "-o", output, "--json"];
+    plackett(folder, &[&arguments, more].concat()).expect(0).json()
+}
+
+#[test]
+fn a_memory_budget_puts_vectors_into_a_file_and_changes_no_identifier() {
+    const VECTORS: u64 = 30_000 * 192 * 4;
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    prepare(at, 30_000, 192);
+    let scheme = "rq(levels=3, codes=8)";
+    let file = ["--vectors", "vectors.jsonl"];
+    let memory = build(at, scheme, "memory.jsonl", &file);
+    assert_eq!(memory["memory"]["vectors_in_file"], false);
+    let estimate = memory["memory"]["estimate"].as_u64().unwrap();
+    let budget = (estimate - 1).to_string();
+    let streamed = build(at, scheme, "file.jsonl", &[&file[..], &["--memory-budget", &budget]].concat());
+    assert_eq!(streamed["memory"]["vectors_in_file"], true);
+    assert_eq!(streamed["memory"]["estimate"], estimate - VECTORS);
+    assert_eq!(streamed["sha256"], memory["sha256"]);
+    let read = |name: &str| std::fs::read(at.join(name)).unwrap();
+    assert!(read("file.jsonl") == read("memory.jsonl"));
+    // On Linux the peaks are known too: the estimates hold, and the file does take vectors out of memory.
+    if let [Some(most), Some(least)] = [&memory, &streamed].map(|made| made["memory"]["peak"].as_u64()) {
+        assert!(most <= estimate && least <= estimate - VECTORS, "{memory}\n{streamed}");
+        assert!(least + VECTORS / 2 < most, "{least} {most}");
+    }
+    let mut refused =
+        vec!["ids", "build", "items.jsonl", "--scheme", scheme, "-o", "no.jsonl", "--memory-budget", "9MB"];
+    refused.extend(file);
+    let refused = plackett(at, &refused).expect(2).stderr;
+    assert!(refused.contains("--memory-budget: the scheme `rq` takes up to"), "{refused}");
+    assert!(refused.contains("for 30000 items, with its vectors in a file, and 9MB are given"), "{refused}");
+    let names: Vec<_> = std::fs::read_dir(at).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names.len(), 4, "nothing is left behind: {names:?}");
+}
+
+#[test]
+fn a_budget_that_is_too_small_is_refused_for_every_kind_of_scheme() {
+    let folder = tempfile::tempdir().unwrap();
+    prepare(folder.path(), 20, 24);
+    std::fs::write(folder.path().join("histories"), "u i1 i2 i3 i4\nv i2 i3 i5 i6\n").unwrap();
+    std::fs::write(folder.path().join("index.json"), r#"{"i1": ["a"]}"#).unwrap();
+    for (more, part) in [
+        (&["--scheme", "title"][..], "the scheme `title` takes up to"),
+        (&["--scheme", "cid", "--histories", "histories"], "the scheme `collaborative` takes up to"),
+        (&["--scheme", "balanced-rq", "--vectors", "vectors.jsonl"], "the scheme `balanced-rq` takes up to"),
+        (&["--index", "index.json"], "made elsewhere are read whole"),
+    ] {
+        let all = [&["ids", "build", "items.jsonl", "-o", "c", "--memory-budget", "1MB"], more].concat();
+        let refused = plackett(folder.path(), &all).expect(2).stderr;
+        assert!(refused.contains("--memory-budget") && refused.contains(part), "{refused}");
+    }
+}
+
+#[test]
+fn vectors_that_are_missing_twice_there_or_of_nobody_are_said() {
+    let folder = tempfile::tempdir().unwrap();
+    prepare(folder.path(), 3, 4);
+    let vector = |id: &str, numbers: &str| format!("{{\"id\": \"{id}\", \"vector\": [{numbers}]}}\n");
+    let all = ["i0", "i1", "i2"].map(|id| vector(id, "1, 2, 3, 4")).concat();
+    let said = |text: &str, code: i32| {
+        std::fs::write(folder.path().join("vectors.jsonl"), text).unwrap();
+        let arguments =
+            ["ids", "build", "items.jsonl", "--scheme", "rq", "--vectors", "vectors.jsonl", "-o", "c.jsonl"];
+        plackett(folder.path(), &arguments).expect(code).stderr
+    };
+    let others = said(&(all.clone() + &vector("x", "1, 2, 3, 4")), 0);
+    assert!(others.contains("--vectors: 1 vectors are of no item; they were left out"), "{others}");
+    for (text, parts) in [
+        (all.clone() + &vector("i1", "1, 2, 3, 4"), ["line 4", "a second vector of the item `i1`"]),
+        (vector("i0", "1, 2, 3, 4"), ["vectors.jsonl", "no vector of the item `i1`"]),
+        (vector("i1", "1, 2") + &all, ["line 2", "the vector of `i0` has 4 numbers, the first one 2"]),
+        (vector("i0", "1e99, 2, 3, 4"), ["line 1", "beyond 1e15"]),
+        (String::new(), ["vectors.jsonl", "no vector of the item `i0`"]),
+    ] {
+        let error = said(&text, 2);
+        assert!(parts.iter().all(|part| error.contains(part)), "{parts:?}: {error}");
+    }
+}
+
+#[test]
+fn a_killed_build_goes_on_with_the_vectors_that_it_had() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    prepare(at, 1600, 1);
+    let scheme = "rq(levels=2, codes=16)";
+    let whole = build(at, scheme, "whole.jsonl", &[]);
+    assert_eq!((&whole["resumed"], &whole["memory"]["vectors_in_file"]), (&json!(0), &json!(false)));
+    let progress = at.join("killed.jsonl.unfinished/progress.jsonl");
+    let arguments = ["ids", "build", "items.jsonl", "--scheme", scheme, "-o", "killed.jsonl"];
+    // What the vectors are of, and a block.
+    let has_block = || std::fs::read_to_string(&progress).is_ok_and(|text| text.lines().count() > 1);
+    kill_when(at, &arguments, has_block);
+    assert!(!at.join("killed.jsonl").exists());
+    let rest = build(at, scheme, "killed.jsonl", &[]);
+    assert!(rest["resumed"].as_u64().unwrap() >= 512, "{rest}");
+    let read = |name: &str| std::fs::read(at.join(name)).unwrap();
+    assert!(read("killed.jsonl") == read("whole.jsonl"));
+    assert!(!at.join("killed.jsonl.unfinished").exists() && !at.join("whole.jsonl.unfinished").exists());
+}
