@@ -161,13 +161,8 @@ impl Catalogue {
     }
 
     /// The places of the items with each sequence, in the order of sequences.
-    fn groups(&self) -> impl Iterator<Item = &[usize]> {
-        self.by_codes.chunk_by(|a, b| self.items[*a].codes == self.items[*b].codes)
-    }
-
-    /// The places of the items of each sequence, in no particular order.
     pub fn groups(&self) -> impl Iterator<Item = &[usize]> {
-        self.by_codes.values().map(Vec::as_slice)
+        self.by_codes.chunk_by(|a, b| self.items[*a].codes == self.items[*b].codes)
     }
 
     /// The sequence of an item as tokens with blanks between them.

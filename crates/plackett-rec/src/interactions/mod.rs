@@ -6,7 +6,7 @@ mod split;
 mod titles;
 
 pub use k_core::k_core;
-pub use reader::read_interactions;
+pub use reader::{read_interactions, read_interactions_within};
 pub use split::{TestCase, Training, leave_last_out, split_at};
 pub use titles::{read_item_texts, read_titles};
 

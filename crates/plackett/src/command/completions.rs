@@ -5,7 +5,6 @@ use clap::{Args, Command};
 use clap_complete::Shell;
 use plackett_core::formats::atomic;
 use serde_json::json;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Print the completions of a shell
