@@ -2,7 +2,7 @@
 
 use crate::bm25::QueryTerms;
 use crate::chunk::document_of_first;
-use crate::filter::{self, Allowed, Bits, Facets, Field, Filter};
+use crate::filter::{self, Allowed, Bits, Evaluation, Facets, Field, Filter};
 use crate::rm3::Rm3;
 use crate::{Bm25, DenseFound, DenseSearch, Index, SearchError};
 use std::sync::Arc;
@@ -22,8 +22,7 @@ impl Index {
     /// filter's, or the index was made before there were filters.
     pub fn select(&self, filter: Option<&Filter>) -> Result<Selection<'_>, SearchError> {
         let Some(filter) = filter else { return Ok(self.all()) };
-        self.check_filters()?;
-        let allowed = self.snapshot.filters.of(filter, &self.snapshot, &self.directory)?;
+        let allowed = self.snapshot.filters.of(filter, &self.evaluation()?)?;
         Ok(Selection { index: self, allowed: Some(allowed) })
     }
 
@@ -37,8 +36,7 @@ impl Index {
     /// # Errors
     /// As [`Index::select`] of an old index; the index cannot be read.
     pub fn fields(&self) -> Result<Vec<Field>, SearchError> {
-        self.check_filters()?;
-        filter::fields_of(&self.snapshot, &self.directory)
+        self.evaluation()?.fields()
     }
 
     /// The values of a field in some documents, by their ids or those of their passages, each document once.
@@ -66,13 +64,14 @@ impl Index {
     }
 
     fn count(&self, field: &str, within: &[Bits]) -> Result<Facets, SearchError> {
-        self.check_filters()?;
-        filter::facets(&self.snapshot, &self.directory, field, within)
+        self.evaluation()?.facets(field, within)
     }
 
-    fn check_filters(&self) -> Result<(), SearchError> {
+    /// What filters are evaluated on, where the index can be filtered.
+    fn evaluation(&self) -> Result<Evaluation<'_>, SearchError> {
         if self.settings.filters {
-            return Ok(());
+            let (snapshot, directory, types) = (&*self.snapshot, &*self.directory, &self.settings.types);
+            return Ok(Evaluation { snapshot, directory, types });
         }
         let path = self.directory.display();
         Err(SearchError::Filter(format!(

@@ -4,10 +4,11 @@
 //! index, and unites the postings of those that pass: its cost follows the values and the matches, not the documents.
 
 use super::terms::Kind;
-use super::{Bits, Comparison, Facets, Field, Filter, Value};
+use super::{Bits, Comparison, Facets, Field, FieldType, Filter, Value};
 use crate::SearchError;
 use crate::snapshot::{NO_VECTOR, Segment, Snapshot};
 use plackett_core::declaration::nearest;
+use std::collections::BTreeMap;
 use std::io::Error;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -67,21 +68,16 @@ pub(crate) struct FilterCache(Mutex<Vec<(Filter, Arc<Allowed>)>>);
 
 impl FilterCache {
     /// Those of a filter, found when they are not there. Who asks meanwhile waits, since it may be for the same.
-    pub(crate) fn of(
-        &self,
-        filter: &Filter,
-        snapshot: &Snapshot,
-        directory: &Path,
-    ) -> Result<Arc<Allowed>, SearchError> {
+    pub(crate) fn of(&self, filter: &Filter, on: &Evaluation<'_>) -> Result<Arc<Allowed>, SearchError> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let found = match kept.iter().position(|(known, _)| known == filter) {
             Some(at) => kept.remove(at),
             None => {
-                let mut segments = Evaluation { snapshot, directory }.filter(filter)?;
+                let mut segments = on.filter(filter)?;
                 for (number, bits) in segments.iter_mut().enumerate() {
-                    bits.intersect(&alive(snapshot, number));
+                    bits.intersect(&alive(on.snapshot, number));
                 }
-                (filter.clone(), Arc::new(Allowed::new(segments, snapshot)))
+                (filter.clone(), Arc::new(Allowed::new(segments, on.snapshot)))
             }
         };
         if kept.len() >= FILTERS_KEPT {
@@ -108,18 +104,6 @@ pub(crate) fn documents_among(snapshot: &Snapshot, segments: &[Bits]) -> Vec<Bit
         bits
     };
     segments.iter().zip(&snapshot.segments).map(documents).collect()
-}
-
-/// Counts the values of a field, as a filter names it, in the documents of each segment.
-pub(crate) fn facets(
-    snapshot: &Snapshot,
-    directory: &Path,
-    field: &str,
-    within: &[Bits],
-) -> Result<Facets, SearchError> {
-    let evaluation = Evaluation { snapshot, directory };
-    let path = evaluation.path(field)?;
-    super::facets::count(snapshot, &path, within).map_err(evaluation.failed())
 }
 
 /// The documents of a segment that are not deleted.
@@ -174,12 +158,27 @@ pub(super) fn each_term(
     Ok(())
 }
 
-struct Evaluation<'a> {
-    snapshot: &'a Snapshot,
-    directory: &'a Path,
+/// What filters are evaluated on.
+pub(crate) struct Evaluation<'a> {
+    pub snapshot: &'a Snapshot,
+    /// The index, for messages.
+    pub directory: &'a Path,
+    /// What was said of the types of fields.
+    pub types: &'a BTreeMap<String, FieldType>,
 }
 
 impl Evaluation<'_> {
+    /// The fields that living documents have, by name.
+    pub(crate) fn fields(&self) -> Result<Vec<Field>, SearchError> {
+        super::fields::of(self.snapshot, self.types).map_err(self.failed())
+    }
+
+    /// Counts the values of a field, as a filter names it, in the documents of each segment.
+    pub(crate) fn facets(&self, field: &str, within: &[Bits]) -> Result<Facets, SearchError> {
+        let path = self.path(field)?;
+        super::facets::count(self.snapshot, &path, within).map_err(self.failed())
+    }
+
     /// The documents of each segment that pass; deleted ones may be among them.
     fn filter(&self, filter: &Filter) -> Result<Vec<Bits>, SearchError> {
         match filter {
@@ -238,7 +237,7 @@ impl Evaluation<'_> {
                 return Ok(path.to_string());
             }
         }
-        let fields = super::fields::of(self.snapshot, self.directory)?;
+        let fields = self.fields()?;
         let names = fields.iter().map(|field| field.name.as_str());
         let meant = nearest(field, names).map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
         let shown: Vec<String> = fields.iter().take(FIELDS_NAMED).map(ToString::to_string).collect();
@@ -333,7 +332,7 @@ impl Evaluation<'_> {
 
     /// The error of a value with which no value of the field compares.
     fn unlike(&self, path: &str, value: &Value) -> Result<SearchError, SearchError> {
-        let fields = super::fields::of(self.snapshot, self.directory)?;
+        let fields = self.fields()?;
         let found = fields.iter().find(|field| field.name == path);
         let has = found.map(Field::types).unwrap_or_default();
         Ok(SearchError::Filter(format!(

@@ -3,13 +3,11 @@
 use super::allowed::{count_within, each_term, living};
 use super::terms::Kind;
 use super::value::Stored;
-use crate::SearchError;
 use crate::snapshot::Snapshot;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::Error;
-use std::path::Path;
 use std::str::FromStr;
 
 /// What the values of a field are.
@@ -90,16 +88,19 @@ struct Seen {
     texts: Option<BTreeSet<FieldType>>,
 }
 
-/// The fields that living documents have, by name.
-pub(crate) fn of(snapshot: &Snapshot, directory: &Path) -> Result<Vec<Field>, SearchError> {
-    let read = || -> Result<Vec<Field>, Error> {
-        let mut all = named(snapshot)?;
-        for (name, seen) in &mut all {
-            look(snapshot, name, seen)?;
+/// The fields that living documents have, by name; `given` has the types of some.
+pub(super) fn of(snapshot: &Snapshot, given: &BTreeMap<String, FieldType>) -> Result<Vec<Field>, Error> {
+    let mut all = named(snapshot)?;
+    for (name, seen) in &mut all {
+        look(snapshot, name, seen)?;
+    }
+    let mut fields: Vec<Field> = all.into_values().map(Seen::end).collect();
+    for field in &mut fields {
+        if let Some(kind) = given.get(&field.name) {
+            field.types = BTreeSet::from([*kind]);
         }
-        Ok(all.into_values().map(Seen::end).collect())
-    };
-    read().map_err(|error| SearchError::from_tantivy(directory)(error.into()))
+    }
+    Ok(fields)
 }
 
 /// The fields by name, with their numbers of documents.

@@ -30,10 +30,9 @@ mod parse;
 mod terms;
 mod value;
 
-pub(crate) use allowed::{Allowed, FilterCache, documents_among, facets, living};
+pub(crate) use allowed::{Allowed, Evaluation, FilterCache, documents_among, living};
 pub(crate) use bits::Bits;
 pub use facets::{FacetValue, Facets};
-pub(crate) use fields::of as fields_of;
 pub use fields::{Field, FieldType};
 pub use number::Number;
 pub(crate) use terms::terms;

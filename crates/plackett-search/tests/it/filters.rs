@@ -125,7 +125,8 @@ fn asked(random: &mut Random, depth: u64) -> Asked {
             let value = literal(field, random);
             let ordered = value.is_number() || hours(&value).is_some();
             let comparisons = ["=", "!=", "<", "<=", ">", ">="];
-            Asked::Compare(field, random.one(&comparisons[..if ordered { 6 } else { 2 }]), value)
+            let sign = comparisons[random.below(if ordered { 6 } else { 2 }) as usize];
+            Asked::Compare(field, sign, value)
         }
         3 => Asked::In(field, (0..1 + random.below(3)).map(|_| literal(field, random)).collect()),
         4 => Asked::Exists(field),
