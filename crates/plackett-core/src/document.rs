@@ -1,6 +1,7 @@
 //! What is asked and what is found.
 
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 
 /// Free fields of a document or query, in the order of their file.
 pub type Metadata = serde_json::Map<String, serde_json::Value>;
@@ -34,6 +35,10 @@ pub struct Document {
     /// Other fields, kept as they came.
     #[serde(default, skip_serializing_if = "Metadata::is_empty")]
     pub metadata: Metadata,
+    /// Where headings stand in the body, in bytes and in their order, as a reader of pages found them; not kept in files. Empty where
+    /// nobody looked: a body may still be Markdown.
+    #[serde(skip)]
+    pub headings: Vec<Range<usize>>,
 }
 
 impl Document {

@@ -214,6 +214,7 @@ impl<'a> IndexWriter<'a> {
                         title: document.title.clone(),
                         text: document.text.get(range.clone()).unwrap_or_default().into(),
                         metadata: document.metadata.clone(),
+                        ..Document::default()
                     };
                     let (passage_of, replaces) =
                         (Some((document.id.clone(), range)), replaces && number == 1);

@@ -179,7 +179,7 @@ fn candidate(item: &Value, place: usize) -> Result<Option<Candidate>, String> {
         (found, _) => found,
     };
     let document =
-        Document { id: found.unwrap_or_else(|| place.to_string()), title, text, metadata: Map::new() };
+        Document { id: found.unwrap_or_else(|| place.to_string()), title, text, ..Document::default() };
     Ok(Some(Candidate { document, score: outer.get("score").and_then(Value::as_f64) }))
 }
 

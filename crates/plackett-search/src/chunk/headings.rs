@@ -1,8 +1,9 @@
-//! The sections of a Markdown text.
+//! The sections of a page, or of a Markdown text.
 
 use super::measure::Measure;
 use super::{ChunkerSpec, overlap, tokens};
 use crate::SearchError;
+use plackett_core::Document;
 use plackett_core::declaration::OptionValues;
 use pulldown_cmark::{Event, Parser, Tag};
 use std::ops::Range;
@@ -10,7 +11,7 @@ use std::ops::Range;
 pub(super) static HEADINGS: ChunkerSpec = ChunkerSpec {
     name: "headings",
     aliases: &["markdown"],
-    summary: "a section each: from a Markdown heading to the next; a longer one than fits is cut into windows of tokens",
+    summary: "a section each: from a heading of a Markdown or HTML file (or of Markdown in a text) to the next; a longer one than fits is cut into windows of tokens",
     options: &[
         tokens::size(
             None,
@@ -24,8 +25,15 @@ pub(super) static HEADINGS: ChunkerSpec = ChunkerSpec {
     cut,
 };
 
-fn cut(options: &OptionValues, text: &str, measure: &Measure<'_>) -> Result<Vec<Range<usize>>, SearchError> {
-    let sections = sections(text);
+fn cut(
+    options: &OptionValues,
+    document: &Document,
+    measure: &Measure<'_>,
+) -> Result<Vec<Range<usize>>, SearchError> {
+    let text = &document.text;
+    let headings =
+        if document.headings.is_empty() { markdown_headings(text) } else { document.headings.clone() };
+    let sections = sections(text, &headings);
     let Some(size) = measure.within(options.get_count("size")) else { return Ok(sections) };
     let overlap = overlap(options, size);
     let mut passages = Vec::new();
@@ -36,21 +44,28 @@ fn cut(options: &OptionValues, text: &str, measure: &Measure<'_>) -> Result<Vec<
     Ok(passages)
 }
 
+/// The headings of a text whose marks are in it.
+fn markdown_headings(text: &str) -> Vec<Range<usize>> {
+    let events = Parser::new(text).into_offset_iter();
+    events
+        .filter(|(event, _)| matches!(event, Event::Start(Tag::Heading { .. })))
+        .map(|(_, range)| range)
+        .collect()
+}
+
 /// From each heading to the next. A heading under which nothing stands but another heading goes with that one's section.
-fn sections(text: &str) -> Vec<Range<usize>> {
+fn sections(text: &str, headings: &[Range<usize>]) -> Vec<Range<usize>> {
     let mut sections: Vec<Range<usize>> = Vec::new();
     let mut start = 0;
     // Where the last heading ends: a section has something behind it.
     let mut body = 0;
-    for (event, range) in Parser::new(text).into_offset_iter() {
-        if !matches!(event, Event::Start(Tag::Heading { .. })) {
-            continue;
+    for heading in headings {
+        let between = text.get(body..heading.start).unwrap_or_default();
+        if !between.trim().is_empty() {
+            sections.push(start..heading.start);
+            start = heading.start;
         }
-        if !text[body..range.start].trim().is_empty() {
-            sections.push(start..range.start);
-            start = range.start;
-        }
-        body = range.end;
+        body = heading.end;
     }
     sections.push(start..text.len());
     sections

@@ -27,7 +27,7 @@ pub const MOST_PASSAGES: usize = 100_000;
 const MARK: char = '#';
 
 /// Where a text is cut, by options, in passages that a measure finds short enough.
-type Cut = fn(&OptionValues, &str, &Measure<'_>) -> Result<Vec<Range<usize>>, SearchError>;
+type Cut = fn(&OptionValues, &Document, &Measure<'_>) -> Result<Vec<Range<usize>>, SearchError>;
 
 /// A way to cut texts: a line of [`CHUNKERS`].
 pub struct ChunkerSpec {
@@ -90,7 +90,7 @@ impl Chunking {
         embedder: Option<&dyn Embedder>,
     ) -> Result<Vec<Range<usize>>, SearchError> {
         let measure = Measure::of(embedder, &document.title)?;
-        let ranges = covering((self.spec.cut)(&self.options, &document.text, &measure)?, &document.text);
+        let ranges = covering((self.spec.cut)(&self.options, document, &measure)?, &document.text);
         if ranges.len() > MOST_PASSAGES {
             return Err(SearchError::Argument(format!(
                 "the document `{}` has {} passages of {self}, and {MOST_PASSAGES} at most are kept; cut longer ones",

@@ -3,6 +3,7 @@
 use super::measure::Measure;
 use super::{ChunkerSpec, overlap};
 use crate::SearchError;
+use plackett_core::Document;
 use plackett_core::declaration::{OptionKind, OptionSpec, OptionValues};
 use std::borrow::Cow;
 use std::ops::Range;
@@ -39,7 +40,12 @@ struct Unit {
     tokens: usize,
 }
 
-fn cut(options: &OptionValues, text: &str, measure: &Measure<'_>) -> Result<Vec<Range<usize>>, SearchError> {
+fn cut(
+    options: &OptionValues,
+    document: &Document,
+    measure: &Measure<'_>,
+) -> Result<Vec<Range<usize>>, SearchError> {
+    let text = &document.text;
     let count = options.count("count");
     let overlap = overlap(options, count);
     let units = units(text, measure)?;

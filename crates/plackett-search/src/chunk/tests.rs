@@ -110,6 +110,11 @@ fn sections_begin_at_headings_that_are_headings() {
     let begin = ["Before.", "# One\n\n## Two", "Three\n====="];
     assert_eq!(passages.len(), 3, "{passages:?}");
     assert!(passages.iter().zip(begin).all(|(passage, begin)| passage.starts_with(begin)), "{passages:?}");
+    let read = Document {
+        headings: vec![6..9, 17..20],
+        ..Document::new("d", "Words\nOne\nUnder.\nTwo\nUnder too.")
+    };
+    assert_eq!(cut("headings", &read, None), ["Words\n", "One\nUnder.\n", "Two\nUnder too."]);
     let small = cut("headings:2/0", &document, None);
     assert!(small.len() > 5 && small.contains(&"More words ".to_string()), "{small:?}");
     assert_eq!(cut("headings", &Document::new("d", "no headings at all"), None).len(), 1);

@@ -3,6 +3,7 @@
 use super::measure::Measure;
 use super::{ChunkerSpec, overlap};
 use crate::SearchError;
+use plackett_core::Document;
 use plackett_core::declaration::{OptionKind, OptionSpec, OptionValues};
 use std::ops::Range;
 
@@ -30,7 +31,12 @@ pub(super) static TOKENS: ChunkerSpec = ChunkerSpec {
     cut,
 };
 
-fn cut(options: &OptionValues, text: &str, measure: &Measure<'_>) -> Result<Vec<Range<usize>>, SearchError> {
+fn cut(
+    options: &OptionValues,
+    document: &Document,
+    measure: &Measure<'_>,
+) -> Result<Vec<Range<usize>>, SearchError> {
+    let text = &document.text;
     let size = options.count("size");
     measure.windows(text, measure.within(Some(size)).unwrap_or(size), overlap(options, size))
 }

@@ -30,7 +30,7 @@ impl BeirWriter {
         let mut file = atomic::AtomicFile::create(&path)?;
         let mut count = 0;
         for document in documents {
-            let Document { id, title, text, metadata } = document?;
+            let Document { id, title, text, metadata, .. } = document?;
             if id.is_empty() {
                 return Err(unwritten(&path, refused(format!("document {} has an empty id", count + 1))));
             }
@@ -108,7 +108,7 @@ mod tests {
             let document =
                 |(id, (title, text, metadata)): (String, (String, String, BTreeMap<String, String>))| {
                     let metadata = metadata.into_iter().map(|(name, value)| (name, value.into())).collect();
-                    Document { id, title, text, metadata }
+                    Document { id, title, text, metadata, ..Document::default() }
                 };
             all.into_iter().map(document).collect()
         })

@@ -10,6 +10,7 @@ use encoding_rs::Encoding;
 use html5gum::emitters::default::DefaultEmitter;
 use html5gum::{Error, StartTag, Token, Tokenizer};
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// Elements that are left out with all that is in them.
 const LEFT_OUT: [&[u8]; 16] = [
@@ -81,7 +82,7 @@ const REPLACED: &str = "bytes that do not belong to the page's own charset are r
 
 pub(super) fn read(source: &Source<'_>) -> Result<Parts, Unread> {
     let text = decoded(source)?;
-    let Page { text: words, title, heading, metadata, unclosed, .. } = Page::of(&text);
+    let Page { text: words, title, heading, headings, metadata, unclosed, .. } = Page::of(&text);
     if let Some(Unclosed { what, at }) = unclosed {
         if words.is_empty() {
             let line = memchr::memchr_iter(b'\n', text.as_bytes().get(..at).unwrap_or_default()).count() + 1;
@@ -93,7 +94,7 @@ pub(super) fn read(source: &Source<'_>) -> Result<Parts, Unread> {
         source.tally.add(UNCLOSED, source.file);
     }
     let title = if title.is_empty() { joined(&heading) } else { title };
-    Ok(Parts { title, text: words, metadata })
+    Ok(Parts { title, text: words, metadata, headings })
 }
 
 /// The words of a piece of a page.
@@ -163,6 +164,10 @@ struct Page {
     left_out: Option<LeftOut>,
     in_title: Option<usize>,
     in_heading: bool,
+    /// Where a heading of any level begins in the text, while it is read.
+    heading_from: Option<usize>,
+    /// Where headings stand in the text.
+    headings: Vec<Range<usize>>,
     /// How many `<pre>` are open, in which blanks count.
     pre: usize,
     /// Whether a blank stands between what was read and what comes.
@@ -229,6 +234,9 @@ impl Page {
             _ => {}
         }
         self.part(name);
+        if is_heading(name) {
+            self.heading_from = Some(self.text.len());
+        }
     }
 
     fn close(&mut self, name: &[u8]) {
@@ -240,6 +248,12 @@ impl Page {
                 self.left_out = None;
             }
             return;
+        }
+        if let Some(from) = self.heading_from.take_if(|_| is_heading(name)) {
+            let end = self.text.trim_end().len();
+            if from < end {
+                self.headings.push(from..end);
+            }
         }
         match name {
             b"title" => self.in_title = None,
@@ -324,7 +338,14 @@ impl Page {
         self.text.truncate(kept);
         let begins = self.text.len() - self.text.trim_start_matches(['\n', '\r']).len();
         self.text.drain(..begins);
+        for heading in &mut self.headings {
+            *heading = heading.start.saturating_sub(begins)..heading.end.saturating_sub(begins);
+        }
     }
+}
+
+fn is_heading(name: &[u8]) -> bool {
+    matches!(name, [b'h', b'1'..=b'6'])
 }
 
 fn is_cell(name: &[u8]) -> bool {

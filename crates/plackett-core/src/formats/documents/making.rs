@@ -99,7 +99,7 @@ impl Making {
             None => fields,
         };
         self.as_asked(&mut metadata);
-        Ok(Document { id, title, text: text.unwrap_or_default(), metadata })
+        Ok(Document { id, title, text: text.unwrap_or_default(), metadata, ..Document::default() })
     }
 }
 

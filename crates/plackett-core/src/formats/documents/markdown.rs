@@ -4,10 +4,11 @@ use super::single::{Parts, Source, Unread};
 use super::{front_matter, html};
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 use serde_json::Value;
+use std::ops::Range;
 
 pub(super) fn read(source: &Source<'_>) -> Result<Parts, Unread> {
     let (mut metadata, body) = front_matter::split(source, source.text()?)?;
-    let Words { text, heading, .. } = Words::of(body);
+    let Words { text, heading, headings, .. } = Words::of(body);
     // A title that is no text stays a field.
     let title = match metadata.get("title") {
         Some(Value::String(title)) if !title.trim().is_empty() => title.trim().to_string(),
@@ -16,7 +17,7 @@ pub(super) fn read(source: &Source<'_>) -> Result<Parts, Unread> {
     if metadata.get("title").and_then(Value::as_str).is_some_and(|known| known.trim() == title) {
         metadata.shift_remove("title");
     }
-    Ok(Parts { title, text, metadata })
+    Ok(Parts { title, text, metadata, headings })
 }
 
 /// The words of a text, block by block.
@@ -25,9 +26,10 @@ struct Words {
     text: String,
     /// The words of the first heading.
     heading: String,
-    /// Where the first heading begins in the text, while it is read.
+    /// Where a heading begins in the text, while it is read.
     heading_from: Option<usize>,
-    has_heading: bool,
+    /// Where headings stand in the text.
+    headings: Vec<Range<usize>>,
     /// The lines of a block of HTML.
     html: String,
     /// How many lists are open.
@@ -77,9 +79,7 @@ impl Words {
         match tag {
             Tag::Heading { .. } => {
                 self.block();
-                if !self.has_heading {
-                    self.heading_from = Some(self.text.len());
-                }
+                self.heading_from = Some(self.text.len());
             }
             Tag::Item | Tag::TableRow | Tag::TableHead => self.line(),
             Tag::List(_) => {
@@ -107,9 +107,13 @@ impl Words {
         match tag {
             TagEnd::Heading(_) => {
                 if let Some(from) = self.heading_from.take() {
-                    let heading = self.text.get(from..).unwrap_or_default();
-                    self.heading = heading.split_whitespace().collect::<Vec<_>>().join(" ");
-                    self.has_heading = !self.heading.is_empty();
+                    let words = self.text.get(from..).unwrap_or_default();
+                    if self.heading.is_empty() {
+                        self.heading = words.split_whitespace().collect::<Vec<_>>().join(" ");
+                    }
+                    if !words.trim().is_empty() {
+                        self.headings.push(from..self.text.len());
+                    }
                 }
                 self.block();
             }
@@ -185,6 +189,8 @@ mod tests {
              quotation\n\nfn main() {}\n\na\tb\nc\td\n\nSecond\n\nEnd.\n\nA note."
         );
         assert!(parts.metadata.is_empty());
+        let headings: Vec<&str> = parts.headings.iter().map(|heading| &parts.text[heading.clone()]).collect();
+        assert_eq!(headings, ["The first heading", "Second"]);
     }
 
     #[test]

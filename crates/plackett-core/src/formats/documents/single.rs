@@ -10,6 +10,7 @@ use crate::formats::FormatError;
 use crate::formats::input::{Input, name_of, open_counted, open_foreign, stopped};
 use crate::{Document, Metadata};
 use std::io::Read;
+use std::ops::Range;
 use std::path::Path;
 
 /// The largest file that is one document, in bytes, unpacked: more is a collection under a wrong name, or a packed file that
@@ -35,6 +36,8 @@ pub(super) struct Parts {
     pub title: String,
     pub text: String,
     pub metadata: Metadata,
+    /// Where headings stand in the text, in bytes.
+    pub headings: Vec<Range<usize>>,
 }
 
 /// What a reader of one kind is given.
@@ -204,8 +207,8 @@ impl Singles {
             Err(Unread::Wrong(error)) => return Err(error),
             Err(Unread::Nothing(why)) => return Ok(Outcome::Nothing(why)),
         };
-        let Parts { title, text, metadata } = parts;
-        Ok(Outcome::Document(self.making.whole(Document { id, title, text, metadata })))
+        let Parts { title, text, metadata, headings } = parts;
+        Ok(Outcome::Document(self.making.whole(Document { id, title, text, metadata, headings })))
     }
 
     /// Says what was counted.
