@@ -43,3 +43,4 @@ mod search_limits;
 mod sync;
 mod train;
 mod verify;
+mod walkthrough;
