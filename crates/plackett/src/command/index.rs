@@ -1,6 +1,7 @@
 //! `plackett index`: from a collection to a directory that can be searched.
 
 mod blocks;
+mod own_vectors;
 
 use super::documents::{CollectionBar, DocumentArguments};
 use super::open::{listed, open_index, read_lines, remark_on_version};
@@ -11,7 +12,9 @@ use anyhow::bail;
 use blocks::{BlockArguments, Made};
 use clap::{Args, ValueEnum};
 use console::style;
+use own_vectors::{VectorArguments, VectorSource};
 use plackett::indexing::DocumentEmbedder;
+use plackett::own_vectors::OwnVectors;
 use plackett::pipeline::Models;
 use plackett::sync::CollectionSync;
 use plackett_core::Document;
@@ -29,6 +32,7 @@ use std::time::Instant;
 #[command(
     after_help = "Examples:\n  plackett index corpus.jsonl -o my.index\n  plackett index beir/scifact -o scifact.index\n  \
                   plackett index more.csv -o my.index --append        (adds; replaces documents with the same id)\n  \
+                  plackett index corpus.jsonl -o my.index --vectors-from vectors.npy --model all-MiniLM-L6-v2\n  \
                   plackett index notes -o notes.index --sync          (makes the index, then keeps it in step with the folder)\n  \
                   plackett index -o my.index --delete d17,d18\n  \
                   plackett index -o my.index --graph always           (makes the graph for approximate search)\n  \
@@ -77,6 +81,8 @@ pub struct Arguments {
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     fields: Option<Vec<String>>,
     #[command(flatten)]
+    own: VectorArguments,
+    #[command(flatten)]
     documents: DocumentArguments,
     #[command(flatten, next_help_heading = "Blocks for block-rank")]
     blocks: BlockArguments,
@@ -116,6 +122,14 @@ enum Graph {
     Always,
     /// Not now
     Never,
+}
+
+/// Where the vectors of documents come from.
+enum Vectorizer<'a> {
+    None,
+    Model(DocumentEmbedder<'a>),
+    /// Somebody made them: where they are, and how the index takes them.
+    Own(VectorSource, OwnVectors<'a>),
 }
 
 /// What the documents go into.
@@ -173,6 +187,10 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     } else {
         (None, (!arguments.no_vectors).then(|| open(None)).transpose()?)
     };
+    let own = arguments.own.open(embedder.as_ref().map(DocumentEmbedder::identity))?;
+    let own = own.zip(embedder.as_ref()).map(|(source, embedder)| {
+        (source, OwnVectors::new(embedder.identity().clone(), |count| bar.finished(count)))
+    });
     arguments.blocks.check_drop(index.as_ref(), path)?;
     let follows = arguments.collection.is_some() || arguments.delete.is_some();
     let plan = arguments.blocks.plan(index.as_ref(), follows, &models)?;
@@ -199,7 +217,11 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         None => Target::New(NewIndex::begin(path, &arguments.settings(embedder.as_ref()))?),
     };
     let sync = sync.as_ref();
-    let result = change(arguments, documents, sync, &deleted, &mut target, embedder.as_ref(), &bar, output);
+    let vectors = match own {
+        Some((source, own)) => Vectorizer::Own(source, own),
+        None => embedder.map_or(Vectorizer::None, Vectorizer::Model),
+    };
+    let result = change(arguments, documents, sync, &deleted, &mut target, vectors, &bar, output);
     let made = match (&result, plan) {
         (Ok(_), Some(plan)) => plan.run(target.index(), &|message| bar.say(message)).map(Some),
         (Ok(_), None) => arguments.blocks.drop_asked(path, output).map(|()| None),
@@ -349,7 +371,8 @@ impl Arguments {
     /// The files that are read.
     fn paths(&self) -> Paths {
         let ids = self.delete.as_deref().and_then(|delete| delete.strip_prefix('@'));
-        Paths::default().reads("COLLECTION", &self.collection).reads("--delete", ids)
+        let paths = Paths::default().reads("COLLECTION", &self.collection).reads("--delete", ids);
+        paths.reads("--vectors-from", &self.own.vectors_from)
     }
 
     /// The ids as they stand: a blank may be a part of one.
@@ -380,14 +403,22 @@ fn change(
     sync: Option<&CollectionSync>,
     deleted: &[String],
     target: &mut Target,
-    embedder: Option<&DocumentEmbedder<'_>>,
+    mut vectors: Vectorizer<'_>,
     bar: &CollectionBar,
     output: &Output,
 ) -> anyhow::Result<Committed> {
+    let (embedder, mut own): (Option<&dyn Embedder>, _) = match &mut vectors {
+        Vectorizer::None => (None, None),
+        Vectorizer::Model(embedder) => (Some(&*embedder), None),
+        Vectorizer::Own(source, own) => {
+            let own = &*own;
+            (Some(own), Some((source, own)))
+        }
+    };
     let left = if let Target::New(new) = target { new.removed() } else { 0 };
     let directory = arguments.output.display().to_string();
     let target_fields = target.index().settings().fields.clone();
-    let writer = target.index().writer(embedder.map(|embedder| embedder as &dyn Embedder));
+    let writer = target.index().writer(embedder);
     let mut writer = writer.map_err(|error| unwritable(&directory, error))?;
     let left = left + writer.removed();
     if left > 0 {
@@ -416,7 +447,10 @@ fn change(
         let mut count = 0usize;
         let fields = target_fields.iter().all(|field| field == "title" || field == "text");
         for document in documents {
-            let document = document?;
+            let mut document = document?;
+            if let Some((source, own)) = &mut own {
+                own.push(source.vector_of(&mut document)?);
+            }
             if let Some(sync) = sync
                 && sync.is_unchanged(&document, &writer)?
             {
@@ -439,6 +473,9 @@ fn change(
             if embedder.is_none() {
                 bar.finished(1);
             }
+        }
+        if let Some((source, _)) = &mut own {
+            source.end(count)?;
         }
         if count == 0 && sync.is_none() {
             bail!("{}: there is no document in it", collection.display());
