@@ -124,14 +124,6 @@ enum Graph {
     Never,
 }
 
-/// Where the vectors of documents come from.
-enum Vectorizer<'a> {
-    None,
-    Model(DocumentEmbedder<'a>),
-    /// Somebody made them: where they are, and how the index takes them.
-    Own(VectorSource, OwnVectors<'a>),
-}
-
 /// What the documents go into.
 enum Target {
     Old(Index),
@@ -217,11 +209,8 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         None => Target::New(NewIndex::begin(path, &arguments.settings(embedder.as_ref()))?),
     };
     let sync = sync.as_ref();
-    let vectors = match own {
-        Some((source, own)) => Vectorizer::Own(source, own),
-        None => embedder.map_or(Vectorizer::None, Vectorizer::Model),
-    };
-    let result = change(arguments, documents, sync, &deleted, &mut target, vectors, &bar, output);
+    let result =
+        change(arguments, documents, sync, &deleted, &mut target, embedder.as_ref(), own, &bar, output);
     let made = match (&result, plan) {
         (Ok(_), Some(plan)) => plan.run(target.index(), &|message| bar.say(message)).map(Some),
         (Ok(_), None) => arguments.blocks.drop_asked(path, output).map(|()| None),
@@ -403,17 +392,16 @@ fn change(
     sync: Option<&CollectionSync>,
     deleted: &[String],
     target: &mut Target,
-    mut vectors: Vectorizer<'_>,
+    embedder: Option<&DocumentEmbedder<'_>>,
+    own: Option<(VectorSource, OwnVectors<'_>)>,
     bar: &CollectionBar,
     output: &Output,
 ) -> anyhow::Result<Committed> {
-    let (embedder, mut own): (Option<&dyn Embedder>, _) = match &mut vectors {
-        Vectorizer::None => (None, None),
-        Vectorizer::Model(embedder) => (Some(&*embedder), None),
-        Vectorizer::Own(source, own) => {
-            let own = &*own;
-            (Some(own), Some((source, own)))
-        }
+    // Vectors that somebody made stand in for those of the model.
+    let (mut source, own) = own.unzip();
+    let embedder: Option<&dyn Embedder> = match &own {
+        Some(own) => Some(own),
+        None => embedder.map(|embedder| embedder as &dyn Embedder),
     };
     let left = if let Target::New(new) = target { new.removed() } else { 0 };
     let directory = arguments.output.display().to_string();
@@ -448,7 +436,7 @@ fn change(
         let fields = target_fields.iter().all(|field| field == "title" || field == "text");
         for document in documents {
             let mut document = document?;
-            if let Some((source, own)) = &mut own {
+            if let (Some(source), Some(own)) = (&mut source, &own) {
                 own.push(source.vector_of(&mut document)?);
             }
             if let Some(sync) = sync
@@ -474,7 +462,7 @@ fn change(
                 bar.finished(1);
             }
         }
-        if let Some((source, _)) = &mut own {
+        if let Some(source) = &mut source {
             source.end(count)?;
         }
         if count == 0 && sync.is_none() {

@@ -29,15 +29,19 @@ impl VectorFile {
 
     /// The vector of the next text.
     pub fn push(&mut self, vector: Option<&[f32]>) -> anyhow::Result<()> {
+        if self.writer.is_none() {
+            let Some(vector) = vector else {
+                self.blank += 1;
+                return Ok(());
+            };
+            let mut begun = NpyWriter::create(&self.path, self.rows, vector.len())?;
+            (0..self.blank).try_for_each(|_| begun.push_zeros())?;
+            self.writer = Some(begun);
+        }
         match (&mut self.writer, vector) {
             (Some(writer), Some(vector)) => writer.push(vector)?,
             (Some(writer), None) => writer.push_zeros()?,
-            (None, None) => self.blank += 1,
-            (writer @ None, Some(vector)) => {
-                let begun = writer.insert(NpyWriter::create(&self.path, self.rows, vector.len())?);
-                (0..self.blank).try_for_each(|_| begun.push_zeros())?;
-                begun.push(vector)?;
-            }
+            (None, _) => {}
         }
         Ok(())
     }
