@@ -9,6 +9,7 @@ pub mod facets;
 pub mod golden;
 pub mod indexing;
 pub mod manifest;
+pub mod own_vectors;
 pub mod papers;
 pub mod pipeline;
 pub mod recipe;

@@ -18,7 +18,7 @@ mod table;
 mod tally;
 
 pub use json::parse_json_lines;
-pub use single::{LARGEST_SINGLE, SingleKind};
+pub use single::{LARGEST_SINGLE, SingleKind, parse_single};
 pub use table::parse_table;
 
 use super::input::open_counted;

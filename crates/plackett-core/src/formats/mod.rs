@@ -12,6 +12,7 @@ mod fields;
 mod foreign;
 mod input;
 mod json_lines;
+mod npy;
 mod object;
 mod remarks;
 pub mod requests;
@@ -31,6 +32,7 @@ pub use input::{
     BytesRead, DEFAULT_LINE_LIMIT, Input, Lines, open, open_bytes, read_all, read_text, unmarked,
 };
 pub use json_lines::read_json_lines;
+pub use npy::{NpyRows, NpyWriter};
 pub use object::{in_plain_words as serde_problem, problem as json_problem};
 pub use remarks::Remarks;
 pub use topics::{parse_topics, read_topics, read_topics_with};

@@ -1,5 +1,7 @@
 //! `plackett embed`: vectors of texts.
 
+mod vector_file;
+
 use super::number::whole;
 use super::open::read_lines;
 use super::paths::Paths;
@@ -12,6 +14,7 @@ use plackett_remote::{Api, Capability, RemoteModel};
 use serde::Serialize;
 use std::path::PathBuf;
 use std::sync::Arc;
+use vector_file::VectorFile;
 
 /// Texts that go through the model in one call: memory stays bounded however long the input is.
 const AT_ONCE: usize = 512;
@@ -23,10 +26,11 @@ const NAMED: usize = 20;
 #[command(after_help = "Examples:\n  plackett embed \"a text\" \"another\" --json\n  \
                         plackett embed --input passages.txt --model all-MiniLM-L6-v2 > vectors.txt\n  \
                         cat passages.txt | plackett embed --input - --json\n  \
+                        plackett embed --input passages.txt --output vectors.npy\n  \
                         plackett embed \"a text\" --model remote:http://127.0.0.1:8080/embed\n\n\
                         Without --json each text becomes one line of numbers with blanks between them.\nTexts that \
                         are longer than the model reads are cut, and named: in `truncated`, and on standard error.\n\
-                        A text without a token has no vector: its line is empty, and null in JSON.")]
+                        A text without a token has no vector: its line is empty, and null in JSON; its row in a .npy file has zeros.")]
 pub struct Arguments {
     /// The texts
     #[arg(required_unless_present = "input")]
@@ -34,6 +38,9 @@ pub struct Arguments {
     /// Read texts from a file, one a line (`-`: standard input)
     #[arg(long, short, value_name = "FILE", conflicts_with = "texts")]
     input: Option<PathBuf>,
+    /// Write the vectors to a .npy file, a row for each text (`plackett index --vectors-from` reads it)
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
     /// Model: a directory, a name, an id or remote:URL (see `plackett model list`; default: the one that comes with the
     /// program)
     #[arg(long, short, value_name = "MODEL")]
@@ -53,7 +60,13 @@ pub struct Arguments {
 struct Document<'a> {
     model: &'a str,
     dim: usize,
-    embeddings: Vec<Embedding>,
+    /// `None` where they are in `output`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    embeddings: Option<Vec<Embedding>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<&'a std::path::Path>,
+    /// How many texts.
+    texts: usize,
     /// `None` when a server does not tell.
     truncated: Option<Vec<Cut>>,
 }
@@ -250,13 +263,15 @@ fn say_what_is_missing(embeddings_without: &[usize], truncated: &[Cut], limit: u
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
-    Paths::default().reads("--input", &arguments.input).opens("--model", &arguments.model).check()?;
+    let paths = Paths::default().reads("--input", &arguments.input).opens("--model", &arguments.model);
+    paths.writes("--output", &arguments.output).check()?;
     let lines = arguments.input.as_deref().map(read_lines).transpose()?;
     let texts = lines.as_ref().unwrap_or(&arguments.texts);
     if texts.is_empty() {
         let file = arguments.input.as_ref().map(|file| format!("{}: ", file.display())).unwrap_or_default();
         return Err(anyhow!("{file}there is no text; give at least one line").into());
     }
+    let mut file = arguments.output.as_deref().map(|path| VectorFile::new(path, texts.len())).transpose()?;
     let models = Models::new(arguments.model.clone(), global.models());
     let embedder = Embedder::open(arguments, &models, global, output)?;
     let (mut embeddings, mut truncated, mut without) = (Vec::new(), Some(Vec::new()), Vec::new());
@@ -274,7 +289,9 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
                 Some(vector) => dim = vector.len(),
                 None => without.push(first + i),
             }
-            if output.json {
+            if let Some(file) = &mut file {
+                file.push(vector.as_deref())?;
+            } else if output.json {
                 let tokens = made.tokens.as_ref().and_then(|tokens| tokens.get(i)).copied();
                 embeddings.push(Embedding { index: first + i, tokens, vector });
             } else {
@@ -285,14 +302,20 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         progress.inc(texts.len() as u64);
     }
     progress.finish_and_clear();
+    file.map(VectorFile::commit).transpose()?;
     say_what_is_missing(&without, truncated.as_deref().unwrap_or_default(), embedder.limit(), output);
     if truncated.is_none() {
         output.warn("the server does not tell whether it cut texts");
     }
     if output.json {
-        let document = Document { model: models.name(None), dim, embeddings, truncated };
+        let written = arguments.output.as_deref();
+        let embeddings = written.is_none().then_some(embeddings);
+        let model = models.name(None);
+        let document = Document { model, dim, embeddings, output: written, texts: texts.len(), truncated };
         let text = output.envelope.fields_in_a_line(&document).context("vectors as JSON")?;
         output.print_data(&text)?;
+    } else if let Some(path) = &arguments.output {
+        output.print_data(&format!("{}: {} vectors of {dim} numbers\n", path.display(), texts.len()))?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! `plackett index`: from a collection to a directory that can be searched.
 
 mod blocks;
+mod own_vectors;
 
 use super::documents::{CollectionBar, DocumentArguments};
 use super::open::{listed, open_index, read_lines, remark_on_version};
@@ -11,7 +12,9 @@ use anyhow::bail;
 use blocks::{BlockArguments, Made};
 use clap::{Args, ValueEnum};
 use console::style;
+use own_vectors::{VectorArguments, VectorSource};
 use plackett::indexing::DocumentEmbedder;
+use plackett::own_vectors::OwnVectors;
 use plackett::pipeline::Models;
 use plackett::sync::CollectionSync;
 use plackett_core::Document;
@@ -30,6 +33,7 @@ use std::time::Instant;
 #[command(
     after_help = "Examples:\n  plackett index corpus.jsonl -o my.index\n  plackett index beir/scifact -o scifact.index\n  \
                   plackett index more.csv -o my.index --append        (adds; replaces documents with the same id)\n  \
+                  plackett index corpus.jsonl -o my.index --vectors-from vectors.npy --model all-MiniLM-L6-v2\n  \
                   plackett index notes -o notes.index --sync          (makes the index, then keeps it in step with the folder)\n  \
                   plackett index -o my.index --delete d17,d18\n  \
                   plackett index books -o books.index --chunk 200/50   (passages of 200 tokens, of which 50 are shared)\n  \
@@ -86,6 +90,8 @@ pub struct Arguments {
     /// keyword and boolean
     #[arg(long, value_delimiter = ',', value_name = "NAME=TYPE", value_parser = super::number::by(field_type))]
     field_types: Option<Vec<(String, FieldType)>>,
+    #[command(flatten)]
+    own: VectorArguments,
     #[command(flatten)]
     documents: DocumentArguments,
     #[command(flatten, next_help_heading = "Blocks for block-rank")]
@@ -190,6 +196,11 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         arguments.check_chunking(embedder.as_ref())?;
         (None, embedder)
     };
+    let has_passages = index.as_ref().map_or(arguments.chunk.is_some(), Index::has_passages);
+    let own = arguments.own.open(embedder.as_ref().map(DocumentEmbedder::identity), has_passages)?;
+    let own = own.zip(embedder.as_ref()).map(|(source, embedder)| {
+        (source, OwnVectors::new(embedder.identity().clone(), |count| bar.finished(count)))
+    });
     arguments.blocks.check_drop(index.as_ref(), path)?;
     let follows = arguments.collection.is_some() || arguments.delete.is_some();
     let plan = arguments.blocks.plan(index.as_ref(), follows, &models)?;
@@ -216,7 +227,8 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         None => Target::New(NewIndex::begin(path, &arguments.settings(embedder.as_ref()))?),
     };
     let sync = sync.as_ref();
-    let result = change(arguments, documents, sync, &deleted, &mut target, embedder.as_ref(), &bar, output);
+    let result =
+        change(arguments, documents, sync, &deleted, &mut target, embedder.as_ref(), own, &bar, output);
     let made = match (&result, plan) {
         (Ok(_), Some(plan)) => plan.run(target.index(), &|message| bar.say(message)).map(Some),
         (Ok(_), None) => arguments.blocks.drop_asked(path, output).map(|()| None),
@@ -407,7 +419,8 @@ impl Arguments {
     /// The files that are read.
     fn paths(&self) -> Paths {
         let ids = self.delete.as_deref().and_then(|delete| delete.strip_prefix('@'));
-        Paths::default().reads("COLLECTION", &self.collection).reads("--delete", ids)
+        let paths = Paths::default().reads("COLLECTION", &self.collection).reads("--delete", ids);
+        paths.reads("--vectors-from", &self.own.vectors_from)
     }
 
     /// The ids as they stand: a blank may be a part of one.
@@ -439,14 +452,21 @@ fn change(
     deleted: &[String],
     target: &mut Target,
     embedder: Option<&DocumentEmbedder<'_>>,
+    own: Option<(VectorSource, OwnVectors<'_>)>,
     bar: &CollectionBar,
     output: &Output,
 ) -> anyhow::Result<Committed> {
+    // Vectors that somebody made stand in for those of the model.
+    let (mut source, own) = own.unzip();
+    let embedder: Option<&dyn Embedder> = match &own {
+        Some(own) => Some(own),
+        None => embedder.map(|embedder| embedder as &dyn Embedder),
+    };
     let left = if let Target::New(new) = target { new.removed() } else { 0 };
     let directory = arguments.output.display().to_string();
     let target_fields = target.index().settings().fields.clone();
     let counts_documents = embedder.is_none() || target.index().has_passages();
-    let writer = target.index().writer(embedder.map(|embedder| embedder as &dyn Embedder));
+    let writer = target.index().writer(embedder);
     let mut writer = writer.map_err(|error| unwritable(&directory, error))?;
     let left = left + writer.removed();
     if left > 0 {
@@ -475,7 +495,10 @@ fn change(
         let mut count = 0usize;
         let fields = target_fields.iter().all(|field| field == "title" || field == "text");
         for document in documents {
-            let document = document?;
+            let mut document = document?;
+            if let (Some(source), Some(own)) = (&mut source, &own) {
+                own.push(source.vector_of(&mut document)?);
+            }
             if let Some(sync) = sync
                 && sync.is_unchanged(&document, &writer)?
             {
@@ -498,6 +521,9 @@ fn change(
             if counts_documents {
                 bar.finished(1);
             }
+        }
+        if let Some(source) = &mut source {
+            source.end(count)?;
         }
         if count == 0 && sync.is_none() {
             bail!("{}: there is no document in it", collection.display());

@@ -25,6 +25,7 @@ mod json;
 mod kept_files;
 mod long_texts;
 mod methods;
+mod own_vectors;
 mod quickstart;
 mod readers;
 mod recipes;

@@ -11,7 +11,8 @@ const HANDBOOK: &str = "---\ntitle: Handbook of pumps\nyear: 2025\ntags: [pumps,
                         # Storage\n\nKeep the pump dry in winter.\n";
 const PAGE: &str = "<html><head><title>Opening hours</title></head><body><h1>Opening hours</h1><p>The shop is open from nine to five.</p>\
                     <h2>Holidays</h2><p>It is closed in August.</p></body></html>";
-const OLD: &str = "---\nyear: 1998\ntags: [pumps]\n---\n# Old valves\n\nA valve of lead that leaks is thrown away.\n";
+const OLD: &str =
+    "---\nyear: 1998\ntags: [pumps]\n---\n# Old valves\n\nA valve of lead that leaks is thrown away.\n";
 const PARTS: &str = "id,title,text,maker,price\np1,Seal,A seal of rubber for a valve.,Ada,3.5\np2,Screw,A screw of steel.,Ben,0.2\n\
                      p3,Valve,A valve of brass for a pump.,Ada,12\n";
 
@@ -63,14 +64,22 @@ fn the_commands_of_the_walkthrough_do_what_it_says() {
     for field in ["tags (list of keyword", "year (number)", "price (number)"] {
         assert!(fields.stdout.contains(field), "{field}: {}", fields.stdout);
     }
-    assert!(filtered.stdout.contains("loosen the four screws") && !filtered.stdout.contains("lead"), "{}", filtered.stdout);
+    assert!(
+        filtered.stdout.contains("loosen the four screws") && !filtered.stdout.contains("lead"),
+        "{}",
+        filtered.stdout
+    );
     assert!(counted.stdout.contains("Ada 2/2"), "{}", counted.stdout);
     assert!(got.stdout.contains("A screw of steel."), "{}", got.stdout);
     assert!(synced.stdout.contains("1 deleted, 2 unchanged"), "{}", synced.stdout);
     assert!(deleted.stdout.contains("4 documents"), "{}", deleted.stdout);
     let answer: Value = serde_json::from_str(&answered.stdout).unwrap();
     let best = &answer["results"][0]["ranking"][0];
-    assert_eq!((&best["document"], &best["passage"]["id"]), (&"handbook.md".into(), &"handbook.md#2".into()), "{best}");
+    assert_eq!(
+        (&best["document"], &best["passage"]["id"]),
+        (&"handbook.md".into(), &"handbook.md#2".into()),
+        "{best}"
+    );
     program(at);
 }
 

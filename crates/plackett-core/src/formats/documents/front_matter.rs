@@ -53,7 +53,7 @@ fn yaml(inside: &str) -> Result<Metadata, Problem> {
     let options = serde_saphyr::options! { strict_booleans: true };
     let value: Value = serde_saphyr::from_str_with_options(inside, options).map_err(|error| {
         let line = error.location().map_or(1, |location| location.line()).max(1);
-        (line, first_line(&error.to_string()))
+        (line, in_plain_words(&error.to_string()))
     })?;
     match value {
         Value::Object(fields) => Ok(fields),
@@ -84,6 +84,14 @@ fn json(value: toml::Value) -> Value {
             Value::Object(fields.into_iter().map(|(name, value)| (name, json(value))).collect())
         }
     }
+}
+
+/// An error of the YAML library without its place, which is that inside the block, and its advice to programmers.
+fn in_plain_words(error: &str) -> String {
+    let line = first_line(error);
+    let placed = line.split_once(" column ").and_then(|(_, rest)| rest.split_once(": "));
+    let words = placed.map_or(line.as_str(), |(_, words)| words);
+    words.split(", set ").next().unwrap_or(words).to_string()
 }
 
 fn first_line(text: &str) -> String {
@@ -142,6 +150,7 @@ mod tests {
         ] {
             let error = found(text).unwrap_err();
             assert!(error.contains("front matter") && error.contains("mend it"), "{error}");
+            assert!(!error.contains("column") && !error.contains("Options"), "{error}");
             assert!(line == 0 || error.starts_with(&format!("a.md, line {line}: ")), "{error}");
         }
     }

@@ -3,11 +3,12 @@
 //! A kind is a declaration in [`SINGLE_KINDS`]; everything else asks there: what a folder reads, what a name's ending means,
 //! which kinds help and messages name.
 
+use super::DocumentOptions;
 use super::making::Making;
 use super::tally::Tally;
 use super::{html, markdown, pdf};
 use crate::formats::FormatError;
-use crate::formats::input::{Input, name_of, open_counted, open_foreign, stopped};
+use crate::formats::input::{Input, name_of, open_counted, open_foreign, stopped, unmarked};
 use crate::{Document, Metadata};
 use std::io::Read;
 use std::ops::Range;
@@ -190,25 +191,28 @@ impl Singles {
 
     /// Reads the file of an id.
     pub(super) fn read(&self, path: &Path, kind: SingleKind, id: String) -> Result<Outcome, FormatError> {
-        let declaration = kind.declaration();
         let file = name_of(path);
-        let Some(reader) = declaration.read else {
-            return Err(FormatError::File { file, problem: pdf::ABSENT.into() });
-        };
         let count = self.making.options.bytes_read.as_ref();
-        let open = if declaration.binary { open_foreign } else { open_counted };
+        let open = if kind.declaration().binary { open_foreign } else { open_counted };
         let bytes = whole(open(path, count)?, &file)?;
         if self.making.options.unchanged.as_ref().is_some_and(|check| check.is_known(&id, kind, &bytes)) {
             return Ok(Outcome::Unchanged);
         }
-        let source = Source { file: &file, bytes: &bytes, tally: &self.tally };
-        let parts = match reader(&source) {
-            Ok(parts) => parts,
-            Err(Unread::Wrong(error)) => return Err(error),
-            Err(Unread::Nothing(why)) => return Ok(Outcome::Nothing(why)),
+        self.parse(&bytes, &file, kind, id)
+    }
+
+    /// The document of the bytes of a file.
+    fn parse(&self, bytes: &[u8], file: &str, kind: SingleKind, id: String) -> Result<Outcome, FormatError> {
+        let Some(reader) = kind.declaration().read else {
+            return Err(FormatError::File { file: file.into(), problem: pdf::ABSENT.into() });
         };
-        let Parts { title, text, metadata, headings } = parts;
-        Ok(Outcome::Document(self.making.whole(Document { id, title, text, metadata, headings })))
+        match reader(&Source { file, bytes, tally: &self.tally }) {
+            Ok(Parts { title, text, metadata, headings }) => {
+                Ok(Outcome::Document(self.making.whole(Document { id, title, text, metadata, headings })))
+            }
+            Err(Unread::Wrong(error)) => Err(error),
+            Err(Unread::Nothing(why)) => Ok(Outcome::Nothing(why)),
+        }
     }
 
     /// Says what was counted.
@@ -237,6 +241,27 @@ fn whole(input: Input<'_>, file: &str) -> Result<Vec<u8>, FormatError> {
         return Err(FormatError::File { file: file.into(), problem });
     }
     Ok(bytes)
+}
+
+/// The document of a file of some kind that is in memory, unpacked; `file` is its name in messages and its id.
+///
+/// # Errors
+/// The file is wrong, or there is nothing to read in it; this program does not read the kind.
+pub fn parse_single(
+    bytes: &[u8],
+    file: &str,
+    kind: SingleKind,
+    options: &DocumentOptions,
+) -> Result<Document, FormatError> {
+    let singles = Singles::new(Making::new(options.clone()));
+    let outcome = singles.parse(unmarked(bytes), file, kind, file.into())?;
+    singles.remark();
+    match outcome {
+        Outcome::Document(document) => Ok(document),
+        // Only files are asked whether they are known.
+        Outcome::Unchanged => Ok(Document::new(file, "")),
+        Outcome::Nothing(why) => Err(FormatError::File { file: file.into(), problem: why.into() }),
+    }
 }
 
 /// The one document of a file that was named.

@@ -159,7 +159,7 @@ impl<'d> PageText<'d> {
             let (right, up) = ((from.0 - x) / size, (from.1 - y) / size);
             if up.abs() > LINE {
                 self.part('\n');
-            } else if right > BLANK || right < -1.0 {
+            } else if !(-1.0..=BLANK).contains(&right) {
                 self.part(' ');
             }
         }
@@ -185,8 +185,8 @@ fn entries<'d>(
     kind: &'static [u8],
 ) -> impl Iterator<Item = (&'d [u8], &'d Object)> {
     let kinds = resources
-        .to_vec()
-        .into_iter()
+        .iter()
+        .copied()
         .filter_map(move |known| known.get_deref(kind, document).ok()?.as_dict().ok());
     kinds.flat_map(move |known| {
         known

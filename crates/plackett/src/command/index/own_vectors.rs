@@ -1,0 +1,115 @@
+//! Vectors that come with the documents: the flags that say where they are, and their reading.
+
+use anyhow::bail;
+use clap::Args;
+use plackett_core::Document;
+use plackett_core::formats::NpyRows;
+use plackett_search::ModelIdentity;
+use serde_json::Value;
+use std::path::PathBuf;
+
+/// Where vectors are that were made already.
+#[derive(Args)]
+pub struct VectorArguments {
+    /// Take the vectors of the documents from this .npy file, a row for each in their order; --model names the model that
+    /// made them, which embeds the queries
+    #[arg(long, value_name = "FILE", requires = "collection", conflicts_with_all = ["no_vectors", "sync", "vector_field"])]
+    pub vectors_from: Option<PathBuf>,
+    /// Take the vectors from this field of the documents, a list of numbers; --model names the model that made them
+    #[arg(long, value_name = "NAME", requires = "collection", conflicts_with_all = ["no_vectors", "sync"])]
+    vector_field: Option<String>,
+}
+
+/// Vectors one after another.
+pub enum VectorSource {
+    Rows { rows: NpyRows, file: String },
+    Field { name: String, dim: usize },
+}
+
+impl VectorArguments {
+    /// Opens what is asked for, for an index of a model.
+    pub fn open(
+        &self,
+        model: Option<&ModelIdentity>,
+        has_passages: bool,
+    ) -> anyhow::Result<Option<VectorSource>> {
+        let given = match (&self.vectors_from, &self.vector_field) {
+            (Some(file), _) => format!("--vectors-from {}", file.display()),
+            (None, Some(name)) => format!("--vector-field {name}"),
+            (None, None) => return Ok(None),
+        };
+        if has_passages {
+            bail!(
+                "{given}: a vector belongs to a whole document, and the documents of this index are cut into passages; leave the \
+                 flag or --chunk out"
+            );
+        }
+        let Some(model) = model else {
+            bail!("{given}: the index has no vectors; leave the flag out, or make a new index with it");
+        };
+        let Some(path) = &self.vectors_from else {
+            let name = self.vector_field.clone().unwrap_or_default();
+            return Ok(Some(VectorSource::Field { name, dim: model.dim }));
+        };
+        let rows = NpyRows::open(path)?;
+        if rows.dim() != model.dim {
+            bail!(
+                "{given}: its rows have {} numbers, and the vectors of the model {} have {}; name the model that made them with \
+                 --model",
+                rows.dim(),
+                model.name,
+                model.dim
+            );
+        }
+        Ok(Some(VectorSource::Rows { rows, file: path.display().to_string() }))
+    }
+}
+
+impl VectorSource {
+    /// The vector of the document that comes next; a field is taken out of its document.
+    pub fn vector_of(&mut self, document: &mut Document) -> anyhow::Result<Vec<f32>> {
+        match self {
+            VectorSource::Rows { rows, file } => match rows.next() {
+                Some(row) => Ok(row?),
+                None => bail!(
+                    "{file}: has {} rows, and the collection more documents (`{}` has none); a row belongs to each",
+                    rows.rows(),
+                    document.id
+                ),
+            },
+            VectorSource::Field { name, dim } => {
+                let Some(value) = document.metadata.shift_remove(name.as_str()) else {
+                    bail!(
+                        "--vector-field {name}: the document `{}` has no such field; every document needs its vector",
+                        document.id
+                    );
+                };
+                numbers(&value).filter(|vector| vector.len() == *dim).ok_or_else(|| {
+                    anyhow::anyhow!(
+                        "--vector-field {name}: in the document `{}` it is no list of {dim} numbers, as the model has",
+                        document.id
+                    )
+                })
+            }
+        }
+    }
+
+    /// Refuses rows that belong to no document.
+    pub fn end(&mut self, documents: usize) -> anyhow::Result<()> {
+        match self {
+            VectorSource::Rows { rows, file } if rows.rows() != documents => {
+                bail!(
+                    "{file}: has {} rows, and the collection {documents} documents; a row belongs to each",
+                    rows.rows()
+                )
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn numbers(value: &Value) -> Option<Vec<f32>> {
+    let number =
+        |value: &Value| value.as_f64().map(|number| number as f32).filter(|number| number.is_finite());
+    value.as_array()?.iter().map(number).collect()
+}

@@ -1,0 +1,104 @@
+//! Vectors that are made once and given to an index: `embed --output`, `index --vectors-from` and `--vector-field`.
+
+use crate::common::plackett;
+use crate::index_changes::MODEL;
+use plackett_search::Index;
+use std::path::Path;
+
+const TEXTS: [&str; 3] = ["apples and pears", "old ships with masts", "the moon at night"];
+
+fn write(folder: &Path, name: &str, text: &str) {
+    std::fs::write(folder.join(name), text).unwrap();
+}
+
+fn prepare(folder: &Path) {
+    write(folder, "texts", &TEXTS.join("\n"));
+    let lines =
+        TEXTS.iter().enumerate().map(|(nth, text)| format!("{{\"_id\": \"{nth}\", \"text\": \"{text}\"}}\n"));
+    write(folder, "c.jsonl", &lines.collect::<String>());
+    let done = plackett(folder, &["embed", "-i", "texts", "-o", "v.npy", "--model", MODEL]).expect(0);
+    assert!(done.stdout.contains("v.npy: 3 vectors of "), "{}", done.stdout);
+}
+
+fn vectors(index: &Path) -> Vec<Option<Vec<f32>>> {
+    let index = Index::open(index).unwrap();
+    index.verify().unwrap();
+    (0..TEXTS.len()).map(|nth| index.vector(&nth.to_string()).unwrap()).collect()
+}
+
+#[test]
+fn vectors_of_a_file_and_of_a_field_are_those_that_the_model_makes() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    prepare(at);
+    let model = ["--model", MODEL];
+    plackett(at, &[&["index", "c.jsonl", "-o", "made"][..], &model].concat()).expect(0);
+    let made = vectors(&at.join("made"));
+    plackett(at, &[&["index", "c.jsonl", "-o", "own", "--vectors-from", "v.npy"][..], &model].concat())
+        .expect(0);
+    assert_eq!(vectors(&at.join("own")), made);
+    let embedded = plackett(at, &[&["embed", "-i", "texts", "--json"][..], &model].concat()).expect(0).json();
+    let line = |nth: usize| {
+        let vector = &embedded["embeddings"][nth]["vector"];
+        serde_json::json!({"_id": nth.to_string(), "text": TEXTS[nth], "vector": vector}).to_string() + "\n"
+    };
+    write(at, "with.jsonl", &(0..3).map(line).collect::<String>());
+    let field = ["index", "with.jsonl", "-o", "field", "--vector-field", "vector"];
+    plackett(at, &[&field[..], &model].concat()).expect(0);
+    assert_eq!(vectors(&at.join("field")), made);
+    let index = Index::open(at.join("field")).unwrap();
+    assert!(index.document("1").unwrap().unwrap().metadata.is_empty(), "the vector is no metadata");
+    // What is given counts, and queries go through the model that was named.
+    let other = at.join("swapped.npy");
+    let mut rows =
+        plackett_core::formats::NpyWriter::create(&other, 3, made[0].as_ref().unwrap().len()).unwrap();
+    rows.push(made[1].as_ref().unwrap()).unwrap();
+    rows.push(made[0].as_ref().unwrap()).unwrap();
+    rows.push_zeros().unwrap();
+    rows.commit().unwrap();
+    let line = ["index", "c.jsonl", "-o", "swapped", "--vectors-from", "swapped.npy", "--json"];
+    let done = plackett(at, &[&line[..], &model].concat()).expect(0).json();
+    assert_eq!(done["without_vector"], serde_json::json!(["2"]));
+    let found = plackett(at, &["search", "swapped", "-p", "dense", "--json", TEXTS[0]]).expect(0).json();
+    let ranking = found["results"][0]["ranking"].as_array().unwrap();
+    assert_eq!((ranking.len(), ranking[0]["id"].as_str()), (2, Some("1")));
+}
+
+#[test]
+fn vectors_that_do_not_belong_to_the_documents_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    prepare(at);
+    write(at, "two.jsonl", "{\"_id\": \"0\", \"text\": \"a\"}\n{\"_id\": \"1\", \"text\": \"b\"}\n");
+    write(
+        at,
+        "four.jsonl",
+        &(0..4).map(|n| format!("{{\"_id\": \"{n}\", \"text\": \"a\"}}\n")).collect::<String>(),
+    );
+    write(at, "short.jsonl", "{\"_id\": \"0\", \"text\": \"a\", \"v\": [1, 2]}\n");
+    write(at, "text.npy", "words");
+    plackett(at, &["index", "c.jsonl", "-o", "words", "--no-vectors"]).expect(0);
+    for (line, pieces) in [
+        ("index two.jsonl -o x --vectors-from v.npy", &["v.npy", "3 rows", "2 documents"][..]),
+        ("index four.jsonl -o x --vectors-from v.npy", &["v.npy", "3 rows", "`3`"]),
+        ("index c.jsonl -o x --vectors-from text.npy", &["text.npy", "no NumPy array"]),
+        ("index short.jsonl -o x --vector-field v", &["--vector-field v", "`0`", "numbers"]),
+        ("index c.jsonl -o x --vector-field v", &["--vector-field v", "`0`", "no such field"]),
+    ] {
+        let words: Vec<&str> = line.split(' ').chain(["--model", MODEL]).collect();
+        let said = plackett(at, &words).expect(2).stderr;
+        let missing: Vec<_> = pieces.iter().filter(|piece| !said.contains(**piece)).collect();
+        assert!(missing.is_empty() && !at.join("x").exists(), "{line} lacks {missing:?}: {said}");
+    }
+    for (line, pieces) in [
+        ("index c.jsonl -o x --vectors-from v.npy", &["numbers", "--model"][..]),
+        ("index c.jsonl -o words --append --vectors-from v.npy", &["--vectors-from", "no vectors"]),
+        ("index c.jsonl -o x --sync --vectors-from v.npy", &["--sync", "--vectors-from"]),
+        ("embed words -o v.csv", &["--output v.csv", ".npy"]),
+    ] {
+        let words: Vec<&str> = line.split(' ').collect();
+        let said = plackett(at, &words).expect(2).stderr;
+        assert!(pieces.iter().all(|piece| said.contains(piece)), "{line}: {said}");
+    }
+    assert!(!at.join("v.csv").exists());
+}
