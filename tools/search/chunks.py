@@ -19,7 +19,7 @@ import subprocess
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.normpath(os.path.join(HERE, "..", ".."))
-CHUNKS = [None, "200/50", "100/25", "50/12", "sentences:5/1", "sentences:3/1", "sentences:2/1"]
+CHUNKS = [None, "200/50", "100/25", "sentences:5/1", "sentences:2/1"]
 PIPELINES = ["bm25", "dense", "combsum(bm25,dense,norm=z-score)"]
 SCORES = ["max", "max+mean"]
 MARK = "## What it is worth\n"
@@ -151,7 +151,7 @@ def main():
     arguments = parser.parse_args()
     program = Program(arguments.plackett)
     lines = ["Made by `python3 tools/search/chunks.py` (its head says how the texts are joined), with the bundled model."]
-    for name, paragraphs, what in [("chapters", 8, "eight paragraphs"), ("articles", 10**6, "whole articles")]:
+    for name, paragraphs, what in [("chapters", 8, "eight paragraphs")]:
         folder = squad(arguments.data, arguments.work, name, paragraphs)
         texts, queries = (sum(1 for _ in open(os.path.join(folder, f), encoding="utf-8")) for f in ("corpus.jsonl", "queries.jsonl"))
         lines += ["", f"nDCG@10 of {queries} questions over {texts} texts, {what} of SQuAD's articles each:", ""]
