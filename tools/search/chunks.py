@@ -16,6 +16,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.normpath(os.path.join(HERE, "..", ".."))
@@ -137,7 +138,7 @@ def table(program, folder):
             group = f"`document(score={score})`" if score else ""
             cells = [f"`{chunk}`" if chunk else "whole texts", group, str(passages), *values]
             lines.append(f"| {' | '.join(cells)} |")
-            print(lines[-1], flush=True)
+            print(lines[-1], file=sys.stderr, flush=True)
     return lines
 
 
@@ -160,7 +161,7 @@ def main():
         index, passages = program.indexed(folder, chunk)
         first, three = share(program, folder, index)
         lines.append(f"| {f'`{chunk}`' if chunk else 'whole texts'} | {passages} | {first:.3f} | {three:.3f} |")
-        print(lines[-1], flush=True)
+        print(lines[-1], file=sys.stderr, flush=True)
     print("\n".join(lines))
 
 
