@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Measures what `index --chunk` is worth and writes the tables of docs/chunks.md.
+"""Measures what `index --chunk` is worth and prints the tables of docs/chunks.md.
 
     cargo build --release
-    python3 tools/search/chunks.py --data FOLDER --work FOLDER [--plackett target/release/plackett] [--output docs/chunks.md]
+    python3 tools/search/chunks.py --data FOLDER --work FOLDER [--plackett target/release/plackett]
 
 Long texts are made of what is in FOLDER: the paragraphs of SQuAD's articles (squad-pairs) are joined in their order, to
-chapters of eight paragraphs or to whole articles, and a question's judged paragraph stands for the text it is in. For
+chapters of eight paragraphs, of which every sixth question is asked, and a question's judged paragraph stands for the text it is in. For
 the needles, answers to other questions (wikiqa) are put into 200 texts of five such paragraphs, one into each, at twenty
 places from the beginning to the end. --work keeps indexes and runs. Needs nothing but the command and Python.
 """
@@ -16,13 +16,13 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.normpath(os.path.join(HERE, "..", ".."))
-CHUNKS = [None, "200/50", "100/25", "50/12", "sentences:5/1", "sentences:3/1", "sentences:2/1"]
+CHUNKS = [None, "200/50", "100/25", "sentences:5/1", "sentences:2/1"]
 PIPELINES = ["bm25", "dense", "combsum(bm25,dense,norm=z-score)"]
 SCORES = ["max", "max+mean"]
-MARK = "## What it is worth\n"
 EVERY = 6
 
 
@@ -138,7 +138,7 @@ def table(program, folder):
             group = f"`document(score={score})`" if score else ""
             cells = [f"`{chunk}`" if chunk else "whole texts", group, str(passages), *values]
             lines.append(f"| {' | '.join(cells)} |")
-            print(lines[-1], flush=True)
+            print(lines[-1], file=sys.stderr, flush=True)
     return lines
 
 
@@ -147,15 +147,13 @@ def main():
     parser.add_argument("--data", required=True)
     parser.add_argument("--work", required=True)
     parser.add_argument("--plackett", default=os.path.join(ROOT, "target", "release", "plackett"))
-    parser.add_argument("--output")
     arguments = parser.parse_args()
     program = Program(arguments.plackett)
-    lines = ["Made by `python3 tools/search/chunks.py` (its head says how the texts are joined), with the bundled model."]
-    for name, paragraphs, what in [("chapters", 8, "eight paragraphs"), ("articles", 10**6, "whole articles")]:
-        folder = squad(arguments.data, arguments.work, name, paragraphs)
-        texts, queries = (sum(1 for _ in open(os.path.join(folder, f), encoding="utf-8")) for f in ("corpus.jsonl", "queries.jsonl"))
-        lines += ["", f"nDCG@10 of {queries} questions over {texts} texts, {what} of SQuAD's articles each:", ""]
-        lines += table(program, folder)
+    lines = []
+    folder = squad(arguments.data, arguments.work, "chapters", 8)
+    texts, queries = (sum(1 for _ in open(os.path.join(folder, name), encoding="utf-8")) for name in ("corpus.jsonl", "queries.jsonl"))
+    lines += [f"nDCG@10 of {queries} questions over {texts} texts, eight paragraphs of SQuAD's articles each:", ""]
+    lines += table(program, folder)
     folder = needles(arguments.data, arguments.work)
     lines += ["", "The answer to another question in each of 200 texts of five paragraphs, asked for word by word with `dense`:", ""]
     lines += ["| `--chunk` | passages | first | among the first three |", "| --- | ---: | ---: | ---: |"]
@@ -163,12 +161,8 @@ def main():
         index, passages = program.indexed(folder, chunk)
         first, three = share(program, folder, index)
         lines.append(f"| {f'`{chunk}`' if chunk else 'whole texts'} | {passages} | {first:.3f} | {three:.3f} |")
-        print(lines[-1], flush=True)
-    if arguments.output:
-        with open(arguments.output, encoding="utf-8") as file:
-            page = file.read().split(MARK)[0]
-        with open(arguments.output, "w", encoding="utf-8") as file:
-            file.write(page + MARK + "\n" + "\n".join(lines) + "\n")
+        print(lines[-1], file=sys.stderr, flush=True)
+    print("\n".join(lines))
 
 
 if __name__ == "__main__":
