@@ -208,7 +208,11 @@ mod tests {
         for table in [&memory, &file] {
             assert_eq!(table.gather(&[0, 1, 3]).unwrap(), [0.0, 0.5, -1.0, 1.0, 0.5, -1.0, 3.0, 0.5, -1.0]);
             let mut seen = Vec::new();
-            table.blocks(3, |first, block| Ok(seen.push((first, block.len())))).unwrap();
+            let look = |first: usize, block: &mut [f32]| {
+                seen.push((first, block.len()));
+                Ok(())
+            };
+            table.blocks(3, look).unwrap();
             assert_eq!(seen, [(0, 9), (3, 3)]);
         }
         assert!(file.is_in_file() && !memory.is_in_file());

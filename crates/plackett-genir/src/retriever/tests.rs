@@ -94,7 +94,7 @@ fn ten_thousand_beams_of_each_scheme_are_docids_of_the_catalogue() {
         })
         .collect();
     let vectors: Vec<Vec<f64>> = (0..documents as u64)
-        .map(|row| (0..24).map(|at| f64::from(stream.normal(1000 + row * 24 + at))).collect())
+        .map(|row| (0..24).map(|at| f64::from(stream.normal(9000 + row * 24 + at))).collect())
         .collect();
     let vectors = VectorTable::of_rows(&items, &vectors).unwrap();
     let histories: Vec<Vec<usize>> = (0..200)

@@ -1,11 +1,11 @@
-//! Where a command keeps the log and checkpoints of a training until its model is written: the folder `training` in that of the model.
+//! Where a command keeps the log and checkpoints of a training until its model is written: the folder `training.unfinished` in that of the model.
 
 use anyhow::Context;
 use plackett_train::trainer::CHECKPOINT;
 use std::path::{Path, PathBuf};
 
 /// The folder in the folder of the model.
-const WORK: &str = "training";
+const WORK: &str = "training.unfinished";
 
 /// Steps between two checkpoints, where nobody says how many.
 pub const EVERY: usize = 100;

@@ -154,7 +154,7 @@ fn a_killed_learning_goes_on_to_the_same_bytes() {
     };
     let whole = plackett(at, &learn("whole", "1500")).expect(0).json();
     assert_eq!(whole["resumed"], 0);
-    let checkpoint = at.join("killed/training/part-1/checkpoint.safetensors");
+    let checkpoint = at.join("killed/training.unfinished/part-1/checkpoint.safetensors");
     kill_when(at, &learn("killed", "1500"), || checkpoint.exists());
     assert!(!at.join("killed/retriever.json").exists());
     let other = plackett(at, &learn("killed", "1499")).expect(2);
@@ -166,5 +166,8 @@ fn a_killed_learning_goes_on_to_the_same_bytes() {
         let read = |model: &str| std::fs::read(at.join(model).join(name)).unwrap();
         assert!(read("killed") == read("whole"), "{name}");
     }
-    assert!(!at.join("killed/training").exists(), "what was kept on the way goes when the model is there");
+    assert!(
+        !at.join("killed/training.unfinished").exists(),
+        "what was kept on the way goes when the model is there"
+    );
 }

@@ -162,7 +162,9 @@ fn a_killed_fit_goes_on_to_the_same_bytes() {
     };
     let long = "sasrec(epochs=1500, width=16, blocks=1, max-length=4)";
     plackett(at, &fit("whole", long)).expect(0);
-    kill_when(at, &fit("killed", long), || at.join("killed/training/checkpoint.safetensors").exists());
+    kill_when(at, &fit("killed", long), || {
+        at.join("killed/training.unfinished/checkpoint.safetensors").exists()
+    });
     let other = plackett(at, &fit("killed", "sasrec(epochs=1400, width=16)")).expect(2).stderr;
     assert!(other.contains("other settings, data or model"), "{other}");
     let rest = plackett(at, &fit("killed", long)).expect(0).stderr;
@@ -171,5 +173,7 @@ fn a_killed_fit_goes_on_to_the_same_bytes() {
         let read = |model: &str| std::fs::read(at.join(model).join(name)).unwrap();
         assert!(read("killed") == read("whole"), "{name}");
     }
-    assert!(!at.join("killed/training").exists() && !at.join("whole/training").exists());
+    assert!(
+        !at.join("killed/training.unfinished").exists() && !at.join("whole/training.unfinished").exists()
+    );
 }

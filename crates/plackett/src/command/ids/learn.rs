@@ -8,7 +8,7 @@ use crate::command::{Global, Outcome, Output, training_folder};
 use anyhow::{anyhow, bail};
 use clap::Args;
 use plackett_core::Document;
-use plackett_genir::learning::{LearningData, RetrieverTraining, catalogue_of, recalled};
+use plackett_genir::learning::{LearnedRetriever, LearningData, RetrieverTraining, catalogue_of, recalled};
 use plackett_genir::representation::{PairSource, TextPair};
 use plackett_genir::{GenerativeRetriever, GenirError, RETRIEVER_FILE};
 use plackett_ids::scheme::{Reads, parse};
@@ -135,11 +135,21 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     training_folder::remove(&work)?;
     let retriever = GenerativeRetriever::open(&arguments.output, true)?;
     let known = recalled(&retriever, &learned.files.docids()?, &learned.sources, RECALLED)?;
+    say(arguments, &learned, (known, begun.elapsed().as_secs_f64()), output)
+}
+
+/// Says what came out, how much of it is known by heart, and how long it took.
+fn say(
+    arguments: &Arguments,
+    learned: &LearnedRetriever,
+    (known, seconds): (f64, f64),
+    output: &Output,
+) -> Outcome {
     let texts: usize = learned.sources.iter().map(|source| source.pairs.len()).sum();
-    let seconds = begun.elapsed().as_secs_f64();
+    let catalogue = &learned.files.catalogue;
     if output.json {
         return Ok(output.print_json(&json!({
-            "output": arguments.output, "scheme": learned.files.catalogue.scheme(), "documents": documents.len(), "texts": texts,
+            "output": arguments.output, "scheme": catalogue.scheme(), "documents": catalogue.len(), "texts": texts,
             "loss": learned.loss, "known_by_heart": known, "parameters": learned.parameters.count(), "seconds": seconds,
             "resumed": learned.resumed,
         }))?);
@@ -148,7 +158,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         "{}: {} documents learned from {texts} texts in {seconds:.1} s; after {:.0} % of texts that were drawn from them their docid is \
          written first\n",
         arguments.output.display(),
-        documents.len(),
+        catalogue.len(),
         100.0 * known
     ))?)
 }

@@ -82,7 +82,16 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     bar.finish_and_clear();
     ModelFolder::write(&arguments.output, (&configured, seed), &*fitted, (&all, &titles), &hash)?;
     training_folder::remove(&work)?;
-    let seconds = begun.elapsed().as_secs_f64();
+    say(arguments, (&configured, &all), begun.elapsed().as_secs_f64(), output)
+}
+
+/// Says what came out and how long it took.
+fn say(
+    arguments: &Arguments,
+    (configured, all): (&Configured, &Interactions),
+    seconds: f64,
+    output: &Output,
+) -> Outcome {
     if output.json {
         return Ok(output.print_json(&json!({
             "output": arguments.output,
