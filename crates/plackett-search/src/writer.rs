@@ -258,6 +258,11 @@ impl<'a> IndexWriter<'a> {
         Ok(true)
     }
 
+    /// Whether documents are cut into passages.
+    pub fn has_passages(&self) -> bool {
+        self.index.has_passages()
+    }
+
     /// A document as the last commit that this writer knows has it.
     pub fn committed(&self, id: &str) -> Result<Option<Document>, SearchError> {
         if self.index.holds(id)? { self.index.document(id) } else { Ok(None) }

@@ -132,8 +132,12 @@ impl CollectionSync {
         if progress.now.documents.insert(document.id.clone(), hash).is_some() {
             return Err(SyncError::Twice { id: document.id.clone() });
         }
-        // Another file, or one that no sync has seen, can give the document that is there.
-        let unchanged = is_known || writer.committed(&document.id)?.as_ref() == Some(document);
+        // Another file, or one that no sync has seen, can give the document that is there. Where it would be cut is not kept.
+        let is_there = || -> Result<bool, SearchError> {
+            let kept = if writer.has_passages() { None } else { writer.committed(&document.id)? };
+            Ok(kept.is_some_and(|kept| hash_of(&kept) == hash_of(document)))
+        };
+        let unchanged = is_known || is_there()?;
         progress.unchanged += usize::from(unchanged);
         progress.changed |= !unchanged;
         Ok(unchanged)

@@ -11,6 +11,8 @@ use std::path::Path;
 
 /// Users that are shown.
 const EXAMPLES: usize = 6;
+/// Events of a history that are looked at for a reason, the newest ones.
+const REASONS: usize = 50;
 /// Events of a shown history, and items of a shown list.
 const SHOWN: usize = 10;
 
@@ -108,8 +110,8 @@ pub fn write(path: &Path, shown: &Shown<'_>) -> anyhow::Result<()> {
         by_popularity: by_popularity(shown),
         curves: curves(shown.measured)?,
         examples_are: format!(
-            "{EXAMPLES} users between whose ranks of what they want next the same share of users lies, from the best to the worst that \
-             {name} serves. Green: what was asked for. Reasons: the item of the newest 50 events without which the score would fall most."
+            "Up to {EXAMPLES} users in equal steps from the one whom {name} serves best to the one whom it serves worst. Green: what was \
+             asked for. Because of: the item among the newest {REASONS} events without which the score would fall most."
         ),
         examples: examples(shown, best)?,
         provenance: &shown.provenance,
@@ -236,7 +238,7 @@ fn example(shown: &Shown<'_>, case: usize) -> anyhow::Result<Example> {
         let rank = &one.ranks[case];
         let items = &rank.list[..rank.list.len().min(SHOWN)];
         let request = Request { history, now: target.time };
-        let why = reasons(&*one.fitted, &request, items, 50)?;
+        let why = reasons(&*one.fitted, &request, items, REASONS)?;
         let item = |(item, why): (&u32, Option<plackett_rec::Reason>)| ListItem {
             title: title(*item),
             hit: *item == target.item,
