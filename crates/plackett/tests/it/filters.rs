@@ -173,7 +173,10 @@ fn values_are_counted_in_what_is_found_and_in_all() {
     assert_eq!(tags["values"][0], json!({"value": "pod", "found": 2, "count": 2}));
     let filtered = [&search[..], &["--filter", "draft = false", "pod"]].concat();
     let done = plackett(folder.path(), &filtered).expect(0).json()["results"][0].clone();
-    assert_eq!(done["facets"][0]["values"][0], json!({"value": "pod", "found": 1, "count": 1}));
+    // Equally frequent ones stand in the order of their texts.
+    let values = done["facets"][0]["values"].as_array().unwrap();
+    assert_eq!(values[0]["value"], "basics");
+    assert!(values.contains(&json!({"value": "pod", "found": 1, "count": 1})), "{values:?}");
     let text = plackett(folder.path(), &["search", "my.index", "-p", "bm25", "--facets", "year", "pod"])
         .expect(0)
         .stdout;

@@ -675,7 +675,7 @@ fn a_file_of_a_known_kind_is_one_document_under_its_name() {
     assert!(remarks.len() == 1 && remarks[0].contains("--input-format text"), "{remarks:?}");
     let parsed =
         parse_single(b"\xef\xbb\xbf# A\n", "m", SingleKind::Markdown, &DocumentOptions::default()).unwrap();
-    assert_eq!(parsed, Document { title: "A".into(), ..Document::new("m", "A") });
+    assert_eq!(parsed, Document { title: "A".into(), headings: vec![0..1], ..Document::new("m", "A") });
     let (broken, _) = one("notes.md", "---\na: [\n---\nWords.\n", DocumentFormat::Auto);
     let broken = broken.unwrap_err().to_string();
     assert!(broken.contains("notes.md, line") && broken.contains("front matter"), "{broken}");
