@@ -35,10 +35,10 @@ pub struct Document {
     /// Other fields, kept as they came.
     #[serde(default, skip_serializing_if = "Metadata::is_empty")]
     pub metadata: Metadata,
-    /// Where headings stand in the body, in bytes and in their order, as a reader of pages found them; not kept in files. Empty where
+    /// Where headings stand in the body, in bytes and in their order, as a reader of pages found them; not kept in files. `None` where
     /// nobody looked: a body may still be Markdown.
     #[serde(skip)]
-    pub headings: Vec<Range<usize>>,
+    pub headings: Option<Vec<Range<usize>>>,
 }
 
 impl Document {

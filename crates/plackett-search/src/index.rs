@@ -230,7 +230,13 @@ impl Index {
     /// A document by its id, or a passage by its own.
     pub fn document(&self, id: &str) -> Result<Option<Document>, SearchError> {
         match self.address(id)? {
-            Some(address) => self.stored(address, id).map(Some),
+            Some(address) => {
+                let mut document = self.stored(address, id)?;
+                if self.has_passages() && document_of_first(id).is_none() {
+                    document.metadata = self.metadata_of(id)?;
+                }
+                Ok(Some(document))
+            }
             None if self.has_passages() => self.whole_document(id),
             None => Ok(None),
         }

@@ -4,7 +4,7 @@ use crate::SearchError;
 use crate::chunk::{document_of, passage_id};
 use crate::index::Index;
 use crate::schema::{END, START};
-use plackett_core::Document;
+use plackett_core::{Document, Metadata};
 use std::ops::Range;
 use tantivy::DocAddress;
 
@@ -39,6 +39,12 @@ impl Index {
             true => self.address(&passage_id(document_of(id).unwrap_or(id), 1)),
             false => self.address(id),
         }
+    }
+
+    /// The metadata of a passage's document, which its first passage keeps.
+    pub(crate) fn metadata_of(&self, passage: &str) -> Result<Metadata, SearchError> {
+        let first = self.address_of_document(passage)?;
+        Ok(first.map(|address| self.stored(address, passage)).transpose()?.unwrap_or_default().metadata)
     }
 
     /// A document as it was before it was cut: passages cover it without a gap.

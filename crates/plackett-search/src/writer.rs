@@ -9,7 +9,7 @@
 
 use crate::analysis::{self, Analysis};
 use crate::changes::{Change, Changes, Put};
-use crate::chunk::{document_of, passage_id};
+use crate::chunk::{document_of, document_of_first, passage_id};
 use crate::graph::{self, HNSW_FROM};
 use crate::index::{Index, Payload, bytes_in};
 use crate::snapshot::NO_VECTOR;
@@ -17,7 +17,7 @@ use crate::vectors::{VectorFile, VectorWriter};
 use crate::{
     CutText, Embedded, Embedder, HAS_HNSW, SearchError, SyncState, compaction, filter, sync_state, unfinished,
 };
-use plackett_core::{Document, Truncation};
+use plackett_core::{Document, Metadata, Truncation};
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::collections::{HashSet, VecDeque};
@@ -69,7 +69,8 @@ struct Waiting {
 
 impl Waiting {
     fn bytes(&self) -> usize {
-        self.document.title.len() + self.document.text.len()
+        let terms: usize = self.terms.iter().map(String::len).sum();
+        self.document.title.len() + self.document.text.len() + terms
     }
 }
 
@@ -219,13 +220,19 @@ impl<'a> IndexWriter<'a> {
                     let (passage_of, replaces) =
                         (Some((document.id.clone(), range)), replaces && number == 1);
                     self.wait(Waiting { document: passage, passage_of, replaces, terms: terms.clone() });
+                    self.write_when_full()?;
                 }
             }
         }
-        if self.waiting.len() >= EMBED_TOGETHER || self.waiting_bytes >= BYTES_TOGETHER {
-            self.write_waiting()?;
-        }
+        self.write_when_full()?;
         Ok(put)
+    }
+
+    fn write_when_full(&mut self) -> Result<(), SearchError> {
+        match self.waiting.len() >= EMBED_TOGETHER || self.waiting_bytes >= BYTES_TOGETHER {
+            true => self.write_waiting(),
+            false => Ok(()),
+        }
     }
 
     fn wait(&mut self, waiting: Waiting) {
@@ -256,6 +263,11 @@ impl<'a> IndexWriter<'a> {
         self.write_waiting()?;
         self.inner.delete_term(self.index.fields.of_document(id));
         Ok(true)
+    }
+
+    /// Passages of the last commit; documents, where those are whole.
+    pub fn passages(&self) -> usize {
+        self.index.passages()
     }
 
     /// Whether documents are cut into passages.
@@ -490,10 +502,7 @@ impl<'a> IndexWriter<'a> {
         }
         let mut stored = TantivyDocument::default();
         stored.add_text(fields.id, &document.id);
-        stored.add_text(
-            fields.source,
-            serde_json::to_string(document).map_err(|e| SearchError::Argument(e.to_string()))?,
-        );
+        stored.add_text(fields.source, kept(document, passage_of.is_some())?);
         stored.add_u64(fields.vector, row);
         if let (Some(columns), Some((_, range))) = (fields.passage, passage_of) {
             stored.add_text(columns.document, of);
@@ -525,6 +534,15 @@ fn begin_afresh(inner: &Inner, index: &Index) -> Result<(), SearchError> {
     inner.delete_term(Term::from_field_text(index.fields.id, ""));
     let removed = inner.garbage_collect_files().wait();
     removed.map(|_| ()).map_err(SearchError::from_tantivy(&index.directory))
+}
+
+/// A document or passage as it is kept: the metadata of a document is with its first passage alone.
+fn kept(document: &Document, is_passage: bool) -> Result<String, SearchError> {
+    let json = match is_passage && document_of_first(&document.id).is_none() {
+        true => serde_json::to_string(&Document { metadata: Metadata::new(), ..document.clone() }),
+        false => serde_json::to_string(document),
+    };
+    json.map_err(|e| SearchError::Argument(e.to_string()))
 }
 
 /// Adds the terms of a text to a field, and says how many there are.

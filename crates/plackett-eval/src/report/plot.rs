@@ -61,9 +61,9 @@ pub fn lines(series: &[Line], axis: &Axis<'_>, value: &str, top: f64) -> Result<
     })
 }
 
-/// A curve over steps 1 to `points.len()`, on a scale from the least to the greatest value: thinned to what a page shows, each
+/// A curve over 1 to `points.len()`, which `name` says the kind of, on a scale from the least to the greatest value: thinned to what a page shows, each
 /// point the mean of its neighbours.
-pub fn curve(points: &[f64], value: &str) -> Result<String, PlotError> {
+pub fn curve(points: &[f64], name: &str, value: &str) -> Result<String, PlotError> {
     const MOST: usize = 500;
     let size = points.len().div_ceil(MOST).max(1);
     let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len().max(1) as f64;
@@ -72,7 +72,7 @@ pub fn curve(points: &[f64], value: &str) -> Result<String, PlotError> {
     let most = line.iter().map(|point| point.1).fold(f64::MIN, f64::max);
     let least = line.iter().map(|point| point.1).fold(f64::MAX, f64::min).min(0.0);
     let right = (points.len() as f64).max(2.0);
-    let axis = Axis { name: "step", labels: vec![(1.0, "1".into()), (right, points.len().to_string())] };
+    let axis = Axis { name, labels: vec![(1.0, "1".into()), (right, points.len().to_string())] };
     draw(HALF, |area| {
         let mut chart = ChartBuilder::on(area)
             .margin(12)

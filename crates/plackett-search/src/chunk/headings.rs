@@ -31,8 +31,7 @@ fn cut(
     measure: &Measure<'_>,
 ) -> Result<Vec<Range<usize>>, SearchError> {
     let text = &document.text;
-    let headings =
-        if document.headings.is_empty() { markdown_headings(text) } else { document.headings.clone() };
+    let headings = document.headings.clone().unwrap_or_else(|| markdown_headings(text));
     let sections = sections(text, &headings);
     let Some(size) = measure.within(options.get_count("size")) else { return Ok(sections) };
     let overlap = overlap(options, size);

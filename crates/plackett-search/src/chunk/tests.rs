@@ -111,7 +111,7 @@ fn sections_begin_at_headings_that_are_headings() {
     assert_eq!(passages.len(), 3, "{passages:?}");
     assert!(passages.iter().zip(begin).all(|(passage, begin)| passage.starts_with(begin)), "{passages:?}");
     let read = Document {
-        headings: vec![6..9, 17..20],
+        headings: Some(vec![6..9, 17..20]),
         ..Document::new("d", "Words\nOne\nUnder.\nTwo\nUnder too.")
     };
     assert_eq!(cut("headings", &read, None), ["Words\n", "One\nUnder.\n", "Two\nUnder too."]);

@@ -264,7 +264,7 @@ fn damaged_and_foreign_folders_are_refused_with_the_reason() {
     assert!(message(&path).contains("not JSON"));
     std::fs::write(path.join("plackett-index.json"), r#"{"kind": "plackett-index", "format_version": 99}"#)
         .unwrap();
-    assert!(message(&path).contains("format version 99, this program reads up to 2"));
+    assert!(message(&path).contains("format version 99, this program reads up to 3"));
     std::fs::write(path.join("plackett-index.json"), r#"{"kind": "other"}"#).unwrap();
     assert!(message(&path).contains("not the manifest of an index"));
     let path = fresh("vectors");

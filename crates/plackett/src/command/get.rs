@@ -51,6 +51,12 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome {
         )
         .into());
     }
+    if arguments.k.is_some() && arguments.filter.is_none() {
+        return Err(anyhow::anyhow!(
+            "-k says how many documents of a --filter are shown; leave it out, or give a --filter"
+        )
+        .into());
+    }
     let index = open_index(&arguments.index)?;
     if arguments.fields {
         return fields(&index, output);

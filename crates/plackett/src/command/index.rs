@@ -39,8 +39,8 @@ use std::time::Instant;
                   plackett index books -o books.index --chunk 200/50   (passages of 200 tokens, of which 50 are shared)\n  \
                   plackett index -o my.index --graph always           (makes the graph for approximate search)\n  \
                   plackett index -o my.index --blocks SmolLM2-135M-Instruct\n  \
-                  plackett search my.index -p 'bm25:20 >> block-rank' --model SmolLM2-135M-Instruct \"words\"\n\n\
-                  plackett index - --input-format csv -o my.index < corpus.csv\n  \
+                  plackett search my.index -p 'bm25:20 >> block-rank' --model SmolLM2-135M-Instruct \"words\"\n  \
+                  plackett index - --input-format csv -o my.index < corpus.csv\n\n  \
                   A collection is a BEIR folder, JSONL, CSV, TSV or Parquet (.gz and .zst too), a file or a folder of files \
                   that are\none document each (.txt, .md, .html; .pdf in a program built with it), or `-` for standard \
                   input (JSONL unless\n--input-format says otherwise); docs/formats.md says more. A new index appears when it \
@@ -80,7 +80,7 @@ pub struct Arguments {
     #[arg(long, value_name = "NAME")]
     analyzer: Option<String>,
     /// Cut documents into passages, each with a vector: SIZE/OVERLAP in tokens of the model (words without vectors),
-    /// sentences:5, headings (of Markdown); docs/chunks.md has all [default: documents are whole]
+    /// sentences:5, headings (of Markdown or HTML); docs/chunks.md has all [default: documents are whole]
     #[arg(long, value_name = "SIZE/OVERLAP", value_parser = super::number::by(chunking))]
     chunk: Option<Chunking>,
     /// Fields that are searched: title, text and names of metadata [default: title,text]
@@ -563,7 +563,7 @@ fn commit(
     if changes || graph.is_some() {
         return Ok(writer.finish()?);
     }
-    Ok(Committed { documents: writer.documents(), ..Committed::default() })
+    Ok(Committed { documents: writer.documents(), passages: writer.passages(), ..Committed::default() })
 }
 
 /// Documents that came into the index otherwise are nothing that a sync would remove.

@@ -242,6 +242,7 @@ fn no_memory_budget(command: &Command, global: &Global) -> Outcome {
             | Command::Compare(_)
             | Command::Recommend(_)
             | Command::Method(_)
+            | Command::Get(_)
             | Command::Completions(_)
             | Command::Man(_)
     );

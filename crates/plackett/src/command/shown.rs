@@ -15,7 +15,7 @@ pub enum Part {
     Title,
     /// The passage that speaks to the query, with its matches marked
     Snippet,
-    /// The whole text
+    /// The whole text; in an index of passages that of the passage
     Text,
     /// The other fields
     Metadata,

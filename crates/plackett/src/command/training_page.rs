@@ -77,7 +77,7 @@ fn chips(outcome: &Outcome) -> Vec<(&'static str, String)> {
 fn plots(steps: &[StepRecord]) -> anyhow::Result<Vec<Plot>> {
     let plot = |title, value: &str, text, of: &dyn Fn(&StepRecord) -> f64| -> anyhow::Result<Plot> {
         let values: Vec<f64> = steps.iter().map(of).collect();
-        Ok(Plot { title, svg: curve_plot(&values, value)?, text })
+        Ok(Plot { title, svg: curve_plot(&values, "step", value)?, text })
     };
     let most = steps.iter().map(|step| f64::from(step.rate)).fold(0.0, f64::max);
     // The axis has two decimals: rates are shown in parts of the greatest.

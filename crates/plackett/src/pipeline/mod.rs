@@ -244,9 +244,12 @@ impl Pipeline {
         k: usize,
         passages: usize,
     ) -> Answers {
-        let mut answers = self.ranked(collection, queries, k);
+        // As deep for every `k`, where no reranker has to pay for it: a longer answer begins with a shorter one, also where scores
+        // depend on what else was found.
+        let depth = if self.has_rerankers() { k } else { k.max(DEFAULT_DEPTH) };
+        let mut answers = self.ranked(collection, queries, depth);
         let lacks = |ranking: &Ranking| grouping::count(ranking) < k;
-        let mut length = k;
+        let mut length = depth;
         let mut asking: Vec<usize> = (0..queries.len()).collect();
         while length < passages {
             // Where fewer passages came than the least that a stage without a depth gives, there are no others.

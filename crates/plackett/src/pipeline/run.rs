@@ -84,7 +84,8 @@ impl FirstStage {
                 Ok(())
             }
             FirstStage::Generate { .. } => Err(
-                "`generate` writes docids and cannot be kept from those that a filter leaves out; leave the filter out, or                  search with bm25 or dense"
+                "`generate` writes docids and cannot be kept from those that a filter leaves out; leave the filter out, or \
+                 search with bm25 or dense"
                     .into(),
             ),
         }

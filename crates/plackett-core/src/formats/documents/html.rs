@@ -94,7 +94,7 @@ pub(super) fn read(source: &Source<'_>) -> Result<Parts, Unread> {
         source.tally.add(UNCLOSED, source.file);
     }
     let title = if title.is_empty() { joined(&heading) } else { title };
-    Ok(Parts { title, text: words, metadata, headings })
+    Ok(Parts { title, text: words, metadata, headings: Some(headings) })
 }
 
 /// The words of a piece of a page.
@@ -209,6 +209,9 @@ impl Page {
 
     fn start(&mut self, tag: StartTag<usize>) {
         let name: &[u8] = &tag.name;
+        if self.left_out.as_ref().is_some_and(|left_out| left_out.depth == 1 && ends(&left_out.name, name)) {
+            self.left_out = None;
+        }
         if let Some(left_out) = &mut self.left_out {
             left_out.depth += usize::from(left_out.name == name && !tag.self_closing);
             return;
@@ -244,7 +247,8 @@ impl Page {
             if left_out.name == name {
                 left_out.depth -= 1;
             }
-            if left_out.depth == 0 {
+            // The end of a list or table is one of what it holds, too.
+            if left_out.depth == 0 || (left_out.depth == 1 && ends_with(&left_out.name, name)) {
                 self.left_out = None;
             }
             return;
@@ -341,6 +345,35 @@ impl Page {
         for heading in &mut self.headings {
             *heading = heading.start.saturating_sub(begins)..heading.end.saturating_sub(begins);
         }
+    }
+}
+
+/// Whether an element whose end may be left out ends where another begins.
+fn ends(open: &[u8], next: &[u8]) -> bool {
+    match open {
+        b"p" => BLOCKS.contains(&next) && !matches!(next, b"br" | b"option" | b"caption"),
+        b"li" => next == b"li",
+        b"dt" | b"dd" => matches!(next, b"dt" | b"dd"),
+        b"tr" => next == b"tr",
+        b"td" | b"th" => matches!(next, b"td" | b"th" | b"tr"),
+        b"option" => next == b"option",
+        _ => false,
+    }
+}
+
+/// Whether an element whose end may be left out ends with the one around it.
+fn ends_with(open: &[u8], around: &[u8]) -> bool {
+    match open {
+        b"p" => matches!(
+            around,
+            b"div" | b"body" | b"section" | b"article" | b"main" | b"td" | b"li" | b"blockquote"
+        ),
+        b"li" => matches!(around, b"ul" | b"ol"),
+        b"dt" | b"dd" => around == b"dl",
+        b"tr" => matches!(around, b"table" | b"tbody" | b"thead" | b"tfoot"),
+        b"td" | b"th" => matches!(around, b"tr" | b"table" | b"tbody"),
+        b"option" => around == b"select",
+        _ => false,
     }
 }
 
@@ -467,5 +500,14 @@ mod tests {
         assert!(parts.unwrap_err().contains("line 2: byte 4 is not UTF-8"));
         let (parts, remarks) = read_bytes(b"<meta charset=euc-jp>a\xff");
         assert!(parts.unwrap().text.starts_with('a') && remarks[0].contains("charset"), "{remarks:?}");
+    }
+
+    #[test]
+    fn what_is_hidden_ends_where_a_browser_ends_it() {
+        let text = |page: &str| read(page).text;
+        assert_eq!(text("<title>T</title><p hidden>consent<p>All the words.").trim(), "All the words.");
+        assert_eq!(text("<ul><li hidden>a<li>b</ul><p>c"), "b\nc");
+        assert_eq!(text("<ul><li hidden>a</ul><p>c</p>"), "c");
+        assert_eq!(text("<table><tr hidden><td>a<tr><td>b</table>c").trim(), "b\nc");
     }
 }

@@ -17,7 +17,7 @@ pub(super) fn read(source: &Source<'_>) -> Result<Parts, Unread> {
     if metadata.get("title").and_then(Value::as_str).is_some_and(|known| known.trim() == title) {
         metadata.shift_remove("title");
     }
-    Ok(Parts { title, text, metadata, headings })
+    Ok(Parts { title, text, metadata, headings: Some(headings) })
 }
 
 /// The words of a text, block by block.
@@ -189,7 +189,8 @@ mod tests {
              quotation\n\nfn main() {}\n\na\tb\nc\td\n\nSecond\n\nEnd.\n\nA note."
         );
         assert!(parts.metadata.is_empty());
-        let headings: Vec<&str> = parts.headings.iter().map(|heading| &parts.text[heading.clone()]).collect();
+        let headings: Vec<&str> =
+            parts.headings.iter().flatten().map(|heading| &parts.text[heading.clone()]).collect();
         assert_eq!(headings, ["The first heading", "Second"]);
     }
 

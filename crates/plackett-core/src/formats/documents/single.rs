@@ -38,7 +38,7 @@ pub(super) struct Parts {
     pub text: String,
     pub metadata: Metadata,
     /// Where headings stand in the text, in bytes.
-    pub headings: Vec<Range<usize>>,
+    pub headings: Option<Vec<Range<usize>>>,
 }
 
 /// What a reader of one kind is given.

@@ -669,13 +669,23 @@ fn a_file_of_a_known_kind_is_one_document_under_its_name() {
     assert_eq!((document.id.as_str(), document.title.as_str()), ("notes.md", "A title"));
     assert!(remarks.is_empty(), "{remarks:?}");
     let (document, _) = one("page", "<title>A</title>b", DocumentFormat::Single(SingleKind::Html));
-    assert_eq!(document.unwrap(), Document { title: "A".into(), ..Document::new("page", "b") });
+    assert_eq!(
+        document.unwrap(),
+        Document { title: "A".into(), headings: Some(Vec::new()), ..Document::new("page", "b") }
+    );
     let (document, remarks) = one("words.txt", "One.\nTwo.\n", DocumentFormat::Auto);
     assert_eq!(document.unwrap(), Document::new("words.txt", "One.\nTwo.\n"));
     assert!(remarks.len() == 1 && remarks[0].contains("--input-format text"), "{remarks:?}");
     let parsed =
         parse_single(b"\xef\xbb\xbf# A\n", "m", SingleKind::Markdown, &DocumentOptions::default()).unwrap();
-    assert_eq!(parsed, Document { title: "A".into(), headings: vec![0..1], ..Document::new("m", "A") });
+    assert_eq!(
+        parsed,
+        Document {
+            title: "A".into(),
+            headings: Some(std::iter::once(0..1).collect()),
+            ..Document::new("m", "A")
+        }
+    );
     let (broken, _) = one("notes.md", "---\na: [\n---\nWords.\n", DocumentFormat::Auto);
     let broken = broken.unwrap_err().to_string();
     assert!(broken.contains("notes.md, line") && broken.contains("front matter"), "{broken}");

@@ -5,6 +5,7 @@ use super::build::Arguments;
 use super::kept_vectors::{KeptVectors, folder_of};
 use crate::command::{Global, Output};
 use anyhow::{Context, anyhow, bail};
+use plackett::content_hash::is_stream;
 use plackett::pipeline::{ModelOptions, Models};
 use plackett_core::formats::{FormatError, Lines, json_problem};
 use plackett_ids::{Item, VectorTable};
@@ -117,9 +118,15 @@ fn new_table(rows: usize, dimension: usize, place: Place, beside: &Path) -> anyh
     match place {
         Place::Memory => Ok(VectorTable::in_memory(rows, dimension)),
         Place::File => {
-            let folder =
-                beside.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            let file = tempfile::tempfile_in(folder).with_context(|| {
+            // Beside a stream, /dev/stdout say, no file can lie.
+            let folder = match is_stream(beside) {
+                true => std::env::temp_dir(),
+                false => match beside.parent() {
+                    Some(folder) if !folder.as_os_str().is_empty() => folder.to_path_buf(),
+                    _ => ".".into(),
+                },
+            };
+            let file = tempfile::tempfile_in(&folder).with_context(|| {
                 format!("--memory-budget: vectors have to wait in a file in {}", folder.display())
             })?;
             Ok(VectorTable::in_file(file, rows, dimension))

@@ -111,7 +111,10 @@ fn plots(catalogue: &Catalogue, statistics: &Statistics) -> anyhow::Result<Vec<(
         .map(|level| {
             let counts = catalogue.code_counts(level.level - 1);
             let falling: Vec<f64> = counts.iter().rev().map(|count| *count as f64).collect();
-            Ok((format!("Place {}", level.level), curve_plot(&falling, "items")?))
+            Ok((
+                format!("Place {}", level.level),
+                curve_plot(&falling, "code, from the most used one", "items")?,
+            ))
         })
         .collect()
 }

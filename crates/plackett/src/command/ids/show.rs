@@ -45,6 +45,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     catalogue.remarks().iter().for_each(|remark| output.warn(remark));
     if let Some(path) = &arguments.report {
         page::write(path, &arguments.catalogue, &catalogue, &statistics)?;
+        output.note(&format!("page: {}", path.display()));
     }
     if output.json {
         return Ok(output.print_json(&json!({

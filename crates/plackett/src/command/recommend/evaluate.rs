@@ -17,7 +17,7 @@ use plackett_rec::{
 use plackett_train::Compute;
 use serde_json::{Value, json};
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Groups of targets by their popularity, beside those never seen.
@@ -86,11 +86,18 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         .reads("--titles", &arguments.titles)
         .writes("--report", &arguments.report)
         .check()?;
+    if let Some(report) = &arguments.report {
+        check_report(report)?;
+    }
     let all = arguments.data.read(global, output)?;
     let titles = match &arguments.titles {
         Some(path) => read_titles(path, global.max_line_bytes)?,
         None => HashMap::new(),
     };
+    let untitled = all.items.iter().filter(|item| !titles.contains_key(*item)).count();
+    if arguments.titles.is_some() && untitled > 0 {
+        output.warn(&format!("{untitled} of {} items have no title and are shown by name", all.items.len()));
+    }
     let split = match arguments.after {
         Some(time) => split_at(&all, time),
         None => leave_last_out(&all, usize::from(arguments.validation)),
@@ -139,6 +146,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
             provenance,
         };
         page::write(path, &shown)?;
+        output.note(&format!("page: {}", path.display()));
     }
     told(arguments, &measured, &groups, output)
 }
@@ -173,6 +181,15 @@ impl Arguments {
         provenance.push(("plackett", env!("CARGO_PKG_VERSION").to_string()));
         provenance
     }
+}
+
+/// Refuses a page that could not be written, before models are fitted for hours.
+fn check_report(report: &Path) -> anyhow::Result<()> {
+    let folder = report.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if report.is_dir() || folder.is_some_and(|folder| !folder.is_dir()) {
+        anyhow::bail!("--report {}: name a file in a folder that is there", report.display());
+    }
+    Ok(())
 }
 
 /// Training events of each item.
@@ -253,7 +270,8 @@ fn told(
         };
         let all: Vec<Value> = measured.iter().map(one).collect();
         let tested = measured.first().map_or(0, |one| one.ranks.len());
-        return Ok(output.print_json(&json!({"tested": tested, "recommenders": all}))?);
+        let report = &arguments.report;
+        return Ok(output.print_json(&json!({"tested": tested, "recommenders": all, "report": report}))?);
     }
     let columns = [("recommender".to_string(), Align::Left)];
     let numbers = names.iter().cloned().chain(["coverage", "Gini", "seconds"].map(String::from));

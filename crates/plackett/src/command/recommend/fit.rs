@@ -72,7 +72,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     };
     let compute = Compute::new(rayon::current_num_threads());
     let (work, identity) = (training_folder::folder_in(&arguments.output), identity(&configured, seed, &all));
-    if training_folder::is_begun(&work) {
+    if training_folder::begin(&work, &identity)? {
         output.note("goes on from the last checkpoint of a fit that was interrupted");
     }
     let kept = Keeping { folder: &work, identity: &identity, every: training_folder::EVERY };

@@ -211,7 +211,7 @@ fn by_popularity(shown: &Shown<'_>) -> Vec<(String, Vec<(String, u32)>)> {
 
 fn curves(measured: &[Measured]) -> anyhow::Result<Vec<(String, String)>> {
     let trained = measured.iter().filter(|one| one.losses.len() > 1);
-    trained.map(|one| Ok((one.configured.to_string(), curve_plot(&one.losses, "loss")?))).collect()
+    trained.map(|one| Ok((one.configured.to_string(), curve_plot(&one.losses, "step", "loss")?))).collect()
 }
 
 /// Users from the best served to the worst, in equal steps.

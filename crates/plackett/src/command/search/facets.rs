@@ -3,6 +3,7 @@
 use super::Session;
 use crate::command::terminal::plain;
 use console::style;
+use plackett::pipeline::DEFAULT_DEPTH;
 use plackett_core::Ranking;
 use plackett_search::{FacetValue, Facets};
 use serde_json::{Value, json};
@@ -84,7 +85,13 @@ impl FieldFacets {
         } else {
             String::new()
         };
-        let heading = format!("{} (of {} found / of all):", plain(&self.field), self.found);
+        // Where as many were found as are looked at, there may be more.
+        let found = if self.found >= DEFAULT_DEPTH {
+            format!("the best {} that were found", self.found)
+        } else {
+            format!("{} found", self.found)
+        };
+        let heading = format!("{} (of {found} / of all):", plain(&self.field));
         format!("      {} {}{more}{long}\n", style(heading).dim(), values.join(" · "))
     }
 }
