@@ -278,6 +278,13 @@ impl Evaluation<'_> {
         values: &[Value],
     ) -> Result<Vec<Bits>, SearchError> {
         let path = self.path(field)?;
+        if let (Some(kind @ (FieldType::Keyword | FieldType::Text)), true) =
+            (self.types.get(&path), comparison.is_order())
+        {
+            return Err(SearchError::Filter(format!(
+                "the field `{path}` was given the type {kind}, which has no order; compare it with = or !="
+            )));
+        }
         // Texts are looked up; the rest is compared with every different value of the field.
         let (texts, others): (Vec<&Value>, Vec<&Value>) =
             values.iter().partition(|value| matches!(value, Value::Text(_)) && !comparison.is_order());

@@ -77,7 +77,7 @@ const BLOCKS: [&[u8]; 37] = [
 const META: [&str; 3] = ["description", "author", "keywords"];
 
 /// Said of pages in which a browser would lose text too.
-const UNCLOSED: &str = "a comment or an element is never closed, and the text behind it is lost";
+pub(super) const UNCLOSED: &str = "a comment or an element is never closed, and the text behind it is lost";
 const REPLACED: &str = "bytes that do not belong to the page's own charset are read as �";
 
 pub(super) fn read(source: &Source<'_>) -> Result<Parts, Unread> {
@@ -97,9 +97,10 @@ pub(super) fn read(source: &Source<'_>) -> Result<Parts, Unread> {
     Ok(Parts { title, text: words, metadata, headings: Some(headings) })
 }
 
-/// The words of a piece of a page.
-pub(super) fn words(piece: &str) -> String {
-    Page::of(piece).text
+/// The words of a piece of a page, and whether words behind something that is never closed are lost.
+pub(super) fn words(piece: &str) -> (String, bool) {
+    let page = Page::of(piece);
+    (page.text, page.unclosed.is_some())
 }
 
 /// Whether a tag, such as `<br>`, stands between two words.
@@ -364,15 +365,12 @@ fn ends(open: &[u8], next: &[u8]) -> bool {
 /// Whether an element whose end may be left out ends with the one around it.
 fn ends_with(open: &[u8], around: &[u8]) -> bool {
     match open {
-        b"p" => matches!(
-            around,
-            b"div" | b"body" | b"section" | b"article" | b"main" | b"td" | b"li" | b"blockquote"
-        ),
+        b"p" => BLOCKS.contains(&around) || is_cell(around),
         b"li" => matches!(around, b"ul" | b"ol"),
         b"dt" | b"dd" => around == b"dl",
         b"tr" => matches!(around, b"table" | b"tbody" | b"thead" | b"tfoot"),
-        b"td" | b"th" => matches!(around, b"tr" | b"table" | b"tbody"),
-        b"option" => around == b"select",
+        b"td" | b"th" => matches!(around, b"tr" | b"table" | b"tbody" | b"thead" | b"tfoot"),
+        b"option" => matches!(around, b"select" | b"optgroup" | b"datalist"),
         _ => false,
     }
 }

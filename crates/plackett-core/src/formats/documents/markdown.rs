@@ -8,7 +8,10 @@ use std::ops::Range;
 
 pub(super) fn read(source: &Source<'_>) -> Result<Parts, Unread> {
     let (mut metadata, body) = front_matter::split(source, source.text()?)?;
-    let Words { text, heading, headings, .. } = Words::of(body);
+    let Words { text, heading, headings, unclosed, .. } = Words::of(body);
+    if unclosed {
+        source.tally.add(html::UNCLOSED, source.file);
+    }
     // A title that is no text stays a field.
     let title = match metadata.get("title") {
         Some(Value::String(title)) if !title.trim().is_empty() => title.trim().to_string(),
@@ -32,6 +35,8 @@ struct Words {
     headings: Vec<Range<usize>>,
     /// The lines of a block of HTML.
     html: String,
+    /// Whether words behind something in HTML that is never closed are lost.
+    unclosed: bool,
     /// How many lists are open.
     lists: usize,
 }
@@ -130,7 +135,8 @@ impl Words {
     /// The words of a block of HTML, which comes in lines.
     fn end_html(&mut self) {
         if !self.html.is_empty() {
-            let words = html::words(&std::mem::take(&mut self.html));
+            let (words, unclosed) = html::words(&std::mem::take(&mut self.html));
+            self.unclosed |= unclosed;
             if !words.is_empty() {
                 self.block();
                 self.text.push_str(&words);

@@ -68,6 +68,17 @@ impl VectorArguments {
 impl VectorSource {
     /// The vector of the document that comes next; a field is taken out of its document.
     pub fn vector_of(&mut self, document: &mut Document) -> anyhow::Result<Vec<f32>> {
+        let vector = self.next(document)?;
+        // Two such vectors have no score.
+        match vector.iter().map(|x| x * x).sum::<f32>().is_finite() {
+            true => Ok(vector),
+            false => {
+                bail!("the vector of the document `{}` is too long: its square is no number", document.id)
+            }
+        }
+    }
+
+    fn next(&mut self, document: &mut Document) -> anyhow::Result<Vec<f32>> {
         match self {
             VectorSource::Rows { rows, file } => match rows.next() {
                 Some(row) => Ok(row?),
