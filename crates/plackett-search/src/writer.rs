@@ -9,7 +9,7 @@
 
 use crate::analysis::{self, Analysis};
 use crate::changes::{Change, Changes, Put};
-use crate::chunk::{document_of, document_of_first, passage_id};
+use crate::chunk::{document_of, passage_id};
 use crate::graph::{self, HNSW_FROM};
 use crate::index::{Index, Payload, bytes_in};
 use crate::snapshot::NO_VECTOR;
@@ -23,6 +23,7 @@ use std::borrow::Cow;
 use std::collections::{HashSet, VecDeque};
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 use tantivy::schema::Field;
 use tantivy::tokenizer::PreTokenizedString;
 use tantivy::{IndexWriter as Inner, TantivyDocument, Term};
@@ -63,14 +64,16 @@ struct Waiting {
     passage_of: Option<(String, Range<usize>)>,
     /// Whether there is another document with its id. Of passages, the first has it.
     replaces: bool,
-    /// What filters find it by.
-    terms: Vec<String>,
+    /// What filters find it by; passages of one document share it.
+    terms: Arc<Vec<String>>,
+    /// The metadata of a passage's document, which is searched and kept with the first passage alone: a copy for each would be
+    /// many times the collection.
+    metadata: Arc<Metadata>,
 }
 
 impl Waiting {
     fn bytes(&self) -> usize {
-        let terms: usize = self.terms.iter().map(String::len).sum();
-        self.document.title.len() + self.document.text.len() + terms
+        self.document.title.len() + self.document.text.len()
     }
 }
 
@@ -203,36 +206,35 @@ impl<'a> IndexWriter<'a> {
         let passages = self.passages_of(&document)?;
         let settings = &self.index.settings;
         let terms = if settings.filters { filter::terms(&document, &settings.types)? } else { Vec::new() };
+        let terms = Arc::new(terms);
         let put = self.changes.put(&document.id, || self.index.holds(&document.id))?;
         self.touch(&document.id);
         let replaces = put != Put::Added;
         match passages {
-            None => self.wait(Waiting { document, passage_of: None, replaces, terms }),
+            None => {
+                self.wait(Waiting { document, passage_of: None, replaces, terms, metadata: Arc::default() })
+            }
             Some(ranges) => {
+                let metadata = Arc::new(document.metadata.clone());
                 for (range, number) in ranges.into_iter().zip(1..) {
                     let passage = Document {
                         id: passage_id(&document.id, number),
                         title: document.title.clone(),
                         text: document.text.get(range.clone()).unwrap_or_default().into(),
-                        metadata: document.metadata.clone(),
+                        metadata: if number == 1 { document.metadata.clone() } else { Metadata::new() },
                         ..Document::default()
                     };
                     let (passage_of, replaces) =
                         (Some((document.id.clone(), range)), replaces && number == 1);
-                    self.wait(Waiting { document: passage, passage_of, replaces, terms: terms.clone() });
-                    self.write_when_full()?;
+                    let (terms, metadata) = (terms.clone(), metadata.clone());
+                    self.wait(Waiting { document: passage, passage_of, replaces, terms, metadata });
                 }
             }
         }
-        self.write_when_full()?;
-        Ok(put)
-    }
-
-    fn write_when_full(&mut self) -> Result<(), SearchError> {
-        match self.waiting.len() >= EMBED_TOGETHER || self.waiting_bytes >= BYTES_TOGETHER {
-            true => self.write_waiting(),
-            false => Ok(()),
+        if self.waiting.len() >= EMBED_TOGETHER || self.waiting_bytes >= BYTES_TOGETHER {
+            self.write_waiting()?;
         }
+        Ok(put)
     }
 
     fn wait(&mut self, waiting: Waiting) {
@@ -492,7 +494,7 @@ impl<'a> IndexWriter<'a> {
     }
 
     fn write(&self, waiting: &Waiting, row: u64) -> Result<(), SearchError> {
-        let Waiting { document, passage_of, replaces, terms } = waiting;
+        let Waiting { document, passage_of, replaces, terms, metadata } = waiting;
         let fields = &self.index.fields;
         let failed = SearchError::from_tantivy(&self.index.directory);
         let of = passage_of.as_ref().map_or(&document.id, |(of, _)| of);
@@ -502,17 +504,26 @@ impl<'a> IndexWriter<'a> {
         }
         let mut stored = TantivyDocument::default();
         stored.add_text(fields.id, &document.id);
-        stored.add_text(fields.source, kept(document, passage_of.is_some())?);
+        stored.add_text(
+            fields.source,
+            serde_json::to_string(document).map_err(|e| SearchError::Argument(e.to_string()))?,
+        );
         stored.add_u64(fields.vector, row);
         if let (Some(columns), Some((_, range))) = (fields.passage, passage_of) {
             stored.add_text(columns.document, of);
             stored.add_u64(columns.start, range.start as u64);
             stored.add_u64(columns.end, range.end as u64);
         }
+        // Fields of the metadata are searched in every passage.
+        let is_other = |name: &String| name != "title" && name != "text";
+        let searched = match passage_of.is_some() && self.index.settings.fields.iter().any(is_other) {
+            true => Cow::Owned(Document { metadata: Metadata::clone(metadata), ..document.clone() }),
+            false => Cow::Borrowed(document),
+        };
         for (name, (field, length)) in
             self.index.settings.fields.iter().zip(fields.searched.iter().zip(&fields.lengths))
         {
-            let count = add_terms(&mut stored, *field, &field_text(document, name), self.index.analyzer);
+            let count = add_terms(&mut stored, *field, &field_text(&searched, name), self.index.analyzer);
             stored.add_u64(*length, count as u64);
         }
         if let Some(field) = fields.metadata {
@@ -534,15 +545,6 @@ fn begin_afresh(inner: &Inner, index: &Index) -> Result<(), SearchError> {
     inner.delete_term(Term::from_field_text(index.fields.id, ""));
     let removed = inner.garbage_collect_files().wait();
     removed.map(|_| ()).map_err(SearchError::from_tantivy(&index.directory))
-}
-
-/// A document or passage as it is kept: the metadata of a document is with its first passage alone.
-fn kept(document: &Document, is_passage: bool) -> Result<String, SearchError> {
-    let json = match is_passage && document_of_first(&document.id).is_none() {
-        true => serde_json::to_string(&Document { metadata: Metadata::new(), ..document.clone() }),
-        false => serde_json::to_string(document),
-    };
-    json.map_err(|e| SearchError::Argument(e.to_string()))
 }
 
 /// Adds the terms of a text to a field, and says how many there are.

@@ -463,7 +463,7 @@ mod tests {
             ("The first one", "The first one\nSecond\nwords")
         );
         assert_eq!(read("just words, a < b").text, "just words, a < b");
-        assert_eq!(read(""), Parts::default());
+        assert_eq!(read(""), Parts { headings: Some(Vec::new()), ..Parts::default() });
         let nested = read("a<svg><svg>x</svg>y</svg>b<template>t</template><select><option>o</select> c");
         assert_eq!(nested.text, "ab c");
     }
