@@ -165,7 +165,7 @@ impl Recipe {
     }
 
     /// SHA-256 of what decides its numbers and its judgements, in hexadecimal: stages and claims without their words
-    /// ([`WORDS`]) and without comments, and the versions of the kinds of stages. So a corrected sentence leaves recorded results
+    /// (`text`, `main`, `expected`) and without comments, and the versions of the kinds of stages. So a corrected sentence leaves recorded results
     /// valid, and a kind that works otherwise does not.
     pub fn hash(&self) -> String {
         let mut table: toml::Table = toml::from_str(&self.source.text).unwrap_or_default();
