@@ -2,16 +2,15 @@
 
 mod blocks;
 mod own_vectors;
+mod report;
 
 use super::documents::{CollectionBar, DocumentArguments};
 use super::open::{listed, open_index, read_lines, remark_on_version};
 use super::paths::Paths;
-use super::terminal::plain;
 use super::{Global, Outcome, Output};
 use anyhow::bail;
-use blocks::{BlockArguments, Made};
+use blocks::BlockArguments;
 use clap::{Args, ValueEnum};
-use console::style;
 use own_vectors::{VectorArguments, VectorSource};
 use plackett::indexing::DocumentEmbedder;
 use plackett::own_vectors::OwnVectors;
@@ -21,10 +20,9 @@ use plackett_core::Document;
 use plackett_core::formats::{DocumentOptions, Documents, FieldUse, Remarks};
 use plackett_search::chunk::ChunkingError;
 use plackett_search::{
-    Chunking, Committed, Embedder, Field, FieldType, HAS_HNSW, Index, IndexSettings, IndexWriter, MANIFEST,
+    Chunking, Committed, Embedder, FieldType, HAS_HNSW, Index, IndexSettings, IndexWriter, MANIFEST,
     NewIndex, Put, SearchError, VectorFormat,
 };
-use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -238,7 +236,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     remarks.take().iter().for_each(|remark| output.warn(remark));
     match (result, made) {
         (Ok(committed), Ok(made)) => {
-            report(&target.finish()?, &committed, sync, made.as_ref(), started, output)
+            report::print(&target.finish()?, &committed, sync, made.as_ref(), started, output)
         }
         (Ok(_), Err(error)) => {
             let left = match target {
@@ -594,100 +592,6 @@ fn unwritable(directory: &str, error: SearchError) -> anyhow::Error {
 /// What stands beside the counter of documents while a graph is made.
 fn graph_message(done: usize, all: usize) -> String {
     if done < all { format!("graph of vectors: {}%", 100 * done / all) } else { "indexing".into() }
-}
-
-fn report(
-    index: &Index,
-    done: &Committed,
-    sync: Option<&CollectionSync>,
-    blocks: Option<&Made>,
-    started: Instant,
-    output: &Output,
-) -> Outcome {
-    let stats = index.stats();
-    let seconds = started.elapsed().as_secs_f64();
-    let directory = index.directory().display().to_string();
-    if let Some(model) = &index.settings().model {
-        remark_on_texts(done, &model.name, index.has_passages(), output);
-    }
-    if let Some(made) = blocks {
-        made.remark(output);
-    }
-    // An older index does not know its fields; what needs them says so.
-    let fields = if index.settings().filters { Some(index.fields()?) } else { None };
-    remark_on_types(index, fields.as_deref().unwrap_or_default(), output);
-    if output.json {
-        let value = json!({
-            "fields": fields, "blocks": blocks.map(Made::json), "index": directory, "documents": done.documents,
-            "chunk": index.settings().chunking, "passages": index.has_passages().then_some(done.passages), "written": done.added + done.replaced,
-            "added": done.added, "replaced": done.replaced, "deleted": done.deleted,
-            "unchanged": sync.map(CollectionSync::unchanged),
-            "vectors": index.settings().model, "bytes": stats.bytes, "graph_vectors": stats.graph_vectors,
-            "truncated": done.truncated, "without_vector": done.without_vector, "seconds": seconds,
-        });
-        return Ok(output.print_json(&value)?);
-    }
-    let directory = plain(&directory);
-    let unchanged = sync.map_or_else(String::new, |sync| format!(", {} unchanged", sync.unchanged()));
-    let passages =
-        if index.has_passages() { format!(" in {} passages", done.passages) } else { String::new() };
-    let text = format!(
-        "{} {directory}: {} documents{passages} ({} added, {} replaced, {} deleted{unchanged}), {:.1} MB, {seconds:.1} s\n  try: \
-         plackett search {directory} \"your words\"\n",
-        style("indexed").green().bold(),
-        done.documents,
-        done.added,
-        done.replaced,
-        done.deleted,
-        stats.bytes as f64 / 1e6
-    );
-    let text = text + &fields.map(|fields| fields_line(&fields)).unwrap_or_default();
-    Ok(output.print_styled(&format!("{text}{}", blocks.map(Made::text).unwrap_or_default()))?)
-}
-
-/// Fields that are named to people.
-const FIELDS_SHOWN: usize = 12;
-
-/// The fields of the documents with their types, in a line.
-fn fields_line(fields: &[Field]) -> String {
-    let shown: Vec<String> =
-        fields.iter().take(FIELDS_SHOWN).map(|field| plain(&field.to_string()).into()).collect();
-    match fields.len() {
-        0 => String::new(),
-        all if all > FIELDS_SHOWN => {
-            let more = all - FIELDS_SHOWN;
-            format!("  fields: {} and {more} more (`plackett get DIR --fields`)\n", shown.join(", "))
-        }
-        _ => format!("  fields: {}\n", shown.join(", ")),
-    }
-}
-
-/// Tells of types that were given to fields which no document has.
-fn remark_on_types(index: &Index, fields: &[Field], output: &Output) {
-    let types = index.settings().types.keys();
-    let absent: Vec<&String> =
-        types.filter(|name| !fields.iter().any(|field| field.name == **name)).collect();
-    if !absent.is_empty() {
-        output.warn(&format!("--field-types: no document has {}", listed(&absent, "field", "fields")));
-    }
-}
-
-/// What the vectors of some documents or passages do not see.
-fn remark_on_texts(done: &Committed, model: &str, has_passages: bool, output: &Output) {
-    let cut: Vec<&str> = done.truncated.iter().map(|cut| cut.id.as_str()).collect();
-    if !cut.is_empty() {
-        output.warn(&format!(
-            "vectors see only the beginning of {}, longer than {model} reads; words see all",
-            listed(&cut, "text", "texts")
-        ));
-    }
-    if !done.without_vector.is_empty() {
-        let (one, many) = if has_passages { ("passage", "passages") } else { ("document", "documents") };
-        output.warn(&format!(
-            "no vector for {}: there is no text in it that {model} reads, and `dense` does not find it",
-            listed(&done.without_vector, one, many)
-        ));
-    }
 }
 
 /// Indexes documents into a new folder with vectors of the default model: what the quickstart does. `progress` is told
