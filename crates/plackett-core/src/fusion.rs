@@ -1,9 +1,11 @@
 //! Joining several rankings of one query into one.
 //!
-//! A document that an input lacks gets 0 from it, in every method. Mind that after z-scores 0 is that input's *mean*, and
-//! after min-max its worst document. NaN has no place in a sum and is refused, infinite scores likewise where scores are
-//! added. An input with one document, or with equal scores only, has nothing to scale: min-max gives each of its
-//! documents 1 and the z-score 0. Places are those of [`crate::order_by_score`].
+//! A document that an input lacks gets 0 from it, but the z-score of that input's last document where scores are z-scores:
+//! 0 would be its *mean*, and a document that was not found would stand before half of those that were. So after min-max
+//! and z-scores alike it counts as the input's worst document. NaN has no place in a sum and is refused, infinite scores likewise where
+//! scores are added. An input with one document, or with equal scores only, has nothing to scale: min-max gives each of its
+//! documents 1; the z-score gives them 0, and −1 to those that it lacks. An empty input gives nothing to any.
+//! Places are those of [`crate::order_by_score`].
 
 use crate::{IdListFull, Ranking, Run, RunQuery, Trace, order_by_score};
 use indexmap::{IndexMap, IndexSet};
@@ -168,8 +170,11 @@ fn join(
     }
     let all =
         inputs.iter().flatten().map(|(document, _)| document.as_str()).collect::<IndexSet<_>>().len() as f64;
-    let mut sums: IndexMap<String, (f64, f64)> = IndexMap::new();
-    for (mut entries, weight) in inputs.into_iter().zip(weights) {
+    // What each input gives to a document that it lacks, until the input turns out to have it.
+    let lacking: Vec<f64> =
+        inputs.iter().zip(weights).map(|(entries, weight)| weight * lacking(entries, method)).collect();
+    let mut parts: IndexMap<String, (Vec<f64>, f64)> = IndexMap::new();
+    for (input, (mut entries, weight)) in inputs.into_iter().zip(weights).enumerate() {
         entries.sort_by(|a, b| order_by_score((&a.0, a.1), (&b.0, b.1)));
         let scale = scale(&entries, method);
         for (place, (document, score)) in entries.into_iter().enumerate() {
@@ -179,13 +184,27 @@ fn join(
                 Method::Borda => all - rank + 1.0,
                 Method::Sum(_) | Method::Mnz(_) => scale(score),
             };
-            let sum = sums.entry(document).or_default();
-            sum.0 += weight * part;
-            sum.1 += 1.0;
+            let (of_inputs, count) = parts.entry(document).or_insert_with(|| (lacking.clone(), 0.0));
+            of_inputs[input] = weight * part;
+            *count += 1.0;
         }
     }
     let times = |count: f64| if matches!(method, Method::Mnz(_)) { count } else { 1.0 };
-    Ok(sums.into_iter().map(|(document, (sum, count))| (document, sum * times(count))).collect())
+    let sum = |(of_inputs, count): (Vec<f64>, f64)| of_inputs.iter().sum::<f64>() * times(count);
+    Ok(parts.into_iter().map(|(document, parts)| (document, sum(parts))).collect())
+}
+
+/// What an input gives to a document that it lacks.
+fn lacking(entries: &[(String, f64)], method: Method) -> f64 {
+    if !matches!(method, Method::Sum(Normalisation::ZScore) | Method::Mnz(Normalisation::ZScore)) {
+        return 0.0;
+    }
+    let scores = || entries.iter().map(|(_, score)| *score);
+    match (scores().reduce(f64::min), scores().reduce(f64::max)) {
+        (Some(least), Some(most)) if least < most => scale(entries, method)(least),
+        (Some(_), _) => -1.0,
+        _ => 0.0,
+    }
 }
 
 fn scale(entries: &[(String, f64)], method: Method) -> impl Fn(f64) -> f64 + use<> {
@@ -242,7 +261,9 @@ mod tests {
         same(fused(Method::COMB_MNZ, &[]), &[("b", 3.0), ("a", 1.0), ("d", 0.0), ("c", 0.0)]);
         // z: mean 2, deviation √(8/3); and mean −2, deviation 1.
         let z = 2.0 / (8.0f64 / 3.0).sqrt();
-        same(fused(Method::Sum(Normalisation::ZScore), &[]), &[("a", z), ("b", 1.0), ("d", -1.0), ("c", -z)]);
+        // The first lacks d (−z, as its last one), the second a and c (−1, likewise).
+        let wanted = [("b", 1.0), ("a", z - 1.0), ("d", -1.0 - z), ("c", -z - 1.0)];
+        same(fused(Method::Sum(Normalisation::ZScore), &[]), &wanted);
         // Four documents in all: a 4, b 3, c 2 and b 4, d 3.
         same(fused(Method::Borda, &[]), &[("b", 7.0), ("a", 4.0), ("d", 3.0), ("c", 2.0)]);
     }
@@ -255,6 +276,10 @@ mod tests {
         assert!(
             one(&flat, Method::Sum(Normalisation::ZScore)).unwrap().entries.iter().all(|e| e.score == 0.0)
         );
+        // The only document that an input found stands before those that it did not find.
+        let found = [ranking(&[("a", 3.0)]), ranking(&[("b", 2.0), ("a", 0.0)])];
+        let joined = fuse("q", &found, Method::Sum(Normalisation::ZScore), &[]).unwrap();
+        assert_eq!(joined.entries.iter().map(|e| e.score).collect::<Vec<_>>(), [0.0, -1.0]);
         assert_eq!(one(&[("a", -7.0)], Method::COMB_SUM).unwrap().entries[0].score, 1.0);
         assert!(matches!(one(&[("a", f64::NAN)], Method::RRF), Err(FusionError::Score { input: 1, .. })));
         assert!(one(&[("a", f64::INFINITY)], Method::RRF).is_ok());
