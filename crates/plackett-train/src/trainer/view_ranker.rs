@@ -5,7 +5,7 @@ use super::TextEncoder;
 use super::bert_files::write_json;
 use crate::TrainError;
 use crate::engine::Engine;
-use crate::nn::{self, Initializer, Mode, T5, T5Config, TokenBatch};
+use crate::nn::{self, Initializer, Mode, T5, T5Config, TokenBatch, WeightSource};
 use crate::tape::{Compute, Parameters, Tape, Var};
 use serde_json::json;
 use std::ops::Range;
@@ -80,12 +80,9 @@ impl ViewRanker {
             return Err(TrainError::Setting("views: at least one is expected".into()));
         }
         let width = encoder.width();
-        let decoder = T5::load(parameters, &mut Initializer::new(seed), &decoder_config(width))?;
-        if let Some(norm) = parameters.find("decoder.final_layer_norm.weight") {
-            // Anchors begin with length 1. As long as T5 has them, products with states of the encoder would be some ten times what the
-            // softmax of a list takes, and a new norm is far from there at any usual learning rate.
-            parameters[norm].values_mut().fill(1.0 / (width as f32).sqrt());
-        }
+        let config = decoder_config(width);
+        let mut source = NewDecoder { drawn: Initializer::new(seed), head: config.d_kv };
+        let decoder = T5::load(parameters, &mut source, &config)?;
         Ok(ViewRanker { encoder, decoder, views })
     }
 
@@ -192,6 +189,32 @@ fn decoder_config(width: usize) -> T5Config {
         tie_word_embeddings: true,
         scale_decoder_outputs: Some(false),
         decoder_start_token_id: START,
+    }
+}
+
+/// A decoder's weights before its training, with the deviations with which T5 begins (Raffel et al., 2020), but for what would be the same
+/// for all lists and views: its step has one token, so that this is small and what it would tell itself is nothing at first.
+struct NewDecoder {
+    drawn: Initializer,
+    /// Numbers of a head.
+    head: usize,
+}
+
+impl WeightSource for NewDecoder {
+    fn take(&mut self, name: &str, (rows, columns): (usize, usize)) -> Result<Vec<f32>, TrainError> {
+        let one_over_root = |count: usize| 1.0 / (count.max(1) as f32).sqrt();
+        Ok(match name {
+            // Anchors begin with length 1. As long as T5 has them, products with states of the encoder would be some ten times what the
+            // softmax of a list takes, and a new norm is far from there at any usual learning rate.
+            "decoder.final_layer_norm.weight" => vec![one_over_root(columns); columns],
+            _ if name.ends_with("norm.weight") => vec![1.0; columns],
+            _ if name.ends_with("SelfAttention.o.weight") => vec![0.0; rows * columns],
+            "shared.weight" => self.drawn.normal(rows * columns, 0.02),
+            _ if name.ends_with(".q.weight") => {
+                self.drawn.normal(rows * columns, one_over_root(columns * self.head))
+            }
+            _ => self.drawn.normal(rows * columns, one_over_root(columns)),
+        })
     }
 }
 

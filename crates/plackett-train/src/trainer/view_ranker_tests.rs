@@ -73,6 +73,18 @@ fn likeness_by_hand() {
 }
 
 #[test]
+fn anchors_begin_with_length_one() {
+    let (parameters, ranker) = model(2);
+    let given = list(&ranker, "what purrs");
+    let tape = Tape::inference(&parameters, &Compute::new(1));
+    let anchors = ranker.forward(&tape, &[&given], Mode::default()).anchors;
+    for anchor in anchors.value.chunks(anchors.columns) {
+        let length = anchor.iter().map(|x| x * x).sum::<f32>().sqrt();
+        assert!((length - 1.0).abs() < 1e-3, "{length}");
+    }
+}
+
+#[test]
 fn views_stand_before_everything_else() {
     let (_, ranker) = model(3);
     let (tokens, is_cut) = ranker.tokens(&text("what purrs", TEXTS[0]), 64).unwrap();
@@ -153,15 +165,16 @@ fn four_lists_are_learned() {
 #[test]
 fn gradients_are_differences() {
     let (mut parameters, ranker) = model(2);
-    // The way of the anchors, and that of the vectors.
-    let names = ["decoder.final_layer_norm.weight", "bert.encoder.layer.1.output.dense.bias"];
-    let checked: Vec<_> = names.iter().map(|name| parameters.find(name).expect(name)).collect();
-    let examples = examples();
-    let objective = || parse_sum("listnet(target=reciprocal-rank)").unwrap();
-    let task = ViewTask::new(&ranker, &examples[..2], 64, objective(), 1.0).unwrap();
-    assert_parameter_gradients(&mut parameters, &checked, 4, |tape| {
-        task.loss(tape, &[0, 1], Mode::default()).unwrap().value
-    });
+    // The way of the anchors; and that of the vectors without the loss of anchors, whose steep slopes meet the corners of the decoder's ReLU.
+    let ways = [("decoder.final_layer_norm.weight", 1.0), ("bert.encoder.layer.1.output.dense.bias", 0.0)];
+    for (name, orthogonality) in ways {
+        let checked = [parameters.find(name).expect(name)];
+        let objective = parse_sum("listnet(target=reciprocal-rank)").unwrap();
+        let task = ViewTask::new(&ranker, &examples()[..2], 64, objective, orthogonality).unwrap();
+        assert_parameter_gradients(&mut parameters, &checked, 4, |tape| {
+            task.loss(tape, &[0, 1], Mode::default()).unwrap().value
+        });
+    }
 }
 
 #[test]

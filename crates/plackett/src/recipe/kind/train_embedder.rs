@@ -289,24 +289,34 @@ impl Prompts<'_> {
         let texts: Vec<String> =
             request.candidates.iter().map(|candidate| self.template.passage(&candidate.document).0).collect();
         let words: Vec<Vec<&str>> = texts.iter().map(|text| text.split_whitespace().collect()).collect();
-        let mut most = words.iter().map(Vec::len).max().unwrap_or(0);
-        loop {
+        // The prompt with as many words of each passage, where it fits.
+        let with = |most: usize| -> Result<Option<String>, StageError> {
             let shown: Vec<String> =
                 words.iter().map(|words| words[..words.len().min(most)].join(" ")).collect();
             let passages: Vec<Passage<'_>> =
                 labels.iter().zip(&shown).map(|(label, text)| Passage { label, text }).collect();
             let text = self.template.render(&request.query.text, &passages, &[]).words();
             let (_, is_cut) = self.encoder.tokens(&text, self.most)?;
-            if !is_cut {
-                return Ok((text, words.iter().filter(|words| words.len() > most).count()));
-            }
-            if most == 0 {
-                let problem =
-                    format!("the query {} alone has more tokens than a prompt may have", request.query.id);
-                return Err(StageError::Field { field: "prompt_tokens", problem });
-            }
-            most -= 1;
+            Ok((!is_cut).then_some(text))
+        };
+        let longest = words.iter().map(Vec::len).max().unwrap_or(0);
+        if let Some(text) = with(longest)? {
+            return Ok((text, 0));
         }
+        // Of the numbers of words with which it fits the greatest.
+        let (mut best, mut low, mut high) = (None, 0, longest);
+        while low < high {
+            let middle = (low + high) / 2;
+            match with(middle)? {
+                Some(text) => (best, low) = (Some((text, middle)), middle + 1),
+                None => high = middle,
+            }
+        }
+        let (text, most) = best.ok_or_else(|| StageError::Field {
+            field: "prompt_tokens",
+            problem: format!("the query {} alone has more tokens than a prompt may have", request.query.id),
+        })?;
+        Ok((text, words.iter().filter(|words| words.len() > most).count()))
     }
 }
 
