@@ -1,24 +1,18 @@
 //! Cross-encoders: a score for a query and a document that are read together (Nogueira and Cho, Passage re-ranking with
 //! BERT, 2019).
 
+use super::bert_files::{self, OTHER_FILES, copy_files, open_tokenizer, read_config, write_json};
 use super::examples::RankingExample;
 use super::{StepLoss, Task};
 use crate::TrainError;
-use crate::files::write_whole;
-use crate::nn::{
-    self, Bert, BertConfig, Initializer, Linear, Mode, SafetensorsSource, TokenBatch, WeightSource,
-};
+use crate::nn::{self, Bert, Initializer, Linear, Mode, SafetensorsSource, TokenBatch, WeightSource};
 use crate::objective::{Batch, Lists, Term};
 use crate::tape::{Compute, Parameters, Tape, Var};
 use serde_json::{Value, json};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tokenizers::{Tokenizer, TruncationParams};
-
-/// Files beside the weights that a model needs and that do not change.
-const OTHER_FILES: [&str; 4] =
-    ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"];
+use tokenizers::Tokenizer;
 
 /// A BERT with one score.
 pub struct CrossEncoder {
@@ -57,17 +51,10 @@ impl CrossEncoder {
         most: usize,
         seed: u64,
     ) -> Result<CrossEncoder, TrainError> {
-        let path = directory.join("config.json");
-        let text = std::fs::read_to_string(&path).map_err(|source| TrainError::file(&path, source))?;
-        let failed = |problem: String| TrainError::Form { path: path.clone(), problem };
-        let config: Value = serde_json::from_str(&text).map_err(|error| failed(error.to_string()))?;
-        if config["model_type"] != "bert" {
-            return Err(failed(format!("model_type {}: only bert can be trained so", config["model_type"])));
-        }
-        let shape: BertConfig =
-            serde_json::from_value(config.clone()).map_err(|error| failed(error.to_string()))?;
+        let (config, shape) = read_config(directory)?;
         if shape.type_vocab_size < 2 {
-            return Err(failed("type_vocab_size is below 2, and a pair of texts needs two segments".into()));
+            let problem = "type_vocab_size is below 2, and a pair of texts needs two segments".into();
+            return Err(TrainError::Form { path: directory.join("config.json"), problem });
         }
         let mut source =
             SafetensorsSource::open(&directory.join("model.safetensors"))?.without_prefix("bert.");
@@ -82,13 +69,8 @@ impl CrossEncoder {
         }
         let head: &mut dyn WeightSource = if has_head { &mut source } else { &mut new };
         let classifier = Linear::load(parameters, head, "classifier", (1, width), true)?;
-        let path = directory.join("tokenizer.json");
-        let failed = |problem: String| TrainError::Form { path: path.clone(), problem };
-        let mut tokenizer = Tokenizer::from_file(&path).map_err(|error| failed(error.to_string()))?;
         let most = most.min(shape.max_position_embeddings);
-        let truncation = TruncationParams { max_length: most, ..TruncationParams::default() };
-        tokenizer.with_truncation(Some(truncation)).map_err(|error| failed(error.to_string()))?;
-        tokenizer.with_padding(None);
+        let tokenizer = open_tokenizer(directory, most)?;
         let fresh = [(has_head, "classifier."), (has_pooler, "bert.pooler.")];
         let new = fresh.into_iter().filter(|(had, _)| !had).map(|(_, name)| name).collect();
         Ok(CrossEncoder { bert, classifier, tokenizer, directory: directory.into(), config, new, most })
@@ -119,26 +101,15 @@ impl CrossEncoder {
     /// # Errors
     /// It cannot be split into tokens.
     pub fn tokens(&self, text: &str) -> Result<(Vec<u32>, bool), TrainError> {
-        let encoded = self
-            .tokenizer
-            .encode(text, true)
-            .map_err(|error| TrainError::Model(format!("a text cannot be split into tokens: {error}")))?;
+        let own = (&*self.directory, self.bert.config.vocab_size);
+        let encoded = bert_files::encode(&self.tokenizer, text, own)?;
         Ok((encoded.get_ids().to_vec(), !encoded.get_overflowing().is_empty()))
     }
 
     fn encode(&self, query: &str, text: &str) -> Result<EncodedPair, TrainError> {
-        let encoded = self
-            .tokenizer
-            .encode((query, text), true)
-            .map_err(|error| TrainError::Model(format!("a text cannot be split into tokens: {error}")))?;
+        let own = (&*self.directory, self.bert.config.vocab_size);
+        let encoded = bert_files::encode(&self.tokenizer, (query, text), own)?;
         let first = encoded.get_type_ids().iter().filter(|kind| **kind == 0).count();
-        let vocabulary = self.bert.config.vocab_size;
-        if let Some(id) = encoded.get_ids().iter().find(|id| **id as usize >= vocabulary) {
-            return Err(TrainError::Model(format!(
-                "{}: tokenizer.json has the token {id}, and config.json a vocabulary of {vocabulary}; they are not of one model",
-                self.directory.display()
-            )));
-        }
         let is_cut = !encoded.get_overflowing().is_empty();
         Ok(EncodedPair { tokens: encoded.get_ids().to_vec(), first, is_cut })
     }
@@ -186,16 +157,8 @@ impl CrossEncoder {
         config["architectures"] = json!(["BertForSequenceClassification"]);
         config["id2label"] = json!({"0": "LABEL_0"});
         config["label2id"] = json!({"LABEL_0": 0});
-        let text = serde_json::to_string_pretty(&config).unwrap_or_default();
-        write_whole(&folder.join("config.json"), text.as_bytes())?;
-        for name in OTHER_FILES {
-            let from = self.directory.join(name);
-            if from.is_file() {
-                let bytes = std::fs::read(&from).map_err(|source| TrainError::file(&from, source))?;
-                write_whole(&folder.join(name), &bytes)?;
-            }
-        }
-        Ok(())
+        write_json(&folder.join("config.json"), &config)?;
+        copy_files(&self.directory, folder, &OTHER_FILES)
     }
 }
 

@@ -1,12 +1,14 @@
 //! The trainer: examples in an order that follows from the seed, steps, checkpoints from which a killed run goes on bit by
 //! bit, a log of every step.
 
+mod bert_files;
 mod bytes;
 mod checkpoint;
 mod cross_encoder;
 mod depth_measure;
 mod dual_projection;
 mod examples;
+mod feedback_task;
 mod job;
 mod keeping;
 mod language_job;
@@ -23,7 +25,10 @@ mod task;
 mod tests;
 #[cfg(test)]
 mod tests_of_depths;
+mod text_encoder;
 mod vector_scorer;
+mod view_ranker;
+mod view_task;
 mod word_tokenizer;
 mod word_vocabulary;
 
@@ -35,6 +40,7 @@ pub use dual_projection::{Against, DualProjection, DualTask, Pairing, Side};
 pub use examples::{
     Candidate, RankingExample, TextExample, keep_negatives, read_ranking_examples, read_text_examples,
 };
+pub use feedback_task::{FeedbackExample, FeedbackLengths, FeedbackTask};
 pub use job::{CutTexts, Outcome, RankingJob, Trained};
 pub use keeping::Keeping;
 pub use language_job::{EXIT_HEADS, LanguageJob, OWN_HEADS};
@@ -46,7 +52,10 @@ pub use read_outs::{ReadOuts, check_depths};
 pub use run::{Hooks, Report, mean_loss, train};
 pub use settings::Settings;
 pub use task::{StepLoss, Task};
+pub use text_encoder::TextEncoder;
 pub use vector_scorer::{VectorList, VectorScorer, VectorTask, score_lists};
+pub use view_ranker::{ViewRanker, ViewScores};
+pub use view_task::{ViewExample, ViewTask};
 pub use word_vocabulary::{EncodedWords, UNKNOWN_TOKEN, VOCABULARY_FILE, WordVocabulary, words_of};
 
 /// The token before the first one that is written, which also pads.

@@ -69,12 +69,15 @@ mod session_rewards;
 mod set_identifiers;
 mod simulate;
 mod stability;
+mod strange_feedback;
 mod summaries;
 mod summary_reranker;
 mod text_vectors;
 mod timing;
 mod train;
 mod train_decoder;
+mod train_embedder;
+mod train_views;
 mod unlearn;
 mod vectors;
 mod write_sessions;
@@ -94,6 +97,8 @@ pub static STAGE_KINDS: &[&StageKind] = &[
     &question_passages::QUESTION_PASSAGES,
     &index::INDEX,
     &train::TRAIN,
+    &train_embedder::TRAIN_EMBEDDER,
+    &train_views::TRAIN_VIEWS,
     &factorize::FACTORIZE,
     &learn_features::LEARN_FEATURES,
     &projection::TRAIN_PROJECTION,
@@ -104,6 +109,7 @@ pub static STAGE_KINDS: &[&StageKind] = &[
     &unlearn::UNLEARN,
     &retrieve::RETRIEVE,
     &rank::RANK,
+    &strange_feedback::STRANGE_FEEDBACK,
     &oracle::ORACLE,
     &evaluate::EVALUATE,
     &cost::COST,
