@@ -7,6 +7,7 @@ mod cross_encoder;
 mod depth_measure;
 mod dual_projection;
 mod examples;
+mod guided_text;
 mod job;
 mod keeping;
 mod language_job;
@@ -35,11 +36,12 @@ pub use dual_projection::{Against, DualProjection, DualTask, Pairing, Side};
 pub use examples::{
     Candidate, RankingExample, TextExample, keep_negatives, read_ranking_examples, read_text_examples,
 };
+pub use guided_text::{Guide, GuidedTask, GuidedText};
 pub use job::{CutTexts, Outcome, RankingJob, Trained};
 pub use keeping::Keeping;
 pub use language_job::{EXIT_HEADS, LanguageJob, OWN_HEADS};
 pub use language_model::LanguageModel;
-pub use language_task::LanguageTask;
+pub use language_task::{LanguageTask, weighted_sum};
 pub use log::StepRecord;
 pub use masked_language::{MaskedHead, MaskedLanguageTask};
 pub use read_outs::{ReadOuts, check_depths};

@@ -26,6 +26,7 @@ mod film_policy;
 mod fix_retriever;
 mod generate;
 mod generate_with_paths;
+mod generated_queries;
 mod generative_retriever;
 mod heads;
 mod identifiers;
@@ -38,8 +39,10 @@ mod language_module;
 mod learn_features;
 mod linked_pages;
 mod list_reranker;
+mod marked_abstractor;
 mod memorize;
 mod mental_retrieval;
+mod mined_negatives;
 mod modular_rank;
 mod next_code;
 mod next_item;
@@ -75,6 +78,7 @@ mod text_vectors;
 mod timing;
 mod train;
 mod train_decoder;
+mod trained_rank;
 mod unlearn;
 mod vectors;
 mod write_sessions;
@@ -104,6 +108,7 @@ pub static STAGE_KINDS: &[&StageKind] = &[
     &unlearn::UNLEARN,
     &retrieve::RETRIEVE,
     &rank::RANK,
+    &trained_rank::TRAINED_RANK,
     &oracle::ORACLE,
     &evaluate::EVALUATE,
     &cost::COST,
@@ -136,9 +141,12 @@ pub static STAGE_KINDS: &[&StageKind] = &[
     &content_plans::CONTENT_PLANS,
     &summary_reranker::SUMMARY_RERANKER,
     &content_planner::CONTENT_PLANNER,
+    &marked_abstractor::MARKED_ABSTRACTOR,
     &fix_retriever::FIX_RETRIEVER,
     &patch_reranker::PATCH_RERANKER,
     &diverse_sample::DIVERSE_SAMPLE,
+    &generated_queries::GENERATED_QUERIES,
+    &mined_negatives::MINED_NEGATIVES,
     &summaries::SUMMARIES,
     &clicks::CLICKS,
     &film_lists::FILM_LISTS,
