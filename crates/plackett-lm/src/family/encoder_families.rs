@@ -19,6 +19,11 @@ pub(crate) fn open(
     precision: Precision,
 ) -> Result<Box<dyn Family>, LmError> {
     match config.text("model_type").unwrap_or_default() {
+        "bert" if config.number_or("separate_layers", 0.0) > 0.0 => Err(config.problem(
+            "`separate_layers`: its first layers keep the two texts of a pair apart, which this engine does not do; it is run by the \
+             training engine (the stage kind `trained-rank` of recipes)"
+                .into(),
+        )),
         "bert" => Ok(Box::new(Bert::open(config, weights, precision, &["", "bert."], 0)?)),
         "roberta" | "xlm-roberta" | "camembert" => {
             // Positions count from the padding id plus one.

@@ -1,11 +1,13 @@
-//! Training data that is made: click logs and grades from them, samples of documents to make queries for,
+//! Training data that is made: click logs and grades from them, samples of documents and queries that are written for them,
 //! answers of a model beside those of people.
 
 pub mod answers;
 mod clicks;
 mod diverse_sample;
 mod grade_tree;
+mod query_cleaning;
 
 pub use clicks::{ClickFeatures, ClickModel, Impression, Session, aggregate, simulate};
 pub use diverse_sample::{DiverseSample, allocation, marginal_relevance, softmax_draw};
 pub use grade_tree::{GradeTree, TreeOptions};
+pub use query_cleaning::{MOST_QUERY_WORDS, UselessQuery, clean_query};

@@ -14,6 +14,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokenizers::Tokenizer;
 
+/// The key of `config.json` for [`Bert::separate_layers`]: such a model is read by this engine alone.
+const SEPARATE_LAYERS: &str = "separate_layers";
+
 /// A BERT with one score.
 pub struct CrossEncoder {
     /// The encoder.
@@ -67,6 +70,8 @@ impl CrossEncoder {
             let name = "bert.pooler.dense";
             bert.pooler = Some(Linear::load(parameters, &mut new, name, (width, width), true)?);
         }
+        let separate = config[SEPARATE_LAYERS].as_u64().unwrap_or(0) as usize;
+        keep_apart(&mut bert, separate).map_err(|error| failed(error.to_string()))?;
         let head: &mut dyn WeightSource = if has_head { &mut source } else { &mut new };
         let classifier = Linear::load(parameters, head, "classifier", (1, width), true)?;
         let most = most.min(shape.max_position_embeddings);
@@ -74,6 +79,14 @@ impl CrossEncoder {
         let fresh = [(has_head, "classifier."), (has_pooler, "bert.pooler.")];
         let new = fresh.into_iter().filter(|(had, _)| !had).map(|(_, name)| name).collect();
         Ok(CrossEncoder { bert, classifier, tokenizer, directory: directory.into(), config, new, most })
+    }
+
+    /// Keeps the two texts of a pair apart in the first `layers` layers, as [`Bert::separate_layers`] says.
+    ///
+    /// # Errors
+    /// The model has fewer layers.
+    pub fn keep_apart(&mut self, layers: usize) -> Result<(), TrainError> {
+        keep_apart(&mut self.bert, layers)
     }
 
     /// Whether a parameter is part of the head: the classifier, and the pooler where the base model had none.
@@ -136,10 +149,27 @@ impl CrossEncoder {
         parameters: &Parameters,
         pairs: &[(&str, &str)],
     ) -> Result<Vec<f32>, TrainError> {
+        Ok(self.scores_and_cut(compute, parameters, pairs)?.0)
+    }
+
+    /// The same, and how many of the pairs had more tokens than are read.
+    ///
+    /// # Errors
+    /// A text cannot be split into tokens.
+    pub fn scores_and_cut(
+        &self,
+        compute: &Arc<Compute>,
+        parameters: &Parameters,
+        pairs: &[(&str, &str)],
+    ) -> Result<(Vec<f32>, usize), TrainError> {
         let encoded =
             pairs.iter().map(|(query, text)| self.encode(query, text)).collect::<Result<Vec<_>, _>>()?;
+        if encoded.is_empty() {
+            return Ok((Vec::new(), 0));
+        }
         let tape = Tape::inference(parameters, compute);
-        Ok(self.scores_of(&tape, encoded.iter(), Mode::default()).0.value.to_vec())
+        let scores = self.scores_of(&tape, encoded.iter(), Mode::default()).0.value.to_vec();
+        Ok((scores, encoded.iter().filter(|pair| pair.is_cut).count()))
     }
 
     /// Writes a directory that the inference engine and Hugging Face's libraries read, with adapters merged.
@@ -157,9 +187,27 @@ impl CrossEncoder {
         config["architectures"] = json!(["BertForSequenceClassification"]);
         config["id2label"] = json!({"0": "LABEL_0"});
         config["label2id"] = json!({"LABEL_0": 0});
+        match self.bert.separate_layers {
+            // A base that has none keeps the configuration that it had.
+            0 => drop(config.as_object_mut().and_then(|config| config.remove(SEPARATE_LAYERS))),
+            layers => config[SEPARATE_LAYERS] = json!(layers),
+        }
         write_json(&folder.join("config.json"), &config)?;
         copy_files(&self.directory, folder, &OTHER_FILES)
     }
+}
+
+/// Sets how many of the first layers keep texts apart.
+fn keep_apart(bert: &mut Bert, layers: usize) -> Result<(), TrainError> {
+    let there = bert.layers.len();
+    if layers > there {
+        let problem = format!("{layers} layers are to keep texts apart, and the model has {there}");
+        return Err(TrainError::Setting(format!(
+            "{SEPARATE_LAYERS}: {problem}; give a number from 0 to {there}"
+        )));
+    }
+    bert.separate_layers = layers;
+    Ok(())
 }
 
 /// Lists of candidates to be ranked by a [`CrossEncoder`].

@@ -37,6 +37,10 @@ pub struct RankingJob {
     pub tokens: usize,
     /// What is trained.
     pub trained: Trained,
+    /// How many of the first layers keep query and document apart (Pyramid-ERNIE); as the base does where it is not said. Models
+    /// that do are run by the training engine alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub separate_layers: Option<usize>,
     /// How long and how fast.
     pub settings: Settings,
 }
@@ -44,7 +48,7 @@ pub struct RankingJob {
 impl Default for RankingJob {
     fn default() -> RankingJob {
         let (trained, settings) = (Trained::default(), Settings::default());
-        RankingJob { objective: "bce".into(), tokens: 128, trained, settings }
+        RankingJob { objective: "bce".into(), tokens: 128, trained, separate_layers: None, settings }
     }
 }
 
@@ -161,6 +165,9 @@ impl RankingJob {
         std::fs::create_dir_all(work).map_err(|source| TrainError::file(work, source))?;
         let mut parameters = Parameters::default();
         let mut model = CrossEncoder::open(base, &mut parameters, self.tokens, self.settings.seed)?;
+        if let Some(layers) = self.separate_layers {
+            model.keep_apart(layers)?;
+        }
         let count = parameters.count();
         let mut attached = self.attach(&mut parameters, &mut model)?;
         let mut outcome =

@@ -179,8 +179,11 @@ fn mean(tape: &Tape, losses: Vec<Result<StepLoss, TrainError>>) -> Result<StepLo
     Ok(sum)
 }
 
-/// The weighted sum of the objectives of a batch.
-pub(super) fn weighted_sum(
+/// The weighted sum of the objectives of a batch, by which every task of the trainer mixes its losses.
+///
+/// # Errors
+/// What an objective says of the batch.
+pub fn weighted_sum(
     tape: &Tape,
     objective: &[Term],
     batch: &Batch,

@@ -9,6 +9,7 @@ mod depth_measure;
 mod dual_projection;
 mod examples;
 mod feedback_task;
+mod guided_text;
 mod job;
 mod keeping;
 mod language_job;
@@ -41,11 +42,12 @@ pub use examples::{
     Candidate, RankingExample, TextExample, keep_negatives, read_ranking_examples, read_text_examples,
 };
 pub use feedback_task::{FeedbackExample, FeedbackLengths, FeedbackTask};
+pub use guided_text::{Guide, GuidedTask, GuidedText};
 pub use job::{CutTexts, Outcome, RankingJob, Trained};
 pub use keeping::Keeping;
 pub use language_job::{EXIT_HEADS, LanguageJob, OWN_HEADS};
 pub use language_model::LanguageModel;
-pub use language_task::LanguageTask;
+pub use language_task::{LanguageTask, weighted_sum};
 pub use log::StepRecord;
 pub use masked_language::{MaskedHead, MaskedLanguageTask};
 pub use read_outs::{ReadOuts, check_depths};

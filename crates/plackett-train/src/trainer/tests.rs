@@ -112,7 +112,8 @@ fn copy(from: &Path, to: &Path) {
 fn assert_kills_change_nothing(adapter: &str, phases: usize) {
     let trained = Trained { adapter: adapter.into(), targets: "all".into() };
     let settings = Settings { batch: 1, steps: 6, checkpoint: 1, ..settings() };
-    let job = RankingJob { objective: "softmax-cross-entropy".into(), tokens: 32, trained, settings };
+    let objective = "softmax-cross-entropy".into();
+    let job = RankingJob { objective, tokens: 32, trained, settings, ..RankingJob::default() };
     // One list cannot teach: a step without gradients is taken from the state of the optimiser.
     let mut lists = examples();
     lists.push(lists[0].clone());
@@ -180,6 +181,33 @@ fn a_checkpoint_of_another_training_is_refused() {
     let mut optimizer = crate::optimizer::AdamW::default();
     let error = checkpoint::load(folder.path(), &mut parameters, &mut optimizer, "another").unwrap_err();
     assert!(error.to_string().contains("other settings, data or model"), "{error}");
+}
+
+#[test]
+fn a_pyramid_is_saved_as_one_and_other_engines_refuse_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (work, output) = (folder.path().join("work"), folder.path().join("model"));
+    let job = RankingJob {
+        objective: "softmax-cross-entropy".into(),
+        tokens: 32,
+        separate_layers: Some(1),
+        settings: Settings { steps: 2, checkpoint: 0, ..settings() },
+        ..RankingJob::default()
+    };
+    let compute = Compute::new(1);
+    let places = (work.as_path(), output.as_path());
+    job.run(&model("parity/bert"), (&examples(), &[]), places, "", &compute, &mut |_, _| {}).unwrap();
+    let pairs = [("what purrs", "cats purr at night")];
+    let mut parameters = Parameters::default();
+    let mut encoder = CrossEncoder::open(&output, &mut parameters, 32, 7).unwrap();
+    assert_eq!(encoder.bert.separate_layers, 1);
+    let apart = encoder.scores(&compute, &parameters, &pairs).unwrap();
+    encoder.keep_apart(0).unwrap();
+    assert_ne!(encoder.scores(&compute, &parameters, &pairs).unwrap(), apart);
+    let error = EncoderModel::open(&output, &EncoderOptions::default()).err().unwrap().to_string();
+    assert!(error.contains("separate_layers"), "{error}");
+    let error = encoder.keep_apart(99).unwrap_err().to_string();
+    assert!(error.contains("99 layers") && error.contains("give a number from 0"), "{error}");
 }
 
 #[test]

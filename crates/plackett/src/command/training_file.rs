@@ -129,6 +129,7 @@ impl TrainingFile {
             objective: self.objective.clone().unwrap_or(usual.objective),
             tokens: self.tokens.unwrap_or(usual.tokens),
             trained,
+            separate_layers: None,
             settings,
         })
     }

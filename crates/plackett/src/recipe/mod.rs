@@ -10,6 +10,7 @@ mod choosing;
 pub mod claim;
 pub mod dataset;
 pub mod docids;
+mod document_part;
 mod error;
 mod expression;
 mod faceted;
@@ -38,11 +39,13 @@ mod small_decoder;
 mod source;
 mod systems;
 mod task;
+mod teacher;
 #[cfg(test)]
 mod tests;
 mod training;
 mod unlearning;
 mod wiki;
+mod word_weights;
 
 pub use error::{Problem, RecipeError, StageError};
 pub use field::Scale;

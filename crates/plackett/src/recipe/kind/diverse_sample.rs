@@ -66,13 +66,8 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let values = task.values;
     let stage = values.word("index");
     let index = Index::open(task.input(stage)?.folder.join(index::FOLDER))?;
-    let (mut places, mut vectors) = (HashMap::new(), Vec::new());
-    for id in index.ids() {
-        if let Some(vector) = index.vector(id)? {
-            places.insert(id.to_string(), vectors.len());
-            vectors.push(vector.into_iter().map(f64::from).collect::<Vec<f64>>());
-        }
-    }
+    let (ids, vectors) = with_vectors(&index)?;
+    let places: HashMap<String, usize> = ids.into_iter().enumerate().map(|(at, id)| (id, at)).collect();
     let dataset = dataset_of(task, stage)?;
     let relevant: Vec<usize> = dataset
         .queries
@@ -133,6 +128,21 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         facts: vec![("documents with a vector".into(), vectors.len().to_string())],
         ..Made::default()
     })
+}
+
+/// The documents of an index that have a vector, and those vectors.
+///
+/// # Errors
+/// The index cannot be read.
+pub(super) fn with_vectors(index: &Index) -> Result<(Vec<String>, Vec<Vec<f64>>), StageError> {
+    let (mut ids, mut vectors) = (Vec::new(), Vec::new());
+    for id in index.ids() {
+        if let Some(vector) = index.vector(id)? {
+            ids.push(id.to_string());
+            vectors.push(vector.into_iter().map(f64::from).collect());
+        }
+    }
+    Ok((ids, vectors))
 }
 
 /// Mean distance of all vectors to the nearest chosen one.

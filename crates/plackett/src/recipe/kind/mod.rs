@@ -26,6 +26,7 @@ mod film_policy;
 mod fix_retriever;
 mod generate;
 mod generate_with_paths;
+mod generated_queries;
 mod generative_retriever;
 mod heads;
 mod identifiers;
@@ -38,8 +39,10 @@ mod language_module;
 mod learn_features;
 mod linked_pages;
 mod list_reranker;
+mod marked_abstractor;
 mod memorize;
 mod mental_retrieval;
+mod mined_negatives;
 mod modular_rank;
 mod next_code;
 mod next_item;
@@ -78,6 +81,7 @@ mod train;
 mod train_decoder;
 mod train_embedder;
 mod train_views;
+mod trained_rank;
 mod unlearn;
 mod vectors;
 mod write_sessions;
@@ -110,6 +114,7 @@ pub static STAGE_KINDS: &[&StageKind] = &[
     &retrieve::RETRIEVE,
     &rank::RANK,
     &strange_feedback::STRANGE_FEEDBACK,
+    &trained_rank::TRAINED_RANK,
     &oracle::ORACLE,
     &evaluate::EVALUATE,
     &cost::COST,
@@ -142,9 +147,12 @@ pub static STAGE_KINDS: &[&StageKind] = &[
     &content_plans::CONTENT_PLANS,
     &summary_reranker::SUMMARY_RERANKER,
     &content_planner::CONTENT_PLANNER,
+    &marked_abstractor::MARKED_ABSTRACTOR,
     &fix_retriever::FIX_RETRIEVER,
     &patch_reranker::PATCH_RERANKER,
     &diverse_sample::DIVERSE_SAMPLE,
+    &generated_queries::GENERATED_QUERIES,
+    &mined_negatives::MINED_NEGATIVES,
     &summaries::SUMMARIES,
     &clicks::CLICKS,
     &film_lists::FILM_LISTS,

@@ -119,7 +119,6 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     Ok(made)
 }
 
-/// Candidates by their scores; equal scores keep the order in which they came.
 fn rank_one(
     ranker: &ModularRanker,
     compute: &Arc<Compute>,
@@ -128,6 +127,11 @@ fn rank_one(
     let texts: Vec<_> = request.candidates.iter().map(|candidate| candidate.document.model_text()).collect();
     let pairs: Vec<(&str, &str)> = texts.iter().map(|text| (request.query.text.as_str(), &**text)).collect();
     let scores = if pairs.is_empty() { Vec::new() } else { ranker.scores(compute, &pairs)? };
+    Ok(by_scores(request, &scores))
+}
+
+/// The candidates of a request by their scores, in the order of the candidates; equal scores keep that order.
+pub(super) fn by_scores(request: &RankRequest, scores: &[f32]) -> Ranking {
     let mut order: Vec<usize> = (0..scores.len()).collect();
     order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
     let entry = |(place, at): (usize, &usize)| Ranked {
@@ -136,5 +140,5 @@ fn rank_one(
         rank: place + 1,
     };
     let entries = order.iter().enumerate().map(entry).collect();
-    Ok(Ranking { query_id: request.query.id.clone(), entries, trace: Trace::default() })
+    Ranking { query_id: request.query.id.clone(), entries, trace: Trace::default() }
 }

@@ -7,6 +7,7 @@ use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_to_check};
 use crate::recipe::task::{Surroundings, Task, hash_file};
+use crate::recipe::word_weights::WordWeights;
 use plackett_core::formats::{DEFAULT_LINE_LIMIT, FormatError, read_json_lines};
 use plackett_core::summary::{Budget, query_summary, sentences, words};
 use plackett_lm::EmbedOptions;
@@ -104,31 +105,19 @@ fn read(task: &Task<'_>) -> Result<Vec<Pair>, StageError> {
     Ok(pairs)
 }
 
-/// Inverse document frequencies of the words of all answers.
+/// The words of all answers.
 struct Frequencies {
     documents: Vec<HashSet<String>>,
-    counts: HashMap<String, usize>,
+    weights: WordWeights,
 }
 
 impl Frequencies {
     fn new(pairs: &[Pair]) -> Frequencies {
         let documents: Vec<HashSet<String>> =
             pairs.iter().map(|pair| words(&pair.answer).into_iter().collect()).collect();
-        let mut counts = HashMap::new();
-        for document in &documents {
-            document.iter().for_each(|word| *counts.entry(word.clone()).or_insert(0) += 1);
-        }
-        Frequencies { documents, counts }
-    }
-
-    /// ln(1 + (N − n + ½) / (n + ½)) for each word of a question.
-    fn weights(&self, question: &str) -> HashMap<String, f64> {
-        let all = self.documents.len() as f64;
-        let weight = |word: &String| {
-            let count = self.counts.get(word).copied().unwrap_or(0) as f64;
-            (1.0 + (all - count + 0.5) / (count + 0.5)).ln()
-        };
-        words(question).into_iter().map(|word| (word.clone(), weight(&word))).collect()
+        let mut weights = WordWeights::default();
+        documents.iter().for_each(|document| weights.add(document));
+        Frequencies { documents, weights }
     }
 
     /// Documents by the weight of the question's words in them; of equal ones the first.
@@ -190,7 +179,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let (mut reciprocal, mut coverage) = (Vec::new(), Vec::new());
     for (at, pair) in pairs.iter().enumerate() {
         (task.progress)(task.name, at as u64, pairs.len() as u64);
-        let weights = frequencies.weights(&pair.question);
+        let weights = frequencies.weights.of(&pair.question);
         let candidates = frequencies.candidates(&weights, values.count("depth"));
         let texts: Vec<String> = match depends {
             true => {

@@ -1,12 +1,13 @@
 //! `train`: a cross-encoder that learns from the judgments of a collection.
 
 use super::{ENCODER, SEED, dataset_of, encoder_fingerprint};
+use crate::recipe::document_part::{PartReader, READS, SUMMARY_WORDS};
 use crate::recipe::error::{Problem, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, StageKind};
 use crate::recipe::task::Task;
-use plackett_core::Document;
+use crate::recipe::teacher::{TEACHER, TEACHER_SCALE, TeacherScores};
 use plackett_train::trainer::{
     CHECKPOINT, Candidate, Outcome, RankingExample, RankingJob, Settings, StepRecord, Trained, keep_negatives,
 };
@@ -79,6 +80,22 @@ pub static TRAIN: StageKind = StageKind {
             "candidates that are not relevant, at most, for each that is",
         ),
         SEED,
+        FieldSpec::new(
+            "trained",
+            FieldKind::Stage(&[Gives::Model]),
+            Default::Absent,
+            "a stage `train` whose model takes the place of `model`",
+        ),
+        TEACHER,
+        TEACHER_SCALE,
+        FieldSpec::new(
+            "separate_layers",
+            FieldKind::Whole(0, 1000),
+            Default::Absent,
+            "so many of the first layers keep query and document apart (Pyramid-ERNIE); `trained-rank` ranks with such a model",
+        ),
+        READS,
+        SUMMARY_WORDS,
     ],
     chooses: None,
     check: |values, _| {
@@ -112,7 +129,10 @@ pub fn model_of(task: &Task<'_>, stage: &str) -> Result<PathBuf, StageError> {
 
 fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let (examples, without) = examples(task)?;
-    let base = task.surroundings.directory(task.values.word("model"))?;
+    let base = match task.values.text("trained") {
+        Some(stage) => model_of(task, stage)?,
+        None => task.surroundings.directory(task.values.word("model"))?,
+    };
     let job = job(task.values);
     let identity = format!("{:?}", task.values.written());
     let mut progress = |record: &StepRecord, total: usize| {
@@ -138,18 +158,19 @@ pub(super) fn examples(task: &Task<'_>) -> Result<(Vec<RankingExample>, usize), 
     let lists = super::rankings_of(task, name)?;
     let ids = lists.iter().flat_map(|list| list.entries.iter().map(|entry| entry.id.as_str()));
     let documents = dataset.documents(ids)?;
-    let text = |document: &Document| document.model_text().into_owned();
+    let (reader, teacher) = (PartReader::new(task.values, &dataset)?, TeacherScores::of(task)?);
     let mut examples: Vec<RankingExample> = Vec::new();
     for (query, list) in dataset.queries.iter().zip(&lists) {
         let judged = dataset.qrels.query(&query.id);
         let grades: HashMap<&str, i32> = judged
             .map(|judged| judged.iter().map(|judgment| (judgment.document, judgment.grade)).collect())
             .unwrap_or_default();
-        let candidates = list.entries.iter().filter_map(|entry| {
-            let grade = grades.get(entry.id.as_str()).copied().unwrap_or(0);
-            Some(Candidate { text: text(documents.get(&entry.id)?), label: grade as f32, teacher: None })
-        });
-        let candidates: Vec<Candidate> = candidates.collect();
+        let mut candidates = Vec::with_capacity(list.entries.len());
+        for (entry, document) in list.entries.iter().filter_map(|e| Some((e, documents.get(&e.id)?))) {
+            let score = teacher.as_ref().map(|teacher| teacher.score(&query.id, &entry.id)).transpose()?;
+            let label = grades.get(entry.id.as_str()).copied().unwrap_or(0) as f32;
+            candidates.push(Candidate { text: reader.text(&query.text, document), label, teacher: score });
+        }
         if !candidates.is_empty() {
             examples.push(RankingExample { query: query.text.clone(), candidates });
         }
@@ -176,6 +197,7 @@ fn job(values: &Values) -> RankingJob {
         objective: values.word("objective").into(),
         tokens: values.count("tokens"),
         trained: Trained { adapter: values.word("adapter").into(), targets: values.word("targets").into() },
+        separate_layers: values.has("separate_layers").then(|| values.count("separate_layers")),
         settings,
     }
 }

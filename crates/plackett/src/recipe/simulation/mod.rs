@@ -1,6 +1,7 @@
 //! Simulations: checks of algorithms that need no model. This is the one list of them.
 
 mod citations;
+mod distillation;
 mod fusing;
 mod grades;
 mod gradient;
@@ -55,6 +56,7 @@ pub static SIMULATIONS: &[&Simulation] = &[
     &in_context::OUTLIER_FILTER,
     &in_context::BLOCK_ATTENTION,
     &losses::LIST_LOSSES,
+    &distillation::DISTILLATION_LOSSES,
     &planted::PLANTED_UPDATE,
     &votes::VOTES,
     &votes::JUDGE_LABELS,

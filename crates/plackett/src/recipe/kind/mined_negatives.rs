@@ -1,0 +1,205 @@
+//! `mined-negatives`: queries with their relevant documents and wrong ones of certain ranks of a search, as a collection to learn from.
+
+use super::{dataset_of, index, rank};
+use crate::pipeline::Pipeline;
+use crate::recipe::error::{Problem, StageError};
+use crate::recipe::expression::{self, Begins};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
+use crate::recipe::quantity::Quantity;
+use crate::recipe::registry::{Estimate, Made, StageKind};
+use crate::recipe::task::Task;
+use plackett_core::formats::{BeirWriter, FormatError};
+use plackett_core::{Document, Qrels, Query, Ranking};
+use plackett_rank::Settings;
+use plackett_search::Index;
+use std::collections::HashSet;
+
+/// Numbers by query.
+const NUMBERS: [&str; 2] = ["positives", "negatives"];
+/// The collection that is made, and its judgments.
+const MADE: (&str, &str) = ("mined", "train");
+/// Queries that are searched together.
+const TOGETHER: usize = 64;
+
+/// The declaration.
+pub static MINED_NEGATIVES: StageKind = StageKind {
+    name: "mined-negatives",
+    help: "for each query of a collection its relevant documents and, of the documents that a search finds on some ranks, the first that are not \
+           relevant (DUQGen: 93 to 100, four of them). Makes the collection `mined` (judgments `train`, wrong ones with the grade 0). Gives, by \
+           query, `positives` and `negatives`, how many there are",
+    version: 1,
+    gives: Gives::Numbers,
+    fields: &[
+        FieldSpec::required("data", FieldKind::Stage(&[Gives::Data]), "the queries and what is relevant"),
+        FieldSpec::required("index", FieldKind::Stage(&[Gives::Index]), "what is searched"),
+        FieldSpec::new(
+            "pipeline",
+            FieldKind::Text,
+            Default::Text("dense"),
+            "how, as in `plackett search --pipeline`",
+        ),
+        FieldSpec::new("from", FieldKind::Whole(1, 1_000_000), Default::Whole(93), "the first rank, from 1"),
+        FieldSpec::new("to", FieldKind::Whole(1, 1_000_000), Default::Whole(100), "the last one"),
+        FieldSpec::new("negatives", FieldKind::Whole(1, 1000), Default::Whole(4), "of a query, at most"),
+        FieldSpec::new(
+            "positives",
+            FieldKind::Whole(0, 1000),
+            Default::Whole(0),
+            "of a query, at most, those with the best grades first; 0 for all",
+        ),
+    ],
+    chooses: None,
+    check: |values, _| {
+        if values.count("from") > values.count("to") {
+            let problem = "the last rank comes before `from`".into();
+            return Err(values.wrong("to", 0, Problem::Said(problem)));
+        }
+        expression::check(values, Begins::WithIndex)
+    },
+    numbers: |_, _| NUMBERS.map(str::to_string).to_vec(),
+    outside: rank::fingerprints,
+    estimate: |task| {
+        let queries = dataset_of(task, task.values.word("data"))?.queries.len();
+        Ok(Estimate {
+            work: format!("searches for {queries} queries"),
+            seconds: Some(1.0 + queries as f64 / 50.0),
+            ..Estimate::default()
+        })
+    },
+    run,
+};
+
+/// A query with what it is to be learned from.
+struct Mined {
+    query: Query,
+    positives: Vec<(String, i32)>,
+    negatives: Vec<String>,
+}
+
+fn run(task: &Task<'_>) -> Result<Made, StageError> {
+    let values = task.values;
+    let dataset = dataset_of(task, values.word("data"))?;
+    let index = Index::open(task.input(values.word("index"))?.folder.join(index::FOLDER))?;
+    let models = task.surroundings.models(None);
+    let pipeline = Pipeline::resolve(values.word("pipeline"), Some(&index), &models, &Settings::default())?;
+    let (from, to) = (values.count("from"), values.count("to"));
+    let mut mined = Vec::new();
+    for (nth, part) in dataset.queries.chunks(TOGETHER).enumerate() {
+        (task.progress)(task.name, (nth * TOGETHER) as u64, dataset.queries.len() as u64);
+        for (query, found) in part.iter().zip(pipeline.search(&index, part, to)) {
+            let all = relevant(&dataset.qrels, query);
+            let negatives = wrong(&found?, &all, (from, to), values.count("negatives"));
+            let positives = best(all, values.count("positives"), &index)?;
+            mined.push(Mined { query: query.clone(), positives, negatives });
+        }
+    }
+    let before = mined.len();
+    mined.retain(|one| !one.positives.is_empty() && !one.negatives.is_empty());
+    if mined.is_empty() {
+        let problem = format!(
+            "no query has a relevant document in the index and a wrong one on the ranks {from} to {to}"
+        );
+        return Err(StageError::Field { field: "from", problem });
+    }
+    let mut made = Made::default();
+    if mined.len() < before {
+        made.warnings.push(format!(
+            "{} of {before} queries have no relevant document in the index, or no wrong one on these ranks, and are left out",
+            before - mined.len()
+        ));
+    }
+    write(task, &mined, &index)?;
+    let keys: Vec<String> = mined.iter().map(|one| one.query.id.clone()).collect();
+    let columns = [
+        mined.iter().map(|one| one.positives.len() as f64).collect(),
+        mined.iter().map(|one| one.negatives.len() as f64).collect::<Vec<f64>>(),
+    ];
+    let numbers = NUMBERS.into_iter().zip(columns);
+    made.numbers = numbers.map(|(name, values)| Quantity::by_query(name, keys.clone(), values)).collect();
+    made.facts.push(("queries".into(), mined.len().to_string()));
+    Ok(made)
+}
+
+/// What is relevant to a query, the best grades first.
+fn relevant(qrels: &Qrels, query: &Query) -> Vec<(String, i32)> {
+    let judged = qrels.query(&query.id).into_iter().flat_map(|judged| judged.iter());
+    let mut relevant: Vec<(String, i32)> = judged
+        .filter(|judgment| judgment.grade > 0)
+        .map(|judgment| (judgment.document.to_string(), judgment.grade))
+        .collect();
+    relevant.sort_by_key(|(_, grade)| std::cmp::Reverse(*grade));
+    relevant
+}
+
+/// The first documents on some ranks that are not relevant.
+fn wrong(
+    found: &Ranking,
+    relevant: &[(String, i32)],
+    (from, to): (usize, usize),
+    most: usize,
+) -> Vec<String> {
+    let right: HashSet<&str> = relevant.iter().map(|(id, _)| id.as_str()).collect();
+    let ranks = found.entries.iter().take(to).skip(from - 1);
+    let wrong = ranks.filter(|entry| !right.contains(entry.id.as_str())).take(most);
+    wrong.map(|entry| entry.id.clone()).collect()
+}
+
+/// The first relevant documents that the index has; 0 for all.
+fn best(relevant: Vec<(String, i32)>, most: usize, index: &Index) -> Result<Vec<(String, i32)>, StageError> {
+    let most = if most == 0 { relevant.len() } else { most };
+    let mut kept = Vec::new();
+    for one in relevant {
+        if kept.len() < most && index.document(&one.0)?.is_some() {
+            kept.push(one);
+        }
+    }
+    Ok(kept)
+}
+
+/// The collection: documents that some query learns from, each once, and judgments.
+fn write(task: &Task<'_>, mined: &[Mined], index: &Index) -> Result<(), StageError> {
+    let folder = task.folder.join(MADE.0);
+    let writer = BeirWriter::create(&folder)?;
+    let (mut documents, mut seen): (Vec<Document>, HashSet<&str>) = (Vec::new(), HashSet::new());
+    let mut qrels = Qrels::new();
+    for one in mined {
+        let graded = one.positives.iter().map(|(id, grade)| (id.as_str(), *grade));
+        for (id, grade) in graded.chain(one.negatives.iter().map(|id| (id.as_str(), 0))) {
+            let full = |source| FormatError::Full { file: folder.display().to_string(), source };
+            qrels.query_mut(&one.query.id).push("0", id, grade).map_err(full)?;
+            if seen.insert(id) {
+                documents.extend(index.document(id)?);
+            }
+        }
+    }
+    writer.corpus(documents.into_iter().map(Ok))?;
+    writer.queries(&mined.iter().map(|one| one.query.clone()).collect::<Vec<_>>())?;
+    Ok(writer.qrels(MADE.1, &qrels)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use plackett_core::Trace;
+
+    #[test]
+    fn wrong_ones_are_the_first_of_their_ranks_that_are_not_relevant() {
+        let scored = "abcdefgh".chars().enumerate().map(|(at, id)| (id.to_string(), -(at as f64)));
+        let found = Ranking::from_scores("q", scored, Trace::default());
+        let relevant = [("d".to_string(), 1)];
+        assert_eq!(wrong(&found, &relevant, (3, 6), 2), ["c", "e"]);
+        assert_eq!(wrong(&found, &relevant, (3, 6), 9), ["c", "e", "f"]);
+        assert_eq!(wrong(&found, &relevant, (8, 20), 4), ["h"]);
+        assert_eq!(wrong(&found, &relevant, (9, 20), 4), Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_best_grades_come_first() {
+        let mut qrels = Qrels::new();
+        for (id, grade) in [("a", 1), ("b", 0), ("c", 2), ("d", 1)] {
+            qrels.query_mut("q").push("0", id, grade).unwrap();
+        }
+        let found = relevant(&qrels, &Query::new("q", "x"));
+        assert_eq!(found, [("c".to_string(), 2), ("a".to_string(), 1), ("d".to_string(), 1)]);
+    }
+}
