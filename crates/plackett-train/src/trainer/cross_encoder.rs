@@ -71,7 +71,10 @@ impl CrossEncoder {
             bert.pooler = Some(Linear::load(parameters, &mut new, name, (width, width), true)?);
         }
         let separate = config[SEPARATE_LAYERS].as_u64().unwrap_or(0) as usize;
-        keep_apart(&mut bert, separate).map_err(|error| failed(error.to_string()))?;
+        keep_apart(&mut bert, separate).map_err(|error| TrainError::Form {
+            path: directory.join("config.json"),
+            problem: error.to_string(),
+        })?;
         let head: &mut dyn WeightSource = if has_head { &mut source } else { &mut new };
         let classifier = Linear::load(parameters, head, "classifier", (1, width), true)?;
         let most = most.min(shape.max_position_embeddings);
