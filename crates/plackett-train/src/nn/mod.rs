@@ -1,6 +1,7 @@
 //! Model families, with the parameter names of Hugging Face, so that weights go both ways.
 
 mod bert;
+mod blocks;
 mod initialize;
 mod layers;
 mod llama;
@@ -8,6 +9,7 @@ mod t5;
 mod weights;
 
 pub use bert::{Bert, BertConfig, BertLayer};
+pub use blocks::{BlockBatch, BlockPrompt, BlockReading, QUERY_POSITION};
 pub use initialize::Initializer;
 pub use layers::{EmbeddingAdapter, LayerNorm, Linear, LinearAdapter, SublayerAdapter, merged};
 pub use llama::{Llama, LlamaConfig, LlamaLayer};
@@ -82,7 +84,7 @@ impl TokenBatch {
     fn attention(&self, heads: usize, key_heads: usize, size: usize, causal: bool) -> Attention {
         let scale = 1.0 / (size as f32).sqrt();
         let sequences = self.sequences.clone();
-        Attention { sequences, key_sequences: None, heads, key_heads, causal, scale }
+        Attention { sequences, key_sequences: None, heads, key_heads, causal, hidden: None, scale }
     }
 }
 

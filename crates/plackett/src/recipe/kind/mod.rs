@@ -75,6 +75,7 @@ mod text_vectors;
 mod timing;
 mod train;
 mod train_decoder;
+mod train_in_context;
 mod unlearn;
 mod vectors;
 mod write_sessions;
@@ -99,6 +100,7 @@ pub static STAGE_KINDS: &[&StageKind] = &[
     &projection::TRAIN_PROJECTION,
     &projection::PROJECT,
     &train_decoder::TRAIN_DECODER,
+    &train_in_context::TRAIN_IN_CONTEXT,
     &decoder_depths::DECODER_DEPTHS,
     &memorize::MEMORIZE,
     &unlearn::UNLEARN,
