@@ -68,6 +68,7 @@ mod search_recommend;
 mod session_rewards;
 mod set_identifiers;
 mod simulate;
+mod slot_speed;
 mod stability;
 mod summaries;
 mod summary_reranker;
@@ -164,6 +165,7 @@ pub static STAGE_KINDS: &[&StageKind] = &[
     &repeat_stream::REPEAT_STREAM,
     &rank_actions::RANK_ACTIONS,
     &set_identifiers::SET_IDENTIFIERS,
+    &slot_speed::SLOT_SPEED,
     &search_recommend::SEARCH_RECOMMEND,
     &session_rewards::SESSION_REWARDS,
     &write_sessions::WRITE_SESSIONS,
