@@ -47,6 +47,7 @@ mod next_policy;
 mod next_title;
 mod optimize_relevance;
 mod oracle;
+mod over_seeds;
 mod page_retrieval;
 mod parallel_collection;
 mod patch_reranker;
@@ -116,6 +117,7 @@ pub static STAGE_KINDS: &[&StageKind] = &[
     &difference::DIFFERENCE,
     &difference::QUOTIENT,
     &difference::MEAN,
+    &over_seeds::OVER_SEEDS,
     &attention::ATTENTION,
     &heads::HEADS,
     &answers::ANSWERS,
