@@ -19,6 +19,7 @@ pub mod objective;
 pub mod optimizer;
 pub mod random;
 pub mod rank_then_score;
+pub mod residual_codes;
 pub mod rl;
 pub mod synth;
 pub mod tape;

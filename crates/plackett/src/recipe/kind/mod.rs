@@ -62,6 +62,7 @@ mod rate_votes;
 mod recommend;
 mod repeat_stream;
 mod rescored_decoding;
+mod residual_codes;
 mod retrieve;
 mod route;
 mod scores;
@@ -149,6 +150,7 @@ pub static STAGE_KINDS: &[&StageKind] = &[
     &film_lists::FILM_LISTS,
     &film_policy::FILM_POLICY,
     &next_title::NEXT_TITLE,
+    &residual_codes::RESIDUAL_CODES,
     &next_code::NEXT_CODE,
     &next_policy::NEXT_POLICY,
     &category_paths::CATEGORY_PATHS,
