@@ -4,7 +4,9 @@ mod bert;
 mod blocks;
 mod initialize;
 mod layers;
+mod linformer;
 mod llama;
+mod low_rank;
 mod t5;
 mod weights;
 
@@ -12,7 +14,9 @@ pub use bert::{Bert, BertConfig, BertLayer};
 pub use blocks::{BlockBatch, BlockPrompt, BlockReading, QUERY_POSITION};
 pub use initialize::Initializer;
 pub use layers::{EmbeddingAdapter, LayerNorm, Linear, LinearAdapter, SublayerAdapter, merged};
+pub use linformer::PositionMix;
 pub use llama::{Llama, LlamaConfig, LlamaLayer};
+pub use low_rank::LowRankInitializer;
 pub use t5::{T5, T5Attention, T5Block, T5Config, T5Stack};
 pub use weights::{GgufSource, ParameterSource, SafetensorsSource, WeightSource, save};
 

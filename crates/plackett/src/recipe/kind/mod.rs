@@ -15,6 +15,7 @@ mod cost;
 mod data;
 mod decoder_depths;
 mod difference;
+mod digit_encoder;
 mod digits;
 mod diverse_sample;
 mod evaluate;
@@ -36,6 +37,7 @@ mod judged_negatives;
 mod language_continuations;
 mod language_module;
 mod learn_features;
+mod linformer_speed;
 mod linked_pages;
 mod list_reranker;
 mod memorize;
@@ -99,6 +101,8 @@ pub static STAGE_KINDS: &[&StageKind] = &[
     &index::INDEX,
     &train::TRAIN,
     &factorize::FACTORIZE,
+    &digit_encoder::DIGIT_ENCODER,
+    &linformer_speed::LINFORMER_SPEED,
     &learn_features::LEARN_FEATURES,
     &projection::TRAIN_PROJECTION,
     &projection::PROJECT,
