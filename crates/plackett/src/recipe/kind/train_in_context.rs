@@ -34,12 +34,12 @@ pub static TRAIN_IN_CONTEXT: StageKind = StageKind {
     gives: Gives::Numbers,
     fields: &[
         FieldSpec::new("passages", FieldKind::Whole(2, 1000), Default::Whole(8), "passages of a prompt"),
-        FieldSpec::new("words", FieldKind::Whole(1, 1000), Default::Whole(4), "words of a passage"),
+        FieldSpec::new("words", FieldKind::Whole(1, 1000), Default::Whole(2), "words of a passage"),
         FieldSpec::new("asked", FieldKind::Whole(1, 1000), Default::Whole(2), "of them, words of the query"),
         FieldSpec::new(
             "vocabulary",
             FieldKind::Whole(2, 1_000_000),
-            Default::Whole(64),
+            Default::Whole(32),
             "different words; at least as many as a prompt has",
         ),
         FieldSpec { default: Default::Whole(3), ..LAYERS },
