@@ -245,7 +245,7 @@ mod tests {
         let mut model = Model::new(&config(16, 1), &mut source, &mut parameters).unwrap();
         assert!((share(&mut model, &parameters) - 0.5625).abs() < 1e-12);
         let lesson = DigitLesson { model: &model, pictures: &pictures };
-        let settings = Settings { batch: 8, steps: 30, rate: 1e-2, checkpoint: 0, ..Settings::default() };
+        let settings = Settings { batch: 8, steps: 60, rate: 1e-2, checkpoint: 0, ..Settings::default() };
         let compute = Compute::new(1);
         let report = plackett_train::trainer::train(
             &lesson,
