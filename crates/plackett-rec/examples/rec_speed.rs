@@ -4,10 +4,13 @@
 //!
 //! - `eval RECOMMENDER`: fits it and ranks the whole catalogue for what was kept back, without what was seen; answers with hit rate,
 //!   nDCG and reciprocal rank at 10, and the seconds of both parts;
-//! - `train RECOMMENDER`: fits it; answers with the seconds and the events that were predicted in one epoch.
+//! - `train RECOMMENDER`: fits it; answers with the seconds and the events that were predicted in one epoch;
+//! - `slots BEAMS`: answers with the seconds that SETRec's slots take for drawn histories over as many items, and those of so many beams over
+//!   identifiers of four tokens on the same backbone.
 //!
 //! `benches/rec/run` drives it and runs the peer on the same events.
 
+use plackett_rec::setrec::{SetRecConfig, SpeedShape, measure_speed};
 use plackett_rec::{
     EvaluationOptions, FitData, Fitting, Recommender, TargetRank, Training, evaluate, leave_last_out, parse,
     read_interactions,
@@ -59,6 +62,22 @@ impl Bench {
         let (_, seconds) = self.fitted(recommender)?;
         Ok(json!({"seconds": seconds, "predicted": predicted}))
     }
+
+    fn slots(&self, beams: usize) -> Result<Value, Failure> {
+        let config = SetRecConfig {
+            width: 48,
+            blocks: 2,
+            heads: 2,
+            max_items: 20,
+            collaborative: true,
+            semantic: 4,
+            sparse: true,
+        };
+        let (catalogue, histories, rounds) = (self.catalogue, 128, 5);
+        let shape = SpeedShape { config, catalogue, levels: 4, codebook: 256, beams, histories, rounds };
+        let speed = measure_speed(&shape, &Compute::new(self.threads), 1)?;
+        Ok(json!({"slots_seconds": speed.slots, "beams_seconds": speed.beams}))
+    }
 }
 
 fn main() -> Result<(), Failure> {
@@ -78,6 +97,7 @@ fn main() -> Result<(), Failure> {
         let answer = match line.split_once(' ') {
             Some(("eval", recommender)) => bench.eval(recommender)?,
             Some(("train", recommender)) => bench.train(recommender)?,
+            Some(("slots", beams)) => bench.slots(beams.parse()?)?,
             _ => return Err(format!("`{line}` is no command").into()),
         };
         writeln!(out, "{answer}")?;

@@ -63,6 +63,7 @@ pub(super) fn within(
         heads,
         key_heads: heads,
         causal,
+        hidden: None,
         scale: 1.0 / ((width / heads.max(1)) as f32).sqrt(),
     }
 }

@@ -57,6 +57,16 @@ impl ItemTokens {
         (self.levels * self.codebook) as u32
     }
 
+    /// Codes of a level.
+    pub fn codebook(&self) -> usize {
+        self.codebook
+    }
+
+    /// The tokens of a level, from 0.
+    pub fn of_level(&self, level: usize) -> std::ops::Range<u32> {
+        (level * self.codebook) as u32..((level + 1) * self.codebook) as u32
+    }
+
     /// How many tokens there are.
     pub fn vocabulary(&self) -> usize {
         self.levels * self.codebook + 1

@@ -167,6 +167,7 @@ impl SasRec {
             heads,
             key_heads: heads,
             causal: true,
+            hidden: None,
             scale: 1.0 / ((self.shape.width / heads) as f32).sqrt(),
         };
         let (query, key, value) =

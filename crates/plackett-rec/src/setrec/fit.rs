@@ -1,7 +1,7 @@
 //! The training, and scores of all items.
 
 use super::layout::SetBatch;
-use super::model::SetRec;
+use super::model::{ItemTables, SetRec};
 use plackett_train::nn::Mode;
 use plackett_train::trainer::{StepLoss, Task};
 use plackett_train::{Compute, Engine, Parameters, Tape, TrainError};
@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// Histories that are scored together.
-const TOGETHER: usize = 64;
+pub(super) const TOGETHER: usize = 64;
 
 /// Users' items, of which every prefix, the empty one too, foretells the next.
 pub struct SetRecTask<'t> {
@@ -93,6 +93,17 @@ impl SetRec {
         histories: &[&[u32]],
         shuffle: Option<u64>,
     ) -> Vec<SlotScores> {
+        self.scores_by((parameters, compute), &self.tables(parameters, compute), histories, shuffle)
+    }
+
+    /// The same with tokens of items that are there already.
+    pub fn scores_by(
+        &self,
+        (parameters, compute): (&Parameters, &Arc<Compute>),
+        tables: &ItemTables,
+        histories: &[&[u32]],
+        shuffle: Option<u64>,
+    ) -> Vec<SlotScores> {
         let mut all = Vec::with_capacity(histories.len());
         for histories in histories.chunks(TOGETHER) {
             let tape = Tape::inference(parameters, compute);
@@ -102,7 +113,7 @@ impl SetRec {
                 .map(|items| (items, items.len()..items.len() + 1))
                 .collect();
             let batch = SetBatch::new(&newest, self.layout(shuffle));
-            let tokens = self.tokens(&tape);
+            let tokens = self.given(&tape, tables);
             let states = self.forward(&tape, &tokens, &batch, Mode::default());
             let mut scores = vec![SlotScores::default(); histories.len()];
             for (slot, table) in tokens.of_slot.iter().enumerate() {

@@ -7,7 +7,9 @@ use crate::sequential::{draw_normal, place_key, xavier_uniform};
 use plackett_kernel::Activation;
 use plackett_train::nn::Mode;
 use plackett_train::random::Stream;
-use plackett_train::{Engine, ParameterId, Parameters, Tape, Var};
+use plackett_train::tape::Buffer;
+use plackett_train::{Compute, Engine, ParameterId, Parameters, Tape, Var};
+use std::sync::Arc;
 
 const EPSILON: f32 = 1e-5;
 /// Layers of the auto-encoder between the text and the tokens.
@@ -83,7 +85,7 @@ impl SetRecConfig {
 
 type WithBias = (ParameterId, ParameterId);
 
-struct Block {
+pub(super) struct Block {
     norms: [WithBias; 2],
     /// Queries, keys, values, output.
     projections: [WithBias; 4],
@@ -98,10 +100,10 @@ pub struct SetRec {
     collaborative: Option<WithBias>,
     encoder: Vec<WithBias>,
     decoder: Vec<WithBias>,
-    places: ParameterId,
+    pub(super) places: ParameterId,
     /// Slots × width.
     slots: ParameterId,
-    blocks: Vec<Block>,
+    pub(super) blocks: Vec<Block>,
     last_norm: WithBias,
 }
 
@@ -111,6 +113,12 @@ pub struct Tokens {
     pub of_slot: Vec<Var>,
     /// The mean squared error of the auto-encoder; `None` without tokens of texts.
     pub reconstruction: Option<Var>,
+}
+
+/// Tokens of all items as numbers, for a model that is not trained any more.
+#[derive(Clone, Debug)]
+pub struct ItemTables {
+    of_slot: Vec<Arc<Buffer>>,
 }
 
 impl SetRec {
@@ -206,6 +214,19 @@ impl SetRec {
         Tokens { of_slot, reconstruction }
     }
 
+    /// The tokens of all items, computed once.
+    pub fn tables(&self, parameters: &Parameters, compute: &Arc<Compute>) -> ItemTables {
+        let tokens = self.tokens(&Tape::inference(parameters, compute));
+        ItemTables { of_slot: tokens.of_slot.into_iter().map(|table| table.value).collect() }
+    }
+
+    /// Tokens that are there already as values of a tape.
+    pub(super) fn given(&self, tape: &Tape, tables: &ItemTables) -> Tokens {
+        let shape = (self.vectors.items, self.config.width);
+        let of_slot = tables.of_slot.iter().map(|table| tape.shared(shape, table)).collect();
+        Tokens { of_slot, reconstruction: None }
+    }
+
     /// What each row becomes: rows × width, after the last norm.
     pub fn forward(&self, tape: &Tape, tokens: &Tokens, batch: &SetBatch, mode: Mode) -> Var {
         // All that rows begin with below each other: tokens of all items, and slots.
@@ -225,17 +246,34 @@ impl SetRec {
             heads: self.config.heads,
         };
         for (at, block) in self.blocks.iter().enumerate() {
-            let normal = norm(tape, &x, block.norms[0]);
-            let [query, key, value] = [0, 1, 2].map(|part| linear(tape, &normal, block.projections[part]));
+            let [query, key, value] = block.sides(tape, &x);
             let attended = prefix_attention(tape, [&query, &key, &value], &attention);
-            let added = linear(tape, &attended, block.projections[3]);
-            x = tape.add(&x, &tape.dropout(&added, mode.dropout, place_key(mode, 2 * at as u64)));
-            let normal = norm(tape, &x, block.norms[1]);
-            let inner = tape.activation(&linear(tape, &normal, block.forward[0]), Activation::Gelu);
-            let added = linear(tape, &inner, block.forward[1]);
-            x = tape.add(&x, &tape.dropout(&added, mode.dropout, place_key(mode, 2 * at as u64 + 1)));
+            x = block.forward(tape, &x, &attended, (mode, at as u64));
         }
-        norm(tape, &x, self.last_norm)
+        self.normalized(tape, &x)
+    }
+
+    /// The last norm.
+    pub(super) fn normalized(&self, tape: &Tape, x: &Var) -> Var {
+        norm(tape, x, self.last_norm)
+    }
+}
+
+impl Block {
+    /// Queries, keys and values of rows.
+    pub(super) fn sides(&self, tape: &Tape, x: &Var) -> [Var; 3] {
+        let normal = norm(tape, x, self.norms[0]);
+        [0, 1, 2].map(|part| linear(tape, &normal, self.projections[part]))
+    }
+
+    /// What rows become that attended so.
+    pub(super) fn forward(&self, tape: &Tape, x: &Var, attended: &Var, (mode, at): (Mode, u64)) -> Var {
+        let added = linear(tape, attended, self.projections[3]);
+        let x = tape.add(x, &tape.dropout(&added, mode.dropout, place_key(mode, 2 * at)));
+        let normal = norm(tape, &x, self.norms[1]);
+        let inner = tape.activation(&linear(tape, &normal, self.forward[0]), Activation::Gelu);
+        let added = linear(tape, &inner, self.forward[1]);
+        tape.add(&x, &tape.dropout(&added, mode.dropout, place_key(mode, 2 * at + 1)))
     }
 }
 

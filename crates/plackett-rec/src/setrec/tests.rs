@@ -1,6 +1,7 @@
 //! Sets have no order, gradients are right and reach the tokenisers, and a planted order is learned.
 
 use super::*;
+use crate::onerec::ItemTokens;
 use plackett_train::nn::Mode;
 use plackett_train::optimizer::Schedule;
 use plackett_train::random::Stream;
@@ -112,4 +113,55 @@ fn what_cannot_be_is_refused() {
     let lacks = ItemVectors { text: Vec::new(), ..vectors(7) };
     assert!(SetRec::new(config(true), lacks, &mut parameters, 1).is_err());
     assert!(SetRec::new(SetRecConfig { heads: 3, ..config(true) }, vectors(7), &mut parameters, 1).is_err());
+}
+
+/// Six items of two tokens, of which two share theirs.
+fn identifiers() -> ItemTokens {
+    let codes = [[0, 1], [2, 0], [0, 2], [1, 1], [2, 2], [1, 1]].map(|codes| codes.to_vec());
+    ItemTokens::new(&codes, 3, &[1, 1, 1, 5, 1, 1]).unwrap()
+}
+
+#[test]
+fn beams_find_what_whole_sequences_say() {
+    let mut parameters = Parameters::default();
+    let model = SetRec::new(config(true), vectors(6), &mut parameters, 1).unwrap();
+    let tokens = identifiers();
+    let written = IdentifierModel::new(&model, tokens.clone(), &mut parameters, 2);
+    for (_, parameter) in parameters.iter_mut().filter(|(_, parameter)| !parameter.name.contains("norm")) {
+        parameter.values_mut().iter_mut().for_each(|x| *x *= 3.0);
+    }
+    let compute = Compute::new(2);
+    let histories: [&[u32]; 3] = [&[1, 4, 2, 0], &[3], &[]];
+    let found = written.search((&parameters, &compute), &histories, 9).unwrap();
+    for (found, history) in found.iter().zip(histories) {
+        // Items 3 and 5 share their tokens, and the popular one is meant.
+        let mut items: Vec<u32> = found.iter().map(|(item, _)| *item).collect();
+        assert!(found.windows(2).all(|pair| pair[0].1 >= pair[1].1));
+        items.sort_unstable();
+        assert_eq!(items, [0, 1, 2, 3, 4]);
+        for (item, log) in found {
+            let expected = written.log_probability((&parameters, &compute), history, *item).unwrap();
+            assert!((log - expected).abs() < 1e-4, "{item}: {log} {expected}");
+        }
+        let two = written.search((&parameters, &compute), &[history], 2).unwrap();
+        assert_eq!(two[0].len(), 2);
+    }
+    assert!(written.search((&parameters, &compute), &[&[6]], 2).is_err());
+    assert!(written.search((&parameters, &compute), &histories, 0).is_err());
+}
+
+#[test]
+fn slots_and_beams_are_timed() {
+    let shape = SpeedShape {
+        config: config(true),
+        catalogue: 20,
+        levels: 4,
+        codebook: 8,
+        beams: 5,
+        histories: 3,
+        rounds: 1,
+    };
+    let speed = measure_speed(&shape, &Compute::new(1), 1).unwrap();
+    assert!(speed.slots > 0.0 && speed.slots.is_finite() && speed.beams > 0.0 && speed.beams.is_finite());
+    assert!(measure_speed(&SpeedShape { rounds: 0, ..shape }, &Compute::new(1), 1).is_err());
 }

@@ -8,8 +8,9 @@ mod cpu;
 
 pub(crate) use cpu::linear::product;
 
+pub use plackett_kernel::Activation;
+
 use crate::tape::{ParameterId, Tape, Var};
-use plackett_kernel::Activation;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -26,6 +27,9 @@ pub struct Attention {
     pub key_heads: usize,
     /// Whether a token sees those after it.
     pub causal: bool,
+    /// With `causal`, for each row the rows of its sequence, counted from the first one of that, which it does not see although
+    /// they come before it; none of them is hidden without.
+    pub hidden: Option<Arc<[Range<usize>]>>,
     /// What scores are multiplied with before the softmax.
     pub scale: f32,
 }

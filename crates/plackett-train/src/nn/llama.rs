@@ -4,10 +4,11 @@
 use super::layers::load;
 use super::{Linear, TokenBatch, WeightSource, check_heads};
 use crate::TrainError;
-use crate::engine::{Engine, Rotary};
+use crate::engine::{Attention, Engine, Rotary};
 use crate::tape::{ParameterId, Parameters, Tape, Var};
 use plackett_kernel::Activation;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// The numbers of a Llama, as in its `config.json`.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
@@ -126,7 +127,7 @@ impl Llama {
         last.unwrap_or_else(|| self.embed(tape, batch))
     }
 
-    fn embed(&self, tape: &Tape, batch: &TokenBatch) -> Var {
+    pub(super) fn embed(&self, tape: &Tape, batch: &TokenBatch) -> Var {
         tape.embedding(&[(tape.parameter(self.embeddings), &batch.tokens)])
     }
 
@@ -143,16 +144,26 @@ impl Llama {
         layers: usize,
         mut visit: impl FnMut(usize, &Var),
     ) {
-        let rotary = Rotary {
-            positions: batch.positions().into(),
-            head_size: self.config.hidden_size / self.config.num_attention_heads,
-            base: self.config.rope_theta,
-        };
+        let rotary = self.rotary(batch.positions().into());
+        let attention = self.attention(batch);
         let mut x = self.embed(tape, batch);
         for (at, layer) in self.layers.iter().enumerate().take(layers) {
-            x = layer.forward(tape, &self.config, &rotary, batch, &x);
+            let sides = layer.sides(tape, &self.config, &rotary, &x);
+            x = layer.forward(tape, &self.config, &attention, &sides, &x);
             visit(at + 1, &x);
         }
+    }
+
+    /// Positions of rows as its heads are turned by them.
+    pub(super) fn rotary(&self, positions: Arc<[u32]>) -> Rotary {
+        let head_size = self.config.hidden_size / self.config.num_attention_heads;
+        Rotary { positions, head_size, base: self.config.rope_theta }
+    }
+
+    /// Causal attention within the sequences of a batch.
+    pub(super) fn attention(&self, batch: &TokenBatch) -> Attention {
+        let (heads, key_heads) = (self.config.num_attention_heads, self.config.num_key_value_heads);
+        batch.attention(heads, key_heads, self.config.hidden_size / heads, true)
     }
 
     /// The vectors of [`Llama::hidden`], normalised: what the output matrix reads.
@@ -237,20 +248,24 @@ impl LlamaLayer {
         })
     }
 
-    fn forward(
-        &self,
-        tape: &Tape,
-        config: &LlamaConfig,
-        rotary: &Rotary,
-        batch: &TokenBatch,
-        x: &Var,
-    ) -> Var {
-        let (heads, key_heads) = (config.num_attention_heads, config.num_key_value_heads);
+    /// Queries and keys, turned by their positions, and values.
+    pub(super) fn sides(&self, tape: &Tape, config: &LlamaConfig, rotary: &Rotary, x: &Var) -> [Var; 3] {
         let normal = tape.rms_norm(x, &tape.parameter(self.input_norm), config.rms_norm_eps);
         let [query, key, value] = self.attention.each_ref().map(|linear| linear.forward(tape, &normal, None));
         let [query, key] = [query, key].map(|heads| tape.rotary(&heads, rotary));
-        let attention = batch.attention(heads, key_heads, rotary.head_size, true);
-        let attended = tape.attention(&query, &key, &value, None, &attention);
+        [query, key, value]
+    }
+
+    /// What becomes of the vectors `x`, whose queries, keys and values are there.
+    pub(super) fn forward(
+        &self,
+        tape: &Tape,
+        config: &LlamaConfig,
+        attention: &Attention,
+        [query, key, value]: &[Var; 3],
+        x: &Var,
+    ) -> Var {
+        let attended = tape.attention(query, key, value, None, attention);
         let x = self.attention_output.forward(tape, &attended, Some(x));
         let normal = tape.rms_norm(&x, &tape.parameter(self.inner_norm), config.rms_norm_eps);
         let [gate, up] = [0, 1].map(|at| self.feed_forward[at].forward(tape, &normal, None));

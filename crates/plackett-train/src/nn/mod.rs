@@ -1,16 +1,22 @@
 //! Model families, with the parameter names of Hugging Face, so that weights go both ways.
 
 mod bert;
+mod blocks;
 mod initialize;
 mod layers;
+mod linformer;
 mod llama;
+mod low_rank;
 mod t5;
 mod weights;
 
 pub use bert::{Bert, BertConfig, BertLayer};
+pub use blocks::{BlockBatch, BlockPrompt, BlockReading, QUERY_POSITION};
 pub use initialize::Initializer;
 pub use layers::{EmbeddingAdapter, LayerNorm, Linear, LinearAdapter, SublayerAdapter, merged};
+pub use linformer::PositionMix;
 pub use llama::{Llama, LlamaConfig, LlamaLayer};
+pub use low_rank::LowRankInitializer;
 pub use t5::{T5, T5Attention, T5Block, T5Config, T5Stack};
 pub use weights::{GgufSource, ParameterSource, SafetensorsSource, WeightSource, save};
 
@@ -82,7 +88,7 @@ impl TokenBatch {
     fn attention(&self, heads: usize, key_heads: usize, size: usize, causal: bool) -> Attention {
         let scale = 1.0 / (size as f32).sqrt();
         let sequences = self.sequences.clone();
-        Attention { sequences, key_sequences: None, heads, key_heads, causal, scale }
+        Attention { sequences, key_sequences: None, heads, key_heads, causal, hidden: None, scale }
     }
 }
 

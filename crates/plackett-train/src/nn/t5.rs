@@ -248,7 +248,7 @@ impl T5 {
         let heads = self.config.num_heads;
         let key_sequences = keys.map(|keys| keys.sequences.clone());
         let sequences = queries.sequences.clone();
-        Attention { sequences, key_sequences, heads, key_heads: heads, causal, scale: 1.0 }
+        Attention { sequences, key_sequences, heads, key_heads: heads, causal, hidden: None, scale: 1.0 }
     }
 
     /// Attention of `x` to `keys`, or to itself, and the residual.

@@ -17,7 +17,7 @@ thread_local! {
 /// softmax(scale · q · kᵀ + bias) · v for each head of each sequence: tokens × (heads · head size).
 ///
 /// # Panics
-/// Sequences do not follow each other over all rows, or heads do not go together.
+/// Sequences do not follow each other over all rows, heads do not go together, or a row is hidden from itself.
 pub fn attention(
     tape: &Tape,
     [query, key, value]: [&Var; 3],
@@ -72,6 +72,7 @@ struct Heads {
     group: usize,
     size: usize,
     causal: bool,
+    hidden: Option<Arc<[Range<usize>]>>,
     scale: f32,
     bias: Option<DistanceBias>,
 }
@@ -129,8 +130,17 @@ impl Heads {
             }
             assert_eq!(at, rows, "sequences have all rows");
         }
+        let hidden = attention.hidden.clone();
+        if let Some(hidden) = &hidden {
+            assert!(attention.causal, "rows before a row can be hidden, and others are not seen");
+            assert_eq!(hidden.len(), query.rows, "what is hidden from each row");
+            let rows = queries.iter().flat_map(|sequence| 0..sequence.len()).zip(hidden.iter());
+            for (row, hidden) in rows {
+                assert!(hidden.is_empty() || hidden.end <= row, "a row sees itself");
+            }
+        }
         let Attention { key_heads, causal, scale, .. } = *attention;
-        Heads { queries, keys, key_heads, group, size, causal, scale, bias }
+        Heads { queries, keys, key_heads, group, size, causal, hidden, scale, bias }
     }
 
     /// Every sequence with every head of keys.
@@ -267,6 +277,9 @@ impl Scratch {
             seen.iter_mut().for_each(|score| *score *= heads.scale);
             if let Some(bias) = &heads.bias {
                 bias.add(head, row, seen);
+            }
+            if let Some(hidden) = &heads.hidden {
+                seen[hidden[task.queries.start + row].clone()].fill(f32::NEG_INFINITY);
             }
             softmax_row(isa, seen);
             unseen.fill(0.0);

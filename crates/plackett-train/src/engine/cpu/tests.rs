@@ -24,7 +24,7 @@ fn weighted(tape: &Tape, x: &Var) -> Var {
 
 fn grouped(causal: bool) -> Attention {
     let sequences = [0..3, 3..4, 4..9].into();
-    Attention { sequences, key_sequences: None, heads: 4, key_heads: 2, causal, scale: 0.7 }
+    Attention { sequences, key_sequences: None, heads: 4, key_heads: 2, causal, hidden: None, scale: 0.7 }
 }
 
 #[test]
@@ -128,6 +128,29 @@ fn attention_to_another_sequence_has_its_gradients() {
 }
 
 #[test]
+fn hidden_rows_are_not_seen_and_the_others_have_their_gradients() {
+    // The first sequence hides its first row from its last one, the last one hides rows 1 and 2 from rows 3 and 4.
+    let hidden = [0..0, 0..0, 0..1, 0..0, 0..0, 0..0, 0..0, 1..3, 1..3].into();
+    let attention = Attention { hidden: Some(hidden), ..grouped(true) };
+    assert_gradients(&inputs(&[(9, 12), (9, 6), (9, 6)]), |tape, x| {
+        weighted(tape, &tape.attention(&x[0], &x[1], &x[2], None, &attention))
+    });
+    let parameters = Parameters::default();
+    let tape = Tape::new(&parameters, &Compute::new(1));
+    let [query, key, value] = [(0, 12), (1, 6), (2, 6)]
+        .map(|(stream, columns)| tape.constant((9, columns), &numbers(stream, 9 * columns)));
+    let y = tape.attention(&query, &key, &value, None, &attention);
+    // What row 8 attends to is what it attends to where there are no other rows than 4, 7 and 8.
+    let kept = [4, 7, 8];
+    let [query, key, value] = [query, key, value].map(|side| tape.select_rows(&side, &kept));
+    let alone = Attention { sequences: std::iter::once(0..3).collect(), ..grouped(true) };
+    let expected = tape.attention(&query, &key, &value, None, &alone);
+    for (a, b) in y.value[8 * 12..].iter().zip(&expected.value[2 * 12..]) {
+        assert!((a - b).abs() < 1e-6, "{a} {b}");
+    }
+}
+
+#[test]
 fn a_token_alone_attends_to_itself() {
     let parameters = Parameters::default();
     let tape = Tape::new(&parameters, &Compute::new(1));
@@ -202,8 +225,7 @@ fn layer(workers: usize) -> (Vec<f32>, Vec<Vec<f32>>) {
     let x = tape.embedding(&[(of[0].clone(), &words)]);
     let [query, key, value] = [1, 2, 3].map(|at| tape.linear(&x, &of[at], None, None));
     let sequences = [0..100, 100..257, 257..258, 258..700].into();
-    let attention =
-        Attention { sequences, key_sequences: None, heads: 4, key_heads: 4, causal: false, scale: 0.35 };
+    let attention = Attention { key_heads: 4, sequences, scale: 0.35, ..grouped(false) };
     let bias = (&of[6], DistanceBuckets { count: 8, reach: 64, both: true });
     let attended = tape.attention(&query, &key, &value, Some(bias), &attention);
     let x = tape.rms_norm(&tape.add(&attended, &x), &ones, 1e-6);

@@ -15,6 +15,7 @@ mod cost;
 mod data;
 mod decoder_depths;
 mod difference;
+mod digit_encoder;
 mod digits;
 mod diverse_sample;
 mod evaluate;
@@ -37,6 +38,7 @@ mod judged_negatives;
 mod language_continuations;
 mod language_module;
 mod learn_features;
+mod linformer_speed;
 mod linked_pages;
 mod list_reranker;
 mod marked_abstractor;
@@ -50,6 +52,7 @@ mod next_policy;
 mod next_title;
 mod optimize_relevance;
 mod oracle;
+mod over_seeds;
 mod page_retrieval;
 mod parallel_collection;
 mod patch_reranker;
@@ -64,6 +67,7 @@ mod rate_votes;
 mod recommend;
 mod repeat_stream;
 mod rescored_decoding;
+mod residual_codes;
 mod retrieve;
 mod route;
 mod scores;
@@ -71,6 +75,7 @@ mod search_recommend;
 mod session_rewards;
 mod set_identifiers;
 mod simulate;
+mod slot_speed;
 mod stability;
 mod strange_feedback;
 mod summaries;
@@ -82,6 +87,7 @@ mod train_decoder;
 mod train_embedder;
 mod train_views;
 mod trained_rank;
+mod train_in_context;
 mod unlearn;
 mod vectors;
 mod write_sessions;
@@ -104,10 +110,13 @@ pub static STAGE_KINDS: &[&StageKind] = &[
     &train_embedder::TRAIN_EMBEDDER,
     &train_views::TRAIN_VIEWS,
     &factorize::FACTORIZE,
+    &digit_encoder::DIGIT_ENCODER,
+    &linformer_speed::LINFORMER_SPEED,
     &learn_features::LEARN_FEATURES,
     &projection::TRAIN_PROJECTION,
     &projection::PROJECT,
     &train_decoder::TRAIN_DECODER,
+    &train_in_context::TRAIN_IN_CONTEXT,
     &decoder_depths::DECODER_DEPTHS,
     &memorize::MEMORIZE,
     &unlearn::UNLEARN,
@@ -124,6 +133,7 @@ pub static STAGE_KINDS: &[&StageKind] = &[
     &difference::DIFFERENCE,
     &difference::QUOTIENT,
     &difference::MEAN,
+    &over_seeds::OVER_SEEDS,
     &attention::ATTENTION,
     &heads::HEADS,
     &answers::ANSWERS,
@@ -158,6 +168,7 @@ pub static STAGE_KINDS: &[&StageKind] = &[
     &film_lists::FILM_LISTS,
     &film_policy::FILM_POLICY,
     &next_title::NEXT_TITLE,
+    &residual_codes::RESIDUAL_CODES,
     &next_code::NEXT_CODE,
     &next_policy::NEXT_POLICY,
     &category_paths::CATEGORY_PATHS,
@@ -176,6 +187,7 @@ pub static STAGE_KINDS: &[&StageKind] = &[
     &repeat_stream::REPEAT_STREAM,
     &rank_actions::RANK_ACTIONS,
     &set_identifiers::SET_IDENTIFIERS,
+    &slot_speed::SLOT_SPEED,
     &search_recommend::SEARCH_RECOMMEND,
     &session_rewards::SESSION_REWARDS,
     &write_sessions::WRITE_SESSIONS,

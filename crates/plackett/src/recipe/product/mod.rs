@@ -62,6 +62,8 @@ struct Row {
 struct Product {
     item: String,
     title: String,
+    #[serde(default)]
+    description: String,
     sid: Vec<String>,
 }
 
@@ -213,6 +215,21 @@ fn read_products(path: &Path) -> Result<Vec<Product>, StageError> {
     Ok(products.into_iter().map(|(_, product)| product).collect())
 }
 
+/// Title and description of each product, as one text of so many words at most, and how many were longer.
+///
+/// # Errors
+/// The file is missing or has a line that is not as expected; the message names it.
+pub fn item_texts(path: &Path, most: usize) -> Result<(Vec<String>, usize), StageError> {
+    let mut cut = 0;
+    let text = |product: &Product| {
+        let whole = format!("{} {}", product.title, product.description);
+        let words: Vec<&str> = whole.split_whitespace().collect();
+        cut += usize::from(words.len() > most);
+        words[..words.len().min(most)].join(" ")
+    };
+    Ok((read_products(path)?.iter().map(text).collect(), cut))
+}
+
 /// Rows of user, products before and the next one, with blanks between products and tabs between columns, after a header.
 fn read_rows(path: &Path, place: &HashMap<&str, usize>) -> Result<Vec<Row>, StageError> {
     let mut lines = Lines::open(path, DEFAULT_LINE_LIMIT)?;
@@ -282,6 +299,16 @@ mod tests {
         assert!(longest <= world.context(Tasks::All));
         let (shuffled, _) = world.next_items(Codes::Shuffled, Tasks::Next, 1).unwrap();
         assert_eq!(shuffled.trie.len(), 3, "the same ids");
+    }
+
+    #[test]
+    fn texts_are_titles_and_descriptions_and_long_ones_are_cut() {
+        let (folder, _) = world();
+        let path = folder.path().join(FILES[0]);
+        let item = r#"{"item": "0", "title": "Blue  pump", "description": "for water", "sid": []}"#;
+        std::fs::write(&path, format!("{item}\n")).unwrap();
+        assert_eq!(item_texts(&path, 4).unwrap(), (vec!["Blue pump for water".to_string()], 0));
+        assert_eq!(item_texts(&path, 3).unwrap(), (vec!["Blue pump for".to_string()], 1));
     }
 
     #[test]

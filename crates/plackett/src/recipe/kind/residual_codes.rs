@@ -1,0 +1,153 @@
+//! `residual-codes`: semantic ids of products by a residual quantiser with an autoencoder (RQ-VAE).
+
+use crate::recipe::error::StageError;
+use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
+use crate::recipe::product::{FILES, item_texts};
+use crate::recipe::quantity::Quantity;
+use crate::recipe::registry::{Estimate, Made, StageKind, nothing_to_check};
+use crate::recipe::small_decoder::{SEEDS, STEPS};
+use crate::recipe::task::{Task, hash_file};
+use crate::recipe::training::train_within;
+use plackett_lm::store::BUNDLED;
+use plackett_rank::model::Role;
+use plackett_train::optimizer::Schedule;
+use plackett_train::residual_codes::{ResidualCodes, ResidualShape, ResidualTask, collision_rate, separate};
+use plackett_train::trainer::Settings;
+use plackett_train::{Compute, Parameters};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Texts that are embedded together.
+const TOGETHER: usize = 64;
+/// Layers of the encoder between a text's vector and that of a code.
+const ENCODER: [usize; 3] = [256, 128, 64];
+const NUMBERS: [&str; 6] = ["collisions_before", "collisions", "largest", "used", "loss", "first_loss"];
+
+/// The declaration.
+pub static RESIDUAL_CODES: StageKind = StageKind {
+    name: "residual-codes",
+    help: "semantic ids of products: an autoencoder learns to bring back the vectors of their texts (title and description, read by the bundled \
+           encoder) through codebooks, each of what the one before has left; codebooks begin with k-means. Then products that share all codes are \
+           dealt out anew on the last level by Sinkhorn's algorithm, in several rounds. Gives by seed `collisions_before` and `collisions` (the \
+           share of products that are more than there are different ids, before and after the rounds), `largest` (products of one id, at most, \
+           after them), `used` (codes of the first level that some product has), `loss` (over the last tenth of the steps) and `first_loss`",
+    version: 1,
+    gives: Gives::Numbers,
+    fields: &[
+        FieldSpec::required("collection", FieldKind::Text, "a folder's name in PLACKETT_DATA, or a path"),
+        FieldSpec::new("words", FieldKind::Whole(1, 10_000), Default::Whole(64), "of a text, at most"),
+        FieldSpec::new("levels", FieldKind::Whole(1, 16), Default::Whole(3), "codebooks"),
+        FieldSpec::new("codes", FieldKind::Whole(1, 65_536), Default::Whole(256), "vectors of each"),
+        FieldSpec::new("width", FieldKind::Whole(1, 4096), Default::Whole(32), "numbers of such a vector"),
+        FieldSpec::new("batch", FieldKind::Whole(1, 65_536), Default::Whole(1024), "products in a step"),
+        STEPS,
+        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(1e-3), "the learning rate"),
+        FieldSpec::new("rounds", FieldKind::Whole(0, 10_000), Default::Whole(20), "at most, of Sinkhorn's"),
+        FieldSpec { default: Default::Whole(1), ..SEEDS },
+    ],
+    chooses: None,
+    check: nothing_to_check,
+    numbers: |_, _| NUMBERS.map(str::to_string).to_vec(),
+    outside: |values, surroundings| {
+        let file = surroundings.collection(values.word("collection"))?.join(FILES[0]);
+        Ok(vec![
+            (FILES[0].to_string(), hash_file(&file)?),
+            ("model".into(), surroundings.fingerprint(BUNDLED)?),
+        ])
+    },
+    estimate: |task| {
+        let (steps, seeds) = (task.values.count("steps"), task.values.count("seeds"));
+        let step = task.values.count("batch") as f64 * 6e-5;
+        let seconds = Some(60.0 + seeds as f64 * (5.0 + steps as f64 * step));
+        Ok(Estimate { work: format!("{seeds} trainings of {steps} steps"), seconds, ..Estimate::default() })
+    },
+    run,
+};
+
+/// The vectors of texts, one after another, each number with a variance of about 1, and how many numbers each has.
+fn vectors(task: &Task<'_>, texts: &[String]) -> Result<(Vec<f32>, usize), StageError> {
+    let model = task.surroundings.models(Some(BUNDLED)).open(None)?;
+    let failed = |problem: String| StageError::Field { field: "collection", problem };
+    let embedder = model.abilities().text_embedder().map_err(failed)?;
+    let (mut vectors, mut width) = (Vec::new(), 0);
+    for (at, chunk) in texts.chunks(TOGETHER).enumerate() {
+        (task.progress)("embedding", (at * TOGETHER) as u64, texts.len() as u64);
+        let texts: Vec<&str> = chunk.iter().map(String::as_str).collect();
+        let embedded =
+            embedder.embed_texts(Role::Document, &texts).map_err(|error| failed(error.to_string()))?;
+        for text in embedded {
+            width = text.values.len();
+            let root = (width as f32).sqrt();
+            vectors.extend(text.values.iter().map(|x| x * root));
+        }
+    }
+    Ok((vectors, width))
+}
+
+fn run(task: &Task<'_>) -> Result<Made, StageError> {
+    let values = task.values;
+    let file = task.surroundings.collection(values.word("collection"))?.join(FILES[0]);
+    let (texts, cut) = item_texts(&file, values.count("words"))?;
+    let (vectors, width) = vectors(task, &texts)?;
+    let different: BTreeSet<&String> = texts.iter().collect();
+    let mut columns = NUMBERS.map(|_| Vec::new());
+    let seeds: Vec<usize> = (1..=values.count("seeds")).collect();
+    for seed in &seeds {
+        let measured = measure(task, (&vectors, width), *seed)?;
+        columns.iter_mut().zip(measured).for_each(|(column, value)| column.push(value));
+    }
+    let keys: Vec<String> = seeds.iter().map(usize::to_string).collect();
+    let quantity = |(name, values): (&&str, Vec<f64>)| Quantity {
+        name: name.to_string(),
+        unit: "seed".into(),
+        keys: keys.clone(),
+        values,
+    };
+    let mut made = Made { numbers: NUMBERS.iter().zip(columns).map(quantity).collect(), ..Made::default() };
+    made.facts.push(("products".into(), texts.len().to_string()));
+    made.facts.push(("different texts".into(), different.len().to_string()));
+    if cut > 0 {
+        made.warnings.push(format!("{cut} texts are cut to {} words", values.count("words")));
+    }
+    Ok(made)
+}
+
+fn measure(
+    task: &Task<'_>,
+    (vectors, inputs): (&[f32], usize),
+    seed: usize,
+) -> Result<[f64; NUMBERS.len()], StageError> {
+    let values = task.values;
+    let widths = [&[inputs], &ENCODER[..], &[values.count("width")]].concat();
+    let shape = ResidualShape { widths, levels: values.count("levels"), codes: values.count("codes") };
+    let mut parameters = Parameters::default();
+    let model = ResidualCodes::new(shape, &mut parameters, seed as u64)?;
+    let compute = Compute::new(rayon::current_num_threads());
+    model.begin(&mut parameters, &compute, vectors, seed as u64);
+    let lesson = ResidualTask::new(&model, vectors)?;
+    let steps = values.count("steps");
+    let settings = Settings {
+        batch: values.count("batch").min(vectors.len() / inputs.max(1)),
+        steps,
+        rate: values.number("rate").unwrap_or_default() as f32,
+        warmup: steps / 20,
+        schedule: Schedule::Constant,
+        seed: seed as u64,
+        ..Settings::default()
+    };
+    let name = format!("{}, seed {seed}", task.name);
+    let report = train_within(task, &name, &lesson, &mut parameters, &settings)?;
+    let (mut codes, left) = model.codes(&parameters, &compute, vectors);
+    let used: BTreeSet<u32> = codes.iter().filter_map(|codes| codes.first().copied()).collect();
+    let before = collision_rate(&codes);
+    separate(&mut codes, &left, model.last_book(&parameters), values.count("rounds"));
+    let mut groups: BTreeMap<&Vec<u32>, usize> = BTreeMap::new();
+    codes.iter().for_each(|codes| *groups.entry(codes).or_default() += 1);
+    Ok([
+        before,
+        collision_rate(&codes),
+        groups.values().copied().max().unwrap_or_default() as f64,
+        used.len() as f64,
+        f64::from(report.final_loss()),
+        report.steps.first().map_or(0.0, |step| f64::from(step.loss)),
+    ])
+}
