@@ -2,6 +2,7 @@
 //! bit, a log of every step.
 
 mod bytes;
+mod chat_files;
 mod checkpoint;
 mod cross_encoder;
 mod depth_measure;
@@ -12,6 +13,8 @@ mod keeping;
 mod language_job;
 mod language_model;
 mod language_task;
+mod listwise_job;
+mod listwise_task;
 mod log;
 mod masked_language;
 mod order;
@@ -23,6 +26,8 @@ mod task;
 mod tests;
 #[cfg(test)]
 mod tests_of_depths;
+#[cfg(test)]
+mod tests_of_lists;
 mod vector_scorer;
 mod word_tokenizer;
 mod word_vocabulary;
@@ -40,6 +45,8 @@ pub use keeping::Keeping;
 pub use language_job::{EXIT_HEADS, LanguageJob, OWN_HEADS};
 pub use language_model::LanguageModel;
 pub use language_task::LanguageTask;
+pub use listwise_job::{ListwiseJob, ListwiseStart};
+pub use listwise_task::{ListExample, ListMeasure, ListwiseTask, measure_lists};
 pub use log::StepRecord;
 pub use masked_language::{MaskedHead, MaskedLanguageTask};
 pub use read_outs::{ReadOuts, check_depths};
