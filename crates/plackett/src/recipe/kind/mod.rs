@@ -27,6 +27,7 @@ mod fix_retriever;
 mod generate;
 mod generate_with_paths;
 mod generative_retriever;
+mod graded_lists;
 mod heads;
 mod identifiers;
 mod incremental_docids;
@@ -75,6 +76,7 @@ mod text_vectors;
 mod timing;
 mod train;
 mod train_decoder;
+mod train_listwise;
 mod unlearn;
 mod vectors;
 mod write_sessions;
@@ -92,6 +94,7 @@ use plackett_core::Ranking;
 pub static STAGE_KINDS: &[&StageKind] = &[
     &data::DATA,
     &question_passages::QUESTION_PASSAGES,
+    &graded_lists::GRADED_LISTS,
     &index::INDEX,
     &train::TRAIN,
     &factorize::FACTORIZE,
@@ -99,6 +102,7 @@ pub static STAGE_KINDS: &[&StageKind] = &[
     &projection::TRAIN_PROJECTION,
     &projection::PROJECT,
     &train_decoder::TRAIN_DECODER,
+    &train_listwise::TRAIN_LISTWISE,
     &decoder_depths::DECODER_DEPTHS,
     &memorize::MEMORIZE,
     &unlearn::UNLEARN,
