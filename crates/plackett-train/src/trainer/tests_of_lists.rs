@@ -86,7 +86,7 @@ fn losses_are_those_of_the_formulas() {
     let nlls = lists.each_ref().map(nll);
     let tokens: usize = nlls.iter().map(Vec::len).sum();
     let language = nlls.iter().flatten().sum::<f64>() / tokens as f64;
-    assert!((loss_of("language", &lists) - language).abs() < 1e-5);
+    assert!((loss_of("language", &lists) - language).abs() < 1e-4);
     // FIRST: the logits of the labels after `[`; pairs weigh 1/(r_i + r_j), the mean over the pairs of a list.
     let mut ranking = 0.0;
     for list in &lists {
@@ -101,14 +101,14 @@ fn losses_are_those_of_the_formulas() {
         }
         ranking += sum / pairs / lists.len() as f64;
     }
-    assert!((loss_of("weighted-ranknet", &lists) - ranking).abs() < 1e-5);
+    assert!((loss_of("weighted-ranknet", &lists) - ranking).abs() < 1e-4);
     let both = loss_of("language + 10*weighted-ranknet", &lists);
-    assert!((both - language - 10.0 * ranking).abs() < 1e-4, "{both}");
+    assert!((both - language - 10.0 * ranking).abs() < 5e-4, "{both}");
     // FullRank: tokens of the label at rank r weigh 1 + 1/log2(r + 1), separators 1.
     let weight = |rank: &Option<usize>| rank.map_or(1.0, |rank| 1.0 + 1.0 / (rank as f64 + 1.0).log2());
     let weighed = lists.iter().zip(&nlls).flat_map(|(list, nll)| list.ranks.iter().zip(nll));
     let weighted = weighed.map(|(rank, nll)| weight(rank) * nll).sum::<f64>() / tokens as f64;
-    assert!((loss_of("importance-aware", &lists) - weighted).abs() < 1e-5);
+    assert!((loss_of("importance-aware", &lists) - weighted).abs() < 1e-4);
 }
 
 #[test]
@@ -119,8 +119,8 @@ fn measures_are_likelihoods_of_the_answer_and_its_first_label() {
     let measures = measure_lists(&model, &lists, (&compute, &parameters), 2).unwrap();
     for (list, measure) in lists.iter().zip(measures) {
         let nll = nll(list);
-        assert!((measure.nll - nll.iter().sum::<f64>() / nll.len() as f64).abs() < 1e-5);
-        assert!((measure.first - nll[..3].iter().sum::<f64>()).abs() < 1e-5);
+        assert!((measure.nll - nll.iter().sum::<f64>() / nll.len() as f64).abs() < 1e-4);
+        assert!((measure.first - nll[..3].iter().sum::<f64>()).abs() < 1e-4);
     }
 }
 
