@@ -15,6 +15,7 @@ pub mod engine;
 mod fallback;
 pub mod feedback;
 mod hash;
+pub mod lesson;
 mod long_text;
 pub mod method;
 mod methods;

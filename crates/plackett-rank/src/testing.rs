@@ -316,6 +316,12 @@ impl LanguageModel for ScriptedModel {
         Ok(Some(self.text(prompt)))
     }
 
+    /// Every letter is a token here.
+    fn tokens_after(&self, prompt: &Prompt, texts: &[&str]) -> Result<(Vec<u32>, Vec<Vec<u32>>), CallError> {
+        let letters = |text: &str| text.chars().map(u32::from).collect::<Vec<u32>>();
+        Ok((letters(&self.text(prompt)), texts.iter().map(|text| letters(text)).collect()))
+    }
+
     fn label_logits(&self, requests: &[LabelRequest<'_>]) -> Replies<LabelLogits> {
         let Some(logit) = self.labels.as_ref().filter(|_| self.can(Need::LabelLogits).is_ok()) else {
             return crate::model::all_failed(requests.len(), self.silent(Need::LabelLogits));

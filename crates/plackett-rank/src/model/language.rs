@@ -342,6 +342,19 @@ pub trait LanguageModel: Send + Sync {
         Ok(matches!(prompt, Prompt::Text { .. }).then(|| prompt.words()))
     }
 
+    /// The tokens of a prompt as it would be read, and those of each of some texts right after it as they would be written:
+    /// what a training needs to teach exactly what is asked later.
+    ///
+    /// # Errors
+    /// The model does not tell its tokens; a text whose first letters join the prompt's last token; what the tokenizer says.
+    fn tokens_after(
+        &self,
+        _prompt: &Prompt,
+        _texts: &[&str],
+    ) -> Result<(Vec<u32>, Vec<Vec<u32>>), CallError> {
+        Err(unable(self, Need::Tokenizer))
+    }
+
     /// Logits of labels as the next token.
     fn label_logits(&self, requests: &[LabelRequest<'_>]) -> Replies<LabelLogits>;
 

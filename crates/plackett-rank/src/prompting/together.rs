@@ -309,6 +309,10 @@ impl LanguageModel for Member<'_, '_> {
         self.together.model.written(prompt)
     }
 
+    fn tokens_after(&self, prompt: &Prompt, texts: &[&str]) -> Result<(Vec<u32>, Vec<Vec<u32>>), CallError> {
+        self.together.model.tokens_after(prompt, texts)
+    }
+
     fn label_logits(&self, requests: &[LabelRequest<'_>]) -> Replies<LabelLogits> {
         let own = requests.iter().map(|r| (r.prompt.clone(), r.labels.to_vec(), r.normalizer)).collect();
         match self.together.ask(self.number, Job::Labels(own)) {

@@ -178,19 +178,30 @@ impl LanguageJob {
         match self.trained.adapter.as_str() {
             "full" => Ok((ReadOuts::shared(model, &depths)?, None)),
             OWN_HEADS => Ok((ReadOuts::own_heads(model, &depths, parameters)?, None)),
-            text => {
-                let targets = Targets::parse(&self.trained.targets);
-                let configured = adapter::parse(text)?;
-                let attached =
-                    configured
-                        .attach(parameters, &mut model.llama, &targets, self.settings.seed, |_| false)?;
-                attached.check_mergeable(parameters).map_err(|error| {
-                    TrainError::Setting(format!(
-                        "{error}, and a model that is saved has only those; use an adapter that has, as lora, dora or lt-sft"
-                    ))
-                })?;
+            _ => {
+                let attached = attach(&self.trained, (model, parameters), self.settings.seed)?;
                 Ok((ReadOuts::shared(model, &depths)?, Some(attached)))
             }
         }
     }
+}
+
+/// Puts an adapter on a decoder that can be merged into its weights.
+///
+/// # Errors
+/// An adapter that is unknown, fits no layer, or cannot be merged.
+pub(super) fn attach(
+    trained: &Trained,
+    (model, parameters): (&mut LanguageModel, &mut Parameters),
+    seed: u64,
+) -> Result<Attached, TrainError> {
+    let targets = Targets::parse(&trained.targets);
+    let configured = adapter::parse(&trained.adapter)?;
+    let attached = configured.attach(parameters, &mut model.llama, &targets, seed, |_| false)?;
+    attached.check_mergeable(parameters).map_err(|error| {
+        TrainError::Setting(format!(
+            "{error}, and a model that is saved has only those; use an adapter that has, as lora, dora or lt-sft"
+        ))
+    })?;
+    Ok(attached)
 }

@@ -1,12 +1,14 @@
 //! Decoders that learn to write a text after another one.
 
 use super::bytes::{END_OF_TEXT, byte_tokenizer};
+use super::chat_files::ChatFiles;
 use super::word_tokenizer::word_tokenizer;
 use super::{END_TOKEN, WordVocabulary};
 use crate::TrainError;
 use crate::files::write_whole;
 use crate::nn::{
     self, GgufSource, Initializer, Linear, Llama, LlamaConfig, ParameterSource, SafetensorsSource,
+    WeightSource,
 };
 use crate::tape::Parameters;
 use plackett_lm::gguf::GgufTokenizer;
@@ -23,6 +25,44 @@ pub struct LanguageModel {
     context: usize,
     /// The token that ends a text, where it is known.
     end: Option<u32>,
+    /// How conversations are written out, where it is known.
+    chat: Option<ChatFiles>,
+}
+
+/// Where the weights of a model that is opened come from.
+enum Weights<'c> {
+    /// From its files.
+    Own,
+    /// Drawn by a seed, in this shape; tokenizer and chat template are those of the files.
+    Drawn(&'c LlamaConfig, u64),
+}
+
+impl Weights<'_> {
+    /// The decoder of a shape that files tell.
+    fn load(
+        &self,
+        parameters: &mut Parameters,
+        source: &mut dyn WeightSource,
+        config: &LlamaConfig,
+    ) -> Result<Llama, TrainError> {
+        match self {
+            Weights::Own => Llama::load(parameters, source, config),
+            Weights::Drawn(shape, seed) => {
+                let llama = drawn(shape, config.vocab_size, *seed, parameters)?;
+                widen(parameters, shape.hidden_size);
+                Ok(llama)
+            }
+        }
+    }
+}
+
+/// Scales matrices that were drawn with deviation 0.02 to 1/√width: in a narrow decoder all attention and all logits would
+/// begin alike otherwise, and hundreds of steps would go by before anything is told apart.
+fn widen(parameters: &mut Parameters, width: usize) {
+    let factor = 1.0 / (0.02 * (width as f32).sqrt());
+    for (_, parameter) in parameters.iter_mut().filter(|(_, parameter)| !parameter.is_vector()) {
+        parameter.values_mut().iter_mut().for_each(|x| *x *= factor);
+    }
 }
 
 /// A decoder over so many tokens whose weights are drawn by the seed.
@@ -55,7 +95,7 @@ impl LanguageModel {
         parameters: &mut Parameters,
     ) -> Result<LanguageModel, TrainError> {
         let llama = drawn(config, super::BYTE_VOCABULARY, seed, parameters)?;
-        Ok(LanguageModel { llama, tokenizer: byte_tokenizer()?, context, end: Some(END_OF_TEXT) })
+        Ok(LanguageModel { llama, tokenizer: byte_tokenizer()?, context, end: Some(END_OF_TEXT), chat: None })
     }
 
     /// The same over the tokens of a vocabulary of words, whose [`END_TOKEN`](super::END_TOKEN) ends a text.
@@ -70,7 +110,8 @@ impl LanguageModel {
         parameters: &mut Parameters,
     ) -> Result<LanguageModel, TrainError> {
         let llama = drawn(config, vocabulary.len(), seed, parameters)?;
-        Ok(LanguageModel { llama, tokenizer: word_tokenizer(vocabulary)?, context, end: Some(END_TOKEN) })
+        let tokenizer = word_tokenizer(vocabulary)?;
+        Ok(LanguageModel { llama, tokenizer, context, end: Some(END_TOKEN), chat: None })
     }
 
     /// The embeddings, the first `depth` layers, the last norm and the output matrix of this model as one of its own
@@ -92,8 +133,7 @@ impl LanguageModel {
         }
         let config = LlamaConfig { num_hidden_layers: depth, ..self.llama.config.clone() };
         let llama = Llama::load(own, &mut ParameterSource(parameters), &config)?;
-        let (tokenizer, context, end) = (self.tokenizer.clone(), self.context, self.end);
-        Ok(LanguageModel { llama, tokenizer, context, end })
+        Ok(LanguageModel { llama, ..self.clone() })
     }
 
     /// Opens a directory of Hugging Face's layout or with a GGUF file, or such a file; its blocks become f32.
@@ -101,11 +141,33 @@ impl LanguageModel {
     /// # Errors
     /// A file cannot be read, or has a model of another family.
     pub fn open(path: &Path, parameters: &mut Parameters) -> Result<LanguageModel, TrainError> {
+        LanguageModel::open_with(path, parameters, &Weights::Own)
+    }
+
+    /// A decoder of another shape, with weights that are drawn by the seed (deviation 1/√width), and the tokenizer, chat
+    /// template and context of the one that is there: what reads the same prompts and learns in minutes.
+    ///
+    /// # Errors
+    /// As [`LanguageModel::open`]; the width is no multiple of twice the heads.
+    pub fn drawn_like(
+        path: &Path,
+        config: &LlamaConfig,
+        seed: u64,
+        parameters: &mut Parameters,
+    ) -> Result<LanguageModel, TrainError> {
+        LanguageModel::open_with(path, parameters, &Weights::Drawn(config, seed))
+    }
+
+    fn open_with(
+        path: &Path,
+        parameters: &mut Parameters,
+        weights: &Weights<'_>,
+    ) -> Result<LanguageModel, TrainError> {
         if path.join("config.json").is_file() {
-            return LanguageModel::open_directory(path, parameters);
+            return LanguageModel::open_directory(path, parameters, weights);
         }
         if path.is_file() {
-            return LanguageModel::open_gguf(path, parameters);
+            return LanguageModel::open_gguf(path, parameters, weights);
         }
         let entries = std::fs::read_dir(path).map_err(|source| TrainError::file(path, source))?;
         let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
@@ -115,10 +177,14 @@ impl LanguageModel {
             path: path.into(),
             problem: "a decoder is expected: config.json with model.safetensors, or a .gguf file".into(),
         })?;
-        LanguageModel::open_gguf(file, parameters)
+        LanguageModel::open_gguf(file, parameters, weights)
     }
 
-    fn open_directory(directory: &Path, parameters: &mut Parameters) -> Result<LanguageModel, TrainError> {
+    fn open_directory(
+        directory: &Path,
+        parameters: &mut Parameters,
+        weights: &Weights<'_>,
+    ) -> Result<LanguageModel, TrainError> {
         let path = directory.join("config.json");
         let text = std::fs::read_to_string(&path).map_err(|source| TrainError::file(&path, source))?;
         let failed = |problem: String| TrainError::Form { path: path.clone(), problem };
@@ -144,10 +210,15 @@ impl LanguageModel {
         let path = directory.join("tokenizer.json");
         let tokenizer = Tokenizer::from_file(&path)
             .map_err(|error| TrainError::Form { path, problem: error.to_string() })?;
-        Ok(LanguageModel { llama: Llama::load(parameters, &mut source, &shape)?, tokenizer, context, end })
+        let llama = weights.load(parameters, &mut source, &shape)?;
+        Ok(LanguageModel { llama, tokenizer, context, end, chat: ChatFiles::of_directory(directory)? })
     }
 
-    fn open_gguf(path: &Path, parameters: &mut Parameters) -> Result<LanguageModel, TrainError> {
+    fn open_gguf(
+        path: &Path,
+        parameters: &mut Parameters,
+        weights: &Weights<'_>,
+    ) -> Result<LanguageModel, TrainError> {
         let mut source = GgufSource::open(path)?;
         let shape = source.architecture();
         let failed = |problem: String| TrainError::Form { path: path.into(), problem };
@@ -171,9 +242,16 @@ impl LanguageModel {
             mlp_bias: false,
         };
         let read = GgufTokenizer::read(source.file()).map_err(|error| failed(error.to_string()))?;
+        let chat = ChatFiles::of_gguf(&read);
         let (tokenizer, end) = (read.tokenizer, read.eos);
         let context = source.architecture().context;
-        Ok(LanguageModel { llama: Llama::load(parameters, &mut source, &config)?, tokenizer, context, end })
+        Ok(LanguageModel {
+            llama: weights.load(parameters, &mut source, &config)?,
+            tokenizer,
+            context,
+            end,
+            chat,
+        })
     }
 
     /// Writes a directory that the inference engine and Hugging Face's libraries read, with adapters merged.
@@ -200,7 +278,13 @@ impl LanguageModel {
         let path = folder.join("tokenizer.json");
         let failed = |problem: String| TrainError::Form { path: path.clone(), problem };
         let text = self.tokenizer.to_string(true).map_err(|error| failed(error.to_string()))?;
-        write_whole(&path, text.as_bytes())
+        write_whole(&path, text.as_bytes())?;
+        self.chat.as_ref().map_or(Ok(()), |chat| chat.save(folder))
+    }
+
+    /// The token that ends a text or a turn, where it is known.
+    pub fn end(&self) -> Option<u32> {
+        self.end
     }
 
     /// Positions that it was trained on, and so the most tokens of a sequence.

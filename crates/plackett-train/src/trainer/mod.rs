@@ -3,6 +3,7 @@
 
 mod bert_files;
 mod bytes;
+mod chat_files;
 mod checkpoint;
 mod cross_encoder;
 mod depth_measure;
@@ -15,6 +16,8 @@ mod keeping;
 mod language_job;
 mod language_model;
 mod language_task;
+mod listwise_job;
+mod listwise_task;
 mod log;
 mod masked_language;
 mod order;
@@ -27,6 +30,8 @@ mod tests;
 #[cfg(test)]
 mod tests_of_depths;
 mod text_encoder;
+#[cfg(test)]
+mod tests_of_lists;
 mod vector_scorer;
 mod view_ranker;
 mod view_task;
@@ -48,6 +53,8 @@ pub use keeping::Keeping;
 pub use language_job::{EXIT_HEADS, LanguageJob, OWN_HEADS};
 pub use language_model::LanguageModel;
 pub use language_task::{LanguageTask, weighted_sum};
+pub use listwise_job::{ListwiseJob, ListwiseStart};
+pub use listwise_task::{ListExample, ListMeasure, ListwiseTask, measure_lists};
 pub use log::StepRecord;
 pub use masked_language::{MaskedHead, MaskedLanguageTask};
 pub use read_outs::{ReadOuts, check_depths};

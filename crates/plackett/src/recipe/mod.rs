@@ -22,6 +22,7 @@ mod four_modes;
 pub mod graph;
 pub mod guide;
 mod kind;
+mod listwise_lessons;
 mod next_item;
 mod papers_page;
 mod parallel_texts;

@@ -159,6 +159,13 @@ impl LanguageModel for DecoderLanguage {
         Ok(Some(self.reader().written(prompt)?))
     }
 
+    fn tokens_after(&self, prompt: &Prompt, texts: &[&str]) -> Result<(Vec<u32>, Vec<Vec<u32>>), CallError> {
+        let reader = self.reader();
+        let prompt = reader.encode(prompt)?;
+        let after = texts.iter().map(|text| reader.continuation(&prompt, text)).collect::<Result<_, _>>()?;
+        Ok((prompt.ids, after))
+    }
+
     fn label_logits(&self, requests: &[LabelRequest<'_>]) -> Replies<LabelLogits> {
         let reader = self.reader();
         let encode = |request: &LabelRequest<'_>| {

@@ -29,6 +29,7 @@ mod generate;
 mod generate_with_paths;
 mod generated_queries;
 mod generative_retriever;
+mod graded_lists;
 mod heads;
 mod identifiers;
 mod incremental_docids;
@@ -88,6 +89,7 @@ mod train_embedder;
 mod train_views;
 mod trained_rank;
 mod train_in_context;
+mod train_listwise;
 mod unlearn;
 mod vectors;
 mod write_sessions;
@@ -105,6 +107,7 @@ use plackett_core::Ranking;
 pub static STAGE_KINDS: &[&StageKind] = &[
     &data::DATA,
     &question_passages::QUESTION_PASSAGES,
+    &graded_lists::GRADED_LISTS,
     &index::INDEX,
     &train::TRAIN,
     &train_embedder::TRAIN_EMBEDDER,
@@ -117,6 +120,7 @@ pub static STAGE_KINDS: &[&StageKind] = &[
     &projection::PROJECT,
     &train_decoder::TRAIN_DECODER,
     &train_in_context::TRAIN_IN_CONTEXT,
+    &train_listwise::TRAIN_LISTWISE,
     &decoder_depths::DECODER_DEPTHS,
     &memorize::MEMORIZE,
     &unlearn::UNLEARN,

@@ -16,7 +16,7 @@ use std::ops::Range;
 use std::path::Path;
 
 /// The file of pairs in the folder of a collection.
-const PAIRS: &str = "pairs.jsonl.gz";
+pub(super) const PAIRS: &str = "pairs.jsonl.gz";
 /// Bytes of a line.
 const LINE: usize = 1 << 20;
 
@@ -146,10 +146,10 @@ struct Collection {
 }
 
 /// A passage with its questions, in the order of the file.
-struct Passage {
-    title: String,
-    text: String,
-    questions: Vec<String>,
+pub(super) struct Passage {
+    pub title: String,
+    pub text: String,
+    pub questions: Vec<String>,
 }
 
 impl Collection {
@@ -254,7 +254,7 @@ impl Collection {
 }
 
 /// The passages of some sets, each once, in the order of the file.
-fn read(path: &Path, sets: &[&str]) -> Result<Vec<Passage>, StageError> {
+pub(super) fn read(path: &Path, sets: &[&str]) -> Result<Vec<Passage>, StageError> {
     let mut passages: Vec<Passage> = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();
     let mut seen: HashSet<String> = HashSet::new();

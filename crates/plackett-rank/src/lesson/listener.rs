@@ -1,0 +1,137 @@
+//! A model that only listens: it has the tokens and the chat template of another one, keeps what it is asked, and answers
+//! anything at all.
+
+use crate::model::{
+    Abilities, AnswerForm, CallError, ContinuationRequest, Finish, Generated, GenerationOptions,
+    GenerationRequest, LabelLogits, LabelRequest, LanguageModel, Likelihood, Need, Prompt, Replies, Usage,
+    Value, all_failed,
+};
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What a method asked.
+#[derive(Clone, Debug)]
+pub(super) enum Heard {
+    /// Logits of labels after a prompt.
+    Labels { prompt: Prompt, labels: Vec<String> },
+    /// An order of labels after a prompt, as they are written in it.
+    Order { prompt: Prompt, marks: Vec<String>, separator: String },
+}
+
+/// The model.
+pub(super) struct Listener {
+    model: Arc<dyn LanguageModel>,
+    heard: Mutex<Vec<Heard>>,
+}
+
+impl Listener {
+    pub fn new(model: Arc<dyn LanguageModel>) -> Listener {
+        Listener { model, heard: Mutex::default() }
+    }
+
+    /// Forgets what it has heard.
+    pub fn forget(&self) {
+        self.take();
+    }
+
+    /// What it has heard, in order; then it has heard nothing.
+    pub fn take(&self) -> Vec<Heard> {
+        std::mem::take(&mut *self.heard.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn keep(&self, heard: Heard) {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).push(heard);
+    }
+
+    /// Refuses, as the model does, a label that is not one token: the method then tries its other labels.
+    fn labels(&self, request: &LabelRequest<'_>) -> Result<LabelLogits, CallError> {
+        let texts: Vec<&str> = request.labels.iter().map(String::as_str).collect();
+        let (_, tokens) = self.model.tokens_after(request.prompt, &texts)?;
+        if let Some((label, tokens)) =
+            request.labels.iter().zip(&tokens).find(|(_, tokens)| tokens.len() != 1)
+        {
+            let problem = format!("the model writes it with {} tokens", tokens.len());
+            return Err(CallError::Label { label: label.clone(), problem });
+        }
+        self.keep(Heard::Labels { prompt: request.prompt.clone(), labels: request.labels.to_vec() });
+        let logits = vec![Some(0.0); request.labels.len()];
+        Ok(LabelLogits { logits, at_most: None, log_normalizer: None, usage: Usage::default() })
+    }
+
+    fn order(&self, request: &GenerationRequest<'_>) -> Result<Generated, CallError> {
+        let AnswerForm::Permutation { labels, length, separator } = request.form else {
+            let problem =
+                "only whole orders of labels are taught, without words before them; use another method";
+            return Err(CallError::Argument(problem.into()));
+        };
+        let (prompt, marks, separator) = (request.prompt.clone(), labels.clone(), separator.clone());
+        self.keep(Heard::Order { prompt, marks, separator });
+        Ok(Generated {
+            text: String::new(),
+            finish: Finish::End,
+            value: Some(Value::Permutation((0..*length).collect())),
+            log_prob: None,
+            usage: Usage::default(),
+        })
+    }
+}
+
+impl LanguageModel for Listener {
+    fn name(&self) -> &str {
+        self.model.name()
+    }
+
+    fn can(&self, need: Need) -> Result<(), String> {
+        match need {
+            Need::LabelLogits | Need::Generation | Need::ConstrainedGeneration => Ok(()),
+            Need::Tokenizer => self.model.can(need),
+            other => Err(format!("only orders of passages are taught, not {other}")),
+        }
+    }
+
+    fn has_chat_template(&self) -> bool {
+        self.model.has_chat_template()
+    }
+
+    fn max_tokens(&self) -> Option<usize> {
+        self.model.max_tokens()
+    }
+
+    fn count_tokens(&self, prompts: &[&Prompt]) -> Result<Vec<usize>, CallError> {
+        self.model.count_tokens(prompts)
+    }
+
+    fn token_spans(&self, text: &str) -> Result<Vec<Range<usize>>, CallError> {
+        self.model.token_spans(text)
+    }
+
+    fn written(&self, prompt: &Prompt) -> Result<Option<String>, CallError> {
+        self.model.written(prompt)
+    }
+
+    fn tokens_after(&self, prompt: &Prompt, texts: &[&str]) -> Result<(Vec<u32>, Vec<Vec<u32>>), CallError> {
+        self.model.tokens_after(prompt, texts)
+    }
+
+    fn label_logits(&self, requests: &[LabelRequest<'_>]) -> Replies<LabelLogits> {
+        requests.iter().map(|request| self.labels(request)).collect()
+    }
+
+    fn log_likelihoods(&self, requests: &[ContinuationRequest<'_>]) -> Replies<Likelihood> {
+        all_failed(requests.len(), CallError::Argument("only orders of passages are taught".into()))
+    }
+
+    fn generate(&self, requests: &[GenerationRequest<'_>], _: &GenerationOptions) -> Replies<Generated> {
+        requests.iter().map(|request| self.order(request)).collect()
+    }
+}
+
+impl Abilities for Listener {
+    fn model_name(&self) -> String {
+        self.model.name().to_string()
+    }
+
+    fn language_model(self: Arc<Self>) -> Result<Arc<dyn LanguageModel>, String> {
+        Ok(self)
+    }
+}

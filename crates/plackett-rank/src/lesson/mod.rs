@@ -1,0 +1,211 @@
+//! What a listwise method shows a decoder and what the decoder would have to write: the examples from which one learns to
+//! rank lists (Reddy et al., FIRST, 2024; Liu et al., Sliding Windows Are Not the End, 2025).
+//!
+//! The prompts are not written again here. The method itself runs, over a model that only listens ([`Listener`]), so that
+//! what is learned from and what is asked later cannot differ: template, labels, cut passages, rewritten brackets, the
+//! chat template and the place where the answer begins are those of the method.
+
+mod listener;
+#[cfg(test)]
+mod tests;
+
+use self::listener::{Heard, Listener};
+use crate::method::{MethodError, MethodSpec, OptionKind, OptionValues};
+use crate::model::{CallError, LanguageModel};
+use crate::{RankError, Ranker, Settings};
+use plackett_core::RankRequest;
+use std::sync::Arc;
+
+/// A list as it is taught, in tokens of the model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListLesson {
+    /// What is read before the answer.
+    pub prompt: Vec<u32>,
+    /// The order that is to be written.
+    pub answer: Vec<u32>,
+    /// For each token of the answer the rank, from 1, of the label that it belongs to, brackets with their label; `None` for
+    /// what stands between labels.
+    pub ranks: Vec<Option<usize>>,
+    /// The token of the label of each passage, in the order in which passages are shown; empty for methods that do not read
+    /// the first token.
+    pub labels: Vec<u32>,
+    /// Tokens of the answer before its first label: those that such a method gives itself.
+    pub opening: usize,
+    /// Texts that were cut to fit the prompt.
+    pub cut: usize,
+}
+
+/// Why a list cannot be taught.
+#[derive(Debug, thiserror::Error)]
+pub enum LessonError {
+    /// The method cannot be made with these options.
+    #[error(transparent)]
+    Method(#[from] MethodError),
+    /// The method gave up on the list.
+    #[error(transparent)]
+    Rank(#[from] RankError),
+    /// What the tokenizer says.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// A method that does not write one order of one window.
+    #[error("{method}: {problem}")]
+    Unsuitable {
+        /// The method.
+        method: &'static str,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+}
+
+/// Makes lessons of lists for one method and one model.
+pub struct ListTeacher {
+    method: &'static MethodSpec,
+    model: Arc<dyn LanguageModel>,
+    listener: Arc<Listener>,
+    /// The method as it lets orders be written.
+    written: Arc<dyn Ranker>,
+    /// The method as it reads the first token, where it does.
+    first: Option<Arc<dyn Ranker>>,
+}
+
+impl ListTeacher {
+    /// For a method with options as in an expression. `mode` is set here: a whole order is taught, and the place of the first
+    /// label where the method reads that.
+    ///
+    /// # Errors
+    /// A method without listwise answers, or options that cannot be used.
+    pub fn new(
+        model: Arc<dyn LanguageModel>,
+        method: &'static MethodSpec,
+        options: &[(&str, &str)],
+    ) -> Result<ListTeacher, LessonError> {
+        let modes = method.options.iter().find_map(|option| match (option.name, option.kind) {
+            ("mode", OptionKind::Choice(modes)) => Some(modes),
+            _ => None,
+        });
+        let modes = modes.filter(|modes| modes.contains(&"constrained")).ok_or_else(|| {
+            let problem =
+                "it does not write an order of several passages; use first, full-rank or listwise".into();
+            LessonError::Unsuitable { method: method.name, problem }
+        })?;
+        let listener = Arc::new(Listener::new(model.clone()));
+        let ranker = |mode: &str| -> Result<Arc<dyn Ranker>, MethodError> {
+            let values = with_mode(method, options, mode)?;
+            method.ranker(listener.clone(), values, Settings::default())
+        };
+        let written = ranker("constrained")?;
+        let first = modes.contains(&"logits").then(|| ranker("logits")).transpose()?;
+        Ok(ListTeacher { method, model, listener, written, first })
+    }
+
+    /// The lesson of a request whose candidates stand in the order in which they are shown; `order` are their places, the
+    /// best first.
+    ///
+    /// # Errors
+    /// The method shows the list in several windows or not whole, an order that is none of all candidates, or tokens that
+    /// cannot be told apart.
+    pub fn lesson(&self, request: &RankRequest, order: &[usize]) -> Result<ListLesson, LessonError> {
+        let count = request.candidates.len();
+        let mut sorted = order.to_vec();
+        sorted.sort_unstable();
+        if !sorted.into_iter().eq(0..count) || count < 2 {
+            return Err(self.unsuitable(format!(
+                "{order:?} is no order of {count} candidates, of which two are needed"
+            )));
+        }
+        let (heard, cut) = self.listen(&self.written, request)?;
+        let Heard::Order { prompt, marks, separator } = heard else {
+            return Err(self.unsuitable("it asks for no order to be written".into()));
+        };
+        self.check_count(marks.len(), count)?;
+        let between = separator.trim_end();
+        let joined: Vec<String> =
+            order[1..].iter().map(|place| format!("{separator}{}", marks[*place])).collect();
+        let mut texts: Vec<&str> = vec![marks[order[0]].as_str()];
+        texts.extend(joined.iter().map(String::as_str));
+        texts.extend((!between.is_empty()).then_some(between));
+        let (prompt, mut pieces) = self.model.tokens_after(&prompt, &texts)?;
+        let between = if pieces.len() > count { pieces.pop().unwrap_or_default() } else { Vec::new() };
+        let mut lesson =
+            ListLesson { prompt, answer: Vec::new(), ranks: Vec::new(), labels: Vec::new(), opening: 0, cut };
+        for (place, piece) in pieces.iter().enumerate() {
+            // A separator that is not a token of its own belongs to the label after it.
+            let apart = if place > 0 && piece.starts_with(&between) { between.len() } else { 0 };
+            lesson.ranks.extend((0..piece.len()).map(|at| (at >= apart).then_some(place + 1)));
+            lesson.answer.extend(piece);
+        }
+        if let Some(first) = &self.first {
+            self.add_labels(first, request, order, &mut lesson)?;
+        }
+        Ok(lesson)
+    }
+
+    /// The labels of a method that reads the first token, and where in the written order that token stands.
+    fn add_labels(
+        &self,
+        first: &Arc<dyn Ranker>,
+        request: &RankRequest,
+        order: &[usize],
+        lesson: &mut ListLesson,
+    ) -> Result<(), LessonError> {
+        let Heard::Labels { prompt, labels } = self.listen(first, request)?.0 else {
+            return Err(self.unsuitable("it asks for no labels".into()));
+        };
+        self.check_count(labels.len(), order.len())?;
+        let texts: Vec<&str> = labels.iter().map(String::as_str).collect();
+        let (given, labels) = self.model.tokens_after(&prompt, &texts)?;
+        // The listener has let only labels pass that are one token.
+        lesson.labels = labels.into_iter().flatten().collect();
+        let (before, read) = (lesson.prompt.len(), given.len());
+        let whole = lesson.prompt.iter().chain(&lesson.answer);
+        let begins = read >= before && whole.take(read).eq(given.iter());
+        lesson.opening = read.saturating_sub(before);
+        let label = lesson.answer.get(lesson.opening);
+        match begins && label == lesson.labels.get(order[0]) && lesson.labels.len() == order.len() {
+            true => Ok(()),
+            false => Err(self.unsuitable(
+                "the label that is read is not the first label of the written order in this model's tokens; teach another method"
+                    .into(),
+            )),
+        }
+    }
+
+    /// What a method asks for a list, all of which has to be in one prompt; and how many texts were cut.
+    fn listen(&self, ranker: &Arc<dyn Ranker>, request: &RankRequest) -> Result<(Heard, usize), LessonError> {
+        self.listener.forget();
+        let ranking = ranker.rank(std::slice::from_ref(request)).pop();
+        let cut = ranking.transpose()?.map_or(0, |ranking| ranking.trace.truncated.len());
+        let mut heard = self.listener.take();
+        match (heard.pop(), heard.is_empty()) {
+            (Some(one), true) => Ok((one, cut)),
+            (None, _) => Err(self.unsuitable("it asks the model nothing about this list".into())),
+            _ => Err(self.unsuitable(format!(
+                "it shows {} candidates in more than one prompt; give shorter lists, or a larger window",
+                request.candidates.len()
+            ))),
+        }
+    }
+
+    fn check_count(&self, shown: usize, count: usize) -> Result<(), LessonError> {
+        match shown == count {
+            true => Ok(()),
+            false => Err(self.unsuitable(format!(
+                "it shows {shown} of {count} candidates; those without text and those beyond `depth` or a window are not shown"
+            ))),
+        }
+    }
+
+    fn unsuitable(&self, problem: String) -> LessonError {
+        LessonError::Unsuitable { method: self.method.name, problem }
+    }
+}
+
+/// The options of a method with another mode.
+fn with_mode(
+    method: &'static MethodSpec,
+    options: &[(&str, &str)],
+    mode: &str,
+) -> Result<OptionValues, MethodError> {
+    let others = options.iter().copied().filter(|(name, _)| *name != "mode");
+    Ok(method.values(others.chain([("mode", mode)]))?)
+}

@@ -1,0 +1,141 @@
+//! A whole training of a decoder as a reranker of lists, from a base model and lists to a directory of a model.
+
+use super::job::{Outcome, Trained};
+use super::language_job::attach;
+use super::listwise_task::{ListExample, ListMeasure, ListwiseTask, check_objective, measure_lists};
+use super::run::{Hooks, train};
+use super::{LanguageModel, Settings, StepRecord};
+use crate::TrainError;
+use crate::adapter;
+use crate::nn::LlamaConfig;
+use crate::objective::{self, Term};
+use crate::tape::{Compute, Parameters};
+use std::path::Path;
+use std::sync::Arc;
+
+/// The weights that a training begins with.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ListwiseStart {
+    /// Those of the base.
+    Base,
+    /// The first layers of the base, with its last norm and output matrix.
+    FirstLayers(usize),
+    /// Drawn by the seed, in a shape of its own, under the tokenizer and chat template of the base.
+    Drawn {
+        /// Layers.
+        layers: usize,
+        /// Numbers of a token.
+        width: usize,
+        /// Heads of attention.
+        heads: usize,
+    },
+}
+
+/// A decoder that learns to order lists, by writing orders, by the first token, or both.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ListwiseJob {
+    /// What is minimised.
+    pub objective: String,
+    /// Where it begins.
+    pub start: ListwiseStart,
+    /// What is trained: `full`, or an adapter that can be merged.
+    pub trained: Trained,
+    /// Whether the answer of every list ends with the token by which the model ends a turn.
+    pub ends: bool,
+    /// Lists of a pass while held-out ones are measured.
+    pub together: usize,
+    /// How long and how fast; 0 steps are none, so that a model is measured and saved as it begins.
+    pub settings: Settings,
+}
+
+impl ListwiseJob {
+    /// Checks everything that can be wrong before a model is opened.
+    ///
+    /// # Errors
+    /// An objective, adapter or setting that cannot be.
+    pub fn check(&self) -> Result<(), TrainError> {
+        check_objective(&self.terms()?)?;
+        self.settings.check()?;
+        match self.trained.adapter.as_str() {
+            "full" => Ok(()),
+            "head" => {
+                Err(TrainError::Setting("adapter = \"head\" is for cross-encoders; use full or lora".into()))
+            }
+            text => adapter::parse(text)?.check_begins_alone(),
+        }
+    }
+
+    fn terms(&self) -> Result<Vec<Term>, TrainError> {
+        objective::parse_sum(&self.objective)
+            .map_err(|error| TrainError::Setting(format!("objective: {error}")))
+    }
+
+    /// Trains the model of `base` and writes it to `output`. In `work` lie the log and checkpoints, from which a run that was
+    /// killed goes on; `identity` tells this training from others. Gives beside the outcome how probable the right orders of
+    /// `held` are after it.
+    ///
+    /// # Errors
+    /// A setting or list that cannot be, a model or file that cannot be read or written, or a loss that is no number.
+    pub fn run(
+        &self,
+        base: &Path,
+        (lists, held): (&[ListExample], &[ListExample]),
+        (work, output): (&Path, &Path),
+        identity: &str,
+        compute: &Arc<Compute>,
+        progress: &mut dyn FnMut(&StepRecord, usize),
+    ) -> Result<(Outcome, Vec<ListMeasure>), TrainError> {
+        self.check()?;
+        std::fs::create_dir_all(work).map_err(|source| TrainError::file(work, source))?;
+        let mut parameters = Parameters::default();
+        let mut model = self.open(base, &mut parameters)?;
+        let count = parameters.count();
+        let mut attached = match self.trained.adapter.as_str() {
+            "full" => None,
+            _ => Some(attach(&self.trained, (&mut model, &mut parameters), self.settings.seed)?),
+        };
+        let mut outcome =
+            Outcome { trainable: parameters.trainable_count(), parameters: count, ..Outcome::default() };
+        let [lists, held] = [lists, held].map(|lists| self.ended(lists, model.end()));
+        if self.settings.steps > 0 {
+            let task = ListwiseTask::new(&model, &lists, self.terms()?)?;
+            let hooks = attached.as_mut().map(|attached| attached as &mut dyn Hooks);
+            let place = (Some(work), identity);
+            outcome.report = train(&task, compute, &mut parameters, &self.settings, place, hooks, progress)?;
+        }
+        if let Some(attached) = &attached {
+            let ranks = attached.ranks(&parameters);
+            outcome.ranks = ranks.into_iter().map(|(name, rank)| (name.to_string(), rank)).collect();
+        }
+        let measures = measure_lists(&model, &held, (compute, &parameters), self.together)?;
+        model.save(output, &parameters)?;
+        Ok((outcome, measures))
+    }
+
+    fn open(&self, base: &Path, parameters: &mut Parameters) -> Result<LanguageModel, TrainError> {
+        match self.start {
+            ListwiseStart::Base => LanguageModel::open(base, parameters),
+            ListwiseStart::FirstLayers(layers) => {
+                let mut whole = Parameters::default();
+                LanguageModel::open(base, &mut whole)?.first_layers(&whole, layers, parameters)
+            }
+            ListwiseStart::Drawn { layers, width, heads } => {
+                let config = LlamaConfig::small(0, layers, (width, 3 * width), heads);
+                let config = LlamaConfig { tie_word_embeddings: true, ..config };
+                LanguageModel::drawn_like(base, &config, self.settings.seed, parameters)
+            }
+        }
+    }
+
+    /// Lists whose answers end as the job says.
+    fn ended(&self, lists: &[ListExample], end: Option<u32>) -> Vec<ListExample> {
+        let mut lists = lists.to_vec();
+        if let (true, Some(end)) = (self.ends, end) {
+            for list in &mut lists {
+                list.answer.push(end);
+                list.ranks.push(None);
+            }
+        }
+        lists
+    }
+}

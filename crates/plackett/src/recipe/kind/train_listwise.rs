@@ -1,0 +1,294 @@
+//! `train-listwise`: a decoder that learns to order lists, from the very prompts with which a listwise method asks it.
+
+use super::train::{FOLDER, model_of, remove_checkpoint};
+use super::{DEPTH, SEED};
+use crate::recipe::error::{Problem, RecipeError, StageError};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::listwise_lessons::{Lessons, Taught, method_of};
+use crate::recipe::quantity::Quantity;
+use crate::recipe::registry::{Estimate, Made, Registry, StageKind};
+use crate::recipe::task::{Surroundings, Task};
+use plackett_train::Compute;
+use plackett_train::optimizer::Schedule;
+use plackett_train::trainer::{
+    ListMeasure, ListwiseJob, ListwiseStart, Outcome, Settings, StepRecord, Trained,
+};
+use std::path::PathBuf;
+
+/// What a training gives as numbers.
+const NUMBERS: [&str; 4] = ["trainable", "loss", "first_loss", "step_seconds"];
+/// What it gives of lists that are held out, by query.
+const MEASURES: [&str; 2] = ["nll", "first_nll"];
+/// Lists of a pass while held-out ones are measured.
+const MEASURED_TOGETHER: usize = 8;
+/// Tokens of a list with its prompt, as far as an estimate goes.
+const USUAL_TOKENS: usize = 300;
+
+/// The declaration.
+pub static TRAIN_LISTWISE: StageKind = StageKind {
+    name: "train-listwise",
+    help: "a decoder that learns to order lists. The prompts are those with which `method` asks, made by the method itself; the answer is the \
+           order of `candidates`, shown in a drawn order. Objectives of tokens (`language`, `importance-aware`) are about the written answer, those of \
+           scores (`weighted-ranknet`, `listnet`) about the logits of the labels where the first of them is written (FIRST: `language + \
+           10*weighted-ranknet`). Gives trainable (numbers that were learned), loss (the mean of the last tenth of the steps), first_loss, \
+           step_seconds and, with `held`, by query nll (−ln p of a token of the right answer) and first_nll (−ln p of the label at rank 1, \
+           summed over its tokens)",
+    version: 1,
+    gives: Gives::Model,
+    fields: &[
+        FieldSpec::required(
+            "candidates",
+            FieldKind::Stage(&[Gives::Data, Gives::Rankings]),
+            "the lists in the order that is taught, the best first",
+        ),
+        FieldSpec::new(
+            "held",
+            FieldKind::Stage(&[Gives::Data, Gives::Rankings]),
+            Default::Absent,
+            "lists, likewise, on which the model is measured after the training",
+        ),
+        FieldSpec::new(
+            "method",
+            FieldKind::Text,
+            Default::Text("first"),
+            "a listwise method with its options, as in a pipeline: `first(words=20)`",
+        ),
+        FieldSpec::new(
+            "model",
+            FieldKind::Text,
+            Default::Text("SmolLM2-135M-Instruct"),
+            "the decoder to begin with: a Llama",
+        ),
+        FieldSpec::new(
+            "trained",
+            FieldKind::Stage(&[Gives::Model]),
+            Default::Absent,
+            "a stage of this kind whose model takes the place of `model`",
+        ),
+        FieldSpec::new(
+            "layers",
+            FieldKind::Whole(0, 200),
+            Default::Whole(0),
+            "so many layers of it, from the first, or of a model that is drawn; 0 for all",
+        ),
+        FieldSpec::new(
+            "width",
+            FieldKind::Whole(0, 8192),
+            Default::Whole(0),
+            "numbers of a token of a model whose weights are drawn, with the tokenizer of `model`; 0 for the weights of `model`",
+        ),
+        FieldSpec::new(
+            "heads",
+            FieldKind::Whole(1, 256),
+            Default::Whole(4),
+            "heads of attention of a model that is drawn",
+        ),
+        FieldSpec::new(
+            "adapter",
+            FieldKind::Text,
+            Default::Text("lora(rank=16)"),
+            "an adapter with its options; `full` trains everything",
+        ),
+        FieldSpec::new(
+            "targets",
+            FieldKind::Text,
+            Default::Text("all"),
+            "ends of the names of the linear layers that get the adapter, or `all`",
+        ),
+        FieldSpec::new(
+            "objective",
+            FieldKind::Text,
+            Default::Text("language + 10*weighted-ranknet"),
+            "what is minimised, as in docs/objectives.md",
+        ),
+        FieldSpec::new(
+            "end",
+            FieldKind::Switch,
+            Default::Switch(true),
+            "whether the token that ends a turn is learned after the order",
+        ),
+        DEPTH,
+        FieldSpec::new(
+            "orders",
+            FieldKind::Whole(1, 1000),
+            Default::Whole(1),
+            "how often each list is there, its passages shown in another order each time",
+        ),
+        FieldSpec::new("batch", FieldKind::Whole(1, 4096), Default::Whole(8), "lists in a step"),
+        FieldSpec::required("steps", FieldKind::Whole(0, i64::MAX), "steps; 0 leaves the model as it begins"),
+        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(1e-3), "the learning rate"),
+        FieldSpec::new("warmup", FieldKind::Whole(0, i64::MAX), Default::Whole(0), "steps of warm-up"),
+        FieldSpec::new(
+            "schedule",
+            FieldKind::Choice(&["constant", "linear", "cosine"]),
+            Default::Text("cosine"),
+            "how the rate goes on",
+        ),
+        FieldSpec::new("decay", FieldKind::Number(0.0, 1.0), Default::Number(0.0), "weight decay"),
+        SEED,
+    ],
+    chooses: None,
+    check,
+    numbers: |values, _| {
+        let measures = MEASURES.iter().filter(|_| values.has("held"));
+        NUMBERS.iter().chain(measures).map(ToString::to_string).collect()
+    },
+    outside,
+    estimate,
+    run,
+};
+
+fn check(values: &Values, _: &Registry) -> Result<(), RecipeError> {
+    let wrong = |field, problem: String| Err(values.wrong(field, 0, Problem::Said(problem)));
+    if let Err(problem) = method_of(values.word("method")) {
+        return wrong("method", problem);
+    }
+    let (width, heads) = (values.count("width"), values.count("heads"));
+    if width > 0 && !width.is_multiple_of(2 * heads) {
+        return wrong("heads", format!("{heads} heads do not cut a width of {width} into even parts"));
+    }
+    if width > 0 && values.count("layers") == 0 {
+        return wrong("layers", "a model that is drawn has layers; write how many".into());
+    }
+    if width > 0 && values.has("trained") {
+        return wrong("width", "a model of another stage has weights; leave out `width` or `trained`".into());
+    }
+    job(values).check().map_err(|error| values.wrong("objective", 0, Problem::Said(error.to_string())))
+}
+
+/// The weights to begin with, or the tokenizer. What a stage has trained is known by that stage.
+fn outside(values: &Values, surroundings: &Surroundings) -> Result<Vec<(String, String)>, StageError> {
+    match values.has("trained") {
+        true => Ok(Vec::new()),
+        false => Ok(vec![("model".into(), surroundings.fingerprint(values.word("model"))?)]),
+    }
+}
+
+fn estimate(task: &Task<'_>) -> Result<Estimate, StageError> {
+    let values = task.values;
+    let (steps, width) = (values.count("steps"), values.count("width"));
+    let mut estimate = Estimate { work: format!("{steps} steps of lists"), ..Estimate::default() };
+    let weights = match (width, values.has("trained")) {
+        (0, true) => return Ok(estimate),
+        (0, false) => match task.surroundings.model_size(values.word("model"))? {
+            // Blocks of about half a byte a weight; a frozen weight has no gradient of its own.
+            Ok(bytes) => bytes as f64,
+            Err(missing) => {
+                estimate.missing.push(missing);
+                return Ok(estimate);
+            }
+        },
+        (width, _) => (13 * values.count("layers") * width * width) as f64 * 1.5 + (width * 5000) as f64,
+    };
+    let tokens = (steps * values.count("batch") * USUAL_TOKENS) as f64;
+    estimate.seconds = Some(5.0 + 6.0 * weights * tokens / 5e10);
+    Ok(estimate)
+}
+
+fn job(values: &Values) -> ListwiseJob {
+    let number = |name| values.number(name).unwrap_or_default() as f32;
+    let settings = Settings {
+        batch: values.count("batch"),
+        steps: values.count("steps"),
+        rate: number("rate"),
+        warmup: values.count("warmup"),
+        schedule: match values.word("schedule") {
+            "constant" => Schedule::Constant,
+            "linear" => Schedule::Linear,
+            _ => Schedule::Cosine,
+        },
+        decay: number("decay"),
+        seed: values.count("seed") as u64,
+        ..Settings::default()
+    };
+    ListwiseJob {
+        objective: values.word("objective").into(),
+        start: match (values.count("width"), values.count("layers")) {
+            (0, 0) => ListwiseStart::Base,
+            (0, layers) => ListwiseStart::FirstLayers(layers),
+            (width, layers) => ListwiseStart::Drawn { layers, width, heads: values.count("heads") },
+        },
+        trained: Trained { adapter: values.word("adapter").into(), targets: values.word("targets").into() },
+        ends: values.on("end"),
+        together: MEASURED_TOGETHER,
+        settings,
+    }
+}
+
+/// Where the files of the model to begin with are.
+fn base_of(task: &Task<'_>) -> Result<PathBuf, StageError> {
+    match task.values.text("trained") {
+        Some(stage) => model_of(task, stage),
+        None => task.surroundings.directory(task.values.word("model")),
+    }
+}
+
+fn run(task: &Task<'_>) -> Result<Made, StageError> {
+    let values = task.values;
+    let base = base_of(task)?;
+    let lessons = Lessons::new(task, &base.to_string_lossy())?;
+    let taught = lessons.of(values.word("candidates"), values.count("orders"))?;
+    let held = match values.text("held") {
+        Some(stage) => lessons.of(stage, 1)?,
+        None => Taught::default(),
+    };
+    let identity = format!("{:?}", values.written());
+    let mut progress = |record: &StepRecord, total: usize| {
+        (task.progress)(task.name, record.step as u64, total as u64);
+    };
+    let output = task.folder.join(FOLDER);
+    let (outcome, measures) = job(values).run(
+        &base,
+        (&taught.lists, &held.lists),
+        (task.folder, &output),
+        &identity,
+        &Compute::new(rayon::current_num_threads()),
+        &mut progress,
+    )?;
+    lessons.check_same(&Lessons::new(task, &output.to_string_lossy())?)?;
+    remove_checkpoint(task.folder)?;
+    Ok(made(task, &outcome, (&taught, &held), &measures))
+}
+
+fn made(
+    task: &Task<'_>,
+    outcome: &Outcome,
+    (taught, held): (&Taught, &Taught),
+    measures: &[ListMeasure],
+) -> Made {
+    let steps = &outcome.report.steps;
+    let mut seconds: Vec<f64> = steps.iter().map(|step| step.seconds).collect();
+    seconds.sort_by(f64::total_cmp);
+    let median = seconds.get(seconds.len() / 2).copied().unwrap_or_default();
+    let first = steps.first().map_or(0.0, |step| f64::from(step.loss));
+    let last = if steps.is_empty() { 0.0 } else { f64::from(outcome.report.final_loss()) };
+    let seed = task.values.count("seed");
+    let of = [outcome.trainable as f64, last, first, median];
+    let mut numbers: Vec<Quantity> =
+        NUMBERS.into_iter().zip(of).map(|(name, value)| Quantity::of_seed(name, seed, value)).collect();
+    if task.values.has("held") {
+        let keys: Vec<String> = held.lists.iter().map(|list| list.name.clone()).collect();
+        let column = |of: fn(&ListMeasure) -> f64| measures.iter().map(of).collect::<Vec<f64>>();
+        let columns: [Vec<f64>; 2] = [column(|measure| measure.nll), column(|measure| measure.first)];
+        let named = MEASURES.into_iter().zip(columns);
+        numbers.extend(named.map(|(name, values)| Quantity::by_query(name, keys.clone(), values)));
+    }
+    let tokens: usize = taught.lists.iter().map(|list| list.prompt.len() + list.answer.len()).sum();
+    let mut made = Made {
+        numbers,
+        facts: vec![
+            ("lists".into(), taught.lists.len().to_string()),
+            ("tokens of a list".into(), (tokens / taught.lists.len().max(1)).to_string()),
+            ("steps".into(), outcome.report.total.to_string()),
+            ("trainable numbers".into(), outcome.trainable.to_string()),
+        ],
+        ..Made::default()
+    };
+    made.warnings.extend(taught.remarks("lists to learn from"));
+    made.warnings.extend(held.remarks("held-out lists"));
+    let skipped: usize = steps.iter().map(|step| step.skipped).sum();
+    if skipped > 0 {
+        made.warnings.push(format!("{skipped} lists of batches could not teach the objective"));
+    }
+    made
+}
