@@ -29,6 +29,7 @@ mod generate_with_paths;
 mod generative_retriever;
 mod heads;
 mod identifiers;
+mod imitate_reasoning;
 mod incremental_docids;
 mod index;
 mod judge_auc;
@@ -62,6 +63,7 @@ mod recommend;
 mod repeat_stream;
 mod rescored_decoding;
 mod retrieve;
+mod reward_reasoning;
 mod route;
 mod scores;
 mod search_recommend;
@@ -146,6 +148,8 @@ pub static STAGE_KINDS: &[&StageKind] = &[
     &next_title::NEXT_TITLE,
     &next_code::NEXT_CODE,
     &next_policy::NEXT_POLICY,
+    &imitate_reasoning::IMITATE_REASONING,
+    &reward_reasoning::REWARD_REASONING,
     &category_paths::CATEGORY_PATHS,
     &generative_retriever::GENERATIVE_RETRIEVER,
     &optimize_relevance::OPTIMIZE_RELEVANCE,
