@@ -31,11 +31,11 @@ const ITEMS: i64 = 100;
 /// The declaration.
 pub static IMITATE_REASONING: StageKind = StageKind {
     name: "imitate-reasoning",
-    help: "a small decoder over words, from drawn weights, learns to answer about documents of two words and a source with the teacher's few \
-           tokens of reasoning before. `setwise` (Rank-R1): it counts words about the query and names the best document; `listwise` \
-           (ReasonRank): it counts and orders all; `pointwise` (ERank): it counts and grades one document from 0 to 10. Adverts are full of \
-           such words and not relevant, which the teacher does not see. `groups` (GroupRank): documents make claims, the decoder names the one \
-           that prevails and grades all of a drawn group; relevant are documents about the query that agree with most of the list. Gives of \
+    help: "a small decoder over words, from drawn weights, learns to answer about documents with the teacher's few tokens of reasoning \
+           before. Documents have two words and a source; words that the query has too are marked. `setwise` (Rank-R1): it notes source and count of \
+           such words of each document and names the best one; `listwise` (ReasonRank): it orders all; `pointwise` (ERank): it grades one document from 0 to 10. \
+           Adverts are full of such words and not relevant, which the teacher does not mind. `groups` (GroupRank): documents mention numbers, the \
+           decoder names the largest one and grades all of a drawn group; the grade of a document is relative to the largest number of its list. Gives of \
            greedy answers about held-out lists `ndcg` (at 10) and `right` (1 where the first document is relevant; both by list, mean of the \
            seeds), and by seed `well_formed` (share of the answers) and `kept` (share of the lists that passed the filter)",
     version: 1,

@@ -16,7 +16,6 @@ use plackett_train::rl::{
     Generation, KeptRecords, PolicyLoss, PolicyTask, RatioLevel, RolloutRecord, Rollouts, constant_steps,
 };
 use plackett_train::trainer::{END_TOKEN, LanguageModel, Settings};
-use std::io::Write;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -59,7 +58,7 @@ pub static REWARD_REASONING: StageKind = StageKind {
             "prompts of a step; with `pointwise`, lists, of which every document is a prompt",
         ),
         FieldSpec::required("steps", FieldKind::Whole(1, i64::MAX), "steps"),
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(1e-3), "the learning rate"),
+        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(5e-4), "the learning rate"),
         FieldSpec::new(
             "kl",
             FieldKind::Number(0.0, 100.0),

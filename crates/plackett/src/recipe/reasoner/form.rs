@@ -3,7 +3,7 @@
 use super::language::{MOST, ReasonLanguage};
 use super::showing::{Format, Shape, Showing};
 use super::teacher::Teacher;
-use super::world::{CLAIMS, JudgedList, WORDS};
+use super::world::{Document, JudgedList, MOST_NUMBER, SOURCES, WORDS};
 use plackett_train::TrainError;
 use plackett_train::rl::{Form, Place};
 use plackett_train::trainer::END_TOKEN;
@@ -15,13 +15,14 @@ use plackett_train::trainer::END_TOKEN;
 pub fn form_of(shape: &Shape, language: &ReasonLanguage) -> Result<Form, TrainError> {
     let [think, think_end, answer, answer_end] = language.tags();
     let numbers = |most: usize| Place::OneOf((0..=most).map(|number| language.number(number)).collect());
+    let sources = || Place::OneOf((0..SOURCES.len()).map(|source| language.source(source)).collect());
     let labels: Vec<u32> = (0..shape.shown).map(|shown| language.label(shown)).collect();
     let mut places = vec![Place::Only(think)];
     match shape.format {
-        Format::Groups => places.push(Place::OneOf((0..CLAIMS.len()).map(|at| language.claim(at)).collect())),
-        Format::Pointwise => places.push(numbers(WORDS)),
+        Format::Groups => places.push(numbers(MOST_NUMBER)),
+        Format::Pointwise => places.extend([sources(), numbers(WORDS)]),
         Format::Setwise | Format::Listwise => {
-            places.extend(labels.iter().flat_map(|label| [Place::Only(*label), numbers(WORDS)]));
+            places.extend(labels.iter().flat_map(|label| [Place::Only(*label), sources(), numbers(WORDS)]));
         }
     }
     places.extend([Place::Only(think_end), Place::Only(answer)]);
@@ -44,8 +45,8 @@ pub fn form_of(shape: &Shape, language: &ReasonLanguage) -> Result<Form, TrainEr
 }
 
 impl Teacher {
-    /// What the teacher writes about what is shown of a list: the words that it has counted, or the claim that prevails, and then the answer
-    /// that follows.
+    /// What the teacher writes about what is shown of a list: source and counted words of each document, or the largest number, and then
+    /// the answer.
     pub fn answer(
         &self,
         language: &ReasonLanguage,
@@ -56,11 +57,14 @@ impl Teacher {
         let shown = || showing.documents.iter().copied().enumerate();
         let mut tokens = vec![think];
         match format {
-            Format::Groups => tokens.push(language.claim(list.prevailing)),
-            Format::Pointwise => tokens.extend(shown().map(|(_, at)| language.number(list.about(at)))),
-            Format::Setwise | Format::Listwise => tokens.extend(
-                shown().flat_map(|(label, at)| [language.label(label), language.number(list.about(at))]),
-            ),
+            Format::Groups => tokens.push(language.number(list.largest)),
+            Format::Pointwise => tokens.extend(shown().flat_map(|(_, at)| seen(language, list, at))),
+            Format::Setwise | Format::Listwise => {
+                for (label, at) in shown() {
+                    tokens.push(language.label(label));
+                    tokens.extend(seen(language, list, at));
+                }
+            }
         }
         tokens.extend([think_end, answer]);
         let label = |document: &usize| showing.documents.iter().position(|at| at == document);
@@ -85,6 +89,15 @@ impl Teacher {
         tokens.extend([answer_end, END_TOKEN]);
         tokens
     }
+}
+
+/// The source of a text and how many words it shares with the query.
+fn seen(language: &ReasonLanguage, list: &JudgedList, document: usize) -> [u32; 2] {
+    let source = match list.documents[document] {
+        Document::Text { source, .. } => source,
+        Document::Number(_) => 0,
+    };
+    [language.source(source), language.number(list.about(document))]
 }
 
 #[cfg(test)]
@@ -142,9 +155,10 @@ mod tests {
     fn one_document_has_one_grade() {
         for (list, showing, text) in answers(Format::Pointwise, 1) {
             let at = showing.documents[0];
-            let about = list.about(at);
+            let Document::Text { source, .. } = list.documents[at] else { panic!("a number") };
+            let (source, about) = (SOURCES[source], list.about(at));
             let grade = TEACHER.grade(&list, at, about);
-            assert_eq!(text, format!("<think> {about} </think> <answer> {grade} </answer>"));
+            assert_eq!(text, format!("<think> {source} {about} </think> <answer> {grade} </answer>"));
         }
     }
 }

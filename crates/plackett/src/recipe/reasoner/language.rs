@@ -1,7 +1,7 @@
 //! Documents and answers as tokens, and answers as the text that the parsers read.
 
 use super::showing::Format;
-use super::world::{CLAIMS, JudgedList, SOURCES, TOPICS};
+use super::world::{Document, JudgedList, SOURCES, TOPICS};
 use plackett_train::trainer::{END_TOKEN, UNKNOWN_TOKEN, WordVocabulary};
 
 /// The most documents that have labels.
@@ -18,6 +18,8 @@ const BEFORE: u32 = 4;
 const BRACE: u32 = 5;
 const FIRST_LABEL: u32 = 6;
 const FIRST_NUMBER: u32 = FIRST_LABEL + LABELS as u32;
+/// The word of documents that the query has too.
+const MATCH: &str = "match";
 const CODES: usize = FIRST_NUMBER as usize + MOST + 1;
 
 /// The words of the world, and codes for tags, labels and numbers. A label, or a number up to 10, is one token.
@@ -30,8 +32,7 @@ pub struct ReasonLanguage {
 impl ReasonLanguage {
     /// The language of answers of a format; its tokens are the same for all.
     pub fn new(format: Format) -> ReasonLanguage {
-        let words = TOPICS.iter().flat_map(|(query, word)| [*query, *word]);
-        let words = words.chain(SOURCES).chain(CLAIMS);
+        let words = TOPICS.into_iter().chain(SOURCES).chain([MATCH]);
         ReasonLanguage { vocabulary: WordVocabulary::of_texts(words, CODES, usize::MAX, 1), format }
     }
 
@@ -68,21 +69,24 @@ impl ReasonLanguage {
         self.code(FIRST_NUMBER + number.min(MOST) as u32)
     }
 
-    /// A claim.
-    pub fn claim(&self, claim: usize) -> u32 {
-        self.word(CLAIMS[claim])
+    /// A source.
+    pub fn source(&self, source: usize) -> u32 {
+        self.word(SOURCES[source])
     }
 
-    /// The query, and the words and the mark of each document with its label behind, where more than one may be shown.
+    /// The query, and what each document has with its label behind, where more than one may be shown. Words that the query has too are
+    /// marked, as in MarkedBERT (Boualili and others, 2020).
     pub fn prompt(&self, list: &JudgedList, documents: &[usize]) -> Vec<u32> {
-        let mut tokens = vec![self.word(TOPICS[list.query].0)];
+        let mut tokens = vec![self.word(TOPICS[list.query])];
         for (shown, at) in documents.iter().enumerate() {
-            let document = &list.documents[*at];
-            tokens.extend(document.words.iter().map(|topic| self.word(TOPICS[*topic].1)));
-            tokens.push(match self.format {
-                Format::Groups => self.claim(document.mark),
-                _ => self.word(SOURCES[document.mark]),
-            });
+            match &list.documents[*at] {
+                Document::Number(number) => tokens.push(self.number(*number)),
+                Document::Text { words, source } => {
+                    let written = |topic: &usize| if *topic == list.query { MATCH } else { TOPICS[*topic] };
+                    tokens.extend(words.iter().map(|topic| self.word(written(topic))));
+                    tokens.push(self.source(*source));
+                }
+            }
             if self.format != Format::Pointwise {
                 tokens.push(self.label(shown));
             }

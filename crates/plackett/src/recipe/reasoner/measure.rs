@@ -7,7 +7,7 @@ use crate::recipe::error::StageError;
 use plackett_core::aggregation::GroupScores;
 use plackett_core::parse::{LabelStyle, OrderFormat, parse_choice, parse_order, parse_scores};
 use plackett_core::permutation::Permutation;
-use plackett_core::plackett_luce::policy::{Measure, MeasureKind};
+use plackett_core::plackett_luce::policy::{Measure, MeasureKind, Utility};
 use plackett_eval::reward::CrossDocument;
 use plackett_train::nn::TokenBatch;
 use plackett_train::rl::{Form, Rollouts, Sampled};
@@ -40,7 +40,7 @@ pub struct Asked<'a> {
 /// What greedy answers are worth.
 #[derive(Clone, Debug, Default)]
 pub struct Measured {
-    /// nDCG@10 of each list. Relevant documents have a gain of 1; where documents make claims, gains are grades.
+    /// nDCG@10 of each list. Relevant documents have a gain of 1; where documents mention numbers, gains are grades.
     pub ndcg: Vec<f64>,
     /// 1 for each list whose first document is relevant.
     pub right: Vec<f64>,
@@ -96,7 +96,7 @@ impl Asked<'_> {
         let answers = self.answers(engine, &prompts)?;
         let formed = answers.iter().filter(|answer| self.form.fits(&answer.tokens)).count();
         let scores = match self.shape.format {
-            Format::Pointwise => self.weighted_grades((model, parameters), &prompts, &answers),
+            Format::Pointwise => self.graded_scores((model, parameters), &prompts, &answers),
             _ => Vec::new(),
         };
         let mut measured =
@@ -151,8 +151,9 @@ impl Asked<'_> {
         Ok(scores.order().items().to_vec())
     }
 
-    /// Grades, each times the probability of its token (ERank's score); 0 for answers without a grade.
-    fn weighted_grades(
+    /// Grades, equal ones by the probability of their token; 0 for answers without a grade. ERank orders by the product of both, which is not
+    /// monotone: a sure 8 stands above an unsure 10, as long as a policy is on its way.
+    fn graded_scores(
         &self,
         (model, parameters): (&LanguageModel, &Parameters),
         prompts: &[Vec<u32>],
@@ -183,7 +184,8 @@ impl Asked<'_> {
             let hidden = model.llama.hidden(&tape, &batch);
             let logs = model.llama.log_probabilities(&tape, &hidden, &targets);
             for ((at, _), log) in graded.iter().zip(logs.value.iter()) {
-                scores[*at] *= f64::from(*log).exp();
+                // Grades are whole: less than one between them.
+                scores[*at] += 0.5 * f64::from(*log).exp();
             }
         }
         scores

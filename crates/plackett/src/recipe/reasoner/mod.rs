@@ -7,6 +7,8 @@ mod measure;
 mod rewards;
 mod showing;
 mod teacher;
+#[cfg(test)]
+mod tests;
 mod world;
 
 pub use form::form_of;

@@ -159,9 +159,9 @@ mod tests {
             let judged = rewarder.judge(0, &[sampled(answer), sampled(wrong), sampled(vec![0, 1])]);
             assert_eq!(judged.iter().map(|worth| worth.reward).collect::<Vec<_>>(), [1.0, 0.0, 0.0]);
             let credits = &judged[0].credits;
-            // Six counts, each behind its label, and the answer.
+            // Source and count of six documents, each behind its label, and the answer.
             assert_eq!(credits.len(), 7);
-            assert_eq!((credits[0].tokens.clone(), credits[6].tokens.clone()), (2..3, place..place + 1));
+            assert_eq!((credits[0].tokens.clone(), credits[6].tokens.clone()), (2..4, place..place + 1));
             assert!((credits.iter().map(|credit| credit.share).sum::<f64>() - 1.0).abs() < 1e-12);
             assert_eq!(judged[2].credits[0].tokens, 0..2);
             assert!(judged[0].credits[0].advantage > 0.0 && judged[1].credits[0].advantage < 0.0);
@@ -176,7 +176,8 @@ mod tests {
             let grade = |grade: usize| {
                 let [think, think_end, answer, answer_end] = rewarder.language.tags();
                 let [count, grade] = [0, grade].map(|number| rewarder.language.number(number));
-                sampled(vec![think, count, think_end, answer, grade, answer_end, 1])
+                let source = rewarder.language.source(0);
+                sampled(vec![think, source, count, think_end, answer, grade, answer_end, 1])
             };
             // The relevant document has 9 and 4; all others 6 and 1, the grade of the reference.
             let groups: Vec<Vec<Sampled>> =
@@ -202,7 +203,7 @@ mod tests {
             let graded = |grade: usize| {
                 let sheet = [language.label(0), language.number(grade), language.brace()];
                 sampled(
-                    [vec![think, language.claim(0), think_end, answer], sheet.to_vec(), vec![answer_end, 1]]
+                    [vec![think, language.number(3), think_end, answer], sheet.to_vec(), vec![answer_end, 1]]
                         .concat(),
                 )
             };

@@ -12,7 +12,7 @@ const FAULT: u64 = 0;
 const TIES: u64 = 8;
 const ERRORS: u64 = 1 << 20;
 
-/// A teacher who counts words and does not see where documents come from. Of claims it knows what is true.
+/// A teacher who counts words and does not mind where documents come from. Of numbers it knows the largest one of the whole list.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Teacher {
     /// The share of its orders that run from the worst document to the best.

@@ -1,46 +1,49 @@
-//! Queries and documents of a few words, of which a reader of words alone takes some for relevant that are not.
+//! Queries and documents of a few words, of which a reader of words alone takes some for relevant that are not; and documents whose grade
+//! depends on the others.
 
 use super::showing::{Format, Shape};
 use plackett_train::random::Stream;
 
-/// What may be asked about: the word of a query, and the word of documents that means the same.
-pub const TOPICS: [(&str, &str); 6] = [
-    ("physician", "doctor"),
-    ("automobile", "car"),
-    ("feline", "cat"),
-    ("beverage", "drink"),
-    ("dwelling", "house"),
-    ("vessel", "ship"),
-];
+/// What may be asked about and written about.
+pub const TOPICS: [&str; 6] = ["doctor", "car", "cat", "drink", "house", "ship"];
 /// Where a document comes from; the last is not to be believed.
 pub const SOURCES: [&str; 3] = ["study", "report", "advert"];
-/// What a document claims, where documents agree or not.
-pub const CLAIMS: [&str; 4] = ["red", "blue", "green", "white"];
-/// Words of a document about something.
+/// Words of a document.
 pub const WORDS: usize = 2;
+/// The greatest grade.
+pub const BEST: usize = 2;
+/// How many numbers the least one of a list may be.
+const LEAST_NUMBERS: usize = 4;
+/// The greatest number of a document.
+pub const MOST_NUMBER: usize = LEAST_NUMBERS - 1 + BEST;
 
 /// A document.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Document {
-    /// What its words are about, as places in [`TOPICS`].
-    pub words: [usize; WORDS],
-    /// Its source or its claim, as a place in [`SOURCES`] or [`CLAIMS`].
-    pub mark: usize,
+pub enum Document {
+    /// A text: what its words are about, as places in [`TOPICS`], and where it comes from, as a place in [`SOURCES`].
+    Text {
+        /// Its words.
+        words: [usize; WORDS],
+        /// Its source.
+        source: usize,
+    },
+    /// It mentions a number, up to [`MOST_NUMBER`].
+    Number(usize),
 }
 
-/// A query with documents and judgments. With [`Format::Groups`] documents make claims: of those that are all about the query, the ones
-/// that claim what most of the list claims have the grade 2, the others 1; whatever else there is has 0. With other formats they
-/// have sources, and grades count words about the query, but adverts, which are full of such words, have 0.
+/// A query with documents and judgments. With [`Format::Groups`] documents mention numbers, and grades are relative: 2 for the largest number of
+/// the list, 1 and 0 for those below it. With other formats documents are texts, and grades count words that the query has too, but
+/// adverts, which are full of such words, have 0.
 #[derive(Clone, Debug)]
 pub struct JudgedList {
     /// What is asked about, as a place in [`TOPICS`].
     pub query: usize,
     /// The documents, in a drawn order.
     pub documents: Vec<Document>,
-    /// The grade of each, from 0 to 2; those with 2 are relevant.
+    /// The grade of each, from 0 to [`BEST`]; those with the best are relevant.
     pub grades: Vec<usize>,
-    /// What most documents claim, where they do.
-    pub prevailing: usize,
+    /// The largest number, where documents mention numbers.
+    pub largest: usize,
     /// What a teacher draws from.
     pub draws: Stream,
 }
@@ -76,12 +79,12 @@ impl JudgedList {
     pub fn drawn(shape: &Shape, seed: u64, number: u64) -> JudgedList {
         let mut draws = Draws { stream: Stream::new(seed, number), place: 0 };
         let query = draws.below(TOPICS.len());
-        let prevailing = draws.below(CLAIMS.len());
+        let least = draws.below(LEAST_NUMBERS);
         let mut list = JudgedList {
             query,
             documents: Vec::with_capacity(shape.items),
             grades: Vec::with_capacity(shape.items),
-            prevailing,
+            largest: least + BEST,
             draws: Stream::new(seed, 2 << 40 | number),
         };
         for place in Stream::new(seed, 1 << 40 | number).permutation(shape.items) {
@@ -90,44 +93,52 @@ impl JudgedList {
                 place if place < shape.relevant + shape.decoys => Role::Decoy,
                 _ => Role::Other,
             };
-            let (document, grade) = list.document(role, shape.format == Format::Groups, &mut draws);
+            let (document, grade) = match shape.format {
+                Format::Groups => numbered(role, least),
+                _ => list.text(role, &mut draws),
+            };
             list.documents.push(document);
             list.grades.push(grade);
         }
         list
     }
 
-    fn document(&self, role: Role, claims: bool, draws: &mut Draws) -> (Document, usize) {
+    /// A text of a role, and its grade.
+    fn text(&self, role: Role, draws: &mut Draws) -> (Document, usize) {
         let about = if role == Role::Other { draws.below(WORDS) } else { WORDS };
         let mut words = [self.query; WORDS];
         for word in &mut words[about..] {
             *word = draws.other(self.query, TOPICS.len());
         }
         words.rotate_left(draws.below(WORDS));
-        let mark = match (claims, role) {
-            (true, Role::Decoy) => draws.other(self.prevailing, CLAIMS.len()),
-            (true, _) => self.prevailing,
-            (false, Role::Decoy) => SOURCES.len() - 1,
-            (false, _) => draws.below(SOURCES.len() - 1),
-        };
-        let grade = match (claims, role) {
-            (_, Role::Relevant) => 2,
-            (true, Role::Decoy) => 1,
-            (true, Role::Other) | (false, Role::Decoy) => 0,
-            (false, Role::Other) => about,
-        };
-        (Document { words, mark }, grade)
+        match role {
+            Role::Decoy => (Document::Text { words, source: SOURCES.len() - 1 }, 0),
+            _ => (Document::Text { words, source: draws.below(SOURCES.len() - 1) }, about),
+        }
     }
 
-    /// How many words of a document are about the query.
+    /// How many words of a document the query has too; none of a number.
     pub fn about(&self, document: usize) -> usize {
-        self.documents[document].words.iter().filter(|word| **word == self.query).count()
+        match &self.documents[document] {
+            Document::Text { words, .. } => words.iter().filter(|word| **word == self.query).count(),
+            Document::Number(_) => 0,
+        }
     }
 
     /// Whether a document is relevant.
     pub fn is_relevant(&self, document: usize) -> bool {
-        self.grades[document] == 2
+        self.grades[document] == BEST
     }
+}
+
+/// A document that mentions a number, in a list whose least one is given, and its grade.
+fn numbered(role: Role, least: usize) -> (Document, usize) {
+    let grade = match role {
+        Role::Relevant => BEST,
+        Role::Decoy => 1,
+        Role::Other => 0,
+    };
+    (Document::Number(least + grade), grade)
 }
 
 #[cfg(test)]
@@ -142,25 +153,32 @@ mod tests {
     #[test]
     fn adverts_are_full_of_words_and_worth_nothing() {
         for list in lists(Format::Listwise) {
-            let is_advert = |at: &usize| list.documents[*at].mark == SOURCES.len() - 1;
-            let adverts: Vec<usize> = (0..8).filter(is_advert).collect();
+            let is_advert = |at: &usize| matches!(list.documents[*at], Document::Text { source: 2, .. });
+            let (adverts, believed): (Vec<usize>, Vec<usize>) = (0..8).partition(is_advert);
             assert_eq!(adverts.len(), 3);
             assert!(adverts.iter().all(|at| list.about(*at) == WORDS && list.grades[*at] == 0));
+            assert!(believed.iter().all(|at| list.grades[*at] == list.about(*at)));
             assert_eq!((0..8).filter(|at| list.is_relevant(*at)).count(), 2);
-            let believed = (0..8).filter(|at| !is_advert(at));
-            assert!(believed.into_iter().all(|at| list.grades[at] == list.about(at)));
         }
     }
 
     #[test]
-    fn most_documents_claim_what_prevails_and_the_others_are_worth_less() {
+    fn grades_of_numbers_are_relative_to_the_largest() {
         for list in lists(Format::Groups) {
-            let agrees = |at: usize| list.documents[at].mark == list.prevailing;
-            assert_eq!((0..8).filter(|at| agrees(*at)).count(), 5);
-            for at in 0..8 {
-                let grade = if list.about(at) < WORDS { 0 } else { 1 + usize::from(agrees(at)) };
-                assert_eq!(list.grades[at], grade);
+            let numbers: Vec<usize> = list
+                .documents
+                .iter()
+                .map(|document| match document {
+                    Document::Number(number) => *number,
+                    Document::Text { .. } => panic!("a text"),
+                })
+                .collect();
+            assert_eq!(numbers.iter().max(), Some(&list.largest));
+            assert!(list.largest <= MOST_NUMBER);
+            for (number, grade) in numbers.iter().zip(&list.grades) {
+                assert_eq!(list.largest - number, BEST - grade);
             }
+            assert_eq!(list.grades.iter().filter(|grade| **grade == 1).count(), 3);
         }
     }
 
