@@ -56,6 +56,18 @@ pub enum TrainError {
         /// The last step that was saved.
         checkpoint: Option<usize>,
     },
+    /// A reward of what was written, or what it is compared as, is no number.
+    #[error("{}answer {answer} to prompt {prompt} is worth {reward}, which is no number; correct what rewards it", at(.step))]
+    Reward {
+        /// The step, once it is known.
+        step: Option<usize>,
+        /// The prompt, from 1.
+        prompt: usize,
+        /// Its answer, from 1.
+        answer: usize,
+        /// The reward; the advantage where that is the one without a value.
+        reward: f64,
+    },
 }
 
 impl TrainError {
@@ -63,12 +75,27 @@ impl TrainError {
     pub fn file(path: &Path, source: std::io::Error) -> TrainError {
         TrainError::File { path: path.into(), source }
     }
+
+    /// The same with the step in which it happened, where what has failed could not know it.
+    pub fn at_step(self, at: usize) -> TrainError {
+        match self {
+            TrainError::Reward { step: None, prompt, answer, reward } => {
+                TrainError::Reward { step: Some(at), prompt, answer, reward }
+            }
+            other => other,
+        }
+    }
 }
 
 impl From<OptionError> for TrainError {
     fn from(error: OptionError) -> TrainError {
         TrainError::Setting(error.to_string())
     }
+}
+
+/// The step at the beginning of a message.
+fn at(step: &Option<usize>) -> String {
+    step.map_or_else(String::new, |step| format!("step {step}: "))
 }
 
 /// Where a training would go on.

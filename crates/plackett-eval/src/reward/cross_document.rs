@@ -1,5 +1,8 @@
 //! Rewards of grades given to one document at a time, that see the grades of all documents of the query (ERank, §3.2).
 
+use super::tags::reasons_then_answers;
+use plackett_core::parse::answer_text;
+
 /// The reward over the grades of all rollouts of all documents of a query (ERank's r_RR). The paper's constants could not be
 /// read; these are ours.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,6 +24,12 @@ impl Default for CrossDocument {
 }
 
 impl CrossDocument {
+    /// The grade of a reply: a whole number from 0 to the scale, alone between `<answer>` tags after reasoning between `<think>` tags.
+    pub fn grade(&self, reply: &str) -> Option<f64> {
+        let grade = answer_text(reply).text.trim().parse::<u32>().ok().map(f64::from);
+        grade.filter(|grade| *grade <= self.scale && reasons_then_answers(reply, "think"))
+    }
+
     /// Ranks of pooled grades, the highest first and from 1: equal grades have the least rank among them. `None` for
     /// answers without a grade.
     pub fn ranks(grades: &[Vec<Option<f64>>]) -> Vec<Vec<Option<usize>>> {
@@ -117,6 +126,21 @@ mod tests {
         let grades = vec![vec![Some(5.0), None], vec![Some(1.0), None]];
         let found = CrossDocument::default().rewards(&grades, &[true, false], &[5.0, 1.0]);
         assert_eq!(found, [vec![1.0, -1.0], vec![0.1, -1.0]]);
+    }
+
+    #[test]
+    fn a_grade_stands_alone_in_its_tags() {
+        let of = |reply: &str| CrossDocument::default().grade(reply);
+        assert_eq!(of("<think> 2 </think> <answer> 10 </answer>"), Some(10.0));
+        for other in [
+            "7",
+            "<answer>7</answer>",
+            "<think>x</think><answer>11</answer>",
+            "<think>x</think><answer>-1</answer>",
+        ] {
+            assert_eq!(of(other), None, "{other}");
+        }
+        assert_eq!(of("<think>x</think><answer>7 or 8</answer>"), None);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The reward of written orders that looks at them from three sides (ReasonRank, §3.3).
 
+use super::tags::reasons_then_answers;
 use plackett_core::parse::{OrderFormat, answer_text, parse_order};
 use std::collections::HashSet;
 
@@ -71,10 +72,7 @@ impl MultiView {
     /// is not the labels 1 to n, each once, else that of its order. Unlike the published code, labels beyond the list are
     /// not right (they passed there when their number was).
     pub fn of_reply(&self, reply: &str, relevant: &HashSet<usize>, teacher: &[usize]) -> f64 {
-        let lower = reply.to_ascii_lowercase();
-        let places = ["<think>", "</think>", "<answer>", "</answer>"].map(|tag| lower.find(tag));
-        let in_order = places.windows(2).all(|pair| pair[0].is_some() && pair[0] < pair[1]);
-        if !in_order {
+        if !reasons_then_answers(reply, "think") {
             return -1.0;
         }
         let format = OrderFormat { needs_answer_tag: true, ..OrderFormat::default() };

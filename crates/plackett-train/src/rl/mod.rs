@@ -2,20 +2,26 @@
 //! rollouts, losses with importance ratios.
 //!
 //! One way through it: [`PolicyTask`] is a [`Task`](crate::trainer::Task) of the trainer. For each step it writes the weights
-//! as they are, lets a [`Rollouts`] of the inference engine answer its prompts several times, asks a [`Rewarder`] what
+//! as they are, lets a [`Rollouts`] of the inference engine answer its prompts several times, freely or held to a [`Form`], asks a [`Rewarder`] what
 //! each answer is worth, and gives the trainer a [`PolicyLoss`] of the log-probabilities. What is drawn follows from the seed
 //! and the step, so a training that was killed goes on bit by bit.
 
 mod advantage;
+mod form;
 mod loss;
+mod record;
 mod reward;
 mod rollout;
 mod task;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_forms;
 
 pub use advantage::{EPSILON, group_advantages, rank_advantages};
+pub use form::{Form, FormState, Place};
 pub use loss::{PolicyLoss, RatioLevel, Term, TokenLogProbabilities};
+pub use record::{KeptRecords, RolloutRecord, constant_steps};
 pub use reward::{BeamReward, RankCredit, Shares, beam_rewards, rank_rewards};
 pub use rollout::{Rollouts, Sampled};
-pub use task::{Answered, Credit, Generation, PolicyTask, Rewarder, RolloutRecord};
+pub use task::{Answered, Credit, Generation, PolicyTask, Rewarder};

@@ -1,5 +1,6 @@
 //! Rollouts: what a decoder writes after prompts, by the inference engine.
 
+use super::Form;
 use crate::TrainError;
 use crate::tape::Parameters;
 use crate::trainer::LanguageModel;
@@ -110,6 +111,43 @@ impl Rollouts {
     ) -> Result<Vec<Vec<(usize, Sampled)>>, TrainError> {
         let constraint = trie_constraint(trie, end)?;
         self.in_trie(prompts, &constraint, Strategy::Sample(sampling))
+    }
+
+    /// `sampling.samples` answers of a form to each prompt, each token drawn among those that may stand at its place. Probabilities
+    /// are those among these tokens.
+    ///
+    /// # Errors
+    /// As [`Rollouts::sample`], or a form with tokens beyond the vocabulary.
+    pub fn sample_form(
+        &self,
+        prompts: &[&[u32]],
+        form: &Form,
+        sampling: Sampling,
+    ) -> Result<Vec<Vec<Sampled>>, TrainError> {
+        self.in_form(prompts, form, Strategy::Sample(sampling))
+    }
+
+    /// The answer of a form to each prompt whose every token is the most probable one that may stand at its place.
+    ///
+    /// # Errors
+    /// As [`Rollouts::sample_form`].
+    pub fn greedy_form(&self, prompts: &[&[u32]], form: &Form) -> Result<Vec<Sampled>, TrainError> {
+        let answers = self.in_form(prompts, form, Strategy::Greedy)?;
+        Ok(answers.into_iter().filter_map(|mut answers| answers.pop()).collect())
+    }
+
+    fn in_form(
+        &self,
+        prompts: &[&[u32]],
+        form: &Form,
+        strategy: Strategy,
+    ) -> Result<Vec<Vec<Sampled>>, TrainError> {
+        let options = DecodeOptions { max_tokens: form.len(), ..DecodeOptions::new(strategy) };
+        self.decode(prompts, form, &options, |tokens, log_probability, ()| Sampled {
+            tokens,
+            is_ended: true,
+            log_probability,
+        })
     }
 
     fn in_trie(

@@ -1,6 +1,8 @@
 //! A policy as a task of the trainer: each step rolls out, rewards and compares.
 
+use super::form::Form;
 use super::loss::{PolicyLoss, Term, TokenLogProbabilities};
+use super::record::RolloutRecord;
 use super::rollout::{Rollouts, Sampled};
 use crate::TrainError;
 use crate::nn::{Mode, TokenBatch};
@@ -31,6 +33,16 @@ pub enum Generation {
         /// How many.
         width: usize,
     },
+    /// Drawn among the tokens that a form has at each place, so that every answer can be read. The loss has the probabilities over all
+    /// tokens, as with [`Generation::Beams`].
+    Form {
+        /// The form.
+        form: Arc<Form>,
+        /// Answers to a prompt.
+        group: usize,
+        /// What logits are divided by.
+        temperature: f64,
+    },
 }
 
 /// What an answer is worth.
@@ -59,28 +71,29 @@ pub struct Credit {
 pub trait Rewarder: Sync {
     /// The worth of each answer to a prompt; all answers are there at once, since they are compared.
     fn judge(&self, prompt: usize, answers: &[Sampled]) -> Vec<Answered>;
-}
 
-/// What the rollouts of a step were like.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct RolloutRecord {
-    /// Mean reward.
-    pub reward: f64,
-    /// Share of the prompts whose answers have no advantage over each other.
-    pub without_advantage: f64,
-    /// Mean divergence from the reference, a token.
-    pub divergence: f64,
-    /// Mean tokens of an answer.
-    pub tokens: f64,
-    /// Seconds of the rollouts.
-    pub seconds: f64,
+    /// How many prompts, one after another, are one example and so always in the same step: rewards of an answer may then look at the
+    /// answers to all of them (ERank, 2025: the documents of a query).
+    fn together(&self) -> usize {
+        1
+    }
+
+    /// The worth of all answers to the prompts of an example, of which `first` is the first one.
+    fn judge_together(&self, first: usize, groups: &[Vec<Sampled>]) -> Vec<Vec<Answered>> {
+        groups.iter().enumerate().map(|(at, answers)| self.judge(first + at, answers)).collect()
+    }
+
+    /// Whether an answer has the form that is asked for; it is reported.
+    fn is_well_formed(&self, _prompt: usize, _answer: &Sampled) -> bool {
+        true
+    }
 }
 
 /// Prompts whose answers are rewarded.
 pub struct PolicyTask<'t> {
     /// The decoder.
     pub model: &'t LanguageModel,
-    /// Its prompts, as tokens; none is empty.
+    /// Its prompts, as tokens; none is empty. Those of an example stand one after another ([`Rewarder::together`]).
     pub prompts: &'t [Vec<u32>],
     /// How answers are made.
     pub generation: Generation,
@@ -112,17 +125,11 @@ impl PolicyTask<'_> {
     fn roll_out(&self, tape: &Tape, examples: &[usize], key: u64) -> Result<Rolled, TrainError> {
         let begun = std::time::Instant::now();
         let engine = Rollouts::open(self.model, tape.parameters(), &self.folder)?;
-        let prompts: Vec<&[u32]> = examples.iter().map(|at| &self.prompts[*at][..]).collect();
-        let groups: Vec<Vec<Sampled>> = match &self.generation {
-            Generation::Sample { group, temperature, end, most } => {
-                let sampling = Sampling { samples: *group, temperature: *temperature, ..Sampling::new(key) };
-                engine.sample(&prompts, sampling, (*end, *most))?
-            }
-            Generation::Beams { trie, width } => {
-                let beams = engine.beams(&prompts, (trie, None), *width)?;
-                beams.into_iter().map(|group| group.into_iter().map(|(_, beam)| beam).collect()).collect()
-            }
-        };
+        let together = self.together();
+        let places: Vec<usize> =
+            examples.iter().flat_map(|example| example * together..(example + 1) * together).collect();
+        let prompts: Vec<&[u32]> = places.iter().map(|at| &self.prompts[*at][..]).collect();
+        let groups = self.answers(&engine, &prompts, key)?;
         let seconds = begun.elapsed().as_secs_f64();
         let mut rolled = Rolled {
             sequences: Vec::new(),
@@ -130,15 +137,47 @@ impl PolicyTask<'_> {
             worth: Vec::new(),
             record: RolloutRecord { seconds, ..RolloutRecord::default() },
         };
-        for ((at, prompt), group) in examples.iter().zip(&prompts).zip(&groups) {
-            rolled.add(prompt, group, self.rewarder.judge(*at, group));
+        for (places, groups) in places.chunks(together).zip(groups.chunks(together)) {
+            let worth = self.rewarder.judge_together(places[0], groups);
+            for ((at, group), worth) in places.iter().zip(groups).zip(worth) {
+                check_worth(*at, &worth)?;
+                let is_formed = |answer: &&Sampled| self.rewarder.is_well_formed(*at, answer);
+                rolled.record.well_formed += group.iter().filter(is_formed).count() as f64;
+                rolled.add(&self.prompts[*at], group, worth);
+            }
         }
-        rolled.record.without_advantage /= groups.len().max(1) as f64;
-        let answers = rolled.worth.len().max(1) as f64;
-        rolled.record.reward = rolled.worth.iter().map(|worth| worth.reward).sum::<f64>() / answers;
-        let tokens = rolled.sequences.iter().zip(&rolled.given).map(|(all, given)| all.len() - given);
-        rolled.record.tokens = tokens.sum::<usize>() as f64 / answers;
+        rolled.sum_up(groups.len());
         Ok(rolled)
+    }
+
+    fn together(&self) -> usize {
+        self.rewarder.together().max(1)
+    }
+
+    /// The answers to each prompt.
+    fn answers(
+        &self,
+        engine: &Rollouts,
+        prompts: &[&[u32]],
+        key: u64,
+    ) -> Result<Vec<Vec<Sampled>>, TrainError> {
+        let sampling = |samples: &usize, temperature: &f64| Sampling {
+            samples: *samples,
+            temperature: *temperature,
+            ..Sampling::new(key)
+        };
+        match &self.generation {
+            Generation::Sample { group, temperature, end, most } => {
+                engine.sample(prompts, sampling(group, temperature), (*end, *most))
+            }
+            Generation::Form { form, group, temperature } => {
+                engine.sample_form(prompts, form, sampling(group, temperature))
+            }
+            Generation::Beams { trie, width } => {
+                let beams = engine.beams(prompts, (trie, None), *width)?;
+                Ok(beams.into_iter().map(|group| group.into_iter().map(|(_, beam)| beam).collect()).collect())
+            }
+        }
     }
 
     /// The log-probabilities of the tokens of all answers.
@@ -184,11 +223,38 @@ impl Rolled {
         }
         self.worth.extend(worth);
     }
+
+    /// Makes means of the sums over so many groups.
+    fn sum_up(&mut self, groups: usize) {
+        let answers = self.worth.len().max(1) as f64;
+        let record = &mut self.record;
+        record.without_advantage /= groups.max(1) as f64;
+        record.well_formed /= answers;
+        record.reward = self.worth.iter().map(|worth| worth.reward).sum::<f64>() / answers;
+        let squares = self.worth.iter().map(|worth| (worth.reward - record.reward).powi(2));
+        record.variance = squares.sum::<f64>() / answers;
+        let tokens = self.sequences.iter().zip(&self.given).map(|(all, given)| all.len() - given);
+        record.tokens = tokens.sum::<usize>() as f64 / answers;
+    }
+}
+
+/// Refuses what is worth no number.
+fn check_worth(prompt: usize, worth: &[Answered]) -> Result<(), TrainError> {
+    let no_number = |worth: &Answered| {
+        let advantages = worth.credits.iter().map(|credit| credit.advantage);
+        std::iter::once(worth.reward).chain(advantages).find(|value| !value.is_finite())
+    };
+    match worth.iter().enumerate().find_map(|(at, worth)| Some((at, no_number(worth)?))) {
+        None => Ok(()),
+        Some((at, reward)) => {
+            Err(TrainError::Reward { step: None, prompt: prompt + 1, answer: at + 1, reward })
+        }
+    }
 }
 
 impl Task for PolicyTask<'_> {
     fn count(&self) -> usize {
-        self.prompts.len()
+        self.prompts.len() / self.together()
     }
 
     /// Rolls out with the weights of the tape, one step for each rollout (µ = 1). The ratios are 1, since the policy is the one that wrote
@@ -198,12 +264,6 @@ impl Task for PolicyTask<'_> {
             return Err(TrainError::Setting("the divergence is weighed, and there is no reference".into()));
         }
         let mut rolled = self.roll_out(tape, examples, mode.key)?;
-        if let Some(at) = rolled.worth.iter().position(|worth| !worth.is_finite()) {
-            return Err(TrainError::Model(format!(
-                "the reward or an advantage of answer {} of this step is no number; correct what rewards it",
-                at + 1
-            )));
-        }
         let policy = self.logs(tape, &rolled);
         let reference = self.reference.map(|parameters| {
             self.logs(&Tape::inference(parameters, tape.compute()), &rolled).value.to_vec()
@@ -213,14 +273,9 @@ impl Task for PolicyTask<'_> {
         let (value, divergence) = self.loss.loss(tape, &logs, &self.terms(&rolled));
         rolled.record.divergence = divergence;
         self.records.lock().unwrap_or_else(PoisonError::into_inner).push(rolled.record);
-        let skipped = (rolled.record.without_advantage * examples.len() as f64).round() as usize;
+        let groups = examples.len() * self.together();
+        let skipped = (rolled.record.without_advantage * groups as f64).round() as usize;
         let tokens = rolled.sequences.iter().map(Vec::len).sum();
-        Ok(StepLoss { value, tokens, used: examples.len() - skipped, skipped })
-    }
-}
-
-impl Answered {
-    fn is_finite(&self) -> bool {
-        self.reward.is_finite() && self.credits.iter().all(|credit| credit.advantage.is_finite())
+        Ok(StepLoss { value, tokens, used: groups - skipped, skipped })
     }
 }

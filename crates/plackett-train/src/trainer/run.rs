@@ -228,7 +228,9 @@ impl Run<'_> {
         let key = settings.seed.wrapping_mul(1 << 20).wrapping_add((first + 1) as u64);
         self.hooks.begin_pass(key);
         let tape = Tape::new(self.parameters, self.compute);
-        let loss = self.task.loss(&tape, examples, Mode { dropout: settings.dropout, key })?;
+        let step = self.done.step + 1;
+        let loss = self.task.loss(&tape, examples, Mode { dropout: settings.dropout, key });
+        let loss = loss.map_err(|error| error.at_step(step))?;
         record.loss += loss.value.item() / settings.accumulate as f32;
         record.tokens += loss.tokens;
         record.skipped += loss.skipped;

@@ -29,6 +29,7 @@ mod parallel_texts;
 mod product;
 mod quantity;
 mod rankings;
+mod reasoner;
 mod registry;
 pub mod report;
 mod results;

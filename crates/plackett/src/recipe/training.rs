@@ -1,12 +1,16 @@
-//! Trainings within a stage: their progress is the stage's, and they leave no checkpoint, since a stage is the unit that is resumed.
+//! Trainings within a stage: their progress is the stage's. Most leave no checkpoint, since a stage is the unit that is resumed; long ones
+//! go on from their own.
 
 use super::error::StageError;
 use super::task::Task;
 use plackett_train::objective::parse_sum;
 use plackett_train::trainer::{
-    self, Report, Settings, StepRecord, VectorList, VectorScorer, VectorTask, train,
+    self, Hooks, Report, Settings, StepRecord, VectorList, VectorScorer, VectorTask, train,
 };
 use plackett_train::{Compute, Parameters};
+
+/// Steps between two checkpoints of a training that goes on after a kill.
+const KEPT_EVERY: usize = 10;
 
 /// Trains what is trainable; `label` says which of the stage's trainings this is.
 ///
@@ -24,6 +28,29 @@ pub fn train_within(
         |record: &StepRecord, total: usize| (task.progress)(label, record.step as u64, total as u64);
     let compute = Compute::new(rayon::current_num_threads());
     Ok(train(lesson, &compute, parameters, &settings, (None, ""), None, &mut progress)?)
+}
+
+/// The same with a log and checkpoints in a folder `part` of the stage, from which a run that was killed goes on to the same bits. The folder
+/// is the caller's to remove once all of the stage is done; `label` is asked after every step.
+///
+/// # Errors
+/// As [`train_within`], or a file that cannot be written.
+pub fn train_kept(
+    task: &Task<'_>,
+    (part, label): (&str, &dyn Fn() -> String),
+    lesson: &dyn trainer::Task,
+    parameters: &mut Parameters,
+    settings: &Settings,
+    hooks: Option<&mut dyn Hooks>,
+) -> Result<Report, StageError> {
+    let folder = task.folder.join(part);
+    std::fs::create_dir_all(&folder).map_err(StageError::cache(&folder))?;
+    let settings = Settings { checkpoint: KEPT_EVERY, ..settings.clone() };
+    let mut progress =
+        |record: &StepRecord, total: usize| (task.progress)(&label(), record.step as u64, total as u64);
+    let compute = Compute::new(rayon::current_num_threads());
+    // The stage's folder is named after all that the result depends on: what lies in it is of the same training.
+    Ok(train(lesson, &compute, parameters, &settings, (Some(&folder), part), hooks, &mut progress)?)
 }
 
 /// How a scorer of vectors is learned.

@@ -32,6 +32,7 @@ mod generative_retriever;
 mod graded_lists;
 mod heads;
 mod identifiers;
+mod imitate_reasoning;
 mod incremental_docids;
 mod index;
 mod judge_auc;
@@ -70,6 +71,7 @@ mod repeat_stream;
 mod rescored_decoding;
 mod residual_codes;
 mod retrieve;
+mod reward_reasoning;
 mod route;
 mod scores;
 mod search_recommend;
@@ -175,6 +177,8 @@ pub static STAGE_KINDS: &[&StageKind] = &[
     &residual_codes::RESIDUAL_CODES,
     &next_code::NEXT_CODE,
     &next_policy::NEXT_POLICY,
+    &imitate_reasoning::IMITATE_REASONING,
+    &reward_reasoning::REWARD_REASONING,
     &category_paths::CATEGORY_PATHS,
     &generative_retriever::GENERATIVE_RETRIEVER,
     &optimize_relevance::OPTIMIZE_RELEVANCE,

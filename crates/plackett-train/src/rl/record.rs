@@ -1,0 +1,69 @@
+//! What the rollouts of steps were like, and how they outlive a kill.
+
+use crate::TrainError;
+use crate::trainer::Hooks;
+use serde::{Deserialize, Serialize};
+use std::sync::{Mutex, PoisonError};
+
+/// What the rollouts of a step were like.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct RolloutRecord {
+    /// Mean reward.
+    pub reward: f64,
+    /// The variance of the rewards of all answers.
+    pub variance: f64,
+    /// Share of the prompts whose answers have no advantage over each other.
+    pub without_advantage: f64,
+    /// Share of the answers that keep the form.
+    pub well_formed: f64,
+    /// Mean divergence from the reference, a token.
+    pub divergence: f64,
+    /// Mean tokens of an answer.
+    pub tokens: f64,
+    /// Seconds of the rollouts.
+    pub seconds: f64,
+}
+
+/// Steps, from 1, in which no answer had an advantage over another one to its prompt: their rewards were all the same, and nothing was
+/// learned there.
+pub fn constant_steps(records: &[RolloutRecord]) -> Vec<usize> {
+    let steps = records.iter().enumerate();
+    steps.filter(|(_, record)| record.without_advantage == 1.0).map(|(at, _)| at + 1).collect()
+}
+
+/// Keeps the records of the steps that are done in the checkpoints of a training, so that one which goes on after a kill has them all.
+pub struct KeptRecords<'r>(pub &'r Mutex<Vec<RolloutRecord>>);
+
+impl Hooks for KeptRecords<'_> {
+    fn state(&self) -> Vec<u8> {
+        let records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        serde_json::to_vec(&*records).unwrap_or_default()
+    }
+
+    fn set_state(&mut self, state: &[u8]) -> Result<(), TrainError> {
+        let read = serde_json::from_slice(state).map_err(|error| {
+            TrainError::Setting(format!(
+                "the checkpoint's records of rollouts cannot be read ({error}); delete it, and the training begins anew"
+            ))
+        });
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = read?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_come_back_from_a_checkpoint_and_constant_steps_are_named() {
+        let of =
+            |without_advantage| RolloutRecord { reward: 0.1, without_advantage, ..RolloutRecord::default() };
+        let records = vec![of(1.0), of(0.5), of(1.0)];
+        let (written, read) = (Mutex::new(records.clone()), Mutex::default());
+        KeptRecords(&read).set_state(&KeptRecords(&written).state()).unwrap();
+        assert_eq!(*read.lock().unwrap(), records);
+        assert_eq!(constant_steps(&records), [1, 3]);
+        assert!(KeptRecords(&read).set_state(b"{").is_err());
+    }
+}

@@ -1,0 +1,294 @@
+//! `reward-reasoning`: decoders that reason and answer are rewarded for what their answers are worth.
+
+use super::imitate_reasoning::{IMITATE_REASONING, MEASURES, Reasoning, remove};
+use crate::recipe::error::StageError;
+use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::quantity::mean;
+use crate::recipe::reasoner::{Format, JudgedList, Measured, ReasonRewarder, Showing};
+use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
+use crate::recipe::small_decoder::{folder_of, of_seeds};
+use crate::recipe::task::Task;
+use crate::recipe::training::train_kept;
+use plackett_core::formats::atomic;
+use plackett_train::Parameters;
+use plackett_train::optimizer::Schedule;
+use plackett_train::rl::{
+    Generation, KeptRecords, PolicyLoss, PolicyTask, RatioLevel, RolloutRecord, Rollouts, constant_steps,
+};
+use plackett_train::trainer::{END_TOKEN, LanguageModel, Settings};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// How far a ratio may go; with one step for each rollout none goes anywhere.
+const CLIP: (f32, f32) = (0.2, 0.2);
+/// Numbers by seed beside the measures and `well_formed`.
+const NUMBERS: [&str; 9] = [
+    "reward_begin",
+    "reward_end",
+    "variance_begin",
+    "variance_end",
+    "divergence",
+    "drawn_well_formed",
+    "without_advantage",
+    "constant_steps",
+    "rollout_share",
+];
+
+/// The declaration.
+pub static REWARD_REASONING: StageKind = StageKind {
+    name: "reward-reasoning",
+    help: "the decoders of a stage `imitate-reasoning` draw several answers about some lists, are rewarded for them and take a step up (GRPO, \
+           one step a draw, so that ratios are 1): `setwise` 1 for the right label in the right form (Rank-R1), `groups` nDCG, recall and the \
+           likeness of the distributions of grades (GroupRank), `listwise` nDCG, recall and rank-biased overlap with the teacher's order \
+           (ReasonRank), `pointwise` the rank of a grade among all grades of a list's documents (ERank; advantages are within the answers about \
+           one document). Tokens without a choice have no part in the loss. Gives the numbers of that stage and, by seed, `reward_begin`, \
+           `reward_end`, `variance_begin` and `variance_end` (of the drawn answers, in the first and last tenth of the steps), `divergence` (from the start, a token, \
+           at the end), `drawn_well_formed` (share of the drawn answers), `without_advantage` (share of the prompts whose answers are worth the same), \
+           `constant_steps` (share of the steps in which that is so of all prompts; they are named in a warning) and `rollout_share` (of the time of a step). \
+           A line a step is in `rollouts-SEED.jsonl`. A run that was killed goes on from its last checkpoint to the same weights",
+    version: 1,
+    gives: Gives::Numbers,
+    fields: &[
+        FieldSpec::required("start", FieldKind::Stage(&[Gives::Model]), "a stage `imitate-reasoning`"),
+        FieldSpec::new("group", FieldKind::Whole(2, 1024), Default::Whole(8), "answers to a prompt"),
+        FieldSpec::new(
+            "batch",
+            FieldKind::Whole(1, 4096),
+            Default::Whole(16),
+            "prompts of a step; with `pointwise`, lists, of which every document is a prompt",
+        ),
+        FieldSpec::required("steps", FieldKind::Whole(1, i64::MAX), "steps"),
+        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(5e-4), "the learning rate"),
+        FieldSpec::new(
+            "kl",
+            FieldKind::Number(0.0, 100.0),
+            Default::Number(1e-3),
+            "weight of the divergence from the start",
+        ),
+        FieldSpec::new("temperature", FieldKind::Number(0.01, 100.0), Default::Number(1.0), "of the draws"),
+        FieldSpec::new(
+            "constrained",
+            FieldKind::Switch,
+            Default::Switch(true),
+            "whether answers are held to their form while they are written",
+        ),
+    ],
+    chooses: None,
+    check: nothing_to_check,
+    numbers: |_, _| {
+        MEASURES.iter().chain(&["well_formed"]).chain(&NUMBERS).map(ToString::to_string).collect()
+    },
+    outside: nothing_outside,
+    estimate: |task| {
+        let start = start_of(task)?;
+        let (steps, seeds) = (task.values.count("steps"), start.values.count("seeds"));
+        let answers = task.values.count("batch") * task.values.count("group");
+        let seconds = Some((seeds * steps * answers) as f64 * 0.004);
+        Ok(Estimate {
+            work: format!("{seeds} trainings of {steps} steps of {answers} answers and more"),
+            seconds,
+            ..Estimate::default()
+        })
+    },
+    run,
+};
+
+/// The stage whose decoders are taken over.
+struct Start<'t> {
+    values: &'t Values,
+    folder: PathBuf,
+}
+
+fn start_of<'t>(task: &'t Task<'_>) -> Result<Start<'t>, StageError> {
+    let input = task.input(task.values.word("start"))?;
+    if input.kind.name != IMITATE_REASONING.name {
+        let problem = format!(
+            "it is of the kind `{}`; a stage `{}` is expected",
+            input.kind.name, IMITATE_REASONING.name
+        );
+        return Err(StageError::Field { field: "start", problem });
+    }
+    Ok(Start { values: input.values, folder: input.folder.clone() })
+}
+
+/// What a training of one seed gives.
+struct Learned {
+    measured: Measured,
+    records: Vec<RolloutRecord>,
+    /// Of all steps.
+    seconds: f64,
+}
+
+fn run(task: &Task<'_>) -> Result<Made, StageError> {
+    let start = start_of(task)?;
+    let reasoning = Reasoning::of(start.values)?;
+    let mut all = Vec::new();
+    for seed in 1..=start.values.count("seeds") {
+        let learned = learn(task, &start, &reasoning, seed)?;
+        write_records(task, seed, &learned.records)?;
+        all.push(learned);
+    }
+    for seed in 1..=all.len() {
+        remove(task, &part_of(seed))?;
+    }
+    let measured: Vec<Measured> = all.iter().map(|seed| seed.measured.clone()).collect();
+    let mut made = Made { numbers: reasoning.numbers(&measured), ..Made::default() };
+    let numbers: Vec<[f64; NUMBERS.len()]> = all.iter().map(summed_up).collect();
+    for (at, name) in NUMBERS.into_iter().enumerate() {
+        made.numbers.push(of_seeds(name, numbers.iter().map(|seed| seed[at]).collect()));
+    }
+    let share = mean(&numbers.iter().map(|seed| seed[NUMBERS.len() - 1]).collect::<Vec<_>>());
+    made.facts.push(("rollouts".into(), format!("{:.0} % of the time of the steps", 100.0 * share)));
+    for (at, learned) in all.iter().enumerate() {
+        made.warnings.extend(constant_warning(at + 1, &learned.records));
+    }
+    Ok(made)
+}
+
+/// The folder of log, checkpoints and weights of a seed.
+fn part_of(seed: usize) -> String {
+    format!("policy-{seed}")
+}
+
+/// Names the steps in which no answer was worth more than another one.
+fn constant_warning(seed: usize, records: &[RolloutRecord]) -> Option<String> {
+    const NAMED: usize = 10;
+    let steps = constant_steps(records);
+    let named: Vec<String> = steps.iter().take(NAMED).map(ToString::to_string).collect();
+    let rest = if steps.len() > NAMED { " and others" } else { "" };
+    (!steps.is_empty()).then(|| {
+        format!(
+            "seed {seed}: in {} of {} steps the answers to each prompt were all worth the same, and nothing was learned: step {}{rest}",
+            steps.len(),
+            records.len(),
+            named.join(", ")
+        )
+    })
+}
+
+/// One line for each step.
+fn write_records(task: &Task<'_>, seed: usize, records: &[RolloutRecord]) -> Result<(), StageError> {
+    let path = task.folder.join(format!("rollouts-{seed}.jsonl"));
+    let line = |record: &RolloutRecord| serde_json::to_string(record).unwrap_or_default() + "\n";
+    let text: String = records.iter().map(line).collect();
+    Ok(atomic::write(&path, |out| out.write_all(text.as_bytes()))?)
+}
+
+/// The numbers of [`NUMBERS`].
+fn summed_up(learned: &Learned) -> [f64; NUMBERS.len()] {
+    let records = &learned.records[..];
+    let tenth = records.len().div_ceil(10);
+    let of = |records: &[RolloutRecord], value: fn(&RolloutRecord) -> f64| {
+        mean(&records.iter().map(value).collect::<Vec<_>>())
+    };
+    let (first, last) = (&records[..tenth], &records[records.len() - tenth..]);
+    let rolled: f64 = records.iter().map(|record| record.seconds).sum();
+    [
+        of(first, |record| record.reward),
+        of(last, |record| record.reward),
+        of(first, |record| record.variance),
+        of(last, |record| record.variance),
+        of(last, |record| record.divergence),
+        of(records, |record| record.well_formed),
+        of(records, |record| record.without_advantage),
+        constant_steps(records).len() as f64 / records.len().max(1) as f64,
+        rolled / learned.seconds.max(f64::MIN_POSITIVE),
+    ]
+}
+
+fn learn(
+    task: &Task<'_>,
+    start: &Start<'_>,
+    reasoning: &Reasoning,
+    seed: usize,
+) -> Result<Learned, StageError> {
+    let values = task.values;
+    let folder = folder_of(&start.folder, seed);
+    let mut parameters = Parameters::default();
+    let model = LanguageModel::open(&folder, &mut parameters)?;
+    let before = parameters.clone();
+    // As many lists as are looked at once, or all there are.
+    let (mut lists, _) = reasoning.lists(start.values, seed)?;
+    lists.truncate(values.count("steps") * values.count("batch"));
+    let showings = reasoning.shape.showings(&lists, seed as u64);
+    let asked = reasoning.asked((&lists, &showings), values.on("constrained"));
+    let prompts = asked.prompts();
+    let scratch = task.folder.join(part_of(seed)).join("weights");
+    let reference = match (reasoning.shape.format, start.values.count("steps")) {
+        (Format::Pointwise, 0) => taught_grades(reasoning, &lists, &showings),
+        (Format::Pointwise, _) => {
+            let engine = Rollouts::open(&model, &parameters, &scratch)?;
+            asked.grades(&asked.answers(&engine, &prompts)?)
+        }
+        _ => Vec::new(),
+    };
+    let rewarder = ReasonRewarder {
+        shape: &reasoning.shape,
+        language: &reasoning.language,
+        form: &reasoning.form,
+        lists: &lists,
+        showings: &showings,
+        teacher: reasoning.teacher,
+        depth: start.values.count("depth"),
+        reference: &reference,
+    };
+    let number = |name| values.number(name).unwrap_or_default();
+    let (group, temperature) = (values.count("group"), number("temperature"));
+    let policy = PolicyTask {
+        model: &model,
+        prompts: &prompts,
+        generation: match values.on("constrained") {
+            true => Generation::Form { form: Arc::new(reasoning.form.clone()), group, temperature },
+            false => Generation::Sample { group, temperature, end: END_TOKEN, most: asked.most() },
+        },
+        rewarder: &rewarder,
+        loss: PolicyLoss { level: RatioLevel::Token, clip: CLIP, kl: number("kl") as f32 },
+        by_token: false,
+        reference: Some(&before),
+        folder: scratch.clone(),
+        records: Mutex::default(),
+    };
+    let seconds = climb(task, &policy, seed, &mut parameters)?;
+    let engine = Rollouts::open(&model, &parameters, &scratch)?;
+    let measured = reasoning.measure(&engine, (&model, &parameters), values.on("constrained"))?;
+    let records = policy.records.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok(Learned { measured, records, seconds })
+}
+
+/// All steps of a policy; gives their seconds.
+fn climb(
+    task: &Task<'_>,
+    policy: &PolicyTask<'_>,
+    seed: usize,
+    parameters: &mut Parameters,
+) -> Result<f64, StageError> {
+    let values = task.values;
+    let settings = Settings {
+        batch: values.count("batch"),
+        steps: values.count("steps"),
+        rate: values.number("rate").unwrap_or_default() as f32,
+        schedule: Schedule::Constant,
+        seed: seed as u64,
+        ..Settings::default()
+    };
+    let label = || {
+        let last = policy.records.lock().unwrap_or_else(PoisonError::into_inner).last().copied();
+        let last = last.unwrap_or_default();
+        format!(
+            "{}, seed {seed}: reward {:.3} (variance {:.3}), divergence {:.4}",
+            task.name, last.reward, last.variance, last.divergence
+        )
+    };
+    let mut kept = KeptRecords(&policy.records);
+    let report = train_kept(task, (&part_of(seed), &label), policy, parameters, &settings, Some(&mut kept))?;
+    Ok(report.steps.iter().map(|step| step.seconds).sum())
+}
+
+/// For a decoder that has imitated nobody: the teacher's grades.
+fn taught_grades(reasoning: &Reasoning, lists: &[JudgedList], showings: &[Showing]) -> Vec<f64> {
+    let grade = |showing: &Showing| {
+        let (list, at) = (&lists[showing.list], showing.documents[0]);
+        reasoning.teacher.grade(list, at, list.about(at)) as f64
+    };
+    showings.iter().map(grade).collect()
+}
