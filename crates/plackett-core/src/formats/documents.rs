@@ -84,18 +84,31 @@ pub struct DocumentOptions {
 
 /// Tells files that are known as they are, by id, kind and bytes (unpacked, without a byte order mark).
 #[derive(Clone)]
-pub struct FileCheck(Arc<Check>);
+pub struct FileCheck {
+    known: Arc<Check>,
+    unread: Option<Arc<Unread>>,
+}
 
 type Check = dyn Fn(&str, SingleKind, &[u8]) -> bool + Send + Sync;
+type Unread = dyn Fn(&str) + Send + Sync;
 
 impl FileCheck {
     /// A check that asks a function, once for each file.
     pub fn new(check: impl Fn(&str, SingleKind, &[u8]) -> bool + Send + Sync + 'static) -> FileCheck {
-        FileCheck(Arc::new(check))
+        FileCheck { known: Arc::new(check), unread: None }
+    }
+
+    /// Tells a function the id of each file of a folder that is there and cannot be read, so that it does not count as gone.
+    pub fn on_unread(self, unread: impl Fn(&str) + Send + Sync + 'static) -> FileCheck {
+        FileCheck { unread: Some(Arc::new(unread)), ..self }
     }
 
     pub(super) fn is_known(&self, id: &str, kind: SingleKind, bytes: &[u8]) -> bool {
-        (self.0)(id, kind, bytes)
+        (self.known)(id, kind, bytes)
+    }
+
+    pub(super) fn is_unread(&self, id: &str) {
+        self.unread.iter().for_each(|unread| unread(id));
     }
 }
 

@@ -529,6 +529,7 @@ fn change(
     }
     let committed = commit(writer, sync, arguments.graph)?;
     if let Some(sync) = sync {
+        report::remark_on_kept(&sync.kept(), &directory, output);
         remark_on_strangers(sync, &committed, &directory, output);
     }
     if !blank.is_empty() {

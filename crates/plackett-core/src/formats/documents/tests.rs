@@ -73,11 +73,25 @@ fn folders_are_sorted_and_bad_bytes_named() {
     std::fs::create_dir(folder.path().join("sub")).unwrap();
     std::fs::write(folder.path().join("b.txt"), "bee").unwrap();
     std::fs::write(folder.path().join("sub/a.md"), b"x\nyz\xff").unwrap();
+    std::fs::write(folder.path().join("sub/z.txt"), b"\xff\xfez\0").unwrap();
     std::fs::write(folder.path().join("image.png"), b"").unwrap();
-    let found: Vec<_> = open_documents(folder.path(), &DocumentOptions::default()).unwrap().collect();
-    assert_eq!(found.len(), 2);
+    let unread = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let told = unread.clone();
+    let check = FileCheck::new(|_, _, _| false).on_unread(move |id| told.lock().unwrap().push(id.to_string()));
+    let options = DocumentOptions { unchanged: Some(check), ..DocumentOptions::default() };
+    let found: Vec<_> = open_documents(folder.path(), &options).unwrap().collect();
+    assert_eq!(found.len(), 1);
     assert_eq!(*found[0].as_ref().unwrap(), Document::new("b.txt", "bee"));
-    assert!(matches!(found[1], Err(FormatError::Utf8 { line: 2, byte: 3, .. })));
+    assert_eq!(*unread.lock().unwrap(), ["sub/a.md", "sub/z.txt"]);
+    let remarks = options.remarks.take().join("\n");
+    assert!(remarks.contains("not all of it is UTF-8") && remarks.contains("1 file ("), "{remarks}");
+    assert!(remarks.contains("a.md)") && remarks.contains("UTF-16") && remarks.contains("z.txt)"), "{remarks}");
+    // Named itself, it is an error; where nothing else is left, so is the folder.
+    let alone = open_documents(&folder.path().join("sub/a.md"), &options).unwrap().next().unwrap();
+    assert!(matches!(alone, Err(FormatError::Utf8 { line: 2, byte: 3, .. })));
+    let none = open_documents(&folder.path().join("sub"), &options).unwrap().last().unwrap();
+    let none = none.unwrap_err().to_string();
+    assert!(none.contains("none of its 2 files") && none.contains("a.md, line 2"), "{none}");
 }
 
 /// A table of two documents.

@@ -37,6 +37,7 @@ pub(super) fn print(
             "chunk": index.settings().chunking, "passages": index.has_passages().then_some(done.passages), "written": done.added + done.replaced,
             "added": done.added, "replaced": done.replaced, "deleted": done.deleted,
             "unchanged": sync.map(CollectionSync::unchanged),
+            "kept": sync.map(CollectionSync::kept),
             "vectors": index.settings().model, "bytes": stats.bytes, "graph_vectors": stats.graph_vectors,
             "truncated": done.truncated, "without_vector": done.without_vector, "seconds": seconds,
         });
@@ -58,6 +59,23 @@ pub(super) fn print(
     );
     let text = text + &fields.map(|fields| fields_line(&fields)).unwrap_or_default();
     Ok(output.print_styled(&format!("{text}{}", blocks.map(Made::text).unwrap_or_default()))?)
+}
+
+/// Files that are named to people where a sync cannot read them.
+const KEPT_SHOWN: usize = 5;
+
+/// Says which documents a sync leaves as they were, since their files are there and cannot be read.
+pub(super) fn remark_on_kept(kept: &[String], directory: &str, output: &Output) {
+    if !kept.is_empty() {
+        let (they, files) = if kept.len() == 1 { ("it was", "file") } else { ("they were", "files") };
+        let shown: Vec<String> = kept.iter().take(KEPT_SHOWN).map(|name| format!("`{name}`")).collect();
+        let more = if kept.len() > KEPT_SHOWN { ", …" } else { "" };
+        output.warn(&format!(
+            "{directory}: kept as {they}: {} {files} this program cannot read ({}{more})",
+            kept.len(),
+            shown.join(", ")
+        ));
+    }
 }
 
 /// Fields that are named to people.
