@@ -378,7 +378,10 @@ impl Arguments {
             let has = if settings.vectors == VectorFormat::F32 { Vectors::F32 } else { Vectors::Int8 };
             return Err(refuse(format!("--vectors {}", format.name()), format!("{} vectors", has.name())));
         }
-        Ok(())
+        match &self.collection {
+            Some(_) => self.own.check_given(settings, index.directory(), self.sync, model),
+            None => Ok(()),
+        }
     }
 
     fn settings(&self, embedder: Option<&DocumentEmbedder<'_>>) -> IndexSettings {
@@ -390,6 +393,7 @@ impl Arguments {
             vectors: self.vectors.map_or(usual.vectors, Vectors::format),
             types: self.field_types.iter().flatten().cloned().collect(),
             chunking: self.chunk.clone(),
+            given_vectors: self.own.is_given(),
             ..usual
         }
     }
