@@ -407,8 +407,7 @@ impl Arguments {
             return DocumentOptions { field_use, fields, ..DocumentOptions::default() };
         };
         // The numbers of a collection that is synced are its own: a document keeps the one it had.
-        let numbered =
-            !self.sync && self.collection.as_deref().is_some_and(|path| self.documents.are_numbered(path));
+        let numbered = !self.sync && self.collection.is_some() && self.documents.are_numbered();
         let last = || index.ids().filter_map(|id| id.parse::<u64>().ok()).max().unwrap_or(0);
         DocumentOptions {
             field_use: FieldUse::Searched,

@@ -116,7 +116,7 @@ const SINGLE_KINDS: &[Declaration] = &[
         kind: SingleKind::Markdown,
         endings: &["md", "markdown"],
         read: Some(markdown::read),
-        version: 1,
+        version: 2,
         binary: false,
     },
     Declaration {

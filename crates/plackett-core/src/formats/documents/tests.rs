@@ -116,6 +116,73 @@ fn write_parquet(path: &Path) {
     writer.close().unwrap();
 }
 
+#[test]
+fn moments_of_tables_are_dates_and_numbers_that_are_none_are_said() {
+    use ::parquet::data_type::{ByteArray, ByteArrayType, DoubleType, Int64Type};
+    use ::parquet::file::{properties::WriterProperties, writer::SerializedFileWriter};
+    use ::parquet::schema::parser::parse_message_type;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.parquet");
+    let schema = "message d { required binary id (UTF8); required binary text (UTF8);
+        required int64 on (TIMESTAMP(NANOS,false)); required int64 at (TIMESTAMP(MICROS,true)); required double price; }";
+    let schema = Arc::new(parse_message_type(schema).unwrap());
+    let out = std::fs::File::create(&path).unwrap();
+    let mut writer = SerializedFileWriter::new(out, schema, Arc::new(WriterProperties::default())).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    for texts in [["a", "b"], ["one", "two"]] {
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<ByteArrayType>().write_batch(&texts.map(ByteArray::from), None, None).unwrap();
+        column.close().unwrap();
+    }
+    let seconds = 1_714_559_400;
+    for moments in [[seconds * 1_000_000_000, 1], [seconds * 1_000_000, 0]] {
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<Int64Type>().write_batch(&moments, None, None).unwrap();
+        column.close().unwrap();
+    }
+    let mut column = group.next_column().unwrap().unwrap();
+    column.typed::<DoubleType>().write_batch(&[1.5, f64::NAN], None, None).unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    writer.close().unwrap();
+    let options = DocumentOptions::default();
+    let found: Vec<_> = open_documents(&path, &options).unwrap().map(Result::unwrap).collect();
+    assert_eq!(
+        serde_json::Value::Object(found[0].metadata.clone()),
+        serde_json::json!({"on": "2024-05-01 10:30:00 +00:00", "at": "2024-05-01 10:30:00.000000 +00:00", "price": 1.5})
+    );
+    assert_eq!(found[1].metadata["on"], "1970-01-01 00:00:00.000000001 +00:00");
+    assert!(found[1].metadata["price"].is_null());
+    let remarks = options.remarks.take().join("\n");
+    assert!(remarks.contains("NaN") && remarks.contains("`price` (1 document)"), "{remarks}");
+}
+
+#[test]
+fn a_field_that_stands_twice_is_kept_by_itself_and_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("c.jsonl");
+    let lines = [
+        r#"{"id": 1, "text": "x", "year": 2020, "lang": "en", "metadata": {"year": 2021, "lang": "en", "by": "A"}}"#,
+        r#"{"id": 2, "text": "x", "metadata": {"year": 2022}}"#,
+        r#"{"id": 3, "text": "x", "metadata": {"year": 1}, "year": 2}"#,
+    ];
+    std::fs::write(&path, lines.join("\n")).unwrap();
+    let options = DocumentOptions::default();
+    let found: Vec<_> = open_documents(&path, &options).unwrap().map(Result::unwrap).collect();
+    let years: Vec<_> = found.iter().map(|document| document.metadata["year"].as_u64().unwrap()).collect();
+    assert_eq!((years, found[0].metadata["by"].as_str()), (vec![2020, 2022, 2], Some("A")));
+    let remarks = options.remarks.take().join("\n");
+    assert!(remarks.contains("`year` (2 documents)") && !remarks.contains("lang"), "{remarks}");
+    // The fields of `metadata` may be named with and without it.
+    let searched = |fields: &[&str]| DocumentOptions {
+        field_use: FieldUse::SearchedAsAsked,
+        fields: fields.iter().map(|field| field.to_string()).collect(),
+        ..DocumentOptions::default()
+    };
+    let read = |fields: &[&str]| open_documents(&path, &searched(fields)).unwrap().all(|document| document.is_ok());
+    assert!(read(&["text", "metadata.by"]) && read(&["text", "by"]) && !read(&["text", "metadata.who"]));
+}
+
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     use std::io::Write;
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -166,9 +233,8 @@ fn lines_are_numbered_texts() {
     let options = DocumentOptions { format: DocumentFormat::Lines, ..DocumentOptions::default() };
     let found: Vec<_> = open_documents(&path, &options).unwrap().map(Result::unwrap).collect();
     assert_eq!(found, [Document::new("1", "one text"), Document::new("3", "another")]);
-    std::fs::write(folder.path().join("x.txt"), "in a folder").unwrap();
-    let found: Vec<_> = open_documents(folder.path(), &options).unwrap().map(Result::unwrap).collect();
-    assert_eq!(found, [Document::new("x.txt", "in a folder")]);
+    let refused = open_documents(folder.path(), &options).err().expect("refused").to_string();
+    assert!(refused.contains("--input-format text") && refused.contains("leave the flag out"), "{refused}");
 }
 
 #[test]

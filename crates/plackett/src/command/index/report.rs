@@ -6,6 +6,7 @@ use crate::command::terminal::plain;
 use crate::command::{Outcome, Output};
 use console::style;
 use plackett::sync::CollectionSync;
+use plackett_core::names_field;
 use plackett_search::{Committed, Field, Index};
 use serde_json::json;
 use std::time::Instant;
@@ -99,7 +100,7 @@ fn fields_line(fields: &[Field]) -> String {
 fn remark_on_types(index: &Index, fields: &[Field], output: &Output) {
     let types = index.settings().types.keys();
     let absent: Vec<&String> =
-        types.filter(|name| !fields.iter().any(|field| field.name == **name)).collect();
+        types.filter(|name| !fields.iter().any(|field| names_field(name, &field.name))).collect();
     if !absent.is_empty() {
         output.warn(&format!("--field-types: no document has {}", listed(&absent, "field", "fields")));
     }
