@@ -2,6 +2,7 @@
 
 use super::{DocumentOptions, FieldUse};
 use crate::Metadata;
+use crate::declaration::{nearest, suggestion};
 use crate::document::names_field;
 use crate::formats::FormatError;
 use crate::formats::error::shown;
@@ -140,6 +141,12 @@ impl Seen {
         }
     }
 
+    /// The field that was probably meant by a name that none has.
+    fn meant(&self, asked: &str) -> String {
+        let taken = [&self.id, &self.title, &self.text].into_iter().flatten();
+        suggestion(&nearest(asked, taken.chain(self.others.keys()).map(String::as_str)))
+    }
+
     /// Refuses names of fields that no document has: nothing would ever be found in them.
     pub(super) fn check(&self, file: &str, options: &DocumentOptions) -> Result<(), FormatError> {
         let refused = |problem: String| Err(FormatError::File { file: file.into(), problem });
@@ -149,9 +156,9 @@ impl Seen {
             ("--text-field", &options.text_field, &self.text),
         ] {
             if let (Some(asked), None) = (asked, seen) {
-                let names = self.names();
+                let (names, meant) = (self.names(), self.meant(asked));
                 return refused(format!(
-                    "no document has the field `{asked}` of {flag}; the fields are {names}"
+                    "no document has the field `{asked}` of {flag}{meant}; the fields are {names}"
                 ));
             }
         }
@@ -170,9 +177,9 @@ impl Seen {
                     ));
                 }
                 _ => {
-                    let names = self.names();
+                    let (names, meant) = (self.names(), self.meant(name));
                     return refused(format!(
-                        "no document has the field `{name}` of --fields; the fields are {names}"
+                        "no document has the field `{name}` of --fields{meant}; the fields are {names}"
                     ));
                 }
             }

@@ -6,6 +6,7 @@ use crate::command::terminal::plain;
 use crate::command::{Outcome, Output};
 use console::style;
 use plackett::sync::CollectionSync;
+use plackett_core::declaration::{nearest, suggestion};
 use plackett_core::names_field;
 use plackett_search::{Committed, Field, Index};
 use serde_json::json;
@@ -102,7 +103,13 @@ fn remark_on_types(index: &Index, fields: &[Field], output: &Output) {
     let absent: Vec<&String> =
         types.filter(|name| !fields.iter().any(|field| names_field(name, &field.name))).collect();
     if !absent.is_empty() {
-        output.warn(&format!("--field-types: no document has {}", listed(&absent, "field", "fields")));
+        let names = || fields.iter().map(|field| field.name.as_str());
+        let meant = absent.first().and_then(|name| nearest(name, names()));
+        output.warn(&format!(
+            "--field-types: no document has {}{}",
+            listed(&absent, "field", "fields"),
+            suggestion(&meant)
+        ));
     }
 }
 
