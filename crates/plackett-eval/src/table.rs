@@ -268,7 +268,8 @@ pub(crate) fn p_value(p: f64) -> String {
 
 /// Columns padded to their widest cell; the first column left, the others right. An empty heading has no line.
 fn aligned(header: &[String], rows: &[Vec<String>]) -> String {
-    let all = || std::iter::once(header).filter(|header| !header.is_empty()).chain(rows.iter().map(Vec::as_slice));
+    let all =
+        || std::iter::once(header).filter(|header| !header.is_empty()).chain(rows.iter().map(Vec::as_slice));
     let columns = all().map(<[String]>::len).max().unwrap_or(0);
     let width = |column: usize| {
         all().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
@@ -302,7 +303,8 @@ fn a_measure_a_line(header: &[String], rows: &[Vec<String>], columns: usize) -> 
     }
     let cell = |row: &[String], at: usize| row.get(at).cloned().unwrap_or_default();
     let all = || std::iter::once(header).chain(rows.iter().map(Vec::as_slice));
-    let turned: Vec<Vec<String>> = (0..header.len()).map(|at| all().map(|row| cell(row, at)).collect()).collect();
+    let turned: Vec<Vec<String>> =
+        (0..header.len()).map(|at| all().map(|row| cell(row, at)).collect()).collect();
     if let [_, measures @ ..] = turned.as_slice() {
         let names = std::iter::once("measure".to_string()).chain(rows.iter().map(|row| cell(row, 0)));
         let turned = aligned(&names.collect::<Vec<_>>(), measures);
@@ -312,7 +314,8 @@ fn a_measure_a_line(header: &[String], rows: &[Vec<String>], columns: usize) -> 
     }
     let mut lines = String::new();
     for (at, measure) in header.iter().enumerate().skip(1) {
-        let of: Vec<Vec<String>> = rows.iter().map(|row| vec![format!("  {}", cell(row, 0)), cell(row, at)]).collect();
+        let of: Vec<Vec<String>> =
+            rows.iter().map(|row| vec![format!("  {}", cell(row, 0)), cell(row, at)]).collect();
         lines.push_str(&aligned(&[measure.clone(), String::new()], &of));
     }
     lines
@@ -324,8 +327,12 @@ fn blocks(header: &[String], rows: &[Vec<String>]) -> String {
     for row in rows {
         let (names, numbers) = row.split_at(row.len().min(2));
         let _ = writeln!(text, "{}", names.join("  "));
-        let of: Vec<Vec<String>> =
-            header.iter().skip(2).zip(numbers).map(|(name, cell)| vec![format!("  {name}"), cell.clone()]).collect();
+        let of: Vec<Vec<String>> = header
+            .iter()
+            .skip(2)
+            .zip(numbers)
+            .map(|(name, cell)| vec![format!("  {name}"), cell.clone()])
+            .collect();
         text.push_str(&aligned(&[], &of));
     }
     text

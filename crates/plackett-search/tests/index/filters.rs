@@ -449,7 +449,10 @@ fn a_field_that_was_made_a_text_is_refused_in_comparisons_and_not_found_empty() 
     writer.finish().unwrap();
     for text in ["zip = '1234'", "zip != '1'", "zip in ('1')", "zip < 3", "metadata.zip = '1234'"] {
         let error = index.select(Some(&text.parse().unwrap())).err().unwrap().to_string();
-        assert!(error.contains("type text") && error.contains("--field-types zip=keyword"), "{text}: {error}");
+        assert!(
+            error.contains("type text") && error.contains("--field-types zip=keyword"),
+            "{text}: {error}"
+        );
     }
     assert_eq!(index.select(Some(&"exists(zip)".parse().unwrap())).unwrap().len(), 1);
 }

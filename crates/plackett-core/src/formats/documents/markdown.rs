@@ -19,7 +19,9 @@ pub(super) fn read(source: &Source<'_>) -> Result<Parts, Unread> {
         Some(Value::Number(number)) => Some(front_matter::as_written(all, body, "title", number)),
         _ => None,
     };
-    if own.is_some() || metadata.get("title").and_then(Value::as_str) .is_some_and(|known| known.trim() == heading) {
+    if own.is_some()
+        || metadata.get("title").and_then(Value::as_str).is_some_and(|known| known.trim() == heading)
+    {
         metadata.shift_remove("title");
     }
     let title = own.unwrap_or(heading);

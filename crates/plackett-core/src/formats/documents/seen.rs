@@ -50,7 +50,8 @@ impl Affected {
 
     /// The fields with their counts, if there are any.
     fn words(&self) -> Option<String> {
-        let field = |(name, count): (&String, &u64)| format!("`{}` ({})", shown(name), counted(*count, "document"));
+        let field =
+            |(name, count): (&String, &u64)| format!("`{}` ({})", shown(name), counted(*count, "document"));
         let fields: Vec<String> = self.0.iter().take(AFFECTED_SHOWN).map(field).collect();
         let more = match self.0.len().saturating_sub(AFFECTED_SHOWN) {
             0 => String::new(),

@@ -77,7 +77,8 @@ fn folders_are_sorted_and_bad_bytes_named() {
     std::fs::write(folder.path().join("image.png"), b"").unwrap();
     let unread = Arc::new(std::sync::Mutex::new(Vec::new()));
     let told = unread.clone();
-    let check = FileCheck::new(|_, _, _| false).on_unread(move |id| told.lock().unwrap().push(id.to_string()));
+    let check =
+        FileCheck::new(|_, _, _| false).on_unread(move |id| told.lock().unwrap().push(id.to_string()));
     let options = DocumentOptions { unchanged: Some(check), ..DocumentOptions::default() };
     let found: Vec<_> = open_documents(folder.path(), &options).unwrap().collect();
     assert_eq!(found.len(), 1);
@@ -85,7 +86,10 @@ fn folders_are_sorted_and_bad_bytes_named() {
     assert_eq!(*unread.lock().unwrap(), ["sub/a.md", "sub/z.txt"]);
     let remarks = options.remarks.take().join("\n");
     assert!(remarks.contains("not all of it is UTF-8") && remarks.contains("1 file ("), "{remarks}");
-    assert!(remarks.contains("a.md)") && remarks.contains("UTF-16") && remarks.contains("z.txt)"), "{remarks}");
+    assert!(
+        remarks.contains("a.md)") && remarks.contains("UTF-16") && remarks.contains("z.txt)"),
+        "{remarks}"
+    );
     // Named itself, it is an error; where nothing else is left, so is the folder.
     let alone = open_documents(&folder.path().join("sub/a.md"), &options).unwrap().next().unwrap();
     assert!(matches!(alone, Err(FormatError::Utf8 { line: 2, byte: 3, .. })));
@@ -179,7 +183,8 @@ fn a_field_that_stands_twice_is_kept_by_itself_and_said() {
         fields: fields.iter().map(|field| field.to_string()).collect(),
         ..DocumentOptions::default()
     };
-    let read = |fields: &[&str]| open_documents(&path, &searched(fields)).unwrap().all(|document| document.is_ok());
+    let read =
+        |fields: &[&str]| open_documents(&path, &searched(fields)).unwrap().all(|document| document.is_ok());
     assert!(read(&["text", "metadata.by"]) && read(&["text", "by"]) && !read(&["text", "metadata.who"]));
 }
 

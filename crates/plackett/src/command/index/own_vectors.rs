@@ -45,8 +45,11 @@ impl VectorArguments {
         if self.is_given() || model.is_some() {
             return Ok(());
         }
-        let (flag, without_sync) =
-            if sync { ("--sync", "leave --sync out and add documents with --append and ") } else { ("--append", "") };
+        let (flag, without_sync) = if sync {
+            ("--sync", "leave --sync out and add documents with --append and ")
+        } else {
+            ("--append", "")
+        };
         bail!(
             "{flag}: the vectors of the index {} were given (--vectors-from, --vector-field), and those of the new documents would \
              be made by {}; {without_sync}give theirs with --vectors-from FILE or --vector-field NAME, or write --model {} if it \
@@ -167,7 +170,9 @@ mod tests {
         let none = VectorArguments { vectors_from: None, vector_field: None };
         let field = VectorArguments { vectors_from: None, vector_field: Some("v".into()) };
         let check = |arguments: &VectorArguments, settings, sync, model| {
-            arguments.check_given(settings, Path::new("my.index"), sync, model).map_err(|error| error.to_string())
+            arguments
+                .check_given(settings, Path::new("my.index"), sync, model)
+                .map_err(|error| error.to_string())
         };
         for (sync, flag) in [(false, "--append: "), (true, "--sync: ")] {
             let said = check(&none, &given, sync, None).unwrap_err();

@@ -107,7 +107,10 @@ impl Session<'_> {
                     match self.answer_one(words, Format::Text, output) {
                         Ok(ids) => {
                             found = ids;
-                            output.note(&format!("{}", style(format!("      {:.0?}", started.elapsed())).dim()));
+                            output.note(&format!(
+                                "{}",
+                                style(format!("      {:.0?}", started.elapsed())).dim()
+                            ));
                         }
                         Err(Failure::Input(error) | Failure::Service(error)) => {
                             output.note(&plain(&format!("{error:#}")))
@@ -126,8 +129,12 @@ impl Session<'_> {
         let of_answer = place.and_then(|place| found.get(place.checked_sub(1)?));
         let Some(document) = self.index.document(of_answer.map_or(which, String::as_str))? else {
             output.note(&match (found.len(), place) {
-                (0, _) if which.is_empty() => "nothing was found yet; `:open 3` opens the third of an answer".into(),
-                (all, _) if which.is_empty() => format!("`:open N` with a number from 1 to {all}, or with an id"),
+                (0, _) if which.is_empty() => {
+                    "nothing was found yet; `:open 3` opens the third of an answer".into()
+                }
+                (all, _) if which.is_empty() => {
+                    format!("`:open N` with a number from 1 to {all}, or with an id")
+                }
                 (all, Some(_)) => format!("the last answer has {all}; {which} is none of them, nor an id"),
                 (_, None) => plain(&format!("no document has the id {which}")).into_owned(),
             });
@@ -148,8 +155,10 @@ impl Session<'_> {
             ("", _) => {
                 let filter = self.filter.as_ref().map_or_else(|| "none".to_string(), ToString::to_string);
                 let explain = if self.explain { "on" } else { "off" };
-                let text =
-                    format!("pipeline  {}\nfilter    {filter}\nk         {}\nexplain   {explain}", self.pipeline, self.k);
+                let text = format!(
+                    "pipeline  {}\nfilter    {filter}\nk         {}\nexplain   {explain}",
+                    self.pipeline, self.k
+                );
                 output.note(&plain(&text));
             }
             ("explain", "on") => self.explain = true,
@@ -184,7 +193,9 @@ impl Session<'_> {
     fn obey(&mut self, name: &str, argument: &str, output: &Output) {
         match (name, argument) {
             (":set", argument) => self.set(argument, output),
-            (":search" | ":s", _) => output.note("`:search WORDS` searches for words, also for those that are commands"),
+            (":search" | ":s", _) => {
+                output.note("`:search WORDS` searches for words, also for those that are commands")
+            }
             (":pipeline" | ":p", "") => output.note(&self.pipeline.to_string()),
             (":pipeline" | ":p", expression) => match self.resolve(expression) {
                 Ok(pipeline) => {
@@ -310,8 +321,10 @@ mod tests {
         }
         let (text, _) = answers(&mut session, "nothingofthekind\n");
         assert!(text.contains("nothing found"), "{text}");
-        let (text, _) =
-            answers(&mut session, ":f\n:filter yaer = 1\n:filter year >\n:f n > 2\napples\n:f\n:f none\nrust\n");
+        let (text, _) = answers(
+            &mut session,
+            ":f\n:filter yaer = 1\n:filter year >\n:f n > 2\napples\n:f\n:f none\nrust\n",
+        );
         assert!(text.contains("no filter") && text.contains("`yaer`") && text.contains("column 7"), "{text}");
         assert!(text.contains("1  c") && !text.contains("1  a") && text.contains("n > 2"), "{text}");
         assert!(text.contains("1  d") && session.filter.is_none(), "{text}");
@@ -328,8 +341,14 @@ mod tests {
         assert!(text.contains("nothing was found yet"), "{text}");
         assert!(text.contains("  c\n      pears, apples, plums\n      n: 3\n"), "{text}");
         assert!(text.contains("the last answer has 1; 2 is none"), "{text}");
-        assert!(text.contains("  d\n      rust\n") && text.contains("no document has the id nobody"), "{text}");
-        let (text, _) = answers(&mut session, ":set k 3\n:set pipeline bm25(b=0.1)\n:set explain on\n:set\n:set pipelin x\n");
+        assert!(
+            text.contains("  d\n      rust\n") && text.contains("no document has the id nobody"),
+            "{text}"
+        );
+        let (text, _) = answers(
+            &mut session,
+            ":set k 3\n:set pipeline bm25(b=0.1)\n:set explain on\n:set\n:set pipelin x\n",
+        );
         assert_eq!((session.k, session.explain), (3, true), "{text}");
         assert!(text.contains("pipeline  bm25(b=0.1)") && text.contains("filter    none"), "{text}");
         assert!(text.contains("did you mean `pipeline`"), "{text}");
