@@ -16,8 +16,8 @@ use plackett::indexing::DocumentEmbedder;
 use plackett::own_vectors::OwnVectors;
 use plackett::pipeline::Models;
 use plackett::sync::CollectionSync;
-use plackett_core::Document;
 use plackett_core::formats::{DocumentOptions, Documents, FieldUse, Remarks};
+use plackett_core::{Document, names_field};
 use plackett_search::chunk::ChunkingError;
 use plackett_search::{
     Chunking, Committed, Embedder, FieldType, HAS_HNSW, Index, IndexSettings, IndexWriter, MANIFEST,
@@ -346,7 +346,9 @@ impl Arguments {
             return Err(refuse(format!("--fields {}", fields.join(",")), has));
         }
         for (name, kind) in self.field_types.iter().flatten() {
-            let has = match settings.types.get(name) {
+            let same = |own: &str| names_field(name, own) || names_field(own, name);
+            let known = settings.types.iter().find(|(own, _)| same(own)).map(|(_, own)| own);
+            let has = match known {
                 Some(own) if own == kind => continue,
                 Some(own) => format!("the type {own} for that field"),
                 None => "no such type".into(),
