@@ -6,6 +6,17 @@ use std::ops::Range;
 /// Free fields of a document or query, in the order of their file.
 pub type Metadata = serde_json::Map<String, serde_json::Value>;
 
+/// Whether a name that somebody gives is that of a field. `metadata.year` is `year` too, since documents that come with an
+/// object `metadata` have its fields for theirs.
+pub fn names_field(given: &str, field: &str) -> bool {
+    given == field || given.strip_prefix("metadata.") == Some(field)
+}
+
+/// The field of a name that somebody gives, as [`names_field`] says; one that has all of the name comes first.
+pub fn field_named<'a>(metadata: &'a Metadata, given: &str) -> Option<&'a serde_json::Value> {
+    metadata.get(given).or_else(|| metadata.get(given.strip_prefix("metadata.")?))
+}
+
 /// An information need. The id is always a string, even when it looks like a number.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Query {
@@ -62,6 +73,17 @@ impl Document {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fields_go_by_their_names_with_and_without_the_object_they_came_in() {
+        let json = serde_json::json!({"year": 1, "metadata.on": 2, "on": 3});
+        let metadata = json.as_object().unwrap();
+        for (given, value) in [("year", 1), ("metadata.year", 1), ("metadata.on", 2), ("on", 3)] {
+            assert_eq!(field_named(metadata, given), Some(&value.into()), "{given}");
+        }
+        assert!(field_named(metadata, "metadata.day").is_none());
+        assert!(names_field("metadata.year", "year") && !names_field("year", "metadata.year"));
+    }
 
     #[test]
     fn model_text_joins_title_and_body_only_when_both_exist() {

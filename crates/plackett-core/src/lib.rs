@@ -35,7 +35,7 @@ mod ranking;
 mod request;
 mod run;
 
-pub use document::{Document, Metadata, Query};
+pub use document::{Document, Metadata, Query, field_named, names_field};
 pub use ids::{IdList, IdListFull};
 pub use pieces::Pieces;
 pub use preferences::{PreferenceLevel, Preferences, QueryPreferences};

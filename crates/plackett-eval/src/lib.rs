@@ -63,4 +63,4 @@ pub use policy::{
 pub use preferred::{GroupCounts, PairSum, PreferenceCounts, Tally};
 pub use results::{comparison_json, results_json};
 pub use standard::standardise;
-pub use table::{MeansTable, comparison_text};
+pub use table::{MeansTable, comparison_text, comparison_text_within};

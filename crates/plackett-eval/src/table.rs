@@ -21,13 +21,18 @@ pub struct MeansTable<'a> {
 impl MeansTable<'_> {
     /// For a terminal, columns aligned.
     pub fn text(&self) -> String {
+        self.text_within(usize::MAX)
+    }
+
+    /// The same in lines of at most so many columns, where that can be: what is wider has a measure a line.
+    pub fn text_within(&self, columns: usize) -> String {
         let rows: Vec<Vec<String>> = self.rows(|cell| match cell.interval {
             Some([low, high]) if self.intervals => {
                 format!("{}{} [{}, {}]", cell.mean, cell.mark, self.number(low), self.number(high))
             }
             _ => format!("{}{}", cell.mean, cell.mark),
         });
-        let mut text = aligned(&self.header(), &rows);
+        let mut text = a_measure_a_line(&self.header(), &rows, columns);
         if let Some(note) = self.note() {
             let _ = writeln!(text, "{note}");
         }
@@ -173,6 +178,11 @@ struct Cell {
 
 /// The comparison as a table for the terminal.
 pub fn comparison_text(comparison: &Comparison, digits: usize) -> String {
+    comparison_text_within(comparison, digits, usize::MAX)
+}
+
+/// The same in lines of at most so many columns: what is wider has a number a line.
+pub fn comparison_text_within(comparison: &Comparison, digits: usize, columns: usize) -> String {
     let header = [
         "run",
         "measure",
@@ -213,7 +223,8 @@ pub fn comparison_text(comparison: &Comparison, digits: usize) -> String {
             ]
         })
         .collect();
-    let mut text = aligned(&header, &rows);
+    let whole = aligned(&header, &rows);
+    let mut text = if fits(&whole, columns) { whole } else { blocks(&header, &rows) };
     let _ = writeln!(
         text,
         "baseline: {}. p-values are two-sided and corrected ({}, over {}); † p of the paired t-test < {}.\n\
@@ -255,15 +266,17 @@ pub(crate) fn p_value(p: f64) -> String {
     if p < 0.0001 { "<0.0001".into() } else { format!("{p:.4}") }
 }
 
-/// Columns padded to their widest cell; the first column left, the others right.
+/// Columns padded to their widest cell; the first column left, the others right. An empty heading has no line.
 fn aligned(header: &[String], rows: &[Vec<String>]) -> String {
+    let all =
+        || std::iter::once(header).filter(|header| !header.is_empty()).chain(rows.iter().map(Vec::as_slice));
+    let columns = all().map(<[String]>::len).max().unwrap_or(0);
     let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column));
-        cells.chain(header.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+        all().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
     };
-    let widths: Vec<usize> = (0..header.len()).map(width).collect();
+    let widths: Vec<usize> = (0..columns).map(width).collect();
     let mut text = String::new();
-    for row in std::iter::once(header).chain(rows.iter().map(Vec::as_slice)) {
+    for row in all() {
         let mut line = String::new();
         for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
             let padding = " ".repeat(width - cell.chars().count());
@@ -272,6 +285,55 @@ fn aligned(header: &[String], rows: &[Vec<String>]) -> String {
         }
         text.push_str(line.trim_end());
         text.push('\n');
+    }
+    text
+}
+
+/// Whether no line is longer than so many columns.
+fn fits(text: &str, columns: usize) -> bool {
+    text.lines().all(|line| line.chars().count() <= columns)
+}
+
+/// A table of runs by measures that fits into so many columns: with a run a line, with a measure a line, or with a measure of
+/// a run a line.
+fn a_measure_a_line(header: &[String], rows: &[Vec<String>], columns: usize) -> String {
+    let whole = aligned(header, rows);
+    if fits(&whole, columns) {
+        return whole;
+    }
+    let cell = |row: &[String], at: usize| row.get(at).cloned().unwrap_or_default();
+    let all = || std::iter::once(header).chain(rows.iter().map(Vec::as_slice));
+    let turned: Vec<Vec<String>> =
+        (0..header.len()).map(|at| all().map(|row| cell(row, at)).collect()).collect();
+    if let [_, measures @ ..] = turned.as_slice() {
+        let names = std::iter::once("measure".to_string()).chain(rows.iter().map(|row| cell(row, 0)));
+        let turned = aligned(&names.collect::<Vec<_>>(), measures);
+        if fits(&turned, columns) {
+            return turned;
+        }
+    }
+    let mut lines = String::new();
+    for (at, measure) in header.iter().enumerate().skip(1) {
+        let of: Vec<Vec<String>> =
+            rows.iter().map(|row| vec![format!("  {}", cell(row, 0)), cell(row, at)]).collect();
+        lines.push_str(&aligned(&[measure.clone(), String::new()], &of));
+    }
+    lines
+}
+
+/// A block for each row: the first two cells, and under them the others, each in a line with its heading.
+fn blocks(header: &[String], rows: &[Vec<String>]) -> String {
+    let mut text = String::new();
+    for row in rows {
+        let (names, numbers) = row.split_at(row.len().min(2));
+        let _ = writeln!(text, "{}", names.join("  "));
+        let of: Vec<Vec<String>> = header
+            .iter()
+            .skip(2)
+            .zip(numbers)
+            .map(|(name, cell)| vec![format!("  {name}"), cell.clone()])
+            .collect();
+        text.push_str(&aligned(&[], &of));
     }
     text
 }
@@ -304,6 +366,25 @@ mod tests {
         let row = |cells: [&str; 2]| cells.map(String::from).to_vec();
         let text = aligned(&row(["run", "x"]), &[row(["bm25†", "0.5"]), row(["b", "12.25"])]);
         assert_eq!(text, "run        x\nbm25†    0.5\nb      12.25\n");
+    }
+
+    #[test]
+    fn what_is_too_wide_has_a_measure_a_line() {
+        let row = |cells: [&str; 3]| cells.map(String::from).to_vec();
+        let header = row(["run", "nDCG@10", "AP"]);
+        let rows = [row(["bm25", "0.5 [0.4, 0.6]", "0.2"]), row(["dense", "0.6 [0.5, 0.7]", "0.3"])];
+        let wide = a_measure_a_line(&header, &rows, 80);
+        assert!(wide.starts_with("run           nDCG@10   AP\nbm25   0.5 [0.4, 0.6]  0.2\n"), "{wide}");
+        let rows_short = [row(["b", "0.5", "0.2"])];
+        let turned = a_measure_a_line(&header, &rows_short, 13);
+        assert_eq!(turned, "measure    b\nnDCG@10  0.5\nAP       0.2\n");
+        let narrow = a_measure_a_line(&header, &rows, 24);
+        assert_eq!(
+            narrow,
+            "nDCG@10\n  bm25   0.5 [0.4, 0.6]\n  dense  0.6 [0.5, 0.7]\nAP\n  bm25   0.2\n  dense  0.3\n"
+        );
+        assert!(fits(&narrow, 24));
+        assert_eq!(blocks(&header, &rows_short), "b  0.5\n  AP  0.2\n");
     }
 
     #[test]

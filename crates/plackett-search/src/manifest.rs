@@ -80,6 +80,13 @@ pub struct IndexSettings {
     /// How documents are cut into passages; `None` where they are whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chunking: Option<Chunking>,
+    /// Whether the vectors came with the documents, so that those which the model would make may be others.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub given_vectors: bool,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 fn first_version() -> u32 {
@@ -97,6 +104,7 @@ impl Default for IndexSettings {
             filters: true,
             types: BTreeMap::new(),
             chunking: None,
+            given_vectors: false,
         }
     }
 }

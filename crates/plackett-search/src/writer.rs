@@ -17,7 +17,7 @@ use crate::vectors::{VectorFile, VectorWriter};
 use crate::{
     CutText, Embedded, Embedder, HAS_HNSW, SearchError, SyncState, compaction, filter, sync_state, unfinished,
 };
-use plackett_core::{Document, Metadata, Truncation};
+use plackett_core::{Document, Metadata, Truncation, field_named};
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::collections::{HashSet, VecDeque};
@@ -568,7 +568,7 @@ pub(crate) fn field_text<'a>(document: &'a Document, name: &str) -> Cow<'a, str>
     match name {
         "title" => Cow::Borrowed(&document.title),
         "text" => Cow::Borrowed(&document.text),
-        _ => match document.metadata.get(name) {
+        _ => match field_named(&document.metadata, name) {
             None | Some(serde_json::Value::Null) => Cow::Borrowed(""),
             Some(serde_json::Value::String(text)) => Cow::Borrowed(text),
             Some(other) => Cow::Owned(other.to_string()),

@@ -59,6 +59,8 @@ struct Progress {
     /// The state that comes.
     now: SyncState,
     unchanged: usize,
+    /// Documents of files that are there and cannot be read.
+    kept: Vec<String>,
     changed: bool,
     /// The file that is being read: the document that comes next is made of it.
     file: Option<(String, ContentHash)>,
@@ -101,10 +103,11 @@ impl CollectionSync {
         Ok(Some(before))
     }
 
-    /// Tells files that are in the index as they are.
+    /// Tells files that are in the index as they are, and takes note of those that cannot be read: a program that was built
+    /// without the reader of a kind, or a file that is damaged for the moment, removes nothing.
     pub fn file_check(&self) -> FileCheck {
-        let shared = Arc::clone(&self.shared);
-        FileCheck::new(move |id: &str, kind: SingleKind, bytes: &[u8]| {
+        let (shared, of_unread) = (Arc::clone(&self.shared), Arc::clone(&self.shared));
+        let check = FileCheck::new(move |id: &str, kind: SingleKind, bytes: &[u8]| {
             let hash = digest(&[kind.reader().as_bytes(), bytes]);
             let mut progress = shared.lock().unwrap_or_else(PoisonError::into_inner);
             if progress.known.documents.get(id) != Some(&hash) {
@@ -114,6 +117,13 @@ impl CollectionSync {
             progress.unchanged += 1;
             progress.now.documents.insert(id.to_string(), hash);
             true
+        });
+        check.on_unread(move |id: &str| {
+            let mut progress = of_unread.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(hash) = progress.known.documents.get(id).copied() {
+                progress.now.documents.insert(id.to_string(), hash);
+                progress.kept.push(id.to_string());
+            }
         })
     }
 
@@ -165,6 +175,11 @@ impl CollectionSync {
         self.progress().unchanged
     }
 
+    /// Documents that stay as an earlier sync made them, since their files cannot be read now.
+    pub fn kept(&self) -> Vec<String> {
+        self.progress().kept.clone()
+    }
+
     /// Documents of the collection.
     pub fn documents(&self) -> usize {
         self.progress().now.documents.len()
@@ -181,4 +196,54 @@ fn hash_of(document: &Document) -> ContentHash {
     let Document { id, title, text, metadata, headings: _ } = document;
     let metadata = serde_json::Value::Object(metadata.clone()).to_string();
     digest(&[id.as_bytes(), title.as_bytes(), text.as_bytes(), metadata.as_bytes()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use plackett_core::formats::{DocumentOptions, open_documents};
+    use plackett_search::{Index, IndexSettings};
+
+    /// Syncs a folder with an index, and gives the ids that the index then has, and those that were kept.
+    fn synced(collection: &Path, index: &mut Index) -> (Vec<String>, Vec<String>) {
+        let sync = CollectionSync::new(collection);
+        let options = DocumentOptions { unchanged: Some(sync.file_check()), ..DocumentOptions::default() };
+        let documents = open_documents(collection, &options).unwrap();
+        let directory = index.directory().to_path_buf();
+        let mut writer = index.writer(None).unwrap();
+        sync.begin(&writer, &directory).unwrap();
+        for document in documents {
+            let document = document.unwrap();
+            if !sync.is_unchanged(&document, &writer).unwrap() {
+                writer.put(document).unwrap();
+            }
+        }
+        sync.finish(&mut writer).unwrap();
+        writer.finish().unwrap();
+        let mut ids: Vec<String> = index.ids().map(str::to_string).collect();
+        ids.sort();
+        (ids, sync.kept())
+    }
+
+    #[test]
+    fn files_that_cannot_be_read_are_kept_and_lost_ones_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let notes = folder.path().join("notes");
+        std::fs::create_dir(&notes).unwrap();
+        for name in ["a.txt", "b.txt", "c.txt"] {
+            std::fs::write(notes.join(name), "words").unwrap();
+        }
+        let settings = IndexSettings::default();
+        let mut index = Index::create(folder.path().join("i"), &settings).unwrap();
+        assert_eq!(synced(&notes, &mut index).0, ["a.txt", "b.txt", "c.txt"]);
+        std::fs::write(notes.join("b.txt"), b"w\xf6rter").unwrap();
+        std::fs::remove_file(notes.join("c.txt")).unwrap();
+        let expected = (vec!["a.txt".to_string(), "b.txt".into()], vec!["b.txt".to_string()]);
+        assert_eq!(synced(&notes, &mut index), expected);
+        assert_eq!(synced(&notes, &mut index), expected, "the state still has it");
+        // A later sync that reads the file again replaces it.
+        std::fs::write(notes.join("b.txt"), "other words").unwrap();
+        assert!(synced(&notes, &mut index).1.is_empty());
+        assert_eq!(index.document("b.txt").unwrap().unwrap().text, "other words");
+    }
 }

@@ -8,6 +8,7 @@ mod json;
 mod lines;
 mod making;
 mod markdown;
+mod moment;
 mod not_json;
 mod parquet;
 mod pdf;
@@ -44,7 +45,7 @@ pub enum DocumentFormat {
     Tsv,
     /// Parquet. Where it is packed or standard input, an unpacked copy is kept among the temporary files meanwhile.
     Parquet,
-    /// One text per line; the id is the number of the line. A folder is a folder of files here too.
+    /// One text per line; the id is the number of the line. A folder has no lines.
     Lines,
     /// Files of the kinds that are one document each, also with `.gz` or `.zst`; the id is the path inside the folder.
     Folder,
@@ -84,18 +85,31 @@ pub struct DocumentOptions {
 
 /// Tells files that are known as they are, by id, kind and bytes (unpacked, without a byte order mark).
 #[derive(Clone)]
-pub struct FileCheck(Arc<Check>);
+pub struct FileCheck {
+    known: Arc<Check>,
+    unread: Option<Arc<Unread>>,
+}
 
 type Check = dyn Fn(&str, SingleKind, &[u8]) -> bool + Send + Sync;
+type Unread = dyn Fn(&str) + Send + Sync;
 
 impl FileCheck {
     /// A check that asks a function, once for each file.
     pub fn new(check: impl Fn(&str, SingleKind, &[u8]) -> bool + Send + Sync + 'static) -> FileCheck {
-        FileCheck(Arc::new(check))
+        FileCheck { known: Arc::new(check), unread: None }
+    }
+
+    /// Tells a function the id of each file of a folder that is there and cannot be read, so that it does not count as gone.
+    pub fn on_unread(self, unread: impl Fn(&str) + Send + Sync + 'static) -> FileCheck {
+        FileCheck { unread: Some(Arc::new(unread)), ..self }
     }
 
     pub(super) fn is_known(&self, id: &str, kind: SingleKind, bytes: &[u8]) -> bool {
-        (self.0)(id, kind, bytes)
+        (self.known)(id, kind, bytes)
+    }
+
+    pub(super) fn is_unread(&self, id: &str) {
+        self.unread.iter().for_each(|unread| unread(id));
     }
 }
 
@@ -146,6 +160,11 @@ pub type Documents = Box<dyn Iterator<Item = Result<Document, FormatError>> + Se
 pub fn open_documents(path: &Path, options: &DocumentOptions) -> Result<Documents, FormatError> {
     let file = super::input::name_of(path);
     let kind = kind(path, options.format);
+    if kind == DocumentFormat::Lines && path.is_dir() {
+        let problem = "--input-format text: is a folder, in which each file is one document of the kind that its name says; leave the \
+                       flag out, or name a file that has a text on each line";
+        return Err(FormatError::File { file, problem: problem.into() });
+    }
     let of_files = matches!(kind, DocumentFormat::Folder | DocumentFormat::Single(_));
     if of_files || kind == DocumentFormat::Lines {
         check_texts(kind, &file, options)?;
@@ -258,7 +277,7 @@ pub fn document_bytes(path: &Path) -> Option<u64> {
 }
 
 fn kind(path: &Path, format: DocumentFormat) -> DocumentFormat {
-    if path.is_dir() && matches!(format, DocumentFormat::Auto | DocumentFormat::Lines) {
+    if path.is_dir() && format == DocumentFormat::Auto {
         return DocumentFormat::Folder;
     }
     if format != DocumentFormat::Auto {

@@ -78,16 +78,42 @@ pub(super) fn alike(name: &str) -> Option<&'static str> {
     let names = BUILTIN.iter().flat_map(|model| {
         std::iter::once(&model.name).chain(model.aliases).map(move |known| (*known, model.name))
     });
-    let near =
-        names.map(|(known, name)| (strsim::damerau_levenshtein(&lower, &known.to_lowercase()), known, name));
-    // A letter in five may be wrong.
-    let near = near.filter(|(distance, known, _)| *distance * 5 <= known.len());
-    near.min_by_key(|(distance, ..)| *distance).map(|(.., name)| name)
+    let near = names.filter_map(|(known, name)| Some((distance(&lower, known)?, name)));
+    near.min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
+}
+
+/// The pulled model whose name, with or without its owner, is written nearly like this one.
+pub(super) fn alike_among<'n>(name: &str, pulled: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let lower = name.to_lowercase();
+    let near = pulled.filter_map(|known| {
+        let bare = known.rsplit_once('/').and_then(|(_, bare)| distance(&lower, bare));
+        Some((distance(&lower, known).into_iter().chain(bare).min()?, known))
+    });
+    near.min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
+}
+
+/// How many letters of a known name are wrong in a lower-case one: at most one in five.
+fn distance(lower: &str, known: &str) -> Option<usize> {
+    let distance = strsim::damerau_levenshtein(lower, &known.to_lowercase());
+    (distance * 5 <= known.len()).then_some(distance)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pulled_models_are_meant_with_and_without_their_owner() {
+        let pulled = ["owner/Ranker-Base", "other/thing"];
+        for (written, meant) in [
+            ("owner/ranker-bsae", Some("owner/Ranker-Base")),
+            ("ranker-base", Some("owner/Ranker-Base")),
+            ("thing", Some("other/thing")),
+            ("nothing-like-it", None),
+        ] {
+            assert_eq!(alike_among(written, pulled.into_iter()), meant, "{written}");
+        }
+    }
 
     #[test]
     fn typos_of_known_names_are_understood() {

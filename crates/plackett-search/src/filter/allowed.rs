@@ -3,6 +3,7 @@
 //! A comparison looks at the different values of its field, which stand side by side in the dictionary of the inverted
 //! index, and unites the postings of those that pass: its cost follows the values and the matches, not the documents.
 
+use super::fields::given_to;
 use super::terms::Kind;
 use super::{Bits, Comparison, Facets, Field, FieldType, Filter, Value};
 use crate::SearchError;
@@ -278,12 +279,19 @@ impl Evaluation<'_> {
         values: &[Value],
     ) -> Result<Vec<Bits>, SearchError> {
         let path = self.path(field)?;
-        if let (Some(kind @ (FieldType::Keyword | FieldType::Text)), true) =
-            (self.types.get(&path), comparison.is_order())
-        {
-            return Err(SearchError::Filter(format!(
-                "the field `{path}` was given the type {kind}, which has no order; compare it with = or !="
-            )));
+        match given_to(self.types, &path) {
+            Some(FieldType::Text) => {
+                return Err(SearchError::Filter(format!(
+                    "the field `{path}` was given the type text, whose values are compared with nothing; use exists({path}), or index \
+                     the collection anew with --field-types {path}=keyword"
+                )));
+            }
+            Some(FieldType::Keyword) if comparison.is_order() => {
+                return Err(SearchError::Filter(format!(
+                    "the field `{path}` was given the type keyword, which has no order; compare it with = or !="
+                )));
+            }
+            _ => {}
         }
         // Texts are looked up; the rest is compared with every different value of the field.
         let (texts, others): (Vec<&Value>, Vec<&Value>) =

@@ -4,6 +4,7 @@ use super::allowed::{count_within, each_term, living};
 use super::terms::Kind;
 use super::value::Stored;
 use crate::snapshot::Snapshot;
+use plackett_core::names_field;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -54,6 +55,12 @@ impl FromStr for FieldType {
     }
 }
 
+/// The type that was given to a field, by its path or, as in filters, by `metadata.` and its path.
+pub(super) fn given_to(given: &BTreeMap<String, FieldType>, path: &str) -> Option<FieldType> {
+    let named = || given.iter().find(|(name, _)| names_field(name, path)).map(|(_, kind)| kind);
+    given.get(path).or_else(named).copied()
+}
+
 /// A field of the documents of an index.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Field {
@@ -96,8 +103,8 @@ pub(super) fn of(snapshot: &Snapshot, given: &BTreeMap<String, FieldType>) -> Re
     }
     let mut fields: Vec<Field> = all.into_values().map(Seen::end).collect();
     for field in &mut fields {
-        if let Some(kind) = given.get(&field.name) {
-            field.types = BTreeSet::from([*kind]);
+        if let Some(kind) = given_to(given, &field.name) {
+            field.types = BTreeSet::from([kind]);
         }
     }
     Ok(fields)

@@ -5,6 +5,7 @@
 //! long to be compared, without it. Objects in objects are paths with dots; the values of a list are values of the field.
 
 use super::FieldType;
+use super::fields::given_to;
 use super::number::Number;
 use super::value::{Stored, truth};
 use crate::SearchError;
@@ -137,7 +138,7 @@ impl Terms<'_> {
 
     /// Takes a value, and says whether it is one.
     fn scalar(&mut self, path: &str, value: Stored<'_>) -> Result<bool, String> {
-        let given = self.given.get(path).copied();
+        let given = given_to(self.given, path);
         let shown = |value: Stored<'_>| match value {
             Stored::Text(text) => format!("the text `{}`", text.chars().take(60).collect::<String>()),
             Stored::LongText => format!("a text of more than {LONGEST_VALUE} bytes"),

@@ -160,6 +160,9 @@ fn types_that_were_given_are_kept_or_refused() {
     for term in ["nyear\x002024", "szip\x001234", "son\x002024-05-01", "bdraft\0true", "tbody"] {
         assert!(found.iter().any(|known| known == term), "{term}: {found:?}");
     }
+    let prefixed = BTreeMap::from([("metadata.zip".to_string(), FieldType::Keyword)]);
+    let found = terms(&document(json!({"zip": 1234})), &prefixed).unwrap();
+    assert_eq!(found, ["ezip", "szip\x001234"], "named as a filter may name it");
     let empty = terms(&document(json!({"year": "", "on": "", "zip": ""})), &given).unwrap();
     assert_eq!(empty, Vec::<String>::new());
     for (wrong, said) in [

@@ -437,6 +437,26 @@ fn types_that_were_given_hold_and_a_wrong_value_changes_nothing() {
     assert_eq!(reopened.settings().types["zip"], FieldType::Keyword);
 }
 
+#[test]
+fn a_field_that_was_made_a_text_is_refused_in_comparisons_and_not_found_empty() {
+    let folder = tempfile::tempdir().unwrap();
+    let types = BTreeMap::from([("metadata.zip".to_string(), FieldType::Text)]);
+    let settings = IndexSettings { types, ..IndexSettings::default() };
+    let mut index = Index::create(folder.path().join("i"), &settings).unwrap();
+    let mut writer = index.writer(None).unwrap();
+    let metadata = json!({"zip": "1234"}).as_object().unwrap().clone();
+    writer.put(Document { metadata, ..Document::new("a", "words") }).unwrap();
+    writer.finish().unwrap();
+    for text in ["zip = '1234'", "zip != '1'", "zip in ('1')", "zip < 3", "metadata.zip = '1234'"] {
+        let error = index.select(Some(&text.parse().unwrap())).err().unwrap().to_string();
+        assert!(
+            error.contains("type text") && error.contains("--field-types zip=keyword"),
+            "{text}: {error}"
+        );
+    }
+    assert_eq!(index.select(Some(&"exists(zip)".parse().unwrap())).unwrap().len(), 1);
+}
+
 /// An index whose manifest has no filters opens, is searched and changed, and says what a filter needs.
 #[test]
 fn an_older_index_opens_and_refuses_filters() {

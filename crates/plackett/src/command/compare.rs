@@ -5,13 +5,14 @@ use super::number::{FlagParser, real};
 use super::paths::Paths;
 use super::printing::TableArguments;
 use super::report_file::ReportArguments;
-use super::{Global, Outcome, Output};
+use super::{Global, Outcome, Output, terminal};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use plackett_eval::compare::{CompareError, RandomisationOptions};
 use plackett_eval::measure::Aggregate;
 use plackett_eval::{
-    Agreement, CompareOptions, Comparison, Correction, Missing, compare, comparison_json, comparison_text,
+    Agreement, CompareOptions, Comparison, Correction, Missing, compare, comparison_json,
+    comparison_text_within,
 };
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -122,8 +123,8 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     if let Some(text) = arguments.table.marked_up(&found.evaluations, Some(&comparison)) {
         output.print(&text)?;
     } else {
-        let means = arguments.table.table(&found.evaluations, None).text();
-        let text = comparison_text(&comparison, arguments.table.digits());
+        let means = arguments.table.table(&found.evaluations, None).text_within(terminal::columns());
+        let text = comparison_text_within(&comparison, arguments.table.digits(), terminal::columns());
         let agreement = agreement_text(&agreements, &comparison.baseline);
         output.print(&format!("{}\n{means}\n{text}\n{agreement}", found.accounts()))?;
     }

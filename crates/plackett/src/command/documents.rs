@@ -46,7 +46,7 @@ enum InputFormat {
     Tsv,
     /// A Parquet table
     Parquet,
-    /// One text per line, numbered from 1, with --append behind the numbers of the index; in a folder, one per file
+    /// One text per line, numbered from 1, with --append behind the numbers of the index
     Text,
     /// A file of Markdown that is one document
     Markdown,
@@ -70,8 +70,8 @@ impl DocumentArguments {
     }
 
     /// Whether documents of a collection are named by the numbers of their lines or rows.
-    pub fn are_numbered(&self, path: &Path) -> bool {
-        self.number_missing_ids || (self.input_format == Some(InputFormat::Text) && !path.is_dir())
+    pub fn are_numbered(&self) -> bool {
+        self.number_missing_ids || self.input_format == Some(InputFormat::Text)
     }
 
     /// Documents of a collection: a BEIR folder, any file that holds documents or is one, a folder of such files, or `-`. The format and
@@ -245,7 +245,7 @@ mod tests {
         assert_eq!(ids(&arguments, folder.path()), ["a"]);
         let arguments =
             DocumentArguments { input_format: Some(InputFormat::Text), ..DocumentArguments::default() };
-        assert_eq!(ids(&arguments, folder.path()), ["notes.txt"]);
+        assert!(arguments.read(folder.path(), DocumentOptions::default()).is_err(), "a folder has no lines");
         assert_eq!(ids(&arguments, &folder.path().join("notes.txt")), ["1", "2"]);
         assert_eq!((arguments.given(), DocumentArguments::default().given()), (Some("--input-format"), None));
     }

@@ -5,7 +5,7 @@ use super::paths::Paths;
 use super::printing::TableArguments;
 use super::report_file::ReportArguments;
 use super::trec_lines::TrecLines;
-use super::{Global, Outcome, Output};
+use super::{Global, Outcome, Output, terminal};
 use anyhow::{anyhow, bail};
 use clap::Args;
 use plackett_core::formats::trec::read_reference_scores;
@@ -136,7 +136,7 @@ impl Arguments {
         if let Some(text) = self.table.marked_up(evaluations, None) {
             return text;
         }
-        let mut text = self.table.table(evaluations, None).text();
+        let mut text = self.table.table(evaluations, None).text_within(terminal::columns());
         let _ = write!(text, "\n{}", found.accounts());
         if let Some(first) = evaluations.first() {
             let _ = writeln!(text, "{}", first.policy);

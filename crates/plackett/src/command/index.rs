@@ -16,8 +16,8 @@ use plackett::indexing::DocumentEmbedder;
 use plackett::own_vectors::OwnVectors;
 use plackett::pipeline::Models;
 use plackett::sync::CollectionSync;
-use plackett_core::Document;
 use plackett_core::formats::{DocumentOptions, Documents, FieldUse, Remarks};
+use plackett_core::{Document, names_field};
 use plackett_search::chunk::ChunkingError;
 use plackett_search::{
     Chunking, Committed, Embedder, FieldType, HAS_HNSW, Index, IndexSettings, IndexWriter, MANIFEST,
@@ -346,7 +346,9 @@ impl Arguments {
             return Err(refuse(format!("--fields {}", fields.join(",")), has));
         }
         for (name, kind) in self.field_types.iter().flatten() {
-            let has = match settings.types.get(name) {
+            let same = |own: &str| names_field(name, own) || names_field(own, name);
+            let known = settings.types.iter().find(|(own, _)| same(own)).map(|(_, own)| own);
+            let has = match known {
                 Some(own) if own == kind => continue,
                 Some(own) => format!("the type {own} for that field"),
                 None => "no such type".into(),
@@ -378,7 +380,10 @@ impl Arguments {
             let has = if settings.vectors == VectorFormat::F32 { Vectors::F32 } else { Vectors::Int8 };
             return Err(refuse(format!("--vectors {}", format.name()), format!("{} vectors", has.name())));
         }
-        Ok(())
+        match &self.collection {
+            Some(_) => self.own.check_given(settings, index.directory(), self.sync, model),
+            None => Ok(()),
+        }
     }
 
     fn settings(&self, embedder: Option<&DocumentEmbedder<'_>>) -> IndexSettings {
@@ -390,6 +395,7 @@ impl Arguments {
             vectors: self.vectors.map_or(usual.vectors, Vectors::format),
             types: self.field_types.iter().flatten().cloned().collect(),
             chunking: self.chunk.clone(),
+            given_vectors: self.own.is_given(),
             ..usual
         }
     }
@@ -403,8 +409,7 @@ impl Arguments {
             return DocumentOptions { field_use, fields, ..DocumentOptions::default() };
         };
         // The numbers of a collection that is synced are its own: a document keeps the one it had.
-        let numbered =
-            !self.sync && self.collection.as_deref().is_some_and(|path| self.documents.are_numbered(path));
+        let numbered = !self.sync && self.collection.is_some() && self.documents.are_numbered();
         let last = || index.ids().filter_map(|id| id.parse::<u64>().ok()).max().unwrap_or(0);
         DocumentOptions {
             field_use: FieldUse::Searched,
@@ -529,6 +534,7 @@ fn change(
     }
     let committed = commit(writer, sync, arguments.graph)?;
     if let Some(sync) = sync {
+        report::remark_on_kept(&sync.kept(), &directory, output);
         remark_on_strangers(sync, &committed, &directory, output);
     }
     if !blank.is_empty() {

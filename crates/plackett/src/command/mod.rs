@@ -281,7 +281,7 @@ fn dispatch(command: Command, global: &Global, output: &Output) -> Outcome {
         Command::Model(arguments) => model::run(&arguments, global, output),
         Command::Recipe(arguments) => recipe::run(&arguments, global, output),
         Command::Doctor(arguments) => doctor::run(&arguments, global, output),
-        Command::Completions(arguments) => completions::run(&arguments, &mut Cli::command(), output),
+        Command::Completions(arguments) => completions::run(&arguments, Cli::command(), output),
         Command::Man(arguments) => completions::man(&arguments, Cli::command(), output),
     }
 }

@@ -10,7 +10,7 @@ use super::paths::Paths;
 use super::results::{Writer, explain, to_json};
 use super::shown::{self, Part};
 use super::snippet;
-use super::terminal::plain;
+use super::terminal::{self, plain};
 use super::{Failure, Global, Outcome, Output};
 use crate::command::open::{LongTextArguments, open_index, read_lines, read_queries_with, remark_on_version};
 use anyhow::Context;
@@ -18,7 +18,7 @@ use clap::{Args, ValueEnum};
 use console::style;
 use plackett::Pipeline;
 use plackett::pipeline::{DEFAULT_DEPTH, Grouping, GroupingError, ModelOptions, Models, QueryError};
-use plackett_core::{Document, Query, Ranking};
+use plackett_core::{Document, Query, Ranked, Ranking};
 use plackett_search::{Facets, Filter, Index};
 use remarks::Remarks;
 use serde_json::json;
@@ -166,9 +166,9 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     }
     arguments.check_trec(format)?;
     match (&arguments.query, &arguments.queries) {
-        (Some(words), None) if !from_stdin => session.answer_one(words, format, output),
+        (Some(words), None) if !from_stdin => session.answer_one(words, format, output).map(drop),
         (None, None) if std::io::stdin().is_terminal() && format == Format::Text => {
-            session.converse(std::io::stdin().lock(), output)
+            session.converse_at_terminal(output)
         }
         (_, Some(path)) => {
             let remarks = plackett_core::formats::Remarks::default();
@@ -284,7 +284,8 @@ impl<'a> Session<'a> {
         if self.arguments.facets.is_some() { self.k.max(DEFAULT_DEPTH) } else { self.k }
     }
 
-    fn answer_one(&self, words: &str, format: Format, output: &Output) -> Outcome {
+    /// Answers a query, and gives the ids of what was shown: of passages where the answer has such.
+    fn answer_one(&self, words: &str, format: Format, output: &Output) -> Result<Vec<String>, Failure> {
         let query = Query::new("1", words);
         let ranking = self.search(std::slice::from_ref(&query)).pop().transpose()?.context("no answer")?;
         let mut remarks = Remarks::default();
@@ -293,7 +294,8 @@ impl<'a> Session<'a> {
         let text = self.entry(&mut writer, &query, &ranking)?;
         show(&format!("{text}{}", writer.end()), format, output)?;
         remarks.tell(1, output);
-        Ok(())
+        let id = |(nth, entry): (usize, &Ranked)| passage_of(&ranking, nth).unwrap_or(&entry.id).to_string();
+        Ok(ranking.entries.iter().enumerate().take(self.k).map(id).collect())
     }
 
     /// One answer in the writer's format. People and scripts get snippets, evaluators a run.
@@ -393,10 +395,8 @@ impl<'a> Session<'a> {
     fn text(&self, query: &Query, ranking: &Ranking) -> anyhow::Result<String> {
         let parts = self.arguments.parts(Format::Text);
         let mut text = String::new();
-        let width = console::Term::stdout()
-            .size_checked()
-            .map_or(100, |(_, columns)| usize::from(columns))
-            .clamp(40, 120);
+        let columns = terminal::columns();
+        let width = if columns == usize::MAX { 100 } else { columns.clamp(40, 120) };
         if ranking.entries.is_empty() {
             text.push_str("  nothing found\n");
         }
@@ -404,18 +404,24 @@ impl<'a> Session<'a> {
             let passage = passage_of(ranking, nth);
             let shown = passage.unwrap_or(&entry.id);
             let document = self.index.document(shown)?.unwrap_or_else(|| Document::new(shown, ""));
+            let found_by = passage.map(|passage| format!("  {}", plain(passage))).unwrap_or_default();
+            let score = format!("{:.4}{found_by}", entry.score);
+            let id = plain(&entry.id);
+            // What is left of the line beside rank, id and score is the title's.
+            let taken =
+                4 + 2 + console::measure_text_width(&id) + 2 + 2 + console::measure_text_width(&score);
             let title = if document.title.is_empty() || !parts.contains(&Part::Title) {
                 String::new()
             } else {
-                format!("  {}", plain(&document.title))
+                let title = plain(&document.title);
+                format!("  {}", console::truncate_str(&title, columns.saturating_sub(taken).max(16), "…"))
             };
-            let found_by = passage.map(|passage| format!("  {}", plain(passage))).unwrap_or_default();
             text.push_str(&format!(
                 "{:>4}  {}{}  {}\n",
                 style(entry.rank).bold(),
-                style(plain(&entry.id)).cyan(),
+                style(id).cyan(),
                 style(title).bold(),
-                style(format!("{:.4}{found_by}", entry.score)).dim(),
+                style(score).dim(),
             ));
             if parts.contains(&Part::Snippet) {
                 let columns = width - 8;

@@ -3,6 +3,12 @@
 
 use std::borrow::Cow;
 
+/// Columns of the terminal that standard output goes to; where it goes elsewhere, lines may have any length.
+pub fn columns() -> usize {
+    let size = console::Term::stdout().size_checked();
+    size.map(|(_, columns)| usize::from(columns)).filter(|columns| *columns > 0).unwrap_or(usize::MAX)
+}
+
 /// Text with a visible sign in place of every control character but line ends and tabs: `␛` for an escape.
 pub fn plain(text: &str) -> Cow<'_, str> {
     if !text.contains(is_unsafe) {

@@ -4,6 +4,7 @@ use super::generator::Generator;
 use super::run::{BoxError, Chain, FirstStage, Source, Stage};
 use super::{DEFAULT_DEPTH, Grouping, LocalModel, Models, Pipeline, PipelineError, StageDescription};
 use crate::blocks;
+use plackett_core::declaration::suggestion;
 use plackett_core::fusion::{self, Normalisation};
 use plackett_core::pipeline as syntax;
 use plackett_rank::method::{METHODS, OptionValues, nearest};
@@ -391,8 +392,9 @@ fn field_weights(stage: &syntax::Stage, fields: &[String]) -> Result<Vec<f64>, P
             )));
         };
         let Some(place) = fields.iter().position(|known| known == field) else {
+            let meant = suggestion(&nearest(field, fields.iter().map(String::as_str)));
             let known = fields.join(", ");
-            return Err(failed(format!("the index has no searched field `{field}`; it has {known}")));
+            return Err(failed(format!("the index has no searched field `{field}`{meant}; it has {known}")));
         };
         if weights[place].replace(weight).is_some() {
             return Err(failed(format!("`{field}` has two weights; give one")));

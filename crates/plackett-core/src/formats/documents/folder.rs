@@ -12,8 +12,8 @@ use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 
 /// Documents in order of their paths; the id is the path inside the folder with `/`. Links to files and folders are
-/// followed, but every folder is read once; hidden entries and files of other kinds are left out, which the remarks say.
-/// A folder without any file that is read is an error.
+/// followed, but every folder is read once; hidden entries, files of other kinds and files that are not what their names say,
+/// such as texts that are not UTF-8, are left out, which the remarks say. A folder without any file that is read is an error.
 pub(super) fn open(folder: &Path, making: Making) -> Result<Documents, FormatError> {
     let found = Found::in_folder(folder)?;
     let name = folder.display().to_string();
@@ -24,29 +24,49 @@ pub(super) fn open(folder: &Path, making: Making) -> Result<Documents, FormatErr
         making.options.remarks.add(format!("{name}: {remark}"));
     }
     let (root, singles, all) = (folder.to_path_buf(), Singles::new(making), found.files.len());
-    let (mut files, mut any, mut done) = (found.files.into_iter(), false, false);
+    let unread = found.known_and_unread();
+    let (mut files, mut any, mut first, mut done) = (found.files.into_iter(), false, None, false);
     Ok(Box::new(std::iter::from_fn(move || {
         for (path, kind) in files.by_ref() {
-            let read = id(&root, &path).and_then(|id| singles.read(&path, kind, id));
-            match read {
+            let file = path.display().to_string();
+            let id = match id(&root, &path) {
+                Ok(id) => id,
+                Err(error) => {
+                    first.get_or_insert_with(|| error.to_string());
+                    if let Err(error) = singles.leave_out(error, &file) {
+                        return Some(Err(error));
+                    }
+                    continue;
+                }
+            };
+            match singles.read(&path, kind, id.clone()) {
                 Ok(Outcome::Document(document)) => {
                     any = true;
                     return Some(Ok(document));
                 }
                 Ok(Outcome::Unchanged) => any = true,
-                Ok(Outcome::Nothing(why)) => singles.count(why, &path.display().to_string()),
+                Ok(Outcome::Nothing(why)) => {
+                    singles.count(why, &file);
+                    singles.tell_unread(&id);
+                }
                 Err(error) => {
-                    any = true;
-                    return Some(Err(error));
+                    first.get_or_insert_with(|| error.to_string());
+                    if let Err(error) = singles.leave_out(error, &file) {
+                        any = true;
+                        return Some(Err(error));
+                    }
+                    singles.tell_unread(&id);
                 }
             }
         }
         if std::mem::replace(&mut done, true) {
             return None;
         }
+        unread.iter().filter_map(|path| id(&root, path).ok()).for_each(|id| singles.tell_unread(&id));
         singles.remark();
-        let problem =
-            format!("none of its {} could be read; name another folder", counted(all as u64, "file"));
+        let why = first.take().map(|first| format!(" ({first})")).unwrap_or_default();
+        let files = counted(all as u64, "file");
+        let problem = format!("none of its {files} could be read{why}; name another folder");
         (!any).then(|| Err(FormatError::File { file: name.clone(), problem }))
     })))
 }
@@ -138,6 +158,11 @@ impl Found {
             Some(kind) => self.files.push((path, kind)),
             None => self.others.push(path),
         }
+    }
+
+    /// Files of kinds that are documents, in a program that does not read them.
+    fn known_and_unread(&self) -> Vec<PathBuf> {
+        self.others.iter().filter(|path| SingleKind::of(path).is_some()).cloned().collect()
     }
 
     /// What is said of a folder in which there is nothing to read.

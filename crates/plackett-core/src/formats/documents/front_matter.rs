@@ -3,7 +3,7 @@
 use super::single::Source;
 use crate::Metadata;
 use crate::formats::FormatError;
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 /// What is expected, for messages.
 const EXPECTED: &str = "front matter: fields with names, as `title: Words`";
@@ -20,6 +20,17 @@ pub(super) fn split<'a>(source: &Source<'_>, text: &'a str) -> Result<(Metadata,
         problem: format!("and found what does not parse ({problem}); mend it, or take the block away"),
     })?;
     Ok((fields, rest))
+}
+
+/// A number of the front matter as it stands there: `1.10` is another title than `1.1`. `body` is what is behind it.
+pub(super) fn as_written(text: &str, body: &str, field: &str, number: &Number) -> String {
+    let block = text.get(..text.len().saturating_sub(body.len())).unwrap_or_default();
+    let written = block.lines().find_map(|line| {
+        let value = line.strip_prefix(field)?.trim_start().strip_prefix([':', '='])?;
+        Some(value.split(" #").next().unwrap_or(value).trim())
+    });
+    let is_it = |written: &&str| written.parse::<f64>().is_ok();
+    written.filter(is_it).map_or_else(|| number.to_string(), str::to_string)
 }
 
 const YAML: &str = "---";
@@ -129,6 +140,19 @@ mod tests {
             serde_json::json!({"title": "A", "n": 1.5, "day": "2020-01-02", "more": {"x": 1}})
         );
         assert_eq!(found("---\na: b\n...\nrest").unwrap().1, "rest");
+    }
+
+    #[test]
+    fn numbers_are_given_as_they_stand() {
+        for (text, expected) in [
+            ("---\ntitle: 2024\n---\nWords", "2024"),
+            ("---\nid: 3\ntitle: 1.10 # of May\n---\nWords", "1.10"),
+            ("+++\ntitle = 007.5\n+++\nWords", "007.5"),
+            ("---\ntitle: 0x10\n---\nWords", "16"),
+        ] {
+            let number = Number::from(16);
+            assert_eq!(as_written(text, "Words", "title", &number), expected, "{text}");
+        }
     }
 
     #[test]

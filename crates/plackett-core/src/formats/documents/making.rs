@@ -89,6 +89,13 @@ impl Making {
         // BEIR's own `metadata` object is the metadata, not a field of it.
         let mut metadata = match fields.shift_remove("metadata") {
             Some(Value::Object(mut inner)) => {
+                let mut seen = self.seen();
+                let other = |name: &String, value: &Value| inner.get(name).is_some_and(|own| own != value);
+                fields
+                    .iter()
+                    .filter(|(name, value)| other(name, value))
+                    .for_each(|(name, _)| seen.hidden(name));
+                drop(seen);
                 inner.extend(fields);
                 inner
             }

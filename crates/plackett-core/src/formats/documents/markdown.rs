@@ -7,19 +7,24 @@ use serde_json::Value;
 use std::ops::Range;
 
 pub(super) fn read(source: &Source<'_>) -> Result<Parts, Unread> {
-    let (mut metadata, body) = front_matter::split(source, source.text()?)?;
+    let all = source.text()?;
+    let (mut metadata, body) = front_matter::split(source, all)?;
     let Words { text, heading, headings, unclosed, .. } = Words::of(body);
     if unclosed {
         source.tally.add(html::UNCLOSED, source.file);
     }
-    // A title that is no text stays a field.
-    let title = match metadata.get("title") {
-        Some(Value::String(title)) if !title.trim().is_empty() => title.trim().to_string(),
-        _ => heading,
+    // A title that is neither a text nor a number stays a field.
+    let own = match metadata.get("title") {
+        Some(Value::String(title)) if !title.trim().is_empty() => Some(title.trim().to_string()),
+        Some(Value::Number(number)) => Some(front_matter::as_written(all, body, "title", number)),
+        _ => None,
     };
-    if metadata.get("title").and_then(Value::as_str).is_some_and(|known| known.trim() == title) {
+    if own.is_some()
+        || metadata.get("title").and_then(Value::as_str).is_some_and(|known| known.trim() == heading)
+    {
         metadata.shift_remove("title");
     }
+    let title = own.unwrap_or(heading);
     Ok(Parts { title, text, metadata, headings: Some(headings) })
 }
 
@@ -206,7 +211,10 @@ mod tests {
         assert_eq!((parts.title.as_str(), parts.text.as_str()), ("Own", "Heading\n\nWords."));
         assert_eq!(Value::Object(parts.metadata), serde_json::json!({"author": "Somebody", "tags": ["a"]}));
         let parts = read("---\ntitle: 1984\n---\n# Heading\n");
-        assert_eq!((parts.title.as_str(), &parts.metadata["title"]), ("Heading", &Value::from(1984)));
+        assert_eq!(parts.title, "1984");
+        assert!(parts.metadata.is_empty(), "{:?}", parts.metadata);
+        let parts = read("---\ntitle: [a]\n---\n# Heading\n");
+        assert_eq!((parts.title.as_str(), &parts.metadata["title"]), ("Heading", &serde_json::json!(["a"])));
     }
 
     #[test]

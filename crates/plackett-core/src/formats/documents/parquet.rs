@@ -2,15 +2,18 @@
 
 use super::Documents;
 use super::making::{Making, Place};
+use super::moment::{day, moment, nanoseconds};
 use crate::Metadata;
 use crate::formats::fields::ID;
 use crate::formats::input::{BytesRead, Counted, name_of};
 use crate::formats::{FormatError, seekable};
 use bytes::Bytes;
+use parquet::basic::{LogicalType, TimeUnit};
 use parquet::errors::{ParquetError, Result as Parquet};
-use parquet::file::reader::{ChunkReader, Length, SerializedFileReader};
+use parquet::file::reader::{ChunkReader, FileReader, Length, SerializedFileReader};
 use parquet::record::reader::RowIter;
 use parquet::record::{Field, Row};
+use parquet::schema::types::{Type, TypePtr};
 use serde_json::Value;
 use std::fs::File;
 use std::io::{BufReader, Error, ErrorKind, Read};
@@ -28,10 +31,12 @@ pub(super) fn open(path: &Path, making: Making) -> Result<Documents, FormatError
             "not a readable Parquet table: {problem}; write it again (Snappy, gzip, zstd and LZ4 are known)"
         ),
     };
-    let start = || -> Parquet<RowIter<'static>> {
-        Ok(RowIter::from_file_into(Box::new(SerializedFileReader::new(Bounded { file: opened, count })?)))
+    let start = || -> Parquet<(RowIter<'static>, TypePtr)> {
+        let reader = SerializedFileReader::new(Bounded { file: opened, count })?;
+        let schema = reader.metadata().file_metadata().schema_descr().root_schema_ptr();
+        Ok((RowIter::from_file_into(Box::new(reader)), schema))
     };
-    let mut rows = guarded(start).map_err(broken)?;
+    let (mut rows, schema) = guarded(start).map_err(broken)?;
     let (mut number, mut done) = (0u64, false);
     Ok(Box::new(std::iter::from_fn(move || {
         if done {
@@ -48,7 +53,7 @@ pub(super) fn open(path: &Path, making: Making) -> Result<Documents, FormatError
             }
         };
         Some(
-            row_fields(row, &file, number, &making)
+            row_fields(row, &schema, &file, number, &making)
                 .and_then(|fields| making.document(fields, Place { file: &file, line: number, number })),
         )
     })))
@@ -56,7 +61,13 @@ pub(super) fn open(path: &Path, making: Making) -> Result<Documents, FormatError
 
 /// The fields of a row. Numbers with fractions are no identifiers, since they have no digits of their own; bytes that are no
 /// text are left out where they are no part of the document, with a remark.
-fn row_fields(row: Row, file: &str, number: u64, making: &Making) -> Result<Metadata, FormatError> {
+fn row_fields(
+    row: Row,
+    schema: &Type,
+    file: &str,
+    number: u64,
+    making: &Making,
+) -> Result<Metadata, FormatError> {
     let exact = making.exact();
     let mut fields = Metadata::new();
     for (name, field) in row.into_columns() {
@@ -83,11 +94,47 @@ fn row_fields(row: Row, file: &str, number: u64, making: &Making) -> Result<Meta
                 making.options.remarks.add(text);
             }
             _ => {
-                fields.insert(name, value(field));
+                if has_no_number(&field) {
+                    making.seen().no_number(&name);
+                }
+                let value = value(field, child(schema, &name));
+                fields.insert(name, value);
             }
         }
     }
     Ok(fields)
+}
+
+/// Whether there is a number in it that JSON does not have.
+fn has_no_number(field: &Field) -> bool {
+    match field {
+        Field::Float(number) => !number.is_finite(),
+        Field::Double(number) => !number.is_finite(),
+        Field::ListInternal(list) => list.elements().iter().any(has_no_number),
+        Field::Group(row) => row.get_column_iter().any(|(_, field)| has_no_number(field)),
+        _ => false,
+    }
+}
+
+/// The type of a field of a group.
+fn child<'a>(group: &'a Type, name: &str) -> Option<&'a Type> {
+    let fields = if group.is_group() { group.get_fields() } else { &[] };
+    fields.iter().find(|field| field.name() == name).map(|field| &**field)
+}
+
+/// The type of the items of a list: a group of one repeated group of one field, or less of that as older writers have it.
+fn item(list: &Type) -> &Type {
+    let only = |group: &'_ Type| group.is_group() && group.get_fields().len() == 1;
+    let repeated = if only(list) { list.get_fields().first().map_or(list, |field| &**field) } else { list };
+    if only(repeated) { repeated.get_fields().first().map_or(repeated, |field| &**field) } else { repeated }
+}
+
+/// The unit of a column of moments, which the library gives as whole numbers where it has no older name for them.
+fn unit(kind: Option<&Type>) -> Option<&TimeUnit> {
+    match kind?.get_basic_info().logical_type_ref() {
+        Some(LogicalType::Timestamp(timestamp)) => Some(&timestamp.unit),
+        _ => None,
+    }
 }
 
 /// The Parquet library ends some damaged files by a panic; it becomes an error here, as input must not stop a program.
@@ -156,14 +203,23 @@ impl<R: Read> Read for Ending<R> {
     }
 }
 
-fn value(field: Field) -> Value {
+fn value(field: Field, kind: Option<&Type>) -> Value {
     match field {
         Field::Null => Value::Null,
         Field::Bool(v) => v.into(),
         Field::Byte(v) => v.into(),
         Field::Short(v) => v.into(),
         Field::Int(v) => v.into(),
-        Field::Long(v) => v.into(),
+        Field::Long(v) => match unit(kind) {
+            Some(TimeUnit::MILLIS) => moment(v, 1_000, 3).into(),
+            Some(TimeUnit::MICROS) => moment(v, 1_000_000, 6).into(),
+            Some(TimeUnit::NANOS) => nanoseconds(v).into(),
+            None => v.into(),
+        },
+        // The library's own words for moments end in a panic where a damaged one has no place in its calendar.
+        Field::Date(v) => day(v.into()).into(),
+        Field::TimestampMillis(v) => moment(v, 1_000, 3).into(),
+        Field::TimestampMicros(v) => moment(v, 1_000_000, 6).into(),
         Field::UByte(v) => v.into(),
         Field::UShort(v) => v.into(),
         Field::UInt(v) => v.into(),
@@ -176,9 +232,15 @@ fn value(field: Field) -> Value {
             Ok(text) => text.into(),
             Err(_) => Value::Null,
         },
-        Field::ListInternal(list) => list.elements().iter().cloned().map(value).collect(),
+        Field::ListInternal(list) => {
+            list.elements().iter().map(|field| value(field.clone(), kind.map(item))).collect()
+        }
         Field::Group(row) => {
-            Value::Object(row.into_columns().into_iter().map(|(n, f)| (n, value(f))).collect())
+            let inner = |(name, field): (String, Field)| {
+                let value = value(field, kind.and_then(|group| child(group, &name)));
+                (name, value)
+            };
+            Value::Object(row.into_columns().into_iter().map(inner).collect())
         }
         other => other.to_string().into(),
     }

@@ -2,6 +2,8 @@
 
 use super::{DocumentOptions, FieldUse};
 use crate::Metadata;
+use crate::declaration::{nearest, suggestion};
+use crate::document::names_field;
 use crate::formats::FormatError;
 use crate::formats::error::shown;
 use crate::formats::fields::is_same_name;
@@ -24,6 +26,39 @@ pub(super) struct Seen {
     /// Documents with a number of which digits are lost, and the first such number.
     rounded: u64,
     first_rounded: Option<(String, String)>,
+    /// Fields that stand by themselves and, with another value, in the object `metadata`.
+    hidden: Affected,
+    /// Fields with numbers that JSON does not have.
+    no_numbers: Affected,
+}
+
+/// How many documents something was done to, by field.
+#[derive(Debug, Default)]
+struct Affected(IndexMap<String, u64>);
+
+/// Fields that are shown where many are affected.
+const AFFECTED_SHOWN: usize = 5;
+
+impl Affected {
+    fn add(&mut self, field: &str) {
+        if let Some(count) = self.0.get_mut(field) {
+            *count += 1;
+        } else if self.0.len() < MOST_NAMES {
+            self.0.insert(field.to_string(), 1);
+        }
+    }
+
+    /// The fields with their counts, if there are any.
+    fn words(&self) -> Option<String> {
+        let field =
+            |(name, count): (&String, &u64)| format!("`{}` ({})", shown(name), counted(*count, "document"));
+        let fields: Vec<String> = self.0.iter().take(AFFECTED_SHOWN).map(field).collect();
+        let more = match self.0.len().saturating_sub(AFFECTED_SHOWN) {
+            0 => String::new(),
+            more => format!(" and {}", counted(more as u64, "more field")),
+        };
+        (!fields.is_empty()).then(|| format!("{}{more}", fields.join(", ")))
+    }
 }
 
 /// What stands in a field, the most telling of its values.
@@ -51,6 +86,11 @@ fn is_word(text: &str) -> bool {
     text.chars().filter(|c| c.is_alphabetic()).nth(1).is_some()
 }
 
+/// Whether a field is one of those that are searched.
+fn is_asked(options: &DocumentOptions, name: &str) -> bool {
+    options.fields.iter().any(|asked| names_field(asked, name))
+}
+
 impl Seen {
     /// Notes the names of a document's id, title and text.
     pub(super) fn taken(&mut self, id: Option<&str>, title: Option<&str>, text: Option<&str>) {
@@ -68,7 +108,7 @@ impl Seen {
                 if *content != Content::Words {
                     *content = Content::of(value).max(*content);
                 }
-            } else if self.others.len() < MOST_NAMES || options.fields.contains(name) {
+            } else if self.others.len() < MOST_NAMES || is_asked(options, name) {
                 self.others.insert(name.clone(), Content::of(value));
             }
         }
@@ -78,6 +118,16 @@ impl Seen {
     pub(super) fn rounded(&mut self, lost: (String, String)) {
         self.rounded += 1;
         self.first_rounded.get_or_insert(lost);
+    }
+
+    /// Notes a field of which only the value that stands by itself is kept, since the object `metadata` has another.
+    pub(super) fn hidden(&mut self, field: &str) {
+        self.hidden.add(field);
+    }
+
+    /// Notes a field with a number that JSON does not have.
+    pub(super) fn no_number(&mut self, field: &str) {
+        self.no_numbers.add(field);
     }
 
     /// The fields there are, for messages.
@@ -92,6 +142,12 @@ impl Seen {
         }
     }
 
+    /// The field that was probably meant by a name that none has.
+    fn meant(&self, asked: &str) -> String {
+        let taken = [&self.id, &self.title, &self.text].into_iter().flatten();
+        suggestion(&nearest(asked, taken.chain(self.others.keys()).map(String::as_str)))
+    }
+
     /// Refuses names of fields that no document has: nothing would ever be found in them.
     pub(super) fn check(&self, file: &str, options: &DocumentOptions) -> Result<(), FormatError> {
         let refused = |problem: String| Err(FormatError::File { file: file.into(), problem });
@@ -101,9 +157,9 @@ impl Seen {
             ("--text-field", &options.text_field, &self.text),
         ] {
             if let (Some(asked), None) = (asked, seen) {
-                let names = self.names();
+                let (names, meant) = (self.names(), self.meant(asked));
                 return refused(format!(
-                    "no document has the field `{asked}` of {flag}; the fields are {names}"
+                    "no document has the field `{asked}` of {flag}{meant}; the fields are {names}"
                 ));
             }
         }
@@ -115,16 +171,16 @@ impl Seen {
             let role = if is(&self.title) { Some("title") } else { is(&self.text).then_some("text") };
             match (name.as_str(), role) {
                 ("title" | "text", _) => {}
-                _ if self.others.contains_key(name) => {}
+                _ if self.others.keys().any(|own| names_field(name, own)) => {}
                 (_, Some(role)) => {
                     return refused(format!(
                         "the field `{name}` of --fields is read as the {role} of the documents; write `{role}` for it"
                     ));
                 }
                 _ => {
-                    let names = self.names();
+                    let (names, meant) = (self.names(), self.meant(name));
                     return refused(format!(
-                        "no document has the field `{name}` of --fields; the fields are {names}"
+                        "no document has the field `{name}` of --fields{meant}; the fields are {names}"
                     ));
                 }
             }
@@ -151,8 +207,19 @@ impl Seen {
                 shown(name)
             ));
         }
+        if let Some(fields) = self.hidden.words() {
+            options.remarks.add(format!(
+                "{file}: stand by themselves and with another value in `metadata`: {fields}; that of `metadata` is left out, rename \
+                 one of the two to keep both"
+            ));
+        }
+        if let Some(fields) = self.no_numbers.words() {
+            options.remarks.add(format!(
+                "{file}: NaN and infinite numbers are kept as null, which no filter finds: {fields}"
+            ));
+        }
         let least = if self.text.is_some() { Content::Words } else { Content::Word };
-        let unused = |name: &String, content: Content| content >= least && !options.fields.contains(name);
+        let unused = |name: &String, content: Content| content >= least && !is_asked(options, name);
         let mut names: Vec<&str> = self
             .others
             .iter()

@@ -18,6 +18,9 @@ use std::path::Path;
 /// would fill the memory.
 pub const LARGEST_SINGLE: u64 = 256 << 20;
 
+/// Said of files of a folder that are no text.
+const NOT_UTF8: &str = "left out, as not all of it is UTF-8; convert it, for example with iconv";
+
 /// A kind of file that is one document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SingleKind {
@@ -113,7 +116,7 @@ const SINGLE_KINDS: &[Declaration] = &[
         kind: SingleKind::Markdown,
         endings: &["md", "markdown"],
         read: Some(markdown::read),
-        version: 1,
+        version: 2,
         binary: false,
     },
     Declaration {
@@ -220,9 +223,25 @@ impl Singles {
         self.tally.remarks().into_iter().for_each(|remark| self.making.options.remarks.add(remark));
     }
 
+    /// Leaves a file of a folder out for what is wrong with it, where that is the file's own fault: what it is told by is
+    /// counted, with its name. Other failures, such as a disk that cannot be read, are given back.
+    pub(super) fn leave_out(&self, error: FormatError, file: &str) -> Result<(), FormatError> {
+        match error {
+            FormatError::Utf8 { .. } => self.tally.add(NOT_UTF8, file),
+            FormatError::File { problem, .. } => self.tally.add(format!("left out: {problem}"), file),
+            other => return Err(other),
+        }
+        Ok(())
+    }
+
     /// Counts a file of which something must be said.
     pub(super) fn count(&self, what: &'static str, file: &str) {
         self.tally.add(what, file);
+    }
+
+    /// Tells whoever checks files that one is there and cannot be read.
+    pub(super) fn tell_unread(&self, id: &str) {
+        self.making.options.unchanged.iter().for_each(|check| check.is_unread(id));
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::formats::remarks::counted;
 use indexmap::IndexMap;
+use std::borrow::Cow;
 use std::sync::Mutex;
 
 /// Names that are shown of all that are counted.
@@ -9,13 +10,13 @@ const SHOWN: usize = 3;
 
 /// Files by what must be said of them.
 #[derive(Debug, Default)]
-pub(super) struct Tally(Mutex<IndexMap<&'static str, (u64, Vec<String>)>>);
+pub(super) struct Tally(Mutex<IndexMap<Cow<'static, str>, (u64, Vec<String>)>>);
 
 impl Tally {
     /// Counts a file under what is said of it, such as "left out, as there is no text in it".
-    pub(super) fn add(&self, what: &'static str, file: &str) {
+    pub(super) fn add(&self, what: impl Into<Cow<'static, str>>, file: &str) {
         let mut all = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let (count, names) = all.entry(what).or_default();
+        let (count, names) = all.entry(what.into()).or_default();
         *count += 1;
         if names.len() < SHOWN {
             names.push(file.to_string());
@@ -25,7 +26,7 @@ impl Tally {
     /// One sentence for each kind, in the order in which they came.
     pub(super) fn remarks(&self) -> Vec<String> {
         let all = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let sentence = |(what, (count, names)): (&&str, &(u64, Vec<String>))| {
+        let sentence = |(what, (count, names)): (&Cow<'static, str>, &(u64, Vec<String>))| {
             format!("{what}: {} ({})", counted(*count, "file"), some(names, *count as usize))
         };
         all.iter().map(sentence).collect()

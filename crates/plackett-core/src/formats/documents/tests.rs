@@ -73,11 +73,29 @@ fn folders_are_sorted_and_bad_bytes_named() {
     std::fs::create_dir(folder.path().join("sub")).unwrap();
     std::fs::write(folder.path().join("b.txt"), "bee").unwrap();
     std::fs::write(folder.path().join("sub/a.md"), b"x\nyz\xff").unwrap();
+    std::fs::write(folder.path().join("sub/z.txt"), b"\xff\xfez\0").unwrap();
     std::fs::write(folder.path().join("image.png"), b"").unwrap();
-    let found: Vec<_> = open_documents(folder.path(), &DocumentOptions::default()).unwrap().collect();
-    assert_eq!(found.len(), 2);
+    let unread = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let told = unread.clone();
+    let check =
+        FileCheck::new(|_, _, _| false).on_unread(move |id| told.lock().unwrap().push(id.to_string()));
+    let options = DocumentOptions { unchanged: Some(check), ..DocumentOptions::default() };
+    let found: Vec<_> = open_documents(folder.path(), &options).unwrap().collect();
+    assert_eq!(found.len(), 1);
     assert_eq!(*found[0].as_ref().unwrap(), Document::new("b.txt", "bee"));
-    assert!(matches!(found[1], Err(FormatError::Utf8 { line: 2, byte: 3, .. })));
+    assert_eq!(*unread.lock().unwrap(), ["sub/a.md", "sub/z.txt"]);
+    let remarks = options.remarks.take().join("\n");
+    assert!(remarks.contains("not all of it is UTF-8") && remarks.contains("1 file ("), "{remarks}");
+    assert!(
+        remarks.contains("a.md)") && remarks.contains("UTF-16") && remarks.contains("z.txt)"),
+        "{remarks}"
+    );
+    // Named itself, it is an error; where nothing else is left, so is the folder.
+    let alone = open_documents(&folder.path().join("sub/a.md"), &options).unwrap().next().unwrap();
+    assert!(matches!(alone, Err(FormatError::Utf8 { line: 2, byte: 3, .. })));
+    let none = open_documents(&folder.path().join("sub"), &options).unwrap().last().unwrap();
+    let none = none.unwrap_err().to_string();
+    assert!(none.contains("none of its 2 files") && none.contains("a.md, line 2"), "{none}");
 }
 
 /// A table of two documents.
@@ -100,6 +118,74 @@ fn write_parquet(path: &Path) {
     column.close().unwrap();
     group.close().unwrap();
     writer.close().unwrap();
+}
+
+#[test]
+fn moments_of_tables_are_dates_and_numbers_that_are_none_are_said() {
+    use ::parquet::data_type::{ByteArray, ByteArrayType, DoubleType, Int64Type};
+    use ::parquet::file::{properties::WriterProperties, writer::SerializedFileWriter};
+    use ::parquet::schema::parser::parse_message_type;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.parquet");
+    let schema = "message d { required binary id (UTF8); required binary text (UTF8);
+        required int64 on (TIMESTAMP(NANOS,false)); required int64 at (TIMESTAMP(MICROS,true)); required double price; }";
+    let schema = Arc::new(parse_message_type(schema).unwrap());
+    let out = std::fs::File::create(&path).unwrap();
+    let mut writer = SerializedFileWriter::new(out, schema, Arc::new(WriterProperties::default())).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    for texts in [["a", "b"], ["one", "two"]] {
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<ByteArrayType>().write_batch(&texts.map(ByteArray::from), None, None).unwrap();
+        column.close().unwrap();
+    }
+    let seconds = 1_714_559_400;
+    for moments in [[seconds * 1_000_000_000, 1], [seconds * 1_000_000, 0]] {
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<Int64Type>().write_batch(&moments, None, None).unwrap();
+        column.close().unwrap();
+    }
+    let mut column = group.next_column().unwrap().unwrap();
+    column.typed::<DoubleType>().write_batch(&[1.5, f64::NAN], None, None).unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    writer.close().unwrap();
+    let options = DocumentOptions::default();
+    let found: Vec<_> = open_documents(&path, &options).unwrap().map(Result::unwrap).collect();
+    assert_eq!(
+        serde_json::Value::Object(found[0].metadata.clone()),
+        serde_json::json!({"on": "2024-05-01 10:30:00 +00:00", "at": "2024-05-01 10:30:00.000000 +00:00", "price": 1.5})
+    );
+    assert_eq!(found[1].metadata["on"], "1970-01-01 00:00:00.000000001 +00:00");
+    assert!(found[1].metadata["price"].is_null());
+    let remarks = options.remarks.take().join("\n");
+    assert!(remarks.contains("NaN") && remarks.contains("`price` (1 document)"), "{remarks}");
+}
+
+#[test]
+fn a_field_that_stands_twice_is_kept_by_itself_and_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("c.jsonl");
+    let lines = [
+        r#"{"id": 1, "text": "x", "year": 2020, "lang": "en", "metadata": {"year": 2021, "lang": "en", "by": "A"}}"#,
+        r#"{"id": 2, "text": "x", "metadata": {"year": 2022}}"#,
+        r#"{"id": 3, "text": "x", "metadata": {"year": 1}, "year": 2}"#,
+    ];
+    std::fs::write(&path, lines.join("\n")).unwrap();
+    let options = DocumentOptions::default();
+    let found: Vec<_> = open_documents(&path, &options).unwrap().map(Result::unwrap).collect();
+    let years: Vec<_> = found.iter().map(|document| document.metadata["year"].as_u64().unwrap()).collect();
+    assert_eq!((years, found[0].metadata["by"].as_str()), (vec![2020, 2022, 2], Some("A")));
+    let remarks = options.remarks.take().join("\n");
+    assert!(remarks.contains("`year` (2 documents)") && !remarks.contains("lang"), "{remarks}");
+    // The fields of `metadata` may be named with and without it.
+    let searched = |fields: &[&str]| DocumentOptions {
+        field_use: FieldUse::SearchedAsAsked,
+        fields: fields.iter().map(|field| field.to_string()).collect(),
+        ..DocumentOptions::default()
+    };
+    let read =
+        |fields: &[&str]| open_documents(&path, &searched(fields)).unwrap().all(|document| document.is_ok());
+    assert!(read(&["text", "metadata.by"]) && read(&["text", "by"]) && !read(&["text", "metadata.who"]));
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -152,9 +238,8 @@ fn lines_are_numbered_texts() {
     let options = DocumentOptions { format: DocumentFormat::Lines, ..DocumentOptions::default() };
     let found: Vec<_> = open_documents(&path, &options).unwrap().map(Result::unwrap).collect();
     assert_eq!(found, [Document::new("1", "one text"), Document::new("3", "another")]);
-    std::fs::write(folder.path().join("x.txt"), "in a folder").unwrap();
-    let found: Vec<_> = open_documents(folder.path(), &options).unwrap().map(Result::unwrap).collect();
-    assert_eq!(found, [Document::new("x.txt", "in a folder")]);
+    let refused = open_documents(folder.path(), &options).err().expect("refused").to_string();
+    assert!(refused.contains("--input-format text") && refused.contains("leave the flag out"), "{refused}");
 }
 
 #[test]

@@ -4,9 +4,9 @@ use anyhow::bail;
 use clap::Args;
 use plackett_core::Document;
 use plackett_core::formats::NpyRows;
-use plackett_search::ModelIdentity;
+use plackett_search::{IndexSettings, ModelIdentity};
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where vectors are that were made already.
 #[derive(Args)]
@@ -27,6 +27,39 @@ pub enum VectorSource {
 }
 
 impl VectorArguments {
+    /// Whether vectors come with the documents.
+    pub fn is_given(&self) -> bool {
+        self.vectors_from.is_some() || self.vector_field.is_some()
+    }
+
+    /// Refuses documents without vectors for an index whose vectors were given: those of its model would stand among them, or
+    /// in their place, and nobody would know. Who names the model says that they are of one kind.
+    pub fn check_given(
+        &self,
+        settings: &IndexSettings,
+        index: &Path,
+        sync: bool,
+        model: Option<&str>,
+    ) -> anyhow::Result<()> {
+        let Some(own) = settings.model.as_ref().filter(|_| settings.given_vectors) else { return Ok(()) };
+        if self.is_given() || model.is_some() {
+            return Ok(());
+        }
+        let (flag, without_sync) = if sync {
+            ("--sync", "leave --sync out and add documents with --append and ")
+        } else {
+            ("--append", "")
+        };
+        bail!(
+            "{flag}: the vectors of the index {} were given (--vectors-from, --vector-field), and those of the new documents would \
+             be made by {}; {without_sync}give theirs with --vectors-from FILE or --vector-field NAME, or write --model {} if it \
+             made the others too",
+            index.display(),
+            own.name,
+            own.name
+        )
+    }
+
     /// Opens what is asked for, for an index of a model.
     pub fn open(
         &self,
@@ -123,4 +156,31 @@ fn numbers(value: &Value) -> Option<Vec<f32>> {
     let number =
         |value: &Value| value.as_f64().map(|number| number as f32).filter(|number| number.is_finite());
     value.as_array()?.iter().map(number).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_without_vectors_do_not_join_given_ones_unasked() {
+        let model = ModelIdentity { name: "m".into(), dim: 2, fingerprint: None };
+        let made = IndexSettings { model: Some(model), ..IndexSettings::default() };
+        let given = IndexSettings { given_vectors: true, ..made.clone() };
+        let none = VectorArguments { vectors_from: None, vector_field: None };
+        let field = VectorArguments { vectors_from: None, vector_field: Some("v".into()) };
+        let check = |arguments: &VectorArguments, settings, sync, model| {
+            arguments
+                .check_given(settings, Path::new("my.index"), sync, model)
+                .map_err(|error| error.to_string())
+        };
+        for (sync, flag) in [(false, "--append: "), (true, "--sync: ")] {
+            let said = check(&none, &given, sync, None).unwrap_err();
+            let pieces = [flag, "my.index", "--vectors-from FILE", "--model m"];
+            assert!(pieces.iter().all(|piece| said.contains(piece)), "{said}");
+        }
+        assert!(check(&none, &given, false, Some("m")).is_ok(), "asked for by name");
+        assert!(check(&field, &given, false, None).is_ok());
+        assert!(check(&none, &made, false, None).is_ok());
+    }
 }

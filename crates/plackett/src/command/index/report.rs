@@ -6,6 +6,8 @@ use crate::command::terminal::plain;
 use crate::command::{Outcome, Output};
 use console::style;
 use plackett::sync::CollectionSync;
+use plackett_core::declaration::{nearest, suggestion};
+use plackett_core::names_field;
 use plackett_search::{Committed, Field, Index};
 use serde_json::json;
 use std::time::Instant;
@@ -37,6 +39,7 @@ pub(super) fn print(
             "chunk": index.settings().chunking, "passages": index.has_passages().then_some(done.passages), "written": done.added + done.replaced,
             "added": done.added, "replaced": done.replaced, "deleted": done.deleted,
             "unchanged": sync.map(CollectionSync::unchanged),
+            "kept": sync.map(CollectionSync::kept),
             "vectors": index.settings().model, "bytes": stats.bytes, "graph_vectors": stats.graph_vectors,
             "truncated": done.truncated, "without_vector": done.without_vector, "seconds": seconds,
         });
@@ -60,6 +63,23 @@ pub(super) fn print(
     Ok(output.print_styled(&format!("{text}{}", blocks.map(Made::text).unwrap_or_default()))?)
 }
 
+/// Files that are named to people where a sync cannot read them.
+const KEPT_SHOWN: usize = 5;
+
+/// Says which documents a sync leaves as they were, since their files are there and cannot be read.
+pub(super) fn remark_on_kept(kept: &[String], directory: &str, output: &Output) {
+    if !kept.is_empty() {
+        let (they, files) = if kept.len() == 1 { ("it was", "file") } else { ("they were", "files") };
+        let shown: Vec<String> = kept.iter().take(KEPT_SHOWN).map(|name| format!("`{name}`")).collect();
+        let more = if kept.len() > KEPT_SHOWN { ", …" } else { "" };
+        output.warn(&format!(
+            "{directory}: kept as {they}: {} {files} this program cannot read ({}{more})",
+            kept.len(),
+            shown.join(", ")
+        ));
+    }
+}
+
 /// Fields that are named to people.
 const FIELDS_SHOWN: usize = 12;
 
@@ -81,9 +101,15 @@ fn fields_line(fields: &[Field]) -> String {
 fn remark_on_types(index: &Index, fields: &[Field], output: &Output) {
     let types = index.settings().types.keys();
     let absent: Vec<&String> =
-        types.filter(|name| !fields.iter().any(|field| field.name == **name)).collect();
+        types.filter(|name| !fields.iter().any(|field| names_field(name, &field.name))).collect();
     if !absent.is_empty() {
-        output.warn(&format!("--field-types: no document has {}", listed(&absent, "field", "fields")));
+        let names = || fields.iter().map(|field| field.name.as_str());
+        let meant = absent.first().and_then(|name| nearest(name, names()));
+        output.warn(&format!(
+            "--field-types: no document has {}{}",
+            listed(&absent, "field", "fields"),
+            suggestion(&meant)
+        ));
     }
 }
 

@@ -2,32 +2,116 @@
 
 use super::{Format, Session, facets_of_all};
 use crate::command::get::read_filter;
+use crate::command::shown::{self, Part};
 use crate::command::terminal::plain;
 use crate::command::{Failure, Outcome, Output};
 use console::style;
-use std::io::BufRead;
+use plackett_core::declaration::{nearest, suggestion};
+use rustyline::DefaultEditor;
+use rustyline::error::ReadlineError;
+use std::io::{self, BufRead, IsTerminal};
+
+/// What is asked for.
+const PROMPT: &str = "search>";
+
+/// The commands that change or end the session.
+const COMMANDS: [&str; 9] =
+    [":search", ":open", ":set", ":pipeline", ":filter", ":k", ":explain", ":help", ":quit"];
+
+const HELP: &str = "\
+words            search (:search help searches for a word that is a command)
+:open 3          the whole text and metadata of the third document of the last answer, or of a document by its id
+:set             what is set; :set pipeline EXPR, :set filter FILTER, :set k N, :set explain on
+:pipeline EXPR   change how, e.g. :pipeline bm25:100 >> late-interaction
+:filter FILTER   documents that may be found, e.g. :filter year >= 2020; :filter none for all
+:k N             length of the answer
+:explain         passes, tokens and depths, on or off
+:quit            leave; so do quit, exit and an empty line";
+
+/// A line of a conversation.
+#[derive(Debug, PartialEq, Eq)]
+enum Said<'l> {
+    End,
+    Words(&'l str),
+    /// A name with its colon, and what follows.
+    Command(&'l str, &'l str),
+}
+
+/// What a line asks for. The words by which other programs are left, or asked for help, are commands here too.
+fn said(line: &str) -> Said<'_> {
+    let line = line.trim();
+    match line.to_ascii_lowercase().as_str() {
+        "" | ":quit" | ":q" | ":exit" | "quit" | "exit" | "quit()" | "exit()" => return Said::End,
+        "help" | "?" => return Said::Command(":help", ""),
+        _ => {}
+    }
+    if !line.starts_with(':') {
+        return Said::Words(line);
+    }
+    let (name, argument) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    match (name, argument.trim()) {
+        (":search" | ":s", words) if !words.is_empty() => Said::Words(words),
+        (name, argument) => Said::Command(name, argument),
+    }
+}
 
 impl Session<'_> {
+    /// Asks at the terminal until the input ends. Lines can be edited, and those before come again with the arrows; nothing of
+    /// them is kept. Where only one of input and output is a terminal, lines are read as they come.
+    pub(super) fn converse_at_terminal(&mut self, output: &Output) -> Outcome {
+        let editor = if io::stdout().is_terminal() { DefaultEditor::new().ok() } else { None };
+        let Some(mut editor) = editor else { return self.converse(io::stdin().lock(), output) };
+        let prompt = (format!("{PROMPT} "), format!("{} ", style(PROMPT).green().bold()));
+        let next = |_: &Output| match editor.readline(&prompt) {
+            Ok(line) => {
+                // A line that cannot be remembered is no reason not to search.
+                let _ = editor.add_history_entry(line.as_str());
+                Ok(Some(line))
+            }
+            Err(ReadlineError::Eof | ReadlineError::Interrupted) => Ok(None),
+            Err(ReadlineError::Io(error)) => Err(error),
+            Err(other) => Err(io::Error::other(other.to_string())),
+        };
+        self.talk(next, output)
+    }
+
     /// Asks for queries until the input ends. Lines that begin with a colon change the session.
     pub(super) fn converse(&mut self, input: impl BufRead, output: &Output) -> Outcome {
+        let mut lines = input.lines();
+        let next = |output: &Output| {
+            output.ask(&format!("{} ", style(PROMPT).green().bold()));
+            lines.next().transpose()
+        };
+        self.talk(next, output)
+    }
+
+    fn talk(
+        &mut self,
+        mut next: impl FnMut(&Output) -> io::Result<Option<String>>,
+        output: &Output,
+    ) -> Outcome {
         let documents = self.index.len();
         output.note(&format!(
             "{documents} documents · {} · :help for commands, an empty line ends",
             self.pipeline
         ));
-        let mut lines = input.lines();
-        loop {
-            output.ask(&format!("{} ", style("search>").green().bold()));
-            let Some(line) = lines.next() else { break };
-            let line = line?;
-            match line.trim() {
-                "" | ":quit" | ":q" => break,
-                command if command.starts_with(':') => self.obey(command, output),
-                words => {
+        // The ids of what was found last.
+        let mut found = Vec::new();
+        while let Some(line) = next(output)? {
+            match said(&line) {
+                Said::End => break,
+                Said::Command(":open" | ":o", which) => self.open_found(which, &found, output)?,
+                Said::Command(name, argument) => self.obey(name, argument, output),
+                Said::Words(words) => {
                     let started = std::time::Instant::now();
                     match self.answer_one(words, Format::Text, output) {
-                        Ok(()) => output
-                            .note(&format!("{}", style(format!("      {:.0?}", started.elapsed())).dim())),
+                        Ok(ids) => {
+                            found = ids;
+                            output.note(&format!(
+                                "{}",
+                                style(format!("      {:.0?}", started.elapsed())).dim()
+                            ));
+                        }
                         Err(Failure::Input(error) | Failure::Service(error)) => {
                             output.note(&plain(&format!("{error:#}")))
                         }
@@ -37,6 +121,58 @@ impl Session<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Shows a document of the last answer by its place, or any by its id.
+    fn open_found(&self, which: &str, found: &[String], output: &Output) -> Outcome {
+        let place = which.parse::<usize>().ok();
+        let of_answer = place.and_then(|place| found.get(place.checked_sub(1)?));
+        let Some(document) = self.index.document(of_answer.map_or(which, String::as_str))? else {
+            output.note(&match (found.len(), place) {
+                (0, _) if which.is_empty() => {
+                    "nothing was found yet; `:open 3` opens the third of an answer".into()
+                }
+                (all, _) if which.is_empty() => {
+                    format!("`:open N` with a number from 1 to {all}, or with an id")
+                }
+                (all, Some(_)) => format!("the last answer has {all}; {which} is none of them, nor an id"),
+                (_, None) => plain(&format!("no document has the id {which}")).into_owned(),
+            });
+            return Ok(());
+        };
+        let mut text = format!("  {}\n", style(plain(&document.id)).cyan());
+        if !document.title.is_empty() {
+            text.push_str(&format!("  {}\n", style(plain(&document.title)).bold()));
+        }
+        text.push_str(&shown::lines(&document, &[Part::Text, Part::Metadata]));
+        Ok(output.print_styled(&text)?)
+    }
+
+    /// Says what is set, or sets it.
+    fn set(&mut self, argument: &str, output: &Output) {
+        let (name, value) = argument.split_once(char::is_whitespace).unwrap_or((argument, ""));
+        match (name, value.trim()) {
+            ("", _) => {
+                let filter = self.filter.as_ref().map_or_else(|| "none".to_string(), ToString::to_string);
+                let explain = if self.explain { "on" } else { "off" };
+                let text = format!(
+                    "pipeline  {}\nfilter    {filter}\nk         {}\nexplain   {explain}",
+                    self.pipeline, self.k
+                );
+                output.note(&plain(&text));
+            }
+            ("explain", "on") => self.explain = true,
+            ("explain", "off") => self.explain = false,
+            ("explain", _) => output.note("`:set explain on` or `:set explain off`"),
+            ("pipeline" | "filter" | "k", value) => self.obey(&format!(":{name}"), value, output),
+            (unknown, _) => {
+                let meant = nearest(unknown, ["pipeline", "filter", "k", "explain"].into_iter());
+                output.note(&plain(&format!(
+                    "{unknown} cannot be set{}; pipeline, filter, k and explain can",
+                    suggestion(&meant).trim_end_matches('?')
+                )));
+            }
+        }
     }
 
     /// Takes another filter, or none, for what comes; an error leaves all as it is.
@@ -54,9 +190,12 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn obey(&mut self, command: &str, output: &Output) {
-        let (name, argument) = command.split_once(char::is_whitespace).unwrap_or((command, ""));
-        match (name, argument.trim()) {
+    fn obey(&mut self, name: &str, argument: &str, output: &Output) {
+        match (name, argument) {
+            (":set", argument) => self.set(argument, output),
+            (":search" | ":s", _) => {
+                output.note("`:search WORDS` searches for words, also for those that are commands")
+            }
             (":pipeline" | ":p", "") => output.note(&self.pipeline.to_string()),
             (":pipeline" | ":p", expression) => match self.resolve(expression) {
                 Ok(pipeline) => {
@@ -85,13 +224,12 @@ impl Session<'_> {
                 self.explain = !self.explain;
                 output.note(if self.explain { "explaining" } else { "not explaining" });
             }
-            (":help" | ":h", _) => output.note(
-                "words            search\n:pipeline EXPR   change how, e.g. :pipeline bm25:100 >> late-interaction\n\
-                 :filter FILTER   documents that may be found, e.g. :filter year >= 2020; :filter none for all\n\
-                 :k N             length of the answer\n:explain         passes, tokens and depths, on or off\n\
-                 :quit            leave",
-            ),
-            (unknown, _) => output.note(&format!("{unknown} is not known; :help lists the commands")),
+            (":help" | ":h", _) => output.note(HELP),
+            (unknown, _) => {
+                let meant = nearest(unknown, COMMANDS.into_iter());
+                let meant = meant.map(|meant| format!(" (did you mean {meant}?)")).unwrap_or_default();
+                output.note(&plain(&format!("{unknown} is not known{meant}; :help lists the commands")));
+            }
         }
     }
 }
@@ -129,7 +267,7 @@ mod tests {
     }
 
     /// What is said to some lines, and how many of them are left over.
-    fn said(session: &mut Session<'_>, lines: &str) -> (String, usize) {
+    fn answers(session: &mut Session<'_>, lines: &str) -> (String, usize) {
         let output = Output::kept();
         let mut input = Cursor::new(lines.as_bytes().to_vec());
         session.converse(&mut input, &output).expect("a conversation");
@@ -151,15 +289,15 @@ mod tests {
             };
             text.lines().filter_map(hit).collect()
         };
-        let (text, left) = said(&mut session, "apples\n:k 2\napples\n");
+        let (text, left) = answers(&mut session, "apples\n:k 2\napples\n");
         assert_eq!((ids(&text).len(), left, session.k), (5, 0, 2), "{text}");
         assert!(text.starts_with("4 documents · bm25"), "{text}");
-        let (text, _) = said(&mut session, ":pipeline bm25(k1=2, b=0.1):50\n:p\nplums\n");
+        let (text, _) = answers(&mut session, ":pipeline bm25(k1=2, b=0.1):50\n:p\nplums\n");
         let now = session.pipeline.to_string();
         assert!(now.contains("k1=2") && now.ends_with(":50"), "{now}");
         assert!(text.contains(&now) && ids(&text) == ["c"], "{text}");
         assert!(!text.contains("passes"));
-        let (text, _) = said(&mut session, ":explain\nplums\n:e\nplums\n");
+        let (text, _) = answers(&mut session, ":explain\nplums\n:e\nplums\n");
         assert_eq!((text.matches("passes").count(), session.explain), (1, false), "{text}");
     }
 
@@ -176,20 +314,57 @@ mod tests {
             (":k many", "k is 9"),
             (":sing", ":sing is not known"),
         ] {
-            let (text, _) = said(&mut session, &format!("{line}\nrust\n"));
+            let (text, _) = answers(&mut session, &format!("{line}\nrust\n"));
             assert!(text.contains(answer), "{line}: {text}");
             assert!(text.contains("1  d"), "the conversation goes on: {text}");
             assert_eq!((session.k, session.pipeline.to_string()), (9, "bm25".into()), "{line}");
         }
-        let (text, _) = said(&mut session, "nothingofthekind\n");
+        let (text, _) = answers(&mut session, "nothingofthekind\n");
         assert!(text.contains("nothing found"), "{text}");
-        let (text, _) =
-            said(&mut session, ":f\n:filter yaer = 1\n:filter year >\n:f n > 2\napples\n:f\n:f none\nrust\n");
+        let (text, _) = answers(
+            &mut session,
+            ":f\n:filter yaer = 1\n:filter year >\n:f n > 2\napples\n:f\n:f none\nrust\n",
+        );
         assert!(text.contains("no filter") && text.contains("`yaer`") && text.contains("column 7"), "{text}");
         assert!(text.contains("1  c") && !text.contains("1  a") && text.contains("n > 2"), "{text}");
         assert!(text.contains("1  d") && session.filter.is_none(), "{text}");
-        let (text, _) = said(&mut session, ":help\n");
+        let (text, _) = answers(&mut session, ":help\n");
         assert!(text.contains(":pipeline EXPR"), "{text}");
+    }
+
+    #[test]
+    fn a_document_of_the_answer_is_opened_and_settings_are_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let arguments = index(folder.path());
+        let mut session = Session::open(&arguments, ModelOptions::default()).unwrap();
+        let (text, _) = answers(&mut session, ":open\nplums\n:open 1\n:open 2\n:open d\n:open nobody\n");
+        assert!(text.contains("nothing was found yet"), "{text}");
+        assert!(text.contains("  c\n      pears, apples, plums\n      n: 3\n"), "{text}");
+        assert!(text.contains("the last answer has 1; 2 is none"), "{text}");
+        assert!(
+            text.contains("  d\n      rust\n") && text.contains("no document has the id nobody"),
+            "{text}"
+        );
+        let (text, _) = answers(
+            &mut session,
+            ":set k 3\n:set pipeline bm25(b=0.1)\n:set explain on\n:set\n:set pipelin x\n",
+        );
+        assert_eq!((session.k, session.explain), (3, true), "{text}");
+        assert!(text.contains("pipeline  bm25(b=0.1)") && text.contains("filter    none"), "{text}");
+        assert!(text.contains("did you mean `pipeline`"), "{text}");
+        let (text, _) = answers(&mut session, ":pipelin bm25\n");
+        assert!(text.contains(":pipelin is not known (did you mean :pipeline?)"), "{text}");
+    }
+
+    #[test]
+    fn words_of_other_programs_are_commands_and_can_be_searched_for() {
+        assert_eq!(said(" help "), Said::Command(":help", ""));
+        assert_eq!(said("?"), Said::Command(":help", ""));
+        assert_eq!(said("Quit"), Said::End);
+        assert_eq!(said(":search help"), Said::Words("help"));
+        assert_eq!(said("exit signs"), Said::Words("exit signs"));
+        assert_eq!(said(":k   20"), Said::Command(":k", "20"));
+        assert_eq!(said(":search"), Said::Command(":search", ""));
     }
 
     #[test]
@@ -197,8 +372,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let arguments = index(folder.path());
         let mut session = Session::open(&arguments, ModelOptions::default()).unwrap();
-        for end in ["", ":q", ":quit"] {
-            assert_eq!(said(&mut session, &format!("rust\n{end}\nrust\nrust\n")).1, 2, "{end:?}");
+        for end in ["", ":q", ":quit", "quit", "EXIT", ":exit"] {
+            assert_eq!(answers(&mut session, &format!("rust\n{end}\nrust\nrust\n")).1, 2, "{end:?}");
         }
         let broken = session.converse(Cursor::new(b"\xff\n"), &Output::kept());
         assert!(matches!(broken, Err(Failure::Input(_))));

@@ -37,7 +37,7 @@ fn a_folder_has_files_of_many_kinds_and_says_what_it_does_not_read() {
     assert!(remarks.contains(expected) && remarks.contains(".html"), "{remarks}");
     let asked = DocumentOptions { fields: vec!["text".into(), "autor".into()], ..options };
     let last = open_documents(folder.path(), &asked).unwrap().last().unwrap().unwrap_err().to_string();
-    assert!(last.contains("`autor` of --fields") && last.contains("`author`"), "{last}");
+    assert!(last.contains("`autor` of --fields; did you mean `author`?"), "{last}");
 }
 
 #[test]
@@ -91,6 +91,17 @@ fn pdf_files_are_read_or_said_not_to_be() {
         .and_then(|documents| documents.last().unwrap_or_else(|| Ok(Document::default())).map(|_| ()));
     let none = none.unwrap_err().to_string();
     assert!(none.contains("a.pdf") && none.contains(piece), "{none}");
+    // Beside a file that is read, whoever checks files is told that it is there, in programs with the feature and without.
+    std::fs::write(folder.path().join("b.txt"), "words").unwrap();
+    let unread = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let told = unread.clone();
+    let check =
+        FileCheck::new(|_, _, _| false).on_unread(move |id| told.lock().unwrap().push(id.to_string()));
+    let options = DocumentOptions { unchanged: Some(check), ..DocumentOptions::default() };
+    let found: Vec<Document> = open_documents(folder.path(), &options).unwrap().map(Result::unwrap).collect();
+    assert_eq!(found, [Document::new("b.txt", "words")]);
+    assert_eq!(*unread.lock().unwrap(), ["a.pdf"]);
+    assert!(options.remarks.take().join("\n").contains("a.pdf"));
 }
 
 #[test]
