@@ -12,6 +12,7 @@ pub mod adapter;
 pub mod engine;
 mod error;
 pub mod files;
+pub mod list_ranker;
 pub mod modular;
 pub mod nn;
 pub mod objective;

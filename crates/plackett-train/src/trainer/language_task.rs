@@ -180,7 +180,7 @@ fn mean(tape: &Tape, losses: Vec<Result<StepLoss, TrainError>>) -> Result<StepLo
 }
 
 /// The weighted sum of the objectives of a batch.
-pub(super) fn weighted_sum(
+pub(crate) fn weighted_sum(
     tape: &Tape,
     objective: &[Term],
     batch: &Batch,

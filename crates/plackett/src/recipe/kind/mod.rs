@@ -1,6 +1,7 @@
 //! Kinds of stages, one file each; this is the one list of them.
 
 mod agreement;
+mod align_pointer_ranker;
 mod align_sessions;
 mod answers;
 mod attention;
@@ -15,11 +16,11 @@ mod cost;
 mod data;
 mod decoder_depths;
 mod difference;
-mod digits;
+pub(super) mod digits;
 mod diverse_sample;
 mod evaluate;
 mod event_cache;
-mod facets;
+pub(super) mod facets;
 mod factorize;
 mod film_lists;
 mod film_policy;
@@ -35,7 +36,7 @@ mod judge_auc;
 mod judged_negatives;
 mod language_continuations;
 mod language_module;
-mod learn_features;
+pub(super) mod learn_features;
 mod linked_pages;
 mod list_reranker;
 mod memorize;
@@ -47,9 +48,13 @@ mod next_policy;
 mod next_title;
 mod optimize_relevance;
 mod oracle;
+mod order_groups;
 mod page_retrieval;
 mod parallel_collection;
 mod patch_reranker;
+mod pointer_checks;
+mod pointer_rank;
+mod pointer_ranker;
 mod prefix_ranker;
 mod projection;
 mod question_passages;
@@ -96,6 +101,7 @@ pub static STAGE_KINDS: &[&StageKind] = &[
     &train::TRAIN,
     &factorize::FACTORIZE,
     &learn_features::LEARN_FEATURES,
+    &order_groups::ORDER_GROUPS,
     &projection::TRAIN_PROJECTION,
     &projection::PROJECT,
     &train_decoder::TRAIN_DECODER,
@@ -117,6 +123,9 @@ pub static STAGE_KINDS: &[&StageKind] = &[
     &heads::HEADS,
     &answers::ANSWERS,
     &facets::FACETS,
+    &pointer_ranker::POINTER_RANKER,
+    &align_pointer_ranker::ALIGN_POINTER_RANKER,
+    &pointer_rank::POINTER_RANK,
     &rate_votes::RATE_VOTES,
     &route::ROUTE,
     &mental_retrieval::MENTAL_RETRIEVAL,
