@@ -181,7 +181,7 @@ impl ListRanker {
         check(memory, walks)?;
         let (width, heads) = (self.config.width, self.config.heads);
         let rows = Rows::new(memory, walks, width, heads);
-        let table = tape.stack(&[&tape.parameter(self.start), &memory.states]);
+        let table = tape.stack(&[&tape.parameter(self.start), &memory.inputs]);
         let mut x = tape.select_rows(&table, &rows.inputs);
         for (at, (layer, attended)) in self.layers.iter().zip(&memory.attended).enumerate() {
             let mode = Mode { key: mode.key.wrapping_mul(64).wrapping_add(8 * at as u64), ..mode };
@@ -229,7 +229,9 @@ fn check(memory: &Memory, walks: &[Walk<'_>]) -> Result<(), TrainError> {
         for at in walk.chosen {
             match seen.get_mut(*at) {
                 Some(seen) if !*seen => *seen = true,
-                _ => return refused(format!("{at} stands twice, or is none of the {} there are", range.len())),
+                _ => {
+                    return refused(format!("{at} stands twice, or is none of the {} there are", range.len()));
+                }
             }
         }
         if walk.chosen.len() >= range.len() || walk.first > walk.chosen.len() {

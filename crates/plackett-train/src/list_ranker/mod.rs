@@ -2,10 +2,11 @@
 //! together (Wang and others, RichRAG, 2024).
 //!
 //! The paper reads every candidate together with the question and its sides in an encoder that is trained too. Here candidates, question
-//! and sides are vectors of a frozen encoder, computed once; what the pair reading gave is given by a head over them ([`ListRanker::read`]):
-//! what a candidate is about is said by the sides that are near to it. The decoder is the paper's: it begins with a start vector, takes in
-//! the candidates that were chosen, attends to those that were not, and points. Each step keeps its own mask in training and in writing, so
-//! that both compute the same (the published code does not).
+//! and sides are vectors of a frozen encoder, computed once; what the pair reading gave is given by a head over them
+//! ([`ListRanker::read`]): what a candidate is about is said by the sides that are near to it. The decoder is the paper's: it begins with a
+//! start vector, takes in the candidates that were chosen (through a map of their own, since their vectors are frozen), attends to those
+//! that were not, and points. Each step keeps its own mask in training and in writing, so that both compute the same (the published code
+//! does not).
 
 mod decoder;
 mod drawn;

@@ -87,6 +87,7 @@ pub struct ListRanker {
     own: Linear,
     signals: Linear,
     norm: LayerNorm,
+    input: Linear,
     pub(super) start: ParameterId,
     pub(super) layers: Vec<Layer>,
     pub(super) last_norm: LayerNorm,
@@ -99,6 +100,8 @@ pub struct Memory {
     pub states: Var,
     /// The rows of each question.
     pub ranges: Vec<Range<usize>>,
+    /// What the decoder takes in of a candidate that was chosen: all candidates × width.
+    pub(super) inputs: Var,
     /// Keys and values of each layer: all candidates × width.
     pub(super) attended: Vec<(Var, Var)>,
 }
@@ -139,11 +142,12 @@ impl ListRanker {
         let side_value = linear("sides.value", dimension, false)?;
         let own = linear("own", dimension, false)?;
         let signals = linear("signals", SIGNALS + config.extra, true)?;
+        let input = linear("input", width, false)?;
         let norm = LayerNorm::load(parameters, source, "norm", width, EPSILON)?;
         let layers = (0..config.layers).map(|at| Layer::load(parameters, source, at, width));
         let layers = layers.collect::<Result<_, _>>()?;
         let last_norm = LayerNorm::load(parameters, source, "last_norm", width, EPSILON)?;
-        Ok(ListRanker { config, side_key, side_value, own, signals, norm, start, layers, last_norm })
+        Ok(ListRanker { config, side_key, side_value, own, signals, norm, input, start, layers, last_norm })
     }
 
     /// Reads questions: the part of the work that does not depend on what is chosen.
@@ -163,7 +167,8 @@ impl ListRanker {
         }
         let states = tape.stack(&states.iter().collect::<Vec<_>>());
         let attended = self.layers.iter().map(|layer| layer.attended(tape, &states)).collect();
-        Ok(Memory { states, ranges, attended })
+        let inputs = self.input.forward(tape, &states, None);
+        Ok(Memory { states, ranges, inputs, attended })
     }
 
     fn check(&self, question: &ListQuestion) -> Result<(), TrainError> {

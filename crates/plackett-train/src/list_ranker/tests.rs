@@ -151,9 +151,9 @@ fn silver_lists_are_learned_then_preferences_turn_them_and_a_file_keeps_them() {
     let compute = Compute::new(1);
     let objective = parse_sum("richrag(temperature=0.1, disturb=0.5)").unwrap();
     let task = SilverTask { ranker: ranker.clone(), examples: &examples, objective, disturbed: true };
-    let losses = train_on(&task, &mut parameters, 120, 3e-3);
+    let losses = train_on(&task, &mut parameters, 200, 3e-3);
     let mean = |losses: &[f32]| losses.iter().sum::<f32>() / losses.len() as f32;
-    assert!(mean(&losses[110..]) < 0.5 * mean(&losses[..10]), "{losses:?}");
+    assert!(mean(&losses[190..]) < 0.6 * mean(&losses[..10]), "{losses:?}");
     for example in &examples {
         let list = ranker.best(&parameters, &compute, &example.question, 3).unwrap();
         assert_eq!(list, example.silver);

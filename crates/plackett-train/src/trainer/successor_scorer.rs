@@ -64,7 +64,9 @@ impl GroupScorer {
             Embedding::Hidden(hidden, width) => vec![inputs, hidden, width],
         };
         if widths.contains(&0) {
-            return Err(TrainError::Setting("a scorer of groups needs a width of 1 at least everywhere".into()));
+            return Err(TrainError::Setting(
+                "a scorer of groups needs a width of 1 at least everywhere".into(),
+            ));
         }
         let mut drawn = Initializer::new(seed);
         let mut xavier = |rows: usize, columns: usize| {
@@ -122,7 +124,8 @@ impl GroupScorer {
             GroupHead::Successor => {
                 let matrix = |rows: &Range<usize>| {
                     let own: Vec<usize> = rows.clone().collect();
-                    let (first, second) = (tape.select_rows(&scored, &own), tape.select_rows(&embedded, &own));
+                    let (first, second) =
+                        (tape.select_rows(&scored, &own), tape.select_rows(&embedded, &own));
                     let matrix = tape.linear(&first, &second, None, None);
                     tape.reshape(&matrix, (own.len() * own.len(), 1))
                 };
@@ -317,8 +320,7 @@ mod tests {
     #[test]
     fn a_matrix_is_bilinear_and_knows_no_order_of_items() {
         let mut parameters = Parameters::default();
-        let scorer =
-            GroupScorer::new(&mut parameters, 2, Embedding::None, GroupHead::Successor, 1).unwrap();
+        let scorer = GroupScorer::new(&mut parameters, 2, Embedding::None, GroupHead::Successor, 1).unwrap();
         parameters[scorer.weight].values_mut().copy_from_slice(&[1.0, 2.0, 3.0, 4.0]);
         let compute = Compute::new(1);
         let matrix = |items: &[f32]| {
@@ -335,8 +337,8 @@ mod tests {
         let cases: [(&[&str], GroupHead, Embedding); 4] = [
             (&["tsprank-local"], GroupHead::Successor, Embedding::None),
             (&["tsprank-max-margin"], GroupHead::Successor, Embedding::Linear(5)),
-            (&["tsprank-local", "tsprank-max-margin"], GroupHead::Successor, Embedding::Hidden(8, 5)),
-            (&["ranknet"], GroupHead::Item, Embedding::Hidden(8, 5)),
+            (&["tsprank-local", "tsprank-max-margin"], GroupHead::Successor, Embedding::Hidden(16, 5)),
+            (&["ranknet"], GroupHead::Item, Embedding::Hidden(16, 5)),
         ];
         for (objectives, head, embedding) in cases {
             let (scorer, parameters, losses) = learned(objectives, head, embedding);

@@ -187,7 +187,13 @@ impl Articles {
 
     /// A question about an article: some of its passages that have sides, and one or two sides of each, all in an order that is drawn.
     /// `None` where there are too few.
-    pub fn drawn(&self, article: usize, passages: usize, nth: usize, stream: Stream) -> Option<FacetedQuestion> {
+    pub fn drawn(
+        &self,
+        article: usize,
+        passages: usize,
+        nth: usize,
+        stream: Stream,
+    ) -> Option<FacetedQuestion> {
         let (title, own) = &self.articles[article];
         let answering: Vec<usize> = own.iter().copied().filter(|at| !self.sides[*at].is_empty()).collect();
         if answering.len() < passages {

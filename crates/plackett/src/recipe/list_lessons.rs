@@ -60,7 +60,12 @@ impl Lessons {
             (0..articles.articles.len()).partition(|at| at % TESTED == TESTED - 1);
         let (passages, seed) = (values.count("passages"), values.count("seed") as u64);
         let draw = |article: usize, passages: usize, nth: usize, part: u64| {
-            articles.drawn(article, passages, nth, Stream::new(seed, part << 40 | (article as u64) << 20 | nth as u64))
+            articles.drawn(
+                article,
+                passages,
+                nth,
+                Stream::new(seed, part << 40 | (article as u64) << 20 | nth as u64),
+            )
         };
         let to_learn: Vec<Option<FacetedQuestion>> = (0..values.count("learned"))
             .map(|nth| {
@@ -102,7 +107,11 @@ impl Lessons {
     }
 
     /// The documents of a list of a question's candidates.
-    pub fn documents<'l>(&'l self, lesson: &'l Lesson, list: &'l [usize]) -> impl Iterator<Item = &'l Document> {
+    pub fn documents<'l>(
+        &'l self,
+        lesson: &'l Lesson,
+        list: &'l [usize],
+    ) -> impl Iterator<Item = &'l Document> {
         list.iter().map(move |at| &self.faceted.documents[lesson.places[*at]])
     }
 
@@ -157,7 +166,8 @@ impl Lesson {
             own[*place] = vectors.get(&documents[*place].model_text())?;
         }
         // The nearest among these candidates are these candidates.
-        let elsewhere = self.places.iter().copied().filter(|at| !self.question.article.contains(at)).collect();
+        let elsewhere =
+            self.places.iter().copied().filter(|at| !self.question.article.contains(at)).collect();
         Ok(Asked::of(values, documents, &self.question, (&found, &|at: usize| own[at]), elsewhere))
     }
 
@@ -177,10 +187,7 @@ pub fn extra_of(document: &Document) -> f32 {
 }
 
 /// The vectors of a question and of its sides after it.
-fn searched<'v>(
-    vectors: &'v TextVectors,
-    question: &FacetedQuestion,
-) -> Result<Vec<&'v [f32]>, StageError> {
+fn searched<'v>(vectors: &'v TextVectors, question: &FacetedQuestion) -> Result<Vec<&'v [f32]>, StageError> {
     let sides = question.aspects.iter().map(|side| side_text(&question.text, side));
     let texts = std::iter::once(question.text.clone()).chain(sides);
     texts.map(|text| vectors.get(&text)).collect()
@@ -209,10 +216,11 @@ pub fn copied<'d>(
     documents: impl Iterator<Item = &'d Document>,
     words: usize,
 ) -> f64 {
-    let answers: Vec<RougeText> =
-        question.aspects.iter().map(|side| RougeText::new(side.target())).collect();
-    let read: Vec<&str> = documents.flat_map(|document| document.text.split_whitespace()).take(words).collect();
-    com_rouge(&answers, &RougeText::new(&read.join(" "))).map_or(0.0, |recalls| recalls.iter().sum::<f64>() / 3.0)
+    let answers: Vec<RougeText> = question.aspects.iter().map(|side| RougeText::new(side.target())).collect();
+    let read: Vec<&str> =
+        documents.flat_map(|document| document.text.split_whitespace()).take(words).collect();
+    com_rouge(&answers, &RougeText::new(&read.join(" ")))
+        .map_or(0.0, |recalls| recalls.iter().sum::<f64>() / 3.0)
 }
 
 #[cfg(test)]

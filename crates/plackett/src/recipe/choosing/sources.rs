@@ -30,7 +30,8 @@ static ALL: &[Source] = &[
 ];
 
 /// Their names.
-pub const SOURCES: &[&str] = &["questions", "continuations", "clauses", "fixes", "films", "sentences", "facets"];
+pub const SOURCES: &[&str] =
+    &["questions", "continuations", "clauses", "fixes", "films", "sentences", "facets"];
 
 /// The source of a name that [`SOURCES`] has.
 pub fn source(name: &str) -> &'static Source {

@@ -40,7 +40,12 @@ pub static ALIGN_POINTER_RANKER: StageKind = StageKind {
             Default::Whole(400),
             "questions to learn from, at most as many as that stage has",
         ),
-        FieldSpec::new("lists", FieldKind::Whole(2, 1000), Default::Whole(8), "lists that are drawn for each"),
+        FieldSpec::new(
+            "lists",
+            FieldKind::Whole(2, 1000),
+            Default::Whole(8),
+            "lists that are drawn for each",
+        ),
         FieldSpec::new(
             "temperature",
             FieldKind::Number(0.01, 100.0),
@@ -204,7 +209,8 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
 
 /// The margin of each pair of a question to test with.
 fn margins(lessons: &Lessons, pairs: &[ListPair], ranker: Ranker<'_>) -> Result<Quantity, StageError> {
-    let questions: Vec<&ListQuestion> = lessons.tested.iter().map(|lesson| &lesson.example.question).collect();
+    let questions: Vec<&ListQuestion> =
+        lessons.tested.iter().map(|lesson| &lesson.example.question).collect();
     let keys = pairs.iter().map(|pair| lessons.tested[pair.question].question.id.clone()).collect();
     let values = pairs.iter().map(|pair| pair.margin(ranker, &questions)).collect::<Result<_, _>>()?;
     Ok(Quantity::by_query("margin", keys, values))

@@ -96,10 +96,7 @@ fn after(
 }
 
 /// Candidates that stand twice or not at all in a list of all.
-fn repeats(
-    question: &ListQuestion,
-    (ranker, parameters, compute): Ranker<'_>,
-) -> Result<f64, StageError> {
+fn repeats(question: &ListQuestion, (ranker, parameters, compute): Ranker<'_>) -> Result<f64, StageError> {
     let list = ranker.best(parameters, compute, question, question.count())?;
     let mut times = vec![0usize; question.count()];
     list.iter().for_each(|at| times[*at] += 1);

@@ -54,8 +54,10 @@ fn folder_of(task: &Task<'_>) -> Result<PathBuf, StageError> {
     if kinds.contains(&input.kind.name) {
         return Ok(input.folder.clone());
     }
-    let problem =
-        format!("it is of the kind `{}`; a stage `{}` or `{}` is expected", input.kind.name, kinds[0], kinds[1]);
+    let problem = format!(
+        "it is of the kind `{}`; a stage `{}` or `{}` is expected",
+        input.kind.name, kinds[0], kinds[1]
+    );
     Err(StageError::Field { field: "ranker", problem })
 }
 
@@ -97,8 +99,7 @@ fn question(
     request: &RankRequest,
     embed: &dyn Fn(&[&str]) -> Result<Vec<f32>, StageError>,
 ) -> Result<ListQuestion, StageError> {
-    let texts: Vec<_> =
-        request.candidates.iter().map(|candidate| candidate.document.model_text()).collect();
+    let texts: Vec<_> = request.candidates.iter().map(|candidate| candidate.document.model_text()).collect();
     let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
     Ok(ListQuestion {
         name: request.query.id.clone(),

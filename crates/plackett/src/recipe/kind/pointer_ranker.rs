@@ -39,7 +39,12 @@ pub static POINTER_RANKER: StageKind = StageKind {
     gives: Gives::Model,
     fields: &[
         VECTORS,
-        FieldSpec::new("learned", FieldKind::Whole(1, 1_000_000), Default::Whole(800), "questions to learn from"),
+        FieldSpec::new(
+            "learned",
+            FieldKind::Whole(1, 1_000_000),
+            Default::Whole(800),
+            "questions to learn from",
+        ),
         FieldSpec::new(
             "tested",
             FieldKind::Whole(1, 1000),
@@ -89,7 +94,12 @@ pub static POINTER_RANKER: StageKind = StageKind {
             Default::Whole(150),
             "of a list that the reader of the reward copies",
         ),
-        FieldSpec::new("timed", FieldKind::Whole(0, 1000), Default::Whole(0), "questions whose times are taken"),
+        FieldSpec::new(
+            "timed",
+            FieldKind::Whole(0, 1000),
+            Default::Whole(0),
+            "questions whose times are taken",
+        ),
         SEED,
     ],
     chooses: None,
@@ -181,7 +191,8 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     made.numbers.extend(pointer_checks::measured(task, &lessons, (&ranker, &parameters, &compute))?);
     made.facts.extend(facts(&lessons, &parameters));
     if lessons.missing > 0 {
-        made.warnings.push(format!("{} questions were not made: their articles are too short", lessons.missing));
+        made.warnings
+            .push(format!("{} questions were not made: their articles are too short", lessons.missing));
     }
     Ok(made)
 }
@@ -236,8 +247,14 @@ pub fn facts(lessons: &Lessons, parameters: &Parameters) -> Vec<(String, String)
     let count = |lessons: &[Lesson]| -> usize { lessons.iter().map(|lesson| lesson.places.len()).sum() };
     vec![
         ("articles".into(), format!("{learned} to learn from, {tested} to test with")),
-        ("questions".into(), format!("{} to learn from, {} to test with", lessons.learned.len(), lessons.tested.len())),
-        ("candidates of a question".into(), (count(&lessons.tested) / lessons.tested.len().max(1)).to_string()),
+        (
+            "questions".into(),
+            format!("{} to learn from, {} to test with", lessons.learned.len(), lessons.tested.len()),
+        ),
+        (
+            "candidates of a question".into(),
+            (count(&lessons.tested) / lessons.tested.len().max(1)).to_string(),
+        ),
         ("weights".into(), parameters.count().to_string()),
     ]
 }

@@ -31,7 +31,9 @@ pub fn digits(
     let (learned, tested) = pictures.split_at(LEARNED);
     let all = |pictures: &[Picture], part: u64, count: usize| -> Result<Vec<ItemGroup>, StageError> {
         let shelves = Shelves::new(pictures)?;
-        Ok((0..count as u64).map(|nth| shelves.group(size, nth, Stream::new(seed, part << 32 | nth))).collect())
+        Ok((0..count as u64)
+            .map(|nth| shelves.group(size, nth, Stream::new(seed, part << 32 | nth)))
+            .collect())
     };
     Ok(OrderedGroups {
         inputs: PIXELS,

@@ -25,9 +25,8 @@ pub fn features(folder: &Path, size: usize, seed: u64) -> Result<OrderedGroups, 
         list.candidates.truncate(size * inputs);
         list
     };
-    let lists = |all: Vec<_>| -> Vec<VectorList> {
-        all.into_iter().map(|list| cut(dense(list, inputs))).collect()
-    };
+    let lists =
+        |all: Vec<_>| -> Vec<VectorList> { all.into_iter().map(|list| cut(dense(list, inputs))).collect() };
     let (mut learned, mut tested) = (lists(learned), lists(tested));
     let scale = Scale::of(&learned, inputs);
     learned.iter_mut().chain(&mut tested).for_each(|list| scale.apply(&mut list.candidates));
