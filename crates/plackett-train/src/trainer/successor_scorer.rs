@@ -35,6 +35,10 @@ pub enum GroupHead {
     Item,
 }
 
+/// What the drawn weights of pairs are multiplied with: a score is of the second order in an embedding, and one that is great before anything is
+/// learned keeps what is learned from other groups from showing.
+const BEGINNING: f32 = 0.05;
+
 /// A linear map: outputs × inputs, and a bias.
 type Layer = (ParameterId, ParameterId);
 
@@ -83,7 +87,7 @@ impl GroupScorer {
         let width = widths.last().copied().unwrap_or(inputs);
         let weight = match head {
             GroupHead::Successor => {
-                let weight = xavier(width, width);
+                let weight = xavier(width, width).into_iter().map(|x| BEGINNING * x).collect();
                 parameters.add("successor.weight", (width, width), weight)
             }
             GroupHead::Item => {
