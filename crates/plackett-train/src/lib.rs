@@ -13,6 +13,7 @@ pub mod engine;
 mod error;
 pub mod files;
 pub mod in_context;
+pub mod list_ranker;
 pub mod modular;
 pub mod nn;
 pub mod objective;

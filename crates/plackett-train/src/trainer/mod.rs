@@ -24,6 +24,7 @@ mod order;
 mod read_outs;
 mod run;
 mod settings;
+mod successor_scorer;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -60,6 +61,7 @@ pub use masked_language::{MaskedHead, MaskedLanguageTask};
 pub use read_outs::{ReadOuts, check_depths};
 pub use run::{Hooks, Report, mean_loss, train};
 pub use settings::Settings;
+pub use successor_scorer::{Embedding, GroupHead, GroupScorer, GroupTask, ItemGroup, Turns};
 pub use task::{StepLoss, Task};
 pub use text_encoder::TextEncoder;
 pub use vector_scorer::{VectorList, VectorScorer, VectorTask, score_lists};

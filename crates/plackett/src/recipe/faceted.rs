@@ -6,12 +6,18 @@ use super::error::StageError;
 use plackett_core::Document;
 use plackett_core::formats::read_json_lines;
 use plackett_rank::ask::Aspect;
+use plackett_train::random::Stream;
 use serde::Deserialize;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// Names of the file of pairs in its folder.
 const FILES: [&str; 3] = ["pairs.jsonl.gz", "pairs.jsonl", "pairs.jsonl.zst"];
+
+/// Passages of an article of which vectors are kept.
+const PASSAGES: usize = 20;
+/// Sides of a passage of which vectors are kept.
+const SIDES: usize = 2;
 
 /// A line of the file.
 #[derive(Deserialize)]
@@ -97,33 +103,7 @@ impl Faceted {
     }
 
     fn made(pairs: &[Pair], making: &Making) -> Faceted {
-        let sentences: HashMap<String, &str> = pairs
-            .iter()
-            .filter(|pair| pair.title.is_empty())
-            .map(|pair| (bare(&pair.query), pair.passage.as_str()))
-            .collect();
-        let mut documents: Vec<Document> = Vec::new();
-        let mut place: HashMap<&str, usize> = HashMap::new();
-        let mut articles: Vec<(&str, Vec<usize>)> = Vec::new();
-        let mut sides: Vec<Vec<Aspect>> = Vec::new();
-        let mut asked: HashSet<String> = HashSet::new();
-        for pair in pairs.iter().filter(|pair| !pair.title.is_empty()) {
-            let at = *place.entry(&pair.passage).or_insert_with(|| {
-                let (id, title) = (format!("p{}", documents.len()), pair.title.clone());
-                documents.push(Document { id, title, ..Document::new("", &pair.passage) });
-                sides.push(Vec::new());
-                match articles.iter_mut().find(|(title, _)| *title == pair.title) {
-                    Some((_, own)) => own.push(documents.len() - 1),
-                    None => articles.push((&pair.title, vec![documents.len() - 1])),
-                }
-                documents.len() - 1
-            });
-            let key = bare(&pair.query);
-            let Some(sentence) = sentences.get(&key).filter(|_| pair.label != Some(0)) else { continue };
-            if bare(&pair.passage).contains(&bare(sentence)) && asked.insert(key) {
-                sides[at].push(Aspect { text: pair.query.clone(), answer: Some(sentence.to_string()) });
-            }
-        }
+        let Articles { documents, articles, sides } = Articles::of(pairs);
         let mut questions = Vec::new();
         for (title, article) in &articles {
             let answering: Vec<usize> = article.iter().copied().filter(|at| !sides[*at].is_empty()).collect();
@@ -134,7 +114,7 @@ impl Faceted {
                 let (answered_by, aspects) = chosen.map(|(at, side)| (at, side.clone())).unzip();
                 questions.push(FacetedQuestion {
                     id: format!("{title}/{}", n + 1),
-                    text: title.replace('_', " "),
+                    text: shown_title(title),
                     aspects,
                     answered_by,
                     article: article.clone(),
@@ -143,6 +123,124 @@ impl Faceted {
         }
         Faceted { documents, questions }
     }
+}
+
+/// A title as it is asked with.
+fn shown_title(title: &str) -> String {
+    title.replace('_', " ")
+}
+
+/// Articles with their passages, and the sides that passages answer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Articles {
+    /// All passages.
+    pub documents: Vec<Document>,
+    /// The title of each article and its passages.
+    pub articles: Vec<(String, Vec<usize>)>,
+    /// The sides that each passage answers.
+    pub sides: Vec<Vec<Aspect>>,
+}
+
+impl Articles {
+    /// Reads pairs, as [`Faceted::read`] does, and keeps of each article and passage no more than there is room for:
+    /// [`PASSAGES`] and [`SIDES`].
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn read_cut(path: &Path) -> Result<Articles, StageError> {
+        let mut found = Articles::of(&pairs(path)?);
+        found.articles.iter_mut().for_each(|(_, own)| own.truncate(PASSAGES));
+        found.sides.iter_mut().for_each(|sides| sides.truncate(SIDES));
+        Ok(found)
+    }
+
+    fn of(pairs: &[Pair]) -> Articles {
+        let sentences: HashMap<String, &str> = pairs
+            .iter()
+            .filter(|pair| pair.title.is_empty())
+            .map(|pair| (bare(&pair.query), pair.passage.as_str()))
+            .collect();
+        let mut documents: Vec<Document> = Vec::new();
+        let mut place: HashMap<&str, usize> = HashMap::new();
+        let mut articles: Vec<(String, Vec<usize>)> = Vec::new();
+        let mut sides: Vec<Vec<Aspect>> = Vec::new();
+        let mut asked: HashSet<String> = HashSet::new();
+        for pair in pairs.iter().filter(|pair| !pair.title.is_empty()) {
+            let at = *place.entry(&pair.passage).or_insert_with(|| {
+                let (id, title) = (format!("p{}", documents.len()), pair.title.clone());
+                documents.push(Document { id, title, ..Document::new("", &pair.passage) });
+                sides.push(Vec::new());
+                match articles.iter_mut().find(|(title, _)| *title == pair.title) {
+                    Some((_, own)) => own.push(documents.len() - 1),
+                    None => articles.push((pair.title.clone(), vec![documents.len() - 1])),
+                }
+                documents.len() - 1
+            });
+            let key = bare(&pair.query);
+            let Some(sentence) = sentences.get(&key).filter(|_| pair.label != Some(0)) else { continue };
+            if bare(&pair.passage).contains(&bare(sentence)) && asked.insert(key) {
+                sides[at].push(Aspect { text: pair.query.clone(), answer: Some(sentence.to_string()) });
+            }
+        }
+        Articles { documents, articles, sides }
+    }
+
+    /// A question about an article: some of its passages that have sides, and one or two sides of each, all in an order that is drawn.
+    /// `None` where there are too few.
+    pub fn drawn(
+        &self,
+        article: usize,
+        passages: usize,
+        nth: usize,
+        stream: Stream,
+    ) -> Option<FacetedQuestion> {
+        let (title, own) = &self.articles[article];
+        let answering: Vec<usize> = own.iter().copied().filter(|at| !self.sides[*at].is_empty()).collect();
+        if answering.len() < passages {
+            return None;
+        }
+        let chosen = stream.permutation(answering.len());
+        let mut all: Vec<(usize, &Aspect)> = Vec::new();
+        for place in chosen.iter().take(passages).map(|at| answering[*at]) {
+            let sides = &self.sides[place];
+            // Places that the permutation has not taken.
+            let count = 1 + stream.below((answering.len() + all.len()) as u64, sides.len());
+            all.extend(sides.iter().take(count).map(|side| (place, side)));
+        }
+        let order = Stream::new(stream.word(1 << 20).into(), nth as u64).permutation(all.len());
+        let (answered_by, aspects) =
+            order.into_iter().map(|at| all[at]).map(|(place, side)| (place, side.clone())).unzip();
+        Some(FacetedQuestion {
+            id: format!("{title}/{}", nth + 1),
+            text: shown_title(title),
+            aspects,
+            answered_by,
+            article: own.clone(),
+        })
+    }
+}
+
+/// The words with which a side is searched.
+pub fn side_text(question: &str, side: &Aspect) -> String {
+    format!("{question} {}", side.text)
+}
+
+/// All texts of [`Articles::read_cut`], for their vectors: passages, titles, and sides after their title.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn facet_texts(path: &Path) -> Result<Vec<String>, StageError> {
+    let all = Articles::read_cut(path)?;
+    let mut texts = Vec::new();
+    for (title, own) in &all.articles {
+        let title = shown_title(title);
+        for at in own {
+            texts.push(all.documents[*at].model_text().into_owned());
+            texts.extend(all.sides[*at].iter().map(|side| side_text(&title, side)));
+        }
+        texts.push(title);
+    }
+    Ok(texts)
 }
 
 #[cfg(test)]
@@ -177,5 +275,29 @@ mod tests {
         assert_eq!(question.article, [0, 1, 2, 3]);
         assert_eq!(question.aspects[1].answer.as_deref(), Some("trap and drill."));
         assert!(Faceted::made(&pairs, &Making { passages: 3, ..making }).questions.is_empty());
+    }
+
+    #[test]
+    fn drawn_questions_have_distinct_passages_with_their_sides() {
+        let passage = |at: usize| format!("passage number {at} says word{at}.");
+        let pairs: Vec<Pair> = (0..6)
+            .flat_map(|at| {
+                let question = format!("what is {at}?");
+                let sentence = pair(&question, &format!("says word{at}."), "", None);
+                [sentence, pair(&question, &passage(at), "T_t", Some(1))]
+            })
+            .collect();
+        let articles = Articles::of(&pairs);
+        for nth in 0..10 {
+            let question = articles.drawn(0, 4, nth, Stream::new(1, nth as u64)).unwrap();
+            let mut places = question.answered_by.clone();
+            places.sort_unstable();
+            places.dedup();
+            assert_eq!((places.len(), question.aspects.len(), question.text.as_str()), (4, 4, "T t"));
+            for (side, place) in question.aspects.iter().zip(&question.answered_by) {
+                assert_eq!(side.answer.as_deref(), Some(&format!("says word{place}.")[..]));
+            }
+        }
+        assert!(articles.drawn(0, 7, 0, Stream::new(1, 0)).is_none());
     }
 }

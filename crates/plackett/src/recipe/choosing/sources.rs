@@ -2,7 +2,9 @@
 
 use super::{ABSTRACTS_FILE, FIXES, as_read, continuations, read_fixes, read_questions, read_titled};
 use crate::recipe::error::StageError;
+use crate::recipe::faceted::facet_texts;
 use crate::recipe::film;
+use crate::recipe::ordered_groups::sentence_texts;
 use plackett_core::summary::sentences;
 use std::path::Path;
 
@@ -23,10 +25,13 @@ static ALL: &[Source] = &[
     Source { name: "clauses", file: ABSTRACTS_FILE, read: clauses },
     Source { name: "fixes", file: FIXES, read: fixes },
     Source { name: "films", file: film::FILES[0], read: film::film_texts },
+    Source { name: "sentences", file: "pairs.jsonl.gz", read: sentence_texts },
+    Source { name: "facets", file: "pairs.jsonl.gz", read: facet_texts },
 ];
 
 /// Their names.
-pub const SOURCES: &[&str] = &["questions", "continuations", "clauses", "fixes", "films"];
+pub const SOURCES: &[&str] =
+    &["questions", "continuations", "clauses", "fixes", "films", "sentences", "facets"];
 
 /// The source of a name that [`SOURCES`] has.
 pub fn source(name: &str) -> &'static Source {

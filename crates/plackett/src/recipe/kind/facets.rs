@@ -3,12 +3,13 @@
 use crate::pipeline::ModelError;
 use crate::recipe::dataset::seed_of;
 use crate::recipe::error::{Problem, StageError};
-use crate::recipe::faceted::{self, Faceted, FacetedQuestion, Making};
+use crate::recipe::faceted::{self, Faceted, FacetedQuestion, Making, side_text};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
 use crate::recipe::kind::index;
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, StageKind};
 use crate::recipe::task::{Task, hash_file};
+use plackett_core::diversity::Coverage;
 use plackett_core::{Document, Qrels, Ranking, Run, Trace};
 use plackett_eval::measure::parse_list;
 use plackett_eval::{Evaluator, IntervalOptions, Policy};
@@ -126,7 +127,8 @@ pub static FACETS: StageKind = StageKind {
 };
 
 const RANDOM: &str = "random";
-const MEASURES: [&str; 4] = ["alpha_nDCG", "StRecall", "div", "coverage"];
+/// What is measured of each ranker.
+pub const MEASURES: [&str; 4] = ["alpha_nDCG", "StRecall", "div", "coverage"];
 
 fn names() -> Vec<&'static str> {
     let rankers = RANKERS.iter().filter(|ranker| !ranker.asks_model).map(|ranker| ranker.name);
@@ -145,11 +147,52 @@ fn read(task: &Task<'_>) -> Result<Faceted, StageError> {
 }
 
 /// The lists of one ranker.
-struct Lists {
+#[derive(Clone, Debug)]
+pub struct Lists {
     name: String,
     rankings: Vec<Ranking>,
     div: Vec<f64>,
     coverage: Vec<f64>,
+}
+
+impl Lists {
+    /// None yet.
+    pub fn new(name: &str) -> Lists {
+        Lists { name: name.into(), rankings: Vec::new(), div: Vec::new(), coverage: Vec::new() }
+    }
+
+    /// Adds the list of a question.
+    ///
+    /// # Errors
+    /// A list with a candidate that is not there or stands twice.
+    pub fn add(
+        &mut self,
+        asked: &Asked<'_>,
+        coverage: &Coverage,
+        positions: &[usize],
+    ) -> Result<(), StageError> {
+        let ids = positions.iter().map(|place| asked.documents[*place].id.clone()).collect();
+        self.add_ids(&asked.question.id, coverage, positions, ids)
+    }
+
+    /// The same by the ids of the documents.
+    ///
+    /// # Errors
+    /// As [`Lists::add`].
+    pub fn add_ids(
+        &mut self,
+        question: &str,
+        coverage: &Coverage,
+        positions: &[usize],
+        ids: Vec<String>,
+    ) -> Result<(), StageError> {
+        self.div.push(coverage.div(positions).map_err(broken)?);
+        self.coverage.push(coverage.mean_covered(positions).map_err(broken)?);
+        let count = ids.len();
+        let scored = ids.into_iter().enumerate().map(|(at, id)| (id, (count - at) as f64));
+        self.rankings.push(Ranking::from_scores(question, scored, Trace::default()));
+        Ok(())
+    }
 }
 
 fn run(task: &Task<'_>) -> Result<Made, StageError> {
@@ -159,12 +202,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let unfit = |problem| StageError::Field { field: "model", problem };
     let embedder = model.abilities().text_embedder().map_err(unfit)?;
     let documents = vectors(task, embedder.as_ref(), &faceted.documents)?;
-    let mut lists: Vec<Lists> = task
-        .values
-        .texts("rankers")
-        .into_iter()
-        .map(|name| Lists { name: name.into(), rankings: Vec::new(), div: Vec::new(), coverage: Vec::new() })
-        .collect();
+    let mut lists: Vec<Lists> = task.values.texts("rankers").into_iter().map(Lists::new).collect();
     let mut candidates = 0;
     for (nth, question) in faceted.questions.iter().enumerate() {
         (task.progress)(task.name, nth as u64, faceted.questions.len() as u64);
@@ -172,7 +210,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         candidates += asked.pool.len();
         asked.enter(task.values, &mut lists)?;
     }
-    let mut made = measured(task.values, &faceted, &lists)?;
+    let mut made = measured(task.values.count("k"), &faceted, &lists)?;
     let sides: usize = faceted.questions.iter().map(|question| question.aspects.len()).sum();
     for (name, count) in [
         ("questions", faceted.questions.len()),
@@ -210,11 +248,15 @@ fn nearness(one: &[f32], other: &[f32]) -> f64 {
 }
 
 /// A question with its candidates.
-struct Asked<'a> {
-    question: &'a FacetedQuestion,
-    pool: Pool,
-    documents: Vec<&'a Document>,
-    vectors: Vectors,
+pub struct Asked<'a> {
+    /// What is asked.
+    pub question: &'a FacetedQuestion,
+    /// Who found which candidate.
+    pub pool: Pool,
+    /// The candidates, in the order of the pool.
+    pub documents: Vec<&'a Document>,
+    /// Vectors of the question and the candidates.
+    pub vectors: Vectors,
 }
 
 impl<'a> Asked<'a> {
@@ -226,75 +268,86 @@ impl<'a> Asked<'a> {
         model: &dyn TextEmbedder,
     ) -> Result<Asked<'a>, StageError> {
         let mut texts = vec![question.text.clone()];
-        texts.extend(question.aspects.iter().map(|aspect| format!("{} {}", question.text, aspect.text)));
+        texts.extend(question.aspects.iter().map(|aspect| side_text(&question.text, aspect)));
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         let found = unit_vectors(model, Role::Query, &texts).map_err(ModelError::from)?;
+        let found: Vec<&[f32]> = found.iter().map(|vector| &vector.values[..]).collect();
+        let elsewhere = (0..documents.len()).filter(|at| !question.article.contains(at)).collect();
+        let vector = |at: usize| &documents[at][..];
+        Ok(Asked::of(values, &faceted.documents, question, (&found, &vector), elsewhere))
+    }
+
+    /// With the vectors of the question and of each side after it, and of every document. Candidates are the passages of the article and
+    /// those of `elsewhere` that are nearest to the question; the fields `others` and `depth` say how many.
+    pub fn of<'v>(
+        values: &Values,
+        documents: &'a [Document],
+        question: &'a FacetedQuestion,
+        (found, vector): (&[&[f32]], &dyn Fn(usize) -> &'v [f32]),
+        elsewhere: Vec<usize>,
+    ) -> Asked<'a> {
         // Equally near ones keep the order of the file.
         let near = |query: &[f32], among: Vec<usize>| {
             let mut scored: Vec<(f64, usize)> =
-                among.into_iter().map(|at| (nearness(query, &documents[at]), at)).collect();
+                among.into_iter().map(|at| (nearness(query, vector(at)), at)).collect();
             scored.sort_by(|a, b| b.0.total_cmp(&a.0));
             scored.into_iter().map(|(_, at)| at).collect::<Vec<usize>>()
         };
-        let title = found.first().map_or(&[][..], |vector| &vector.values);
-        let elsewhere = (0..documents.len()).filter(|at| !question.article.contains(at)).collect();
+        let title = found.first().copied().unwrap_or_default();
         let others = near(title, elsewhere).into_iter().take(values.count("others"));
         let among: Vec<usize> = question.article.iter().copied().chain(others).collect();
-        let id = |at: usize| faceted.documents[at].id.clone();
+        let id = |at: usize| documents[at].id.clone();
         let mut lists = vec![near(title, among.clone()).into_iter().map(id).collect::<Vec<String>>()];
-        for side in found.iter().skip(1) {
-            let own = near(&side.values, among.clone()).into_iter().take(values.count("depth"));
+        for side in found.iter().copied().skip(1) {
+            let own = near(side, among.clone()).into_iter().take(values.count("depth"));
             lists.push(own.map(id).collect());
         }
         let pool = Pool::join(&lists, usize::MAX);
-        let place = |id: &str| among.iter().copied().find(|at| faceted.documents[*at].id == id);
+        let place = |id: &str| among.iter().copied().find(|at| documents[*at].id == id);
         let places: Vec<usize> = pool.entries.iter().filter_map(|entry| place(&entry.id)).collect();
         let vectors = Vectors {
             question: title.to_vec(),
-            documents: places.iter().map(|at| documents[*at].clone()).collect(),
+            documents: places.iter().map(|at| vector(*at).to_vec()).collect(),
             trace: Trace::default(),
         };
-        let documents = places.iter().map(|at| &faceted.documents[*at]).collect();
-        Ok(Asked { question, pool, documents, vectors })
+        let documents = places.iter().map(|at| &documents[*at]).collect();
+        Asked { question, pool, documents, vectors }
     }
 
     /// Adds the lists of all rankers for this question.
     fn enter(&self, values: &Values, lists: &mut [Lists]) -> Result<(), StageError> {
-        let k = values.count("k");
         let coverage = coverage_of(&self.question.aspects, &self.documents).map_err(broken)?;
         for list in lists {
-            let positions = match CoverageRanker::find(&list.name) {
-                None => {
-                    let seed = seed_of(values.count("seed") as u64, &self.question.id);
-                    let mut drawn: Vec<usize> = (0..self.documents.len()).collect();
-                    drawn.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
-                    drawn.truncate(k);
-                    drawn
-                }
-                Some(ranker) => {
-                    let given = Given {
-                        question: &self.question.text,
-                        aspects: &self.question.aspects,
-                        pool: &self.pool,
-                        documents: &self.documents,
-                        k,
-                        lambda: values.number("lambda").unwrap_or(0.5),
-                        vectors: Some(&self.vectors),
-                        list: None,
-                    };
-                    ranker.order(&given)?.positions
-                }
-            };
-            list.div.push(coverage.div(&positions).map_err(broken)?);
-            list.coverage.push(coverage.mean_covered(&positions).map_err(broken)?);
-            let count = positions.len();
-            let scored = positions
-                .iter()
-                .enumerate()
-                .map(|(at, place)| (self.documents[*place].id.clone(), (count - at) as f64));
-            list.rankings.push(Ranking::from_scores(self.question.id.clone(), scored, Trace::default()));
+            let positions = self.positions(values, &list.name)?;
+            list.add(self, &coverage, &positions)?;
         }
         Ok(())
+    }
+
+    /// The list of a ranker of a name, as positions among the candidates; the fields `k`, `lambda` and `seed` are the ranker's.
+    ///
+    /// # Errors
+    /// What the ranker says.
+    pub fn positions(&self, values: &Values, name: &str) -> Result<Vec<usize>, StageError> {
+        let k = values.count("k");
+        let Some(ranker) = CoverageRanker::find(name) else {
+            let seed = seed_of(values.count("seed") as u64, &self.question.id);
+            let mut drawn: Vec<usize> = (0..self.documents.len()).collect();
+            drawn.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+            drawn.truncate(k);
+            return Ok(drawn);
+        };
+        let given = Given {
+            question: &self.question.text,
+            aspects: &self.question.aspects,
+            pool: &self.pool,
+            documents: &self.documents,
+            k,
+            lambda: values.number("lambda").unwrap_or(0.5),
+            vectors: Some(&self.vectors),
+            list: None,
+        };
+        Ok(ranker.order(&given)?.positions)
     }
 }
 
@@ -303,7 +356,10 @@ fn broken(error: impl std::error::Error) -> StageError {
 }
 
 /// Measures of all lists, question by question.
-fn measured(values: &Values, faceted: &Faceted, lists: &[Lists]) -> Result<Made, StageError> {
+///
+/// # Errors
+/// A measure that cannot be taken of these questions.
+pub fn measured(k: usize, faceted: &Faceted, lists: &[Lists]) -> Result<Made, StageError> {
     let full = |source| plackett_core::formats::FormatError::Full { file: "questions".into(), source };
     let mut qrels = Qrels::new();
     for question in &faceted.questions {
@@ -312,7 +368,6 @@ fn measured(values: &Values, faceted: &Faceted, lists: &[Lists]) -> Result<Made,
             judged.push(&(side + 1).to_string(), &faceted.documents[*at].id, 1).map_err(full)?;
         }
     }
-    let k = values.count("k");
     let written = format!("alpha_nDCG@{k} StRecall@{k}");
     let measures = parse_list(&written).map_err(broken)?;
     let intervals = IntervalOptions { bootstrap: false, analytic: false, ..IntervalOptions::default() };

@@ -1,6 +1,7 @@
 //! Kinds of stages, one file each; this is the one list of them.
 
 mod agreement;
+mod align_pointer_ranker;
 mod align_sessions;
 mod answers;
 mod attention;
@@ -16,11 +17,11 @@ mod data;
 mod decoder_depths;
 mod difference;
 mod digit_encoder;
-mod digits;
+pub(super) mod digits;
 mod diverse_sample;
 mod evaluate;
 mod event_cache;
-mod facets;
+pub(super) mod facets;
 mod factorize;
 mod film_lists;
 mod film_policy;
@@ -39,7 +40,7 @@ mod judge_auc;
 mod judged_negatives;
 mod language_continuations;
 mod language_module;
-mod learn_features;
+pub(super) mod learn_features;
 mod linformer_speed;
 mod linked_pages;
 mod list_reranker;
@@ -54,10 +55,14 @@ mod next_policy;
 mod next_title;
 mod optimize_relevance;
 mod oracle;
+mod order_groups;
 mod over_seeds;
 mod page_retrieval;
 mod parallel_collection;
 mod patch_reranker;
+mod pointer_checks;
+mod pointer_rank;
+mod pointer_ranker;
 mod prefix_ranker;
 mod projection;
 mod question_passages;
@@ -118,6 +123,7 @@ pub static STAGE_KINDS: &[&StageKind] = &[
     &digit_encoder::DIGIT_ENCODER,
     &linformer_speed::LINFORMER_SPEED,
     &learn_features::LEARN_FEATURES,
+    &order_groups::ORDER_GROUPS,
     &projection::TRAIN_PROJECTION,
     &projection::PROJECT,
     &train_decoder::TRAIN_DECODER,
@@ -144,6 +150,9 @@ pub static STAGE_KINDS: &[&StageKind] = &[
     &heads::HEADS,
     &answers::ANSWERS,
     &facets::FACETS,
+    &pointer_ranker::POINTER_RANKER,
+    &align_pointer_ranker::ALIGN_POINTER_RANKER,
+    &pointer_rank::POINTER_RANK,
     &rate_votes::RATE_VOTES,
     &route::ROUTE,
     &mental_retrieval::MENTAL_RETRIEVAL,

@@ -20,7 +20,9 @@ pub static TEXT_VECTORS: StageKind = StageKind {
         FieldSpec::required(
             "texts",
             FieldKind::Choice(SOURCES),
-            "which of them; questions: questions of squad-pairs with their paragraphs; continuations: its articles, cut into prefixes and what follows; clauses: of abstracts that have a title; fixes: methods before and after a fix; films: films and searches for them by genre and decade",
+            "which of them; questions: questions of squad-pairs with their paragraphs; continuations: its articles, cut into prefixes and what follows; clauses: of abstracts that have a title; fixes: methods before and after a fix; films: films and searches for them by genre and decade; \
+             sentences: of paragraphs of squad-pairs that have five to eight; facets: twenty passages of each article of squad-pairs, its title, and two questions \
+             about each passage after the title",
         ),
     ],
     chooses: None,

@@ -1,0 +1,124 @@
+//! `pointer-rank`: a list ranker writes the lists of any collection's candidates.
+
+use super::align_pointer_ranker::ALIGN_POINTER_RANKER;
+use super::pointer_ranker::POINTER_RANKER;
+use super::rank::requests;
+use super::{CANDIDATES, DEPTH, USUAL_WORDS, WORDS, index};
+use crate::pipeline::ModelError;
+use crate::recipe::error::StageError;
+use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
+use crate::recipe::list_lessons::extra_of;
+use crate::recipe::rankings::RankingLog;
+use crate::recipe::registry::{Estimate, Made, StageKind, no_numbers, nothing_to_check};
+use crate::recipe::task::Task;
+use plackett_core::{RankRequest, Ranking, Trace};
+use plackett_lm::EmbedOptions;
+use plackett_lm::store::BUNDLED;
+use plackett_train::list_ranker::{ListQuestion, ListRanker};
+use plackett_train::{Compute, Parameters};
+use std::path::PathBuf;
+
+/// The declaration.
+pub static POINTER_RANK: StageKind = StageKind {
+    name: "pointer-rank",
+    help: "the list ranker of a stage `pointer-ranker` or `align-pointer-ranker` writes a list of the candidates of each query of a collection; \
+           a query without sides is its own and only one. What does not stand in the first `most` follows as it came",
+    version: 1,
+    gives: Gives::Rankings,
+    fields: &[
+        CANDIDATES,
+        FieldSpec::required("ranker", FieldKind::Stage(&[Gives::Model]), "whose model ranks"),
+        FieldSpec::new("most", FieldKind::Whole(1, 1000), Default::Whole(10), "candidates of a list"),
+        DEPTH,
+        WORDS,
+    ],
+    chooses: None,
+    check: nothing_to_check,
+    numbers: no_numbers,
+    outside: |_, surroundings| Ok(vec![("model".into(), surroundings.fingerprint(BUNDLED)?)]),
+    estimate: |task| {
+        let (requests, _) = requests(task, task.values)?;
+        let texts = requests.iter().map(|request| request.candidates.len() + 1).sum();
+        let work = format!("vectors of {texts} texts, lists for {} queries", requests.len());
+        let mut estimate =
+            Estimate { work, seconds: Some(requests.len() as f64 * 0.05), ..Estimate::default() };
+        index::add_model(&mut estimate, task.surroundings, BUNDLED, texts, USUAL_WORDS)?;
+        Ok(estimate)
+    },
+    run,
+};
+
+fn folder_of(task: &Task<'_>) -> Result<PathBuf, StageError> {
+    let input = task.input(task.values.word("ranker"))?;
+    let kinds = [POINTER_RANKER.name, ALIGN_POINTER_RANKER.name];
+    if kinds.contains(&input.kind.name) {
+        return Ok(input.folder.clone());
+    }
+    let problem = format!(
+        "it is of the kind `{}`; a stage `{}` or `{}` is expected",
+        input.kind.name, kinds[0], kinds[1]
+    );
+    Err(StageError::Field { field: "ranker", problem })
+}
+
+fn run(task: &Task<'_>) -> Result<Made, StageError> {
+    let (requests, cut) = requests(task, task.values)?;
+    let mut parameters = Parameters::default();
+    let ranker = ListRanker::open(&folder_of(task)?, &mut parameters)?;
+    let compute = Compute::new(rayon::current_num_threads());
+    let model = task.surroundings.models(Some(BUNDLED)).open(None)?;
+    let mut log = RankingLog::open(task.folder)?;
+    let (known, mut empty) = (log.found.len(), 0);
+    for (nth, request) in requests.iter().enumerate().skip(known) {
+        (task.progress)(task.name, nth as u64, requests.len() as u64);
+        let mut order = Vec::new();
+        if request.candidates.is_empty() {
+            empty += 1;
+        } else {
+            let question = question(request, &|texts: &[&str]| {
+                Ok(model.embed(texts, &EmbedOptions::default()).map_err(ModelError::from)?.data)
+            })?;
+            order = ranker.best(&parameters, &compute, &question, task.values.count("most"))?;
+        }
+        log.add([&ranking(request, order)])?;
+    }
+    let mut made = Made::default();
+    made.facts.push(("queries".into(), requests.len().to_string()));
+    made.facts.extend(cut);
+    if known > 0 {
+        made.facts.push(("queries of an earlier run".into(), known.to_string()));
+    }
+    if empty > 0 {
+        made.warnings.push(format!("{empty} queries have no candidates"));
+    }
+    Ok(made)
+}
+
+/// A query with its candidates as vectors.
+fn question(
+    request: &RankRequest,
+    embed: &dyn Fn(&[&str]) -> Result<Vec<f32>, StageError>,
+) -> Result<ListQuestion, StageError> {
+    let texts: Vec<_> = request.candidates.iter().map(|candidate| candidate.document.model_text()).collect();
+    let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
+    Ok(ListQuestion {
+        name: request.query.id.clone(),
+        question: embed(&[&request.query.text])?,
+        sides: Vec::new(),
+        candidates: embed(&texts)?,
+        extra: request.candidates.iter().map(|candidate| extra_of(&candidate.document)).collect(),
+    })
+}
+
+/// The list, and what it leaves out after it; scores fall with the rank, since a list has none of its own.
+fn ranking(request: &RankRequest, mut order: Vec<usize>) -> Ranking {
+    let mut is_free = vec![true; request.candidates.len()];
+    order.iter().for_each(|at| is_free[*at] = false);
+    order.extend((0..request.candidates.len()).filter(|at| is_free[*at]));
+    let count = order.len();
+    let scored = order
+        .into_iter()
+        .enumerate()
+        .map(|(place, at)| (request.candidates[at].document.id.clone(), (count - place) as f64));
+    Ranking::from_scores(request.query.id.clone(), scored, Trace::default())
+}
