@@ -152,6 +152,7 @@ impl Rows {
             heads,
             key_heads: heads,
             causal,
+            hidden: None,
             scale,
         };
         let each: Vec<Range<usize>> = (0..inputs.len()).map(|row| row..row + 1).collect();
@@ -230,7 +231,10 @@ fn check(memory: &Memory, walks: &[Walk<'_>]) -> Result<(), TrainError> {
             match seen.get_mut(*at) {
                 Some(seen) if !*seen => *seen = true,
                 _ => {
-                    return refused(format!("{at} stands twice, or is none of the {} there are", range.len()));
+                    return refused(format!(
+                        "{at} stands twice, or is none of the {} there are",
+                        range.len()
+                    ));
                 }
             }
         }

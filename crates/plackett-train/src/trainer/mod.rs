@@ -30,9 +30,9 @@ mod task;
 mod tests;
 #[cfg(test)]
 mod tests_of_depths;
-mod text_encoder;
 #[cfg(test)]
 mod tests_of_lists;
+mod text_encoder;
 mod vector_scorer;
 mod view_ranker;
 mod view_task;

@@ -22,7 +22,7 @@ mod four_modes;
 pub mod graph;
 pub mod guide;
 mod kind;
-mod list_lessons;
+mod list_ranker_lessons;
 mod listwise_lessons;
 mod next_item;
 mod ordered_groups;
