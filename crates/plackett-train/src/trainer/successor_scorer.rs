@@ -37,7 +37,7 @@ pub enum GroupHead {
 
 /// What the drawn weights of pairs are multiplied with: a score is of the second order in an embedding, and one that is great before anything is
 /// learned keeps what is learned from other groups from showing.
-const BEGINNING: f32 = 0.05;
+const BEGINNING: f32 = 0.005;
 
 /// A linear map: outputs × inputs, and a bias.
 type Layer = (ParameterId, ParameterId);
