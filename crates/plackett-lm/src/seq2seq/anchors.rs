@@ -17,14 +17,6 @@ use serde_json::json;
 use std::f64::consts::TAU;
 use std::path::{Path, PathBuf};
 
-/// The folder beside an encoder's files in which its decoder of anchors is looked for.
-const FOLDER: &str = "anchor";
-
-/// Layers of an untrained decoder.
-const LAYERS: usize = 2;
-/// Numbers of one of its heads, where the width allows.
-const HEAD: usize = 64;
-
 /// A small decoder without an encoder of its own, for anchors over the vectors of any encoder of the same width. Its files are
 /// those of a T5 (`config.json`, `model.safetensors`), of which the decoder, its output included, and one row of `shared.weight` are read.
 pub struct AnchorDecoder {
@@ -33,9 +25,16 @@ pub struct AnchorDecoder {
 }
 
 impl AnchorDecoder {
+    /// The folder beside an encoder's files in which its decoder is looked for.
+    pub const FOLDER: &str = "anchor";
+    /// Layers of a decoder that was not trained, or not yet.
+    pub const LAYERS: usize = 2;
+    /// Numbers of one of its heads, where the width is a multiple of it.
+    pub const HEAD: usize = 64;
+
     /// Whether an encoder's directory has one, in the folder `anchor`.
     pub fn is_beside(encoder: &Path) -> bool {
-        encoder.join(FOLDER).join("config.json").exists()
+        encoder.join(AnchorDecoder::FOLDER).join("config.json").exists()
     }
 
     /// Opens the one in the folder `anchor` of an encoder's directory.
@@ -43,7 +42,7 @@ impl AnchorDecoder {
     /// # Errors
     /// Names the file, tensor or field that is missing or wrong.
     pub fn open_beside(encoder: &Path, precision: Precision) -> Result<AnchorDecoder, LmError> {
-        let directory = encoder.join(FOLDER);
+        let directory = encoder.join(AnchorDecoder::FOLDER);
         let config = JsonFile::open(&directory, "config.json")?;
         let decoder = T5Decoder::open(&config, &WeightSet::open(&directory)?, precision)?;
         Ok(AnchorDecoder { decoder, isa: Isa::detect() })
@@ -59,11 +58,11 @@ impl AnchorDecoder {
             return Err(LmError::Argument("an anchor decoder needs a width above 0".into()));
         }
         let path = PathBuf::from(format!("untrained anchor decoder of seed {seed}"));
-        let (size, inner) = (if hidden.is_multiple_of(HEAD) { HEAD } else { hidden }, 4 * hidden);
-        let heads = hidden / size;
+        let size = if hidden.is_multiple_of(AnchorDecoder::HEAD) { AnchorDecoder::HEAD } else { hidden };
+        let (heads, inner) = (hidden / size, 4 * hidden);
         let config = json!({
-            "model_type": "t5", "d_model": hidden, "num_heads": heads, "d_kv": size, "d_ff": inner, "num_layers": LAYERS,
-            "tie_word_embeddings": false, "decoder_start_token_id": 0,
+            "model_type": "t5", "d_model": hidden, "num_heads": heads, "d_kv": size, "d_ff": inner,
+            "num_layers": AnchorDecoder::LAYERS, "tie_word_embeddings": false, "decoder_start_token_id": 0,
         });
         let config = JsonFile::parse(config.to_string().as_bytes(), path.clone())?;
         let weights = WeightSet::of_bytes(path, &drawn(hidden, heads, size, inner, seed)?)?;
@@ -151,7 +150,7 @@ fn drawn(hidden: usize, heads: usize, size: usize, inner: usize, seed: u64) -> R
         [BUCKETS, heads],
         deviation(hidden),
     );
-    for layer in 0..LAYERS {
+    for layer in 0..AnchorDecoder::LAYERS {
         for (part, kind) in ["SelfAttention", "EncDecAttention"].into_iter().enumerate() {
             let at = format!("decoder.block.{layer}.layer.{part}.{kind}");
             draw(format!("{at}.q.weight"), [width, hidden], deviation(hidden * size));
@@ -163,7 +162,7 @@ fn drawn(hidden: usize, heads: usize, size: usize, inner: usize, seed: u64) -> R
         draw(format!("{at}.wi.weight"), [inner, hidden], deviation(hidden));
         draw(format!("{at}.wo.weight"), [hidden, inner], deviation(inner));
     }
-    let norms = (0..LAYERS).flat_map(|layer| {
+    let norms = (0..AnchorDecoder::LAYERS).flat_map(|layer| {
         (0..3).map(move |part| format!("decoder.block.{layer}.layer.{part}.layer_norm.weight"))
     });
     for name in norms.chain(["decoder.final_layer_norm.weight".to_string()]) {

@@ -2,9 +2,9 @@
 //! anything at all.
 
 use crate::model::{
-    Abilities, AnswerForm, CallError, ContinuationRequest, Finish, Generated, GenerationOptions,
-    GenerationRequest, LabelLogits, LabelRequest, LanguageModel, Likelihood, Need, Prompt, Replies, Usage,
-    Value, all_failed,
+    Abilities, Anchor, AnchorRequest, AnswerForm, CallError, ContinuationRequest, Finish, Generated,
+    GenerationOptions, GenerationRequest, LabelLogits, LabelRequest, LanguageModel, Likelihood, Need, Prompt,
+    PromptVector, Replies, Usage, Value, VectorRequest, ViewRequest, ViewVectors, all_failed,
 };
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,15 +18,19 @@ pub(super) enum Heard {
     Order { prompt: Prompt, marks: Vec<String>, separator: String },
 }
 
-/// The model.
+/// The model. Prompts of which it gives vectors are not among what it has heard: equal ones reach a model once, and a
+/// lesson needs those of every candidate, which the method's account has.
 pub(super) struct Listener {
     model: Arc<dyn LanguageModel>,
+    /// Tokens that it reads, where those are not the model's.
+    most: Option<usize>,
     heard: Mutex<Vec<Heard>>,
 }
 
 impl Listener {
-    pub fn new(model: Arc<dyn LanguageModel>) -> Listener {
-        Listener { model, heard: Mutex::default() }
+    /// One that reads `most` tokens, or else as many as the model.
+    pub fn new(model: Arc<dyn LanguageModel>, most: Option<usize>) -> Listener {
+        Listener { model, most, heard: Mutex::default() }
     }
 
     /// Forgets what it has heard.
@@ -83,9 +87,10 @@ impl LanguageModel for Listener {
 
     fn can(&self, need: Need) -> Result<(), String> {
         match need {
-            Need::LabelLogits | Need::Generation | Need::ConstrainedGeneration => Ok(()),
-            Need::Tokenizer => self.model.can(need),
-            other => Err(format!("only orders of passages are taught, not {other}")),
+            // A decoder of anchors is what is taught: the model need not have one yet.
+            Need::LabelLogits | Need::Generation | Need::ConstrainedGeneration | Need::Anchors => Ok(()),
+            Need::Tokenizer | Need::PromptVectors | Need::ViewVectors => self.model.can(need),
+            other => Err(format!("only orders and vectors of passages are taught, not {other}")),
         }
     }
 
@@ -94,7 +99,7 @@ impl LanguageModel for Listener {
     }
 
     fn max_tokens(&self) -> Option<usize> {
-        self.model.max_tokens()
+        self.most.or_else(|| self.model.max_tokens())
     }
 
     fn count_tokens(&self, prompts: &[&Prompt]) -> Result<Vec<usize>, CallError> {
@@ -118,11 +123,31 @@ impl LanguageModel for Listener {
     }
 
     fn log_likelihoods(&self, requests: &[ContinuationRequest<'_>]) -> Replies<Likelihood> {
-        all_failed(requests.len(), CallError::Argument("only orders of passages are taught".into()))
+        all_failed(
+            requests.len(),
+            CallError::Argument("only orders and vectors of passages are taught".into()),
+        )
     }
 
     fn generate(&self, requests: &[GenerationRequest<'_>], _: &GenerationOptions) -> Replies<Generated> {
         requests.iter().map(|request| self.order(request)).collect()
+    }
+
+    fn prompt_vectors(&self, requests: &[VectorRequest<'_>]) -> Replies<PromptVector> {
+        let one = |_| Ok(PromptVector { values: vec![1.0], fresh: true, usage: Usage::default() });
+        requests.iter().map(one).collect()
+    }
+
+    fn view_vectors(&self, requests: &[ViewRequest<'_>]) -> Replies<ViewVectors> {
+        let one = |request: &ViewRequest<'_>| {
+            Ok(ViewVectors { values: vec![1.0; request.views], usage: Usage::default() })
+        };
+        requests.iter().map(one).collect()
+    }
+
+    fn anchors(&self, requests: &[AnchorRequest<'_>]) -> Replies<Anchor> {
+        let one = |_| Ok(Anchor { values: vec![1.0], usage: Usage::default() });
+        requests.iter().map(one).collect()
     }
 }
 

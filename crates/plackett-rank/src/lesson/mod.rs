@@ -1,13 +1,17 @@
 //! What a listwise method shows a decoder and what the decoder would have to write: the examples from which one learns to
-//! rank lists (Reddy et al., FIRST, 2024; Liu et al., Sliding Windows Are Not the End, 2025).
+//! rank lists (Reddy et al., FIRST, 2024; Liu et al., Sliding Windows Are Not the End, 2025). And what a method of vectors
+//! has an encoder read ([`EmbeddingTeacher`]).
 //!
 //! The prompts are not written again here. The method itself runs, over a model that only listens ([`Listener`]), so that
 //! what is learned from and what is asked later cannot differ: template, labels, cut passages, rewritten brackets, the
 //! chat template and the place where the answer begins are those of the method.
 
+mod embedding;
 mod listener;
 #[cfg(test)]
 mod tests;
+
+pub use self::embedding::{EmbeddingLesson, EmbeddingTeacher, readable};
 
 use self::listener::{Heard, Listener};
 use crate::method::{MethodError, MethodSpec, OptionKind, OptionValues};
@@ -88,7 +92,7 @@ impl ListTeacher {
                 "it does not write an order of several passages; use first, full-rank or listwise".into();
             LessonError::Unsuitable { method: method.name, problem }
         })?;
-        let listener = Arc::new(Listener::new(model.clone()));
+        let listener = Arc::new(Listener::new(model.clone(), None));
         let ranker = |mode: &str| -> Result<Arc<dyn Ranker>, MethodError> {
             let values = with_mode(method, options, mode)?;
             method.ranker(listener.clone(), values, Settings::default())

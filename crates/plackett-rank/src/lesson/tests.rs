@@ -67,3 +67,87 @@ fn what_cannot_be_taught_is_refused() {
     // The mode is not for the user to say.
     assert!(teacher("first", &[("mode", "free")]).is_ok());
 }
+
+/// A model that gives vectors, and reads so many words where that is said.
+fn embedder(most: Option<usize>) -> ScriptedModel {
+    let model = ScriptedModel::new()
+        .vectors(|_, _| Ok(vec![1.0]))
+        .views(|_, _| Ok(vec![1.0]))
+        .anchors(|_| Ok(vec![1.0]));
+    match most {
+        Some(most) => model.max_tokens(most),
+        None => model,
+    }
+}
+
+fn embedding_teacher(
+    method: &str,
+    options: &[(&str, &str)],
+    most: Option<usize>,
+) -> Result<EmbeddingTeacher, LessonError> {
+    EmbeddingTeacher::new(Arc::new(embedder(None)), MethodSpec::find(method).unwrap(), options, most)
+}
+
+/// Each text once.
+fn distinct(texts: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut found = Vec::new();
+    for text in texts {
+        if !found.contains(&text) {
+            found.push(text);
+        }
+    }
+    found
+}
+
+#[test]
+fn an_encoder_learns_from_the_texts_that_the_method_asks_it_for() {
+    let long: Vec<String> = (0..40).map(|n| format!("w{n}")).collect();
+    let long = format!("[2] {}", long.join(" "));
+    // A copy goes through the model once, and is a document of the lesson all the same.
+    let request = request("why", &[long.as_str(), "copy", "copy"]);
+    for (method, options, most, cut) in [
+        ("e2rank", &[("documents", "0")][..], 60, 0),
+        ("e2rank", &[("documents", "2")][..], 60, 1),
+        ("e2rank", &[("documents", "0"), ("words", "7")][..], 60, 1),
+        ("mvp", &[("views", "2")][..], 20, 1),
+        ("mvp", &[("views", "2"), ("length", "18")][..], 60, 1),
+    ] {
+        let teacher = embedding_teacher(method, options, Some(most)).unwrap();
+        let lesson = teacher.lesson(&request).unwrap();
+        let asked = Arc::new(embedder(Some(most)));
+        let spec = MethodSpec::find(method).unwrap();
+        let values = spec.values(options.iter().copied()).unwrap();
+        let ranker = spec.ranker(asked.clone(), values, Settings::default()).unwrap();
+        let ranking = ranker.rank(std::slice::from_ref(&request)).remove(0).unwrap();
+        let learned = lesson.query.iter().chain(&lesson.documents).cloned();
+        // The scripted model is asked for anchors with no words.
+        let read = asked.read().into_iter().filter(|text| !text.is_empty());
+        assert_eq!(distinct(learned), distinct(read), "{method} {options:?}");
+        assert_eq!(lesson.truncated, ranking.trace.truncated);
+        assert_eq!((lesson.documents.len(), lesson.truncated.len()), (3, cut), "{method} {options:?}");
+        assert_eq!(
+            (lesson.query.is_some(), &lesson.documents[1]),
+            (method == "e2rank", &lesson.documents[2])
+        );
+        // What was read already is read again.
+        assert_eq!(teacher.lesson(&request).unwrap(), lesson);
+    }
+}
+
+#[test]
+fn methods_without_vectors_and_candidates_without_text_are_refused() {
+    let message = embedding_teacher("first", &[], None).err().map(|error| error.to_string());
+    assert!(message.unwrap().contains("use e2rank or mvp"));
+    assert!(embedding_teacher("e2rank", &[("document", "2")], None).is_err());
+    let lacking = Arc::new(ScriptedModel::new());
+    assert!(EmbeddingTeacher::new(lacking, MethodSpec::find("mvp").unwrap(), &[], None).is_err());
+    let (teacher, request) = (embedding_teacher("mvp", &[], None).unwrap(), request("why", &["a", " ", "b"]));
+    let message = teacher.lesson(&request).unwrap_err().to_string();
+    assert!(message.contains("2 of 3 candidates"), "{message}");
+    let readable = readable(&request);
+    let ids: Vec<&str> = readable.candidates.iter().map(|found| found.document.id.as_str()).collect();
+    assert_eq!((ids, teacher.lesson(&readable).unwrap().documents.len()), (vec!["d0", "d2"], 2));
+    // A prompt without room for a passage is what the method refuses.
+    let narrow = embedding_teacher("e2rank", &[], Some(20)).unwrap();
+    assert!(matches!(narrow.lesson(&readable), Err(LessonError::Rank(_))));
+}

@@ -2,10 +2,12 @@
 //! before any work, and a test can bring a model of five lines.
 
 use plackett_lm::LmError;
+use serde::Serialize;
 use std::ops::Range;
 
 /// Which side of a comparison a text is on; many models want a different prompt for each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Role {
     /// The question.
     Query,

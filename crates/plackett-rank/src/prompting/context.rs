@@ -179,7 +179,7 @@ impl<'a> RankContext<'a> {
     /// That of the first prompt without a vector.
     pub fn prompt_vectors(&mut self, requests: &[VectorRequest<'_>]) -> Result<Vec<PromptVector>, CallError> {
         let replies = self.model.prompt_vectors(requests);
-        let asked = |n: usize| json!({"end": requests[n].end});
+        let asked = |n: usize| json!({"end": requests[n].end, "role": requests[n].role});
         self.enter("prompt-vector", |n| requests[n].prompt, asked, &replies);
         replies.into_iter().collect()
     }

@@ -7,17 +7,12 @@ use crate::TrainError;
 use crate::engine::Engine;
 use crate::nn::{self, Initializer, Mode, T5, T5Config, TokenBatch, WeightSource};
 use crate::tape::{Compute, Parameters, Tape, Var};
+use plackett_lm::seq2seq::AnchorDecoder;
 use serde_json::json;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-/// The folder beside an encoder's files in which the inference engine looks for the decoder.
-const FOLDER: &str = "anchor";
-/// Layers of the decoder.
-const LAYERS: usize = 2;
-/// Numbers of one of its heads, where the width allows.
-const HEAD: usize = 64;
 /// The token that its step begins with, of the two that it has.
 const START: u32 = 0;
 
@@ -153,7 +148,7 @@ impl ViewRanker {
     /// A file cannot be written.
     pub fn save(&self, folder: &Path, parameters: &Parameters) -> Result<(), TrainError> {
         self.encoder.save(folder, parameters, self.encoder.most_tokens())?;
-        let folder = folder.join(FOLDER);
+        let folder = folder.join(AnchorDecoder::FOLDER);
         std::fs::create_dir_all(&folder).map_err(|source| TrainError::file(&folder, source))?;
         nn::save(&folder.join("model.safetensors"), parameters, |name| {
             ViewRanker::is_decoder(name).then(|| name.to_string())
@@ -161,7 +156,7 @@ impl ViewRanker {
         let config = &self.decoder.config;
         let written = json!({
             "model_type": "t5", "d_model": config.d_model, "num_heads": config.num_heads, "d_kv": config.d_kv, "d_ff": config.d_ff,
-            "num_layers": LAYERS, "num_decoder_layers": LAYERS, "vocab_size": config.vocab_size,
+            "num_layers": AnchorDecoder::LAYERS, "num_decoder_layers": AnchorDecoder::LAYERS, "vocab_size": config.vocab_size,
             "feed_forward_proj": config.feed_forward_proj, "layer_norm_epsilon": config.layer_norm_epsilon,
             "relative_attention_num_buckets": config.relative_attention_num_buckets,
             "relative_attention_max_distance": config.relative_attention_max_distance,
@@ -173,14 +168,14 @@ impl ViewRanker {
 
 /// A T5 without layers in its encoder, of which the decoder alone is used: heads and sizes as the untrained one of the inference engine.
 fn decoder_config(width: usize) -> T5Config {
-    let size = if width.is_multiple_of(HEAD) { HEAD } else { width };
+    let size = if width.is_multiple_of(AnchorDecoder::HEAD) { AnchorDecoder::HEAD } else { width };
     T5Config {
         vocab_size: 2,
         d_model: width,
         d_kv: size,
         d_ff: 4 * width,
         num_layers: 0,
-        num_decoder_layers: Some(LAYERS),
+        num_decoder_layers: Some(AnchorDecoder::LAYERS),
         num_heads: width / size.max(1),
         relative_attention_num_buckets: 32,
         relative_attention_max_distance: 128,

@@ -11,6 +11,7 @@ pub mod claim;
 pub mod dataset;
 pub mod docids;
 mod document_part;
+mod embedding_lessons;
 mod error;
 mod expression;
 mod faceted;

@@ -1,20 +1,23 @@
 //! `train-embedder`: an encoder learns to tell documents apart, and as in E2Rank to order a list by a prompt that holds it.
 
-use super::train_views::{TOKENS_A_SECOND, lost, numbers_of, template};
+use super::train_views::{TOKENS_A_SECOND, lost, numbers_of};
 use super::{CANDIDATES, ENCODER, SEED, WORDS, dataset_of, rank, train};
 use crate::recipe::dataset::Dataset;
+use crate::recipe::embedding_lessons::{reader, teacher};
 use crate::recipe::error::{Problem, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
 use crate::recipe::registry::{Estimate, Made, StageKind};
 use crate::recipe::task::Task;
-use plackett_core::{Document, RankRequest};
-use plackett_rank::prompt::{Passage, Template};
+use plackett_core::RankRequest;
+use plackett_rank::lesson::{EmbeddingTeacher, readable};
+use plackett_rank::model::LanguageModel;
 use plackett_train::objective::{Term, parse_sum};
 use plackett_train::trainer::{
     FeedbackExample, FeedbackLengths, FeedbackTask, Settings, StepRecord, TextEncoder, train as learn,
 };
 use plackett_train::{Compute, Parameters};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 /// The declaration.
 pub static TRAIN_EMBEDDER: StageKind = StageKind {
@@ -25,7 +28,7 @@ pub static TRAIN_EMBEDDER: StageKind = StageKind {
            prompt over all of its documents (`feedback`) or by the query alone. Queries whose list has nothing relevant, or nothing else, \
            are left out. Gives first_loss (of the first step), loss (the mean of the last tenth of the steps) and step_seconds (the median). \
            The model is one for `e2rank`, `bi-encoder` and indexes",
-    version: 1,
+    version: 2,
     gives: Gives::Model,
     fields: &[
         CANDIDATES,
@@ -121,7 +124,10 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let lengths = FeedbackLengths { text: values.count("tokens"), prompt: values.count("prompt_tokens") };
     let encoder = TextEncoder::open(&base, &mut parameters, lengths.prompt.max(lengths.text))?;
     let (requests, cut) = rank::requests(task, values)?;
-    let lists = lists(task, &requests, &encoder, lengths.prompt)?;
+    let prompted = values.on("feedback") && values.number("weight") > Some(0.0);
+    let over = prompted.then(|| (values.count("depth"), lengths.prompt.min(encoder.most_tokens())));
+    let prompts = Prompts::new(&reader(task, &base)?, encoder.most_tokens(), over)?;
+    let lists = lists(task, &requests, &prompts)?;
     let weight = values.number("weight").unwrap_or_default() as f32;
     let terms = |name: &'static str| -> Result<Vec<Term>, StageError> {
         parse_sum(values.word(name))
@@ -171,61 +177,60 @@ struct FeedbackLists {
 }
 
 /// Lists of those queries that have both relevant and other candidates.
-fn lists(
-    task: &Task<'_>,
-    requests: &[RankRequest],
-    encoder: &TextEncoder,
-    prompt_tokens: usize,
-) -> Result<FeedbackLists, StageError> {
-    let values = task.values;
-    let dataset = dataset_of(task, values.word("candidates"))?;
-    let prompts = Prompts { template: template("e2rank", "feedback")?, encoder, most: prompt_tokens };
-    let mut documents = Documents::default();
-    let graded: Vec<Graded<'_>> =
-        requests.iter().filter_map(|request| documents.graded(request, &dataset)).collect();
-    let (mut examples, mut shortened) = (Vec::with_capacity(graded.len()), 0);
-    let prompted = values.on("feedback") && values.number("weight") > Some(0.0);
-    let count = graded.len();
-    for (at, Graded { request, places, labels }) in graded.into_iter().enumerate() {
-        if at % 100 == 0 {
-            (task.progress)("prompts", at as u64, count as u64);
-        }
-        let prompt = if prompted { Some(prompts.over(request)?) } else { None };
-        shortened += prompt.as_ref().map_or(0, |(_, shortened)| *shortened);
-        let judged = dataset.qrels.query(&request.query.id);
-        let relevant = judged.iter().flat_map(|judged| judged.iter()).filter(|j| j.grade > 0);
-        examples.push(FeedbackExample {
-            name: request.query.id.clone(),
-            queries: prompts.of_query(&request.query.text)?,
-            prompt: prompt.map(|(text, _)| text),
-            relevant: relevant.filter_map(|j| documents.places.get(j.document).copied()).collect(),
-            documents: places,
-            labels,
-        });
-    }
-    if examples.is_empty() {
+fn lists(task: &Task<'_>, requests: &[RankRequest], prompts: &Prompts) -> Result<FeedbackLists, StageError> {
+    let dataset = dataset_of(task, task.values.word("candidates"))?;
+    let readable = requests.iter().map(readable);
+    let graded: Vec<(RankRequest, Vec<f32>)> =
+        readable.filter_map(|request| labels(&request, &dataset).map(|labels| (request, labels))).collect();
+    if graded.is_empty() {
         let problem = "no list has both relevant and other documents; nothing can be learned".into();
         return Err(StageError::Field { field: "candidates", problem });
     }
-    let without = requests.len() - count;
-    let left_out = format!(
-        "{without} of {} queries have nothing relevant in their lists, or nothing else, and are left out",
-        requests.len()
-    );
-    let shorter = format!(
-        "{shortened} documents are shorter in their prompt, which has room for {prompt_tokens} tokens"
-    );
-    let remarks = [(without, left_out), (shortened, shorter)];
-    let remarks = remarks.into_iter().filter(|(count, _)| *count > 0).map(|(_, said)| said).collect();
+    let (count, mut documents) = (graded.len(), Documents::default());
+    let (mut examples, mut shortened) = (Vec::with_capacity(count), 0);
+    for (at, (request, labels)) in graded.into_iter().enumerate() {
+        if at % 100 == 0 {
+            (task.progress)("prompts", at as u64, count as u64);
+        }
+        let asked = prompts.of(&request)?;
+        shortened += asked.shortened;
+        let documents = documents.places(&request, asked.documents);
+        let (name, relevant) = (request.query.id, Vec::new());
+        let (queries, prompt) = (asked.queries, asked.prompt);
+        examples.push(FeedbackExample { name, queries, prompt, documents, labels, relevant });
+    }
+    // Documents of any list, also of a later one.
+    for example in &mut examples {
+        let judged = dataset.qrels.query(&example.name);
+        let relevant = judged.iter().flat_map(|judged| judged.iter()).filter(|j| j.grade > 0);
+        let places = relevant.filter_map(|j| documents.places.get(j.document).copied());
+        example.relevant = places.collect();
+    }
+    let (queries, cut) = (requests.len(), documents.cut.len());
+    let remarks = [
+        (
+            queries - count,
+            format!(
+                "of {queries} queries have nothing relevant in their lists, or nothing else, and are left out"
+            ),
+        ),
+        (shortened, format!("documents are shorter in their prompt, {}", prompts.room())),
+        (cut, "documents are cut also where they stand alone, as `e2rank` cuts them".into()),
+    ];
+    let remarks = remarks.into_iter().filter(|(count, _)| *count > 0);
+    let remarks = remarks.map(|(count, said)| format!("{count} {said}")).collect();
     Ok(FeedbackLists { documents: documents.texts, examples, remarks })
 }
 
-/// A query with its list.
-struct Graded<'r> {
-    request: &'r RankRequest,
-    /// Places of its documents.
-    places: Vec<usize>,
-    labels: Vec<f32>,
+/// A teacher's label of each candidate; `None` where nothing, or everything, is relevant.
+fn labels(request: &RankRequest, dataset: &Dataset) -> Option<Vec<f32>> {
+    let judged = dataset.qrels.query(&request.query.id);
+    let label = |id: &str| {
+        let mut judged = judged.iter().flat_map(|judged| judged.iter());
+        judged.find(|j| j.document == id).map_or(0, |j| j.grade).max(0) as f32
+    };
+    let labels: Vec<f32> = request.candidates.iter().map(|candidate| label(&candidate.document.id)).collect();
+    (labels.iter().any(|label| *label > 0.0) && labels.contains(&0.0)).then_some(labels)
 }
 
 /// Texts of documents, each once.
@@ -233,131 +238,133 @@ struct Graded<'r> {
 struct Documents {
     texts: Vec<String>,
     places: HashMap<String, usize>,
+    /// Those whose text is not the whole document.
+    cut: HashSet<String>,
 }
 
 impl Documents {
-    /// The list of a query; `None` where nothing, or everything, is relevant.
-    fn graded<'r>(&mut self, request: &'r RankRequest, dataset: &Dataset) -> Option<Graded<'r>> {
-        let judged = dataset.qrels.query(&request.query.id);
-        let label = |id: &str| {
-            let mut judged = judged.iter().flat_map(|judged| judged.iter());
-            judged.find(|j| j.document == id).map_or(0, |j| j.grade).max(0) as f32
-        };
-        let of = || request.candidates.iter().map(|candidate| &candidate.document);
-        let labels: Vec<f32> = of().map(|document| label(&document.id)).collect();
-        let teaches = labels.iter().any(|label| *label > 0.0) && labels.contains(&0.0);
-        teaches.then(|| Graded {
-            request,
-            places: of().map(|document| self.place(document)).collect(),
-            labels,
-        })
+    /// The places of a list, whose texts these are.
+    fn places(&mut self, request: &RankRequest, (texts, cut): (Vec<String>, Vec<String>)) -> Vec<usize> {
+        self.cut.extend(cut);
+        let ids = request.candidates.iter().map(|candidate| &candidate.document.id);
+        ids.zip(texts).map(|(id, text)| self.place(id, text)).collect()
     }
 
-    fn place(&mut self, document: &Document) -> usize {
-        *self.places.entry(document.id.clone()).or_insert_with(|| {
-            self.texts.push(document.model_text().into_owned());
-            self.texts.len() - 1
-        })
+    fn place(&mut self, id: &str, text: String) -> usize {
+        let next = self.texts.len();
+        let place = *self.places.entry(id.to_string()).or_insert(next);
+        if place == next {
+            self.texts.push(text);
+        }
+        place
     }
 }
 
-/// The texts in which queries are asked, as the method `e2rank` writes them for an encoder.
-struct Prompts<'e> {
-    template: Template,
-    encoder: &'e TextEncoder,
-    /// Most tokens of a prompt.
-    most: usize,
+/// What the method `e2rank` lets an encoder read.
+struct Prompts {
+    /// Of the query alone, and of each document.
+    alone: EmbeddingTeacher,
+    /// Of a list in one prompt, and the most tokens of it, where lists are ordered by such.
+    over: Option<(EmbeddingTeacher, usize)>,
 }
 
-impl Prompts<'_> {
-    /// A query as an index is searched with it, and behind the instruction of the method.
-    fn of_query(&self, query: &str) -> Result<Vec<String>, StageError> {
-        let asked = self.template.part("query", &[("query", query)]).ok_or_else(|| {
-            let problem = "the prompt of e2rank has no part for the query alone".to_string();
-            StageError::Field { field: "feedback", problem }
-        })?;
-        Ok(vec![query.to_string(), asked])
+/// What is read of a query and its list.
+struct Asked {
+    /// The query as an index is searched with it, and behind the instruction of the method.
+    queries: Vec<String>,
+    /// The prompt over all candidates.
+    prompt: Option<String>,
+    /// How many candidates have less text in it than they have.
+    shortened: usize,
+    /// The text of each candidate alone, and the identifiers of those that were cut.
+    documents: (Vec<String>, Vec<String>),
+}
+
+impl Prompts {
+    /// For a model that will read so many tokens; `over` are the most documents and tokens of a prompt over a list.
+    fn new(
+        model: &Arc<dyn LanguageModel>,
+        most_tokens: usize,
+        over: Option<(usize, usize)>,
+    ) -> Result<Prompts, StageError> {
+        let of = |documents: usize, most: usize| {
+            let documents = documents.to_string();
+            teacher("e2rank", &[("documents", documents.as_str())], model.clone(), most)
+        };
+        let over = over.map(|(documents, most)| Ok::<_, StageError>((of(documents, most)?, most)));
+        Ok(Prompts { alone: of(0, most_tokens)?, over: over.transpose()? })
     }
 
-    /// The prompt over all candidates, whose passages have equally few words where they do not fit, and how many of them have fewer than
-    /// they had.
-    fn over(&self, request: &RankRequest) -> Result<(String, usize), StageError> {
-        let labels = self
-            .template
-            .labels(request.candidates.len())
-            .map_err(|error| StageError::Field { field: "depth", problem: error.to_string() })?;
-        let texts: Vec<String> =
-            request.candidates.iter().map(|candidate| self.template.passage(&candidate.document).0).collect();
-        let words: Vec<Vec<&str>> = texts.iter().map(|text| text.split_whitespace().collect()).collect();
-        // The prompt with as many words of each passage, where it fits.
-        let with = |most: usize| -> Result<Option<String>, StageError> {
-            let shown: Vec<String> =
-                words.iter().map(|words| words[..words.len().min(most)].join(" ")).collect();
-            let passages: Vec<Passage<'_>> =
-                labels.iter().zip(&shown).map(|(label, text)| Passage { label, text }).collect();
-            let text = self.template.render(&request.query.text, &passages, &[]).words();
-            let (_, is_cut) = self.encoder.tokens(&text, self.most)?;
-            Ok((!is_cut).then_some(text))
+    /// The texts of a request.
+    fn of(&self, request: &RankRequest) -> Result<Asked, StageError> {
+        let lesson = |teacher: &EmbeddingTeacher| {
+            teacher
+                .lesson(request)
+                .map_err(|error| StageError::Field { field: "prompt_tokens", problem: error.to_string() })
         };
-        let longest = words.iter().map(Vec::len).max().unwrap_or(0);
-        if let Some(text) = with(longest)? {
-            return Ok((text, 0));
-        }
-        // Of the numbers of words with which it fits the greatest.
-        let (mut best, mut low, mut high) = (None, 0, longest);
-        while low < high {
-            let middle = (low + high) / 2;
-            match with(middle)? {
-                Some(text) => (best, low) = (Some((text, middle)), middle + 1),
-                None => high = middle,
-            }
-        }
-        let (text, most) = best.ok_or_else(|| StageError::Field {
-            field: "prompt_tokens",
-            problem: format!("the query {} alone has more tokens than a prompt may have", request.query.id),
-        })?;
-        Ok((text, words.iter().filter(|words| words.len() > most).count()))
+        let alone = lesson(&self.alone)?;
+        let over = self.over.as_ref().map(|(over, _)| lesson(over)).transpose()?;
+        let mut queries = vec![request.query.text.clone()];
+        queries.extend(alone.query);
+        let cut = alone.truncated.into_iter().filter(|cut| !cut.of_query).map(|cut| cut.id).collect();
+        let shortened = over.as_ref().map_or(0, |over| over.truncated.len());
+        let prompt = over.and_then(|over| over.query);
+        Ok(Asked { queries, prompt, shortened, documents: (alone.documents, cut) })
+    }
+
+    /// What a prompt over a list has room for, in words.
+    fn room(&self) -> String {
+        self.over.as_ref().map_or_else(String::new, |(_, most)| format!("which has room for {most} tokens"))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use plackett_core::Query;
+    use plackett_core::{Document, Query};
+    use plackett_lm::{EncoderModel, EncoderOptions};
+    use plackett_rank::Abilities;
+    use plackett_rank::model::Prompt;
     use std::path::Path;
 
-    fn encoder(parameters: &mut Parameters) -> TextEncoder {
+    fn model() -> Arc<dyn LanguageModel> {
         let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plackett-lm/tests/parity/bert");
-        TextEncoder::open(&base, parameters, 160).unwrap()
+        let encoder = EncoderModel::open(base, &EncoderOptions::default()).unwrap();
+        Arc::new(encoder).language_model().unwrap()
     }
 
     #[test]
-    fn prompts_are_those_of_the_method_and_passages_give_words_where_they_do_not_fit() {
-        let mut parameters = Parameters::default();
-        let encoder = encoder(&mut parameters);
+    fn prompts_are_those_of_the_method_and_passages_give_tokens_where_they_do_not_fit() {
+        let model = model();
         let texts = ["one two three four five six", "seven"];
         let documents = texts.iter().enumerate().map(|(at, text)| Document::new(format!("d{at}"), *text));
         let request = RankRequest::new(Query::new("q", "why"), documents);
-        let prompts =
-            |most| Prompts { template: template("e2rank", "feedback").unwrap(), encoder: &encoder, most };
-        let (whole, shortened) = prompts(160).over(&request).unwrap();
+        let asked = |most| Prompts::new(&model, 500, Some((8, most))).unwrap().of(&request);
+        let whole = asked(500).unwrap();
+        assert_eq!((whole.queries.len(), whole.queries[0].as_str(), whole.shortened), (2, "why", 0));
+        assert!(whole.queries[1].ends_with("\nQuery:why"), "{:?}", whole.queries);
+        assert_eq!(whole.documents, (texts.map(str::to_string).to_vec(), Vec::new()));
+        let prompt = whole.prompt.unwrap();
         let end = "Documents:\n[1] one two three four five six\n[2] seven\nSearch Query: why";
-        assert!(whole.ends_with(end) && shortened == 0, "{whole}");
-        // Room for some tokens less: the longer passage gives its last words.
-        let tokens = encoder.tokens(&whole, 160).unwrap().0.len();
-        let (part, shortened) = prompts(tokens - 1).over(&request).unwrap();
-        assert!(part.contains("[1] one two") && !part.contains(" six\n") && shortened == 1, "{part}");
-        assert!(encoder.tokens(&part, 160).unwrap().0.len() < tokens);
-        assert!(prompts(20).over(&request).unwrap_err().to_string().contains("the query q alone"));
-        let forms = prompts(160).of_query("why").unwrap();
-        assert_eq!((forms[0].as_str(), forms[1].ends_with("\nQuery:why")), ("why", true));
+        assert!(prompt.ends_with(end), "{prompt}");
+        // Beside 16 tokens that the method leaves to chat templates there is room for one token less: of the longer passage.
+        let tokens = model.count_tokens(&[&Prompt::text(prompt.as_str())]).unwrap()[0];
+        assert_eq!(asked(tokens + 16).unwrap().prompt, Some(prompt));
+        let part = asked(tokens + 15).unwrap();
+        let (text, shortened) = (part.prompt.unwrap(), part.shortened);
+        assert!(text.contains("[1] one") && !text.contains(" six\n") && shortened == 1, "{text}");
+        let message = asked(20).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(message.contains("`prompt_tokens`") && message.contains("query `q`"), "{message}");
+        // Where the order is learned by the query alone there is no prompt.
+        let alone = Prompts::new(&model, 500, None).unwrap().of(&request).unwrap();
+        assert_eq!((alone.prompt, alone.queries), (None, whole.queries));
     }
 
     #[test]
     fn documents_are_kept_once() {
         let mut documents = Documents::default();
-        let [a, b] = ["a", "b"].map(|id| Document::new(id, format!("text of {id}")));
-        assert_eq!([&a, &b, &a].map(|document| documents.place(document)), [0, 1, 0]);
+        let place = |id: &str| documents.place(id, format!("text of {id}"));
+        assert_eq!(["a", "b", "a"].map(place), [0, 1, 0]);
         assert_eq!(documents.texts, ["text of a", "text of b"]);
     }
 }

@@ -2,20 +2,23 @@
 
 use super::{CANDIDATES, DEPTH, ENCODER, SEED, WORDS, dataset_of, encoder_fingerprint, rank, train};
 use crate::recipe::choosing::TokenBm25;
+use crate::recipe::dataset::Dataset;
+use crate::recipe::embedding_lessons::{reader, teacher};
 use crate::recipe::error::{Problem, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, StageKind};
 use crate::recipe::task::Task;
 use plackett_core::RankRequest;
-use plackett_rank::MethodSpec;
-use plackett_rank::prompt::{Passage, Template};
+use plackett_rank::lesson::{EmbeddingTeacher, readable};
+use plackett_rank::model::LanguageModel;
 use plackett_train::objective::parse_sum;
 use plackett_train::random::Stream;
 use plackett_train::trainer::{
     Report, Settings, StepRecord, ViewExample, ViewRanker, ViewTask, train as learn, words_of,
 };
 use plackett_train::{Compute, Parameters};
+use std::sync::Arc;
 
 /// Numbers of a training.
 const NUMBERS: [&str; 3] = ["first_loss", "loss", "step_seconds"];
@@ -33,7 +36,7 @@ pub static TRAIN_VIEWS: StageKind = StageKind {
            others stand in BM25's order or are equal. Gives first_loss (of the first step), loss (the mean of the last tenth of the steps) \
            and step_seconds (the median), and where there are several views, by list of a share that is held out, cosine_before and cosine: \
            the mean size of the cosines between the anchors of its views, before and after. The model is one for `mvp`",
-    version: 1,
+    version: 2,
     gives: Gives::Model,
     fields: &[
         CANDIDATES,
@@ -114,14 +117,14 @@ pub(super) const TOKENS_A_SECOND: f64 = 2000.0;
 
 fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let values = task.values;
-    let (requests, cut) = rank::requests(task, values)?;
-    let lists = lists(task, &requests)?;
-    let held = (lists.examples.len() as f64 * values.number("held_out").unwrap_or_default()) as usize;
-    let (learned, held_out) = lists.examples.split_at(lists.examples.len() - held);
     let base = task.surroundings.directory(values.word("model"))?;
     let (mut parameters, seed) = (Parameters::default(), values.count("seed"));
-    let most = values.count("tokens");
-    let ranker = ViewRanker::open(&base, &mut parameters, values.count("views"), most, seed as u64)?;
+    let (most, views) = (values.count("tokens"), values.count("views"));
+    let ranker = ViewRanker::open(&base, &mut parameters, views, most, seed as u64)?;
+    let (requests, cut) = rank::requests(task, values)?;
+    let lists = lists(task, &requests, &prompts(reader(task, &base)?, views, ranker.encoder.most_tokens())?)?;
+    let held = (lists.examples.len() as f64 * values.number("held_out").unwrap_or_default()) as usize;
+    let (learned, held_out) = lists.examples.split_at(lists.examples.len() - held);
     let objective =
         || parse_sum(values.word("objective")).map_err(|error| field("objective", error.to_string()));
     let lambda = values.number("lambda").unwrap_or_default() as f32;
@@ -149,6 +152,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     made.facts.push(("lists held out".into(), held_out.len().to_string()));
     made.facts.extend(cut);
     made.warnings = lists.remarks;
+    // None, as long as the method and the encoder count the same tokens.
     made.warnings.extend(lost(lesson.cut(), most));
     Ok(made)
 }
@@ -193,41 +197,50 @@ struct ViewLists {
     remarks: Vec<String>,
 }
 
+/// What the method `mvp` lets an encoder read behind so many view tokens.
+fn prompts(
+    model: Arc<dyn LanguageModel>,
+    views: usize,
+    most_tokens: usize,
+) -> Result<EmbeddingTeacher, StageError> {
+    let (views, length) = (views.to_string(), most_tokens.to_string());
+    teacher("mvp", &[("views", views.as_str()), ("length", length.as_str())], model, most_tokens)
+}
+
 /// A list of each query that has a relevant candidate: the first of those, and others that are drawn.
-fn lists(task: &Task<'_>, requests: &[RankRequest]) -> Result<ViewLists, StageError> {
+fn lists(
+    task: &Task<'_>,
+    requests: &[RankRequest],
+    prompts: &EmbeddingTeacher,
+) -> Result<ViewLists, StageError> {
     let values = task.values;
     let dataset = dataset_of(task, values.word("candidates"))?;
-    let template = template("mvp", "model")?;
-    let passages: Vec<Vec<(String, bool)>> = requests
-        .iter()
-        .map(|request| {
-            let judged = dataset.qrels.query(&request.query.id);
-            let is_relevant = |id: &str| {
-                judged.iter().flat_map(|judged| judged.iter()).any(|j| j.document == id && j.grade > 0)
-            };
-            let of = request.candidates.iter().map(|candidate| &candidate.document);
-            of.map(|document| (template.passage(document).0, is_relevant(&document.id))).collect()
-        })
-        .collect();
+    let requests: Vec<RankRequest> = requests.iter().map(readable).collect();
+    let passages: Vec<Vec<(String, bool)>> =
+        requests.iter().map(|request| graded(request, &dataset)).collect();
     let bm25 = (values.word("teacher") == "bm25").then(|| Bm25::new(&passages));
     let draw = Draw { passages: &passages, negatives: values.count("negatives"), seed: values.count("seed") };
     let (mut examples, mut filled, mut without) = (Vec::new(), 0, 0);
+    let (mut cut, mut texts) = (0, 0);
     for (at, request) in requests.iter().enumerate() {
+        if at % 100 == 0 {
+            (task.progress)("prompts", at as u64, requests.len() as u64);
+        }
         let Some((places, of_others)) = draw.list(at) else {
             without += 1;
             continue;
         };
         filled += of_others;
-        let text = |place: &(usize, usize)| {
-            let passages = [Passage { label: "", text: &passages[place.0][place.1].0 }];
-            template.render(&request.query.text, &passages, &[]).words()
-        };
+        let document = |place: &(usize, usize)| requests[place.0].candidates[place.1].document.clone();
+        let list = RankRequest::new(request.query.clone(), places.iter().map(document));
+        let lesson = prompts.lesson(&list).map_err(|error| field("tokens", error.to_string()))?;
+        cut += lesson.truncated.len();
+        texts += lesson.documents.len();
         let labels = match &bm25 {
-            Some(bm25) => teacher(&bm25.scores(&request.query.text, &places)),
+            Some(bm25) => labels(&bm25.scores(&request.query.text, &places)),
             None => (0..places.len()).map(|place| f32::from(u8::from(place == 0))).collect(),
         };
-        let texts = places.iter().map(text).collect();
-        examples.push(ViewExample { name: request.query.id.clone(), texts, labels });
+        examples.push(ViewExample { name: request.query.id.clone(), texts: lesson.documents, labels });
     }
     let mut remarks = Vec::new();
     if without > 0 {
@@ -239,16 +252,20 @@ fn lists(task: &Task<'_>, requests: &[RankRequest]) -> Result<ViewLists, StageEr
     if filled > 0 {
         remarks.push(format!("{filled} passages of lists are drawn from those of other queries"));
     }
+    remarks.extend(lost((cut, texts), values.count("tokens")));
     match examples.len() {
         0 => Err(field("candidates", "no query has a relevant candidate; nothing can be learned".into())),
         _ => Ok(ViewLists { examples, remarks }),
     }
 }
 
-/// The prompt of a method.
-pub(super) fn template(method: &str, of: &'static str) -> Result<Template, StageError> {
-    let spec = MethodSpec::find(method).map_err(|error| field(of, error.to_string()))?;
-    Template::choose(None, spec.prompts).map_err(|error| field(of, error.to_string()))
+/// The texts of the candidates of a query, and whether they are relevant.
+fn graded(request: &RankRequest, dataset: &Dataset) -> Vec<(String, bool)> {
+    let judged = dataset.qrels.query(&request.query.id);
+    let is_relevant =
+        |id: &str| judged.iter().flat_map(|judged| judged.iter()).any(|j| j.document == id && j.grade > 0);
+    let of = request.candidates.iter().map(|candidate| &candidate.document);
+    of.map(|document| (document.model_text().into_owned(), is_relevant(&document.id))).collect()
 }
 
 /// Draws lists.
@@ -315,7 +332,7 @@ impl Bm25 {
 }
 
 /// Labels by which the first is best and the others follow by their scores; of equal ones the first.
-fn teacher(scores: &[f64]) -> Vec<f32> {
+fn labels(scores: &[f64]) -> Vec<f32> {
     let mut order: Vec<usize> = (1..scores.len()).collect();
     order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
     let mut labels = vec![scores.len() as f32; scores.len()];
@@ -360,7 +377,7 @@ mod tests {
 
     #[test]
     fn the_relevant_one_is_first_and_the_others_follow_by_bm25() {
-        assert_eq!(teacher(&[0.1, 3.0, 1.0, 3.0, 2.0]), [5.0, 4.0, 1.0, 3.0, 2.0]);
+        assert_eq!(labels(&[0.1, 3.0, 1.0, 3.0, 2.0]), [5.0, 4.0, 1.0, 3.0, 2.0]);
         let all = passages(&[&[("the cat sat", true), ("a dog", false)], &[("Cats and a CAT", false)]]);
         let scores = Bm25::new(&all).scores("cat?", &[(0, 1), (1, 0), (0, 0)]);
         assert_eq!(scores[0], 0.0);
