@@ -288,7 +288,7 @@ fn climb(
 fn taught_grades(reasoning: &Reasoning, lists: &[JudgedList], showings: &[Showing]) -> Vec<f64> {
     let grade = |showing: &Showing| {
         let (list, at) = (&lists[showing.list], showing.documents[0]);
-        reasoning.teacher.grade(list, at, list.about(at)) as f64
+        reasoning.teacher.grade(list, at, reasoning.teacher.level(list, at)) as f64
     };
     showings.iter().map(grade).collect()
 }
