@@ -141,7 +141,8 @@ fn gradients_have_the_same_bits_with_any_number_of_threads() {
     let gradients = |workers: usize| {
         let tape = Tape::new(&parameters, &Compute::new(workers));
         let batch = SequenceBatch::new(sequences.iter().map(|events| (&events[..], 1_500_000)));
-        let loss = tape.mean(&tape.square(&model.forward(&tape, &batch, Mode { dropout: 0.1, key: 4 })));
+        let mode = Mode { dropout: 0.1, key: 4, is_training: true };
+        let loss = tape.mean(&tape.square(&model.forward(&tape, &batch, mode)));
         let mut gradients = plackett_train::tape::Gradients::default();
         tape.backward(&loss, &mut gradients);
         parameters.iter().map(|(id, _)| gradients.get(id).unwrap().to_vec()).collect::<Vec<_>>()

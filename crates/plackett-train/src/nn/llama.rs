@@ -2,7 +2,7 @@
 //! feed-forward networks and pre-normalisation.
 
 use super::layers::load;
-use super::{Linear, TokenBatch, WeightSource, check_heads};
+use super::{Linear, Mode, TokenBatch, WeightSource, check_heads, embedding_noise};
 use crate::TrainError;
 use crate::engine::{Attention, Engine, Rotary};
 use crate::tape::{ParameterId, Parameters, Tape, Var};
@@ -122,9 +122,17 @@ impl Llama {
 
     /// A vector for each token after the last layer, before the last norm: tokens × width.
     pub fn hidden(&self, tape: &Tape, batch: &TokenBatch) -> Var {
-        let mut last = None;
-        self.each_layer(tape, batch, |_, x| last = Some(x.clone()));
-        last.unwrap_or_else(|| self.embed(tape, batch))
+        self.layers_over(tape, batch, (self.embed(tape, batch), self.layers.len()), |_, _| ())
+    }
+
+    /// The same, while sequences are learned from with NEFTune's noise of this α on their embeddings ([`embedding_noise`]).
+    pub fn noisy_hidden(&self, tape: &Tape, batch: &TokenBatch, alpha: f32, mode: Mode) -> Var {
+        let x = self.embed(tape, batch);
+        let x = match embedding_noise(batch, x.columns, alpha, mode) {
+            None => x,
+            Some(noise) => tape.add(&x, &tape.constant((x.rows, x.columns), &noise)),
+        };
+        self.layers_over(tape, batch, (x, self.layers.len()), |_, _| ())
     }
 
     pub(super) fn embed(&self, tape: &Tape, batch: &TokenBatch) -> Var {
@@ -142,16 +150,27 @@ impl Llama {
         tape: &Tape,
         batch: &TokenBatch,
         layers: usize,
-        mut visit: impl FnMut(usize, &Var),
+        visit: impl FnMut(usize, &Var),
     ) {
+        self.layers_over(tape, batch, (self.embed(tape, batch), layers), visit);
+    }
+
+    /// The vectors of all tokens after so many layers over `x`, each of which is visited.
+    fn layers_over(
+        &self,
+        tape: &Tape,
+        batch: &TokenBatch,
+        (mut x, layers): (Var, usize),
+        mut visit: impl FnMut(usize, &Var),
+    ) -> Var {
         let rotary = self.rotary(batch.positions().into());
         let attention = self.attention(batch);
-        let mut x = self.embed(tape, batch);
         for (at, layer) in self.layers.iter().enumerate().take(layers) {
             let sides = layer.sides(tape, &self.config, &rotary, &x);
             x = layer.forward(tape, &self.config, &attention, &sides, &x);
             visit(at + 1, &x);
         }
+        x
     }
 
     /// Positions of rows as its heads are turned by them.

@@ -7,6 +7,7 @@ mod layers;
 mod linformer;
 mod llama;
 mod low_rank;
+mod noise;
 mod t5;
 mod weights;
 
@@ -17,6 +18,7 @@ pub use layers::{EmbeddingAdapter, LayerNorm, Linear, LinearAdapter, SublayerAda
 pub use linformer::PositionMix;
 pub use llama::{Llama, LlamaConfig, LlamaLayer};
 pub use low_rank::LowRankInitializer;
+pub use noise::embedding_noise;
 pub use t5::{T5, T5Attention, T5Block, T5Config, T5Stack};
 pub use weights::{GgufSource, ParameterSource, SafetensorsSource, WeightSource, save};
 
@@ -99,6 +101,8 @@ pub struct Mode {
     pub dropout: f32,
     /// From which it follows which ones; another one for each step.
     pub key: u64,
+    /// Whether a step is taken, so that noise may be added; not for evaluation.
+    pub is_training: bool,
 }
 
 impl Mode {

@@ -34,7 +34,7 @@ pub enum Generation {
         width: usize,
     },
     /// Drawn among the tokens that a form has at each place, so that every answer can be read. The loss has the probabilities over all
-    /// tokens, as with [`Generation::Beams`].
+    /// tokens, as with [`Generation::Beams`]; what bias that is, is said at the loss of [`PolicyTask`].
     Form {
         /// The form.
         form: Arc<Form>,
@@ -259,6 +259,13 @@ impl Task for PolicyTask<'_> {
 
     /// Rolls out with the weights of the tape, one step for each rollout (µ = 1). The ratios are 1, since the policy is the one that wrote
     /// the answers: nothing is clipped, and a ratio of the whole answer (GSPO) has the same gradient as one of each token.
+    ///
+    /// With [`Generation::Form`] there is a bias, for answers come from q = π/Z, the distribution within the tokens that the form has at a
+    /// place (Z is what π gives them), while the loss has ln π = ln q + ln Z. So the gradient is that of the rewards under q and,
+    /// besides, E_q\[A ∇ ln Z\], which moves probability between the form and all other tokens; it is 0 where Z does not depend on what was
+    /// drawn, since the advantages of a group sum to 0, and small where Z is near 1. The divergence, k3 of ratios of π to the reference over
+    /// draws from q, estimates neither that of the whole distributions (draws would have to be from π) nor that of the masked ones. Other
+    /// temperatures than 1 have the like effect with every way of drawing: the loss has π at temperature 1.
     fn loss(&self, tape: &Tape, examples: &[usize], mode: Mode) -> Result<StepLoss, TrainError> {
         if self.loss.kl > 0.0 && self.reference.is_none() {
             return Err(TrainError::Setting("the divergence is weighed, and there is no reference".into()));

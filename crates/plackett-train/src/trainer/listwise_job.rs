@@ -42,6 +42,8 @@ pub struct ListwiseJob {
     pub trained: Trained,
     /// Whether the answer of every list ends with the token by which the model ends a turn.
     pub ends: bool,
+    /// α of NEFTune's noise on the embeddings of what is learned from; 0 for none.
+    pub noise: f32,
     /// Lists of a pass while held-out ones are measured.
     pub together: usize,
     /// How long and how fast; 0 steps are none, so that a model is measured and saved as it begins.
@@ -55,6 +57,9 @@ impl ListwiseJob {
     /// An objective, adapter or setting that cannot be.
     pub fn check(&self) -> Result<(), TrainError> {
         check_objective(&self.terms()?)?;
+        if !(self.noise >= 0.0 && self.noise.is_finite()) {
+            return Err(TrainError::Setting("noise: a number from 0 is expected".into()));
+        }
         self.settings.check()?;
         match self.trained.adapter.as_str() {
             "full" => Ok(()),
@@ -98,7 +103,7 @@ impl ListwiseJob {
             Outcome { trainable: parameters.trainable_count(), parameters: count, ..Outcome::default() };
         let [lists, held] = [lists, held].map(|lists| self.ended(lists, model.end()));
         if self.settings.steps > 0 {
-            let task = ListwiseTask::new(&model, &lists, self.terms()?)?;
+            let task = ListwiseTask::new(&model, &lists, self.terms()?)?.with_noise(self.noise);
             let hooks = attached.as_mut().map(|attached| attached as &mut dyn Hooks);
             let place = (Some(work), identity);
             outcome.report = train(&task, compute, &mut parameters, &self.settings, place, hooks, progress)?;

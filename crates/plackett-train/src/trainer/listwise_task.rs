@@ -34,6 +34,7 @@ pub struct ListwiseTask<'m> {
     model: &'m LanguageModel,
     lists: &'m [ListExample],
     objective: Vec<Term>,
+    noise: f32,
 }
 
 /// How probable the right order of one list is.
@@ -141,7 +142,12 @@ impl<'m> ListwiseTask<'m> {
         check_objective(&objective)?;
         let needs_labels = objective.iter().any(is_of_labels);
         lists.iter().try_for_each(|list| list.check(model, needs_labels))?;
-        Ok(ListwiseTask { model, lists, objective })
+        Ok(ListwiseTask { model, lists, objective, noise: 0.0 })
+    }
+
+    /// The same with NEFTune's noise of this α on the embeddings of prompts and answers while steps are taken (FIRST: 5); 0 for none.
+    pub fn with_noise(self, alpha: f32) -> ListwiseTask<'m> {
+        ListwiseTask { noise: alpha, ..self }
     }
 
     fn passes(&self, examples: &[usize]) -> Passes {
@@ -199,9 +205,9 @@ impl Task for ListwiseTask<'_> {
     }
 
     /// One pass for all objectives.
-    fn loss(&self, tape: &Tape, examples: &[usize], _mode: Mode) -> Result<StepLoss, TrainError> {
+    fn loss(&self, tape: &Tape, examples: &[usize], mode: Mode) -> Result<StepLoss, TrainError> {
         let passes = self.passes(examples);
-        let hidden = self.model.llama.hidden(tape, &passes.tokens);
+        let hidden = self.model.llama.noisy_hidden(tape, &passes.tokens, self.noise, mode);
         let logs = match self.objective.iter().all(is_of_labels) {
             true => None,
             false => Some(self.model.llama.log_probabilities(tape, &hidden, &passes.targets)),

@@ -229,7 +229,8 @@ impl Run<'_> {
         self.hooks.begin_pass(key);
         let tape = Tape::new(self.parameters, self.compute);
         let step = self.done.step + 1;
-        let loss = self.task.loss(&tape, examples, Mode { dropout: settings.dropout, key });
+        let mode = Mode { dropout: settings.dropout, key, is_training: true };
+        let loss = self.task.loss(&tape, examples, mode);
         let loss = loss.map_err(|error| error.at_step(step))?;
         record.loss += loss.value.item() / settings.accumulate as f32;
         record.tokens += loss.tokens;

@@ -112,6 +112,24 @@ fn losses_are_those_of_the_formulas() {
 }
 
 #[test]
+fn noise_changes_the_loss_of_a_step_and_nothing_else() {
+    let lists = [list("yx"), list("abc")];
+    let (model, parameters) = decoder(64);
+    let loss = |alpha: f32, mode: Mode| {
+        let task = ListwiseTask::new(&model, &lists, parse_sum("language").unwrap()).unwrap();
+        let tape = Tape::new(&parameters, &Compute::new(1));
+        task.with_noise(alpha).loss(&tape, &[0, 1], mode).unwrap().value.item()
+    };
+    let step = |key: u64| Mode { key, is_training: true, ..Mode::default() };
+    let plain = loss(0.0, Mode::default());
+    assert_eq!(loss(0.0, step(1)), plain);
+    assert_eq!(loss(5.0, Mode { key: 1, ..Mode::default() }), plain);
+    assert_ne!(loss(5.0, step(1)), plain);
+    assert_eq!(loss(5.0, step(1)), loss(5.0, step(1)));
+    assert_ne!(loss(5.0, step(1)), loss(5.0, step(2)));
+}
+
+#[test]
 fn measures_are_likelihoods_of_the_answer_and_its_first_label() {
     let lists = [list("yx"), list("abc"), list("ba")];
     let (model, parameters) = decoder(64);

@@ -38,7 +38,8 @@ pub static GRADED_LISTS: StageKind = StageKind {
     help: "makes two collections in BEIR form, `train` and `test` (judgments `test`), of lists with a known order; the `list` of a `data` stage is then \
            `judged`, with order = \"ideal\" to teach it. `numbers`: things with a price in words, of which no price comes twice in a list; the dearest is the best. \
            `questions`: the passage that answers a question, others of the same title and others at random, in the order of their cosine with the question \
-           by the bundled encoder. No passage that answers a test question answers one to learn from. Gives `lists`, how many there are of both",
+           by the bundled encoder. With `questions` no passage that answers a test question answers one to learn from, but it may stand in lists to learn from as \
+           one of the others; `numbers` draws both collections from the same things and prices. Gives `lists`, how many there are of both",
     version: 1,
     gives: Gives::Numbers,
     fields: &[

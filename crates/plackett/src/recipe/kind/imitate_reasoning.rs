@@ -34,7 +34,7 @@ pub static IMITATE_REASONING: StageKind = StageKind {
     help: "a small decoder over words, from drawn weights, learns to answer about documents with the teacher's few tokens of reasoning \
            before. Documents have two words and a source; words that the query has too are marked. `setwise` (Rank-R1): it notes source and count of \
            such words of each document and names the best one; `listwise` (ReasonRank): it orders all; `pointwise` (ERank): it grades one document from 0 to 10. \
-           Adverts are full of such words and not relevant, which the teacher does not mind. `groups` (GroupRank): documents mention numbers, the \
+           Adverts are full of such words and not relevant, which the teacher does not mind unless `teacher` says so. `groups` (GroupRank): documents mention numbers, the \
            decoder names the largest one and grades all of a drawn group; the grade of a document is relative to the largest number of its list. Gives of \
            greedy answers about held-out lists `ndcg` (at 10) and `right` (1 where the first document is relevant; both by list, mean of the \
            seeds), and by seed `well_formed` (share of the answers) and `kept` (share of the lists that passed the filter)",
@@ -66,6 +66,14 @@ pub static IMITATE_REASONING: StageKind = StageKind {
             FieldKind::Number(0.0, 1.0),
             Default::Number(0.0),
             "share of the teacher's orders that run from the worst to the best",
+        ),
+        // Absent and not a word, which would stand in the keys of all stages.
+        FieldSpec::new(
+            "teacher",
+            FieldKind::Choice(&["careless", "right"]),
+            Default::Absent,
+            "`careless`, as where it is left out, goes by words and does not mind adverts; `right` knows the true grades, so that what is better \
+             after a reward is not better labels (with `groups` grades are true in any case)",
         ),
         FieldSpec::new(
             "least",
@@ -155,7 +163,10 @@ impl Reasoning {
         let shape = Shape::of(values);
         let language = ReasonLanguage::new(shape.format);
         let form = form_of(&shape, &language)?;
-        let teacher = Teacher { faults: values.number("faults").unwrap_or_default() };
+        let teacher = Teacher {
+            faults: values.number("faults").unwrap_or_default(),
+            is_right: values.word("teacher") == "right",
+        };
         let numbers = 0..values.count("tested") as u64;
         let tested: Vec<JudgedList> =
             numbers.map(|number| JudgedList::drawn(&shape, HELD_OUT, number)).collect();

@@ -10,7 +10,8 @@ use crate::recipe::task::Task;
 /// The declaration.
 pub static OVER_SEEDS: StageKind = StageKind {
     name: "over-seeds",
-    help: "quantities of stages that differ in their seed, each as its mean, so that claims can be about all of them; gives `value`, by            seed, numbered from 1 in the order in which they stand",
+    help: "quantities of stages that differ in their seed, each as its mean, so that claims can be about all of them; gives `value`, by \
+           seed, numbered from 1 in the order in which they stand",
     version: 1,
     gives: Gives::Numbers,
     fields: &[FieldSpec::required("of", FieldKind::Quantities, "the quantity of each seed")],

@@ -41,7 +41,10 @@ pub static REWARD_REASONING: StageKind = StageKind {
            one step a draw, so that ratios are 1): `setwise` 1 for the right label in the right form (Rank-R1), `groups` nDCG, recall and the \
            likeness of the distributions of grades (GroupRank), `listwise` nDCG, recall and rank-biased overlap with the teacher's order \
            (ReasonRank), `pointwise` the rank of a grade among all grades of a list's documents (ERank; advantages are within the answers about \
-           one document). Tokens without a choice have no part in the loss. Gives the numbers of that stage and, by seed, `reward_begin`, \
+           one document). Tokens without a choice have no part in the loss. With `constrained` answers are drawn among the tokens of the form, while loss \
+           and divergence have probabilities over all tokens, which is biased: the gradient also moves probability between the tokens of the form and all others, and the \
+           divergence is estimated from answers that the free decoder would not draw as often; the bias is small where it keeps to the form by itself. \
+           Gives the numbers of that stage and, by seed, `reward_begin`, \
            `reward_end`, `variance_begin` and `variance_end` (of the drawn answers, in the first and last tenth of the steps), `divergence` (from the start, a token, \
            at the end), `drawn_well_formed` (share of the drawn answers), `without_advantage` (share of the prompts whose answers are worth the same), \
            `constant_steps` (share of the steps in which that is so of all prompts; they are named in a warning) and `rollout_share` (of the time of a step). \
@@ -288,7 +291,7 @@ fn climb(
 fn taught_grades(reasoning: &Reasoning, lists: &[JudgedList], showings: &[Showing]) -> Vec<f64> {
     let grade = |showing: &Showing| {
         let (list, at) = (&lists[showing.list], showing.documents[0]);
-        reasoning.teacher.grade(list, at, list.about(at)) as f64
+        reasoning.teacher.grade(list, at, reasoning.teacher.level(list, at)) as f64
     };
     showings.iter().map(grade).collect()
 }

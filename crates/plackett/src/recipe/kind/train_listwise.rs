@@ -125,6 +125,13 @@ pub static TRAIN_LISTWISE: StageKind = StageKind {
             "how the rate goes on",
         ),
         FieldSpec::new("decay", FieldKind::Number(0.0, 1.0), Default::Number(0.0), "weight decay"),
+        // Absent and not 0, which would stand in the keys of all stages.
+        FieldSpec::new(
+            "noise",
+            FieldKind::Number(0.0, 1000.0),
+            Default::Absent,
+            "α of the noise on the embeddings of what is learned from (NEFTune), evenly from ±α/√(tokens · width); left out it is 0, and there is none",
+        ),
         SEED,
     ],
     chooses: None,
@@ -210,6 +217,7 @@ fn job(values: &Values) -> ListwiseJob {
         },
         trained: Trained { adapter: values.word("adapter").into(), targets: values.word("targets").into() },
         ends: values.on("end"),
+        noise: number("noise"),
         together: MEASURED_TOGETHER,
         settings,
     }

@@ -72,7 +72,8 @@ impl Teacher {
         match format {
             Format::Setwise => tokens.extend(order().take(1)),
             Format::Pointwise => {
-                tokens.extend(shown().map(|(_, at)| language.number(self.grade(list, at, list.about(at)))));
+                let grade = |at: usize| language.number(self.grade(list, at, self.level(list, at)));
+                tokens.extend(shown().map(|(_, at)| grade(at)));
             }
             Format::Groups => {
                 let grade = |at: usize| language.number(self.grade(list, at, list.grades[at]));
@@ -107,7 +108,7 @@ mod tests {
         AnswerClass, LabelStyle, OrderFormat, parse_choice, parse_order, parse_scores,
     };
 
-    const TEACHER: Teacher = Teacher { faults: 0.0 };
+    const TEACHER: Teacher = Teacher { faults: 0.0, is_right: false };
 
     /// The text of the teacher's answers to the showings of some lists, after a look at their form.
     fn answers(format: Format, shown: usize) -> Vec<(JudgedList, Showing, String)> {

@@ -131,7 +131,7 @@ mod tests {
         let form = form_of(&shape, &language).unwrap();
         let lists: Vec<JudgedList> = (0..5).map(|number| JudgedList::drawn(&shape, 9, number)).collect();
         let showings = shape.showings(&lists, 1);
-        let teacher = Teacher { faults: 0.0 };
+        let teacher = Teacher { faults: 0.0, is_right: false };
         let reference = vec![1.0; showings.len()];
         look(&ReasonRewarder {
             shape: &shape,
