@@ -1,7 +1,7 @@
 //! What `plackett index` says at its end.
 
 use super::blocks::Made;
-use crate::command::open::listed;
+use crate::command::open::{listed, many};
 use crate::command::terminal::plain;
 use crate::command::{Outcome, Output};
 use console::style;
@@ -48,12 +48,12 @@ pub(super) fn print(
     let directory = plain(&directory);
     let unchanged = sync.map_or_else(String::new, |sync| format!(", {} unchanged", sync.unchanged()));
     let passages =
-        if index.has_passages() { format!(" in {} passages", done.passages) } else { String::new() };
+        if index.has_passages() { format!(" in {}", many(done.passages, "passage")) } else { String::new() };
     let text = format!(
-        "{} {directory}: {} documents{passages} ({} added, {} replaced, {} deleted{unchanged}), {:.1} MB, {seconds:.1} s\n  try: \
+        "{} {directory}: {}{passages} ({} added, {} replaced, {} deleted{unchanged}), {:.1} MB, {seconds:.1} s\n  try: \
          plackett search {directory} \"your words\"\n",
         style("indexed").green().bold(),
-        done.documents,
+        many(done.documents, "document"),
         done.added,
         done.replaced,
         done.deleted,
@@ -105,11 +105,11 @@ fn remark_on_types(index: &Index, fields: &[Field], output: &Output) {
     if !absent.is_empty() {
         let names = || fields.iter().map(|field| field.name.as_str());
         let meant = absent.first().and_then(|name| nearest(name, names()));
-        output.warn(&format!(
-            "--field-types: no document has {}{}",
-            listed(&absent, "field", "fields"),
-            suggestion(&meant)
-        ));
+        let what = match absent.as_slice() {
+            [one] => format!("the field `{one}`"),
+            many => format!("any of {}", listed(many, "field", "fields")),
+        };
+        output.warn(&format!("--field-types: no document has {what}{}", suggestion(&meant)));
     }
 }
 

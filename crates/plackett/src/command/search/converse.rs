@@ -2,6 +2,7 @@
 
 use super::{Format, Session, facets_of_all};
 use crate::command::get::read_filter;
+use crate::command::open::many;
 use crate::command::shown::{self, Part};
 use crate::command::terminal::plain;
 use crate::command::{Failure, Outcome, Output};
@@ -95,9 +96,9 @@ impl Session<'_> {
         mut next: impl FnMut(&Output) -> io::Result<Option<String>>,
         output: &Output,
     ) -> Outcome {
-        let documents = self.index.len();
+        let documents = many(self.index.len(), "document");
         output.note(&format!(
-            "{documents} documents · {} · :help for commands, an empty line ends",
+            "{documents} · {} · :help for commands, an empty line ends",
             self.pipeline
         ));
         // The ids of what was found last.
