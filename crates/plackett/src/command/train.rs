@@ -154,7 +154,7 @@ fn read_examples(path: &Path, file: &TrainingFile, output: &Output) -> anyhow::R
         let without = without_positive(&lists);
         if without > 0 {
             output.warn(&format!(
-                "{without} of {} without a candidate with a label above 0; label what is relevant, or leave them out",
+                "no candidate with a label above 0 in {without} of {}; label what is relevant, or leave them out",
                 queries(lists.len())
             ));
         }
@@ -170,7 +170,7 @@ fn read_examples(path: &Path, file: &TrainingFile, output: &Output) -> anyhow::R
     }
     if without > 0 {
         output.warn(&format!(
-            "{} without a candidate with a label above 0: nothing to learn from, left out",
+            "left out, for want of a candidate with a label above 0 to learn from: {}",
             queries(without)
         ));
     }

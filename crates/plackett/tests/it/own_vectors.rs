@@ -59,6 +59,7 @@ fn vectors_of_a_file_and_of_a_field_are_those_that_the_model_makes() {
     let line = ["index", "c.jsonl", "-o", "swapped", "--vectors-from", "swapped.npy", "--json"];
     let done = plackett(at, &[&line[..], &model].concat()).expect(0).json();
     assert_eq!(done["without_vector"], serde_json::json!(["2"]));
+    assert!(done["warnings"].to_string().contains("what was given is all zeros"), "{done}");
     let said = plackett(at, &["index", "c.jsonl", "-o", "swapped", "--append"]).expect(2).stderr;
     assert!(said.contains("were given") && said.contains("--vectors-from FILE"), "{said}");
     let onto_made = ["index", "c.jsonl", "-o", "made", "--append", "--vectors-from", "v.npy"];

@@ -18,14 +18,14 @@ pub(super) fn print(
     done: &Committed,
     sync: Option<&CollectionSync>,
     blocks: Option<&Made>,
-    started: Instant,
+    (given, started): (bool, Instant),
     output: &Output,
 ) -> Outcome {
     let stats = index.stats();
     let seconds = started.elapsed().as_secs_f64();
     let directory = index.directory().display().to_string();
     if let Some(model) = &index.settings().model {
-        remark_on_texts(done, &model.name, index.has_passages(), output);
+        remark_on_texts(done, &model.name, (index.has_passages(), given), output);
     }
     if let Some(made) = blocks {
         made.remark(output);
@@ -113,8 +113,8 @@ fn remark_on_types(index: &Index, fields: &[Field], output: &Output) {
     }
 }
 
-/// What the vectors of some documents or passages do not see.
-fn remark_on_texts(done: &Committed, model: &str, has_passages: bool, output: &Output) {
+/// What the vectors of some documents or passages do not see; `given` says that they came with the documents.
+fn remark_on_texts(done: &Committed, model: &str, (has_passages, given): (bool, bool), output: &Output) {
     let cut: Vec<&str> = done.truncated.iter().map(|cut| cut.id.as_str()).collect();
     if !cut.is_empty() {
         output.warn(&format!(
@@ -124,8 +124,12 @@ fn remark_on_texts(done: &Committed, model: &str, has_passages: bool, output: &O
     }
     if !done.without_vector.is_empty() {
         let (one, many) = if has_passages { ("passage", "passages") } else { ("document", "documents") };
+        let why = match given {
+            true => "what was given is all zeros".to_string(),
+            false => format!("there is no text in it that {model} reads"),
+        };
         output.warn(&format!(
-            "no vector for {}: there is no text in it that {model} reads, and `dense` does not find it",
+            "no vector for {}: {why}, and `dense` does not find it",
             listed(&done.without_vector, one, many)
         ));
     }
