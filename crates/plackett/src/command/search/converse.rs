@@ -97,10 +97,7 @@ impl Session<'_> {
         output: &Output,
     ) -> Outcome {
         let documents = many(self.index.len(), "document");
-        output.note(&format!(
-            "{documents} · {} · :help for commands, an empty line ends",
-            self.pipeline
-        ));
+        output.note(&format!("{documents} · {} · :help for commands, an empty line ends", self.pipeline));
         // The ids of what was found last.
         let mut found = Vec::new();
         while let Some(line) = next(output)? {
