@@ -106,6 +106,7 @@ impl<'a> Parser<'a> {
     fn error(&self, expected: &str) -> ParseError {
         let found = match self.peek() {
             None => "the end".to_string(),
+            Some(c @ ('"' | '\'' | '\\')) => format!("`{c}`"),
             Some(c) => format!("`{}`", c.escape_default()),
         };
         let column = self.text.get(..self.at).unwrap_or_default().chars().count() + 1;

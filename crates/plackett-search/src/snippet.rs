@@ -21,6 +21,14 @@ pub struct Snippet {
     pub matches: Vec<Range<usize>>,
 }
 
+impl Snippet {
+    /// Whether words of the whole text are left out before the passage and behind it; white space is none.
+    pub fn leaves_out(&self, text: &str) -> (bool, bool) {
+        let has_words = |part: Option<&str>| part.is_some_and(|part| !part.trim().is_empty());
+        (has_words(text.get(..self.source.start)), has_words(text.get(self.source.end..)))
+    }
+}
+
 /// The passage of at most `width` characters, cut between words, whose different terms have the largest weight together; of
 /// equals the one with more matches, then the earliest. A text without a match shows its beginning. A word longer than
 /// `width` is cut between characters.
@@ -177,6 +185,13 @@ mod tests {
         assert_eq!(of("short text", &[], 7).text, "short");
         assert_eq!(of("", &[("x", 1.0)], 40).text, "");
         assert_eq!(of("unbreakable", &[], 4).text, "unbr");
+        for (text, width, left) in [
+            ("short text\n", 40, (false, false)),
+            ("\n\nshort text", 40, (false, false)),
+            ("short text\n", 7, (false, true)),
+        ] {
+            assert_eq!(of(text, &[], width).leaves_out(text), left, "{text:?}");
+        }
         assert_eq!(of("unbreakable", &[("unbreak", 1.0)], 4).text.len(), 4);
     }
 

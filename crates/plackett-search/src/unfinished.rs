@@ -188,7 +188,7 @@ impl Beside {
     }
 
     fn rename_to(mut self, place: &Path) -> Result<(), SearchError> {
-        let failed = || SearchError::io(place);
+        let failed = move || move |error| taken(place, error);
         (&self.mark).write_all(WHOLE).and_then(|()| self.mark.sync_all()).map_err(failed())?;
         if let Ok(empty) = std::fs::metadata(place) {
             std::fs::set_permissions(&self.path, empty.permissions()).map_err(failed())?;
@@ -211,6 +211,15 @@ impl Drop for Beside {
             let _ = std::fs::remove_dir_all(&self.path);
         }
     }
+}
+
+/// Why an index cannot take its place: another build of it may have been faster.
+fn taken(place: &Path, error: std::io::Error) -> SearchError {
+    let occupied = matches!(error.kind(), ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists);
+    if occupied && place.join(manifest::MANIFEST).is_file() {
+        return SearchError::Locked { path: place.into() };
+    }
+    SearchError::io(place)(error)
 }
 
 /// Whether a file still has its name: it may have been renamed with its folder while it was opened.

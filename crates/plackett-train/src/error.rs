@@ -1,6 +1,7 @@
 //! What can go wrong with what comes from outside.
 
 use plackett_core::declaration::OptionError;
+use plackett_core::formats::plain;
 use std::path::{Path, PathBuf};
 
 /// A training that cannot be done or gone on with.
@@ -104,10 +105,4 @@ fn last(checkpoint: &Option<usize>) -> String {
         Some(step) => format!("the last checkpoint, of step {step}"),
         None => "the beginning, since there is no checkpoint yet".into(),
     }
-}
-
-/// A system's error without its number.
-fn plain(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or_default().to_string()
 }

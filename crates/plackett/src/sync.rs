@@ -66,14 +66,29 @@ struct Progress {
     file: Option<(String, ContentHash)>,
 }
 
+impl Progress {
+    /// Leaves the document of a file as it is; of a folder, whose name ends with `/`, all that was in it.
+    fn keep(&mut self, id: &str) {
+        let known = &self.known.documents;
+        let mut kept: Vec<(String, ContentHash)> = match id.ends_with('/') {
+            true => {
+                let inside = known.iter().filter(|(known, _)| known.starts_with(id));
+                inside.map(|(id, hash)| (id.clone(), *hash)).collect()
+            }
+            false => known.get(id).map(|hash| (id.to_string(), *hash)).into_iter().collect(),
+        };
+        kept.sort_by(|(one, _), (other, _)| one.cmp(other));
+        for (id, hash) in kept {
+            self.now.documents.insert(id.clone(), hash);
+            self.kept.push(id);
+        }
+    }
+}
+
 impl CollectionSync {
     /// A sync with the collection of a path; `-` is standard input.
     pub fn new(collection: &Path) -> CollectionSync {
-        let name = match std::fs::canonicalize(collection) {
-            Ok(real) => real.display().to_string(),
-            Err(_) => collection.display().to_string(),
-        };
-        let now = SyncState::new(name);
+        let now = SyncState::new(name_of(collection));
         CollectionSync { shared: Arc::new(Mutex::new(Progress { now, ..Progress::default() })) }
     }
 
@@ -119,11 +134,7 @@ impl CollectionSync {
             true
         });
         check.on_unread(move |id: &str| {
-            let mut progress = of_unread.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(hash) = progress.known.documents.get(id).copied() {
-                progress.now.documents.insert(id.to_string(), hash);
-                progress.kept.push(id.to_string());
-            }
+            of_unread.lock().unwrap_or_else(PoisonError::into_inner).keep(id);
         })
     }
 
@@ -186,6 +197,16 @@ impl CollectionSync {
     }
 }
 
+/// The name of a collection: its whole path, also when it is gone, so that it is still the same one.
+fn name_of(collection: &Path) -> String {
+    let gone = || {
+        let whole = std::path::absolute(collection).ok().filter(|_| collection != Path::new(NAMELESS))?;
+        Some(std::fs::canonicalize(whole.parent()?).ok()?.join(whole.file_name()?))
+    };
+    let place = std::fs::canonicalize(collection).ok().or_else(gone);
+    place.as_deref().unwrap_or(collection).display().to_string()
+}
+
 /// A collection in messages.
 fn shown(name: &str) -> String {
     if name == NAMELESS { "standard input".into() } else { name.into() }
@@ -223,6 +244,30 @@ mod tests {
         let mut ids: Vec<String> = index.ids().map(str::to_string).collect();
         ids.sort();
         (ids, sync.kept())
+    }
+
+    #[test]
+    fn what_was_in_a_folder_that_cannot_be_read_is_kept() {
+        let mut progress = Progress::default();
+        for id in ["a.txt", "sub/in/c.txt", "sub/b.txt", "subway.txt"] {
+            progress.known.documents.insert(id.into(), digest(&[id.as_bytes()]));
+        }
+        progress.keep("sub/");
+        assert_eq!(progress.kept, ["sub/b.txt", "sub/in/c.txt"]);
+        progress.keep("a.txt");
+        progress.keep("unknown.txt");
+        assert_eq!((progress.kept.len(), progress.now.documents.len()), (3, 3));
+    }
+
+    #[test]
+    fn a_collection_that_is_gone_has_the_name_it_had() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("notes.md");
+        std::fs::write(&file, "words").unwrap();
+        let before = name_of(&file);
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(name_of(&file), before);
+        assert_eq!(name_of(Path::new("-")), NAMELESS);
     }
 
     #[test]

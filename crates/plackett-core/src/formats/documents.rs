@@ -99,7 +99,8 @@ impl FileCheck {
         FileCheck { known: Arc::new(check), unread: None }
     }
 
-    /// Tells a function the id of each file of a folder that is there and cannot be read, so that it does not count as gone.
+    /// Tells a function the id of each file of a folder that is there and cannot be read, so that it does not count as gone;
+    /// of a folder in it that cannot be read, its path with a `/` at the end.
     pub fn on_unread(self, unread: impl Fn(&str) + Send + Sync + 'static) -> FileCheck {
         FileCheck { unread: Some(Arc::new(unread)), ..self }
     }

@@ -77,6 +77,7 @@ impl<'a> Parser<'a> {
                 let word: String = self.rest().chars().take_while(|c| is_name(*c)).take(40).collect();
                 format!("`{word}`")
             }
+            Some(c @ ('"' | '\'' | '\\')) => format!("`{c}`"),
             Some(c) => format!("`{}`", c.escape_default()),
         };
         let column = self.text.get(..self.at).unwrap_or_default().chars().count() + 1;

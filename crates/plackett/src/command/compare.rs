@@ -174,7 +174,7 @@ fn agreement_text(agreements: &BTreeMap<String, Agreement>, baseline: &str) -> S
         let tau = agreement.tau_b.map_or("–".to_string(), |tau| format!("{tau:.3}"));
         let _ = writeln!(
             text,
-            "{run} orders like {baseline}: RBO(p={}) {:.3}, Kendall τ-b {tau} over {:.0} common documents per query",
+            "order of {run} beside {baseline}: RBO(p={}) {:.3}, Kendall τ-b {tau} over {:.0} common documents per query",
             Agreement::PERSISTENCE,
             agreement.rbo,
             agreement.common_documents

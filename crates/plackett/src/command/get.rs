@@ -1,7 +1,7 @@
 //! `plackett get`: documents of an index by their ids or by a filter, and the fields that they have.
 
 use super::number::whole;
-use super::open::{listed, open_index};
+use super::open::{listed, many, open_index};
 use super::shown::{self, Part};
 use super::terminal::plain;
 use super::{Failure, Outcome, Output};
@@ -144,7 +144,11 @@ fn fields(index: &Index, output: &Output) -> Outcome {
     for field in &fields {
         let name = format!("{:<width$}", plain(&field.name));
         let types = field.types();
-        text.push_str(&format!("{}  {types:<20} {} documents\n", style(name).cyan(), field.documents));
+        text.push_str(&format!(
+            "{}  {types:<20} {}\n",
+            style(name).cyan(),
+            many(field.documents, "document")
+        ));
     }
     Ok(output.print_styled(&text)?)
 }

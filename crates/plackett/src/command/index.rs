@@ -236,7 +236,8 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     remarks.take().iter().for_each(|remark| output.warn(remark));
     match (result, made) {
         (Ok(committed), Ok(made)) => {
-            report::print(&target.finish()?, &committed, sync, made.as_ref(), started, output)
+            let given = (arguments.own.is_given(), started);
+            report::print(&target.finish()?, &committed, sync, made.as_ref(), given, output)
         }
         (Ok(_), Err(error)) => {
             let left = match target {

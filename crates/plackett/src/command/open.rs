@@ -140,6 +140,11 @@ pub fn remark_on_version(index: &Index, output: &Output) {
 /// Names shown of a longer list.
 const LISTED: usize = 5;
 
+/// So many of something, whose plural ends in s: `1 document`, `2 documents`.
+pub fn many(count: usize, one: &str) -> String {
+    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
+}
+
 /// How many there are, with the first of them: ``2 ids (`a`, `b`)``.
 pub fn listed<T: AsRef<str>>(names: &[T], one: &str, many: &str) -> String {
     let shown: Vec<String> = names.iter().take(LISTED).map(|name| format!("`{}`", name.as_ref())).collect();

@@ -426,7 +426,7 @@ impl<'a> Session<'a> {
             if parts.contains(&Part::Snippet) {
                 let columns = width - 8;
                 let found = self.index.snippet(&document.text, &query.text, snippet::width(columns))?;
-                text.push_str(&format!("      {}\n", snippet::line(&found, document.text.len(), columns)));
+                text.push_str(&format!("      {}\n", snippet::line(&found, &document.text, columns)));
             }
             text.push_str(&shown::lines(&document, parts));
         }

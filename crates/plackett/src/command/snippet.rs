@@ -8,11 +8,12 @@ use serde_json::{Value, json};
 /// Characters of a snippet in JSON.
 pub const JSON_WIDTH: usize = 240;
 
-/// A snippet in a line of at most `width` columns, with its matches in bold and marks where text is left out. `whole` is
-/// the length in bytes of the text that it comes from.
-pub fn line(snippet: &Snippet, whole: usize, width: usize) -> String {
+/// A snippet in a line of at most `width` columns, with its matches in bold and marks where words are left out of `whole`,
+/// the text that it comes from.
+pub fn line(snippet: &Snippet, whole: &str, width: usize) -> String {
     let mut line = String::new();
-    if snippet.source.start > 0 {
+    let (before, behind) = snippet.leaves_out(whole);
+    if before {
         line.push_str("… ");
     }
     let mut at = 0;
@@ -22,7 +23,7 @@ pub fn line(snippet: &Snippet, whole: usize, width: usize) -> String {
         at = place.end;
     }
     line.push_str(&plain(&snippet.text[at..]));
-    if snippet.source.end < whole {
+    if behind {
         line.push_str(" …");
     }
     // Letters that take two columns may still be too many.
@@ -49,8 +50,10 @@ mod tests {
     fn marks_stand_where_text_is_left_out() {
         let found =
             Snippet { text: "linear time".into(), source: 4..15, matches: std::iter::once(0..6).collect() };
-        assert_eq!(console::strip_ansi_codes(&line(&found, 40, 40)), "… linear time …");
-        assert_eq!(console::strip_ansi_codes(&line(&found, 15, 40)), "… linear time");
+        let shown = |whole: &str| console::strip_ansi_codes(&line(&found, whole, 40)).into_owned();
+        assert_eq!(shown("the linear time of it"), "… linear time …");
+        assert_eq!(shown("the linear time"), "… linear time");
+        assert_eq!(shown("   \nlinear time\n"), "linear time");
         assert_eq!(to_json(&found), json!({"text": "linear time", "source": [4, 15], "matches": [[0, 6]]}));
     }
 }

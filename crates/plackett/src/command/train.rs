@@ -150,7 +150,16 @@ fn check_base(file: &TrainingFile, base: &Path) -> anyhow::Result<()> {
 /// The examples, with as many negatives as are wanted.
 fn read_examples(path: &Path, file: &TrainingFile, output: &Output) -> anyhow::Result<Vec<RankingExample>> {
     let mut lists = read_ranking_examples(path)?;
-    let Some(negatives) = file.negatives else { return Ok(lists) };
+    let Some(negatives) = file.negatives else {
+        let without = without_positive(&lists);
+        if without > 0 {
+            output.warn(&format!(
+                "no candidate with a label above 0 in {without} of {}; label what is relevant, or leave them out",
+                queries(lists.len())
+            ));
+        }
+        return Ok(lists);
+    };
     let without = keep_negatives(&mut lists, negatives, file.settings.seed);
     if lists.is_empty() {
         bail!(
@@ -161,10 +170,30 @@ fn read_examples(path: &Path, file: &TrainingFile, output: &Output) -> anyhow::R
     }
     if without > 0 {
         output.warn(&format!(
-            "{without} queries have no candidate with a label above 0; they teach nothing and are left out"
+            "left out, for want of a candidate with a label above 0 to learn from: {}",
+            queries(without)
         ));
     }
     Ok(lists)
+}
+
+fn queries(count: usize) -> String {
+    if count == 1 { "1 query".into() } else { format!("{count} queries") }
+}
+
+/// Queries of which no candidate has a label above 0 and not all have the score of a teacher in its place.
+fn without_positive(lists: &[RankingExample]) -> usize {
+    let is_one = |list: &&RankingExample| {
+        list.candidates.iter().all(|candidate| candidate.label <= 0.0)
+            && list.candidates.iter().any(|candidate| candidate.teacher.is_none())
+    };
+    lists.iter().filter(is_one).count()
+}
+
+/// What is to be said where more tokens are asked for than the model reads.
+fn fewer_tokens(asked: usize, read: usize) -> Option<String> {
+    (0 < read && read < asked)
+        .then(|| format!("tokens = {asked}: the model reads {read} at most, and so many are read"))
 }
 
 /// Takes the folder of the model for this training: one that is new or empty, or that this training has begun. One that ended
@@ -241,6 +270,11 @@ fn learn(
     if resumed > 0 {
         output.note(&format!("went on after {resumed} steps of an earlier run"));
     }
+    let asked = match job {
+        Job::Ranking(job) => job.tokens,
+        Job::Language(job) => job.tokens,
+    };
+    fewer_tokens(asked, learned.cut.tokens).iter().for_each(|sentence| output.warn(sentence));
     if let Some(sentence) = learned.cut.sentence() {
         output.warn(&sentence);
     }
@@ -367,4 +401,29 @@ fn say(
     };
     output.print(&format!("\nTry next: plackett {next}\n"))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use plackett_train::trainer::Candidate;
+
+    #[test]
+    fn queries_without_a_relevant_candidate_are_counted() {
+        let one = |label: f32, teacher: Option<f32>| RankingExample {
+            query: "q".into(),
+            candidates: vec![Candidate { text: "a".into(), label, teacher }],
+        };
+        let lists = [one(1.0, None), one(0.0, None), one(0.0, Some(0.5))];
+        assert_eq!(without_positive(&lists), 1);
+    }
+
+    #[test]
+    fn more_tokens_than_a_model_reads_are_said() {
+        assert_eq!((fewer_tokens(128, 512), fewer_tokens(512, 512), fewer_tokens(9, 0)), (None, None, None));
+        assert!(
+            fewer_tokens(1024, 512)
+                .is_some_and(|said| said.contains("tokens = 1024") && said.contains("512 at most"))
+        );
+    }
 }

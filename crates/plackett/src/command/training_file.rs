@@ -1,6 +1,7 @@
 //! The file of `plackett train`: what is trained, on what and how.
 
 use anyhow::{Context, anyhow, bail};
+use plackett_core::declaration::{nearest, suggestion};
 use plackett_core::formats::serde_problem;
 use plackett_train::TrainError;
 use plackett_train::trainer::{LanguageJob, OWN_HEADS, RankingJob, Settings, Trained};
@@ -147,7 +148,8 @@ fn problem(message: &str) -> String {
         message.strip_prefix("unknown field ").and_then(|rest| rest.split_once(", expected "))
     {
         let known = known.trim_start_matches("one of ");
-        return format!("{key} is no key here; there are {known}");
+        let meant = nearest(key.trim_matches('`'), known.split('`').skip(1).step_by(2));
+        return format!("{key} is no key here{}; there are {known}", suggestion(&meant));
     }
     if let Some((value, known)) =
         message.strip_prefix("unknown variant ").and_then(|rest| rest.split_once(", expected "))
@@ -169,7 +171,11 @@ mod tests {
         for (message, said) in [
             (
                 "unknown field `rte`, expected one of `rate`, `batch`",
-                "`rte` is no key here; there are `rate`, `batch`",
+                "`rte` is no key here; did you mean `rate`?; there are `rate`, `batch`",
+            ),
+            (
+                "unknown field `colour`, expected `rate` or `batch`",
+                "`colour` is no key here; there are `rate` or `batch`",
             ),
             ("unknown variant `liner`, expected `linear` or `cosine`", "`liner` is not `linear` or `cosine`"),
             ("missing field `base`", "the key `base` is missing"),

@@ -105,8 +105,10 @@ impl Generator {
             return Ranking::from_scores(query.id.clone(), [], Trace { facts, ..Trace::default() });
         }
         if self.lacking > 0 {
+            let has =
+                if self.lacking == 1 { "document of the index has" } else { "documents of the index have" };
             let remark = format!(
-                "{} documents of the index have no docid and cannot be found by generate; learn them with `plackett ids learn`",
+                "{} {has} no docid and cannot be found by generate; learn them with `plackett ids learn`",
                 self.lacking
             );
             facts.push((format!("{}generate", super::REMARK), remark));

@@ -16,7 +16,7 @@ pub fn skeleton(name: &str, system: Option<&System>) -> String {
     format!(
         r#"# A recipe: stages that make numbers, and claims about the numbers.
 # `plackett recipe kinds` lists all kinds of stages and claims with their fields.
-# Try it with `plackett recipe check {name}`; only what a change touches is run again.
+# Try it with `plackett recipe check` and the path of this file; only what a change touches is run again.
 
 title = {title:?}
 {line}

@@ -46,6 +46,11 @@ impl Source {
         Ok(Source { file: path.display().to_string(), path: Some(path.to_path_buf()), text })
     }
 
+    /// Where it comes from, for people.
+    pub fn origin(&self) -> String {
+        if self.path.is_some() { format!("from {}", self.file) } else { "built in".into() }
+    }
+
     /// The folder in which the recipe lies.
     pub fn folder(&self) -> Option<&Path> {
         self.path.as_deref().and_then(Path::parent)

@@ -795,6 +795,11 @@ const ROWS: &[Row] = &[
     ),
     ("a recipe of no name", "recipe show hybird", &["`hybird`", "did you mean `hybrid`?"]),
     ("a recipe's name that is none", "recipe new My_Recipe", &["`My_Recipe`", "small letters"]),
+    (
+        "a new recipe with the name of one that is built in",
+        "recipe new hybrid",
+        &["`hybrid`", "choose another name"],
+    ),
     ("a folder of recipes that is not there", "recipe list --dir no/such", &["no/such"]),
     (
         "BEIR judgments with four named columns",

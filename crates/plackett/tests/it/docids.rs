@@ -108,7 +108,7 @@ fn a_model_of_other_documents_and_settings_without_an_effect_are_refused() {
     plackett(at, &["index", "more", "-o", "all.index", "--append"]).expect(0);
     let found =
         plackett(at, &["search", "all.index", "--pipeline", "generate(model=all.docids)", "tea"]).expect(0);
-    assert!(found.stderr.contains("1 documents of the index have no docid"), "{}", found.stderr);
+    assert!(found.stderr.contains("1 document of the index has no docid"), "{}", found.stderr);
 }
 
 #[test]

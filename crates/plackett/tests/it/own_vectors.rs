@@ -59,8 +59,14 @@ fn vectors_of_a_file_and_of_a_field_are_those_that_the_model_makes() {
     let line = ["index", "c.jsonl", "-o", "swapped", "--vectors-from", "swapped.npy", "--json"];
     let done = plackett(at, &[&line[..], &model].concat()).expect(0).json();
     assert_eq!(done["without_vector"], serde_json::json!(["2"]));
+    assert!(done["warnings"].to_string().contains("what was given is all zeros"), "{done}");
     let said = plackett(at, &["index", "c.jsonl", "-o", "swapped", "--append"]).expect(2).stderr;
     assert!(said.contains("were given") && said.contains("--vectors-from FILE"), "{said}");
+    let onto_made = ["index", "c.jsonl", "-o", "made", "--append", "--vectors-from", "v.npy"];
+    let said = plackett(at, &onto_made).expect(2).stderr;
+    assert!(said.contains("--vectors-from v.npy: the vectors of the index made were made by"), "{said}");
+    plackett(at, &[&onto_made[..], &model].concat()).expect(0);
+    plackett(at, &["index", "c.jsonl", "-o", "made", "--append"]).expect(0);
     let found = plackett(at, &["search", "swapped", "-p", "dense", "--json", TEXTS[0]]).expect(0).json();
     let ranking = found["results"][0]["ranking"].as_array().unwrap();
     assert_eq!((ranking.len(), ranking[0]["id"].as_str()), (2, Some("1")));

@@ -227,8 +227,9 @@ fn the_list_names_every_system_and_says_which_have_no_recipe() {
 #[test]
 fn a_new_recipe_runs_as_it_is_written() {
     let folder = tempfile::tempdir().unwrap();
-    let path = plackett(folder.path(), &["recipe", "new", "mine"]).expect(0).stdout;
-    assert_eq!(path.trim(), "mine.toml");
+    let made = plackett(folder.path(), &["recipe", "new", "mine"]).expect(0);
+    assert_eq!(made.stdout.trim(), "mine.toml");
+    assert!(made.stderr.contains("`plackett recipe check ./mine.toml`"), "{}", made.stderr);
     let done =
         plackett(folder.path(), &["recipe", "check", "mine.toml", "--cache", "cache", "--record", "--json"])
             .expect(0)

@@ -9,11 +9,13 @@ use crate::formats::remarks::counted;
 use indexmap::IndexMap;
 use std::collections::HashSet;
 use std::fs::Metadata;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Documents in order of their paths; the id is the path inside the folder with `/`. Links to files and folders are
-/// followed, but every folder is read once; hidden entries, files of other kinds and files that are not what their names say,
-/// such as texts that are not UTF-8, are left out, which the remarks say. A folder without any file that is read is an error.
+/// followed, but every folder is read once; hidden entries, files of other kinds, files that are not what their names say,
+/// such as texts that are not UTF-8 or packed files that end too early, and what the user has no right to read are left out,
+/// which the remarks say. A folder without any file that is read is an error.
 pub(super) fn open(folder: &Path, making: Making) -> Result<Documents, FormatError> {
     let found = Found::in_folder(folder)?;
     let name = folder.display().to_string();
@@ -24,7 +26,7 @@ pub(super) fn open(folder: &Path, making: Making) -> Result<Documents, FormatErr
         making.options.remarks.add(format!("{name}: {remark}"));
     }
     let (root, singles, all) = (folder.to_path_buf(), Singles::new(making), found.files.len());
-    let unread = found.known_and_unread();
+    let (unread, locked) = (found.known_and_unread(), found.locked.clone());
     let (mut files, mut any, mut first, mut done) = (found.files.into_iter(), false, None, false);
     Ok(Box::new(std::iter::from_fn(move || {
         for (path, kind) in files.by_ref() {
@@ -63,12 +65,21 @@ pub(super) fn open(folder: &Path, making: Making) -> Result<Documents, FormatErr
             return None;
         }
         unread.iter().filter_map(|path| id(&root, path).ok()).for_each(|id| singles.tell_unread(&id));
+        for id in locked.iter().filter_map(|path| id(&root, path).ok()) {
+            singles.tell_unread(&id);
+            singles.tell_unread(&format!("{id}/"));
+        }
         singles.remark();
         let why = first.take().map(|first| format!(" ({first})")).unwrap_or_default();
         let files = counted(all as u64, "file");
         let problem = format!("none of its {files} could be read{why}; name another folder");
         (!any).then(|| Err(FormatError::File { file: name.clone(), problem }))
     })))
+}
+
+/// Whether the user has no right to read it.
+fn is_locked(error: &FormatError) -> bool {
+    matches!(error, FormatError::Open { source, .. } if source.kind() == ErrorKind::PermissionDenied)
 }
 
 /// The id of a file: its path inside the folder.
@@ -103,6 +114,8 @@ struct Found {
     again: Vec<PathBuf>,
     /// Links to nothing.
     broken: Vec<PathBuf>,
+    /// Files and folders that the user has no right to read.
+    locked: Vec<PathBuf>,
 }
 
 impl Found {
@@ -112,25 +125,10 @@ impl Found {
         // Links wait until all real folders have been read, so that a folder goes by its own name where it has one here.
         let (mut waiting, mut links) = (vec![folder.to_path_buf()], Vec::new());
         loop {
-            while let Some(folder) = waiting.pop() {
-                let fail = |source| FormatError::Open { file: folder.display().to_string(), source };
-                let real = std::fs::canonicalize(&folder).map_err(fail)?;
-                if !seen.insert(real) {
-                    found.again.push(folder);
-                    continue;
-                }
-                let entries: Result<Vec<_>, _> = std::fs::read_dir(&folder).map_err(fail)?.collect();
-                for entry in entries.map_err(fail)? {
-                    let path = entry.path();
-                    if entry.file_name().to_string_lossy().starts_with('.') {
-                        found.hidden += 1;
-                    } else if entry.file_type().map_err(fail)?.is_symlink() {
-                        links.push(path);
-                    } else {
-                        let fail = |source| FormatError::Open { file: path.display().to_string(), source };
-                        let data = entry.metadata().map_err(fail)?;
-                        found.take(path, &data, &mut waiting);
-                    }
+            while let Some(inner) = waiting.pop() {
+                match found.look_into(&inner, &mut seen, &mut waiting, &mut links) {
+                    Err(error) if inner != folder && is_locked(&error) => found.locked.push(inner),
+                    other => other?,
                 }
             }
             // Of the links that wait, the first by name is followed; what is behind it may have more.
@@ -146,7 +144,42 @@ impl Found {
         }
         found.files.sort_by(|one, other| one.0.cmp(&other.0));
         found.others.sort();
+        found.locked.sort();
         Ok(found)
+    }
+
+    /// Takes what is in one folder; folders in it and links are left to wait.
+    fn look_into(
+        &mut self,
+        folder: &Path,
+        seen: &mut HashSet<PathBuf>,
+        waiting: &mut Vec<PathBuf>,
+        links: &mut Vec<PathBuf>,
+    ) -> Result<(), FormatError> {
+        let fail = |source| FormatError::Open { file: folder.display().to_string(), source };
+        let real = std::fs::canonicalize(folder).map_err(fail)?;
+        if !seen.insert(real) {
+            self.again.push(folder.to_path_buf());
+            return Ok(());
+        }
+        let entries: Result<Vec<_>, _> = std::fs::read_dir(folder).map_err(fail)?.collect();
+        for entry in entries.map_err(fail)? {
+            let path = entry.path();
+            if entry.file_name().to_string_lossy().starts_with('.') {
+                self.hidden += 1;
+            } else if entry.file_type().map_err(fail)?.is_symlink() {
+                links.push(path);
+            } else {
+                match entry.metadata() {
+                    Ok(data) => self.take(path, &data, waiting),
+                    Err(error) if error.kind() == ErrorKind::PermissionDenied => self.locked.push(path),
+                    Err(source) => {
+                        return Err(FormatError::Open { file: path.display().to_string(), source });
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     fn take(&mut self, path: PathBuf, data: &Metadata, waiting: &mut Vec<PathBuf>) {
@@ -178,7 +211,13 @@ impl Found {
             None => String::new(),
         };
         let hidden = if self.hidden > 0 { "; hidden ones are left out" } else { "" };
-        format!("has no file that is read ({}){there}{hidden}; name another folder", SingleKind::endings())
+        let locked = self.locked.first().map_or_else(String::new, |path| {
+            format!("; you have no right to read {}: check its permissions", path.display())
+        });
+        format!(
+            "has no file that is read ({}){there}{hidden}{locked}; name another folder",
+            SingleKind::endings()
+        )
     }
 
     /// The files of kinds that are not read, counted by the endings of their names, most first.
@@ -238,6 +277,14 @@ impl Found {
                 named(&self.broken)
             ));
         }
+        if !self.locked.is_empty() {
+            let what = match self.locked.len() {
+                1 => "1 file or folder left out, as you have no right to read it".to_string(),
+                many => format!("{many} files and folders left out, as you have no right to read them"),
+            };
+            let names = named(&self.locked);
+            remarks.push(format!("{what} ({names}); check the permissions"));
+        }
         if self.hidden > 0 {
             remarks.push(match self.hidden {
                 1 => "1 hidden file or folder left out".into(),
@@ -246,5 +293,22 @@ impl Found {
         }
         remarks.extend(self.not_read());
         remarks
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_not_be_read_is_named() {
+        let found = Found { locked: vec!["notes/a".into()], ..Found::default() };
+        assert_eq!(
+            found.remarks(),
+            ["1 file or folder left out, as you have no right to read it (notes/a); check the permissions"]
+        );
+        assert!(found.none().contains("no right to read notes/a"), "{}", found.none());
+        let open = |kind: ErrorKind| FormatError::Open { file: "a".into(), source: kind.into() };
+        assert!(is_locked(&open(ErrorKind::PermissionDenied)) && !is_locked(&open(ErrorKind::NotFound)));
     }
 }

@@ -61,7 +61,11 @@ fn yaml(inside: &str) -> Result<Metadata, Problem> {
         return Ok(Metadata::new());
     }
     // `y` and `no` are words here, as in YAML 1.2.
-    let options = serde_saphyr::options! { strict_booleans: true };
+    // Numbers that JSON does not have stay texts.
+    let options = serde_saphyr::options! {
+        strict_booleans: true,
+        non_finite_float_policy: serde_saphyr::NonFiniteFloatPolicy::AsString,
+    };
     let value: Value = serde_saphyr::from_str_with_options(inside, options).map_err(|error| {
         let line = error.location().map_or(1, |location| location.line()).max(1);
         (line, in_plain_words(&error.to_string()))
@@ -87,6 +91,7 @@ fn json(value: toml::Value) -> Value {
     match value {
         toml::Value::String(text) => text.into(),
         toml::Value::Integer(number) => number.into(),
+        toml::Value::Float(number) if !number.is_finite() => number.to_string().into(),
         toml::Value::Float(number) => number.into(),
         toml::Value::Boolean(yes) => yes.into(),
         toml::Value::Datetime(time) => time.to_string().into(),
@@ -140,6 +145,10 @@ mod tests {
             serde_json::json!({"title": "A", "n": 1.5, "day": "2020-01-02", "more": {"x": 1}})
         );
         assert_eq!(found("---\na: b\n...\nrest").unwrap().1, "rest");
+        for text in ["---\ntitle: .inf\nb: [.nan]\n---\n", "+++\ntitle = inf\nb = [nan]\n+++\n"] {
+            let (fields, _) = found(text).unwrap();
+            assert!(fields["title"].is_string() && fields["b"][0].is_string(), "{fields:?}");
+        }
     }
 
     #[test]

@@ -6,6 +6,10 @@ use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 use serde_json::Value;
 use std::ops::Range;
 
+/// Said of files whose front matter has another value where a title is expected.
+const NO_TITLE: &str =
+    "the `title` of the front matter is no text and no number, and so no title; write a text there";
+
 pub(super) fn read(source: &Source<'_>) -> Result<Parts, Unread> {
     let all = source.text()?;
     let (mut metadata, body) = front_matter::split(source, all)?;
@@ -19,6 +23,12 @@ pub(super) fn read(source: &Source<'_>) -> Result<Parts, Unread> {
         Some(Value::Number(number)) => Some(front_matter::as_written(all, body, "title", number)),
         _ => None,
     };
+    if matches!(
+        metadata.get("title"),
+        Some(Value::Bool(_) | Value::Null | Value::Array(_) | Value::Object(_))
+    ) {
+        source.tally.add(NO_TITLE, source.file);
+    }
     if own.is_some()
         || metadata.get("title").and_then(Value::as_str).is_some_and(|known| known.trim() == heading)
     {
@@ -215,6 +225,18 @@ mod tests {
         assert!(parts.metadata.is_empty(), "{:?}", parts.metadata);
         let parts = read("---\ntitle: [a]\n---\n# Heading\n");
         assert_eq!((parts.title.as_str(), &parts.metadata["title"]), ("Heading", &serde_json::json!(["a"])));
+    }
+
+    #[test]
+    fn a_title_that_is_none_is_told() {
+        for (title, told) in
+            [("true", 1), ("null", 1), ("[a]", 1), ("{a: b}", 1), ("A", 0), ("1984", 0), (".inf", 0)]
+        {
+            let (text, tally) = (format!("---\ntitle: {title}\n---\nWords.\n"), Tally::default());
+            let read = super::read(&Source { file: "a.md", bytes: text.as_bytes(), tally: &tally });
+            assert!(read.is_ok(), "{title}");
+            assert_eq!(tally.remarks().len(), told, "{title}: {:?}", tally.remarks());
+        }
     }
 
     #[test]

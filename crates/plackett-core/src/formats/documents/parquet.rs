@@ -8,7 +8,9 @@ use crate::formats::fields::ID;
 use crate::formats::input::{BytesRead, Counted, name_of};
 use crate::formats::{FormatError, seekable};
 use bytes::Bytes;
-use parquet::basic::{LogicalType, TimeUnit};
+use parquet::basic::{LogicalType, TimeUnit, Type as PhysicalType};
+use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
+use parquet::data_type::{Int96, Int96Type};
 use parquet::errors::{ParquetError, Result as Parquet};
 use parquet::file::reader::{ChunkReader, FileReader, Length, SerializedFileReader};
 use parquet::record::reader::RowIter;
@@ -31,19 +33,25 @@ pub(super) fn open(path: &Path, making: Making) -> Result<Documents, FormatError
             "not a readable Parquet table: {problem}; write it again (Snappy, gzip, zstd and LZ4 are known)"
         ),
     };
-    let start = || -> Parquet<(RowIter<'static>, TypePtr)> {
+    let start = || -> Parquet<(RowIter<'static>, TypePtr, Option<FineMoments>)> {
+        let again = opened.try_clone()?;
         let reader = SerializedFileReader::new(Bounded { file: opened, count })?;
         let schema = reader.metadata().file_metadata().schema_descr().root_schema_ptr();
-        Ok((RowIter::from_file_into(Box::new(reader)), schema))
+        let fine = FineMoments::of(again, &schema)?;
+        Ok((RowIter::from_file_into(Box::new(reader)), schema, fine))
     };
-    let (mut rows, schema) = guarded(start).map_err(broken)?;
+    let (mut rows, schema, mut fine) = guarded(start).map_err(broken)?;
     let (mut number, mut done) = (0u64, false);
     Ok(Box::new(std::iter::from_fn(move || {
         if done {
             return None;
         }
         number += 1;
-        let row = match guarded(|| rows.next().transpose()) {
+        let next = || -> Parquet<Option<(Row, Vec<(String, String)>)>> {
+            let Some(row) = rows.next().transpose()? else { return Ok(None) };
+            Ok(Some((row, fine.as_mut().map(FineMoments::next).transpose()?.unwrap_or_default())))
+        };
+        let (row, moments) = match guarded(next) {
             Ok(row) => row?,
             Err(problem) => {
                 // A broken page would be reported for ever.
@@ -52,10 +60,12 @@ pub(super) fn open(path: &Path, making: Making) -> Result<Documents, FormatError
                 return Some(Err(FormatError::File { file: file.clone(), problem }));
             }
         };
-        Some(
-            row_fields(row, &schema, &file, number, &making)
-                .and_then(|fields| making.document(fields, Place { file: &file, line: number, number })),
-        )
+        Some(row_fields(row, &schema, &file, number, &making).and_then(|mut fields| {
+            for (name, moment) in moments {
+                fields.insert(name, moment.into());
+            }
+            making.document(fields, Place { file: &file, line: number, number })
+        }))
     })))
 }
 
@@ -135,6 +145,67 @@ fn unit(kind: Option<&Type>) -> Option<&TimeUnit> {
         Some(LogicalType::Timestamp(timestamp)) => Some(&timestamp.unit),
         _ => None,
     }
+}
+
+/// Columns of moments in 96 bits, read beside the rows, which keep whole milliseconds of them only.
+struct FineMoments {
+    reader: SerializedFileReader<Bounded>,
+    /// Their places among all columns, and their names.
+    columns: Vec<(usize, String)>,
+    /// The group of rows that comes next, and how many rows of the one before are left.
+    group: usize,
+    left: i64,
+    readers: Vec<ColumnReaderImpl<Int96Type>>,
+}
+
+impl FineMoments {
+    /// Those of a table; `None` where it has none outside of groups and lists.
+    fn of(file: File, schema: &Type) -> Parquet<Option<FineMoments>> {
+        let is_one = |kind: &TypePtr| kind.is_primitive() && kind.get_physical_type() == PhysicalType::INT96;
+        if !schema.get_fields().iter().any(is_one) {
+            return Ok(None);
+        }
+        let reader = SerializedFileReader::new(Bounded { file, count: None })?;
+        let mut columns = Vec::new();
+        for (at, column) in reader.metadata().file_metadata().schema_descr().columns().iter().enumerate() {
+            let is_plain = column.path().parts().len() == 1 && column.max_rep_level() == 0;
+            if is_plain && column.physical_type() == PhysicalType::INT96 {
+                columns.push((at, column.name().to_string()));
+            }
+        }
+        Ok(Some(FineMoments { reader, columns, group: 0, left: 0, readers: Vec::new() }))
+    }
+
+    /// The moments of the row that comes next which have digits behind the milliseconds.
+    fn next(&mut self) -> Parquet<Vec<(String, String)>> {
+        while self.left == 0 {
+            let group = self.reader.get_row_group(self.group)?;
+            self.left = group.metadata().num_rows();
+            self.readers.clear();
+            for (at, _) in &self.columns {
+                if let ColumnReader::Int96ColumnReader(reader) = group.get_column_reader(*at)? {
+                    self.readers.push(reader);
+                }
+            }
+            self.group += 1;
+        }
+        self.left -= 1;
+        let mut moments = Vec::new();
+        for ((_, name), reader) in self.columns.iter().zip(&mut self.readers) {
+            let (mut levels, mut values): (Vec<i16>, Vec<Int96>) = (Vec::new(), Vec::new());
+            reader.read_records(1, Some(&mut levels), None, &mut values)?;
+            let moment = values.first().and_then(fine_moment);
+            moments.extend(moment.map(|moment| (name.clone(), moment)));
+        }
+        Ok(moments)
+    }
+}
+
+/// A moment with all its digits, where there are some behind the milliseconds and its nanoseconds fit in 64 bits.
+fn fine_moment(moment: &Int96) -> Option<String> {
+    let nanos = moment.to_nanos();
+    let fits = nanos.div_euclid(1_000_000) == moment.to_millis();
+    (fits && nanos.rem_euclid(1_000_000) != 0).then(|| nanoseconds(nanos))
 }
 
 /// The Parquet library ends some damaged files by a panic; it becomes an error here, as input must not stop a program.

@@ -10,7 +10,7 @@ use super::{html, markdown, pdf};
 use crate::formats::FormatError;
 use crate::formats::input::{Input, name_of, open_counted, open_foreign, stopped, unmarked};
 use crate::{Document, Metadata};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::ops::Range;
 use std::path::Path;
 
@@ -20,6 +20,13 @@ pub const LARGEST_SINGLE: u64 = 256 << 20;
 
 /// Said of files of a folder that are no text.
 const NOT_UTF8: &str = "left out, as not all of it is UTF-8; convert it, for example with iconv";
+
+/// Said of files of a folder that the user may not read.
+const LOCKED: &str = "left out, as you have no right to read it; check its permissions";
+/// Said of packed files of a folder of which the end is missing.
+const CUT_OFF: &str = "left out, as the compressed file ends too early; fetch it again";
+/// Said of packed files of a folder that cannot be unpacked.
+const DAMAGED: &str = "left out, as the compressed file is damaged; fetch it again";
 
 /// A kind of file that is one document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,7 +123,7 @@ const SINGLE_KINDS: &[Declaration] = &[
         kind: SingleKind::Markdown,
         endings: &["md", "markdown"],
         read: Some(markdown::read),
-        version: 2,
+        version: 3,
         binary: false,
     },
     Declaration {
@@ -229,6 +236,14 @@ impl Singles {
         match error {
             FormatError::Utf8 { .. } => self.tally.add(NOT_UTF8, file),
             FormatError::File { problem, .. } => self.tally.add(format!("left out: {problem}"), file),
+            FormatError::Truncated { .. } => self.tally.add(CUT_OFF, file),
+            FormatError::Open { source, .. } if source.kind() == ErrorKind::PermissionDenied => {
+                self.tally.add(LOCKED, file)
+            }
+            // What unpacks has errors of its own; those of the system have a number.
+            FormatError::Read { source, .. } if source.raw_os_error().is_none() => {
+                self.tally.add(DAMAGED, file)
+            }
             other => return Err(other),
         }
         Ok(())
@@ -325,6 +340,24 @@ impl Singles {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_are_left_out_for_what_is_wrong_with_them_alone() {
+        let singles = Singles::new(Making::new(DocumentOptions::default()));
+        let (file, line) = (|| "a.txt.gz".to_string(), 0);
+        let open = |kind: ErrorKind| FormatError::Open { file: file(), source: kind.into() };
+        let read = |source| FormatError::Read { file: file(), line, source };
+        let damaged = std::io::Error::new(ErrorKind::InvalidInput, "corrupt deflate stream");
+        for error in
+            [open(ErrorKind::PermissionDenied), FormatError::Truncated { file: file(), line }, read(damaged)]
+        {
+            assert!(singles.leave_out(error, "a").is_ok());
+        }
+        assert_eq!(singles.tally.remarks().len(), 3, "{:?}", singles.tally);
+        assert!(singles.leave_out(open(ErrorKind::NotFound), "a").is_err());
+        // A disk that cannot be read on.
+        assert!(singles.leave_out(read(std::io::Error::from_raw_os_error(5)), "a").is_err());
+    }
 
     #[test]
     fn kinds_are_told_by_the_endings_of_names() {

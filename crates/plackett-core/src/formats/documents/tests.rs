@@ -680,6 +680,48 @@ fn a_path_with_dots_names_a_field_of_an_object() {
 }
 
 #[test]
+fn moments_in_96_bits_keep_their_digits() {
+    use ::parquet::data_type::{ByteArray, ByteArrayType, Int96, Int96Type};
+    use ::parquet::file::{properties::WriterProperties, writer::SerializedFileWriter};
+    use ::parquet::schema::parser::parse_message_type;
+    use std::sync::Arc;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("d.parquet");
+    let schema = "message d { required binary id (UTF8); required binary text (UTF8); optional int96 at; }";
+    let schema = Arc::new(parse_message_type(schema).unwrap());
+    let out = std::fs::File::create(&path).unwrap();
+    let mut writer = SerializedFileWriter::new(out, schema, Arc::new(WriterProperties::default())).unwrap();
+    // Half past ten on the first of May 2024: the day's number and nanoseconds.
+    let moment = |parts: u64| {
+        let nanos = 37_800_000_000_000 + parts;
+        Int96::from(vec![nanos as u32, (nanos >> 32) as u32, 2_460_432])
+    };
+    for [ids, parts] in [["a", "b"], ["c", "d"]].map(|ids| [ids, ["one", "two"]]) {
+        let mut group = writer.next_row_group().unwrap();
+        for texts in [ids, parts] {
+            let mut column = group.next_column().unwrap().unwrap();
+            column.typed::<ByteArrayType>().write_batch(&texts.map(ByteArray::from), None, None).unwrap();
+            column.close().unwrap();
+        }
+        let mut column = group.next_column().unwrap().unwrap();
+        let (moments, there): (Vec<Int96>, [i16; 2]) = match ids[0] {
+            "a" => (vec![moment(123_456_000), moment(250_000_000)], [1, 1]),
+            _ => (vec![moment(5)], [0, 1]),
+        };
+        column.typed::<Int96Type>().write_batch(&moments, Some(&there), None).unwrap();
+        column.close().unwrap();
+        group.close().unwrap();
+    }
+    writer.close().unwrap();
+    let found: Vec<_> =
+        open_documents(&path, &DocumentOptions::default()).unwrap().map(Result::unwrap).collect();
+    let at = |row: usize| found[row].metadata.get("at").and_then(serde_json::Value::as_str);
+    assert_eq!(at(0), Some("2024-05-01 10:30:00.123456 +00:00"));
+    assert_eq!(at(1), Some("2024-05-01 10:30:00.250 +00:00"));
+    assert_eq!((at(2), at(3)), (None, Some("2024-05-01 10:30:00.000000005 +00:00")));
+}
+
+#[test]
 fn a_path_with_dots_names_a_column_of_a_group() {
     use ::parquet::data_type::{ByteArray, ByteArrayType};
     use ::parquet::file::{properties::WriterProperties, writer::SerializedFileWriter};

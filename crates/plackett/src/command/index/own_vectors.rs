@@ -33,7 +33,8 @@ impl VectorArguments {
     }
 
     /// Refuses documents without vectors for an index whose vectors were given: those of its model would stand among them, or
-    /// in their place, and nobody would know. Who names the model says that they are of one kind.
+    /// in their place, and nobody would know; likewise given ones for an index whose model made its vectors, which would not
+    /// remember them. Who names the model says that they are of one kind.
     pub fn check_given(
         &self,
         settings: &IndexSettings,
@@ -41,9 +42,19 @@ impl VectorArguments {
         sync: bool,
         model: Option<&str>,
     ) -> anyhow::Result<()> {
-        let Some(own) = settings.model.as_ref().filter(|_| settings.given_vectors) else { return Ok(()) };
-        if self.is_given() || model.is_some() {
+        let Some(own) = settings.model.as_ref().filter(|_| model.is_none()) else { return Ok(()) };
+        if self.is_given() == settings.given_vectors {
             return Ok(());
+        }
+        if self.is_given() {
+            bail!(
+                "{}: the vectors of the index {} were made by {}, and those that come with the documents may be of another model; \
+                 write --model {} if it made them, leave the flag out so that it does, or make a new index",
+                self.flag(),
+                index.display(),
+                own.name,
+                own.name
+            );
         }
         let (flag, without_sync) = if sync {
             ("--sync", "leave --sync out and add documents with --append and ")
@@ -60,17 +71,24 @@ impl VectorArguments {
         )
     }
 
+    /// The flag that says where they are, as it was written.
+    fn flag(&self) -> String {
+        match (&self.vectors_from, &self.vector_field) {
+            (Some(file), _) => format!("--vectors-from {}", file.display()),
+            (None, name) => format!("--vector-field {}", name.as_deref().unwrap_or_default()),
+        }
+    }
+
     /// Opens what is asked for, for an index of a model.
     pub fn open(
         &self,
         model: Option<&ModelIdentity>,
         has_passages: bool,
     ) -> anyhow::Result<Option<VectorSource>> {
-        let given = match (&self.vectors_from, &self.vector_field) {
-            (Some(file), _) => format!("--vectors-from {}", file.display()),
-            (None, Some(name)) => format!("--vector-field {name}"),
-            (None, None) => return Ok(None),
-        };
+        if !self.is_given() {
+            return Ok(None);
+        }
+        let given = self.flag();
         if has_passages {
             bail!(
                 "{given}: a vector belongs to a whole document, and the documents of this index are cut into passages; leave the \
@@ -182,5 +200,8 @@ mod tests {
         assert!(check(&none, &given, false, Some("m")).is_ok(), "asked for by name");
         assert!(check(&field, &given, false, None).is_ok());
         assert!(check(&none, &made, false, None).is_ok());
+        let said = check(&field, &made, false, None).unwrap_err();
+        assert!(said.starts_with("--vector-field v: ") && said.contains("--model m"), "{said}");
+        assert!(check(&field, &made, false, Some("m")).is_ok(), "asked for by name");
     }
 }

@@ -1,7 +1,7 @@
 //! What `plackett index` says at its end.
 
 use super::blocks::Made;
-use crate::command::open::listed;
+use crate::command::open::{listed, many};
 use crate::command::terminal::plain;
 use crate::command::{Outcome, Output};
 use console::style;
@@ -18,14 +18,14 @@ pub(super) fn print(
     done: &Committed,
     sync: Option<&CollectionSync>,
     blocks: Option<&Made>,
-    started: Instant,
+    (given, started): (bool, Instant),
     output: &Output,
 ) -> Outcome {
     let stats = index.stats();
     let seconds = started.elapsed().as_secs_f64();
     let directory = index.directory().display().to_string();
     if let Some(model) = &index.settings().model {
-        remark_on_texts(done, &model.name, index.has_passages(), output);
+        remark_on_texts(done, &model.name, (index.has_passages(), given), output);
     }
     if let Some(made) = blocks {
         made.remark(output);
@@ -48,12 +48,12 @@ pub(super) fn print(
     let directory = plain(&directory);
     let unchanged = sync.map_or_else(String::new, |sync| format!(", {} unchanged", sync.unchanged()));
     let passages =
-        if index.has_passages() { format!(" in {} passages", done.passages) } else { String::new() };
+        if index.has_passages() { format!(" in {}", many(done.passages, "passage")) } else { String::new() };
     let text = format!(
-        "{} {directory}: {} documents{passages} ({} added, {} replaced, {} deleted{unchanged}), {:.1} MB, {seconds:.1} s\n  try: \
+        "{} {directory}: {}{passages} ({} added, {} replaced, {} deleted{unchanged}), {:.1} MB, {seconds:.1} s\n  try: \
          plackett search {directory} \"your words\"\n",
         style("indexed").green().bold(),
-        done.documents,
+        many(done.documents, "document"),
         done.added,
         done.replaced,
         done.deleted,
@@ -105,16 +105,16 @@ fn remark_on_types(index: &Index, fields: &[Field], output: &Output) {
     if !absent.is_empty() {
         let names = || fields.iter().map(|field| field.name.as_str());
         let meant = absent.first().and_then(|name| nearest(name, names()));
-        output.warn(&format!(
-            "--field-types: no document has {}{}",
-            listed(&absent, "field", "fields"),
-            suggestion(&meant)
-        ));
+        let what = match absent.as_slice() {
+            [one] => format!("the field `{one}`"),
+            many => format!("any of {}", listed(many, "field", "fields")),
+        };
+        output.warn(&format!("--field-types: no document has {what}{}", suggestion(&meant)));
     }
 }
 
-/// What the vectors of some documents or passages do not see.
-fn remark_on_texts(done: &Committed, model: &str, has_passages: bool, output: &Output) {
+/// What the vectors of some documents or passages do not see; `given` says that they came with the documents.
+fn remark_on_texts(done: &Committed, model: &str, (has_passages, given): (bool, bool), output: &Output) {
     let cut: Vec<&str> = done.truncated.iter().map(|cut| cut.id.as_str()).collect();
     if !cut.is_empty() {
         output.warn(&format!(
@@ -124,8 +124,12 @@ fn remark_on_texts(done: &Committed, model: &str, has_passages: bool, output: &O
     }
     if !done.without_vector.is_empty() {
         let (one, many) = if has_passages { ("passage", "passages") } else { ("document", "documents") };
+        let why = match given {
+            true => "what was given is all zeros".to_string(),
+            false => format!("there is no text in it that {model} reads"),
+        };
         output.warn(&format!(
-            "no vector for {}: there is no text in it that {model} reads, and `dense` does not find it",
+            "no vector for {}: {why}, and `dense` does not find it",
             listed(&done.without_vector, one, many)
         ));
     }

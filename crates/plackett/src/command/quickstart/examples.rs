@@ -56,7 +56,7 @@ pub fn render(
         ));
         let columns = width.saturating_sub(12);
         let found = passage(&document.text, Analyzer::English, &terms, snippet::width(columns));
-        let line = snippet::line(&found, document.text.len(), columns);
+        let line = snippet::line(&found, &document.text, columns);
         text.push_str(&format!("           {}\n", style(line).dim()));
     }
     text

@@ -3,7 +3,7 @@
 use crate::command::{Outcome, Output};
 use anyhow::bail;
 use clap::Args;
-use plackett::recipe::{skeleton::skeleton, systems};
+use plackett::recipe::{Shelf, skeleton::skeleton, systems};
 use plackett_core::formats::atomic;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -27,6 +27,14 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> Outcome {
         )
         .into());
     }
+    let built_in = Shelf::default().names().map_err(super::failure)?;
+    if arguments.output.is_none() && built_in.contains(name) {
+        return Err(anyhow::anyhow!(
+            "`{name}` is a recipe that is built in, which `plackett recipe show {name}` shows; choose another name for yours, or \
+             another file with -o FILE"
+        )
+        .into());
+    }
     let folder = if Path::new("recipes").is_dir() { "recipes" } else { "" };
     let path = arguments.output.clone().unwrap_or_else(|| Path::new(folder).join(format!("{name}.toml")));
     let known = systems().map_err(super::failure)?;
@@ -39,9 +47,13 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> Outcome {
     Ok(output.print(&format!("{}\n", path.display()))?)
 }
 
-/// A path that `recipe check` takes for a file and not for a name.
+/// A path that a shell passes on as it is, and that `recipe check` takes for a file and not for a name.
 fn shown(path: &Path) -> String {
-    path.display().to_string()
+    let bare = path.components().count() == 1 && path.file_name().is_some();
+    let path = if bare { Path::new(".").join(path) } else { path.to_path_buf() };
+    let path = path.display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || "./\\-_:".contains(c);
+    if path.chars().all(plain) { path } else { format!("'{}'", path.replace('\'', "'\\''")) }
 }
 
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {
@@ -49,4 +61,21 @@ fn write(path: &Path, text: &str) -> anyhow::Result<()> {
         bail!("{}: exists; choose another name or remove it", path.display());
     }
     Ok(atomic::write(path, |out| out.write_all(text.as_bytes()))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_command_names_a_file() {
+        for (path, said) in [
+            ("mine.toml", "./mine.toml"),
+            ("recipes/mine.toml", "recipes/mine.toml"),
+            ("/tmp/mine.toml", "/tmp/mine.toml"),
+            ("my drafts/it's.toml", "'my drafts/it'\\''s.toml'"),
+        ] {
+            assert_eq!(shown(Path::new(path)), said);
+        }
+    }
 }

@@ -71,7 +71,7 @@ pub(super) fn graph_json(recipe: &Recipe, scale: Scale) -> Value {
 
 fn text(recipe: &Recipe, results: Option<&Results>) -> String {
     let mut text = format!("{}  {}\n", style(&recipe.name).bold(), recipe.title);
-    let _ = writeln!(text, "  {}", style(format!("from {}", recipe.source.file)).dim());
+    let _ = writeln!(text, "  {}", style(recipe.source.origin()).dim());
     if !recipe.about.is_empty() {
         let _ = writeln!(text, "\n{}", recipe.about);
     }

@@ -2,6 +2,7 @@
 
 use super::{Format, Session, facets_of_all};
 use crate::command::get::read_filter;
+use crate::command::open::many;
 use crate::command::shown::{self, Part};
 use crate::command::terminal::plain;
 use crate::command::{Failure, Outcome, Output};
@@ -25,8 +26,8 @@ words            search (:search help searches for a word that is a command)
 :pipeline EXPR   change how, e.g. :pipeline bm25:100 >> late-interaction
 :filter FILTER   documents that may be found, e.g. :filter year >= 2020; :filter none for all
 :k N             length of the answer
-:explain         passes, tokens and depths, on or off
-:quit            leave; so do quit, exit and an empty line";
+:explain on      passes, tokens and depths; :explain off, and :explain alone for the other of the two
+:quit            leave; so do quit, exit, an empty line and Ctrl-D, while Ctrl-C drops a line";
 
 /// A line of a conversation.
 #[derive(Debug, PartialEq, Eq)]
@@ -50,6 +51,7 @@ fn said(line: &str) -> Said<'_> {
     }
     let (name, argument) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     match (name, argument.trim()) {
+        (":quit" | ":q" | ":exit", _) => Said::End,
         (":search" | ":s", words) if !words.is_empty() => Said::Words(words),
         (name, argument) => Said::Command(name, argument),
     }
@@ -62,15 +64,19 @@ impl Session<'_> {
         let editor = if io::stdout().is_terminal() { DefaultEditor::new().ok() } else { None };
         let Some(mut editor) = editor else { return self.converse(io::stdin().lock(), output) };
         let prompt = (format!("{PROMPT} "), format!("{} ", style(PROMPT).green().bold()));
-        let next = |_: &Output| match editor.readline(&prompt) {
-            Ok(line) => {
-                // A line that cannot be remembered is no reason not to search.
-                let _ = editor.add_history_entry(line.as_str());
-                Ok(Some(line))
+        let next = |_: &Output| loop {
+            match editor.readline(&prompt) {
+                Ok(line) => {
+                    // A line that cannot be remembered is no reason not to search.
+                    let _ = editor.add_history_entry(line.as_str());
+                    break Ok(Some(line));
+                }
+                // Ctrl-C drops the line, as shells do.
+                Err(ReadlineError::Interrupted) => {}
+                Err(ReadlineError::Eof) => break Ok(None),
+                Err(ReadlineError::Io(error)) => break Err(error),
+                Err(other) => break Err(io::Error::other(other.to_string())),
             }
-            Err(ReadlineError::Eof | ReadlineError::Interrupted) => Ok(None),
-            Err(ReadlineError::Io(error)) => Err(error),
-            Err(other) => Err(io::Error::other(other.to_string())),
         };
         self.talk(next, output)
     }
@@ -90,11 +96,8 @@ impl Session<'_> {
         mut next: impl FnMut(&Output) -> io::Result<Option<String>>,
         output: &Output,
     ) -> Outcome {
-        let documents = self.index.len();
-        output.note(&format!(
-            "{documents} documents · {} · :help for commands, an empty line ends",
-            self.pipeline
-        ));
+        let documents = many(self.index.len(), "document");
+        output.note(&format!("{documents} · {} · :help for commands, an empty line ends", self.pipeline));
         // The ids of what was found last.
         let mut found = Vec::new();
         while let Some(line) = next(output)? {
@@ -123,11 +126,13 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Shows a document of the last answer by its place, or any by its id.
+    /// Shows a document of the last answer by its place, whole also where a passage was found, or any by its id.
     fn open_found(&self, which: &str, found: &[String], output: &Output) -> Outcome {
         let place = which.parse::<usize>().ok();
         let of_answer = place.and_then(|place| found.get(place.checked_sub(1)?));
-        let Some(document) = self.index.document(of_answer.map_or(which, String::as_str))? else {
+        let passage = of_answer.map(|id| self.index.passage(id)).transpose()?.flatten();
+        let id = passage.as_ref().map(|passage| &passage.document).or(of_answer);
+        let Some(document) = self.index.document(id.map_or(which, String::as_str))? else {
             output.note(&match (found.len(), place) {
                 (0, _) if which.is_empty() => {
                     "nothing was found yet; `:open 3` opens the third of an answer".into()
@@ -161,8 +166,7 @@ impl Session<'_> {
                 );
                 output.note(&plain(&text));
             }
-            ("explain", "on") => self.explain = true,
-            ("explain", "off") => self.explain = false,
+            ("explain", "on" | "off") => self.obey(":explain", value.trim(), output),
             ("explain", _) => output.note("`:set explain on` or `:set explain off`"),
             ("pipeline" | "filter" | "k", value) => self.obey(&format!(":{name}"), value, output),
             (unknown, _) => {
@@ -190,6 +194,13 @@ impl Session<'_> {
         Ok(())
     }
 
+    fn tell_filter(&self, output: &Output) {
+        match &self.filter {
+            Some(filter) => output.note(&plain(&filter.to_string())),
+            None => output.note("no filter; `:filter year >= 2020` sets one"),
+        }
+    }
+
     fn obey(&mut self, name: &str, argument: &str, output: &Output) {
         match (name, argument) {
             (":set", argument) => self.set(argument, output),
@@ -200,30 +211,34 @@ impl Session<'_> {
             (":pipeline" | ":p", expression) => match self.resolve(expression) {
                 Ok(pipeline) => {
                     self.pipeline = pipeline;
+                    output.note(&self.pipeline.to_string());
                     self.remark_on_depth(Some(self.k), output);
                 }
                 Err(error) => output.note(&plain(&format!("{error:#}"))),
             },
-            (":filter" | ":f", "") => match &self.filter {
-                Some(filter) => output.note(&plain(&filter.to_string())),
-                None => output.note("no filter; `:filter year >= 2020` sets one"),
+            (":filter" | ":f", "") => self.tell_filter(output),
+            (":filter" | ":f", text) => match self.set_filter(text) {
+                Ok(()) => self.tell_filter(output),
+                Err(error) => output.note(&plain(&format!("{error:#}"))),
             },
-            (":filter" | ":f", text) => {
-                if let Err(error) = self.set_filter(text) {
-                    output.note(&plain(&format!("{error:#}")));
-                }
-            }
             (":k", number) => match number.parse() {
                 Ok(k) if k > 0 => {
                     self.k = k;
+                    output.note(&format!("k is {k}"));
                     self.remark_on_depth(Some(k), output);
                 }
                 _ => output.note(&format!("k is {}; `:k 20` changes it", self.k)),
             },
-            (":explain" | ":e", _) => {
-                self.explain = !self.explain;
+            (":explain" | ":e", "" | "on" | "off") => {
+                self.explain = if argument.is_empty() { !self.explain } else { argument == "on" };
                 output.note(if self.explain { "explaining" } else { "not explaining" });
             }
+            (":explain" | ":e", other) => output.note(&plain(&format!(
+                "`:explain on`, `:explain off`, or `:explain` alone for the other of the two; {other} is neither"
+            ))),
+            (":", _) => output.note(
+                "a command has its name right behind the colon, as in `:k 20`; :help lists the commands",
+            ),
             (":help" | ":h", _) => output.note(HELP),
             (unknown, _) => {
                 let meant = nearest(unknown, COMMANDS.into_iter());
@@ -299,6 +314,13 @@ mod tests {
         assert!(!text.contains("passes"));
         let (text, _) = answers(&mut session, ":explain\nplums\n:e\nplums\n");
         assert_eq!((text.matches("passes").count(), session.explain), (1, false), "{text}");
+        let (text, _) = answers(&mut session, ":explain off\n:explain on\n:explain on\n:explain maybe\n");
+        assert_eq!((text.matches("not explaining").count(), session.explain), (1, true), "{text}");
+        assert!(text.contains("maybe is neither"), "{text}");
+        let (text, _) = answers(&mut session, ":set explain off\n:set k 3\n:set filter n > 2\n:f none\n:\n");
+        for said in ["not explaining", "k is 3", "n > 2", "no filter", "right behind the colon"] {
+            assert!(text.contains(said), "{said}: {text}");
+        }
     }
 
     #[test]
@@ -357,10 +379,28 @@ mod tests {
     }
 
     #[test]
+    fn the_document_of_a_passage_is_opened_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("i");
+        let settings =
+            IndexSettings { chunking: "tokens(size=3, overlap=0)".parse().ok(), ..IndexSettings::default() };
+        let mut index = Index::create(&path, &settings).unwrap();
+        let mut writer = index.writer(None).unwrap();
+        writer.put(Document::new("a", "apples and pears\n\nplums and cherries")).unwrap();
+        writer.finish().unwrap();
+        let line = Line::try_parse_from(["search", path.to_str().unwrap(), "-p", "bm25", "-k", "9"]);
+        let arguments = line.unwrap().arguments;
+        let mut session = Session::open(&arguments, ModelOptions::default()).unwrap();
+        let (text, _) = answers(&mut session, "plums\n:open 1\n");
+        assert!(settings.chunking.is_some() && text.contains("apples and pears"), "{text}");
+    }
+
+    #[test]
     fn words_of_other_programs_are_commands_and_can_be_searched_for() {
         assert_eq!(said(" help "), Said::Command(":help", ""));
         assert_eq!(said("?"), Said::Command(":help", ""));
         assert_eq!(said("Quit"), Said::End);
+        assert_eq!(said(":quit now"), Said::End);
         assert_eq!(said(":search help"), Said::Words("help"));
         assert_eq!(said("exit signs"), Said::Words("exit signs"));
         assert_eq!(said(":k   20"), Said::Command(":k", "20"));

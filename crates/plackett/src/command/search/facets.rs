@@ -79,12 +79,13 @@ impl FieldFacets {
         };
         let values: Vec<String> = self.values.iter().take(SHOWN).map(shown).collect();
         let left = self.values.len().saturating_sub(SHOWN);
-        let more = if left > 0 { format!(" · {left} more values") } else { String::new() };
-        let long = if self.long_texts > 0 {
-            format!(" · {} texts too long to be counted", self.long_texts)
-        } else {
-            String::new()
+        let more = (left > 0).then(|| format!("{left} more values"));
+        let long = match self.long_texts {
+            0 => None,
+            1 => Some("a field of type text: 1 document has one too long to be counted".to_string()),
+            many => Some(format!("a field of type text: {many} documents have ones too long to be counted")),
         };
+        let values: Vec<String> = values.into_iter().chain(more).chain(long).collect();
         // Where as many were found as are looked at, there may be more.
         let found = if self.found >= DEFAULT_DEPTH {
             format!("the best {} that were found", self.found)
@@ -92,6 +93,30 @@ impl FieldFacets {
             format!("{} found", self.found)
         };
         let heading = format!("{} (of {found} / of all):", plain(&self.field));
-        format!("      {} {}{more}{long}\n", style(heading).dim(), values.join(" · "))
+        format!("      {} {}\n", style(heading).dim(), values.join(" · "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_of_long_texts_says_so() {
+        let all = Facets { documents: 3, long_texts: 2, ..Facets::default() };
+        let line = |all: &Facets| {
+            let line = FieldFacets::new("maker", 3, all, all).line();
+            console::strip_ansi_codes(&line).trim().to_string()
+        };
+        assert_eq!(
+            line(&all),
+            "maker (of 3 found / of all): a field of type text: 2 documents have ones too long to be counted"
+        );
+        let values = vec![FacetValue { value: "x".into(), count: 2 }];
+        let shown = line(&Facets { values, long_texts: 1, ..all });
+        assert!(
+            shown.ends_with("x 2/2 · a field of type text: 1 document has one too long to be counted"),
+            "{shown}"
+        );
     }
 }

@@ -41,6 +41,27 @@ fn a_folder_has_files_of_many_kinds_and_says_what_it_does_not_read() {
 }
 
 #[test]
+fn a_packed_file_that_ends_too_early_stops_no_folder() {
+    use std::io::Write;
+    let folder = tempfile::tempdir().unwrap();
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    packer.write_all(&b"Words that go on and on, and never the same ones.\n".repeat(50)).unwrap();
+    let packed = packer.finish().unwrap();
+    std::fs::write(folder.path().join("a.txt"), "Words.").unwrap();
+    std::fs::write(folder.path().join("b.txt.gz"), &packed[..packed.len() / 2]).unwrap();
+    let options = DocumentOptions::default();
+    let found: Vec<Document> = open_documents(folder.path(), &options).unwrap().map(|d| d.unwrap()).collect();
+    assert_eq!(found.iter().map(|d| d.id.as_str()).collect::<Vec<_>>(), ["a.txt"]);
+    let remarks = options.remarks.take().join("\n");
+    assert!(
+        remarks.contains("ends too early; fetch it again: 1 file (") && remarks.contains("b.txt.gz"),
+        "{remarks}"
+    );
+    let alone = open_documents(&folder.path().join("b.txt.gz"), &options).map(|mut all| all.next());
+    assert!(alone.is_err() || alone.is_ok_and(|first| first.is_some_and(|first| first.is_err())));
+}
+
+#[test]
 fn a_file_of_a_known_kind_is_one_document_under_its_name() {
     let one = |name: &str, text: &str, format| {
         let options = DocumentOptions { format, ..DocumentOptions::default() };
