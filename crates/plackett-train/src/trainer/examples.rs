@@ -29,6 +29,17 @@ pub struct RankingExample {
     pub candidates: Vec<Candidate>,
 }
 
+/// A query whose candidates have an order that can be taught.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OrderedExample {
+    /// Where it stands in its file, from 1.
+    pub record: usize,
+    /// The query.
+    pub query: String,
+    /// Its candidates, the best first.
+    pub candidates: Vec<Candidate>,
+}
+
 /// A text that follows another one.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 pub struct TextExample {
@@ -56,6 +67,75 @@ pub fn read_ranking_examples(path: &Path) -> Result<Vec<RankingExample>, TrainEr
     })
 }
 
+/// Reads a file of JSON lines, each a [`RankingExample`], for what is taught of orders: by the scores of the teacher where all
+/// candidates have one, else by the labels, equal ones in the order of the file. Of each list the `most` best are kept.
+///
+/// # Errors
+/// A line that is no example, or has no order to teach, with its number.
+pub fn read_ordered_examples(path: &Path, most: usize) -> Result<Vec<OrderedExample>, TrainError> {
+    let lists = read_numbered(path, |example: &RankingExample| without_order(example, most))?;
+    let ordered = |(record, RankingExample { query, mut candidates }): (usize, RankingExample)| {
+        put_in_order(&mut candidates, most);
+        OrderedExample { record, query, candidates }
+    };
+    Ok(lists.into_iter().map(ordered).collect())
+}
+
+/// Whether candidates are ordered by the scores of a teacher: where all have one.
+fn has_teacher(candidates: &[Candidate]) -> bool {
+    candidates.iter().all(|candidate| candidate.teacher.is_some())
+}
+
+/// What a candidate is ordered by.
+fn worth(candidate: &Candidate, by_teacher: bool) -> f32 {
+    match candidate.teacher {
+        Some(score) if by_teacher => score,
+        _ => candidate.label,
+    }
+}
+
+/// Puts the best first and keeps so many.
+fn put_in_order(candidates: &mut Vec<Candidate>, most: usize) {
+    let by_teacher = has_teacher(candidates);
+    // A stable sort: equal ones stay as they stood.
+    candidates.sort_by(|a, b| worth(b, by_teacher).total_cmp(&worth(a, by_teacher)));
+    candidates.truncate(most);
+}
+
+/// Why a list teaches no order.
+fn without_order(example: &RankingExample, most: usize) -> Option<String> {
+    let count = example.candidates.len();
+    if count < 2 {
+        return Some(format!(
+            "`candidates` has {count}, and an order is of two or more; add others, or leave the record out"
+        ));
+    }
+    if example.query.trim().is_empty() {
+        return Some("`query` is empty; write what is asked, or leave the record out".into());
+    }
+    let is_number =
+        |candidate: &Candidate| candidate.label.is_finite() && candidate.teacher.is_none_or(f32::is_finite);
+    if let Some(at) = example.candidates.iter().position(|candidate| !is_number(candidate)) {
+        return Some(format!("the label or teacher score of candidate {} is no number", at + 1));
+    }
+    if let Some(at) = example.candidates.iter().position(|candidate| candidate.text.trim().is_empty()) {
+        return Some(format!("`text` of candidate {} is empty; leave the candidate out", at + 1));
+    }
+    let mut kept = example.candidates.clone();
+    put_in_order(&mut kept, most);
+    let by_teacher = has_teacher(&example.candidates);
+    // What is in order differs where its ends do.
+    let ends = [kept.first(), kept.last()].map(|end| end.map(|candidate| worth(candidate, by_teacher)));
+    let what = if by_teacher { "teacher score" } else { "label" };
+    (ends[0] == ends[1]).then(|| {
+        format!(
+            "all {} candidates of the list have the same {what}, so that no order of them is the right one; give some of them \
+             others, or leave the record out",
+            kept.len()
+        )
+    })
+}
+
 /// Reads a file of JSON lines, each a [`TextExample`].
 ///
 /// # Errors
@@ -70,6 +150,14 @@ fn read<T: for<'de> Deserialize<'de>>(
     path: &Path,
     problem: impl Fn(&T) -> Option<String>,
 ) -> Result<Vec<T>, TrainError> {
+    Ok(read_numbered(path, problem)?.into_iter().map(|(_, example)| example).collect())
+}
+
+/// Examples with the numbers of their lines.
+fn read_numbered<T: for<'de> Deserialize<'de>>(
+    path: &Path,
+    problem: impl Fn(&T) -> Option<String>,
+) -> Result<Vec<(usize, T)>, TrainError> {
     let file = File::open(path).map_err(|source| TrainError::file(path, source))?;
     let mut examples = Vec::new();
     for (at, line) in BufReader::new(file).lines().enumerate() {
@@ -85,7 +173,7 @@ fn read<T: for<'de> Deserialize<'de>>(
         if let Some(problem) = problem(&example) {
             return Err(failed(problem));
         }
-        examples.push(example);
+        examples.push((at + 1, example));
     }
     if examples.is_empty() {
         return Err(TrainError::Form { path: path.into(), problem: "there is no example in it".into() });
@@ -111,4 +199,54 @@ pub fn keep_negatives(examples: &mut Vec<RankingExample>, negatives: usize, seed
     }
     examples.retain(|example| example.candidates.iter().any(|candidate| candidate.label > 0.0));
     before - examples.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example(candidates: &[(&str, f32, Option<f32>)]) -> RankingExample {
+        let candidate = |(text, label, teacher): &(&str, f32, Option<f32>)| Candidate {
+            text: text.to_string(),
+            label: *label,
+            teacher: *teacher,
+        };
+        RankingExample { query: "q".into(), candidates: candidates.iter().map(candidate).collect() }
+    }
+
+    fn order(candidates: &[(&str, f32, Option<f32>)], most: usize) -> String {
+        let mut example = example(candidates);
+        assert_eq!(without_order(&example, most), None);
+        put_in_order(&mut example.candidates, most);
+        example.candidates.into_iter().map(|candidate| candidate.text).collect()
+    }
+
+    #[test]
+    fn the_order_is_the_teachers_where_all_have_a_score() {
+        let all = [("a", 0.0, Some(2.0)), ("b", 1.0, Some(1.0)), ("c", 0.0, Some(3.0))];
+        assert_eq!(order(&all, usize::MAX), "cab");
+        let mut some = all;
+        some[2].2 = None;
+        assert_eq!(order(&some, usize::MAX), "bac", "equal labels in the order of the file");
+        assert_eq!(order(&some, 2), "ba");
+    }
+
+    #[test]
+    fn lists_without_an_order_are_told() {
+        for (candidates, most, said) in [
+            (&[("a", 1.0, None)][..], 9, "`candidates` has 1"),
+            (
+                &[("a", 1.0, None), ("b", 1.0, None)][..],
+                9,
+                "all 2 candidates of the list have the same label",
+            ),
+            (&[("a", 1.0, Some(2.0)), ("b", 0.0, Some(2.0))][..], 9, "the same teacher score"),
+            (&[("a", 1.0, None), ("b", 1.0, None), ("c", 0.0, None)][..], 2, "all 2 candidates"),
+            (&[("a", 1.0, None), (" ", 0.0, None)][..], 9, "`text` of candidate 2 is empty"),
+            (&[("a", 1.0, Some(f32::INFINITY)), ("b", 0.0, None)][..], 9, "candidate 1 is no number"),
+        ] {
+            let message = without_order(&example(candidates), most).unwrap_or_default();
+            assert!(message.contains(said), "{message}");
+        }
+    }
 }

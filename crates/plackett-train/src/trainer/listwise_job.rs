@@ -3,7 +3,7 @@
 use super::job::{Outcome, Trained};
 use super::language_job::attach;
 use super::listwise_task::{ListExample, ListMeasure, ListwiseTask, check_objective, measure_lists};
-use super::run::{Hooks, train};
+use super::run::{Hooks, mean_loss, train};
 use super::{LanguageModel, Settings, StepRecord};
 use crate::TrainError;
 use crate::adapter;
@@ -77,14 +77,14 @@ impl ListwiseJob {
 
     /// Trains the model of `base` and writes it to `output`. In `work` lie the log and checkpoints, from which a run that was
     /// killed goes on; `identity` tells this training from others. Gives beside the outcome how probable the right orders of
-    /// `held` are after it.
+    /// `held` are after it; the outcome has the mean loss over `validation` before and after.
     ///
     /// # Errors
     /// A setting or list that cannot be, a model or file that cannot be read or written, or a loss that is no number.
     pub fn run(
         &self,
         base: &Path,
-        (lists, held): (&[ListExample], &[ListExample]),
+        (lists, held, validation): (&[ListExample], &[ListExample], &[ListExample]),
         (work, output): (&Path, &Path),
         identity: &str,
         compute: &Arc<Compute>,
@@ -101,13 +101,16 @@ impl ListwiseJob {
         };
         let mut outcome =
             Outcome { trainable: parameters.trainable_count(), parameters: count, ..Outcome::default() };
-        let [lists, held] = [lists, held].map(|lists| self.ended(lists, model.end()));
+        let [lists, held, validation] = [lists, held, validation].map(|lists| self.ended(lists, model.end()));
+        let before = self.validate(&validation, (&model, &parameters), compute)?;
         if self.settings.steps > 0 {
             let task = ListwiseTask::new(&model, &lists, self.terms()?)?.with_noise(self.noise);
             let hooks = attached.as_mut().map(|attached| attached as &mut dyn Hooks);
             let place = (Some(work), identity);
             outcome.report = train(&task, compute, &mut parameters, &self.settings, place, hooks, progress)?;
         }
+        let after = self.validate(&validation, (&model, &parameters), compute)?;
+        outcome.validation = before.zip(after).map(|(before, after)| [before, after]);
         if let Some(attached) = &attached {
             let ranks = attached.ranks(&parameters);
             outcome.ranks = ranks.into_iter().map(|(name, rank)| (name.to_string(), rank)).collect();
@@ -115,6 +118,20 @@ impl ListwiseJob {
         let measures = measure_lists(&model, &held, (compute, &parameters), self.together)?;
         model.save(output, &parameters)?;
         Ok((outcome, measures))
+    }
+
+    /// The mean loss over lists that are not learned from; `None` without such.
+    fn validate(
+        &self,
+        lists: &[ListExample],
+        (model, parameters): (&LanguageModel, &Parameters),
+        compute: &Arc<Compute>,
+    ) -> Result<Option<f64>, TrainError> {
+        if lists.is_empty() {
+            return Ok(None);
+        }
+        let task = ListwiseTask::new(model, lists, self.terms()?)?;
+        mean_loss(&task, compute, parameters, self.settings.batch).map(Some)
     }
 
     fn open(&self, base: &Path, parameters: &mut Parameters) -> Result<LanguageModel, TrainError> {

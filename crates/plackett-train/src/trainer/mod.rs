@@ -45,7 +45,8 @@ pub use cross_encoder::{CrossEncoder, RankingTask};
 pub use depth_measure::{DepthMeasure, TextMeasure, measure_depths};
 pub use dual_projection::{Against, DualProjection, DualTask, Pairing, Side};
 pub use examples::{
-    Candidate, RankingExample, TextExample, keep_negatives, read_ranking_examples, read_text_examples,
+    Candidate, OrderedExample, RankingExample, TextExample, keep_negatives, read_ordered_examples,
+    read_ranking_examples, read_text_examples,
 };
 pub use feedback_task::{FeedbackExample, FeedbackLengths, FeedbackTask};
 pub use guided_text::{Guide, GuidedTask, GuidedText};

@@ -46,6 +46,7 @@ mod table;
 mod terminal;
 mod trace_file;
 mod train;
+mod train_lists;
 mod training_file;
 mod training_folder;
 mod training_page;

@@ -2,7 +2,8 @@
 
 use super::open::model_folder;
 use super::paths::Paths;
-use super::training_file::{Job, TrainingFile, beside};
+use super::train_lists::ListData;
+use super::training_file::{Job, Kind, TrainingFile, beside};
 use super::{Global, Outcome, Output, training_page};
 use anyhow::{Context, bail};
 use clap::Args;
@@ -13,7 +14,7 @@ use plackett_train::trainer::{
     CHECKPOINT, DepthMeasure, Outcome as Learned, RankingExample, StepRecord, TextExample, keep_negatives,
     read_ranking_examples, read_text_examples,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -27,7 +28,7 @@ const IDENTITY: &str = "training.json";
 /// The weights of a model.
 const WEIGHTS: &str = "model.safetensors";
 
-/// Train a cross-encoder on queries with labelled candidates, or a decoder on texts, whole or with an adapter
+/// Train a cross-encoder or a listwise reranker on queries with labelled candidates, or a decoder on texts, whole or with an adapter
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  plackett train ranker.toml -o ranker\n  plackett rerank --method cross-encoder --model ./ranker requests.jsonl\n\n\
@@ -38,6 +39,8 @@ const WEIGHTS: &str = "model.safetensors";
                   [settings]\n  epochs = 1\n  batch = 8                     # queries\n  rate = 1e-3\n\n\
                   With a Llama as base, examples are texts: {\"prompt\": …, \"target\": …}. `depths = [8, 16, 24]` trains these layers \
                   and the\nlast norm and output matrix to be models of their own (generate --depth, --exit, --draft-depth).\n\n\
+                  With a Llama as base and a `method`, as \"first\" or \"full-rank(words=32)\", it learns to order the candidates of queries with \
+                  the\nprompts of that method. `window = 20` keeps the 20 best of each list, `orders = 2` shows it in two orders.\n\n\
                   A run that was killed goes on where its last checkpoint is when the same command is given again, to the same numbers."
 )]
 pub struct Arguments {
@@ -53,7 +56,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let mut file = TrainingFile::read(&arguments.file)?;
     let place = || arguments.file.display().to_string();
-    file.job(file.names_decoder()).check().with_context(place)?;
+    file.job(file.kind(file.names_decoder())).check().with_context(place)?;
     let examples = beside(&arguments.file, &file.examples);
     let validation = file.validation.as_ref().map(|path| beside(&arguments.file, path));
     let files = Paths::default().reads("FILE.toml", [&arguments.file]).reads("examples", [&examples]);
@@ -61,7 +64,8 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let base = model_folder(&file.base, global)?;
     let is_decoder = is_decoder(&base);
     file.settle(is_decoder).with_context(place)?;
-    let job = file.job(is_decoder);
+    let kind = file.kind(is_decoder);
+    let job = file.job(kind);
     job.check().with_context(place)?;
     let weights = match is_decoder {
         true => plackett_lm::store::fingerprint(&base).with_context(|| file.base.clone())?,
@@ -70,32 +74,37 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
             content_hash::content(&base.join(WEIGHTS)).with_context(|| file.base.clone())?.sha256
         }
     };
-    let data = match is_decoder {
-        true => {
+    let files = (examples.as_path(), validation.as_deref());
+    let data = match kind {
+        Kind::Language => {
             let held_out = validation.as_deref().map(read_text_examples).transpose()?.unwrap_or_default();
             Data::Texts(read_text_examples(&examples)?, held_out)
         }
-        false => {
+        Kind::Ranking => {
             let lists = read_examples(&examples, &file, output)?;
-            Data::Lists(
-                lists,
-                validation.as_deref().map(read_ranking_examples).transpose()?.unwrap_or_default(),
-            )
+            let held_out = validation.as_deref().map(read_ranking_examples).transpose()?.unwrap_or_default();
+            Data::Lists(lists, held_out)
         }
+        Kind::Lists => Data::Orders(Box::new(ListData::read(&file, files, &base, global, output)?)),
     };
     let hashes = hashes(&examples, validation.as_deref())?;
-    let identity = json!({"file": file, "data": hashes, "base": weights}).to_string();
+    let mut identity = json!({"file": file, "data": hashes, "base": weights});
+    if let Data::Orders(lists) = &data {
+        identity["lists"] = json!(lists.fingerprint());
+    }
+    let identity = identity.to_string();
     claim(&arguments.output, &identity)?;
-    let (learned, depths) = learn(&job, &base, &data, arguments, &identity, output)?;
-    write_card(arguments, &file, (&learned, &depths), &hashes)?;
-    training_page::write(&arguments.output, (data.model(), &file), &learned, &hashes)?;
-    say(arguments, (&learned, &depths), &data, output)
+    let (learned, measured) = learn((&job, &data), &base, arguments, &identity, global, output)?;
+    write_card(arguments, (&file, &data), (&learned, &measured), &hashes)?;
+    training_page::write(&arguments.output, (data.model(), &file), (&learned, measured.ndcg), &hashes)?;
+    say(arguments, (&learned, &measured), &data, output)
 }
 
 /// What a model learns from, and what is held out.
 enum Data {
     Lists(Vec<RankingExample>, Vec<RankingExample>),
     Texts(Vec<TextExample>, Vec<TextExample>),
+    Orders(Box<ListData>),
 }
 
 impl Data {
@@ -104,6 +113,7 @@ impl Data {
         match self {
             Data::Lists(lists, _) => ("queries", lists.len()),
             Data::Texts(texts, _) => ("texts", texts.len()),
+            Data::Orders(lists) => ("queries", lists.count()),
         }
     }
 
@@ -112,12 +122,43 @@ impl Data {
         match self {
             Data::Lists(..) => "cross-encoder",
             Data::Texts(..) => "decoder",
+            Data::Orders(_) => "listwise reranker",
+        }
+    }
+
+    /// What it does.
+    fn does(&self) -> String {
+        match self {
+            Data::Lists(..) => "It scores a query with a document; a greater score is better.".into(),
+            Data::Texts(..) => "It writes texts after prompts.".into(),
+            Data::Orders(lists) => {
+                format!("It orders passages for a query, asked by the method `{}`.", lists.method())
+            }
+        }
+    }
+
+    /// A command that uses it.
+    fn next(&self, model: &str) -> String {
+        match self {
+            Data::Lists(..) => format!("rerank --method cross-encoder --model {model} requests.jsonl"),
+            Data::Texts(..) => format!("generate --model {model} \"a prompt\""),
+            Data::Orders(lists) => {
+                let method = lists.method();
+                let quote = if method.contains(['(', ' ']) { "'" } else { "" };
+                format!("rerank --method {quote}{method}{quote} --model {model} requests.jsonl")
+            }
         }
     }
 }
 
-/// What each depth of a decoder makes of the validation examples before and after; nothing of a cross-encoder.
-type Depths = [Vec<DepthMeasure>; 2];
+/// What is made of the validation examples beside their loss, before and after.
+#[derive(Default)]
+struct Measured {
+    /// By each depth of a decoder of texts.
+    depths: [Vec<DepthMeasure>; 2],
+    /// nDCG@10 of lists, as the method orders them.
+    ndcg: Option<[f64; 2]>,
+}
 
 /// Whether a model is a decoder that can be trained: a Llama, or a file of blocks.
 fn is_decoder(base: &Path) -> bool {
@@ -239,13 +280,13 @@ fn hashes(examples: &Path, validation: Option<&Path>) -> anyhow::Result<Vec<(Str
 
 /// Trains, with a bar.
 fn learn(
-    job: &Job,
+    (job, data): (&Job, &Data),
     base: &Path,
-    data: &Data,
     arguments: &Arguments,
     identity: &str,
+    global: &Global,
     output: &Output,
-) -> anyhow::Result<(Learned, Depths)> {
+) -> anyhow::Result<(Learned, Measured)> {
     let bar = output.progress("training", 0);
     let mut progress = |record: &StepRecord, total: usize| {
         bar.set_length(total as u64);
@@ -258,14 +299,19 @@ fn learn(
     let learned = match (job, data) {
         (Job::Ranking(job), Data::Lists(lists, held_out)) => job
             .run(base, (lists, held_out), places, identity, &compute, &mut progress)
-            .map(|learned| (learned, Depths::default())),
-        (Job::Language(job), Data::Texts(texts, held_out)) => {
-            job.run(base, (texts, held_out), places, identity, &compute, &mut progress)
-        }
+            .map(|learned| (learned, Measured::default()))
+            .map_err(anyhow::Error::from),
+        (Job::Language(job), Data::Texts(texts, held_out)) => job
+            .run(base, (texts, held_out), places, identity, &compute, &mut progress)
+            .map(|(learned, depths)| (learned, Measured { depths, ndcg: None }))
+            .map_err(anyhow::Error::from),
+        (Job::Lists(job), Data::Orders(lists)) => lists
+            .learn(job, base, places, identity, &compute, &mut progress, global)
+            .map(|(learned, ndcg)| (learned, Measured { ndcg, ..Measured::default() })),
         _ => bail!("the training and its examples are not of one kind"),
     };
     bar.finish_and_clear();
-    let (learned, depths) = learned?;
+    let (learned, measured) = learned?;
     let resumed = learned.report.resumed;
     if resumed > 0 {
         output.note(&format!("went on after {resumed} steps of an earlier run"));
@@ -280,31 +326,26 @@ fn learn(
     }
     let skipped: usize = learned.report.steps.iter().map(|step| step.skipped).sum();
     if skipped > 0 {
-        let (what, objective) = match job {
-            Job::Ranking(job) => ("lists", &job.objective),
-            Job::Language(job) => ("texts", &job.objective),
-        };
+        let (what, objective) = job.learns();
         output.warn(&format!("{skipped} {what} of batches could not teach `{objective}`"));
     }
-    Ok((learned, depths))
+    Ok((learned, measured))
 }
 
 /// The model card: what it was made from and how.
 fn write_card(
     arguments: &Arguments,
-    file: &TrainingFile,
-    (learned, depths): (&Learned, &Depths),
+    (file, data): (&TrainingFile, &Data),
+    (learned, measured): (&Learned, &Measured),
     hashes: &[(String, String)],
 ) -> anyhow::Result<()> {
-    let (title, does) = match depths[0].is_empty() {
-        true => ("A cross-encoder", "It scores a query with a document; a greater score is better."),
-        false => ("A decoder", "It writes texts after prompts."),
-    };
     let mut card = format!(
-        "# {title}\n\nMade from {} by `plackett train` {}. {does}\n\n\
+        "# A {}\n\nMade from {} by `plackett train` {}. {}\n\n\
          | file | SHA-256 |\n| --- | --- |\n",
+        data.model(),
         file.base,
-        env!("CARGO_PKG_VERSION")
+        env!("CARGO_PKG_VERSION"),
+        data.does()
     );
     for (name, hash) in hashes {
         let _ = writeln!(card, "| {name} | {hash} |");
@@ -317,13 +358,16 @@ fn write_card(
     if let Some([before, after]) = learned.validation {
         let _ = write!(card, " The loss over the validation examples went from {before:.4} to {after:.4}.");
     }
-    let _ = write!(card, "{}", depth_table(depths));
+    if let Some([before, after]) = measured.ndcg {
+        let _ = write!(card, " Their nDCG@10 went from {before:.4} to {after:.4}.");
+    }
+    let _ = write!(card, "{}", depth_table(&measured.depths));
     let _ = write!(card, "\n\n```toml\n{}```\n", toml::to_string(file)?);
     Ok(atomic::write(&arguments.output.join("README.md"), |out| write!(out, "{card}"))?)
 }
 
 /// What each depth makes of the validation examples before and after, as a table; nothing without such examples.
-fn depth_table(depths: &Depths) -> String {
+fn depth_table(depths: &[Vec<DepthMeasure>; 2]) -> String {
     let mut table = String::new();
     for (before, after) in depths[0].iter().zip(&depths[1]).filter(|(before, _)| !before.texts.is_empty()) {
         if table.is_empty() {
@@ -346,40 +390,14 @@ fn depth_table(depths: &Depths) -> String {
 /// Says what came out.
 fn say(
     arguments: &Arguments,
-    (learned, depths): (&Learned, &Depths),
+    (learned, measured): (&Learned, &Measured),
     data: &Data,
     output: &Output,
 ) -> Outcome {
     let (what, count) = data.count();
     let last = learned.report.final_loss();
     if output.json {
-        let mut document = json!({
-            "output": arguments.output,
-            "page": arguments.output.join(training_page::FILE),
-            what: count,
-            "steps": learned.report.total,
-            "trainable": learned.trainable,
-            "parameters": learned.parameters,
-            "loss": last,
-            "validation": learned.validation,
-            "resumed": learned.report.resumed,
-            "cut": learned.cut.pairs,
-            "ranks": learned.ranks.iter().map(|(name, rank)| json!({"layer": name, "rank": rank})).collect::<Vec<_>>(),
-        });
-        if !depths[0].is_empty() {
-            let measure = |(before, after): (&DepthMeasure, &DepthMeasure)| {
-                let pair = |of: fn(&DepthMeasure) -> f64| [of(before), of(after)];
-                json!({
-                    "depth": before.depth,
-                    "nll": pair(DepthMeasure::nll),
-                    "accuracy": pair(DepthMeasure::accuracy),
-                    "exact_match": pair(DepthMeasure::exact_match),
-                })
-            };
-            let measured = depths[0].iter().zip(&depths[1]).filter(|(before, _)| !before.texts.is_empty());
-            document["depths"] = measured.map(measure).collect();
-        }
-        return Ok(output.print_json(&document)?);
+        return Ok(output.print_json(&document(arguments, (learned, measured), data))?);
     }
     output.print(&format!(
         "{}: {} steps over {count} {what}, {} of {} numbers trained, loss {last:.4} at the end\n",
@@ -391,16 +409,53 @@ fn say(
     if let Some([before, after]) = learned.validation {
         output.print(&format!("validation loss {before:.4} before, {after:.4} after\n"))?;
     }
-    output.print(depth_table(depths).trim_start())?;
+    if let Some([before, after]) = measured.ndcg {
+        output.print(&format!("validation nDCG@10 {before:.4} before, {after:.4} after\n"))?;
+    }
+    output.print(depth_table(&measured.depths).trim_start())?;
     let prefix = if arguments.output.is_absolute() { "" } else { "./" };
     let model = arguments.output.display();
     output.print(&format!("curves of the training: {model}/{}\n", training_page::FILE))?;
-    let next = match data {
-        Data::Lists(..) => format!("rerank --method cross-encoder --model {prefix}{model} requests.jsonl"),
-        Data::Texts(..) => format!("generate --model {prefix}{model} \"a prompt\""),
-    };
+    let next = data.next(&format!("{prefix}{model}"));
     output.print(&format!("\nTry next: plackett {next}\n"))?;
     Ok(())
+}
+
+/// What came out, for scripts.
+fn document(arguments: &Arguments, (learned, measured): (&Learned, &Measured), data: &Data) -> Value {
+    let (what, count) = data.count();
+    let mut document = json!({
+        "output": arguments.output,
+        "page": arguments.output.join(training_page::FILE),
+        what: count,
+        "steps": learned.report.total,
+        "trainable": learned.trainable,
+        "parameters": learned.parameters,
+        "loss": learned.report.final_loss(),
+        "validation": learned.validation,
+        "resumed": learned.report.resumed,
+        "cut": learned.cut.pairs,
+        "ranks": learned.ranks.iter().map(|(name, rank)| json!({"layer": name, "rank": rank})).collect::<Vec<_>>(),
+    });
+    if let Data::Orders(lists) = data {
+        document["cut"] = lists.cut().into();
+        document["ndcg"] = json!(measured.ndcg);
+    }
+    let depths = &measured.depths;
+    if !depths[0].is_empty() {
+        let measure = |(before, after): (&DepthMeasure, &DepthMeasure)| {
+            let pair = |of: fn(&DepthMeasure) -> f64| [of(before), of(after)];
+            json!({
+                "depth": before.depth,
+                "nll": pair(DepthMeasure::nll),
+                "accuracy": pair(DepthMeasure::accuracy),
+                "exact_match": pair(DepthMeasure::exact_match),
+            })
+        };
+        let measured = depths[0].iter().zip(&depths[1]).filter(|(before, _)| !before.texts.is_empty());
+        document["depths"] = measured.map(measure).collect();
+    }
+    document
 }
 
 #[cfg(test)]

@@ -1,12 +1,18 @@
 //! The file of `plackett train`: what is trained, on what and how.
 
 use anyhow::{Context, anyhow, bail};
+use plackett::list_lessons::{method_of, usual_objective};
 use plackett_core::declaration::{nearest, suggestion};
 use plackett_core::formats::serde_problem;
 use plackett_train::TrainError;
-use plackett_train::trainer::{LanguageJob, OWN_HEADS, RankingJob, Settings, Trained};
+use plackett_train::trainer::{
+    LanguageJob, ListwiseJob, ListwiseStart, OWN_HEADS, RankingJob, Settings, Trained,
+};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+
+/// Lists of a pass while held-out ones are measured.
+const MEASURED_TOGETHER: usize = 8;
 
 /// A training file.
 #[derive(Deserialize, Serialize)]
@@ -14,10 +20,19 @@ use std::path::{Path, PathBuf};
 pub struct TrainingFile {
     /// A model's name or folder.
     pub base: String,
-    /// Queries with labelled candidates; for a decoder, texts with their prompts.
+    /// Queries with labelled candidates; for a decoder without a method, texts with their prompts.
     pub examples: PathBuf,
-    /// The same, of which the loss alone is told.
+    /// The same, of which the loss alone is told, and of lists how they are ordered.
     pub validation: Option<PathBuf>,
+    /// The listwise method that a decoder learns to answer, with its options.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// Most candidates of a list, from the best.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window: Option<usize>,
+    /// In how many drawn orders each list is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub orders: Option<usize>,
     /// Candidates of label 0 for each other one, at most.
     pub negatives: Option<usize>,
     /// What is minimised.
@@ -37,12 +52,25 @@ pub struct TrainingFile {
     pub settings: Settings,
 }
 
-/// A training of either kind.
+/// What is trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A cross-encoder.
+    Ranking,
+    /// A decoder on texts.
+    Language,
+    /// A decoder on lists.
+    Lists,
+}
+
+/// A training of any kind.
 pub enum Job {
     /// Of a cross-encoder.
     Ranking(RankingJob),
     /// Of a decoder.
     Language(LanguageJob),
+    /// Of a decoder that orders lists.
+    Lists(ListwiseJob),
 }
 
 impl Job {
@@ -51,6 +79,16 @@ impl Job {
         match self {
             Job::Ranking(job) => job.check(),
             Job::Language(job) => job.check(),
+            Job::Lists(job) => job.check(),
+        }
+    }
+
+    /// What it learns from, in the plural, and its objective.
+    pub fn learns(&self) -> (&'static str, &str) {
+        match self {
+            Job::Ranking(job) => ("lists", job.objective.as_str()),
+            Job::Language(job) => ("texts", job.objective.as_str()),
+            Job::Lists(job) => ("lists", job.objective.as_str()),
         }
     }
 }
@@ -74,6 +112,9 @@ impl TrainingFile {
                 path.display()
             );
         }
+        if let Some(problem) = file.method.as_ref().and_then(|method| method_of(method).err()) {
+            bail!("{}, line {}: method: {problem}", path.display(), line_of(&text, "method"));
+        }
         Ok(file)
     }
 
@@ -82,12 +123,31 @@ impl TrainingFile {
         self.depths.is_some() || self.layers.is_some() || self.trained.adapter == OWN_HEADS
     }
 
-    /// Refuses keys of the other kind of model, and fills in what is not said.
+    /// What is trained of a base of this kind.
+    pub fn kind(&self, is_decoder: bool) -> Kind {
+        match (&self.method, is_decoder) {
+            (Some(_), _) => Kind::Lists,
+            (None, true) => Kind::Language,
+            (None, false) => Kind::Ranking,
+        }
+    }
+
+    /// Refuses keys of the other kinds of training, and fills in what is not said.
     pub fn settle(&mut self, is_decoder: bool) -> anyhow::Result<()> {
+        if self.method.is_some() {
+            return self.settle_lists(is_decoder);
+        }
         let base = &self.base;
+        let of_lists = [("window", self.window), ("orders", self.orders)];
+        if let Some((key, _)) = of_lists.iter().find(|(_, value)| value.is_some()) {
+            bail!(
+                "{key}: is for decoders that learn to order lists; name a `method`, as \"first\", or leave it out"
+            );
+        }
         if is_decoder && self.negatives.is_some() {
             bail!(
-                "negatives: {base} is a decoder, whose examples are texts without candidates; leave it out"
+                "negatives: {base} is a decoder, whose examples are texts without candidates; leave it out, or \
+                 name a `method` with which it learns to order lists"
             );
         }
         if self.depths.as_ref().is_some_and(Vec::is_empty) {
@@ -111,29 +171,87 @@ impl TrainingFile {
         Ok(())
     }
 
-    /// The training.
-    pub fn job(&self, is_decoder: bool) -> Job {
-        let (trained, settings) = (self.trained.clone(), self.settings.clone());
-        if is_decoder {
-            let usual = LanguageJob::default();
-            return Job::Language(LanguageJob {
-                objective: self.objective.clone().unwrap_or(usual.objective),
-                tokens: self.tokens.unwrap_or(usual.tokens),
-                depths: self.depths.clone().unwrap_or_default(),
-                layers: self.layers.unwrap_or(0),
-                trained,
-                settings,
-            });
+    /// The same for lists.
+    fn settle_lists(&mut self, is_decoder: bool) -> anyhow::Result<()> {
+        let base = &self.base;
+        if !is_decoder {
+            bail!(
+                "method: a listwise method asks a decoder, and {base} is none that can be trained; give a Llama as `base`, such as \
+                 SmolLM2-135M-Instruct, or leave `method` out for a cross-encoder"
+            );
         }
-        let usual = RankingJob::default();
-        Job::Ranking(RankingJob {
-            objective: self.objective.clone().unwrap_or(usual.objective),
-            tokens: self.tokens.unwrap_or(usual.tokens),
-            trained,
-            separate_layers: None,
-            settings,
-        })
+        let others = [
+            ("negatives", self.negatives.is_some(), "`window` says how many candidates a list has"),
+            ("tokens", self.tokens.is_some(), "the method says how texts are cut, as `first(words=32)`"),
+            ("depths", self.depths.is_some(), "a list is read out after the last layer"),
+            ("layers", self.layers.is_some(), "a whole decoder learns lists"),
+        ];
+        if let Some((key, _, reason)) = others.iter().find(|(_, given, _)| *given) {
+            bail!("{key}: is not for the training with a `method`: {reason}; leave it out");
+        }
+        if self.window.is_some_and(|window| window < 2) {
+            bail!("window: a whole number from 2 is expected, or leave it out for all candidates");
+        }
+        if self.orders == Some(0) {
+            bail!("orders: a whole number from 1 is expected");
+        }
+        self.objective.get_or_insert(usual_objective_of(self.method.as_deref()));
+        self.orders.get_or_insert(1);
+        Ok(())
     }
+
+    /// The training.
+    pub fn job(&self, kind: Kind) -> Job {
+        let (trained, settings) = (self.trained.clone(), self.settings.clone());
+        let objective = |usual: String| self.objective.clone().unwrap_or(usual);
+        match kind {
+            Kind::Language => {
+                let usual = LanguageJob::default();
+                Job::Language(LanguageJob {
+                    objective: objective(usual.objective),
+                    tokens: self.tokens.unwrap_or(usual.tokens),
+                    depths: self.depths.clone().unwrap_or_default(),
+                    layers: self.layers.unwrap_or(0),
+                    trained,
+                    settings,
+                })
+            }
+            Kind::Ranking => {
+                let usual = RankingJob::default();
+                Job::Ranking(RankingJob {
+                    objective: objective(usual.objective),
+                    tokens: self.tokens.unwrap_or(usual.tokens),
+                    trained,
+                    separate_layers: None,
+                    settings,
+                })
+            }
+            Kind::Lists => Job::Lists(ListwiseJob {
+                objective: objective(usual_objective_of(self.method.as_deref())),
+                start: ListwiseStart::Base,
+                trained,
+                ends: true,
+                noise: 0.0,
+                together: MEASURED_TOGETHER,
+                settings,
+            }),
+        }
+    }
+}
+
+/// The objective of a method that is known by now.
+fn usual_objective_of(method: Option<&str>) -> String {
+    let method = method.and_then(|method| method_of(method).ok());
+    method.map_or_else(String::new, |(method, _)| usual_objective(method).into())
+}
+
+/// The line, from 1, on which a key of the file itself stands.
+fn line_of(text: &str, key: &str) -> usize {
+    let is_key = |line: &str| {
+        let rest = line.trim_start().strip_prefix(key);
+        rest.is_some_and(|rest| rest.trim_start().starts_with('='))
+    };
+    text.lines().position(is_key).map_or(1, |at| at + 1)
 }
 
 /// The place of a file that the training file at `own` names.
@@ -164,7 +282,13 @@ fn problem(message: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::problem;
+    use super::{line_of, problem};
+
+    #[test]
+    fn keys_are_found_by_their_lines() {
+        let text = "base = \"method\"\nmethods = 1\n  method = \"first\"\n";
+        assert_eq!((line_of(text, "method"), line_of(text, "orders")), (3, 1));
+    }
 
     #[test]
     fn problems_have_no_words_of_the_library() {

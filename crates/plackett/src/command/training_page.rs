@@ -37,14 +37,14 @@ struct Plot {
 pub fn write(
     folder: &Path,
     (model, file): (&str, &TrainingFile),
-    outcome: &Outcome,
+    (outcome, ndcg): (&Outcome, Option<[f64; 2]>),
     hashes: &[(String, String)],
 ) -> anyhow::Result<()> {
     let page = Page {
         name: folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy().into_owned(),
         model,
         base: &file.base,
-        chips: chips(outcome),
+        chips: chips(outcome, ndcg),
         plots: plots(&outcome.report.steps)?,
         ranks: &outcome.ranks,
         hashes,
@@ -56,7 +56,7 @@ pub fn write(
 }
 
 /// What a reader wants to know first.
-fn chips(outcome: &Outcome) -> Vec<(&'static str, String)> {
+fn chips(outcome: &Outcome, ndcg: Option<[f64; 2]>) -> Vec<(&'static str, String)> {
     let steps = &outcome.report.steps;
     let seconds: f64 = steps.iter().map(|step| step.seconds).sum();
     let tokens: usize = steps.iter().map(|step| step.tokens).sum();
@@ -69,6 +69,9 @@ fn chips(outcome: &Outcome) -> Vec<(&'static str, String)> {
     ];
     if let Some([before, after]) = outcome.validation {
         chips.push(("validation loss", format!("{before:.4} before, {after:.4} after")));
+    }
+    if let Some([before, after]) = ndcg {
+        chips.push(("validation nDCG@10", format!("{before:.4} before, {after:.4} after")));
     }
     chips
 }

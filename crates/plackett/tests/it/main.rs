@@ -43,5 +43,6 @@ mod search;
 mod search_limits;
 mod sync;
 mod train;
+mod train_lists;
 mod verify;
 mod walkthrough;

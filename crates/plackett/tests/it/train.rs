@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 const TINY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../plackett-lm/tests/parity/bert");
 const ROUNDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/all-MiniLM-L6-v2-int8");
 
-const TEXTS: [&str; 4] =
+pub const TEXTS: [&str; 4] =
     ["cats purr at night", "dogs bark", "a fish swims in the sea", "birds sing in the morning"];
-const QUERIES: [&str; 4] = ["what purrs", "what barks", "who swims", "who sings"];
+pub const QUERIES: [&str; 4] = ["what purrs", "what barks", "who swims", "who sings"];
 
 /// Four queries, of which each has another best document.
-fn examples(label: impl Fn(usize, usize) -> f64) -> String {
+pub fn examples(label: impl Fn(usize, usize) -> f64) -> String {
     let candidate = |query: usize, at: usize| json!({"text": TEXTS[at], "label": label(query, at)});
     let line = |query: usize| {
         let candidates: Vec<Value> = (0..4).map(|at| candidate(query, at)).collect();
@@ -23,7 +23,7 @@ fn examples(label: impl Fn(usize, usize) -> f64) -> String {
     (0..4).map(line).collect()
 }
 
-fn one_best(query: usize, at: usize) -> f64 {
+pub fn one_best(query: usize, at: usize) -> f64 {
     f64::from(u8::from(query == at))
 }
 
@@ -31,32 +31,32 @@ const HEAD: &str = "objective = \"softmax-cross-entropy\"\ntokens = 16\n";
 const LORA: &str = "[trained]\nadapter = \"lora(rank=2)\"\ntargets = \"query,value\"\n";
 const SETTINGS: &str = "[settings]\nsteps = 12\nbatch = 2\nrate = 3e-3\ncheckpoint = 4\n";
 
-fn write(folder: &Path, name: &str, text: &str) {
+pub fn write(folder: &Path, name: &str, text: &str) {
     std::fs::write(folder.join(name), text).unwrap();
 }
 
 /// A folder with examples and a training file.
-fn prepared(rest: &str) -> tempfile::TempDir {
+pub fn prepared(rest: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "train.jsonl", &examples(one_best));
     write(folder.path(), "t.toml", &training(TINY, rest));
     folder
 }
 
-fn training(base: &str, rest: &str) -> String {
+pub fn training(base: &str, rest: &str) -> String {
     format!("base = {base:?}\nexamples = \"train.jsonl\"\n{rest}")
 }
 
-fn train(folder: &Path, output: &str) -> Done {
+pub fn train(folder: &Path, output: &str) -> Done {
     plackett(folder, &["train", "t.toml", "-o", output, "--json"])
 }
 
-fn weights(folder: &Path, model: &str) -> Vec<u8> {
+pub fn weights(folder: &Path, model: &str) -> Vec<u8> {
     std::fs::read(folder.join(model).join("model.safetensors")).unwrap()
 }
 
 /// The sentence with which a training is refused.
-fn refused(folder: &Path, output: &str) -> String {
+pub fn refused(folder: &Path, output: &str) -> String {
     let done = train(folder, output).expect(2);
     assert!(!done.stderr.contains("panicked"), "{}", done.stderr);
     done.json()["errors"][0].as_str().unwrap().to_string()
@@ -222,20 +222,25 @@ fn bases_and_folders_that_cannot_be_are_refused() {
     assert_eq!(weights(folder.path(), "out"), bytes);
 }
 
-/// A folder with a decoder of bytes and texts.
-fn decoder() -> tempfile::TempDir {
+/// Saves a decoder of bytes that reads so many tokens as `base`.
+pub fn save_decoder(folder: &Path, context: usize) {
     use plackett_train::Parameters;
     use plackett_train::nn::LlamaConfig;
     use plackett_train::trainer::LanguageModel;
-    let folder = tempfile::tempdir().unwrap();
     let config: LlamaConfig = serde_json::from_value(json!({
         "vocab_size": 257, "hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 4, "num_key_value_heads": 4,
         "intermediate_size": 64, "rms_norm_eps": 1e-5,
     }))
     .unwrap();
     let mut parameters = Parameters::default();
-    let mut model = LanguageModel::of_bytes(&config, 64, 7, &mut parameters).unwrap();
-    model.save(&folder.path().join("base"), &parameters).unwrap();
+    let mut model = LanguageModel::of_bytes(&config, context, 7, &mut parameters).unwrap();
+    model.save(&folder.join("base"), &parameters).unwrap();
+}
+
+/// A folder with a decoder of bytes and texts.
+fn decoder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    save_decoder(folder.path(), 64);
     let line = |prompt: &str, target: &str| format!("{}\n", json!({"prompt": prompt, "target": target}));
     write(folder.path(), "train.jsonl", &(line("the cat", " purrs.") + &line("the dog", " barks.")));
     write(folder.path(), "dev.jsonl", &line("the cat", " purrs."));

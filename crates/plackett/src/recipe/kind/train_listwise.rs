@@ -2,9 +2,10 @@
 
 use super::train::{FOLDER, model_of, remove_checkpoint};
 use super::{DEPTH, SEED};
+use crate::list_lessons::{TaughtLists, method_of};
 use crate::recipe::error::{Problem, RecipeError, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
-use crate::recipe::listwise_lessons::{Lessons, Taught, method_of};
+use crate::recipe::listwise_lessons::Lessons;
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, Registry, StageKind};
 use crate::recipe::task::{Surroundings, Task};
@@ -238,7 +239,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let taught = lessons.of(values.word("candidates"), values.count("orders"))?;
     let held = match values.text("held") {
         Some(stage) => lessons.of(stage, 1)?,
-        None => Taught::default(),
+        None => TaughtLists::default(),
     };
     let identity = format!("{:?}", values.written());
     let mut progress = |record: &StepRecord, total: usize| {
@@ -247,7 +248,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let output = task.folder.join(FOLDER);
     let (outcome, measures) = job(values).run(
         &base,
-        (&taught.lists, &held.lists),
+        (&taught.lists, &held.lists, &[]),
         (task.folder, &output),
         &identity,
         &Compute::new(rayon::current_num_threads()),
@@ -261,7 +262,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
 fn made(
     task: &Task<'_>,
     outcome: &Outcome,
-    (taught, held): (&Taught, &Taught),
+    (taught, held): (&TaughtLists, &TaughtLists),
     measures: &[ListMeasure],
 ) -> Made {
     let steps = &outcome.report.steps;

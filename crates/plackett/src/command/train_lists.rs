@@ -1,0 +1,244 @@
+//! `plackett train` of a decoder with a `method`: lists from files, their training, and how the method orders held-out lists
+//! with the model before and after.
+
+use super::training_file::TrainingFile;
+use super::{Global, Output};
+use anyhow::Context;
+use plackett::list_lessons::{ListLessons, TaughtLists, drawn_order, request_of};
+use plackett::pipeline::Models;
+use plackett_core::{Document, Query, RankRequest, Ranking};
+use plackett_train::Compute;
+use plackett_train::trainer::{
+    ListwiseJob, OrderedExample, Outcome, Settings, StepRecord, read_ordered_examples,
+};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Ranks that nDCG looks at.
+const CUTOFF: usize = 10;
+/// Lists that go through the model together while they are ranked.
+const TOGETHER: usize = 64;
+
+/// What a decoder learns from and is measured on, in tokens.
+pub struct ListData {
+    method: String,
+    /// Made with the base.
+    lessons: ListLessons,
+    /// Lists of the file: each is taught in so many orders.
+    count: usize,
+    taught: TaughtLists,
+    held: TaughtLists,
+    judged: Vec<JudgedList>,
+}
+
+/// A held-out list as it is ranked. The ids of its candidates are their places in `gains`.
+struct JudgedList {
+    request: RankRequest,
+    gains: Vec<f64>,
+}
+
+/// A list with its candidates as documents, the best first, and the seed of its orders.
+struct Shown {
+    query: Query,
+    documents: Vec<Document>,
+    gains: Vec<f64>,
+    seed: u64,
+}
+
+impl Shown {
+    fn new(path: &Path, list: OrderedExample, seed: u64) -> Shown {
+        let OrderedExample { record, query, candidates } = list;
+        let gains = candidates.iter().map(|candidate| f64::from(candidate.label).max(0.0)).collect();
+        let document = |(at, text): (usize, String)| Document::new(at.to_string(), text);
+        Shown {
+            query: Query::new(format!("{}, record {record}", path.display()), query),
+            documents: candidates
+                .into_iter()
+                .map(|candidate| candidate.text)
+                .enumerate()
+                .map(document)
+                .collect(),
+            gains,
+            // Seeds of the file and of its lists do not meet below four thousand million lists.
+            seed: seed.wrapping_mul(1 << 32).wrapping_add(record as u64),
+        }
+    }
+
+    fn best(&self) -> Vec<&Document> {
+        self.documents.iter().collect()
+    }
+
+    /// As it is ranked: shown as in the lesson of its first order. `None` where no label is above 0, so that it has no nDCG.
+    fn judged(self) -> Option<JudgedList> {
+        let shown = drawn_order(self.documents.len(), self.seed, 0);
+        let request = request_of(&self.query, &self.best(), &shown);
+        self.gains.iter().any(|gain| *gain > 0.0).then_some(JudgedList { request, gains: self.gains })
+    }
+}
+
+impl JudgedList {
+    fn ndcg(&self, ranking: &Ranking) -> f64 {
+        let gain = |id: &str| id.parse::<usize>().ok().and_then(|at| self.gains.get(at).copied());
+        let found = ranking.entries.iter().map(|entry| gain(&entry.id).unwrap_or_default());
+        let mut best = self.gains.clone();
+        best.sort_by(|a, b| b.total_cmp(a));
+        discounted(found) / discounted(best.into_iter())
+    }
+}
+
+/// The sum of the first gains, each over log2(rank + 1).
+fn discounted(gains: impl Iterator<Item = f64>) -> f64 {
+    gains.take(CUTOFF).enumerate().map(|(place, gain)| gain / (place as f64 + 2.0).log2()).sum()
+}
+
+/// The lessons of the model in a folder.
+fn lessons_of(folder: &Path, method: &str, global: &Global) -> anyhow::Result<ListLessons> {
+    // From here on a folder, whatever a name like its own may stand for.
+    let folder = std::path::absolute(folder).with_context(|| folder.display().to_string())?;
+    let models = Models::new(Some(folder.to_string_lossy().into_owned()), global.models());
+    Ok(ListLessons::new(&models, None, method)?)
+}
+
+impl ListData {
+    /// Reads lists and makes lessons of them; says how many texts were cut.
+    ///
+    /// # Errors
+    /// A record that has no order to teach, or that the method does not show whole; a method that cannot be taught.
+    pub fn read(
+        file: &TrainingFile,
+        (examples, validation): (&Path, Option<&Path>),
+        base: &Path,
+        global: &Global,
+        output: &Output,
+    ) -> anyhow::Result<ListData> {
+        let method = file.method.clone().unwrap_or_default();
+        let (most, seed) = (file.window.unwrap_or(usize::MAX), file.settings.seed);
+        let read = |path: &Path| -> anyhow::Result<Vec<Shown>> {
+            let lists = read_ordered_examples(path, most)?;
+            Ok(lists.into_iter().map(|list| Shown::new(path, list, seed)).collect())
+        };
+        let lists = read(examples)?;
+        let held_lists = validation.map(read).transpose()?.unwrap_or_default();
+        let lessons = lessons_of(base, &method, global)?;
+        let taught = teach(&lessons, &lists, file.orders.unwrap_or(1), output)?;
+        let held = teach(&lessons, &held_lists, 1, output)?;
+        let remarks = [taught.remarks("lists to learn from"), held.remarks("validation lists")].concat();
+        remarks.iter().for_each(|remark| output.warn(remark));
+        let count = held_lists.len();
+        let judged: Vec<JudgedList> = held_lists.into_iter().filter_map(Shown::judged).collect();
+        if judged.len() < count {
+            output.warn(&format!(
+                "{} validation lists have no label above 0, so that they have no nDCG; their loss is told alone",
+                count - judged.len()
+            ));
+        }
+        Ok(ListData { method, lessons, count: lists.len(), taught, held, judged })
+    }
+
+    /// How many lists are learned from.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The method, with its options.
+    pub fn method(&self) -> &str {
+        &self.method
+    }
+
+    /// Texts that were cut.
+    pub fn cut(&self) -> usize {
+        self.taught.cut + self.held.cut
+    }
+
+    /// What tells these lessons from those of other data, methods and prompts.
+    pub fn fingerprint(&self) -> [String; 2] {
+        [self.taught.fingerprint(), self.held.fingerprint()]
+    }
+
+    /// Trains, and gives beside the outcome the nDCG of the validation lists before and after.
+    ///
+    /// # Errors
+    /// As [`ListwiseJob::run`]; a list that cannot be ranked.
+    pub fn learn(
+        &self,
+        job: &ListwiseJob,
+        base: &Path,
+        (work, output): (&Path, &Path),
+        identity: &str,
+        compute: &Arc<Compute>,
+        progress: &mut dyn FnMut(&StepRecord, usize),
+        global: &Global,
+    ) -> anyhow::Result<(Outcome, Option<[f64; 2]>)> {
+        let before = self.ndcg(&self.lessons)?;
+        // There 0 steps are none; here they are as many as the epochs ask for.
+        let steps = job.settings.steps_over(self.taught.lists.len());
+        let settings = Settings { steps, ..job.settings.clone() };
+        let job = ListwiseJob { settings, ..job.clone() };
+        let (outcome, _) = job.run(
+            base,
+            (&self.taught.lists, &[], &self.held.lists),
+            (work, output),
+            identity,
+            compute,
+            progress,
+        )?;
+        let trained = lessons_of(output, &self.method, global)?;
+        self.lessons.check_same(&trained)?;
+        let after = self.ndcg(&trained)?;
+        Ok((outcome, before.zip(after).map(|(before, after)| [before, after])))
+    }
+
+    /// The mean nDCG of the validation lists as the method orders them with a model; `None` without such lists.
+    fn ndcg(&self, lessons: &ListLessons) -> anyhow::Result<Option<f64>> {
+        if self.judged.is_empty() {
+            return Ok(None);
+        }
+        let ranker = lessons.ranker()?;
+        let mut sum = 0.0;
+        for lists in self.judged.chunks(TOGETHER) {
+            let requests: Vec<RankRequest> = lists.iter().map(|list| list.request.clone()).collect();
+            for (list, ranking) in lists.iter().zip(ranker.rank(&requests)) {
+                sum += list.ndcg(&ranking.with_context(|| list.request.query.id.clone())?);
+            }
+        }
+        Ok(Some(sum / self.judged.len() as f64))
+    }
+}
+
+/// The lessons of lists, each in so many orders.
+fn teach(
+    lessons: &ListLessons,
+    lists: &[Shown],
+    orders: usize,
+    output: &Output,
+) -> anyhow::Result<TaughtLists> {
+    let bar = output.progress("prompts", lists.len() as u64);
+    let mut taught = TaughtLists::default();
+    let made = lists.iter().try_for_each(|list| {
+        bar.inc(1);
+        lessons.teach((&list.query, &list.best()), (list.seed, orders), &mut taught)
+    });
+    bar.finish_and_clear();
+    made?;
+    Ok(taught)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use plackett_core::Trace;
+
+    #[test]
+    fn ndcg_is_that_of_the_labels() {
+        let list =
+            JudgedList { request: RankRequest::new(Query::new("q", "q"), []), gains: vec![2.0, 1.0, 0.0] };
+        let of = |ids: [&str; 3]| {
+            let scored = ids.iter().zip([3.0, 2.0, 1.0]).map(|(id, score)| (id.to_string(), score));
+            list.ndcg(&Ranking::from_scores("q", scored, Trace::default()))
+        };
+        assert!((of(["0", "1", "2"]) - 1.0).abs() < 1e-12);
+        let third = 1.0 / 4f64.log2();
+        let wanted = (1.0 / 3f64.log2() + 2.0 * third) / (2.0 + 1.0 / 3f64.log2());
+        assert!((of(["2", "1", "0"]) - wanted).abs() < 1e-12);
+    }
+}

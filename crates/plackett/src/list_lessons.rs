@@ -1,0 +1,274 @@
+//! Lists as what a decoder reads and has to write, in the prompts of a listwise method: for `plackett train` and for recipes.
+
+use crate::pipeline::{ModelError, Models};
+use plackett_core::pipeline::{ParseError, Pipeline, Stage};
+use plackett_core::{Document, Query, RankRequest};
+use plackett_rank::lesson::{LessonError, ListLesson, ListTeacher};
+use plackett_rank::method::OptionKind;
+use plackett_rank::{Abilities, MethodSpec, Ranker, Settings};
+use plackett_train::random::Stream;
+use plackett_train::trainer::ListExample;
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+
+/// A listwise method with its options as they are written.
+type Configured = (&'static MethodSpec, Vec<(String, String)>);
+
+/// Why lists cannot be taught.
+#[derive(Debug, thiserror::Error)]
+pub enum ListLessonsError {
+    /// The model cannot be opened.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The method or the model is none that lists can be taught with.
+    #[error("{field}: {problem}")]
+    Field {
+        /// `method` or `model`.
+        field: &'static str,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+    /// One list.
+    #[error("{name}: {problem}")]
+    List {
+        /// The id of its query.
+        name: String,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+    /// A model that was trained is not asked what it has learned.
+    #[error(
+        "the model that was saved splits prompts into other tokens than the one that it was made from, so that it would not be \
+         asked what it has learned; report this, with the name of the model"
+    )]
+    OtherTokens,
+}
+
+/// Makes lessons for one model and one method.
+pub struct ListLessons {
+    teacher: ListTeacher,
+    model: Arc<dyn Abilities>,
+    method: Configured,
+}
+
+/// Lists as they are taught.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TaughtLists {
+    /// Those that can be.
+    pub lists: Vec<ListExample>,
+    /// Those with fewer than two passages.
+    pub short: usize,
+    /// Passages and queries that were cut to fit their prompts.
+    pub cut: usize,
+}
+
+impl TaughtLists {
+    /// What is to be said of them.
+    pub fn remarks(&self, what: &str) -> Vec<String> {
+        let mut remarks = Vec::new();
+        if self.short > 0 {
+            remarks.push(format!(
+                "{what}: {} with fewer than two passages teach nothing and are left out",
+                self.short
+            ));
+        }
+        if self.cut > 0 {
+            let count = self.lists.len();
+            remarks.push(format!(
+                "{what}: {} texts of {count} lists were cut, as the method cuts them",
+                self.cut
+            ));
+        }
+        remarks
+    }
+
+    /// SHA-256 of all tokens that are read and written: it changes with the prompt of the method, too.
+    pub fn fingerprint(&self) -> String {
+        let mut hash = Sha256::new();
+        for list in &self.lists {
+            for part in [&list.prompt, &list.answer] {
+                hash.update((part.len() as u64).to_le_bytes());
+                part.iter().for_each(|token| hash.update(token.to_le_bytes()));
+            }
+        }
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// The listwise method of an expression, and its options as they are written.
+///
+/// # Errors
+/// What is wrong with it, in a sentence.
+pub fn method_of(expression: &str) -> Result<Configured, String> {
+    let parsed: Pipeline = expression.parse().map_err(|error: ParseError| error.to_string())?;
+    let [stage] = &parsed.stages[..] else {
+        return Err("one method is expected, without `>>`".into());
+    };
+    let Stage { name, options, inputs, depth } = stage;
+    if !inputs.is_empty() || depth.is_some() {
+        return Err(
+            "a listwise method with options is expected, as `first(words=20)`, without a depth or stages in it"
+                .into(),
+        );
+    }
+    let method = MethodSpec::find(name).map_err(|error| error.to_string())?;
+    if options.iter().any(|(name, _)| name == "model") {
+        return Err("leave its option `model` out; the model to train has a field of its own".into());
+    }
+    method.values(written(options)).map_err(|error| error.to_string())?;
+    Ok((method, options.clone()))
+}
+
+/// The objective of a method's own paper: FIRST's where labels are read at the first token, else FullRank's.
+pub fn usual_objective(method: &MethodSpec) -> &'static str {
+    let reads_labels = method.options.iter().any(|option| {
+        option.name == "mode" && matches!(option.kind, OptionKind::Choice(modes) if modes.contains(&"logits"))
+    });
+    if reads_labels { "language + 10*weighted-ranknet" } else { "importance-aware" }
+}
+
+fn written(options: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
+    options.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+}
+
+/// Passages, the best first, as they are shown: in the order of their places in `shown`.
+pub fn request_of(query: &Query, best: &[&Document], shown: &[usize]) -> RankRequest {
+    RankRequest::new(query.clone(), shown.iter().map(|rank| best[*rank].clone()))
+}
+
+/// The order in which so many passages are shown in a round of a seed.
+pub fn drawn_order(count: usize, seed: u64, round: usize) -> Vec<usize> {
+    Stream::new(seed, round as u64).permutation(count)
+}
+
+impl ListLessons {
+    /// For the model of a name or folder, or the default one.
+    ///
+    /// # Errors
+    /// A model that cannot be opened or reads no prompts, or a method that cannot be taught.
+    pub fn new(models: &Models, model: Option<&str>, method: &str) -> Result<ListLessons, ListLessonsError> {
+        let wrong = |field, problem: String| ListLessonsError::Field { field, problem };
+        let model = models.reranker(model)?;
+        let language = model.clone().language_model().map_err(|problem| wrong("model", problem))?;
+        let (spec, options) = method_of(method).map_err(|problem| wrong("method", problem))?;
+        let given: Vec<(&str, &str)> = written(&options).collect();
+        let teacher =
+            ListTeacher::new(language, spec, &given).map_err(|error| wrong("method", error.to_string()))?;
+        Ok(ListLessons { teacher, model, method: (spec, options) })
+    }
+
+    /// The method over the model, as it ranks.
+    ///
+    /// # Errors
+    /// They do not go together.
+    pub fn ranker(&self) -> Result<Arc<dyn Ranker>, ListLessonsError> {
+        let (method, options) = &self.method;
+        let wrong = |problem: String| ListLessonsError::Field { field: "method", problem };
+        let values = method.values(written(options)).map_err(|error| wrong(error.to_string()))?;
+        method
+            .ranker(self.model.clone(), values, Settings::default())
+            .map_err(|error| wrong(error.to_string()))
+    }
+
+    /// Adds a list to those that are taught, shown in so many orders that follow from the seed. The order of `best` is the one
+    /// that is taught.
+    ///
+    /// # Errors
+    /// It cannot be taught with this method and model.
+    pub fn teach(
+        &self,
+        (query, best): (&Query, &[&Document]),
+        (seed, orders): (u64, usize),
+        taught: &mut TaughtLists,
+    ) -> Result<(), ListLessonsError> {
+        if best.len() < 2 {
+            taught.short += 1;
+            return Ok(());
+        }
+        for round in 0..orders {
+            let shown = drawn_order(best.len(), seed, round);
+            let (example, cut) = self.lesson(query, best, &shown).map_err(|error| {
+                ListLessonsError::List { name: query.id.clone(), problem: error.to_string() }
+            })?;
+            taught.cut += cut;
+            taught.lists.push(example);
+        }
+        Ok(())
+    }
+
+    /// A list as it is shown, and how many texts were cut.
+    fn lesson(
+        &self,
+        query: &Query,
+        best: &[&Document],
+        shown: &[usize],
+    ) -> Result<(ListExample, usize), LessonError> {
+        let request = request_of(query, best, shown);
+        let mut order = vec![0; shown.len()];
+        shown.iter().enumerate().for_each(|(place, rank)| order[*rank] = place);
+        let ListLesson { prompt, answer, ranks, labels, opening, cut } =
+            self.teacher.lesson(&request, &order)?;
+        Ok((ListExample { name: query.id.clone(), prompt, answer, ranks, labels, opening, order }, cut))
+    }
+
+    /// Checks that another model reads and writes the same tokens: one that was trained and saved, so that it is asked what
+    /// it has learned.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn check_same(&self, other: &ListLessons) -> Result<(), ListLessonsError> {
+        let query = Query::new("q", "Which of these is [1] the oldest, or the best?");
+        let texts = ["An old house of 1881 [A].", "A ship’s bell;  it rings twice."];
+        let documents: Vec<Document> =
+            texts.iter().enumerate().map(|(at, text)| Document::new(format!("d{at}"), *text)).collect();
+        let best: Vec<&Document> = documents.iter().collect();
+        let of = |lessons: &ListLessons| {
+            lessons
+                .lesson(&query, &best, &[1, 0])
+                .map_err(|error| ListLessonsError::Field { field: "method", problem: error.to_string() })
+        };
+        match of(self)? == of(other)? {
+            true => Ok(()),
+            false => Err(ListLessonsError::OtherTokens),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_method_is_one_stage_with_options() {
+        let (method, options) = method_of("first(words=20)").unwrap();
+        assert_eq!((method.name, options), ("first", vec![("words".to_string(), "20".to_string())]));
+        for (text, problem) in [
+            ("first >> full-rank", "without `>>`"),
+            ("first:10", "depth"),
+            ("frist", "first"),
+            ("first(model=x)", "option `model`"),
+            ("first(wrods=2)", "wrods"),
+        ] {
+            let message = method_of(text).unwrap_err();
+            assert!(message.contains(problem), "{text}: {message}");
+        }
+    }
+
+    #[test]
+    fn objectives_are_those_of_the_papers() {
+        let of = |method: &str| usual_objective(method_of(method).unwrap().0);
+        assert_eq!(of("first"), "language + 10*weighted-ranknet");
+        assert_eq!(of("full-rank"), "importance-aware");
+    }
+
+    #[test]
+    fn fingerprints_tell_where_prompts_end() {
+        let of = |prompt: &[u32], answer: &[u32]| {
+            let list =
+                ListExample { prompt: prompt.to_vec(), answer: answer.to_vec(), ..ListExample::default() };
+            TaughtLists { lists: vec![list], ..TaughtLists::default() }.fingerprint()
+        };
+        assert_eq!(of(&[1, 2], &[3]), of(&[1, 2], &[3]));
+        assert_ne!(of(&[1, 2], &[3]), of(&[1], &[2, 3]));
+    }
+}

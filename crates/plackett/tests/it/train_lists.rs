@@ -1,0 +1,142 @@
+//! `plackett train` of a tiny decoder as a listwise reranker: from lists to a model that ranks, kills, and what is refused.
+
+use crate::common::{kill_when, plackett};
+use crate::train::{
+    QUERIES, TEXTS, examples, one_best, prepared, refused, save_decoder, train, training, weights, write,
+};
+use serde_json::{Value, json};
+use std::path::Path;
+
+const METHOD: &str = "method = \"first\"\n";
+const SETTINGS: &str = "[settings]\nsteps = 24\nbatch = 4\nrate = 5e-3\ncheckpoint = 4\n";
+
+/// Eight lists of four candidates.
+fn lists() -> String {
+    examples(one_best) + &examples(|query, at| ((query + at) % 4) as f64)
+}
+
+/// A folder with a decoder that has room for prompts, eight lists and a training file.
+fn decoder(rest: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    save_decoder(folder.path(), 2048);
+    write(folder.path(), "train.jsonl", &lists());
+    write(folder.path(), "t.toml", &training("./base", rest));
+    folder
+}
+
+/// The ids of four candidates as a method orders them.
+fn ranked(folder: &Path, method: &str, model: &str) -> Vec<String> {
+    let candidates: Vec<Value> =
+        (0..4).map(|at| json!({"docid": format!("d{at}"), "text": TEXTS[at]})).collect();
+    let request = json!({"query": QUERIES[0], "candidates": candidates});
+    write(folder, "requests.jsonl", &format!("{request}\n"));
+    let arguments = ["rerank", "--method", method, "--model", model, "requests.jsonl", "--json"];
+    let done = plackett(folder, &arguments).expect(0).json();
+    let ranking = done["results"][0]["ranking"].as_array().unwrap();
+    ranking.iter().map(|entry| entry["id"].as_str().unwrap().to_string()).collect()
+}
+
+fn is_whole(mut ids: Vec<String>) -> bool {
+    ids.sort();
+    ids == ["d0", "d1", "d2", "d3"]
+}
+
+#[test]
+fn a_decoder_becomes_a_listwise_reranker() {
+    let folder = decoder(&format!("validation = \"train.jsonl\"\n{METHOD}{SETTINGS}"));
+    let folder = folder.path();
+    let done = train(folder, "ranker").expect(0).json();
+    assert_eq!((&done["queries"], &done["steps"], &done["resumed"]), (&json!(8), &json!(24), &json!(0)));
+    let pair = |key: &str| [0, 1].map(|at| done[key][at].as_f64().unwrap());
+    let [before, after] = pair("validation");
+    assert!(after < before, "{before} {after}");
+    assert!(pair("ndcg").iter().all(|ndcg| *ndcg > 0.0 && *ndcg <= 1.0 + 1e-9), "{done}");
+    let card = std::fs::read_to_string(folder.join("ranker/README.md")).unwrap();
+    for part in ["# A listwise reranker", "the method `first`", "nDCG@10 went from", "weighted-ranknet"] {
+        assert!(card.contains(part), "{part}\n{card}");
+    }
+    let page = std::fs::read_to_string(folder.join("ranker/training.html")).unwrap();
+    assert!(page.contains("A listwise reranker made from") && page.contains("validation nDCG@10"));
+    assert!(is_whole(ranked(folder, "first", "./ranker")));
+    // The same again has nothing to do, and changes nothing.
+    let bytes = weights(folder, "ranker");
+    let again = plackett(folder, &["train", "t.toml", "-o", "ranker"]).expect(0);
+    assert!(again.stdout.contains("validation nDCG@10"), "{}", again.stdout);
+    assert!(again.stdout.contains("rerank --method first --model ./ranker"), "{}", again.stdout);
+    assert_eq!(weights(folder, "ranker"), bytes);
+}
+
+#[test]
+fn an_adapter_learns_written_orders_of_the_best_in_several_orders() {
+    let rest = "method = \"full-rank(words=8)\"\nwindow = 3\norders = 2\n[trained]\nadapter = \"lora(rank=2)\"\n[settings]\nbatch = 8\n";
+    let folder = decoder(rest);
+    let folder = folder.path();
+    let done = train(folder, "ranker").expect(0).json();
+    // Eight lists in two orders, eight a step.
+    assert_eq!((&done["queries"], &done["steps"], &done["ndcg"]), (&json!(8), &json!(2), &Value::Null));
+    assert!(done["trainable"].as_u64() < done["parameters"].as_u64(), "{done}");
+    let card = std::fs::read_to_string(folder.join("ranker/README.md")).unwrap();
+    assert!(card.contains("objective = \"importance-aware\""), "{card}");
+    assert!(is_whole(ranked(folder, "full-rank(words=8)", "./ranker")));
+}
+
+#[test]
+fn a_killed_training_of_lists_goes_on_to_the_same_bits() {
+    let folder = decoder(&format!("{METHOD}{}", SETTINGS.replace("24", "60")));
+    let folder = folder.path();
+    train(folder, "whole").expect(0);
+    let checkpoint = folder.join("killed/training/checkpoint.safetensors");
+    kill_when(folder, &["train", "t.toml", "-o", "killed"], || checkpoint.exists());
+    let done = train(folder, "killed").expect(0).json();
+    assert!(done["resumed"].as_u64().unwrap() >= 4, "{done}");
+    assert_eq!(weights(folder, "killed"), weights(folder, "whole"));
+}
+
+#[test]
+fn lists_without_an_order_are_named() {
+    let candidate = |label: f64| json!({"text": format!("text {label}"), "label": label});
+    let scored = |teacher: f64| json!({"text": "t", "label": teacher, "teacher": 2});
+    for (candidates, said) in [
+        (vec![candidate(1.0)], "train.jsonl, record 9: `candidates` has 1"),
+        (vec![candidate(1.0), candidate(1.0)], "record 9: all 2 candidates of the list have the same label"),
+        (
+            vec![scored(0.0), scored(1.0)],
+            "record 9: all 2 candidates of the list have the same teacher score",
+        ),
+        ((0..25).map(|at| candidate(f64::from(at))).collect(), "train.jsonl, record 9: first: it shows"),
+    ] {
+        let folder = decoder(METHOD);
+        let line = json!({"query": "q", "candidates": candidates});
+        write(folder.path(), "train.jsonl", &format!("{}{line}\n", lists()));
+        let message = refused(folder.path(), "out");
+        assert!(message.contains(said), "{message}");
+        assert!(!folder.path().join("out").exists());
+    }
+}
+
+#[test]
+fn methods_and_keys_that_do_not_go_together_are_refused() {
+    for (rest, parts) in [
+        ("method = \"frist\"\n", ["t.toml, line 3: method:", "`first`"]),
+        ("method = \"first(wrods=2)\"\n", ["t.toml, line 3: method:", "wrods"]),
+        ("method = \"yes-no\"\n", ["method: yes-no", "use first, full-rank or listwise"]),
+        ("method = \"first\"\nnegatives = 2\n", ["negatives: is not for", "`window`"]),
+        ("method = \"first\"\ntokens = 64\n", ["tokens: is not for", "words=32"]),
+        ("method = \"first\"\ndepths = [2]\n", ["depths: is not for", "last layer"]),
+        ("method = \"first\"\nwindow = 1\n", ["window:", "from 2"]),
+        ("method = \"first\"\norders = 0\n", ["orders:", "from 1"]),
+        ("method = \"full-rank\"\nobjective = \"listnet\"\n", ["0 labels of one token", "method `first`"]),
+        ("window = 2\n", ["window: is for decoders", "`method`"]),
+    ] {
+        let folder = decoder(rest);
+        let message = refused(folder.path(), "out");
+        for part in parts {
+            assert!(message.contains(part), "{rest}: {message}");
+        }
+        assert!(!folder.path().join("out/model.safetensors").exists());
+    }
+    let folder = prepared(METHOD);
+    let message = refused(folder.path(), "out");
+    assert!(message.contains("method: a listwise method asks a decoder"), "{message}");
+    assert!(message.contains("SmolLM2-135M-Instruct, or leave `method` out"), "{message}");
+}
