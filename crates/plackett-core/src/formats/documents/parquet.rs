@@ -23,6 +23,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
+/// Values with the names of their columns.
+type Named = Vec<(String, String)>;
+
 pub(super) fn open(path: &Path, making: Making) -> Result<Documents, FormatError> {
     let file = name_of(path);
     let (opened, whole) = seekable::open(path, making.options.bytes_read.as_ref())?;
@@ -47,7 +50,7 @@ pub(super) fn open(path: &Path, making: Making) -> Result<Documents, FormatError
             return None;
         }
         number += 1;
-        let next = || -> Parquet<Option<(Row, Vec<(String, String)>)>> {
+        let next = || -> Parquet<Option<(Row, Named)>> {
             let Some(row) = rows.next().transpose()? else { return Ok(None) };
             Ok(Some((row, fine.as_mut().map(FineMoments::next).transpose()?.unwrap_or_default())))
         };

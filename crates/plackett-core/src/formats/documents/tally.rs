@@ -10,7 +10,10 @@ const SHOWN: usize = 3;
 
 /// Files by what must be said of them.
 #[derive(Debug, Default)]
-pub(super) struct Tally(Mutex<IndexMap<Cow<'static, str>, (u64, Vec<String>)>>);
+pub(super) struct Tally(Mutex<Counts>);
+
+/// How many files and the first names of them, by what is said.
+type Counts = IndexMap<Cow<'static, str>, (u64, Vec<String>)>;
 
 impl Tally {
     /// Counts a file under what is said of it, such as "left out, as there is no text in it".

@@ -94,11 +94,11 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     Ok(made)
 }
 
+/// What makes vectors of texts.
+type Embed<'a> = dyn Fn(&[&str]) -> Result<Vec<f32>, StageError> + 'a;
+
 /// A query with its candidates as vectors.
-fn question(
-    request: &RankRequest,
-    embed: &dyn Fn(&[&str]) -> Result<Vec<f32>, StageError>,
-) -> Result<ListQuestion, StageError> {
+fn question(request: &RankRequest, embed: &Embed<'_>) -> Result<ListQuestion, StageError> {
     let texts: Vec<_> = request.candidates.iter().map(|candidate| candidate.document.model_text()).collect();
     let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
     Ok(ListQuestion {

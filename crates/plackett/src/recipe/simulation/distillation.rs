@@ -53,8 +53,11 @@ impl Drawn {
         let mut parameters = Parameters::default();
         let id = parameters.add("scores", (self.scores.len(), 1), self.scores.clone());
         let tape = Tape::new(&parameters, &Compute::new(1));
-        let (scores, ranges) = (tape.parameter(id), [0..self.scores.len()]);
-        let lists = Lists { teacher: Some(&self.teacher), ..Lists::new(&scores, &ranges, &self.labels) };
+        let (scores, list) = (tape.parameter(id), 0..self.scores.len());
+        let lists = Lists {
+            teacher: Some(&self.teacher),
+            ..Lists::new(&scores, std::slice::from_ref(&list), &self.labels)
+        };
         let loss = weighted_sum(&tape, &terms, &Batch::Lists(lists), 0).map_err(|error| error.to_string())?;
         let value = f64::from(loss.value.item());
         let mut gradients = Gradients::default();
