@@ -2,7 +2,7 @@
 //! rank lists (Reddy et al., FIRST, 2024; Liu et al., Sliding Windows Are Not the End, 2025). And what a method of vectors
 //! has an encoder read ([`EmbeddingTeacher`]).
 //!
-//! The prompts are not written again here. The method itself runs, over a model that only listens ([`Listener`]), so that
+//! The prompts are not written again here. The method itself runs, over a model that only listens (`Listener`), so that
 //! what is learned from and what is asked later cannot differ: template, labels, cut passages, rewritten brackets, the
 //! chat template and the place where the answer begins are those of the method.
 
