@@ -28,7 +28,6 @@ PIPELINES = [
     "combsum(bm25,dense,norm=z-score)",
     "rrf(bm25,dense):100 >> late-interaction",
     "combsum(bm25,dense):100 >> late-interaction",
-    "combsum(bm25,dense,norm=z-score):100 >> late-interaction",
 ]
 LENGTH = 100
 MEASURE = "nDCG@10"
