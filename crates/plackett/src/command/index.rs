@@ -471,7 +471,7 @@ fn change(
     let target_fields = target.index().settings().fields.clone();
     let counts_documents = embedder.is_none() || target.index().has_passages();
     let writer = target.index().writer(embedder);
-    let mut writer = writer.map_err(|error| unwritable(&directory, error))?;
+    let mut writer = writer.map_err(|error| report::unwritable(&directory, error))?;
     let left = left + writer.removed();
     if left > 0 {
         let megabytes = left as f64 / 1e6;
@@ -536,7 +536,7 @@ fn change(
     let committed = commit(writer, sync, arguments.graph)?;
     if let Some(sync) = sync {
         report::remark_on_kept(&sync.kept(), &directory, output);
-        remark_on_strangers(sync, &committed, &directory, output);
+        report::remark_on_strangers(sync, &committed, &directory, output);
     }
     if !blank.is_empty() {
         output.warn(&format!(
@@ -569,31 +569,6 @@ fn commit(
         return Ok(writer.finish()?);
     }
     Ok(Committed { documents: writer.documents(), passages: writer.passages(), ..Committed::default() })
-}
-
-/// Documents that came into the index otherwise are nothing that a sync would remove.
-fn remark_on_strangers(sync: &CollectionSync, done: &Committed, directory: &str, output: &Output) {
-    let others = done.documents.saturating_sub(sync.documents());
-    if others > 0 {
-        let (documents, verb) = if others == 1 { ("document", "stays") } else { ("documents", "stay") };
-        output.warn(&format!(
-            "{directory}: {others} {documents} that no sync has put there {verb}; --delete removes what is not wanted"
-        ));
-    }
-}
-
-/// Says what cannot be written where the user has no right to.
-fn unwritable(directory: &str, error: SearchError) -> anyhow::Error {
-    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
-    match &error {
-        SearchError::Io { source, .. } if matches!(source.kind(), PermissionDenied | ReadOnlyFilesystem) => {
-            anyhow::Error::new(error).context(format!(
-                "{directory}: the index can be searched and not changed, since its folder cannot be written; ask its owner, \
-                 or index the collection into a folder of your own"
-            ))
-        }
-        _ => error.into(),
-    }
 }
 
 /// What stands beside the counter of documents while a graph is made.

@@ -1,7 +1,10 @@
 mod files;
+mod parquet_files;
+mod tables;
 
 use super::*;
 use crate::formats::BytesRead;
+use parquet_files::write_parquet;
 
 fn table(text: &str, separator: u8) -> Vec<Result<Document, FormatError>> {
     parse_table(text.as_bytes(), "t", separator, &DocumentOptions::default()).collect()
@@ -55,19 +58,6 @@ fn ids_and_titles_that_are_no_text_are_errors_and_not_left_out() {
 }
 
 #[test]
-fn tables_with_and_without_header() {
-    let csv = table("\u{feff}docid,text,lang\r\nd1,\"a, b\nc\",en\r\n", b',');
-    let one = csv[0].as_ref().unwrap();
-    assert_eq!(
-        (one.id.as_str(), one.text.as_str(), one.metadata["lang"].as_str()),
-        ("d1", "a, b\nc", Some("en"))
-    );
-    let tsv = table("7\tsays \"hi\n8\tx\ty\n", b'\t');
-    assert_eq!(*tsv[0].as_ref().unwrap(), Document::new("7", "says \"hi"));
-    assert!(matches!(tsv[1], Err(FormatError::Fields { line: 2, found: 3, .. })));
-}
-
-#[test]
 fn folders_are_sorted_and_bad_bytes_named() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("sub")).unwrap();
@@ -99,68 +89,6 @@ fn folders_are_sorted_and_bad_bytes_named() {
 }
 
 /// A table of two documents.
-fn write_parquet(path: &Path) {
-    use ::parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
-    use ::parquet::file::{properties::WriterProperties, writer::SerializedFileWriter};
-    use ::parquet::schema::parser::parse_message_type;
-    use std::sync::Arc;
-    let schema = "message d { required int64 id; required binary contents (UTF8); }";
-    let schema = Arc::new(parse_message_type(schema).unwrap());
-    let out = std::fs::File::create(path).unwrap();
-    let mut writer = SerializedFileWriter::new(out, schema, Arc::new(WriterProperties::default())).unwrap();
-    let mut group = writer.next_row_group().unwrap();
-    let mut column = group.next_column().unwrap().unwrap();
-    column.typed::<Int64Type>().write_batch(&[7, 8], None, None).unwrap();
-    column.close().unwrap();
-    let mut column = group.next_column().unwrap().unwrap();
-    let texts = [ByteArray::from("one"), ByteArray::from("two")];
-    column.typed::<ByteArrayType>().write_batch(&texts, None, None).unwrap();
-    column.close().unwrap();
-    group.close().unwrap();
-    writer.close().unwrap();
-}
-
-#[test]
-fn moments_of_tables_are_dates_and_numbers_that_are_none_are_said() {
-    use ::parquet::data_type::{ByteArray, ByteArrayType, DoubleType, Int64Type};
-    use ::parquet::file::{properties::WriterProperties, writer::SerializedFileWriter};
-    use ::parquet::schema::parser::parse_message_type;
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("t.parquet");
-    let schema = "message d { required binary id (UTF8); required binary text (UTF8);
-        required int64 on (TIMESTAMP(NANOS,false)); required int64 at (TIMESTAMP(MICROS,true)); required double price; }";
-    let schema = Arc::new(parse_message_type(schema).unwrap());
-    let out = std::fs::File::create(&path).unwrap();
-    let mut writer = SerializedFileWriter::new(out, schema, Arc::new(WriterProperties::default())).unwrap();
-    let mut group = writer.next_row_group().unwrap();
-    for texts in [["a", "b"], ["one", "two"]] {
-        let mut column = group.next_column().unwrap().unwrap();
-        column.typed::<ByteArrayType>().write_batch(&texts.map(ByteArray::from), None, None).unwrap();
-        column.close().unwrap();
-    }
-    let seconds = 1_714_559_400;
-    for moments in [[seconds * 1_000_000_000, 1], [seconds * 1_000_000, 0]] {
-        let mut column = group.next_column().unwrap().unwrap();
-        column.typed::<Int64Type>().write_batch(&moments, None, None).unwrap();
-        column.close().unwrap();
-    }
-    let mut column = group.next_column().unwrap().unwrap();
-    column.typed::<DoubleType>().write_batch(&[1.5, f64::NAN], None, None).unwrap();
-    column.close().unwrap();
-    group.close().unwrap();
-    writer.close().unwrap();
-    let options = DocumentOptions::default();
-    let found: Vec<_> = open_documents(&path, &options).unwrap().map(Result::unwrap).collect();
-    assert_eq!(
-        serde_json::Value::Object(found[0].metadata.clone()),
-        serde_json::json!({"on": "2024-05-01 10:30:00 +00:00", "at": "2024-05-01 10:30:00.000000 +00:00", "price": 1.5})
-    );
-    assert_eq!(found[1].metadata["on"], "1970-01-01 00:00:00.000000001 +00:00");
-    assert!(found[1].metadata["price"].is_null());
-    let remarks = options.remarks.take().join("\n");
-    assert!(remarks.contains("NaN") && remarks.contains("`price` (1 document)"), "{remarks}");
-}
-
 #[test]
 fn a_field_that_stands_twice_is_kept_by_itself_and_said() {
     let folder = tempfile::tempdir().unwrap();
@@ -273,94 +201,11 @@ fn what_is_read_is_counted_as_it_lies_in_the_file() {
 }
 
 #[test]
-fn parquet_rows_become_documents_and_garbage_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("d.parquet");
-    write_parquet(&path);
-    let read = || open_documents(&path, &DocumentOptions::default());
-    let found: Vec<_> = read().unwrap().map(Result::unwrap).collect();
-    assert_eq!(found, [Document::new("7", "one"), Document::new("8", "two")]);
-    let whole = std::fs::read(&path).unwrap();
-    for (at, change) in (0..whole.len()).flat_map(|at| [(at, 0x01), (at, 0x80), (at, 0xff)]) {
-        let mut bytes = whole.clone();
-        bytes[at] ^= change;
-        std::fs::write(&path, &bytes).unwrap();
-        // Whatever a flipped bit makes of the table: it ends, and nothing panics.
-        if let Ok(documents) = read() {
-            assert!(documents.take(100).count() < 100);
-        }
-    }
-    // In the place of the first page's header, a field that nobody knows: a list of 2^31 − 1 doubles. Skipping them
-    // is refused at the end of the file, not gone through.
-    let mut endless = whole.clone();
-    endless[4..11].copy_from_slice(&[0xf9, 0xf7, 0xff, 0xff, 0xff, 0xff, 0x07]);
-    std::fs::write(&path, &endless).unwrap();
-    let started = std::time::Instant::now();
-    assert!(read().unwrap().next().unwrap().is_err());
-    assert!(started.elapsed() < std::time::Duration::from_secs(5), "{:?}", started.elapsed());
-    std::fs::write(&path, b"PAR1 nothing").unwrap();
-    assert!(matches!(read().err(), Some(FormatError::File { .. })));
-}
-
-#[test]
 fn a_line_beyond_the_limit_is_refused_once() {
     let options = DocumentOptions { line_limit: 16, ..DocumentOptions::default() };
     let found: Vec<_> = parse_json_lines(&[b'x'; 1000], "j", &options).collect();
     assert_eq!(found.len(), 1);
     assert!(matches!(found[0], Err(FormatError::LineTooLong { line: 1, limit: 16, .. })));
-}
-
-#[test]
-fn an_open_quotation_mark_does_not_swallow_a_file() {
-    let options = DocumentOptions { line_limit: 100_000, ..DocumentOptions::default() };
-    let mut text = String::from("id,text\n1,fine\n2,\"never closed\n");
-    text.push_str(&"x,y\n".repeat(100_000));
-    let found: Vec<_> = parse_table(text.as_bytes(), "t", b',', &options).collect();
-    assert!(found[0].is_ok());
-    assert!(matches!(found[1], Err(FormatError::Quote { line: 3, .. })), "{:?}", found[1]);
-    assert!(found[1].as_ref().unwrap_err().to_string().contains("--max-line-bytes"), "{:?}", found[1]);
-    assert_eq!(found.len(), 2);
-    let many: String = (0..50_000).map(|i| format!("{i},text\n")).collect();
-    let many = format!("id,text\n{many}");
-    assert_eq!(parse_table(many.as_bytes(), "t", b',', &options).filter(Result::is_ok).count(), 50_000);
-}
-
-#[test]
-fn broken_quoting_is_refused_where_the_mark_opens() {
-    let refused = |text: &str| {
-        let found = table(text, b',');
-        let (last, before) = found.split_last().unwrap();
-        assert!(before.iter().all(Result::is_ok), "{text}: {found:?}");
-        match last {
-            Err(FormatError::Quote { line, problem, .. }) => (*line, before.len(), problem.clone()),
-            other => panic!("{text}: {other:?}"),
-        }
-    };
-    let (line, before, problem) = refused("id,text\n1,\"never closed\n2,two\n");
-    assert!(line == 2 && before == 0 && problem.contains("never closed"), "{problem}");
-    assert_eq!(refused("id,text\n1,one\n2,\"open").0, 3);
-    let (line, before, problem) = refused("id,text\n1,one\n2,\"open\n3,\"three\"\n");
-    assert!((line, before) == (3, 1) && problem.contains("line 4"), "{problem}");
-    assert_eq!(refused("id,text\n1,\"he said \"so\" to me\"\n").0, 2);
-    assert_eq!(refused("id,\"text\n1,one\n").0, 1);
-    let fine = table("id,text\n1,\"a \"\"b\"\" c\"\n2,5\" wide\n", b',');
-    let texts: Vec<&str> = fine.iter().map(|d| d.as_ref().unwrap().text.as_str()).collect();
-    assert_eq!(texts, ["a \"b\" c", "5\" wide"]);
-}
-
-#[test]
-fn two_columns_of_one_name_are_refused() {
-    let found = table("id,text,text\n1,a,b\n", b',');
-    assert!(
-        matches!(&found[..], [Err(FormatError::File { problem, .. })] if problem.contains("`text`")),
-        "{found:?}"
-    );
-    let twice =
-        parse_json_lines(br#"{"_id": "1", "text": "a", "text": "b"}"#, "j", &DocumentOptions::default());
-    let twice: Vec<_> = twice.collect();
-    assert!(
-        matches!(&twice[..], [Err(FormatError::Json { problem, .. })] if problem.contains("`text` is there twice"))
-    );
 }
 
 #[test]
@@ -612,24 +457,6 @@ fn an_empty_id_is_said_to_be_empty_and_not_to_be_looked_for() {
 }
 
 #[test]
-fn a_first_line_of_words_in_a_table_without_known_names_is_told_of() {
-    let read = |text: &str| {
-        let options = DocumentOptions::default();
-        let count = parse_table(text.as_bytes(), "t", b'\t', &options).filter(|found| found.is_ok()).count();
-        (count, options.remarks.take())
-    };
-    let (count, remarks) = read("nummer\tinhalt\n1\tone word\n");
-    assert_eq!(count, 2);
-    assert!(
-        matches!(&remarks[..], [one] if one.contains("t: the first line (`nummer`, `inhalt`)")),
-        "{remarks:?}"
-    );
-    assert_eq!(read("1\tword\n2\ttwo\n"), (2, Vec::new()));
-    assert_eq!(read("abc\tsome words\n"), (1, Vec::new()));
-    assert_eq!(read("id\ttext\n1\tone\n"), (1, Vec::new()));
-}
-
-#[test]
 fn names_that_look_the_same_are_the_same() {
     let (one, two) = ("stra\u{df}e-\u{e9}", "stra\u{df}e-e\u{301}");
     let text = format!("{{\"{two}\": \"a\", \"text\": \"x\"}}");
@@ -682,86 +509,6 @@ fn a_path_with_dots_names_a_field_of_an_object() {
     assert_eq!(second.metadata["meta"]["by"], "me");
     let error = found[2].as_ref().unwrap_err().to_string();
     assert!(error.contains("looked for body.text") && error.contains("`body`"), "{error}");
-}
-
-#[test]
-fn moments_in_96_bits_keep_their_digits() {
-    use ::parquet::data_type::{ByteArray, ByteArrayType, Int96, Int96Type};
-    use ::parquet::file::{properties::WriterProperties, writer::SerializedFileWriter};
-    use ::parquet::schema::parser::parse_message_type;
-    use std::sync::Arc;
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("d.parquet");
-    let schema = "message d { required binary id (UTF8); required binary text (UTF8); optional int96 at; }";
-    let schema = Arc::new(parse_message_type(schema).unwrap());
-    let out = std::fs::File::create(&path).unwrap();
-    let mut writer = SerializedFileWriter::new(out, schema, Arc::new(WriterProperties::default())).unwrap();
-    // Half past ten on the first of May 2024: the day's number and nanoseconds.
-    let moment = |parts: u64| {
-        let nanos = 37_800_000_000_000 + parts;
-        Int96::from(vec![nanos as u32, (nanos >> 32) as u32, 2_460_432])
-    };
-    for [ids, parts] in [["a", "b"], ["c", "d"]].map(|ids| [ids, ["one", "two"]]) {
-        let mut group = writer.next_row_group().unwrap();
-        for texts in [ids, parts] {
-            let mut column = group.next_column().unwrap().unwrap();
-            column.typed::<ByteArrayType>().write_batch(&texts.map(ByteArray::from), None, None).unwrap();
-            column.close().unwrap();
-        }
-        let mut column = group.next_column().unwrap().unwrap();
-        let (moments, there): (Vec<Int96>, [i16; 2]) = match ids[0] {
-            "a" => (vec![moment(123_456_000), moment(250_000_000)], [1, 1]),
-            _ => (vec![moment(5)], [0, 1]),
-        };
-        column.typed::<Int96Type>().write_batch(&moments, Some(&there), None).unwrap();
-        column.close().unwrap();
-        group.close().unwrap();
-    }
-    writer.close().unwrap();
-    let found: Vec<_> =
-        open_documents(&path, &DocumentOptions::default()).unwrap().map(Result::unwrap).collect();
-    let at = |row: usize| found[row].metadata.get("at").and_then(serde_json::Value::as_str);
-    assert_eq!(at(0), Some("2024-05-01 10:30:00.123456 +00:00"));
-    assert_eq!(at(1), Some("2024-05-01 10:30:00.250 +00:00"));
-    assert_eq!((at(2), at(3)), (None, Some("2024-05-01 10:30:00.000000005 +00:00")));
-}
-
-#[test]
-fn a_path_with_dots_names_a_column_of_a_group() {
-    use ::parquet::data_type::{ByteArray, ByteArrayType};
-    use ::parquet::file::{properties::WriterProperties, writer::SerializedFileWriter};
-    use ::parquet::schema::parser::parse_message_type;
-    use std::sync::Arc;
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("d.parquet");
-    let schema = "message d { required binary id (UTF8); required group body { required binary text (UTF8); required \
-                  binary by (UTF8); } }";
-    let schema = Arc::new(parse_message_type(schema).unwrap());
-    let out = std::fs::File::create(&path).unwrap();
-    let mut writer = SerializedFileWriter::new(out, schema, Arc::new(WriterProperties::default())).unwrap();
-    let mut group = writer.next_row_group().unwrap();
-    for cell in ["a", "words", "Ada"] {
-        let mut column = group.next_column().unwrap().unwrap();
-        column.typed::<ByteArrayType>().write_batch(&[ByteArray::from(cell)], None, None).unwrap();
-        column.close().unwrap();
-    }
-    group.close().unwrap();
-    writer.close().unwrap();
-    let options = DocumentOptions { text_field: Some("body.text".into()), ..DocumentOptions::default() };
-    let found: Vec<_> = open_documents(&path, &options).unwrap().map(Result::unwrap).collect();
-    assert_eq!((found[0].id.as_str(), found[0].text.as_str()), ("a", "words"));
-    assert_eq!(found[0].metadata["body"]["by"], "Ada");
-}
-
-#[test]
-fn the_four_columns_of_ms_marco_documents_are_known() {
-    let text = "D1\thttps://x.example/a\tA title\tThe \"body\".\nD2\t\t\tOnly a body.\n";
-    let found: Vec<Document> = table(text, b'\t').into_iter().map(|d| d.unwrap()).collect();
-    let parts: Vec<_> = found.iter().map(|d| (d.id.as_str(), d.title.as_str(), d.text.as_str())).collect();
-    assert_eq!(parts, [("D1", "A title", "The \"body\"."), ("D2", "", "Only a body.")]);
-    assert_eq!(found[0].metadata["url"], "https://x.example/a");
-    let other = table("1\ta\tb\tc\n", b'\t').pop().unwrap().unwrap_err().to_string();
-    assert!(other.contains("found 4 fields"), "{other}");
 }
 
 #[test]

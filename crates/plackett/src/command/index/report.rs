@@ -8,7 +8,7 @@ use console::style;
 use plackett::sync::CollectionSync;
 use plackett_core::declaration::{nearest, suggestion};
 use plackett_core::names_field;
-use plackett_search::{Committed, Field, Index};
+use plackett_search::{Committed, Field, Index, SearchError};
 use serde_json::json;
 use std::time::Instant;
 
@@ -132,5 +132,30 @@ fn remark_on_texts(done: &Committed, model: &str, (has_passages, given): (bool, 
             "no vector for {}: {why}, and `dense` does not find it",
             listed(&done.without_vector, one, many)
         ));
+    }
+}
+
+/// Documents that came into the index otherwise are nothing that a sync would remove.
+pub(super) fn remark_on_strangers(sync: &CollectionSync, done: &Committed, directory: &str, output: &Output) {
+    let others = done.documents.saturating_sub(sync.documents());
+    if others > 0 {
+        let (documents, verb) = if others == 1 { ("document", "stays") } else { ("documents", "stay") };
+        output.warn(&format!(
+            "{directory}: {others} {documents} that no sync has put there {verb}; --delete removes what is not wanted"
+        ));
+    }
+}
+
+/// Says what cannot be written where the user has no right to.
+pub(super) fn unwritable(directory: &str, error: SearchError) -> anyhow::Error {
+    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    match &error {
+        SearchError::Io { source, .. } if matches!(source.kind(), PermissionDenied | ReadOnlyFilesystem) => {
+            anyhow::Error::new(error).context(format!(
+                "{directory}: the index can be searched and not changed, since its folder cannot be written; ask its owner, \
+                 or index the collection into a folder of your own"
+            ))
+        }
+        _ => error.into(),
     }
 }

@@ -72,7 +72,7 @@ mod tests {
         for (path, said) in [
             ("mine.toml", "./mine.toml"),
             ("recipes/mine.toml", "recipes/mine.toml"),
-            ("/tmp/mine.toml", "/tmp/mine.toml"),
+            ("/drafts/mine.toml", "/drafts/mine.toml"),
             ("my drafts/it's.toml", "'my drafts/it'\\''s.toml'"),
         ] {
             assert_eq!(shown(Path::new(path)), said);
