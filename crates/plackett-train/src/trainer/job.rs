@@ -142,7 +142,8 @@ impl RankingJob {
         }
     }
 
-    fn terms(&self) -> Result<Vec<Term>, TrainError> {
+    /// What is minimised, term by term.
+    pub(super) fn terms(&self) -> Result<Vec<Term>, TrainError> {
         objective::parse_sum(&self.objective)
             .map_err(|error| TrainError::Setting(format!("objective: {error}")))
     }
@@ -164,12 +165,16 @@ impl RankingJob {
         self.check()?;
         std::fs::create_dir_all(work).map_err(|source| TrainError::file(work, source))?;
         let mut parameters = Parameters::default();
-        let mut model = CrossEncoder::open(base, &mut parameters, self.tokens, self.settings.seed)?;
-        if let Some(layers) = self.separate_layers {
-            model.keep_apart(layers)?;
-        }
+        let mut model = self.open(base, &mut parameters)?;
         let count = parameters.count();
         let mut attached = self.attach(&mut parameters, &mut model)?;
+        if let Some(attached) = &attached {
+            attached.check_mergeable(&parameters).map_err(|error| {
+                TrainError::Setting(format!(
+                    "{error}, and a model that is saved has only those; use an adapter that has, as lora, dora or lt-sft"
+                ))
+            })?;
+        }
         let mut outcome =
             Outcome { trainable: parameters.trainable_count(), parameters: count, ..Outcome::default() };
         let task = RankingTask::new(&model, examples, self.terms()?)?;
@@ -199,8 +204,17 @@ impl RankingJob {
         Ok(outcome)
     }
 
+    /// The base model, with as many layers kept apart as is asked.
+    pub(super) fn open(&self, base: &Path, parameters: &mut Parameters) -> Result<CrossEncoder, TrainError> {
+        let mut model = CrossEncoder::open(base, parameters, self.tokens, self.settings.seed)?;
+        if let Some(layers) = self.separate_layers {
+            model.keep_apart(layers)?;
+        }
+        Ok(model)
+    }
+
     /// Lets what is to be trained be trained.
-    fn attach(
+    pub(super) fn attach(
         &self,
         parameters: &mut Parameters,
         model: &mut CrossEncoder,
@@ -218,20 +232,14 @@ impl RankingJob {
                 let targets = Targets::parse(&self.trained.targets);
                 let seed = self.settings.seed;
                 let configured = adapter::parse(text)?;
-                let attached = configured.attach(parameters, &mut model.bert, &targets, seed, is_head)?;
-                attached.check_mergeable(parameters).map_err(|error| {
-                    TrainError::Setting(format!(
-                        "{error}, and a model that is saved has only those; use an adapter that has, as lora, dora or lt-sft"
-                    ))
-                })?;
-                Ok(Some(attached))
+                Ok(Some(configured.attach(parameters, &mut model.bert, &targets, seed, is_head)?))
             }
         }
     }
 }
 
 /// What is cut of the texts of all examples.
-fn cut_texts<'t>(tasks: impl Iterator<Item = &'t RankingTask<'t>>, tokens: usize) -> CutTexts {
+pub(super) fn cut_texts<'t>(tasks: impl Iterator<Item = &'t RankingTask<'t>>, tokens: usize) -> CutTexts {
     tasks.fold(
         CutTexts { tokens, what: "pairs of a query and a document", ..CutTexts::default() },
         |all, task| {

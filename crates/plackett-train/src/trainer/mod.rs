@@ -1,6 +1,7 @@
 //! The trainer: examples in an order that follows from the seed, steps, checkpoints from which a killed run goes on bit by
 //! bit, a log of every step.
 
+mod adapted_ranker;
 mod bert_files;
 mod bytes;
 mod chat_files;
@@ -39,6 +40,7 @@ mod view_task;
 mod word_tokenizer;
 mod word_vocabulary;
 
+pub use adapted_ranker::{AdaptedRanker, TrainedNumbers};
 pub use bytes::{BYTE_VOCABULARY, END_OF_TEXT, decode_bytes, encode_bytes, held_out, windows_of_bytes};
 pub use checkpoint::CHECKPOINT;
 pub use cross_encoder::{CrossEncoder, RankingTask};

@@ -59,11 +59,15 @@ pub static FACTORIZE: StageKind = StageKind {
     run,
 };
 
+/// A rank as a field has it: below 1 a share of the rank from which on nothing is saved.
+pub(super) fn rank(written: f64) -> Rank {
+    if written < 1.0 { Rank::Ratio(written) } else { Rank::Absolute(written as usize) }
+}
+
 /// How the fields ask for it to be done.
 fn method(values: &Values) -> Factorization {
-    let rank = values.number("rank").unwrap_or_default();
     Factorization {
-        rank: if rank < 1.0 { Rank::Ratio(rank) } else { Rank::Absolute(rank as usize) },
+        rank: rank(values.number("rank").unwrap_or_default()),
         solver: match values.word("solver") {
             "svd" => Solver::Svd,
             "semi-nmf" => Solver::SemiNmf { iterations: 10 },

@@ -1,5 +1,6 @@
 //! Kinds of stages, one file each; this is the one list of them.
 
+mod adapter_quality;
 mod agreement;
 mod align_pointer_ranker;
 mod align_sessions;
@@ -120,6 +121,7 @@ pub static STAGE_KINDS: &[&StageKind] = &[
     &train_embedder::TRAIN_EMBEDDER,
     &train_views::TRAIN_VIEWS,
     &factorize::FACTORIZE,
+    &adapter_quality::ADAPTER_QUALITY,
     &digit_encoder::DIGIT_ENCODER,
     &linformer_speed::LINFORMER_SPEED,
     &learn_features::LEARN_FEATURES,
