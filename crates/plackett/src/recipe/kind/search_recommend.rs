@@ -4,7 +4,7 @@ use super::text_vectors::{VECTORS, vectors_of};
 use crate::recipe::catalogue_index::CatalogueIndex;
 use crate::recipe::choosing;
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
 use crate::recipe::film::FilmSearches;
 use crate::recipe::four_modes::{Answers, AskedUser, FourModes, names, quantities};
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_to_check};
@@ -256,11 +256,9 @@ fn world_of(
     Ok((World { films, learned, asked, texts }, cut))
 }
 
-fn measure(task: &Task<'_>, world: &World, items: usize, seed: u64) -> Result<Answers, StageError> {
-    let values = task.values;
-    let number = |name: &str| values.number(name).unwrap_or_default();
+fn config_of(values: &Values) -> SynerGenConfig {
     let width = values.count("width");
-    let config = SynerGenConfig {
+    SynerGenConfig {
         width,
         blocks: values.count("blocks"),
         heads: HEADS,
@@ -270,9 +268,14 @@ fn measure(task: &Task<'_>, world: &World, items: usize, seed: u64) -> Result<An
         ids: values.on("ids"),
         semantic: values.on("semantic"),
         time: values.word("rotary") == "time",
-    };
+    }
+}
+
+fn measure(task: &Task<'_>, world: &World, items: usize, seed: u64) -> Result<Answers, StageError> {
+    let values = task.values;
+    let number = |name: &str| values.number(name).unwrap_or_default();
     let mut parameters = Parameters::default();
-    let model = SynerGen::new(config, world.texts.clone(), &mut parameters, seed)?;
+    let model = SynerGen::new(config_of(values), world.texts.clone(), &mut parameters, seed)?;
     let learning = SynerGenLearning {
         labels: match values.word("labels") {
             "last" => Labels::Last,
@@ -313,7 +316,7 @@ fn measure(task: &Task<'_>, world: &World, items: usize, seed: u64) -> Result<An
     let inference = SynerGenInference::new(&model, &parameters, Compute::new(1));
     let index = values.on("index").then(|| {
         let folder = task.folder.join(format!("catalogue-{seed}"));
-        CatalogueIndex::make(&folder, inference.item_vectors(), width)
+        CatalogueIndex::make(&folder, inference.item_vectors(), values.count("width"))
     });
     let (index, depth) = (index.transpose()?, values.count("depth"));
     let modes = FourModes { inference, users: &world.asked, items, depth, index: index.as_ref(), seed };
