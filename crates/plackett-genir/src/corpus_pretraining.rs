@@ -3,6 +3,8 @@
 
 mod pages;
 mod pairs;
+mod settings;
 
 pub use pages::{Link, Page, link_mentions, read_pages};
 pub use pairs::{CorpusPretraining, PretrainingObjective, PretrainingPairs, TitlePair};
+pub use settings::{LABEL_SMOOTHING, title_settings};

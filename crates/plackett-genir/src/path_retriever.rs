@@ -12,8 +12,8 @@ use crate::{GenerativeRetriever, GenirError, RetrieverFiles};
 use free_path::FreePath;
 use plackett_lm::LmError;
 use plackett_lm::decode::{
-    Beam, Branch, Constraint, DecodeModel, DecodeOptions, DecodeRequest, Decoded, LogitIds, Normalize,
-    PrefixId, Strategy, TokenTrie, TrieConstraint, decode,
+    Beam, Branch, Constraint, DecodeModel, DecodeOptions, DecodeRequest, Decoded, LengthNorm, LogitIds,
+    Normalize, PrefixId, Strategy, TokenTrie, TrieConstraint, decode,
 };
 use plackett_train::files::write_whole;
 use serde::{Deserialize, Serialize};
@@ -49,9 +49,11 @@ pub fn save_hierarchy(
 /// What a hit is scored by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PathScore {
-    /// log p(docid | query, path), as in the authors' code: a path that is unlikely costs nothing.
+    /// log p(docid | query, path): a path that is unlikely costs nothing.
     #[default]
     Docid,
+    /// The same by token of the docid: the length penalty of 1 with which the authors search.
+    Mean,
     /// log p(path | query) + log p(docid | query, path), the probability of both.
     Joint,
 }
@@ -178,7 +180,7 @@ impl PathRetriever {
         let path_seconds = share(begun);
         let begun = Instant::now();
         let paths: Vec<&[PathTokens]> = written.iter().map(|(paths, _)| &paths[..]).collect();
-        let docids = self.write_docids(model, queries, &paths, decoding.width)?;
+        let docids = self.write_docids(model, queries, &paths, decoding)?;
         let docid_seconds = share(begun);
         let mut docids = docids.into_iter();
         let explained = written.iter().map(|(paths, path_branches)| {
@@ -215,10 +217,10 @@ impl PathRetriever {
         };
         let written = if decoding.constrained {
             let constraint = TrieConstraint::new(&self.paths, None).map_err(LmError::from)?;
-            sequences(beams(model, &starts, &constraint, (decoding.paths, Normalize::Allowed))?)
+            sequences(beams(model, &starts, &constraint, (Beam::new(decoding.paths), Normalize::Allowed))?)
         } else {
             let constraint = FreePath::new(model.vocabulary(), &ended, self.language.longest());
-            sequences(beams(model, &starts, &constraint, (decoding.paths, Normalize::Vocabulary))?)
+            sequences(beams(model, &starts, &constraint, (Beam::new(decoding.paths), Normalize::Vocabulary))?)
         };
         Ok(written.into_iter().map(|(found, branches)| (paths(found), branches)).collect())
     }
@@ -229,7 +231,7 @@ impl PathRetriever {
         model: &mut M,
         queries: &[PrefixId],
         paths: &[&[PathTokens]],
-        width: usize,
+        decoding: &PathDecoding,
     ) -> Result<Vec<Decoded<usize>>, GenirError> {
         let prefixes: Vec<(PrefixId, Vec<u32>)> = queries
             .iter()
@@ -239,7 +241,12 @@ impl PathRetriever {
         let starts: Vec<(PrefixId, &[u32])> =
             prefixes.iter().map(|(query, prefix)| (*query, &prefix[..])).collect();
         let constraint = TrieConstraint::new(self.retriever.docids().trie(), None).map_err(LmError::from)?;
-        beams(model, &starts, &constraint, (width, Normalize::Allowed))
+        let length = match decoding.score {
+            PathScore::Docid | PathScore::Joint => LengthNorm::None,
+            PathScore::Mean => LengthNorm::Power(1.0),
+        };
+        let beam = Beam { length, ..Beam::new(decoding.width) };
+        beams(model, &starts, &constraint, (beam, Normalize::Allowed))
     }
 
     /// What was found for one query, from the docids below each of its paths.
@@ -252,7 +259,7 @@ impl PathRetriever {
     ) -> Explained {
         let hits = below.iter().enumerate().flat_map(|(path, found)| {
             let of_path = match decoding.score {
-                PathScore::Docid => 0.0,
+                PathScore::Docid | PathScore::Mean => 0.0,
                 PathScore::Joint => paths[path].1,
             };
             found.hypotheses.iter().flat_map(move |one| {
@@ -275,14 +282,14 @@ fn beams<M: DecodeModel, C: Constraint>(
     model: &mut M,
     starts: &[(PrefixId, &[u32])],
     constraint: &C,
-    (width, normalize): (usize, Normalize),
+    (beam, normalize): (Beam, Normalize),
 ) -> Result<Vec<Decoded<C::Output>>, GenirError> {
     let requests: Vec<DecodeRequest<'_, C>> = starts
         .iter()
         .zip(0..)
         .map(|((prefix, prompt), index)| DecodeRequest { prefix: *prefix, prompt, constraint, index })
         .collect();
-    let options = DecodeOptions { normalize, ..DecodeOptions::new(Strategy::Beam(Beam::new(width))) };
+    let options = DecodeOptions { normalize, ..DecodeOptions::new(Strategy::Beam(beam)) };
     let found = decode(model, &requests, &options)?.into_iter();
     found.map(|found| found.map_err(|error| LmError::from(error).into())).collect()
 }

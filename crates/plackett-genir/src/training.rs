@@ -55,6 +55,14 @@ impl<'m> RetrieverTask<'m> {
         Ok(RetrieverTask { model, language, reranking, steps: (settings.batch, settings.seed) })
     }
 
+    /// The same with label smoothing: of what each token of a docid teaches the share `epsilon` goes evenly to the whole vocabulary.
+    ///
+    /// # Errors
+    /// A share that is not from 0 and below 1.
+    pub fn with_label_smoothing(self, epsilon: f32) -> Result<RetrieverTask<'m>, GenirError> {
+        Ok(RetrieverTask { language: self.language.with_label_smoothing(epsilon)?, ..self })
+    }
+
     /// The number of the step that a pass belongs to, from 0: the trainer's key counts examples from seed · 2²⁰ on.
     fn step(&self, key: u64) -> u64 {
         let (batch, seed) = self.steps;
@@ -172,6 +180,26 @@ mod tests {
         let tokens: Vec<usize> = report.steps.iter().take(5).map(|step| step.tokens).collect();
         assert_eq!(tokens, [10, 4, 4, 4, 10]);
         assert!(before > 0.4 && first(&parameters) < 0.1, "{before} {}", first(&parameters));
+    }
+
+    #[test]
+    fn smoothed_docids_stop_short_of_certainty() {
+        // With q = 0.9 + 0.1 / V for the right token and 0.1 / V for each other one the loss is least where p = q: that token has 0.9 + 0.1 / V.
+        let mut parameters = Parameters::default();
+        let model = model(&mut parameters);
+        let vocabulary = model.llama.config.vocab_size as f32;
+        let settings =
+            Settings { batch: 1, steps: 400, rate: 1e-2, seed: 5, checkpoint: 0, ..Settings::default() };
+        let pairs = vec![(vec![10, 0], vec![3])];
+        let task = RetrieverTask::new(&model, pairs.clone(), &settings, None).unwrap();
+        let smoothed = task.with_label_smoothing(0.1).unwrap();
+        let compute = Compute::new(1);
+        train(&smoothed, &compute, &mut parameters, &settings, (None, ""), None, &mut |_, _| {}).unwrap();
+        let plain = RetrieverTask::new(&model, pairs, &settings, None).unwrap();
+        let tape = Tape::inference(&parameters, &compute);
+        let loss = plain.loss(&tape, &[0], Mode::default()).unwrap().value.item();
+        let expected = 0.9 + 0.1 / vocabulary;
+        assert!(((-loss).exp() - expected).abs() < 0.03, "{} is not {expected}", (-loss).exp());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use plackett_core::declaration::OptionError;
 use plackett_core::formats::FormatError;
+use plackett_lm::LmError;
 use plackett_train::TrainError;
 
 /// Why a recommendation cannot be had.
@@ -16,6 +17,9 @@ pub enum RecError {
     /// The training failed.
     #[error(transparent)]
     Train(#[from] TrainError),
+    /// The decoding engine refused or failed.
+    #[error(transparent)]
+    Decode(#[from] LmError),
     /// A setting that cannot be, or does not go with the data.
     #[error("{0}")]
     Setting(String),

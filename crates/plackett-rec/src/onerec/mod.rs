@@ -3,7 +3,7 @@
 //! of its own sessions it is to prefer.
 //!
 //! [`sessions`] makes sessions of what users did, [`ItemTokens`] gives items tokens, [`OneRec`] is the model (its decoder's feed-forward networks
-//! are mixtures of experts, [`Mixture`]), [`SessionTask`] its training; one item is a session of length one. [`SessionReward`] is the reward
+//! are mixtures of experts, [`Mixture`]), which writes by the searches of `plackett_lm::decode`, [`SessionTask`] its training; one item is a session of length one. [`SessionReward`] is the reward
 //! model, [`AlignmentTask`] a round of preference alignment.
 
 mod alignment;
@@ -13,6 +13,7 @@ mod item_tokens;
 mod mixture;
 mod model;
 mod reward;
+mod session_decoder;
 mod session_task;
 mod sessions;
 #[cfg(test)]

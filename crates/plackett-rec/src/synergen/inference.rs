@@ -119,6 +119,36 @@ impl<'m> SynerGenInference<'m> {
         self.model.forward_with(tape, &self.contents(tape), &rows, Mode::default(), attend)
     }
 
+    /// The vectors of all items, each of length 1, for an index over them: items × width, row-major.
+    pub fn item_vectors(&self) -> &[f32] {
+        &self.normal
+    }
+
+    /// What a question behind all events that were read becomes, with length 1: as many numbers as a row of
+    /// [`SynerGenInference::item_vectors`] has, whose products with it are what [`SynerGenInference::retrieve`] gives.
+    ///
+    /// # Errors
+    /// The model does not have the query.
+    pub fn question_vector(
+        &self,
+        context: &ContextCache,
+        query: Option<u32>,
+        now: Option<i64>,
+    ) -> Result<Vec<f32>, RecError> {
+        Ok(self.question_state(&self.tape(), context, query, now)?.value.to_vec())
+    }
+
+    fn question_state(
+        &self,
+        tape: &Tape,
+        context: &ContextCache,
+        query: Option<u32>,
+        now: Option<i64>,
+    ) -> Result<Var, RecError> {
+        let question = Question { known: context.events, time: now, query, candidate: None };
+        Ok(normalize_rows(tape, &self.states(tape, context, &[question])?))
+    }
+
     /// Scores of the whole catalogue for a question behind all events that were read: cosines, one product for each item.
     ///
     /// # Errors
@@ -130,9 +160,8 @@ impl<'m> SynerGenInference<'m> {
         now: Option<i64>,
     ) -> Result<Vec<f32>, RecError> {
         let tape = self.tape();
-        let question = Question { known: context.events, time: now, query, candidate: None };
-        let states = normalize_rows(&tape, &self.states(&tape, context, &[question])?);
-        let scores = Engine::linear(&tape, &states, &self.contents(&tape).items, None, None);
+        let state = self.question_state(&tape, context, query, now)?;
+        let scores = Engine::linear(&tape, &state, &self.contents(&tape).items, None, None);
         Ok(scores.value.to_vec())
     }
 

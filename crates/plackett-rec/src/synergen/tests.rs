@@ -78,6 +78,14 @@ fn shifted_times_permuted_candidates_and_the_cache_change_nothing() {
     for (query, now) in [(Some(2), 890_000_000), (Some(3), 880_900_000), (None, 880_900_000)] {
         assert_ne!(plain.0, inference.retrieve(&context, query, Some(now)).unwrap());
     }
+    // What an index would be asked gives the same scores.
+    let vector = inference.question_vector(&context, Some(2), Some(880_900_000)).unwrap();
+    let rows = inference.item_vectors().chunks(vector.len());
+    assert_eq!((vector.len(), rows.len()), (16, ITEMS));
+    for (row, score) in rows.zip(&plain.0) {
+        let product: f32 = row.iter().zip(&vector).map(|(a, b)| a * b).sum();
+        assert!((product - score).abs() < 1e-5, "{product} {score}");
+    }
     // Without a history a question sees itself alone.
     let nothing = inference.read(&[]).unwrap();
     assert!(

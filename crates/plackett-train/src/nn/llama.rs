@@ -210,6 +210,21 @@ impl Llama {
         tape.token_log_probabilities(&chosen, &tape.parameter(head), &own)
     }
 
+    /// For each (row, token) how far the logit of the token after that row is above the mean of the row's logits, as a column; under an output
+    /// matrix, vocabulary × width.
+    pub fn logits_above_mean_of(
+        &self,
+        tape: &Tape,
+        hidden: &Var,
+        targets: &[(usize, u32)],
+        head: ParameterId,
+    ) -> Var {
+        let rows: Vec<usize> = targets.iter().map(|(row, _)| *row).collect();
+        let tokens: Vec<usize> = targets.iter().map(|(_, token)| *token as usize).collect();
+        let chosen = self.normalized(tape, &tape.select_rows(hidden, &rows));
+        logits_above_mean(tape, &chosen, &tape.parameter(head), &tokens)
+    }
+
     /// The logits of some rows over the whole vocabulary.
     pub fn logits(&self, tape: &Tape, hidden: &Var, rows: &[usize]) -> Var {
         self.logits_of(tape, hidden, rows, self.head)
@@ -225,6 +240,15 @@ impl Llama {
     pub fn linears_mut(&mut self) -> impl Iterator<Item = &mut Linear> {
         self.layers.iter_mut().flat_map(LlamaLayer::linears_mut)
     }
+}
+
+/// For each row of `x` and its token: row · (weight of the token − mean weight), as a column. The mean of a row's logits is its product with the
+/// mean weight, so that the logits of the whole vocabulary (rows of `weight`) need not exist.
+fn logits_above_mean(tape: &Tape, x: &Var, weight: &Var, tokens: &[usize]) -> Var {
+    let sums = tape.transpose(&tape.sum_rows(&tape.transpose(weight)));
+    let mean = tape.scale(&sums, 1.0 / weight.rows.max(1) as f32);
+    let above = tape.minus(&tape.select_rows(weight, tokens), &mean);
+    tape.sum_rows(&tape.times(x, &above))
 }
 
 impl LlamaLayer {
@@ -295,5 +319,29 @@ impl LlamaLayer {
     pub fn linears_mut(&mut self) -> impl Iterator<Item = &mut Linear> {
         let output = std::iter::once(&mut self.attention_output);
         self.attention.iter_mut().chain(output).chain(self.feed_forward.iter_mut())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tape::{Compute, assert_gradients};
+
+    #[test]
+    fn logits_above_their_mean_by_hand_and_with_their_gradients() {
+        let parameters = Parameters::default();
+        let tape = Tape::inference(&parameters, &Compute::new(1));
+        let weight = tape.constant((3, 2), &[1.0, 0.0, 0.0, 1.0, 3.0, 3.0]);
+        // Logits 1, 2 and 9 with the mean 4, and −1, 1 and 0 with the mean 0.
+        let x = tape.constant((2, 2), &[1.0, 2.0, -1.0, 1.0]);
+        let above = logits_above_mean(&tape, &x, &weight, &[1, 0]);
+        assert_eq!((above.rows, above.columns), (2, 1));
+        for (found, expected) in above.value.iter().zip([-2.0, -1.0]) {
+            assert!((found - expected).abs() < 1e-6, "{found} is not {expected}");
+        }
+        let inputs = [((2, 2), vec![0.3, -0.2, 0.5, 0.1]), ((3, 2), vec![0.1, 0.4, -0.3, 0.2, 0.6, -0.5])];
+        assert_gradients(&inputs, |tape, inputs| {
+            tape.sum(&tape.square(&logits_above_mean(tape, &inputs[0], &inputs[1], &[2, 0])))
+        });
     }
 }

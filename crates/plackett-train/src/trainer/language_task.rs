@@ -15,6 +15,8 @@ pub struct LanguageTask<'m> {
     pub(super) texts: Vec<EncodedText>,
     objective: Vec<Term>,
     pub(super) read_outs: ReadOuts,
+    /// The share of each target that goes to the whole vocabulary.
+    smoothing: f32,
 }
 
 /// A text as tokens.
@@ -56,7 +58,7 @@ impl<'m> LanguageTask<'m> {
             Ok(EncodedText { is_cut: tokens.len() < all, tokens, given })
         };
         let texts = examples.iter().map(text).collect::<Result<_, TrainError>>()?;
-        Ok(LanguageTask { model, texts, objective, read_outs: ReadOuts::last(model) })
+        Ok(LanguageTask { model, texts, objective, read_outs: ReadOuts::last(model), smoothing: 0.0 })
     }
 
     /// Sequences of tokens, of which all but the first are foretold.
@@ -104,12 +106,27 @@ impl<'m> LanguageTask<'m> {
             Ok(EncodedText { tokens, given, is_cut: false })
         };
         let texts = pairs.into_iter().enumerate().map(text).collect::<Result<_, TrainError>>()?;
-        Ok(LanguageTask { model, texts, objective, read_outs: ReadOuts::last(model) })
+        Ok(LanguageTask { model, texts, objective, read_outs: ReadOuts::last(model), smoothing: 0.0 })
     }
 
     /// The same, read out at other depths: the loss is the mean of theirs.
     pub fn with_read_outs(self, read_outs: ReadOuts) -> LanguageTask<'m> {
         LanguageTask { read_outs, ..self }
+    }
+
+    /// The same with label smoothing (Szegedy and others, Rethinking the Inception Architecture, 2016): the target of each token is the token with
+    /// 1 − `epsilon`, and each token of the vocabulary with `epsilon` over their number. To the loss comes the mean over tokens of
+    /// `epsilon` · (logit of the token − mean logit), which is what the smoothed cross-entropy has beyond the plain one.
+    ///
+    /// # Errors
+    /// A share that is not from 0 and below 1.
+    pub fn with_label_smoothing(self, epsilon: f32) -> Result<LanguageTask<'m>, TrainError> {
+        match (0.0..1.0).contains(&epsilon) {
+            true => Ok(LanguageTask { smoothing: epsilon, ..self }),
+            false => Err(TrainError::Setting(format!(
+                "label smoothing {epsilon}: a number from 0 and below 1 is expected"
+            ))),
+        }
     }
 
     /// How many texts have lost a part, of the prompt or of the target, and how many there are.
@@ -155,7 +172,14 @@ impl Task for LanguageTask<'_> {
             let Some(head) = self.read_outs.head(depth) else { return };
             let log_probabilities = llama.log_probabilities_of(tape, hidden, &targets, head);
             let tokens = Batch::Tokens(Tokens::new(&log_probabilities, &ranges));
-            losses.push(weighted_sum(tape, &self.objective, &tokens, batch.tokens.len()));
+            let mut loss = weighted_sum(tape, &self.objective, &tokens, batch.tokens.len());
+            if let Ok(loss) = &mut loss
+                && self.smoothing > 0.0
+            {
+                let above = tape.mean(&llama.logits_above_mean_of(tape, hidden, &targets, head));
+                loss.value = tape.plus(&loss.value, &tape.scale(&above, self.smoothing));
+            }
+            losses.push(loss);
         });
         mean(tape, losses)
     }
@@ -197,4 +221,45 @@ pub fn weighted_sum(
         sum.skipped = sum.skipped.max(loss.skipped);
     }
     Ok(sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::LlamaConfig;
+    use crate::objective::parse_sum;
+    use crate::tape::{Compute, Parameters};
+
+    #[test]
+    fn label_smoothing_is_a_cross_entropy_with_a_share_for_every_token() {
+        let mut parameters = Parameters::default();
+        let config = LlamaConfig::small(0, 1, (16, 32), 2);
+        let model = LanguageModel::of_bytes(&config, 8, 3, &mut parameters).unwrap();
+        let pairs = vec![(vec![5, 9], vec![7, 8]), (vec![6], vec![4, 11, 7])];
+        let task = || LanguageTask::of_pairs(&model, pairs.clone(), parse_sum("language").unwrap()).unwrap();
+        let compute = Compute::new(1);
+        let tape = Tape::inference(&parameters, &compute);
+        let smoothed = task().with_label_smoothing(0.1).unwrap();
+        let found = smoothed.loss(&tape, &[0, 1], Mode::default()).unwrap().value.item();
+        let (batch, targets, _) = smoothed.batch(&[0, 1]);
+        assert_eq!(targets.len(), 5);
+        let rows: Vec<usize> = targets.iter().map(|(row, _)| *row).collect();
+        let hidden = model.llama.hidden(&tape, &batch);
+        let logs = tape.log_softmax(&model.llama.logits(&tape, &hidden, &rows));
+        // −Σ_k q_k ln p_k with q = 0.9 for the token and 0.1 over the vocabulary, written out.
+        let cross_entropy = |(at, (_, token)): (usize, &(usize, u32))| {
+            let own = &logs.value[at * logs.columns..][..logs.columns];
+            let mean = own.iter().sum::<f32>() / logs.columns as f32;
+            -0.9 * own[*token as usize] - 0.1 * mean
+        };
+        let expected = targets.iter().enumerate().map(cross_entropy).sum::<f32>() / 5.0;
+        assert!((found - expected).abs() < 1e-4, "{found} is not {expected}");
+        let without = task().with_label_smoothing(0.0).unwrap();
+        let plain = task().loss(&tape, &[0, 1], Mode::default()).unwrap().value.item();
+        assert_eq!(without.loss(&tape, &[0, 1], Mode::default()).unwrap().value.item(), plain);
+        for wrong in [-0.1, 1.0, f32::NAN] {
+            let error = task().with_label_smoothing(wrong).err().unwrap().to_string();
+            assert!(error.contains("from 0 and below 1"), "{error}");
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! One model asked in four ways: for the whole catalogue and for candidates, behind a history alone and with the query of a search.
 
+use super::catalogue_index::CatalogueIndex;
 use super::error::StageError;
 use super::quantity::{Quantity, mean};
 use super::small_decoder::of_seeds;
@@ -8,6 +9,7 @@ use plackett_rec::synergen::{ContextCache, Occurrence, SynerGenInference};
 use plackett_rec::{RecError, TargetRank, target_rank};
 use plackett_train::random::Stream;
 use rayon::prelude::*;
+use std::collections::HashSet;
 use std::time::Instant;
 
 /// Where lists are cut.
@@ -34,6 +36,9 @@ pub const BY_SEED: [&str; 8] = [
     "retrieve_seconds",
     "rank_seconds",
 ];
+
+/// By seed, where an index is asked.
+pub const BY_INDEX: [&str; 2] = ["index_recall", "index_seconds"];
 
 /// Somebody whose last event is asked for.
 pub struct AskedUser {
@@ -69,6 +74,15 @@ pub struct Answers {
     /// The same when times are shuffled among the events of a history.
     shuffled: Modes,
     by_seed: [f64; BY_SEED.len()],
+    /// What an index over the catalogue finds, and how it was searched.
+    by_index: Option<([f64; BY_INDEX.len()], String)>,
+}
+
+impl Answers {
+    /// How the index was searched, where there is one.
+    pub fn index_used(&self) -> Option<&str> {
+        self.by_index.as_ref().map(|(_, used)| &used[..])
+    }
 }
 
 /// Asks a model.
@@ -81,6 +95,8 @@ pub struct FourModes<'a> {
     pub items: usize,
     /// How many of the first items are ranked again.
     pub depth: usize,
+    /// An index over the model's vectors of all items.
+    pub index: Option<&'a CatalogueIndex>,
     /// From which candidates follow.
     pub seed: u64,
 }
@@ -92,7 +108,8 @@ impl FourModes<'_> {
     /// The model does not have an item or query.
     pub fn ask(&self) -> Result<Answers, StageError> {
         let (modes, labelled) = self.all(false)?;
-        Ok(Answers { modes, shuffled: self.all(true)?.0, by_seed: self.by_seed(&labelled)? })
+        let by_index = self.index.map(|index| self.by_index(index)).transpose()?;
+        Ok(Answers { modes, shuffled: self.all(true)?.0, by_seed: self.by_seed(&labelled)?, by_index })
     }
 
     /// The answers of all users in both modes, and the probabilities of their targets and others.
@@ -212,6 +229,27 @@ impl FourModes<'_> {
             rank,
         ])
     }
+
+    /// The share of the first `depth` items of the catalogue that an index finds, seconds of a user, and how it was searched.
+    fn by_index(&self, index: &CatalogueIndex) -> Result<([f64; BY_INDEX.len()], String), StageError> {
+        let (mut recall, mut seconds, mut used) = (0.0, 0.0, String::new());
+        let tested = self.users.len().min(AGAIN);
+        let depth = self.depth.min(self.items);
+        for user in &self.users[..tested] {
+            let (query, now) = (user.query, user.target.1);
+            let context = self.inference.read(&user.history)?;
+            let scores = self.inference.retrieve(&context, query, now)?;
+            let exact: HashSet<u32> = plackett_rec::best(&scores, depth).into_iter().collect();
+            let begun = Instant::now();
+            let vector = self.inference.question_vector(&context, query, now)?;
+            let (found, how) = index.nearest(&vector, depth)?;
+            seconds += begun.elapsed().as_secs_f64();
+            recall += found.iter().filter(|item| exact.contains(*item)).count() as f64 / depth.max(1) as f64;
+            used = how.to_string();
+        }
+        let count = tested.max(1) as f64;
+        Ok(([recall / count, seconds / count], used))
+    }
 }
 
 /// The greatest difference of two lists of scores; infinite where they have no numbers to compare.
@@ -221,10 +259,11 @@ fn apart(a: &[f32], b: &[f32]) -> f64 {
     differences.fold(if a.len() == b.len() { 0.0 } else { f64::INFINITY }, f64::max)
 }
 
-/// The names of what [`quantities`] gives.
-pub fn names() -> Vec<String> {
+/// The names of what [`quantities`] gives, with or without an index.
+pub fn names(has_index: bool) -> Vec<String> {
     let by_user = MODES.iter().flat_map(|mode| BY_USER.iter().map(move |name| format!("{mode}/{name}")));
-    by_user.chain(BY_SEED.map(str::to_string)).collect()
+    let by_index = BY_INDEX.iter().filter(|_| has_index);
+    by_user.chain(BY_SEED.iter().chain(by_index).map(ToString::to_string)).collect()
 }
 
 /// The numbers of all seeds: of users the mean over seeds.
@@ -256,5 +295,12 @@ pub fn quantities(users: &[AskedUser], seeds: &[Answers]) -> Vec<Quantity> {
     let of_seed =
         |(at, name): (usize, &&str)| of_seeds(name, seeds.iter().map(|seed| seed.by_seed[at]).collect());
     numbers.extend(BY_SEED.iter().enumerate().map(of_seed));
+    let indexed: Vec<&[f64; BY_INDEX.len()]> =
+        seeds.iter().filter_map(|seed| seed.by_index.as_ref().map(|(numbers, _)| numbers)).collect();
+    if !indexed.is_empty() {
+        let of_index =
+            |(at, name): (usize, &&str)| of_seeds(name, indexed.iter().map(|own| own[at]).collect());
+        numbers.extend(BY_INDEX.iter().enumerate().map(of_index));
+    }
     numbers
 }

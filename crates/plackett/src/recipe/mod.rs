@@ -5,6 +5,7 @@
 //! each from the cache when nothing that it depends on has changed, and judges its claims. What stages, claims and
 //! simulations there are is in one [`Registry`], from which the reader, the help and `docs/recipes.md` are made.
 
+mod catalogue_index;
 mod categories;
 mod choosing;
 pub mod claim;

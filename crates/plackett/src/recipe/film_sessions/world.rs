@@ -13,7 +13,7 @@ use std::path::Path;
 /// The file of what people rated.
 pub const FILE: &str = "interactions.tsv.gz";
 /// Codebooks, one after the other.
-const LEVELS: usize = 3;
+pub(super) const LEVELS: usize = 3;
 /// From which rating on a film was liked.
 const LIKED: f32 = 4.0;
 /// Films that somebody has to have liked before a session.

@@ -28,7 +28,7 @@ pub static ALIGN_SESSIONS: StageKind = StageKind {
            writing what was logged. Gives, by person, `reward_N`, `ltr_N` and `loss_N` of the likeliest sessions after N rounds (0: before), as the other \
            reward model reports them, and `gain` (of the reward, in all rounds); and `pairs`, how many preferences there were, `ties` (requests \
            all of whose sessions had one reward) and `seconds` of the rounds",
-    version: 2,
+    version: 3,
     gives: Gives::Model,
     fields: &[
         FieldSpec::required("start", FieldKind::Stage(&[Gives::Model]), "a stage `write-sessions`"),

@@ -1,6 +1,6 @@
 //! `continue-pages`: a model of some pages learns others that come later.
 
-use super::corpus_pretraining::{CORPUS_PRETRAINING, TitleTargets, pretraining, sessions};
+use super::corpus_pretraining::{CORPUS_PRETRAINING, TitleTargets, pretraining, sessions, smoothing};
 use super::generative_retriever::FOLDER;
 use super::linked_pages::wiki_of;
 use crate::recipe::choosing::TextVectors;
@@ -13,8 +13,7 @@ use crate::recipe::task::Task;
 use crate::recipe::training::train_within;
 use crate::recipe::wiki::Wiki;
 use plackett_core::clustering::{k_means, squared_distance};
-use plackett_genir::corpus_pretraining::TitlePair;
-use plackett_genir::learning::settings;
+use plackett_genir::corpus_pretraining::{TitlePair, title_settings};
 use plackett_genir::{GenirError, RetrieverFiles, RetrieverTask};
 use plackett_lm::store::BUNDLED;
 use plackett_train::adapter::{self, Targets};
@@ -34,8 +33,8 @@ pub static CONTINUE_PAGES: StageKind = StageKind {
     name: "continue-pages",
     help: "the model of a stage `corpus-pretraining` with `first` goes on with the pairs of the pages that were not there: all of its weights, or an adapter \
            over frozen ones, with or without pairs of old pages. Old pages are those of the clusters of titles (k-means over vectors of the bundled encoder) \
-           that are nearest to new ones. Gives `new` and `replayed` (pairs), `trainable` and `final_loss`",
-    version: 1,
+           that are nearest to new ones. Labels are smoothed as that stage says. Gives `new` and `replayed` (pairs), `trainable` and `final_loss`",
+    version: 2,
     gives: Gives::Model,
     fields: &[
         FieldSpec::required(
@@ -128,9 +127,10 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let pairs: Vec<_> = new.iter().chain(&replayed).map(pair).collect();
     let batch = values.count("batch").min(pairs.len());
     let rate = values.number("rate").unwrap_or_default() as f32;
-    let settings = settings((batch, values.count("steps")), rate, values.count("seed") as u64);
+    let settings = title_settings((batch, values.count("steps")), rate, values.count("seed") as u64);
     let report = {
-        let lesson = RetrieverTask::new(&model, pairs, &settings, None)?;
+        let lesson =
+            RetrieverTask::new(&model, pairs, &settings, None)?.with_label_smoothing(smoothing(first))?;
         train_within(task, task.name, &lesson, &mut parameters, &settings)?
     };
     files.save(&task.folder.join(FOLDER), &model, &parameters)?;

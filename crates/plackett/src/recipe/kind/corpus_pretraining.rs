@@ -9,9 +9,10 @@ use crate::recipe::registry::{Estimate, Made, Registry, StageKind, nothing_outsi
 use crate::recipe::small_decoder::{LAYERS, NARROW_WIDTH, RATE, SEED, check_width, new_decoder};
 use crate::recipe::task::Task;
 use crate::recipe::training::train_within;
-use crate::recipe::wiki::{PageTask, Wiki, first_session};
-use plackett_genir::corpus_pretraining::{CorpusPretraining, PretrainingPairs, TitlePair};
-use plackett_genir::learning::settings;
+use crate::recipe::wiki::{PageTask, Wiki, first_session, tags};
+use plackett_genir::corpus_pretraining::{
+    CorpusPretraining, LABEL_SMOOTHING, PretrainingPairs, TitlePair, title_settings,
+};
 use plackett_genir::title_lists::TITLE_SEPARATOR;
 use plackett_genir::{DocidLanguage, GenirError, RetrieverFiles, RetrieverTask};
 use plackett_ids::Item;
@@ -29,9 +30,10 @@ pub static CORPUS_PRETRAINING: StageKind = StageKind {
     help: "a small decoder over words that learns to write titles of pages. Before any label it learns from what pages give by themselves: a paragraph \
            to the title (`iss`) and leading paragraphs to the title (`lps`), both with titles that the page links to behind it in three cases of ten, \
            and paragraphs around a link to the title that it leads to (`hip`). Then from a share of the labelled queries, several titles with \
-           a separator between them. With `start` it goes on from another stage of this kind. Gives `pairs`, `anchored` (share of the targets of `iss` and \
+           a separator between them, and, if asked, a tag of the kind of query before it. Labels are smoothed, weights decay, and the rate rises over a \
+           tenth of the steps and falls in a straight line, as the authors have it. With `start` it goes on from another stage of this kind. Gives `pairs`, `anchored` (share of the targets of `iss` and \
            `lps` with a linked title), `labels` (queries learned from), `parameters` and `final_loss`",
-    version: 2,
+    version: 3,
     gives: Gives::Model,
     fields: &[
         FieldSpec::required("pages", FieldKind::Stage(&[Gives::Numbers]), "a stage `linked-pages`"),
@@ -76,6 +78,18 @@ pub static CORPUS_PRETRAINING: StageKind = StageKind {
             FieldKind::Number(0.0, 1.0),
             Default::Number(3e-3),
             "the learning rate of these steps",
+        ),
+        FieldSpec::new(
+            "smoothing",
+            FieldKind::Number(0.0, 0.99),
+            Default::Number(LABEL_SMOOTHING),
+            "label smoothing: the share of a token's target that goes evenly to all tokens",
+        ),
+        FieldSpec::new(
+            "tags",
+            FieldKind::Switch,
+            Default::Switch(false),
+            "whether a tag says before each labelled query, and before those that are asked, of which kind it is",
         ),
         LAYERS,
         NARROW_WIDTH,
@@ -122,6 +136,11 @@ pub(super) fn sessions(wiki: &Wiki, values: &Values) -> Vec<bool> {
     first_session(wiki.pages.len(), share, values.count("seed") as u64)
 }
 
+/// The share of targets that goes to all tokens.
+pub(super) fn smoothing(values: &Values) -> f32 {
+    values.number("smoothing").unwrap_or_default() as f32
+}
+
 /// How pairs are drawn.
 pub(super) fn pretraining(values: &Values) -> CorpusPretraining {
     let objectives = values.texts("objectives");
@@ -159,8 +178,9 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         }
         let pair = |(text, pages): &TextAndPages| (files.language.prompt(text), targets.of(pages));
         let batch = values.count("batch").min(lesson.len());
-        let settings = settings((batch, steps), rate as f32, values.count("seed") as u64);
-        let learning = RetrieverTask::new(&model, lesson.iter().map(pair).collect(), &settings, None)?;
+        let settings = title_settings((batch, steps), rate as f32, values.count("seed") as u64);
+        let learning = RetrieverTask::new(&model, lesson.iter().map(pair).collect(), &settings, None)?
+            .with_label_smoothing(smoothing(values))?;
         let report = train_within(task, task.name, &learning, &mut parameters, &settings)?;
         loss = f64::from(report.final_loss());
     }
@@ -199,7 +219,7 @@ fn labelled(wiki: &Wiki, values: &Values) -> Vec<TextAndPages> {
     let text = |query: &PageTask| {
         let first = query.evidence.first()?;
         let pages: Option<Vec<usize>> = first.iter().map(|title| places.get(&title[..]).copied()).collect();
-        Some((query.text.clone(), pages?))
+        Some((query.read_as(values.on("tags")), pages?))
     };
     order.into_iter().take(wanted).filter_map(|at| text(all[at])).collect()
 }
@@ -266,7 +286,12 @@ fn begin(task: &Task<'_>, wiki: &Wiki) -> Result<(RetrieverFiles, LanguageModel,
         catalogue.tokens().iter().cloned().chain([TITLE_SEPARATOR.to_string()]).collect();
     let of_pages = wiki.pages.iter().flat_map(|page| page.paragraphs.iter().map(String::as_str));
     let asked = wiki.tasks.iter().filter(|query| !query.is_test).map(|query| &query.text[..]);
-    let language = DocidLanguage::new(of_pages.chain(asked), &written, (2, values.count("words")));
+    // Tags are words of the vocabulary whether or not they are used, so that a model can begin without them and go on with them; each twice,
+    // since rarer words are unknown ones.
+    let tags = tags();
+    let tagged = tags.iter().flat_map(|tag| [tag.as_str(); 2]);
+    let read = of_pages.chain(asked).chain(tagged);
+    let language = DocidLanguage::new(read, &written, (2, values.count("words")));
     let files = RetrieverFiles { language, catalogue };
     let targets = TitleTargets::new(&files)?;
     let context = values.count("words") + 1 + targets.longest(MOST_TITLES);

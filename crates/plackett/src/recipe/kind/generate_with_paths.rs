@@ -68,9 +68,9 @@ pub static GENERATE_WITH_PATHS: StageKind = StageKind {
         ),
         FieldSpec::new(
             "score",
-            FieldKind::Choice(&["docid", "joint"]),
+            FieldKind::Choice(&["docid", "mean", "joint"]),
             Default::Text("docid"),
-            "what hits are scored by: the log-probability of the docid after its path, or that of path and docid",
+            "what hits are scored by: the log-probability of the docid after its path, the same by token, as in the authors' search, or that of path and docid",
         ),
         FieldSpec::new(
             "shortened",
@@ -110,7 +110,11 @@ fn decoding(values: &Values) -> PathDecoding {
         paths: values.count("paths"),
         width: values.count("depth"),
         constrained: values.on("constrained"),
-        score: if values.word("score") == "joint" { PathScore::Joint } else { PathScore::Docid },
+        score: match values.word("score") {
+            "joint" => PathScore::Joint,
+            "mean" => PathScore::Mean,
+            _ => PathScore::Docid,
+        },
     }
 }
 

@@ -73,7 +73,8 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let mut found: Vec<PageList> = Vec::new();
     for group in asked.chunks(TOGETHER) {
         (task.progress)(task.name, found.len() as u64, asked.len() as u64);
-        let texts: Vec<&str> = group.iter().map(|query| &query.text[..]).collect();
+        let texts: Vec<String> = group.iter().map(|query| query.read_as(first.on("tags"))).collect();
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         found.extend(retriever.search_titles(&texts, width)?);
     }
     let rankings: Vec<Vec<&str>> = found.iter().map(|found| titles(found, &retriever)).collect();

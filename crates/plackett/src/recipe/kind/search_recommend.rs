@@ -1,9 +1,10 @@
 //! `search-recommend`: SynerGen, one model that searches and recommends, retrieves and ranks.
 
 use super::text_vectors::{VECTORS, vectors_of};
+use crate::recipe::catalogue_index::CatalogueIndex;
 use crate::recipe::choosing;
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
 use crate::recipe::film::FilmSearches;
 use crate::recipe::four_modes::{Answers, AskedUser, FourModes, names, quantities};
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_to_check};
@@ -42,7 +43,8 @@ pub static SEARCH_RECOMMEND: StageKind = StageKind {
            whose target is cold, `shuffled_ndcg@10` and `shuffled_auc` when times are shuffled among the events of a history; and by seed the greatest \
            change of a score when all times move by a year (`shift`), when candidates come in another order (`permuted`) and without the cache (`uncached`), \
            `calibration_error` and `brier` of the probabilities among those drawn items, and seconds of a user: `read_seconds`, `retrieve_seconds` (the \
-           whole catalogue) and `rank_seconds` (50 candidates)",
+           whole catalogue) and `rank_seconds` (50 candidates); with `index` also `index_recall` (share of the first `depth` of the whole catalogue that \
+           the index finds) and `index_seconds`, and in the facts how it was searched",
     version: 1,
     gives: Gives::Numbers,
     fields: &[
@@ -122,6 +124,12 @@ pub static SEARCH_RECOMMEND: StageKind = StageKind {
             "retrieved items that are ranked again",
         ),
         FieldSpec::new(
+            "index",
+            FieldKind::Switch,
+            Default::Switch(false),
+            "whether an index over the vectors of the catalogue is asked too: a graph (HNSW) where the program is built with usearch, else every vector",
+        ),
+        FieldSpec::new(
             "gamma",
             FieldKind::Number(0.0, 1e6),
             Default::Number(1.0),
@@ -146,7 +154,7 @@ pub static SEARCH_RECOMMEND: StageKind = StageKind {
     ],
     chooses: None,
     check: nothing_to_check,
-    numbers: |_, _| names(),
+    numbers: |values, _| names(values.on("index")),
     outside: |values, surroundings| {
         let path = surroundings.collection(values.word("collection"))?.join(FILE);
         Ok(vec![("interactions".into(), hash_file(&path)?)])
@@ -183,16 +191,15 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     };
     let mut warnings = all.account.remarks();
     warnings.push(format!("{cut} events of cold items are left out of the training"));
-    Ok(Made {
-        numbers: quantities(&world.asked, &answers),
-        warnings,
-        facts: vec![
-            ("users".into(), count(&|_| true)),
-            ("users with a search".into(), count(&|user| user.query.is_some())),
-            ("cold targets".into(), count(&|user| user.is_cold)),
-            ("queries".into(), world.films.queries.len().to_string()),
-        ],
-    })
+    let mut facts = vec![
+        ("users".into(), count(&|_| true)),
+        ("users with a search".into(), count(&|user| user.query.is_some())),
+        ("cold targets".into(), count(&|user| user.is_cold)),
+        ("queries".into(), world.films.queries.len().to_string()),
+    ];
+    let used = answers.iter().find_map(Answers::index_used);
+    facts.extend(used.map(|used| ("search of the index".into(), used.to_string())));
+    Ok(Made { numbers: quantities(&world.asked, &answers), warnings, facts })
 }
 
 fn occurrence(event: &Event) -> Occurrence {
@@ -249,11 +256,9 @@ fn world_of(
     Ok((World { films, learned, asked, texts }, cut))
 }
 
-fn measure(task: &Task<'_>, world: &World, items: usize, seed: u64) -> Result<Answers, StageError> {
-    let values = task.values;
-    let number = |name: &str| values.number(name).unwrap_or_default();
+fn config_of(values: &Values) -> SynerGenConfig {
     let width = values.count("width");
-    let config = SynerGenConfig {
+    SynerGenConfig {
         width,
         blocks: values.count("blocks"),
         heads: HEADS,
@@ -263,9 +268,14 @@ fn measure(task: &Task<'_>, world: &World, items: usize, seed: u64) -> Result<An
         ids: values.on("ids"),
         semantic: values.on("semantic"),
         time: values.word("rotary") == "time",
-    };
+    }
+}
+
+fn measure(task: &Task<'_>, world: &World, items: usize, seed: u64) -> Result<Answers, StageError> {
+    let values = task.values;
+    let number = |name: &str| values.number(name).unwrap_or_default();
     let mut parameters = Parameters::default();
-    let model = SynerGen::new(config, world.texts.clone(), &mut parameters, seed)?;
+    let model = SynerGen::new(config_of(values), world.texts.clone(), &mut parameters, seed)?;
     let learning = SynerGenLearning {
         labels: match values.word("labels") {
             "last" => Labels::Last,
@@ -304,6 +314,11 @@ fn measure(task: &Task<'_>, world: &World, items: usize, seed: u64) -> Result<An
     model.fill_cold_items(&mut parameters, &counts);
     // Users are asked about side by side, each on one thread.
     let inference = SynerGenInference::new(&model, &parameters, Compute::new(1));
-    let modes = FourModes { inference, users: &world.asked, items, depth: values.count("depth"), seed };
+    let index = values.on("index").then(|| {
+        let folder = task.folder.join(format!("catalogue-{seed}"));
+        CatalogueIndex::make(&folder, inference.item_vectors(), values.count("width"))
+    });
+    let (index, depth) = (index.transpose()?, values.count("depth"));
+    let modes = FourModes { inference, users: &world.asked, items, depth, index: index.as_ref(), seed };
     modes.ask()
 }

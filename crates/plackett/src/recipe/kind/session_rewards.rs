@@ -3,7 +3,7 @@
 use super::text_vectors::{VECTORS, vectors_of_input};
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
-use crate::recipe::film_sessions::{FILE, Rewards, SessionWorld, losses};
+use crate::recipe::film_sessions::{FILE, Rewards, SessionWorld, losses, vae_entropy};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_to_check};
 use crate::recipe::small_decoder::of_seeds;
@@ -11,7 +11,8 @@ use crate::recipe::task::{Input, Task, hash_file};
 use plackett_train::Compute;
 
 const BY_SESSION: [&str; 2] = ["loss", "floor_loss"];
-const BY_SEED: [&str; 5] = ["entropy", "most_entropy", "plain_entropy", "size_spread", "colliding_items"];
+const BY_SEED: [&str; 6] =
+    ["entropy", "most_entropy", "plain_entropy", "vae_entropy", "size_spread", "colliding_items"];
 
 /// The declaration.
 pub static SESSION_REWARDS: StageKind = StageKind {
@@ -21,9 +22,9 @@ pub static SESSION_REWARDS: StageKind = StageKind {
            rated (sessions of all ratings) how high the mean rating is and the shares of ratings of 3 and more, of 5, and of 4 and more. The last \
            session of each person is asked for and in no training. Gives, by session of the other half, `loss` (binary cross-entropy of all \
            targets) of the first model and `floor_loss` of the means of its half; and `entropy` of the first code in nats, `most_entropy` (ln of \
-           the codes), `plain_entropy` (of residual k-means without balance), `size_spread` (the greatest difference of two clusters of a \
+           the codes), `plain_entropy` (of residual k-means without balance), `vae_entropy` (of an RQ-VAE over the same vectors), `size_spread` (the greatest difference of two clusters of a \
            level) and `colliding_items` (that share their codes)",
-    version: 2,
+    version: 3,
     gives: Gives::Model,
     fields: &[
         FieldSpec::required("collection", FieldKind::Text, "a folder's name in PLACKETT_DATA, or a path"),
@@ -60,6 +61,12 @@ pub static SESSION_REWARDS: StageKind = StageKind {
             Default::Whole(300),
             "of the training of each",
         ),
+        FieldSpec::new(
+            "vae_steps",
+            FieldKind::Whole(1, 10_000_000),
+            Default::Whole(200),
+            "of the training of the RQ-VAE that codes are compared with",
+        ),
         FieldSpec::new("batch", FieldKind::Whole(1, 65_536), Default::Whole(64), "sessions of a step"),
         FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(2e-3), "the learning rate"),
         super::SEED,
@@ -73,7 +80,7 @@ pub static SESSION_REWARDS: StageKind = StageKind {
     },
     estimate: |_| {
         Ok(Estimate {
-            work: "two trainings of reward models".into(),
+            work: "two trainings of reward models, and one of an RQ-VAE".into(),
             seconds: Some(60.0),
             ..Estimate::default()
         })
@@ -119,6 +126,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         first(&balanced.levels),
         (world.codes as f64).ln(),
         first(&plain.levels),
+        vae_entropy(task, &world, vectors.dimension())?,
         spread as f64,
         balanced.colliding_items as f64,
     ];

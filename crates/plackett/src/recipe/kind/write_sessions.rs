@@ -42,7 +42,7 @@ pub static WRITE_SESSIONS: StageKind = StageKind {
            targets, as the reward model foretells it that never chooses) and `ltr` (its likes), and `best_reward` (the same of the one that the other reward model \
            chooses among `candidates` drawn ones); and `least_load` and `greatest_load` of an expert (1 where all are used alike) and `seconds` of \
            the training",
-    version: 2,
+    version: 3,
     gives: Gives::Model,
     fields: &[
         REWARDS,

@@ -35,6 +35,26 @@ pub struct PageTask {
     pub evidence: Vec<Vec<String>>,
 }
 
+impl PageTask {
+    /// The query as a model reads it: its text, behind the tag of its kind where models are told it.
+    pub fn read_as(&self, tagged: bool) -> String {
+        match tagged {
+            true => format!("{} {}", tag(&self.task), self.text),
+            false => self.text.clone(),
+        }
+    }
+}
+
+/// The tag of a kind of queries: one word, which no text has otherwise.
+fn tag(task: &str) -> String {
+    format!("task0{task}")
+}
+
+/// The tags of all kinds of queries.
+pub fn tags() -> Vec<String> {
+    TASK_NAMES.map(tag).to_vec()
+}
+
 /// Pages, and what is asked about them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Wiki {
@@ -84,4 +104,22 @@ fn lines<T: Serialize>(path: &Path, all: &[T]) -> Result<(), StageError> {
         text.push('\n');
     }
     std::fs::write(path, text).map_err(StageError::cache(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use plackett_train::trainer::words_of;
+
+    #[test]
+    fn a_tag_is_one_word_in_front_of_the_query() {
+        let text = "Ada [SEP] place of birth".to_string();
+        let query =
+            PageTask { task: "slot".into(), is_test: false, text: text.clone(), evidence: Vec::new() };
+        assert_eq!(query.read_as(false), text);
+        assert_eq!(query.read_as(true), "task0slot Ada [SEP] place of birth");
+        for tag in tags() {
+            assert_eq!(words_of(&tag).collect::<Vec<_>>(), vec![tag.clone()]);
+        }
+    }
 }
