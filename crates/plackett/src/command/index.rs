@@ -175,7 +175,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     if arguments.collection.is_none() {
         global.no_line_limit("no collection is read")?;
     }
-    arguments.paths().check()?;
+    arguments.paths().check(output)?;
     let deleted = arguments.ids_to_delete()?;
     let models = Models::new(arguments.model.clone(), global.models());
     let bar = CollectionBar::new(output, "indexing", arguments.collection.as_deref());
