@@ -140,7 +140,11 @@ impl VectorSource {
                 ),
             },
             VectorSource::Field { name, dim } => {
-                let Some(value) = document.metadata.shift_remove(name.as_str()) else {
+                let path = match document.metadata.contains_key(name.as_str()) {
+                    true => name.as_str(),
+                    false => name.strip_prefix("metadata.").unwrap_or(name.as_str()),
+                };
+                let Some(value) = document.metadata.shift_remove(path) else {
                     bail!(
                         "--vector-field {name}: the document `{}` has no such field; every document needs its vector",
                         document.id
@@ -179,6 +183,25 @@ fn numbers(value: &Value) -> Option<Vec<f32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_field_of_vectors_may_be_named_as_one_of_the_metadata() {
+        let metadata = serde_json::json!({"v": [1, 0.5], "year": 1});
+        let document =
+            Document { metadata: metadata.as_object().unwrap().clone(), ..Document::new("d", "x") };
+        for name in ["v", "metadata.v"] {
+            let mut source = VectorSource::Field { name: name.into(), dim: 2 };
+            let mut taken = document.clone();
+            assert_eq!(source.vector_of(&mut taken).unwrap(), [1.0, 0.5], "{name}");
+            assert!(!taken.metadata.contains_key("v") && taken.metadata.contains_key("year"));
+        }
+        let mut source = VectorSource::Field { name: "metadata.w".into(), dim: 2 };
+        let refused = source.vector_of(&mut document.clone()).unwrap_err().to_string();
+        assert!(
+            refused.contains("--vector-field metadata.w") && refused.contains("no such field"),
+            "{refused}"
+        );
+    }
 
     #[test]
     fn documents_without_vectors_do_not_join_given_ones_unasked() {
