@@ -232,9 +232,9 @@ impl Singles {
         match reader(&Source { file, bytes, tally: &self.tally }) {
             Ok(parts) => Ok(document(parts)),
             Err(Unread::Partly { parts, error, said }) if self.of_folder => {
-                match &error {
-                    FormatError::Json { line, .. } => self.tally.add(said, &format!("{file}, line {line}")),
-                    _ => self.tally.add(said, file),
+                match error.line() {
+                    Some(line) => self.tally.add(said, &format!("{file}, line {line}")),
+                    None => self.tally.add(said, file),
                 }
                 Ok(document(*parts))
             }

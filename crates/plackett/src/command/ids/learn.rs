@@ -119,6 +119,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
             "{wordless} documents have no words; only labelled queries can teach their docids"
         ));
     }
+    let _alone = training_folder::lock(&work)?;
     let begun = Instant::now();
     let bar = output.progress("steps", arguments.steps as u64);
     let mut progress =

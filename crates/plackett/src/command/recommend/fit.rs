@@ -75,6 +75,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     };
     let compute = Compute::new(rayon::current_num_threads());
     let (work, identity) = (training_folder::folder_in(&arguments.output), identity(&configured, seed, &all));
+    let _alone = training_folder::lock(&work)?;
     if training_folder::begin(&work, &identity)? {
         output.note("goes on from the last checkpoint of a fit that was interrupted");
     }
