@@ -144,9 +144,9 @@ fn pieces(word: &str, columns: usize) -> Vec<&str> {
     if measure_text_width(word) <= columns {
         return vec![word];
     }
-    let (mut pieces, mut from, mut before) = (Vec::new(), 0, None);
-    // Where the piece may end, and the last such place that is still in the line.
-    let mut end = 0;
+    let mut pieces: Vec<&str> = Vec::new();
+    // Where the piece begins, and the last place in its line where it may end.
+    let (mut from, mut end, mut before) = (0, 0, None);
     for (at, letter) in word.char_indices() {
         let joins = matches!(letter, '\u{1f3fb}'..='\u{1f3ff}') || before == Some('\u{200d}');
         let is_wide = measure_text_width(letter.encode_utf8(&mut [0; 4])) == 2;
