@@ -4,6 +4,7 @@ use crate::compare::{Compared, Comparison};
 use crate::evaluate::{Evaluation, Measured};
 use crate::measure::Aggregate;
 use std::fmt::Write;
+use unicode_width::UnicodeWidthStr;
 
 /// What a table of means shows.
 #[derive(Clone, Copy)]
@@ -266,20 +267,20 @@ pub(crate) fn p_value(p: f64) -> String {
     if p < 0.0001 { "<0.0001".into() } else { format!("{p:.4}") }
 }
 
-/// Columns padded to their widest cell; the first column left, the others right. An empty heading has no line.
+/// Columns padded to their widest cell as it is seen, where some letters take two columns; the first column left, the others
+/// right. An empty heading has no line.
 fn aligned(header: &[String], rows: &[Vec<String>]) -> String {
     let all =
         || std::iter::once(header).filter(|header| !header.is_empty()).chain(rows.iter().map(Vec::as_slice));
     let columns = all().map(<[String]>::len).max().unwrap_or(0);
-    let width = |column: usize| {
-        all().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
+    let width =
+        |column: usize| all().filter_map(|row| row.get(column)).map(|cell| cell.width()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let mut text = String::new();
     for row in all() {
         let mut line = String::new();
         for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
-            let padding = " ".repeat(width - cell.chars().count());
+            let padding = " ".repeat(width - cell.width());
             let _ =
                 if column == 0 { write!(line, "{cell}{padding}") } else { write!(line, "  {padding}{cell}") };
         }
@@ -291,7 +292,7 @@ fn aligned(header: &[String], rows: &[Vec<String>]) -> String {
 
 /// Whether no line is longer than so many columns.
 fn fits(text: &str, columns: usize) -> bool {
-    text.lines().all(|line| line.chars().count() <= columns)
+    text.lines().all(|line| line.width() <= columns)
 }
 
 /// A table of runs by measures that fits into so many columns: with a run a line, with a measure a line, or with a measure of
@@ -366,6 +367,9 @@ mod tests {
         let row = |cells: [&str; 2]| cells.map(String::from).to_vec();
         let text = aligned(&row(["run", "x"]), &[row(["bm25†", "0.5"]), row(["b", "12.25"])]);
         assert_eq!(text, "run        x\nbm25†    0.5\nb      12.25\n");
+        let wide = aligned(&row(["run", "x"]), &[row(["検索", "0.5"]), row(["e\u{301}", "1"])]);
+        assert_eq!(wide, "run     x\n検索  0.5\ne\u{301}       1\n");
+        assert!(fits(&wide, 9) && !fits(&wide, 8));
     }
 
     #[test]

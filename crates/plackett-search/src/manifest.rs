@@ -80,13 +80,10 @@ pub struct IndexSettings {
     /// How documents are cut into passages; `None` where they are whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chunking: Option<Chunking>,
-    /// Whether the vectors came with the documents, so that those which the model would make may be others.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub given_vectors: bool,
-}
-
-fn is_false(value: &bool) -> bool {
-    !value
+    /// Whether the vectors came with the documents, so that those which the model would make may be others. Indexes of older
+    /// programs do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given_vectors: Option<bool>,
 }
 
 fn first_version() -> u32 {
@@ -104,7 +101,7 @@ impl Default for IndexSettings {
             filters: true,
             types: BTreeMap::new(),
             chunking: None,
-            given_vectors: false,
+            given_vectors: Some(false),
         }
     }
 }

@@ -37,12 +37,12 @@ pub enum StoreError {
         remedy: String,
     },
     /// It would have to be fetched, which is forbidden.
-    #[error(
-        "`{name}` would have to be fetched, and --offline (or HF_HUB_OFFLINE) forbids it; run `plackett model pull {name}` once without it"
-    )]
+    #[error("`{name}` would have to be fetched, and --offline (or HF_HUB_OFFLINE) forbids it; {remedy}")]
     Offline {
         /// The model.
         name: String,
+        /// What to do.
+        remedy: String,
     },
     /// The bundled model was asked for before it was unpacked.
     #[error("`{name}` comes with the plackett program, which unpacks it; it cannot be pulled")]

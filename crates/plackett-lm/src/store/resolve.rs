@@ -101,13 +101,26 @@ impl Store {
                 names.join(", ")
             )
         };
+        let remedy = self.or_meant(name, remedy);
+        StoreError::NotHere { name: name.into(), cache: self.cache.clone(), remedy }
+    }
+
+    /// The known or pulled model that was probably meant by a name that stands for none; `None` where no name is close.
+    pub fn meant(&self, name: &str) -> Option<String> {
+        if builtin(name).is_some() {
+            return None;
+        }
         let pulled = self.pulled().unwrap_or_default();
         let known = || local::alike_among(name, pulled.iter().map(|(known, _)| known.as_str()));
-        let remedy = match local::alike(name).or_else(known) {
-            Some(known) if builtin(name).is_none() => format!("did you mean `{known}`? Else {remedy}"),
-            _ => remedy,
-        };
-        StoreError::NotHere { name: name.into(), cache: self.cache.clone(), remedy }
+        local::alike(name).or_else(known).map(str::to_string)
+    }
+
+    /// What to do about a name that stands for no model here, with the model that was probably meant before it.
+    pub fn or_meant(&self, name: &str, remedy: String) -> String {
+        match self.meant(name) {
+            Some(known) => format!("did you mean `{known}`? Else {remedy}"),
+            None => remedy,
+        }
     }
 
     /// Fetches a model into the cache unless it is there already. `progress` gets (what, bytes done, bytes in total).
@@ -119,12 +132,13 @@ impl Store {
         if let Some(found) = self.whole(name) {
             return Ok(found);
         }
-        if self.offline {
-            return Err(StoreError::Offline { name: name.into() });
-        }
         let model = builtin(name);
         if model.is_none() && !hub::is_id(name) {
             return Err(self.missing(name));
+        }
+        if self.offline {
+            let remedy = self.or_meant(name, format!("run `plackett model pull {name}` once without it"));
+            return Err(StoreError::Offline { name: name.into(), remedy });
         }
         let folder = self.folder(model.map_or(name, |m| m.name));
         let staging = cache::Staging::begin(&self.cache, &folder)?;

@@ -57,6 +57,17 @@ fn offline_says_what_would_be_fetched_and_how() {
         assert!(message.contains(expected), "{message}");
     }
     assert!(matches!(store.pull("all-minilm-l6-v2", &quiet), Err(StoreError::Offline { .. })));
+    for (name, expected) in [
+        ("all-minilm-l6-v2", "forbids it; run `plackett model pull all-minilm-l6-v2` once without it"),
+        ("smolm2", "did you mean `SmolLM2-135M-Instruct`? Else give a directory"),
+        (
+            "sentence-transformers/all-MiniLM-L6v2",
+            "did you mean `all-MiniLM-L6-v2`? Else run `plackett model pull sentence-transformers/all-MiniLM-L6v2`",
+        ),
+    ] {
+        let message = store.pull(name, &quiet).unwrap_err().to_string();
+        assert!(message.contains(expected), "{message}");
+    }
     assert!(!store.cache.exists(), "nothing was begun");
 }
 

@@ -62,7 +62,7 @@ fn kind() -> impl TypedValueParser<Value = CalibrationKind> {
 /// Runs the command.
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let files = Paths::default().reads("QRELS", [&arguments.qrels]).reads("RUN", [&arguments.run]);
-    files.opens("--model", &arguments.model).writes("--output", &arguments.output).check()?;
+    files.opens("--model", &arguments.model).writes("--output", &arguments.output).check(output)?;
     if let (None, Some(flag)) = (&arguments.method, arguments.long_text.given()) {
         return Err(anyhow::anyhow!("{flag}: says how the method of --for reads texts; leave it out").into());
     }

@@ -178,7 +178,7 @@ struct Chosen {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
-    Paths::default().reads("--candidates", &arguments.candidates).check()?;
+    Paths::default().reads("--candidates", &arguments.candidates).check(output)?;
     if arguments.writing.beams > 1 && arguments.writing.every.is_none() {
         return Err(anyhow!("--beams go on after a scoring: say with --every after how many tokens").into());
     }

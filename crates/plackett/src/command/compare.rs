@@ -77,7 +77,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let mut paths = vec![arguments.baseline.clone()];
     paths.extend(arguments.runs.iter().cloned());
     let files = Paths::default().reads("QRELS", [&arguments.qrels]).reads("RUN", &paths);
-    arguments.report.paths(files).check()?;
+    arguments.report.paths(files).check(output)?;
     let found = evaluate_files(&arguments.qrels, &paths, &arguments.measuring, true, false, global, output)?;
     let seed = arguments.measuring.seed();
     let options = CompareOptions {

@@ -29,7 +29,7 @@ pub struct ManArguments {
 }
 
 /// Variables that no flag stands for, and what they say.
-const VARIABLES: [(&str, &str); 10] = [
+const VARIABLES: [(&str, &str); 12] = [
     (
         "PLACKETT_CACHE",
         "Folder of pulled models and of calibrations; $XDG_CACHE_HOME/plackett or ~/.cache/plackett without it",
@@ -45,6 +45,16 @@ const VARIABLES: [(&str, &str); 10] = [
     ("HF_HOME", "Folder of the Hugging Face hub; ~/.cache/huggingface without it"),
     ("HF_ENDPOINT", "Address of the hub"),
     ("HF_TOKEN", "What the hub asks for where a model is not open to all"),
+    (
+        "ALL_PROXY, HTTPS_PROXY, HTTP_PROXY",
+        "The proxy of downloads from the hub, the first of them that is set, also in small letters: http://HOST:PORT or socks5://HOST:PORT. \
+         Models behind remote:URL take none from here, but from proxy= of that address",
+    ),
+    (
+        "NO_PROXY",
+        "Not read: where downloads from the hub are to go past a proxy, unset the variables that name it. pip, which fetches some models, \
+         reads all four by rules of its own",
+    ),
     ("NO_COLOR", "Any value: no colours"),
 ];
 
@@ -175,6 +185,9 @@ mod tests {
         let search = environment(command.find_subcommand("search").unwrap());
         assert!(search.contains("PLACKETT_PIPELINE") && !search.contains("HF_TOKEN"), "{search}");
         assert!(search.contains("plackett(1)"), "{search}");
+        for proxy in ["HTTPS_PROXY", "NO_PROXY"] {
+            assert!(first.contains(proxy) && !search.contains(proxy), "{proxy}");
+        }
         assert_eq!(roff(".so \\x\n -a"), "\\&.so \\\\x \\-a");
     }
 }

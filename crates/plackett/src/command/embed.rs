@@ -264,7 +264,7 @@ fn say_what_is_missing(embeddings_without: &[usize], truncated: &[Cut], limit: u
 /// Runs the command.
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let paths = Paths::default().reads("--input", &arguments.input).opens("--model", &arguments.model);
-    paths.writes("--output", &arguments.output).check()?;
+    paths.writes("--output", &arguments.output).check(output)?;
     let lines = arguments.input.as_deref().map(read_lines).transpose()?;
     let texts = lines.as_ref().unwrap_or(&arguments.texts);
     if texts.is_empty() {

@@ -100,7 +100,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         .into());
     }
     let files = Paths::default().reads("QRELS", [qrels]).reads("RUN", &arguments.runs);
-    arguments.report.paths(files.reads("--zscores", &arguments.zscores)).check()?;
+    arguments.report.paths(files.reads("--zscores", &arguments.zscores)).check(output)?;
     let (measuring, trec) = (&arguments.measuring, arguments.trec);
     let mut found = evaluate_files(qrels, &arguments.runs, measuring, keep, trec, global, output)?;
     arguments.report.write(qrels, &found, None, arguments.table.digits(), global, output)?;

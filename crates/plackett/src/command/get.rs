@@ -6,10 +6,11 @@ use super::shown::{self, Part};
 use super::terminal::plain;
 use super::{Failure, Outcome, Output};
 use clap::Args;
-use console::style;
+use console::{Alignment, measure_text_width, pad_str, style};
 use plackett_core::Document;
 use plackett_search::{Filter, Index};
 use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 /// Show documents of an index by their ids or by a filter, or the fields that they have
@@ -139,10 +140,11 @@ fn fields(index: &Index, output: &Output) -> Outcome {
     if fields.is_empty() {
         output.warn("the documents have no fields besides title and text");
     }
-    let width = fields.iter().map(|field| field.name.chars().count()).max().unwrap_or(0).min(40);
+    let names: Vec<Cow<'_, str>> = fields.iter().map(|field| plain(&field.name)).collect();
+    let width = names.iter().map(|name| measure_text_width(name)).max().unwrap_or(0).min(40);
     let mut text = String::new();
-    for field in &fields {
-        let name = format!("{:<width$}", plain(&field.name));
+    for (field, name) in fields.iter().zip(&names) {
+        let name = pad_str(name, width, Alignment::Left, None);
         let types = field.types();
         text.push_str(&format!(
             "{}  {types:<20} {}\n",

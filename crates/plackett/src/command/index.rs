@@ -175,7 +175,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     if arguments.collection.is_none() {
         global.no_line_limit("no collection is read")?;
     }
-    arguments.paths().check()?;
+    arguments.paths().check(output)?;
     let deleted = arguments.ids_to_delete()?;
     let models = Models::new(arguments.model.clone(), global.models());
     let bar = CollectionBar::new(output, "indexing", arguments.collection.as_deref());
@@ -184,6 +184,9 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         let asked = arguments.asked_model();
         arguments.check_settings(&index, asked)?;
         remark_on_version(&index, output);
+        if arguments.append && asked.is_none() {
+            arguments.own.remark_on_unknown(index.settings(), path, output);
+        }
         let own = index.settings().model.clone();
         let bar = (!index.has_passages()).then_some(&bar);
         let embedder = own.map(|own| open_for(&models, asked.or(Some(&own.name)), bar)).transpose()?;
@@ -396,7 +399,7 @@ impl Arguments {
             vectors: self.vectors.map_or(usual.vectors, Vectors::format),
             types: self.field_types.iter().flatten().cloned().collect(),
             chunking: self.chunk.clone(),
-            given_vectors: self.own.is_given(),
+            given_vectors: Some(self.own.is_given()),
             ..usual
         }
     }

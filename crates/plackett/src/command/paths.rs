@@ -1,10 +1,12 @@
 //! The files of a command line: none of them is read and written, and standard input is given once.
 
+use super::Output;
 use anyhow::bail;
 use plackett::Pipeline;
 use plackett::content_hash::is_stream;
 use plackett_core::formats::{BeirFolder, SingleKind};
 use std::fs::Metadata;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 /// What a command reads and writes, collected before anything is opened.
@@ -63,8 +65,16 @@ impl Paths {
     }
 
     /// Refuses a file that would be written over while it is an input, two outputs under one name, and a standard input
-    /// that is asked for twice.
-    pub fn check(&self) -> anyhow::Result<()> {
+    /// that is asked for twice; says what is waited for where somebody has to type it.
+    pub fn check(&self, output: &Output) -> anyhow::Result<()> {
+        self.refuse_conflicts()?;
+        if let Some(input) = self.read.iter().find(|input| is_stdin(&input.path)) {
+            say_awaited(input.named, output);
+        }
+        Ok(())
+    }
+
+    fn refuse_conflicts(&self) -> anyhow::Result<()> {
         let from_stdin: Vec<&str> =
             self.read.iter().filter(|input| is_stdin(&input.path)).map(|input| input.named).collect();
         if let [one, other, ..] = from_stdin.as_slice() {
@@ -117,6 +127,17 @@ impl Input {
         }
         file.strip_prefix(&folder).is_ok_and(|inside| self.whole || holds_data(&folder, inside))
     }
+}
+
+/// Says what standard input is read for where it is a terminal: a command that only waits looks like one that hangs.
+pub fn say_awaited(what: &str, output: &Output) {
+    if std::io::stdin().is_terminal() {
+        output.note(&awaited(what));
+    }
+}
+
+fn awaited(what: &str) -> String {
+    format!("waiting for {what} on standard input; Ctrl-D at the beginning of a line ends it")
 }
 
 fn is_stdin(path: &Path) -> bool {
@@ -214,7 +235,7 @@ mod tests {
     use std::fs;
 
     fn refused(paths: &Paths) -> String {
-        paths.check().err().map(|error| error.to_string()).unwrap_or_default()
+        paths.refuse_conflicts().err().map(|error| error.to_string()).unwrap_or_default()
     }
 
     #[test]
@@ -275,5 +296,6 @@ mod tests {
         let twice = Paths::default().reads("QRELS", ["-"]).reads("RUN", ["a", "-"]);
         assert!(refused(&twice).contains("given for QRELS and for RUN"), "{}", refused(&twice));
         assert_eq!(refused(&Paths::default().reads("QRELS", ["q"]).reads("RUN", ["-", "a"])), "");
+        assert!(awaited("RUN").starts_with("waiting for RUN on standard input; Ctrl-D"));
     }
 }

@@ -35,14 +35,14 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         return Err(anyhow::anyhow!("a manifest of `plackett {command}`, which cannot be replayed").into());
     }
     let file = arguments.output.as_deref().map(absolute).transpose()?;
-    Paths::default().reads("MANIFEST", [&arguments.manifest]).writes("--output", &file).check()?;
+    Paths::default().reads("MANIFEST", [&arguments.manifest]).writes("--output", &file).check(output)?;
     enter(&manifest.settings.folder, output)?;
     let inputs = manifest.settings.inputs.iter().map(|input| &input.path);
     let models = manifest.settings.models.iter().map(|model| &model.name);
     let files = Paths::default().reads("an input of the run", inputs).opens("a model of the run", models);
     // One that is gone may be made again under its own name.
     let result = Some(&manifest.output.path).filter(|path| path.exists());
-    files.writes("the result of the run", result).writes("--output", &file).check()?;
+    files.writes("the result of the run", result).writes("--output", &file).check(output)?;
     let named = arguments.manifest.display();
     let Rerun { written, outcome } =
         again(&manifest, file.as_deref(), global, output).map_err(|failure| {

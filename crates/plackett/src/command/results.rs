@@ -2,7 +2,8 @@
 
 use super::envelope::Envelope;
 use super::search::Format;
-use super::terminal::plain;
+use super::table::wrapped;
+use super::terminal::{self, plain};
 use console::style;
 use plackett_core::formats::trec::check_run_line;
 use plackett_core::{Ranked, Ranking, Status, TieReport, Trace};
@@ -95,7 +96,7 @@ fn is_lower(score: f64, above: f64) -> bool {
     if single.is_finite() && single_above.is_finite() { single < single_above } else { score < above }
 }
 
-/// The account of one ranking for people, in a few dim lines.
+/// The account of one ranking for people, in a few dim lines that fit the terminal.
 pub fn explain(ranking: &Ranking) -> String {
     let trace = &ranking.trace;
     let mut lines = vec![format!(
@@ -115,7 +116,9 @@ pub fn explain(ranking: &Ranking) -> String {
     lines.extend(
         trace.truncated.iter().map(|t| format!("{}: the model read {} of {} tokens", t.id, t.kept, t.tokens)),
     );
-    lines.into_iter().map(|line| format!("     {}\n", style(plain(&line)).dim())).collect()
+    let columns = terminal::columns().saturating_sub(5);
+    let fitted = lines.iter().flat_map(|line| wrapped(&plain(line), columns));
+    fitted.map(|line| format!("     {}\n", style(line).dim())).collect()
 }
 
 /// The last column of a TREC run, which ends at the first blank.

@@ -6,7 +6,7 @@ mod remarks;
 
 use super::get::read_filter;
 use super::number::whole;
-use super::paths::Paths;
+use super::paths::{Paths, say_awaited};
 use super::results::{Writer, explain, to_json};
 use super::shown::{self, Part};
 use super::snippet;
@@ -139,7 +139,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         global.no_line_limit("no file of queries is read")?;
     }
     let files = Paths::default().reads("QUERY", arguments.query.as_ref().filter(|query| *query == "-"));
-    files.reads("--queries", &arguments.queries).opens("INDEX", [&arguments.index]).check()?;
+    files.reads("--queries", &arguments.queries).opens("INDEX", [&arguments.index]).check(output)?;
     let mut session = Session::open(arguments, global.models())?;
     remark_on_version(&session.index, output);
     if arguments.pipeline.is_none() {
@@ -176,7 +176,12 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
             remarks.take().iter().for_each(|remark| output.warn(remark));
             session.answer_all(&queries, format, output)
         }
-        _ => session.answer_all(&lines_of_stdin()?, format, output),
+        _ => {
+            if arguments.query.is_none() {
+                say_awaited("queries, one a line,", output);
+            }
+            session.answer_all(&lines_of_stdin()?, format, output)
+        }
     }
 }
 

@@ -1,6 +1,7 @@
-//! Aligned columns for terminals. Widths count characters as they are seen, not the bytes of colours.
+//! Aligned columns for terminals. Widths are columns as letters take them, two for those of Chinese or an emoji and none for
+//! an accent that is added, and not the bytes of colours.
 
-use super::terminal;
+use super::terminal::{self, styled};
 use console::measure_text_width;
 
 /// Which edge of its column a cell touches.
@@ -25,9 +26,11 @@ impl Table {
         Table { columns, rows: vec![heading] }
     }
 
-    /// Adds a row; missing cells are empty.
+    /// Adds a row; missing cells are empty. A cell is one line: what a terminal obeys has its sign before it is measured, and
+    /// ends of lines and tabs are blanks.
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.rows.push(cells.into_iter().collect());
+        let one_line = |cell: String| styled(&cell).replace(['\n', '\t'], " ");
+        self.rows.push(cells.into_iter().map(one_line).collect());
     }
 
     /// The lines of the table, indented by two blanks, with a rule under the heading. What is wider than the terminal has a
@@ -94,22 +97,75 @@ impl Table {
     }
 }
 
-/// The words of a text in lines of at most so many columns, unless a word has more; fewer than a few columns are no line.
-fn wrapped(text: &str, columns: usize) -> Vec<String> {
-    let columns = columns.max(16);
+/// Names with what they mean, in two columns; what is longer than the line goes on in the second one.
+pub fn definitions(rows: &[(&str, &str)], columns: usize) -> String {
+    let wide = rows.iter().map(|(name, _)| measure_text_width(name)).max().unwrap_or(0);
+    let mut text = String::new();
+    for (name, meaning) in rows {
+        let name = console::pad_str(name, wide, console::Alignment::Left, None);
+        let lines =
+            wrapped(meaning, columns.saturating_sub(wide + 2)).join(&format!("\n{}", " ".repeat(wide + 2)));
+        text.push_str(&format!("{name}  {lines}\n"));
+    }
+    text
+}
+
+/// Fewer columns are no line.
+const NARROWEST: usize = 16;
+
+/// The words of a text in lines of at most so many columns, unless a word has more; one of wide letters, which are written without
+/// blanks between words, is cut.
+pub fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    let columns = columns.max(NARROWEST);
+    if measure_text_width(text) <= columns {
+        return vec![text.to_string()];
+    }
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
-        let Some(line) = lines.last_mut() else { continue };
-        if line.is_empty() {
-            line.push_str(word);
-        } else if measure_text_width(line) + 1 + measure_text_width(word) <= columns {
-            line.push(' ');
-            line.push_str(word);
-        } else {
-            lines.push(word.to_string());
+        for (nth, piece) in pieces(word, columns).into_iter().enumerate() {
+            let Some(line) = lines.last_mut() else { continue };
+            let blank = if nth == 0 && !line.is_empty() { " " } else { "" };
+            if line.is_empty()
+                || measure_text_width(line) + blank.len() + measure_text_width(piece) <= columns
+            {
+                line.push_str(blank);
+                line.push_str(piece);
+            } else {
+                lines.push(piece.to_string());
+            }
         }
     }
     lines
+}
+
+/// A word, or pieces of one that is wider than a line: it may end before any wide letter, but not inside an emoji that several
+/// characters make.
+fn pieces(word: &str, columns: usize) -> Vec<&str> {
+    if measure_text_width(word) <= columns {
+        return vec![word];
+    }
+    let mut pieces: Vec<&str> = Vec::new();
+    // Where the piece begins, and the last place in its line where it may end.
+    let (mut from, mut end, mut before) = (0, 0, None);
+    for (at, letter) in word.char_indices() {
+        let joins = matches!(letter, '\u{1f3fb}'..='\u{1f3ff}') || before == Some('\u{200d}');
+        let is_wide = measure_text_width(letter.encode_utf8(&mut [0; 4])) == 2;
+        before = Some(letter);
+        if !is_wide || joins || at == from {
+            continue;
+        }
+        if end > from && measure_text_width(word.get(from..at).unwrap_or_default()) > columns {
+            pieces.extend(word.get(from..end));
+            from = end;
+        }
+        end = at;
+    }
+    if end > from && measure_text_width(word.get(from..).unwrap_or_default()) > columns {
+        pieces.extend(word.get(from..end));
+        from = end;
+    }
+    pieces.extend(word.get(from..));
+    pieces
 }
 
 #[cfg(test)]
@@ -124,6 +180,38 @@ mod tests {
         let lines = "  name        n\n  ─────────────\n  é          10\n  long name\n";
         assert_eq!(table.render_within(80), lines);
         assert_eq!(table.render_within(15), lines, "as wide as the terminal");
+    }
+
+    #[test]
+    fn wide_letters_and_accents_take_the_columns_that_they_are_seen_in() {
+        let mut table = Table::new([("name".to_string(), Align::Left), ("n".to_string(), Align::Right)]);
+        table.row(["日本語".into(), "1".into()]);
+        table.row(["e\u{301}te\u{301}".into(), "2".into()]);
+        table.row(["👩\u{200d}💻".into(), "3".into()]);
+        table.row(["a\u{202e}b\nc".into(), "4".into()]);
+        assert_eq!(
+            table.render_within(80),
+            "  name    n\n  ─────────\n  日本語  1\n  e\u{301}te\u{301}     2\n  👩\u{200d}💻      3\n  a\u{fffd}b c   4\n"
+        );
+    }
+
+    #[test]
+    fn words_of_wide_letters_are_cut_between_letters() {
+        // Nine letters of two columns in lines of sixteen.
+        assert_eq!(wrapped("日本語日本語日本語", 16), ["日本語日本語日本", "語"]);
+        assert_eq!(wrapped("ab 日本語日本語日本語 c", 17), ["ab", "日本語日本語日本", "語 c"]);
+        let joined = "👩\u{200d}💻".repeat(9);
+        let lines = wrapped(&joined, 16);
+        assert_eq!(lines, ["👩\u{200d}💻".repeat(8), "👩\u{200d}💻".to_string()]);
+        let long = "a".repeat(40);
+        assert_eq!(wrapped(&format!("x {long} y"), 16), ["x", long.as_str(), "y"]);
+    }
+
+    #[test]
+    fn meanings_go_on_in_their_column() {
+        let rows = [(":k N", "length of the answer"), (":quit", "leave")];
+        assert_eq!(definitions(&rows, 80), ":k N   length of the answer\n:quit  leave\n");
+        assert_eq!(definitions(&rows, 23), ":k N   length of the\n       answer\n:quit  leave\n");
     }
 
     #[test]

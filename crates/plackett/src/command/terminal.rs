@@ -9,7 +9,8 @@ pub fn columns() -> usize {
     size.map(|(_, columns)| usize::from(columns)).filter(|columns| *columns > 0).unwrap_or(usize::MAX)
 }
 
-/// Text with a visible sign in place of every control character but line ends and tabs: `␛` for an escape.
+/// Text with a visible sign in place of every control character but line ends and tabs: `␛` for an escape, `�` for what
+/// makes letters stand in another order than they are read in.
 pub fn plain(text: &str) -> Cow<'_, str> {
     if !text.contains(is_unsafe) {
         return Cow::Borrowed(text);
@@ -77,9 +78,12 @@ fn style_length(text: &str) -> Option<usize> {
     parameters[end..].starts_with('m').then_some(2 + end + 1)
 }
 
-/// Control characters of ASCII and of Latin-1, whose two-byte forms some terminals obey too.
+/// Control characters of ASCII and of Latin-1, whose two-byte forms some terminals obey too; and the embeddings, overrides and
+/// isolates of the bidirectional algorithm (UAX #9), which reach beyond the text that they stand in and can show `gpj.exe` as
+/// `exe.jpg`.
 fn is_unsafe(c: char) -> bool {
-    c.is_control() && c != '\n' && c != '\t'
+    let turns = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    turns || (c.is_control() && c != '\n' && c != '\t')
 }
 
 fn sign(c: char) -> char {
@@ -102,6 +106,21 @@ mod tests {
             "␛]0;title␇ ␛[2Jx␍␈␡\u{fffd}31m"
         );
         assert_eq!(plain("\u{1b}[31mred"), "␛[31mred");
+    }
+
+    #[test]
+    fn what_turns_the_direction_of_text_becomes_a_sign() {
+        for turn in ['\u{202a}', '\u{202b}', '\u{202c}', '\u{202d}', '\u{202e}']
+            .into_iter()
+            .chain(['\u{2066}', '\u{2067}', '\u{2068}', '\u{2069}'])
+        {
+            let text = format!("a{turn}gpj.exe");
+            assert_eq!(plain(&text), "a\u{fffd}gpj.exe");
+            assert_eq!(styled(&text), "a\u{fffd}gpj.exe");
+        }
+        // Words that are written from right to left, a joined emoji and an accent of its own are only words.
+        let words = "שלום مرحبا 👩\u{200d}💻 e\u{301}";
+        assert_eq!(plain(words), words);
     }
 
     #[test]

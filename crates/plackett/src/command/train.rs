@@ -60,7 +60,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let examples = beside(&arguments.file, &file.examples);
     let validation = file.validation.as_ref().map(|path| beside(&arguments.file, path));
     let files = Paths::default().reads("FILE.toml", [&arguments.file]).reads("examples", [&examples]);
-    files.reads("validation", &validation).opens("base", [&file.base]).check()?;
+    files.reads("validation", &validation).opens("base", [&file.base]).check(output)?;
     let base = model_folder(&file.base, global)?;
     let is_decoder = is_decoder(&base);
     file.settle(is_decoder).with_context(place)?;

@@ -3,6 +3,7 @@
 use anyhow::{Context, bail};
 use plackett_core::formats::atomic;
 use plackett_train::trainer::CHECKPOINT;
+use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 
 /// The folder in the folder of the model.
@@ -10,6 +11,9 @@ const WORK: &str = "training.unfinished";
 
 /// The file in it that says what is trained.
 const IDENTITY: &str = "training.json";
+
+/// The file in it that is locked while a command trains.
+const LOCK: &str = "lock";
 
 /// Steps between two checkpoints, where nobody says how many.
 pub const EVERY: usize = 100;
@@ -23,6 +27,30 @@ pub fn folder_in(model: &Path) -> PathBuf {
 pub fn is_begun(work: &Path) -> bool {
     let parts = std::fs::read_dir(work).into_iter().flatten().flatten().map(|entry| entry.path());
     work.join(CHECKPOINT).is_file() || parts.into_iter().any(|part| part.join(CHECKPOINT).is_file())
+}
+
+/// Keeps every other command out of a folder of trainings, as long as it lives.
+pub struct TrainingLock {
+    _file: File,
+}
+
+/// Takes the folder of a training for this command alone; makes it where it is missing.
+///
+/// # Errors
+/// Another command is training there, or the folder cannot be made.
+pub fn lock(work: &Path) -> anyhow::Result<TrainingLock> {
+    let unusable = || format!("--output: {} cannot be made", work.display());
+    std::fs::create_dir_all(work).with_context(unusable)?;
+    let file = OpenOptions::new().write(true).create(true).truncate(false).open(work.join(LOCK));
+    let file = file.with_context(unusable)?;
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => bail!(
+            "--output: another command is training in {}; wait for its end, or name another folder",
+            work.display()
+        ),
+        // A file system without locks: whoever runs the same command twice at once is not stopped there.
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(TrainingLock { _file: file }),
+    }
 }
 
 /// Begins or goes on with what `identity` tells from every other training: says whether there is a checkpoint to go on from.
@@ -56,5 +84,25 @@ pub fn remove(work: &Path) -> anyhow::Result<()> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error)
             .with_context(|| format!("{}: it is no longer needed and cannot be removed", work.display())),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_of_one_training_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let work = folder_in(folder.path());
+        let first = lock(&work).unwrap();
+        let refused = lock(&work).err().unwrap().to_string();
+        assert!(refused.contains("another command is training") && refused.contains("--output"), "{refused}");
+        assert!(!is_begun(&work), "a lock is no checkpoint");
+        remove(&work).unwrap();
+        drop(first);
+        assert!(!work.exists());
+        drop(lock(&work).unwrap());
+        assert!(lock(&work).is_ok());
     }
 }

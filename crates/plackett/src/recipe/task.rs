@@ -167,7 +167,8 @@ impl Surroundings {
             Err(StoreError::NoCache) => Err(StoreError::NoCache.into()),
             Err(_) => {
                 let size = known.map_or_else(String::new, |model| format!(" ({} MB)", model.megabytes));
-                Ok(Err(format!("model {name}{size}: plackett model pull {name}")))
+                let remedy = store.or_meant(name, format!("plackett model pull {name}"));
+                Ok(Err(format!("model {name}{size}: {remedy}")))
             }
         }
     }

@@ -73,6 +73,25 @@ fn vectors_of_a_file_and_of_a_field_are_those_that_the_model_makes() {
 }
 
 #[test]
+fn an_index_of_an_older_version_that_does_not_say_whose_its_vectors_are_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    prepare(at);
+    plackett(at, &["index", "c.jsonl", "-o", "old", "--vectors-from", "v.npy", "--model", MODEL]).expect(0);
+    let manifest = at.join("old/plackett-index.json");
+    let mut value: serde_json::Value = serde_json::from_slice(&std::fs::read(&manifest).unwrap()).unwrap();
+    assert_eq!(value["settings"].as_object_mut().unwrap().remove("given_vectors"), Some(true.into()));
+    std::fs::write(&manifest, value.to_string()).unwrap();
+    let said = plackett(at, &["index", "c.jsonl", "-o", "old", "--append"]).expect(0).stderr;
+    assert!(said.contains("old: is of an older version") && said.contains("parity/bert"), "{said}");
+    let given = ["index", "c.jsonl", "-o", "old", "--append", "--vectors-from", "v.npy"];
+    let said = plackett(at, &given).expect(2).stderr;
+    assert!(said.contains("older version") && said.contains("--model"), "{said}");
+    plackett(at, &[&given[..], &["--model", MODEL]].concat()).expect(0);
+    plackett(at, &["search", "old", "-p", "rrf(bm25,dense)", "--json", TEXTS[0]]).expect(0);
+}
+
+#[test]
 fn vectors_that_do_not_belong_to_the_documents_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();

@@ -41,6 +41,40 @@ fn ids(folder: &Path, index: &str, word: &str) -> Vec<String> {
 }
 
 #[test]
+fn front_matter_that_does_not_parse_stops_no_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let broken = "---\ntitle: a\ntitle: b\n---\nPlums and cherries.\n";
+    write(path, &[("notes/a.md", "---\nyear: 2020\n---\nApples.\n"), ("notes/b.md", broken)]);
+    let done = run(path, "index notes -o n --no-vectors --json").expect(0);
+    let found = warned(&done);
+    assert!(found.contains("front matter does not parse") && found.contains("b.md, line 3"), "{found}");
+    assert_eq!(ids(path, "n", "cherries"), ["b.md"]);
+    let alone = run(path, "index notes/b.md -o alone --no-vectors").expect(2).stderr;
+    assert!(alone.contains("b.md, line 3") && !path.join("alone").exists(), "{alone}");
+}
+
+#[test]
+fn columns_that_are_called_as_in_the_object_metadata_are_its_fields() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    write(
+        path,
+        &[("c.csv", "docid,text,metadata.year,metadata.note\na,apples,2020,plums\nb,pears,2021,none\n")],
+    );
+    run(path, "index c.csv -o i --no-vectors --fields text,metadata.note").expect(0);
+    assert_eq!(ids(path, "i", "plums"), ["a"]);
+    let fields = run(path, "get i --fields --json").expect(0).json();
+    let names: Vec<&str> =
+        fields["fields"].as_array().unwrap().iter().map(|field| field["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["note", "year"]);
+    for filter in ["year=2021", "metadata.year=2021"] {
+        let found = run(path, &format!("get i --filter {filter} --json")).expect(0).json();
+        assert_eq!(found["documents"][0]["id"], "b", "{filter}: {found}");
+    }
+}
+
+#[test]
 fn comments_are_counted_and_ids_may_begin_with_their_mark() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();

@@ -215,10 +215,11 @@ fn names_that_would_break_a_run_are_refused() {
 fn nothing_from_outside_commands_the_terminal() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
-    let evil = "\u{1b}[2J\u{1b}]0;title\u{7}\u{9b}31m\r";
+    let evil = "\u{1b}[2J\u{1b}]0;title\u{7}\u{9b}31m\r\u{202e}\u{2067}";
     let document = json!({"_id": format!("id{evil}"), "title": format!("T{evil}"), "text": format!("moon {evil} light")});
     index(path, "i", std::slice::from_ref(&document), &["--model", MODEL]);
-    let unsafe_in = |text: &str| text.chars().any(|c| c.is_control() && c != '\n' && c != '\t');
+    let turns = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let unsafe_in = |text: &str| text.chars().any(|c| turns(c) || c.is_control() && c != '\n' && c != '\t');
     std::fs::write(path.join("q.jsonl"), "{\"_id\": \"q\", \"text\": \"moon\"}\n").unwrap();
     for line in [
         &["search", "i", "moon", "-p", "bm25", "--explain"][..],

@@ -25,7 +25,7 @@ pub(super) fn open(folder: &Path, making: Making) -> Result<Documents, FormatErr
     for remark in found.remarks() {
         making.options.remarks.add(format!("{name}: {remark}"));
     }
-    let (root, singles, all) = (folder.to_path_buf(), Singles::new(making), found.files.len());
+    let (root, singles, all) = (folder.to_path_buf(), Singles::of_folder(making), found.files.len());
     let (unread, locked) = (found.known_and_unread(), found.locked.clone());
     let (mut files, mut any, mut first, mut done) = (found.files.into_iter(), false, None, false);
     Ok(Box::new(std::iter::from_fn(move || {

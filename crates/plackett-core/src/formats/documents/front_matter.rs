@@ -22,6 +22,11 @@ pub(super) fn split<'a>(source: &Source<'_>, text: &'a str) -> Result<(Metadata,
     Ok((fields, rest))
 }
 
+/// The text behind the block at its beginning, whatever that holds.
+pub(super) fn behind(text: &str) -> &str {
+    blocks(text).map_or(text, |(_, _, rest)| rest)
+}
+
 /// A number of the front matter as it stands there: `1.10` is another title than `1.1`. `body` is what is behind it.
 pub(super) fn as_written(text: &str, body: &str, field: &str, number: &Number) -> String {
     let block = text.get(..text.len().saturating_sub(body.len())).unwrap_or_default();

@@ -423,7 +423,7 @@ mod tests {
         let tally = Tally::default();
         let parts = match super::read(&Source { file: "a.html", bytes, tally: &tally }) {
             Ok(parts) => Ok(parts),
-            Err(Unread::Wrong(error)) => Err(error.to_string()),
+            Err(Unread::Wrong(error) | Unread::Partly { error, .. }) => Err(error.to_string()),
             Err(Unread::Nothing(why)) => Err(why.to_string()),
         };
         (parts, tally.remarks())

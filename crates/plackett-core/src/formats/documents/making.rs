@@ -61,6 +61,44 @@ impl Making {
         self.seen().others(metadata, &self.options);
     }
 
+    /// The fields that are no part of the document, with those of BEIR's own object `metadata`, which is the metadata and not a
+    /// field of it. A column of a table that is called `metadata.year` is its field `year`. What stands by itself is kept
+    /// where both have a name.
+    fn merged(&self, mut fields: Metadata) -> Metadata {
+        let mut inner = match fields.shift_remove("metadata") {
+            Some(Value::Object(inner)) => inner,
+            Some(other) => {
+                fields.insert("metadata".into(), other);
+                Metadata::new()
+            }
+            None => Metadata::new(),
+        };
+        let mut hidden = Vec::new();
+        let prefixed: Vec<String> =
+            fields.keys().filter(|name| inner_name(name).is_some()).cloned().collect();
+        for name in prefixed {
+            let (Some(own), Some(value)) =
+                (inner_name(&name).map(str::to_string), fields.shift_remove(&name))
+            else {
+                continue;
+            };
+            if inner.get(&own).is_some_and(|other| *other != value) {
+                hidden.push(own.clone());
+            }
+            inner.insert(own, value);
+        }
+        if inner.is_empty() {
+            return fields;
+        }
+        let other = |name: &String, value: &Value| inner.get(name).is_some_and(|own| own != value);
+        hidden.extend(fields.iter().filter(|(name, value)| other(name, value)).map(|(name, _)| name.clone()));
+        let mut seen = self.seen();
+        hidden.iter().for_each(|name| seen.hidden(name));
+        drop(seen);
+        inner.extend(fields);
+        inner
+    }
+
     /// A document; what is not id, title or text becomes metadata.
     pub(super) fn document(&self, mut fields: Metadata, at: Place<'_>) -> Result<Document, FormatError> {
         let options = &self.options;
@@ -86,28 +124,15 @@ impl Making {
         if names.text.is_none() && title.is_empty() {
             return Err(names.missing("text", &options.text_field, &TEXT, &fields, at));
         }
-        // BEIR's own `metadata` object is the metadata, not a field of it.
-        let mut metadata = match fields.shift_remove("metadata") {
-            Some(Value::Object(mut inner)) => {
-                let mut seen = self.seen();
-                let other = |name: &String, value: &Value| inner.get(name).is_some_and(|own| own != value);
-                fields
-                    .iter()
-                    .filter(|(name, value)| other(name, value))
-                    .for_each(|(name, _)| seen.hidden(name));
-                drop(seen);
-                inner.extend(fields);
-                inner
-            }
-            Some(other) => {
-                fields.insert("metadata".into(), other);
-                fields
-            }
-            None => fields,
-        };
+        let mut metadata = self.merged(fields);
         self.as_asked(&mut metadata);
         Ok(Document { id, title, text: text.unwrap_or_default(), metadata, ..Document::default() })
     }
+}
+
+/// The name of a field in the object `metadata` of which a column's name is the whole path.
+fn inner_name(name: &str) -> Option<&str> {
+    name.strip_prefix("metadata.").filter(|inner| !inner.is_empty())
 }
 
 /// Gives a field that looks the same as one that is asked for the name of that one, in its place.

@@ -2,6 +2,7 @@
 
 use super::single::{Parts, Source, Unread};
 use super::{front_matter, html};
+use crate::Metadata;
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 use serde_json::Value;
 use std::ops::Range;
@@ -10,9 +11,23 @@ use std::ops::Range;
 const NO_TITLE: &str =
     "the `title` of the front matter is no text and no number, and so no title; write a text there";
 
+/// Said of files of a folder whose front matter cannot be read.
+const UNPARSED: &str =
+    "the front matter does not parse, and is left out with the title and the fields in it; mend it";
+
 pub(super) fn read(source: &Source<'_>) -> Result<Parts, Unread> {
     let all = source.text()?;
-    let (mut metadata, body) = front_matter::split(source, all)?;
+    match front_matter::split(source, all) {
+        Ok((metadata, body)) => Ok(parts(source, all, metadata, body)),
+        Err(error) => {
+            let parts = Box::new(parts(source, all, Metadata::new(), front_matter::behind(all)));
+            Err(Unread::Partly { parts, error, said: UNPARSED })
+        }
+    }
+}
+
+/// The parts of a text: `body` is what stands behind the fields.
+fn parts(source: &Source<'_>, all: &str, mut metadata: Metadata, body: &str) -> Parts {
     let Words { text, heading, headings, unclosed, .. } = Words::of(body);
     if unclosed {
         source.tally.add(html::UNCLOSED, source.file);
@@ -35,7 +50,7 @@ pub(super) fn read(source: &Source<'_>) -> Result<Parts, Unread> {
         metadata.shift_remove("title");
     }
     let title = own.unwrap_or(heading);
-    Ok(Parts { title, text, metadata, headings: Some(headings) })
+    Parts { title, text, metadata, headings: Some(headings) }
 }
 
 /// The words of a text, block by block.
@@ -191,7 +206,7 @@ mod tests {
         let tally = Tally::default();
         match super::read(&Source { file: "a.md", bytes: text.as_bytes(), tally: &tally }) {
             Ok(parts) => parts,
-            Err(Unread::Wrong(error)) => panic!("{error}"),
+            Err(Unread::Wrong(error) | Unread::Partly { error, .. }) => panic!("{error}"),
             Err(Unread::Nothing(why)) => panic!("{why}"),
         }
     }

@@ -90,6 +90,9 @@ pub(super) enum Unread {
     /// rest of a folder unread.
     #[cfg_attr(not(feature = "pdf"), allow(dead_code, reason = "only PDF files can be like that"))]
     Nothing(&'static str),
+    /// A part of it is wrong, without which it is a document: an error where the file was named, and in a folder what `said`
+    /// says of it.
+    Partly { parts: Box<Parts>, error: FormatError, said: &'static str },
 }
 
 impl From<FormatError> for Unread {
@@ -183,6 +186,7 @@ pub(super) fn ending(path: &Path) -> Option<String> {
 pub(super) struct Singles {
     making: Making,
     tally: Tally,
+    of_folder: bool,
 }
 
 /// What became of a file.
@@ -195,8 +199,14 @@ pub(super) enum Outcome {
 }
 
 impl Singles {
+    /// Reads files that were named: what is wrong with one is an error.
     pub(super) fn new(making: Making) -> Singles {
-        Singles { making, tally: Tally::default() }
+        Singles { making, tally: Tally::default(), of_folder: false }
+    }
+
+    /// Reads the files of a folder: a part of one that is wrong is left out.
+    pub(super) fn of_folder(making: Making) -> Singles {
+        Singles { of_folder: true, ..Singles::new(making) }
     }
 
     /// Reads the file of an id.
@@ -216,11 +226,19 @@ impl Singles {
         let Some(reader) = kind.declaration().read else {
             return Err(FormatError::File { file: file.into(), problem: pdf::ABSENT.into() });
         };
+        let document = |Parts { title, text, metadata, headings }: Parts| {
+            Outcome::Document(self.making.whole(Document { id, title, text, metadata, headings }))
+        };
         match reader(&Source { file, bytes, tally: &self.tally }) {
-            Ok(Parts { title, text, metadata, headings }) => {
-                Ok(Outcome::Document(self.making.whole(Document { id, title, text, metadata, headings })))
+            Ok(parts) => Ok(document(parts)),
+            Err(Unread::Partly { parts, error, said }) if self.of_folder => {
+                match error.line() {
+                    Some(line) => self.tally.add(said, &format!("{file}, line {line}")),
+                    None => self.tally.add(said, file),
+                }
+                Ok(document(*parts))
             }
-            Err(Unread::Wrong(error)) => Err(error),
+            Err(Unread::Wrong(error) | Unread::Partly { error, .. }) => Err(error),
             Err(Unread::Nothing(why)) => Ok(Outcome::Nothing(why)),
         }
     }

@@ -87,7 +87,7 @@ fn ties() -> impl TypedValueParser<Value = TieModel> {
 /// Runs the command.
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let paths = Paths::default().reads("VOTES", &arguments.votes);
-    paths.writes("--csv", &arguments.csv).writes("--page", &arguments.page).check()?;
+    paths.writes("--csv", &arguments.csv).writes("--page", &arguments.page).check(output)?;
     for (flag, path) in [("--csv", &arguments.csv), ("--page", &arguments.page)] {
         if path.as_deref() == Some(std::path::Path::new("-")) {
             return Err(

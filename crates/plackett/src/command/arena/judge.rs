@@ -32,7 +32,7 @@ struct Line {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
-    Paths::default().reads("ANSWERS", [&arguments.answers]).check()?;
+    Paths::default().reads("ANSWERS", [&arguments.answers]).check(output)?;
     let pairs = read(&arguments.answers, global.max_line_bytes)?;
     let agreement = Agreement::new(pairs.iter().map(|(answer, verdict)| (answer.as_str(), *verdict)));
     if agreement.unparsed > 0 {

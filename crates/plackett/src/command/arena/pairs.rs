@@ -47,7 +47,7 @@ fn one() -> f64 {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
-    Paths::default().reads("MODELS", [&arguments.models]).check()?;
+    Paths::default().reads("MODELS", [&arguments.models]).check(output)?;
     let contenders = read(&arguments.models, global.max_line_bytes)?;
     for contender in &contenders {
         let unknown =

@@ -118,7 +118,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     if arguments.question.trim().is_empty() {
         return Err(AskError::NoQuestion.into());
     }
-    arguments.files().check()?;
+    arguments.files().check(output)?;
     let ranker = rankers::find(&arguments.ranker, arguments.lambda)?;
     let given = given_aspects(arguments)?;
     let index = open_index(&arguments.index)?;
@@ -130,7 +130,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let asks = Asks { aspects: given.is_none(), list: ranker.asks_model, answer: !arguments.no_answer };
     let asker = asks.asker(arguments, &models, &settings)?;
     let pipeline = search_pipeline(arguments, &index, global)?;
-    Paths::default().opens_methods(&pipeline).writes("--trace", &arguments.trace).check()?;
+    Paths::default().opens_methods(&pipeline).writes("--trace", &arguments.trace).check(output)?;
     if let (Some(flag), None, false) = (arguments.long_text.given(), &asker, pipeline.has_rerankers()) {
         return Err(anyhow::anyhow!(
             "{flag}: no model is asked and `{pipeline}` has no reranker, which are what it is for; leave the flag out"

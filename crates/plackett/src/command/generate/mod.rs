@@ -188,7 +188,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     check_needed(arguments)?;
     depths::check_drafts(arguments)?;
     let files = Paths::default().reads("--file", &arguments.file);
-    files.reads("--trie", &arguments.constraint.trie).opens("--model", [&arguments.model]).check()?;
+    files.reads("--trie", &arguments.constraint.trie).opens("--model", [&arguments.model]).check(output)?;
     let lines = arguments.file.as_deref().map(read_lines).transpose()?;
     let prompts = lines.as_ref().unwrap_or(&arguments.prompts);
     if prompts.is_empty() {

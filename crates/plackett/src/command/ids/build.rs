@@ -69,7 +69,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         .writes("--output", [&arguments.output])
         .writes("--write-index", &arguments.write_index)
         .writes("--write-table", &arguments.write_table)
-        .check()?;
+        .check(output)?;
     let scheme = arguments.scheme.as_deref().map(parse).transpose()?;
     let mut made = match (&scheme, &arguments.index) {
         (Some(scheme), _) => build(arguments, scheme, global, output)?,

@@ -39,7 +39,7 @@ struct Check {
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let catalogue = match (&arguments.catalogue, &arguments.model) {
         (Some(path), _) => {
-            Paths::default().reads("CATALOGUE", [path]).reads("--items", &arguments.items).check()?;
+            Paths::default().reads("CATALOGUE", [path]).reads("--items", &arguments.items).check(output)?;
             Catalogue::open_within(path, global.max_line_bytes)?
         }
         (None, Some(model)) => Catalogue::open_bound(model)?.0,

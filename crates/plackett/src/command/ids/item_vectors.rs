@@ -10,6 +10,7 @@ use plackett::pipeline::{ModelOptions, Models};
 use plackett_core::formats::{FormatError, Lines, json_problem};
 use plackett_ids::{Item, VectorTable};
 use plackett_lm::EmbedOptions;
+use plackett_lm::store::Store;
 use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -148,7 +149,8 @@ fn embedded(
     let place = budget.place(identity.dim)?;
     let told =
         json!({"vectors": identity.fingerprint, "dimension": identity.dim, "items": hash(items)}).to_string();
-    let mut kept = KeptVectors::open(&folder_of(&arguments.output, &told), &told, identity.dim)?;
+    let cache = Store::from_environment(global.offline)?.cache;
+    let mut kept = KeptVectors::open(&folder_of(&arguments.output, &told, &cache), &told, identity.dim)?;
     let resumed = kept.rows();
     match (kept.is_of_another(), resumed) {
         (true, _) => output.note("the vectors that an interrupted build has left are of other items or another model; all are made anew"),

@@ -16,12 +16,13 @@ use std::path::{Path, PathBuf};
 const VECTORS: &str = "vectors.f32";
 const PROGRESS: &str = "progress.jsonl";
 
-/// The folder in which the vectors of a catalogue are kept; where the catalogue goes to no file, one among temporary files whose name follows from
-/// what they are the vectors of.
-pub fn folder_of(output: &Path, identity: &str) -> PathBuf {
+/// The folder in which the vectors of a catalogue are kept. Where the catalogue goes to no file, its name follows from what they are the
+/// vectors of, so that it is found again, and it lies in the `cache` of the user: among the temporary files of a machine, where
+/// everybody may write, somebody else could have put it there first.
+pub fn folder_of(output: &Path, identity: &str, cache: &Path) -> PathBuf {
     if is_stream(output) {
-        let name = format!("plackett-{}.unfinished", &hash(identity.as_bytes())[..16]);
-        return std::env::temp_dir().join(name);
+        let name = format!("vectors-{}.unfinished", &hash(identity.as_bytes())[..16]);
+        return cache.join(name);
     }
     let mut name = output.file_name().unwrap_or_default().to_os_string();
     name.push(".unfinished");
@@ -175,6 +176,16 @@ fn hash(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn vectors_of_a_stream_are_kept_in_the_cache_of_the_user() {
+        let cache = Path::new("/home/somebody/.cache/plackett");
+        let of = |output: &str, identity: &str| folder_of(Path::new(output), identity, cache);
+        assert_eq!(of("a/c.jsonl", "x"), Path::new("a/c.jsonl.unfinished"));
+        let stream = of("-", "x");
+        assert_eq!(stream.parent(), Some(cache));
+        assert!(stream == of("-", "x") && stream != of("-", "y"), "{}", stream.display());
+    }
 
     #[test]
     fn what_is_whole_is_taken_up_and_the_rest_is_made_again() {

@@ -92,7 +92,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         .reads("--queries", &arguments.queries)
         .reads("--qrels", &arguments.qrels)
         .writes("--output", [&arguments.output])
-        .check()?;
+        .check(output)?;
     let work = training_folder::folder_in(&arguments.output);
     if !training_folder::is_begun(&work) {
         check_output_folder(&arguments.output, Some(RETRIEVER_FILE))?;
@@ -119,6 +119,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
             "{wordless} documents have no words; only labelled queries can teach their docids"
         ));
     }
+    let _alone = training_folder::lock(&work)?;
     let begun = Instant::now();
     let bar = output.progress("steps", arguments.steps as u64);
     let mut progress =

@@ -35,7 +35,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     Paths::default()
         .reads("CATALOGUE", [&arguments.catalogue])
         .writes("--report", &arguments.report)
-        .check()?;
+        .check(output)?;
     let catalogue = Catalogue::open_within(&arguments.catalogue, global.max_line_bytes)?;
     let places = asked(arguments, &catalogue)?;
     if let Some(places) = places {

@@ -1,5 +1,6 @@
 //! Vectors that come with the documents: the flags that say where they are, and their reading.
 
+use crate::command::Output;
 use anyhow::bail;
 use clap::Args;
 use plackett_core::Document;
@@ -43,8 +44,19 @@ impl VectorArguments {
         model: Option<&str>,
     ) -> anyhow::Result<()> {
         let Some(own) = settings.model.as_ref().filter(|_| model.is_none()) else { return Ok(()) };
-        if self.is_given() == settings.given_vectors {
-            return Ok(());
+        match settings.given_vectors {
+            Some(given) if given == self.is_given() => return Ok(()),
+            None if self.is_given() => bail!(
+                "{}: the index {} is of an older version, which did not note whether its vectors were made by {} or came with the \
+                 documents; write --model {} if that model made both, leave the flag out so that it makes the new ones, or make a new \
+                 index",
+                self.flag(),
+                index.display(),
+                own.name,
+                own.name
+            ),
+            None => return Ok(()),
+            Some(_) => {}
         }
         if self.is_given() {
             bail!(
@@ -69,6 +81,18 @@ impl VectorArguments {
             own.name,
             own.name
         )
+    }
+
+    /// Tells of an index that does not say whether its vectors came with the documents, to which a model's own are added.
+    pub fn remark_on_unknown(&self, settings: &IndexSettings, index: &Path, output: &Output) {
+        if let (Some(own), None, false) = (&settings.model, settings.given_vectors, self.is_given()) {
+            output.warn(&format!(
+                "{}: is of an older version, which did not note whether its vectors came with the documents; those of the new documents \
+                 are made by {}, and if the others were made by another model the two do not compare: index the collection again",
+                index.display(),
+                own.name
+            ));
+        }
     }
 
     /// The flag that says where they are, as it was written.
@@ -140,7 +164,11 @@ impl VectorSource {
                 ),
             },
             VectorSource::Field { name, dim } => {
-                let Some(value) = document.metadata.shift_remove(name.as_str()) else {
+                let path = match document.metadata.contains_key(name.as_str()) {
+                    true => name.as_str(),
+                    false => name.strip_prefix("metadata.").unwrap_or(name.as_str()),
+                };
+                let Some(value) = document.metadata.shift_remove(path) else {
                     bail!(
                         "--vector-field {name}: the document `{}` has no such field; every document needs its vector",
                         document.id
@@ -181,10 +209,30 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_field_of_vectors_may_be_named_as_one_of_the_metadata() {
+        let metadata = serde_json::json!({"v": [1, 0.5], "year": 1});
+        let document =
+            Document { metadata: metadata.as_object().unwrap().clone(), ..Document::new("d", "x") };
+        for name in ["v", "metadata.v"] {
+            let mut source = VectorSource::Field { name: name.into(), dim: 2 };
+            let mut taken = document.clone();
+            assert_eq!(source.vector_of(&mut taken).unwrap(), [1.0, 0.5], "{name}");
+            assert!(!taken.metadata.contains_key("v") && taken.metadata.contains_key("year"));
+        }
+        let mut source = VectorSource::Field { name: "metadata.w".into(), dim: 2 };
+        let refused = source.vector_of(&mut document.clone()).unwrap_err().to_string();
+        assert!(
+            refused.contains("--vector-field metadata.w") && refused.contains("no such field"),
+            "{refused}"
+        );
+    }
+
+    #[test]
     fn documents_without_vectors_do_not_join_given_ones_unasked() {
         let model = ModelIdentity { name: "m".into(), dim: 2, fingerprint: None };
         let made = IndexSettings { model: Some(model), ..IndexSettings::default() };
-        let given = IndexSettings { given_vectors: true, ..made.clone() };
+        let given = IndexSettings { given_vectors: Some(true), ..made.clone() };
+        let older = IndexSettings { given_vectors: None, ..made.clone() };
         let none = VectorArguments { vectors_from: None, vector_field: None };
         let field = VectorArguments { vectors_from: None, vector_field: Some("v".into()) };
         let check = |arguments: &VectorArguments, settings, sync, model| {
@@ -203,5 +251,17 @@ mod tests {
         let said = check(&field, &made, false, None).unwrap_err();
         assert!(said.starts_with("--vector-field v: ") && said.contains("--model m"), "{said}");
         assert!(check(&field, &made, false, Some("m")).is_ok(), "asked for by name");
+        // An index of a version that did not note it.
+        assert!(check(&none, &older, false, None).is_ok() && check(&field, &older, false, Some("m")).is_ok());
+        let said = check(&field, &older, false, None).unwrap_err();
+        assert!(said.contains("older version") && said.contains("--model m"), "{said}");
+        let output = Output::kept();
+        for (arguments, settings, told) in
+            [(&none, &older, true), (&field, &older, false), (&none, &made, false), (&none, &given, false)]
+        {
+            arguments.remark_on_unknown(settings, Path::new("my.index"), &output);
+            let said = output.take();
+            assert_eq!(said.contains("my.index: is of an older version"), told, "{said}");
+        }
     }
 }

@@ -38,7 +38,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments, store: &Store, options: &ModelOptions, output: &Output) -> Outcome {
     let golden = arguments.golden.as_ref();
     let paths = Paths::default().opens("MODEL", [&arguments.model]).reads("--texts", &arguments.texts);
-    paths.reads("--golden", golden.filter(|_| !arguments.record)).check()?;
+    paths.reads("--golden", golden.filter(|_| !arguments.record)).check(output)?;
     let model = find(store, &arguments.model)?;
     let files = files(&model, output)?;
     let subject = Subject::open(&model.directory, options)?;

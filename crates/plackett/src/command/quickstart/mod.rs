@@ -7,7 +7,7 @@ use super::open::{read_qrels, read_queries};
 use super::{Global, Outcome, Output};
 use anyhow::Context;
 use clap::Args;
-use console::style;
+use console::{Alignment, measure_text_width, pad_str, style};
 use examples::Example;
 use plackett::pipeline::Models;
 use plackett::{Pipeline, papers};
@@ -286,10 +286,11 @@ fn next_steps(dir: &Path) -> String {
             "your own texts: JSONL, CSV, TSV, Parquet, BEIR, a folder",
         ),
     ];
-    let widest = steps.iter().map(|(command, _)| command.len()).max().unwrap_or(0);
+    let widest = steps.iter().map(|(command, _)| measure_text_width(command)).max().unwrap_or(0);
     let mut text = format!("  {}\n", style("Try next").bold());
     for (command, what) in steps {
-        text.push_str(&format!("    {command:<widest$}   {}\n", style(what).dim()));
+        let command = pad_str(&command, widest, Alignment::Left, None);
+        text.push_str(&format!("    {command}   {}\n", style(what).dim()));
     }
     text
 }

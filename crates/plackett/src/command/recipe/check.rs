@@ -59,7 +59,7 @@ struct WorkArguments {
 
 pub(super) fn run(arguments: &RunArguments, global: &Global, output: &Output) -> Outcome {
     let files = Paths::default().reads("RECIPE", [&arguments.recipe]);
-    files.writes("--report", &arguments.report).check()?;
+    files.writes("--report", &arguments.report).check(output)?;
     let shelf = arguments.work.shelf.shelf()?;
     let recipe = read(&shelf, &arguments.recipe, &Registry::default())?;
     let surroundings = surroundings(global, arguments.work.cache.as_ref(), &recipe)?;

@@ -85,7 +85,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         .reads("INTERACTIONS", [&arguments.data.interactions])
         .reads("--titles", &arguments.titles)
         .writes("--report", &arguments.report)
-        .check()?;
+        .check(output)?;
     if let Some(report) = &arguments.report {
         check_report(report)?;
     }

@@ -2,6 +2,7 @@
 
 use super::{Data, check_seed, exists};
 use crate::command::number::whole;
+use crate::command::paths::Paths;
 use crate::command::{Global, Outcome, Output, training_folder};
 use anyhow::Context;
 use clap::Args;
@@ -40,6 +41,8 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     check_seed(arguments.seed, std::slice::from_ref(&configured))?;
     let seed = arguments.seed.unwrap_or(1);
     exists("--titles", arguments.titles.as_deref())?;
+    let paths = Paths::default().reads("INTERACTIONS", [&arguments.data.interactions]);
+    paths.reads("--titles", &arguments.titles).check(output)?;
     if arguments.output.is_file() {
         return Err(
             anyhow::anyhow!("--output: {} is a file; name a folder", arguments.output.display()).into()
@@ -72,6 +75,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     };
     let compute = Compute::new(rayon::current_num_threads());
     let (work, identity) = (training_folder::folder_in(&arguments.output), identity(&configured, seed, &all));
+    let _alone = training_folder::lock(&work)?;
     if training_folder::begin(&work, &identity)? {
         output.note("goes on from the last checkpoint of a fit that was interrupted");
     }

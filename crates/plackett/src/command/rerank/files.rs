@@ -1,12 +1,13 @@
 //! The files that the flags of `rerank` name.
 
 use super::Arguments;
+use crate::command::Output;
 use crate::command::paths::Paths;
 use plackett::Pipeline;
 
 impl Arguments {
     /// Refuses files that would be written over while they are read, and flags about files that are not read.
-    pub(super) fn check_files(&self) -> anyhow::Result<()> {
+    pub(super) fn check_files(&self, output: &Output) -> anyhow::Result<()> {
         let of_a_run = [("--queries", self.queries.is_some()), ("--documents", self.documents.is_some())];
         let of_a_run = of_a_run.into_iter().find_map(|(flag, given)| given.then_some(flag));
         if let (None, Some(flag)) = (&self.run, of_a_run.or(self.kept.given())) {
@@ -18,12 +19,12 @@ impl Arguments {
         let files = files.reads("--queries", &self.queries).reads("--documents", &self.documents);
         let calibration = self.calibration.as_ref().filter(|path| !super::is_stored(path));
         let files = files.reads("--qrels", &self.comparing.qrels).reads("--calibration", calibration);
-        self.written(files.opens("--model", &self.model)).check()
+        self.written(files.opens("--model", &self.model)).check(output)
     }
 
     /// The same for the models and prompts that stand in the methods.
-    pub(super) fn check_files_of(&self, pipeline: &Pipeline) -> anyhow::Result<()> {
-        self.written(Paths::default().opens_methods(pipeline)).check()
+    pub(super) fn check_files_of(&self, pipeline: &Pipeline, output: &Output) -> anyhow::Result<()> {
+        self.written(Paths::default().opens_methods(pipeline)).check(output)
     }
 
     /// All files that are written, also those whose names follow from that of `--output`.

@@ -84,7 +84,7 @@ impl Prepared {
         let expression = chosen.or(arguments.method.as_ref()).or(arguments.pipeline.as_ref());
         let mut pipeline = Pipeline::resolve(expression.context("no method")?, None, &models, &settings)?;
         pipeline.fall_back(&arguments.fallback, &models, &settings)?;
-        arguments.check_files_of(&pipeline)?;
+        arguments.check_files_of(&pipeline, output)?;
         if trace.is_some() && !pipeline.asks_prompts() {
             anyhow::bail!(
                 "--trace: the methods ask no prompts, so that there is nothing to write; leave it out"
@@ -125,7 +125,7 @@ impl Prepared {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
-    arguments.check_files()?;
+    arguments.check_files(output)?;
     if arguments.comparing.compare {
         return compare::run(arguments, global, output);
     }

@@ -36,7 +36,7 @@ struct Line {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
-    Paths::default().reads("LOG", [&arguments.log]).check()?;
+    Paths::default().reads("LOG", [&arguments.log]).check(output)?;
     let logged = read(&arguments.log, global.max_line_bytes)?;
     let found = OffPolicy::new(&logged)
         .ok_or_else(|| anyhow!("{}: there is no choice; give at least one line", arguments.log.display()))?;

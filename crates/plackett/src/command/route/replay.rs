@@ -73,7 +73,7 @@ impl Runs {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
-    Paths::default().reads("TABLE", [&arguments.table]).opens("--model", &arguments.model).check()?;
+    Paths::default().reads("TABLE", [&arguments.table]).opens("--model", &arguments.model).check(output)?;
     let written: Vec<&str> = match arguments.policy.is_empty() {
         true => vec!["rff-ucb(eta=1)", "greedy", "random"],
         false => arguments.policy.iter().map(String::as_str).collect(),

@@ -4,7 +4,8 @@ use super::{Format, Session, facets_of_all};
 use crate::command::get::read_filter;
 use crate::command::open::many;
 use crate::command::shown::{self, Part};
-use crate::command::terminal::plain;
+use crate::command::table::{definitions, wrapped};
+use crate::command::terminal::{self, plain};
 use crate::command::{Failure, Outcome, Output};
 use console::style;
 use plackett_core::declaration::{nearest, suggestion};
@@ -19,15 +20,32 @@ const PROMPT: &str = "search>";
 const COMMANDS: [&str; 9] =
     [":search", ":open", ":set", ":pipeline", ":filter", ":k", ":explain", ":help", ":quit"];
 
-const HELP: &str = "\
-words            search (:search help searches for a word that is a command)
-:open 3          the whole text and metadata of the third document of the last answer, or of a document by its id
-:set             what is set; :set pipeline EXPR, :set filter FILTER, :set k N, :set explain on
-:pipeline EXPR   change how, e.g. :pipeline bm25:100 >> late-interaction
-:filter FILTER   documents that may be found, e.g. :filter year >= 2020; :filter none for all
-:k N             length of the answer
-:explain on      passes, tokens and depths; :explain off, and :explain alone for the other of the two
-:quit            leave; so do quit, exit, an empty line and Ctrl-D, while Ctrl-C drops a line";
+/// What can be typed, and what it does.
+const HELP: [(&str, &str); 8] = [
+    ("words", "search (:search help searches for a word that is a command)"),
+    (
+        ":open 3",
+        "the whole text and metadata of the third document of the last answer, or of a document by its id",
+    ),
+    (":set", "what is set; :set pipeline EXPR, :set filter FILTER, :set k N, :set explain on"),
+    (":pipeline EXPR", "change how, e.g. :pipeline bm25:100 >> late-interaction"),
+    (":filter FILTER", "documents that may be found, e.g. :filter year >= 2020; :filter none for all"),
+    (":k N", "length of the answer"),
+    (":explain on", "passes, tokens and depths; :explain off, and :explain alone for the other of the two"),
+    (":quit", "leave; so do quit, exit, an empty line and Ctrl-D, while Ctrl-C drops a line"),
+];
+
+/// What is said in a conversation, in lines that fit the terminal.
+fn say(output: &Output, text: &str) {
+    let lines: Vec<String> =
+        plain(text).lines().flat_map(|line| wrapped(line, terminal::columns())).collect();
+    output.note(&lines.join("\n"));
+}
+
+/// The same for names with what they mean.
+fn list(output: &Output, rows: &[(&str, &str)]) {
+    output.note(definitions(rows, terminal::columns()).trim_end());
+}
 
 /// A line of a conversation.
 #[derive(Debug, PartialEq, Eq)]
@@ -97,7 +115,7 @@ impl Session<'_> {
         output: &Output,
     ) -> Outcome {
         let documents = many(self.index.len(), "document");
-        output.note(&format!("{documents} · {} · :help for commands, an empty line ends", self.pipeline));
+        say(output, &format!("{documents} · {} · :help for commands, an empty line ends", self.pipeline));
         // The ids of what was found last.
         let mut found = Vec::new();
         while let Some(line) = next(output)? {
@@ -116,7 +134,7 @@ impl Session<'_> {
                             ));
                         }
                         Err(Failure::Input(error) | Failure::Service(error)) => {
-                            output.note(&plain(&format!("{error:#}")))
+                            say(output, &format!("{error:#}"))
                         }
                         Err(other) => return Err(other),
                     }
@@ -133,7 +151,7 @@ impl Session<'_> {
         let passage = of_answer.map(|id| self.index.passage(id)).transpose()?.flatten();
         let id = passage.as_ref().map(|passage| &passage.document).or(of_answer);
         let Some(document) = self.index.document(id.map_or(which, String::as_str))? else {
-            output.note(&match (found.len(), place) {
+            let said: String = match (found.len(), place) {
                 (0, _) if which.is_empty() => {
                     "nothing was found yet; `:open 3` opens the third of an answer".into()
                 }
@@ -141,8 +159,9 @@ impl Session<'_> {
                     format!("`:open N` with a number from 1 to {all}, or with an id")
                 }
                 (all, Some(_)) => format!("the last answer has {all}; {which} is none of them, nor an id"),
-                (_, None) => plain(&format!("no document has the id {which}")).into_owned(),
-            });
+                (_, None) => format!("no document has the id {which}"),
+            };
+            say(output, &said);
             return Ok(());
         };
         let mut text = format!("  {}\n", style(plain(&document.id)).cyan());
@@ -160,21 +179,23 @@ impl Session<'_> {
             ("", _) => {
                 let filter = self.filter.as_ref().map_or_else(|| "none".to_string(), ToString::to_string);
                 let explain = if self.explain { "on" } else { "off" };
-                let text = format!(
-                    "pipeline  {}\nfilter    {filter}\nk         {}\nexplain   {explain}",
-                    self.pipeline, self.k
-                );
-                output.note(&plain(&text));
+                let (pipeline, k) = (self.pipeline.to_string(), self.k.to_string());
+                let (pipeline, filter) = (plain(&pipeline), plain(&filter));
+                let rows = [("pipeline", &*pipeline), ("filter", &*filter), ("k", &*k), ("explain", explain)];
+                list(output, &rows);
             }
             ("explain", "on" | "off") => self.obey(":explain", value.trim(), output),
-            ("explain", _) => output.note("`:set explain on` or `:set explain off`"),
+            ("explain", _) => say(output, "`:set explain on` or `:set explain off`"),
             ("pipeline" | "filter" | "k", value) => self.obey(&format!(":{name}"), value, output),
             (unknown, _) => {
                 let meant = nearest(unknown, ["pipeline", "filter", "k", "explain"].into_iter());
-                output.note(&plain(&format!(
-                    "{unknown} cannot be set{}; pipeline, filter, k and explain can",
-                    suggestion(&meant).trim_end_matches('?')
-                )));
+                say(
+                    output,
+                    &format!(
+                        "{unknown} cannot be set{}; pipeline, filter, k and explain can",
+                        suggestion(&meant).trim_end_matches('?')
+                    ),
+                );
             }
         }
     }
@@ -196,8 +217,8 @@ impl Session<'_> {
 
     fn tell_filter(&self, output: &Output) {
         match &self.filter {
-            Some(filter) => output.note(&plain(&filter.to_string())),
-            None => output.note("no filter; `:filter year >= 2020` sets one"),
+            Some(filter) => say(output, &filter.to_string()),
+            None => say(output, "no filter; `:filter year >= 2020` sets one"),
         }
     }
 
@@ -205,45 +226,49 @@ impl Session<'_> {
         match (name, argument) {
             (":set", argument) => self.set(argument, output),
             (":search" | ":s", _) => {
-                output.note("`:search WORDS` searches for words, also for those that are commands")
+                say(output, "`:search WORDS` searches for words, also for those that are commands")
             }
-            (":pipeline" | ":p", "") => output.note(&self.pipeline.to_string()),
+            (":pipeline" | ":p", "") => say(output, &self.pipeline.to_string()),
             (":pipeline" | ":p", expression) => match self.resolve(expression) {
                 Ok(pipeline) => {
                     self.pipeline = pipeline;
-                    output.note(&self.pipeline.to_string());
+                    say(output, &self.pipeline.to_string());
                     self.remark_on_depth(Some(self.k), output);
                 }
-                Err(error) => output.note(&plain(&format!("{error:#}"))),
+                Err(error) => say(output, &format!("{error:#}")),
             },
             (":filter" | ":f", "") => self.tell_filter(output),
             (":filter" | ":f", text) => match self.set_filter(text) {
                 Ok(()) => self.tell_filter(output),
-                Err(error) => output.note(&plain(&format!("{error:#}"))),
+                Err(error) => say(output, &format!("{error:#}")),
             },
             (":k", number) => match number.parse() {
                 Ok(k) if k > 0 => {
                     self.k = k;
-                    output.note(&format!("k is {k}"));
+                    say(output, &format!("k is {k}"));
                     self.remark_on_depth(Some(k), output);
                 }
-                _ => output.note(&format!("k is {}; `:k 20` changes it", self.k)),
+                _ => say(output, &format!("k is {}; `:k 20` changes it", self.k)),
             },
             (":explain" | ":e", "" | "on" | "off") => {
                 self.explain = if argument.is_empty() { !self.explain } else { argument == "on" };
-                output.note(if self.explain { "explaining" } else { "not explaining" });
+                say(output, if self.explain { "explaining" } else { "not explaining" });
             }
-            (":explain" | ":e", other) => output.note(&plain(&format!(
-                "`:explain on`, `:explain off`, or `:explain` alone for the other of the two; {other} is neither"
-            ))),
-            (":", _) => output.note(
+            (":explain" | ":e", other) => say(
+                output,
+                &format!(
+                    "`:explain on`, `:explain off`, or `:explain` alone for the other of the two; {other} is neither"
+                ),
+            ),
+            (":", _) => say(
+                output,
                 "a command has its name right behind the colon, as in `:k 20`; :help lists the commands",
             ),
-            (":help" | ":h", _) => output.note(HELP),
+            (":help" | ":h", _) => list(output, &HELP),
             (unknown, _) => {
                 let meant = nearest(unknown, COMMANDS.into_iter());
                 let meant = meant.map(|meant| format!(" (did you mean {meant}?)")).unwrap_or_default();
-                output.note(&plain(&format!("{unknown} is not known{meant}; :help lists the commands")));
+                say(output, &format!("{unknown} is not known{meant}; :help lists the commands"));
             }
         }
     }
@@ -352,6 +377,9 @@ mod tests {
         assert!(text.contains("1  d") && session.filter.is_none(), "{text}");
         let (text, _) = answers(&mut session, ":help\n");
         assert!(text.contains(":pipeline EXPR"), "{text}");
+        let narrow = definitions(&HELP, 60);
+        assert!(narrow.lines().all(|line| console::measure_text_width(line) <= 60), "{narrow}");
+        assert!(narrow.contains("\n:set            what is set; :set pipeline EXPR,"), "{narrow}");
     }
 
     #[test]

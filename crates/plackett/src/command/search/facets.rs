@@ -1,8 +1,8 @@
 //! How often each value of a field is among what was found, and among all that could be.
 
 use super::Session;
-use crate::command::terminal::plain;
-use console::style;
+use crate::command::terminal::{self, plain};
+use console::{measure_text_width, style};
 use plackett::pipeline::DEFAULT_DEPTH;
 use plackett_core::Ranking;
 use plackett_search::{FacetValue, Facets};
@@ -12,6 +12,8 @@ use std::collections::HashMap;
 /// Values of a field that people and scripts get.
 const SHOWN: usize = 10;
 const IN_JSON: usize = 100;
+/// Blanks before values that go on in another line.
+const INDENT: usize = 8;
 
 /// The values of one field.
 pub(super) struct FieldFacets {
@@ -71,8 +73,12 @@ impl FieldFacets {
         })
     }
 
-    /// In a line for people.
+    /// In a line for people, or in several that fit the terminal.
     pub(super) fn line(&self) -> String {
+        self.line_within(terminal::columns())
+    }
+
+    fn line_within(&self, columns: usize) -> String {
         let shown = |(value, found, count): &(Value, usize, usize)| {
             let value = value.as_str().map_or_else(|| value.to_string(), str::to_string);
             format!("{} {found}/{count}", plain(&value))
@@ -93,7 +99,22 @@ impl FieldFacets {
             format!("{} found", self.found)
         };
         let heading = format!("{} (of {found} / of all):", plain(&self.field));
-        format!("      {} {}\n", style(heading).dim(), values.join(" · "))
+        let mut lines = vec![style(heading).dim().to_string()];
+        let last = values.len().saturating_sub(1);
+        for (nth, value) in values.into_iter().enumerate() {
+            let piece = if nth < last { format!("{value} ·") } else { value };
+            match lines.last_mut() {
+                Some(line)
+                    if measure_text_width(line.as_str()) + 1 + measure_text_width(&piece) + INDENT
+                        <= columns =>
+                {
+                    line.push(' ');
+                    line.push_str(&piece);
+                }
+                _ => lines.push(piece),
+            }
+        }
+        format!("      {}\n", lines.join(&format!("\n{}", " ".repeat(INDENT))))
     }
 }
 
@@ -105,7 +126,7 @@ mod tests {
     fn a_field_of_long_texts_says_so() {
         let all = Facets { documents: 3, long_texts: 2, ..Facets::default() };
         let line = |all: &Facets| {
-            let line = FieldFacets::new("maker", 3, all, all).line();
+            let line = FieldFacets::new("maker", 3, all, all).line_within(usize::MAX);
             console::strip_ansi_codes(&line).trim().to_string()
         };
         assert_eq!(
@@ -117,6 +138,17 @@ mod tests {
         assert!(
             shown.ends_with("x 2/2 · a field of type text: 1 document has one too long to be counted"),
             "{shown}"
+        );
+    }
+
+    #[test]
+    fn values_go_on_in_another_line_where_the_terminal_ends() {
+        let value = |n: usize| FacetValue { value: format!("value-{n}").into(), count: 1 };
+        let all = Facets { documents: 4, values: (0..4).map(value).collect(), ..Facets::default() };
+        let lines = FieldFacets::new("tags", 4, &all, &all).line_within(60);
+        assert_eq!(
+            console::strip_ansi_codes(&lines),
+            "      tags (of 4 found / of all): value-0 1/1 ·\n        value-1 1/1 · value-2 1/1 · value-3 1/1\n"
         );
     }
 }

@@ -35,7 +35,7 @@ pub struct Arguments {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
-    Paths::default().reads("RECORDS", [&arguments.records]).check()?;
+    Paths::default().reads("RECORDS", [&arguments.records]).check(output)?;
     check_output_folder(&arguments.output, None)?;
     let expected = "{\"question\": …, \"human_answers\": […], \"model_answers\": […]}";
     let lines = read_json_lines::<AnswerRecord>(&arguments.records, global.max_line_bytes, expected)?;

@@ -55,7 +55,7 @@ fn read(bytes: &[u8]) -> (Result<Parts, String>, Vec<String>) {
     let tally = Tally::default();
     let parts = match reader::read(&Source { file: "a.pdf", bytes, tally: &tally }) {
         Ok(parts) => Ok(parts),
-        Err(Unread::Wrong(error)) => Err(error.to_string()),
+        Err(Unread::Wrong(error) | Unread::Partly { error, .. }) => Err(error.to_string()),
         Err(Unread::Nothing(why)) => Err(why.to_string()),
     };
     (parts, tally.remarks())

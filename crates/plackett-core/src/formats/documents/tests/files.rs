@@ -101,6 +101,27 @@ fn a_file_of_a_known_kind_is_one_document_under_its_name() {
 }
 
 #[test]
+fn front_matter_of_a_folder_that_does_not_parse_is_left_out_and_said() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in [
+        ("a.md", "---\ntitle: a\ntitle: b\n---\n# Heading\n\nWords.\n"),
+        ("b.md", "+++\ntitle = \n+++\nOther words.\n"),
+        ("c.md", "---\ntitle: C\nyear: 2020\n---\nMore.\n"),
+    ] {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    let options = DocumentOptions::default();
+    let found: Vec<Document> = open_documents(folder.path(), &options).unwrap().map(Result::unwrap).collect();
+    let parts: Vec<_> = found.iter().map(|d| (d.title.as_str(), d.text.as_str(), d.metadata.len())).collect();
+    assert_eq!(parts, [("Heading", "Heading\n\nWords.", 0), ("", "Other words.", 0), ("C", "More.", 1)]);
+    let remarks = options.remarks.take();
+    assert_eq!(remarks.len(), 1, "{remarks:?}");
+    for piece in ["front matter does not parse", "mend it: 2 files", "a.md, line 3", "b.md, line 2"] {
+        assert!(remarks[0].contains(piece), "{piece}: {remarks:?}");
+    }
+}
+
+#[test]
 fn pdf_files_are_read_or_said_not_to_be() {
     let (found, _) = read_with("paper.pdf", "%PDF-1.7\n%words", DocumentOptions::default());
     let error = found[0].as_ref().unwrap_err().to_string();

@@ -16,6 +16,23 @@ fn tables_with_and_without_header() {
 }
 
 #[test]
+fn columns_of_the_object_metadata_have_their_names_inside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.csv");
+    let head = "docid,text,year,metadata.lang,metadata.author.name,metadata.year,metadata.";
+    std::fs::write(&path, format!("{head}\nd1,a,2020,en,Ada,1999,x\n")).unwrap();
+    let options = DocumentOptions::default();
+    let found: Vec<_> = open_documents(&path, &options).unwrap().collect();
+    let metadata = serde_json::Value::Object(found[0].as_ref().unwrap().metadata.clone());
+    assert_eq!(
+        metadata,
+        serde_json::json!({"lang": "en", "author.name": "Ada", "year": "2020", "metadata.": "x"})
+    );
+    let remarks = options.remarks.take();
+    assert!(matches!(&remarks[..], [one] if one.contains("`year` (1 document)")), "{remarks:?}");
+}
+
+#[test]
 fn an_open_quotation_mark_does_not_swallow_a_file() {
     let options = DocumentOptions { line_limit: 100_000, ..DocumentOptions::default() };
     let mut text = String::from("id,text\n1,fine\n2,\"never closed\n");
