@@ -22,6 +22,7 @@ mod film_sessions;
 mod four_modes;
 pub mod graph;
 pub mod guide;
+mod judged_lists;
 mod kind;
 mod list_ranker_lessons;
 mod listwise_lessons;

@@ -4,6 +4,7 @@ use super::{ENCODER, SEED, dataset_of, encoder_fingerprint};
 use crate::recipe::document_part::{PartReader, READS, SUMMARY_WORDS};
 use crate::recipe::error::{Problem, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::judged_lists::{JudgedList, judged_lists};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, StageKind};
 use crate::recipe::task::Task;
@@ -12,7 +13,6 @@ use plackett_train::trainer::{
     CHECKPOINT, Candidate, Outcome, RankingExample, RankingJob, Settings, StepRecord, Trained, keep_negatives,
 };
 use plackett_train::{Compute, adapter, objective};
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// Where the trained model lies in the stage's folder.
@@ -160,16 +160,13 @@ pub(super) fn examples(task: &Task<'_>) -> Result<(Vec<RankingExample>, usize), 
     let documents = dataset.documents(ids)?;
     let (reader, teacher) = (PartReader::new(task.values, &dataset)?, TeacherScores::of(task)?);
     let mut examples: Vec<RankingExample> = Vec::new();
-    for (query, list) in dataset.queries.iter().zip(&lists) {
-        let judged = dataset.qrels.query(&query.id);
-        let grades: HashMap<&str, i32> = judged
-            .map(|judged| judged.iter().map(|judgment| (judgment.document, judgment.grade)).collect())
-            .unwrap_or_default();
-        let mut candidates = Vec::with_capacity(list.entries.len());
-        for (entry, document) in list.entries.iter().filter_map(|e| Some((e, documents.get(&e.id)?))) {
+    for JudgedList { query, ranking, grades } in judged_lists(&dataset, &lists) {
+        let mut candidates = Vec::with_capacity(grades.len());
+        for (entry, grade) in ranking.entries.iter().zip(grades) {
+            let Some(document) = documents.get(&entry.id) else { continue };
             let score = teacher.as_ref().map(|teacher| teacher.score(&query.id, &entry.id)).transpose()?;
-            let label = grades.get(entry.id.as_str()).copied().unwrap_or(0) as f32;
-            candidates.push(Candidate { text: reader.text(&query.text, document), label, teacher: score });
+            let (text, label) = (reader.text(&query.text, document), grade as f32);
+            candidates.push(Candidate { text, label, teacher: score });
         }
         if !candidates.is_empty() {
             examples.push(RankingExample { query: query.text.clone(), candidates });

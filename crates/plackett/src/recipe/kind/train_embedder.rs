@@ -2,10 +2,10 @@
 
 use super::train_views::{TOKENS_A_SECOND, lost, numbers_of};
 use super::{CANDIDATES, ENCODER, SEED, WORDS, dataset_of, rank, train};
-use crate::recipe::dataset::Dataset;
 use crate::recipe::embedding_lessons::{reader, teacher};
 use crate::recipe::error::{Problem, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::judged_lists::grades_of;
 use crate::recipe::registry::{Estimate, Made, StageKind};
 use crate::recipe::task::Task;
 use plackett_core::RankRequest;
@@ -180,15 +180,15 @@ struct FeedbackLists {
 fn lists(task: &Task<'_>, requests: &[RankRequest], prompts: &Prompts) -> Result<FeedbackLists, StageError> {
     let dataset = dataset_of(task, task.values.word("candidates"))?;
     let readable = requests.iter().map(readable);
-    let graded: Vec<(RankRequest, Vec<f32>)> =
-        readable.filter_map(|request| labels(&request, &dataset).map(|labels| (request, labels))).collect();
+    let graded: Vec<(Vec<f32>, RankRequest)> =
+        readable.filter_map(|request| Some((labels(&grades_of(&dataset, &request))?, request))).collect();
     if graded.is_empty() {
         let problem = "no list has both relevant and other documents; nothing can be learned".into();
         return Err(StageError::Field { field: "candidates", problem });
     }
     let (count, mut documents) = (graded.len(), Documents::default());
     let (mut examples, mut shortened) = (Vec::with_capacity(count), 0);
-    for (at, (request, labels)) in graded.into_iter().enumerate() {
+    for (at, (labels, request)) in graded.into_iter().enumerate() {
         if at % 100 == 0 {
             (task.progress)("prompts", at as u64, count as u64);
         }
@@ -201,9 +201,8 @@ fn lists(task: &Task<'_>, requests: &[RankRequest], prompts: &Prompts) -> Result
     }
     // Documents of any list, also of a later one.
     for example in &mut examples {
-        let judged = dataset.qrels.query(&example.name);
-        let relevant = judged.iter().flat_map(|judged| judged.iter()).filter(|j| j.grade > 0);
-        let places = relevant.filter_map(|j| documents.places.get(j.document).copied());
+        let relevant = dataset.qrels.relevant(&example.name);
+        let places = relevant.filter_map(|judgment| documents.places.get(judgment.document).copied());
         example.relevant = places.collect();
     }
     let (queries, cut) = (requests.len(), documents.cut.len());
@@ -222,14 +221,9 @@ fn lists(task: &Task<'_>, requests: &[RankRequest], prompts: &Prompts) -> Result
     Ok(FeedbackLists { documents: documents.texts, examples, remarks })
 }
 
-/// A teacher's label of each candidate; `None` where nothing, or everything, is relevant.
-fn labels(request: &RankRequest, dataset: &Dataset) -> Option<Vec<f32>> {
-    let judged = dataset.qrels.query(&request.query.id);
-    let label = |id: &str| {
-        let mut judged = judged.iter().flat_map(|judged| judged.iter());
-        judged.find(|j| j.document == id).map_or(0, |j| j.grade).max(0) as f32
-    };
-    let labels: Vec<f32> = request.candidates.iter().map(|candidate| label(&candidate.document.id)).collect();
+/// A teacher's label of each candidate, of their grades; `None` where nothing, or everything, is relevant.
+fn labels(grades: &[i32]) -> Option<Vec<f32>> {
+    let labels: Vec<f32> = grades.iter().map(|grade| (*grade).max(0) as f32).collect();
     (labels.iter().any(|label| *label > 0.0) && labels.contains(&0.0)).then_some(labels)
 }
 
@@ -358,6 +352,12 @@ mod tests {
         // Where the order is learned by the query alone there is no prompt.
         let alone = Prompts::new(&model, 500, None).unwrap().of(&request).unwrap();
         assert_eq!((alone.prompt, alone.queries), (None, whole.queries));
+    }
+
+    #[test]
+    fn labels_are_grades_of_lists_with_both_sorts() {
+        assert_eq!(labels(&[2, 0, -2, 1]), Some(vec![2.0, 0.0, 0.0, 1.0]));
+        assert_eq!((labels(&[1, 2]), labels(&[0, -1]), labels(&[])), (None, None, None));
     }
 
     #[test]

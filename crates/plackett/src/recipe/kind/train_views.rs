@@ -6,6 +6,7 @@ use crate::recipe::dataset::Dataset;
 use crate::recipe::embedding_lessons::{reader, teacher};
 use crate::recipe::error::{Problem, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::judged_lists::grades_of;
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, StageKind};
 use crate::recipe::task::Task;
@@ -261,11 +262,8 @@ fn lists(
 
 /// The texts of the candidates of a query, and whether they are relevant.
 fn graded(request: &RankRequest, dataset: &Dataset) -> Vec<(String, bool)> {
-    let judged = dataset.qrels.query(&request.query.id);
-    let is_relevant =
-        |id: &str| judged.iter().flat_map(|judged| judged.iter()).any(|j| j.document == id && j.grade > 0);
-    let of = request.candidates.iter().map(|candidate| &candidate.document);
-    of.map(|document| (document.model_text().into_owned(), is_relevant(&document.id))).collect()
+    let texts = request.candidates.iter().map(|candidate| candidate.document.model_text().into_owned());
+    texts.zip(grades_of(dataset, request)).map(|(text, grade)| (text, grade > 0)).collect()
 }
 
 /// Draws lists.
