@@ -207,14 +207,8 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
             right.push(f64::from(u8::from(found == picture.digit)));
         }
     }
-    let mut seconds: Vec<f64> = report.steps.iter().map(|step| step.seconds).collect();
-    seconds.sort_by(f64::total_cmp);
-    let by_seed = [
-        share,
-        f64::from(report.final_loss()),
-        report.steps.first().map_or(0.0, |step| f64::from(step.loss)),
-        seconds.get(seconds.len() / 2).copied().unwrap_or_default(),
-    ];
+    let by_seed =
+        [share, f64::from(report.final_loss()), f64::from(report.first_loss()), report.median_seconds()];
     let keys = (1..=right.len()).map(|at| at.to_string()).collect();
     let mut numbers = vec![Quantity::by_query("right", keys, right)];
     numbers.extend(BY_SEED.iter().zip(by_seed).map(|(name, value)| Quantity::of_seed(*name, seed, value)));

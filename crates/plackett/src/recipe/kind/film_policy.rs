@@ -213,7 +213,7 @@ fn learn(task: &Task<'_>, start: &Start<'_>, world: &FilmWorld, seed: usize) -> 
     let engine = Rollouts::open(&model, &parameters, &scratch)?;
     let measured = measure(&engine, (world, &language), &world.talks[2], (items, most_tokens(items)))?;
     let records = policy_task.records.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let seconds: f64 = report.steps.iter().map(|step| step.seconds).sum();
+    let seconds = report.seconds();
     remove(&scratch)?;
     Ok(Learned { measured, numbers: summed_up(&records, mean(&looks.seen), seconds) })
 }

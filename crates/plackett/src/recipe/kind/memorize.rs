@@ -148,13 +148,11 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let report =
         train(&learning, &compute, &mut parameters, &settings(values), (None, ""), None, &mut progress)?;
     decoder.save(&task.folder.join(FOLDER), &parameters)?;
-    let mut seconds: Vec<f64> = report.steps.iter().map(|step| step.seconds).collect();
-    seconds.sort_by(f64::total_cmp);
     let own = [
         f64::from(report.final_loss()),
         parameters.count() as f64,
         report.total as f64,
-        seconds.get(seconds.len() / 2).copied().unwrap_or_default(),
+        report.median_seconds(),
     ];
     let mut numbers: Vec<Quantity> =
         OWN.iter().zip(own).map(|(name, value)| Quantity::of_seed(*name, seed, value)).collect();

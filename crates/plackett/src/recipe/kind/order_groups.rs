@@ -246,7 +246,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     if unproven > 0 {
         warnings.push(format!("{unproven} paths are not proven to be the best"));
     }
-    let skipped: usize = report.steps.iter().map(|step| step.skipped).sum();
+    let skipped = report.skipped();
     if skipped > 0 {
         warnings.push(format!("{skipped} groups could not teach in the step that they were drawn for"));
     }

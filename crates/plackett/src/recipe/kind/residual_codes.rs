@@ -148,6 +148,6 @@ fn measure(
         groups.values().copied().max().unwrap_or_default() as f64,
         used.len() as f64,
         f64::from(report.final_loss()),
-        report.steps.first().map_or(0.0, |step| f64::from(step.loss)),
+        f64::from(report.first_loss()),
     ])
 }

@@ -284,7 +284,7 @@ fn climb(
     };
     let mut kept = KeptRecords(&policy.records);
     let report = train_kept(task, (&part_of(seed), &label), policy, parameters, &settings, Some(&mut kept))?;
-    Ok(report.steps.iter().map(|step| step.seconds).sum())
+    Ok(report.seconds())
 }
 
 /// For a decoder that has imitated nobody: the teacher's grades.

@@ -209,21 +209,18 @@ pub(super) fn remove_checkpoint(folder: &Path) -> Result<(), StageError> {
 }
 
 fn made(task: &Task<'_>, outcome: &Outcome, (examples, without): (usize, usize)) -> Made {
-    let mut seconds: Vec<f64> = outcome.report.steps.iter().map(|step| step.seconds).collect();
-    seconds.sort_by(f64::total_cmp);
-    let median = seconds.get(seconds.len() / 2).copied().unwrap_or_default();
-    let first = outcome.report.steps.first().map_or(0.0, |step| f64::from(step.loss));
-    let last = f64::from(outcome.report.final_loss());
+    let report = &outcome.report;
+    let (first, last) = (f64::from(report.first_loss()), f64::from(report.final_loss()));
     let rank: usize = outcome.ranks.iter().map(|(_, rank)| rank).sum();
-    let of = [outcome.trainable as f64, last, first, median, rank as f64];
+    let of = [outcome.trainable as f64, last, first, report.median_seconds(), rank as f64];
     let seed = task.values.count("seed");
     let number = |(name, value): (&str, f64)| Quantity::of_seed(name, seed, value);
-    let skipped: usize = outcome.report.steps.iter().map(|step| step.skipped).sum();
+    let skipped = report.skipped();
     let mut made = Made {
         numbers: NUMBERS.into_iter().zip(of).map(number).collect(),
         facts: vec![
             ("queries".into(), examples.to_string()),
-            ("steps".into(), outcome.report.total.to_string()),
+            ("steps".into(), report.total.to_string()),
             ("trainable numbers".into(), outcome.trainable.to_string()),
         ],
         ..Made::default()

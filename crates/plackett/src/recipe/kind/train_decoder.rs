@@ -284,11 +284,8 @@ fn made(
     ((trainable, parameters), peak): ((usize, usize), usize),
     measures: &[DepthMeasure],
 ) -> Made {
-    let mut seconds: Vec<f64> = report.steps.iter().map(|step| step.seconds).collect();
-    seconds.sort_by(f64::total_cmp);
-    let median = seconds.get(seconds.len() / 2).copied().unwrap_or_default();
-    let loss = if report.steps.is_empty() { 0.0 } else { f64::from(report.final_loss()) };
-    let of = [trainable as f64, parameters as f64, loss, median, peak as f64];
+    let (loss, seconds) = (f64::from(report.final_loss()), report.median_seconds());
+    let of = [trainable as f64, parameters as f64, loss, seconds, peak as f64];
     let seed = task.values.count("seed");
     let mut numbers: Vec<Quantity> =
         NUMBERS.into_iter().zip(of).map(|(name, value)| Quantity::of_seed(name, seed, value)).collect();

@@ -151,7 +151,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     made.facts.extend(cut);
     made.warnings = lists.remarks;
     made.warnings.extend(lost(lesson.cut(), lengths.text));
-    let skipped: usize = report.steps.iter().map(|step| step.skipped).sum();
+    let skipped = report.skipped();
     if skipped > 0 {
         made.warnings.push(format!("{skipped} queries or lists of batches could not teach"));
     }

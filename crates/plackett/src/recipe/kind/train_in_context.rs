@@ -250,8 +250,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         (0..values.count("tested") as u64).map(|place| world.prompt(0, TESTED + place)).collect();
     let compute = Compute::new(rayon::current_num_threads());
     let readings = read_prompts((&llama, &parameters, &compute), &tested, &world.numbers(), &settings)?;
-    let first = report.steps.first().map_or(0.0, |step| f64::from(step.loss));
-    let of_seed = [f64::from(report.final_loss()), first];
+    let of_seed = [f64::from(report.final_loss()), f64::from(report.first_loss())];
     let mut numbers = measured(&tested, &readings);
     let of_seed = BY_SEED.into_iter().zip(of_seed);
     numbers.extend(of_seed.map(|(name, value)| Quantity::of_seed(name, seed as usize, value)));

@@ -265,14 +265,10 @@ fn made(
     (taught, held): (&TaughtLists, &TaughtLists),
     measures: &[ListMeasure],
 ) -> Made {
-    let steps = &outcome.report.steps;
-    let mut seconds: Vec<f64> = steps.iter().map(|step| step.seconds).collect();
-    seconds.sort_by(f64::total_cmp);
-    let median = seconds.get(seconds.len() / 2).copied().unwrap_or_default();
-    let first = steps.first().map_or(0.0, |step| f64::from(step.loss));
-    let last = if steps.is_empty() { 0.0 } else { f64::from(outcome.report.final_loss()) };
+    let report = &outcome.report;
+    let (first, last) = (f64::from(report.first_loss()), f64::from(report.final_loss()));
     let seed = task.values.count("seed");
-    let of = [outcome.trainable as f64, last, first, median];
+    let of = [outcome.trainable as f64, last, first, report.median_seconds()];
     let mut numbers: Vec<Quantity> =
         NUMBERS.into_iter().zip(of).map(|(name, value)| Quantity::of_seed(name, seed, value)).collect();
     if task.values.has("held") {
@@ -288,14 +284,14 @@ fn made(
         facts: vec![
             ("lists".into(), taught.lists.len().to_string()),
             ("tokens of a list".into(), (tokens / taught.lists.len().max(1)).to_string()),
-            ("steps".into(), outcome.report.total.to_string()),
+            ("steps".into(), report.total.to_string()),
             ("trainable numbers".into(), outcome.trainable.to_string()),
         ],
         ..Made::default()
     };
     made.warnings.extend(taught.remarks("lists to learn from"));
     made.warnings.extend(held.remarks("held-out lists"));
-    let skipped: usize = steps.iter().map(|step| step.skipped).sum();
+    let skipped = report.skipped();
     if skipped > 0 {
         made.warnings.push(format!("{skipped} lists of batches could not teach the objective"));
     }

@@ -178,11 +178,7 @@ fn settings(values: &Values) -> Settings {
 
 /// [`NUMBERS`] of a training.
 pub(super) fn numbers_of(report: &Report, seed: usize) -> Vec<Quantity> {
-    let mut seconds: Vec<f64> = report.steps.iter().map(|step| step.seconds).collect();
-    seconds.sort_by(f64::total_cmp);
-    let median = seconds.get(seconds.len() / 2).copied().unwrap_or_default();
-    let first = report.steps.first().map_or(0.0, |step| f64::from(step.loss));
-    let of = [first, f64::from(report.final_loss()), median];
+    let of = [f64::from(report.first_loss()), f64::from(report.final_loss()), report.median_seconds()];
     NUMBERS.into_iter().zip(of).map(|(name, value)| Quantity::of_seed(name, seed, value)).collect()
 }
 

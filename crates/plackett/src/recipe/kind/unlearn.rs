@@ -252,8 +252,6 @@ fn made(
     let change = |name: &str| mean(evaluation.values(name)) - mean_of(before, name);
     let truth = (evaluation.values("forget_truth"), values_of(never_knew, "forget_truth"));
     let quality = kolmogorov_smirnov(truth.0, truth.1).map_or(0.0, |found| found.p);
-    let mut step_seconds: Vec<f64> = outcome.report.steps.iter().map(|step| step.seconds).collect();
-    step_seconds.sort_by(f64::total_cmp);
     let mut numbers = vec![
         one("steps", outcome.report.total as f64),
         one("steps_to_level", to_level),

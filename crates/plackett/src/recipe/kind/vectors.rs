@@ -89,10 +89,7 @@ fn numbers(report: &Report, batch: usize) -> [f64; 7] {
         part.iter().map(|step| f64::from(step.loss)).sum::<f64>() / part.len().max(1) as f64
     };
     let quarter = |nth: usize| mean(steps.len() * nth / 4, steps.len() * (nth + 1) / 4);
-    let skipped: usize = steps.iter().map(|step| step.skipped).sum();
-    let mut seconds: Vec<f64> = steps.iter().map(|step| step.seconds).collect();
-    seconds.sort_by(f64::total_cmp);
-    let median = seconds.get(seconds.len() / 2).copied().unwrap_or_default();
-    let share = skipped as f64 / (steps.len() * batch).max(1) as f64;
-    [quarter(0), quarter(1), quarter(2), quarter(3), f64::from(report.final_loss()), share, median]
+    let share = report.skipped() as f64 / (steps.len() * batch).max(1) as f64;
+    let (last, seconds) = (f64::from(report.final_loss()), report.median_seconds());
+    [quarter(0), quarter(1), quarter(2), quarter(3), last, share, seconds]
 }
