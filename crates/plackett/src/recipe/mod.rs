@@ -49,6 +49,7 @@ mod teacher;
 #[cfg(test)]
 mod tests;
 mod training;
+mod training_fields;
 mod unlearning;
 mod wiki;
 mod word_weights;

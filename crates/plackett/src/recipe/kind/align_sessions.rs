@@ -10,6 +10,7 @@ use crate::recipe::registry::{Estimate, Made, Registry, StageKind, nothing_outsi
 use crate::recipe::small_decoder::of_seeds;
 use crate::recipe::task::Task;
 use crate::recipe::training::train_within;
+use crate::recipe::training_fields::{large_batch, rate, settings_of, steps};
 use plackett_rec::onerec::{AlignmentSettings, AlignmentTask, SessionSearch, SessionTask};
 use plackett_train::objective::parse;
 use plackett_train::optimizer::Schedule;
@@ -33,8 +34,8 @@ pub static ALIGN_SESSIONS: StageKind = StageKind {
     fields: &[
         FieldSpec::required("start", FieldKind::Stage(&[Gives::Model]), "a stage `write-sessions`"),
         FieldSpec::new("rounds", FieldKind::Whole(1, 100), Default::Whole(3), "rounds"),
-        FieldSpec::new("steps", FieldKind::Whole(1, 10_000_000), Default::Whole(60), "of a round"),
-        FieldSpec::new("batch", FieldKind::Whole(1, 65_536), Default::Whole(32), "requests of a step"),
+        steps((1, 10_000_000), 60, "of a round"),
+        large_batch(32, "requests of a step"),
         FieldSpec::new(
             "share",
             FieldKind::Number(0.0, 1.0),
@@ -67,7 +68,7 @@ pub static ALIGN_SESSIONS: StageKind = StageKind {
             "an objective over pairs of a chosen and a rejected sequence",
         ),
         FieldSpec::new("lambda", FieldKind::Number(0.0, 1e6), Default::Number(1.0), "its weight"),
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(2e-4), "the learning rate"),
+        rate(2e-4),
         super::SEED,
     ],
     chooses: None,
@@ -145,12 +146,9 @@ fn alignment(values: &Values, round: usize) -> Result<AlignmentSettings, StageEr
 
 fn training(values: &Values, round: usize) -> Settings {
     Settings {
-        batch: values.count("batch"),
-        steps: values.count("steps"),
-        rate: values.number("rate").unwrap_or_default() as f32,
         schedule: Schedule::Constant,
         seed: (1000 * values.count("seed") + round) as u64,
-        ..Settings::default()
+        ..settings_of(values)
     }
 }
 

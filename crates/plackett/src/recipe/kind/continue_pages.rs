@@ -11,6 +11,7 @@ use crate::recipe::registry::{Estimate, Made, StageKind};
 use crate::recipe::small_decoder::RATE;
 use crate::recipe::task::Task;
 use crate::recipe::training::train_within;
+use crate::recipe::training_fields::{batch, seed};
 use crate::recipe::wiki::Wiki;
 use plackett_core::clustering::{k_means, squared_distance};
 use plackett_genir::corpus_pretraining::TitlePair;
@@ -62,9 +63,9 @@ pub static CONTINUE_PAGES: StageKind = StageKind {
             "clusters of old titles",
         ),
         FieldSpec::required("steps", FieldKind::Whole(1, i64::MAX), "steps"),
-        FieldSpec::new("batch", FieldKind::Whole(1, 4096), Default::Whole(32), "texts in a step"),
+        batch(32, "texts in a step"),
         RATE,
-        FieldSpec::new("seed", FieldKind::Whole(0, i64::MAX), Default::Whole(1), "of all that is drawn"),
+        seed("of all that is drawn"),
     ],
     chooses: None,
     check: |values, _| match values.word("adapter") {

@@ -9,6 +9,7 @@ use crate::recipe::registry::{Estimate, Made, Registry, StageKind, nothing_outsi
 use crate::recipe::small_decoder::{LAYERS, NARROW_WIDTH, RATE, SEED, check_width, new_decoder};
 use crate::recipe::task::Task;
 use crate::recipe::training::train_within;
+use crate::recipe::training_fields::{batch, steps};
 use crate::recipe::wiki::{PageTask, Wiki, first_session};
 use plackett_genir::corpus_pretraining::{CorpusPretraining, PretrainingPairs, TitlePair};
 use plackett_genir::learning::settings;
@@ -41,12 +42,7 @@ pub static CORPUS_PRETRAINING: StageKind = StageKind {
             Default::Absent,
             "what pages are learned by, of `iss`, `lps` and `hip`; all, where it is not said",
         ),
-        FieldSpec::new(
-            "steps",
-            FieldKind::Whole(0, i64::MAX),
-            Default::Whole(0),
-            "steps on these pairs; 0 for none",
-        ),
+        steps((0, i64::MAX), 0, "steps on these pairs; 0 for none"),
         FieldSpec::new(
             "start",
             FieldKind::Stage(&[Gives::Model]),
@@ -85,7 +81,7 @@ pub static CORPUS_PRETRAINING: StageKind = StageKind {
             Default::Whole(64),
             "words of a text that are read",
         ),
-        FieldSpec::new("batch", FieldKind::Whole(1, 4096), Default::Whole(64), "texts in a step"),
+        batch(64, "texts in a step"),
         RATE,
         SEED,
     ],

@@ -8,6 +8,7 @@ use crate::recipe::registry::{Estimate, Made, StageKind};
 use crate::recipe::small_decoder::{BATCH, HEADS, LAYERS, NARROW_WIDTH, STEPS};
 use crate::recipe::task::{Task, hash_file};
 use crate::recipe::training::train_within;
+use crate::recipe::training_fields::{rate, settings_of};
 use plackett_train::engine::{Engine, Pooling};
 use plackett_train::nn::{Bert, BertConfig, Initializer, LowRankInitializer, Mode, TokenBatch, WeightSource};
 use plackett_train::optimizer::Schedule;
@@ -49,7 +50,7 @@ pub static DIGIT_ENCODER: StageKind = StageKind {
         NARROW_WIDTH,
         BATCH,
         STEPS,
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(2e-3), "the learning rate"),
+        rate(2e-3),
         super::SEED,
     ],
     chooses: None,
@@ -188,12 +189,10 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let steps = values.count("steps");
     let settings = Settings {
         batch: values.count("batch").min(learned.len()),
-        steps,
-        rate: values.number("rate").unwrap_or_default() as f32,
         warmup: steps / 20,
         schedule: Schedule::Cosine,
         seed: seed as u64,
-        ..Settings::default()
+        ..settings_of(values)
     };
     let lesson = DigitLesson { model: &model, pictures: learned };
     let report = train_within(task, task.name, &lesson, &mut parameters, &settings)?;

@@ -9,6 +9,7 @@ use crate::recipe::kind::index;
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, StageKind};
 use crate::recipe::task::{Task, hash_file};
+use crate::recipe::training_fields::seed;
 use plackett_core::diversity::Coverage;
 use plackett_core::{Document, Qrels, Ranking, Run, Trace};
 use plackett_eval::measure::parse_list;
@@ -84,7 +85,7 @@ pub static FACETS: StageKind = StageKind {
             Default::Absent,
             "of the vectors; the bundled one if left out",
         ),
-        FieldSpec::new("seed", FieldKind::Whole(0, i64::MAX), Default::Whole(1), "of `random`"),
+        seed("of `random`"),
     ],
     chooses: None,
     check: |values, _| {

@@ -8,6 +8,7 @@ use crate::recipe::quantity::mean;
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
 use crate::recipe::small_decoder::{folder_of, of_seeds};
 use crate::recipe::task::Task;
+use crate::recipe::training_fields::{batch, rate, settings_of};
 use plackett_train::optimizer::Schedule;
 use plackett_train::rl::{
     Generation, PolicyLoss, PolicyTask, RankCredit, RatioLevel, RolloutRecord, Rollouts,
@@ -58,9 +59,9 @@ pub static FILM_POLICY: StageKind = StageKind {
             "whether lists are told to have as many lines as asked for",
         ),
         FieldSpec::new("group", FieldKind::Whole(2, 1024), Default::Whole(8), "lists of a talk"),
-        FieldSpec::new("batch", FieldKind::Whole(1, 4096), Default::Whole(8), "talks of a step"),
+        batch(8, "talks of a step"),
         FieldSpec::required("steps", FieldKind::Whole(1, i64::MAX), "steps"),
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(3e-4), "the learning rate"),
+        rate(3e-4),
         FieldSpec::new(
             "kl",
             FieldKind::Number(0.0, 100.0),
@@ -185,14 +186,11 @@ fn learn(task: &Task<'_>, start: &Start<'_>, world: &FilmWorld, seed: usize) -> 
         failed: None,
     };
     let settings = Settings {
-        batch: values.count("batch"),
-        steps,
-        rate: number("rate") as f32,
         schedule: Schedule::Constant,
         seed: seed as u64,
         // A look at every so many steps would be missing after a resume.
         checkpoint: 0,
-        ..Settings::default()
+        ..settings_of(values)
     };
     let name = format!("{}, seed {seed}", task.name);
     let mut progress =

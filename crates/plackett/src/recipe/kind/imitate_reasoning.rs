@@ -12,6 +12,7 @@ use crate::recipe::small_decoder::{
 };
 use crate::recipe::task::Task;
 use crate::recipe::training::train_kept;
+use crate::recipe::training_fields::settings_of;
 use plackett_eval::reward::MultiView;
 use plackett_train::Parameters;
 use plackett_train::objective::parse_sum;
@@ -297,15 +298,8 @@ fn learn(
     let objective = parse_sum("language").map_err(|error| StageError::Simulation(error.to_string()))?;
     let learning = LanguageTask::of_pairs(model, pairs, objective)?;
     let steps = values.count("steps");
-    let settings = Settings {
-        batch: values.count("batch"),
-        steps,
-        rate: values.number("rate").unwrap_or_default() as f32,
-        warmup: steps / 20,
-        schedule: Schedule::Cosine,
-        seed: seed as u64,
-        ..Settings::default()
-    };
+    let settings =
+        Settings { warmup: steps / 20, schedule: Schedule::Cosine, seed: seed as u64, ..settings_of(values) };
     let label = || format!("{}, seed {seed}", task.name);
     train_kept(task, (&part_of(seed), &label), &learning, parameters, &settings, None)?;
     Ok(())

@@ -10,6 +10,7 @@ use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
 use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
 use crate::recipe::task::Task;
+use crate::recipe::training_fields::{batch, rate, settings_of, steps};
 use plackett_core::hard_negatives::{HardNegatives, Mining, effective_count};
 use plackett_train::objective::parse_sum;
 use plackett_train::trainer::{
@@ -76,9 +77,9 @@ pub static JUDGED_NEGATIVES: StageKind = StageKind {
             "as they are, or in another order without their last sentence",
         ),
         FieldSpec::new("negatives", FieldKind::Whole(1, 50), Default::Whole(8), "of a question"),
-        FieldSpec::new("batch", FieldKind::Whole(1, 4096), Default::Whole(32), "questions in a step"),
-        FieldSpec::new("steps", FieldKind::Whole(0, 1_000_000), Default::Whole(400), "of AdamW"),
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(3e-4), "the learning rate"),
+        batch(32, "questions in a step"),
+        steps((0, 1_000_000), 400, "of AdamW"),
+        rate(3e-4),
         FieldSpec::new("seeds", FieldKind::Whole(1, 1000), Default::Whole(2), "how many"),
     ],
     chooses: None,
@@ -193,14 +194,7 @@ fn learn(
     };
     let mut loss = 0.0;
     if values.count("steps") > 0 {
-        let settings = Settings {
-            batch: values.count("batch"),
-            steps: values.count("steps"),
-            rate: number("rate") as f32,
-            seed: seed as u64,
-            checkpoint: 0,
-            ..Settings::default()
-        };
+        let settings = Settings { seed: seed as u64, checkpoint: 0, ..settings_of(values) };
         let name = format!("{}, seed {seed}", task.name);
         let mut progress =
             |record: &StepRecord, total: usize| (task.progress)(&name, record.step as u64, total as u64);

@@ -108,6 +108,7 @@ use super::field::{Default, FieldKind, FieldSpec, Gives, Values};
 use super::rankings;
 use super::registry::{Hashes, StageKind};
 use super::task::{Surroundings, Task};
+use crate::recipe::training_fields::seed;
 use plackett_core::Ranking;
 
 /// Every kind of stage, in the order in which recipes use them.
@@ -254,12 +255,7 @@ const WORDS: FieldSpec = FieldSpec::new(
 const ENCODER: FieldSpec =
     FieldSpec::new("model", FieldKind::Text, Default::Text("all-MiniLM-L6-v2"), "the encoder to begin with");
 /// What is drawn.
-const SEED: FieldSpec = FieldSpec::new(
-    "seed",
-    FieldKind::Whole(0, i64::MAX),
-    Default::Whole(1),
-    "from which what is drawn follows",
-);
+const SEED: FieldSpec = seed("from which what is drawn follows");
 
 /// The weights of the field [`ENCODER`].
 fn encoder_fingerprint(values: &Values, surroundings: &Surroundings) -> Result<Hashes, StageError> {

@@ -11,6 +11,7 @@ use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothin
 use crate::recipe::small_decoder::{folder_of, of_seeds};
 use crate::recipe::task::Task;
 use crate::recipe::training::train_within;
+use crate::recipe::training_fields::{batch, rate, settings_of};
 use plackett_lm::decode::TokenTrie;
 use plackett_train::optimizer::Schedule;
 use plackett_train::rl::{
@@ -69,9 +70,9 @@ pub static NEXT_POLICY: StageKind = StageKind {
             Default::Whole(240),
             "items that are rewarded",
         ),
-        FieldSpec::new("batch", FieldKind::Whole(1, 4096), Default::Whole(8), "prompts of a step"),
+        batch(8, "prompts of a step"),
         FieldSpec::required("steps", FieldKind::Whole(1, i64::MAX), "steps"),
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(1e-4), "the learning rate"),
+        rate(1e-4),
         FieldSpec::new(
             "kl",
             FieldKind::Number(0.0, 100.0),
@@ -200,14 +201,7 @@ fn learn(
         NextMeasured::of(&engine, trie, items, BEAMS)
     };
     let before = look(&parameters, rewarded)?;
-    let settings = Settings {
-        batch: values.count("batch"),
-        steps: values.count("steps"),
-        rate: number("rate"),
-        schedule: Schedule::Constant,
-        seed: seed as u64,
-        ..Settings::default()
-    };
+    let settings = Settings { schedule: Schedule::Constant, seed: seed as u64, ..settings_of(values) };
     let name = format!("{}, seed {seed}", task.name);
     train_within(task, &name, &policy, &mut parameters, &settings)?;
     let (after, measured) = (look(&parameters, rewarded)?, look(&parameters, tested)?);

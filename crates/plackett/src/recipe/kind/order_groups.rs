@@ -11,6 +11,7 @@ use crate::recipe::ordered_groups::{
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, StageKind};
 use crate::recipe::task::{Task, hash_file};
+use crate::recipe::training_fields::{batch, rate, settings_of, steps};
 use plackett_core::permutation::Permutation;
 use plackett_train::objective::parse_sum;
 use plackett_train::random::Stream;
@@ -98,9 +99,9 @@ pub static ORDER_GROUPS: StageKind = StageKind {
             "share of hidden units that are left out while it learns",
         ),
         FieldSpec::new("decay", FieldKind::Number(0.0, 100.0), Default::Number(1e-5), "weight decay"),
-        FieldSpec::new("batch", FieldKind::Whole(1, 4096), Default::Whole(32), "groups in a step"),
-        FieldSpec::new("steps", FieldKind::Whole(1, 1_000_000), Default::Whole(600), "of AdamW"),
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(1e-3), "the learning rate"),
+        batch(32, "groups in a step"),
+        steps((1, 1_000_000), 600, "of AdamW"),
+        rate(1e-3),
         SEED,
     ],
     chooses: None,
@@ -183,7 +184,6 @@ fn learn(
     parameters: &mut Parameters,
 ) -> Result<(GroupScorer, Report), StageError> {
     let values = task.values;
-    let number = |name| values.number(name).unwrap_or_default() as f32;
     let (written, head) = objectives(values);
     let embedding = match values.count("hidden") {
         0 => Embedding::Linear(values.count("width")),
@@ -199,13 +199,9 @@ fn learn(
         GroupTask { scorer: scorer.clone(), groups: &groups.learned, objectives, turns: turns.clone() };
     let settings = Settings {
         batch: values.count("batch").min(groups.learned.len().max(1)),
-        steps: values.count("steps"),
-        rate: number("rate"),
-        decay: number("decay"),
-        dropout: number("dropout"),
         seed,
         checkpoint: 0,
-        ..Settings::default()
+        ..settings_of(values)
     };
     let mut progress =
         |record: &StepRecord, total: usize| (task.progress)(task.name, record.step as u64, total as u64);

@@ -5,6 +5,7 @@ use crate::recipe::error::{Problem, RecipeError, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
 use crate::recipe::registry::{Estimate, Made, Registry, StageKind, no_numbers};
 use crate::recipe::task::{Surroundings, Task, hash_file};
+use crate::recipe::training_fields::seed;
 use plackett_core::formats::{BeirWriter, FormatError, read_json_lines};
 use plackett_core::{Document, Qrels, Query};
 use plackett_train::random::Stream;
@@ -51,7 +52,7 @@ pub static QUESTION_PASSAGES: StageKind = StageKind {
             Default::Whole(1),
             "questions of such a passage that are held out; it has one more at least",
         ),
-        FieldSpec::new("seed", FieldKind::Whole(0, i64::MAX), Default::Whole(1), "of all that is drawn"),
+        seed("of all that is drawn"),
         FieldSpec::new(
             "unseen",
             FieldKind::Whole(0, i64::MAX),

@@ -8,6 +8,7 @@ use crate::recipe::registry::{Estimate, Made, StageKind, nothing_to_check};
 use crate::recipe::small_decoder::{SEEDS, STEPS};
 use crate::recipe::task::{Task, hash_file};
 use crate::recipe::training::train_within;
+use crate::recipe::training_fields::{large_batch, rate, settings_of};
 use plackett_lm::store::BUNDLED;
 use plackett_rank::model::Role;
 use plackett_train::optimizer::Schedule;
@@ -38,9 +39,9 @@ pub static RESIDUAL_CODES: StageKind = StageKind {
         FieldSpec::new("levels", FieldKind::Whole(1, 16), Default::Whole(3), "codebooks"),
         FieldSpec::new("codes", FieldKind::Whole(1, 65_536), Default::Whole(256), "vectors of each"),
         FieldSpec::new("width", FieldKind::Whole(1, 4096), Default::Whole(32), "numbers of such a vector"),
-        FieldSpec::new("batch", FieldKind::Whole(1, 65_536), Default::Whole(1024), "products in a step"),
+        large_batch(1024, "products in a step"),
         STEPS,
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(1e-3), "the learning rate"),
+        rate(1e-3),
         FieldSpec::new("rounds", FieldKind::Whole(0, 10_000), Default::Whole(20), "at most, of Sinkhorn's"),
         FieldSpec { default: Default::Whole(1), ..SEEDS },
     ],
@@ -127,12 +128,10 @@ fn measure(
     let steps = values.count("steps");
     let settings = Settings {
         batch: values.count("batch").min(vectors.len() / inputs.max(1)),
-        steps,
-        rate: values.number("rate").unwrap_or_default() as f32,
         warmup: steps / 20,
         schedule: Schedule::Constant,
         seed: seed as u64,
-        ..Settings::default()
+        ..settings_of(values)
     };
     let name = format!("{}, seed {seed}", task.name);
     let report = train_within(task, &name, &lesson, &mut parameters, &settings)?;

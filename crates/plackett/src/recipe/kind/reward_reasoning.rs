@@ -9,6 +9,7 @@ use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothin
 use crate::recipe::small_decoder::{folder_of, of_seeds};
 use crate::recipe::task::Task;
 use crate::recipe::training::train_kept;
+use crate::recipe::training_fields::{batch, rate, settings_of};
 use plackett_core::formats::atomic;
 use plackett_train::Parameters;
 use plackett_train::optimizer::Schedule;
@@ -54,14 +55,9 @@ pub static REWARD_REASONING: StageKind = StageKind {
     fields: &[
         FieldSpec::required("start", FieldKind::Stage(&[Gives::Model]), "a stage `imitate-reasoning`"),
         FieldSpec::new("group", FieldKind::Whole(2, 1024), Default::Whole(8), "answers to a prompt"),
-        FieldSpec::new(
-            "batch",
-            FieldKind::Whole(1, 4096),
-            Default::Whole(16),
-            "prompts of a step; with `pointwise`, lists, of which every document is a prompt",
-        ),
+        batch(16, "prompts of a step; with `pointwise`, lists, of which every document is a prompt"),
         FieldSpec::required("steps", FieldKind::Whole(1, i64::MAX), "steps"),
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(5e-4), "the learning rate"),
+        rate(5e-4),
         FieldSpec::new(
             "kl",
             FieldKind::Number(0.0, 100.0),
@@ -266,14 +262,7 @@ fn climb(
     parameters: &mut Parameters,
 ) -> Result<f64, StageError> {
     let values = task.values;
-    let settings = Settings {
-        batch: values.count("batch"),
-        steps: values.count("steps"),
-        rate: values.number("rate").unwrap_or_default() as f32,
-        schedule: Schedule::Constant,
-        seed: seed as u64,
-        ..Settings::default()
-    };
+    let settings = Settings { schedule: Schedule::Constant, seed: seed as u64, ..settings_of(values) };
     let label = || {
         let last = policy.records.lock().unwrap_or_else(PoisonError::into_inner).last().copied();
         let last = last.unwrap_or_default();

@@ -9,6 +9,7 @@ use crate::recipe::four_modes::{Answers, AskedUser, FourModes, names, quantities
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_to_check};
 use crate::recipe::task::{Task, hash_file};
 use crate::recipe::training::train_within;
+use crate::recipe::training_fields::{large_batch, rate, settings_of, steps};
 use plackett_rec::synergen::{
     Labels, Occurrence, RankingNegatives, SynerGen, SynerGenConfig, SynerGenInference, SynerGenLearning,
     SynerGenTask, TextVectors,
@@ -133,9 +134,9 @@ pub static SEARCH_RECOMMEND: StageKind = StageKind {
             Default::Number(1.0),
             "weight of the ranking loss",
         ),
-        FieldSpec::new("steps", FieldKind::Whole(1, 10_000_000), Default::Whole(300), "of the training"),
-        FieldSpec::new("batch", FieldKind::Whole(1, 65_536), Default::Whole(24), "users of a step"),
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(2e-3), "the learning rate"),
+        steps((1, 10_000_000), 300, "of the training"),
+        large_batch(24, "users of a step"),
+        rate(2e-3),
         FieldSpec::new(
             "id_rate",
             FieldKind::Number(0.0, 1.0),
@@ -287,16 +288,13 @@ fn measure(task: &Task<'_>, world: &World, items: usize, seed: u64) -> Result<An
     let lesson = SynerGenTask::new(&model, &world.learned, &world.films.learned, learning)?;
     let steps = values.count("steps");
     let settings = Settings {
-        batch: values.count("batch"),
-        steps,
-        rate: number("rate") as f32,
         head_rate: number("id_rate") as f32,
         warmup: steps / 50,
         schedule: Schedule::Cosine,
         decay: 0.01,
         dropout: 0.1,
         seed,
-        ..Settings::default()
+        ..settings_of(values)
     };
     train_within(task, &format!("{}, seed {seed}", task.name), &lesson, &mut parameters, &settings)?;
     let mut counts = vec![0; items];

@@ -8,6 +8,7 @@ use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_to_check};
 use crate::recipe::small_decoder::of_seeds;
 use crate::recipe::task::{Input, Task, hash_file};
+use crate::recipe::training_fields::{large_batch, rate, steps};
 use plackett_train::Compute;
 
 const BY_SESSION: [&str; 2] = ["loss", "floor_loss"];
@@ -54,14 +55,9 @@ pub static SESSION_REWARDS: StageKind = StageKind {
             Default::Whole(32),
             "numbers of the hidden layer of a tower",
         ),
-        FieldSpec::new(
-            "steps",
-            FieldKind::Whole(1, 10_000_000),
-            Default::Whole(300),
-            "of the training of each",
-        ),
-        FieldSpec::new("batch", FieldKind::Whole(1, 65_536), Default::Whole(64), "sessions of a step"),
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(2e-3), "the learning rate"),
+        steps((1, 10_000_000), 300, "of the training of each"),
+        large_batch(64, "sessions of a step"),
+        rate(2e-3),
         super::SEED,
     ],
     chooses: None,

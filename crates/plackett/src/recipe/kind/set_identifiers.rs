@@ -5,6 +5,7 @@ use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
 use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_to_check};
 use crate::recipe::task::{Surroundings, Task, hash_file};
+use crate::recipe::training_fields::{large_batch, rate, settings_of, steps};
 use plackett_lm::store::BUNDLED;
 use plackett_rank::model::Role;
 use plackett_rec::setrec::{ItemVectors, SetRec, SetRecConfig, SetRecTask, SlotScores};
@@ -77,9 +78,9 @@ pub static SET_IDENTIFIERS: StageKind = StageKind {
             Default::Whole(20),
             "items of a history, the newest",
         ),
-        FieldSpec::new("steps", FieldKind::Whole(1, 10_000_000), Default::Whole(300), "of the training"),
-        FieldSpec::new("batch", FieldKind::Whole(1, 65_536), Default::Whole(16), "users of a step"),
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(2e-3), "the learning rate"),
+        steps((1, 10_000_000), 300, "of the training"),
+        large_batch(16, "users of a step"),
+        rate(2e-3),
         FieldSpec::new("start_epochs", FieldKind::Whole(1, 100_000), Default::Whole(20), "of SASRec"),
         FieldSpec::new("seeds", FieldKind::Whole(1, 1000), Default::Whole(1), "how many"),
     ],
@@ -321,15 +322,12 @@ fn learn(
     let lesson = SetRecTask::new(model, &sequences, number("alpha"));
     let steps = values.count("steps");
     let settings = Settings {
-        batch: values.count("batch"),
-        steps,
-        rate: number("rate"),
         warmup: steps / 20,
         schedule: Schedule::Cosine,
         dropout: 0.1,
         seed,
         checkpoint: 0,
-        ..Settings::default()
+        ..settings_of(values)
     };
     let name = format!("{}, seed {seed}", task.name);
     let mut progress =

@@ -8,6 +8,7 @@ use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, StageKind};
 use crate::recipe::task::{Task, hash_file};
+use crate::recipe::training_fields::settings_of;
 use plackett_core::formats::read_features;
 use plackett_core::permutation::Permutation;
 use plackett_core::plackett_luce::policy::{Measure, MeasureKind, Utility};
@@ -72,11 +73,9 @@ fn trained(
         .map_err(|error| StageError::Field { field: "objective", problem: error.to_string() })?;
     let settings = Settings {
         batch: values.count("batch").min(lists.len()),
-        steps: values.count("steps"),
-        rate: values.number("rate").unwrap_or_default() as f32,
         seed,
         checkpoint: 0,
-        ..Settings::default()
+        ..settings_of(values)
     };
     let lesson = VectorTask { scorer: scorer.clone(), lists, objective, temperature: 1.0 };
     let compute = Compute::new(1);

@@ -9,8 +9,9 @@ use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, StageKind};
 use crate::recipe::task::Task;
 use crate::recipe::teacher::{TEACHER, TEACHER_SCALE, TeacherScores};
+use crate::recipe::training_fields::{batch, decay, rate, settings_of, steps, warmup};
 use plackett_train::trainer::{
-    CHECKPOINT, Candidate, Outcome, RankingExample, RankingJob, Settings, StepRecord, Trained, keep_negatives,
+    CHECKPOINT, Candidate, Outcome, RankingExample, RankingJob, StepRecord, Trained, keep_negatives,
 };
 use plackett_train::{Compute, adapter, objective};
 use std::path::{Path, PathBuf};
@@ -50,28 +51,23 @@ pub static TRAIN: StageKind = StageKind {
             Default::Text("bce"),
             "what is minimised, as in docs/objectives.md",
         ),
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(2e-5), "the learning rate"),
+        rate(2e-5),
         FieldSpec::new(
             "head_rate",
             FieldKind::Number(0.0, 1.0),
             Default::Number(0.0),
             "the learning rate of what is new; 0 for that of the rest",
         ),
-        FieldSpec::new("batch", FieldKind::Whole(1, 4096), Default::Whole(8), "queries in a step"),
+        batch(8, "queries in a step"),
         FieldSpec::new(
             "epochs",
             FieldKind::Number(0.0, 1000.0),
             Default::Number(1.0),
             "how often each is seen",
         ),
-        FieldSpec::new(
-            "steps",
-            FieldKind::Whole(0, i64::MAX),
-            Default::Whole(0),
-            "steps; 0 for as many as `epochs` asks for",
-        ),
-        FieldSpec::new("warmup", FieldKind::Whole(0, i64::MAX), Default::Whole(0), "steps of warm-up"),
-        FieldSpec::new("decay", FieldKind::Number(0.0, 1.0), Default::Number(0.0), "weight decay"),
+        steps((0, i64::MAX), 0, "steps; 0 for as many as `epochs` asks for"),
+        warmup(0),
+        decay(0.0),
         FieldSpec::new("tokens", FieldKind::Whole(8, 512), Default::Whole(128), "most tokens of a pair"),
         FieldSpec::new(
             "negatives",
@@ -178,18 +174,7 @@ pub(super) fn examples(task: &Task<'_>) -> Result<(Vec<RankingExample>, usize), 
 }
 
 fn job(values: &Values) -> RankingJob {
-    let number = |name| values.number(name).unwrap_or_default() as f32;
-    let settings = Settings {
-        batch: values.count("batch"),
-        epochs: values.number("epochs").unwrap_or(1.0),
-        steps: values.count("steps"),
-        rate: number("rate"),
-        head_rate: number("head_rate"),
-        warmup: values.count("warmup"),
-        decay: number("decay"),
-        seed: values.count("seed") as u64,
-        ..Settings::default()
-    };
+    let settings = settings_of(values);
     RankingJob {
         objective: values.word("objective").into(),
         tokens: values.count("tokens"),

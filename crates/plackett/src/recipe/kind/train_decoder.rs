@@ -8,11 +8,11 @@ use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, Registry, StageKind, nothing_outside};
 use crate::recipe::task::Task;
+use crate::recipe::training_fields::{SCHEDULE, batch, decay, rate, settings_of, warmup};
 use plackett_train::objective::parse_sum;
-use plackett_train::optimizer::Schedule;
 use plackett_train::trainer::{
-    BYTE_VOCABULARY, DepthMeasure, LanguageTask, ReadOuts, Report, Settings, StepRecord, check_depths,
-    measure_depths, train, windows_of_bytes,
+    BYTE_VOCABULARY, DepthMeasure, LanguageTask, ReadOuts, Report, StepRecord, check_depths, measure_depths,
+    train, windows_of_bytes,
 };
 use plackett_train::{Compute, Parameters};
 use std::path::Path;
@@ -95,17 +95,12 @@ pub static TRAIN_DECODER: StageKind = StageKind {
             Default::Whole(96),
             "bytes of a window, and positions of the model",
         ),
-        FieldSpec::new("batch", FieldKind::Whole(1, 4096), Default::Whole(16), "windows in a step"),
+        batch(16, "windows in a step"),
         FieldSpec::required("steps", FieldKind::Whole(0, i64::MAX), "steps; 0 measures the model as it is"),
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(1e-3), "the learning rate"),
-        FieldSpec::new("warmup", FieldKind::Whole(0, i64::MAX), Default::Whole(0), "steps of warm-up"),
-        FieldSpec::new(
-            "schedule",
-            FieldKind::Choice(&["constant", "linear", "cosine"]),
-            Default::Text("cosine"),
-            "how the rate goes on",
-        ),
-        FieldSpec::new("decay", FieldKind::Number(0.0, 1.0), Default::Number(0.0), "weight decay"),
+        rate(1e-3),
+        warmup(0),
+        SCHEDULE,
+        decay(0.0),
         FieldSpec::new(
             "held_out",
             FieldKind::Number(0.0, 0.9),
@@ -251,25 +246,10 @@ fn learn(
     parameters: &mut Parameters,
 ) -> Result<Report, StageError> {
     let values = task.values;
-    let number = |name| values.number(name).unwrap_or_default() as f32;
-    let steps = values.count("steps");
-    if steps == 0 {
+    if values.count("steps") == 0 {
         return Ok(Report::default());
     }
-    let settings = Settings {
-        batch: values.count("batch"),
-        steps,
-        rate: number("rate"),
-        warmup: values.count("warmup"),
-        schedule: match values.word("schedule") {
-            "constant" => Schedule::Constant,
-            "linear" => Schedule::Linear,
-            _ => Schedule::Cosine,
-        },
-        decay: number("decay"),
-        seed: values.count("seed") as u64,
-        ..Settings::default()
-    };
+    let settings = settings_of(values);
     let identity = format!("{:?}", values.written());
     let mut progress = |record: &StepRecord, total: usize| {
         (task.progress)(task.name, record.step as u64, total as u64);

@@ -4,16 +4,17 @@ use super::train_views::{TOKENS_A_SECOND, lost, numbers_of};
 use super::{CANDIDATES, ENCODER, SEED, WORDS, dataset_of, rank, train};
 use crate::recipe::embedding_lessons::{reader, teacher};
 use crate::recipe::error::{Problem, StageError};
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
 use crate::recipe::judged_lists::grades_of;
 use crate::recipe::registry::{Estimate, Made, StageKind};
 use crate::recipe::task::Task;
+use crate::recipe::training_fields::{batch, rate, settings_of, steps, warmup};
 use plackett_core::RankRequest;
 use plackett_rank::lesson::{EmbeddingTeacher, readable};
 use plackett_rank::model::LanguageModel;
 use plackett_train::objective::{Term, parse_sum};
 use plackett_train::trainer::{
-    FeedbackExample, FeedbackLengths, FeedbackTask, Settings, StepRecord, TextEncoder, train as learn,
+    FeedbackExample, FeedbackLengths, FeedbackTask, StepRecord, TextEncoder, train as learn,
 };
 use plackett_train::{Compute, Parameters};
 use std::collections::{HashMap, HashSet};
@@ -70,10 +71,10 @@ pub static TRAIN_EMBEDDER: StageKind = StageKind {
             Default::Text("ranknet(temperature=0.1)"),
             "what is minimised of the scores of a list",
         ),
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(2e-5), "the learning rate"),
-        FieldSpec::new("batch", FieldKind::Whole(1, 4096), Default::Whole(8), "queries in a step"),
-        FieldSpec::new("steps", FieldKind::Whole(1, i64::MAX), Default::Whole(300), "steps"),
-        FieldSpec::new("warmup", FieldKind::Whole(0, i64::MAX), Default::Whole(0), "steps of warm-up"),
+        rate(2e-5),
+        batch(8, "queries in a step"),
+        steps((1, i64::MAX), 300, "steps"),
+        warmup(0),
         FieldSpec::new(
             "tokens",
             FieldKind::Whole(8, 512),
@@ -142,7 +143,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let identity = format!("{:?}", values.written());
     let place = (Some(task.folder), identity.as_str());
     let compute = Compute::new(rayon::current_num_threads());
-    let report = learn(&lesson, &compute, &mut parameters, &settings(values), place, None, &mut progress)?;
+    let report = learn(&lesson, &compute, &mut parameters, &settings_of(values), place, None, &mut progress)?;
     encoder.save(&task.folder.join(train::FOLDER), &parameters, encoder.most_tokens())?;
     train::remove_checkpoint(task.folder)?;
     let mut made = Made { numbers: numbers_of(&report, seed), ..Made::default() };
@@ -156,17 +157,6 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         made.warnings.push(format!("{skipped} queries or lists of batches could not teach"));
     }
     Ok(made)
-}
-
-fn settings(values: &Values) -> Settings {
-    Settings {
-        batch: values.count("batch"),
-        steps: values.count("steps"),
-        rate: values.number("rate").unwrap_or_default() as f32,
-        warmup: values.count("warmup"),
-        seed: values.count("seed") as u64,
-        ..Settings::default()
-    }
 }
 
 /// Queries to learn from, with the texts of all their documents, and what was left out, in sentences.

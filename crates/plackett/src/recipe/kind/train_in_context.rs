@@ -7,6 +7,7 @@ use crate::recipe::registry::{Estimate, Made, Registry, StageKind, nothing_outsi
 use crate::recipe::small_decoder::{BATCH, HEADS, LAYERS, NARROW_WIDTH, RATE, STEPS, check_width};
 use crate::recipe::task::Task;
 use crate::recipe::training::train_within;
+use crate::recipe::training_fields::settings_of;
 use plackett_train::in_context::{
     InContextPrompt, InContextReading, InContextSettings, InContextTask, read_prompts,
 };
@@ -236,15 +237,8 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let learned: Vec<InContextPrompt> =
         (0..(batch * steps) as u64).map(|place| world.prompt(seed, place)).collect();
     let lesson = InContextTask::new(&llama, &learned, settings)?;
-    let schedule = Settings {
-        batch,
-        steps,
-        rate: number("rate"),
-        warmup: steps / 20,
-        schedule: Schedule::Cosine,
-        seed,
-        ..Settings::default()
-    };
+    let schedule =
+        Settings { batch, warmup: steps / 20, schedule: Schedule::Cosine, seed, ..settings_of(values) };
     let report = train_within(task, task.name, &lesson, &mut parameters, &schedule)?;
     let tested: Vec<InContextPrompt> =
         (0..values.count("tested") as u64).map(|place| world.prompt(0, TESTED + place)).collect();

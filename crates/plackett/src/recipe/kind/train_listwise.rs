@@ -9,11 +9,9 @@ use crate::recipe::listwise_lessons::Lessons;
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, Registry, StageKind};
 use crate::recipe::task::{Surroundings, Task};
+use crate::recipe::training_fields::{SCHEDULE, batch, decay, rate, settings_of, warmup};
 use plackett_train::Compute;
-use plackett_train::optimizer::Schedule;
-use plackett_train::trainer::{
-    ListMeasure, ListwiseJob, ListwiseStart, Outcome, Settings, StepRecord, Trained,
-};
+use plackett_train::trainer::{ListMeasure, ListwiseJob, ListwiseStart, Outcome, StepRecord, Trained};
 use std::path::PathBuf;
 
 /// What a training gives as numbers.
@@ -115,17 +113,12 @@ pub static TRAIN_LISTWISE: StageKind = StageKind {
             Default::Whole(1),
             "how often each list is there, its passages shown in another order each time",
         ),
-        FieldSpec::new("batch", FieldKind::Whole(1, 4096), Default::Whole(8), "lists in a step"),
+        batch(8, "lists in a step"),
         FieldSpec::required("steps", FieldKind::Whole(0, i64::MAX), "steps; 0 leaves the model as it begins"),
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(1e-3), "the learning rate"),
-        FieldSpec::new("warmup", FieldKind::Whole(0, i64::MAX), Default::Whole(0), "steps of warm-up"),
-        FieldSpec::new(
-            "schedule",
-            FieldKind::Choice(&["constant", "linear", "cosine"]),
-            Default::Text("cosine"),
-            "how the rate goes on",
-        ),
-        FieldSpec::new("decay", FieldKind::Number(0.0, 1.0), Default::Number(0.0), "weight decay"),
+        rate(1e-3),
+        warmup(0),
+        SCHEDULE,
+        decay(0.0),
         // Absent and not 0, which would stand in the keys of all stages.
         FieldSpec::new(
             "noise",
@@ -195,20 +188,7 @@ fn estimate(task: &Task<'_>) -> Result<Estimate, StageError> {
 
 fn job(values: &Values) -> ListwiseJob {
     let number = |name| values.number(name).unwrap_or_default() as f32;
-    let settings = Settings {
-        batch: values.count("batch"),
-        steps: values.count("steps"),
-        rate: number("rate"),
-        warmup: values.count("warmup"),
-        schedule: match values.word("schedule") {
-            "constant" => Schedule::Constant,
-            "linear" => Schedule::Linear,
-            _ => Schedule::Cosine,
-        },
-        decay: number("decay"),
-        seed: values.count("seed") as u64,
-        ..Settings::default()
-    };
+    let settings = settings_of(values);
     ListwiseJob {
         objective: values.word("objective").into(),
         start: match (values.count("width"), values.count("layers")) {

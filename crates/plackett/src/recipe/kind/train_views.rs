@@ -10,6 +10,7 @@ use crate::recipe::judged_lists::grades_of;
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, StageKind};
 use crate::recipe::task::Task;
+use crate::recipe::training_fields::{batch, rate, settings_of, steps, warmup};
 use plackett_core::RankRequest;
 use plackett_rank::lesson::{EmbeddingTeacher, readable};
 use plackett_rank::model::LanguageModel;
@@ -75,16 +76,16 @@ pub static TRAIN_VIEWS: StageKind = StageKind {
             Default::Number(0.1),
             "share of the lists, the last ones, that is not learned from",
         ),
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(5e-5), "the learning rate"),
+        rate(5e-5),
         FieldSpec::new(
             "head_rate",
             FieldKind::Number(0.0, 1.0),
             Default::Number(5e-4),
             "the learning rate of the decoder",
         ),
-        FieldSpec::new("batch", FieldKind::Whole(1, 4096), Default::Whole(8), "lists in a step"),
-        FieldSpec::new("steps", FieldKind::Whole(1, i64::MAX), Default::Whole(300), "steps"),
-        FieldSpec::new("warmup", FieldKind::Whole(0, i64::MAX), Default::Whole(0), "steps of warm-up"),
+        batch(8, "lists in a step"),
+        steps((1, i64::MAX), 300, "steps"),
+        warmup(0),
         FieldSpec::new(
             "tokens",
             FieldKind::Whole(16, 512),
@@ -163,17 +164,7 @@ fn field(field: &'static str, problem: String) -> StageError {
 }
 
 fn settings(values: &Values) -> Settings {
-    let number = |name| values.number(name).unwrap_or_default() as f32;
-    Settings {
-        batch: values.count("batch"),
-        steps: values.count("steps"),
-        rate: number("rate"),
-        head_rate: number("head_rate"),
-        warmup: values.count("warmup"),
-        beta2: BETA2,
-        seed: values.count("seed") as u64,
-        ..Settings::default()
-    }
+    Settings { beta2: BETA2, ..settings_of(values) }
 }
 
 /// [`NUMBERS`] of a training.

@@ -8,6 +8,7 @@ use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
 use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::registry::{Estimate, Made, Registry, StageKind, nothing_outside};
 use crate::recipe::task::Task;
+use crate::recipe::training_fields::{batch, decay, rate, settings_of, steps, warmup};
 use crate::recipe::unlearning::{Corpus, Evaluation, Item, NUMBERS, REFUSALS, values_of};
 use plackett_eval::compare::kolmogorov_smirnov;
 use plackett_eval::correlation::spearman;
@@ -94,16 +95,11 @@ pub static UNLEARN: StageKind = StageKind {
             Default::Text("all"),
             "ends of the names of the linear layers that get the adapter, or `all`",
         ),
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(5e-4), "the learning rate"),
-        FieldSpec::new("steps", FieldKind::Whole(1, 1_000_000), Default::Whole(60), "steps"),
-        FieldSpec::new(
-            "batch",
-            FieldKind::Whole(1, 4096),
-            Default::Whole(16),
-            "answers to be forgotten in a step; as many to be kept stand beside them",
-        ),
-        FieldSpec::new("warmup", FieldKind::Whole(0, i64::MAX), Default::Whole(12), "steps of warm-up"),
-        FieldSpec::new("decay", FieldKind::Number(0.0, 1.0), Default::Number(0.01), "weight decay"),
+        rate(5e-4),
+        steps((1, 1_000_000), 60, "steps"),
+        batch(16, "answers to be forgotten in a step; as many to be kept stand beside them"),
+        warmup(12),
+        decay(0.01),
         FieldSpec::new(
             "until_level",
             FieldKind::Switch,
@@ -145,20 +141,10 @@ fn check(values: &Values, _: &Registry) -> Result<(), RecipeError> {
 }
 
 fn job(values: &Values) -> UnlearningJob {
-    let number = |name| values.number(name).unwrap_or_default() as f32;
     UnlearningJob {
         objective: values.word("objective").into(),
         trained: Trained { adapter: values.word("adapter").into(), targets: values.word("targets").into() },
-        settings: Settings {
-            batch: values.count("batch"),
-            steps: values.count("steps"),
-            warmup: values.count("warmup"),
-            rate: number("rate"),
-            decay: number("decay"),
-            seed: values.count("seed") as u64,
-            checkpoint: 0,
-            ..Settings::default()
-        },
+        settings: Settings { checkpoint: 0, ..settings_of(values) },
         importance_batch: values.count("importance_batch"),
     }
 }

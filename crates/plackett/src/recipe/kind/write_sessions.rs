@@ -9,6 +9,7 @@ use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothin
 use crate::recipe::small_decoder::of_seeds;
 use crate::recipe::task::Task;
 use crate::recipe::training::train_within;
+use crate::recipe::training_fields::{large_batch, rate, settings_of, steps};
 use plackett_rec::onerec::SessionTask;
 use plackett_train::optimizer::Schedule;
 use plackett_train::trainer::Settings;
@@ -95,9 +96,9 @@ pub static WRITE_SESSIONS: StageKind = StageKind {
             Default::Whole(20),
             "liked films that are read, the newest",
         ),
-        FieldSpec::new("steps", FieldKind::Whole(1, 10_000_000), Default::Whole(400), "of the training"),
-        FieldSpec::new("batch", FieldKind::Whole(1, 65_536), Default::Whole(32), "sessions of a step"),
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(2e-3), "the learning rate"),
+        steps((1, 10_000_000), 400, "of the training"),
+        large_batch(32, "sessions of a step"),
+        rate(2e-3),
         FieldSpec::new(
             "dropout",
             FieldKind::Number(0.0, 0.99),
@@ -140,16 +141,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let writer = writer_of(&world, values, &mut parameters)?;
     let sessions = world.learned(writer.length);
     let steps = values.count("steps");
-    let settings = Settings {
-        batch: values.count("batch"),
-        steps,
-        rate: number("rate"),
-        warmup: steps / 50,
-        schedule: Schedule::Cosine,
-        dropout: number("dropout"),
-        seed: values.count("seed") as u64,
-        ..Settings::default()
-    };
+    let settings = Settings { warmup: steps / 50, schedule: Schedule::Cosine, ..settings_of(values) };
     let lesson = SessionTask::new(&writer.model, &world.tokens, &sessions).balanced(number("balance"));
     let begun = Instant::now();
     train_within(task, task.name, &lesson, &mut parameters, &settings)?;
