@@ -2,10 +2,9 @@
 
 use super::error::{Problem, RecipeError, StageError};
 use super::field::{Default, FieldKind, FieldSpec, Values};
-use super::quantity::Quantity;
 use super::registry::Registry;
 use super::task::Task;
-use super::training::train_within;
+use super::training::{train_kept, train_within};
 use super::training_fields::{batch, rate, seed, settings_of};
 use plackett_train::Parameters;
 use plackett_train::nn::LlamaConfig;
@@ -83,19 +82,36 @@ pub fn learn_pairs(
     (model, seed): (&LanguageModel, usize),
     parameters: &mut Parameters,
 ) -> Result<(), StageError> {
-    let values = task.values;
-    let objective = parse_sum("language").map_err(|error| StageError::Simulation(error.to_string()))?;
-    let learning = LanguageTask::of_pairs(model, pairs, objective)?;
-    let steps = values.count("steps");
-    let settings =
-        Settings { warmup: steps / 20, schedule: Schedule::Cosine, seed: seed as u64, ..settings_of(values) };
-    let name = format!("{}, seed {seed}", task.name);
-    train_within(task, &name, &learning, parameters, &settings)?;
+    let (lesson, settings) = pair_lesson(task.values, pairs, (model, seed))?;
+    train_within(task, &format!("{}, seed {seed}", task.name), &lesson, parameters, &settings)?;
     Ok(())
 }
 
-/// A number of each seed, from 1.
-pub fn of_seeds(name: &str, values: Vec<f64>) -> Quantity {
-    let keys = (1..=values.len()).map(|seed| seed.to_string()).collect();
-    Quantity { name: name.into(), unit: "seed".into(), keys, values }
+/// The same with checkpoints in a folder `part` of the stage, from which a run that was killed goes on; the folder is the caller's to remove.
+///
+/// # Errors
+/// As [`learn_pairs`], or a file that cannot be written.
+pub fn learn_pairs_kept(
+    task: &Task<'_>,
+    part: &str,
+    pairs: Vec<(Vec<u32>, Vec<u32>)>,
+    (model, seed): (&LanguageModel, usize),
+    parameters: &mut Parameters,
+) -> Result<(), StageError> {
+    let (lesson, settings) = pair_lesson(task.values, pairs, (model, seed))?;
+    let label = || format!("{}, seed {seed}", task.name);
+    train_kept(task, (part, &label), &lesson, parameters, &settings, None)?;
+    Ok(())
+}
+
+/// What is learned of pairs, and how.
+fn pair_lesson<'m>(
+    values: &Values,
+    pairs: Vec<(Vec<u32>, Vec<u32>)>,
+    (model, seed): (&'m LanguageModel, usize),
+) -> Result<(LanguageTask<'m>, Settings), StageError> {
+    let objective = parse_sum("language").map_err(|error| StageError::Simulation(error.to_string()))?;
+    let (warmup, schedule) = (values.count("steps") / 20, Schedule::Cosine);
+    let settings = Settings { warmup, schedule, seed: seed as u64, ..settings_of(values) };
+    Ok((LanguageTask::of_pairs(model, pairs, objective)?, settings))
 }

@@ -29,6 +29,21 @@ pub struct Input<'a> {
     pub made: Option<Made>,
 }
 
+impl Input<'_> {
+    /// Refuses a stage that is of none of these kinds; `field` is where it is named.
+    ///
+    /// # Errors
+    /// It is of another kind.
+    pub fn check_kind(&self, field: &'static str, kinds: &[&str]) -> Result<(), StageError> {
+        let kind = self.kind.name;
+        if kinds.contains(&kind) {
+            return Ok(());
+        }
+        let problem = format!("it is of the kind `{kind}`; a stage `{}` is expected", kinds.join("` or `"));
+        Err(StageError::Field { field, problem })
+    }
+}
+
 /// Told what is being done, how much of it is done, and how much there is.
 pub type Progress<'a> = &'a (dyn Fn(&str, u64, u64) + Sync);
 
@@ -53,6 +68,16 @@ impl<'a> Task<'a> {
     pub fn input(&self, name: &str) -> Result<&'a Input<'a>, StageError> {
         // The reader has checked that it is there; the order of work puts it first.
         self.inputs.get(name).ok_or_else(|| StageError::Simulation(format!("the stage `{name}` has not run")))
+    }
+
+    /// The stage that a field names, which has to be of one of these kinds.
+    ///
+    /// # Errors
+    /// It is of another kind.
+    pub fn input_of(&self, field: &'static str, kinds: &[&str]) -> Result<&'a Input<'a>, StageError> {
+        let input = self.input(self.values.word(field))?;
+        input.check_kind(field, kinds)?;
+        Ok(input)
     }
 }
 

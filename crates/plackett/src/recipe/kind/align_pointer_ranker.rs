@@ -79,13 +79,7 @@ pub static ALIGN_POINTER_RANKER: StageKind = StageKind {
 };
 
 fn start_of<'t>(task: &'t Task<'_>) -> Result<&'t Input<'t>, StageError> {
-    let input = task.input(task.values.word("start"))?;
-    if input.kind.name != POINTER_RANKER.name {
-        let problem =
-            format!("it is of the kind `{}`; a stage `{}` is expected", input.kind.name, POINTER_RANKER.name);
-        return Err(StageError::Field { field: "start", problem });
-    }
-    Ok(input)
+    task.input_of("start", &[POINTER_RANKER.name])
 }
 
 /// How pairs are made.

@@ -7,7 +7,6 @@ use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
 use crate::recipe::film_sessions::{Measure, Measured, restore, writer_of};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, Registry, StageKind, nothing_outside};
-use crate::recipe::small_decoder::of_seeds;
 use crate::recipe::task::Task;
 use crate::recipe::training::train_within;
 use crate::recipe::training_fields::{large_batch, rate, settings_of, steps};
@@ -96,12 +95,7 @@ fn check(values: &Values, _: &Registry) -> Result<(), RecipeError> {
 
 fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let values = task.values;
-    let start = task.input(values.word("start"))?;
-    if start.kind.name != WRITE_SESSIONS.name {
-        let problem =
-            format!("it is of the kind `{}`; a stage `write-sessions` is expected", start.kind.name);
-        return Err(StageError::Field { field: "start", problem });
-    }
+    let start = task.input_of("start", &[WRITE_SESSIONS.name])?;
     let (world, rewards) = world_and_rewards(task, task.input(start.values.word("rewards"))?)?;
     let mut parameters = Parameters::default();
     let writer = writer_of(&world, start.values, &mut parameters)?;
@@ -168,8 +162,8 @@ fn quantities(
     let (first, last) = (&measured[0], &measured[measured.len() - 1]);
     let gains = first.iter().zip(last).map(|(first, last)| last.reward - first.reward).collect();
     numbers.push(Quantity::by_query("gain", keys.to_vec(), gains));
-    numbers.push(of_seeds("pairs", vec![counts[0] as f64]));
-    numbers.push(of_seeds("ties", vec![counts[1] as f64]));
-    numbers.push(of_seeds("seconds", vec![seconds]));
+    numbers.push(Quantity::of_seeds("pairs", vec![counts[0] as f64]));
+    numbers.push(Quantity::of_seeds("ties", vec![counts[1] as f64]));
+    numbers.push(Quantity::of_seeds("seconds", vec![seconds]));
     numbers
 }

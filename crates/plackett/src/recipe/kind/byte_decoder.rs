@@ -38,17 +38,8 @@ pub(super) fn decoder_of<'t>(
     task: &'t Task<'_>,
     field: &'static str,
 ) -> Result<(&'t Values, std::path::PathBuf), StageError> {
-    let input = task.input(task.values.word(field))?;
-    match input.kind.name == TRAIN_DECODER.name {
-        true => Ok((input.values, input.folder.join(FOLDER))),
-        false => {
-            let problem = format!(
-                "it is of the kind `{}`; a stage of the kind `{}` is expected",
-                input.kind.name, TRAIN_DECODER.name
-            );
-            Err(StageError::Field { field, problem })
-        }
-    }
+    let input = task.input_of(field, &[TRAIN_DECODER.name])?;
+    Ok((input.values, input.folder.join(FOLDER)))
 }
 
 /// What the fields `layers`, `width`, `inner` and `heads` say of a decoder over bytes.

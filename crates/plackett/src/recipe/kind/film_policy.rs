@@ -2,12 +2,13 @@
 
 use super::film_lists::{FILM_LISTS, MEASURES, language_of, most_tokens, numbers, world_of};
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
 use crate::recipe::film::{FilmLanguage, FilmRewarder, FilmWorld, Measured, Policy, Talk, measure};
-use crate::recipe::quantity::mean;
+use crate::recipe::policy_summary::PolicySummary;
+use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
-use crate::recipe::small_decoder::{folder_of, of_seeds};
-use crate::recipe::task::Task;
+use crate::recipe::small_decoder::folder_of;
+use crate::recipe::task::{Input, Task};
 use crate::recipe::training_fields::{batch, rate, settings_of};
 use plackett_train::optimizer::Schedule;
 use plackett_train::rl::{
@@ -95,19 +96,8 @@ pub static FILM_POLICY: StageKind = StageKind {
 };
 
 /// The stage whose decoders are taken over.
-struct Start<'t> {
-    values: &'t Values,
-    folder: PathBuf,
-}
-
-fn start_of<'t>(task: &'t Task<'_>) -> Result<Start<'t>, StageError> {
-    let input = task.input(task.values.word("start"))?;
-    if input.kind.name != FILM_LISTS.name {
-        let problem =
-            format!("it is of the kind `{}`; a stage `{}` is expected", input.kind.name, FILM_LISTS.name);
-        return Err(StageError::Field { field: "start", problem });
-    }
-    Ok(Start { values: input.values, folder: input.folder.clone() })
+fn start_of<'t>(task: &'t Task<'_>) -> Result<&'t Input<'t>, StageError> {
+    task.input_of("start", &[FILM_LISTS.name])
 }
 
 /// What a training of one seed gives.
@@ -121,17 +111,17 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let world = world_of(start.values, task.surroundings)?;
     let mut all = Vec::new();
     for seed in 1..=start.values.count("seeds") {
-        all.push(learn(task, &start, &world, seed)?);
+        all.push(learn(task, start, &world, seed)?);
     }
     let measured: Vec<Measured> = all.iter().map(|seed| seed.measured.clone()).collect();
     let mut made = Made { numbers: numbers(&world.talks[2], &measured), ..Made::default() };
     for (at, name) in NUMBERS.into_iter().enumerate() {
-        made.numbers.push(of_seeds(name, all.iter().map(|seed| seed.numbers[at]).collect()));
+        made.numbers.push(Quantity::of_seeds(name, all.iter().map(|seed| seed.numbers[at]).collect()));
     }
     Ok(made)
 }
 
-fn learn(task: &Task<'_>, start: &Start<'_>, world: &FilmWorld, seed: usize) -> Result<Learned, StageError> {
+fn learn(task: &Task<'_>, start: &Input<'_>, world: &FilmWorld, seed: usize) -> Result<Learned, StageError> {
     let values = task.values;
     let items = start.values.count("items");
     let folder = folder_of(&start.folder, seed);
@@ -218,20 +208,9 @@ fn learn(task: &Task<'_>, start: &Start<'_>, world: &FilmWorld, seed: usize) -> 
 
 /// The numbers of [`NUMBERS`].
 fn summed_up(records: &[RolloutRecord], curve: f64, seconds: f64) -> [f64; NUMBERS.len()] {
-    let tenth = records.len().div_ceil(10);
-    let of = |records: &[RolloutRecord], value: fn(&RolloutRecord) -> f64| {
-        mean(&records.iter().map(value).collect::<Vec<_>>())
-    };
-    let (first, last) = (&records[..tenth], &records[records.len() - tenth..]);
-    let rolled: f64 = records.iter().map(|record| record.seconds).sum();
-    [
-        of(first, |record| record.reward),
-        of(last, |record| record.reward),
-        curve,
-        of(records, |record| record.without_advantage),
-        of(last, |record| record.divergence),
-        rolled / seconds.max(f64::MIN_POSITIVE),
-    ]
+    let summary = PolicySummary::of(records, seconds);
+    let [begin, end] = summary.reward;
+    [begin, end, curve, summary.without_advantage, summary.divergence, summary.rollout_share]
 }
 
 fn remove(folder: &Path) -> Result<(), StageError> {

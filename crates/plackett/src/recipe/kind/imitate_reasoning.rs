@@ -8,17 +8,13 @@ use crate::recipe::reasoner::{
 };
 use crate::recipe::registry::{Estimate, Made, Registry, StageKind, nothing_outside};
 use crate::recipe::small_decoder::{
-    BATCH, LAYERS, NARROW_WIDTH, RATE, SEEDS, check_width, folder_of, new_decoder, of_seeds,
+    BATCH, LAYERS, NARROW_WIDTH, RATE, SEEDS, check_width, folder_of, learn_pairs_kept, new_decoder,
 };
 use crate::recipe::task::Task;
-use crate::recipe::training::train_kept;
-use crate::recipe::training_fields::settings_of;
 use plackett_eval::reward::MultiView;
 use plackett_train::Parameters;
-use plackett_train::objective::parse_sum;
-use plackett_train::optimizer::Schedule;
 use plackett_train::rl::{Form, Rollouts};
-use plackett_train::trainer::{LanguageModel, LanguageTask, Settings};
+use plackett_train::trainer::LanguageModel;
 
 /// Names of numbers by list.
 pub(super) const MEASURES: [&str; 2] = ["ndcg", "right"];
@@ -227,7 +223,7 @@ impl Reasoning {
         vec![
             Quantity::by_query(MEASURES[0], keys.clone(), by_list(|seed| &seed.ndcg)),
             Quantity::by_query(MEASURES[1], keys, by_list(|seed| &seed.right)),
-            of_seeds("well_formed", all.iter().map(|seed| seed.well_formed).collect()),
+            Quantity::of_seeds("well_formed", all.iter().map(|seed| seed.well_formed).collect()),
         ]
     }
 }
@@ -260,7 +256,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         format!("{} known, {} of an answer", vocabulary.len(), reasoning.form.len()),
     ));
     made.facts.push(("lists".into(), format!("{:.0} % passed the filter", 100.0 * mean(&kept))));
-    made.numbers.push(of_seeds("kept", kept));
+    made.numbers.push(Quantity::of_seeds("kept", kept));
     Ok(made)
 }
 
@@ -286,7 +282,6 @@ fn learn(
     (model, seed): (&LanguageModel, usize),
     parameters: &mut Parameters,
 ) -> Result<(), StageError> {
-    let values = task.values;
     let (language, format) = (&reasoning.language, reasoning.shape.format);
     let pair = |showing: &Showing| {
         let list = &lists[showing.list];
@@ -295,12 +290,5 @@ fn learn(
     };
     let showings = reasoning.shape.showings(lists, seed as u64);
     let pairs = showings.iter().map(pair).collect();
-    let objective = parse_sum("language").map_err(|error| StageError::Simulation(error.to_string()))?;
-    let learning = LanguageTask::of_pairs(model, pairs, objective)?;
-    let steps = values.count("steps");
-    let settings =
-        Settings { warmup: steps / 20, schedule: Schedule::Cosine, seed: seed as u64, ..settings_of(values) };
-    let label = || format!("{}, seed {seed}", task.name);
-    train_kept(task, (&part_of(seed), &label), &learning, parameters, &settings, None)?;
-    Ok(())
+    learn_pairs_kept(task, &part_of(seed), pairs, (model, seed), parameters)
 }

@@ -136,7 +136,6 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     }
     let asked = answered(&tested);
     let keys: Vec<String> = asked.iter().map(ToString::to_string).collect();
-    let seeds: Vec<String> = (1..=numbers.len()).map(|seed| seed.to_string()).collect();
     let mut made = Made::default();
     for (at, name) in MEASURES.into_iter().enumerate() {
         let of = |question: usize| mean(&measured.iter().map(|seed| seed[question][at]).collect::<Vec<_>>());
@@ -145,7 +144,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     }
     for (at, name) in NUMBERS.into_iter().enumerate() {
         let values = numbers.iter().map(|seed| seed[at]).collect();
-        made.numbers.push(Quantity { name: name.into(), unit: "seed".into(), keys: seeds.clone(), values });
+        made.numbers.push(Quantity::of_seeds(name, values));
     }
     made.facts.push(("questions to learn from".into(), learned.questions.len().to_string()));
     Ok(made)

@@ -187,11 +187,7 @@ fn neighbours(task: &Task<'_>, fixes: &Fixes, codebase: &Codebase<'_>) -> Result
         None => Found { learned: none(fixes.learned().len()), tested: none(fixes.tested.len()) },
         Some(stage) => {
             let input = task.input(stage)?;
-            if input.kind.name != FIX_RETRIEVER.name {
-                let problem =
-                    format!("it is of the kind `{}`; a stage `fix-retriever` is expected", input.kind.name);
-                return Err(StageError::Field { field: "found", problem });
-            }
+            input.check_kind("found", &[FIX_RETRIEVER.name])?;
             found_of(&input.folder)?
         }
     };

@@ -152,16 +152,8 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
 
 fn written_stage(task: &Task<'_>, stage: &str) -> Result<WrittenTexts, StageError> {
     let input = task.input(stage)?;
-    match input.kind.name == LANGUAGE_CONTINUATIONS.name {
-        true => written_of(&input.folder),
-        false => {
-            let problem = format!(
-                "it is of the kind `{}`; a stage `language-continuations` is expected",
-                input.kind.name
-            );
-            Err(StageError::Field { field: "written", problem })
-        }
-    }
+    input.check_kind("written", &[LANGUAGE_CONTINUATIONS.name])?;
+    written_of(&input.folder)
 }
 
 fn learn(

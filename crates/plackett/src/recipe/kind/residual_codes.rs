@@ -96,14 +96,9 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         let measured = measure(task, (&vectors, width), *seed)?;
         columns.iter_mut().zip(measured).for_each(|(column, value)| column.push(value));
     }
-    let keys: Vec<String> = seeds.iter().map(usize::to_string).collect();
-    let quantity = |(name, values): (&&str, Vec<f64>)| Quantity {
-        name: name.to_string(),
-        unit: "seed".into(),
-        keys: keys.clone(),
-        values,
-    };
-    let mut made = Made { numbers: NUMBERS.iter().zip(columns).map(quantity).collect(), ..Made::default() };
+    let numbers =
+        NUMBERS.iter().zip(columns).map(|(name, values)| Quantity::of_seeds(name, values)).collect();
+    let mut made = Made { numbers, ..Made::default() };
     made.facts.push(("products".into(), texts.len().to_string()));
     made.facts.push(("different texts".into(), different.len().to_string()));
     if cut > 0 {

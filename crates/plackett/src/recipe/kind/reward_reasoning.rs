@@ -2,12 +2,13 @@
 
 use super::imitate_reasoning::{IMITATE_REASONING, MEASURES, Reasoning, remove};
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
-use crate::recipe::quantity::mean;
+use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
+use crate::recipe::policy_summary::PolicySummary;
+use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::reasoner::{Format, JudgedList, Measured, ReasonRewarder, Showing};
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
-use crate::recipe::small_decoder::{folder_of, of_seeds};
-use crate::recipe::task::Task;
+use crate::recipe::small_decoder::folder_of;
+use crate::recipe::task::{Input, Task};
 use crate::recipe::training::train_kept;
 use crate::recipe::training_fields::{batch, rate, settings_of};
 use plackett_core::formats::atomic;
@@ -17,7 +18,6 @@ use plackett_train::rl::{
     Generation, KeptRecords, PolicyLoss, PolicyTask, RatioLevel, RolloutRecord, Rollouts, constant_steps,
 };
 use plackett_train::trainer::{END_TOKEN, LanguageModel, Settings};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// How far a ratio may go; with one step for each rollout none goes anywhere.
@@ -93,21 +93,8 @@ pub static REWARD_REASONING: StageKind = StageKind {
 };
 
 /// The stage whose decoders are taken over.
-struct Start<'t> {
-    values: &'t Values,
-    folder: PathBuf,
-}
-
-fn start_of<'t>(task: &'t Task<'_>) -> Result<Start<'t>, StageError> {
-    let input = task.input(task.values.word("start"))?;
-    if input.kind.name != IMITATE_REASONING.name {
-        let problem = format!(
-            "it is of the kind `{}`; a stage `{}` is expected",
-            input.kind.name, IMITATE_REASONING.name
-        );
-        return Err(StageError::Field { field: "start", problem });
-    }
-    Ok(Start { values: input.values, folder: input.folder.clone() })
+fn start_of<'t>(task: &'t Task<'_>) -> Result<&'t Input<'t>, StageError> {
+    task.input_of("start", &[IMITATE_REASONING.name])
 }
 
 /// What a training of one seed gives.
@@ -123,7 +110,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let reasoning = Reasoning::of(start.values)?;
     let mut all = Vec::new();
     for seed in 1..=start.values.count("seeds") {
-        let learned = learn(task, &start, &reasoning, seed)?;
+        let learned = learn(task, start, &reasoning, seed)?;
         write_records(task, seed, &learned.records)?;
         all.push(learned);
     }
@@ -134,7 +121,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let mut made = Made { numbers: reasoning.numbers(&measured), ..Made::default() };
     let numbers: Vec<[f64; NUMBERS.len()]> = all.iter().map(summed_up).collect();
     for (at, name) in NUMBERS.into_iter().enumerate() {
-        made.numbers.push(of_seeds(name, numbers.iter().map(|seed| seed[at]).collect()));
+        made.numbers.push(Quantity::of_seeds(name, numbers.iter().map(|seed| seed[at]).collect()));
     }
     let share = mean(&numbers.iter().map(|seed| seed[NUMBERS.len() - 1]).collect::<Vec<_>>());
     made.facts.push(("rollouts".into(), format!("{:.0} % of the time of the steps", 100.0 * share)));
@@ -176,28 +163,24 @@ fn write_records(task: &Task<'_>, seed: usize, records: &[RolloutRecord]) -> Res
 /// The numbers of [`NUMBERS`].
 fn summed_up(learned: &Learned) -> [f64; NUMBERS.len()] {
     let records = &learned.records[..];
-    let tenth = records.len().div_ceil(10);
-    let of = |records: &[RolloutRecord], value: fn(&RolloutRecord) -> f64| {
-        mean(&records.iter().map(value).collect::<Vec<_>>())
-    };
-    let (first, last) = (&records[..tenth], &records[records.len() - tenth..]);
-    let rolled: f64 = records.iter().map(|record| record.seconds).sum();
+    let summary = PolicySummary::of(records, learned.seconds);
+    let ([reward_begin, reward_end], [variance_begin, variance_end]) = (summary.reward, summary.variance);
     [
-        of(first, |record| record.reward),
-        of(last, |record| record.reward),
-        of(first, |record| record.variance),
-        of(last, |record| record.variance),
-        of(last, |record| record.divergence),
-        of(records, |record| record.well_formed),
-        of(records, |record| record.without_advantage),
+        reward_begin,
+        reward_end,
+        variance_begin,
+        variance_end,
+        summary.divergence,
+        summary.well_formed,
+        summary.without_advantage,
         constant_steps(records).len() as f64 / records.len().max(1) as f64,
-        rolled / learned.seconds.max(f64::MIN_POSITIVE),
+        summary.rollout_share,
     ]
 }
 
 fn learn(
     task: &Task<'_>,
-    start: &Start<'_>,
+    start: &Input<'_>,
     reasoning: &Reasoning,
     seed: usize,
 ) -> Result<Learned, StageError> {

@@ -6,7 +6,6 @@ use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
 use crate::recipe::film_sessions::{FILE, Rewards, SessionWorld, losses};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_to_check};
-use crate::recipe::small_decoder::of_seeds;
 use crate::recipe::task::{Input, Task, hash_file};
 use crate::recipe::training_fields::{large_batch, rate, steps};
 use plackett_train::Compute;
@@ -82,11 +81,7 @@ pub(super) fn world_and_rewards(
     task: &Task<'_>,
     input: &Input<'_>,
 ) -> Result<(SessionWorld, Rewards), StageError> {
-    if input.kind.name != SESSION_REWARDS.name {
-        let problem =
-            format!("it is of the kind `{}`; a stage `session-rewards` is expected", input.kind.name);
-        return Err(StageError::Field { field: "rewards", problem });
-    }
+    input.check_kind("rewards", &[SESSION_REWARDS.name])?;
     let (vectors, films) = vectors_of_input(task, input.values)?;
     let folder = task.surroundings.collection(input.values.word("collection"))?;
     let world = SessionWorld::load(&folder, (&vectors, &films), input.values)?;
@@ -118,7 +113,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         spread as f64,
         balanced.colliding_items as f64,
     ];
-    numbers.extend(BY_SEED.iter().zip(by_seed).map(|(name, value)| of_seeds(name, vec![value])));
+    numbers.extend(BY_SEED.iter().zip(by_seed).map(|(name, value)| Quantity::of_seeds(name, vec![value])));
     let counts = [
         ("sessions", world.learned(world.length).len()),
         ("logged sessions", world.logged().len()),

@@ -239,12 +239,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         }
     }
     for (at, name) in BY_SEED.iter().enumerate() {
-        numbers.push(Quantity {
-            name: name.to_string(),
-            unit: "seed".into(),
-            keys: (1..=measured.len()).map(|seed| seed.to_string()).collect(),
-            values: measured.iter().map(|seed| seed.by_seed[at]).collect(),
-        });
+        numbers.push(Quantity::of_seeds(name, measured.iter().map(|seed| seed.by_seed[at]).collect()));
     }
     let cold = is_cold.iter().filter(|cold| **cold).count();
     Ok(Made {

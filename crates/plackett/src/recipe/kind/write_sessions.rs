@@ -6,7 +6,6 @@ use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
 use crate::recipe::film_sessions::{Measure, keep, measured_loads, writer_of};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
-use crate::recipe::small_decoder::of_seeds;
 use crate::recipe::task::Task;
 use crate::recipe::training::train_within;
 use crate::recipe::training_fields::{large_batch, rate, settings_of, steps};
@@ -157,7 +156,10 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         .collect();
     let [least, greatest] = measured_loads(&world, &writer, (&parameters, &compute))?;
     numbers.extend(
-        BY_SEED.iter().zip([least, greatest, seconds]).map(|(name, value)| of_seeds(name, vec![value])),
+        BY_SEED
+            .iter()
+            .zip([least, greatest, seconds])
+            .map(|(name, value)| Quantity::of_seeds(name, vec![value])),
     );
     Ok(Made {
         numbers,
