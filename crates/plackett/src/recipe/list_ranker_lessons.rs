@@ -1,11 +1,11 @@
 //! Questions with several sides as a list ranker learns from them and is tested with them: vectors, silver lists, coverage, and what
 //! a reader of a list could say.
 
+use super::asked_question::Asked;
 use super::choosing::TextVectors;
 use super::error::StageError;
 use super::faceted::{Articles, Faceted, FacetedQuestion, side_text};
 use super::field::Values;
-use super::kind::facets::Asked;
 use plackett_core::Document;
 use plackett_core::diversity::{Coverage, RougeText, com_rouge};
 use plackett_rank::ask::coverage_of;

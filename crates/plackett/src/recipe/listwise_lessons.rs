@@ -2,7 +2,7 @@
 
 use super::dataset::seed_of;
 use super::error::StageError;
-use super::kind::{dataset_of, rankings_of};
+use super::inputs::{dataset_of, rankings_of};
 use super::task::Task;
 use crate::list_lessons::{ListLessons, ListLessonsError, TaughtLists};
 use plackett_core::Document;

@@ -5,16 +5,19 @@
 //! each from the cache when nothing that it depends on has changed, and judges its claims. What stages, claims and
 //! simulations there are is in one [`Registry`], from which the reader, the help and `docs/recipes.md` are made.
 
+mod asked_question;
 mod categories;
 mod choosing;
 pub mod claim;
 pub mod dataset;
+mod digits;
 pub mod docids;
 mod document_part;
 mod embedding_lessons;
 mod error;
 mod expression;
 mod faceted;
+mod feature_lists;
 pub mod field;
 mod file;
 mod film;
@@ -22,6 +25,7 @@ mod film_sessions;
 mod four_modes;
 pub mod graph;
 pub mod guide;
+mod inputs;
 mod judged_lists;
 mod kind;
 mod list_ranker_lessons;
@@ -33,6 +37,7 @@ mod parallel_texts;
 mod policy_summary;
 mod product;
 mod quantity;
+mod question_pairs;
 mod rankings;
 mod reasoner;
 mod registry;

@@ -1,8 +1,8 @@
 //! `clicks`: grades from a simulated click log, and what a ranker learns from them.
 
 use super::SEED;
-use super::learn_features::{dense, file, widest};
 use crate::recipe::error::StageError;
+use crate::recipe::feature_lists::{dense, file, widest};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_to_check};

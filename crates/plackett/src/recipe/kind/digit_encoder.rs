@@ -1,6 +1,6 @@
 //! `digit-encoder`: an encoder that reads pictures of digits pixel by pixel, with whole layers or thin products.
 
-use super::digits::{self, PIXELS, Picture};
+use crate::recipe::digits::{self, PIXELS, Picture};
 use crate::recipe::error::{Problem, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
 use crate::recipe::quantity::Quantity;

@@ -1,8 +1,10 @@
 //! `order-groups`: scorers of groups of vectors that are to be ordered, by TSPRank's losses of pairs or by a loss of scores.
 
+use super::SEED;
 use super::text_vectors::vectors_of;
-use super::{SEED, learn_features};
+use crate::recipe::digits;
 use crate::recipe::error::{Problem, StageError};
+use crate::recipe::feature_lists;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
 use crate::recipe::ordered_groups::{
     MEASURES, OrderedGroups, TestedGroup, decoded, digits as digit_groups, features as feature_groups,
@@ -129,12 +131,12 @@ pub static ORDER_GROUPS: StageKind = StageKind {
     outside: |values, surroundings| {
         let Some(collection) = values.text("collection") else { return Ok(Vec::new()) };
         if values.word("groups") == "digits" {
-            let file = super::digits::file(surroundings, collection)?;
+            let file = digits::file(surroundings, collection)?;
             return Ok(vec![("pictures".into(), hash_file(&file)?)]);
         }
         let folder = surroundings.collection(collection)?;
         let hash = |part: &str| {
-            Ok::<_, StageError>((part.to_string(), hash_file(&learn_features::file(&folder, part)?)?))
+            Ok::<_, StageError>((part.to_string(), hash_file(&feature_lists::file(&folder, part)?)?))
         };
         ["train", "test"].map(hash).into_iter().collect()
     },

@@ -1,9 +1,9 @@
 //! `stability`: whether a scorer that is trained anew gives the same scores.
 
 use super::SEED;
-use super::learn_features::{dense, file, widest};
 use super::vectors::{BATCH, OBJECTIVE, RATE, STEPS, check};
 use crate::recipe::error::StageError;
+use crate::recipe::feature_lists::{dense, file, widest};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, StageKind};
