@@ -11,7 +11,7 @@ use plackett_core::Ranking;
 /// The collection behind a stage: its own, or that of the stage its index or candidates come from.
 ///
 /// # Errors
-/// It cannot be read.
+/// There is none, or it cannot be read.
 pub fn dataset_of(task: &Task<'_>, name: &str) -> Result<Dataset, StageError> {
     let input = task.input(name)?;
     match input.kind.gives {
@@ -19,7 +19,9 @@ pub fn dataset_of(task: &Task<'_>, name: &str) -> Result<Dataset, StageError> {
         Gives::Data => Dataset::load(task, input.values),
         _ => {
             let before = ["data", "index", "candidates"].iter().find_map(|key| input.values.text(key));
-            dataset_of(task, before.unwrap_or_default())
+            let problem =
+                || format!("no collection stands behind the stage `{name}`; name a stage that has one");
+            dataset_of(task, before.ok_or_else(|| StageError::Work(problem()))?)
         }
     }
 }

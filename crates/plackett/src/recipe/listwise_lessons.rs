@@ -21,7 +21,7 @@ impl From<ListLessonsError> for StageError {
             ListLessonsError::List { name, problem } => {
                 StageError::Field { field: "candidates", problem: format!("query `{name}`: {problem}") }
             }
-            ListLessonsError::OtherTokens => StageError::Simulation(error.to_string()),
+            ListLessonsError::OtherTokens => StageError::Work(error.to_string()),
         }
     }
 }

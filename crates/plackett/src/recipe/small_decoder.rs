@@ -110,7 +110,7 @@ fn pair_lesson<'m>(
     pairs: Vec<(Vec<u32>, Vec<u32>)>,
     (model, seed): (&'m LanguageModel, usize),
 ) -> Result<(LanguageTask<'m>, Settings), StageError> {
-    let objective = parse_sum("language").map_err(|error| StageError::Simulation(error.to_string()))?;
+    let objective = parse_sum("language").map_err(|error| StageError::Work(error.to_string()))?;
     let (warmup, schedule) = (values.count("steps") / 20, Schedule::Cosine);
     let settings = Settings { warmup, schedule, seed: seed as u64, ..settings_of(values) };
     Ok((LanguageTask::of_pairs(model, pairs, objective)?, settings))

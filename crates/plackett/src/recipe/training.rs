@@ -80,8 +80,7 @@ pub fn learn_scorer(
     let values = task.values;
     let mut parameters = Parameters::default();
     let scorer = VectorScorer::hidden(&mut parameters, training.width, values.count("hidden"), training.seed);
-    let objective =
-        parse_sum(training.objective).map_err(|error| StageError::Simulation(error.to_string()))?;
+    let objective = parse_sum(training.objective).map_err(|error| StageError::Work(error.to_string()))?;
     let lesson = VectorTask { scorer: scorer.clone(), lists, objective, temperature: 1.0 };
     let settings = Settings {
         batch: training.batch.min(lists.len()),

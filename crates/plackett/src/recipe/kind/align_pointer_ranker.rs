@@ -137,7 +137,7 @@ fn align(
     (questions, pairs): (&[&ListQuestion], &[ListPair]),
 ) -> Result<f32, StageError> {
     let values = task.values;
-    let number = |name| values.number(name).unwrap_or_default();
+    let number = |name| values.real(name);
     let objective = parse_sum(&format!("dpo(beta={})", number("beta")))
         .map_err(|error| StageError::Field { field: "beta", problem: error.to_string() })?;
     let lesson = PreferenceTask { ranker: ranker.clone(), questions, pairs, objective };
@@ -163,7 +163,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         k: first.count("k"),
         words: first.count("words"),
         lists: values.count("lists"),
-        temperature: values.number("temperature").unwrap_or(1.0) as f32,
+        temperature: values.real("temperature") as f32,
         seed: values.count("seed") as u64,
     };
     let asked = &lessons.learned[..values.count("questions").min(lessons.learned.len())];

@@ -127,7 +127,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
 
 /// How preferences of a round are made.
 fn alignment(values: &Values, round: usize) -> Result<AlignmentSettings, StageError> {
-    let number = |name: &str| values.number(name).unwrap_or_default();
+    let number = |name: &str| values.real(name);
     let (count, seed) = (values.count("candidates"), (1000 * values.count("seed") + round) as u64);
     let search = match values.word("search") {
         "sample" => SessionSearch::Sample { count, temperature: number("temperature") as f32, seed },

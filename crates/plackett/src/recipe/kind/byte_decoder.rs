@@ -24,7 +24,7 @@ pub(super) fn texts_of(task: &Task<'_>, values: &Values) -> Result<[Vec<String>;
             }
         }
     }
-    let share = values.number("held_out").unwrap_or_default();
+    let share = values.real("held_out");
     let held = held_out(all.len(), share, values.count("seed") as u64);
     let (mut learned, mut kept) = (Vec::new(), Vec::new());
     for (text, held) in all.into_iter().zip(held) {

@@ -117,7 +117,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
             "no page is new; give the stage `first`, the share of those that were there before".into();
         return Err(StageError::Field { field: "start", problem });
     }
-    let wanted = (values.number("replayed").unwrap_or_default() * new.len() as f64).round() as usize;
+    let wanted = (values.real("replayed") * new.len() as f64).round() as usize;
     let replayed = replay(task, (&wiki, &is_first), old, wanted)?;
     let folder = start.folder.join(FOLDER);
     let files = RetrieverFiles::open(&folder)?;
@@ -128,7 +128,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let pair = |pair: &TitlePair| (files.language.prompt(&pair.text), targets.of(&pair.pages));
     let pairs: Vec<_> = new.iter().chain(&replayed).map(pair).collect();
     let batch = values.count("batch").min(pairs.len());
-    let rate = values.number("rate").unwrap_or_default() as f32;
+    let rate = values.real("rate") as f32;
     let settings = settings((batch, values.count("steps")), rate, values.count("seed") as u64);
     let report = {
         let lesson = RetrieverTask::new(&model, pairs, &settings, None)?;

@@ -105,7 +105,7 @@ fn check(values: &Values, registry: &Registry) -> Result<(), RecipeError> {
     if let Some((nth, name)) = values.texts("objectives").iter().enumerate().find(unknown) {
         return said("objectives", nth, format!("there is no `{name}`; there are: {}", known.join(", ")));
     }
-    let has_labels = values.number("labels").unwrap_or_default() > 0.0;
+    let has_labels = values.real("labels") > 0.0;
     match values.count("steps") == 0 && !has_labels {
         true => said("pages", 0, "there is nothing to learn: ask for `steps` or `labels`".into()),
         false => Ok(()),
@@ -142,7 +142,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let targets = TitleTargets::new(&files)?;
     let mut loss = 0.0;
     let (own, labels) = (own_pairs(&pairs), labelled(&wiki, values));
-    let rates = [values.number("rate"), values.number("label_rate")].map(Option::unwrap_or_default);
+    let rates = [values.real("rate"), values.real("label_rate")];
     let lessons: [(&[TextAndPages], usize, f64); 2] = [
         (&own, values.count("steps"), rates[0]),
         (&labels, if labels.is_empty() { 0 } else { values.count("label_steps") }, rates[1]),
@@ -189,7 +189,7 @@ fn labelled(wiki: &Wiki, values: &Values) -> Vec<TextAndPages> {
     let places: HashMap<&str, usize> =
         wiki.pages.iter().enumerate().map(|(place, page)| (&page.title[..], place)).collect();
     let all: Vec<&PageTask> = wiki.tasks.iter().filter(|query| !query.is_test).collect();
-    let share = values.number("labels").unwrap_or_default();
+    let share = values.real("labels");
     let wanted = if share > 0.0 { ((share * all.len() as f64).round() as usize).max(1) } else { 0 };
     let order = Stream::new(values.count("seed") as u64, 3 << 40).permutation(all.len());
     let text = |query: &PageTask| {

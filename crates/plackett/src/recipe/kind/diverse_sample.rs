@@ -83,8 +83,8 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         let options = DiverseSample {
             clusters: values.count("clusters"),
             documents: values.count("documents"),
-            temperature: values.number("temperature").unwrap_or(1.0),
-            lambda: values.number("lambda").unwrap_or(1.0),
+            temperature: values.real("temperature"),
+            lambda: values.real("lambda"),
             seed,
             ..DiverseSample::default()
         };

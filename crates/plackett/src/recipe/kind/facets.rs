@@ -252,7 +252,7 @@ fn enter(asked: &Asked<'_>, values: &Values, lists: &mut [Lists]) -> Result<(), 
 }
 
 fn broken(error: impl std::error::Error) -> StageError {
-    StageError::Simulation(error.to_string())
+    StageError::Work(error.to_string())
 }
 
 /// Measures of all lists, question by question.

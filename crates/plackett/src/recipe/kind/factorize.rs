@@ -61,7 +61,7 @@ pub static FACTORIZE: StageKind = StageKind {
 
 /// How the fields ask for it to be done.
 fn method(values: &Values) -> Factorization {
-    let rank = values.number("rank").unwrap_or_default();
+    let rank = values.real("rank");
     Factorization {
         rank: if rank < 1.0 { Rank::Ratio(rank) } else { Rank::Absolute(rank as usize) },
         solver: match values.word("solver") {

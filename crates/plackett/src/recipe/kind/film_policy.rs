@@ -145,7 +145,7 @@ fn learn(task: &Task<'_>, start: &Input<'_>, world: &FilmWorld, seed: usize) -> 
         shaping: values.on("shaping"),
     };
     let level = if values.word("policy") == "grpo" { RatioLevel::Token } else { RatioLevel::Part };
-    let number = |name| values.number(name).unwrap_or_default();
+    let number = |name| values.real(name);
     let scratch = task.folder.join(format!("policy-{seed}"));
     let policy_task = PolicyTask {
         model: &model,

@@ -130,7 +130,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let bugs: Vec<&[String]> = fixes.known.iter().map(|fix| fix.buggy.as_slice()).collect();
     let retriever = Retriever {
         by: values.word("by"),
-        lambda: values.number("lambda").unwrap_or_default(),
+        lambda: values.real("lambda"),
         seed,
         index: TokenBm25::new(&bugs),
         known: mapped(&mut fixes.known.iter().map(|fix| &fix.buggy))?,

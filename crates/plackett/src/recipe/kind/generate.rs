@@ -111,7 +111,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         _ => Decoding::ReverseAnnealing {
             annealing: ReverseAnnealing {
                 draws: depth,
-                max_temperature: values.number("temperature").unwrap_or_default(),
+                max_temperature: values.real("temperature"),
                 ..ReverseAnnealing::default()
             },
             seed: values.count("seed") as u64,

@@ -152,7 +152,7 @@ fn training(values: &Values) -> RetrieverTraining {
         words: values.count("words"),
         batch: values.count("batch"),
         steps: values.count("steps"),
-        rate: values.number("rate").unwrap_or_default() as f32,
+        rate: values.real("rate") as f32,
         seed: values.count("seed") as u64,
     }
 }

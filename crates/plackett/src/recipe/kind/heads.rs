@@ -79,7 +79,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         }
         let found = mass(&*model, &icr_parts(&template, request), &options)?;
         let [own, free] = &found.endings[..] else {
-            return Err(StageError::Simulation("the model gave too few answers".into()));
+            return Err(StageError::Answer("the model gave too few answers".into()));
         };
         let difference =
             |(own, free): (&Vec<f64>, &Vec<f64>)| own.iter().zip(free).map(|(a, b)| a - b).collect();

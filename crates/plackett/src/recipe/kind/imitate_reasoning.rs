@@ -160,10 +160,7 @@ impl Reasoning {
         let shape = Shape::of(values);
         let language = ReasonLanguage::new(shape.format);
         let form = form_of(&shape, &language)?;
-        let teacher = Teacher {
-            faults: values.number("faults").unwrap_or_default(),
-            is_right: values.word("teacher") == "right",
-        };
+        let teacher = Teacher { faults: values.real("faults"), is_right: values.word("teacher") == "right" };
         let numbers = 0..values.count("tested") as u64;
         let tested: Vec<JudgedList> =
             numbers.map(|number| JudgedList::drawn(&shape, HELD_OUT, number)).collect();
@@ -192,7 +189,7 @@ impl Reasoning {
 
     /// The lists of a seed that are learned from, and the share of all that passed the filter.
     pub(super) fn lists(&self, values: &Values, seed: usize) -> Result<(Vec<JudgedList>, f64), StageError> {
-        let (count, least) = (values.count("lists"), values.number("least").unwrap_or_default());
+        let (count, least) = (values.count("lists"), values.real("least"));
         let view = MultiView { depth: values.count("depth"), ..MultiView::default() };
         let lists = (0..count as u64).map(|number| JudgedList::drawn(&self.shape, seed as u64, number));
         let is_kept = |list: &JudgedList| least == 0.0 || self.teacher.consistency(list, &view) >= least;

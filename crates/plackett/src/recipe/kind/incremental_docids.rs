@@ -173,7 +173,7 @@ fn add(
     (training, compute): (&RowTraining, &Arc<Compute>),
 ) -> Result<(), StageError> {
     let values = task.values;
-    let number = |name| values.number(name).unwrap_or_default();
+    let number = |name| values.real(name);
     if values.word("update") == "incdsi" {
         let options = NewRow {
             lambda: number("lambda"),

@@ -164,7 +164,7 @@ fn learn(
     seed: usize,
 ) -> Result<(Measured, [f64; NUMBERS.len()]), StageError> {
     let values = task.values;
-    let number = |name| values.number(name).unwrap_or_default();
+    let number = |name| values.real(name);
     let candidates =
         Candidates::new(learned, number("copies"), values.word("copied") == "exact", seed as u64);
     let (records, counted) = mine(task, learned, &candidates, vectors, seed as u64)?;
@@ -233,7 +233,7 @@ fn mine(
         "oracle" => Some(Judge::Oracle),
         _ => None,
     };
-    let noise = values.number("noise").unwrap_or_default();
+    let noise = values.real("noise");
     let judge =
         judge.map(|judge| PairJudge::new(judge, noise, seed, &texts).with_origins(&candidates.origins));
     let beta = values.on("filter").then_some(0.01);

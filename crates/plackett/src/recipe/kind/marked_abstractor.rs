@@ -88,7 +88,7 @@ pub static MARKED_ABSTRACTOR: StageKind = StageKind {
         let values = task.values;
         let passes =
             1.0 + f64::from(weights(values).iter().skip(1).map(|w| f32::from(*w > 0.0)).sum::<f32>());
-        let learned = values.count("abstracts") as f64 * values.number("epochs").unwrap_or(1.0);
+        let learned = values.count("abstracts") as f64 * values.real("epochs");
         Ok(Estimate {
             work: format!("learns from {} abstracts", values.count("abstracts")),
             seconds: Some(learned * passes + values.count("held") as f64),
@@ -110,7 +110,7 @@ fn file_of(values: &Values, surroundings: &Surroundings) -> Result<PathBuf, Stag
 
 /// Of the losses behind the right plan, a wrong one and none.
 fn weights(values: &Values) -> [f32; 3] {
-    let weight = |name| values.number(name).unwrap_or_default() as f32;
+    let weight = |name| values.real(name) as f32;
     [1.0, weight("unlikelihood"), weight("unmarked")]
 }
 

@@ -172,7 +172,7 @@ fn learn(
     let reward = if values.word("reward") == "rule" { BeamReward::Rule } else { BeamReward::RuleAndRank };
     let (groups, misses) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let rewarder = NextRewarder { items: rewarded, trie, reward, groups, misses };
-    let number = |name| values.number(name).unwrap_or_default() as f32;
+    let number = |name| values.real(name) as f32;
     let scratch = task.folder.join(format!("policy-{seed}"));
     let policy = PolicyTask {
         model: &model,

@@ -96,11 +96,11 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let compute = Compute::new(rayon::current_num_threads());
     let path = task.folder.join(REFERENCE);
     let (reference, _) = ReferenceLogs::kept(&path, &model, &parameters, &triples, &compute)?;
-    let beta = values.number("beta").unwrap_or_default();
+    let beta = values.real("beta");
     let learning = RelevanceOptimization::new(&model, &triples, &reference, beta)?;
     let before = learning.measure(&parameters, &compute)?;
     let steps = (triples.len() * values.count("epochs")).div_ceil(values.count("batch"));
-    let rate = values.number("rate").unwrap_or_default() as f32;
+    let rate = values.real("rate") as f32;
     let settings = settings((values.count("batch"), steps), rate, values.count("seed") as u64);
     train_within(task, task.name, &learning, &mut parameters, &settings)?;
     let first = learning.records.lock().unwrap_or_else(PoisonError::into_inner).first().copied();

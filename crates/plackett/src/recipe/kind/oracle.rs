@@ -76,10 +76,8 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
             grades.fill(0);
         }
         let schedule = schedule(values, grades.len());
-        let schedule = schedule.map_err(|error| StageError::Simulation(error.to_string()))?;
-        new.push(
-            ranked(ranking, &grades, schedule).map_err(|error| StageError::Simulation(error.to_string()))?,
-        );
+        let schedule = schedule.map_err(|error| StageError::Work(error.to_string()))?;
+        new.push(ranked(ranking, &grades, schedule).map_err(|error| StageError::Work(error.to_string()))?);
     }
     log.add(&new)?;
     Ok(Made { facts: vec![("queries".into(), candidates.len().to_string())], ..Made::default() })

@@ -259,5 +259,5 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
 /// An order that knows nothing.
 fn drawn(tested: &TestedGroup, seed: u64, nth: u64) -> Result<Permutation, StageError> {
     let order = Stream::new(seed, 5 << 32 | nth).permutation(tested.grades.len());
-    Permutation::new(order).map_err(|error| StageError::Simulation(error.to_string()))
+    Permutation::new(order).map_err(|error| StageError::Work(error.to_string()))
 }

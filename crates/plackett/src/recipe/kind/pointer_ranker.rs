@@ -146,7 +146,7 @@ fn learn(
     parameters: &mut Parameters,
 ) -> Result<(ListRanker, Report), StageError> {
     let values = task.values;
-    let number = |name| values.number(name).unwrap_or_default();
+    let number = |name| values.real(name);
     let config = ListRankerConfig {
         dimension: examples.first().map_or(0, |example| example.question.question.len()),
         extra: EXTRA,

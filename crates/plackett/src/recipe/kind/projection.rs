@@ -256,7 +256,8 @@ fn candidates(dataset: &Dataset, query: &Query, ranking: &Ranking, judged: bool)
 /// The vectors of queries, by the model that made those of an index.
 fn embed(task: &Task<'_>, stage: &str, queries: &[Query]) -> Result<Vec<Vec<f32>>, StageError> {
     let input = task.input(stage)?;
-    let trained = input.values.text("trained").map(|stage| train::model_of(task, stage)).transpose()?;
+    let trained =
+        input.values.text("trained").map(|stage| train::model_of(task, stage, &train::MODELS)).transpose()?;
     let trained = trained.as_deref().map(|folder| folder.to_string_lossy());
     let models = task.surroundings.models(trained.as_deref().or(Some(input.values.word("model"))));
     let model = models.open(None)?;

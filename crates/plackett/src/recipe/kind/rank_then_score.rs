@@ -247,7 +247,7 @@ fn label(item: &LabelledItem) -> f64 {
 }
 
 fn train(values: &Values, all: &Summaries, seed: u64, fold: usize) -> Result<Fold, StageError> {
-    let number = |name| values.number(name).unwrap_or_default();
+    let number = |name| values.real(name);
     let (mut taught, tested): (Vec<LabelledItem>, Vec<LabelledItem>) =
         all.items.iter().cloned().partition(|item| item.group % FOLDS != fold);
     let mut random = ChaCha8Rng::seed_from_u64(seed.wrapping_mul(31).wrapping_add(fold as u64));

@@ -80,7 +80,7 @@ pub static RANKING_MODULE: StageKind = StageKind {
     estimate: |task| {
         let dataset = super::dataset_of(task, task.values.word("data"))?;
         let count = dataset.queries.len();
-        let seconds = count as f64 * task.values.number("epochs").unwrap_or(1.0) * 0.2;
+        let seconds = count as f64 * task.values.real("epochs") * 0.2;
         Ok(Estimate {
             work: format!("learns from {count} queries"),
             seconds: Some(seconds),

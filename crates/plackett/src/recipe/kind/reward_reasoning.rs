@@ -214,7 +214,7 @@ fn learn(
         depth: start.values.count("depth"),
         reference: &reference,
     };
-    let number = |name| values.number(name).unwrap_or_default();
+    let number = |name| values.real(name);
     let (group, temperature) = (values.count("group"), number("temperature"));
     let policy = PolicyTask {
         model: &model,

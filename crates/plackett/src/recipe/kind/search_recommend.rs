@@ -174,7 +174,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let all = read_interactions(&folder.join(FILE), None)?;
     let (vectors, films) = vectors_of(task)?;
     let films = FilmSearches::load(&films, &all.items)?;
-    let (world, cut) = world_of(&all, films, &vectors, values.number("cold").unwrap_or_default())?;
+    let (world, cut) = world_of(&all, films, &vectors, values.real("cold"))?;
     let mut answers = Vec::new();
     for seed in 1..=values.count("seeds") {
         answers.push(measure(task, &world, all.items.len(), seed as u64)?);
@@ -252,7 +252,7 @@ fn world_of(
 
 fn measure(task: &Task<'_>, world: &World, items: usize, seed: u64) -> Result<Answers, StageError> {
     let values = task.values;
-    let number = |name: &str| values.number(name).unwrap_or_default();
+    let number = |name: &str| values.real(name);
     let width = values.count("width");
     let config = SynerGenConfig {
         width,

@@ -215,7 +215,7 @@ struct Measured {
 
 fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let all = read_interactions(&paths(task.values, task.surroundings)?[0], None)?;
-    let parts = parts_of(&all, task.values.number("cold").unwrap_or_default());
+    let parts = parts_of(&all, task.values.real("cold"));
     let text = text_vectors(task, &all)?;
     let mut measured = Vec::new();
     for seed in 1..=task.values.count("seeds") {
@@ -311,7 +311,7 @@ fn learn(
     seed: u64,
 ) -> Result<(), StageError> {
     let values = task.values;
-    let number = |name| values.number(name).unwrap_or_default() as f32;
+    let number = |name| values.real(name) as f32;
     let sequences: Vec<Vec<u32>> =
         learned.iter().map(|events| events.iter().map(|event| event.item).collect()).collect();
     let lesson = SetRecTask::new(model, &sequences, number("alpha"));

@@ -96,7 +96,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let seed = values.count("seed") as u64;
     let first = trained(task, &lists, &tested, features, seed)?;
     let second = trained(task, &lists, &tested, features, seed.wrapping_add(1_000_003))?;
-    let (threshold, grade) = (values.number("threshold").unwrap_or(0.5), values.count("grade") as f32);
+    let (threshold, grade) = (values.real("threshold"), values.count("grade") as f32);
     let (mut keys, mut quality, mut apart, mut right) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for ((list, first), second) in tested.iter().zip(&first).zip(&second) {
         let gains = list.labels.iter().map(|grade| f64::from(*grade).exp2() - 1.0).collect();

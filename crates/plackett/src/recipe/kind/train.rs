@@ -118,15 +118,43 @@ pub static TRAIN: StageKind = StageKind {
     run,
 };
 
-/// The model that a stage of this kind has left in its folder.
-pub fn model_of(task: &Task<'_>, stage: &str) -> Result<PathBuf, StageError> {
-    Ok(task.input(stage)?.folder.join(FOLDER))
+/// Kinds of stages that leave an encoder in their folder [`FOLDER`].
+pub const ENCODERS: [&str; 4] = ["train", "train-embedder", "train-views", "factorize"];
+
+/// Kinds of stages that leave a model of any sort there.
+pub const MODELS: [&str; 8] = [
+    "train",
+    "train-embedder",
+    "train-views",
+    "factorize",
+    "train-decoder",
+    "train-listwise",
+    "memorize",
+    "unlearn",
+];
+
+/// The folder of the model that the stage of a field `trained` has left, which has to be of one of these kinds. Whether it can do what it is
+/// asked for is said when it is opened.
+///
+/// # Errors
+/// The stage is of another kind: what it gives is no model of its own.
+pub fn model_of(task: &Task<'_>, stage: &str, kinds: &[&str]) -> Result<PathBuf, StageError> {
+    let input = task.input(stage)?;
+    if !kinds.contains(&input.kind.name) {
+        let problem = format!(
+            "the stage `{stage}` is of the kind `{}`, whose model cannot take the place of `model`; name a stage of the kind `{}`",
+            input.kind.name,
+            kinds.join("` or `")
+        );
+        return Err(StageError::Field { field: "trained", problem });
+    }
+    Ok(input.folder.join(FOLDER))
 }
 
 fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let (examples, without) = examples(task)?;
     let base = match task.values.text("trained") {
-        Some(stage) => model_of(task, stage)?,
+        Some(stage) => model_of(task, stage, &ENCODERS)?,
         None => task.surroundings.directory(task.values.word("model"))?,
     };
     let job = job(task.values);

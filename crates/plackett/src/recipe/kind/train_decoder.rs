@@ -193,7 +193,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     }
     let found = held.len();
     let held = spread(held, values.count("windows"));
-    let depths = depths_of(values, "depths").map_err(|error| StageError::Simulation(error.to_string()))?;
+    let depths = depths_of(values, "depths").map_err(|error| StageError::Work(error.to_string()))?;
     let measured = depths_of(values, "measured").unwrap_or_else(|_| depths.clone());
     // What is measured with a matrix of its own is what is trained with one.
     let read_outs = match values.on("own_heads") {
@@ -205,7 +205,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         false => ReadOuts::shared(&model, &measured)?,
     };
     let compute = Compute::new(rayon::current_num_threads());
-    let language = || parse_sum("language").map_err(|error| StageError::Simulation(error.to_string()));
+    let language = || parse_sum("language").map_err(|error| StageError::Work(error.to_string()));
     let learning =
         LanguageTask::of_tokens(&model, windows, language()?)?.with_read_outs(match values.on("own_heads") {
             true => read_outs.trained(&parameters),

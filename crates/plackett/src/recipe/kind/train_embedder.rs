@@ -107,7 +107,7 @@ pub static TRAIN_EMBEDDER: StageKind = StageKind {
         let values = task.values;
         let (steps, queries) = (values.count("steps"), values.count("batch"));
         let list = values.count("depth") * values.count("tokens") * 6 / 10;
-        let prompted = values.on("feedback") && values.number("weight") > Some(0.0);
+        let prompted = values.on("feedback") && values.real("weight") > 0.0;
         let tokens = steps * queries * if prompted { 2 * list } else { list };
         let work = format!("a training of {steps} steps of {queries} queries");
         Ok(Estimate { work, seconds: Some(tokens as f64 / TOKENS_A_SECOND), ..Estimate::default() })
@@ -118,18 +118,18 @@ pub static TRAIN_EMBEDDER: StageKind = StageKind {
 fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let values = task.values;
     let base = match values.text("trained") {
-        Some(stage) => train::model_of(task, stage)?,
+        Some(stage) => train::model_of(task, stage, &train::ENCODERS)?,
         None => task.surroundings.directory(values.word("model"))?,
     };
     let (mut parameters, seed) = (Parameters::default(), values.count("seed"));
     let lengths = FeedbackLengths { text: values.count("tokens"), prompt: values.count("prompt_tokens") };
     let encoder = TextEncoder::open(&base, &mut parameters, lengths.prompt.max(lengths.text))?;
     let (requests, cut) = rank::requests(task, values)?;
-    let prompted = values.on("feedback") && values.number("weight") > Some(0.0);
+    let prompted = values.on("feedback") && values.real("weight") > 0.0;
     let over = prompted.then(|| (values.count("depth"), lengths.prompt.min(encoder.most_tokens())));
     let prompts = Prompts::new(&reader(task, &base)?, encoder.most_tokens(), over)?;
     let lists = lists(task, &requests, &prompts)?;
-    let weight = values.number("weight").unwrap_or_default() as f32;
+    let weight = values.real("weight") as f32;
     let terms = |name: &'static str| -> Result<Vec<Term>, StageError> {
         parse_sum(values.word(name))
             .map_err(|error| StageError::Field { field: name, problem: error.to_string() })

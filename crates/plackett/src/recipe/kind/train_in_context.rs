@@ -107,7 +107,7 @@ fn check(values: &Values, registry: &Registry) -> Result<(), RecipeError> {
     if values.count("layer") > values.count("layers") {
         return said("layer", format!("there are {} layers", values.count("layers")));
     }
-    let weight = |name| values.number(name).unwrap_or_default();
+    let weight = |name| values.real(name);
     if weight("answer") + weight("auxiliary") == 0.0 {
         return said("auxiliary", "without it and without `answer` there is nothing to learn".into());
     }
@@ -225,7 +225,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let mut parameters = Parameters::default();
     let llama = Llama::load(&mut parameters, &mut Initializer::new(seed), &config)?;
     widen(&mut parameters);
-    let number = |name| values.number(name).unwrap_or_default() as f32;
+    let number = |name| values.real(name) as f32;
     let settings = InContextSettings {
         answer: number("answer"),
         auxiliary: number("auxiliary"),

@@ -187,7 +187,6 @@ fn estimate(task: &Task<'_>) -> Result<Estimate, StageError> {
 }
 
 fn job(values: &Values) -> ListwiseJob {
-    let number = |name| values.number(name).unwrap_or_default() as f32;
     let settings = settings_of(values);
     ListwiseJob {
         objective: values.word("objective").into(),
@@ -198,7 +197,7 @@ fn job(values: &Values) -> ListwiseJob {
         },
         trained: Trained { adapter: values.word("adapter").into(), targets: values.word("targets").into() },
         ends: values.on("end"),
-        noise: number("noise"),
+        noise: values.number("noise").unwrap_or(0.0) as f32,
         together: MEASURED_TOGETHER,
         settings,
     }
@@ -207,7 +206,7 @@ fn job(values: &Values) -> ListwiseJob {
 /// Where the files of the model to begin with are.
 fn base_of(task: &Task<'_>) -> Result<PathBuf, StageError> {
     match task.values.text("trained") {
-        Some(stage) => model_of(task, stage),
+        Some(stage) => model_of(task, stage, &[TRAIN_LISTWISE.name]),
         None => task.surroundings.directory(task.values.word("model")),
     }
 }

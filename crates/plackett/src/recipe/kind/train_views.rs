@@ -125,11 +125,11 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let ranker = ViewRanker::open(&base, &mut parameters, views, most, seed as u64)?;
     let (requests, cut) = rank::requests(task, values)?;
     let lists = lists(task, &requests, &prompts(reader(task, &base)?, views, ranker.encoder.most_tokens())?)?;
-    let held = (lists.examples.len() as f64 * values.number("held_out").unwrap_or_default()) as usize;
+    let held = (lists.examples.len() as f64 * values.real("held_out")) as usize;
     let (learned, held_out) = lists.examples.split_at(lists.examples.len() - held);
     let objective =
         || parse_sum(values.word("objective")).map_err(|error| field("objective", error.to_string()));
-    let lambda = values.number("lambda").unwrap_or_default() as f32;
+    let lambda = values.real("lambda") as f32;
     let lesson = ViewTask::new(&ranker, learned, most, objective()?, lambda)?;
     let test = ViewTask::new(&ranker, held_out, most, objective()?, lambda)?;
     let compute = Compute::new(rayon::current_num_threads());

@@ -53,7 +53,7 @@ pub fn learn(
         NUMBERS.iter().for_each(|name| enter(name, 0.0));
         return Ok(());
     }
-    let number = |name| values.number(name).unwrap_or_default() as f32;
+    let number = |name| values.real(name) as f32;
     let settings = Settings {
         batch: values.count("batch").min(lists.len()),
         seed: seed as u64,

@@ -135,7 +135,7 @@ pub static WRITE_SESSIONS: StageKind = StageKind {
 fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let values = task.values;
     let (world, rewards) = world_and_rewards(task, task.input(values.word("rewards"))?)?;
-    let number = |name: &str| values.number(name).unwrap_or_default() as f32;
+    let number = |name: &str| values.real(name) as f32;
     let mut parameters = Parameters::default();
     let writer = writer_of(&world, values, &mut parameters)?;
     let sessions = world.learned(writer.length);

@@ -205,7 +205,7 @@ fn answers(
     let prompts: Vec<Prompt> = records.iter().map(message).collect();
     let request = |prompt| GenerationRequest { prompt, form: &AnswerForm::Text, sample: 0 };
     let requests: Vec<GenerationRequest<'_>> = prompts.iter().map(request).collect();
-    let said = |error: plackett_rank::model::CallError| StageError::Simulation(error.to_string());
+    let said = |error: plackett_rank::model::CallError| StageError::Answer(error.to_string());
     let replies = model.generate(&requests, options).into_iter();
     replies.map(|reply| reply.map(|made| (made.text.trim().to_string(), made.finish)).map_err(said)).collect()
 }
