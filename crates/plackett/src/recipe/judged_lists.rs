@@ -18,7 +18,7 @@ pub fn judged_lists<'d>(
     dataset: &'d Dataset,
     rankings: &'d [Ranking],
 ) -> impl Iterator<Item = JudgedList<'d>> {
-    dataset.queries.iter().zip(rankings).map(|(query, ranking)| {
+    dataset.queries.iter().zip(rankings).map(move |(query, ranking)| {
         let ids = ranking.entries.iter().map(|entry| entry.id.as_str());
         JudgedList { query, ranking, grades: dataset.qrels.grades_of(&query.id, ids) }
     })

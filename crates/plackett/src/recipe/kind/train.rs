@@ -118,7 +118,7 @@ pub static TRAIN: StageKind = StageKind {
     run,
 };
 
-/// Kinds of stages that leave an encoder in their folder [`FOLDER`].
+/// Kinds of stages that leave an encoder in their folder `model`.
 pub const ENCODERS: [&str; 4] = ["train", "train-embedder", "train-views", "factorize"];
 
 /// Kinds of stages that leave a model of any sort there.
