@@ -69,12 +69,37 @@ pub struct Report {
 }
 
 impl Report {
-    /// The mean loss of the last tenth of the steps of the last phase.
+    /// The mean loss of the last tenth of the steps of the last phase; 0 without any.
     pub fn final_loss(&self) -> f32 {
         let phase: Vec<f32> =
             self.steps.iter().filter(|step| step.phase == self.phases).map(|step| step.loss).collect();
         let last = &phase[phase.len() - phase.len().div_ceil(10)..];
-        last.iter().sum::<f32>() / last.len().max(1) as f32
+        if last.is_empty() {
+            return 0.0;
+        }
+        last.iter().sum::<f32>() / last.len() as f32
+    }
+
+    /// The loss of the very first step; 0 without any.
+    pub fn first_loss(&self) -> f32 {
+        self.steps.first().map_or(0.0, |step| step.loss)
+    }
+
+    /// The median of the seconds that a step took, of an even number of steps the upper one of the two in the middle; 0 without any.
+    pub fn median_seconds(&self) -> f64 {
+        let mut seconds: Vec<f64> = self.steps.iter().map(|step| step.seconds).collect();
+        seconds.sort_by(f64::total_cmp);
+        seconds.get(seconds.len() / 2).copied().unwrap_or_default()
+    }
+
+    /// The seconds of all steps.
+    pub fn seconds(&self) -> f64 {
+        self.steps.iter().map(|step| step.seconds).sum()
+    }
+
+    /// How many lists, pairs or tokens of all steps could not teach.
+    pub fn skipped(&self) -> usize {
+        self.steps.iter().map(|step| step.skipped).sum()
     }
 }
 
@@ -294,4 +319,30 @@ pub fn mean_loss(
         weight += loss.used as f64;
     }
     Ok(total / weight.max(1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_sums_its_steps_up() {
+        let step = |(phase, loss, seconds, skipped): (usize, f32, f64, usize)| StepRecord {
+            phase,
+            step: 1,
+            loss,
+            rate: 0.0,
+            gradient_norm: 0.0,
+            tokens: 0,
+            skipped,
+            seconds,
+        };
+        let steps = [(1, 8.0, 9.0, 1), (1, 4.0, 1.0, 0), (2, 3.0, 4.0, 2), (2, 2.0, 2.0, 0)];
+        let report = Report { steps: steps.map(step).to_vec(), phases: 2, ..Report::default() };
+        // A tenth of the two steps of the last phase is one; of 1, 2, 4 and 9 seconds the upper one in the middle is 4.
+        assert_eq!((report.first_loss(), report.final_loss()), (8.0, 2.0));
+        assert_eq!((report.median_seconds(), report.seconds(), report.skipped()), (4.0, 16.0, 3));
+        let none = Report::default();
+        assert_eq!((none.first_loss(), none.final_loss(), none.median_seconds()), (0.0, 0.0, 0.0));
+    }
 }

@@ -326,7 +326,7 @@ fn learn(
     if let Some(sentence) = learned.cut.sentence() {
         output.warn(&sentence);
     }
-    let skipped: usize = learned.report.steps.iter().map(|step| step.skipped).sum();
+    let skipped = learned.report.skipped();
     if skipped > 0 {
         let (what, objective) = job.learns();
         output.warn(&format!("{skipped} {what} of batches could not teach `{objective}`"));

@@ -57,9 +57,8 @@ pub fn write(
 
 /// What a reader wants to know first.
 fn chips(outcome: &Outcome, ndcg: Option<[f64; 2]>) -> Vec<(&'static str, String)> {
-    let steps = &outcome.report.steps;
-    let seconds: f64 = steps.iter().map(|step| step.seconds).sum();
-    let tokens: usize = steps.iter().map(|step| step.tokens).sum();
+    let seconds = outcome.report.seconds();
+    let tokens: usize = outcome.report.steps.iter().map(|step| step.tokens).sum();
     let mut chips = vec![
         ("steps", outcome.report.total.to_string()),
         ("trained numbers", format!("{} of {}", outcome.trainable, outcome.parameters)),

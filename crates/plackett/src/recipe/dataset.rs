@@ -120,10 +120,7 @@ impl Dataset {
         }
         if values.on("answered") {
             let count = queries.len();
-            let answered = |query: &Query| {
-                judgments.query(&query.id).is_some_and(|judged| judged.iter().any(|j| j.grade > 0))
-            };
-            queries.retain(answered);
+            queries.retain(|query| judgments.relevant(&query.id).next().is_some());
             if queries.len() < count {
                 remarks.push(format!(
                     "{} of {count} queries have no relevant document and are left out",
@@ -196,12 +193,10 @@ impl Dataset {
             match values.word("order") {
                 "inverted" => list.reverse(),
                 "ideal" => {
-                    let judged = self.qrels.query(&query.id);
-                    let grades: HashMap<&str, i32> =
-                        judged.into_iter().flat_map(|j| j.iter()).map(|j| (j.document, j.grade)).collect();
-                    list.sort_by_key(|(id, _)| {
-                        std::cmp::Reverse(grades.get(id.as_str()).copied().unwrap_or(0))
-                    });
+                    let grades = self.qrels.grades_of(&query.id, list.iter().map(|(id, _)| id.as_str()));
+                    let mut graded: Vec<_> = grades.into_iter().zip(list).collect();
+                    graded.sort_by_key(|(grade, _)| std::cmp::Reverse(*grade));
+                    list = graded.into_iter().map(|(_, listed)| listed).collect();
                 }
                 "shuffled" => list.shuffle(&mut ChaCha8Rng::seed_from_u64(seed_of(seed, &query.id))),
                 _ => {}
@@ -225,9 +220,7 @@ impl Dataset {
     /// The id of a copy of a document, judged as its original.
     fn copy(&mut self, query: &str, id: &str, round: usize) -> Result<String, StageError> {
         let copy = format!("{id}{}", COPY.repeat(round));
-        let judged = self.qrels.query(query);
-        let grade = judged.and_then(|judged| judged.iter().find(|j| j.document == id)).map(|j| j.grade);
-        if let Some(grade) = grade {
+        if let Some(grade) = self.qrels.grade(query, id) {
             self.qrels.query_mut(query).push("0", &copy, grade).map_err(full)?;
         }
         Ok(copy)
@@ -276,8 +269,7 @@ impl Dataset {
     pub fn answered_in(&self, split: &str) -> Result<Vec<(Query, Vec<String>)>, StageError> {
         let judgments = self.folder.qrels(split)?;
         let relevant = |query: &Query| -> Vec<String> {
-            let judged = judgments.query(&query.id).into_iter().flat_map(|judged| judged.iter());
-            judged.filter(|judged| judged.grade > 0).map(|judged| judged.document.to_string()).collect()
+            judgments.relevant(&query.id).map(|judgment| judgment.document.to_string()).collect()
         };
         let all = self.folder.queries()?.into_iter().map(|query| (relevant(&query), query));
         Ok(all

@@ -260,6 +260,12 @@ pub enum StageError {
     /// A simulation.
     #[error("{0}")]
     Simulation(String),
+    /// What a model answered cannot be used, or it did not answer.
+    #[error("{0}")]
+    Answer(String),
+    /// A step of the stage's own work could not be done.
+    #[error("{0}")]
+    Work(String),
     /// The cache folder.
     #[error(
         "{}: {}; the stage's folder in the cache may be removed, it is made again, or another cache named with --cache",

@@ -248,6 +248,14 @@ impl Values {
         }
     }
 
+    /// A number that is always there: written, or the declared default.
+    pub fn real(&self, name: &str) -> f64 {
+        let number = self.number(name);
+        // What is not declared, or may be left out, is a mistake of the kind and not of a recipe.
+        debug_assert!(number.is_some(), "`{name}` is read as a number that is always there, and it is not");
+        number.unwrap_or_default()
+    }
+
     /// A switch.
     pub fn on(&self, name: &str) -> bool {
         matches!(self.find(name).map(|field| &field.value), Some(Value::Switch(true)))

@@ -3,7 +3,6 @@
 use super::catalogue_index::CatalogueIndex;
 use super::error::StageError;
 use super::quantity::{Quantity, mean};
-use super::small_decoder::of_seeds;
 use plackett_eval::calibration::Reliability;
 use plackett_rec::synergen::{ContextCache, Occurrence, SynerGenInference};
 use plackett_rec::{RecError, TargetRank, target_rank};
@@ -292,8 +291,9 @@ pub fn quantities(users: &[AskedUser], seeds: &[Answers]) -> Vec<Quantity> {
             numbers.push(Quantity::by_query(format!("{mode_name}/{name}"), keys, values));
         }
     }
-    let of_seed =
-        |(at, name): (usize, &&str)| of_seeds(name, seeds.iter().map(|seed| seed.by_seed[at]).collect());
+    let of_seed = |(at, name): (usize, &&str)| {
+        Quantity::of_seeds(name, seeds.iter().map(|seed| seed.by_seed[at]).collect())
+    };
     numbers.extend(BY_SEED.iter().enumerate().map(of_seed));
     let indexed: Vec<&[f64; BY_INDEX.len()]> =
         seeds.iter().filter_map(|seed| seed.by_index.as_ref().map(|(numbers, _)| numbers)).collect();

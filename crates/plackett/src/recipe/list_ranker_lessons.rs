@@ -1,11 +1,11 @@
 //! Questions with several sides as a list ranker learns from them and is tested with them: vectors, silver lists, coverage, and what
 //! a reader of a list could say.
 
+use super::asked_question::Asked;
 use super::choosing::TextVectors;
 use super::error::StageError;
 use super::faceted::{Articles, Faceted, FacetedQuestion, side_text};
 use super::field::Values;
-use super::kind::facets::Asked;
 use plackett_core::Document;
 use plackett_core::diversity::{Coverage, RougeText, com_rouge};
 use plackett_rank::ask::coverage_of;
@@ -144,7 +144,7 @@ impl Lesson {
             extra: asked.documents.iter().map(|document| extra_of(document)).collect(),
         };
         let coverage = coverage_of(&question.aspects, &asked.documents)
-            .map_err(|error| StageError::Simulation(error.to_string()))?;
+            .map_err(|error| StageError::Work(error.to_string()))?;
         let silver = coverage.silver(values.count("k")).items;
         let example = SilverExample { question: listed, coverage, silver };
         Ok(Lesson { question, places, example })
@@ -194,9 +194,8 @@ fn searched<'v>(vectors: &'v TextVectors, question: &FacetedQuestion) -> Result<
 }
 
 fn continued(coverage: &Coverage, list: &[usize], begun: usize) -> Result<f64, StageError> {
-    let utilities = |chosen: &[usize]| {
-        coverage.utilities(chosen).map_err(|error| StageError::Simulation(error.to_string()))
-    };
+    let utilities =
+        |chosen: &[usize]| coverage.utilities(chosen).map_err(|error| StageError::Work(error.to_string()));
     let (mut sum, mut ideal, mut greedy) = (0.0, 0.0, list[..begun].to_vec());
     for step in begun..list.len() {
         sum += utilities(&list[..step])?[list[step]];

@@ -2,7 +2,7 @@
 
 use super::dataset::seed_of;
 use super::error::StageError;
-use super::kind::{dataset_of, rankings_of};
+use super::inputs::{dataset_of, rankings_of};
 use super::task::Task;
 use crate::list_lessons::{ListLessons, ListLessonsError, TaughtLists};
 use plackett_core::Document;
@@ -21,7 +21,7 @@ impl From<ListLessonsError> for StageError {
             ListLessonsError::List { name, problem } => {
                 StageError::Field { field: "candidates", problem: format!("query `{name}`: {problem}") }
             }
-            ListLessonsError::OtherTokens => StageError::Simulation(error.to_string()),
+            ListLessonsError::OtherTokens => StageError::Work(error.to_string()),
         }
     }
 }

@@ -5,17 +5,20 @@
 //! each from the cache when nothing that it depends on has changed, and judges its claims. What stages, claims and
 //! simulations there are is in one [`Registry`], from which the reader, the help and `docs/recipes.md` are made.
 
+mod asked_question;
 mod catalogue_index;
 mod categories;
 mod choosing;
 pub mod claim;
 pub mod dataset;
+mod digits;
 pub mod docids;
 mod document_part;
 mod embedding_lessons;
 mod error;
 mod expression;
 mod faceted;
+mod feature_lists;
 pub mod field;
 mod file;
 mod film;
@@ -23,6 +26,8 @@ mod film_sessions;
 mod four_modes;
 pub mod graph;
 pub mod guide;
+mod inputs;
+mod judged_lists;
 mod kind;
 mod list_ranker_lessons;
 mod listwise_lessons;
@@ -30,11 +35,14 @@ mod next_item;
 mod ordered_groups;
 mod papers_page;
 mod parallel_texts;
+mod policy_summary;
 mod product;
 mod quantity;
+mod question_pairs;
 mod rankings;
 mod reasoner;
 mod registry;
+mod repeated_measures;
 pub mod report;
 mod results;
 mod run;
@@ -49,6 +57,7 @@ mod teacher;
 #[cfg(test)]
 mod tests;
 mod training;
+mod training_fields;
 mod unlearning;
 mod wiki;
 mod word_weights;

@@ -3,7 +3,7 @@
 use super::error::StageError;
 use super::quantity::{Quantity, mean};
 use super::registry::Made;
-use super::small_decoder::{folder_of, learn_pairs, new_decoder, of_seeds};
+use super::small_decoder::{folder_of, learn_pairs, new_decoder};
 use super::task::Task;
 use plackett_eval::list_ndcg;
 use plackett_lm::decode::{Sampling, TokenTrie};
@@ -173,7 +173,8 @@ pub fn write_decoders(
     let mut made = Made { numbers: measured(&tested, &all), ..Made::default() };
     let by_seed = |of: fn(&NextMeasured) -> &Vec<f64>| all.iter().map(|seed| mean(of(seed))).collect();
     let columns = [by_seed(|seed| &seed.unique), draws, by_seed(|seed| &seed.legal)];
-    made.numbers.extend(BY_SEED.into_iter().zip(columns).map(|(name, values)| of_seeds(name, values)));
+    made.numbers
+        .extend(BY_SEED.into_iter().zip(columns).map(|(name, values)| Quantity::of_seeds(name, values)));
     made.facts.push(("words and codes".into(), vocabulary.len().to_string()));
     Ok(made)
 }

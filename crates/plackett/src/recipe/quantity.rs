@@ -54,6 +54,12 @@ impl Quantity {
         Quantity { name: name.into(), unit: "query".into(), keys, values }
     }
 
+    /// A quantity of the seeds from 1.
+    pub fn of_seeds(name: &str, values: Vec<f64>) -> Quantity {
+        let keys = (1..=values.len()).map(|seed| seed.to_string()).collect();
+        Quantity { name: name.into(), unit: "seed".into(), keys, values }
+    }
+
     /// A quantity of one seed.
     pub fn of_seed(name: impl Into<String>, seed: usize, value: f64) -> Quantity {
         Quantity { name: name.into(), unit: "seed".into(), keys: vec![seed.to_string()], values: vec![value] }

@@ -308,7 +308,7 @@ impl<'a> Runner<'a> {
         if let Some(broken) =
             made.numbers.iter().find(|quantity| quantity.values.iter().any(|value| !value.is_finite()))
         {
-            return Err(StageError::Simulation(format!("`{}` has a value that is no number", broken.name)));
+            return Err(StageError::Work(format!("`{}` has a value that is no number", broken.name)));
         }
         let record = Record {
             kind: stage.kind.name.into(),
@@ -316,8 +316,7 @@ impl<'a> Runner<'a> {
             seconds: begun.elapsed().as_secs_f64(),
             made,
         };
-        let text =
-            serde_json::to_string(&record).map_err(|error| StageError::Simulation(error.to_string()))?;
+        let text = serde_json::to_string(&record).map_err(|error| StageError::Work(error.to_string()))?;
         atomic::write(&folder.join(RECORD), |out| out.write_all(text.as_bytes()))?;
         // Read back, so that this run and later ones work with the very same numbers.
         let unread =

@@ -2,10 +2,10 @@
 
 use super::error::{Problem, RecipeError, StageError};
 use super::field::{Default, FieldKind, FieldSpec, Values};
-use super::quantity::Quantity;
 use super::registry::Registry;
 use super::task::Task;
-use super::training::train_within;
+use super::training::{train_kept, train_within};
+use super::training_fields::{batch, rate, seed, settings_of};
 use plackett_train::Parameters;
 use plackett_train::nn::LlamaConfig;
 use plackett_train::objective::parse_sum;
@@ -29,16 +29,13 @@ pub const WIDTH: FieldSpec = FieldSpec::new(
 /// How wide, for decoders that write docids.
 pub const NARROW_WIDTH: FieldSpec = FieldSpec { default: Default::Whole(64), ..WIDTH };
 /// From which all that is drawn follows.
-pub const SEED: FieldSpec =
-    FieldSpec::new("seed", FieldKind::Whole(0, i64::MAX), Default::Whole(1), "of all that is drawn");
+pub const SEED: FieldSpec = seed("of all that is drawn");
 /// How many examples together.
-pub const BATCH: FieldSpec =
-    FieldSpec::new("batch", FieldKind::Whole(1, 4096), Default::Whole(32), "examples in a step");
+pub const BATCH: FieldSpec = batch(32, "examples in a step");
 /// How long.
 pub const STEPS: FieldSpec = FieldSpec::required("steps", FieldKind::Whole(1, i64::MAX), "steps");
 /// How fast.
-pub const RATE: FieldSpec =
-    FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(3e-3), "the learning rate");
+pub const RATE: FieldSpec = rate(3e-3);
 /// How often, each time from other weights.
 pub const SEEDS: FieldSpec =
     FieldSpec::new("seeds", FieldKind::Whole(1, 1000), Default::Whole(2), "how many");
@@ -85,26 +82,36 @@ pub fn learn_pairs(
     (model, seed): (&LanguageModel, usize),
     parameters: &mut Parameters,
 ) -> Result<(), StageError> {
-    let values = task.values;
-    let objective = parse_sum("language").map_err(|error| StageError::Simulation(error.to_string()))?;
-    let learning = LanguageTask::of_pairs(model, pairs, objective)?;
-    let steps = values.count("steps");
-    let settings = Settings {
-        batch: values.count("batch"),
-        steps,
-        rate: values.number("rate").unwrap_or_default() as f32,
-        warmup: steps / 20,
-        schedule: Schedule::Cosine,
-        seed: seed as u64,
-        ..Settings::default()
-    };
-    let name = format!("{}, seed {seed}", task.name);
-    train_within(task, &name, &learning, parameters, &settings)?;
+    let (lesson, settings) = pair_lesson(task.values, pairs, (model, seed))?;
+    train_within(task, &format!("{}, seed {seed}", task.name), &lesson, parameters, &settings)?;
     Ok(())
 }
 
-/// A number of each seed, from 1.
-pub fn of_seeds(name: &str, values: Vec<f64>) -> Quantity {
-    let keys = (1..=values.len()).map(|seed| seed.to_string()).collect();
-    Quantity { name: name.into(), unit: "seed".into(), keys, values }
+/// The same with checkpoints in a folder `part` of the stage, from which a run that was killed goes on; the folder is the caller's to remove.
+///
+/// # Errors
+/// As [`learn_pairs`], or a file that cannot be written.
+pub fn learn_pairs_kept(
+    task: &Task<'_>,
+    part: &str,
+    pairs: Vec<(Vec<u32>, Vec<u32>)>,
+    (model, seed): (&LanguageModel, usize),
+    parameters: &mut Parameters,
+) -> Result<(), StageError> {
+    let (lesson, settings) = pair_lesson(task.values, pairs, (model, seed))?;
+    let label = || format!("{}, seed {seed}", task.name);
+    train_kept(task, (part, &label), &lesson, parameters, &settings, None)?;
+    Ok(())
+}
+
+/// What is learned of pairs, and how.
+fn pair_lesson<'m>(
+    values: &Values,
+    pairs: Vec<(Vec<u32>, Vec<u32>)>,
+    (model, seed): (&'m LanguageModel, usize),
+) -> Result<(LanguageTask<'m>, Settings), StageError> {
+    let objective = parse_sum("language").map_err(|error| StageError::Work(error.to_string()))?;
+    let (warmup, schedule) = (values.count("steps") / 20, Schedule::Cosine);
+    let settings = Settings { warmup, schedule, seed: seed as u64, ..settings_of(values) };
+    Ok((LanguageTask::of_pairs(model, pairs, objective)?, settings))
 }

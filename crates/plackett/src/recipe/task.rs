@@ -29,6 +29,21 @@ pub struct Input<'a> {
     pub made: Option<Made>,
 }
 
+impl Input<'_> {
+    /// Refuses a stage that is of none of these kinds; `field` is where it is named.
+    ///
+    /// # Errors
+    /// It is of another kind.
+    pub fn check_kind(&self, field: &'static str, kinds: &[&str]) -> Result<(), StageError> {
+        let kind = self.kind.name;
+        if kinds.contains(&kind) {
+            return Ok(());
+        }
+        let problem = format!("it is of the kind `{kind}`; a stage `{}` is expected", kinds.join("` or `"));
+        Err(StageError::Field { field, problem })
+    }
+}
+
 /// Told what is being done, how much of it is done, and how much there is.
 pub type Progress<'a> = &'a (dyn Fn(&str, u64, u64) + Sync);
 
@@ -52,7 +67,17 @@ impl<'a> Task<'a> {
     /// The stage before this one of a name.
     pub fn input(&self, name: &str) -> Result<&'a Input<'a>, StageError> {
         // The reader has checked that it is there; the order of work puts it first.
-        self.inputs.get(name).ok_or_else(|| StageError::Simulation(format!("the stage `{name}` has not run")))
+        self.inputs.get(name).ok_or_else(|| StageError::Work(format!("the stage `{name}` has not run")))
+    }
+
+    /// The stage that a field names, which has to be of one of these kinds.
+    ///
+    /// # Errors
+    /// It is of another kind.
+    pub fn input_of(&self, field: &'static str, kinds: &[&str]) -> Result<&'a Input<'a>, StageError> {
+        let input = self.input(self.values.word(field))?;
+        input.check_kind(field, kinds)?;
+        Ok(input)
     }
 }
 
@@ -191,4 +216,25 @@ fn weights(path: &Path) -> u64 {
 pub fn hash_file(path: &Path) -> Result<String, StageError> {
     let failed = |source| FormatError::Open { file: path.display().to_string(), source };
     Ok(content(path).map_err(failed)?.sha256)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::field::{Reader, Scale};
+    use super::super::source::Source;
+    use super::*;
+    use toml::de::DeTable;
+
+    #[test]
+    fn a_stage_of_another_kind_is_refused_by_the_field_that_names_it() {
+        let source = Source::of_text("test", "");
+        let table = DeTable::parse(&source.text).unwrap();
+        let reader = Reader { source: &source, scale: Scale::Quick };
+        let values = reader.fields(table.get_ref(), 0..0, &[], &[], "a stage").unwrap();
+        let kind = Registry::default().stage("index").unwrap();
+        let input = Input { kind, values: &values, folder: PathBuf::new(), made: None };
+        assert!(input.check_kind("start", &["data", "index"]).is_ok());
+        let message = input.check_kind("start", &["data", "rank"]).unwrap_err().to_string();
+        assert_eq!(message, "`start`: it is of the kind `index`; a stage `data` or `rank` is expected");
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::error::StageError;
 use super::field::{Default, FieldKind, FieldSpec, Gives};
-use super::kind::rankings_of;
+use super::inputs::rankings_of;
 use super::task::Task;
 use plackett_core::Ranking;
 use std::collections::HashMap;

@@ -3,6 +3,7 @@
 
 use super::error::StageError;
 use super::task::Task;
+use super::training_fields::settings_of;
 use plackett_train::objective::parse_sum;
 use plackett_train::trainer::{
     self, Hooks, Report, Settings, StepRecord, VectorList, VectorScorer, VectorTask, train,
@@ -79,16 +80,13 @@ pub fn learn_scorer(
     let values = task.values;
     let mut parameters = Parameters::default();
     let scorer = VectorScorer::hidden(&mut parameters, training.width, values.count("hidden"), training.seed);
-    let objective =
-        parse_sum(training.objective).map_err(|error| StageError::Simulation(error.to_string()))?;
+    let objective = parse_sum(training.objective).map_err(|error| StageError::Work(error.to_string()))?;
     let lesson = VectorTask { scorer: scorer.clone(), lists, objective, temperature: 1.0 };
     let settings = Settings {
         batch: training.batch.min(lists.len()),
-        steps: values.count("steps"),
-        rate: values.number("rate").unwrap_or_default() as f32,
         seed: training.seed,
         decay: training.decay,
-        ..Settings::default()
+        ..settings_of(values)
     };
     train_within(task, task.name, &lesson, &mut parameters, &settings)?;
     Ok((scorer, parameters))

@@ -259,10 +259,7 @@ fn labelled(
     let (mut pairs, mut unknown, mut unanswered) = (Vec::new(), 0, 0);
     for query in &queries {
         let before = pairs.len();
-        for judgment in qrels.query(&query.id).into_iter().flat_map(|judged| judged.iter()) {
-            if judgment.grade <= 0 {
-                continue;
-            }
+        for judgment in qrels.relevant(&query.id) {
             match places.get(judgment.document) {
                 Some(document) => pairs.push(TextPair { text: query.text.clone(), document: *document }),
                 None => unknown += 1,

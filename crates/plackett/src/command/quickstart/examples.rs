@@ -79,7 +79,7 @@ fn moved(before: Option<usize>, after: usize) -> String {
 
 /// The judged grade as dots, or a word when nobody judged the document.
 fn grade(qrels: &Qrels, query: &str, document: &str) -> String {
-    let judged = qrels.query(query).and_then(|q| q.iter().find(|j| j.document == document).map(|j| j.grade));
+    let judged = qrels.grade(query, document);
     match judged {
         Some(grade @ 1..) => {
             let full = grade.min(3) as usize;

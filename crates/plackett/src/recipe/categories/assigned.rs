@@ -49,12 +49,7 @@ impl AssignedPaths {
     pub fn of_stage(task: &Task<'_>, stage: &str, documents: usize) -> Result<AssignedPaths, StageError> {
         let input = task.input(stage)?;
         let wrong = |problem: String| StageError::Field { field: "paths", problem };
-        if input.kind.name != "category-paths" {
-            let kind = input.kind.name;
-            return Err(wrong(format!(
-                "`{stage}` is of the kind `{kind}`; a stage `category-paths` is expected"
-            )));
-        }
+        input.check_kind("paths", &["category-paths"])?;
         let path = input.folder.join(FILE);
         let damaged = |problem: String| StageError::Damaged { path: path.clone(), problem };
         let text = std::fs::read(&path).map_err(StageError::cache(&path))?;

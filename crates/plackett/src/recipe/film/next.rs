@@ -19,7 +19,7 @@ impl FilmLanguage {
     /// There is no title.
     pub fn next_films(&self, world: &FilmWorld, seed: u64) -> Result<NextItems, StageError> {
         let lines: Vec<Vec<u32>> = (0..world.catalogue).map(|place| self.line(world, place)).collect();
-        let built = TokenTrie::build(&lines).map_err(|error| StageError::Simulation(error.to_string()))?;
+        let built = TokenTrie::build(&lines).map_err(|error| StageError::Work(error.to_string()))?;
         let trie = Arc::new(built.trie);
         let rank = |place: usize| trie.find(&lines[place]).unwrap_or_default();
         let (mut all, mut tested) = (Vec::new(), Vec::new());

@@ -6,6 +6,7 @@ use crate::recipe::error::StageError;
 use crate::recipe::field::Values;
 use crate::recipe::task::Task;
 use crate::recipe::training::train_within;
+use crate::recipe::training_fields::settings_of;
 use plackett_rec::onerec::{RewardConfig, RewardTask, Session, SessionReward, TARGETS};
 use plackett_train::optimizer::Schedule;
 use plackett_train::trainer::Settings;
@@ -47,13 +48,10 @@ impl Rewards {
         for (half, (model, parameters)) in rewards.models.iter_mut().enumerate() {
             let sessions = half_of(&world.logged(), half);
             let settings = Settings {
-                batch: values.count("batch"),
-                steps: values.count("steps"),
-                rate: values.number("rate").unwrap_or_default() as f32,
                 schedule: Schedule::Cosine,
                 decay: 0.01,
                 seed: (2 * values.count("seed") + half) as u64,
-                ..Settings::default()
+                ..settings_of(values)
             };
             let name = format!("{}, {}", task.name, HALVES[half]);
             train_within(task, &name, &RewardTask::new(model, &sessions), parameters, &settings)?;

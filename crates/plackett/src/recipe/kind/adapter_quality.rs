@@ -7,12 +7,13 @@ use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, StageKind};
 use crate::recipe::task::Task;
+use crate::recipe::training_fields::{batch, rate, settings_of, steps, warmup};
 use plackett_core::formats::FormatError;
 use plackett_core::{Ranking, Run};
 use plackett_eval::measure::parse_list;
 use plackett_eval::{Evaluator, IntervalOptions, Policy};
 use plackett_train::adapter::factorize::{Factorization, Solver};
-use plackett_train::trainer::{AdaptedRanker, RankingJob, Settings, StepRecord, Trained};
+use plackett_train::trainer::{AdaptedRanker, RankingJob, StepRecord, Trained};
 use plackett_train::{Compute, adapter, objective};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -66,21 +67,16 @@ pub static ADAPTER_QUALITY: StageKind = StageKind {
             Default::Text("bce"),
             "what is minimised, as in docs/objectives.md",
         ),
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(1e-3), "the learning rate"),
+        rate(1e-3),
         FieldSpec::new(
             "head_rate",
             FieldKind::Number(0.0, 1.0),
             Default::Number(1e-3),
             "the learning rate of the head; 0 for that of the rest",
         ),
-        FieldSpec::new("batch", FieldKind::Whole(1, 4096), Default::Whole(8), "queries in a step"),
-        FieldSpec::new(
-            "steps",
-            FieldKind::Whole(1, 1_000_000),
-            Default::Whole(100),
-            "of AdamW, in each phase of an adapter that has several",
-        ),
-        FieldSpec::new("warmup", FieldKind::Whole(0, i64::MAX), Default::Whole(0), "steps of warm-up"),
+        batch(8, "queries in a step"),
+        steps((1, 1_000_000), 100, "of AdamW, in each phase of an adapter that has several"),
+        warmup(0),
         FieldSpec::new("tokens", FieldKind::Whole(8, 512), Default::Whole(96), "most tokens of a pair"),
         FieldSpec::new(
             "negatives",
@@ -144,16 +140,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
 }
 
 fn job(values: &Values) -> RankingJob {
-    let number = |name| values.number(name).unwrap_or_default() as f32;
-    let settings = Settings {
-        batch: values.count("batch"),
-        steps: values.count("steps"),
-        rate: number("rate"),
-        head_rate: number("head_rate"),
-        warmup: values.count("warmup"),
-        seed: values.count("seed") as u64,
-        ..Settings::default()
-    };
+    let settings = settings_of(values);
     // What is not trained is counted as what would be trained without any adapter.
     let adapter = if is_trained(values) { values.word("adapter") } else { "head" };
     RankingJob {
@@ -219,10 +206,7 @@ fn learn(
     let place = (Some(task.folder), identity.as_str());
     let (report, cut) = ranker.train(&examples, place, compute, &mut progress)?;
     train::remove_checkpoint(task.folder)?;
-    let mut seconds: Vec<f64> = report.steps.iter().map(|step| step.seconds).collect();
-    seconds.sort_by(f64::total_cmp);
-    let median = seconds.get(seconds.len() / 2).copied().unwrap_or_default();
-    let of = [f64::from(report.final_loss()), median];
+    let of = [f64::from(report.final_loss()), report.median_seconds()];
     made.numbers.extend(STEPS.iter().zip(of).map(|(name, value)| of_seed(task.values, name, value)));
     made.facts.push(("queries to learn from".into(), examples.len().to_string()));
     made.facts.push(("steps of all phases".into(), report.total.to_string()));
@@ -231,7 +215,7 @@ fn learn(
             .push(format!("{without} queries without a relevant candidate teach nothing and are left out"));
     }
     made.warnings.extend(cut.sentence());
-    let skipped: usize = report.steps.iter().map(|step| step.skipped).sum();
+    let skipped = report.skipped();
     if skipped > 0 {
         made.warnings.push(format!("{skipped} lists of batches could not teach the objective"));
     }
@@ -266,7 +250,7 @@ fn measure(
         ));
     }
     let dataset = dataset_of(task, task.values.word("candidates"))?;
-    let measures = parse_list(MEASURE).map_err(|error| StageError::Simulation(error.to_string()))?;
+    let measures = parse_list(MEASURE).map_err(|error| StageError::Work(error.to_string()))?;
     let intervals = IntervalOptions { bootstrap: false, analytic: false, ..IntervalOptions::default() };
     let evaluator = Evaluator { measures, policy: Policy::default(), intervals };
     let full = |source| FormatError::Full { file: task.name.to_string(), source };

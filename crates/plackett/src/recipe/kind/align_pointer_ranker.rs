@@ -11,6 +11,7 @@ use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
 use crate::recipe::task::{Input, Task};
 use crate::recipe::training::train_within;
+use crate::recipe::training_fields::{batch, rate, settings_of, steps};
 use plackett_train::list_ranker::{Draw, ListPair, ListQuestion, ListRanker, PreferenceTask};
 use plackett_train::objective::parse_sum;
 use plackett_train::random::Stream;
@@ -53,9 +54,9 @@ pub static ALIGN_POINTER_RANKER: StageKind = StageKind {
             "of the draws, beside the ranker's own",
         ),
         FieldSpec::new("beta", FieldKind::Number(1e-6, 100.0), Default::Number(0.1), "slope of the loss"),
-        FieldSpec::new("batch", FieldKind::Whole(1, 4096), Default::Whole(16), "pairs in a step"),
-        FieldSpec::new("steps", FieldKind::Whole(1, 1_000_000), Default::Whole(100), "of AdamW"),
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(2e-4), "the learning rate"),
+        batch(16, "pairs in a step"),
+        steps((1, 1_000_000), 100, "of AdamW"),
+        rate(2e-4),
         SEED,
     ],
     chooses: None,
@@ -78,13 +79,7 @@ pub static ALIGN_POINTER_RANKER: StageKind = StageKind {
 };
 
 fn start_of<'t>(task: &'t Task<'_>) -> Result<&'t Input<'t>, StageError> {
-    let input = task.input(task.values.word("start"))?;
-    if input.kind.name != POINTER_RANKER.name {
-        let problem =
-            format!("it is of the kind `{}`; a stage `{}` is expected", input.kind.name, POINTER_RANKER.name);
-        return Err(StageError::Field { field: "start", problem });
-    }
-    Ok(input)
+    task.input_of("start", &[POINTER_RANKER.name])
 }
 
 /// How pairs are made.
@@ -142,17 +137,14 @@ fn align(
     (questions, pairs): (&[&ListQuestion], &[ListPair]),
 ) -> Result<f32, StageError> {
     let values = task.values;
-    let number = |name| values.number(name).unwrap_or_default();
+    let number = |name| values.real(name);
     let objective = parse_sum(&format!("dpo(beta={})", number("beta")))
         .map_err(|error| StageError::Field { field: "beta", problem: error.to_string() })?;
     let lesson = PreferenceTask { ranker: ranker.clone(), questions, pairs, objective };
     let settings = Settings {
         batch: values.count("batch").min(pairs.len()),
-        steps: values.count("steps"),
-        rate: number("rate") as f32,
         warmup: values.count("steps") / 20,
-        seed: values.count("seed") as u64,
-        ..Settings::default()
+        ..settings_of(values)
     };
     Ok(train_within(task, task.name, &lesson, parameters, &settings)?.final_loss())
 }
@@ -171,7 +163,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         k: first.count("k"),
         words: first.count("words"),
         lists: values.count("lists"),
-        temperature: values.number("temperature").unwrap_or(1.0) as f32,
+        temperature: values.real("temperature") as f32,
         seed: values.count("seed") as u64,
     };
     let asked = &lessons.learned[..values.count("questions").min(lessons.learned.len())];

@@ -7,9 +7,9 @@ use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
 use crate::recipe::film_sessions::{Measure, Measured, restore, writer_of};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, Registry, StageKind, nothing_outside};
-use crate::recipe::small_decoder::of_seeds;
 use crate::recipe::task::Task;
 use crate::recipe::training::train_within;
+use crate::recipe::training_fields::{large_batch, rate, settings_of, steps};
 use plackett_rec::onerec::{AlignmentSettings, AlignmentTask, SessionSearch, SessionTask};
 use plackett_train::objective::parse;
 use plackett_train::optimizer::Schedule;
@@ -33,8 +33,8 @@ pub static ALIGN_SESSIONS: StageKind = StageKind {
     fields: &[
         FieldSpec::required("start", FieldKind::Stage(&[Gives::Model]), "a stage `write-sessions`"),
         FieldSpec::new("rounds", FieldKind::Whole(1, 100), Default::Whole(3), "rounds"),
-        FieldSpec::new("steps", FieldKind::Whole(1, 10_000_000), Default::Whole(60), "of a round"),
-        FieldSpec::new("batch", FieldKind::Whole(1, 65_536), Default::Whole(32), "requests of a step"),
+        steps((1, 10_000_000), 60, "of a round"),
+        large_batch(32, "requests of a step"),
         FieldSpec::new(
             "share",
             FieldKind::Number(0.0, 1.0),
@@ -67,7 +67,7 @@ pub static ALIGN_SESSIONS: StageKind = StageKind {
             "an objective over pairs of a chosen and a rejected sequence",
         ),
         FieldSpec::new("lambda", FieldKind::Number(0.0, 1e6), Default::Number(1.0), "its weight"),
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(2e-4), "the learning rate"),
+        rate(2e-4),
         super::SEED,
     ],
     chooses: None,
@@ -95,12 +95,7 @@ fn check(values: &Values, _: &Registry) -> Result<(), RecipeError> {
 
 fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let values = task.values;
-    let start = task.input(values.word("start"))?;
-    if start.kind.name != WRITE_SESSIONS.name {
-        let problem =
-            format!("it is of the kind `{}`; a stage `write-sessions` is expected", start.kind.name);
-        return Err(StageError::Field { field: "start", problem });
-    }
+    let start = task.input_of("start", &[WRITE_SESSIONS.name])?;
     let (world, rewards) = world_and_rewards(task, task.input(start.values.word("rewards"))?)?;
     let mut parameters = Parameters::default();
     let writer = writer_of(&world, start.values, &mut parameters)?;
@@ -132,7 +127,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
 
 /// How preferences of a round are made.
 fn alignment(values: &Values, round: usize) -> Result<AlignmentSettings, StageError> {
-    let number = |name: &str| values.number(name).unwrap_or_default();
+    let number = |name: &str| values.real(name);
     let (count, seed) = (values.count("candidates"), (1000 * values.count("seed") + round) as u64);
     let search = match values.word("search") {
         "sample" => SessionSearch::Sample { count, temperature: number("temperature") as f32, seed },
@@ -145,12 +140,9 @@ fn alignment(values: &Values, round: usize) -> Result<AlignmentSettings, StageEr
 
 fn training(values: &Values, round: usize) -> Settings {
     Settings {
-        batch: values.count("batch"),
-        steps: values.count("steps"),
-        rate: values.number("rate").unwrap_or_default() as f32,
         schedule: Schedule::Constant,
         seed: (1000 * values.count("seed") + round) as u64,
-        ..Settings::default()
+        ..settings_of(values)
     }
 }
 
@@ -170,8 +162,8 @@ fn quantities(
     let (first, last) = (&measured[0], &measured[measured.len() - 1]);
     let gains = first.iter().zip(last).map(|(first, last)| last.reward - first.reward).collect();
     numbers.push(Quantity::by_query("gain", keys.to_vec(), gains));
-    numbers.push(of_seeds("pairs", vec![counts[0] as f64]));
-    numbers.push(of_seeds("ties", vec![counts[1] as f64]));
-    numbers.push(of_seeds("seconds", vec![seconds]));
+    numbers.push(Quantity::of_seeds("pairs", vec![counts[0] as f64]));
+    numbers.push(Quantity::of_seeds("ties", vec![counts[1] as f64]));
+    numbers.push(Quantity::of_seeds("seconds", vec![seconds]));
     numbers
 }

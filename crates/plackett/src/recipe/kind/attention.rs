@@ -69,7 +69,7 @@ pub fn model(task: &Task<'_>) -> Result<Arc<dyn LanguageModel>, StageError> {
 
 /// A method's own prompt.
 pub fn template(method: &str) -> Result<Template, StageError> {
-    let said = |error: String| StageError::Simulation(error);
+    let said = |error: String| StageError::Work(error);
     let spec = MethodSpec::find(method).map_err(|error| said(error.to_string()))?;
     Template::choose(None, spec.prompts).map_err(|error| said(error.to_string()))
 }
@@ -97,10 +97,10 @@ pub fn mass(
     parts: &PromptParts,
     options: &AttentionOptions,
 ) -> Result<AttentionMass, StageError> {
-    let said = |error: CallError| StageError::Simulation(error.to_string());
+    let said = |error: CallError| StageError::Answer(error.to_string());
     match model.attention(&[AttentionRequest { parts, options }]).into_iter().next() {
         Some(found) => found.map_err(said),
-        None => Err(StageError::Simulation("the model gave no answer".into())),
+        None => Err(StageError::Answer("the model gave no answer".into())),
     }
 }
 
@@ -212,7 +212,7 @@ fn moved(
 fn difference(first: &[f64], second: &[f64]) -> Result<f64, StageError> {
     if first.len() != second.len() {
         let problem = format!("{} numbers of one way against {} of the other", first.len(), second.len());
-        return Err(StageError::Simulation(problem));
+        return Err(StageError::Answer(problem));
     }
     let most = first.iter().map(|value| value.abs()).fold(f64::MIN_POSITIVE, f64::max);
     Ok(first.iter().zip(second).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max) / most)

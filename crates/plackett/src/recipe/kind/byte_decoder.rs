@@ -24,7 +24,7 @@ pub(super) fn texts_of(task: &Task<'_>, values: &Values) -> Result<[Vec<String>;
             }
         }
     }
-    let share = values.number("held_out").unwrap_or_default();
+    let share = values.real("held_out");
     let held = held_out(all.len(), share, values.count("seed") as u64);
     let (mut learned, mut kept) = (Vec::new(), Vec::new());
     for (text, held) in all.into_iter().zip(held) {
@@ -38,17 +38,8 @@ pub(super) fn decoder_of<'t>(
     task: &'t Task<'_>,
     field: &'static str,
 ) -> Result<(&'t Values, std::path::PathBuf), StageError> {
-    let input = task.input(task.values.word(field))?;
-    match input.kind.name == TRAIN_DECODER.name {
-        true => Ok((input.values, input.folder.join(FOLDER))),
-        false => {
-            let problem = format!(
-                "it is of the kind `{}`; a stage of the kind `{}` is expected",
-                input.kind.name, TRAIN_DECODER.name
-            );
-            Err(StageError::Field { field, problem })
-        }
-    }
+    let input = task.input_of(field, &[TRAIN_DECODER.name])?;
+    Ok((input.values, input.folder.join(FOLDER)))
 }
 
 /// What the fields `layers`, `width`, `inner` and `heads` say of a decoder over bytes.

@@ -1,12 +1,13 @@
 //! `clicks`: grades from a simulated click log, and what a ranker learns from them.
 
 use super::SEED;
-use super::learn_features::{dense, file, widest};
 use crate::recipe::error::StageError;
+use crate::recipe::feature_lists::{dense, file, widest};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_to_check};
 use crate::recipe::task::{Task, hash_file};
+use crate::recipe::training_fields::{settings_of, steps};
 use plackett_core::formats::read_features;
 use plackett_core::permutation::Permutation;
 use plackett_core::plackett_luce::policy::{Measure, MeasureKind, Utility};
@@ -51,7 +52,7 @@ pub static CLICKS: StageKind = StageKind {
             "whether the tree sees how long users stayed",
         ),
         FieldSpec::new("sessions", FieldKind::Whole(1, 1_000_000), Default::Whole(200), "of each query"),
-        FieldSpec::new("steps", FieldKind::Whole(1, 1_000_000), Default::Whole(600), "of the scorer"),
+        steps((1, 1_000_000), 600, "of the scorer"),
         FieldSpec::new("rate", FieldKind::Number(0.0, 10.0), Default::Number(0.02), "its learning rate"),
         SEED,
     ],
@@ -153,14 +154,7 @@ fn learned(
     let text = "human-anchored(weight=0, margin=0.1)";
     let objective = objective::parse_sum(text)
         .map_err(|error| StageError::Field { field: "labels", problem: error.to_string() })?;
-    let settings = Settings {
-        batch: 32.min(lists.len()),
-        steps: task.values.count("steps"),
-        rate: task.values.number("rate").unwrap_or_default() as f32,
-        seed: task.values.count("seed") as u64,
-        checkpoint: 0,
-        ..Settings::default()
-    };
+    let settings = Settings { batch: 32.min(lists.len()), checkpoint: 0, ..settings_of(task.values) };
     let lesson = VectorTask { scorer: scorer.clone(), lists, objective, temperature: 1.0 };
     let compute = Compute::new(1);
     train(&lesson, &compute, &mut parameters, &settings, (None, ""), None, &mut |_, _| {})?;

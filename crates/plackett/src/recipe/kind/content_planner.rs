@@ -10,6 +10,7 @@ use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
 use crate::recipe::task::Task;
 use crate::recipe::training::{ScorerTraining, learn_scorer};
+use crate::recipe::training_fields::{batch, rate, steps};
 use plackett_arena::choosing::{PlanSearch, content_plan, overlap};
 use plackett_train::trainer::{Settings, VectorList, VectorScorer, score_lists};
 use plackett_train::{Compute, Parameters};
@@ -53,9 +54,9 @@ pub static CONTENT_PLANNER: StageKind = StageKind {
     fields: &[
         VECTORS,
         FieldSpec::new("hidden", FieldKind::Whole(1, 4096), Default::Whole(24), "units of the layer"),
-        FieldSpec::new("batch", FieldKind::Whole(1, 4096), Default::Whole(32), "choices in a step"),
-        FieldSpec::new("steps", FieldKind::Whole(1, 1_000_000), Default::Whole(800), "of AdamW"),
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(3e-3), "the learning rate"),
+        batch(32, "choices in a step"),
+        steps((1, 1_000_000), 800, "of AdamW"),
+        rate(3e-3),
         SEED,
     ],
     chooses: None,

@@ -11,6 +11,7 @@ use crate::recipe::registry::{Estimate, Made, StageKind};
 use crate::recipe::small_decoder::RATE;
 use crate::recipe::task::Task;
 use crate::recipe::training::train_within;
+use crate::recipe::training_fields::{batch, seed};
 use crate::recipe::wiki::Wiki;
 use plackett_core::clustering::{k_means, squared_distance};
 use plackett_genir::corpus_pretraining::{TitlePair, title_settings};
@@ -61,9 +62,9 @@ pub static CONTINUE_PAGES: StageKind = StageKind {
             "clusters of old titles",
         ),
         FieldSpec::required("steps", FieldKind::Whole(1, i64::MAX), "steps"),
-        FieldSpec::new("batch", FieldKind::Whole(1, 4096), Default::Whole(32), "texts in a step"),
+        batch(32, "texts in a step"),
         RATE,
-        FieldSpec::new("seed", FieldKind::Whole(0, i64::MAX), Default::Whole(1), "of all that is drawn"),
+        seed("of all that is drawn"),
     ],
     chooses: None,
     check: |values, _| match values.word("adapter") {
@@ -115,7 +116,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
             "no page is new; give the stage `first`, the share of those that were there before".into();
         return Err(StageError::Field { field: "start", problem });
     }
-    let wanted = (values.number("replayed").unwrap_or_default() * new.len() as f64).round() as usize;
+    let wanted = (values.real("replayed") * new.len() as f64).round() as usize;
     let replayed = replay(task, (&wiki, &is_first), old, wanted)?;
     let folder = start.folder.join(FOLDER);
     let files = RetrieverFiles::open(&folder)?;
@@ -126,7 +127,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let pair = |pair: &TitlePair| (files.language.prompt(&pair.text), targets.of(&pair.pages));
     let pairs: Vec<_> = new.iter().chain(&replayed).map(pair).collect();
     let batch = values.count("batch").min(pairs.len());
-    let rate = values.number("rate").unwrap_or_default() as f32;
+    let rate = values.real("rate") as f32;
     let settings = title_settings((batch, values.count("steps")), rate, values.count("seed") as u64);
     let report = {
         let lesson =

@@ -9,6 +9,7 @@ use crate::recipe::registry::{Estimate, Made, Registry, StageKind, nothing_outsi
 use crate::recipe::small_decoder::{LAYERS, NARROW_WIDTH, RATE, SEED, check_width, new_decoder};
 use crate::recipe::task::Task;
 use crate::recipe::training::train_within;
+use crate::recipe::training_fields::{batch, steps};
 use crate::recipe::wiki::{PageTask, Wiki, first_session, tags};
 use plackett_genir::corpus_pretraining::{
     CorpusPretraining, LABEL_SMOOTHING, PretrainingPairs, TitlePair, title_settings,
@@ -43,12 +44,7 @@ pub static CORPUS_PRETRAINING: StageKind = StageKind {
             Default::Absent,
             "what pages are learned by, of `iss`, `lps` and `hip`; all, where it is not said",
         ),
-        FieldSpec::new(
-            "steps",
-            FieldKind::Whole(0, i64::MAX),
-            Default::Whole(0),
-            "steps on these pairs; 0 for none",
-        ),
+        steps((0, i64::MAX), 0, "steps on these pairs; 0 for none"),
         FieldSpec::new(
             "start",
             FieldKind::Stage(&[Gives::Model]),
@@ -99,7 +95,7 @@ pub static CORPUS_PRETRAINING: StageKind = StageKind {
             Default::Whole(64),
             "words of a text that are read",
         ),
-        FieldSpec::new("batch", FieldKind::Whole(1, 4096), Default::Whole(64), "texts in a step"),
+        batch(64, "texts in a step"),
         RATE,
         SEED,
     ],
@@ -123,7 +119,7 @@ fn check(values: &Values, registry: &Registry) -> Result<(), RecipeError> {
     if let Some((nth, name)) = values.texts("objectives").iter().enumerate().find(unknown) {
         return said("objectives", nth, format!("there is no `{name}`; there are: {}", known.join(", ")));
     }
-    let has_labels = values.number("labels").unwrap_or_default() > 0.0;
+    let has_labels = values.real("labels") > 0.0;
     match values.count("steps") == 0 && !has_labels {
         true => said("pages", 0, "there is nothing to learn: ask for `steps` or `labels`".into()),
         false => Ok(()),
@@ -165,7 +161,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let targets = TitleTargets::new(&files)?;
     let mut loss = 0.0;
     let (own, labels) = (own_pairs(&pairs), labelled(&wiki, values));
-    let rates = [values.number("rate"), values.number("label_rate")].map(Option::unwrap_or_default);
+    let rates = [values.real("rate"), values.real("label_rate")];
     let lessons: [(&[TextAndPages], usize, f64); 2] = [
         (&own, values.count("steps"), rates[0]),
         (&labels, if labels.is_empty() { 0 } else { values.count("label_steps") }, rates[1]),
@@ -213,7 +209,7 @@ fn labelled(wiki: &Wiki, values: &Values) -> Vec<TextAndPages> {
     let places: HashMap<&str, usize> =
         wiki.pages.iter().enumerate().map(|(place, page)| (&page.title[..], place)).collect();
     let all: Vec<&PageTask> = wiki.tasks.iter().filter(|query| !query.is_test).collect();
-    let share = values.number("labels").unwrap_or_default();
+    let share = values.real("labels");
     let wanted = if share > 0.0 { ((share * all.len() as f64).round() as usize).max(1) } else { 0 };
     let order = Stream::new(values.count("seed") as u64, 3 << 40).permutation(all.len());
     let text = |query: &PageTask| {

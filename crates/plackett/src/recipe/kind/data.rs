@@ -5,6 +5,7 @@ use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
 use crate::recipe::registry::{Estimate, Made, StageKind, no_numbers, nothing_to_check};
 use crate::recipe::task::{Task, hash_file};
+use crate::recipe::training_fields::seed;
 
 /// The declaration.
 pub static DATA: StageKind = StageKind {
@@ -78,7 +79,7 @@ pub static DATA: StageKind = StageKind {
             Default::Absent,
             "a text that is asked instead of every query's own",
         ),
-        FieldSpec::new("seed", FieldKind::Whole(0, i64::MAX), Default::Whole(1), "of the shuffle"),
+        seed("of the shuffle"),
     ],
     chooses: None,
     check: nothing_to_check,

@@ -125,9 +125,9 @@ impl Plan {
 }
 
 fn run(task: &Task<'_>) -> Result<Made, StageError> {
-    let plan = Plan::read(task.values).map_err(|error| StageError::Simulation(error.to_string()))?;
+    let plan = Plan::read(task.values).map_err(|error| StageError::Work(error.to_string()))?;
     let (trained, folder) = decoder_of(task, "model")?;
-    let failed = |error: LmError| StageError::Simulation(error.to_string());
+    let failed = |error: LmError| StageError::Answer(error.to_string());
     let options = DecoderOptions { precision: Precision::F32, ..task.surroundings.models.decoder() };
     let model = DecoderModel::open(&folder, &options).map_err(failed)?;
     let [_, held] = texts_of(task, trained)?;

@@ -1,6 +1,6 @@
 //! `digit-encoder`: an encoder that reads pictures of digits pixel by pixel, with whole layers or thin products.
 
-use super::digits::{self, PIXELS, Picture};
+use crate::recipe::digits::{self, PIXELS, Picture};
 use crate::recipe::error::{Problem, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
 use crate::recipe::quantity::Quantity;
@@ -8,6 +8,7 @@ use crate::recipe::registry::{Estimate, Made, StageKind};
 use crate::recipe::small_decoder::{BATCH, HEADS, LAYERS, NARROW_WIDTH, STEPS};
 use crate::recipe::task::{Task, hash_file};
 use crate::recipe::training::train_within;
+use crate::recipe::training_fields::{rate, settings_of};
 use plackett_train::engine::{Engine, Pooling};
 use plackett_train::nn::{Bert, BertConfig, Initializer, LowRankInitializer, Mode, TokenBatch, WeightSource};
 use plackett_train::optimizer::Schedule;
@@ -49,7 +50,7 @@ pub static DIGIT_ENCODER: StageKind = StageKind {
         NARROW_WIDTH,
         BATCH,
         STEPS,
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(2e-3), "the learning rate"),
+        rate(2e-3),
         super::SEED,
     ],
     chooses: None,
@@ -188,12 +189,10 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let steps = values.count("steps");
     let settings = Settings {
         batch: values.count("batch").min(learned.len()),
-        steps,
-        rate: values.number("rate").unwrap_or_default() as f32,
         warmup: steps / 20,
         schedule: Schedule::Cosine,
         seed: seed as u64,
-        ..Settings::default()
+        ..settings_of(values)
     };
     let lesson = DigitLesson { model: &model, pictures: learned };
     let report = train_within(task, task.name, &lesson, &mut parameters, &settings)?;
@@ -207,14 +206,8 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
             right.push(f64::from(u8::from(found == picture.digit)));
         }
     }
-    let mut seconds: Vec<f64> = report.steps.iter().map(|step| step.seconds).collect();
-    seconds.sort_by(f64::total_cmp);
-    let by_seed = [
-        share,
-        f64::from(report.final_loss()),
-        report.steps.first().map_or(0.0, |step| f64::from(step.loss)),
-        seconds.get(seconds.len() / 2).copied().unwrap_or_default(),
-    ];
+    let by_seed =
+        [share, f64::from(report.final_loss()), f64::from(report.first_loss()), report.median_seconds()];
     let keys = (1..=right.len()).map(|at| at.to_string()).collect();
     let mut numbers = vec![Quantity::by_query("right", keys, right)];
     numbers.extend(BY_SEED.iter().zip(by_seed).map(|(name, value)| Quantity::of_seed(*name, seed, value)));

@@ -72,15 +72,8 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let relevant: Vec<usize> = dataset
         .queries
         .iter()
-        .filter_map(|query| dataset.qrels.query(&query.id))
-        .flat_map(|judged| {
-            judged
-                .iter()
-                .filter(|judgment| judgment.grade > 0)
-                .map(|judgment| judgment.document.to_string())
-                .collect::<Vec<_>>()
-        })
-        .filter_map(|id| places.get(&id).copied())
+        .flat_map(|query| dataset.qrels.relevant(&query.id))
+        .filter_map(|judgment| places.get(judgment.document).copied())
         .collect();
     let seeds: Vec<u64> =
         (0..values.count("seeds") as u64).map(|at| values.count("seed") as u64 + at).collect();
@@ -90,8 +83,8 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         let options = DiverseSample {
             clusters: values.count("clusters"),
             documents: values.count("documents"),
-            temperature: values.number("temperature").unwrap_or(1.0),
-            lambda: values.number("lambda").unwrap_or(1.0),
+            temperature: values.real("temperature"),
+            lambda: values.real("lambda"),
             seed,
             ..DiverseSample::default()
         };

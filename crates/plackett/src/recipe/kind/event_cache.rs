@@ -2,8 +2,8 @@
 
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
-use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
+use crate::recipe::repeated_measures::{ROUNDS, SEEDS, of_each_seed};
 use crate::recipe::task::Task;
 use plackett_rec::hstu::{Hstu, HstuConfig, HstuInference};
 use plackett_rec::sequential::{SequenceBatch, SequenceModel};
@@ -36,13 +36,8 @@ pub static EVENT_CACHE: StageKind = StageKind {
         FieldSpec::new("catalogue", FieldKind::Whole(2, 10_000_000), Default::Whole(2000), "items"),
         FieldSpec::new("width", FieldKind::Whole(1, 4096), Default::Whole(50), "numbers of a state"),
         FieldSpec::new("blocks", FieldKind::Whole(1, 100), Default::Whole(2), "layers"),
-        FieldSpec::new(
-            "rounds",
-            FieldKind::Whole(1, 1000),
-            Default::Whole(5),
-            "of which the least time counts",
-        ),
-        FieldSpec::new("seeds", FieldKind::Whole(1, 1000), Default::Whole(3), "how many"),
+        ROUNDS,
+        SEEDS,
     ],
     chooses: None,
     check: nothing_to_check,
@@ -71,21 +66,8 @@ const NUMBERS: [&str; 8] = [
 ];
 
 fn run(task: &Task<'_>) -> Result<Made, StageError> {
-    let seeds: Vec<usize> = (1..=task.values.count("seeds")).collect();
-    let mut columns = NUMBERS.map(|_| Vec::new());
-    for seed in &seeds {
-        (task.progress)(task.name, *seed as u64, seeds.len() as u64);
-        let measured = measure(task, *seed as u64)?;
-        columns.iter_mut().zip(measured).for_each(|(column, value)| column.push(value));
-    }
-    let keys: Vec<String> = seeds.iter().map(usize::to_string).collect();
-    let quantity = |(name, values): (&&str, Vec<f64>)| Quantity {
-        name: name.to_string(),
-        unit: "seed".into(),
-        keys: keys.clone(),
-        values,
-    };
-    Ok(Made { numbers: NUMBERS.iter().zip(columns).map(quantity).collect(), ..Made::default() })
+    let numbers = of_each_seed(task, NUMBERS, |seed| measure(task, seed))?;
+    Ok(Made { numbers, ..Made::default() })
 }
 
 /// The least time of some rounds, and what the last one gave.

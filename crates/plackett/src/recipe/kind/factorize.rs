@@ -67,7 +67,7 @@ pub(super) fn rank(written: f64) -> Rank {
 /// How the fields ask for it to be done.
 fn method(values: &Values) -> Factorization {
     Factorization {
-        rank: rank(values.number("rank").unwrap_or_default()),
+        rank: rank(values.real("rank")),
         solver: match values.word("solver") {
             "svd" => Solver::Svd,
             "semi-nmf" => Solver::SemiNmf { iterations: 10 },

@@ -8,7 +8,7 @@ use crate::recipe::film::{
 use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::registry::{Estimate, Hashes, Made, StageKind};
 use crate::recipe::small_decoder::{
-    BATCH, LAYERS, RATE, SEEDS, STEPS, WIDTH, check_width, folder_of, learn_pairs, new_decoder, of_seeds,
+    BATCH, LAYERS, RATE, SEEDS, STEPS, WIDTH, check_width, folder_of, learn_pairs, new_decoder,
 };
 use crate::recipe::task::{Surroundings, Task, hash_file};
 use plackett_train::Parameters;
@@ -147,8 +147,8 @@ pub(super) fn numbers(talks: &[Talk], all: &[Measured]) -> Vec<Quantity> {
     vec![
         Quantity::by_query(MEASURES[0], keys.clone(), by_talk(&|seed| &seed.ndcg)),
         Quantity::by_query(MEASURES[1], keys, by_talk(&|seed| &seed.recall)),
-        of_seeds(MEASURES[2], by_seed(&|seed| &seed.in_catalogue)),
-        of_seeds(MEASURES[3], by_seed(&|seed| &seed.exact)),
+        Quantity::of_seeds(MEASURES[2], by_seed(&|seed| &seed.in_catalogue)),
+        Quantity::of_seeds(MEASURES[3], by_seed(&|seed| &seed.exact)),
     ]
 }
 

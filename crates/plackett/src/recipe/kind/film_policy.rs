@@ -2,12 +2,14 @@
 
 use super::film_lists::{FILM_LISTS, MEASURES, language_of, most_tokens, numbers, world_of};
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
 use crate::recipe::film::{FilmLanguage, FilmRewarder, FilmWorld, Measured, Policy, Talk, measure};
-use crate::recipe::quantity::mean;
+use crate::recipe::policy_summary::PolicySummary;
+use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
-use crate::recipe::small_decoder::{folder_of, of_seeds};
-use crate::recipe::task::Task;
+use crate::recipe::small_decoder::folder_of;
+use crate::recipe::task::{Input, Task};
+use crate::recipe::training_fields::{batch, rate, settings_of};
 use plackett_train::optimizer::Schedule;
 use plackett_train::rl::{
     Generation, PolicyLoss, PolicyTask, RankCredit, RatioLevel, RolloutRecord, Rollouts,
@@ -58,9 +60,9 @@ pub static FILM_POLICY: StageKind = StageKind {
             "whether lists are told to have as many lines as asked for",
         ),
         FieldSpec::new("group", FieldKind::Whole(2, 1024), Default::Whole(8), "lists of a talk"),
-        FieldSpec::new("batch", FieldKind::Whole(1, 4096), Default::Whole(8), "talks of a step"),
+        batch(8, "talks of a step"),
         FieldSpec::required("steps", FieldKind::Whole(1, i64::MAX), "steps"),
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(3e-4), "the learning rate"),
+        rate(3e-4),
         FieldSpec::new(
             "kl",
             FieldKind::Number(0.0, 100.0),
@@ -94,19 +96,8 @@ pub static FILM_POLICY: StageKind = StageKind {
 };
 
 /// The stage whose decoders are taken over.
-struct Start<'t> {
-    values: &'t Values,
-    folder: PathBuf,
-}
-
-fn start_of<'t>(task: &'t Task<'_>) -> Result<Start<'t>, StageError> {
-    let input = task.input(task.values.word("start"))?;
-    if input.kind.name != FILM_LISTS.name {
-        let problem =
-            format!("it is of the kind `{}`; a stage `{}` is expected", input.kind.name, FILM_LISTS.name);
-        return Err(StageError::Field { field: "start", problem });
-    }
-    Ok(Start { values: input.values, folder: input.folder.clone() })
+fn start_of<'t>(task: &'t Task<'_>) -> Result<&'t Input<'t>, StageError> {
+    task.input_of("start", &[FILM_LISTS.name])
 }
 
 /// What a training of one seed gives.
@@ -120,17 +111,17 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let world = world_of(start.values, task.surroundings)?;
     let mut all = Vec::new();
     for seed in 1..=start.values.count("seeds") {
-        all.push(learn(task, &start, &world, seed)?);
+        all.push(learn(task, start, &world, seed)?);
     }
     let measured: Vec<Measured> = all.iter().map(|seed| seed.measured.clone()).collect();
     let mut made = Made { numbers: numbers(&world.talks[2], &measured), ..Made::default() };
     for (at, name) in NUMBERS.into_iter().enumerate() {
-        made.numbers.push(of_seeds(name, all.iter().map(|seed| seed.numbers[at]).collect()));
+        made.numbers.push(Quantity::of_seeds(name, all.iter().map(|seed| seed.numbers[at]).collect()));
     }
     Ok(made)
 }
 
-fn learn(task: &Task<'_>, start: &Start<'_>, world: &FilmWorld, seed: usize) -> Result<Learned, StageError> {
+fn learn(task: &Task<'_>, start: &Input<'_>, world: &FilmWorld, seed: usize) -> Result<Learned, StageError> {
     let values = task.values;
     let items = start.values.count("items");
     let folder = folder_of(&start.folder, seed);
@@ -154,7 +145,7 @@ fn learn(task: &Task<'_>, start: &Start<'_>, world: &FilmWorld, seed: usize) -> 
         shaping: values.on("shaping"),
     };
     let level = if values.word("policy") == "grpo" { RatioLevel::Token } else { RatioLevel::Part };
-    let number = |name| values.number(name).unwrap_or_default();
+    let number = |name| values.real(name);
     let scratch = task.folder.join(format!("policy-{seed}"));
     let policy_task = PolicyTask {
         model: &model,
@@ -185,14 +176,11 @@ fn learn(task: &Task<'_>, start: &Start<'_>, world: &FilmWorld, seed: usize) -> 
         failed: None,
     };
     let settings = Settings {
-        batch: values.count("batch"),
-        steps,
-        rate: number("rate") as f32,
         schedule: Schedule::Constant,
         seed: seed as u64,
         // A look at every so many steps would be missing after a resume.
         checkpoint: 0,
-        ..Settings::default()
+        ..settings_of(values)
     };
     let name = format!("{}, seed {seed}", task.name);
     let mut progress =
@@ -213,27 +201,16 @@ fn learn(task: &Task<'_>, start: &Start<'_>, world: &FilmWorld, seed: usize) -> 
     let engine = Rollouts::open(&model, &parameters, &scratch)?;
     let measured = measure(&engine, (world, &language), &world.talks[2], (items, most_tokens(items)))?;
     let records = policy_task.records.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let seconds: f64 = report.steps.iter().map(|step| step.seconds).sum();
+    let seconds = report.seconds();
     remove(&scratch)?;
     Ok(Learned { measured, numbers: summed_up(&records, mean(&looks.seen), seconds) })
 }
 
 /// The numbers of [`NUMBERS`].
 fn summed_up(records: &[RolloutRecord], curve: f64, seconds: f64) -> [f64; NUMBERS.len()] {
-    let tenth = records.len().div_ceil(10);
-    let of = |records: &[RolloutRecord], value: fn(&RolloutRecord) -> f64| {
-        mean(&records.iter().map(value).collect::<Vec<_>>())
-    };
-    let (first, last) = (&records[..tenth], &records[records.len() - tenth..]);
-    let rolled: f64 = records.iter().map(|record| record.seconds).sum();
-    [
-        of(first, |record| record.reward),
-        of(last, |record| record.reward),
-        curve,
-        of(records, |record| record.without_advantage),
-        of(last, |record| record.divergence),
-        rolled / seconds.max(f64::MIN_POSITIVE),
-    ]
+    let summary = PolicySummary::of(records, seconds);
+    let [begin, end] = summary.reward;
+    [begin, end, curve, summary.without_advantage, summary.divergence, summary.rollout_share]
 }
 
 fn remove(folder: &Path) -> Result<(), StageError> {

@@ -10,6 +10,7 @@ use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
 use crate::recipe::task::Task;
 use crate::recipe::training::train_within;
+use crate::recipe::training_fields::{rate, settings_of, steps};
 use plackett_arena::choosing::{Hunk, apply};
 use plackett_train::objective::parse_sum;
 use plackett_train::trainer::{Against, DualProjection, DualTask, Pairing, Settings, Side};
@@ -53,8 +54,8 @@ pub static FIX_RETRIEVER: StageKind = StageKind {
             Default::Number(1.0),
             "weight of BM25 beside vectors, after both are standardised",
         ),
-        FieldSpec::new("steps", FieldKind::Whole(0, 1_000_000), Default::Whole(300), "of the map's training"),
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(5e-4), "the learning rate"),
+        steps((0, 1_000_000), 300, "of the map's training"),
+        rate(5e-4),
         super::SEED,
     ],
     chooses: None,
@@ -129,7 +130,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let bugs: Vec<&[String]> = fixes.known.iter().map(|fix| fix.buggy.as_slice()).collect();
     let retriever = Retriever {
         by: values.word("by"),
-        lambda: values.number("lambda").unwrap_or_default(),
+        lambda: values.real("lambda"),
         seed,
         index: TokenBm25::new(&bugs),
         known: mapped(&mut fixes.known.iter().map(|fix| &fix.buggy))?,
@@ -194,13 +195,7 @@ fn learn(
         against: Against::Batch,
         objective,
     };
-    let settings = Settings {
-        batch: 1,
-        steps,
-        rate: values.number("rate").unwrap_or_default() as f32,
-        seed,
-        ..Settings::default()
-    };
+    let settings = Settings { batch: 1, seed, ..settings_of(values) };
     train_within(task, task.name, &lesson, &mut parameters, &settings)?;
     Ok((projection, parameters))
 }

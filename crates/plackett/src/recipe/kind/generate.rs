@@ -8,6 +8,7 @@ use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
 use crate::recipe::task::Task;
+use crate::recipe::training_fields::seed;
 use plackett_core::{Query, Ranking, Trace};
 use plackett_genir::reverse_annealing::ReverseAnnealing;
 use plackett_genir::{Decoding, GenerativeRetriever, GenirError};
@@ -58,7 +59,7 @@ pub static GENERATE: StageKind = StageKind {
             Default::Whole(0),
             "how many, from the first; 0 for all",
         ),
-        FieldSpec::new("seed", FieldKind::Whole(0, i64::MAX), Default::Whole(1), "of draws"),
+        seed("of draws"),
     ],
     chooses: None,
     check: nothing_to_check,
@@ -110,7 +111,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         _ => Decoding::ReverseAnnealing {
             annealing: ReverseAnnealing {
                 draws: depth,
-                max_temperature: values.number("temperature").unwrap_or_default(),
+                max_temperature: values.real("temperature"),
                 ..ReverseAnnealing::default()
             },
             seed: values.count("seed") as u64,

@@ -213,7 +213,7 @@ fn generate(
     let prompts: Vec<Prompt> = prompts.into_iter().map(Prompt::text).collect();
     let request = |prompt| GenerationRequest { prompt, form: &AnswerForm::Text, sample: 0 };
     let requests: Vec<GenerationRequest<'_>> = prompts.iter().map(request).collect();
-    let said = |error: CallError| StageError::Simulation(error.to_string());
+    let said = |error: CallError| StageError::Answer(error.to_string());
     model.generate(&requests, options).into_iter().map(|reply| Ok(reply.map_err(said)?.text)).collect()
 }
 

@@ -9,6 +9,7 @@ use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, Registry, StageKind, nothing_outside};
 use crate::recipe::small_decoder::{LAYERS, NARROW_WIDTH, RATE, SEED, STEPS, check_width};
 use crate::recipe::task::Task;
+use crate::recipe::training_fields::batch;
 use plackett_genir::category_paths::PathLessons;
 use plackett_genir::learning::{LearnedRetriever, LearningData, RetrieverTraining, recalled, recalled_by};
 use plackett_genir::representation::{PairSource, TextPair};
@@ -103,7 +104,7 @@ pub static GENERATIVE_RETRIEVER: StageKind = StageKind {
             Default::Whole(24),
             "words of a query that are read",
         ),
-        FieldSpec::new("batch", FieldKind::Whole(1, 4096), Default::Whole(64), "texts in a step"),
+        batch(64, "texts in a step"),
         STEPS,
         RATE,
         SEED,
@@ -151,7 +152,7 @@ fn training(values: &Values) -> RetrieverTraining {
         words: values.count("words"),
         batch: values.count("batch"),
         steps: values.count("steps"),
-        rate: values.number("rate").unwrap_or_default() as f32,
+        rate: values.real("rate") as f32,
         seed: values.count("seed") as u64,
     }
 }

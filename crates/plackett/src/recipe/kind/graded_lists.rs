@@ -1,10 +1,10 @@
 //! `graded-lists`: short lists of passages with a known order, for decoders that learn to rank lists.
 
 use super::SEED;
-use super::question_passages::{PAIRS, Passage, read};
 use crate::recipe::error::{Problem, RecipeError, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
 use crate::recipe::quantity::Quantity;
+use crate::recipe::question_pairs::{PAIRS, Passage, read};
 use crate::recipe::registry::{Estimate, Made, Registry, StageKind};
 use crate::recipe::task::{Task, hash_file};
 use plackett_core::formats::{BeirWriter, FormatError};

@@ -4,6 +4,7 @@ use super::attention::{EVERYTHING, MODEL, estimate, fingerprint, icr_parts, mass
 use super::{CANDIDATES, DEPTH, WORDS, dataset_of, rank};
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
+use crate::recipe::judged_lists::grades_of;
 use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::registry::{Made, StageKind, nothing_to_check};
 use crate::recipe::task::Task;
@@ -71,18 +72,14 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let (mut looked, mut layers, mut heads) = (Vec::new(), Vec::new(), 0);
     for (nth, request) in requests.iter().enumerate() {
         (task.progress)(task.name, nth as u64, requests.len() as u64);
-        let judged = dataset.qrels.query(&request.query.id);
-        let is_relevant = |id: &str| {
-            judged.into_iter().flat_map(|judged| judged.iter()).any(|j| j.document == id && j.grade >= level)
-        };
         let relevant: Vec<bool> =
-            request.candidates.iter().map(|candidate| is_relevant(&candidate.document.id)).collect();
+            grades_of(&dataset, request).into_iter().map(|grade| grade >= level).collect();
         if relevant.iter().all(|&r| r) || !relevant.contains(&true) {
             continue;
         }
         let found = mass(&*model, &icr_parts(&template, request), &options)?;
         let [own, free] = &found.endings[..] else {
-            return Err(StageError::Simulation("the model gave too few answers".into()));
+            return Err(StageError::Answer("the model gave too few answers".into()));
         };
         let difference =
             |(own, free): (&Vec<f64>, &Vec<f64>)| own.iter().zip(free).map(|(a, b)| a - b).collect();

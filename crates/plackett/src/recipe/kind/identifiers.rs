@@ -2,9 +2,9 @@
 
 use crate::recipe::error::{Problem, RecipeError, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Hashes, Made, Registry, StageKind};
 use crate::recipe::shopping::{FILES, ShoppingWorld};
-use crate::recipe::small_decoder::of_seeds;
 use crate::recipe::task::{Surroundings, Task, hash_file};
 use plackett_ids::scheme::{Source, parse};
 use plackett_ids::{CATALOGUE_FILE, Catalogue};
@@ -119,7 +119,7 @@ fn made(catalogue: &Catalogue, unseen: usize) -> Made {
         numbers: NUMBERS
             .into_iter()
             .zip(numbers)
-            .map(|(name, number)| of_seeds(name, vec![number]))
+            .map(|(name, number)| Quantity::of_seeds(name, vec![number]))
             .collect(),
         warnings: catalogue.remarks().to_vec(),
         facts: facts.into_iter().map(|(name, count)| (name.to_string(), count.to_string())).collect(),

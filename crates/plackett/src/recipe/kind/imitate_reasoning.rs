@@ -8,16 +8,13 @@ use crate::recipe::reasoner::{
 };
 use crate::recipe::registry::{Estimate, Made, Registry, StageKind, nothing_outside};
 use crate::recipe::small_decoder::{
-    BATCH, LAYERS, NARROW_WIDTH, RATE, SEEDS, check_width, folder_of, new_decoder, of_seeds,
+    BATCH, LAYERS, NARROW_WIDTH, RATE, SEEDS, check_width, folder_of, learn_pairs_kept, new_decoder,
 };
 use crate::recipe::task::Task;
-use crate::recipe::training::train_kept;
 use plackett_eval::reward::MultiView;
 use plackett_train::Parameters;
-use plackett_train::objective::parse_sum;
-use plackett_train::optimizer::Schedule;
 use plackett_train::rl::{Form, Rollouts};
-use plackett_train::trainer::{LanguageModel, LanguageTask, Settings};
+use plackett_train::trainer::LanguageModel;
 
 /// Names of numbers by list.
 pub(super) const MEASURES: [&str; 2] = ["ndcg", "right"];
@@ -163,10 +160,7 @@ impl Reasoning {
         let shape = Shape::of(values);
         let language = ReasonLanguage::new(shape.format);
         let form = form_of(&shape, &language)?;
-        let teacher = Teacher {
-            faults: values.number("faults").unwrap_or_default(),
-            is_right: values.word("teacher") == "right",
-        };
+        let teacher = Teacher { faults: values.real("faults"), is_right: values.word("teacher") == "right" };
         let numbers = 0..values.count("tested") as u64;
         let tested: Vec<JudgedList> =
             numbers.map(|number| JudgedList::drawn(&shape, HELD_OUT, number)).collect();
@@ -195,7 +189,7 @@ impl Reasoning {
 
     /// The lists of a seed that are learned from, and the share of all that passed the filter.
     pub(super) fn lists(&self, values: &Values, seed: usize) -> Result<(Vec<JudgedList>, f64), StageError> {
-        let (count, least) = (values.count("lists"), values.number("least").unwrap_or_default());
+        let (count, least) = (values.count("lists"), values.real("least"));
         let view = MultiView { depth: values.count("depth"), ..MultiView::default() };
         let lists = (0..count as u64).map(|number| JudgedList::drawn(&self.shape, seed as u64, number));
         let is_kept = |list: &JudgedList| least == 0.0 || self.teacher.consistency(list, &view) >= least;
@@ -226,7 +220,7 @@ impl Reasoning {
         vec![
             Quantity::by_query(MEASURES[0], keys.clone(), by_list(|seed| &seed.ndcg)),
             Quantity::by_query(MEASURES[1], keys, by_list(|seed| &seed.right)),
-            of_seeds("well_formed", all.iter().map(|seed| seed.well_formed).collect()),
+            Quantity::of_seeds("well_formed", all.iter().map(|seed| seed.well_formed).collect()),
         ]
     }
 }
@@ -259,7 +253,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         format!("{} known, {} of an answer", vocabulary.len(), reasoning.form.len()),
     ));
     made.facts.push(("lists".into(), format!("{:.0} % passed the filter", 100.0 * mean(&kept))));
-    made.numbers.push(of_seeds("kept", kept));
+    made.numbers.push(Quantity::of_seeds("kept", kept));
     Ok(made)
 }
 
@@ -285,7 +279,6 @@ fn learn(
     (model, seed): (&LanguageModel, usize),
     parameters: &mut Parameters,
 ) -> Result<(), StageError> {
-    let values = task.values;
     let (language, format) = (&reasoning.language, reasoning.shape.format);
     let pair = |showing: &Showing| {
         let list = &lists[showing.list];
@@ -294,19 +287,5 @@ fn learn(
     };
     let showings = reasoning.shape.showings(lists, seed as u64);
     let pairs = showings.iter().map(pair).collect();
-    let objective = parse_sum("language").map_err(|error| StageError::Simulation(error.to_string()))?;
-    let learning = LanguageTask::of_pairs(model, pairs, objective)?;
-    let steps = values.count("steps");
-    let settings = Settings {
-        batch: values.count("batch"),
-        steps,
-        rate: values.number("rate").unwrap_or_default() as f32,
-        warmup: steps / 20,
-        schedule: Schedule::Cosine,
-        seed: seed as u64,
-        ..Settings::default()
-    };
-    let label = || format!("{}, seed {seed}", task.name);
-    train_kept(task, (&part_of(seed), &label), &learning, parameters, &settings, None)?;
-    Ok(())
+    learn_pairs_kept(task, &part_of(seed), pairs, (model, seed), parameters)
 }

@@ -7,6 +7,7 @@ use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_to_check};
 use crate::recipe::task::Task;
+use crate::recipe::training_fields::steps;
 use plackett_genir::incremental::{AtomicRows, LabelledQuery, NewRow, RowTraining};
 use plackett_lm::EmbedOptions;
 use plackett_lm::store::BUNDLED;
@@ -44,12 +45,7 @@ pub static INCREMENTAL_DOCIDS: StageKind = StageKind {
             Default::Text("incdsi"),
             "how documents are added",
         ),
-        FieldSpec::new(
-            "steps",
-            FieldKind::Whole(1, 100_000),
-            Default::Whole(40),
-            "steps of a training over all its questions",
-        ),
+        steps((1, 100_000), 40, "steps of a training over all its questions"),
         FieldSpec::new(
             "rate",
             FieldKind::Number(0.0, 1.0),
@@ -177,7 +173,7 @@ fn add(
     (training, compute): (&RowTraining, &Arc<Compute>),
 ) -> Result<(), StageError> {
     let values = task.values;
-    let number = |name| values.number(name).unwrap_or_default();
+    let number = |name| values.real(name);
     if values.word("update") == "incdsi" {
         let options = NewRow {
             lambda: number("lambda"),

@@ -103,7 +103,8 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         let done = done.fetch_add(more as u64, Ordering::Relaxed) + more as u64;
         (task.progress)("embedding", done, count);
     };
-    let trained = task.values.text("trained").map(|stage| train::model_of(task, stage)).transpose()?;
+    let trained =
+        task.values.text("trained").map(|stage| train::model_of(task, stage, &train::MODELS)).transpose()?;
     let trained = trained.as_deref().map(|folder| folder.to_string_lossy());
     let embedder = match trained.as_deref().or(model(task.values)) {
         Some(name) => Some(DocumentEmbedder::open(&task.surroundings.models(Some(name)), None, progress)?),

@@ -80,7 +80,7 @@ fn scores(task: &Task<'_>, set: &QuestionSet, vectors: &TextVectors) -> Result<V
         "words" => Judge::Words,
         _ => Judge::Oracle,
     };
-    let noise = values.number("noise").unwrap_or_default();
+    let noise = values.real("noise");
     let judge = PairJudge::new(judge, noise, values.count("seed") as u64, &passages);
     let of = |(at, (question, place, label)): (usize, &(String, usize, Option<bool>))| {
         judge.score((at, question), *place, *label == Some(true))

@@ -10,6 +10,7 @@ use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
 use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
 use crate::recipe::task::Task;
+use crate::recipe::training_fields::{batch, rate, settings_of, steps};
 use plackett_core::hard_negatives::{HardNegatives, Mining, effective_count};
 use plackett_train::objective::parse_sum;
 use plackett_train::trainer::{
@@ -76,9 +77,9 @@ pub static JUDGED_NEGATIVES: StageKind = StageKind {
             "as they are, or in another order without their last sentence",
         ),
         FieldSpec::new("negatives", FieldKind::Whole(1, 50), Default::Whole(8), "of a question"),
-        FieldSpec::new("batch", FieldKind::Whole(1, 4096), Default::Whole(32), "questions in a step"),
-        FieldSpec::new("steps", FieldKind::Whole(0, 1_000_000), Default::Whole(400), "of AdamW"),
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(3e-4), "the learning rate"),
+        batch(32, "questions in a step"),
+        steps((0, 1_000_000), 400, "of AdamW"),
+        rate(3e-4),
         FieldSpec::new("seeds", FieldKind::Whole(1, 1000), Default::Whole(2), "how many"),
     ],
     chooses: None,
@@ -135,7 +136,6 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     }
     let asked = answered(&tested);
     let keys: Vec<String> = asked.iter().map(ToString::to_string).collect();
-    let seeds: Vec<String> = (1..=numbers.len()).map(|seed| seed.to_string()).collect();
     let mut made = Made::default();
     for (at, name) in MEASURES.into_iter().enumerate() {
         let of = |question: usize| mean(&measured.iter().map(|seed| seed[question][at]).collect::<Vec<_>>());
@@ -144,7 +144,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     }
     for (at, name) in NUMBERS.into_iter().enumerate() {
         let values = numbers.iter().map(|seed| seed[at]).collect();
-        made.numbers.push(Quantity { name: name.into(), unit: "seed".into(), keys: seeds.clone(), values });
+        made.numbers.push(Quantity::of_seeds(name, values));
     }
     made.facts.push(("questions to learn from".into(), learned.questions.len().to_string()));
     Ok(made)
@@ -164,7 +164,7 @@ fn learn(
     seed: usize,
 ) -> Result<(Measured, [f64; NUMBERS.len()]), StageError> {
     let values = task.values;
-    let number = |name| values.number(name).unwrap_or_default();
+    let number = |name| values.real(name);
     let candidates =
         Candidates::new(learned, number("copies"), values.word("copied") == "exact", seed as u64);
     let (records, counted) = mine(task, learned, &candidates, vectors, seed as u64)?;
@@ -193,14 +193,7 @@ fn learn(
     };
     let mut loss = 0.0;
     if values.count("steps") > 0 {
-        let settings = Settings {
-            batch: values.count("batch"),
-            steps: values.count("steps"),
-            rate: number("rate") as f32,
-            seed: seed as u64,
-            checkpoint: 0,
-            ..Settings::default()
-        };
+        let settings = Settings { seed: seed as u64, checkpoint: 0, ..settings_of(values) };
         let name = format!("{}, seed {seed}", task.name);
         let mut progress =
             |record: &StepRecord, total: usize| (task.progress)(&name, record.step as u64, total as u64);
@@ -240,7 +233,7 @@ fn mine(
         "oracle" => Some(Judge::Oracle),
         _ => None,
     };
-    let noise = values.number("noise").unwrap_or_default();
+    let noise = values.real("noise");
     let judge =
         judge.map(|judge| PairJudge::new(judge, noise, seed, &texts).with_origins(&candidates.origins));
     let beta = values.on("filter").then_some(0.01);

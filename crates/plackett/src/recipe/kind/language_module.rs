@@ -7,6 +7,7 @@ use crate::recipe::parallel_texts::ParallelTexts;
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, StageKind};
 use crate::recipe::task::Task;
+use crate::recipe::training_fields::{batch, rate, settings_of};
 use plackett_train::modular::{LanguageModuleJob, LanguageOutcome, train_masked_head};
 use plackett_train::trainer::{Settings, StepRecord};
 use plackett_train::{Compute, adapter};
@@ -49,9 +50,9 @@ pub static LANGUAGE_MODULE: StageKind = StageKind {
             "the stage of this kind that has learned the head",
         ),
         ENCODER,
-        FieldSpec::new("batch", FieldKind::Whole(1, 4096), Default::Whole(8), "texts in a step"),
+        batch(8, "texts in a step"),
         FieldSpec::required("steps", FieldKind::Whole(1, i64::MAX), "steps, of each phase"),
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(1e-3), "the learning rate"),
+        rate(1e-3),
         FieldSpec::new("tokens", FieldKind::Whole(8, 512), Default::Whole(128), "most tokens of a text"),
         SEED,
     ],
@@ -94,15 +95,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let (ids, unseen): (Vec<String>, Vec<String>) = second;
     let base = task.surroundings.directory(values.word("model"))?;
     let steps = values.count("steps");
-    let settings = Settings {
-        batch: values.count("batch"),
-        steps,
-        rate: values.number("rate").unwrap_or_default() as f32,
-        warmup: steps / 10,
-        seed: values.count("seed") as u64,
-        checkpoint: 0,
-        ..Settings::default()
-    };
+    let settings = Settings { warmup: steps / 10, checkpoint: 0, ..settings_of(values) };
     let (tokens, output) = (values.count("tokens"), task.folder.join(FILE));
     let compute = Compute::new(rayon::current_num_threads());
     let mut progress =

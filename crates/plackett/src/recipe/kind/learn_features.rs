@@ -2,6 +2,7 @@
 
 use super::{SEED, vectors};
 use crate::recipe::error::StageError;
+use crate::recipe::feature_lists::{dense, file, widest};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, StageKind};
@@ -11,7 +12,6 @@ use plackett_core::permutation::Permutation;
 use plackett_core::plackett_luce::policy::{Measure, MeasureKind, Utility};
 use plackett_train::trainer::{VectorList, VectorScorer, score_lists};
 use plackett_train::{Compute, Parameters};
-use std::path::{Path, PathBuf};
 
 /// Of the best order by scores: name, what, and down to which rank.
 const MEASURES: [(&str, MeasureKind, usize); 2] =
@@ -67,26 +67,6 @@ pub static LEARN_FEATURES: StageKind = StageKind {
     run,
 };
 
-/// The file of a part, `train` or `test`.
-///
-/// # Errors
-/// There is none.
-pub fn file(folder: &Path, part: &str) -> Result<PathBuf, StageError> {
-    let forms = ["svm", "svm.gz", "svm.zst", "txt"].map(|end| folder.join(format!("{part}.{end}")));
-    forms.into_iter().find(|path| path.is_file()).ok_or_else(|| StageError::Field {
-        field: "collection",
-        problem: format!(
-            "{} holds no {part}.svm; expected train.svm and test.svm (or .svm.gz)",
-            folder.display()
-        ),
-    })
-}
-
-/// The greatest number of a feature.
-pub fn widest(lists: &[FeatureList]) -> Option<usize> {
-    lists.iter().flat_map(|list| &list.rows).filter_map(|row| row.last()).map(|(at, _)| *at).max()
-}
-
 fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let folder = task.surroundings.collection(task.values.word("collection"))?;
     let read = |part| Ok::<_, StageError>(read_features(&file(&folder, part)?)?);
@@ -118,15 +98,6 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     made.facts.push(("features".into(), features.to_string()));
     made.facts.push(("queries".into(), format!("{} to learn from, {} to test", train.len(), test.len())));
     Ok(made)
-}
-
-/// A list with all features, zeros too.
-pub fn dense(list: FeatureList, features: usize) -> VectorList {
-    let mut candidates = vec![0.0; list.rows.len() * features];
-    for (row, out) in list.rows.iter().zip(candidates.chunks_mut(features)) {
-        row.iter().for_each(|(feature, value)| out[feature - 1] = *value);
-    }
-    VectorList { name: list.query, query: Vec::new(), candidates, labels: list.labels }
 }
 
 /// Queries with something relevant, and the measure of each.

@@ -2,8 +2,8 @@
 
 use crate::recipe::error::{Problem, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
-use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside};
+use crate::recipe::repeated_measures::{ROUNDS, SEEDS, of_each_seed};
 use crate::recipe::task::Task;
 use plackett_train::engine::{Activation, Attention, Engine};
 use plackett_train::nn::PositionMix;
@@ -28,13 +28,8 @@ pub static LINFORMER_SPEED: StageKind = StageKind {
         FieldSpec::new("mixtures", FieldKind::Whole(1, 100_000), Default::Whole(256), "of positions"),
         FieldSpec::new("width", FieldKind::Whole(1, 65_536), Default::Whole(384), "numbers of a token"),
         FieldSpec::new("heads", FieldKind::Whole(1, 1024), Default::Whole(6), "of attention"),
-        FieldSpec::new(
-            "rounds",
-            FieldKind::Whole(1, 1000),
-            Default::Whole(5),
-            "of which the least time counts",
-        ),
-        FieldSpec::new("seeds", FieldKind::Whole(1, 1000), Default::Whole(3), "how many"),
+        ROUNDS,
+        SEEDS,
     ],
     chooses: None,
     check: |values, _| {
@@ -116,23 +111,9 @@ impl Layer {
 }
 
 fn run(task: &Task<'_>) -> Result<Made, StageError> {
-    let values = task.values;
-    let seeds: Vec<usize> = (1..=values.count("seeds")).collect();
     let compute = Compute::new(rayon::current_num_threads());
-    let mut columns = NUMBERS.map(|_| Vec::new());
-    for seed in &seeds {
-        (task.progress)(task.name, *seed as u64, seeds.len() as u64);
-        let least = measure(task, &compute, *seed as u64)?;
-        columns.iter_mut().zip(least).for_each(|(column, seconds)| column.push(seconds));
-    }
-    let keys: Vec<String> = seeds.iter().map(usize::to_string).collect();
-    let quantity = |(name, values): (&&str, Vec<f64>)| Quantity {
-        name: name.to_string(),
-        unit: "seed".into(),
-        keys: keys.clone(),
-        values,
-    };
-    Ok(Made { numbers: NUMBERS.iter().zip(columns).map(quantity).collect(), ..Made::default() })
+    let numbers = of_each_seed(task, NUMBERS, |seed| measure(task, &compute, seed))?;
+    Ok(Made { numbers, ..Made::default() })
 }
 
 /// The least seconds of a pass of both.

@@ -71,10 +71,6 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
 /// The pages of the stage that a field names.
 pub(super) fn wiki_of(task: &Task<'_>, field: &'static str, stage: &str) -> Result<Wiki, StageError> {
     let input = task.input(stage)?;
-    if input.kind.name != LINKED_PAGES.name {
-        let problem =
-            format!("`{stage}` is of the kind `{}`; a stage `linked-pages` is expected", input.kind.name);
-        return Err(StageError::Field { field, problem });
-    }
+    input.check_kind(field, &[LINKED_PAGES.name])?;
     Wiki::read(&input.folder)
 }

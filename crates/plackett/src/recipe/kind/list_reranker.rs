@@ -9,6 +9,7 @@ use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
 use crate::recipe::task::Task;
 use crate::recipe::training::{ScorerTraining, learn_scorer};
+use crate::recipe::training_fields::{batch, rate, steps};
 use plackett_train::Compute;
 use plackett_train::trainer::{Settings, VectorList, score_lists};
 use rand::{RngExt, SeedableRng};
@@ -33,9 +34,9 @@ pub static LIST_RERANKER: StageKind = StageKind {
     fields: &[
         VECTORS,
         FieldSpec::new("hidden", FieldKind::Whole(1, 4096), Default::Whole(32), "units of the layer"),
-        FieldSpec::new("batch", FieldKind::Whole(1, 4096), Default::Whole(32), "lists in a step"),
-        FieldSpec::new("steps", FieldKind::Whole(1, 1_000_000), Default::Whole(600), "of AdamW"),
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(3e-3), "the learning rate"),
+        batch(32, "lists in a step"),
+        steps((1, 1_000_000), 600, "of AdamW"),
+        rate(3e-3),
         super::SEED,
     ],
     chooses: None,

@@ -7,6 +7,7 @@ use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Hashes, Made, StageKind};
 use crate::recipe::task::{Surroundings, Task, hash_file};
+use crate::recipe::training_fields::{batch, rate, settings_of};
 use plackett_arena::choosing::content_plan;
 use plackett_train::adapter::{self, Targets};
 use plackett_train::random::Stream;
@@ -65,14 +66,14 @@ pub static MARKED_ABSTRACTOR: StageKind = StageKind {
             Default::Whole(70),
             "words of an abstract: as many whole clauses as fit, two at least",
         ),
-        FieldSpec::new("batch", FieldKind::Whole(1, 4096), Default::Whole(4), "abstracts in a step"),
+        batch(4, "abstracts in a step"),
         FieldSpec::new(
             "epochs",
             FieldKind::Number(0.0, 1000.0),
             Default::Number(1.0),
             "how often each is seen",
         ),
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(1e-3), "the learning rate"),
+        rate(1e-3),
         SEED,
     ],
     chooses: None,
@@ -87,7 +88,7 @@ pub static MARKED_ABSTRACTOR: StageKind = StageKind {
         let values = task.values;
         let passes =
             1.0 + f64::from(weights(values).iter().skip(1).map(|w| f32::from(*w > 0.0)).sum::<f32>());
-        let learned = values.count("abstracts") as f64 * values.number("epochs").unwrap_or(1.0);
+        let learned = values.count("abstracts") as f64 * values.real("epochs");
         Ok(Estimate {
             work: format!("learns from {} abstracts", values.count("abstracts")),
             seconds: Some(learned * passes + values.count("held") as f64),
@@ -109,7 +110,7 @@ fn file_of(values: &Values, surroundings: &Surroundings) -> Result<PathBuf, Stag
 
 /// Of the losses behind the right plan, a wrong one and none.
 fn weights(values: &Values) -> [f32; 3] {
-    let weight = |name| values.number(name).unwrap_or_default() as f32;
+    let weight = |name| values.real(name) as f32;
     [1.0, weight("unlikelihood"), weight("unmarked")]
 }
 
@@ -125,15 +126,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let configured = adapter::parse(values.word("adapter")).map_err(|error| wrong(error.to_string()))?;
     let targets = Targets::parse("all");
     let mut attached = configured.attach(&mut parameters, &mut model.llama, &targets, seed, |_| false)?;
-    let settings = Settings {
-        batch: values.count("batch"),
-        epochs: values.number("epochs").unwrap_or(1.0),
-        rate: values.number("rate").unwrap_or_default() as f32,
-        warmup: 2,
-        seed,
-        checkpoint: 0,
-        ..Settings::default()
-    };
+    let settings = Settings { warmup: 2, seed, checkpoint: 0, ..settings_of(values) };
     let compute = Compute::new(rayon::current_num_threads());
     let mut progress =
         |record: &StepRecord, total: usize| (task.progress)(task.name, record.step as u64, total as u64);

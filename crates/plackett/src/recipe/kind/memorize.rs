@@ -8,6 +8,7 @@ use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside};
 use crate::recipe::task::{Input, Task};
+use crate::recipe::training_fields::{batch, rate, settings_of, warmup};
 use crate::recipe::unlearning::{CORPUS_FIELDS, Corpus, Evaluation, NUMBERS};
 use plackett_train::trainer::{LanguageModel, Settings, StepRecord, train};
 use plackett_train::unlearning::{AnswerTask, TokenPair};
@@ -49,14 +50,9 @@ const FIELDS: [FieldSpec; 17] = {
             Default::Whole(60),
             "how often each question is seen",
         ),
-        FieldSpec::new(
-            "batch",
-            FieldKind::Whole(1, 4096),
-            Default::Whole(16),
-            "questions or passages in a step",
-        ),
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(2e-3), "the learning rate"),
-        FieldSpec::new("warmup", FieldKind::Whole(0, i64::MAX), Default::Whole(50), "steps of warm-up"),
+        batch(16, "questions or passages in a step"),
+        rate(2e-3),
+        warmup(50),
         SEED,
     ];
     let mut all = [SEED; 17];
@@ -148,13 +144,11 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let report =
         train(&learning, &compute, &mut parameters, &settings(values), (None, ""), None, &mut progress)?;
     decoder.save(&task.folder.join(FOLDER), &parameters)?;
-    let mut seconds: Vec<f64> = report.steps.iter().map(|step| step.seconds).collect();
-    seconds.sort_by(f64::total_cmp);
     let own = [
         f64::from(report.final_loss()),
         parameters.count() as f64,
         report.total as f64,
-        seconds.get(seconds.len() / 2).copied().unwrap_or_default(),
+        report.median_seconds(),
     ];
     let mut numbers: Vec<Quantity> =
         OWN.iter().zip(own).map(|(name, value)| Quantity::of_seed(*name, seed, value)).collect();
@@ -172,13 +166,5 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
 }
 
 fn settings(values: &Values) -> Settings {
-    Settings {
-        batch: values.count("batch"),
-        epochs: 1.0,
-        rate: values.number("rate").unwrap_or_default() as f32,
-        warmup: values.count("warmup"),
-        seed: values.count("seed") as u64,
-        checkpoint: 0,
-        ..Settings::default()
-    }
+    Settings { epochs: 1.0, checkpoint: 0, ..settings_of(values) }
 }

@@ -1,6 +1,6 @@
 //! `mental-retrieval`: GenIR's loop on pictures of digits, with a generator and a user that need no model.
 
-use super::digits::{self, PIXELS, Picture};
+use crate::recipe::digits::{self, PIXELS, Picture};
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
 use crate::recipe::quantity::Quantity;
@@ -206,7 +206,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let pictures = digits::read(task.surroundings, values.word("collection"), LEARNED_FROM)?;
     let items: Vec<Vec<f64>> =
         pictures.iter().map(|picture| scaled(picture).iter().copied().collect()).collect();
-    let drawer = Drawer::new(&pictures[..LEARNED_FROM], values.number("noise").unwrap_or_default());
+    let drawer = Drawer::new(&pictures[..LEARNED_FROM], values.real("noise"));
     let user = User { pictures: &pictures, items: &items };
     let collection = Collection { items: items.clone() };
     let shown = match values.word("shown") {

@@ -122,11 +122,9 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
 
 /// What is relevant to a query, the best grades first.
 fn relevant(qrels: &Qrels, query: &Query) -> Vec<(String, i32)> {
-    let judged = qrels.query(&query.id).into_iter().flat_map(|judged| judged.iter());
-    let mut relevant: Vec<(String, i32)> = judged
-        .filter(|judgment| judgment.grade > 0)
-        .map(|judgment| (judgment.document.to_string(), judgment.grade))
-        .collect();
+    let judged = qrels.relevant(&query.id);
+    let mut relevant: Vec<(String, i32)> =
+        judged.map(|judgment| (judgment.document.to_string(), judgment.grade)).collect();
     relevant.sort_by_key(|(_, grade)| std::cmp::Reverse(*grade));
     relevant
 }

@@ -18,11 +18,10 @@ mod data;
 mod decoder_depths;
 mod difference;
 mod digit_encoder;
-pub(super) mod digits;
 mod diverse_sample;
 mod evaluate;
 mod event_cache;
-pub(super) mod facets;
+mod facets;
 mod factorize;
 mod film_lists;
 mod film_policy;
@@ -41,7 +40,7 @@ mod judge_auc;
 mod judged_negatives;
 mod language_continuations;
 mod language_module;
-pub(super) mod learn_features;
+mod learn_features;
 mod linformer_speed;
 mod linked_pages;
 mod list_reranker;
@@ -103,13 +102,12 @@ mod vectors;
 mod write_sessions;
 mod written_answers;
 
-use super::dataset::Dataset;
 use super::error::StageError;
 use super::field::{Default, FieldKind, FieldSpec, Gives, Values};
-use super::rankings;
+use super::inputs::{dataset_of, rankings_of};
 use super::registry::{Hashes, StageKind};
-use super::task::{Surroundings, Task};
-use plackett_core::Ranking;
+use super::task::Surroundings;
+use super::training_fields::seed;
 
 /// Every kind of stage, in the order in which recipes use them.
 pub static STAGE_KINDS: &[&StageKind] = &[
@@ -216,21 +214,6 @@ pub static STAGE_KINDS: &[&StageKind] = &[
     &simulate::SIMULATE,
 ];
 
-/// The collection behind a stage: its own, or that of the stage its index or candidates come from.
-pub fn dataset_of(task: &Task<'_>, name: &str) -> Result<Dataset, StageError> {
-    let input = task.input(name)?;
-    match input.kind.gives {
-        Gives::Data if input.kind.name == question_passages::QUESTION_PASSAGES.name => {
-            question_passages::dataset(input.values, task.surroundings)
-        }
-        Gives::Data => Dataset::load(task, input.values),
-        _ => {
-            let before = ["data", "index", "candidates"].iter().find_map(|key| input.values.text(key));
-            dataset_of(task, before.unwrap_or_default())
-        }
-    }
-}
-
 /// The field of kinds that read candidates.
 const CANDIDATES: FieldSpec = FieldSpec::required(
     "candidates",
@@ -256,12 +239,7 @@ const WORDS: FieldSpec = FieldSpec::new(
 const ENCODER: FieldSpec =
     FieldSpec::new("model", FieldKind::Text, Default::Text("all-MiniLM-L6-v2"), "the encoder to begin with");
 /// What is drawn.
-const SEED: FieldSpec = FieldSpec::new(
-    "seed",
-    FieldKind::Whole(0, i64::MAX),
-    Default::Whole(1),
-    "from which what is drawn follows",
-);
+const SEED: FieldSpec = seed("from which what is drawn follows");
 
 /// The weights of the field [`ENCODER`].
 fn encoder_fingerprint(values: &Values, surroundings: &Surroundings) -> Result<Hashes, StageError> {
@@ -272,21 +250,6 @@ fn encoder_fingerprint(values: &Values, surroundings: &Surroundings) -> Result<H
 fn each_run(values: &Values, numbers: &[&str]) -> Vec<String> {
     let of_run = |run: &&str| numbers.iter().map(|number| format!("{run}/{number}")).collect::<Vec<_>>();
     values.texts("runs").iter().flat_map(of_run).collect()
-}
-
-/// The rankings of a stage: candidates of a collection, or what a stage found.
-pub fn rankings_of(task: &Task<'_>, name: &str) -> Result<Vec<Ranking>, StageError> {
-    let input = task.input(name)?;
-    if input.kind.gives != Gives::Data {
-        return rankings::read(&input.folder);
-    }
-    let no_list = || StageError::Field {
-        field: "list",
-        problem: format!(
-            "the stage `{name}` has no list of candidates; write `list` there (`judged` takes the judged documents)"
-        ),
-    };
-    Dataset::load(task, input.values)?.candidates.ok_or_else(no_list)
 }
 
 /// Rough time of a model over texts, in seconds: two operations for each weight and token, at a rate that two cores reach.

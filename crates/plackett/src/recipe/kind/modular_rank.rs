@@ -1,6 +1,6 @@
 //! `modular-rank`: candidates ranked by an encoder that is put together of modules.
 
-use super::language_module::file_of;
+use super::language_module::{LANGUAGE_MODULE, file_of};
 use super::{CANDIDATES, DEPTH, ENCODER, WORDS, encoder_fingerprint, rank};
 use crate::recipe::error::{Problem, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
@@ -95,8 +95,9 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let (requests, cut) = rank::requests(task, values)?;
     let mut modules: Vec<(String, PathBuf)> = Vec::new();
     for stage in values.texts("modules") {
-        let language = task.input(stage)?.values.text("language").unwrap_or_default().to_string();
-        modules.push((language, file_of(task, stage)?));
+        let input = task.input(stage)?;
+        input.check_kind("modules", &[LANGUAGE_MODULE.name])?;
+        modules.push((input.values.word("language").to_string(), file_of(task, stage)?));
     }
     let files: Vec<(String, &std::path::Path)> =
         modules.iter().map(|(language, path)| (language.clone(), path.as_path())).collect();

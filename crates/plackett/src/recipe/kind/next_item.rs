@@ -63,13 +63,7 @@ pub static NEXT_ITEM: StageKind = StageKind {
 };
 
 fn identifiers_of<'t>(task: &'t Task<'_>) -> Result<&'t Input<'t>, StageError> {
-    let input = task.input(task.values.word("identifiers"))?;
-    if input.kind.name != IDENTIFIERS.name {
-        let problem =
-            format!("it is of the kind `{}`; a stage `{}` is expected", input.kind.name, IDENTIFIERS.name);
-        return Err(StageError::Field { field: "identifiers", problem });
-    }
-    Ok(input)
+    task.input_of("identifiers", &[IDENTIFIERS.name])
 }
 
 fn run(task: &Task<'_>) -> Result<Made, StageError> {

@@ -4,13 +4,15 @@ use super::film_lists::{language_of, world_of};
 use super::next_code::{NEXT_CODE, world_and_items};
 use super::next_title::NEXT_TITLE;
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
 use crate::recipe::next_item::{BEAMS, MEASURES, NextItem, NextItems, NextMeasured, measured};
-use crate::recipe::quantity::mean;
+use crate::recipe::policy_summary::PolicySummary;
+use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
-use crate::recipe::small_decoder::{folder_of, of_seeds};
-use crate::recipe::task::Task;
+use crate::recipe::small_decoder::folder_of;
+use crate::recipe::task::{Input, Task};
 use crate::recipe::training::train_within;
+use crate::recipe::training_fields::{batch, rate, settings_of};
 use plackett_lm::decode::TokenTrie;
 use plackett_train::optimizer::Schedule;
 use plackett_train::rl::{
@@ -19,7 +21,6 @@ use plackett_train::rl::{
 };
 use plackett_train::trainer::{LanguageModel, Settings};
 use plackett_train::{Parameters, TrainError};
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -69,9 +70,9 @@ pub static NEXT_POLICY: StageKind = StageKind {
             Default::Whole(240),
             "items that are rewarded",
         ),
-        FieldSpec::new("batch", FieldKind::Whole(1, 4096), Default::Whole(8), "prompts of a step"),
+        batch(8, "prompts of a step"),
         FieldSpec::required("steps", FieldKind::Whole(1, i64::MAX), "steps"),
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(1e-4), "the learning rate"),
+        rate(1e-4),
         FieldSpec::new(
             "kl",
             FieldKind::Number(0.0, 100.0),
@@ -92,32 +93,19 @@ pub static NEXT_POLICY: StageKind = StageKind {
     run,
 };
 
-struct Start<'t> {
-    kind: &'static str,
-    values: &'t Values,
-    folder: PathBuf,
+/// The stage whose decoders are taken over.
+fn start_of<'t>(task: &'t Task<'_>) -> Result<&'t Input<'t>, StageError> {
+    task.input_of("start", &[NEXT_TITLE.name, NEXT_CODE.name])
 }
 
-fn start_of<'t>(task: &'t Task<'_>) -> Result<Start<'t>, StageError> {
-    let input = task.input(task.values.word("start"))?;
-    let (kind, known) = (input.kind.name, [NEXT_TITLE.name, NEXT_CODE.name]);
-    if !known.contains(&kind) {
-        let problem = format!("it is of the kind `{kind}`; a stage `{}` is expected", known.join("` or `"));
-        return Err(StageError::Field { field: "start", problem });
+/// What the decoder of a seed has learned from, and what it is tested on.
+fn items_of(start: &Input<'_>, task: &Task<'_>, seed: usize) -> Result<NextItems, StageError> {
+    if start.kind.name == NEXT_CODE.name {
+        let (world, codes, tasks) = world_and_items(start.values, task.surroundings)?;
+        return Ok(world.next_items(codes, tasks, seed as u64)?.0);
     }
-    Ok(Start { kind, values: input.values, folder: input.folder.clone() })
-}
-
-impl Start<'_> {
-    /// What the decoder of a seed has learned from, and what it is tested on.
-    fn items(&self, task: &Task<'_>, seed: usize) -> Result<NextItems, StageError> {
-        if self.kind == NEXT_CODE.name {
-            let (world, codes, tasks) = world_and_items(self.values, task.surroundings)?;
-            return Ok(world.next_items(codes, tasks, seed as u64)?.0);
-        }
-        let world = world_of(self.values, task.surroundings)?;
-        language_of(&folder_of(&self.folder, seed))?.next_films(&world, seed as u64)
-    }
+    let world = world_of(start.values, task.surroundings)?;
+    language_of(&folder_of(&start.folder, seed))?.next_films(&world, seed as u64)
 }
 
 /// Rewards of the beams of next items.
@@ -151,23 +139,25 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let start = start_of(task)?;
     let (mut all, mut numbers, mut tested) = (Vec::new(), Vec::new(), Vec::new());
     for seed in 1..=start.values.count("seeds") {
-        let items = start.items(task, seed)?;
+        let items = items_of(start, task, seed)?;
         tested = items.tested.iter().take(start.values.count("tested")).cloned().collect();
-        let (of_seed, own) = learn(task, &start, (&items, &tested), seed)?;
+        let (of_seed, own) = learn(task, start, (&items, &tested), seed)?;
         all.push(of_seed);
         numbers.push(own);
     }
     let mut made = Made { numbers: measured(&tested, &all), ..Made::default() };
     for (at, name) in NUMBERS.into_iter().enumerate() {
-        made.numbers
-            .push(of_seeds(name, numbers.iter().map(|seed: &[f64; NUMBERS.len()]| seed[at]).collect()));
+        made.numbers.push(Quantity::of_seeds(
+            name,
+            numbers.iter().map(|seed: &[f64; NUMBERS.len()]| seed[at]).collect(),
+        ));
     }
     Ok(made)
 }
 
 fn learn(
     task: &Task<'_>,
-    start: &Start<'_>,
+    start: &Input<'_>,
     (items, tested): (&NextItems, &[NextItem]),
     seed: usize,
 ) -> Result<(NextMeasured, [f64; NUMBERS.len()]), StageError> {
@@ -182,7 +172,7 @@ fn learn(
     let reward = if values.word("reward") == "rule" { BeamReward::Rule } else { BeamReward::RuleAndRank };
     let (groups, misses) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let rewarder = NextRewarder { items: rewarded, trie, reward, groups, misses };
-    let number = |name| values.number(name).unwrap_or_default() as f32;
+    let number = |name| values.real(name) as f32;
     let scratch = task.folder.join(format!("policy-{seed}"));
     let policy = PolicyTask {
         model: &model,
@@ -200,30 +190,22 @@ fn learn(
         NextMeasured::of(&engine, trie, items, BEAMS)
     };
     let before = look(&parameters, rewarded)?;
-    let settings = Settings {
-        batch: values.count("batch"),
-        steps: values.count("steps"),
-        rate: number("rate"),
-        schedule: Schedule::Constant,
-        seed: seed as u64,
-        ..Settings::default()
-    };
+    let settings = Settings { schedule: Schedule::Constant, seed: seed as u64, ..settings_of(values) };
     let name = format!("{}, seed {seed}", task.name);
-    train_within(task, &name, &policy, &mut parameters, &settings)?;
+    let report = train_within(task, &name, &policy, &mut parameters, &settings)?;
     let (after, measured) = (look(&parameters, rewarded)?, look(&parameters, tested)?);
     let records = policy.records.lock().unwrap_or_else(PoisonError::into_inner).clone();
     std::fs::remove_dir_all(&scratch).map_err(|source| TrainError::file(&scratch, source))?;
-    let last = &records[records.len() - records.len().div_ceil(10)..];
+    let summary = PolicySummary::of(&records, report.seconds());
     let share = |part: &AtomicUsize| part.load(Ordering::Relaxed) as f64;
-    let of = |values: Vec<f64>| mean(&values);
     let numbers = [
         mean(&before.hit),
         mean(&after.hit),
         mean(&before.ndcg),
         mean(&after.ndcg),
         share(&rewarder.misses) / share(&rewarder.groups).max(1.0),
-        of(records.iter().map(|record| record.without_advantage).collect()),
-        of(last.iter().map(|record| record.divergence).collect()),
+        summary.without_advantage,
+        summary.divergence,
     ];
     Ok((measured, numbers))
 }

@@ -10,6 +10,7 @@ use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
 use crate::recipe::task::Task;
 use crate::recipe::training::train_within;
+use crate::recipe::training_fields::{batch, rate, seed};
 use plackett_genir::learning::settings;
 use plackett_genir::rank_bands::{PAPER_BANDS, draw_negatives};
 use plackett_genir::relevance_optimization::{DocidTriple, ReferenceLogs, RelevanceOptimization};
@@ -70,9 +71,9 @@ pub static OPTIMIZE_RELEVANCE: StageKind = StageKind {
             Default::Whole(1),
             "times that all triples are seen",
         ),
-        FieldSpec::new("batch", FieldKind::Whole(1, 4096), Default::Whole(64), "triples in a step"),
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(1e-4), "the learning rate"),
-        FieldSpec::new("seed", FieldKind::Whole(0, i64::MAX), Default::Whole(1), "of all that is drawn"),
+        batch(64, "triples in a step"),
+        rate(1e-4),
+        seed("of all that is drawn"),
     ],
     chooses: None,
     check: nothing_to_check,
@@ -95,11 +96,11 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let compute = Compute::new(rayon::current_num_threads());
     let path = task.folder.join(REFERENCE);
     let (reference, _) = ReferenceLogs::kept(&path, &model, &parameters, &triples, &compute)?;
-    let beta = values.number("beta").unwrap_or_default();
+    let beta = values.real("beta");
     let learning = RelevanceOptimization::new(&model, &triples, &reference, beta)?;
     let before = learning.measure(&parameters, &compute)?;
     let steps = (triples.len() * values.count("epochs")).div_ceil(values.count("batch"));
-    let rate = values.number("rate").unwrap_or_default() as f32;
+    let rate = values.real("rate") as f32;
     let settings = settings((values.count("batch"), steps), rate, values.count("seed") as u64);
     train_within(task, task.name, &learning, &mut parameters, &settings)?;
     let first = learning.records.lock().unwrap_or_else(PoisonError::into_inner).first().copied();

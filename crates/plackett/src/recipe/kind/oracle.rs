@@ -3,6 +3,7 @@
 use super::{CANDIDATES, dataset_of, rankings_of};
 use crate::recipe::error::{Problem, RecipeError, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::judged_lists::{JudgedList, judged_lists};
 use crate::recipe::rankings::RankingLog;
 use crate::recipe::registry::{Estimate, Made, Registry, StageKind, no_numbers, nothing_outside};
 use crate::recipe::task::Task;
@@ -70,20 +71,13 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let knows = values.word("agent") == "judgments";
     let mut log = RankingLog::open(task.folder)?;
     let mut new = Vec::new();
-    for list in candidates.iter().skip(log.found.len()) {
-        let judged = dataset.qrels.query(&list.query_id).filter(|_| knows);
-        let grade = |id: &str| {
-            let judgments = judged.into_iter().flat_map(|judged| judged.iter());
-            judgments
-                .filter(|judgment| judgment.document == id)
-                .map(|judgment| judgment.grade)
-                .next()
-                .unwrap_or(0)
-        };
-        let grades: Vec<i32> = list.entries.iter().map(|entry| grade(&entry.id)).collect();
+    for JudgedList { ranking, mut grades, .. } in judged_lists(&dataset, &candidates).skip(log.found.len()) {
+        if !knows {
+            grades.fill(0);
+        }
         let schedule = schedule(values, grades.len());
-        let schedule = schedule.map_err(|error| StageError::Simulation(error.to_string()))?;
-        new.push(ranked(list, &grades, schedule).map_err(|error| StageError::Simulation(error.to_string()))?);
+        let schedule = schedule.map_err(|error| StageError::Work(error.to_string()))?;
+        new.push(ranked(ranking, &grades, schedule).map_err(|error| StageError::Work(error.to_string()))?);
     }
     log.add(&new)?;
     Ok(Made { facts: vec![("queries".into(), candidates.len().to_string())], ..Made::default() })

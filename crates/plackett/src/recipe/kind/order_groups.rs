@@ -1,8 +1,10 @@
 //! `order-groups`: scorers of groups of vectors that are to be ordered, by TSPRank's losses of pairs or by a loss of scores.
 
+use super::SEED;
 use super::text_vectors::vectors_of;
-use super::{SEED, learn_features};
+use crate::recipe::digits;
 use crate::recipe::error::{Problem, StageError};
+use crate::recipe::feature_lists;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
 use crate::recipe::ordered_groups::{
     MEASURES, OrderedGroups, TestedGroup, decoded, digits as digit_groups, features as feature_groups,
@@ -11,6 +13,7 @@ use crate::recipe::ordered_groups::{
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, StageKind};
 use crate::recipe::task::{Task, hash_file};
+use crate::recipe::training_fields::{batch, rate, settings_of, steps};
 use plackett_core::permutation::Permutation;
 use plackett_train::objective::parse_sum;
 use plackett_train::random::Stream;
@@ -98,9 +101,9 @@ pub static ORDER_GROUPS: StageKind = StageKind {
             "share of hidden units that are left out while it learns",
         ),
         FieldSpec::new("decay", FieldKind::Number(0.0, 100.0), Default::Number(1e-5), "weight decay"),
-        FieldSpec::new("batch", FieldKind::Whole(1, 4096), Default::Whole(32), "groups in a step"),
-        FieldSpec::new("steps", FieldKind::Whole(1, 1_000_000), Default::Whole(600), "of AdamW"),
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(1e-3), "the learning rate"),
+        batch(32, "groups in a step"),
+        steps((1, 1_000_000), 600, "of AdamW"),
+        rate(1e-3),
         SEED,
     ],
     chooses: None,
@@ -128,12 +131,12 @@ pub static ORDER_GROUPS: StageKind = StageKind {
     outside: |values, surroundings| {
         let Some(collection) = values.text("collection") else { return Ok(Vec::new()) };
         if values.word("groups") == "digits" {
-            let file = super::digits::file(surroundings, collection)?;
+            let file = digits::file(surroundings, collection)?;
             return Ok(vec![("pictures".into(), hash_file(&file)?)]);
         }
         let folder = surroundings.collection(collection)?;
         let hash = |part: &str| {
-            Ok::<_, StageError>((part.to_string(), hash_file(&learn_features::file(&folder, part)?)?))
+            Ok::<_, StageError>((part.to_string(), hash_file(&feature_lists::file(&folder, part)?)?))
         };
         ["train", "test"].map(hash).into_iter().collect()
     },
@@ -183,7 +186,6 @@ fn learn(
     parameters: &mut Parameters,
 ) -> Result<(GroupScorer, Report), StageError> {
     let values = task.values;
-    let number = |name| values.number(name).unwrap_or_default() as f32;
     let (written, head) = objectives(values);
     let embedding = match values.count("hidden") {
         0 => Embedding::Linear(values.count("width")),
@@ -199,13 +201,9 @@ fn learn(
         GroupTask { scorer: scorer.clone(), groups: &groups.learned, objectives, turns: turns.clone() };
     let settings = Settings {
         batch: values.count("batch").min(groups.learned.len().max(1)),
-        steps: values.count("steps"),
-        rate: number("rate"),
-        decay: number("decay"),
-        dropout: number("dropout"),
         seed,
         checkpoint: 0,
-        ..Settings::default()
+        ..settings_of(values)
     };
     let mut progress =
         |record: &StepRecord, total: usize| (task.progress)(task.name, record.step as u64, total as u64);
@@ -246,7 +244,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     if unproven > 0 {
         warnings.push(format!("{unproven} paths are not proven to be the best"));
     }
-    let skipped: usize = report.steps.iter().map(|step| step.skipped).sum();
+    let skipped = report.skipped();
     if skipped > 0 {
         warnings.push(format!("{skipped} groups could not teach in the step that they were drawn for"));
     }
@@ -261,5 +259,5 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
 /// An order that knows nothing.
 fn drawn(tested: &TestedGroup, seed: u64, nth: u64) -> Result<Permutation, StageError> {
     let order = Stream::new(seed, 5 << 32 | nth).permutation(tested.grades.len());
-    Permutation::new(order).map_err(|error| StageError::Simulation(error.to_string()))
+    Permutation::new(order).map_err(|error| StageError::Work(error.to_string()))
 }

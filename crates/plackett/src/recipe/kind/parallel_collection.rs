@@ -120,8 +120,7 @@ fn choose(
     let place: HashMap<&str, usize> =
         documents.iter().enumerate().map(|(at, document)| (document.id.as_str(), at)).collect();
     let right = |query: &Query| -> Vec<usize> {
-        let judged = judged.query(&query.id).into_iter().flat_map(|judged| judged.iter());
-        judged.filter(|one| one.grade > 0).filter_map(|one| place.get(one.document).copied()).collect()
+        judged.relevant(&query.id).filter_map(|one| place.get(one.document).copied()).collect()
     };
     let about: Vec<(Query, Vec<usize>)> = questions
         .into_iter()

@@ -10,6 +10,7 @@ use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
 use crate::recipe::task::Task;
 use crate::recipe::training::{ScorerTraining, learn_scorer};
+use crate::recipe::training_fields::{rate, steps};
 use plackett_arena::choosing::{Applied, Edit, Hunk, apply, is_balanced};
 use plackett_eval::smoothed_bleu;
 use plackett_train::trainer::{VectorList, VectorScorer, score_lists};
@@ -51,8 +52,8 @@ pub static PATCH_RERANKER: StageKind = StageKind {
             "pairs that were mended with the same edits, in the place of what is found, where there are any",
         ),
         FieldSpec::new("hidden", FieldKind::Whole(1, 4096), Default::Whole(16), "units of the layer"),
-        FieldSpec::new("steps", FieldKind::Whole(1, 1_000_000), Default::Whole(500), "of AdamW"),
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(5e-3), "the learning rate"),
+        steps((1, 1_000_000), 500, "of AdamW"),
+        rate(5e-3),
         super::SEED,
     ],
     chooses: None,
@@ -186,11 +187,7 @@ fn neighbours(task: &Task<'_>, fixes: &Fixes, codebase: &Codebase<'_>) -> Result
         None => Found { learned: none(fixes.learned().len()), tested: none(fixes.tested.len()) },
         Some(stage) => {
             let input = task.input(stage)?;
-            if input.kind.name != FIX_RETRIEVER.name {
-                let problem =
-                    format!("it is of the kind `{}`; a stage `fix-retriever` is expected", input.kind.name);
-                return Err(StageError::Field { field: "found", problem });
-            }
+            input.check_kind("found", &[FIX_RETRIEVER.name])?;
             found_of(&input.folder)?
         }
     };

@@ -49,16 +49,8 @@ pub static POINTER_RANK: StageKind = StageKind {
 };
 
 fn folder_of(task: &Task<'_>) -> Result<PathBuf, StageError> {
-    let input = task.input(task.values.word("ranker"))?;
-    let kinds = [POINTER_RANKER.name, ALIGN_POINTER_RANKER.name];
-    if kinds.contains(&input.kind.name) {
-        return Ok(input.folder.clone());
-    }
-    let problem = format!(
-        "it is of the kind `{}`; a stage `{}` or `{}` is expected",
-        input.kind.name, kinds[0], kinds[1]
-    );
-    Err(StageError::Field { field: "ranker", problem })
+    let input = task.input_of("ranker", &[POINTER_RANKER.name, ALIGN_POINTER_RANKER.name])?;
+    Ok(input.folder.clone())
 }
 
 fn run(task: &Task<'_>) -> Result<Made, StageError> {

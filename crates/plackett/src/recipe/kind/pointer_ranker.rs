@@ -11,6 +11,7 @@ use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside};
 use crate::recipe::task::Task;
 use crate::recipe::training::train_within;
+use crate::recipe::training_fields::{batch, rate, settings_of, steps};
 use plackett_train::list_ranker::{ListRanker, ListRankerConfig, SilverExample, SilverTask};
 use plackett_train::objective::parse_sum;
 use plackett_train::trainer::{Report, Settings};
@@ -85,9 +86,9 @@ pub static POINTER_RANKER: StageKind = StageKind {
         FieldSpec::new("width", FieldKind::Whole(4, 4096), Default::Whole(128), "numbers of a state"),
         FieldSpec::new("heads", FieldKind::Whole(1, 64), Default::Whole(4), "heads of attention"),
         FieldSpec::new("layers", FieldKind::Whole(1, 24), Default::Whole(2), "layers of the decoder"),
-        FieldSpec::new("batch", FieldKind::Whole(1, 4096), Default::Whole(16), "questions in a step"),
-        FieldSpec::new("steps", FieldKind::Whole(1, 1_000_000), Default::Whole(300), "of AdamW"),
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(1e-3), "the learning rate"),
+        batch(16, "questions in a step"),
+        steps((1, 1_000_000), 300, "of AdamW"),
+        rate(1e-3),
         FieldSpec::new(
             "words",
             FieldKind::Whole(1, 100_000),
@@ -145,7 +146,7 @@ fn learn(
     parameters: &mut Parameters,
 ) -> Result<(ListRanker, Report), StageError> {
     let values = task.values;
-    let number = |name| values.number(name).unwrap_or_default();
+    let number = |name| values.real(name);
     let config = ListRankerConfig {
         dimension: examples.first().map_or(0, |example| example.question.question.len()),
         extra: EXTRA,
@@ -164,11 +165,9 @@ fn learn(
     let steps = values.count("steps");
     let settings = Settings {
         batch: values.count("batch").min(examples.len()),
-        steps,
-        rate: number("rate") as f32,
         warmup: steps / 20,
         seed,
-        ..Settings::default()
+        ..settings_of(values)
     };
     let report = train_within(task, task.name, &lesson, parameters, &settings)?;
     Ok((ranker, report))

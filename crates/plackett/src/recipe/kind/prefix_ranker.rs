@@ -10,6 +10,7 @@ use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside};
 use crate::recipe::task::Task;
 use crate::recipe::training::train_within;
+use crate::recipe::training_fields::{rate, settings_of, steps};
 use plackett_core::continuation::{first_among, unigram_overlap};
 use plackett_core::summary::words;
 use plackett_train::objective::parse_sum;
@@ -64,8 +65,8 @@ pub static PREFIX_RANKER: StageKind = StageKind {
             Default::Whole(32),
             "pairs of a step, of one article; in-book negatives of a pair and one",
         ),
-        FieldSpec::new("steps", FieldKind::Whole(0, 1_000_000), Default::Whole(500), "of AdamW"),
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(1e-3), "the learning rate"),
+        steps((0, 1_000_000), 500, "of AdamW"),
+        rate(1e-3),
         FieldSpec::new("seeds", FieldKind::Whole(1, 1000), Default::Whole(2), "how many"),
     ],
     chooses: None,
@@ -151,16 +152,8 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
 
 fn written_stage(task: &Task<'_>, stage: &str) -> Result<WrittenTexts, StageError> {
     let input = task.input(stage)?;
-    match input.kind.name == LANGUAGE_CONTINUATIONS.name {
-        true => written_of(&input.folder),
-        false => {
-            let problem = format!(
-                "it is of the kind `{}`; a stage `language-continuations` is expected",
-                input.kind.name
-            );
-            Err(StageError::Field { field: "written", problem })
-        }
-    }
+    input.check_kind("written", &[LANGUAGE_CONTINUATIONS.name])?;
+    written_of(&input.folder)
 }
 
 fn learn(
@@ -194,13 +187,7 @@ fn learn(
         against,
         objective,
     };
-    let settings = Settings {
-        batch: 1,
-        steps,
-        rate: values.number("rate").unwrap_or_default() as f32,
-        seed: seed as u64,
-        ..Settings::default()
-    };
+    let settings = Settings { batch: 1, seed: seed as u64, ..settings_of(values) };
     let name = format!("{}, seed {seed}", task.name);
     train_within(task, &name, &lesson, &mut parameters, &settings)?;
     Ok((projection, parameters))

@@ -219,17 +219,15 @@ fn lists_of(task: &Task<'_>, stage: &str, index: &Index, made: &mut Made) -> Res
     let (mut lists, mut without) = (Vec::with_capacity(rankings.len()), 0);
     for ((query, vector), ranking) in dataset.queries.iter().zip(vectors).zip(&rankings) {
         let mut list = VectorList { name: query.id.clone(), query: vector, ..VectorList::default() };
-        let mut ids = candidates(&dataset, query, ranking, task.values.on("judged"));
-        let judged = dataset.qrels.query(&query.id);
+        let ids = candidates(&dataset, query, ranking, task.values.on("judged"));
+        let grades = dataset.qrels.grades_of(&query.id, ids.iter().map(String::as_str));
         let mut kept = Vec::with_capacity(ids.len());
-        for id in ids.drain(..) {
+        for (id, grade) in ids.into_iter().zip(grades) {
             let Some(vector) = index.vector(&id)? else {
                 without += 1;
                 continue;
             };
-            let grade =
-                judged.iter().flat_map(|judged| judged.iter()).find(|judgment| judgment.document == id);
-            list.labels.push(grade.map_or(0, |judgment| judgment.grade).max(0) as f32);
+            list.labels.push(grade.max(0) as f32);
             list.candidates.extend(vector);
             kept.push(id);
         }
@@ -246,11 +244,11 @@ fn lists_of(task: &Task<'_>, stage: &str, index: &Index, made: &mut Made) -> Res
 /// The ids of a ranking, and after them relevant documents that it lacks, in the order of the judgments.
 fn candidates(dataset: &Dataset, query: &Query, ranking: &Ranking, judged: bool) -> Vec<String> {
     let mut ids: Vec<String> = ranking.entries.iter().map(|entry| entry.id.clone()).collect();
-    if let (true, Some(judgments)) = (judged, dataset.qrels.query(&query.id)) {
+    if judged {
         let known: std::collections::HashSet<String> = ids.iter().cloned().collect();
-        let relevant =
-            judgments.iter().filter(|judgment| judgment.grade > 0 && !known.contains(judgment.document));
-        ids.extend(relevant.map(|judgment| judgment.document.to_string()));
+        let relevant = dataset.qrels.relevant(&query.id);
+        let lacking = relevant.filter(|judgment| !known.contains(judgment.document));
+        ids.extend(lacking.map(|judgment| judgment.document.to_string()));
     }
     ids
 }
@@ -258,7 +256,8 @@ fn candidates(dataset: &Dataset, query: &Query, ranking: &Ranking, judged: bool)
 /// The vectors of queries, by the model that made those of an index.
 fn embed(task: &Task<'_>, stage: &str, queries: &[Query]) -> Result<Vec<Vec<f32>>, StageError> {
     let input = task.input(stage)?;
-    let trained = input.values.text("trained").map(|stage| train::model_of(task, stage)).transpose()?;
+    let trained =
+        input.values.text("trained").map(|stage| train::model_of(task, stage, &train::MODELS)).transpose()?;
     let trained = trained.as_deref().map(|folder| folder.to_string_lossy());
     let models = task.surroundings.models(trained.as_deref().or(Some(input.values.word("model"))));
     let model = models.open(None)?;

@@ -112,7 +112,8 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
 /// # Errors
 /// A stage of the pipeline that cannot be built, or a model that is not here.
 pub fn pipeline(task: &Task<'_>, values: &Values) -> Result<Pipeline, StageError> {
-    let trained = values.text("trained").map(|stage| train::model_of(task, stage)).transpose()?;
+    let trained =
+        values.text("trained").map(|stage| train::model_of(task, stage, &train::MODELS)).transpose()?;
     let trained = trained.as_deref().map(|folder| folder.to_string_lossy());
     let models = task.surroundings.models(trained.as_deref().or(values.text("model")));
     Ok(Pipeline::resolve(values.word("pipeline"), None, &models, &Settings::default())?)

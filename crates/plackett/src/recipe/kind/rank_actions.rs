@@ -68,7 +68,7 @@ fn path_of(values: &Values, surroundings: &Surroundings) -> Result<PathBuf, Stag
 fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let all = read_interactions(&path_of(task.values, task.surroundings)?, None)?;
     let split = leave_last_out(&all, 0);
-    let from = task.values.number("liked").unwrap_or_default() as f32;
+    let from = task.values.real("liked") as f32;
     let labels: Vec<bool> = split.cases.iter().map(|case| case.target.rating >= from).collect();
     let floor = floor(&split, all.items.len(), from);
     let (mut losses, mut areas) = (vec![Vec::new(); labels.len()], Vec::new());
@@ -124,7 +124,7 @@ fn probabilities(
         values.count("blocks"),
         values.count("events"),
     );
-    let liked = Liked { from: values.number("liked").unwrap_or_default() as f32 };
+    let liked = Liked { from: values.real("liked") as f32 };
     let data = FitData { catalogue, sequences: &split.sequences };
     let ranker = ActionRanker::fit(config, liked, &learning, &data, &mut fitting)?;
     let probability = |case: &TestCase| {

@@ -6,6 +6,7 @@ use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, Registry, StageKind};
 use crate::recipe::simulation::standard_normal;
 use crate::recipe::task::{Surroundings, Task, hash_file};
+use crate::recipe::training_fields::rate;
 use plackett_core::formats::{DEFAULT_LINE_LIMIT, FormatError, read_json_lines};
 use plackett_eval::correlation::spearman;
 use plackett_train::rank_then_score::{
@@ -78,7 +79,7 @@ pub static RANK_THEN_SCORE: StageKind = StageKind {
         FieldSpec::new("hidden", FieldKind::Whole(1, 4096), Default::Whole(16), "units of a layer"),
         FieldSpec::new("rank_epochs", FieldKind::Whole(0, 1000), Default::Whole(40), "of the first stage"),
         FieldSpec::new("score_epochs", FieldKind::Whole(0, 1000), Default::Whole(10), "of the second stage"),
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(3e-3), "the learning rate"),
+        rate(3e-3),
         FieldSpec::new(
             "floor",
             FieldKind::Text,
@@ -246,7 +247,7 @@ fn label(item: &LabelledItem) -> f64 {
 }
 
 fn train(values: &Values, all: &Summaries, seed: u64, fold: usize) -> Result<Fold, StageError> {
-    let number = |name| values.number(name).unwrap_or_default();
+    let number = |name| values.real(name);
     let (mut taught, tested): (Vec<LabelledItem>, Vec<LabelledItem>) =
         all.items.iter().cloned().partition(|item| item.group % FOLDS != fold);
     let mut random = ChaCha8Rng::seed_from_u64(seed.wrapping_mul(31).wrapping_add(fold as u64));

@@ -7,6 +7,7 @@ use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, StageKind};
 use crate::recipe::task::Task;
+use crate::recipe::training_fields::{batch, rate, settings_of};
 use plackett_train::modular::RankingModuleJob;
 use plackett_train::objective;
 use plackett_train::trainer::{Settings, StepRecord};
@@ -43,14 +44,14 @@ pub static RANKING_MODULE: StageKind = StageKind {
             Default::Text("bce"),
             "what is minimised, as in docs/objectives.md",
         ),
-        FieldSpec::new("batch", FieldKind::Whole(1, 4096), Default::Whole(8), "queries in a step"),
+        batch(8, "queries in a step"),
         FieldSpec::new(
             "epochs",
             FieldKind::Number(0.0, 1000.0),
             Default::Number(1.0),
             "how often each is seen, in each phase",
         ),
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(1e-3), "the learning rate"),
+        rate(1e-3),
         FieldSpec::new(
             "head_rate",
             FieldKind::Number(0.0, 1.0),
@@ -79,7 +80,7 @@ pub static RANKING_MODULE: StageKind = StageKind {
     estimate: |task| {
         let dataset = super::dataset_of(task, task.values.word("data"))?;
         let count = dataset.queries.len();
-        let seconds = count as f64 * task.values.number("epochs").unwrap_or(1.0) * 0.2;
+        let seconds = count as f64 * task.values.real("epochs") * 0.2;
         Ok(Estimate {
             work: format!("learns from {count} queries"),
             seconds: Some(seconds),
@@ -94,17 +95,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let (examples, without) = train::examples(task)?;
     let base = task.surroundings.directory(values.word("model"))?;
     let language = values.text("language").map(|stage| file_of(task, stage)).transpose()?;
-    let number = |name| values.number(name).unwrap_or_default();
-    let settings = Settings {
-        batch: values.count("batch"),
-        epochs: number("epochs"),
-        rate: number("rate") as f32,
-        head_rate: number("head_rate") as f32,
-        warmup: 10,
-        seed: values.count("seed") as u64,
-        checkpoint: 0,
-        ..Settings::default()
-    };
+    let settings = Settings { warmup: 10, checkpoint: 0, ..settings_of(values) };
     let job = RankingModuleJob {
         module: values.word("module").into(),
         objective: values.word("objective").into(),

@@ -103,8 +103,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         all.iter().enumerate().filter(|(at, _)| at % 2 == odd).map(|(_, vote)| *vote).collect::<Vec<_>>()
     };
     let (even, odd) = (half(0), half(1));
-    let alike =
-        |a: &[f64], b: &[f64]| spearman(a, b).map_err(|error| StageError::Simulation(error.to_string()));
+    let alike = |a: &[f64], b: &[f64]| spearman(a, b).map_err(|error| StageError::Work(error.to_string()));
     let (in_order, in_another) = (followed(all), followed(&shuffled));
     let own = [
         models as f64,

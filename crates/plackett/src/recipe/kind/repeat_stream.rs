@@ -55,7 +55,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         length: values.count("length"),
         vocabulary: values.count("vocabulary"),
         window: values.count("window"),
-        concentration: values.number("concentration").unwrap_or_default(),
+        concentration: values.real("concentration"),
     };
     let split = stream.draw(1)?;
     let mut made = fit_and_rank(task, &split, stream.vocabulary, false)?;

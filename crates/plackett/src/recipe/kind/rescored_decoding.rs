@@ -153,18 +153,9 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
 
 /// Pairs of articles that are held out, and the ranker of the stage that is named.
 fn ranker_of(task: &Task<'_>) -> Result<(Vec<Continued>, Ranker), StageError> {
-    let input = task.input(task.values.word("ranker"))?;
-    let wrong = |kind: &str, expected: &str| {
-        let problem = format!("it is of the kind `{kind}`; a stage `{expected}` is expected");
-        StageError::Field { field: "ranker", problem }
-    };
-    if input.kind.name != PREFIX_RANKER.name {
-        return Err(wrong(input.kind.name, PREFIX_RANKER.name));
-    }
+    let input = task.input_of("ranker", &[PREFIX_RANKER.name])?;
     let texts = task.input(input.values.word("vectors"))?;
-    if texts.kind.name != TEXT_VECTORS.name {
-        return Err(wrong(texts.kind.name, TEXT_VECTORS.name));
-    }
+    texts.check_kind("ranker", &[TEXT_VECTORS.name])?;
     let source = source(texts.values.word("texts"));
     let file = task.surroundings.collection(texts.values.word("collection"))?.join(source.file);
     let [_, pairs] = continuations(&file)?;

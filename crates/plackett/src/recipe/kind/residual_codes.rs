@@ -8,6 +8,7 @@ use crate::recipe::registry::{Estimate, Made, StageKind, nothing_to_check};
 use crate::recipe::small_decoder::{SEEDS, STEPS};
 use crate::recipe::task::{Task, hash_file};
 use crate::recipe::training::train_within;
+use crate::recipe::training_fields::{large_batch, rate, settings_of};
 use plackett_lm::store::BUNDLED;
 use plackett_rank::model::Role;
 use plackett_train::optimizer::Schedule;
@@ -38,9 +39,9 @@ pub static RESIDUAL_CODES: StageKind = StageKind {
         FieldSpec::new("levels", FieldKind::Whole(1, 16), Default::Whole(3), "codebooks"),
         FieldSpec::new("codes", FieldKind::Whole(1, 65_536), Default::Whole(256), "vectors of each"),
         FieldSpec::new("width", FieldKind::Whole(1, 4096), Default::Whole(32), "numbers of such a vector"),
-        FieldSpec::new("batch", FieldKind::Whole(1, 65_536), Default::Whole(1024), "products in a step"),
+        large_batch(1024, "products in a step"),
         STEPS,
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(1e-3), "the learning rate"),
+        rate(1e-3),
         FieldSpec::new("rounds", FieldKind::Whole(0, 10_000), Default::Whole(20), "at most, of Sinkhorn's"),
         FieldSpec { default: Default::Whole(1), ..SEEDS },
     ],
@@ -95,14 +96,9 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         let measured = measure(task, (&vectors, width), *seed)?;
         columns.iter_mut().zip(measured).for_each(|(column, value)| column.push(value));
     }
-    let keys: Vec<String> = seeds.iter().map(usize::to_string).collect();
-    let quantity = |(name, values): (&&str, Vec<f64>)| Quantity {
-        name: name.to_string(),
-        unit: "seed".into(),
-        keys: keys.clone(),
-        values,
-    };
-    let mut made = Made { numbers: NUMBERS.iter().zip(columns).map(quantity).collect(), ..Made::default() };
+    let numbers =
+        NUMBERS.iter().zip(columns).map(|(name, values)| Quantity::of_seeds(name, values)).collect();
+    let mut made = Made { numbers, ..Made::default() };
     made.facts.push(("products".into(), texts.len().to_string()));
     made.facts.push(("different texts".into(), different.len().to_string()));
     if cut > 0 {
@@ -127,12 +123,10 @@ fn measure(
     let steps = values.count("steps");
     let settings = Settings {
         batch: values.count("batch").min(vectors.len() / inputs.max(1)),
-        steps,
-        rate: values.number("rate").unwrap_or_default() as f32,
         warmup: steps / 20,
         schedule: Schedule::Constant,
         seed: seed as u64,
-        ..Settings::default()
+        ..settings_of(values)
     };
     let name = format!("{}, seed {seed}", task.name);
     let report = train_within(task, &name, &lesson, &mut parameters, &settings)?;
@@ -148,6 +142,6 @@ fn measure(
         groups.values().copied().max().unwrap_or_default() as f64,
         used.len() as f64,
         f64::from(report.final_loss()),
-        report.steps.first().map_or(0.0, |step| f64::from(step.loss)),
+        f64::from(report.first_loss()),
     ])
 }

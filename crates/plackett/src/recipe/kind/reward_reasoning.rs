@@ -2,13 +2,15 @@
 
 use super::imitate_reasoning::{IMITATE_REASONING, MEASURES, Reasoning, remove};
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
-use crate::recipe::quantity::mean;
+use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
+use crate::recipe::policy_summary::PolicySummary;
+use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::reasoner::{Format, JudgedList, Measured, ReasonRewarder, Showing};
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
-use crate::recipe::small_decoder::{folder_of, of_seeds};
-use crate::recipe::task::Task;
+use crate::recipe::small_decoder::folder_of;
+use crate::recipe::task::{Input, Task};
 use crate::recipe::training::train_kept;
+use crate::recipe::training_fields::{batch, rate, settings_of};
 use plackett_core::formats::atomic;
 use plackett_train::Parameters;
 use plackett_train::optimizer::Schedule;
@@ -16,7 +18,6 @@ use plackett_train::rl::{
     Generation, KeptRecords, PolicyLoss, PolicyTask, RatioLevel, RolloutRecord, Rollouts, constant_steps,
 };
 use plackett_train::trainer::{END_TOKEN, LanguageModel, Settings};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// How far a ratio may go; with one step for each rollout none goes anywhere.
@@ -54,14 +55,9 @@ pub static REWARD_REASONING: StageKind = StageKind {
     fields: &[
         FieldSpec::required("start", FieldKind::Stage(&[Gives::Model]), "a stage `imitate-reasoning`"),
         FieldSpec::new("group", FieldKind::Whole(2, 1024), Default::Whole(8), "answers to a prompt"),
-        FieldSpec::new(
-            "batch",
-            FieldKind::Whole(1, 4096),
-            Default::Whole(16),
-            "prompts of a step; with `pointwise`, lists, of which every document is a prompt",
-        ),
+        batch(16, "prompts of a step; with `pointwise`, lists, of which every document is a prompt"),
         FieldSpec::required("steps", FieldKind::Whole(1, i64::MAX), "steps"),
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(5e-4), "the learning rate"),
+        rate(5e-4),
         FieldSpec::new(
             "kl",
             FieldKind::Number(0.0, 100.0),
@@ -97,21 +93,8 @@ pub static REWARD_REASONING: StageKind = StageKind {
 };
 
 /// The stage whose decoders are taken over.
-struct Start<'t> {
-    values: &'t Values,
-    folder: PathBuf,
-}
-
-fn start_of<'t>(task: &'t Task<'_>) -> Result<Start<'t>, StageError> {
-    let input = task.input(task.values.word("start"))?;
-    if input.kind.name != IMITATE_REASONING.name {
-        let problem = format!(
-            "it is of the kind `{}`; a stage `{}` is expected",
-            input.kind.name, IMITATE_REASONING.name
-        );
-        return Err(StageError::Field { field: "start", problem });
-    }
-    Ok(Start { values: input.values, folder: input.folder.clone() })
+fn start_of<'t>(task: &'t Task<'_>) -> Result<&'t Input<'t>, StageError> {
+    task.input_of("start", &[IMITATE_REASONING.name])
 }
 
 /// What a training of one seed gives.
@@ -127,7 +110,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let reasoning = Reasoning::of(start.values)?;
     let mut all = Vec::new();
     for seed in 1..=start.values.count("seeds") {
-        let learned = learn(task, &start, &reasoning, seed)?;
+        let learned = learn(task, start, &reasoning, seed)?;
         write_records(task, seed, &learned.records)?;
         all.push(learned);
     }
@@ -138,7 +121,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let mut made = Made { numbers: reasoning.numbers(&measured), ..Made::default() };
     let numbers: Vec<[f64; NUMBERS.len()]> = all.iter().map(summed_up).collect();
     for (at, name) in NUMBERS.into_iter().enumerate() {
-        made.numbers.push(of_seeds(name, numbers.iter().map(|seed| seed[at]).collect()));
+        made.numbers.push(Quantity::of_seeds(name, numbers.iter().map(|seed| seed[at]).collect()));
     }
     let share = mean(&numbers.iter().map(|seed| seed[NUMBERS.len() - 1]).collect::<Vec<_>>());
     made.facts.push(("rollouts".into(), format!("{:.0} % of the time of the steps", 100.0 * share)));
@@ -180,28 +163,24 @@ fn write_records(task: &Task<'_>, seed: usize, records: &[RolloutRecord]) -> Res
 /// The numbers of [`NUMBERS`].
 fn summed_up(learned: &Learned) -> [f64; NUMBERS.len()] {
     let records = &learned.records[..];
-    let tenth = records.len().div_ceil(10);
-    let of = |records: &[RolloutRecord], value: fn(&RolloutRecord) -> f64| {
-        mean(&records.iter().map(value).collect::<Vec<_>>())
-    };
-    let (first, last) = (&records[..tenth], &records[records.len() - tenth..]);
-    let rolled: f64 = records.iter().map(|record| record.seconds).sum();
+    let summary = PolicySummary::of(records, learned.seconds);
+    let ([reward_begin, reward_end], [variance_begin, variance_end]) = (summary.reward, summary.variance);
     [
-        of(first, |record| record.reward),
-        of(last, |record| record.reward),
-        of(first, |record| record.variance),
-        of(last, |record| record.variance),
-        of(last, |record| record.divergence),
-        of(records, |record| record.well_formed),
-        of(records, |record| record.without_advantage),
+        reward_begin,
+        reward_end,
+        variance_begin,
+        variance_end,
+        summary.divergence,
+        summary.well_formed,
+        summary.without_advantage,
         constant_steps(records).len() as f64 / records.len().max(1) as f64,
-        rolled / learned.seconds.max(f64::MIN_POSITIVE),
+        summary.rollout_share,
     ]
 }
 
 fn learn(
     task: &Task<'_>,
-    start: &Start<'_>,
+    start: &Input<'_>,
     reasoning: &Reasoning,
     seed: usize,
 ) -> Result<Learned, StageError> {
@@ -235,7 +214,7 @@ fn learn(
         depth: start.values.count("depth"),
         reference: &reference,
     };
-    let number = |name| values.number(name).unwrap_or_default();
+    let number = |name| values.real(name);
     let (group, temperature) = (values.count("group"), number("temperature"));
     let policy = PolicyTask {
         model: &model,
@@ -266,14 +245,7 @@ fn climb(
     parameters: &mut Parameters,
 ) -> Result<f64, StageError> {
     let values = task.values;
-    let settings = Settings {
-        batch: values.count("batch"),
-        steps: values.count("steps"),
-        rate: values.number("rate").unwrap_or_default() as f32,
-        schedule: Schedule::Constant,
-        seed: seed as u64,
-        ..Settings::default()
-    };
+    let settings = Settings { schedule: Schedule::Constant, seed: seed as u64, ..settings_of(values) };
     let label = || {
         let last = policy.records.lock().unwrap_or_else(PoisonError::into_inner).last().copied();
         let last = last.unwrap_or_default();
@@ -284,7 +256,7 @@ fn climb(
     };
     let mut kept = KeptRecords(&policy.records);
     let report = train_kept(task, (&part_of(seed), &label), policy, parameters, &settings, Some(&mut kept))?;
-    Ok(report.steps.iter().map(|step| step.seconds).sum())
+    Ok(report.seconds())
 }
 
 /// For a decoder that has imitated nobody: the teacher's grades.

@@ -31,7 +31,7 @@ pub static SCORES: StageKind = StageKind {
     outside: nothing_outside,
     estimate: a_moment,
     run: |task| {
-        let near = task.values.number("near").unwrap_or(0.0);
+        let near = task.values.real("near");
         let mut made = Made::default();
         for run in task.values.texts("runs") {
             let rankings = rankings_of(task, run)?;

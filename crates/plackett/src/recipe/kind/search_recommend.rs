@@ -10,6 +10,7 @@ use crate::recipe::four_modes::{Answers, AskedUser, FourModes, names, quantities
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_to_check};
 use crate::recipe::task::{Task, hash_file};
 use crate::recipe::training::train_within;
+use crate::recipe::training_fields::{large_batch, rate, settings_of, steps};
 use plackett_rec::synergen::{
     Labels, Occurrence, RankingNegatives, SynerGen, SynerGenConfig, SynerGenInference, SynerGenLearning,
     SynerGenTask, TextVectors,
@@ -141,9 +142,9 @@ pub static SEARCH_RECOMMEND: StageKind = StageKind {
             Default::Number(1.0),
             "weight of the ranking loss",
         ),
-        FieldSpec::new("steps", FieldKind::Whole(1, 10_000_000), Default::Whole(300), "of the training"),
-        FieldSpec::new("batch", FieldKind::Whole(1, 65_536), Default::Whole(24), "users of a step"),
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(2e-3), "the learning rate"),
+        steps((1, 10_000_000), 300, "of the training"),
+        large_batch(24, "users of a step"),
+        rate(2e-3),
         FieldSpec::new(
             "id_rate",
             FieldKind::Number(0.0, 1.0),
@@ -181,7 +182,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let all = read_interactions(&folder.join(FILE), None)?;
     let (vectors, films) = vectors_of(task)?;
     let films = FilmSearches::load(&films, &all.items)?;
-    let (world, cut) = world_of(&all, films, &vectors, values.number("cold").unwrap_or_default())?;
+    let (world, cut) = world_of(&all, films, &vectors, values.real("cold"))?;
     let mut answers = Vec::new();
     for seed in 1..=values.count("seeds") {
         answers.push(measure(task, &world, all.items.len(), seed as u64)?);
@@ -273,7 +274,7 @@ fn config_of(values: &Values) -> SynerGenConfig {
 
 fn measure(task: &Task<'_>, world: &World, items: usize, seed: u64) -> Result<Answers, StageError> {
     let values = task.values;
-    let number = |name: &str| values.number(name).unwrap_or_default();
+    let number = |name: &str| values.real(name);
     let mut parameters = Parameters::default();
     let model = SynerGen::new(config_of(values), world.texts.clone(), &mut parameters, seed)?;
     let learning = SynerGenLearning {
@@ -297,16 +298,13 @@ fn measure(task: &Task<'_>, world: &World, items: usize, seed: u64) -> Result<An
     let lesson = SynerGenTask::new(&model, &world.learned, &world.films.learned, learning)?;
     let steps = values.count("steps");
     let settings = Settings {
-        batch: values.count("batch"),
-        steps,
-        rate: number("rate") as f32,
         head_rate: number("id_rate") as f32,
         warmup: steps / 50,
         schedule: Schedule::Cosine,
         decay: 0.01,
         dropout: 0.1,
         seed,
-        ..Settings::default()
+        ..settings_of(values)
     };
     train_within(task, &format!("{}, seed {seed}", task.name), &lesson, &mut parameters, &settings)?;
     let mut counts = vec![0; items];

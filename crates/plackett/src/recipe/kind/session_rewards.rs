@@ -6,8 +6,8 @@ use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
 use crate::recipe::film_sessions::{FILE, Rewards, SessionWorld, losses, vae_entropy};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_to_check};
-use crate::recipe::small_decoder::of_seeds;
 use crate::recipe::task::{Input, Task, hash_file};
+use crate::recipe::training_fields::{large_batch, rate, steps};
 use plackett_train::Compute;
 
 const BY_SESSION: [&str; 2] = ["loss", "floor_loss"];
@@ -55,20 +55,15 @@ pub static SESSION_REWARDS: StageKind = StageKind {
             Default::Whole(32),
             "numbers of the hidden layer of a tower",
         ),
-        FieldSpec::new(
-            "steps",
-            FieldKind::Whole(1, 10_000_000),
-            Default::Whole(300),
-            "of the training of each",
-        ),
+        steps((1, 10_000_000), 300, "of the training of each"),
         FieldSpec::new(
             "vae_steps",
             FieldKind::Whole(1, 10_000_000),
             Default::Whole(200),
             "of the training of the RQ-VAE that codes are compared with",
         ),
-        FieldSpec::new("batch", FieldKind::Whole(1, 65_536), Default::Whole(64), "sessions of a step"),
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(2e-3), "the learning rate"),
+        large_batch(64, "sessions of a step"),
+        rate(2e-3),
         super::SEED,
     ],
     chooses: None,
@@ -93,11 +88,7 @@ pub(super) fn world_and_rewards(
     task: &Task<'_>,
     input: &Input<'_>,
 ) -> Result<(SessionWorld, Rewards), StageError> {
-    if input.kind.name != SESSION_REWARDS.name {
-        let problem =
-            format!("it is of the kind `{}`; a stage `session-rewards` is expected", input.kind.name);
-        return Err(StageError::Field { field: "rewards", problem });
-    }
+    input.check_kind("rewards", &[SESSION_REWARDS.name])?;
     let (vectors, films) = vectors_of_input(task, input.values)?;
     let folder = task.surroundings.collection(input.values.word("collection"))?;
     let world = SessionWorld::load(&folder, (&vectors, &films), input.values)?;
@@ -130,7 +121,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         spread as f64,
         balanced.colliding_items as f64,
     ];
-    numbers.extend(BY_SEED.iter().zip(by_seed).map(|(name, value)| of_seeds(name, vec![value])));
+    numbers.extend(BY_SEED.iter().zip(by_seed).map(|(name, value)| Quantity::of_seeds(name, vec![value])));
     let counts = [
         ("sessions", world.learned(world.length).len()),
         ("logged sessions", world.logged().len()),

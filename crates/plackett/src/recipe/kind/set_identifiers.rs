@@ -5,6 +5,7 @@ use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
 use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_to_check};
 use crate::recipe::task::{Surroundings, Task, hash_file};
+use crate::recipe::training_fields::{large_batch, rate, settings_of, steps};
 use plackett_lm::store::BUNDLED;
 use plackett_rank::model::Role;
 use plackett_rec::setrec::{ItemVectors, SetRec, SetRecConfig, SetRecTask, SlotScores};
@@ -77,9 +78,9 @@ pub static SET_IDENTIFIERS: StageKind = StageKind {
             Default::Whole(20),
             "items of a history, the newest",
         ),
-        FieldSpec::new("steps", FieldKind::Whole(1, 10_000_000), Default::Whole(300), "of the training"),
-        FieldSpec::new("batch", FieldKind::Whole(1, 65_536), Default::Whole(16), "users of a step"),
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(2e-3), "the learning rate"),
+        steps((1, 10_000_000), 300, "of the training"),
+        large_batch(16, "users of a step"),
+        rate(2e-3),
         FieldSpec::new("start_epochs", FieldKind::Whole(1, 100_000), Default::Whole(20), "of SASRec"),
         FieldSpec::new("seeds", FieldKind::Whole(1, 1000), Default::Whole(1), "how many"),
     ],
@@ -214,7 +215,7 @@ struct Measured {
 
 fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let all = read_interactions(&paths(task.values, task.surroundings)?[0], None)?;
-    let parts = parts_of(&all, task.values.number("cold").unwrap_or_default());
+    let parts = parts_of(&all, task.values.real("cold"));
     let text = text_vectors(task, &all)?;
     let mut measured = Vec::new();
     for seed in 1..=task.values.count("seeds") {
@@ -238,12 +239,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         }
     }
     for (at, name) in BY_SEED.iter().enumerate() {
-        numbers.push(Quantity {
-            name: name.to_string(),
-            unit: "seed".into(),
-            keys: (1..=measured.len()).map(|seed| seed.to_string()).collect(),
-            values: measured.iter().map(|seed| seed.by_seed[at]).collect(),
-        });
+        numbers.push(Quantity::of_seeds(name, measured.iter().map(|seed| seed.by_seed[at]).collect()));
     }
     let cold = is_cold.iter().filter(|cold| **cold).count();
     Ok(Made {
@@ -315,21 +311,18 @@ fn learn(
     seed: u64,
 ) -> Result<(), StageError> {
     let values = task.values;
-    let number = |name| values.number(name).unwrap_or_default() as f32;
+    let number = |name| values.real(name) as f32;
     let sequences: Vec<Vec<u32>> =
         learned.iter().map(|events| events.iter().map(|event| event.item).collect()).collect();
     let lesson = SetRecTask::new(model, &sequences, number("alpha"));
     let steps = values.count("steps");
     let settings = Settings {
-        batch: values.count("batch"),
-        steps,
-        rate: number("rate"),
         warmup: steps / 20,
         schedule: Schedule::Cosine,
         dropout: 0.1,
         seed,
         checkpoint: 0,
-        ..Settings::default()
+        ..settings_of(values)
     };
     let name = format!("{}, seed {seed}", task.name);
     let mut progress =

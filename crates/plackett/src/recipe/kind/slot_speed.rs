@@ -2,8 +2,8 @@
 
 use crate::recipe::error::{Problem, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
-use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside};
+use crate::recipe::repeated_measures::{ROUNDS, SEEDS, of_each_seed};
 use crate::recipe::task::Task;
 use plackett_rec::setrec::{SetRecConfig, SpeedShape, measure_speed};
 use plackett_train::Compute;
@@ -44,13 +44,8 @@ pub static SLOT_SPEED: StageKind = StageKind {
             Default::Whole(128),
             "that are answered together",
         ),
-        FieldSpec::new(
-            "rounds",
-            FieldKind::Whole(1, 1000),
-            Default::Whole(5),
-            "of which the least time counts",
-        ),
-        FieldSpec::new("seeds", FieldKind::Whole(1, 1000), Default::Whole(3), "how many"),
+        ROUNDS,
+        SEEDS,
     ],
     chooses: None,
     check: |values, _| match values.count("width").is_multiple_of(2) {
@@ -89,21 +84,10 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         histories: count("histories"),
         rounds: count("rounds"),
     };
-    let seeds: Vec<usize> = (1..=count("seeds")).collect();
     let compute = Compute::new(rayon::current_num_threads());
-    let mut columns = NUMBERS.map(|_| Vec::new());
-    for seed in &seeds {
-        (task.progress)(task.name, *seed as u64, seeds.len() as u64);
-        let speed = measure_speed(&shape, &compute, *seed as u64)?;
-        columns[0].push(speed.slots);
-        columns[1].push(speed.beams);
-    }
-    let keys: Vec<String> = seeds.iter().map(usize::to_string).collect();
-    let quantity = |(name, values): (&&str, Vec<f64>)| Quantity {
-        name: name.to_string(),
-        unit: "seed".into(),
-        keys: keys.clone(),
-        values,
-    };
-    Ok(Made { numbers: NUMBERS.iter().zip(columns).map(quantity).collect(), ..Made::default() })
+    let numbers = of_each_seed(task, NUMBERS, |seed| {
+        let speed = measure_speed(&shape, &compute, seed)?;
+        Ok([speed.slots, speed.beams])
+    })?;
+    Ok(Made { numbers, ..Made::default() })
 }

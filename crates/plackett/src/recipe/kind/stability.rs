@@ -1,13 +1,14 @@
 //! `stability`: whether a scorer that is trained anew gives the same scores.
 
 use super::SEED;
-use super::learn_features::{dense, file, widest};
 use super::vectors::{BATCH, OBJECTIVE, RATE, STEPS, check};
 use crate::recipe::error::StageError;
+use crate::recipe::feature_lists::{dense, file, widest};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, StageKind};
 use crate::recipe::task::{Task, hash_file};
+use crate::recipe::training_fields::settings_of;
 use plackett_core::formats::read_features;
 use plackett_core::permutation::Permutation;
 use plackett_core::plackett_luce::policy::{Measure, MeasureKind, Utility};
@@ -72,11 +73,9 @@ fn trained(
         .map_err(|error| StageError::Field { field: "objective", problem: error.to_string() })?;
     let settings = Settings {
         batch: values.count("batch").min(lists.len()),
-        steps: values.count("steps"),
-        rate: values.number("rate").unwrap_or_default() as f32,
         seed,
         checkpoint: 0,
-        ..Settings::default()
+        ..settings_of(values)
     };
     let lesson = VectorTask { scorer: scorer.clone(), lists, objective, temperature: 1.0 };
     let compute = Compute::new(1);
@@ -97,7 +96,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let seed = values.count("seed") as u64;
     let first = trained(task, &lists, &tested, features, seed)?;
     let second = trained(task, &lists, &tested, features, seed.wrapping_add(1_000_003))?;
-    let (threshold, grade) = (values.number("threshold").unwrap_or(0.5), values.count("grade") as f32);
+    let (threshold, grade) = (values.real("threshold"), values.count("grade") as f32);
     let (mut keys, mut quality, mut apart, mut right) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for ((list, first), second) in tested.iter().zip(&first).zip(&second) {
         let gains = list.labels.iter().map(|grade| f64::from(*grade).exp2() - 1.0).collect();

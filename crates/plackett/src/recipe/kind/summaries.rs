@@ -145,9 +145,7 @@ fn cut(values: &Values, answer: &str, weights: &HashMap<String, f64>, seed: u64)
             all.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
             all.join(" ").split_whitespace().take(budget).collect::<Vec<_>>().join(" ")
         }
-        _ => {
-            query_summary(answer, weights, values.number("decay").unwrap_or(0.5), Budget::Words(budget)).text
-        }
+        _ => query_summary(answer, weights, values.real("decay"), Budget::Words(budget)).text,
     }
 }
 

@@ -9,6 +9,7 @@ use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_to_check};
 use crate::recipe::task::{Task, hash_file};
 use crate::recipe::training::{ScorerTraining, learn_scorer};
+use crate::recipe::training_fields::{rate, steps};
 use plackett_arena::choosing::{content_plan, overlap, segments};
 use plackett_eval::correlation::kendall_tau_b;
 use plackett_rank::model::{ContinuationRequest, Prompt};
@@ -48,8 +49,8 @@ pub static SUMMARY_RERANKER: StageKind = StageKind {
         FieldSpec::required("collection", FieldKind::Text, "a folder's name in PLACKETT_DATA, or a path"),
         MODEL,
         FieldSpec::new("hidden", FieldKind::Whole(1, 4096), Default::Whole(16), "units of the layer"),
-        FieldSpec::new("steps", FieldKind::Whole(1, 1_000_000), Default::Whole(300), "of AdamW"),
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(5e-3), "the learning rate"),
+        steps((1, 1_000_000), 300, "of AdamW"),
+        rate(5e-3),
         FieldSpec::new("seeds", FieldKind::Whole(1, 1000), Default::Whole(3), "how many"),
     ],
     chooses: None,

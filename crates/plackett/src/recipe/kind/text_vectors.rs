@@ -60,10 +60,7 @@ pub(super) fn vectors_of_input(
     values: &Values,
 ) -> Result<(TextVectors, std::path::PathBuf), StageError> {
     let input = task.input(values.word("vectors"))?;
-    if input.kind.name != TEXT_VECTORS.name {
-        let problem = format!("it is of the kind `{}`; a stage `text-vectors` is expected", input.kind.name);
-        return Err(StageError::Field { field: "vectors", problem });
-    }
+    input.check_kind("vectors", &[TEXT_VECTORS.name])?;
     let source = source(input.values.word("texts"));
     let file = task.surroundings.collection(input.values.word("collection"))?.join(source.file);
     Ok((TextVectors::read(&input.folder)?, file))

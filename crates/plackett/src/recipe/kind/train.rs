@@ -4,15 +4,16 @@ use super::{ENCODER, SEED, dataset_of, encoder_fingerprint};
 use crate::recipe::document_part::{PartReader, READS, SUMMARY_WORDS};
 use crate::recipe::error::{Problem, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::judged_lists::{JudgedList, judged_lists};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, StageKind};
 use crate::recipe::task::Task;
 use crate::recipe::teacher::{TEACHER, TEACHER_SCALE, TeacherScores};
+use crate::recipe::training_fields::{batch, decay, rate, settings_of, steps, warmup};
 use plackett_train::trainer::{
-    CHECKPOINT, Candidate, Outcome, RankingExample, RankingJob, Settings, StepRecord, Trained, keep_negatives,
+    CHECKPOINT, Candidate, Outcome, RankingExample, RankingJob, StepRecord, Trained, keep_negatives,
 };
 use plackett_train::{Compute, adapter, objective};
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// Where the trained model lies in the stage's folder.
@@ -50,28 +51,23 @@ pub static TRAIN: StageKind = StageKind {
             Default::Text("bce"),
             "what is minimised, as in docs/objectives.md",
         ),
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(2e-5), "the learning rate"),
+        rate(2e-5),
         FieldSpec::new(
             "head_rate",
             FieldKind::Number(0.0, 1.0),
             Default::Number(0.0),
             "the learning rate of what is new; 0 for that of the rest",
         ),
-        FieldSpec::new("batch", FieldKind::Whole(1, 4096), Default::Whole(8), "queries in a step"),
+        batch(8, "queries in a step"),
         FieldSpec::new(
             "epochs",
             FieldKind::Number(0.0, 1000.0),
             Default::Number(1.0),
             "how often each is seen",
         ),
-        FieldSpec::new(
-            "steps",
-            FieldKind::Whole(0, i64::MAX),
-            Default::Whole(0),
-            "steps; 0 for as many as `epochs` asks for",
-        ),
-        FieldSpec::new("warmup", FieldKind::Whole(0, i64::MAX), Default::Whole(0), "steps of warm-up"),
-        FieldSpec::new("decay", FieldKind::Number(0.0, 1.0), Default::Number(0.0), "weight decay"),
+        steps((0, i64::MAX), 0, "steps; 0 for as many as `epochs` asks for"),
+        warmup(0),
+        decay(0.0),
         FieldSpec::new("tokens", FieldKind::Whole(8, 512), Default::Whole(128), "most tokens of a pair"),
         FieldSpec::new(
             "negatives",
@@ -122,15 +118,43 @@ pub static TRAIN: StageKind = StageKind {
     run,
 };
 
-/// The model that a stage of this kind has left in its folder.
-pub fn model_of(task: &Task<'_>, stage: &str) -> Result<PathBuf, StageError> {
-    Ok(task.input(stage)?.folder.join(FOLDER))
+/// Kinds of stages that leave an encoder in their folder `model`.
+pub const ENCODERS: [&str; 4] = ["train", "train-embedder", "train-views", "factorize"];
+
+/// Kinds of stages that leave a model of any sort there.
+pub const MODELS: [&str; 8] = [
+    "train",
+    "train-embedder",
+    "train-views",
+    "factorize",
+    "train-decoder",
+    "train-listwise",
+    "memorize",
+    "unlearn",
+];
+
+/// The folder of the model that the stage of a field `trained` has left, which has to be of one of these kinds. Whether it can do what it is
+/// asked for is said when it is opened.
+///
+/// # Errors
+/// The stage is of another kind: what it gives is no model of its own.
+pub fn model_of(task: &Task<'_>, stage: &str, kinds: &[&str]) -> Result<PathBuf, StageError> {
+    let input = task.input(stage)?;
+    if !kinds.contains(&input.kind.name) {
+        let problem = format!(
+            "the stage `{stage}` is of the kind `{}`, whose model cannot take the place of `model`; name a stage of the kind `{}`",
+            input.kind.name,
+            kinds.join("` or `")
+        );
+        return Err(StageError::Field { field: "trained", problem });
+    }
+    Ok(input.folder.join(FOLDER))
 }
 
 fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let (examples, without) = examples(task)?;
     let base = match task.values.text("trained") {
-        Some(stage) => model_of(task, stage)?,
+        Some(stage) => model_of(task, stage, &ENCODERS)?,
         None => task.surroundings.directory(task.values.word("model"))?,
     };
     let job = job(task.values);
@@ -160,16 +184,13 @@ pub(super) fn examples(task: &Task<'_>) -> Result<(Vec<RankingExample>, usize), 
     let documents = dataset.documents(ids)?;
     let (reader, teacher) = (PartReader::new(task.values, &dataset)?, TeacherScores::of(task)?);
     let mut examples: Vec<RankingExample> = Vec::new();
-    for (query, list) in dataset.queries.iter().zip(&lists) {
-        let judged = dataset.qrels.query(&query.id);
-        let grades: HashMap<&str, i32> = judged
-            .map(|judged| judged.iter().map(|judgment| (judgment.document, judgment.grade)).collect())
-            .unwrap_or_default();
-        let mut candidates = Vec::with_capacity(list.entries.len());
-        for (entry, document) in list.entries.iter().filter_map(|e| Some((e, documents.get(&e.id)?))) {
+    for JudgedList { query, ranking, grades } in judged_lists(&dataset, &lists) {
+        let mut candidates = Vec::with_capacity(grades.len());
+        for (entry, grade) in ranking.entries.iter().zip(grades) {
+            let Some(document) = documents.get(&entry.id) else { continue };
             let score = teacher.as_ref().map(|teacher| teacher.score(&query.id, &entry.id)).transpose()?;
-            let label = grades.get(entry.id.as_str()).copied().unwrap_or(0) as f32;
-            candidates.push(Candidate { text: reader.text(&query.text, document), label, teacher: score });
+            let (text, label) = (reader.text(&query.text, document), grade as f32);
+            candidates.push(Candidate { text, label, teacher: score });
         }
         if !candidates.is_empty() {
             examples.push(RankingExample { query: query.text.clone(), candidates });
@@ -181,18 +202,7 @@ pub(super) fn examples(task: &Task<'_>) -> Result<(Vec<RankingExample>, usize), 
 }
 
 fn job(values: &Values) -> RankingJob {
-    let number = |name| values.number(name).unwrap_or_default() as f32;
-    let settings = Settings {
-        batch: values.count("batch"),
-        epochs: values.number("epochs").unwrap_or(1.0),
-        steps: values.count("steps"),
-        rate: number("rate"),
-        head_rate: number("head_rate"),
-        warmup: values.count("warmup"),
-        decay: number("decay"),
-        seed: values.count("seed") as u64,
-        ..Settings::default()
-    };
+    let settings = settings_of(values);
     RankingJob {
         objective: values.word("objective").into(),
         tokens: values.count("tokens"),
@@ -212,21 +222,18 @@ pub(super) fn remove_checkpoint(folder: &Path) -> Result<(), StageError> {
 }
 
 fn made(task: &Task<'_>, outcome: &Outcome, (examples, without): (usize, usize)) -> Made {
-    let mut seconds: Vec<f64> = outcome.report.steps.iter().map(|step| step.seconds).collect();
-    seconds.sort_by(f64::total_cmp);
-    let median = seconds.get(seconds.len() / 2).copied().unwrap_or_default();
-    let first = outcome.report.steps.first().map_or(0.0, |step| f64::from(step.loss));
-    let last = f64::from(outcome.report.final_loss());
+    let report = &outcome.report;
+    let (first, last) = (f64::from(report.first_loss()), f64::from(report.final_loss()));
     let rank: usize = outcome.ranks.iter().map(|(_, rank)| rank).sum();
-    let of = [outcome.trainable as f64, last, first, median, rank as f64];
+    let of = [outcome.trainable as f64, last, first, report.median_seconds(), rank as f64];
     let seed = task.values.count("seed");
     let number = |(name, value): (&str, f64)| Quantity::of_seed(name, seed, value);
-    let skipped: usize = outcome.report.steps.iter().map(|step| step.skipped).sum();
+    let skipped = report.skipped();
     let mut made = Made {
         numbers: NUMBERS.into_iter().zip(of).map(number).collect(),
         facts: vec![
             ("queries".into(), examples.to_string()),
-            ("steps".into(), outcome.report.total.to_string()),
+            ("steps".into(), report.total.to_string()),
             ("trainable numbers".into(), outcome.trainable.to_string()),
         ],
         ..Made::default()

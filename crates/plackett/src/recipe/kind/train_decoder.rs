@@ -8,11 +8,11 @@ use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, Registry, StageKind, nothing_outside};
 use crate::recipe::task::Task;
+use crate::recipe::training_fields::{SCHEDULE, batch, decay, rate, settings_of, warmup};
 use plackett_train::objective::parse_sum;
-use plackett_train::optimizer::Schedule;
 use plackett_train::trainer::{
-    BYTE_VOCABULARY, DepthMeasure, LanguageTask, ReadOuts, Report, Settings, StepRecord, check_depths,
-    measure_depths, train, windows_of_bytes,
+    BYTE_VOCABULARY, DepthMeasure, LanguageTask, ReadOuts, Report, StepRecord, check_depths, measure_depths,
+    train, windows_of_bytes,
 };
 use plackett_train::{Compute, Parameters};
 use std::path::Path;
@@ -95,17 +95,12 @@ pub static TRAIN_DECODER: StageKind = StageKind {
             Default::Whole(96),
             "bytes of a window, and positions of the model",
         ),
-        FieldSpec::new("batch", FieldKind::Whole(1, 4096), Default::Whole(16), "windows in a step"),
+        batch(16, "windows in a step"),
         FieldSpec::required("steps", FieldKind::Whole(0, i64::MAX), "steps; 0 measures the model as it is"),
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(1e-3), "the learning rate"),
-        FieldSpec::new("warmup", FieldKind::Whole(0, i64::MAX), Default::Whole(0), "steps of warm-up"),
-        FieldSpec::new(
-            "schedule",
-            FieldKind::Choice(&["constant", "linear", "cosine"]),
-            Default::Text("cosine"),
-            "how the rate goes on",
-        ),
-        FieldSpec::new("decay", FieldKind::Number(0.0, 1.0), Default::Number(0.0), "weight decay"),
+        rate(1e-3),
+        warmup(0),
+        SCHEDULE,
+        decay(0.0),
         FieldSpec::new(
             "held_out",
             FieldKind::Number(0.0, 0.9),
@@ -198,7 +193,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     }
     let found = held.len();
     let held = spread(held, values.count("windows"));
-    let depths = depths_of(values, "depths").map_err(|error| StageError::Simulation(error.to_string()))?;
+    let depths = depths_of(values, "depths").map_err(|error| StageError::Work(error.to_string()))?;
     let measured = depths_of(values, "measured").unwrap_or_else(|_| depths.clone());
     // What is measured with a matrix of its own is what is trained with one.
     let read_outs = match values.on("own_heads") {
@@ -210,7 +205,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         false => ReadOuts::shared(&model, &measured)?,
     };
     let compute = Compute::new(rayon::current_num_threads());
-    let language = || parse_sum("language").map_err(|error| StageError::Simulation(error.to_string()));
+    let language = || parse_sum("language").map_err(|error| StageError::Work(error.to_string()));
     let learning =
         LanguageTask::of_tokens(&model, windows, language()?)?.with_read_outs(match values.on("own_heads") {
             true => read_outs.trained(&parameters),
@@ -251,25 +246,10 @@ fn learn(
     parameters: &mut Parameters,
 ) -> Result<Report, StageError> {
     let values = task.values;
-    let number = |name| values.number(name).unwrap_or_default() as f32;
-    let steps = values.count("steps");
-    if steps == 0 {
+    if values.count("steps") == 0 {
         return Ok(Report::default());
     }
-    let settings = Settings {
-        batch: values.count("batch"),
-        steps,
-        rate: number("rate"),
-        warmup: values.count("warmup"),
-        schedule: match values.word("schedule") {
-            "constant" => Schedule::Constant,
-            "linear" => Schedule::Linear,
-            _ => Schedule::Cosine,
-        },
-        decay: number("decay"),
-        seed: values.count("seed") as u64,
-        ..Settings::default()
-    };
+    let settings = settings_of(values);
     let identity = format!("{:?}", values.written());
     let mut progress = |record: &StepRecord, total: usize| {
         (task.progress)(task.name, record.step as u64, total as u64);
@@ -284,11 +264,8 @@ fn made(
     ((trainable, parameters), peak): ((usize, usize), usize),
     measures: &[DepthMeasure],
 ) -> Made {
-    let mut seconds: Vec<f64> = report.steps.iter().map(|step| step.seconds).collect();
-    seconds.sort_by(f64::total_cmp);
-    let median = seconds.get(seconds.len() / 2).copied().unwrap_or_default();
-    let loss = if report.steps.is_empty() { 0.0 } else { f64::from(report.final_loss()) };
-    let of = [trainable as f64, parameters as f64, loss, median, peak as f64];
+    let (loss, seconds) = (f64::from(report.final_loss()), report.median_seconds());
+    let of = [trainable as f64, parameters as f64, loss, seconds, peak as f64];
     let seed = task.values.count("seed");
     let mut numbers: Vec<Quantity> =
         NUMBERS.into_iter().zip(of).map(|(name, value)| Quantity::of_seed(name, seed, value)).collect();

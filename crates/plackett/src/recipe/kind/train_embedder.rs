@@ -2,18 +2,19 @@
 
 use super::train_views::{TOKENS_A_SECOND, lost, numbers_of};
 use super::{CANDIDATES, ENCODER, SEED, WORDS, dataset_of, rank, train};
-use crate::recipe::dataset::Dataset;
 use crate::recipe::embedding_lessons::{reader, teacher};
 use crate::recipe::error::{Problem, StageError};
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
+use crate::recipe::judged_lists::grades_of;
 use crate::recipe::registry::{Estimate, Made, StageKind};
 use crate::recipe::task::Task;
+use crate::recipe::training_fields::{batch, rate, settings_of, steps, warmup};
 use plackett_core::RankRequest;
 use plackett_rank::lesson::{EmbeddingTeacher, readable};
 use plackett_rank::model::LanguageModel;
 use plackett_train::objective::{Term, parse_sum};
 use plackett_train::trainer::{
-    FeedbackExample, FeedbackLengths, FeedbackTask, Settings, StepRecord, TextEncoder, train as learn,
+    FeedbackExample, FeedbackLengths, FeedbackTask, StepRecord, TextEncoder, train as learn,
 };
 use plackett_train::{Compute, Parameters};
 use std::collections::{HashMap, HashSet};
@@ -70,10 +71,10 @@ pub static TRAIN_EMBEDDER: StageKind = StageKind {
             Default::Text("ranknet(temperature=0.1)"),
             "what is minimised of the scores of a list",
         ),
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(2e-5), "the learning rate"),
-        FieldSpec::new("batch", FieldKind::Whole(1, 4096), Default::Whole(8), "queries in a step"),
-        FieldSpec::new("steps", FieldKind::Whole(1, i64::MAX), Default::Whole(300), "steps"),
-        FieldSpec::new("warmup", FieldKind::Whole(0, i64::MAX), Default::Whole(0), "steps of warm-up"),
+        rate(2e-5),
+        batch(8, "queries in a step"),
+        steps((1, i64::MAX), 300, "steps"),
+        warmup(0),
         FieldSpec::new(
             "tokens",
             FieldKind::Whole(8, 512),
@@ -106,7 +107,7 @@ pub static TRAIN_EMBEDDER: StageKind = StageKind {
         let values = task.values;
         let (steps, queries) = (values.count("steps"), values.count("batch"));
         let list = values.count("depth") * values.count("tokens") * 6 / 10;
-        let prompted = values.on("feedback") && values.number("weight") > Some(0.0);
+        let prompted = values.on("feedback") && values.real("weight") > 0.0;
         let tokens = steps * queries * if prompted { 2 * list } else { list };
         let work = format!("a training of {steps} steps of {queries} queries");
         Ok(Estimate { work, seconds: Some(tokens as f64 / TOKENS_A_SECOND), ..Estimate::default() })
@@ -117,18 +118,18 @@ pub static TRAIN_EMBEDDER: StageKind = StageKind {
 fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let values = task.values;
     let base = match values.text("trained") {
-        Some(stage) => train::model_of(task, stage)?,
+        Some(stage) => train::model_of(task, stage, &train::ENCODERS)?,
         None => task.surroundings.directory(values.word("model"))?,
     };
     let (mut parameters, seed) = (Parameters::default(), values.count("seed"));
     let lengths = FeedbackLengths { text: values.count("tokens"), prompt: values.count("prompt_tokens") };
     let encoder = TextEncoder::open(&base, &mut parameters, lengths.prompt.max(lengths.text))?;
     let (requests, cut) = rank::requests(task, values)?;
-    let prompted = values.on("feedback") && values.number("weight") > Some(0.0);
+    let prompted = values.on("feedback") && values.real("weight") > 0.0;
     let over = prompted.then(|| (values.count("depth"), lengths.prompt.min(encoder.most_tokens())));
     let prompts = Prompts::new(&reader(task, &base)?, encoder.most_tokens(), over)?;
     let lists = lists(task, &requests, &prompts)?;
-    let weight = values.number("weight").unwrap_or_default() as f32;
+    let weight = values.real("weight") as f32;
     let terms = |name: &'static str| -> Result<Vec<Term>, StageError> {
         parse_sum(values.word(name))
             .map_err(|error| StageError::Field { field: name, problem: error.to_string() })
@@ -142,7 +143,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let identity = format!("{:?}", values.written());
     let place = (Some(task.folder), identity.as_str());
     let compute = Compute::new(rayon::current_num_threads());
-    let report = learn(&lesson, &compute, &mut parameters, &settings(values), place, None, &mut progress)?;
+    let report = learn(&lesson, &compute, &mut parameters, &settings_of(values), place, None, &mut progress)?;
     encoder.save(&task.folder.join(train::FOLDER), &parameters, encoder.most_tokens())?;
     train::remove_checkpoint(task.folder)?;
     let mut made = Made { numbers: numbers_of(&report, seed), ..Made::default() };
@@ -151,22 +152,11 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     made.facts.extend(cut);
     made.warnings = lists.remarks;
     made.warnings.extend(lost(lesson.cut(), lengths.text));
-    let skipped: usize = report.steps.iter().map(|step| step.skipped).sum();
+    let skipped = report.skipped();
     if skipped > 0 {
         made.warnings.push(format!("{skipped} queries or lists of batches could not teach"));
     }
     Ok(made)
-}
-
-fn settings(values: &Values) -> Settings {
-    Settings {
-        batch: values.count("batch"),
-        steps: values.count("steps"),
-        rate: values.number("rate").unwrap_or_default() as f32,
-        warmup: values.count("warmup"),
-        seed: values.count("seed") as u64,
-        ..Settings::default()
-    }
 }
 
 /// Queries to learn from, with the texts of all their documents, and what was left out, in sentences.
@@ -180,15 +170,15 @@ struct FeedbackLists {
 fn lists(task: &Task<'_>, requests: &[RankRequest], prompts: &Prompts) -> Result<FeedbackLists, StageError> {
     let dataset = dataset_of(task, task.values.word("candidates"))?;
     let readable = requests.iter().map(readable);
-    let graded: Vec<(RankRequest, Vec<f32>)> =
-        readable.filter_map(|request| labels(&request, &dataset).map(|labels| (request, labels))).collect();
+    let graded: Vec<(Vec<f32>, RankRequest)> =
+        readable.filter_map(|request| Some((labels(&grades_of(&dataset, &request))?, request))).collect();
     if graded.is_empty() {
         let problem = "no list has both relevant and other documents; nothing can be learned".into();
         return Err(StageError::Field { field: "candidates", problem });
     }
     let (count, mut documents) = (graded.len(), Documents::default());
     let (mut examples, mut shortened) = (Vec::with_capacity(count), 0);
-    for (at, (request, labels)) in graded.into_iter().enumerate() {
+    for (at, (labels, request)) in graded.into_iter().enumerate() {
         if at % 100 == 0 {
             (task.progress)("prompts", at as u64, count as u64);
         }
@@ -201,9 +191,8 @@ fn lists(task: &Task<'_>, requests: &[RankRequest], prompts: &Prompts) -> Result
     }
     // Documents of any list, also of a later one.
     for example in &mut examples {
-        let judged = dataset.qrels.query(&example.name);
-        let relevant = judged.iter().flat_map(|judged| judged.iter()).filter(|j| j.grade > 0);
-        let places = relevant.filter_map(|j| documents.places.get(j.document).copied());
+        let relevant = dataset.qrels.relevant(&example.name);
+        let places = relevant.filter_map(|judgment| documents.places.get(judgment.document).copied());
         example.relevant = places.collect();
     }
     let (queries, cut) = (requests.len(), documents.cut.len());
@@ -222,14 +211,9 @@ fn lists(task: &Task<'_>, requests: &[RankRequest], prompts: &Prompts) -> Result
     Ok(FeedbackLists { documents: documents.texts, examples, remarks })
 }
 
-/// A teacher's label of each candidate; `None` where nothing, or everything, is relevant.
-fn labels(request: &RankRequest, dataset: &Dataset) -> Option<Vec<f32>> {
-    let judged = dataset.qrels.query(&request.query.id);
-    let label = |id: &str| {
-        let mut judged = judged.iter().flat_map(|judged| judged.iter());
-        judged.find(|j| j.document == id).map_or(0, |j| j.grade).max(0) as f32
-    };
-    let labels: Vec<f32> = request.candidates.iter().map(|candidate| label(&candidate.document.id)).collect();
+/// A teacher's label of each candidate, of their grades; `None` where nothing, or everything, is relevant.
+fn labels(grades: &[i32]) -> Option<Vec<f32>> {
+    let labels: Vec<f32> = grades.iter().map(|grade| (*grade).max(0) as f32).collect();
     (labels.iter().any(|label| *label > 0.0) && labels.contains(&0.0)).then_some(labels)
 }
 
@@ -358,6 +342,12 @@ mod tests {
         // Where the order is learned by the query alone there is no prompt.
         let alone = Prompts::new(&model, 500, None).unwrap().of(&request).unwrap();
         assert_eq!((alone.prompt, alone.queries), (None, whole.queries));
+    }
+
+    #[test]
+    fn labels_are_grades_of_lists_with_both_sorts() {
+        assert_eq!(labels(&[2, 0, -2, 1]), Some(vec![2.0, 0.0, 0.0, 1.0]));
+        assert_eq!((labels(&[1, 2]), labels(&[0, -1]), labels(&[])), (None, None, None));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::recipe::registry::{Estimate, Made, Registry, StageKind, nothing_outsi
 use crate::recipe::small_decoder::{BATCH, HEADS, LAYERS, NARROW_WIDTH, RATE, STEPS, check_width};
 use crate::recipe::task::Task;
 use crate::recipe::training::train_within;
+use crate::recipe::training_fields::settings_of;
 use plackett_train::in_context::{
     InContextPrompt, InContextReading, InContextSettings, InContextTask, read_prompts,
 };
@@ -106,7 +107,7 @@ fn check(values: &Values, registry: &Registry) -> Result<(), RecipeError> {
     if values.count("layer") > values.count("layers") {
         return said("layer", format!("there are {} layers", values.count("layers")));
     }
-    let weight = |name| values.number(name).unwrap_or_default();
+    let weight = |name| values.real(name);
     if weight("answer") + weight("auxiliary") == 0.0 {
         return said("auxiliary", "without it and without `answer` there is nothing to learn".into());
     }
@@ -224,7 +225,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let mut parameters = Parameters::default();
     let llama = Llama::load(&mut parameters, &mut Initializer::new(seed), &config)?;
     widen(&mut parameters);
-    let number = |name| values.number(name).unwrap_or_default() as f32;
+    let number = |name| values.real(name) as f32;
     let settings = InContextSettings {
         answer: number("answer"),
         auxiliary: number("auxiliary"),
@@ -236,22 +237,14 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let learned: Vec<InContextPrompt> =
         (0..(batch * steps) as u64).map(|place| world.prompt(seed, place)).collect();
     let lesson = InContextTask::new(&llama, &learned, settings)?;
-    let schedule = Settings {
-        batch,
-        steps,
-        rate: number("rate"),
-        warmup: steps / 20,
-        schedule: Schedule::Cosine,
-        seed,
-        ..Settings::default()
-    };
+    let schedule =
+        Settings { batch, warmup: steps / 20, schedule: Schedule::Cosine, seed, ..settings_of(values) };
     let report = train_within(task, task.name, &lesson, &mut parameters, &schedule)?;
     let tested: Vec<InContextPrompt> =
         (0..values.count("tested") as u64).map(|place| world.prompt(0, TESTED + place)).collect();
     let compute = Compute::new(rayon::current_num_threads());
     let readings = read_prompts((&llama, &parameters, &compute), &tested, &world.numbers(), &settings)?;
-    let first = report.steps.first().map_or(0.0, |step| f64::from(step.loss));
-    let of_seed = [f64::from(report.final_loss()), first];
+    let of_seed = [f64::from(report.final_loss()), f64::from(report.first_loss())];
     let mut numbers = measured(&tested, &readings);
     let of_seed = BY_SEED.into_iter().zip(of_seed);
     numbers.extend(of_seed.map(|(name, value)| Quantity::of_seed(name, seed as usize, value)));

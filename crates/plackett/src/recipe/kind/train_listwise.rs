@@ -9,11 +9,9 @@ use crate::recipe::listwise_lessons::Lessons;
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, Registry, StageKind};
 use crate::recipe::task::{Surroundings, Task};
+use crate::recipe::training_fields::{SCHEDULE, batch, decay, rate, settings_of, warmup};
 use plackett_train::Compute;
-use plackett_train::optimizer::Schedule;
-use plackett_train::trainer::{
-    ListMeasure, ListwiseJob, ListwiseStart, Outcome, Settings, StepRecord, Trained,
-};
+use plackett_train::trainer::{ListMeasure, ListwiseJob, ListwiseStart, Outcome, StepRecord, Trained};
 use std::path::PathBuf;
 
 /// What a training gives as numbers.
@@ -115,17 +113,12 @@ pub static TRAIN_LISTWISE: StageKind = StageKind {
             Default::Whole(1),
             "how often each list is there, its passages shown in another order each time",
         ),
-        FieldSpec::new("batch", FieldKind::Whole(1, 4096), Default::Whole(8), "lists in a step"),
+        batch(8, "lists in a step"),
         FieldSpec::required("steps", FieldKind::Whole(0, i64::MAX), "steps; 0 leaves the model as it begins"),
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(1e-3), "the learning rate"),
-        FieldSpec::new("warmup", FieldKind::Whole(0, i64::MAX), Default::Whole(0), "steps of warm-up"),
-        FieldSpec::new(
-            "schedule",
-            FieldKind::Choice(&["constant", "linear", "cosine"]),
-            Default::Text("cosine"),
-            "how the rate goes on",
-        ),
-        FieldSpec::new("decay", FieldKind::Number(0.0, 1.0), Default::Number(0.0), "weight decay"),
+        rate(1e-3),
+        warmup(0),
+        SCHEDULE,
+        decay(0.0),
         // Absent and not 0, which would stand in the keys of all stages.
         FieldSpec::new(
             "noise",
@@ -194,21 +187,7 @@ fn estimate(task: &Task<'_>) -> Result<Estimate, StageError> {
 }
 
 fn job(values: &Values) -> ListwiseJob {
-    let number = |name| values.number(name).unwrap_or_default() as f32;
-    let settings = Settings {
-        batch: values.count("batch"),
-        steps: values.count("steps"),
-        rate: number("rate"),
-        warmup: values.count("warmup"),
-        schedule: match values.word("schedule") {
-            "constant" => Schedule::Constant,
-            "linear" => Schedule::Linear,
-            _ => Schedule::Cosine,
-        },
-        decay: number("decay"),
-        seed: values.count("seed") as u64,
-        ..Settings::default()
-    };
+    let settings = settings_of(values);
     ListwiseJob {
         objective: values.word("objective").into(),
         start: match (values.count("width"), values.count("layers")) {
@@ -218,7 +197,7 @@ fn job(values: &Values) -> ListwiseJob {
         },
         trained: Trained { adapter: values.word("adapter").into(), targets: values.word("targets").into() },
         ends: values.on("end"),
-        noise: number("noise"),
+        noise: values.number("noise").unwrap_or(0.0) as f32,
         together: MEASURED_TOGETHER,
         settings,
     }
@@ -227,7 +206,7 @@ fn job(values: &Values) -> ListwiseJob {
 /// Where the files of the model to begin with are.
 fn base_of(task: &Task<'_>) -> Result<PathBuf, StageError> {
     match task.values.text("trained") {
-        Some(stage) => model_of(task, stage),
+        Some(stage) => model_of(task, stage, &[TRAIN_LISTWISE.name]),
         None => task.surroundings.directory(task.values.word("model")),
     }
 }
@@ -265,14 +244,10 @@ fn made(
     (taught, held): (&TaughtLists, &TaughtLists),
     measures: &[ListMeasure],
 ) -> Made {
-    let steps = &outcome.report.steps;
-    let mut seconds: Vec<f64> = steps.iter().map(|step| step.seconds).collect();
-    seconds.sort_by(f64::total_cmp);
-    let median = seconds.get(seconds.len() / 2).copied().unwrap_or_default();
-    let first = steps.first().map_or(0.0, |step| f64::from(step.loss));
-    let last = if steps.is_empty() { 0.0 } else { f64::from(outcome.report.final_loss()) };
+    let report = &outcome.report;
+    let (first, last) = (f64::from(report.first_loss()), f64::from(report.final_loss()));
     let seed = task.values.count("seed");
-    let of = [outcome.trainable as f64, last, first, median];
+    let of = [outcome.trainable as f64, last, first, report.median_seconds()];
     let mut numbers: Vec<Quantity> =
         NUMBERS.into_iter().zip(of).map(|(name, value)| Quantity::of_seed(name, seed, value)).collect();
     if task.values.has("held") {
@@ -288,14 +263,14 @@ fn made(
         facts: vec![
             ("lists".into(), taught.lists.len().to_string()),
             ("tokens of a list".into(), (tokens / taught.lists.len().max(1)).to_string()),
-            ("steps".into(), outcome.report.total.to_string()),
+            ("steps".into(), report.total.to_string()),
             ("trainable numbers".into(), outcome.trainable.to_string()),
         ],
         ..Made::default()
     };
     made.warnings.extend(taught.remarks("lists to learn from"));
     made.warnings.extend(held.remarks("held-out lists"));
-    let skipped: usize = steps.iter().map(|step| step.skipped).sum();
+    let skipped = report.skipped();
     if skipped > 0 {
         made.warnings.push(format!("{skipped} lists of batches could not teach the objective"));
     }

@@ -6,9 +6,11 @@ use crate::recipe::dataset::Dataset;
 use crate::recipe::embedding_lessons::{reader, teacher};
 use crate::recipe::error::{Problem, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::judged_lists::grades_of;
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, StageKind};
 use crate::recipe::task::Task;
+use crate::recipe::training_fields::{batch, rate, settings_of, steps, warmup};
 use plackett_core::RankRequest;
 use plackett_rank::lesson::{EmbeddingTeacher, readable};
 use plackett_rank::model::LanguageModel;
@@ -74,16 +76,16 @@ pub static TRAIN_VIEWS: StageKind = StageKind {
             Default::Number(0.1),
             "share of the lists, the last ones, that is not learned from",
         ),
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(5e-5), "the learning rate"),
+        rate(5e-5),
         FieldSpec::new(
             "head_rate",
             FieldKind::Number(0.0, 1.0),
             Default::Number(5e-4),
             "the learning rate of the decoder",
         ),
-        FieldSpec::new("batch", FieldKind::Whole(1, 4096), Default::Whole(8), "lists in a step"),
-        FieldSpec::new("steps", FieldKind::Whole(1, i64::MAX), Default::Whole(300), "steps"),
-        FieldSpec::new("warmup", FieldKind::Whole(0, i64::MAX), Default::Whole(0), "steps of warm-up"),
+        batch(8, "lists in a step"),
+        steps((1, i64::MAX), 300, "steps"),
+        warmup(0),
         FieldSpec::new(
             "tokens",
             FieldKind::Whole(16, 512),
@@ -123,11 +125,11 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let ranker = ViewRanker::open(&base, &mut parameters, views, most, seed as u64)?;
     let (requests, cut) = rank::requests(task, values)?;
     let lists = lists(task, &requests, &prompts(reader(task, &base)?, views, ranker.encoder.most_tokens())?)?;
-    let held = (lists.examples.len() as f64 * values.number("held_out").unwrap_or_default()) as usize;
+    let held = (lists.examples.len() as f64 * values.real("held_out")) as usize;
     let (learned, held_out) = lists.examples.split_at(lists.examples.len() - held);
     let objective =
         || parse_sum(values.word("objective")).map_err(|error| field("objective", error.to_string()));
-    let lambda = values.number("lambda").unwrap_or_default() as f32;
+    let lambda = values.real("lambda") as f32;
     let lesson = ViewTask::new(&ranker, learned, most, objective()?, lambda)?;
     let test = ViewTask::new(&ranker, held_out, most, objective()?, lambda)?;
     let compute = Compute::new(rayon::current_num_threads());
@@ -162,26 +164,12 @@ fn field(field: &'static str, problem: String) -> StageError {
 }
 
 fn settings(values: &Values) -> Settings {
-    let number = |name| values.number(name).unwrap_or_default() as f32;
-    Settings {
-        batch: values.count("batch"),
-        steps: values.count("steps"),
-        rate: number("rate"),
-        head_rate: number("head_rate"),
-        warmup: values.count("warmup"),
-        beta2: BETA2,
-        seed: values.count("seed") as u64,
-        ..Settings::default()
-    }
+    Settings { beta2: BETA2, ..settings_of(values) }
 }
 
 /// [`NUMBERS`] of a training.
 pub(super) fn numbers_of(report: &Report, seed: usize) -> Vec<Quantity> {
-    let mut seconds: Vec<f64> = report.steps.iter().map(|step| step.seconds).collect();
-    seconds.sort_by(f64::total_cmp);
-    let median = seconds.get(seconds.len() / 2).copied().unwrap_or_default();
-    let first = report.steps.first().map_or(0.0, |step| f64::from(step.loss));
-    let of = [first, f64::from(report.final_loss()), median];
+    let of = [f64::from(report.first_loss()), f64::from(report.final_loss()), report.median_seconds()];
     NUMBERS.into_iter().zip(of).map(|(name, value)| Quantity::of_seed(name, seed, value)).collect()
 }
 
@@ -261,11 +249,8 @@ fn lists(
 
 /// The texts of the candidates of a query, and whether they are relevant.
 fn graded(request: &RankRequest, dataset: &Dataset) -> Vec<(String, bool)> {
-    let judged = dataset.qrels.query(&request.query.id);
-    let is_relevant =
-        |id: &str| judged.iter().flat_map(|judged| judged.iter()).any(|j| j.document == id && j.grade > 0);
-    let of = request.candidates.iter().map(|candidate| &candidate.document);
-    of.map(|document| (document.model_text().into_owned(), is_relevant(&document.id))).collect()
+    let texts = request.candidates.iter().map(|candidate| candidate.document.model_text().into_owned());
+    texts.zip(grades_of(dataset, request)).map(|(text, grade)| (text, grade > 0)).collect()
 }
 
 /// Draws lists.

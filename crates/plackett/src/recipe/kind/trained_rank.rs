@@ -51,7 +51,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let (requests, _) = rank::requests(task, task.values)?;
     let reader = PartReader::new(lesson.values, &dataset_of(task, task.values.word("candidates"))?)?;
     let mut parameters = Parameters::default();
-    let folder = train::model_of(task, stage)?;
+    let folder = train::model_of(task, stage, &[train::TRAIN.name])?;
     let encoder = CrossEncoder::open(&folder, &mut parameters, lesson.values.count("tokens"), 0)?;
     let compute = Compute::new(rayon::current_num_threads());
     let mut log = RankingLog::open(task.folder)?;

@@ -8,6 +8,7 @@ use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
 use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::registry::{Estimate, Made, Registry, StageKind, nothing_outside};
 use crate::recipe::task::Task;
+use crate::recipe::training_fields::{batch, decay, rate, settings_of, steps, warmup};
 use crate::recipe::unlearning::{Corpus, Evaluation, Item, NUMBERS, REFUSALS, values_of};
 use plackett_eval::compare::kolmogorov_smirnov;
 use plackett_eval::correlation::spearman;
@@ -94,16 +95,11 @@ pub static UNLEARN: StageKind = StageKind {
             Default::Text("all"),
             "ends of the names of the linear layers that get the adapter, or `all`",
         ),
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(5e-4), "the learning rate"),
-        FieldSpec::new("steps", FieldKind::Whole(1, 1_000_000), Default::Whole(60), "steps"),
-        FieldSpec::new(
-            "batch",
-            FieldKind::Whole(1, 4096),
-            Default::Whole(16),
-            "answers to be forgotten in a step; as many to be kept stand beside them",
-        ),
-        FieldSpec::new("warmup", FieldKind::Whole(0, i64::MAX), Default::Whole(12), "steps of warm-up"),
-        FieldSpec::new("decay", FieldKind::Number(0.0, 1.0), Default::Number(0.01), "weight decay"),
+        rate(5e-4),
+        steps((1, 1_000_000), 60, "steps"),
+        batch(16, "answers to be forgotten in a step; as many to be kept stand beside them"),
+        warmup(12),
+        decay(0.01),
         FieldSpec::new(
             "until_level",
             FieldKind::Switch,
@@ -145,20 +141,10 @@ fn check(values: &Values, _: &Registry) -> Result<(), RecipeError> {
 }
 
 fn job(values: &Values) -> UnlearningJob {
-    let number = |name| values.number(name).unwrap_or_default() as f32;
     UnlearningJob {
         objective: values.word("objective").into(),
         trained: Trained { adapter: values.word("adapter").into(), targets: values.word("targets").into() },
-        settings: Settings {
-            batch: values.count("batch"),
-            steps: values.count("steps"),
-            warmup: values.count("warmup"),
-            rate: number("rate"),
-            decay: number("decay"),
-            seed: values.count("seed") as u64,
-            checkpoint: 0,
-            ..Settings::default()
-        },
+        settings: Settings { checkpoint: 0, ..settings_of(values) },
         importance_batch: values.count("importance_batch"),
     }
 }
@@ -252,8 +238,6 @@ fn made(
     let change = |name: &str| mean(evaluation.values(name)) - mean_of(before, name);
     let truth = (evaluation.values("forget_truth"), values_of(never_knew, "forget_truth"));
     let quality = kolmogorov_smirnov(truth.0, truth.1).map_or(0.0, |found| found.p);
-    let mut step_seconds: Vec<f64> = outcome.report.steps.iter().map(|step| step.seconds).collect();
-    step_seconds.sort_by(f64::total_cmp);
     let mut numbers = vec![
         one("steps", outcome.report.total as f64),
         one("steps_to_level", to_level),

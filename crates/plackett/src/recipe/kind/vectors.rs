@@ -5,6 +5,7 @@ use crate::recipe::field::{Default, FieldKind, FieldSpec, Values};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Made, Registry};
 use crate::recipe::task::Task;
+use crate::recipe::training_fields::{batch, rate, settings_of, steps};
 use plackett_train::trainer::{Report, Settings, StepRecord, VectorList, VectorScorer, VectorTask, train};
 use plackett_train::{Compute, Parameters, objective};
 
@@ -20,16 +21,9 @@ pub const TEMPERATURE: FieldSpec = FieldSpec::new(
     Default::Number(1.0),
     "scores are divided by it before the objective sees them",
 );
-pub const RATE: FieldSpec =
-    FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(1e-3), "the learning rate");
-pub const BATCH: FieldSpec =
-    FieldSpec::new("batch", FieldKind::Whole(1, 4096), Default::Whole(32), "queries in a step");
-pub const STEPS: FieldSpec = FieldSpec::new(
-    "steps",
-    FieldKind::Whole(0, 1_000_000),
-    Default::Whole(200),
-    "of AdamW; 0 leaves the scorer as it begins",
-);
+pub const RATE: FieldSpec = rate(1e-3);
+pub const BATCH: FieldSpec = batch(32, "queries in a step");
+pub const STEPS: FieldSpec = steps((0, 1_000_000), 200, "of AdamW; 0 leaves the scorer as it begins");
 
 /// What each training gives beside its own numbers.
 pub const NUMBERS: [&str; 7] = ["loss_1", "loss_2", "loss_3", "loss_4", "loss", "skipped", "step_seconds"];
@@ -59,14 +53,12 @@ pub fn learn(
         NUMBERS.iter().for_each(|name| enter(name, 0.0));
         return Ok(());
     }
-    let number = |name| values.number(name).unwrap_or_default() as f32;
+    let number = |name| values.real(name) as f32;
     let settings = Settings {
         batch: values.count("batch").min(lists.len()),
-        steps: values.count("steps"),
-        rate: number("rate"),
         seed: seed as u64,
         checkpoint: 0,
-        ..Settings::default()
+        ..settings_of(values)
     };
     let objective = objective::parse_sum(values.word("objective"))
         .map_err(|error| StageError::Field { field: "objective", problem: error.to_string() })?;
@@ -89,10 +81,7 @@ fn numbers(report: &Report, batch: usize) -> [f64; 7] {
         part.iter().map(|step| f64::from(step.loss)).sum::<f64>() / part.len().max(1) as f64
     };
     let quarter = |nth: usize| mean(steps.len() * nth / 4, steps.len() * (nth + 1) / 4);
-    let skipped: usize = steps.iter().map(|step| step.skipped).sum();
-    let mut seconds: Vec<f64> = steps.iter().map(|step| step.seconds).collect();
-    seconds.sort_by(f64::total_cmp);
-    let median = seconds.get(seconds.len() / 2).copied().unwrap_or_default();
-    let share = skipped as f64 / (steps.len() * batch).max(1) as f64;
-    [quarter(0), quarter(1), quarter(2), quarter(3), f64::from(report.final_loss()), share, median]
+    let share = report.skipped() as f64 / (steps.len() * batch).max(1) as f64;
+    let (last, seconds) = (f64::from(report.final_loss()), report.median_seconds());
+    [quarter(0), quarter(1), quarter(2), quarter(3), last, share, seconds]
 }

@@ -6,9 +6,9 @@ use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
 use crate::recipe::film_sessions::{Measure, keep, measured_loads, writer_of};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
-use crate::recipe::small_decoder::of_seeds;
 use crate::recipe::task::Task;
 use crate::recipe::training::train_within;
+use crate::recipe::training_fields::{large_batch, rate, settings_of, steps};
 use plackett_rec::onerec::SessionTask;
 use plackett_train::optimizer::Schedule;
 use plackett_train::trainer::Settings;
@@ -95,9 +95,9 @@ pub static WRITE_SESSIONS: StageKind = StageKind {
             Default::Whole(20),
             "liked films that are read, the newest",
         ),
-        FieldSpec::new("steps", FieldKind::Whole(1, 10_000_000), Default::Whole(400), "of the training"),
-        FieldSpec::new("batch", FieldKind::Whole(1, 65_536), Default::Whole(32), "sessions of a step"),
-        FieldSpec::new("rate", FieldKind::Number(0.0, 1.0), Default::Number(2e-3), "the learning rate"),
+        steps((1, 10_000_000), 400, "of the training"),
+        large_batch(32, "sessions of a step"),
+        rate(2e-3),
         FieldSpec::new(
             "dropout",
             FieldKind::Number(0.0, 0.99),
@@ -135,21 +135,12 @@ pub static WRITE_SESSIONS: StageKind = StageKind {
 fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let values = task.values;
     let (world, rewards) = world_and_rewards(task, task.input(values.word("rewards"))?)?;
-    let number = |name: &str| values.number(name).unwrap_or_default() as f32;
+    let number = |name: &str| values.real(name) as f32;
     let mut parameters = Parameters::default();
     let writer = writer_of(&world, values, &mut parameters)?;
     let sessions = world.learned(writer.length);
     let steps = values.count("steps");
-    let settings = Settings {
-        batch: values.count("batch"),
-        steps,
-        rate: number("rate"),
-        warmup: steps / 50,
-        schedule: Schedule::Cosine,
-        dropout: number("dropout"),
-        seed: values.count("seed") as u64,
-        ..Settings::default()
-    };
+    let settings = Settings { warmup: steps / 50, schedule: Schedule::Cosine, ..settings_of(values) };
     let lesson = SessionTask::new(&writer.model, &world.tokens, &sessions).balanced(number("balance"));
     let begun = Instant::now();
     train_within(task, task.name, &lesson, &mut parameters, &settings)?;
@@ -165,7 +156,10 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         .collect();
     let [least, greatest] = measured_loads(&world, &writer, (&parameters, &compute))?;
     numbers.extend(
-        BY_SEED.iter().zip([least, greatest, seconds]).map(|(name, value)| of_seeds(name, vec![value])),
+        BY_SEED
+            .iter()
+            .zip([least, greatest, seconds])
+            .map(|(name, value)| Quantity::of_seeds(name, vec![value])),
     );
     Ok(Made {
         numbers,

@@ -136,8 +136,7 @@ fn questions(task: &Task<'_>) -> Result<Vec<AnswerRecord>, StageError> {
     let folder = BeirFolder::open(&task.surroundings.collection(task.values.word("collection"))?)?;
     let qrels = folder.qrels(task.values.word("split"))?;
     let right = |query: &Query| -> Vec<String> {
-        let judged = qrels.query(&query.id).into_iter().flat_map(|judged| judged.iter());
-        judged.filter(|judgment| judgment.grade > 0).map(|judgment| judgment.document.to_string()).collect()
+        qrels.relevant(&query.id).map(|judgment| judgment.document.to_string()).collect()
     };
     let mut asked: Vec<(Query, Vec<String>)> =
         folder.queries()?.into_iter().map(|query| (query.clone(), right(&query))).collect();
@@ -206,7 +205,7 @@ fn answers(
     let prompts: Vec<Prompt> = records.iter().map(message).collect();
     let request = |prompt| GenerationRequest { prompt, form: &AnswerForm::Text, sample: 0 };
     let requests: Vec<GenerationRequest<'_>> = prompts.iter().map(request).collect();
-    let said = |error: plackett_rank::model::CallError| StageError::Simulation(error.to_string());
+    let said = |error: plackett_rank::model::CallError| StageError::Answer(error.to_string());
     let replies = model.generate(&requests, options).into_iter();
     replies.map(|reply| reply.map(|made| (made.text.trim().to_string(), made.finish)).map_err(said)).collect()
 }

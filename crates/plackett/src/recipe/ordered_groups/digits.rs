@@ -1,8 +1,8 @@
 //! Groups of pictures of distinct digits, in the order of the digits.
 
 use super::{OrderedGroups, TestedGroup, mixed};
+use crate::recipe::digits::{PIXELS, Picture, read};
 use crate::recipe::error::StageError;
-use crate::recipe::kind::digits::{PIXELS, Picture, read};
 use crate::recipe::task::Surroundings;
 use plackett_train::random::Stream;
 use plackett_train::trainer::ItemGroup;

@@ -2,7 +2,7 @@
 
 use super::{OrderedGroups, TestedGroup};
 use crate::recipe::error::StageError;
-use crate::recipe::kind::learn_features::{dense, file, widest};
+use crate::recipe::feature_lists::{dense, file, widest};
 use plackett_core::formats::read_features;
 use plackett_train::random::Stream;
 use plackett_train::trainer::{ItemGroup, VectorList};

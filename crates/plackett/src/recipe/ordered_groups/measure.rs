@@ -42,7 +42,7 @@ pub fn decoded(
     }
     let scores = scorer
         .successor_scores(parameters, compute, &tested.group)
-        .map_err(|error| StageError::Simulation(format!("group {}: {error}", tested.group.name)))?;
+        .map_err(|error| StageError::Work(format!("group {}: {error}", tested.group.name)))?;
     let path = solve(&scores, &TspOptions::default());
     let others = Some([greedy_chain(&scores), borda_order(&scores)]);
     Ok(DecodedGroup { order: path.order, others, is_optimal: path.optimal })

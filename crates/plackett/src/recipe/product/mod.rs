@@ -136,7 +136,7 @@ impl ProductWorld {
             let order = Stream::new(seed, 9 << 32).permutation(ids.len());
             ids = order.into_iter().map(|at| self.codes[at].clone()).collect();
         }
-        let built = TokenTrie::build(&ids).map_err(|error| StageError::Simulation(error.to_string()))?;
+        let built = TokenTrie::build(&ids).map_err(|error| StageError::Work(error.to_string()))?;
         let trie = Arc::new(built.trie);
         let item = |key: &str, before: &[usize], next: usize| NextItem {
             key: key.into(),

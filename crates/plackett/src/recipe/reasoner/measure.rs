@@ -144,7 +144,7 @@ impl Asked<'_> {
             for (at, score) in documents.iter().zip(given) {
                 if let Some(score) = score {
                     let added = scores.add(*at, score);
-                    added.map_err(|error| StageError::Simulation(error.to_string()))?;
+                    added.map_err(|error| StageError::Work(error.to_string()))?;
                 }
             }
         }

@@ -70,7 +70,7 @@ fn read(seen: f64, levels: usize, sureness: f64) -> Read {
 fn run(given: &Simulated<'_>) -> Result<Vec<f64>, String> {
     let values = given.values;
     let (items, levels) = (values.count("items"), values.count("levels"));
-    let number = |name: &str| values.number(name).unwrap_or(0.0);
+    let number = |name: &str| values.real(name);
     let mut random = ChaCha8Rng::seed_from_u64(given.seed);
     let relevance: Vec<f64> = (0..items).map(|_| random.random::<f64>()).collect();
     let grade = |relevance: &f64| {

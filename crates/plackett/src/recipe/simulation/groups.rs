@@ -72,7 +72,7 @@ fn error(seed: u64, name: &str) -> f64 {
 fn run(given: &Simulated<'_>) -> Result<Vec<f64>, String> {
     let values = given.values;
     let items = values.count("items");
-    let number = |name: &str| values.number(name).unwrap_or(0.0);
+    let number = |name: &str| values.real(name);
     let (noise, bias, before) = (number("noise"), number("bias"), number("first_stage"));
     let mut relevance: Vec<f64> = (0..items).map(|item| item as f64 / (items - 1) as f64).collect();
     relevance.shuffle(&mut ChaCha8Rng::seed_from_u64(given.seed));

@@ -28,10 +28,10 @@ pub static OUTLIER_FILTER: Simulation = Simulation {
         let mut scores: Vec<f64> =
             (0..given.values.count("tokens")).map(|_| standard_normal(&mut random)).collect();
         let before = kept_sum(&scores).0;
-        scores.push(-given.values.number("negative").unwrap_or(0.0));
+        scores.push(-given.values.real("negative"));
         let (after, _) = kept_sum(&scores);
         let all: f64 = scores.iter().sum();
-        let plain = given.values.number("negative").unwrap_or(0.0);
+        let plain = given.values.real("negative");
         Ok(vec![(after - before).abs(), plain, (all - after).abs()])
     },
 };

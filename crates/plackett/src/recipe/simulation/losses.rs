@@ -47,7 +47,7 @@ pub static LIST_LOSSES: Simulation = Simulation {
 
 fn numbers(given: &Simulated<'_>) -> Result<Vec<f64>, LossError> {
     let (items, views) = (given.values.count("items"), given.values.count("views"));
-    let temperature = given.values.number("temperature").unwrap_or(0.8);
+    let temperature = given.values.real("temperature");
     let mut random = ChaCha8Rng::seed_from_u64(given.seed);
     let mut draw = || (0..items).map(|_| random.random::<f64>()).collect::<Vec<f64>>();
     let order = Permutation::by_descending(&draw());

@@ -54,7 +54,7 @@ fn normal(seed: u64, name: &str) -> f64 {
 
 fn run(given: &Simulated<'_>) -> Result<Vec<f64>, String> {
     let items = given.values.count("items");
-    let number = |name: &str| given.values.number(name).unwrap_or(0.0);
+    let number = |name: &str| given.values.real(name);
     // Names of items are shuffled, so that no decoder is helped by the order in which it meets them.
     let mut place: Vec<usize> = (0..items).collect();
     place.sort_by_key(|&item| seed_of(given.seed, &format!("place {item}")));

@@ -92,7 +92,7 @@ fn run(simulated: &Simulated<'_>) -> Result<Vec<f64>, TrainError> {
     let settings = Settings {
         batch: 1,
         steps: values.count("steps"),
-        rate: values.number("rate").unwrap_or_default() as f32,
+        rate: values.real("rate") as f32,
         clip: 0.0,
         seed: simulated.seed,
         checkpoint: 0,

@@ -90,7 +90,7 @@ fn run(given: &Simulated<'_>) -> Result<Vec<f64>, String> {
         .collect();
     let mut tables = vec![[0.0; LEVELS]; items];
     let before = above(&tables, &relevant);
-    let rate = values.number("rate").unwrap_or(0.0);
+    let rate = values.real("rate");
     for _ in 0..values.count("steps") {
         let drawn: Vec<Vec<usize>> =
             tables.iter().map(|table| (0..rollouts).map(|_| draw(table, &mut random)).collect()).collect();

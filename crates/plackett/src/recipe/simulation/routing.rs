@@ -51,7 +51,7 @@ pub static ROUTING: Simulation = Simulation {
 /// Prompts around two middles, with rewards.
 fn world(given: &Simulated<'_>) -> ReplayTable {
     let values = given.values;
-    let number = |name| values.number(name).unwrap_or_default();
+    let number = |name| values.real(name);
     let (gap, noise) = (number("gap"), number("noise"));
     let mut random = ChaCha8Rng::seed_from_u64(given.seed);
     let arms = if values.word("world") == "newcomer" { 3 } else { 2 };

@@ -33,7 +33,7 @@ pub static PLACKETT_LUCE: Simulation = Simulation {
 
 fn run(given: &Simulated<'_>) -> Result<Vec<f64>, String> {
     let (items, orders) = (given.values.count("items"), given.values.count("orders"));
-    let spread = given.values.number("spread").unwrap_or(4.0);
+    let spread = given.values.real("spread");
     let scores: Vec<f64> = (0..items).map(|item| spread * (0.5 - item as f64 / (items - 1) as f64)).collect();
     let known = PlackettLuce::new(scores.clone()).map_err(|error| error.to_string())?;
     let sampled: Vec<(Vec<usize>, f64)> = (0..orders)

@@ -47,7 +47,7 @@ fn run(given: &Simulated<'_>) -> Result<Vec<f64>, String> {
         (given.values.count("items"), given.values.count("top").min(given.values.count("items")));
     let mut quality: Vec<usize> = (0..items).collect();
     quality.shuffle(&mut ChaCha8Rng::seed_from_u64(given.seed));
-    let fails = given.values.number("fails").unwrap_or(0.0);
+    let fails = given.values.real("fails");
     let choose = |set: &Set| {
         let drawn = seed_of(given.seed, &format!("{:?}", set.items)) as f64 / u64::MAX as f64;
         let best =

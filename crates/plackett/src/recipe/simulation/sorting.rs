@@ -196,7 +196,7 @@ fn verdict(given: &Simulated<'_>, list: &List, pair: Pair) -> Outcome {
             std::cmp::Ordering::Equal => Outcome::Tie,
         },
     };
-    let flip = given.values.number("flip").unwrap_or(0.0);
+    let flip = given.values.real("flip");
     // The pair's own number, whichever way round it is asked and wherever its items stand.
     let name = format!("{}\n{}\n{}", list.name, first.min(second), first.max(second));
     let drawn = seed_of(given.seed, &name) as f64 / u64::MAX as f64;

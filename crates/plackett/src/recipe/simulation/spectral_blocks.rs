@@ -34,7 +34,7 @@ pub static SPECTRAL_BLOCKS: Simulation = Simulation {
 fn run(given: &Simulated<'_>) -> Result<Vec<f64>, String> {
     let values = given.values;
     let (groups, size, unseen) = (values.count("groups"), values.count("size"), values.count("unseen"));
-    let stray = values.number("stray").unwrap_or_default();
+    let stray = values.real("stray");
     let (bought, mut random) = (groups * size, ChaCha8Rng::seed_from_u64(given.seed));
     let mut purchase = |group: usize| match random.random::<f64>() < stray {
         true => random.random_range(0..bought),

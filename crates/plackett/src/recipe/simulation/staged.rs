@@ -81,7 +81,7 @@ pub static STAGED_SEARCH: Simulation = Simulation {
 
 fn schedule(given: &Simulated<'_>) -> Schedule {
     let values = given.values;
-    let lambda = values.number("lambda").unwrap_or_default();
+    let lambda = values.real("lambda");
     let by_value = Thinning::Potential(Potential::Value, lambda);
     let stepwise = |drops: &[(usize, usize)], thinning: Thinning| {
         let mut schedule = Schedule::best_of(8, STAGES);

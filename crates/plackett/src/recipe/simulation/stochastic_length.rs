@@ -29,7 +29,7 @@ pub static STOCHASTIC_LENGTH: Simulation = Simulation {
 fn run(given: &Simulated<'_>) -> Vec<f64> {
     let values = given.values;
     let max_length = values.count("max_length");
-    let sampler = StochasticLength { alpha: values.number("alpha").unwrap_or(2.0), max_length };
+    let sampler = StochasticLength { alpha: values.real("alpha"), max_length };
     let draws = values.count("draws");
     let (mut kept, mut expected, mut events) = (0.0, 0.0, 0.0);
     for draw in 0..draws {

@@ -89,7 +89,7 @@ pub static CONSISTENCY_FILTER: Simulation = Simulation {
         let items = values.count("items");
         let mut random = ChaCha8Rng::seed_from_u64(given.seed);
         let mut order: Vec<usize> = (0..items).collect();
-        let share = values.number("shuffled").unwrap_or(0.0);
+        let share = values.real("shuffled");
         let mut places = order.clone();
         places.shuffle(&mut random);
         places.truncate((share * items as f64).round() as usize);
@@ -98,7 +98,7 @@ pub static CONSISTENCY_FILTER: Simulation = Simulation {
         places.iter().zip(moved).for_each(|(place, item)| order[*place] = item);
         let relevant: HashSet<usize> = (0..values.count("relevant").min(items)).collect();
         let ndcg = MultiView::default().of(&order, &relevant, &order).ndcg;
-        let kept = ndcg >= values.number("least").unwrap_or(0.0);
+        let kept = ndcg >= values.real("least");
         Ok(vec![ndcg, f64::from(u8::from(kept))])
     },
 };

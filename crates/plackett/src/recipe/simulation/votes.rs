@@ -91,7 +91,7 @@ fn greatest(a: &[f64], b: &[f64]) -> f64 {
 
 fn run_votes(given: &Simulated<'_>) -> Result<Vec<f64>, String> {
     let values = given.values;
-    let number = |name| values.number(name).unwrap_or_default();
+    let number = |name| values.real(name);
     let mut random = ChaCha8Rng::seed_from_u64(given.seed);
     let mut strengths: Vec<f64> = (0..values.count("models")).map(|_| standard_normal(&mut random)).collect();
     let mean = strengths.iter().sum::<f64>() / strengths.len() as f64;
@@ -170,7 +170,7 @@ fn run_judge(given: &Simulated<'_>) -> Result<Vec<f64>, String> {
         ("so it is.\n[[A=B=Bad]]", Verdict::BothBad),
     ];
     let mut random = ChaCha8Rng::seed_from_u64(given.seed);
-    let told = given.values.number("told").unwrap_or_default();
+    let told = given.values.real("told");
     let (mut knowing, mut guessing) = (Vec::new(), Vec::new());
     for _ in 0..given.values.count("comparisons") {
         let truth = random.random_range(0..LABELS.len());

@@ -71,7 +71,7 @@ fn run(given: &Simulated<'_>) -> Result<Vec<f64>, String> {
     let mut places: Vec<usize> = (items - deep..items).collect();
     places.shuffle(&mut random);
     let relevant: HashSet<usize> = places.into_iter().take(values.count("relevant")).collect();
-    let noise = values.number("noise").unwrap_or(0.0);
+    let noise = values.real("noise");
     let (policy, draws) =
         (values.word("policy"), if values.word("policy") == "none" { 1 } else { values.count("draws") });
     let schedule =

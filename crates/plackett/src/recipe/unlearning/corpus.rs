@@ -4,7 +4,7 @@ use super::people::{Fact, facts};
 use crate::recipe::dataset::Dataset;
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
-use crate::recipe::kind::dataset_of;
+use crate::recipe::inputs::dataset_of;
 use crate::recipe::task::Task;
 use plackett_train::random::Stream;
 use plackett_train::trainer::{END_OF_TEXT, encode_bytes};

@@ -1,7 +1,7 @@
 //! Pictures of handwritten digits, 8 × 8, as several kinds use them.
 
-use crate::recipe::error::StageError;
-use crate::recipe::task::Surroundings;
+use super::error::StageError;
+use super::task::Surroundings;
 use plackett_core::formats::{FormatError, read_text};
 use std::path::PathBuf;
 
