@@ -2,7 +2,7 @@
 
 use super::examples::TextExample;
 use super::read_outs::ReadOuts;
-use super::{LanguageModel, StepLoss, Task};
+use super::{LanguageModel, StepLoss, Task, weighted_sum};
 use crate::TrainError;
 use crate::nn::{Mode, TokenBatch};
 use crate::objective::{Batch, Term, Tokens};
@@ -175,26 +175,6 @@ fn mean(tape: &Tape, losses: Vec<Result<StepLoss, TrainError>>) -> Result<StepLo
     sum.value = tape.scale(&sum.value, share);
     for loss in losses {
         sum.value = tape.plus(&sum.value, &tape.scale(&loss?.value, share));
-    }
-    Ok(sum)
-}
-
-/// The weighted sum of the objectives of a batch, by which every task of the trainer mixes its losses.
-///
-/// # Errors
-/// What an objective says of the batch.
-pub fn weighted_sum(
-    tape: &Tape,
-    objective: &[Term],
-    batch: &Batch,
-    tokens: usize,
-) -> Result<StepLoss, TrainError> {
-    let mut sum = StepLoss { value: tape.constant((1, 1), &[0.0]), tokens, used: 0, skipped: 0 };
-    for term in objective {
-        let loss = term.objective.loss(tape, batch).map_err(|error| TrainError::Model(error.to_string()))?;
-        sum.value = tape.plus(&sum.value, &tape.scale(&loss.value, term.weight));
-        sum.used = sum.used.max(loss.used);
-        sum.skipped = sum.skipped.max(loss.skipped);
     }
     Ok(sum)
 }

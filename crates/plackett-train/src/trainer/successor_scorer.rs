@@ -1,8 +1,7 @@
 //! Scorers of groups of vectors that are to be ordered: TSPRank's score of "j comes right after i" for every ordered pair, and, on
 //! the same embedding, one number an item, as a reference.
 
-use super::language_task::weighted_sum;
-use super::{Hooks, StepLoss, Task};
+use super::{Hooks, StepLoss, Task, weighted_sum};
 use crate::TrainError;
 use crate::engine::Engine;
 use crate::nn::{Initializer, Mode};
