@@ -33,6 +33,7 @@ mod tests_of_depths;
 #[cfg(test)]
 mod tests_of_lists;
 mod text_encoder;
+mod trained;
 mod vector_scorer;
 mod view_ranker;
 mod view_task;
@@ -50,7 +51,7 @@ pub use examples::{
 };
 pub use feedback_task::{FeedbackExample, FeedbackLengths, FeedbackTask};
 pub use guided_text::{Guide, GuidedTask, GuidedText};
-pub use job::{CutTexts, Outcome, RankingJob, Trained};
+pub use job::{CutTexts, Outcome, RankingJob};
 pub use keeping::Keeping;
 pub use language_job::{EXIT_HEADS, LanguageJob, OWN_HEADS};
 pub use language_model::LanguageModel;
@@ -65,6 +66,7 @@ pub use settings::Settings;
 pub use successor_scorer::{Embedding, GroupHead, GroupScorer, GroupTask, ItemGroup, Turns};
 pub use task::{StepLoss, Task, weighted_sum};
 pub use text_encoder::TextEncoder;
+pub use trained::Trained;
 pub use vector_scorer::{VectorList, VectorScorer, VectorTask, score_lists};
 pub use view_ranker::{ViewRanker, ViewScores};
 pub use view_task::{ViewExample, ViewTask};
