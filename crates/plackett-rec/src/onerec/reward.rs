@@ -4,10 +4,9 @@ use super::attention::within;
 use super::session_task::as_training;
 use super::sessions::Session;
 use crate::RecError;
-use crate::sequential::{draw_normal, xavier_uniform};
 use plackett_kernel::Activation;
 use plackett_train::engine::Pooling;
-use plackett_train::nn::Mode;
+use plackett_train::nn::{Mode, init};
 use plackett_train::random::Stream;
 use plackett_train::tape::Buffer;
 use plackett_train::trainer::{StepLoss, Task};
@@ -77,7 +76,7 @@ impl SessionReward {
         let mut drawn = 0;
         let mut add = |name: String, shape: (usize, usize)| {
             drawn += 1;
-            parameters.add(name, shape, xavier_uniform(Stream::new(seed, drawn), shape))
+            parameters.add(name, shape, init::xavier_uniform(Stream::new(seed, drawn), shape))
         };
         let text = add("text.weight".into(), (width, texts.len() / items));
         let user = add("user.weight".into(), (width, width));
@@ -97,7 +96,7 @@ impl SessionReward {
         });
         let towers = towers.collect();
         let user = [user, parameters.add("user.bias", (1, width), vec![0.5; width])];
-        let ids = draw_normal(Stream::new(seed, 1 << 32), items * width, 0.3);
+        let ids = init::normal(Stream::new(seed, 1 << 32), items * width, 0.3);
         let ids = parameters.add("ids.weight", (items, width), ids);
         Ok(SessionReward { config, items, texts: Arc::new(texts.into()), ids, text, user, attention, towers })
     }

@@ -76,7 +76,7 @@ impl ViewRanker {
         }
         let width = encoder.width();
         let config = decoder_config(width);
-        let mut source = NewDecoder { drawn: Initializer::new(seed), head: config.d_kv };
+        let mut source = AnchorDecoderInitializer { drawn: Initializer::new(seed), head: config.d_kv };
         let decoder = T5::load(parameters, &mut source, &config)?;
         Ok(ViewRanker { encoder, decoder, views })
     }
@@ -189,13 +189,13 @@ fn decoder_config(width: usize) -> T5Config {
 
 /// A decoder's weights before its training, with the deviations with which T5 begins (Raffel et al., 2020), but for what would be the same
 /// for all lists and views: its step has one token, so that this is small and what it would tell itself is nothing at first.
-struct NewDecoder {
+struct AnchorDecoderInitializer {
     drawn: Initializer,
     /// Numbers of a head.
     head: usize,
 }
 
-impl WeightSource for NewDecoder {
+impl WeightSource for AnchorDecoderInitializer {
     fn take(&mut self, name: &str, (rows, columns): (usize, usize)) -> Result<Vec<f32>, TrainError> {
         let one_over_root = |count: usize| 1.0 / (count.max(1) as f32).sqrt();
         Ok(match name {
