@@ -71,7 +71,7 @@ fn key(document: &Document) -> [u8; 32] {
 
 impl E2Rank {
     fn new(template: Template, options: &OptionValues) -> Result<E2Rank, MethodError> {
-        let documents = options.get_count("documents").unwrap_or(20);
+        let documents = options.count("documents");
         if template.has_turns() {
             let problem = "its passages are turns of a conversation; E2Rank embeds one message";
             return Err(template.lacks(problem).into());
