@@ -14,7 +14,6 @@ mod empty;
 pub mod engine;
 mod fallback;
 pub mod feedback;
-mod hash;
 pub mod lesson;
 mod long_text;
 pub mod method;

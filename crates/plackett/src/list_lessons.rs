@@ -3,12 +3,12 @@
 use crate::pipeline::{ModelError, Models};
 use plackett_core::pipeline::{ParseError, Pipeline, Stage};
 use plackett_core::{Document, Query, RankRequest};
+use plackett_lm::sha256::Sha256;
 use plackett_rank::lesson::{LessonError, ListLesson, ListTeacher};
 use plackett_rank::method::OptionKind;
 use plackett_rank::{Abilities, MethodSpec, Ranker, Settings};
 use plackett_train::random::Stream;
 use plackett_train::trainer::ListExample;
-use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
 /// A listwise method with its options as they are written.
@@ -91,7 +91,7 @@ impl TaughtLists {
                 part.iter().for_each(|token| hash.update(token.to_le_bytes()));
             }
         }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hash.hex_digest()
     }
 }
 

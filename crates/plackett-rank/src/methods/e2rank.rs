@@ -6,7 +6,7 @@ use crate::model::{CallError, Need, Prompt, Role, VectorRequest};
 use crate::prompt::{PROMPT, STYLE, TOKENS, Template, WORDS, builtin_prompt};
 use crate::prompting::{Order, PromptMethod, RankContext};
 use plackett_core::{Candidate, Document};
-use sha2::{Digest, Sha256};
+use plackett_lm::sha256;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -66,7 +66,7 @@ struct KnownVectors {
 }
 
 fn key(document: &Document) -> [u8; 32] {
-    Sha256::digest(document.model_text().as_bytes()).into()
+    sha256::digest(document.model_text().as_bytes())
 }
 
 impl E2Rank {

@@ -2,7 +2,7 @@
 
 use super::pattern::Pattern;
 use super::{Labels, Style, Template, TemplateError};
-use crate::hash::sha256;
+use plackett_lm::sha256;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use toml::Spanned;
@@ -159,7 +159,7 @@ impl Template {
         let template = Template {
             name: name.to_string(),
             origin: origin.to_string(),
-            hash: sha256(text),
+            hash: sha256::hex_digest(text),
             text: text.to_string(),
             style,
             system: source.pattern(raw.system.as_ref(), &common)?,

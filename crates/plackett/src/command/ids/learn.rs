@@ -13,11 +13,11 @@ use plackett_genir::representation::{PairSource, TextPair};
 use plackett_genir::{GenerativeRetriever, GenirError, RETRIEVER_FILE};
 use plackett_ids::scheme::{Reads, parse};
 use plackett_ids::{Catalogue, VectorTable};
+use plackett_lm::sha256::Sha256;
 use plackett_search::{Bm25, Index};
 use plackett_train::Compute;
 use plackett_train::trainer::{Keeping, StepRecord, words_of};
 use serde_json::json;
-use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -188,11 +188,10 @@ fn identity(training: &RetrieverTraining, catalogue: &Catalogue, data: &Learning
     let of_documents = data.documents.iter().flat_map(|document| [&document.title, &document.text]);
     let of_queries = data.labelled.pairs.iter().map(|pair| &pair.text);
     for text in of_documents.chain(of_queries) {
-        hasher.update((text.len() as u64).to_le_bytes());
-        hasher.update(text);
+        hasher.update_part(text);
     }
     data.labelled.pairs.iter().for_each(|pair| hasher.update((pair.document as u64).to_le_bytes()));
-    let texts: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let texts = hasher.hex_digest();
     json!({"training": training, "catalogue": catalogue.sha256(), "texts": texts}).to_string()
 }
 
