@@ -50,7 +50,7 @@ pub use examples::{
     read_ranking_examples, read_text_examples,
 };
 pub use feedback_task::{FeedbackExample, FeedbackLengths, FeedbackTask};
-pub use guided_text::{Guide, GuidedTask, GuidedText};
+pub use guided_text::{GuidedTask, GuidedText, PlanCondition};
 pub use job::{CutTexts, Outcome, RankingJob};
 pub use keeping::Keeping;
 pub use language_job::{EXIT_HEADS, LanguageJob, OWN_HEADS};
@@ -63,7 +63,7 @@ pub use masked_language::{MaskedHead, MaskedLanguageTask};
 pub use read_outs::{ReadOuts, check_depths};
 pub use run::{Hooks, Report, mean_loss, train};
 pub use settings::Settings;
-pub use successor_scorer::{Embedding, GroupHead, GroupScorer, GroupTask, ItemGroup, Turns};
+pub use successor_scorer::{Embedding, GroupHead, GroupScorer, GroupTask, ItemGroup, RoundRobin};
 pub use task::{StepLoss, Task, weighted_sum};
 pub use text_encoder::TextEncoder;
 pub use trained::Trained;

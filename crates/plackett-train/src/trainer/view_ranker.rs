@@ -137,7 +137,7 @@ impl ViewRanker {
         let of_list = |list: &&[Vec<u32>]| {
             let tape = Tape::inference(parameters, compute);
             let found = self.forward(&tape, &[list], Mode::default());
-            likeness(&found.anchors.value, found.anchors.columns)
+            mean_absolute_cosine(&found.anchors.value, found.anchors.columns)
         };
         lists.iter().map(of_list).collect()
     }
@@ -251,8 +251,8 @@ fn places(lists: &[&[Vec<u32>]], views: usize) -> Places {
     places
 }
 
-/// The mean size of the cosine between two rows.
-fn likeness(rows: &[f32], width: usize) -> f64 {
+/// The mean absolute cosine between two rows.
+fn mean_absolute_cosine(rows: &[f32], width: usize) -> f64 {
     let product =
         |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>();
     let rows: Vec<&[f32]> = rows.chunks(width.max(1)).collect();

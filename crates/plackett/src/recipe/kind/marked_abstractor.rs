@@ -11,7 +11,7 @@ use plackett_arena::choosing::content_plan;
 use plackett_train::adapter::{self, Targets};
 use plackett_train::random::Stream;
 use plackett_train::trainer::{
-    Guide, GuidedTask, GuidedText, Hooks, LanguageModel, Settings, StepRecord, train,
+    GuidedTask, GuidedText, Hooks, LanguageModel, PlanCondition as Guide, Settings, StepRecord, train,
 };
 use plackett_train::{Compute, Parameters};
 use std::path::PathBuf;

@@ -15,7 +15,7 @@ use plackett_core::permutation::Permutation;
 use plackett_train::objective::parse_sum;
 use plackett_train::random::Stream;
 use plackett_train::trainer::{
-    Embedding, GroupHead, GroupScorer, GroupTask, Report, Settings, StepRecord, Turns, train,
+    Embedding, GroupHead, GroupScorer, GroupTask, Report, RoundRobin as Turns, Settings, StepRecord, train,
 };
 use plackett_train::{Compute, Parameters};
 
