@@ -2,13 +2,13 @@
 //! Retrieval with Hierarchical Category Paths, HyPE, 2024): the hierarchy, the paths of a document and of a query, paths as tokens.
 
 mod assignment;
+mod examples;
 mod hierarchy;
 mod language;
-mod lessons;
 mod selector;
 
 pub use assignment::{nearest_path, shortlist};
+pub use examples::{ExampleTargets, PathChooser, PathExamples};
 pub use hierarchy::{CATEGORY_SEPARATOR, CategoryHierarchy, CategoryPath};
 pub use language::{PathLanguage, WrittenPath};
-pub use lessons::{LessonTargets, PathChooser, PathLessons};
 pub use selector::{PathSelector, SELECTORS, SelectorSpec, parse_selector};

@@ -1,7 +1,7 @@
 //! From documents to a retriever: the texts that stand for them, their docids, and a small decoder from drawn weights that learns the one
 //! after the other.
 
-use crate::category_paths::{CategoryHierarchy, LessonTargets, PathLanguage, PathLessons};
+use crate::category_paths::{CategoryHierarchy, ExampleTargets, PathExamples, PathLanguage};
 use crate::representation::{PairSource, PseudoQueries, TextPair, chunks, first_words, mixed};
 use crate::{
     Decoding, DocidLanguage, GenerativeRetriever, GenirError, Reranking, RerankingGroup, RetrieverFiles,
@@ -77,7 +77,7 @@ pub struct LearningData<'d> {
     /// Finds the other documents of a ranking step.
     pub similar: &'d Similar<'d>,
     /// Category paths that are written before docids, where there are such.
-    pub paths: Option<PathLessons<'d>>,
+    pub paths: Option<PathExamples<'d>>,
 }
 
 /// A retriever that has been trained and not yet been written.
@@ -193,7 +193,7 @@ impl RetrieverTraining {
         }
         let files = RetrieverFiles { language: self.language(data, &sources, &catalogue), catalogue };
         let docids = files.docids()?;
-        let targets = LessonTargets::new(&files, &docids, data.paths.as_ref(), &sources)?;
+        let targets = ExampleTargets::new(&files, &docids, data.paths.as_ref(), &sources)?;
         let context = self.words + 1 + targets.longest().max(RANKED_WORDS);
         let vocabulary = files.language.vocabulary();
         let config = LlamaConfig::small(vocabulary.len(), self.layers, (self.width, 3 * self.width), HEADS);
@@ -221,10 +221,10 @@ impl RetrieverTraining {
                 weight: 1.0,
                 score_token: files.language.score_token(),
             });
-            let lesson = RetrieverTask::new(&model, pairs, &settings, reranking)?;
+            let task = RetrieverTask::new(&model, pairs, &settings, reranking)?;
             let place = (at + 1, parts.len());
             let mut told = |record: &StepRecord, total: usize| progress(place, record, total);
-            let report = train(&lesson, compute, &mut parameters, &settings, kept, None, &mut told)?;
+            let report = train(&task, compute, &mut parameters, &settings, kept, None, &mut told)?;
             resumed += report.resumed;
             loss = f64::from(report.final_loss());
         }

@@ -6,7 +6,7 @@ use super::pointer_checks::Ranker;
 use super::pointer_ranker::{LIST, POINTER_RANKER, facts, found, learned_lists, lessons_of, rewards};
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
-use crate::recipe::list_ranker_lessons::{Lesson, Lessons};
+use crate::recipe::list_ranker_examples::{QuestionExample as Lesson, QuestionExamples as Lessons};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
 use crate::recipe::task::{Input, Task};

@@ -3,7 +3,7 @@
 
 use crate::pipeline::ModelError;
 use crate::recipe::error::StageError;
-use crate::recipe::list_ranker_lessons::{Lesson, Lessons};
+use crate::recipe::list_ranker_examples::{QuestionExample as Lesson, QuestionExamples as Lessons};
 use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::task::Task;
 use plackett_core::Document;

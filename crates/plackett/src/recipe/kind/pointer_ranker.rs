@@ -6,7 +6,7 @@ use super::{SEED, pointer_checks};
 use crate::recipe::error::{Problem, StageError};
 use crate::recipe::faceted::Faceted;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
-use crate::recipe::list_ranker_lessons::{EXTRA, Lesson, Lessons};
+use crate::recipe::list_ranker_examples::{EXTRA, QuestionExample as Lesson, QuestionExamples as Lessons};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside};
 use crate::recipe::task::Task;

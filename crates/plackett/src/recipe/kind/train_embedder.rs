@@ -3,14 +3,14 @@
 use super::train_views::{TOKENS_A_SECOND, lost, numbers_of};
 use super::{CANDIDATES, ENCODER, SEED, WORDS, dataset_of, rank, train};
 use crate::recipe::dataset::Dataset;
-use crate::recipe::embedding_lessons::{reader, teacher};
+use crate::recipe::embedding_examples::{reader, teacher};
 use crate::recipe::error::{Problem, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
 use crate::recipe::registry::{Estimate, Made, StageKind};
 use crate::recipe::task::Task;
 use plackett_core::RankRequest;
-use plackett_rank::lesson::{EmbeddingTeacher, readable};
 use plackett_rank::model::LanguageModel;
+use plackett_rank::training_example::{EmbeddingExampleBuilder as EmbeddingTeacher, readable};
 use plackett_train::objective::{Term, parse_sum};
 use plackett_train::trainer::{
     FeedbackExample, FeedbackLengths, FeedbackTask, Settings, StepRecord, TextEncoder, train as learn,
@@ -299,7 +299,7 @@ impl Prompts {
     fn of(&self, request: &RankRequest) -> Result<Asked, StageError> {
         let lesson = |teacher: &EmbeddingTeacher| {
             teacher
-                .lesson(request)
+                .example(request)
                 .map_err(|error| StageError::Field { field: "prompt_tokens", problem: error.to_string() })
         };
         let alone = lesson(&self.alone)?;

@@ -2,12 +2,12 @@
 
 use super::train::{FOLDER, model_of, remove_checkpoint};
 use super::{DEPTH, SEED};
-use crate::list_lessons::{TaughtLists, method_of};
+use crate::listwise_examples::{ListwiseTrainingSet as TaughtLists, method_of};
 use crate::recipe::error::{Problem, RecipeError, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
-use crate::recipe::listwise_lessons::Lessons;
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, Registry, StageKind};
+use crate::recipe::stage_examples::StageExamples as Lessons;
 use crate::recipe::task::{Surroundings, Task};
 use plackett_train::Compute;
 use plackett_train::optimizer::Schedule;

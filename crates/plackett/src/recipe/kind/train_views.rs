@@ -3,15 +3,15 @@
 use super::{CANDIDATES, DEPTH, ENCODER, SEED, WORDS, dataset_of, encoder_fingerprint, rank, train};
 use crate::recipe::choosing::TokenBm25;
 use crate::recipe::dataset::Dataset;
-use crate::recipe::embedding_lessons::{reader, teacher};
+use crate::recipe::embedding_examples::{reader, teacher};
 use crate::recipe::error::{Problem, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, StageKind};
 use crate::recipe::task::Task;
 use plackett_core::RankRequest;
-use plackett_rank::lesson::{EmbeddingTeacher, readable};
 use plackett_rank::model::LanguageModel;
+use plackett_rank::training_example::{EmbeddingExampleBuilder as EmbeddingTeacher, readable};
 use plackett_train::objective::parse_sum;
 use plackett_train::random::Stream;
 use plackett_train::trainer::{
@@ -233,7 +233,7 @@ fn lists(
         filled += of_others;
         let document = |place: &(usize, usize)| requests[place.0].candidates[place.1].document.clone();
         let list = RankRequest::new(request.query.clone(), places.iter().map(document));
-        let lesson = prompts.lesson(&list).map_err(|error| field("tokens", error.to_string()))?;
+        let lesson = prompts.example(&list).map_err(|error| field("tokens", error.to_string()))?;
         cut += lesson.truncated.len();
         texts += lesson.documents.len();
         let labels = match &bm25 {
