@@ -5,7 +5,8 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
-/// Writes a file beside its place, on the disk, and gives it its name.
+/// Writes a file beside its place, on the disk, and gives it its name. What lies beside has one name, so that a killed training leaves one
+/// part of a checkpoint and not one for each kill, as `plackett_core::formats::atomic` with names of its own would.
 ///
 /// # Errors
 /// It cannot be written.

@@ -1,4 +1,4 @@
-//! Matrices that follow from a seed, and what tells whether another generator would draw the same ones.
+//! What tells whether another generator of random numbers would draw the same matrices of a seed.
 
 use crate::random::Stream;
 use plackett_lm::sha256::{self, Sha256};
@@ -18,12 +18,4 @@ pub(super) fn check(streams: &[Stream]) -> String {
         first.iter().for_each(|x| hasher.update(x.to_le_bytes()));
     }
     sha256::hex(&hasher.digest()[..8])
-}
-
-/// Numbers evenly from \[−bound, bound) in a shape of so many numbers.
-pub(super) fn uniform(stream: Stream, count: usize, bound: f32) -> Vec<f32> {
-    let mut numbers = vec![0.0; count];
-    stream.fill_uniform(0, &mut numbers);
-    numbers.iter_mut().for_each(|x| *x *= bound);
-    numbers
 }
