@@ -13,7 +13,7 @@ use plackett_ids::{Catalogue, Item, VectorTable};
 use plackett_train::nn::LlamaConfig;
 use plackett_train::optimizer::Schedule;
 use plackett_train::random::Stream;
-use plackett_train::trainer::{Keeping, LanguageModel, Settings, StepRecord, train, words_of};
+use plackett_train::trainer::{Checkpointing, LanguageModel, Settings, StepRecord, train, words_of};
 use plackett_train::{Compute, Parameters};
 use serde::Serialize;
 use std::path::Path;
@@ -171,7 +171,7 @@ impl RetrieverTraining {
         Ok(())
     }
 
-    /// Trains a decoder to write the docids of a catalogue, whose items are the documents in their order. With `keeping` a training that was
+    /// Trains a decoder to write the docids of a catalogue, whose items are the documents in their order. With `checkpointing` a training that was
     /// killed goes on from its last checkpoint, to the same numbers.
     ///
     /// # Errors
@@ -181,7 +181,7 @@ impl RetrieverTraining {
         data: &LearningData<'_>,
         catalogue: Catalogue,
         compute: &Arc<Compute>,
-        keeping: Option<&Keeping<'_>>,
+        checkpointing: Option<&Checkpointing<'_>>,
         progress: &mut PartProgress<'_>,
     ) -> Result<LearnedRetriever, GenirError> {
         self.check()?;
@@ -209,10 +209,10 @@ impl RetrieverTraining {
         for (at, part) in parts.iter().enumerate() {
             let steps = (self.steps / parts.len()).max(1);
             let mut settings = settings((self.batch, steps), self.rate, self.seed);
-            let folder = keeping
-                .map(|keeping| keeping.begin(&format!("part-{}", at + 1), &mut settings))
+            let folder = checkpointing
+                .map(|checkpointing| checkpointing.begin(&format!("part-{}", at + 1), &mut settings))
                 .transpose()?;
-            let kept = (folder.as_deref(), keeping.map_or("", |keeping| keeping.identity));
+            let kept = (folder.as_deref(), checkpointing.map_or("", |checkpointing| checkpointing.identity));
             let pair = |pair: TextPair| (files.language.prompt(&pair.text), targets.of(&pair));
             let pairs = mixed(part, self.seed).into_iter().map(pair).collect();
             let reranking = (!groups.is_empty()).then(|| Reranking {
@@ -429,24 +429,26 @@ mod tests {
             LearningData { documents: &documents, labelled: &labelled, similar: &similar, paths: None };
         let training = RetrieverTraining { curriculum: true, steps: 40, ..training() };
         let folder = tempfile::tempdir().unwrap();
-        let learn = |keeping: Option<&Keeping<'_>>, progress: &mut PartProgress<'_>| {
+        let learn = |checkpointing: Option<&Checkpointing<'_>>, progress: &mut PartProgress<'_>| {
             let catalogue = catalogue_of(&parse("atomic").unwrap(), &documents, None, 1).unwrap();
-            training.learn(&data, catalogue, &Compute::new(1), keeping, progress)
+            training.learn(&data, catalogue, &Compute::new(1), checkpointing, progress)
         };
         let whole = learn(None, &mut |_, _, _| {}).unwrap();
-        let keeping = Keeping { folder: folder.path(), identity: "a", every: 6 };
+        let checkpointing = Checkpointing { folder: folder.path(), identity: "a", every: 6 };
         // In the second part after 9 of 20 steps: its checkpoint has 6.
         let stopped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            learn(Some(&keeping), &mut |part, record, _| assert!(part.0 == 1 || record.step < 9, "stop"))
+            learn(Some(&checkpointing), &mut |part, record, _| {
+                assert!(part.0 == 1 || record.step < 9, "stop")
+            })
         }));
         assert!(stopped.is_err());
-        let rest = learn(Some(&keeping), &mut |_, _, _| {}).unwrap();
+        let rest = learn(Some(&checkpointing), &mut |_, _, _| {}).unwrap();
         assert_eq!((rest.resumed, rest.loss), (26, whole.loss));
         let numbers = |learned: &LearnedRetriever| -> Vec<Vec<f32>> {
             learned.parameters.iter().map(|(_, parameter)| parameter.value.to_vec()).collect()
         };
         assert_eq!(numbers(&rest), numbers(&whole));
-        let other = Keeping { identity: "b", ..keeping };
+        let other = Checkpointing { identity: "b", ..checkpointing };
         let error = learn(Some(&other), &mut |_, _, _| {}).err().unwrap().to_string();
         assert!(error.contains("other settings, data or model"), "{error}");
     }

@@ -102,7 +102,7 @@ impl Store {
             )
         };
         let pulled = self.pulled().unwrap_or_default();
-        let known = || local::alike_among(name, pulled.iter().map(|(known, _)| known.as_str()));
+        let known = || local::similar_name(name, pulled.iter().map(|(known, _)| known.as_str()));
         let remedy = match local::alike(name).or_else(known) {
             Some(known) if builtin(name).is_none() => format!("did you mean `{known}`? Else {remedy}"),
             _ => remedy,

@@ -14,7 +14,7 @@ use plackett_train::{Compute, Engine, ParameterId, Parameters, Tape, TrainError,
 use std::ops::Range;
 use std::sync::Arc;
 
-/// What is foretold: session watch time, views, follows and likes. Of ratings they are, in our words: how high the mean rating is between 1 and 5, and
+/// What is predicted: session watch time, views, follows and likes. Of ratings they are, in our words: how high the mean rating is between 1 and 5, and
 /// the shares rated 3 and more, 5, and 4 and more.
 pub const TARGETS: [&str; 4] = ["swt", "vtr", "wtr", "ltr"];
 /// Sessions that are scored together.
@@ -160,7 +160,7 @@ impl SessionReward {
         Ok(tape.transpose(&tape.stack(&logits.iter().collect::<Vec<_>>())))
     }
 
-    /// What is foretold of each session behind its history.
+    /// What is predicted of each session behind its history.
     ///
     /// # Errors
     /// A history or session is empty or has an item that there is not.

@@ -92,7 +92,7 @@ impl<'m> GuidedTask<'m> {
             for example in examples {
                 let GuidedText { sources, target, .. } = &self.texts[*example];
                 let given = sources[*condition].len();
-                // A token is foretold by the row before it.
+                // A token is predicted by the row before it.
                 let rows = target.iter().enumerate().map(|(place, token)| (at + given + place - 1, *token));
                 targets.extend(rows);
                 sequences.push([&sources[*condition][..], target].concat());

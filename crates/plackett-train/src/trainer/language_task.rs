@@ -27,8 +27,8 @@ pub(super) struct EncodedText {
 }
 
 impl EncodedText {
-    /// The places of the tokens that are to be foretold. A token is foretold by the one before it: the first has none.
-    pub fn foretold(&self) -> Range<usize> {
+    /// The places of the tokens that are to be predicted. A token is predicted by the one before it: the first has none.
+    pub fn target_places(&self) -> Range<usize> {
         self.given.max(1).min(self.tokens.len())..self.tokens.len()
     }
 }
@@ -59,7 +59,7 @@ impl<'m> LanguageTask<'m> {
         Ok(LanguageTask { model, texts, objective, read_outs: ReadOuts::last(model) })
     }
 
-    /// Sequences of tokens, of which all but the first are foretold.
+    /// Sequences of tokens, of which all but the first are predicted.
     ///
     /// # Errors
     /// A sequence with fewer than two tokens, more than the model has positions, or a token beyond the vocabulary.
@@ -122,7 +122,7 @@ impl<'m> LanguageTask<'m> {
         self.texts.iter().map(|text| text.tokens.clone()).collect()
     }
 
-    /// Texts in a batch, the rows and tokens that are foretold, and which of those are whose.
+    /// Texts in a batch, the rows and tokens that are predicted, and which of those are whose.
     pub(super) fn batch(&self, examples: &[usize]) -> (TokenBatch, Vec<(usize, u32)>, Vec<Range<usize>>) {
         let texts: Vec<&EncodedText> = examples.iter().map(|at| &self.texts[*at]).collect();
         let batch = TokenBatch::new(texts.iter().map(|text| &text.tokens[..]));
@@ -130,7 +130,8 @@ impl<'m> LanguageTask<'m> {
         let mut ranges: Vec<Range<usize>> = Vec::new();
         for (text, sequence) in texts.iter().zip(batch.sequences.iter()) {
             let start = targets.len();
-            targets.extend(text.foretold().map(|place| (sequence.start + place - 1, text.tokens[place])));
+            targets
+                .extend(text.target_places().map(|place| (sequence.start + place - 1, text.tokens[place])));
             ranges.push(start..targets.len());
         }
         (batch, targets, ranges)

@@ -16,7 +16,7 @@ use plackett_ids::{Catalogue, VectorTable};
 use plackett_lm::sha256::Sha256;
 use plackett_search::{Bm25, Index};
 use plackett_train::Compute;
-use plackett_train::trainer::{Keeping, StepRecord, words_of};
+use plackett_train::trainer::{Checkpointing, StepRecord, words_of};
 use serde_json::json;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -125,8 +125,8 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         |_: (usize, usize), record: &StepRecord, _: usize| bar.set_position(record.step as u64);
     let compute = Compute::new(rayon::current_num_threads());
     let identity = identity(&training, &catalogue, &data);
-    let keeping = Keeping { folder: &work, identity: &identity, every: arguments.checkpoint };
-    let learned = training.learn(&data, catalogue, &compute, Some(&keeping), &mut progress)?;
+    let checkpointing = Checkpointing { folder: &work, identity: &identity, every: arguments.checkpoint };
+    let learned = training.learn(&data, catalogue, &compute, Some(&checkpointing), &mut progress)?;
     bar.finish_and_clear();
     if learned.resumed > 0 {
         output.note(&format!("went on after {} steps of an earlier run", learned.resumed));

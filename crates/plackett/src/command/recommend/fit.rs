@@ -9,7 +9,7 @@ use plackett::content_hash::{content, is_stream};
 use plackett_lm::sha256::Sha256;
 use plackett_rec::{Configured, FitData, FitStep, Fitting, Interactions, ModelFolder, parse, read_titles};
 use plackett_train::Compute;
-use plackett_train::trainer::Keeping;
+use plackett_train::trainer::Checkpointing;
 use serde_json::json;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -75,7 +75,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     if training_folder::begin(&work, &identity)? {
         output.note("goes on from the last checkpoint of a fit that was interrupted");
     }
-    let kept = Keeping { folder: &work, identity: &identity, every: training_folder::EVERY };
+    let kept = Checkpointing { folder: &work, identity: &identity, every: training_folder::EVERY };
     let mut fitting = Fitting { compute, seed, kept: Some(kept), progress: &mut progress };
     let data = FitData { catalogue: all.items.len(), sequences: &all.sequences };
     let fitted = configured.fit(&data, &mut fitting)?;
