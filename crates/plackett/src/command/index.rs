@@ -159,9 +159,8 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     // The collection is opened before a folder is made, so that a wrong name leaves nothing behind.
     let remarks = Remarks::default();
     let sync = arguments.collection.as_deref().filter(|_| arguments.sync).map(CollectionSync::new);
-    let sync = sync.as_ref();
     let reading = DocumentOptions {
-        unchanged: sync.map(CollectionSync::file_check),
+        unchanged: sync.as_ref().map(CollectionSync::file_check),
         bytes_read: Some(bar.count()),
         line_limit: global.max_line_bytes,
         remarks: remarks.clone(),
@@ -172,7 +171,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         Some(index) => Target::Old(index),
         None => Target::New(NewIndex::begin(path, &arguments.settings(embedder.as_ref()))?),
     };
-    let change = Change { arguments, sync, deleted: &deleted, bar: &bar, output };
+    let change = Change { arguments, sync: sync.as_ref(), deleted: &deleted, bar: &bar, output };
     let result = change.run(documents, embedder.as_ref(), own, &mut target);
     let made = match (&result, plan) {
         (Ok(_), Some(plan)) => plan.run(target.index(), &|message| bar.say(message)).map(Some),
@@ -184,7 +183,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     match (result, made) {
         (Ok(committed), Ok(made)) => {
             let given = (arguments.own.is_given(), started);
-            report::print(&target.finish()?, &committed, sync, made.as_ref(), given, output)
+            report::print(&target.finish()?, &committed, sync.as_ref(), made.as_ref(), given, output)
         }
         (Ok(_), Err(error)) => {
             let left = target.without_blocks(arguments.blocks.drops());
