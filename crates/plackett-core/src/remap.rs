@@ -50,7 +50,7 @@ impl ScoreAdjustment {
             let slopes = adjustment.slopes(examples);
             // The rate is halved until a step raises the objective, so that it never falls.
             loop {
-                let next = adjustment.moved(&slopes, rate);
+                let next = adjustment.after_step(&slopes, rate);
                 let reached = next.objective(examples);
                 if reached >= value {
                     (adjustment, value) = (next, reached);
@@ -105,7 +105,8 @@ impl ScoreAdjustment {
         slopes
     }
 
-    fn moved(&self, [weights, biases]: &[Vec<f64>; 2], rate: f64) -> ScoreAdjustment {
+    /// After a step up the gradient.
+    fn after_step(&self, [weights, biases]: &[Vec<f64>; 2], rate: f64) -> ScoreAdjustment {
         let step = |values: &[f64], slopes: &[f64]| -> Vec<f64> {
             values.iter().zip(slopes).map(|(value, slope)| value + rate * slope).collect()
         };

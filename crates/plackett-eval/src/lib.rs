@@ -57,6 +57,7 @@ pub use interval::{Interval, IntervalOptions, Intervals};
 pub use judged::JudgedRanking;
 pub use list::list_ndcg;
 pub use measure::Measure;
+pub use numbers::mean;
 pub use policy::{
     Compat, Duplicates, Missing, Policy, Precision, RecallCut, SelfMatch, TieRule, Unjudged, UnknownPolicy,
 };

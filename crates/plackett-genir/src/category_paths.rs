@@ -3,14 +3,14 @@
 
 mod asked;
 mod assignment;
+mod examples;
 mod hierarchy;
 mod language;
-mod lessons;
 mod selector;
 
 pub use asked::ShownDocument;
 pub use assignment::{nearest_path, shortlist};
+pub use examples::{ExampleTargets, PathChooser, PathExamples};
 pub use hierarchy::{CATEGORY_SEPARATOR, CategoryHierarchy, CategoryPath};
 pub use language::{PathLanguage, WrittenPath};
-pub use lessons::{LessonTargets, PathChooser, PathLessons};
 pub use selector::{PathAsker, PathSelector, SELECTORS, SelectedPaths, SelectorSpec, parse_selector};

@@ -1,7 +1,7 @@
 //! From documents to a retriever: the texts that stand for them, their docids, and a small decoder from drawn weights that learns the one
 //! after the other.
 
-use crate::category_paths::{CategoryHierarchy, LessonTargets, PathLanguage, PathLessons};
+use crate::category_paths::{CategoryHierarchy, ExampleTargets, PathExamples, PathLanguage};
 use crate::representation::{PairSource, PseudoQueries, TextPair, chunks, first_words, mixed};
 use crate::{
     Decoding, DocidLanguage, GenerativeRetriever, GenirError, Reranking, RerankingGroup, RetrieverFiles,
@@ -13,7 +13,7 @@ use plackett_ids::{Catalogue, Item, VectorTable};
 use plackett_train::nn::LlamaConfig;
 use plackett_train::optimizer::Schedule;
 use plackett_train::random::Stream;
-use plackett_train::trainer::{Keeping, LanguageModel, Settings, StepRecord, train, words_of};
+use plackett_train::trainer::{Checkpointing, LanguageModel, Settings, StepRecord, train, words_of};
 use plackett_train::{Compute, Parameters};
 use serde::Serialize;
 use std::path::Path;
@@ -77,7 +77,7 @@ pub struct LearningData<'d> {
     /// Finds the other documents of a ranking step.
     pub similar: &'d Similar<'d>,
     /// Category paths that are written before docids, where there are such.
-    pub paths: Option<PathLessons<'d>>,
+    pub paths: Option<PathExamples<'d>>,
 }
 
 /// A retriever that has been trained and not yet been written.
@@ -171,7 +171,7 @@ impl RetrieverTraining {
         Ok(())
     }
 
-    /// Trains a decoder to write the docids of a catalogue, whose items are the documents in their order. With `keeping` a training that was
+    /// Trains a decoder to write the docids of a catalogue, whose items are the documents in their order. With `checkpointing` a training that was
     /// killed goes on from its last checkpoint, to the same numbers.
     ///
     /// # Errors
@@ -181,7 +181,7 @@ impl RetrieverTraining {
         data: &LearningData<'_>,
         catalogue: Catalogue,
         compute: &Arc<Compute>,
-        keeping: Option<&Keeping<'_>>,
+        checkpointing: Option<&Checkpointing<'_>>,
         progress: &mut PartProgress<'_>,
     ) -> Result<LearnedRetriever, GenirError> {
         self.check()?;
@@ -193,7 +193,7 @@ impl RetrieverTraining {
         }
         let files = RetrieverFiles { language: self.language(data, &sources, &catalogue), catalogue };
         let docids = files.docids()?;
-        let targets = LessonTargets::new(&files, &docids, data.paths.as_ref(), &sources)?;
+        let targets = ExampleTargets::new(&files, &docids, data.paths.as_ref(), &sources)?;
         let context = self.words + 1 + targets.longest().max(RANKED_WORDS);
         let vocabulary = files.language.vocabulary();
         let config = LlamaConfig::small(vocabulary.len(), self.layers, (self.width, 3 * self.width), HEADS);
@@ -209,10 +209,10 @@ impl RetrieverTraining {
         for (at, part) in parts.iter().enumerate() {
             let steps = (self.steps / parts.len()).max(1);
             let mut settings = settings((self.batch, steps), self.rate, self.seed);
-            let folder = keeping
-                .map(|keeping| keeping.begin(&format!("part-{}", at + 1), &mut settings))
+            let folder = checkpointing
+                .map(|checkpointing| checkpointing.begin(&format!("part-{}", at + 1), &mut settings))
                 .transpose()?;
-            let kept = (folder.as_deref(), keeping.map_or("", |keeping| keeping.identity));
+            let kept = (folder.as_deref(), checkpointing.map_or("", |checkpointing| checkpointing.identity));
             let pair = |pair: TextPair| (files.language.prompt(&pair.text), targets.of(&pair));
             let pairs = mixed(part, self.seed).into_iter().map(pair).collect();
             let reranking = (!groups.is_empty()).then(|| Reranking {
@@ -221,10 +221,10 @@ impl RetrieverTraining {
                 weight: 1.0,
                 score_token: files.language.score_token(),
             });
-            let lesson = RetrieverTask::new(&model, pairs, &settings, reranking)?;
+            let task = RetrieverTask::new(&model, pairs, &settings, reranking)?;
             let place = (at + 1, parts.len());
             let mut told = |record: &StepRecord, total: usize| progress(place, record, total);
-            let report = train(&lesson, compute, &mut parameters, &settings, kept, None, &mut told)?;
+            let report = train(&task, compute, &mut parameters, &settings, kept, None, &mut told)?;
             resumed += report.resumed;
             loss = f64::from(report.final_loss());
         }
@@ -429,24 +429,26 @@ mod tests {
             LearningData { documents: &documents, labelled: &labelled, similar: &similar, paths: None };
         let training = RetrieverTraining { curriculum: true, steps: 40, ..training() };
         let folder = tempfile::tempdir().unwrap();
-        let learn = |keeping: Option<&Keeping<'_>>, progress: &mut PartProgress<'_>| {
+        let learn = |checkpointing: Option<&Checkpointing<'_>>, progress: &mut PartProgress<'_>| {
             let catalogue = catalogue_of(&parse("atomic").unwrap(), &documents, None, 1).unwrap();
-            training.learn(&data, catalogue, &Compute::new(1), keeping, progress)
+            training.learn(&data, catalogue, &Compute::new(1), checkpointing, progress)
         };
         let whole = learn(None, &mut |_, _, _| {}).unwrap();
-        let keeping = Keeping { folder: folder.path(), identity: "a", every: 6 };
+        let checkpointing = Checkpointing { folder: folder.path(), identity: "a", every: 6 };
         // In the second part after 9 of 20 steps: its checkpoint has 6.
         let stopped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            learn(Some(&keeping), &mut |part, record, _| assert!(part.0 == 1 || record.step < 9, "stop"))
+            learn(Some(&checkpointing), &mut |part, record, _| {
+                assert!(part.0 == 1 || record.step < 9, "stop")
+            })
         }));
         assert!(stopped.is_err());
-        let rest = learn(Some(&keeping), &mut |_, _, _| {}).unwrap();
+        let rest = learn(Some(&checkpointing), &mut |_, _, _| {}).unwrap();
         assert_eq!((rest.resumed, rest.loss), (26, whole.loss));
         let numbers = |learned: &LearnedRetriever| -> Vec<Vec<f32>> {
             learned.parameters.iter().map(|(_, parameter)| parameter.value.to_vec()).collect()
         };
         assert_eq!(numbers(&rest), numbers(&whole));
-        let other = Keeping { identity: "b", ..keeping };
+        let other = Checkpointing { identity: "b", ..checkpointing };
         let error = learn(Some(&other), &mut |_, _, _| {}).err().unwrap().to_string();
         assert!(error.contains("other settings, data or model"), "{error}");
     }

@@ -6,11 +6,11 @@ use plackett_ids::{CATALOGUE_FILE, Catalogue};
 use plackett_lm::Precision;
 use plackett_lm::decode::{Beam, DecodeOptions, DecodeRequest, Normalize, Strategy, TrieConstraint, decode};
 use plackett_lm::decoder::{DecoderModel, DecoderOptions};
+use plackett_lm::sha256;
 use plackett_train::Parameters;
 use plackett_train::files::write_whole;
 use plackett_train::trainer::{LanguageModel, VOCABULARY_FILE, WordVocabulary};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::path::Path;
 
 /// Says what the folder of a retriever holds; written last, so that a folder with it is whole.
@@ -32,8 +32,7 @@ struct RetrieverSettings {
 
 /// The SHA-256 of a file, as hexadecimal digits.
 fn sha256_of(path: &Path) -> Result<String, GenirError> {
-    let bytes = std::fs::read(path).map_err(|source| GenirError::file(path, source))?;
-    Ok(Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect())
+    sha256::file_hex_digest(path).map_err(|source| GenirError::file(path, source))
 }
 
 /// What a retriever is beside its weights.

@@ -22,6 +22,7 @@ mod error;
 mod family;
 mod files;
 pub mod seq2seq;
+pub mod sha256;
 pub mod store;
 mod text;
 

@@ -14,8 +14,6 @@ mod empty;
 pub mod engine;
 mod fallback;
 pub mod feedback;
-mod hash;
-pub mod lesson;
 mod long_text;
 pub mod method;
 mod methods;
@@ -25,6 +23,7 @@ pub mod prompting;
 mod ranker;
 mod reading;
 pub mod testing;
+pub mod training_example;
 
 /// What the names of those facts of a trace begin with that are remarks for whoever asks.
 pub const REMARK: &str = "remark:";

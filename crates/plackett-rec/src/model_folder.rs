@@ -5,8 +5,8 @@ use crate::{Configured, Event, Interactions, RecError, Recommender, parse};
 use plackett_core::formats::{FormatError, atomic, json_problem, read_text};
 use plackett_train::Parameters;
 use plackett_train::nn::{SafetensorsSource, save};
+use plackett_train::sha256;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -214,9 +214,8 @@ impl ModelFolder {
 
 /// The SHA-256 of a file, in hexadecimal.
 fn sha256_of(path: &Path) -> Result<String, RecError> {
-    let bytes = std::fs::read(path)
-        .map_err(|source| FormatError::Open { file: path.display().to_string(), source })?;
-    Ok(Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect())
+    sha256::file_hex_digest(path)
+        .map_err(|source| FormatError::Open { file: path.display().to_string(), source }.into())
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use crate::floors::{bpr, ease, ials, item_knn, popularity};
 use crate::{Event, RecError, hstu, sequential};
 use plackett_core::declaration::{self, Declaration, Expression, OptionSpec, OptionValues, suggestion};
-use plackett_train::trainer::{Keeping, StepRecord};
+use plackett_train::trainer::{Checkpointing, StepRecord};
 use plackett_train::{Compute, Parameters};
 use std::fmt;
 use std::sync::Arc;
@@ -118,7 +118,7 @@ pub struct Fitting<'f> {
     /// From which what is drawn follows.
     pub seed: u64,
     /// Where models that are trained in steps keep checkpoints, from which a fit that was killed goes on.
-    pub kept: Option<Keeping<'f>>,
+    pub kept: Option<Checkpointing<'f>>,
     /// Told of each step.
     pub progress: &'f mut dyn FnMut(FitStep),
 }

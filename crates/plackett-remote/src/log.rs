@@ -1,8 +1,8 @@
 //! The request log: one line of JSON per finished request, from which a later run takes answers.
 
 use crate::RemoteError;
+use plackett_lm::sha256::Sha256;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
@@ -63,7 +63,7 @@ pub(crate) fn hash(url: &str, body: &[u8], repeat: u32) -> String {
     sha.update([b'\n']);
     sha.update(repeat.to_le_bytes());
     sha.update(body);
-    sha.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    sha.hex_digest()
 }
 
 struct State {

@@ -34,4 +34,5 @@ struct TrainingPage;
 
 pub use engine::Engine;
 pub use error::TrainError;
+pub use plackett_lm::sha256;
 pub use tape::{Compute, Parameter, ParameterId, Parameters, Tape, Var};

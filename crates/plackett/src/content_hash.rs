@@ -1,8 +1,7 @@
 //! SHA-256 of files and folders, by which inputs are told from others of their name.
 
-use sha2::{Digest, Sha256};
-use std::fs::File;
-use std::io::{self, Read};
+use plackett_lm::sha256::{Sha256, file_hex_digest_with};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// What a file or folder holds.
@@ -41,7 +40,7 @@ pub fn content(path: &Path) -> io::Result<Content> {
         hasher.update(format!("{}  {name}\n", content.sha256));
     }
     let bytes = named.iter().map(|(_, content)| content.bytes).sum();
-    Ok(Content { sha256: hex(&hasher.finalize()), bytes })
+    Ok(Content { sha256: hasher.hex_digest(), bytes })
 }
 
 fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
@@ -58,34 +57,18 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
 }
 
 fn file(path: &Path) -> io::Result<Content> {
-    let mut file = File::open(path)?;
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 1 << 16];
     let mut bytes = 0;
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(Content { sha256: hex(&hasher.finalize()), bytes }),
-            count => {
-                hasher.update(&buffer[..count]);
-                bytes += count as u64;
-            }
-        }
-    }
-}
-
-/// SHA-256 of a text in hexadecimal digits.
-pub fn of_text(text: &str) -> String {
-    hex(&Sha256::digest(text))
+    let sha256 = file_hex_digest_with(path, &mut |read| bytes = read)?;
+    Ok(Content { sha256, bytes })
 }
 
 /// SHA-256 of parts, each told from the next: the bytes of one never count as those of another.
 pub fn digest(parts: &[&[u8]]) -> [u8; 32] {
     let mut hasher = Sha256::new();
     for part in parts {
-        hasher.update((part.len() as u64).to_le_bytes());
-        hasher.update(part);
+        hasher.update_part(part);
     }
-    hasher.finalize().into()
+    hasher.digest()
 }
 
 /// SHA-256 of bytes that come one after another, and how many there are.
@@ -104,17 +87,14 @@ impl RunningHash {
 
     /// All that came.
     pub fn content(self) -> Content {
-        Content { sha256: hex(&self.hasher.finalize()), bytes: self.bytes }
+        Content { sha256: self.hasher.hex_digest(), bytes: self.bytes }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use plackett_lm::sha256::hex_digest;
 
     #[test]
     fn a_folder_is_told_by_the_names_and_contents_of_its_files() {
@@ -132,7 +112,7 @@ mod tests {
         std::fs::rename(folder.path().join("y"), folder.path().join("z")).unwrap();
         assert_ne!(content(folder.path()).unwrap().sha256, first.sha256);
         let one = content(&folder.path().join("a/x")).unwrap();
-        assert_eq!((one.sha256, one.bytes), (of_text("one"), 3));
+        assert_eq!((one.sha256, one.bytes), (hex_digest("one"), 3));
         assert!(content(&folder.path().join("absent")).is_err());
     }
 

@@ -4,9 +4,9 @@
 use crate::pipeline::{ModelError, Models, Pipeline};
 use plackett_core::formats::{FormatError, atomic};
 use plackett_eval::calibration::Calibration;
+use plackett_lm::sha256;
 use plackett_lm::store::{Store, StoreError};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use std::path::PathBuf;
 
 /// Why a stored calibration cannot be had.
@@ -55,7 +55,7 @@ impl StoredCalibration {
             }));
         }
         let key = json!({"stages": stages, "reading": reading}).to_string();
-        let name: String = Sha256::digest(key.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+        let name = sha256::hex_digest(key);
         let folder = Store::from_environment(true)?.calibrations();
         Ok(StoredCalibration { expression: pipeline.to_string(), path: folder.join(format!("{name}.json")) })
     }

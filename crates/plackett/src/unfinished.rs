@@ -4,10 +4,10 @@
 //! a blank, and the JSON: on the first line the settings of the run, on each other one an answer. A line that a kill cut
 //! short, or that a disk damaged, does not fit its hash and is dropped; its request is asked again.
 
-use crate::content_hash;
 use crate::manifest::RunSettings;
 use plackett_core::Ranking;
 use plackett_core::formats::plain;
+use plackett_lm::sha256;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -208,14 +208,14 @@ fn lock(file: &File, path: &Path) -> Result<(), UnfinishedError> {
 fn line(value: &impl Serialize, path: &Path) -> Result<String, UnfinishedError> {
     let json = serde_json::to_string(value)
         .map_err(|error| UnfinishedError::Io { path: path.to_path_buf(), source: error.into() })?;
-    Ok(format!("{} {json}\n", &content_hash::of_text(&json)[..DIGITS]))
+    Ok(format!("{} {json}\n", &sha256::hex_digest(&json)[..DIGITS]))
 }
 
 /// The JSON of a whole line that fits its hash.
 fn checked(bytes: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(bytes.strip_suffix(b"\n")?).ok()?;
     let (hash, json) = text.split_once(' ')?;
-    (content_hash::of_text(json).get(..DIGITS) == Some(hash)).then_some(json)
+    (sha256::hex_digest(json).get(..DIGITS) == Some(hash)).then_some(json)
 }
 
 #[cfg(test)]

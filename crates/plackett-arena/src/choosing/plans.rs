@@ -1,6 +1,7 @@
 //! Content plans: sets of units of a source that a summary is about (EDU-Sum, 2023). The same routine makes labels for a planner, tells
 //! which plan a summary follows, and how many different ones there are among candidates.
 
+use plackett_core::losses::log_softmax;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Units that a greedy plan has at most (as in the authors' code).
@@ -158,7 +159,7 @@ impl PlanSearch {
                 let units = if plan.len() < self.longest { first..count } else { 0..0 };
                 let places: Vec<usize> = units.chain(may_stop.then_some(count)).collect();
                 let given = scores(plan);
-                let logs = log_softmax(&places.iter().map(|place| given[*place]).collect::<Vec<_>>());
+                let logs = log_softmax(places.iter().map(|place| given[*place]));
                 for (place, log) in places.into_iter().zip(logs) {
                     if place == count {
                         let choices = (plan.len() + 1) as f64;
@@ -178,12 +179,6 @@ impl PlanSearch {
         found.truncate(self.width);
         found
     }
-}
-
-fn log_softmax(values: &[f64]) -> Vec<f64> {
-    let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let total: f64 = values.iter().map(|value| (value - most).exp()).sum();
-    values.iter().map(|value| value - most - total.ln()).collect()
 }
 
 #[cfg(test)]

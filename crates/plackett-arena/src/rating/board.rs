@@ -226,33 +226,11 @@ impl BoardBuilder<'_> {
         let covariance = Covariance::sandwich(self.votes, self.table, self.fit, self.options.by_voter)?;
         let spreads = self.spreads(&ratings, &covariance)?;
         self.warn_of_voters()?;
-        let groups = self.table.groups();
-        if groups > 1 {
-            self.warnings.push(format!(
-                "{groups} groups of models never met: how far models of different groups are apart is not known, whatever their ratings say"
-            ));
-        }
         let votes_of = self.table.votes_by_model();
-        let few = votes_of.iter().filter(|votes| **votes > 0.0 && **votes < FEW_VOTES).count();
-        if few > 0 {
-            self.warnings.push(format!(
-                "{few} of the models have fewer than {FEW_VOTES} votes: their intervals are rough, and who is better than they are is not said"
-            ));
-        }
         let mut order: Vec<usize> = (0..ratings.len()).filter(|&model| self.fit.playing[model]).collect();
         order.sort_by(|&a, &b| ratings[b].total_cmp(&ratings[a]).then(a.cmp(&b)));
-        let silent = ratings.len() - order.len();
-        if silent > 0 {
-            self.warnings
-                .push(format!("{silent} models have no votes that count, and no place on the board"));
-        }
-        let mut tallies = vec![[0usize; 3]; ratings.len()];
-        for cell in &self.table.cells {
-            let [won, lost, tied] = cell.counts.map(|count| count as usize);
-            for (model, counts) in [(cell.first, [won, lost, tied]), (cell.second, [lost, won, tied])] {
-                tallies[model].iter_mut().zip(counts).for_each(|(all, count)| *all += count);
-            }
-        }
+        self.warn_of_models(&votes_of, ratings.len() - order.len());
+        let tallies = self.tallies(ratings.len());
         let win_rates = self.table.average_win_rates();
         let models = ratings.len();
         let followed = elo(models, &self.votes.all, &self.options.elo);
@@ -291,6 +269,38 @@ impl BoardBuilder<'_> {
             }
         };
         Ok((order.iter().enumerate().map(row).collect(), order))
+    }
+
+    /// What is not known of some models: `votes_of` has the votes of each, `silent` is how many have none that count.
+    fn warn_of_models(&mut self, votes_of: &[f64], silent: usize) {
+        let groups = self.table.groups();
+        if groups > 1 {
+            self.warnings.push(format!(
+                "{groups} groups of models never met: how far models of different groups are apart is not known, whatever their ratings say"
+            ));
+        }
+        let few = votes_of.iter().filter(|votes| **votes > 0.0 && **votes < FEW_VOTES).count();
+        if few > 0 {
+            self.warnings.push(format!(
+                "{few} of the models have fewer than {FEW_VOTES} votes: their intervals are rough, and who is better than they are is not said"
+            ));
+        }
+        if silent > 0 {
+            self.warnings
+                .push(format!("{silent} models have no votes that count, and no place on the board"));
+        }
+    }
+
+    /// How often each model has won, lost and tied.
+    fn tallies(&self, models: usize) -> Vec<[usize; 3]> {
+        let mut tallies = vec![[0usize; 3]; models];
+        for cell in &self.table.cells {
+            let [won, lost, tied] = cell.counts.map(|count| count as usize);
+            for (model, counts) in [(cell.first, [won, lost, tied]), (cell.second, [lost, won, tied])] {
+                tallies[model].iter_mut().zip(counts).for_each(|(all, count)| *all += count);
+            }
+        }
+        tallies
     }
 
     /// What intervals by voter cannot say.

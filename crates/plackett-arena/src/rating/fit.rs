@@ -97,7 +97,7 @@ pub fn fit(
         let step = direction(table, &fit)?;
         let mut size = 1.0;
         let (next, value) = loop {
-            let next = moved(&fit, &step, size);
+            let next = after_step(&fit, &step, size);
             let value = objective(table, &next);
             // Rounding may show a full step near the top as one down.
             if value >= now - 1e-12 * now.abs() || size < 1e-9 {
@@ -116,7 +116,8 @@ pub fn fit(
     Ok(fit)
 }
 
-fn moved(fit: &RatingFit, step: &DVector<f64>, size: f64) -> RatingFit {
+/// The fit after a step of Newton's method that is scaled by `size`.
+fn after_step(fit: &RatingFit, step: &DVector<f64>, size: f64) -> RatingFit {
     let mut next = fit.clone();
     next.strengths.iter_mut().zip(step.iter()).for_each(|(strength, part)| *strength += size * part);
     if fit.options.ties.has_parameter() {

@@ -293,84 +293,121 @@ fn find(word: &str, exact: bool) -> Option<(usize, &'static Name)> {
 }
 
 impl Name {
+    /// The measures that it stands for with what was written after its dot, as a part of `word`.
     fn measures(&self, place: usize, given: Option<&str>, word: &str) -> Result<Vec<Named>, ParseError> {
-        let wrong = |expected: &str| ParseError::Value {
-            text: word.to_string(),
-            what: format!("what follows `{}`", self.trec),
+        Written { name: self, place, given, word }.measures()
+    }
+}
+
+/// A name as it was written, with what follows its dot.
+struct Written<'a> {
+    name: &'a Name,
+    /// The place in trec_eval's order.
+    place: usize,
+    given: Option<&'a str>,
+    /// All of it.
+    word: &'a str,
+}
+
+impl Written<'_> {
+    fn measures(&self) -> Result<Vec<Named>, ParseError> {
+        match &self.name.form {
+            Form::Plain if self.given.is_some() => Err(self.wrong("left out")),
+            Form::Plain if self.name.ours.is_empty() => Ok(Vec::new()),
+            Form::Plain => Ok(self.one("")),
+            Form::Ranks(usual) => self.at_ranks(usual),
+            Form::Numbers(usual) => self.at_cuts(usual),
+            Form::Gains => self.with_gains(),
+            Form::Persistence(more) => self.with_persistence(more),
+            Form::Parameters(count, spell) => self.with_parameters(*count, *spell),
+        }
+    }
+
+    fn at_ranks(&self, usual: &[u32]) -> Result<Vec<Named>, ParseError> {
+        let mut ranks = usual.to_vec();
+        if self.given.is_some() {
+            let what = "ranks from 1, each once, as in .5,10";
+            ranks = self.numbers(what)?.into_iter().map(|rank| rank as u32).collect();
+            ranks = ascending(ranks, |rank| rank == 0).ok_or_else(|| self.wrong(what))?;
+        }
+        let Name { trec, ours, .. } = self.name;
+        let at = |rank: u32| self.named(format!("{ours}@{rank}"), format!("{trec}_{rank}"));
+        Ok(ranks.into_iter().map(at).collect())
+    }
+
+    fn at_cuts(&self, usual: &[f64]) -> Result<Vec<Named>, ParseError> {
+        let mut cuts = usual.to_vec();
+        if self.given.is_some() {
+            let what = "numbers from 0, each once, as in .0.2,0.5";
+            cuts = ascending(self.numbers(what)?, |cut| cut < 0.0).ok_or_else(|| self.wrong(what))?;
+        }
+        let Name { trec, ours, .. } = self.name;
+        let at = |cut: f64| self.named(format!("{ours}@{cut}"), format!("{trec}_{cut:.2}"));
+        Ok(cuts.into_iter().map(at).collect())
+    }
+
+    fn with_gains(&self) -> Result<Vec<Named>, ParseError> {
+        let Some(given) = self.given else { return Ok(self.one("")) };
+        let pairs: Option<Vec<String>> = given.split(',').map(gain).collect();
+        let pairs = pairs.ok_or_else(|| self.wrong("gains of grades, as in .1=3,2=9"))?;
+        Ok(self.one(&format!("(gains={{{}}})", pairs.join(","))))
+    }
+
+    /// `more` are parameters that stand behind p.
+    fn with_persistence(&self, more: &str) -> Result<Vec<Named>, ParseError> {
+        let p = match self.given {
+            None => "0.9",
+            Some(given) => given
+                .strip_prefix("p=")
+                .filter(|p| p.parse::<f64>().is_ok())
+                .ok_or_else(|| self.wrong("the chance of going on, as in .p=0.8"))?,
+        };
+        let comma = if more.is_empty() { "" } else { "," };
+        Ok(self.one(&format!("(p={p}{comma}{more})")))
+    }
+
+    fn with_parameters(&self, count: usize, spell: fn(&[f64]) -> String) -> Result<Vec<Named>, ParseError> {
+        let what = match count {
+            0 => "numbers, as in .0.25,0.5".to_string(),
+            1 => "one number".to_string(),
+            count => format!("{count} numbers with commas between them"),
+        };
+        let values = if self.given.is_some() { self.numbers(&what)? } else { Vec::new() };
+        if self.given.is_some() && count > 0 && values.len() != count {
+            return Err(self.wrong(&what));
+        }
+        if self.name.ours == "SetF" && values.iter().any(|x| *x < 0.0) {
+            return Err(self.wrong("a number from 0"));
+        }
+        Ok(self.one(&spell(&values)))
+    }
+
+    /// What follows the dot as numbers with commas between them; `what` is expected there.
+    fn numbers(&self, what: &str) -> Result<Vec<f64>, ParseError> {
+        let numbers = self.given.unwrap_or_default().split(',').map(|number| number.parse::<f64>().ok());
+        numbers
+            .map(|number| number.filter(|n| n.is_finite()))
+            .collect::<Option<_>>()
+            .ok_or_else(|| self.wrong(what))
+    }
+
+    /// The one measure that it is, with parameters in Plackett's spelling.
+    fn one(&self, parameters: &str) -> Vec<Named> {
+        let Name { trec, ours, .. } = self.name;
+        let text = self.given.map_or(trec.to_string(), |given| format!("{trec}_{given}"));
+        vec![self.named(format!("{ours}{parameters}"), text)]
+    }
+
+    fn named(&self, ours: String, text: String) -> Named {
+        Named { ours, spelling: Spelling { text, place: self.place, chosen: self.given.is_some() } }
+    }
+
+    fn wrong(&self, expected: &str) -> ParseError {
+        ParseError::Value {
+            text: self.word.to_string(),
+            what: format!("what follows `{}`", self.name.trec),
             expected: expected.to_string(),
-            found: given.unwrap_or_default().to_string(),
-        };
-        let chosen = given.is_some();
-        let named = |ours: String, text: String| Named { ours, spelling: Spelling { text, place, chosen } };
-        let one = |parameters: &str| {
-            let text = given.map_or(self.trec.to_string(), |given| format!("{}_{given}", self.trec));
-            vec![named(format!("{}{parameters}", self.ours), text)]
-        };
-        let numbers = |what: &str| -> Result<Vec<f64>, ParseError> {
-            let numbers = given.unwrap_or_default().split(',').map(|number| number.parse::<f64>().ok());
-            numbers
-                .map(|number| number.filter(|n| n.is_finite()))
-                .collect::<Option<_>>()
-                .ok_or_else(|| wrong(what))
-        };
-        match &self.form {
-            Form::Plain if given.is_some() => Err(wrong("left out")),
-            Form::Plain if self.ours.is_empty() => Ok(Vec::new()),
-            Form::Plain => Ok(one("")),
-            Form::Ranks(ranks) => {
-                let mut ranks = ranks.to_vec();
-                if given.is_some() {
-                    let what = "ranks from 1, each once, as in .5,10";
-                    ranks = numbers(what)?.into_iter().map(|rank| rank as u32).collect();
-                    ranks = ascending(ranks, |rank| rank == 0).ok_or_else(|| wrong(what))?;
-                }
-                let at = |rank: u32| named(format!("{}@{rank}", self.ours), format!("{}_{rank}", self.trec));
-                Ok(ranks.into_iter().map(at).collect())
-            }
-            Form::Numbers(defaults) => {
-                let mut cuts = defaults.to_vec();
-                if given.is_some() {
-                    let what = "numbers from 0, each once, as in .0.2,0.5";
-                    cuts = ascending(numbers(what)?, |cut| cut < 0.0).ok_or_else(|| wrong(what))?;
-                }
-                let at = |cut: f64| named(format!("{}@{cut}", self.ours), format!("{}_{cut:.2}", self.trec));
-                Ok(cuts.into_iter().map(at).collect())
-            }
-            Form::Gains => {
-                let Some(given) = given else { return Ok(one("")) };
-                let pairs: Option<Vec<String>> = given.split(',').map(gain).collect();
-                let pairs = pairs.ok_or_else(|| wrong("gains of grades, as in .1=3,2=9"))?;
-                Ok(one(&format!("(gains={{{}}})", pairs.join(","))))
-            }
-            Form::Persistence(more) => {
-                let p = match given {
-                    None => "0.9",
-                    Some(given) => given
-                        .strip_prefix("p=")
-                        .filter(|p| p.parse::<f64>().is_ok())
-                        .ok_or_else(|| wrong("the chance of going on, as in .p=0.8"))?,
-                };
-                let parameters: Vec<&str> = std::iter::once(*more).filter(|more| !more.is_empty()).collect();
-                Ok(one(&format!(
-                    "(p={p}{})",
-                    parameters.iter().map(|more| format!(",{more}")).collect::<String>()
-                )))
-            }
-            Form::Parameters(count, spell) => {
-                let what = match count {
-                    0 => "numbers, as in .0.25,0.5".to_string(),
-                    1 => "one number".to_string(),
-                    count => format!("{count} numbers with commas between them"),
-                };
-                let values = if given.is_some() { numbers(&what)? } else { Vec::new() };
-                if given.is_some() && *count > 0 && values.len() != *count {
-                    return Err(wrong(&what));
-                }
-                if self.ours == "SetF" && values.iter().any(|x| *x < 0.0) {
-                    return Err(wrong("a number from 0"));
-                }
-                Ok(one(&spell(&values)))
-            }
+            found: self.given.unwrap_or_default().to_string(),
         }
     }
 }

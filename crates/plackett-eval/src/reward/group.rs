@@ -11,7 +11,7 @@ const WITHOUT_TAGS: f64 = -0.5;
 /// What one gets whose answer is no sheet of grades.
 const WITHOUT_SHEET: f64 = -0.1;
 
-/// nDCG, recall and the likeness of the distributions of grades.
+/// nDCG, recall and the similarity of the distributions of grades.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GroupReward {
     /// Ranks that nDCG and recall look at.
@@ -19,12 +19,12 @@ pub struct GroupReward {
     /// The weight of recall.
     pub recall: f64,
     /// The weight of 1 − the Jensen–Shannon divergence of the grades.
-    pub likeness: f64,
+    pub similarity: f64,
 }
 
 impl Default for GroupReward {
     fn default() -> Self {
-        GroupReward { depth: 10, recall: 0.2, likeness: 0.1 }
+        GroupReward { depth: 10, recall: 0.2, similarity: 0.1 }
     }
 }
 
@@ -40,7 +40,7 @@ impl GroupReward {
         let recall = if relevant == 0 { 0.0 } else { found as f64 / relevant as f64 };
         self.ndcg(order.items(), gold)
             + self.recall * recall
-            + self.likeness * (1.0 - divergence(grades, gold))
+            + self.similarity * (1.0 - divergence(grades, gold))
     }
 
     fn ndcg(&self, order: &[usize], gold: &[f64]) -> f64 {
@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn an_order_turned_round_by_hand() {
         // 5 / log2 3 + 10 / 2 of 10 + 5 / log2 3; both relevant ones are among the first ten.
-        let view = GroupReward { likeness: 0.0, ..GroupReward::default() };
+        let view = GroupReward { similarity: 0.0, ..GroupReward::default() };
         let part = 5.0 / 3f64.log2();
         assert!(
             (view.of_grades(&[9.0, 1.0, 3.0], &GOLD) - ((part + 5.0) / (10.0 + part) + 0.2)).abs() < 1e-12

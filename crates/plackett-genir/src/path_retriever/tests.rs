@@ -1,7 +1,7 @@
 //! A tiny retriever learns documents of which one has two paths.
 
 use super::*;
-use crate::category_paths::{LessonTargets, PathLessons};
+use crate::category_paths::{ExampleTargets, PathExamples};
 use crate::representation::{PairSource, TextPair};
 use crate::{DocidLanguage, RetrieverTask};
 use plackett_ids::scheme::parse;
@@ -11,7 +11,7 @@ use plackett_train::trainer::{LanguageModel, Settings, train};
 use plackett_train::{Compute, Parameters};
 
 /// Texts with their path and document: the second document is a ship and old.
-const LESSONS: [(&str, usize, usize); 4] =
+const EXAMPLES: [(&str, usize, usize); 4] =
     [("red fox", 0, 0), ("big ship", 1, 1), ("old thing", 2, 1), ("old moon", 2, 2)];
 const PATHS: [&str; 3] = ["Nature >> Animals", "Craft >> Ships", "Craft >> History"];
 
@@ -23,11 +23,11 @@ fn made(folder: &Path, docids: &str) {
     let hierarchy = CategoryHierarchy::of_paths(paths, 4).unwrap();
     let tokens: Vec<String> =
         catalogue.tokens().iter().cloned().chain(PathLanguage::vocabulary(&hierarchy)).collect();
-    let language = DocidLanguage::new(LESSONS.map(|lesson| lesson.0), &tokens, (1, 6));
+    let language = DocidLanguage::new(EXAMPLES.map(|example| example.0), &tokens, (1, 6));
     let files = RetrieverFiles { language, catalogue };
     let paths = PathLanguage::new(&files.language, files.catalogue.tokens(), &hierarchy).unwrap();
     let docids = files.docids().unwrap();
-    let pairs = LESSONS
+    let pairs = EXAMPLES
         .map(|(text, path, document)| (files.language.prompt(text), paths.target(path, &docids[document])));
     let mut parameters = Parameters::default();
     let config = LlamaConfig::small(0, 1, (16, 32), 2);
@@ -48,9 +48,9 @@ fn hits_come_with_the_paths_that_were_learned_for_any_scheme_of_docids() {
         for (shortened, constrained) in [(false, false), (true, true)] {
             let retriever = PathRetriever::open(folder.path(), shortened).unwrap();
             let decoding = PathDecoding { paths: 1, width: 3, constrained, score: PathScore::Joint };
-            let texts = LESSONS.map(|lesson| lesson.0);
+            let texts = EXAMPLES.map(|example| example.0);
             let found = retriever.search(&texts, &decoding).unwrap();
-            for (found, (text, path, document)) in found.iter().zip(LESSONS) {
+            for (found, (text, path, document)) in found.iter().zip(EXAMPLES) {
                 assert_eq!(found.hits[0].document, document, "{docids}, {text}");
                 assert_eq!(found.paths[0].member, Some(path), "{docids}, {text}");
                 assert_eq!(found.paths[0].explanation(), PATHS[path]);
@@ -138,16 +138,16 @@ fn a_document_is_taught_with_the_path_of_each_text() {
         Ok(pairs.iter().map(|pair| usize::from(pair.text.contains("old"))).collect())
     };
     let documents = [vec![1], vec![0, 1]];
-    let lessons = PathLessons { hierarchy: &hierarchy, documents: &documents, choose: &choose };
-    let targets = LessonTargets::new(&files, &docids, Some(&lessons), &sources).unwrap();
+    let examples = PathExamples { hierarchy: &hierarchy, documents: &documents, choose: &choose };
+    let targets = ExampleTargets::new(&files, &docids, Some(&examples), &sources).unwrap();
     let language = PathLanguage::new(&files.language, files.catalogue.tokens(), &hierarchy).unwrap();
     let expected = [(1, 0), (0, 1), (1, 1)].map(|(path, document)| language.target(path, &docids[document]));
     assert_eq!(taught.clone().map(|pair| targets.of(&pair)), expected);
     assert_eq!(targets.longest(), expected[2].len());
-    assert_eq!(targets.diversity(Some(&lessons)), Some(1.0));
-    let plain = LessonTargets::new(&files, &docids, None, &sources).unwrap();
+    assert_eq!(targets.diversity(Some(&examples)), Some(1.0));
+    let plain = ExampleTargets::new(&files, &docids, None, &sources).unwrap();
     assert_eq!((plain.of(&taught[0]), plain.longest()), (docids[0].clone(), 2));
-    let lessons = PathLessons { documents: &[vec![], vec![0]], ..lessons };
-    let error = LessonTargets::new(&files, &docids, Some(&lessons), &sources).err().unwrap().to_string();
+    let examples = PathExamples { documents: &[vec![], vec![0]], ..examples };
+    let error = ExampleTargets::new(&files, &docids, Some(&examples), &sources).err().unwrap().to_string();
     assert!(error.contains("document 0") && error.contains("no category path"), "{error}");
 }

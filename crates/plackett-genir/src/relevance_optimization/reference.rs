@@ -2,11 +2,11 @@
 
 use super::{DocidTriple, TOGETHER, check, sequence_log_probabilities};
 use crate::GenirError;
+use plackett_lm::sha256::Sha256;
 use plackett_train::files::write_whole;
 use plackett_train::trainer::LanguageModel;
 use plackett_train::{Compute, Parameters, Tape};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -96,5 +96,5 @@ fn identity(parameters: &Parameters, triples: &[DocidTriple]) -> String {
             part.iter().for_each(|token| hash.update(token.to_le_bytes()));
         }
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hash.hex_digest()
 }

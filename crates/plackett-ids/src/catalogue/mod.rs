@@ -11,10 +11,10 @@ pub use trie::CatalogueTrie;
 
 use crate::scheme::Encoding;
 use crate::{IdsError, Item};
+use plackett_lm::sha256::Sha256;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
-use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 
 /// An item of a catalogue.
@@ -194,10 +194,7 @@ impl Catalogue {
 /// The hash of what sequences mean. Each part is told with its length, so that no two catalogues are told alike.
 fn hash(scheme: &str, tokens: &[String], codebooks: &[usize], items: &[CatalogueItem]) -> String {
     let mut hasher = Sha256::new();
-    let mut text = |text: &str| {
-        hasher.update((text.len() as u64).to_le_bytes());
-        hasher.update(text);
-    };
+    let mut text = |text: &str| hasher.update_part(text);
     text(scheme);
     text(&tokens.len().to_string());
     tokens.iter().for_each(|token| text(token));
@@ -207,5 +204,5 @@ fn hash(scheme: &str, tokens: &[String], codebooks: &[usize], items: &[Catalogue
         text(&item.title);
         text(&format!("{:?}", item.codes));
     }
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hasher.hex_digest()
 }

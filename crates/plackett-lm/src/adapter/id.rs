@@ -2,7 +2,7 @@
 
 use crate::adapter::files::{CONFIG, WEIGHTS};
 use crate::error::LmError;
-use sha2::{Digest, Sha256};
+use crate::sha256::{self, Sha256};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -16,12 +16,11 @@ impl AdapterId {
         let mut hasher = Sha256::new();
         for file in [CONFIG, WEIGHTS] {
             let path = directory.join(file);
-            hasher.update(Sha256::digest(std::fs::read(&path).map_err(LmError::io(&path))?));
+            hasher.update(sha256::digest(std::fs::read(&path).map_err(LmError::io(&path))?));
         }
-        let hexadecimal = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         let full = directory.canonicalize().unwrap_or_else(|_| directory.to_path_buf());
         let name = full.file_name().map_or_else(|| "adapter".into(), |n| n.to_string_lossy().into_owned());
-        Ok(AdapterId(Arc::new((name, hexadecimal))))
+        Ok(AdapterId(Arc::new((name, hasher.hex_digest()))))
     }
 
     /// The name of its directory.

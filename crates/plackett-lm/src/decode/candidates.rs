@@ -152,7 +152,7 @@ pub(super) fn unit(seed: u64, request: u64, sample: u64, step: u64) -> f64 {
 }
 
 /// ln Σ exp(logit), summed in f64 in the order given.
-fn log_sum_exp(logits: &[f32]) -> f64 {
+pub(crate) fn log_sum_exp(logits: &[f32]) -> f64 {
     let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     if largest == f32::NEG_INFINITY {
         return f64::NEG_INFINITY;

@@ -1,5 +1,6 @@
 //! Sources and the outputs that grow from them.
 
+use crate::decode::log_sum_exp;
 use crate::decode::model::{Branch, BranchOutput, DecodeModel, LogitIds, PrefixId};
 use crate::error::LmError;
 use crate::seq2seq::model::EncoderDecoder;
@@ -214,12 +215,6 @@ impl<'m> Session<'m> {
 /// Whether a branch needs the logits of all tokens.
 fn whole(branch: &Branch<'_>) -> bool {
     branch.normalizer || branch.logit_ids == LogitIds::All
-}
-
-fn log_sum_exp(logits: &[f32]) -> f64 {
-    let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let most = f64::from(most);
-    most + logits.iter().map(|x| (f64::from(*x) - most).exp()).sum::<f64>().ln()
 }
 
 impl DecodeModel for Session<'_> {

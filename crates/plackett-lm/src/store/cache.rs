@@ -1,8 +1,8 @@
 //! Pulled models on disk: whole or not there.
 
+use crate::sha256;
 use crate::store::error::StoreError;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::io::{Read, Write};
 use std::path::{Component, Path, PathBuf};
 
@@ -71,7 +71,8 @@ pub fn verify_files_with(folder: &Path, progress: &dyn Fn(&str, u64, u64)) -> Re
     let mut before = 0;
     for record in &manifest.files {
         let path = folder.join(&record.path);
-        let found = hash_file_with(&path, &|read| progress(&record.path, before + read, total))?;
+        let mut told = |read: u64| progress(&record.path, before + read, total);
+        let found = sha256::file_hex_digest_with(&path, &mut told).map_err(StoreError::io(&path))?;
         before += record.size;
         if found != record.sha256 {
             let remedy = format!("remove {} and pull the model again", path.display());
@@ -104,29 +105,7 @@ pub(super) fn holds(path: &Path, bytes: &[u8]) -> bool {
 
 /// SHA-256 of a file in hexadecimal.
 pub(super) fn hash_file(path: &Path) -> Result<String, StoreError> {
-    hash_file_with(path, &|_| {})
-}
-
-/// The same; `progress` is told how many bytes have been read.
-fn hash_file_with(path: &Path, progress: &dyn Fn(u64)) -> Result<String, StoreError> {
-    let mut file = std::fs::File::open(path).map_err(StoreError::io(path))?;
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
-    let mut done = 0;
-    loop {
-        let read = file.read(&mut buffer).map_err(StoreError::io(path))?;
-        if read == 0 {
-            return Ok(hex(&hasher.finalize()));
-        }
-        hasher.update(&buffer[..read]);
-        done += read as u64;
-        progress(done);
-    }
-}
-
-/// Bytes in hexadecimal.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
+    sha256::file_hex_digest(path).map_err(StoreError::io(path))
 }
 
 /// A folder that becomes a model when it is complete. One process at a time has that of a model.

@@ -1,9 +1,9 @@
 //! What tells one embedding model from another that has its name.
 
 use crate::files::weights::shards;
+use crate::sha256::Sha256;
 use crate::store::cache;
 use crate::store::error::StoreError;
-use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
 /// SHA-256 in hexadecimal over a model's config.json and weights, those of its numbered module folders (`1_Pooling`,
@@ -35,7 +35,7 @@ pub fn fingerprint(directory: &Path) -> Result<String, StoreError> {
     for (name, hash) in named {
         hasher.update(format!("{hash}  {name}\n"));
     }
-    Ok(cache::hex(&hasher.finalize()))
+    Ok(hasher.hex_digest())
 }
 
 /// config.json and the weights that are read: one file, or else the shards that an index lists, or those of the usual

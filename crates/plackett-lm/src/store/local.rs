@@ -83,7 +83,7 @@ pub(super) fn alike(name: &str) -> Option<&'static str> {
 }
 
 /// The pulled model whose name, with or without its owner, is written nearly like this one.
-pub(super) fn alike_among<'n>(name: &str, pulled: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+pub(super) fn similar_name<'n>(name: &str, pulled: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let lower = name.to_lowercase();
     let near = pulled.filter_map(|known| {
         let bare = known.rsplit_once('/').and_then(|(_, bare)| distance(&lower, bare));
@@ -111,7 +111,7 @@ mod tests {
             ("thing", Some("other/thing")),
             ("nothing-like-it", None),
         ] {
-            assert_eq!(alike_among(written, pulled.into_iter()), meant, "{written}");
+            assert_eq!(similar_name(written, pulled.into_iter()), meant, "{written}");
         }
     }
 

@@ -111,7 +111,7 @@ impl Store {
             return None;
         }
         let pulled = self.pulled().unwrap_or_default();
-        let known = || local::alike_among(name, pulled.iter().map(|(known, _)| known.as_str()));
+        let known = || local::similar_name(name, pulled.iter().map(|(known, _)| known.as_str()));
         local::alike(name).or_else(known).map(str::to_string)
     }
 

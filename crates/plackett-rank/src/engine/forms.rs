@@ -5,7 +5,7 @@ use plackett_lm::decode::{
     Bytewise, Choices, Constraint, DecodeError, DecodeOptions, Decoded, FreeText, Hypothesis, Normalize,
     Permutation, Sampling, ScoreRange, ScoreSheet, SheetOrder, Strategy, TextEnd, TokenBytes,
 };
-use sha2::{Digest, Sha256};
+use plackett_lm::sha256::Sha256;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
@@ -294,5 +294,5 @@ fn draw(item: &Item<'_>) -> u64 {
     let mut hash = Sha256::new();
     item.ids.iter().for_each(|id| hash.update(id.to_le_bytes()));
     hash.update(item.sample.to_le_bytes());
-    hash.finalize().iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+    hash.seed()
 }

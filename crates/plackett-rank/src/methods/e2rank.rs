@@ -6,7 +6,7 @@ use crate::model::{CallError, Need, Prompt, Role, VectorRequest};
 use crate::prompt::{PROMPT, STYLE, TOKENS, Template, WORDS, builtin_prompt};
 use crate::prompting::{Order, PromptMethod, RankContext};
 use plackett_core::{Candidate, Document};
-use sha2::{Digest, Sha256};
+use plackett_lm::sha256;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -66,12 +66,12 @@ struct KnownVectors {
 }
 
 fn key(document: &Document) -> [u8; 32] {
-    Sha256::digest(document.model_text().as_bytes()).into()
+    sha256::digest(document.model_text().as_bytes())
 }
 
 impl E2Rank {
     fn new(template: Template, options: &OptionValues) -> Result<E2Rank, MethodError> {
-        let documents = options.get_count("documents").unwrap_or(20);
+        let documents = options.count("documents");
         if template.has_turns() {
             let problem = "its passages are turns of a conversation; E2Rank embeds one message";
             return Err(template.lacks(problem).into());

@@ -63,9 +63,7 @@ pub(crate) static SPEC: MethodSpec = MethodSpec {
     ],
     calls: Calls {
         formula: "N + views",
-        count: Some(
-            |n, options| if n == 0 { 0 } else { (n + options.get_count("views").unwrap_or(4)) as u64 },
-        ),
+        count: Some(|n, options| if n == 0 { 0 } else { (n + options.count("views")) as u64 }),
     },
     prompts: &[builtin_prompt!("mvp")],
     build: |build| {
@@ -100,7 +98,7 @@ struct Mvp {
 
 impl Mvp {
     fn new(template: Template, options: &OptionValues) -> Result<Mvp, MethodError> {
-        let views = options.get_count("views").unwrap_or(4);
+        let views = options.count("views");
         let join = match (options.get_count("view"), options.get_choice("join")) {
             (Some(_), _) if options.is_given("join") => {
                 return Err(options
@@ -117,8 +115,8 @@ impl Mvp {
         Ok(Mvp {
             template,
             views,
-            first: options.get_count("first-view").unwrap_or(0),
-            length: options.get_count("length").unwrap_or(256),
+            first: options.count("first-view"),
+            length: options.count("length"),
             join,
             untrained: options.get_integer("untrained").and_then(|seed| u64::try_from(seed).ok()),
         })

@@ -3,7 +3,7 @@
 use super::pattern::Pattern;
 use super::read::{BODY, COMMON};
 use super::{Labels, Style, Template, TemplateError};
-use crate::hash::sha256;
+use plackett_lm::sha256;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -70,7 +70,7 @@ impl Template {
         let template = Template {
             name: name.to_string(),
             origin: origin.to_string(),
-            hash: sha256(text),
+            hash: sha256::hex_digest(text),
             text: text.to_string(),
             style: Style::Chat,
             system: pattern(&raw.system_message, COMMON)?,

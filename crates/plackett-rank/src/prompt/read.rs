@@ -2,7 +2,7 @@
 
 use super::pattern::Pattern;
 use super::{Labels, Style, Template, TemplateError};
-use crate::hash::sha256;
+use plackett_lm::sha256;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use toml::Spanned;
@@ -73,6 +73,35 @@ impl Source<'_> {
         })
     }
 
+    fn style(&self, style: Option<&Spanned<String>>) -> Result<Style, TemplateError> {
+        match style.map(|style| (style.get_ref().as_str(), style.span().start)) {
+            None | Some(("text", _)) => Ok(Style::Text),
+            Some(("chat", _)) => Ok(Style::Chat),
+            Some((other, start)) => Err(self.at(start, format!("style is `{other}`; use text or chat"))),
+        }
+    }
+
+    fn labels(&self, labels: Option<&Spanned<RawLabels>>) -> Result<Labels, TemplateError> {
+        let Some(labels) = labels else { return Ok(Labels::Numbers) };
+        let wrong = |problem: String| Err(self.at(labels.span().start, problem));
+        match labels.get_ref() {
+            RawLabels::Named(name) if name == "numbers" => Ok(Labels::Numbers),
+            RawLabels::Named(name) if name == "letters" => Ok(Labels::Letters),
+            RawLabels::Named(other) => {
+                wrong(format!("labels is `{other}`; use numbers, letters or a list of texts"))
+            }
+            RawLabels::List(list) => {
+                let mut seen = list.clone();
+                seen.sort();
+                seen.dedup();
+                if list.is_empty() || seen.len() < list.len() || list.iter().any(String::is_empty) {
+                    return wrong("labels are a list of different texts, none of them empty".into());
+                }
+                Ok(Labels::List(list.clone()))
+            }
+        }
+    }
+
     fn count(&self, value: Option<&Spanned<i64>>, name: &str) -> Result<Option<usize>, TemplateError> {
         let Some(value) = value else { return Ok(None) };
         match usize::try_from(*value.get_ref()) {
@@ -124,39 +153,13 @@ impl Template {
             .map_err(|error| source.at(error.span().map_or(0, |span| span.start), error.message().trim()))?;
         let with = |known: &[&'static str]| -> Vec<&str> { known.iter().chain(extra).copied().collect() };
         let (common, body) = (with(COMMON), with(BODY));
-        let style = match raw.style.as_ref().map(|style| style.get_ref().as_str()) {
-            None | Some("text") => Style::Text,
-            Some("chat") => Style::Chat,
-            Some(other) => {
-                let start = raw.style.as_ref().map_or(0, |style| style.span().start);
-                return Err(source.at(start, format!("style is `{other}`; use text or chat")));
-            }
-        };
-        let labels = match raw.labels.as_ref().map(|labels| (labels.get_ref(), labels.span().start)) {
-            None => Labels::Numbers,
-            Some((RawLabels::Named(name), _)) if name == "numbers" => Labels::Numbers,
-            Some((RawLabels::Named(name), _)) if name == "letters" => Labels::Letters,
-            Some((RawLabels::List(list), start)) => {
-                let mut seen = list.clone();
-                seen.sort();
-                seen.dedup();
-                if list.is_empty() || seen.len() < list.len() || list.iter().any(String::is_empty) {
-                    return Err(source.at(start, "labels are a list of different texts, none of them empty"));
-                }
-                Labels::List(list.clone())
-            }
-            Some((RawLabels::Named(other), start)) => {
-                return Err(
-                    source.at(start, format!("labels is `{other}`; use numbers, letters or a list of texts"))
-                );
-            }
-        };
+        let (style, labels) = (source.style(raw.style.as_ref())?, source.labels(raw.labels.as_ref())?);
         let parts =
             raw.parts.iter().map(|(name, text)| Ok((name.clone(), source.pattern(Some(text), &body)?)));
         let template = Template {
             name: name.to_string(),
             origin: origin.to_string(),
-            hash: sha256(text),
+            hash: sha256::hex_digest(text),
             text: text.to_string(),
             style,
             system: source.pattern(raw.system.as_ref(), &common)?,

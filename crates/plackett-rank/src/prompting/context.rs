@@ -10,9 +10,9 @@ use crate::model::{
 };
 use crate::prompt::Template;
 use plackett_core::{RankRequest, Status, Trace};
+use plackett_lm::sha256::Sha256;
 use serde::Serialize;
 use serde_json::json;
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
 /// The order that a method gives to the candidates of a request. Positions are those in the request, from 0.
@@ -99,7 +99,7 @@ impl<'a> RankContext<'a> {
         let mut hash = Sha256::new();
         hash.update(seed.to_le_bytes());
         hash.update(self.request.query.id.as_bytes());
-        hash.finalize().iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+        hash.seed()
     }
 
     /// The tokens of a text that the model writes or is given; 0 where it does not tell its tokens.

@@ -2,10 +2,10 @@
 
 use crate::evaluation::check_items;
 use crate::recommender::{item_set, matrix};
-use crate::sequential::draw_normal;
 use crate::{FitData, FitStep, Fitting, RecError, Recommender, RecommenderSpec, Request};
 use plackett_core::declaration::{OptionKind, OptionSpec, OptionValues};
 use plackett_train::Parameters;
+use plackett_train::nn::init;
 use plackett_train::random::Stream;
 use rayon::prelude::*;
 
@@ -105,8 +105,8 @@ impl Bpr {
         let steps = Steps::of(options);
         let (width, seed) = (steps.width, fitting.seed);
         let sets = data.sets();
-        let mut users = draw_normal(Stream::new(seed, 1), sets.len() * width, 0.1);
-        let items = draw_normal(Stream::new(seed, 2), data.catalogue * width, 0.1);
+        let mut users = init::normal(Stream::new(seed, 1), sets.len() * width, 0.1);
+        let items = init::normal(Stream::new(seed, 2), data.catalogue * width, 0.1);
         let mut model = Bpr { items, steps, catalogue: data.catalogue };
         let pairs: Vec<(usize, u32)> = sets
             .iter()

@@ -4,11 +4,9 @@ use super::attention::{PointwiseAttention, RelativeBias, pointwise_attention};
 use super::config::{HstuConfig, Variant};
 use super::time_bucket::{ELAPSED_BUCKETS, TIME_BUCKETS, TimeBuckets, elapsed_bucket};
 use crate::RecError;
-use crate::sequential::{
-    SequenceBatch, SequenceModel, draw_normal, place_key, truncated_normal, xavier_uniform,
-};
+use crate::sequential::{SequenceBatch, SequenceModel, place_key};
 use plackett_kernel::Activation;
-use plackett_train::nn::Mode;
+use plackett_train::nn::{Mode, init};
 use plackett_train::random::Stream;
 use plackett_train::{Engine, ParameterId, Parameters, Tape, Var};
 use std::sync::Arc;
@@ -58,13 +56,13 @@ impl Hstu {
             drawn += 1;
             Stream::new(seed, drawn)
         };
-        let items = truncated_normal(next(), config.catalogue * width, 0.02);
+        let items = init::truncated_normal(next(), config.catalogue * width, 0.02);
         let items = parameters.add("items.weight", (config.catalogue, width), items);
         let deviation = (1.0 / width as f32).sqrt();
-        let positions = truncated_normal(next(), config.max_length * width, deviation);
+        let positions = init::truncated_normal(next(), config.max_length * width, deviation);
         let positions = parameters.add("positions.weight", (config.max_length, width), positions);
         let elapsed = is_production.then(|| {
-            let values = truncated_normal(next(), ELAPSED_BUCKETS * width, deviation);
+            let values = init::truncated_normal(next(), ELAPSED_BUCKETS * width, deviation);
             parameters.add("elapsed.weight", (ELAPSED_BUCKETS, width), values)
         });
         let mut blocks = Vec::new();
@@ -77,23 +75,23 @@ impl Hstu {
                 [weight, add(&format!("{name}.bias"), (1, size), vec![0.0; size])]
             };
             let norms = is_production.then(|| [norm("input_norm", width), norm("attention_norm", inner)]);
-            let projection = draw_normal(next(), 4 * inner * width, 0.02);
+            let projection = init::normal(next(), 4 * inner * width, 0.02);
             let projection = (
                 add("projection.weight", (4 * inner, width), projection),
                 is_production.then(|| add("projection.bias", (1, 4 * inner), vec![0.0; 4 * inner])),
             );
             let shape = (width, config.output_inputs());
             let output = (
-                add("output.weight", shape, xavier_uniform(next(), shape)),
+                add("output.weight", shape, init::xavier_uniform(next(), shape)),
                 add("output.bias", (1, width), vec![0.0; width]),
             );
             let length = config.padded_length();
             let positions = config
                 .position_bias
-                .then(|| add("position_bias", (1, length), draw_normal(next(), length, 0.02)));
+                .then(|| add("position_bias", (1, length), init::normal(next(), length, 0.02)));
             let times = config
                 .time_bias
-                .then(|| add("time_bias", (1, TIME_BUCKETS), draw_normal(next(), TIME_BUCKETS, 0.02)));
+                .then(|| add("time_bias", (1, TIME_BUCKETS), init::normal(next(), TIME_BUCKETS, 0.02)));
             blocks.push(Block { norms, projection, output, positions, times });
         }
         Ok(Hstu { config, items, positions, elapsed, blocks })

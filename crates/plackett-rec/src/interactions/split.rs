@@ -2,7 +2,7 @@
 
 use super::{Event, Interactions};
 
-/// An event that is to be foretold.
+/// An event that is to be predicted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TestCase {
     /// The user's place.

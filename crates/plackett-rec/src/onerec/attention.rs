@@ -1,7 +1,7 @@
 //! Attention with a norm before it, as in T5, but with scores scaled.
 
-use crate::sequential::xavier_uniform;
 use plackett_train::engine::{Attention, DistanceBuckets};
+use plackett_train::nn::init;
 use plackett_train::random::Stream;
 use plackett_train::{Engine, ParameterId, Parameters, Tape, Var};
 use std::ops::Range;
@@ -28,7 +28,7 @@ impl AttentionLayer {
     pub(super) fn new(parameters: &mut Parameters, name: &str, width: usize, seed: u64) -> AttentionLayer {
         let norm = parameters.add(format!("{name}.norm.weight"), (1, width), vec![1.0; width]);
         let matrix = |(at, part): (u64, &str)| {
-            let values = xavier_uniform(Stream::new(seed, at), (width, width));
+            let values = init::xavier_uniform(Stream::new(seed, at), (width, width));
             parameters.add(format!("{name}.{part}.weight"), (width, width), values)
         };
         let projections = [(0, "query"), (1, "key"), (2, "value"), (3, "output")].map(matrix);

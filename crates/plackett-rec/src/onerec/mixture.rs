@@ -1,8 +1,8 @@
 //! A feed-forward network of experts, of which each row goes through a few: out = Σ g_i · FFN_i(x) over the experts with the greatest shares g of a
 //! softmax over all of them (equation 4 of the paper; shares are not made to sum to one). Only the experts that a row goes through are computed.
 
-use crate::sequential::xavier_uniform;
 use plackett_kernel::Activation;
+use plackett_train::nn::init;
 use plackett_train::random::Stream;
 use plackett_train::{Engine, ParameterId, Parameters, Tape, Var};
 
@@ -41,7 +41,7 @@ impl Mixture {
             parameters.add(
                 format!("{name}.{part}.weight"),
                 shape,
-                xavier_uniform(Stream::new(seed, drawn), shape),
+                init::xavier_uniform(Stream::new(seed, drawn), shape),
             )
         };
         let gate = matrix("gate".into(), (experts, width));

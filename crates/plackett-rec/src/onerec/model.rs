@@ -4,9 +4,9 @@ use super::attention::{AttentionLayer, EPSILON, buckets, within};
 use super::item_tokens::ItemTokens;
 use super::mixture::{Mixture, Routed};
 use crate::RecError;
-use crate::sequential::{draw_normal, place_key, xavier_uniform};
+use crate::sequential::place_key;
 use plackett_kernel::Activation;
-use plackett_train::nn::{Mode, TokenBatch};
+use plackett_train::nn::{Mode, TokenBatch, init};
 use plackett_train::random::Stream;
 use plackett_train::{Engine, ParameterId, Parameters, Tape, Var};
 use std::ops::Range;
@@ -148,11 +148,11 @@ impl OneRec {
                 config.active, config.experts
             )));
         }
-        let embeddings = draw_normal(Stream::new(seed, 1), vocabulary * width, 1.0);
+        let embeddings = init::normal(Stream::new(seed, 1), vocabulary * width, 1.0);
         let embeddings = parameters.add("embeddings.weight", (vocabulary, width), embeddings);
         let encoder = Stack::new(&config, parameters, "encoder", seed.wrapping_mul(31).wrapping_add(1));
         let decoder = Stack::new(&config, parameters, "decoder", seed.wrapping_mul(31).wrapping_add(2));
-        let head = xavier_uniform(Stream::new(seed, 2), (vocabulary, width));
+        let head = init::xavier_uniform(Stream::new(seed, 2), (vocabulary, width));
         let head = parameters.add("head.weight", (vocabulary, width), head);
         Ok(OneRec { config, embeddings, encoder, decoder, head })
     }
@@ -271,7 +271,7 @@ impl Stack {
                 false => {
                     let inner = config.active * config.inner;
                     let mut matrix = |part: &str, shape, stream| {
-                        let values = xavier_uniform(Stream::new(seed + 3, stream), shape);
+                        let values = init::xavier_uniform(Stream::new(seed + 3, stream), shape);
                         parameters.add(format!("{name}.{part}.weight"), shape, values)
                     };
                     FeedForward::Dense([matrix("in", (inner, width), 0), matrix("out", (width, inner), 1)])
@@ -281,7 +281,7 @@ impl Stack {
         };
         let blocks = (0..config.blocks).map(block).collect();
         let shape = (buckets(true).count, config.heads);
-        let bias = draw_normal(Stream::new(seed, 1 << 40), shape.0 * shape.1, 0.1);
+        let bias = init::normal(Stream::new(seed, 1 << 40), shape.0 * shape.1, 0.1);
         let bias = parameters.add(format!("{half}.distance_bias"), shape, bias);
         let norm = vector(parameters, format!("{half}.norm.weight"));
         Stack { blocks, bias, norm }

@@ -4,10 +4,9 @@ use super::attention::within;
 use super::session_task::as_training;
 use super::sessions::Session;
 use crate::RecError;
-use crate::sequential::{draw_normal, xavier_uniform};
 use plackett_kernel::Activation;
 use plackett_train::engine::Pooling;
-use plackett_train::nn::Mode;
+use plackett_train::nn::{Mode, init};
 use plackett_train::random::Stream;
 use plackett_train::tape::Buffer;
 use plackett_train::trainer::{StepLoss, Task};
@@ -15,7 +14,7 @@ use plackett_train::{Compute, Engine, ParameterId, Parameters, Tape, TrainError,
 use std::ops::Range;
 use std::sync::Arc;
 
-/// What is foretold: session watch time, views, follows and likes. Of ratings they are, in our words: how high the mean rating is between 1 and 5, and
+/// What is predicted: session watch time, views, follows and likes. Of ratings they are, in our words: how high the mean rating is between 1 and 5, and
 /// the shares rated 3 and more, 5, and 4 and more.
 pub const TARGETS: [&str; 4] = ["swt", "vtr", "wtr", "ltr"];
 /// Sessions that are scored together.
@@ -77,7 +76,7 @@ impl SessionReward {
         let mut drawn = 0;
         let mut add = |name: String, shape: (usize, usize)| {
             drawn += 1;
-            parameters.add(name, shape, xavier_uniform(Stream::new(seed, drawn), shape))
+            parameters.add(name, shape, init::xavier_uniform(Stream::new(seed, drawn), shape))
         };
         let text = add("text.weight".into(), (width, texts.len() / items));
         let user = add("user.weight".into(), (width, width));
@@ -97,7 +96,7 @@ impl SessionReward {
         });
         let towers = towers.collect();
         let user = [user, parameters.add("user.bias", (1, width), vec![0.5; width])];
-        let ids = draw_normal(Stream::new(seed, 1 << 32), items * width, 0.3);
+        let ids = init::normal(Stream::new(seed, 1 << 32), items * width, 0.3);
         let ids = parameters.add("ids.weight", (items, width), ids);
         Ok(SessionReward { config, items, texts: Arc::new(texts.into()), ids, text, user, attention, towers })
     }
@@ -161,7 +160,7 @@ impl SessionReward {
         Ok(tape.transpose(&tape.stack(&logits.iter().collect::<Vec<_>>())))
     }
 
-    /// What is foretold of each session behind its history.
+    /// What is predicted of each session behind its history.
     ///
     /// # Errors
     /// A history or session is empty or has an item that there is not.

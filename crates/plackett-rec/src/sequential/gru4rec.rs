@@ -2,10 +2,10 @@
 
 use super::sas_rec::{check_saved, take_over};
 use super::settings::{LEARNING_OPTIONS, LearningSettings, check_size};
-use super::{SequenceBatch, SequenceModel, SequenceRecommender, place_key, truncated_normal, xavier_uniform};
+use super::{SequenceBatch, SequenceModel, SequenceRecommender, place_key};
 use crate::{RecError, RecommenderSpec};
 use plackett_core::declaration::OptionValues;
-use plackett_train::nn::Mode;
+use plackett_train::nn::{Mode, init};
 use plackett_train::random::Stream;
 use plackett_train::{Compute, Engine, ParameterId, Parameters, Tape, Var};
 
@@ -63,10 +63,10 @@ impl Gru4Rec {
             drawn += 1;
             Stream::new(seed, drawn)
         };
-        let items = truncated_normal(next(), catalogue * width, 0.02);
+        let items = init::truncated_normal(next(), catalogue * width, 0.02);
         let items = parameters.add("items.weight", (catalogue, width), items);
         let mut linear = |parameters: &mut Parameters, name: String, rows: usize| {
-            let weight = xavier_uniform(next(), (rows, width));
+            let weight = init::xavier_uniform(next(), (rows, width));
             let weight = parameters.add(format!("{name}.weight"), (rows, width), weight);
             (weight, parameters.add(format!("{name}.bias"), (1, rows), vec![0.0; rows]))
         };

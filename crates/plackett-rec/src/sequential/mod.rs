@@ -4,7 +4,6 @@
 mod batch;
 mod fitted;
 pub mod gru4rec;
-mod initialize;
 mod normalize;
 mod sampled_softmax;
 pub mod sas_rec;
@@ -14,7 +13,6 @@ mod task;
 
 pub use batch::SequenceBatch;
 pub use fitted::SequenceRecommender;
-pub(crate) use initialize::{draw_normal, truncated_normal, xavier_uniform};
 pub use normalize::normalize_rows;
 pub use sampled_softmax::{NegativeSamples, sampled_softmax};
 pub(crate) use settings::option as settings_option;

@@ -1,13 +1,13 @@
 //! SASRec: a causal transformer over items (Kang and McAuley 2018).
 
 use super::settings::{HEADS, LEARNING_OPTIONS, LearningSettings, check_heads, check_size, joined};
-use super::{SequenceBatch, SequenceModel, SequenceRecommender, place_key, truncated_normal, xavier_uniform};
+use super::{SequenceBatch, SequenceModel, SequenceRecommender, place_key};
 use crate::recommender::matrix;
 use crate::{RecError, RecommenderSpec};
 use plackett_core::declaration::{OptionSpec, OptionValues};
 use plackett_kernel::Activation;
 use plackett_train::engine::Attention;
-use plackett_train::nn::Mode;
+use plackett_train::nn::{Mode, init};
 use plackett_train::random::Stream;
 use plackett_train::{Compute, Engine, ParameterId, Parameters, Tape, Var};
 
@@ -116,9 +116,9 @@ impl SasRec {
             drawn += 1;
             Stream::new(seed, drawn)
         };
-        let items = truncated_normal(next(), shape.catalogue * width, 0.02);
+        let items = init::truncated_normal(next(), shape.catalogue * width, 0.02);
         let items = parameters.add("items.weight", (shape.catalogue, width), items);
-        let positions = truncated_normal(next(), shape.max_length * width, (1.0 / width as f32).sqrt());
+        let positions = init::truncated_normal(next(), shape.max_length * width, (1.0 / width as f32).sqrt());
         let positions = parameters.add("positions.weight", (shape.max_length, width), positions);
         let mut blocks = Vec::new();
         for at in 0..shape.blocks {
@@ -130,7 +130,7 @@ impl SasRec {
             let (attention_norm, forward_norm) =
                 (norm("attention_norm", parameters), norm("forward_norm", parameters));
             let mut linear = |name: &str| -> WithBias {
-                let weight = xavier_uniform(next(), (width, width));
+                let weight = init::xavier_uniform(next(), (width, width));
                 let weight = parameters.add(format!("blocks.{at}.{name}.weight"), (width, width), weight);
                 (weight, parameters.add(format!("blocks.{at}.{name}.bias"), (1, width), vec![0.0; width]))
             };

@@ -7,9 +7,8 @@ use super::model::SetRec;
 use crate::RecError;
 use crate::cached_attention::Kept;
 use crate::onerec::ItemTokens;
-use crate::sequential::draw_normal;
 use plackett_train::engine::Attention;
-use plackett_train::nn::Mode;
+use plackett_train::nn::{Mode, init};
 use plackett_train::random::Stream;
 use plackett_train::tape::Buffer;
 use plackett_train::{Compute, Engine, ParameterId, Parameters, Tape, Var};
@@ -54,7 +53,7 @@ impl<'m> IdentifierModel<'m> {
         seed: u64,
     ) -> IdentifierModel<'m> {
         let shape = (tokens.vocabulary(), backbone.config.width);
-        let drawn = draw_normal(Stream::new(seed, TABLE), shape.0 * shape.1, 0.02);
+        let drawn = init::normal(Stream::new(seed, TABLE), shape.0 * shape.1, 0.02);
         let table = parameters.add("identifiers.weight", shape, drawn);
         IdentifierModel { backbone, tokens, table }
     }

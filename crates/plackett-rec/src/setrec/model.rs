@@ -3,9 +3,9 @@
 use super::layout::{Layout, SetBatch};
 use crate::RecError;
 use crate::prefix_attention::{PrefixAttention, prefix_attention};
-use crate::sequential::{draw_normal, place_key, xavier_uniform};
+use crate::sequential::place_key;
 use plackett_kernel::Activation;
-use plackett_train::nn::Mode;
+use plackett_train::nn::{Mode, init};
 use plackett_train::random::Stream;
 use plackett_train::tape::Buffer;
 use plackett_train::{Compute, Engine, ParameterId, Parameters, Tape, Var};
@@ -144,7 +144,7 @@ impl SetRec {
                 let weight = parameters.add(
                     format!("{name}.weight"),
                     (outputs, inputs),
-                    xavier_uniform(next(), (outputs, inputs)),
+                    init::xavier_uniform(next(), (outputs, inputs)),
                 );
                 (weight, parameters.add(format!("{name}.bias"), (1, outputs), vec![0.0; outputs]))
             };
@@ -176,9 +176,9 @@ impl SetRec {
             blocks.push(Block { norms, projections, forward });
         }
         let last_norm = norm(parameters, "last_norm".into());
-        let places = draw_normal(next(), (config.max_items + 1) * width, 0.02);
+        let places = init::normal(next(), (config.max_items + 1) * width, 0.02);
         let places = parameters.add("places.weight", (config.max_items + 1, width), places);
-        let slots = draw_normal(next(), config.tokens() * width, 0.02);
+        let slots = init::normal(next(), config.tokens() * width, 0.02);
         let slots = parameters.add("slots.weight", (config.tokens(), width), slots);
         Ok(SetRec { config, vectors, collaborative, encoder, decoder, places, slots, blocks, last_norm })
     }

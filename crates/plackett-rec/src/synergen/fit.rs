@@ -83,7 +83,7 @@ pub struct SynerGenTask<'t> {
     learning: SynerGenLearning,
 }
 
-/// An event that is to be foretold.
+/// An event that is to be predicted.
 struct Label {
     /// The example of the batch.
     example: usize,

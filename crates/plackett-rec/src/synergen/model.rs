@@ -5,9 +5,9 @@ use super::time_rotary::{TimeRotary, time_rotary};
 use super::tokens::{Kind, TokenRows};
 use crate::RecError;
 use crate::prefix_attention::{PrefixAttention, prefix_attention};
-use crate::sequential::{draw_normal, normalize_rows, place_key, xavier_uniform};
+use crate::sequential::{normalize_rows, place_key};
 use plackett_kernel::Activation;
-use plackett_train::nn::Mode;
+use plackett_train::nn::{Mode, init};
 use plackett_train::random::Stream;
 use plackett_train::tape::Buffer;
 use plackett_train::{Engine, ParameterId, Parameters, Tape, Var};
@@ -101,10 +101,10 @@ impl SynerGen {
             Stream::new(seed, drawn)
         };
         let mut matrix = |parameters: &mut Parameters, name: String, shape: (usize, usize)| {
-            parameters.add(name, shape, xavier_uniform(next(), shape))
+            parameters.add(name, shape, init::xavier_uniform(next(), shape))
         };
         let ids = config.ids.then(|| {
-            let table = draw_normal(Stream::new(seed, 1 << 32), items * width, 1.0);
+            let table = init::normal(Stream::new(seed, 1 << 32), items * width, 1.0);
             let table = parameters.add(IDS, (items, width), table);
             [table, matrix(parameters, "id_projection.weight".into(), (width, width))]
         });
@@ -117,7 +117,7 @@ impl SynerGen {
             [weight, parameters.add(format!("{name}.bias"), (1, outputs), vec![0.0; outputs])]
         });
         let mut table = |parameters: &mut Parameters, name: &str, rows: usize| {
-            let values = draw_normal(next(), rows * width, 0.1);
+            let values = init::normal(next(), rows * width, 0.1);
             parameters.add(name, (rows, width), values)
         };
         Ok(SynerGen {

@@ -23,7 +23,7 @@ pub(crate) struct Graph {
     index: Index,
     bytes: memmap2::Mmap,
     head: Head,
-    turns: Turns,
+    searches: Semaphore,
 }
 
 impl Graph {
@@ -53,7 +53,7 @@ impl Graph {
         #[allow(unsafe_code)]
         unsafe { index.view_from_buffer(&bytes[start..]) }.map_err(|e| unusable(e.to_string()))?;
         measure(&mut index, vectors.clone());
-        Ok(Graph { index, bytes, head, turns: Turns::new(threads) })
+        Ok(Graph { index, bytes, head, searches: Semaphore::new(threads) })
     }
 
     /// Vectors in the graph.
@@ -74,7 +74,7 @@ impl Graph {
         count: usize,
         alive: impl Fn(u64) -> bool,
     ) -> Result<Vec<u64>, String> {
-        let _turn = self.turns.take();
+        let _permit = self.searches.acquire();
         let asked = Entry::asking(query).to_bytes();
         let found = self.index.filtered_search(&asked, count, alive).map_err(said)?;
         Ok(found.keys)
@@ -157,32 +157,32 @@ fn measure(index: &mut Index, vectors: Arc<Vec<VectorFile>>) {
     index.change_metric::<i8>(Box::new(move |a, b| entry(a).distance(entry(b), &vectors)));
 }
 
-/// As many searches at once as usearch has room for; more wait.
-struct Turns {
+/// As many searches at once as usearch has room for; more wait (the standard library has no semaphore).
+struct Semaphore {
     free: Mutex<usize>,
-    given_back: Condvar,
+    released: Condvar,
 }
 
-struct Turn<'a>(&'a Turns);
+struct Permit<'a>(&'a Semaphore);
 
-impl Turns {
-    fn new(count: usize) -> Turns {
-        Turns { free: Mutex::new(count), given_back: Condvar::new() }
+impl Semaphore {
+    fn new(count: usize) -> Semaphore {
+        Semaphore { free: Mutex::new(count), released: Condvar::new() }
     }
 
-    fn take(&self) -> Turn<'_> {
+    fn acquire(&self) -> Permit<'_> {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         while *free == 0 {
-            free = self.given_back.wait(free).unwrap_or_else(PoisonError::into_inner);
+            free = self.released.wait(free).unwrap_or_else(PoisonError::into_inner);
         }
         *free -= 1;
-        Turn(self)
+        Permit(self)
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for Permit<'_> {
     fn drop(&mut self) {
         *self.0.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        self.0.given_back.notify_one();
+        self.0.released.notify_one();
     }
 }

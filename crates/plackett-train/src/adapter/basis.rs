@@ -1,8 +1,7 @@
-//! Matrices that follow from a seed, and what tells whether another generator would draw the same ones.
+//! What tells whether another generator of random numbers would draw the same matrices of a seed.
 
 use crate::random::Stream;
-use sha2::{Digest, Sha256};
-use std::fmt::Write;
+use plackett_lm::sha256::{self, Sha256};
 
 /// The generator's name and version in files: Philox 4×32 with ten rounds, 24 bits a number.
 pub(super) const GENERATOR: &str = "philox4x32-10/1";
@@ -18,16 +17,5 @@ pub(super) fn check(streams: &[Stream]) -> String {
         stream.fill_uniform(0, &mut first);
         first.iter().for_each(|x| hasher.update(x.to_le_bytes()));
     }
-    hasher.finalize().iter().take(8).fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-/// Numbers evenly from \[−bound, bound) in a shape of so many numbers.
-pub(super) fn uniform(stream: Stream, count: usize, bound: f32) -> Vec<f32> {
-    let mut numbers = vec![0.0; count];
-    stream.fill_uniform(0, &mut numbers);
-    numbers.iter_mut().for_each(|x| *x *= bound);
-    numbers
+    sha256::hex(&hasher.digest()[..8])
 }

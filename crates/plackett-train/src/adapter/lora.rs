@@ -3,10 +3,10 @@
 use super::attached::{Method, Shared};
 use super::peft::{LoraLayer, LoraWeights};
 use super::site::{Site, choose};
-use super::{AdapterSpec, OptionKind, OptionSpec, OptionValues, Parts, Request, basis};
+use super::{AdapterSpec, OptionKind, OptionSpec, OptionValues, Parts, Request};
 use crate::TrainError;
 use crate::engine::{Engine, product};
-use crate::nn::LinearAdapter;
+use crate::nn::{LinearAdapter, init};
 use crate::random::Stream;
 use crate::tape::{Compute, ParameterId, Parameters, Tape, Var};
 use plackett_kernel::Start;
@@ -150,7 +150,7 @@ pub(super) fn matrices(
     let mut all = Vec::new();
     for (place, site) in sites.iter().enumerate() {
         let bound = 1.0 / (site.inputs as f32).sqrt();
-        let a = basis::uniform(Stream::new(request.seed, place as u64), rank * site.inputs, bound);
+        let a = init::uniform(Stream::new(request.seed, place as u64), rank * site.inputs, bound);
         let b = vec![0.0; site.outputs * rank];
         let name = |part: &str| format!("{}.{part}.weight", site.name);
         all.push(LowRank {

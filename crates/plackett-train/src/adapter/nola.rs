@@ -8,7 +8,7 @@ use super::{
 };
 use crate::TrainError;
 use crate::engine::product;
-use crate::nn::LinearAdapter;
+use crate::nn::{LinearAdapter, init};
 use crate::random::Stream;
 use crate::tape::{Compute, ParameterId, Parameters, Tape, Var};
 use plackett_kernel::Start;
@@ -247,7 +247,7 @@ fn attach(request: Request) -> Result<Parts, TrainError> {
             let numbers = count * shape.0 * shape.1;
             let cache = options.switch("cache").then(|| {
                 let key = (owner << 2 | factor as u64, shape.0, shape.1);
-                caches.entry(key).or_insert_with(|| Arc::new(basis::uniform(basis, numbers, 1.0))).clone()
+                caches.entry(key).or_insert_with(|| Arc::new(init::uniform(basis, numbers, 1.0))).clone()
             });
             let scale = scale / (count as f32).sqrt();
             Arc::new(Sum { shape, count, basis, start, scale, chunk: options.count("chunk"), cache })
@@ -278,7 +278,7 @@ mod tests {
 
     fn sum(chunk: usize, count: usize, cached: bool) -> Sum {
         let (shape, basis) = ((3, 1700), Stream::new(5, 1));
-        let cache = cached.then(|| Arc::new(basis::uniform(basis, count * 3 * 1700, 1.0)));
+        let cache = cached.then(|| Arc::new(init::uniform(basis, count * 3 * 1700, 1.0)));
         let start = Some((Stream::new(5, 2), 0.5));
         Sum { shape, count, basis, start, scale: 0.3, chunk, cache }
     }

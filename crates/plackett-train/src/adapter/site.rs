@@ -5,8 +5,7 @@ use crate::TrainError;
 use crate::nn::{Bert, BertLayer, Linear, Llama};
 use crate::tape::{ParameterId, Parameters};
 use plackett_core::declaration::{nearest, suggestion};
-use sha2::{Digest, Sha256};
-use std::fmt::Write;
+use plackett_lm::sha256::Sha256;
 
 /// A model that adapters can be attached to.
 pub trait Adaptable {
@@ -189,10 +188,7 @@ pub(super) fn fingerprint<'s>(shapes: impl IntoIterator<Item = (&'s str, usize, 
     for (name, rows, columns) in shapes {
         hasher.update(format!("{name} {rows} {columns}\n"));
     }
-    hasher.finalize().iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hasher.hex_digest()
 }
 
 #[cfg(test)]

@@ -7,9 +7,9 @@ use crate::tape::{Compute, Gradients, ParameterId, Parameters, Tape, Var, assert
 use crate::{Engine, TrainError};
 
 /// Larger weights than models begin with, so that outputs depend on every one.
-struct Wide(Initializer);
+struct WideInitializer(Initializer);
 
-impl WeightSource for Wide {
+impl WeightSource for WideInitializer {
     fn take(&mut self, name: &str, (rows, columns): (usize, usize)) -> Result<Vec<f32>, TrainError> {
         match rows {
             1 => self.0.take(name, (rows, columns)),
@@ -50,7 +50,7 @@ impl Toy {
                 "num_key_value_heads": 1, "intermediate_size": 12, "rms_norm_eps": 1e-5}"#,
         )
         .unwrap();
-        let mut source = Wide(Initializer::new(3));
+        let mut source = WideInitializer(Initializer::new(3));
         let (mut parameters, mut others) = (Parameters::default(), Parameters::default());
         let (bert, llama) = match decoder {
             false => {

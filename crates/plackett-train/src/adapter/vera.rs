@@ -6,7 +6,7 @@ use super::site::{Site, choose};
 use super::{AdapterSpec, OptionKind, OptionSpec, Parts, Request, basis};
 use crate::TrainError;
 use crate::engine::{Engine, product};
-use crate::nn::LinearAdapter;
+use crate::nn::{LinearAdapter, init};
 use crate::random::Stream;
 use crate::tape::{Buffer, Compute, ParameterId, Parameters, Tape, Var};
 use plackett_kernel::Start;
@@ -100,7 +100,7 @@ impl Method for Vera {
 
 /// `rows` rows of the first `columns` numbers of the streams from `first` on, evenly from ±bound.
 fn leading(seed: u64, first: u64, (rows, columns): (usize, usize), bound: f32) -> Arc<Buffer> {
-    let row = |row: usize| basis::uniform(Stream::new(seed, first + row as u64), columns, bound);
+    let row = |row: usize| init::uniform(Stream::new(seed, first + row as u64), columns, bound);
     Arc::new(Buffer::from((0..rows).flat_map(row).collect::<Vec<f32>>()))
 }
 

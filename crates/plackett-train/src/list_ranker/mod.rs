@@ -9,8 +9,8 @@
 //! does not).
 
 mod decoder;
-mod drawn;
 mod file;
+mod initialize;
 mod model;
 mod preferences;
 mod silver;

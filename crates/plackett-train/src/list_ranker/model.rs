@@ -1,7 +1,7 @@
 //! The weights, and how a question's vectors become what the decoder points at.
 
 use super::decoder::Layer;
-use super::drawn::Drawn;
+use super::initialize::ListRankerInitializer;
 use crate::TrainError;
 use crate::engine::Engine;
 use crate::nn::{Initializer, LayerNorm, Linear, WeightSource};
@@ -116,7 +116,7 @@ impl ListRanker {
         config: ListRankerConfig,
         seed: u64,
     ) -> Result<ListRanker, TrainError> {
-        ListRanker::load(parameters, &mut Drawn(Initializer::new(seed)), config)
+        ListRanker::load(parameters, &mut ListRankerInitializer(Initializer::new(seed)), config)
     }
 
     /// A ranker whose weights come from `source`.

@@ -7,7 +7,8 @@ use crate::tape::{Tape, Var};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Where positions of a question's block begin, far behind those of every passage (the paper's number).
+/// Where positions of a question's block begin, far behind those of every passage (the paper's number): the default of the option
+/// `query-position` of the method `block-rank`, so that a model is asked as it was trained.
 pub const QUERY_POSITION: u32 = 8192;
 
 /// Rows of a question whose attention is read: the opener of the answer and the token before it.

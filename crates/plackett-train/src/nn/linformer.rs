@@ -1,6 +1,7 @@
 //! Attention to fewer keys than there are tokens (Linformer; Wang and others, 2020): learned matrices mix the positions of keys and of values
 //! down to a fixed number, so that time and memory grow with the tokens and not with their square.
 
+use super::init;
 use crate::TrainError;
 use crate::engine::{Attention, Engine, product};
 use crate::random::Stream;
@@ -31,10 +32,8 @@ impl PositionMix {
         seed: u64,
     ) -> PositionMix {
         let mut matrix = |part: &str, stream: u64| {
-            let mut numbers = vec![0.0; mixtures * positions];
-            Stream::new(seed, stream).fill_uniform(0, &mut numbers);
             let bound = 1.0 / (mixtures.max(1) as f32).sqrt();
-            numbers.iter_mut().for_each(|x| *x *= bound);
+            let numbers = init::uniform(Stream::new(seed, stream), mixtures * positions, bound);
             parameters.add(format!("{name}.{part}.weight"), (mixtures, positions), numbers)
         };
         PositionMix { keys: matrix("key_mix", 1), values: matrix("value_mix", 2), mixtures, positions }

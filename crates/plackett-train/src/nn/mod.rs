@@ -1,8 +1,9 @@
 //! Model families, with the parameter names of Hugging Face, so that weights go both ways.
 
+pub mod init;
+
 mod bert;
 mod blocks;
-mod initialize;
 mod layers;
 mod linformer;
 mod llama;
@@ -13,7 +14,7 @@ mod weights;
 
 pub use bert::{Bert, BertConfig, BertLayer};
 pub use blocks::{BlockBatch, BlockPrompt, BlockReading, QUERY_POSITION};
-pub use initialize::Initializer;
+pub use init::Initializer;
 pub use layers::{EmbeddingAdapter, LayerNorm, Linear, LinearAdapter, SublayerAdapter, merged};
 pub use linformer::PositionMix;
 pub use llama::{Llama, LlamaConfig, LlamaLayer};

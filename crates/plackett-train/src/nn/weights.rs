@@ -22,18 +22,6 @@ pub trait WeightSource {
     }
 }
 
-/// Weights that are drawn: matrices from the normal distribution with deviation 0.02, vectors called `weight` ones, others
-/// zeros, as BERT's and Llama's authors begin.
-impl WeightSource for Initializer {
-    fn take(&mut self, name: &str, (rows, columns): (usize, usize)) -> Result<Vec<f32>, TrainError> {
-        Ok(match (rows, name.ends_with(".weight")) {
-            (1, true) if name.to_lowercase().contains("norm") => vec![1.0; columns],
-            (_, true) => self.normal(rows * columns, 0.02),
-            _ => vec![0.0; rows * columns],
-        })
-    }
-}
-
 /// The parameters of one model as the weights of another one: of its first layers, say.
 #[derive(Debug)]
 pub struct ParameterSource<'p>(pub &'p Parameters);

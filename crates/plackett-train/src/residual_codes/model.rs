@@ -3,6 +3,7 @@
 use super::nearest::{k_means, nearest};
 use crate::TrainError;
 use crate::engine::Engine;
+use crate::nn::init;
 use crate::random::Stream;
 use crate::tape::{Compute, ParameterId, Parameters, Tape, Var};
 use plackett_kernel::Activation;
@@ -73,9 +74,7 @@ impl ResidualCodes {
         let mut drawn = 0;
         let mut layer = |name: String, (outputs, inputs): (usize, usize)| -> WithBias {
             drawn += 1;
-            let (stream, deviation) = (Stream::new(seed, drawn), (2.0 / (outputs + inputs) as f32).sqrt());
-            let weight =
-                (0..(outputs * inputs) as u64).map(|place| deviation * stream.normal(place)).collect();
+            let weight = init::xavier_normal(Stream::new(seed, drawn), (outputs, inputs));
             let weight = parameters.add(format!("{name}.weight"), (outputs, inputs), weight);
             (weight, parameters.add(format!("{name}.bias"), (1, outputs), vec![0.0; outputs]))
         };

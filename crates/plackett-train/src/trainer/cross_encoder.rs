@@ -3,7 +3,7 @@
 
 use super::bert_files::{self, OTHER_FILES, copy_files, open_tokenizer, read_config, write_json};
 use super::examples::RankingExample;
-use super::{StepLoss, Task};
+use super::{StepLoss, Task, weighted_sum};
 use crate::TrainError;
 use crate::nn::{self, Bert, Initializer, Linear, Mode, SafetensorsSource, TokenBatch, WeightSource};
 use crate::objective::{Batch, Lists, Term};
@@ -299,7 +299,7 @@ impl<'m> RankingTask<'m> {
         let teacher: Option<Vec<f32>> =
             lists.iter().map(|list| list.teacher.clone()).collect::<Option<Vec<_>>>().map(|all| all.concat());
         let batch = Lists { teacher: teacher.as_deref(), ..Lists::new(scores, &ranges, &labels) };
-        super::language_task::weighted_sum(tape, &self.objective, &Batch::Lists(batch), tokens)
+        weighted_sum(tape, &self.objective, &Batch::Lists(batch), tokens)
     }
 }
 

@@ -12,7 +12,7 @@ const MOST_LOGITS: usize = 4 << 20;
 /// What one depth makes of one text.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TextMeasure {
-    /// Tokens that were to be foretold.
+    /// Tokens that were to be predicted.
     pub tokens: usize,
     /// The mean of their −ln p.
     pub nll: f64,
@@ -27,7 +27,7 @@ pub struct TextMeasure {
 pub struct DepthMeasure {
     /// After how many layers the model is read out.
     pub depth: usize,
-    /// Text by text; those without a token to be foretold are left out.
+    /// Text by text; those without a token to be predicted are left out.
     pub texts: Vec<TextMeasure>,
 }
 

@@ -1,8 +1,7 @@
 //! Two linear maps over vectors that are there already, one for queries and one for documents, or one for both: the cheap form of
 //! a dual encoder's training, with negatives of its own, of the batch, or both.
 
-use super::language_task::weighted_sum;
-use super::{StepLoss, Task};
+use super::{StepLoss, Task, weighted_sum};
 use crate::TrainError;
 use crate::engine::Engine;
 use crate::nn::{Mode, SafetensorsSource, WeightSource, save};

@@ -2,8 +2,7 @@
 //! Embedding can Also be an Effective and Efficient Listwise Reranker, 2025): each query is told from all documents of its batch, and the
 //! prompt puts the documents of its list in a teacher's order.
 
-use super::language_task::weighted_sum;
-use super::{StepLoss, Task, TextEncoder};
+use super::{StepLoss, Task, TextEncoder, weighted_sum};
 use crate::TrainError;
 use crate::engine::Engine;
 use crate::nn::Mode;

@@ -9,20 +9,21 @@ use crate::tape::{Compute, Parameters, Tape, Var};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Whose marks a source has.
+/// Which plan the marks of a source are of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Guide {
-    /// Those of the right plan.
-    Right,
-    /// Those of a wrong one.
-    Wrong,
+pub enum PlanCondition {
+    /// The plan of the target itself.
+    Gold,
+    /// Another one, behind which the target is to be unlikely.
+    Corrupted,
     /// None.
     Absent,
 }
 
-impl Guide {
+impl PlanCondition {
     /// All of them, in the order of [`GuidedText::sources`].
-    pub const ALL: [Guide; 3] = [Guide::Right, Guide::Wrong, Guide::Absent];
+    pub const ALL: [PlanCondition; 3] =
+        [PlanCondition::Gold, PlanCondition::Corrupted, PlanCondition::Absent];
 }
 
 /// A text with its sources.
@@ -30,7 +31,7 @@ impl Guide {
 pub struct GuidedText {
     /// For messages.
     pub name: String,
-    /// The tokens of the source under each of [`Guide::ALL`]; none of them is empty.
+    /// The tokens of the source under each of [`PlanCondition::ALL`]; none of them is empty.
     pub sources: [Vec<u32>; 3],
     /// The tokens that are to be written.
     pub target: Vec<u32>,
@@ -41,7 +42,7 @@ pub struct GuidedText {
 pub struct GuidedTask<'m> {
     model: &'m LanguageModel,
     texts: &'m [GuidedText],
-    /// One for each of [`Guide::ALL`]; what has 0 is not computed.
+    /// One for each of [`PlanCondition::ALL`]; what has 0 is not computed.
     weights: [f32; 3],
 }
 
@@ -77,24 +78,24 @@ impl<'m> GuidedTask<'m> {
         Ok(GuidedTask { model, texts, weights })
     }
 
-    /// The log-probabilities of the targets of some texts under some guides, one pass over all, and which rows are whose guide's.
+    /// The log-probabilities of the targets of some texts under some conditions, one pass over all, and which rows are which condition's.
     fn log_probabilities(
         &self,
         tape: &Tape,
-        guides: &[usize],
+        conditions: &[usize],
         examples: &[usize],
     ) -> (Var, Vec<Range<usize>>, usize) {
         let (mut sequences, mut targets, mut ranges) = (Vec::new(), Vec::new(), Vec::new());
         let mut at = 0;
-        for guide in guides {
+        for condition in conditions {
             let start = targets.len();
             for example in examples {
                 let GuidedText { sources, target, .. } = &self.texts[*example];
-                let given = sources[*guide].len();
-                // A token is foretold by the row before it.
+                let given = sources[*condition].len();
+                // A token is predicted by the row before it.
                 let rows = target.iter().enumerate().map(|(place, token)| (at + given + place - 1, *token));
                 targets.extend(rows);
-                sequences.push([&sources[*guide][..], target].concat());
+                sequences.push([&sources[*condition][..], target].concat());
                 at += given + target.len();
             }
             ranges.push(start..targets.len());
@@ -105,16 +106,16 @@ impl<'m> GuidedTask<'m> {
         (llama.log_probabilities(tape, &hidden, &targets), ranges, batch.tokens.len())
     }
 
-    /// The mean −ln p of a token of a text's target under a guide, without training.
+    /// The mean −ln p of a token of a text's target under a condition, without training.
     pub fn measure(
         &self,
         compute: &Arc<Compute>,
         parameters: &Parameters,
         example: usize,
-        guide: Guide,
+        condition: PlanCondition,
     ) -> f64 {
         let tape = Tape::inference(parameters, compute);
-        let (found, _, _) = self.log_probabilities(&tape, &[guide as usize], &[example]);
+        let (found, _, _) = self.log_probabilities(&tape, &[condition as usize], &[example]);
         let sum: f64 = found.value.iter().map(|x| f64::from(*x)).sum();
         -sum / found.rows.max(1) as f64
     }
@@ -130,17 +131,17 @@ impl Task for GuidedTask<'_> {
     }
 
     fn loss(&self, tape: &Tape, examples: &[usize], _mode: Mode) -> Result<StepLoss, TrainError> {
-        let guides: Vec<usize> = (0..self.weights.len()).filter(|at| self.weights[*at] > 0.0).collect();
-        let (all, ranges, tokens) = self.log_probabilities(tape, &guides, examples);
+        let conditions: Vec<usize> = (0..self.weights.len()).filter(|at| self.weights[*at] > 0.0).collect();
+        let (all, ranges, tokens) = self.log_probabilities(tape, &conditions, examples);
         let mut value = tape.constant((1, 1), &[0.0]);
-        for (guide, range) in guides.iter().zip(&ranges) {
+        for (condition, range) in conditions.iter().zip(&ranges) {
             let rows: Vec<usize> = range.clone().collect();
             let own = tape.select_rows(&all, &rows);
-            let likely = match *guide == Guide::Wrong as usize {
+            let likely = match *condition == PlanCondition::Corrupted as usize {
                 true => tape.ln(&tape.shift(&tape.scale(&tape.exp(&own), -1.0), 1.0 + FLOOR)),
                 false => own,
             };
-            value = tape.plus(&value, &tape.scale(&tape.mean(&likely), -self.weights[*guide]));
+            value = tape.plus(&value, &tape.scale(&tape.mean(&likely), -self.weights[*condition]));
         }
         Ok(StepLoss { value, tokens, used: examples.len(), skipped: 0 })
     }
@@ -180,7 +181,7 @@ mod tests {
         for at in 0..2 {
             let (a, b) = (loss(&guided, &parameters, &[at]), loss(&plain, &parameters, &[at]));
             assert!((a - b).abs() < 1e-5, "{a} {b}");
-            let measured = guided.measure(&Compute::new(1), &parameters, at, Guide::Right);
+            let measured = guided.measure(&Compute::new(1), &parameters, at, PlanCondition::Gold);
             assert!((a - measured).abs() < 1e-5, "{a} {measured}");
         }
     }
@@ -191,7 +192,8 @@ mod tests {
         let texts = [text(&[11])];
         let of = |weights| loss(&GuidedTask::new(&model, &texts, weights).unwrap(), &parameters, &[0]);
         let task = GuidedTask::new(&model, &texts, [1.0; 3]).unwrap();
-        let measured = Guide::ALL.map(|guide| task.measure(&Compute::new(1), &parameters, 0, guide));
+        let measured =
+            PlanCondition::ALL.map(|condition| task.measure(&Compute::new(1), &parameters, 0, condition));
         // p = e^−nll of the one token.
         let unlikely = -(1.0 - (-measured[1]).exp()).ln();
         assert!((of([0.0, 1.0, 0.0]) - unlikely).abs() < 1e-4);

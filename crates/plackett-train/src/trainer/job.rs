@@ -2,30 +2,15 @@
 
 use super::examples::RankingExample;
 use super::run::{Hooks, Report, mean_loss, train};
+use super::trained::{Trained, parse_objective, ranks_of};
 use super::{CrossEncoder, RankingTask, Settings, StepRecord};
 use crate::TrainError;
-use crate::adapter::{self, Attached, Targets};
-use crate::objective::{self, Term};
+use crate::adapter::Attached;
+use crate::objective::Term;
 use crate::tape::{Compute, Gradients, Parameters};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::sync::Arc;
-
-/// What of a model is trained.
-#[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
-#[serde(deny_unknown_fields, default)]
-pub struct Trained {
-    /// `full` for everything, `head` for what is new alone, or an adapter with its options.
-    pub adapter: String,
-    /// Ends of the names of the layers that get the adapter, with commas between them, or `all`.
-    pub targets: String,
-}
-
-impl Default for Trained {
-    fn default() -> Trained {
-        Trained { adapter: "full".into(), targets: "all".into() }
-    }
-}
 
 /// A cross-encoder that learns from lists of labelled candidates.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
@@ -136,16 +121,12 @@ impl RankingJob {
             let problem = format!("tokens: a whole number from {FEWEST_TOKENS} is expected");
             return Err(TrainError::Setting(problem));
         }
-        match self.trained.adapter.as_str() {
-            "full" | "head" => Ok(()),
-            text => adapter::parse(text)?.check_begins_alone(),
-        }
+        self.trained.check(&["full", "head"])
     }
 
     /// What is minimised, term by term.
     pub(super) fn terms(&self) -> Result<Vec<Term>, TrainError> {
-        objective::parse_sum(&self.objective)
-            .map_err(|error| TrainError::Setting(format!("objective: {error}")))
+        parse_objective(&self.objective)
     }
 
     /// Trains the model of `base` and writes it to `output`. In `work` lie the log and checkpoints, from which a run that was
@@ -196,10 +177,7 @@ impl RankingJob {
         let place = (Some(work), identity);
         outcome.report = train(&task, compute, &mut parameters, &self.settings, place, hooks, progress)?;
         outcome.validation = before.zip(measure(&parameters)?).map(|(before, after)| [before, after]);
-        if let Some(attached) = &attached {
-            let ranks = attached.ranks(&parameters);
-            outcome.ranks = ranks.into_iter().map(|(name, rank)| (name.to_string(), rank)).collect();
-        }
+        outcome.ranks = ranks_of(attached.as_ref(), &parameters);
         model.save(output, &parameters)?;
         Ok(outcome)
     }
@@ -228,12 +206,7 @@ impl RankingJob {
                 parameters.train_only(|parameter| is_head(&parameter.name));
                 Ok(None)
             }
-            text => {
-                let targets = Targets::parse(&self.trained.targets);
-                let seed = self.settings.seed;
-                let configured = adapter::parse(text)?;
-                Ok(Some(configured.attach(parameters, &mut model.bert, &targets, seed, is_head)?))
-            }
+            _ => self.trained.attach(parameters, &mut model.bert, self.settings.seed, is_head).map(Some),
         }
     }
 }

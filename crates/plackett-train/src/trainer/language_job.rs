@@ -2,14 +2,15 @@
 
 use super::depth_measure::{DepthMeasure, measure_depths};
 use super::examples::TextExample;
-use super::job::{CutTexts, Outcome, Trained};
+use super::job::{CutTexts, Outcome};
 use super::read_outs::ReadOuts;
 use super::run::{Hooks, mean_loss, train};
+use super::trained::{Trained, parse_objective, ranks_of};
 use super::{LanguageModel, LanguageTask, Settings, StepRecord};
 use crate::TrainError;
-use crate::adapter::{self, Attached, Targets};
+use crate::adapter::Attached;
 use crate::nn;
-use crate::objective::{self, Input, Term};
+use crate::objective::{Input, Term};
 use crate::tape::{Compute, Parameters};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -77,18 +78,11 @@ impl LanguageJob {
         if !self.depths.is_empty() {
             super::check_depths(&self.depths, usize::MAX)?;
         }
-        match self.trained.adapter.as_str() {
-            "full" | OWN_HEADS => Ok(()),
-            "head" => Err(TrainError::Setting(format!(
-                "adapter = \"head\" is for cross-encoders; for output matrices of each depth write \"{OWN_HEADS}\""
-            ))),
-            text => adapter::parse(text).map(drop),
-        }
+        self.trained.check(&["full", OWN_HEADS])
     }
 
     fn terms(&self) -> Result<Vec<Term>, TrainError> {
-        objective::parse_sum(&self.objective)
-            .map_err(|error| TrainError::Setting(format!("objective: {error}")))
+        parse_objective(&self.objective)
     }
 
     /// Trains the model of `base` and writes it to `output`. In `work` lie the log and checkpoints, from which a run that was
@@ -143,10 +137,7 @@ impl LanguageJob {
         outcome.report = train(&task, compute, &mut parameters, &self.settings, place, hooks, progress)?;
         let (after, depths_after) = measure(&parameters)?;
         outcome.validation = before.zip(after).map(|(before, after)| [before, after]);
-        if let Some(attached) = &attached {
-            let ranks = attached.ranks(&parameters);
-            outcome.ranks = ranks.into_iter().map(|(name, rank)| (name.to_string(), rank)).collect();
-        }
+        outcome.ranks = ranks_of(attached.as_ref(), &parameters);
         drop((task, held_out, measured));
         model.save(output, &parameters)?;
         if self.trained.adapter == OWN_HEADS {
@@ -179,29 +170,10 @@ impl LanguageJob {
             "full" => Ok((ReadOuts::shared(model, &depths)?, None)),
             OWN_HEADS => Ok((ReadOuts::own_heads(model, &depths, parameters)?, None)),
             _ => {
-                let attached = attach(&self.trained, (model, parameters), self.settings.seed)?;
+                let seed = self.settings.seed;
+                let attached = self.trained.attach(parameters, &mut model.llama, seed, |_| false)?;
                 Ok((ReadOuts::shared(model, &depths)?, Some(attached)))
             }
         }
     }
-}
-
-/// Puts an adapter on a decoder that can be merged into its weights.
-///
-/// # Errors
-/// An adapter that is unknown, fits no layer, or cannot be merged.
-pub(super) fn attach(
-    trained: &Trained,
-    (model, parameters): (&mut LanguageModel, &mut Parameters),
-    seed: u64,
-) -> Result<Attached, TrainError> {
-    let targets = Targets::parse(&trained.targets);
-    let configured = adapter::parse(&trained.adapter)?;
-    let attached = configured.attach(parameters, &mut model.llama, &targets, seed, |_| false)?;
-    attached.check_mergeable(parameters).map_err(|error| {
-        TrainError::Setting(format!(
-            "{error}, and a model that is saved has only those; use an adapter that has, as lora, dora or lt-sft"
-        ))
-    })?;
-    Ok(attached)
 }

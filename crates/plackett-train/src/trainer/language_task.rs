@@ -2,7 +2,7 @@
 
 use super::examples::TextExample;
 use super::read_outs::ReadOuts;
-use super::{LanguageModel, StepLoss, Task};
+use super::{LanguageModel, StepLoss, Task, weighted_sum};
 use crate::TrainError;
 use crate::nn::{Mode, TokenBatch};
 use crate::objective::{Batch, Term, Tokens};
@@ -29,8 +29,8 @@ pub(super) struct EncodedText {
 }
 
 impl EncodedText {
-    /// The places of the tokens that are to be foretold. A token is foretold by the one before it: the first has none.
-    pub fn foretold(&self) -> Range<usize> {
+    /// The places of the tokens that are to be predicted. A token is predicted by the one before it: the first has none.
+    pub fn target_places(&self) -> Range<usize> {
         self.given.max(1).min(self.tokens.len())..self.tokens.len()
     }
 }
@@ -61,7 +61,7 @@ impl<'m> LanguageTask<'m> {
         Ok(LanguageTask { model, texts, objective, read_outs: ReadOuts::last(model), smoothing: 0.0 })
     }
 
-    /// Sequences of tokens, of which all but the first are foretold.
+    /// Sequences of tokens, of which all but the first are predicted.
     ///
     /// # Errors
     /// A sequence with fewer than two tokens, more than the model has positions, or a token beyond the vocabulary.
@@ -139,7 +139,7 @@ impl<'m> LanguageTask<'m> {
         self.texts.iter().map(|text| text.tokens.clone()).collect()
     }
 
-    /// Texts in a batch, the rows and tokens that are foretold, and which of those are whose.
+    /// Texts in a batch, the rows and tokens that are predicted, and which of those are whose.
     pub(super) fn batch(&self, examples: &[usize]) -> (TokenBatch, Vec<(usize, u32)>, Vec<Range<usize>>) {
         let texts: Vec<&EncodedText> = examples.iter().map(|at| &self.texts[*at]).collect();
         let batch = TokenBatch::new(texts.iter().map(|text| &text.tokens[..]));
@@ -147,7 +147,8 @@ impl<'m> LanguageTask<'m> {
         let mut ranges: Vec<Range<usize>> = Vec::new();
         for (text, sequence) in texts.iter().zip(batch.sequences.iter()) {
             let start = targets.len();
-            targets.extend(text.foretold().map(|place| (sequence.start + place - 1, text.tokens[place])));
+            targets
+                .extend(text.target_places().map(|place| (sequence.start + place - 1, text.tokens[place])));
             ranges.push(start..targets.len());
         }
         (batch, targets, ranges)
@@ -199,26 +200,6 @@ fn mean(tape: &Tape, losses: Vec<Result<StepLoss, TrainError>>) -> Result<StepLo
     sum.value = tape.scale(&sum.value, share);
     for loss in losses {
         sum.value = tape.plus(&sum.value, &tape.scale(&loss?.value, share));
-    }
-    Ok(sum)
-}
-
-/// The weighted sum of the objectives of a batch, by which every task of the trainer mixes its losses.
-///
-/// # Errors
-/// What an objective says of the batch.
-pub fn weighted_sum(
-    tape: &Tape,
-    objective: &[Term],
-    batch: &Batch,
-    tokens: usize,
-) -> Result<StepLoss, TrainError> {
-    let mut sum = StepLoss { value: tape.constant((1, 1), &[0.0]), tokens, used: 0, skipped: 0 };
-    for term in objective {
-        let loss = term.objective.loss(tape, batch).map_err(|error| TrainError::Model(error.to_string()))?;
-        sum.value = tape.plus(&sum.value, &tape.scale(&loss.value, term.weight));
-        sum.used = sum.used.max(loss.used);
-        sum.skipped = sum.skipped.max(loss.skipped);
     }
     Ok(sum)
 }

@@ -1,14 +1,13 @@
 //! A whole training of a decoder as a reranker of lists, from a base model and lists to a directory of a model.
 
-use super::job::{Outcome, Trained};
-use super::language_job::attach;
+use super::job::Outcome;
 use super::listwise_task::{ListExample, ListMeasure, ListwiseTask, check_objective, measure_lists};
 use super::run::{Hooks, mean_loss, train};
+use super::trained::{Trained, parse_objective, ranks_of};
 use super::{LanguageModel, Settings, StepRecord};
 use crate::TrainError;
-use crate::adapter;
 use crate::nn::LlamaConfig;
-use crate::objective::{self, Term};
+use crate::objective::Term;
 use crate::tape::{Compute, Parameters};
 use std::path::Path;
 use std::sync::Arc;
@@ -61,18 +60,11 @@ impl ListwiseJob {
             return Err(TrainError::Setting("noise: a number from 0 is expected".into()));
         }
         self.settings.check()?;
-        match self.trained.adapter.as_str() {
-            "full" => Ok(()),
-            "head" => {
-                Err(TrainError::Setting("adapter = \"head\" is for cross-encoders; use full or lora".into()))
-            }
-            text => adapter::parse(text)?.check_begins_alone(),
-        }
+        self.trained.check(&["full"])
     }
 
     fn terms(&self) -> Result<Vec<Term>, TrainError> {
-        objective::parse_sum(&self.objective)
-            .map_err(|error| TrainError::Setting(format!("objective: {error}")))
+        parse_objective(&self.objective)
     }
 
     /// Trains the model of `base` and writes it to `output`. In `work` lie the log and checkpoints, from which a run that was
@@ -97,7 +89,7 @@ impl ListwiseJob {
         let count = parameters.count();
         let mut attached = match self.trained.adapter.as_str() {
             "full" => None,
-            _ => Some(attach(&self.trained, (&mut model, &mut parameters), self.settings.seed)?),
+            _ => Some(self.trained.attach(&mut parameters, &mut model.llama, self.settings.seed, |_| false)?),
         };
         let mut outcome =
             Outcome { trainable: parameters.trainable_count(), parameters: count, ..Outcome::default() };
@@ -111,10 +103,7 @@ impl ListwiseJob {
         }
         let after = self.validate(&validation, (&model, &parameters), compute)?;
         outcome.validation = before.zip(after).map(|(before, after)| [before, after]);
-        if let Some(attached) = &attached {
-            let ranks = attached.ranks(&parameters);
-            outcome.ranks = ranks.into_iter().map(|(name, rank)| (name.to_string(), rank)).collect();
-        }
+        outcome.ranks = ranks_of(attached.as_ref(), &parameters);
         let measures = measure_lists(&model, &held, (compute, &parameters), self.together)?;
         model.save(output, &parameters)?;
         Ok((outcome, measures))

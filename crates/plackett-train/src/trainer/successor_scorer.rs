@@ -1,8 +1,7 @@
 //! Scorers of groups of vectors that are to be ordered: TSPRank's score of "j comes right after i" for every ordered pair, and, on
 //! the same embedding, one number an item, as a reference.
 
-use super::language_task::weighted_sum;
-use super::{Hooks, StepLoss, Task};
+use super::{Hooks, StepLoss, Task, weighted_sum};
 use crate::TrainError;
 use crate::engine::Engine;
 use crate::nn::{Initializer, Mode};
@@ -202,18 +201,18 @@ fn rows_of(groups: &[&ItemGroup]) -> Vec<Range<usize>> {
     rows
 }
 
-/// Which pass of a training it is, for objectives that take turns. It is the training's hooks, so that a checkpoint has it too.
+/// Which pass of a training it is, for objectives that take turns from batch to batch. It is the training's hooks, so that a checkpoint has it too.
 #[derive(Clone, Debug, Default)]
-pub struct Turns(Arc<AtomicUsize>);
+pub struct RoundRobin(Arc<AtomicUsize>);
 
-impl Turns {
-    /// Whose turn it is among so many: the first pass is that of the first.
-    fn of(&self, count: usize) -> usize {
+impl RoundRobin {
+    /// Which one of so many is minimised: the first pass is that of the first.
+    fn index(&self, count: usize) -> usize {
         self.0.load(Ordering::Relaxed).saturating_sub(1) % count.max(1)
     }
 }
 
-impl Hooks for Turns {
+impl Hooks for RoundRobin {
     fn begin_pass(&mut self, _pass: u64) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
@@ -241,7 +240,7 @@ pub struct GroupTask<'g> {
     /// the global one).
     pub objectives: Vec<Vec<Term>>,
     /// Whose turn it is; give a clone to the trainer as hooks.
-    pub turns: Turns,
+    pub turns: RoundRobin,
 }
 
 impl Task for GroupTask<'_> {
@@ -258,7 +257,7 @@ impl Task for GroupTask<'_> {
         let scores = self.scorer.scores(tape, &groups, mode);
         let ranks: Vec<usize> = groups.iter().flat_map(|group| group.ranks.iter().copied()).collect();
         let none = Vec::new();
-        let objective = self.objectives.get(self.turns.of(self.objectives.len())).unwrap_or(&none);
+        let objective = self.objectives.get(self.turns.index(self.objectives.len())).unwrap_or(&none);
         match self.scorer.head {
             GroupHead::Successor => {
                 let sizes: Vec<usize> = groups.iter().map(|group| group.ranks.len()).collect();
@@ -303,7 +302,7 @@ mod tests {
         let mut parameters = Parameters::default();
         let scorer = GroupScorer::new(&mut parameters, 5, embedding, head, 1).unwrap();
         let groups = groups();
-        let turns = Turns::default();
+        let turns = RoundRobin::default();
         let objectives = objectives.iter().map(|text| parse_sum(text).unwrap()).collect();
         let task = GroupTask { scorer: scorer.clone(), groups: &groups, objectives, turns: turns.clone() };
         let settings = Settings { batch: 5, steps: 200, rate: 0.03, checkpoint: 0, ..Settings::default() };
@@ -382,19 +381,19 @@ mod tests {
 
     #[test]
     fn objectives_take_turns_and_a_checkpoint_knows_whose_it_is() {
-        let mut turns = Turns::default();
-        assert_eq!(turns.of(2), 0);
+        let mut turns = RoundRobin::default();
+        assert_eq!(turns.index(2), 0);
         let seen: Vec<usize> = (0..4)
             .map(|pass| {
                 turns.begin_pass(pass);
-                turns.of(2)
+                turns.index(2)
             })
             .collect();
         assert_eq!(seen, [0, 1, 0, 1]);
-        let mut resumed = Turns::default();
+        let mut resumed = RoundRobin::default();
         resumed.set_state(&turns.state()).unwrap();
         resumed.begin_pass(4);
-        assert_eq!(resumed.of(2), 0);
+        assert_eq!(resumed.index(2), 0);
         assert!(resumed.set_state(&[1]).unwrap_err().to_string().contains("1 bytes"));
     }
 }

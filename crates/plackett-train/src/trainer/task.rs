@@ -2,6 +2,7 @@
 
 use crate::TrainError;
 use crate::nn::Mode;
+use crate::objective::{Batch, Term};
 use crate::tape::{Tape, Var};
 
 /// The loss of a batch.
@@ -36,4 +37,24 @@ pub trait Task {
     /// # Errors
     /// Labels without a meaning for the objective.
     fn loss(&self, tape: &Tape, examples: &[usize], mode: Mode) -> Result<StepLoss, TrainError>;
+}
+
+/// The weighted sum of the objectives of a batch, by which every task of the trainer mixes its losses.
+///
+/// # Errors
+/// What an objective says of the batch.
+pub fn weighted_sum(
+    tape: &Tape,
+    objective: &[Term],
+    batch: &Batch,
+    tokens: usize,
+) -> Result<StepLoss, TrainError> {
+    let mut sum = StepLoss { value: tape.constant((1, 1), &[0.0]), tokens, used: 0, skipped: 0 };
+    for term in objective {
+        let loss = term.objective.loss(tape, batch).map_err(|error| TrainError::Model(error.to_string()))?;
+        sum.value = tape.plus(&sum.value, &tape.scale(&loss.value, term.weight));
+        sum.used = sum.used.max(loss.used);
+        sum.skipped = sum.skipped.max(loss.skipped);
+    }
+    Ok(sum)
 }

@@ -1,7 +1,6 @@
 //! Small scorers over vectors that are there already: features of candidates, or embeddings of queries and documents.
 
-use super::language_task::weighted_sum;
-use super::{StepLoss, Task};
+use super::{StepLoss, Task, weighted_sum};
 use crate::TrainError;
 use crate::engine::Engine;
 use crate::nn::{Initializer, Mode};

@@ -76,7 +76,7 @@ impl ViewRanker {
         }
         let width = encoder.width();
         let config = decoder_config(width);
-        let mut source = NewDecoder { drawn: Initializer::new(seed), head: config.d_kv };
+        let mut source = AnchorDecoderInitializer { drawn: Initializer::new(seed), head: config.d_kv };
         let decoder = T5::load(parameters, &mut source, &config)?;
         Ok(ViewRanker { encoder, decoder, views })
     }
@@ -137,7 +137,7 @@ impl ViewRanker {
         let of_list = |list: &&[Vec<u32>]| {
             let tape = Tape::inference(parameters, compute);
             let found = self.forward(&tape, &[list], Mode::default());
-            likeness(&found.anchors.value, found.anchors.columns)
+            mean_absolute_cosine(&found.anchors.value, found.anchors.columns)
         };
         lists.iter().map(of_list).collect()
     }
@@ -189,13 +189,13 @@ fn decoder_config(width: usize) -> T5Config {
 
 /// A decoder's weights before its training, with the deviations with which T5 begins (Raffel et al., 2020), but for what would be the same
 /// for all lists and views: its step has one token, so that this is small and what it would tell itself is nothing at first.
-struct NewDecoder {
+struct AnchorDecoderInitializer {
     drawn: Initializer,
     /// Numbers of a head.
     head: usize,
 }
 
-impl WeightSource for NewDecoder {
+impl WeightSource for AnchorDecoderInitializer {
     fn take(&mut self, name: &str, (rows, columns): (usize, usize)) -> Result<Vec<f32>, TrainError> {
         let one_over_root = |count: usize| 1.0 / (count.max(1) as f32).sqrt();
         Ok(match name {
@@ -251,8 +251,8 @@ fn places(lists: &[&[Vec<u32>]], views: usize) -> Places {
     places
 }
 
-/// The mean size of the cosine between two rows.
-fn likeness(rows: &[f32], width: usize) -> f64 {
+/// The mean absolute cosine between two rows.
+fn mean_absolute_cosine(rows: &[f32], width: usize) -> f64 {
     let product =
         |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>();
     let rows: Vec<&[f32]> = rows.chunks(width.max(1)).collect();

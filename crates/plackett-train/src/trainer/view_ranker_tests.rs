@@ -66,10 +66,10 @@ fn vectors_are_sorted_by_list_view_and_passage() {
 }
 
 #[test]
-fn likeness_by_hand() {
+fn cosines_by_hand() {
     // (1, 0), (0, 2), (3, 4): cosines 0, 0.6 and 0.8.
-    assert!((likeness(&[1.0, 0.0, 0.0, 2.0, 3.0, 4.0], 2) - 1.4 / 3.0).abs() < 1e-9);
-    assert!((likeness(&[1.0, 0.0, -2.0, 0.0], 2) - 1.0).abs() < 1e-9);
+    assert!((mean_absolute_cosine(&[1.0, 0.0, 0.0, 2.0, 3.0, 4.0], 2) - 1.4 / 3.0).abs() < 1e-9);
+    assert!((mean_absolute_cosine(&[1.0, 0.0, -2.0, 0.0], 2) - 1.0).abs() < 1e-9);
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! What a [`ViewRanker`] learns from: lists of passages in an order that is wanted, and anchors that are to be orthogonal.
 
-use super::language_task::weighted_sum;
-use super::{StepLoss, Task, ViewRanker};
+use super::{StepLoss, Task, ViewRanker, weighted_sum};
 use crate::TrainError;
 use crate::nn::Mode;
 use crate::objective::{Batch, Lists, Term, Views, parse};

@@ -319,7 +319,7 @@ fn learn(
     let asked = match job {
         Job::Ranking(job) => job.tokens,
         Job::Language(job) => job.tokens,
-        // Their prompts are as long as the method writes them, and the lessons say what it cut.
+        // Their prompts are as long as the method writes them, and the examples say what it cut.
         Job::Lists(_) => 0,
     };
     fewer_tokens(asked, learned.cut.tokens).iter().for_each(|sentence| output.warn(sentence));

@@ -4,7 +4,7 @@
 use super::training_file::TrainingFile;
 use super::{Global, Output};
 use anyhow::Context;
-use plackett::list_lessons::{ListLessons, TaughtLists, drawn_order, request_of};
+use plackett::listwise_examples::{ListwiseExamples, ListwiseTrainingSet, drawn_order, request_of};
 use plackett::pipeline::Models;
 use plackett_core::{Document, Query, RankRequest, Ranking};
 use plackett_train::Compute;
@@ -23,11 +23,11 @@ const TOGETHER: usize = 64;
 pub struct ListData {
     method: String,
     /// Made with the base.
-    lessons: ListLessons,
+    examples: ListwiseExamples,
     /// Lists of the file: each is taught in so many orders.
     count: usize,
-    taught: TaughtLists,
-    held: TaughtLists,
+    taught: ListwiseTrainingSet,
+    held: ListwiseTrainingSet,
     judged: Vec<JudgedList>,
 }
 
@@ -68,7 +68,7 @@ impl Shown {
         self.documents.iter().collect()
     }
 
-    /// As it is ranked: shown as in the lesson of its first order. `None` where no label is above 0, so that it has no nDCG.
+    /// As it is ranked: shown as in the example of its first order. `None` where no label is above 0, so that it has no nDCG.
     fn judged(self) -> Option<JudgedList> {
         let shown = drawn_order(self.documents.len(), self.seed, 0);
         let request = request_of(&self.query, &self.best(), &shown);
@@ -91,16 +91,16 @@ fn discounted(gains: impl Iterator<Item = f64>) -> f64 {
     gains.take(CUTOFF).enumerate().map(|(place, gain)| gain / (place as f64 + 2.0).log2()).sum()
 }
 
-/// The lessons of the model in a folder.
-fn lessons_of(folder: &Path, method: &str, global: &Global) -> anyhow::Result<ListLessons> {
+/// The examples of the model in a folder.
+fn examples_of(folder: &Path, method: &str, global: &Global) -> anyhow::Result<ListwiseExamples> {
     // From here on a folder, whatever a name like its own may stand for.
     let folder = std::path::absolute(folder).with_context(|| folder.display().to_string())?;
     let models = Models::new(Some(folder.to_string_lossy().into_owned()), global.models());
-    Ok(ListLessons::new(&models, None, method)?)
+    Ok(ListwiseExamples::new(&models, None, method)?)
 }
 
 impl ListData {
-    /// Reads lists and makes lessons of them; says how many texts were cut.
+    /// Reads lists and makes examples of them; says how many texts were cut.
     ///
     /// # Errors
     /// A record that has no order to teach, or that the method does not show whole; a method that cannot be taught.
@@ -119,9 +119,9 @@ impl ListData {
         };
         let lists = read(examples)?;
         let held_lists = validation.map(read).transpose()?.unwrap_or_default();
-        let lessons = lessons_of(base, &method, global)?;
-        let taught = teach(&lessons, &lists, file.orders.unwrap_or(1), output)?;
-        let held = teach(&lessons, &held_lists, 1, output)?;
+        let examples = examples_of(base, &method, global)?;
+        let taught = teach(&examples, &lists, file.orders.unwrap_or(1), output)?;
+        let held = teach(&examples, &held_lists, 1, output)?;
         let remarks = [taught.remarks("lists to learn from"), held.remarks("validation lists")].concat();
         remarks.iter().for_each(|remark| output.warn(remark));
         let count = held_lists.len();
@@ -132,7 +132,7 @@ impl ListData {
                 count - judged.len()
             ));
         }
-        Ok(ListData { method, lessons, count: lists.len(), taught, held, judged })
+        Ok(ListData { method, examples, count: lists.len(), taught, held, judged })
     }
 
     /// How many lists are learned from.
@@ -150,7 +150,7 @@ impl ListData {
         self.taught.cut + self.held.cut
     }
 
-    /// What tells these lessons from those of other data, methods and prompts.
+    /// What tells these examples from those of other data, methods and prompts.
     pub fn fingerprint(&self) -> [String; 2] {
         [self.taught.fingerprint(), self.held.fingerprint()]
     }
@@ -169,7 +169,7 @@ impl ListData {
         progress: &mut dyn FnMut(&StepRecord, usize),
         global: &Global,
     ) -> anyhow::Result<(Outcome, Option<[f64; 2]>)> {
-        let before = self.ndcg(&self.lessons)?;
+        let before = self.ndcg(&self.examples)?;
         // There 0 steps are none; here they are as many as the epochs ask for.
         let steps = job.settings.steps_over(self.taught.lists.len());
         let settings = Settings { steps, ..job.settings.clone() };
@@ -182,18 +182,18 @@ impl ListData {
             compute,
             progress,
         )?;
-        let trained = lessons_of(output, &self.method, global)?;
-        self.lessons.check_same(&trained)?;
+        let trained = examples_of(output, &self.method, global)?;
+        self.examples.check_same(&trained)?;
         let after = self.ndcg(&trained)?;
         Ok((outcome, before.zip(after).map(|(before, after)| [before, after])))
     }
 
     /// The mean nDCG of the validation lists as the method orders them with a model; `None` without such lists.
-    fn ndcg(&self, lessons: &ListLessons) -> anyhow::Result<Option<f64>> {
+    fn ndcg(&self, examples: &ListwiseExamples) -> anyhow::Result<Option<f64>> {
         if self.judged.is_empty() {
             return Ok(None);
         }
-        let ranker = lessons.ranker()?;
+        let ranker = examples.ranker()?;
         let mut sum = 0.0;
         for lists in self.judged.chunks(TOGETHER) {
             let requests: Vec<RankRequest> = lists.iter().map(|list| list.request.clone()).collect();
@@ -205,18 +205,18 @@ impl ListData {
     }
 }
 
-/// The lessons of lists, each in so many orders.
+/// The examples of lists, each in so many orders.
 fn teach(
-    lessons: &ListLessons,
+    examples: &ListwiseExamples,
     lists: &[Shown],
     orders: usize,
     output: &Output,
-) -> anyhow::Result<TaughtLists> {
+) -> anyhow::Result<ListwiseTrainingSet> {
     let bar = output.progress("prompts", lists.len() as u64);
-    let mut taught = TaughtLists::default();
+    let mut taught = ListwiseTrainingSet::default();
     let made = lists.iter().try_for_each(|list| {
         bar.inc(1);
-        lessons.teach((&list.query, &list.best()), (list.seed, orders), &mut taught)
+        examples.teach((&list.query, &list.best()), (list.seed, orders), &mut taught)
     });
     bar.finish_and_clear();
     made?;

@@ -1,7 +1,7 @@
 //! The file of `plackett train`: what is trained, on what and how.
 
 use anyhow::{Context, anyhow, bail};
-use plackett::list_lessons::{method_of, usual_objective};
+use plackett::listwise_examples::{method_of, usual_objective};
 use plackett_core::declaration::{nearest, suggestion};
 use plackett_core::formats::serde_problem;
 use plackett_train::TrainError;

@@ -5,9 +5,9 @@ use super::run::BoxError;
 use plackett_core::{Query, Ranking, Trace, Truncation};
 use plackett_genir::reverse_annealing::ReverseAnnealing;
 use plackett_genir::{Decoding, GenerativeRetriever, Retrieved};
+use plackett_lm::sha256::Sha256;
 use plackett_search::Index;
 use plackett_train::trainer::words_of;
-use sha2::{Digest, Sha256};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -150,8 +150,9 @@ impl Generator {
 
 /// What draws for a query follow from besides the seed.
 fn draws_of(text: &str) -> u64 {
-    let digest = Sha256::digest(text.as_bytes());
-    digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
+    let mut hash = Sha256::new();
+    hash.update(text);
+    hash.seed()
 }
 
 impl fmt::Debug for Generator {

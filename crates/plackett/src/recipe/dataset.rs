@@ -5,10 +5,10 @@ use super::field::Values;
 use super::task::{Surroundings, Task};
 use plackett_core::formats::{BeirFolder, trec};
 use plackett_core::{Document, Qrels, Query, Ranked, Ranking, Run, Trace};
+use plackett_lm::sha256::Sha256;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
-use sha2::{Digest, Sha256};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -297,8 +297,10 @@ fn full(source: plackett_core::IdListFull) -> StageError {
 
 /// A seed for one query: the same whatever other queries there are.
 pub fn seed_of(seed: u64, query: &str) -> u64 {
-    let hash = Sha256::new().chain_update(seed.to_le_bytes()).chain_update(query).finalize();
-    hash.iter().take(8).fold(0, |sum, &byte| sum << 8 | u64::from(byte))
+    let mut hash = Sha256::new();
+    hash.update(seed.to_le_bytes());
+    hash.update(query);
+    hash.seed()
 }
 
 /// Judged documents as candidates, in the order of the judgments.

@@ -6,7 +6,7 @@ use super::field::{Default, FieldKind, FieldSpec, Gives, Reader, Scale, Values};
 use super::graph;
 use super::registry::{Registry, StageKind};
 use super::source::{Place, Source};
-use sha2::{Digest, Sha256};
+use plackett_lm::sha256;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use toml::Spanned;
@@ -181,7 +181,7 @@ impl Recipe {
         let stages = self.scales.iter().flat_map(|scale| &scale.stages);
         let kinds: BTreeMap<&str, u32> = stages.map(|stage| (stage.kind.name, stage.kind.version)).collect();
         let kinds: String = kinds.iter().map(|(name, version)| format!("{name} {version}\n")).collect();
-        hex(&Sha256::digest((table.to_string() + &kinds).as_bytes()))
+        sha256::hex_digest(table.to_string() + &kinds)
     }
 }
 
@@ -194,11 +194,6 @@ impl AtScale {
     fn names(&self) -> Vec<&str> {
         self.stages.iter().map(|stage| stage.name.as_str()).collect()
     }
-}
-
-/// Bytes in hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Splits `STAGE/NUMBER`.

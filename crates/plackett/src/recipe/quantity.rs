@@ -1,5 +1,6 @@
 //! Measured quantities: one value for each query or seed, so that two of them can be compared in pairs.
 
+pub use plackett_eval::mean;
 use plackett_eval::{Interval, IntervalOptions};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -105,11 +106,6 @@ impl Quantity {
             None => Ok(pairs),
         }
     }
-}
-
-/// Arithmetic mean; 0 of nothing.
-pub fn mean(values: &[f64]) -> f64 {
-    if values.is_empty() { 0.0 } else { values.iter().sum::<f64>() / values.len() as f64 }
 }
 
 /// The 95 % interval of the mean of some values.

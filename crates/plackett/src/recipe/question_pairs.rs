@@ -8,8 +8,8 @@ use plackett_core::formats::{BeirWriter, FormatError, read_json_lines};
 use plackett_core::{Document, Qrels, Query};
 use plackett_train::random::Stream;
 use plackett_train::trainer::words_of;
+use plackett_lm::sha256;
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::path::Path;
@@ -27,9 +27,9 @@ const LINE: usize = 1 << 20;
 /// As [`Collection::load`], or a file that cannot be written.
 pub fn dataset(values: &Values, surroundings: &Surroundings) -> Result<Dataset, StageError> {
     let pairs = surroundings.collection(values.word("collection"))?.join(PAIRS);
-    let mut hash = Sha256::new();
+    let mut hash = sha256::Sha256::new();
     hash.update(format!("{:?} {}", values.written(), hash_file(&pairs)?));
-    let name: String = hash.finalize().iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+    let name = sha256::hex(&hash.digest()[..12]);
     let folder = surroundings.cache.join(QUESTION_PASSAGES).join(name);
     if !folder.join("queries.jsonl").is_file() {
         Collection::load(values, surroundings)?.write(&folder)?;

@@ -3,13 +3,13 @@
 use super::claim::{Quantities, Verdict};
 use super::error::{Problem, RecipeError, StageError};
 use super::field::{Gives, Scale};
-use super::file::{AtScale, ClaimDefinition, Recipe, StageDefinition, Waiting, hex, quantity_parts};
+use super::file::{AtScale, ClaimDefinition, Recipe, StageDefinition, Waiting, quantity_parts};
 use super::quantity::Quantity;
 use super::registry::{Estimate, Made};
 use super::task::{Input, Progress, Surroundings, Task};
 use plackett_core::formats::atomic;
+use plackett_lm::sha256::Sha256;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -252,10 +252,8 @@ impl<'a> Runner<'a> {
     fn key(&self, stage: &StageDefinition, keys: &BTreeMap<usize, String>) -> Result<String, StageError> {
         let mut hasher = Sha256::new();
         let mut add = |name: &str, value: &str| {
-            for part in [name, value] {
-                hasher.update((part.len() as u64).to_le_bytes());
-                hasher.update(part);
-            }
+            hasher.update_part(name);
+            hasher.update_part(value);
         };
         add("format", &CACHE_FORMAT.to_string());
         add(stage.kind.name, &stage.kind.version.to_string());
@@ -271,7 +269,7 @@ impl<'a> Runner<'a> {
         for (name, value) in (stage.kind.outside)(&stage.values, self.surroundings)? {
             add(&name, &value);
         }
-        Ok(hex(&hasher.finalize()))
+        Ok(hasher.hex_digest())
     }
 
     fn stage(

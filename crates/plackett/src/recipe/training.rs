@@ -20,7 +20,7 @@ const KEPT_EVERY: usize = 10;
 pub fn train_within(
     task: &Task<'_>,
     label: &str,
-    lesson: &dyn trainer::Task,
+    learning: &dyn trainer::Task,
     parameters: &mut Parameters,
     settings: &Settings,
 ) -> Result<Report, StageError> {
@@ -28,7 +28,7 @@ pub fn train_within(
     let mut progress =
         |record: &StepRecord, total: usize| (task.progress)(label, record.step as u64, total as u64);
     let compute = Compute::new(rayon::current_num_threads());
-    Ok(train(lesson, &compute, parameters, &settings, (None, ""), None, &mut progress)?)
+    Ok(train(learning, &compute, parameters, &settings, (None, ""), None, &mut progress)?)
 }
 
 /// The same with a log and checkpoints in a folder `part` of the stage, from which a run that was killed goes on to the same bits. The folder
@@ -39,7 +39,7 @@ pub fn train_within(
 pub fn train_kept(
     task: &Task<'_>,
     (part, label): (&str, &dyn Fn() -> String),
-    lesson: &dyn trainer::Task,
+    learning: &dyn trainer::Task,
     parameters: &mut Parameters,
     settings: &Settings,
     hooks: Option<&mut dyn Hooks>,
@@ -51,7 +51,7 @@ pub fn train_kept(
         |record: &StepRecord, total: usize| (task.progress)(&label(), record.step as u64, total as u64);
     let compute = Compute::new(rayon::current_num_threads());
     // The stage's folder is named after all that the result depends on: what lies in it is of the same training.
-    Ok(train(lesson, &compute, parameters, &settings, (Some(&folder), part), hooks, &mut progress)?)
+    Ok(train(learning, &compute, parameters, &settings, (Some(&folder), part), hooks, &mut progress)?)
 }
 
 /// How a scorer of vectors is learned.
@@ -81,13 +81,13 @@ pub fn learn_scorer(
     let mut parameters = Parameters::default();
     let scorer = VectorScorer::hidden(&mut parameters, training.width, values.count("hidden"), training.seed);
     let objective = parse_sum(training.objective).map_err(|error| StageError::Work(error.to_string()))?;
-    let lesson = VectorTask { scorer: scorer.clone(), lists, objective, temperature: 1.0 };
+    let learning = VectorTask { scorer: scorer.clone(), lists, objective, temperature: 1.0 };
     let settings = Settings {
         batch: training.batch.min(lists.len()),
         seed: training.seed,
         decay: training.decay,
         ..settings_of(values)
     };
-    train_within(task, task.name, &lesson, &mut parameters, &settings)?;
+    train_within(task, task.name, &learning, &mut parameters, &settings)?;
     Ok((scorer, parameters))
 }

@@ -2,6 +2,8 @@
 //! something else.
 
 use crate::common::{Done, command, plackett};
+use plackett_rank::MethodSpec;
+use plackett_train::in_context::InContextSettings;
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -228,4 +230,10 @@ fn a_killed_command_leaves_no_half_block_index() {
     assert_eq!(checked(path), "10 of 10 documents from the block index");
     let names = std::fs::read_dir(&blocks).unwrap().count();
     assert_eq!(names, 3, "one file, its record and the lock: what was left is gone");
+}
+
+#[test]
+fn questions_stand_where_block_rank_learns_that_they_do() {
+    let asked = MethodSpec::find("block-rank").unwrap().defaults().count("query-position");
+    assert_eq!(asked, InContextSettings::at(1).query_position as usize);
 }

@@ -304,7 +304,7 @@ fn damage_in_what_a_budget_allowed_is_said() {
         let mut settings: serde_json::Value = serde_json::from_str(&head).unwrap();
         settings["arguments"]["chosen"] = chosen;
         let text = settings.to_string();
-        let hash = plackett::content_hash::of_text(&text);
+        let hash = plackett_lm::sha256::hex_digest(&text);
         std::fs::write(&kept, format!("{} {text}\n", &hash[..16])).unwrap();
         let done = rerank(at, &how, "out.jsonl", &["--resume"]).expect(2);
         let said = [words, "out.jsonl.unfinished", "what the budget allowed"];

@@ -9,7 +9,7 @@ use crate::decoder::kv::segment::KvSegment;
 use crate::decoder::model::DecoderModel;
 use crate::error::LmError;
 use crate::files::weights::map_file;
-use sha2::{Digest, Sha256};
+use crate::sha256;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -37,7 +37,7 @@ impl DecoderModel {
         let files = crate::store::fingerprint(self.path()).map_err(|e| LmError::Argument(e.to_string()))?;
         let depth = self.depth.map(|depth| format!(" {depth} layers")).unwrap_or_default();
         let text = format!("{files} {:?}{depth}", self.precision);
-        let found: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+        let found = sha256::hex_digest(text);
         Ok(self.fingerprint.get_or_init(|| found).clone())
     }
 
@@ -223,7 +223,7 @@ fn check_model(table: &BlockTable, model: &DecoderModel, path: &Path) -> Result<
         }
         Err(LmError::BlockModel { path: path.to_path_buf(), what, found, expected, remedy })
     };
-    let hex = |bytes: [u8; 32]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hex = |bytes: [u8; 32]| sha256::hex(&bytes);
     let again = "write the block store again with this model and precision";
     let fingerprints = (table.fingerprint, model.fingerprint_bytes()?);
     differs("the model's fingerprint", hex(fingerprints.0), hex(fingerprints.1), again)?;

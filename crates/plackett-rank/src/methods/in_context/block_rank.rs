@@ -165,7 +165,7 @@ impl BlockRank {
     fn new(template: Template, options: &OptionValues) -> Result<BlockRank, MethodError> {
         check_blocks(&template)?;
         let layers = layers_of(options);
-        let query_position = options.get_count("query-position").unwrap_or(8192);
+        let query_position = options.count("query-position");
         let attention = AttentionOptions {
             layout: BlockLayout::Blocks { query_position },
             layers,

@@ -1,6 +1,7 @@
 //! What the two thin layers begin with.
 
 use crate::adapter::{SvdSolver, truncated_svd};
+use crate::nn::init;
 use crate::random::Stream;
 use nalgebra::DMatrix;
 
@@ -96,7 +97,7 @@ fn best_first(matrix: &DMatrix<f64>, g: &DMatrix<f64>) -> DMatrix<f64> {
 /// Evenly from ±1/√inputs of each thin layer, as new linear layers begin.
 fn random((outputs, inputs): (usize, usize), rank: usize, seed: u64) -> Thin {
     let draw = |stream: u64, count: usize, width: usize| {
-        crate::adapter::basis::uniform(Stream::new(seed, stream), count, 1.0 / (width as f32).sqrt())
+        init::uniform(Stream::new(seed, stream), count, 1.0 / (width as f32).sqrt())
     };
     Thin { up: draw(0xA1, outputs * rank, rank), down: draw(0xA0, rank * inputs, inputs) }
 }

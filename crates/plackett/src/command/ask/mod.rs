@@ -112,43 +112,56 @@ struct Told<'a> {
     seconds: f64,
 }
 
+/// Everything that is read, opened and checked before a model is asked.
+struct Prepared {
+    ranker: &'static CoverageRanker,
+    /// The aspects, where the model is not to find them.
+    given: Option<Vec<Aspect>>,
+    index: Index,
+    trace: Option<TraceFile>,
+    settings: Settings,
+    models: Models,
+    asker: Option<Asker>,
+    pipeline: Pipeline,
+}
+
+impl Prepared {
+    fn new(arguments: &Arguments, global: &Global, output: &Output) -> Result<Prepared, Failure> {
+        if arguments.question.trim().is_empty() {
+            return Err(AskError::NoQuestion.into());
+        }
+        arguments.files().check(output)?;
+        let ranker = rankers::find(&arguments.ranker, arguments.lambda)?;
+        let given = given_aspects(arguments)?;
+        let index = open_index(&arguments.index)?;
+        let trace = arguments.trace.as_deref().map(|path| TraceFile::new(path, false)).transpose()?;
+        let mut settings = arguments.long_text.settings()?;
+        settings.audit = trace.as_ref().map(TraceFile::audit);
+        let name = arguments.model.clone().unwrap_or_else(|| USUAL_MODEL.into());
+        let models = Models::new(Some(name), global.models());
+        let asks = Asks { aspects: given.is_none(), list: ranker.asks_model, answer: !arguments.no_answer };
+        let asker = asks.asker(arguments, &models, &settings)?;
+        let pipeline = search_pipeline(arguments, &index, global)?;
+        Paths::default().opens_methods(&pipeline).writes("--trace", &arguments.trace).check(output)?;
+        arguments.check_long_text(asker.is_some(), &pipeline)?;
+        if arguments.pipeline.is_none() {
+            Pipeline::default_remark(&index).inspect(|remark| output.warn(remark));
+        }
+        remark_on_version(&index, output);
+        Ok(Prepared { ranker, given, index, trace, settings, models, asker, pipeline })
+    }
+}
+
 /// Runs the command.
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let start = Instant::now();
-    if arguments.question.trim().is_empty() {
-        return Err(AskError::NoQuestion.into());
-    }
-    arguments.files().check(output)?;
-    let ranker = rankers::find(&arguments.ranker, arguments.lambda)?;
-    let given = given_aspects(arguments)?;
-    let index = open_index(&arguments.index)?;
-    let trace = arguments.trace.as_deref().map(|path| TraceFile::new(path, false)).transpose()?;
-    let mut settings = arguments.long_text.settings()?;
-    settings.audit = trace.as_ref().map(TraceFile::audit);
-    let name = arguments.model.clone().unwrap_or_else(|| USUAL_MODEL.into());
-    let models = Models::new(Some(name), global.models());
-    let asks = Asks { aspects: given.is_none(), list: ranker.asks_model, answer: !arguments.no_answer };
-    let asker = asks.asker(arguments, &models, &settings)?;
-    let pipeline = search_pipeline(arguments, &index, global)?;
-    Paths::default().opens_methods(&pipeline).writes("--trace", &arguments.trace).check(output)?;
-    if let (Some(flag), None, false) = (arguments.long_text.given(), &asker, pipeline.has_rerankers()) {
-        return Err(anyhow::anyhow!(
-            "{flag}: no model is asked and `{pipeline}` has no reranker, which are what it is for; leave the flag out"
-        )
-        .into());
-    }
-    if arguments.pipeline.is_none() {
-        Pipeline::default_remark(&index).inspect(|remark| output.warn(remark));
-    }
-    remark_on_version(&index, output);
-
-    let aspect_options = aspect_options(arguments);
-    let answer_options = answer_options(arguments);
+    let Prepared { ranker, given, index, trace, settings, models, asker, pipeline } =
+        Prepared::new(arguments, global, output)?;
     let explored = match (&given, &asker) {
         (None, Some(asker)) => {
-            let bar = waiting(output, "finding aspects");
-            let explored = asker.aspects(&arguments.question, &aspect_options).map_err(failure);
-            bar.finish_and_clear();
+            let explored = waiting(output, "finding aspects", || {
+                asker.aspects(&arguments.question, &aspect_options(arguments)).map_err(failure)
+            });
             Some(written(explored, trace.as_ref())?)
         }
         _ => None,
@@ -161,7 +174,6 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let options = FacetOptions { depth: arguments.depth as usize, most: arguments.pool as usize };
     let found = facets::candidates(&pipeline, &index, &arguments.question, aspects, &options)?;
     let documents: Vec<&Document> = found.documents.iter().collect();
-    let bar = waiting(output, "ordering passages");
     let choice = rankers::Choice {
         ranker,
         asker: asker.as_ref(),
@@ -172,16 +184,17 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         lambda: arguments.lambda,
         k: arguments.k as usize,
     };
-    let ordered = choice.order(&arguments.question, aspects, &found.pool, &documents);
-    bar.finish_and_clear();
+    let ordered = waiting(output, "ordering passages", || {
+        choice.order(&arguments.question, aspects, &found.pool, &documents)
+    });
     let (ordered, remarks) = written(ordered, trace.as_ref())?;
     let answer = match &asker {
         Some(asker) if !arguments.no_answer && !ordered.positions.is_empty() => {
             let passages: Vec<&Document> = ordered.positions.iter().map(|at| documents[*at]).collect();
-            let bar = waiting(output, "writing the answer");
-            let answer =
-                asker.answer(&arguments.question, aspects, &passages, &answer_options).map_err(failure);
-            bar.finish_and_clear();
+            let answer = waiting(output, "writing the answer", || {
+                let options = answer_options(arguments);
+                asker.answer(&arguments.question, aspects, &passages, &options).map_err(failure)
+            });
             Some(written(answer, trace.as_ref())?)
         }
         _ => None,
@@ -237,6 +250,16 @@ impl Asks {
 }
 
 impl Arguments {
+    /// Refuses flags about long texts where none is read.
+    fn check_long_text(&self, asks: bool, pipeline: &Pipeline) -> anyhow::Result<()> {
+        match self.long_text.given() {
+            Some(flag) if !asks && !pipeline.has_rerankers() => bail!(
+                "{flag}: no model is asked and `{pipeline}` has no reranker, which are what it is for; leave the flag out"
+            ),
+            _ => Ok(()),
+        }
+    }
+
     /// The files that the flags name.
     fn files(&self) -> Paths {
         let files = Paths::default().opens("INDEX", [&self.index]).reads("--aspects", &self.aspects);
@@ -301,8 +324,11 @@ fn written<T>(result: Result<T, Failure>, trace: Option<&TraceFile>) -> Result<T
     result
 }
 
-fn waiting(output: &Output, what: &str) -> indicatif::ProgressBar {
+/// What some work gives, which may take a while.
+fn waiting<T>(output: &Output, what: &str, work: impl FnOnce() -> T) -> T {
     let bar = output.counter(what);
     bar.enable_steady_tick(Duration::from_millis(200));
-    bar
+    let made = work();
+    bar.finish_and_clear();
+    made
 }

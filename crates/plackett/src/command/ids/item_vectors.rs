@@ -10,10 +10,10 @@ use plackett::pipeline::{ModelOptions, Models};
 use plackett_core::formats::{FormatError, Lines, json_problem};
 use plackett_ids::{Item, VectorTable};
 use plackett_lm::EmbedOptions;
+use plackett_lm::sha256::Sha256;
 use plackett_lm::store::Store;
 use serde::Deserialize;
 use serde_json::json;
-use sha2::{Digest, Sha256};
 use std::path::Path;
 
 /// Texts of one call of the model.
@@ -208,9 +208,7 @@ fn text(item: &Item) -> String {
 fn hash(items: &[Item]) -> String {
     let mut hasher = Sha256::new();
     for item in items {
-        let text = text(item);
-        hasher.update((text.len() as u64).to_le_bytes());
-        hasher.update(text);
+        hasher.update_part(text(item));
     }
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hasher.hex_digest()
 }

@@ -7,8 +7,8 @@
 use anyhow::{Context, bail};
 use plackett::content_hash::is_stream;
 use plackett_ids::bytes_of;
+use plackett_lm::sha256;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -21,8 +21,7 @@ const PROGRESS: &str = "progress.jsonl";
 /// everybody may write, somebody else could have put it there first.
 pub fn folder_of(output: &Path, identity: &str, cache: &Path) -> PathBuf {
     if is_stream(output) {
-        let name = format!("vectors-{}.unfinished", &hash(identity.as_bytes())[..16]);
-        return cache.join(name);
+        return cache.join(format!("vectors-{}.unfinished", &sha256::hex_digest(identity)[..16]));
     }
     let mut name = output.file_name().unwrap_or_default().to_os_string();
     name.push(".unfinished");
@@ -97,7 +96,7 @@ impl KeptVectors {
                 let length = (block.rows as u64).saturating_mul(4 * self.dimension as u64);
                 let mut own = Vec::new();
                 (&mut bytes).take(length).read_to_end(&mut own)?;
-                if own.len() as u64 != length || hash(&own) != block.sha256 {
+                if own.len() as u64 != length || sha256::hex_digest(&own) != block.sha256 {
                     break;
                 }
                 (self.rows, self.cut) = (self.rows + block.rows, self.cut + block.cut);
@@ -141,7 +140,7 @@ impl KeptVectors {
         let rows = vectors.len() / self.dimension.max(1);
         // A block counts from its line on, which is written after it.
         self.vectors.write_all(&bytes).with_context(shown)?;
-        let line = serde_json::to_string(&Block { rows, cut, sha256: hash(&bytes) })?;
+        let line = serde_json::to_string(&Block { rows, cut, sha256: sha256::hex_digest(&bytes) })?;
         writeln!(self.progress, "{line}").with_context(shown)?;
         (self.rows, self.cut) = (self.rows + rows, self.cut + cut);
         Ok(())
@@ -167,10 +166,6 @@ impl KeptVectors {
         }
         std::fs::remove_dir(&self.folder).with_context(gone)
     }
-}
-
-fn hash(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -13,11 +13,11 @@ use plackett_genir::representation::{PairSource, TextPair};
 use plackett_genir::{GenerativeRetriever, GenirError, RETRIEVER_FILE};
 use plackett_ids::scheme::{Reads, parse};
 use plackett_ids::{Catalogue, VectorTable};
+use plackett_lm::sha256::Sha256;
 use plackett_search::{Bm25, Index};
 use plackett_train::Compute;
-use plackett_train::trainer::{Keeping, StepRecord, words_of};
+use plackett_train::trainer::{Checkpointing, StepRecord, words_of};
 use serde_json::json;
-use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -126,8 +126,8 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         |_: (usize, usize), record: &StepRecord, _: usize| bar.set_position(record.step as u64);
     let compute = Compute::new(rayon::current_num_threads());
     let identity = identity(&training, &catalogue, &data);
-    let keeping = Keeping { folder: &work, identity: &identity, every: arguments.checkpoint };
-    let learned = training.learn(&data, catalogue, &compute, Some(&keeping), &mut progress)?;
+    let checkpointing = Checkpointing { folder: &work, identity: &identity, every: arguments.checkpoint };
+    let learned = training.learn(&data, catalogue, &compute, Some(&checkpointing), &mut progress)?;
     bar.finish_and_clear();
     if learned.resumed > 0 {
         output.note(&format!("went on after {} steps of an earlier run", learned.resumed));
@@ -189,11 +189,10 @@ fn identity(training: &RetrieverTraining, catalogue: &Catalogue, data: &Learning
     let of_documents = data.documents.iter().flat_map(|document| [&document.title, &document.text]);
     let of_queries = data.labelled.pairs.iter().map(|pair| &pair.text);
     for text in of_documents.chain(of_queries) {
-        hasher.update((text.len() as u64).to_le_bytes());
-        hasher.update(text);
+        hasher.update_part(text);
     }
     data.labelled.pairs.iter().for_each(|pair| hasher.update((pair.document as u64).to_le_bytes()));
-    let texts: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let texts = hasher.hex_digest();
     json!({"training": training, "catalogue": catalogue.sha256(), "texts": texts}).to_string()
 }
 

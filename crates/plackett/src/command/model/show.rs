@@ -3,7 +3,8 @@
 use crate::command::{Outcome, Output};
 use plackett::golden::Subject;
 use plackett::pipeline::{LocalModel, ModelOptions};
-use plackett_lm::decoder::PairPrompt;
+use plackett_lm::decoder::{DecoderModel, PairPrompt};
+use plackett_lm::seq2seq::EncoderDecoder;
 use plackett_lm::store::Resolved;
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
@@ -34,53 +35,8 @@ pub(super) fn run(model: &Resolved, options: &ModelOptions, output: &Output) -> 
     ];
     facts.extend(match &opened {
         Subject::Texts(model) => of_texts(model),
-        Subject::Decoder(model) => {
-            let info = model.info();
-            let family =
-                format!("{}, {} layers of {}, {} heads", info.family, info.layers, info.hidden, info.heads);
-            let prompt = PairPrompt::recognize(model).ok().flatten();
-            let pairs = prompt.is_some();
-            let gives = match prompt {
-                Some(prompt) => {
-                    format!("text, probabilities of tokens, scores of pairs (prompt {})", prompt.name)
-                }
-                None => "text, probabilities of tokens".to_string(),
-            };
-            let mut facts = vec![
-                fact("family", info.family.clone(), "family", family),
-                fact("kind", "decoder", "gives", gives),
-                fact("cross_encoder", pairs, "", ""),
-                fact("layers", info.layers, "", ""),
-                fact("hidden", info.hidden, "", ""),
-                fact("heads", info.heads, "", ""),
-                fact("vocabulary", info.vocabulary, "vocabulary", format!("{} tokens", info.vocabulary)),
-                fact("max_tokens", info.positions, "longest text", format!("{} tokens", info.positions)),
-            ];
-            facts.extend(machine(info.precision, info.weight_bytes, info.isa.name(), info.threads));
-            facts
-        }
-        Subject::EncoderDecoder(model, _) => {
-            let (read, written) = (model.source_tokens(), model.output_tokens());
-            let mut facts = vec![
-                fact("family", model.family(), "family", model.family()),
-                fact("kind", "encoder-decoder", "gives", "text, probabilities of tokens"),
-                fact(
-                    "vocabulary",
-                    model.vocabulary(),
-                    "vocabulary",
-                    format!("{} tokens", model.vocabulary()),
-                ),
-                fact("max_tokens", read, "longest text", format!("{read} tokens")),
-                fact("max_output_tokens", written, "longest output", format!("{written} tokens")),
-            ];
-            facts.extend(machine(
-                model.precision(),
-                model.weight_bytes(),
-                model.isa().name(),
-                model.threads(),
-            ));
-            facts
-        }
+        Subject::Decoder(model) => of_decoder(model),
+        Subject::EncoderDecoder(model, _) => of_encoder_decoder(model),
     });
     if output.json {
         let object: Map<String, Value> =
@@ -92,6 +48,43 @@ pub(super) fn run(model: &Resolved, options: &ModelOptions, output: &Output) -> 
         writeln!(text, "{name:<14} {value}")?;
     }
     Ok(output.print(&text)?)
+}
+
+fn of_decoder(model: &DecoderModel) -> Vec<Fact> {
+    let info = model.info();
+    let family = format!("{}, {} layers of {}, {} heads", info.family, info.layers, info.hidden, info.heads);
+    let prompt = PairPrompt::recognize(model).ok().flatten();
+    let pairs = prompt.is_some();
+    let gives = match prompt {
+        Some(prompt) => format!("text, probabilities of tokens, scores of pairs (prompt {})", prompt.name),
+        None => "text, probabilities of tokens".to_string(),
+    };
+    let mut facts = vec![
+        fact("family", info.family.clone(), "family", family),
+        fact("kind", "decoder", "gives", gives),
+        fact("cross_encoder", pairs, "", ""),
+        fact("layers", info.layers, "", ""),
+        fact("hidden", info.hidden, "", ""),
+        fact("heads", info.heads, "", ""),
+        fact("vocabulary", info.vocabulary, "vocabulary", format!("{} tokens", info.vocabulary)),
+        fact("max_tokens", info.positions, "longest text", format!("{} tokens", info.positions)),
+    ];
+    facts.extend(machine(info.precision, info.weight_bytes, info.isa.name(), info.threads));
+    facts
+}
+
+fn of_encoder_decoder(model: &EncoderDecoder) -> Vec<Fact> {
+    let (read, written) = (model.source_tokens(), model.output_tokens());
+    let vocabulary = model.vocabulary();
+    let mut facts = vec![
+        fact("family", model.family(), "family", model.family()),
+        fact("kind", "encoder-decoder", "gives", "text, probabilities of tokens"),
+        fact("vocabulary", vocabulary, "vocabulary", format!("{vocabulary} tokens")),
+        fact("max_tokens", read, "longest text", format!("{read} tokens")),
+        fact("max_output_tokens", written, "longest output", format!("{written} tokens")),
+    ];
+    facts.extend(machine(model.precision(), model.weight_bytes(), model.isa().name(), model.threads()));
+    facts
 }
 
 fn of_texts(opened: &LocalModel) -> Vec<Fact> {

@@ -50,7 +50,7 @@ pub fn render(
         text.push_str(&format!(
             "    {} {} {}  {}\n",
             style(entry.rank).bold(),
-            moved(place.get(entry.id.as_str()).copied(), entry.rank),
+            rank_change(place.get(entry.id.as_str()).copied(), entry.rank),
             style(plain(title)).cyan(),
             grade
         ));
@@ -63,7 +63,7 @@ pub fn render(
 }
 
 /// How a document moved from the baseline's place.
-fn moved(before: Option<usize>, after: usize) -> String {
+fn rank_change(before: Option<usize>, after: usize) -> String {
     let text = match before {
         None => format!("{:>4}", "new"),
         Some(before) if before > after => format!("{:>4}", format!("▲{}", before - after)),
@@ -97,8 +97,8 @@ mod tests {
     #[test]
     fn movement_is_told_from_the_reader_s_side() {
         console::set_colors_enabled(false);
-        assert_eq!(moved(Some(5), 2).trim(), "▲3");
-        assert_eq!(moved(Some(1), 2).trim(), "▼1");
-        assert_eq!(moved(None, 2).trim(), "new");
+        assert_eq!(rank_change(Some(5), 2).trim(), "▲3");
+        assert_eq!(rank_change(Some(1), 2).trim(), "▼1");
+        assert_eq!(rank_change(None, 2).trim(), "new");
     }
 }

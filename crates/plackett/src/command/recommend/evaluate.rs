@@ -6,13 +6,14 @@ use crate::command::number::whole;
 use crate::command::paths::Paths;
 use crate::command::table::{Align, Table};
 use crate::command::{Global, Outcome, Output};
+use anyhow::bail;
 use clap::Args;
 use plackett::content_hash::{content, is_stream};
 use plackett_eval::{Interval, IntervalOptions};
 use plackett_rec::{
-    Configured, EvaluationOptions, FitData, FitStep, Fitting, ListStatistics, PopularityGroup, RECOMMENDERS,
-    Recommender, TargetRank, Training, evaluate, leave_last_out, list_statistics, parse, popularity_groups,
-    read_titles, split_at,
+    Configured, EvaluationOptions, FitData, FitStep, Fitting, Interactions, ListStatistics, PopularityGroup,
+    RECOMMENDERS, Recommender, TargetRank, Training, evaluate, leave_last_out, list_statistics, parse,
+    popularity_groups, read_titles, split_at,
 };
 use plackett_train::Compute;
 use serde_json::{Value, json};
@@ -70,16 +71,22 @@ impl Measured {
     pub fn hit_rate(&self, cases: &[usize], k: usize) -> f64 {
         cases.iter().map(|case| self.ranks[*case].hit(k)).sum::<f64>() / cases.len().max(1) as f64
     }
+
+    /// Says in how many lists the place of what is asked for is not one.
+    fn remark_on_ties(&self, output: &Output) {
+        let tied = self.ranks.iter().filter(|rank| rank.tied > 0).count();
+        if tied > 0 {
+            output.warn(&format!(
+                "{}: in {tied} lists others have the score of what is asked for, which then has the middle of their places",
+                self.configured
+            ));
+        }
+    }
 }
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
-    let untrained =
-        || RECOMMENDERS.iter().filter(|spec| !spec.draws).map(|spec| spec.name.to_string()).collect();
-    let wanted: Vec<String> =
-        if arguments.recommender.is_empty() { untrained() } else { arguments.recommender.clone() };
-    let wanted = wanted.iter().map(|text| parse(text)).collect::<Result<Vec<Configured>, _>>()?;
-    check_seed(arguments.seed, &wanted)?;
+    let wanted = arguments.recommenders()?;
     exists("--titles", arguments.titles.as_deref())?;
     Paths::default()
         .reads("INTERACTIONS", [&arguments.data.interactions])
@@ -90,47 +97,13 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         check_report(report)?;
     }
     let all = arguments.data.read(global, output)?;
-    let titles = match &arguments.titles {
-        Some(path) => read_titles(path, global.max_line_bytes)?,
-        None => HashMap::new(),
-    };
-    let untitled = all.items.iter().filter(|item| !titles.contains_key(*item)).count();
-    if arguments.titles.is_some() && untitled > 0 {
-        output.warn(&format!("{untitled} of {} items have no title and are shown by name", all.items.len()));
-    }
-    let split = match arguments.after {
-        Some(time) => split_at(&all, time),
-        None => leave_last_out(&all, usize::from(arguments.validation)),
-    };
-    if split.cases.is_empty() {
-        return Err(match arguments.after {
-            Some(time) => anyhow::anyhow!(
-                "--after {time}: no user has an event before this time and one after it; times are in the unit of the file"
-            ),
-            None => anyhow::anyhow!("no user has an event to ask for and one before it"),
-        }
-        .into());
-    }
-    if split.untested > 0 {
-        output.warn(&format!(
-            "{} of {} users have too few events and are not tested",
-            split.untested,
-            all.users.len()
-        ));
-    }
+    let titles = arguments.read_titles(&all, global, output)?;
+    let split = arguments.split(&all, output)?;
     let measured = wanted
         .into_iter()
         .map(|configured| measure(arguments, configured, &split, all.items.len(), output))
         .collect::<anyhow::Result<Vec<_>>>()?;
-    for one in &measured {
-        let tied = one.ranks.iter().filter(|rank| rank.tied > 0).count();
-        if tied > 0 {
-            output.warn(&format!(
-                "{}: in {tied} lists others have the score of what is asked for, which then has the middle of their places",
-                one.configured
-            ));
-        }
-    }
+    measured.iter().for_each(|one| one.remark_on_ties(output));
     let groups = popularity_groups(&split.cases, &counts(&split, all.items.len()), GROUPS);
     if let Some(path) = &arguments.report {
         let (protocol, k) = (arguments.protocol(), arguments.k);
@@ -152,6 +125,60 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
 }
 
 impl Arguments {
+    /// The recommenders that are asked for; without any, those that nothing is drawn for.
+    fn recommenders(&self) -> anyhow::Result<Vec<Configured>> {
+        let untrained = RECOMMENDERS.iter().filter(|spec| !spec.draws).map(|spec| spec.name);
+        let wanted = match self.recommender.is_empty() {
+            true => untrained.map(parse).collect::<Result<Vec<Configured>, _>>()?,
+            false => self.recommender.iter().map(|text| parse(text)).collect::<Result<Vec<_>, _>>()?,
+        };
+        check_seed(self.seed, &wanted)?;
+        Ok(wanted)
+    }
+
+    /// The titles of the page by item.
+    fn read_titles(
+        &self,
+        all: &Interactions,
+        global: &Global,
+        output: &Output,
+    ) -> anyhow::Result<HashMap<String, String>> {
+        let Some(path) = &self.titles else { return Ok(HashMap::new()) };
+        let titles = read_titles(path, global.max_line_bytes)?;
+        let untitled = all.items.iter().filter(|item| !titles.contains_key(*item)).count();
+        if untitled > 0 {
+            output.warn(&format!(
+                "{untitled} of {} items have no title and are shown by name",
+                all.items.len()
+            ));
+        }
+        Ok(titles)
+    }
+
+    /// What is learned from and what is asked for.
+    fn split(&self, all: &Interactions, output: &Output) -> anyhow::Result<Training> {
+        let split = match self.after {
+            Some(time) => split_at(all, time),
+            None => leave_last_out(all, usize::from(self.validation)),
+        };
+        if split.cases.is_empty() {
+            match self.after {
+                Some(time) => bail!(
+                    "--after {time}: no user has an event before this time and one after it; times are in the unit of the file"
+                ),
+                None => bail!("no user has an event to ask for and one before it"),
+            }
+        }
+        if split.untested > 0 {
+            output.warn(&format!(
+                "{} of {} users have too few events and are not tested",
+                split.untested,
+                all.users.len()
+            ));
+        }
+        Ok(split)
+    }
+
     /// How test cases are made, in a sentence.
     fn protocol(&self) -> String {
         match (self.after, self.validation) {
@@ -187,7 +214,7 @@ impl Arguments {
 fn check_report(report: &Path) -> anyhow::Result<()> {
     let folder = report.parent().filter(|folder| !folder.as_os_str().is_empty());
     if report.is_dir() || folder.is_some_and(|folder| !folder.is_dir()) {
-        anyhow::bail!("--report {}: name a file in a folder that is there", report.display());
+        bail!("--report {}: name a file in a folder that is there", report.display());
     }
     Ok(())
 }

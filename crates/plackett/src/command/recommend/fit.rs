@@ -7,11 +7,11 @@ use crate::command::{Global, Outcome, Output, training_folder};
 use anyhow::Context;
 use clap::Args;
 use plackett::content_hash::{content, is_stream};
+use plackett_lm::sha256::Sha256;
 use plackett_rec::{Configured, FitData, FitStep, Fitting, Interactions, ModelFolder, parse, read_titles};
 use plackett_train::Compute;
-use plackett_train::trainer::Keeping;
+use plackett_train::trainer::Checkpointing;
 use serde_json::json;
-use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -79,7 +79,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     if training_folder::begin(&work, &identity)? {
         output.note("goes on from the last checkpoint of a fit that was interrupted");
     }
-    let kept = Keeping { folder: &work, identity: &identity, every: training_folder::EVERY };
+    let kept = Checkpointing { folder: &work, identity: &identity, every: training_folder::EVERY };
     let mut fitting = Fitting { compute, seed, kept: Some(kept), progress: &mut progress };
     let data = FitData { catalogue: all.items.len(), sequences: &all.sequences };
     let fitted = configured.fit(&data, &mut fitting)?;
@@ -126,7 +126,7 @@ fn identity(configured: &Configured, seed: u64, all: &Interactions) -> String {
             hasher.update(event.time.to_le_bytes());
         }
     }
-    let events: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let events = hasher.hex_digest();
     json!({"recommender": configured.to_string(), "seed": seed, "items": all.items.len(), "events": events})
         .to_string()
 }

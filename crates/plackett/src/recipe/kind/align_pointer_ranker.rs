@@ -6,7 +6,7 @@ use super::pointer_checks::Ranker;
 use super::pointer_ranker::{LIST, POINTER_RANKER, facts, found, learned_lists, lessons_of, rewards};
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
-use crate::recipe::list_ranker_lessons::{Lesson, Lessons};
+use crate::recipe::list_ranker_examples::{QuestionExample, QuestionExamples};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
 use crate::recipe::task::{Input, Task};
@@ -97,7 +97,7 @@ type Pairs = (Vec<ListPair>, Vec<f64>);
 
 impl Pairing<'_> {
     /// The best and the worst of the lists that are drawn for each question; those that are as good as equal make no pair.
-    fn pairs(&self, lessons: &Lessons, asked: &[Lesson], part: u64) -> Result<Pairs, StageError> {
+    fn pairs(&self, lessons: &QuestionExamples, asked: &[QuestionExample], part: u64) -> Result<Pairs, StageError> {
         let questions: Vec<&ListQuestion> = asked.iter().map(|lesson| &lesson.example.question).collect();
         let one = |nth: usize| self.pair(lessons, (&asked[nth], nth), &questions, part);
         let found = (0..asked.len()).into_par_iter().map(one).collect::<Result<Vec<_>, StageError>>()?;
@@ -106,8 +106,8 @@ impl Pairing<'_> {
 
     fn pair(
         &self,
-        lessons: &Lessons,
-        (lesson, nth): (&Lesson, usize),
+        lessons: &QuestionExamples,
+        (lesson, nth): (&QuestionExample, usize),
         questions: &[&ListQuestion],
         part: u64,
     ) -> Result<Option<(ListPair, f64)>, StageError> {
@@ -200,7 +200,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
 }
 
 /// The margin of each pair of a question to test with.
-fn margins(lessons: &Lessons, pairs: &[ListPair], ranker: Ranker<'_>) -> Result<Quantity, StageError> {
+fn margins(lessons: &QuestionExamples, pairs: &[ListPair], ranker: Ranker<'_>) -> Result<Quantity, StageError> {
     let questions: Vec<&ListQuestion> =
         lessons.tested.iter().map(|lesson| &lesson.example.question).collect();
     let keys = pairs.iter().map(|pair| lessons.tested[pair.question].question.id.clone()).collect();

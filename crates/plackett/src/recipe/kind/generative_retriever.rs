@@ -10,7 +10,7 @@ use crate::recipe::registry::{Estimate, Made, Registry, StageKind, nothing_outsi
 use crate::recipe::small_decoder::{LAYERS, NARROW_WIDTH, RATE, SEED, STEPS, check_width};
 use crate::recipe::task::Task;
 use crate::recipe::training_fields::batch;
-use plackett_genir::category_paths::PathLessons;
+use plackett_genir::category_paths::PathExamples;
 use plackett_genir::learning::{LearnedRetriever, LearningData, RetrieverTraining, recalled, recalled_by};
 use plackett_genir::representation::{PairSource, TextPair};
 use plackett_genir::{DocidTrie, GenerativeRetriever, GenirError, PathDecoding, PathRetriever};
@@ -190,7 +190,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         let chosen = assigned.as_ref().map_or(Ok(Vec::new()), |assigned| assigned.nearest(task, pairs));
         chosen.map_err(|error| GenirError::Setting(error.to_string()))
     };
-    let paths = assigned.as_ref().map(|assigned| PathLessons {
+    let paths = assigned.as_ref().map(|assigned| PathExamples {
         hierarchy: &assigned.hierarchy,
         documents: &assigned.documents,
         choose: &choose,

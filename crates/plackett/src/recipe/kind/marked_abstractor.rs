@@ -12,7 +12,7 @@ use plackett_arena::choosing::content_plan;
 use plackett_train::adapter::{self, Targets};
 use plackett_train::random::Stream;
 use plackett_train::trainer::{
-    Guide, GuidedTask, GuidedText, Hooks, LanguageModel, Settings, StepRecord, train,
+    GuidedTask, GuidedText, Hooks, LanguageModel, PlanCondition, Settings, StepRecord, train,
 };
 use plackett_train::{Compute, Parameters};
 use std::path::PathBuf;
@@ -138,7 +138,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let mut columns = [const { Vec::new() }; 4];
     for at in 0..held.len() {
         (task.progress)("measuring", at as u64, held.len() as u64);
-        let [right, random, none] = Guide::ALL.map(|guide| tested.measure(&compute, &parameters, at, guide));
+        let [right, random, none] = PlanCondition::ALL.map(|guide| tested.measure(&compute, &parameters, at, guide));
         columns.iter_mut().zip([right, random, none, random - none]).for_each(|(column, x)| column.push(x));
     }
     let keys: Vec<String> = (0..held.len()).map(|at| at.to_string()).collect();

@@ -18,7 +18,7 @@ use plackett_core::permutation::Permutation;
 use plackett_train::objective::parse_sum;
 use plackett_train::random::Stream;
 use plackett_train::trainer::{
-    Embedding, GroupHead, GroupScorer, GroupTask, Report, Settings, StepRecord, Turns, train,
+    Embedding, GroupHead, GroupScorer, GroupTask, Report, RoundRobin, Settings, StepRecord, train,
 };
 use plackett_train::{Compute, Parameters};
 
@@ -196,7 +196,7 @@ fn learn(
     let objectives = written.iter().map(|text| parse_sum(text)).collect::<Result<Vec<_>, _>>();
     let objectives =
         objectives.map_err(|error| StageError::Field { field: "objective", problem: error.to_string() })?;
-    let mut turns = Turns::default();
+    let mut turns = RoundRobin::default();
     let lesson =
         GroupTask { scorer: scorer.clone(), groups: &groups.learned, objectives, turns: turns.clone() };
     let settings = Settings {

@@ -3,7 +3,7 @@
 
 use crate::pipeline::ModelError;
 use crate::recipe::error::StageError;
-use crate::recipe::list_ranker_lessons::{Lesson, Lessons};
+use crate::recipe::list_ranker_examples::{QuestionExample, QuestionExamples};
 use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::task::Task;
 use plackett_core::Document;
@@ -41,14 +41,14 @@ pub type Ranker<'r> = (&'r ListRanker, &'r Parameters, &'r Arc<Compute>);
 ///
 /// # Errors
 /// Vectors that do not fit, or an encoder that cannot be run.
-pub fn measured(task: &Task<'_>, lessons: &Lessons, ranker: Ranker<'_>) -> Result<Vec<Quantity>, StageError> {
+pub fn measured(task: &Task<'_>, lessons: &QuestionExamples, ranker: Ranker<'_>) -> Result<Vec<Quantity>, StageError> {
     let (k, seed) = (task.values.count("k"), task.values.count("seed") as u64);
-    let by_question = |name: String, lessons: &[Lesson], values: Vec<f64>| {
+    let by_question = |name: String, lessons: &[QuestionExample], values: Vec<f64>| {
         Quantity::by_query(name, lessons.iter().map(|lesson| lesson.question.id.clone()).collect(), values)
     };
     let mut numbers = Vec::new();
     for count in BEGINNINGS {
-        let of = |(nth, lesson): (usize, &Lesson)| {
+        let of = |(nth, lesson): (usize, &QuestionExample)| {
             after(lesson, ranker, (count, k), Stream::new(seed, 7 << 32 | nth as u64))
         };
         let values = lessons.tested.iter().enumerate().map(of).collect::<Result<_, StageError>>()?;
@@ -77,7 +77,7 @@ pub fn measured(task: &Task<'_>, lessons: &Lessons, ranker: Ranker<'_>) -> Resul
 
 /// How well it goes on after random beginnings of so many candidates, on average.
 fn after(
-    lesson: &Lesson,
+    lesson: &QuestionExample,
     (ranker, parameters, compute): Ranker<'_>,
     (begun, k): (usize, usize),
     stream: Stream,
@@ -143,8 +143,8 @@ fn probability(
 /// Seconds in which the encoder reads all candidates of a question, and in which the list is written once it has.
 fn seconds(
     task: &Task<'_>,
-    lessons: &Lessons,
-    lesson: &Lesson,
+    lessons: &QuestionExamples,
+    lesson: &QuestionExample,
     (ranker, parameters, compute): Ranker<'_>,
 ) -> Result<[f64; 2], StageError> {
     let model = task.surroundings.models(Some(BUNDLED)).open(None)?;

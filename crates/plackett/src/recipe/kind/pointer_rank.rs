@@ -7,7 +7,7 @@ use super::{CANDIDATES, DEPTH, USUAL_WORDS, WORDS, index};
 use crate::pipeline::ModelError;
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
-use crate::recipe::list_ranker_lessons::extra_of;
+use crate::recipe::list_ranker_examples::extra_of;
 use crate::recipe::rankings::RankingLog;
 use crate::recipe::registry::{Estimate, Made, StageKind, no_numbers, nothing_to_check};
 use crate::recipe::task::Task;

@@ -6,7 +6,7 @@ use super::{SEED, pointer_checks};
 use crate::recipe::error::{Problem, StageError};
 use crate::recipe::faceted::Faceted;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
-use crate::recipe::list_ranker_lessons::{EXTRA, Lesson, Lessons};
+use crate::recipe::list_ranker_examples::{EXTRA, QuestionExample, QuestionExamples};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside};
 use crate::recipe::task::Task;
@@ -135,9 +135,9 @@ pub static POINTER_RANKER: StageKind = StageKind {
 };
 
 /// The questions of a stage of this kind.
-pub fn lessons_of(task: &Task<'_>, values: &Values) -> Result<Lessons, StageError> {
+pub fn lessons_of(task: &Task<'_>, values: &Values) -> Result<QuestionExamples, StageError> {
     let (vectors, file) = vectors_of_input(task, values)?;
-    Lessons::draw(&file, values, &vectors)
+    QuestionExamples::draw(&file, values, &vectors)
 }
 
 fn learn(
@@ -198,15 +198,15 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
 
 /// The ranker's list of each question to test with.
 pub fn found(
-    lessons: &Lessons,
+    lessons: &QuestionExamples,
     (ranker, parameters, compute): (&ListRanker, &Parameters, &Arc<Compute>),
     k: usize,
 ) -> Result<Vec<Vec<usize>>, StageError> {
-    let best = |lesson: &Lesson| ranker.best(parameters, compute, &lesson.example.question, k);
+    let best = |lesson: &QuestionExample| ranker.best(parameters, compute, &lesson.example.question, k);
     Ok(lessons.tested.iter().map(best).collect::<Result<_, _>>()?)
 }
 
-fn baselines(task: &Task<'_>, lessons: &Lessons) -> Result<Vec<Lists>, StageError> {
+fn baselines(task: &Task<'_>, lessons: &QuestionExamples) -> Result<Vec<Lists>, StageError> {
     let (vectors, _) = vectors_of_input(task, task.values)?;
     let mut lists: Vec<Lists> = BASELINES.iter().map(|name| Lists::new(name)).collect();
     for lesson in &lessons.tested {
@@ -223,7 +223,7 @@ fn baselines(task: &Task<'_>, lessons: &Lessons) -> Result<Vec<Lists>, StageErro
 ///
 /// # Errors
 /// A list with a candidate that is not there or stands twice.
-pub fn learned_lists(lessons: &Lessons, found: &[Vec<usize>]) -> Result<Lists, StageError> {
+pub fn learned_lists(lessons: &QuestionExamples, found: &[Vec<usize>]) -> Result<Lists, StageError> {
     let Faceted { documents, .. } = &lessons.faceted;
     let mut lists = Lists::new(LIST);
     for (lesson, positions) in lessons.tested.iter().zip(found) {
@@ -234,16 +234,16 @@ pub fn learned_lists(lessons: &Lessons, found: &[Vec<usize>]) -> Result<Lists, S
 }
 
 /// The reward of each list.
-pub fn rewards(lessons: &Lessons, found: &[Vec<usize>], words: usize) -> Quantity {
+pub fn rewards(lessons: &QuestionExamples, found: &[Vec<usize>], words: usize) -> Quantity {
     let keys = lessons.tested.iter().map(|lesson| lesson.question.id.clone()).collect();
-    let of = |(lesson, list): (&Lesson, &Vec<usize>)| lessons.reward(lesson, list, words);
+    let of = |(lesson, list): (&QuestionExample, &Vec<usize>)| lessons.reward(lesson, list, words);
     Quantity::by_query("reward", keys, lessons.tested.iter().zip(found).map(of).collect())
 }
 
 /// What there is to say of a training.
-pub fn facts(lessons: &Lessons, parameters: &Parameters) -> Vec<(String, String)> {
+pub fn facts(lessons: &QuestionExamples, parameters: &Parameters) -> Vec<(String, String)> {
     let [learned, tested] = lessons.articles;
-    let count = |lessons: &[Lesson]| -> usize { lessons.iter().map(|lesson| lesson.places.len()).sum() };
+    let count = |lessons: &[QuestionExample]| -> usize { lessons.iter().map(|lesson| lesson.places.len()).sum() };
     vec![
         ("articles".into(), format!("{learned} to learn from, {tested} to test with")),
         (

@@ -2,7 +2,7 @@
 
 use super::train_views::{TOKENS_A_SECOND, lost, numbers_of};
 use super::{CANDIDATES, ENCODER, SEED, WORDS, dataset_of, rank, train};
-use crate::recipe::embedding_lessons::{reader, teacher};
+use crate::recipe::embedding_examples::{reader, teacher};
 use crate::recipe::error::{Problem, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
 use crate::recipe::judged_lists::grades_of;
@@ -10,8 +10,8 @@ use crate::recipe::registry::{Estimate, Made, StageKind};
 use crate::recipe::task::Task;
 use crate::recipe::training_fields::{batch, rate, settings_of, steps, warmup};
 use plackett_core::RankRequest;
-use plackett_rank::lesson::{EmbeddingTeacher, readable};
 use plackett_rank::model::LanguageModel;
+use plackett_rank::training_example::{EmbeddingExampleBuilder, readable};
 use plackett_train::objective::{Term, parse_sum};
 use plackett_train::trainer::{
     FeedbackExample, FeedbackLengths, FeedbackTask, StepRecord, TextEncoder, train as learn,
@@ -247,9 +247,9 @@ impl Documents {
 /// What the method `e2rank` lets an encoder read.
 struct Prompts {
     /// Of the query alone, and of each document.
-    alone: EmbeddingTeacher,
+    alone: EmbeddingExampleBuilder,
     /// Of a list in one prompt, and the most tokens of it, where lists are ordered by such.
-    over: Option<(EmbeddingTeacher, usize)>,
+    over: Option<(EmbeddingExampleBuilder, usize)>,
 }
 
 /// What is read of a query and its list.
@@ -281,9 +281,9 @@ impl Prompts {
 
     /// The texts of a request.
     fn of(&self, request: &RankRequest) -> Result<Asked, StageError> {
-        let lesson = |teacher: &EmbeddingTeacher| {
+        let lesson = |teacher: &EmbeddingExampleBuilder| {
             teacher
-                .lesson(request)
+                .example(request)
                 .map_err(|error| StageError::Field { field: "prompt_tokens", problem: error.to_string() })
         };
         let alone = lesson(&self.alone)?;

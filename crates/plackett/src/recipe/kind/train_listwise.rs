@@ -2,12 +2,12 @@
 
 use super::train::{FOLDER, model_of, remove_checkpoint};
 use super::{DEPTH, SEED};
-use crate::list_lessons::{TaughtLists, method_of};
+use crate::listwise_examples::{ListwiseTrainingSet, method_of};
 use crate::recipe::error::{Problem, RecipeError, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
-use crate::recipe::listwise_lessons::Lessons;
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, Registry, StageKind};
+use crate::recipe::stage_examples::StageExamples;
 use crate::recipe::task::{Surroundings, Task};
 use crate::recipe::training_fields::{SCHEDULE, batch, decay, rate, settings_of, warmup};
 use plackett_train::Compute;
@@ -214,11 +214,11 @@ fn base_of(task: &Task<'_>) -> Result<PathBuf, StageError> {
 fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let values = task.values;
     let base = base_of(task)?;
-    let lessons = Lessons::new(task, &base.to_string_lossy())?;
+    let lessons = StageExamples::new(task, &base.to_string_lossy())?;
     let taught = lessons.of(values.word("candidates"), values.count("orders"))?;
     let held = match values.text("held") {
         Some(stage) => lessons.of(stage, 1)?,
-        None => TaughtLists::default(),
+        None => ListwiseTrainingSet::default(),
     };
     let identity = format!("{:?}", values.written());
     let mut progress = |record: &StepRecord, total: usize| {
@@ -233,7 +233,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         &Compute::new(rayon::current_num_threads()),
         &mut progress,
     )?;
-    lessons.check_same(&Lessons::new(task, &output.to_string_lossy())?)?;
+    lessons.check_same(&StageExamples::new(task, &output.to_string_lossy())?)?;
     remove_checkpoint(task.folder)?;
     Ok(made(task, &outcome, (&taught, &held), &measures))
 }
@@ -241,7 +241,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
 fn made(
     task: &Task<'_>,
     outcome: &Outcome,
-    (taught, held): (&TaughtLists, &TaughtLists),
+    (taught, held): (&ListwiseTrainingSet, &ListwiseTrainingSet),
     measures: &[ListMeasure],
 ) -> Made {
     let report = &outcome.report;

@@ -3,7 +3,7 @@
 use super::{CANDIDATES, DEPTH, ENCODER, SEED, WORDS, dataset_of, encoder_fingerprint, rank, train};
 use crate::recipe::choosing::TokenBm25;
 use crate::recipe::dataset::Dataset;
-use crate::recipe::embedding_lessons::{reader, teacher};
+use crate::recipe::embedding_examples::{reader, teacher};
 use crate::recipe::error::{Problem, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
 use crate::recipe::judged_lists::grades_of;
@@ -12,8 +12,8 @@ use crate::recipe::registry::{Estimate, Made, StageKind};
 use crate::recipe::task::Task;
 use crate::recipe::training_fields::{batch, rate, settings_of, steps, warmup};
 use plackett_core::RankRequest;
-use plackett_rank::lesson::{EmbeddingTeacher, readable};
 use plackett_rank::model::LanguageModel;
+use plackett_rank::training_example::{EmbeddingExampleBuilder, readable};
 use plackett_train::objective::parse_sum;
 use plackett_train::random::Stream;
 use plackett_train::trainer::{
@@ -190,7 +190,7 @@ fn prompts(
     model: Arc<dyn LanguageModel>,
     views: usize,
     most_tokens: usize,
-) -> Result<EmbeddingTeacher, StageError> {
+) -> Result<EmbeddingExampleBuilder, StageError> {
     let (views, length) = (views.to_string(), most_tokens.to_string());
     teacher("mvp", &[("views", views.as_str()), ("length", length.as_str())], model, most_tokens)
 }
@@ -199,7 +199,7 @@ fn prompts(
 fn lists(
     task: &Task<'_>,
     requests: &[RankRequest],
-    prompts: &EmbeddingTeacher,
+    prompts: &EmbeddingExampleBuilder,
 ) -> Result<ViewLists, StageError> {
     let values = task.values;
     let dataset = dataset_of(task, values.word("candidates"))?;
@@ -221,7 +221,7 @@ fn lists(
         filled += of_others;
         let document = |place: &(usize, usize)| requests[place.0].candidates[place.1].document.clone();
         let list = RankRequest::new(request.query.clone(), places.iter().map(document));
-        let lesson = prompts.lesson(&list).map_err(|error| field("tokens", error.to_string()))?;
+        let lesson = prompts.example(&list).map_err(|error| field("tokens", error.to_string()))?;
         cut += lesson.truncated.len();
         texts += lesson.documents.len();
         let labels = match &bm25 {

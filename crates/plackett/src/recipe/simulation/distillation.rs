@@ -2,6 +2,7 @@
 
 use super::{Simulated, Simulation, standard_normal};
 use crate::recipe::field::{Default, FieldKind, FieldSpec};
+use plackett_core::losses;
 use plackett_train::objective::{Batch, Lists, parse_sum};
 use plackett_train::tape::Gradients;
 use plackett_train::trainer::weighted_sum;
@@ -79,10 +80,7 @@ impl Drawn {
 }
 
 fn log_softmax(scores: &[f32], temperature: f64) -> Vec<f64> {
-    let scaled: Vec<f64> = scores.iter().map(|score| f64::from(*score) / temperature).collect();
-    let top = scaled.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let total = top + scaled.iter().map(|score| (score - top).exp()).sum::<f64>().ln();
-    scaled.iter().map(|score| score - total).collect()
+    losses::log_softmax(scores.iter().map(|score| f64::from(*score) / temperature))
 }
 
 /// The expression that mixes both, as in a training file.

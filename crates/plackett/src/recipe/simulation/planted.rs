@@ -48,7 +48,7 @@ pub static PLANTED_UPDATE: Simulation = Simulation {
 };
 
 /// Inputs and what the teacher makes of them.
-struct Lesson<'l> {
+struct PlantedTask<'l> {
     linear: &'l Linear,
     /// The teacher's weight: outputs × inputs.
     teacher: &'l [f32],
@@ -57,7 +57,7 @@ struct Lesson<'l> {
     steps: usize,
 }
 
-impl Task for Lesson<'_> {
+impl Task for PlantedTask<'_> {
     fn count(&self) -> usize {
         self.steps
     }
@@ -98,17 +98,11 @@ fn run(simulated: &Simulated<'_>) -> Result<Vec<f64>, TrainError> {
         checkpoint: 0,
         ..Settings::default()
     };
-    let lesson = Lesson { linear: &model[0], teacher: &teacher, seed: simulated.seed, steps: settings.steps };
+    let task =
+        PlantedTask { linear: &model[0], teacher: &teacher, seed: simulated.seed, steps: settings.steps };
     let hooks: &mut dyn Hooks = &mut attached;
-    let report = train(
-        &lesson,
-        &Compute::new(1),
-        &mut parameters,
-        &settings,
-        (None, ""),
-        Some(hooks),
-        &mut |_, _| {},
-    )?;
+    let report =
+        train(&task, &Compute::new(1), &mut parameters, &settings, (None, ""), Some(hooks), &mut |_, _| {})?;
     let learned = match &model[0].adapter {
         Some(adapter) => adapter.weight_change(&parameters),
         None => parameters[model[0].weight].value.iter().zip(&base).map(|(now, base)| now - base).collect(),

@@ -2,12 +2,11 @@
 
 use super::BlockIndexError;
 use crate::engine::Decoder;
-use crate::hash::hex;
 use crate::model::StoredBlockPrompt;
 use plackett_core::formats::atomic;
 use plackett_lm::LmError;
+use plackett_lm::sha256::{self, Sha256};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::fmt;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -43,14 +42,14 @@ impl BlocksOf {
         for file in ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja"] {
             let path = model.path().join(file);
             match std::fs::read(&path) {
-                Ok(bytes) => hash.update(Sha256::digest(bytes)),
+                Ok(bytes) => hash.update(sha256::digest(bytes)),
                 Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
                     hash.update([0])
                 }
                 Err(error) => return Err(LmError::Argument(format!("{}: {error}", path.display()))),
             }
         }
-        Ok(BlocksOf { name: name.to_string(), fingerprint: hex(&hash.finalize()) })
+        Ok(BlocksOf { name: name.to_string(), fingerprint: hash.hex_digest() })
     }
 }
 

@@ -4,10 +4,10 @@ use super::error::index_of;
 use super::manifest::Manifest;
 use super::{BlockIndexError, BlocksOf};
 use crate::engine::Decoder;
-use crate::hash::sha256;
 use crate::model::StoredBlockPrompt;
 use plackett_lm::LmError;
 use plackett_lm::decoder::{BlockStore, KvCache};
+use plackett_lm::sha256;
 use std::path::Path;
 
 /// The blocks of an index, open for a model that made them.
@@ -19,7 +19,7 @@ pub(crate) struct StoredBlocks {
 
 /// The name of a block in files: the SHA-256 of its text.
 pub(super) fn key_of(text: &str) -> String {
-    sha256(text)
+    sha256::hex_digest(text)
 }
 
 /// Refuses a model that did not make the blocks.

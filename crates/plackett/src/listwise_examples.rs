@@ -3,12 +3,12 @@
 use crate::pipeline::{ModelError, Models};
 use plackett_core::pipeline::{ParseError, Pipeline, Stage};
 use plackett_core::{Document, Query, RankRequest};
-use plackett_rank::lesson::{LessonError, ListLesson, ListTeacher};
+use plackett_lm::sha256::Sha256;
 use plackett_rank::method::OptionKind;
+use plackett_rank::training_example::{ListwiseExample, ListwiseExampleBuilder, TrainingExampleError};
 use plackett_rank::{Abilities, MethodSpec, Ranker, Settings};
 use plackett_train::random::Stream;
 use plackett_train::trainer::ListExample;
-use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
 /// A listwise method with its options as they are written.
@@ -16,7 +16,7 @@ type Configured = (&'static MethodSpec, Vec<(String, String)>);
 
 /// Why lists cannot be taught.
 #[derive(Debug, thiserror::Error)]
-pub enum ListLessonsError {
+pub enum ListwiseExamplesError {
     /// The model cannot be opened.
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -44,16 +44,16 @@ pub enum ListLessonsError {
     OtherTokens,
 }
 
-/// Makes lessons for one model and one method.
-pub struct ListLessons {
-    teacher: ListTeacher,
+/// Makes examples for one model and one method.
+pub struct ListwiseExamples {
+    teacher: ListwiseExampleBuilder,
     model: Arc<dyn Abilities>,
     method: Configured,
 }
 
 /// Lists as they are taught.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct TaughtLists {
+pub struct ListwiseTrainingSet {
     /// Those that can be.
     pub lists: Vec<ListExample>,
     /// Those with fewer than two passages.
@@ -62,7 +62,7 @@ pub struct TaughtLists {
     pub cut: usize,
 }
 
-impl TaughtLists {
+impl ListwiseTrainingSet {
     /// What is to be said of them.
     pub fn remarks(&self, what: &str) -> Vec<String> {
         let mut remarks = Vec::new();
@@ -91,7 +91,7 @@ impl TaughtLists {
                 part.iter().for_each(|token| hash.update(token.to_le_bytes()));
             }
         }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hash.hex_digest()
     }
 }
 
@@ -141,29 +141,33 @@ pub fn drawn_order(count: usize, seed: u64, round: usize) -> Vec<usize> {
     Stream::new(seed, round as u64).permutation(count)
 }
 
-impl ListLessons {
+impl ListwiseExamples {
     /// For the model of a name or folder, or the default one.
     ///
     /// # Errors
     /// A model that cannot be opened or reads no prompts, or a method that cannot be taught.
-    pub fn new(models: &Models, model: Option<&str>, method: &str) -> Result<ListLessons, ListLessonsError> {
-        let wrong = |field, problem: String| ListLessonsError::Field { field, problem };
+    pub fn new(
+        models: &Models,
+        model: Option<&str>,
+        method: &str,
+    ) -> Result<ListwiseExamples, ListwiseExamplesError> {
+        let wrong = |field, problem: String| ListwiseExamplesError::Field { field, problem };
         let model = models.reranker(model)?;
         let language = model.clone().language_model().map_err(|problem| wrong("model", problem))?;
         let (spec, options) = method_of(method).map_err(|problem| wrong("method", problem))?;
         let given: Vec<(&str, &str)> = written(&options).collect();
-        let teacher =
-            ListTeacher::new(language, spec, &given).map_err(|error| wrong("method", error.to_string()))?;
-        Ok(ListLessons { teacher, model, method: (spec, options) })
+        let teacher = ListwiseExampleBuilder::new(language, spec, &given)
+            .map_err(|error| wrong("method", error.to_string()))?;
+        Ok(ListwiseExamples { teacher, model, method: (spec, options) })
     }
 
     /// The method over the model, as it ranks.
     ///
     /// # Errors
     /// They do not go together.
-    pub fn ranker(&self) -> Result<Arc<dyn Ranker>, ListLessonsError> {
+    pub fn ranker(&self) -> Result<Arc<dyn Ranker>, ListwiseExamplesError> {
         let (method, options) = &self.method;
-        let wrong = |problem: String| ListLessonsError::Field { field: "method", problem };
+        let wrong = |problem: String| ListwiseExamplesError::Field { field: "method", problem };
         let values = method.values(written(options)).map_err(|error| wrong(error.to_string()))?;
         method
             .ranker(self.model.clone(), values, Settings::default())
@@ -179,16 +183,16 @@ impl ListLessons {
         &self,
         (query, best): (&Query, &[&Document]),
         (seed, orders): (u64, usize),
-        taught: &mut TaughtLists,
-    ) -> Result<(), ListLessonsError> {
+        taught: &mut ListwiseTrainingSet,
+    ) -> Result<(), ListwiseExamplesError> {
         if best.len() < 2 {
             taught.short += 1;
             return Ok(());
         }
         for round in 0..orders {
             let shown = drawn_order(best.len(), seed, round);
-            let (example, cut) = self.lesson(query, best, &shown).map_err(|error| {
-                ListLessonsError::List { name: query.id.clone(), problem: error.to_string() }
+            let (example, cut) = self.example(query, best, &shown).map_err(|error| {
+                ListwiseExamplesError::List { name: query.id.clone(), problem: error.to_string() }
             })?;
             taught.cut += cut;
             taught.lists.push(example);
@@ -197,17 +201,17 @@ impl ListLessons {
     }
 
     /// A list as it is shown, and how many texts were cut.
-    fn lesson(
+    fn example(
         &self,
         query: &Query,
         best: &[&Document],
         shown: &[usize],
-    ) -> Result<(ListExample, usize), LessonError> {
+    ) -> Result<(ListExample, usize), TrainingExampleError> {
         let request = request_of(query, best, shown);
         let mut order = vec![0; shown.len()];
         shown.iter().enumerate().for_each(|(place, rank)| order[*rank] = place);
-        let ListLesson { prompt, answer, ranks, labels, opening, cut } =
-            self.teacher.lesson(&request, &order)?;
+        let ListwiseExample { prompt, answer, ranks, labels, opening, cut } =
+            self.teacher.example(&request, &order)?;
         Ok((ListExample { name: query.id.clone(), prompt, answer, ranks, labels, opening, order }, cut))
     }
 
@@ -216,20 +220,20 @@ impl ListLessons {
     ///
     /// # Errors
     /// It does not.
-    pub fn check_same(&self, other: &ListLessons) -> Result<(), ListLessonsError> {
+    pub fn check_same(&self, other: &ListwiseExamples) -> Result<(), ListwiseExamplesError> {
         let query = Query::new("q", "Which of these is [1] the oldest, or the best?");
         let texts = ["An old house of 1881 [A].", "A ship’s bell;  it rings twice."];
         let documents: Vec<Document> =
             texts.iter().enumerate().map(|(at, text)| Document::new(format!("d{at}"), *text)).collect();
         let best: Vec<&Document> = documents.iter().collect();
-        let of = |lessons: &ListLessons| {
-            lessons
-                .lesson(&query, &best, &[1, 0])
-                .map_err(|error| ListLessonsError::Field { field: "method", problem: error.to_string() })
+        let of = |examples: &ListwiseExamples| {
+            examples
+                .example(&query, &best, &[1, 0])
+                .map_err(|error| ListwiseExamplesError::Field { field: "method", problem: error.to_string() })
         };
         match of(self)? == of(other)? {
             true => Ok(()),
-            false => Err(ListLessonsError::OtherTokens),
+            false => Err(ListwiseExamplesError::OtherTokens),
         }
     }
 }
@@ -266,7 +270,7 @@ mod tests {
         let of = |prompt: &[u32], answer: &[u32]| {
             let list =
                 ListExample { prompt: prompt.to_vec(), answer: answer.to_vec(), ..ListExample::default() };
-            TaughtLists { lists: vec![list], ..TaughtLists::default() }.fingerprint()
+            ListwiseTrainingSet { lists: vec![list], ..ListwiseTrainingSet::default() }.fingerprint()
         };
         assert_eq!(of(&[1, 2], &[3]), of(&[1, 2], &[3]));
         assert_ne!(of(&[1, 2], &[3]), of(&[1], &[2, 3]));

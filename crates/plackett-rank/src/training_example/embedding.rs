@@ -1,6 +1,6 @@
 //! What a method of vectors has an encoder read of a request: the texts by which one learns to be asked by E2Rank or MVP.
 
-use super::LessonError;
+use super::TrainingExampleError;
 use super::listener::Listener;
 use crate::audit::{Audit, CallRecord};
 use crate::empty::{without, without_text};
@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// The texts of a request, as the method writes and cuts them.
 #[derive(Clone, Debug, PartialEq)]
-pub struct EmbeddingLesson {
+pub struct EmbeddingExample {
     /// What stands for the query: the query alone or a prompt with documents, as the options say. `None` for methods that
     /// read it with each document (MVP).
     pub query: Option<String>,
@@ -24,7 +24,7 @@ pub struct EmbeddingLesson {
 
 /// Makes such texts for one method and one model. The method itself runs over a model that only listens, and what it asked
 /// is read from its own account.
-pub struct EmbeddingTeacher {
+pub struct EmbeddingExampleBuilder {
     method: &'static MethodSpec,
     options: OptionValues,
     model: Arc<dyn LanguageModel>,
@@ -48,7 +48,7 @@ impl Audit for Account {
     }
 }
 
-impl EmbeddingTeacher {
+impl EmbeddingExampleBuilder {
     /// For a method with options as in an expression. `most_tokens` are those that the model will read once it is trained;
     /// without them, as many as it reads now.
     ///
@@ -59,15 +59,15 @@ impl EmbeddingTeacher {
         method: &'static MethodSpec,
         options: &[(&str, &str)],
         most_tokens: Option<usize>,
-    ) -> Result<EmbeddingTeacher, LessonError> {
+    ) -> Result<EmbeddingExampleBuilder, TrainingExampleError> {
         let options = method.values(options.iter().copied()).map_err(MethodError::from)?;
         let is_vector = |need: &Need| matches!(need, Need::PromptVectors | Need::ViewVectors);
         if !(method.needs)(&options).iter().any(is_vector) {
             let problem = "it asks for no vectors of prompts; use e2rank or mvp".into();
-            return Err(LessonError::Unsuitable { method: method.name, problem });
+            return Err(TrainingExampleError::Unsuitable { method: method.name, problem });
         }
         let listener = Arc::new(Listener::new(model.clone(), most_tokens));
-        let teacher = EmbeddingTeacher { method, options, model, listener, account: Arc::default() };
+        let teacher = EmbeddingExampleBuilder { method, options, model, listener, account: Arc::default() };
         // What is wrong with options or the model is said before a text is read.
         teacher.ranker()?;
         Ok(teacher)
@@ -83,31 +83,31 @@ impl EmbeddingTeacher {
     ///
     /// # Errors
     /// The method gave up on the request, or does not read each candidate.
-    pub fn lesson(&self, request: &RankRequest) -> Result<EmbeddingLesson, LessonError> {
+    pub fn example(&self, request: &RankRequest) -> Result<EmbeddingExample, TrainingExampleError> {
         self.account.take();
         let ranking = self.ranker()?.rank(std::slice::from_ref(request)).pop();
         let truncated = ranking.transpose()?.map_or_else(Vec::new, |ranking| ranking.trace.truncated);
         let documents = Vec::with_capacity(request.candidates.len());
-        let mut lesson = EmbeddingLesson { query: None, documents, truncated };
+        let mut example = EmbeddingExample { query: None, documents, truncated };
         for call in self.account.take() {
             match (call.kind, call.asked["role"].as_str()) {
-                ("prompt-vector", Some("query")) => lesson.query = Some(self.read(&call)?),
-                ("prompt-vector" | "view-vectors", _) => lesson.documents.push(self.read(&call)?),
+                ("prompt-vector", Some("query")) => example.query = Some(self.read(&call)?),
+                ("prompt-vector" | "view-vectors", _) => example.documents.push(self.read(&call)?),
                 // It is made of vectors, not of a text.
                 ("anchor", _) => {}
                 (other, _) => return Err(self.unsuitable(format!("it asks for more than vectors: {other}"))),
             }
         }
-        let (read, count) = (lesson.documents.len(), request.candidates.len());
+        let (read, count) = (example.documents.len(), request.candidates.len());
         if read != count {
             let problem = format!("it reads {read} of {count} candidates; those without text are not read");
             return Err(self.unsuitable(problem));
         }
-        Ok(lesson)
+        Ok(example)
     }
 
     /// The prompt of a call as the model reads it.
-    fn read(&self, call: &CallRecord) -> Result<String, LessonError> {
+    fn read(&self, call: &CallRecord) -> Result<String, TrainingExampleError> {
         match &call.written {
             Some(written) => Ok(written.clone()),
             None if !self.model.has_chat_template() => Ok(call.prompt.words()),
@@ -118,8 +118,8 @@ impl EmbeddingTeacher {
         }
     }
 
-    fn unsuitable(&self, problem: String) -> LessonError {
-        LessonError::Unsuitable { method: self.method.name, problem }
+    fn unsuitable(&self, problem: String) -> TrainingExampleError {
+        TrainingExampleError::Unsuitable { method: self.method.name, problem }
     }
 }
 

@@ -4,56 +4,56 @@ use super::dataset::seed_of;
 use super::error::StageError;
 use super::inputs::{dataset_of, rankings_of};
 use super::task::Task;
-use crate::list_lessons::{ListLessons, ListLessonsError, TaughtLists};
+use crate::listwise_examples::{ListwiseExamples, ListwiseExamplesError, ListwiseTrainingSet};
 use plackett_core::Document;
 
-/// Makes lessons for the fields `method`, `depth` and `seed` of a stage.
-pub struct Lessons<'t> {
+/// Makes examples for the fields `method`, `depth` and `seed` of a stage.
+pub struct StageExamples<'t> {
     task: &'t Task<'t>,
-    lessons: ListLessons,
+    examples: ListwiseExamples,
 }
 
-impl From<ListLessonsError> for StageError {
-    fn from(error: ListLessonsError) -> StageError {
+impl From<ListwiseExamplesError> for StageError {
+    fn from(error: ListwiseExamplesError) -> StageError {
         match error {
-            ListLessonsError::Model(error) => StageError::Model(error),
-            ListLessonsError::Field { field, problem } => StageError::Field { field, problem },
-            ListLessonsError::List { name, problem } => {
+            ListwiseExamplesError::Model(error) => StageError::Model(error),
+            ListwiseExamplesError::Field { field, problem } => StageError::Field { field, problem },
+            ListwiseExamplesError::List { name, problem } => {
                 StageError::Field { field: "candidates", problem: format!("query `{name}`: {problem}") }
             }
-            ListLessonsError::OtherTokens => StageError::Work(error.to_string()),
+            ListwiseExamplesError::OtherTokens => StageError::Work(error.to_string()),
         }
     }
 }
 
-impl<'t> Lessons<'t> {
+impl<'t> StageExamples<'t> {
     /// For a model of a name or folder.
     ///
     /// # Errors
     /// A model that cannot be opened or reads no prompts, or a method that cannot be taught.
-    pub fn new(task: &'t Task<'t>, model: &str) -> Result<Lessons<'t>, StageError> {
+    pub fn new(task: &'t Task<'t>, model: &str) -> Result<StageExamples<'t>, StageError> {
         let models = task.surroundings.models(Some(model));
-        let lessons = ListLessons::new(&models, None, task.values.word("method"))?;
-        Ok(Lessons { task, lessons })
+        let examples = ListwiseExamples::new(&models, None, task.values.word("method"))?;
+        Ok(StageExamples { task, examples })
     }
 
     /// The lists of a stage, each shown in so many drawn orders; its own order is the one that is taught.
     ///
     /// # Errors
     /// The collection cannot be read, or a list cannot be taught with this method and model.
-    pub fn of(&self, stage: &str, orders: usize) -> Result<TaughtLists, StageError> {
+    pub fn of(&self, stage: &str, orders: usize) -> Result<ListwiseTrainingSet, StageError> {
         let task = self.task;
         let (rankings, dataset) = (rankings_of(task, stage)?, dataset_of(task, stage)?);
         let most = Some(task.values.count("depth")).filter(|&depth| depth > 0).unwrap_or(usize::MAX);
         let entries = rankings.iter().flat_map(|ranking| ranking.entries.iter().take(most));
         let documents = dataset.documents(entries.map(|entry| entry.id.as_str()))?;
-        let mut taught = TaughtLists::default();
+        let mut taught = ListwiseTrainingSet::default();
         for (nth, (query, ranking)) in dataset.queries.iter().zip(&rankings).enumerate() {
             (task.progress)("prompts", nth as u64, rankings.len() as u64);
             let best = ranking.entries.iter().take(most);
             let best: Vec<&Document> = best.filter_map(|entry| documents.get(&entry.id)).collect();
             let seed = seed_of(task.values.count("seed") as u64, &query.id);
-            self.lessons.teach((query, &best), (seed, orders), &mut taught)?;
+            self.examples.teach((query, &best), (seed, orders), &mut taught)?;
         }
         Ok(taught)
     }
@@ -63,7 +63,7 @@ impl<'t> Lessons<'t> {
     ///
     /// # Errors
     /// It does not.
-    pub fn check_same(&self, other: &Lessons<'_>) -> Result<(), StageError> {
-        Ok(self.lessons.check_same(&other.lessons)?)
+    pub fn check_same(&self, other: &StageExamples<'_>) -> Result<(), StageError> {
+        Ok(self.examples.check_same(&other.examples)?)
     }
 }

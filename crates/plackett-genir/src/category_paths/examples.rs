@@ -10,7 +10,7 @@ pub type PathChooser<'p> = dyn Fn(&[&TextPair]) -> Result<Vec<usize>, GenirError
 
 /// The paths of documents in a training.
 #[derive(Clone, Copy)]
-pub struct PathLessons<'p> {
+pub struct PathExamples<'p> {
     /// The hierarchy.
     pub hierarchy: &'p CategoryHierarchy,
     /// For each document its paths, one at least.
@@ -19,7 +19,7 @@ pub struct PathLessons<'p> {
     pub choose: &'p PathChooser<'p>,
 }
 
-impl PathLessons<'_> {
+impl PathExamples<'_> {
     /// The path of each text.
     fn of_texts(&self, sources: &[PairSource]) -> Result<HashMap<TextPair, usize>, GenirError> {
         let pairs = || sources.iter().flat_map(|source| &source.pairs);
@@ -38,12 +38,12 @@ impl PathLessons<'_> {
 }
 
 /// The targets of texts.
-pub struct LessonTargets<'d> {
+pub struct ExampleTargets<'d> {
     docids: &'d [Vec<u32>],
     paths: Option<(PathLanguage, HashMap<TextPair, usize>)>,
 }
 
-impl<'d> LessonTargets<'d> {
+impl<'d> ExampleTargets<'d> {
     /// Docids, after paths where there are such.
     ///
     /// # Errors
@@ -51,14 +51,14 @@ impl<'d> LessonTargets<'d> {
     pub fn new(
         files: &RetrieverFiles,
         docids: &'d [Vec<u32>],
-        lessons: Option<&PathLessons<'_>>,
+        examples: Option<&PathExamples<'_>>,
         sources: &[PairSource],
-    ) -> Result<LessonTargets<'d>, GenirError> {
-        let paths = |lessons: &PathLessons<'_>| {
-            let language = PathLanguage::new(&files.language, files.catalogue.tokens(), lessons.hierarchy)?;
-            Ok::<_, GenirError>((language, lessons.of_texts(sources)?))
+    ) -> Result<ExampleTargets<'d>, GenirError> {
+        let paths = |examples: &PathExamples<'_>| {
+            let language = PathLanguage::new(&files.language, files.catalogue.tokens(), examples.hierarchy)?;
+            Ok::<_, GenirError>((language, examples.of_texts(sources)?))
         };
-        Ok(LessonTargets { docids, paths: lessons.map(paths).transpose()? })
+        Ok(ExampleTargets { docids, paths: examples.map(paths).transpose()? })
     }
 
     /// What is to be written after a text of the sources.
@@ -75,13 +75,13 @@ impl<'d> LessonTargets<'d> {
     }
 
     /// Of the documents with several paths, the share whose texts have different ones; nothing without paths.
-    pub fn diversity(&self, lessons: Option<&PathLessons<'_>>) -> Option<f64> {
-        let ((_, of_text), lessons) = (self.paths.as_ref()?, lessons?);
+    pub fn diversity(&self, examples: Option<&PathExamples<'_>>) -> Option<f64> {
+        let ((_, of_text), examples) = (self.paths.as_ref()?, examples?);
         let mut of_document: HashMap<usize, HashSet<usize>> = HashMap::new();
         for (pair, path) in of_text {
             of_document.entry(pair.document).or_default().insert(*path);
         }
-        let several = lessons.documents.iter().filter(|paths| paths.len() > 1).count();
+        let several = examples.documents.iter().filter(|paths| paths.len() > 1).count();
         let different = of_document.values().filter(|paths| paths.len() > 1).count();
         Some(different as f64 / several.max(1) as f64)
     }

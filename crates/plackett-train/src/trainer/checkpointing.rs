@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// A folder for log and checkpoints, from which the same training goes on after a kill, to the same bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Keeping<'k> {
+pub struct Checkpointing<'k> {
     /// The folder; it is made where it is not there.
     pub folder: &'k Path,
     /// What the training is: a checkpoint of another one is refused.
@@ -15,7 +15,7 @@ pub struct Keeping<'k> {
     pub every: usize,
 }
 
-impl Keeping<'_> {
+impl Checkpointing<'_> {
     /// Makes the folder of a part of the training, and sets how often it is kept.
     ///
     /// # Errors

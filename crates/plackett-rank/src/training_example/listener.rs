@@ -19,7 +19,7 @@ pub(super) enum Heard {
 }
 
 /// The model. Prompts of which it gives vectors are not among what it has heard: equal ones reach a model once, and a
-/// lesson needs those of every candidate, which the method's account has.
+/// example needs those of every candidate, which the method's account has.
 pub(super) struct Listener {
     model: Arc<dyn LanguageModel>,
     /// Tokens that it reads, where those are not the model's.

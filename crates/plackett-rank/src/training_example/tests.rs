@@ -1,12 +1,12 @@
-//! Lessons of a model whose tokens are letters, worked out by hand.
+//! Examples of a model whose tokens are letters, worked out by hand.
 
 use super::*;
 use crate::methods::tests::request;
 use crate::model::Need;
 use crate::testing::ScriptedModel;
 
-fn teacher(method: &str, options: &[(&str, &str)]) -> Result<ListTeacher, LessonError> {
-    ListTeacher::new(Arc::new(ScriptedModel::new()), MethodSpec::find(method).unwrap(), options)
+fn teacher(method: &str, options: &[(&str, &str)]) -> Result<ListwiseExampleBuilder, TrainingExampleError> {
+    ListwiseExampleBuilder::new(Arc::new(ScriptedModel::new()), MethodSpec::find(method).unwrap(), options)
 }
 
 fn text(tokens: &[u32]) -> String {
@@ -16,13 +16,13 @@ fn text(tokens: &[u32]) -> String {
 #[test]
 fn the_first_label_stands_where_the_method_reads_it() {
     let request = request("why", &["low", "high"]);
-    let lesson = teacher("first", &[]).unwrap().lesson(&request, &[1, 0]).unwrap();
-    assert_eq!(text(&lesson.answer), "[B] > [A]");
+    let example = teacher("first", &[]).unwrap().example(&request, &[1, 0]).unwrap();
+    assert_eq!(text(&example.answer), "[B] > [A]");
     // `[B]`, ` >`, ` [A]`.
     let ranks = [vec![Some(1); 3], vec![None; 2], vec![Some(2); 4]].concat();
-    assert_eq!(lesson.ranks, ranks);
-    assert_eq!((text(&lesson.labels).as_str(), lesson.opening, lesson.cut), ("AB", 1, 0));
-    let prompt = text(&lesson.prompt);
+    assert_eq!(example.ranks, ranks);
+    assert_eq!((text(&example.labels).as_str(), example.opening, example.cut), ("AB", 1, 0));
+    let prompt = text(&example.prompt);
     assert!(prompt.contains("[A] low\n[B] high") && prompt.ends_with('\n'), "{prompt}");
 }
 
@@ -30,24 +30,25 @@ fn the_first_label_stands_where_the_method_reads_it() {
 fn the_prompt_is_the_one_that_the_method_asks_with() {
     let request = request("why", &["one two three", "four [1] five"]);
     let options = [("words", "2")];
-    let lesson = teacher("first", &options).unwrap().lesson(&request, &[0, 1]).unwrap();
+    let example = teacher("first", &options).unwrap().example(&request, &[0, 1]).unwrap();
     let asked = Arc::new(ScriptedModel::new().labels(|_, _| Ok(0.0)));
     let spec = MethodSpec::find("first").unwrap();
     let ranker = spec.ranker(asked.clone(), spec.values(options).unwrap(), Settings::default()).unwrap();
     ranker.rank(std::slice::from_ref(&request)).remove(0).unwrap();
-    let given = lesson.prompt.iter().chain(&lesson.answer[..lesson.opening]).copied().collect::<Vec<u32>>();
+    let given =
+        example.prompt.iter().chain(&example.answer[..example.opening]).copied().collect::<Vec<u32>>();
     assert_eq!(asked.read(), [text(&given)]);
-    assert_eq!((asked.calls()[0].kind, lesson.cut), (Need::LabelLogits, 2));
+    assert_eq!((asked.calls()[0].kind, example.cut), (Need::LabelLogits, 2));
 }
 
 #[test]
 fn methods_without_a_first_token_have_no_labels() {
     let request = request("why", &["a", "b", "c"]);
-    let lesson = teacher("full-rank", &[]).unwrap().lesson(&request, &[2, 0, 1]).unwrap();
-    assert_eq!(text(&lesson.answer), "[3] > [1] > [2]");
-    assert_eq!((lesson.labels.len(), lesson.opening), (0, 0));
+    let example = teacher("full-rank", &[]).unwrap().example(&request, &[2, 0, 1]).unwrap();
+    assert_eq!(text(&example.answer), "[3] > [1] > [2]");
+    assert_eq!((example.labels.len(), example.opening), (0, 0));
     let plain = teacher("full-rank", &[("prompt", "full-rank-plain")]).unwrap();
-    let plain = plain.lesson(&request, &[2, 0, 1]).unwrap();
+    let plain = plain.example(&request, &[2, 0, 1]).unwrap();
     assert_eq!(text(&plain.answer), "3>1>2");
     assert_eq!(plain.ranks, [Some(1), None, Some(2), None, Some(3)]);
 }
@@ -57,9 +58,9 @@ fn what_cannot_be_taught_is_refused() {
     let many = vec!["x"; 25];
     let (order, request) = ((0..25).collect::<Vec<_>>(), request("why", &many));
     let first = teacher("first", &[]).unwrap();
-    let message = first.lesson(&request, &order).unwrap_err().to_string();
+    let message = first.example(&request, &order).unwrap_err().to_string();
     assert!(message.contains("more than one prompt"), "{message}");
-    let message = first.lesson(&request, &[0, 1]).unwrap_err().to_string();
+    let message = first.example(&request, &[0, 1]).unwrap_err().to_string();
     assert!(message.contains("no order of 25"), "{message}");
     let message = teacher("yes-no", &[]).err().map(|error| error.to_string()).unwrap_or_default();
     assert!(message.contains("use first, full-rank or listwise"), "{message}");
@@ -84,8 +85,8 @@ fn embedding_teacher(
     method: &str,
     options: &[(&str, &str)],
     most: Option<usize>,
-) -> Result<EmbeddingTeacher, LessonError> {
-    EmbeddingTeacher::new(Arc::new(embedder(None)), MethodSpec::find(method).unwrap(), options, most)
+) -> Result<EmbeddingExampleBuilder, TrainingExampleError> {
+    EmbeddingExampleBuilder::new(Arc::new(embedder(None)), MethodSpec::find(method).unwrap(), options, most)
 }
 
 /// Each text once.
@@ -103,7 +104,7 @@ fn distinct(texts: impl IntoIterator<Item = String>) -> Vec<String> {
 fn an_encoder_learns_from_the_texts_that_the_method_asks_it_for() {
     let long: Vec<String> = (0..40).map(|n| format!("w{n}")).collect();
     let long = format!("[2] {}", long.join(" "));
-    // A copy goes through the model once, and is a document of the lesson all the same.
+    // A copy goes through the model once, and is a document of the example all the same.
     let request = request("why", &[long.as_str(), "copy", "copy"]);
     for (method, options, most, cut) in [
         ("e2rank", &[("documents", "0")][..], 60, 0),
@@ -113,24 +114,24 @@ fn an_encoder_learns_from_the_texts_that_the_method_asks_it_for() {
         ("mvp", &[("views", "2"), ("length", "18")][..], 60, 1),
     ] {
         let teacher = embedding_teacher(method, options, Some(most)).unwrap();
-        let lesson = teacher.lesson(&request).unwrap();
+        let example = teacher.example(&request).unwrap();
         let asked = Arc::new(embedder(Some(most)));
         let spec = MethodSpec::find(method).unwrap();
         let values = spec.values(options.iter().copied()).unwrap();
         let ranker = spec.ranker(asked.clone(), values, Settings::default()).unwrap();
         let ranking = ranker.rank(std::slice::from_ref(&request)).remove(0).unwrap();
-        let learned = lesson.query.iter().chain(&lesson.documents).cloned();
+        let learned = example.query.iter().chain(&example.documents).cloned();
         // The scripted model is asked for anchors with no words.
         let read = asked.read().into_iter().filter(|text| !text.is_empty());
         assert_eq!(distinct(learned), distinct(read), "{method} {options:?}");
-        assert_eq!(lesson.truncated, ranking.trace.truncated);
-        assert_eq!((lesson.documents.len(), lesson.truncated.len()), (3, cut), "{method} {options:?}");
+        assert_eq!(example.truncated, ranking.trace.truncated);
+        assert_eq!((example.documents.len(), example.truncated.len()), (3, cut), "{method} {options:?}");
         assert_eq!(
-            (lesson.query.is_some(), &lesson.documents[1]),
-            (method == "e2rank", &lesson.documents[2])
+            (example.query.is_some(), &example.documents[1]),
+            (method == "e2rank", &example.documents[2])
         );
         // What was read already is read again.
-        assert_eq!(teacher.lesson(&request).unwrap(), lesson);
+        assert_eq!(teacher.example(&request).unwrap(), example);
     }
 }
 
@@ -140,14 +141,14 @@ fn methods_without_vectors_and_candidates_without_text_are_refused() {
     assert!(message.unwrap().contains("use e2rank or mvp"));
     assert!(embedding_teacher("e2rank", &[("document", "2")], None).is_err());
     let lacking = Arc::new(ScriptedModel::new());
-    assert!(EmbeddingTeacher::new(lacking, MethodSpec::find("mvp").unwrap(), &[], None).is_err());
+    assert!(EmbeddingExampleBuilder::new(lacking, MethodSpec::find("mvp").unwrap(), &[], None).is_err());
     let (teacher, request) = (embedding_teacher("mvp", &[], None).unwrap(), request("why", &["a", " ", "b"]));
-    let message = teacher.lesson(&request).unwrap_err().to_string();
+    let message = teacher.example(&request).unwrap_err().to_string();
     assert!(message.contains("2 of 3 candidates"), "{message}");
     let readable = readable(&request);
     let ids: Vec<&str> = readable.candidates.iter().map(|found| found.document.id.as_str()).collect();
-    assert_eq!((ids, teacher.lesson(&readable).unwrap().documents.len()), (vec!["d0", "d2"], 2));
+    assert_eq!((ids, teacher.example(&readable).unwrap().documents.len()), (vec!["d0", "d2"], 2));
     // A prompt without room for a passage is what the method refuses.
     let narrow = embedding_teacher("e2rank", &[], Some(20)).unwrap();
-    assert!(matches!(narrow.lesson(&readable), Err(LessonError::Rank(_))));
+    assert!(matches!(narrow.example(&readable), Err(TrainingExampleError::Rank(_))));
 }

@@ -3,8 +3,8 @@
 use super::error::StageError;
 use super::task::Task;
 use plackett_rank::MethodSpec;
-use plackett_rank::lesson::EmbeddingTeacher;
 use plackett_rank::model::LanguageModel;
+use plackett_rank::training_example::EmbeddingExampleBuilder;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -26,9 +26,10 @@ pub fn teacher(
     options: &[(&str, &str)],
     model: Arc<dyn LanguageModel>,
     most_tokens: usize,
-) -> Result<EmbeddingTeacher, StageError> {
+) -> Result<EmbeddingExampleBuilder, StageError> {
     let method = MethodSpec::find(method).map_err(|error| wrong(error.to_string()))?;
-    EmbeddingTeacher::new(model, method, options, Some(most_tokens)).map_err(|error| wrong(error.to_string()))
+    EmbeddingExampleBuilder::new(model, method, options, Some(most_tokens))
+        .map_err(|error| wrong(error.to_string()))
 }
 
 fn wrong(problem: String) -> StageError {

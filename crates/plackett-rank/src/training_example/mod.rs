@@ -1,6 +1,6 @@
 //! What a listwise method shows a decoder and what the decoder would have to write: the examples from which one learns to
 //! rank lists (Reddy et al., FIRST, 2024; Liu et al., Sliding Windows Are Not the End, 2025). And what a method of vectors
-//! has an encoder read ([`EmbeddingTeacher`]).
+//! has an encoder read ([`EmbeddingExampleBuilder`]).
 //!
 //! The prompts are not written again here. The method itself runs, over a model that only listens (`Listener`), so that
 //! what is learned from and what is asked later cannot differ: template, labels, cut passages, rewritten brackets, the
@@ -11,7 +11,7 @@ mod listener;
 #[cfg(test)]
 mod tests;
 
-pub use self::embedding::{EmbeddingLesson, EmbeddingTeacher, readable};
+pub use self::embedding::{EmbeddingExample, EmbeddingExampleBuilder, readable};
 
 use self::listener::{Heard, Listener};
 use crate::method::{MethodError, MethodSpec, OptionKind, OptionValues};
@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 /// A list as it is taught, in tokens of the model.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListLesson {
+pub struct ListwiseExample {
     /// What is read before the answer.
     pub prompt: Vec<u32>,
     /// The order that is to be written.
@@ -41,7 +41,7 @@ pub struct ListLesson {
 
 /// Why a list cannot be taught.
 #[derive(Debug, thiserror::Error)]
-pub enum LessonError {
+pub enum TrainingExampleError {
     /// The method cannot be made with these options.
     #[error(transparent)]
     Method(#[from] MethodError),
@@ -61,8 +61,8 @@ pub enum LessonError {
     },
 }
 
-/// Makes lessons of lists for one method and one model.
-pub struct ListTeacher {
+/// Makes examples of lists for one method and one model.
+pub struct ListwiseExampleBuilder {
     method: &'static MethodSpec,
     model: Arc<dyn LanguageModel>,
     listener: Arc<Listener>,
@@ -72,7 +72,7 @@ pub struct ListTeacher {
     first: Option<Arc<dyn Ranker>>,
 }
 
-impl ListTeacher {
+impl ListwiseExampleBuilder {
     /// For a method with options as in an expression. `mode` is set here: a whole order is taught, and the place of the first
     /// label where the method reads that.
     ///
@@ -82,7 +82,7 @@ impl ListTeacher {
         model: Arc<dyn LanguageModel>,
         method: &'static MethodSpec,
         options: &[(&str, &str)],
-    ) -> Result<ListTeacher, LessonError> {
+    ) -> Result<ListwiseExampleBuilder, TrainingExampleError> {
         let modes = method.options.iter().find_map(|option| match (option.name, option.kind) {
             ("mode", OptionKind::Choice(modes)) => Some(modes),
             _ => None,
@@ -90,7 +90,7 @@ impl ListTeacher {
         let modes = modes.filter(|modes| modes.contains(&"constrained")).ok_or_else(|| {
             let problem =
                 "it does not write an order of several passages; use first, full-rank or listwise".into();
-            LessonError::Unsuitable { method: method.name, problem }
+            TrainingExampleError::Unsuitable { method: method.name, problem }
         })?;
         let listener = Arc::new(Listener::new(model.clone(), None));
         let ranker = |mode: &str| -> Result<Arc<dyn Ranker>, MethodError> {
@@ -99,16 +99,20 @@ impl ListTeacher {
         };
         let written = ranker("constrained")?;
         let first = modes.contains(&"logits").then(|| ranker("logits")).transpose()?;
-        Ok(ListTeacher { method, model, listener, written, first })
+        Ok(ListwiseExampleBuilder { method, model, listener, written, first })
     }
 
-    /// The lesson of a request whose candidates stand in the order in which they are shown; `order` are their places, the
+    /// The example of a request whose candidates stand in the order in which they are shown; `order` are their places, the
     /// best first.
     ///
     /// # Errors
     /// The method shows the list in several windows or not whole, an order that is none of all candidates, or tokens that
     /// cannot be told apart.
-    pub fn lesson(&self, request: &RankRequest, order: &[usize]) -> Result<ListLesson, LessonError> {
+    pub fn example(
+        &self,
+        request: &RankRequest,
+        order: &[usize],
+    ) -> Result<ListwiseExample, TrainingExampleError> {
         let count = request.candidates.len();
         let mut sorted = order.to_vec();
         sorted.sort_unstable();
@@ -130,18 +134,24 @@ impl ListTeacher {
         texts.extend((!between.is_empty()).then_some(between));
         let (prompt, mut pieces) = self.model.tokens_after(&prompt, &texts)?;
         let between = if pieces.len() > count { pieces.pop().unwrap_or_default() } else { Vec::new() };
-        let mut lesson =
-            ListLesson { prompt, answer: Vec::new(), ranks: Vec::new(), labels: Vec::new(), opening: 0, cut };
+        let mut example = ListwiseExample {
+            prompt,
+            answer: Vec::new(),
+            ranks: Vec::new(),
+            labels: Vec::new(),
+            opening: 0,
+            cut,
+        };
         for (place, piece) in pieces.iter().enumerate() {
             // A separator that is not a token of its own belongs to the label after it.
             let apart = if place > 0 && piece.starts_with(&between) { between.len() } else { 0 };
-            lesson.ranks.extend((0..piece.len()).map(|at| (at >= apart).then_some(place + 1)));
-            lesson.answer.extend(piece);
+            example.ranks.extend((0..piece.len()).map(|at| (at >= apart).then_some(place + 1)));
+            example.answer.extend(piece);
         }
         if let Some(first) = &self.first {
-            self.add_labels(first, request, order, &mut lesson)?;
+            self.add_labels(first, request, order, &mut example)?;
         }
-        Ok(lesson)
+        Ok(example)
     }
 
     /// The labels of a method that reads the first token, and where in the written order that token stands.
@@ -150,8 +160,8 @@ impl ListTeacher {
         first: &Arc<dyn Ranker>,
         request: &RankRequest,
         order: &[usize],
-        lesson: &mut ListLesson,
-    ) -> Result<(), LessonError> {
+        example: &mut ListwiseExample,
+    ) -> Result<(), TrainingExampleError> {
         let Heard::Labels { prompt, labels } = self.listen(first, request)?.0 else {
             return Err(self.unsuitable("it asks for no labels".into()));
         };
@@ -159,13 +169,13 @@ impl ListTeacher {
         let texts: Vec<&str> = labels.iter().map(String::as_str).collect();
         let (given, labels) = self.model.tokens_after(&prompt, &texts)?;
         // The listener has let only labels pass that are one token.
-        lesson.labels = labels.into_iter().flatten().collect();
-        let (before, read) = (lesson.prompt.len(), given.len());
-        let whole = lesson.prompt.iter().chain(&lesson.answer);
+        example.labels = labels.into_iter().flatten().collect();
+        let (before, read) = (example.prompt.len(), given.len());
+        let whole = example.prompt.iter().chain(&example.answer);
         let begins = read >= before && whole.take(read).eq(given.iter());
-        lesson.opening = read.saturating_sub(before);
-        let label = lesson.answer.get(lesson.opening);
-        match begins && label == lesson.labels.get(order[0]) && lesson.labels.len() == order.len() {
+        example.opening = read.saturating_sub(before);
+        let label = example.answer.get(example.opening);
+        match begins && label == example.labels.get(order[0]) && example.labels.len() == order.len() {
             true => Ok(()),
             false => Err(self.unsuitable(
                 "the label that is read is not the first label of the written order in this model's tokens; teach another method"
@@ -175,7 +185,11 @@ impl ListTeacher {
     }
 
     /// What a method asks for a list, all of which has to be in one prompt; and how many texts were cut.
-    fn listen(&self, ranker: &Arc<dyn Ranker>, request: &RankRequest) -> Result<(Heard, usize), LessonError> {
+    fn listen(
+        &self,
+        ranker: &Arc<dyn Ranker>,
+        request: &RankRequest,
+    ) -> Result<(Heard, usize), TrainingExampleError> {
         self.listener.forget();
         let ranking = ranker.rank(std::slice::from_ref(request)).pop();
         let cut = ranking.transpose()?.map_or(0, |ranking| ranking.trace.truncated.len());
@@ -190,7 +204,7 @@ impl ListTeacher {
         }
     }
 
-    fn check_count(&self, shown: usize, count: usize) -> Result<(), LessonError> {
+    fn check_count(&self, shown: usize, count: usize) -> Result<(), TrainingExampleError> {
         match shown == count {
             true => Ok(()),
             false => Err(self.unsuitable(format!(
@@ -199,8 +213,8 @@ impl ListTeacher {
         }
     }
 
-    fn unsuitable(&self, problem: String) -> LessonError {
-        LessonError::Unsuitable { method: self.method.name, problem }
+    fn unsuitable(&self, problem: String) -> TrainingExampleError {
+        TrainingExampleError::Unsuitable { method: self.method.name, problem }
     }
 }
 

@@ -25,7 +25,7 @@ const USUAL: f32 = 4.7;
 
 /// A question with its candidates.
 #[derive(Clone, Debug)]
-pub struct Lesson {
+pub struct QuestionExample {
     /// What is asked.
     pub question: FacetedQuestion,
     /// The candidates, as places among all documents, in the order of the title's search.
@@ -35,11 +35,11 @@ pub struct Lesson {
 }
 
 /// All questions of a collection.
-pub struct Lessons {
+pub struct QuestionExamples {
     /// To learn from.
-    pub learned: Vec<Lesson>,
+    pub learned: Vec<QuestionExample>,
     /// To test with, of other articles.
-    pub tested: Vec<Lesson>,
+    pub tested: Vec<QuestionExample>,
     /// All documents, and the questions to test with.
     pub faceted: Faceted,
     /// Articles to learn from and to test with.
@@ -48,13 +48,13 @@ pub struct Lessons {
     pub missing: usize,
 }
 
-impl Lessons {
+impl QuestionExamples {
     /// Draws questions as the fields `learned`, `tested` (of each article), `passages`, `k`, `others`, `depth` and `seed` say. Articles are
     /// either to learn from or to test with, and candidates of the former are of the former alone.
     ///
     /// # Errors
     /// A file that cannot be read, a text without a vector, or no question.
-    pub fn draw(path: &Path, values: &Values, vectors: &TextVectors) -> Result<Lessons, StageError> {
+    pub fn draw(path: &Path, values: &Values, vectors: &TextVectors) -> Result<QuestionExamples, StageError> {
         let articles = Articles::read_cut(path)?;
         let (tested, learned): (Vec<usize>, Vec<usize>) =
             (0..articles.articles.len()).partition(|at| at % TESTED == TESTED - 1);
@@ -91,9 +91,9 @@ impl Lessons {
             let questions: Vec<FacetedQuestion> = questions.into_iter().flatten().collect();
             let one = |question: FacetedQuestion| {
                 let found = searched(vectors, &question)?;
-                Lesson::new((&articles.documents, &known), values, &found, question, among)
+                QuestionExample::new((&articles.documents, &known), values, &found, question, among)
             };
-            questions.into_par_iter().map(one).collect::<Result<Vec<Lesson>, StageError>>()
+            questions.into_par_iter().map(one).collect::<Result<Vec<QuestionExample>, StageError>>()
         };
         let counts = [learned.len(), tested.len()];
         let (learned, tested) = (prepared(to_learn, &near)?, prepared(to_test, &all)?);
@@ -101,34 +101,34 @@ impl Lessons {
             let problem = format!("no article has {passages} passages with sides; ask for less");
             return Err(StageError::Field { field: "passages", problem });
         }
-        let questions = tested.iter().map(|lesson| lesson.question.clone()).collect();
+        let questions = tested.iter().map(|example| example.question.clone()).collect();
         let faceted = Faceted { documents: articles.documents, questions };
-        Ok(Lessons { learned, tested, faceted, articles: counts, missing })
+        Ok(QuestionExamples { learned, tested, faceted, articles: counts, missing })
     }
 
     /// The documents of a list of a question's candidates.
     pub fn documents<'l>(
         &'l self,
-        lesson: &'l Lesson,
+        example: &'l QuestionExample,
         list: &'l [usize],
     ) -> impl Iterator<Item = &'l Document> {
-        list.iter().map(move |at| &self.faceted.documents[lesson.places[*at]])
+        list.iter().map(move |at| &self.faceted.documents[example.places[*at]])
     }
 
     /// What a reader could say of the sides who copies the first `words` words of a list: see [`copied`].
-    pub fn reward(&self, lesson: &Lesson, list: &[usize], words: usize) -> f64 {
-        copied(&lesson.question, self.documents(lesson, list), words)
+    pub fn reward(&self, example: &QuestionExample, list: &[usize], words: usize) -> f64 {
+        copied(&example.question, self.documents(example, list), words)
     }
 }
 
-impl Lesson {
+impl QuestionExample {
     fn new(
         (documents, known): (&[Document], &[&[f32]]),
         values: &Values,
         found: &[&[f32]],
         question: FacetedQuestion,
         among: &[usize],
-    ) -> Result<Lesson, StageError> {
+    ) -> Result<QuestionExample, StageError> {
         let elsewhere = among.iter().copied().filter(|at| !question.article.contains(at)).collect();
         let asked = Asked::of(values, documents, &question, (found, &|at: usize| known[at]), elsewhere);
         let places: Vec<usize> = asked
@@ -147,7 +147,7 @@ impl Lesson {
             .map_err(|error| StageError::Work(error.to_string()))?;
         let silver = coverage.silver(values.count("k")).items;
         let example = SilverExample { question: listed, coverage, silver };
-        Ok(Lesson { question, places, example })
+        Ok(QuestionExample { question, places, example })
     }
 
     /// The question as the rankers of `facets` are asked it.

@@ -1,4 +1,4 @@
-//! Weights before training.
+//! Weights of a list ranker before training.
 
 use crate::TrainError;
 use crate::nn::{Initializer, WeightSource};
@@ -12,9 +12,9 @@ const CHOSEN: f32 = 0.5;
 /// Draws the weights of a list ranker so that every sum has a variance of about 1. Some maps begin with what is known beforehand, as the
 /// paper's begin with those of a language model: that of sides is the identity, since vectors of one encoder are comparable; a candidate
 /// that was chosen goes in as its opposite and attention adds it up, so that what is like it is pointed at less.
-pub struct Drawn(pub Initializer);
+pub struct ListRankerInitializer(pub Initializer);
 
-impl WeightSource for Drawn {
+impl WeightSource for ListRankerInitializer {
     fn take(&mut self, name: &str, (rows, columns): (usize, usize)) -> Result<Vec<f32>, TrainError> {
         let diagonal = |number: f32| -> Vec<f32> {
             (0..rows * columns).map(|at| if at / columns == at % columns { number } else { 0.0 }).collect()
