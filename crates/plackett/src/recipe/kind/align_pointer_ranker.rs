@@ -97,7 +97,12 @@ type Pairs = (Vec<ListPair>, Vec<f64>);
 
 impl Pairing<'_> {
     /// The best and the worst of the lists that are drawn for each question; those that are as good as equal make no pair.
-    fn pairs(&self, lessons: &QuestionExamples, asked: &[QuestionExample], part: u64) -> Result<Pairs, StageError> {
+    fn pairs(
+        &self,
+        lessons: &QuestionExamples,
+        asked: &[QuestionExample],
+        part: u64,
+    ) -> Result<Pairs, StageError> {
         let questions: Vec<&ListQuestion> = asked.iter().map(|lesson| &lesson.example.question).collect();
         let one = |nth: usize| self.pair(lessons, (&asked[nth], nth), &questions, part);
         let found = (0..asked.len()).into_par_iter().map(one).collect::<Result<Vec<_>, StageError>>()?;
@@ -200,7 +205,11 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
 }
 
 /// The margin of each pair of a question to test with.
-fn margins(lessons: &QuestionExamples, pairs: &[ListPair], ranker: Ranker<'_>) -> Result<Quantity, StageError> {
+fn margins(
+    lessons: &QuestionExamples,
+    pairs: &[ListPair],
+    ranker: Ranker<'_>,
+) -> Result<Quantity, StageError> {
     let questions: Vec<&ListQuestion> =
         lessons.tested.iter().map(|lesson| &lesson.example.question).collect();
     let keys = pairs.iter().map(|pair| lessons.tested[pair.question].question.id.clone()).collect();

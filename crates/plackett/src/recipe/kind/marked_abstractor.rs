@@ -138,7 +138,8 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let mut columns = [const { Vec::new() }; 4];
     for at in 0..held.len() {
         (task.progress)("measuring", at as u64, held.len() as u64);
-        let [right, random, none] = PlanCondition::ALL.map(|guide| tested.measure(&compute, &parameters, at, guide));
+        let [right, random, none] =
+            PlanCondition::ALL.map(|guide| tested.measure(&compute, &parameters, at, guide));
         columns.iter_mut().zip([right, random, none, random - none]).for_each(|(column, x)| column.push(x));
     }
     let keys: Vec<String> = (0..held.len()).map(|at| at.to_string()).collect();

@@ -41,7 +41,11 @@ pub type Ranker<'r> = (&'r ListRanker, &'r Parameters, &'r Arc<Compute>);
 ///
 /// # Errors
 /// Vectors that do not fit, or an encoder that cannot be run.
-pub fn measured(task: &Task<'_>, lessons: &QuestionExamples, ranker: Ranker<'_>) -> Result<Vec<Quantity>, StageError> {
+pub fn measured(
+    task: &Task<'_>,
+    lessons: &QuestionExamples,
+    ranker: Ranker<'_>,
+) -> Result<Vec<Quantity>, StageError> {
     let (k, seed) = (task.values.count("k"), task.values.count("seed") as u64);
     let by_question = |name: String, lessons: &[QuestionExample], values: Vec<f64>| {
         Quantity::by_query(name, lessons.iter().map(|lesson| lesson.question.id.clone()).collect(), values)

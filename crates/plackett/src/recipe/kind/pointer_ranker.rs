@@ -243,7 +243,8 @@ pub fn rewards(lessons: &QuestionExamples, found: &[Vec<usize>], words: usize) -
 /// What there is to say of a training.
 pub fn facts(lessons: &QuestionExamples, parameters: &Parameters) -> Vec<(String, String)> {
     let [learned, tested] = lessons.articles;
-    let count = |lessons: &[QuestionExample]| -> usize { lessons.iter().map(|lesson| lesson.places.len()).sum() };
+    let count =
+        |lessons: &[QuestionExample]| -> usize { lessons.iter().map(|lesson| lesson.places.len()).sum() };
     vec![
         ("articles".into(), format!("{learned} to learn from, {tested} to test with")),
         (
