@@ -2,30 +2,14 @@
 
 use super::examples::RankingExample;
 use super::run::{Hooks, Report, mean_loss, train};
-use super::{CrossEncoder, RankingTask, Settings, StepRecord};
+use super::{CrossEncoder, RankingTask, Settings, StepRecord, Trained};
 use crate::TrainError;
 use crate::adapter::{self, Attached, Targets};
 use crate::objective::{self, Term};
-use crate::tape::{Compute, Gradients, Parameters};
+use crate::tape::{Compute, Gradients, ParameterId, Parameters};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::sync::Arc;
-
-/// What of a model is trained.
-#[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
-#[serde(deny_unknown_fields, default)]
-pub struct Trained {
-    /// `full` for everything, `head` for what is new alone, or an adapter with its options.
-    pub adapter: String,
-    /// Ends of the names of the layers that get the adapter, with commas between them, or `all`.
-    pub targets: String,
-}
-
-impl Default for Trained {
-    fn default() -> Trained {
-        Trained { adapter: "full".into(), targets: "all".into() }
-    }
-}
 
 /// A cross-encoder that learns from lists of labelled candidates.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
@@ -136,6 +120,7 @@ impl RankingJob {
             let problem = format!("tokens: a whole number from {FEWEST_TOKENS} is expected");
             return Err(TrainError::Setting(problem));
         }
+        self.trained.check()?;
         match self.trained.adapter.as_str() {
             "full" | "head" => Ok(()),
             text => adapter::parse(text)?.check_begins_alone(),
@@ -196,6 +181,10 @@ impl RankingJob {
             outcome.ranks = ranks.into_iter().map(|(name, rank)| (name.to_string(), rank)).collect();
         }
         model.save(output, &parameters)?;
+        let heads = parameters.iter().filter(|(_, parameter)| model.is_head(&parameter.name));
+        let heads: Vec<ParameterId> = heads.map(|(id, _)| id).collect();
+        let learned = (&parameters, heads.as_slice());
+        self.trained.save(attached.as_ref(), learned, "SEQ_CLS", (base, output))?;
         Ok(outcome)
     }
 
@@ -224,6 +213,7 @@ impl RankingJob {
                         "{error}, and a model that is saved has only those; use an adapter that has, as lora, dora or lt-sft"
                     ))
                 })?;
+                self.trained.check_form(&attached, parameters)?;
                 Ok(Some(attached))
             }
         }

@@ -2,10 +2,10 @@
 
 use super::depth_measure::{DepthMeasure, measure_depths};
 use super::examples::TextExample;
-use super::job::{CutTexts, Outcome, Trained};
+use super::job::{CutTexts, Outcome};
 use super::read_outs::ReadOuts;
 use super::run::{Hooks, mean_loss, train};
-use super::{LanguageModel, LanguageTask, Settings, StepRecord};
+use super::{LanguageModel, LanguageTask, Settings, StepRecord, Trained};
 use crate::TrainError;
 use crate::adapter::{self, Attached, Targets};
 use crate::nn;
@@ -77,12 +77,13 @@ impl LanguageJob {
         if !self.depths.is_empty() {
             super::check_depths(&self.depths, usize::MAX)?;
         }
+        self.trained.check()?;
         match self.trained.adapter.as_str() {
             "full" | OWN_HEADS => Ok(()),
             "head" => Err(TrainError::Setting(format!(
                 "adapter = \"head\" is for cross-encoders; for output matrices of each depth write \"{OWN_HEADS}\""
             ))),
-            text => adapter::parse(text).map(drop),
+            text => adapter::parse(text)?.check_begins_alone(),
         }
     }
 
@@ -149,6 +150,7 @@ impl LanguageJob {
         }
         drop((task, held_out, measured));
         model.save(output, &parameters)?;
+        self.trained.save(attached.as_ref(), (&parameters, &[]), "CAUSAL_LM", (base, output))?;
         if self.trained.adapter == OWN_HEADS {
             let own = |name: &str| ReadOuts::is_own_head(name).then(|| name.to_string());
             nn::save(&output.join(EXIT_HEADS), &parameters, own)?;
@@ -189,7 +191,7 @@ impl LanguageJob {
 /// Puts an adapter on a decoder that can be merged into its weights.
 ///
 /// # Errors
-/// An adapter that is unknown, fits no layer, or cannot be merged.
+/// An adapter that is unknown, fits no layer, or cannot be merged or saved as it is to be.
 pub(super) fn attach(
     trained: &Trained,
     (model, parameters): (&mut LanguageModel, &mut Parameters),
@@ -203,5 +205,6 @@ pub(super) fn attach(
             "{error}, and a model that is saved has only those; use an adapter that has, as lora, dora or lt-sft"
         ))
     })?;
+    trained.check_form(&attached, parameters)?;
     Ok(attached)
 }

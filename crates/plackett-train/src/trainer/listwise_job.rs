@@ -1,10 +1,10 @@
 //! A whole training of a decoder as a reranker of lists, from a base model and lists to a directory of a model.
 
-use super::job::{Outcome, Trained};
+use super::job::Outcome;
 use super::language_job::attach;
 use super::listwise_task::{ListExample, ListMeasure, ListwiseTask, check_objective, measure_lists};
 use super::run::{Hooks, mean_loss, train};
-use super::{LanguageModel, Settings, StepRecord};
+use super::{LanguageModel, Settings, StepRecord, Trained};
 use crate::TrainError;
 use crate::adapter;
 use crate::nn::LlamaConfig;
@@ -61,6 +61,7 @@ impl ListwiseJob {
             return Err(TrainError::Setting("noise: a number from 0 is expected".into()));
         }
         self.settings.check()?;
+        self.trained.check()?;
         match self.trained.adapter.as_str() {
             "full" => Ok(()),
             "head" => {
@@ -117,6 +118,7 @@ impl ListwiseJob {
         }
         let measures = measure_lists(&model, &held, (compute, &parameters), self.together)?;
         model.save(output, &parameters)?;
+        self.trained.save(attached.as_ref(), (&parameters, &[]), "CAUSAL_LM", (base, output))?;
         Ok((outcome, measures))
     }
 

@@ -32,7 +32,10 @@ mod tests;
 mod tests_of_depths;
 #[cfg(test)]
 mod tests_of_lists;
+#[cfg(test)]
+mod tests_of_saved_adapters;
 mod text_encoder;
+mod trained;
 mod vector_scorer;
 mod view_ranker;
 mod view_task;
@@ -50,7 +53,7 @@ pub use examples::{
 };
 pub use feedback_task::{FeedbackExample, FeedbackLengths, FeedbackTask};
 pub use guided_text::{Guide, GuidedTask, GuidedText};
-pub use job::{CutTexts, Outcome, RankingJob, Trained};
+pub use job::{CutTexts, Outcome, RankingJob};
 pub use keeping::Keeping;
 pub use language_job::{EXIT_HEADS, LanguageJob, OWN_HEADS};
 pub use language_model::LanguageModel;
@@ -65,6 +68,7 @@ pub use settings::Settings;
 pub use successor_scorer::{Embedding, GroupHead, GroupScorer, GroupTask, ItemGroup, Turns};
 pub use task::{StepLoss, Task};
 pub use text_encoder::TextEncoder;
+pub use trained::{ADAPTER, Trained};
 pub use vector_scorer::{VectorList, VectorScorer, VectorTask, score_lists};
 pub use view_ranker::{ViewRanker, ViewScores};
 pub use view_task::{ViewExample, ViewTask};

@@ -148,7 +148,11 @@ fn job(values: &Values) -> UnlearningJob {
     let number = |name| values.number(name).unwrap_or_default() as f32;
     UnlearningJob {
         objective: values.word("objective").into(),
-        trained: Trained { adapter: values.word("adapter").into(), targets: values.word("targets").into() },
+        trained: Trained {
+            adapter: values.word("adapter").into(),
+            targets: values.word("targets").into(),
+            ..Trained::default()
+        },
         settings: Settings {
             batch: values.count("batch"),
             steps: values.count("steps"),
