@@ -199,7 +199,7 @@ impl Configured {
         match self.spec.needs_importance {
             false => Ok(()),
             true => Err(TrainError::Setting(format!(
-                "`{}` begins from the weights that matter for texts to be forgotten, and this training has no such texts, so that it                  would be plain lora; use `lora`, or unlearn with a recipe's stage of the kind `unlearn`",
+                "`{}` begins from the weights that matter for texts to be forgotten, and this training has no such texts, so that it would be plain lora; use `lora`, or unlearn with a recipe's stage of the kind `unlearn`",
                 self.spec.name
             ))),
         }
