@@ -3,6 +3,7 @@
 use super::bottleneck::{Bottleneck, Nice};
 use super::fila::Importance;
 use super::peft::{LoraWeights, PeftRanks};
+use super::peft_files::PeftFiles;
 use super::site::fingerprint;
 use super::sparse::SparseDifference;
 use super::{Adaptable, Configured, Site, Targets};
@@ -106,6 +107,11 @@ pub(crate) trait Method: Debug + Send + Sync {
         None
     }
 
+    /// The same as PEFT saves it, where PEFT has such an adapter that is no LoRA.
+    fn peft(&self, _parameters: &Parameters, _sites: &[Site]) -> Option<PeftFiles> {
+        None
+    }
+
     /// How many components each layer has.
     fn ranks(&self, _parameters: &Parameters) -> Vec<usize> {
         Vec::new()
@@ -153,6 +159,8 @@ pub struct Attached {
     pub seed: u64,
     pub(super) method: Box<dyn Method>,
     sites: Vec<Site>,
+    /// Names of all linear layers of the model, with an adapter or without.
+    linears: Vec<String>,
     parameters: Vec<ParameterId>,
     shared: Arc<Shared>,
     /// The weights before they were merged.
@@ -165,11 +173,12 @@ impl Attached {
         targets: Targets,
         seed: u64,
         method: Box<dyn Method>,
-        sites: Vec<Site>,
+        (sites, linears): (Vec<Site>, Vec<String>),
         parameters: Vec<ParameterId>,
         shared: Arc<Shared>,
     ) -> Attached {
-        Attached { configured, targets, seed, method, sites, parameters, shared, originals: Vec::new() }
+        let originals = Vec::new();
+        Attached { configured, targets, seed, method, sites, linears, parameters, shared, originals }
     }
 
     /// The layers with an adapter, in order.
@@ -288,10 +297,22 @@ impl Attached {
         Ok(lora)
     }
 
-    /// Writes the adapter as a directory of PEFT's.
+    /// The adapter as PEFT saves it.
     ///
     /// # Errors
-    /// It is no LoRA, or the files cannot be written.
+    /// PEFT has no such adapter, or lays its numbers out so that these cannot be.
+    pub fn peft(&self, parameters: &Parameters, ranks: PeftRanks) -> Result<PeftFiles, TrainError> {
+        let files = match self.method.peft(parameters, &self.sites) {
+            Some(files) => files,
+            None => self.lora(parameters)?.files(ranks),
+        };
+        Ok(files.without_others(&self.linears))
+    }
+
+    /// Writes the adapter as a directory of PEFT's, without heads.
+    ///
+    /// # Errors
+    /// PEFT has no such adapter, or the files cannot be written.
     pub fn save_peft(
         &self,
         parameters: &Parameters,
@@ -299,7 +320,7 @@ impl Attached {
         base: &str,
         ranks: PeftRanks,
     ) -> Result<(), TrainError> {
-        self.lora(parameters)?.save(directory, base, ranks)
+        self.peft(parameters, ranks)?.save(directory, base)
     }
 
     pub(super) fn unable(&self, problem: &str) -> TrainError {

@@ -2,8 +2,8 @@
 
 use super::attached::Method;
 use super::lora::{self, DROPOUT, LowRank, dropped, free, matrices};
-use super::site::check_whole;
-use super::{AdapterSpec, OptionSpec, Parts, Request};
+use super::site::{Site, check_whole};
+use super::{AdapterSpec, LoraLayer, LoraWeights, OptionSpec, Parts, PeftFiles, PeftRanks, Request};
 use crate::TrainError;
 use crate::engine::Engine;
 use crate::nn::LinearAdapter;
@@ -97,6 +97,23 @@ impl Method for Dora {
         self.0.iter().map(|layer| Arc::new(layer.clone()) as Arc<dyn LinearAdapter>).collect()
     }
 
+    /// LoRA with `use_dora`, and the lengths beside its matrices.
+    fn peft(&self, parameters: &Parameters, sites: &[Site]) -> Option<PeftFiles> {
+        let scale = self.0.first()?.low_rank.scale;
+        let layers = self
+            .0
+            .iter()
+            .zip(sites)
+            .map(|(layer, site)| LoraLayer { name: site.name.clone(), ..layer.low_rank.layer(parameters) });
+        let mut files = LoraWeights { layers: layers.collect(), scale }.files(PeftRanks::Own);
+        files.set("use_dora", true.into());
+        for (layer, site) in self.0.iter().zip(sites) {
+            let lengths = parameters[layer.lengths].value.to_vec();
+            files.push(&format!("{}.lora_magnitude_vector", site.name), vec![site.outputs], lengths);
+        }
+        Some(files)
+    }
+
     fn ranks(&self, parameters: &Parameters) -> Vec<usize> {
         self.0.iter().map(|layer| parameters[layer.low_rank.a].rows).collect()
     }
@@ -122,9 +139,10 @@ fn attach(mut request: Request) -> Result<Parts, TrainError> {
 #[cfg(test)]
 mod tests {
     use super::super::open;
-    use super::super::testing::{Toy, assert_begins_as_the_base_model, assert_close};
+    use super::super::testing::{Toy, assert_begins_as_the_base_model, assert_close, read_peft};
     use super::*;
     use crate::tape::Gradients;
+    use serde_json::json;
 
     #[test]
     fn it_begins_as_the_base_model_and_trains_the_formulas_numbers() {
@@ -153,6 +171,37 @@ mod tests {
         open(&path, &mut other.parameters, &mut other.llama).unwrap();
         assert_eq!(other.outputs(), unmerged);
         assert!(attached.lora(&toy.parameters).unwrap_err().to_string().contains("`dora`"));
+    }
+
+    #[test]
+    fn pefts_directory_has_loras_matrices_and_the_lengths() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut toy = Toy::llama();
+        let mut attached = toy.attach("dora(rank=2, alpha=3)", "q_proj,down_proj");
+        toy.shake(&attached, 0.2);
+        attached.save_peft(&toy.parameters, folder.path(), "toy", PeftRanks::Own).unwrap();
+        let (config, tensors) = read_peft(folder.path());
+        assert_eq!((&config["peft_type"], &config["use_dora"]), (&json!("LORA"), &json!(true)));
+        assert_eq!((&config["r"], &config["lora_alpha"]), (&json!(2), &json!(3.0)));
+        assert_eq!(tensors.len(), 3 * attached.sites().len());
+        // The weight of a row is m (W + 1.5 B A) / ‖W + 1.5 B A‖.
+        let site = attached.sites()[1].clone();
+        let part = |part: &str| &tensors[&format!("base_model.model.{}.{part}", site.name)];
+        let (a, b) = (part("lora_A.weight"), part("lora_B.weight"));
+        let (shape, lengths) = part("lora_magnitude_vector");
+        assert_eq!((&a.0[..], &b.0[..]), (&[2, site.inputs][..], &[site.outputs, 2][..]));
+        assert_eq!(shape[..], [site.outputs]);
+        let mut expected = toy.parameters[site.weight].value.to_vec();
+        for (at, row) in expected.chunks_mut(site.inputs).enumerate() {
+            let (first, second) = (b.1[2 * at], b.1[2 * at + 1]);
+            for (column, x) in row.iter_mut().enumerate() {
+                *x += 1.5 * (first * a.1[column] + second * a.1[site.inputs + column]);
+            }
+            let length = row.iter().map(|x| x * x).sum::<f32>().sqrt();
+            row.iter_mut().for_each(|x| *x *= lengths[at] / length);
+        }
+        attached.merge(&mut toy.parameters).unwrap();
+        assert_close(&toy.parameters[site.weight].value, &expected, 1e-5);
     }
 
     /// Copies A and B of one model's adapter to another's.

@@ -24,6 +24,7 @@ mod lora;
 mod nola;
 mod parse;
 mod peft;
+mod peft_files;
 #[cfg(test)]
 mod properties;
 mod rand_lora;
@@ -42,6 +43,7 @@ pub use file::{AdapterHeader, open};
 pub use generated::{Generator, generated_linear};
 pub use parse::{find, parse};
 pub use peft::{LoraLayer, LoraWeights, PeftRanks};
+pub use peft_files::PeftFiles;
 pub use rand_lora::equal_lora_rank;
 pub use site::{Adaptable, Site, Targets};
 pub use sora::{sequential_threshold, soft_threshold};
@@ -182,7 +184,9 @@ impl Configured {
             });
         }
         let added = parameters.iter().map(|(id, _)| id).skip(before.len()).collect();
-        let attached = Attached::new(self.clone(), targets.clone(), seed, method, sites, added, shared);
+        let linears = model.linears().iter().map(|linear| linear.name.clone()).collect();
+        let layers = (sites, linears);
+        let attached = Attached::new(self.clone(), targets.clone(), seed, method, layers, added, shared);
         attached.reattach(model);
         Ok(attached)
     }

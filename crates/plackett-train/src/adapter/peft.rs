@@ -3,20 +3,15 @@
 use super::Adaptable;
 use super::attached::Shared;
 use super::lora::LowRank;
+use super::peft_files::{CONFIG, PREFIX, PeftFiles, WEIGHTS, form};
 use super::site::{Targets, choose};
 use crate::TrainError;
-use crate::files::write_whole;
 use crate::nn::SafetensorsSource;
 use crate::tape::Parameters;
-use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Map, Value, json};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-
-const CONFIG: &str = "adapter_config.json";
-const WEIGHTS: &str = "adapter_model.safetensors";
-const PREFIX: &str = "base_model.model.";
 
 /// How layers of different ranks are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,33 +75,35 @@ impl LoraLayer {
 }
 
 impl LoraWeights {
-    /// Writes a directory; layers without a component are left out.
-    ///
-    /// # Errors
-    /// A file cannot be written, or no layer has a component.
-    pub fn save(&self, directory: &Path, base: &str, ranks: PeftRanks) -> Result<(), TrainError> {
+    /// As PEFT saves it. With ranks of their own, layers without a component are left out; where no layer has any, each gets
+    /// one of zeros, since PEFT knows no rank of 0.
+    pub fn files(&self, ranks: PeftRanks) -> PeftFiles {
         let most = self.layers.iter().map(|layer| layer.rank).max().unwrap_or(0);
-        if most == 0 {
-            return Err(TrainError::Setting(
-                "no layer of the adapter has a component: nothing to save".into(),
-            ));
-        }
         let layers: Vec<LoraLayer> = match ranks {
-            PeftRanks::Own => self.layers.iter().filter(|layer| layer.rank > 0).cloned().collect(),
-            PeftRanks::Padded => self.layers.iter().map(|layer| layer.padded(most)).collect(),
+            PeftRanks::Own if most > 0 => {
+                self.layers.iter().filter(|layer| layer.rank > 0).cloned().collect()
+            }
+            _ => self.layers.iter().map(|layer| layer.padded(most.max(1))).collect(),
         };
-        std::fs::create_dir_all(directory).map_err(|source| TrainError::file(directory, source))?;
-        let bytes = serialize(&layers).map_err(|problem| form(&directory.join(WEIGHTS), problem))?;
-        write_whole(&directory.join(WEIGHTS), &bytes)?;
-        let text = serde_json::to_vec_pretty(&self.config(&layers, most, base));
-        let text = text.map_err(|error| form(&directory.join(CONFIG), error.to_string()))?;
-        write_whole(&directory.join(CONFIG), &text)
+        let names = layers.iter().map(|layer| layer.name.clone()).collect();
+        let mut files = PeftFiles::new("LORA", names, self.config(&layers, most.max(1)));
+        for LoraLayer { name, outputs, inputs, rank, a, b } in layers {
+            files.push(&format!("{name}.lora_A.weight"), vec![rank, inputs], a);
+            files.push(&format!("{name}.lora_B.weight"), vec![outputs, rank], b);
+        }
+        files
     }
 
-    fn config(&self, layers: &[LoraLayer], most: usize, base: &str) -> Value {
-        let mut targets: Vec<&str> = layers.iter().map(|layer| target(&layer.name)).collect();
-        targets.sort_unstable();
-        targets.dedup();
+    /// Writes a directory.
+    ///
+    /// # Errors
+    /// A file cannot be written, there is no layer, or a number is none.
+    pub fn save(&self, directory: &Path, base: &str, ranks: PeftRanks) -> Result<(), TrainError> {
+        self.files(ranks).save(directory, base)
+    }
+
+    /// The settings that LoRA alone has.
+    fn config(&self, layers: &[LoraLayer], most: usize) -> Value {
         let alpha = |rank: usize| f64::from(self.scale) * rank as f64;
         let others = || layers.iter().filter(|layer| layer.rank != most);
         let ranks: Map<String, Value> =
@@ -114,11 +111,8 @@ impl LoraWeights {
         let alphas: Map<String, Value> =
             others().map(|layer| (layer.name.clone(), json!(alpha(layer.rank)))).collect();
         json!({
-            "peft_type": "LORA", "base_model_name_or_path": base, "r": most, "lora_alpha": alpha(most),
-            "lora_dropout": 0.0, "use_rslora": false, "use_dora": false, "bias": "none",
-            "fan_in_fan_out": false, "init_lora_weights": true, "inference_mode": true,
-            "modules_to_save": null, "target_modules": targets, "rank_pattern": ranks,
-            "alpha_pattern": alphas,
+            "r": most, "lora_alpha": alpha(most), "lora_dropout": 0.0, "use_rslora": false, "use_dora": false,
+            "init_lora_weights": true, "rank_pattern": ranks, "alpha_pattern": alphas,
         })
     }
 
@@ -188,43 +182,6 @@ impl LoraWeights {
         }
         Ok(())
     }
-}
-
-fn form(path: &Path, problem: String) -> TrainError {
-    TrainError::Form { path: path.into(), problem }
-}
-
-/// What PEFT calls a target module: the name after the layer's number.
-fn target(name: &str) -> &str {
-    let number = |(at, part): (usize, &str)| part.parse::<usize>().ok().map(|_| at + part.len() + 1);
-    let mut at = 0;
-    let parts: Vec<(usize, &str)> = name
-        .split('.')
-        .map(|part| {
-            let own = at;
-            at += part.len() + 1;
-            (own, part)
-        })
-        .collect();
-    let end = parts.into_iter().filter_map(number).next_back();
-    end.and_then(|end| name.get(end..)).unwrap_or(name)
-}
-
-fn serialize(layers: &[LoraLayer]) -> Result<Vec<u8>, String> {
-    let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
-    for layer in layers {
-        let bytes = |values: &[f32]| values.iter().flat_map(|x| x.to_le_bytes()).collect();
-        let name = |part: &str| format!("{PREFIX}{}.{part}.weight", layer.name);
-        tensors.push((name("lora_A"), vec![layer.rank, layer.inputs], bytes(&layer.a)));
-        tensors.push((name("lora_B"), vec![layer.outputs, layer.rank], bytes(&layer.b)));
-    }
-    let views = tensors.iter().map(|(name, shape, bytes)| {
-        let view = TensorView::new(Dtype::F32, shape.clone(), bytes);
-        view.map(|view| (name.clone(), view)).map_err(|error| error.to_string())
-    });
-    let metadata = HashMap::from([("format".to_string(), "pt".to_string())]);
-    safetensors::serialize(views.collect::<Result<Vec<_>, _>>()?, Some(metadata))
-        .map_err(|error| error.to_string())
 }
 
 /// A shape and its numbers.

@@ -113,7 +113,8 @@ impl std::fmt::Display for Targets {
     }
 }
 
-fn ends_at_dot(name: &str, end: &str) -> bool {
+/// Whether a name is this end, or has it behind a dot.
+pub(super) fn ends_at_dot(name: &str, end: &str) -> bool {
     name.strip_suffix(end).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 

@@ -1,10 +1,15 @@
 //! Models of a few hundred numbers, on which adapters are tried.
 
 use super::{Adaptable, Attached, Configured, Targets, parse};
-use crate::nn::{Bert, BertConfig, Initializer, Llama, LlamaConfig, Mode, TokenBatch, WeightSource};
+use crate::nn::{
+    Bert, BertConfig, Initializer, Llama, LlamaConfig, Mode, SafetensorsSource, TokenBatch, WeightSource,
+};
 use crate::random::Stream;
 use crate::tape::{Compute, Gradients, ParameterId, Parameters, Tape, Var, assert_parameter_gradients};
 use crate::{Engine, TrainError};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::Path;
 
 /// Larger weights than models begin with, so that outputs depend on every one.
 struct WideInitializer(Initializer);
@@ -174,6 +179,14 @@ pub fn assert_close(given: &[f32], expected: &[f32], most: f32) {
             "at {at}: {given}, not {expected}"
         );
     }
+}
+
+/// The settings and, by name, the shapes and numbers of a directory of PEFT's.
+pub fn read_peft(folder: &Path) -> (Value, BTreeMap<String, (Vec<usize>, Vec<f32>)>) {
+    let config = std::fs::read(folder.join("adapter_config.json")).unwrap();
+    let tensors = SafetensorsSource::open(&folder.join("adapter_model.safetensors")).unwrap().into_tensors();
+    let tensors = tensors.into_iter().map(|(name, shape, values)| (name, (shape, values)));
+    (serde_json::from_slice(&config).unwrap(), tensors.collect())
 }
 
 /// That an adapter on all layers changes nothing before it is trained, and trains as many numbers as its formula says.

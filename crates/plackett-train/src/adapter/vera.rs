@@ -3,13 +3,14 @@
 use super::attached::{Method, Shared};
 use super::lora::{DROPOUT, dropped, free};
 use super::site::{Site, choose};
-use super::{AdapterSpec, OptionKind, OptionSpec, Parts, Request, basis};
+use super::{AdapterSpec, OptionKind, OptionSpec, Parts, PeftFiles, Request, basis};
 use crate::TrainError;
 use crate::engine::{Engine, product};
 use crate::nn::{LinearAdapter, init};
 use crate::random::Stream;
 use crate::tape::{Buffer, Compute, ParameterId, Parameters, Tape, Var};
 use plackett_kernel::Start;
+use serde_json::json;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -86,6 +87,8 @@ impl LinearAdapter for Layer {
 struct Vera {
     layers: Vec<Layer>,
     seed: u64,
+    /// The numbers of the inner vectors at the start.
+    start: f64,
 }
 
 impl Method for Vera {
@@ -95,6 +98,30 @@ impl Method for Vera {
 
     fn basis_check(&self) -> Option<String> {
         Some(basis::check(&[Stream::new(self.seed, 0), Stream::new(self.seed, OF_A)]))
+    }
+
+    /// VeRA with its projections, which PEFT would draw otherwise; the widest layers have them whole, as PEFT keeps them.
+    fn peft(&self, parameters: &Parameters, sites: &[Site]) -> Option<PeftFiles> {
+        let of_a = self.layers.iter().max_by_key(|layer| layer.sizes.2)?;
+        let of_b = self.layers.iter().max_by_key(|layer| layer.sizes.0)?;
+        let rank = of_a.sizes.1;
+        let own = json!({
+            "r": rank, "d_initial": self.start, "vera_dropout": 0.0, "init_weights": true, "save_projection": true,
+            "projection_prng_key": self.seed,
+        });
+        let names = sites.iter().map(|site| site.name.clone()).collect();
+        let mut files = PeftFiles::new("VERA", names, own);
+        files.push_shared("base_model.vera_A".into(), vec![rank, of_a.sizes.2], of_a.a.to_vec());
+        files.push_shared("base_model.vera_B".into(), vec![of_b.sizes.0, rank], of_b.b.to_vec());
+        for (layer, site) in self.layers.iter().zip(sites) {
+            let mut push = |part: &str, id: ParameterId| {
+                let values = parameters[id].value.to_vec();
+                files.push(&format!("{}.{part}", site.name), vec![values.len()], values);
+            };
+            push("vera_lambda_b", layer.outer);
+            push("vera_lambda_d", layer.inner);
+        }
+        Some(files)
     }
 }
 
@@ -134,13 +161,15 @@ fn attach(request: Request) -> Result<Parts, TrainError> {
             shared: shared.clone(),
         });
     }
-    Ok(Parts { method: Box::new(Vera { layers, seed }), sites })
+    let start = options.number("start");
+    Ok(Parts { method: Box::new(Vera { layers, seed, start }), sites })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Toy, assert_begins_as_the_base_model, assert_close};
-    use super::super::{open, parse};
+    use super::super::testing::{Toy, assert_begins_as_the_base_model, assert_close, read_peft};
+    use super::super::{PeftRanks, open, parse};
+    use serde_json::json;
 
     #[test]
     fn it_begins_as_the_base_model_and_trains_the_formulas_numbers() {
@@ -164,5 +193,34 @@ mod tests {
         let mut other = Toy::bert();
         open(&path, &mut other.parameters, &mut other.bert).unwrap();
         assert_eq!(other.outputs(), unmerged);
+    }
+
+    #[test]
+    fn pefts_directory_has_the_projections_of_the_widest_layers() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut toy = Toy::bert();
+        // 8 × 8, 12 × 8 and 8 × 12: the greatest output and the greatest input are those of different layers.
+        let mut attached = toy.attach("vera(rank=3)", "query,intermediate.dense,output.dense");
+        toy.shake(&attached, 0.2);
+        attached.save_peft(&toy.parameters, folder.path(), "toy", PeftRanks::Own).unwrap();
+        let (config, tensors) = read_peft(folder.path());
+        assert_eq!((&config["peft_type"], &config["save_projection"]), (&json!("VERA"), &json!(true)));
+        let (a, b) = (&tensors["base_model.vera_A"], &tensors["base_model.vera_B"]);
+        assert_eq!((&a.0[..], &b.0[..]), (&[3, 12][..], &[12, 3][..]));
+        let sites = attached.sites().to_vec();
+        let before: Vec<Vec<f32>> =
+            sites.iter().map(|site| toy.parameters[site.weight].value.to_vec()).collect();
+        attached.merge(&mut toy.parameters).unwrap();
+        for (site, mut expected) in sites.iter().zip(before) {
+            let vector = |part: &str| &tensors[&format!("base_model.model.{}.{part}", site.name)].1;
+            let (outer, inner) = (vector("vera_lambda_b"), vector("vera_lambda_d"));
+            for (row, values) in expected.chunks_mut(site.inputs).enumerate() {
+                for (column, x) in values.iter_mut().enumerate() {
+                    let sum: f32 = (0..3).map(|k| b.1[3 * row + k] * inner[k] * a.1[12 * k + column]).sum();
+                    *x += outer[row] * sum;
+                }
+            }
+            assert_close(&toy.parameters[site.weight].value, &expected, 1e-5);
+        }
     }
 }

@@ -112,6 +112,13 @@ pub fn merged<'l>(parameters: &Parameters, linears: impl IntoIterator<Item = &'l
     merged
 }
 
+/// Whether a parameter is one that an adapter has added to one of these layers: its name begins with the layer's, and it is
+/// neither its weight nor its bias.
+pub fn is_added(name: &str, layers: &[String]) -> bool {
+    let part = layers.iter().find_map(|layer| name.strip_prefix(layer.as_str())?.strip_prefix('.'));
+    part.is_some_and(|part| part != "weight" && part != "bias" && !part.starts_with("led_unit."))
+}
+
 /// Layer normalisation.
 #[derive(Clone, Copy, Debug)]
 pub struct LayerNorm {

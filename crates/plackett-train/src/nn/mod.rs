@@ -15,7 +15,7 @@ mod weights;
 pub use bert::{Bert, BertConfig, BertLayer};
 pub use blocks::{BlockBatch, BlockPrompt, BlockReading, QUERY_POSITION};
 pub use init::Initializer;
-pub use layers::{EmbeddingAdapter, LayerNorm, Linear, LinearAdapter, SublayerAdapter, merged};
+pub use layers::{EmbeddingAdapter, LayerNorm, Linear, LinearAdapter, SublayerAdapter, is_added, merged};
 pub use linformer::PositionMix;
 pub use llama::{Llama, LlamaConfig, LlamaLayer};
 pub use low_rank::LowRankInitializer;

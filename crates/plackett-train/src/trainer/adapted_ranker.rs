@@ -135,7 +135,7 @@ mod tests {
         RankingJob {
             objective: "softmax-cross-entropy".into(),
             tokens: 32,
-            trained: Trained { adapter: adapter.into(), targets: "all".into() },
+            trained: Trained { adapter: adapter.into(), ..Trained::default() },
             settings: Settings { batch: 2, steps: 6, rate: 1e-2, checkpoint: 0, ..Settings::default() },
             ..RankingJob::default()
         }

@@ -182,8 +182,10 @@ impl CrossEncoder {
     pub fn save(&mut self, folder: &Path, parameters: &Parameters) -> Result<(), TrainError> {
         std::fs::create_dir_all(folder).map_err(|source| TrainError::file(folder, source))?;
         let merged = nn::merged(parameters, self.bert.linears_mut());
+        let layers: Vec<String> = self.bert.linears_mut().map(|linear| linear.name.clone()).collect();
         let is_own = |name: &str| {
-            (name.starts_with("bert.") || name.starts_with("classifier.")) && !name.contains("adapter")
+            let is_models = name.starts_with("bert.") || name.starts_with("classifier.");
+            is_models && !name.contains("adapter") && !nn::is_added(name, &layers)
         };
         nn::save(&folder.join("model.safetensors"), &merged, |name| is_own(name).then(|| name.to_string()))?;
         let mut config = self.config.clone();

@@ -7,7 +7,7 @@ use super::{CrossEncoder, RankingTask, Settings, StepRecord};
 use crate::TrainError;
 use crate::adapter::Attached;
 use crate::objective::Term;
-use crate::tape::{Compute, Gradients, Parameters};
+use crate::tape::{Compute, Gradients, ParameterId, Parameters};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::sync::Arc;
@@ -150,11 +150,7 @@ impl RankingJob {
         let count = parameters.count();
         let mut attached = self.attach(&mut parameters, &mut model)?;
         if let Some(attached) = &attached {
-            attached.check_mergeable(&parameters).map_err(|error| {
-                TrainError::Setting(format!(
-                    "{error}, and a model that is saved has only those; use an adapter that has, as lora, dora or lt-sft"
-                ))
-            })?;
+            self.trained.check_saved(attached, &parameters)?;
         }
         let mut outcome =
             Outcome { trainable: parameters.trainable_count(), parameters: count, ..Outcome::default() };
@@ -179,6 +175,10 @@ impl RankingJob {
         outcome.validation = before.zip(measure(&parameters)?).map(|(before, after)| [before, after]);
         outcome.ranks = ranks_of(attached.as_ref(), &parameters);
         model.save(output, &parameters)?;
+        let heads = parameters.iter().filter(|(_, parameter)| model.is_head(&parameter.name));
+        let heads: Vec<ParameterId> = heads.map(|(id, _)| id).collect();
+        let learned = (&parameters, heads.as_slice());
+        self.trained.save(attached.as_ref(), learned, "SEQ_CLS", (base, output))?;
         Ok(outcome)
     }
 

@@ -140,6 +140,7 @@ impl LanguageJob {
         outcome.ranks = ranks_of(attached.as_ref(), &parameters);
         drop((task, held_out, measured));
         model.save(output, &parameters)?;
+        self.trained.save(attached.as_ref(), (&parameters, &[]), "CAUSAL_LM", (base, output))?;
         if self.trained.adapter == OWN_HEADS {
             let own = |name: &str| ReadOuts::is_own_head(name).then(|| name.to_string());
             nn::save(&output.join(EXIT_HEADS), &parameters, own)?;
@@ -172,6 +173,7 @@ impl LanguageJob {
             _ => {
                 let seed = self.settings.seed;
                 let attached = self.trained.attach(parameters, &mut model.llama, seed, |_| false)?;
+                self.trained.check_saved(&attached, parameters)?;
                 Ok((ReadOuts::shared(model, &depths)?, Some(attached)))
             }
         }

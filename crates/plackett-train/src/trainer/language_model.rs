@@ -261,8 +261,9 @@ impl LanguageModel {
     pub fn save(&mut self, folder: &Path, parameters: &Parameters) -> Result<(), TrainError> {
         std::fs::create_dir_all(folder).map_err(|source| TrainError::file(folder, source))?;
         let merged = nn::merged(parameters, self.llama.linears_mut());
+        let layers: Vec<String> = self.llama.linears_mut().map(|linear| linear.name.clone()).collect();
         let is_own = |name: &str| {
-            (name.starts_with("model.") || name.starts_with("lm_head.")) && !name.contains("adapter")
+            (name.starts_with("model.") || name.starts_with("lm_head.")) && !nn::is_added(name, &layers)
         };
         nn::save(&folder.join("model.safetensors"), &merged, |name| is_own(name).then(|| name.to_string()))?;
         let mut config = serde_json::to_value(&self.llama.config).unwrap_or_default();

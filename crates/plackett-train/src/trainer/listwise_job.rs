@@ -89,7 +89,12 @@ impl ListwiseJob {
         let count = parameters.count();
         let mut attached = match self.trained.adapter.as_str() {
             "full" => None,
-            _ => Some(self.trained.attach(&mut parameters, &mut model.llama, self.settings.seed, |_| false)?),
+            _ => {
+                let attached =
+                    self.trained.attach(&mut parameters, &mut model.llama, self.settings.seed, |_| false)?;
+                self.trained.check_saved(&attached, &parameters)?;
+                Some(attached)
+            }
         };
         let mut outcome =
             Outcome { trainable: parameters.trainable_count(), parameters: count, ..Outcome::default() };
@@ -106,6 +111,7 @@ impl ListwiseJob {
         outcome.ranks = ranks_of(attached.as_ref(), &parameters);
         let measures = measure_lists(&model, &held, (compute, &parameters), self.together)?;
         model.save(output, &parameters)?;
+        self.trained.save(attached.as_ref(), (&parameters, &[]), "CAUSAL_LM", (base, output))?;
         Ok((outcome, measures))
     }
 

@@ -33,6 +33,8 @@ mod tests;
 mod tests_of_depths;
 #[cfg(test)]
 mod tests_of_lists;
+#[cfg(test)]
+mod tests_of_saved_adapters;
 mod text_encoder;
 mod trained;
 mod vector_scorer;
@@ -68,7 +70,7 @@ pub use settings::Settings;
 pub use successor_scorer::{Embedding, GroupHead, GroupScorer, GroupTask, ItemGroup, RoundRobin};
 pub use task::{StepLoss, Task, weighted_sum};
 pub use text_encoder::TextEncoder;
-pub use trained::Trained;
+pub use trained::{ADAPTER, Trained};
 pub use vector_scorer::{VectorList, VectorScorer, VectorTask, score_lists};
 pub use view_ranker::{ViewRanker, ViewScores};
 pub use view_task::{ViewExample, ViewTask};

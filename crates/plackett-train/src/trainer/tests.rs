@@ -110,7 +110,7 @@ fn copy(from: &Path, to: &Path) {
 
 /// Trains with an adapter, and again from what a kill after each step of each phase leaves.
 fn assert_kills_change_nothing(adapter: &str, phases: usize) {
-    let trained = Trained { adapter: adapter.into(), targets: "all".into() };
+    let trained = Trained { adapter: adapter.into(), ..Trained::default() };
     let settings = Settings { batch: 1, steps: 6, checkpoint: 1, ..settings() };
     let objective = "softmax-cross-entropy".into();
     let job = RankingJob { objective, tokens: 32, trained, settings, ..RankingJob::default() };
@@ -153,7 +153,7 @@ fn a_kill_in_any_phase_of_an_adapter_changes_nothing() {
 
 #[test]
 fn an_adapter_that_a_saved_model_would_lose_is_refused() {
-    let trained = Trained { adapter: "bottleneck".into(), targets: "all".into() };
+    let trained = Trained { adapter: "bottleneck".into(), ..Trained::default() };
     let job = RankingJob { trained, ..RankingJob::default() };
     let folder = tempfile::tempdir().unwrap();
     let places = (folder.path(), folder.path());
@@ -165,7 +165,7 @@ fn an_adapter_that_a_saved_model_would_lose_is_refused() {
 
 #[test]
 fn an_adapter_that_would_be_another_one_here_is_refused_before_a_model_is_opened() {
-    let trained = Trained { adapter: "fila(rank=4)".into(), targets: "all".into() };
+    let trained = Trained { adapter: "fila(rank=4)".into(), ..Trained::default() };
     let error = RankingJob { trained, ..RankingJob::default() }.check().unwrap_err().to_string();
     assert!(
         error.contains("`fila` begins from the weights that matter") && error.contains("use `lora`"),

@@ -1,10 +1,16 @@
-//! What of a model is trained, and by which objective: what the jobs of all families check and attach alike.
+//! What of a model is trained, by which objective, and whether the adapter is kept beside the model: what the jobs of all families
+//! check, attach and save alike.
 
+use super::OWN_HEADS;
 use crate::TrainError;
-use crate::adapter::{self, Adaptable, Attached, Targets};
+use crate::adapter::{self, Adaptable, Attached, PeftRanks, Targets};
 use crate::objective::{self, Term};
-use crate::tape::Parameters;
+use crate::tape::{ParameterId, Parameters};
 use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// The folder of the adapter in that of the model, as PEFT saves it.
+pub const ADAPTER: &str = "adapter";
 
 /// What of a model is trained.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
@@ -14,12 +20,19 @@ pub struct Trained {
     pub adapter: String,
     /// Ends of the names of the layers that get the adapter, with commas between them, or `all`.
     pub targets: String,
+    /// Whether the adapter is saved too, in the folder [`ADAPTER`] of the model, beside the weights that it is merged into.
+    #[serde(skip_serializing_if = "is_off")]
+    pub save_adapter: bool,
 }
 
 impl Default for Trained {
     fn default() -> Trained {
-        Trained { adapter: "full".into(), targets: "all".into() }
+        Trained { adapter: "full".into(), targets: "all".into(), save_adapter: false }
     }
+}
+
+fn is_off(flag: &bool) -> bool {
+    !flag
 }
 
 impl Trained {
@@ -29,6 +42,12 @@ impl Trained {
     /// # Errors
     /// A word of other jobs, or an adapter that is unknown, has wrong options, or begins from texts that are to be forgotten.
     pub(super) fn check(&self, words: &[&str]) -> Result<(), TrainError> {
+        if self.save_adapter && ["full", "head", OWN_HEADS].contains(&self.adapter.as_str()) {
+            return Err(TrainError::Setting(format!(
+                "save_adapter: adapter = \"{}\" is none that could be saved; name one, as \"lora(rank=8)\", or leave save_adapter out",
+                self.adapter
+            )));
+        }
         match self.adapter.as_str() {
             word if words.contains(&word) => Ok(()),
             "head" => Err(TrainError::Setting(format!(
@@ -42,7 +61,7 @@ impl Trained {
     /// Puts the adapter on a model, whose other parameters are frozen but for those for which `is_head` holds.
     ///
     /// # Errors
-    /// An adapter that is unknown, fits no layer, or cannot be merged into the weights that are saved.
+    /// An adapter that is unknown or fits no layer.
     pub(super) fn attach(
         &self,
         parameters: &mut Parameters,
@@ -51,13 +70,47 @@ impl Trained {
         is_head: impl Fn(&str) -> bool,
     ) -> Result<Attached, TrainError> {
         let targets = Targets::parse(&self.targets);
-        let attached = adapter::parse(&self.adapter)?.attach(parameters, model, &targets, seed, is_head)?;
+        adapter::parse(&self.adapter)?.attach(parameters, model, &targets, seed, is_head)
+    }
+
+    /// Checks before the training that a model with this adapter can be saved, and the adapter where it is to be, so that hours later
+    /// nothing is found to be missing.
+    ///
+    /// # Errors
+    /// An adapter that cannot be merged into the weights, or PEFT has no such adapter.
+    pub(super) fn check_saved(&self, attached: &Attached, parameters: &Parameters) -> Result<(), TrainError> {
         attached.check_mergeable(parameters).map_err(|error| {
             TrainError::Setting(format!(
                 "{error}, and a model that is saved has only those; use an adapter that has, as lora, dora or lt-sft"
             ))
         })?;
-        Ok(attached)
+        if !self.save_adapter {
+            return Ok(());
+        }
+        attached.peft(parameters, PeftRanks::Padded).map(drop).map_err(|_| {
+            TrainError::Setting(format!(
+                "save_adapter: PEFT has no `{}` with these numbers; use lora, dora, sora or vera, or leave save_adapter out: the \
+                 model has the adapter in its weights",
+                attached.configured.spec.name
+            ))
+        })
+    }
+
+    /// Saves the adapter, where it is to be, in the folder of the model, with heads that were trained whole. Layers of an
+    /// adapter that finds their ranks are filled up to the greatest, which every reader of LoRA knows.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub(super) fn save(
+        &self,
+        attached: Option<&Attached>,
+        (parameters, heads): (&Parameters, &[ParameterId]),
+        task: &str,
+        (base, model): (&Path, &Path),
+    ) -> Result<(), TrainError> {
+        let Some(attached) = attached.filter(|_| self.save_adapter) else { return Ok(()) };
+        let files = attached.peft(parameters, PeftRanks::Padded)?.with_heads(parameters, heads);
+        files.for_task(task).save(&model.join(ADAPTER), &base.display().to_string())
     }
 }
 

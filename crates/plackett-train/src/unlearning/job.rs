@@ -29,7 +29,7 @@ impl Default for UnlearningJob {
     fn default() -> UnlearningJob {
         UnlearningJob {
             objective: "inverted-hinge".into(),
-            trained: Trained { adapter: "fila(rank=16)".into(), targets: "all".into() },
+            trained: Trained { adapter: "fila(rank=16)".into(), ..Trained::default() },
             settings: Settings {
                 batch: 16,
                 steps: 60,

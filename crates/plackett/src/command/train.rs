@@ -11,8 +11,8 @@ use plackett::content_hash;
 use plackett_core::formats::atomic;
 use plackett_train::Compute;
 use plackett_train::trainer::{
-    CHECKPOINT, DepthMeasure, Outcome as Learned, RankingExample, StepRecord, TextExample, keep_negatives,
-    read_ranking_examples, read_text_examples,
+    ADAPTER, CHECKPOINT, DepthMeasure, Outcome as Learned, RankingExample, StepRecord, TextExample,
+    keep_negatives, read_ranking_examples, read_text_examples,
 };
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -35,7 +35,8 @@ const WEIGHTS: &str = "model.safetensors";
                   The file says what is trained and how:\n\n  base = \"all-MiniLM-L6-v2\"     # a model's name or folder\n  examples = \"train.jsonl\"      # {\"query\": …, \"candidates\": [{\"text\": …, \"label\": 1}, …]}\n  \
                   validation = \"dev.jsonl\"      # may be left out\n  negatives = 4                 # candidates of label 0 for each other one, at most\n  \
                   objective = \"bce\"             # docs/objectives.md has all\n  tokens = 128                  # most tokens of a query with a candidate\n\n  \
-                  [trained]\n  adapter = \"lora(rank=8)\"      # or full, or head; docs/adapters.md has all\n  targets = \"query,value\"       # or all\n\n  \
+                  [trained]\n  adapter = \"lora(rank=8)\"      # or full, or head; docs/adapters.md has all\n  targets = \"query,value\"       # or all\n  \
+                  save_adapter = true           # the adapter alone too, as PEFT saves it, in DIR/adapter\n\n  \
                   [settings]\n  epochs = 1\n  batch = 8                     # queries\n  rate = 1e-3\n\n\
                   With a Llama as base, examples are texts: {\"prompt\": …, \"target\": …}. `depths = [8, 16, 24]` trains these layers \
                   and the\nlast norm and output matrix to be models of their own (generate --depth, --exit, --draft-depth).\n\n\
@@ -417,10 +418,19 @@ fn say(
     output.print(depth_table(&measured.depths).trim_start())?;
     let prefix = if arguments.output.is_absolute() { "" } else { "./" };
     let model = arguments.output.display();
+    if let Some(adapter) = saved_adapter(arguments) {
+        output.print(&format!("the adapter alone, as PEFT saves it: {}\n", adapter.display()))?;
+    }
     output.print(&format!("curves of the training: {model}/{}\n", training_page::FILE))?;
     let next = data.next(&format!("{prefix}{model}"));
     output.print(&format!("\nTry next: plackett {next}\n"))?;
     Ok(())
+}
+
+/// The folder of the adapter, where it was saved.
+fn saved_adapter(arguments: &Arguments) -> Option<PathBuf> {
+    let folder = arguments.output.join(ADAPTER);
+    folder.is_dir().then_some(folder)
 }
 
 /// What came out, for scripts.
@@ -439,6 +449,9 @@ fn document(arguments: &Arguments, (learned, measured): (&Learned, &Measured), d
         "cut": learned.cut.pairs,
         "ranks": learned.ranks.iter().map(|(name, rank)| json!({"layer": name, "rank": rank})).collect::<Vec<_>>(),
     });
+    if let Some(adapter) = saved_adapter(arguments) {
+        document["adapter"] = json!(adapter);
+    }
     if let Data::Orders(lists) = data {
         document["cut"] = lists.cut().into();
         document["ndcg"] = json!(measured.ndcg);

@@ -281,6 +281,27 @@ fn a_decoder_learns_at_several_depths() {
 }
 
 #[test]
+fn an_adapter_that_is_saved_makes_its_base_the_trained_model() {
+    let folder = decoder();
+    let folder = folder.path();
+    let rest = "[trained]\nadapter = \"lora(rank=4)\"\nsave_adapter = true\n[settings]\nsteps = 60\nbatch = 2\nrate = 2e-2\n";
+    write(folder, "t.toml", &training("./base", rest));
+    let done = train(folder, "out").expect(0).json();
+    assert_eq!(done["adapter"], json!(Path::new("out").join("adapter")));
+    let generated = |flags: &[&str]| {
+        let generate = &["generate", "--max-tokens", "7", "the cat"][..];
+        plackett(folder, &[generate, flags].concat()).expect(0).stdout
+    };
+    let trained = generated(&["--model", "./out"]);
+    assert_eq!(generated(&["--model", "./base", "--adapter", "out/adapter"]), trained);
+    assert_ne!(generated(&["--model", "./base"]), trained);
+    write(folder, "t.toml", &training("./base", &rest.replace("lora(rank=4)", "nola(k=8)")));
+    assert!(refused(folder, "other").contains("save_adapter: PEFT has no `nola`"));
+    write(folder, "t.toml", &training("./base", "[trained]\nadapter = \"fila(rank=4)\"\n"));
+    assert!(refused(folder, "other").contains("`fila` begins from the weights that matter"));
+}
+
+#[test]
 fn keys_of_the_other_kind_of_model_are_refused() {
     let folder = decoder();
     for (rest, said) in [

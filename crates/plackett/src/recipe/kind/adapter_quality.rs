@@ -146,7 +146,11 @@ fn job(values: &Values) -> RankingJob {
     RankingJob {
         objective: values.word("objective").into(),
         tokens: values.count("tokens"),
-        trained: Trained { adapter: adapter.into(), targets: values.word("targets").into() },
+        trained: Trained {
+            adapter: adapter.into(),
+            targets: values.word("targets").into(),
+            ..Trained::default()
+        },
         settings,
         ..RankingJob::default()
     }

@@ -206,7 +206,11 @@ fn job(values: &Values) -> RankingJob {
     RankingJob {
         objective: values.word("objective").into(),
         tokens: values.count("tokens"),
-        trained: Trained { adapter: values.word("adapter").into(), targets: values.word("targets").into() },
+        trained: Trained {
+            adapter: values.word("adapter").into(),
+            targets: values.word("targets").into(),
+            ..Trained::default()
+        },
         separate_layers: values.has("separate_layers").then(|| values.count("separate_layers")),
         settings,
     }

@@ -195,7 +195,11 @@ fn job(values: &Values) -> ListwiseJob {
             (0, layers) => ListwiseStart::FirstLayers(layers),
             (width, layers) => ListwiseStart::Drawn { layers, width, heads: values.count("heads") },
         },
-        trained: Trained { adapter: values.word("adapter").into(), targets: values.word("targets").into() },
+        trained: Trained {
+            adapter: values.word("adapter").into(),
+            targets: values.word("targets").into(),
+            ..Trained::default()
+        },
         ends: values.on("end"),
         noise: values.number("noise").unwrap_or(0.0) as f32,
         together: MEASURED_TOGETHER,

@@ -143,7 +143,11 @@ fn check(values: &Values, _: &Registry) -> Result<(), RecipeError> {
 fn job(values: &Values) -> UnlearningJob {
     UnlearningJob {
         objective: values.word("objective").into(),
-        trained: Trained { adapter: values.word("adapter").into(), targets: values.word("targets").into() },
+        trained: Trained {
+            adapter: values.word("adapter").into(),
+            targets: values.word("targets").into(),
+            ..Trained::default()
+        },
         settings: Settings { checkpoint: 0, ..settings_of(values) },
         importance_batch: values.count("importance_batch"),
     }
