@@ -16,7 +16,8 @@ COSTS = ["passes", "prompt_tokens", "generated_tokens", "seconds"]
 
 class Kept:
     """`queries[query]` has nDCG@10, costs and status of the given order, the ranking, and τ between the rankings of two shuffled
-    orders, null where they were not asked."""
+    orders, null where they were not asked. `head` has the settings that all answers share; date and version are those of the
+    last sitting."""
 
     def __init__(self, results, collection, row):
         self.path = os.path.join(results, collection, row.name + ".json")

@@ -65,7 +65,7 @@ def trained(method):
 PLAN = [
     Row("bi-encoder", model=BUNDLED),
     Row("late-interaction", model=BUNDLED),
-    Row("e2rank", "documents=5", model=BUNDLED, remark="five candidates in the enriched query"),
+    Row("e2rank", "documents=5", model=BUNDLED, remark="five candidates in the enriched query, in the encoder's 256 tokens"),
     trained("cross-encoder"),
     Row("block-rank"),
     Row("query-likelihood"),

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """Tests of what measure.py keeps and counts: python3 tools/methods/test_measure.py"""
 
+import contextlib
+import io
 import json
 import sys
 import tempfile
@@ -53,7 +55,8 @@ class Answers(unittest.TestCase):
 
     def ask(self, count, head=HEAD):
         program, of = Program(), Kept(self.results, "cranfield", FIRST)
-        kept.ask(program, self.collection, FIRST, head, None, of, count)
+        with contextlib.redirect_stderr(io.StringIO()):
+            kept.ask(program, self.collection, FIRST, head, None, of, count)
         return program.asked
 
     def test_a_second_sitting_asks_what_is_missing(self):
