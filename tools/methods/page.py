@@ -23,14 +23,19 @@ def interval(ci):
     return "no interval" if ci is None else f"{ci[0]:.3f} – {ci[1]:.3f}"
 
 
+def minus(text):
+    """A number with the sign of mathematics."""
+    return text.replace("-", "−")
+
+
 def signed(number):
-    return f"{number:+.3f}".replace("-", "−")
+    return minus(f"{number:+.3f}")
 
 
 def difference(found):
     """A mean difference with its paired interval."""
     value, ci = found
-    return signed(value) + (f" ({signed(ci[0])} – {signed(ci[1])})" if ci else "")
+    return signed(value) + (f" ({signed(ci[0])} to {signed(ci[1])})" if ci else "")
 
 
 def line(cells):
@@ -95,7 +100,7 @@ class Table:
         remarks += [f"{odd} of {len(answers)} repaired"] if odd else []
         remarks += self.against_untrained(row, kept)
         costs = [f"{passes:.0f}", f"{read:.0f}", f"{written:.0f}", f"{seconds:.2f}"]
-        numbers = [str(len(queries)), f"{quality:.3f}", interval(ci), difference(from_given), *costs, f"{mean(taus):.2f}"]
+        numbers = [str(len(queries)), f"{quality:.3f}", interval(ci), difference(from_given), *costs, minus(f"{mean(taus):.2f}")]
         return line([row.shown, *numbers, "; ".join(remarks)])
 
     def against_untrained(self, row, kept):

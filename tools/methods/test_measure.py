@@ -120,7 +120,7 @@ class Numbers(unittest.TestCase):
         self.assertEqual(normal("How are  caves formed ?"), normal("how are caves formed?"))
 
     def test_differences_have_a_sign(self):
-        self.assertEqual(page.difference((-0.25, [-0.5, 0.125])), "−0.250 (−0.500 – +0.125)")
+        self.assertEqual(page.difference((-0.25, [-0.5, 0.125])), "−0.250 (−0.500 to +0.125)")
 
 
 if __name__ == "__main__":
