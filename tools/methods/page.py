@@ -147,8 +147,8 @@ def trainings(arguments):
         "### Trained models",
         "",
         "Made by `measure.py --train` from the files in `tools/methods/train` and the training queries of WikiQA (sentences of one "
-        "article) and NFCorpus (what BM25 finds), in equal parts, eight candidates a list: what is right first, then by the cosines of "
-        "the bundled encoder. No query is one of those above. Trained decoders have weights in f32, the untrained one in Q4_1, so that "
+        "article) and NFCorpus (what BM25 finds, where what is not judged counts as wrong), in equal parts, eight candidates a list: what is "
+        "right first, then by the cosines of the bundled encoder. No query is one of those above. Trained decoders have weights in f32, the untrained one in Q4_1, so that "
         "their seconds cannot be compared.",
         "",
         line(columns),
@@ -164,8 +164,8 @@ def page(rows, arguments, program):
     text = ["## Measured", "", introduction()]
     for described in plan.COLLECTIONS:
         text += ["", f"### {described.name}", "", *Table(described, rows, arguments, program).lines()]
-    text += trainings(arguments)
     text += ["", "Without a row: " + "; ".join(f"`{name}` {why}" for name, why in plan.WITHOUT.items()) + "."]
+    text += trainings(arguments)
     with open(arguments.page, encoding="utf-8") as file:
         declared = file.read().split(HEADING)[0].rstrip("\n")
     write(arguments.page, declared + "\n\n" + "\n".join(text) + "\n")
