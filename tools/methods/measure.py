@@ -9,11 +9,11 @@
     python3 tools/methods/measure.py --table
 
 It takes several sittings. Answers are kept in tools/methods/results, a small file for each row of each collection, after every few
-queries: what is there is not asked again, so that a run that was ended goes on where it was; an answer of other settings or
-another model is. --table makes the page from these files alone. `plan.py` says which methods are asked with what, and on how
-many queries; cheap ones come first. --data holds noveleval, cranfield and trec-dl21 in BEIR form, and for --train, which makes the models of rows `…-trained`
-in the folder --work, wikiqa and nfcorpus. Every query is asked with its candidates as the first stage gave them, the first ones
-in two shuffled orders too. Needs nothing but the command and Python.
+queries: what is there is not asked again, so that a run that was ended goes on where it was, unless settings or the model are others
+than then. --table makes the page from these files alone. `plan.py` says which methods are asked with what, and on how many queries;
+cheap ones come first. --data holds noveleval, cranfield and trec-dl21 in BEIR form, and for --train, which makes the models of rows
+`…-trained` in the folder --work, wikiqa and nfcorpus. Every query is asked with its candidates as the first stage gave them, the
+first ones in two shuffled orders too. Needs nothing but the command and Python.
 """
 
 import argparse

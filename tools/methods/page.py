@@ -147,9 +147,9 @@ def trainings(arguments):
         "### Trained models",
         "",
         "Made by `measure.py --train` from the files in `tools/methods/train` and the training queries of WikiQA (sentences of one "
-        "article) and NFCorpus (what BM25 finds, where what is not judged counts as wrong), in equal parts, eight candidates a list: what is "
-        "right first, then by the cosines of the bundled encoder. No query is one of those above. Trained decoders have weights in f32, the untrained one in Q4_1, so that "
-        "their seconds cannot be compared.",
+        "article) and NFCorpus (what BM25 finds, where what is not judged counts as wrong), in equal parts, eight candidates a list: "
+        "what is right first, then by the cosines of the bundled encoder. No query is one of those above. Trained decoders have "
+        "weights in f32, the untrained one in Q4_1, so that their seconds cannot be compared.",
         "",
         line(columns),
         line(["---"] * len(columns)),
