@@ -20,6 +20,11 @@ class Transformers:
         source, name = os.path.split(gguf)
         if not os.path.exists(os.path.join(folder, "config.json")):
             model = AutoModelForCausalLM.from_pretrained(source, gguf_file=name, dtype=torch.float32)
+            # The weights are unpacked; later versions of transformers still count such a model as one that cannot be saved.
+            model.hf_quantizer = None
+            model.is_quantized = False
+            if hasattr(model.config, "quantization_config"):
+                del model.config.quantization_config
             model.save_pretrained(folder)
             AutoTokenizer.from_pretrained(source, gguf_file=name).save_pretrained(folder)
         self.torch = torch

@@ -50,6 +50,8 @@ pub(crate) unsafe fn score_avx2(
     }
 }
 
+// Of its own, so that its sums stay in registers.
+#[inline(never)]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn score_rows_avx2<const R: usize>(
     factors: Factors,
@@ -82,6 +84,8 @@ pub(crate) unsafe fn add_avx2(factors: Factors, count: usize, y: *mut i32, y_str
     }
 }
 
+// Of its own, so that its sums stay in registers.
+#[inline(never)]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn add_rows_avx2<const R: usize>(factors: Factors, y: *mut i32, y_stride: usize) {
     unsafe {

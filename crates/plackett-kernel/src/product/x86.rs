@@ -46,7 +46,7 @@ unsafe fn rows_avx512<const R: usize>(
     }
 }
 
-/// Parts in which a tile of sixteen registers is made: six rows of sixteen columns each.
+/// Parts in which a tile of sixteen registers is made, six rows of sixteen columns each; so many steps of one fetch a line.
 const PARTS: usize = 4;
 
 /// The tile in parts, each of which fetches its share of the lines ahead.
@@ -74,6 +74,8 @@ pub(crate) unsafe fn tile_avx2(
     }
 }
 
+// A function of its own with one loop, as `rows_f32_avx2`: else sums go through memory.
+#[inline(never)]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn rows_avx2<const R: usize>(
     left: impl LeftPtr,
@@ -85,17 +87,19 @@ unsafe fn rows_avx2<const R: usize>(
 ) {
     unsafe {
         let mut sums = begin_avx2::<R>(start);
-        for (chunk, rows) in panel.chunks(PARTS).enumerate() {
-            _mm_prefetch::<_MM_HINT_T1>(ahead.at.wrapping_add(chunk * ahead.step).cast());
-            for (step, weights) in (chunk * PARTS..).zip(rows) {
-                let weights = weights.0.as_ptr().add(column);
-                let near = _mm256_load_ps(weights);
-                let far = _mm256_load_ps(weights.add(8));
-                for r in 0..R {
-                    let value = _mm256_set1_ps(left.number(r, step));
-                    sums[r][0] = _mm256_fmadd_ps(value, near, sums[r][0]);
-                    sums[r][1] = _mm256_fmadd_ps(value, far, sums[r][1]);
-                }
+        let mut line = ahead.at;
+        for (step, weights) in panel.iter().enumerate() {
+            if step % PARTS == 0 {
+                _mm_prefetch::<_MM_HINT_T1>(line.cast());
+                line = line.wrapping_add(ahead.step);
+            }
+            let weights = weights.0.as_ptr().add(column);
+            let near = _mm256_load_ps(weights);
+            let far = _mm256_load_ps(weights.add(8));
+            for r in 0..R {
+                let value = _mm256_set1_ps(left.number(r, step));
+                sums[r][0] = _mm256_fmadd_ps(value, near, sums[r][0]);
+                sums[r][1] = _mm256_fmadd_ps(value, far, sums[r][1]);
             }
         }
         end_avx2(sums, out);

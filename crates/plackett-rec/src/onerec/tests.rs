@@ -36,8 +36,9 @@ fn what_is_written_has_the_probability_of_what_is_read() {
         let (tokens, compute) = (tokens(), Compute::new(1));
         let histories: [&[u32]; 3] = [&[3, 7, 1], &[], &[11]];
         let sample = SessionSearch::Sample { count: 3, temperature: 1.0, seed: 4 };
-        for search in [SessionSearch::Beam(1), SessionSearch::Beam(4), sample] {
+        for (search, count) in [(SessionSearch::Beam(1), 1), (SessionSearch::Beam(4), 4), (sample, 3)] {
             let all = model.generate((&parameters, &compute), &tokens, &histories, 3, search).unwrap();
+            assert_eq!(all.iter().map(Vec::len).collect::<Vec<_>>(), [count; 3]);
             for (history, written) in histories.iter().zip(&all) {
                 for own in written {
                     let sessions = [session(history, &own.items)];

@@ -181,8 +181,11 @@ pub fn assert_close(given: &[f32], expected: &[f32], most: f32) {
     }
 }
 
-/// The settings and, by name, the shapes and numbers of a directory of PEFT's.
-pub fn read_peft(folder: &Path) -> (Value, BTreeMap<String, (Vec<usize>, Vec<f32>)>) {
+/// Shapes and numbers by name.
+pub type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+
+/// The settings and the tensors of a directory of PEFT's.
+pub fn read_peft(folder: &Path) -> (Value, Tensors) {
     let config = std::fs::read(folder.join("adapter_config.json")).unwrap();
     let tensors = SafetensorsSource::open(&folder.join("adapter_model.safetensors")).unwrap().into_tensors();
     let tensors = tensors.into_iter().map(|(name, shape, values)| (name, (shape, values)));

@@ -4,6 +4,7 @@ use super::open::model_folder;
 use super::paths::Paths;
 use super::train_lists::ListData;
 use super::training_file::{Job, Kind, TrainingFile, beside};
+use super::training_folder::{self, TrainingLock};
 use super::{Global, Outcome, Output, training_page};
 use anyhow::{Context, bail};
 use clap::Args;
@@ -94,7 +95,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         identity["lists"] = json!(lists.fingerprint());
     }
     let identity = identity.to_string();
-    claim(&arguments.output, &identity)?;
+    let _alone = claim(&arguments.output, &identity)?;
     let (learned, measured) = learn((&job, &data), &base, arguments, &identity, global, output)?;
     write_card(arguments, (&file, &data), (&learned, &measured), &hashes)?;
     training_page::write(&arguments.output, (data.model(), &file), (&learned, measured.ndcg), &hashes)?;
@@ -239,12 +240,12 @@ fn fewer_tokens(asked: usize, read: usize) -> Option<String> {
 }
 
 /// Takes the folder of the model for this training: one that is new or empty, or that this training has begun. One that ended
-/// before its first checkpoint is nobody's.
-fn claim(folder: &Path, identity: &str) -> anyhow::Result<()> {
+/// before its first checkpoint is nobody's. No other command trains there until what is given back is dropped.
+fn claim(folder: &Path, identity: &str) -> anyhow::Result<TrainingLock> {
     let (shown, work) = (format!("-o {}", folder.display()), folder.join(WORK));
     let path = work.join(IDENTITY);
     match std::fs::read_to_string(&path) {
-        Ok(text) if text == identity => return Ok(()),
+        Ok(text) if text == identity => return training_folder::lock(&work),
         Ok(_) if folder.join(WEIGHTS).exists() || work.join(CHECKPOINT).exists() => {
             bail!(
                 "{shown}: there is a training with other settings, data or model; give another folder, or delete this one"
@@ -258,8 +259,9 @@ fn claim(folder: &Path, identity: &str) -> anyhow::Result<()> {
         }
         _ => {}
     }
-    std::fs::create_dir_all(&work).context(shown)?;
-    Ok(atomic::write(&path, |out| write!(out, "{identity}"))?)
+    let alone = training_folder::lock(&work)?;
+    atomic::write(&path, |out| write!(out, "{identity}"))?;
+    Ok(alone)
 }
 
 /// Whether a folder has nothing in it, or is not there.

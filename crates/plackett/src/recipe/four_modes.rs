@@ -298,8 +298,9 @@ pub fn quantities(users: &[AskedUser], seeds: &[Answers]) -> Vec<Quantity> {
     let indexed: Vec<&[f64; BY_INDEX.len()]> =
         seeds.iter().filter_map(|seed| seed.by_index.as_ref().map(|(numbers, _)| numbers)).collect();
     if !indexed.is_empty() {
-        let of_index =
-            |(at, name): (usize, &&str)| of_seeds(name, indexed.iter().map(|own| own[at]).collect());
+        let of_index = |(at, name): (usize, &&str)| {
+            Quantity::of_seeds(name, indexed.iter().map(|own| own[at]).collect())
+        };
         numbers.extend(BY_INDEX.iter().enumerate().map(of_index));
     }
     numbers

@@ -160,8 +160,8 @@ impl<'a> Runner<'a> {
             let key = self.key(stage, &keys).map_err(at_stage)?;
             let outcome = self.stage(stage, &key, &inputs).map_err(at_stage)?;
             let (folder, made) = (outcome.folder.clone(), Some(outcome.made.clone()));
-            inputs
-                .insert(stage.name.clone(), Input { kind: stage.kind, values: &stage.values, folder, made });
+            let (name, kind, values) = (stage.name.as_str(), stage.kind, &stage.values);
+            inputs.insert(name.to_string(), Input { name, kind, values, folder, made });
             keys.insert(nth, key);
             stages.push(outcome);
         }
@@ -219,8 +219,8 @@ impl<'a> Runner<'a> {
             };
             planned.push(PlannedStage { name: stage.name.clone(), kind: stage.kind.name, cached, estimate });
             let made = record.map(|record| record.made);
-            inputs
-                .insert(stage.name.clone(), Input { kind: stage.kind, values: &stage.values, folder, made });
+            let (name, kind, values) = (stage.name.as_str(), stage.kind, &stage.values);
+            inputs.insert(name.to_string(), Input { name, kind, values, folder, made });
             if let Some(key) = key {
                 keys.insert(nth, key);
             }

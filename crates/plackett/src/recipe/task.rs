@@ -19,6 +19,8 @@ pub const PAPERS: &str = "papers";
 
 /// A stage that stands before another one.
 pub struct Input<'a> {
+    /// Its name in the recipe.
+    pub name: &'a str,
     /// What it does.
     pub kind: &'static StageKind,
     /// Its fields.
@@ -39,7 +41,8 @@ impl Input<'_> {
         if kinds.contains(&kind) {
             return Ok(());
         }
-        let problem = format!("it is of the kind `{kind}`; a stage `{}` is expected", kinds.join("` or `"));
+        let (name, kinds) = (self.name, kinds.join("` or `"));
+        let problem = format!("the stage `{name}` is of the kind `{kind}`; a stage `{kinds}` is expected");
         Err(StageError::Field { field, problem })
     }
 }
@@ -232,9 +235,12 @@ mod tests {
         let reader = Reader { source: &source, scale: Scale::Quick };
         let values = reader.fields(table.get_ref(), 0..0, &[], &[], "a stage").unwrap();
         let kind = Registry::default().stage("index").unwrap();
-        let input = Input { kind, values: &values, folder: PathBuf::new(), made: None };
+        let input = Input { name: "begun", kind, values: &values, folder: PathBuf::new(), made: None };
         assert!(input.check_kind("start", &["data", "index"]).is_ok());
         let message = input.check_kind("start", &["data", "rank"]).unwrap_err().to_string();
-        assert_eq!(message, "`start`: it is of the kind `index`; a stage `data` or `rank` is expected");
+        assert_eq!(
+            message,
+            "`start`: the stage `begun` is of the kind `index`; a stage `data` or `rank` is expected"
+        );
     }
 }

@@ -121,7 +121,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
             hierarchy.paths().iter().map(similarity).collect::<Result<Vec<f64>, StageError>>()?;
         listed.push(shortlist(&similarities, values.count("shortlist")));
     }
-    let selected = selected(task, &selector, &hierarchy, (&corpus.documents, &listed))?;
+    let selected = selected(task, &selector, &hierarchy, &corpus.documents, &listed)?;
     let chosen = |(places, listed): (&Vec<usize>, &Vec<(usize, f64)>)| -> Vec<usize> {
         places.iter().map(|at| listed[*at].0).collect()
     };
@@ -157,7 +157,8 @@ fn selected(
     task: &Task<'_>,
     selector: &PathSelector,
     hierarchy: &CategoryHierarchy,
-    (documents, listed): (&[Document], &[Vec<(usize, f64)>]),
+    documents: &[Document],
+    listed: &[Vec<(usize, f64)>],
 ) -> Result<SelectedPaths, StageError> {
     let texts: Vec<String> = documents.iter().map(|document| document.model_text().into_owned()).collect();
     let model = selector.asks().then(|| attention::model(task)).transpose()?;
