@@ -2,7 +2,8 @@
 """Writes "## Measured" into docs/adapters.md: quality against trained numbers, from the numbers of recipes/adapters.toml.
 
     cargo build --release
-    python3 tools/adapters/measured.py [--plackett target/release/plackett] [--scale quick] [--page docs/adapters.md]
+    python3 tools/adapters/measured.py [--plackett target/release/plackett] [--scale quick] [--cache FOLDER]
+        [--page docs/adapters.md]
 
 Stages come from the cache of `plackett recipe check adapters`, so that the table has the numbers that a check before it has
 recorded; what is not there is run. Needs nothing but the command and Python. The working folder has to be the repository's.
@@ -39,7 +40,9 @@ def arms(arguments):
     shown = answered(plackett + ["show", RECIPE, "--json"], [0])[arguments.scale]["stages"]
     # Fields stand as they would be written, which for texts and whole numbers is JSON.
     fields = {stage["name"]: stage["fields"] for stage in shown if stage["kind"] == KIND}
-    checked = answered(plackett + ["check", RECIPE, "--scale", arguments.scale, "--json"], [0, 1])
+    check = ["check", RECIPE, "--scale", arguments.scale, "--json"]
+    check += ["--cache", arguments.cache] if arguments.cache else []
+    checked = answered(plackett + check, [0, 1])
     for stage in checked["stages"]:
         if stage["kind"] == KIND:
             yield fields[stage["name"]], stage["numbers"], dict(stage["facts"])
@@ -92,6 +95,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--plackett", default=os.path.join(ROOT, "target", "release", "plackett"))
     parser.add_argument("--scale", choices=["quick", "full"], default="quick")
+    parser.add_argument("--cache", help="of the recipes, where it is not the user's")
     parser.add_argument("--page", default=os.path.join(ROOT, "docs", "adapters.md"))
     page(parser.parse_args())
 
