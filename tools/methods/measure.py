@@ -22,7 +22,7 @@ import sys
 import tempfile
 
 import kept
-import lessons
+import training_examples
 import page
 import plan
 from collection import Collection, normal
@@ -66,7 +66,7 @@ class Models:
 
     def of(self, row):
         """What --model is given (None for the bundled one) and the hash; None where a model is not trained yet."""
-        name = lessons.model_folder(self.work, row.model) if row.is_trained else row.model
+        name = training_examples.model_folder(self.work, row.model) if row.is_trained else row.model
         if row.is_trained and not os.path.exists(os.path.join(name, "model.safetensors")):
             return None
         if name not in self.hashes:
@@ -78,7 +78,12 @@ def measure(rows, collections, arguments, program):
     """Asks what is missing; the names of rows that failed."""
     models, version, failed, opened = Models(program, arguments.work), program.version(), set(), {}
     for row in rows:
-        found = models.of(row)
+        try:
+            found = models.of(row)
+        except RuntimeError as error:
+            print(f"{row.name} failed: {error}", file=sys.stderr, flush=True)
+            failed.add(row.name)
+            continue
         if found is None:
             print(f"{row.name}: its model is not there; --train makes it", file=sys.stderr, flush=True)
             continue
@@ -103,7 +108,7 @@ def measure(rows, collections, arguments, program):
 def tested(data):
     """The texts of all queries of the collections that are measured on."""
     sources = [os.path.join(data, described.name) for described in plan.COLLECTIONS]
-    return {normal(text) for source in sources for text in lessons.texts_of_queries(source).values()}
+    return {normal(text) for source in sources for text in training_examples.texts_of_queries(source).values()}
 
 
 def run(arguments, program):
@@ -111,7 +116,7 @@ def run(arguments, program):
     rows = plan.plan(declared)
     names = [row.model for row in rows if row.is_trained]
     if arguments.train:
-        return lessons.train(among(arguments.methods, names, "--methods"), arguments, tested(arguments.data), program)
+        return training_examples.train(among(arguments.methods, names, "--methods"), arguments, tested(arguments.data), program)
     chosen = among(arguments.methods, [row.name for row in rows], "--methods")
     wanted = among(arguments.collections, [described.name for described in plan.COLLECTIONS], "--collections")
     failed = set()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 import kept
-import lessons
+import training_examples
 import page
 import plan
 from collection import Collection, normal
@@ -108,13 +108,13 @@ class Numbers(unittest.TestCase):
     def test_trained_rows_have_a_file(self):
         for row in plan.PLAN:
             if row.is_trained:
-                file = Path(lessons.HERE, "train", row.model + ".toml").read_text(encoding="utf-8")
+                file = Path(training_examples.HERE, "train", row.model + ".toml").read_text(encoding="utf-8")
                 self.assertTrue(row.method == "cross-encoder" or f'method = "{row.expression}"' in file)
 
     def test_lists_have_what_is_right_and_are_full(self):
-        self.assertEqual(lessons.chosen(list("abcd"), list("vwxyz")), list("abcvwxyz"))
-        self.assertIsNone(lessons.chosen([], list("stuvwxyz")))
-        self.assertIsNone(lessons.chosen(["a"], list("vwxyz")))
+        self.assertEqual(training_examples.chosen(list("abcd"), list("vwxyz")), list("abcvwxyz"))
+        self.assertIsNone(training_examples.chosen([], list("stuvwxyz")))
+        self.assertIsNone(training_examples.chosen(["a"], list("vwxyz")))
 
     def test_queries_are_the_same_however_written(self):
         self.assertEqual(normal("How are  caves formed ?"), normal("how are caves formed?"))

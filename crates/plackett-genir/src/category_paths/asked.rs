@@ -12,8 +12,8 @@ pub struct ShownDocument<'s> {
     pub shortlist: Vec<(&'s CategoryPath, f64)>,
 }
 
-/// What ends a model's thinking, where it thinks aloud before it answers.
-const THOUGHT: &str = "</think>";
+/// What begins and ends a model's thinking, where it thinks aloud before it answers.
+const THOUGHT: [&str; 2] = ["<think>", "</think>"];
 
 /// What is asked about a document, of which the first `words` words are shown, for one to `most` paths; paths count from 1.
 pub(super) fn selection_prompt(document: &ShownDocument<'_>, most: usize, words: usize) -> String {
@@ -32,18 +32,32 @@ pub(super) fn selection_prompt(document: &ShownDocument<'_>, most: usize, words:
 }
 
 /// The places of the paths that a reply names by their numbers, in its order, each once and `most` at most; numbers of none of the `shown`
-/// paths are passed over. Nothing where it names none.
+/// paths are passed over. Nothing where it names none, or is cut while the model still thinks.
 pub(super) fn chosen_paths(reply: &str, shown: usize, most: usize) -> Vec<usize> {
-    let answer = reply.rsplit_once(THOUGHT).map_or(reply, |(_, answer)| answer);
-    let numbers =
-        answer.split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse::<usize>().ok());
+    let [begin, end] = THOUGHT;
+    let answer = reply.rsplit_once(end).map_or(reply, |(_, answer)| answer);
+    let answer = answer.split_once(begin).map_or(answer, |(before, _)| before);
     let mut chosen: Vec<usize> = Vec::new();
-    for place in numbers.filter_map(|number| number.checked_sub(1)).filter(|place| *place < shown) {
-        if chosen.len() < most && !chosen.contains(&place) {
+    for place in answer.lines().flat_map(numbers_of_line).filter_map(|number| number.checked_sub(1)) {
+        if place < shown && chosen.len() < most && !chosen.contains(&place) {
             chosen.push(place);
         }
     }
     chosen
+}
+
+/// The numbers with which a line begins, behind a heading with a colon where it has one. Those after the first word belong to the name
+/// of a path that is written out: `2. Windows 8`.
+fn numbers_of_line(line: &str) -> impl Iterator<Item = usize> {
+    let heading = line.split_once(':').filter(|(heading, _)| !heading.contains(|c: char| c.is_ascii_digit()));
+    let list = heading.map_or(line, |(_, list)| list);
+    let words = list.split([' ', '\t', ',', ';']).filter(|word| !["", "-", "*", "and", "&"].contains(word));
+    words.map_while(|word| {
+        let digits = word.trim_matches(['.', ')', '(', '[', ']', '#', '*']);
+        // One that is too long for a number is a number all the same, of no path.
+        let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        is_number.then(|| digits.parse().unwrap_or(usize::MAX))
+    })
 }
 
 #[cfg(test)]
@@ -69,6 +83,10 @@ mod tests {
         for (reply, expected) in [
             ("2, 1", &[1, 0][..]),
             ("3. Music >> Jazz (since 1917)\n3\n1", &[2, 0][..]),
+            ("1. Windows 3 >> Drivers 2", &[0][..]),
+            ("Categories: [4], 2 and 1.", &[3, 1, 0][..]),
+            ("- 2\n* (1)\n4. Art: 3 views", &[1, 0, 3][..]),
+            ("<think>1 or 2 of 4, I", &[][..]),
             ("<think>1 or 2 of 4?</think>\n4", &[3][..]),
             ("4 3 2 1", &[3, 2, 1][..]),
             ("0, 5 and 99999999999999999999999", &[][..]),

@@ -116,7 +116,8 @@ impl<'m> LanguageTask<'m> {
 
     /// The same with label smoothing (Szegedy and others, Rethinking the Inception Architecture, 2016): the target of each token is the token with
     /// 1 − `epsilon`, and each token of the vocabulary with `epsilon` over their number. To the loss comes the mean over tokens of
-    /// `epsilon` · (logit of the token − mean logit), which is what the smoothed cross-entropy has beyond the plain one.
+    /// `epsilon` · (logit of the token − mean logit), which is what the smoothed cross-entropy has beyond the plain one: that of an objective
+    /// `language` with the weight 1, whatever others stand beside it.
     ///
     /// # Errors
     /// A share that is not from 0 and below 1.

@@ -124,7 +124,7 @@ impl ViewRanker {
     }
 
     /// The mean size of the cosine between two anchors of each list; nothing with one view.
-    pub fn anchor_likeness(
+    pub fn anchor_similarity(
         &self,
         compute: &Arc<Compute>,
         parameters: &Parameters,

@@ -136,7 +136,7 @@ fn lists_of_a_batch_do_not_see_each_other() {
 fn anchors_become_orthogonal_where_that_is_asked_for() {
     let likeness = |parameters: &Parameters, ranker: &ViewRanker| {
         let given = list(ranker, "what purrs");
-        ranker.anchor_likeness(&Compute::new(1), parameters, &[&given])[0]
+        ranker.anchor_similarity(&Compute::new(1), parameters, &[&given])[0]
     };
     let (parameters, ranker) = model(3);
     let before = likeness(&parameters, &ranker);
@@ -146,7 +146,7 @@ fn anchors_become_orthogonal_where_that_is_asked_for() {
     let without = likeness(&parameters, &ranker);
     assert!(with < before && with < without, "{before} {with} {without}");
     let (parameters, ranker) = model(1);
-    assert!(ranker.anchor_likeness(&Compute::new(1), &parameters, &[]).is_empty());
+    assert!(ranker.anchor_similarity(&Compute::new(1), &parameters, &[]).is_empty());
 }
 
 #[test]

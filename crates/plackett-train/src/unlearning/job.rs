@@ -84,6 +84,10 @@ impl UnlearningJob {
             let problem = "the batch of the importance pass: a whole number from 1 is expected";
             return Err(TrainError::Setting(problem.into()));
         }
+        if self.trained.save_adapter {
+            let problem = "save_adapter: what unlearns is saved within its model alone; leave it out";
+            return Err(TrainError::Setting(problem.into()));
+        }
         match self.trained.adapter.as_str() {
             "full" => Ok(()),
             text => adapter::parse(text).map(drop),

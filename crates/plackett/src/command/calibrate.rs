@@ -27,7 +27,7 @@ const FOLDS: usize = 5;
                   plackett calibrate qrels.txt run.trec --for bi-encoder\n  \
                   plackett rerank --method bi-encoder --calibration stored requests.jsonl\n\n\
                   The run must be of the method, with its options and model, whose scores are to be told as probabilities. Only \
-                  judged\ndocuments count. The table shows, for queries from which nothing was learned, what was foretold and what \
+                  judged\ndocuments count. The table shows, for queries from which nothing was learned, what was predicted and what \
                   was found."
 )]
 pub struct Arguments {
@@ -131,9 +131,9 @@ fn place(arguments: &Arguments, global: &Global) -> anyhow::Result<Option<Stored
     Ok(Some(StoredCalibration::of(&pipeline, &models, &arguments.long_text.reading())?))
 }
 
-/// What was foretold and what was found.
+/// What was predicted and what was found.
 fn table(reliability: &Reliability) -> String {
-    let columns = ["probability", "documents", "foretold", "relevant"];
+    let columns = ["probability", "documents", "predicted", "relevant"];
     let mut table = Table::new(columns.map(|name| (name.to_string(), Align::Right)));
     let width = 1.0 / reliability.bins.len() as f64;
     for (n, bin) in reliability.bins.iter().enumerate().filter(|(_, bin)| bin.documents > 0) {

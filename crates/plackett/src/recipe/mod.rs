@@ -29,6 +29,7 @@ pub mod guide;
 mod inputs;
 mod judged_lists;
 mod kind;
+mod line_log;
 mod list_ranker_examples;
 mod next_item;
 mod ordered_groups;

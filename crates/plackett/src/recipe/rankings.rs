@@ -1,11 +1,10 @@
 //! Rankings in the cache, kept query by query, so that a killed run goes on where it was.
 
 use super::error::StageError;
+use super::line_log::{LineLog, lines, whole_lines};
 use plackett_core::{Ranked, Ranking, Trace};
 use serde::{Deserialize, Serialize};
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Name of the file in the folder of a stage.
 pub const FILE: &str = "rankings.jsonl";
@@ -47,8 +46,7 @@ impl Line {
 
 /// A file to which rankings are added as they are found.
 pub struct RankingLog {
-    path: PathBuf,
-    file: File,
+    log: LineLog,
     /// What was there when it was opened.
     pub found: Vec<Ranking>,
 }
@@ -59,15 +57,9 @@ impl RankingLog {
     /// # Errors
     /// The file cannot be read or written, or a line before its last is damaged.
     pub fn open(folder: &Path) -> Result<RankingLog, StageError> {
-        let path = folder.join(FILE);
-        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-        let mut file = open.map_err(StageError::cache(&path))?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(StageError::cache(&path))?;
-        let (found, whole) = parse(&bytes, &path)?;
-        file.set_len(whole as u64).map_err(StageError::cache(&path))?;
-        file.seek(SeekFrom::End(0)).map_err(StageError::cache(&path))?;
-        Ok(RankingLog { path, file, found })
+        let (log, lines) = LineLog::open(folder.join(FILE))?;
+        let found = parse(lines.iter().map(Vec::as_slice), log.path())?;
+        Ok(RankingLog { log, found })
     }
 
     /// Adds rankings; on return they are on the disk.
@@ -75,14 +67,10 @@ impl RankingLog {
     /// # Errors
     /// The disk is full or gone.
     pub fn add<'a>(&mut self, rankings: impl IntoIterator<Item = &'a Ranking>) -> Result<(), StageError> {
-        let mut text = String::new();
-        for ranking in rankings {
-            let line = serde_json::to_string(&Line::of(ranking));
-            text.push_str(&line.map_err(|error| damaged(&self.path, error.to_string()))?);
-            text.push('\n');
-        }
-        let written = self.file.write_all(text.as_bytes()).and_then(|()| self.file.sync_data());
-        written.map_err(StageError::cache(&self.path))
+        let line = |ranking: &'a Ranking| serde_json::to_string(&Line::of(ranking));
+        let lines: Result<Vec<String>, serde_json::Error> = rankings.into_iter().map(line).collect();
+        let lines = lines.map_err(|error| damaged(self.log.path(), error.to_string()))?;
+        self.log.add(&lines)
     }
 }
 
@@ -93,19 +81,17 @@ impl RankingLog {
 pub fn read(folder: &Path) -> Result<Vec<Ranking>, StageError> {
     let path = folder.join(FILE);
     let bytes = std::fs::read(&path).map_err(StageError::cache(&path))?;
-    Ok(parse(&bytes, &path)?.0)
+    parse(lines(whole_lines(&bytes)), &path)
 }
 
-/// The rankings of whole lines, and how many bytes those take.
-fn parse(bytes: &[u8], path: &Path) -> Result<(Vec<Ranking>, usize), StageError> {
-    let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
-    let lines = bytes[..whole].split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+/// The ranking of each line.
+fn parse<'l>(lines: impl Iterator<Item = &'l [u8]>, path: &Path) -> Result<Vec<Ranking>, StageError> {
     let mut rankings = Vec::new();
     for (nth, line) in lines.enumerate() {
         let ranking = serde_json::from_slice::<Line>(line).ok().and_then(Line::ranking);
         rankings.push(ranking.ok_or_else(|| damaged(path, format!("line {} is no ranking", nth + 1)))?);
     }
-    Ok((rankings, whole))
+    Ok(rankings)
 }
 
 fn damaged(path: &Path, problem: String) -> StageError {

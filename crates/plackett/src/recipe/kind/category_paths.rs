@@ -6,6 +6,7 @@ use crate::recipe::choosing::{TextVectors, cosine};
 use crate::recipe::docids::Corpus;
 use crate::recipe::error::{Problem, RecipeError, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::line_log::LineLog;
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, Registry, StageKind};
 use crate::recipe::task::Task;
@@ -19,6 +20,7 @@ use plackett_rank::model::{
     AnswerForm, ChatMessage, ChatRole, GenerationOptions, GenerationRequest, LanguageModel, Prompt,
 };
 use plackett_search::Index;
+use serde_json::json;
 
 const NUMBERS: [&str; 5] = ["paths", "each", "several", "own_title", "unnamed"];
 /// Documents that a language model is asked about together.
@@ -163,7 +165,9 @@ fn selected(
     let texts: Vec<String> = documents.iter().map(|document| document.model_text().into_owned()).collect();
     let model = selector.asks().then(|| attention::model(task)).transpose()?;
     let ask = |prompts: &[String]| match &model {
-        Some(model) => replies(task, &**model, prompts),
+        Some(model) => {
+            replies(task, &**model, prompts).map_err(|error| GenirError::Setting(error.to_string()))
+        }
         None => Ok(Vec::new()),
     };
     let shown: Vec<ShownDocument<'_>> = texts
@@ -177,28 +181,41 @@ fn selected(
     Ok(selector.select(&shown, &ask)?)
 }
 
-/// What a language model replies to each prompt.
+/// The file of what the language model has replied, a JSON text for each document.
+const REPLIES: &str = "replies.jsonl";
+
+/// What a language model replies to each prompt. Replies are kept, so that a killed stage asks only for those that it does not have.
 fn replies(
     task: &Task<'_>,
     model: &dyn LanguageModel,
     prompts: &[String],
-) -> Result<Vec<String>, GenirError> {
+) -> Result<Vec<String>, StageError> {
     let options = GenerationOptions { max_tokens: ANSWER_TOKENS, ..GenerationOptions::default() };
     let said = |text: &String| match model.has_chat_template() {
         true => Prompt::chat(vec![ChatMessage::new(ChatRole::User, text.clone())]),
         false => Prompt::text(format!("{text}\nNumbers:")),
     };
-    let mut replies = Vec::with_capacity(prompts.len());
-    for part in prompts.chunks(TOGETHER) {
+    let (mut log, lines) = LineLog::open(task.folder.join(REPLIES))?;
+    let read = |line: &Vec<u8>| {
+        serde_json::from_slice::<String>(line).map_err(|error| StageError::Damaged {
+            path: log.path().to_path_buf(),
+            problem: format!("a line is no reply: {error}"),
+        })
+    };
+    let mut replies =
+        lines.iter().take(prompts.len()).map(read).collect::<Result<Vec<String>, StageError>>()?;
+    let asked_before = replies.len();
+    for part in prompts[asked_before..].chunks(TOGETHER) {
         (task.progress)(task.name, replies.len() as u64, prompts.len() as u64);
         let asked: Vec<Prompt> = part.iter().map(said).collect();
         let request = |prompt| GenerationRequest { prompt, form: &AnswerForm::Text, sample: 0 };
         let requests: Vec<GenerationRequest<'_>> = asked.iter().map(request).collect();
-        for reply in model.generate(&requests, &options) {
-            let reply =
-                reply.map_err(|error| GenirError::Setting(format!("paths of a document: {error}")))?;
-            replies.push(reply.text);
-        }
+        let answered = model.generate(&requests, &options).into_iter();
+        let texts = answered.map(|reply| reply.map(|reply| reply.text)).collect::<Result<Vec<String>, _>>();
+        let texts = texts.map_err(|error| StageError::Answer(format!("paths of a document: {error}")))?;
+        let lines: Vec<String> = texts.iter().map(|text| json!(text).to_string()).collect();
+        log.add(&lines)?;
+        replies.extend(texts);
     }
     Ok(replies)
 }

@@ -133,14 +133,14 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let lesson = ViewTask::new(&ranker, learned, most, objective()?, lambda)?;
     let test = ViewTask::new(&ranker, held_out, most, objective()?, lambda)?;
     let compute = Compute::new(rayon::current_num_threads());
-    let before = ranker.anchor_likeness(&compute, &parameters, &test.passages());
+    let before = ranker.anchor_similarity(&compute, &parameters, &test.passages());
     let mut progress = |record: &StepRecord, total: usize| {
         (task.progress)(task.name, record.step as u64, total as u64);
     };
     let identity = format!("{:?}", values.written());
     let place = (Some(task.folder), identity.as_str());
     let report = learn(&lesson, &compute, &mut parameters, &settings(values), place, None, &mut progress)?;
-    let after = ranker.anchor_likeness(&compute, &parameters, &test.passages());
+    let after = ranker.anchor_similarity(&compute, &parameters, &test.passages());
     ranker.save(&task.folder.join(train::FOLDER), &parameters)?;
     train::remove_checkpoint(task.folder)?;
     let mut made = Made { numbers: numbers_of(&report, seed), ..Made::default() };

@@ -102,7 +102,7 @@ def write_lessons(data, folder, results, tested, program):
 
 def train(names, arguments, tested, program):
     """Makes the models that are missing, and says of each what came out."""
-    folder = os.path.join(arguments.work, "lessons")
+    folder = os.path.join(arguments.work, "training_examples")
     os.makedirs(folder, exist_ok=True)
     write_lessons(arguments.data, folder, arguments.results, tested, program)
     for name in names:
