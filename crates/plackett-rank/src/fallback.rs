@@ -80,7 +80,7 @@ impl Ranker for InputOrder {
                     rank: place + 1,
                 });
             let ties = TieReport { broken_by: TieReport::INPUT.into(), ..TieReport::default() };
-            let facts = vec![("scores".to_string(), "places; the method has none".to_string())];
+            let facts = vec![("scores".to_string(), crate::PLACES.to_string())];
             let trace = Trace { ties, facts, ..Trace::default() };
             Ok(Ranking { query_id: request.query.id.clone(), entries: entries.collect(), trace })
         };

@@ -28,6 +28,9 @@ pub mod training_example;
 /// What the names of those facts of a trace begin with that are remarks for whoever asks.
 pub const REMARK: &str = "remark:";
 
+/// What the fact `scores` of a trace says where a ranking's scores count places, since its method has none.
+pub const PLACES: &str = "places; the method has none";
+
 pub use batch::{Progress, Settings};
 pub use depth::Depth;
 pub use engine::RemoteReranker;

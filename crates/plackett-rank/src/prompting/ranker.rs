@@ -2,12 +2,12 @@
 
 use super::context::{Order, RankContext};
 use super::together::Together;
-use crate::Settings;
 use crate::audit::CallRecord;
 use crate::batch::check;
 use crate::empty::{empty_facts, put_last, without, without_text};
 use crate::model::{CallError, LanguageModel};
 use crate::ranker::{RankError, Ranker};
+use crate::{PLACES, Settings};
 use plackett_core::{Document, RankRequest, Ranked, Ranking, TieReport, Trace};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -230,7 +230,7 @@ fn ranking(
             if !sorted.into_iter().eq(0..count) {
                 return wrong(format!("positions {places:?} of {count} candidates"));
             }
-            trace.facts.push(("scores".into(), "places; the method has none".into()));
+            trace.facts.push(("scores".into(), PLACES.into()));
             // None of those without text is better than another.
             let read = count - empty.len();
             let counted = (1..=read).rev().map(|score| score as f64);

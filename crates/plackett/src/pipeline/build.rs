@@ -1,5 +1,6 @@
 //! From an expression to stages that exist, with their models opened.
 
+use super::feedback::{self, FEEDBACK};
 use super::generator::Generator;
 use super::run::{BoxError, Chain, FirstStage, Source, Stage};
 use super::{DEFAULT_DEPTH, Grouping, LocalModel, Models, Pipeline, PipelineError, StageDescription};
@@ -41,7 +42,7 @@ pub fn build(
     let mut builder = Builder { index, models, settings, embedder: None, descriptions: Vec::new() };
     let (source, stages) = match index {
         Some(_) => {
-            let chain = builder.chain(&parsed)?;
+            let chain = builder.chain(&parsed.stages)?;
             (Some(chain.source), chain.stages)
         }
         None => (None, parsed.stages.iter().map(|stage| builder.reranker(stage)).collect::<Result<_, _>>()?),
@@ -52,15 +53,19 @@ pub fn build(
 }
 
 impl Builder<'_> {
-    fn chain(&mut self, parsed: &syntax::Pipeline) -> Result<Chain, PipelineError> {
-        let Some((first, later)) = parsed.stages.split_first() else {
-            return Err(wrong(&parsed.to_string(), "it has no stage"));
+    /// Stages from first to last. What stands before the last `feedback` is what that learns from, and what comes behind
+    /// it gets what it finds.
+    fn chain(&mut self, stages: &[syntax::Stage]) -> Result<Chain, PipelineError> {
+        let fed = stages.iter().rposition(|stage| stage.name == FEEDBACK).unwrap_or(0);
+        let (before, from) = stages.split_at(fed);
+        let Some((first, later)) = from.split_first() else {
+            return Err(wrong("", "it has no stage"));
         };
         // Cheap mistakes first: names and options of all stages are read before any model is opened.
         for stage in later {
             reranking_method(stage)?;
         }
-        let source = self.source(first)?;
+        let source = if before.is_empty() { self.source(first)? } else { self.feedback(first, before)? };
         let stages = later.iter().map(|stage| self.reranker(stage)).collect::<Result<_, _>>()?;
         Ok(Chain { source, stages })
     }
@@ -103,12 +108,34 @@ impl Builder<'_> {
                 only(stage, &["model", "beams", "decoding", "seed"])?;
                 FirstStage::Generate { generator: Arc::new(self.generator(stage)?) }
             }
+            FEEDBACK => return Err(unlearned(stage)),
             name if MethodSpec::find(name).is_ok() => {
                 return Err(wrong(name, "a reranker needs a first stage before it, as in `bm25:100 >> …`"));
             }
             name => return Err(unknown(name)),
         };
         Ok(Source::Retrieve { stage: first, depth: stage.depth })
+    }
+
+    /// A second search behind a reranker, by the vector that this moves.
+    fn feedback(&mut self, stage: &syntax::Stage, before: &[syntax::Stage]) -> Result<Source, PipelineError> {
+        if !stage.inputs.is_empty() {
+            return Err(wrong(&stage.to_string(), "it has options (`target=…`, `search=…`), not inputs"));
+        }
+        let finds = |name: &str| FIRST_STAGES.contains(&name) || FUSIONS.contains(&name) || name == FEEDBACK;
+        if before.last().is_none_or(|last| finds(&last.name)) {
+            return Err(unlearned(stage));
+        }
+        let settings = feedback::settings(stage, self.filter(stage)?)?;
+        if settings.filter.is_none() && before.iter().any(feedback::filters) {
+            let problem = "a stage before it has a filter, and without one it would find what that leaves out; write the \
+                           filter here too, or take --filter for all";
+            return Err(wrong(&stage.to_string(), problem));
+        }
+        self.check_dense(stage, &settings.search, stage.depth.unwrap_or(DEFAULT_DEPTH))?;
+        let input = Box::new(self.chain(before)?);
+        self.open_embedder(stage)?;
+        Ok(Source::Feedback { stage: settings, input, depth: stage.depth })
     }
 
     /// The filter of a first stage, checked against the fields of the index.
@@ -180,7 +207,7 @@ impl Builder<'_> {
                 format!("{} weights for {} inputs; give one per input", weights.len(), stage.inputs.len());
             return Err(wrong(&stage.to_string(), problem));
         }
-        let inputs = stage.inputs.iter().map(|input| self.chain(input)).collect::<Result<_, _>>()?;
+        let inputs = stage.inputs.iter().map(|input| self.chain(&input.stages)).collect::<Result<_, _>>()?;
         let fuse = move |query: &str, parts: &[plackett_core::Ranking]| {
             fusion::fuse(query, parts, method, &weights).map_err(Into::into)
         };
@@ -274,6 +301,11 @@ pub(super) fn reranking_method(
         if FIRST_STAGES.contains(&name) || FUSIONS.contains(&name) {
             return Err(wrong(name, "a first stage can only stand first; here a reranker is expected"));
         }
+        if name == FEEDBACK {
+            let problem =
+                "it searches an index again; use `plackett search`, as in `dense:100 >> first >> feedback`";
+            return Err(wrong(name, problem));
+        }
         return Err(unknown(name));
     };
     if !stage.inputs.is_empty() {
@@ -284,14 +316,21 @@ pub(super) fn reranking_method(
     Ok((method, options))
 }
 
-fn wrong(stage: &str, problem: impl ToString) -> PipelineError {
+/// Why a `feedback` has nothing to learn from.
+fn unlearned(stage: &syntax::Stage) -> PipelineError {
+    let problem =
+        "it learns from a reranker; write one right before it, as in `dense:100 >> first >> feedback`";
+    wrong(&stage.to_string(), problem)
+}
+
+pub(super) fn wrong(stage: &str, problem: impl ToString) -> PipelineError {
     PipelineError::Stage { stage: stage.to_string(), problem: problem.to_string() }
 }
 
 fn unknown(name: &str) -> PipelineError {
     let rerankers =
         METHODS.iter().flat_map(|method| std::iter::once(method.name).chain(method.aliases.iter().copied()));
-    let known = FIRST_STAGES.into_iter().chain(FUSIONS).chain(rerankers);
+    let known = FIRST_STAGES.into_iter().chain(FUSIONS).chain([FEEDBACK]).chain(rerankers);
     PipelineError::UnknownStage {
         name: name.to_string(),
         nearest: nearest(name, known)
@@ -303,7 +342,7 @@ fn unknown(name: &str) -> PipelineError {
 }
 
 /// Refuses options that the stage does not have, so that a misspelt one is not silently without effect.
-fn only(stage: &syntax::Stage, known: &[&str]) -> Result<(), PipelineError> {
+pub(super) fn only(stage: &syntax::Stage, known: &[&str]) -> Result<(), PipelineError> {
     match stage.options.iter().find(|(key, _)| !known.contains(&key.as_str())) {
         None => Ok(()),
         Some((key, _)) if known.is_empty() => {
@@ -316,7 +355,7 @@ fn only(stage: &syntax::Stage, known: &[&str]) -> Result<(), PipelineError> {
     }
 }
 
-fn number(
+pub(super) fn number(
     stage: &syntax::Stage,
     key: &str,
     range: std::ops::RangeInclusive<f64>,
@@ -357,7 +396,7 @@ fn rm3(stage: &syntax::Stage) -> Result<Option<Rm3>, PipelineError> {
 }
 
 /// How vectors are searched: `search=auto|exact|hnsw`, `ef=` for searches through the graph, `from=` for auto.
-fn dense(stage: &syntax::Stage) -> Result<DenseSearch, PipelineError> {
+pub(super) fn dense(stage: &syntax::Stage) -> Result<DenseSearch, PipelineError> {
     let usual = DenseSearch::default();
     let method = stage.option("search").map(DenseMethod::from_str).transpose();
     let method = method.map_err(|e| wrong(&stage.to_string(), e))?.unwrap_or_default();
@@ -407,7 +446,7 @@ fn field_weights(stage: &syntax::Stage, fields: &[String]) -> Result<Vec<f64>, P
 }
 
 /// A whole number from 1.
-fn count(stage: &syntax::Stage, key: &str) -> Result<Option<usize>, PipelineError> {
+pub(super) fn count(stage: &syntax::Stage, key: &str) -> Result<Option<usize>, PipelineError> {
     let Some(text) = stage.option(key) else { return Ok(None) };
     match text.parse::<usize>() {
         Ok(value) if value > 0 => Ok(Some(value)),

@@ -1,5 +1,6 @@
 //! An index as a collection that pipelines search.
 
+use super::feedback::{FEEDBACK, FeedbackStage};
 use super::run::{BoxError, Collection, FirstStage};
 use super::{LocalModel, REMARK};
 use plackett_core::{Document, Query, Ranking, Trace, Truncation};
@@ -9,6 +10,7 @@ use plackett_search::{
     Bm25, DenseFound, DenseSearch, Filter, Index, Lengths, QueryTerms, Rm3, SearchError, Selection,
 };
 use rayon::prelude::*;
+use std::collections::HashSet;
 use std::time::Instant;
 use unicode_categories::UnicodeCategories;
 
@@ -116,9 +118,53 @@ impl<'a> IndexCollection<'a> {
         }
     }
 
+    /// Queries with their vectors, in order.
+    fn paired<'q>(&self, queries: impl Iterator<Item = &'q Query> + Clone) -> Vec<(&'q Query, Vector)> {
+        let asking: Vec<&Query> = queries.clone().filter(|query| wordless(&query.text).is_none()).collect();
+        let mut vectors = self.vectors(&asking).into_iter();
+        let mut pair = |query: &'q Query| match wordless(&query.text) {
+            Some(why) => (query, Err(why)),
+            None => (query, Ok(vectors.next().unwrap_or_else(|| Err("no vector came back".into())))),
+        };
+        queries.map(&mut pair).collect()
+    }
+
+    /// Moves a query's vector to what a reranker said, and searches by it.
+    fn again(
+        &self,
+        stage: &FeedbackStage,
+        (query, vector): (&Query, Vector),
+        reranked: &Ranking,
+        depth: usize,
+    ) -> Result<Ranking, BoxError> {
+        let vector = match vector {
+            Err(why) => return Ok(nothing(query, FEEDBACK, &why)),
+            Ok(vector) => vector?,
+        };
+        let Some((mut vector, seconds)) = vector else {
+            return Ok(nothing(query, FEEDBACK, "has no token that the model reads"));
+        };
+        let start = Instant::now();
+        let mut known = Vec::with_capacity(reranked.entries.len());
+        for entry in &reranked.entries {
+            known.extend(self.index.vector(&entry.id)?.map(|passage| (entry.score, passage)));
+        }
+        let moved = stage.moved(&vector.values, &known, reranked)?;
+        vector.values = moved.query;
+        let vector = (vector, seconds + start.elapsed().as_secs_f64());
+        let filter = stage.filter.as_ref();
+        let mut found = self.nearest((FEEDBACK, query), vector, &stage.search, filter, depth)?;
+        let before: HashSet<&str> = reranked.entries.iter().map(|entry| entry.id.as_str()).collect();
+        let new = found.entries.iter().filter(|entry| !before.contains(entry.id.as_str())).count();
+        found.trace.facts.extend(moved.facts);
+        found.trace.facts.push((format!("{FEEDBACK}:new"), new.to_string()));
+        Ok(found)
+    }
+
+    /// The nearest to a vector, for the stage of this name.
     fn nearest(
         &self,
-        query: &Query,
+        (stage, query): (&str, &Query),
         (vector, seconds): (TextVector, f64),
         search: &DenseSearch,
         filter: Option<&Filter>,
@@ -130,8 +176,8 @@ impl<'a> IndexCollection<'a> {
         let TextLength { tokens, kept, estimated } = vector.length;
         let id = || query.id.clone();
         let cut = (kept < tokens).then(|| Truncation { id: id(), tokens, kept, estimated, of_query: true });
-        let mut facts = self.filtered("dense", filter, &selection);
-        facts.push(("dense:search".into(), used.to_string()));
+        let mut facts = self.filtered(stage, filter, &selection);
+        facts.push((format!("{stage}:search"), used.to_string()));
         let trace = Trace {
             passes: 1,
             prompt_tokens: kept as u64,
@@ -194,22 +240,14 @@ impl Collection for IndexCollection<'_> {
                 queries.par_iter().map(answer).collect()
             }
             FirstStage::Dense { search, filter } => {
-                let asking: Vec<&Query> = queries.iter().filter(|q| wordless(&q.text).is_none()).collect();
-                let mut vectors = self.vectors(&asking).into_iter();
-                let paired: Vec<(&Query, Vector)> = queries
-                    .iter()
-                    .map(|query| match wordless(&query.text) {
-                        Some(why) => (query, Err(why)),
-                        None => {
-                            (query, Ok(vectors.next().unwrap_or_else(|| Err("no vector came back".into()))))
-                        }
-                    })
-                    .collect();
+                let paired = self.paired(queries.iter());
                 let one = |(query, vector): (&Query, Vector)| match vector {
                     Err(why) => Ok(nothing(query, "dense", &why)),
                     Ok(vector) => match vector? {
                         None => Ok(nothing(query, "dense", "has no token that the model reads")),
-                        Some(vector) => Ok(self.nearest(query, vector, search, filter.as_ref(), depth)?),
+                        Some(vector) => {
+                            Ok(self.nearest(("dense", query), vector, search, filter.as_ref(), depth)?)
+                        }
                     },
                 };
                 // A scan uses all threads for one query, a walk through the graph one.
@@ -221,6 +259,22 @@ impl Collection for IndexCollection<'_> {
             }
             FirstStage::Generate { generator } => generator.rank(queries, depth),
         }
+    }
+
+    fn search_again(
+        &self,
+        stage: &FeedbackStage,
+        asked: &[(&Query, &Ranking)],
+        depth: usize,
+    ) -> Vec<Result<Ranking, BoxError>> {
+        let depth = depth.min(self.index.passages());
+        let paired = self.paired(asked.iter().map(|(query, _)| *query));
+        let rankings = asked.iter().map(|(_, ranking)| *ranking);
+        paired
+            .into_iter()
+            .zip(rankings)
+            .map(|(pair, ranking)| self.again(stage, pair, ranking, depth))
+            .collect()
     }
 
     fn document(&self, id: &str) -> Result<Option<Document>, BoxError> {

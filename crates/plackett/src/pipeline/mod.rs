@@ -7,11 +7,15 @@
 //! [`DEFAULT_DEPTH`] documents, or more where a longer answer is asked for; a fusion or reranker without one passes on all
 //! it has. The length of the answer is a third number, given when searching. All three are named in every trace
 //! (`depth:…`).
+//!
+//! `dense:100 >> first >> feedback:100` searches twice: `feedback` stands behind a reranker, moves the query's vector to what
+//! this said, and finds documents by the moved vector. What stands behind it gets those.
 
 mod build;
 mod collection;
 mod description;
 mod error;
+mod feedback;
 mod fit;
 mod generator;
 mod grouping;
@@ -26,6 +30,7 @@ pub use build::{FIRST_STAGES, FUSIONS};
 pub use collection::wordless;
 pub use description::{PromptHash, StageDescription};
 pub use error::{PipelineError, QueryError};
+pub use feedback::{FEEDBACK, FeedbackStage, Target};
 pub use fit::{FitError, Fitted, fit};
 pub use generator::Generator;
 pub use grouping::{GROUPINGS, Grouping, GroupingError, GroupingSpec};
@@ -362,13 +367,15 @@ fn has_rerankers(parsed: &syntax::Pipeline) -> bool {
     parsed.stages.iter().any(of)
 }
 
-/// The least depth that is written in an expression, and the stage that has it.
+/// The least depth that is written in an expression, and the stage that has it. What stands before a `feedback` does not
+/// shorten what that finds.
 fn least_depth(parsed: &syntax::Pipeline) -> Option<(usize, String)> {
     let of = |stage: &syntax::Stage| {
         let own = stage.depth.map(|depth| (depth, stage.to_string()));
         own.into_iter().chain(stage.inputs.iter().filter_map(least_depth)).min()
     };
-    parsed.stages.iter().filter_map(of).min()
+    let fed = parsed.stages.iter().rposition(|stage| stage.name == FEEDBACK).unwrap_or(0);
+    parsed.stages.iter().skip(fed).filter_map(of).min()
 }
 
 impl fmt::Display for Pipeline {

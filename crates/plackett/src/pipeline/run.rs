@@ -1,5 +1,6 @@
 //! How a pipeline answers queries.
 
+use super::feedback::{self, FeedbackStage};
 use super::generator::Generator;
 use super::{DEFAULT_DEPTH, QueryError};
 use plackett_core::{Candidate, Document, Query, RankRequest, Ranking, Trace};
@@ -16,6 +17,17 @@ pub trait Collection: Send + Sync {
     /// One ranking per query, in order: the `depth` best documents according to a first stage.
     fn retrieve(&self, stage: &FirstStage, queries: &[Query], depth: usize)
     -> Vec<Result<Ranking, BoxError>>;
+
+    /// One ranking for each query and what a reranker made of it, in order: the `depth` documents that are nearest to the
+    /// query's vector after it was moved to what the reranker said.
+    fn search_again(
+        &self,
+        _stage: &FeedbackStage,
+        asked: &[(&Query, &Ranking)],
+        _depth: usize,
+    ) -> Vec<Result<Ranking, BoxError>> {
+        asked.iter().map(|_| Err("feedback: there are no vectors to search again".into())).collect()
+    }
 
     /// A document's text; `None` when there is no such document.
     fn document(&self, id: &str) -> Result<Option<Document>, BoxError>;
@@ -77,10 +89,7 @@ impl FirstStage {
     fn filter(&mut self, more: &Filter) -> Result<(), String> {
         match self {
             FirstStage::Bm25 { filter, .. } | FirstStage::Dense { filter, .. } => {
-                *filter = Some(match filter.take() {
-                    Some(own) => own.and(more.clone()),
-                    None => more.clone(),
-                });
+                narrow(filter, more);
                 Ok(())
             }
             FirstStage::Generate { .. } => Err(
@@ -90,6 +99,14 @@ impl FirstStage {
             ),
         }
     }
+}
+
+/// Lets through only what both filters do.
+fn narrow(filter: &mut Option<Filter>, more: &Filter) {
+    *filter = Some(match filter.take() {
+        Some(own) => own.and(more.clone()),
+        None => more.clone(),
+    });
 }
 
 /// Joins several rankings of one query into one, and their traces too.
@@ -114,6 +131,15 @@ pub enum Source {
         inputs: Vec<Chain>,
         /// How many are passed on; `None` for all.
         keep: Option<usize>,
+    },
+    /// Candidates by a vector that a reranker has moved.
+    Feedback {
+        /// How it is moved, and searched by.
+        stage: FeedbackStage,
+        /// The first search and its rerankers, at least one.
+        input: Box<Chain>,
+        /// As that of [`Source::Retrieve`].
+        depth: Option<usize>,
     },
 }
 
@@ -158,6 +184,10 @@ pub fn run(
             let answer = |input: &Chain| run(&input.source, &input.stages, collection, queries, length);
             join(name, fuse, inputs.iter().map(answer).collect(), *keep, queries)
         }
+        Source::Feedback { stage, input, depth } => {
+            let reranked = run(&input.source, &input.stages, collection, queries, length);
+            feedback::again(stage, collection, queries, reranked, depth_for(*depth, length))
+        }
     };
     if stages.is_empty() {
         return found;
@@ -179,6 +209,7 @@ pub fn reranked(source: &Source, stages: &[Stage], length: usize) -> usize {
         Source::Fuse { inputs, .. } => {
             inputs.iter().map(|input| reranked(&input.source, &input.stages, length)).fold(here, usize::max)
         }
+        Source::Feedback { input, .. } => reranked(&input.source, &input.stages, length).max(here),
     }
 }
 
@@ -190,13 +221,17 @@ impl Source {
             Source::Fuse { inputs, .. } => {
                 inputs.iter_mut().try_for_each(|input| input.source.filter(filter))
             }
+            Source::Feedback { stage, input, .. } => {
+                narrow(&mut stage.filter, filter);
+                input.source.filter(filter)
+            }
         }
     }
 
     /// The most documents that it gives for one query, when answers of `length` are asked for.
     pub fn passes_on(&self, length: usize) -> usize {
         match self {
-            Source::Retrieve { depth, .. } => depth_for(*depth, length),
+            Source::Retrieve { depth, .. } | Source::Feedback { depth, .. } => depth_for(*depth, length),
             Source::Fuse { keep, .. } => keep.unwrap_or(usize::MAX).min(self.widest(length)),
         }
     }
@@ -208,6 +243,9 @@ impl Source {
             Source::Fuse { inputs, .. } => {
                 let widths = inputs.iter().map(|input| input.source.widest(length));
                 widths.fold(0, usize::saturating_add)
+            }
+            Source::Feedback { input, depth, .. } => {
+                input.source.widest(length).max(depth_for(*depth, length))
             }
         }
     }

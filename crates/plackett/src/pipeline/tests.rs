@@ -243,6 +243,17 @@ fn a_depth_that_shortens_answers_is_named() {
         assert!(said.contains(stage), "{said}");
     }
     assert_eq!(shortened("rrf(bm25:100, dense):50 >> late-interaction", 50), None);
+    // Feedback searches again, whatever it learned from.
+    assert_eq!(shortened("dense:5 >> late-interaction:3 >> feedback", 10), None);
+    let said = shortened("dense >> late-interaction >> feedback:7 >> late-interaction", 10).unwrap();
+    assert!(said.contains("`feedback:7` passes on at most 7 documents"), "{said}");
+}
+
+#[test]
+fn feedback_needs_an_index_to_search_again() {
+    let models = Models::new(None, ModelOptions::default());
+    let refused = Pipeline::resolve("feedback", None, &models, &Settings::default()).err().unwrap();
+    assert!(refused.to_string().contains("use `plackett search`"), "{refused}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::error::{Problem, RecipeError, nearest};
 use super::field::Values;
-use crate::pipeline::{FIRST_STAGES, FUSIONS};
+use crate::pipeline::{FEEDBACK, FIRST_STAGES, FUSIONS};
 use plackett_core::pipeline::{Pipeline, Stage};
 use plackett_rank::MethodSpec;
 use plackett_rank::method::METHODS;
@@ -59,6 +59,9 @@ fn chain(pipeline: &Pipeline, begins: Begins) -> Result<(), Box<(String, Problem
     for (nth, stage) in pipeline.stages.iter().enumerate() {
         let name = stage.name.as_str();
         let first = nth == 0 && begins == Begins::WithIndex;
+        if name == FEEDBACK && nth > 0 && begins == Begins::WithIndex {
+            continue;
+        }
         let known: Vec<&str> =
             if first { FIRST_STAGES.into_iter().chain(FUSIONS).collect() } else { rerankers() };
         // A method has aliases beside the name that is listed.
@@ -102,7 +105,8 @@ pub fn models(expression: &str, default: Option<&str>) -> Vec<Option<String>> {
 
 fn collect(pipeline: &Pipeline, default: Option<&str>, named: &mut Vec<Option<String>>) {
     for stage in &pipeline.stages {
-        if !FIRST_STAGES.contains(&stage.name.as_str()) && !FUSIONS.contains(&stage.name.as_str()) {
+        let name = stage.name.as_str();
+        if name != FEEDBACK && !FIRST_STAGES.contains(&name) && !FUSIONS.contains(&name) {
             named.push(stage.option("model").or(default).map(str::to_string));
         }
         stage.inputs.iter().for_each(|input| collect(input, default, named));

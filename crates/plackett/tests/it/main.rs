@@ -13,6 +13,7 @@ mod docids;
 mod embed;
 mod eval_command;
 mod eval_trec_eval;
+mod feedback;
 mod filters;
 mod flags;
 mod formats;
