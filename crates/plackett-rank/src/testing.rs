@@ -63,6 +63,7 @@ pub struct ScriptedModel {
     vectors: Option<Vectors>,
     views: Option<Views>,
     anchors: Option<Anchors>,
+    trained_views: Option<usize>,
     lacks: Vec<(Need, String)>,
     max_tokens: Option<usize>,
     chat: bool,
@@ -87,6 +88,7 @@ impl ScriptedModel {
             vectors: None,
             views: None,
             anchors: None,
+            trained_views: None,
             lacks: Vec::new(),
             max_tokens: None,
             chat: false,
@@ -156,6 +158,12 @@ impl ScriptedModel {
         anchor: impl Fn(&[f32]) -> Result<Vec<f32>, CallError> + Send + Sync + 'static,
     ) -> Self {
         self.anchors = Some(Box::new(anchor));
+        self
+    }
+
+    /// The same, with view vectors and anchors that were trained with so many views.
+    pub fn trained_with_views(mut self, views: usize) -> Self {
+        self.trained_views = Some(views);
         self
     }
 
@@ -297,6 +305,10 @@ impl LanguageModel for ScriptedModel {
 
     fn has_chat_template(&self) -> bool {
         self.chat
+    }
+
+    fn trained_views(&self) -> Option<usize> {
+        self.trained_views
     }
 
     fn max_tokens(&self) -> Option<usize> {

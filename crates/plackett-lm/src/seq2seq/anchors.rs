@@ -19,9 +19,11 @@ use std::path::{Path, PathBuf};
 
 /// A small decoder without an encoder of its own, for anchors over the vectors of any encoder of the same width. Its files are
 /// those of a T5 (`config.json`, `model.safetensors`), of which the decoder, its output included, and one row of `shared.weight` are read.
+/// `views` of its configuration is the number of views with which it was trained.
 pub struct AnchorDecoder {
     decoder: T5Decoder,
     isa: Isa,
+    views: Option<usize>,
 }
 
 impl AnchorDecoder {
@@ -44,8 +46,9 @@ impl AnchorDecoder {
     pub fn open_beside(encoder: &Path, precision: Precision) -> Result<AnchorDecoder, LmError> {
         let directory = encoder.join(AnchorDecoder::FOLDER);
         let config = JsonFile::open(&directory, "config.json")?;
+        let views = config.value().get("views").map(|_| config.size("views")).transpose()?;
         let decoder = T5Decoder::open(&config, &WeightSet::open(&directory)?, precision)?;
-        Ok(AnchorDecoder { decoder, isa: Isa::detect() })
+        Ok(AnchorDecoder { decoder, isa: Isa::detect(), views })
     }
 
     /// One of two layers whose weights were drawn, with the deviations with which T5 begins its training. The same seed gives
@@ -66,7 +69,13 @@ impl AnchorDecoder {
         });
         let config = JsonFile::parse(config.to_string().as_bytes(), path.clone())?;
         let weights = WeightSet::of_bytes(path, &drawn(hidden, heads, size, inner, seed)?)?;
-        Ok(AnchorDecoder { decoder: T5Decoder::open(&config, &weights, Precision::F32)?, isa: Isa::detect() })
+        let decoder = T5Decoder::open(&config, &weights, Precision::F32)?;
+        Ok(AnchorDecoder { decoder, isa: Isa::detect(), views: None })
+    }
+
+    /// The number of views with which it was trained; `None` where its files do not say, or it was not.
+    pub fn views(&self) -> Option<usize> {
+        self.views
     }
 
     /// Numbers of a vector.

@@ -236,6 +236,10 @@ impl LanguageModel for EncoderLanguage {
         )
     }
 
+    fn trained_views(&self) -> Option<usize> {
+        self.decoder().ok()?.views()
+    }
+
     fn vector_facts(&self) -> Vec<(String, String)> {
         vec![("vector".into(), "the encoder's own, of the whole text".into())]
     }

@@ -69,9 +69,16 @@ pub(crate) static SPEC: MethodSpec = MethodSpec {
     build: |build| {
         let template = build.template()?.with(&build.options);
         let method = Mvp::new(template, &build.options)?;
-        if method.untrained.is_some() && build.language_model()?.can(Need::Anchors).is_ok() {
+        let model = build.language_model()?;
+        if method.untrained.is_some() && model.can(Need::Anchors).is_ok() {
             let problem =
                 "untrained draws a decoder for models without one, and this model has its own; leave it out";
+            return Err(build.options.problem(problem).into());
+        }
+        if let Some(trained) = model.trained_views().filter(|trained| *trained != method.views) {
+            let views = method.views;
+            let problem =
+                format!("views is {views}, and the model was trained with {trained}; write views={trained}");
             return Err(build.options.problem(problem).into());
         }
         build.prompting(method)

@@ -104,6 +104,10 @@ fn options_that_contradict_each_other_are_refused() {
     assert!(error(&[("views", "2"), ("view", "3")], model()).contains("view is 3, and there are 2 views"));
     assert!(error(&[("view", "1"), ("join", "max")], model()).contains("give one of them"));
     assert!(error(&[("untrained", "1")], model()).contains("this model has its own"));
+    let two = || model().trained_with_views(2);
+    assert!(error(&[], two()).contains("views is 4, and the model was trained with 2; write views=2"));
+    let as_trained = SPEC.values([("views", "2")]).unwrap();
+    assert!(SPEC.ranker(Arc::new(two()), as_trained, crate::Settings::default()).is_ok());
     let lacking = model().without(Need::Anchors, "it has none");
     assert!(error(&[], lacking).contains("anchors by a decoder of its own: it has none"));
 }

@@ -385,6 +385,11 @@ pub trait LanguageModel: Send + Sync {
         all_failed(requests.len(), unable(self, Need::Anchors))
     }
 
+    /// The number of views with which its view vectors and anchors were trained; `None` where its files do not say.
+    fn trained_views(&self) -> Option<usize> {
+        None
+    }
+
     /// What a trace must say of this model's vectors of prompts, such as which token's state they are.
     fn vector_facts(&self) -> Vec<(String, String)> {
         Vec::new()

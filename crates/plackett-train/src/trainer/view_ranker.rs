@@ -161,6 +161,8 @@ impl ViewRanker {
             "relative_attention_num_buckets": config.relative_attention_num_buckets,
             "relative_attention_max_distance": config.relative_attention_max_distance,
             "tie_word_embeddings": true, "scale_decoder_outputs": false, "decoder_start_token_id": START,
+            // With another number of views other states would be read than those that were trained.
+            "views": self.views(),
         });
         write_json(&folder.join("config.json"), &written)
     }

@@ -187,6 +187,7 @@ fn what_is_saved_has_the_same_views_and_anchors_in_the_inference_engine() {
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let states = engine.leading_states(&VIEWS, &texts, None).unwrap();
     let decoder = AnchorDecoder::open_beside(folder.path(), Precision::F32).unwrap();
+    assert_eq!(decoder.views(), Some(3));
     let width = decoder.hidden();
     let of = |passage: usize, view: usize| &states.data[(passage * 3 + view) * width..][..width];
     let lists: Vec<Vec<f32>> =
