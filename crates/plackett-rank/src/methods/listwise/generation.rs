@@ -69,7 +69,7 @@ pub(crate) static SPEC: MethodSpec = MethodSpec {
 };
 
 pub(super) const CALLS: &str = "shuffles × windows; windows: passes × (⌈(N − window) / stride⌉ + 1) sliding, passes where N ≤ \
-                                window or full; tournaments × Σ ⌈left / window⌉ while halves go on; top-down 1 + ⌈(N − window) \
+                                window or full; multi-pass those of N, N − (window − stride), … down to one; tournaments × Σ ⌈left / window⌉ while halves go on; top-down 1 + ⌈(N − window) \
                                 / (window − 1)⌉, and more where candidates beat the pivot";
 
 pub(super) fn calls(candidates: usize, options: &OptionValues) -> u64 {

@@ -12,10 +12,11 @@ use plackett_core::windows::{
 
 pub(super) const SCHEDULE: OptionSpec = OptionSpec {
     name: "schedule",
-    kind: OptionKind::Choice(&["sliding", "full", "top-down", "tournament"]),
+    kind: OptionKind::Choice(&["sliding", "full", "multi-pass", "top-down", "tournament"]),
     default: Some("sliding"),
-    help: "which windows are asked: sliding from the tail to the head, one over the full list, partitions around a pivot \
-           (Parry et al. 2024), or groups of which the better half goes on (Chen et al. 2024)",
+    help: "which windows are asked: sliding from the tail to the head, one over the full list, pass after pass over what the \
+           passes before have not settled, for a whole order (FullRank's labels), partitions around a pivot (Parry et al. 2024), \
+           or groups of which the better half goes on (Chen et al. 2024)",
 };
 
 pub(super) const WINDOW: OptionSpec = OptionSpec {
@@ -79,8 +80,22 @@ pub(super) const SEED: OptionSpec = OptionSpec {
 enum Schedule {
     Sliding,
     Full,
+    MultiPass,
     TopDown,
     Tournament,
+}
+
+impl Schedule {
+    /// That of a word of [`SCHEDULE`].
+    fn named(word: &str) -> Schedule {
+        match word {
+            "full" => Schedule::Full,
+            "multi-pass" => Schedule::MultiPass,
+            "top-down" => Schedule::TopDown,
+            "tournament" => Schedule::Tournament,
+            _ => Schedule::Sliding,
+        }
+    }
 }
 
 /// The windows that a method asks.
@@ -107,17 +122,12 @@ impl Plan {
     /// # Errors
     /// Options that do not go together, and those that would have no effect.
     pub fn read(options: &OptionValues, seeded: bool) -> Result<Plan, OptionError> {
-        use Schedule::{Full, Sliding, TopDown, Tournament};
+        use Schedule::{Full, MultiPass, Sliding, TopDown, Tournament};
         let word = options.get_choice("schedule").unwrap_or("sliding");
-        let schedule = match word {
-            "full" => Full,
-            "top-down" => TopDown,
-            "tournament" => Tournament,
-            _ => Sliding,
-        };
+        let schedule = Schedule::named(word);
         let effects: [(&str, &[Schedule]); 6] = [
-            ("window", &[Sliding, TopDown, Tournament]),
-            ("stride", &[Sliding]),
+            ("window", &[Sliding, MultiPass, TopDown, Tournament]),
+            ("stride", &[Sliding, MultiPass]),
             ("passes", &[Sliding, Full]),
             ("top", &[Sliding, Full]),
             ("pivot", &[TopDown]),
@@ -139,6 +149,13 @@ impl Plan {
             return Err(options.problem(format!(
                 "stride is {stride} and window {window}; candidates between two windows would never be read, so give a \
                  stride of at most {window}"
+            )));
+        }
+        if schedule == MultiPass && stride == window {
+            return Err(options.problem(format!(
+                "stride and window are both {window}; with schedule=multi-pass a pass settles as many ranks as two windows share, so \
+                 give a stride of at most {}",
+                window - 1
             )));
         }
         let pivot = options.get_count("pivot").unwrap_or((window / 2).max(2));
@@ -182,6 +199,7 @@ impl Plan {
         let windows = match self.schedule {
             Schedule::Sliding => self.passes.saturating_mul(window_ranges(n, self.window, self.stride).len()),
             Schedule::Full => self.passes * usize::from(n > 1),
+            Schedule::MultiPass => self.multi_pass(n).map_or(0, |windows| windows.total()),
             Schedule::TopDown => usize::from(n > 1) + n.saturating_sub(self.window).div_ceil(self.window - 1),
             Schedule::Tournament => {
                 let options = TournamentOptions::halving(n, self.window, self.tournaments, 0);
@@ -189,6 +207,10 @@ impl Plan {
             }
         };
         windows as u64
+    }
+
+    fn multi_pass(&self, candidates: usize) -> Result<WindowSchedule, WindowError> {
+        WindowSchedule::multi_pass(candidates, self.window, self.stride)
     }
 
     /// Orders the candidates of a request by asking for windows until the schedule has come to its end. Each place of
@@ -207,6 +229,11 @@ impl Plan {
                     top: self.top,
                 };
                 let mut windows = WindowSchedule::sliding(n, &options).map_err(wrong)?;
+                drive(&mut windows, context, answers)?;
+                windows.order()
+            }
+            Schedule::MultiPass => {
+                let mut windows = self.multi_pass(n).map_err(wrong)?;
                 drive(&mut windows, context, answers)?;
                 windows.order()
             }

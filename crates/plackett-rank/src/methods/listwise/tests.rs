@@ -89,7 +89,9 @@ fn windows_slide_from_the_tail_to_the_head() {
 fn calls_are_those_of_the_formulas() {
     let sizes = [1u32, 2, 15, 20, 25, 30, 95, 100];
     let windows = [0u64, 1, 1, 1, 2, 2, 9, 9];
-    for (n, wanted) in sizes.into_iter().zip(windows) {
+    // Pass after pass over what is left: 9 + 8 + … + 1 for the last two.
+    let multi_pass = [0u64, 1, 1, 1, 3, 3, 45, 45];
+    for ((n, wanted), settled) in sizes.into_iter().zip(windows).zip(multi_pass) {
         let request = graded(&ascending(n));
         let doubled: &[(&str, &str)] = &[("passes", "2")];
         for (method, options, calls) in [
@@ -97,6 +99,7 @@ fn calls_are_those_of_the_formulas() {
             ("listwise", doubled, 2 * wanted),
             ("listwise", &[("shuffles", "3")][..], 3 * wanted),
             ("listwise", &[("schedule", "full")][..], wanted.min(1)),
+            ("listwise", &[("schedule", "multi-pass")][..], settled),
             ("full-rank", &[][..], wanted.min(1)),
             ("full-rank", doubled, 2 * wanted.min(1)),
             ("first", &[][..], wanted),
@@ -129,6 +132,25 @@ fn calls_are_those_of_the_formulas() {
     assert_eq!((model.prompts(), ids(&ranking)[..3].to_vec()), (6, vec!["d0", "d1", "d2"]));
     let counted = spec.calls.count.unwrap()(100, &spec.values([("schedule", "top-down")]).unwrap());
     assert_eq!(counted, 6);
+}
+
+#[test]
+fn passes_over_what_is_left_give_the_whole_order() {
+    // Grades 1 to 5, windows of 3 with stride 2, so that a pass settles one rank. d4 d1 d0 d3 d2 after the first pass; then
+    // d0 d3 d2 become d3 d2 d0 and d1 d3 become d3 d1; d1 d2 d0 are one window.
+    let options = [("schedule", "multi-pass"), ("window", "3"), ("stride", "2")];
+    let model = oracle();
+    let ranking = ranked("listwise", &options, &model, &graded(&[1, 2, 3, 4, 5])).unwrap();
+    assert_eq!((ids(&ranking), model.prompts()), (vec!["d4", "d3", "d2", "d1", "d0"], 5));
+    // One pass over a hundred is sure of the first ten alone.
+    let grades: Vec<u32> = (0..100).map(|n| n * 37 % 100).collect();
+    let mut wanted: Vec<usize> = (0..100).collect();
+    wanted.sort_by_key(|place| std::cmp::Reverse(grades[*place]));
+    let wanted: Vec<String> = wanted.iter().map(|place| format!("d{place}")).collect();
+    let of = |schedule| ranked("listwise", &[("schedule", schedule)], &oracle(), &graded(&grades)).unwrap();
+    assert_eq!(ids(&of("multi-pass")), wanted);
+    let (once, all) = (of("sliding"), wanted);
+    assert!(ids(&once)[..10] == all[..10] && ids(&once) != all);
 }
 
 #[test]
@@ -239,6 +261,8 @@ fn options_without_effect_and_models_without_ability_are_refused() {
         ("listwise", &[("window", "5"), ("stride", "6")][..], "stride of at most 5"),
         ("listwise", &[("schedule", "full"), ("window", "5")], "window has no effect with schedule=full"),
         ("listwise", &[("schedule", "top-down"), ("top", "5")], "top has no effect"),
+        ("listwise", &[("schedule", "multi-pass"), ("passes", "2")], "passes has no effect"),
+        ("listwise", &[("schedule", "multi-pass"), ("window", "4"), ("stride", "4")], "stride of at most 3"),
         ("listwise", &[("schedule", "top-down"), ("pivot", "20")], "pivot is 20 and window 20"),
         ("listwise", &[("pivot", "4")], "pivot has no effect with schedule=sliding"),
         ("listwise", &[("seed", "4")], "seed has no effect"),
