@@ -1,6 +1,6 @@
 //! TSPRank's decoder: the ranking is the best Hamiltonian path through a graph of directed scores.
 //!
-//! Entry (i, j) of the score matrix says how well item j comes *right after* item i (Yin et al. 2024, TSPRank). Of
+//! Entry (i, j) of the score matrix says how well item j comes *right after* item i (Li et al. 2024, TSPRank). Of
 //! all orders the one with the greatest sum of the n − 1 scores between neighbours is wanted; there is no arc back
 //! and no score for the start. The matrix must have been trained as a successor score: for scores of precedence ("i
 //! somewhere before j") many paths are best, and Borda is the better decoder.

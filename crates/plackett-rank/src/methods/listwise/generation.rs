@@ -69,8 +69,9 @@ pub(crate) static SPEC: MethodSpec = MethodSpec {
 };
 
 pub(super) const CALLS: &str = "shuffles × windows; windows: passes × (⌈(N − window) / stride⌉ + 1) sliding, passes where N ≤ \
-                                window or full; multi-pass those of N, N − (window − stride), … down to one; tournaments × Σ ⌈left / window⌉ while halves go on; top-down 1 + ⌈(N − window) \
-                                / (window − 1)⌉, and more where candidates beat the pivot";
+                                window or full; multi-pass those of N, of N − (window − stride) and so on down to one; \
+                                tournaments × Σ ⌈left / window⌉ while halves go on; top-down 1 + ⌈(N − window) / (window − 1)⌉, \
+                                and more where candidates beat the pivot";
 
 pub(super) fn calls(candidates: usize, options: &OptionValues) -> u64 {
     let windows = Plan::read(options, true).map_or(0, |plan| plan.windows(candidates));

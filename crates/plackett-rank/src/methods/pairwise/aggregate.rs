@@ -117,7 +117,7 @@ fn strengths(
     Ok(fit.scores)
 }
 
-/// The best path through scores of "the second comes right after the first" (Yin et al., TSPRank, 2024).
+/// The best path through scores of "the second comes right after the first" (Li et al., TSPRank, 2024).
 pub(super) fn path(
     context: &mut RankContext<'_>,
     count: usize,

@@ -332,6 +332,11 @@ fn tsprank_follows_the_best_path_whatever_the_bias() {
     }
     assert_eq!(ids(&rank("tsprank", &[], &scoring(|_, _| 1.0), &texts)), ["d0", "d1", "d2", "d3"]);
     assert_eq!(ids(&rank("tsprank", &[], &perfect(), &numbers([7]))), ["d0"]);
+    // Whose scores are those of precedence is told what to take, and that is there.
+    let summary = MethodSpec::find("tsprank").unwrap().summary;
+    assert!(summary.contains("`prp-allpair(aggregate=borda)`"), "{summary}");
+    let borda = rank("prp-allpair", &[("aggregate", "borda")], &perfect(), &numbers([1, 3, 2]));
+    assert_eq!(ids(&borda), ["d1", "d2", "d0"]);
 }
 
 #[test]

@@ -1,4 +1,8 @@
 //! TSPRank's decoder over a model's margins: the ranking is the best path through directed scores of ordered pairs.
+//!
+//! The decoder takes a score as one of succession: the second passage comes *right after* the first. A model that was trained
+//! for that gives such scores; one that is only asked which passage is better gives precedence, of which many paths are best,
+//! and sums of preference (`prp-allpair(aggregate=borda)`) are the better order.
 
 use super::aggregate::{check_path, path};
 use super::allpair::{compare_all, prompts};
@@ -14,9 +18,10 @@ pub(crate) static SPEC: MethodSpec = MethodSpec {
     name: "tsprank",
     aliases: &[],
     family: Family::Pairwise,
-    paper: "Yin et al., TSPRank: Bridging Pairwise and Listwise Methods with a Bilinear Travelling Salesman Model, 2025",
+    paper: "Li et al., TSPRank: Bridging Pairwise and Listwise Methods with a Bilinear Travelling Salesman Model, 2024",
     summary: "Scores every ordered pair by the logit of its first passage minus that of its second and ranks by the best path \
-              through these scores.",
+              through these scores, taken as scores of succession (the second right after the first), for which a model has to be \
+              trained; an untrained one says which is better, and for that `prp-allpair(aggregate=borda)` is the choice.",
     needs: |_| vec![Need::LabelLogits],
     options: &[PROMPT, WORDS, TOKENS, STYLE, INPUT, SEED],
     calls: Calls { formula: "N (N − 1)", count: Some(|n, _| prompts(n)) },
