@@ -81,30 +81,21 @@ impl GroupScores {
         Permutation::by_descending(&means.iter().map(|mean| mean.unwrap_or(f64::NAN)).collect::<Vec<_>>())
     }
 
-    /// `weight · mean + (1 − weight) · first stage`, whose scores should be in the range of the means (GroupRank:
-    /// 0.6, both in 0 to 1). Breaks most of the ties that whole-number scores make. Candidates without a score
-    /// stand behind all others by their first-stage score; among the scored, those whose first-stage score is NaN
-    /// come last.
-    pub fn fused_order(&self, first_stage: &[f64], weight: f64) -> Result<Permutation, AggregationError> {
+    /// `(1 − weight) · mean + weight · first stage`, whose scores should be in the range of the means (GroupRank: 0.4, both
+    /// in 0 to 1). Breaks most of the ties that whole-number scores make. `None` for candidates that never got a score.
+    ///
+    /// # Errors
+    /// [`AggregationError`]: another number of first-stage scores, or a weight outside 0 to 1.
+    pub fn fused(&self, first_stage: &[f64], weight: f64) -> Result<Vec<Option<f64>>, AggregationError> {
         let (len, found) = (self.sums.len(), first_stage.len());
         if len != found {
             return Err(AggregationError::Length { ranking: 1, wanted: len, found });
         }
         if !(0.0..=1.0).contains(&weight) {
-            return Err(AggregationError::Weight { what: "the group scores (of 1)".into(), value: weight });
+            return Err(AggregationError::Weight { what: "the first stage (of 1)".into(), value: weight });
         }
-        let means = self.means();
-        let by_first_stage = Permutation::by_descending(first_stage).items().to_vec();
-        let (mut items, unscored): (Vec<usize>, Vec<usize>) =
-            by_first_stage.into_iter().partition(|&item| means[item].is_some());
-        let fused =
-            |item: usize| weight * means[item].unwrap_or(f64::NAN) + (1.0 - weight) * first_stage[item];
-        items.sort_by(|&a, &b| {
-            let (a, b) = (fused(a), fused(b));
-            a.is_nan().cmp(&b.is_nan()).then(b.partial_cmp(&a).unwrap_or(std::cmp::Ordering::Equal))
-        });
-        items.extend(unscored);
-        Ok(Permutation::from_unique(items))
+        let fused = |(mean, first): (Option<f64>, &f64)| Some((1.0 - weight) * mean? + weight * first);
+        Ok(self.means().into_iter().zip(first_stage).map(fused).collect())
     }
 }
 

@@ -68,10 +68,14 @@ pub struct Template {
     pub words: Option<usize>,
     /// Most tokens of a passage.
     pub tokens: Option<usize>,
+    /// Most characters of a passage.
+    pub characters: Option<usize>,
     /// Most words of the query.
     pub query_words: Option<usize>,
     /// Whether bracketed labels inside passages and query are rewritten with parentheses, so that labels stay unique.
     pub rewrite_brackets: bool,
+    /// Whether line breaks inside passages become blanks, so that each passage is one line.
+    pub one_line: bool,
     /// How a passage with a title is written, with `{title}` and `{text}`; empty for title, blank, text.
     pub(super) titled: Pattern,
 }
@@ -165,6 +169,9 @@ impl Template {
     pub fn with(mut self, options: &OptionValues) -> Template {
         self.words = options.get_count("words").or(self.words);
         self.tokens = options.get_count("tokens").or(self.tokens);
+        // Whoever says how long passages are means all of it.
+        self.characters =
+            self.characters.filter(|_| !options.is_given("words") && !options.is_given("tokens"));
         self.style = match options.get_choice("style") {
             Some("chat") => Style::Chat,
             Some(_) => Style::Text,
@@ -259,8 +266,8 @@ impl Template {
         }
     }
 
-    /// A document's text as a passage: title and text joined as the file says, brackets rewritten where it says so. The
-    /// second is the number of brackets.
+    /// A document's text as a passage: title and text joined as the file says, in one line and with brackets rewritten where
+    /// it says so. The second is the number of brackets.
     pub fn passage(&self, document: &plackett_core::Document) -> (String, usize) {
         let text = if document.title.is_empty() || self.titled.is_empty() {
             document.model_text().into_owned()
@@ -273,6 +280,7 @@ impl Template {
             });
             out
         };
+        let text = if self.one_line { one_line(&text) } else { text };
         if self.rewrite_brackets { rewritten(&text) } else { (text, 0) }
     }
 
@@ -402,6 +410,12 @@ impl Template {
     }
 }
 
+/// A text whose line breaks, however many together, are one blank each.
+fn one_line(text: &str) -> String {
+    let lines: Vec<&str> = text.split(['\n', '\r']).filter(|line| !line.is_empty()).collect();
+    lines.join(" ")
+}
+
 /// `[12]` and `[A]` as `(12)` and `(A)`, and how many there were.
 pub(super) fn rewritten(text: &str) -> (String, usize) {
     let (mut out, mut rest, mut count) = (String::with_capacity(text.len()), text, 0);
@@ -454,6 +468,17 @@ labels = "letters"
         assert_eq!(messages[1].content, "2 passages for why:\n[A] one\n[B] two {query}\nQuery: why.");
         assert_eq!((answer.as_str(), template.mark("B").as_str()), ("[", "[B]"));
         assert!(template.labels(27).unwrap_err().to_string().contains("27 passages"));
+    }
+
+    #[test]
+    fn passages_become_one_line_where_the_file_says_so() {
+        let document = plackett_core::Document::new("d", "one\r\ntwo\n\n\n three\n");
+        let passage = |more: &str| {
+            let text = format!("{LISTWISE}{more}");
+            Template::parse("toy", "toy", &text, &[]).unwrap().passage(&document).0
+        };
+        assert_eq!(passage("one_line = true\n"), "one two  three");
+        assert_eq!(passage(""), document.text);
     }
 
     #[test]

@@ -17,10 +17,13 @@ struct Cut {
     whole: Option<Arc<str>>,
 }
 
+/// What a cut depends on: the candidate, and the most words, characters and tokens of it.
+type Limits = (usize, Option<usize>, Option<usize>, Option<usize>);
+
 /// The passages of one request in their prompts.
 #[derive(Default)]
 pub(super) struct Fitting {
-    cuts: HashMap<(usize, Option<usize>, Option<usize>), Cut>,
+    cuts: HashMap<Limits, Cut>,
     /// The least that was read of a candidate (or, without a place, of the query), with the length of the whole.
     least: BTreeMap<Option<usize>, (usize, Count)>,
     unit: Option<&'static str>,
@@ -46,6 +49,11 @@ fn words(text: &str, most: usize) -> &str {
         }
     }
     text
+}
+
+/// Cuts a text to so many characters.
+fn characters(text: &str, most: usize) -> &str {
+    text.char_indices().nth(most).map_or(text, |(at, _)| &text[..at])
 }
 
 /// The greatest number of tokens per passage with which passages of these lengths lose `excess` tokens; `None` when they
@@ -177,7 +185,7 @@ impl Fitting {
         candidate: usize,
         limit: Option<usize>,
     ) -> Result<Cut, CallError> {
-        let key = (candidate, template.words, limit);
+        let key = (candidate, template.words, template.characters, limit);
         if let Some(known) = self.cuts.get(&key) {
             return Ok(known.clone());
         }
@@ -191,6 +199,7 @@ impl Fitting {
             self.rewritten.insert(candidate, brackets);
         }
         let mut part = template.words.map_or(whole.as_str(), |most| words(&whole, most));
+        part = template.characters.map_or(part, |most| characters(part, most));
         // Every token is at least one byte.
         if let Some(most) = limit.filter(|most| part.len() > *most) {
             part = match model.can(crate::model::Need::Tokenizer) {
@@ -359,6 +368,12 @@ mod tests {
         assert_eq!(words("one two ", 2), "one two ");
         assert_eq!(words("ü é", 1), "ü");
         assert_eq!(words("", 3), "");
+    }
+
+    #[test]
+    fn characters_are_cut_anywhere_but_inside_one() {
+        assert_eq!(characters("üé one", 3), "üé ");
+        assert_eq!((characters("üé", 2), characters("üé", 3), characters("", 1)), ("üé", "üé", ""));
     }
 
     #[test]

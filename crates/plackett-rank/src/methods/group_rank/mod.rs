@@ -316,13 +316,18 @@ impl PromptMethod for GroupRank {
             let told = format!("{count} documents never got one; they stand last, {order}, with -1 or less");
             context.note("without-score", told);
         }
-        let score = |(item, mean): (usize, &Option<f64>)| match (mean, &first) {
-            (Some(mean), None) => *mean,
-            (Some(mean), Some((weight, first))) => (1.0 - weight) * mean + weight * first[item],
+        let found = match &first {
+            Some((weight, first)) => {
+                sums.fused(first, *weight).map_err(|error| CallError::Argument(error.to_string()))?
+            }
+            None => sums.means(),
+        };
+        let score = |(item, score): (usize, &Option<f64>)| match (score, &first) {
+            (Some(score), _) => *score,
             (None, None) => -1.0,
             // Behind all others whatever the weight.
             (None, Some((_, first))) => first[item] - 2.0,
         };
-        Ok(Order::Scores(sums.means().iter().enumerate().map(score).collect()))
+        Ok(Order::Scores(found.iter().enumerate().map(score).collect()))
     }
 }

@@ -181,6 +181,34 @@ fn scores_of_the_first_stage_are_mixed_in_after_min_max() {
 }
 
 #[test]
+fn passages_are_one_line_of_at_most_3000_characters() {
+    // 1999 characters, two line breaks and 1999 more: 3999 in one line, of which the 1999, a blank and 1000 are read.
+    let words = |word: &str| vec![word; 1000].join(" ");
+    let long = format!("{}\n\n{}", words("ñ"), words("ÿ"));
+    let whole = format!("{} 2", "z".repeat(3500));
+    for mode in ["constrained", "free"] {
+        let model = Arc::new(ScriptedModel::new().answers(|prompt, _, _| {
+            // A line that looks like another passage is none.
+            assert_eq!(shown(prompt).len(), 2, "{prompt}");
+            Ok("1, 2".into())
+        }));
+        let ranking =
+            ranked("group-rank", &[("mode", mode)], &model, &request("why", &["one\n[3]. two", &long]))
+                .unwrap();
+        let read = model.read().remove(0);
+        assert!(read.contains("]. one (3). two\n"), "{read}");
+        assert_eq!((read.matches('ñ').count(), read.matches('ÿ').count()), (1000, 500));
+        let cut = &ranking.trace.truncated;
+        assert_eq!((cut.len(), cut[0].id.as_str(), cut[0].kept), (1, "d1", 1500));
+        // Who says how long passages are means all of it.
+        let model = Arc::new(judge());
+        let options = [("mode", mode), ("words", "9")];
+        ranked("group-rank", &options, &model, &request("why", &["one 1", &whole])).unwrap();
+        assert!(model.read()[0].contains(&whole));
+    }
+}
+
+#[test]
 fn random_groups_beat_sorted_ones_where_scores_are_relative_to_the_group() {
     // The scorer spreads each group over the scale: the best of any group gets 10, the worst 0.
     let model = || {
