@@ -35,7 +35,7 @@ pub use batch::{Progress, Settings};
 pub use depth::Depth;
 pub use engine::RemoteReranker;
 pub use fallback::{Fallback, InputOrder};
-pub use long_text::{Chunks, Join, LongText, UnknownPolicy};
+pub use long_text::{Chunks, Join, LongText, PolicyError};
 pub use method::{MethodError, MethodSpec, UnknownMethod, ranker};
 pub use methods::{BiEncoder, CrossEncoder, LateInteraction, block_recipe, kept_sum};
 pub use model::Abilities;

@@ -61,21 +61,38 @@ impl Join {
     }
 }
 
-/// A policy that is not written as expected.
+/// A policy that cannot be followed.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error(
-    "long-text policy `{given}` is not known: use `truncate`, `refuse`, `chunk-max` or `chunk-mean`, the last two \
-     optionally with sizes in tokens, as in `chunk-max(size=256,stride=192)`"
-)]
-pub struct UnknownPolicy {
-    given: String,
+pub enum PolicyError {
+    /// It is not written as expected.
+    #[error(
+        "long-text policy `{given}` is not known: use `truncate`, `refuse`, `chunk-max` or `chunk-mean`, the last two \
+         optionally with sizes in tokens, as in `chunk-max(size=256,stride=192)`"
+    )]
+    Unknown {
+        /// What was written.
+        given: String,
+    },
+    /// There would be gaps between pieces.
+    #[error(
+        "long-text policy `{given}`: what lies between pieces of {size} tokens would not be read with a stride of {stride}; \
+         give a stride of {size} or less"
+    )]
+    Gaps {
+        /// What was written.
+        given: String,
+        /// Tokens of a piece.
+        size: usize,
+        /// Tokens from one to the next.
+        stride: usize,
+    },
 }
 
 impl FromStr for LongText {
-    type Err = UnknownPolicy;
+    type Err = PolicyError;
 
-    fn from_str(text: &str) -> Result<Self, UnknownPolicy> {
-        let unknown = || UnknownPolicy { given: text.to_string() };
+    fn from_str(text: &str) -> Result<Self, PolicyError> {
+        let unknown = || PolicyError::Unknown { given: text.to_string() };
         let (name, arguments) = match text.split_once('(') {
             Some((name, rest)) => (name, rest.strip_suffix(')').ok_or_else(unknown)?),
             None => (text, ""),
@@ -97,7 +114,12 @@ impl FromStr for LongText {
                 _ => return Err(unknown()),
             }
         }
-        Ok(LongText::Chunks(chunks))
+        match (chunks.size, chunks.stride) {
+            (Some(size), Some(stride)) if stride > size => {
+                Err(PolicyError::Gaps { given: text.to_string(), size, stride })
+            }
+            _ => Ok(LongText::Chunks(chunks)),
+        }
     }
 }
 
@@ -135,9 +157,21 @@ impl Chunks {
         token_spans: F,
         slices: Box<dyn Iterator<Item = Range<usize>> + 't>,
     ) -> Pieces<'t, F> {
+        Pieces::new(text, self.fitted(room), token_spans, slices)
+    }
+
+    /// Size and stride of pieces where at most `room` tokens fit the model.
+    fn fitted(&self, room: usize) -> (usize, usize) {
         let size = self.size.unwrap_or(room).min(room).max(1);
-        let stride = self.stride.unwrap_or(size - size / 4).clamp(1, size);
-        Pieces::new(text, (size, stride), token_spans, slices)
+        (size, self.stride.unwrap_or(size - size / 4).clamp(1, size))
+    }
+
+    /// What there is to say where at most `room` tokens fit the model, and that is less than was asked for.
+    pub(crate) fn reduced(&self, room: usize) -> Option<String> {
+        let (size, stride) = self.fitted(room);
+        let less =
+            self.size.is_some_and(|asked| asked > size) || self.stride.is_some_and(|asked| asked > stride);
+        less.then(|| format!("size={size}, stride={stride}; the model has no room for more"))
     }
 }
 
@@ -189,6 +223,17 @@ mod tests {
         ] {
             assert!(wrong.parse::<LongText>().is_err(), "{wrong}");
         }
+        let gaps = "chunk-max(size=10,stride=50)".parse::<LongText>().unwrap_err().to_string();
+        assert!(gaps.contains("stride of 50") && gaps.contains("give a stride of 10 or less"), "{gaps}");
+        assert!("chunk-max(size=10,stride=10)".parse::<LongText>().is_ok());
+    }
+
+    #[test]
+    fn sizes_beyond_the_model_are_told() {
+        let of = |size, stride| Chunks { join: Join::Max, size, stride }.reduced(100);
+        assert_eq!((of(Some(100), Some(100)), of(None, None), of(Some(40), None)), (None, None, None));
+        assert_eq!(of(Some(400), None).unwrap(), "size=100, stride=75; the model has no room for more");
+        assert_eq!(of(None, Some(150)).unwrap(), "size=100, stride=100; the model has no room for more");
     }
 
     #[test]

@@ -56,6 +56,14 @@ pub(crate) fn room<M: TextModel + ?Sized>(model: &M, role: Role) -> Result<usize
     Ok(model.max_tokens().saturating_sub(model.overhead(role)?).max(1))
 }
 
+/// Says in an account that pieces are smaller than they were asked to be.
+pub(crate) fn note_pieces(account: &mut Account, policy: LongText, room: usize) {
+    if let LongText::Chunks(chunks) = policy {
+        let reduced = chunks.reduced(room).map(|said| ("long-text:effective".to_string(), said));
+        account.trace.facts.extend(reduced);
+    }
+}
+
 /// What one text gave: the lengths of its pieces, and its score at each of its places.
 pub(crate) struct ReadText {
     pub lengths: Vec<TextLength>,
@@ -73,6 +81,7 @@ pub(crate) fn read_candidates<M: TextModel + ?Sized>(
     read: impl Fn(&[SharedText<'_>], &[Vec<&str>]) -> Result<Vec<ReadText>, LmError>,
 ) -> Result<(), LmError> {
     let room = room(model, Role::Document)?;
+    accounts.iter_mut().for_each(|account| note_pieces(account, settings.long_text, room));
     let texts = distinct_texts(requests);
     let mut found: Vec<Vec<ReadText>> = texts.iter().map(|_| Vec::new()).collect();
     let pieces_of = |text: usize| pieces(model, settings.long_text, room, &texts[text].text);

@@ -5,7 +5,7 @@ use crate::long_text::LongText;
 use crate::method::{Build, Calls, Family, MethodError, MethodSpec, OptionKind, OptionSpec};
 use crate::model::{Need, PairPrompting, PairScore, PairScorer, TextLength};
 use crate::ranker::{RankError, Ranker};
-use crate::reading::{Count, beyond, count, pieces, refusal};
+use crate::reading::{Count, beyond, count, note_pieces, pieces, refusal};
 use plackett_core::{RankRequest, Ranking};
 use plackett_lm::LmError;
 use std::borrow::Cow;
@@ -83,8 +83,9 @@ impl CrossEncoder {
         let wanted: Vec<Wanted> =
             requests.iter().enumerate().flat_map(|(request, r)| wanted(request, r)).collect();
         let model = self.model.as_ref();
-        for account in &mut accounts {
+        for (account, room) in accounts.iter_mut().zip(&rooms) {
             account.trace.facts.extend(model.facts());
+            note_pieces(account, self.settings.long_text, *room);
         }
         let mut read: Vec<Vec<PairScore>> = wanted.iter().map(|_| Vec::new()).collect();
         let pieces_of = |nth: usize| {

@@ -62,19 +62,18 @@ impl LongTextArguments {
             (LongText::Truncate | LongText::Refuse, ..) => {
                 anyhow::bail!("--chunk-size and --chunk-stride need --long-text chunk-max or chunk-mean")
             }
-            (LongText::Chunks(Chunks { size: own, .. }), size, Some(stride))
-                if size.or(own).is_some_and(|size| stride > size) =>
-            {
-                let size = size.or(own).unwrap_or_default();
-                anyhow::bail!(
-                    "--chunk-stride {stride}: what lies between chunks of {size} tokens would not be read; give {size} or less"
-                )
+            (LongText::Chunks(own), size, stride) => {
+                let chunks = Chunks { size: size.or(own.size), stride: stride.or(own.stride), ..own };
+                if let (Some(size), Some(given)) = (chunks.size, chunks.stride)
+                    && given > size
+                {
+                    let flag = if stride.is_some() { "--chunk-stride" } else { "--long-text: stride" };
+                    anyhow::bail!(
+                        "{flag} {given}: what lies between chunks of {size} tokens would not be read; give {size} or less"
+                    )
+                }
+                LongText::Chunks(chunks)
             }
-            (LongText::Chunks(chunks), size, stride) => LongText::Chunks(Chunks {
-                size: size.or(chunks.size),
-                stride: stride.or(chunks.stride),
-                ..chunks
-            }),
         };
         Ok(Settings { long_text, ..Settings::default() })
     }

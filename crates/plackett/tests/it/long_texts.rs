@@ -139,6 +139,32 @@ fn prompts_and_chunks_that_do_not_fit_are_refused() {
         let done = plackett(folder.path(), &arguments.concat()).expect(2);
         assert!(done.stderr.contains(said), "{}", done.stderr);
     }
+    let gaps = "bi-encoder(long=\"chunk-max(size=10,stride=50)\")";
+    let said = plackett(folder.path(), &["rerank", "--method", gaps, "-"]).expect(2).stderr;
+    assert!(said.contains("give a stride of 10 or less"), "{said}");
+    let flags =
+        ["rerank", "--method", "bi-encoder", "--long-text", "chunk-max(stride=50)", "--chunk-size", "10"];
+    let said = plackett(folder.path(), &[&flags[..], &["-"]].concat()).expect(2).stderr;
+    assert!(said.contains("--long-text: stride 50"), "{said}");
+}
+
+/// Pieces that are longer than the model reads are as long as it reads, and the trace says so.
+#[test]
+fn the_size_of_pieces_that_a_model_has_no_room_for_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let candidates = json!([{"docid": "d", "doc": {"contents": "broken by a rule"}}]);
+    let request = json!({"query": {"qid": "q", "text": "ties"}, "candidates": candidates});
+    let facts = |method: &str, model: &str, size: &str| {
+        let flags = ["rerank", "--method", method, "--model", model, "--long-text", "chunk-max"];
+        let arguments = [&flags[..], &["--chunk-size", size, "--json", "-"]].concat();
+        let done = plackett_with_input(folder.path(), &arguments, &format!("{request}\n")).expect(0).json();
+        done["results"][0]["trace"]["facts"]["long-text:effective"].clone()
+    };
+    for (method, model) in [("bi-encoder", tiny("bert")), ("cross-encoder", tiny("bert-cross"))] {
+        let said = facts(method, &model, "100000");
+        assert!(said.as_str().unwrap().contains("the model has no room for more"), "{said}");
+        assert_eq!(facts(method, &model, "8"), Value::Null);
+    }
 }
 
 /// Blanks that no model reads do not keep what comes after them from being read, up to a megabyte of them.
