@@ -43,7 +43,7 @@ impl fmt::Display for OptionKind {
 /// An option of what a registry declares.
 #[derive(Clone, Copy, Debug)]
 pub struct OptionSpec {
-    /// The name in expressions: `words` in `yes-no(words=80)`.
+    /// The name in expressions: `words` in `yes-no(words=80)`. In those `-` and `_` are the same.
     pub name: &'static str,
     /// What values it takes.
     pub kind: OptionKind,
@@ -140,6 +140,12 @@ pub enum OptionError {
     },
 }
 
+/// Whether two names of options are the same but for `-` and `_`.
+fn is_same(declared: &str, written: &str) -> bool {
+    let plain = |byte: u8| if byte == b'_' { b'-' } else { byte };
+    declared.bytes().map(plain).eq(written.bytes().map(plain))
+}
+
 /// Numbers from 0 that rise.
 fn rising(text: &str) -> Option<Vec<f32>> {
     let values: Vec<f32> = text.split('/').map(|word| word.trim().parse().ok()).collect::<Option<_>>()?;
@@ -195,7 +201,7 @@ impl OptionValues {
     ) -> Result<OptionValues, OptionError> {
         let mut values = OptionValues { owner, values: BTreeMap::new(), given: Vec::new() };
         for (name, text) in written {
-            let Some(spec) = specs.iter().find(|spec| spec.name == name) else {
+            let Some(spec) = specs.iter().find(|spec| is_same(spec.name, name)) else {
                 let known: Vec<&str> = specs.iter().map(|spec| spec.name).collect();
                 let known = if known.is_empty() { "it has none".into() } else { known.join(", ") };
                 let nearest = nearest(name, specs.iter().map(|spec| spec.name));
@@ -377,6 +383,22 @@ mod tests {
         assert_eq!(values.all().count(), 6);
         assert!(values.rising("xi") == [0.0, 1.0] && !values.has("k"));
         assert_eq!(values.to_string(), "(cutoff=7, symmetric=true)");
+    }
+
+    #[test]
+    fn hyphens_and_underscores_in_names_are_the_same() {
+        const SPECS: &[OptionSpec] = &[
+            OptionSpec { name: "max-tokens", kind: OptionKind::Integer(1, 9), default: Some("8"), help: "" },
+            OptionSpec { name: "by_rank", kind: OptionKind::Switch, default: Some("false"), help: "" },
+        ];
+        let parse = |written: &[(&str, &str)]| OptionValues::parse("toy", SPECS, written.iter().copied());
+        let values = parse(&[("max_tokens", "3"), ("by-rank", "true")]).unwrap();
+        assert_eq!((values.count("max-tokens"), values.switch("by_rank")), (3, true));
+        assert_eq!(values.given(), [("max-tokens", "3".into()), ("by_rank", "true".into())]);
+        assert!(values.is_given("max-tokens"));
+        let twice = parse(&[("max-tokens", "3"), ("max_tokens", "4")]).unwrap_err().to_string();
+        assert!(twice.contains("`max-tokens` of toy stands twice"), "{twice}");
+        assert!(parse(&[("maxtokens", "3")]).is_err());
     }
 
     #[test]

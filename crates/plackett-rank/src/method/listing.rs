@@ -81,8 +81,8 @@ pub fn markdown() -> String {
     let mut text = String::from(
         "# Methods\n\n\
          Made from the registry (`plackett_rank::method::METHODS`); a test compares the two.\n\
-         Spelling in pipelines and behind `--method`: `name(option=value, …)`. Beside its own options every method has\n\
-         `model=` and `long=`. In formulas `N` is the number of candidates; without candidates nothing is asked.\n\n\
+         Spelling in pipelines and behind `--method`: `name(option=value, …)`; in names of options `-` and `_` are the same.\n\
+         Beside its own options every method has `model=` and `long=`. In formulas `N` is the number of candidates; without candidates nothing is asked.\n\n\
          | method | compares | what it does |\n| --- | --- | --- |\n",
     );
     for spec in METHODS {

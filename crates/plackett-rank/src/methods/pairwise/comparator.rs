@@ -59,11 +59,11 @@ fn mode(options: &OptionValues) -> Result<Mode, MethodError> {
             let problem = "margin needs the logits of mode=scoring; leave it out with mode=generation";
             return Err(options.problem(problem).into());
         }
-        return Ok(Mode::Generation { max_tokens: options.get_count("max_tokens").unwrap_or(1) });
+        return Ok(Mode::Generation { max_tokens: options.get_count("max-tokens").unwrap_or(1) });
     }
-    if options.is_given("max_tokens") {
+    if options.is_given("max-tokens") {
         let problem =
-            "max_tokens has no effect with mode=scoring, which reads the next token only; leave it out";
+            "max-tokens has no effect with mode=scoring, which reads the next token only; leave it out";
         return Err(options.problem(problem).into());
     }
     Ok(Mode::Scoring { margin: options.switch("margin") })

@@ -42,7 +42,7 @@ const MARGIN: OptionSpec = OptionSpec {
 };
 
 const MAX_TOKENS: OptionSpec = OptionSpec {
-    name: "max_tokens",
+    name: "max-tokens",
     kind: OptionKind::Integer(1, 4096),
     default: Some("8"),
     help: "with mode=generation: most tokens of an answer",

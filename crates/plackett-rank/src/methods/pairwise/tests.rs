@@ -344,7 +344,7 @@ fn options_without_effect_and_lists_beyond_reach_are_refused() {
     let model = Arc::new(ScriptedModel::new().labels(|_, _| Ok(0.0)).answers(|_, _, _| Ok("A".into())));
     for (method, options, part) in [
         ("prp", vec![("mode", "generation"), ("margin", "true")], "margin needs the logits"),
-        ("prp", vec![("max_tokens", "3")], "no effect with mode=scoring"),
+        ("prp", vec![("max-tokens", "3")], "max-tokens has no effect with mode=scoring"),
         ("prp", vec![("seed", "3")], "input=shuffled"),
         ("prp", vec![("k", "3")], "use passes=3"),
     ] {

@@ -83,7 +83,7 @@ impl<'c> Choosing<'c> {
             if *tagged {
                 context.count("untagged", 0);
             }
-            *max_tokens = context.answer_limit("max_tokens", *max_tokens);
+            *max_tokens = context.answer_limit("max-tokens", *max_tokens);
         }
         Choosing { chooser, next_label: NextLabel::default(), comparisons: 0, mode }
     }

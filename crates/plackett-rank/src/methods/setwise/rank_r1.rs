@@ -41,7 +41,7 @@ pub(crate) static SPEC: MethodSpec = MethodSpec {
             help: "whether the model is asked to reason first; chooses between the method's own prompts",
         },
         OptionSpec {
-            name: "max_tokens",
+            name: "max-tokens",
             kind: OptionKind::Integer(1, i64::MAX),
             default: Some("2048"),
             help: "most tokens of an answer, reasoning included; one that does not come to its end names no passage",
@@ -71,7 +71,7 @@ pub(crate) static SPEC: MethodSpec = MethodSpec {
     build: |build| {
         let options = &build.options;
         let sorting = Sorting::new(options);
-        let max_tokens = options.get_count("max_tokens").unwrap_or(1);
+        let max_tokens = options.get_count("max-tokens").unwrap_or(1);
         let mode = Mode::Generation {
             max_tokens,
             tagged: true,

@@ -187,7 +187,8 @@ fn votes_outweigh_a_wrong_answer() {
 fn options_without_effect_and_too_many_children_are_refused() {
     let model = perfect();
     for (method, options, part) in [
-        ("setwise", vec![("max_tokens", "3")], "no effect with mode=likelihood"),
+        ("setwise", vec![("max-tokens", "3")], "max-tokens has no effect with mode=likelihood"),
+        ("setwise", vec![("max_tokens", "3")], "max-tokens has no effect with mode=likelihood"),
         ("setwise", vec![("seed", "3")], "no effect without shuffle"),
         ("rank-r1", vec![("prompt", "rank-r1"), ("reasoning", "false")], "give one of both"),
     ] {
@@ -221,5 +222,5 @@ fn an_answer_takes_at_most_half_of_what_the_model_reads() {
         Arc::new(ScriptedModel::new().answers(|_, _, _| Ok("<answer>[2]</answer>".into())).max_tokens(400));
     let ranking = rank("rank-r1", &[("k", "1"), ("shuffle", "false")], &model, &[1, 2]);
     assert_eq!(ids(&ranking), ["d1", "d0"]);
-    assert_eq!(fact(&ranking, "max_tokens"), "200, half of what the model reads, not 2048");
+    assert_eq!(fact(&ranking, "max-tokens"), "200, half of what the model reads, not 2048");
 }

@@ -42,7 +42,7 @@ pub(crate) static SPEC: MethodSpec = MethodSpec {
             help: "whether the logits of the labels decide, or the text that the model writes",
         },
         OptionSpec {
-            name: "max_tokens",
+            name: "max-tokens",
             kind: OptionKind::Integer(1, 4096),
             default: Some("8"),
             help: "with mode=generation: most tokens of an answer",
@@ -74,12 +74,12 @@ pub(crate) static SPEC: MethodSpec = MethodSpec {
 
 fn mode(options: &OptionValues) -> Result<Mode, MethodError> {
     if options.get_choice("mode") == Some("generation") {
-        let max_tokens = options.get_count("max_tokens").unwrap_or(1);
+        let max_tokens = options.get_count("max-tokens").unwrap_or(1);
         return Ok(Mode::Generation { max_tokens, tagged: false, again: false });
     }
-    if options.is_given("max_tokens") {
+    if options.is_given("max-tokens") {
         let problem =
-            "max_tokens has no effect with mode=likelihood, which reads the next token only; leave it out";
+            "max-tokens has no effect with mode=likelihood, which reads the next token only; leave it out";
         return Err(options.problem(problem).into());
     }
     Ok(Mode::Likelihood)
