@@ -48,7 +48,7 @@ pub fn build(
         None => (None, parsed.stages.iter().map(|stage| builder.reranker(stage)).collect::<Result<_, _>>()?),
     };
     let Builder { embedder, descriptions, .. } = builder;
-    let (expression, grouping) = (parsed.to_string(), Grouping::default());
+    let (expression, grouping) = (parsed, Grouping::default());
     Ok(Pipeline { expression, source, stages, embedder, descriptions, grouping })
 }
 

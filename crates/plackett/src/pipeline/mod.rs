@@ -68,7 +68,7 @@ const ENTRIES_HELD: usize = 1_000_000;
 
 /// A pipeline whose stages are known to exist, with their models opened.
 pub struct Pipeline {
-    expression: String,
+    expression: syntax::Pipeline,
     /// `None` when the expression has rerankers only and the candidates come with the request.
     source: Option<Source>,
     stages: Vec<Stage>,
@@ -134,20 +134,25 @@ impl Pipeline {
     /// # Errors
     /// There is no first stage, or one that cannot filter; the filter does not fit the fields of the index.
     pub fn filter(&mut self, filter: &Filter, index: &Index) -> Result<(), PipelineError> {
-        let problem = |problem: String| PipelineError::Stage { stage: self.expression.clone(), problem };
+        let problem = |problem: String| PipelineError::Stage { stage: self.expression.to_string(), problem };
         index.select(Some(filter)).map_err(|error| problem(error.to_string()))?;
         let none = || "it has no first stage that a filter could be for".to_string();
         let filtered = self.source.as_mut().ok_or_else(none).and_then(|source| source.filter(filter));
         let expression = &self.expression;
-        filtered.map_err(|problem| PipelineError::Stage { stage: expression.clone(), problem })
+        filtered.map_err(|problem| PipelineError::Stage { stage: expression.to_string(), problem })
     }
 
     /// A pipeline that leaves candidates in the order in which they came: what others are compared with.
     pub fn input_order() -> Pipeline {
         let stage = Stage { ranker: Arc::new(InputOrder), keep: None, vectors: false };
-        let expression = InputOrder::NAME.to_string();
+        let named = syntax::Stage {
+            name: InputOrder::NAME.to_string(),
+            options: Vec::new(),
+            inputs: Vec::new(),
+            depth: None,
+        };
         Pipeline {
-            expression,
+            expression: syntax::Pipeline { stages: vec![named] },
             source: None,
             stages: vec![stage],
             embedder: None,
@@ -274,9 +279,7 @@ impl Pipeline {
                 }
             }
         }
-        let parsed = self.expression.parse().ok();
-        let written = parsed.as_ref().and_then(least_depth);
-        if let Some(least) = &written {
+        if let Some(least) = &least_depth(&self.expression) {
             for ranking in answers.iter_mut().flatten() {
                 // A depth below `k` is told by `Pipeline::shortened` before anything is searched.
                 if least.0 >= k && ranking.entries.len() >= least.0 && lacks(ranking) {
@@ -317,14 +320,13 @@ impl Pipeline {
 
     /// Whether any stage reranks: those have models of their own.
     pub fn has_rerankers(&self) -> bool {
-        self.expression.parse().is_ok_and(|parsed| has_rerankers(&parsed))
+        has_rerankers(&self.expression)
     }
 
     /// Why an answer can be shorter than `k` documents although there are more: the stage that is written with the least
     /// depth below that.
     pub fn shortened(&self, k: usize) -> Option<String> {
-        let parsed = self.expression.parse().ok()?;
-        let (depth, stage) = least_depth(&parsed).filter(|(depth, _)| *depth < k)?;
+        let (depth, stage) = least_depth(&self.expression).filter(|(depth, _)| *depth < k)?;
         let many = if depth == 1 { "1 document".into() } else { format!("{depth} documents") };
         Some(format!(
             "{k} documents are asked for, and `{stage}` passes on at most {many}; write a larger depth behind it for \
@@ -380,6 +382,6 @@ fn least_depth(parsed: &syntax::Pipeline) -> Option<(usize, String)> {
 
 impl fmt::Display for Pipeline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.expression)
+        fmt::Display::fmt(&self.expression, f)
     }
 }

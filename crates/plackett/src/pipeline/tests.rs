@@ -133,7 +133,7 @@ fn requests_go_through_the_same_cascade_and_keep_their_own_texts() {
     };
     let requests = [request("x", ["a", "b"]), request("y", ["b", "a"])];
     let pipeline = Pipeline {
-        expression: "late:2 >> late:1".into(),
+        expression: "late:2 >> late:1".parse().unwrap(),
         source: None,
         stages: vec![stage(Some(2)), stage(Some(1))],
         embedder: None,
@@ -148,7 +148,7 @@ fn requests_go_through_the_same_cascade_and_keep_their_own_texts() {
 #[test]
 fn the_answer_has_a_length_of_its_own() {
     let pipeline = Pipeline {
-        expression: "bm25:4".into(),
+        expression: "bm25:4".parse().unwrap(),
         source: Some(bm25(4)),
         stages: vec![],
         embedder: None,
@@ -203,7 +203,7 @@ impl Collection for Endless {
 fn every_stage_is_as_deep_as_the_answer_is_to_be_long() {
     for (source, stages) in without_depths() {
         let pipeline = Pipeline {
-            expression: "any".into(),
+            expression: "any".parse().unwrap(),
             source: Some(source),
             stages,
             embedder: None,
@@ -222,7 +222,7 @@ fn every_stage_is_as_deep_as_the_answer_is_to_be_long() {
 fn a_depth_that_shortens_answers_is_named() {
     let shortened = |expression: &str, k: usize| {
         let pipeline = Pipeline {
-            expression: expression.into(),
+            expression: expression.parse().unwrap(),
             source: None,
             stages: vec![],
             embedder: None,
@@ -247,6 +247,18 @@ fn a_depth_that_shortens_answers_is_named() {
     assert_eq!(shortened("dense:5 >> late-interaction:3 >> feedback", 10), None);
     let said = shortened("dense >> late-interaction >> feedback:7 >> late-interaction", 10).unwrap();
     assert!(said.contains("`feedback:7` passes on at most 7 documents"), "{said}");
+}
+
+#[test]
+fn a_pipeline_is_shown_as_its_expression() {
+    assert_eq!(Pipeline::input_order().to_string(), InputOrder::NAME);
+    let tiny = concat!(env!("CARGO_MANIFEST_DIR"), "/../plackett-lm/tests/parity/bert");
+    let models = Models::new(Some(tiny.to_string()), ModelOptions::default());
+    let resolved = Pipeline::resolve("bi-encoder :5>>late-interaction", None, &models, &Settings::default());
+    let pipeline = resolved.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(pipeline.to_string(), "bi-encoder:5 >> late-interaction");
+    assert!(pipeline.has_rerankers() && pipeline.shortened(10).unwrap().contains("`bi-encoder:5` passes on"));
+    assert!(!Pipeline::input_order().has_rerankers() && Pipeline::input_order().shortened(10).is_none());
 }
 
 #[test]
@@ -308,7 +320,7 @@ impl Collection for Passages {
 #[test]
 fn a_search_goes_deeper_until_the_documents_are_there() {
     let of = |depth: Option<usize>| Pipeline {
-        expression: depth.map_or("bm25".into(), |depth| format!("bm25:{depth}")),
+        expression: depth.map_or("bm25".to_string(), |depth| format!("bm25:{depth}")).parse().unwrap(),
         source: Some(Source::Retrieve { stage: bm25_stage(), depth }),
         stages: vec![],
         embedder: None,
