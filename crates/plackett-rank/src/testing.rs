@@ -391,6 +391,12 @@ impl LanguageModel for ScriptedModel {
                 finish = Finish::Stop(Some(at));
             }
             let tokens = text.split_whitespace().count();
+            if *request.form == AnswerForm::Text && tokens < options.min_tokens && finish == Finish::End {
+                let least = options.min_tokens;
+                let problem =
+                    format!("the script's answer has {tokens} tokens, and at least {least} are wanted");
+                return Err(CallError::Argument(problem));
+            }
             if *request.form == AnswerForm::Text && tokens > options.max_tokens {
                 let spans = self.token_spans(&text)?;
                 text = crate::model::begin_of(&text, &spans, options.max_tokens).to_string();

@@ -18,6 +18,8 @@ pub(super) const MESSAGE_TOKENS: u64 = 32;
 pub struct Generation {
     /// Most tokens of the text.
     pub max_tokens: u32,
+    /// Tokens before which the text does not end, for servers that know the field (vLLM); it is sent where it is not 0.
+    pub min_tokens: u32,
     /// 0 takes the most probable token each time.
     pub temperature: f32,
     /// Seed of the drawing, where the server honours one.
@@ -34,6 +36,7 @@ impl Default for Generation {
     fn default() -> Generation {
         Generation {
             max_tokens: 256,
+            min_tokens: 0,
             temperature: 0.0,
             seed: None,
             stop: Vec::new(),
@@ -122,6 +125,9 @@ impl RemoteModel {
     pub(super) fn generation(&self, mut body: Map<String, Value>, how: &Generation, prompt: u64) -> Request {
         let most = if self.config().max_completion_tokens { "max_completion_tokens" } else { "max_tokens" };
         body.insert(most.into(), json!(how.max_tokens));
+        if how.min_tokens > 0 {
+            body.insert("min_tokens".into(), json!(how.min_tokens));
+        }
         body.insert("temperature".into(), json!(how.temperature));
         if let Some(seed) = how.seed {
             body.insert("seed".into(), json!(seed));

@@ -95,7 +95,7 @@ impl<'m> Writer<'m> {
         sampling: Option<Sampling>,
     ) -> Result<Vec<Generated>, CallError> {
         let begun = Instant::now();
-        let options = GenerationOptions { max_tokens: tokens, stop: Vec::new(), sampling };
+        let options = GenerationOptions { max_tokens: tokens, sampling, ..GenerationOptions::default() };
         let request = |sample| GenerationRequest { prompt, form: &AnswerForm::Text, sample };
         let requests: Vec<GenerationRequest<'_>> = (0..samples as u64).map(request).collect();
         let written = self.model.generate(&requests, &options);

@@ -18,10 +18,12 @@ pub struct FreeText {
     stops: Vec<Vec<u8>>,
     ends: Vec<u32>,
     budget: usize,
+    // Tokens before which no end token is allowed.
+    least: usize,
     // The most bytes that a character may be short of after a token.
     most_open: u8,
-    // Allowed tokens by the state within a character and the most open bytes.
-    allowed: [[OnceLock<Allowed>; 4]; Utf8::COUNT],
+    // Allowed tokens by whether the text may end, the state within a character and the most open bytes.
+    allowed: [[[OnceLock<Allowed>; 4]; Utf8::COUNT]; 2],
 }
 
 /// Why a text ended.
@@ -87,25 +89,47 @@ impl FreeText {
             stops: stops.iter().map(|stop| stop.as_ref().as_bytes().to_vec()).collect(),
             ends: ends.to_vec(),
             budget,
+            least: 0,
             most_open: if whole { 3 } else { 0 },
             allowed: Default::default(),
             tokens,
         };
-        let none = text.list(Utf8::READY, 0);
+        let none = text.list(Utf8::READY, 0, true);
         if matches!(none, Allowed::Only(ids) if ids.is_empty()) {
             return bad("no token of the vocabulary writes text".into());
         }
         Ok(text)
     }
 
-    fn list(&self, utf8: Utf8, open: u8) -> &Allowed {
-        self.allowed[utf8.index()][usize::from(open.min(3))].get_or_init(|| self.find(utf8, open))
+    /// The same of at least `least` tokens before an end token, so that as many as the budget make the length of every text the
+    /// same. A stop string ends a shorter text too.
+    ///
+    /// # Errors
+    /// [`DecodeError::Constraint`] for more tokens than the budget, and a vocabulary of end tokens only.
+    pub fn with_least(mut self, least: usize) -> Result<FreeText, DecodeError> {
+        let bad = |problem: String| Err(DecodeError::Constraint(problem));
+        if least > self.budget {
+            return bad(format!(
+                "a text of at least {least} tokens, where there is room for {}",
+                self.budget
+            ));
+        }
+        if least > 0 && matches!(self.list(Utf8::READY, 0, false), Allowed::Only(ids) if ids.is_empty()) {
+            return bad("no token of the vocabulary writes text".into());
+        }
+        self.least = least;
+        Ok(self)
     }
 
-    fn find(&self, utf8: Utf8, open: u8) -> Allowed {
+    fn list(&self, utf8: Utf8, open: u8, may_end: bool) -> &Allowed {
+        self.allowed[usize::from(may_end)][utf8.index()][usize::from(open.min(3))]
+            .get_or_init(|| self.find(utf8, open, may_end))
+    }
+
+    fn find(&self, utf8: Utf8, open: u8, may_end: bool) -> Allowed {
         let may = |id: &u32| {
             if self.ends.contains(id) {
-                return utf8.need == 0;
+                return may_end && utf8.need == 0;
             }
             let bytes = self.tokens.bytes(*id);
             !bytes.is_empty() && utf8.follow(bytes).is_some_and(|after| after.need <= open)
@@ -141,7 +165,7 @@ impl Constraint for FreeText {
         if state.end.is_some() {
             return Allowed::Only([].into());
         }
-        self.list(state.utf8, self.open(state)).clone()
+        self.list(state.utf8, self.open(state), state.tokens >= self.least).clone()
     }
 
     fn advance(&self, state: &TextState, token: u32) -> Option<Transition<TextState>> {

@@ -138,6 +138,7 @@ impl Forms<'_> {
             .map(|(_, item)| {
                 made.get(self.options.max_tokens.min(item.room), |most| {
                     FreeText::new(self.bytes.clone(), &self.options.stop, self.ends, *most)
+                        .and_then(|text| text.with_least(self.options.min_tokens))
                         .map_err(CallError::model)
                 })
             })

@@ -251,6 +251,9 @@ pub struct Sampling {
 pub struct GenerationOptions {
     /// Most tokens of an answer; forms other than text end by themselves.
     pub max_tokens: usize,
+    /// Tokens before which a text does not come to the model's end, also where the model would end it: as many as
+    /// [`GenerationOptions::max_tokens`] make all texts equally long. Stop strings end a text at any length.
+    pub min_tokens: usize,
     /// Text ends before any of these.
     pub stop: Vec<String>,
     /// Draws instead of the most probable token.
@@ -259,7 +262,7 @@ pub struct GenerationOptions {
 
 impl Default for GenerationOptions {
     fn default() -> GenerationOptions {
-        GenerationOptions { max_tokens: 1024, stop: Vec::new(), sampling: None }
+        GenerationOptions { max_tokens: 1024, min_tokens: 0, stop: Vec::new(), sampling: None }
     }
 }
 

@@ -258,7 +258,7 @@ impl<'a> RankContext<'a> {
     ) -> Replies<Generated> {
         let replies = self.model.generate(requests, options);
         let asked = |n: usize| {
-            json!({
+            let mut asked = json!({
                 "form": requests[n].form,
                 "sample": requests[n].sample,
                 "max_tokens": options.max_tokens,
@@ -266,7 +266,11 @@ impl<'a> RankContext<'a> {
                 "seed": options.sampling.map(|sampling| sampling.seed),
                 "temperature": options.sampling.map_or(0.0, |sampling| sampling.temperature),
                 "top_p": options.sampling.and_then(|sampling| sampling.top_p),
-            })
+            });
+            if options.min_tokens > 0 {
+                asked["min_tokens"] = json!(options.min_tokens);
+            }
+            asked
         };
         self.enter("generate", |n| requests[n].prompt, asked, &replies);
         replies

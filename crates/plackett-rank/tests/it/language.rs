@@ -197,6 +197,25 @@ fn answers_have_the_form_that_was_asked_for() {
 }
 
 #[test]
+fn a_forced_length_is_the_length_of_every_text() {
+    let folder = tempfile::tempdir().unwrap();
+    for model in [decoder(), encoder_decoder(folder.path())] {
+        let prompts: Vec<Prompt> = (0..4).map(|n| Prompt::text(format!("prompt {n}:"))).collect();
+        let request = |prompt| GenerationRequest { prompt, form: &AnswerForm::Text, sample: 0 };
+        let requests: Vec<GenerationRequest<'_>> = prompts.iter().map(request).collect();
+        let sampling = Some(Sampling { seed: 7, temperature: 5.0, top_p: None });
+        let options = GenerationOptions { max_tokens: 9, min_tokens: 9, sampling, ..Default::default() };
+        for answer in model.generate(&requests, &options) {
+            let answer = answer.unwrap();
+            assert_eq!((answer.usage.generated_tokens, answer.finish), (9, Finish::Length));
+        }
+        let beyond = GenerationOptions { max_tokens: 9, min_tokens: 10, ..Default::default() };
+        let refused = model.generate(&requests[..1], &beyond).remove(0).unwrap_err().to_string();
+        assert!(refused.contains("at least 10 tokens, where there is room for 9"), "{refused}");
+    }
+}
+
+#[test]
 fn draws_are_the_same_alone_and_among_others() {
     let model = decoder();
     let sampling = Some(Sampling { seed: 7, temperature: 2.0, top_p: None });

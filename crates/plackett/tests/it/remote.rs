@@ -257,6 +257,31 @@ fn servers_generate_and_are_not_asked_for_what_they_cannot_do() {
     plackett(folder.path(), &["generate", "--model", &name, "a"]).expect(3);
 }
 
+/// Servers are asked for answers of at least a length, and one that does not keep to it is found out.
+#[test]
+fn servers_are_asked_for_answers_of_a_length() {
+    let mock = Mock::start(|_, _| {
+        let message = json!({"role": "assistant", "content": "[2] > [1]"});
+        let choice = json!({"message": message, "finish_reason": "stop", "index": 0});
+        let usage = json!({"prompt_tokens": 9, "completion_tokens": 5});
+        Answer::ok(json!({"choices": [choice], "usage": usage}).to_string())
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let name = format!("remote:{}/v1/chat/completions#m", mock.url);
+    let rank = |least: &str| {
+        let method = format!("listwise(mode=free, max-tokens=9, min-tokens={least})");
+        let arguments = ["rerank", "--method", &method, "--model", &name, "-"];
+        plackett_with_input(folder.path(), &arguments, &request("q1", &["ab", "abc"]))
+    };
+    let done = rank("5").expect(0);
+    let value: Value = serde_json::from_str(done.stdout.lines().next().unwrap()).unwrap();
+    assert_eq!(order(&value), ["d1", "d0"]);
+    let seen = mock.seen();
+    assert_eq!((&seen[0].body["min_tokens"], &seen[0].body["max_tokens"]), (&json!(5), &json!(9)));
+    let refused = rank("6").expect(2).stderr;
+    assert!(refused.contains("it wrote 5 tokens, and at least 6 were asked for"), "{refused}");
+}
+
 /// The log-probability of Yes grows with the passage; `silent` passages have neither label among the alternatives.
 fn judged(seen: &mock::Seen) -> Answer {
     let chat = seen.path == "/v1/chat/completions";

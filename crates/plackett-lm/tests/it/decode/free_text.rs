@@ -84,6 +84,32 @@ fn characters_are_never_broken_even_by_the_budget() {
 }
 
 #[test]
+fn no_end_token_comes_before_the_least_number_of_tokens() {
+    let words = Words::by_hand();
+    let a = words.bytes.find(b"a").expect("a byte");
+    let of = |least, budget| {
+        let free = FreeText::new(words.bytes.clone(), &["aaa"], &[words.end], budget).expect("a text");
+        free.with_least(least).expect("a length")
+    };
+    let free = of(2, 3);
+    let ended = |tokens: &[u32]| match feed(&free, tokens) {
+        Some(Transition::Finished(state)) => free.output(&state).map(|text| text.end),
+        _ => None,
+    };
+    assert!(feed(&free, &[words.end]).is_none() && feed(&free, &[a, words.end]).is_none());
+    assert!(!free.allowed(&free.start()).contains(words.end));
+    assert_eq!(ended(&[a, a, words.end]), Some(TextEnd::Token(words.end)));
+    // A stop string ends it all the same, and of forced length no end token is ever allowed.
+    assert_eq!(ended(&[a, a, a]), Some(TextEnd::Stop(0)));
+    let forced = of(2, 2);
+    assert!(feed(&forced, &[a, words.end]).is_none());
+    assert!(matches!(feed(&forced, &[a, a]), Some(Transition::Finished(_))));
+    let free = FreeText::new(words.bytes.clone(), &[] as &[&str], &[words.end], 3).expect("a text");
+    let refused = free.with_least(4).expect_err("refused").to_string();
+    assert!(refused.contains("at least 4 tokens") && refused.contains("room for 3"), "{refused}");
+}
+
+#[test]
 fn texts_that_cannot_be_are_refused() {
     let words = Words::by_hand();
     let make = |stops: &[&str], ends: &[u32], budget| {

@@ -84,6 +84,30 @@ impl RemoteLanguage {
         Ok(answer)
     }
 
+    /// Refuses an answer that ended before the least number of tokens, as of a server that does not know the field.
+    fn long_enough(
+        &self,
+        answer: &plackett_remote::Generated,
+        options: &GenerationOptions,
+    ) -> Result<(), CallError> {
+        let least = options.min_tokens as u64;
+        // A stop string may end it sooner.
+        if least == 0 || !options.stop.is_empty() {
+            return Ok(());
+        }
+        let reason = match answer.usage.completion_tokens {
+            Some(tokens) if tokens >= least => return Ok(()),
+            Some(tokens) => {
+                format!("it wrote {tokens} tokens, and at least {least} were asked for (`min_tokens`)")
+            }
+            None => format!("it does not tell whether it wrote {least} tokens (`min_tokens`)"),
+        };
+        Err(self.unable(
+            Need::Generation,
+            format!("{reason}; leave min-tokens out, or use a local model or vLLM"),
+        ))
+    }
+
     fn messages(&self, prompt: &Prompt) -> Result<Vec<Message>, CallError> {
         if !prompt.answer().is_empty() {
             let problem = format!(
@@ -255,6 +279,7 @@ impl LanguageModel for RemoteLanguage {
         }
         let how = |sample: u64| Generation {
             max_tokens: u32::try_from(options.max_tokens).unwrap_or(u32::MAX),
+            min_tokens: u32::try_from(options.min_tokens).unwrap_or(u32::MAX),
             temperature: options.sampling.map_or(0.0, |sampling| sampling.temperature as f32),
             seed: options.sampling.map(|sampling| sampling.seed.wrapping_add(sample)),
             stop: options.stop.clone(),
@@ -264,6 +289,7 @@ impl LanguageModel for RemoteLanguage {
         let asked = requests.iter().map(|request| (request.prompt, how(request.sample))).collect();
         let read = |answer: Result<plackett_remote::Generated, CallError>| {
             let answer = answer?;
+            self.long_enough(&answer, options)?;
             let finish = match answer.finish.as_deref() {
                 Some("length") => Finish::Length,
                 // Servers say `stop` for the model's end and for a stop string alike.

@@ -233,6 +233,7 @@ impl GroupRank {
             .collect();
         let options = GenerationOptions {
             max_tokens: max_tokens.unwrap_or(LINE * (self.group.min(context.len()) + 1)),
+            min_tokens: 0,
             stop: Vec::new(),
             sampling: (self.temperature > 0.0).then(|| Sampling {
                 seed: context.seed(self.seed),

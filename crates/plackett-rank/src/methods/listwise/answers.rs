@@ -26,6 +26,14 @@ pub(super) const MAX_TOKENS: OptionSpec = OptionSpec {
     help: "most tokens of an answer with mode=free; without it twice those of the longest order and 64 more",
 };
 
+pub(super) const MIN_TOKENS: OptionSpec = OptionSpec {
+    name: "min-tokens",
+    kind: OptionKind::Integer(1, i64::MAX),
+    default: None,
+    help: "least tokens of a free answer, before which the model cannot end it: with as many as max-tokens all answers are \
+           equally long, so that times compare; without it answers end where the model ends them",
+};
+
 /// What the modes ask of a model.
 pub(super) fn need(options: &OptionValues) -> Need {
     if options.get_choice("mode") == Some("free") { Need::Generation } else { Need::ConstrainedGeneration }
@@ -38,10 +46,12 @@ pub(super) struct OrderWriter {
     /// How labels are found in free answers; `None` where answers are constrained.
     free: Option<LabelStyle>,
     max_tokens: Option<usize>,
+    /// Least tokens of free answers.
+    pub min_tokens: usize,
 }
 
 impl OrderWriter {
-    /// A writer with the options `mode` and `max-tokens`.
+    /// A writer with the options `mode`, `max-tokens` and `min-tokens`.
     ///
     /// # Errors
     /// A template whose labels cannot be found in free answers; an option without effect.
@@ -58,7 +68,12 @@ impl OrderWriter {
         }
         let separator = template.part("between", &[]).unwrap_or_else(|| " > ".into());
         let max_tokens = options.get_count("max-tokens");
-        Ok(OrderWriter { template, separator, free: style.filter(|_| free), max_tokens })
+        let min_tokens = options.get_count("min-tokens").unwrap_or(0);
+        if let Some(most) = max_tokens.filter(|most| *most < min_tokens) {
+            let problem = format!("min-tokens is {min_tokens} and max-tokens {most}; no answer is both");
+            return Err(options.problem(problem).into());
+        }
+        Ok(OrderWriter { template, separator, free: style.filter(|_| free), max_tokens, min_tokens })
     }
 
     /// Whether answers are free.
@@ -111,13 +126,14 @@ impl OrderWriter {
             let answer = match (self.is_free(), self.max_tokens) {
                 (false, _) => budget,
                 (true, Some(tokens)) => tokens,
-                (true, None) => 2 * budget + 64,
+                (true, None) => (2 * budget + 64).max(self.min_tokens),
             };
             most = most.max(answer);
             prompts.push(self.prompt(context, items, answer)?);
             forms.push(if self.is_free() { AnswerForm::Text } else { self.form(items.len(), *wanted)? });
         }
-        let options = GenerationOptions { max_tokens: most, ..GenerationOptions::default() };
+        let min_tokens = self.min_tokens;
+        let options = GenerationOptions { max_tokens: most, min_tokens, ..GenerationOptions::default() };
         let asked: Vec<GenerationRequest<'_>> = prompts
             .iter()
             .zip(&forms)

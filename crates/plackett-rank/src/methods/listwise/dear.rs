@@ -4,7 +4,7 @@
 
 use super::plan::{DEPTH, PASSES, PIVOT, SCHEDULE, SEED, STRIDE, TOP, TOURNAMENTS, WINDOW};
 use super::reason_rank::REASONED_CALLS;
-use super::reasoned::{MAX_TOKENS, MODE, Reasoned, TEMPERATURE, TOP_P, calls, needs};
+use super::reasoned::{MAX_TOKENS, MIN_TOKENS, MODE, Reasoned, TEMPERATURE, TOP_P, calls, needs};
 use crate::method::{Calls, Family, MethodSpec, OptionSpec};
 use crate::prompt::{PROMPT, STYLE, TOKENS, WORDS, builtin_prompt};
 
@@ -28,6 +28,7 @@ pub(crate) static SPEC: MethodSpec = MethodSpec {
         TOURNAMENTS,
         MODE,
         OptionSpec { default: Some("1024"), ..MAX_TOKENS },
+        MIN_TOKENS,
         OptionSpec { default: Some("0.5"), ..TEMPERATURE },
         OptionSpec { default: Some("0.9"), ..TOP_P },
         SEED,

@@ -2,7 +2,7 @@
 //! Improved Listwise Reranking with Single Token Decoding, 2024; Chen et al., An Early FIRST Reproduction and Improvements to
 //! Single-Token Decoding for Fast Listwise Reranking, 2024).
 
-use super::answers::{MAX_TOKENS, OrderWriter, prompt};
+use super::answers::{MAX_TOKENS, MIN_TOKENS, OrderWriter, prompt};
 use super::generation::CALLS;
 use super::plan::{DEPTH, PASSES, PIVOT, Plan, SCHEDULE, SEED, STRIDE, TOURNAMENTS, WINDOW};
 use crate::method::{Calls, Family, MethodError, MethodSpec, OptionKind, OptionSpec, OptionValues};
@@ -47,6 +47,7 @@ pub(crate) static SPEC: MethodSpec = MethodSpec {
         TOURNAMENTS,
         SEED,
         MAX_TOKENS,
+        MIN_TOKENS,
         PROMPT,
         WORDS,
         TOKENS,
@@ -83,10 +84,12 @@ impl First {
     fn new(template: Template, options: &OptionValues) -> Result<First, MethodError> {
         let plan = Plan::read(options, false)?;
         let logits = options.get_choice("mode") == Some("logits");
-        if options.get_choice("mode") != Some("free") && options.is_given("max-tokens") {
-            let problem =
-                "max-tokens has no effect unless answers are free; leave it out, or write mode=free";
-            return Err(options.problem(problem).into());
+        for name in ["max-tokens", "min-tokens"] {
+            if options.get_choice("mode") != Some("free") && options.is_given(name) {
+                let problem =
+                    format!("{name} has no effect unless answers are free; leave it out, or write mode=free");
+                return Err(options.problem(problem).into());
+            }
         }
         // One label more than the alphabet has is an error before any text is read.
         if let Some(most) = plan.most() {

@@ -2,7 +2,7 @@
 //! Exploring Full Ranking with Long-Context Large Language Models, 2025). Everything but the size of the window is shared
 //! with sliding windows; passages are cut further where the prompt is longer than the context.
 
-use super::answers::{MAX_TOKENS, MODE, need};
+use super::answers::{MAX_TOKENS, MIN_TOKENS, MODE, need};
 use super::generation::{CONSISTENCY, Listwise, SHUFFLES, calls};
 use super::plan::{DEPTH, PASSES, SCHEDULE, SEED, STRIDE, TOP, WINDOW};
 use crate::method::{Calls, Family, MethodSpec, OptionSpec};
@@ -25,6 +25,7 @@ pub(crate) static SPEC: MethodSpec = MethodSpec {
         TOP,
         MODE,
         MAX_TOKENS,
+        MIN_TOKENS,
         SHUFFLES,
         CONSISTENCY,
         SEED,

@@ -1,7 +1,7 @@
 //! Listwise reranking by writing permutations over windows (Sun et al., Is ChatGPT Good at Search?, 2023; Pradeep et al.,
 //! RankZephyr, 2023), with permutation self-consistency (Tang et al., Found in the Middle, 2023).
 
-use super::answers::{MAX_TOKENS, MODE, OrderWriter, need};
+use super::answers::{MAX_TOKENS, MIN_TOKENS, MODE, OrderWriter, need};
 use super::plan::{DEPTH, PASSES, PIVOT, Plan, SCHEDULE, SEED, STRIDE, TOP, TOURNAMENTS, WINDOW};
 use crate::method::{Calls, Family, MethodError, MethodSpec, OptionKind, OptionSpec, OptionValues};
 use crate::model::CallError;
@@ -47,6 +47,7 @@ pub(crate) static SPEC: MethodSpec = MethodSpec {
         TOURNAMENTS,
         MODE,
         MAX_TOKENS,
+        MIN_TOKENS,
         SHUFFLES,
         CONSISTENCY,
         SEED,
@@ -101,10 +102,14 @@ impl Listwise {
                            order; leave out top or shuffles";
             return Err(options.problem(problem).into());
         }
-        if options.get_choice("mode") != Some("free") && options.is_given("max-tokens") {
-            let problem = "max-tokens has no effect on constrained answers, which end by themselves; leave it out, or write \
-                           mode=free";
-            return Err(options.problem(problem).into());
+        for name in ["max-tokens", "min-tokens"] {
+            if options.get_choice("mode") != Some("free") && options.is_given(name) {
+                return Err(options
+                    .problem(format!(
+                        "{name} has no effect on constrained answers, which end by themselves; leave it out, or write mode=free"
+                    ))
+                    .into());
+            }
         }
         if let Some(most) = plan.most() {
             template.labels(most)?;

@@ -2,7 +2,7 @@
 //! Strong Reasoning Ability, 2025).
 
 use super::plan::{DEPTH, PASSES, PIVOT, SCHEDULE, SEED, STRIDE, TOP, TOURNAMENTS, WINDOW};
-use super::reasoned::{MAX_TOKENS, MODE, Reasoned, TEMPERATURE, TOP_P, calls, needs};
+use super::reasoned::{MAX_TOKENS, MIN_TOKENS, MODE, Reasoned, TEMPERATURE, TOP_P, calls, needs};
 use crate::method::{Calls, Family, MethodSpec};
 use crate::prompt::{PROMPT, STYLE, TOKENS, WORDS, builtin_prompt};
 
@@ -27,6 +27,7 @@ pub(crate) static SPEC: MethodSpec = MethodSpec {
         TOURNAMENTS,
         MODE,
         MAX_TOKENS,
+        MIN_TOKENS,
         TEMPERATURE,
         TOP_P,
         SEED,

@@ -1,6 +1,6 @@
 //! Windows that are thought about before their order is written.
 
-use super::answers::{OrderWriter, constrained};
+use super::answers::{self, OrderWriter, constrained};
 use super::plan::Plan;
 use crate::method::{MethodError, OptionKind, OptionSpec, OptionValues};
 use crate::model::{
@@ -24,6 +24,12 @@ pub(super) const MAX_TOKENS: OptionSpec = OptionSpec {
     kind: OptionKind::Integer(1, i64::MAX),
     default: Some("3172"),
     help: "most tokens of the reasoning, with mode=free of reasoning and order together",
+};
+
+pub(super) const MIN_TOKENS: OptionSpec = OptionSpec {
+    help: "least tokens of the reasoning, with mode=free of reasoning and order together, before which the model cannot end it; \
+           without it the model ends it",
+    ..answers::MIN_TOKENS
 };
 
 pub(super) const TEMPERATURE: OptionSpec = OptionSpec {
@@ -70,7 +76,7 @@ pub(super) struct Reasoned {
 }
 
 impl Reasoned {
-    /// With the options of [`MODE`], [`MAX_TOKENS`], [`TEMPERATURE`] and [`TOP_P`].
+    /// With the options of [`MODE`], [`MAX_TOKENS`], [`MIN_TOKENS`], [`TEMPERATURE`] and [`TOP_P`].
     ///
     /// # Errors
     /// Options that do not go together; a template with fewer labels than a window has passages.
@@ -109,7 +115,8 @@ impl Reasoned {
             top_p: Some(self.top_p).filter(|top_p| *top_p < 1.0),
         });
         let stop = stop.iter().map(ToString::to_string).collect();
-        GenerationOptions { stop, sampling, ..GenerationOptions::default() }
+        let min_tokens = self.writer.min_tokens;
+        GenerationOptions { stop, sampling, min_tokens, ..GenerationOptions::default() }
     }
 
     /// Orders of windows; `reasoning` becomes that of the last one.

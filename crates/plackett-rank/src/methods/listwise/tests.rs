@@ -174,6 +174,35 @@ fn free_answers_are_repaired_and_the_trace_says_how() {
 }
 
 #[test]
+fn free_answers_can_be_held_to_a_length() {
+    // The script's tokens are words: five of an order of three, seven with its tags. It ends where it likes.
+    let order = || Arc::new(ScriptedModel::new().answers(|prompt, form, _| Ok(right_order(prompt, form))));
+    let tagged = || {
+        Arc::new(
+            ScriptedModel::new()
+                .answers(|prompt, form, _| Ok(format!("<answer> {} </answer>", right_order(prompt, form)))),
+        )
+    };
+    for (method, model, own) in [
+        ("listwise", order(), 5),
+        ("full-rank", order(), 5),
+        ("first", order(), 5),
+        ("reason-rank", tagged(), 7),
+    ] {
+        let of = |tokens: i32| {
+            let tokens = tokens.to_string();
+            let limits = ["max-tokens", "min-tokens"].map(|name| (name, tokens.as_str()));
+            let options = [("mode", "free"), limits[0], limits[1]];
+            ranked(method, &options, &model, &graded(&[1, 2, 3]))
+        };
+        assert_eq!(ids(&of(own).unwrap()), ["d2", "d1", "d0"], "{method}");
+        let short = of(own + 1).unwrap_err().to_string();
+        let said = format!("has {own} tokens, and at least {} are wanted", own + 1);
+        assert!(short.contains(&said), "{method}: {short}");
+    }
+}
+
+#[test]
 fn only_the_top_labels_are_written_where_only_they_are_wanted() {
     let model = Arc::new(ScriptedModel::new().answers(|prompt, form, _| {
         let AnswerForm::Permutation { length, labels, .. } = form else { panic!("{form:?}") };
@@ -269,6 +298,14 @@ fn options_without_effect_and_models_without_ability_are_refused() {
         ("listwise", &[("consistency", "borda")], "consistency has no effect without shuffles"),
         ("listwise", &[("shuffles", "3"), ("top", "4")], "leave out top or shuffles"),
         ("listwise", &[("max-tokens", "9")], "mode=free"),
+        ("listwise", &[("min-tokens", "9")], "min-tokens has no effect on constrained answers"),
+        ("first", &[("min-tokens", "9")], "min-tokens has no effect unless answers are free"),
+        (
+            "listwise",
+            &[("mode", "free"), ("max-tokens", "5"), ("min-tokens", "6")],
+            "min-tokens is 6 and max-tokens 5",
+        ),
+        ("dear", &[("min-tokens", "2000")], "min-tokens is 2000 and max-tokens 1024"),
         ("first", &[("window", "27")], "27 passages stand in one prompt, and it has 26 labels"),
         ("first", &[("max-tokens", "9")], "mode=free"),
         ("reason-rank", &[("top-p", "0.9")], "top-p has no effect at temperature 0"),

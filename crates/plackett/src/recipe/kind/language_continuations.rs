@@ -134,6 +134,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
                 group.iter().map(|place| Prompt::text(pairs[*place].prefix.as_str())).collect();
             let options = GenerationOptions {
                 max_tokens: values.count("tokens"),
+                min_tokens: 0,
                 stop: Vec::new(),
                 sampling: Some(Sampling { seed, temperature: 1.0, top_p: Some(0.9) }),
             };
