@@ -125,8 +125,13 @@ impl ListwiseJob {
         if lists.is_empty() {
             return Ok(None);
         }
-        let task = ListwiseTask::new(model, lists, self.terms()?)?;
-        mean_loss(&task, compute, parameters, self.settings.batch).map(Some)
+        // Objective by objective: some are means over tokens, others over lists, and batches weigh differently for each.
+        let mut sum = 0.0;
+        for Term { weight, objective } in self.terms()? {
+            let task = ListwiseTask::new(model, lists, vec![Term { weight: 1.0, objective }])?;
+            sum += f64::from(weight) * mean_loss(&task, compute, parameters, self.settings.batch)?;
+        }
+        Ok(Some(sum))
     }
 
     fn open(&self, base: &Path, parameters: &mut Parameters) -> Result<LanguageModel, TrainError> {

@@ -1,6 +1,7 @@
 //! The trainer: examples in an order that follows from the seed, steps, checkpoints from which a killed run goes on bit by
 //! bit, a log of every step.
 
+mod accumulation;
 mod adapted_ranker;
 mod bert_files;
 mod bytes;

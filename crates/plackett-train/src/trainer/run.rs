@@ -1,5 +1,6 @@
 //! The loop over phases and steps.
 
+use super::accumulation::Accumulation;
 use super::checkpoint::{self, Progress, State};
 use super::log::{StepLog, StepRecord};
 use super::order::Order;
@@ -219,14 +220,15 @@ impl Run<'_> {
             skipped: 0,
             seconds: 0.0,
         };
-        let mut examples = Vec::new();
+        let (mut examples, mut batches) = (Vec::new(), Accumulation::default());
         for part in 0..settings.accumulate {
             let first = (step * settings.accumulate + part) * settings.batch;
             examples = (first..first + settings.batch).map(|place| self.order.at(place)).collect();
-            self.pass(&examples, first, &mut record)?;
+            self.pass(&examples, first, (&mut record, &mut batches))?;
         }
+        record.loss = batches.loss();
         if settings.accumulate > 1 {
-            self.gradients.scale(1.0 / settings.accumulate as f32);
+            self.gradients.scale(batches.share());
         }
         self.hooks.before_step(self.parameters, &mut self.gradients);
         record.gradient_norm = match settings.clip > 0.0 {
@@ -248,7 +250,12 @@ impl Run<'_> {
     }
 
     /// Adds the gradients of a batch whose first example has a place in the row of epochs.
-    fn pass(&mut self, examples: &[usize], first: usize, record: &mut StepRecord) -> Result<(), TrainError> {
+    fn pass(
+        &mut self,
+        examples: &[usize],
+        first: usize,
+        (record, batches): (&mut StepRecord, &mut Accumulation),
+    ) -> Result<(), TrainError> {
         let settings = self.settings;
         let key = settings.seed.wrapping_mul(1 << 20).wrapping_add((first + 1) as u64);
         self.hooks.begin_pass(key);
@@ -257,13 +264,18 @@ impl Run<'_> {
         let mode = Mode { dropout: settings.dropout, key, is_training: true };
         let loss = self.task.loss(&tape, examples, mode);
         let loss = loss.map_err(|error| error.at_step(step))?;
-        record.loss += loss.value.item() / settings.accumulate as f32;
+        let value = loss.value.item();
         record.tokens += loss.tokens;
         record.skipped += loss.skipped;
-        if !record.loss.is_finite() {
-            return Err(self.diverged("the loss", f64::from(record.loss), examples));
+        if !value.is_finite() {
+            return Err(self.diverged("the loss", f64::from(value), examples));
         }
-        tape.backward(&loss.value, &mut self.gradients);
+        let weight = batches.add(value, loss.used);
+        if weight == 1.0 {
+            tape.backward(&loss.value, &mut self.gradients);
+        } else if weight > 0.0 {
+            tape.backward(&tape.scale(&loss.value, weight), &mut self.gradients);
+        }
         Ok(())
     }
 
@@ -300,7 +312,8 @@ impl Run<'_> {
     }
 }
 
-/// The mean loss over all examples, without training on them: the weight of a batch is what its loss is the mean of.
+/// The mean loss over all examples, without training on them: the weight of a batch is what its loss is the mean of. Of a sum of
+/// objectives that are means of different things, as of tokens and of lists, it is the larger number.
 ///
 /// # Errors
 /// Labels that the objective cannot use.
