@@ -72,6 +72,7 @@ impl LanguageJob {
             )));
         }
         self.settings.check()?;
+        self.settings.check_decoder(self.trained.adapter == OWN_HEADS)?;
         if self.tokens < 2 {
             return Err(TrainError::Setting("tokens: a whole number from 2 is expected".into()));
         }

@@ -60,6 +60,7 @@ impl ListwiseJob {
             return Err(TrainError::Setting("noise: a number from 0 is expected".into()));
         }
         self.settings.check()?;
+        self.settings.check_decoder(false)?;
         self.trained.check(&["full"])
     }
 

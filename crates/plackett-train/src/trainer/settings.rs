@@ -86,6 +86,29 @@ impl Settings {
         Ok(())
     }
 
+    /// Checks what a decoder has no place for: its layers have no dropout, and no part of it is new but output matrices of depths
+    /// (`exit-heads`).
+    ///
+    /// # Errors
+    /// A setting that would change nothing.
+    pub(super) fn check_decoder(&self, has_own_heads: bool) -> Result<(), TrainError> {
+        if self.dropout > 0.0 {
+            return Err(TrainError::Setting(format!(
+                "dropout = {}: the layers of a decoder have none, so that it would change nothing; leave it out, or give it to an \
+                 adapter, as lora(dropout={0})",
+                self.dropout
+            )));
+        }
+        if self.head_rate > 0.0 && !has_own_heads {
+            return Err(TrainError::Setting(format!(
+                "head_rate = {}: no part of this decoder is new, so that it would change nothing; leave it out and set rate \
+                 (adapter = \"exit-heads\" has new parts)",
+                self.head_rate
+            )));
+        }
+        Ok(())
+    }
+
     /// How many steps there are over so many examples.
     pub fn steps_over(&self, examples: usize) -> usize {
         let a_step = self.batch * self.accumulate;
@@ -93,5 +116,23 @@ impl Settings {
             0 => ((examples as f64 * self.epochs / a_step as f64).ceil() as usize).max(1),
             steps => steps,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_change_nothing_in_a_decoder_is_refused() {
+        let check = |dropout: f32, head_rate: f32, has_own_heads: bool| {
+            let settings = Settings { dropout, head_rate, ..Settings::default() };
+            settings.check_decoder(has_own_heads).err().map(|error| error.to_string()).unwrap_or_default()
+        };
+        assert_eq!((check(0.0, 0.0, false), check(0.0, 0.1, true)), (String::new(), String::new()));
+        let dropout = check(0.1, 0.0, true);
+        assert!(dropout.contains("dropout = 0.1") && dropout.contains("lora(dropout=0.1)"), "{dropout}");
+        let head = check(0.0, 0.5, false);
+        assert!(head.contains("head_rate = 0.5") && head.contains("exit-heads"), "{head}");
     }
 }

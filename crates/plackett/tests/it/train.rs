@@ -314,6 +314,8 @@ fn keys_of_the_other_kind_of_model_are_refused() {
             "output matrices of their own are for layers before the last",
         ),
         ("objective = \"bce\"\n", "objective: `binary-cross-entropy` needs more than texts"),
+        ("[settings]\ndropout = 0.1\n", "as lora(dropout=0.1)"),
+        ("[settings]\nhead_rate = 1e-3\n", "head_rate = 0.001: no part of this decoder is new"),
     ] {
         write(folder.path(), "t.toml", &training("./base", rest));
         let message = refused(folder.path(), "out");
