@@ -1,7 +1,8 @@
 //! A whole training, from a base model and examples to a directory of a model.
 
+use super::evaluation::Evaluation;
 use super::examples::RankingExample;
-use super::run::{Hooks, Report, mean_loss, train};
+use super::run::{Hooks, Report, mean_loss, train_evaluated};
 use super::trained::{Trained, parse_objective, ranks_of};
 use super::{CrossEncoder, RankingTask, Settings, StepRecord};
 use crate::TrainError;
@@ -170,8 +171,11 @@ impl RankingJob {
         };
         let before = measure(&parameters)?;
         let hooks = attached.as_mut().map(|attached| attached as &mut dyn Hooks);
-        let place = (Some(work), identity);
-        outcome.report = train(&task, compute, &mut parameters, &self.settings, place, hooks, progress)?;
+        let evaluation =
+            held_out.as_ref().map(|task| Evaluation::of_loss(task, compute, self.settings.batch));
+        let (place, hooks) = ((Some(work), identity), (hooks, evaluation));
+        outcome.report =
+            train_evaluated(&task, compute, &mut parameters, &self.settings, place, hooks, progress)?;
         outcome.validation = before.zip(measure(&parameters)?).map(|(before, after)| [before, after]);
         outcome.ranks = ranks_of(attached.as_ref(), &parameters);
         model.save(output, &parameters)?;

@@ -2,6 +2,7 @@
 
 use super::accumulation::Accumulation;
 use super::checkpoint::{self, Progress, State};
+use super::evaluation::{Best, Evaluated, Evaluation};
 use super::log::{StepLog, StepRecord};
 use super::order::Order;
 use super::{Settings, Task};
@@ -67,6 +68,8 @@ pub struct Report {
     pub total: usize,
     /// Whether [`Hooks::is_done`] ended it early.
     pub ended: bool,
+    /// What evaluations found, and where the last phase was stopped for want of gain; `None` without evaluations.
+    pub evaluated: Option<Evaluated>,
 }
 
 impl Report {
@@ -114,13 +117,34 @@ pub fn train(
     compute: &Arc<Compute>,
     parameters: &mut Parameters,
     settings: &Settings,
-    (folder, identity): (Option<&Path>, &str),
+    place: (Option<&Path>, &str),
     hooks: Option<&mut dyn Hooks>,
+    progress: &mut dyn FnMut(&StepRecord, usize),
+) -> Result<Report, TrainError> {
+    train_evaluated(task, compute, parameters, settings, place, (hooks, None), progress)
+}
+
+/// The same with an evaluation every [`Settings::evaluate`] steps and after the last one. Each phase stops when
+/// [`Settings::patience`] evaluations have brought no gain, and leaves the weights that were best in it.
+///
+/// # Errors
+/// As [`train`]; there is nothing to evaluate on, or an evaluation fails.
+pub fn train_evaluated(
+    task: &dyn Task,
+    compute: &Arc<Compute>,
+    parameters: &mut Parameters,
+    settings: &Settings,
+    (folder, identity): (Option<&Path>, &str),
+    (hooks, evaluation): (Option<&mut dyn Hooks>, Option<Evaluation<'_>>),
     progress: &mut dyn FnMut(&StepRecord, usize),
 ) -> Result<Report, TrainError> {
     settings.check()?;
     if task.count() == 0 {
         return Err(TrainError::Setting("there are no examples to train on".into()));
+    }
+    if settings.evaluate > 0 && evaluation.is_none() {
+        let problem = "evaluate: there are no examples to evaluate on; name a file as validation, or leave evaluate out";
+        return Err(TrainError::Setting(problem.into()));
     }
     let mut none = NoHooks;
     let mut run = Run {
@@ -130,6 +154,8 @@ pub fn train(
         settings,
         place: (folder, identity),
         hooks: hooks.unwrap_or(&mut none),
+        evaluation,
+        best: None,
         optimizer: new_optimizer(settings),
         gradients: Gradients::default(),
         order: Order::new(settings.seed, task.count()),
@@ -141,22 +167,14 @@ pub fn train(
     };
     run.resume()?;
     loop {
-        while run.done.step < run.steps {
-            if run.hooks.is_done(run.parameters) {
-                run.report.ended = true;
-                break;
-            }
-            let record = run.step()?;
-            run.keep(&record)?;
-            progress(&record, run.steps);
-            run.report.steps.push(record);
-        }
+        run.phase(progress)?;
+        run.take_best();
         if run.report.ended || !run.next_phase() {
             break;
         }
     }
     run.report.phases = run.done.phase;
-    run.report.total = (run.done.phase - 1) * run.steps + run.done.step;
+    run.report.total = run.count();
     Ok(run.report)
 }
 
@@ -175,6 +193,9 @@ struct Run<'r> {
     /// The folder of log and checkpoint, and what the training is.
     place: (Option<&'r Path>, &'r str),
     hooks: &'r mut dyn Hooks,
+    evaluation: Option<Evaluation<'r>>,
+    /// The best weights of the phase, once it was evaluated.
+    best: Option<Best>,
     optimizer: AdamW,
     gradients: Gradients,
     order: Order,
@@ -194,7 +215,7 @@ impl Run<'_> {
         if let Some(state) = checkpoint::load(folder, self.parameters, &mut self.optimizer, identity)? {
             self.hooks.set_state(&state.adapter)?;
             (self.done, self.saved) = (state.progress, Some(state.progress));
-            self.report.resumed = (self.done.phase - 1) * self.steps + self.done.step;
+            self.best = state.best;
             // What had a gradient once has one of zeros in a step that does not reach it, and the optimiser moves it on.
             for (id, [first, _]) in self.optimizer.moments() {
                 self.gradients.insert(id, vec![0.0; first.len()]);
@@ -202,7 +223,73 @@ impl Run<'_> {
         }
         let (log, steps) = StepLog::open(folder, self.done)?;
         (self.log, self.report.steps) = (Some(log), steps);
+        self.report.resumed = self.count();
         Ok(())
+    }
+
+    /// Steps that are done. Phases that were stopped early have only those of the log.
+    fn count(&self) -> usize {
+        match self.settings.patience {
+            0 => (self.done.phase - 1) * self.steps + self.done.step,
+            _ => self.report.steps.len(),
+        }
+    }
+
+    /// The steps of a phase, up to its end or where it is stopped.
+    fn phase(&mut self, progress: &mut dyn FnMut(&StepRecord, usize)) -> Result<(), TrainError> {
+        while self.done.step < self.steps && !self.is_stopped() {
+            if self.hooks.is_done(self.parameters) {
+                self.report.ended = true;
+                break;
+            }
+            let mut record = self.step()?;
+            self.evaluate(&mut record)?;
+            self.keep(&record)?;
+            progress(&record, self.steps);
+            self.report.steps.push(record);
+        }
+        Ok(())
+    }
+
+    /// Evaluates the model after a step where it is time to, and remembers the best weights.
+    fn evaluate(&mut self, record: &mut StepRecord) -> Result<(), TrainError> {
+        let (every, step) = (self.settings.evaluate, self.done.step);
+        let Some(evaluation) = &mut self.evaluation else { return Ok(()) };
+        if every == 0 || !(step.is_multiple_of(every) || step == self.steps) {
+            return Ok(());
+        }
+        let parameters: &Parameters = self.parameters;
+        let value = (evaluation.value)(parameters)?;
+        if !value.is_finite() {
+            return Err(TrainError::Model(format!(
+                "the {} after step {step} is {value}, which is no number: lower the learning rate or clip gradients, and train into \
+                 another folder",
+                evaluation.measure
+            )));
+        }
+        let greater_is_better = evaluation.greater_is_better;
+        let best = Best::after(self.best.take(), (step, value), greater_is_better, self.parameters);
+        (record.evaluation, self.best) = (Some(value), Some(best));
+        Ok(())
+    }
+
+    /// Whether the phase ends here for want of gain.
+    fn is_stopped(&self) -> bool {
+        let patience = self.settings.patience;
+        patience > 0 && self.best.as_ref().is_some_and(|best| best.since >= patience)
+    }
+
+    /// Puts the best weights of the phase back at its end.
+    fn take_best(&mut self) {
+        let (Some(best), Some(evaluation)) = (&self.best, &self.evaluation) else { return };
+        best.put_into(self.parameters);
+        self.report.evaluated = Some(Evaluated {
+            measure: evaluation.measure,
+            phase: self.done.phase,
+            best: best.step,
+            value: best.value,
+            stopped: self.is_stopped().then_some(self.done.step),
+        });
     }
 
     /// One step of the optimiser.
@@ -219,6 +306,7 @@ impl Run<'_> {
             tokens: 0,
             skipped: 0,
             seconds: 0.0,
+            evaluation: None,
         };
         let (mut examples, mut batches) = (Vec::new(), Accumulation::default());
         for part in 0..settings.accumulate {
@@ -274,7 +362,8 @@ impl Run<'_> {
         if weight == 1.0 {
             tape.backward(&loss.value, &mut self.gradients);
         } else if weight > 0.0 {
-            tape.backward(&tape.scale(&loss.value, weight), &mut self.gradients);
+            let share = tape.scale(&loss.value, weight);
+            tape.backward(&share, &mut self.gradients);
         }
         Ok(())
     }
@@ -291,10 +380,10 @@ impl Run<'_> {
             log.add(record)?;
         }
         let (every, step) = (self.settings.checkpoint, self.done.step);
-        let is_due = every > 0 && (step.is_multiple_of(every) || step == self.steps);
+        let is_due = every > 0 && (step.is_multiple_of(every) || step == self.steps || self.is_stopped());
         let (Some(folder), identity) = self.place else { return Ok(()) };
         if is_due {
-            let state = State { progress: self.done, adapter: self.hooks.state() };
+            let state = State { progress: self.done, adapter: self.hooks.state(), best: self.best.clone() };
             checkpoint::save(folder, (self.parameters, &self.optimizer), &state, identity)?;
             self.saved = Some(self.done);
         }
@@ -306,6 +395,7 @@ impl Run<'_> {
         let more = self.hooks.next_phase(self.parameters);
         if more {
             self.done = Progress { phase: self.done.phase + 1, step: 0 };
+            self.best = None;
             (self.optimizer, self.gradients) = (new_optimizer(self.settings), Gradients::default());
         }
         more
@@ -349,6 +439,7 @@ mod tests {
             tokens: 0,
             skipped,
             seconds,
+            evaluation: None,
         };
         let steps = [(1, 8.0, 9.0, 1), (1, 4.0, 1.0, 0), (2, 3.0, 4.0, 2), (2, 2.0, 2.0, 0)];
         let report = Report { steps: steps.map(step).to_vec(), phases: 2, ..Report::default() };

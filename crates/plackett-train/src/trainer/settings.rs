@@ -36,6 +36,17 @@ pub struct Settings {
     pub seed: u64,
     /// Steps between two checkpoints; 0 for none.
     pub checkpoint: usize,
+    /// Steps between two evaluations on examples that are not learned from, of which the best one says which weights are left; 0 for none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub evaluate: usize,
+    /// Evaluations without gain after which a phase of the training stops; 0 for any number.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub patience: usize,
+}
+
+/// What stands in no file that was written before there was such a setting.
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 impl Default for Settings {
@@ -55,6 +66,8 @@ impl Default for Settings {
             dropout: 0.0,
             seed: 1,
             checkpoint: 100,
+            evaluate: 0,
+            patience: 0,
         }
     }
 }
@@ -82,6 +95,11 @@ impl Settings {
         }
         if !(0.0..1.0).contains(&self.dropout) || !(0.0..1.0).contains(&self.beta2) {
             return refused("dropout and beta2: a number from 0 and below 1 is expected");
+        }
+        if self.patience > 0 && self.evaluate == 0 {
+            return refused(
+                "patience: counts evaluations, and there are none; set evaluate to the steps between two",
+            );
         }
         Ok(())
     }

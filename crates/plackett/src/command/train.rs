@@ -12,8 +12,8 @@ use plackett::content_hash;
 use plackett_core::formats::atomic;
 use plackett_train::Compute;
 use plackett_train::trainer::{
-    ADAPTER, CHECKPOINT, DepthMeasure, Outcome as Learned, RankingExample, StepRecord, TextExample,
-    keep_negatives, read_ranking_examples, read_text_examples,
+    ADAPTER, CHECKPOINT, DepthMeasure, Evaluated, Outcome as Learned, RankingExample, StepRecord,
+    TextExample, keep_negatives, read_ranking_examples, read_text_examples,
 };
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -366,9 +366,23 @@ fn write_card(
     if let Some([before, after]) = measured.ndcg {
         let _ = write!(card, " Their nDCG@10 went from {before:.4} to {after:.4}.");
     }
+    if let Some(evaluated) = &learned.report.evaluated {
+        let _ = write!(card, " {}", evaluated_sentence(evaluated));
+    }
     let _ = write!(card, "{}", depth_table(&measured.depths));
     let _ = write!(card, "\n\n```toml\n{}```\n", toml::to_string(file)?);
     Ok(atomic::write(&arguments.output.join("README.md"), |out| write!(out, "{card}"))?)
+}
+
+/// Which step was best and whether the training stopped for want of a better one.
+fn evaluated_sentence(evaluated: &Evaluated) -> String {
+    let Evaluated { measure, best, value, stopped, .. } = evaluated;
+    let stopped = stopped.map_or_else(String::new, |step| {
+        format!(
+            "; it stopped after step {step}, since none of the evaluations that `patience` allows was better"
+        )
+    });
+    format!("The {measure} was best after step {best}, {value:.4}, and those weights are saved{stopped}.")
 }
 
 /// What each depth makes of the validation examples before and after, as a table; nothing without such examples.
@@ -417,6 +431,9 @@ fn say(
     if let Some([before, after]) = measured.ndcg {
         output.print(&format!("validation nDCG@10 {before:.4} before, {after:.4} after\n"))?;
     }
+    if let Some(evaluated) = &learned.report.evaluated {
+        output.print(&format!("{}\n", evaluated_sentence(evaluated)))?;
+    }
     output.print(depth_table(&measured.depths).trim_start())?;
     let prefix = if arguments.output.is_absolute() { "" } else { "./" };
     let model = arguments.output.display();
@@ -451,6 +468,10 @@ fn document(arguments: &Arguments, (learned, measured): (&Learned, &Measured), d
         "cut": learned.cut.pairs,
         "ranks": learned.ranks.iter().map(|(name, rank)| json!({"layer": name, "rank": rank})).collect::<Vec<_>>(),
     });
+    if let Some(Evaluated { measure, phase, best, value, stopped }) = &learned.report.evaluated {
+        document["evaluated"] =
+            json!({"measure": measure, "phase": phase, "best": best, "value": value, "stopped": stopped});
+    }
     if let Some(adapter) = saved_adapter(arguments) {
         document["adapter"] = json!(adapter);
     }

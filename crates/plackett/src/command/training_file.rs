@@ -112,6 +112,12 @@ impl TrainingFile {
                 path.display()
             );
         }
+        if file.settings.evaluate > 0 && file.validation.is_none() {
+            bail!(
+                "{}: evaluate: there are no examples to evaluate on; name a file as `validation`, or leave evaluate out",
+                path.display()
+            );
+        }
         if let Some(problem) = file.method.as_ref().and_then(|method| method_of(method).err()) {
             bail!("{}, line {}: method: {problem}", path.display(), line_of(&text, "method"));
         }

@@ -102,6 +102,33 @@ fn a_trained_model_ranks() {
 }
 
 #[test]
+fn a_training_that_is_evaluated_leaves_its_best_weights() {
+    let settings = SETTINGS.replace("steps = 12", "steps = 40").replace("3e-3", "5e-2");
+    let evaluated = format!("{settings}evaluate = 2\npatience = 3\n");
+    let folder = prepared(&format!("validation = \"train.jsonl\"\n{HEAD}{LORA}{evaluated}"));
+    let done = train(folder.path(), "ranker").expect(0).json();
+    let found = &done["evaluated"];
+    assert_eq!((&found["measure"], &found["phase"]), (&json!("validation loss"), &json!(1)));
+    // What is saved is what was measured after the best step.
+    assert_eq!(found["value"], done["validation"][1]);
+    let [best, steps] = [&found["best"], &done["steps"]].map(|step| step.as_u64().unwrap());
+    assert!(best.is_multiple_of(2) && best <= steps, "{done}");
+    match found["stopped"].as_u64() {
+        Some(stopped) => assert_eq!((stopped, stopped), (steps, best + 6)),
+        None => assert_eq!(steps, 40),
+    }
+    let page = std::fs::read_to_string(folder.path().join("ranker/training.html")).unwrap();
+    assert_eq!(page.matches("<svg").count(), 4);
+    assert!(page.contains("Evaluations") && page.contains("best step"), "{page}");
+    let card = std::fs::read_to_string(folder.path().join("ranker/README.md")).unwrap();
+    assert!(card.contains(&format!("validation loss was best after step {best}")), "{card}");
+    let again = plackett(folder.path(), &["train", "t.toml", "-o", "ranker"]).expect(0);
+    assert!(again.stdout.contains(&format!("was best after step {best}")), "{}", again.stdout);
+    let folder = prepared(&format!("{HEAD}{evaluated}"));
+    assert!(refused(folder.path(), "out").contains("evaluate: there are no examples to evaluate on"));
+}
+
+#[test]
 fn a_killed_training_goes_on_to_the_same_bits() {
     let settings = SETTINGS.replace("steps = 12", "steps = 60");
     let sparse = "[trained]\nadapter = \"lt-sft(k=40)\"\n";
@@ -142,6 +169,7 @@ fn what_is_wrong_is_said_before_training() {
         (format!("{HEAD}[settings]\nrate = nan\n"), vec!["t.toml", "rate"]),
         (format!("{HEAD}[settings]\nbatch = 99999999\n"), vec!["batch", "from 1 to 65536"]),
         (format!("{HEAD}[settings]\ndecay = nan\n"), vec!["decay"]),
+        (format!("{HEAD}[settings]\npatience = 2\n"), vec!["patience", "set evaluate"]),
         ("tokens = 0\n".into(), vec!["tokens", "from 8"]),
         ("objective = \"margin-mse\"\n".into(), vec!["`what purrs`", "scores of a teacher", "add them"]),
         ("objective = \"language\"\n".into(), vec!["log-probabilities of tokens", "choose an objective"]),
