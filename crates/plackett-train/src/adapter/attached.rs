@@ -4,7 +4,7 @@ use super::bottleneck::{Bottleneck, Nice};
 use super::fila::Importance;
 use super::peft::{LoraWeights, PeftRanks};
 use super::peft_files::PeftFiles;
-use super::site::fingerprint;
+use super::site::{fingerprint, weights_hash};
 use super::sparse::SparseDifference;
 use super::{Adaptable, Configured, Site, Targets};
 use crate::TrainError;
@@ -13,8 +13,8 @@ use crate::tape::{Buffer, Gradients, ParameterId, Parameters, Tape, Var};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// What the layers with one adapter share while the model runs.
 #[derive(Debug)]
@@ -165,6 +165,8 @@ pub struct Attached {
     shared: Arc<Shared>,
     /// The weights before they were merged.
     originals: Vec<(ParameterId, Arc<Buffer>)>,
+    /// The weights of the layers as the adapter found them, and their hash once it was asked for.
+    base: (Vec<Arc<Buffer>>, OnceLock<String>),
 }
 
 impl Attached {
@@ -174,11 +176,11 @@ impl Attached {
         seed: u64,
         method: Box<dyn Method>,
         (sites, linears): (Vec<Site>, Vec<String>),
-        parameters: Vec<ParameterId>,
+        (parameters, base): (Vec<ParameterId>, Vec<Arc<Buffer>>),
         shared: Arc<Shared>,
     ) -> Attached {
-        let originals = Vec::new();
-        Attached { configured, targets, seed, method, sites, linears, parameters, shared, originals }
+        let (originals, base) = (Vec::new(), (base, OnceLock::new()));
+        Attached { configured, targets, seed, method, sites, linears, parameters, shared, originals, base }
     }
 
     /// The layers with an adapter, in order.
@@ -205,6 +207,15 @@ impl Attached {
     /// Names and shapes of what it was made for, as SHA-256 in hexadecimal.
     pub fn fingerprint(&self) -> String {
         fingerprint(self.sites.iter().map(|site| (site.name.as_str(), site.outputs, site.inputs)))
+    }
+
+    /// The weights of the layers that it was put on, as SHA-256 in hexadecimal: tells one base from another of the same shapes.
+    pub fn base_hash(&self) -> &str {
+        let (weights, hash) = &self.base;
+        hash.get_or_init(|| {
+            let named = self.sites.iter().zip(weights);
+            weights_hash(named.map(|(site, weight)| (site.name.as_str(), &weight[..])))
+        })
     }
 
     /// Says that another pass of the model begins, so that dropout leaves out other numbers.
