@@ -92,6 +92,11 @@ pub(crate) trait Method: Debug + Send + Sync {
         None
     }
 
+    /// What tells the phase from the others, and how many numbers are left, where each phase leaves an adapter of its own size.
+    fn member(&self, _parameters: &Parameters) -> Option<(String, usize)> {
+        None
+    }
+
     /// What a checkpoint needs beside the parameters.
     fn state(&self) -> Vec<u8> {
         Vec::new()
@@ -237,6 +242,12 @@ impl Attached {
     /// optimiser and a new schedule: the next threshold of SoRA's scheduler, the sparse phase of LT-SFT.
     pub fn next_phase(&mut self, parameters: &mut Parameters) -> bool {
         self.method.next_phase(parameters)
+    }
+
+    /// What tells the phase from the others, as `xi = 0.3`, and how many numbers are left of the adapter; `None` where its phases do not
+    /// leave a family of adapters.
+    pub fn member(&self, parameters: &Parameters) -> Option<(String, usize)> {
+        self.method.member(parameters)
     }
 
     /// What a checkpoint of a training needs beside the parameters: the phase, and which numbers are trained in it.

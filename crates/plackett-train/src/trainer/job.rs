@@ -2,6 +2,7 @@
 
 use super::evaluation::Evaluation;
 use super::examples::RankingExample;
+use super::phases::{PHASE_ADAPTER, PhaseMember};
 use super::run::{Hooks, Report, mean_loss, train_evaluated};
 use super::trained::{Trained, parse_objective, ranks_of};
 use super::{CrossEncoder, RankingTask, Settings, StepRecord};
@@ -96,6 +97,16 @@ impl Hooks for Attached {
 
     fn next_phase(&mut self, parameters: &mut Parameters) -> bool {
         Attached::next_phase(self, parameters)
+    }
+
+    fn save_phase(&self, parameters: &Parameters, folder: &Path) -> Result<Option<PhaseMember>, TrainError> {
+        let Some((setting, size)) = self.member(parameters) else { return Ok(None) };
+        std::fs::create_dir_all(folder).map_err(|source| TrainError::file(folder, source))?;
+        let own = self.parameters();
+        let heads = parameters.iter().filter(|(id, parameter)| parameter.trainable && !own.contains(id));
+        let heads: Vec<ParameterId> = heads.map(|(id, _)| id).collect();
+        self.save(parameters, &folder.join(PHASE_ADAPTER), &heads)?;
+        Ok(Some(PhaseMember { setting, size, ranks: ranks_of(Some(self), parameters) }))
     }
 
     fn state(&self) -> Vec<u8> {

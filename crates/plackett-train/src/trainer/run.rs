@@ -5,6 +5,7 @@ use super::checkpoint::{self, Progress, State};
 use super::evaluation::{Best, Evaluated, Evaluation};
 use super::log::{StepLog, StepRecord};
 use super::order::Order;
+use super::phases::{self, PhaseMember, PhaseRecord, phase_folder};
 use super::{Settings, Task};
 use crate::TrainError;
 use crate::nn::Mode;
@@ -34,6 +35,19 @@ pub trait Hooks {
     /// schedule.
     fn next_phase(&mut self, _parameters: &mut Parameters) -> bool {
         false
+    }
+
+    /// Writes what the adapter is at the end of a phase into a folder, where each phase leaves one of another size, and says what it
+    /// is; `None` where there is one at the end of all alone.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    fn save_phase(
+        &self,
+        _parameters: &Parameters,
+        _folder: &Path,
+    ) -> Result<Option<PhaseMember>, TrainError> {
+        Ok(None)
     }
 
     /// What a checkpoint needs beside the parameters.
@@ -70,6 +84,8 @@ pub struct Report {
     pub ended: bool,
     /// What evaluations found, and where the last phase was stopped for want of gain; `None` without evaluations.
     pub evaluated: Option<Evaluated>,
+    /// What each phase has left in a folder of its own, where the adapter is another one after each.
+    pub members: Vec<PhaseRecord>,
 }
 
 impl Report {
@@ -169,6 +185,7 @@ pub fn train_evaluated(
     loop {
         run.phase(progress)?;
         run.take_best();
+        run.keep_phase()?;
         if run.report.ended || !run.next_phase() {
             break;
         }
@@ -215,7 +232,7 @@ impl Run<'_> {
         if let Some(state) = checkpoint::load(folder, self.parameters, &mut self.optimizer, identity)? {
             self.hooks.set_state(&state.adapter)?;
             (self.done, self.saved) = (state.progress, Some(state.progress));
-            self.best = state.best;
+            (self.best, self.report.members) = (state.best, phases::before(folder, state.progress.phase)?);
             // What had a gradient once has one of zeros in a step that does not reach it, and the optimiser moves it on.
             for (id, [first, _]) in self.optimizer.moments() {
                 self.gradients.insert(id, vec![0.0; first.len()]);
@@ -254,22 +271,43 @@ impl Run<'_> {
     /// Evaluates the model after a step where it is time to, and remembers the best weights.
     fn evaluate(&mut self, record: &mut StepRecord) -> Result<(), TrainError> {
         let (every, step) = (self.settings.evaluate, self.done.step);
-        let Some(evaluation) = &mut self.evaluation else { return Ok(()) };
         if every == 0 || !(step.is_multiple_of(every) || step == self.steps) {
             return Ok(());
         }
+        let Some((value, greater_is_better)) = self.measure()? else { return Ok(()) };
+        let best = Best::after(self.best.take(), (step, value), greater_is_better, self.parameters);
+        (record.evaluation, self.best) = (Some(value), Some(best));
+        Ok(())
+    }
+
+    /// What the evaluation makes of the weights as they are, and whether a greater value is better; `None` without one.
+    fn measure(&mut self) -> Result<Option<(f64, bool)>, TrainError> {
+        let Some(evaluation) = &mut self.evaluation else { return Ok(None) };
         let parameters: &Parameters = self.parameters;
+        let step = self.done.step;
         let value = (evaluation.value)(parameters)?;
-        if !value.is_finite() {
-            return Err(TrainError::Model(format!(
+        match value.is_finite() {
+            true => Ok(Some((value, evaluation.greater_is_better))),
+            false => Err(TrainError::Model(format!(
                 "the {} after step {step} is {value}, which is no number: lower the learning rate or clip gradients, and train into \
                  another folder",
                 evaluation.measure
-            )));
+            ))),
         }
-        let greater_is_better = evaluation.greater_is_better;
-        let best = Best::after(self.best.take(), (step, value), greater_is_better, self.parameters);
-        (record.evaluation, self.best) = (Some(value), Some(best));
+    }
+
+    /// Keeps what the adapter is at the end of a phase, with its size and worth, where each phase leaves another one.
+    fn keep_phase(&mut self) -> Result<(), TrainError> {
+        let Some(folder) = self.place.0 else { return Ok(()) };
+        let phase = self.done.phase;
+        let own = phase_folder(folder, phase);
+        let Some(member) = self.hooks.save_phase(self.parameters, &own)? else { return Ok(()) };
+        let value = self.measure()?.map(|(value, _)| value);
+        let measure = self.evaluation.as_ref().map(|evaluation| evaluation.measure.to_string());
+        let PhaseMember { setting, size, ranks } = member;
+        let record = PhaseRecord { phase, setting, size, measured: measure.zip(value), ranks };
+        record.write(&own)?;
+        self.report.members.push(record);
         Ok(())
     }
 

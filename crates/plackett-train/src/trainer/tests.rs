@@ -104,7 +104,11 @@ fn copy(from: &Path, to: &Path) {
     std::fs::create_dir(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
-        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        let (path, to) = (entry.path(), to.join(entry.file_name()));
+        match path.is_dir() {
+            true => copy(&path, &to),
+            false => drop(std::fs::copy(path, to).unwrap()),
+        }
     }
 }
 
@@ -141,6 +145,7 @@ fn assert_kills_change_nothing(adapter: &str, phases: usize) {
         assert_eq!(outcome.report.resumed, done + 1);
         assert_eq!(losses(&outcome), losses(&whole));
         assert_eq!(outcome.ranks, whole.ranks);
+        assert_eq!(outcome.report.members, whole.report.members);
     }
 }
 
@@ -149,6 +154,34 @@ fn a_kill_in_any_phase_of_an_adapter_changes_nothing() {
     assert_kills_change_nothing("lt-sft(k=60, iterations=2, l1=0.1)", 4);
     assert_kills_change_nothing("sora(rank=4, xi=0/0.3)", 2);
     assert_kills_change_nothing("lora(rank=2, dropout=0.2)", 1);
+}
+
+#[test]
+fn each_threshold_of_sora_leaves_an_adapter_with_its_size_and_worth() {
+    let trained = Trained { adapter: "sora(rank=4, xi=0/0.3/9)".into(), ..Trained::default() };
+    let settings = Settings { batch: 2, steps: 3, checkpoint: 2, ..settings() };
+    let objective = "softmax-cross-entropy".into();
+    let job = RankingJob { objective, tokens: 32, trained, settings, ..RankingJob::default() };
+    let folder = tempfile::tempdir().unwrap();
+    let (work, output) = (folder.path().join("work"), folder.path().join("model"));
+    let (lists, compute) = (examples(), Compute::new(1));
+    let base = model("parity/bert");
+    let outcome = job.run(&base, (&lists, &lists), (&work, &output), "", &compute, &mut |_, _| {}).unwrap();
+    let members = &outcome.report.members;
+    let settings: Vec<&str> = members.iter().map(|member| member.setting.as_str()).collect();
+    assert_eq!(settings, ["xi = 0", "xi = 0.3", "xi = 9"]);
+    let sizes: Vec<usize> = members.iter().map(|member| member.size).collect();
+    assert!(sizes[0] > sizes[1] && sizes[1] > 0, "{sizes:?}");
+    assert_eq!(sizes[2], 0, "a threshold of 9 leaves no gate");
+    assert_eq!(members[2].ranks, outcome.ranks);
+    // What is left after the second phase is opened again, and is worth what was measured.
+    let mut parameters = Parameters::default();
+    let mut encoder = CrossEncoder::open(&base, &mut parameters, 32, 1).unwrap();
+    let path = phase_folder(&work, 2).join(PHASE_ADAPTER);
+    crate::adapter::open(&path, &mut parameters, &mut encoder.bert).unwrap();
+    let task = RankingTask::new(&encoder, &lists, parse_sum("softmax-cross-entropy").unwrap()).unwrap();
+    let loss = mean_loss(&task, &compute, &parameters, 2).unwrap();
+    assert_eq!(members[1].measured, Some(("validation loss".to_string(), loss)));
 }
 
 #[test]

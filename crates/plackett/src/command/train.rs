@@ -12,8 +12,9 @@ use plackett::content_hash;
 use plackett_core::formats::atomic;
 use plackett_train::Compute;
 use plackett_train::trainer::{
-    ADAPTER, CHECKPOINT, DepthMeasure, Evaluated, Outcome as Learned, RankingExample, StepRecord,
-    TextExample, keep_negatives, read_ranking_examples, read_text_examples,
+    ADAPTER, CHECKPOINT, DepthMeasure, Evaluated, Outcome as Learned, PHASE_ADAPTER, PhaseRecord,
+    RankingExample, StepRecord, TextExample, keep_negatives, phase_folder, read_ranking_examples,
+    read_text_examples,
 };
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -369,6 +370,7 @@ fn write_card(
     if let Some(evaluated) = &learned.report.evaluated {
         let _ = write!(card, " {}", evaluated_sentence(evaluated));
     }
+    let _ = write!(card, "{}", phase_table(&learned.report.members));
     let _ = write!(card, "{}", depth_table(&measured.depths));
     let _ = write!(card, "\n\n```toml\n{}```\n", toml::to_string(file)?);
     Ok(atomic::write(&arguments.output.join("README.md"), |out| write!(out, "{card}"))?)
@@ -383,6 +385,22 @@ fn evaluated_sentence(evaluated: &Evaluated) -> String {
         )
     });
     format!("The {measure} was best after step {best}, {value:.4}, and those weights are saved{stopped}.")
+}
+
+/// What the phases of an adapter have left, as a table; nothing where there is one adapter at the end of all.
+fn phase_table(members: &[PhaseRecord]) -> String {
+    let mut table = String::new();
+    for PhaseRecord { phase, setting, size, measured, .. } in members {
+        if table.is_empty() {
+            table
+                .push_str("\n\n| adapter after | numbers | measured | folder |\n| --- | --- | --- | --- |\n");
+        }
+        let measured =
+            measured.as_ref().map_or_else(String::new, |(name, value)| format!("{name} {value:.4}"));
+        let folder = phase_folder(Path::new(WORK), *phase);
+        let _ = writeln!(table, "| {setting} | {size} | {measured} | {} |", folder.display());
+    }
+    table
 }
 
 /// What each depth makes of the validation examples before and after, as a table; nothing without such examples.
@@ -434,6 +452,7 @@ fn say(
     if let Some(evaluated) = &learned.report.evaluated {
         output.print(&format!("{}\n", evaluated_sentence(evaluated)))?;
     }
+    output.print(phase_table(&learned.report.members).trim_start())?;
     output.print(depth_table(&measured.depths).trim_start())?;
     let prefix = if arguments.output.is_absolute() { "" } else { "./" };
     let model = arguments.output.display();
@@ -472,6 +491,9 @@ fn document(arguments: &Arguments, (learned, measured): (&Learned, &Measured), d
         document["evaluated"] =
             json!({"measure": measure, "phase": phase, "best": best, "value": value, "stopped": stopped});
     }
+    if !learned.report.members.is_empty() {
+        document["phases"] = phases(&arguments.output.join(WORK), &learned.report.members);
+    }
     if let Some(adapter) = saved_adapter(arguments) {
         document["adapter"] = json!(adapter);
     }
@@ -494,6 +516,21 @@ fn document(arguments: &Arguments, (learned, measured): (&Learned, &Measured), d
         document["depths"] = measured.map(measure).collect();
     }
     document
+}
+
+/// What the phases of an adapter have left, for scripts.
+fn phases(work: &Path, members: &[PhaseRecord]) -> Value {
+    let member = |member: &PhaseRecord| {
+        json!({
+            "phase": member.phase,
+            "setting": member.setting,
+            "numbers": member.size,
+            "measure": member.measured.as_ref().map(|(name, _)| name),
+            "value": member.measured.as_ref().map(|(_, value)| value),
+            "adapter": phase_folder(work, member.phase).join(PHASE_ADAPTER),
+        })
+    };
+    members.iter().map(member).collect()
 }
 
 #[cfg(test)]

@@ -129,6 +129,23 @@ fn a_training_that_is_evaluated_leaves_its_best_weights() {
 }
 
 #[test]
+fn phases_of_sora_leave_adapters_of_their_own() {
+    let sora = LORA.replace("lora(rank=2)", "sora(rank=2, xi=0/9)");
+    let folder = prepared(&format!("validation = \"train.jsonl\"\n{HEAD}{sora}{SETTINGS}"));
+    let done = train(folder.path(), "ranker").expect(0).json();
+    let phases = done["phases"].as_array().unwrap();
+    let of = |key: &str| -> Vec<&Value> { phases.iter().map(|phase| &phase[key]).collect() };
+    assert_eq!(of("setting"), [&json!("xi = 0"), &json!("xi = 9")]);
+    assert!(phases[0]["numbers"].as_u64().unwrap() > 0, "{done}");
+    assert_eq!((&phases[1]["numbers"], &phases[1]["value"]), (&json!(0), &done["validation"][1]));
+    for phase in phases {
+        assert!(folder.path().join(phase["adapter"].as_str().unwrap()).is_file(), "{phase}");
+    }
+    let card = std::fs::read_to_string(folder.path().join("ranker/README.md")).unwrap();
+    assert!(card.contains("| xi = 9 | 0 | validation loss "), "{card}");
+}
+
+#[test]
 fn a_killed_training_goes_on_to_the_same_bits() {
     let settings = SETTINGS.replace("steps = 12", "steps = 60");
     let sparse = "[trained]\nadapter = \"lt-sft(k=40)\"\n";
