@@ -253,7 +253,7 @@ fn claim(folder: &Path, identity: &str) -> anyhow::Result<TrainingLock> {
             )
         }
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error).context(shown),
-        Err(_) if !is_empty(folder).with_context(|| shown.clone())? => {
+        Err(_) if !is_unused(folder).with_context(|| shown.clone())? => {
             bail!(
                 "{shown}: there is something in this folder that would be mixed with the model; give another one"
             )
@@ -265,12 +265,24 @@ fn claim(folder: &Path, identity: &str) -> anyhow::Result<TrainingLock> {
     Ok(alone)
 }
 
-/// Whether a folder has nothing in it, or is not there.
-fn is_empty(folder: &Path) -> std::io::Result<bool> {
-    match std::fs::read_dir(folder) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
-        entries => Ok(entries?.next().is_none()),
+/// Whether a folder has nothing in it, or is not there, or has what a training leaves that was killed before it wrote down what it is.
+fn is_unused(folder: &Path) -> std::io::Result<bool> {
+    let is_begun = |name: &str| name == training_folder::LOCK || name.starts_with('.');
+    Ok(all_are(folder, |name| name == WORK)? && all_are(&folder.join(WORK), is_begun)?)
+}
+
+/// Whether what is said holds of the names of everything in a folder; of a folder that is not there it does.
+fn all_are(folder: &Path, of: impl Fn(&str) -> bool) -> std::io::Result<bool> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(true),
+        entries => entries?,
+    };
+    for entry in entries {
+        if !of(&entry?.file_name().to_string_lossy()) {
+            return Ok(false);
+        }
     }
+    Ok(true)
 }
 
 /// Names and contents of the files of examples.

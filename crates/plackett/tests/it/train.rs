@@ -1,6 +1,6 @@
 //! `plackett train` on a tiny BERT: from examples to a model that ranks, kills, and everything that can be wrong before.
 
-use crate::common::{Done, command, plackett};
+use crate::common::{Done, command, kill_when, plackett};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Stdio;
@@ -145,31 +145,66 @@ fn phases_of_sora_leave_adapters_of_their_own() {
     assert!(card.contains("| xi = 9 | 0 | validation loss "), "{card}");
 }
 
+/// Starts a command and kills it (signal 9 on Unix) after a time, if it has not ended by then.
+fn kill_after(folder: &Path, arguments: &[&str], delay: Duration) {
+    let quiet = || Stdio::null();
+    let mut child =
+        command(folder, arguments).stdin(quiet()).stdout(quiet()).stderr(quiet()).spawn().unwrap();
+    std::thread::sleep(delay);
+    let _ = child.kill();
+    child.wait().unwrap();
+}
+
 #[test]
 fn a_killed_training_goes_on_to_the_same_bits() {
     let settings = SETTINGS.replace("steps = 12", "steps = 60");
     let sparse = "[trained]\nadapter = \"lt-sft(k=40)\"\n";
     let folder = prepared(&format!("{HEAD}{sparse}{settings}"));
     train(folder.path(), "whole").expect(0);
-    let quiet = || Stdio::null();
-    let mut child = command(folder.path(), &["train", "t.toml", "-o", "killed"])
-        .stdin(quiet())
-        .stdout(quiet())
-        .stderr(quiet())
-        .spawn()
-        .unwrap();
-    let (start, checkpoint) = (Instant::now(), folder.path().join("killed/training/checkpoint.safetensors"));
-    while !checkpoint.exists() && child.try_wait().unwrap().is_none() {
-        assert!(start.elapsed() < Duration::from_secs(120), "there never was a checkpoint");
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    // On Unix this is signal 9.
-    child.kill().unwrap();
-    child.wait().unwrap();
+    let checkpoint = folder.path().join("killed/training/checkpoint.safetensors");
+    kill_when(folder.path(), &["train", "t.toml", "-o", "killed"], || checkpoint.exists());
     let done = train(folder.path(), "killed").expect(0).json();
     assert!(done["resumed"].as_u64().unwrap() >= 4, "{done}");
     assert_eq!(done["steps"], 120, "two phases");
     assert_eq!(weights(folder.path(), "killed"), weights(folder.path(), "whole"));
+}
+
+#[test]
+fn kills_at_any_time_and_on_any_number_of_threads_end_with_the_same_bits() {
+    let settings = SETTINGS.replace("steps = 12", "steps = 16").replace("checkpoint = 4", "checkpoint = 2");
+    let sparse = "[trained]\nadapter = \"lt-sft(k=40)\"\n";
+    let folder = prepared(&format!("{HEAD}{sparse}{settings}"));
+    let begun = Instant::now();
+    train(folder.path(), "whole").expect(0);
+    let most = begun.elapsed().as_micros() as u64;
+    let expected = weights(folder.path(), "whole");
+    // Moments from a fixed sequence: before the first step, between and in steps, while a checkpoint or the model is written.
+    let mut state = 0x2545_f491_u64;
+    for threads in ["1", "2"] {
+        for kill in 0..10 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let delay = Duration::from_micros((state >> 33) % most.max(1));
+            let arguments = ["train", "t.toml", "-o", "killed", "--threads", threads, "--json"];
+            kill_after(folder.path(), &arguments, delay);
+            let done = plackett(folder.path(), &arguments).expect(0).json();
+            assert_eq!(done["steps"], 32, "{threads} threads, kill {kill} after {delay:?}");
+            let weights = weights(folder.path(), "killed");
+            assert!(weights == expected, "{threads} threads, kill {kill} after {delay:?}");
+            std::fs::remove_dir_all(folder.path().join("killed")).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_training_that_was_killed_before_it_said_what_it_is_begins_again() {
+    let folder = prepared(&format!("{HEAD}{LORA}{SETTINGS}"));
+    std::fs::create_dir_all(folder.path().join("out/training")).unwrap();
+    write(folder.path(), "out/training/lock", "");
+    train(folder.path(), "out").expect(0);
+    // What is no such thing is left alone.
+    std::fs::create_dir_all(folder.path().join("other/training")).unwrap();
+    write(folder.path(), "other/training/notes.txt", "mine");
+    assert!(refused(folder.path(), "other").contains("there is something in this folder"));
 }
 
 #[test]
