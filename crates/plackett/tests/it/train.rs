@@ -280,6 +280,19 @@ fn records_without_a_meaning_are_named() {
     write(folder.path(), "train.jsonl", &examples(|_, _| 0.0));
     let said = refused(folder.path(), "out");
     assert!(said.contains("none of the 4 queries can teach"), "{said}");
+    // A text of a megabyte is read as far as `tokens` says, and is counted among those that were cut.
+    let folder = prepared(&format!("{HEAD}[settings]\nsteps = 1\nbatch = 5\n"));
+    let cut = |text: &str, output: &str| {
+        let candidates = json!([{"text": text, "label": 1}, {"text": "y", "label": 0}]);
+        let line = json!({"query": "x", "candidates": candidates});
+        write(folder.path(), "train.jsonl", &format!("{good}{line}\n"));
+        let done = train(folder.path(), output).expect(0).json();
+        (done["cut"].as_u64().unwrap(), done["warnings"].to_string())
+    };
+    let (few, _) = cut("cat", "short");
+    let (more, warnings) = cut(&"cat ".repeat(1 << 18), "long");
+    assert_eq!(more, few + 1);
+    assert!(warnings.contains(&format!("{more} of 18 pairs")), "{warnings}");
 }
 
 #[test]
