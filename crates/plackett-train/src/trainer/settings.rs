@@ -4,29 +4,36 @@ use crate::TrainError;
 use crate::optimizer::Schedule;
 use serde::{Deserialize, Serialize};
 
-/// Settings of a training, as in the table `[settings]` of a training file.
+/// Settings of a training, as in the table `[settings]` of a training file. Where Hugging Face's trainer has another name for one, that is read
+/// too.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Examples (lists, texts) of a batch.
+    #[serde(alias = "batch_size")]
     pub batch: usize,
     /// Batches whose gradients make one step.
+    #[serde(alias = "gradient_accumulation_steps")]
     pub accumulate: usize,
     /// How often all examples are seen, where `steps` is not given.
     pub epochs: f64,
     /// Steps; 0 for as many as `epochs` asks for.
     pub steps: usize,
     /// The learning rate.
+    #[serde(alias = "learning_rate")]
     pub rate: f32,
     /// The learning rate of parameters that are new (heads); 0 for that of the others.
     pub head_rate: f32,
     /// Steps over which the learning rate rises.
+    #[serde(alias = "warmup_steps")]
     pub warmup: usize,
     /// How it goes on.
     pub schedule: Schedule,
     /// Greatest norm of the gradients; 0 for any.
+    #[serde(alias = "max_grad_norm")]
     pub clip: f32,
     /// Weight decay.
+    #[serde(alias = "weight_decay")]
     pub decay: f32,
     /// How much of the mean of squared gradients stays.
     pub beta2: f32,
@@ -35,6 +42,7 @@ pub struct Settings {
     /// From which the order of the examples, dropout and new weights follow.
     pub seed: u64,
     /// Steps between two checkpoints; 0 for none.
+    #[serde(alias = "save_steps")]
     pub checkpoint: usize,
     /// Steps between two evaluations on examples that are not learned from, of which the best one says which weights are left; 0 for none.
     #[serde(skip_serializing_if = "is_zero")]
@@ -140,6 +148,19 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_other_trainers_are_those_of_the_settings() {
+        let read = |text: &str| serde_json::from_str::<Settings>(text);
+        let others = r#"{"batch_size": 2, "gradient_accumulation_steps": 3, "learning_rate": 0.5, "warmup_steps": 4, "max_grad_norm": 0.25,
+            "weight_decay": 0.125, "save_steps": 5}"#;
+        let own = r#"{"batch": 2, "accumulate": 3, "rate": 0.5, "warmup": 4, "clip": 0.25, "decay": 0.125, "checkpoint": 5}"#;
+        let settings = read(others).unwrap();
+        assert_eq!(settings, read(own).unwrap());
+        assert_eq!((settings.batch, settings.clip, settings.checkpoint), (2, 0.25, 5));
+        // Both names of one setting do not go together.
+        assert!(read(r#"{"rate": 0.5, "learning_rate": 0.25}"#).unwrap_err().to_string().contains("rate"));
+    }
 
     #[test]
     fn what_would_change_nothing_in_a_decoder_is_refused() {

@@ -208,6 +208,27 @@ fn a_training_that_was_killed_before_it_said_what_it_is_begins_again() {
 }
 
 #[test]
+fn names_of_other_trainers_are_read() {
+    let folder = prepared(&format!("{HEAD}{LORA}{SETTINGS}"));
+    train(folder.path(), "own").expect(0);
+    let [head, lora, settings] = [
+        HEAD.replace("tokens", "max_length"),
+        LORA.replace("targets", "target_modules"),
+        SETTINGS
+            .replace("batch", "batch_size")
+            .replace("rate", "learning_rate")
+            .replace("checkpoint", "save_steps"),
+    ];
+    write(folder.path(), "t.toml", &training(TINY, &format!("{head}{lora}{settings}")));
+    // The same training, which has nothing left to do.
+    let again = train(folder.path(), "own").expect(0).json();
+    assert_eq!(again["resumed"], json!(12));
+    write(folder.path(), "t.toml", &training(TINY, &format!("{HEAD}{SETTINGS}batch_size = 2\n")));
+    let said = refused(folder.path(), "other");
+    assert!(said.contains("`batch` is given twice"), "{said}");
+}
+
+#[test]
 fn what_is_wrong_is_said_before_training() {
     let lora = |text: &str| LORA.replace("lora(rank=2)", text);
     let unlabelled = "negatives = 2\n";
