@@ -276,8 +276,35 @@ fn a_cross_encoder_learns_four_lists() {
 
 #[test]
 fn a_decoder_has_the_log_probabilities_of_the_inference_engine() {
-    let folder = tiny_llama();
-    let directory = folder.path();
+    let llama = tiny_llama();
+    assert_log_probabilities(llama.path());
+    let qwen = without_windows("golden/decoder/qwen2");
+    let saved = assert_log_probabilities(qwen.path());
+    let config = std::fs::read_to_string(saved.path().join("config.json")).unwrap();
+    assert!(config.contains("\"qwen2\"") && !config.contains("qkv_bias"), "{config}");
+    // It has biases, and they are learned.
+    let mut parameters = Parameters::default();
+    LanguageModel::open(saved.path(), &mut parameters).unwrap();
+    let bias = parameters.find("model.layers.1.self_attn.k_proj.bias").unwrap();
+    assert!(parameters[bias].trainable && parameters[bias].value.iter().any(|x| *x != 0.0));
+    assert!(parameters.find("model.layers.1.self_attn.o_proj.bias").is_none());
+}
+
+/// A golden decoder whose layers see everything.
+fn without_windows(name: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["model.safetensors", "tokenizer.json"] {
+        std::fs::copy(model(name).join(file), folder.path().join(file)).unwrap();
+    }
+    let config = std::fs::read_to_string(model(name).join("config.json")).unwrap();
+    let whole = config.replace("\"use_sliding_window\": true", "\"use_sliding_window\": false");
+    assert_ne!(whole, config);
+    std::fs::write(folder.path().join("config.json"), whole).unwrap();
+    folder
+}
+
+/// Compares the decoder of a directory, and what is saved of it, with the inference engine.
+fn assert_log_probabilities(directory: &Path) -> tempfile::TempDir {
     let mut parameters = Parameters::default();
     let mut decoder = LanguageModel::open(directory, &mut parameters).unwrap();
     let tokens = decoder.encode("the cat sat on the mat and").unwrap();
@@ -295,6 +322,7 @@ fn a_decoder_has_the_log_probabilities_of_the_inference_engine() {
             assert!((ours - theirs).abs() < 1e-3, "{ours} {theirs}");
         }
     }
+    saved
 }
 
 #[test]
@@ -376,4 +404,8 @@ fn what_a_decoder_has_that_is_not_trained_here_is_refused() {
     let mut parameters = Parameters::default();
     let error = LanguageModel::open(&model("golden/decoder/llama"), &mut parameters).err().unwrap();
     assert!(error.to_string().contains("rope_parameters"), "{error}");
+    let error = LanguageModel::open(&model("golden/decoder/qwen2"), &mut parameters).err().unwrap();
+    assert!(error.to_string().contains("use_sliding_window"), "{error}");
+    let error = LanguageModel::open(&model("golden/decoder/qwen3"), &mut parameters).err().unwrap();
+    assert!(error.to_string().contains("family `qwen3`"), "{error}");
 }

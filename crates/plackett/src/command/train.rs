@@ -9,12 +9,13 @@ use super::{Global, Outcome, Output, training_page};
 use anyhow::{Context, bail};
 use clap::Args;
 use plackett::content_hash;
+use plackett::pipeline::is_decoder;
 use plackett_core::formats::atomic;
 use plackett_train::Compute;
 use plackett_train::trainer::{
-    ADAPTER, CHECKPOINT, DepthMeasure, Evaluated, Outcome as Learned, PHASE_ADAPTER, PhaseRecord,
-    RankingExample, StepRecord, TextExample, keep_negatives, phase_folder, read_ranking_examples,
-    read_text_examples,
+    ADAPTER, CHECKPOINT, DepthMeasure, Evaluated, LanguageModel, Outcome as Learned, PHASE_ADAPTER,
+    PhaseRecord, RankingExample, StepRecord, TextExample, keep_negatives, phase_folder,
+    read_ranking_examples, read_text_examples,
 };
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -71,7 +72,10 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let job = file.job(kind);
     job.check().with_context(place)?;
     let weights = match is_decoder {
-        true => plackett_lm::store::fingerprint(&base).with_context(|| file.base.clone())?,
+        true => {
+            LanguageModel::check_base(&base).with_context(|| format!("base {}", file.base))?;
+            plackett_lm::store::fingerprint(&base).with_context(|| file.base.clone())?
+        }
         false => {
             check_base(&file, &base)?;
             content_hash::content(&base.join(WEIGHTS)).with_context(|| file.base.clone())?.sha256
@@ -161,21 +165,6 @@ struct Measured {
     depths: [Vec<DepthMeasure>; 2],
     /// nDCG@10 of lists, as the method orders them.
     ndcg: Option<[f64; 2]>,
-}
-
-/// Whether a model is a decoder that can be trained: a Llama, or a file of blocks.
-fn is_decoder(base: &Path) -> bool {
-    match std::fs::read(base.join("config.json")) {
-        Ok(config) => {
-            let config = serde_json::from_slice::<serde_json::Value>(&config).unwrap_or_default();
-            config["model_type"] == "llama"
-        }
-        Err(_) => {
-            let is_gguf = |path: &Path| path.extension().is_some_and(|ending| ending == "gguf");
-            let entries = std::fs::read_dir(base).into_iter().flatten().flatten();
-            is_gguf(base) || entries.into_iter().any(|entry| is_gguf(&entry.path()))
-        }
-    }
 }
 
 /// Checks that the base of a cross-encoder has weights of its own.

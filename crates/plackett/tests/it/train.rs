@@ -322,6 +322,11 @@ fn bases_and_folders_that_cannot_be_are_refused() {
     write(folder.path(), "t.toml", &training(ROUNDED, HEAD));
     let said = refused(folder.path(), "out");
     assert!(said.contains("is rounded") && said.contains("give the model that"), "{said}");
+    // A decoder of a family that is not trained is not taken for a BERT.
+    let qwen = concat!(env!("CARGO_MANIFEST_DIR"), "/../plackett-lm/tests/golden/decoder/qwen3");
+    write(folder.path(), "t.toml", &training(qwen, ""));
+    let said = refused(folder.path(), "out");
+    assert!(said.contains("family `qwen3` cannot be trained yet") && said.contains("`qwen2`"), "{said}");
     // What ended so is nobody's training.
     write(folder.path(), "t.toml", &training(TINY, &format!("{HEAD}{SETTINGS}")));
     train(folder.path(), "out").expect(0);
