@@ -97,8 +97,8 @@ mod tests {
         let task = Slopes { weight, examples: vec![(1, 1.0), (9, 3.0), (0, 5.0)] };
         for place in [(3, 1), (1, 3)] {
             let step = first_step(&task, &parameters, place);
-            assert!((step.loss - 5.6).abs() < 1e-6, "{place:?}: {step:?}");
-            assert!((step.gradient_norm - 2.8).abs() < 1e-6, "{place:?}: {step:?}");
+            assert!((step.loss - 5.6).abs() < 2e-6, "{place:?}: {step:?}");
+            assert!((step.gradient_norm - 2.8).abs() < 2e-6, "{place:?}: {step:?}");
         }
         let nothing = Slopes { weight, examples: vec![(0, 5.0)] };
         assert_eq!(first_step(&nothing, &parameters, (1, 2)).gradient_norm, 0.0);

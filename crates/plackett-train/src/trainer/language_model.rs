@@ -305,8 +305,10 @@ impl LanguageModel {
             true => (QWEN2, "Qwen2ForCausalLM"),
             false => (LLAMA, "LlamaForCausalLM"),
         };
-        // The family says it.
-        config.as_object_mut().and_then(|config| config.remove("qkv_bias"));
+        if let Some(config) = config.as_object_mut() {
+            // The family says it.
+            config.remove("qkv_bias");
+        }
         config["model_type"] = family.into();
         config["architectures"] = serde_json::json!([class]);
         config["hidden_act"] = "silu".into();

@@ -107,7 +107,9 @@ fn copy(from: &Path, to: &Path) {
         let (path, to) = (entry.path(), to.join(entry.file_name()));
         match path.is_dir() {
             true => copy(&path, &to),
-            false => drop(std::fs::copy(path, to).unwrap()),
+            false => {
+                std::fs::copy(path, to).unwrap();
+            }
         }
     }
 }
