@@ -4,7 +4,7 @@ use super::bottleneck::{Bottleneck, Nice};
 use super::fila::Importance;
 use super::peft::{LoraWeights, PeftRanks};
 use super::peft_files::PeftFiles;
-use super::site::fingerprint;
+use super::site::{fingerprint, weights_hash};
 use super::sparse::SparseDifference;
 use super::{Adaptable, Configured, Site, Targets};
 use crate::TrainError;
@@ -13,8 +13,8 @@ use crate::tape::{Buffer, Gradients, ParameterId, Parameters, Tape, Var};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// What the layers with one adapter share while the model runs.
 #[derive(Debug)]
@@ -92,6 +92,11 @@ pub(crate) trait Method: Debug + Send + Sync {
         None
     }
 
+    /// What tells the phase from the others, and how many numbers are left, where each phase leaves an adapter of its own size.
+    fn member(&self, _parameters: &Parameters) -> Option<(String, usize)> {
+        None
+    }
+
     /// What a checkpoint needs beside the parameters.
     fn state(&self) -> Vec<u8> {
         Vec::new()
@@ -165,6 +170,8 @@ pub struct Attached {
     shared: Arc<Shared>,
     /// The weights before they were merged.
     originals: Vec<(ParameterId, Arc<Buffer>)>,
+    /// The weights of the layers as the adapter found them, and their hash once it was asked for.
+    base: (Vec<Arc<Buffer>>, OnceLock<String>),
 }
 
 impl Attached {
@@ -174,11 +181,11 @@ impl Attached {
         seed: u64,
         method: Box<dyn Method>,
         (sites, linears): (Vec<Site>, Vec<String>),
-        parameters: Vec<ParameterId>,
+        (parameters, base): (Vec<ParameterId>, Vec<Arc<Buffer>>),
         shared: Arc<Shared>,
     ) -> Attached {
-        let originals = Vec::new();
-        Attached { configured, targets, seed, method, sites, linears, parameters, shared, originals }
+        let (originals, base) = (Vec::new(), (base, OnceLock::new()));
+        Attached { configured, targets, seed, method, sites, linears, parameters, shared, originals, base }
     }
 
     /// The layers with an adapter, in order.
@@ -207,6 +214,15 @@ impl Attached {
         fingerprint(self.sites.iter().map(|site| (site.name.as_str(), site.outputs, site.inputs)))
     }
 
+    /// The weights of the layers that it was put on, as SHA-256 in hexadecimal: tells one base from another of the same shapes.
+    pub fn base_hash(&self) -> &str {
+        let (weights, hash) = &self.base;
+        hash.get_or_init(|| {
+            let named = self.sites.iter().zip(weights);
+            weights_hash(named.map(|(site, weight)| (site.name.as_str(), &weight[..])))
+        })
+    }
+
     /// Says that another pass of the model begins, so that dropout leaves out other numbers.
     pub fn begin_pass(&self, pass: u64) {
         self.shared.pass.store(pass, Ordering::Relaxed);
@@ -226,6 +242,12 @@ impl Attached {
     /// optimiser and a new schedule: the next threshold of SoRA's scheduler, the sparse phase of LT-SFT.
     pub fn next_phase(&mut self, parameters: &mut Parameters) -> bool {
         self.method.next_phase(parameters)
+    }
+
+    /// What tells the phase from the others, as `xi = 0.3`, and how many numbers are left of the adapter; `None` where its phases do not
+    /// leave a family of adapters.
+    pub fn member(&self, parameters: &Parameters) -> Option<(String, usize)> {
+        self.method.member(parameters)
     }
 
     /// What a checkpoint of a training needs beside the parameters: the phase, and which numbers are trained in it.

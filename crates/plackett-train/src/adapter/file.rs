@@ -36,6 +36,9 @@ pub struct AdapterHeader {
     pub layers: Vec<String>,
     /// The generator of the draws, and the first of them as a checksum; nothing where nothing is drawn again.
     pub basis: Option<(String, String)>,
+    /// SHA-256 of the weights of the layers that it was learned on; `None` in files of before there was such.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
     /// Heads that come with the adapter.
     #[serde(skip)]
     pub heads: Vec<String>,
@@ -94,7 +97,7 @@ impl File {
 /// Puts the adapter of a file on a model, with the heads that come with it.
 ///
 /// # Errors
-/// The file cannot be read or was made for a model of other shapes, or another generator draws here than there.
+/// The file cannot be read or was made for a model of other shapes or weights, or another generator draws here than there.
 pub fn open(
     path: &Path,
     parameters: &mut Parameters,
@@ -127,6 +130,7 @@ impl Attached {
             seed: self.seed,
             layers: layers.collect(),
             basis: self.method.basis_check().map(|check| (GENERATOR.to_string(), check)),
+            base: Some(self.base_hash().to_string()),
             heads: Vec::new(),
         }
     }
@@ -163,14 +167,16 @@ impl Attached {
         write_whole(path, &bytes.map_err(|error| form(error.to_string()))?)
     }
 
-    /// Takes over what was learned in a file that was made for layers of the same names and shapes, with the same options and,
+    /// Takes over what was learned in a file that was made for layers of the same names, shapes and weights, with the same options and,
     /// where matrices follow from it, the same seed; and heads, where the model has them.
     ///
     /// # Errors
     /// The file cannot be read, or was made for something else; the message says for what.
     pub fn load(&mut self, parameters: &mut Parameters, path: &Path) -> Result<(), TrainError> {
         if self.method.trains_base() {
-            return SparseDifference::open(path)?.apply(parameters, true);
+            let difference = SparseDifference::open(path)?;
+            difference.check_base(parameters)?;
+            return difference.apply(parameters, true);
         }
         if self.is_merged() {
             return Err(self.unable("is merged into the weights; unmerge it before another one is loaded"));
@@ -224,6 +230,11 @@ impl Attached {
         };
         if options.spec.name != self.configured.spec.name || fixed(&options) != fixed(&self.configured) {
             return Err(format!("holds `{}`, and the model has `{}`", header.adapter, own.adapter));
+        }
+        if header.base.is_some() && header.base != own.base {
+            return Err("was learned on another base: the layers have the same names and shapes and other weights; use the base that \
+                        it was learned with"
+                .into());
         }
         let (Some((generator, check)), Some((own_generator, own_check))) = (&header.basis, &own.basis) else {
             return Ok(());

@@ -185,7 +185,8 @@ impl Configured {
         }
         let added = parameters.iter().map(|(id, _)| id).skip(before.len()).collect();
         let linears = model.linears().iter().map(|linear| linear.name.clone()).collect();
-        let layers = (sites, linears);
+        let base = sites.iter().map(|site| parameters[site.weight].value.clone()).collect();
+        let (layers, added) = ((sites, linears), (added, base));
         let attached = Attached::new(self.clone(), targets.clone(), seed, method, layers, added, shared);
         attached.reattach(model);
         Ok(attached)

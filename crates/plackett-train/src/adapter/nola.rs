@@ -236,18 +236,17 @@ fn attach(request: Request) -> Result<Parts, TrainError> {
     let (k, l) = bases(&options);
     let rank = options.count("rank");
     let sites: Vec<Site> = choose(model, targets)?.iter().map(|linear| Site::of(linear)).collect();
-    let mut caches: HashMap<(u64, usize, usize), Arc<Vec<f32>>> = HashMap::new();
+    let mut caches: HashMap<(Stream, usize), Arc<Vec<f32>>> = HashMap::new();
     let (mut layers, mut streams) = (Vec::new(), Vec::new());
     for (place, site) in sites.iter().enumerate() {
         let stream = |factor| stream(seed, (place, site), options.switch("shared"), factor);
-        let owner = if options.switch("shared") { u64::MAX } else { place as u64 };
         let mut sum = |factor, shape: (usize, usize), count: usize, start, scale: f32| {
             let basis = stream(factor);
             streams.push(basis);
             let numbers = count * shape.0 * shape.1;
             let cache = options.switch("cache").then(|| {
-                let key = (owner << 2 | factor as u64, shape.0, shape.1);
-                caches.entry(key).or_insert_with(|| Arc::new(init::uniform(basis, numbers, 1.0))).clone()
+                let kept = caches.entry((basis, numbers));
+                kept.or_insert_with(|| Arc::new(init::uniform(basis, numbers, 1.0))).clone()
             });
             let scale = scale / (count as f32).sqrt();
             Arc::new(Sum { shape, count, basis, start, scale, chunk: options.count("chunk"), cache })
@@ -296,6 +295,23 @@ mod tests {
         let whole = made(&sum(9, 9, false), 1);
         for (chunk, cached, workers) in [(1, false, 1), (7, false, 2), (9, true, 1), (100, false, 3)] {
             assert_eq!(made(&sum(chunk, 9, cached), workers), whole, "{chunk} {cached} {workers}");
+        }
+    }
+
+    #[test]
+    fn what_is_kept_in_memory_is_what_would_be_drawn() {
+        // Layers of 8 × 8, 12 × 8 and 8 × 12: some have as many numbers in A or in B, and yet streams of their own.
+        for shared in [false, true] {
+            let outputs = |cache: bool| {
+                let mut toy = Toy::bert();
+                let text = format!("nola(k=4, l=3, rank=2, shared={shared}, cache={cache})");
+                let attached = toy.attach(&text, "all");
+                toy.shake(&attached, 0.3);
+                toy.outputs()
+            };
+            let drawn = outputs(false);
+            assert_ne!(drawn, Toy::bert().outputs());
+            assert_eq!(outputs(true), drawn, "shared={shared}");
         }
     }
 

@@ -63,6 +63,33 @@ fn files_come_back_bit_for_bit_and_the_formulas_count() {
 }
 
 #[test]
+fn a_file_for_a_base_with_one_other_number_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("adapter.safetensors");
+    for text in all() {
+        let mut toy = Toy::bert();
+        let attached = toy.attach(&text, "all");
+        let Some(site) = attached.sites().last() else { continue };
+        attached.save(&toy.parameters, &path, &[]).unwrap();
+        let mut other = Toy::bert();
+        other.parameters[site.weight].values_mut()[5] += 1e-3;
+        let outputs = other.outputs();
+        let error = open(&path, &mut other.parameters, &mut other.bert).unwrap_err().to_string();
+        assert!(error.contains("another base"), "{text}: {error}");
+        assert_eq!(other.outputs(), outputs, "{text}: it is taken off again");
+        // Files of before there was such a hash are read as they were.
+        let mut bytes = std::fs::read(&path).unwrap();
+        let key = br#"\"base\":"#;
+        let at = bytes.windows(key.len()).position(|part| part == key).unwrap();
+        bytes[at + 2] = b'B';
+        std::fs::write(&path, bytes).unwrap();
+        let mut other = Toy::bert();
+        other.parameters[site.weight].values_mut()[5] += 1e-3;
+        open(&path, &mut other.parameters, &mut other.bert).unwrap();
+    }
+}
+
+#[test]
 fn taken_off_it_leaves_the_base_model() {
     for text in all() {
         let mut toy = Toy::bert();

@@ -192,6 +192,22 @@ pub(super) fn fingerprint<'s>(shapes: impl IntoIterator<Item = (&'s str, usize, 
     hasher.hex_digest()
 }
 
+/// Numbers that are hashed at a time.
+const HASHED: usize = 16 * 1024;
+
+/// SHA-256 over names and numbers, in hexadecimal: which weights something was made from.
+pub(super) fn weights_hash<'w>(weights: impl IntoIterator<Item = (&'w str, &'w [f32])>) -> String {
+    let mut hasher = Sha256::new();
+    for (name, numbers) in weights {
+        hasher.update_part(name);
+        hasher.update((numbers.len() as u64).to_le_bytes());
+        for part in numbers.chunks(HASHED) {
+            hasher.update(part.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>());
+        }
+    }
+    hasher.hex_digest()
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::testing::Toy;

@@ -155,6 +155,15 @@ impl Method for Sora {
         more
     }
 
+    /// Numbers of the matrices that are left: of each component with a gate a row of A and a column of B.
+    fn member(&self, parameters: &Parameters) -> Option<(String, usize)> {
+        if self.thresholds.len() < 2 {
+            return None;
+        }
+        let left = self.lora(parameters)?.layers.iter().map(|layer| layer.a.len() + layer.b.len()).sum();
+        Some((format!("xi = {}", self.thresholds[self.phase]), left))
+    }
+
     fn state(&self) -> Vec<u8> {
         (self.phase as u64).to_le_bytes().to_vec()
     }

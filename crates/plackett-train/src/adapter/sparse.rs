@@ -9,6 +9,7 @@ use super::{AdapterSpec, OptionKind, OptionSpec, OptionValues, Parts, Request};
 use crate::TrainError;
 use crate::random::Stream;
 use crate::tape::{Buffer, Gradients, ParameterId, Parameters};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Dense training, the K numbers that moved most, back to the start, and the same training of those alone.
@@ -241,13 +242,18 @@ impl Method for SparseFineTuning {
 
     fn difference(&self, parameters: &Parameters) -> Option<SparseDifference> {
         let mut difference = SparseDifference::default();
+        let mut start: BTreeMap<&str, &[f32]> = BTreeMap::new();
         for trained in &self.trained {
             let parameter = &parameters[trained.id];
             match trained.chosen {
-                Some(_) => difference.add_tensor(parameter, &trained.origin),
+                Some(_) => {
+                    difference.add_tensor(parameter, &trained.origin);
+                    start.insert(&parameter.name, &trained.origin);
+                }
                 None => difference.add_head(parameter),
             }
         }
+        difference.set_base(&start);
         Some(difference)
     }
 }
@@ -421,7 +427,7 @@ mod tests {
     fn differences_are_saved_applied_composed_and_reverted() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("difference.safetensors");
-        let (toy, attached) = trained("lt-sft(k=40)");
+        let (toy, mut attached) = trained("lt-sft(k=40)");
         attached.save(&toy.parameters, &path, &[]).unwrap();
         let first = SparseDifference::open(&path).unwrap();
         assert_eq!(first, attached.difference(&toy.parameters).unwrap());
@@ -447,6 +453,19 @@ mod tests {
         let mut toy = Toy::bert();
         first.plus(&second).apply(&mut toy.parameters, false).unwrap();
         super::super::testing::assert_close(&toy.outputs(), &both([&first, &second]), 1e-5);
+        // The base that it was learned with, and the same with one other number in a weight that it changes.
+        let mut other = Toy::bert();
+        first.check_base(&other.parameters).unwrap();
+        let mut moved = Toy::bert();
+        first.apply(&mut moved.parameters, false).unwrap();
+        let mut all = moved.parameters.iter();
+        let (id, _) = all.find(|(id, parameter)| parameter.value[..] != start[*id].value[..]).unwrap();
+        other.parameters[id].values_mut()[0] += 1e-3;
+        let error = first.check_base(&other.parameters).unwrap_err().to_string();
+        assert!(error.contains("another base"), "{error}");
+        assert!(
+            attached.load(&mut other.parameters, &path).unwrap_err().to_string().contains("another base")
+        );
         let mut decoder = Toy::llama();
         let error = first.apply(&mut decoder.parameters, false).unwrap_err().to_string();
         assert!(error.contains("has no"), "{error}");

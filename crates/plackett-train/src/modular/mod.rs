@@ -28,10 +28,11 @@ pub(crate) enum Module {
 }
 
 impl Module {
-    /// Opens a module's file. An adapter is put on the encoder; a difference is only read, and checked against its weights.
+    /// Opens a module's file. An adapter is put on the encoder; a difference is only read, and checked against its weights, to which nothing
+    /// was added yet.
     ///
     /// # Errors
-    /// The file is no module, or one of another encoder.
+    /// The file is no module, or one of another encoder, be it of the same shapes.
     pub(crate) fn open(
         path: &Path,
         parameters: &mut Parameters,
@@ -42,6 +43,7 @@ impl Module {
             Err(TrainError::Form { .. }) => {
                 let sparse = SparseDifference::open(path)?;
                 sparse.check(parameters, false)?;
+                sparse.check_base(parameters)?;
                 Ok(Module::Sparse(sparse))
             }
             Err(error) => Err(error),

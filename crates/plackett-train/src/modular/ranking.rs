@@ -52,6 +52,7 @@ impl RankingModuleJob {
         let mut parameters = Parameters::default();
         let mut model = CrossEncoder::open(base, &mut parameters, self.tokens, self.settings.seed)?;
         let below = language.map(|path| Module::open(path, &mut parameters, &mut model.bert)).transpose()?;
+        let start = parameters.clone();
         if let Some(Module::Sparse(difference)) = &below {
             difference.apply(&mut parameters, false)?;
         }
@@ -66,10 +67,14 @@ impl RankingModuleJob {
             train(&task, compute, &mut parameters, &self.settings, (None, ""), Some(hooks), progress)?;
         outcome.loss = f64::from(report.final_loss());
         // Of a sparse module what has changed counts, which may be less than it was given.
-        if let Ok(difference) = attached.difference(&parameters) {
-            outcome.trainable = difference.count();
+        match attached.difference(&parameters) {
+            Ok(difference) => {
+                outcome.trainable = difference.count();
+                // It is for the encoder, with whichever language below it.
+                difference.with_base(&start).save(output)?;
+            }
+            Err(_) => attached.save(&parameters, output, &heads)?,
         }
-        attached.save(&parameters, output, &heads)?;
         Ok(outcome)
     }
 

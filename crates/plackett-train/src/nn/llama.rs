@@ -1,5 +1,5 @@
-//! Llama (Touvron et al., 2023) and what is built like it (SmolLM2): a decoder with rotary positions, grouped queries, gated
-//! feed-forward networks and pre-normalisation.
+//! Llama (Touvron et al., 2023) and what is built like it (SmolLM2; Qwen2, which has biases on queries, keys and values): a decoder with rotary
+//! positions, grouped queries, gated feed-forward networks and pre-normalisation.
 
 use super::layers::load;
 use super::{Linear, Mode, TokenBatch, WeightSource, check_heads, embedding_noise};
@@ -39,6 +39,13 @@ pub struct LlamaConfig {
     /// Whether those of the feed-forward network have.
     #[serde(default)]
     pub mlp_bias: bool,
+    /// Whether queries, keys and values have them, whatever the layer after attention has (Qwen2).
+    #[serde(default, skip_serializing_if = "is_off")]
+    pub qkv_bias: bool,
+}
+
+fn is_off(flag: &bool) -> bool {
+    !flag
 }
 
 impl LlamaConfig {
@@ -62,6 +69,7 @@ impl LlamaConfig {
             tie_word_embeddings: false,
             attention_bias: false,
             mlp_bias: false,
+            qkv_bias: false,
         }
     }
 }
@@ -271,7 +279,11 @@ impl LlamaLayer {
         let input_norm = norm("input_layernorm")?;
         let inner_norm = norm("post_attention_layernorm")?;
         let mut linear = |part: &str, outputs: usize, inputs: usize| {
-            let bias = if part.starts_with("mlp") { config.mlp_bias } else { config.attention_bias };
+            let bias = match part {
+                "self_attn.o_proj" => config.attention_bias,
+                _ if part.starts_with("mlp") => config.mlp_bias,
+                _ => config.attention_bias || config.qkv_bias,
+            };
             Linear::load(parameters, source, &format!("{name}.{part}"), (outputs, inputs), bias)
         };
         Ok(LlamaLayer {

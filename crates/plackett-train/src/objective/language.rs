@@ -38,7 +38,12 @@ pub const LANGUAGE: ObjectiveSpec = ObjectiveSpec {
                 tokens.sequences[*sequence].clone().map(move |at| (at, -weight(at) * scale))
             });
             let value = weighted_sum(tape, tokens.log_probabilities, places);
-            Ok(Loss { value, used: taught.len(), skipped: skipped.len() })
+            let places_of = |sequence: &usize| tokens.sequences[*sequence].clone();
+            let used = match by_sequence {
+                true => taught.len(),
+                false => taught.iter().flat_map(places_of).filter(|at| weight(*at) > 0.0).count(),
+            };
+            Ok(Loss { value, used, skipped: skipped.len() })
         }))
     },
 };
@@ -73,7 +78,7 @@ pub const IMPORTANCE_AWARE: ObjectiveSpec = ObjectiveSpec {
             let all = tokens.sequences.iter().flat_map(Clone::clone);
             let value =
                 weighted_sum(tape, tokens.log_probabilities, all.map(|at| (at, -weight(at) / count as f32)));
-            Ok(Loss { value, used: tokens.sequences.len(), skipped: 0 })
+            Ok(Loss { value, used: count, skipped: 0 })
         }))
     },
 };
@@ -176,7 +181,11 @@ mod tests {
         let weighted =
             loss_of("language", |tokens| tokens.weights = Some(&[1.0, 3.0, 0.0, 0.0, 0.0])).unwrap();
         assert_close("weights", weighted.0, 1.75);
-        assert_eq!((weighted.1, weighted.2), (1, 1));
+        assert_eq!((weighted.1, weighted.2), (2, 1));
+        // What the mean is over: tokens, or sequences.
+        for (text, used) in [("language", 5), ("language(mean=sequences)", 2)] {
+            assert_eq!(loss_of(text, |_| ()).unwrap().1, used, "{text}");
+        }
         let nothing = loss_of("language", |tokens| tokens.weights = Some(&[0.0; 5])).unwrap();
         assert_eq!(nothing, (0.0, 0, 2));
     }
@@ -191,8 +200,9 @@ mod tests {
             assert!((weight - expected).abs() < 1e-3, "{weight} is not {expected}");
         }
         // α = 0.5: 2 · 1 + 0.5 · 2 + 1.630930 · 0.5 + 0.5 · 0.1 + 1.5 · 0.4 = 4.465465; / 5 = 0.893093.
-        let value = loss_of("importance-aware(alpha=0.5)", |tokens| tokens.ranks = Some(RANKS)).unwrap().0;
-        assert_close("importance", value, 0.893093);
+        let given = loss_of("importance-aware(alpha=0.5)", |tokens| tokens.ranks = Some(RANKS)).unwrap();
+        assert_close("importance", given.0, 0.893093);
+        assert_eq!(given.1, 5, "the mean is over tokens");
         // Weights of 1 for all are plain cross-entropy.
         let plain = loss_of("importance-aware", |tokens| tokens.ranks = Some(&[None; 5])).unwrap().0;
         assert_close("plain", plain, 0.8);

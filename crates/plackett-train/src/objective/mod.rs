@@ -278,7 +278,7 @@ impl<F: Fn(&Tape, &Batch) -> Result<Loss, Problem> + Send + Sync> Objective for 
 pub struct Loss {
     /// 1 × 1; where nothing could teach it is 0 and has no gradient.
     pub value: Var,
-    /// Lists, rows, sequences or pairs that it is the mean of.
+    /// Lists, rows, sequences, tokens or pairs that it is the mean of.
     pub used: usize,
     /// Those that could not teach: a single candidate, equal labels where an order is needed, a weight of 0.
     pub skipped: usize,

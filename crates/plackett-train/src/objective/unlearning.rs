@@ -34,7 +34,8 @@ pub const GRADIENT_ASCENT: ObjectiveSpec = ObjectiveSpec {
                 });
             }
             let value = tape.scale(&nll(tape, tokens, &forgotten), -1.0);
-            Ok(Loss { value, used: forgotten.len(), skipped: 0 })
+            let used = forgotten.iter().map(|at| tokens.sequences[*at].len()).sum();
+            Ok(Loss { value, used, skipped: 0 })
         }))
     },
 };

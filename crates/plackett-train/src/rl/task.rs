@@ -195,8 +195,7 @@ impl PolicyTask<'_> {
     /// What all credits of a step weigh together.
     fn terms(&self, rolled: &Rolled) -> Vec<Term> {
         let answers = rolled.worth.len().max(1) as f32;
-        let tokens: usize =
-            rolled.worth.iter().flat_map(|worth| &worth.credits).map(|credit| credit.tokens.len()).sum();
+        let tokens = rolled.credited_tokens();
         let (mut terms, mut start) = (Vec::new(), 0);
         for (at, worth) in rolled.worth.iter().enumerate() {
             for credit in worth.credits.iter().filter(|credit| !credit.tokens.is_empty()) {
@@ -222,6 +221,11 @@ impl Rolled {
             self.given.push(prompt.len());
         }
         self.worth.extend(worth);
+    }
+
+    /// Tokens that get any credit.
+    fn credited_tokens(&self) -> usize {
+        self.worth.iter().flat_map(|worth| &worth.credits).map(|credit| credit.tokens.len()).sum()
     }
 
     /// Makes means of the sums over so many groups.
@@ -283,6 +287,7 @@ impl Task for PolicyTask<'_> {
         let groups = examples.len() * self.together();
         let skipped = (rolled.record.without_advantage * groups as f64).round() as usize;
         let tokens = rolled.sequences.iter().map(Vec::len).sum();
-        Ok(StepLoss { value, tokens, used: groups - skipped, skipped })
+        let used = if self.by_token { rolled.credited_tokens() } else { rolled.worth.len() };
+        Ok(StepLoss { value, tokens, used, skipped })
     }
 }

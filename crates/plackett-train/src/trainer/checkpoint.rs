@@ -1,6 +1,7 @@
 //! Checkpoints: what is trained, the states of optimiser and adapter, and how far the training is, in one safetensors file
 //! that is there whole or not.
 
+use super::evaluation::Best;
 use crate::TrainError;
 use crate::files::write_whole;
 use crate::optimizer::AdamW;
@@ -8,12 +9,16 @@ use crate::tape::Parameters;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The file of the checkpoint, in the folder of a training.
 pub const CHECKPOINT: &str = "checkpoint.safetensors";
 
 /// The tensor with the state of the adapter.
 const ADAPTER: &str = "adapter.state";
+
+/// What names of the best weights begin with, and the entry of what is known of them.
+const BEST: &str = "best";
 
 /// How far a training is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,12 +40,14 @@ impl Progress {
 }
 
 /// What stands in a checkpoint beside the parameters and the optimiser's state.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct State {
     /// How far the training is.
     pub progress: Progress,
     /// What the adapter needs to go on.
     pub adapter: Vec<u8>,
+    /// The best weights of the phase, where it is evaluated.
+    pub best: Option<Best>,
 }
 
 /// Where the checkpoint of a folder lies.
@@ -69,6 +76,9 @@ pub fn save(
         tensors.push((format!("square.{name}"), Dtype::F32, bytes(second)));
     }
     tensors.push((ADAPTER.into(), Dtype::U8, state.adapter.clone()));
+    for (id, values) in state.best.iter().flat_map(|best| best.weights.iter()) {
+        tensors.push((format!("{BEST}.{}", parameters[*id].name), Dtype::F32, bytes(values)));
+    }
     let path = path(folder);
     let failed = |problem: String| TrainError::Form { path: path.clone(), problem };
     let mut views = Vec::new();
@@ -77,11 +87,15 @@ pub fn save(
         let view = TensorView::new(*kind, vec![count], bytes).map_err(|error| failed(error.to_string()))?;
         views.push((name.clone(), view));
     }
-    let metadata = HashMap::from([
+    let mut metadata = HashMap::from([
         ("phase".to_string(), state.progress.phase.to_string()),
         ("step".to_string(), state.progress.step.to_string()),
         ("identity".to_string(), identity.to_string()),
     ]);
+    if let Some(Best { step, value, since, .. }) = &state.best {
+        // The bits of the measure, which comes back as it was.
+        metadata.insert(BEST.to_string(), format!("{step} {since} {}", value.to_bits()));
+    }
     let bytes = safetensors::serialize(views, Some(metadata)).map_err(|error| failed(error.to_string()))?;
     write_whole(&path, &bytes)
 }
@@ -120,7 +134,8 @@ pub fn load(
     }
     optimizer.steps = progress.step as u64;
     let adapter = saved.file.tensor(ADAPTER).map(|view| view.data().to_vec()).unwrap_or_default();
-    Ok(Some(State { progress, adapter }))
+    let best = saved.best(parameters)?;
+    Ok(Some(State { progress, adapter, best }))
 }
 
 /// A checkpoint's file.
@@ -148,6 +163,25 @@ impl<'f> Saved<'f> {
     fn number(&self, key: &str) -> Result<usize, TrainError> {
         let number = self.metadata.get(key).and_then(|number| number.parse().ok());
         number.ok_or_else(|| self.failed(format!("has no {key}; delete it, and the training begins anew")))
+    }
+
+    /// The best weights of the phase; `None` where there was no evaluation yet.
+    fn best(&self, parameters: &Parameters) -> Result<Option<Best>, TrainError> {
+        let Some(known) = self.metadata.get(BEST) else { return Ok(None) };
+        let numbers: Vec<u64> = known.split(' ').filter_map(|number| number.parse().ok()).collect();
+        let [step, since, bits] = numbers[..] else {
+            let problem = format!("has `{known}` for its best step; delete it, and the training begins anew");
+            return Err(self.failed(problem));
+        };
+        let mut weights = Vec::new();
+        for (id, parameter) in parameters.iter().filter(|(_, parameter)| parameter.trainable) {
+            let values = self.numbers(BEST, &parameter.name, parameter.value.len())?;
+            let values =
+                values.ok_or_else(|| self.failed(format!("the best `{}` is missing", parameter.name)))?;
+            weights.push((id, values));
+        }
+        let (step, since) = (step as usize, since as usize);
+        Ok(Some(Best { step, since, value: f64::from_bits(bits), weights: Arc::new(weights) }))
     }
 
     /// The numbers of a kind and parameter; `None` where there are none.

@@ -1,7 +1,9 @@
 //! A whole training, from a base model and examples to a directory of a model.
 
+use super::evaluation::Evaluation;
 use super::examples::RankingExample;
-use super::run::{Hooks, Report, mean_loss, train};
+use super::phases::{PHASE_ADAPTER, PhaseMember};
+use super::run::{Hooks, Report, mean_loss, train_evaluated};
 use super::trained::{Trained, parse_objective, ranks_of};
 use super::{CrossEncoder, RankingTask, Settings, StepRecord};
 use crate::TrainError;
@@ -97,6 +99,16 @@ impl Hooks for Attached {
         Attached::next_phase(self, parameters)
     }
 
+    fn save_phase(&self, parameters: &Parameters, folder: &Path) -> Result<Option<PhaseMember>, TrainError> {
+        let Some((setting, size)) = self.member(parameters) else { return Ok(None) };
+        std::fs::create_dir_all(folder).map_err(|source| TrainError::file(folder, source))?;
+        let own = self.parameters();
+        let heads = parameters.iter().filter(|(id, parameter)| parameter.trainable && !own.contains(id));
+        let heads: Vec<ParameterId> = heads.map(|(id, _)| id).collect();
+        self.save(parameters, &folder.join(PHASE_ADAPTER), &heads)?;
+        Ok(Some(PhaseMember { setting, size, ranks: ranks_of(Some(self), parameters) }))
+    }
+
     fn state(&self) -> Vec<u8> {
         Attached::state(self)
     }
@@ -170,8 +182,11 @@ impl RankingJob {
         };
         let before = measure(&parameters)?;
         let hooks = attached.as_mut().map(|attached| attached as &mut dyn Hooks);
-        let place = (Some(work), identity);
-        outcome.report = train(&task, compute, &mut parameters, &self.settings, place, hooks, progress)?;
+        let evaluation =
+            held_out.as_ref().map(|task| Evaluation::of_loss(task, compute, self.settings.batch));
+        let (place, hooks) = ((Some(work), identity), (hooks, evaluation));
+        outcome.report =
+            train_evaluated(&task, compute, &mut parameters, &self.settings, place, hooks, progress)?;
         outcome.validation = before.zip(measure(&parameters)?).map(|(before, after)| [before, after]);
         outcome.ranks = ranks_of(attached.as_ref(), &parameters);
         model.save(output, &parameters)?;

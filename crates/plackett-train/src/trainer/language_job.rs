@@ -1,10 +1,11 @@
 //! A whole training of a decoder, from a base model and texts to a directory of a model.
 
 use super::depth_measure::{DepthMeasure, measure_depths};
+use super::evaluation::Evaluation;
 use super::examples::TextExample;
 use super::job::{CutTexts, Outcome};
 use super::read_outs::ReadOuts;
-use super::run::{Hooks, mean_loss, train};
+use super::run::{Hooks, mean_loss, train_evaluated};
 use super::trained::{Trained, parse_objective, ranks_of};
 use super::{LanguageModel, LanguageTask, Settings, StepRecord};
 use crate::TrainError;
@@ -72,6 +73,7 @@ impl LanguageJob {
             )));
         }
         self.settings.check()?;
+        self.settings.check_decoder(self.trained.adapter == OWN_HEADS)?;
         if self.tokens < 2 {
             return Err(TrainError::Setting("tokens: a whole number from 2 is expected".into()));
         }
@@ -133,8 +135,11 @@ impl LanguageJob {
         };
         let (before, depths) = measure(&parameters)?;
         let hooks = attached.as_mut().map(|attached| attached as &mut dyn Hooks);
-        let place = (Some(work), identity);
-        outcome.report = train(&task, compute, &mut parameters, &self.settings, place, hooks, progress)?;
+        let evaluation =
+            held_out.as_ref().map(|task| Evaluation::of_loss(task, compute, self.settings.batch));
+        let (place, hooks) = ((Some(work), identity), (hooks, evaluation));
+        outcome.report =
+            train_evaluated(&task, compute, &mut parameters, &self.settings, place, hooks, progress)?;
         let (after, depths_after) = measure(&parameters)?;
         outcome.validation = before.zip(after).map(|(before, after)| [before, after]);
         outcome.ranks = ranks_of(attached.as_ref(), &parameters);

@@ -15,7 +15,10 @@ use plackett_lm::gguf::GgufTokenizer;
 use std::path::Path;
 use tokenizers::Tokenizer;
 
-/// A Llama with its tokenizer.
+const LLAMA: &str = "llama";
+const QWEN2: &str = "qwen2";
+
+/// A Llama or Qwen2 with its tokenizer.
 #[derive(Clone)]
 pub struct LanguageModel {
     /// The decoder.
@@ -53,6 +56,17 @@ impl Weights<'_> {
                 Ok(llama)
             }
         }
+    }
+}
+
+/// Checks the family that config.json names.
+fn check_family(config: &serde_json::Value) -> Result<(), String> {
+    match config["model_type"].as_str() {
+        Some(LLAMA | QWEN2) => Ok(()),
+        Some(family) => Err(format!(
+            "a decoder of the family `{family}` cannot be trained yet; those of the families `{LLAMA}` and `{QWEN2}` can"
+        )),
+        None => Err("no model_type names the family of the decoder".into()),
     }
 }
 
@@ -136,6 +150,21 @@ impl LanguageModel {
         Ok(LanguageModel { llama, ..self.clone() })
     }
 
+    /// Checks that a decoder is of a family that can be trained, where its config.json says of which one it is.
+    ///
+    /// # Errors
+    /// It is of another one, or the file cannot be read.
+    pub fn check_base(directory: &Path) -> Result<(), TrainError> {
+        let path = directory.join("config.json");
+        if !path.is_file() {
+            return Ok(());
+        }
+        let text = std::fs::read_to_string(&path).map_err(|source| TrainError::file(&path, source))?;
+        let config = serde_json::from_str::<serde_json::Value>(&text).map_err(|error| error.to_string());
+        let checked = config.and_then(|config| check_family(&config));
+        checked.map_err(|problem| TrainError::Form { path, problem })
+    }
+
     /// Opens a directory of Hugging Face's layout or with a GGUF file, or such a file; its blocks become f32.
     ///
     /// # Errors
@@ -190,9 +219,8 @@ impl LanguageModel {
         let failed = |problem: String| TrainError::Form { path: path.clone(), problem };
         let mut config: serde_json::Value =
             serde_json::from_str(&text).map_err(|error| failed(error.to_string()))?;
-        if config["model_type"] != "llama" {
-            return Err(failed(format!("model_type {}: only llama can be trained so", config["model_type"])));
-        }
+        check_family(&config).map_err(failed)?;
+        config["qkv_bias"] = (config["model_type"] == QWEN2).into();
         let scaled = ["rope_scaling", "rope_parameters"].into_iter().find(|key| {
             let kind = &config[key]["rope_type"];
             !kind.is_null() && kind != "default"
@@ -205,6 +233,11 @@ impl LanguageModel {
         }
         let context = config["max_position_embeddings"].as_u64().unwrap_or(2048) as usize;
         let end = config["eos_token_id"].as_u64().and_then(|id| u32::try_from(id).ok());
+        if config["use_sliding_window"] == true && !config["sliding_window"].is_null() {
+            return Err(failed(
+                "use_sliding_window: a model whose layers see a window cannot be trained yet".into(),
+            ));
+        }
         let shape: LlamaConfig = serde_json::from_value(config).map_err(|error| failed(error.to_string()))?;
         let mut source = SafetensorsSource::open(&directory.join("model.safetensors"))?;
         let path = directory.join("tokenizer.json");
@@ -240,6 +273,7 @@ impl LanguageModel {
             tie_word_embeddings: shape.tied_embeddings,
             attention_bias: shape.qkv_bias,
             mlp_bias: false,
+            qkv_bias: false,
         };
         let read = GgufTokenizer::read(source.file()).map_err(|error| failed(error.to_string()))?;
         let chat = ChatFiles::of_gguf(&read);
@@ -267,8 +301,16 @@ impl LanguageModel {
         };
         nn::save(&folder.join("model.safetensors"), &merged, |name| is_own(name).then(|| name.to_string()))?;
         let mut config = serde_json::to_value(&self.llama.config).unwrap_or_default();
-        config["model_type"] = "llama".into();
-        config["architectures"] = serde_json::json!(["LlamaForCausalLM"]);
+        let (family, class) = match self.llama.config.qkv_bias {
+            true => (QWEN2, "Qwen2ForCausalLM"),
+            false => (LLAMA, "LlamaForCausalLM"),
+        };
+        if let Some(config) = config.as_object_mut() {
+            // The family says it.
+            config.remove("qkv_bias");
+        }
+        config["model_type"] = family.into();
+        config["architectures"] = serde_json::json!([class]);
         config["hidden_act"] = "silu".into();
         config["max_position_embeddings"] = self.context.into();
         if let Some(end) = self.end {

@@ -1,8 +1,9 @@
 //! A whole training of a decoder as a reranker of lists, from a base model and lists to a directory of a model.
 
+use super::evaluation::Evaluation;
 use super::job::Outcome;
 use super::listwise_task::{ListExample, ListMeasure, ListwiseTask, check_objective, measure_lists};
-use super::run::{Hooks, mean_loss, train};
+use super::run::{Hooks, mean_loss, train_evaluated};
 use super::trained::{Trained, parse_objective, ranks_of};
 use super::{LanguageModel, Settings, StepRecord};
 use crate::TrainError;
@@ -28,6 +29,32 @@ pub enum ListwiseStart {
         /// Heads of attention.
         heads: usize,
     },
+}
+
+/// What a model that was saved is worth, as the inference engine runs it; a greater value is better.
+#[derive(Clone, Copy)]
+pub struct SavedMeasure<'e> {
+    /// What is measured, in a user's words.
+    pub name: &'static str,
+    /// Measures the model of a folder.
+    pub of: &'e dyn Fn(&Path) -> Result<f64, TrainError>,
+}
+
+impl<'e> SavedMeasure<'e> {
+    /// An evaluation of a model that is saved for it in a folder of its own in `work`, which is gone after it.
+    fn evaluation(self, model: &'e LanguageModel, work: &'e Path) -> Evaluation<'e> {
+        let mut count = 0;
+        let value = move |parameters: &Parameters| {
+            // Never the same folder twice: whoever has opened a model may know it by its place.
+            count += 1;
+            let folder = work.join(format!("evaluated-{count}"));
+            model.clone().save(&folder, parameters)?;
+            let value = (self.of)(&folder);
+            std::fs::remove_dir_all(&folder).map_err(|source| TrainError::file(&folder, source))?;
+            value
+        };
+        Evaluation { measure: self.name, greater_is_better: true, value: Box::new(value) }
+    }
 }
 
 /// A decoder that learns to order lists, by writing orders, by the first token, or both.
@@ -60,6 +87,7 @@ impl ListwiseJob {
             return Err(TrainError::Setting("noise: a number from 0 is expected".into()));
         }
         self.settings.check()?;
+        self.settings.check_decoder(false)?;
         self.trained.check(&["full"])
     }
 
@@ -82,6 +110,24 @@ impl ListwiseJob {
         compute: &Arc<Compute>,
         progress: &mut dyn FnMut(&StepRecord, usize),
     ) -> Result<(Outcome, Vec<ListMeasure>), TrainError> {
+        self.run_measured(base, (lists, held, validation), (work, output), identity, compute, progress, None)
+    }
+
+    /// The same, evaluated while it is trained by a measure of a saved model, of which a greater value is better; without one by the
+    /// mean loss over `validation`.
+    ///
+    /// # Errors
+    /// As [`ListwiseJob::run`], and what the measure says.
+    pub fn run_measured(
+        &self,
+        base: &Path,
+        (lists, held, validation): (&[ListExample], &[ListExample], &[ListExample]),
+        (work, output): (&Path, &Path),
+        identity: &str,
+        compute: &Arc<Compute>,
+        progress: &mut dyn FnMut(&StepRecord, usize),
+        measure: Option<SavedMeasure<'_>>,
+    ) -> Result<(Outcome, Vec<ListMeasure>), TrainError> {
         self.check()?;
         std::fs::create_dir_all(work).map_err(|source| TrainError::file(work, source))?;
         let mut parameters = Parameters::default();
@@ -103,8 +149,21 @@ impl ListwiseJob {
         if self.settings.steps > 0 {
             let task = ListwiseTask::new(&model, &lists, self.terms()?)?.with_noise(self.noise);
             let hooks = attached.as_mut().map(|attached| attached as &mut dyn Hooks);
-            let place = (Some(work), identity);
-            outcome.report = train(&task, compute, &mut parameters, &self.settings, place, hooks, progress)?;
+            let evaluation = match measure {
+                Some(measure) => Some(measure.evaluation(&model, work)),
+                None if validation.is_empty() => None,
+                None => Some(Evaluation {
+                    measure: "validation loss",
+                    greater_is_better: false,
+                    value: Box::new(|parameters| {
+                        let loss = self.validate(&validation, (&model, parameters), compute)?;
+                        Ok(loss.unwrap_or_default())
+                    }),
+                }),
+            };
+            let (place, hooks) = ((Some(work), identity), (hooks, evaluation));
+            outcome.report =
+                train_evaluated(&task, compute, &mut parameters, &self.settings, place, hooks, progress)?;
         }
         let after = self.validate(&validation, (&model, &parameters), compute)?;
         outcome.validation = before.zip(after).map(|(before, after)| [before, after]);
@@ -125,8 +184,13 @@ impl ListwiseJob {
         if lists.is_empty() {
             return Ok(None);
         }
-        let task = ListwiseTask::new(model, lists, self.terms()?)?;
-        mean_loss(&task, compute, parameters, self.settings.batch).map(Some)
+        // Objective by objective: some are means over tokens, others over lists, and batches weigh differently for each.
+        let mut sum = 0.0;
+        for Term { weight, objective } in self.terms()? {
+            let task = ListwiseTask::new(model, lists, vec![Term { weight: 1.0, objective }])?;
+            sum += f64::from(weight) * mean_loss(&task, compute, parameters, self.settings.batch)?;
+        }
+        Ok(Some(sum))
     }
 
     fn open(&self, base: &Path, parameters: &mut Parameters) -> Result<LanguageModel, TrainError> {

@@ -24,8 +24,11 @@ pub struct StepRecord {
     pub tokens: usize,
     /// Lists, pairs or tokens that could not teach.
     pub skipped: usize,
-    /// Seconds that it took.
+    /// Seconds that it took, without an evaluation after it.
     pub seconds: f64,
+    /// What the evaluation after it found; `None` where there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluation: Option<f64>,
 }
 
 /// The file of the log.

@@ -1,6 +1,7 @@
 //! The trainer: examples in an order that follows from the seed, steps, checkpoints from which a killed run goes on bit by
 //! bit, a log of every step.
 
+mod accumulation;
 mod adapted_ranker;
 mod bert_files;
 mod bytes;
@@ -10,6 +11,7 @@ mod checkpointing;
 mod cross_encoder;
 mod depth_measure;
 mod dual_projection;
+mod evaluation;
 mod examples;
 mod feedback_task;
 mod guided_text;
@@ -22,6 +24,7 @@ mod listwise_task;
 mod log;
 mod masked_language;
 mod order;
+mod phases;
 mod read_outs;
 mod run;
 mod settings;
@@ -31,6 +34,8 @@ mod task;
 mod tests;
 #[cfg(test)]
 mod tests_of_depths;
+#[cfg(test)]
+mod tests_of_evaluations;
 #[cfg(test)]
 mod tests_of_lists;
 #[cfg(test)]
@@ -50,6 +55,7 @@ pub use checkpointing::Checkpointing;
 pub use cross_encoder::{CrossEncoder, RankingTask};
 pub use depth_measure::{DepthMeasure, TextMeasure, measure_depths};
 pub use dual_projection::{Against, DualProjection, DualTask, Pairing, Side};
+pub use evaluation::{Evaluated, Evaluation};
 pub use examples::{
     Candidate, OrderedExample, RankingExample, TextExample, keep_negatives, read_ordered_examples,
     read_ranking_examples, read_text_examples,
@@ -60,12 +66,13 @@ pub use job::{CutTexts, Outcome, RankingJob};
 pub use language_job::{EXIT_HEADS, LanguageJob, OWN_HEADS};
 pub use language_model::LanguageModel;
 pub use language_task::LanguageTask;
-pub use listwise_job::{ListwiseJob, ListwiseStart};
+pub use listwise_job::{ListwiseJob, ListwiseStart, SavedMeasure};
 pub use listwise_task::{ListExample, ListMeasure, ListwiseTask, measure_lists};
 pub use log::StepRecord;
 pub use masked_language::{MaskedHead, MaskedLanguageTask};
+pub use phases::{PHASE_ADAPTER, PhaseMember, PhaseRecord, phase_folder};
 pub use read_outs::{ReadOuts, check_depths};
-pub use run::{Hooks, Report, mean_loss, train};
+pub use run::{Hooks, Report, mean_loss, train, train_evaluated};
 pub use settings::Settings;
 pub use successor_scorer::{Embedding, GroupHead, GroupScorer, GroupTask, ItemGroup, RoundRobin};
 pub use task::{StepLoss, Task, weighted_sum};

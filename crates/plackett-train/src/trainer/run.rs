@@ -1,8 +1,11 @@
 //! The loop over phases and steps.
 
+use super::accumulation::Accumulation;
 use super::checkpoint::{self, Progress, State};
+use super::evaluation::{Best, Evaluated, Evaluation};
 use super::log::{StepLog, StepRecord};
 use super::order::Order;
+use super::phases::{self, PhaseMember, PhaseRecord, phase_folder};
 use super::{Settings, Task};
 use crate::TrainError;
 use crate::nn::Mode;
@@ -32,6 +35,19 @@ pub trait Hooks {
     /// schedule.
     fn next_phase(&mut self, _parameters: &mut Parameters) -> bool {
         false
+    }
+
+    /// Writes what the adapter is at the end of a phase into a folder, where each phase leaves one of another size, and says what it
+    /// is; `None` where there is one at the end of all alone.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    fn save_phase(
+        &self,
+        _parameters: &Parameters,
+        _folder: &Path,
+    ) -> Result<Option<PhaseMember>, TrainError> {
+        Ok(None)
     }
 
     /// What a checkpoint needs beside the parameters.
@@ -66,6 +82,10 @@ pub struct Report {
     pub total: usize,
     /// Whether [`Hooks::is_done`] ended it early.
     pub ended: bool,
+    /// What evaluations found, and where the last phase was stopped for want of gain; `None` without evaluations.
+    pub evaluated: Option<Evaluated>,
+    /// What each phase has left in a folder of its own, where the adapter is another one after each.
+    pub members: Vec<PhaseRecord>,
 }
 
 impl Report {
@@ -113,13 +133,34 @@ pub fn train(
     compute: &Arc<Compute>,
     parameters: &mut Parameters,
     settings: &Settings,
-    (folder, identity): (Option<&Path>, &str),
+    place: (Option<&Path>, &str),
     hooks: Option<&mut dyn Hooks>,
+    progress: &mut dyn FnMut(&StepRecord, usize),
+) -> Result<Report, TrainError> {
+    train_evaluated(task, compute, parameters, settings, place, (hooks, None), progress)
+}
+
+/// The same with an evaluation every [`Settings::evaluate`] steps and after the last one. Each phase stops when
+/// [`Settings::patience`] evaluations have brought no gain, and leaves the weights that were best in it.
+///
+/// # Errors
+/// As [`train`]; there is nothing to evaluate on, or an evaluation fails.
+pub fn train_evaluated(
+    task: &dyn Task,
+    compute: &Arc<Compute>,
+    parameters: &mut Parameters,
+    settings: &Settings,
+    (folder, identity): (Option<&Path>, &str),
+    (hooks, evaluation): (Option<&mut dyn Hooks>, Option<Evaluation<'_>>),
     progress: &mut dyn FnMut(&StepRecord, usize),
 ) -> Result<Report, TrainError> {
     settings.check()?;
     if task.count() == 0 {
         return Err(TrainError::Setting("there are no examples to train on".into()));
+    }
+    if settings.evaluate > 0 && evaluation.is_none() {
+        let problem = "evaluate: there are no examples to evaluate on; name a file as validation, or leave evaluate out";
+        return Err(TrainError::Setting(problem.into()));
     }
     let mut none = NoHooks;
     let mut run = Run {
@@ -129,6 +170,8 @@ pub fn train(
         settings,
         place: (folder, identity),
         hooks: hooks.unwrap_or(&mut none),
+        evaluation,
+        best: None,
         optimizer: new_optimizer(settings),
         gradients: Gradients::default(),
         order: Order::new(settings.seed, task.count()),
@@ -140,22 +183,15 @@ pub fn train(
     };
     run.resume()?;
     loop {
-        while run.done.step < run.steps {
-            if run.hooks.is_done(run.parameters) {
-                run.report.ended = true;
-                break;
-            }
-            let record = run.step()?;
-            run.keep(&record)?;
-            progress(&record, run.steps);
-            run.report.steps.push(record);
-        }
+        run.phase(progress)?;
+        run.take_best();
+        run.keep_phase()?;
         if run.report.ended || !run.next_phase() {
             break;
         }
     }
     run.report.phases = run.done.phase;
-    run.report.total = (run.done.phase - 1) * run.steps + run.done.step;
+    run.report.total = run.count();
     Ok(run.report)
 }
 
@@ -174,6 +210,9 @@ struct Run<'r> {
     /// The folder of log and checkpoint, and what the training is.
     place: (Option<&'r Path>, &'r str),
     hooks: &'r mut dyn Hooks,
+    evaluation: Option<Evaluation<'r>>,
+    /// The best weights of the phase, once it was evaluated.
+    best: Option<Best>,
     optimizer: AdamW,
     gradients: Gradients,
     order: Order,
@@ -193,7 +232,7 @@ impl Run<'_> {
         if let Some(state) = checkpoint::load(folder, self.parameters, &mut self.optimizer, identity)? {
             self.hooks.set_state(&state.adapter)?;
             (self.done, self.saved) = (state.progress, Some(state.progress));
-            self.report.resumed = (self.done.phase - 1) * self.steps + self.done.step;
+            (self.best, self.report.members) = (state.best, phases::before(folder, state.progress.phase)?);
             // What had a gradient once has one of zeros in a step that does not reach it, and the optimiser moves it on.
             for (id, [first, _]) in self.optimizer.moments() {
                 self.gradients.insert(id, vec![0.0; first.len()]);
@@ -201,7 +240,94 @@ impl Run<'_> {
         }
         let (log, steps) = StepLog::open(folder, self.done)?;
         (self.log, self.report.steps) = (Some(log), steps);
+        self.report.resumed = self.count();
         Ok(())
+    }
+
+    /// Steps that are done. Phases that were stopped early have only those of the log.
+    fn count(&self) -> usize {
+        match self.settings.patience {
+            0 => (self.done.phase - 1) * self.steps + self.done.step,
+            _ => self.report.steps.len(),
+        }
+    }
+
+    /// The steps of a phase, up to its end or where it is stopped.
+    fn phase(&mut self, progress: &mut dyn FnMut(&StepRecord, usize)) -> Result<(), TrainError> {
+        while self.done.step < self.steps && !self.is_stopped() {
+            if self.hooks.is_done(self.parameters) {
+                self.report.ended = true;
+                break;
+            }
+            let mut record = self.step()?;
+            self.evaluate(&mut record)?;
+            self.keep(&record)?;
+            progress(&record, self.steps);
+            self.report.steps.push(record);
+        }
+        Ok(())
+    }
+
+    /// Evaluates the model after a step where it is time to, and remembers the best weights.
+    fn evaluate(&mut self, record: &mut StepRecord) -> Result<(), TrainError> {
+        let (every, step) = (self.settings.evaluate, self.done.step);
+        if every == 0 || !(step.is_multiple_of(every) || step == self.steps) {
+            return Ok(());
+        }
+        let Some((value, greater_is_better)) = self.measure()? else { return Ok(()) };
+        let best = Best::after(self.best.take(), (step, value), greater_is_better, self.parameters);
+        (record.evaluation, self.best) = (Some(value), Some(best));
+        Ok(())
+    }
+
+    /// What the evaluation makes of the weights as they are, and whether a greater value is better; `None` without one.
+    fn measure(&mut self) -> Result<Option<(f64, bool)>, TrainError> {
+        let Some(evaluation) = &mut self.evaluation else { return Ok(None) };
+        let parameters: &Parameters = self.parameters;
+        let step = self.done.step;
+        let value = (evaluation.value)(parameters)?;
+        match value.is_finite() {
+            true => Ok(Some((value, evaluation.greater_is_better))),
+            false => Err(TrainError::Model(format!(
+                "the {} after step {step} is {value}, which is no number: lower the learning rate or clip gradients, and train into \
+                 another folder",
+                evaluation.measure
+            ))),
+        }
+    }
+
+    /// Keeps what the adapter is at the end of a phase, with its size and worth, where each phase leaves another one.
+    fn keep_phase(&mut self) -> Result<(), TrainError> {
+        let Some(folder) = self.place.0 else { return Ok(()) };
+        let phase = self.done.phase;
+        let own = phase_folder(folder, phase);
+        let Some(member) = self.hooks.save_phase(self.parameters, &own)? else { return Ok(()) };
+        let value = self.measure()?.map(|(value, _)| value);
+        let measure = self.evaluation.as_ref().map(|evaluation| evaluation.measure.to_string());
+        let PhaseMember { setting, size, ranks } = member;
+        let record = PhaseRecord { phase, setting, size, measured: measure.zip(value), ranks };
+        record.write(&own)?;
+        self.report.members.push(record);
+        Ok(())
+    }
+
+    /// Whether the phase ends here for want of gain.
+    fn is_stopped(&self) -> bool {
+        let patience = self.settings.patience;
+        patience > 0 && self.best.as_ref().is_some_and(|best| best.since >= patience)
+    }
+
+    /// Puts the best weights of the phase back at its end.
+    fn take_best(&mut self) {
+        let (Some(best), Some(evaluation)) = (&self.best, &self.evaluation) else { return };
+        best.put_into(self.parameters);
+        self.report.evaluated = Some(Evaluated {
+            measure: evaluation.measure,
+            phase: self.done.phase,
+            best: best.step,
+            value: best.value,
+            stopped: self.is_stopped().then_some(self.done.step),
+        });
     }
 
     /// One step of the optimiser.
@@ -218,15 +344,17 @@ impl Run<'_> {
             tokens: 0,
             skipped: 0,
             seconds: 0.0,
+            evaluation: None,
         };
-        let mut examples = Vec::new();
+        let (mut examples, mut batches) = (Vec::new(), Accumulation::default());
         for part in 0..settings.accumulate {
             let first = (step * settings.accumulate + part) * settings.batch;
             examples = (first..first + settings.batch).map(|place| self.order.at(place)).collect();
-            self.pass(&examples, first, &mut record)?;
+            self.pass(&examples, first, (&mut record, &mut batches))?;
         }
+        record.loss = batches.loss();
         if settings.accumulate > 1 {
-            self.gradients.scale(1.0 / settings.accumulate as f32);
+            self.gradients.scale(batches.share());
         }
         self.hooks.before_step(self.parameters, &mut self.gradients);
         record.gradient_norm = match settings.clip > 0.0 {
@@ -248,7 +376,12 @@ impl Run<'_> {
     }
 
     /// Adds the gradients of a batch whose first example has a place in the row of epochs.
-    fn pass(&mut self, examples: &[usize], first: usize, record: &mut StepRecord) -> Result<(), TrainError> {
+    fn pass(
+        &mut self,
+        examples: &[usize],
+        first: usize,
+        (record, batches): (&mut StepRecord, &mut Accumulation),
+    ) -> Result<(), TrainError> {
         let settings = self.settings;
         let key = settings.seed.wrapping_mul(1 << 20).wrapping_add((first + 1) as u64);
         self.hooks.begin_pass(key);
@@ -257,13 +390,19 @@ impl Run<'_> {
         let mode = Mode { dropout: settings.dropout, key, is_training: true };
         let loss = self.task.loss(&tape, examples, mode);
         let loss = loss.map_err(|error| error.at_step(step))?;
-        record.loss += loss.value.item() / settings.accumulate as f32;
+        let value = loss.value.item();
         record.tokens += loss.tokens;
         record.skipped += loss.skipped;
-        if !record.loss.is_finite() {
-            return Err(self.diverged("the loss", f64::from(record.loss), examples));
+        if !value.is_finite() {
+            return Err(self.diverged("the loss", f64::from(value), examples));
         }
-        tape.backward(&loss.value, &mut self.gradients);
+        let weight = batches.add(value, loss.used);
+        if weight == 1.0 {
+            tape.backward(&loss.value, &mut self.gradients);
+        } else if weight > 0.0 {
+            let share = tape.scale(&loss.value, weight);
+            tape.backward(&share, &mut self.gradients);
+        }
         Ok(())
     }
 
@@ -279,10 +418,10 @@ impl Run<'_> {
             log.add(record)?;
         }
         let (every, step) = (self.settings.checkpoint, self.done.step);
-        let is_due = every > 0 && (step.is_multiple_of(every) || step == self.steps);
+        let is_due = every > 0 && (step.is_multiple_of(every) || step == self.steps || self.is_stopped());
         let (Some(folder), identity) = self.place else { return Ok(()) };
         if is_due {
-            let state = State { progress: self.done, adapter: self.hooks.state() };
+            let state = State { progress: self.done, adapter: self.hooks.state(), best: self.best.clone() };
             checkpoint::save(folder, (self.parameters, &self.optimizer), &state, identity)?;
             self.saved = Some(self.done);
         }
@@ -294,13 +433,15 @@ impl Run<'_> {
         let more = self.hooks.next_phase(self.parameters);
         if more {
             self.done = Progress { phase: self.done.phase + 1, step: 0 };
+            self.best = None;
             (self.optimizer, self.gradients) = (new_optimizer(self.settings), Gradients::default());
         }
         more
     }
 }
 
-/// The mean loss over all examples, without training on them: the weight of a batch is what its loss is the mean of.
+/// The mean loss over all examples, without training on them: the weight of a batch is what its loss is the mean of. Of a sum of
+/// objectives that are means of different things, as of tokens and of lists, it is the larger number.
 ///
 /// # Errors
 /// Labels that the objective cannot use.
@@ -336,6 +477,7 @@ mod tests {
             tokens: 0,
             skipped,
             seconds,
+            evaluation: None,
         };
         let steps = [(1, 8.0, 9.0, 1), (1, 4.0, 1.0, 0), (2, 3.0, 4.0, 2), (2, 2.0, 2.0, 0)];
         let report = Report { steps: steps.map(step).to_vec(), phases: 2, ..Report::default() };

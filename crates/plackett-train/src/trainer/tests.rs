@@ -104,7 +104,13 @@ fn copy(from: &Path, to: &Path) {
     std::fs::create_dir(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
-        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        let (path, to) = (entry.path(), to.join(entry.file_name()));
+        match path.is_dir() {
+            true => copy(&path, &to),
+            false => {
+                std::fs::copy(path, to).unwrap();
+            }
+        }
     }
 }
 
@@ -141,6 +147,7 @@ fn assert_kills_change_nothing(adapter: &str, phases: usize) {
         assert_eq!(outcome.report.resumed, done + 1);
         assert_eq!(losses(&outcome), losses(&whole));
         assert_eq!(outcome.ranks, whole.ranks);
+        assert_eq!(outcome.report.members, whole.report.members);
     }
 }
 
@@ -149,6 +156,34 @@ fn a_kill_in_any_phase_of_an_adapter_changes_nothing() {
     assert_kills_change_nothing("lt-sft(k=60, iterations=2, l1=0.1)", 4);
     assert_kills_change_nothing("sora(rank=4, xi=0/0.3)", 2);
     assert_kills_change_nothing("lora(rank=2, dropout=0.2)", 1);
+}
+
+#[test]
+fn each_threshold_of_sora_leaves_an_adapter_with_its_size_and_worth() {
+    let trained = Trained { adapter: "sora(rank=4, xi=0/0.3/9)".into(), ..Trained::default() };
+    let settings = Settings { batch: 2, steps: 3, checkpoint: 2, ..settings() };
+    let objective = "softmax-cross-entropy".into();
+    let job = RankingJob { objective, tokens: 32, trained, settings, ..RankingJob::default() };
+    let folder = tempfile::tempdir().unwrap();
+    let (work, output) = (folder.path().join("work"), folder.path().join("model"));
+    let (lists, compute) = (examples(), Compute::new(1));
+    let base = model("parity/bert");
+    let outcome = job.run(&base, (&lists, &lists), (&work, &output), "", &compute, &mut |_, _| {}).unwrap();
+    let members = &outcome.report.members;
+    let settings: Vec<&str> = members.iter().map(|member| member.setting.as_str()).collect();
+    assert_eq!(settings, ["xi = 0", "xi = 0.3", "xi = 9"]);
+    let sizes: Vec<usize> = members.iter().map(|member| member.size).collect();
+    assert!(sizes[0] > sizes[1] && sizes[1] > 0, "{sizes:?}");
+    assert_eq!(sizes[2], 0, "a threshold of 9 leaves no gate");
+    assert_eq!(members[2].ranks, outcome.ranks);
+    // What is left after the second phase is opened again, and is worth what was measured.
+    let mut parameters = Parameters::default();
+    let mut encoder = CrossEncoder::open(&base, &mut parameters, 32, 1).unwrap();
+    let path = phase_folder(&work, 2).join(PHASE_ADAPTER);
+    crate::adapter::open(&path, &mut parameters, &mut encoder.bert).unwrap();
+    let task = RankingTask::new(&encoder, &lists, parse_sum("softmax-cross-entropy").unwrap()).unwrap();
+    let loss = mean_loss(&task, &compute, &parameters, 2).unwrap();
+    assert_eq!(members[1].measured, Some(("validation loss".to_string(), loss)));
 }
 
 #[test]
@@ -243,8 +278,35 @@ fn a_cross_encoder_learns_four_lists() {
 
 #[test]
 fn a_decoder_has_the_log_probabilities_of_the_inference_engine() {
-    let folder = tiny_llama();
-    let directory = folder.path();
+    let llama = tiny_llama();
+    assert_log_probabilities(llama.path());
+    let qwen = without_windows("golden/decoder/qwen2");
+    let saved = assert_log_probabilities(qwen.path());
+    let config = std::fs::read_to_string(saved.path().join("config.json")).unwrap();
+    assert!(config.contains("\"qwen2\"") && !config.contains("qkv_bias"), "{config}");
+    // It has biases, and they are learned.
+    let mut parameters = Parameters::default();
+    LanguageModel::open(saved.path(), &mut parameters).unwrap();
+    let bias = parameters.find("model.layers.1.self_attn.k_proj.bias").unwrap();
+    assert!(parameters[bias].trainable && parameters[bias].value.iter().any(|x| *x != 0.0));
+    assert!(parameters.find("model.layers.1.self_attn.o_proj.bias").is_none());
+}
+
+/// A golden decoder whose layers see everything.
+fn without_windows(name: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["model.safetensors", "tokenizer.json"] {
+        std::fs::copy(model(name).join(file), folder.path().join(file)).unwrap();
+    }
+    let config = std::fs::read_to_string(model(name).join("config.json")).unwrap();
+    let whole = config.replace("\"use_sliding_window\": true", "\"use_sliding_window\": false");
+    assert_ne!(whole, config);
+    std::fs::write(folder.path().join("config.json"), whole).unwrap();
+    folder
+}
+
+/// Compares the decoder of a directory, and what is saved of it, with the inference engine.
+fn assert_log_probabilities(directory: &Path) -> tempfile::TempDir {
     let mut parameters = Parameters::default();
     let mut decoder = LanguageModel::open(directory, &mut parameters).unwrap();
     let tokens = decoder.encode("the cat sat on the mat and").unwrap();
@@ -262,6 +324,7 @@ fn a_decoder_has_the_log_probabilities_of_the_inference_engine() {
             assert!((ours - theirs).abs() < 1e-3, "{ours} {theirs}");
         }
     }
+    saved
 }
 
 #[test]
@@ -343,4 +406,8 @@ fn what_a_decoder_has_that_is_not_trained_here_is_refused() {
     let mut parameters = Parameters::default();
     let error = LanguageModel::open(&model("golden/decoder/llama"), &mut parameters).err().unwrap();
     assert!(error.to_string().contains("rope_parameters"), "{error}");
+    let error = LanguageModel::open(&model("golden/decoder/qwen2"), &mut parameters).err().unwrap();
+    assert!(error.to_string().contains("use_sliding_window"), "{error}");
+    let error = LanguageModel::open(&model("golden/decoder/qwen3"), &mut parameters).err().unwrap();
+    assert!(error.to_string().contains("family `qwen3`"), "{error}");
 }

@@ -22,6 +22,7 @@ fn config() -> LlamaConfig {
         tie_word_embeddings: false,
         attention_bias: false,
         mlp_bias: false,
+        qkv_bias: false,
     }
 }
 

@@ -19,6 +19,7 @@ pub struct Trained {
     /// `full` for everything, `head` for what is new alone, or an adapter with its options.
     pub adapter: String,
     /// Ends of the names of the layers that get the adapter, with commas between them, or `all`.
+    #[serde(alias = "target_modules")]
     pub targets: String,
     /// Whether the adapter is saved too, in the folder [`ADAPTER`] of the model, beside the weights that it is merged into.
     #[serde(skip_serializing_if = "is_off")]

@@ -157,9 +157,8 @@ impl Task for UnlearningTask<'_> {
         let batch = AnswerBatch::new(&self.pairs(examples, mode.key));
         let pass = Pass::new(tape, self.llama, &batch);
         let forgotten = examples.len();
-        let mut sum =
-            StepLoss { value: tape.constant((1, 1), &[0.0]), tokens: 0, used: forgotten, skipped: 0 };
-        sum.tokens = batch.tokens.tokens.len();
+        let tokens = batch.tokens.tokens.len();
+        let mut sum = StepLoss { value: tape.constant((1, 1), &[0.0]), tokens, used: 0, skipped: 0 };
         for term in &self.objective {
             let loss = match term.objective.spec().takes.contains(&Input::Logits) {
                 true => self.logits_loss(term, &pass, forgotten),
@@ -167,6 +166,7 @@ impl Task for UnlearningTask<'_> {
             };
             let loss = loss.map_err(|error| TrainError::Model(error.to_string()))?;
             sum.value = tape.plus(&sum.value, &tape.scale(&loss.value, term.weight));
+            sum.used = sum.used.max(loss.used);
             sum.skipped = sum.skipped.max(loss.skipped);
         }
         Ok(sum)

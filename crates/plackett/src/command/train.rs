@@ -9,11 +9,13 @@ use super::{Global, Outcome, Output, training_page};
 use anyhow::{Context, bail};
 use clap::Args;
 use plackett::content_hash;
+use plackett::pipeline::is_decoder;
 use plackett_core::formats::atomic;
 use plackett_train::Compute;
 use plackett_train::trainer::{
-    ADAPTER, CHECKPOINT, DepthMeasure, Outcome as Learned, RankingExample, StepRecord, TextExample,
-    keep_negatives, read_ranking_examples, read_text_examples,
+    ADAPTER, CHECKPOINT, DepthMeasure, Evaluated, LanguageModel, Outcome as Learned, PHASE_ADAPTER,
+    PhaseRecord, RankingExample, StepRecord, TextExample, keep_negatives, phase_folder,
+    read_ranking_examples, read_text_examples,
 };
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -70,7 +72,10 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let job = file.job(kind);
     job.check().with_context(place)?;
     let weights = match is_decoder {
-        true => plackett_lm::store::fingerprint(&base).with_context(|| file.base.clone())?,
+        true => {
+            LanguageModel::check_base(&base).with_context(|| format!("base {}", file.base))?;
+            plackett_lm::store::fingerprint(&base).with_context(|| file.base.clone())?
+        }
         false => {
             check_base(&file, &base)?;
             content_hash::content(&base.join(WEIGHTS)).with_context(|| file.base.clone())?.sha256
@@ -162,21 +167,6 @@ struct Measured {
     ndcg: Option<[f64; 2]>,
 }
 
-/// Whether a model is a decoder that can be trained: a Llama, or a file of blocks.
-fn is_decoder(base: &Path) -> bool {
-    match std::fs::read(base.join("config.json")) {
-        Ok(config) => {
-            let config = serde_json::from_slice::<serde_json::Value>(&config).unwrap_or_default();
-            config["model_type"] == "llama"
-        }
-        Err(_) => {
-            let is_gguf = |path: &Path| path.extension().is_some_and(|ending| ending == "gguf");
-            let entries = std::fs::read_dir(base).into_iter().flatten().flatten();
-            is_gguf(base) || entries.into_iter().any(|entry| is_gguf(&entry.path()))
-        }
-    }
-}
-
 /// Checks that the base of a cross-encoder has weights of its own.
 fn check_base(file: &TrainingFile, base: &Path) -> anyhow::Result<()> {
     for name in ["config.json", WEIGHTS, "tokenizer.json"] {
@@ -252,7 +242,7 @@ fn claim(folder: &Path, identity: &str) -> anyhow::Result<TrainingLock> {
             )
         }
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error).context(shown),
-        Err(_) if !is_empty(folder).with_context(|| shown.clone())? => {
+        Err(_) if !is_unused(folder).with_context(|| shown.clone())? => {
             bail!(
                 "{shown}: there is something in this folder that would be mixed with the model; give another one"
             )
@@ -264,12 +254,24 @@ fn claim(folder: &Path, identity: &str) -> anyhow::Result<TrainingLock> {
     Ok(alone)
 }
 
-/// Whether a folder has nothing in it, or is not there.
-fn is_empty(folder: &Path) -> std::io::Result<bool> {
-    match std::fs::read_dir(folder) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
-        entries => Ok(entries?.next().is_none()),
+/// Whether a folder has nothing in it, or is not there, or has what a training leaves that was killed before it wrote down what it is.
+fn is_unused(folder: &Path) -> std::io::Result<bool> {
+    let is_begun = |name: &str| name == training_folder::LOCK || name.starts_with('.');
+    Ok(all_are(folder, |name| name == WORK)? && all_are(&folder.join(WORK), is_begun)?)
+}
+
+/// Whether what is said holds of the names of everything in a folder; of a folder that is not there it does.
+fn all_are(folder: &Path, of: impl Fn(&str) -> bool) -> std::io::Result<bool> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(true),
+        entries => entries?,
+    };
+    for entry in entries {
+        if !of(&entry?.file_name().to_string_lossy()) {
+            return Ok(false);
+        }
     }
+    Ok(true)
 }
 
 /// Names and contents of the files of examples.
@@ -366,9 +368,40 @@ fn write_card(
     if let Some([before, after]) = measured.ndcg {
         let _ = write!(card, " Their nDCG@10 went from {before:.4} to {after:.4}.");
     }
+    if let Some(evaluated) = &learned.report.evaluated {
+        let _ = write!(card, " {}", evaluated_sentence(evaluated));
+    }
+    let _ = write!(card, "{}", phase_table(&learned.report.members));
     let _ = write!(card, "{}", depth_table(&measured.depths));
     let _ = write!(card, "\n\n```toml\n{}```\n", toml::to_string(file)?);
     Ok(atomic::write(&arguments.output.join("README.md"), |out| write!(out, "{card}"))?)
+}
+
+/// Which step was best and whether the training stopped for want of a better one.
+fn evaluated_sentence(evaluated: &Evaluated) -> String {
+    let Evaluated { measure, best, value, stopped, .. } = evaluated;
+    let stopped = stopped.map_or_else(String::new, |step| {
+        format!(
+            "; it stopped after step {step}, since none of the evaluations that `patience` allows was better"
+        )
+    });
+    format!("The {measure} was best after step {best}, {value:.4}, and those weights are saved{stopped}.")
+}
+
+/// What the phases of an adapter have left, as a table; nothing where there is one adapter at the end of all.
+fn phase_table(members: &[PhaseRecord]) -> String {
+    let mut table = String::new();
+    for PhaseRecord { phase, setting, size, measured, .. } in members {
+        if table.is_empty() {
+            table
+                .push_str("\n\n| adapter after | numbers | measured | folder |\n| --- | --- | --- | --- |\n");
+        }
+        let measured =
+            measured.as_ref().map_or_else(String::new, |(name, value)| format!("{name} {value:.4}"));
+        let folder = phase_folder(Path::new(WORK), *phase);
+        let _ = writeln!(table, "| {setting} | {size} | {measured} | {} |", folder.display());
+    }
+    table
 }
 
 /// What each depth makes of the validation examples before and after, as a table; nothing without such examples.
@@ -417,6 +450,10 @@ fn say(
     if let Some([before, after]) = measured.ndcg {
         output.print(&format!("validation nDCG@10 {before:.4} before, {after:.4} after\n"))?;
     }
+    if let Some(evaluated) = &learned.report.evaluated {
+        output.print(&format!("{}\n", evaluated_sentence(evaluated)))?;
+    }
+    output.print(phase_table(&learned.report.members).trim_start())?;
     output.print(depth_table(&measured.depths).trim_start())?;
     let prefix = if arguments.output.is_absolute() { "" } else { "./" };
     let model = arguments.output.display();
@@ -451,6 +488,13 @@ fn document(arguments: &Arguments, (learned, measured): (&Learned, &Measured), d
         "cut": learned.cut.pairs,
         "ranks": learned.ranks.iter().map(|(name, rank)| json!({"layer": name, "rank": rank})).collect::<Vec<_>>(),
     });
+    if let Some(Evaluated { measure, phase, best, value, stopped }) = &learned.report.evaluated {
+        document["evaluated"] =
+            json!({"measure": measure, "phase": phase, "best": best, "value": value, "stopped": stopped});
+    }
+    if !learned.report.members.is_empty() {
+        document["phases"] = phases(&arguments.output.join(WORK), &learned.report.members);
+    }
     if let Some(adapter) = saved_adapter(arguments) {
         document["adapter"] = json!(adapter);
     }
@@ -473,6 +517,21 @@ fn document(arguments: &Arguments, (learned, measured): (&Learned, &Measured), d
         document["depths"] = measured.map(measure).collect();
     }
     document
+}
+
+/// What the phases of an adapter have left, for scripts.
+fn phases(work: &Path, members: &[PhaseRecord]) -> Value {
+    let member = |member: &PhaseRecord| {
+        json!({
+            "phase": member.phase,
+            "setting": member.setting,
+            "numbers": member.size,
+            "measure": member.measured.as_ref().map(|(name, _)| name),
+            "value": member.measured.as_ref().map(|(_, value)| value),
+            "adapter": phase_folder(work, member.phase).join(PHASE_ADAPTER),
+        })
+    };
+    members.iter().map(member).collect()
 }
 
 #[cfg(test)]

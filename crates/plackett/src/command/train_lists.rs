@@ -7,10 +7,10 @@ use anyhow::Context;
 use plackett::listwise_examples::{ListwiseExamples, ListwiseTrainingSet, drawn_order, request_of};
 use plackett::pipeline::Models;
 use plackett_core::{Document, Query, RankRequest, Ranking};
-use plackett_train::Compute;
 use plackett_train::trainer::{
-    ListwiseJob, OrderedExample, Outcome, Settings, StepRecord, read_ordered_examples,
+    ListwiseJob, OrderedExample, Outcome, SavedMeasure, Settings, StepRecord, read_ordered_examples,
 };
+use plackett_train::{Compute, TrainError};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -174,18 +174,29 @@ impl ListData {
         let steps = job.settings.steps_over(self.taught.lists.len());
         let settings = Settings { steps, ..job.settings.clone() };
         let job = ListwiseJob { settings, ..job.clone() };
-        let (outcome, _) = job.run(
+        let of = |folder: &Path| self.ndcg_of(folder, global);
+        let measure =
+            (!self.judged.is_empty()).then_some(SavedMeasure { name: "validation nDCG@10", of: &of });
+        let (outcome, _) = job.run_measured(
             base,
             (&self.taught.lists, &[], &self.held.lists),
             (work, output),
             identity,
             compute,
             progress,
+            measure,
         )?;
         let trained = examples_of(output, &self.method, global)?;
         self.examples.check_same(&trained)?;
         let after = self.ndcg(&trained)?;
         Ok((outcome, before.zip(after).map(|(before, after)| [before, after])))
+    }
+
+    /// The mean nDCG of the validation lists with the model of a folder, in the midst of a training.
+    fn ndcg_of(&self, folder: &Path, global: &Global) -> Result<f64, TrainError> {
+        let found = examples_of(folder, &self.method, global).and_then(|examples| self.ndcg(&examples));
+        let found = found.map_err(|error| TrainError::Model(format!("evaluate: {error:#}")))?;
+        Ok(found.unwrap_or_default())
     }
 
     /// The mean nDCG of the validation lists as the method orders them with a model; `None` without such lists.

@@ -38,6 +38,7 @@ pub struct TrainingFile {
     /// What is minimised.
     pub objective: Option<String>,
     /// Most tokens of a pair, or of a text with its prompt.
+    #[serde(alias = "max_length")]
     tokens: Option<usize>,
     /// Layers of a decoder after which the loss is taken.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -109,6 +110,12 @@ impl TrainingFile {
             bail!(
                 "{}: targets = \"{targets}\" names layers for an adapter, and adapter = \"{adapter}\" is none; leave targets out, \
                  or name an adapter",
+                path.display()
+            );
+        }
+        if file.settings.evaluate > 0 && file.validation.is_none() {
+            bail!(
+                "{}: evaluate: there are no examples to evaluate on; name a file as `validation`, or leave evaluate out",
                 path.display()
             );
         }
@@ -274,6 +281,9 @@ fn problem(message: &str) -> String {
     {
         return format!("{value} is not {known}");
     }
+    if let Some(key) = message.strip_prefix("duplicate field ") {
+        return format!("{key} is given twice, be it under another of its names; leave one out");
+    }
     match message.strip_prefix("missing field ") {
         Some(key) => format!("the key {key} is missing"),
         None => serde_problem(message),
@@ -303,6 +313,10 @@ mod tests {
             ),
             ("unknown variant `liner`, expected `linear` or `cosine`", "`liner` is not `linear` or `cosine`"),
             ("missing field `base`", "the key `base` is missing"),
+            (
+                "duplicate field `rate`",
+                "`rate` is given twice, be it under another of its names; leave one out",
+            ),
             (
                 "invalid type: string \"x\", expected usize",
                 "found the text \"x\" where there must be a whole number from 0",

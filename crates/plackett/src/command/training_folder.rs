@@ -13,7 +13,7 @@ const WORK: &str = "training.unfinished";
 const IDENTITY: &str = "training.json";
 
 /// The file in it that is locked while a command trains.
-const LOCK: &str = "lock";
+pub const LOCK: &str = "lock";
 
 /// Steps between two checkpoints, where nobody says how many.
 pub const EVERY: usize = 100;

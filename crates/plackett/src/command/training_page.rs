@@ -4,7 +4,7 @@ use super::training_file::TrainingFile;
 use askama::Template;
 use plackett_core::formats::atomic;
 use plackett_eval::report::curve_plot;
-use plackett_train::trainer::{Outcome, StepRecord};
+use plackett_train::trainer::{Evaluated, Outcome, StepRecord};
 use std::path::Path;
 
 /// The name of the page in the folder of the model.
@@ -45,7 +45,7 @@ pub fn write(
         model,
         base: &file.base,
         chips: chips(outcome, ndcg),
-        plots: plots(&outcome.report.steps)?,
+        plots: plots(outcome)?,
         ranks: &outcome.ranks,
         hashes,
         settings: toml::to_string(file)?,
@@ -72,11 +72,16 @@ fn chips(outcome: &Outcome, ndcg: Option<[f64; 2]>) -> Vec<(&'static str, String
     if let Some([before, after]) = ndcg {
         chips.push(("validation nDCG@10", format!("{before:.4} before, {after:.4} after")));
     }
+    if let Some(Evaluated { best, stopped, .. }) = outcome.report.evaluated {
+        chips.push(("best step", best.to_string()));
+        stopped.iter().for_each(|step| chips.push(("stopped after step", step.to_string())));
+    }
     chips
 }
 
 /// Curves over the steps.
-fn plots(steps: &[StepRecord]) -> anyhow::Result<Vec<Plot>> {
+fn plots(outcome: &Outcome) -> anyhow::Result<Vec<Plot>> {
+    let steps = &outcome.report.steps;
     let plot = |title, value: &str, text, of: &dyn Fn(&StepRecord) -> f64| -> anyhow::Result<Plot> {
         let values: Vec<f64> = steps.iter().map(of).collect();
         Ok(Plot { title, svg: curve_plot(&values, "step", value)?, text })
@@ -84,7 +89,7 @@ fn plots(steps: &[StepRecord]) -> anyhow::Result<Vec<Plot>> {
     let most = steps.iter().map(|step| f64::from(step.rate)).fold(0.0, f64::max);
     // The axis has two decimals: rates are shown in parts of the greatest.
     let share = if most > 0.0 { 1.0 / most } else { 0.0 };
-    Ok(vec![
+    let mut plots = vec![
         plot("Loss", "loss", "The mean loss of each step's batches.", &|step| f64::from(step.loss))?,
         plot("Learning rate", "share of the greatest", "Warm-up and schedule.", &|step| {
             f64::from(step.rate) * share
@@ -92,5 +97,15 @@ fn plots(steps: &[StepRecord]) -> anyhow::Result<Vec<Plot>> {
         plot("Gradients", "norm", "Their Euclidean norm, before they are clipped.", &|step| {
             step.gradient_norm
         })?,
-    ])
+    ];
+    let values: Vec<f64> = steps.iter().filter_map(|step| step.evaluation).collect();
+    if let Some(evaluated) = &outcome.report.evaluated {
+        let svg = curve_plot(&values, "evaluation", evaluated.measure)?;
+        plots.push(Plot {
+            title: "Evaluations",
+            svg,
+            text: "On the validation examples, while it was trained.",
+        });
+    }
+    Ok(plots)
 }

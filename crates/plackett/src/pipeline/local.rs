@@ -210,7 +210,7 @@ pub(crate) fn encoder_decoder(
 
 /// Whether it is a GGUF file, its config.json names a family of decoders, or there is a GGUF file in its place. What is wrong with the files is
 /// left to those who read them whole.
-pub(crate) fn is_decoder(directory: &Path) -> bool {
+pub fn is_decoder(directory: &Path) -> bool {
     if directory.is_file() {
         return true;
     }

@@ -1,6 +1,6 @@
 //! `plackett train` on a tiny BERT: from examples to a model that ranks, kills, and everything that can be wrong before.
 
-use crate::common::{Done, command, plackett};
+use crate::common::{Done, command, kill_when, plackett};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Stdio;
@@ -102,30 +102,130 @@ fn a_trained_model_ranks() {
 }
 
 #[test]
+fn a_training_that_is_evaluated_leaves_its_best_weights() {
+    let settings = SETTINGS.replace("steps = 12", "steps = 40").replace("3e-3", "5e-2");
+    let evaluated = format!("{settings}evaluate = 2\npatience = 3\n");
+    let folder = prepared(&format!("validation = \"train.jsonl\"\n{HEAD}{LORA}{evaluated}"));
+    let done = train(folder.path(), "ranker").expect(0).json();
+    let found = &done["evaluated"];
+    assert_eq!((&found["measure"], &found["phase"]), (&json!("validation loss"), &json!(1)));
+    // What is saved is what was measured after the best step.
+    assert_eq!(found["value"], done["validation"][1]);
+    let [best, steps] = [&found["best"], &done["steps"]].map(|step| step.as_u64().unwrap());
+    assert!(best.is_multiple_of(2) && best <= steps, "{done}");
+    match found["stopped"].as_u64() {
+        Some(stopped) => assert_eq!((stopped, stopped), (steps, best + 6)),
+        None => assert_eq!(steps, 40),
+    }
+    let page = std::fs::read_to_string(folder.path().join("ranker/training.html")).unwrap();
+    assert_eq!(page.matches("<svg").count(), 4);
+    assert!(page.contains("Evaluations") && page.contains("best step"), "{page}");
+    let card = std::fs::read_to_string(folder.path().join("ranker/README.md")).unwrap();
+    assert!(card.contains(&format!("validation loss was best after step {best}")), "{card}");
+    let again = plackett(folder.path(), &["train", "t.toml", "-o", "ranker"]).expect(0);
+    assert!(again.stdout.contains(&format!("was best after step {best}")), "{}", again.stdout);
+    let folder = prepared(&format!("{HEAD}{evaluated}"));
+    assert!(refused(folder.path(), "out").contains("evaluate: there are no examples to evaluate on"));
+}
+
+#[test]
+fn phases_of_sora_leave_adapters_of_their_own() {
+    let sora = LORA.replace("lora(rank=2)", "sora(rank=2, xi=0/9)");
+    let folder = prepared(&format!("validation = \"train.jsonl\"\n{HEAD}{sora}{SETTINGS}"));
+    let done = train(folder.path(), "ranker").expect(0).json();
+    let phases = done["phases"].as_array().unwrap();
+    let of = |key: &str| -> Vec<&Value> { phases.iter().map(|phase| &phase[key]).collect() };
+    assert_eq!(of("setting"), [&json!("xi = 0"), &json!("xi = 9")]);
+    assert!(phases[0]["numbers"].as_u64().unwrap() > 0, "{done}");
+    assert_eq!((&phases[1]["numbers"], &phases[1]["value"]), (&json!(0), &done["validation"][1]));
+    for phase in phases {
+        assert!(folder.path().join(phase["adapter"].as_str().unwrap()).is_file(), "{phase}");
+    }
+    let card = std::fs::read_to_string(folder.path().join("ranker/README.md")).unwrap();
+    assert!(card.contains("| xi = 9 | 0 | validation loss "), "{card}");
+}
+
+/// Starts a command and kills it (signal 9 on Unix) after a time, if it has not ended by then.
+fn kill_after(folder: &Path, arguments: &[&str], delay: Duration) {
+    let quiet = || Stdio::null();
+    let mut child =
+        command(folder, arguments).stdin(quiet()).stdout(quiet()).stderr(quiet()).spawn().unwrap();
+    std::thread::sleep(delay);
+    let _ = child.kill();
+    child.wait().unwrap();
+}
+
+#[test]
 fn a_killed_training_goes_on_to_the_same_bits() {
     let settings = SETTINGS.replace("steps = 12", "steps = 60");
     let sparse = "[trained]\nadapter = \"lt-sft(k=40)\"\n";
     let folder = prepared(&format!("{HEAD}{sparse}{settings}"));
     train(folder.path(), "whole").expect(0);
-    let quiet = || Stdio::null();
-    let mut child = command(folder.path(), &["train", "t.toml", "-o", "killed"])
-        .stdin(quiet())
-        .stdout(quiet())
-        .stderr(quiet())
-        .spawn()
-        .unwrap();
-    let (start, checkpoint) = (Instant::now(), folder.path().join("killed/training/checkpoint.safetensors"));
-    while !checkpoint.exists() && child.try_wait().unwrap().is_none() {
-        assert!(start.elapsed() < Duration::from_secs(120), "there never was a checkpoint");
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    // On Unix this is signal 9.
-    child.kill().unwrap();
-    child.wait().unwrap();
+    let checkpoint = folder.path().join("killed/training/checkpoint.safetensors");
+    kill_when(folder.path(), &["train", "t.toml", "-o", "killed"], || checkpoint.exists());
     let done = train(folder.path(), "killed").expect(0).json();
     assert!(done["resumed"].as_u64().unwrap() >= 4, "{done}");
     assert_eq!(done["steps"], 120, "two phases");
     assert_eq!(weights(folder.path(), "killed"), weights(folder.path(), "whole"));
+}
+
+#[test]
+fn kills_at_any_time_and_on_any_number_of_threads_end_with_the_same_bits() {
+    let settings = SETTINGS.replace("steps = 12", "steps = 16").replace("checkpoint = 4", "checkpoint = 2");
+    let sparse = "[trained]\nadapter = \"lt-sft(k=40)\"\n";
+    let folder = prepared(&format!("{HEAD}{sparse}{settings}"));
+    let begun = Instant::now();
+    train(folder.path(), "whole").expect(0);
+    let most = begun.elapsed().as_micros() as u64;
+    let expected = weights(folder.path(), "whole");
+    // Moments from a fixed sequence: before the first step, between and in steps, while a checkpoint or the model is written.
+    let mut state = 0x2545_f491_u64;
+    for threads in ["1", "2"] {
+        for kill in 0..10 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let delay = Duration::from_micros((state >> 33) % most.max(1));
+            let arguments = ["train", "t.toml", "-o", "killed", "--threads", threads, "--json"];
+            kill_after(folder.path(), &arguments, delay);
+            let done = plackett(folder.path(), &arguments).expect(0).json();
+            assert_eq!(done["steps"], 32, "{threads} threads, kill {kill} after {delay:?}");
+            let weights = weights(folder.path(), "killed");
+            assert!(weights == expected, "{threads} threads, kill {kill} after {delay:?}");
+            std::fs::remove_dir_all(folder.path().join("killed")).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_training_that_was_killed_before_it_said_what_it_is_begins_again() {
+    let folder = prepared(&format!("{HEAD}{LORA}{SETTINGS}"));
+    std::fs::create_dir_all(folder.path().join("out/training")).unwrap();
+    write(folder.path(), "out/training/lock", "");
+    train(folder.path(), "out").expect(0);
+    // What is no such thing is left alone.
+    std::fs::create_dir_all(folder.path().join("other/training")).unwrap();
+    write(folder.path(), "other/training/notes.txt", "mine");
+    assert!(refused(folder.path(), "other").contains("there is something in this folder"));
+}
+
+#[test]
+fn names_of_other_trainers_are_read() {
+    let folder = prepared(&format!("{HEAD}{LORA}{SETTINGS}"));
+    train(folder.path(), "own").expect(0);
+    let [head, lora, settings] = [
+        HEAD.replace("tokens", "max_length"),
+        LORA.replace("targets", "target_modules"),
+        SETTINGS
+            .replace("batch", "batch_size")
+            .replace("rate", "learning_rate")
+            .replace("checkpoint", "save_steps"),
+    ];
+    write(folder.path(), "t.toml", &training(TINY, &format!("{head}{lora}{settings}")));
+    // The same training, which has nothing left to do.
+    let again = train(folder.path(), "own").expect(0).json();
+    assert_eq!(again["resumed"], json!(12));
+    write(folder.path(), "t.toml", &training(TINY, &format!("{HEAD}{SETTINGS}batch_size = 2\n")));
+    let said = refused(folder.path(), "other");
+    assert!(said.contains("`batch` is given twice"), "{said}");
 }
 
 #[test]
@@ -142,6 +242,7 @@ fn what_is_wrong_is_said_before_training() {
         (format!("{HEAD}[settings]\nrate = nan\n"), vec!["t.toml", "rate"]),
         (format!("{HEAD}[settings]\nbatch = 99999999\n"), vec!["batch", "from 1 to 65536"]),
         (format!("{HEAD}[settings]\ndecay = nan\n"), vec!["decay"]),
+        (format!("{HEAD}[settings]\npatience = 2\n"), vec!["patience", "set evaluate"]),
         ("tokens = 0\n".into(), vec!["tokens", "from 8"]),
         ("objective = \"margin-mse\"\n".into(), vec!["`what purrs`", "scores of a teacher", "add them"]),
         ("objective = \"language\"\n".into(), vec!["log-probabilities of tokens", "choose an objective"]),
@@ -200,6 +301,19 @@ fn records_without_a_meaning_are_named() {
     write(folder.path(), "train.jsonl", &examples(|_, _| 0.0));
     let said = refused(folder.path(), "out");
     assert!(said.contains("none of the 4 queries can teach"), "{said}");
+    // A text of a megabyte is read as far as `tokens` says, and is counted among those that were cut.
+    let folder = prepared(&format!("{HEAD}[settings]\nsteps = 1\nbatch = 5\n"));
+    let cut = |text: &str, output: &str| {
+        let candidates = json!([{"text": text, "label": 1}, {"text": "y", "label": 0}]);
+        let line = json!({"query": "x", "candidates": candidates});
+        write(folder.path(), "train.jsonl", &format!("{good}{line}\n"));
+        let done = train(folder.path(), output).expect(0).json();
+        (done["cut"].as_u64().unwrap(), done["warnings"].to_string())
+    };
+    let (few, _) = cut("cat", "short");
+    let (more, warnings) = cut(&"cat ".repeat(1 << 18), "long");
+    assert_eq!(more, few + 1);
+    assert!(warnings.contains(&format!("{more} of 18 pairs")), "{warnings}");
 }
 
 #[test]
@@ -208,6 +322,11 @@ fn bases_and_folders_that_cannot_be_are_refused() {
     write(folder.path(), "t.toml", &training(ROUNDED, HEAD));
     let said = refused(folder.path(), "out");
     assert!(said.contains("is rounded") && said.contains("give the model that"), "{said}");
+    // A decoder of a family that is not trained is not taken for a BERT.
+    let qwen = concat!(env!("CARGO_MANIFEST_DIR"), "/../plackett-lm/tests/golden/decoder/qwen3");
+    write(folder.path(), "t.toml", &training(qwen, ""));
+    let said = refused(folder.path(), "out");
+    assert!(said.contains("family `qwen3` cannot be trained yet") && said.contains("`qwen2`"), "{said}");
     // What ended so is nobody's training.
     write(folder.path(), "t.toml", &training(TINY, &format!("{HEAD}{SETTINGS}")));
     train(folder.path(), "out").expect(0);
@@ -314,6 +433,8 @@ fn keys_of_the_other_kind_of_model_are_refused() {
             "output matrices of their own are for layers before the last",
         ),
         ("objective = \"bce\"\n", "objective: `binary-cross-entropy` needs more than texts"),
+        ("[settings]\ndropout = 0.1\n", "as lora(dropout=0.1)"),
+        ("[settings]\nhead_rate = 1e-3\n", "head_rate = 0.001: no part of this decoder is new"),
     ] {
         write(folder.path(), "t.toml", &training("./base", rest));
         let message = refused(folder.path(), "out");

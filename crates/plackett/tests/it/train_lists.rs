@@ -67,6 +67,22 @@ fn a_decoder_becomes_a_listwise_reranker() {
 }
 
 #[test]
+fn the_best_model_by_the_ranking_of_held_out_lists_is_what_is_left() {
+    let folder = decoder(&format!("validation = \"train.jsonl\"\n{METHOD}{SETTINGS}evaluate = 8\n"));
+    let folder = folder.path();
+    let done = train(folder, "ranker").expect(0).json();
+    let found = &done["evaluated"];
+    assert_eq!((&found["measure"], &found["stopped"]), (&json!("validation nDCG@10"), &Value::Null));
+    assert!([8, 16, 24].contains(&found["best"].as_u64().unwrap()), "{done}");
+    // The same weights in the same engine.
+    assert_eq!(found["value"], done["ndcg"][1]);
+    let left = std::fs::read_dir(folder.join("ranker/training")).unwrap();
+    let left =
+        left.filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().contains("evaluated"));
+    assert_eq!(left.count(), 0);
+}
+
+#[test]
 fn an_adapter_learns_written_orders_of_the_best_in_several_orders() {
     let rest = "method = \"full-rank(words=8)\"\nwindow = 3\norders = 2\n[trained]\nadapter = \"lora(rank=2)\"\n[settings]\nbatch = 8\n";
     let folder = decoder(rest);

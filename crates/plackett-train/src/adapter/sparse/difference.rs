@@ -1,7 +1,7 @@
 //! A sparse vector over the weights of a model: saved, applied, reverted, added up.
 
 use crate::TrainError;
-use crate::adapter::site::fingerprint;
+use crate::adapter::site::{fingerprint, weights_hash};
 use crate::files::write_whole;
 use crate::tape::{Parameter, Parameters};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -19,6 +19,9 @@ const HEADER: &str = "plackett_sparse";
 struct Header {
     format: String,
     fingerprint: String,
+    /// The weights that it was made from, those that it changes, as SHA-256; `None` in files of before there was such.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    base: Option<String>,
     /// Rows and columns of the weights, by name.
     shapes: BTreeMap<String, (usize, usize)>,
 }
@@ -58,9 +61,46 @@ impl Changes {
 pub struct SparseDifference {
     changes: BTreeMap<String, Changes>,
     heads: BTreeMap<String, ((usize, usize), Vec<f32>)>,
+    /// The weights that it was made from, as SHA-256; `None` where they are not known.
+    base: Option<String>,
 }
 
 impl SparseDifference {
+    /// The same, made from these weights: those of the model, whatever else was added to them while it was learned.
+    pub(crate) fn with_base(self, parameters: &Parameters) -> SparseDifference {
+        let base = self.hash_of(|name| Some(&parameters[parameters.find(name)?].value[..]));
+        SparseDifference { base: Some(base), ..self }
+    }
+
+    /// Remembers the weights that it was made from.
+    pub(super) fn set_base(&mut self, start: &BTreeMap<&str, &[f32]>) {
+        self.base = Some(self.hash_of(|name| start.get(name).copied()));
+    }
+
+    /// The hash of those weights that it changes.
+    fn hash_of<'w>(&'w self, weights: impl Fn(&str) -> Option<&'w [f32]>) -> String {
+        let changed = self.changes.iter().filter(|(_, changes)| !changes.at.is_empty());
+        weights_hash(changed.filter_map(|(name, _)| Some((name.as_str(), weights(name)?))))
+    }
+
+    /// Checks that a model, to which nothing was added yet, has the weights that it was made from; of files that do not say so nothing
+    /// is known.
+    ///
+    /// # Errors
+    /// A weight that it changes is another one here.
+    pub fn check_base(&self, parameters: &Parameters) -> Result<(), TrainError> {
+        let Some(base) = &self.base else { return Ok(()) };
+        let own = self.hash_of(|name| Some(&parameters[parameters.find(name)?].value[..]));
+        match own == *base {
+            true => Ok(()),
+            false => Err(TrainError::Model(
+                "the sparse difference was learned on another base: names and shapes are the same, and the weights are others; use \
+                 the base that it was learned with"
+                    .into(),
+            )),
+        }
+    }
+
     pub(super) fn add_tensor(&mut self, parameter: &Parameter, start: &[f32]) {
         let differences = parameter.value.iter().zip(start).map(|(now, start)| now - start);
         let at = differences.enumerate().filter(|(_, difference)| difference.abs() > LEAST).collect();
@@ -113,6 +153,8 @@ impl SparseDifference {
     /// The sum of two, where numbers differ in either; heads are those of `self`, then those of the other one.
     pub fn plus(&self, other: &SparseDifference) -> SparseDifference {
         let mut sum = self.clone();
+        // Which weights are changed may be more than either knows.
+        sum.base = None;
         for (name, changes) in &other.changes {
             let own = sum
                 .changes
@@ -176,6 +218,7 @@ impl SparseDifference {
         let header = Header {
             format: FORMAT.into(),
             fingerprint: self.fingerprint(),
+            base: self.base.clone(),
             shapes: self.changes.iter().map(|(name, changes)| (name.clone(), changes.shape)).collect(),
         };
         let header = serde_json::to_string(&header).map_err(|error| form(error.to_string()))?;
@@ -219,7 +262,7 @@ impl SparseDifference {
             return Err(form(format!("is of the form `{}`, and `{FORMAT}` is read", header.format)));
         }
         let file = SafeTensors::deserialize(&bytes).map_err(|error| form(error.to_string()))?;
-        let mut all = SparseDifference::default();
+        let mut all = SparseDifference { base: header.base, ..SparseDifference::default() };
         for (name, shape) in header.shapes {
             let at = read_changes(&file, &name, shape).map_err(form)?;
             all.changes.insert(name, Changes { shape, at });
