@@ -42,7 +42,7 @@ pub static REWARD_REASONING: StageKind = StageKind {
            one step a draw, so that ratios are 1): `setwise` 1 for the right label in the right form (Rank-R1), `groups` nDCG, recall and the \
            likeness of the distributions of grades (GroupRank), `listwise` nDCG, recall and rank-biased overlap with the teacher's order \
            (ReasonRank), `pointwise` the rank of a grade among all grades of a list's documents (ERank; advantages are within the answers about \
-           one document). Tokens without a choice have no part in the loss. With `constrained` answers are drawn among the tokens of the form, while loss \
+           one document). With `constrained` answers are drawn among the tokens of the form, and those without a choice have no part in the loss (of a free answer all have), while loss \
            and divergence have probabilities over all tokens, which is biased: the gradient also moves probability between the tokens of the form and all others, and the \
            divergence is estimated from answers that the free decoder would not draw as often; the bias is small where it keeps to the form by itself. \
            Gives the numbers of that stage and, by seed, `reward_begin`, \
@@ -50,7 +50,7 @@ pub static REWARD_REASONING: StageKind = StageKind {
            at the end), `drawn_well_formed` (share of the drawn answers), `without_advantage` (share of the prompts whose answers are worth the same), \
            `constant_steps` (share of the steps in which that is so of all prompts; they are named in a warning) and `rollout_share` (of the time of a step). \
            A line a step is in `rollouts-SEED.jsonl`. A run that was killed goes on from its last checkpoint to the same weights",
-    version: 1,
+    version: 2,
     gives: Gives::Numbers,
     fields: &[
         FieldSpec::required("start", FieldKind::Stage(&[Gives::Model]), "a stage `imitate-reasoning`"),
@@ -208,6 +208,7 @@ fn learn(
         shape: &reasoning.shape,
         language: &reasoning.language,
         form: &reasoning.form,
+        constrained: values.on("constrained"),
         lists: &lists,
         showings: &showings,
         teacher: reasoning.teacher,
