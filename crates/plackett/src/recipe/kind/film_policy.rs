@@ -32,8 +32,8 @@ pub static FILM_POLICY: StageKind = StageKind {
     name: "film-policy",
     help: "the decoders of a stage `film-lists` are rewarded for the films that people wanted: each step draws several lists for some \
            talks in the inference engine, compares their rewards, and takes a step up (with one of the `updates` a draw ratios are 1). With \
-           `policy` `grpo` the reward is the list's nDCG and of all its tokens; `gspo` is the same with the ratio of the whole list, which differs \
-           where there are several updates; with `rank` each item is rewarded by itself (`credit` `own`), or for itself and all after it, discounted (`following`). Gives the \
+           `policy` `grpo` the reward is the list's nDCG and of all its tokens; `gspo` is the same with the ratio of the whole list (with \
+           `shaping` the end has its own), which differs where there are several updates; with `rank` each item is rewarded by itself (`credit` `own`), or for itself and all after it, discounted (`following`). Gives the \
            numbers of `film-lists` and, by seed, `reward_begin` and `reward_end` (mean of the first and last tenth of the steps), `curve` \
            (mean nDCG on people to choose by, over equally spaced looks), `without_advantage` (share of talks whose lists do not differ in \
            any advantage, the shaping of lengths left aside), `divergence` (from the start, a token, at the end) and `rollout_share` (of the time of a step)",
