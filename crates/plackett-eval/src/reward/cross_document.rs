@@ -77,15 +77,6 @@ pub fn squared_error(grade: f64, teacher: f64, scale: f64) -> f64 {
     1.0 - ((grade - teacher) / scale).powi(2)
 }
 
-/// Advantages within one group of rollouts: rewards less their mean, in units of their standard deviation (GRPO, Shao et al.
-/// 2024). All 0 where the rewards are all the same.
-pub fn advantages(rewards: &[f64]) -> Vec<f64> {
-    let count = rewards.len().max(1) as f64;
-    let mean = rewards.iter().sum::<f64>() / count;
-    let deviation = (rewards.iter().map(|reward| (reward - mean).powi(2)).sum::<f64>() / count).sqrt();
-    rewards.iter().map(|reward| if deviation > 1e-12 { (reward - mean) / deviation } else { 0.0 }).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,12 +132,5 @@ mod tests {
             assert_eq!(of(other), None, "{other}");
         }
         assert_eq!(of("<think>x</think><answer>7 or 8</answer>"), None);
-    }
-
-    #[test]
-    fn advantages_have_no_mean_and_unit_spread() {
-        assert_eq!(advantages(&[1.0, 3.0]), [-1.0, 1.0]);
-        assert_eq!(advantages(&[2.0, 2.0]), [0.0, 0.0]);
-        assert_eq!(advantages(&[]), Vec::<f64>::new());
     }
 }

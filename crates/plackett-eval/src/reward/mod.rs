@@ -10,6 +10,6 @@ mod multi_view;
 mod tags;
 
 pub use choice::choice_reward;
-pub use cross_document::{CrossDocument, advantages, squared_error};
+pub use cross_document::{CrossDocument, squared_error};
 pub use group::GroupReward;
 pub use multi_view::{MultiView, View};

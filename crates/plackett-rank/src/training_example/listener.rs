@@ -16,6 +16,8 @@ pub(super) enum Heard {
     Labels { prompt: Prompt, labels: Vec<String> },
     /// An order of labels after a prompt, as they are written in it.
     Order { prompt: Prompt, marks: Vec<String>, separator: String },
+    /// Words after a prompt, before an order is asked for.
+    Reasoning { prompt: Prompt },
 }
 
 /// The model. Prompts of which it gives vectors are not among what it has heard: equal ones reach a model once, and a
@@ -25,12 +27,14 @@ pub(super) struct Listener {
     /// Tokens that it reads, where those are not the model's.
     most: Option<usize>,
     heard: Mutex<Vec<Heard>>,
+    /// What it says where a method lets it reason.
+    reasoning: Mutex<Option<String>>,
 }
 
 impl Listener {
     /// One that reads `most` tokens, or else as many as the model.
     pub fn new(model: Arc<dyn LanguageModel>, most: Option<usize>) -> Listener {
-        Listener { model, most, heard: Mutex::default() }
+        Listener { model, most, heard: Mutex::default(), reasoning: Mutex::default() }
     }
 
     /// Forgets what it has heard.
@@ -41,6 +45,22 @@ impl Listener {
     /// What it has heard, in order; then it has heard nothing.
     pub fn take(&self) -> Vec<Heard> {
         std::mem::take(&mut *self.heard.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Sets what it says where a method lets it reason; without it such methods are refused.
+    pub fn reasons(&self, reasoning: Option<&str>) {
+        *self.reasoning.lock().unwrap_or_else(PoisonError::into_inner) = reasoning.map(str::to_string);
+    }
+
+    fn reasoning(&self, prompt: &Prompt) -> Result<Generated, CallError> {
+        let reasoning = self.reasoning.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let text = reasoning.ok_or_else(|| {
+            let problem = "it reasons before it writes an order, and there is no reasoning to learn from; give one for each list, or use another \
+                           method";
+            CallError::Argument(problem.into())
+        })?;
+        self.keep(Heard::Reasoning { prompt: prompt.clone() });
+        Ok(Generated { text, finish: Finish::End, value: None, log_prob: None, usage: Usage::default() })
     }
 
     fn keep(&self, heard: Heard) {
@@ -63,10 +83,13 @@ impl Listener {
     }
 
     fn order(&self, request: &GenerationRequest<'_>) -> Result<Generated, CallError> {
-        let AnswerForm::Permutation { labels, length, separator } = request.form else {
-            let problem =
-                "only whole orders of labels are taught, without words before them; use another method";
-            return Err(CallError::Argument(problem.into()));
+        let (labels, length, separator) = match request.form {
+            AnswerForm::Permutation { labels, length, separator } => (labels, length, separator),
+            AnswerForm::Text => return self.reasoning(request.prompt),
+            _ => {
+                let problem = "only whole orders of labels are taught; use another method";
+                return Err(CallError::Argument(problem.into()));
+            }
         };
         let (prompt, marks, separator) = (request.prompt.clone(), labels.clone(), separator.clone());
         self.keep(Heard::Order { prompt, marks, separator });

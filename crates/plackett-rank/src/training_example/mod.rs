@@ -8,10 +8,12 @@
 
 mod embedding;
 mod listener;
+mod reasoned_list;
 #[cfg(test)]
 mod tests;
 
 pub use self::embedding::{EmbeddingExample, EmbeddingExampleBuilder, readable};
+pub use self::reasoned_list::{ReasonedList, read_reasoned_lists};
 
 use self::listener::{Heard, Listener};
 use crate::method::{MethodError, MethodSpec, OptionKind, OptionValues};
@@ -113,6 +115,37 @@ impl ListwiseExampleBuilder {
         request: &RankRequest,
         order: &[usize],
     ) -> Result<ListwiseExample, TrainingExampleError> {
+        self.example_of(request, order, None)
+    }
+
+    /// The same for a method that reasons before it writes an order (`dear`, `reason-rank`): the answer is the reasoning, what the method puts between
+    /// both, and the order. Tokens before the order belong to no rank.
+    ///
+    /// # Errors
+    /// As [`ListwiseExampleBuilder::example`]; a method that does not reason, or a reasoning with a tag that ends it.
+    pub fn reasoned_example(
+        &self,
+        request: &RankRequest,
+        order: &[usize],
+        reasoning: &str,
+    ) -> Result<ListwiseExample, TrainingExampleError> {
+        if let Some(tag) = ["</think>", "<answer>"].into_iter().find(|tag| reasoning.contains(tag)) {
+            return Err(self.unsuitable(format!(
+                "the reasoning has `{tag}` in it, where the method ends it; give what stands before the tag"
+            )));
+        }
+        self.listener.reasons(Some(reasoning));
+        let example = self.example_of(request, order, Some(reasoning));
+        self.listener.reasons(None);
+        example
+    }
+
+    fn example_of(
+        &self,
+        request: &RankRequest,
+        order: &[usize],
+        reasoning: Option<&str>,
+    ) -> Result<ListwiseExample, TrainingExampleError> {
         let count = request.candidates.len();
         let mut sorted = order.to_vec();
         sorted.sort_unstable();
@@ -121,9 +154,18 @@ impl ListwiseExampleBuilder {
                 "{order:?} is no order of {count} candidates, of which two are needed"
             )));
         }
-        let (heard, cut) = self.listen(&self.written, request)?;
-        let Heard::Order { prompt, marks, separator } = heard else {
+        let (mut heard, cut) = self.listen(&self.written, request, 1 + usize::from(reasoning.is_some()))?;
+        let Some(Heard::Order { prompt, marks, separator }) = heard.pop() else {
             return Err(self.unsuitable("it asks for no order to be written".into()));
+        };
+        let (asked, thought) = match heard.pop() {
+            Some(Heard::Reasoning { prompt: asked }) => {
+                // Reasoning and what the method writes behind it stand in the answer that the order goes on with.
+                let written = prompt.answer().strip_prefix(asked.answer()).unwrap_or_default();
+                let (asked, mut thought) = self.model.tokens_after(&asked, &[written])?;
+                (Some(asked), thought.pop().unwrap_or_default())
+            }
+            _ => (None, Vec::new()),
         };
         self.check_count(marks.len(), count)?;
         let between = separator.trim_end();
@@ -135,9 +177,9 @@ impl ListwiseExampleBuilder {
         let (prompt, mut pieces) = self.model.tokens_after(&prompt, &texts)?;
         let between = if pieces.len() > count { pieces.pop().unwrap_or_default() } else { Vec::new() };
         let mut example = ListwiseExample {
-            prompt,
-            answer: Vec::new(),
-            ranks: Vec::new(),
+            prompt: asked.unwrap_or(prompt),
+            ranks: vec![None; thought.len()],
+            answer: thought,
             labels: Vec::new(),
             opening: 0,
             cut,
@@ -162,7 +204,7 @@ impl ListwiseExampleBuilder {
         order: &[usize],
         example: &mut ListwiseExample,
     ) -> Result<(), TrainingExampleError> {
-        let Heard::Labels { prompt, labels } = self.listen(first, request)?.0 else {
+        let Some(Heard::Labels { prompt, labels }) = self.listen(first, request, 1)?.0.pop() else {
             return Err(self.unsuitable("it asks for no labels".into()));
         };
         self.check_count(labels.len(), order.len())?;
@@ -184,19 +226,22 @@ impl ListwiseExampleBuilder {
         }
     }
 
-    /// What a method asks for a list, all of which has to be in one prompt; and how many texts were cut.
+    /// What a method asks for a list, all of which has to be in one prompt, so often; and how many texts were cut.
     fn listen(
         &self,
         ranker: &Arc<dyn Ranker>,
         request: &RankRequest,
-    ) -> Result<(Heard, usize), TrainingExampleError> {
+        often: usize,
+    ) -> Result<(Vec<Heard>, usize), TrainingExampleError> {
         self.listener.forget();
         let ranking = ranker.rank(std::slice::from_ref(request)).pop();
         let cut = ranking.transpose()?.map_or(0, |ranking| ranking.trace.truncated.len());
-        let mut heard = self.listener.take();
-        match (heard.pop(), heard.is_empty()) {
-            (Some(one), true) => Ok((one, cut)),
-            (None, _) => Err(self.unsuitable("it asks the model nothing about this list".into())),
+        let heard = self.listener.take();
+        match heard.len() {
+            0 => Err(self.unsuitable("it asks the model nothing about this list".into())),
+            asked if asked == often => Ok((heard, cut)),
+            asked if asked < often => Err(self
+                .unsuitable("it does not reason before it writes an order; leave the reasoning out".into())),
             _ => Err(self.unsuitable(format!(
                 "it shows {} candidates in more than one prompt; give shorter lists, or a larger window",
                 request.candidates.len()

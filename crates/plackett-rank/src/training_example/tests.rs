@@ -54,6 +54,30 @@ fn methods_without_a_first_token_have_no_labels() {
 }
 
 #[test]
+fn a_reasoning_is_learned_before_the_order_that_follows_from_it() {
+    let request = request("why", &["low", "high"]);
+    for (method, begin, close) in
+        [("reason-rank", "<think>\n", "\n</think>\n<answer>\n"), ("dear", "\n", "\nRanking:\n")]
+    {
+        let teacher = teacher(method, &[]).unwrap();
+        let example = teacher.reasoned_example(&request, &[1, 0], "The second is high.").unwrap();
+        assert!(text(&example.prompt).ends_with(begin), "{method}: {}", text(&example.prompt));
+        let before = format!("The second is high.{close}");
+        assert_eq!(text(&example.answer), format!("{before}[2] > [1]"), "{method}");
+        let ranks = [vec![None; before.len()], vec![Some(1); 3], vec![None; 2], vec![Some(2); 4]].concat();
+        assert_eq!(example.ranks, ranks, "{method}");
+        // The next list has none, and is refused.
+        let message = teacher.example(&request, &[1, 0]).unwrap_err().to_string();
+        assert!(message.contains("no reasoning to learn from"), "{method}: {message}");
+        let message = teacher.reasoned_example(&request, &[1, 0], "so </think>").unwrap_err().to_string();
+        assert!(message.contains("`</think>` in it"), "{method}: {message}");
+    }
+    let plain = teacher("full-rank", &[]).unwrap();
+    let message = plain.reasoned_example(&request, &[1, 0], "so").unwrap_err().to_string();
+    assert!(message.contains("does not reason before"), "{message}");
+}
+
+#[test]
 fn what_cannot_be_taught_is_refused() {
     let many = vec!["x"; 25];
     let (order, request) = ((0..25).collect::<Vec<_>>(), request("why", &many));

@@ -1,7 +1,8 @@
 //! The expected utility of orders that are drawn by the scores, raised by policy gradients.
 
 use super::gains::{CUTOFF, GAIN};
-use super::{Group, Input, List, ObjectiveSpec, Problem, on_lists};
+use super::lists::split;
+use super::{Group, Input, List, Lists, ObjectiveSpec, OptionError, OptionValues, Problem, Term, on_lists};
 use crate::random::Stream;
 use crate::tape::Tape;
 use plackett_core::declaration::{OptionKind, OptionSpec};
@@ -60,30 +61,7 @@ pub const PG_RANK: ObjectiveSpec = ObjectiveSpec {
         },
     ],
     build: |options| {
-        let baseline = match options.choice("baseline") {
-            "none" => Baseline::None,
-            "mean" => Baseline::Mean,
-            _ => Baseline::LeaveOneOut,
-        };
-        let samples = options.count("samples");
-        if baseline == Baseline::LeaveOneOut && samples < 2 {
-            return Err(options.problem(
-                "one order has no others to be compared with; draw two or more, or write baseline=none",
-            ));
-        }
-        let credit = if options.choice("credit") == "whole" { Credit::Whole } else { Credit::ToGo };
-        let policy = Policy {
-            estimator: PolicyGradient { samples, baseline, credit },
-            utility: match options.choice("utility") {
-                "mrr" => MeasureKind::ReciprocalRank,
-                "precision" => MeasureKind::Precision,
-                _ => MeasureKind::Ndcg,
-            },
-            cutoff: options.count("k"),
-            is_linear: options.choice("gain") == "linear",
-            temperature: options.number("temperature"),
-            seed: options.count("seed") as u64,
-        };
+        let policy = Policy::of(options)?;
         Ok(on_lists(move |tape: &Tape, list: &List| {
             let Some(estimate) = policy.estimate(list)? else { return Ok(None) };
             // A linear function of the scores whose gradient is the estimate, moved to minus the mean utility.
@@ -107,6 +85,33 @@ struct Policy {
 }
 
 impl Policy {
+    fn of(options: &OptionValues) -> Result<Policy, OptionError> {
+        let baseline = match options.choice("baseline") {
+            "none" => Baseline::None,
+            "mean" => Baseline::Mean,
+            _ => Baseline::LeaveOneOut,
+        };
+        let samples = options.count("samples");
+        if baseline == Baseline::LeaveOneOut && samples < 2 {
+            return Err(options.problem(
+                "one order has no others to be compared with; draw two or more, or write baseline=none",
+            ));
+        }
+        let credit = if options.choice("credit") == "whole" { Credit::Whole } else { Credit::ToGo };
+        Ok(Policy {
+            estimator: PolicyGradient { samples, baseline, credit },
+            utility: match options.choice("utility") {
+                "mrr" => MeasureKind::ReciprocalRank,
+                "precision" => MeasureKind::Precision,
+                _ => MeasureKind::Ndcg,
+            },
+            cutoff: options.count("k"),
+            is_linear: options.choice("gain") == "linear",
+            temperature: options.number("temperature"),
+            seed: options.count("seed") as u64,
+        })
+    }
+
     /// `None` of a list in which no order is better than another.
     fn estimate(&self, list: &List) -> Result<Option<Estimate>, Problem> {
         let expected =
@@ -136,6 +141,26 @@ impl Policy {
     }
 }
 
+/// How many lists there are of which all drawn orders are worth the same, so that a policy gradient has nothing to learn from them, and how many for
+/// which orders are drawn at all. Of several policies in a sum the first one counts; without any, and for lists in which no order is better than
+/// another, nothing is drawn.
+///
+/// # Errors
+/// As the objective's loss.
+pub fn flat_lists(tape: &Tape, objective: &[Term], lists: &Lists) -> Result<(usize, usize), Problem> {
+    let term = objective.iter().find(|term| term.objective.spec().name == PG_RANK.name);
+    // The objective was made of the same options, so that they can be read.
+    let Some(Ok(policy)) = term.map(|term| Policy::of(term.objective.options())) else { return Ok((0, 0)) };
+    let (mut flat, mut drawn) = (0, 0);
+    for (_, list) in split(tape, lists)? {
+        if let Some(estimate) = policy.estimate(&list)? {
+            drawn += 1;
+            flat += usize::from(estimate.is_flat());
+        }
+    }
+    Ok((flat, drawn))
+}
+
 fn draw(seed: u64, stream: u64) -> u64 {
     let stream = Stream::new(seed, stream);
     u64::from(stream.word(0)) << 32 | u64::from(stream.word(1))
@@ -156,7 +181,10 @@ fn too_cold(list: &List, at: usize) -> Problem {
 
 #[cfg(test)]
 mod tests {
+    use super::super::parse_sum;
     use super::super::testing::Case;
+    use super::*;
+    use crate::tape::{Compute, Parameters};
 
     const SCORES: &[f32] = &[0.5, -0.2, 0.1, 0.0];
     const GRADES: &[f32] = &[0.0, 1.0, 0.0, 2.0];
@@ -190,5 +218,21 @@ mod tests {
         assert_ne!(of("pg-rank(samples=4)"), of("pg-rank(samples=4, seed=1)"));
         let flat = Case::new("pg-rank", &[SCORES], &[&[1.0, 1.0, 1.0, 1.0]]);
         assert_eq!(flat.loss().unwrap().2, 1);
+    }
+
+    #[test]
+    fn lists_whose_orders_are_all_worth_the_same_are_counted() {
+        let parameters = Parameters::default();
+        let tape = Tape::inference(&parameters, &Compute::new(1));
+        // The relevant one is always first, never, or anywhere; and a list in which all are alike.
+        let scores = tape.constant((8, 1), &[90.0, 0.0, 0.0, 90.0, 0.0, 0.0, 0.0, 0.0]);
+        let labels = [1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 1.0];
+        let lists = [0..2, 2..4, 4..6, 6..8];
+        let flat = |objective: &str| {
+            flat_lists(&tape, &parse_sum(objective).unwrap(), &Lists::new(&scores, &lists, &labels)).unwrap()
+        };
+        assert_eq!(flat("pg-rank(samples=64, k=1)"), (2, 3));
+        assert_eq!(flat("0.5*ranknet + pg-rank(samples=64, k=1)"), (2, 3));
+        assert_eq!(flat("ranknet"), (0, 0));
     }
 }

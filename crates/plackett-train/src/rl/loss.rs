@@ -1,6 +1,7 @@
 //! The clipped losses of group policies: GRPO, DAPO, GSPO, Rank-GRPO.
 
 use crate::tape::{Tape, Var, VarRef};
+use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
 /// Over what an importance ratio is taken.
@@ -14,7 +15,7 @@ pub enum RatioLevel {
 }
 
 /// Tokens of an answer that share an advantage.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct Term {
     /// Rows of the log-probabilities.
     pub tokens: Range<usize>,

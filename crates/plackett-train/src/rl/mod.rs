@@ -1,8 +1,8 @@
 //! Policies that are rewarded for what they write: rollouts by the inference engine, rewards and advantages within a group of
 //! rollouts, losses with importance ratios.
 //!
-//! One way through it: [`PolicyTask`] is a [`Task`](crate::trainer::Task) of the trainer. For each step it writes the weights
-//! as they are, lets a [`Rollouts`] of the inference engine answer its prompts several times, freely or held to a [`Form`], asks a [`Rewarder`] what
+//! One way through it: [`PolicyTask`] is a [`Task`](crate::trainer::Task) of the trainer. For each step, or for several ([`Updates`]), it writes the
+//! weights as they are, lets a [`Rollouts`] of the inference engine answer its prompts several times, freely or held to a [`Form`], asks a [`Rewarder`] what
 //! each answer is worth, and gives the trainer a [`PolicyLoss`] of the log-probabilities. What is drawn follows from the seed
 //! and the step, so a training that was killed goes on bit by bit.
 
@@ -17,6 +17,9 @@ mod task;
 mod tests;
 #[cfg(test)]
 mod tests_of_forms;
+#[cfg(test)]
+mod tests_of_updates;
+mod updates;
 
 pub use advantage::{EPSILON, group_advantages, rank_advantages};
 pub use form::{Form, FormState, Place};
@@ -25,3 +28,4 @@ pub use record::{KeptRecords, RolloutRecord, constant_steps};
 pub use reward::{BeamReward, RankCredit, Shares, beam_rewards, rank_rewards};
 pub use rollout::{Rollouts, Sampled};
 pub use task::{Answered, Credit, Generation, PolicyTask, Rewarder};
+pub use updates::Updates;

@@ -1,5 +1,7 @@
 //! What the rollouts of steps were like, and how they outlive a kill.
 
+use super::task::PolicyTask;
+use super::updates::{Updates, Waiting};
 use crate::TrainError;
 use crate::trainer::Hooks;
 use serde::{Deserialize, Serialize};
@@ -31,22 +33,58 @@ pub fn constant_steps(records: &[RolloutRecord]) -> Vec<usize> {
     steps.filter(|(_, record)| record.without_advantage == 1.0).map(|(at, _)| at + 1).collect()
 }
 
-/// Keeps the records of the steps that are done in the checkpoints of a training, so that one which goes on after a kill has them all.
-pub struct KeptRecords<'r>(pub &'r Mutex<Vec<RolloutRecord>>);
+/// Keeps the records of the steps that are done, and the answers that wait for theirs, in the checkpoints of a training, so that one which goes
+/// on after a kill has them all. A training with several updates for each rollout needs it to go on to the same bits.
+pub struct KeptRecords<'r> {
+    records: &'r Mutex<Vec<RolloutRecord>>,
+    updates: &'r Updates,
+}
+
+impl<'r> KeptRecords<'r> {
+    /// Those of a policy.
+    pub fn of(task: &'r PolicyTask<'_>) -> KeptRecords<'r> {
+        KeptRecords { records: &task.records, updates: &task.updates }
+    }
+}
+
+/// What stands in a checkpoint.
+#[derive(Deserialize, Serialize)]
+#[serde(untagged)]
+enum State {
+    /// The next step begins with a rollout.
+    Between(Vec<RolloutRecord>),
+    /// The next step goes on with answers of the last one.
+    Within {
+        /// Of the steps that are done.
+        records: Vec<RolloutRecord>,
+        /// What is left of the last rollout.
+        waiting: Waiting,
+    },
+}
 
 impl Hooks for KeptRecords<'_> {
     fn state(&self) -> Vec<u8> {
-        let records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        serde_json::to_vec(&*records).unwrap_or_default()
+        let records = self.records.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let waiting = self.updates.waiting();
+        let state = match waiting.lots.is_empty() {
+            true => State::Between(records),
+            false => State::Within { records, waiting },
+        };
+        serde_json::to_vec(&state).unwrap_or_default()
     }
 
     fn set_state(&mut self, state: &[u8]) -> Result<(), TrainError> {
-        let read = serde_json::from_slice(state).map_err(|error| {
+        let read = serde_json::from_slice::<State>(state).map_err(|error| {
             TrainError::Setting(format!(
                 "the checkpoint's records of rollouts cannot be read ({error}); delete it, and the training begins anew"
             ))
         });
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = read?;
+        let (records, waiting) = match read? {
+            State::Between(records) => (records, Waiting::default()),
+            State::Within { records, waiting } => (records, waiting),
+        };
+        *self.records.lock().unwrap_or_else(PoisonError::into_inner) = records;
+        self.updates.fill(waiting);
         Ok(())
     }
 }
@@ -61,9 +99,12 @@ mod tests {
             |without_advantage| RolloutRecord { reward: 0.1, without_advantage, ..RolloutRecord::default() };
         let records = vec![of(1.0), of(0.5), of(1.0)];
         let (written, read) = (Mutex::new(records.clone()), Mutex::default());
-        KeptRecords(&read).set_state(&KeptRecords(&written).state()).unwrap();
+        let updates = [Updates::default(), Updates::new(2)];
+        let state = KeptRecords { records: &written, updates: &updates[0] }.state();
+        let mut kept = KeptRecords { records: &read, updates: &updates[1] };
+        kept.set_state(&state).unwrap();
         assert_eq!(*read.lock().unwrap(), records);
         assert_eq!(constant_steps(&records), [1, 3]);
-        assert!(KeptRecords(&read).set_state(b"{").is_err());
+        assert!(kept.set_state(b"{").is_err());
     }
 }

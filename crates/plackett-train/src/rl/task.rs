@@ -4,11 +4,13 @@ use super::form::Form;
 use super::loss::{PolicyLoss, Term, TokenLogProbabilities};
 use super::record::RolloutRecord;
 use super::rollout::{Rollouts, Sampled};
+use super::updates::{Lot, Updates, Waiting};
 use crate::TrainError;
 use crate::nn::{Mode, TokenBatch};
 use crate::tape::{Parameters, Tape, Var};
 use crate::trainer::{LanguageModel, StepLoss, Task};
 use plackett_lm::decode::{Sampling, TokenTrie};
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -103,26 +105,41 @@ pub struct PolicyTask<'t> {
     pub loss: PolicyLoss,
     /// Whether each token has the same share in the loss, and not each answer (DAPO).
     pub by_token: bool,
+    /// How many steps learn from one rollout.
+    pub updates: Updates,
     /// What the policy is kept near to; needed where the loss weighs the divergence.
     pub reference: Option<&'t Parameters>,
     /// Where the weights of a step are written for the engine.
     pub folder: PathBuf,
-    /// What the rollouts of each step were like.
+    /// What the rollout that each step learned from was like; its seconds are with the first of these steps.
     pub records: Mutex<Vec<RolloutRecord>>,
 }
 
 /// Answers of a step with their places.
+#[derive(Default)]
 struct Rolled {
     /// Prompt and answer, one after another.
     sequences: Vec<Vec<u32>>,
     /// Tokens of the prompt of each.
     given: Vec<usize>,
     worth: Vec<Answered>,
-    record: RolloutRecord,
+    groups: usize,
+    /// Groups whose answers do not differ.
+    flat: usize,
+    well_formed: usize,
 }
 
 impl PolicyTask<'_> {
-    fn roll_out(&self, tape: &Tape, examples: &[usize], key: u64) -> Result<Rolled, TrainError> {
+    /// Answers to all prompts of some examples, in as many lots as steps learn from them.
+    fn roll_out(&self, tape: &Tape, examples: &[usize], key: u64) -> Result<Waiting, TrainError> {
+        let updates = self.updates.count();
+        if examples.len() < updates {
+            return Err(TrainError::Setting(format!(
+                "{updates} updates for each rollout need as many examples, one for each at least, and a rollout has {}; take fewer updates or a \
+                 larger batch",
+                examples.len()
+            )));
+        }
         let begun = std::time::Instant::now();
         let engine = Rollouts::open(self.model, tape.parameters(), &self.folder)?;
         let together = self.together();
@@ -131,22 +148,34 @@ impl PolicyTask<'_> {
         let prompts: Vec<&[u32]> = places.iter().map(|at| &self.prompts[*at][..]).collect();
         let groups = self.answers(&engine, &prompts, key)?;
         let seconds = begun.elapsed().as_secs_f64();
-        let mut rolled = Rolled {
-            sequences: Vec::new(),
-            given: Vec::new(),
-            worth: Vec::new(),
-            record: RolloutRecord { seconds, ..RolloutRecord::default() },
-        };
+        let begin = |update: usize| update * examples.len() / updates * together;
+        let rolled = (0..updates).map(|update| {
+            let part = begin(update)..begin(update + 1);
+            self.judged(&places[part.clone()], &groups[part])
+        });
+        let rolled: Vec<Rolled> = rolled.collect::<Result<_, TrainError>>()?;
+        let record = RolloutRecord { seconds, ..summed_up(&rolled) };
+        let mut lots: VecDeque<Lot> = rolled.into_iter().map(|rolled| self.lot(rolled)).collect();
+        // Those of the first step are at hand when it makes them.
+        for lot in lots.iter_mut().skip(1) {
+            lot.old = self.logs(&Tape::inference(tape.parameters(), tape.compute()), lot).value.to_vec();
+        }
+        Ok(Waiting { lots, record })
+    }
+
+    /// What the answers to some prompts are worth, which are whole examples.
+    fn judged(&self, places: &[usize], groups: &[Vec<Sampled>]) -> Result<Rolled, TrainError> {
+        let together = self.together();
+        let mut rolled = Rolled::default();
         for (places, groups) in places.chunks(together).zip(groups.chunks(together)) {
             let worth = self.rewarder.judge_together(places[0], groups);
             for ((at, group), worth) in places.iter().zip(groups).zip(worth) {
                 check_worth(*at, &worth)?;
                 let is_formed = |answer: &&Sampled| self.rewarder.is_well_formed(*at, answer);
-                rolled.record.well_formed += group.iter().filter(is_formed).count() as f64;
+                rolled.well_formed += group.iter().filter(is_formed).count();
                 rolled.add(&self.prompts[*at], group, worth);
             }
         }
-        rolled.sum_up(groups.len());
         Ok(rolled)
     }
 
@@ -181,15 +210,23 @@ impl PolicyTask<'_> {
     }
 
     /// The log-probabilities of the tokens of all answers.
-    fn logs(&self, tape: &Tape, rolled: &Rolled) -> Var {
-        let batch = TokenBatch::new(rolled.sequences.iter().map(|sequence| &sequence[..]));
+    fn logs(&self, tape: &Tape, lot: &Lot) -> Var {
+        let batch = TokenBatch::new(lot.sequences.iter().map(|sequence| &sequence[..]));
         let mut targets = Vec::new();
         for (at, sequence) in batch.sequences.iter().enumerate() {
-            let answer = sequence.start + rolled.given[at]..sequence.end;
+            let answer = sequence.start + lot.given[at]..sequence.end;
             targets.extend(answer.map(|place| (place - 1, batch.tokens[place])));
         }
         let llama = &self.model.llama;
         llama.log_probabilities(tape, &llama.hidden(tape, &batch), &targets)
+    }
+
+    /// What a step learns from answers.
+    fn lot(&self, rolled: Rolled) -> Lot {
+        let terms = self.terms(&rolled);
+        let used = if self.by_token { rolled.credited_tokens() } else { rolled.worth.len() };
+        let Rolled { sequences, given, flat, .. } = rolled;
+        Lot { sequences, given, terms, used, flat, old: Vec::new() }
     }
 
     /// What all credits of a step weigh together.
@@ -215,7 +252,8 @@ impl PolicyTask<'_> {
 impl Rolled {
     fn add(&mut self, prompt: &[u32], group: &[Sampled], worth: Vec<Answered>) {
         let has_advantage = worth.iter().any(|worth| worth.differs);
-        self.record.without_advantage += f64::from(u8::from(!has_advantage));
+        self.groups += 1;
+        self.flat += usize::from(!has_advantage);
         for answer in group {
             self.sequences.push(prompt.iter().chain(&answer.tokens).copied().collect());
             self.given.push(prompt.len());
@@ -228,17 +266,25 @@ impl Rolled {
         self.worth.iter().flat_map(|worth| &worth.credits).map(|credit| credit.tokens.len()).sum()
     }
 
-    /// Makes means of the sums over so many groups.
-    fn sum_up(&mut self, groups: usize) {
-        let answers = self.worth.len().max(1) as f64;
-        let record = &mut self.record;
-        record.without_advantage /= groups.max(1) as f64;
-        record.well_formed /= answers;
-        record.reward = self.worth.iter().map(|worth| worth.reward).sum::<f64>() / answers;
-        let squares = self.worth.iter().map(|worth| (worth.reward - record.reward).powi(2));
-        record.variance = squares.sum::<f64>() / answers;
-        let tokens = self.sequences.iter().zip(&self.given).map(|(all, given)| all.len() - given);
-        record.tokens = tokens.sum::<usize>() as f64 / answers;
+    /// Tokens of all answers.
+    fn tokens(&self) -> usize {
+        self.sequences.iter().zip(&self.given).map(|(all, given)| all.len() - given).sum()
+    }
+}
+
+/// The means over all answers of a rollout.
+fn summed_up(rolled: &[Rolled]) -> RolloutRecord {
+    let worth = || rolled.iter().flat_map(|rolled| &rolled.worth);
+    let total = |count: fn(&Rolled) -> usize| rolled.iter().map(count).sum::<usize>() as f64;
+    let answers = (worth().count() as f64).max(1.0);
+    let reward = worth().map(|worth| worth.reward).sum::<f64>() / answers;
+    RolloutRecord {
+        reward,
+        variance: worth().map(|worth| (worth.reward - reward).powi(2)).sum::<f64>() / answers,
+        without_advantage: total(|rolled| rolled.flat) / total(|rolled| rolled.groups).max(1.0),
+        well_formed: total(|rolled| rolled.well_formed) / answers,
+        tokens: total(Rolled::tokens) / answers,
+        ..RolloutRecord::default()
     }
 }
 
@@ -261,8 +307,10 @@ impl Task for PolicyTask<'_> {
         self.prompts.len() / self.together()
     }
 
-    /// Rolls out with the weights of the tape, one step for each rollout (µ = 1). The ratios are 1, since the policy is the one that wrote
-    /// the answers: nothing is clipped, and a ratio of the whole answer (GSPO) has the same gradient as one of each token.
+    /// Rolls out with the weights of the tape, or takes the next part of the last rollout ([`Updates`]); in that case the examples are not looked
+    /// at, for those of the rollout go before. In the first step of a rollout the ratios are 1, since the policy is the one that wrote
+    /// the answers: nothing is clipped, and a ratio of the whole answer (GSPO) has the same gradient as one of each token. So it is in every step
+    /// where there is one for each rollout (µ = 1).
     ///
     /// With [`Generation::Form`] there is a bias, for answers come from q = π/Z, the distribution within the tokens that the form has at a
     /// place (Z is what π gives them), while the loss has ln π = ln q + ln Z. So the gradient is that of the rewards under q and,
@@ -274,20 +322,20 @@ impl Task for PolicyTask<'_> {
         if self.loss.kl > 0.0 && self.reference.is_none() {
             return Err(TrainError::Setting("the divergence is weighed, and there is no reference".into()));
         }
-        let mut rolled = self.roll_out(tape, examples, mode.key)?;
-        let policy = self.logs(tape, &rolled);
-        let reference = self.reference.map(|parameters| {
-            self.logs(&Tape::inference(parameters, tape.compute()), &rolled).value.to_vec()
-        });
-        let old = policy.value.to_vec();
+        if self.updates.are_done() {
+            self.updates.fill(self.roll_out(tape, examples, mode.key)?);
+        }
+        let (lot, mut record) = self.updates.take();
+        let policy = self.logs(tape, &lot);
+        let reference = self
+            .reference
+            .map(|parameters| self.logs(&Tape::inference(parameters, tape.compute()), &lot).value.to_vec());
+        let old = if lot.old.is_empty() { policy.value.to_vec() } else { lot.old };
         let logs = TokenLogProbabilities { policy: &policy, old: &old, reference: reference.as_deref() };
-        let (value, divergence) = self.loss.loss(tape, &logs, &self.terms(&rolled));
-        rolled.record.divergence = divergence;
-        self.records.lock().unwrap_or_else(PoisonError::into_inner).push(rolled.record);
-        let groups = examples.len() * self.together();
-        let skipped = (rolled.record.without_advantage * groups as f64).round() as usize;
-        let tokens = rolled.sequences.iter().map(Vec::len).sum();
-        let used = if self.by_token { rolled.credited_tokens() } else { rolled.worth.len() };
-        Ok(StepLoss { value, tokens, used, skipped })
+        let (value, divergence) = self.loss.loss(tape, &logs, &lot.terms);
+        record.divergence = divergence;
+        self.records.lock().unwrap_or_else(PoisonError::into_inner).push(record);
+        let tokens = lot.sequences.iter().map(Vec::len).sum();
+        Ok(StepLoss { value, tokens, used: lot.used, skipped: lot.flat })
     }
 }

@@ -90,7 +90,11 @@ impl Hooks for Killed<'_> {
 
 type Learned = (Report, Vec<RolloutRecord>, Vec<Vec<f32>>);
 
-fn learn(folder: &Path, steps: usize, reward: fn(f64) -> f64) -> Result<Learned, TrainError> {
+fn learn(
+    folder: &Path,
+    (steps, updates): (usize, usize),
+    reward: fn(f64) -> f64,
+) -> Result<Learned, TrainError> {
     let mut parameters = Parameters::default();
     let config = LlamaConfig::small(0, 1, (16, 32), 2);
     let model = LanguageModel::of_bytes(&config, 16, 3, &mut parameters).unwrap();
@@ -103,12 +107,13 @@ fn learn(folder: &Path, steps: usize, reward: fn(f64) -> f64) -> Result<Learned,
         rewarder: &rewarder,
         loss: PolicyLoss { level: RatioLevel::Token, clip: (0.2, 0.2), kl: 0.0 },
         by_token: false,
+        updates: Updates::new(updates),
         reference: None,
         folder: folder.join("policy"),
         records: Mutex::default(),
     };
     let settings = Settings { batch: 2, steps: 30, rate: 2e-2, checkpoint: 5, ..Settings::default() };
-    let mut hooks = Killed(steps, KeptRecords(&task.records));
+    let mut hooks = Killed(steps, KeptRecords::of(&task));
     let place = (Some(folder), "apart");
     let compute = Compute::new(1);
     let report = train(&task, &compute, &mut parameters, &settings, place, Some(&mut hooks), &mut |_, _| {})?;
@@ -120,7 +125,7 @@ fn learn(folder: &Path, steps: usize, reward: fn(f64) -> f64) -> Result<Learned,
 #[test]
 fn formed_answers_learn_from_all_prompts_of_an_example_and_a_killed_run_goes_on() {
     let (whole, killed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let (_, records, values) = learn(whole.path(), usize::MAX, |apart| apart).unwrap();
+    let (_, records, values) = learn(whole.path(), (usize::MAX, 1), |apart| apart).unwrap();
     assert_eq!(records.len(), 30);
     assert!(records.iter().all(|record| record.well_formed == 1.0 && record.tokens == 3.0));
     let mean = |records: &[RolloutRecord]| {
@@ -133,8 +138,8 @@ fn formed_answers_learn_from_all_prompts_of_an_example_and_a_killed_run_goes_on(
         mean(&records[25..])
     );
     assert!(records[0].variance > 1.0);
-    learn(killed.path(), 18, |apart| apart).unwrap();
-    let (report, again, same) = learn(killed.path(), usize::MAX, |apart| apart).unwrap();
+    learn(killed.path(), (18, 1), |apart| apart).unwrap();
+    let (report, again, same) = learn(killed.path(), (usize::MAX, 1), |apart| apart).unwrap();
     assert_eq!((report.resumed, again.len()), (15, 30));
     assert_eq!(same, values);
     let rewards = |records: &[RolloutRecord]| records.iter().map(|record| record.reward).collect::<Vec<_>>();
@@ -144,10 +149,29 @@ fn formed_answers_learn_from_all_prompts_of_an_example_and_a_killed_run_goes_on(
 #[test]
 fn a_reward_that_is_no_number_is_named_with_its_step_and_one_that_never_differs_too() {
     let folder = tempfile::tempdir().unwrap();
-    let error = learn(folder.path(), usize::MAX, |_| f64::NAN).unwrap_err().to_string();
+    let error = learn(folder.path(), (usize::MAX, 1), |_| f64::NAN).unwrap_err().to_string();
     assert!(error.starts_with("step 1: answer 1 to prompt "), "{error}");
     let folder = tempfile::tempdir().unwrap();
-    let (report, records, _) = learn(folder.path(), 4, |_| 0.5).unwrap();
+    let (report, records, _) = learn(folder.path(), (4, 1), |_| 0.5).unwrap();
     assert_eq!(constant_steps(&records), [1, 2, 3]);
     assert!(report.steps.iter().all(|step| step.skipped == 4), "four prompts of two examples");
+}
+
+/// The checkpoint at step 15 stands within a rollout: the kill loses none of the answers that wait.
+#[test]
+fn a_run_that_was_killed_between_two_updates_of_a_rollout_goes_on_with_its_answers() {
+    let (whole, killed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (_, records, values) = learn(whole.path(), (usize::MAX, 2), |apart| apart).unwrap();
+    assert_eq!(records.len(), 30);
+    for of_rollout in records.chunks(2) {
+        assert_eq!(of_rollout[0].reward, of_rollout[1].reward);
+        assert!(of_rollout[0].seconds > 0.0 && of_rollout[1].seconds == 0.0);
+    }
+    learn(killed.path(), (18, 2), |apart| apart).unwrap();
+    let (report, again, same) = learn(killed.path(), (usize::MAX, 2), |apart| apart).unwrap();
+    assert_eq!((report.resumed, again.len()), (15, 30));
+    assert_eq!(same, values);
+    let folder = tempfile::tempdir().unwrap();
+    let error = learn(folder.path(), (usize::MAX, 3), |apart| apart).unwrap_err().to_string();
+    assert!(error.contains("3 updates for each rollout need as many examples"), "{error}");
 }

@@ -10,4 +10,4 @@ mod query_cleaning;
 pub use clicks::{ClickFeatures, ClickModel, Impression, Session, aggregate, simulate};
 pub use diverse_sample::{DiverseSample, allocation, marginal_relevance, softmax_draw};
 pub use grade_tree::{GradeTree, TreeOptions};
-pub use query_cleaning::{MOST_QUERY_WORDS, UselessQuery, clean_query};
+pub use query_cleaning::{MOST_QUERY_WORDS, UselessQuery, clean_queries, clean_query};

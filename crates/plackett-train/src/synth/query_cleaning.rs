@@ -1,5 +1,7 @@
 //! Queries as a language model writes them, made ready to train on (DUQGen; Chandradevan, Dhole and Agichtein, NAACL 2024).
 
+use std::collections::HashSet;
+
 /// What a small model writes behind a query when it does not stop, at which it is cut.
 const CHATTER: [&str; 12] = [
     "Example ",
@@ -28,15 +30,30 @@ pub enum UselessQuery {
     NotAscii,
     /// It has more than [`MOST_QUERY_WORDS`] words.
     TooLong,
+    /// It is written for another document too, but for the case of letters.
+    Duplicate,
+    /// A search for it does not find the document that it was written for.
+    NotFound,
 }
 
 impl UselessQuery {
+    /// All of them.
+    pub const ALL: [UselessQuery; 5] = [
+        UselessQuery::Empty,
+        UselessQuery::NotAscii,
+        UselessQuery::TooLong,
+        UselessQuery::Duplicate,
+        UselessQuery::NotFound,
+    ];
+
     /// In a sentence.
     pub fn words(self) -> &'static str {
         match self {
             UselessQuery::Empty => "nothing is left of the query",
             UselessQuery::NotAscii => "the query has letters that are not of ASCII",
             UselessQuery::TooLong => "the query has more than 30 words",
+            UselessQuery::Duplicate => "the query is written for an earlier document too",
+            UselessQuery::NotFound => "a search for the query does not find its document",
         }
     }
 }
@@ -62,9 +79,32 @@ pub fn clean_query(written: &str) -> Result<String, UselessQuery> {
     Ok(query)
 }
 
+/// The query in each of some texts, as [`clean_query`]; of those that differ only in the case of letters the first one is kept.
+pub fn clean_queries<'w>(written: impl IntoIterator<Item = &'w str>) -> Vec<Result<String, UselessQuery>> {
+    let mut known = HashSet::new();
+    let clean = |written: &'w str| {
+        let query = clean_query(written)?;
+        if known.insert(query.to_lowercase()) { Ok(query) } else { Err(UselessQuery::Duplicate) }
+    };
+    written.into_iter().map(clean).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_of_equal_queries_is_kept() {
+        let found = clean_queries(["Green tea?", "?", " green  TEA", "?", "tea"]);
+        let wanted: [Result<String, UselessQuery>; 5] = [
+            Ok("Green tea".into()),
+            Err(UselessQuery::Empty),
+            Err(UselessQuery::Duplicate),
+            Err(UselessQuery::Empty),
+            Ok("tea".into()),
+        ];
+        assert_eq!(found, wanted);
+    }
 
     #[test]
     fn queries_by_hand() {

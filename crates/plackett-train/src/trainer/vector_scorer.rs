@@ -4,7 +4,7 @@ use super::{StepLoss, Task, weighted_sum};
 use crate::TrainError;
 use crate::engine::Engine;
 use crate::nn::{Initializer, Mode};
-use crate::objective::{Batch, Lists, Term};
+use crate::objective::{Batch, Lists, Term, flat_lists};
 use crate::tape::{Parameter, ParameterId, Parameters, Tape, Var};
 use plackett_kernel::Activation;
 use std::ops::Range;
@@ -158,15 +158,55 @@ impl Task for VectorTask<'_> {
 
     fn loss(&self, tape: &Tape, examples: &[usize], _mode: Mode) -> Result<StepLoss, TrainError> {
         let lists: Vec<&VectorList> = examples.iter().map(|at| &self.lists[*at]).collect();
-        let scores = tape.scale(&self.scorer.scores(tape, &lists), 1.0 / self.temperature);
+        let scored = self.scored(tape, &lists);
+        weighted_sum(tape, &self.objective, &Batch::Lists(scored.lists()), scored.labels.len())
+    }
+}
+
+/// Lists with their scores.
+struct Scored {
+    scores: Var,
+    ranges: Vec<Range<usize>>,
+    labels: Vec<f32>,
+}
+
+impl Scored {
+    fn lists(&self) -> Lists<'_> {
+        Lists::new(&self.scores, &self.ranges, &self.labels)
+    }
+}
+
+impl VectorTask<'_> {
+    fn scored(&self, tape: &Tape, lists: &[&VectorList]) -> Scored {
+        let scores = tape.scale(&self.scorer.scores(tape, lists), 1.0 / self.temperature);
         let mut ranges: Vec<Range<usize>> = Vec::new();
-        for list in &lists {
+        for list in lists {
             let start = ranges.last().map_or(0, |range| range.end);
             ranges.push(start..start + list.labels.len());
         }
-        let labels: Vec<f32> = lists.iter().flat_map(|list| list.labels.iter().copied()).collect();
-        let batch = Batch::Lists(Lists::new(&scores, &ranges, &labels));
-        weighted_sum(tape, &self.objective, &batch, labels.len())
+        let labels = lists.iter().flat_map(|list| list.labels.iter().copied()).collect();
+        Scored { scores, ranges, labels }
+    }
+
+    /// The share of the lists from which a policy gradient has nothing to learn, among those for which it draws orders ([`flat_lists`]); 0 where none
+    /// are drawn.
+    ///
+    /// # Errors
+    /// Labels without a meaning for the objective.
+    pub fn flat_share(
+        &self,
+        parameters: &Parameters,
+        compute: &Arc<crate::Compute>,
+    ) -> Result<f64, TrainError> {
+        let (mut flat, mut drawn) = (0, 0);
+        for list in self.lists {
+            let tape = Tape::inference(parameters, compute);
+            let scored = self.scored(&tape, &[list]);
+            let found = flat_lists(&tape, &self.objective, &scored.lists());
+            let (own_flat, own_drawn) = found.map_err(|error| TrainError::Model(error.to_string()))?;
+            (flat, drawn) = (flat + own_flat, drawn + own_drawn);
+        }
+        Ok(flat as f64 / drawn.max(1) as f64)
     }
 }
 

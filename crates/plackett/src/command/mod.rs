@@ -109,7 +109,12 @@ pub struct Global {
 impl Global {
     /// How models are opened.
     pub fn models(&self) -> ModelOptions {
-        ModelOptions { offline: self.offline, threads: self.threads, memory_budget: self.memory_budget }
+        ModelOptions {
+            offline: self.offline,
+            threads: self.threads,
+            memory_budget: self.memory_budget,
+            ..ModelOptions::default()
+        }
     }
 
     /// Refuses a longest line where no line is read that it could bound; `why` says so.

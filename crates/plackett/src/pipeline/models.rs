@@ -195,6 +195,7 @@ impl Models {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use plackett_lm::Precision;
 
     #[test]
     fn a_model_has_the_threads_that_were_asked_for() {
@@ -208,10 +209,13 @@ mod tests {
 
     #[test]
     fn options_are_those_of_every_architecture() {
-        let options = ModelOptions { threads: Some(2), memory_budget: Some(77), ..ModelOptions::default() };
+        let decoder_precision = Precision::F32;
+        let (threads, memory_budget) = (Some(2), Some(77));
+        let options = ModelOptions { threads, memory_budget, decoder_precision, ..ModelOptions::default() };
         let (encoder, decoder, both) = (options.encoder(), options.decoder(), options.encoder_decoder());
         assert_eq!((encoder.threads, encoder.memory_budget), (Some(2), Some(77)));
         assert_eq!((decoder.threads, decoder.memory_budget), (Some(2), Some(77)));
+        assert_eq!(decoder.precision, Precision::F32);
         assert_eq!((both.threads, both.memory_budget), (Some(2), Some(77)));
     }
 }

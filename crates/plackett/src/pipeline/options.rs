@@ -1,8 +1,8 @@
 //! How models are opened: what a user says once for all of them.
 
-use plackett_lm::EncoderOptions;
 use plackett_lm::decoder::DecoderOptions;
 use plackett_lm::seq2seq::EncoderDecoderOptions;
+use plackett_lm::{EncoderOptions, Precision};
 
 /// How models are opened, whatever their architecture.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub struct ModelOptions {
     /// Bytes that a model's weights and the buffers of a call may take together; unlimited when absent. Work is split to
     /// keep it, with the same results.
     pub memory_budget: Option<usize>,
+    /// In which numbers decoders multiply their matrices.
+    pub decoder_precision: Precision,
 }
 
 impl ModelOptions {
@@ -26,7 +28,8 @@ impl ModelOptions {
     /// For a decoder.
     pub fn decoder(&self) -> DecoderOptions {
         let (threads, memory_budget) = (self.threads, self.memory_budget);
-        DecoderOptions { threads, memory_budget, ..DecoderOptions::default() }
+        let precision = self.decoder_precision;
+        DecoderOptions { precision, threads, memory_budget, ..DecoderOptions::default() }
     }
 
     /// For an encoder–decoder.

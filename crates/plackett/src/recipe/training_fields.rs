@@ -1,6 +1,8 @@
 //! Fields of stages that train, and the settings that they stand for: what a kind declares under one of these names means the same everywhere.
 
+use super::error::{Problem, RecipeError};
 use super::field::{Default, FieldKind, FieldSpec, Values};
+use super::registry::Registry;
 use plackett_train::optimizer::Schedule;
 use plackett_train::trainer::Settings;
 
@@ -32,6 +34,28 @@ pub const fn large_batch(default: i64, help: &'static str) -> FieldSpec {
 /// `steps`, from the least to the most.
 pub const fn steps((least, most): (i64, i64), default: i64, help: &'static str) -> FieldSpec {
     FieldSpec::new("steps", FieldKind::Whole(least, most), Default::Whole(default), help)
+}
+
+/// `updates`, of policies; goes with [`check_updates`].
+pub const UPDATES: FieldSpec = FieldSpec::new(
+    "updates",
+    FieldKind::Whole(1, 4096),
+    Default::Whole(1),
+    "steps that learn from one draw of answers, each from its part of the `batch` prompts; from the second one on ratios are not 1, and the clip acts",
+);
+
+/// Checks that each update has a prompt.
+///
+/// # Errors
+/// There are more than prompts.
+pub fn check_updates(values: &Values, _: &Registry) -> Result<(), RecipeError> {
+    let (updates, batch) = (values.count("updates"), values.count("batch"));
+    if updates <= batch {
+        return Ok(());
+    }
+    let problem =
+        format!("each of the {updates} needs a prompt, and `batch` has {batch}; write at most {batch}");
+    Err(values.wrong("updates", 0, Problem::Said(problem)))
 }
 
 /// `seed`; `help` says what follows from it.
@@ -103,5 +127,19 @@ mod tests {
         assert_eq!(settings("", &[]), Settings::default());
         let decayed = settings("", &[decay(0.25), steps((0, 10), 3, "steps"), batch(2, "queries")]);
         assert_eq!((decayed.decay, decayed.steps, decayed.batch), (0.25, 3, 2));
+    }
+
+    #[test]
+    fn there_are_not_more_updates_than_prompts() {
+        let check = |text: &str| {
+            let source = Source::of_text("test", text);
+            let table = DeTable::parse(&source.text).unwrap();
+            let reader = Reader { source: &source, scale: Scale::Quick };
+            let specs = [batch(4, "prompts"), UPDATES];
+            let values = reader.fields(table.get_ref(), 0..0, &specs, &[], "a stage").unwrap();
+            check_updates(&values, &Registry::default()).map_err(|error| error.to_string())
+        };
+        assert!(check("").is_ok() && check("updates = 4").is_ok());
+        assert!(check("updates = 5").unwrap_err().contains("`batch` has 4"));
     }
 }

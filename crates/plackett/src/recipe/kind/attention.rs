@@ -1,12 +1,14 @@
 //! `attention`: properties of attention that in-context rerankers stand on, measured on a real model.
 
 use super::{CANDIDATES, DEPTH, USUAL_WORDS, WORDS, index, rank};
+use crate::pipeline::{ModelOptions, Models};
 use crate::recipe::error::StageError;
-use crate::recipe::field::{FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Hashes, Made, StageKind, nothing_to_check};
 use crate::recipe::task::{Surroundings, Task};
 use plackett_core::RankRequest;
+use plackett_lm::Precision;
 use plackett_rank::MethodSpec;
 use plackett_rank::model::{
     AttentionLayers, AttentionMass, AttentionOptions, AttentionOver, AttentionRequest, BlockLayout,
@@ -26,7 +28,20 @@ pub static ATTENTION: StageKind = StageKind {
            order) and `plain_moved` (the same with running positions, where each document sees those before it)",
     version: 1,
     gives: Gives::Numbers,
-    fields: &[CANDIDATES, MODEL, DEPTH, WORDS],
+    fields: &[
+        CANDIDATES,
+        MODEL,
+        DEPTH,
+        WORDS,
+        // Absent and not a word, which would stand in the keys of all stages.
+        FieldSpec::new(
+            "precision",
+            FieldKind::Choice(&["f32", "int8"]),
+            Default::Absent,
+            "in which numbers matrices are multiplied; left out as the model's file has them, which with int8 rounds activations, so that \
+             differences are those of roundings too",
+        ),
+    ],
     chooses: None,
     check: nothing_to_check,
     numbers: |_, _| NUMBERS.map(str::to_string).to_vec(),
@@ -64,6 +79,19 @@ pub fn estimate(task: &Task<'_>, passes: usize) -> Result<Estimate, StageError> 
 /// The model of a stage, as one that reads prompts.
 pub fn model(task: &Task<'_>) -> Result<Arc<dyn LanguageModel>, StageError> {
     let found = task.surroundings.models(task.values.text("model")).reranker(None)?;
+    found.language_model().map_err(|problem| StageError::Field { field: "model", problem })
+}
+
+/// The same with the precision that the stage asks for.
+fn model_as_asked(task: &Task<'_>) -> Result<Arc<dyn LanguageModel>, StageError> {
+    let decoder_precision = match task.values.text("precision") {
+        Some("f32") => Precision::F32,
+        Some(_) => Precision::Int8,
+        None => return model(task),
+    };
+    let options = ModelOptions { decoder_precision, ..task.surroundings.models.clone() };
+    let name = task.values.text("model").map(str::to_string);
+    let found = Models::new(name, options).reranker(None)?;
     found.language_model().map_err(|problem| StageError::Field { field: "model", problem })
 }
 
@@ -123,7 +151,7 @@ fn block_options(layout: BlockLayout) -> AttentionOptions {
 
 fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let (requests, cut) = rank::requests(task, task.values)?;
-    let model = model(task)?;
+    let model = model_as_asked(task)?;
     let (icr, blocks) = (template("icr")?, template("block-rank")?);
     let mut columns = [const { Vec::new() }; NUMBERS.len()];
     let mut keys = Vec::new();

@@ -6,7 +6,7 @@ use crate::recipe::choosing::{TextVectors, cosine};
 use crate::recipe::docids::Corpus;
 use crate::recipe::error::{Problem, RecipeError, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
-use crate::recipe::line_log::LineLog;
+use crate::recipe::kept_replies::KeptReplies;
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, Registry, StageKind};
 use crate::recipe::task::Task;
@@ -16,11 +16,8 @@ use plackett_genir::category_paths::{
     CategoryHierarchy, CategoryPath, PathSelector, SelectedPaths, ShownDocument, parse_selector, shortlist,
 };
 use plackett_lm::store::BUNDLED;
-use plackett_rank::model::{
-    AnswerForm, ChatMessage, ChatRole, GenerationOptions, GenerationRequest, LanguageModel, Prompt,
-};
+use plackett_rank::model::{ChatMessage, ChatRole, GenerationOptions, LanguageModel, Prompt};
 use plackett_search::Index;
-use serde_json::json;
 
 const NUMBERS: [&str; 5] = ["paths", "each", "several", "own_title", "unnamed"];
 /// Documents that a language model is asked about together.
@@ -181,9 +178,6 @@ fn selected(
     Ok(selector.select(&shown, &ask)?)
 }
 
-/// The file of what the language model has replied, a JSON text for each document.
-const REPLIES: &str = "replies.jsonl";
-
 /// What a language model replies to each prompt. Replies are kept, so that a killed stage asks only for those that it does not have.
 fn replies(
     task: &Task<'_>,
@@ -195,27 +189,14 @@ fn replies(
         true => Prompt::chat(vec![ChatMessage::new(ChatRole::User, text.clone())]),
         false => Prompt::text(format!("{text}\nNumbers:")),
     };
-    let (mut log, lines) = LineLog::open(task.folder.join(REPLIES))?;
-    let read = |line: &Vec<u8>| {
-        serde_json::from_slice::<String>(line).map_err(|error| StageError::Damaged {
-            path: log.path().to_path_buf(),
-            problem: format!("a line is no reply: {error}"),
-        })
+    let asked: Vec<Prompt> = prompts.iter().map(said).collect();
+    let progress = |done: usize| (task.progress)(task.name, done as u64, prompts.len() as u64);
+    let kept = KeptReplies {
+        folder: task.folder,
+        model,
+        options: &options,
+        together: TOGETHER,
+        progress: &progress,
     };
-    let mut replies =
-        lines.iter().take(prompts.len()).map(read).collect::<Result<Vec<String>, StageError>>()?;
-    let asked_before = replies.len();
-    for part in prompts[asked_before..].chunks(TOGETHER) {
-        (task.progress)(task.name, replies.len() as u64, prompts.len() as u64);
-        let asked: Vec<Prompt> = part.iter().map(said).collect();
-        let request = |prompt| GenerationRequest { prompt, form: &AnswerForm::Text, sample: 0 };
-        let requests: Vec<GenerationRequest<'_>> = asked.iter().map(request).collect();
-        let answered = model.generate(&requests, &options).into_iter();
-        let texts = answered.map(|reply| reply.map(|reply| reply.text)).collect::<Result<Vec<String>, _>>();
-        let texts = texts.map_err(|error| StageError::Answer(format!("paths of a document: {error}")))?;
-        let lines: Vec<String> = texts.iter().map(|text| json!(text).to_string()).collect();
-        log.add(&lines)?;
-        replies.extend(texts);
-    }
-    Ok(replies)
+    Ok(kept.to(&asked)?.iter().map(|reply| reply.text().to_string()).collect())
 }

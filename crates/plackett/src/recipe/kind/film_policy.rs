@@ -6,13 +6,13 @@ use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
 use crate::recipe::film::{FilmLanguage, FilmRewarder, FilmWorld, Measured, Policy, Talk, measure};
 use crate::recipe::policy_summary::PolicySummary;
 use crate::recipe::quantity::{Quantity, mean};
-use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
+use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside};
 use crate::recipe::small_decoder::folder_of;
 use crate::recipe::task::{Input, Task};
-use crate::recipe::training_fields::{batch, rate, settings_of};
+use crate::recipe::training_fields::{UPDATES, batch, check_updates, rate, settings_of};
 use plackett_train::optimizer::Schedule;
 use plackett_train::rl::{
-    Generation, PolicyLoss, PolicyTask, RankCredit, RatioLevel, RolloutRecord, Rollouts,
+    Generation, PolicyLoss, PolicyTask, RankCredit, RatioLevel, RolloutRecord, Rollouts, Updates,
 };
 use plackett_train::trainer::{END_TOKEN, Hooks, LanguageModel, Settings, StepRecord, train};
 use plackett_train::{Compute, Parameters, TrainError};
@@ -31,9 +31,9 @@ const NUMBERS: [&str; 6] =
 pub static FILM_POLICY: StageKind = StageKind {
     name: "film-policy",
     help: "the decoders of a stage `film-lists` are rewarded for the films that people wanted: each step draws several lists for some \
-           talks in the inference engine, compares their rewards, and takes a step up (one step a draw, so that ratios are 1). With \
-           `policy` `grpo` the reward is the list's nDCG and of all its tokens (GSPO would be the same with one step a draw); with \
-           `rank` each item is rewarded by itself (`credit` `own`), or for itself and all after it, discounted (`following`). Gives the \
+           talks in the inference engine, compares their rewards, and takes a step up (with one of the `updates` a draw ratios are 1). With \
+           `policy` `grpo` the reward is the list's nDCG and of all its tokens; `gspo` is the same with the ratio of the whole list (with \
+           `shaping` the end has its own), which differs where there are several updates; with `rank` each item is rewarded by itself (`credit` `own`), or for itself and all after it, discounted (`following`). Gives the \
            numbers of `film-lists` and, by seed, `reward_begin` and `reward_end` (mean of the first and last tenth of the steps), `curve` \
            (mean nDCG on people to choose by, over equally spaced looks), `without_advantage` (share of talks whose lists do not differ in \
            any advantage, the shaping of lengths left aside), `divergence` (from the start, a token, at the end) and `rollout_share` (of the time of a step)",
@@ -43,7 +43,7 @@ pub static FILM_POLICY: StageKind = StageKind {
         FieldSpec::required("start", FieldKind::Stage(&[Gives::Model]), "a stage `film-lists`"),
         FieldSpec::new(
             "policy",
-            FieldKind::Choice(&["rank", "grpo"]),
+            FieldKind::Choice(&["rank", "grpo", "gspo"]),
             Default::Text("rank"),
             "what a reward is for",
         ),
@@ -62,6 +62,7 @@ pub static FILM_POLICY: StageKind = StageKind {
         FieldSpec::new("group", FieldKind::Whole(2, 1024), Default::Whole(8), "lists of a talk"),
         batch(8, "talks of a step"),
         FieldSpec::required("steps", FieldKind::Whole(1, i64::MAX), "steps"),
+        UPDATES,
         rate(3e-4),
         FieldSpec::new(
             "kl",
@@ -78,7 +79,7 @@ pub static FILM_POLICY: StageKind = StageKind {
         ),
     ],
     chooses: None,
-    check: nothing_to_check,
+    check: check_updates,
     numbers: |_, _| MEASURES.iter().chain(&NUMBERS).map(ToString::to_string).collect(),
     outside: nothing_outside,
     estimate: |task| {
@@ -159,6 +160,7 @@ fn learn(task: &Task<'_>, start: &Input<'_>, world: &FilmWorld, seed: usize) -> 
         rewarder: &rewarder,
         loss: PolicyLoss { level, clip: CLIP, kl: number("kl") as f32 },
         by_token: false,
+        updates: Updates::new(values.count("updates")),
         reference: Some(&reference),
         folder: scratch.clone(),
         records: Mutex::default(),

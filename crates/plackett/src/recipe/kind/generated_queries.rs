@@ -2,18 +2,19 @@
 
 use super::diverse_sample::with_vectors;
 use super::{SEED, attention, index};
+use crate::recipe::data_card::DataCard;
 use crate::recipe::error::{Problem, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::kept_replies::{KeptReplies, Reply};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, StageKind};
 use crate::recipe::task::Task;
 use plackett_core::formats::{BeirWriter, FormatError};
 use plackett_core::{Document, Qrels, Query};
-use plackett_rank::model::{
-    AnswerForm, CallError, GenerationOptions, GenerationRequest, LanguageModel, Prompt,
-};
+use plackett_lm::sha256::Sha256;
+use plackett_rank::model::{GenerationOptions, LanguageModel, Prompt};
 use plackett_search::{Bm25, Index};
-use plackett_train::synth::{DiverseSample, UselessQuery, clean_query};
+use plackett_train::synth::{DiverseSample, UselessQuery, clean_queries};
 use rand::SeedableRng;
 use rand::seq::index::sample;
 use rand_chacha::ChaCha8Rng;
@@ -33,9 +34,11 @@ pub static GENERATED_QUERIES: StageKind = StageKind {
     name: "generated-queries",
     help: "a decoder writes one query for each of a few documents of an index, which are sampled from clusters of its vectors (DUQGen) or drawn at \
            random, behind a few examples; what it writes is cut to its first line and question, and empty, long or non-ASCII queries are left \
-           out. Makes the collection `queries` (judgments `train`: each query's own document). Gives, by document, `found` (RR@10 of the document \
+           out, also such that are written for an earlier document too or do not find their own one (`round_trip`); how many, by kind, is in \
+           the data card `README.md` of the collection. Makes the collection `queries` (judgments `train`: each query's own document). A killed \
+           stage goes on with what is written. Gives, by document, `found` (RR@10 of the document \
            when BM25 searches for its query) and `words` of the query, and `kept` (share of the sampled documents that have one)",
-    version: 1,
+    version: 2,
     gives: Gives::Numbers,
     fields: &[
         FieldSpec::required("index", FieldKind::Stage(&[Gives::Index]), "with vectors"),
@@ -71,6 +74,12 @@ pub static GENERATED_QUERIES: StageKind = StageKind {
             "words of a document that the model reads",
         ),
         FieldSpec::new("tokens", FieldKind::Whole(1, 4096), Default::Whole(32), "most tokens of a query"),
+        FieldSpec::new(
+            "round_trip",
+            FieldKind::Whole(0, 1_000_000),
+            Default::Whole(0),
+            "rank within which BM25 over the index has to find a query's own document, or the query is left out; 0 keeps all",
+        ),
         SEED,
     ],
     chooses: None,
@@ -99,17 +108,21 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let index = Index::open(task.input(task.values.word("index"))?.folder.join(index::FOLDER))?;
     let mut made = Made::default();
     let chosen = choose(task.values, &index, &mut made)?;
-    let sampled = chosen.len();
-    let kept = write_queries(task, chosen, &mut made)?;
+    let (sampled, source) = (chosen.len(), hash_of(&chosen));
+    let replies = written(task, &chosen)?;
+    let (kept, useless) = useful(&index, chosen, &replies, task.values.count("round_trip"))?;
+    for (reason, number) in &useless {
+        made.warnings.push(format!("{number} of {sampled} documents are left out: {}", reason.words()));
+    }
     if kept.is_empty() {
         let problem = "none of its queries is of use; a stronger model is needed".into();
         return Err(StageError::Field { field: "model", problem });
     }
     write(task, &kept)?;
+    write_card(task, source, (sampled, kept.len(), &useless))?;
     let mut columns = [Vec::new(), Vec::new()];
     for (document, query) in &kept {
-        let found = index.search_bm25(query, &Bm25::default(), FOUND)?;
-        let place = found.iter().position(|(id, _)| *id == document.id);
+        let place = place(&index, document, query, FOUND)?;
         columns[0].push(place.map_or(0.0, |place| 1.0 / (place + 1) as f64));
         columns[1].push(query.split(' ').count() as f64);
     }
@@ -120,6 +133,26 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     made.numbers.push(Quantity::of_seed(NUMBERS[2], task.values.count("seed"), share));
     made.facts.push(("queries".into(), kept.len().to_string()));
     Ok(made)
+}
+
+/// Where BM25 finds a query's own document among the first so many, from 0.
+fn place(
+    index: &Index,
+    document: &Document,
+    query: &str,
+    within: usize,
+) -> Result<Option<usize>, StageError> {
+    let found = index.search_bm25(query, &Bm25::default(), within)?;
+    Ok(found.iter().position(|(id, _)| *id == document.id))
+}
+
+/// SHA-256 of documents, with their ids and titles.
+fn hash_of(documents: &[Document]) -> String {
+    let mut hasher = Sha256::new();
+    for document in documents {
+        [&document.id, &document.title, &document.text].into_iter().for_each(|part| hasher.update_part(part));
+    }
+    hasher.hex_digest()
 }
 
 /// The documents that stand for the index.
@@ -157,37 +190,59 @@ fn choose(values: &Values, index: &Index, made: &mut Made) -> Result<Vec<Documen
     Ok(places.into_iter().map(|at| pool[at].clone()).collect())
 }
 
-/// Documents with the queries that the model has written for them.
-fn write_queries(
-    task: &Task<'_>,
-    chosen: Vec<Document>,
-    made: &mut Made,
-) -> Result<Vec<(Document, String)>, StageError> {
+/// What the model writes behind each document.
+fn written(task: &Task<'_>, chosen: &[Document]) -> Result<Vec<Reply>, StageError> {
     let values = task.values;
     let model = attention::model(task)?;
+    let examples = values.texts("examples");
+    let asked = |document| Prompt::text(prompt(&examples, document, values.count("words")));
+    ask(task, &*model, &chosen.iter().map(asked).collect::<Vec<Prompt>>())
+}
+
+fn ask(task: &Task<'_>, model: &dyn LanguageModel, prompts: &[Prompt]) -> Result<Vec<Reply>, StageError> {
     let options = GenerationOptions {
-        max_tokens: values.count("tokens"),
+        max_tokens: task.values.count("tokens"),
         stop: vec!["\n".into()],
         ..GenerationOptions::default()
     };
-    let examples = values.texts("examples");
-    let count = chosen.len();
+    let progress = |done: usize| (task.progress)(task.name, done as u64, prompts.len() as u64);
+    let kept = KeptReplies {
+        folder: task.folder,
+        model,
+        options: &options,
+        together: TOGETHER,
+        progress: &progress,
+    };
+    kept.to(prompts)
+}
+
+/// Documents with queries of use, and how many are of none, by kind.
+type Useful = (Vec<(Document, String)>, BTreeMap<UselessQuery, usize>);
+
+/// The queries in what was written for documents. One whose own document is not among the first `round_trip` that BM25 finds is of no use,
+/// where that is not 0.
+fn useful(
+    index: &Index,
+    chosen: Vec<Document>,
+    replies: &[Reply],
+    round_trip: usize,
+) -> Result<Useful, StageError> {
     let (mut kept, mut useless) = (Vec::new(), BTreeMap::<UselessQuery, usize>::new());
-    for (nth, part) in chosen.chunks(TOGETHER).enumerate() {
-        (task.progress)(task.name, (nth * TOGETHER) as u64, count as u64);
-        let prompts: Vec<String> =
-            part.iter().map(|document| prompt(&examples, document, values.count("words"))).collect();
-        for (document, written) in part.iter().zip(generate(&*model, prompts, &options)?) {
-            match clean_query(&written) {
-                Ok(query) => kept.push((document.clone(), query)),
-                Err(reason) => *useless.entry(reason).or_default() += 1,
+    for (document, query) in chosen.into_iter().zip(clean_queries(replies.iter().map(Reply::text))) {
+        let reason = match &query {
+            Ok(query) if round_trip > 0 => {
+                let place = place(index, &document, query, round_trip)?;
+                place.is_none().then_some(UselessQuery::NotFound)
             }
+            Ok(_) => None,
+            Err(reason) => Some(*reason),
+        };
+        match (reason, query) {
+            (None, Ok(query)) => kept.push((document, query)),
+            (Some(reason), _) | (None, Err(reason)) => *useless.entry(reason).or_default() += 1,
         }
     }
-    for (reason, number) in useless {
-        made.warnings.push(format!("{number} of {count} documents are left out: {}", reason.words()));
-    }
-    Ok(kept)
+    Ok((kept, useless))
 }
 
 /// The examples, and a document whose query is open.
@@ -203,18 +258,6 @@ fn prompt(examples: &[&str], document: &Document, words: usize) -> String {
         })
         .collect();
     shown.join("\n\n").trim_end().to_string()
-}
-
-fn generate(
-    model: &dyn LanguageModel,
-    prompts: Vec<String>,
-    options: &GenerationOptions,
-) -> Result<Vec<String>, StageError> {
-    let prompts: Vec<Prompt> = prompts.into_iter().map(Prompt::text).collect();
-    let request = |prompt| GenerationRequest { prompt, form: &AnswerForm::Text, sample: 0 };
-    let requests: Vec<GenerationRequest<'_>> = prompts.iter().map(request).collect();
-    let said = |error: CallError| StageError::Answer(error.to_string());
-    model.generate(&requests, options).into_iter().map(|reply| Ok(reply.map_err(said)?.text)).collect()
 }
 
 /// The collection: each query has its document's id.
@@ -233,9 +276,37 @@ fn write(task: &Task<'_>, kept: &[(Document, String)]) -> Result<(), StageError>
     Ok(writer.qrels(MADE.1, &qrels)?)
 }
 
+/// The data card, of so many documents asked about and queries kept.
+fn write_card(
+    task: &Task<'_>,
+    source: String,
+    (sampled, kept, useless): (usize, usize, &BTreeMap<UselessQuery, usize>),
+) -> Result<(), StageError> {
+    let values = task.values;
+    let open = Document { text: "[the document's first words]".into(), ..Document::default() };
+    let mut sources = vec![("the documents that are asked about".to_string(), source)];
+    sources.extend(attention::fingerprint(values, task.surroundings)?);
+    let mut counts =
+        vec![("documents asked about".to_string(), sampled), ("queries that are kept".to_string(), kept)];
+    let left_out = |reason: UselessQuery| {
+        (format!("left out: {}", reason.words()), useless.get(&reason).copied().unwrap_or_default())
+    };
+    counts.extend(UselessQuery::ALL.map(left_out));
+    let card = DataCard {
+        title: "Queries for documents",
+        model: values.word("model"),
+        prompt: &prompt(&values.texts("examples"), &open, usize::MAX),
+        seed: values.count("seed"),
+        sources,
+        counts,
+    };
+    card.write(&task.folder.join(MADE.0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use plackett_search::IndexSettings;
 
     #[test]
     fn the_prompt_ends_where_the_query_is_to_be_written() {
@@ -246,5 +317,31 @@ mod tests {
             "Example 1:\nDocument: figs are sweet\nRelevant Query: sugar of figs\n\n\
              Example 2:\nDocument: tea was drunk by\nRelevant Query:"
         );
+    }
+
+    #[test]
+    fn queries_of_no_use_are_counted_by_kind() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut index = Index::create(folder.path().join("index"), &IndexSettings::default()).unwrap();
+        let documents =
+            [("1", "green tea"), ("2", "black tea"), ("3", "figs"), ("4", "dates"), ("5", "plums")]
+                .map(|(id, text)| Document::new(id, text));
+        let mut writer = index.writer(None).unwrap();
+        for document in &documents {
+            writer.put(document.clone()).unwrap();
+        }
+        writer.finish().unwrap();
+        let replies = ["green tea", "Green tea?", "?", "plums", "caf\u{e9}"];
+        let replies = replies.map(|text| Reply::Whole(text.into()));
+        let ids = |round_trip| {
+            let (kept, useless) = useful(&index, documents.to_vec(), &replies, round_trip).unwrap();
+            (kept.into_iter().map(|(document, _)| document.id).collect::<Vec<_>>(), useless)
+        };
+        let (kept, useless) = ids(0);
+        assert_eq!(kept, ["1", "4"]);
+        let of = [(UselessQuery::Empty, 1), (UselessQuery::NotAscii, 1), (UselessQuery::Duplicate, 1)];
+        assert_eq!(useless, BTreeMap::from(of));
+        let (kept, useless) = ids(2);
+        assert_eq!((kept, useless[&UselessQuery::NotFound]), (vec!["1".to_string()], 1));
     }
 }

@@ -22,8 +22,9 @@ pub static LEARN_FEATURES: StageKind = StageKind {
     name: "learn-features",
     help: "a linear scorer, or one with a hidden layer, over the features of LETOR's files; gives nDCG@10 (exponential gain) and RR@10 of \
            each test query, train_nDCG@10 and train_RR@10 (means over training queries), loss_1 to loss_4 (mean loss of each quarter of \
-           the steps), loss (of the last tenth), skipped (the share of lists that could not teach) and step_seconds",
-    version: 1,
+           the steps), loss (of the last tenth), skipped (the share of lists that could not teach), step_seconds, flat_begin and flat_end (before and \
+           after, the share of lists of which all orders that `pg-rank` draws are worth the same, so that they teach nothing)",
+    version: 2,
     gives: Gives::Numbers,
     fields: &[
         FieldSpec::required(

@@ -8,16 +8,16 @@ use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
 use crate::recipe::next_item::{BEAMS, MEASURES, NextItem, NextItems, NextMeasured, measured};
 use crate::recipe::policy_summary::PolicySummary;
 use crate::recipe::quantity::{Quantity, mean};
-use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
+use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside};
 use crate::recipe::small_decoder::folder_of;
 use crate::recipe::task::{Input, Task};
 use crate::recipe::training::train_within;
-use crate::recipe::training_fields::{batch, rate, settings_of};
+use crate::recipe::training_fields::{UPDATES, batch, check_updates, rate, settings_of};
 use plackett_lm::decode::TokenTrie;
 use plackett_train::optimizer::Schedule;
 use plackett_train::rl::{
     Answered, BeamReward, Credit, Generation, PolicyLoss, PolicyTask, RatioLevel, Rewarder, Rollouts,
-    Sampled, Shares, beam_rewards, group_advantages,
+    Sampled, Shares, Updates, beam_rewards, group_advantages,
 };
 use plackett_train::trainer::{LanguageModel, Settings};
 use plackett_train::{Parameters, TrainError};
@@ -40,7 +40,8 @@ pub static NEXT_POLICY: StageKind = StageKind {
     name: "next-policy",
     help: "the decoders of a stage `next-title` or `next-code` search 16 sequences for each of some prompts that they have learned from, are rewarded for \
            the right one (`rule`) and besides told off for wrong ones by how likely they find them (`rule-and-rank`), and take a step up, \
-           with the loss of GRPO or of DAPO (each token counts alike; GSPO, with one step for each search, is GRPO). Gives the numbers `ndcg`, `hit`, `hit10` and `hit16` of \
+           with the loss of GRPO, of DAPO (each token counts alike, and ratios may go further up) or of GSPO (the ratio of the whole sequence, \
+           which differs from GRPO where there are several `updates` for a search). Gives the numbers `ndcg`, `hit`, `hit10` and `hit16` of \
            that stage and, by seed, `train_hit_begin`, `train_hit_end`, `train_ndcg_begin` and `train_ndcg_end` (the same on the prompts \
            that are rewarded, before and after), `misses` and `without_advantage` (share of the groups without the right one, and without \
            an advantage) and `divergence` (from the start, a token, in the last tenth of the steps)",
@@ -60,7 +61,7 @@ pub static NEXT_POLICY: StageKind = StageKind {
         ),
         FieldSpec::new(
             "loss",
-            FieldKind::Choice(&["grpo", "dapo"]),
+            FieldKind::Choice(&["grpo", "dapo", "gspo"]),
             Default::Text("grpo"),
             "of the log-probabilities",
         ),
@@ -72,6 +73,7 @@ pub static NEXT_POLICY: StageKind = StageKind {
         ),
         batch(8, "prompts of a step"),
         FieldSpec::required("steps", FieldKind::Whole(1, i64::MAX), "steps"),
+        UPDATES,
         rate(1e-4),
         FieldSpec::new(
             "kl",
@@ -81,7 +83,7 @@ pub static NEXT_POLICY: StageKind = StageKind {
         ),
     ],
     chooses: None,
-    check: nothing_to_check,
+    check: check_updates,
     numbers: |_, _| MEASURES.iter().chain(&NUMBERS).map(ToString::to_string).collect(),
     outside: nothing_outside,
     estimate: |task| {
@@ -155,6 +157,15 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     Ok(made)
 }
 
+/// Over what a loss takes ratios, and how far they may go: 0.2, of DAPO 0.28 upwards.
+fn ratio_of(loss: &str) -> (RatioLevel, (f32, f32)) {
+    match loss {
+        "dapo" => (RatioLevel::Token, (0.2, 0.28)),
+        "gspo" => (RatioLevel::Part, (0.2, 0.2)),
+        _ => (RatioLevel::Token, (0.2, 0.2)),
+    }
+}
+
 fn learn(
     task: &Task<'_>,
     start: &Input<'_>,
@@ -174,13 +185,15 @@ fn learn(
     let rewarder = NextRewarder { items: rewarded, trie, reward, groups, misses };
     let number = |name| values.real(name) as f32;
     let scratch = task.folder.join(format!("policy-{seed}"));
+    let (level, clip) = ratio_of(values.word("loss"));
     let policy = PolicyTask {
         model: &model,
         prompts: &prompts,
         generation: Generation::Beams { trie: trie.clone(), width: BEAMS },
         rewarder: &rewarder,
-        loss: PolicyLoss { level: RatioLevel::Token, clip: (0.2, 0.2), kl: number("kl") },
+        loss: PolicyLoss { level, clip, kl: number("kl") },
         by_token: values.word("loss") == "dapo",
+        updates: Updates::new(values.count("updates")),
         reference: Some(&reference),
         folder: scratch.clone(),
         records: Mutex::default(),

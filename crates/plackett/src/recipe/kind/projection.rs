@@ -33,8 +33,9 @@ pub static TRAIN_PROJECTION: StageKind = StageKind {
     name: "train-projection",
     help: "a matrix by which a query's vector is changed, learned from candidates and judgments; the documents' vectors stay. It gives a \
            projection, and loss_1 to loss_4 (mean loss of each quarter of the steps), loss (of the last tenth), skipped (the share of \
-           lists that could not teach) and step_seconds",
-    version: 1,
+           lists that could not teach), step_seconds, flat_begin and flat_end (before and \
+           after, the share of lists of which all orders that `pg-rank` draws are worth the same, so that they teach nothing)",
+    version: 2,
     gives: Gives::Projection,
     fields: &[
         FieldSpec::required("index", FieldKind::Stage(&[Gives::Index]), "whose vectors are compared"),

@@ -6,21 +6,22 @@ use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
 use crate::recipe::policy_summary::PolicySummary;
 use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::reasoner::{Format, JudgedList, Measured, ReasonRewarder, Showing};
-use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
+use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside};
 use crate::recipe::small_decoder::folder_of;
 use crate::recipe::task::{Input, Task};
 use crate::recipe::training::train_kept;
-use crate::recipe::training_fields::{batch, rate, settings_of};
+use crate::recipe::training_fields::{UPDATES, batch, check_updates, rate, settings_of};
 use plackett_core::formats::atomic;
 use plackett_train::Parameters;
 use plackett_train::optimizer::Schedule;
 use plackett_train::rl::{
-    Generation, KeptRecords, PolicyLoss, PolicyTask, RatioLevel, RolloutRecord, Rollouts, constant_steps,
+    Generation, KeptRecords, PolicyLoss, PolicyTask, RatioLevel, RolloutRecord, Rollouts, Updates,
+    constant_steps,
 };
 use plackett_train::trainer::{END_TOKEN, LanguageModel, Settings};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// How far a ratio may go; with one step for each rollout none goes anywhere.
+/// How far a ratio may go; in the first step of each rollout none goes anywhere.
 const CLIP: (f32, f32) = (0.2, 0.2);
 /// Numbers by seed beside the measures and `well_formed`.
 const NUMBERS: [&str; 9] = [
@@ -38,11 +39,11 @@ const NUMBERS: [&str; 9] = [
 /// The declaration.
 pub static REWARD_REASONING: StageKind = StageKind {
     name: "reward-reasoning",
-    help: "the decoders of a stage `imitate-reasoning` draw several answers about some lists, are rewarded for them and take a step up (GRPO, \
-           one step a draw, so that ratios are 1): `setwise` 1 for the right label in the right form (Rank-R1), `groups` nDCG, recall and the \
+    help: "the decoders of a stage `imitate-reasoning` draw several answers about some lists, are rewarded for them and take a step up (GRPO; \
+           with one of the `updates` a draw ratios are 1): `setwise` 1 for the right label in the right form (Rank-R1), `groups` nDCG, recall and the \
            likeness of the distributions of grades (GroupRank), `listwise` nDCG, recall and rank-biased overlap with the teacher's order \
            (ReasonRank), `pointwise` the rank of a grade among all grades of a list's documents (ERank; advantages are within the answers about \
-           one document). Tokens without a choice have no part in the loss. With `constrained` answers are drawn among the tokens of the form, while loss \
+           one document). With `constrained` answers are drawn among the tokens of the form, and those without a choice have no part in the loss (of a free answer all have), while loss \
            and divergence have probabilities over all tokens, which is biased: the gradient also moves probability between the tokens of the form and all others, and the \
            divergence is estimated from answers that the free decoder would not draw as often; the bias is small where it keeps to the form by itself. \
            Gives the numbers of that stage and, by seed, `reward_begin`, \
@@ -50,13 +51,14 @@ pub static REWARD_REASONING: StageKind = StageKind {
            at the end), `drawn_well_formed` (share of the drawn answers), `without_advantage` (share of the prompts whose answers are worth the same), \
            `constant_steps` (share of the steps in which that is so of all prompts; they are named in a warning) and `rollout_share` (of the time of a step). \
            A line a step is in `rollouts-SEED.jsonl`. A run that was killed goes on from its last checkpoint to the same weights",
-    version: 1,
+    version: 2,
     gives: Gives::Numbers,
     fields: &[
         FieldSpec::required("start", FieldKind::Stage(&[Gives::Model]), "a stage `imitate-reasoning`"),
         FieldSpec::new("group", FieldKind::Whole(2, 1024), Default::Whole(8), "answers to a prompt"),
         batch(16, "prompts of a step; with `pointwise`, lists, of which every document is a prompt"),
         FieldSpec::required("steps", FieldKind::Whole(1, i64::MAX), "steps"),
+        UPDATES,
         rate(5e-4),
         FieldSpec::new(
             "kl",
@@ -73,7 +75,7 @@ pub static REWARD_REASONING: StageKind = StageKind {
         ),
     ],
     chooses: None,
-    check: nothing_to_check,
+    check: check_updates,
     numbers: |_, _| {
         MEASURES.iter().chain(&["well_formed"]).chain(&NUMBERS).map(ToString::to_string).collect()
     },
@@ -208,6 +210,7 @@ fn learn(
         shape: &reasoning.shape,
         language: &reasoning.language,
         form: &reasoning.form,
+        constrained: values.on("constrained"),
         lists: &lists,
         showings: &showings,
         teacher: reasoning.teacher,
@@ -226,6 +229,7 @@ fn learn(
         rewarder: &rewarder,
         loss: PolicyLoss { level: RatioLevel::Token, clip: CLIP, kl: number("kl") as f32 },
         by_token: false,
+        updates: Updates::new(values.count("updates")),
         reference: Some(&before),
         folder: scratch.clone(),
         records: Mutex::default(),
@@ -254,7 +258,7 @@ fn climb(
             task.name, last.reward, last.variance, last.divergence
         )
     };
-    let mut kept = KeptRecords(&policy.records);
+    let mut kept = KeptRecords::of(policy);
     let report = train_kept(task, (&part_of(seed), &label), policy, parameters, &settings, Some(&mut kept))?;
     Ok(report.seconds())
 }

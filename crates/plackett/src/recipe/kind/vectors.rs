@@ -26,7 +26,8 @@ pub const BATCH: FieldSpec = batch(32, "queries in a step");
 pub const STEPS: FieldSpec = steps((0, 1_000_000), 200, "of AdamW; 0 leaves the scorer as it begins");
 
 /// What each training gives beside its own numbers.
-pub const NUMBERS: [&str; 7] = ["loss_1", "loss_2", "loss_3", "loss_4", "loss", "skipped", "step_seconds"];
+pub const NUMBERS: [&str; 9] =
+    ["loss_1", "loss_2", "loss_3", "loss_4", "loss", "skipped", "step_seconds", "flat_begin", "flat_end"];
 
 /// Checks the objective.
 pub fn check(values: &Values, _: &Registry) -> Result<(), RecipeError> {
@@ -35,7 +36,8 @@ pub fn check(values: &Values, _: &Registry) -> Result<(), RecipeError> {
 }
 
 /// Trains a scorer on lists, and enters what the training was like: the mean loss of each quarter of the steps, of the last tenth,
-/// the share of lists that could not teach, and the median seconds of a step.
+/// the share of lists that could not teach, the median seconds of a step, and before and after it the share of lists of which all orders that a policy
+/// draws are worth the same.
 ///
 /// # Errors
 /// Labels that the objective cannot use, or a loss that is no number.
@@ -66,14 +68,16 @@ pub fn learn(
     let mut progress =
         |record: &StepRecord, total: usize| (task.progress)(task.name, record.step as u64, total as u64);
     let compute = Compute::new(rayon::current_num_threads());
+    let begin = lesson.flat_share(parameters, &compute)?;
     let report = train(&lesson, &compute, parameters, &settings, (None, ""), None, &mut progress)?;
-    for (name, value) in NUMBERS.iter().zip(numbers(&report, settings.batch)) {
+    let flat = [begin, lesson.flat_share(parameters, &compute)?];
+    for (name, value) in NUMBERS.iter().zip(numbers(&report, settings.batch).into_iter().chain(flat)) {
         enter(name, value);
     }
     Ok(())
 }
 
-/// In the order of [`NUMBERS`].
+/// The first ones of [`NUMBERS`].
 fn numbers(report: &Report, batch: usize) -> [f64; 7] {
     let steps = &report.steps;
     let mean = |from: usize, to: usize| {

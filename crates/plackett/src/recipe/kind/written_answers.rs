@@ -1,23 +1,23 @@
 //! `written-answers`: a model answers questions that people have answered, and both become collections to search and to learn from.
 
 use super::SEED;
+use crate::recipe::data_card::DataCard;
 use crate::recipe::dataset::seed_of;
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::kept_replies::KeptReplies;
 use crate::recipe::kind::attention;
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Hashes, Made, StageKind, nothing_to_check};
 use crate::recipe::task::{Surroundings, Task, hash_file};
 use plackett_core::formats::{BeirFolder, BeirWriter, FormatError};
 use plackett_core::{Document, Qrels, Query};
-use plackett_rank::model::{
-    AnswerForm, ChatMessage, ChatRole, Finish, GenerationOptions, GenerationRequest, LanguageModel, Prompt,
-};
+use plackett_rank::model::{ChatMessage, ChatRole, GenerationOptions, Prompt};
 use plackett_train::random::Stream;
 use plackett_train::synth::answers::{
     AnswerCollections, AnswerRecord, Author, Split, overlap, refused, word_list,
 };
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 /// Numbers by question.
@@ -35,7 +35,8 @@ pub static WRITTEN_ANSWERS: StageKind = StageKind {
     help: "a decoder writes an answer to each of some questions that have judged answers; what is blank, refuses or only repeats the question is \
            left out with its question. Makes the collections `human` and `model` (judgments `all`; `train` and `test` with answers of other \
            questions, drawn at random, as wrong ones), and to learn from the same with `human-cut` and `model-cut` (the first words \
-           alone), `mixed` (every second question of each) and `shuffled` (the answers of people to other questions). Gives, by question, \
+           alone), `mixed` (every second question of each) and `shuffled` (the answers of people to other questions), each with a data card \
+           `README.md` that has how many answers are of no use, by kind, and how many stand twice. A killed stage goes on with what is written. Gives, by question, \
            `overlap_human` and `overlap_model` (share of the question's words in the answer; a mean where there are several) and `words_human` \
            and `words_model` (lengths)",
     version: 1,
@@ -114,7 +115,7 @@ fn estimate(task: &Task<'_>) -> Result<Estimate, StageError> {
 fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let asked = questions(task)?;
     let mut made = Made::default();
-    let records = written(task, asked, &mut made)?;
+    let (records, counts) = written(task, asked, &mut made)?;
     if records.len() < 10 {
         let problem = format!("{} of its answers can be used; a stronger model is needed", records.len());
         return Err(StageError::Field { field: "model", problem });
@@ -125,7 +126,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         made.warnings.push(format!("{} blank answers of people are left out", repairs.blank_human));
     }
     let arms = Arms { collections: &collections, task };
-    arms.write()?;
+    arms.write(&card(task, counts)?)?;
     made.numbers = numbers(&collections);
     made.facts.push(("questions".into(), records.len().to_string()));
     Ok(made)
@@ -158,56 +159,92 @@ fn questions(task: &Task<'_>) -> Result<Vec<AnswerRecord>, StageError> {
     Ok(asked.into_iter().map(record).collect())
 }
 
+/// How many of what there are.
+type Counts = Vec<(String, usize)>;
+
 /// Lets the model answer, and leaves out what is of no use.
 fn written(
     task: &Task<'_>,
     asked: Vec<AnswerRecord>,
     made: &mut Made,
-) -> Result<Vec<AnswerRecord>, StageError> {
+) -> Result<(Vec<AnswerRecord>, Counts), StageError> {
     let model = attention::model(task)?;
+    let has_template = model.has_chat_template();
+    let prompts: Vec<Prompt> = asked.iter().map(|record| prompt(&record.question, has_template)).collect();
     let options =
         GenerationOptions { max_tokens: task.values.count("tokens"), ..GenerationOptions::default() };
-    let (mut kept, mut left_out, mut unfinished) = (Vec::new(), BTreeMap::<String, usize>::new(), 0);
     let count = asked.len();
-    for (nth, part) in asked.chunks(TOGETHER).enumerate() {
-        (task.progress)(task.name, (nth * TOGETHER) as u64, count as u64);
-        for (record, (answer, finish)) in part.iter().zip(answers(&*model, part, &options)?) {
-            unfinished += usize::from(finish == Finish::Length);
-            match refused(&record.question, &answer) {
-                Some(reason) => *left_out.entry(format!("{reason:?}").to_lowercase()).or_default() += 1,
-                None => kept.push(AnswerRecord { model_answers: vec![answer], ..record.clone() }),
-            }
-        }
-    }
+    let progress = |done: usize| (task.progress)(task.name, done as u64, count as u64);
+    let kept = KeptReplies {
+        folder: task.folder,
+        model: &*model,
+        options: &options,
+        together: TOGETHER,
+        progress: &progress,
+    };
+    let replies = kept.to(&prompts)?;
+    let unfinished = replies.iter().filter(|reply| reply.is_cut()).count();
+    let (kept, left_out) = useful(asked, replies.iter().map(|reply| reply.text().trim()));
     if unfinished > 0 {
         made.warnings
             .push(format!("{unfinished} of {count} answers end with their {} tokens", options.max_tokens));
     }
+    let mut counts = vec![
+        ("questions asked".to_string(), count),
+        ("answers that are kept".to_string(), kept.len()),
+        ("kept twice, for different questions".to_string(), twice(&kept)),
+        ("cut at the most tokens that they may have".to_string(), unfinished),
+    ];
     for (reason, number) in left_out {
         made.warnings
             .push(format!("{number} of {count} questions are left out: the answer is no use ({reason})"));
+        counts.push((format!("left out: {reason}"), number));
     }
-    Ok(kept)
+    Ok((kept, counts))
 }
 
-fn answers(
-    model: &dyn LanguageModel,
-    records: &[AnswerRecord],
-    options: &GenerationOptions,
-) -> Result<Vec<(String, Finish)>, StageError> {
-    let message = |record: &AnswerRecord| match model.has_chat_template() {
+/// Questions with answers of use, and how many are of none, by kind.
+fn useful<'r>(
+    asked: Vec<AnswerRecord>,
+    answers: impl Iterator<Item = &'r str>,
+) -> (Vec<AnswerRecord>, BTreeMap<String, usize>) {
+    let (mut kept, mut left_out) = (Vec::new(), BTreeMap::<String, usize>::new());
+    for (record, answer) in asked.into_iter().zip(answers) {
+        match refused(&record.question, answer) {
+            Some(reason) => *left_out.entry(format!("{reason:?}").to_lowercase()).or_default() += 1,
+            None => kept.push(AnswerRecord { model_answers: vec![answer.to_string()], ..record }),
+        }
+    }
+    (kept, left_out)
+}
+
+/// Answers that the model has written for an earlier question too. They stay: each is right for its own question.
+fn twice(kept: &[AnswerRecord]) -> usize {
+    let mut known = HashSet::new();
+    kept.iter().flat_map(|record| &record.model_answers).filter(|answer| !known.insert(*answer)).count()
+}
+
+/// What the model reads.
+fn prompt(question: &str, has_template: bool) -> Prompt {
+    match has_template {
         true => Prompt::chat(vec![
             ChatMessage::new(ChatRole::System, ASKED),
-            ChatMessage::new(ChatRole::User, record.question.clone()),
+            ChatMessage::new(ChatRole::User, question),
         ]),
-        false => Prompt::text(format!("{ASKED}\n\nQuestion: {}\nAnswer:", record.question)),
-    };
-    let prompts: Vec<Prompt> = records.iter().map(message).collect();
-    let request = |prompt| GenerationRequest { prompt, form: &AnswerForm::Text, sample: 0 };
-    let requests: Vec<GenerationRequest<'_>> = prompts.iter().map(request).collect();
-    let said = |error: plackett_rank::model::CallError| StageError::Answer(error.to_string());
-    let replies = model.generate(&requests, options).into_iter();
-    replies.map(|reply| reply.map(|made| (made.text.trim().to_string(), made.finish)).map_err(said)).collect()
+        false => Prompt::text(format!("{ASKED}\n\nQuestion: {question}\nAnswer:")),
+    }
+}
+
+/// The data card of all arms.
+fn card<'t>(task: &Task<'t>, counts: Counts) -> Result<DataCard<'t>, StageError> {
+    Ok(DataCard {
+        title: "Answers of people and of a model",
+        model: task.values.word("model"),
+        prompt: ASKED,
+        seed: task.values.count("seed"),
+        sources: outside(task.values, task.surroundings)?,
+        counts,
+    })
 }
 
 /// What is learned from and tested on, as folders.
@@ -224,7 +261,7 @@ struct ArmAnswer {
 }
 
 impl Arms<'_> {
-    fn write(&self) -> Result<(), StageError> {
+    fn write(&self, card: &DataCard<'_>) -> Result<(), StageError> {
         let cut = self.task.values.count("cut");
         let shortened = |author: Author| {
             self.arm(author, |answer| ArmAnswer { text: first_words(&answer.text, cut), ..answer })
@@ -243,7 +280,9 @@ impl Arms<'_> {
             ("mixed", mixed),
             ("shuffled", self.shuffled()),
         ] {
-            self.folder(&self.task.folder.join(name), &answers)?;
+            let folder = self.task.folder.join(name);
+            self.folder(&folder, &answers)?;
+            card.write(&folder)?;
         }
         Ok(())
     }
@@ -337,4 +376,22 @@ fn numbers(collections: &AnswerCollections) -> Vec<Quantity> {
     ];
     let quantity = |(name, values): (&str, Vec<f64>)| Quantity::by_query(name, keys.clone(), values);
     NUMBERS.into_iter().zip(columns).map(quantity).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_of_no_use_are_counted_by_kind_and_equal_ones_counted() {
+        let record = |question: &str| AnswerRecord { question: question.into(), ..AnswerRecord::default() };
+        let asked = ["how is tea made", "what is tea", "who drinks tea", "why", "when"].map(record).to_vec();
+        let answers = ["from leaves", "", "I am sorry, no.", "from leaves", "at noon"];
+        let (kept, left_out) = useful(asked, answers.into_iter());
+        let questions: Vec<&str> = kept.iter().map(|record| record.question.as_str()).collect();
+        assert_eq!(questions, ["how is tea made", "why", "when"]);
+        assert_eq!(kept[2].model_answers, ["at noon"]);
+        assert_eq!(left_out, BTreeMap::from([("blank".to_string(), 1), ("refusal".to_string(), 1)]));
+        assert_eq!(twice(&kept), 1);
+    }
 }

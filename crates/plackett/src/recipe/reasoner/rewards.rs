@@ -19,6 +19,8 @@ pub struct ReasonRewarder<'r> {
     pub language: &'r ReasonLanguage,
     /// What answers look like.
     pub form: &'r Form,
+    /// Whether answers are held to it; free ones have chosen every one of their tokens.
+    pub constrained: bool,
     /// The lists.
     pub lists: &'r [JudgedList],
     /// What is shown of them; those of a list stand one after another.
@@ -65,7 +67,7 @@ impl ReasonRewarder<'_> {
         reward.rewards(&grades, &relevant, &self.reference[first..first + groups.len()])
     }
 
-    /// Answers to one prompt, compared with each other: what was chosen answers for the reward, and where an answer is of no form, all of it.
+    /// Answers to one prompt, compared with each other: what was chosen answers for the reward.
     fn compared(&self, answers: &[Sampled], rewards: &[f64]) -> Vec<Answered> {
         let advantages = group_advantages(rewards);
         let worth = |((answer, reward), advantage): ((&Sampled, &f64), f64)| Answered {
@@ -76,8 +78,10 @@ impl ReasonRewarder<'_> {
         answers.iter().zip(rewards).zip(advantages).map(worth).collect()
     }
 
+    /// Tags, labels and the end of a free answer are chosen like its grade: where they had no part in good answers and one in bad ones, they
+    /// would only ever become rarer. Held to the form they are given, and no choice.
     fn credits(&self, answer: &Sampled, advantage: f64) -> Vec<Credit> {
-        if !self.form.fits(&answer.tokens) {
+        if !self.constrained {
             return vec![Credit { tokens: 0..answer.tokens.len(), advantage, share: 1.0 }];
         }
         let runs = self.form.choices();
@@ -125,7 +129,11 @@ mod tests {
     }
 
     /// Runs a look at the rewarder of some lists.
-    fn with_rewarder(format: Format, shown: usize, look: impl Fn(&ReasonRewarder<'_>)) {
+    fn with_rewarder(
+        (format, constrained): (Format, bool),
+        shown: usize,
+        look: impl Fn(&ReasonRewarder<'_>),
+    ) {
         let shape = Shape { format, items: 6, relevant: 1, decoys: 2, shown };
         let language = ReasonLanguage::new(format);
         let form = form_of(&shape, &language).unwrap();
@@ -137,6 +145,7 @@ mod tests {
             shape: &shape,
             language: &language,
             form: &form,
+            constrained,
             lists: &lists,
             showings: &showings,
             teacher,
@@ -147,7 +156,7 @@ mod tests {
 
     #[test]
     fn the_right_label_is_worth_one_and_choices_alone_answer_for_it() {
-        with_rewarder(Format::Setwise, 6, |rewarder| {
+        with_rewarder((Format::Setwise, true), 6, |rewarder| {
             let showing = &rewarder.showings[0];
             let list = &rewarder.lists[0];
             let mut answer = rewarder.teacher.answer(rewarder.language, Format::Setwise, (list, showing));
@@ -156,21 +165,38 @@ mod tests {
             answer[place] = rewarder.language.label(right);
             let mut wrong = answer.clone();
             wrong[place] = rewarder.language.label((right + 1) % 6);
-            let judged = rewarder.judge(0, &[sampled(answer), sampled(wrong), sampled(vec![0, 1])]);
-            assert_eq!(judged.iter().map(|worth| worth.reward).collect::<Vec<_>>(), [1.0, 0.0, 0.0]);
+            let judged = rewarder.judge(0, &[sampled(answer), sampled(wrong)]);
+            assert_eq!(judged.iter().map(|worth| worth.reward).collect::<Vec<_>>(), [1.0, 0.0]);
             let credits = &judged[0].credits;
             // Source and count of six documents, each behind its label, and the answer.
             assert_eq!(credits.len(), 7);
             assert_eq!((credits[0].tokens.clone(), credits[6].tokens.clone()), (2..4, place..place + 1));
             assert!((credits.iter().map(|credit| credit.share).sum::<f64>() - 1.0).abs() < 1e-12);
-            assert_eq!(judged[2].credits[0].tokens, 0..2);
+            assert!(judged[0].credits[0].advantage > 0.0 && judged[1].credits[0].advantage < 0.0);
+        });
+    }
+
+    #[test]
+    fn all_tokens_of_a_free_answer_answer_for_it_whether_it_fits_or_not() {
+        with_rewarder((Format::Setwise, false), 6, |rewarder| {
+            let list = &rewarder.lists[0];
+            let showing = &rewarder.showings[0];
+            let answer = rewarder.teacher.answer(rewarder.language, Format::Setwise, (list, showing));
+            let whole = answer.len();
+            assert!(rewarder.is_well_formed(0, &sampled(answer.clone())));
+            let judged = rewarder.judge(0, &[sampled(answer), sampled(vec![0, 1])]);
+            assert_eq!(judged.iter().map(|worth| worth.reward).collect::<Vec<_>>(), [1.0, 0.0]);
+            for (worth, tokens) in judged.iter().zip([whole, 2]) {
+                let [credit] = &worth.credits[..] else { panic!("{:?}", worth.credits) };
+                assert_eq!((credit.tokens.clone(), credit.share), (0..tokens, 1.0));
+            }
             assert!(judged[0].credits[0].advantage > 0.0 && judged[1].credits[0].advantage < 0.0);
         });
     }
 
     #[test]
     fn grades_of_one_document_are_compared_over_the_list() {
-        with_rewarder(Format::Pointwise, 1, |rewarder| {
+        with_rewarder((Format::Pointwise, true), 1, |rewarder| {
             assert_eq!(rewarder.together(), 6);
             let list = &rewarder.lists[1];
             let grade = |grade: usize| {
@@ -197,7 +223,7 @@ mod tests {
     /// A group of one has the same nDCG and the same shares whatever its grade is.
     #[test]
     fn a_grade_alone_in_its_group_is_never_worth_more() {
-        with_rewarder(Format::Groups, 1, |rewarder| {
+        with_rewarder((Format::Groups, true), 1, |rewarder| {
             let [think, think_end, answer, answer_end] = rewarder.language.tags();
             let language = rewarder.language;
             let graded = |grade: usize| {

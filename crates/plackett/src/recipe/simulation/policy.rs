@@ -2,7 +2,8 @@
 
 use super::{Simulated, Simulation};
 use crate::recipe::field::{Default, FieldKind, FieldSpec};
-use plackett_eval::reward::{CrossDocument, advantages, squared_error};
+use plackett_eval::reward::{CrossDocument, squared_error};
+use plackett_train::rl::group_advantages;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -16,7 +17,7 @@ pub static GRADED_POLICY: Simulation = Simulation {
            change by a reward. The teacher's grades are random: those of relevant documents from 3 to 8, of others from 0 to 6. \
            `above_before` and `above` are the share of pairs in which the relevant document's expected grade is the greater one, before \
            and after, and `error` is the mean distance of expected grades from the teacher's",
-    version: 1,
+    version: 2,
     fields: &[
         FieldSpec::required(
             "reward",
@@ -106,7 +107,7 @@ fn run(given: &Simulated<'_>) -> Result<Vec<f64>, String> {
         };
         for ((table, own), rewards) in tables.iter_mut().zip(&drawn).zip(&rewards) {
             let chances = chances(table);
-            for (grade, advantage) in own.iter().zip(advantages(rewards)) {
+            for (grade, advantage) in own.iter().zip(group_advantages(rewards)) {
                 // The gradient of the log-probability of a drawn grade.
                 for (level, logit) in table.iter_mut().enumerate() {
                     let drawn = f64::from(u8::from(level == *grade));
