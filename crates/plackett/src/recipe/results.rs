@@ -102,6 +102,12 @@ impl Results {
         toml::from_str(&text).map(Some).map_err(wrong)
     }
 
+    /// How a claim was judged. `None` also for one that was waiting: if it is live now, that says only that nobody has
+    /// checked it since.
+    pub fn judged(&self, id: &str) -> Option<&ClaimResult> {
+        self.claims.iter().find(|claim| claim.id == id && claim.state != State::Waiting)
+    }
+
     /// Writes them beside the recipe's file and gives the path.
     ///
     /// # Errors

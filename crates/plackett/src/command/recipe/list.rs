@@ -92,7 +92,7 @@ impl Entry {
 }
 
 fn last<'a>(results: Option<&'a Results>, id: &str) -> Option<&'a ClaimResult> {
-    results?.claims.iter().find(|claim| claim.id == id)
+    results?.judged(id)
 }
 
 fn text(entries: &[Entry]) -> String {
