@@ -75,7 +75,7 @@ fn counts(recipe: &Recipe, results: Option<&Results>) -> String {
 fn when(recipe: &Recipe, results: Option<&Results>) -> String {
     match results {
         None => "never".into(),
-        Some(results) if results.recipe != recipe.hash() => {
+        Some(results) if !results.is_of(recipe) => {
             format!("{} ({}; the recipe has changed since)", results.checked, results.scale)
         }
         Some(results) => format!("{} ({})", results.checked, results.scale),

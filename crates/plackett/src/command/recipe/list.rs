@@ -114,7 +114,7 @@ fn text(entries: &[Entry]) -> String {
             .count();
         let checked = match results {
             None => "never".to_string(),
-            Some(results) if results.recipe != recipe.hash() => format!("{}, changed since", results.checked),
+            Some(results) if !results.is_of(recipe) => format!("{}, changed since", results.checked),
             Some(results) => results.checked.clone(),
         };
         let system = entry
