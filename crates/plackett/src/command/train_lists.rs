@@ -6,6 +6,7 @@ use super::{Global, Output};
 use anyhow::Context;
 use plackett::listwise_examples::{ListwiseExamples, ListwiseTrainingSet, drawn_order, request_of};
 use plackett::pipeline::Models;
+use plackett_core::plackett_luce::policy::{Measure, MeasureKind, Utility};
 use plackett_core::{Document, Query, RankRequest, Ranking};
 use plackett_train::Compute;
 use plackett_train::trainer::{
@@ -31,10 +32,10 @@ pub struct ListData {
     judged: Vec<JudgedList>,
 }
 
-/// A held-out list as it is ranked. The ids of its candidates are their places in `gains`.
+/// A held-out list as it is ranked. The ids of its candidates are their places among what the measure knows.
 struct JudgedList {
     request: RankRequest,
-    gains: Vec<f64>,
+    measure: Measure,
 }
 
 /// A list with its candidates as documents, the best first, and the seed of its orders.
@@ -72,23 +73,17 @@ impl Shown {
     fn judged(self) -> Option<JudgedList> {
         let shown = drawn_order(self.documents.len(), self.seed, 0);
         let request = request_of(&self.query, &self.best(), &shown);
-        self.gains.iter().any(|gain| *gain > 0.0).then_some(JudgedList { request, gains: self.gains })
+        Measure::new(MeasureKind::Ndcg, self.gains, CUTOFF).map(|measure| JudgedList { request, measure })
     }
 }
 
 impl JudgedList {
     fn ndcg(&self, ranking: &Ranking) -> f64 {
-        let gain = |id: &str| id.parse::<usize>().ok().and_then(|at| self.gains.get(at).copied());
-        let found = ranking.entries.iter().map(|entry| gain(&entry.id).unwrap_or_default());
-        let mut best = self.gains.clone();
-        best.sort_by(|a, b| b.total_cmp(a));
-        discounted(found) / discounted(best.into_iter())
+        // What is no candidate of the list has no place in it, and is worth nothing.
+        let place = |id: &str| id.parse().unwrap_or(usize::MAX);
+        let order: Vec<usize> = ranking.entries.iter().map(|entry| place(&entry.id)).collect();
+        self.measure.parts(&order).iter().sum()
     }
-}
-
-/// The sum of the first gains, each over log2(rank + 1).
-fn discounted(gains: impl Iterator<Item = f64>) -> f64 {
-    gains.take(CUTOFF).enumerate().map(|(place, gain)| gain / (place as f64 + 2.0).log2()).sum()
 }
 
 /// The examples of the model in a folder.
@@ -230,8 +225,8 @@ mod tests {
 
     #[test]
     fn ndcg_is_that_of_the_labels() {
-        let list =
-            JudgedList { request: RankRequest::new(Query::new("q", "q"), []), gains: vec![2.0, 1.0, 0.0] };
+        let measure = Measure::new(MeasureKind::Ndcg, vec![2.0, 1.0, 0.0], CUTOFF).unwrap();
+        let list = JudgedList { request: RankRequest::new(Query::new("q", "q"), []), measure };
         let of = |ids: [&str; 3]| {
             let scored = ids.iter().zip([3.0, 2.0, 1.0]).map(|(id, score)| (id.to_string(), score));
             list.ndcg(&Ranking::from_scores("q", scored, Trace::default()))
