@@ -1,6 +1,7 @@
 //! `plackett train` of a decoder with a `method`: lists from files, their training, and how the method orders held-out lists
 //! with the model before and after.
 
+use super::means::Change;
 use super::training_file::TrainingFile;
 use super::{Global, Output};
 use anyhow::Context;
@@ -163,7 +164,7 @@ impl ListData {
         compute: &Arc<Compute>,
         progress: &mut dyn FnMut(&StepRecord, usize),
         global: &Global,
-    ) -> anyhow::Result<(Outcome, Option<[f64; 2]>)> {
+    ) -> anyhow::Result<(Outcome, Option<Change>)> {
         let before = self.ndcg(&self.examples)?;
         // There 0 steps are none; here they are as many as the epochs ask for.
         let steps = job.settings.steps_over(self.taught.lists.len());
@@ -180,23 +181,23 @@ impl ListData {
         let trained = examples_of(output, &self.method, global)?;
         self.examples.check_same(&trained)?;
         let after = self.ndcg(&trained)?;
-        Ok((outcome, before.zip(after).map(|(before, after)| [before, after])))
+        Ok((outcome, before.zip(after).map(|(before, after)| Change::of_pairs(&before, &after))))
     }
 
-    /// The mean nDCG of the validation lists as the method orders them with a model; `None` without such lists.
-    fn ndcg(&self, examples: &ListwiseExamples) -> anyhow::Result<Option<f64>> {
+    /// The nDCG of each validation list as the method orders it with a model; `None` without such lists.
+    fn ndcg(&self, examples: &ListwiseExamples) -> anyhow::Result<Option<Vec<f64>>> {
         if self.judged.is_empty() {
             return Ok(None);
         }
         let ranker = examples.ranker()?;
-        let mut sum = 0.0;
+        let mut values = Vec::with_capacity(self.judged.len());
         for lists in self.judged.chunks(TOGETHER) {
             let requests: Vec<RankRequest> = lists.iter().map(|list| list.request.clone()).collect();
             for (list, ranking) in lists.iter().zip(ranker.rank(&requests)) {
-                sum += list.ndcg(&ranking.with_context(|| list.request.query.id.clone())?);
+                values.push(list.ndcg(&ranking.with_context(|| list.request.query.id.clone())?));
             }
         }
-        Ok(Some(sum / self.judged.len() as f64))
+        Ok(Some(values))
     }
 }
 
