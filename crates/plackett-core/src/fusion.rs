@@ -7,7 +7,7 @@
 //! documents 1; the z-score gives them 0, and −1 to those that it lacks. An empty input gives nothing to any.
 //! Places are those of [`crate::order_by_score`].
 
-use crate::{IdListFull, Ranking, Run, RunQuery, Trace, order_by_score};
+use crate::{Ranking, Trace, order_by_score};
 use indexmap::{IndexMap, IndexSet};
 
 /// How scores of different systems are made comparable.
@@ -92,31 +92,9 @@ pub enum FusionError {
         /// The document.
         document: String,
     },
-    /// Too many ids.
-    #[error(transparent)]
-    Full(#[from] IdListFull),
 }
 
-/// Joins runs query by query; queries in order of first arrival. A query that a run lacks is an empty input.
-/// Without weights every input counts 1.
-pub fn fuse_runs(runs: &[Run], method: Method, weights: &[f64]) -> Result<Run, FusionError> {
-    let weights = checked(runs.len(), method, weights)?;
-    let ids: IndexSet<&str> = runs.iter().flat_map(|run| run.queries().iter().map(RunQuery::id)).collect();
-    let mut fused = Run::new("fused");
-    for id in ids {
-        let entries = |run: &Run| run.query(id).map(|q| q.iter().map(|(d, s)| (d.to_string(), s)).collect());
-        let inputs: Vec<Vec<(String, f64)>> =
-            runs.iter().map(|run| entries(run).unwrap_or_default()).collect();
-        let joined = Ranking::from_scores(id, join(id, inputs, method, &weights)?, Trace::default());
-        let query = fused.query_mut(id);
-        for entry in joined.entries {
-            query.push(&entry.id, entry.score)?;
-        }
-    }
-    Ok(fused)
-}
-
-/// Joins rankings of one query. Traces are added up.
+/// Joins rankings of one query. Traces are added up. Without weights every input counts 1.
 pub fn fuse(
     query: &str,
     rankings: &[Ranking],
@@ -292,17 +270,5 @@ mod tests {
             fuse("q", &[], Method::ReciprocalRank { k: -1.0 }, &[]),
             Err(FusionError::Parameter { .. })
         ));
-    }
-
-    #[test]
-    fn runs_are_joined_by_query() {
-        let (mut one, mut two) = (Run::new("1"), Run::new("2"));
-        one.query_mut("x").push("a", 1.0).unwrap();
-        two.query_mut("y").push("b", 1.0).unwrap();
-        two.query_mut("x").push("a", 1.0).unwrap();
-        let fused = fuse_runs(&[one, two], Method::RRF, &[]).unwrap();
-        let ids: Vec<&str> = fused.queries().iter().map(RunQuery::id).collect();
-        assert_eq!(ids, ["x", "y"]);
-        assert_eq!(fused.query("x").unwrap().scores(), [2.0 / 61.0]);
     }
 }

@@ -26,6 +26,7 @@ pub mod title_list;
 pub mod tsp;
 pub mod windows;
 
+mod cosine;
 mod document;
 mod ids;
 mod pieces;
@@ -35,6 +36,7 @@ mod ranking;
 mod request;
 mod run;
 
+pub use cosine::cosine;
 pub use document::{Document, Metadata, Query, field_named, names_field};
 pub use ids::{IdList, IdListFull};
 pub use pieces::Pieces;

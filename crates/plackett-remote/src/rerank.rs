@@ -17,20 +17,8 @@ impl RemoteModel {
         scores.unwrap_or_else(|| Ok(empty())).map_err(LmError::from)
     }
 
-    /// The same for many queries, whose requests are under way together.
-    ///
-    /// # Errors
-    /// When the interface cannot do it, or any request failed.
-    pub fn rerank_many(&self, queries: &[(&str, &[&str])]) -> Result<Vec<Reranked>, LmError> {
-        let mut results = self.rerank_each(queries)?;
-        let failed = |result: &Result<Reranked, RemoteError>| matches!(result, Err(e) if !e.is_consequence());
-        if let Some(place) = results.iter().position(failed) {
-            results.swap(0, place);
-        }
-        results.into_iter().collect::<Result<_, _>>().map_err(LmError::from)
-    }
-
-    /// The same with one result per query: a query that failed does not take others with it.
+    /// The same for many queries, whose requests are under way together, with one result per query: a query that failed does not
+    /// take others with it.
     ///
     /// # Errors
     /// When the interface cannot do it; nothing was sent then.

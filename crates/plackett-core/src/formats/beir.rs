@@ -15,7 +15,6 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug)]
 pub struct BeirFolder {
     folder: PathBuf,
-    prefix: Option<String>,
 }
 
 impl BeirFolder {
@@ -28,13 +27,7 @@ impl BeirFolder {
 
     /// The same without asking for a corpus: queries and judgments alone are enough for an evaluation.
     pub fn at(folder: &Path) -> BeirFolder {
-        BeirFolder { folder: folder.to_path_buf(), prefix: None }
-    }
-
-    /// Takes `PREFIX-queries.jsonl` and `PREFIX-qrels/` (as generated queries are kept) for queries and judgments.
-    pub fn with_prefix(mut self, prefix: impl Into<String>) -> BeirFolder {
-        self.prefix = Some(prefix.into());
-        self
+        BeirFolder { folder: folder.to_path_buf() }
     }
 
     /// The documents, one at a time.
@@ -65,12 +58,12 @@ impl BeirFolder {
 
     /// Where the queries lie.
     pub fn queries_file(&self) -> Result<PathBuf, FormatError> {
-        self.file(&self.named("queries.jsonl"))
+        self.file("queries.jsonl")
     }
 
     /// Where the judgments of a split lie. An error names the splits that are there.
     pub fn qrels_file(&self, split: &str) -> Result<PathBuf, FormatError> {
-        self.file(&format!("{}/{split}.tsv", self.named("qrels"))).map_err(|error| match error {
+        self.file(&format!("qrels/{split}.tsv")).map_err(|error| match error {
             FormatError::File { file, problem } => {
                 let there = self.splits().unwrap_or_default().join(", ");
                 let there = if there.is_empty() { "none".into() } else { there };
@@ -82,7 +75,7 @@ impl BeirFolder {
 
     /// The names of the splits that have judgments, sorted.
     pub fn splits(&self) -> Result<Vec<String>, FormatError> {
-        let folder = self.folder.join(self.named("qrels"));
+        let folder = self.folder.join("qrels");
         let fail = |source| FormatError::Open { file: folder.display().to_string(), source };
         let mut splits = Vec::new();
         for entry in std::fs::read_dir(&folder).map_err(fail)? {
@@ -94,10 +87,6 @@ impl BeirFolder {
         splits.sort();
         splits.dedup();
         Ok(splits)
-    }
-
-    fn named(&self, name: &str) -> String {
-        self.prefix.as_ref().map_or_else(|| name.to_string(), |prefix| format!("{prefix}-{name}"))
     }
 
     fn file(&self, name: &str) -> Result<PathBuf, FormatError> {

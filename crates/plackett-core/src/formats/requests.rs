@@ -211,17 +211,6 @@ impl SourcedRequest {
     }
 }
 
-/// Writes results as JSON lines; see [`super::atomic::write`].
-pub fn write_results(path: &Path, results: impl IntoIterator<Item = Value>) -> Result<(), FormatError> {
-    super::atomic::write(path, |out| {
-        for result in results {
-            serde_json::to_writer(&mut *out, &result)?;
-            out.write_all(b"\n")?;
-        }
-        Ok(())
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,19 +2,18 @@
 
 use super::declaration::{CutoffKind, Declaration, Kind, Parameter};
 use super::{Cutoff, MEASURES, Measure, Value, dialect, trec_eval};
+use plackett_core::declaration::{nearest, suggestion};
 
 /// Text that is no measure.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
     /// No measure has this name.
-    #[error(
-        "unknown measure `{found}`; did you mean `{nearest}`? (`plackett eval --list-measures` shows all)"
-    )]
+    #[error("unknown measure `{found}`{} (`plackett eval --list-measures` shows all)", did_you_mean(.nearest))]
     Unknown {
         /// What was written.
         found: String,
-        /// The name that is spelled most like it.
-        nearest: String,
+        /// The name that is spelled most like it; `None` where none is near.
+        nearest: Option<String>,
     },
     /// The measure has no such parameter.
     #[error("`{measure}` has no parameter `{found}`; it takes: {allowed}")]
@@ -264,30 +263,19 @@ fn lookup(name: &str) -> Option<&'static Declaration> {
     MEASURES.iter().find(|d| plain(d.name) == wanted || d.aliases.iter().any(|alias| plain(alias) == wanted))
 }
 
-fn unknown(found: &str) -> ParseError {
-    let wanted = plain(found);
-    let nearest = MEASURES
-        .iter()
-        .flat_map(|d| std::iter::once(&d.name).chain(d.aliases).map(|spelling| (d.name, plain(spelling))))
-        .min_by_key(|(_, spelling)| edit_distance(&wanted, spelling))
-        .map_or("nDCG", |(name, _)| name);
-    ParseError::Unknown { found: found.to_string(), nearest: nearest.to_string() }
+fn did_you_mean(nearest: &Option<String>) -> String {
+    suggestion(&nearest.as_deref())
 }
 
-/// Levenshtein's distance in characters.
-fn edit_distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut corner = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let replace = corner + usize::from(x != *y);
-            corner = row[j + 1];
-            row[j + 1] = replace.min(corner + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
+fn unknown(found: &str) -> ParseError {
+    let wanted = plain(found);
+    let spellings: Vec<(String, &str)> = MEASURES
+        .iter()
+        .flat_map(|d| std::iter::once(&d.name).chain(d.aliases).map(|spelling| (plain(spelling), d.name)))
+        .collect();
+    let meant = nearest(&wanted, spellings.iter().map(|(spelling, _)| spelling.as_str()));
+    let meant = meant.and_then(|meant| spellings.iter().find(|(spelling, _)| spelling == meant));
+    ParseError::Unknown { found: found.to_string(), nearest: meant.map(|(_, name)| name.to_string()) }
 }
 
 #[cfg(test)]
@@ -387,6 +375,8 @@ mod tests {
     fn errors_say_what_would_be_right() {
         assert!(display("nDGC@10").contains("did you mean `nDCG`?"));
         assert!(display("recal@10").contains("did you mean `R`?"));
+        let far = display("throughput");
+        assert!(far.contains("unknown measure `throughput` (`plackett eval"), "{far}");
         assert!(display("AP(level=2)").contains("`AP` has no parameter `level`; it takes: rel, judged_only"));
         assert!(display("nDCG@0").contains("must be a rank, as in nDCG@10, found `0`"));
         assert!(display("P").contains("must be a rank, as in P@10, found `nothing`"));

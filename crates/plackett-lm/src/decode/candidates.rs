@@ -151,12 +151,25 @@ pub(super) fn unit(seed: u64, request: u64, sample: u64, step: u64) -> f64 {
     (bits >> 11) as f64 / (1u64 << 53) as f64
 }
 
-/// ln Σ exp(logit), summed in f64 in the order given.
-pub(crate) fn log_sum_exp(logits: &[f32]) -> f64 {
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    if largest == f32::NEG_INFINITY {
-        return f64::NEG_INFINITY;
+/// ln Σ exp(logit), summed in f64 in the order given; −∞ for nothing, or for nothing but −∞.
+pub fn log_sum_exp<T: Copy + Into<f64>>(logits: &[T]) -> f64 {
+    let logits = logits.iter().map(|logit| -> f64 { (*logit).into() });
+    let largest = logits.clone().fold(f64::NEG_INFINITY, f64::max);
+    if largest == f64::NEG_INFINITY {
+        return largest;
     }
-    let largest = f64::from(largest);
-    largest + logits.iter().map(|logit| (f64::from(*logit) - largest).exp()).sum::<f64>().ln()
+    largest + logits.map(|logit| (logit - largest).exp()).sum::<f64>().ln()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::log_sum_exp;
+
+    #[test]
+    fn sums_stay_finite_and_nothing_possible_is_minus_infinity() {
+        assert!((log_sum_exp(&[0.0f32, 3f32.ln()]) - 4f64.ln()).abs() < 1e-6);
+        assert!((log_sum_exp(&[-2000.0, -2000.0]) - (2f64.ln() - 2000.0)).abs() < 1e-9);
+        assert_eq!(log_sum_exp(&[f64::NEG_INFINITY; 2]), f64::NEG_INFINITY);
+        assert_eq!(log_sum_exp::<f32>(&[]), f64::NEG_INFINITY);
+    }
 }

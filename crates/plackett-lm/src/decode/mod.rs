@@ -44,7 +44,7 @@ mod trie_tests;
 pub use crate::error::decode::DecodeError;
 pub use crate::text::token_bytes::TokenBytes;
 pub use bytewise::{ByteMachine, Bytewise};
-pub(crate) use candidates::log_sum_exp;
+pub use candidates::log_sum_exp;
 pub use constraint::{Allowed, Constraint, Transition};
 pub use free_text::{FreeText, Text, TextEnd, TextState};
 pub use model::{Branch, BranchOutput, DecodeModel, LogitIds, PrefixId};

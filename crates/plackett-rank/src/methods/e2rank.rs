@@ -5,7 +5,7 @@ use crate::method::{Calls, Family, MethodError, MethodSpec, OptionKind, OptionSp
 use crate::model::{CallError, Need, Prompt, Role, VectorRequest};
 use crate::prompt::{PROMPT, STYLE, TOKENS, Template, WORDS, builtin_prompt};
 use crate::prompting::{Order, PromptMethod, RankContext};
-use plackett_core::{Candidate, Document};
+use plackett_core::{Candidate, Document, cosine};
 use plackett_lm::sha256;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -161,16 +161,6 @@ impl PromptMethod for E2Rank {
     fn know_vector(&self, document: &Document, vector: Vec<f32>) {
         self.keep(document, &vector.into());
     }
-}
-
-/// The cosine of two vectors; no number where their lengths differ, which no ranking is made of.
-fn cosine(a: &[f32], b: &[f32]) -> f64 {
-    if a.len() != b.len() {
-        return f64::NAN;
-    }
-    let product =
-        |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>();
-    product(a, b) / (product(a, a) * product(b, b)).sqrt()
 }
 
 #[cfg(test)]

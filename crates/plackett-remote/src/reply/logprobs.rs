@@ -1,6 +1,7 @@
 //! Log-probabilities in the forms that servers give them.
 
 use super::ReplyError;
+use plackett_lm::decode::log_sum_exp;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -110,11 +111,6 @@ impl Position {
         };
         tokens.iter().map(one).collect()
     }
-}
-
-fn log_sum_exp(values: &[f64]) -> f64 {
-    let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    most + values.iter().map(|v| (v - most).exp()).sum::<f64>().ln()
 }
 
 /// A log-probability as it stands in a reply.

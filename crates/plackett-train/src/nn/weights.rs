@@ -1,6 +1,5 @@
 //! Weights from files and to files.
 
-use super::Initializer;
 use crate::TrainError;
 use crate::tape::Parameters;
 use plackett_lm::gguf::{GgufArchitecture, GgufFile, RowOrder, gguf_name, unrope_rows};
@@ -51,8 +50,6 @@ pub struct SafetensorsSource {
     others: Vec<String>,
     /// What names of the model begin with that those of the file may lack.
     prefix: String,
-    /// Draws what the file does not have: heads that are new.
-    new: Option<Initializer>,
 }
 
 impl SafetensorsSource {
@@ -72,7 +69,7 @@ impl SafetensorsSource {
                 others.push(name.to_string());
             }
         }
-        Ok(SafetensorsSource { path: path.into(), tensors, others, prefix: String::new(), new: None })
+        Ok(SafetensorsSource { path: path.into(), tensors, others, prefix: String::new() })
     }
 
     /// Whether there is a weight of a name.
@@ -104,12 +101,6 @@ impl SafetensorsSource {
             false => format!("there is no `{name}`, which config.json asks for"),
         }
     }
-
-    /// Draws what the file does not have.
-    pub fn or_new(mut self, seed: u64) -> SafetensorsSource {
-        self.new = Some(Initializer::new(seed));
-        self
-    }
 }
 
 impl WeightSource for SafetensorsSource {
@@ -124,10 +115,7 @@ impl WeightSource for SafetensorsSource {
         let bare = name.strip_prefix(&self.prefix).unwrap_or(name);
         let found = self.tensors.remove(name).or_else(|| self.tensors.remove(bare));
         let Some((own, values)) = found else {
-            return match &mut self.new {
-                Some(new) => new.take(name, shape),
-                None => Err(TrainError::Form { path: self.path.clone(), problem: self.missing(name, bare) }),
-            };
+            return Err(TrainError::Form { path: self.path.clone(), problem: self.missing(name, bare) });
         };
         let fits = own == [shape.0, shape.1] || shape.0 == 1 && own == [shape.1];
         if !fits {

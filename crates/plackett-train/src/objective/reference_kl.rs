@@ -4,6 +4,7 @@ use super::inverted_hinge::{logits_of, row_of};
 use super::listwise::softmax;
 use super::{Batch, Group, Input, Loss, ObjectiveSpec, Problem};
 use crate::tape::{Tape, VarRef};
+use plackett_core::plackett_luce::log_sum_exp;
 
 /// KL divergence from a reference model.
 pub const REFERENCE_KL: ObjectiveSpec = ObjectiveSpec {
@@ -59,18 +60,12 @@ pub const REFERENCE_KL: ObjectiveSpec = ObjectiveSpec {
 
 /// Σ q (ln q − ln p) of two rows of logits, p's first.
 fn divergence([p, q]: [&[f32]; 2]) -> f32 {
-    let [log_p, log_q] = [p, q].map(log_sum);
+    let [log_p, log_q] = [p, q].map(|x| log_sum_exp(x.iter().copied().map(f64::from)));
     let terms = p.iter().zip(q).map(|(p, q)| {
         let (p, q) = (f64::from(*p) - log_p, f64::from(*q) - log_q);
         q.exp() * (q - p)
     });
     terms.sum::<f64>() as f32
-}
-
-/// ln Σ eˣ.
-fn log_sum(x: &[f32]) -> f64 {
-    let most = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    f64::from(most) + x.iter().map(|x| f64::from(x - most).exp()).sum::<f64>().ln()
 }
 
 #[cfg(test)]

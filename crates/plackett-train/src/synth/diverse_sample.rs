@@ -3,6 +3,7 @@
 
 use crate::TrainError;
 use plackett_core::clustering::{Clusters, k_means, squared_distance};
+use plackett_core::cosine;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -123,12 +124,6 @@ pub fn marginal_relevance(vectors: &[&[f64]], central: &[f64], lambda: f64) -> V
         order.push((place, score));
     }
     order
-}
-
-fn cosine(a: &[f64], b: &[f64]) -> f64 {
-    let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
-    let length = (product(a, a) * product(b, b)).sqrt();
-    if length > 0.0 { product(a, b) / length } else { 0.0 }
 }
 
 impl DiverseSample {

@@ -193,30 +193,6 @@ impl Tape<'_> {
         })
     }
 
-    /// Sums along each row up to and with each place.
-    pub fn cumulative_sum(&self, x: &Var) -> Var {
-        let of = VarRef::from(x);
-        let mut y = self.buffer(x.value.len());
-        let columns = x.columns.max(1);
-        for (y, x) in y.chunks_mut(columns).zip(x.value.chunks(columns)) {
-            let mut total = 0f64;
-            for (y, x) in y.iter_mut().zip(x) {
-                total += f64::from(*x);
-                *y = total as f32;
-            }
-        }
-        self.record(&[x], (x.rows, x.columns), y, move |flow, mut gradient| {
-            for gradient in gradient.chunks_mut(columns) {
-                let mut total = 0f64;
-                for gradient in gradient.iter_mut().rev() {
-                    total += f64::from(*gradient);
-                    *gradient = total as f32;
-                }
-            }
-            flow.add(&of, gradient);
-        })
-    }
-
     /// Logarithms of the softmax of each row.
     pub fn log_softmax(&self, x: &Var) -> Var {
         let of = VarRef::from(x);
@@ -373,7 +349,6 @@ mod tests {
             ("square, twice used", |tape, x| tape.times(&tape.square(&x[0]), &x[0])),
             ("logarithm of a root", |tape, x| tape.ln(&tape.sqrt(&tape.shift(&tape.square(&x[0]), 0.5)))),
             ("log softmax", |tape, x| tape.log_softmax(&x[0])),
-            ("cumulative sum", |tape, x| tape.cumulative_sum(&x[0])),
             ("transpose", |tape, x| tape.transpose(&x[0])),
             ("outer difference", |tape, x| tape.minus(&tape.transpose(&x[2]), &x[2])),
             ("sums of rows", |tape, x| tape.sum_rows(&x[0])),

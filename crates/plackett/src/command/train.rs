@@ -1,11 +1,12 @@
 //! `plackett train`: a model that learns from labelled examples.
 
+use super::means::Change;
 use super::open::model_folder;
 use super::paths::Paths;
 use super::train_lists::ListData;
 use super::training_file::{Job, Kind, TrainingFile, beside};
 use super::training_folder::{self, TrainingLock};
-use super::{Global, Outcome, Output, training_page};
+use super::{Global, Outcome, Output, depths, training_page};
 use anyhow::{Context, bail};
 use clap::Args;
 use plackett::content_hash;
@@ -103,7 +104,12 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let _alone = claim(&arguments.output, &identity)?;
     let (learned, measured) = learn((&job, &data), &base, arguments, &identity, global, output)?;
     write_card(arguments, (&file, &data), (&learned, &measured), &hashes)?;
-    training_page::write(&arguments.output, (data.model(), &file), (&learned, measured.ndcg), &hashes)?;
+    training_page::write(
+        &arguments.output,
+        (data.model(), &file),
+        (&learned, measured.ndcg.as_ref()),
+        &hashes,
+    )?;
     say(arguments, (&learned, &measured), &data, output)
 }
 
@@ -164,7 +170,7 @@ struct Measured {
     /// By each depth of a decoder of texts.
     depths: [Vec<DepthMeasure>; 2],
     /// nDCG@10 of lists, as the method orders them.
-    ndcg: Option<[f64; 2]>,
+    ndcg: Option<Change>,
 }
 
 /// Checks that the base of a cross-encoder has weights of its own.
@@ -365,14 +371,15 @@ fn write_card(
     if let Some([before, after]) = learned.validation {
         let _ = write!(card, " The loss over the validation examples went from {before:.4} to {after:.4}.");
     }
-    if let Some([before, after]) = measured.ndcg {
-        let _ = write!(card, " Their nDCG@10 went from {before:.4} to {after:.4}.");
+    if let Some(ndcg) = &measured.ndcg {
+        let (before, after, sure) = (ndcg.before, ndcg.after, ndcg.words("lists"));
+        let _ = write!(card, " Their nDCG@10 went from {before:.4} to {after:.4} ({sure}).");
     }
     if let Some(evaluated) = &learned.report.evaluated {
         let _ = write!(card, " {}", evaluated_sentence(evaluated));
     }
     let _ = write!(card, "{}", phase_table(&learned.report.members));
-    let _ = write!(card, "{}", depth_table(&measured.depths));
+    let _ = write!(card, "{}", depths::table(&measured.depths));
     let _ = write!(card, "\n\n```toml\n{}```\n", toml::to_string(file)?);
     Ok(atomic::write(&arguments.output.join("README.md"), |out| write!(out, "{card}"))?)
 }
@@ -404,27 +411,6 @@ fn phase_table(members: &[PhaseRecord]) -> String {
     table
 }
 
-/// What each depth makes of the validation examples before and after, as a table; nothing without such examples.
-fn depth_table(depths: &[Vec<DepthMeasure>; 2]) -> String {
-    let mut table = String::new();
-    for (before, after) in depths[0].iter().zip(&depths[1]).filter(|(before, _)| !before.texts.is_empty()) {
-        if table.is_empty() {
-            table.push_str(
-                "\n\n| layers | −ln p of a token | accuracy | exact texts |\n| --- | --- | --- | --- |\n",
-            );
-        }
-        let pair = |of: fn(&DepthMeasure) -> f64| format!("{:.4} → {:.4}", of(before), of(after));
-        let (nll, accuracy) = (pair(DepthMeasure::nll), pair(DepthMeasure::accuracy));
-        let _ = writeln!(
-            table,
-            "| {} | {nll} | {accuracy} | {} |",
-            before.depth,
-            pair(DepthMeasure::exact_match)
-        );
-    }
-    table
-}
-
 /// Says what came out.
 fn say(
     arguments: &Arguments,
@@ -447,14 +433,15 @@ fn say(
     if let Some([before, after]) = learned.validation {
         output.print(&format!("validation loss {before:.4} before, {after:.4} after\n"))?;
     }
-    if let Some([before, after]) = measured.ndcg {
-        output.print(&format!("validation nDCG@10 {before:.4} before, {after:.4} after\n"))?;
+    if let Some(ndcg) = &measured.ndcg {
+        let (before, after, sure) = (ndcg.before, ndcg.after, ndcg.words("lists"));
+        output.print(&format!("validation nDCG@10 {before:.4} before, {after:.4} after ({sure})\n"))?;
     }
     if let Some(evaluated) = &learned.report.evaluated {
         output.print(&format!("{}\n", evaluated_sentence(evaluated)))?;
     }
     output.print(phase_table(&learned.report.members).trim_start())?;
-    output.print(depth_table(&measured.depths).trim_start())?;
+    output.print(depths::table(&measured.depths).trim_start())?;
     let prefix = if arguments.output.is_absolute() { "" } else { "./" };
     let model = arguments.output.display();
     if let Some(adapter) = saved_adapter(arguments) {
@@ -500,21 +487,11 @@ fn document(arguments: &Arguments, (learned, measured): (&Learned, &Measured), d
     }
     if let Data::Orders(lists) = data {
         document["cut"] = lists.cut().into();
-        document["ndcg"] = json!(measured.ndcg);
+        document["ndcg"] = json!(measured.ndcg.as_ref().map(|ndcg| [ndcg.before, ndcg.after]));
+        document["ndcg_change"] = json!(measured.ndcg);
     }
-    let depths = &measured.depths;
-    if !depths[0].is_empty() {
-        let measure = |(before, after): (&DepthMeasure, &DepthMeasure)| {
-            let pair = |of: fn(&DepthMeasure) -> f64| [of(before), of(after)];
-            json!({
-                "depth": before.depth,
-                "nll": pair(DepthMeasure::nll),
-                "accuracy": pair(DepthMeasure::accuracy),
-                "exact_match": pair(DepthMeasure::exact_match),
-            })
-        };
-        let measured = depths[0].iter().zip(&depths[1]).filter(|(before, _)| !before.texts.is_empty());
-        document["depths"] = measured.map(measure).collect();
+    if !measured.depths[0].is_empty() {
+        document["depths"] = depths::told(&measured.depths);
     }
     document
 }

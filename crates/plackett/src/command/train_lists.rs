@@ -1,12 +1,15 @@
 //! `plackett train` of a decoder with a `method`: lists from files, their training, and how the method orders held-out lists
 //! with the model before and after.
 
+use super::means::Change;
 use super::training_file::TrainingFile;
 use super::{Global, Output};
 use anyhow::Context;
 use plackett::listwise_examples::{ListwiseExamples, ListwiseTrainingSet, drawn_order, request_of};
 use plackett::pipeline::Models;
+use plackett_core::plackett_luce::policy::{Measure, MeasureKind, Utility};
 use plackett_core::{Document, Query, RankRequest, Ranking};
+use plackett_eval::mean;
 use plackett_train::trainer::{
     ListwiseJob, OrderedExample, Outcome, SavedMeasure, Settings, StepRecord, read_ordered_examples,
 };
@@ -31,10 +34,10 @@ pub struct ListData {
     judged: Vec<JudgedList>,
 }
 
-/// A held-out list as it is ranked. The ids of its candidates are their places in `gains`.
+/// A held-out list as it is ranked. The ids of its candidates are their places among what the measure knows.
 struct JudgedList {
     request: RankRequest,
-    gains: Vec<f64>,
+    measure: Measure,
 }
 
 /// A list with its candidates as documents, the best first, and the seed of its orders.
@@ -72,23 +75,17 @@ impl Shown {
     fn judged(self) -> Option<JudgedList> {
         let shown = drawn_order(self.documents.len(), self.seed, 0);
         let request = request_of(&self.query, &self.best(), &shown);
-        self.gains.iter().any(|gain| *gain > 0.0).then_some(JudgedList { request, gains: self.gains })
+        Measure::new(MeasureKind::Ndcg, self.gains, CUTOFF).map(|measure| JudgedList { request, measure })
     }
 }
 
 impl JudgedList {
     fn ndcg(&self, ranking: &Ranking) -> f64 {
-        let gain = |id: &str| id.parse::<usize>().ok().and_then(|at| self.gains.get(at).copied());
-        let found = ranking.entries.iter().map(|entry| gain(&entry.id).unwrap_or_default());
-        let mut best = self.gains.clone();
-        best.sort_by(|a, b| b.total_cmp(a));
-        discounted(found) / discounted(best.into_iter())
+        // What is no candidate of the list has no place in it, and is worth nothing.
+        let place = |id: &str| id.parse().unwrap_or(usize::MAX);
+        let order: Vec<usize> = ranking.entries.iter().map(|entry| place(&entry.id)).collect();
+        self.measure.parts(&order).iter().sum()
     }
-}
-
-/// The sum of the first gains, each over log2(rank + 1).
-fn discounted(gains: impl Iterator<Item = f64>) -> f64 {
-    gains.take(CUTOFF).enumerate().map(|(place, gain)| gain / (place as f64 + 2.0).log2()).sum()
 }
 
 /// The examples of the model in a folder.
@@ -168,7 +165,7 @@ impl ListData {
         compute: &Arc<Compute>,
         progress: &mut dyn FnMut(&StepRecord, usize),
         global: &Global,
-    ) -> anyhow::Result<(Outcome, Option<[f64; 2]>)> {
+    ) -> anyhow::Result<(Outcome, Option<Change>)> {
         let before = self.ndcg(&self.examples)?;
         // There 0 steps are none; here they are as many as the epochs ask for.
         let steps = job.settings.steps_over(self.taught.lists.len());
@@ -189,30 +186,30 @@ impl ListData {
         let trained = examples_of(output, &self.method, global)?;
         self.examples.check_same(&trained)?;
         let after = self.ndcg(&trained)?;
-        Ok((outcome, before.zip(after).map(|(before, after)| [before, after])))
+        Ok((outcome, before.zip(after).map(|(before, after)| Change::of_pairs(&before, &after))))
     }
 
     /// The mean nDCG of the validation lists with the model of a folder, in the midst of a training.
     fn ndcg_of(&self, folder: &Path, global: &Global) -> Result<f64, TrainError> {
         let found = examples_of(folder, &self.method, global).and_then(|examples| self.ndcg(&examples));
         let found = found.map_err(|error| TrainError::Model(format!("evaluate: {error:#}")))?;
-        Ok(found.unwrap_or_default())
+        Ok(mean(&found.unwrap_or_default()))
     }
 
-    /// The mean nDCG of the validation lists as the method orders them with a model; `None` without such lists.
-    fn ndcg(&self, examples: &ListwiseExamples) -> anyhow::Result<Option<f64>> {
+    /// The nDCG of each validation list as the method orders it with a model; `None` without such lists.
+    fn ndcg(&self, examples: &ListwiseExamples) -> anyhow::Result<Option<Vec<f64>>> {
         if self.judged.is_empty() {
             return Ok(None);
         }
         let ranker = examples.ranker()?;
-        let mut sum = 0.0;
+        let mut values = Vec::with_capacity(self.judged.len());
         for lists in self.judged.chunks(TOGETHER) {
             let requests: Vec<RankRequest> = lists.iter().map(|list| list.request.clone()).collect();
             for (list, ranking) in lists.iter().zip(ranker.rank(&requests)) {
-                sum += list.ndcg(&ranking.with_context(|| list.request.query.id.clone())?);
+                values.push(list.ndcg(&ranking.with_context(|| list.request.query.id.clone())?));
             }
         }
-        Ok(Some(sum / self.judged.len() as f64))
+        Ok(Some(values))
     }
 }
 
@@ -241,8 +238,8 @@ mod tests {
 
     #[test]
     fn ndcg_is_that_of_the_labels() {
-        let list =
-            JudgedList { request: RankRequest::new(Query::new("q", "q"), []), gains: vec![2.0, 1.0, 0.0] };
+        let measure = Measure::new(MeasureKind::Ndcg, vec![2.0, 1.0, 0.0], CUTOFF).unwrap();
+        let list = JudgedList { request: RankRequest::new(Query::new("q", "q"), []), measure };
         let of = |ids: [&str; 3]| {
             let scored = ids.iter().zip([3.0, 2.0, 1.0]).map(|(id, score)| (id.to_string(), score));
             list.ndcg(&Ranking::from_scores("q", scored, Trace::default()))

@@ -1,5 +1,6 @@
 //! The page of a training: one HTML file that opens without a network and needs nothing beside itself.
 
+use super::means::Change;
 use super::training_file::TrainingFile;
 use askama::Template;
 use plackett_core::formats::atomic;
@@ -37,7 +38,7 @@ struct Plot {
 pub fn write(
     folder: &Path,
     (model, file): (&str, &TrainingFile),
-    (outcome, ndcg): (&Outcome, Option<[f64; 2]>),
+    (outcome, ndcg): (&Outcome, Option<&Change>),
     hashes: &[(String, String)],
 ) -> anyhow::Result<()> {
     let page = Page {
@@ -56,7 +57,7 @@ pub fn write(
 }
 
 /// What a reader wants to know first.
-fn chips(outcome: &Outcome, ndcg: Option<[f64; 2]>) -> Vec<(&'static str, String)> {
+fn chips(outcome: &Outcome, ndcg: Option<&Change>) -> Vec<(&'static str, String)> {
     let seconds = outcome.report.seconds();
     let tokens: usize = outcome.report.steps.iter().map(|step| step.tokens).sum();
     let mut chips = vec![
@@ -69,8 +70,9 @@ fn chips(outcome: &Outcome, ndcg: Option<[f64; 2]>) -> Vec<(&'static str, String
     if let Some([before, after]) = outcome.validation {
         chips.push(("validation loss", format!("{before:.4} before, {after:.4} after")));
     }
-    if let Some([before, after]) = ndcg {
-        chips.push(("validation nDCG@10", format!("{before:.4} before, {after:.4} after")));
+    if let Some(ndcg) = ndcg {
+        let (before, after, sure) = (ndcg.before, ndcg.after, ndcg.words("lists"));
+        chips.push(("validation nDCG@10", format!("{before:.4} before, {after:.4} after ({sure})")));
     }
     if let Some(Evaluated { best, stopped, .. }) = outcome.report.evaluated {
         chips.push(("best step", best.to_string()));

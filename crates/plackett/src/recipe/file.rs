@@ -165,23 +165,37 @@ impl Recipe {
     }
 
     /// SHA-256 of what decides its numbers and its judgements, in hexadecimal: stages and claims without their words
-    /// (`text`, `main`, `expected`) and without comments, and the versions of the kinds of stages. So a corrected sentence leaves recorded results
+    /// (`text`, `main`, `expected`) and without comments, and the versions of the kinds of stages and claims. So a corrected sentence leaves recorded results
     /// valid, and a kind that works otherwise does not.
     pub fn hash(&self) -> String {
+        self.hash_without_interval(&[])
+    }
+
+    /// The hash as it was before these claims said `interval = false`, those of them that do.
+    pub(super) fn hash_without_interval(&self, ids: &[&str]) -> String {
         let mut table: toml::Table = toml::from_str(&self.source.text).unwrap_or_default();
         TOP.iter().for_each(|spec| drop(table.remove(spec.name)));
         let claims = table.get_mut("claim").and_then(toml::Value::as_table_mut);
-        for claim in claims
-            .into_iter()
-            .flat_map(|claims| claims.iter_mut())
-            .filter_map(|(_, claim)| claim.as_table_mut())
-        {
+        for (id, claim) in claims.into_iter().flat_map(|claims| claims.iter_mut()) {
+            let Some(claim) = claim.as_table_mut() else { continue };
             WORDS.iter().for_each(|word| drop(claim.remove(*word)));
+            let off = claim.get("interval").and_then(toml::Value::as_bool) == Some(false);
+            if off && ids.contains(&id.as_str()) {
+                claim.remove("interval");
+            }
         }
+        sha256::hex_digest(table.to_string() + &self.kinds())
+    }
+
+    /// Kinds of stages with their versions, a line each, then the kinds of claims that no longer have their first one.
+    fn kinds(&self) -> String {
         let stages = self.scales.iter().flat_map(|scale| &scale.stages);
-        let kinds: BTreeMap<&str, u32> = stages.map(|stage| (stage.kind.name, stage.kind.version)).collect();
-        let kinds: String = kinds.iter().map(|(name, version)| format!("{name} {version}\n")).collect();
-        sha256::hex_digest(table.to_string() + &kinds)
+        let stages: BTreeMap<&str, u32> = stages.map(|stage| (stage.kind.name, stage.kind.version)).collect();
+        let claims = self.scales.iter().flat_map(|scale| &scale.claims);
+        let claims: BTreeMap<&str, u32> = claims.map(|claim| (claim.kind.name, claim.kind.version)).collect();
+        let stages = stages.iter().map(|(name, version)| format!("{name} {version}\n"));
+        let claims = claims.iter().filter(|(_, version)| **version != 1);
+        stages.chain(claims.map(|(name, version)| format!("claim {name} {version}\n"))).collect()
     }
 }
 

@@ -52,9 +52,9 @@ pub fn papers_page(shelf: &Shelf, registry: &Registry) -> Result<String, RecipeE
     Ok(text)
 }
 
-/// The state of a claim in the recorded results.
+/// The state of a live claim in the recorded results; `None` for one that was not judged.
 fn state(results: Option<&Results>, id: &str) -> Option<(State, String)> {
-    let claim = results?.claims.iter().find(|claim| claim.id == id)?;
+    let claim = results?.judged(id)?;
     Some((claim.state, claim.numbers.clone()))
 }
 
@@ -75,7 +75,7 @@ fn counts(recipe: &Recipe, results: Option<&Results>) -> String {
 fn when(recipe: &Recipe, results: Option<&Results>) -> String {
     match results {
         None => "never".into(),
-        Some(results) if results.recipe != recipe.hash() => {
+        Some(results) if !results.is_of(recipe) => {
             format!("{} ({}; the recipe has changed since)", results.checked, results.scale)
         }
         Some(results) => format!("{} ({})", results.checked, results.scale),
@@ -115,4 +115,46 @@ fn section(text: &mut String, recipe: &Recipe, results: Option<&Results>) {
 fn row(text: &mut String, claim: &str, kind: &str, state: &str, numbers: &str) {
     let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|");
     let _ = writeln!(text, "| {} | {kind} | {state} | {} |", plain(claim), plain(numbers));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::results::ClaimResult;
+    use super::super::source::Source;
+    use super::*;
+
+    const TEXT: &str = "title = \"t\"\n[stage.s]\nkind = \"simulate\"\nsimulation = \"windows\"\nschedule = \"full\"\nseeds = 3\n\
+                        [claim.live]\ntext = \"one call\"\nkind = \"equal\"\nof = \"s/windows\"\nvalue = 1\n\
+                        [claim.later]\ntext = \"one day\"\nwaiting = \"data\"\n";
+
+    /// A record of a day on which both claims stood as they are given.
+    fn record(recipe: &Recipe, live: State) -> Results {
+        let claim =
+            |id: &str, state, numbers: &str| ClaimResult { id: id.into(), state, numbers: numbers.into() };
+        Results {
+            checked: "2026-01-31".into(),
+            scale: "quick".into(),
+            version: "0".into(),
+            recipe: recipe.hash(),
+            seconds: 1.0,
+            claims: vec![
+                claim("live", live, "waits for training"),
+                claim("later", State::Waiting, "waits for data"),
+            ],
+        }
+    }
+
+    #[test]
+    fn a_live_claim_that_waited_when_it_was_recorded_is_not_checked_in_head_and_table() {
+        let recipe = Recipe::read("t", Source::of_text("t.toml", TEXT), &Registry::default())
+            .unwrap_or_else(|e| panic!("{e}"));
+        let old = record(&recipe, State::Waiting);
+        assert_eq!(counts(&recipe, Some(&old)), "1 not checked, 1 waiting");
+        let mut text = String::new();
+        section(&mut text, &recipe, Some(&old));
+        assert!(text.contains("| one call |  | not checked |  |\n"), "{text}");
+        assert!(text.contains("| one day |  | waiting | for data |\n"), "{text}");
+        let held = record(&recipe, State::Held);
+        assert_eq!(counts(&recipe, Some(&held)), "1 held, 1 waiting");
+    }
 }

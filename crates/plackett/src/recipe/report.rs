@@ -1,7 +1,6 @@
 //! The report page of a recipe: one HTML file that opens without a network and needs nothing beside itself.
 
 use super::error::RecipeError;
-use super::field::Gives;
 use super::file::Recipe;
 use super::graph;
 use super::quantity::Quantity;
@@ -40,7 +39,6 @@ struct ClaimRow {
 struct NumberTable {
     stage: String,
     kind: &'static str,
-    unit: String,
     rows: Vec<NumberRow>,
 }
 
@@ -51,6 +49,8 @@ struct NumberRow {
     /// Left end, width and centre of the bar in percent of the rows with the same measure.
     bar: Option<(f64, f64, f64)>,
     count: usize,
+    /// What there is one value of; numbers of one stage may differ in it.
+    unit: String,
 }
 
 struct Plot {
@@ -98,12 +98,7 @@ pub fn html(recipe: &Recipe, outcome: &Outcome) -> Result<String, RecipeError> {
         ],
         graph: graph::svg(recipe.at(outcome.scale)),
         claims: claims(outcome),
-        tables: outcome
-            .stages
-            .iter()
-            .filter(|stage| matches!(stage.gives, Gives::Numbers | Gives::Model | Gives::Projection))
-            .map(table)
-            .collect(),
+        tables: outcome.stages.iter().filter(|stage| !stage.made.numbers.is_empty()).map(table).collect(),
         plots: outcome.claims.iter().flat_map(|claim| plots(claim, outcome)).collect(),
         stages: outcome.stages.iter().map(stage_row).collect(),
         warnings: outcome.warnings(),
@@ -158,14 +153,10 @@ fn table(stage: &StageOutcome) -> NumberTable {
             interval: interval.map_or("–".into(), |[l, h]| format!("{l:.4} – {h:.4}")),
             bar,
             count: quantity.values.len(),
+            unit: quantity.unit.clone(),
         }
     };
-    NumberTable {
-        stage: stage.name.clone(),
-        kind: stage.kind,
-        unit: numbers.first().map_or_else(|| "value".into(), |quantity| quantity.unit.clone()),
-        rows: numbers.iter().map(row).collect(),
-    }
+    NumberTable { stage: stage.name.clone(), kind: stage.kind, rows: numbers.iter().map(row).collect() }
 }
 
 /// Differences query by query behind a claim that orders quantities or says that one is not worse.
@@ -196,5 +187,55 @@ fn stage_row(stage: &StageOutcome) -> StageRow {
         from: if stage.cached { "cache" } else { "this run" },
         seconds: format!("{:.2}", stage.seconds),
         facts: facts.join(" · "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::field::{Gives, Scale};
+    use super::super::registry::{Made, Registry};
+    use super::super::source::Source;
+    use super::*;
+
+    fn stage(name: &str, gives: Gives, numbers: Vec<Quantity>) -> StageOutcome {
+        StageOutcome {
+            name: name.into(),
+            kind: "a-kind",
+            gives,
+            key: String::new(),
+            folder: std::path::PathBuf::new(),
+            cached: false,
+            seconds: 1.0,
+            made: Made { numbers, ..Made::default() },
+        }
+    }
+
+    #[test]
+    fn numbers_of_rankings_are_shown_and_each_row_says_what_it_has_a_value_of() {
+        let text = "title = \"t\"\n[stage.s]\nkind = \"simulate\"\nsimulation = \"windows\"\nschedule = \"full\"\nseeds = 3\n";
+        let recipe = Recipe::read("t", Source::of_text("t.toml", text), &Registry::default())
+            .unwrap_or_else(|error| panic!("{error}"));
+        let keys = vec!["a".into(), "b".into()];
+        let numbers = vec![
+            Quantity::by_query("right", keys, vec![0.25, 0.75]),
+            Quantity::of_seed("milliseconds", 1, 7.5),
+        ];
+        let outcome = Outcome {
+            recipe: "t".into(),
+            scale: Scale::Quick,
+            stages: vec![
+                stage("ranked-here", Gives::Rankings, numbers),
+                stage("silent", Gives::Numbers, vec![]),
+            ],
+            claims: vec![],
+            waiting: vec![],
+            seconds: 1.0,
+        };
+        let page = html(&recipe, &outcome).unwrap_or_else(|error| panic!("{error}"));
+        assert!(page.contains("<h2>ranked-here"), "{page}");
+        let row = |name: &str| page.split("<tr>").find(|row| row.contains(name)).unwrap_or_default();
+        assert!(row("<td>right</td>").contains("<td>2</td><td class=\"left\">query</td>"), "{page}");
+        assert!(row("<td>milliseconds</td>").contains("<td>1</td><td class=\"left\">seed</td>"), "{page}");
+        assert!(!page.contains("<h2>silent"), "a stage without numbers has no table: {page}");
     }
 }

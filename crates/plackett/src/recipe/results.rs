@@ -102,6 +102,20 @@ impl Results {
         toml::from_str(&text).map(Some).map_err(wrong)
     }
 
+    /// How a claim was judged. `None` also for one that was waiting: if it is live now, that says only that nobody has
+    /// checked it since.
+    pub fn judged(&self, id: &str) -> Option<&ClaimResult> {
+        self.claims.iter().find(|claim| claim.id == id && claim.state != State::Waiting)
+    }
+
+    /// Whether they are of the recipe as it stands. Claims that the record shows to be on one value were judged by that value
+    /// before they had to say `interval = false`: saying it makes no other recipe of it.
+    pub fn is_of(&self, recipe: &Recipe) -> bool {
+        let one_value = self.claims.iter().filter(|claim| claim.numbers.contains("(no interval; n = 1)"));
+        let one_value: Vec<&str> = one_value.map(|claim| claim.id.as_str()).collect();
+        self.recipe == recipe.hash() || self.recipe == recipe.hash_without_interval(&one_value)
+    }
+
     /// Writes them beside the recipe's file and gives the path.
     ///
     /// # Errors

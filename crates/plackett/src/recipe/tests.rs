@@ -173,6 +173,50 @@ fn within_looks_at_the_interval_unless_told() {
     assert!(holds("kind = \"within\"\nof = \"low/value\"\nat_least = 2.9\nat_most = 3.1\ninterval = false"));
 }
 
+/// A recipe over two lines of a single seed: `one` is 3, `other` 4.
+fn of_one_value(claim: &str) -> String {
+    let line = |name: &str, start: u32| {
+        format!("[stage.{name}]\nkind = \"simulate\"\nsimulation = \"line\"\nseeds = 1\nstart = {start}\n")
+    };
+    format!("title = \"t\"\n{}{}[claim.c]\ntext = \"c\"\n{claim}\n", line("one", 3), line("other", 4))
+}
+
+#[test]
+fn one_value_is_judged_alone_only_where_the_claim_says_so() {
+    let within = "kind = \"within\"\nof = \"one/value\"\nat_least = 3\nat_most = 3";
+    let ratio = "kind = \"ratio\"\nof = \"other/value\"\nto = \"one/value\"\nat_most = 1.4";
+    let not_worse = "kind = \"not-worse\"\nof = \"other/value\"\nthan = \"one/value\"";
+    let margin = "kind = \"not-worse\"\nof = \"one/value\"\nthan = \"other/value\"\nmargin = 2";
+    let (interval, test) = ("interval = false", "test = \"none\"");
+    for (claim, key) in [(within, interval), (ratio, interval), (not_worse, test), (margin, test)] {
+        let error = run(&of_one_value(claim)).unwrap_err().to_string();
+        assert!(error.contains(&format!("one value has no interval; write {key}")), "{error}");
+        let outcome =
+            run(&of_one_value(&format!("{claim}\n{key}"))).unwrap_or_else(|error| panic!("{error}"));
+        assert!(outcome.claims[0].verdict.held, "{}", outcome.claims[0].verdict.summary);
+    }
+}
+
+#[test]
+fn a_record_of_one_value_stays_valid_when_its_claim_says_that_there_is_no_interval() {
+    let within = "kind = \"within\"\nof = \"one/value\"\nat_least = 3";
+    let recipe = |claim: &str| read(&of_one_value(claim)).unwrap_or_else(|error| panic!("{error}"));
+    let record = |numbers: &str| Results {
+        checked: "2026-01-31".into(),
+        scale: "quick".into(),
+        version: "0".into(),
+        recipe: recipe(within).hash(),
+        seconds: 1.0,
+        claims: vec![ClaimResult { id: "c".into(), state: State::Held, numbers: numbers.into() }],
+    };
+    let (one, several) = (record("3 (no interval; n = 1), allowed at least 3"), record("3 (3 – 3; n = 5)"));
+    let told = recipe(&format!("{within}\ninterval = false"));
+    assert!(one.is_of(&recipe(within)) && one.is_of(&told));
+    // Over several values the key makes another claim of it, and so does another bound over one.
+    assert!(several.is_of(&recipe(within)) && !several.is_of(&told));
+    assert!(!one.is_of(&recipe("kind = \"within\"\nof = \"one/value\"\nat_least = 2\ninterval = false")));
+}
+
 #[test]
 fn a_stage_runs_again_only_when_it_or_what_it_needs_has_changed() {
     let cache = tempfile::tempdir().unwrap();

@@ -95,6 +95,7 @@ fn judges_and_pairs() {
     let done =
         plackett_with_input(folder.path(), &["arena", "judge", "-", "--json"], answers).expect(0).json();
     assert_eq!(done["agreement"]["accuracy"], 0.5);
+    assert!(done["agreement"]["accuracy_ci95"][1].as_f64() > Some(0.5), "{done}");
     assert!(done["warnings"].to_string().contains("1 answers have no label"));
     let models =
         "{\"model\": \"x\", \"weight\": 5}\n{\"model\": \"y\"}\n{\"model\": \"out\", \"weight\": 0}\n";

@@ -1,6 +1,7 @@
 //! `plackett recipe`, from the outside.
 
 use crate::common::{Done, command, plackett};
+use ::plackett::recipe::{Results, Shelf, State};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -295,4 +296,55 @@ fn the_worked_example_of_the_documentation_does_what_it_says() {
     for name in fresh(&second) {
         assert!(said.contains(&format!("`{name}`")), "{name} ran again; the page says {said}");
     }
+}
+
+/// The folder of collections that tests may read, where it holds this one.
+fn collections_with(name: &str) -> Option<PathBuf> {
+    let beside = || root().join("../shared/data");
+    let folder = std::env::var_os("PLACKETT_DATA").map_or_else(beside, PathBuf::from);
+    if folder.join(name).exists() {
+        return Some(folder);
+    }
+    println!("skipped: {name} is not there (set PLACKETT_DATA)");
+    None
+}
+
+/// Checks a recipe of the repository anew and holds it to its record.
+fn what_was_held_is_held(recipe: &str, collection: &str) {
+    let Some(data) = collections_with(collection) else { return };
+    let shelf = Shelf { folder: Some(root().join("recipes")) };
+    let recorded = Results::read(&shelf, recipe).unwrap().expect("the recipe has a record");
+    let cache = tempfile::tempdir().unwrap();
+    let output = command(&root(), &["recipe", "check", recipe, "--dir", "recipes", "--json", "--cache"])
+        .arg(cache.path())
+        .env("PLACKETT_DATA", data.canonicalize().unwrap())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let document = Done::from(output).expect(0).json();
+    let claims = document["claims"].as_array().unwrap();
+    let held: Vec<_> = recorded.claims.iter().filter(|claim| claim.state == State::Held).collect();
+    assert!(!held.is_empty(), "the record of {recipe} has no claim that held");
+    for claim in held {
+        let now = claims.iter().find(|now| now["id"] == claim.id.as_str());
+        let now = now.unwrap_or_else(|| panic!("{recipe} no longer has the claim {}", claim.id));
+        assert_eq!(now["held"], true, "{recipe}: {}: {now}, recorded: {}", claim.id, claim.numbers);
+    }
+}
+
+// Recipes that take seconds and no model: that the others still hold is seen when they are recorded.
+
+#[test]
+fn claims_of_prp_that_were_held_are_held() {
+    what_was_held_is_held("prp", "noveleval");
+}
+
+#[test]
+fn claims_of_genai_arena_that_were_held_are_held() {
+    what_was_held_is_held("genai-arena", "votes-llmfao");
+}
+
+#[test]
+fn claims_of_mental_retrieval_that_were_held_are_held() {
+    what_was_held_is_held("genir-mental", "digits");
 }

@@ -136,6 +136,8 @@ fn the_page_of_a_comparison_shows_groups_curves_and_users_with_their_lists() {
     let groups = value["recommenders"][0]["by_popularity"].as_array().unwrap();
     let tested: u64 = groups.iter().map(|group| group["tested"].as_u64().unwrap()).sum();
     assert_eq!(tested, value["tested"].as_u64().unwrap());
+    let large = groups.iter().find(|group| group["tested"].as_u64() > Some(1)).unwrap();
+    assert!(large["ci95"].is_array(), "{large}");
     let error = run(&["interactions.tsv"]).expect(2).stderr;
     assert!(error.contains("--report"), "{error}");
 }

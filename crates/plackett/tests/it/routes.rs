@@ -78,6 +78,9 @@ fn policies_are_compared_on_known_rewards() {
     assert_eq!(value["policies"][0]["policy"], "rff-ucb(eta=0.5)");
     let done = plackett(at, &["route", "replay", "rewards.jsonl", "--seeds", "2"]).expect(0);
     assert!(done.stdout.contains("120 prompts, 2 arms"), "{}", done.stdout);
+    assert!(done.stdout.contains("± is half of a 95 % interval over orders"), "{}", done.stdout);
+    let [low, high] = [0, 1].map(|end| value["policies"][0]["outscores_best"]["ci95"][end].as_f64().unwrap());
+    assert!(low <= beyond(0) && beyond(0) <= high, "{value}");
     let log = "{\"reward\": 1, \"propensity\": 0.5, \"target\": 1}\n{\"reward\": 0, \"propensity\": 0.5, \"target\": 0}\n";
     std::fs::write(at.join("log.jsonl"), log).unwrap();
     let value = plackett(at, &["route", "estimate", "log.jsonl", "--json"]).expect(0).json();

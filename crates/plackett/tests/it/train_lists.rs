@@ -51,8 +51,18 @@ fn a_decoder_becomes_a_listwise_reranker() {
     let [before, after] = pair("validation");
     assert!(after < before, "{before} {after}");
     assert!(pair("ndcg").iter().all(|ndcg| *ndcg > 0.0 && *ndcg <= 1.0 + 1e-9), "{done}");
+    let change = &done["ndcg_change"];
+    assert!(change["ci95"].is_array() && change["p"].is_number(), "{change}");
+    let [before, after] = pair("ndcg");
+    assert!((change["difference"].as_f64().unwrap() - (after - before)).abs() < 1e-9, "{change}");
     let card = std::fs::read_to_string(folder.join("ranker/README.md")).unwrap();
-    for part in ["# A listwise reranker", "the method `first`", "nDCG@10 went from", "weighted-ranknet"] {
+    for part in [
+        "# A listwise reranker",
+        "the method `first`",
+        "nDCG@10 went from",
+        "95 % interval",
+        "weighted-ranknet",
+    ] {
         assert!(card.contains(part), "{part}\n{card}");
     }
     let page = std::fs::read_to_string(folder.join("ranker/training.html")).unwrap();

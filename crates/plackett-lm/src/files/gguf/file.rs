@@ -45,11 +45,6 @@ impl GgufFile {
         &self.header
     }
 
-    /// Length of the file in bytes.
-    pub fn len_bytes(&self) -> usize {
-        self.bytes.len()
-    }
-
     /// A tensor whatever its shape.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! `plackett arena judge`: how far an automatic judge agrees with people.
 
+use crate::command::means::interval;
 use crate::command::paths::Paths;
 use crate::command::table::{Align, Table};
 use crate::command::{Global, Outcome, Output};
@@ -8,6 +9,7 @@ use clap::Args;
 use plackett_arena::Verdict;
 use plackett_arena::judge::Agreement;
 use plackett_core::formats::read_json_lines;
+use plackett_eval::Interval;
 use serde::Deserialize;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -38,11 +40,17 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     if agreement.unparsed > 0 {
         output.warn(&format!("{} answers have no label, and count as wrong", agreement.unparsed));
     }
+    let sure = interval_of(&agreement);
     if output.json {
-        return Ok(output.print_json(&json!({"agreement": agreement}))?);
+        let mut document = json!({"agreement": agreement});
+        document["agreement"]["accuracy_ci95"] = json!(sure);
+        return Ok(output.print_json(&document)?);
     }
+    let sure = sure.map_or_else(String::new, |[low, high]| {
+        format!(" (95 % interval {:.1} to {:.1} %)", 100.0 * low, 100.0 * high)
+    });
     output.print(&format!(
-        "{} comparisons: the judge agrees with people in {:.1} %\nalways the commonest label: {:.1} %; any of the four: {:.1} %\n\n",
+        "{} comparisons: the judge agrees with people in {:.1} %{sure}\nalways the commonest label: {:.1} %; any of the four: {:.1} %\n\n",
         agreement.count,
         100.0 * agreement.accuracy,
         100.0 * agreement.majority,
@@ -56,6 +64,13 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         table.row([name.to_string(), agreement.human[at].to_string(), agreement.judge[at].to_string()]);
     }
     Ok(output.print_styled(&table.render())?)
+}
+
+/// The 95 % interval of the share of comparisons in which the judge agrees with people.
+fn interval_of(agreement: &Agreement) -> Option<Interval> {
+    let right = (agreement.accuracy * agreement.count as f64).round() as usize;
+    let values: Vec<f64> = (0..agreement.count).map(|at| f64::from(u8::from(at < right))).collect();
+    interval(&values)
 }
 
 fn read(path: &Path, limit: usize) -> anyhow::Result<Vec<(String, Verdict)>> {

@@ -1,6 +1,7 @@
 //! The one table of the quickstart: means with intervals, and paired tests against the baseline.
 
 use super::{DEPTH, Results, SHOWN};
+use crate::command::means::give_or_take;
 use crate::command::table::{Align, Table};
 use console::style;
 use plackett_eval::compare::Compared;
@@ -36,7 +37,7 @@ pub fn render(results: &Results) -> String {
         table.row(cells);
     }
     let note = format!(
-        "Means over {} queries, {DEPTH} documents each. Differences in {} from {}: paired t-test, p corrected ({}) for {} \
+        "Means over {} queries, {DEPTH} documents each; ± is half of a 95 % interval. Differences in {} from {}: paired t-test, p corrected ({}) for {} \
          tests; in colour where p < {alpha}.\nRules: {}",
         results.evaluations.first().map_or(0, |e| e.queries.len()),
         first.measure,
@@ -76,6 +77,7 @@ fn row(evaluation: &Evaluation, compared: Option<&Compared>, alpha: f64) -> Vec<
             cells.push(format!("{}/{}", compared.wins, compared.losses));
         }
     }
-    cells.extend(means.filter(|m| is_shown(m)).map(|m| format!("{:.3}", m.mean)));
+    let other = |m: &Measured| format!("{:.3}{}", m.mean, give_or_take(m.intervals.best(), 3));
+    cells.extend(means.filter(|m| is_shown(m)).map(other));
     cells
 }

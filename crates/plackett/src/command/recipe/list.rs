@@ -92,7 +92,7 @@ impl Entry {
 }
 
 fn last<'a>(results: Option<&'a Results>, id: &str) -> Option<&'a ClaimResult> {
-    results?.claims.iter().find(|claim| claim.id == id)
+    results?.judged(id)
 }
 
 fn text(entries: &[Entry]) -> String {
@@ -114,7 +114,7 @@ fn text(entries: &[Entry]) -> String {
             .count();
         let checked = match results {
             None => "never".to_string(),
-            Some(results) if results.recipe != recipe.hash() => format!("{}, changed since", results.checked),
+            Some(results) if !results.is_of(recipe) => format!("{}, changed since", results.checked),
             Some(results) => results.checked.clone(),
         };
         let system = entry

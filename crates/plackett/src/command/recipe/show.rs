@@ -86,7 +86,7 @@ fn text(recipe: &Recipe, results: Option<&Results>) -> String {
     }
     let _ = writeln!(text, "\n{}", style("Claims").bold());
     for claim in &scale.claims {
-        let last = results.and_then(|results| results.claims.iter().find(|last| last.id == claim.id));
+        let last = results.and_then(|results| results.judged(&claim.id));
         let state = last
             .map_or_else(|| "not checked".into(), |last| format!("{}: {}", last.state.name(), last.numbers));
         let main = if claim.main { " (main)" } else { "" };

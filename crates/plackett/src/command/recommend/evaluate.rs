@@ -2,6 +2,7 @@
 
 use super::page::{self, Shown};
 use super::{Data, check_seed, exists};
+use crate::command::means::interval;
 use crate::command::number::whole;
 use crate::command::paths::Paths;
 use crate::command::table::{Align, Table};
@@ -9,7 +10,7 @@ use crate::command::{Global, Outcome, Output};
 use anyhow::bail;
 use clap::Args;
 use plackett::content_hash::{content, is_stream};
-use plackett_eval::{Interval, IntervalOptions};
+use plackett_eval::{Interval, IntervalOptions, mean};
 use plackett_rec::{
     Configured, EvaluationOptions, FitData, FitStep, Fitting, Interactions, ListStatistics, PopularityGroup,
     RECOMMENDERS, Recommender, TargetRank, Training, evaluate, leave_last_out, list_statistics, parse,
@@ -67,9 +68,10 @@ pub(super) struct Measured {
 }
 
 impl Measured {
-    /// Hit rate at `k` over some cases.
-    pub fn hit_rate(&self, cases: &[usize], k: usize) -> f64 {
-        cases.iter().map(|case| self.ranks[*case].hit(k)).sum::<f64>() / cases.len().max(1) as f64
+    /// Hit rate at `k` over some cases, with its 95 % interval.
+    pub fn hit_rate(&self, cases: &[usize], k: usize) -> (f64, Option<Interval>) {
+        let hits: Vec<f64> = cases.iter().map(|case| self.ranks[*case].hit(k)).collect();
+        (mean(&hits), interval(&hits))
     }
 
     /// Says in how many lists the place of what is asked for is not one.
@@ -285,11 +287,13 @@ fn told(
                 object[name] = json!({"mean": mean, "ci95": interval});
             }
             let group = |group: &PopularityGroup| {
+                let (rate, ci95) = one.hit_rate(&group.cases, k);
                 json!({
                     "least": group.least,
                     "most": group.most,
                     "tested": group.cases.len(),
-                    (names[0].as_str()): one.hit_rate(&group.cases, k),
+                    (names[0].as_str()): rate,
+                    "ci95": ci95,
                 })
             };
             object["by_popularity"] = groups.iter().map(group).collect();

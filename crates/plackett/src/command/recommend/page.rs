@@ -3,8 +3,8 @@
 use super::evaluate::{Measured, means};
 use askama::Template;
 use plackett_core::formats::atomic;
-use plackett_eval::IntervalOptions;
 use plackett_eval::report::curve_plot;
+use plackett_eval::{Interval, IntervalOptions};
 use plackett_rec::{Interactions, PopularityGroup, Request, TestCase, Training, reasons};
 use std::collections::HashMap;
 use std::path::Path;
@@ -25,7 +25,7 @@ struct Page<'a> {
     measures: Vec<String>,
     rows: Vec<Row>,
     groups: Vec<(String, usize)>,
-    by_popularity: Vec<(String, Vec<(String, u32)>)>,
+    by_popularity: Vec<(String, Vec<GroupCell>)>,
     curves: Vec<(String, String)>,
     examples_are: String,
     examples: Vec<Example>,
@@ -44,6 +44,14 @@ struct Row {
     gini: String,
     popularity: String,
     seconds: String,
+}
+
+/// The hit rate in a group.
+struct GroupCell {
+    rate: String,
+    interval: String,
+    /// In percent, from the greatest rate.
+    shade: u32,
 }
 
 struct Cell {
@@ -198,15 +206,18 @@ fn difference(shown: &Shown<'_>, one: &Measured) -> (String, String, &'static st
 }
 
 /// Hit rates in the groups, with a shade from the greatest one.
-fn by_popularity(shown: &Shown<'_>) -> Vec<(String, Vec<(String, u32)>)> {
-    let rate = |one: &Measured, group: &PopularityGroup| one.hit_rate(&group.cases, shown.k);
-    let all = shown.measured.iter().flat_map(|one| shown.groups.iter().map(move |group| rate(one, group)));
-    let greatest = all.fold(1e-9, f64::max);
-    let cell = |rate: f64| (format!("{rate:.3}"), (45.0 * rate / greatest).round() as u32);
-    let row = |one: &Measured| {
-        (one.configured.to_string(), shown.groups.iter().map(|group| cell(rate(one, group))).collect())
+fn by_popularity(shown: &Shown<'_>) -> Vec<(String, Vec<GroupCell>)> {
+    let rates = |one: &Measured| -> Vec<(f64, Option<Interval>)> {
+        shown.groups.iter().map(|group| one.hit_rate(&group.cases, shown.k)).collect()
     };
-    shown.measured.iter().map(row).collect()
+    let rows: Vec<_> = shown.measured.iter().map(|one| (one.configured.to_string(), rates(one))).collect();
+    let greatest = rows.iter().flat_map(|(_, rates)| rates).map(|(rate, _)| *rate).fold(1e-9, f64::max);
+    let cell = |(rate, interval): (f64, Option<Interval>)| GroupCell {
+        rate: format!("{rate:.3}"),
+        interval: interval.map_or_else(String::new, |[low, high]| format!("[{low:.3}, {high:.3}]")),
+        shade: (45.0 * rate / greatest).round() as u32,
+    };
+    rows.into_iter().map(|(name, rates)| (name, rates.into_iter().map(cell).collect())).collect()
 }
 
 fn curves(measured: &[Measured]) -> anyhow::Result<Vec<(String, String)>> {

@@ -1,6 +1,7 @@
 //! `plackett route replay`: what policies would have been worth on prompts whose rewards are known for every arm.
 
 use super::context::Encoder;
+use crate::command::means::{give_or_take, interval};
 use crate::command::number::whole;
 use crate::command::paths::Paths;
 use crate::command::table::{Align, Table};
@@ -10,6 +11,7 @@ use clap::Args;
 use indexmap::IndexMap;
 use plackett_arena::routing::{Configured, Replay, ReplayTable, Trajectory, parse};
 use plackett_core::formats::read_json_lines;
+use plackett_eval::{Interval, mean};
 use rayon::prelude::*;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -61,13 +63,10 @@ struct Runs {
 }
 
 impl Runs {
-    /// Mean and standard error over seeds.
-    fn mean(&self, of: impl Fn(&Trajectory) -> f64) -> (f64, f64) {
-        let count = self.runs.len() as f64;
-        let mean = self.runs.iter().map(&of).sum::<f64>() / count;
-        let variance =
-            self.runs.iter().map(|run| (of(run) - mean).powi(2)).sum::<f64>() / (count - 1.0).max(1.0);
-        (mean, (variance / count).sqrt())
+    /// Mean and 95 % interval over seeds.
+    fn mean(&self, of: impl Fn(&Trajectory) -> f64) -> (f64, Option<Interval>) {
+        let values: Vec<f64> = self.runs.iter().map(of).collect();
+        (mean(&values), interval(&values))
     }
 }
 
@@ -95,7 +94,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let best = table.best_arm();
     if output.json {
         let told = |runs: &Runs| {
-            let pair = |(mean, error): (f64, f64)| json!({"mean": mean, "standard_error": error});
+            let pair = |(mean, ci95): (f64, Option<Interval>)| json!({"mean": mean, "ci95": ci95});
             let visits: IndexMap<&str, f64> = (0..table.arms.len())
                 .map(|arm| (table.arms[arm].as_str(), runs.mean(|run| run.visits[arm]).0))
                 .collect();
@@ -132,19 +131,19 @@ fn rendered(all: &[Runs]) -> String {
     let mut table =
         Table::new(columns.into_iter().enumerate().map(|(at, name)| (name.to_string(), align(at))));
     for runs in all {
-        let (beyond, error) = runs.mean(|run| run.outscores_best);
-        let (optimal, optimal_error) = runs.mean(|run| run.optimal);
-        let (regret, regret_error) = runs.mean(|run| run.regret.last().copied().unwrap_or_default());
+        let (beyond, beyond_interval) = runs.mean(|run| run.outscores_best);
+        let (optimal, optimal_interval) = runs.mean(|run| 100.0 * run.optimal);
+        let (regret, regret_interval) = runs.mean(|run| run.regret.last().copied().unwrap_or_default());
         let seconds = runs.mean(|run| run.seconds / run.chosen.len().max(1) as f64).0;
         table.row([
             runs.policy.to_string(),
-            format!("{beyond:+.4} ± {error:.4}"),
-            format!("{:.1} % ± {:.1}", 100.0 * optimal, 100.0 * optimal_error),
-            format!("{regret:.1} ± {regret_error:.1}"),
+            format!("{beyond:+.4}{}", give_or_take(beyond_interval, 4)),
+            format!("{optimal:.1} %{}", give_or_take(optimal_interval, 1)),
+            format!("{regret:.1}{}", give_or_take(regret_interval, 1)),
             format!("{:.3}", 1000.0 * seconds),
         ]);
     }
-    format!("{}\n± is one standard error over orders\n", table.render())
+    format!("{}\n± is half of a 95 % interval over orders\n", table.render())
 }
 
 fn read(arguments: &Arguments, global: &Global) -> anyhow::Result<ReplayTable> {

@@ -9,6 +9,7 @@ use serde_json::{Map, json};
 /// The declaration.
 pub static EQUAL: ClaimKind = ClaimKind {
     name: "equal",
+    version: 1,
     help: "a quantity is the same as another one, or as a number: for every query or seed, or (`each = false`) on average",
     fields: &[
         FieldSpec::required("of", FieldKind::Quantity, "which quantity"),

@@ -21,6 +21,8 @@ pub static CLAIM_KINDS: &[&ClaimKind] =
 pub struct ClaimKind {
     /// Its name in recipes.
     pub name: &'static str,
+    /// Grows whenever the kind judges otherwise; recorded results of a recipe that uses it are of an older one from then on.
+    pub version: u32,
     /// When it holds, in a sentence.
     pub help: &'static str,
     /// Its fields.

@@ -10,8 +10,10 @@ use serde_json::{Map, json};
 /// The declaration.
 pub static NOT_WORSE: ClaimKind = ClaimKind {
     name: "not-worse",
+    version: 1,
     help: "the paired test does not find `of` worse than `than`. With `margin` it is stricter: the 95 % interval of the \
-           difference must not reach further than the margin to the worse side",
+           difference must not reach further than the margin to the worse side. One value has neither: with `test = \"none\"` the \
+           difference itself is judged",
     fields: &[
         FieldSpec::required("of", FieldKind::Quantity, "what is not worse"),
         FieldSpec::required("than", FieldKind::Quantity, "than what"),
@@ -39,6 +41,10 @@ fn judge(values: &Values, quantities: &Quantities<'_>) -> Result<Verdict, JudgeE
     let sign = if values.word("better") == "lower" { -1.0 } else { 1.0 };
     let differences: Vec<f64> =
         differences(&of.pairs(than)?).iter().map(|difference| sign * difference).collect();
+    if differences.len() < 2 && values.word("test") != "none" {
+        let of = values.word("of");
+        return Err(JudgeError::Values(format!("`{of}`: one value has no interval; write test = \"none\"")));
+    }
     let alpha = values.number("alpha").unwrap_or(0.05);
     let (difference, interval, p) =
         (mean(&differences), interval(&differences), p_value(values, &differences));

@@ -10,6 +10,7 @@ use serde_json::{Map, json};
 /// The declaration.
 pub static ORDER: ClaimKind = ClaimKind {
     name: "order",
+    version: 1,
     help: "each quantity is greater than the next: its mean is greater by more than `margin`, and the paired test says so \
            (p-values corrected for the number of neighbours, Holm)",
     fields: &[

@@ -9,6 +9,7 @@ use serde_json::{Map, json};
 /// The declaration.
 pub static RATIO: ClaimKind = ClaimKind {
     name: "ratio",
+    version: 1,
     help: "the mean of `of` divided by that of `to` keeps the bounds, with its 95 % interval (bootstrap over pairs)",
     fields: &[
         FieldSpec::required("of", FieldKind::Quantity, "what is divided"),
@@ -52,5 +53,5 @@ fn judge(values: &Values, quantities: &Quantities<'_>) -> Result<Verdict, JudgeE
         pairs.len(),
         bounds(values)
     );
-    Ok(Verdict { held: keeps_bounds(values, ratio, interval), numbers, summary })
+    Ok(Verdict { held: keeps_bounds(values, ratio, interval)?, numbers, summary })
 }

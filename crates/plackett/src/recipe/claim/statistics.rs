@@ -1,5 +1,6 @@
 //! Tests and bounds that several kinds of claims share.
 
+use super::JudgeError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Values};
 use plackett_eval::Correction;
 use plackett_eval::compare::{RandomisationOptions, paired_t_test, randomisation_test, wilcoxon_signed_rank};
@@ -37,7 +38,7 @@ pub const INTERVAL: FieldSpec = FieldSpec::new(
     "interval",
     FieldKind::Switch,
     Default::Switch(true),
-    "whether the whole 95 % interval must be within the bounds; false: the mean alone",
+    "whether the whole 95 % interval must be within the bounds; false: the mean alone, as one value needs",
 );
 
 /// The two-sided p-value of paired differences by the test that a claim names; `None` for no test.
@@ -67,10 +68,22 @@ pub fn differences(pairs: &[(f64, f64)]) -> Vec<f64> {
 }
 
 /// Whether an estimate and its interval keep the bounds that a claim names.
-pub fn keeps_bounds(values: &Values, estimate: f64, interval: Option<[f64; 2]>) -> bool {
-    let [low, high] = if values.on("interval") { interval.unwrap_or([estimate; 2]) } else { [estimate; 2] };
-    values.number("at_least").is_none_or(|bound| low >= bound)
-        && values.number("at_most").is_none_or(|bound| high <= bound)
+///
+/// # Errors
+/// The interval is to count and there is none: a claim that says nothing of it would be judged by less than it asks for.
+pub fn keeps_bounds(values: &Values, estimate: f64, interval: Option<[f64; 2]>) -> Result<bool, JudgeError> {
+    let [low, high] = match (values.on("interval"), interval) {
+        (false, _) => [estimate; 2],
+        (true, Some(interval)) => interval,
+        (true, None) => {
+            let of = values.word("of");
+            return Err(JudgeError::Values(format!(
+                "`{of}`: one value has no interval; write interval = false"
+            )));
+        }
+    };
+    Ok(values.number("at_least").is_none_or(|bound| low >= bound)
+        && values.number("at_most").is_none_or(|bound| high <= bound))
 }
 
 /// The bounds in words.

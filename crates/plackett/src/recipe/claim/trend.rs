@@ -9,6 +9,7 @@ use serde_json::{Map, json};
 /// The declaration.
 pub static TREND: ClaimKind = ClaimKind {
     name: "trend",
+    version: 1,
     help: "means rise (or fall) from one quantity to the next, save for `slack`, and the linear contrast over all of them, \
            taken query by query, is tested",
     fields: &[

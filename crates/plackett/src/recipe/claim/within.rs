@@ -8,6 +8,7 @@ use serde_json::{Map, json};
 /// The declaration.
 pub static WITHIN: ClaimKind = ClaimKind {
     name: "within",
+    version: 1,
     help: "the mean of a quantity keeps the bounds, with its 95 % interval",
     fields: &[FieldSpec::required("of", FieldKind::Quantity, "which quantity"), AT_LEAST, AT_MOST, INTERVAL],
     check: needs_bound,
@@ -28,5 +29,5 @@ fn judge(values: &Values, quantities: &Quantities<'_>) -> Result<Verdict, JudgeE
         of.values.len(),
         bounds(values)
     );
-    Ok(Verdict { held: keeps_bounds(values, mean, interval), numbers, summary })
+    Ok(Verdict { held: keeps_bounds(values, mean, interval)?, numbers, summary })
 }

@@ -2,6 +2,7 @@
 
 use super::SEED;
 use crate::pipeline::ModelError;
+use crate::recipe::choosing::cosine;
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
 use crate::recipe::quantity::Quantity;
@@ -186,11 +187,10 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
             false => Vec::new(),
         };
         let own = embed(&texts)?;
-        let cosine = |(place, &document): (usize, &usize)| {
-            let vector = if depends { &own[place] } else { &fixed[document] };
-            vector.iter().zip(&vectors[at]).map(|(a, b)| f64::from(a * b)).sum::<f64>()
+        let score = |(place, &document): (usize, &usize)| {
+            cosine(if depends { &own[place] } else { &fixed[document] }, &vectors[at])
         };
-        let scores: Vec<f64> = candidates.iter().enumerate().map(cosine).collect();
+        let scores: Vec<f64> = candidates.iter().enumerate().map(score).collect();
         let rank = candidates.iter().position(|document| *document == at).map(|place| {
             1 + scores
                 .iter()

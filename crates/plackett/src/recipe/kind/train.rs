@@ -22,12 +22,16 @@ pub(super) const FOLDER: &str = "model";
 /// What a training gives as numbers.
 const NUMBERS: [&str; 5] = ["trainable", "loss", "first_loss", "step_seconds", "ranks"];
 
+/// What it gives with `layer_ranks` too.
+const RANKS: [&str; 2] = ["layer_ranks", "rank_range"];
+
 /// The declaration.
 pub static TRAIN: StageKind = StageKind {
     name: "train",
     help: "a cross-encoder that learns from the judged candidates of a collection (whose `list` is `judged`), whole or with an \
            adapter; gives trainable (numbers that were learned), loss (the mean of the last tenth of the steps), first_loss (that of \
-           the first step), step_seconds and ranks (the sum of the ranks of all layers, of adapters that have such)",
+           the first step), step_seconds and ranks (the sum of the ranks of all layers, of adapters that have such); \
+           with `layer_ranks` also these, layer by layer, and rank_range (the greatest of them less the least)",
     version: 1,
     gives: Gives::Model,
     fields: &[
@@ -92,6 +96,12 @@ pub static TRAIN: StageKind = StageKind {
         ),
         READS,
         SUMMARY_WORDS,
+        FieldSpec::new(
+            "layer_ranks",
+            FieldKind::Switch,
+            Default::Absent,
+            "whether the ranks are given layer by layer too, of an adapter that has such",
+        ),
     ],
     chooses: None,
     check: |values, _| {
@@ -99,13 +109,19 @@ pub static TRAIN: StageKind = StageKind {
         objective::parse_sum(values.word("objective"))
             .map_err(|error| wrong("objective", error.to_string()))?;
         match values.word("adapter") {
+            "full" | "head" if values.on("layer_ranks") => {
+                Err(wrong("layer_ranks", "without an adapter layers have no ranks; leave it out".into()))
+            }
             "full" | "head" => Ok(()),
             text => adapter::parse(text)
                 .and_then(|adapter| adapter.check_begins_alone())
                 .map_err(|error| wrong("adapter", error.to_string())),
         }
     },
-    numbers: |_, _| NUMBERS.map(str::to_string).to_vec(),
+    numbers: |values, _| {
+        let ranks = if values.on("layer_ranks") { &RANKS[..] } else { &[] };
+        NUMBERS.iter().chain(ranks).map(ToString::to_string).collect()
+    },
     outside: encoder_fingerprint,
     estimate: |task| {
         let dataset = dataset_of(task, task.values.word("data"))?;
@@ -242,6 +258,9 @@ fn made(task: &Task<'_>, outcome: &Outcome, (examples, without): (usize, usize))
         ],
         ..Made::default()
     };
+    if task.values.on("layer_ranks") {
+        made.numbers.extend(ranks_by_layer(&outcome.ranks, seed));
+    }
     if without > 0 {
         made.warnings
             .push(format!("{without} queries without a relevant candidate teach nothing and are left out"));
@@ -251,4 +270,30 @@ fn made(task: &Task<'_>, outcome: &Outcome, (examples, without): (usize, usize))
         made.warnings.push(format!("{skipped} lists of batches could not teach the objective"));
     }
     made
+}
+
+/// The rank of each layer, and how far they are apart.
+fn ranks_by_layer(ranks: &[(String, usize)], seed: usize) -> [Quantity; 2] {
+    let (keys, values): (Vec<String>, Vec<f64>) =
+        ranks.iter().map(|(name, rank)| (name.clone(), *rank as f64)).unzip();
+    let greatest = values.iter().copied().fold(0.0, f64::max);
+    let least = values.iter().copied().fold(greatest, f64::min);
+    let by_layer = Quantity { name: RANKS[0].into(), unit: "layer".into(), keys, values };
+    [by_layer, Quantity::of_seed(RANKS[1], seed, greatest - least)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranks_are_given_by_layer_with_how_far_they_are_apart() {
+        let ranks: Vec<(String, usize)> = vec![("query".into(), 3), ("value".into(), 8), ("dense".into(), 5)];
+        let [by_layer, range] = ranks_by_layer(&ranks, 2);
+        assert_eq!(by_layer.keys, ["query", "value", "dense"]);
+        assert_eq!(by_layer.values, [3.0, 8.0, 5.0]);
+        assert_eq!((range.keys[0].as_str(), range.mean()), ("2", 5.0));
+        assert_eq!(ranks_by_layer(&ranks[..1], 1)[1].mean(), 0.0);
+        assert_eq!(ranks_by_layer(&[], 1)[1].mean(), 0.0);
+    }
 }

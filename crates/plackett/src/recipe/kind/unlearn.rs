@@ -21,13 +21,14 @@ use plackett_train::unlearning::{
 use plackett_train::{Compute, Parameters};
 
 /// What it gives beside the numbers of an evaluation.
-const OWN: [&str; 11] = [
+const OWN: [&str; 12] = [
     "steps",
     "steps_to_level",
     "steps_to_uniform",
     "forget_nll_half",
     "ma_gap",
     "retain_ratio",
+    "retain_perplexity_ratio",
     "perplexity_ratio",
     "forget_quality",
     "trainable",
@@ -52,7 +53,7 @@ pub static UNLEARN: StageKind = StageKind {
            that are to be kept; gives steps, steps_to_level (the first after which forget_ma is that of `retain_only` or less; one \
            more than there are where it never is), steps_to_uniform (the same for a forget_nll as of guessing, ln 257), \
            forget_nll_half (at half of the steps), ma_gap (forget_ma less that of `retain_only`), retain_ratio (retain_nll over that \
-           before), perplexity_ratio (of unrelated text, over that before), forget_quality (p-value of Kolmogorov and Smirnov's test \
+           before), retain_perplexity_ratio (exp of the mean retain_nll, over that before), perplexity_ratio (of unrelated text, over that before), forget_quality (p-value of Kolmogorov and Smirnov's test \
            of forget_truth against `retain_only`), trainable, seconds (of all steps), step_seconds; of `fila` importance_passes, \
            importance_seconds, importance_share (of the seconds of all steps), rebase_difference (of a logit, by moving weights into \
            the adapter), row_correlation (layer by layer, of the row weights with those of swapped roles) and below_epsilon (the \
@@ -64,7 +65,7 @@ pub static UNLEARN: StageKind = StageKind {
            (distinct-2), forget_length (bytes that are written), the same of answers to be kept as far as they say something \
            (retain_rouge over the first 30), unrelated_nll and unrelated_perplexity (of held-out text) and utility (harmonic mean of \
            probability, ROUGE-L and truth score of what is to be kept)",
-    version: 1,
+    version: 2,
     gives: Gives::Model,
     fields: &[
         FieldSpec::required(
@@ -249,6 +250,7 @@ fn made(
         Quantity::by_query("forget_nll_half", keys.clone(), course.half.clone()),
         Quantity::by_query("ma_gap", keys, gaps.map(|(now, never)| now - never).collect()),
         one("retain_ratio", mean(evaluation.values("retain_nll")) / mean_of(before, "retain_nll").max(1e-9)),
+        one("retain_perplexity_ratio", change("retain_nll").exp()),
         one("perplexity_ratio", change("unrelated_nll").exp()),
         one("forget_quality", quality),
         one("trainable", outcome.trainable as f64),

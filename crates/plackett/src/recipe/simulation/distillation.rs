@@ -1,12 +1,9 @@
 //! `distillation-losses`: how a student's loss of labels and its divergence from a teacher are mixed (DeAR).
 
+use super::losses::ScoredList;
 use super::{Simulated, Simulation, standard_normal};
 use crate::recipe::field::{Default, FieldKind, FieldSpec};
 use plackett_core::losses;
-use plackett_train::objective::{Batch, Lists, parse_sum};
-use plackett_train::tape::Gradients;
-use plackett_train::trainer::weighted_sum;
-use plackett_train::{Compute, Parameters, Tape};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -50,20 +47,8 @@ struct Drawn {
 impl Drawn {
     /// The loss of the trainer and its gradient by the scores.
     fn loss(&self, objective: &str) -> Result<(f64, Vec<f32>), String> {
-        let terms = parse_sum(objective).map_err(|error| error.to_string())?;
-        let mut parameters = Parameters::default();
-        let id = parameters.add("scores", (self.scores.len(), 1), self.scores.clone());
-        let tape = Tape::new(&parameters, &Compute::new(1));
-        let (scores, list) = (tape.parameter(id), 0..self.scores.len());
-        let lists = Lists {
-            teacher: Some(&self.teacher),
-            ..Lists::new(&scores, std::slice::from_ref(&list), &self.labels)
-        };
-        let loss = weighted_sum(&tape, &terms, &Batch::Lists(lists), 0).map_err(|error| error.to_string())?;
-        let value = f64::from(loss.value.item());
-        let mut gradients = Gradients::default();
-        tape.backward(&loss.value, &mut gradients);
-        Ok((value, gradients.get(id).map_or_else(Vec::new, <[f32]>::to_vec)))
+        let (scores, labels) = (&self.scores, &self.labels);
+        ScoredList { scores, labels, teacher: Some(&self.teacher) }.loss(objective)
     }
 
     /// −ln softmax(s) of the first item.

@@ -98,3 +98,15 @@ fn without_steps_a_policy_stays_even() {
     let even = number("graded-policy", "reward = \"squared-error\"\nsteps = 0\nseeds = 3", "error");
     assert!(learnt < even / 2.0, "{learnt} {even}");
 }
+
+#[test]
+fn losses_of_lists_are_the_trainers() {
+    let sixteen = |name: &str| number("list-losses", "items = 16\ntemperature = 0.1\nseeds = 3", name);
+    assert_eq!((sixteen("pairs"), sixteen("ranknet_raised")), (120.0, 1.0));
+    assert!((sixteen("ranknet_equal") - 2f64.ln()).abs() < 1e-6);
+    // Softmax of 1.25, 0.625, 0.41667, 0.3125 and 0.25: .366 for the best, .135 for the worst.
+    let five = |name: &str| number("list-losses", "items = 5\nseeds = 3", name);
+    assert!((five("target_best") - 0.366).abs() < 5e-4 && (five("target_worst") - 0.135).abs() < 5e-4);
+    assert_eq!((five("listnet_least"), five("orthonormal")), (1.0, 0.0));
+    assert!((five("parallel") - 12.0).abs() < 1e-6);
+}

@@ -67,6 +67,10 @@ fn a_decoder_learns_by_heart_and_forgets() {
     assert!(number("rebase_difference").mean() < 1e-4);
     assert_eq!(number("row_correlation").values.len(), 7);
     assert_eq!(number("steps").mean(), 3.0);
+    // Perplexities divide as likelihoods subtract.
+    let before = outcome.quantity("whole/retain_nll").unwrap().mean();
+    let expected = number("retain_nll").mean().exp() / before.exp();
+    assert!((number("retain_perplexity_ratio").mean() - expected).abs() < 1e-9);
     // Another arm takes the memorised models from the cache, and goes on from the arm where it is asked to.
     let text = recipe(
         "adapter = \"lora(rank=2)\"\n[stage.again]\nkind = \"unlearn\"\nmodel = \"arm\"\nretain_only = \"rest\"\nsteps = 1\nwarmup = 0",
