@@ -2,7 +2,7 @@
 
 use super::generator::Generator;
 use super::run::{BoxError, Chain, FirstStage, Source, Stage};
-use super::{DEFAULT_DEPTH, Grouping, LocalModel, Models, Pipeline, PipelineError, StageDescription};
+use super::{Grouping, LocalModel, Models, Pipeline, PipelineError, StageDescription};
 use crate::blocks;
 use plackett_core::declaration::suggestion;
 use plackett_core::fusion::{self, Normalisation};
@@ -95,7 +95,7 @@ impl Builder<'_> {
                 only(stage, &["search", "ef", "from", "filter"])?;
                 let search = dense(stage)?;
                 let filter = self.filter(stage)?;
-                self.check_dense(stage, &search, stage.depth.unwrap_or(DEFAULT_DEPTH))?;
+                self.check_dense(stage, &search)?;
                 self.open_embedder(stage)?;
                 FirstStage::Dense { search, filter }
             }
@@ -229,12 +229,9 @@ impl Builder<'_> {
     }
 
     /// Refuses a way of searching that the program or the index does not have, before any model is opened.
-    fn check_dense(
-        &self,
-        stage: &syntax::Stage,
-        search: &DenseSearch,
-        depth: usize,
-    ) -> Result<(), PipelineError> {
+    fn check_dense(&self, stage: &syntax::Stage, search: &DenseSearch) -> Result<(), PipelineError> {
+        // Refused or not at any depth; the graph may still be passed over at the one that is searched with.
+        let depth = stage.depth.unwrap_or(1);
         match self.index.filter(|index| index.has_vectors()) {
             Some(index) => {
                 index.uses_graph(search, depth).map(|_| ()).map_err(|e| wrong(&stage.to_string(), e))

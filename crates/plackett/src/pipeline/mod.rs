@@ -4,9 +4,9 @@
 //! `rrf(bm25:1000, dense:1000):100 >> late-interaction:20` reads: take the 1000 best of both first stages, fuse them by
 //! reciprocal rank, pass on the 100 best, rerank all of those, pass on the 20 best. A number behind a stage is how many
 //! documents it *passes on*; a reranker reranks everything it gets. A first stage without a number gives
-//! [`DEFAULT_DEPTH`] documents, or more where a longer answer is asked for; a fusion or reranker without one passes on all
-//! it has. The length of the answer is a third number, given when searching. All three are named in every trace
-//! (`depth:…`).
+//! [`DEFAULT_DEPTH`] documents to a fusion or reranker, or more where a longer answer is asked for, and alone as many as
+//! are asked for; a fusion or reranker without one passes on all it has. The length of the answer is a third number, given
+//! when searching. All three are named in every trace (`depth:…`).
 
 mod build;
 mod collection;
@@ -45,7 +45,8 @@ use run::cascade;
 use std::fmt;
 use std::sync::Arc;
 
-/// Documents of a first stage that has no depth of its own, unless longer answers are asked for.
+/// Documents that a first stage without a depth of its own gives to a fusion or reranker, unless longer answers are asked
+/// for.
 pub const DEFAULT_DEPTH: usize = 1000;
 
 pub use plackett_rank::REMARK;
@@ -306,7 +307,7 @@ impl Pipeline {
     pub fn queries_at_once(&self, k: usize) -> usize {
         let Some(source) = &self.source else { return 1024 };
         let texts = TEXTS_HELD / run::reranked(source, &self.stages, k).max(1);
-        let entries = ENTRIES_HELD / source.widest(k).max(1);
+        let entries = ENTRIES_HELD / run::widest(source, &self.stages, k).max(1);
         texts.min(entries).clamp(1, 1024)
     }
 

@@ -98,6 +98,26 @@ fn text_shows_titles_and_explains_on_request() {
     assert!(!done.stdout.contains('\u{1b}'), "no colours where there is no terminal");
 }
 
+/// Nothing behind it chooses among what it finds, so that it finds as much as is asked for.
+#[test]
+fn a_first_stage_alone_goes_as_deep_as_the_answer_is_long() {
+    let folder = tempfile::tempdir().unwrap();
+    let document = |n: usize| format!("{{\"_id\": \"d{n}\", \"text\": \"apple {n}\"}}\n");
+    std::fs::write(folder.path().join("corpus.jsonl"), (0..12).map(document).collect::<String>()).unwrap();
+    plackett(folder.path(), &["index", "corpus.jsonl", "-o", "my.index", "--no-vectors"]).expect(0);
+    // The index has twelve documents.
+    for (pipeline, k, depth) in [
+        ("bm25", "10", "10"),
+        ("bm25", "1000", "12"),
+        ("bm25:7", "3", "7"),
+        ("rrf(bm25, bm25)", "10", "1000"),
+    ] {
+        let search = ["search", "my.index", "apple", "--explain", "-p", pipeline, "-k", k];
+        let done = plackett(folder.path(), &search).expect(0);
+        assert!(done.stdout.contains(&format!("depth:bm25 = {depth}\n")), "{pipeline} {k}: {}", done.stdout);
+    }
+}
+
 #[test]
 fn a_file_of_queries_makes_a_run_and_standard_input_too() {
     let folder = tempfile::tempdir().unwrap();
