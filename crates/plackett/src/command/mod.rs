@@ -30,6 +30,7 @@ mod output;
 mod output_folder;
 mod paths;
 mod printing;
+mod provenance;
 mod quickstart;
 mod recipe;
 mod recommend;
