@@ -52,6 +52,7 @@ mod training_file;
 mod training_folder;
 mod training_page;
 mod trec_lines;
+mod within;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};

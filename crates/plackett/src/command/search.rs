@@ -11,14 +11,17 @@ use super::results::{Writer, explain, to_json};
 use super::shown::{self, Part};
 use super::snippet;
 use super::terminal::{self, plain};
+use super::within::Within;
 use super::{Failure, Global, Outcome, Output};
 use crate::command::open::{LongTextArguments, open_index, read_lines, read_queries_with, remark_on_version};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use console::style;
+use indicatif::ProgressBar;
 use plackett::Pipeline;
 use plackett::pipeline::{DEFAULT_DEPTH, Grouping, GroupingError, ModelOptions, Models, QueryError};
 use plackett_core::{Document, Query, Ranked, Ranking};
+use plackett_rank::Settings;
 use plackett_search::{Facets, Filter, Index};
 use remarks::Remarks;
 use serde_json::json;
@@ -130,6 +133,8 @@ struct Session<'a> {
     filter: Option<Filter>,
     /// The values of each field of `--facets` in all documents that may be found.
     facets_of_all: Vec<Facets>,
+    /// How far rerankers are.
+    within: Within,
 }
 
 /// Runs the command.
@@ -240,7 +245,8 @@ impl<'a> Session<'a> {
             Some(expression) => expression.clone(),
             None => Pipeline::default_for(&index).to_string(),
         };
-        let settings = arguments.long_text.settings()?;
+        let within = Within::default();
+        let settings = Settings { progress: Some(within.progress()), ..arguments.long_text.settings()? };
         let filter = arguments.filter.as_deref().map(read_filter).transpose()?;
         let facets_of_all = facets_of_all(&index, filter.as_ref(), arguments.facets.as_deref())?;
         let mut pipeline = Pipeline::resolve(&expression, Some(&index), &models, &settings)?;
@@ -266,7 +272,7 @@ impl<'a> Session<'a> {
         }
         let k = arguments.k.unwrap_or(USUAL_LENGTH);
         let explain = arguments.explain;
-        Ok(Session { arguments, index, models, pipeline, k, explain, filter, facets_of_all })
+        Ok(Session { arguments, index, models, pipeline, k, explain, filter, facets_of_all, within })
     }
 
     /// Tells of a depth in the pipeline that keeps answers shorter than they were asked to be.
@@ -292,7 +298,13 @@ impl<'a> Session<'a> {
     /// Answers a query, and gives the ids of what was shown: of passages where the answer has such.
     fn answer_one(&self, words: &str, format: Format, output: &Output) -> Result<Vec<String>, Failure> {
         let query = Query::new("1", words);
-        let ranking = self.search(std::slice::from_ref(&query)).pop().transpose()?.context("no answer")?;
+        // Where no reranker works the answer is there before a bar could be drawn.
+        let bar = self.pipeline.has_rerankers().then(|| output.progress("reranking", 0));
+        bar.iter().for_each(|bar| self.within.show(bar));
+        let mut answers = self.search(std::slice::from_ref(&query));
+        self.within.hide();
+        bar.iter().for_each(ProgressBar::finish_and_clear);
+        let ranking = answers.pop().transpose()?.context("no answer")?;
         let mut remarks = Remarks::default();
         remarks.take(&ranking);
         let mut writer = self.writer(format, output);
@@ -336,6 +348,7 @@ impl<'a> Session<'a> {
     /// Answers many queries in order, a bounded number at a time.
     fn answer_all(&self, queries: &[Query], format: Format, output: &Output) -> Outcome {
         let bar = output.progress("searching", queries.len() as u64);
+        self.within.show_behind(&bar, "searching");
         let mut writer = self.writer(format, output);
         let mut remarks = Remarks::default();
         let (mut failed, mut outages) = (0usize, 0usize);
@@ -357,6 +370,7 @@ impl<'a> Session<'a> {
             }
             bar.inc(group.len() as u64);
         }
+        self.within.hide();
         bar.finish_and_clear();
         show(&writer.end(), format, output)?;
         remarks.tell(queries.len(), output);
@@ -443,6 +457,7 @@ impl<'a> Session<'a> {
 
     fn resolve(&self, expression: &str) -> anyhow::Result<Pipeline> {
         let settings = self.arguments.long_text.settings()?;
+        let settings = Settings { progress: Some(self.within.progress()), ..settings };
         let mut pipeline = Pipeline::resolve(expression, Some(&self.index), &self.models, &settings)?;
         if let Some(filter) = &self.filter {
             pipeline.filter(filter, &self.index)?;
