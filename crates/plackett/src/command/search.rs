@@ -19,7 +19,10 @@ use clap::{Args, ValueEnum};
 use console::style;
 use indicatif::ProgressBar;
 use plackett::Pipeline;
-use plackett::pipeline::{DEFAULT_DEPTH, Grouping, GroupingError, ModelOptions, Models, QueryError};
+use plackett::pipeline::{
+    DEFAULT_DEPTH, FIRST_STAGES, FUSIONS, Grouping, GroupingError, ModelOptions, Models, QueryError,
+};
+use plackett_core::declaration::OptionSpec;
 use plackett_core::{Document, Query, Ranked, Ranking};
 use plackett_rank::Settings;
 use plackett_search::{Facets, Filter, Index};
@@ -28,21 +31,32 @@ use serde_json::json;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
+/// What stands below the flags of `--help`, before what each stage takes.
+const EXAMPLES: &str = "Examples:\n  plackett search papers.index \"linear time reranking\"\n  \
+    plackett search papers.index --pipeline 'rrf(bm25,dense):100 >> late-interaction' \"vague words\"\n  \
+    plackett search papers.index --pipeline 'bm25(weights=title:2/text:1, k1=1.2)' \"title words\"\n  \
+    plackett search papers.index --queries queries.jsonl -k 1000 --format trec > run.trec\n  \
+    plackett search papers.index --filter 'year >= 2020 and venue in (\"SIGIR\", \"ECIR\")' --facets venue \"words\"\n  \
+    plackett search books.index --group passage \"words\"   (an index of `index --chunk`)\n  \
+    plackett search papers.index            (asks for queries, one after another)\n\n\
+    A pipeline is a first stage, or a fusion of several such as rrf(bm25,dense), and any number of rerankers\n\
+    (`plackett method list`), joined by `>>`. `:100` says how many documents a stage passes on.\n\
+    docs/first-stages.md says what the options of first stages and fusions do, docs/filters.md what a filter can ask for:";
+
+/// The examples, and what first stages and fusions take.
+fn after_help() -> String {
+    let line = |name: &str, options: &[OptionSpec]| {
+        let options: Vec<&str> = options.iter().map(|option| option.name).collect();
+        format!("\n  {name} takes {}", options.join(", "))
+    };
+    let stages = FIRST_STAGES.iter().map(|spec| line(spec.name, spec.options));
+    let fusions = FUSIONS.iter().map(|spec| line(spec.name, spec.options));
+    EXAMPLES.to_string() + &stages.chain(fusions).collect::<String>()
+}
+
 /// Search an index: one query, a file of queries, or a conversation
 #[derive(Args)]
-#[command(after_help = "Examples:\n  plackett search papers.index \"linear time reranking\"\n  \
-                  plackett search papers.index --pipeline 'rrf(bm25,dense):100 >> late-interaction' \"vague words\"\n  \
-                  plackett search papers.index --pipeline 'bm25(weights=title:2/text:1, k1=1.2)' \"title words\"\n  \
-                  plackett search papers.index --queries queries.jsonl -k 1000 --format trec > run.trec\n  \
-                  plackett search papers.index --filter 'year >= 2020 and venue in (\"SIGIR\", \"ECIR\")' --facets venue \"words\"\n  \
-                  plackett search books.index --group passage \"words\"   (an index of `index --chunk`)\n  \
-                  plackett search papers.index            (asks for queries, one after another)\n\n\
-                  A pipeline is a first stage (bm25, dense, or a fusion such as rrf(bm25,dense)) and any number of \
-                  rerankers\n(`plackett method list`), joined by `>>`. `:100` says how many \
-                  documents a stage passes on.\nbm25 takes k1, b, weights (of the searched fields: weights=title:2/text:1; those not \
-                  named weigh 1), lengths, rm3 and filter;\ndense takes search, ef, from and filter; docs/filters.md says what a \
-                  filter can ask for;\ngenerate takes model (a folder of `plackett ids learn`), beams, decoding (beams or \
-                  draws) and seed.")]
+#[command(after_help = after_help())]
 pub struct Arguments {
     /// Index directory, made by `plackett index`
     index: PathBuf,

@@ -19,10 +19,10 @@ mod local;
 mod models;
 mod options;
 mod run;
+mod specs;
 #[cfg(test)]
 mod tests;
 
-pub use build::{FIRST_STAGES, FUSIONS};
 pub use collection::wordless;
 pub use description::{PromptHash, StageDescription};
 pub use error::{PipelineError, QueryError};
@@ -34,6 +34,7 @@ pub(crate) use local::is_decoder;
 pub use models::{ModelError, Models};
 pub use options::ModelOptions;
 pub use run::{Answers, BoxError, Chain, Collection, FirstStage, Source, Stage};
+pub use specs::{FIRST_STAGES, FUSIONS, FirstStageSpec, FusionSpec, beginnings};
 
 use collection::IndexCollection;
 use plackett_core::pipeline as syntax;
