@@ -29,7 +29,7 @@ fn every_shell_gets_a_script_and_bash_completes_by_its_own() {
         std::fs::write(folder.path().join(shell), script).unwrap();
     }
     assert!(plackett(folder.path(), &["completions", "tcsh"]).expect(2).stderr.contains("bash"));
-    let Some(checked) = bash(folder.path(), &["-n", "bash"]) else { return };
+    let Some(checked) = bash(folder.path(), &["-n", "./bash"]) else { return };
     assert_eq!(checked, (true, String::new()), "its syntax");
     for (line, expected) in [("plackett sea", "search"), ("plackett index --overw", "--overwrite")] {
         let words: Vec<&str> = line.split(' ').collect();
