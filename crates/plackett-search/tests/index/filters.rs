@@ -312,7 +312,7 @@ fn tries_one(index: &Index, documents: &[(String, Value)], random: &mut Random) 
     };
     let mut ids: Vec<&str> = selection.ids().collect();
     ids.sort_unstable();
-    let mut expected: Vec<&str> = by_id.keys().copied().filter(|id| wanted.lets(by_id[id])).collect();
+    let mut expected: Vec<&str> = by_id.keys().copied().filter(|id| wanted.lets(by_id[*id])).collect();
     expected.sort_unstable();
     assert_eq!((ids, selection.len()), (expected.clone(), expected.len()), "{text}");
     // Passages pass with their documents.
