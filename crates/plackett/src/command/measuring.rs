@@ -6,8 +6,8 @@ use super::{Global, Output};
 use anyhow::{Context, bail};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use plackett_core::formats::{BeirFolder, Remarks};
 use plackett_core::formats::trec::Comments;
+use plackett_core::formats::{BeirFolder, Remarks};
 use plackett_core::{Qrels, Run};
 use plackett_eval::measure::{Value, asks_for_run_id, parse_list, parse_trec_list};
 use plackett_eval::{
