@@ -144,6 +144,24 @@ def machine():
     return facts
 
 
+_missed = []
+
+
+def verdict(what, value, limit, least):
+    """Whether a value keeps a limit, which is the least or the most that it may be. `finish` tells of one that does not."""
+    kept = value >= limit if least else value <= limit
+    if not kept:
+        _missed.append(what)
+    return "reached" if kept else "MISSED"
+
+
 def close(bench, ratios, **more):
     """The last line of every benchmark. A ratio above 1 means that Plackett is better."""
     print(json.dumps({"bench": bench, "ratios": ratios, **more, "machine": machine()}))
+
+
+def finish():
+    """Ends with status 1 where a limit was missed."""
+    if _missed:
+        print(f"missed: {', '.join(_missed)}", file=sys.stderr)
+    sys.exit(1 if _missed else 0)

@@ -1,7 +1,8 @@
 //! Plackett's side of `benches/scale/run`: `scale_queries INDEX QUERIES DEPTH THREADS WAY [FILTER]`.
 //!
-//! WAY is `bm25`, or `hybrid` (BM25 and exact dense search, scores summed as the default pipeline sums them; vectors of queries
-//! are drawn, since an exact search costs the same whatever they are). Queries are lines; each is asked once before, so that
+//! WAY is `bm25`, or `hybrid` (BM25 and exact dense search, as the default pipeline has them: the thousand best of each, their
+//! scores summed, and of those the DEPTH best; vectors of queries are drawn, since an exact search costs the same whatever they
+//! are). Queries are lines; each is asked once before, so that
 //! nothing made on first use is counted. One JSON line: the seconds of each query alone, and of all of them in THREADS threads.
 
 use plackett_core::fusion::{Method, Normalisation, fuse};
@@ -13,6 +14,8 @@ use std::time::Instant;
 
 /// Numbers of a vector, as `benches/scale/run` makes them.
 const DIM: usize = 384;
+/// Documents that each part of a hybrid search gives at least.
+const OF_EACH: usize = 1000;
 
 /// Unit vectors drawn from the number of the query.
 fn drawn(number: usize, dim: usize) -> Vec<f32> {
@@ -40,17 +43,19 @@ fn main() -> Result<(), Box<dyn Error>> {
     let filter: Option<Filter> = rest.first().map(|text| text.parse()).transpose()?;
     let vectors: Vec<Vec<f32>> = (0..queries.len()).map(|number| drawn(number, DIM)).collect();
     let hybrid = way == "hybrid";
-    let bm25 = Bm25::default();
+    let (bm25, deep) = (Bm25::default(), if hybrid { depth.max(OF_EACH) } else { depth });
     let ask = |number: usize| -> Result<usize, Box<dyn Error + Send + Sync>> {
         let selection = index.select(filter.as_ref())?;
-        let words = selection.search_bm25(queries[number], &bm25, depth)?;
+        let words = selection.search_bm25(queries[number], &bm25, deep)?;
         if !hybrid {
             return Ok(words.len());
         }
-        let near = selection.search_dense(&vectors[number], depth, &DenseSearch::default())?;
+        let near = selection.search_dense(&vectors[number], deep, &DenseSearch::default())?;
         let ranking = |found| Ranking::from_scores("", found, Trace::default());
         let inputs = [ranking(words), ranking(near.documents)];
-        Ok(fuse("", &inputs, Method::Sum(Normalisation::ZScore), &[])?.entries.len())
+        let mut fused = fuse("", &inputs, Method::Sum(Normalisation::ZScore), &[])?;
+        fused.keep_best(depth);
+        Ok(fused.entries.len())
     };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
     let alone = rayon::ThreadPoolBuilder::new().num_threads(1).build()?;

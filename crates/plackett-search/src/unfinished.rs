@@ -4,6 +4,9 @@
 //! from one that was interrupted, and the next build of the same index removes what that one left. The last steps are:
 //! the mark says that all is there, the folder is renamed, the mark is removed. An interruption between any two of them
 //! leaves no index or the whole one; a mark that says so is passed over by readers and removed by the next writer.
+//!
+//! Where it takes the place of another index, the two folders change names, and the old one is removed under the name of
+//! an unfinished one: an interruption leaves the old index or the new one, and what the next build removes.
 
 use crate::analysis::Analysis;
 use crate::directory::{SharedDirectory, patiently};
@@ -12,6 +15,7 @@ use crate::{IndexSettings, SearchError, manifest, schema};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use tantivy::directory::{Directory, DirectoryLock, INDEX_WRITER_LOCK};
 
 /// The mark.
 const MARK: &str = "plackett-unfinished";
@@ -19,12 +23,20 @@ const MARK: &str = "plackett-unfinished";
 const WHOLE: &[u8] = b"whole\n";
 /// Ending of the folder beside the index's place.
 const BESIDE: &str = ".unfinished";
+/// Ending of an index that makes room for another one where the system cannot exchange two names at once.
+const ASIDE: &str = ".replaced";
+/// A mark on its way into an index that is whole.
+const NEW_MARK: &str = "plackett-unfinished.new";
+/// All that the folder of an index holds, the blocks of `block-rank` among it.
+const OWN: [&str; 7] = [manifest::MANIFEST, MARK, NEW_MARK, "text", "vectors", "sync", "blocks"];
 
 /// An index that nobody sees before it is finished. Dropped unfinished it leaves nothing behind.
 pub struct NewIndex {
     index: Index,
     place: PathBuf,
     beside: Beside,
+    /// The index whose place it takes.
+    replaced: Option<Replaced>,
 }
 
 impl NewIndex {
@@ -35,13 +47,28 @@ impl NewIndex {
     /// no field; the disk.
     pub fn begin(directory: impl AsRef<Path>, settings: &IndexSettings) -> Result<NewIndex, SearchError> {
         let named = directory.as_ref();
-        NewIndex::begin_at(named, settings).map_err(|error| error.for_writer(named))
+        NewIndex::begin_at(named, settings, false).map_err(|error| error.for_writer(named))
     }
 
-    fn begin_at(place: &Path, settings: &IndexSettings) -> Result<NewIndex, SearchError> {
+    /// As [`NewIndex::begin`], for a directory that may hold an index. That one stays, and nobody writes it, until the new
+    /// one is whole and takes its place.
+    ///
+    /// # Errors
+    /// As those of [`NewIndex::begin`]; the directory holds something else than an index, or files besides one; another
+    /// process writes the index in it.
+    pub fn begin_over(
+        directory: impl AsRef<Path>,
+        settings: &IndexSettings,
+    ) -> Result<NewIndex, SearchError> {
+        let named = directory.as_ref();
+        NewIndex::begin_at(named, settings, true).map_err(|error| error.for_writer(named))
+    }
+
+    fn begin_at(place: &Path, settings: &IndexSettings, over: bool) -> Result<NewIndex, SearchError> {
         Analysis::of(settings)?;
         let (schema, _) = schema::build(settings)?;
-        let place = check_place(place)?;
+        let place = check_place(place, over)?;
+        let replaced = if over { Replaced::take(&place)? } else { None };
         let beside = Beside::take(&place)?;
         let text = beside.path.join("text");
         for folder in [&text, &beside.path.join("vectors")] {
@@ -52,7 +79,7 @@ impl NewIndex {
         tantivy::Index::create(folder, schema, tantivy::IndexSettings::default())
             .map_err(SearchError::from_tantivy(&text))?;
         manifest::write(&beside.path, settings)?;
-        Ok(NewIndex { index: Index::open_unfinished(&beside.path)?, place, beside })
+        Ok(NewIndex { index: Index::open_unfinished(&beside.path)?, place, beside, replaced })
     }
 
     /// The index as far as it is made; only [`NewIndex::finish`] lets others see it.
@@ -70,20 +97,85 @@ impl NewIndex {
         self.beside.removed
     }
 
-    /// Gives the index its name.
+    /// Whether it takes the place of an index that is there until then.
+    pub fn replaces(&self) -> bool {
+        self.replaced.is_some()
+    }
+
+    /// Gives the index its name, and removes the one that had it.
     ///
     /// # Errors
-    /// Something has been put into the directory meanwhile; the disk. Nothing is left of the index then.
+    /// Something has been put into the directory meanwhile; the disk. Nothing is left of the index then, and one whose place
+    /// it should have taken is as it was.
     pub fn finish(self) -> Result<Index, SearchError> {
-        let NewIndex { index, place, beside } = self;
+        let NewIndex { index, place, beside, replaced } = self;
         drop(index);
-        beside.rename_to(&place)?;
+        if replaced.is_some() && !is_empty(&place) {
+            check_contents(&place)?;
+            beside.exchange_with(&place)?;
+        } else {
+            beside.rename_to(&place)?;
+        }
+        drop(replaced);
         Index::open(&place)
     }
 }
 
-/// Where the index will be, with a name; an error where there is something already.
-fn check_place(place: &Path) -> Result<PathBuf, SearchError> {
+/// The index whose place a new one takes. Nobody writes it while this is held: what is added would be lost.
+struct Replaced {
+    /// `None` where it has no postings that could be written, as one that is damaged.
+    _writers: Option<DirectoryLock>,
+}
+
+impl Replaced {
+    /// Holds off the writers of an index; `None` where there is nothing in the folder, or no folder.
+    fn take(place: &Path) -> Result<Option<Replaced>, SearchError> {
+        if is_empty(place) {
+            return Ok(None);
+        }
+        let Ok(folder) = SharedDirectory::open(&place.join("text")) else {
+            return Ok(Some(Replaced { _writers: None }));
+        };
+        let taken = |error| SearchError::from_tantivy(place)(tantivy::TantivyError::LockFailure(error, None));
+        let writers = folder.acquire_lock(&INDEX_WRITER_LOCK).map_err(taken)?;
+        Ok(Some(Replaced { _writers: Some(writers) }))
+    }
+}
+
+/// Whether there is nothing in a folder, or no folder.
+fn is_empty(folder: &Path) -> bool {
+    std::fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_none())
+}
+
+/// Refuses a folder with anything in it that is no part of an index: it would be removed with it.
+fn check_contents(place: &Path) -> Result<(), SearchError> {
+    let foreign = |problem: String| Err(SearchError::Foreign { path: place.into(), problem });
+    match manifest::read(place) {
+        Err(SearchError::Foreign { .. }) => {
+            return foreign(format!(
+                "the folder is no index (it has no {} of one), and only an index is written over; name a new folder",
+                manifest::MANIFEST
+            ));
+        }
+        Err(error @ SearchError::Unfinished { .. }) => return Err(error),
+        // A damaged one, or one of a newer program, is an index all the same.
+        _ => {}
+    }
+    for entry in std::fs::read_dir(place).map_err(SearchError::io(place))? {
+        let name = entry.map_err(SearchError::io(place))?.file_name();
+        if !OWN.iter().any(|own| name == *own) {
+            let name = name.to_string_lossy();
+            return foreign(format!(
+                "`{name}` is in the folder of the index and no part of it, and would be removed with it; move it away"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Where the index will be, with a name; an error where there is something already, other than an index that is to be
+/// written `over`.
+fn check_place(place: &Path, over: bool) -> Result<PathBuf, SearchError> {
     let foreign = |problem: &str| SearchError::Foreign { path: place.into(), problem: problem.into() };
     let metadata = match std::fs::metadata(place) {
         Ok(metadata) => metadata,
@@ -99,9 +191,12 @@ fn check_place(place: &Path) -> Result<PathBuf, SearchError> {
         return Err(foreign("is a file; an index is a folder, choose another name"));
     }
     if std::fs::read_dir(place).map_err(SearchError::io(place))?.next().is_some() {
-        return Err(foreign(
-            "the folder is not empty; choose a new one, or open the index in it to add documents",
-        ));
+        if !over {
+            return Err(foreign(
+                "the folder is not empty; choose a new one, or open the index in it to add documents",
+            ));
+        }
+        check_contents(place)?;
     }
     // `.` and links have names only when they are followed.
     let place = std::fs::canonicalize(place).map_err(SearchError::io(place))?;
@@ -202,6 +297,66 @@ impl Beside {
         remove_mark_of_whole(place);
         Ok(())
     }
+
+    /// Takes the place of an index, which is removed.
+    fn exchange_with(self, place: &Path) -> Result<(), SearchError> {
+        let failed = || SearchError::io(place);
+        let permissions = std::fs::metadata(place).map_err(failed())?.permissions();
+        std::fs::set_permissions(&self.path, permissions).map_err(failed())?;
+        (&self.mark).write_all(WHOLE).and_then(|()| self.mark.sync_all()).map_err(failed())?;
+        // With a mark the old one is, under its new name, what the next build removes; readers pass over one that says `whole`.
+        let old = mark_whole(place).map_err(failed())?;
+        if let Err(error) = exchange(&self.path, place) {
+            remove_mark_of_whole(place);
+            return Err(SearchError::io(place)(error));
+        }
+        let parent = place.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let synced = File::open(parent).and_then(|f| f.sync_all()).map_err(SearchError::io(parent));
+        // What has the name of the unfinished index now is the old one, and is removed while it is locked.
+        drop(self);
+        drop(old);
+        remove_mark_of_whole(place);
+        synced
+    }
+}
+
+/// Puts the mark of a whole index into one that is about to go, and locks it. The mark is whole when it has its name: half a
+/// one would make an index unfinished that is not.
+fn mark_whole(place: &Path) -> std::io::Result<File> {
+    let new = place.join(NEW_MARK);
+    let mut file = File::create(&new)?;
+    let written = file.write_all(WHOLE).and_then(|()| file.sync_all());
+    let locked = written.and_then(|()| file.try_lock().map_err(std::io::Error::from));
+    if let Err(error) = locked.and_then(|()| std::fs::rename(&new, place.join(MARK))) {
+        // The error is told; what stays of the mark means nothing.
+        let _ = std::fs::remove_file(&new);
+        return Err(error);
+    }
+    Ok(file)
+}
+
+/// Lets two folders change names: at once where the system and the disk can, and otherwise one after another, so that for a
+/// moment nothing has the name of the old one.
+fn exchange(new: &Path, old: &Path) -> std::io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        use rustix::io::Errno;
+        match renameat_with(CWD, new, CWD, old, RenameFlags::EXCHANGE) {
+            Ok(()) => return Ok(()),
+            Err(error) if [Errno::INVAL, Errno::NOSYS, Errno::XDEV].contains(&error) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let mut aside = old.as_os_str().to_owned();
+    aside.push(ASIDE);
+    let aside = PathBuf::from(aside);
+    std::fs::rename(old, &aside)?;
+    if let Err(error) = std::fs::rename(new, old) {
+        std::fs::rename(&aside, old)?;
+        return Err(error);
+    }
+    std::fs::rename(&aside, new)
 }
 
 impl Drop for Beside {
@@ -259,7 +414,6 @@ pub(crate) fn refuse(directory: &Path) -> Result<(), SearchError> {
         Ok(_) => return Err(refused(directory)),
         Err(_) => {}
     }
-    let empty = std::fs::read_dir(directory).map_or(true, |mut entries| entries.next().is_none());
     let folder = beside(directory);
-    if empty && folder.join(MARK).exists() { Err(refused(&folder)) } else { Ok(()) }
+    if is_empty(directory) && folder.join(MARK).exists() { Err(refused(&folder)) } else { Ok(()) }
 }

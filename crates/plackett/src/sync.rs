@@ -223,15 +223,41 @@ fn hash_of(document: &Document) -> ContentHash {
 mod tests {
     use super::*;
     use plackett_core::formats::{DocumentOptions, open_documents};
-    use plackett_search::{Index, IndexSettings};
+    use plackett_search::{Embedded, Embedder, EmbedderFailure, Index, IndexSettings, ModelIdentity};
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     /// Syncs a folder with an index, and gives the ids that the index then has, and those that were kept.
     fn synced(collection: &Path, index: &mut Index) -> (Vec<String>, Vec<String>) {
+        synced_with(collection, index, None)
+    }
+
+    /// A model that counts the texts that it has read.
+    #[derive(Default)]
+    struct Counting(AtomicUsize);
+
+    impl Embedder for Counting {
+        fn dim(&self) -> usize {
+            2
+        }
+
+        fn embed_documents(&self, texts: &[&str]) -> Result<Embedded, EmbedderFailure> {
+            self.0.fetch_add(texts.len(), Ordering::Relaxed);
+            let vectors = texts.iter().flat_map(|text| [text.len() as f32, 1.0]).collect();
+            Ok(Embedded { vectors, ..Embedded::default() })
+        }
+    }
+
+    /// As [`synced`], with a model where the index has vectors.
+    fn synced_with(
+        collection: &Path,
+        index: &mut Index,
+        embedder: Option<&dyn Embedder>,
+    ) -> (Vec<String>, Vec<String>) {
         let sync = CollectionSync::new(collection);
         let options = DocumentOptions { unchanged: Some(sync.file_check()), ..DocumentOptions::default() };
         let documents = open_documents(collection, &options).unwrap();
         let directory = index.directory().to_path_buf();
-        let mut writer = index.writer(None).unwrap();
+        let mut writer = index.writer(embedder).unwrap();
         sync.begin(&writer, &directory).unwrap();
         for document in documents {
             let document = document.unwrap();
@@ -257,6 +283,35 @@ mod tests {
         progress.keep("a.txt");
         progress.keep("unknown.txt");
         assert_eq!((progress.kept.len(), progress.now.documents.len()), (3, 3));
+    }
+
+    #[test]
+    fn an_unchanged_folder_is_not_read_into_the_model_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let notes = folder.path().join("notes");
+        std::fs::create_dir(&notes).unwrap();
+        let write = |number: usize, words: &str| {
+            std::fs::write(notes.join(format!("{number}.txt")), format!("{number} {words}")).unwrap();
+        };
+        (0..30).for_each(|number| write(number, "has five words here"));
+        // Of five words, windows of two that share none are three.
+        for (chunking, passages) in [(None, 1), (Some("2/0"), 3)] {
+            let model = Some(ModelIdentity { name: "counting".into(), dim: 2, fingerprint: None });
+            let chunking = chunking.map(|written: &str| written.parse().unwrap());
+            let settings = IndexSettings { model, chunking, ..IndexSettings::default() };
+            let place = folder.path().join(format!("i{passages}"));
+            let (mut index, counting) = (Index::create(place, &settings).unwrap(), Counting::default());
+            let mut read = |expected: usize, why: &str| {
+                assert_eq!(synced_with(&notes, &mut index, Some(&counting)).0.len(), 30);
+                assert_eq!(counting.0.swap(0, Ordering::Relaxed), expected, "{why}, {passages} passages");
+            };
+            read(30 * passages, "all are new");
+            read(0, "nothing has changed");
+            write(7, "has other words now");
+            read(passages, "one file has changed");
+            read(0, "nothing has changed since");
+            write(7, "has five words here");
+        }
     }
 
     #[test]

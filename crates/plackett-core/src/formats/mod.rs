@@ -19,6 +19,7 @@ pub mod requests;
 mod seekable;
 mod topics;
 pub mod trec;
+mod vector_table;
 
 pub use atomic::AtomicFile;
 pub use beir::{BeirFolder, BeirWriter};
@@ -36,3 +37,4 @@ pub use npy::{NpyRows, NpyWriter};
 pub use object::{in_plain_words as serde_problem, problem as json_problem};
 pub use remarks::Remarks;
 pub use topics::{parse_topics, read_topics, read_topics_with};
+pub use vector_table::{VectorRow, VectorTable, VectorTableWriter};

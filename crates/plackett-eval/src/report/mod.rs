@@ -33,6 +33,9 @@ pub enum ReportError {
     Write(#[from] FormatError),
 }
 
+/// The style of the pages that this program writes: colours for light and dark, tables, cards and plots.
+pub const STYLE: &str = include_str!("../../templates/style.css");
+
 /// A text by its id.
 pub type Texts<'a> = Box<dyn Fn(&str) -> Option<String> + 'a>;
 
@@ -55,6 +58,7 @@ pub struct Report<'a> {
     comparison: Option<&'a Comparison>,
     queries: Texts<'a>,
     documents: Texts<'a>,
+    provenance: Vec<(String, String)>,
     digits: usize,
     examples: usize,
 }
@@ -69,6 +73,7 @@ impl<'a> Report<'a> {
             comparison: None,
             queries: Box::new(|_| None),
             documents: Box::new(|_| None),
+            provenance: Vec::new(),
             digits: 4,
             examples: 5,
         }
@@ -95,6 +100,13 @@ impl<'a> Report<'a> {
     /// Where the texts of documents come from.
     pub fn document_texts(mut self, texts: impl Fn(&str) -> Option<String> + 'a) -> Self {
         self.documents = Box::new(texts);
+        self
+    }
+
+    /// What the report was made of and with, in rows of a name and a value: the date, the command, seeds, hashes of files,
+    /// times.
+    pub fn provenance(mut self, rows: Vec<(String, String)>) -> Self {
+        self.provenance = rows;
         self
     }
 

@@ -26,6 +26,7 @@ struct Page<'a> {
     accounts: Vec<AccountRow>,
     queries_table: QueryTable,
     interval_note: String,
+    provenance: &'a [(String, String)],
     version: &'static str,
 }
 
@@ -148,6 +149,7 @@ pub fn render(report: &Report<'_>) -> Result<String, ReportError> {
         accounts: evaluations.iter().map(|evaluation| account(evaluation)).collect(),
         queries_table: QueryTable::new(report, &evaluations),
         interval_note: "bias-corrected and accelerated bootstrap over queries, 95 %".into(),
+        provenance: &report.provenance,
         version: env!("CARGO_PKG_VERSION"),
     };
     Ok(page.render()?)
@@ -305,8 +307,9 @@ fn duels(report: &Report<'_>, main: Option<&Measure>) -> Result<Vec<Duel>, Repor
     let (Some(comparison), Some(main)) = (report.comparison, main) else { return Ok(Vec::new()) };
     let mut duels = Vec::new();
     for compared in comparison.compared.iter().filter(|compared| compared.measure == *main) {
-        let mut sorted = compared.differences.clone();
-        sorted.sort_by(|a, b| b.total_cmp(a));
+        let differences = compared.differences.iter().copied();
+        let mut sorted: Vec<(String, f64)> = compared.queries.iter().cloned().zip(differences).collect();
+        sorted.sort_by(|a, b| b.1.total_cmp(&a.1));
         let examples = Examples::of(report, compared, &comparison.baseline);
         let view = |example: Example| example_view(example, comparison, compared, report.digits);
         duels.push(Duel {

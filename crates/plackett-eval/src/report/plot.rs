@@ -86,16 +86,16 @@ pub fn curve(points: &[f64], name: &str, value: &str) -> Result<String, PlotErro
     })
 }
 
-/// Differences by query as bars, sorted downwards.
-pub fn differences(sorted: &[f64], measure: &str) -> Result<String, PlotError> {
-    let most = sorted.iter().copied().fold(1e-3_f64, f64::max) * 1.06;
-    let least = sorted.iter().copied().fold(-1e-3_f64, f64::min) * 1.06;
+/// Differences by query as bars, sorted downwards. Each bar says the name of its query and its value to whoever points at it.
+pub fn differences(sorted: &[(String, f64)], measure: &str) -> Result<String, PlotError> {
+    let most = sorted.iter().map(|bar| bar.1).fold(1e-3_f64, f64::max) * 1.06;
+    let least = sorted.iter().map(|bar| bar.1).fold(-1e-3_f64, f64::min) * 1.06;
     let n = sorted.len() as f64;
     let axis = Axis {
         name: "queries, from the most gained to the most lost",
         labels: vec![(0.0, "1".into()), (n, sorted.len().to_string())],
     };
-    draw(WHOLE, |area| {
+    let svg = draw(WHOLE, |area| {
         let mut chart = ChartBuilder::on(area)
             .margin(12)
             .x_label_area_size(42)
@@ -104,7 +104,7 @@ pub fn differences(sorted: &[f64], measure: &str) -> Result<String, PlotError> {
             .map_err(reason)?;
         frame(area, &mut chart, &axis, &format!("difference in {measure}"))?;
         let gap = if sorted.len() > 150 { 0.0 } else { 0.12 };
-        let bars = sorted.iter().enumerate().map(|(place, &difference)| {
+        let bars = sorted.iter().enumerate().map(|(place, &(_, difference))| {
             let colour = if difference >= 0.0 { GAIN } else { LOSS };
             let place = place as f64;
             Rectangle::new([(place + gap, 0.0), (place + 1.0 - gap, difference)], colour.filled())
@@ -112,7 +112,34 @@ pub fn differences(sorted: &[f64], measure: &str) -> Result<String, PlotError> {
         chart.draw_series(bars).map_err(reason)?;
         chart.draw_series(LineSeries::new([(0.0, 0.0), (n, 0.0)], TEXT.stroke_width(1))).map_err(reason)?;
         Ok(())
-    })
+    })?;
+    named(&svg, sorted)
+}
+
+/// Puts names and values into bars, which are the rectangles in the colours of gains and losses, in the order in which they
+/// were drawn: an element each, on a line of its own.
+fn named(svg: &str, bars: &[(String, f64)]) -> Result<String, PlotError> {
+    let mut left = bars.iter();
+    let mut named = String::with_capacity(svg.len() + bars.len() * 40);
+    let mismatch = || PlotError(format!("{} differences have another number of bars", bars.len()));
+    for line in svg.split_inclusive('\n') {
+        let is_bar = line.starts_with("<rect ")
+            && (line.contains("fill=\"var(--gain)\"") || line.contains("fill=\"var(--loss)\""));
+        match line.trim_end().strip_suffix("/>").filter(|_| is_bar) {
+            Some(open) => {
+                let (query, value) = left.next().ok_or_else(mismatch)?;
+                // Nothing but a zero is shown with a sign that it does not have.
+                let value = if value.abs() < 0.005 { 0.0 } else { *value };
+                named.push_str(&format!("{open}><title>{} {value:+.2}</title></rect>\n", escaped(query)));
+            }
+            None => named.push_str(line),
+        }
+    }
+    if left.next().is_some() { Err(mismatch()) } else { Ok(named) }
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 type Area<'b> = DrawingArea<SVGBackend<'b>, Shift>;

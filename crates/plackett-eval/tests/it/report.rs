@@ -141,6 +141,32 @@ fn tables_are_sorted_by_the_keyboard_too() {
 }
 
 #[test]
+fn bars_say_their_query_and_value_and_the_page_where_it_comes_from() {
+    let (qrels, runs) = collection();
+    let found = evaluations(&qrels, &runs[..2]);
+    let comparison = compare(&found[0], &found[1..], &CompareOptions::default()).unwrap();
+    let report = Report::new("bars", &qrels).comparison(&comparison);
+    let report = report.run(&runs[0], &found[0]).run(&runs[1], &found[1]);
+    let html = report.provenance(vec![("command".into(), "plackett compare <a>".into())]).html().unwrap();
+    let compared = &comparison.compared[0];
+    assert_eq!(html.matches("</title></rect>").count(), 60, "a bar for each query");
+    let mut seen = 0;
+    for (query, value) in compared.queries.iter().zip(&compared.differences) {
+        if value.abs() > 0.005 {
+            assert!(html.contains(&format!("<title>{query} {value:+.2}</title></rect>")), "{query} {value}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 30 && !html.contains("-0.00</title>"), "{seen}");
+    assert!(html.contains("Where this comes from") && html.contains("plackett compare &#60;a&#62;"));
+    // Numbers come before the rules by which they were measured.
+    let (means, rules) = (html.find("</tbody>").unwrap(), html.find("class=\"chips\"").unwrap());
+    assert!(means < rules);
+    let plain = Report::new("plain", &qrels).run(&runs[0], &found[0]).html().unwrap();
+    assert!(!plain.contains("Where this comes from"));
+}
+
+#[test]
 fn one_run_alone_makes_a_page() {
     let (qrels, runs) = collection();
     let found = evaluations(&qrels, &runs[..1]);

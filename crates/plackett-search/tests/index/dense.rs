@@ -100,7 +100,7 @@ fn a_search_that_is_not_possible_says_why() {
 #[cfg(feature = "usearch")]
 mod approximate {
     use super::*;
-    use plackett_search::DenseUsed;
+    use plackett_search::{DenseUsed, Filter};
     use std::collections::HashSet;
     use std::path::PathBuf;
 
@@ -217,6 +217,75 @@ mod approximate {
         // All of them, and more than there are.
         let all = index.search_dense(&query, 9100, &by(DenseMethod::Hnsw)).unwrap();
         assert_eq!(all.documents, index.search_vector(&query, 9100).unwrap());
+    }
+
+    /// Puts documents that have a part of a hundred, and deletes others, in one commit.
+    fn change(index: &mut Index, deleted: impl Iterator<Item = usize>, ids: std::ops::Range<usize>) {
+        let mut writer = index.writer(Some(&Clusters)).unwrap();
+        writer.graph_from(1000);
+        deleted.for_each(|id| assert!(writer.delete(&format!("d{id}")).unwrap()));
+        for id in ids {
+            let metadata = serde_json::json!({"part": id % 100}).as_object().unwrap().clone();
+            let document = Document::new(format!("d{id}"), text(id, 7));
+            writer.put(Document { metadata, ..document }).unwrap();
+        }
+        writer.finish().unwrap();
+    }
+
+    fn part(id: &str) -> usize {
+        id.trim_start_matches('d').parse::<usize>().unwrap() % 100
+    }
+
+    /// As many as pass come back, none that does not, with the scores of the exact scan, and nearly all of the nearest.
+    fn check_filtered(index: &Index) {
+        let filters: [(&str, fn(usize) -> bool); 3] = [
+            ("part = 7", |part| part == 7),
+            ("part < 10", |part| part < 10),
+            ("part < 90", |part| part < 90),
+        ];
+        for (text, lets) in filters {
+            let selection = index.select(Some(&text.parse::<Filter>().unwrap())).unwrap();
+            let passing = index.ids().filter(|id| lets(part(id))).count();
+            assert_eq!(selection.len(), passing, "{text}");
+            let (mut hits, mut all) = (0, 0);
+            for query in queries(60) {
+                let mut nearest = index.search_vector(&query, index.len()).unwrap();
+                nearest.retain(|(id, _)| lets(part(id)));
+                for k in [10, 50] {
+                    let found = selection.search_dense(&query, k, &by(DenseMethod::Hnsw)).unwrap();
+                    let documents = &found.documents;
+                    assert_eq!(documents.len(), k.min(passing), "{text} {k}");
+                    assert!(documents.iter().all(|one| nearest.contains(one)), "{text} {k}: {documents:?}");
+                    let best = &nearest[..k.min(passing)];
+                    all += best.len();
+                    hits += documents.iter().filter(|one| best.contains(one)).count();
+                    if text == "part < 90" {
+                        assert_eq!(found.used, DenseUsed::Hnsw { ef: 128 }, "the graph was not seen");
+                    }
+                }
+            }
+            assert!(hits * 100 >= all * 95, "{text}: {hits} of {all}");
+        }
+    }
+
+    #[test]
+    fn a_filter_lets_as_many_through_the_graph_as_there_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("index");
+        let mut index = create(&path, VectorFormat::F32);
+        change(&mut index, std::iter::empty(), 0..3000);
+        assert_eq!(index.stats().graph_vectors, 3000);
+        check_filtered(&index);
+        // Of each filter some are deleted, some replaced, and some are in commits that the graph does not link.
+        change(&mut index, (0..1000).filter(|id| id % 3 == 0), 2950..3020);
+        change(&mut index, std::iter::empty(), 3020..3080);
+        let stats = index.stats();
+        assert!(
+            stats.graph_vectors < stats.stored_vectors && stats.stored_vectors > index.len(),
+            "{stats:?}"
+        );
+        check_filtered(&index);
+        check_filtered(&Index::open(&path).unwrap());
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! What filters let through is what a look at every document finds, in every kind of search.
 
-use plackett_core::Document;
+use plackett_core::fusion::{Method, fuse};
+use plackett_core::{Document, Ranking, Trace};
+use plackett_search::chunk::document_of;
 use plackett_search::{
-    Bm25, DenseSearch, Embedded, Embedder, FieldType, Filter, Index, IndexSettings, ModelIdentity, Rm3,
-    SearchError,
+    Bm25, Chunking, DenseSearch, Embedded, Embedder, FieldType, Filter, Index, IndexSettings, ModelIdentity,
+    Rm3, SearchError, Selection,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -50,9 +52,9 @@ impl Embedder for Hashes {
     }
 }
 
-fn create(path: &Path) -> Index {
+fn create(path: &Path, chunking: Option<Chunking>) -> Index {
     let model = Some(ModelIdentity { name: "hashes".into(), dim: DIM, fingerprint: None });
-    Index::create(path, &IndexSettings { model, ..IndexSettings::default() }).unwrap()
+    Index::create(path, &IndexSettings { model, chunking, ..IndexSettings::default() }).unwrap()
 }
 
 /// Fields of several types, of which documents have some, and one in which they disagree.
@@ -239,9 +241,9 @@ fn ordered(sign: &str, less: bool, greater: bool) -> bool {
 }
 
 /// Documents in several segments, some of them deleted again, and what is left.
-fn collection(path: &Path, seed: u64) -> (Index, Vec<(String, Value)>) {
+fn collection(path: &Path, seed: u64, chunking: Option<Chunking>) -> (Index, Vec<(String, Value)>) {
     let mut random = Random(seed);
-    let mut index = create(path);
+    let mut index = create(path, chunking);
     let mut writer = index.writer(Some(&Hashes)).unwrap();
     let mut kept = Vec::new();
     for number in 0..150 + random.below(150) {
@@ -265,57 +267,89 @@ fn brute_force(all: &[(String, f64)], lets: &dyn Fn(&str) -> bool, k: usize) -> 
     all.iter().filter(|(id, _)| lets(id)).take(k).cloned().collect()
 }
 
-/// A thousand filters, each with a query, over ten collections.
+/// What two first stages find, joined.
+fn joined(words: Vec<(String, f64)>, vectors: Vec<(String, f64)>) -> Vec<(String, f64)> {
+    let [words, vectors] = [words, vectors].map(|found| Ranking::from_scores("q", found, Trace::default()));
+    let fused = fuse("q", &[words, vectors], Method::RRF, &[]).unwrap();
+    fused.entries.into_iter().map(|entry| (entry.id, entry.score)).collect()
+}
+
+/// Searches in every way among what a filter lets through, and compares with all that is found without it.
+fn compare(index: &Index, selection: &Selection<'_>, lets: &dyn Fn(&str) -> bool, random: &mut Random) {
+    let (bm25, all) = (Bm25::default(), index.passages());
+    let query: Vec<String> = (0..1 + random.below(5)).map(|_| random.word()).collect();
+    let (query, k) = (query.join(" "), 1 + random.below(20) as usize);
+    let vector = vector(&query);
+    let words = index.search_bm25(&query, &bm25, all).unwrap();
+    assert_eq!(selection.search_bm25(&query, &bm25, k).unwrap(), brute_force(&words, lets, k), "{query} {k}");
+    let near = index.search_vector(&vector, all).unwrap();
+    let nearest = |k| selection.search_dense(&vector, k, &DenseSearch::default()).unwrap().documents;
+    assert_eq!(nearest(k), brute_force(&near, lets, k), "{query} {k}");
+    let terms = selection.expand(&query, &bm25, &Rm3::default()).unwrap();
+    let found = selection.search_terms(&terms, &bm25, k).unwrap();
+    let expanded = index.search_terms(&terms, &bm25, all).unwrap();
+    assert_eq!(found, brute_force(&expanded, lets, k), "{query} {k}");
+    // What is fused are the best of each stage among those that pass, and not those of the best that pass.
+    let fused = joined(selection.search_bm25(&query, &bm25, k).unwrap(), nearest(k));
+    assert_eq!(fused, joined(brute_force(&words, lets, k), brute_force(&near, lets, k)), "{query} {k}");
+    assert!(fused.iter().all(|(id, _)| lets(id)), "{query} {k}");
+}
+
+/// Draws a filter and tries it; false for one that is rightly refused, as it asks for what no document has.
+fn tries_one(index: &Index, documents: &[(String, Value)], random: &mut Random) -> bool {
+    let by_id: BTreeMap<&str, &Value> = documents.iter().map(|(id, v)| (id.as_str(), v)).collect();
+    let wanted = asked(random, 3);
+    let text = wanted.text();
+    let filter: Filter = text.parse().unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(filter.to_string().parse::<Filter>().as_ref(), Ok(&filter));
+    let selection = match index.select(Some(&filter)) {
+        Ok(selection) => selection,
+        Err(SearchError::Filter(said)) => {
+            assert!(wanted.is_unlike(documents), "{text}: {said}");
+            return false;
+        }
+        Err(error) => panic!("{text}: {error}"),
+    };
+    let mut ids: Vec<&str> = selection.ids().collect();
+    ids.sort_unstable();
+    let mut expected: Vec<&str> = by_id.keys().copied().filter(|id| wanted.lets(by_id[*id])).collect();
+    expected.sort_unstable();
+    assert_eq!((ids, selection.len()), (expected.clone(), expected.len()), "{text}");
+    // Passages pass with their documents.
+    let document =
+        |id: &str| if index.has_passages() { document_of(id).unwrap().to_string() } else { id.into() };
+    println!("{text}");
+    compare(index, &selection, &|id| wanted.lets(by_id[document(id).as_str()]), random);
+    true
+}
+
+/// A thousand filters, each with a query, over ten collections, of which one is cut into passages.
 #[test]
 fn a_filtered_search_is_a_look_at_every_document() {
-    let (bm25, mut tried, mut refused) = (Bm25::default(), 0, 0);
+    let mut tried = 0;
     for seed in 0..10 {
         let folder = tempfile::tempdir().unwrap();
-        let (index, documents) = collection(&folder.path().join("i"), seed);
-        let by_id: BTreeMap<&str, &Value> = documents.iter().map(|(id, v)| (id.as_str(), v)).collect();
+        let chunking = (seed == 9).then(|| "4/1".parse().unwrap());
+        let (index, documents) = collection(&folder.path().join("i"), seed, chunking);
+        assert_eq!(index.passages() > index.len(), seed == 9);
         let mut random = Random(1000 + seed);
-        for _ in 0..100 {
-            let wanted = asked(&mut random, 3);
-            let text = wanted.text();
-            let filter: Filter = text.parse().unwrap_or_else(|error| panic!("{error}"));
-            assert_eq!(filter.to_string().parse::<Filter>().as_ref(), Ok(&filter));
-            let selection = match index.select(Some(&filter)) {
-                Ok(selection) => selection,
-                Err(SearchError::Filter(said)) => {
-                    assert!(wanted.is_unlike(&documents), "{text}: {said}");
-                    refused += 1;
-                    continue;
-                }
-                Err(error) => panic!("{text}: {error}"),
-            };
-            tried += 1;
-            let lets = |id: &str| wanted.lets(by_id[id]);
-            let mut ids: Vec<&str> = selection.ids().collect();
-            ids.sort_unstable();
-            let mut expected: Vec<&str> = by_id.keys().copied().filter(|id| lets(id)).collect();
-            expected.sort_unstable();
-            assert_eq!((ids, selection.len()), (expected.clone(), expected.len()), "{text}");
-            let query: Vec<String> = (0..1 + random.below(5)).map(|_| random.word()).collect();
-            let (query, k) = (query.join(" "), 1 + random.below(20) as usize);
-            let found = selection.search_bm25(&query, &bm25, k).unwrap();
-            let all = index.search_bm25(&query, &bm25, documents.len()).unwrap();
-            assert_eq!(found, brute_force(&all, &lets, k), "{text} {query} {k}");
-            let found = selection.search_dense(&vector(&query), k, &DenseSearch::default()).unwrap();
-            let all = index.search_vector(&vector(&query), documents.len()).unwrap();
-            assert_eq!(found.documents, brute_force(&all, &lets, k), "{text} {query} {k}");
-            let terms = selection.expand(&query, &bm25, &Rm3::default()).unwrap();
-            let found = selection.search_terms(&terms, &bm25, k).unwrap();
-            let all = index.search_terms(&terms, &bm25, documents.len()).unwrap();
-            assert_eq!(found, brute_force(&all, &lets, k), "{text} {query} {k}");
+        let (mut here, mut refused) = (0, 0);
+        while here < 100 {
+            match tries_one(&index, &documents, &mut random) {
+                true => here += 1,
+                false => refused += 1,
+            }
+            assert!(refused < 100, "{refused} filters were refused, {here} not");
         }
+        tried += here;
     }
-    assert!(tried > 900, "{refused} of {} filters were refused", tried + refused);
+    assert_eq!(tried, 1000);
 }
 
 #[test]
 fn facets_count_what_every_document_has() {
     let folder = tempfile::tempdir().unwrap();
-    let (index, documents) = collection(&folder.path().join("i"), 77);
+    let (index, documents) = collection(&folder.path().join("i"), 77, None);
     let filter: Filter = "year >= 2018 and not draft = true".parse().unwrap();
     let selection = index.select(Some(&filter)).unwrap();
     let lets = |fields: &Value| {
@@ -346,7 +380,7 @@ fn facets_count_what_every_document_has() {
 #[test]
 fn fields_and_their_types_are_found() {
     let folder = tempfile::tempdir().unwrap();
-    let mut index = create(&folder.path().join("i"));
+    let mut index = create(&folder.path().join("i"), None);
     let mut writer = index.writer(Some(&Hashes)).unwrap();
     let rows = [
         json!({"year": 2020, "tags": ["a"], "on": "2024-01-01", "cell": "7", "body": "x".repeat(600), "odd": 1}),

@@ -79,6 +79,81 @@ fn a_place_that_is_taken_meanwhile_is_left_alone() {
 }
 
 #[test]
+fn an_index_is_written_over_when_the_new_one_is_whole_and_not_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("i");
+    filled(&mut Index::create(&place, &IndexSettings::default()).unwrap(), 10);
+    let length = || Index::open(&place).unwrap().len();
+    let begin = || NewIndex::begin_over(&place, &IndexSettings::default()).unwrap();
+    let mut new = begin();
+    filled(new.index_mut(), 3);
+    assert!(new.replaces());
+    assert_eq!(length(), 10);
+    // What is added to the old one meanwhile would be lost.
+    let error = Index::open(&place).unwrap().writer(None).map(|_| ()).unwrap_err();
+    assert!(matches!(error, SearchError::Locked { .. }), "{error}");
+    drop(new);
+    assert_eq!((length(), entries(folder.path())), (10, vec!["i".to_string()]));
+    // A reader keeps what it has opened.
+    let old = Index::open(&place).unwrap();
+    let mut new = begin();
+    filled(new.index_mut(), 4);
+    assert_eq!(new.finish().unwrap().len(), 4);
+    assert_eq!(old.search_bm25("words", &Bm25::default(), 100).unwrap().len(), 10);
+    assert_eq!((length(), entries(folder.path())), (4, vec!["i".to_string()]));
+    assert_eq!(entries(&place), ["plackett-index.json", "text", "vectors"]);
+    Index::open(&place).unwrap().verify().unwrap();
+    // Where there is nothing it is made as ever.
+    for name in ["none", "empty"] {
+        let place = folder.path().join(name);
+        if name == "empty" {
+            std::fs::create_dir(&place).unwrap();
+        }
+        let new = NewIndex::begin_over(&place, &IndexSettings::default()).unwrap();
+        assert!(!new.replaces());
+        assert_eq!(new.finish().unwrap().len(), 0);
+    }
+}
+
+#[test]
+fn what_an_interruption_leaves_of_an_index_that_was_written_over_is_removed_by_the_next_build() {
+    let folder = tempfile::tempdir().unwrap();
+    let (place, beside) = (folder.path().join("i"), folder.path().join("i.unfinished"));
+    filled(&mut Index::create(&place, &IndexSettings::default()).unwrap(), 10);
+    filled(&mut Index::create(&beside, &IndexSettings::default()).unwrap(), 5);
+    // Both have marks between the exchange of their names and the end.
+    for path in [&place, &beside] {
+        std::fs::write(path.join("plackett-unfinished"), "whole\n").unwrap();
+    }
+    assert_eq!(Index::open(&place).unwrap().len(), 10);
+    let new = NewIndex::begin_over(&place, &IndexSettings::default()).unwrap();
+    assert!(new.removed() > 0);
+    assert_eq!(new.finish().unwrap().len(), 0);
+    assert_eq!(entries(folder.path()), ["i"]);
+}
+
+#[test]
+fn only_an_index_is_written_over_and_nothing_that_is_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("notes");
+    std::fs::create_dir(&place).unwrap();
+    std::fs::write(place.join("a.txt"), "mine").unwrap();
+    let refused = |place: &Path| {
+        NewIndex::begin_over(place, &IndexSettings::default()).map(|_| ()).unwrap_err().to_string()
+    };
+    assert!(refused(&place).contains("the folder is no index"), "{}", refused(&place));
+    std::fs::write(place.join("plackett-index.json"), "{\"kind\": \"other\"}").unwrap();
+    assert!(refused(&place).contains("the folder is no index"), "{}", refused(&place));
+    assert_eq!(entries(&place), ["a.txt", "plackett-index.json"]);
+    let index = folder.path().join("i");
+    filled(&mut Index::create(&index, &IndexSettings::default()).unwrap(), 2);
+    std::fs::write(index.join("notes.md"), "mine").unwrap();
+    assert!(refused(&index).contains("`notes.md` is in the folder"), "{}", refused(&index));
+    assert_eq!(Index::open(&index).unwrap().len(), 2);
+    assert_eq!(entries(folder.path()), ["i", "notes"]);
+}
+
+#[test]
 fn a_change_that_is_given_up_changes_nothing_and_its_leftovers_are_counted() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("i");

@@ -4,7 +4,7 @@ use super::measuring::{Evaluated, MeasureArguments, evaluate_files};
 use super::number::{FlagParser, real};
 use super::paths::Paths;
 use super::printing::TableArguments;
-use super::report_file::ReportArguments;
+use super::report_file::{Inputs, ReportArguments};
 use super::{Global, Outcome, Output, terminal};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -98,14 +98,8 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     if skips {
         say_compared(&comparison, output);
     }
-    arguments.report.write(
-        &arguments.qrels,
-        &found,
-        Some(&comparison),
-        arguments.table.digits(),
-        global,
-        output,
-    )?;
+    let inputs = Inputs { qrels: &arguments.qrels, runs: &paths, measuring: &arguments.measuring };
+    arguments.report.write(&inputs, &found, Some(&comparison), arguments.table.digits(), global, output)?;
     let agreements = agreements(&found);
     say_left_out(&found, output);
     if output.json || arguments.table.is_marked_up() {

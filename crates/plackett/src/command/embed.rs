@@ -26,11 +26,12 @@ const NAMED: usize = 20;
 #[command(after_help = "Examples:\n  plackett embed \"a text\" \"another\" --json\n  \
                         plackett embed --input passages.txt --model all-MiniLM-L6-v2 > vectors.txt\n  \
                         cat passages.txt | plackett embed --input - --json\n  \
-                        plackett embed --input passages.txt --output vectors.npy\n  \
+                        plackett embed --input passages.txt --output vectors.npy    (or vectors.parquet)\n  \
                         plackett embed \"a text\" --model remote:http://127.0.0.1:8080/embed\n\n\
                         Without --json each text becomes one line of numbers with blanks between them.\nTexts that \
                         are longer than the model reads are cut, and named: in `truncated`, and on standard error.\n\
-                        A text without a token has no vector: its line is empty, and null in JSON; its row in a .npy file has zeros.")]
+                        A text without a token has no vector: its line is empty, and null in JSON; its row has zeros in a .npy file, \
+                        and none in a table.")]
 pub struct Arguments {
     /// The texts
     #[arg(required_unless_present = "input")]
@@ -38,7 +39,8 @@ pub struct Arguments {
     /// Read texts from a file, one a line (`-`: standard input)
     #[arg(long, short, value_name = "FILE", conflicts_with = "texts")]
     input: Option<PathBuf>,
-    /// Write the vectors to a .npy file, a row for each text (`plackett index --vectors-from` reads it)
+    /// Write the vectors to a .npy file, a row for each text, or to a .parquet table, where each has its number as `_id`
+    /// (`plackett index --vectors-from` reads both)
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Model: a directory, a name, an id or remote:URL (see `plackett model list`; default: the one that comes with the

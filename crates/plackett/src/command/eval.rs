@@ -3,7 +3,7 @@
 use super::measuring::{Evaluated, MeasureArguments, evaluate_files};
 use super::paths::Paths;
 use super::printing::TableArguments;
-use super::report_file::ReportArguments;
+use super::report_file::{Inputs, ReportArguments};
 use super::trec_lines::TrecLines;
 use super::{Global, Outcome, Output, terminal};
 use anyhow::{anyhow, bail};
@@ -103,7 +103,8 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     arguments.report.paths(files.reads("--zscores", &arguments.zscores)).check(output)?;
     let (measuring, trec) = (&arguments.measuring, arguments.trec);
     let mut found = evaluate_files(qrels, &arguments.runs, measuring, keep, trec, global, output)?;
-    arguments.report.write(qrels, &found, None, arguments.table.digits(), global, output)?;
+    let inputs = Inputs { qrels, runs: &arguments.runs, measuring };
+    arguments.report.write(&inputs, &found, None, arguments.table.digits(), global, output)?;
     arguments.check_texts(&found)?;
     arguments.standardise(&mut found, output)?;
     if output.json || arguments.trec || arguments.table.is_marked_up() {

@@ -22,7 +22,9 @@ use plackett::sync::CollectionSync;
 use plackett_core::Document;
 use plackett_core::formats::{DocumentOptions, Documents, FieldUse, Remarks};
 use plackett_search::chunk::ChunkingError;
-use plackett_search::{Chunking, FieldType, Index, IndexSettings, MANIFEST, NewIndex, VectorFormat};
+use plackett_search::{
+    Chunking, FieldType, Index, IndexSettings, MANIFEST, NewIndex, SearchError, VectorFormat,
+};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -31,6 +33,7 @@ use std::time::Instant;
 #[command(
     after_help = "Examples:\n  plackett index corpus.jsonl -o my.index\n  plackett index beir/scifact -o scifact.index\n  \
                   plackett index more.csv -o my.index --append        (adds; replaces documents with the same id)\n  \
+                  plackett index corpus.jsonl -o my.index --overwrite  (makes it anew; the old one stays until then)\n  \
                   plackett index corpus.jsonl -o my.index --vectors-from vectors.npy --model all-MiniLM-L6-v2\n  \
                   plackett index notes -o notes.index --sync          (makes the index, then keeps it in step with the folder)\n  \
                   plackett index -o my.index --delete d17,d18\n  \
@@ -58,6 +61,9 @@ pub struct Arguments {
     /// where there is none
     #[arg(long, requires = "collection", conflicts_with_all = ["append", "delete"])]
     sync: bool,
+    /// Make the index anew where there is one: the old one stays until the new one is whole
+    #[arg(long, requires = "collection", conflicts_with_all = ["append", "sync", "delete"])]
+    overwrite: bool,
     /// Ids to remove from an existing index, separated by commas, or @FILE with one a line
     #[arg(long, value_name = "IDS")]
     delete: Option<String>,
@@ -169,7 +175,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let documents = arguments.open_documents(reading, output)?;
     let mut target = match index {
         Some(index) => Target::Old(index),
-        None => Target::New(NewIndex::begin(path, &arguments.settings(embedder.as_ref()))?),
+        None => Target::New(arguments.begin(&arguments.settings(embedder.as_ref()))?),
     };
     let change = Change { arguments, sync: sync.as_ref(), deleted: &deleted, bar: &bar, output };
     let result = change.run(documents, embedder.as_ref(), own, &mut target);
@@ -284,6 +290,14 @@ impl Arguments {
         }
         let collection = self.collection.as_deref();
         Ok(collection.map(|path| self.documents.read(path, reading)).transpose()?)
+    }
+
+    /// The folder of a new index.
+    fn begin(&self, settings: &IndexSettings) -> Result<NewIndex, SearchError> {
+        match self.overwrite {
+            true => NewIndex::begin_over(&self.output, settings),
+            false => NewIndex::begin(&self.output, settings),
+        }
     }
 
     fn settings(&self, embedder: Option<&DocumentEmbedder<'_>>) -> IndexSettings {

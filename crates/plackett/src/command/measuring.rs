@@ -6,8 +6,8 @@ use super::{Global, Output};
 use anyhow::{Context, bail};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use plackett_core::formats::Remarks;
 use plackett_core::formats::trec::Comments;
+use plackett_core::formats::{BeirFolder, Remarks};
 use plackett_core::{Qrels, Run};
 use plackett_eval::measure::{Value, asks_for_run_id, parse_list, parse_trec_list};
 use plackett_eval::{
@@ -184,6 +184,13 @@ impl MeasureArguments {
     /// The seed of everything that is drawn.
     pub fn seed(&self) -> u64 {
         self.seed.unwrap_or(IntervalOptions::default().seed)
+    }
+
+    /// The file of the judgments, which in a BEIR folder is that of the split.
+    pub fn judgments_file(&self, qrels: &Path) -> PathBuf {
+        let split = self.split.as_deref().unwrap_or("test");
+        let file = qrels.is_dir().then(|| BeirFolder::at(qrels).qrels_file(split).ok()).flatten();
+        file.unwrap_or_else(|| qrels.to_path_buf())
     }
 
     /// The rules that were asked for.

@@ -32,6 +32,7 @@ mod output;
 mod output_folder;
 mod paths;
 mod printing;
+mod provenance;
 mod quickstart;
 mod recipe;
 mod recommend;
@@ -53,6 +54,7 @@ mod training_file;
 mod training_folder;
 mod training_page;
 mod trec_lines;
+mod within;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};

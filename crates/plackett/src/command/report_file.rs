@@ -2,9 +2,10 @@
 
 use super::documents::DocumentArguments;
 use super::eval_files::{document_texts, query_texts};
-use super::measuring::Evaluated;
+use super::measuring::{Evaluated, MeasureArguments};
 use super::open::listed;
 use super::paths::Paths;
+use super::provenance::{self, Provenance};
 use super::{Global, Output};
 use clap::Args;
 use plackett_core::formats::{BeirFolder, DocumentOptions, Remarks};
@@ -31,6 +32,27 @@ pub struct ReportArguments {
     title: Option<String>,
     #[command(flatten, next_help_heading = "Report")]
     kept: DocumentArguments,
+}
+
+/// What was evaluated.
+pub struct Inputs<'a> {
+    /// Judgments: a file or a BEIR folder.
+    pub qrels: &'a Path,
+    /// Runs, in the order of the command line.
+    pub runs: &'a [PathBuf],
+    /// How they were measured.
+    pub measuring: &'a MeasureArguments,
+}
+
+impl Inputs<'_> {
+    /// When, by which command, with which seed and of which files.
+    fn provenance(&self) -> Provenance {
+        let mut rows = provenance::of_command();
+        rows.push(("seed".into(), self.measuring.seed().to_string()));
+        rows.push(provenance::of_file("judgments", &self.measuring.judgments_file(self.qrels)));
+        rows.extend(self.runs.iter().map(|run| provenance::of_file("run", run)));
+        rows
+    }
 }
 
 impl ReportArguments {
@@ -76,7 +98,7 @@ impl ReportArguments {
     /// Writes the report where one was asked for.
     pub fn write(
         &self,
-        qrels: &Path,
+        inputs: &Inputs<'_>,
         found: &Evaluated,
         comparison: Option<&Comparison>,
         digits: usize,
@@ -84,6 +106,7 @@ impl ReportArguments {
         output: &Output,
     ) -> anyhow::Result<()> {
         let Some(path) = &self.report else { return Ok(()) };
+        let qrels = inputs.qrels;
         let beside = BeirFolder::at(qrels);
         let remarks = Remarks::default();
         let queries = match self.queries.clone().or_else(|| beside.queries_file().ok()) {
@@ -102,8 +125,10 @@ impl ReportArguments {
             None => HashMap::new(),
         };
         let title = self.title.clone().unwrap_or_else(|| format!("Evaluation on {}", qrels.display()));
-        let report =
-            report(&title, found, comparison).digits(digits).query_texts(|id| queries.get(id).cloned());
+        let report = report(&title, found, comparison)
+            .digits(digits)
+            .provenance(inputs.provenance())
+            .query_texts(|id| queries.get(id).cloned());
         let corpus = self.documents.clone().or_else(|| beside.corpus_file().ok());
         match corpus.filter(|_| comparison.is_some()) {
             None => report.write(path)?,

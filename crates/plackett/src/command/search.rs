@@ -11,35 +11,53 @@ use super::results::{Writer, explain, to_json};
 use super::shown::{self, Part};
 use super::snippet;
 use super::terminal::{self, plain};
+use super::within::Within;
 use super::{Failure, Global, Outcome, Output};
 use crate::command::open::{LongTextArguments, open_index, read_lines, read_queries_with, remark_on_version};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use console::style;
+use indicatif::ProgressBar;
 use plackett::Pipeline;
-use plackett::pipeline::{DEFAULT_DEPTH, Grouping, GroupingError, ModelOptions, Models, QueryError};
+use plackett::pipeline::{
+    DEFAULT_DEPTH, FEEDBACK, FEEDBACK_OPTIONS, FIRST_STAGES, FUSIONS, Grouping, GroupingError, ModelOptions, Models, QueryError,
+};
+use plackett_core::declaration::OptionSpec;
 use plackett_core::{Document, Query, Ranked, Ranking};
+use plackett_rank::Settings;
 use plackett_search::{Facets, Filter, Index};
 use remarks::Remarks;
 use serde_json::json;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
+/// What stands below the flags of `--help`, before what each stage takes.
+const EXAMPLES: &str = "Examples:\n  plackett search papers.index \"linear time reranking\"\n  \
+    plackett search papers.index --pipeline 'rrf(bm25,dense):100 >> late-interaction' \"vague words\"\n  \
+    plackett search papers.index --pipeline 'bm25(weights=title:2/text:1, k1=1.2)' \"title words\"\n  \
+    plackett search papers.index --queries queries.jsonl -k 1000 --format trec > run.trec\n  \
+    plackett search papers.index --filter 'year >= 2020 and venue in (\"SIGIR\", \"ECIR\")' --facets venue \"words\"\n  \
+    plackett search books.index --group passage \"words\"   (an index of `index --chunk`)\n  \
+    plackett search papers.index            (asks for queries, one after another)\n\n\
+    A pipeline is a first stage, or a fusion of several such as rrf(bm25,dense), and any number of rerankers\n\
+    (`plackett method list`), joined by `>>`. `:100` says how many documents a stage passes on.\n\
+    docs/first-stages.md says what the options of first stages and fusions do, docs/filters.md what a filter can ask for:";
+
+/// The examples, and what first stages and fusions take.
+fn after_help() -> String {
+    let line = |name: &str, options: &[OptionSpec]| {
+        let options: Vec<&str> = options.iter().map(|option| option.name).collect();
+        format!("\n  {name} takes {}", options.join(", "))
+    };
+    let stages = FIRST_STAGES.iter().map(|spec| line(spec.name, spec.options));
+    let fusions = FUSIONS.iter().map(|spec| line(spec.name, spec.options));
+    let feedback = line(FEEDBACK, FEEDBACK_OPTIONS);
+    EXAMPLES.to_string() + &stages.chain(fusions).chain([feedback]).collect::<String>()
+}
+
 /// Search an index: one query, a file of queries, or a conversation
 #[derive(Args)]
-#[command(after_help = "Examples:\n  plackett search papers.index \"linear time reranking\"\n  \
-                  plackett search papers.index --pipeline 'rrf(bm25,dense):100 >> late-interaction' \"vague words\"\n  \
-                  plackett search papers.index --pipeline 'bm25(weights=title:2/text:1, k1=1.2)' \"title words\"\n  \
-                  plackett search papers.index --queries queries.jsonl -k 1000 --format trec > run.trec\n  \
-                  plackett search papers.index --filter 'year >= 2020 and venue in (\"SIGIR\", \"ECIR\")' --facets venue \"words\"\n  \
-                  plackett search books.index --group passage \"words\"   (an index of `index --chunk`)\n  \
-                  plackett search papers.index            (asks for queries, one after another)\n\n\
-                  A pipeline is a first stage (bm25, dense, or a fusion such as rrf(bm25,dense)) and any number of \
-                  rerankers\n(`plackett method list`), joined by `>>`. `:100` says how many \
-                  documents a stage passes on.\nbm25 takes k1, b, weights (of the searched fields: weights=title:2/text:1; those not \
-                  named weigh 1), lengths, rm3 and filter;\ndense takes search, ef, from and filter; docs/filters.md says what a \
-                  filter can ask for;\ngenerate takes model (a folder of `plackett ids learn`), beams, decoding (beams or \
-                  draws) and seed.")]
+#[command(after_help = after_help())]
 pub struct Arguments {
     /// Index directory, made by `plackett index`
     index: PathBuf,
@@ -130,6 +148,8 @@ struct Session<'a> {
     filter: Option<Filter>,
     /// The values of each field of `--facets` in all documents that may be found.
     facets_of_all: Vec<Facets>,
+    /// How far rerankers are.
+    within: Within,
 }
 
 /// Runs the command.
@@ -240,7 +260,8 @@ impl<'a> Session<'a> {
             Some(expression) => expression.clone(),
             None => Pipeline::default_for(&index).to_string(),
         };
-        let settings = arguments.long_text.settings()?;
+        let within = Within::default();
+        let settings = Settings { progress: Some(within.progress()), ..arguments.long_text.settings()? };
         let filter = arguments.filter.as_deref().map(read_filter).transpose()?;
         let facets_of_all = facets_of_all(&index, filter.as_ref(), arguments.facets.as_deref())?;
         let mut pipeline = Pipeline::resolve(&expression, Some(&index), &models, &settings)?;
@@ -266,7 +287,7 @@ impl<'a> Session<'a> {
         }
         let k = arguments.k.unwrap_or(USUAL_LENGTH);
         let explain = arguments.explain;
-        Ok(Session { arguments, index, models, pipeline, k, explain, filter, facets_of_all })
+        Ok(Session { arguments, index, models, pipeline, k, explain, filter, facets_of_all, within })
     }
 
     /// Tells of a depth in the pipeline that keeps answers shorter than they were asked to be.
@@ -292,7 +313,13 @@ impl<'a> Session<'a> {
     /// Answers a query, and gives the ids of what was shown: of passages where the answer has such.
     fn answer_one(&self, words: &str, format: Format, output: &Output) -> Result<Vec<String>, Failure> {
         let query = Query::new("1", words);
-        let ranking = self.search(std::slice::from_ref(&query)).pop().transpose()?.context("no answer")?;
+        // Where no reranker works the answer is there before a bar could be drawn.
+        let bar = self.pipeline.has_rerankers().then(|| output.progress("reranking", 0));
+        bar.iter().for_each(|bar| self.within.show(bar));
+        let mut answers = self.search(std::slice::from_ref(&query));
+        self.within.hide();
+        bar.iter().for_each(ProgressBar::finish_and_clear);
+        let ranking = answers.pop().transpose()?.context("no answer")?;
         let mut remarks = Remarks::default();
         remarks.take(&ranking);
         let mut writer = self.writer(format, output);
@@ -336,6 +363,7 @@ impl<'a> Session<'a> {
     /// Answers many queries in order, a bounded number at a time.
     fn answer_all(&self, queries: &[Query], format: Format, output: &Output) -> Outcome {
         let bar = output.progress("searching", queries.len() as u64);
+        self.within.show_behind(&bar, "searching");
         let mut writer = self.writer(format, output);
         let mut remarks = Remarks::default();
         let (mut failed, mut outages) = (0usize, 0usize);
@@ -357,6 +385,7 @@ impl<'a> Session<'a> {
             }
             bar.inc(group.len() as u64);
         }
+        self.within.hide();
         bar.finish_and_clear();
         show(&writer.end(), format, output)?;
         remarks.tell(queries.len(), output);
@@ -443,6 +472,7 @@ impl<'a> Session<'a> {
 
     fn resolve(&self, expression: &str) -> anyhow::Result<Pipeline> {
         let settings = self.arguments.long_text.settings()?;
+        let settings = Settings { progress: Some(self.within.progress()), ..settings };
         let mut pipeline = Pipeline::resolve(expression, Some(&self.index), &self.models, &settings)?;
         if let Some(filter) = &self.filter {
             pipeline.filter(filter, &self.index)?;

@@ -1,9 +1,11 @@
 //! `feedback`: the query's vector is moved to what a reranker said, and the index is searched by it once more (Reddy et al.,
 //! FIRST, 2024, relevance feedback). It stands behind a reranker, as in `dense:100 >> first >> feedback:100`.
 
-use super::build::{count, dense, number, only, wrong};
+use super::build::wrong;
 use super::run::{Answers, BoxError, Collection};
+use super::specs::{EF, FILTER, FROM, SEARCH, dense_search};
 use super::{PipelineError, QueryError};
+use plackett_core::declaration::{OptionKind, OptionSpec, OptionValues};
 use plackett_core::permutation::Permutation;
 use plackett_core::pipeline as syntax;
 use plackett_core::{Query, Ranking, Trace};
@@ -44,42 +46,75 @@ pub(super) struct Moved {
     pub facts: Vec<(String, String)>,
 }
 
-/// Reads the stage's options. The filter was read already.
+/// What it does, in one sentence without a full stop.
+pub const SUMMARY: &str =
+    "moves the query's vector to what the reranker before it said, and finds documents by the moved vector";
+
+/// What can be chosen.
+pub const OPTIONS: &[OptionSpec] = &[
+    OptionSpec {
+        name: "target",
+        kind: OptionKind::Choice(&["scores", "order", "both"]),
+        default: None,
+        help: "what the vector is drawn to; without it all that the reranker gives",
+    },
+    OptionSpec {
+        name: "score-steps",
+        kind: OptionKind::Integer(1, i64::MAX),
+        default: Some("100"),
+        help: "steps to the scores",
+    },
+    OptionSpec {
+        name: "score-rate",
+        kind: OptionKind::Number(0.0, 1.0),
+        default: Some("0.005"),
+        help: "how far a step to the scores goes",
+    },
+    OptionSpec {
+        name: "order-steps",
+        kind: OptionKind::Integer(1, i64::MAX),
+        default: Some("20"),
+        help: "steps to the order",
+    },
+    OptionSpec {
+        name: "order-rate",
+        kind: OptionKind::Number(0.0, 1.0),
+        default: Some("0.001"),
+        help: "how far a step to the order goes",
+    },
+    SEARCH,
+    EF,
+    FROM,
+    FILTER,
+];
+
+/// What was written of the stage. The filter was read already.
 pub(super) fn settings(
     stage: &syntax::Stage,
+    written: &OptionValues,
     filter: Option<Filter>,
 ) -> Result<FeedbackStage, PipelineError> {
-    let own = ["target", "score-steps", "score-rate", "order-steps", "order-rate"];
-    only(stage, &[&own[..], &["search", "ef", "from", "filter"]].concat())?;
-    let target = match stage.option("target") {
-        None => None,
-        Some("scores") => Some(Target::Scores),
-        Some("order") => Some(Target::Order),
-        Some("both") => Some(Target::Both),
-        Some(other) => {
-            let problem = format!("target is `{other}`; use scores, order or both");
-            return Err(wrong(&stage.to_string(), problem));
-        }
-    };
+    let target = written.get_choice("target").map(|choice| match choice {
+        "scores" => Target::Scores,
+        "order" => Target::Order,
+        _ => Target::Both,
+    });
     let unused = match target {
         Some(Target::Scores) => Some("order-"),
         Some(Target::Order) => Some("score-"),
         _ => None,
     };
-    let unused = unused.and_then(|prefix| stage.options.iter().find(|(key, _)| key.starts_with(prefix)));
+    let given = written.given();
+    let unused = unused.and_then(|prefix| given.iter().find(|(key, _)| key.starts_with(prefix)));
     if let Some((key, _)) = unused {
         let problem = format!("`{key}` has no effect with this target; leave it out, or write target=both");
         return Err(wrong(&stage.to_string(), problem));
     }
-    let usual = FeedbackOptions::default();
-    let steps = |key: &str, usual: usize| Ok::<_, PipelineError>(count(stage, key)?.unwrap_or(usual));
-    let rate =
-        |key: &str, usual: f64| Ok::<_, PipelineError>(number(stage, key, 0.0..=1.0)?.unwrap_or(usual));
     let options = FeedbackOptions {
-        scores: (steps("score-steps", usual.scores.0)?, rate("score-rate", usual.scores.1)?),
-        order: (steps("order-steps", usual.order.0)?, rate("order-rate", usual.order.1)?),
+        scores: (written.count("score-steps"), written.number("score-rate")),
+        order: (written.count("order-steps"), written.number("order-rate")),
     };
-    Ok(FeedbackStage { target, options, search: dense(stage)?, filter })
+    Ok(FeedbackStage { target, options, search: dense_search(stage, written)?, filter })
 }
 
 /// Whether a stage, or one of its inputs, leaves documents out by a filter.
@@ -219,6 +254,14 @@ mod tests {
         assert_eq!(fact(&moved, "feedback:ranking-loss"), Some("0.437754, after 1 steps of 0.25 0.324692"));
         assert_eq!(fact(&moved, "feedback:moved"), Some("0.353553"));
         assert_eq!((fact(&moved, "feedback:passages"), fact(&moved, "feedback:scaler")), (Some("2"), None));
+    }
+
+    #[test]
+    fn declared_defaults_are_those_of_the_method() {
+        let parsed: syntax::Pipeline = "dense >> first >> feedback".parse().unwrap();
+        let stage = &parsed.stages[2];
+        let written = super::super::specs::read(FEEDBACK, OPTIONS, stage).unwrap();
+        assert_eq!(settings(stage, &written, None).unwrap().options, FeedbackOptions::default());
     }
 
     #[test]

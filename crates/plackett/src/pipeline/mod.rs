@@ -4,9 +4,9 @@
 //! `rrf(bm25:1000, dense:1000):100 >> late-interaction:20` reads: take the 1000 best of both first stages, fuse them by
 //! reciprocal rank, pass on the 100 best, rerank all of those, pass on the 20 best. A number behind a stage is how many
 //! documents it *passes on*; a reranker reranks everything it gets. A first stage without a number gives
-//! [`DEFAULT_DEPTH`] documents, or more where a longer answer is asked for; a fusion or reranker without one passes on all
-//! it has. The length of the answer is a third number, given when searching. All three are named in every trace
-//! (`depth:…`).
+//! [`DEFAULT_DEPTH`] documents to a fusion or reranker, or more where a longer answer is asked for, and alone as many as
+//! are asked for; a fusion or reranker without one passes on all it has. The length of the answer is a third number, given
+//! when searching. All three are named in every trace (`depth:…`).
 //!
 //! `dense:100 >> first >> feedback:100` searches twice: `feedback` stands behind a reranker, moves the query's vector to what
 //! this said, and finds documents by the moved vector. What stands behind it gets those.
@@ -23,14 +23,14 @@ mod local;
 mod models;
 mod options;
 mod run;
+mod specs;
 #[cfg(test)]
 mod tests;
 
-pub use build::{FIRST_STAGES, FUSIONS};
 pub use collection::wordless;
 pub use description::{PromptHash, StageDescription};
 pub use error::{PipelineError, QueryError};
-pub use feedback::{FEEDBACK, FeedbackStage, Target};
+pub use feedback::{FEEDBACK, FeedbackStage, OPTIONS as FEEDBACK_OPTIONS, SUMMARY as FEEDBACK_SUMMARY, Target};
 pub use fit::{FitError, Fitted, fit};
 pub use generator::Generator;
 pub use grouping::{GROUPINGS, Grouping, GroupingError, GroupingSpec};
@@ -39,6 +39,7 @@ pub use local::is_decoder;
 pub use models::{ModelError, Models};
 pub use options::ModelOptions;
 pub use run::{Answers, BoxError, Chain, Collection, FirstStage, Source, Stage};
+pub use specs::{FIRST_STAGES, FUSIONS, FirstStageSpec, FusionSpec, beginnings};
 
 use collection::IndexCollection;
 use plackett_core::pipeline as syntax;
@@ -50,7 +51,8 @@ use run::cascade;
 use std::fmt;
 use std::sync::Arc;
 
-/// Documents of a first stage that has no depth of its own, unless longer answers are asked for.
+/// Documents that a first stage without a depth of its own gives to a fusion or reranker, unless longer answers are asked
+/// for.
 pub const DEFAULT_DEPTH: usize = 1000;
 
 pub use plackett_rank::REMARK;
@@ -314,7 +316,7 @@ impl Pipeline {
     pub fn queries_at_once(&self, k: usize) -> usize {
         let Some(source) = &self.source else { return 1024 };
         let texts = TEXTS_HELD / run::reranked(source, &self.stages, k).max(1);
-        let entries = ENTRIES_HELD / source.widest(k).max(1);
+        let entries = ENTRIES_HELD / run::widest(source, &self.stages, k).max(1);
         texts.min(entries).clamp(1, 1024)
     }
 

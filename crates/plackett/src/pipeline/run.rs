@@ -118,7 +118,8 @@ pub enum Source {
     Retrieve {
         /// What is asked.
         stage: FirstStage,
-        /// How many are taken; `None` when nothing was written: [`DEFAULT_DEPTH`], or as many as are asked for.
+        /// How many are taken; `None` when nothing was written: as many as are asked for, and where something is behind it
+        /// that chooses among them [`DEFAULT_DEPTH`] at least.
         depth: Option<usize>,
     },
     /// One order from several chains.
@@ -164,9 +165,23 @@ pub struct Chain {
 /// One answer per query.
 pub type Answers = Vec<Result<Ranking, QueryError>>;
 
-/// The depth of a first stage when answers of `length` documents are asked for.
+/// The depth of a first stage, behind which something chooses among what it finds, when answers of `length` documents are
+/// asked for.
 fn depth_for(written: Option<usize>, length: usize) -> usize {
     written.unwrap_or(DEFAULT_DEPTH.max(length))
+}
+
+/// The depth of a first stage whose documents are the answer: a longer search would find the same and throw the rest away.
+/// Not so where docids are written, whose beams are as many as the depth. `None` for other sources.
+fn depth_alone(source: &Source, stages: &[Stage], length: usize) -> Option<usize> {
+    match source {
+        Source::Retrieve { stage: FirstStage::Bm25 { .. } | FirstStage::Dense { .. }, depth }
+            if stages.is_empty() =>
+        {
+            Some(depth.unwrap_or(length.max(1)))
+        }
+        _ => None,
+    }
 }
 
 /// Answers queries by a source and the rerankers behind it: one ranking per query, in order. Every reranker gets all
@@ -178,10 +193,24 @@ pub fn run(
     queries: &[Query],
     length: usize,
 ) -> Answers {
+    match (source, depth_alone(source, stages, length)) {
+        (Source::Retrieve { stage, .. }, Some(depth)) => retrieve(collection, stage, depth, queries),
+        _ => chain(source, stages, collection, queries, length),
+    }
+}
+
+/// As [`run`], for a chain whose documents others choose among.
+fn chain(
+    source: &Source,
+    stages: &[Stage],
+    collection: &dyn Collection,
+    queries: &[Query],
+    length: usize,
+) -> Answers {
     let found = match source {
         Source::Retrieve { stage, depth } => retrieve(collection, stage, depth_for(*depth, length), queries),
         Source::Fuse { name, fuse, inputs, keep } => {
-            let answer = |input: &Chain| run(&input.source, &input.stages, collection, queries, length);
+            let answer = |input: &Chain| chain(&input.source, &input.stages, collection, queries, length);
             join(name, fuse, inputs.iter().map(answer).collect(), *keep, queries)
         }
         Source::Feedback { stage, input, depth } => {
@@ -213,6 +242,11 @@ pub fn reranked(source: &Source, stages: &[Stage], length: usize) -> usize {
     }
 }
 
+/// The most documents whose ids and scores are held for one query while it is answered.
+pub fn widest(source: &Source, stages: &[Stage], length: usize) -> usize {
+    depth_alone(source, stages, length).unwrap_or_else(|| source.widest(length))
+}
+
 impl Source {
     /// Lets every first stage find only what a filter lets through; otherwise says which one cannot.
     pub(super) fn filter(&mut self, filter: &Filter) -> Result<(), String> {
@@ -228,7 +262,7 @@ impl Source {
         }
     }
 
-    /// The most documents that it gives for one query, when answers of `length` are asked for.
+    /// The most documents that it gives for one query to what is behind it, when answers of `length` are asked for.
     pub fn passes_on(&self, length: usize) -> usize {
         match self {
             Source::Retrieve { depth, .. } | Source::Feedback { depth, .. } => depth_for(*depth, length),
@@ -236,7 +270,7 @@ impl Source {
         }
     }
 
-    /// The most documents whose ids and scores are held for one query.
+    /// The most documents whose ids and scores are held for one query, where something is behind it.
     pub fn widest(&self, length: usize) -> usize {
         match self {
             Source::Retrieve { depth, .. } => depth_for(*depth, length),

@@ -219,6 +219,20 @@ fn every_stage_is_as_deep_as_the_answer_is_to_be_long() {
 }
 
 #[test]
+fn a_first_stage_goes_deeper_than_the_answer_only_where_something_chooses_among_what_it_finds() {
+    for ((source, stages), alone) in without_depths().into_iter().zip([true, false, false, false]) {
+        for k in [10, 1000, 2500] {
+            let depth = if alone { k } else { k.max(DEFAULT_DEPTH) };
+            let answer = run(&source, &stages, &Endless, &queries(&["x"]), k).pop().unwrap().unwrap();
+            assert_eq!(fact(&answer, "depth:bm25"), Some(depth.to_string().as_str()));
+            let width = super::run::widest(&source, &stages, k);
+            let inputs = if matches!(source, Source::Fuse { .. }) { 2 } else { 1 };
+            assert_eq!(width, inputs * depth);
+        }
+    }
+}
+
+#[test]
 fn a_depth_that_shortens_answers_is_named() {
     let shortened = |expression: &str, k: usize| {
         let pipeline = Pipeline {

@@ -2,7 +2,7 @@
 
 use super::error::{Problem, RecipeError, nearest};
 use super::field::Values;
-use crate::pipeline::{FEEDBACK, FIRST_STAGES, FUSIONS};
+use crate::pipeline::{FEEDBACK, beginnings};
 use plackett_core::pipeline::{Pipeline, Stage};
 use plackett_rank::MethodSpec;
 use plackett_rank::method::METHODS;
@@ -62,8 +62,7 @@ fn chain(pipeline: &Pipeline, begins: Begins) -> Result<(), Box<(String, Problem
         if name == FEEDBACK && nth > 0 && begins == Begins::WithIndex {
             continue;
         }
-        let known: Vec<&str> =
-            if first { FIRST_STAGES.into_iter().chain(FUSIONS).collect() } else { rerankers() };
+        let known = if first { beginnings() } else { rerankers() };
         // A method has aliases beside the name that is listed.
         if !known.contains(&name) && (first || MethodSpec::find(name).is_err()) {
             return Err(Box::new((name.to_string(), refusal(stage, first, &known))));
@@ -81,9 +80,10 @@ fn refusal(stage: &Stage, first: bool, known: &[&str]) -> Problem {
         (true, true) => Problem::Said(format!(
             "`{name}` is a reranker; a first stage or a fusion must stand before it, as in `bm25:100 >> {name}`"
         )),
-        (false, _) if FIRST_STAGES.iter().chain(&FUSIONS).any(|&other| other == name) => Problem::Said(
-            format!("`{name}` finds candidates; here a reranker is needed ({})", known.join(", ")),
-        ),
+        (false, _) if beginnings().contains(&name.as_str()) => Problem::Said(format!(
+            "`{name}` finds candidates; here a reranker is needed ({})",
+            known.join(", ")
+        )),
         _ => Problem::UnknownName {
             what: "method",
             nearest: nearest(&name, known.iter().copied()),
@@ -106,7 +106,7 @@ pub fn models(expression: &str, default: Option<&str>) -> Vec<Option<String>> {
 fn collect(pipeline: &Pipeline, default: Option<&str>, named: &mut Vec<Option<String>>) {
     for stage in &pipeline.stages {
         let name = stage.name.as_str();
-        if name != FEEDBACK && !FIRST_STAGES.contains(&name) && !FUSIONS.contains(&name) {
+        if name != FEEDBACK && !beginnings().contains(&name) {
             named.push(stage.option("model").or(default).map(str::to_string));
         }
         stage.inputs.iter().for_each(|input| collect(input, default, named));

@@ -166,10 +166,12 @@ fn plots(claim: &ClaimOutcome, outcome: &Outcome) -> Vec<Plot> {
     }
     let pair = |names: &[String]| {
         let (first, second) = (outcome.quantity(&names[0])?, outcome.quantity(&names[1])?);
-        let mut differences: Vec<f64> = first.pairs(second).ok()?.iter().map(|(a, b)| a - b).collect();
-        differences.sort_by(|a, b| b.total_cmp(a));
-        let wins = differences.iter().filter(|&&d| d > 0.0).count();
-        let losses = differences.iter().filter(|&&d| d < 0.0).count();
+        let pairs = first.pairs(second).ok()?;
+        let values = pairs.iter().map(|(a, b)| a - b);
+        let mut differences: Vec<(String, f64)> = first.keys.iter().cloned().zip(values).collect();
+        differences.sort_by(|a, b| b.1.total_cmp(&a.1));
+        let wins = differences.iter().filter(|bar| bar.1 > 0.0).count();
+        let losses = differences.iter().filter(|bar| bar.1 < 0.0).count();
         let text = format!("{wins} of {} higher, {losses} lower", differences.len());
         let svg = differences_plot(&differences, measure(first)).ok()?;
         Some(Plot { title: format!("{} less {}", names[0], names[1]), text, svg })

@@ -83,8 +83,8 @@ fn a_model_of_other_documents_and_settings_without_an_effect_are_refused() {
         ("all.index", "generate(model=no.docids)", "no.docids"),
         ("all.index", "generate(model=all.docids, seed=1)", "a setting of decoding=draws"),
         ("all.index", "generate(model=all.docids, beams=0)", "a whole number from 1"),
-        ("all.index", "generate(model=all.docids, decoding=greedy)", "use beams or draws"),
-        ("all.index", "generate(model=all.docids, width=3)", "not one of its options"),
+        ("all.index", "generate(model=all.docids, decoding=greedy)", "one of beams, draws"),
+        ("all.index", "generate(model=all.docids, width=3)", "not one of the options of generate"),
     ] {
         let error = said(index, pipeline);
         assert!(error.contains(expected), "{pipeline}: {error}");

@@ -179,6 +179,9 @@ fn judgments_may_be_a_beir_folder() {
     folder.good(&["compare", "set", "first.trec", "second.trec", "--report", "out.html"]);
     let html = std::fs::read_to_string(folder.path().join("out.html")).unwrap();
     assert!(html.contains("first need") && html.contains("all about a"));
+    for part in ["plackett compare set first.trec", "test.tsv, SHA-256 ", "second.trec, SHA-256 ", " UTC<"] {
+        assert!(html.contains(part), "{part}");
+    }
 }
 
 #[test]

@@ -57,6 +57,43 @@ fn a_bad_last_line_makes_no_index_and_leaves_an_old_one_as_it_was() {
 }
 
 #[test]
+fn an_index_is_made_anew_beside_the_old_one_which_stays_when_that_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let over = |more: &[&str], input: &str| {
+        let index = ["index", "-", "-o", "old", "--no-vectors", "--json"];
+        plackett_with_input(path, &[&index[..], more].concat(), input)
+    };
+    let first = "{\"_id\": \"a\", \"text\": \"first\"}\n{\"_id\": \"b\", \"text\": \"first\"}\n";
+    over(&[], first).expect(0);
+    let done = over(&[], first).expect(2);
+    assert!(done.stderr.contains("--append") && done.stderr.contains("--overwrite"), "{}", done.stderr);
+    let done = over(&["--overwrite"], "{\"_id\": \"c\", \"text\": \"second\"}\n{bad\n").expect(2);
+    assert!(warnings(&done).iter().any(|w| w.contains("as it was before")), "{}", done.stdout);
+    assert_eq!((documents(path, "old", "first"), documents(path, "old", "second")), (2, 0));
+    // The old settings do not hold for the new one.
+    let second = "{\"_id\": \"c\", \"text\": \"seconds\"}\n";
+    let done = over(&["--overwrite", "--analyzer", "standard"], second).expect(0).json();
+    assert_eq!((&done["documents"], &done["added"]), (&1.into(), &1.into()), "{done}");
+    assert_eq!((documents(path, "old", "first"), documents(path, "old", "second")), (0, 0));
+    assert_eq!(documents(path, "old", "seconds"), 1);
+    let names: Vec<_> = std::fs::read_dir(path).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(names, ["old"]);
+    // A new one is made where there is none; a folder of other files is left alone.
+    std::fs::create_dir(path.join("notes")).unwrap();
+    std::fs::write(path.join("notes/mine.txt"), "mine").unwrap();
+    let index = |place: &str| {
+        plackett_with_input(path, &["index", "-", "-o", place, "--no-vectors", "--overwrite"], second)
+    };
+    index("new").expect(0);
+    let done = index("notes").expect(2);
+    assert!(done.stderr.contains("only an index is written over"), "{}", done.stderr);
+    assert_eq!(std::fs::read_to_string(path.join("notes/mine.txt")).unwrap(), "mine");
+    let refused = plackett(path, &["index", "x.jsonl", "-o", "old", "--overwrite", "--sync"]).expect(2);
+    assert!(refused.stderr.contains("--overwrite"), "{}", refused.stderr);
+}
+
+#[test]
 fn a_killed_build_is_unfinished_until_it_is_made_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();

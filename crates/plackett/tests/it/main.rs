@@ -8,6 +8,7 @@ mod blocks;
 mod calibrate;
 mod chunks;
 mod common;
+mod completions;
 mod decoders;
 mod docids;
 mod embed;

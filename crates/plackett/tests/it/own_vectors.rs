@@ -72,6 +72,53 @@ fn vectors_of_a_file_and_of_a_field_are_those_that_the_model_makes() {
     assert_eq!((ranking.len(), ranking[0]["id"].as_str()), (2, Some("1")));
 }
 
+/// Lines are numbered from 1, as `embed` numbers them.
+#[test]
+fn vectors_of_a_table_are_those_that_the_model_makes() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    prepare(at);
+    let done =
+        plackett(at, &["embed", "-i", "texts", "-o", "v.parquet", "--model", MODEL, "--json"]).expect(0);
+    assert_eq!((&done.json()["output"], &done.json()["texts"]), (&"v.parquet".into(), &3.into()));
+    let lines = ["--input-format", "text", "--model", MODEL];
+    plackett(at, &[&["index", "texts", "-o", "made"][..], &lines].concat()).expect(0);
+    plackett(at, &[&["index", "texts", "-o", "own", "--vectors-from", "v.parquet"][..], &lines].concat())
+        .expect(0);
+    let [made, own] = ["made", "own"].map(|index| {
+        let index = Index::open(at.join(index)).unwrap();
+        index.verify().unwrap();
+        (1..=TEXTS.len()).map(|nth| index.vector(&nth.to_string()).unwrap().unwrap()).collect::<Vec<_>>()
+    });
+    assert_eq!(made, own);
+    // Other ids, and a table that is no such one.
+    for (line, pieces) in [
+        (
+            "index c.jsonl -o x --vectors-from v.parquet",
+            &["v.parquet", "`1`", "`0`", "order of the documents"][..],
+        ),
+        ("index c.jsonl -o x --vectors-from text.parquet", &["text.parquet", "not a readable Parquet table"]),
+    ] {
+        write(at, "text.parquet", "words");
+        let words: Vec<&str> = line.split(' ').chain(["--model", MODEL]).collect();
+        let said = plackett(at, &words).expect(2).stderr;
+        assert!(pieces.iter().all(|piece| said.contains(piece)) && !at.join("x").exists(), "{line}: {said}");
+    }
+    // A row without a vector is a document without one.
+    let other = at.join("given.parquet");
+    let mut table = plackett_core::formats::VectorTableWriter::create(&other).unwrap();
+    for (id, vector) in [("0", Some(&own[1])), ("1", None), ("2", Some(&own[0]))] {
+        table.push(id, vector.map(Vec::as_slice)).unwrap();
+    }
+    table.commit().unwrap();
+    let line = ["index", "c.jsonl", "-o", "given", "--vectors-from", "given.parquet", "--model", MODEL];
+    plackett(at, &line).expect(0);
+    assert_eq!(vectors(&at.join("given")), [Some(own[1].clone()), None, Some(own[0].clone())]);
+    let line = ["index", "c.jsonl", "-o", "wide", "--vectors-from", "given.parquet"];
+    let said = plackett(at, &line).expect(2).stderr;
+    assert!(said.contains("given.parquet") && said.contains("--model"), "{said}");
+}
+
 #[test]
 fn an_index_of_an_older_version_that_does_not_say_whose_its_vectors_are_says_so() {
     let folder = tempfile::tempdir().unwrap();
@@ -121,7 +168,7 @@ fn vectors_that_do_not_belong_to_the_documents_are_refused() {
         ("index c.jsonl -o x --vectors-from v.npy", &["numbers", "--model"][..]),
         ("index c.jsonl -o words --append --vectors-from v.npy", &["--vectors-from", "no vectors"]),
         ("index c.jsonl -o x --sync --vectors-from v.npy", &["--sync", "--vectors-from"]),
-        ("embed words -o v.csv", &["--output v.csv", ".npy"]),
+        ("embed words -o v.csv", &["--output v.csv", ".npy", ".parquet"]),
     ] {
         let words: Vec<&str> = line.split(' ').collect();
         let said = plackett(at, &words).expect(2).stderr;

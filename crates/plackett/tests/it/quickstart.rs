@@ -20,7 +20,10 @@ fn quickstart_evaluates_its_pipelines_and_leaves_files_to_go_on_with() {
     assert!(mean("combsum(bm25,dense)") > mean("bm25") + 0.02);
     assert!(!value["policy"]["ties"].is_null());
     let report = folder.path().join(value["report"].as_str().unwrap());
-    assert!(std::fs::read_to_string(report).unwrap().contains("<html"));
+    let page = std::fs::read_to_string(report).unwrap();
+    for part in ["<html", "plackett quickstart --json --offline", "SHA-256", "ms/query of bm25"] {
+        assert!(page.contains(part), "{part}");
+    }
     let search = ["search", "plackett-quickstart/index", "reward for listwise RL", "--json"];
     assert_eq!(
         plackett(folder.path(), &search).expect(0).json()["results"][0]["ranking"].as_array().unwrap().len(),

@@ -99,6 +99,38 @@ fn text_shows_titles_and_explains_on_request() {
 }
 
 #[test]
+fn help_names_every_option_of_first_stages_and_fusions() {
+    let folder = tempfile::tempdir().unwrap();
+    let help = plackett(folder.path(), &["search", "--help"]).expect(0).stdout;
+    for line in [
+        "bm25 takes k1, b, weights, lengths, rm3, fb_docs, fb_terms, fb_weight, filter",
+        "rrf takes k, weights",
+    ] {
+        assert!(help.contains(line), "{line}: {help}");
+    }
+}
+
+/// Nothing behind it chooses among what it finds, so that it finds as much as is asked for.
+#[test]
+fn a_first_stage_alone_goes_as_deep_as_the_answer_is_long() {
+    let folder = tempfile::tempdir().unwrap();
+    let document = |n: usize| format!("{{\"_id\": \"d{n}\", \"text\": \"apple {n}\"}}\n");
+    std::fs::write(folder.path().join("corpus.jsonl"), (0..12).map(document).collect::<String>()).unwrap();
+    plackett(folder.path(), &["index", "corpus.jsonl", "-o", "my.index", "--no-vectors"]).expect(0);
+    // The index has twelve documents.
+    for (pipeline, k, depth) in [
+        ("bm25", "10", "10"),
+        ("bm25", "1000", "12"),
+        ("bm25:7", "3", "7"),
+        ("rrf(bm25, bm25)", "10", "1000"),
+    ] {
+        let search = ["search", "my.index", "apple", "--explain", "-p", pipeline, "-k", k];
+        let done = plackett(folder.path(), &search).expect(0);
+        assert!(done.stdout.contains(&format!("depth:bm25 = {depth}\n")), "{pipeline} {k}: {}", done.stdout);
+    }
+}
+
+#[test]
 fn a_file_of_queries_makes_a_run_and_standard_input_too() {
     let folder = tempfile::tempdir().unwrap();
     indexed(folder.path());
@@ -219,10 +251,11 @@ fn dense_search_is_exact_or_approximate_and_says_which() {
     assert_eq!(fact(&search("dense").expect(0)), "exact (3 vectors, hnsw from 20000)");
     assert_eq!(fact(&search("dense(search=exact):2").expect(0)), "exact (as asked)");
     for (wrong, why) in [
-        ("dense(search=fast)", "use auto, exact or hnsw"),
+        ("dense(search=fast)", "dense expects one of auto, exact, hnsw"),
         ("dense(search=exact, ef=9)", "`ef` is a setting of hnsw"),
         ("dense(search=hnsw, from=9)", "`from` says when"),
         ("dense(ef=0)", "a whole number from 1"),
+        ("dense(form=9)", "did you mean `from`?"),
     ] {
         let done = search(wrong).expect(2);
         assert!(done.stderr.contains(why), "{wrong}: {}", done.stderr);

@@ -6,7 +6,7 @@ use plackett_search::Index;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 fn write(folder: &Path, name: &str, text: &str) {
@@ -31,7 +31,7 @@ fn texts(index: &Path) -> BTreeMap<String, String> {
     let texts: BTreeMap<String, String> = index.ids().map(|id| (id.to_string(), text(id))).collect();
     assert_eq!(texts.len(), index.len());
     if index.has_vectors() {
-        assert_eq!(index.vectors(), index.len(), "a document has lost its vector");
+        assert_eq!(index.vectors(), index.passages(), "a document or passage has lost its vector");
     }
     let state = index.sync_state().unwrap().unwrap();
     assert_eq!(state.documents.len(), texts.len(), "the state is not that of the documents");
@@ -179,36 +179,56 @@ fn lay_out(folder: &Path, state: &BTreeMap<String, String>) {
     state.iter().for_each(|(name, text)| write(folder, name, text));
 }
 
-#[test]
-fn a_sync_that_is_killed_leaves_the_state_before_or_after_and_the_next_goes_on() {
-    const KILLS: u32 = 14;
+/// What names the segments of the last commit.
+fn committed(folder: &Path) -> Option<Vec<u8>> {
+    std::fs::read(folder.join("i/text/meta.json")).ok()
+}
+
+/// Waits until a command has committed, or has ended.
+fn await_commit(child: &mut Child, folder: &Path, before: Option<&Vec<u8>>) {
+    while child.try_wait().unwrap().is_none() && committed(folder).as_ref() == before {
+        std::thread::sleep(Duration::from_micros(100));
+    }
+}
+
+/// Kills syncs from one state to the next, two of three after a part of their time and each third as soon as it has
+/// committed. The index is that of one of the two states, and the next sync goes on.
+fn kill_syncs(flags: &[&str]) {
+    const KILLS: u32 = 12;
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
-    let line = ["index", "notes", "-o", "i", "--sync", "--json", "--model", MODEL];
+    let line = [&["index", "notes", "-o", "i", "--sync", "--json", "--model", MODEL][..], flags].concat();
     // How long a sync takes here from beginning to end.
     lay_out(&at.join("notes"), &state(0));
     let begun = Instant::now();
-    let first = ["index", "notes", "-o", "other", "--sync", "--model", MODEL];
+    let first = [&["index", "notes", "-o", "other", "--sync", "--model", MODEL][..], flags].concat();
     plackett(at, &first).expect(0);
     let whole = begun.elapsed();
-    let (mut before, mut finished) = (0, 0);
+    let (mut before, mut after, mut at_commit) = (0, 0, 0);
     for kill in 0..KILLS {
         let (old, new) = (state(kill as usize), state(kill as usize + 1));
         lay_out(&at.join("notes"), &new);
+        let known = committed(at);
         let mut child = command(at, &line)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        std::thread::sleep(whole * (kill + 1) / KILLS + Duration::from_millis(3));
+        let at_once = kill % 3 == 2;
+        match at_once {
+            true => await_commit(&mut child, at, known.as_ref()),
+            false => std::thread::sleep(whole * (kill + 1) / KILLS + Duration::from_millis(3)),
+        }
+        let is_running = child.try_wait().unwrap().is_none();
         child.kill().unwrap();
         child.wait().unwrap();
         if at.join("i").exists() {
             let found = texts(&at.join("i"));
             assert!(found == old || found == new, "kill {kill}: neither the state before nor the one after");
             before += usize::from(found == old);
-            finished += usize::from(found == new);
+            after += usize::from(found == new);
+            at_commit += usize::from(found == new && is_running);
         } else {
             assert_eq!(kill, 0, "the index is gone");
         }
@@ -217,7 +237,20 @@ fn a_sync_that_is_killed_leaves_the_state_before_or_after_and_the_next_goes_on()
         let counts = ["added", "replaced", "unchanged"].map(|name| done[name].as_u64().unwrap());
         assert_eq!(counts.iter().sum::<u64>(), new.len() as u64, "{done}");
     }
-    println!("of {KILLS} kills {before} came before the commit and {finished} after it");
+    println!(
+        "of {KILLS} kills {before} came before the commit and {after} after it, {at_commit} of them before the end"
+    );
     assert!(before > 0, "no kill came before a commit: the test saw nothing");
-    assert_eq!(sync(at, "notes", "i", &[]).0[3], state(KILLS as usize).len() as u64);
+    assert!(after > 0, "no kill came after a commit: the test saw nothing");
+    assert_eq!(sync(at, "notes", "i", flags).0[3], state(KILLS as usize).len() as u64);
+}
+
+#[test]
+fn a_sync_that_is_killed_leaves_the_state_before_or_after_and_the_next_goes_on() {
+    kill_syncs(&[]);
+}
+
+#[test]
+fn a_sync_of_passages_that_is_killed_leaves_the_state_before_or_after_too() {
+    kill_syncs(&["--chunk", "4/1"]);
 }

@@ -26,16 +26,50 @@ use std::sync::atomic::Ordering;
 /// Values with the names of their columns.
 type Named = Vec<(String, String)>;
 
+/// The rows of a table as they stand.
+pub(in crate::formats) type PlainRows = Box<dyn Iterator<Item = Result<Row, FormatError>> + Send>;
+
+/// How many rows a table has, and each of them, until one cannot be read.
+pub(in crate::formats) fn plain_rows(path: &Path) -> Result<(usize, PlainRows), FormatError> {
+    let file = name_of(path);
+    let (opened, _) = seekable::open(path, None)?;
+    let start = || -> Parquet<(i64, RowIter<'static>)> {
+        let reader = SerializedFileReader::new(Bounded { file: opened, count: None })?;
+        let count = reader.metadata().file_metadata().num_rows();
+        Ok((count, RowIter::from_file_into(Box::new(reader))))
+    };
+    let (count, mut rows) = guarded(start).map_err(|problem| broken(&file, &problem))?;
+    let (mut number, mut done) = (0u64, false);
+    let rows = std::iter::from_fn(move || {
+        if done {
+            return None;
+        }
+        number += 1;
+        match guarded(|| rows.next().transpose()) {
+            Ok(row) => row.map(Ok),
+            Err(problem) => {
+                done = true;
+                let problem = format!("row {number}: {problem}; write the table again");
+                Some(Err(FormatError::File { file: file.clone(), problem }))
+            }
+        }
+    });
+    Ok((usize::try_from(count).unwrap_or(0), Box::new(rows)))
+}
+
+fn broken(file: &str, problem: &str) -> FormatError {
+    FormatError::File {
+        file: file.into(),
+        problem: format!(
+            "not a readable Parquet table: {problem}; write it again (Snappy, gzip, zstd and LZ4 are known)"
+        ),
+    }
+}
+
 pub(super) fn open(path: &Path, making: Making) -> Result<Documents, FormatError> {
     let file = name_of(path);
     let (opened, whole) = seekable::open(path, making.options.bytes_read.as_ref())?;
     let count = making.options.bytes_read.clone().filter(|_| !whole);
-    let broken = |problem: String| FormatError::File {
-        file: file.clone(),
-        problem: format!(
-            "not a readable Parquet table: {problem}; write it again (Snappy, gzip, zstd and LZ4 are known)"
-        ),
-    };
     let start = || -> Parquet<(RowIter<'static>, TypePtr, Option<FineMoments>)> {
         let again = opened.try_clone()?;
         let reader = SerializedFileReader::new(Bounded { file: opened, count })?;
@@ -43,7 +77,7 @@ pub(super) fn open(path: &Path, making: Making) -> Result<Documents, FormatError
         let fine = FineMoments::of(again, &schema)?;
         Ok((RowIter::from_file_into(Box::new(reader)), schema, fine))
     };
-    let (mut rows, schema, mut fine) = guarded(start).map_err(broken)?;
+    let (mut rows, schema, mut fine) = guarded(start).map_err(|problem| broken(&file, &problem))?;
     let (mut number, mut done) = (0u64, false);
     Ok(Box::new(std::iter::from_fn(move || {
         if done {

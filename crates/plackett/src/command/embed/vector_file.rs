@@ -1,16 +1,37 @@
-//! The vectors of texts in a `.npy` file: a row for each text, in their order.
+//! The vectors of texts in a `.npy` file or a Parquet table: a row for each text, in their order.
 
 use anyhow::bail;
-use plackett_core::formats::NpyWriter;
+use plackett_core::formats::{FormatError, NpyWriter, VectorTableWriter};
 use std::path::{Path, PathBuf};
 
-/// A file on its way. A text without a vector has a row of zeros.
+/// What is written.
+enum Rows {
+    Npy(NpyWriter),
+    /// With how many rows were written: each has the number of its text for an id, as `index` numbers lines.
+    Table(Box<VectorTableWriter>, usize),
+}
+
+impl Rows {
+    fn push(&mut self, vector: Option<&[f32]>) -> Result<(), FormatError> {
+        match (self, vector) {
+            (Rows::Npy(writer), Some(vector)) => writer.push(vector),
+            (Rows::Npy(writer), None) => writer.push_zeros(),
+            (Rows::Table(writer, written), vector) => {
+                *written += 1;
+                writer.push(&written.to_string(), vector)
+            }
+        }
+    }
+}
+
+/// A file on its way. A text without a vector has a row of zeros in an array, and none in its row of a table.
 pub struct VectorFile {
     path: PathBuf,
     rows: usize,
-    /// Rows of zeros before the first vector, which says how long they are.
+    is_table: bool,
+    /// Rows without a vector before the first one, which says how long they are.
     blank: usize,
-    writer: Option<NpyWriter>,
+    writer: Option<Rows>,
 }
 
 impl VectorFile {
@@ -18,13 +39,15 @@ impl VectorFile {
     pub fn new(path: &Path, rows: usize) -> anyhow::Result<VectorFile> {
         let name = path.to_string_lossy().to_ascii_lowercase();
         let bare = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(&name);
-        if !bare.ends_with(".npy") {
+        // Readers of tables need the file as it is, unpacked.
+        let is_table = name.ends_with(".parquet");
+        if !is_table && !bare.ends_with(".npy") {
             bail!(
-                "--output {}: vectors are written as NumPy arrays; give a name that ends in .npy",
+                "--output {}: vectors are written as NumPy arrays or Parquet tables; give a name that ends in .npy or .parquet",
                 path.display()
             );
         }
-        Ok(VectorFile { path: path.into(), rows, blank: 0, writer: None })
+        Ok(VectorFile { path: path.into(), rows, is_table, blank: 0, writer: None })
     }
 
     /// The vector of the next text.
@@ -34,22 +57,22 @@ impl VectorFile {
                 self.blank += 1;
                 return Ok(());
             };
-            let mut begun = NpyWriter::create(&self.path, self.rows, vector.len())?;
-            (0..self.blank).try_for_each(|_| begun.push_zeros())?;
+            let mut begun = match self.is_table {
+                true => Rows::Table(Box::new(VectorTableWriter::create(&self.path)?), 0),
+                false => Rows::Npy(NpyWriter::create(&self.path, self.rows, vector.len())?),
+            };
+            (0..self.blank).try_for_each(|_| begun.push(None))?;
             self.writer = Some(begun);
         }
-        match (&mut self.writer, vector) {
-            (Some(writer), Some(vector)) => writer.push(vector)?,
-            (Some(writer), None) => writer.push_zeros()?,
-            (None, _) => {}
-        }
+        self.writer.iter_mut().try_for_each(|writer| writer.push(vector))?;
         Ok(())
     }
 
     /// Gives the file its name.
     pub fn commit(self) -> anyhow::Result<()> {
         match self.writer {
-            Some(writer) => Ok(writer.commit()?),
+            Some(Rows::Npy(writer)) => Ok(writer.commit()?),
+            Some(Rows::Table(writer, _)) => Ok(writer.commit()?),
             None => {
                 bail!("--output {}: no text has a vector, so there is nothing to write", self.path.display())
             }

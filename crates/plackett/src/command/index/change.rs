@@ -51,6 +51,7 @@ impl Target {
             Target::Old(_) => {
                 "the documents are committed, and not all of them have blocks; `plackett index -o DIR --blocks MODEL` goes on"
             }
+            Target::New(new) if new.replaces() => "the index is as it was before",
             Target::New(_) => "no index was made",
         }
     }
@@ -66,8 +67,8 @@ impl Target {
             return self.finish().map(drop);
         }
         let left = match &self {
-            Target::Old(_) => "the index is as it was before",
-            Target::New(_) => "no index was made",
+            Target::New(new) if !new.replaces() => "no index was made",
+            Target::Old(_) | Target::New(_) => "the index is as it was before",
         };
         output.warn(&format!("{}: {left}", path.display()));
         Ok(())

@@ -4,14 +4,26 @@ use super::{Arguments, Graph, Vectors};
 use anyhow::bail;
 use plackett::indexing::DocumentEmbedder;
 use plackett_core::names_field;
-use plackett_search::{HAS_HNSW, Index, SearchError, VectorFormat};
+use plackett_search::{HAS_HNSW, Index, MANIFEST, SearchError, VectorFormat};
 
 impl Arguments {
     /// Refuses flags that do not go together, before anything is opened.
     pub(super) fn check(&self, changing: bool) -> anyhow::Result<()> {
         let path = self.output.display();
         let exists = self.output.read_dir().is_ok_and(|mut entries| entries.next().is_some());
-        if exists && !changing {
+        let has_index = self.output.join(MANIFEST).is_file();
+        if exists && self.overwrite && !has_index {
+            bail!(
+                "--overwrite: {path} holds other files and no index (there is no {MANIFEST}), and only an index is \
+                 written over; name a new folder"
+            );
+        }
+        if exists && has_index && !changing && !self.overwrite {
+            bail!(
+                "{path}: there is an index; add to it with --append, make it anew with --overwrite, or name a new folder"
+            );
+        }
+        if exists && !changing && !self.overwrite {
             bail!(
                 "{path}: the folder is not empty; add to the index in it with --append, or name a new folder"
             );

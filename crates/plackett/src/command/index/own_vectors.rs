@@ -4,7 +4,7 @@ use crate::command::Output;
 use anyhow::bail;
 use clap::Args;
 use plackett_core::Document;
-use plackett_core::formats::NpyRows;
+use plackett_core::formats::{NpyRows, VectorRow, VectorTable};
 use plackett_search::{IndexSettings, ModelIdentity};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 /// Where vectors are that were made already.
 #[derive(Args)]
 pub struct VectorArguments {
-    /// Take the vectors of the documents from this .npy file, a row for each in their order; --model names the model that
-    /// made them, which embeds the queries
+    /// Take the vectors of the documents from this .npy file or .parquet table (a column `vector`, and if there is one of
+    /// ids those of the documents), a row for each in their order; --model names the model that made them, which embeds
+    /// the queries
     #[arg(long, value_name = "FILE", requires = "collection", conflicts_with_all = ["no_vectors", "sync", "vector_field"])]
     pub vectors_from: Option<PathBuf>,
     /// Take the vectors from this field of the documents, a list of numbers; --model names the model that made them
@@ -24,6 +25,7 @@ pub struct VectorArguments {
 /// Vectors one after another.
 pub enum VectorSource {
     Rows { rows: NpyRows, file: String },
+    Table { rows: VectorTable, file: String, model: ModelIdentity },
     Field { name: String, dim: usize },
 }
 
@@ -126,6 +128,11 @@ impl VectorArguments {
             let name = self.vector_field.clone().unwrap_or_default();
             return Ok(Some(VectorSource::Field { name, dim: model.dim }));
         };
+        let file = path.display().to_string();
+        if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("parquet")) {
+            let rows = VectorTable::open(path)?;
+            return Ok(Some(VectorSource::Table { rows, file, model: model.clone() }));
+        }
         let rows = NpyRows::open(path)?;
         if rows.dim() != model.dim {
             bail!(
@@ -136,7 +143,7 @@ impl VectorArguments {
                 model.dim
             );
         }
-        Ok(Some(VectorSource::Rows { rows, file: path.display().to_string() }))
+        Ok(Some(VectorSource::Rows { rows, file }))
     }
 }
 
@@ -157,11 +164,11 @@ impl VectorSource {
         match self {
             VectorSource::Rows { rows, file } => match rows.next() {
                 Some(row) => Ok(row?),
-                None => bail!(
-                    "{file}: has {} rows, and the collection more documents (`{}` has none); a row belongs to each",
-                    rows.rows(),
-                    document.id
-                ),
+                None => Err(too_few(file, rows.rows(), document)),
+            },
+            VectorSource::Table { rows, file, model } => match rows.next() {
+                Some(row) => of_row(row?, file, document, model),
+                None => Err(too_few(file, rows.rows(), document)),
             },
             VectorSource::Field { name, dim } => {
                 let path = match document.metadata.contains_key(name.as_str()) {
@@ -186,16 +193,51 @@ impl VectorSource {
 
     /// Refuses rows that belong to no document.
     pub fn end(&mut self, documents: usize) -> anyhow::Result<()> {
-        match self {
-            VectorSource::Rows { rows, file } if rows.rows() != documents => {
-                bail!(
-                    "{file}: has {} rows, and the collection {documents} documents; a row belongs to each",
-                    rows.rows()
-                )
-            }
-            _ => Ok(()),
+        let (rows, file) = match self {
+            VectorSource::Rows { rows, file } => (rows.rows(), file),
+            VectorSource::Table { rows, file, .. } => (rows.rows(), file),
+            VectorSource::Field { .. } => return Ok(()),
+        };
+        if rows != documents {
+            bail!("{file}: has {rows} rows, and the collection {documents} documents; a row belongs to each");
         }
+        Ok(())
     }
+}
+
+fn too_few(file: &str, rows: usize, document: &Document) -> anyhow::Error {
+    anyhow::anyhow!(
+        "{file}: has {rows} rows, and the collection more documents (`{}` has none); a row belongs to each",
+        document.id
+    )
+}
+
+/// The vector of a row of a table, which must be that of the document; zeros where the row has none.
+fn of_row(
+    row: VectorRow,
+    file: &str,
+    document: &Document,
+    model: &ModelIdentity,
+) -> anyhow::Result<Vec<f32>> {
+    if let Some(id) = row.id.filter(|id| *id != document.id) {
+        bail!(
+            "{file}: the row of `{id}` stands where that of the document `{}` should; put the rows into the order of the documents, \
+             or leave the column of ids out if they are",
+            document.id
+        );
+    }
+    let vector = row.vector.unwrap_or_else(|| vec![0.0; model.dim]);
+    if vector.len() != model.dim {
+        bail!(
+            "{file}: the vector of the document `{}` has {} numbers, and those of the model {} have {}; name the model that made \
+             them with --model",
+            document.id,
+            vector.len(),
+            model.name,
+            model.dim
+        );
+    }
+    Ok(vector)
 }
 
 fn numbers(value: &Value) -> Option<Vec<f32>> {

@@ -4,18 +4,21 @@ mod examples;
 mod scores;
 
 use super::open::{read_qrels, read_queries};
+use super::provenance::{self, Provenance};
 use super::{Global, Outcome, Output};
 use anyhow::Context;
 use clap::Args;
 use console::{Alignment, measure_text_width, pad_str, style};
 use examples::Example;
+use plackett::content_hash::content;
 use plackett::pipeline::Models;
 use plackett::{Pipeline, papers};
 use plackett_core::formats::{BeirFolder, DEFAULT_LINE_LIMIT};
 use plackett_core::{Document, Qrels, Query, Ranking, Run};
 use plackett_eval::report::Report;
 use plackett_eval::{
-    CompareOptions, Comparison, Evaluation, Policy, compare, comparison_json, evaluate, measure,
+    CompareOptions, Comparison, Evaluation, IntervalOptions, Policy, compare, comparison_json, evaluate,
+    measure,
 };
 use plackett_rank::Settings;
 use plackett_search::Index;
@@ -96,7 +99,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let documents = documents.into_iter().map(|d| (d.id.clone(), d)).collect();
     let results = Results::evaluate(qrels, queries, documents, systems)?;
     results.write_runs(&folder.runs)?;
-    results.write_report(&folder.report)?;
+    results.write_report(&folder)?;
     if output.json {
         let mut json = comparison_json(&results.evaluations, &results.comparison, false);
         json["report"] = folder.report.display().to_string().into();
@@ -202,17 +205,31 @@ impl Results {
         Ok(())
     }
 
-    fn write_report(&self, path: &Path) -> anyhow::Result<()> {
+    /// When, by which command and of what, and how long each pipeline took.
+    fn provenance(&self, folder: &Folder) -> Provenance {
+        let mut rows = provenance::of_command();
+        rows.push(("seed".into(), IntervalOptions::default().seed.to_string()));
+        let collection = content(&folder.collection).ok();
+        rows.extend(collection.map(|found| ("collection".to_string(), format!("SHA-256 {}", found.sha256))));
+        rows.extend(self.systems.iter().map(|system| {
+            let milliseconds = 1000.0 * system.seconds / self.queries.len().max(1) as f64;
+            (format!("ms/query of {}", system.run.tag), format!("{milliseconds:.1}"))
+        }));
+        rows
+    }
+
+    fn write_report(&self, folder: &Folder) -> anyhow::Result<()> {
         let queries: HashMap<&str, &str> =
             self.queries.iter().map(|q| (q.id.as_str(), q.text.as_str())).collect();
         let mut report = Report::new("Plackett quickstart", &self.qrels)
             .comparison(&self.comparison)
+            .provenance(self.provenance(folder))
             .query_texts(move |id| queries.get(id).map(|text| text.to_string()))
             .document_texts(|id| self.documents.get(id).map(|d| d.model_text().into_owned()));
         for (system, evaluation) in self.systems.iter().zip(&self.evaluations) {
             report = report.run(&system.run, evaluation);
         }
-        Ok(report.write(path)?)
+        Ok(report.write(&folder.report)?)
     }
 
     fn text(&self, folder: &Folder, dir: &Path, elapsed: Duration) -> String {

@@ -12,6 +12,7 @@ mod triple;
 
 use super::failure::sentence;
 use super::trace_file::TraceFile;
+use super::within::Within;
 use super::{Failure, Global, Outcome, Output};
 use anyhow::Context;
 pub use arguments::Arguments;
@@ -51,6 +52,8 @@ struct Prepared {
     calibration: Option<Calibration>,
     /// Requests of which some were looked at.
     begun: Option<Requests>,
+    /// How far the rerankers are.
+    within: Within,
 }
 
 impl Prepared {
@@ -78,6 +81,8 @@ impl Prepared {
         }
         let mut settings = arguments.long_text.settings()?;
         settings.audit = trace.as_ref().map(TraceFile::audit);
+        let within = Within::default();
+        settings.progress = Some(within.progress());
         let mut arguments = arguments.clone();
         let begun = budget::choose(&mut arguments, format, &models, &settings, global, output)?;
         let chosen = arguments.chosen.as_ref().map(|chosen| &chosen.method);
@@ -106,7 +111,7 @@ impl Prepared {
         if let Some(remark) = arguments.top_k.and_then(|k| pipeline.shortened(k)) {
             output.warn(&remark);
         }
-        Ok(Prepared { arguments, models, pipeline, trace, format, calibration: calibrated, begun })
+        Ok(Prepared { arguments, models, pipeline, trace, format, calibration: calibrated, begun, within })
     }
 
     /// All requests.
@@ -136,6 +141,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let mut prepared = Prepared::new(arguments, global, output)?;
     let requests = prepared.requests(global, output)?;
     let mut sink = Sink::new(arguments, prepared.format, Target::Screen, output);
+    prepared.within.show_behind(sink.bar(), sink::DOES);
     for group in (Groups { requests, most: TOGETHER }) {
         let mut answers =
             rank(&prepared.pipeline, &group, arguments.top_k, prepared.calibration.as_ref()).into_iter();

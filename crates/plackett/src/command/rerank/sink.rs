@@ -18,6 +18,9 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::io::Write;
 
+/// What the bar says.
+pub(super) const DOES: &str = "reranking";
+
 /// What takes answers.
 pub(super) enum Target {
     /// Standard output.
@@ -59,7 +62,7 @@ impl<'a> Sink<'a> {
             Format::Document => Shape::Document,
             Format::Jsonl | Format::Requests => Shape::Jsonl,
         };
-        let bar = output.counter("reranking");
+        let bar = output.counter(DOES);
         let tag = arguments.tag.as_deref().unwrap_or(USUAL_TAG);
         let writer = Writer::new(shape, tag, &output.envelope);
         let (strict, cost, prompts) = (arguments.strict, Cost::default(), BTreeSet::new());
@@ -81,6 +84,11 @@ impl<'a> Sink<'a> {
             overruns,
             bar,
         }
+    }
+
+    /// The bar that counts requests.
+    pub fn bar(&self) -> &ProgressBar {
+        &self.bar
     }
 
     /// Takes the answer of a request.

@@ -195,6 +195,7 @@ impl Keeper {
         let together = Together::of(prepared);
         let target = Target::File { file: file.map(Box::new), hash: Box::default() };
         let mut sink = Sink::new(arguments, prepared.format, target, output);
+        prepared.within.show_behind(sink.bar(), super::sink::DOES);
         let mut count = 0;
         for group in (Groups { requests, most: together.most }) {
             let members: Vec<(u64, anyhow::Result<Incoming>)> = (count..).zip(group).collect();
