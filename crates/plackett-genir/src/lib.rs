@@ -9,6 +9,7 @@
 //! those of others. [`category_paths`] are written before docids as reasons for hits, by a [`PathRetriever`]. Docids are those of a `plackett_ids::Catalogue`.
 #![forbid(unsafe_code)]
 
+mod beam_options;
 pub mod category_paths;
 pub mod corpus_pretraining;
 mod docid_trie;
