@@ -31,6 +31,7 @@ pub use error::GenirError;
 pub use language::DocidLanguage;
 pub use path_retriever::{
     Explained, PathCost, PathDecoding, PathHit, PathRetriever, PathScore, best_of_paths, save_hierarchy,
+    writes_paths,
 };
 pub use retriever::{Decoding, GenerativeRetriever, RETRIEVER_FILE, Retrieved, RetrieverFiles};
 pub use training::{Reranking, RerankingGroup, RetrieverTask};

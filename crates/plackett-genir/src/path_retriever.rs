@@ -47,6 +47,11 @@ pub fn save_hierarchy(
     Ok(write_whole(&folder.join(HIERARCHY_FILE), text.as_bytes())?)
 }
 
+/// Whether the retriever of a folder has learned to write paths before docids.
+pub fn writes_paths(folder: &Path) -> bool {
+    folder.join(HIERARCHY_FILE).is_file()
+}
+
 /// What a hit is scored by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PathScore {

@@ -18,6 +18,8 @@ use std::sync::Arc;
 pub const FIRST_STAGES: [&str; 3] = ["bm25", "dense", "generate"];
 /// The most beams of a query that writes docids.
 const MOST_BEAMS: usize = 10_000;
+/// Most category paths of a query, below each of which beams write docids.
+const MOST_PATHS: usize = 1000;
 /// Names of fusions.
 pub const FUSIONS: [&str; 4] = ["rrf", "combsum", "combmnz", "borda"];
 
@@ -100,7 +102,7 @@ impl Builder<'_> {
                 FirstStage::Dense { search, filter }
             }
             "generate" => {
-                only(stage, &["model", "beams", "decoding", "seed"])?;
+                only(stage, &["model", "beams", "decoding", "seed", "paths"])?;
                 FirstStage::Generate { generator: Arc::new(self.generator(stage)?) }
             }
             name if MethodSpec::find(name).is_ok() => {
@@ -149,6 +151,15 @@ impl Builder<'_> {
         if beams.is_some_and(|beams| beams > MOST_BEAMS) {
             return Err(said(format!("beams are {MOST_BEAMS} at most")));
         }
+        let paths = count(stage, "paths")?;
+        if paths.is_some() && draws.is_some() {
+            return Err(said(
+                "`paths` is a setting of decoding=beams; docids below paths are not drawn".into(),
+            ));
+        }
+        if paths.is_some_and(|paths| paths > MOST_PATHS) {
+            return Err(said(format!("paths are {MOST_PATHS} at most")));
+        }
         let Some(index) = self.index else { return Err(said("it needs an index".into())) };
         if index.has_passages() {
             return Err(said(
@@ -157,7 +168,7 @@ impl Builder<'_> {
                     .into(),
             ));
         }
-        Generator::open(Path::new(folder), index, beams, draws)
+        Generator::open(Path::new(folder), index, (beams, draws, paths))
             .map_err(|source| PipelineError::Model { stage: stage.to_string(), source })
     }
 

@@ -1,6 +1,12 @@
 //! `plackett ids learn` and `generate`: the commands of docs/generative-retrieval.md, and what does not belong together.
 
 use crate::common::{kill_when, plackett};
+use plackett_core::Document;
+use plackett_genir::category_paths::{CategoryHierarchy, CategoryPath, PathExamples};
+use plackett_genir::learning::{LearningData, RetrieverTraining, catalogue_of};
+use plackett_genir::representation::{PairSource, TextPair};
+use plackett_ids::scheme::parse;
+use plackett_train::Compute;
 use std::path::Path;
 
 const TEXTS: [(&str, &str); 6] = [
@@ -109,6 +115,69 @@ fn a_model_of_other_documents_and_settings_without_an_effect_are_refused() {
     let found =
         plackett(at, &["search", "all.index", "--pipeline", "generate(model=all.docids)", "tea"]).expect(0);
     assert!(found.stderr.contains("1 document of the index has no docid"), "{}", found.stderr);
+}
+
+/// A retriever of the texts that has learned a path before each docid.
+fn learn_paths(folder: &Path) {
+    let documents: Vec<Document> =
+        TEXTS.iter().map(|(name, text)| Document::new(format!("{name}.txt"), *text)).collect();
+    let paths = ["Drinks >> Hot", "Things >> Old"].map(|path| CategoryPath::parse(path).unwrap());
+    let hierarchy = CategoryHierarchy::of_paths(paths, 4).unwrap();
+    let of_documents: Vec<Vec<usize>> = (0..documents.len()).map(|at| vec![usize::from(at > 0)]).collect();
+    let choose = |_: &[&TextPair]| Ok(Vec::new());
+    let paths = PathExamples { hierarchy: &hierarchy, documents: &of_documents, choose: &choose };
+    let labelled = PairSource::default();
+    let similar = |_: &str, _: usize| Ok(Vec::new());
+    let data =
+        LearningData { documents: &documents, labelled: &labelled, similar: &similar, paths: Some(paths) };
+    let training = RetrieverTraining {
+        first: 8,
+        chunks: 0,
+        chunk_words: 8,
+        queries: 0,
+        labelled: false,
+        curriculum: false,
+        rank_every: 0,
+        layers: 1,
+        width: 32,
+        words: 8,
+        batch: 6,
+        steps: 300,
+        rate: 1e-2,
+        seed: 1,
+    };
+    let catalogue = catalogue_of(&parse("atomic").unwrap(), &documents, None, 1).unwrap();
+    let learned = training.learn(&data, catalogue, &Compute::new(1), None, &mut |_, _, _| {}).unwrap();
+    learned.save(folder).unwrap();
+}
+
+#[test]
+fn a_retriever_with_paths_gives_reasons_and_is_not_asked_without() {
+    let folder = tempfile::tempdir().unwrap();
+    prepare(folder.path());
+    let at = folder.path();
+    plackett(at, &["index", "texts", "-o", "all.index", "--no-vectors"]).expect(0);
+    std::fs::create_dir(at.join("paths.docids")).unwrap();
+    learn_paths(&at.join("paths.docids"));
+    let learn =
+        ["ids", "learn", "all.index", "-o", "all.docids", "--steps", "5", "--width", "16", "--layers", "1"];
+    plackett(at, &learn).expect(0);
+    for (pipeline, expected) in [
+        ("generate(model=paths.docids)", "paths.docids writes category paths before docids"),
+        ("generate(model=all.docids, paths=3)", "all.docids writes no category paths"),
+        ("generate(model=paths.docids, paths=3, decoding=draws)", "a setting of decoding=beams"),
+        ("generate(model=paths.docids, paths=0)", "a whole number from 1"),
+        ("generate(model=paths.docids, paths=1001)", "paths are 1000 at most"),
+        ("generate(model=no.docids, paths=3)", "holds no retriever"),
+    ] {
+        let error = plackett(at, &["search", "all.index", "--pipeline", pipeline, "tea"]).expect(2).stderr;
+        assert!(error.contains(expected), "{pipeline}: {error}");
+    }
+    let asked = "green tea is made of leaves that are not";
+    let search = ["search", "all.index", "--pipeline", "generate(model=paths.docids, paths=1)", "--explain"];
+    let said = plackett(at, &[&search[..], &["-k", "3", asked]].concat()).expect(0);
+    let said = said.stdout + &said.stderr;
+    assert!(said.contains("generate:path:tea.txt") && said.contains("Drinks >> Hot"), "{said}");
 }
 
 #[test]
