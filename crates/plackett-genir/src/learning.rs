@@ -7,7 +7,7 @@ use crate::{
     Decoding, DocidLanguage, GenerativeRetriever, GenirError, Reranking, RerankingGroup, RetrieverFiles,
     RetrieverTask, save_hierarchy,
 };
-use plackett_core::Document;
+use plackett_core::{Document, field_named};
 use plackett_ids::scheme::{Scheme, Source};
 use plackett_ids::{Catalogue, Item, VectorTable};
 use plackett_train::nn::LlamaConfig;
@@ -116,11 +116,12 @@ impl LearnedRetriever {
 /// Told the number of the part, from 1, of how many parts, and of each step.
 pub type PartProgress<'p> = dyn FnMut((usize, usize), &StepRecord, usize) + 'p;
 
-/// Documents as items, of which schemes make docids.
+/// Documents as items, of which schemes make docids; the URL is the field `url`.
 pub fn items_of(documents: &[Document]) -> Vec<Item> {
     let item = |document: &Document| Item {
         title: document.title.clone(),
         text: document.text.clone(),
+        url: field_named(&document.metadata, "url").and_then(|url| url.as_str()).unwrap_or_default().into(),
         ..Item::new(&document.id)
     };
     documents.iter().map(item).collect()
@@ -388,6 +389,15 @@ mod tests {
             rate: 1e-2,
             seed: 1,
         }
+    }
+
+    #[test]
+    fn the_url_of_a_document_is_its_field() {
+        let mut document = Document::new("a", "a text");
+        document.metadata.insert("url".into(), "http://a.org/green/tea".into());
+        let documents = [document, Document { title: "Title".into(), ..Document::new("b", "a text") }];
+        let catalogue = catalogue_of(&parse("url").unwrap(), &documents, None, 1).unwrap();
+        assert_eq!([catalogue.text(0), catalogue.text(1)], ["[ tea green a org ]", "[ title ]"]);
     }
 
     #[test]

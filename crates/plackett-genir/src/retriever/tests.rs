@@ -90,6 +90,7 @@ fn ten_thousand_beams_of_each_scheme_are_docids_of_the_catalogue() {
             keywords: format!("{} {at}", word(3 * at)),
             text: format!("{} and {} number {at}", word(4 * at), word(5 * at)),
             categories: vec![word(at).into(), word(7 * at).into()],
+            url: format!("https://{}.org/{}/about-{}-{at}", word(at), word(6 * at), word(8 * at)),
             ..Item::new(format!("d{at}"))
         })
         .collect();

@@ -7,11 +7,13 @@ mod digits;
 mod encoding;
 mod hierarchical;
 mod memory;
+mod ngrams;
 mod parse;
 mod quantized;
 #[cfg(test)]
 mod tests;
 mod text;
+mod url;
 
 pub use encoding::{Encoding, Source};
 pub use memory::{MemoryNeed, Sizes};
@@ -34,6 +36,8 @@ pub static SCHEMES: &[&SchemeSpec] = &[
     &quantized::PRODUCT,
     &text::TITLE,
     &text::KEYWORDS,
+    &url::URL,
+    &ngrams::NGRAMS,
     &category::CATEGORY,
 ];
 
@@ -48,6 +52,8 @@ pub enum Reads {
     Texts,
     /// Category paths.
     Categories,
+    /// URLs, with titles.
+    Urls,
 }
 
 impl Reads {
@@ -58,6 +64,7 @@ impl Reads {
             Reads::Histories => "training histories",
             Reads::Texts => "titles, keywords or texts",
             Reads::Categories => "category paths",
+            Reads::Urls => "URLs or titles",
         }
     }
 }

@@ -19,7 +19,7 @@ use std::path::PathBuf;
                   plackett ids build items.jsonl --scheme 'balanced-rq(levels=3, codes=64)' --model all-MiniLM-L6-v2 -o catalogue.jsonl\n  \
                   plackett ids build items.jsonl --scheme 'collaborative(clusters=10, most=200, last=item)' --histories interactions.tsv.gz -o catalogue.jsonl\n  \
                   plackett ids build items.jsonl --index other.index.json -o catalogue.jsonl\n\n\
-                  An item is a line such as {\"id\": \"x\", \"title\": \"Green tea\", \"keywords\": \"tea\", \"text\": \"…\", \"categories\": [\"Food\", \"Tea\"]}.\n\
+                  An item is a line such as {\"id\": \"x\", \"title\": \"Green tea\", \"keywords\": \"tea\", \"text\": \"…\", \"url\": \"https://…\", \"categories\": [\"Food\", \"Tea\"]}.\n\
                   Histories are lines of user, item, rating and time with tabs between them, or of a user and items with blanks between them;\n\
                   their last positions are held out, so that no identifier knows them. A vector is a line such as {\"id\": \"x\", \"vector\": [0.1, …]}.\n\n\
                   With --memory-budget vectors that do not fit wait in a file beside the catalogue, and a scheme that needs more is refused before\n\
@@ -138,7 +138,7 @@ fn build(arguments: &Arguments, scheme: &Scheme, global: &Global, output: &Outpu
         }
     }
     let embeds = reads(Reads::Vectors) && arguments.vectors.is_none();
-    let keep = match embeds || reads(Reads::Texts) || reads(Reads::Categories) {
+    let keep = match embeds || [Reads::Texts, Reads::Categories, Reads::Urls].into_iter().any(reads) {
         true => Keep::All,
         false => Keep::Names,
     };
