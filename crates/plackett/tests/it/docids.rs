@@ -181,6 +181,40 @@ fn a_retriever_with_paths_gives_reasons_and_is_not_asked_without() {
 }
 
 #[test]
+fn docids_that_are_there_are_learned_as_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    prepare(folder.path());
+    let at = folder.path();
+    plackett(at, &["index", "texts", "-o", "all.index", "--no-vectors"]).expect(0);
+    // In another order than that of the index, and without one document.
+    let item = |(name, _): &(&str, &str)| format!("{{\"id\": \"{name}.txt\", \"title\": \"The {name}\"}}\n");
+    let items = |texts: &[(&str, &str)]| texts.iter().rev().map(item).collect::<String>();
+    std::fs::write(at.join("items.jsonl"), items(&TEXTS[1..])).unwrap();
+    plackett(at, &["ids", "build", "items.jsonl", "--scheme", "title", "-o", "given.jsonl"]).expect(0);
+    let learn = |catalogue: &'static str, more: &[&'static str]| {
+        let short = ["--steps", "5", "--width", "16", "--layers", "1"];
+        let arguments = ["ids", "learn", "all.index", "-o", "all.docids", "--catalogue", catalogue];
+        plackett(at, &[&arguments[..], &short, more].concat())
+    };
+    let done = learn("given.jsonl", &["--json"]).expect(0);
+    let said = done.json();
+    assert_eq!(said["documents"], 5);
+    assert_eq!(said["scheme"], "title");
+    assert!(done.stderr.contains("1 of 6 documents have no docid"), "{}", done.stderr);
+    let read = |name: &str| std::fs::read(at.join(name)).unwrap();
+    assert!(read("all.docids/catalogue.jsonl") == read("given.jsonl"));
+    let search =
+        ["search", "all.index", "--pipeline", "generate(model=all.docids):6", "fox", "--format", "json"];
+    let found = plackett(at, &search).expect(0);
+    assert!(found.stdout.contains("fox.txt"), "{}", found.stdout);
+    std::fs::write(at.join("items.jsonl"), items(&TEXTS) + "{\"id\": \"other\"}\n").unwrap();
+    plackett(at, &["ids", "build", "items.jsonl", "--scheme", "title", "-o", "other.jsonl"]).expect(0);
+    let error = learn("other.jsonl", &[]).expect(2).stderr;
+    assert!(error.contains("1 of 7 documents are not in the index, such as `other`"), "{error}");
+    assert!(learn("given.jsonl", &["--scheme", "atomic"]).expect(2).stderr.contains("cannot be used with"));
+}
+
+#[test]
 fn the_page_of_a_catalogue_shows_its_codes_lengths_and_collisions() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();

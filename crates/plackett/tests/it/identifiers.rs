@@ -57,6 +57,24 @@ fn a_memory_budget_puts_vectors_into_a_file_and_changes_no_identifier() {
 }
 
 #[test]
+fn a_table_goes_out_and_comes_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    prepare(at, 12, 4);
+    build(at, "title", "titles.jsonl", &["--write-table", "titles.tsv"]);
+    let table = ["ids", "build", "items.jsonl", "--table", "titles.tsv", "-o", "read.jsonl"];
+    plackett(at, &[&table[..], &["--write-table", "again.tsv"]].concat()).expect(0);
+    let read = |name: &str| std::fs::read_to_string(at.join(name)).unwrap();
+    assert_eq!(read("again.tsv"), read("titles.tsv"));
+    assert!(read("read.jsonl").contains("\"scheme\":\"table\""));
+    std::fs::write(at.join("titles.tsv"), read("titles.tsv").replace("i3\t", "z3\t")).unwrap();
+    let error = plackett(at, &table).expect(2).stderr;
+    assert!(error.contains("titles.tsv") && error.contains("`z3` is not among the items"), "{error}");
+    let budget = plackett(at, &[&table[..], &["--memory-budget", "1GB"]].concat()).expect(2).stderr;
+    assert!(budget.contains("made elsewhere are read whole"), "{budget}");
+}
+
+#[test]
 fn a_budget_that_is_too_small_is_refused_for_every_kind_of_scheme() {
     let folder = tempfile::tempdir().unwrap();
     prepare(folder.path(), 20, 24);

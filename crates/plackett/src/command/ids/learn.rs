@@ -29,6 +29,7 @@ const RECALLED: usize = 300;
 #[derive(Args)]
 #[command(after_help = "Examples:\n  plackett ids learn papers.index -o papers.docids\n  \
                   plackett ids learn papers.index -o papers.docids --scheme 'hierarchical(clusters=8)' --steps 3000\n  \
+                  plackett ids learn papers.index -o papers.docids --catalogue docids.jsonl\n  \
                   plackett ids learn papers.index -o papers.docids --queries train.jsonl --qrels train.tsv\n  \
                   plackett search papers.index --pipeline 'generate(model=papers.docids):20 >> late-interaction' \"vague words\"\n\n\
                   The model has drawn weights and learns each document's docid after its first words, after chunks of it, after pseudo\n\
@@ -44,6 +45,9 @@ pub struct Arguments {
     /// How docids are made (`plackett ids schemes`)
     #[arg(long, value_name = "SCHEME", default_value = "atomic")]
     scheme: String,
+    /// Learn docids that are there: a catalogue of documents of the index, made by `plackett ids build`
+    #[arg(long, value_name = "FILE", conflicts_with = "scheme")]
+    catalogue: Option<PathBuf>,
     /// Queries to learn from, with --qrels
     #[arg(long, value_name = "FILE", requires = "qrels")]
     queries: Option<PathBuf>,
@@ -89,6 +93,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     Paths::default()
         .opens("INDEX", [&arguments.index])
+        .reads("--catalogue", &arguments.catalogue)
         .reads("--queries", &arguments.queries)
         .reads("--qrels", &arguments.qrels)
         .writes("--output", [&arguments.output])
@@ -100,8 +105,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let training = training(arguments);
     training.check()?;
     let index = open_index(&arguments.index)?;
-    let documents = documents_of(&index)?;
-    let catalogue = catalogue(arguments, &index, &documents)?;
+    let (documents, catalogue) = docids(arguments, &index, global, output)?;
     let places: HashMap<&str, usize> =
         documents.iter().enumerate().map(|(at, document)| (document.id.as_str(), at)).collect();
     let labelled = labelled(arguments, &places, global, output)?;
@@ -214,6 +218,41 @@ fn documents_of(index: &Index) -> anyhow::Result<Vec<Document>> {
         true => bail!("{}: the index has no document to learn", index.directory().display()),
         false => Ok(documents),
     }
+}
+
+/// The documents with their docids, in the order of the catalogue.
+fn docids(
+    arguments: &Arguments,
+    index: &Index,
+    global: &Global,
+    output: &Output,
+) -> anyhow::Result<(Vec<Document>, Catalogue)> {
+    let documents = documents_of(index)?;
+    let Some(path) = &arguments.catalogue else {
+        let catalogue = catalogue(arguments, index, &documents)?;
+        return Ok((documents, catalogue));
+    };
+    let catalogue = Catalogue::open_within(path, global.max_line_bytes)?;
+    let there = documents.len();
+    let mut by_id: HashMap<String, Document> =
+        documents.into_iter().map(|document| (document.id.clone(), document)).collect();
+    let ids = catalogue.items().iter().map(|item| item.id.as_str());
+    let missing: Vec<&str> = ids.filter(|id| !by_id.contains_key(*id)).collect();
+    if let Some(first) = missing.first() {
+        bail!(
+            "--catalogue {}: {} of {} documents are not in the index, such as `{first}`; build it from the documents of this index",
+            path.display(),
+            missing.len(),
+            catalogue.len()
+        );
+    }
+    let own: Vec<Document> = catalogue.items().iter().filter_map(|item| by_id.remove(&item.id)).collect();
+    if own.len() < there {
+        let without = there - own.len();
+        output
+            .warn(&format!("--catalogue: {without} of {there} documents have no docid and are not learned"));
+    }
+    Ok((own, catalogue))
 }
 
 fn catalogue(arguments: &Arguments, index: &Index, documents: &[Document]) -> anyhow::Result<Catalogue> {
