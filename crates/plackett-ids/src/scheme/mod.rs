@@ -19,7 +19,7 @@ pub use encoding::{Encoding, Source};
 pub use memory::{MemoryNeed, Sizes};
 pub use parse::{find, parse};
 
-use crate::{Catalogue, IdsError};
+use crate::{Catalogue, IdsError, Origin};
 use plackett_core::declaration::{Declaration, OptionKind, OptionSpec, OptionValues};
 use std::fmt;
 
@@ -122,7 +122,8 @@ impl Scheme {
     pub fn catalogue(&self, source: &Source<'_>) -> Result<Catalogue, IdsError> {
         source.check(self.spec)?;
         let encoding = (self.spec.encode)(&self.options, source)?;
-        Catalogue::new(&self.to_string(), source.items, encoding)
+        let catalogue = Catalogue::new(&self.to_string(), source.items, encoding)?;
+        Ok(catalogue.with_origin(Origin { seed: Some(source.seed), ..Origin::default() }))
     }
 }
 

@@ -57,6 +57,30 @@ fn a_memory_budget_puts_vectors_into_a_file_and_changes_no_identifier() {
 }
 
 #[test]
+fn a_catalogue_says_what_it_was_made_with_and_leaks_are_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    prepare(at, 12, 4);
+    std::fs::write(at.join("histories"), "u i1 i2 i3 i4\nv i2 i3 i5 i6\n").unwrap();
+    let histories = ["--histories", "histories", "--seed", "3"];
+    let made = build(at, "sequential", "two.jsonl", &histories);
+    assert_eq!(made["made_with"], json!({"seed": 3, "held_out": 2}));
+    build(at, "sequential", "none.jsonl", &[&histories[..], &["--held-out", "0"]].concat());
+    let vectors = build(at, "rq(levels=2, codes=4)", "rq.jsonl", &["--vectors", "vectors.jsonl"]);
+    assert_eq!(vectors["made_with"], json!({"seed": 1, "vectors": "vectors.jsonl"}));
+    let check = |file: &str, code: i32| plackett(at, &["ids", "check", file]).expect(code).stdout;
+    assert!(check("two.jsonl", 0).contains("held    no held-out position of a history is known"));
+    assert!(check("rq.jsonl", 0).contains("held    no held-out position"));
+    assert!(check("none.jsonl", 1).contains("none was held out; build it with --held-out 2"));
+    let text = std::fs::read_to_string(at.join("two.jsonl")).unwrap();
+    std::fs::write(at.join("two.jsonl"), text.replacen("\"made_with\":{\"seed\":3,\"held_out\":2},", "", 1))
+        .unwrap();
+    assert!(check("two.jsonl", 1).contains("does not say how many were held out"));
+    let shown = plackett(at, &["ids", "show", "rq.jsonl"]).expect(0).stdout;
+    assert!(shown.contains("made with seed 1, vectors of vectors.jsonl\n"), "{shown}");
+}
+
+#[test]
 fn a_table_goes_out_and_comes_back() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();

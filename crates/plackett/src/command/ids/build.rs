@@ -9,7 +9,7 @@ use crate::command::{Global, Outcome, Output};
 use anyhow::bail;
 use clap::Args;
 use plackett_ids::scheme::{Reads, Scheme, Source, parse};
-use plackett_ids::{Catalogue, Item, Keep, read_histories, read_items_keeping};
+use plackett_ids::{Catalogue, Item, Keep, Origin, read_histories, read_items_keeping};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -95,6 +95,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     if output.json {
         return Ok(output.print_json(&json!({
             "catalogue": arguments.output, "scheme": catalogue.scheme(), "sha256": catalogue.sha256(), "statistics": statistics,
+            "made_with": catalogue.origin(),
             "memory": {"estimate": made.estimate, "peak": peak(), "vectors_in_file": made.in_file},
             "resumed": made.resumed,
         }))?);
@@ -165,7 +166,12 @@ fn build(arguments: &Arguments, scheme: &Scheme, global: &Global, output: &Outpu
         histories: histories.as_deref(),
         seed: arguments.seed,
     };
-    let catalogue = scheme.catalogue(&source)?;
+    let origin = Origin {
+        seed: Some(arguments.seed),
+        vectors: vectors.as_ref().map(|vectors| vectors.origin.clone()),
+        held_out: histories.as_ref().map(|_| arguments.held_out),
+    };
+    let catalogue = scheme.catalogue(&source)?.with_origin(origin);
     let dimension = vectors.as_ref().map_or(0, |vectors| vectors.table.dimension());
     let in_file = vectors.as_ref().is_some_and(|vectors| vectors.table.is_in_file());
     let resumed = vectors.as_ref().map_or(0, |vectors| vectors.resumed);

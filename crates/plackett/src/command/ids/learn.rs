@@ -12,7 +12,7 @@ use plackett_genir::learning::{LearnedRetriever, LearningData, RetrieverTraining
 use plackett_genir::representation::{PairSource, TextPair};
 use plackett_genir::{GenerativeRetriever, GenirError, RETRIEVER_FILE};
 use plackett_ids::scheme::{Reads, parse};
-use plackett_ids::{Catalogue, VectorTable};
+use plackett_ids::{Catalogue, Origin, VectorTable};
 use plackett_lm::sha256::Sha256;
 use plackett_search::{Bm25, Index};
 use plackett_train::Compute;
@@ -264,7 +264,10 @@ fn catalogue(arguments: &Arguments, index: &Index, documents: &[Document]) -> an
         true => Some(vectors(index, documents, scheme.spec.name)?),
         false => None,
     };
-    Ok(catalogue_of(&scheme, documents, vectors.as_ref(), arguments.seed)?)
+    let made = catalogue_of(&scheme, documents, vectors.as_ref(), arguments.seed)?;
+    let model = index.settings().model.as_ref().filter(|_| vectors.is_some());
+    let origin = Origin { vectors: model.map(|model| model.name.clone()), ..made.origin().clone() };
+    Ok(made.with_origin(origin))
 }
 
 /// The index's vector of each document.
