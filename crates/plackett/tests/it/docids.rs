@@ -108,6 +108,16 @@ fn a_model_of_other_documents_and_settings_without_an_effect_are_refused() {
     assert_eq!(one.matches("\"rank\"").count(), 6, "all there are, each once: {one}");
     plackett(at, &["ids", "learn", "all.index", "-o", "x", "--scheme", "rq"]).expect(2);
     plackett(at, &["ids", "learn", "all.index", "-o", "x", "--width", "12"]).expect(2);
+    for (weights, expected) in [
+        ("1:2", "--weights 1:2: three numbers from 0"),
+        ("1:1:1", "weights: labelled queries are not learned from and have 1"),
+        ("1:0:0", "weights: pseudo queries are learned from and have 0"),
+    ] {
+        let error =
+            plackett(at, &["ids", "learn", "all.index", "-o", "x", "--weights", weights]).expect(2).stderr;
+        assert!(error.contains(expected), "{error}");
+    }
+    plackett(at, &[&learn[..], &["--weights", "1:3:0"]].concat()).expect(0);
     // Documents that came later are counted.
     std::fs::create_dir(at.join("more")).unwrap();
     std::fs::write(at.join("more/new.txt"), "A new text about tea.").unwrap();
@@ -136,6 +146,7 @@ fn learn_paths(folder: &Path) {
         chunk_words: 8,
         queries: 0,
         labelled: false,
+        weights: None,
         curriculum: false,
         rank_every: 0,
         layers: 1,

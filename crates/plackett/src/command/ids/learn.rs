@@ -1,6 +1,6 @@
 //! `plackett ids learn`: a model that writes the docids of an index.
 
-use crate::command::number::{real, whole};
+use crate::command::number::{by, real, whole};
 use crate::command::open::{open_index, read_qrels, read_queries};
 use crate::command::output_folder::check_output_folder;
 use crate::command::paths::Paths;
@@ -9,7 +9,7 @@ use anyhow::{anyhow, bail};
 use clap::Args;
 use plackett_core::Document;
 use plackett_genir::learning::{LearnedRetriever, LearningData, RetrieverTraining, catalogue_of, recalled};
-use plackett_genir::representation::{PairSource, TextPair};
+use plackett_genir::representation::{PairSource, SourceWeights, TextPair};
 use plackett_genir::{GenerativeRetriever, GenirError, RETRIEVER_FILE};
 use plackett_ids::scheme::{Reads, parse};
 use plackett_ids::{Catalogue, Origin, VectorTable};
@@ -63,6 +63,10 @@ pub struct Arguments {
     /// Pseudo queries of each document
     #[arg(long, value_name = "N", default_value = "4", value_parser = whole::<usize>(0..=10_000))]
     pseudo_queries: usize,
+    /// Shares of first words and chunks, pseudo queries and labelled queries in what is trained on, such as 1:2:1, with 0 for what there is
+    /// not; as many of each as there are, if nothing is said
+    #[arg(long, value_name = "T:P:L", value_parser = by(|text| text.parse::<SourceWeights>()))]
+    weights: Option<SourceWeights>,
     /// Words of a query that are read, and of a chunk
     #[arg(long, value_name = "N", default_value = "24", value_parser = whole::<usize>(1..=1000))]
     words: usize,
@@ -175,6 +179,7 @@ fn training(arguments: &Arguments) -> RetrieverTraining {
         chunk_words: arguments.words,
         queries: arguments.pseudo_queries,
         labelled: arguments.queries.is_some(),
+        weights: arguments.weights,
         curriculum: false,
         rank_every: 0,
         layers: arguments.layers,

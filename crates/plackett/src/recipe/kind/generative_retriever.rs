@@ -13,7 +13,7 @@ use crate::recipe::task::Task;
 use crate::recipe::training_fields::batch;
 use plackett_genir::category_paths::PathExamples;
 use plackett_genir::learning::{LearnedRetriever, LearningData, RetrieverTraining, recalled, recalled_by};
-use plackett_genir::representation::{PairSource, TextPair};
+use plackett_genir::representation::{PairSource, SourceWeights, TextPair};
 use plackett_genir::{DocidTrie, GenerativeRetriever, GenirError, PathDecoding, PathRetriever};
 use plackett_search::{Bm25, Index};
 use plackett_train::Compute;
@@ -83,6 +83,13 @@ pub static GENERATIVE_RETRIEVER: StageKind = StageKind {
             "whether queries of the split `train` are learned from",
         ),
         FieldSpec::new(
+            "weights",
+            FieldKind::Text,
+            Default::Absent,
+            "shares of first words and chunks, pseudo queries and labelled queries in what is trained on, such as `1:2:1`, with 0 for what is \
+             not learned from; without it as many of each as there are",
+        ),
+        FieldSpec::new(
             "curriculum",
             FieldKind::Switch,
             Default::Switch(false),
@@ -139,7 +146,10 @@ fn check(values: &Values, registry: &Registry) -> Result<(), RecipeError> {
             "there is nothing to learn from: ask for `first`, `chunks`, `queries` or `labelled`".into(),
         );
     }
-    Ok(())
+    if let Some(Err(problem)) = values.text("weights").map(str::parse::<SourceWeights>) {
+        return said("weights", problem);
+    }
+    training(values).check_weights().or_else(|error| said("weights", error.to_string()))
 }
 
 /// What the fields say of the training.
@@ -150,6 +160,7 @@ fn training(values: &Values) -> RetrieverTraining {
         chunk_words: values.count("chunk_words"),
         queries: values.count("queries"),
         labelled: values.on("labelled"),
+        weights: values.text("weights").and_then(|weights| weights.parse().ok()),
         curriculum: values.on("curriculum"),
         rank_every: values.count("rank_every"),
         layers: values.count("layers"),
