@@ -192,6 +192,38 @@ fn a_retriever_with_paths_gives_reasons_and_is_not_asked_without() {
 }
 
 #[test]
+fn one_document_and_documents_without_words_are_learned() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let small = ["--steps", "20", "--width", "16", "--layers", "1"];
+    let learned = |lines: &str| {
+        std::fs::write(at.join("some.jsonl"), lines).unwrap();
+        let _ = std::fs::remove_dir_all(at.join("some.index"));
+        plackett(at, &["index", "some.jsonl", "-o", "some.index", "--no-vectors"]).expect(0);
+        let learn = ["ids", "learn", "some.index", "-o", "some.docids", "--json"];
+        plackett(at, &[&learn[..], &small].concat()).expect(0)
+    };
+    let found = || {
+        let pipeline = "generate(model=some.docids):5";
+        let search = ["search", "some.index", "--pipeline", pipeline, "green tea", "--format", "json"];
+        plackett(at, &search).expect(0).stdout
+    };
+    let one = learned("{\"id\": \"only\", \"text\": \"Green tea is made of leaves.\"}\n").json();
+    assert_eq!(one["documents"], 1);
+    assert_eq!(one["known_by_heart"], 1.0, "there is but one docid");
+    let answer = found();
+    assert!(answer.matches("\"rank\"").count() == 1 && answer.contains("\"only\""), "{answer}");
+    let two = learned(
+        "{\"id\": \"tea\", \"text\": \"Green tea is made of leaves.\"}\n{\"id\": \"signs\", \"text\": \"?!\"}\n",
+    );
+    assert!(two.stderr.contains("1 documents have no words"), "{}", two.stderr);
+    assert_eq!(two.json()["documents"], 2);
+    // It has a docid, and can be written.
+    let answer = found();
+    assert!(answer.matches("\"rank\"").count() == 2 && answer.contains("\"signs\""), "{answer}");
+}
+
+#[test]
 fn docids_that_are_there_are_learned_as_they_are() {
     let folder = tempfile::tempdir().unwrap();
     prepare(folder.path());

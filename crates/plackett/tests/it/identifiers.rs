@@ -98,6 +98,35 @@ fn a_table_goes_out_and_comes_back() {
     assert!(budget.contains("made elsewhere are read whole"), "{budget}");
 }
 
+/// Identifiers of so many items by schemes of all kinds without vectors, inside a budget in MB.
+fn fit(items: usize, budget: u64) {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    prepare(at, items, 0);
+    let given = format!("{budget}MB");
+    for scheme in ["atomic", "naive-string", "title"] {
+        let made = build(at, scheme, "many.jsonl", &["--memory-budget", &given]);
+        assert_eq!(made["statistics"]["items"], items, "{scheme}");
+        let estimate = made["memory"]["estimate"].as_u64().unwrap();
+        assert!(estimate <= budget * 1_000_000, "{scheme}: {estimate}");
+        if let Some(peak) = made["memory"]["peak"].as_u64() {
+            assert!(peak <= estimate, "{scheme}: {peak} of {estimate}");
+        }
+    }
+    plackett(at, &["ids", "check", "many.jsonl", "--items", "items.jsonl"]).expect(0);
+}
+
+#[test]
+fn a_hundred_thousand_identifiers_fit_a_budget() {
+    fit(100_000, 300);
+}
+
+#[test]
+#[ignore = "takes minutes where nothing is optimised"]
+fn a_million_identifiers_fit_a_budget() {
+    fit(1_000_000, 1500);
+}
+
 #[test]
 fn a_budget_that_is_too_small_is_refused_for_every_kind_of_scheme() {
     let folder = tempfile::tempdir().unwrap();
