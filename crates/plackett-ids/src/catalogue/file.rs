@@ -1,7 +1,7 @@
 //! The catalogue's file, and what binds it to a model.
 //!
-//! A line of JSON each: first the header (version of the form, scheme, hash, count, what it was made with, tokens, codebooks, remarks), then every item with its
-//! codes. The hash is that of the content, so a line that is lost, added or changed is seen.
+//! A line of JSON each: first the header (version of the form, scheme, hash, count, codebooks, remarks, what it was made with, tokens), then
+//! every item with its codes. The hash is that of the content, so a line that is lost, added or changed is seen.
 
 use super::{Catalogue, CatalogueItem, Origin};
 use crate::IdsError;
