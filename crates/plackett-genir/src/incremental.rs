@@ -66,6 +66,16 @@ impl Default for NewRow {
     }
 }
 
+/// Which query stands for an old document while the row of a new one is found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Representative {
+    /// The mean of its queries.
+    #[default]
+    Mean,
+    /// That one with the smallest product with the document's row, which would be lost first.
+    Lowest,
+}
+
 fn dot(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
 }
@@ -151,6 +161,26 @@ impl AtomicRows {
         }
         self.rows = parameters[weight].value.chunks(dimension.max(1)).map(<[f32]>::to_vec).collect();
         Ok(())
+    }
+
+    /// What stands for a document of these queries; of equal products the first.
+    ///
+    /// # Errors
+    /// The document has no row, or there is no query.
+    pub fn representative(
+        &self,
+        document: usize,
+        queries: &[Vec<f32>],
+        which: Representative,
+    ) -> Result<Vec<f32>, GenirError> {
+        let lacks = |what: &str| GenirError::Setting(format!("document {document} has no {what}"));
+        let row = self.rows.get(document).ok_or_else(|| lacks("row"))?;
+        let lowest = queries.iter().min_by(|a, b| dot(row, a).total_cmp(&dot(row, b)));
+        let lowest = lowest.ok_or_else(|| lacks("query that could stand for it"))?;
+        Ok(match which {
+            Representative::Mean => mean(queries.iter().map(Vec::as_slice), row.len()),
+            Representative::Lowest => lowest.clone(),
+        })
     }
 
     /// Adds a document by optimising its row alone (IncDSI, equations 3 to 5): its queries are to find it above the old documents, and each old
@@ -271,6 +301,20 @@ mod tests {
             });
             assert_eq!(rows.rank(&query.vector, 20), dense);
         }
+    }
+
+    #[test]
+    fn a_document_is_represented_by_the_mean_or_the_lowest_of_its_queries() {
+        let rows = AtomicRows::new(vec![vec![1.0, 0.0], vec![0.0, 1.0]]);
+        let queries = [vec![0.75, 0.5], vec![0.25, 1.0], vec![0.5, 0.0]];
+        let of = |document, which| rows.representative(document, &queries, which).unwrap();
+        assert_eq!(of(0, Representative::Mean), [0.5, 0.5]);
+        assert_eq!(of(0, Representative::Lowest), [0.25, 1.0]);
+        assert_eq!(of(1, Representative::Lowest), [0.5, 0.0]);
+        let error = rows.representative(2, &queries, Representative::Mean).unwrap_err().to_string();
+        assert!(error.contains("document 2 has no row"), "{error}");
+        let error = rows.representative(1, &[], Representative::Lowest).unwrap_err().to_string();
+        assert!(error.contains("document 1 has no query"), "{error}");
     }
 
     #[test]

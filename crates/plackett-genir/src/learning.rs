@@ -2,12 +2,12 @@
 //! after the other.
 
 use crate::category_paths::{CategoryHierarchy, ExampleTargets, PathExamples, PathLanguage};
-use crate::representation::{PairSource, PseudoQueries, TextPair, chunks, first_words, mixed};
+use crate::representation::{PairSource, PseudoQueries, SourceWeights, TextPair, chunks, first_words, mixed};
 use crate::{
     Decoding, DocidLanguage, GenerativeRetriever, GenirError, Reranking, RerankingGroup, RetrieverFiles,
     RetrieverTask, save_hierarchy,
 };
-use plackett_core::Document;
+use plackett_core::{Document, field_named};
 use plackett_ids::scheme::{Scheme, Source};
 use plackett_ids::{Catalogue, Item, VectorTable};
 use plackett_train::nn::LlamaConfig;
@@ -45,6 +45,8 @@ pub struct RetrieverTraining {
     pub queries: usize,
     /// Whether labelled queries are learned from.
     pub labelled: bool,
+    /// Shares of the kinds of texts in what is trained on; `None` for as many of each as there are.
+    pub weights: Option<SourceWeights>,
     /// Whether kinds of texts come one after the other in equal parts of the steps, and not mixed.
     pub curriculum: bool,
     /// Steps from one RankNet step to the next; 0 for none.
@@ -116,11 +118,12 @@ impl LearnedRetriever {
 /// Told the number of the part, from 1, of how many parts, and of each step.
 pub type PartProgress<'p> = dyn FnMut((usize, usize), &StepRecord, usize) + 'p;
 
-/// Documents as items, of which schemes make docids.
+/// Documents as items, of which schemes make docids; the URL is the field `url`.
 pub fn items_of(documents: &[Document]) -> Vec<Item> {
     let item = |document: &Document| Item {
         title: document.title.clone(),
         text: document.text.clone(),
+        url: field_named(&document.metadata, "url").and_then(|url| url.as_str()).unwrap_or_default().into(),
         ..Item::new(&document.id)
     };
     documents.iter().map(item).collect()
@@ -144,7 +147,7 @@ impl RetrieverTraining {
     /// Refuses numbers that cannot be.
     ///
     /// # Errors
-    /// There is nothing to learn from, or the width cannot be cut into even heads.
+    /// There is nothing to learn from, weights that do not fit the texts, or a width that cannot be cut into even heads.
     pub fn check(&self) -> Result<(), GenirError> {
         let said = |problem: String| Err(GenirError::Setting(problem));
         if self.first + self.chunks + self.queries == 0 && !self.labelled {
@@ -153,6 +156,7 @@ impl RetrieverTraining {
                     .into(),
             );
         }
+        self.check_weights()?;
         if self.width == 0 || !self.width.is_multiple_of(2 * HEADS) {
             return said(format!(
                 "a width of {} is not possible; give a multiple of {}",
@@ -167,6 +171,37 @@ impl RetrieverTraining {
                 "{} layers of width {} have {numbers} numbers, and {MOST_PARAMETERS} are the most; give fewer or narrower ones",
                 self.layers, self.width
             ));
+        }
+        Ok(())
+    }
+
+    /// Refuses weights that do not fit the kinds of texts that are learned from.
+    ///
+    /// # Errors
+    /// A kind that is learned from has none, another one has some, or kinds come one after the other.
+    pub fn check_weights(&self) -> Result<(), GenirError> {
+        let Some(weights) = self.weights else { return Ok(()) };
+        let said = |problem: String| Err(GenirError::Setting(format!("weights: {problem}")));
+        if self.curriculum {
+            return said(
+                "in a curriculum each kind of texts has its own part of the steps; leave them out".into(),
+            );
+        }
+        let is_learned = [self.first + self.chunks > 0, self.queries > 0, self.labelled];
+        for ((name, weight), is_learned) in weights.named().into_iter().zip(is_learned) {
+            match (is_learned, weight > 0.0) {
+                (true, false) => {
+                    return said(format!(
+                        "{name} are learned from and have 0; give them more, or leave {name} out"
+                    ));
+                }
+                (false, true) => {
+                    return said(format!(
+                        "{name} are not learned from and have {weight}; give them 0, or ask for them"
+                    ));
+                }
+                _ => {}
+            }
         }
         Ok(())
     }
@@ -263,6 +298,10 @@ impl RetrieverTraining {
         let pseudo = PseudoQueries { count: self.queries, seed: self.seed, ..PseudoQueries::default() };
         let labelled = if self.labelled { data.labelled.clone() } else { PairSource::default() };
         let mut all = [of_texts, pseudo.of(data.documents), labelled];
+        if let Some(weights) = self.weights {
+            let shares = weights.named().into_iter();
+            all.iter_mut().zip(shares).for_each(|(source, (_, share))| source.weight = Some(share));
+        }
         // A text without words says nothing of its document.
         all.iter_mut().for_each(|source| source.pairs.retain(|pair| words_of(&pair.text).next().is_some()));
         all.into_iter().filter(|source| !source.pairs.is_empty()).collect()
@@ -378,6 +417,7 @@ mod tests {
             chunk_words: 3,
             queries: 0,
             labelled: true,
+            weights: None,
             curriculum: false,
             rank_every: 4,
             layers: 1,
@@ -388,6 +428,41 @@ mod tests {
             rate: 1e-2,
             seed: 1,
         }
+    }
+
+    #[test]
+    fn kinds_of_texts_are_trained_on_as_often_as_they_weigh() {
+        let documents = documents();
+        let labelled = PairSource::new(vec![TextPair { text: "animals".into(), document: 0 }]);
+        let similar = |_: &str, _: usize| Ok(Vec::new());
+        let data =
+            LearningData { documents: &documents, labelled: &labelled, similar: &similar, paths: None };
+        let weighed = |weights: &str| RetrieverTraining { weights: weights.parse().ok(), ..training() };
+        let count = |training: &RetrieverTraining| {
+            let pairs = mixed(&training.sources(&data), 1);
+            (pairs.len(), pairs.iter().filter(|pair| pair.text == "animals").count())
+        };
+        // Three documents with their first words and two chunks each, and a labelled query.
+        assert_eq!(count(&training()), (10, 1));
+        assert_eq!(count(&weighed("3:0:2")), (10, 4));
+        for (training, expected) in [
+            (weighed("1:1:1"), "pseudo queries are not learned from"),
+            (weighed("0:0:1"), "first words and chunks are learned from and have 0"),
+            (RetrieverTraining { curriculum: true, ..weighed("3:0:2") }, "in a curriculum"),
+        ] {
+            let error = training.check().unwrap_err().to_string();
+            assert!(error.starts_with("weights: ") && error.contains(expected), "{error}");
+        }
+        assert!(weighed("3:0:2").check().is_ok());
+    }
+
+    #[test]
+    fn the_url_of_a_document_is_its_field() {
+        let mut document = Document::new("a", "a text");
+        document.metadata.insert("url".into(), "http://a.org/green/tea".into());
+        let documents = [document, Document { title: "Title".into(), ..Document::new("b", "a text") }];
+        let catalogue = catalogue_of(&parse("url").unwrap(), &documents, None, 1).unwrap();
+        assert_eq!([catalogue.text(0), catalogue.text(1)], ["[ tea green a org ]", "[ title ]"]);
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! those of others. [`category_paths`] are written before docids as reasons for hits, by a [`PathRetriever`]. Docids are those of a `plackett_ids::Catalogue`.
 #![forbid(unsafe_code)]
 
+mod beam_options;
 pub mod category_paths;
 pub mod corpus_pretraining;
 mod docid_trie;
@@ -30,6 +31,7 @@ pub use error::GenirError;
 pub use language::DocidLanguage;
 pub use path_retriever::{
     Explained, PathCost, PathDecoding, PathHit, PathRetriever, PathScore, best_of_paths, save_hierarchy,
+    writes_paths,
 };
 pub use retriever::{Decoding, GenerativeRetriever, RETRIEVER_FILE, Retrieved, RetrieverFiles};
 pub use training::{Reranking, RerankingGroup, RetrieverTask};

@@ -7,13 +7,14 @@ mod tests;
 
 pub use merge::{PathHit, best_of_paths};
 
+use crate::beam_options::{by_sum, by_token};
 use crate::category_paths::{CategoryHierarchy, CategoryPath, PathLanguage, WrittenPath};
 use crate::{GenerativeRetriever, GenirError, RetrieverFiles};
 use free_path::FreePath;
 use plackett_lm::LmError;
 use plackett_lm::decode::{
-    Beam, Branch, Constraint, DecodeModel, DecodeOptions, DecodeRequest, Decoded, LengthNorm, LogitIds,
-    Normalize, PrefixId, Strategy, TokenTrie, TrieConstraint, decode,
+    Branch, Constraint, DecodeModel, DecodeOptions, DecodeRequest, Decoded, LogitIds, Normalize, PrefixId,
+    TokenTrie, TrieConstraint, decode,
 };
 use plackett_train::files::write_whole;
 use serde::{Deserialize, Serialize};
@@ -46,13 +47,19 @@ pub fn save_hierarchy(
     Ok(write_whole(&folder.join(HIERARCHY_FILE), text.as_bytes())?)
 }
 
+/// Whether the retriever of a folder has learned to write paths before docids.
+pub fn writes_paths(folder: &Path) -> bool {
+    folder.join(HIERARCHY_FILE).is_file()
+}
+
 /// What a hit is scored by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PathScore {
     /// log p(docid | query, path): a path that is unlikely costs nothing.
     #[default]
     Docid,
-    /// The same by token of the docid: the length penalty of 1 with which the authors search.
+    /// The mean of the docid's tokens over the whole vocabulary, those without an alternative included: the length penalty of 1 with which
+    /// the authors search.
     Mean,
     /// log p(path | query) + log p(docid | query, path), the probability of both.
     Joint,
@@ -217,10 +224,10 @@ impl PathRetriever {
         };
         let written = if decoding.constrained {
             let constraint = TrieConstraint::new(&self.paths, None).map_err(LmError::from)?;
-            sequences(beams(model, &starts, &constraint, (Beam::new(decoding.paths), Normalize::Allowed))?)
+            sequences(beams(model, &starts, &constraint, &by_sum(decoding.paths, Normalize::Allowed))?)
         } else {
             let constraint = FreePath::new(model.vocabulary(), &ended, self.language.longest());
-            sequences(beams(model, &starts, &constraint, (Beam::new(decoding.paths), Normalize::Vocabulary))?)
+            sequences(beams(model, &starts, &constraint, &by_sum(decoding.paths, Normalize::Vocabulary))?)
         };
         Ok(written.into_iter().map(|(found, branches)| (paths(found), branches)).collect())
     }
@@ -241,12 +248,11 @@ impl PathRetriever {
         let starts: Vec<(PrefixId, &[u32])> =
             prefixes.iter().map(|(query, prefix)| (*query, &prefix[..])).collect();
         let constraint = TrieConstraint::new(self.retriever.docids().trie(), None).map_err(LmError::from)?;
-        let length = match decoding.score {
-            PathScore::Docid | PathScore::Joint => LengthNorm::None,
-            PathScore::Mean => LengthNorm::Power(1.0),
+        let options = match decoding.score {
+            PathScore::Docid | PathScore::Joint => by_sum(decoding.width, Normalize::Allowed),
+            PathScore::Mean => by_token(decoding.width),
         };
-        let beam = Beam { length, ..Beam::new(decoding.width) };
-        beams(model, &starts, &constraint, (beam, Normalize::Allowed))
+        beams(model, &starts, &constraint, &options)
     }
 
     /// What was found for one query, from the docids below each of its paths.
@@ -282,15 +288,14 @@ fn beams<M: DecodeModel, C: Constraint>(
     model: &mut M,
     starts: &[(PrefixId, &[u32])],
     constraint: &C,
-    (beam, normalize): (Beam, Normalize),
+    options: &DecodeOptions,
 ) -> Result<Vec<Decoded<C::Output>>, GenirError> {
     let requests: Vec<DecodeRequest<'_, C>> = starts
         .iter()
         .zip(0..)
         .map(|((prefix, prompt), index)| DecodeRequest { prefix: *prefix, prompt, constraint, index })
         .collect();
-    let options = DecodeOptions { normalize, ..DecodeOptions::new(Strategy::Beam(beam)) };
-    let found = decode(model, &requests, &options)?.into_iter();
+    let found = decode(model, &requests, options)?.into_iter();
     found.map(|found| found.map_err(|error| LmError::from(error).into())).collect()
 }
 

@@ -2,8 +2,10 @@
 //! 2023, section 3: FirstP, DaQ, D2Q and labelled queries, in any mixture).
 
 mod pseudo_query;
+mod weights;
 
 pub use pseudo_query::PseudoQueries;
+pub use weights::SourceWeights;
 
 use plackett_core::Document;
 use plackett_train::random::Stream;

@@ -1,10 +1,11 @@
 //! A trained retriever: a decoder, its language, and the docids of a corpus in one folder.
 
+use crate::beam_options::by_sum;
 use crate::reverse_annealing::{DrawRequest, ReverseAnnealing, draw};
 use crate::{DocidLanguage, DocidTrie, GenirError};
 use plackett_ids::{CATALOGUE_FILE, Catalogue};
 use plackett_lm::Precision;
-use plackett_lm::decode::{Beam, DecodeOptions, DecodeRequest, Normalize, Strategy, TrieConstraint, decode};
+use plackett_lm::decode::{DecodeRequest, Decoded, Normalize, TrieConstraint, decode};
 use plackett_lm::decoder::{DecoderModel, DecoderOptions};
 use plackett_lm::sha256;
 use plackett_train::Parameters;
@@ -224,6 +225,15 @@ impl GenerativeRetriever {
     }
 
     fn beams(&self, prompts: &[Vec<u32>], width: usize) -> Result<Vec<Retrieved>, GenirError> {
+        let retrieved = |found: Decoded<usize>| {
+            let docids = found.hypotheses.iter().map(|one| (one.output, one.score));
+            self.retrieved(docids, found.branches)
+        };
+        Ok(self.hypotheses(prompts, width)?.into_iter().map(retrieved).collect())
+    }
+
+    /// Docids by beams, as they were written, with their ranks in the tree.
+    fn hypotheses(&self, prompts: &[Vec<u32>], width: usize) -> Result<Vec<Decoded<usize>>, GenirError> {
         let constraint = TrieConstraint::new(self.docids.trie(), None).map_err(plackett_lm::LmError::from)?;
         let mut session = self.engine.session();
         let prefix = plackett_lm::decode::DecodeModel::root(&session);
@@ -232,18 +242,8 @@ impl GenerativeRetriever {
             .zip(0..)
             .map(|(prompt, index)| DecodeRequest { prefix, prompt, constraint: &constraint, index })
             .collect();
-        let options = DecodeOptions {
-            normalize: Normalize::Allowed,
-            ..DecodeOptions::new(Strategy::Beam(Beam::new(width)))
-        };
-        let found = decode(&mut session, &requests, &options)?.into_iter();
-        found
-            .map(|found| {
-                let found = found.map_err(plackett_lm::LmError::from)?;
-                let docids = found.hypotheses.iter().map(|one| (one.output, one.score));
-                Ok(self.retrieved(docids, found.branches))
-            })
-            .collect()
+        let found = decode(&mut session, &requests, &by_sum(width, Normalize::Allowed))?.into_iter();
+        found.map(|found| found.map_err(|error| plackett_lm::LmError::from(error).into())).collect()
     }
 
     /// The documents of docids with their scores.

@@ -1,10 +1,10 @@
 //! Several titles in one answer (CorpusBrain, 2022): after a title that is complete a separator may follow, and after it another title.
 
+use crate::beam_options::by_token;
 use crate::{DocidTrie, GenerativeRetriever, GenirError};
 use plackett_lm::LmError;
 use plackett_lm::decode::{
-    Allowed, Beam, Constraint, DecodeModel, DecodeOptions, DecodeRequest, LengthNorm, Strategy, TokenTrie,
-    Transition, TrieNode, decode,
+    Allowed, Constraint, DecodeModel, DecodeRequest, TokenTrie, Transition, TrieNode, decode,
 };
 use plackett_train::trainer::END_TOKEN;
 use std::collections::HashSet;
@@ -102,8 +102,9 @@ pub struct PageList {
 }
 
 impl GenerativeRetriever {
-    /// Pages for each query from lists of at most `most` titles: lists by beams, ranked by mean log-probability of a token, and the pages
-    /// of each in their order. The retriever must have been opened with whole docids, and have [`TITLE_SEPARATOR`] in its vocabulary.
+    /// Pages for each query from lists of at most `most` titles: lists by beams, ranked by the mean log-probability of a token over the whole
+    /// vocabulary, as fairseq ranks them, and the pages of each in their order. The retriever must have been opened with whole docids, and
+    /// have [`TITLE_SEPARATOR`] in its vocabulary.
     ///
     /// # Errors
     /// Docids that are shortened, a vocabulary without the separator, or what the engine says.
@@ -125,8 +126,7 @@ impl GenerativeRetriever {
             .zip(0..)
             .map(|(prompt, index)| DecodeRequest { prefix, prompt, constraint: &constraint, index })
             .collect();
-        let beam = Beam { length: LengthNorm::Power(1.0), ..Beam::new(width) };
-        let found = decode(&mut session, &requests, &DecodeOptions::new(Strategy::Beam(beam)))?;
+        let found = decode(&mut session, &requests, &by_token(width))?;
         let pages = |found: Result<plackett_lm::decode::Decoded<Vec<usize>>, _>| {
             let found = found.map_err(LmError::from)?;
             let lists = found.hypotheses.into_iter().map(|list| (list.output, list.score));
@@ -154,7 +154,38 @@ impl GenerativeRetriever {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use plackett_lm::decode::RandomModel;
+    use crate::beam_options::tests::log_prob;
+    use crate::{DocidLanguage, RetrieverFiles};
+    use plackett_ids::Item;
+    use plackett_ids::scheme::{Source, parse};
+    use plackett_lm::decode::{Beam, DecodeOptions, RandomModel, Strategy};
+    use plackett_train::Parameters;
+    use plackett_train::nn::LlamaConfig;
+    use plackett_train::trainer::LanguageModel;
+
+    #[test]
+    fn titles_are_scored_by_each_of_their_tokens_over_the_whole_vocabulary() {
+        let items = ["tea", "fox in the snow"].map(|title| Item { title: title.into(), ..Item::new(title) });
+        let catalogue = parse("title").unwrap().catalogue(&Source::of_items(&items, 1)).unwrap();
+        let tokens: Vec<String> =
+            catalogue.tokens().iter().cloned().chain([TITLE_SEPARATOR.to_string()]).collect();
+        let files = RetrieverFiles { language: DocidLanguage::new(["a query"], &tokens, (1, 4)), catalogue };
+        let mut parameters = Parameters::default();
+        let config = LlamaConfig::small(0, 1, (16, 32), 2);
+        let vocabulary = files.language.vocabulary();
+        let model = LanguageModel::of_words(vocabulary, &config, 24, 3, &mut parameters).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        files.save(folder.path(), &model, &parameters).unwrap();
+        let retriever = GenerativeRetriever::open(folder.path(), false).unwrap();
+        let found = retriever.search_titles(&["query"], (8, 1)).unwrap().remove(0);
+        let docids = files.docids().unwrap();
+        assert_eq!((found.pages.len(), docids[0].len(), docids[1].len()), (2, 4, 7));
+        for (page, score) in found.pages {
+            let by_hand = log_prob(&retriever, &files.language.prompt("query"), &docids[page]);
+            let by_hand = by_hand / docids[page].len() as f64;
+            assert!((score - by_hand).abs() < 1e-4, "title {page}: {score} and not {by_hand}");
+        }
+    }
 
     #[test]
     fn every_list_is_of_titles_and_has_no_more_than_are_allowed() {

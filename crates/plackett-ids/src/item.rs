@@ -20,6 +20,9 @@ pub struct Item {
     /// What it says.
     #[serde(default, alias = "description")]
     pub text: String,
+    /// Where it is found.
+    #[serde(default)]
+    pub url: String,
     /// Its categories, from the widest to the narrowest.
     #[serde(default, alias = "category")]
     pub categories: Vec<String>,
@@ -43,7 +46,7 @@ pub enum Keep {
 }
 
 /// Reads items from lines of JSON: `id` (or `item`, `_id`, `docid`), and where they are known `title`, `keywords`, `text` (or
-/// `description`) and `categories`. Other fields are left alone.
+/// `description`), `url` and `categories`. Other fields are left alone.
 ///
 /// # Errors
 /// The file cannot be read, a line is no item, a name stands twice, or there is none.

@@ -16,7 +16,8 @@ mod vectors;
 
 pub use balanced::{balanced_k_means, balanced_k_means_in_turn};
 pub use catalogue::{
-    BINDING_FILE, CATALOGUE_FILE, Catalogue, CatalogueItem, CatalogueTrie, LevelUse, PrefixClash, Statistics,
+    BINDING_FILE, CATALOGUE_FILE, Catalogue, CatalogueItem, CatalogueTrie, LevelUse, Origin, PrefixClash,
+    Statistics,
 };
 pub use error::IdsError;
 pub use histories::{Histories, read_histories};

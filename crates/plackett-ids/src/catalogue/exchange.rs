@@ -79,23 +79,32 @@ impl Catalogue {
             expected: "an index: an object with a list of tokens for each item",
             problem: json_problem(&text, &error),
         })?;
+        Catalogue::of_known((path, "index"), index, items)
+    }
+
+    /// Sequences that were made elsewhere of some or all of `items`; what they stand in is an index or a table, and so is the scheme called.
+    fn of_known(
+        (path, what): (&Path, &str),
+        sequences: IndexMap<String, Vec<String>>,
+        items: &[Item],
+    ) -> Result<Catalogue, IdsError> {
         let known: HashMap<&str, &Item> = items.iter().map(|item| (item.id.as_str(), item)).collect();
-        let unknown = index.keys().filter(|id| !known.contains_key(id.as_str())).count();
+        let unknown = sequences.keys().filter(|id| !known.contains_key(id.as_str())).count();
         let item = |id: &String| {
             known.get(id.as_str()).map(|item| (*item).clone()).ok_or_else(|| IdsError::Catalogue {
                 file: path.display().to_string(),
                 problem: format!(
-                    "`{id}` is not among the items ({unknown} of {} are not); index and items have to belong together",
-                    index.len()
+                    "`{id}` is not among the items ({unknown} of {} are not); {what} and items have to belong together",
+                    sequences.len()
                 ),
             })
         };
-        let own: Vec<Item> = index.keys().map(item).collect::<Result<_, IdsError>>()?;
-        let sequences: Vec<Vec<String>> = index.into_values().collect();
-        let mut catalogue = Catalogue::of_sequences("index", &own, &sequences)?;
+        let own: Vec<Item> = sequences.keys().map(item).collect::<Result<_, IdsError>>()?;
+        let sequences: Vec<Vec<String>> = sequences.into_values().collect();
+        let mut catalogue = Catalogue::of_sequences(what, &own, &sequences)?;
         let lacking = known.len().saturating_sub(own.len());
         catalogue.remarks.extend((lacking > 0).then(|| {
-            format!("the index lacks {lacking} of {} items; they are not in the catalogue", known.len())
+            format!("the {what} lacks {lacking} of {} items; they are not in the catalogue", known.len())
         }));
         Ok(catalogue)
     }
@@ -113,33 +122,50 @@ impl Catalogue {
         Ok(())
     }
 
-    /// Reads a table: item, tokens with blanks between them, and perhaps the title, with tabs between them.
+    /// Reads a table of some or all of `items`: item, tokens with blanks between them, and perhaps the title, with tabs between them. Titles are
+    /// those of the items; a remark says how many others the table has, and how many items it lacks.
     ///
     /// # Errors
-    /// The file cannot be read, or a line has another form.
-    pub fn read_table(path: &Path) -> Result<Catalogue, IdsError> {
+    /// The file cannot be read, a line has another form, or an item stands in it twice or is not among `items`.
+    pub fn read_table(path: &Path, items: &[Item]) -> Result<Catalogue, IdsError> {
+        let titles: HashMap<&str, String> =
+            items.iter().map(|item| (item.id.as_str(), in_a_table(&item.title))).collect();
         let mut lines = Lines::open(path, LINE_LIMIT)?;
-        let (mut items, mut sequences) = (Vec::new(), Vec::new());
+        let mut table: IndexMap<String, Vec<String>> = IndexMap::new();
+        let (mut numbers, mut others): (Vec<u64>, usize) = (Vec::new(), 0);
         while let Some(text) = lines.next()? {
             let text = text.trim_end_matches(['\r', '\n']).to_string();
             if text.is_empty() {
                 continue;
             }
             let fields: Vec<&str> = text.split('\t').collect();
+            let (file, line) = (path.display().to_string(), lines.line());
             let (id, tokens, title) = match fields[..] {
-                [id, tokens] => (id, tokens, ""),
-                [id, tokens, title] => (id, tokens, title),
+                [id, tokens] => (id, tokens, None),
+                [id, tokens, title] => (id, tokens, Some(title)),
                 _ => {
-                    let (file, line, found) = (path.display().to_string(), lines.line(), fields.len());
                     let expected = "item, tokens and perhaps a title, with tabs between them";
-                    let remedy = "write each item so";
+                    let (found, remedy) = (fields.len(), "write each item so");
                     return Err(FormatError::Fields { file, line, expected, found, remedy }.into());
                 }
             };
-            items.push(Item { title: title.into(), ..Item::new(id) });
-            sequences.push(tokens.split_whitespace().map(str::to_string).collect());
+            if let Some(at) = table.get_index_of(id) {
+                let what = format!("the item `{id}`");
+                let remedy = "an item has one line; leave one of them out";
+                return Err(FormatError::Duplicate { file, line, first: numbers[at], what, remedy }.into());
+            }
+            let is_other = |title: &str| titles.get(id).is_some_and(|own| own != title);
+            others += usize::from(title.is_some_and(is_other));
+            table.insert(id.into(), tokens.split_whitespace().map(str::to_string).collect());
+            numbers.push(line);
         }
-        Catalogue::of_sequences("table", &items, &sequences)
+        let mut catalogue = Catalogue::of_known((path, "table"), table, items)?;
+        catalogue.remarks.extend((others > 0).then(|| {
+            format!(
+                "{others} titles of the table are others than the items have; those of the items are kept"
+            )
+        }));
+        Ok(catalogue)
     }
 
     /// Writes a table; tabs and line ends in titles become blanks.
@@ -155,13 +181,17 @@ impl Catalogue {
         }
         atomic::write(path, |out| {
             for (place, item) in self.items.iter().enumerate() {
-                let title = item.title.replace(['\t', '\n', '\r'], " ");
-                writeln!(out, "{}\t{}\t{title}", item.id, self.text(place))?;
+                writeln!(out, "{}\t{}\t{}", item.id, self.text(place), in_a_table(&item.title))?;
             }
             Ok(())
         })?;
         Ok(())
     }
+}
+
+/// A title without what ends the fields and lines of a table.
+fn in_a_table(title: &str) -> String {
+    title.replace(['\t', '\n', '\r'], " ")
 }
 
 #[cfg(test)]
@@ -185,9 +215,23 @@ mod tests {
         index.write_index(&path).unwrap();
         assert_eq!(Catalogue::read_index(&path, &items).unwrap(), index);
         index.write_table(&path).unwrap();
-        assert_eq!(Catalogue::read_table(&path).unwrap().items(), index.items());
-        std::fs::write(&path, "only\n").unwrap();
-        assert!(Catalogue::read_table(&path).unwrap_err().to_string().contains("line 1"));
+        let table = Catalogue::read_table(&path, &items).unwrap();
+        assert_eq!((table.items(), table.scheme(), table.remarks().len()), (index.items(), "table", 0));
+        std::fs::write(&path, "2\ta b\n\n0\tc\tanother title\r\n").unwrap();
+        let part = Catalogue::read_table(&path, &items).unwrap();
+        assert_eq!((part.text(0).as_str(), part.items()[1].title.as_str()), ("a b", "title 0"));
+        assert!(part.remarks()[0].contains("the table lacks 1 of 3 items"), "{:?}", part.remarks());
+        assert!(part.remarks()[1].starts_with("1 titles of the table"), "{:?}", part.remarks());
+        for (text, expected) in [
+            ("only\n", "line 1"),
+            ("0\ta\n1\tb\n0\tc\n", "`0`"),
+            ("0\ta\n7\tb\n", "`7` is not among the items (1 of 2 are not); table and items"),
+            ("0\t \n", "the item `0` has no code"),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let error = Catalogue::read_table(&path, &items).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
         std::fs::write(&path, r#"{"2": ["a"], "1": ["b"]}"#).unwrap();
         let part = Catalogue::read_index(&path, &items).unwrap();
         assert_eq!((part.len(), part.remarks()[0].contains("lacks 1 of 3 items")), (2, true));

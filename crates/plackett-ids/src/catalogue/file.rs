@@ -1,9 +1,9 @@
 //! The catalogue's file, and what binds it to a model.
 //!
-//! A line of JSON each: first the header (version of the form, scheme, hash, count, tokens, codebooks, remarks), then every item with its
-//! codes. The hash is that of the content, so a line that is lost, added or changed is seen.
+//! A line of JSON each: first the header (version of the form, scheme, hash, count, codebooks, remarks, what it was made with, tokens), then
+//! every item with its codes. The hash is that of the content, so a line that is lost, added or changed is seen.
 
-use super::{Catalogue, CatalogueItem};
+use super::{Catalogue, CatalogueItem, Origin};
 use crate::IdsError;
 use plackett_core::formats::{DEFAULT_LINE_LIMIT, FormatError, Lines, atomic, json_problem, read_text};
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,9 @@ struct Header {
     items: usize,
     codebooks: Vec<usize>,
     remarks: Vec<String>,
+    /// Older files have none.
+    #[serde(default)]
+    made_with: Origin,
     tokens: Vec<String>,
 }
 
@@ -60,6 +63,7 @@ impl Catalogue {
             items: self.len(),
             codebooks: self.codebooks.clone(),
             remarks: self.remarks.clone(),
+            made_with: self.origin.clone(),
             tokens: self.tokens.clone(),
         };
         atomic::write(path, |out| {
@@ -112,14 +116,14 @@ impl Catalogue {
                 "it has {found} items and its header says {told}: lines are missing or were added; build it anew"
             )));
         }
-        let Header { scheme, tokens, codebooks, remarks, .. } = header;
+        let Header { scheme, tokens, codebooks, remarks, made_with, .. } = header;
         let catalogue = Catalogue::of_parts(scheme, tokens, codebooks, items, remarks).map_err(wrong)?;
         if catalogue.sha256 != header.sha256 {
             return Err(wrong(
                 "codes, titles or tokens were changed after it was written (its hash does not agree); build it anew".into(),
             ));
         }
-        Ok(catalogue)
+        Ok(catalogue.with_origin(made_with))
     }
 
     /// Writes the catalogue into the directory of a model whose tokens for its codes follow each other from `first_token`.
@@ -221,6 +225,26 @@ mod tests {
             catalogue.save(&path).unwrap();
             assert_eq!(Catalogue::open(&path).unwrap(), catalogue);
         }
+    }
+
+    #[test]
+    fn what_it_was_made_with_is_kept_and_older_files_do_without() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c.jsonl");
+        let plain = catalogue("random");
+        assert_eq!(plain.origin(), &Origin { seed: Some(1), ..Origin::default() });
+        let origin = Origin { seed: Some(7), vectors: Some("a-model".into()), held_out: Some(2) };
+        let made = plain.clone().with_origin(origin.clone());
+        assert_eq!(made.sha256(), plain.sha256());
+        made.save(&path).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let field = "\"made_with\":{\"seed\":7,\"vectors\":\"a-model\",\"held_out\":2},";
+        assert!(text.contains(field), "{text}");
+        assert_eq!(Catalogue::open(&path).unwrap(), made);
+        assert_eq!(made.shuffled(1).unwrap().origin(), &origin);
+        std::fs::write(&path, text.replace(field, "")).unwrap();
+        let older = Catalogue::open(&path).unwrap();
+        assert_eq!((older.origin(), older.items()), (&Origin::default(), plain.items()));
     }
 
     #[test]

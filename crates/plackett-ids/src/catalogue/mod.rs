@@ -15,6 +15,7 @@ use plackett_lm::sha256::Sha256;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 
 /// An item of a catalogue.
@@ -28,6 +29,21 @@ pub struct CatalogueItem {
     pub codes: Vec<u32>,
 }
 
+/// What a catalogue was made with beside its items and its scheme. Older catalogues say nothing of it, nor do those that were made elsewhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Origin {
+    /// From which what was drawn followed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// The embedding model of the vectors, or the file that they were read from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vectors: Option<String>,
+    /// Positions at the end of each history that were held out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_out: Option<usize>,
+}
+
 /// Items with their sequences and titles.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Catalogue {
@@ -36,6 +52,7 @@ pub struct Catalogue {
     codebooks: Vec<usize>,
     items: Vec<CatalogueItem>,
     remarks: Vec<String>,
+    origin: Origin,
     /// Places of the items in the order of their names.
     by_id: Vec<usize>,
     /// The same in the order of sequences, and of places where they are equal.
@@ -104,7 +121,8 @@ impl Catalogue {
         let mut by_codes: Vec<usize> = (0..items.len()).collect();
         by_codes.sort_unstable_by(|a, b| items[*a].codes.cmp(&items[*b].codes).then(a.cmp(b)));
         let sha256 = hash(&scheme, &tokens, &codebooks, &items);
-        Ok(Catalogue { scheme, tokens, codebooks, items, remarks, by_id, by_codes, sha256 })
+        let origin = Origin::default();
+        Ok(Catalogue { scheme, tokens, codebooks, items, remarks, origin, by_id, by_codes, sha256 })
     }
 
     /// The scheme, as it was written.
@@ -130,6 +148,16 @@ impl Catalogue {
     /// What the scheme had to say: what was cut, shared, or left without information.
     pub fn remarks(&self) -> &[String] {
         &self.remarks
+    }
+
+    /// What it was made with. It is no part of the hash: sequences mean the same whatever they were made of.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// The same with what it was made with.
+    pub fn with_origin(self, origin: Origin) -> Catalogue {
+        Catalogue { origin, ..self }
     }
 
     /// SHA-256 of scheme, tokens and items in hexadecimal digits: two catalogues with one hash mean the same by every sequence.
@@ -187,7 +215,8 @@ impl Catalogue {
         let scheme = format!("{}, shuffled", self.scheme);
         let (tokens, codebooks, remarks) =
             (self.tokens.clone(), self.codebooks.clone(), self.remarks.clone());
-        Catalogue::of_parts(scheme, tokens, codebooks, dealt.collect(), remarks).map_err(IdsError::Data)
+        let shuffled = Catalogue::of_parts(scheme, tokens, codebooks, dealt.collect(), remarks);
+        Ok(shuffled.map_err(IdsError::Data)?.with_origin(self.origin.clone()))
     }
 }
 

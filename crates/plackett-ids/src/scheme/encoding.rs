@@ -59,6 +59,13 @@ impl<'a> Source<'a> {
                         return Err(IdsError::Needs { scheme, what: "category paths", remedy });
                     }
                 }
+                Reads::Urls => {
+                    let is_blank = |item: &Item| item.url.trim().is_empty() && item.title.trim().is_empty();
+                    if self.items.iter().all(is_blank) {
+                        let remedy = "give items a `url` or a title";
+                        return Err(IdsError::Needs { scheme, what: "URLs or titles", remedy });
+                    }
+                }
             }
         }
         Ok(())

@@ -21,7 +21,7 @@ pub struct Sizes {
     pub item_bytes: u64,
     /// Bytes of their names and titles.
     pub name_bytes: u64,
-    /// Bytes of all that they say: titles, keywords, texts, categories.
+    /// Bytes of all that they say: titles, keywords, texts, URLs, categories.
     pub text_bytes: u64,
     /// Numbers of a vector; 0 without vectors.
     pub dimension: u64,
@@ -36,11 +36,11 @@ impl Sizes {
         let mut sizes = Sizes { items: items.len() as u64, dimension: dimension as u64, ..Sizes::default() };
         for item in items {
             sizes.name_bytes += bytes(&[&item.id, &item.title]);
-            sizes.text_bytes += bytes(&[&item.title, &item.keywords, &item.text]);
+            sizes.text_bytes += bytes(&[&item.title, &item.keywords, &item.text, &item.url]);
             let categories: Vec<&String> = item.categories.iter().collect();
             sizes.text_bytes += bytes(&categories);
             // A string has its allocation's own bytes; a list of them has a head for each.
-            sizes.item_bytes += size_of::<Item>() as u64 + 5 * 16 + 40 * categories.len() as u64;
+            sizes.item_bytes += size_of::<Item>() as u64 + 6 * 16 + 40 * categories.len() as u64;
         }
         sizes.item_bytes += sizes.text_bytes + sizes.name_bytes;
         sizes.pairs = histories.iter().map(|history| (history.len() * (history.len() + 2)) as u64).sum();

@@ -7,17 +7,19 @@ mod digits;
 mod encoding;
 mod hierarchical;
 mod memory;
+mod ngrams;
 mod parse;
 mod quantized;
 #[cfg(test)]
 mod tests;
 mod text;
+mod url;
 
 pub use encoding::{Encoding, Source};
 pub use memory::{MemoryNeed, Sizes};
 pub use parse::{find, parse};
 
-use crate::{Catalogue, IdsError};
+use crate::{Catalogue, IdsError, Origin};
 use plackett_core::declaration::{Declaration, OptionKind, OptionSpec, OptionValues};
 use std::fmt;
 
@@ -34,6 +36,8 @@ pub static SCHEMES: &[&SchemeSpec] = &[
     &quantized::PRODUCT,
     &text::TITLE,
     &text::KEYWORDS,
+    &url::URL,
+    &ngrams::NGRAMS,
     &category::CATEGORY,
 ];
 
@@ -48,6 +52,8 @@ pub enum Reads {
     Texts,
     /// Category paths.
     Categories,
+    /// URLs, with titles.
+    Urls,
 }
 
 impl Reads {
@@ -58,6 +64,7 @@ impl Reads {
             Reads::Histories => "training histories",
             Reads::Texts => "titles, keywords or texts",
             Reads::Categories => "category paths",
+            Reads::Urls => "URLs or titles",
         }
     }
 }
@@ -115,7 +122,8 @@ impl Scheme {
     pub fn catalogue(&self, source: &Source<'_>) -> Result<Catalogue, IdsError> {
         source.check(self.spec)?;
         let encoding = (self.spec.encode)(&self.options, source)?;
-        Catalogue::new(&self.to_string(), source.items, encoding)
+        let catalogue = Catalogue::new(&self.to_string(), source.items, encoding)?;
+        Ok(catalogue.with_origin(Origin { seed: Some(source.seed), ..Origin::default() }))
     }
 }
 

@@ -12,6 +12,10 @@ fn items(count: usize) -> Vec<Item> {
         title: format!("Thing {} of kind {}", at / 3, at % 7),
         keywords: if at.is_multiple_of(2) { format!("thing {at}") } else { String::new() },
         text: format!("some words about {at}"),
+        url: match at % 3 {
+            0 => String::new(),
+            kind => format!("https://things.org/kind-{kind}/thing-{}.html", at / 2),
+        },
         categories: if at.is_multiple_of(11) {
             Vec::new()
         } else {
@@ -66,6 +70,8 @@ fn every_scheme_gives_unique_prefix_free_sequences_and_the_same_each_time() {
         "pq(parts=5, codes=4)",
         "title(words=2)",
         "keywords(words=3)",
+        "url(words=2)",
+        "ngrams(words=1)",
         "category(last=item)",
         "naive(start=0)",
     ];

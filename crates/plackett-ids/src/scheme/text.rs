@@ -57,7 +57,7 @@ pub static KEYWORDS: SchemeSpec = SchemeSpec {
 };
 
 /// Runs of letters and digits, in lower case.
-fn words_of(text: &str) -> Vec<String> {
+pub(super) fn words_of(text: &str) -> Vec<String> {
     let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
     words.map(str::to_lowercase).collect()
 }
@@ -92,7 +92,8 @@ fn best_words(
     words.into_iter().map(|(_, word)| word).collect()
 }
 
-fn of_words(all: impl Iterator<Item = Vec<String>>, options: &OptionValues) -> Encoding {
+/// Words in square brackets, as the options `words` (0 for all) and `duplicates` say.
+pub(super) fn of_words(all: impl Iterator<Item = Vec<String>>, options: &OptionValues) -> Encoding {
     let most = match options.count("words") {
         0 => usize::MAX,
         most => most,

@@ -123,13 +123,12 @@ impl Builder<'_> {
         Ok(Some(filter))
     }
 
-    /// A retriever that writes docids, of the documents of this index.
+    /// A retriever that writes docids, of the documents of this index: with so many beams, or draws of a seed, or below so many paths.
     pub(super) fn generator(
         &self,
         stage: &syntax::Stage,
         folder: &str,
-        beams: Option<usize>,
-        draws: Option<u64>,
+        writing: (Option<usize>, Option<u64>, Option<usize>),
     ) -> Result<FirstStage, PipelineError> {
         let said = |problem: &str| wrong(&stage.to_string(), problem);
         let Some(index) = self.index else { return Err(said("it needs an index")) };
@@ -139,7 +138,7 @@ impl Builder<'_> {
                  --chunk",
             ));
         }
-        let generator = Generator::open(Path::new(folder), index, beams, draws)
+        let generator = Generator::open(Path::new(folder), index, writing)
             .map_err(|source| PipelineError::Model { stage: stage.to_string(), source })?;
         Ok(FirstStage::Generate { generator: Arc::new(generator) })
     }

@@ -11,6 +11,8 @@ use std::str::FromStr;
 
 /// The most beams of a query that writes docids.
 const MOST_BEAMS: i64 = 10_000;
+/// Most category paths of a query, below each of which beams write docids.
+const MOST_PATHS: i64 = 1000;
 /// The largest k1, weight of a field or constant of a fusion.
 const LARGEST: f64 = 1e6;
 
@@ -152,6 +154,12 @@ static GENERATE: FirstStageSpec = FirstStageSpec {
             kind: OptionKind::Integer(0, i64::MAX),
             default: None,
             help: "with decoding=draws, what the draws follow from; without it 1",
+        },
+        OptionSpec {
+            name: "paths",
+            kind: OptionKind::Integer(1, MOST_PATHS),
+            default: None,
+            help: "for a model that learned category paths, how many of them a query gets before docids are written below each",
         },
     ],
     open: generate,
@@ -329,7 +337,11 @@ fn generate(
         }
         false => None,
     };
-    builder.generator(stage, folder, options.get_count("beams"), draws)
+    let paths = options.get_count("paths");
+    if paths.is_some() && draws.is_some() {
+        return Err(said("`paths` is a setting of decoding=beams; docids below paths are not drawn"));
+    }
+    builder.generator(stage, folder, (options.get_count("beams"), draws, paths))
 }
 
 /// Weights of fields as `weights=title:2/text:1` or `weights="title:2,text:1"`, in the order of the index's `fields`; a

@@ -1209,6 +1209,16 @@ const ROWS: &[Row] = &[
         "ids learn chunked.index -o new40",
         &["chunked.index", "cut into passages", "without --chunk"],
     ),
+    (
+        "docids of documents without words",
+        "ids learn wordless.index -o new41",
+        &["1 documents have no words", "no text to learn from", "no labelled queries"],
+    ),
+    (
+        "weights of kinds of texts that are none",
+        "ids learn good.index -o new42 --weights 1:2",
+        &["--weights 1:2", "three numbers", "such as 1:2:1"],
+    ),
 ];
 
 fn write(folder: &Path, name: &str, content: impl AsRef<[u8]>) {
@@ -1415,6 +1425,8 @@ fn prepare(folder: &Path) {
     write(folder, "longquery.jsonl", format!("{request}\n"));
     plackett(folder, &["index", "good.jsonl", "-o", "good.index", "--no-vectors"]).expect(0);
     plackett(folder, &["index", "meta.jsonl", "-o", "meta.index", "--no-vectors"]).expect(0);
+    write(folder, "wordless.jsonl", "{\"id\": \"a\", \"text\": \"?!\"}\n");
+    plackett(folder, &["index", "wordless.jsonl", "-o", "wordless.index", "--no-vectors"]).expect(0);
     plackett(folder, &["index", "good.csv", "-o", "synced.index", "--no-vectors", "--sync"]).expect(0);
     write(folder, "words.csv", format!("id,text\nmany,{}\n", "word ".repeat(100_001)));
     write(folder, "passage.csv", "id,text\npage#12,words\n");

@@ -1,6 +1,12 @@
 //! `plackett ids learn` and `generate`: the commands of docs/generative-retrieval.md, and what does not belong together.
 
 use crate::common::{kill_when, plackett};
+use plackett_core::Document;
+use plackett_genir::category_paths::{CategoryHierarchy, CategoryPath, PathExamples};
+use plackett_genir::learning::{LearningData, RetrieverTraining, catalogue_of};
+use plackett_genir::representation::{PairSource, TextPair};
+use plackett_ids::scheme::parse;
+use plackett_train::Compute;
 use std::path::Path;
 
 const TEXTS: [(&str, &str); 6] = [
@@ -102,6 +108,16 @@ fn a_model_of_other_documents_and_settings_without_an_effect_are_refused() {
     assert_eq!(one.matches("\"rank\"").count(), 6, "all there are, each once: {one}");
     plackett(at, &["ids", "learn", "all.index", "-o", "x", "--scheme", "rq"]).expect(2);
     plackett(at, &["ids", "learn", "all.index", "-o", "x", "--width", "12"]).expect(2);
+    for (weights, expected) in [
+        ("1:2", "--weights 1:2: three numbers from 0"),
+        ("1:1:1", "weights: labelled queries are not learned from and have 1"),
+        ("1:0:0", "weights: pseudo queries are learned from and have 0"),
+    ] {
+        let error =
+            plackett(at, &["ids", "learn", "all.index", "-o", "x", "--weights", weights]).expect(2).stderr;
+        assert!(error.contains(expected), "{error}");
+    }
+    plackett(at, &[&learn[..], &["--weights", "1:3:0"]].concat()).expect(0);
     // Documents that came later are counted.
     std::fs::create_dir(at.join("more")).unwrap();
     std::fs::write(at.join("more/new.txt"), "A new text about tea.").unwrap();
@@ -109,6 +125,136 @@ fn a_model_of_other_documents_and_settings_without_an_effect_are_refused() {
     let found =
         plackett(at, &["search", "all.index", "--pipeline", "generate(model=all.docids)", "tea"]).expect(0);
     assert!(found.stderr.contains("1 document of the index has no docid"), "{}", found.stderr);
+}
+
+/// A retriever of the texts that has learned a path before each docid.
+fn learn_paths(folder: &Path) {
+    let documents: Vec<Document> =
+        TEXTS.iter().map(|(name, text)| Document::new(format!("{name}.txt"), *text)).collect();
+    let paths = ["Drinks >> Hot", "Things >> Old"].map(|path| CategoryPath::parse(path).unwrap());
+    let hierarchy = CategoryHierarchy::of_paths(paths, 4).unwrap();
+    let of_documents: Vec<Vec<usize>> = (0..documents.len()).map(|at| vec![usize::from(at > 0)]).collect();
+    let choose = |_: &[&TextPair]| Ok(Vec::new());
+    let paths = PathExamples { hierarchy: &hierarchy, documents: &of_documents, choose: &choose };
+    let labelled = PairSource::default();
+    let similar = |_: &str, _: usize| Ok(Vec::new());
+    let data =
+        LearningData { documents: &documents, labelled: &labelled, similar: &similar, paths: Some(paths) };
+    let training = RetrieverTraining {
+        first: 8,
+        chunks: 0,
+        chunk_words: 8,
+        queries: 0,
+        labelled: false,
+        weights: None,
+        curriculum: false,
+        rank_every: 0,
+        layers: 1,
+        width: 32,
+        words: 8,
+        batch: 6,
+        steps: 300,
+        rate: 1e-2,
+        seed: 1,
+    };
+    let catalogue = catalogue_of(&parse("atomic").unwrap(), &documents, None, 1).unwrap();
+    let learned = training.learn(&data, catalogue, &Compute::new(1), None, &mut |_, _, _| {}).unwrap();
+    learned.save(folder).unwrap();
+}
+
+#[test]
+fn a_retriever_with_paths_gives_reasons_and_is_not_asked_without() {
+    let folder = tempfile::tempdir().unwrap();
+    prepare(folder.path());
+    let at = folder.path();
+    plackett(at, &["index", "texts", "-o", "all.index", "--no-vectors"]).expect(0);
+    std::fs::create_dir(at.join("paths.docids")).unwrap();
+    learn_paths(&at.join("paths.docids"));
+    let learn =
+        ["ids", "learn", "all.index", "-o", "all.docids", "--steps", "5", "--width", "16", "--layers", "1"];
+    plackett(at, &learn).expect(0);
+    for (pipeline, expected) in [
+        ("generate(model=paths.docids)", "paths.docids writes category paths before docids"),
+        ("generate(model=all.docids, paths=3)", "all.docids writes no category paths"),
+        ("generate(model=paths.docids, paths=3, decoding=draws)", "a setting of decoding=beams"),
+        ("generate(model=paths.docids, paths=0)", "a whole number from 1"),
+        ("generate(model=paths.docids, paths=1001)", "paths are 1000 at most"),
+        ("generate(model=no.docids, paths=3)", "holds no retriever"),
+    ] {
+        let error = plackett(at, &["search", "all.index", "--pipeline", pipeline, "tea"]).expect(2).stderr;
+        assert!(error.contains(expected), "{pipeline}: {error}");
+    }
+    let asked = "green tea is made of leaves that are not";
+    let search = ["search", "all.index", "--pipeline", "generate(model=paths.docids, paths=1)", "--explain"];
+    let said = plackett(at, &[&search[..], &["-k", "3", asked]].concat()).expect(0);
+    let said = said.stdout + &said.stderr;
+    assert!(said.contains("generate:path:tea.txt") && said.contains("Drinks >> Hot"), "{said}");
+}
+
+#[test]
+fn one_document_and_documents_without_words_are_learned() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let small = ["--steps", "20", "--width", "16", "--layers", "1"];
+    let learned = |lines: &str| {
+        std::fs::write(at.join("some.jsonl"), lines).unwrap();
+        let _ = std::fs::remove_dir_all(at.join("some.index"));
+        plackett(at, &["index", "some.jsonl", "-o", "some.index", "--no-vectors"]).expect(0);
+        let learn = ["ids", "learn", "some.index", "-o", "some.docids", "--json"];
+        plackett(at, &[&learn[..], &small].concat()).expect(0)
+    };
+    let found = || {
+        let pipeline = "generate(model=some.docids):5";
+        let search = ["search", "some.index", "--pipeline", pipeline, "green tea", "--format", "json"];
+        plackett(at, &search).expect(0).stdout
+    };
+    let one = learned("{\"id\": \"only\", \"text\": \"Green tea is made of leaves.\"}\n").json();
+    assert_eq!(one["documents"], 1);
+    assert_eq!(one["known_by_heart"], 1.0, "there is but one docid");
+    let answer = found();
+    assert!(answer.matches("\"rank\"").count() == 1 && answer.contains("\"only\""), "{answer}");
+    let two = learned(
+        "{\"id\": \"tea\", \"text\": \"Green tea is made of leaves.\"}\n{\"id\": \"signs\", \"text\": \"?!\"}\n",
+    );
+    assert!(two.stderr.contains("1 documents have no words"), "{}", two.stderr);
+    assert_eq!(two.json()["documents"], 2);
+    // It has a docid, and can be written.
+    let answer = found();
+    assert!(answer.matches("\"rank\"").count() == 2 && answer.contains("\"signs\""), "{answer}");
+}
+
+#[test]
+fn docids_that_are_there_are_learned_as_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    prepare(folder.path());
+    let at = folder.path();
+    plackett(at, &["index", "texts", "-o", "all.index", "--no-vectors"]).expect(0);
+    // In another order than that of the index, and without one document.
+    let item = |(name, _): &(&str, &str)| format!("{{\"id\": \"{name}.txt\", \"title\": \"The {name}\"}}\n");
+    let items = |texts: &[(&str, &str)]| texts.iter().rev().map(item).collect::<String>();
+    std::fs::write(at.join("items.jsonl"), items(&TEXTS[1..])).unwrap();
+    plackett(at, &["ids", "build", "items.jsonl", "--scheme", "title", "-o", "given.jsonl"]).expect(0);
+    let learn = |catalogue: &'static str, more: &[&'static str]| {
+        let short = ["--steps", "5", "--width", "16", "--layers", "1"];
+        let arguments = ["ids", "learn", "all.index", "-o", "all.docids", "--catalogue", catalogue];
+        plackett(at, &[&arguments[..], &short, more].concat())
+    };
+    let done = learn("given.jsonl", &["--json"]).expect(0);
+    let said = done.json();
+    assert_eq!(said["documents"], 5);
+    assert_eq!(said["scheme"], "title");
+    assert!(done.stderr.contains("1 of 6 documents have no docid"), "{}", done.stderr);
+    let read = |name: &str| std::fs::read(at.join(name)).unwrap();
+    assert!(read("all.docids/catalogue.jsonl") == read("given.jsonl"));
+    let search =
+        ["search", "all.index", "--pipeline", "generate(model=all.docids):6", "fox", "--format", "json"];
+    let found = plackett(at, &search).expect(0);
+    assert!(found.stdout.contains("fox.txt"), "{}", found.stdout);
+    std::fs::write(at.join("items.jsonl"), items(&TEXTS) + "{\"id\": \"other\"}\n").unwrap();
+    plackett(at, &["ids", "build", "items.jsonl", "--scheme", "title", "-o", "other.jsonl"]).expect(0);
+    let error = learn("other.jsonl", &[]).expect(2).stderr;
+    assert!(error.contains("1 of 7 documents are not in the index, such as `other`"), "{error}");
+    assert!(learn("given.jsonl", &["--scheme", "atomic"]).expect(2).stderr.contains("cannot be used with"));
 }
 
 #[test]

@@ -57,6 +57,77 @@ fn a_memory_budget_puts_vectors_into_a_file_and_changes_no_identifier() {
 }
 
 #[test]
+fn a_catalogue_says_what_it_was_made_with_and_leaks_are_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    prepare(at, 12, 4);
+    std::fs::write(at.join("histories"), "u i1 i2 i3 i4\nv i2 i3 i5 i6\n").unwrap();
+    let histories = ["--histories", "histories", "--seed", "3"];
+    let made = build(at, "sequential", "two.jsonl", &histories);
+    assert_eq!(made["made_with"], json!({"seed": 3, "held_out": 2}));
+    build(at, "sequential", "none.jsonl", &[&histories[..], &["--held-out", "0"]].concat());
+    let vectors = build(at, "rq(levels=2, codes=4)", "rq.jsonl", &["--vectors", "vectors.jsonl"]);
+    assert_eq!(vectors["made_with"], json!({"seed": 1, "vectors": "vectors.jsonl"}));
+    let check = |file: &str, code: i32| plackett(at, &["ids", "check", file]).expect(code).stdout;
+    assert!(check("two.jsonl", 0).contains("held    no held-out position of a history is known"));
+    assert!(check("rq.jsonl", 0).contains("held    no held-out position"));
+    assert!(check("none.jsonl", 1).contains("none was held out; build it with --held-out 2"));
+    let text = std::fs::read_to_string(at.join("two.jsonl")).unwrap();
+    std::fs::write(at.join("two.jsonl"), text.replacen("\"made_with\":{\"seed\":3,\"held_out\":2},", "", 1))
+        .unwrap();
+    assert!(check("two.jsonl", 1).contains("does not say how many were held out"));
+    let shown = plackett(at, &["ids", "show", "rq.jsonl"]).expect(0).stdout;
+    assert!(shown.contains("made with seed 1, vectors of vectors.jsonl\n"), "{shown}");
+}
+
+#[test]
+fn a_table_goes_out_and_comes_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    prepare(at, 12, 4);
+    build(at, "title", "titles.jsonl", &["--write-table", "titles.tsv"]);
+    let table = ["ids", "build", "items.jsonl", "--table", "titles.tsv", "-o", "read.jsonl"];
+    plackett(at, &[&table[..], &["--write-table", "again.tsv"]].concat()).expect(0);
+    let read = |name: &str| std::fs::read_to_string(at.join(name)).unwrap();
+    assert_eq!(read("again.tsv"), read("titles.tsv"));
+    assert!(read("read.jsonl").contains("\"scheme\":\"table\""));
+    std::fs::write(at.join("titles.tsv"), read("titles.tsv").replace("i3\t", "z3\t")).unwrap();
+    let error = plackett(at, &table).expect(2).stderr;
+    assert!(error.contains("titles.tsv") && error.contains("`z3` is not among the items"), "{error}");
+    let budget = plackett(at, &[&table[..], &["--memory-budget", "1GB"]].concat()).expect(2).stderr;
+    assert!(budget.contains("made elsewhere are read whole"), "{budget}");
+}
+
+/// Identifiers of so many items by schemes of all kinds without vectors, inside a budget in MB.
+fn fit(items: usize, budget: u64) {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    prepare(at, items, 0);
+    let given = format!("{budget}MB");
+    for scheme in ["atomic", "naive-string", "title"] {
+        let made = build(at, scheme, "many.jsonl", &["--memory-budget", &given]);
+        assert_eq!(made["statistics"]["items"], items, "{scheme}");
+        let estimate = made["memory"]["estimate"].as_u64().unwrap();
+        assert!(estimate <= budget * 1_000_000, "{scheme}: {estimate}");
+        if let Some(peak) = made["memory"]["peak"].as_u64() {
+            assert!(peak <= estimate, "{scheme}: {peak} of {estimate}");
+        }
+    }
+    plackett(at, &["ids", "check", "many.jsonl", "--items", "items.jsonl"]).expect(0);
+}
+
+#[test]
+fn a_hundred_thousand_identifiers_fit_a_budget() {
+    fit(100_000, 300);
+}
+
+#[test]
+#[ignore = "takes minutes where nothing is optimised"]
+fn a_million_identifiers_fit_a_budget() {
+    fit(1_000_000, 1500);
+}
+
+#[test]
 fn a_budget_that_is_too_small_is_refused_for_every_kind_of_scheme() {
     let folder = tempfile::tempdir().unwrap();
     prepare(folder.path(), 20, 24);

@@ -74,9 +74,9 @@ const LINES: &[(&str, i32, &[&str])] = &[
     (
         "ids build corpus.jsonl --scheme keywords -o my.ids",
         0,
-        &["catalogue", "memory", "resumed", "scheme", "sha256", "statistics"],
+        &["catalogue", "made_with", "memory", "resumed", "scheme", "sha256", "statistics"],
     ),
-    ("ids show my.ids", 0, &["scheme", "sha256", "statistics"]),
+    ("ids show my.ids", 0, &["made_with", "scheme", "sha256", "statistics"]),
     ("ids show my.ids --item a", 0, &["items"]),
     ("ids check my.ids", 0, &["checks", "scheme", "sha256"]),
     ("ids check corpus.jsonl", 2, &[]),

@@ -6,10 +6,10 @@ use super::item_vectors::ItemVectors;
 use crate::command::number::whole;
 use crate::command::paths::Paths;
 use crate::command::{Global, Outcome, Output};
-use anyhow::{anyhow, bail};
+use anyhow::bail;
 use clap::Args;
 use plackett_ids::scheme::{Reads, Scheme, Source, parse};
-use plackett_ids::{Catalogue, Item, Keep, read_histories, read_items_keeping};
+use plackett_ids::{Catalogue, Item, Keep, Origin, read_histories, read_items_keeping};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -18,8 +18,9 @@ use std::path::PathBuf;
 #[command(after_help = "Examples:\n  plackett ids build items.jsonl --scheme title -o catalogue.jsonl\n  \
                   plackett ids build items.jsonl --scheme 'balanced-rq(levels=3, codes=64)' --model all-MiniLM-L6-v2 -o catalogue.jsonl\n  \
                   plackett ids build items.jsonl --scheme 'collaborative(clusters=10, most=200, last=item)' --histories interactions.tsv.gz -o catalogue.jsonl\n  \
-                  plackett ids build items.jsonl --index other.index.json -o catalogue.jsonl\n\n\
-                  An item is a line such as {\"id\": \"x\", \"title\": \"Green tea\", \"keywords\": \"tea\", \"text\": \"…\", \"categories\": [\"Food\", \"Tea\"]}.\n\
+                  plackett ids build items.jsonl --index other.index.json -o catalogue.jsonl\n  \
+                  plackett ids build items.jsonl --table other.tsv -o catalogue.jsonl\n\n\
+                  An item is a line such as {\"id\": \"x\", \"title\": \"Green tea\", \"keywords\": \"tea\", \"text\": \"…\", \"url\": \"https://…\", \"categories\": [\"Food\", \"Tea\"]}.\n\
                   Histories are lines of user, item, rating and time with tabs between them, or of a user and items with blanks between them;\n\
                   their last positions are held out, so that no identifier knows them. A vector is a line such as {\"id\": \"x\", \"vector\": [0.1, …]}.\n\n\
                   With --memory-budget vectors that do not fit wait in a file beside the catalogue, and a scheme that needs more is refused before\n\
@@ -28,25 +29,28 @@ pub struct Arguments {
     /// The items, one JSON object a line
     pub(super) items: PathBuf,
     /// How identifiers are made (`plackett ids schemes`)
-    #[arg(long, value_name = "SCHEME", required_unless_present = "index")]
+    #[arg(long, value_name = "SCHEME", required_unless_present_any = ["index", "table"])]
     scheme: Option<String>,
     /// Who had which items, for schemes that read histories
-    #[arg(long, value_name = "FILE", conflicts_with = "index")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["index", "table"])]
     histories: Option<PathBuf>,
     /// Positions at the end of each history that identifiers must not know
-    #[arg(long, value_name = "N", default_value = "2", value_parser = whole::<usize>(0..), requires = "histories", conflicts_with = "index")]
+    #[arg(long, value_name = "N", default_value = "2", value_parser = whole::<usize>(0..), requires = "histories", conflicts_with_all = ["index", "table"])]
     held_out: usize,
     /// A vector for each item, for schemes that read vectors
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["model", "index"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["model", "index", "table"])]
     pub(super) vectors: Option<PathBuf>,
     /// Embedding model that makes vectors of titles and texts
-    #[arg(long, short, value_name = "MODEL", conflicts_with = "index")]
+    #[arg(long, short, value_name = "MODEL", conflicts_with_all = ["index", "table"])]
     pub(super) model: Option<String>,
     /// Take identifiers that were made elsewhere: a JSON object with a list of tokens for each item
     #[arg(long, value_name = "FILE", conflicts_with = "scheme")]
     index: Option<PathBuf>,
+    /// Take them from a table: item, tokens with blanks between them and perhaps the title, with tabs between them
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["scheme", "index"])]
+    table: Option<PathBuf>,
     /// From which what is drawn follows
-    #[arg(long, value_name = "N", default_value = "1", value_parser = whole::<u64>(0..), conflicts_with = "index")]
+    #[arg(long, value_name = "N", default_value = "1", value_parser = whole::<u64>(0..), conflicts_with_all = ["index", "table"])]
     seed: u64,
     /// The catalogue
     #[arg(long, short, value_name = "FILE")]
@@ -66,21 +70,15 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         .reads("--histories", &arguments.histories)
         .reads("--vectors", &arguments.vectors)
         .reads("--index", &arguments.index)
+        .reads("--table", &arguments.table)
         .writes("--output", [&arguments.output])
         .writes("--write-index", &arguments.write_index)
         .writes("--write-table", &arguments.write_table)
         .check(output)?;
     let scheme = arguments.scheme.as_deref().map(parse).transpose()?;
-    let mut made = match (&scheme, &arguments.index) {
-        (Some(scheme), _) => build(arguments, scheme, global, output)?,
-        (None, Some(index)) => {
-            if global.memory_budget.is_some() {
-                bail_index()?;
-            }
-            let items = read_items_keeping(&arguments.items, global.max_line_bytes, Keep::Names)?;
-            Made::of(Catalogue::read_index(index, &items)?)
-        }
-        (None, None) => return Err(anyhow!("--scheme: say how identifiers are made").into()),
+    let mut made = match &scheme {
+        Some(scheme) => build(arguments, scheme, global, output)?,
+        None => Made::of(made_elsewhere(arguments, global)?),
     };
     let catalogue = &made.catalogue;
     catalogue.save(&arguments.output)?;
@@ -97,6 +95,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     if output.json {
         return Ok(output.print_json(&json!({
             "catalogue": arguments.output, "scheme": catalogue.scheme(), "sha256": catalogue.sha256(), "statistics": statistics,
+            "made_with": catalogue.origin(),
             "memory": {"estimate": made.estimate, "peak": peak(), "vectors_in_file": made.in_file},
             "resumed": made.resumed,
         }))?);
@@ -104,8 +103,17 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     Ok(output.print_styled(&described(catalogue, &statistics))?)
 }
 
-fn bail_index() -> anyhow::Result<()> {
-    bail!("--memory-budget: identifiers that were made elsewhere are read whole; leave it out")
+/// Identifiers that were made elsewhere.
+fn made_elsewhere(arguments: &Arguments, global: &Global) -> anyhow::Result<Catalogue> {
+    if global.memory_budget.is_some() {
+        bail!("--memory-budget: identifiers that were made elsewhere are read whole; leave it out");
+    }
+    let items = read_items_keeping(&arguments.items, global.max_line_bytes, Keep::Names)?;
+    match (&arguments.index, &arguments.table) {
+        (Some(index), _) => Ok(Catalogue::read_index(index, &items)?),
+        (_, Some(table)) => Ok(Catalogue::read_table(table, &items)?),
+        (None, None) => bail!("--scheme: say how identifiers are made"),
+    }
 }
 
 /// A catalogue, and what it took.
@@ -138,7 +146,7 @@ fn build(arguments: &Arguments, scheme: &Scheme, global: &Global, output: &Outpu
         }
     }
     let embeds = reads(Reads::Vectors) && arguments.vectors.is_none();
-    let keep = match embeds || reads(Reads::Texts) || reads(Reads::Categories) {
+    let keep = match embeds || [Reads::Texts, Reads::Categories, Reads::Urls].into_iter().any(reads) {
         true => Keep::All,
         false => Keep::Names,
     };
@@ -158,7 +166,12 @@ fn build(arguments: &Arguments, scheme: &Scheme, global: &Global, output: &Outpu
         histories: histories.as_deref(),
         seed: arguments.seed,
     };
-    let catalogue = scheme.catalogue(&source)?;
+    let origin = Origin {
+        seed: Some(arguments.seed),
+        vectors: vectors.as_ref().map(|vectors| vectors.origin.clone()),
+        held_out: histories.as_ref().map(|_| arguments.held_out),
+    };
+    let catalogue = scheme.catalogue(&source)?.with_origin(origin);
     let dimension = vectors.as_ref().map_or(0, |vectors| vectors.table.dimension());
     let in_file = vectors.as_ref().is_some_and(|vectors| vectors.table.is_in_file());
     let resumed = vectors.as_ref().map_or(0, |vectors| vectors.resumed);
@@ -201,14 +214,22 @@ mod tests {
             let words = ["build", "items.jsonl", "-o", "c.jsonl"].into_iter().chain(flags.split(' '));
             Line::try_parse_from(words).map(|_| ()).map_err(|error| error.to_string())
         };
-        for flags in
-            ["--index i", "--scheme rq --seed 3 --model m", "--scheme cid --histories h --held-out 1"]
-        {
+        for flags in [
+            "--index i",
+            "--table t",
+            "--scheme rq --seed 3 --model m",
+            "--scheme cid --histories h --held-out 1",
+        ] {
             assert_eq!(read(flags), Ok(()), "{flags}");
         }
         for flag in ["--histories h", "--vectors v", "--model m", "--seed 1", "--histories h --held-out 1"] {
-            let error = read(&format!("--index i {flag}")).unwrap_err();
-            assert!(error.contains("cannot be used with"), "{flag}: {error}");
+            for elsewhere in ["--index i", "--table t"] {
+                let error = read(&format!("{elsewhere} {flag}")).unwrap_err();
+                assert!(error.contains("cannot be used with"), "{elsewhere} {flag}: {error}");
+            }
+        }
+        for flags in ["--table t --index i", "--table t --scheme atomic"] {
+            assert!(read(flags).unwrap_err().contains("cannot be used with"), "{flags}");
         }
         let error = read("--scheme atomic --held-out 1").unwrap_err();
         assert!(error.contains("--histories"), "{error}");

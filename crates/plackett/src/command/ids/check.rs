@@ -3,12 +3,13 @@
 use crate::command::paths::Paths;
 use crate::command::{Failure, Global, Outcome, Output};
 use clap::Args;
+use plackett_ids::scheme::{Reads, parse};
 use plackett_ids::{Catalogue, Item, read_items};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-/// Check a catalogue: that it is as it was written, that identifiers are unique and none begins another, that it has the items
+/// Check a catalogue: that it is as it was written, that identifiers are unique and none begins another, that they know no held-out position of a history, that it has the items
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  plackett ids check catalogue.jsonl\n  plackett ids check catalogue.jsonl --items items.jsonl\n  \
@@ -92,7 +93,21 @@ fn own_checks(catalogue: &Catalogue, may_share: bool) -> Vec<Check> {
         )
     });
     checks.push(Check { name: "no identifier begins another one", problem });
+    checks.extend(no_leak(catalogue));
     checks
+}
+
+/// Whether identifiers that are made from histories know positions that a model is asked for; nothing to check where a scheme reads none, or
+/// nobody knows what identifiers were made from.
+fn no_leak(catalogue: &Catalogue) -> Option<Check> {
+    let scheme = parse(catalogue.scheme()).ok()?;
+    let problem = match catalogue.origin().held_out {
+        _ if !scheme.spec.reads.contains(&Reads::Histories) => None,
+        None => Some("it does not say how many were held out; build the catalogue anew".to_string()),
+        Some(0) => Some("none was held out; build it with --held-out 2".to_string()),
+        Some(_) => None,
+    };
+    Some(Check { name: "no held-out position of a history is known", problem })
 }
 
 fn same_items(catalogue: &Catalogue, items: &[Item]) -> Check {

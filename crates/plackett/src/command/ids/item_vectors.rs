@@ -23,6 +23,8 @@ const AT_ONCE: usize = 512;
 pub struct ItemVectors {
     /// A row for each item.
     pub table: VectorTable,
+    /// The model or file that they came from.
+    pub origin: String,
     /// Rows that an earlier run had made.
     pub resumed: usize,
     kept: Option<KeptVectors>,
@@ -46,7 +48,7 @@ impl ItemVectors {
                 if others > 0 {
                     output.warn(&format!("--vectors: {others} vectors are of no item; they were left out"));
                 }
-                Ok(ItemVectors { table, resumed: 0, kept: None })
+                Ok(ItemVectors { table, origin: path.display().to_string(), resumed: 0, kept: None })
             }
             None => embedded(arguments, items, budget, global, output),
         }
@@ -168,7 +170,7 @@ fn embedded(
     if place == Place::Memory {
         table = table.into_memory()?;
     }
-    Ok(ItemVectors { table, resumed, kept: Some(kept) })
+    Ok(ItemVectors { table, origin: identity.name, resumed, kept: Some(kept) })
 }
 
 /// Makes the vectors that are not there yet.

@@ -1,6 +1,6 @@
 //! `plackett ids learn`: a model that writes the docids of an index.
 
-use crate::command::number::{real, whole};
+use crate::command::number::{by, real, whole};
 use crate::command::open::{open_index, read_qrels, read_queries};
 use crate::command::output_folder::check_output_folder;
 use crate::command::paths::Paths;
@@ -9,10 +9,10 @@ use anyhow::{anyhow, bail};
 use clap::Args;
 use plackett_core::Document;
 use plackett_genir::learning::{LearnedRetriever, LearningData, RetrieverTraining, catalogue_of, recalled};
-use plackett_genir::representation::{PairSource, TextPair};
+use plackett_genir::representation::{PairSource, SourceWeights, TextPair};
 use plackett_genir::{GenerativeRetriever, GenirError, RETRIEVER_FILE};
 use plackett_ids::scheme::{Reads, parse};
-use plackett_ids::{Catalogue, VectorTable};
+use plackett_ids::{Catalogue, Origin, VectorTable};
 use plackett_lm::sha256::Sha256;
 use plackett_search::{Bm25, Index};
 use plackett_train::Compute;
@@ -29,6 +29,7 @@ const RECALLED: usize = 300;
 #[derive(Args)]
 #[command(after_help = "Examples:\n  plackett ids learn papers.index -o papers.docids\n  \
                   plackett ids learn papers.index -o papers.docids --scheme 'hierarchical(clusters=8)' --steps 3000\n  \
+                  plackett ids learn papers.index -o papers.docids --catalogue docids.jsonl\n  \
                   plackett ids learn papers.index -o papers.docids --queries train.jsonl --qrels train.tsv\n  \
                   plackett search papers.index --pipeline 'generate(model=papers.docids):20 >> late-interaction' \"vague words\"\n\n\
                   The model has drawn weights and learns each document's docid after its first words, after chunks of it, after pseudo\n\
@@ -44,6 +45,9 @@ pub struct Arguments {
     /// How docids are made (`plackett ids schemes`)
     #[arg(long, value_name = "SCHEME", default_value = "atomic")]
     scheme: String,
+    /// Learn docids that are there: a catalogue of documents of the index, made by `plackett ids build`
+    #[arg(long, value_name = "FILE", conflicts_with = "scheme")]
+    catalogue: Option<PathBuf>,
     /// Queries to learn from, with --qrels
     #[arg(long, value_name = "FILE", requires = "qrels")]
     queries: Option<PathBuf>,
@@ -59,6 +63,10 @@ pub struct Arguments {
     /// Pseudo queries of each document
     #[arg(long, value_name = "N", default_value = "4", value_parser = whole::<usize>(0..=10_000))]
     pseudo_queries: usize,
+    /// Shares of first words and chunks, pseudo queries and labelled queries in what is trained on, such as 1:2:1, with 0 for what there is
+    /// not; as many of each as there are, if nothing is said
+    #[arg(long, value_name = "T:P:L", value_parser = by(|text| text.parse::<SourceWeights>()))]
+    weights: Option<SourceWeights>,
     /// Words of a query that are read, and of a chunk
     #[arg(long, value_name = "N", default_value = "24", value_parser = whole::<usize>(1..=1000))]
     words: usize,
@@ -89,6 +97,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     Paths::default()
         .opens("INDEX", [&arguments.index])
+        .reads("--catalogue", &arguments.catalogue)
         .reads("--queries", &arguments.queries)
         .reads("--qrels", &arguments.qrels)
         .writes("--output", [&arguments.output])
@@ -100,8 +109,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let training = training(arguments);
     training.check()?;
     let index = open_index(&arguments.index)?;
-    let documents = documents_of(&index)?;
-    let catalogue = catalogue(arguments, &index, &documents)?;
+    let (documents, catalogue) = docids(arguments, &index, global, output)?;
     let places: HashMap<&str, usize> =
         documents.iter().enumerate().map(|(at, document)| (document.id.as_str(), at)).collect();
     let labelled = labelled(arguments, &places, global, output)?;
@@ -171,6 +179,7 @@ fn training(arguments: &Arguments) -> RetrieverTraining {
         chunk_words: arguments.words,
         queries: arguments.pseudo_queries,
         labelled: arguments.queries.is_some(),
+        weights: arguments.weights,
         curriculum: false,
         rank_every: 0,
         layers: arguments.layers,
@@ -216,6 +225,41 @@ fn documents_of(index: &Index) -> anyhow::Result<Vec<Document>> {
     }
 }
 
+/// The documents with their docids, in the order of the catalogue.
+fn docids(
+    arguments: &Arguments,
+    index: &Index,
+    global: &Global,
+    output: &Output,
+) -> anyhow::Result<(Vec<Document>, Catalogue)> {
+    let documents = documents_of(index)?;
+    let Some(path) = &arguments.catalogue else {
+        let catalogue = catalogue(arguments, index, &documents)?;
+        return Ok((documents, catalogue));
+    };
+    let catalogue = Catalogue::open_within(path, global.max_line_bytes)?;
+    let there = documents.len();
+    let mut by_id: HashMap<String, Document> =
+        documents.into_iter().map(|document| (document.id.clone(), document)).collect();
+    let ids = catalogue.items().iter().map(|item| item.id.as_str());
+    let missing: Vec<&str> = ids.filter(|id| !by_id.contains_key(*id)).collect();
+    if let Some(first) = missing.first() {
+        bail!(
+            "--catalogue {}: {} of {} documents are not in the index, such as `{first}`; build it from the documents of this index",
+            path.display(),
+            missing.len(),
+            catalogue.len()
+        );
+    }
+    let own: Vec<Document> = catalogue.items().iter().filter_map(|item| by_id.remove(&item.id)).collect();
+    if own.len() < there {
+        let without = there - own.len();
+        output
+            .warn(&format!("--catalogue: {without} of {there} documents have no docid and are not learned"));
+    }
+    Ok((own, catalogue))
+}
+
 fn catalogue(arguments: &Arguments, index: &Index, documents: &[Document]) -> anyhow::Result<Catalogue> {
     let scheme = parse(&arguments.scheme)?;
     if scheme.spec.reads.contains(&Reads::Histories) {
@@ -225,7 +269,10 @@ fn catalogue(arguments: &Arguments, index: &Index, documents: &[Document]) -> an
         true => Some(vectors(index, documents, scheme.spec.name)?),
         false => None,
     };
-    Ok(catalogue_of(&scheme, documents, vectors.as_ref(), arguments.seed)?)
+    let made = catalogue_of(&scheme, documents, vectors.as_ref(), arguments.seed)?;
+    let model = index.settings().model.as_ref().filter(|_| vectors.is_some());
+    let origin = Origin { vectors: model.map(|model| model.name.clone()), ..made.origin().clone() };
+    Ok(made.with_origin(origin))
 }
 
 /// The index's vector of each document.

@@ -14,7 +14,7 @@ use super::table::{Align, Table};
 use super::terminal::plain;
 use super::{Global, Outcome, Output};
 use clap::{Args, Subcommand};
-use plackett_ids::{Catalogue, Statistics};
+use plackett_ids::{Catalogue, Origin, Statistics};
 
 /// Give items or documents identifiers that a model can write, and look at them
 #[derive(Args)]
@@ -56,8 +56,9 @@ fn described(catalogue: &Catalogue, statistics: &Statistics) -> String {
     let lengths: Vec<String> =
         statistics.lengths.iter().map(|(length, items)| format!("{length}: {items}")).collect();
     let mut text = format!(
-        "{}\n{items} items, {sequences} identifiers, {tokens} tokens ({dead_tokens} of them in none)\nitems by length: {}\n",
+        "{}\n{}{items} items, {sequences} identifiers, {tokens} tokens ({dead_tokens} of them in none)\nitems by length: {}\n",
         plain(catalogue.scheme()),
+        made_with(catalogue.origin()),
         lengths.join(", ")
     );
     text.push_str(&match statistics.is_unique() {
@@ -78,6 +79,18 @@ fn described(catalogue: &Catalogue, statistics: &Statistics) -> String {
         ),
     });
     text + &levels(statistics)
+}
+
+/// A line of what a catalogue was made with; none where it does not say.
+fn made_with(origin: &Origin) -> String {
+    let seed = origin.seed.map(|seed| format!("seed {seed}"));
+    let vectors = origin.vectors.as_ref().map(|vectors| format!("vectors of {}", plain(vectors)));
+    let held_out = origin.held_out.map(|count| format!("{count} positions of each history held out"));
+    let parts: Vec<String> = [seed, vectors, held_out].into_iter().flatten().collect();
+    match parts.is_empty() {
+        true => String::new(),
+        false => format!("made with {}\n", parts.join(", ")),
+    }
 }
 
 fn levels(statistics: &Statistics) -> String {

@@ -49,7 +49,8 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     }
     if output.json {
         return Ok(output.print_json(&json!({
-            "scheme": catalogue.scheme(), "sha256": catalogue.sha256(), "statistics": statistics,
+            "scheme": catalogue.scheme(), "sha256": catalogue.sha256(), "made_with": catalogue.origin(),
+            "statistics": statistics,
         }))?);
     }
     Ok(output.print_styled(&described(&catalogue, &statistics))?)

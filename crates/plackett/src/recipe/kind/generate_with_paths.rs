@@ -45,7 +45,7 @@ pub static GENERATE_WITH_PATHS: StageKind = StageKind {
            several paths lead to), `path_passes`, `docid_passes`, `path_seconds` and `docid_seconds` (what both steps took), `first_fits` (1 where \
            the path of the first hit is one of those of its document), `fitting` (their share of the first ten), and `diversity` (mean different paths of its own under which a \
            document is among the first ten of two and more queries)",
-    version: 1,
+    version: 2,
     gives: Gives::Rankings,
     fields: &[
         FieldSpec::required(
@@ -70,7 +70,7 @@ pub static GENERATE_WITH_PATHS: StageKind = StageKind {
             "score",
             FieldKind::Choice(&["docid", "mean", "joint"]),
             Default::Text("docid"),
-            "what hits are scored by: the log-probability of the docid after its path, the same by token, as in the authors' search, or that of path and docid",
+            "what hits are scored by: the log-probability of the docid after its path, the mean of its tokens over the whole vocabulary, as in the authors' search, or the log-probability of path and docid",
         ),
         FieldSpec::new(
             "shortened",

@@ -1,5 +1,6 @@
 //! `generative-retriever`: a small decoder that learns a corpus by heart and writes docids.
 
+use super::imitate_reasoning::remove;
 use super::{dataset_of, index};
 use crate::recipe::categories::AssignedPaths;
 use crate::recipe::docids::{Corpus, SCHEME_HELP, catalogue, levels_in_order};
@@ -12,15 +13,19 @@ use crate::recipe::task::Task;
 use crate::recipe::training_fields::batch;
 use plackett_genir::category_paths::PathExamples;
 use plackett_genir::learning::{LearnedRetriever, LearningData, RetrieverTraining, recalled, recalled_by};
-use plackett_genir::representation::{PairSource, TextPair};
+use plackett_genir::representation::{PairSource, SourceWeights, TextPair};
 use plackett_genir::{DocidTrie, GenerativeRetriever, GenirError, PathDecoding, PathRetriever};
 use plackett_search::{Bm25, Index};
 use plackett_train::Compute;
-use plackett_train::trainer::StepRecord;
+use plackett_train::trainer::{Checkpointing, StepRecord};
 use std::path::Path;
 
 /// The folder of the retriever in that of the stage.
 pub(super) const FOLDER: &str = "retriever";
+/// The folder of log and checkpoints while it is trained.
+const TRAINING: &str = "training";
+/// Steps between two checkpoints.
+const KEPT_EVERY: usize = 100;
 /// Pairs of each kind of text on which it is measured how much is known by heart.
 const RECALLED: usize = 300;
 const NUMBERS: [&str; 10] = [
@@ -76,6 +81,13 @@ pub static GENERATIVE_RETRIEVER: StageKind = StageKind {
             FieldKind::Switch,
             Default::Switch(false),
             "whether queries of the split `train` are learned from",
+        ),
+        FieldSpec::new(
+            "weights",
+            FieldKind::Text,
+            Default::Absent,
+            "shares of first words and chunks, pseudo queries and labelled queries in what is trained on, such as `1:2:1`, with 0 for what is \
+             not learned from; without it as many of each as there are",
         ),
         FieldSpec::new(
             "curriculum",
@@ -134,7 +146,10 @@ fn check(values: &Values, registry: &Registry) -> Result<(), RecipeError> {
             "there is nothing to learn from: ask for `first`, `chunks`, `queries` or `labelled`".into(),
         );
     }
-    Ok(())
+    if let Some(Err(problem)) = values.text("weights").map(str::parse::<SourceWeights>) {
+        return said("weights", problem);
+    }
+    training(values).check_weights().or_else(|error| said("weights", error.to_string()))
 }
 
 /// What the fields say of the training.
@@ -145,6 +160,7 @@ fn training(values: &Values) -> RetrieverTraining {
         chunk_words: values.count("chunk_words"),
         queries: values.count("queries"),
         labelled: values.on("labelled"),
+        weights: values.text("weights").and_then(|weights| weights.parse().ok()),
         curriculum: values.on("curriculum"),
         rank_every: values.count("rank_every"),
         layers: values.count("layers"),
@@ -201,9 +217,13 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         (task.progress)(&label, record.step as u64, total as u64);
     };
     let compute = Compute::new(rayon::current_num_threads());
-    let learned = training(values).learn(&data, given, &compute, None, &mut progress)?;
+    // The stage's folder is named after all that the result depends on: what lies in it is of the same training.
+    let kept = task.folder.join(TRAINING);
+    let checkpointing = Checkpointing { folder: &kept, identity: TRAINING, every: KEPT_EVERY };
+    let learned = training(values).learn(&data, given, &compute, Some(&checkpointing), &mut progress)?;
     let folder = task.folder.join(FOLDER);
     learned.save(&folder)?;
+    remove(task, TRAINING)?;
     made(values, &folder, &learned, coverage)
 }
 
@@ -266,4 +286,67 @@ fn train_hit(
         Ok(found.iter().map(|found| found.hits.first().map(|hit| hit.document)).collect())
     };
     recalled_by(&first, docids, sources, RECALLED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::ModelOptions;
+    use crate::recipe::{Outcome, Recipe, Runner, Scale, Source, Surroundings};
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::Mutex;
+
+    const TEXTS: [&str; 4] = ["red foxes run", "old ships sail", "a full moon", "green tea leaves"];
+
+    fn collection(folder: &Path) {
+        let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
+        std::fs::create_dir_all(folder.join("qrels")).unwrap();
+        let document = |(n, text): (usize, &&str)| format!("{{\"_id\": \"d{n}\", \"text\": \"{text}\"}}\n");
+        write("corpus.jsonl", &TEXTS.iter().enumerate().map(document).collect::<String>());
+        write("queries.jsonl", "{\"_id\": \"a\", \"text\": \"foxes\"}\n");
+        write("qrels/test.tsv", "query-id\tcorpus-id\tscore\na\td0\t1\n");
+    }
+
+    /// Runs a training of 260 steps; each is told to `told`.
+    fn run(collection: &Path, cache: &Path, told: &(dyn Fn(u64) + Sync)) -> Outcome {
+        let text = format!(
+            "title = \"t\"\n[stage.given]\nkind = \"data\"\ncollection = \"{}\"\n[stage.index]\nkind = \"index\"\ndata = \"given\"\n\
+             vectors = false\n[stage.model]\nkind = \"generative-retriever\"\nindex = \"index\"\ndocids = \"atomic\"\nfirst = 4\n\
+             layers = 1\nwidth = 16\nbatch = 4\nsteps = 260\n",
+            collection.display()
+        );
+        let registry = Registry::default();
+        let recipe = Recipe::read("test", Source::of_text("test.toml", &text), &registry).unwrap();
+        let surroundings = Surroundings::new(registry, cache.to_path_buf(), ModelOptions::default());
+        let progress = |label: &str, step: u64, _: u64| {
+            if label.starts_with("model, part") {
+                told(step);
+            }
+        };
+        let runner =
+            Runner { recipe: &recipe, scale: Scale::Quick, surroundings: &surroundings, progress: &progress };
+        runner.run().unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    #[test]
+    fn a_training_that_was_stopped_goes_on_from_its_last_checkpoint_to_the_same_weights() {
+        let folder = tempfile::tempdir().unwrap();
+        collection(folder.path());
+        let weights = |outcome: &Outcome| {
+            let stage = outcome.stages.iter().find(|stage| stage.name == "model").unwrap();
+            assert!(!stage.folder.join(TRAINING).exists(), "checkpoints go when the stage is done");
+            std::fs::read(stage.folder.join(FOLDER).join("model.safetensors")).unwrap()
+        };
+        let whole = weights(&run(folder.path(), &folder.path().join("whole"), &|_| {}));
+        let cut = folder.path().join("cut");
+        let stopped = catch_unwind(AssertUnwindSafe(|| {
+            run(folder.path(), &cut, &|step| assert!(step < 230, "stop"));
+        }));
+        assert!(stopped.is_err());
+        let steps = Mutex::new(Vec::new());
+        let rest = weights(&run(folder.path(), &cut, &|step| steps.lock().unwrap().push(step)));
+        let steps = steps.into_inner().unwrap();
+        assert!(steps.iter().all(|step| *step >= 200) && steps.len() <= 61, "{steps:?}");
+        assert!(rest == whole);
+    }
 }

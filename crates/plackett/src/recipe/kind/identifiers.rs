@@ -4,10 +4,10 @@ use crate::recipe::error::{Problem, RecipeError, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Hashes, Made, Registry, StageKind};
-use crate::recipe::shopping::{FILES, ShoppingWorld};
+use crate::recipe::shopping::{FILES, HELD_OUT, ShoppingWorld};
 use crate::recipe::task::{Surroundings, Task, hash_file};
 use plackett_ids::scheme::{Source, parse};
-use plackett_ids::{CATALOGUE_FILE, Catalogue};
+use plackett_ids::{CATALOGUE_FILE, Catalogue, Origin};
 
 /// The numbers that it gives.
 const NUMBERS: [&str; 6] =
@@ -94,6 +94,9 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let source =
         Source { histories: Some(seen), ..Source::of_items(&world.items, values.count("seed") as u64) };
     let mut catalogue = parse(values.word("scheme"))?.catalogue(&source)?;
+    let held_out = Some(if values.on("leaky") { 0 } else { HELD_OUT });
+    let origin = Origin { held_out, ..catalogue.origin().clone() };
+    catalogue = catalogue.with_origin(origin);
     if values.on("shuffled") {
         catalogue = catalogue.shuffled(source.seed)?;
     }

@@ -30,7 +30,7 @@ pub static PAGE_RETRIEVAL: StageKind = StageKind {
            (different pages as a share of all that are listed) and `lists` (answers with more than one title), and R-precision over the queries of one kind \
            as `question`, `slot`, `claim`, `entity`, `several` and, all but the last two, `single`, and over those about pages of the first session alone, `old`, \
            and all others, `new`",
-    version: 1,
+    version: 2,
     gives: Gives::Numbers,
     fields: &[
         FieldSpec::required(

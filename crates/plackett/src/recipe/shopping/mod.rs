@@ -4,4 +4,4 @@ mod language;
 mod world;
 
 pub use language::{IdLanguage, NextMeasured};
-pub use world::{FILES, Shopper, ShoppingWorld};
+pub use world::{FILES, HELD_OUT, Shopper, ShoppingWorld};

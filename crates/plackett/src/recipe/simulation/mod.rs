@@ -2,6 +2,7 @@
 
 mod citations;
 mod distillation;
+mod evidence_sets;
 mod fusing;
 mod grades;
 mod gradient;
@@ -22,6 +23,7 @@ mod staged;
 mod stochastic_length;
 #[cfg(test)]
 mod tests;
+mod tied_docids;
 mod views;
 mod votes;
 mod window_policies;
@@ -49,6 +51,8 @@ pub static SIMULATIONS: &[&Simulation] = &[
     &reverse_annealing::REVERSE_ANNEALING,
     &fusing::SCORE_FUSION,
     &citations::CITATIONS,
+    &evidence_sets::EVIDENCE_SETS,
+    &tied_docids::TIED_DOCIDS,
     &views::MULTI_VIEW_REWARD,
     &views::CONSISTENCY_FILTER,
     &window_policies::WINDOW_POLICIES,

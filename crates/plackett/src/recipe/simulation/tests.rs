@@ -26,6 +26,20 @@ fn groups_of_purchases_have_a_token_of_their_own_and_noise_blurs_them() {
 }
 
 #[test]
+fn a_set_of_evidence_counts_where_its_last_page_stands() {
+    let of = |name: &str| number("evidence-sets", "seeds = 1", name);
+    assert_eq!([of("precision1"), of("recall2"), of("recall3"), of("r_precision")], [0.0, 0.5, 1.0, 0.5]);
+}
+
+#[test]
+fn docids_over_the_documents_own_vectors_are_dense_search() {
+    for fields in ["documents = 60\nqueries = 10\nseeds = 2", "documents = 30\ndimension = 1\nseeds = 1"] {
+        assert_eq!(number("tied-docids", fields, "written"), 1.0, "{fields}");
+        assert_eq!(number("tied-docids", fields, "rows"), 1.0, "{fields}");
+    }
+}
+
+#[test]
 fn block_attention_counts_what_the_rule_lets_through() {
     // 3 (N + 1) blocks of scores against (N + 2)².
     assert_eq!(number("block-attention", "items = 100\nlength = 1\nseeds = 1", "blocks"), 303.0);
