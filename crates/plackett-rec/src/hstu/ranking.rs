@@ -134,8 +134,8 @@ impl ActionRanker {
     pub fn read(&self, events: &[Event], now: i64) -> Result<HstuHistory, RecError> {
         crate::evaluation::check_items(events.iter(), self.items)?;
         let most = (self.inference.config().max_length - 1) / 2;
-        self.inference
-            .read(&self.liked.interleaved(&events[events.len().saturating_sub(most)..], self.items), now)
+        let newest = self.liked.interleaved(&events[events.len().saturating_sub(most)..], self.items);
+        self.inference.read_for_candidates(&newest, now)
     }
 
     /// The probability that each candidate will be liked, in micro-batches behind a history.
