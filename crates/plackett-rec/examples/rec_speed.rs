@@ -29,13 +29,13 @@ type Failure = Box<dyn std::error::Error>;
 
 const CUT: usize = 10;
 
-struct Bench {
-    split: Training,
+struct Bench<'e> {
+    split: Training<'e>,
     catalogue: usize,
     threads: usize,
 }
 
-impl Bench {
+impl Bench<'_> {
     fn fitted(&self, recommender: &str, seed: u64) -> Result<(Box<dyn Recommender>, f64), Failure> {
         let begun = Instant::now();
         let compute = Compute::new(self.threads);

@@ -62,16 +62,16 @@ pub struct FitData<'d> {
     /// How many items there are.
     pub catalogue: usize,
     /// The events of each user, the oldest first.
-    pub sequences: &'d [Vec<Event>],
+    pub sequences: &'d [&'d [Event]],
 }
 
 impl FitData<'_> {
     /// Refuses an empty catalogue, and items outside it.
     pub(crate) fn check(&self) -> Result<(), RecError> {
-        if self.catalogue == 0 || self.sequences.iter().all(Vec::is_empty) {
+        if self.catalogue == 0 || self.sequences.iter().all(|events| events.is_empty()) {
             return Err(RecError::Setting("there are no events to learn from".into()));
         }
-        crate::evaluation::check_items(self.sequences.iter().flatten(), self.catalogue)
+        crate::evaluation::check_items(self.sequences.iter().copied().flatten(), self.catalogue)
     }
 
     /// The different items of each user, rising.
@@ -300,7 +300,7 @@ pub(crate) fn width_of(parameters: &Parameters, name: &str) -> Result<usize, Rec
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{EvaluationOptions, TestCase, evaluate};
+    use crate::{EvaluationOptions, TestCase, borrowed, evaluate};
 
     /// Users go around in one of two circles of four items.
     pub(crate) fn circles() -> Vec<Vec<Event>> {
@@ -318,10 +318,10 @@ mod tests {
     #[test]
     fn every_recommender_learns_the_circles_and_comes_back_from_its_matrices() {
         let sequences = circles();
-        let data = FitData { catalogue: 8, sequences: &sequences };
+        let data = FitData { catalogue: 8, sequences: &borrowed(&sequences) };
         let event = |item: u32, at: i64| Event { item, rating: 1.0, time: at * 60 };
-        let case =
-            TestCase { user: 0, history: vec![event(4, 0), event(5, 1), event(6, 2)], target: event(7, 3) };
+        let history = [event(4, 0), event(5, 1), event(6, 2)];
+        let case = TestCase { user: 0, history: &history, target: event(7, 3) };
         for spec in RECOMMENDERS {
             let options = match spec.name {
                 "sasrec" | "hstu" | "gru4rec" => {
@@ -339,7 +339,7 @@ mod tests {
             let rank = evaluate(&*fitted, std::slice::from_ref(&case), EvaluationOptions::default()).unwrap();
             assert!(rank[0].rank == 1 || spec.name == "popularity", "{}: {:?}", spec.name, rank[0]);
             let restored = configured.restore(8, &fitted.parameters()).unwrap();
-            let requests = [Request { history: &case.history, now: 180 }, Request { history: &[], now: 0 }];
+            let requests = [Request { history: case.history, now: 180 }, Request { history: &[], now: 0 }];
             let (one, other) = (fitted.scores(&requests).unwrap(), restored.scores(&requests).unwrap());
             assert_eq!(one, other, "{}", spec.name);
             // A request gives the same alone and beside others, and an empty history is defined.
@@ -373,7 +373,7 @@ mod tests {
                 let sequences = circles();
                 let mut fitting =
                     Fitting { compute: Compute::new(1), seed: 1, kept: None, progress: &mut |_| {} };
-                configured.fit(&FitData { catalogue: 8, sequences: &sequences }, &mut fitting)
+                configured.fit(&FitData { catalogue: 8, sequences: &borrowed(&sequences) }, &mut fitting)
             });
             match said.is_empty() {
                 true => assert!(said_of.is_ok()),
@@ -384,7 +384,7 @@ mod tests {
             }
         }
         let mut fitting = Fitting { compute: Compute::new(1), seed: 1, kept: None, progress: &mut |_| {} };
-        let empty = FitData { catalogue: 4, sequences: &[Vec::new()] };
+        let empty = FitData { catalogue: 4, sequences: &[&[]] };
         assert!(parse("ease").unwrap().fit(&empty, &mut fitting).is_err());
     }
 }

@@ -107,7 +107,7 @@ impl ActionRanker {
             weight: parameters.add("ranking.weight", (1, config.width), vec![1.0; config.width]),
             bias: parameters.add("ranking.bias", (1, 1), vec![0.0]),
         };
-        let newest = |sequence: &Vec<Event>| {
+        let newest = |sequence: &&[Event]| {
             liked.interleaved(&sequence[sequence.len().saturating_sub(events)..], items)
         };
         let sequences = data.sequences.iter().filter(|sequence| !sequence.is_empty()).map(newest).collect();
@@ -184,7 +184,7 @@ mod tests {
         let learning = LearningSettings::of(&options, 1);
         let mut fitting = Fitting { compute: Compute::new(1), seed: 1, kept: None, progress: &mut |_| {} };
         let config = HstuConfig::research(12, 16, 2, 10);
-        let data = FitData { catalogue: 12, sequences: &sequences[..56] };
+        let data = FitData { catalogue: 12, sequences: &crate::borrowed(&sequences[..56]) };
         let ranker = ActionRanker::fit(config, Liked { from: 4.0 }, &learning, &data, &mut fitting).unwrap();
         let (mut right, mut all) = (0, 0);
         for sequence in &sequences[56..] {

@@ -149,7 +149,14 @@ fn limits_act_or_are_refused() {
     };
     let error = said(&["--max-line-bytes", "10"]);
     assert!(error.contains("interactions.tsv") && error.contains("--max-line-bytes"), "{error}");
-    assert!(said(&["--memory-budget", "1GB"]).contains("--memory-budget"));
+    // The budget bounds the interactions: 47 events, 12 users, 8 items and their names.
+    let error = said(&["--memory-budget", "100"]);
+    assert!(error.contains("47 events of 12 users with 8 items"), "{error}");
+    assert!(error.contains("--memory-budget gives 100 bytes; give as much"), "{error}");
+    let enough = ["recommend", "eval", "interactions.tsv", "--memory-budget", "1MB"];
+    plackett(folder.path(), &enough).expect(0);
+    let other = plackett(folder.path(), &["recommend", "list", "--memory-budget", "1MB"]).expect(2).stderr;
+    assert!(other.contains("--memory-budget"), "{other}");
 }
 
 #[test]

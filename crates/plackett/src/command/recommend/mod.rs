@@ -8,7 +8,7 @@ mod page;
 
 use super::{Global, Outcome, Output};
 use clap::{Args, Subcommand};
-use plackett_rec::{Configured, Interactions, k_core, read_interactions_within};
+use plackett_rec::{Configured, Interactions, ReadLimits, k_core, read_interactions_within};
 use std::path::{Path, PathBuf};
 
 /// Recommend items to users: fit a recommender to interactions, measure it, ask it what comes next
@@ -21,7 +21,9 @@ use std::path::{Path, PathBuf};
                   plackett recommend model --user 42 -k 5\n  \
                   plackett recommend model --history 50,181,174 --why\n\n\
                   A file of interactions has user, item, rating and timestamp between tabs or commas, with or without a header (RecBole's \
-                  atomic files too), or a line with a user and all items in their order. `plackett recommend list` shows the recommenders."
+                  atomic files too), or a line with a user and all items in their order. `plackett recommend list` shows the recommenders.\n\n\
+                  With --memory-budget, `fit` and `eval` refuse interactions that would take more memory, and say how much they need; a recommender's own \
+                  weights are not counted."
 )]
 pub struct Arguments {
     #[command(subcommand)]
@@ -60,9 +62,11 @@ impl Data {
     /// Reads and filters the interactions, and says what was left out.
     fn read(&self, global: &Global, output: &Output) -> anyhow::Result<Interactions> {
         let least_rating = self.least_rating.map(|rating| rating as f32);
-        let mut all = read_interactions_within(&self.interactions, least_rating, global.max_line_bytes)?;
+        let memory = global.memory_budget.map(|bytes| bytes as u64);
+        let limits = ReadLimits { line_bytes: global.max_line_bytes, memory };
+        let mut all = read_interactions_within(&self.interactions, least_rating, limits)?;
         if self.core > 0 {
-            all = k_core(&all, self.core);
+            all = k_core(all, self.core);
         }
         all.account.remarks().iter().for_each(|remark| output.warn(remark));
         match all.events() {

@@ -221,7 +221,7 @@ fn world_of(
         (0..all.items.len()).map(|item| f64::from(stream.uniform(item as u64)) < share).collect();
     let (mut kept, mut cut) = (vec![0; all.items.len()], 0);
     let mut learned = Vec::new();
-    for events in &split.sequences {
+    for events in split.sequences.iter().copied() {
         let mut own = Vec::with_capacity(events.len());
         for event in events {
             let kept = &mut kept[event.item as usize];

@@ -10,7 +10,7 @@ use plackett_lm::store::BUNDLED;
 use plackett_rank::model::Role;
 use plackett_rec::setrec::{ItemVectors, SetRec, SetRecConfig, SetRecTask, SlotScores};
 use plackett_rec::{
-    Event, FitData, FitStep, Fitting, Interactions, RecError, TargetRank, parse, read_interactions,
+    Event, FitData, FitStep, Fitting, Interactions, RecError, TargetRank, borrowed, parse, read_interactions,
     read_item_texts, target_rank,
 };
 use plackett_train::optimizer::Schedule;
@@ -190,7 +190,8 @@ fn collaborative_vectors(
         kept: None,
         progress: &mut progress,
     };
-    let fitted = parse(&text)?.fit(&FitData { catalogue: items, sequences: learned }, &mut fitting)?;
+    let fitted =
+        parse(&text)?.fit(&FitData { catalogue: items, sequences: &borrowed(learned) }, &mut fitting)?;
     let parameters = fitted.parameters();
     let id = parameters
         .find("items.weight")
