@@ -51,8 +51,8 @@ pub enum RecError {
     #[error(
         "the interactions take up to {} in memory ({events} events of {users} users with {items} items), and --memory-budget gives {}; give \
          as much, or leave events out (--least-rating, or a part of the file)",
-        amount(*needed),
-        amount(*budget)
+        amount(*.needed),
+        amount(*.budget)
     )]
     Memory {
         /// Events that there are.

@@ -359,6 +359,35 @@ mod tests {
     }
 
     #[test]
+    fn a_catalogue_of_one_item_is_fitted_asked_and_restored() {
+        let event = |time: i64| Event { item: 0, rating: 1.0, time };
+        let sequences = vec![vec![event(0), event(60), event(120)], vec![event(5)]];
+        let data = FitData { catalogue: 1, sequences: &borrowed(&sequences) };
+        for spec in RECOMMENDERS {
+            let options = match spec.name {
+                "sasrec" | "hstu" | "gru4rec" => "(epochs=2, batch=2, width=4, max-length=4, negatives=2)",
+                "ials" => "(width=2, epochs=2)",
+                "bpr" => "(width=2, epochs=2)",
+                _ => "",
+            };
+            let configured = parse(&format!("{}{options}", spec.name)).unwrap();
+            let mut fitting =
+                Fitting { compute: Compute::new(1), seed: 3, kept: None, progress: &mut |_| {} };
+            let fitted = configured.fit(&data, &mut fitting).unwrap();
+            let requests = [Request { history: &sequences[0], now: 180 }, Request { history: &[], now: 0 }];
+            let scores = fitted.finite_scores(&requests).unwrap();
+            assert_eq!(scores.len(), 2, "{}", spec.name);
+            let restored = configured.restore(1, &fitted.parameters()).unwrap();
+            assert_eq!(restored.scores(&requests).unwrap(), scores, "{}", spec.name);
+            // The only item is the first, also for who had it before: it is what is asked for.
+            let case = TestCase { user: 0, history: &sequences[0][..2], target: sequences[0][2] };
+            let options = EvaluationOptions { exclude_seen: true, keep: 5 };
+            let rank = evaluate(&*fitted, &[case], options).unwrap().remove(0);
+            assert_eq!((rank.rank, rank.tied, rank.list), (1, 0, vec![0]), "{}", spec.name);
+        }
+    }
+
+    #[test]
     fn names_and_options_that_are_not_there_are_refused_with_the_nearest() {
         for (text, said) in [
             ("hsu", "did you mean `hstu`"),
