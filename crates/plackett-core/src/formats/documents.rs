@@ -18,6 +18,7 @@ mod single;
 mod table;
 mod tally;
 
+pub use self::parquet::{TableRows, parquet_rows};
 pub use json::parse_json_lines;
 pub use single::{LARGEST_SINGLE, SingleKind, parse_single};
 pub use table::parse_table;

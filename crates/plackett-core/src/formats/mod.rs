@@ -23,8 +23,8 @@ pub mod trec;
 pub use atomic::AtomicFile;
 pub use beir::{BeirFolder, BeirWriter};
 pub use documents::{
-    DocumentFormat, DocumentOptions, Documents, FieldUse, FileCheck, LARGEST_SINGLE, SingleKind,
-    document_bytes, open_documents,
+    DocumentFormat, DocumentOptions, Documents, FieldUse, FileCheck, LARGEST_SINGLE, SingleKind, TableRows,
+    document_bytes, open_documents, parquet_rows,
 };
 pub use error::{FormatError, plain};
 pub use features::{FeatureList, parse_features, read_features};

@@ -4,6 +4,7 @@ mod k_core;
 mod memory;
 mod reader;
 mod split;
+mod table;
 mod titles;
 
 pub use k_core::k_core;

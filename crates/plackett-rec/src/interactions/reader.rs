@@ -2,6 +2,7 @@
 //! line a user with all items in their order.
 
 use super::memory::Ledger;
+use super::table::{is_table, read_table};
 use super::{Event, Interactions};
 use crate::RecError;
 use plackett_core::formats::{DEFAULT_LINE_LIMIT, FormatError, Lines};
@@ -9,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 /// What columns are called in the files of the field; RecBole writes the type behind a colon.
-const NAMES: [&[&str]; 4] = [
+pub(super) const NAMES: [&[&str]; 4] = [
     &["user", "user_id", "userid", "uid", "reviewerid", "customer_id", "customerid", "visitorid"],
     &[
         "item",
@@ -30,7 +31,8 @@ const NAMES: [&[&str]; 4] = [
 const COLUMNS: &str = "user, item, rating and timestamp (the last two may be missing)";
 
 /// Reads interactions, packed or not. Lines have user, item, rating and timestamp, between tabs or commas, in the order that a
-/// header names or in this one; or, between blanks, a user and all items in their order, whose times are then their places.
+/// header names or in this one; or, between blanks, a user and all items in their order, whose times are then their places. A file whose
+/// name ends in `.parquet` is a table with columns of these names.
 /// Events below `least_rating` are left out. Times of a file with fractions are cut to whole numbers.
 ///
 /// # Errors
@@ -67,8 +69,20 @@ pub fn read_interactions_within(
     if least_rating.is_some_and(|least| !least.is_finite()) {
         return Err(RecError::Setting("the lowest rating is too large; give a smaller number".into()));
     }
-    let mut lines = Lines::open(path, limits.line_bytes)?;
     let mut collected = Collected::new(least_rating, limits.memory);
+    match is_table(path) {
+        true => read_table(path, &mut collected)?,
+        false => read_lines(path, limits.line_bytes, &mut collected)?,
+    }
+    let expected = "interactions of users and items";
+    match collected.interactions.account.read {
+        0 => Err(FormatError::Empty { file: path.display().to_string(), expected }.into()),
+        _ => collected.finish(path),
+    }
+}
+
+fn read_lines(path: &Path, line_bytes: usize, collected: &mut Collected) -> Result<(), RecError> {
+    let mut lines = Lines::open(path, line_bytes)?;
     let mut form: Option<Form> = None;
     while let Some(text) = lines.next()? {
         let text = text.trim_end_matches(['\r', '\n']).to_string();
@@ -90,19 +104,15 @@ pub fn read_interactions_within(
             }
         };
         let place = Place { file: lines.file().to_string(), line: lines.line() };
-        form.take(&text, &place, &mut collected)?;
+        form.take(&text, &place, collected)?;
     }
-    let expected = "interactions of users and items";
-    match collected.interactions.account.read {
-        0 => Err(FormatError::Empty { file: path.display().to_string(), expected }.into()),
-        _ => collected.finish(path),
-    }
+    Ok(())
 }
 
 /// Where something stands, for messages.
-struct Place {
-    file: String,
-    line: u64,
+pub(super) struct Place {
+    pub(super) file: String,
+    pub(super) line: u64,
 }
 
 /// How lines are written.
@@ -250,13 +260,13 @@ fn wrong_value(text: &str, what: &'static str, place: &Place, remedy: &'static s
     FormatError::Value { file, line: place.line, what, found, remedy }.into()
 }
 
-fn rating_of(text: &str, place: &Place) -> Result<f32, RecError> {
+pub(super) fn rating_of(text: &str, place: &Place) -> Result<f32, RecError> {
     let number = text.parse::<f32>().ok().filter(|number| number.is_finite());
     number.ok_or_else(|| wrong_value(text, "rating", place, "a number is expected"))
 }
 
 /// A time: a whole number, or one with a fraction, which is cut.
-fn time_of(text: &str, place: &Place) -> Result<i64, RecError> {
+pub(super) fn time_of(text: &str, place: &Place) -> Result<i64, RecError> {
     if let Ok(whole) = text.parse::<i64>() {
         return Ok(whole);
     }
@@ -272,7 +282,7 @@ fn time_of(text: &str, place: &Place) -> Result<i64, RecError> {
 }
 
 /// Events on their way into sequences.
-struct Collected {
+pub(super) struct Collected {
     interactions: Interactions,
     users: HashMap<String, usize>,
     items: HashMap<String, u32>,
@@ -291,14 +301,19 @@ impl Collected {
         }
     }
 
+    /// Names columns that are not used.
+    pub(super) fn note_unused(&mut self, columns: Vec<String>) {
+        self.interactions.account.unused_columns = columns;
+    }
+
     /// How many events a user has so far.
-    fn length(&self, user: &str) -> usize {
+    pub(super) fn length(&self, user: &str) -> usize {
         self.users.get(user).map_or(0, |user| self.interactions.sequences[*user].len())
     }
 
     /// # Errors
     /// A name is empty or has control characters, or there are more items than 32 bits count.
-    fn add(
+    pub(super) fn add(
         &mut self,
         user: &str,
         item: &str,

@@ -72,6 +72,52 @@ pub(super) fn open(path: &Path, making: Making) -> Result<Documents, FormatError
     })))
 }
 
+/// Rows of a table, one at a time: their fields by the names of columns.
+pub type TableRows = Box<dyn Iterator<Item = Result<Metadata, FormatError>> + Send>;
+
+/// Opens a Parquet table whose rows are no documents. Moments are whole numbers in the unit of their column; bytes that are no text are null.
+///
+/// # Errors
+/// The file cannot be read, or is no table; a damaged row is an error in its place and the last one.
+pub fn parquet_rows(path: &Path) -> Result<TableRows, FormatError> {
+    let file = name_of(path);
+    let (opened, _) = seekable::open(path, None)?;
+    let start = || -> Parquet<RowIter<'static>> {
+        let reader = SerializedFileReader::new(Bounded { file: opened, count: None })?;
+        Ok(RowIter::from_file_into(Box::new(reader)))
+    };
+    let mut rows = guarded(start).map_err(|problem| FormatError::File {
+        file: file.clone(),
+        problem: format!("not a readable Parquet table: {problem}; write it again"),
+    })?;
+    let (mut number, mut done) = (0u64, false);
+    Ok(Box::new(std::iter::from_fn(move || {
+        if done {
+            return None;
+        }
+        number += 1;
+        match guarded(|| rows.next().transpose()) {
+            Ok(row) => Some(Ok(plain_fields(row?))),
+            Err(problem) => {
+                done = true;
+                let problem = format!("row {number}: {problem}; write the table again");
+                Some(Err(FormatError::File { file: file.clone(), problem }))
+            }
+        }
+    })))
+}
+
+fn plain_fields(row: Row) -> Metadata {
+    let plain = |(name, field): (String, Field)| {
+        let value = match field {
+            Field::TimestampMillis(moment) | Field::TimestampMicros(moment) => moment.into(),
+            other => value(other, None),
+        };
+        (name, value)
+    };
+    row.into_columns().into_iter().map(plain).collect()
+}
+
 /// The fields of a row. Numbers with fractions are no identifiers, since they have no digits of their own; bytes that are no
 /// text are left out where they are no part of the document, with a remark.
 fn row_fields(

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
                   plackett recommend model --user 42 -k 5\n  \
                   plackett recommend model --history 50,181,174 --why\n\n\
                   A file of interactions has user, item, rating and timestamp between tabs or commas, with or without a header (RecBole's \
-                  atomic files too), or a line with a user and all items in their order. `plackett recommend list` shows the recommenders.\n\n\
+                  atomic files too), or a line with a user and all items in their order; a Parquet table has columns of these names. `plackett recommend list` shows the recommenders.\n\n\
                   With --memory-budget, `fit` and `eval` refuse interactions that would take more memory, and say how much they need; a recommender's own \
                   weights are not counted."
 )]
