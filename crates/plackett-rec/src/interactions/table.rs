@@ -163,7 +163,12 @@ mod tests {
         let error = said(schema, [5.0, f64::NAN, 1.0]);
         assert!(error.contains("row 2: rating is ``; a number is expected"), "{error}");
         let error = said(&schema.replace("int64 user", "int64 who"), [1.0; 3]);
-        assert!(error.contains("no column of users") && error.contains("who") && error.contains("call them user and item"), "{error}");
+        assert!(
+            error.contains("no column of users")
+                && error.contains("who")
+                && error.contains("call them user and item"),
+            "{error}"
+        );
         let swapped = schema.replace("int64 user;", "int64 when;").replace("double rating", "double user");
         let error = said(&swapped, [1.5, 2.0, 3.0]);
         assert!(error.contains("row 1: the user is `1.5`"), "{error}");

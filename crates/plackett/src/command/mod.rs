@@ -239,7 +239,7 @@ fn no_line_limit(command: &Command) -> Option<&'static str> {
 fn no_memory_budget(command: &Command, global: &Global) -> Outcome {
     let opens_none = match command {
         // Interactions are held in memory as a model would be.
-        Command::Recommend(arguments) => !arguments.reads_lines(),
+        Command::Recommend(arguments) => !arguments.holds_interactions(),
         Command::Eval(_)
         | Command::Compare(_)
         | Command::Method(_)

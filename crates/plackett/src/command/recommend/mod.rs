@@ -2,6 +2,7 @@
 
 mod evaluate;
 mod fit;
+mod items;
 mod list;
 mod next;
 mod page;
@@ -19,7 +20,8 @@ use std::path::{Path, PathBuf};
     after_help = "Examples:\n  plackett recommend fit interactions.tsv -o model --recommender 'ease(l2=250)' --titles items.jsonl\n  \
                   plackett recommend eval interactions.tsv --recommender popularity --recommender hstu\n  \
                   plackett recommend model --user 42 -k 5\n  \
-                  plackett recommend model --history 50,181,174 --why\n\n\
+                  plackett recommend model --history 50,181,174 --why\n  \
+                  plackett recommend model --user 42 --filter 'year >= 1990' --items items.jsonl\n\n\
                   A file of interactions has user, item, rating and timestamp between tabs or commas, with or without a header (RecBole's \
                   atomic files too), or a line with a user and all items in their order; a Parquet table has columns of these names. `plackett recommend list` shows the recommenders.\n\n\
                   With --memory-budget, `fit` and `eval` refuse interactions that would take more memory, and say how much they need; a recommender's own \
@@ -98,8 +100,13 @@ fn exists(flag: &str, path: Option<&Path>) -> anyhow::Result<()> {
 }
 
 impl Arguments {
-    /// Whether a file of interactions is read.
+    /// Whether a file of interactions or items is read.
     pub fn reads_lines(&self) -> bool {
+        self.holds_interactions() || self.action.is_none() && self.next.reads_items()
+    }
+
+    /// Whether interactions are held in memory.
+    pub fn holds_interactions(&self) -> bool {
         matches!(self.action, Some(Action::Fit(_) | Action::Eval(_)))
     }
 }
@@ -107,7 +114,7 @@ impl Arguments {
 /// Runs the command.
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     match &arguments.action {
-        None => next::run(&arguments.next, output),
+        None => next::run(&arguments.next, global, output),
         Some(Action::Fit(arguments)) => fit::run(arguments, global, output),
         Some(Action::Eval(arguments)) => evaluate::run(arguments, global, output),
         Some(Action::List) => list::list(output),
