@@ -3,6 +3,7 @@
 use super::identifiers::{IDENTIFIERS, world_of};
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
+use crate::recipe::floor_cases::{FloorCase, FloorCases};
 use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside};
 use crate::recipe::shopping::{IdLanguage, NextMeasured, Shopper};
@@ -90,6 +91,25 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         numbers: numbers(&shoppers, &all),
         facts: facts.into_iter().map(|(name, count)| (name.to_string(), count.to_string())).collect(),
         ..Made::default()
+    })
+}
+
+/// Histories without the positions that are held out, and the people whose last item is asked for.
+pub(super) fn floor_cases(task: &Task<'_>, input: &Input<'_>) -> Result<FloorCases, StageError> {
+    let identifiers = task.input(input.values.word("identifiers"))?;
+    identifiers.check_kind("of", &[IDENTIFIERS.name])?;
+    let world = world_of(identifiers.values, task.surroundings)?;
+    let items = |items: &[usize]| items.iter().map(|item| *item as u32).collect::<Vec<u32>>();
+    let case = |shopper: Shopper| FloorCase {
+        history: items(&shopper.before),
+        targets: vec![shopper.next as u32],
+        key: shopper.user,
+    };
+    Ok(FloorCases {
+        catalogue: world.items.len(),
+        learned: world.training().iter().map(|history| items(history)).collect(),
+        cases: world.tested(input.values.count("tested")).into_iter().map(case).collect(),
+        exclude_seen: false,
     })
 }
 
