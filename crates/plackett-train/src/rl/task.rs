@@ -277,8 +277,10 @@ impl Task for PolicyTask<'_> {
         });
         let old = policy.value.to_vec();
         let logs = TokenLogProbabilities { policy: &policy, old: &old, reference: reference.as_deref() };
-        let (value, divergence) = self.loss.loss(tape, &logs, &self.terms(&rolled));
+        let terms = self.terms(&rolled);
+        let (value, divergence) = self.loss.loss(tape, &logs, &terms);
         rolled.record.divergence = divergence;
+        rolled.record.ratio_apart = self.loss.ratio_apart(&logs, &terms);
         self.records.lock().unwrap_or_else(PoisonError::into_inner).push(rolled.record);
         let groups = examples.len() * self.together();
         let skipped = (rolled.record.without_advantage * groups as f64).round() as usize;

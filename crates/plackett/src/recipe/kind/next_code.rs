@@ -16,7 +16,7 @@ pub static NEXT_CODE: StageKind = StageKind {
            ten before it (the rows of a validation file; tested on those of a test file, which are later). `tasks` = `all` adds ids to titles and back, and \
            histories of ids or titles to the next title, and of titles to the next id. Ids are searched in the trie of the catalogue with 16 beams. Gives \
            the numbers of `next-title`, by row",
-    version: 1,
+    version: 2,
     gives: Gives::Model,
     fields: &[
         FieldSpec::required("collection", FieldKind::Text, "a folder's name in PLACKETT_DATA, or a path"),

@@ -18,10 +18,10 @@ pub static NEXT_TITLE: StageKind = StageKind {
     name: "next-title",
     help: "a small decoder over words, from drawn weights, learns to write the title of the film that somebody liked next, after up to ten \
            titles (MovieLens, films of the catalogue; the last film of each person is held out). Titles are searched in the trie of the \
-           catalogue with 16 beams. Gives, of held-out films, `ndcg` (at 10), `hit` (of the first beam), `hit10` and `hit16` (all by user, mean of \
-           the seeds), and by seed `unique_beams` and `unique_draws` (share of 16 beams, and of 16 titles drawn token by token in the trie, that \
+           catalogue with 16 beams. Gives, of held-out films, `ndcg` (at 10), `hit` (of the first beam), `hit10`, `hit16` and `item_hit10` (of the film itself, where \
+           films of one title stand in a drawn order; all by user, mean of the seeds), and by seed `unique_beams` and `unique_draws` (share of 16 beams, and of 16 titles drawn token by token in the trie, that \
            are different) and `legal` (share of the beams that are titles of the catalogue)",
-    version: 2,
+    version: 3,
     gives: Gives::Model,
     fields: &[
         FieldSpec::required("collection", FieldKind::Text, "a folder's name in PLACKETT_DATA, or a path"),

@@ -1,7 +1,7 @@
 //! Products with titles and semantic ids, and who bought what after what (as MiniOneRec's files have it).
 
 use super::error::StageError;
-use super::next_item::{NextItem, NextItems, Pairs};
+use super::next_item::{NextItem, NextItems, Pairs, sharing_of};
 use plackett_core::formats::{DEFAULT_LINE_LIMIT, Lines, read_json_lines};
 use plackett_lm::decode::TokenTrie;
 use plackett_train::random::Stream;
@@ -186,7 +186,8 @@ impl ProductWorld {
             Tasks::Next => Vec::new(),
             Tasks::All => self.other_tasks(&ids, &steps),
         };
-        Ok((NextItems { learned, tested, trie }, others))
+        let sharing = sharing_of(&trie, &ids);
+        Ok((NextItems { learned, tested, trie, sharing }, others))
     }
 
     /// What was bought after what, each once: rows of a person begin alike.
