@@ -224,9 +224,8 @@ fn learn(
     seed: usize,
 ) -> Result<Learned, StageError> {
     let values = task.values;
-    let folder = folder_of(&start.folder, seed);
     let mut parameters = Parameters::default();
-    let model = LanguageModel::open(&folder, &mut parameters)?;
+    let model = LanguageModel::open(&folder_of(&start.folder, seed), &mut parameters)?;
     let reference = parameters.clone();
     let rewarded = &items.learned[..items.learned.len().min(values.count("prompts"))];
     let prompts: Vec<Vec<u32>> = rewarded.iter().map(|item| item.prompt.clone()).collect();
@@ -262,7 +261,6 @@ fn learn(
     if let Some(failed) = looks.failed {
         return Err(failed);
     }
-    let seen = looks.seen;
     let (after, measured) = (look(&parameters, rewarded)?, look(&parameters, tested)?);
     let records = policy.records.lock().unwrap_or_else(PoisonError::into_inner).clone();
     std::fs::remove_dir_all(&scratch).map_err(|source| TrainError::file(&scratch, source))?;
@@ -277,5 +275,5 @@ fn learn(
         summary.without_advantage,
         summary.divergence,
     ];
-    Ok(Learned { measured, numbers, looks: seen })
+    Ok(Learned { measured, numbers, looks: looks.seen })
 }
