@@ -1,7 +1,7 @@
 //! What can be fitted to interactions and asked for the next item: the registry.
 
 use crate::floors::{bpr, ease, ials, item_knn, popularity};
-use crate::{Event, RecError, hstu, sequential};
+use crate::{Event, RecError, hstu, sequential, tiger};
 use plackett_core::declaration::{self, Declaration, Expression, OptionSpec, OptionValues, suggestion};
 use plackett_train::trainer::{Checkpointing, StepRecord};
 use plackett_train::{Compute, Parameters};
@@ -18,6 +18,7 @@ pub static RECOMMENDERS: &[&RecommenderSpec] = &[
     &sequential::gru4rec::SPEC,
     &sequential::sas_rec::SPEC,
     &hstu::SPEC,
+    &tiger::SPEC,
 ];
 
 /// What somebody did, and when it is asked what comes next.
@@ -328,6 +329,9 @@ mod tests {
                     "(epochs=60, batch=8, width=16, max-length=8, dropout=0, rate=0.01, negatives=8)"
                 }
                 "ease" => "(l2=0.5)",
+                "tiger" => {
+                    "(epochs=60, batch=16, width=16, blocks=1, heads=2, levels=1, codes=4, max-history=8, dropout=0, rate=0.01)"
+                }
                 "ials" => "(width=4)",
                 "bpr" => "(width=8, epochs=300)",
                 _ => "",
@@ -366,6 +370,7 @@ mod tests {
         for spec in RECOMMENDERS {
             let options = match spec.name {
                 "sasrec" | "hstu" | "gru4rec" => "(epochs=2, batch=2, width=4, max-length=4, negatives=2)",
+                "tiger" => "(epochs=2, batch=2, width=4, blocks=1, heads=2, levels=1, codes=2)",
                 "ials" => "(width=2, epochs=2)",
                 "bpr" => "(width=2, epochs=2)",
                 _ => "",
