@@ -2,14 +2,18 @@
 //!
 //! `rec_speed INTERACTIONS THREADS` keeps the last event of each user back. Each line on standard input is one of
 //!
-//! - `eval RECOMMENDER`: fits it and ranks the whole catalogue for what was kept back, without what was seen; answers with hit rate,
-//!   nDCG and reciprocal rank at 10, and the seconds of both parts;
+//! - `eval WHICH SEED RECOMMENDER`: fits it and ranks the whole catalogue for what was kept back, without what was seen (`masked`) or with
+//!   it (`open`); answers with hit rate, nDCG and reciprocal rank at 10, and the seconds of both parts;
+//! - `measure RANKS`: the same measures of given places of what was kept back, with blanks between them, 0 for none;
 //! - `train RECOMMENDER`: fits it; answers with the seconds and the events that were predicted in one epoch;
 //! - `slots BEAMS`: answers with the seconds that SETRec's slots take for drawn histories over as many items, and those of so many beams over
-//!   identifiers of four tokens on the same backbone.
+//!   identifiers of four tokens on the same backbone;
+//! - `cache EVENTS CANDIDATES`: answers with what an HSTU takes for one event more and for candidates, with and without what is kept of a
+//!   drawn history, on one thread.
 //!
 //! `benches/rec/run` drives it and runs the peer on the same events.
 
+use plackett_rec::hstu::{CacheShape, measure_cache_speed};
 use plackett_rec::setrec::{SetRecConfig, SpeedShape, measure_speed};
 use plackett_rec::{
     EvaluationOptions, FitData, Fitting, Recommender, TargetRank, Training, evaluate, leave_last_out, parse,
@@ -25,41 +29,48 @@ type Failure = Box<dyn std::error::Error>;
 
 const CUT: usize = 10;
 
-struct Bench {
-    split: Training,
+struct Bench<'e> {
+    split: Training<'e>,
     catalogue: usize,
     threads: usize,
 }
 
-impl Bench {
-    fn fitted(&self, recommender: &str) -> Result<(Box<dyn Recommender>, f64), Failure> {
+impl Bench<'_> {
+    fn fitted(&self, recommender: &str, seed: u64) -> Result<(Box<dyn Recommender>, f64), Failure> {
         let begun = Instant::now();
         let compute = Compute::new(self.threads);
-        let mut fitting = Fitting { compute, seed: 1, kept: None, progress: &mut |_| {} };
+        let mut fitting = Fitting { compute, seed, kept: None, progress: &mut |_| {} };
         let data = FitData { catalogue: self.catalogue, sequences: &self.split.sequences };
         let fitted = parse(recommender)?.fit(&data, &mut fitting)?;
         Ok((fitted, begun.elapsed().as_secs_f64()))
     }
 
-    fn eval(&self, recommender: &str) -> Result<Value, Failure> {
-        let (fitted, fit_seconds) = self.fitted(recommender)?;
+    fn eval(&self, rest: &str) -> Result<Value, Failure> {
+        let mut words = rest.splitn(3, ' ');
+        let (Some(which), Some(seed), Some(recommender)) = (words.next(), words.next(), words.next()) else {
+            return Err(format!("`eval {rest}`: eval masked|open SEED RECOMMENDER is expected").into());
+        };
+        let exclude_seen = match which {
+            "masked" => true,
+            "open" => false,
+            other => return Err(format!("`{other}` is neither masked nor open").into()),
+        };
+        let (fitted, fit_seconds) = self.fitted(recommender, seed.parse()?)?;
         let begun = Instant::now();
-        let ranks = evaluate(&*fitted, &self.split.cases, EvaluationOptions::default())?;
+        let options = EvaluationOptions { exclude_seen, ..EvaluationOptions::default() };
+        let ranks = evaluate(&*fitted, &self.split.cases, options)?;
         let seconds = begun.elapsed().as_secs_f64();
-        let mean = |of: fn(&TargetRank) -> f64| ranks.iter().map(of).sum::<f64>() / ranks.len().max(1) as f64;
-        Ok(json!({
-            "hit": mean(|rank| rank.hit(CUT)),
-            "ndcg": mean(|rank| rank.ndcg(CUT)),
-            "mrr": mean(|rank| if rank.rank <= CUT { rank.reciprocal() } else { 0.0 }),
-            "fit_seconds": fit_seconds,
-            "seconds": seconds,
-        }))
+        let mut answer = measures(&ranks);
+        answer["tied"] = json!(ranks.iter().filter(|rank| rank.tied > 0).count());
+        answer["fit_seconds"] = json!(fit_seconds);
+        answer["seconds"] = json!(seconds);
+        Ok(answer)
     }
 
     fn train(&self, recommender: &str) -> Result<Value, Failure> {
         let predicted: usize =
             self.split.sequences.iter().map(|sequence| sequence.len().saturating_sub(1)).sum();
-        let (_, seconds) = self.fitted(recommender)?;
+        let (_, seconds) = self.fitted(recommender, 1)?;
         Ok(json!({"seconds": seconds, "predicted": predicted}))
     }
 
@@ -80,6 +91,55 @@ impl Bench {
     }
 }
 
+/// The means of the measures at the cut.
+fn measures(ranks: &[TargetRank]) -> Value {
+    let mean = |of: fn(&TargetRank) -> f64| ranks.iter().map(of).sum::<f64>() / ranks.len().max(1) as f64;
+    json!({
+        "hit": mean(|rank| rank.hit(CUT)),
+        "ndcg": mean(|rank| rank.ndcg(CUT)),
+        "mrr": mean(|rank| if rank.rank <= CUT { rank.reciprocal() } else { 0.0 }),
+    })
+}
+
+/// The measures of given places; 0 is a place behind the cut.
+fn measure(places: &str) -> Result<Value, Failure> {
+    let rank = |place: &str| -> Result<TargetRank, Failure> {
+        let rank = match place.parse::<usize>()? {
+            0 => usize::MAX,
+            place => place,
+        };
+        Ok(TargetRank { rank, tied: 0, list: Vec::new() })
+    };
+    Ok(measures(&places.split_whitespace().map(rank).collect::<Result<Vec<_>, Failure>>()?))
+}
+
+/// An HSTU of the size of the paper's small runs.
+fn cache(sizes: &str) -> Result<Value, Failure> {
+    let Some((events, candidates)) = sizes.split_once(' ') else {
+        return Err(format!("`cache {sizes}`: cache EVENTS CANDIDATES is expected").into());
+    };
+    let shape = CacheShape {
+        catalogue: 2000,
+        width: 50,
+        blocks: 2,
+        events: events.parse()?,
+        candidates: candidates.parse()?,
+        micro_batch: 96,
+        rounds: 5,
+    };
+    let speed = measure_cache_speed(&shape, 1)?;
+    Ok(json!({
+        "append_seconds": speed.append,
+        "read_seconds": speed.read,
+        "candidates_seconds": speed.candidates,
+        "one_by_one_seconds": speed.one_by_one,
+        "recomputed_seconds": speed.recomputed,
+        "difference": speed.difference,
+        "candidate_difference": speed.candidate_difference,
+        "order_difference": speed.order_difference,
+    }))
+}
+
 fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [path, threads] = arguments.as_slice() else {
@@ -87,16 +147,22 @@ fn main() -> Result<(), Failure> {
     };
     let threads = threads.parse()?;
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
+    let begun = Instant::now();
     let all = read_interactions(Path::new(path), None)?;
+    let read_seconds = begun.elapsed().as_secs_f64();
     let bench = Bench { split: leave_last_out(&all, 0), catalogue: all.items.len(), threads };
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{}", json!({"users": all.users.len(), "items": all.items.len(), "events": all.events()}))?;
+    let (users, items) = (all.users.len(), all.items.len());
+    let facts = json!({"users": users, "items": items, "events": all.events(), "read_seconds": read_seconds});
+    writeln!(out, "{facts}")?;
     out.flush()?;
     for line in std::io::stdin().lock().lines() {
         let line = line?;
         let answer = match line.split_once(' ') {
             Some(("eval", recommender)) => bench.eval(recommender)?,
             Some(("train", recommender)) => bench.train(recommender)?,
+            Some(("measure", places)) => measure(places)?,
+            Some(("cache", sizes)) => cache(sizes)?,
             Some(("slots", beams)) => bench.slots(beams.parse()?)?,
             _ => return Err(format!("`{line}` is no command").into()),
         };

@@ -47,7 +47,34 @@ pub enum RecError {
         /// The most that the model reads.
         positions: usize,
     },
+    /// Interactions that do not fit into the memory that they may take.
+    #[error(
+        "the interactions take up to {} in memory ({events} events of {users} users with {items} items), and --memory-budget gives {}; give \
+         as much, or leave events out (--least-rating, or a part of the file)",
+        amount(*.needed),
+        amount(*.budget)
+    )]
+    Memory {
+        /// Events that there are.
+        events: u64,
+        /// Different users.
+        users: u64,
+        /// Different items.
+        items: u64,
+        /// Bytes that all of it takes, from above.
+        needed: u64,
+        /// Bytes that it may take.
+        budget: u64,
+    },
     /// Nothing has happened yet, so that there is nothing to go on from.
     #[error("the history is empty; append an event first")]
     EmptyHistory,
+}
+
+/// An amount of memory for people, rounded up, as the flag reads it.
+fn amount(bytes: u64) -> String {
+    match bytes {
+        0..1_000_000 => format!("{bytes} bytes"),
+        _ => format!("{}MB", bytes.div_ceil(1_000_000)),
+    }
 }

@@ -56,7 +56,7 @@ impl TargetRank {
 /// A history or target has an item that the recommender does not know, or a score is no number.
 pub fn evaluate(
     recommender: &dyn Recommender,
-    cases: &[TestCase],
+    cases: &[TestCase<'_>],
     options: EvaluationOptions,
 ) -> Result<Vec<TargetRank>, RecError> {
     let catalogue = recommender.catalogue();
@@ -66,7 +66,7 @@ pub fn evaluate(
             check_items(case.history.iter().chain([&case.target]), catalogue)?;
         }
         let requests: Vec<Request<'_>> =
-            cases.iter().map(|case| Request { history: &case.history, now: case.target.time }).collect();
+            cases.iter().map(|case| Request { history: case.history, now: case.target.time }).collect();
         let scores = recommender.finite_scores(&requests)?;
         for (case, scores) in cases.iter().zip(scores.chunks(catalogue)) {
             ranks.push(rank_of(case, scores.to_vec(), options));
@@ -86,7 +86,7 @@ pub(crate) fn check_items<'e>(
     }
 }
 
-fn rank_of(case: &TestCase, mut scores: Vec<f32>, options: EvaluationOptions) -> TargetRank {
+fn rank_of(case: &TestCase<'_>, mut scores: Vec<f32>, options: EvaluationOptions) -> TargetRank {
     let target = case.target.item as usize;
     if options.exclude_seen {
         for event in case.history.iter().filter(|event| event.item as usize != target) {
@@ -181,13 +181,12 @@ mod tests {
         }
     }
 
-    fn case(history: &[u32], target: u32) -> TestCase {
-        let event = |item: u32| Event { item, rating: 1.0, time: 0 };
-        TestCase {
-            user: 0,
-            history: history.iter().map(|item| event(*item)).collect(),
-            target: event(target),
-        }
+    fn events(items: &[u32]) -> Vec<Event> {
+        items.iter().map(|item| Event { item: *item, rating: 1.0, time: 0 }).collect()
+    }
+
+    fn case(history: &[Event], target: u32) -> TestCase<'_> {
+        TestCase { user: 0, history, target: Event { item: target, rating: 1.0, time: 0 } }
     }
 
     #[test]
@@ -195,7 +194,7 @@ mod tests {
         let model = Fixed(vec![0.9, 0.8, 0.5, 0.5, 0.5, 0.1]);
         let ranks = |history: &[u32], target, exclude_seen| {
             let options = EvaluationOptions { exclude_seen, keep: 3 };
-            evaluate(&model, &[case(history, target)], options).unwrap().remove(0)
+            evaluate(&model, &[case(&events(history), target)], options).unwrap().remove(0)
         };
         assert_eq!(ranks(&[0], 1, true), TargetRank { rank: 1, tied: 0, list: vec![1, 2, 3] });
         assert_eq!(ranks(&[0], 1, false), TargetRank { rank: 2, tied: 0, list: vec![0, 1, 2] });
@@ -213,7 +212,7 @@ mod tests {
             assert!(broken.unwrap_err().to_string().contains("an item has the score"));
         }
         assert_eq!((target_rank(&[f32::NAN; 5], 2).rank, target_rank(&[0.5, f32::NAN, 0.1], 0).rank), (5, 2));
-        let unknown = evaluate(&model, &[case(&[17], 0)], EvaluationOptions::default()).unwrap_err();
+        let unknown = evaluate(&model, &[case(&events(&[17]), 0)], EvaluationOptions::default()).unwrap_err();
         assert!(unknown.to_string().contains("no item 17"));
     }
 

@@ -7,7 +7,7 @@
 //! [`sequential`] are models on the trainer's tape that read a history in its order; [`hstu`] is one of them, with an
 //! inference path of its own: keys and values of a history are kept, and many candidates are scored in one pass. [`setrec`] reads
 //! items as sets of vectors, and [`synergen`] searches and recommends, retrieves and ranks with one model;
-//! [`onerec`] writes whole sessions.
+//! [`onerec`] writes whole sessions, [`tiger`] the next item.
 #![forbid(unsafe_code)]
 
 mod cached_attention;
@@ -27,6 +27,7 @@ pub mod repeat_stream;
 pub mod sequential;
 pub mod setrec;
 pub mod synergen;
+pub mod tiger;
 
 pub use error::RecError;
 pub use evaluation::{
@@ -34,8 +35,8 @@ pub use evaluation::{
 };
 pub use explanation::{Reason, reasons};
 pub use interactions::{
-    Account, Event, Interactions, TestCase, Training, k_core, leave_last_out, read_interactions,
-    read_interactions_within, read_item_texts, read_titles, split_at,
+    Account, Event, Interactions, ReadLimits, TestCase, Training, borrowed, k_core, leave_last_out,
+    read_interactions, read_interactions_within, read_item_texts, read_titles, split_at,
 };
 pub use model_folder::{CatalogueItem, ModelFolder};
 pub use popularity_groups::{PopularityGroup, popularity_groups};

@@ -22,7 +22,7 @@ impl PopularityGroup {
 
 /// Cases in groups from the least to the most popular targets: those never seen, then up to `count` groups of about equal
 /// size. Targets with equally many events (`events`, by item) are in the same group, so there may be fewer, and a group larger.
-pub fn popularity_groups(cases: &[TestCase], events: &[usize], count: usize) -> Vec<PopularityGroup> {
+pub fn popularity_groups(cases: &[TestCase<'_>], events: &[usize], count: usize) -> Vec<PopularityGroup> {
     let popularity = |case: usize| events.get(cases[case].target.item as usize).copied().unwrap_or(0);
     let mut order: Vec<usize> = (0..cases.len()).collect();
     order.sort_by_key(|case| (popularity(*case), *case));
@@ -51,14 +51,11 @@ mod tests {
 
     #[test]
     fn groups_are_of_about_equal_size_and_never_part_equals() {
-        let case = |item: u32| TestCase {
-            user: 0,
-            history: Vec::new(),
-            target: Event { item, rating: 1.0, time: 0 },
-        };
+        let case =
+            |item: u32| TestCase { user: 0, history: &[], target: Event { item, rating: 1.0, time: 0 } };
         // Events of the items 0 … 5.
         let events = [0, 1, 1, 2, 5, 9];
-        let cases: Vec<TestCase> = [5, 0, 1, 2, 3, 4, 4, 5].map(case).to_vec();
+        let cases: Vec<TestCase<'_>> = [5, 0, 1, 2, 3, 4, 4, 5].map(case).to_vec();
         let groups = popularity_groups(&cases, &events, 3);
         let of = |group: &PopularityGroup| (group.least, group.most, group.cases.clone());
         let wanted = [(0, 0, vec![1]), (1, 2, vec![2, 3, 4]), (5, 5, vec![5, 6]), (9, 9, vec![0, 7])];

@@ -1,7 +1,7 @@
 //! What can be fitted to interactions and asked for the next item: the registry.
 
 use crate::floors::{bpr, ease, ials, item_knn, popularity};
-use crate::{Event, RecError, hstu, sequential};
+use crate::{Event, RecError, hstu, sequential, tiger};
 use plackett_core::declaration::{self, Declaration, Expression, OptionSpec, OptionValues, suggestion};
 use plackett_train::trainer::{Checkpointing, StepRecord};
 use plackett_train::{Compute, Parameters};
@@ -18,6 +18,7 @@ pub static RECOMMENDERS: &[&RecommenderSpec] = &[
     &sequential::gru4rec::SPEC,
     &sequential::sas_rec::SPEC,
     &hstu::SPEC,
+    &tiger::SPEC,
 ];
 
 /// What somebody did, and when it is asked what comes next.
@@ -62,16 +63,16 @@ pub struct FitData<'d> {
     /// How many items there are.
     pub catalogue: usize,
     /// The events of each user, the oldest first.
-    pub sequences: &'d [Vec<Event>],
+    pub sequences: &'d [&'d [Event]],
 }
 
 impl FitData<'_> {
     /// Refuses an empty catalogue, and items outside it.
     pub(crate) fn check(&self) -> Result<(), RecError> {
-        if self.catalogue == 0 || self.sequences.iter().all(Vec::is_empty) {
+        if self.catalogue == 0 || self.sequences.iter().all(|events| events.is_empty()) {
             return Err(RecError::Setting("there are no events to learn from".into()));
         }
-        crate::evaluation::check_items(self.sequences.iter().flatten(), self.catalogue)
+        crate::evaluation::check_items(self.sequences.iter().copied().flatten(), self.catalogue)
     }
 
     /// The different items of each user, rising.
@@ -300,7 +301,7 @@ pub(crate) fn width_of(parameters: &Parameters, name: &str) -> Result<usize, Rec
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{EvaluationOptions, TestCase, evaluate};
+    use crate::{EvaluationOptions, TestCase, borrowed, evaluate};
 
     /// Users go around in one of two circles of four items.
     pub(crate) fn circles() -> Vec<Vec<Event>> {
@@ -318,16 +319,19 @@ mod tests {
     #[test]
     fn every_recommender_learns_the_circles_and_comes_back_from_its_matrices() {
         let sequences = circles();
-        let data = FitData { catalogue: 8, sequences: &sequences };
+        let data = FitData { catalogue: 8, sequences: &borrowed(&sequences) };
         let event = |item: u32, at: i64| Event { item, rating: 1.0, time: at * 60 };
-        let case =
-            TestCase { user: 0, history: vec![event(4, 0), event(5, 1), event(6, 2)], target: event(7, 3) };
+        let history = [event(4, 0), event(5, 1), event(6, 2)];
+        let case = TestCase { user: 0, history: &history, target: event(7, 3) };
         for spec in RECOMMENDERS {
             let options = match spec.name {
                 "sasrec" | "hstu" | "gru4rec" => {
                     "(epochs=60, batch=8, width=16, max-length=8, dropout=0, rate=0.01, negatives=8)"
                 }
                 "ease" => "(l2=0.5)",
+                "tiger" => {
+                    "(epochs=60, batch=16, width=16, blocks=1, heads=2, levels=1, codes=4, max-history=8, dropout=0, rate=0.01)"
+                }
                 "ials" => "(width=4)",
                 "bpr" => "(width=8, epochs=300)",
                 _ => "",
@@ -339,7 +343,7 @@ mod tests {
             let rank = evaluate(&*fitted, std::slice::from_ref(&case), EvaluationOptions::default()).unwrap();
             assert!(rank[0].rank == 1 || spec.name == "popularity", "{}: {:?}", spec.name, rank[0]);
             let restored = configured.restore(8, &fitted.parameters()).unwrap();
-            let requests = [Request { history: &case.history, now: 180 }, Request { history: &[], now: 0 }];
+            let requests = [Request { history: case.history, now: 180 }, Request { history: &[], now: 0 }];
             let (one, other) = (fitted.scores(&requests).unwrap(), restored.scores(&requests).unwrap());
             assert_eq!(one, other, "{}", spec.name);
             // A request gives the same alone and beside others, and an empty history is defined.
@@ -359,6 +363,36 @@ mod tests {
     }
 
     #[test]
+    fn a_catalogue_of_one_item_is_fitted_asked_and_restored() {
+        let event = |time: i64| Event { item: 0, rating: 1.0, time };
+        let sequences = vec![vec![event(0), event(60), event(120)], vec![event(5)]];
+        let data = FitData { catalogue: 1, sequences: &borrowed(&sequences) };
+        for spec in RECOMMENDERS {
+            let options = match spec.name {
+                "sasrec" | "hstu" | "gru4rec" => "(epochs=2, batch=2, width=4, max-length=4, negatives=2)",
+                "tiger" => "(epochs=2, batch=2, width=4, blocks=1, heads=2, levels=1, codes=2)",
+                "ials" => "(width=2, epochs=2)",
+                "bpr" => "(width=2, epochs=2)",
+                _ => "",
+            };
+            let configured = parse(&format!("{}{options}", spec.name)).unwrap();
+            let mut fitting =
+                Fitting { compute: Compute::new(1), seed: 3, kept: None, progress: &mut |_| {} };
+            let fitted = configured.fit(&data, &mut fitting).unwrap();
+            let requests = [Request { history: &sequences[0], now: 180 }, Request { history: &[], now: 0 }];
+            let scores = fitted.finite_scores(&requests).unwrap();
+            assert_eq!(scores.len(), 2, "{}", spec.name);
+            let restored = configured.restore(1, &fitted.parameters()).unwrap();
+            assert_eq!(restored.scores(&requests).unwrap(), scores, "{}", spec.name);
+            // The only item is the first, also for who had it before: it is what is asked for.
+            let case = TestCase { user: 0, history: &sequences[0][..2], target: sequences[0][2] };
+            let options = EvaluationOptions { exclude_seen: true, keep: 5 };
+            let rank = evaluate(&*fitted, &[case], options).unwrap().remove(0);
+            assert_eq!((rank.rank, rank.tied, rank.list), (1, 0, vec![0]), "{}", spec.name);
+        }
+    }
+
+    #[test]
     fn names_and_options_that_are_not_there_are_refused_with_the_nearest() {
         for (text, said) in [
             ("hsu", "did you mean `hstu`"),
@@ -373,7 +407,7 @@ mod tests {
                 let sequences = circles();
                 let mut fitting =
                     Fitting { compute: Compute::new(1), seed: 1, kept: None, progress: &mut |_| {} };
-                configured.fit(&FitData { catalogue: 8, sequences: &sequences }, &mut fitting)
+                configured.fit(&FitData { catalogue: 8, sequences: &borrowed(&sequences) }, &mut fitting)
             });
             match said.is_empty() {
                 true => assert!(said_of.is_ok()),
@@ -384,7 +418,7 @@ mod tests {
             }
         }
         let mut fitting = Fitting { compute: Compute::new(1), seed: 1, kept: None, progress: &mut |_| {} };
-        let empty = FitData { catalogue: 4, sequences: &[Vec::new()] };
+        let empty = FitData { catalogue: 4, sequences: &[&[]] };
         assert!(parse("ease").unwrap().fit(&empty, &mut fitting).is_err());
     }
 }

@@ -1,6 +1,6 @@
 //! Drawn users who come back to what they had, while the vocabulary drifts: HSTU's synthetic stream in small.
 
-use crate::{Event, RecError, TestCase, Training};
+use crate::{Event, RecError, TestCase, Training, borrowed};
 use plackett_train::random::Stream;
 
 /// Users, one after another. Each is a Chinese restaurant process: event n + 1 is new with probability c / (c + n), from the window of
@@ -22,27 +22,42 @@ pub struct RepeatStream {
     pub concentration: f64,
 }
 
+/// Users that were drawn.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DrawnUsers {
+    /// The events of each user; the last of who is tested is what is asked for.
+    sequences: Vec<Vec<Event>>,
+    /// How many of them are tested, the last ones.
+    tested: usize,
+}
+
+impl DrawnUsers {
+    /// What is learned from, and what is asked for: nobody is in both.
+    pub fn split(&self) -> Training<'_> {
+        let (learned, tested) = self.sequences.split_at(self.sequences.len() - self.tested);
+        let mut cases = Vec::with_capacity(tested.len());
+        for (at, events) in tested.iter().enumerate() {
+            if let Some((target, history)) = events.split_last() {
+                cases.push(TestCase { user: learned.len() + at, history, target: *target });
+            }
+        }
+        Training { sequences: borrowed(learned), cases, untested: 0 }
+    }
+}
+
 impl RepeatStream {
     /// The users that follow from a seed.
     ///
     /// # Errors
     /// There are not more users than are tested, or the window is larger than the vocabulary.
-    pub fn draw(&self, seed: u64) -> Result<Training, RecError> {
+    pub fn draw(&self, seed: u64) -> Result<DrawnUsers, RecError> {
         if self.tested >= self.users || self.window > self.vocabulary || self.length < 2 || self.window == 0 {
             return Err(RecError::Setting(
                 "a stream has more users than are tested, two events of each at least, and a window of 1 to all items".into(),
             ));
         }
-        let mut split = Training::default();
-        for user in 0..self.users {
-            let mut events = self.user(user, seed);
-            if user < self.users - self.tested {
-                split.sequences.push(events);
-            } else if let Some(target) = events.pop() {
-                split.cases.push(TestCase { user, history: events, target });
-            }
-        }
-        Ok(split)
+        let sequences = (0..self.users).map(|user| self.user(user, seed)).collect();
+        Ok(DrawnUsers { sequences, tested: self.tested })
     }
 
     fn user(&self, user: usize, seed: u64) -> Vec<Event> {
@@ -78,7 +93,8 @@ mod tests {
             window: 200,
             concentration: 8.0,
         };
-        let split = stream.draw(3).unwrap();
+        let drawn = stream.draw(3).unwrap();
+        let split = drawn.split();
         assert_eq!((split.sequences.len(), split.cases.len()), (350, 50));
         assert!(split.sequences[0].iter().all(|event| event.item < 200));
         assert!(split.cases[49].history.iter().all(|event| event.item > 700));
@@ -90,7 +106,8 @@ mod tests {
         // c · ln(1 + n/c) for c from 1 to 8: between 4 and 15 of 40.
         let mean = distinct as f64 / 350.0;
         assert!((6.0..13.0).contains(&mean), "{mean}");
-        assert_eq!(stream.draw(3).unwrap(), split);
+        assert_eq!(split.cases[49].history.len(), 39);
+        assert_eq!(stream.draw(3).unwrap(), drawn);
         assert!(RepeatStream { tested: 400, ..stream }.draw(1).is_err());
         assert!(RepeatStream { window: 2000, ..stream }.draw(1).is_err());
     }

@@ -19,6 +19,7 @@ mod table;
 mod tally;
 
 pub(super) use self::parquet::{PlainRows, plain_rows};
+pub use self::parquet::{TableRows, parquet_rows};
 pub use json::parse_json_lines;
 pub use single::{LARGEST_SINGLE, SingleKind, parse_single};
 pub use table::parse_table;

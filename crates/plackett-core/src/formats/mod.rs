@@ -24,8 +24,8 @@ mod vector_table;
 pub use atomic::AtomicFile;
 pub use beir::{BeirFolder, BeirWriter};
 pub use documents::{
-    DocumentFormat, DocumentOptions, Documents, FieldUse, FileCheck, LARGEST_SINGLE, SingleKind,
-    document_bytes, open_documents,
+    DocumentFormat, DocumentOptions, Documents, FieldUse, FileCheck, LARGEST_SINGLE, SingleKind, TableRows,
+    document_bytes, open_documents, parquet_rows,
 };
 pub use error::{FormatError, plain};
 pub use features::{FeatureList, parse_features, read_features};

@@ -27,7 +27,7 @@ pub struct Popularity {
 impl Popularity {
     fn of(data: &FitData<'_>) -> Popularity {
         let mut counts = vec![0.0; data.catalogue];
-        data.sequences.iter().flatten().for_each(|event| counts[event.item as usize] += 1.0);
+        data.sequences.iter().copied().flatten().for_each(|event| counts[event.item as usize] += 1.0);
         Popularity { counts }
     }
 }

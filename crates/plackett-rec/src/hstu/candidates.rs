@@ -1,5 +1,6 @@
 //! M-FALCON: many candidates behind one history, in micro-batches (section 3.3 of the paper).
 
+use super::config::Variant;
 use super::inference::{HstuHistory, HstuInference, head_of};
 use super::time_bucket::time_bucket;
 use crate::RecError;
@@ -26,10 +27,12 @@ pub struct CandidateScorer<'m> {
 }
 
 impl HstuInference {
-    /// Prepares a history for candidates that are asked for at `now`, each as if it were the next event.
+    /// Prepares a history for candidates that are asked for at `now`, each as if it were the next event. In the production form the
+    /// history is one of [`HstuInference::read_for_candidates`].
     ///
     /// # Errors
-    /// The history is empty, or there is no place behind it.
+    /// The history is empty, there is no place behind it, or the model has the production form and the history was read with its
+    /// newest event at the place that the candidate has.
     pub fn candidates(&self, history: &HstuHistory, now: i64) -> Result<CandidateScorer<'_>, RecError> {
         let (events, inner, size) = (history.len(), self.config.inner(), self.config.head_size);
         if events == 0 {
@@ -37,6 +40,13 @@ impl HstuInference {
         }
         if events >= self.config.max_length {
             return Err(RecError::TooLong { events: events + 1, positions: self.config.max_length });
+        }
+        if self.config.variant == Variant::Production && !history.awaits_candidate {
+            return Err(RecError::Setting(
+                "the production form of hstu counts places from the newest event, which a candidate is: read the history with \
+                 `read_for_candidates`"
+                    .into(),
+            ));
         }
         let pack = |at: usize| {
             let head = |head: usize| {
@@ -167,8 +177,8 @@ impl CandidateScorer<'_> {
     /// The place behind the history. The production form counts from the newest event, which the candidate then is.
     fn place(&self) -> usize {
         match self.model.config.variant {
-            super::Variant::Research => self.events,
-            super::Variant::Production => 0,
+            Variant::Research => self.events,
+            Variant::Production => 0,
         }
     }
 }

@@ -44,6 +44,8 @@ pub struct HstuHistory {
     pub(super) times: Vec<i64>,
     /// What is known after the newest event, before it is normalised.
     pub(super) state: Vec<f32>,
+    /// Whether a place is left behind the newest event, for a candidate.
+    pub(super) awaits_candidate: bool,
 }
 
 impl HstuHistory {
@@ -137,11 +139,31 @@ impl HstuInference {
     /// # Errors
     /// It is empty or longer than the model reads, or has an item that the catalogue does not have.
     pub fn read(&self, events: &[Event], now: i64) -> Result<HstuHistory, RecError> {
+        self.read_before(events, now, false)
+    }
+
+    /// Reads a history as a whole, for candidates that are asked for at `now`. A candidate is one event more. The production form counts
+    /// places from the newest event, so that the places of the history are others than those [`HstuInference::read`] gives it; in the
+    /// research form both are the same.
+    ///
+    /// # Errors
+    /// As [`HstuInference::read`], or there is no place behind the history.
+    pub fn read_for_candidates(&self, events: &[Event], now: i64) -> Result<HstuHistory, RecError> {
+        self.read_before(events, now, true)
+    }
+
+    fn read_before(
+        &self,
+        events: &[Event],
+        now: i64,
+        awaits_candidate: bool,
+    ) -> Result<HstuHistory, RecError> {
         if events.is_empty() {
             return Err(RecError::EmptyHistory);
         }
-        if events.len() > self.config.max_length {
-            return Err(RecError::TooLong { events: events.len(), positions: self.config.max_length });
+        let length = events.len() + usize::from(awaits_candidate);
+        if length > self.config.max_length {
+            return Err(RecError::TooLong { events: length, positions: self.config.max_length });
         }
         check_items(events.iter(), self.config.catalogue)?;
         let times: Vec<i64> = events.iter().map(|event| event.time).collect();
@@ -150,12 +172,11 @@ impl HstuInference {
         for (at, event) in events.iter().enumerate() {
             let place = match self.config.variant {
                 Variant::Research => at,
-                Variant::Production => events.len() - 1 - at,
+                Variant::Production => length - 1 - at,
             };
             self.push_input(&mut rows.x, event.item, place, elapsed_bucket(now, event.time));
         }
-        let mut history = self.nothing();
-        history.times = times;
+        let mut history = HstuHistory { times, awaits_candidate, ..self.nothing() };
         for at in 0..self.layers.len() {
             rows.x = self.layer_over_history(at, &rows, &mut history);
         }
@@ -166,7 +187,7 @@ impl HstuInference {
     /// A history without events.
     pub(super) fn nothing(&self) -> HstuHistory {
         let layers = vec![LayerHistory::default(); self.layers.len()];
-        HstuHistory { layers, times: Vec::new(), state: Vec::new() }
+        HstuHistory { layers, times: Vec::new(), state: Vec::new(), awaits_candidate: false }
     }
 
     /// Adds the row that goes into the first layer for an item at a place.

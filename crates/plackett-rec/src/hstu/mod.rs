@@ -12,6 +12,7 @@ mod inference;
 mod model;
 mod ranking;
 mod recommender;
+mod speed;
 #[cfg(test)]
 mod tests;
 mod time_bucket;
@@ -24,6 +25,7 @@ pub use inference::{HstuHistory, HstuInference};
 pub use model::Hstu;
 pub use ranking::{ActionRanker, Liked};
 pub use recommender::HstuRecommender;
+pub use speed::{CacheShape, CacheSpeed, measure_cache_speed};
 pub use time_bucket::{ELAPSED_BUCKETS, TIME_BUCKETS, TimeBuckets, elapsed_bucket, time_bucket};
 
 use crate::RecommenderSpec;

@@ -107,7 +107,7 @@ impl ActionRanker {
             weight: parameters.add("ranking.weight", (1, config.width), vec![1.0; config.width]),
             bias: parameters.add("ranking.bias", (1, 1), vec![0.0]),
         };
-        let newest = |sequence: &Vec<Event>| {
+        let newest = |sequence: &&[Event]| {
             liked.interleaved(&sequence[sequence.len().saturating_sub(events)..], items)
         };
         let sequences = data.sequences.iter().filter(|sequence| !sequence.is_empty()).map(newest).collect();
@@ -134,8 +134,8 @@ impl ActionRanker {
     pub fn read(&self, events: &[Event], now: i64) -> Result<HstuHistory, RecError> {
         crate::evaluation::check_items(events.iter(), self.items)?;
         let most = (self.inference.config().max_length - 1) / 2;
-        self.inference
-            .read(&self.liked.interleaved(&events[events.len().saturating_sub(most)..], self.items), now)
+        let newest = self.liked.interleaved(&events[events.len().saturating_sub(most)..], self.items);
+        self.inference.read_for_candidates(&newest, now)
     }
 
     /// The probability that each candidate will be liked, in micro-batches behind a history.
@@ -184,7 +184,7 @@ mod tests {
         let learning = LearningSettings::of(&options, 1);
         let mut fitting = Fitting { compute: Compute::new(1), seed: 1, kept: None, progress: &mut |_| {} };
         let config = HstuConfig::research(12, 16, 2, 10);
-        let data = FitData { catalogue: 12, sequences: &sequences[..56] };
+        let data = FitData { catalogue: 12, sequences: &crate::borrowed(&sequences[..56]) };
         let ranker = ActionRanker::fit(config, Liked { from: 4.0 }, &learning, &data, &mut fitting).unwrap();
         let (mut right, mut all) = (0, 0);
         for sequence in &sequences[56..] {

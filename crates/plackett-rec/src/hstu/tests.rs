@@ -217,12 +217,12 @@ fn one_by_one(
 
 #[test]
 fn candidates_have_the_state_of_the_next_event_whatever_stands_beside_them() {
-    for config in &configs()[..4] {
-        let (model, parameters) = model(*config);
+    for config in configs() {
+        let (model, parameters) = model(config);
         let inference = HstuInference::new(&model, &parameters);
         let events = events(101);
         let now = events[100].time + 77;
-        let history = inference.read(&events, now).unwrap();
+        let history = inference.read_for_candidates(&events, now).unwrap();
         let scorer = inference.candidates(&history, now).unwrap();
         let candidates: Vec<u32> = (0..17).collect();
         let all = scorer.states(&candidates, 17).unwrap();
@@ -239,6 +239,11 @@ fn candidates_have_the_state_of_the_next_event_whatever_stands_beside_them() {
         let plain = scorer.scores(&[3, 3, 9], 2, None).unwrap();
         assert_eq!(plain[0], plain[1]);
         assert_ne!(scorer.scores(&[3], 2, Some(&weights)).unwrap()[0], plain[0]);
+        // A history whose newest event has the candidate's place is no history before a candidate.
+        let read = inference.read(&events, now).unwrap();
+        let refused = inference.candidates(&read, now).err().map(|error| error.to_string());
+        assert_eq!(refused.is_some(), config.variant == Variant::Production);
+        assert!(refused.is_none_or(|said| said.contains("read_for_candidates")));
     }
 }
 
@@ -259,6 +264,7 @@ fn what_cannot_be_is_refused() {
     assert!(full.unwrap_err().to_string().contains("begin again from the newest 3"));
     let history = inference.read(&events(4), 0).unwrap();
     assert!(matches!(inference.candidates(&history, 0), Err(RecError::TooLong { .. })));
+    assert!(matches!(inference.read_for_candidates(&events(4), 0), Err(RecError::TooLong { events: 5, .. })));
     let history = inference.read(&events(3), 0).unwrap();
     let scorer = inference.candidates(&history, 0).unwrap();
     assert!(matches!(scorer.scores(&[1, 40], 8, None), Err(RecError::UnknownItem { item: 40, .. })));

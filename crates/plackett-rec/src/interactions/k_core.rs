@@ -3,8 +3,8 @@
 use super::{Event, Interactions};
 
 /// What is left when users and items with fewer than `least` events are taken out again and again, until all have enough.
-/// What was taken out is counted in the account.
-pub fn k_core(all: &Interactions, least: usize) -> Interactions {
+/// What was taken out is counted in the account. O(events) for each round, and no event is there twice.
+pub fn k_core(all: Interactions, least: usize) -> Interactions {
     let mut users = vec![true; all.users.len()];
     let mut items = vec![true; all.items.len()];
     loop {
@@ -35,21 +35,30 @@ pub fn k_core(all: &Interactions, least: usize) -> Interactions {
 }
 
 /// The users and items that are kept, with new places.
-fn rest(all: &Interactions, users: &[bool], items: &[bool]) -> Interactions {
+fn rest(mut all: Interactions, users: &[bool], items: &[bool]) -> Interactions {
     let mut places = vec![0u32; items.len()];
-    let mut made = Interactions { account: all.account.clone(), ..Interactions::default() };
-    for (at, _) in items.iter().enumerate().filter(|(_, kept)| **kept) {
-        places[at] = made.items.len() as u32;
-        made.items.push(all.items[at].clone());
+    let mut next = 0;
+    for (place, _) in places.iter_mut().zip(items).filter(|(_, kept)| **kept) {
+        *place = next;
+        next += 1;
     }
-    for (at, _) in users.iter().enumerate().filter(|(_, kept)| **kept) {
-        made.users.push(all.users[at].clone());
-        let own = all.sequences[at].iter().filter(|event| items[event.item as usize]);
-        made.sequences.push(own.map(|event| Event { item: places[event.item as usize], ..*event }).collect());
+    let before = [all.users.len(), all.items.len()];
+    keep(&mut all.users, users);
+    keep(&mut all.items, items);
+    keep(&mut all.sequences, users);
+    for sequence in &mut all.sequences {
+        sequence.retain(|event| items[event.item as usize]);
+        sequence.iter_mut().for_each(|event| event.item = places[event.item as usize]);
     }
-    let outside = [all.users.len() - made.users.len(), all.items.len() - made.items.len()];
-    made.account.outside_core.iter_mut().zip(outside).for_each(|(sum, own)| *sum += own);
-    made
+    let outside = [before[0] - all.users.len(), before[1] - all.items.len()];
+    all.account.outside_core.iter_mut().zip(outside).for_each(|(sum, own)| *sum += own);
+    all
+}
+
+/// Leaves only what is kept.
+fn keep<T>(list: &mut Vec<T>, kept: &[bool]) {
+    let mut kept = kept.iter();
+    list.retain(|_| kept.next().is_some_and(|kept| *kept));
 }
 
 #[cfg(test)]
@@ -68,13 +77,13 @@ mod tests {
                 .to_vec(),
             ..Interactions::default()
         };
-        let core = k_core(&all, 2);
+        let core = k_core(all.clone(), 2);
         assert_eq!(
             (core.users, core.items),
             (vec!["a".to_string(), "b".into()], vec!["w".to_string(), "x".into()])
         );
         assert_eq!(core.account.outside_core, [2, 2]);
-        assert_eq!(k_core(&all, 1).events(), 8);
-        assert_eq!(k_core(&all, 5).events(), 0);
+        assert_eq!(k_core(all.clone(), 1).events(), 8);
+        assert_eq!(k_core(all, 5).events(), 0);
     }
 }

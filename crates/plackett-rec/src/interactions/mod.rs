@@ -1,12 +1,14 @@
 //! What users did with items, in the order of time.
 
 mod k_core;
+mod memory;
 mod reader;
 mod split;
+mod table;
 mod titles;
 
 pub use k_core::k_core;
-pub use reader::{read_interactions, read_interactions_within};
+pub use reader::{ReadLimits, read_interactions, read_interactions_within};
 pub use split::{TestCase, Training, leave_last_out, split_at};
 pub use titles::{read_item_texts, read_titles};
 
@@ -19,6 +21,11 @@ pub struct Event {
     pub rating: f32,
     /// When, in the unit of the file (Unix seconds, or the place in the sequence).
     pub time: i64,
+}
+
+/// Sequences as what is learned from: borrowed, so that no event is there twice.
+pub fn borrowed(sequences: &[Vec<Event>]) -> Vec<&[Event]> {
+    sequences.iter().map(Vec::as_slice).collect()
 }
 
 /// What was found in a file and what became of it. Nothing is left out that is not counted here.

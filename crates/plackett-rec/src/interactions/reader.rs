@@ -1,6 +1,8 @@
 //! Interactions from a file: columns with tabs or commas, with or without a header, RecBole's atomic files among them, or one
 //! line a user with all items in their order.
 
+use super::memory::Ledger;
+use super::table::{is_table, read_table};
 use super::{Event, Interactions};
 use crate::RecError;
 use plackett_core::formats::{DEFAULT_LINE_LIMIT, FormatError, Lines};
@@ -8,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 /// What columns are called in the files of the field; RecBole writes the type behind a colon.
-const NAMES: [&[&str]; 4] = [
+pub(super) const NAMES: [&[&str]; 4] = [
     &["user", "user_id", "userid", "uid", "reviewerid", "customer_id", "customerid", "visitorid"],
     &[
         "item",
@@ -29,29 +31,58 @@ const NAMES: [&[&str]; 4] = [
 const COLUMNS: &str = "user, item, rating and timestamp (the last two may be missing)";
 
 /// Reads interactions, packed or not. Lines have user, item, rating and timestamp, between tabs or commas, in the order that a
-/// header names or in this one; or, between blanks, a user and all items in their order, whose times are then their places.
+/// header names or in this one; or, between blanks, a user and all items in their order, whose times are then their places. A file whose
+/// name ends in `.parquet` is a table with columns of these names.
 /// Events below `least_rating` are left out. Times of a file with fractions are cut to whole numbers.
 ///
 /// # Errors
 /// The file cannot be read, a line has too few fields, a rating or time is no number, or no event is left.
 pub fn read_interactions(path: &Path, least_rating: Option<f32>) -> Result<Interactions, RecError> {
-    read_interactions_within(path, least_rating, DEFAULT_LINE_LIMIT)
+    read_interactions_within(path, least_rating, ReadLimits::default())
 }
 
-/// The same, with another longest line, in bytes.
+/// What reading may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadLimits {
+    /// The longest line, in bytes.
+    pub line_bytes: usize,
+    /// The most memory of all that is read and of a split of it, in bytes; `None` for no limit.
+    pub memory: Option<u64>,
+}
+
+impl Default for ReadLimits {
+    fn default() -> ReadLimits {
+        ReadLimits { line_bytes: DEFAULT_LINE_LIMIT, memory: None }
+    }
+}
+
+/// The same within limits. Where memory would not do, what was read is let go, and the rest of the file is only counted, to say how much is
+/// needed.
 ///
 /// # Errors
-/// As [`read_interactions`].
+/// As [`read_interactions`], or a line is longer than the limit, or all of it takes more memory than it may.
 pub fn read_interactions_within(
     path: &Path,
     least_rating: Option<f32>,
-    line_limit: usize,
+    limits: ReadLimits,
 ) -> Result<Interactions, RecError> {
     if least_rating.is_some_and(|least| !least.is_finite()) {
         return Err(RecError::Setting("the lowest rating is too large; give a smaller number".into()));
     }
-    let mut lines = Lines::open(path, line_limit)?;
-    let mut collected = Collected::new(least_rating);
+    let mut collected = Collected::new(least_rating, limits.memory);
+    match is_table(path) {
+        true => read_table(path, &mut collected)?,
+        false => read_lines(path, limits.line_bytes, &mut collected)?,
+    }
+    let expected = "interactions of users and items";
+    match collected.interactions.account.read {
+        0 => Err(FormatError::Empty { file: path.display().to_string(), expected }.into()),
+        _ => collected.finish(path),
+    }
+}
+
+fn read_lines(path: &Path, line_bytes: usize, collected: &mut Collected) -> Result<(), RecError> {
+    let mut lines = Lines::open(path, line_bytes)?;
     let mut form: Option<Form> = None;
     while let Some(text) = lines.next()? {
         let text = text.trim_end_matches(['\r', '\n']).to_string();
@@ -73,19 +104,15 @@ pub fn read_interactions_within(
             }
         };
         let place = Place { file: lines.file().to_string(), line: lines.line() };
-        form.take(&text, &place, &mut collected)?;
+        form.take(&text, &place, collected)?;
     }
-    let expected = "interactions of users and items";
-    match collected.interactions.account.read {
-        0 => Err(FormatError::Empty { file: path.display().to_string(), expected }.into()),
-        _ => collected.finish(path),
-    }
+    Ok(())
 }
 
 /// Where something stands, for messages.
-struct Place {
-    file: String,
-    line: u64,
+pub(super) struct Place {
+    pub(super) file: String,
+    pub(super) line: u64,
 }
 
 /// How lines are written.
@@ -233,13 +260,13 @@ fn wrong_value(text: &str, what: &'static str, place: &Place, remedy: &'static s
     FormatError::Value { file, line: place.line, what, found, remedy }.into()
 }
 
-fn rating_of(text: &str, place: &Place) -> Result<f32, RecError> {
+pub(super) fn rating_of(text: &str, place: &Place) -> Result<f32, RecError> {
     let number = text.parse::<f32>().ok().filter(|number| number.is_finite());
     number.ok_or_else(|| wrong_value(text, "rating", place, "a number is expected"))
 }
 
 /// A time: a whole number, or one with a fraction, which is cut.
-fn time_of(text: &str, place: &Place) -> Result<i64, RecError> {
+pub(super) fn time_of(text: &str, place: &Place) -> Result<i64, RecError> {
     if let Ok(whole) = text.parse::<i64>() {
         return Ok(whole);
     }
@@ -255,31 +282,38 @@ fn time_of(text: &str, place: &Place) -> Result<i64, RecError> {
 }
 
 /// Events on their way into sequences.
-struct Collected {
+pub(super) struct Collected {
     interactions: Interactions,
     users: HashMap<String, usize>,
     items: HashMap<String, u32>,
     least_rating: Option<f32>,
+    ledger: Ledger,
 }
 
 impl Collected {
-    fn new(least_rating: Option<f32>) -> Collected {
+    fn new(least_rating: Option<f32>, memory: Option<u64>) -> Collected {
         Collected {
             interactions: Interactions::default(),
             users: HashMap::new(),
             items: HashMap::new(),
             least_rating,
+            ledger: Ledger::new(memory),
         }
     }
 
+    /// Names columns that are not used.
+    pub(super) fn note_unused(&mut self, columns: Vec<String>) {
+        self.interactions.account.unused_columns = columns;
+    }
+
     /// How many events a user has so far.
-    fn length(&self, user: &str) -> usize {
+    pub(super) fn length(&self, user: &str) -> usize {
         self.users.get(user).map_or(0, |user| self.interactions.sequences[*user].len())
     }
 
     /// # Errors
     /// A name is empty or has control characters, or there are more items than 32 bits count.
-    fn add(
+    pub(super) fn add(
         &mut self,
         user: &str,
         item: &str,
@@ -292,31 +326,51 @@ impl Collected {
                 return Err(wrong_value(&name.escape_debug().to_string(), what, place, remedy));
             }
         }
-        let all = &mut self.interactions;
+        let (all, ledger) = (&mut self.interactions, &mut self.ledger);
         all.account.read += 1;
         if self.least_rating.is_some_and(|least| rating < least) {
             all.account.below_rating += 1;
             return Ok(());
         }
+        ledger.add_event();
+        if ledger.only_counts() {
+            ledger.count(user, item);
+            return Ok(());
+        }
         let next = self.users.len();
         let user = *self.users.entry(user.to_string()).or_insert_with(|| {
+            ledger.add_user(user);
             all.users.push(user.to_string());
             all.sequences.push(Vec::new());
             next
         });
         let next = self.items.len() as u32;
         let item = *self.items.entry(item.to_string()).or_insert_with(|| {
+            ledger.add_item(item);
             all.items.push(item.to_string());
             next
         });
         all.sequences[user].push(Event { item, rating, time });
+        if self.ledger.is_over() {
+            self.let_go();
+        }
         Ok(())
+    }
+
+    /// Keeps nothing but counts from here on.
+    fn let_go(&mut self) {
+        self.ledger.only_count(self.users.keys().map(String::as_str), self.items.keys().map(String::as_str));
+        (self.users, self.items) = (HashMap::new(), HashMap::new());
+        let account = std::mem::take(&mut self.interactions.account);
+        self.interactions = Interactions { account, ..Interactions::default() };
     }
 
     /// Puts every sequence in the order of time and takes out what stands twice.
     fn finish(mut self, path: &Path) -> Result<Interactions, RecError> {
+        self.ledger.check()?;
         let all = &mut self.interactions;
         for sequence in &mut all.sequences {
+            sequence.shrink_to_fit();
             sequence.sort_by_key(|event| event.time);
             let mut seen: HashSet<(u32, i64)> = HashSet::new();
             let before = sequence.len();
@@ -336,6 +390,7 @@ impl Collected {
 mod tests {
     use super::super::Account;
     use super::*;
+    use std::fmt::Write;
 
     fn read(text: &str) -> Result<Interactions, RecError> {
         let folder = tempfile::tempdir().unwrap();
@@ -389,6 +444,62 @@ mod tests {
         let expected = Account { read: 4, repeated: 1, tied_times: 1, ..Account::default() };
         assert_eq!(all.account, expected);
         assert_eq!(all.account.remarks().len(), 2);
+    }
+
+    #[test]
+    fn a_budget_holds_and_a_refusal_says_what_is_needed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("interactions");
+        std::fs::write(&path, "u\ta\t5\t1\nu\tb\t3\t2\nv\tb\t1\t7\nw\tcc\t1\t7\n").unwrap();
+        let within = |memory: u64| {
+            read_interactions_within(
+                &path,
+                None,
+                ReadLimits { memory: Some(memory), ..ReadLimits::default() },
+            )
+        };
+        let needed = |memory: u64| match within(memory) {
+            Err(RecError::Memory { events: 4, users: 3, items: 3, needed, budget }) => {
+                assert_eq!(budget, memory);
+                needed
+            }
+            other => panic!("{other:?}"),
+        };
+        // 4 events, 3 users, 3 items, and 7 letters of names that are there twice.
+        assert_eq!(needed(1), 4 * 32 + 3 * 360 + 3 * 200 + 2 * 7);
+        assert_eq!(needed(needed(1) - 1), needed(1));
+        assert_eq!(within(needed(1)).unwrap().events(), 4);
+        let error = within(1).unwrap_err().to_string();
+        assert!(error.contains("1822 bytes") && error.contains("--memory-budget gives 1 bytes"), "{error}");
+        // An event that does not count takes nothing.
+        let limits = ReadLimits { memory: Some(needed(1) - 1), ..ReadLimits::default() };
+        assert_eq!(read_interactions_within(&path, Some(3.0), limits).unwrap().events(), 2);
+    }
+
+    #[test]
+    fn two_hundred_thousand_events_stay_within_what_is_told_and_are_split_without_copies() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("interactions");
+        let mut text = String::from("user\titem\trating\ttimestamp\n");
+        for at in 0..200_000 {
+            writeln!(text, "user-{}\titem-{}\t5\t{at}", at % 2_000, at * 7 % 5_003).unwrap();
+        }
+        std::fs::write(&path, text).unwrap();
+        let within =
+            |memory| read_interactions_within(&path, None, ReadLimits { memory, ..ReadLimits::default() });
+        let Err(RecError::Memory { events: 200_000, users: 2_000, items: 5_003, needed, .. }) =
+            within(Some(1_000))
+        else {
+            panic!("a thousand bytes are too few")
+        };
+        let all = within(Some(needed)).unwrap();
+        let split = crate::leave_last_out(&all, 0);
+        let slices = size_of_val(&split.sequences[..]) + size_of_val(&split.cases[..]);
+        let events: usize = all.sequences.iter().map(|events| 24 + 16 * events.capacity()).sum();
+        let names: usize = all.users.iter().chain(&all.items).map(|name| 24 + name.capacity()).sum();
+        assert!(((slices + events + names) as u64) < needed, "{slices} + {events} + {names}, {needed}");
+        assert_eq!((all.events(), split.cases.len()), (200_000, 2_000));
+        assert!(split.cases.iter().all(|case| std::ptr::eq(case.history, &all.sequences[case.user][..99])));
     }
 
     #[test]

@@ -102,7 +102,7 @@ impl<'t> AlignmentTask<'t> {
 
     /// The best session, and the worst of the likelier half: the least likely ones are bad in ways that teach nothing.
     fn choose(&self, history: &[u32], written: &[Generated]) -> Result<Option<Pair>, RecError> {
-        let asked: Vec<(&[u32], &[u32])> = written.iter().map(|own| (history, &own.items[..])).collect();
+        let asked: Vec<(&[u32], &[u32])> = written.iter().map(|own| (history, &own.written[..])).collect();
         let (reward, parameters) = self.reward;
         let rewards = reward.rewards((parameters, &self.compute), &asked)?;
         let total = |at: usize| rewards[at].iter().sum::<f64>() / TARGETS.len() as f64;
@@ -117,7 +117,7 @@ impl<'t> AlignmentTask<'t> {
         if total(best) <= total(worst) {
             return Ok(None);
         }
-        let sessions = [best, worst].map(|at| written[at].items.clone());
+        let sessions = [best, worst].map(|at| written[at].written.clone());
         let tape = Tape::inference(self.reference, &self.compute);
         let logs = self.log_probabilities(&tape, &[(history, &sessions)], Mode::default())?;
         let reference = [logs[0].value[0], logs[1].value[0]];

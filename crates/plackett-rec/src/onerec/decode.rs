@@ -10,6 +10,7 @@ use plackett_lm::decode::{
     Transition, decode,
 };
 use plackett_train::{Compute, Parameters};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Requests that are written for together.
@@ -47,10 +48,25 @@ impl SessionSearch {
 /// A session that was written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Generated {
-    /// Its items; one may come again.
+    /// Its items, each once, at the first of its places.
     pub items: Vec<u32>,
+    /// Its items as they were written, as many as were asked for; one may come again.
+    pub written: Vec<u32>,
     /// The sum of ln p over its tokens, among all tokens of the vocabulary.
     pub log_probability: f64,
+}
+
+impl Generated {
+    fn of(own: Hypothesis<Vec<u32>>) -> Generated {
+        let mut seen = HashSet::new();
+        let items = own.output.iter().copied().filter(|item| seen.insert(*item)).collect();
+        Generated { items, written: own.output, log_probability: own.log_prob }
+    }
+
+    /// How many of the written items were there before, and are left out.
+    pub fn repeated(&self) -> usize {
+        self.written.len() - self.items.len()
+    }
 }
 
 /// Sessions of so many items, one at least, each written as its codes.
@@ -95,7 +111,8 @@ impl Constraint for SessionCodes<'_> {
 }
 
 impl OneRec {
-    /// Sessions of `length` items behind each history, the likeliest or first drawn first. Beams may give fewer than were asked for, where there are not
+    /// Sessions of `length` written items behind each history, the likeliest or first drawn first; of an item that is written twice the first one
+    /// is kept, and the others are counted ([`Generated::repeated`]). Beams may give fewer than were asked for, where there are not
     /// so many sessions.
     ///
     /// # Errors
@@ -122,8 +139,6 @@ impl OneRec {
             ..DecodeOptions::new(search.strategy())
         };
         let (constraint, prompt) = (SessionCodes { tokens, length }, [tokens.begin()]);
-        let session =
-            |own: Hypothesis<Vec<u32>>| Generated { items: own.output, log_probability: own.log_prob };
         let mut all = Vec::with_capacity(histories.len());
         for (at, histories) in histories.chunks(TOGETHER).enumerate() {
             let sources = histories
@@ -141,7 +156,7 @@ impl OneRec {
                 (0..histories.len()).map(request).collect();
             for found in decode(&mut decoder, &requests, &options)? {
                 let found = found.map_err(LmError::from)?;
-                all.push(found.hypotheses.into_iter().map(session).collect());
+                all.push(found.hypotheses.into_iter().map(Generated::of).collect());
             }
         }
         Ok(all)

@@ -27,12 +27,12 @@ impl<'t, M: SequenceModel + ?Sized> NextItemTask<'t, M> {
     /// Of the newest events of each user; who has fewer than two events teaches nothing.
     pub fn new(
         model: &'t M,
-        sequences: &'t [Vec<Event>],
+        sequences: &'t [&'t [Event]],
         learning: &LearningSettings,
         catalogue: usize,
     ) -> NextItemTask<'t, M> {
-        let newest = |events: &'t Vec<Event>| &events[events.len().saturating_sub(model.max_length() + 1)..];
-        let sequences = sequences.iter().filter(|events| events.len() > 1).map(newest).collect();
+        let newest = |events: &'t [Event]| &events[events.len().saturating_sub(model.max_length() + 1)..];
+        let sequences = sequences.iter().copied().filter(|events| events.len() > 1).map(newest).collect();
         NextItemTask { model, sequences, learning: learning.clone(), catalogue }
     }
 

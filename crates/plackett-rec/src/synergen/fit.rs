@@ -97,7 +97,8 @@ impl<'t> SynerGenTask<'t> {
     /// Of the newest events of each user; who has fewer than two teaches nothing.
     ///
     /// # Errors
-    /// There are not queries for each item, an event has an item or action that the model lacks, or both losses have the weight 0.
+    /// There are not queries for each item, an event has an item or action that the model lacks, both losses have the weight 0, or ranking is
+    /// to be learned from a catalogue of one item, which has nothing to be compared with.
     pub fn new(
         model: &'t SynerGen,
         users: &'t [Vec<Occurrence>],
@@ -113,6 +114,11 @@ impl<'t> SynerGenTask<'t> {
         }
         if learning.ranking > 0.0 && learning.ranked == 0 {
             return said("ranking needs a label of each user that it is learned from");
+        }
+        if learning.ranking > 0.0 && model.items < 2 && learning.negatives.count() > 0 {
+            return said(
+                "ranking compares an item with others, and the catalogue has one; give the ranking loss the weight 0, or more items",
+            );
         }
         if learning.retrieval > 0.0 && learning.random == 0 {
             return said("retrieval needs an item to be compared with");

@@ -233,6 +233,23 @@ fn what_cannot_be_is_refused() {
 }
 
 #[test]
+fn a_catalogue_of_one_item_teaches_retrieval_and_no_ranking() {
+    let mut parameters = Parameters::default();
+    let texts = TextVectors { items: texts().items[..5].to_vec(), ..texts() };
+    let model = SynerGen::new(config(), texts, &mut parameters, 1).unwrap();
+    let event = |at: i64| Occurrence { item: 0, action: 0, time: Some(at * 1000), query: None };
+    let users = vec![(0..4).map(event).collect::<Vec<_>>()];
+    let queries = [Vec::new()];
+    let task = |learning| SynerGenTask::new(&model, &users, &queries, learning);
+    let refused = task(learning()).err().map(|error| error.to_string()).unwrap_or_default();
+    assert!(refused.contains("the catalogue has one"), "{refused}");
+    let task = task(SynerGenLearning { ranking: 0.0, ..learning() }).unwrap();
+    let tape = Tape::new(&parameters, &Compute::new(1));
+    // The right item is all there is: nothing is lost.
+    assert!(task.loss(&tape, &[0], Default::default()).unwrap().value.item().abs() < 1e-6);
+}
+
+#[test]
 fn cold_items_have_the_mean_of_the_others() {
     let mut parameters = Parameters::default();
     let model = SynerGen::new(config(), texts(), &mut parameters, 1).unwrap();

@@ -79,6 +79,13 @@ impl PolicyLoss {
         (loss, divergence)
     }
 
+    /// The greatest distance of a ratio from 1.
+    pub fn ratio_apart(&self, logs: &TokenLogProbabilities, terms: &[Term]) -> f64 {
+        let groups = terms.iter().flat_map(|term| self.groups(term));
+        let apart = |group: RatioGroup| f64::from((ratio_of(logs, &group.tokens) - 1.0).abs());
+        groups.map(apart).fold(0.0, f64::max)
+    }
+
     fn groups(&self, term: &Term) -> Vec<RatioGroup> {
         let Term { tokens, advantage, weight } = term.clone();
         match self.level {
@@ -96,9 +103,7 @@ impl PolicyLoss {
         if count == 0 {
             return 0.0;
         }
-        let difference = |at: usize| logs.policy.value[at] - logs.old[at];
-        let mean = group.tokens.clone().map(difference).sum::<f32>() / count as f32;
-        let ratio = mean.exp();
+        let ratio = ratio_of(logs, &group.tokens);
         let (low, high) = self.clip;
         let plain = ratio * group.advantage;
         let clipped = ratio.clamp(1.0 - low, 1.0 + high) * group.advantage;
@@ -121,6 +126,12 @@ impl PolicyLoss {
         }
         sum / count.max(1) as f64
     }
+}
+
+/// The geometric mean of the ratios of some tokens; 1 of none.
+fn ratio_of(logs: &TokenLogProbabilities, tokens: &Range<usize>) -> f32 {
+    let difference = |at: usize| logs.policy.value[at] - logs.old[at];
+    (tokens.clone().map(difference).sum::<f32>() / tokens.len().max(1) as f32).exp()
 }
 
 #[cfg(test)]
@@ -157,6 +168,21 @@ mod tests {
             assert!((value + 0.25).abs() < 1e-6, "−(0.5·1.5 − 0.5·1)");
             assert_eq!(slopes, [-0.25, -0.25, -0.25, 0.5]);
         }
+    }
+
+    #[test]
+    fn the_greatest_distance_of_a_ratio_is_told() {
+        let tape_of = |now: &[f32], old: &[f32], level| {
+            let parameters = Parameters::default();
+            let tape = Tape::new(&parameters, &Compute::new(1));
+            let policy = tape.constant((now.len(), 1), now);
+            let logs = TokenLogProbabilities { policy: &policy, old, reference: None };
+            PolicyLoss { level, clip: CLIP, kl: 0.0 }.ratio_apart(&logs, &[term(0..2, 1.0, 1.0)])
+        };
+        let (now, old) = ([-1.0, -2.0], [-1.2, -2.0]);
+        assert_eq!(tape_of(&now, &now, RatioLevel::Token), 0.0);
+        assert!((tape_of(&now, &old, RatioLevel::Token) - (0.2f64.exp() - 1.0)).abs() < 1e-6);
+        assert!((tape_of(&now, &old, RatioLevel::Part) - (0.1f64.exp() - 1.0)).abs() < 1e-6);
     }
 
     #[test]

@@ -20,6 +20,9 @@ pub struct RolloutRecord {
     pub well_formed: f64,
     /// Mean divergence from the reference, a token.
     pub divergence: f64,
+    /// The greatest distance of an importance ratio from 1: 0 where the policy that learns is the one that answered.
+    #[serde(default)]
+    pub ratio_apart: f64,
     /// Mean tokens of an answer.
     pub tokens: f64,
     /// Seconds of the rollouts.

@@ -334,6 +334,7 @@ impl Task for PolicyTask<'_> {
         let logs = TokenLogProbabilities { policy: &policy, old: &old, reference: reference.as_deref() };
         let (value, divergence) = self.loss.loss(tape, &logs, &lot.terms);
         record.divergence = divergence;
+        record.ratio_apart = self.loss.ratio_apart(&logs, &lot.terms);
         self.records.lock().unwrap_or_else(PoisonError::into_inner).push(record);
         let tokens = lot.sequences.iter().map(Vec::len).sum();
         Ok(StepLoss { value, tokens, used: lot.used, skipped: lot.flat })

@@ -246,16 +246,17 @@ fn no_line_limit(command: &Command) -> Option<&'static str> {
 
 /// Refuses a memory budget where no model is opened that it could bound.
 fn no_memory_budget(command: &Command, global: &Global) -> Outcome {
-    let opens_none = matches!(
-        command,
+    let opens_none = match command {
+        // Interactions are held in memory as a model would be.
+        Command::Recommend(arguments) => !arguments.holds_interactions(),
         Command::Eval(_)
-            | Command::Compare(_)
-            | Command::Recommend(_)
-            | Command::Method(_)
-            | Command::Get(_)
-            | Command::Completions(_)
-            | Command::Man(_)
-    );
+        | Command::Compare(_)
+        | Command::Method(_)
+        | Command::Get(_)
+        | Command::Completions(_)
+        | Command::Man(_) => true,
+        _ => false,
+    };
     match opens_none && global.memory_budget_is_given {
         true => Err(anyhow::anyhow!("--memory-budget: this command opens no model; leave it out").into()),
         false => Ok(()),

@@ -24,6 +24,7 @@ pub mod field;
 mod file;
 mod film;
 mod film_sessions;
+mod floor_cases;
 mod four_modes;
 pub mod graph;
 pub mod guide;

@@ -31,7 +31,7 @@ pub struct NextItem {
     pub key: String,
     /// The tokens before it.
     pub prompt: Vec<u32>,
-    /// The rank of its sequence in the trie of the catalogue. Items with one sequence are not told apart.
+    /// The rank of its sequence in the trie of the catalogue. Items with one sequence are not told apart, except by `item_hit10`.
     pub target: usize,
 }
 
@@ -43,6 +43,15 @@ pub struct NextItems {
     pub tested: Vec<NextItem>,
     /// The sequences of the catalogue.
     pub trie: Arc<TokenTrie>,
+    /// How many items have each sequence, by its rank.
+    pub sharing: Vec<usize>,
+}
+
+/// How many items have each sequence of a trie.
+pub fn sharing_of(trie: &TokenTrie, items: &[Vec<u32>]) -> Vec<usize> {
+    let mut sharing = vec![0; trie.len()];
+    items.iter().filter_map(|item| trie.find(item)).for_each(|rank| sharing[rank] += 1);
+    sharing
 }
 
 impl NextItems {
@@ -53,7 +62,7 @@ impl NextItems {
 }
 
 /// Names of the numbers of [`measured`], by tested item.
-pub const MEASURES: [&str; 4] = ["ndcg", "hit", "hit10", "hit16"];
+pub const MEASURES: [&str; 5] = ["ndcg", "hit", "hit10", "hit16", "item_hit10"];
 
 /// What the beams for each item are worth.
 #[derive(Clone, Debug, Default)]
@@ -66,6 +75,8 @@ pub struct NextMeasured {
     pub hit10: Vec<f64>,
     /// 1 where it is among all beams.
     pub hit_all: Vec<f64>,
+    /// The chance that the next item itself is among ten, where items of one sequence stand in a drawn order.
+    pub item_hit10: Vec<f64>,
     /// Share of the beams that are in no sequence twice.
     pub unique: Vec<f64>,
     /// Share of the beams that are a sequence of the catalogue, as it is spelled.
@@ -79,7 +90,7 @@ impl NextMeasured {
     /// The engine refuses a prompt.
     pub fn of(
         engine: &Rollouts,
-        trie: &TokenTrie,
+        (trie, sharing): (&TokenTrie, &[usize]),
         items: &[NextItem],
         width: usize,
     ) -> Result<NextMeasured, StageError> {
@@ -94,6 +105,8 @@ impl NextMeasured {
                 measured.hit.push(among(1));
                 measured.hit10.push(among(10));
                 measured.hit_all.push(among(width));
+                let ranks = beams.iter().map(|(rank, _)| *rank);
+                measured.item_hit10.push(item_hit(ranks, sharing, item.target, 10));
                 let distinct: HashSet<usize> = beams.iter().map(|(rank, _)| *rank).collect();
                 let legal = beams.iter().filter(|(_, beam)| trie.find(&beam.tokens).is_some()).count();
                 let count = beams.len().max(1) as f64;
@@ -103,6 +116,20 @@ impl NextMeasured {
         }
         Ok(measured)
     }
+}
+
+/// The chance that one of the items of the sequence `target` is among the first `cut` items, when sequences give place to all of their items
+/// one after the other, in a drawn order.
+fn item_hit(ranks: impl Iterator<Item = usize>, sharing: &[usize], target: usize, cut: usize) -> f64 {
+    let mut before = 0;
+    for rank in ranks {
+        let items = sharing.get(rank).copied().unwrap_or(1).max(1);
+        if rank == target {
+            return cut.saturating_sub(before).min(items) as f64 / items as f64;
+        }
+        before += items;
+    }
+    0.0
 }
 
 /// The numbers of [`MEASURES`], each a mean over seeds.
@@ -116,6 +143,7 @@ pub fn measured(tested: &[NextItem], all: &[NextMeasured]) -> Vec<Quantity> {
         by_item(|seed| &seed.hit),
         by_item(|seed| &seed.hit10),
         by_item(|seed| &seed.hit_all),
+        by_item(|seed| &seed.item_hit10),
     ];
     MEASURES
         .into_iter()
@@ -167,7 +195,7 @@ pub fn write_decoders(
         model.save(&folder, &parameters)?;
         vocabulary.save(&folder)?;
         let engine = Rollouts::open(&model, &parameters, &folder)?;
-        all.push(NextMeasured::of(&engine, &next.trie, &tested, BEAMS)?);
+        all.push(NextMeasured::of(&engine, (&next.trie, &next.sharing), &tested, BEAMS)?);
         draws.push(unique_draws(&engine, &next.trie, &tested, (BEAMS, seed as u64))?);
     }
     let mut made = Made { numbers: measured(&tested, &all), ..Made::default() };
@@ -177,4 +205,26 @@ pub fn write_decoders(
         .extend(BY_SEED.into_iter().zip(columns).map(|(name, values)| Quantity::of_seeds(name, values)));
     made.facts.push(("words and codes".into(), vocabulary.len().to_string()));
     Ok(made)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn items_of_one_sequence_share_its_places() {
+        let hit = |ranks: &[usize], target| item_hit(ranks.iter().copied(), &[1, 4, 2], target, 3);
+        // One item, then four of which two are among three.
+        assert_eq!((hit(&[0, 1, 2], 0), hit(&[0, 1, 2], 1), hit(&[0, 1, 2], 2)), (1.0, 0.5, 0.0));
+        assert_eq!((hit(&[2, 0, 1], 2), hit(&[2, 0, 1], 0), hit(&[2], 1)), (1.0, 1.0, 0.0));
+    }
+
+    #[test]
+    fn sequences_know_how_many_items_they_have() {
+        let items = [vec![5, 6], vec![1, 2], vec![5, 6]];
+        let trie = TokenTrie::build(&items).unwrap().trie;
+        let sharing = sharing_of(&trie, &items);
+        assert_eq!(sharing[trie.find(&[5, 6]).unwrap()], 2);
+        assert_eq!(sharing.iter().sum::<usize>(), 3);
+    }
 }

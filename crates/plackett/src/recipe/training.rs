@@ -24,11 +24,25 @@ pub fn train_within(
     parameters: &mut Parameters,
     settings: &Settings,
 ) -> Result<Report, StageError> {
+    train_watched(task, label, learning, (parameters, settings), None)
+}
+
+/// The same with somebody who looks at each step.
+///
+/// # Errors
+/// As [`train_within`].
+pub fn train_watched(
+    task: &Task<'_>,
+    label: &str,
+    learning: &dyn trainer::Task,
+    (parameters, settings): (&mut Parameters, &Settings),
+    hooks: Option<&mut dyn Hooks>,
+) -> Result<Report, StageError> {
     let settings = Settings { checkpoint: 0, ..settings.clone() };
     let mut progress =
         |record: &StepRecord, total: usize| (task.progress)(label, record.step as u64, total as u64);
     let compute = Compute::new(rayon::current_num_threads());
-    Ok(train(learning, &compute, parameters, &settings, (None, ""), None, &mut progress)?)
+    Ok(train(learning, &compute, parameters, &settings, (None, ""), hooks, &mut progress)?)
 }
 
 /// The same with a log and checkpoints in a folder `part` of the stage, from which a run that was killed goes on to the same bits. The folder

@@ -1219,6 +1219,40 @@ const ROWS: &[Row] = &[
         "ids learn good.index -o new42 --weights 1:2",
         &["--weights 1:2", "three numbers", "such as 1:2:1"],
     ),
+    // Interactions.
+    (
+        "a rating that is no number",
+        "recommend eval word.events",
+        &["word.events, line 2", "rating is `five`", "a number is expected"],
+    ),
+    ("an event without an item", "recommend eval short.events", &["short.events, line 2", "user, item"]),
+    ("no interactions", "recommend eval empty", &["empty", "interactions of users and items"]),
+    (
+        "nobody with an event before the one that is asked for",
+        "recommend eval once.events",
+        &["no user has an event to ask for and one before it"],
+    ),
+    (
+        "ratings of which none is high enough",
+        "recommend fit good.events -o new41 --least-rating 9",
+        &["good.events", "all 4 events have a lower rating"],
+    ),
+    (
+        "a core that nobody is in",
+        "recommend fit good.events -o new41 --core 3",
+        &["--core 3", "give a smaller number"],
+    ),
+    (
+        "interactions beyond the memory budget",
+        "--memory-budget 1000 recommend fit good.events -o new41",
+        &["4 events of 3 users with 3 items", "--memory-budget gives 1000 bytes", "--least-rating"],
+    ),
+    (
+        "a recommender that is none",
+        "recommend fit good.events -o new41 --recommender hsu",
+        &["did you mean `hstu`"],
+    ),
+    ("a model that is none", "recommend folder --user u", &["folder", "plackett recommend fit"]),
 ];
 
 fn write(folder: &Path, name: &str, content: impl AsRef<[u8]>) {
@@ -1368,6 +1402,10 @@ fn prepare(folder: &Path) {
             "lack.rewards",
             b"{\"context\": [1], \"rewards\": {\"a\": 1, \"b\": 0}}\n{\"context\": [1], \"rewards\": {\"a\": 1}}\n",
         ),
+        ("good.events", b"user\titem\trating\ttimestamp\nu\ta\t5\t1\nu\tb\t3\t2\nv\tb\t1\t7\nw\tcc\t1\t7\n"),
+        ("word.events", b"user\titem\trating\ttimestamp\nu\ta\tfive\t1\n"),
+        ("short.events", b"user\titem\nu\n"),
+        ("once.events", b"u\ta\t5\t1\nv\tb\t5\t1\n"),
         ("noquery.jsonl", b"{\"query\": {\"qid\": \"q\", \"text\": \" \"}, \"candidates\": [\"b\"]}\n"),
     ] {
         write(folder, name, content);

@@ -178,7 +178,7 @@ fn a_retriever_with_paths_gives_reasons_and_is_not_asked_without() {
         ("generate(model=all.docids, paths=3)", "all.docids writes no category paths"),
         ("generate(model=paths.docids, paths=3, decoding=draws)", "a setting of decoding=beams"),
         ("generate(model=paths.docids, paths=0)", "a whole number from 1"),
-        ("generate(model=paths.docids, paths=1001)", "paths are 1000 at most"),
+        ("generate(model=paths.docids, paths=1001)", "a whole number from 1 to 1000"),
         ("generate(model=no.docids, paths=3)", "holds no retriever"),
     ] {
         let error = plackett(at, &["search", "all.index", "--pipeline", pipeline, "tea"]).expect(2).stderr;

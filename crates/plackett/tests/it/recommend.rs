@@ -73,6 +73,40 @@ fn a_trained_model_comes_back_and_seen_items_stay_out() {
 }
 
 #[test]
+fn a_filter_keeps_items_by_what_is_said_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    prepare(folder.path());
+    let prices = [("tea", 3), ("milk", 1), ("cup", 4), ("spoon", 2), ("ink", 9), ("paper", 1), ("pen", 4)];
+    let line = |(item, price): (&str, i32)| format!("{{\"item\":\"{item}\",\"price\":{price}}}\n");
+    std::fs::write(folder.path().join("prices.jsonl"), prices.map(line).concat()).unwrap();
+    plackett(folder.path(), &["recommend", "fit", "interactions.tsv", "-o", "m"]).expect(0);
+    let ask = |more: &[&str]| {
+        plackett(folder.path(), &[&["recommend", "m", "--user", "ann", "--json"], more].concat())
+    };
+    let found = ask(&["--filter", "price < 5", "--items", "prices.jsonl", "-k", "8"]).expect(0);
+    let json = found.json();
+    let mut items: Vec<&str> =
+        json["items"].as_array().unwrap().iter().map(|item| item["item"].as_str().unwrap()).collect();
+    assert_eq!(items[0], "spoon");
+    items.sort_unstable();
+    assert_eq!(items, ["paper", "pen", "spoon"]);
+    assert!(
+        found.stderr.contains("1 of 8 items are not in prices.jsonl and do not pass"),
+        "{}",
+        found.stderr
+    );
+    let few = "only 3 items that are not in the history and pass --filter";
+    assert!(found.stderr.contains(few), "{}", found.stderr);
+    let unknown = ask(&["--filter", "prise < 5", "--items", "prices.jsonl"]).expect(2).stderr;
+    assert!(unknown.contains("--filter") && unknown.contains("did you mean `price`"), "{unknown}");
+    assert!(ask(&["--filter", "price < 5"]).expect(2).stderr.contains("--items"));
+    assert!(ask(&["--filter", "price <", "--items", "prices.jsonl"]).expect(2).stderr.contains("--filter"));
+    std::fs::write(folder.path().join("prices.jsonl"), "{\"price\":1}\n").unwrap();
+    let nameless = ask(&["--filter", "price < 5", "--items", "prices.jsonl"]).expect(2).stderr;
+    assert!(nameless.contains("line 1: there is no `item`"), "{nameless}");
+}
+
+#[test]
 fn wrong_input_is_refused_with_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     prepare(folder.path());
@@ -151,7 +185,14 @@ fn limits_act_or_are_refused() {
     };
     let error = said(&["--max-line-bytes", "10"]);
     assert!(error.contains("interactions.tsv") && error.contains("--max-line-bytes"), "{error}");
-    assert!(said(&["--memory-budget", "1GB"]).contains("--memory-budget"));
+    // The budget bounds the interactions: 47 events, 12 users, 8 items and their names.
+    let error = said(&["--memory-budget", "100"]);
+    assert!(error.contains("47 events of 12 users with 8 items"), "{error}");
+    assert!(error.contains("--memory-budget gives 100 bytes; give as much"), "{error}");
+    let enough = ["recommend", "eval", "interactions.tsv", "--memory-budget", "1MB"];
+    plackett(folder.path(), &enough).expect(0);
+    let other = plackett(folder.path(), &["recommend", "list", "--memory-budget", "1MB"]).expect(2).stderr;
+    assert!(other.contains("--memory-budget"), "{other}");
 }
 
 #[test]

@@ -106,6 +106,29 @@ pub(super) fn open(path: &Path, making: Making) -> Result<Documents, FormatError
     })))
 }
 
+/// Rows of a table, one at a time: their fields by the names of columns.
+pub type TableRows = Box<dyn Iterator<Item = Result<Metadata, FormatError>> + Send>;
+
+/// Opens a Parquet table whose rows are no documents. Moments are whole numbers in the unit of their column; bytes that are no text are null.
+///
+/// # Errors
+/// The file cannot be read, or is no table; a damaged row is an error in its place and the last one.
+pub fn parquet_rows(path: &Path) -> Result<TableRows, FormatError> {
+    let (_, rows) = plain_rows(path)?;
+    Ok(Box::new(rows.map(|row| row.map(plain_fields))))
+}
+
+fn plain_fields(row: Row) -> Metadata {
+    let plain = |(name, field): (String, Field)| {
+        let value = match field {
+            Field::TimestampMillis(moment) | Field::TimestampMicros(moment) => moment.into(),
+            other => value(other, None),
+        };
+        (name, value)
+    };
+    row.into_columns().into_iter().map(plain).collect()
+}
+
 /// The fields of a row. Numbers with fractions are no identifiers, since they have no digits of their own; bytes that are no
 /// text are left out where they are no part of the document, with a remark.
 fn row_fields(

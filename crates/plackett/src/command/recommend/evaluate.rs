@@ -158,7 +158,7 @@ impl Arguments {
     }
 
     /// What is learned from and what is asked for.
-    fn split(&self, all: &Interactions, output: &Output) -> anyhow::Result<Training> {
+    fn split<'e>(&self, all: &'e Interactions, output: &Output) -> anyhow::Result<Training<'e>> {
         let split = match self.after {
             Some(time) => split_at(all, time),
             None => leave_last_out(all, usize::from(self.validation)),
@@ -222,16 +222,16 @@ fn check_report(report: &Path) -> anyhow::Result<()> {
 }
 
 /// Training events of each item.
-fn counts(split: &Training, catalogue: usize) -> Vec<usize> {
+fn counts(split: &Training<'_>, catalogue: usize) -> Vec<usize> {
     let mut counts = vec![0; catalogue];
-    split.sequences.iter().flatten().for_each(|event| counts[event.item as usize] += 1);
+    split.sequences.iter().copied().flatten().for_each(|event| counts[event.item as usize] += 1);
     counts
 }
 
 fn measure(
     arguments: &Arguments,
     configured: Configured,
-    split: &Training,
+    split: &Training<'_>,
     catalogue: usize,
     output: &Output,
 ) -> anyhow::Result<Measured> {

@@ -8,7 +8,9 @@ use anyhow::Context;
 use clap::Args;
 use plackett::content_hash::{content, is_stream};
 use plackett_lm::sha256::Sha256;
-use plackett_rec::{Configured, FitData, FitStep, Fitting, Interactions, ModelFolder, parse, read_titles};
+use plackett_rec::{
+    Configured, FitData, FitStep, Fitting, Interactions, ModelFolder, borrowed, parse, read_titles,
+};
 use plackett_train::Compute;
 use plackett_train::trainer::Checkpointing;
 use serde_json::json;
@@ -81,7 +83,8 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     }
     let kept = Checkpointing { folder: &work, identity: &identity, every: training_folder::EVERY };
     let mut fitting = Fitting { compute, seed, kept: Some(kept), progress: &mut progress };
-    let data = FitData { catalogue: all.items.len(), sequences: &all.sequences };
+    let sequences = borrowed(&all.sequences);
+    let data = FitData { catalogue: all.items.len(), sequences: &sequences };
     let fitted = configured.fit(&data, &mut fitting)?;
     bar.finish_and_clear();
     ModelFolder::write(&arguments.output, (&configured, seed), &*fitted, (&all, &titles), &hash)?;

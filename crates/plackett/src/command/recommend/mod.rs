@@ -2,13 +2,14 @@
 
 mod evaluate;
 mod fit;
+mod items;
 mod list;
 mod next;
 mod page;
 
 use super::{Global, Outcome, Output};
 use clap::{Args, Subcommand};
-use plackett_rec::{Configured, Interactions, k_core, read_interactions_within};
+use plackett_rec::{Configured, Interactions, ReadLimits, k_core, read_interactions_within};
 use std::path::{Path, PathBuf};
 
 /// Recommend items to users: fit a recommender to interactions, measure it, ask it what comes next
@@ -19,9 +20,12 @@ use std::path::{Path, PathBuf};
     after_help = "Examples:\n  plackett recommend fit interactions.tsv -o model --recommender 'ease(l2=250)' --titles items.jsonl\n  \
                   plackett recommend eval interactions.tsv --recommender popularity --recommender hstu\n  \
                   plackett recommend model --user 42 -k 5\n  \
-                  plackett recommend model --history 50,181,174 --why\n\n\
+                  plackett recommend model --history 50,181,174 --why\n  \
+                  plackett recommend model --user 42 --filter 'year >= 1990' --items items.jsonl\n\n\
                   A file of interactions has user, item, rating and timestamp between tabs or commas, with or without a header (RecBole's \
-                  atomic files too), or a line with a user and all items in their order. `plackett recommend list` shows the recommenders."
+                  atomic files too), or a line with a user and all items in their order; a Parquet table has columns of these names. `plackett recommend list` shows the recommenders.\n\n\
+                  With --memory-budget, `fit` and `eval` refuse interactions that would take more memory, and say how much they need; a recommender's own \
+                  weights are not counted."
 )]
 pub struct Arguments {
     #[command(subcommand)]
@@ -60,9 +64,11 @@ impl Data {
     /// Reads and filters the interactions, and says what was left out.
     fn read(&self, global: &Global, output: &Output) -> anyhow::Result<Interactions> {
         let least_rating = self.least_rating.map(|rating| rating as f32);
-        let mut all = read_interactions_within(&self.interactions, least_rating, global.max_line_bytes)?;
+        let memory = global.memory_budget.map(|bytes| bytes as u64);
+        let limits = ReadLimits { line_bytes: global.max_line_bytes, memory };
+        let mut all = read_interactions_within(&self.interactions, least_rating, limits)?;
         if self.core > 0 {
-            all = k_core(&all, self.core);
+            all = k_core(all, self.core);
         }
         all.account.remarks().iter().for_each(|remark| output.warn(remark));
         match all.events() {
@@ -94,8 +100,13 @@ fn exists(flag: &str, path: Option<&Path>) -> anyhow::Result<()> {
 }
 
 impl Arguments {
-    /// Whether a file of interactions is read.
+    /// Whether a file of interactions or items is read.
     pub fn reads_lines(&self) -> bool {
+        self.holds_interactions() || self.action.is_none() && self.next.reads_items()
+    }
+
+    /// Whether interactions are held in memory.
+    pub fn holds_interactions(&self) -> bool {
         matches!(self.action, Some(Action::Fit(_) | Action::Eval(_)))
     }
 }
@@ -103,7 +114,7 @@ impl Arguments {
 /// Runs the command.
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     match &arguments.action {
-        None => next::run(&arguments.next, output),
+        None => next::run(&arguments.next, global, output),
         Some(Action::Fit(arguments)) => fit::run(arguments, global, output),
         Some(Action::Eval(arguments)) => evaluate::run(arguments, global, output),
         Some(Action::List) => list::list(output),

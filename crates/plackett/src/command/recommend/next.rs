@@ -1,8 +1,9 @@
 //! `plackett recommend MODEL`: what a user may want next.
 
+use super::{exists, items};
 use crate::command::number::whole;
 use crate::command::table::{Align, Table};
-use crate::command::{Outcome, Output};
+use crate::command::{Global, Outcome, Output};
 use anyhow::anyhow;
 use clap::Args;
 use plackett_core::declaration::{nearest, suggestion};
@@ -36,28 +37,54 @@ pub struct Arguments {
     /// Recommend items of the history too
     #[arg(long)]
     include_seen: bool,
+    /// Items that may be recommended, by what --items says of them: 'year >= 2000 and genres = "Drama"' (docs/filters.md)
+    #[arg(long, value_name = "FILTER", requires = "items")]
+    filter: Option<String>,
+    /// Lines of JSON with `item` and what --filter asks about
+    #[arg(long, value_name = "FILE", requires = "filter")]
+    items: Option<PathBuf>,
     /// When it is asked, in the unit of the interactions [default: the time of the newest event]
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, conflicts_with = "history", value_parser = whole::<i64>(..))]
     now: Option<i64>,
 }
 
+impl Arguments {
+    /// Whether a file of items is read.
+    pub fn reads_items(&self) -> bool {
+        self.items.is_some()
+    }
+
+    /// What is said of the items that are there, for the end of a remark.
+    fn kept(&self) -> String {
+        let mut kept = Vec::new();
+        kept.extend((!self.include_seen).then_some("are not in the history"));
+        kept.extend(self.filter.is_some().then_some("pass --filter"));
+        if kept.is_empty() { String::new() } else { format!(" that {}", kept.join(" and ")) }
+    }
+}
+
 /// Runs the command.
-pub fn run(arguments: &Arguments, output: &Output) -> Outcome {
+pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let path = arguments.model.as_ref().ok_or_else(|| anyhow!("name the folder of a model"))?;
     let folder = ModelFolder::open(path)?;
     if arguments.now.is_some() && !folder.configured.spec.reads_time {
         return Err(anyhow!("--now: {} reads no times; leave it out", folder.configured.spec.name).into());
     }
+    exists("--items", arguments.items.as_deref())?;
     let history = history_of(arguments, &folder)?;
     let now = arguments.now.or(history.last().map(|event| event.time)).unwrap_or_default();
     let mut scores = folder.recommender.finite_scores(&[Request { history: &history, now }])?;
     if !arguments.include_seen {
         history.iter().for_each(|event| scores[event.item as usize] = f32::NEG_INFINITY);
     }
+    if let (Some(filter), Some(file)) = (&arguments.filter, &arguments.items) {
+        let passing = items::passing(filter, file, &folder.catalogue, global, output)?;
+        let left_out = scores.iter_mut().zip(passing).filter(|(_, passes)| !passes);
+        left_out.for_each(|(score, _)| *score = f32::NEG_INFINITY);
+    }
     let list = best(&scores, arguments.k);
     if list.len() < arguments.k {
-        let which = if arguments.include_seen { "" } else { " that are not in the history" };
-        output.warn(&format!("the catalogue has only {} items{which}", list.len()));
+        output.warn(&format!("the catalogue has only {} items{}", list.len(), arguments.kept()));
     }
     if arguments.why && history.len() > MOST_REASONS {
         output.warn(&format!(

@@ -86,7 +86,7 @@ struct ListItem {
 /// What a page shows.
 pub struct Shown<'a> {
     pub all: &'a Interactions,
-    pub split: &'a Training,
+    pub split: &'a Training<'a>,
     pub titles: &'a HashMap<String, String>,
     pub measured: &'a [Measured],
     pub groups: &'a [PopularityGroup],
@@ -240,7 +240,7 @@ fn example(shown: &Shown<'_>, case: usize) -> anyhow::Result<Example> {
         let name = &shown.all.items[item as usize];
         shown.titles.get(name).unwrap_or(name).clone()
     };
-    let TestCase { user, history, target } = &shown.split.cases[case];
+    let TestCase { user, history, target } = shown.split.cases[case];
     let mut newest: Vec<String> = history.iter().rev().take(SHOWN).map(|event| title(event.item)).collect();
     if history.len() > SHOWN {
         newest.push(format!("and {} earlier ones", history.len() - SHOWN));
@@ -259,7 +259,7 @@ fn example(shown: &Shown<'_>, case: usize) -> anyhow::Result<Example> {
         Ok(List { name: one.configured.to_string(), rank: rank.rank, items })
     };
     Ok(Example {
-        user: shown.all.users[*user].clone(),
+        user: shown.all.users[user].clone(),
         history: newest.join(" · "),
         target: title(target.item),
         lists: shown.measured.iter().map(list).collect::<anyhow::Result<_>>()?,

@@ -3,7 +3,7 @@
 use super::language::FilmLanguage;
 use super::world::FilmWorld;
 use crate::recipe::error::StageError;
-use crate::recipe::next_item::{NextItem, NextItems};
+use crate::recipe::next_item::{NextItem, NextItems, sharing_of};
 use plackett_lm::decode::TokenTrie;
 use plackett_train::random::Stream;
 use std::sync::Arc;
@@ -34,7 +34,8 @@ impl FilmLanguage {
         }
         let order = Stream::new(seed, 4 << 32).permutation(all.len());
         let learned = order.into_iter().map(|at| all[at].clone()).collect();
-        Ok(NextItems { learned, tested, trie })
+        let sharing = sharing_of(&trie, &lines);
+        Ok(NextItems { learned, tested, trie, sharing })
     }
 
     fn next_prompt(&self, lines: &[Vec<u32>], before: &[usize]) -> Vec<u32> {

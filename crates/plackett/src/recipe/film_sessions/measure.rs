@@ -101,7 +101,8 @@ impl SessionWriter {
         search: SessionSearch,
     ) -> Result<Vec<Vec<Vec<u32>>>, StageError> {
         let histories: Vec<&[u32]> = world.asked.iter().map(|(_, session)| &session.history[..]).collect();
-        let items = |own: Vec<Generated>| own.into_iter().map(|session| session.items).collect::<Vec<_>>();
+        // As they are written: what comes again is measured.
+        let items = |own: Vec<Generated>| own.into_iter().map(|session| session.written).collect::<Vec<_>>();
         if self.length == world.length {
             let all = self.model.generate(with, &world.tokens, &histories, world.length, search)?;
             return Ok(all.into_iter().map(items).collect());

@@ -7,7 +7,7 @@ use crate::recipe::film::FilmSearches;
 use plackett_ids::scheme::{Source, parse};
 use plackett_ids::{Catalogue, Item, VectorTable};
 use plackett_rec::onerec::{ItemTokens, Session, SessionRule, sessions};
-use plackett_rec::{Interactions, read_interactions};
+use plackett_rec::{Event, Interactions, read_interactions};
 use std::path::Path;
 
 /// The file of what people rated.
@@ -108,6 +108,20 @@ impl SessionWorld {
         )];
         let tokens = ItemTokens::new(&places, codes, &liked)?;
         Ok(SessionWorld { tokens, catalogues, codes, before, asked, length, texts, remarks })
+    }
+
+    /// How many films there are.
+    pub fn films(&self) -> usize {
+        self.before.items.len()
+    }
+
+    /// The liked films of everybody, before what is asked for, the oldest first.
+    pub fn liked(&self) -> Vec<Vec<u32>> {
+        let liked = |events: &Vec<Event>| {
+            let liked = events.iter().filter(|event| event.rating >= LIKED);
+            liked.map(|event| event.item).collect()
+        };
+        self.before.sequences.iter().map(liked).collect()
     }
 
     /// Sessions of `length` liked films that models learn to write; before what is asked for.

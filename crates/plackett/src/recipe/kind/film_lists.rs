@@ -5,15 +5,17 @@ use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
 use crate::recipe::film::{
     Demonstrations, FILES, FilmLanguage, FilmWorld, Measured, Talk, demonstrations, measure,
 };
+use crate::recipe::floor_cases::{FloorCase, FloorCases};
 use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::registry::{Estimate, Hashes, Made, StageKind};
 use crate::recipe::small_decoder::{
     BATCH, LAYERS, RATE, SEEDS, STEPS, WIDTH, check_width, folder_of, learn_pairs, new_decoder,
 };
-use crate::recipe::task::{Surroundings, Task, hash_file};
+use crate::recipe::task::{Input, Surroundings, Task, hash_file};
 use plackett_train::Parameters;
 use plackett_train::rl::Rollouts;
 use plackett_train::trainer::WordVocabulary;
+use std::collections::HashSet;
 
 /// Names of the numbers of a policy over films, of which the first two are by talk.
 pub(super) const MEASURES: [&str; 4] = ["ndcg", "recall", "in_catalogue", "exact"];
@@ -132,13 +134,35 @@ fn pairs(
     talks.iter().zip(&lists).map(pair).collect()
 }
 
+/// What people liked who are not asked for the test, and its talks. A floor knows the films that were named and does not hear what is asked for.
+pub(super) fn floor_cases(task: &Task<'_>, input: &Input<'_>) -> Result<FloorCases, StageError> {
+    let world = world_of(input.values, task.surroundings)?;
+    let talks = &world.talks[2];
+    let tested: HashSet<&str> = talks.iter().map(|talk| talk.user.as_str()).collect();
+    let places = |places: &[usize]| places.iter().map(|place| *place as u32).collect::<Vec<u32>>();
+    let others = world.histories.iter().filter(|(user, _)| !tested.contains(user.as_str()));
+    let case = |(key, talk): (String, &Talk)| FloorCase {
+        key,
+        history: places(&talk.mentioned),
+        targets: places(&talk.wanted),
+    };
+    Ok(FloorCases {
+        catalogue: world.catalogue,
+        learned: others.map(|(_, liked)| places(liked)).collect(),
+        cases: keys(talks).into_iter().zip(talks).map(case).collect(),
+        exclude_seen: true,
+    })
+}
+
+/// The key of each talk.
+fn keys(talks: &[Talk]) -> Vec<String> {
+    let key = |(at, talk): (usize, &Talk)| format!("{}: {} {} ({at})", talk.user, talk.genre, talk.decade);
+    talks.iter().enumerate().map(key).collect()
+}
+
 /// The numbers of [`MEASURES`] from what each seed has measured.
 pub(super) fn numbers(talks: &[Talk], all: &[Measured]) -> Vec<Quantity> {
-    let keys: Vec<String> = talks
-        .iter()
-        .enumerate()
-        .map(|(at, talk)| format!("{}: {} {} ({at})", talk.user, talk.genre, talk.decade))
-        .collect();
+    let keys = keys(talks);
     let by_talk = |of: &dyn Fn(&Measured) -> &Vec<f64>| -> Vec<f64> {
         (0..talks.len()).map(|at| mean(&all.iter().map(|seed| of(seed)[at]).collect::<Vec<_>>())).collect()
     };

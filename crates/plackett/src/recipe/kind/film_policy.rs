@@ -24,8 +24,15 @@ const CLIP: (f32, f32) = (0.06, 0.08);
 /// Talks on which a policy is looked at while it learns.
 const WATCHED: usize = 120;
 /// Numbers by seed beside the measures.
-const NUMBERS: [&str; 6] =
-    ["reward_begin", "reward_end", "curve", "without_advantage", "divergence", "rollout_share"];
+const NUMBERS: [&str; 7] = [
+    "reward_begin",
+    "reward_end",
+    "curve",
+    "without_advantage",
+    "divergence",
+    "ratio_apart",
+    "rollout_share",
+];
 
 /// The declaration.
 pub static FILM_POLICY: StageKind = StageKind {
@@ -36,8 +43,9 @@ pub static FILM_POLICY: StageKind = StageKind {
            `shaping` the end has its own), which differs where there are several updates; with `rank` each item is rewarded by itself (`credit` `own`), or for itself and all after it, discounted (`following`). Gives the \
            numbers of `film-lists` and, by seed, `reward_begin` and `reward_end` (mean of the first and last tenth of the steps), `curve` \
            (mean nDCG on people to choose by, over equally spaced looks), `without_advantage` (share of talks whose lists do not differ in \
-           any advantage, the shaping of lengths left aside), `divergence` (from the start, a token, at the end) and `rollout_share` (of the time of a step)",
-    version: 2,
+           any advantage, the shaping of lengths left aside), `divergence` (from the start, a token, at the end), `ratio_apart` (the greatest distance of an \
+           importance ratio from 1 in any step) and `rollout_share` (of the time of a step)",
+    version: 3,
     gives: Gives::Numbers,
     fields: &[
         FieldSpec::required("start", FieldKind::Stage(&[Gives::Model]), "a stage `film-lists`"),
@@ -212,7 +220,15 @@ fn learn(task: &Task<'_>, start: &Input<'_>, world: &FilmWorld, seed: usize) -> 
 fn summed_up(records: &[RolloutRecord], curve: f64, seconds: f64) -> [f64; NUMBERS.len()] {
     let summary = PolicySummary::of(records, seconds);
     let [begin, end] = summary.reward;
-    [begin, end, curve, summary.without_advantage, summary.divergence, summary.rollout_share]
+    [
+        begin,
+        end,
+        curve,
+        summary.without_advantage,
+        summary.divergence,
+        summary.ratio_apart,
+        summary.rollout_share,
+    ]
 }
 
 fn remove(folder: &Path) -> Result<(), StageError> {

@@ -26,6 +26,7 @@ mod factorize;
 mod film_lists;
 mod film_policy;
 mod fix_retriever;
+mod floor;
 mod generate;
 mod generate_with_paths;
 mod generated_queries;
@@ -201,6 +202,7 @@ pub static STAGE_KINDS: &[&StageKind] = &[
     &identifiers::IDENTIFIERS,
     &next_item::NEXT_ITEM,
     &recommend::RECOMMEND,
+    &floor::FLOOR,
     &repeat_stream::REPEAT_STREAM,
     &rank_actions::RANK_ACTIONS,
     &set_identifiers::SET_IDENTIFIERS,

@@ -2,11 +2,12 @@
 
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::floor_cases::{FloorCase, FloorCases};
 use crate::recipe::next_item::{BY_SEED, MEASURES, write_decoders};
 use crate::recipe::product::{Codes, FILES, ProductWorld, Tasks};
 use crate::recipe::registry::{Estimate, StageKind};
 use crate::recipe::small_decoder::{BATCH, LAYERS, RATE, SEEDS, STEPS, WIDTH, check_width};
-use crate::recipe::task::{Surroundings, hash_file};
+use crate::recipe::task::{Input, Surroundings, Task, hash_file};
 
 /// The declaration.
 pub static NEXT_CODE: StageKind = StageKind {
@@ -15,7 +16,7 @@ pub static NEXT_CODE: StageKind = StageKind {
            ten before it (the rows of a validation file; tested on those of a test file, which are later). `tasks` = `all` adds ids to titles and back, and \
            histories of ids or titles to the next title, and of titles to the next id. Ids are searched in the trie of the catalogue with 16 beams. Gives \
            the numbers of `next-title`, by row",
-    version: 1,
+    version: 2,
     gives: Gives::Model,
     fields: &[
         FieldSpec::required("collection", FieldKind::Text, "a folder's name in PLACKETT_DATA, or a path"),
@@ -76,4 +77,21 @@ pub(super) fn world_and_items(
     let codes = if values.word("codes") == "shuffled" { Codes::Shuffled } else { Codes::Given };
     let tasks = if values.word("tasks") == "all" { Tasks::All } else { Tasks::Next };
     Ok((world, codes, tasks))
+}
+
+/// What people had bought in the rows to learn from, and the rows to test. Products are told apart here also where they share an id.
+pub(super) fn floor_cases(task: &Task<'_>, input: &Input<'_>) -> Result<FloorCases, StageError> {
+    let (world, _, _) = world_and_items(input.values, task.surroundings)?;
+    let case = |(key, before, next): (String, Vec<u32>, u32)| FloorCase {
+        key,
+        history: before,
+        targets: vec![next],
+    };
+    let tested = world.asked().into_iter().take(input.values.count("tested"));
+    Ok(FloorCases {
+        catalogue: world.products(),
+        learned: world.bought(),
+        cases: tested.map(case).collect(),
+        exclude_seen: false,
+    })
 }

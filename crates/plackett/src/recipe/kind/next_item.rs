@@ -3,6 +3,7 @@
 use super::identifiers::{IDENTIFIERS, world_of};
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
+use crate::recipe::floor_cases::{FloorCase, FloorCases};
 use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside};
 use crate::recipe::shopping::{IdLanguage, NextMeasured, Shopper};
@@ -15,6 +16,8 @@ use plackett_train::Parameters;
 use plackett_train::rl::Rollouts;
 use plackett_train::trainer::LanguageModel;
 
+/// One more, of those whose last item nobody has before them.
+const OF_NEW: &str = "new/hit@10";
 /// The numbers that it gives, by person.
 const MEASURES: [&str; 4] = ["hit@1", "hit@5", "hit@10", "ndcg@10"];
 
@@ -23,8 +26,9 @@ pub static NEXT_ITEM: StageKind = StageKind {
     name: "next-item",
     help: "a small decoder, from drawn weights, learns histories as identifiers one after the other, without the last two positions of each, \
            and then ranks, for people whose last item is asked for, the items of the catalogue by a beam search in the trie of all identifiers. \
-           Gives `hit@1`, `hit@5`, `hit@10` and `ndcg@10` (by person, mean of the seeds)",
-    version: 1,
+           Gives `hit@1`, `hit@5`, `hit@10` and `ndcg@10` (by person, mean of the seeds), and `new/hit@10` of those people whose last item stands there \
+           for the first time in the file",
+    version: 2,
     gives: Gives::Model,
     fields: &[
         FieldSpec::required("identifiers", FieldKind::Stage(&[Gives::Numbers]), "a stage `identifiers`"),
@@ -50,7 +54,7 @@ pub static NEXT_ITEM: StageKind = StageKind {
     ],
     chooses: None,
     check: check_width,
-    numbers: |_, _| MEASURES.map(str::to_string).to_vec(),
+    numbers: |_, _| MEASURES.iter().chain([&OF_NEW]).map(ToString::to_string).collect(),
     outside: nothing_outside,
     estimate: |task| {
         let values = task.values;
@@ -93,6 +97,25 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     })
 }
 
+/// Histories without the positions that are held out, and the people whose last item is asked for.
+pub(super) fn floor_cases(task: &Task<'_>, input: &Input<'_>) -> Result<FloorCases, StageError> {
+    let identifiers = task.input(input.values.word("identifiers"))?;
+    identifiers.check_kind("of", &[IDENTIFIERS.name])?;
+    let world = world_of(identifiers.values, task.surroundings)?;
+    let items = |items: &[usize]| items.iter().map(|item| *item as u32).collect::<Vec<u32>>();
+    let case = |shopper: Shopper| FloorCase {
+        history: items(&shopper.before),
+        targets: vec![shopper.next as u32],
+        key: shopper.user,
+    };
+    Ok(FloorCases {
+        catalogue: world.items.len(),
+        learned: world.training().iter().map(|history| items(history)).collect(),
+        cases: world.tested(input.values.count("tested")).into_iter().map(case).collect(),
+        exclude_seen: false,
+    })
+}
+
 fn learn(
     task: &Task<'_>,
     (language, told): (&IdLanguage<'_>, usize),
@@ -116,9 +139,14 @@ fn numbers(shoppers: &[Shopper], all: &[NextMeasured]) -> Vec<Quantity> {
     let by_user = |of: fn(&NextMeasured) -> &Vec<f64>| -> Vec<f64> {
         (0..users.len()).map(|at| mean(&all.iter().map(|seed| of(seed)[at]).collect::<Vec<_>>())).collect()
     };
-    MEASURES
+    let mut numbers: Vec<Quantity> = MEASURES
         .into_iter()
         .zip(of)
         .map(|(name, of)| Quantity::by_query(name, users.clone(), by_user(of)))
-        .collect()
+        .collect();
+    let hits = by_user(|seed| &seed.hit_10);
+    let new = shoppers.iter().zip(hits).filter(|(shopper, _)| shopper.is_new);
+    let (keys, values) = new.map(|(shopper, hit)| (shopper.user.clone(), hit)).unzip();
+    numbers.push(Quantity::by_query(OF_NEW, keys, values));
+    numbers
 }

@@ -4,14 +4,14 @@ use super::film_lists::{language_of, world_of};
 use super::next_code::{NEXT_CODE, world_and_items};
 use super::next_title::NEXT_TITLE;
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
 use crate::recipe::next_item::{BEAMS, MEASURES, NextItem, NextItems, NextMeasured, measured};
 use crate::recipe::policy_summary::PolicySummary;
 use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside};
 use crate::recipe::small_decoder::folder_of;
 use crate::recipe::task::{Input, Task};
-use crate::recipe::training::train_within;
+use crate::recipe::training::train_watched;
 use crate::recipe::training_fields::{UPDATES, batch, check_updates, rate, settings_of};
 use plackett_lm::decode::TokenTrie;
 use plackett_train::optimizer::Schedule;
@@ -19,7 +19,7 @@ use plackett_train::rl::{
     Answered, BeamReward, Credit, Generation, PolicyLoss, PolicyTask, RatioLevel, Rewarder, Rollouts,
     Sampled, Shares, Updates, beam_rewards, group_advantages,
 };
-use plackett_train::trainer::{LanguageModel, Settings};
+use plackett_train::trainer::{Hooks, LanguageModel, Settings};
 use plackett_train::{Parameters, TrainError};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -41,11 +41,12 @@ pub static NEXT_POLICY: StageKind = StageKind {
     help: "the decoders of a stage `next-title` or `next-code` search 16 sequences for each of some prompts that they have learned from, are rewarded for \
            the right one (`rule`) and besides told off for wrong ones by how likely they find them (`rule-and-rank`), and take a step up, \
            with the loss of GRPO, of DAPO (each token counts alike, and ratios may go further up) or of GSPO (the ratio of the whole sequence, \
-           which differs from GRPO where there are several `updates` for a search). Gives the numbers `ndcg`, `hit`, `hit10` and `hit16` of \
+           which differs from GRPO where there are several `updates` for a search). Gives the numbers `ndcg`, `hit`, `hit10`, `hit16` and `item_hit10` of \
            that stage and, by seed, `train_hit_begin`, `train_hit_end`, `train_ndcg_begin` and `train_ndcg_end` (the same on the prompts \
            that are rewarded, before and after), `misses` and `without_advantage` (share of the groups without the right one, and without \
-           an advantage) and `divergence` (from the start, a token, in the last tenth of the steps)",
-    version: 1,
+           an advantage) and `divergence` (from the start, a token, in the last tenth of the steps); with `looks` also `train_hit_1` and so on, after equal \
+           parts of the first time through the prompts",
+    version: 2,
     gives: Gives::Numbers,
     fields: &[
         FieldSpec::required(
@@ -81,10 +82,19 @@ pub static NEXT_POLICY: StageKind = StageKind {
             Default::Number(1e-3),
             "weight of the divergence from the start",
         ),
+        FieldSpec::new(
+            "looks",
+            FieldKind::Whole(0, 1000),
+            Default::Whole(0),
+            "how often the rewarded prompts are looked at while they are gone through for the first time",
+        ),
     ],
     chooses: None,
     check: check_updates,
-    numbers: |_, _| MEASURES.iter().chain(&NUMBERS).map(ToString::to_string).collect(),
+    numbers: |values, _| {
+        let names = MEASURES.iter().chain(&NUMBERS).map(ToString::to_string);
+        names.chain((1..=values.count("looks")).map(look_name)).collect()
+    },
     outside: nothing_outside,
     estimate: |task| {
         let start = start_of(task)?;
@@ -94,6 +104,11 @@ pub static NEXT_POLICY: StageKind = StageKind {
     },
     run,
 };
+
+/// The name of what a look gives.
+fn look_name(look: usize) -> String {
+    format!("train_hit_{look}")
+}
 
 /// The stage whose decoders are taken over.
 fn start_of<'t>(task: &'t Task<'_>) -> Result<&'t Input<'t>, StageError> {
@@ -139,13 +154,14 @@ impl Rewarder for NextRewarder<'_> {
 
 fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let start = start_of(task)?;
-    let (mut all, mut numbers, mut tested) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut all, mut numbers, mut looks, mut tested) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for seed in 1..=start.values.count("seeds") {
         let items = items_of(start, task, seed)?;
         tested = items.tested.iter().take(start.values.count("tested")).cloned().collect();
-        let (of_seed, own) = learn(task, start, (&items, &tested), seed)?;
-        all.push(of_seed);
-        numbers.push(own);
+        let learned = learn(task, start, (&items, &tested), seed)?;
+        all.push(learned.measured);
+        numbers.push(learned.numbers);
+        looks.push(learned.looks);
     }
     let mut made = Made { numbers: measured(&tested, &all), ..Made::default() };
     for (at, name) in NUMBERS.into_iter().enumerate() {
@@ -153,6 +169,10 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
             name,
             numbers.iter().map(|seed: &[f64; NUMBERS.len()]| seed[at]).collect(),
         ));
+    }
+    for look in 1..=task.values.count("looks") {
+        let hits = looks.iter().filter_map(|seed: &Vec<f64>| seed.get(look - 1).copied()).collect();
+        made.numbers.push(Quantity::of_seeds(&look_name(look), hits));
     }
     Ok(made)
 }
@@ -166,20 +186,61 @@ fn ratio_of(loss: &str) -> (RatioLevel, (f32, f32)) {
     }
 }
 
+/// What a training of one seed gives.
+struct Learned {
+    measured: NextMeasured,
+    numbers: [f64; NUMBERS.len()],
+    /// How often the right one was first, look by look.
+    looks: Vec<f64>,
+}
+
+/// After which steps is looked at so many prompts while they are gone through for the first time; where the training is shorter, its end is
+/// the last look.
+fn looks_at(values: &Values, prompts: usize) -> Vec<usize> {
+    let epoch = prompts.div_ceil(values.count("batch").max(1));
+    let count = values.count("looks");
+    (1..=count).map(|part| (epoch * part).div_ceil(count).min(values.count("steps"))).collect()
+}
+
+/// Looks at a policy after some steps.
+struct Looks<'l> {
+    look: &'l dyn Fn(&Parameters) -> Result<f64, StageError>,
+    /// After which steps, rising.
+    at: Vec<usize>,
+    step: usize,
+    seen: Vec<f64>,
+    failed: Option<StageError>,
+}
+
+impl Hooks for Looks<'_> {
+    fn after_step(&mut self, parameters: &mut Parameters, _rate: f32) {
+        self.step += 1;
+        for _ in self.at.iter().filter(|at| **at == self.step) {
+            match (self.look)(parameters) {
+                Ok(hit) => self.seen.push(hit),
+                Err(error) => self.failed = Some(error),
+            }
+        }
+    }
+
+    fn is_done(&mut self, _: &Parameters) -> bool {
+        self.failed.is_some()
+    }
+}
+
 fn learn(
     task: &Task<'_>,
     start: &Input<'_>,
     (items, tested): (&NextItems, &[NextItem]),
     seed: usize,
-) -> Result<(NextMeasured, [f64; NUMBERS.len()]), StageError> {
+) -> Result<Learned, StageError> {
     let values = task.values;
-    let folder = folder_of(&start.folder, seed);
     let mut parameters = Parameters::default();
-    let model = LanguageModel::open(&folder, &mut parameters)?;
+    let model = LanguageModel::open(&folder_of(&start.folder, seed), &mut parameters)?;
     let reference = parameters.clone();
     let rewarded = &items.learned[..items.learned.len().min(values.count("prompts"))];
     let prompts: Vec<Vec<u32>> = rewarded.iter().map(|item| item.prompt.clone()).collect();
-    let trie = &items.trie;
+    let (trie, sharing) = (&items.trie, &items.sharing[..]);
     let reward = if values.word("reward") == "rule" { BeamReward::Rule } else { BeamReward::RuleAndRank };
     let (groups, misses) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let rewarder = NextRewarder { items: rewarded, trie, reward, groups, misses };
@@ -199,13 +260,20 @@ fn learn(
         records: Mutex::default(),
     };
     let look = |parameters: &Parameters, items: &[NextItem]| {
-        let engine = Rollouts::open(&model, parameters, &scratch)?;
-        NextMeasured::of(&engine, trie, items, BEAMS)
+        let engine = Rollouts::open(&model, parameters, &scratch.join("look"))?;
+        NextMeasured::of(&engine, (trie, sharing), items, BEAMS)
     };
     let before = look(&parameters, rewarded)?;
+    let hit =
+        |parameters: &Parameters| -> Result<f64, StageError> { Ok(mean(&look(parameters, rewarded)?.hit)) };
+    let mut looks =
+        Looks { look: &hit, at: looks_at(values, rewarded.len()), step: 0, seen: Vec::new(), failed: None };
     let settings = Settings { schedule: Schedule::Constant, seed: seed as u64, ..settings_of(values) };
     let name = format!("{}, seed {seed}", task.name);
-    let report = train_within(task, &name, &policy, &mut parameters, &settings)?;
+    let report = train_watched(task, &name, &policy, (&mut parameters, &settings), Some(&mut looks))?;
+    if let Some(failed) = looks.failed {
+        return Err(failed);
+    }
     let (after, measured) = (look(&parameters, rewarded)?, look(&parameters, tested)?);
     let records = policy.records.lock().unwrap_or_else(PoisonError::into_inner).clone();
     std::fs::remove_dir_all(&scratch).map_err(|source| TrainError::file(&scratch, source))?;
@@ -220,5 +288,5 @@ fn learn(
         summary.without_advantage,
         summary.divergence,
     ];
-    Ok((measured, numbers))
+    Ok(Learned { measured, numbers, looks: looks.seen })
 }

@@ -1,11 +1,14 @@
 //! `next-title`: a small decoder that learns to write the title of what somebody liked next.
 
 use super::film_lists::{outside, world_of};
+use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
 use crate::recipe::film::FilmLanguage;
+use crate::recipe::floor_cases::{FloorCase, FloorCases};
 use crate::recipe::next_item::{BY_SEED, MEASURES, write_decoders};
 use crate::recipe::registry::{Estimate, StageKind};
 use crate::recipe::small_decoder::{BATCH, LAYERS, RATE, SEEDS, STEPS, WIDTH, check_width};
+use crate::recipe::task::{Input, Task};
 
 /// Positions: ten films before, each with up to fourteen words, and one to write.
 const CONTEXT: usize = 11 * 14 + 4;
@@ -15,10 +18,10 @@ pub static NEXT_TITLE: StageKind = StageKind {
     name: "next-title",
     help: "a small decoder over words, from drawn weights, learns to write the title of the film that somebody liked next, after up to ten \
            titles (MovieLens, films of the catalogue; the last film of each person is held out). Titles are searched in the trie of the \
-           catalogue with 16 beams. Gives, of held-out films, `ndcg` (at 10), `hit` (of the first beam), `hit10` and `hit16` (all by user, mean of \
-           the seeds), and by seed `unique_beams` and `unique_draws` (share of 16 beams, and of 16 titles drawn token by token in the trie, that \
+           catalogue with 16 beams. Gives, of held-out films, `ndcg` (at 10), `hit` (of the first beam), `hit10`, `hit16` and `item_hit10` (of the film itself, where \
+           films of one title stand in a drawn order; all by user, mean of the seeds), and by seed `unique_beams` and `unique_draws` (share of 16 beams, and of 16 titles drawn token by token in the trie, that \
            are different) and `legal` (share of the beams that are titles of the catalogue)",
-    version: 2,
+    version: 3,
     gives: Gives::Model,
     fields: &[
         FieldSpec::required("collection", FieldKind::Text, "a folder's name in PLACKETT_DATA, or a path"),
@@ -58,3 +61,17 @@ pub static NEXT_TITLE: StageKind = StageKind {
         })
     },
 };
+
+/// What each person liked, all but the last film to learn from, and that one to ask for.
+pub(super) fn floor_cases(task: &Task<'_>, input: &Input<'_>) -> Result<FloorCases, StageError> {
+    let world = world_of(input.values, task.surroundings)?;
+    let (mut learned, mut cases) = (Vec::new(), Vec::new());
+    for (user, liked) in world.histories.iter().filter(|(_, liked)| liked.len() > 2) {
+        let mut history: Vec<u32> = liked.iter().map(|place| *place as u32).collect();
+        let targets = history.pop().into_iter().collect();
+        learned.push(history.clone());
+        cases.push(FloorCase { key: user.clone(), history, targets });
+    }
+    cases.truncate(input.values.count("tested"));
+    Ok(FloorCases { catalogue: world.catalogue, learned, cases, exclude_seen: false })
+}

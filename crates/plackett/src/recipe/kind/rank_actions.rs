@@ -102,7 +102,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
 
 fn probabilities(
     task: &Task<'_>,
-    split: &Training,
+    split: &Training<'_>,
     catalogue: usize,
     seed: usize,
 ) -> Result<Vec<f64>, StageError> {
@@ -127,8 +127,8 @@ fn probabilities(
     let liked = Liked { from: values.real("liked") as f32 };
     let data = FitData { catalogue, sequences: &split.sequences };
     let ranker = ActionRanker::fit(config, liked, &learning, &data, &mut fitting)?;
-    let probability = |case: &TestCase| {
-        let history = ranker.read(&case.history, case.target.time)?;
+    let probability = |case: &TestCase<'_>| {
+        let history = ranker.read(case.history, case.target.time)?;
         let found = ranker.probabilities(&history, case.target.time, (&[case.target.item], MICRO_BATCH))?;
         Ok(f64::from(found[0]))
     };
@@ -136,10 +136,10 @@ fn probabilities(
 }
 
 /// What the rates of user and item say: their log-odds added, that of all events taken away; rates of few events are drawn to the mean.
-fn floor(split: &Training, catalogue: usize, from: f32) -> Vec<f64> {
+fn floor(split: &Training<'_>, catalogue: usize, from: f32) -> Vec<f64> {
     let mut items = vec![(0.0, 0.0); catalogue];
     let mut all = (0.0, 0.0);
-    for event in split.sequences.iter().flatten() {
+    for event in split.sequences.iter().copied().flatten() {
         let liked = f64::from(u8::from(event.rating >= from));
         for sums in [&mut items[event.item as usize], &mut all] {
             *sums = (sums.0 + liked, sums.1 + 1.0);
@@ -150,7 +150,7 @@ fn floor(split: &Training, catalogue: usize, from: f32) -> Vec<f64> {
         let rate = (liked + PRIOR * mean) / (count + PRIOR);
         (rate / (1.0 - rate)).ln()
     };
-    let probability = |case: &TestCase| {
+    let probability = |case: &TestCase<'_>| {
         let liked = case.history.iter().filter(|event| event.rating >= from).count() as f64;
         let user = (liked, case.history.len() as f64);
         let sum = odds(user) + odds(items[case.target.item as usize]) - (mean / (1.0 - mean)).ln();

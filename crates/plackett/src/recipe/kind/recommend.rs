@@ -88,7 +88,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let values = task.values;
     let mut all = read_interactions(&path_of(values, task.surroundings)?, None)?;
     if values.count("core") > 0 {
-        all = k_core(&all, values.count("core"));
+        all = k_core(all, values.count("core"));
     }
     let split = leave_last_out(&all, 0);
     let mut made = fit_and_rank(task, &split, all.items.len(), values.on("exclude_seen"))?;
@@ -110,14 +110,14 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
 /// Fits for each seed and ranks the catalogue for each case; values of a case have the key of its place.
 pub(super) fn fit_and_rank(
     task: &Task<'_>,
-    split: &Training,
+    split: &Training<'_>,
     catalogue: usize,
     exclude_seen: bool,
 ) -> Result<Made, StageError> {
     let configured: Configured = parse(task.values.word("model"))?;
     let data = FitData { catalogue, sequences: &split.sequences };
     let mut counts = vec![0; catalogue];
-    split.sequences.iter().flatten().for_each(|event| counts[event.item as usize] += 1);
+    split.sequences.iter().copied().flatten().for_each(|event| counts[event.item as usize] += 1);
     let (mut ranks, mut lists) = (Vec::new(), Vec::new());
     for seed in 1..=task.values.count("seeds") {
         let name = format!("{}, seed {seed}", task.name);

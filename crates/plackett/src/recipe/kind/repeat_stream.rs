@@ -57,8 +57,8 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         window: values.count("window"),
         concentration: values.real("concentration"),
     };
-    let split = stream.draw(1)?;
-    let mut made = fit_and_rank(task, &split, stream.vocabulary, false)?;
+    let drawn = stream.draw(1)?;
+    let mut made = fit_and_rank(task, &drawn.split(), stream.vocabulary, false)?;
     made.facts.push(("users".into(), stream.users.to_string()));
     Ok(made)
 }

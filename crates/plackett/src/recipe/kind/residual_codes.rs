@@ -9,6 +9,8 @@ use crate::recipe::small_decoder::{SEEDS, STEPS};
 use crate::recipe::task::{Task, hash_file};
 use crate::recipe::training::train_within;
 use crate::recipe::training_fields::{large_batch, rate, settings_of};
+use plackett_ids::scheme::{Source, parse};
+use plackett_ids::{Item, VectorTable};
 use plackett_lm::store::BUNDLED;
 use plackett_rank::model::Role;
 use plackett_train::optimizer::Schedule;
@@ -21,7 +23,8 @@ use std::collections::{BTreeMap, BTreeSet};
 const TOGETHER: usize = 64;
 /// Layers of the encoder between a text's vector and that of a code.
 const ENCODER: [usize; 3] = [256, 128, 64];
-const NUMBERS: [&str; 6] = ["collisions_before", "collisions", "largest", "used", "loss", "first_loss"];
+const NUMBERS: [&str; 7] =
+    ["collisions_before", "collisions", "largest", "used", "loss", "first_loss", "size_spread"];
 
 /// The declaration.
 pub static RESIDUAL_CODES: StageKind = StageKind {
@@ -30,8 +33,9 @@ pub static RESIDUAL_CODES: StageKind = StageKind {
            encoder) through codebooks, each of what the one before has left; codebooks begin with k-means. Then products that share all codes are \
            dealt out anew on the last level by Sinkhorn's algorithm, in several rounds. Gives by seed `collisions_before` and `collisions` (the \
            share of products that are more than there are different ids, before and after the rounds), `largest` (products of one id, at most, \
-           after them), `used` (codes of the first level that some product has), `loss` (over the last tenth of the steps) and `first_loss`",
-    version: 1,
+           after them), `used` (codes of the first level that some product has), `loss` (over the last tenth of the steps) and `first_loss`, and \
+           `size_spread`, the greatest difference of two clusters of a level when balanced residual k-means makes the codes instead",
+    version: 2,
     gives: Gives::Numbers,
     fields: &[
         FieldSpec::required("collection", FieldKind::Text, "a folder's name in PLACKETT_DATA, or a path"),
@@ -90,10 +94,11 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let (texts, cut) = item_texts(&file, values.count("words"))?;
     let (vectors, width) = vectors(task, &texts)?;
     let different: BTreeSet<&String> = texts.iter().collect();
+    let spread = size_spread(task, (&vectors, width))?;
     let mut columns = NUMBERS.map(|_| Vec::new());
     let seeds: Vec<usize> = (1..=values.count("seeds")).collect();
     for seed in &seeds {
-        let measured = measure(task, (&vectors, width), *seed)?;
+        let measured = measure(task, (&vectors, width), *seed)?.into_iter().chain([spread]);
         columns.iter_mut().zip(measured).for_each(|(column, value)| column.push(value));
     }
     let numbers =
@@ -107,11 +112,29 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     Ok(made)
 }
 
+/// The greatest difference of two clusters of a level of balanced residual k-means, with as many levels and codes.
+fn size_spread(task: &Task<'_>, (vectors, width): (&[f32], usize)) -> Result<f64, StageError> {
+    let values = task.values;
+    let rows: Vec<Vec<f64>> =
+        vectors.chunks(width.max(1)).map(|row| row.iter().map(|x| f64::from(*x)).collect()).collect();
+    let items: Vec<Item> = (0..rows.len()).map(|at| Item::new(at.to_string())).collect();
+    let table = VectorTable::of_rows(&items, &rows)?;
+    let source = Source { vectors: Some(&table), ..Source::of_items(&items, 1) };
+    let scheme = format!(
+        "balanced-rq(levels={}, codes={}, duplicates=keep, fill=turn)",
+        values.count("levels"),
+        values.count("codes")
+    );
+    let statistics = parse(&scheme)?.catalogue(&source)?.statistics();
+    let spreads = statistics.levels.iter().map(|level| level.largest - level.smallest);
+    Ok(spreads.max().unwrap_or_default() as f64)
+}
+
 fn measure(
     task: &Task<'_>,
     (vectors, inputs): (&[f32], usize),
     seed: usize,
-) -> Result<[f64; NUMBERS.len()], StageError> {
+) -> Result<[f64; NUMBERS.len() - 1], StageError> {
     let values = task.values;
     let widths = [&[inputs], &ENCODER[..], &[values.count("width")]].concat();
     let shape = ResidualShape { widths, levels: values.count("levels"), codes: values.count("codes") };

@@ -6,16 +6,17 @@ use crate::recipe::choosing;
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
 use crate::recipe::film::FilmSearches;
+use crate::recipe::floor_cases::{FloorCase, FloorCases};
 use crate::recipe::four_modes::{Answers, AskedUser, FourModes, names, quantities};
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_to_check};
-use crate::recipe::task::{Task, hash_file};
+use crate::recipe::task::{Input, Task, hash_file};
 use crate::recipe::training::train_within;
 use crate::recipe::training_fields::{large_batch, rate, settings_of, steps};
 use plackett_rec::synergen::{
     Labels, Occurrence, RankingNegatives, SynerGen, SynerGenConfig, SynerGenInference, SynerGenLearning,
     SynerGenTask, TextVectors,
 };
-use plackett_rec::{Event, Interactions, leave_last_out, read_interactions};
+use plackett_rec::{Event, Interactions, Training, leave_last_out, read_interactions};
 use plackett_train::optimizer::Schedule;
 use plackett_train::random::Stream;
 use plackett_train::trainer::Settings;
@@ -208,6 +209,56 @@ fn occurrence(event: &Event) -> Occurrence {
     Occurrence { item: event.item, action, time: Some(event.time), query: None }
 }
 
+/// What is learned from.
+struct Lesson {
+    /// The events of everybody but the last, without most of those of cold items.
+    learned: Vec<Vec<Event>>,
+    /// Which items are cold.
+    cold: Vec<bool>,
+    /// Events that are left out.
+    cut: usize,
+}
+
+fn lesson_of(split: &Training<'_>, items: usize, share: f64) -> Lesson {
+    let stream = Stream::new(43, 1);
+    let cold: Vec<bool> = (0..items).map(|item| f64::from(stream.uniform(item as u64)) < share).collect();
+    let (mut kept, mut cut) = (vec![0; items], 0);
+    let mut learned = Vec::new();
+    for events in &split.sequences {
+        let mut own = Vec::with_capacity(events.len());
+        for event in events.iter() {
+            let kept = &mut kept[event.item as usize];
+            *kept += 1;
+            match cold[event.item as usize] && *kept > COLD_EVENTS {
+                true => cut += 1,
+                false => own.push(*event),
+            }
+        }
+        learned.push(own);
+    }
+    Lesson { learned, cold, cut }
+}
+
+/// What is learned from, and the last event of each to ask for.
+pub(super) fn floor_cases(task: &Task<'_>, input: &Input<'_>) -> Result<FloorCases, StageError> {
+    let folder = task.surroundings.collection(input.values.word("collection"))?;
+    let all = read_interactions(&folder.join(FILE), None)?;
+    let split = leave_last_out(&all, 0);
+    let lesson = lesson_of(&split, all.items.len(), input.values.real("cold"));
+    let items = |events: &[Event]| events.iter().map(|event| event.item).collect::<Vec<u32>>();
+    let cases = split.cases.iter().map(|case| FloorCase {
+        key: all.users[case.user].clone(),
+        history: items(case.history),
+        targets: vec![case.target.item],
+    });
+    Ok(FloorCases {
+        catalogue: all.items.len(),
+        cases: cases.collect(),
+        learned: lesson.learned.iter().map(|events| items(events)).collect(),
+        exclude_seen: true,
+    })
+}
+
 /// What is learned from and asked for, and how many events of cold items are left out.
 fn world_of(
     all: &Interactions,
@@ -216,23 +267,8 @@ fn world_of(
     share: f64,
 ) -> Result<(World, usize), StageError> {
     let split = leave_last_out(all, 0);
-    let stream = Stream::new(43, 1);
-    let cold: Vec<bool> =
-        (0..all.items.len()).map(|item| f64::from(stream.uniform(item as u64)) < share).collect();
-    let (mut kept, mut cut) = (vec![0; all.items.len()], 0);
-    let mut learned = Vec::new();
-    for events in &split.sequences {
-        let mut own = Vec::with_capacity(events.len());
-        for event in events {
-            let kept = &mut kept[event.item as usize];
-            *kept += 1;
-            match cold[event.item as usize] && *kept > COLD_EVENTS {
-                true => cut += 1,
-                false => own.push(occurrence(event)),
-            }
-        }
-        learned.push(own);
-    }
+    let Lesson { learned, cold, cut } = lesson_of(&split, all.items.len(), share);
+    let learned = learned.iter().map(|events| events.iter().map(occurrence).collect()).collect();
     let asked = split.cases.iter().enumerate().map(|(at, case)| {
         let queries = &films.held_out[case.target.item as usize];
         let drawn = Stream::new(43, 2 + at as u64).below(0, queries.len().max(1));

@@ -2,15 +2,16 @@
 
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::floor_cases::{FloorCase, FloorCases};
 use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_to_check};
-use crate::recipe::task::{Surroundings, Task, hash_file};
+use crate::recipe::task::{Input, Surroundings, Task, hash_file};
 use crate::recipe::training_fields::{large_batch, rate, settings_of, steps};
 use plackett_lm::store::BUNDLED;
 use plackett_rank::model::Role;
 use plackett_rec::setrec::{ItemVectors, SetRec, SetRecConfig, SetRecTask, SlotScores};
 use plackett_rec::{
-    Event, FitData, FitStep, Fitting, Interactions, RecError, TargetRank, parse, read_interactions,
+    Event, FitData, FitStep, Fitting, Interactions, RecError, TargetRank, borrowed, parse, read_interactions,
     read_item_texts, target_rank,
 };
 use plackett_train::optimizer::Schedule;
@@ -150,6 +151,24 @@ fn parts_of(all: &Interactions, share: f64) -> Parts {
     Parts { learned: all.sequences.iter().map(known).collect(), validation: asked(1), test: asked(0), cold }
 }
 
+/// What is learned from, without cold items and the last two events of each, and the last event of each to ask for.
+pub(super) fn floor_cases(task: &Task<'_>, input: &Input<'_>) -> Result<FloorCases, StageError> {
+    let all = read_interactions(&paths(input.values, task.surroundings)?[0], None)?;
+    let parts = parts_of(&all, input.values.real("cold"));
+    let asked = parts.test.users.iter().zip(parts.test.histories).zip(parts.test.targets);
+    let case = |((user, history), target): ((&usize, Vec<u32>), u32)| FloorCase {
+        key: all.users[*user].clone(),
+        history,
+        targets: vec![target],
+    };
+    Ok(FloorCases {
+        catalogue: all.items.len(),
+        cases: asked.map(case).collect(),
+        learned: parts.learned.iter().map(|events| events.iter().map(|event| event.item).collect()).collect(),
+        exclude_seen: true,
+    })
+}
+
 /// The vectors of all items' texts, each number with a variance of about 1.
 fn text_vectors(task: &Task<'_>, all: &Interactions) -> Result<Vec<f32>, StageError> {
     let texts = read_item_texts(&paths(task.values, task.surroundings)?[1])?;
@@ -190,7 +209,8 @@ fn collaborative_vectors(
         kept: None,
         progress: &mut progress,
     };
-    let fitted = parse(&text)?.fit(&FitData { catalogue: items, sequences: learned }, &mut fitting)?;
+    let fitted =
+        parse(&text)?.fit(&FitData { catalogue: items, sequences: &borrowed(learned) }, &mut fitting)?;
     let parameters = fitted.parameters();
     let id = parameters
         .find("items.weight")

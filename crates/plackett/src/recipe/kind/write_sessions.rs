@@ -4,12 +4,13 @@ use super::session_rewards::world_and_rewards;
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
 use crate::recipe::film_sessions::{Measure, keep, measured_loads, writer_of};
+use crate::recipe::floor_cases::{FloorCase, FloorCases};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
-use crate::recipe::task::Task;
+use crate::recipe::task::{Input, Task};
 use crate::recipe::training::train_within;
 use crate::recipe::training_fields::{large_batch, rate, settings_of, steps};
-use plackett_rec::onerec::SessionTask;
+use plackett_rec::onerec::{Session, SessionTask};
 use plackett_train::optimizer::Schedule;
 use plackett_train::trainer::Settings;
 use plackett_train::{Compute, Parameters};
@@ -168,5 +169,21 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
             ("sessions to learn from".into(), sessions.len().to_string()),
             ("parameters".into(), parameters.count().to_string()),
         ],
+    })
+}
+
+/// The liked films of everybody before what is asked for, and the sessions that are asked for.
+pub(super) fn floor_cases(task: &Task<'_>, input: &Input<'_>) -> Result<FloorCases, StageError> {
+    let (world, _) = world_and_rewards(task, task.input(input.values.word("rewards"))?)?;
+    let case = |(user, session): &(String, Session)| FloorCase {
+        key: user.clone(),
+        history: session.history.clone(),
+        targets: session.items.clone(),
+    };
+    Ok(FloorCases {
+        catalogue: world.films(),
+        learned: world.liked(),
+        cases: world.asked.iter().map(case).collect(),
+        exclude_seen: false,
     })
 }

@@ -1,13 +1,13 @@
 //! Products with titles and semantic ids, and who bought what after what (as MiniOneRec's files have it).
 
 use super::error::StageError;
-use super::next_item::{NextItem, NextItems, Pairs};
+use super::next_item::{NextItem, NextItems, Pairs, sharing_of};
 use plackett_core::formats::{DEFAULT_LINE_LIMIT, Lines, read_json_lines};
 use plackett_lm::decode::TokenTrie;
 use plackett_train::random::Stream;
 use plackett_train::trainer::WordVocabulary;
 use serde::Deserialize;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -56,6 +56,13 @@ struct Row {
     user: String,
     before: Vec<usize>,
     next: usize,
+}
+
+impl Row {
+    /// The key of the row at a place: somebody may have several.
+    fn key(&self, at: usize) -> String {
+        format!("{} ({at})", self.user)
+    }
 }
 
 #[derive(Deserialize)]
@@ -112,6 +119,32 @@ impl ProductWorld {
         ]
     }
 
+    /// How many products there are.
+    pub fn products(&self) -> usize {
+        self.codes.len()
+    }
+
+    /// What each person of the rows to learn from bought, in the end: rows of a person begin alike, and the longest one has all of it.
+    pub fn bought(&self) -> Vec<Vec<u32>> {
+        let mut longest: BTreeMap<&str, &Row> = BTreeMap::new();
+        for row in &self.rows[0] {
+            let known = longest.entry(row.user.as_str()).or_insert(row);
+            if row.before.len() > known.before.len() {
+                *known = row;
+            }
+        }
+        let all = |row: &&Row| row.before.iter().chain([&row.next]).map(|item| *item as u32).collect();
+        longest.values().map(all).collect()
+    }
+
+    /// The key of each row to test, what was bought before, and the next product.
+    pub fn asked(&self) -> Vec<(String, Vec<u32>, u32)> {
+        let asked = |(at, row): (usize, &Row)| {
+            (row.key(at), row.before.iter().map(|item| *item as u32).collect(), row.next as u32)
+        };
+        self.rows[1].iter().enumerate().map(asked).collect()
+    }
+
     /// Positions that a decoder needs.
     pub fn context(&self, tasks: Tasks) -> usize {
         match tasks {
@@ -147,13 +180,14 @@ impl ProductWorld {
         let mut learned: Vec<NextItem> = steps.iter().map(|(before, next)| item("", before, *next)).collect();
         let order = Stream::new(seed, 4 << 32).permutation(learned.len());
         learned = order.into_iter().map(|at| learned[at].clone()).collect();
-        let row = |(at, row): (usize, &Row)| item(&format!("{} ({at})", row.user), &row.before, row.next);
+        let row = |(at, row): (usize, &Row)| item(&row.key(at), &row.before, row.next);
         let tested = self.rows[1].iter().enumerate().map(row).collect();
         let others = match tasks {
             Tasks::Next => Vec::new(),
             Tasks::All => self.other_tasks(&ids, &steps),
         };
-        Ok((NextItems { learned, tested, trie }, others))
+        let sharing = sharing_of(&trie, &ids);
+        Ok((NextItems { learned, tested, trie, sharing }, others))
     }
 
     /// What was bought after what, each once: rows of a person begin alike.

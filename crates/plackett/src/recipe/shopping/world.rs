@@ -3,6 +3,7 @@
 use crate::recipe::error::StageError;
 use plackett_core::formats::DEFAULT_LINE_LIMIT;
 use plackett_ids::{Histories, Item, read_histories, read_items};
+use std::collections::HashSet;
 use std::path::Path;
 
 /// The files that are read.
@@ -19,6 +20,8 @@ pub struct Shopper {
     pub before: Vec<usize>,
     /// The last one.
     pub next: usize,
+    /// Whether nobody before in the file has it, nor the person before: numbers in the order of first purchase, made of all positions, give it away.
+    pub is_new: bool,
 }
 
 /// Items, and who bought them in which order.
@@ -75,12 +78,24 @@ impl ShoppingWorld {
     pub fn tested(&self, count: usize) -> Vec<Shopper> {
         let all = self.histories.users.len();
         let count = count.min(all);
+        let is_new = self.new_in_the_end();
         let shopper = |at: usize| {
             let history = &self.histories.items[at];
             let (next, before) = history.split_last()?;
-            Some(Shopper { user: self.histories.users[at].clone(), before: before.to_vec(), next: *next })
+            let user = self.histories.users[at].clone();
+            Some(Shopper { user, before: before.to_vec(), next: *next, is_new: is_new[at] })
         };
         (0..count).filter_map(|nth| shopper(nth * all / count)).collect()
+    }
+
+    /// Of each person whether the last item stands there for the first time in the file.
+    fn new_in_the_end(&self) -> Vec<bool> {
+        let mut met = HashSet::new();
+        let is_new = |history: &Vec<usize>| {
+            let new: Vec<bool> = history.iter().map(|item| met.insert(*item)).collect();
+            new.last().copied().unwrap_or_default()
+        };
+        self.histories.items.iter().map(is_new).collect()
     }
 }
 
@@ -102,8 +117,17 @@ mod tests {
         assert_eq!(world.items.iter().map(|item| item.id.as_str()).collect::<Vec<_>>(), ["a", "c"]);
         assert_eq!(world.histories.items, [vec![0, 1, 0]]);
         assert_eq!(world.training(), [vec![0]]);
-        let shopper = Shopper { user: "u".into(), before: vec![0, 1], next: 0 };
+        let shopper = Shopper { user: "u".into(), before: vec![0, 1], next: 0, is_new: false };
         assert_eq!(world.tested(9), [shopper]);
         assert!(ShoppingWorld::load(folder.path(), 1, 3).is_err());
+    }
+
+    #[test]
+    fn a_last_item_is_new_where_it_stands_for_the_first_time() {
+        let items = vec![vec![0, 1], vec![1, 2, 2], vec![3, 0], vec![0, 4]];
+        let users = ["a", "b", "c", "d"].map(String::from).to_vec();
+        let world = ShoppingWorld { items: Vec::new(), histories: Histories { users, items } };
+        let new: Vec<bool> = world.tested(4).iter().map(|shopper| shopper.is_new).collect();
+        assert_eq!(new, [true, false, false, true]);
     }
 }

@@ -15,10 +15,11 @@ pub static RANK_CREDIT: Simulation = Simulation {
            rank answering for itself and what follows. In groups of drawn lists of which the first is right at rank 1 alone and the \
            others nowhere, `later_by_rank` and `later_by_list` are the mean advantage of its later ranks with rewards by rank and with one \
            for the list. Of beams with the target at place 3 of four, `wrong_1`, `wrong_2` and `wrong_4` are rewards of the wrong ones, \
-           and `no_target` their sum where the target is none of them. In groups of beams with the target at a drawn place, or in none, \
+           and `no_target` their sum where the target is none of them; with it at the first place `first_wrong_sum` is the sum of the wrong ones and \
+           `first_wrong_greatest` the greatest of them. In groups of beams with the target at a drawn place, or in none, \
            `silent_rule` and `silent_rank` are the shares of groups without an advantage, rewarded by right and wrong and by rank besides, \
            and `spread_rule` and `spread_rank` the mean standard deviation of rewards where the target is among them",
-    version: 1,
+    version: 2,
     fields: &[
         FieldSpec::new("items", FieldKind::Whole(2, 1000), Default::Whole(10), "ranks of a list"),
         FieldSpec::new("group", FieldKind::Whole(2, 1000), Default::Whole(16), "lists or beams of a group"),
@@ -29,7 +30,7 @@ pub static RANK_CREDIT: Simulation = Simulation {
     run: |given| Ok(numbers(given)),
 };
 
-const NUMBERS: [&str; 12] = [
+const NUMBERS: [&str; 14] = [
     "first_following",
     "third_following",
     "later_by_rank",
@@ -38,6 +39,8 @@ const NUMBERS: [&str; 12] = [
     "wrong_2",
     "wrong_4",
     "no_target",
+    "first_wrong_sum",
+    "first_wrong_greatest",
     "silent_rule",
     "silent_rank",
     "spread_rule",
@@ -60,6 +63,9 @@ fn numbers(given: &Simulated<'_>) -> Vec<f64> {
     let [by_rank, by_list] = later_ranks(given);
     let mut all = vec![following[0], following[2], by_rank, by_list, golden[0], golden[1], golden[3]];
     all.push(beams(None).iter().sum());
+    let first = beams(Some(0));
+    all.push(first[1..].iter().sum());
+    all.push(first[1..].iter().copied().fold(f64::NEG_INFINITY, f64::max));
     all.extend(drawn_beams(given));
     all
 }

@@ -95,6 +95,19 @@ fn parquet_rows_become_documents_and_garbage_is_refused() {
 }
 
 #[test]
+fn rows_that_are_no_documents_have_their_columns() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("d.parquet");
+    write_parquet(&path);
+    let rows: Vec<_> = parquet_rows(&path).unwrap().map(Result::unwrap).collect();
+    let expected = [(7, "one"), (8, "two")].map(|(id, text)| serde_json::json!({"id": id, "contents": text}));
+    assert_eq!(rows.into_iter().map(serde_json::Value::Object).collect::<Vec<_>>(), expected);
+    std::fs::write(&path, b"PAR1 nothing").unwrap();
+    let problem = parquet_rows(&path).err().map(|error| error.to_string()).unwrap_or_default();
+    assert!(problem.contains("not a readable Parquet table"), "{problem}");
+}
+
+#[test]
 fn moments_in_96_bits_keep_their_digits() {
     use ::parquet::data_type::{ByteArray, ByteArrayType, Int96, Int96Type};
     use ::parquet::file::{properties::WriterProperties, writer::SerializedFileWriter};

@@ -1,0 +1,176 @@
+//! Interactions from a Parquet table, whose columns have the names that a header would have.
+
+use super::reader::{Collected, NAMES, Place, rating_of, time_of};
+use crate::RecError;
+use plackett_core::Metadata;
+use plackett_core::formats::{FormatError, parquet_rows};
+use serde_json::Value;
+use std::path::Path;
+
+/// Whether a file is a Parquet table by its name, packed or not.
+pub(super) fn is_table(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let plain = [".gz", ".zst"].iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(&name);
+    plain.ends_with(".parquet")
+}
+
+/// The columns of user, item, rating and time.
+type Columns = [Option<String>; 4];
+
+/// Reads all rows. A missing rating is 1, and a missing column of times the place in the user's sequence.
+///
+/// # Errors
+/// The file is no table, has no columns of users and items, or a value of a row is none.
+pub(super) fn read_table(path: &Path, collected: &mut Collected) -> Result<(), RecError> {
+    let file = path.display().to_string();
+    let mut columns: Option<Columns> = None;
+    for (row, at) in parquet_rows(path)?.zip(1..) {
+        let row = row?;
+        let columns = match &columns {
+            Some(columns) => columns,
+            None => {
+                let (found, unused) = columns_of(&row, &file)?;
+                collected.note_unused(unused);
+                columns.insert(found)
+            }
+        };
+        let place = Place { file: file.clone(), line: at };
+        take(&row, columns, &place, collected).map_err(of_row)?;
+    }
+    Ok(())
+}
+
+/// The columns of a table, and those that are not used.
+fn columns_of(row: &Metadata, file: &str) -> Result<(Columns, Vec<String>), RecError> {
+    let bare = |name: &str| name.split(':').next().unwrap_or_default().trim().to_lowercase();
+    let column = |names: &[&str]| row.keys().find(|name| names.contains(&bare(name).as_str())).cloned();
+    let columns = NAMES.map(column);
+    let given: Vec<&str> = row.keys().map(String::as_str).collect();
+    if columns[0].is_none() || columns[1].is_none() {
+        let problem = format!(
+            "has no column of users or none of items (it has {}); call them user and item, and rating and timestamp where there are some",
+            given.join(", ")
+        );
+        return Err(FormatError::File { file: file.into(), problem }.into());
+    }
+    let unused = row.keys().filter(|name| !columns.iter().flatten().any(|used| used == *name));
+    let unused = unused.cloned().collect();
+    Ok((columns, unused))
+}
+
+fn take(row: &Metadata, columns: &Columns, place: &Place, to: &mut Collected) -> Result<(), RecError> {
+    let value = |at: usize| columns[at].as_ref().and_then(|name| row.get(name));
+    let name = |at: usize| match value(at) {
+        Some(Value::Number(number)) if number.is_f64() => Err(RecError::File(FormatError::Value {
+            file: place.file.clone(),
+            line: place.line,
+            what: ["the user", "the item"][at],
+            found: number.to_string(),
+            remedy: "a number with a fraction is no name; write the column as strings or whole numbers",
+        })),
+        value => Ok(text(value)),
+    };
+    let (user, item) = (name(0)?, name(1)?);
+    let rating = value(2).map(|value| rating_of(&text(Some(value)), place)).transpose()?.unwrap_or(1.0);
+    let time = value(3).map(|value| time_of(&text(Some(value)), place)).transpose()?;
+    let time = time.unwrap_or_else(|| to.length(&user) as i64);
+    to.add(&user, &item, (rating, time), place)
+}
+
+/// A value as it would stand in a file of text; nothing for null.
+fn text(value: Option<&Value>) -> String {
+    match value {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => text.trim().to_string(),
+        Some(other) => other.to_string(),
+    }
+}
+
+/// What is wrong with a value, told by its row.
+fn of_row(error: RecError) -> RecError {
+    match error {
+        RecError::File(FormatError::Value { file, line, what, found, remedy }) => {
+            let problem = format!("row {line}: {what} is `{found}`; {remedy}");
+            RecError::File(FormatError::File { file, problem })
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Interactions, RecError, read_interactions};
+    use parquet::data_type::{ByteArray, ByteArrayType, DoubleType, Int64Type};
+    use parquet::file::properties::WriterProperties;
+    use parquet::file::writer::SerializedFileWriter;
+    use parquet::schema::parser::parse_message_type;
+    use std::sync::Arc;
+
+    /// A table of items as texts, users as whole numbers, ratings and times.
+    fn table(schema: &str, ratings: [f64; 3]) -> Result<Interactions, RecError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.parquet");
+        let schema = Arc::new(parse_message_type(schema).unwrap());
+        let out = std::fs::File::create(&path).unwrap();
+        let properties = Arc::new(WriterProperties::default());
+        let mut writer = SerializedFileWriter::new(out, schema, properties).unwrap();
+        let mut group = writer.next_row_group().unwrap();
+        let mut column = group.next_column().unwrap().unwrap();
+        let items = ["a", "b", "a"].map(ByteArray::from);
+        column.typed::<ByteArrayType>().write_batch(&items, None, None).unwrap();
+        column.close().unwrap();
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<Int64Type>().write_batch(&[7, 7, 9], None, None).unwrap();
+        column.close().unwrap();
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<DoubleType>().write_batch(&ratings, None, None).unwrap();
+        column.close().unwrap();
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<Int64Type>().write_batch(&[20, 10, 5], None, None).unwrap();
+        column.close().unwrap();
+        group.close().unwrap();
+        writer.close().unwrap();
+        read_interactions(&path, None)
+    }
+
+    #[test]
+    fn columns_are_found_by_their_names() {
+        let schema =
+            "message e { required binary item_id (UTF8); required int64 user_id; required double rating;
+            required int64 timestamp; }";
+        let all = table(schema, [5.0, 3.5, 1.0]).unwrap();
+        assert_eq!(
+            (&all.users[..], &all.items[..]),
+            (&["7".to_string(), "9".into()][..], &["a".to_string(), "b".into()][..])
+        );
+        // In the order of time: b at 10, then a at 20.
+        let events: Vec<_> =
+            all.sequences[0].iter().map(|event| (event.item, event.rating, event.time)).collect();
+        assert_eq!(events, [(1, 3.5, 10), (0, 5.0, 20)]);
+        assert_eq!(all.account.remarks(), Vec::<String>::new());
+        let moments = schema
+            .replace("int64 timestamp", "int64 timestamp (TIMESTAMP_MILLIS)")
+            .replace("rating", "price");
+        let all = table(&moments, [5.0, 3.5, 1.0]).unwrap();
+        assert_eq!((all.sequences[1][0].time, all.sequences[1][0].rating), (5, 1.0));
+        assert!(all.account.remarks()[0].contains("not used: price"));
+    }
+
+    #[test]
+    fn what_is_missing_or_wrong_is_named() {
+        let schema = "message e { required binary item (UTF8); required int64 user; required double rating; required int64 time; }";
+        let said = |schema: &str, ratings| table(schema, ratings).unwrap_err().to_string();
+        let error = said(schema, [5.0, f64::NAN, 1.0]);
+        assert!(error.contains("row 2: rating is ``; a number is expected"), "{error}");
+        let error = said(&schema.replace("int64 user", "int64 who"), [1.0; 3]);
+        assert!(
+            error.contains("no column of users")
+                && error.contains("who")
+                && error.contains("call them user and item"),
+            "{error}"
+        );
+        let swapped = schema.replace("int64 user;", "int64 when;").replace("double rating", "double user");
+        let error = said(&swapped, [1.5, 2.0, 3.0]);
+        assert!(error.contains("row 1: the user is `1.5`"), "{error}");
+    }
+}
