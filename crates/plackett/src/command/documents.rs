@@ -52,7 +52,7 @@ enum InputFormat {
     Markdown,
     /// A page that is one document
     Html,
-    /// A PDF that is one document; needs a program built with `--features pdf`
+    /// A PDF that is one document; needs a program built with the feature `pdf`, as it is by itself
     Pdf,
 }
 

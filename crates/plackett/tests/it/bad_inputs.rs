@@ -1554,8 +1554,8 @@ fn every_bad_input_ends_with_a_sentence_and_exit_code_2() {
         page.push_str(&format!("| {what} | `plackett {line}` | {shown} |\n"));
     }
     assert!(faults.is_empty(), "{} of {} rows:\n{}", faults.len(), ROWS.len(), faults.join("\n"));
-    if cfg!(feature = "pdf") {
-        // The page is that of the program without it, which says another thing of a PDF.
+    if !cfg!(feature = "pdf") {
+        // The page is that of the program with it, which says another thing of a PDF.
         return;
     }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/bad-inputs.md");

@@ -17,8 +17,8 @@ pub(super) const READER: Option<Reader> = Some(reader::read);
 pub(super) const READER: Option<Reader> = None;
 
 /// Said of one where it cannot.
-pub(super) const ABSENT: &str = "needs a program that is built with `--features pdf`; or take its text out, for example with \
-                                 `pdftotext`, and give the text";
+pub(super) const ABSENT: &str = "needs a program that is built with the feature `pdf`, which this one was built without; or take \
+                                 its text out, for example with `pdftotext`, and give the text";
 
 #[cfg(all(test, feature = "pdf"))]
 mod tests;

@@ -67,7 +67,7 @@ fn parts(source: &Source<'_>) -> Result<Parts, Unread> {
         return Err(Unread::Nothing(NO_TEXT));
     }
     let (title, metadata) = own_words(&document);
-    Ok(Parts { title, text, metadata })
+    Ok(Parts { title, text, metadata, headings: None })
 }
 
 /// The title, and what else the file says of itself in words.

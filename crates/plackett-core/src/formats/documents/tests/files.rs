@@ -125,7 +125,7 @@ fn front_matter_of_a_folder_that_does_not_parse_is_left_out_and_said() {
 fn pdf_files_are_read_or_said_not_to_be() {
     let (found, _) = read_with("paper.pdf", "%PDF-1.7\n%words", DocumentOptions::default());
     let error = found[0].as_ref().unwrap_err().to_string();
-    let piece = if SingleKind::Pdf.is_read() { "not a readable PDF" } else { "--features pdf" };
+    let piece = if SingleKind::Pdf.is_read() { "not a readable PDF" } else { "the feature `pdf`" };
     assert!(found.len() == 1 && error.contains("paper.pdf") && error.contains(piece), "{error}");
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("a.pdf"), "%PDF-1.7").unwrap();
