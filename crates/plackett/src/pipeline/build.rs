@@ -15,6 +15,10 @@ use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 
+/// How many stages `feedback` may stand behind one another: each lies around the one before it, when they are built and when
+/// they run.
+const FEEDBACKS: usize = 32;
+
 /// What the stages of one expression share.
 pub(super) struct Builder<'a> {
     index: Option<&'a Index>,
@@ -91,6 +95,12 @@ impl Builder<'_> {
     fn feedback(&mut self, stage: &syntax::Stage, before: &[syntax::Stage]) -> Result<Source, PipelineError> {
         if !stage.inputs.is_empty() {
             return Err(wrong(&stage.to_string(), "it has options (`target=…`, `search=…`), not inputs"));
+        }
+        if before.iter().filter(|earlier| earlier.name == FEEDBACK).count() >= FEEDBACKS {
+            let problem = format!(
+                "at most {FEEDBACKS} stages `{FEEDBACK}` can stand behind one another; leave some out"
+            );
+            return Err(wrong(&stage.to_string(), problem));
         }
         let finds = |name: &str| beginnings().contains(&name) || name == FEEDBACK;
         if before.last().is_none_or(|last| finds(&last.name)) {

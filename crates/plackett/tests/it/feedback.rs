@@ -75,7 +75,9 @@ fn feedback_without_anything_to_learn_from_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     swapped(at);
+    let many = format!("dense{}", " >> late-interaction >> feedback".repeat(33));
     for (pipeline, part) in [
+        (many.as_str(), "at most 32 stages `feedback`"),
         ("feedback", "write one right before it"),
         ("dense >> feedback", "write one right before it"),
         ("dense >> late-interaction >> feedback >> feedback", "write one right before it"),
