@@ -104,6 +104,9 @@ fn a_filter_keeps_items_by_what_is_said_of_them() {
     std::fs::write(folder.path().join("prices.jsonl"), "{\"price\":1}\n").unwrap();
     let nameless = ask(&["--filter", "price < 5", "--items", "prices.jsonl"]).expect(2).stderr;
     assert!(nameless.contains("line 1: there is no `item`"), "{nameless}");
+    std::fs::write(folder.path().join("prices.jsonl"), "{\"item\":\"tea\"}\n{\"item\":\"\"}\n").unwrap();
+    let empty = ask(&["--filter", "price < 5", "--items", "prices.jsonl"]).expect(2).stderr;
+    assert!(empty.contains("--items prices.jsonl, line 2: a document has an empty id"), "{empty}");
 }
 
 #[test]

@@ -38,7 +38,9 @@ pub fn passing(
                 file.display()
             );
         }
-        writer.put(Document { id: item, metadata: fields, ..Document::default() })?;
+        writer
+            .put(Document { id: item, metadata: fields, ..Document::default() })
+            .with_context(|| format!("--items {}, line {line}", file.display()))?;
     }
     writer.finish()?;
     let selection = index.select(Some(&filter)).map_err(|error| {
