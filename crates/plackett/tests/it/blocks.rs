@@ -179,6 +179,8 @@ fn another_model_other_options_and_damaged_files_are_refused() {
     let stderr = search(path, "block-rank", &[]).expect(2).stderr;
     assert!(stderr.contains("00000001.blocks") && stderr.contains("--drop-blocks"), "{stderr}");
     refuse(&["--delete", "d1"], "--drop-blocks");
+    // An index that is made anew has no blocks to remove.
+    refuse(&["texts.jsonl", "--overwrite", "--drop-blocks"], "cannot be used with");
     // What is refused can be removed, and documents are computed again.
     let dropped = plackett(path, &["index", "-o", "my.index", "--drop-blocks", "--json"]).expect(0).json();
     assert!(dropped["warnings"].to_string().contains("was removed"), "{dropped}");

@@ -32,7 +32,7 @@ pub struct BlockArguments {
     #[arg(long, value_name = "EXPR", requires = "blocks")]
     blocks_method: Option<String>,
     /// Remove the block index
-    #[arg(long)]
+    #[arg(long, conflicts_with = "overwrite")]
     drop_blocks: bool,
 }
 
