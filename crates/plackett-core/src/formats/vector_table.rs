@@ -4,12 +4,14 @@ use super::documents::{PlainRows, plain_rows};
 use super::fields::ID;
 use super::input::name_of;
 use super::{AtomicFile, FormatError};
+use parquet::basic::{ConvertedType, Repetition};
 use parquet::data_type::{ByteArray, ByteArrayType, FloatType};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::record::{Field, Row};
 use parquet::schema::parser::parse_message_type;
+use parquet::schema::types::Type;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -35,6 +37,8 @@ pub struct VectorRow {
 /// The rows of a table of vectors, one after another: those of the column `vector`, or of the only column of lists.
 pub struct VectorTable {
     rows: PlainRows,
+    /// The column of the vectors, where the table has one.
+    column: Option<String>,
     file: String,
     count: usize,
     read: usize,
@@ -47,8 +51,15 @@ impl VectorTable {
     /// # Errors
     /// It is no Parquet table.
     pub fn open(path: &Path) -> Result<VectorTable, FormatError> {
-        let (count, rows) = plain_rows(path)?;
-        Ok(VectorTable { rows, file: name_of(path), count, read: 0, done: false })
+        let (count, schema, rows) = plain_rows(path)?;
+        Ok(VectorTable {
+            rows,
+            column: column_of_lists(&schema),
+            file: name_of(path),
+            count,
+            read: 0,
+            done: false,
+        })
     }
 
     /// Rows of the table.
@@ -61,23 +72,20 @@ impl VectorTable {
             file: self.file.clone(),
             problem: format!("row {}: {problem}", self.read),
         };
-        let (mut id, mut named, mut lists) = (None, None, Vec::new());
+        let Some(column) = &self.column else {
+            return Err(wrong("has no column `vector` of lists of numbers, nor a single other one"));
+        };
+        // A list that is null is not found, and stands for no vector.
+        let (mut id, mut list) = (None, None);
         for (name, field) in row.into_columns() {
             match field {
                 _ if ID.contains(&name.as_str()) => {
                     id = Some(id_of(&field).ok_or_else(|| wrong("its id is no text and no whole number"))?);
                 }
-                Field::Null if name == VECTOR => named = Some(None),
-                Field::ListInternal(list) if name == VECTOR => named = Some(Some(list)),
-                Field::ListInternal(list) => lists.push(list),
+                Field::ListInternal(found) if name == *column => list = Some(found),
                 _ => {}
             }
         }
-        let list = match (named, lists.pop()) {
-            (Some(named), _) => named,
-            (None, Some(only)) if lists.is_empty() => Some(only),
-            _ => return Err(wrong("has no column `vector` of lists of numbers, nor a single other one")),
-        };
         let number = |field: &Field| match field {
             Field::Float(number) => Some(*number),
             Field::Double(number) => Some(*number as f32),
@@ -109,6 +117,20 @@ impl Iterator for VectorTable {
         self.done = row.is_err();
         Some(row)
     }
+}
+
+/// The name of the column of vectors: `vector`, or the only column of lists. It is looked for in the schema, as a row does not say
+/// of a null what it is the lack of.
+fn column_of_lists(schema: &Type) -> Option<String> {
+    let is_list = |kind: &Type| {
+        let info = kind.get_basic_info();
+        let repeated = info.has_repetition() && info.repetition() == Repetition::REPEATED;
+        repeated || (kind.is_group() && matches!(info.converted_type(), ConvertedType::LIST))
+    };
+    let fields = schema.get_fields().iter().filter(|field| is_list(field) && !ID.contains(&field.name()));
+    let names: Vec<&str> = fields.map(|field| field.name()).collect();
+    let only = if let [only] = names[..] { Some(only) } else { None };
+    names.iter().copied().find(|name| *name == VECTOR).or(only).map(str::to_string)
 }
 
 /// An id as documents have it.
@@ -251,6 +273,30 @@ mod tests {
         assert_eq!(table.rows(), many);
         let read: Vec<VectorRow> = table.map(Result::unwrap).collect();
         assert!(read == (0..many).map(row).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_null_in_the_only_column_of_lists_is_no_vector() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("v.parquet");
+        let schema = "message v {
+            optional group embedding (LIST) { repeated group list { required float element; } }
+        }";
+        let schema = Arc::new(parse_message_type(schema).unwrap());
+        let out = std::fs::File::create(&path).unwrap();
+        let mut writer =
+            SerializedFileWriter::new(out, schema, Arc::new(WriterProperties::default())).unwrap();
+        let mut group = writer.next_row_group().unwrap();
+        let mut column = group.next_column().unwrap().unwrap();
+        // No list, a list of two numbers, and no list.
+        let levels: (&[i16], &[i16]) = (&[0, 2, 2, 0], &[0, 0, 1, 0]);
+        column.typed::<FloatType>().write_batch(&[1.0, -0.5], Some(levels.0), Some(levels.1)).unwrap();
+        column.close().unwrap();
+        group.close().unwrap();
+        writer.close().unwrap();
+        let read: Vec<VectorRow> = VectorTable::open(&path).unwrap().map(Result::unwrap).collect();
+        let row = |vector| VectorRow { id: None, vector };
+        assert_eq!(read, [row(None), row(Some(vec![1.0, -0.5])), row(None)]);
     }
 
     #[test]

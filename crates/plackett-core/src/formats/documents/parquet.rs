@@ -29,16 +29,17 @@ type Named = Vec<(String, String)>;
 /// The rows of a table as they stand.
 pub(in crate::formats) type PlainRows = Box<dyn Iterator<Item = Result<Row, FormatError>> + Send>;
 
-/// How many rows a table has, and each of them, until one cannot be read.
-pub(in crate::formats) fn plain_rows(path: &Path) -> Result<(usize, PlainRows), FormatError> {
+/// How many rows a table has, its columns, and each of its rows, until one cannot be read.
+pub(in crate::formats) fn plain_rows(path: &Path) -> Result<(usize, TypePtr, PlainRows), FormatError> {
     let file = name_of(path);
     let (opened, _) = seekable::open(path, None)?;
-    let start = || -> Parquet<(i64, RowIter<'static>)> {
+    let start = || -> Parquet<(i64, TypePtr, RowIter<'static>)> {
         let reader = SerializedFileReader::new(Bounded { file: opened, count: None })?;
         let count = reader.metadata().file_metadata().num_rows();
-        Ok((count, RowIter::from_file_into(Box::new(reader))))
+        let schema = reader.metadata().file_metadata().schema_descr().root_schema_ptr();
+        Ok((count, schema, RowIter::from_file_into(Box::new(reader))))
     };
-    let (count, mut rows) = guarded(start).map_err(|problem| broken(&file, &problem))?;
+    let (count, schema, mut rows) = guarded(start).map_err(|problem| broken(&file, &problem))?;
     let (mut number, mut done) = (0u64, false);
     let rows = std::iter::from_fn(move || {
         if done {
@@ -54,7 +55,7 @@ pub(in crate::formats) fn plain_rows(path: &Path) -> Result<(usize, PlainRows), 
             }
         }
     });
-    Ok((usize::try_from(count).unwrap_or(0), Box::new(rows)))
+    Ok((usize::try_from(count).unwrap_or(0), schema, Box::new(rows)))
 }
 
 fn broken(file: &str, problem: &str) -> FormatError {
@@ -114,7 +115,7 @@ pub type TableRows = Box<dyn Iterator<Item = Result<Metadata, FormatError>> + Se
 /// # Errors
 /// The file cannot be read, or is no table; a damaged row is an error in its place and the last one.
 pub fn parquet_rows(path: &Path) -> Result<TableRows, FormatError> {
-    let (_, rows) = plain_rows(path)?;
+    let (_, _, rows) = plain_rows(path)?;
     Ok(Box::new(rows.map(|row| row.map(plain_fields))))
 }
 
