@@ -268,17 +268,10 @@ impl Beside {
         }
     }
 
-    /// Removes all but the mark.
+    /// Removes all but the mark, which says nothing then.
     fn clear(&mut self) -> Result<(), SearchError> {
         self.removed = bytes_in(&self.path);
-        for entry in std::fs::read_dir(&self.path).map_err(SearchError::io(&self.path))? {
-            let path = entry.map_err(SearchError::io(&self.path))?.path();
-            if path.is_dir() {
-                std::fs::remove_dir_all(&path).map_err(SearchError::io(&path))?;
-            } else if !path.ends_with(MARK) {
-                std::fs::remove_file(&path).map_err(SearchError::io(&path))?;
-            }
-        }
+        remove_all_but_mark(&self.path)?;
         self.mark.set_len(0).map_err(SearchError::io(&self.path))
     }
 
@@ -363,9 +356,29 @@ impl Drop for Beside {
     fn drop(&mut self) {
         if !self.kept {
             // What cannot be removed now is removed by the next build.
-            let _ = std::fs::remove_dir_all(&self.path);
+            let _ = remove_mark_last(&self.path);
         }
     }
+}
+
+/// Removes what is in a folder besides the mark.
+fn remove_all_but_mark(folder: &Path) -> Result<(), SearchError> {
+    for entry in std::fs::read_dir(folder).map_err(SearchError::io(folder))? {
+        let path = entry.map_err(SearchError::io(folder))?.path();
+        if path.is_dir() {
+            std::fs::remove_dir_all(&path).map_err(SearchError::io(&path))?;
+        } else if !path.ends_with(MARK) {
+            std::fs::remove_file(&path).map_err(SearchError::io(&path))?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes a folder with a mark. The mark goes last: a folder that an interruption leaves without one would be taken for
+/// somebody else's, and be in the way for ever.
+fn remove_mark_last(folder: &Path) -> Result<(), SearchError> {
+    remove_all_but_mark(folder)?;
+    std::fs::remove_dir_all(folder).map_err(SearchError::io(folder))
 }
 
 /// Why an index cannot take its place: another build of it may have been faster.
@@ -416,4 +429,25 @@ pub(crate) fn refuse(directory: &Path) -> Result<(), SearchError> {
     }
     let folder = beside(directory);
     if is_empty(directory) && folder.join(MARK).exists() { Err(refused(&folder)) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mark_stays_until_nothing_else_is_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("i.unfinished");
+        std::fs::create_dir_all(path.join("text/deep")).unwrap();
+        for name in [MARK, NEW_MARK, manifest::MANIFEST, "text/postings"] {
+            std::fs::write(path.join(name), WHOLE).unwrap();
+        }
+        remove_all_but_mark(&path).unwrap();
+        let names = std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name());
+        assert_eq!(names.collect::<Vec<_>>(), [MARK]);
+        assert_eq!(std::fs::read(path.join(MARK)).unwrap(), WHOLE);
+        remove_mark_last(&path).unwrap();
+        assert!(!path.exists());
+    }
 }

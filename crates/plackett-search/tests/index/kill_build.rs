@@ -14,13 +14,19 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 const DIRECTORY: &str = "PLACKETT_BUILD_DIRECTORY";
+/// Whether the child writes over the index that is there.
+const OVER: &str = "PLACKETT_BUILD_OVER";
 const SEED: &str = "PLACKETT_BUILD_SEED";
 /// Documents of the first build and of the append.
 const BUILT: usize = 2_500;
 const APPENDED: usize = 2_500;
+/// Documents of an index that takes the place of another one.
+const WRITTEN_OVER: usize = 300;
 /// Phases of the child, and how long after their beginning a kill may come, in microseconds.
 const PHASES: [(&str, u64); 4] = [("begin", 4_000), ("put", 300_000), ("commit", 120_000), ("finish", 6_000)];
 const KILLS_PER_PHASE: usize = 7;
+/// Kills while one index takes the place of another, which are a few calls of the system and the removal of the old one.
+const KILLS_OF_EXCHANGE: usize = 16;
 
 fn text(number: usize) -> String {
     format!("text{number} everything and some words that all of them have")
@@ -41,13 +47,25 @@ fn settings() -> IndexSettings {
     IndexSettings { model: Some(model()), ..IndexSettings::default() }
 }
 
-/// The child: builds an index, or appends to the one that is there; does nothing in an ordinary test run.
+/// The child that makes an index anew.
+fn write_over(directory: &str) {
+    let mut new = NewIndex::begin_over(directory, &settings()).unwrap();
+    let mut writer = new.index_mut().writer(Some(&Hashed)).unwrap();
+    put(&mut writer, 0..WRITTEN_OVER);
+    writer.finish().unwrap();
+    say("finish");
+    assert_eq!(new.finish().unwrap().len(), WRITTEN_OVER);
+}
+
+/// The child: builds an index, appends to the one that is there or writes over it; does nothing in an ordinary test run.
 #[test]
 fn child_builds_until_it_is_killed() {
     let Ok(directory) = std::env::var(DIRECTORY) else { return };
     let embedder: Option<&dyn Embedder> = Some(&Hashed);
     say("begin");
-    if Path::new(&directory).exists() {
+    if std::env::var_os(OVER).is_some() {
+        write_over(&directory);
+    } else if Path::new(&directory).exists() {
         let mut index = Index::open(&directory).unwrap();
         let mut writer = index.writer(embedder).unwrap();
         writer.graph_from(1);
@@ -77,7 +95,11 @@ fn child_builds_until_it_is_killed() {
 
 /// Runs the child until some time after a phase has begun, or to its end without a phase; returns what it said.
 fn run(directory: &Path, kill: Option<(&str, Duration)>) -> Vec<String> {
-    let mut child = Command::new(std::env::current_exe().unwrap())
+    run_child(Command::new(std::env::current_exe().unwrap()), directory, kill)
+}
+
+fn run_child(mut program: Command, directory: &Path, kill: Option<(&str, Duration)>) -> Vec<String> {
+    let mut child = program
         .args(["kill_build::child_builds_until_it_is_killed", "--exact", "--nocapture", "--test-threads=1"])
         .env(DIRECTORY, directory)
         .stdout(Stdio::null())
@@ -199,6 +221,42 @@ fn a_large_append_is_there_whole_or_not_at_all() {
     }
     println!("{before} kills came before the commit, {after} after it");
     assert!(before > 0 && after > 0, "the kills came at one side of the commit only");
+}
+
+#[test]
+fn an_index_that_is_written_over_is_the_old_one_or_the_new_one_and_can_be_written_over_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, place) = (folder.path().join("first"), folder.path().join("i"));
+    run(&first, None);
+    let mut random = moments();
+    let (mut old, mut new, mut killed) = (0, 0, 0);
+    for _ in 0..KILLS_OF_EXCHANGE {
+        if !place.exists() {
+            copy(&first, &place);
+        }
+        let mut program = Command::new(std::env::current_exe().unwrap());
+        program.env(OVER, "1");
+        let said = run_child(program, &place, Some(("finish", Duration::from_micros(random.below(12_000)))));
+        killed += usize::from(said.last().is_none_or(|line| line != "done"));
+        let index = Index::open(&place).unwrap();
+        let is_old = index.len() == BUILT;
+        check(&index, if is_old { BUILT } else { WRITTEN_OVER });
+        drop(index);
+        // Whatever the kill left beside it is known and removed.
+        drop(NewIndex::begin_over(&place, &settings()).unwrap());
+        let mut names: Vec<PathBuf> =
+            std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().path()).collect();
+        names.sort();
+        assert_eq!(names, [first.clone(), place.clone()]);
+        if is_old {
+            old += 1;
+        } else {
+            new += 1;
+            std::fs::remove_dir_all(&place).unwrap();
+        }
+    }
+    println!("{killed} kills came in time; {old} times the old index was there, {new} times the new one");
+    assert!(killed > 0, "no kill came in time: the test saw nothing");
 }
 
 fn copy(from: &Path, to: &Path) {
