@@ -6,7 +6,8 @@
 //! leaves no index or the whole one; a mark that says so is passed over by readers and removed by the next writer.
 //!
 //! Where it takes the place of another index, the two folders change names, and the old one is removed under the name of
-//! an unfinished one: an interruption leaves the old index or the new one, and what the next build removes.
+//! an unfinished one: an interruption leaves the old index or the new one, and what the next build removes. Where names cannot
+//! be exchanged at once, the old index waits in `DIR.replaced` meanwhile, and the next build gives it its name back.
 
 use crate::analysis::Analysis;
 use crate::directory::{SharedDirectory, patiently};
@@ -70,6 +71,12 @@ impl NewIndex {
         let place = check_place(place, over)?;
         let replaced = if over { Replaced::take(&place)? } else { None };
         let beside = Beside::take(&place)?;
+        let replaced = if end_replacement(&place)? {
+            check_place(&place, over)?;
+            Replaced::take(&place)?
+        } else {
+            replaced
+        };
         let text = beside.path.join("text");
         for folder in [&text, &beside.path.join("vectors")] {
             std::fs::create_dir(folder).map_err(SearchError::io(folder))?;
@@ -215,8 +222,12 @@ fn check_place(place: &Path, over: bool) -> Result<PathBuf, SearchError> {
 
 /// The folder beside the place of an index.
 fn beside(place: &Path) -> PathBuf {
+    with_ending(place, BESIDE)
+}
+
+fn with_ending(place: &Path, ending: &str) -> PathBuf {
     let mut name = place.file_name().unwrap_or_default().to_owned();
-    name.push(BESIDE);
+    name.push(ending);
     place.with_file_name(name)
 }
 
@@ -292,16 +303,20 @@ impl Beside {
     }
 
     /// Takes the place of an index, which is removed.
-    fn exchange_with(self, place: &Path) -> Result<(), SearchError> {
+    fn exchange_with(mut self, place: &Path) -> Result<(), SearchError> {
         let failed = || SearchError::io(place);
         let permissions = std::fs::metadata(place).map_err(failed())?.permissions();
         std::fs::set_permissions(&self.path, permissions).map_err(failed())?;
         (&self.mark).write_all(WHOLE).and_then(|()| self.mark.sync_all()).map_err(failed())?;
         // With a mark the old one is, under its new name, what the next build removes; readers pass over one that says `whole`.
         let old = mark_whole(place).map_err(failed())?;
-        if let Err(error) = exchange(&self.path, place) {
-            remove_mark_of_whole(place);
-            return Err(SearchError::io(place)(error));
+        match exchange(&self.path, place) {
+            // What may have the name of the unfinished index by now is another build.
+            Ok(old_is_beside) => self.kept = !old_is_beside,
+            Err(error) => {
+                remove_mark_of_whole(place);
+                return Err(SearchError::io(place)(error));
+            }
         }
         let parent = place.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let synced = File::open(parent).and_then(|f| f.sync_all()).map_err(SearchError::io(parent));
@@ -329,27 +344,67 @@ fn mark_whole(place: &Path) -> std::io::Result<File> {
 }
 
 /// Lets two folders change names: at once where the system and the disk can, and otherwise one after another, so that for a
-/// moment nothing has the name of the old one.
-fn exchange(new: &Path, old: &Path) -> std::io::Result<()> {
+/// moment nothing has the name of the old one. Returns whether the old one has the name of the new one.
+fn exchange(new: &Path, old: &Path) -> std::io::Result<bool> {
     #[cfg(target_os = "linux")]
     {
         use rustix::fs::{CWD, RenameFlags, renameat_with};
         use rustix::io::Errno;
         match renameat_with(CWD, new, CWD, old, RenameFlags::EXCHANGE) {
-            Ok(()) => return Ok(()),
+            Ok(()) => return Ok(true),
             Err(error) if [Errno::INVAL, Errno::NOSYS, Errno::XDEV].contains(&error) => {}
             Err(error) => return Err(error.into()),
         }
     }
-    let mut aside = old.as_os_str().to_owned();
-    aside.push(ASIDE);
-    let aside = PathBuf::from(aside);
+    exchange_in_turn(new, old)
+}
+
+/// The same, one name after another. What an interruption leaves is put right by [`end_replacement`].
+fn exchange_in_turn(new: &Path, old: &Path) -> std::io::Result<bool> {
+    let aside = aside(old);
     std::fs::rename(old, &aside)?;
     if let Err(error) = std::fs::rename(new, old) {
         std::fs::rename(&aside, old)?;
         return Err(error);
     }
-    std::fs::rename(&aside, new)
+    // The new one has its place from here on. Another build may have begun where it was built.
+    let old_is_beside = std::fs::rename(&aside, new).is_ok();
+    if !old_is_beside {
+        // What cannot be removed now is removed by the next build.
+        let _ = remove_mark_last(&aside);
+    }
+    Ok(old_is_beside)
+}
+
+/// Where an index waits for another one to take its name, when the two names cannot be exchanged at once.
+fn aside(place: &Path) -> PathBuf {
+    with_ending(place, ASIDE)
+}
+
+/// Ends what an interruption left of [`exchange_in_turn`]: an old index whose place is empty gets its name back, and one whose
+/// place is taken is removed. Only a folder that says it is on its way is touched. Returns whether an index has its name back.
+fn end_replacement(place: &Path) -> Result<bool, SearchError> {
+    let aside = aside(place);
+    let mark = aside.join(MARK);
+    if !std::fs::read(&mark).is_ok_and(|said| said == WHOLE) {
+        return Ok(false);
+    }
+    if !place.exists() {
+        if !aside.join(manifest::MANIFEST).is_file() {
+            return Ok(false);
+        }
+        std::fs::rename(&aside, place).map_err(SearchError::io(place))?;
+        remove_mark_of_whole(place);
+        return Ok(true);
+    }
+    // Whoever has just put another index there holds the mark, and removes the old one.
+    if let Ok(held) = File::open(&mark)
+        && !is_empty(place)
+        && held.try_lock().is_ok()
+    {
+        remove_mark_last(&aside)?;
+    }
+    Ok(false)
 }
 
 impl Drop for Beside {
@@ -449,5 +504,22 @@ mod tests {
         assert_eq!(std::fs::read(path.join(MARK)).unwrap(), WHOLE);
         remove_mark_last(&path).unwrap();
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn names_that_cannot_be_exchanged_at_once_are_exchanged_in_turn() {
+        let folder = tempfile::tempdir().unwrap();
+        let (new, old) = (folder.path().join("i.unfinished"), folder.path().join("i"));
+        for path in [&new, &old] {
+            std::fs::create_dir(path).unwrap();
+        }
+        std::fs::write(old.join("old"), "").unwrap();
+        assert!(exchange_in_turn(&new, &old).unwrap());
+        assert!(new.join("old").exists() && !old.join("old").exists() && !aside(&old).exists());
+        // Without a new one the old one keeps its name.
+        std::fs::remove_dir_all(&new).unwrap();
+        std::fs::write(old.join("kept"), "").unwrap();
+        assert!(exchange_in_turn(&new, &old).is_err());
+        assert!(old.join("kept").exists() && !aside(&old).exists());
     }
 }

@@ -133,6 +133,40 @@ fn what_an_interruption_leaves_of_an_index_that_was_written_over_is_removed_by_t
 }
 
 #[test]
+fn an_index_that_was_put_aside_gets_its_name_back_or_is_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (place, aside) = (folder.path().join("i"), folder.path().join("i.replaced"));
+    let put_aside = |count: usize, mark: bool| {
+        filled(&mut Index::create(&aside, &IndexSettings::default()).unwrap(), count);
+        if mark {
+            std::fs::write(aside.join("plackett-unfinished"), "whole\n").unwrap();
+        }
+    };
+    // Interrupted before the new one had the name: whoever builds there finds the old one again.
+    put_aside(10, true);
+    let error = NewIndex::begin(&place, &IndexSettings::default()).map(|_| ()).unwrap_err().to_string();
+    assert!(error.contains("the folder is not empty"), "{error}");
+    assert_eq!((Index::open(&place).unwrap().len(), entries(folder.path())), (10, vec!["i".to_string()]));
+    assert_eq!(entries(&place), ["plackett-index.json", "text", "vectors"]);
+    std::fs::remove_dir_all(&place).unwrap();
+    put_aside(10, true);
+    let new = NewIndex::begin_over(&place, &IndexSettings::default()).unwrap();
+    assert!(new.replaces());
+    let writer = Index::open(&place).unwrap().writer(None).map(|_| ()).unwrap_err();
+    assert!(matches!(writer, SearchError::Locked { .. }), "{writer}");
+    drop(new);
+    assert_eq!(Index::open(&place).unwrap().len(), 10);
+    // Interrupted after that: the old one is removed.
+    put_aside(5, true);
+    drop(NewIndex::begin_over(&place, &IndexSettings::default()).unwrap());
+    assert_eq!((Index::open(&place).unwrap().len(), entries(folder.path())), (10, vec!["i".to_string()]));
+    // An index that somebody called so stays.
+    put_aside(5, false);
+    NewIndex::begin_over(&place, &IndexSettings::default()).unwrap().finish().unwrap();
+    assert_eq!((Index::open(&aside).unwrap().len(), entries(folder.path()).len()), (5, 2));
+}
+
+#[test]
 fn only_an_index_is_written_over_and_nothing_that_is_beside_it() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("notes");
