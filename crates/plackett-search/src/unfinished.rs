@@ -113,7 +113,9 @@ impl NewIndex {
     ///
     /// # Errors
     /// Something has been put into the directory meanwhile; the disk. Nothing is left of the index then, and one whose place
-    /// it should have taken is as it was.
+    /// it should have taken is as it was. One error comes later, that of syncing the parent folder ([`SearchError::Io`] with the
+    /// path of that folder): the new index has its place then, whole, and the old one is gone; only whether the change of names
+    /// outlasts a loss of power is not known.
     pub fn finish(self) -> Result<Index, SearchError> {
         let NewIndex { index, place, beside, replaced } = self;
         drop(index);
