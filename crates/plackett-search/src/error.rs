@@ -94,6 +94,12 @@ pub enum SearchError {
         /// The folder.
         path: PathBuf,
     },
+    /// Another index, with other settings, has taken the place of the one that was opened.
+    #[error("{path}: the index was written over meanwhile; run the command again")]
+    WrittenOver {
+        /// The folder.
+        path: PathBuf,
+    },
     /// Vectors of different models do not compare.
     #[error(
         "{index}: its vectors are those of the model {expected}, and {found} is another one; give the first one, or index the collection again with the second"

@@ -131,13 +131,23 @@ impl Index {
     /// The one writer. `embedder` is needed, and used, only when the index has vectors.
     ///
     /// # Errors
-    /// Another process writes; the embedder does not fit the index.
+    /// Another process writes, or has put an index of other settings in the place of this one; the embedder does not fit the
+    /// index.
     pub fn writer<'a>(
         &'a mut self,
         embedder: Option<&'a dyn Embedder>,
     ) -> Result<IndexWriter<'a>, SearchError> {
         let directory = self.directory.clone();
         IndexWriter::open(self, embedder).map_err(|error| error.for_writer(&directory))
+    }
+
+    /// Refuses an index in whose place there is one of other settings by now. Whoever holds the writer's lock knows that none
+    /// comes later.
+    pub(crate) fn check_settings(&self) -> Result<(), SearchError> {
+        match manifest::read_any(&self.directory)? == self.settings {
+            true => Ok(()),
+            false => Err(SearchError::WrittenOver { path: self.directory.clone() }),
+        }
     }
 
     /// Checks that a model is the one with which the vectors were made.

@@ -136,6 +136,7 @@ impl<'a> IndexWriter<'a> {
             .inner
             .writer_with_num_threads(1, BUFFER_BYTES)
             .map_err(SearchError::from_tantivy(&index.directory))?;
+        index.check_settings()?;
         unfinished::remove_mark_of_whole(&index.directory);
         let before = bytes_in(&index.directory);
         begin_afresh(&inner, index)?;

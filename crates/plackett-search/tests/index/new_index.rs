@@ -116,6 +116,24 @@ fn an_index_is_written_over_when_the_new_one_is_whole_and_not_before() {
 }
 
 #[test]
+fn an_index_that_was_written_over_with_other_settings_is_not_written_by_the_old_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("i");
+    filled(&mut Index::create(&place, &IndexSettings::default()).unwrap(), 10);
+    let mut old = Index::open(&place).unwrap();
+    let settings = IndexSettings { analyzer: "whitespace".into(), ..IndexSettings::default() };
+    let mut new = NewIndex::begin_over(&place, &settings).unwrap();
+    filled(new.index_mut(), 3);
+    new.finish().unwrap();
+    let error = old.writer(None).map(|_| ()).unwrap_err();
+    assert!(matches!(error, SearchError::WrittenOver { .. }), "{error}");
+    assert!(error.to_string().contains("written over meanwhile; run the command again"), "{error}");
+    // The refused writer has let go of the new one.
+    let mut index = Index::open(&place).unwrap();
+    assert_eq!(index.writer(None).unwrap().documents(), 3);
+}
+
+#[test]
 fn what_an_interruption_leaves_of_an_index_that_was_written_over_is_removed_by_the_next_build() {
     let folder = tempfile::tempdir().unwrap();
     let (place, beside) = (folder.path().join("i"), folder.path().join("i.unfinished"));
