@@ -20,7 +20,8 @@ use console::style;
 use indicatif::ProgressBar;
 use plackett::Pipeline;
 use plackett::pipeline::{
-    DEFAULT_DEPTH, FEEDBACK, FEEDBACK_OPTIONS, FIRST_STAGES, FUSIONS, Grouping, GroupingError, ModelOptions, Models, QueryError,
+    DEFAULT_DEPTH, FEEDBACK, FEEDBACK_OPTIONS, FIRST_STAGES, FUSIONS, Grouping, GroupingError, ModelOptions,
+    Models, QueryError,
 };
 use plackett_core::declaration::OptionSpec;
 use plackett_core::{Document, Query, Ranked, Ranking};

@@ -30,7 +30,9 @@ mod tests;
 pub use collection::wordless;
 pub use description::{PromptHash, StageDescription};
 pub use error::{PipelineError, QueryError};
-pub use feedback::{FEEDBACK, FeedbackStage, OPTIONS as FEEDBACK_OPTIONS, SUMMARY as FEEDBACK_SUMMARY, Target};
+pub use feedback::{
+    FEEDBACK, FeedbackStage, OPTIONS as FEEDBACK_OPTIONS, SUMMARY as FEEDBACK_SUMMARY, Target,
+};
 pub use fit::{FitError, Fitted, fit};
 pub use generator::Generator;
 pub use grouping::{GROUPINGS, Grouping, GroupingError, GroupingSpec};

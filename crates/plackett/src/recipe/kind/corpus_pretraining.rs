@@ -121,7 +121,11 @@ fn check(values: &Values, registry: &Registry) -> Result<(), RecipeError> {
     }
     let has_labels = values.real("labels") > 0.0;
     if values.on("tags") && !has_labels {
-        return said("tags", 0, "queries with their kind are learned from `labels` alone; ask for some".into());
+        return said(
+            "tags",
+            0,
+            "queries with their kind are learned from `labels` alone; ask for some".into(),
+        );
     }
     match values.count("steps") == 0 && !has_labels {
         true => said("pages", 0, "there is nothing to learn: ask for `steps` or `labels`".into()),
