@@ -33,16 +33,17 @@ fn encode(options: &OptionValues, source: &Source<'_>) -> Encoding {
     let mut numbers = |text: &str| -> Vec<u32> {
         words_of(text).into_iter().map(|word| known.insert_full(word).0 as u32).collect()
     };
-    let texts: Vec<Vec<u32>> = source
+    let texts: Vec<[Vec<u32>; 3]> = source
         .items
         .iter()
-        .map(|item| [numbers(&item.title), numbers(&item.keywords), numbers(&item.text)].concat())
+        .map(|item| [numbers(&item.title), numbers(&item.keywords), numbers(&item.text)])
         .collect();
     let most = options.count("words");
     let runs = shortest_unique_runs(&texts, most);
     let without = runs.iter().filter(|run| run.is_none()).count();
-    let words = texts.iter().zip(runs).map(|(text, run)| {
-        let run = run.unwrap_or(&text[..text.len().min(most)]);
+    let words = texts.iter().zip(runs).map(|(parts, run)| {
+        let first = || parts.iter().flatten().copied().take(most).collect::<Vec<u32>>();
+        let run = run.map_or_else(first, <[u32]>::to_vec);
         run.iter().filter_map(|word| known.get_index(*word as usize).cloned()).collect::<Vec<String>>()
     });
     let mut encoding = of_words(words, options);
@@ -52,8 +53,13 @@ fn encode(options: &OptionValues, source: &Source<'_>) -> Encoding {
     encoding
 }
 
-/// For each text the shortest run of at most `most` words that no other text has, the first one of its length.
-fn shortest_unique_runs(texts: &[Vec<u32>], most: usize) -> Vec<Option<&[u32]>> {
+/// The runs of so many words of the parts of a text. None goes from one part to the next, for it would stand nowhere.
+fn runs_of(parts: &[Vec<u32>; 3], length: usize) -> impl Iterator<Item = &[u32]> {
+    parts.iter().flat_map(move |part| part.windows(length))
+}
+
+/// For each text, of title, keywords and text, the shortest run of at most `most` words that no other one has, the first one of its length.
+fn shortest_unique_runs(texts: &[[Vec<u32>; 3]], most: usize) -> Vec<Option<&[u32]>> {
     let mut found: Vec<Option<&[u32]>> = vec![None; texts.len()];
     for length in 1..=most {
         if found.iter().all(Option::is_some) {
@@ -62,7 +68,7 @@ fn shortest_unique_runs(texts: &[Vec<u32>], most: usize) -> Vec<Option<&[u32]>> 
         // The text of each run; nothing where there are several.
         let mut owners: HashMap<&[u32], Option<usize>> = HashMap::new();
         for (place, text) in texts.iter().enumerate() {
-            for run in text.windows(length) {
+            for run in runs_of(text, length) {
                 let owner = owners.entry(run).or_insert(Some(place));
                 if *owner != Some(place) {
                     *owner = None;
@@ -70,7 +76,7 @@ fn shortest_unique_runs(texts: &[Vec<u32>], most: usize) -> Vec<Option<&[u32]>> 
             }
         }
         for (run, text) in found.iter_mut().zip(texts).filter(|(run, _)| run.is_none()) {
-            *run = text.windows(length).find(|run| owners.get(run).is_some_and(Option::is_some));
+            *run = runs_of(text, length).find(|run| owners.get(run).is_some_and(Option::is_some));
         }
     }
     found
@@ -105,5 +111,21 @@ mod tests {
         assert!(catalogue.remarks()[1].starts_with("2 items have no run"), "{:?}", catalogue.remarks());
         let short = parse("ngrams(words=2)").unwrap().catalogue(&Source::of_items(&items, 1)).unwrap();
         assert_eq!(short.text(1), "[ green tea ]", "no run of two words is its own: its first words");
+    }
+
+    #[test]
+    fn no_run_goes_from_the_title_to_the_text() {
+        let item = |id: &str, title: &str, text: &str| Item {
+            title: title.into(),
+            text: text.into(),
+            ..Item::new(id)
+        };
+        let items = [item("a", "green tea", "leaves dry"), item("b", "", "green tea dry leaves")];
+        let catalogue = parse("ngrams").unwrap().catalogue(&Source::of_items(&items, 1)).unwrap();
+        assert_eq!([catalogue.text(0), catalogue.text(1)], ["[ leaves dry ]", "[ tea dry ]"]);
+        // Neither part has a run of its own, and the first words are those of both.
+        let items = [items[0].clone(), item("b", "", "green tea dry leaves dry")];
+        let catalogue = parse("ngrams").unwrap().catalogue(&Source::of_items(&items, 1)).unwrap();
+        assert_eq!(catalogue.text(0), "[ green tea leaves dry ]");
     }
 }

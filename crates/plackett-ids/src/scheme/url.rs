@@ -60,9 +60,12 @@ fn is_descriptive(part: &str) -> bool {
 
 /// The domain of a URL and the parts of its path, without what asks, points into the page, or ends the page's name.
 fn parts(url: &str) -> (&str, Vec<String>) {
-    let url = url.trim();
-    let behind = url.split_once("://").map_or(url, |(_, behind)| behind);
-    let behind = behind.split(['?', '#']).next().unwrap_or_default();
+    // What asks, and the path too, may hold another URL: only the first `://` that has no `/` before it ends a protocol.
+    let url = url.trim().split(['?', '#']).next().unwrap_or_default();
+    let behind = match url.split_once("://") {
+        Some((protocol, behind)) if !protocol.contains('/') => behind,
+        _ => url,
+    };
     let (place, path) = behind.split_once('/').unwrap_or((behind, ""));
     let host = place.rsplit_once('@').map_or(place, |(_, host)| host);
     let domain = host.split_once(':').map_or(host, |(domain, _)| domain);
@@ -121,6 +124,9 @@ mod tests {
             item("e", "https://user@a.org:80/gr%C3%BCner%20tee.HTML?x=1#y", "no"),
             item("f", "https://a.org", "Front"),
             item("g", "https://a.org/100%/news/new", ""),
+            // URLs within URLs.
+            item("h", "shop.org/go?to=http://x.org/a", "Way out"),
+            item("i", "web.org/save/http://x.org", "no"),
         ];
         let catalogue = parse("url").unwrap().catalogue(&Source::of_items(&items, 1)).unwrap();
         let texts: Vec<String> = (0..items.len()).map(|place| catalogue.text(place)).collect();
@@ -132,6 +138,8 @@ mod tests {
             "[ grüner tee a org ]",
             "[ front a org ]",
             "[ new news 100 a org ]",
+            "[ way out shop org ]",
+            "[ x org http save web org ]",
         ];
         assert_eq!(texts, expected);
         assert_eq!(catalogue.remarks(), ["1 items have no URL; they have the words of their title"]);

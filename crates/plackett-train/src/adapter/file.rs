@@ -168,13 +168,16 @@ impl Attached {
     }
 
     /// Takes over what was learned in a file that was made for layers of the same names, shapes and weights, with the same options and,
-    /// where matrices follow from it, the same seed; and heads, where the model has them.
+    /// where matrices follow from it, the same seed; and heads, where the model has them. The difference of a sparse fine-tuning is added to the
+    /// weights that it was made from, so that to load it a second time is refused.
     ///
     /// # Errors
     /// The file cannot be read, or was made for something else; the message says for what.
     pub fn load(&mut self, parameters: &mut Parameters, path: &Path) -> Result<(), TrainError> {
         if self.method.trains_base() {
             let difference = SparseDifference::open(path)?;
+            // Of another architecture it is the names that are wrong, and not the weights.
+            difference.check(parameters, true)?;
             difference.check_base(parameters)?;
             return difference.apply(parameters, true);
         }

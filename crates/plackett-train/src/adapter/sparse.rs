@@ -469,5 +469,11 @@ mod tests {
         let mut decoder = Toy::llama();
         let error = first.apply(&mut decoder.parameters, false).unwrap_err().to_string();
         assert!(error.contains("has no"), "{error}");
+        let error = attached.load(&mut decoder.parameters, &path).unwrap_err().to_string();
+        assert!(error.contains("made for another model"), "{error}");
+        let mut twice = Toy::bert();
+        attached.load(&mut twice.parameters, &path).unwrap();
+        let error = attached.load(&mut twice.parameters, &path).unwrap_err().to_string();
+        assert!(error.contains("another base"), "{error}");
     }
 }

@@ -54,9 +54,9 @@ impl<'r> KeptRecords<'r> {
 #[derive(Deserialize, Serialize)]
 #[serde(untagged)]
 enum State {
-    /// The next step begins with a rollout.
+    /// The next step begins with a rollout of its own examples.
     Between(Vec<RolloutRecord>),
-    /// The next step goes on with answers of the last one.
+    /// The next step goes on with answers of the last one, or its rollout has examples that were passed over.
     Within {
         /// Of the steps that are done.
         records: Vec<RolloutRecord>,
@@ -69,7 +69,7 @@ impl Hooks for KeptRecords<'_> {
     fn state(&self) -> Vec<u8> {
         let records = self.records.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let waiting = self.updates.waiting();
-        let state = match waiting.lots.is_empty() {
+        let state = match waiting.lots.is_empty() && waiting.passed.is_empty() {
             true => State::Between(records),
             false => State::Within { records, waiting },
         };
@@ -109,5 +109,10 @@ mod tests {
         assert_eq!(*read.lock().unwrap(), records);
         assert_eq!(constant_steps(&records), [1, 3]);
         assert!(kept.set_state(b"{").is_err());
+        updates[1].pass_over(&[3, 1]);
+        let state = kept.state();
+        let again = Updates::new(2);
+        KeptRecords { records: &read, updates: &again }.set_state(&state).unwrap();
+        assert_eq!(again.due(&[0, 2]), (vec![3, 1], vec![0, 2]), "between two rollouts too");
     }
 }

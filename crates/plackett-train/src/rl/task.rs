@@ -160,7 +160,7 @@ impl PolicyTask<'_> {
         for lot in lots.iter_mut().skip(1) {
             lot.old = self.logs(&Tape::inference(tape.parameters(), tape.compute()), lot).value.to_vec();
         }
-        Ok(Waiting { lots, record })
+        Ok(Waiting { lots, record, ..Waiting::default() })
     }
 
     /// What the answers to some prompts are worth, which are whole examples.
@@ -307,9 +307,9 @@ impl Task for PolicyTask<'_> {
         self.prompts.len() / self.together()
     }
 
-    /// Rolls out with the weights of the tape, or takes the next part of the last rollout ([`Updates`]); in that case the examples are not looked
-    /// at, for those of the rollout go before. In the first step of a rollout the ratios are 1, since the policy is the one that wrote
-    /// the answers: nothing is clipped, and a ratio of the whole answer (GSPO) has the same gradient as one of each token. So it is in every step
+    /// Rolls out with the weights of the tape, or takes the next part of the last rollout ([`Updates`]); in that case the examples wait for a
+    /// later rollout, which has those first that wait longest. In the first step of a rollout the ratios are 1, since the policy is the one that
+    /// wrote the answers: nothing is clipped, and a ratio of the whole answer (GSPO) has the same gradient as one of each token. So it is in every step
     /// where there is one for each rollout (µ = 1).
     ///
     /// With [`Generation::Form`] there is a bias, for answers come from q = π/Z, the distribution within the tokens that the form has at a
@@ -323,7 +323,11 @@ impl Task for PolicyTask<'_> {
             return Err(TrainError::Setting("the divergence is weighed, and there is no reference".into()));
         }
         if self.updates.are_done() {
-            self.updates.fill(self.roll_out(tape, examples, mode.key)?);
+            let (due, passed) = self.updates.due(examples);
+            let rolled_out = self.roll_out(tape, &due, mode.key)?;
+            self.updates.fill(Waiting { passed, ..rolled_out });
+        } else {
+            self.updates.pass_over(examples);
         }
         let (lot, mut record) = self.updates.take();
         let policy = self.logs(tape, &lot);

@@ -79,3 +79,50 @@ fn the_clip_acts_at_the_second_update_and_not_at_the_first() {
         assert!((plain - 0.5f64.exp()).abs() < 1e-4 && more > 0.0, "{plain} {more}");
     }
 }
+
+/// Writes down which prompts were answered.
+struct Seen(Mutex<Vec<usize>>);
+
+impl Rewarder for Seen {
+    fn judge(&self, prompt: usize, answers: &[Sampled]) -> Vec<Answered> {
+        self.0.lock().unwrap().push(prompt);
+        Same(1.0).judge(prompt, answers)
+    }
+}
+
+#[test]
+fn examples_that_were_passed_over_have_their_turn() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut parameters = Parameters::default();
+    let config = LlamaConfig::small(0, 1, (16, 32), 2);
+    let model = LanguageModel::of_bytes(&config, 16, 3, &mut parameters).unwrap();
+    let digits: Vec<u32> = (b'0'..=b'9').map(u32::from).collect();
+    let form = Form::new(vec![Place::OneOf(digits.into())], Vec::new()).unwrap();
+    let prompts = ["a", "b", "c", "d"].map(|text| text.bytes().map(u32::from).collect::<Vec<u32>>());
+    let rewarder = Seen(Mutex::default());
+    let task = PolicyTask {
+        model: &model,
+        prompts: &prompts,
+        generation: Generation::Form { form: Arc::new(form), group: 2, temperature: 1.0 },
+        rewarder: &rewarder,
+        loss: PolicyLoss { level: RatioLevel::Token, clip: (0.2, 0.2), kl: 0.0 },
+        by_token: false,
+        updates: Updates::new(2),
+        reference: None,
+        folder: folder.path().to_path_buf(),
+        records: Mutex::default(),
+    };
+    let compute = Compute::new(1);
+    // Two times through the four prompts.
+    for examples in [[0, 1], [2, 3], [1, 3], [0, 2]] {
+        task.loss(&Tape::new(&parameters, &compute), &examples, MODE).unwrap();
+    }
+    assert_eq!(*rewarder.0.lock().unwrap(), [0, 1, 2, 3]);
+    assert_eq!(task.updates.due(&[0, 1]), (vec![1, 3], vec![0, 2, 1]), "those of the second time, each once");
+}
+
+#[test]
+fn with_one_update_each_step_has_its_own_examples() {
+    let updates = Updates::new(1);
+    assert_eq!(updates.due(&[4, 4, 2]), (vec![4, 4, 2], Vec::new()));
+}

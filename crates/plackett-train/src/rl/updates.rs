@@ -31,11 +31,16 @@ pub(super) struct Waiting {
     pub lots: VecDeque<Lot>,
     /// What the rollout was like.
     pub record: RolloutRecord,
+    /// Examples that steps brought while they learned from a rollout of others, each once, the oldest first: later rollouts have them, so that
+    /// every example has its turn.
+    #[serde(default)]
+    pub passed: Vec<usize>,
 }
 
 /// How many steps learn from one rollout (DeepSeekMath's µ, by mini-batches as the published trainers have them), and the answers that wait.
 /// Each step has its part of the rollout's examples, and every answer is learned from once. In the first step ratios are 1; in those after it the
-/// policy has gone on, and the clip acts.
+/// policy has gone on, and the clip acts. Examples that the trainer brings meanwhile are rolled out later, in their order: once
+/// through all of them takes so many times the steps.
 #[derive(Debug)]
 pub struct Updates {
     count: usize,
@@ -68,6 +73,20 @@ impl Updates {
         self.lock().lots.is_empty()
     }
 
+    /// Keeps the examples of a step that learns from a rollout of others.
+    pub(super) fn pass_over(&self, examples: &[usize]) {
+        put_off(&mut self.lock().passed, examples);
+    }
+
+    /// The examples of a rollout, as many as its step brings, those that were passed over first; and those that are passed over then.
+    pub(super) fn due(&self, examples: &[usize]) -> (Vec<usize>, Vec<usize>) {
+        let all = [&self.lock().passed[..], examples].concat();
+        let (due, later) = all.split_at(examples.len());
+        let mut passed = Vec::new();
+        put_off(&mut passed, later);
+        (due.to_vec(), passed)
+    }
+
     /// Takes over what steps are to learn from.
     pub(super) fn fill(&self, waiting: Waiting) {
         *self.lock() = waiting;
@@ -84,5 +103,14 @@ impl Updates {
         let record = waiting.record;
         waiting.record.seconds = 0.0;
         (waiting.lots.pop_front().unwrap_or_default(), record)
+    }
+}
+
+/// Puts examples behind those that wait, unless they wait already.
+fn put_off(passed: &mut Vec<usize>, examples: &[usize]) {
+    for example in examples {
+        if !passed.contains(example) {
+            passed.push(*example);
+        }
     }
 }

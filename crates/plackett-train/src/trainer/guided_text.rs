@@ -143,7 +143,9 @@ impl Task for GuidedTask<'_> {
             };
             value = tape.plus(&value, &tape.scale(&tape.mean(&likely), -self.weights[*condition]));
         }
-        Ok(StepLoss { value, tokens, used: examples.len(), skipped: 0 })
+        // The mean of each condition is over the tokens of the same targets.
+        let used = ranges.first().map_or(0, |range| range.len());
+        Ok(StepLoss { value, tokens, used, skipped: 0 })
     }
 }
 
@@ -184,6 +186,21 @@ mod tests {
             let measured = guided.measure(&Compute::new(1), &parameters, at, PlanCondition::Gold);
             assert!((a - measured).abs() < 1e-5, "{a} {measured}");
         }
+    }
+
+    #[test]
+    fn the_loss_is_the_mean_of_so_many_tokens_as_it_says() {
+        let (model, parameters) = decoder();
+        let texts = [text(&[11, 12, 14]), text(&[13])];
+        let task = GuidedTask::new(&model, &texts, [1.0, 0.5, 2.0]).unwrap();
+        let step = |examples: &[usize]| {
+            let tape = Tape::new(&parameters, &Compute::new(1));
+            let StepLoss { value, used, .. } = task.loss(&tape, examples, Mode::default()).unwrap();
+            (f64::from(value.item()), used)
+        };
+        let (a, b, both) = (step(&[0]), step(&[1]), step(&[0, 1]));
+        assert_eq!((a.1, b.1, both.1), (3, 1, 4));
+        assert!((both.0 - (3.0 * a.0 + b.0) / 4.0).abs() < 1e-4, "{a:?} {b:?} {both:?}");
     }
 
     #[test]

@@ -41,7 +41,8 @@ pub const UPDATES: FieldSpec = FieldSpec::new(
     "updates",
     FieldKind::Whole(1, 4096),
     Default::Whole(1),
-    "steps that learn from one draw of answers, each from its part of the `batch` prompts; from the second one on ratios are not 1, and the clip acts",
+    "steps that learn from one draw of answers, each from its part of the `batch` prompts; from the second one on ratios are not 1, and the clip acts; once \
+     through all prompts takes so many times the steps",
 );
 
 /// Checks that each update has a prompt.

@@ -88,7 +88,8 @@ pub static INCREMENTAL_DOCIDS: StageKind = StageKind {
             "representative",
             FieldKind::Choice(&["mean", "lowest"]),
             Default::Text("mean"),
-            "what stands for an old passage, with `incdsi`: the mean of its questions, or that one with the smallest product with its row",
+            "what stands for an old passage, with `incdsi`: the mean of its questions, or that one with the smallest product with its row; for a passage \
+             that came later it is the mean in any case",
         ),
         FieldSpec::new(
             "search",
@@ -153,15 +154,25 @@ fn questions(task: &Task<'_>) -> Result<Questions, StageError> {
 struct Growth {
     old: Vec<LabelledQuery>,
     new: Vec<LabelledQuery>,
+    /// Documents that the corpus began with.
+    first: usize,
     from: usize,
     to: usize,
+}
+
+impl Growth {
+    /// What stands for a document: the first ones have what is asked for, and those that came later the mean, as IncDSI appends it with
+    /// their rows.
+    fn representative(&self, document: usize, asked: Representative) -> Representative {
+        if document < self.first { asked } else { Representative::Mean }
+    }
 }
 
 /// All growths of a corpus that begins with `first` documents and gets `part` more each time.
 fn growths(train: &[LabelledQuery], (first, part): (usize, usize)) -> Vec<Growth> {
     let growth = |nth: usize| {
         let (from, to) = (first + nth * part, first + (nth + 1) * part);
-        Growth { old: about(train, 0..from), new: about(train, from..to), from, to }
+        Growth { old: about(train, 0..from), new: about(train, from..to), first, from, to }
     };
     (0..GROWTHS).map(growth).collect()
 }
@@ -350,6 +361,7 @@ fn add_optimised(
     (options, which): (&NewRow, Representative),
 ) -> Result<(), GenirError> {
     let of = |rows: &AtomicRows, document: usize, queries: &[LabelledQuery]| {
+        let which = growth.representative(document, which);
         rows.representative(document, &vectors_of(queries, document), which)
     };
     let mut representatives = (0..growth.from)
@@ -404,6 +416,17 @@ mod tests {
         let expected = 26.0 * 0.5 * 1.0 / (25.0 * 1.0 + 0.5);
         assert!((balance(&rows, &swapped, 2) - expected).abs() < 1e-12);
         assert_eq!(balance(&rows, &held[..1], 2), 0.0, "no new one is found");
+    }
+
+    #[test]
+    fn passages_that_came_later_are_stood_for_by_the_mean_of_their_questions() {
+        let (lowest, mean) = (Representative::Lowest, Representative::Mean);
+        for growth in growths(&[], (10, 1)) {
+            let found =
+                [0, 9, 10, growth.from, growth.to].map(|document| growth.representative(document, lowest));
+            assert_eq!(found, [lowest, lowest, mean, mean, mean]);
+            assert_eq!(growth.representative(0, mean), mean);
+        }
     }
 
     #[test]

@@ -194,10 +194,10 @@ struct Learned {
     looks: Vec<f64>,
 }
 
-/// After which steps is looked at so many prompts while they are gone through for the first time; where the training is shorter, its end is
-/// the last look.
+/// After which steps is looked at so many prompts while they are gone through for the first time, which takes as many steps as there
+/// are updates for each batch; where the training is shorter, its end is the last look.
 fn looks_at(values: &Values, prompts: usize) -> Vec<usize> {
-    let epoch = prompts.div_ceil(values.count("batch").max(1));
+    let epoch = prompts.div_ceil(values.count("batch").max(1)) * values.count("updates");
     let count = values.count("looks");
     (1..=count).map(|part| (epoch * part).div_ceil(count).min(values.count("steps"))).collect()
 }
@@ -289,4 +289,28 @@ fn learn(
         summary.divergence,
     ];
     Ok(Learned { measured, numbers, looks: looks.seen })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipe::field::{Reader, Scale};
+    use crate::recipe::source::Source;
+    use toml::de::DeTable;
+
+    #[test]
+    fn looks_are_spread_over_the_first_time_through_the_prompts() {
+        let at = |text: &str, prompts: usize| {
+            let text = format!("start = \"made\"\nlooks = 2\n{text}");
+            let source = Source::of_text("test", &text);
+            let table = DeTable::parse(&source.text).unwrap();
+            let reader = Reader { source: &source, scale: Scale::Quick };
+            let values = reader.fields(table.get_ref(), 0..0, NEXT_POLICY.fields, &[], "a stage").unwrap();
+            looks_at(&values, prompts)
+        };
+        // 20 prompts in batches of 8 are three steps, or three rollouts of four steps each.
+        assert_eq!(at("steps = 100", 20), [2, 3]);
+        assert_eq!(at("steps = 100\nupdates = 4", 20), [6, 12]);
+        assert_eq!(at("steps = 9\nupdates = 4", 20), [6, 9]);
+    }
 }

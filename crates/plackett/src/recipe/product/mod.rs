@@ -124,17 +124,21 @@ impl ProductWorld {
         self.codes.len()
     }
 
-    /// What each person of the rows to learn from bought, in the end: rows of a person begin alike, and the longest one has all of it.
+    /// What each person of the rows to learn from bought, in the end. Rows of a person, in the order of the file, have one purchase more each, and
+    /// before it the last ones only, ten at most in MiniOneRec's files: so what is known goes on where a row begins with its end; else the longest
+    /// row has all of it.
     pub fn bought(&self) -> Vec<Vec<u32>> {
-        let mut longest: BTreeMap<&str, &Row> = BTreeMap::new();
+        let mut bought: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
         for row in &self.rows[0] {
-            let known = longest.entry(row.user.as_str()).or_insert(row);
-            if row.before.len() > known.before.len() {
-                *known = row;
+            let before: Vec<u32> = row.before.iter().map(|item| *item as u32).collect();
+            let known = bought.entry(row.user.as_str()).or_default();
+            if !before.is_empty() && known.ends_with(&before) {
+                known.push(row.next as u32);
+            } else if before.len() >= known.len() {
+                *known = [before, vec![row.next as u32]].concat();
             }
         }
-        let all = |row: &&Row| row.before.iter().chain([&row.next]).map(|item| *item as u32).collect();
-        longest.values().map(all).collect()
+        bought.into_values().collect()
     }
 
     /// The key of each row to test, what was bought before, and the next product.
@@ -333,6 +337,29 @@ mod tests {
         assert!(longest <= world.context(Tasks::All));
         let (shuffled, _) = world.next_items(Codes::Shuffled, Tasks::Next, 1).unwrap();
         assert_eq!(shuffled.trie.len(), 3, "the same ids");
+    }
+
+    #[test]
+    fn what_somebody_bought_goes_on_where_rows_slide() {
+        let folder = tempfile::tempdir().unwrap();
+        let write =
+            |file: usize, text: String| std::fs::write(folder.path().join(FILES[file]), text).unwrap();
+        let item = |at: usize| {
+            format!(
+                "{{\"item\": \"{at}\", \"title\": \"x\", \"sid\": [\"<a_{at}>\", \"<b_1>\", \"<c_2>\"]}}\n"
+            )
+        };
+        write(0, (0..12).map(item).collect());
+        let row = |user: &str, before: std::ops::Range<usize>, next: usize| {
+            let before: Vec<String> = before.map(|item| item.to_string()).collect();
+            format!("{user}\t{}\t{next}\n", before.join(" "))
+        };
+        let rows = [row("u", 0..10, 10), row("v", 0..2, 5), row("u", 1..11, 11), row("v", 3..4, 5)];
+        write(1, format!("user\thistory\titem\n{}", rows.concat()));
+        write(2, "user\thistory\titem\n".into());
+        let world = ProductWorld::load(folder.path()).unwrap();
+        let all: Vec<u32> = (0..12).collect();
+        assert_eq!(world.bought(), [all, vec![0, 1, 5]], "the shorter row that does not go on is left");
     }
 
     #[test]
