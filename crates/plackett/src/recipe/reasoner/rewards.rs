@@ -181,7 +181,9 @@ mod tests {
         with_rewarder((Format::Setwise, false), 6, |rewarder| {
             let list = &rewarder.lists[0];
             let showing = &rewarder.showings[0];
-            let answer = rewarder.teacher.answer(rewarder.language, Format::Setwise, (list, showing));
+            let mut answer = rewarder.teacher.answer(rewarder.language, Format::Setwise, (list, showing));
+            let (place, right) = (answer.len() - 3, (0..6).find(|at| list.is_relevant(*at)).unwrap());
+            answer[place] = rewarder.language.label(right);
             let whole = answer.len();
             assert!(rewarder.is_well_formed(0, &sampled(answer.clone())));
             let judged = rewarder.judge(0, &[sampled(answer), sampled(vec![0, 1])]);

@@ -33,7 +33,7 @@ fn a_set_of_evidence_counts_where_its_last_page_stands() {
 
 #[test]
 fn docids_over_the_documents_own_vectors_are_dense_search() {
-    for fields in ["documents = 60\nqueries = 10\nseeds = 2", "documents = 30\ndimension = 1\nseeds = 1"] {
+    for fields in ["documents = 60\nqueries = 10\nseeds = 2", "documents = 30\ndimension = 4\nseeds = 1"] {
         assert_eq!(number("tied-docids", fields, "written"), 1.0, "{fields}");
         assert_eq!(number("tied-docids", fields, "rows"), 1.0, "{fields}");
     }
