@@ -37,10 +37,9 @@ pub fn k_core(all: Interactions, least: usize) -> Interactions {
 /// The users and items that are kept, with new places.
 fn rest(mut all: Interactions, users: &[bool], items: &[bool]) -> Interactions {
     let mut places = vec![0u32; items.len()];
-    let mut next = 0;
-    for (place, _) in places.iter_mut().zip(items).filter(|(_, kept)| **kept) {
+    let kept = places.iter_mut().zip(items).filter(|(_, kept)| **kept);
+    for (next, (place, _)) in (0u32..).zip(kept) {
         *place = next;
-        next += 1;
     }
     let before = [all.users.len(), all.items.len()];
     keep(&mut all.users, users);

@@ -6,6 +6,9 @@ use crate::TrainError;
 use crate::tape::{Compute, ParameterId, Parameters};
 use std::sync::Arc;
 
+/// What measures weights.
+type Measuring<'e> = Box<dyn FnMut(&Parameters) -> Result<f64, TrainError> + 'e>;
+
 /// How a model is evaluated while it is trained.
 pub struct Evaluation<'e> {
     /// What is measured, in a user's words.
@@ -13,7 +16,7 @@ pub struct Evaluation<'e> {
     /// Whether a greater value is better.
     pub greater_is_better: bool,
     /// Measures the weights.
-    pub value: Box<dyn FnMut(&Parameters) -> Result<f64, TrainError> + 'e>,
+    pub value: Measuring<'e>,
 }
 
 impl<'e> Evaluation<'e> {

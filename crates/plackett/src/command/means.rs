@@ -76,7 +76,8 @@ mod tests {
         let change = Change::of_pairs(&[0.1, 0.3, 0.2, 0.4], &[0.2, 0.5, 0.3, 0.6]);
         assert!((change.difference - 0.15).abs() < 1e-12 && (change.before - 0.25).abs() < 1e-12);
         let [low, high] = change.ci95.unwrap();
-        assert!(0.1 - 1e-9 <= low && low < 0.15 && 0.15 < high && high <= 0.2 + 1e-9, "{low} {high}");
+        let is_between = (0.1 - 1e-9..0.15).contains(&low) && (0.15..0.2 + 1e-9).contains(&high);
+        assert!(is_between, "{low} {high}");
         // Differences .1, .2, .1, .2: t = .15 / (.057735 / 2) = 5.196 with three degrees of freedom.
         assert!((change.p.unwrap() - 0.0138).abs() < 5e-4, "{:?}", change.p);
         assert!(

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// What is written.
 enum Rows {
-    Npy(NpyWriter),
+    Npy(Box<NpyWriter>),
     /// With how many rows were written: each has the number of its text for an id, as `index` numbers lines.
     Table(Box<VectorTableWriter>, usize),
 }
@@ -59,7 +59,7 @@ impl VectorFile {
             };
             let mut begun = match self.is_table {
                 true => Rows::Table(Box::new(VectorTableWriter::create(&self.path)?), 0),
-                false => Rows::Npy(NpyWriter::create(&self.path, self.rows, vector.len())?),
+                false => Rows::Npy(Box::new(NpyWriter::create(&self.path, self.rows, vector.len())?)),
             };
             (0..self.blank).try_for_each(|_| begun.push(None))?;
             self.writer = Some(begun);
