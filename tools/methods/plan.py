@@ -57,8 +57,8 @@ class Row(NamedTuple):
         return min(DEAR, described.queries) if self.is_dear else described.queries
 
 
-def trained(method):
-    return Row(method, model=method, is_trained=True)
+def trained(method, **how):
+    return Row(method, model=method, is_trained=True, **how)
 
 
 # From the cheapest to the dearest; what is trained stands behind the same untrained.
@@ -73,11 +73,11 @@ PLAN = [
     Row("icr"),
     Row("first"),
     trained("first"),
-    Row("erank", "reasoning=false", remark="without reasoning"),
-    Row("full-rank"),
-    trained("full-rank"),
-    Row("listwise"),
-    trained("listwise"),
+    Row("erank", "reasoning=false", remark="without reasoning", is_dear=True),
+    Row("full-rank", is_dear=True),
+    trained("full-rank", is_dear=True),
+    Row("listwise", is_dear=True),
+    trained("listwise", is_dear=True),
     Row("group-rank", is_dear=True),
     Row("setwise", is_dear=True),
     Row("dear", "max-tokens=128", is_dear=True, remark="at most 128 tokens of reasoning"),
@@ -88,7 +88,7 @@ PLAN = [
     Row("tsprank", depth=10, is_dear=True, remark="ten candidates"),
     Row(
         "rank-r1",
-        "max_tokens=64, failure=choose",
+        "max-tokens=64, failure=choose",
         depth=10,
         is_dear=True,
         remark="ten candidates, at most 64 tokens of reasoning, then one of the labels",

@@ -126,7 +126,7 @@ pub fn dot(name: &str, scale: &AtScale) -> String {
     text
 }
 
-const WIDTH: usize = 190;
+const WIDTH: usize = 214;
 const HEIGHT: usize = 62;
 const ACROSS: usize = 44;
 const DOWN: usize = 18;
