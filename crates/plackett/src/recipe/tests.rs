@@ -4,6 +4,7 @@ use super::field::{Default as Fallback, FieldKind, FieldSpec};
 use super::simulation::{Simulated, Simulation};
 use super::*;
 use crate::pipeline::ModelOptions;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -335,6 +336,49 @@ fn every_bundled_recipe_is_right_and_names_a_system_that_there_is() {
     names.sort_unstable();
     names.dedup();
     assert_eq!(names.len(), known.len());
+}
+
+/// The collections, by name, that stand behind the stage at a place.
+fn collections_behind(scale: &AtScale, place: usize) -> BTreeSet<&str> {
+    let (mut found, mut open) = (BTreeSet::new(), vec![place]);
+    while let Some(place) = open.pop() {
+        let stage = &scale.stages[place];
+        open.extend(&stage.inputs);
+        if !stage.values.has("made") {
+            found.extend(stage.values.text("collection"));
+        }
+    }
+    found
+}
+
+#[test]
+fn the_default_reranker_learns_from_nothing_that_it_is_measured_on() {
+    let recipe = Shelf::default().recipe("default-reranker", &Registry::default()).unwrap();
+    for scale in Scale::ALL {
+        let scale = recipe.at(scale);
+        let place = |name: &str| scale.stages.iter().position(|stage| stage.name == name).unwrap();
+        let learned = collections_behind(scale, place("ranker"));
+        assert_eq!(learned, BTreeSet::from(["papers", "squad-pairs"]));
+        assert_eq!(collections_behind(scale, place("encoder")), BTreeSet::from(["squad-pairs"]));
+        // The other sets have paragraphs of XQuAD.
+        assert_eq!(scale.stages[place("squad")].values.texts("sets"), ["sent-test"]);
+        let measured = scale.stages.iter().filter(|stage| stage.kind.name == "evaluate");
+        let measured: BTreeSet<&str> =
+            measured.flat_map(|stage| collections_behind(scale, place(stage.values.word("data")))).collect();
+        let development = [
+            "cacm",
+            "cosqa-dev",
+            "cranfield",
+            "nfcorpus",
+            "noveleval",
+            "npl-vaswani",
+            "trec-dl21",
+            "wikiqa",
+            "xquad",
+        ];
+        assert_eq!(measured, BTreeSet::from(development));
+        assert!(measured.is_disjoint(&learned));
+    }
 }
 
 /// Two queries with three judged documents each, the best one last.
