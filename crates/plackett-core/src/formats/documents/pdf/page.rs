@@ -63,6 +63,15 @@ impl<'d> PageText<'d> {
         PageText { document, drawings: 0, text: String::new(), end: None }
     }
 
+    /// Whether all that a page shows is in the file and unpacks: the library passes over what is not.
+    pub(super) fn is_whole(&self, page: ObjectId) -> bool {
+        self.document.get_page_contents(page).into_iter().all(|id| match self.document.get_object(id) {
+            Ok(Object::Stream(stream)) => stream.get_plain_content_with_limit(LARGEST_STREAM).is_ok(),
+            Ok(Object::Null) => true,
+            _ => false,
+        })
+    }
+
     /// The words of one page.
     pub(super) fn of(&mut self, page: ObjectId) -> Result<String, Unreadable> {
         self.text.clear();
