@@ -130,10 +130,12 @@ fn pages_that_a_damaged_file_lost_are_told() {
     let (parts, remarks) = read(&changed("/Count 2", "/Count 3"));
     assert_eq!(parts.unwrap().text, "one\n\ntwo");
     assert!(remarks.len() == 1 && remarks[0].contains("cannot be read"), "{remarks:?}");
-    // No object has the number 0.
-    let (parts, remarks) = read(&changed("/Contents 7 0 R", "/Contents 0 0 R"));
-    assert_eq!(parts.unwrap().text, "one");
-    assert!(remarks.len() == 1 && remarks[0].contains("cannot be read"), "{remarks:?}");
+    // No object has the number 0: the page's content is not there, or the page itself.
+    for (from, to) in [("/Contents 7 0 R", "/Contents 0 0 R"), ("4 0 R 6 0 R", "4 0 R 0 0 R")] {
+        let (parts, remarks) = read(&changed(from, to));
+        assert_eq!(parts.unwrap().text, "one", "{to}");
+        assert!(remarks.len() == 1 && remarks[0].contains("cannot be read"), "{to}: {remarks:?}");
+    }
     // Damage, and not a scan, is why nothing can be read.
     let (parts, _) = read(&changed("/Kids [4 0 R 6 0 R]", "/Kids [0 0 R 0 0 R]"));
     let why = parts.unwrap_err();
