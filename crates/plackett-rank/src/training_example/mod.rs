@@ -99,7 +99,17 @@ impl ListwiseExampleBuilder {
             let values = with_mode(method, options, mode)?;
             method.ranker(listener.clone(), values, Settings::default())
         };
-        let written = ranker("constrained")?;
+        let free = modes.contains(&"free") && options.contains(&("mode", "free"));
+        let written = match ranker("constrained") {
+            // Only the length of free answers is right with one mode and wrong with the other.
+            Err(MethodError::Option(_)) if free && ranker("free").is_ok() => {
+                let problem = "training writes constrained answers, which end by themselves; leave out mode=free and the options \
+                               of free answers, max-tokens and min-tokens"
+                    .into();
+                return Err(TrainingExampleError::Unsuitable { method: method.name, problem });
+            }
+            made => made?,
+        };
         let first = modes.contains(&"logits").then(|| ranker("logits")).transpose()?;
         Ok(ListwiseExampleBuilder { method, model, listener, written, first })
     }

@@ -42,6 +42,15 @@ fn the_prompt_is_the_one_that_the_method_asks_with() {
 }
 
 #[test]
+fn a_length_of_free_answers_is_refused_with_the_mode() {
+    for name in ["max-tokens", "min-tokens"] {
+        let refused = teacher("listwise", &[("mode", "free"), (name, "9")]).err().unwrap().to_string();
+        assert!(refused.contains("leave out mode=free") && refused.contains(name), "{refused}");
+    }
+    assert!(teacher("listwise", &[("mode", "free")]).is_ok());
+}
+
+#[test]
 fn methods_without_a_first_token_have_no_labels() {
     let request = request("why", &["a", "b", "c"]);
     let example = teacher("full-rank", &[]).unwrap().example(&request, &[2, 0, 1]).unwrap();

@@ -71,7 +71,8 @@ pub struct Arguments {
     /// the bundled model does not know]
     #[arg(long, short, value_name = "EXPR", env = "PLACKETT_PIPELINE")]
     pipeline: Option<String>,
-    /// Length of the answer [default: 10]; a single stage without a depth is as deep, stages of a fusion 1000
+    /// Length of the answer [default: 10]; a single stage without a depth is as deep, `generate` and stages of a
+    /// fusion 1000
     #[arg(short = 'k', long = "top-k", alias = "hits", value_name = "N", value_parser = whole::<usize>(1..))]
     k: Option<usize>,
     /// Documents that may be found, by their metadata: 'tags = "pod" and year >= 2024' (docs/filters.md)

@@ -284,6 +284,10 @@ fn problem(message: &str) -> String {
     if let Some(key) = message.strip_prefix("duplicate field ") {
         return format!("{key} is given twice, be it under another of its names; leave one out");
     }
+    // A number out of range, as one below 0, is told as one of another type.
+    if let Some(rest) = message.strip_prefix("invalid value: ") {
+        return serde_problem(&format!("invalid type: {rest}"));
+    }
     match message.strip_prefix("missing field ") {
         Some(key) => format!("the key {key} is missing"),
         None => serde_problem(message),
@@ -320,6 +324,10 @@ mod tests {
             (
                 "invalid type: string \"x\", expected usize",
                 "found the text \"x\" where there must be a whole number from 0",
+            ),
+            (
+                "invalid value: integer `-1`, expected usize",
+                "found the number `-1` where there must be a whole number from 0",
             ),
         ] {
             assert_eq!(problem(message), said);

@@ -95,7 +95,7 @@ fn vectors_of_a_table_are_those_that_the_model_makes() {
     for (line, pieces) in [
         (
             "index c.jsonl -o x --vectors-from v.parquet",
-            &["v.parquet", "`1`", "`0`", "order of the documents"][..],
+            &["v.parquet", "`1`", "`0`", "order of the documents", ".npy"][..],
         ),
         ("index c.jsonl -o x --vectors-from text.parquet", &["text.parquet", "not a readable Parquet table"]),
     ] {

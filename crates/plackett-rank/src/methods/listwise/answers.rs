@@ -97,6 +97,23 @@ impl OrderWriter {
         prompt(&self.template, context, &labels, items, answer)
     }
 
+    /// A prompt that does not fit, in other words where `min-tokens` alone is as much as the model reads: no query is short
+    /// enough then.
+    fn too_long(&self, error: CallError) -> CallError {
+        match error {
+            CallError::QueryTooLong { limit, .. } | CallError::TooLong { limit, .. }
+                if self.min_tokens >= limit =>
+            {
+                CallError::Argument(format!(
+                    "min-tokens is {}, and the model reads {limit} tokens, prompt and answer together; write a smaller \
+                     min-tokens",
+                    self.min_tokens
+                ))
+            }
+            error => error,
+        }
+    }
+
     /// The form of an order of whose ranks `wanted` are written.
     pub fn form(&self, count: usize, wanted: usize) -> Result<AnswerForm, CallError> {
         let labels = self.labels(count)?.iter().map(|label| self.template.mark(label)).collect();
@@ -129,7 +146,7 @@ impl OrderWriter {
                 (true, None) => (2 * budget + 64).max(self.min_tokens),
             };
             most = most.max(answer);
-            prompts.push(self.prompt(context, items, answer)?);
+            prompts.push(self.prompt(context, items, answer).map_err(|error| self.too_long(error))?);
             forms.push(if self.is_free() { AnswerForm::Text } else { self.form(items.len(), *wanted)? });
         }
         let min_tokens = self.min_tokens;

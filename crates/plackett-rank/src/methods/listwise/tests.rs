@@ -174,6 +174,14 @@ fn free_answers_are_repaired_and_the_trace_says_how() {
 }
 
 #[test]
+fn a_least_length_beyond_the_model_is_named() {
+    let model = Arc::new(ScriptedModel::new().answers(|_, _, _| unreachable!()).max_tokens(2_000));
+    let options = [("mode", "free"), ("min-tokens", "2001")];
+    let refused = ranked("listwise", &options, &model, &graded(&[1, 2, 3])).unwrap_err().to_string();
+    assert!(refused.contains("min-tokens is 2001") && !refused.contains("shorten the query"), "{refused}");
+}
+
+#[test]
 fn free_answers_can_be_held_to_a_length() {
     // The script's tokens are words: five of an order of three, seven with its tags. It ends where it likes.
     let order = || Arc::new(ScriptedModel::new().answers(|prompt, form, _| Ok(right_order(prompt, form))));

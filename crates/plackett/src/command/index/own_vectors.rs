@@ -222,7 +222,8 @@ fn of_row(
     if let Some(id) = row.id.filter(|id| *id != document.id) {
         bail!(
             "{file}: the row of `{id}` stands where that of the document `{}` should; put the rows into the order of the documents, \
-             or leave the column of ids out if they are",
+             or, if they are in it and the ids are others, as those of texts that `plackett embed` numbered, leave the column of \
+             ids out or give the vectors as an .npy file",
             document.id
         );
     }

@@ -63,6 +63,19 @@ impl<'d> PageText<'d> {
         PageText { document, drawings: 0, text: String::new(), end: None }
     }
 
+    /// Whether a page and all that it shows are in the file and unpack: the library passes over what is not, and gives an
+    /// empty page for one that is not there.
+    pub(super) fn is_whole(&self, page: ObjectId) -> bool {
+        let document = self.document;
+        let mut contents = document.get_page_contents(page).into_iter();
+        let unpacks = |id| match document.get_object(id) {
+            Ok(Object::Stream(stream)) => stream.get_plain_content_with_limit(LARGEST_STREAM).is_ok(),
+            Ok(Object::Null) => true,
+            _ => false,
+        };
+        document.get_dictionary(page).is_ok() && contents.all(unpacks)
+    }
+
     /// The words of one page.
     pub(super) fn of(&mut self, page: ObjectId) -> Result<String, Unreadable> {
         self.text.clear();

@@ -12,7 +12,8 @@ pub(super) const LARGEST_STREAM: usize = 64 << 20;
 
 const ENCRYPTED: &str = "left out, as a password protects it; save it without one";
 const NO_TEXT: &str = "left out, as there is no text in it, which is so of scanned pages; let a program recognise it first (OCR)";
-const LOST_PAGES: &str = "pages are left out that cannot be read; save it anew";
+const DAMAGED: &str = "left out, as it is damaged and no page that can be read has text; save it anew";
+const LOST_PAGES: &str = "pages, or parts of them, are left out that cannot be read; save it anew";
 const UNKNOWN_LETTERS: &str = "letters of which its fonts do not say what they are, read as �";
 
 pub(super) fn read(source: &Source<'_>) -> Result<Parts, Unread> {
@@ -41,9 +42,11 @@ fn parts(source: &Source<'_>) -> Result<Parts, Unread> {
         return Err(Unread::Nothing(ENCRYPTED));
     }
     let mut text = String::new();
-    let mut lost = false;
+    let (mut lost, mut pages) = (false, 0);
     let mut page_text = PageText::new(&document);
     for page in document.page_iter() {
+        pages += 1;
+        lost |= !page_text.is_whole(page);
         match page_text.of(page) {
             Ok(page) => {
                 if !text.is_empty() && !page.is_empty() {
@@ -57,17 +60,28 @@ fn parts(source: &Source<'_>) -> Result<Parts, Unread> {
             return Err(broken(source, "it unpacks to more text than a document has"));
         }
     }
+    lost |= pages == 0 || promised(&document).is_some_and(|count| pages < count);
+    let is_empty = !text.chars().any(char::is_alphanumeric);
+    if lost && is_empty {
+        return Err(Unread::Nothing(DAMAGED));
+    }
     if lost {
         source.tally.add(LOST_PAGES, source.file);
     }
     if text.contains(char::REPLACEMENT_CHARACTER) {
         source.tally.add(UNKNOWN_LETTERS, source.file);
     }
-    if !text.chars().any(char::is_alphanumeric) {
+    if is_empty {
         return Err(Unread::Nothing(NO_TEXT));
     }
     let (title, metadata) = own_words(&document);
     Ok(Parts { title, text, metadata, headings: None })
+}
+
+/// How many pages the file says that it has.
+fn promised(document: &Document) -> Option<i64> {
+    let root = document.catalog().ok()?.get_deref(b"Pages", document).ok()?.as_dict().ok()?;
+    root.get_deref(b"Count", document).ok()?.as_i64().ok()
 }
 
 /// The title, and what else the file says of itself in words.

@@ -120,6 +120,32 @@ fn what_cannot_be_read_is_said() {
 }
 
 #[test]
+fn pages_that_a_damaged_file_lost_are_told() {
+    let whole = pages(&["BT /F1 10 Tf (one) Tj ET", "BT /F1 10 Tf (two) Tj ET"], &[], "");
+    let changed = |from: &str, to: &str| {
+        let text = String::from_utf8(whole.clone()).unwrap();
+        assert!(text.contains(from) && from.len() == to.len(), "{from}");
+        text.replace(from, to).into_bytes()
+    };
+    let (parts, remarks) = read(&changed("/Count 2", "/Count 3"));
+    assert_eq!(parts.unwrap().text, "one\n\ntwo");
+    assert!(remarks.len() == 1 && remarks[0].contains("cannot be read"), "{remarks:?}");
+    // No object has the number 99: the page's content is not there, or the page itself.
+    for (from, to) in [
+        ("/Contents 7 0 R /Resources", "/Contents 99 0 R/Resources"),
+        ("/Kids [4 0 R 6 0 R]", "/Kids[4 0 R 99 0 R]"),
+    ] {
+        let (parts, remarks) = read(&changed(from, to));
+        assert_eq!(parts.unwrap().text, "one", "{to}");
+        assert!(remarks.len() == 1 && remarks[0].contains("cannot be read"), "{to}: {remarks:?}");
+    }
+    // Damage, and not a scan, is why nothing can be read.
+    let (parts, _) = read(&changed("/Kids [4 0 R 6 0 R] /Count", "/Kids[98 0 R 99 0 R]/Count"));
+    let why = parts.unwrap_err();
+    assert!(why.contains("damaged") && !why.contains("scanned"), "{why}");
+}
+
+#[test]
 fn damaged_files_do_not_stop_the_program() {
     let whole = pages(&["BT /F1 10 Tf 50 700 Td (Hello) Tj ET", "BT /F1 10 Tf (two) Tj ET"], &[], "");
     for cut in (0..whole.len()).step_by(7) {
