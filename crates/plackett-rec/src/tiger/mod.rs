@@ -8,7 +8,7 @@ use crate::evaluation::check_items;
 use crate::onerec::{ItemTokens, OneRec, OneRecConfig, Session, SessionSearch, SessionTask};
 use crate::recommender::{matrix, width_of};
 use crate::sequential::sas_rec::take_over;
-use crate::sequential::{check_heads, settings_option as option};
+use crate::sequential::{check_heads, check_next_items, settings_option as option};
 use crate::{FitData, FitStep, Fitting, RecError, Recommender, RecommenderSpec, Request, parse};
 use plackett_core::declaration::{OptionKind, OptionSpec, OptionValues};
 use plackett_train::optimizer::Schedule;
@@ -117,11 +117,7 @@ impl Tiger {
         );
         let tokens = tokens_of(&ids, options)?;
         let sessions = next_items(data, options.count("max-history"));
-        if sessions.is_empty() {
-            return Err(RecError::Setting(
-                "tiger: nobody has two events, and an item is learned behind another one; take popularity, or more events".into(),
-            ));
-        }
+        check_next_items("tiger", sessions.len())?;
         let mut parameters = Parameters::default();
         let model = OneRec::new(config_of(options), tokens.vocabulary(), &mut parameters, seed)?;
         let mut settings = Settings {
