@@ -2,30 +2,35 @@
 
 use crate::IdsError;
 use plackett_core::formats::{FormatError, Lines, json_problem};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use std::path::Path;
 
-/// An item or document. Only the name must be there; what a scheme lacks it says.
+/// An item or document. Only the name must be there; what a scheme lacks it says. A field that is null counts as absent.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 pub struct Item {
     /// The name by which it is known outside.
     #[serde(alias = "item", alias = "_id", alias = "docid")]
     pub id: String,
     /// What people call it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_absent")]
     pub title: String,
     /// A few words for it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_absent")]
     pub keywords: String,
     /// What it says.
-    #[serde(default, alias = "description")]
+    #[serde(default, deserialize_with = "or_absent", alias = "description")]
     pub text: String,
     /// Where it is found.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_absent")]
     pub url: String,
     /// Its categories, from the widest to the narrowest.
-    #[serde(default, alias = "category")]
+    #[serde(default, deserialize_with = "or_absent", alias = "category")]
     pub categories: Vec<String>,
+}
+
+/// The value of a field; its default where it is null.
+fn or_absent<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(field: D) -> Result<T, D::Error> {
+    Ok(Option::<T>::deserialize(field)?.unwrap_or_default())
 }
 
 impl Item {
@@ -123,5 +128,16 @@ mod tests {
             .unwrap();
         let error = read_items(&path, 1 << 20).unwrap_err().to_string();
         assert!(error.contains("line 5") && error.contains("`a`") && error.contains('3'), "{error}");
+    }
+
+    #[test]
+    fn null_counts_as_absent_but_for_the_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("items.jsonl");
+        let nulls = "{\"id\": \"a\", \"title\": null, \"keywords\": null, \"text\": null, \"url\": null, \"categories\": null}";
+        std::fs::write(&path, nulls).unwrap();
+        assert_eq!(read_items(&path, 1 << 20).unwrap(), [Item::new("a")]);
+        std::fs::write(&path, "{\"id\": null}").unwrap();
+        assert!(read_items(&path, 1 << 20).is_err());
     }
 }

@@ -51,8 +51,8 @@ pub enum RecError {
     #[error(
         "the interactions take up to {} in memory ({events} events of {users} users with {items} items), and --memory-budget gives {}; give \
          as much, or leave events out (--least-rating, or a part of the file)",
-        amount(*.needed),
-        amount(*.budget)
+        amount(*.needed, true),
+        amount(*.budget, false)
     )]
     Memory {
         /// Events that there are.
@@ -71,10 +71,32 @@ pub enum RecError {
     EmptyHistory,
 }
 
-/// An amount of memory for people, rounded up, as the flag reads it.
-fn amount(bytes: u64) -> String {
-    match bytes {
-        0..1_000_000 => format!("{bytes} bytes"),
-        _ => format!("{}MB", bytes.div_ceil(1_000_000)),
+/// An amount of memory for people, as the flag reads it, with one decimal. What is needed is rounded up and what is given down, so that the two
+/// never look the same.
+fn amount(bytes: u64, up: bool) -> String {
+    if bytes < 1_000_000 {
+        return format!("{bytes} bytes");
+    }
+    let tenths = if up { bytes.div_ceil(100_000) } else { bytes / 100_000 };
+    format!("{}.{}MB", tenths / 10, tenths % 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_needed_looks_larger_than_what_is_given() {
+        let said =
+            |needed, budget| RecError::Memory { events: 1, users: 1, items: 1, needed, budget }.to_string();
+        let error = said(4_000_001, 4_000_000);
+        assert!(error.contains("take up to 4.1MB in memory") && error.contains("gives 4.0MB;"), "{error}");
+        let error = said(3_960_000, 3_950_000);
+        assert!(error.contains("take up to 4.0MB in memory") && error.contains("gives 3.9MB;"), "{error}");
+        let error = said(1_000_000, 999_999);
+        assert!(
+            error.contains("take up to 1.0MB in memory") && error.contains("gives 999999 bytes;"),
+            "{error}"
+        );
     }
 }

@@ -16,6 +16,8 @@ const WEIGHTS: &str = "model.safetensors";
 const HISTORIES: &str = "interactions.tsv";
 /// Lies in a folder that is being written, so that one that was left half is not taken for somebody else's.
 const UNFINISHED: &str = "recommender.unfinished";
+/// Says that a folder is an index.
+const INDEX: &str = "plackett-index.json";
 /// Grows when folders change their form.
 const FORMAT: u32 = 2;
 
@@ -60,16 +62,21 @@ impl ModelFolder {
     /// Whether a recommender can be written into a folder, from a file of interactions: before any fitting.
     ///
     /// # Errors
-    /// Files of the same names lie there that are not a recommender's, or the interactions are one of them.
+    /// Files of the same names lie there that are not a recommender's, the folder is an index, or the interactions are one of the files.
     pub fn check_output(folder: &Path, interactions: &Path) -> Result<(), RecError> {
         let own = [WEIGHTS, HISTORIES];
         let is_same = |name: &&str| {
             let read = interactions.canonicalize().ok();
             read.is_some() && read == folder.join(name).canonicalize().ok()
         };
-        let is_recommender = [ABOUT, UNFINISHED].iter().any(|name| folder.join(name).exists());
+        // A file of the name alone proves nothing: it has to say what a recommender's says.
+        let about = folder.join(ABOUT);
+        let is_own = std::fs::read(&about).is_ok_and(|bytes| serde_json::from_slice::<About>(&bytes).is_ok());
+        let is_recommender = is_own || folder.join(UNFINISHED).exists();
         let problem = match own.iter().find(|name| is_same(name)) {
             Some(name) => format!("would write over the file that is read ({name})"),
+            None if folder.join(INDEX).exists() => format!("is an index (it has {INDEX})"),
+            None if !is_own && about.exists() => format!("has a {ABOUT} that is not a recommender's"),
             None => match own.iter().find(|name| !is_recommender && folder.join(name).exists()) {
                 Some(name) => format!("has a {name} that is not a recommender's"),
                 None => return Ok(()),
@@ -312,5 +319,28 @@ mod tests {
         std::fs::remove_file(folder.path().join(ABOUT)).unwrap();
         let error = check(folder.path(), Path::new("elsewhere.tsv")).unwrap().to_string();
         assert!(error.contains("not a recommender's; name another folder"), "{error}");
+    }
+
+    #[test]
+    fn files_of_others_are_not_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let said = || {
+            let problem = ModelFolder::check_output(folder.path(), Path::new("elsewhere.tsv")).err();
+            problem.map(|error| error.to_string()).unwrap_or_default()
+        };
+        assert_eq!(said(), "");
+        for other in ["{\"mine\":1}", "no JSON"] {
+            std::fs::write(folder.path().join(ABOUT), other).unwrap();
+            assert!(
+                said().contains("has a recommender.json that is not a recommender's; name another"),
+                "{}",
+                said()
+            );
+        }
+        let about = "{\"format\":2,\"recommender\":\"ease\",\"seed\":1,\"interactions\":\"\",\"weights\":\"\",\"catalogue\":[]}";
+        std::fs::write(folder.path().join(ABOUT), about).unwrap();
+        assert_eq!(said(), "");
+        std::fs::write(folder.path().join(INDEX), "{}").unwrap();
+        assert!(said().contains("is an index (it has plackett-index.json); name another"), "{}", said());
     }
 }

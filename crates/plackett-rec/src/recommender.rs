@@ -363,6 +363,22 @@ mod tests {
     }
 
     #[test]
+    fn events_without_a_next_one_are_no_sequences() {
+        let event = |item: u32| [Event { item, rating: 1.0, time: 0 }];
+        let (one, other) = (event(0), event(1));
+        let data = FitData { catalogue: 2, sequences: &[&one[..], &other[..]] };
+        for name in ["sasrec", "gru4rec", "hstu", "tiger"] {
+            let mut fitting =
+                Fitting { compute: Compute::new(1), seed: 1, kept: None, progress: &mut |_| {} };
+            let error = parse(name).unwrap().fit(&data, &mut fitting).err().unwrap().to_string();
+            assert!(
+                error.contains("nobody has two events") && error.contains("take popularity"),
+                "{name}: {error}"
+            );
+        }
+    }
+
+    #[test]
     fn a_catalogue_of_one_item_is_fitted_asked_and_restored() {
         let event = |time: i64| Event { item: 0, rating: 1.0, time };
         let sequences = vec![vec![event(0), event(60), event(120)], vec![event(5)]];

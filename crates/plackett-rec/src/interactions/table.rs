@@ -61,6 +61,7 @@ fn columns_of(row: &Metadata, file: &str) -> Result<(Columns, Vec<String>), RecE
 fn take(row: &Metadata, columns: &Columns, place: &Place, to: &mut Collected) -> Result<(), RecError> {
     let value = |at: usize| columns[at].as_ref().and_then(|name| row.get(name));
     let name = |at: usize| match value(at) {
+        Some(Value::Array(_) | Value::Object(_)) => Err(nested(columns[at].as_deref(), place)),
         Some(Value::Number(number)) if number.is_f64() => Err(RecError::File(FormatError::Value {
             file: place.file.clone(),
             line: place.line,
@@ -75,6 +76,16 @@ fn take(row: &Metadata, columns: &Columns, place: &Place, to: &mut Collected) ->
     let time = value(3).map(|value| time_of(&text(Some(value)), place)).transpose()?;
     let time = time.unwrap_or_else(|| to.length(&user) as i64);
     to.add(&user, &item, (rating, time), place)
+}
+
+/// Refuses a list or a structure of fields, which is no name.
+fn nested(column: Option<&str>, place: &Place) -> RecError {
+    let problem = format!(
+        "row {}: the column `{}` has a list or a structure, which is no name; write the column as strings or whole numbers, one a row",
+        place.line,
+        column.unwrap_or_default()
+    );
+    RecError::File(FormatError::File { file: place.file.clone(), problem })
 }
 
 /// A value as it would stand in a file of text; nothing for null.
@@ -172,5 +183,8 @@ mod tests {
         let swapped = schema.replace("int64 user;", "int64 when;").replace("double rating", "double user");
         let error = said(&swapped, [1.5, 2.0, 3.0]);
         assert!(error.contains("row 1: the user is `1.5`"), "{error}");
+        let nested = schema.replace("binary item (UTF8);", "group item { required binary name (UTF8); }");
+        let error = said(&nested, [1.0; 3]);
+        assert!(error.contains("row 1: the column `item` has a list or a structure"), "{error}");
     }
 }

@@ -1,5 +1,6 @@
 //! A trained model of sequences as a recommender.
 
+use super::settings::check_next_items;
 use super::{LearningSettings, NextItemTask, SequenceBatch, SequenceModel, normalize_rows};
 use crate::evaluation::check_items;
 use crate::{Event, FitData, FitStep, Fitting, RecError, Recommender, Request};
@@ -42,8 +43,9 @@ impl<M: SequenceModel> SequenceRecommender<M> {
         fitting: &mut Fitting<'_>,
     ) -> Result<SequenceRecommender<M>, RecError> {
         let task = NextItemTask::new(&model, data.sequences, learning, data.catalogue);
+        check_next_items("a model of sequences", task.count())?;
         let mut settings =
-            Settings { batch: learning.settings.batch.min(task.count().max(1)), ..learning.settings.clone() };
+            Settings { batch: learning.settings.batch.min(task.count()), ..learning.settings.clone() };
         let folder = fitting.kept.map(|kept| kept.begin("", &mut settings)).transpose()?;
         let place = (folder.as_deref(), fitting.kept.map_or("", |kept| kept.identity));
         check_step(&task, &settings, learning.negatives)?;

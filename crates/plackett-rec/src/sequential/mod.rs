@@ -16,7 +16,7 @@ pub use fitted::SequenceRecommender;
 pub use normalize::normalize_rows;
 pub use sampled_softmax::{NegativeSamples, sampled_softmax};
 pub(crate) use settings::option as settings_option;
-pub(crate) use settings::{HEADS, check_heads, check_size, joined};
+pub(crate) use settings::{HEADS, check_heads, check_next_items, check_size, joined};
 pub use settings::{LEARNING_OPTIONS, LearningSettings};
 pub use stochastic_length::StochasticLength;
 pub use task::NextItemTask;

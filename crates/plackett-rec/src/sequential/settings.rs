@@ -83,6 +83,19 @@ pub(crate) fn check_heads(options: &OptionValues) -> Result<(), RecError> {
     }
 }
 
+/// Refuses data without any item behind another one: nothing can be learned from it. `owner` is what would learn.
+///
+/// # Errors
+/// `count`, that of what can be learned from, is 0.
+pub(crate) fn check_next_items(owner: &str, count: usize) -> Result<(), RecError> {
+    match count {
+        0 => Err(RecError::Setting(format!(
+            "{owner}: nobody has two events, and an item is learned behind another one; take popularity, or more events"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// Refuses a model before its memory is asked for. `rows` are those of tables of the model's width, `per_block` the numbers of a block.
 ///
 /// # Errors

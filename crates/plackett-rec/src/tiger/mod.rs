@@ -8,7 +8,7 @@ use crate::evaluation::check_items;
 use crate::onerec::{ItemTokens, OneRec, OneRecConfig, Session, SessionSearch, SessionTask};
 use crate::recommender::{matrix, width_of};
 use crate::sequential::sas_rec::take_over;
-use crate::sequential::settings_option as option;
+use crate::sequential::{check_heads, check_next_items, settings_option as option};
 use crate::{FitData, FitStep, Fitting, RecError, Recommender, RecommenderSpec, Request, parse};
 use plackett_core::declaration::{OptionKind, OptionSpec, OptionValues};
 use plackett_train::optimizer::Schedule;
@@ -107,6 +107,7 @@ fn next_items(data: &FitData<'_>, most: usize) -> Vec<Session> {
 
 impl Tiger {
     fn fit(options: &OptionValues, data: &FitData<'_>, fitting: &mut Fitting<'_>) -> Result<Tiger, RecError> {
+        check_heads(options)?;
         let seed = fitting.seed;
         let ids = codes::semantic_ids(
             &vectors(data, fitting)?,
@@ -116,11 +117,7 @@ impl Tiger {
         );
         let tokens = tokens_of(&ids, options)?;
         let sessions = next_items(data, options.count("max-history"));
-        if sessions.is_empty() {
-            return Err(RecError::Setting(
-                "tiger: nobody has two events, and an item is learned behind another one; take popularity, or more events".into(),
-            ));
-        }
+        check_next_items("tiger", sessions.len())?;
         let mut parameters = Parameters::default();
         let model = OneRec::new(config_of(options), tokens.vocabulary(), &mut parameters, seed)?;
         let mut settings = Settings {
@@ -145,6 +142,7 @@ impl Tiger {
     }
 
     fn restore(options: &OptionValues, catalogue: usize, saved: &Parameters) -> Result<Tiger, RecError> {
+        check_heads(options)?;
         let levels = width_of(saved, CODES)?;
         let values = matrix(saved, CODES, (catalogue, levels))?;
         if let Some(code) = values.iter().find(|code| !(0.0..1e6).contains(*code) || code.fract() != 0.0) {
@@ -204,5 +202,19 @@ impl Recommender for Tiger {
 
     fn parameters(&self) -> Parameters {
         self.parameters.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads_that_do_not_divide_the_width_are_refused_by_its_own_options() {
+        let mut fitting = Fitting { compute: Compute::new(1), seed: 1, kept: None, progress: &mut |_| {} };
+        let events = [crate::Event { item: 0, rating: 1.0, time: 0 }];
+        let data = FitData { catalogue: 3, sequences: &[&events[..]] };
+        let error = parse("tiger(heads=3)").unwrap().fit(&data, &mut fitting).err().unwrap().to_string();
+        assert!(error.contains("heads = 3 do not divide width = 64; give a divisor"), "{error}");
     }
 }

@@ -78,6 +78,15 @@ fn a_model_of_other_documents_and_settings_without_an_effect_are_refused() {
     let learn =
         ["ids", "learn", "all.index", "-o", "all.docids", "--steps", "5", "--width", "16", "--layers", "1"];
     plackett(at, &learn).expect(0);
+    // The folder's catalogue is checked against what the retriever says it was trained with.
+    let check = ["ids", "check", "--model", "all.docids"];
+    plackett(at, &check).expect(0);
+    let about = at.join("all.docids/retriever.json");
+    let whole = std::fs::read_to_string(&about).unwrap();
+    std::fs::write(&about, whole.replace("\"catalogue_sha256\": \"", "\"catalogue_sha256\": \"0")).unwrap();
+    let error = plackett(at, &check).expect(2).stderr;
+    assert!(error.contains("not the catalogue that the model was trained with"), "{error}");
+    std::fs::write(&about, whole).unwrap();
     std::fs::remove_file(at.join("texts/tea.txt")).unwrap();
     plackett(at, &["index", "texts", "-o", "part.index", "--no-vectors"]).expect(0);
     let said = |index: &str, pipeline: &str| {

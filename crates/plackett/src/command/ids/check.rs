@@ -3,6 +3,7 @@
 use crate::command::paths::Paths;
 use crate::command::{Failure, Global, Outcome, Output};
 use clap::Args;
+use plackett_genir::{RETRIEVER_FILE, RetrieverFiles};
 use plackett_ids::scheme::{Reads, parse};
 use plackett_ids::{Catalogue, Item, read_items};
 use serde_json::{Value, json};
@@ -43,6 +44,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
             Paths::default().reads("CATALOGUE", [path]).reads("--items", &arguments.items).check(output)?;
             Catalogue::open_within(path, global.max_line_bytes)?
         }
+        (None, Some(model)) if model.join(RETRIEVER_FILE).is_file() => RetrieverFiles::open(model)?.catalogue,
         (None, Some(model)) => Catalogue::open_bound(model)?.0,
         (None, None) => return Err(anyhow::anyhow!("name a catalogue, or a model with --model").into()),
     };
