@@ -97,28 +97,12 @@ impl ListwiseJob {
 
     /// Trains the model of `base` and writes it to `output`. In `work` lie the log and checkpoints, from which a run that was
     /// killed goes on; `identity` tells this training from others. Gives beside the outcome how probable the right orders of
-    /// `held` are after it; the outcome has the mean loss over `validation` before and after.
+    /// `held` are after it; the outcome has the mean loss over `validation` before and after. Where it is evaluated while it is trained, that is by
+    /// `measure` of a saved model, of which a greater value is better; without one by the mean loss over `validation`.
     ///
     /// # Errors
-    /// A setting or list that cannot be, a model or file that cannot be read or written, or a loss that is no number.
+    /// A setting or list that cannot be, a model or file that cannot be read or written, a loss that is no number, or what the measure says.
     pub fn run(
-        &self,
-        base: &Path,
-        (lists, held, validation): (&[ListExample], &[ListExample], &[ListExample]),
-        (work, output): (&Path, &Path),
-        identity: &str,
-        compute: &Arc<Compute>,
-        progress: &mut dyn FnMut(&StepRecord, usize),
-    ) -> Result<(Outcome, Vec<ListMeasure>), TrainError> {
-        self.run_measured(base, (lists, held, validation), (work, output), identity, compute, progress, None)
-    }
-
-    /// The same, evaluated while it is trained by a measure of a saved model, of which a greater value is better; without one by the
-    /// mean loss over `validation`.
-    ///
-    /// # Errors
-    /// As [`ListwiseJob::run`], and what the measure says.
-    pub fn run_measured(
         &self,
         base: &Path,
         (lists, held, validation): (&[ListExample], &[ListExample], &[ListExample]),

@@ -174,7 +174,7 @@ impl ListData {
         let of = |folder: &Path| self.ndcg_of(folder, global);
         let measure =
             (!self.judged.is_empty()).then_some(SavedMeasure { name: "validation nDCG@10", of: &of });
-        let (outcome, _) = job.run_measured(
+        let (outcome, _) = job.run(
             base,
             (&self.taught.lists, &[], &self.held.lists),
             (work, output),

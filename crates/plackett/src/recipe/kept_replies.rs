@@ -2,6 +2,7 @@
 
 use super::error::StageError;
 use super::line_log::LineLog;
+use super::task::Task;
 use plackett_rank::model::{
     AnswerForm, Finish, Generated, GenerationOptions, GenerationRequest, LanguageModel, Prompt,
 };
@@ -58,6 +59,21 @@ pub struct KeptReplies<'a> {
     pub together: usize,
     /// Told how many replies there are.
     pub progress: &'a dyn Fn(usize),
+}
+
+/// The reply to each prompt of a stage, so many in one call.
+///
+/// # Errors
+/// As [`KeptReplies::to`].
+pub fn replies(
+    task: &Task<'_>,
+    model: &dyn LanguageModel,
+    options: &GenerationOptions,
+    together: usize,
+    prompts: &[Prompt],
+) -> Result<Vec<Reply>, StageError> {
+    let progress = |done: usize| (task.progress)(task.name, done as u64, prompts.len() as u64);
+    KeptReplies { folder: task.folder, model, options, together, progress: &progress }.to(prompts)
 }
 
 impl KeptReplies<'_> {

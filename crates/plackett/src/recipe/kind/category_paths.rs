@@ -6,7 +6,7 @@ use crate::recipe::choosing::{TextVectors, cosine};
 use crate::recipe::docids::Corpus;
 use crate::recipe::error::{Problem, RecipeError, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
-use crate::recipe::kept_replies::KeptReplies;
+use crate::recipe::kept_replies;
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, Registry, StageKind};
 use crate::recipe::task::Task;
@@ -190,13 +190,6 @@ fn replies(
         false => Prompt::text(format!("{text}\nNumbers:")),
     };
     let asked: Vec<Prompt> = prompts.iter().map(said).collect();
-    let progress = |done: usize| (task.progress)(task.name, done as u64, prompts.len() as u64);
-    let kept = KeptReplies {
-        folder: task.folder,
-        model,
-        options: &options,
-        together: TOGETHER,
-        progress: &progress,
-    };
-    Ok(kept.to(&asked)?.iter().map(|reply| reply.text().to_string()).collect())
+    let replies = kept_replies::replies(task, model, &options, TOGETHER, &asked)?;
+    Ok(replies.iter().map(|reply| reply.text().to_string()).collect())
 }

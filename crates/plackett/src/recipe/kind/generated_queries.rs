@@ -5,7 +5,7 @@ use super::{SEED, attention, index};
 use crate::recipe::data_card::DataCard;
 use crate::recipe::error::{Problem, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
-use crate::recipe::kept_replies::{KeptReplies, Reply};
+use crate::recipe::kept_replies::{Reply, replies};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Made, StageKind};
 use crate::recipe::task::Task;
@@ -205,15 +205,7 @@ fn ask(task: &Task<'_>, model: &dyn LanguageModel, prompts: &[Prompt]) -> Result
         stop: vec!["\n".into()],
         ..GenerationOptions::default()
     };
-    let progress = |done: usize| (task.progress)(task.name, done as u64, prompts.len() as u64);
-    let kept = KeptReplies {
-        folder: task.folder,
-        model,
-        options: &options,
-        together: TOGETHER,
-        progress: &progress,
-    };
-    kept.to(prompts)
+    replies(task, model, &options, TOGETHER, prompts)
 }
 
 /// Documents with queries of use, and how many are of none, by kind.

@@ -236,6 +236,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         &identity,
         &Compute::new(rayon::current_num_threads()),
         &mut progress,
+        None,
     )?;
     lessons.check_same(&StageExamples::new(task, &output.to_string_lossy())?)?;
     remove_checkpoint(task.folder)?;

@@ -5,7 +5,7 @@ use crate::recipe::data_card::DataCard;
 use crate::recipe::dataset::seed_of;
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
-use crate::recipe::kept_replies::KeptReplies;
+use crate::recipe::kept_replies;
 use crate::recipe::kind::attention;
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Hashes, Made, StageKind, nothing_to_check};
@@ -174,15 +174,7 @@ fn written(
     let options =
         GenerationOptions { max_tokens: task.values.count("tokens"), ..GenerationOptions::default() };
     let count = asked.len();
-    let progress = |done: usize| (task.progress)(task.name, done as u64, count as u64);
-    let kept = KeptReplies {
-        folder: task.folder,
-        model: &*model,
-        options: &options,
-        together: TOGETHER,
-        progress: &progress,
-    };
-    let replies = kept.to(&prompts)?;
+    let replies = kept_replies::replies(task, &*model, &options, TOGETHER, &prompts)?;
     let unfinished = replies.iter().filter(|reply| reply.is_cut()).count();
     let (kept, left_out) = useful(asked, replies.iter().map(|reply| reply.text().trim()));
     if unfinished > 0 {
