@@ -127,6 +127,10 @@ impl Task for RetrieverTask<'_> {
         self.language.count()
     }
 
+    fn recomputes(&self) -> bool {
+        true
+    }
+
     fn loss(&self, tape: &Tape, examples: &[usize], mode: Mode) -> Result<StepLoss, TrainError> {
         let mut loss = self.language.loss(tape, examples, mode)?;
         if let Some(ranking) = self.ranking_loss(tape, self.step(mode.key))? {

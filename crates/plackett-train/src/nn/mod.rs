@@ -10,6 +10,8 @@ mod llama;
 mod low_rank;
 mod noise;
 mod t5;
+#[cfg(test)]
+mod tests_of_recomputing;
 mod weights;
 
 pub use bert::{Bert, BertConfig, BertLayer};

@@ -313,6 +313,10 @@ impl Task for RankingTask<'_> {
         self.lists.len()
     }
 
+    fn recomputes(&self) -> bool {
+        true
+    }
+
     fn describe(&self, example: usize) -> String {
         let query = &self.lists[example].query;
         let more = if query.chars().count() > SHOWN { "…" } else { "" };

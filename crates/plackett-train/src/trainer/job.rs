@@ -129,6 +129,7 @@ impl RankingJob {
     pub fn check(&self) -> Result<(), TrainError> {
         self.terms()?;
         self.settings.check()?;
+        self.settings.check_layers(&self.trained.adapter, self.trained.adapter != "head")?;
         if self.tokens < FEWEST_TOKENS {
             let problem = format!("tokens: a whole number from {FEWEST_TOKENS} is expected");
             return Err(TrainError::Setting(problem));

@@ -152,6 +152,58 @@ fn assert_kills_change_nothing(adapter: &str, phases: usize) {
 }
 
 #[test]
+fn layers_that_are_run_again_leave_the_same_model() {
+    let (lists, compute) = (examples(), Compute::new(1));
+    for adapter in ["full", "lora(rank=2, dropout=0.2)"] {
+        let run = |recompute: bool| {
+            let trained = Trained { adapter: adapter.into(), ..Trained::default() };
+            let settings = Settings { steps: 4, accumulate: 2, recompute, ..settings() };
+            let objective = "softmax-cross-entropy".into();
+            let job = RankingJob { objective, tokens: 32, trained, settings, ..RankingJob::default() };
+            let folder = tempfile::tempdir().unwrap();
+            let (work, output) = (folder.path().join("work"), folder.path().join("model"));
+            let (base, places) = (model("parity/bert"), (work.as_path(), output.as_path()));
+            job.run(&base, (&lists, &[]), places, "", &compute, &mut |_, _| {}).unwrap();
+            std::fs::read(output.join("model.safetensors")).unwrap()
+        };
+        assert!(run(true) == run(false), "{adapter}");
+    }
+    let llama = tiny_llama();
+    let learned = |recompute: bool| {
+        let mut parameters = Parameters::default();
+        let decoder = LanguageModel::open(llama.path(), &mut parameters).unwrap();
+        let example = TextExample { prompt: "the cat".into(), target: " sat on the mat".into() };
+        let task = LanguageTask::new(&decoder, &[example], parse_sum("language").unwrap(), 32).unwrap();
+        let settings = Settings { batch: 1, steps: 3, rate: 5e-3, recompute, ..Settings::default() };
+        train(&task, &compute, &mut parameters, &settings, (None, ""), None, &mut |_, _| {}).unwrap();
+        parameters.iter().map(|(_, parameter)| parameter.value.to_vec()).collect::<Vec<_>>()
+    };
+    assert!(learned(true) == learned(false));
+}
+
+#[test]
+fn running_layers_again_is_refused_where_it_would_change_nothing() {
+    let settings = Settings { recompute: true, ..Settings::default() };
+    let only = |adapter: &str| Trained { adapter: adapter.into(), ..Trained::default() };
+    let head = RankingJob { trained: only("head"), settings: settings.clone(), ..RankingJob::default() };
+    let error = head.check().unwrap_err().to_string();
+    assert!(error.contains("recompute: adapter = \"head\" trains no layer"), "{error}");
+    let heads =
+        LanguageJob { trained: only(OWN_HEADS), settings: settings.clone(), ..LanguageJob::default() };
+    let error = heads.check().unwrap_err().to_string();
+    assert!(error.contains("recompute: adapter = \"exit-heads\" trains no layer"), "{error}");
+    // A task that does not say that its model has such layers.
+    let mut parameters = Parameters::default();
+    let encoder = CrossEncoder::open(&model("parity/bert"), &mut parameters, 32, 7).unwrap();
+    let task = RankingTask::new(&encoder, &examples(), parse_sum("bce").unwrap()).unwrap();
+    let other = Interrupted { task: &task, left: 100 };
+    let compute = Compute::new(1);
+    let error = train(&other, &compute, &mut parameters, &settings, (None, ""), None, &mut |_, _| {});
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("recompute: this model has no transformer layers"), "{error}");
+}
+
+#[test]
 fn a_kill_in_any_phase_of_an_adapter_changes_nothing() {
     assert_kills_change_nothing("lt-sft(k=60, iterations=2, l1=0.1)", 4);
     assert_kills_change_nothing("sora(rank=4, xi=0/0.3)", 2);

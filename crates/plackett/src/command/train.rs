@@ -97,6 +97,10 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     };
     let hashes = hashes(&examples, validation.as_deref())?;
     let mut identity = json!({"file": file, "data": hashes, "base": weights});
+    // The bits are the same with it and without: a training that had too little memory may go on with it.
+    if let Some(settings) = identity["file"]["settings"].as_object_mut() {
+        settings.shift_remove("recompute");
+    }
     if let Data::Orders(lists) = &data {
         identity["lists"] = json!(lists.fingerprint());
     }
