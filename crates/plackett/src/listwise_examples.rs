@@ -11,7 +11,7 @@ use plackett_train::random::Stream;
 use plackett_train::trainer::ListExample;
 use std::sync::Arc;
 
-/// A listwise method with its options as they are written.
+/// A method with its options as they are written.
 type Configured = (&'static MethodSpec, Vec<(String, String)>);
 
 /// Why lists cannot be taught.
@@ -95,7 +95,7 @@ impl ListwiseTrainingSet {
     }
 }
 
-/// The listwise method of an expression, and its options as they are written.
+/// The method of an expression, and its options as they are written.
 ///
 /// # Errors
 /// What is wrong with it, in a sentence.
@@ -107,8 +107,7 @@ pub fn method_of(expression: &str) -> Result<Configured, String> {
     let Stage { name, options, inputs, depth } = stage;
     if !inputs.is_empty() || depth.is_some() {
         return Err(
-            "a listwise method with options is expected, as `first(words=20)`, without a depth or stages in it"
-                .into(),
+            "a method with options is expected, as `first(words=20)`, without a depth or stages in it".into(),
         );
     }
     let method = MethodSpec::find(name).map_err(|error| error.to_string())?;
@@ -119,8 +118,14 @@ pub fn method_of(expression: &str) -> Result<Configured, String> {
     Ok((method, options.clone()))
 }
 
-/// The objective of a method's own paper: FIRST's where labels are read at the first token, else FullRank's.
+/// The objective of a method's own paper: monoT5's, or the best of RankT5's; of methods of lists FIRST's where labels are read at the
+/// first token, else FullRank's.
 pub fn usual_objective(method: &MethodSpec) -> &'static str {
+    match method.name {
+        "mono-t5" => return "language",
+        "rank-t5" => return "softmax-cross-entropy",
+        _ => {}
+    }
     let reads_labels = method.options.iter().any(|option| {
         option.name == "mode" && matches!(option.kind, OptionKind::Choice(modes) if modes.contains(&"logits"))
     });
@@ -263,6 +268,7 @@ mod tests {
         let of = |method: &str| usual_objective(method_of(method).unwrap().0);
         assert_eq!(of("first"), "language + 10*weighted-ranknet");
         assert_eq!(of("full-rank"), "importance-aware");
+        assert_eq!((of("mono-t5"), of("rank-t5")), ("language", "softmax-cross-entropy"));
     }
 
     #[test]

@@ -1,18 +1,22 @@
 //! What a listwise method shows a decoder and what the decoder would have to write: the examples from which one learns to
 //! rank lists (Reddy et al., FIRST, 2024; Liu et al., Sliding Windows Are Not the End, 2025). And what a method of vectors
-//! has an encoder read ([`EmbeddingExampleBuilder`]).
+//! has an encoder read ([`EmbeddingExampleBuilder`]), and monoT5 and RankT5 an encoder–decoder ([`FirstTokenExampleBuilder`]).
 //!
 //! The prompts are not written again here. The method itself runs, over a model that only listens (`Listener`), so that
 //! what is learned from and what is asked later cannot differ: template, labels, cut passages, rewritten brackets, the
 //! chat template and the place where the answer begins are those of the method.
 
 mod embedding;
+mod first_token;
 mod listener;
 mod reasoned_list;
 #[cfg(test)]
 mod tests;
 
 pub use self::embedding::{EmbeddingExample, EmbeddingExampleBuilder, readable};
+pub use self::first_token::{
+    FirstTokenExample, FirstTokenExampleBuilder, TAUGHT_FIRST_TOKENS, teaches_first_token,
+};
 pub use self::reasoned_list::{ReasonedList, read_reasoned_lists};
 
 use self::listener::{Heard, Listener};

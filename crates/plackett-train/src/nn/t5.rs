@@ -220,6 +220,12 @@ impl T5 {
         tape.linear(&tape.select_rows(decoded, rows), &tape.parameter(self.head), None, None)
     }
 
+    /// The logits of every row of [`T5::decode`] for some tokens alone: rows × tokens.
+    pub fn logits_of(&self, tape: &Tape, decoded: &Var, tokens: &[u32]) -> Var {
+        let rows = tape.embedding(&[(tape.parameter(self.head), tokens)]);
+        tape.linear(decoded, &rows, None, None)
+    }
+
     fn run(
         &self,
         tape: &Tape,

@@ -3,13 +3,13 @@
 
 use super::bert_files::{self, OTHER_FILES, copy_files, open_tokenizer, read_config, write_json};
 use super::examples::RankingExample;
-use super::{StepLoss, Task, weighted_sum};
+use super::labelled_lists::{LabelledList, check_lists, lists_loss};
+use super::{StepLoss, Task};
 use crate::TrainError;
 use crate::nn::{self, Bert, Initializer, Linear, Mode, SafetensorsSource, TokenBatch, WeightSource};
-use crate::objective::{Batch, Lists, Term};
+use crate::objective::Term;
 use crate::tape::{Compute, Parameters, Tape, Var};
 use serde_json::{Value, json};
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokenizers::Tokenizer;
@@ -223,10 +223,8 @@ pub struct RankingTask<'m> {
 }
 
 struct EncodedList {
-    query: String,
+    labelled: LabelledList,
     pairs: Vec<EncodedPair>,
-    labels: Vec<f32>,
-    teacher: Option<Vec<f32>>,
 }
 
 impl<'m> RankingTask<'m> {
@@ -243,16 +241,14 @@ impl<'m> RankingTask<'m> {
             let pairs =
                 example.candidates.iter().map(|candidate| model.encode(&example.query, &candidate.text));
             Ok(EncodedList {
-                query: example.query.clone(),
+                labelled: LabelledList::new(example),
                 pairs: pairs.collect::<Result<_, TrainError>>()?,
-                labels: example.candidates.iter().map(|candidate| candidate.label).collect(),
-                teacher: example.candidates.iter().map(|candidate| candidate.teacher).collect(),
             })
         };
-        let lists = examples.iter().map(list).collect::<Result<_, TrainError>>()?;
-        let task = RankingTask { model, lists, objective };
-        task.check()?;
-        Ok(task)
+        let lists = examples.iter().map(list).collect::<Result<Vec<EncodedList>, TrainError>>()?;
+        let labelled: Vec<&LabelledList> = lists.iter().map(|list| &list.labelled).collect();
+        check_lists(&objective, &labelled)?;
+        Ok(RankingTask { model, lists, objective })
     }
 
     /// How many pairs have lost the ends of their texts, and how many there are.
@@ -260,53 +256,7 @@ impl<'m> RankingTask<'m> {
         let pairs = || self.lists.iter().flat_map(|list| &list.pairs);
         (pairs().filter(|pair| pair.is_cut).count(), pairs().count())
     }
-
-    /// Tries the objective on each list with scores of zero, so that hours later nothing is found to be missing.
-    fn check(&self) -> Result<(), TrainError> {
-        let (parameters, compute) = (Parameters::default(), Compute::new(1));
-        let mut taught = 0;
-        for (at, list) in self.lists.iter().enumerate() {
-            let tape = Tape::inference(&parameters, &compute);
-            let scores = tape.constant((list.labels.len(), 1), &vec![0.0; list.labels.len()]);
-            let loss = self.objective_of(&tape, &scores, &[list], 0);
-            let named = |error| TrainError::Setting(format!("the query {}: {error}", self.describe(at)));
-            taught += loss.map_err(named)?.used;
-        }
-        if taught == 0 && !self.lists.is_empty() {
-            let objective: Vec<String> =
-                self.objective.iter().map(|term| term.objective.to_string()).collect();
-            return Err(TrainError::Setting(format!(
-                "none of the {} queries can teach `{}`: it needs candidates of which one is better than another; give them \
-                 other labels, or choose another objective",
-                self.lists.len(),
-                objective.join(" + ")
-            )));
-        }
-        Ok(())
-    }
-
-    fn objective_of(
-        &self,
-        tape: &Tape,
-        scores: &Var,
-        lists: &[&EncodedList],
-        tokens: usize,
-    ) -> Result<StepLoss, TrainError> {
-        let mut ranges: Vec<Range<usize>> = Vec::new();
-        for list in lists {
-            let start = ranges.last().map_or(0, |range| range.end);
-            ranges.push(start..start + list.pairs.len());
-        }
-        let labels: Vec<f32> = lists.iter().flat_map(|list| list.labels.iter().copied()).collect();
-        let teacher: Option<Vec<f32>> =
-            lists.iter().map(|list| list.teacher.clone()).collect::<Option<Vec<_>>>().map(|all| all.concat());
-        let batch = Lists { teacher: teacher.as_deref(), ..Lists::new(scores, &ranges, &labels) };
-        weighted_sum(tape, &self.objective, &Batch::Lists(batch), tokens)
-    }
 }
-
-/// Most characters of a query in a message.
-const SHOWN: usize = 60;
 
 impl Task for RankingTask<'_> {
     fn count(&self) -> usize {
@@ -318,9 +268,7 @@ impl Task for RankingTask<'_> {
     }
 
     fn describe(&self, example: usize) -> String {
-        let query = &self.lists[example].query;
-        let more = if query.chars().count() > SHOWN { "…" } else { "" };
-        format!("`{}{more}`", query.chars().take(SHOWN).collect::<String>())
+        self.lists[example].labelled.describe()
     }
 
     fn is_head(&self, parameter: &str) -> bool {
@@ -330,6 +278,7 @@ impl Task for RankingTask<'_> {
     fn loss(&self, tape: &Tape, examples: &[usize], mode: Mode) -> Result<StepLoss, TrainError> {
         let lists: Vec<&EncodedList> = examples.iter().map(|at| &self.lists[*at]).collect();
         let (scores, tokens) = self.model.scores_of(tape, lists.iter().flat_map(|list| &list.pairs), mode);
-        self.objective_of(tape, &scores, &lists, tokens)
+        let labelled: Vec<&LabelledList> = lists.iter().map(|list| &list.labelled).collect();
+        lists_loss(tape, &self.objective, &scores, (&labelled, tokens))
     }
 }

@@ -11,11 +11,15 @@ mod checkpointing;
 mod cross_encoder;
 mod depth_measure;
 mod dual_projection;
+mod encoder_decoder;
 mod evaluation;
 mod examples;
 mod feedback_task;
+mod first_token_job;
+mod first_token_task;
 mod guided_text;
 mod job;
+mod labelled_lists;
 mod language_job;
 mod language_model;
 mod language_task;
@@ -37,6 +41,8 @@ mod tests_of_depths;
 #[cfg(test)]
 mod tests_of_evaluations;
 #[cfg(test)]
+mod tests_of_first_tokens;
+#[cfg(test)]
 mod tests_of_lists;
 #[cfg(test)]
 mod tests_of_saved_adapters;
@@ -55,12 +61,15 @@ pub use checkpointing::Checkpointing;
 pub use cross_encoder::{CrossEncoder, RankingTask};
 pub use depth_measure::{DepthMeasure, TextMeasure, measure_depths};
 pub use dual_projection::{Against, DualProjection, DualTask, Pairing, Side};
+pub use encoder_decoder::{EncoderDecoderModel, FirstToken};
 pub use evaluation::{Evaluated, Evaluation};
 pub use examples::{
     Candidate, OrderedExample, RankingExample, TextExample, keep_negatives, read_ordered_examples,
     read_ranking_examples, read_text_examples,
 };
 pub use feedback_task::{FeedbackExample, FeedbackLengths, FeedbackTask};
+pub use first_token_job::FirstTokenJob;
+pub use first_token_task::{FirstTokenTask, PromptedList};
 pub use guided_text::{GuidedTask, GuidedText, PlanCondition};
 pub use job::{CutTexts, Outcome, RankingJob};
 pub use language_job::{EXIT_HEADS, LanguageJob, OWN_HEADS};

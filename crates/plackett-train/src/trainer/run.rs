@@ -163,7 +163,7 @@ pub fn train_evaluated(
         return Err(TrainError::Setting(problem.into()));
     }
     if settings.recompute && !task.recomputes() {
-        let problem = "recompute: this model has no transformer layers that could be run again; leave it out (BERTs and Llamas have)";
+        let problem = "recompute: this model has no transformer layers that could be run again; leave it out (BERT, Llama and T5 have)";
         return Err(TrainError::Setting(problem.into()));
     }
     let mut none = NoHooks;

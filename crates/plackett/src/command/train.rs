@@ -3,19 +3,19 @@
 use super::means::Change;
 use super::open::model_folder;
 use super::paths::Paths;
+use super::train_first_tokens::FirstTokenData;
 use super::train_lists::ListData;
-use super::training_file::{Job, Kind, TrainingFile, beside};
+use super::training_file::{Base, Job, Kind, TrainingFile, beside};
 use super::training_folder::{self, TrainingLock};
 use super::{Global, Outcome, Output, depths, training_page};
 use anyhow::{Context, bail};
 use clap::Args;
 use plackett::content_hash;
-use plackett::pipeline::is_decoder;
 use plackett_core::formats::atomic;
 use plackett_train::Compute;
 use plackett_train::trainer::{
-    ADAPTER, CHECKPOINT, DepthMeasure, Evaluated, LanguageModel, Outcome as Learned, PHASE_ADAPTER,
-    PhaseRecord, RankingExample, StepRecord, TextExample, keep_negatives, phase_folder,
+    ADAPTER, CHECKPOINT, DepthMeasure, EncoderDecoderModel, Evaluated, LanguageModel, Outcome as Learned,
+    PHASE_ADAPTER, PhaseRecord, RankingExample, StepRecord, TextExample, keep_negatives, phase_folder,
     read_ranking_examples, read_text_examples,
 };
 use serde_json::{Value, json};
@@ -32,7 +32,7 @@ const IDENTITY: &str = "training.json";
 /// The weights of a model.
 const WEIGHTS: &str = "model.safetensors";
 
-/// Train a cross-encoder or a listwise reranker on queries with labelled candidates, or a decoder on texts, whole or with an adapter
+/// Train a cross-encoder, a T5 reranker or a listwise reranker on queries with labelled candidates, or a decoder on texts, whole or with an adapter
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  plackett train ranker.toml -o ranker\n  plackett rerank --method cross-encoder --model ./ranker requests.jsonl\n\n\
@@ -46,6 +46,7 @@ const WEIGHTS: &str = "model.safetensors";
                   and the\nlast norm and output matrix to be models of their own (generate --depth, --exit, --draft-depth).\n\n\
                   With a Llama as base and a `method`, as \"first\" or \"full-rank(words=32)\", it learns to order the candidates of queries with \
                   the\nprompts of that method. `window = 20` keeps the 20 best of each list, `orders = 2` shows it in two orders.\n\n\
+                  With a T5 as base and the `method` \"mono-t5\" or \"rank-t5\", it learns to score each candidate by the first token of its answer.\n\n\
                   A run that was killed goes on where its last checkpoint is when the same command is given again, to the same numbers."
 )]
 pub struct Arguments {
@@ -61,24 +62,27 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let mut file = TrainingFile::read(&arguments.file)?;
     let place = || arguments.file.display().to_string();
-    file.job(file.kind(file.names_decoder())).check().with_context(place)?;
+    file.job(file.kind(file.named_base())).check().with_context(place)?;
     let examples = beside(&arguments.file, &file.examples);
     let validation = file.validation.as_ref().map(|path| beside(&arguments.file, path));
     let files = Paths::default().reads("FILE.toml", [&arguments.file]).reads("examples", [&examples]);
     files.reads("validation", &validation).opens("base", [&file.base]).check(output)?;
     let base = model_folder(&file.base, global)?;
-    let is_decoder = is_decoder(&base);
-    file.settle(is_decoder).with_context(place)?;
-    let kind = file.kind(is_decoder);
+    let found = Base::of(&base);
+    if found == Base::EncoderDecoder {
+        EncoderDecoderModel::check_base(&base).with_context(|| format!("base {}", file.base))?;
+    }
+    file.settle(found).with_context(place)?;
+    let kind = file.kind(found);
     let job = file.job(kind);
     job.check().with_context(place)?;
-    let weights = match is_decoder {
-        true => {
+    let weights = match found {
+        Base::Decoder => {
             LanguageModel::check_base(&base).with_context(|| format!("base {}", file.base))?;
             plackett_lm::store::fingerprint(&base).with_context(|| file.base.clone())?
         }
-        false => {
-            check_base(&file, &base)?;
+        Base::Encoder | Base::EncoderDecoder => {
+            check_base(&file, &base, if found == Base::Encoder { "BERT" } else { "T5" })?;
             content_hash::content(&base.join(WEIGHTS)).with_context(|| file.base.clone())?.sha256
         }
     };
@@ -89,9 +93,13 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
             Data::Texts(read_text_examples(&examples)?, held_out)
         }
         Kind::Ranking => {
-            let lists = read_examples(&examples, &file, output)?;
-            let held_out = validation.as_deref().map(read_ranking_examples).transpose()?.unwrap_or_default();
+            let (lists, held_out) = read_lists(&file, files, output)?;
             Data::Lists(lists, held_out)
+        }
+        Kind::FirstToken => {
+            let (lists, held_out) = read_lists(&file, files, output)?;
+            let prompted = FirstTokenData::make(&file, (&lists, &held_out), &base, global, output)?;
+            Data::FirstTokens(Box::new(prompted))
         }
         Kind::Lists => Data::Orders(Box::new(ListData::read(&file, files, &base, global, output)?)),
     };
@@ -101,8 +109,10 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     if let Some(settings) = identity["file"]["settings"].as_object_mut() {
         settings.shift_remove("recompute");
     }
-    if let Data::Orders(lists) = &data {
-        identity["lists"] = json!(lists.fingerprint());
+    match &data {
+        Data::Orders(lists) => identity["lists"] = json!(lists.fingerprint()),
+        Data::FirstTokens(lists) => identity["lists"] = json!(lists.fingerprint()),
+        Data::Lists(..) | Data::Texts(..) => {}
     }
     let identity = identity.to_string();
     let _alone = claim(&arguments.output, &identity)?;
@@ -122,6 +132,7 @@ enum Data {
     Lists(Vec<RankingExample>, Vec<RankingExample>),
     Texts(Vec<TextExample>, Vec<TextExample>),
     Orders(Box<ListData>),
+    FirstTokens(Box<FirstTokenData>),
 }
 
 impl Data {
@@ -131,6 +142,7 @@ impl Data {
             Data::Lists(lists, _) => ("queries", lists.len()),
             Data::Texts(texts, _) => ("texts", texts.len()),
             Data::Orders(lists) => ("queries", lists.count()),
+            Data::FirstTokens(lists) => ("queries", lists.taught.len()),
         }
     }
 
@@ -140,6 +152,7 @@ impl Data {
             Data::Lists(..) => "cross-encoder",
             Data::Texts(..) => "decoder",
             Data::Orders(_) => "listwise reranker",
+            Data::FirstTokens(_) => "pointwise reranker",
         }
     }
 
@@ -151,6 +164,9 @@ impl Data {
             Data::Orders(lists) => {
                 format!("It orders passages for a query, asked by the method `{}`.", lists.method())
             }
+            Data::FirstTokens(lists) => {
+                format!("It scores a passage for a query, asked by the method `{}`.", lists.method())
+            }
         }
     }
 
@@ -159,13 +175,16 @@ impl Data {
         match self {
             Data::Lists(..) => format!("rerank --method cross-encoder --model {model} requests.jsonl"),
             Data::Texts(..) => format!("generate --model {model} \"a prompt\""),
-            Data::Orders(lists) => {
-                let method = lists.method();
-                let quote = if method.contains(['(', ' ']) { "'" } else { "" };
-                format!("rerank --method {quote}{method}{quote} --model {model} requests.jsonl")
-            }
+            Data::Orders(lists) => rerank_with(lists.method(), model),
+            Data::FirstTokens(lists) => rerank_with(lists.method(), model),
         }
     }
+}
+
+/// A command that ranks with a method and a model.
+fn rerank_with(method: &str, model: &str) -> String {
+    let quote = if method.contains(['(', ' ']) { "'" } else { "" };
+    format!("rerank --method {quote}{method}{quote} --model {model} requests.jsonl")
 }
 
 /// What is made of the validation examples beside their loss, before and after.
@@ -177,17 +196,27 @@ struct Measured {
     ndcg: Option<Change>,
 }
 
-/// Checks that the base of a cross-encoder has weights of its own.
-fn check_base(file: &TrainingFile, base: &Path) -> anyhow::Result<()> {
+/// Checks that a base has weights of its own; `family` is what can be trained so.
+fn check_base(file: &TrainingFile, base: &Path, family: &str) -> anyhow::Result<()> {
     for name in ["config.json", WEIGHTS, "tokenizer.json"] {
         if !base.join(name).is_file() {
             bail!(
-                "base {}: there is no {name} in its folder; a BERT of Hugging Face's layout can be trained",
+                "base {}: there is no {name} in its folder; a {family} of Hugging Face's layout can be trained",
                 file.base
             );
         }
     }
     Ok(())
+}
+
+/// The lists to learn from, with as many negatives as are wanted, and those that are held out.
+fn read_lists(
+    file: &TrainingFile,
+    (examples, validation): (&Path, Option<&Path>),
+    output: &Output,
+) -> anyhow::Result<(Vec<RankingExample>, Vec<RankingExample>)> {
+    let lists = read_examples(examples, file, output)?;
+    Ok((lists, validation.map(read_ranking_examples).transpose()?.unwrap_or_default()))
 }
 
 /// The examples, with as many negatives as are wanted.
@@ -320,6 +349,10 @@ fn learn(
             .run(base, (texts, held_out), places, identity, &compute, &mut progress)
             .map(|(learned, depths)| (learned, Measured { depths, ndcg: None }))
             .map_err(anyhow::Error::from),
+        (Job::FirstToken(job), Data::FirstTokens(lists)) => job
+            .run(base, (&lists.taught, &lists.held, lists.read), places, identity, &compute, &mut progress)
+            .map(|learned| (learned, Measured::default()))
+            .map_err(anyhow::Error::from),
         (Job::Lists(job), Data::Orders(lists)) => lists
             .learn(job, base, places, identity, &compute, &mut progress, global)
             .map(|(learned, ndcg)| (learned, Measured { ndcg, ..Measured::default() })),
@@ -335,7 +368,7 @@ fn learn(
         Job::Ranking(job) => job.tokens,
         Job::Language(job) => job.tokens,
         // Their prompts are as long as the method writes them, and the examples say what it cut.
-        Job::Lists(_) => 0,
+        Job::Lists(_) | Job::FirstToken(_) => 0,
     };
     fewer_tokens(asked, learned.cut.tokens).iter().for_each(|sentence| output.warn(sentence));
     if let Some(sentence) = learned.cut.sentence() {
@@ -493,6 +526,9 @@ fn document(arguments: &Arguments, (learned, measured): (&Learned, &Measured), d
         document["cut"] = lists.cut().into();
         document["ndcg"] = json!(measured.ndcg.as_ref().map(|ndcg| [ndcg.before, ndcg.after]));
         document["ndcg_change"] = json!(measured.ndcg);
+    }
+    if let Data::FirstTokens(lists) = data {
+        document["cut"] = lists.cut.into();
     }
     if !measured.depths[0].is_empty() {
         document["depths"] = depths::told(&measured.depths);

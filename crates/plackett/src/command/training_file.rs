@@ -2,11 +2,13 @@
 
 use anyhow::{Context, anyhow, bail};
 use plackett::listwise_examples::{method_of, usual_objective};
+use plackett::pipeline::{is_decoder, is_encoder_decoder};
 use plackett_core::declaration::{nearest, suggestion};
 use plackett_core::formats::serde_problem;
+use plackett_rank::training_example::{TAUGHT_FIRST_TOKENS, teaches_first_token};
 use plackett_train::TrainError;
 use plackett_train::trainer::{
-    LanguageJob, ListwiseJob, ListwiseStart, OWN_HEADS, RankingJob, Settings, Trained,
+    FirstTokenJob, LanguageJob, ListwiseJob, ListwiseStart, OWN_HEADS, RankingJob, Settings, Trained,
 };
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -24,7 +26,7 @@ pub struct TrainingFile {
     pub examples: PathBuf,
     /// The same, of which the loss alone is told, and of lists how they are ordered.
     pub validation: Option<PathBuf>,
-    /// The listwise method that a decoder learns to answer, with its options.
+    /// The method that a decoder or an encoder–decoder learns to answer, with its options.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
     /// Most candidates of a list, from the best.
@@ -53,6 +55,28 @@ pub struct TrainingFile {
     pub settings: Settings,
 }
 
+/// What a base is, by its files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Base {
+    /// Neither of the others: an encoder.
+    Encoder,
+    /// A decoder.
+    Decoder,
+    /// An encoder–decoder.
+    EncoderDecoder,
+}
+
+impl Base {
+    /// What lies in a folder.
+    pub fn of(folder: &Path) -> Base {
+        match (is_decoder(folder), is_encoder_decoder(folder)) {
+            (true, _) => Base::Decoder,
+            (false, true) => Base::EncoderDecoder,
+            (false, false) => Base::Encoder,
+        }
+    }
+}
+
 /// What is trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -62,6 +86,8 @@ pub enum Kind {
     Language,
     /// A decoder on lists.
     Lists,
+    /// An encoder–decoder on lists, by the first token of its answers.
+    FirstToken,
 }
 
 /// A training of any kind.
@@ -72,6 +98,8 @@ pub enum Job {
     Language(LanguageJob),
     /// Of a decoder that orders lists.
     Lists(ListwiseJob),
+    /// Of an encoder–decoder that scores candidates.
+    FirstToken(FirstTokenJob),
 }
 
 impl Job {
@@ -81,6 +109,7 @@ impl Job {
             Job::Ranking(job) => job.check(),
             Job::Language(job) => job.check(),
             Job::Lists(job) => job.check(),
+            Job::FirstToken(job) => job.check(),
         }
     }
 
@@ -90,6 +119,7 @@ impl Job {
             Job::Ranking(job) => ("lists", job.objective.as_str()),
             Job::Language(job) => ("texts", job.objective.as_str()),
             Job::Lists(job) => ("lists", job.objective.as_str()),
+            Job::FirstToken(job) => ("lists", job.objective.as_str()),
         }
     }
 }
@@ -125,24 +155,39 @@ impl TrainingFile {
         Ok(file)
     }
 
-    /// Whether a key is there that only the training of a decoder has.
-    pub fn names_decoder(&self) -> bool {
-        self.depths.is_some() || self.layers.is_some() || self.trained.adapter == OWN_HEADS
+    /// What the base has to be by the keys that are there: some are of one kind of training alone.
+    pub fn named_base(&self) -> Base {
+        let of_decoder = self.depths.is_some() || self.layers.is_some() || self.trained.adapter == OWN_HEADS;
+        match (self.teaches_first_token(), of_decoder || self.method.is_some()) {
+            (true, _) => Base::EncoderDecoder,
+            (false, true) => Base::Decoder,
+            (false, false) => Base::Encoder,
+        }
+    }
+
+    /// Whether there is a method that an encoder–decoder learns.
+    fn teaches_first_token(&self) -> bool {
+        let method = self.method.as_ref().and_then(|method| method_of(method).ok());
+        method.is_some_and(|(method, _)| teaches_first_token(method))
     }
 
     /// What is trained of a base of this kind.
-    pub fn kind(&self, is_decoder: bool) -> Kind {
-        match (&self.method, is_decoder) {
+    pub fn kind(&self, base: Base) -> Kind {
+        match (&self.method, base) {
+            (Some(_), Base::EncoderDecoder) => Kind::FirstToken,
             (Some(_), _) => Kind::Lists,
-            (None, true) => Kind::Language,
-            (None, false) => Kind::Ranking,
+            (None, Base::Decoder) => Kind::Language,
+            (None, _) => Kind::Ranking,
         }
     }
 
     /// Refuses keys of the other kinds of training, and fills in what is not said.
-    pub fn settle(&mut self, is_decoder: bool) -> anyhow::Result<()> {
-        if self.method.is_some() {
-            return self.settle_lists(is_decoder);
+    pub fn settle(&mut self, kind: Base) -> anyhow::Result<()> {
+        let is_decoder = kind == Base::Decoder;
+        match (self.method.is_some(), kind) {
+            (_, Base::EncoderDecoder) => return self.settle_first_token(),
+            (true, _) => return self.settle_lists(is_decoder),
+            (false, _) => {}
         }
         let base = &self.base;
         let of_lists = [("window", self.window), ("orders", self.orders)];
@@ -181,6 +226,13 @@ impl TrainingFile {
     /// The same for lists.
     fn settle_lists(&mut self, is_decoder: bool) -> anyhow::Result<()> {
         let base = &self.base;
+        if self.teaches_first_token() {
+            bail!(
+                "method: {} are learned by an encoder–decoder, and {base} is none; give a T5 as `base`, or for a Llama a method of \
+                 lists, as \"first\"",
+                TAUGHT_FIRST_TOKENS.join(" and ")
+            );
+        }
         if !is_decoder {
             bail!(
                 "method: a listwise method asks a decoder, and {base} is none that can be trained; give a Llama as `base`, such as \
@@ -204,6 +256,36 @@ impl TrainingFile {
         }
         self.objective.get_or_insert(usual_objective_of(self.method.as_deref()));
         self.orders.get_or_insert(1);
+        Ok(())
+    }
+
+    /// The same for an encoder–decoder.
+    fn settle_first_token(&mut self) -> anyhow::Result<()> {
+        let (base, methods) = (&self.base, TAUGHT_FIRST_TOKENS.join(" or "));
+        let Some(method) = &self.method else {
+            bail!(
+                "method: {base} is an encoder–decoder, which learns to answer a method of reranking; name {methods}, or give a BERT as \
+                 `base` for a cross-encoder, or a Llama for texts"
+            );
+        };
+        if !self.teaches_first_token() {
+            bail!(
+                "method: {base} is an encoder–decoder, which learns {methods}, and `{method}` is neither; name one of these, or give a \
+                 Llama as `base`"
+            );
+        }
+        let others = [
+            ("window", self.window.is_some(), "candidates are read alone; `negatives` says how many there are"),
+            ("orders", self.orders.is_some(), "candidates are read alone, so that they have no order"),
+            ("tokens", self.tokens.is_some(), "the method says how texts are cut, as `mono-t5(tokens=300)`"),
+            ("depths", self.depths.is_some(), "the first token is read after the last layer"),
+            ("layers", self.layers.is_some(), "a whole encoder–decoder learns"),
+            ("adapter = \"exit-heads\"", self.trained.adapter == OWN_HEADS, "it is for decoders"),
+        ];
+        if let Some((key, _, reason)) = others.iter().find(|(_, given, _)| *given) {
+            bail!("{key}: is not for the training of an encoder–decoder: {reason}; leave it out");
+        }
+        self.objective.get_or_insert(usual_objective_of(self.method.as_deref()));
         Ok(())
     }
 
@@ -240,6 +322,11 @@ impl TrainingFile {
                 ends: true,
                 noise: 0.0,
                 together: MEASURED_TOGETHER,
+                settings,
+            }),
+            Kind::FirstToken => Job::FirstToken(FirstTokenJob {
+                objective: objective(usual_objective_of(self.method.as_deref())),
+                trained,
                 settings,
             }),
         }

@@ -37,7 +37,7 @@ pub use fit::{FitError, Fitted, fit};
 pub use generator::Generator;
 pub use grouping::{GROUPINGS, Grouping, GroupingError, GroupingSpec};
 pub use local::LocalModel;
-pub use local::is_decoder;
+pub use local::{is_decoder, is_encoder_decoder};
 pub use models::{ModelError, Models};
 pub use options::ModelOptions;
 pub use run::{Answers, BoxError, Chain, Collection, FirstStage, Source, Stage};
