@@ -103,9 +103,9 @@ impl Builder<'_> {
             return Err(wrong(&stage.to_string(), problem));
         }
         let finds = |name: &str| beginnings().contains(&name) || name == FEEDBACK;
-        if before.last().is_none_or(|last| finds(&last.name)) {
+        let Some(reranker) = before.last().filter(|last| !finds(&last.name)) else {
             return Err(unlearned(stage));
-        }
+        };
         let options = read(FEEDBACK, feedback::OPTIONS, stage)?;
         let settings = feedback::settings(stage, &options, self.filter(stage, &options)?)?;
         if settings.filter.is_none() && before.iter().any(feedback::filters) {
@@ -113,6 +113,7 @@ impl Builder<'_> {
                            filter here too, or take --filter for all";
             return Err(wrong(&stage.to_string(), problem));
         }
+        settings.check_scores(stage, reranker)?;
         self.check_dense(stage, &settings.search)?;
         let input = Box::new(self.chain(before)?);
         self.open_embedder(stage)?;

@@ -1,7 +1,7 @@
 //! `feedback`: the query's vector is moved to what a reranker said, and the index is searched by it once more (Reddy et al.,
 //! FIRST, 2024, relevance feedback). It stands behind a reranker, as in `dense:100 >> first >> feedback:100`.
 
-use super::build::wrong;
+use super::build::{reranking_method, wrong};
 use super::run::{Answers, BoxError, Collection};
 use super::specs::{EF, FILTER, FROM, SEARCH, dense_search};
 use super::{PipelineError, QueryError};
@@ -158,6 +158,27 @@ fn has_scores(trace: &Trace) -> bool {
 }
 
 impl FeedbackStage {
+    /// Refuses scores to learn from behind a reranker that is declared to have none, before any model reads a text. Whether one that
+    /// has them for few candidates alone gave some, the trace says later.
+    pub(super) fn check_scores(
+        &self,
+        stage: &syntax::Stage,
+        reranker: &syntax::Stage,
+    ) -> Result<(), PipelineError> {
+        if matches!(self.target, None | Some(Target::Order)) {
+            return Ok(());
+        }
+        let (method, options) = reranking_method(reranker)?;
+        if (method.gives_scores)(&options) {
+            return Ok(());
+        }
+        let problem = format!(
+            "`{}` before it gives an order without scores; write target=order, or leave the target out",
+            reranker.name
+        );
+        Err(wrong(&stage.to_string(), problem))
+    }
+
     /// What the vector is drawn to, scores and order, after a reranker with this account.
     fn targets(&self, trace: &Trace) -> Result<(bool, bool), BoxError> {
         let scored = has_scores(trace);
