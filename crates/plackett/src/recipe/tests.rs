@@ -57,8 +57,8 @@ fn read(text: &str) -> Result<Recipe, RecipeError> {
 
 fn run_in(cache: &Path, text: &str) -> Result<Outcome, RecipeError> {
     let recipe = read(text)?;
-    let surroundings = Surroundings::new(registry(), cache.to_path_buf(), ModelOptions::default());
-    Runner { recipe: &recipe, scale: Scale::Quick, surroundings: &surroundings, progress: &|_, _, _| {} }
+    let environment = Environment::new(registry(), cache.to_path_buf(), ModelOptions::default());
+    Runner { recipe: &recipe, scale: Scale::Quick, environment: &environment, progress: &|_, _, _| {} }
         .run()
 }
 

@@ -1,6 +1,6 @@
 //! `plackett recipe run` and `plackett recipe check`.
 
-use super::{ScaleArguments, ShelfArguments, failure, plan, read, surroundings};
+use super::{ScaleArguments, ShelfArguments, environment, failure, plan, read};
 use crate::command::paths::Paths;
 use crate::command::table::{Align, Table};
 use crate::command::{Failure, Global, Outcome, Output};
@@ -62,11 +62,11 @@ pub(super) fn run(arguments: &RunArguments, global: &Global, output: &Output) ->
     files.writes("--report", &arguments.report).check(output)?;
     let shelf = arguments.work.shelf.shelf()?;
     let recipe = read(&shelf, &arguments.recipe, &Registry::default())?;
-    let surroundings = surroundings(global, arguments.work.cache.as_ref(), &recipe)?;
+    let environment = environment(global, arguments.work.cache.as_ref(), &recipe)?;
     let scale = arguments.work.scale.scale();
     if arguments.dry_run {
         return plan::print(
-            &Runner { recipe: &recipe, scale, surroundings: &surroundings, progress: &|_, _, _| {} },
+            &Runner { recipe: &recipe, scale, environment: &environment, progress: &|_, _, _| {} },
             output,
         );
     }
@@ -74,7 +74,7 @@ pub(super) fn run(arguments: &RunArguments, global: &Global, output: &Output) ->
     let path = match &arguments.report {
         Some(path) => path.clone(),
         None => {
-            let folder = surroundings.cache.join("reports");
+            let folder = environment.cache.join("reports");
             std::fs::create_dir_all(&folder)?;
             folder.join(format!("{}-{}.html", recipe.name, scale.name()))
         }
@@ -182,7 +182,7 @@ fn work(
     global: &Global,
     output: &Output,
 ) -> Result<Run, Stopped> {
-    let surroundings = surroundings(global, arguments.cache.as_ref(), recipe)
+    let environment = environment(global, arguments.cache.as_ref(), recipe)
         .map_err(|error| Stopped::Failed(error.into()))?;
     let bar = output.progress(&recipe.name, 0);
     let progress = |what: &str, done: u64, all: u64| {
@@ -191,7 +191,7 @@ fn work(
         bar.set_position(done);
     };
     let scale = arguments.scale.scale();
-    let outcome = Runner { recipe, scale, surroundings: &surroundings, progress: &progress }.run();
+    let outcome = Runner { recipe, scale, environment: &environment, progress: &progress }.run();
     bar.finish_and_clear();
     let outcome = outcome.map_err(|error| match error.lacks_data() {
         true => Stopped::NoData(error.to_string()),

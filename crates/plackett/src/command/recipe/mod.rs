@@ -8,7 +8,7 @@ mod show;
 
 use super::{Failure, Global, Outcome, Output};
 use clap::{Args, Subcommand, ValueEnum};
-use plackett::recipe::{Recipe, RecipeError, Registry, Scale, Shelf, Surroundings, graph, guide};
+use plackett::recipe::{Environment, Recipe, RecipeError, Registry, Scale, Shelf, graph, guide};
 use plackett_lm::store::Store;
 use std::path::PathBuf;
 
@@ -141,7 +141,7 @@ fn read(shelf: &Shelf, name: &str, registry: &Registry) -> Result<Recipe, Failur
 }
 
 /// The machine, with results of stages in the folder that was named or in the user's cache.
-fn surroundings(global: &Global, cache: Option<&PathBuf>, recipe: &Recipe) -> anyhow::Result<Surroundings> {
+fn environment(global: &Global, cache: Option<&PathBuf>, recipe: &Recipe) -> anyhow::Result<Environment> {
     let cache = match cache {
         Some(folder) => {
             if let Some(file) = folder.ancestors().find(|path| path.exists() && !path.is_dir()) {
@@ -152,9 +152,9 @@ fn surroundings(global: &Global, cache: Option<&PathBuf>, recipe: &Recipe) -> an
         }
         None => Store::from_environment(global.offline)?.cache.join("recipes"),
     };
-    let mut surroundings = Surroundings::new(Registry::default(), cache, global.models());
-    surroundings.recipe_folder = recipe.source.folder().map(PathBuf::from);
-    Ok(surroundings)
+    let mut environment = Environment::new(Registry::default(), cache, global.models());
+    environment.recipe_folder = recipe.source.folder().map(PathBuf::from);
+    Ok(environment)
 }
 
 fn draw(arguments: &GraphArguments, global: &Global, output: &Output) -> Outcome {

@@ -3,7 +3,7 @@
 use super::{OrderedGroups, TestedGroup, mixed};
 use crate::recipe::digits::{PIXELS, Picture, read};
 use crate::recipe::error::StageError;
-use crate::recipe::task::Surroundings;
+use crate::recipe::task::Environment;
 use plackett_train::random::Stream;
 use plackett_train::trainer::ItemGroup;
 
@@ -17,7 +17,7 @@ const DIGITS: usize = 10;
 /// # Errors
 /// The collection is not here or has too few pictures; more digits than there are.
 pub fn digits(
-    surroundings: &Surroundings,
+    environment: &Environment,
     collection: &str,
     size: usize,
     counts: (usize, usize),
@@ -27,7 +27,7 @@ pub fn digits(
         let problem = format!("{size} distinct digits are asked for, and there are {DIGITS}");
         return Err(StageError::Field { field: "size", problem });
     }
-    let pictures = read(surroundings, collection, LEARNED)?;
+    let pictures = read(environment, collection, LEARNED)?;
     let (learned, tested) = pictures.split_at(LEARNED);
     let all = |pictures: &[Picture], part: u64, count: usize| -> Result<Vec<ItemGroup>, StageError> {
         let shelves = Shelves::new(pictures)?;
