@@ -75,5 +75,5 @@ pub use registry::{Estimate, Hashes, Registry, StageKind, StageOutput};
 pub use results::{ClaimResult, Results, State};
 pub use run::{ClaimOutcome, Outcome, PlannedStage, Runner, StageOutcome};
 pub use source::{Place, Source};
-pub use systems::{Shelf, System, systems};
+pub use systems::{RecipeStore, System, systems};
 pub use task::{Environment, Input, Progress, Task};

@@ -321,10 +321,10 @@ fn graphs_name_every_stage_and_claim() {
 
 #[test]
 fn every_bundled_recipe_is_right_and_names_a_system_that_there_is() {
-    let (shelf, registry) = (Shelf::default(), Registry::default());
+    let (store, registry) = (RecipeStore::default(), Registry::default());
     let known = systems().unwrap();
-    for name in shelf.names().unwrap() {
-        let recipe = shelf.recipe(&name, &registry).unwrap_or_else(|error| panic!("{error}"));
+    for name in store.names().unwrap() {
+        let recipe = store.recipe(&name, &registry).unwrap_or_else(|error| panic!("{error}"));
         if let Some(system) = &recipe.system {
             assert!(known.iter().any(|known| known.name == *system), "{name}: {system}");
             assert_eq!(*system, name, "a system's recipe has its name");
@@ -353,7 +353,7 @@ fn collections_behind(scale: &AtScale, place: usize) -> BTreeSet<&str> {
 
 #[test]
 fn the_default_reranker_learns_from_nothing_that_it_is_measured_on() {
-    let recipe = Shelf::default().recipe("default-reranker", &Registry::default()).unwrap();
+    let recipe = RecipeStore::default().recipe("default-reranker", &Registry::default()).unwrap();
     for scale in Scale::ALL {
         let scale = recipe.at(scale);
         let place = |name: &str| scale.stages.iter().position(|stage| stage.name == name).unwrap();

@@ -1,6 +1,6 @@
 //! `plackett recipe run` and `plackett recipe check`.
 
-use super::{ScaleArguments, ShelfArguments, environment, failure, plan, read};
+use super::{ScaleArguments, StoreArguments, environment, failure, plan, read};
 use crate::command::paths::Paths;
 use crate::command::table::{Align, Table};
 use crate::command::{Failure, Global, Outcome, Output};
@@ -54,14 +54,14 @@ struct WorkArguments {
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
     #[command(flatten)]
-    shelf: ShelfArguments,
+    store: StoreArguments,
 }
 
 pub(super) fn run(arguments: &RunArguments, global: &Global, output: &Output) -> Outcome {
     let files = Paths::default().reads("RECIPE", [&arguments.recipe]);
     files.writes("--report", &arguments.report).check(output)?;
-    let shelf = arguments.work.shelf.shelf()?;
-    let recipe = read(&shelf, &arguments.recipe, &Registry::default())?;
+    let store = arguments.work.store.store()?;
+    let recipe = read(&store, &arguments.recipe, &Registry::default())?;
     let environment = environment(global, arguments.work.cache.as_ref(), &recipe)?;
     let scale = arguments.work.scale.scale();
     if arguments.dry_run {
@@ -98,12 +98,12 @@ pub(super) fn run(arguments: &RunArguments, global: &Global, output: &Output) ->
 
 pub(super) fn check(arguments: &CheckArguments, global: &Global, output: &Output) -> Outcome {
     let begun = Instant::now();
-    let shelf = arguments.work.shelf.shelf()?;
+    let store = arguments.work.store.store()?;
     let registry = Registry::default();
     let all = arguments.recipes.is_empty();
-    let names = if all { shelf.names().map_err(failure)? } else { arguments.recipes.clone() };
+    let names = if all { store.names().map_err(failure)? } else { arguments.recipes.clone() };
     // Cheap mistakes first: all recipes are read before any is run.
-    let recipes = names.iter().map(|name| read(&shelf, name, &registry)).collect::<Result<Vec<_>, _>>()?;
+    let recipes = names.iter().map(|name| read(&store, name, &registry)).collect::<Result<Vec<_>, _>>()?;
     let (mut outcomes, mut skipped, mut broken) = (Vec::new(), Vec::new(), None);
     for recipe in &recipes {
         match work(recipe, &arguments.work, global, output) {

@@ -271,7 +271,7 @@ fn measure(
 mod tests {
     use super::*;
     use crate::recipe::source::Source;
-    use crate::recipe::{Recipe, Registry, Scale, Shelf};
+    use crate::recipe::{Recipe, RecipeStore, Registry, Scale};
     use plackett_train::adapter::ADAPTERS;
 
     /// The layers of all-MiniLM-L6-v2, outputs × inputs.
@@ -305,7 +305,7 @@ mod tests {
 
     #[test]
     fn the_recipe_has_every_adapter_and_claims_the_numbers_of_its_formula() {
-        let recipe = Shelf::default().recipe("adapters", &Registry::default()).unwrap();
+        let recipe = RecipeStore::default().recipe("adapters", &Registry::default()).unwrap();
         let scale = recipe.at(Scale::Quick);
         for spec in ADAPTERS.iter().filter(|spec| !spec.needs_importance) {
             let stage = scale.stage(spec.name).unwrap_or_else(|| panic!("no stage `{}`", spec.name));
