@@ -113,7 +113,9 @@ impl Builder<'_> {
                            filter here too, or take --filter for all";
             return Err(wrong(&stage.to_string(), problem));
         }
-        settings.check_scores(stage, reranker)?;
+        if let Some(problem) = feedback::lacks_scores(stage, reranker) {
+            return Err(wrong(&stage.to_string(), problem));
+        }
         self.check_dense(stage, &settings.search)?;
         let input = Box::new(self.chain(before)?);
         self.open_embedder(stage)?;

@@ -122,6 +122,22 @@ pub(super) fn filters(stage: &syntax::Stage) -> bool {
     stage.option("filter").is_some() || stage.inputs.iter().flat_map(|input| &input.stages).any(filters)
 }
 
+/// Why a stage cannot learn from the scores that it asks for: the reranker before it is declared to have none. `None` where it can, and
+/// where what is written of either is wrong in another way. Whether a method that has scores for few candidates alone gave some, the
+/// trace says later.
+pub(crate) fn lacks_scores(stage: &syntax::Stage, reranker: &syntax::Stage) -> Option<String> {
+    if !matches!(stage.option("target"), Some("scores" | "both")) {
+        return None;
+    }
+    let (method, options) = reranking_method(reranker).ok()?;
+    (!(method.gives_scores)(&options)).then(|| {
+        format!(
+            "`{}` before it gives an order without scores; write target=order, or leave the target out",
+            reranker.name
+        )
+    })
+}
+
 /// Searches again for the queries that were reranked; those that failed stay failed.
 pub(super) fn again(
     stage: &FeedbackStage,
@@ -158,27 +174,6 @@ fn has_scores(trace: &Trace) -> bool {
 }
 
 impl FeedbackStage {
-    /// Refuses scores to learn from behind a reranker that is declared to have none, before any model reads a text. Whether one that
-    /// has them for few candidates alone gave some, the trace says later.
-    pub(super) fn check_scores(
-        &self,
-        stage: &syntax::Stage,
-        reranker: &syntax::Stage,
-    ) -> Result<(), PipelineError> {
-        if matches!(self.target, None | Some(Target::Order)) {
-            return Ok(());
-        }
-        let (method, options) = reranking_method(reranker)?;
-        if (method.gives_scores)(&options) {
-            return Ok(());
-        }
-        let problem = format!(
-            "`{}` before it gives an order without scores; write target=order, or leave the target out",
-            reranker.name
-        );
-        Err(wrong(&stage.to_string(), problem))
-    }
-
     /// What the vector is drawn to, scores and order, after a reranker with this account.
     fn targets(&self, trace: &Trace) -> Result<(bool, bool), BoxError> {
         let scored = has_scores(trace);

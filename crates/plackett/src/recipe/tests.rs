@@ -174,6 +174,18 @@ fn within_looks_at_the_interval_unless_told() {
     assert!(holds("kind = \"within\"\nof = \"low/value\"\nat_least = 2.9\nat_most = 3.1\ninterval = false"));
 }
 
+#[test]
+fn feedback_from_scores_that_a_method_does_not_have_is_refused_when_a_recipe_is_read() {
+    let error = read(
+        "title = \"t\"\n[stage.papers]\nkind = \"data\"\ncollection = \"papers\"\n\
+         [stage.index]\nkind = \"index\"\ndata = \"papers\"\n\
+         [stage.found]\nkind = \"retrieve\"\nindex = \"index\"\npipeline = \"dense:9 >> first >> feedback(target=both)\"\n\
+         [claim.c]\ntext = \"c\"\nwaiting = \"training\"\n",
+    );
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("`first` before it gives an order without scores"), "{error}");
+}
+
 /// A recipe over two lines of a single seed: `one` is 3, `other` 4.
 fn of_one_value(claim: &str) -> String {
     let line = |name: &str, start: u32| {
