@@ -16,6 +16,7 @@ pub(crate) static SPEC: MethodSpec = MethodSpec {
     name: "cross-encoder",
     aliases: &[],
     family: Family::Pointwise,
+    gives_scores: |_| true,
     paper: "Nogueira and Cho, Passage Re-ranking with BERT, 2019",
     summary: "Reads the query and each document together with a model that was trained to score such pairs.",
     needs: |_| vec![Need::PairScores],

@@ -30,6 +30,7 @@ mod tests;
 pub use collection::wordless;
 pub use description::{PromptHash, StageDescription};
 pub use error::{PipelineError, QueryError};
+pub(crate) use feedback::lacks_scores;
 pub use feedback::{
     FEEDBACK, FeedbackStage, OPTIONS as FEEDBACK_OPTIONS, SUMMARY as FEEDBACK_SUMMARY, Target,
 };

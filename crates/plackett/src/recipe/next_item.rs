@@ -2,7 +2,7 @@
 
 use super::error::StageError;
 use super::quantity::{Quantity, mean};
-use super::registry::Made;
+use super::registry::StageOutput;
 use super::small_decoder::{folder_of, learn_pairs, new_decoder};
 use super::task::Task;
 use plackett_eval::list_ndcg;
@@ -181,7 +181,7 @@ pub fn write_decoders(
     task: &Task<'_>,
     (vocabulary, context): (&WordVocabulary, usize),
     items: impl Fn(u64) -> Result<(NextItems, Pairs), StageError>,
-) -> Result<Made, StageError> {
+) -> Result<StageOutput, StageError> {
     let values = task.values;
     let (mut all, mut draws, mut tested) = (Vec::new(), Vec::new(), Vec::new());
     for seed in 1..=values.count("seeds") {
@@ -198,7 +198,7 @@ pub fn write_decoders(
         all.push(NextMeasured::of(&engine, (&next.trie, &next.sharing), &tested, BEAMS)?);
         draws.push(unique_draws(&engine, &next.trie, &tested, (BEAMS, seed as u64))?);
     }
-    let mut made = Made { numbers: measured(&tested, &all), ..Made::default() };
+    let mut made = StageOutput { numbers: measured(&tested, &all), ..StageOutput::default() };
     let by_seed = |of: fn(&NextMeasured) -> &Vec<f64>| all.iter().map(|seed| mean(of(seed))).collect();
     let columns = [by_seed(|seed| &seed.unique), draws, by_seed(|seed| &seed.legal)];
     made.numbers

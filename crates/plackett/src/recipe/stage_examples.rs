@@ -32,7 +32,7 @@ impl<'t> StageExamples<'t> {
     /// # Errors
     /// A model that cannot be opened or reads no prompts, or a method that cannot be taught.
     pub fn new(task: &'t Task<'t>, model: &str) -> Result<StageExamples<'t>, StageError> {
-        let models = task.surroundings.models(Some(model));
+        let models = task.environment.models(Some(model));
         let examples = ListwiseExamples::new(&models, None, task.values.word("method"))?;
         Ok(StageExamples { task, examples })
     }

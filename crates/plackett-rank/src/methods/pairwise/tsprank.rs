@@ -18,6 +18,7 @@ pub(crate) static SPEC: MethodSpec = MethodSpec {
     name: "tsprank",
     aliases: &[],
     family: Family::Pairwise,
+    gives_scores: |_| false,
     paper: "Li et al., TSPRank: Bridging Pairwise and Listwise Methods with a Bilinear Travelling Salesman Model, 2024",
     summary: "Scores every ordered pair by the logit of its first passage minus that of its second and ranks by the best path \
               through these scores, taken as scores of succession (the second right after the first), for which a model has to be \

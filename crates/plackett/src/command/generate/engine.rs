@@ -3,7 +3,7 @@
 use super::asked::{Asked, Language};
 use super::depths::{Account, DepthReport, Way};
 use super::languages::Languages;
-use super::report::{Generated, Made, Truncation};
+use super::report::{Generated, GenerationOutput, Truncation};
 use super::stream::Streamed;
 use super::{Arguments, Cache, Precision};
 use crate::command::open::model_folder;
@@ -79,13 +79,13 @@ impl Engine {
     }
 
     /// What a report says of the model.
-    pub(super) fn describe(&self, opened: Duration) -> Made {
+    pub(super) fn describe(&self, opened: Duration) -> GenerationOutput {
         let (kind, adapter) = match &self.model {
             Model::Decoder(_, adapter, _) => ("decoder", adapter.as_ref()),
             Model::Both(_) => ("encoder-decoder", None),
         };
         let adapter = adapter.map(|adapter| adapter.id().to_string());
-        Made {
+        GenerationOutput {
             model: self.name.clone(),
             kind,
             adapter,

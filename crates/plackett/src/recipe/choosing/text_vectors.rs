@@ -36,7 +36,7 @@ impl TextVectors {
                 distinct.push(text);
             }
         }
-        let model = task.surroundings.models(Some(BUNDLED)).open(None)?;
+        let model = task.environment.models(Some(BUNDLED)).open(None)?;
         let (mut data, mut dimension) = (Vec::new(), 0);
         for (at, group) in distinct.chunks(TOGETHER).enumerate() {
             (task.progress)(task.name, (at * TOGETHER) as u64, distinct.len() as u64);

@@ -5,9 +5,9 @@ use super::{dataset_of, index};
 use crate::recipe::categories::AssignedPaths;
 use crate::recipe::docids::{Corpus, SCHEME_HELP, catalogue, levels_in_order};
 use crate::recipe::error::{Problem, RecipeError, StageError};
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Made, Registry, StageKind, nothing_outside};
+use crate::recipe::registry::{Estimate, Registry, StageKind, StageOutput, nothing_outside};
 use crate::recipe::small_decoder::{LAYERS, NARROW_WIDTH, RATE, SEED, STEPS, check_width};
 use crate::recipe::task::Task;
 use crate::recipe::training_fields::batch;
@@ -53,9 +53,9 @@ pub static GENERATIVE_RETRIEVER: StageKind = StageKind {
            of their own) and `levels_in_order` (share of the docids whose tokens name their level, if any, in order). With `paths` a category path is \
            written before each docid: that one of its document's which is most like the text",
     version: 2,
-    gives: Gives::Model,
+    gives: OutputKind::Model,
     fields: &[
-        FieldSpec::required("index", FieldKind::Stage(&[Gives::Index]), "an index of the corpus"),
+        FieldSpec::required("index", FieldKind::Stage(&[OutputKind::Index]), "an index of the corpus"),
         FieldSpec::required("docids", FieldKind::Text, SCHEME_HELP),
         FieldSpec::new(
             "first",
@@ -104,7 +104,7 @@ pub static GENERATIVE_RETRIEVER: StageKind = StageKind {
         ),
         FieldSpec::new(
             "paths",
-            FieldKind::Stage(&[Gives::Numbers]),
+            FieldKind::Stage(&[OutputKind::Numbers]),
             Default::Absent,
             "a stage `category-paths`, whose paths are written before docids",
         ),
@@ -182,7 +182,7 @@ pub(super) fn labelled(corpus: &Corpus, queries: &[(plackett_core::Query, Vec<St
     PairSource::new(pairs.collect())
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
     let dataset = dataset_of(task, values.word("index"))?;
     let opened = Index::open(task.input(values.word("index"))?.folder.join(index::FOLDER))?;
@@ -233,7 +233,7 @@ fn made(
     folder: &Path,
     learned: &LearnedRetriever,
     coverage: f64,
-) -> Result<Made, StageError> {
+) -> Result<StageOutput, StageError> {
     let LearnedRetriever { files, parameters, loss, sources, paths, .. } = learned;
     let docids = files.docids()?;
     let tree = DocidTrie::new(&docids)?;
@@ -256,7 +256,7 @@ fn made(
         let documents = "documents whose texts have different paths, of those with several".into();
         (documents, format!("{share:.3}"))
     });
-    Ok(Made {
+    Ok(StageOutput {
         numbers: NUMBERS.iter().zip(own).map(|(name, own)| Quantity::of_seed(*name, seed, own)).collect(),
         warnings: files.catalogue.remarks().to_vec(),
         facts: [
@@ -292,7 +292,7 @@ fn train_hit(
 mod tests {
     use super::*;
     use crate::pipeline::ModelOptions;
-    use crate::recipe::{Outcome, Recipe, Runner, Scale, Source, Surroundings};
+    use crate::recipe::{Environment, Outcome, Recipe, Runner, Scale, Source};
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::Mutex;
 
@@ -317,14 +317,14 @@ mod tests {
         );
         let registry = Registry::default();
         let recipe = Recipe::read("test", Source::of_text("test.toml", &text), &registry).unwrap();
-        let surroundings = Surroundings::new(registry, cache.to_path_buf(), ModelOptions::default());
+        let environment = Environment::new(registry, cache.to_path_buf(), ModelOptions::default());
         let progress = |label: &str, step: u64, _: u64| {
             if label.starts_with("model, part") {
                 told(step);
             }
         };
         let runner =
-            Runner { recipe: &recipe, scale: Scale::Quick, surroundings: &surroundings, progress: &progress };
+            Runner { recipe: &recipe, scale: Scale::Quick, environment: &environment, progress: &progress };
         runner.run().unwrap_or_else(|error| panic!("{error}"))
     }
 

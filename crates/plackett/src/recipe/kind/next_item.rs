@@ -2,10 +2,10 @@
 
 use super::identifiers::{IDENTIFIERS, world_of};
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
 use crate::recipe::floor_cases::{FloorCase, FloorCases};
 use crate::recipe::quantity::{Quantity, mean};
-use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_outside};
 use crate::recipe::shopping::{IdLanguage, NextMeasured, Shopper};
 use crate::recipe::small_decoder::{
     BATCH, LAYERS, NARROW_WIDTH, RATE, STEPS, check_width, folder_of, learn_pairs, new_decoder,
@@ -29,9 +29,9 @@ pub static NEXT_ITEM: StageKind = StageKind {
            Gives `hit@1`, `hit@5`, `hit@10` and `ndcg@10` (by person, mean of the seeds), and `new/hit@10` of those people whose last item stands there \
            for the first time in the file",
     version: 2,
-    gives: Gives::Model,
+    gives: OutputKind::Model,
     fields: &[
-        FieldSpec::required("identifiers", FieldKind::Stage(&[Gives::Numbers]), "a stage `identifiers`"),
+        FieldSpec::required("identifiers", FieldKind::Stage(&[OutputKind::Numbers]), "a stage `identifiers`"),
         LAYERS,
         NARROW_WIDTH,
         FieldSpec::new(
@@ -70,10 +70,10 @@ fn identifiers_of<'t>(task: &'t Task<'_>) -> Result<&'t Input<'t>, StageError> {
     task.input_of("identifiers", &[IDENTIFIERS.name])
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
     let input = identifiers_of(task)?;
-    let world = world_of(input.values, task.surroundings)?;
+    let world = world_of(input.values, task.environment)?;
     let catalogue = Catalogue::open(&input.folder.join(CATALOGUE_FILE))?;
     let language = IdLanguage::new(&catalogue)?;
     let told = values.count("told");
@@ -90,10 +90,10 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         all.push(language.measure(&engine, &shoppers, (told, values.count("beams")))?);
     }
     let facts = [("people", world.histories.users.len()), ("windows", windows.len())];
-    Ok(Made {
+    Ok(StageOutput {
         numbers: numbers(&shoppers, &all),
         facts: facts.into_iter().map(|(name, count)| (name.to_string(), count.to_string())).collect(),
-        ..Made::default()
+        ..StageOutput::default()
     })
 }
 
@@ -101,7 +101,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
 pub(super) fn floor_cases(task: &Task<'_>, input: &Input<'_>) -> Result<FloorCases, StageError> {
     let identifiers = task.input(input.values.word("identifiers"))?;
     identifiers.check_kind("of", &[IDENTIFIERS.name])?;
-    let world = world_of(identifiers.values, task.surroundings)?;
+    let world = world_of(identifiers.values, task.environment)?;
     let items = |items: &[usize]| items.iter().map(|item| *item as u32).collect::<Vec<u32>>();
     let case = |shopper: Shopper| FloorCase {
         history: items(&shopper.before),

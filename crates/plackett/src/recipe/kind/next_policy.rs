@@ -4,11 +4,11 @@ use super::film_lists::{language_of, world_of};
 use super::next_code::{NEXT_CODE, world_and_items};
 use super::next_title::NEXT_TITLE;
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::next_item::{BEAMS, MEASURES, NextItem, NextItems, NextMeasured, measured};
 use crate::recipe::policy_summary::PolicySummary;
 use crate::recipe::quantity::{Quantity, mean};
-use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_outside};
 use crate::recipe::small_decoder::folder_of;
 use crate::recipe::task::{Input, Task};
 use crate::recipe::training::train_watched;
@@ -47,11 +47,11 @@ pub static NEXT_POLICY: StageKind = StageKind {
            an advantage) and `divergence` (from the start, a token, in the last tenth of the steps); with `looks` also `train_hit_1` and so on, after equal \
            parts of the first time through the prompts",
     version: 2,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
         FieldSpec::required(
             "start",
-            FieldKind::Stage(&[Gives::Model]),
+            FieldKind::Stage(&[OutputKind::Model]),
             "a stage `next-title` or `next-code`",
         ),
         FieldSpec::new(
@@ -118,10 +118,10 @@ fn start_of<'t>(task: &'t Task<'_>) -> Result<&'t Input<'t>, StageError> {
 /// What the decoder of a seed has learned from, and what it is tested on.
 fn items_of(start: &Input<'_>, task: &Task<'_>, seed: usize) -> Result<NextItems, StageError> {
     if start.kind.name == NEXT_CODE.name {
-        let (world, codes, tasks) = world_and_items(start.values, task.surroundings)?;
+        let (world, codes, tasks) = world_and_items(start.values, task.environment)?;
         return Ok(world.next_items(codes, tasks, seed as u64)?.0);
     }
-    let world = world_of(start.values, task.surroundings)?;
+    let world = world_of(start.values, task.environment)?;
     language_of(&folder_of(&start.folder, seed))?.next_films(&world, seed as u64)
 }
 
@@ -152,7 +152,7 @@ impl Rewarder for NextRewarder<'_> {
     }
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let start = start_of(task)?;
     let (mut all, mut numbers, mut looks, mut tested) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for seed in 1..=start.values.count("seeds") {
@@ -163,7 +163,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         numbers.push(learned.numbers);
         looks.push(learned.looks);
     }
-    let mut made = Made { numbers: measured(&tested, &all), ..Made::default() };
+    let mut made = StageOutput { numbers: measured(&tested, &all), ..StageOutput::default() };
     for (at, name) in NUMBERS.into_iter().enumerate() {
         made.numbers.push(Quantity::of_seeds(
             name,

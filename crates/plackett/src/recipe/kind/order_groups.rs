@@ -5,13 +5,13 @@ use super::text_vectors::vectors_of;
 use crate::recipe::digits;
 use crate::recipe::error::{Problem, StageError};
 use crate::recipe::feature_lists;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::ordered_groups::{
     MEASURES, OrderedGroups, TestedGroup, decoded, digits as digit_groups, features as feature_groups,
     sentences as sentence_groups,
 };
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Made, StageKind};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput};
 use crate::recipe::task::{Task, hash_file};
 use crate::recipe::training_fields::{batch, rate, settings_of, steps};
 use plackett_core::permutation::Permutation;
@@ -38,7 +38,7 @@ pub static ORDER_GROUPS: StageKind = StageKind {
            top (one over the rank of a best item), nDCG@10, random_tau and random_nDCG@10 (of a drawn order), and of scores of pairs greedy_tau \
            and borda_tau (of the greedy chain and of row sums); by seed loss (of the last tenth of the steps)",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
         FieldSpec::required(
             "groups",
@@ -53,7 +53,7 @@ pub static ORDER_GROUPS: StageKind = StageKind {
         ),
         FieldSpec::new(
             "vectors",
-            FieldKind::Stage(&[Gives::Numbers]),
+            FieldKind::Stage(&[OutputKind::Numbers]),
             Default::Absent,
             "of `sentences`: a stage `text-vectors` of sentences",
         ),
@@ -128,13 +128,13 @@ pub static ORDER_GROUPS: StageKind = StageKind {
         let all = MEASURES.iter().chain(&RANDOM).chain(others).chain(&["loss"]);
         all.map(ToString::to_string).collect()
     },
-    outside: |values, surroundings| {
+    outside: |values, environment| {
         let Some(collection) = values.text("collection") else { return Ok(Vec::new()) };
         if values.word("groups") == "digits" {
-            let file = digits::file(surroundings, collection)?;
+            let file = digits::file(environment, collection)?;
             return Ok(vec![("pictures".into(), hash_file(&file)?)]);
         }
-        let folder = surroundings.collection(collection)?;
+        let folder = environment.collection(collection)?;
         let hash = |part: &str| {
             Ok::<_, StageError>((part.to_string(), hash_file(&feature_lists::file(&folder, part)?)?))
         };
@@ -158,9 +158,9 @@ fn groups_of(task: &Task<'_>) -> Result<OrderedGroups, StageError> {
     match values.word("groups") {
         "digits" => {
             let counts = (values.count("learned"), values.count("tested"));
-            digit_groups(task.surroundings, collection, size, counts, seed)
+            digit_groups(task.environment, collection, size, counts, seed)
         }
-        "features" => feature_groups(&task.surroundings.collection(collection)?, size, seed),
+        "features" => feature_groups(&task.environment.collection(collection)?, size, seed),
         _ => {
             let (vectors, file) = vectors_of(task)?;
             sentence_groups(&file, &vectors, seed)
@@ -213,7 +213,7 @@ fn learn(
     Ok((scorer, report))
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let groups = groups_of(task)?;
     if groups.tested.is_empty() {
         let problem = "there is no group to test with that has an order".into();
@@ -253,7 +253,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         ("weights", parameters.count().to_string()),
     ];
     let facts = facts.map(|(name, value)| (name.to_string(), value)).to_vec();
-    Ok(Made { numbers, warnings, facts })
+    Ok(StageOutput { numbers, warnings, facts })
 }
 
 /// An order that knows nothing.

@@ -1,10 +1,10 @@
 //! `residual-codes`: semantic ids of products by a residual quantiser with an autoencoder (RQ-VAE).
 
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
 use crate::recipe::product::{FILES, item_texts};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Made, StageKind, nothing_to_check};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_to_check};
 use crate::recipe::small_decoder::{SEEDS, STEPS};
 use crate::recipe::task::{Task, hash_file};
 use crate::recipe::training::train_within;
@@ -36,7 +36,7 @@ pub static RESIDUAL_CODES: StageKind = StageKind {
            after them), `used` (codes of the first level that some product has), `loss` (over the last tenth of the steps) and `first_loss`, and \
            `size_spread`, the greatest difference of two clusters of a level when balanced residual k-means makes the codes instead",
     version: 2,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
         FieldSpec::required("collection", FieldKind::Text, "a folder's name in PLACKETT_DATA, or a path"),
         FieldSpec::new("words", FieldKind::Whole(1, 10_000), Default::Whole(64), "of a text, at most"),
@@ -52,11 +52,11 @@ pub static RESIDUAL_CODES: StageKind = StageKind {
     chooses: None,
     check: nothing_to_check,
     numbers: |_, _| NUMBERS.map(str::to_string).to_vec(),
-    outside: |values, surroundings| {
-        let file = surroundings.collection(values.word("collection"))?.join(FILES[0]);
+    outside: |values, environment| {
+        let file = environment.collection(values.word("collection"))?.join(FILES[0]);
         Ok(vec![
             (FILES[0].to_string(), hash_file(&file)?),
-            ("model".into(), surroundings.fingerprint(BUNDLED)?),
+            ("model".into(), environment.fingerprint(BUNDLED)?),
         ])
     },
     estimate: |task| {
@@ -70,7 +70,7 @@ pub static RESIDUAL_CODES: StageKind = StageKind {
 
 /// The vectors of texts, one after another, each number with a variance of about 1, and how many numbers each has.
 fn vectors(task: &Task<'_>, texts: &[String]) -> Result<(Vec<f32>, usize), StageError> {
-    let model = task.surroundings.models(Some(BUNDLED)).open(None)?;
+    let model = task.environment.models(Some(BUNDLED)).open(None)?;
     let failed = |problem: String| StageError::Field { field: "collection", problem };
     let embedder = model.abilities().text_embedder().map_err(failed)?;
     let (mut vectors, mut width) = (Vec::new(), 0);
@@ -88,9 +88,9 @@ fn vectors(task: &Task<'_>, texts: &[String]) -> Result<(Vec<f32>, usize), Stage
     Ok((vectors, width))
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
-    let file = task.surroundings.collection(values.word("collection"))?.join(FILES[0]);
+    let file = task.environment.collection(values.word("collection"))?.join(FILES[0]);
     let (texts, cut) = item_texts(&file, values.count("words"))?;
     let (vectors, width) = vectors(task, &texts)?;
     let different: BTreeSet<&String> = texts.iter().collect();
@@ -103,7 +103,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     }
     let numbers =
         NUMBERS.iter().zip(columns).map(|(name, values)| Quantity::of_seeds(name, values)).collect();
-    let mut made = Made { numbers, ..Made::default() };
+    let mut made = StageOutput { numbers, ..StageOutput::default() };
     made.facts.push(("products".into(), texts.len().to_string()));
     made.facts.push(("different texts".into(), different.len().to_string()));
     if cut > 0 {

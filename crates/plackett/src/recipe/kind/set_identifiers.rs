@@ -1,11 +1,11 @@
 //! `set-identifiers`: SETRec, items as sets of vectors without an order.
 
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::floor_cases::{FloorCase, FloorCases};
 use crate::recipe::quantity::{Quantity, mean};
-use crate::recipe::registry::{Estimate, Made, StageKind, nothing_to_check};
-use crate::recipe::task::{Input, Surroundings, Task, hash_file};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_to_check};
+use crate::recipe::task::{Environment, Input, Task, hash_file};
 use crate::recipe::training_fields::{large_batch, rate, settings_of, steps};
 use plackett_lm::store::BUNDLED;
 use plackett_rank::model::Role;
@@ -42,7 +42,7 @@ pub static SET_IDENTIFIERS: StageKind = StageKind {
            `beta_cold` (the best weights for the last events), `reconstruction` (error of the auto-encoder), `shuffled` (the greatest change, \
            relative to 1, when the tokens of items are shuffled) and `seconds` (of ranking all histories)",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
         FieldSpec::required("collection", FieldKind::Text, "a folder's name in PLACKETT_DATA, or a path"),
         FieldSpec::new("model", FieldKind::Text, Default::Text(BUNDLED), "the encoder of the texts"),
@@ -88,9 +88,9 @@ pub static SET_IDENTIFIERS: StageKind = StageKind {
     chooses: None,
     check: nothing_to_check,
     numbers: |_, _| BY_USER.iter().chain(&BY_SEED).map(ToString::to_string).collect(),
-    outside: |values, surroundings| {
-        let mut hashes = vec![("model".to_string(), surroundings.fingerprint(values.word("model"))?)];
-        for (file, path) in FILES.iter().zip(paths(values, surroundings)?) {
+    outside: |values, environment| {
+        let mut hashes = vec![("model".to_string(), environment.fingerprint(values.word("model"))?)];
+        for (file, path) in FILES.iter().zip(paths(values, environment)?) {
             hashes.push((file.to_string(), hash_file(&path)?));
         }
         Ok(hashes)
@@ -110,8 +110,8 @@ pub static SET_IDENTIFIERS: StageKind = StageKind {
 const BY_USER: [&str; 6] = ["all/hr", "warm/hr", "cold/hr", "all/ndcg", "warm/ndcg", "cold/ndcg"];
 const BY_SEED: [&str; 6] = ["beta", "beta_warm", "beta_cold", "reconstruction", "shuffled", "seconds"];
 
-fn paths(values: &Values, surroundings: &Surroundings) -> Result<[PathBuf; 2], StageError> {
-    let folder = surroundings.collection(values.word("collection"))?;
+fn paths(values: &Values, environment: &Environment) -> Result<[PathBuf; 2], StageError> {
+    let folder = environment.collection(values.word("collection"))?;
     Ok(FILES.map(|file| folder.join(file)))
 }
 
@@ -153,7 +153,7 @@ fn parts_of(all: &Interactions, share: f64) -> Parts {
 
 /// What is learned from, without cold items and the last two events of each, and the last event of each to ask for.
 pub(super) fn floor_cases(task: &Task<'_>, input: &Input<'_>) -> Result<FloorCases, StageError> {
-    let all = read_interactions(&paths(input.values, task.surroundings)?[0], None)?;
+    let all = read_interactions(&paths(input.values, task.environment)?[0], None)?;
     let parts = parts_of(&all, input.values.real("cold"));
     let asked = parts.test.users.iter().zip(parts.test.histories).zip(parts.test.targets);
     let case = |((user, history), target): ((&usize, Vec<u32>), u32)| FloorCase {
@@ -171,8 +171,8 @@ pub(super) fn floor_cases(task: &Task<'_>, input: &Input<'_>) -> Result<FloorCas
 
 /// The vectors of all items' texts, each number with a variance of about 1.
 fn text_vectors(task: &Task<'_>, all: &Interactions) -> Result<Vec<f32>, StageError> {
-    let texts = read_item_texts(&paths(task.values, task.surroundings)?[1])?;
-    let models = task.surroundings.models(task.values.text("model"));
+    let texts = read_item_texts(&paths(task.values, task.environment)?[1])?;
+    let models = task.environment.models(task.values.text("model"));
     let model = models.open(None)?;
     let unfit = |problem| StageError::Field { field: "model", problem };
     let embedder = model.abilities().text_embedder().map_err(unfit)?;
@@ -233,8 +233,8 @@ struct Measured {
     by_seed: [f64; BY_SEED.len()],
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
-    let all = read_interactions(&paths(task.values, task.surroundings)?[0], None)?;
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
+    let all = read_interactions(&paths(task.values, task.environment)?[0], None)?;
     let parts = parts_of(&all, task.values.real("cold"));
     let text = text_vectors(task, &all)?;
     let mut measured = Vec::new();
@@ -262,7 +262,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         numbers.push(Quantity::of_seeds(name, measured.iter().map(|seed| seed.by_seed[at]).collect()));
     }
     let cold = is_cold.iter().filter(|cold| **cold).count();
-    Ok(Made {
+    Ok(StageOutput {
         numbers,
         warnings: all.account.remarks(),
         facts: vec![("tested".into(), is_cold.len().to_string()), ("cold targets".into(), cold.to_string())],
