@@ -2,7 +2,7 @@
 //! answer (Nogueira et al., Document Ranking with a Pretrained Sequence-to-Sequence Model, 2020; Zhuang et al., RankT5, 2022).
 
 use super::TrainingExampleError;
-use super::listener::{Heard, Listener};
+use super::recorder::{RecordedRequest, RecordingModel};
 use crate::method::{MethodError, MethodSpec};
 use crate::model::LanguageModel;
 use crate::{Ranker, Settings};
@@ -32,7 +32,7 @@ pub struct FirstTokenExample {
 pub struct FirstTokenExampleBuilder {
     method: &'static MethodSpec,
     model: Arc<dyn LanguageModel>,
-    listener: Arc<Listener>,
+    recorder: Arc<RecordingModel>,
     ranker: Arc<dyn Ranker>,
 }
 
@@ -54,9 +54,9 @@ impl FirstTokenExampleBuilder {
             return Err(TrainingExampleError::Unsuitable { method: method.name, problem });
         }
         let options = method.values(options.iter().copied()).map_err(MethodError::from)?;
-        let listener = Arc::new(Listener::new(model.clone(), None));
-        let ranker = method.ranker(listener.clone(), options, Settings::default())?;
-        Ok(FirstTokenExampleBuilder { method, model, listener, ranker })
+        let recorder = Arc::new(RecordingModel::new(model.clone(), None));
+        let ranker = method.ranker(recorder.clone(), options, Settings::default())?;
+        Ok(FirstTokenExampleBuilder { method, model, recorder, ranker })
     }
 
     /// The prompts of a request, every candidate of which has text.
@@ -64,12 +64,12 @@ impl FirstTokenExampleBuilder {
     /// # Errors
     /// The method gave up on the request or does not read each candidate, or a label is not one token of the model.
     pub fn example(&self, request: &RankRequest) -> Result<FirstTokenExample, TrainingExampleError> {
-        self.listener.forget();
+        self.recorder.forget();
         let ranking = self.ranker.rank(std::slice::from_ref(request)).pop();
         let cut = ranking.transpose()?.map_or(0, |ranking| ranking.trace.truncated.len());
         let mut example = FirstTokenExample { prompts: Vec::new(), labels: Vec::new(), cut };
-        for heard in self.listener.take() {
-            let Heard::Labels { prompt, labels } = heard else {
+        for recorded in self.recorder.take() {
+            let RecordedRequest::Labels { prompt, labels } = recorded else {
                 return Err(self.unsuitable("it asks for more than the logits of labels".into()));
             };
             if !prompt.answer().is_empty() {
@@ -78,7 +78,7 @@ impl FirstTokenExampleBuilder {
             }
             let texts: Vec<&str> = labels.iter().map(String::as_str).collect();
             let (prompt, labels) = self.model.tokens_after(&prompt, &texts)?;
-            // The listener has let only labels pass that are one token, and they are the template's.
+            // The recorder has let only labels pass that are one token, and they are the template's.
             example.labels = labels.into_iter().flatten().collect();
             example.prompts.push(prompt);
         }
