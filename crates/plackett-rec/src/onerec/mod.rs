@@ -2,13 +2,15 @@
 //! encoder–decoder reads what somebody liked and writes a whole session of items as semantic ids; a reward model learned from logs says which
 //! of its own sessions it is to prefer.
 //!
-//! [`sessions`] makes sessions of what users did, [`ItemTokens`] gives items tokens, [`OneRec`] is the model (its decoder's feed-forward networks
-//! are mixtures of experts, [`Mixture`]), which writes by the searches of `plackett_lm::decode`, [`SessionTask`] its training; one item is a session of length one. [`SessionReward`] is the reward
-//! model, [`AlignmentTask`] a round of preference alignment.
+//! [`sessions`] makes sessions of what users did, [`ItemTokens`] gives items tokens, [`OneRec`] is the model on the trainer's tape (its decoder's
+//! feed-forward networks are mixtures of experts, [`Mixture`]) and [`SessionTask`] its training; [`OneRecInference`] is the same model in the inference
+//! engine, where it writes by the searches of `plackett_lm::decode`; one item is a session of length one. [`SessionReward`] is the reward model,
+//! [`AlignmentTask`] a round of preference alignment.
 
 mod alignment;
 mod attention;
 mod decode;
+mod inference;
 mod item_tokens;
 mod mixture;
 mod model;
@@ -21,6 +23,7 @@ mod tests;
 
 pub use alignment::{AlignmentSettings, AlignmentTask};
 pub use decode::{Generated, SessionSearch};
+pub use inference::OneRecInference;
 pub use item_tokens::ItemTokens;
 pub use mixture::{Mixture, Routed};
 pub use model::{OneRec, OneRecConfig, SessionBatch};

@@ -1,4 +1,4 @@
-//! The encoder–decoder on the trainer's tape.
+//! The encoder–decoder on the trainer's tape: what is learned; what is trained writes in `inference.rs`.
 
 use super::attention::{AttentionLayer, EPSILON, buckets, within};
 use super::item_tokens::ItemTokens;
@@ -39,20 +39,20 @@ enum FeedForward {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Block {
-    pub(super) attention: AttentionLayer,
+struct Block {
+    attention: AttentionLayer,
     /// To the encoder's rows; in the decoder alone.
-    pub(super) cross: Option<AttentionLayer>,
+    cross: Option<AttentionLayer>,
     norm: ParameterId,
     forward: FeedForward,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Stack {
-    pub(super) blocks: Vec<Block>,
+struct Stack {
+    blocks: Vec<Block>,
     /// Biases by distance of all layers: buckets × heads.
-    pub(super) bias: ParameterId,
-    pub(super) norm: ParameterId,
+    bias: ParameterId,
+    norm: ParameterId,
 }
 
 /// An encoder over the tokens of a history and a decoder over those of a session, with biases by distance and norms without mean, as in T5; the
@@ -61,9 +61,9 @@ pub(super) struct Stack {
 pub struct OneRec {
     /// What it is like.
     pub config: OneRecConfig,
-    pub(super) embeddings: ParameterId,
+    embeddings: ParameterId,
     encoder: Stack,
-    pub(super) decoder: Stack,
+    decoder: Stack,
     /// Vocabulary × width.
     pub(super) head: ParameterId,
 }
@@ -213,7 +213,7 @@ impl OneRec {
         (Engine::token_log_probabilities(tape, &states, &tape.parameter(self.head), &batch.written), routed)
     }
 
-    pub(super) fn embed(&self, tape: &Tape, tokens: &[u32], mode: Mode, place: u64) -> Var {
+    fn embed(&self, tape: &Tape, tokens: &[u32], mode: Mode, place: u64) -> Var {
         let x = Engine::embedding(tape, &[(tape.parameter(self.embeddings), tokens)]);
         Engine::dropout(tape, &x, mode.dropout, place_key(mode, place))
     }
@@ -223,7 +223,7 @@ impl OneRec {
     }
 
     /// The feed-forward network and the residual.
-    pub(super) fn feed_forward(
+    fn feed_forward(
         &self,
         tape: &Tape,
         block: &Block,

@@ -114,7 +114,7 @@ impl<'m> SynerGenInference<'m> {
                     .get(layer)
                     .map_or([&[][..]; 2], |layer| layer.each_ref().map(|rows| &rows[..end]))
             };
-            cached_attention(tape, sides, &kept, heads, &|_, _| 0.0)
+            cached_attention(tape, sides, &kept, heads)
         };
         self.model.forward_with(tape, &self.contents(tape), &rows, Mode::default(), attend)
     }

@@ -1,11 +1,11 @@
 //! TIGER (Rajput et al., Recommender systems with generative retrieval, NeurIPS 2023) as a floor of generative recommenders: a small
 //! encoder–decoder writes the semantic id of the next item. Ids are made of what users did (vectors of iALS), since there are no texts here; the
-//! model is that of [`crate::onerec`] with dense networks and sessions of one item.
+//! model is that of [`crate::onerec`] with dense networks and sessions of one item, and writes in the inference engine.
 
 mod codes;
 
 use crate::evaluation::check_items;
-use crate::onerec::{ItemTokens, OneRec, OneRecConfig, Session, SessionSearch, SessionTask};
+use crate::onerec::{ItemTokens, OneRec, OneRecConfig, OneRecInference, Session, SessionSearch, SessionTask};
 use crate::recommender::{matrix, width_of};
 use crate::sequential::sas_rec::take_over;
 use crate::sequential::{check_heads, check_next_items, settings_option as option};
@@ -13,8 +13,7 @@ use crate::{FitData, FitStep, Fitting, RecError, Recommender, RecommenderSpec, R
 use plackett_core::declaration::{OptionKind, OptionSpec, OptionValues};
 use plackett_train::optimizer::Schedule;
 use plackett_train::trainer::{Settings, StepRecord, train};
-use plackett_train::{Compute, Parameters};
-use std::sync::Arc;
+use plackett_train::Parameters;
 
 /// Numbers of a vector of what users did.
 const VECTOR: usize = 32;
@@ -65,10 +64,9 @@ pub static SPEC: RecommenderSpec = RecommenderSpec {
 
 /// A model that writes the next item.
 pub struct Tiger {
-    model: OneRec,
+    inference: OneRecInference,
     parameters: Parameters,
     tokens: ItemTokens,
-    compute: Arc<Compute>,
     beams: usize,
 }
 
@@ -137,8 +135,8 @@ impl Tiger {
         train(&task, &fitting.compute, &mut parameters, &settings, place, None, &mut progress)?;
         let values = ids.iter().flatten().map(|code| *code as f32).collect();
         parameters.add(CODES, (ids.len(), options.count("levels") + 1), values);
-        let (compute, beams) = (fitting.compute.clone(), options.count("beams"));
-        Ok(Tiger { model, parameters, tokens, compute, beams })
+        let inference = OneRecInference::new(&model, &parameters, fitting.compute.workers)?;
+        Ok(Tiger { inference, parameters, tokens, beams: options.count("beams") })
     }
 
     fn restore(options: &OptionValues, catalogue: usize, saved: &Parameters) -> Result<Tiger, RecError> {
@@ -158,8 +156,8 @@ impl Tiger {
         let model = OneRec::new(config_of(options), tokens.vocabulary(), &mut parameters, 0)?;
         take_over(&mut parameters, saved)?;
         parameters.add(CODES, (catalogue, levels), values);
-        let compute = Compute::new(rayon::current_num_threads());
-        Ok(Tiger { model, parameters, tokens, compute, beams: options.count("beams") })
+        let inference = OneRecInference::new(&model, &parameters, rayon::current_num_threads())?;
+        Ok(Tiger { inference, parameters, tokens, beams: options.count("beams") })
     }
 }
 
@@ -183,13 +181,8 @@ impl Recommender for Tiger {
         for request in requests {
             check_items(request.history.iter(), self.catalogue())?;
             let history: Vec<u32> = request.history.iter().map(|event| event.item).collect();
-            let found = self.model.generate(
-                (&self.parameters, &self.compute),
-                &self.tokens,
-                &[&history[..]],
-                1,
-                SessionSearch::Beam(self.beams),
-            )?;
+            let search = SessionSearch::Beam(self.beams);
+            let found = self.inference.generate(&self.tokens, &[&history[..]], 1, search)?;
             let least = found.iter().flatten().map(|own| own.log_probability).fold(0.0, f64::min);
             let mut scores = vec![(least - 1.0) as f32; self.catalogue()];
             for own in found.iter().flatten() {
@@ -208,6 +201,7 @@ impl Recommender for Tiger {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use plackett_train::Compute;
 
     #[test]
     fn heads_that_do_not_divide_the_width_are_refused_by_its_own_options() {

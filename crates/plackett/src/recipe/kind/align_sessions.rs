@@ -113,7 +113,7 @@ fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
         let lesson = SessionTask::new(&writer.model, &world.tokens, &sessions);
         let settings = alignment(values, round)?;
         let lesson =
-            AlignmentTask::new(lesson, [&previous, reference], rewards.half(0), compute.clone(), settings);
+            AlignmentTask::new(lesson, [&previous, reference], rewards.half(0), compute.clone(), settings)?;
         let begun = Instant::now();
         let name = format!("{}, round {round}", task.name);
         train_within(task, &name, &lesson, &mut parameters, &training(values, round))?;
