@@ -4,6 +4,7 @@ use anyhow::{Context, anyhow, bail};
 use plackett::listwise_examples::{method_of, usual_objective};
 use plackett_core::declaration::{nearest, suggestion};
 use plackett_core::formats::serde_problem;
+use plackett_lm::decoder::PairPrompt;
 use plackett_train::TrainError;
 use plackett_train::trainer::{
     LanguageJob, ListwiseJob, ListwiseStart, OWN_HEADS, RankingJob, Settings, Trained,
@@ -24,7 +25,8 @@ pub struct TrainingFile {
     pub examples: PathBuf,
     /// The same, of which the loss alone is told, and of lists how they are ordered.
     pub validation: Option<PathBuf>,
-    /// The listwise method that a decoder learns to answer, with its options.
+    /// The method that a decoder is trained for, with its options: a listwise one that it learns to answer, or `cross-encoder`, for which it
+    /// gets a score head.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
     /// Most candidates of a list, from the best.
@@ -56,7 +58,7 @@ pub struct TrainingFile {
 /// What is trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A cross-encoder.
+    /// A cross-encoder, or a decoder with a score head.
     Ranking,
     /// A decoder on texts.
     Language,
@@ -64,9 +66,12 @@ pub enum Kind {
     Lists,
 }
 
+/// The name of the method whose model gives each pair a score.
+const CROSS_ENCODER: &str = "cross-encoder";
+
 /// A training of any kind.
 pub enum Job {
-    /// Of a cross-encoder.
+    /// Of a cross-encoder, or a decoder with a score head.
     Ranking(RankingJob),
     /// Of a decoder.
     Language(LanguageJob),
@@ -133,28 +138,46 @@ impl TrainingFile {
     /// What is trained of a base of this kind.
     pub fn kind(&self, is_decoder: bool) -> Kind {
         match (&self.method, is_decoder) {
+            (Some(_), _) if self.pair_prompt().is_some() => Kind::Ranking,
             (Some(_), _) => Kind::Lists,
             (None, true) => Kind::Language,
             (None, false) => Kind::Ranking,
         }
     }
 
-    /// Refuses keys of the other kinds of training, and fills in what is not said.
-    pub fn settle(&mut self, is_decoder: bool) -> anyhow::Result<()> {
-        if self.method.is_some() {
-            return self.settle_lists(is_decoder);
-        }
-        let base = &self.base;
+    /// The name of the prompt in which a decoder with a score head reads pairs; `None` where none is trained.
+    fn pair_prompt(&self) -> Option<String> {
+        let (method, options) = method_of(self.method.as_ref()?).ok()?;
+        let chosen = options.into_iter().find(|(name, _)| name == "prompt").map(|(_, prompt)| prompt);
+        (method.name == CROSS_ENCODER)
+            .then(|| chosen.unwrap_or_else(|| PairPrompt::of_score_heads().name.to_string()))
+    }
+
+    /// Refuses keys of lists.
+    fn check_no_lists(&self) -> anyhow::Result<()> {
         let of_lists = [("window", self.window), ("orders", self.orders)];
         if let Some((key, _)) = of_lists.iter().find(|(_, value)| value.is_some()) {
             bail!(
                 "{key}: is for decoders that learn to order lists; name a `method`, as \"first\", or leave it out"
             );
         }
+        Ok(())
+    }
+
+    /// Refuses keys of the other kinds of training, and fills in what is not said.
+    pub fn settle(&mut self, is_decoder: bool) -> anyhow::Result<()> {
+        if self.pair_prompt().is_some() {
+            return self.settle_score_head(is_decoder);
+        }
+        if self.method.is_some() {
+            return self.settle_lists(is_decoder);
+        }
+        self.check_no_lists()?;
+        let base = &self.base;
         if is_decoder && self.negatives.is_some() {
             bail!(
                 "negatives: {base} is a decoder, whose examples are texts without candidates; leave it out, or \
-                 name a `method` with which it learns to order lists"
+                 name a `method` with which it learns to order lists, or \"cross-encoder\""
             );
         }
         if self.depths.as_ref().is_some_and(Vec::is_empty) {
@@ -175,6 +198,33 @@ impl TrainingFile {
         );
         self.objective.get_or_insert(if is_decoder { language } else { ranking });
         self.tokens.get_or_insert(tokens[usize::from(is_decoder)]);
+        Ok(())
+    }
+
+    /// The same for a decoder that gets a score head.
+    fn settle_score_head(&mut self, is_decoder: bool) -> anyhow::Result<()> {
+        let base = &self.base;
+        if !is_decoder {
+            bail!(
+                "method: {CROSS_ENCODER} is named for decoders alone, which get a score head then, and {base} is none; leave `method` out: \
+                 an encoder becomes a cross-encoder without it"
+            );
+        }
+        self.check_no_lists()?;
+        let options =
+            self.method.as_ref().and_then(|method| method_of(method).ok()).map(|(_, options)| options);
+        if let Some((name, _)) = options.iter().flatten().find(|(name, _)| name != "prompt") {
+            bail!(
+                "method: the option `{name}` changes nothing while a score head is trained; leave it out, `tokens` cuts pairs"
+            );
+        }
+        let others = [("depths", self.depths.is_some()), ("layers", self.layers.is_some())];
+        if let Some((key, _)) = others.iter().find(|(_, given)| *given) {
+            bail!("{key}: a score head reads the last layer of a whole decoder; leave it out");
+        }
+        let usual = RankingJob::default();
+        self.objective.get_or_insert(usual.objective);
+        self.tokens.get_or_insert(usual.tokens);
         Ok(())
     }
 
@@ -230,6 +280,7 @@ impl TrainingFile {
                     tokens: self.tokens.unwrap_or(usual.tokens),
                     trained,
                     separate_layers: None,
+                    prompt: self.pair_prompt(),
                     settings,
                 })
             }
