@@ -238,7 +238,7 @@ impl TextModel for PromptedScorer {
     }
 
     fn facts(&self) -> Vec<(String, String)> {
-        let mut facts = vec![("prompt".into(), self.prompt().name.into())];
+        let mut facts: Vec<(String, String)> = vec![("prompt".into(), self.prompt().name.into())];
         let labels = self.labels().map(|labels| match labels {
             (relevant, Some(not)) => format!("{relevant}, {not}"),
             (relevant, None) => relevant.to_string(),

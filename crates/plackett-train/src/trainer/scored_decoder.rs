@@ -58,7 +58,7 @@ impl ScoredDecoder {
         };
         let of = |error: LmError| failed(path, error);
         let tokenizer = LmTokenizer::of(decoder.tokenizer().clone(), end).map_err(of)?;
-        let pairs = PairTokens::new(&tokenizer, &path.display().to_string(), prompt, None).map_err(of)?;
+        let pairs = PairTokens::new(&tokenizer, "the model", prompt, None).map_err(of)?;
         let (most, fixed) = (most.min(decoder.context()), pairs.frame_tokens());
         if most <= fixed {
             return Err(TrainError::Setting(format!(
