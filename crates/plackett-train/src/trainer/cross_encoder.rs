@@ -4,8 +4,9 @@
 use super::bert_files::{self, OTHER_FILES, copy_files, open_tokenizer, read_config, write_json};
 use super::examples::RankingExample;
 use super::labelled_lists::{LabelledList, check_lists, lists_loss};
-use super::{StepLoss, Task};
+use super::{EncodedPair, PairModel, StepLoss, Task};
 use crate::TrainError;
+use crate::adapter::Adaptable;
 use crate::nn::{self, Bert, Initializer, Linear, Mode, SafetensorsSource, TokenBatch, WeightSource};
 use crate::objective::Term;
 use crate::tape::{Compute, Parameters, Tape, Var};
@@ -30,16 +31,6 @@ pub struct CrossEncoder {
     new: Vec<&'static str>,
     /// Most tokens of a pair.
     most: usize,
-}
-
-/// A pair of texts as tokens.
-#[derive(Clone, Debug)]
-struct EncodedPair {
-    tokens: Vec<u32>,
-    /// How many of them are in the first segment.
-    first: usize,
-    /// Whether the texts had more.
-    is_cut: bool,
 }
 
 impl CrossEncoder {
@@ -122,26 +113,6 @@ impl CrossEncoder {
         Ok((encoded.get_ids().to_vec(), !encoded.get_overflowing().is_empty()))
     }
 
-    fn encode(&self, query: &str, text: &str) -> Result<EncodedPair, TrainError> {
-        let own = (&*self.directory, self.bert.config.vocab_size);
-        let encoded = bert_files::encode(&self.tokenizer, (query, text), own)?;
-        let first = encoded.get_type_ids().iter().filter(|kind| **kind == 0).count();
-        let is_cut = !encoded.get_overflowing().is_empty();
-        Ok(EncodedPair { tokens: encoded.get_ids().to_vec(), first, is_cut })
-    }
-
-    fn scores_of<'a>(
-        &self,
-        tape: &Tape,
-        pairs: impl Iterator<Item = &'a EncodedPair>,
-        mode: Mode,
-    ) -> (Var, usize) {
-        let batch = TokenBatch::pairs(pairs.map(|pair| pair.tokens.split_at(pair.first)));
-        let hidden = self.bert.forward(tape, &batch, mode);
-        let pooled = self.bert.pooled(tape, &hidden, &batch);
-        (self.classifier.forward(tape, &pooled, None), batch.tokens.len())
-    }
-
     /// Scores of pairs of a query and a text, without training.
     ///
     /// # Errors
@@ -171,7 +142,8 @@ impl CrossEncoder {
             return Ok((Vec::new(), 0));
         }
         let tape = Tape::inference(parameters, compute);
-        let scores = self.scores_of(&tape, encoded.iter(), Mode::default()).0.value.to_vec();
+        let pairs: Vec<&EncodedPair> = encoded.iter().collect();
+        let scores = self.scores_of(&tape, &pairs, Mode::default()).0.value.to_vec();
         Ok((scores, encoded.iter().filter(|pair| pair.is_cut).count()))
     }
 
@@ -202,6 +174,39 @@ impl CrossEncoder {
     }
 }
 
+impl PairModel for CrossEncoder {
+    fn encode(&self, query: &str, text: &str) -> Result<EncodedPair, TrainError> {
+        let own = (&*self.directory, self.bert.config.vocab_size);
+        let encoded = bert_files::encode(&self.tokenizer, (query, text), own)?;
+        let first = encoded.get_type_ids().iter().filter(|kind| **kind == 0).count();
+        let is_cut = !encoded.get_overflowing().is_empty();
+        Ok(EncodedPair { tokens: encoded.get_ids().to_vec(), first, is_cut })
+    }
+
+    fn scores_of(&self, tape: &Tape, pairs: &[&EncodedPair], mode: Mode) -> (Var, usize) {
+        let batch = TokenBatch::pairs(pairs.iter().map(|pair| pair.tokens.split_at(pair.first)));
+        let hidden = self.bert.forward(tape, &batch, mode);
+        let pooled = self.bert.pooled(tape, &hidden, &batch);
+        (self.classifier.forward(tape, &pooled, None), batch.tokens.len())
+    }
+
+    fn is_head(&self, name: &str) -> bool {
+        CrossEncoder::is_head(self, name)
+    }
+
+    fn most_tokens(&self) -> usize {
+        CrossEncoder::most_tokens(self)
+    }
+
+    fn adaptable(&mut self) -> &mut dyn Adaptable {
+        &mut self.bert
+    }
+
+    fn save(&mut self, folder: &Path, parameters: &Parameters) -> Result<(), TrainError> {
+        CrossEncoder::save(self, folder, parameters)
+    }
+}
+
 /// Sets how many of the first layers keep texts apart.
 fn keep_apart(bert: &mut Bert, layers: usize) -> Result<(), TrainError> {
     let there = bert.layers.len();
@@ -215,9 +220,9 @@ fn keep_apart(bert: &mut Bert, layers: usize) -> Result<(), TrainError> {
     Ok(())
 }
 
-/// Lists of candidates to be ranked by a [`CrossEncoder`].
+/// Lists of candidates to be ranked by a [`PairModel`], as a [`CrossEncoder`] is one.
 pub struct RankingTask<'m> {
-    model: &'m CrossEncoder,
+    model: &'m dyn PairModel,
     lists: Vec<EncodedList>,
     objective: Vec<Term>,
 }
@@ -233,7 +238,7 @@ impl<'m> RankingTask<'m> {
     /// # Errors
     /// A text cannot be split, a list lacks what the objective needs, or none of them can teach it.
     pub fn new(
-        model: &'m CrossEncoder,
+        model: &'m dyn PairModel,
         examples: &[RankingExample],
         objective: Vec<Term>,
     ) -> Result<RankingTask<'m>, TrainError> {
@@ -277,7 +282,8 @@ impl Task for RankingTask<'_> {
 
     fn loss(&self, tape: &Tape, examples: &[usize], mode: Mode) -> Result<StepLoss, TrainError> {
         let lists: Vec<&EncodedList> = examples.iter().map(|at| &self.lists[*at]).collect();
-        let (scores, tokens) = self.model.scores_of(tape, lists.iter().flat_map(|list| &list.pairs), mode);
+        let pairs: Vec<&EncodedPair> = lists.iter().flat_map(|list| &list.pairs).collect();
+        let (scores, tokens) = self.model.scores_of(tape, &pairs, mode);
         let labelled: Vec<&LabelledList> = lists.iter().map(|list| &list.labelled).collect();
         lists_loss(tape, &self.objective, &scores, (&labelled, tokens))
     }

@@ -123,7 +123,7 @@ impl Settings {
     }
 
     /// Checks what a decoder has no place for: its layers have no dropout, and no part of it is new but output matrices of depths
-    /// (`exit-heads`).
+    /// (`exit-heads`) and a score head.
     ///
     /// # Errors
     /// A setting that would change nothing.

@@ -16,7 +16,7 @@ fn model(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../plackett-lm/tests").join(name)
 }
 
-fn examples() -> Vec<RankingExample> {
+pub(super) fn examples() -> Vec<RankingExample> {
     let texts = ["cats purr at night", "dogs bark", "a fish swims in the sea", "birds sing in the morning"];
     let list = |query: &str, best: usize| RankingExample {
         query: query.into(),
@@ -345,7 +345,7 @@ fn a_decoder_has_the_log_probabilities_of_the_inference_engine() {
 }
 
 /// A golden decoder whose layers see everything.
-fn without_windows(name: &str) -> tempfile::TempDir {
+pub(super) fn without_windows(name: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for file in ["model.safetensors", "tokenizer.json"] {
         std::fs::copy(model(name).join(file), folder.path().join(file)).unwrap();
@@ -430,7 +430,7 @@ fn last_logits(engine: &DecoderModel, tokens: &[u32]) -> Vec<f32> {
 }
 
 /// A Llama with grouped queries and biases whose weights are drawn, with the tokenizer of the golden model.
-fn tiny_llama() -> tempfile::TempDir {
+pub(super) fn tiny_llama() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let config = serde_json::json!({
         "model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_act": "silu",

@@ -44,6 +44,8 @@ const WEIGHTS: &str = "model.safetensors";
                   [settings]\n  epochs = 1\n  batch = 8                     # queries\n  rate = 1e-3\n\n\
                   With a Llama as base, examples are texts: {\"prompt\": …, \"target\": …}. `depths = [8, 16, 24]` trains these layers \
                   and the\nlast norm and output matrix to be models of their own (generate --depth, --exit, --draft-depth).\n\n\
+                  With a Llama as base and method = \"cross-encoder\" it gets a score head (RankLLaMA) and learns to score queries with \
+                  candidates;\nnegatives, objectives and tokens are those of a cross-encoder.\n\n\
                   With a Llama as base and a `method`, as \"first\" or \"full-rank(words=32)\", it learns to order the candidates of queries with \
                   the\nprompts of that method. `window = 20` keeps the 20 best of each list, `orders = 2` shows it in two orders.\n\n\
                   With a T5 as base and the `method` \"mono-t5\" or \"rank-t5\", it learns to score each candidate by the first token of its answer.\n\n\

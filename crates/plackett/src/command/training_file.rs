@@ -5,6 +5,7 @@ use plackett::listwise_examples::{method_of, usual_objective};
 use plackett::pipeline::{is_decoder, is_encoder_decoder};
 use plackett_core::declaration::{nearest, suggestion};
 use plackett_core::formats::serde_problem;
+use plackett_lm::decoder::PairPrompt;
 use plackett_rank::training_example::{TAUGHT_FIRST_TOKENS, teaches_first_token};
 use plackett_train::TrainError;
 use plackett_train::trainer::{
@@ -26,7 +27,8 @@ pub struct TrainingFile {
     pub examples: PathBuf,
     /// The same, of which the loss alone is told, and of lists how they are ordered.
     pub validation: Option<PathBuf>,
-    /// The method that a decoder or an encoder–decoder learns to answer, with its options.
+    /// The method that a decoder or an encoder–decoder is trained for, with its options: one that it learns to answer, or for a decoder
+    /// `cross-encoder`, for which it gets a score head.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
     /// Most candidates of a list, from the best.
@@ -80,7 +82,7 @@ impl Base {
 /// What is trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A cross-encoder.
+    /// A cross-encoder, or a decoder with a score head.
     Ranking,
     /// A decoder on texts.
     Language,
@@ -90,9 +92,12 @@ pub enum Kind {
     FirstToken,
 }
 
+/// The name of the method whose model gives each pair a score.
+const CROSS_ENCODER: &str = "cross-encoder";
+
 /// A training of any kind.
 pub enum Job {
-    /// Of a cross-encoder.
+    /// Of a cross-encoder, or a decoder with a score head.
     Ranking(RankingJob),
     /// Of a decoder.
     Language(LanguageJob),
@@ -175,10 +180,30 @@ impl TrainingFile {
     pub fn kind(&self, base: Base) -> Kind {
         match (&self.method, base) {
             (Some(_), Base::EncoderDecoder) => Kind::FirstToken,
+            (Some(_), _) if self.pair_prompt().is_some() => Kind::Ranking,
             (Some(_), _) => Kind::Lists,
             (None, Base::Decoder) => Kind::Language,
             (None, _) => Kind::Ranking,
         }
+    }
+
+    /// The name of the prompt in which a decoder with a score head reads pairs; `None` where none is trained.
+    fn pair_prompt(&self) -> Option<String> {
+        let (method, options) = method_of(self.method.as_ref()?).ok()?;
+        let chosen = options.into_iter().find(|(name, _)| name == "prompt").map(|(_, prompt)| prompt);
+        (method.name == CROSS_ENCODER)
+            .then(|| chosen.unwrap_or_else(|| PairPrompt::of_score_heads().name.to_string()))
+    }
+
+    /// Refuses keys of lists.
+    fn check_no_lists(&self) -> anyhow::Result<()> {
+        let of_lists = [("window", self.window), ("orders", self.orders)];
+        if let Some((key, _)) = of_lists.iter().find(|(_, value)| value.is_some()) {
+            bail!(
+                "{key}: is for decoders that learn to order lists; name a `method`, as \"first\", or leave it out"
+            );
+        }
+        Ok(())
     }
 
     /// Refuses keys of the other kinds of training, and fills in what is not said.
@@ -186,20 +211,16 @@ impl TrainingFile {
         let is_decoder = kind == Base::Decoder;
         match (self.method.is_some(), kind) {
             (_, Base::EncoderDecoder) => return self.settle_first_token(),
+            (true, _) if self.pair_prompt().is_some() => return self.settle_score_head(is_decoder),
             (true, _) => return self.settle_lists(is_decoder),
             (false, _) => {}
         }
+        self.check_no_lists()?;
         let base = &self.base;
-        let of_lists = [("window", self.window), ("orders", self.orders)];
-        if let Some((key, _)) = of_lists.iter().find(|(_, value)| value.is_some()) {
-            bail!(
-                "{key}: is for decoders that learn to order lists; name a `method`, as \"first\", or leave it out"
-            );
-        }
         if is_decoder && self.negatives.is_some() {
             bail!(
                 "negatives: {base} is a decoder, whose examples are texts without candidates; leave it out, or \
-                 name a `method` with which it learns to order lists"
+                 name a `method` with which it learns to order lists, or \"cross-encoder\""
             );
         }
         if self.depths.as_ref().is_some_and(Vec::is_empty) {
@@ -220,6 +241,33 @@ impl TrainingFile {
         );
         self.objective.get_or_insert(if is_decoder { language } else { ranking });
         self.tokens.get_or_insert(tokens[usize::from(is_decoder)]);
+        Ok(())
+    }
+
+    /// The same for a decoder that gets a score head.
+    fn settle_score_head(&mut self, is_decoder: bool) -> anyhow::Result<()> {
+        let base = &self.base;
+        if !is_decoder {
+            bail!(
+                "method: {CROSS_ENCODER} is named for decoders alone, which get a score head then, and {base} is none; leave `method` out: \
+                 an encoder becomes a cross-encoder without it"
+            );
+        }
+        self.check_no_lists()?;
+        let options =
+            self.method.as_ref().and_then(|method| method_of(method).ok()).map(|(_, options)| options);
+        if let Some((name, _)) = options.iter().flatten().find(|(name, _)| name != "prompt") {
+            bail!(
+                "method: the option `{name}` changes nothing while a score head is trained; leave it out, `tokens` cuts pairs"
+            );
+        }
+        let others = [("depths", self.depths.is_some()), ("layers", self.layers.is_some())];
+        if let Some((key, _)) = others.iter().find(|(_, given)| *given) {
+            bail!("{key}: a score head reads the last layer of a whole decoder; leave it out");
+        }
+        let usual = RankingJob::default();
+        self.objective.get_or_insert(usual.objective);
+        self.tokens.get_or_insert(usual.tokens);
         Ok(())
     }
 
@@ -312,6 +360,7 @@ impl TrainingFile {
                     tokens: self.tokens.unwrap_or(usual.tokens),
                     trained,
                     separate_layers: None,
+                    prompt: self.pair_prompt(),
                     settings,
                 })
             }

@@ -140,9 +140,46 @@ fn lists_without_an_order_are_named() {
     }
 }
 
+const POINTWISE: &str =
+    "method = \"cross-encoder\"\nnegatives = 2\nobjective = \"softmax-cross-entropy\"\ntokens = 96\n";
+
+#[test]
+fn a_decoder_becomes_a_pointwise_reranker() {
+    let lora = "[trained]\nadapter = \"lora(rank=4)\"\nsave_adapter = true\n";
+    let settings = SETTINGS.replace("steps = 24", "steps = 60");
+    let folder = decoder(&format!("validation = \"train.jsonl\"\n{POINTWISE}{lora}{settings}"));
+    let folder = folder.path();
+    write(folder, "train.jsonl", &examples(one_best));
+    let done = train(folder, "ranker").expect(0).json();
+    assert_eq!((&done["queries"], &done["steps"], &done["cut"]), (&json!(4), &json!(60), &json!(0)));
+    let [before, after] = [0, 1].map(|at| done["validation"][at].as_f64().unwrap());
+    assert!(after.is_finite() && before != after, "{before} {after}");
+    let adapter = std::fs::read_to_string(folder.join("ranker/adapter/adapter_config.json")).unwrap();
+    assert!(adapter.contains("\"score\"") && adapter.contains("SEQ_CLS"), "{adapter}");
+    assert!(is_whole(ranked(folder, "cross-encoder", "./ranker")));
+    // The same again changes nothing.
+    let bytes = weights(folder, "ranker");
+    assert_eq!(train(folder, "ranker").expect(0).json()["resumed"], json!(60));
+    assert_eq!(weights(folder, "ranker"), bytes);
+    let shown = plackett(folder, &["model", "show", "./ranker", "--json"]).expect(0).json();
+    assert_eq!((&shown["cross_encoder"], &shown["kind"]), (&json!(true), &json!("decoder")));
+    let generated = plackett(folder, &["generate", "--model", "./ranker", "a"]);
+    assert!(generated.stderr.contains("a decoder with a score head"), "{}", generated.stderr);
+    let asked = plackett(folder, &["rerank", "--method", "yes-no", "--model", "./ranker", "requests.jsonl"]);
+    assert!(asked.stderr.contains("it has a score head"), "{}", asked.stderr);
+}
+
 #[test]
 fn methods_and_keys_that_do_not_go_together_are_refused() {
     for (rest, parts) in [
+        ("method = \"cross-encoder(prompt=yes)\"\n", ["t.toml, line 3: method:", "query-document"]),
+        ("method = \"cross-encoder(long=refuse)\"\n", ["method: the option `long`", "`tokens` cuts"]),
+        ("method = \"cross-encoder(prompt=yes-no)\"\n", ["no token `<|im_start|>`", "cross-encoder"]),
+        (
+            "method = \"cross-encoder\"\nwindow = 2\n",
+            ["window: is for decoders that learn to order", "`method`"],
+        ),
+        ("method = \"cross-encoder\"\nlayers = 2\n", ["layers: a score head", "leave it out"]),
         ("method = \"frist\"\n", ["t.toml, line 3: method:", "`first`"]),
         ("method = \"first(wrods=2)\"\n", ["t.toml, line 3: method:", "wrods"]),
         ("method = \"yes-no\"\n", ["method: yes-no", "use first, full-rank or listwise"]),
@@ -165,4 +202,7 @@ fn methods_and_keys_that_do_not_go_together_are_refused() {
     let message = refused(folder.path(), "out");
     assert!(message.contains("method: a listwise method asks a decoder"), "{message}");
     assert!(message.contains("SmolLM2-135M-Instruct, or leave `method` out"), "{message}");
+    let folder = prepared("method = \"cross-encoder\"\n");
+    let message = refused(folder.path(), "out");
+    assert!(message.contains("method: cross-encoder is named for decoders alone"), "{message}");
 }

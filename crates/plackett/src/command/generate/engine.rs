@@ -14,7 +14,7 @@ use plackett_lm::decode::{
     Constraint, DecodeError, DecodeModel, DecodeOptions, DecodeRequest, Hypothesis, Normalize, PrefixId,
     TokenBytes, decode,
 };
-use plackett_lm::decoder::{CacheFormat, DecoderEmbedder, DecoderModel, DecoderOptions};
+use plackett_lm::decoder::{CacheFormat, DecoderEmbedder, DecoderModel, DecoderOptions, ScoreHead};
 use plackett_lm::seq2seq::{self, EncoderDecoder, EncoderDecoderOptions};
 use plackett_lm::{Adapter, Precision as Format, SUPPORTED_DECODERS, SUPPORTED_FAMILIES, Truncated};
 use std::path::Path;
@@ -292,6 +292,13 @@ fn check_role(path: &Path) -> anyhow::Result<()> {
             "{}: `{family}` is an encoder, which reads texts and writes none; use it with `embed` or `rerank`; here \
              {writers} {known}) or an encoder-decoder",
             path.join("config.json").display()
+        );
+    }
+    if SUPPORTED_DECODERS.contains(&family) && ScoreHead::is_one(path)? {
+        bail!(
+            "{}: is a decoder with a score head, which ranks and writes no text; use it with `rerank --method cross-encoder`; here \
+             {writers} {known}) or an encoder-decoder",
+            path.display()
         );
     }
     Ok(())

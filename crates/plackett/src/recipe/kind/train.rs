@@ -228,6 +228,7 @@ fn job(values: &Values) -> RankingJob {
             ..Trained::default()
         },
         separate_layers: values.has("separate_layers").then(|| values.count("separate_layers")),
+        prompt: None,
         settings,
     }
 }
