@@ -2,6 +2,7 @@
 
 use crate::common::{kill_when, plackett};
 use plackett_core::Document;
+use plackett_genir::DocidDecoder;
 use plackett_genir::category_paths::{CategoryHierarchy, CategoryPath, PathExamples};
 use plackett_genir::learning::{LearningData, RetrieverTraining, catalogue_of};
 use plackett_genir::representation::{PairSource, TextPair};
@@ -165,6 +166,7 @@ fn learn_paths(folder: &Path) {
         steps: 300,
         rate: 1e-2,
         seed: 1,
+        decoder: DocidDecoder::Plain,
     };
     let catalogue = catalogue_of(&parse("atomic").unwrap(), &documents, None, 1).unwrap();
     let learned = training.learn(&data, catalogue, &Compute::new(1), None, &mut |_, _, _| {}).unwrap();
