@@ -210,6 +210,30 @@ impl RetrieverTraining {
         Ok(())
     }
 
+    /// Refuses a prefix-aware decoder that would change nothing with the docids of a catalogue, or would be too large.
+    ///
+    /// # Errors
+    /// [`GenirError::Setting`] for it, and [`GenirError::Docid`] for docids that no tree can be made of.
+    pub fn check_docids(&self, catalogue: &Catalogue) -> Result<(), GenirError> {
+        let DocidDecoder::PrefixAware(options) = self.decoder else { return Ok(()) };
+        // Codes, and an end that is none of them.
+        let end = catalogue.tokens().len() as u32;
+        let items = catalogue.items().iter();
+        let docids: Vec<Vec<u32>> = items.map(|item| [&item.codes[..], &[end]].concat()).collect();
+        check_prefixes(&docids, catalogue.scheme())?;
+        let config = head_config(&docids, self.width, &options);
+        if config.numbers() > MOST_PARAMETERS {
+            return Err(GenirError::Setting(format!(
+                "decoder: a prefix-aware one of width {} over {} tokens at their places has {} numbers, and {MOST_PARAMETERS} are the most; give \
+                 a smaller width, or a scheme with fewer tokens",
+                self.width,
+                config.tokens(),
+                config.numbers()
+            )));
+        }
+        Ok(())
+    }
+
     /// Trains a decoder to write the docids of a catalogue, whose items are the documents in their order. With `checkpointing` a training that was
     /// killed goes on from its last checkpoint, to the same numbers.
     ///
@@ -292,17 +316,8 @@ impl RetrieverTraining {
         if with_paths {
             files.check_plain("category paths before docids")?;
         }
-        check_prefixes(docids, files.catalogue.scheme())?;
+        self.check_docids(&files.catalogue)?;
         let config = head_config(docids, self.width, &options);
-        if config.numbers() > MOST_PARAMETERS {
-            return Err(GenirError::Setting(format!(
-                "decoder: a prefix-aware one of width {} over {} tokens at their places has {} numbers, and {MOST_PARAMETERS} are the most; give \
-                 a smaller width, or a scheme with fewer tokens",
-                self.width,
-                config.tokens(),
-                config.numbers()
-            )));
-        }
         Ok(Some(PrefixHead::drawn(parameters, &config, self.seed)?))
     }
 

@@ -113,6 +113,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     training.check()?;
     let index = open_index(&arguments.index)?;
     let (documents, catalogue) = docids(arguments, &index, global, output)?;
+    training.check_docids(&catalogue)?;
     let places: HashMap<&str, usize> =
         documents.iter().enumerate().map(|(at, document)| (document.id.as_str(), at)).collect();
     let labelled = labelled(arguments, &places, global, output)?;
