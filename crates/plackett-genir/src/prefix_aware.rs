@@ -64,7 +64,8 @@ pub(crate) fn check_prefixes(docids: &[Vec<u32>], scheme: &str) -> Result<(), Ge
     }
     Err(GenirError::Setting(format!(
         "decoder: a prefix-aware one changes nothing with these docids (scheme `{scheme}`): no two of them leave a choice after beginnings of \
-         one length that differ; take the decoder `plain`, or a scheme with longer docids, such as hierarchical or rq"
+         one length that differ; take the decoder `plain`, or a scheme with longer docids, such as rq, or hierarchical with fewer documents of a leaf \
+         (most)"
     )))
 }
 

@@ -285,15 +285,15 @@ mod tests {
     use super::*;
     use crate::tape::{Compute, assert_parameter_gradients};
 
-    const WIDTH: usize = 4;
+    const WIDTH: usize = 8;
 
     /// Identifiers of up to three tokens: the tokens 5 and 6, then 1, 5 and 7, then 1. Token 1 ends them.
     fn head(parameters: &mut Parameters) -> (PrefixHead, ParameterId) {
         let places = vec![vec![5, 6], vec![1, 5, 7], vec![1]];
         let config = PrefixHeadConfig { width: WIDTH, layers: 2, heads: 2, places };
         assert_eq!(config.tokens(), 6);
-        // Six tokens of 4 · 4 + 2 · 4, the beginning, and two layers of 12 · 16.
-        assert_eq!(config.numbers(), 6 * 24 + 4 + 2 * 192);
+        // Six tokens of 8 · 8 + 2 · 8, the beginning, and two layers of 12 · 64.
+        assert_eq!(config.numbers(), 6 * 80 + 8 + 2 * 768);
         let table = (0..8 * WIDTH).map(|at| ((at * 7 + 3) % 11) as f32 / 11.0 - 0.5).collect();
         let table = parameters.add("table", (8, WIDTH), table);
         (PrefixHead::drawn(parameters, &config, 3).unwrap(), table)
