@@ -15,7 +15,7 @@ use plackett_genir::corpus_pretraining::{
     CorpusPretraining, LABEL_SMOOTHING, PretrainingPairs, TitlePair, title_settings,
 };
 use plackett_genir::title_lists::TITLE_SEPARATOR;
-use plackett_genir::{DocidLanguage, GenirError, RetrieverFiles, RetrieverTask};
+use plackett_genir::{DocidDecoder, DocidLanguage, GenirError, RetrieverFiles, RetrieverTask};
 use plackett_ids::Item;
 use plackett_ids::scheme::{Source, parse};
 use plackett_train::Parameters;
@@ -295,7 +295,7 @@ fn begin(task: &Task<'_>, wiki: &Wiki) -> Result<(RetrieverFiles, LanguageModel,
     let tagged = tags.iter().flat_map(|tag| [tag.as_str(); 2]);
     let read = of_pages.chain(asked).chain(tagged);
     let language = DocidLanguage::new(read, &written, (2, values.count("words")));
-    let files = RetrieverFiles { language, catalogue };
+    let files = RetrieverFiles { language, catalogue, decoder: DocidDecoder::Plain };
     let targets = TitleTargets::new(&files)?;
     let context = values.count("words") + 1 + targets.longest(MOST_TITLES);
     let model = new_decoder(values, files.language.vocabulary(), context, seed, &mut parameters)?;

@@ -14,7 +14,7 @@ use crate::recipe::training_fields::batch;
 use plackett_genir::category_paths::PathExamples;
 use plackett_genir::learning::{LearnedRetriever, LearningData, RetrieverTraining, recalled, recalled_by};
 use plackett_genir::representation::{PairSource, SourceWeights, TextPair};
-use plackett_genir::{DocidTrie, GenerativeRetriever, GenirError, PathDecoding, PathRetriever};
+use plackett_genir::{DocidDecoder, DocidTrie, GenerativeRetriever, GenirError, PathDecoding, PathRetriever};
 use plackett_search::{Bm25, Index};
 use plackett_train::Compute;
 use plackett_train::trainer::{Checkpointing, StepRecord};
@@ -108,6 +108,13 @@ pub static GENERATIVE_RETRIEVER: StageKind = StageKind {
             Default::Absent,
             "a stage `category-paths`, whose paths are written before docids",
         ),
+        FieldSpec::new(
+            "decoder",
+            FieldKind::Text,
+            Default::Absent,
+            "how docids are written: `plain`, by the output matrix of the model, which is so without it, or `prefix-aware(layers=2, dropout=0.1, \
+             consistency=0)`, by weights that follow from the place of a token and the tokens of the docid before it (PAWA)",
+        ),
         LAYERS,
         NARROW_WIDTH,
         FieldSpec::new(
@@ -149,6 +156,14 @@ fn check(values: &Values, registry: &Registry) -> Result<(), RecipeError> {
     if let Some(Err(problem)) = values.text("weights").map(str::parse::<SourceWeights>) {
         return said("weights", problem);
     }
+    match values.text("decoder").map(str::parse::<DocidDecoder>) {
+        Some(Err(problem)) => return said("decoder", problem),
+        Some(Ok(decoder)) if values.has("paths") && !decoder.is_plain() => {
+            let problem = "a prefix-aware one writes no category paths before docids; leave it or `paths` out";
+            return said("decoder", problem.into());
+        }
+        _ => {}
+    }
     training(values).check_weights().or_else(|error| said("weights", error.to_string()))
 }
 
@@ -170,6 +185,7 @@ fn training(values: &Values) -> RetrieverTraining {
         steps: values.count("steps"),
         rate: values.real("rate") as f32,
         seed: values.count("seed") as u64,
+        decoder: values.text("decoder").and_then(|decoder| decoder.parse().ok()).unwrap_or_default(),
     }
 }
 

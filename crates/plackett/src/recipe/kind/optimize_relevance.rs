@@ -94,6 +94,7 @@ fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
     let start = task.input(values.word("retriever"))?;
     let files = RetrieverFiles::open(&start.folder.join(FOLDER))?;
+    files.check_plain("relevance optimisation")?;
     let mut parameters = Parameters::default();
     let model = LanguageModel::open(&start.folder.join(FOLDER), &mut parameters)?;
     let (triples, missing) = triples(task, &files)?;
