@@ -2,7 +2,7 @@
 //! answer (Nogueira et al., Document Ranking with a Pretrained Sequence-to-Sequence Model, 2020; Zhuang et al., RankT5, 2022).
 
 use super::TrainingExampleError;
-use super::recorder::{RecordedRequest, RecordingModel};
+use super::recording_model::{RecordedRequest, RecordingModel};
 use crate::method::{MethodError, MethodSpec};
 use crate::model::LanguageModel;
 use crate::{Ranker, Settings};
@@ -28,7 +28,7 @@ pub struct FirstTokenExample {
     pub cut: usize,
 }
 
-/// Makes such prompts for one method and one model. The method itself runs over a model that only listens.
+/// Makes such prompts for one method and one model. The method itself runs over a model that only records.
 pub struct FirstTokenExampleBuilder {
     method: &'static MethodSpec,
     model: Arc<dyn LanguageModel>,
