@@ -168,7 +168,8 @@ impl ListwiseExampleBuilder {
                 "{order:?} is no order of {count} candidates, of which two are needed"
             )));
         }
-        let (mut recorded, cut) = self.record(&self.written, request, 1 + usize::from(reasoning.is_some()))?;
+        let (mut recorded, cut) =
+            self.record(&self.written, request, 1 + usize::from(reasoning.is_some()))?;
         let Some(RecordedRequest::Order { prompt, marks, separator }) = recorded.pop() else {
             return Err(self.unsuitable("it asks for no order to be written".into()));
         };

@@ -313,8 +313,7 @@ mod tests {
         assert_eq!(sequences[..], [0..1, 1..3, 3..6]);
         let last = tape.select_rows(&adapted, &[0, 2, 5]);
         let hidden = hidden(&tape, 3);
-        let found =
-            head.logits(&tape, &tape.parameter(table), (&hidden, &last), &[0, 1, 2], Mode::default());
+        let found = head.logits(&tape, &tape.parameter(table), (&hidden, &last), &[0, 1, 2], Mode::default());
         let places: Vec<(usize, usize)> = found.iter().map(|own| (own.place, own.rows[0])).collect();
         assert_eq!(places, [(0, 0), (1, 1), (2, 2)]);
         let of = |name: &str| parameters[parameters.find(name).unwrap()].value.to_vec();

@@ -323,7 +323,11 @@ impl TrainingFile {
             );
         }
         let others = [
-            ("window", self.window.is_some(), "candidates are read alone; `negatives` says how many there are"),
+            (
+                "window",
+                self.window.is_some(),
+                "candidates are read alone; `negatives` says how many there are",
+            ),
             ("orders", self.orders.is_some(), "candidates are read alone, so that they have no order"),
             ("tokens", self.tokens.is_some(), "the method says how texts are cut, as `mono-t5(tokens=300)`"),
             ("depths", self.depths.is_some(), "the first token is read after the last layer"),

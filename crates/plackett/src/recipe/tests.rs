@@ -58,8 +58,7 @@ fn read(text: &str) -> Result<Recipe, RecipeError> {
 fn run_in(cache: &Path, text: &str) -> Result<Outcome, RecipeError> {
     let recipe = read(text)?;
     let environment = Environment::new(registry(), cache.to_path_buf(), ModelOptions::default());
-    Runner { recipe: &recipe, scale: Scale::Quick, environment: &environment, progress: &|_, _, _| {} }
-        .run()
+    Runner { recipe: &recipe, scale: Scale::Quick, environment: &environment, progress: &|_, _, _| {} }.run()
 }
 
 fn run(text: &str) -> Result<Outcome, RecipeError> {

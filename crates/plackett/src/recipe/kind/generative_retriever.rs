@@ -159,7 +159,8 @@ fn check(values: &Values, registry: &Registry) -> Result<(), RecipeError> {
     match values.text("decoder").map(str::parse::<DocidDecoder>) {
         Some(Err(problem)) => return said("decoder", problem),
         Some(Ok(decoder)) if values.has("paths") && !decoder.is_plain() => {
-            let problem = "a prefix-aware one writes no category paths before docids; leave it or `paths` out";
+            let problem =
+                "a prefix-aware one writes no category paths before docids; leave it or `paths` out";
             return said("decoder", problem.into());
         }
         _ => {}

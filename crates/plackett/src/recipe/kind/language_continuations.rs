@@ -50,9 +50,7 @@ pub static LANGUAGE_CONTINUATIONS: StageKind = StageKind {
     chooses: None,
     check: nothing_to_check,
     numbers: |_, _| vec!["prefers_own".into(), "in_book".into()],
-    outside: |values, environment| {
-        Ok(vec![("model".into(), environment.fingerprint(values.word("model"))?)])
-    },
+    outside: |values, environment| Ok(vec![("model".into(), environment.fingerprint(values.word("model"))?)]),
     estimate: |task| {
         let values = task.values;
         let texts = values.count("learned") + 3 * values.count("tested");

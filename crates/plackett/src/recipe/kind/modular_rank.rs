@@ -115,10 +115,8 @@ fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
         let ranking = rank_one(&ranker, &compute, request)?;
         log.add([&ranking])?;
     }
-    let mut made = StageOutput {
-        facts: vec![("queries".into(), requests.len().to_string())],
-        ..StageOutput::default()
-    };
+    let mut made =
+        StageOutput { facts: vec![("queries".into(), requests.len().to_string())], ..StageOutput::default() };
     made.facts.extend(cut);
     Ok(made)
 }

@@ -46,10 +46,7 @@ pub static RANK: StageKind = StageKind {
 };
 
 /// The weights of all models that a stage's pipeline needs.
-pub fn fingerprints(
-    values: &Values,
-    environment: &Environment,
-) -> Result<Vec<(String, String)>, StageError> {
+pub fn fingerprints(values: &Values, environment: &Environment) -> Result<Vec<(String, String)>, StageError> {
     let named = expression::models(values.word("pipeline"), values.text("model"));
     // What a stage has trained is known by that stage.
     let outside = named.iter().filter(|name| name.is_some() || !values.has("trained"));

@@ -91,9 +91,7 @@ pub static RANK_THEN_SCORE: StageKind = StageKind {
     chooses: None,
     check,
     numbers: |_, _| ["order", "error", "floor", "groups", "gap"].map(str::to_string).to_vec(),
-    outside: |values, environment| {
-        Ok(vec![("summaries".into(), hash_file(&path_of(values, environment)?)?)])
-    },
+    outside: |values, environment| Ok(vec![("summaries".into(), hash_file(&path_of(values, environment)?)?)]),
     estimate: |task| {
         let seeds = task.values.count("seeds");
         Ok(Estimate {

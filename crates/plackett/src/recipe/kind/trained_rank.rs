@@ -70,10 +70,8 @@ fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
         of += pairs.len();
         log.add([&by_scores(request, &scores)])?;
     }
-    let mut made = StageOutput {
-        facts: vec![("queries".into(), requests.len().to_string())],
-        ..StageOutput::default()
-    };
+    let mut made =
+        StageOutput { facts: vec![("queries".into(), requests.len().to_string())], ..StageOutput::default() };
     if known > 0 {
         made.facts.push(("queries of an earlier run".into(), known.to_string()));
     }

@@ -40,8 +40,7 @@ fn recipe(more: &str) -> String {
 fn run(cache: &Path, text: &str) -> Result<Outcome, RecipeError> {
     let recipe = Recipe::read("test", Source::of_text("test.toml", text), &Registry::default())?;
     let environment = Environment::new(Registry::default(), cache.to_path_buf(), ModelOptions::default());
-    Runner { recipe: &recipe, scale: Scale::Quick, environment: &environment, progress: &|_, _, _| {} }
-        .run()
+    Runner { recipe: &recipe, scale: Scale::Quick, environment: &environment, progress: &|_, _, _| {} }.run()
 }
 
 #[test]
