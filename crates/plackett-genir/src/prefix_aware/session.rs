@@ -3,9 +3,7 @@
 use super::ServedHead;
 use plackett_lm::LmError;
 use plackett_lm::decode::{Branch, BranchOutput, DecodeModel, LogitIds, PrefixId, log_sum_exp};
-use plackett_lm::decoder::{
-    DecoderModel, DecoderSession, OutputRequest, Positions, Request, SequenceOutput,
-};
+use plackett_lm::decoder::{DecoderModel, DecoderSession, OutputRequest, Positions, Request, SequenceOutput};
 use plackett_train::trainer::START_TOKEN;
 use std::collections::BTreeMap;
 
@@ -42,8 +40,7 @@ impl<'r> PrefixAwareSession<'r> {
             let cache = self.session.cache(branch.parent).ok_or_else(|| {
                 LmError::Argument(format!("branch {index}: there is no prefix {}", branch.parent.0))
             })?;
-            let outputs =
-                OutputRequest { hidden: Positions::Last, cache: true, ..OutputRequest::default() };
+            let outputs = OutputRequest { hidden: Positions::Last, cache: true, ..OutputRequest::default() };
             requests.push(Request {
                 tokens: branch.tokens,
                 cache: Some(cache),

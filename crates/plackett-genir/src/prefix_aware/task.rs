@@ -70,7 +70,8 @@ impl PrefixAwareTask<'_> {
             let columns = found.logits.columns;
             let own = |(at, row): (usize, &usize)| {
                 let token = tokens[*row];
-                let unknown = || TrainError::Model(format!("the token {token} is none of docids at its place"));
+                let unknown =
+                    || TrainError::Model(format!("the token {token} is none of docids at its place"));
                 let column = self.head.column(found.place, token).ok_or_else(unknown)?;
                 Ok(at * columns + column)
             };

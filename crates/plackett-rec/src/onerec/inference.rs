@@ -126,15 +126,8 @@ mod tests {
     #[test]
     fn every_weight_has_a_name_in_the_engine() {
         for experts in [0, 3] {
-            let config = OneRecConfig {
-                width: 4,
-                blocks: 1,
-                heads: 2,
-                inner: 1,
-                experts,
-                active: 2,
-                max_history: 2,
-            };
+            let config =
+                OneRecConfig { width: 4, blocks: 1, heads: 2, inner: 1, experts, active: 2, max_history: 2 };
             let mut parameters = Parameters::default();
             let model = OneRec::new(config, 7, &mut parameters, 1).unwrap();
             assert_eq!(engine_tensors(&config, &parameters).len(), parameters.iter().count());

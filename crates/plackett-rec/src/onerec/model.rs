@@ -223,13 +223,7 @@ impl OneRec {
     }
 
     /// The feed-forward network and the residual.
-    fn feed_forward(
-        &self,
-        tape: &Tape,
-        block: &Block,
-        x: &Var,
-        place: (Mode, u64),
-    ) -> (Var, Option<Routed>) {
+    fn feed_forward(&self, tape: &Tape, block: &Block, x: &Var, place: (Mode, u64)) -> (Var, Option<Routed>) {
         let normal = Engine::rms_norm(tape, x, &tape.parameter(block.norm), EPSILON);
         match &block.forward {
             FeedForward::Dense(weights) => {

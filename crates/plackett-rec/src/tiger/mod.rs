@@ -11,9 +11,9 @@ use crate::sequential::sas_rec::take_over;
 use crate::sequential::{check_heads, check_next_items, settings_option as option};
 use crate::{FitData, FitStep, Fitting, RecError, Recommender, RecommenderSpec, Request, parse};
 use plackett_core::declaration::{OptionKind, OptionSpec, OptionValues};
+use plackett_train::Parameters;
 use plackett_train::optimizer::Schedule;
 use plackett_train::trainer::{Settings, StepRecord, train};
-use plackett_train::Parameters;
 
 /// Numbers of a vector of what users did.
 const VECTOR: usize = 32;
