@@ -57,9 +57,10 @@ pub use depth_measure::{DepthMeasure, TextMeasure, measure_depths};
 pub use dual_projection::{Against, DualProjection, DualTask, Pairing, Side};
 pub use evaluation::{Evaluated, Evaluation};
 pub use examples::{
-    Candidate, OrderedExample, RankingExample, TextExample, keep_negatives, read_ordered_examples,
-    read_ranking_examples, read_text_examples,
+    Candidate, GivenReasoning, OrderedExample, RankingExample, TextExample, keep_negatives,
+    read_ordered_examples, read_ranking_examples, read_text_examples,
 };
+pub(crate) use examples::{taught_order, unshowable};
 pub use feedback_task::{FeedbackExample, FeedbackLengths, FeedbackTask};
 pub use guided_text::{GuidedTask, GuidedText, PlanCondition};
 pub use job::{CutTexts, Outcome, RankingJob};
