@@ -14,6 +14,9 @@ mod dual_projection;
 mod evaluation;
 mod examples;
 mod feedback_task;
+mod group_encoder;
+mod group_file;
+mod group_job;
 mod guided_text;
 mod job;
 mod language_job;
@@ -62,6 +65,9 @@ pub use examples::{
 };
 pub(crate) use examples::{taught_order, unshowable};
 pub use feedback_task::{FeedbackExample, FeedbackLengths, FeedbackTask};
+pub use group_encoder::GroupEncoderShape;
+pub use group_file::VectorOrigin;
+pub use group_job::{GroupJob, GroupMeasure};
 pub use guided_text::{GuidedTask, GuidedText, PlanCondition};
 pub use job::{CutTexts, Outcome, RankingJob};
 pub use language_job::{EXIT_HEADS, LanguageJob, OWN_HEADS};
@@ -75,7 +81,9 @@ pub use phases::{PHASE_ADAPTER, PhaseMember, PhaseRecord, phase_folder};
 pub use read_outs::{ReadOuts, check_depths};
 pub use run::{Hooks, Report, mean_loss, train, train_evaluated};
 pub use settings::Settings;
-pub use successor_scorer::{Embedding, GroupHead, GroupScorer, GroupTask, ItemGroup, RoundRobin};
+pub use successor_scorer::{
+    Embedding, GroupHead, GroupScorer, GroupShape, GroupTask, ItemGroup, RoundRobin,
+};
 pub use task::{StepLoss, Task, weighted_sum};
 pub use text_encoder::TextEncoder;
 pub use trained::{ADAPTER, Trained};
