@@ -129,6 +129,12 @@ fn has_teacher(candidates: &[Candidate]) -> bool {
     candidates.iter().all(|candidate| candidate.teacher.is_some())
 }
 
+/// What candidates are ordered by: the scores of a teacher where all have one, else the labels.
+pub fn worths(candidates: &[Candidate]) -> Vec<f32> {
+    let by_teacher = has_teacher(candidates);
+    candidates.iter().map(|candidate| worth(candidate, by_teacher)).collect()
+}
+
 /// What a candidate is ordered by.
 fn worth(candidate: &Candidate, by_teacher: bool) -> f32 {
     match candidate.teacher {

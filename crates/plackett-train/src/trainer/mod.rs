@@ -61,7 +61,7 @@ pub use dual_projection::{Against, DualProjection, DualTask, Pairing, Side};
 pub use evaluation::{Evaluated, Evaluation};
 pub use examples::{
     Candidate, GivenReasoning, OrderedExample, RankingExample, TextExample, keep_negatives,
-    read_ordered_examples, read_ranking_examples, read_text_examples,
+    read_ordered_examples, read_ranking_examples, read_text_examples, worths,
 };
 pub(crate) use examples::{taught_order, unshowable};
 pub use feedback_task::{FeedbackExample, FeedbackLengths, FeedbackTask};
