@@ -183,8 +183,8 @@ impl GroupScorer {
         }
     }
 
-    /// The scores of one group without gradients.
-    fn values(&self, parameters: &Parameters, compute: &Arc<Compute>, group: &ItemGroup) -> Vec<f64> {
+    /// The scores of one group without gradients: its matrix row by row, or one number an item.
+    pub fn values(&self, parameters: &Parameters, compute: &Arc<Compute>, group: &ItemGroup) -> Vec<f64> {
         let tape = Tape::inference(parameters, compute);
         let scores = self.scores(&tape, &[group], Mode::default());
         scores.value.iter().map(|score| f64::from(*score)).collect()

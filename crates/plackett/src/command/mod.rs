@@ -49,6 +49,7 @@ mod table;
 mod terminal;
 mod trace_file;
 mod train;
+mod train_groups;
 mod train_lists;
 mod training_file;
 mod training_folder;

@@ -3,6 +3,7 @@
 use super::means::Change;
 use super::open::model_folder;
 use super::paths::Paths;
+use super::train_groups::{self, GroupData};
 use super::train_lists::ListData;
 use super::training_file::{Job, Kind, TrainingFile, beside};
 use super::training_folder::{self, TrainingLock};
@@ -47,6 +48,8 @@ const WEIGHTS: &str = "model.safetensors";
                   With a Llama as base and a `method`, as \"first\" or \"full-rank(words=32)\", it learns to order the candidates of queries with \
                   the\nprompts of that method. `window = 20` keeps the 20 best of each list, `orders = 2` shows it in two orders. With `dear` and\n\
                   `reason-rank` each list has a \"reasoning\" too (plackett synth reasoning).\n\n\
+                  With an embedding model as base and `method = \"tsprank\"`, a scorer of its vectors learns which candidate comes right \
+                  after which\n(TSPRank); the table [scorer] has its shape: width, hidden, layers, heads, inner.\n\n\
                   A run that was killed goes on where its last checkpoint is when the same command is given again, to the same numbers."
 )]
 pub struct Arguments {
@@ -67,18 +70,21 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let validation = file.validation.as_ref().map(|path| beside(&arguments.file, path));
     let files = Paths::default().reads("FILE.toml", [&arguments.file]).reads("examples", [&examples]);
     files.reads("validation", &validation).opens("base", [&file.base]).check(output)?;
-    let base = model_folder(&file.base, global)?;
-    let is_decoder = is_decoder(&base);
+    let of_groups = file.is_of_groups();
+    // Any embedding model is a base there, the bundled one too, and only its vectors are read.
+    let base = if of_groups { PathBuf::from(&file.base) } else { model_folder(&file.base, global)? };
+    let is_decoder = !of_groups && is_decoder(&base);
     file.settle(is_decoder).with_context(place)?;
     let kind = file.kind(is_decoder);
     let job = file.job(kind);
     job.check().with_context(place)?;
-    let weights = match is_decoder {
-        true => {
+    let weights = match (kind, is_decoder) {
+        (Kind::Groups, _) => train_groups::fingerprint(&file.base, global)?,
+        (_, true) => {
             LanguageModel::check_base(&base).with_context(|| format!("base {}", file.base))?;
             plackett_lm::store::fingerprint(&base).with_context(|| file.base.clone())?
         }
-        false => {
+        (_, false) => {
             check_base(&file, &base)?;
             content_hash::content(&base.join(WEIGHTS)).with_context(|| file.base.clone())?.sha256
         }
@@ -95,6 +101,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
             Data::Lists(lists, held_out)
         }
         Kind::Lists => Data::Orders(Box::new(ListData::read(&file, files, &base, global, output)?)),
+        Kind::Groups => Data::Groups(Box::new(GroupData::read(&file, files, &weights, global, output)?)),
     };
     let hashes = hashes(&examples, validation.as_deref())?;
     let mut identity = json!({"file": file, "data": hashes, "base": weights});
@@ -119,6 +126,7 @@ enum Data {
     Lists(Vec<RankingExample>, Vec<RankingExample>),
     Texts(Vec<TextExample>, Vec<TextExample>),
     Orders(Box<ListData>),
+    Groups(Box<GroupData>),
 }
 
 impl Data {
@@ -128,6 +136,7 @@ impl Data {
             Data::Lists(lists, _) => ("queries", lists.len()),
             Data::Texts(texts, _) => ("texts", texts.len()),
             Data::Orders(lists) => ("queries", lists.count()),
+            Data::Groups(lists) => ("queries", lists.count()),
         }
     }
 
@@ -137,6 +146,7 @@ impl Data {
             Data::Lists(..) => "cross-encoder",
             Data::Texts(..) => "decoder",
             Data::Orders(_) => "listwise reranker",
+            Data::Groups(_) => "scorer of successions",
         }
     }
 
@@ -147,6 +157,9 @@ impl Data {
             Data::Texts(..) => "It writes texts after prompts.".into(),
             Data::Orders(lists) => {
                 format!("It orders passages for a query, asked by the method `{}`.", lists.method())
+            }
+            Data::Groups(_) => {
+                "It says which passage should come right after which, and the method `tsprank` takes the best path.".into()
             }
         }
     }
@@ -161,6 +174,7 @@ impl Data {
                 let quote = if method.contains(['(', ' ']) { "'" } else { "" };
                 format!("rerank --method {quote}{method}{quote} --model {model} requests.jsonl")
             }
+            Data::Groups(_) => format!("rerank --method tsprank --model {model} requests.jsonl"),
         }
     }
 }
@@ -320,6 +334,9 @@ fn learn(
         (Job::Lists(job), Data::Orders(lists)) => lists
             .learn(job, base, places, identity, &compute, &mut progress, global)
             .map(|(learned, ndcg)| (learned, Measured { ndcg, ..Measured::default() })),
+        (Job::Groups(job), Data::Groups(lists)) => lists
+            .learn(job, places, identity, &compute, &mut progress)
+            .map(|(learned, ndcg)| (learned, Measured { ndcg, ..Measured::default() })),
         _ => bail!("the training and its examples are not of one kind"),
     };
     bar.finish_and_clear();
@@ -331,8 +348,8 @@ fn learn(
     let asked = match job {
         Job::Ranking(job) => job.tokens,
         Job::Language(job) => job.tokens,
-        // Their prompts are as long as the method writes them, and the examples say what it cut.
-        Job::Lists(_) => 0,
+        // Their prompts are as long as the method writes them, and the examples say what it cut, as they do of vectors.
+        Job::Lists(_) | Job::Groups(_) => 0,
     };
     fewer_tokens(asked, learned.cut.tokens).iter().for_each(|sentence| output.warn(sentence));
     if let Some(sentence) = learned.cut.sentence() {
@@ -486,8 +503,13 @@ fn document(arguments: &Arguments, (learned, measured): (&Learned, &Measured), d
     if let Some(adapter) = saved_adapter(arguments) {
         document["adapter"] = json!(adapter);
     }
-    if let Data::Orders(lists) = data {
-        document["cut"] = lists.cut().into();
+    let of_lists = match data {
+        Data::Orders(lists) => Some(lists.cut()),
+        Data::Groups(lists) => Some(lists.cut()),
+        _ => None,
+    };
+    if let Some(cut) = of_lists {
+        document["cut"] = cut.into();
         document["ndcg"] = json!(measured.ndcg.as_ref().map(|ndcg| [ndcg.before, ndcg.after]));
         document["ndcg_change"] = json!(measured.ndcg);
     }

@@ -6,13 +6,52 @@ use plackett_core::declaration::{nearest, suggestion};
 use plackett_core::formats::serde_problem;
 use plackett_train::TrainError;
 use plackett_train::trainer::{
-    LanguageJob, ListwiseJob, ListwiseStart, OWN_HEADS, RankingJob, Settings, Trained,
+    Embedding, GroupEncoderShape, GroupJob, LanguageJob, ListwiseJob, ListwiseStart, OWN_HEADS, RankingJob,
+    Settings, Trained,
 };
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// Lists of a pass while held-out ones are measured.
 const MEASURED_TOGETHER: usize = 8;
+
+/// The method whose model scores groups of vectors.
+const OF_GROUPS: &str = "tsprank";
+
+/// The shape of a scorer of groups; what is not said is as published.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScorerShape {
+    /// Numbers of an item.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    width: Option<usize>,
+    /// Hidden units before them; 0 for none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hidden: Option<usize>,
+    /// Layers of the encoder over the group; 0 for none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    layers: Option<usize>,
+    /// Its heads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    heads: Option<usize>,
+    /// Hidden units of its feed-forward networks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    inner: Option<usize>,
+}
+
+impl ScorerShape {
+    /// What vectors become, and the encoder after that.
+    fn parts(&self) -> (Embedding, Option<GroupEncoderShape>) {
+        let width = self.width.unwrap_or(128);
+        let embedding = match self.hidden.unwrap_or(0) {
+            0 => Embedding::Linear(width),
+            hidden => Embedding::Hidden(hidden, width),
+        };
+        let layers = self.layers.unwrap_or(4);
+        let (heads, inner) = (self.heads.unwrap_or(8), self.inner.unwrap_or(128));
+        (embedding, (layers > 0).then_some(GroupEncoderShape { layers, heads, inner }))
+    }
+}
 
 /// A training file.
 #[derive(Deserialize, Serialize)]
@@ -46,6 +85,9 @@ pub struct TrainingFile {
     /// Only so many layers of a decoder.
     #[serde(skip_serializing_if = "Option::is_none")]
     layers: Option<usize>,
+    /// The shape of a scorer of groups.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scorer: Option<ScorerShape>,
     #[serde(default)]
     trained: Trained,
     /// How long and how fast.
@@ -62,6 +104,8 @@ pub enum Kind {
     Language,
     /// A decoder on lists.
     Lists,
+    /// A scorer of groups of vectors.
+    Groups,
 }
 
 /// A training of any kind.
@@ -72,6 +116,8 @@ pub enum Job {
     Language(LanguageJob),
     /// Of a decoder that orders lists.
     Lists(ListwiseJob),
+    /// Of a scorer of groups of vectors.
+    Groups(GroupJob),
 }
 
 impl Job {
@@ -81,6 +127,7 @@ impl Job {
             Job::Ranking(job) => job.check(),
             Job::Language(job) => job.check(),
             Job::Lists(job) => job.check(),
+            Job::Groups(job) => job.check(),
         }
     }
 
@@ -90,6 +137,7 @@ impl Job {
             Job::Ranking(job) => ("lists", job.objective.as_str()),
             Job::Language(job) => ("texts", job.objective.as_str()),
             Job::Lists(job) => ("lists", job.objective.as_str()),
+            Job::Groups(job) => ("lists", job.objective.as_str()),
         }
     }
 }
@@ -130,9 +178,16 @@ impl TrainingFile {
         self.depths.is_some() || self.layers.is_some() || self.trained.adapter == OWN_HEADS
     }
 
+    /// Whether a scorer of groups of the base's vectors is trained.
+    pub fn is_of_groups(&self) -> bool {
+        let method = self.method.as_ref().and_then(|method| method_of(method).ok());
+        method.is_some_and(|(method, _)| method.name == OF_GROUPS)
+    }
+
     /// What is trained of a base of this kind.
     pub fn kind(&self, is_decoder: bool) -> Kind {
         match (&self.method, is_decoder) {
+            (Some(_), _) if self.is_of_groups() => Kind::Groups,
             (Some(_), _) => Kind::Lists,
             (None, true) => Kind::Language,
             (None, false) => Kind::Ranking,
@@ -141,6 +196,14 @@ impl TrainingFile {
 
     /// Refuses keys of the other kinds of training, and fills in what is not said.
     pub fn settle(&mut self, is_decoder: bool) -> anyhow::Result<()> {
+        if self.is_of_groups() {
+            return self.settle_groups();
+        }
+        if self.scorer.is_some() {
+            bail!(
+                "[scorer]: is the shape of what scores groups of vectors; write method = \"{OF_GROUPS}\", or leave it out"
+            );
+        }
         if self.method.is_some() {
             return self.settle_lists(is_decoder);
         }
@@ -207,6 +270,40 @@ impl TrainingFile {
         Ok(())
     }
 
+    /// The same for groups of vectors.
+    fn settle_groups(&mut self) -> anyhow::Result<()> {
+        let method = self.method.as_deref().unwrap_or(OF_GROUPS);
+        if method_of(method).is_ok_and(|(_, options)| !options.is_empty()) {
+            bail!("method = \"{method}\": its options are for models that are asked with prompts; write \"{OF_GROUPS}\"");
+        }
+        let others = [
+            ("negatives", self.negatives.is_some(), "`window` says how many candidates a list has"),
+            ("tokens", self.tokens.is_some(), "the base reads as much of a text as it can"),
+            ("depths", self.depths.is_some(), "the vectors of the base are what is read"),
+            ("layers", self.layers.is_some(), "those of the scorer stand in the table [scorer]"),
+            ("[trained]", self.trained != Trained::default(), "the base stays as it is, and the scorer is trained whole"),
+        ];
+        if let Some((key, _, reason)) = others.iter().find(|(_, given, _)| *given) {
+            bail!("{key}: is not for the training of a scorer of groups: {reason}; leave it out");
+        }
+        let shape = self.scorer.clone().unwrap_or_default();
+        let of_encoder = [("heads", shape.heads), ("inner", shape.inner)];
+        if let (Some(0), Some((key, _))) =
+            (shape.layers, of_encoder.iter().find(|(_, value)| value.is_some()))
+        {
+            bail!("{key}: there is no encoder with layers = 0, so that it would change nothing; leave it out");
+        }
+        if self.window.is_some_and(|window| window < 2) {
+            bail!("window: a whole number from 2 is expected, or leave it out for all candidates");
+        }
+        if self.orders == Some(0) {
+            bail!("orders: a whole number from 1 is expected");
+        }
+        self.objective.get_or_insert(GroupJob::default().objective);
+        self.orders.get_or_insert(1);
+        Ok(())
+    }
+
     /// The training.
     pub fn job(&self, kind: Kind) -> Job {
         let (trained, settings) = (self.trained.clone(), self.settings.clone());
@@ -232,6 +329,11 @@ impl TrainingFile {
                     separate_layers: None,
                     settings,
                 })
+            }
+            Kind::Groups => {
+                let (embedding, encoder) = self.scorer.clone().unwrap_or_default().parts();
+                let objective = objective(GroupJob::default().objective);
+                Job::Groups(GroupJob { objective, embedding, encoder, settings })
             }
             Kind::Lists => Job::Lists(ListwiseJob {
                 objective: objective(usual_objective_of(self.method.as_deref())),

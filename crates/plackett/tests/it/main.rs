@@ -45,6 +45,7 @@ mod search;
 mod search_limits;
 mod sync;
 mod train;
+mod train_groups;
 mod train_lists;
 mod verify;
 mod walkthrough;
