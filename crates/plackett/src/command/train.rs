@@ -33,7 +33,7 @@ const IDENTITY: &str = "training.json";
 /// The weights of a model.
 const WEIGHTS: &str = "model.safetensors";
 
-/// Train a cross-encoder or a listwise reranker on queries with labelled candidates, or a decoder on texts, whole or with an adapter
+/// Train a cross-encoder, a listwise reranker or a scorer of vectors on queries with labelled candidates, or a decoder on texts, whole or with an adapter
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  plackett train ranker.toml -o ranker\n  plackett rerank --method cross-encoder --model ./ranker requests.jsonl\n\n\
