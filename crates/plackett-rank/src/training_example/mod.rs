@@ -23,7 +23,7 @@ use self::recording_model::{RecordedRequest, RecordingModel};
 use crate::method::{MethodError, MethodSpec, OptionKind, OptionValues};
 use crate::model::{CallError, LanguageModel};
 use crate::{RankError, Ranker, Settings};
-use plackett_core::RankRequest;
+use plackett_core::{Document, Query, RankRequest};
 use std::sync::Arc;
 
 /// A list as it is taught, in tokens of the model.
@@ -116,6 +116,16 @@ impl ListwiseExampleBuilder {
         };
         let first = modes.contains(&"logits").then(|| ranker("logits")).transpose()?;
         Ok(ListwiseExampleBuilder { method, model, recorder, written, first })
+    }
+
+    /// Whether the method reasons before it writes an order, so that a list needs a reasoning to teach one.
+    pub fn reasons(&self) -> bool {
+        let passages = [Document::new("a", "one"), Document::new("b", "two")];
+        let request = RankRequest::new(Query::new("q", "which"), passages);
+        self.recorder.reasons(Some("So."));
+        let asked = self.listen(&self.written, &request, 2);
+        self.recorder.reasons(None);
+        asked.is_ok()
     }
 
     /// The example of a request whose candidates stand in the order in which they are shown; `order` are their places, the

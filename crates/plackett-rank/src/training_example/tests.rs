@@ -69,6 +69,7 @@ fn a_reasoning_is_learned_before_the_order_that_follows_from_it() {
         [("reason-rank", "<think>\n", "\n</think>\n<answer>\n"), ("dear", "\n", "\nRanking:\n")]
     {
         let teacher = teacher(method, &[]).unwrap();
+        assert!(teacher.reasons(), "{method}");
         let example = teacher.reasoned_example(&request, &[1, 0], "The second is high.").unwrap();
         assert!(text(&example.prompt).ends_with(begin), "{method}: {}", text(&example.prompt));
         let before = format!("The second is high.{close}");
@@ -82,6 +83,7 @@ fn a_reasoning_is_learned_before_the_order_that_follows_from_it() {
         assert!(message.contains("`</think>` in it"), "{method}: {message}");
     }
     let plain = teacher("full-rank", &[]).unwrap();
+    assert!(!plain.reasons() && !teacher("first", &[]).unwrap().reasons());
     let message = plain.reasoned_example(&request, &[1, 0], "so").unwrap_err().to_string();
     assert!(message.contains("does not reason before"), "{message}");
 }

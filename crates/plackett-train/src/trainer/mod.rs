@@ -17,6 +17,9 @@ mod examples;
 mod feedback_task;
 mod first_token_job;
 mod first_token_task;
+mod group_encoder;
+mod group_file;
+mod group_job;
 mod guided_text;
 mod job;
 mod labelled_lists;
@@ -68,12 +71,16 @@ pub use dual_projection::{Against, DualProjection, DualTask, Pairing, Side};
 pub use encoder_decoder::{EncoderDecoderModel, FirstToken};
 pub use evaluation::{Evaluated, Evaluation};
 pub use examples::{
-    Candidate, OrderedExample, RankingExample, TextExample, keep_negatives, read_ordered_examples,
-    read_ranking_examples, read_text_examples,
+    Candidate, GivenReasoning, OrderedExample, RankingExample, TextExample, keep_negatives,
+    read_ordered_examples, read_ranking_examples, read_text_examples, worths,
 };
+pub(crate) use examples::{taught_order, unshowable};
 pub use feedback_task::{FeedbackExample, FeedbackLengths, FeedbackTask};
 pub use first_token_job::FirstTokenJob;
 pub use first_token_task::{FirstTokenTask, PromptedList};
+pub use group_encoder::GroupEncoderShape;
+pub use group_file::VectorOrigin;
+pub use group_job::{GroupJob, GroupMeasure};
 pub use guided_text::{GuidedTask, GuidedText, PlanCondition};
 pub use job::{CutTexts, Outcome, RankingJob};
 pub use language_job::{EXIT_HEADS, LanguageJob, OWN_HEADS};
@@ -89,7 +96,9 @@ pub use read_outs::{ReadOuts, check_depths};
 pub use run::{Hooks, Report, mean_loss, train, train_evaluated};
 pub use scored_decoder::ScoredDecoder;
 pub use settings::Settings;
-pub use successor_scorer::{Embedding, GroupHead, GroupScorer, GroupTask, ItemGroup, RoundRobin};
+pub use successor_scorer::{
+    Embedding, GroupHead, GroupScorer, GroupShape, GroupTask, ItemGroup, RoundRobin,
+};
 pub use task::{StepLoss, Task, weighted_sum};
 pub use text_encoder::TextEncoder;
 pub use trained::{ADAPTER, Trained};

@@ -50,6 +50,7 @@ mod terminal;
 mod trace_file;
 mod train;
 mod train_first_tokens;
+mod train_groups;
 mod train_lists;
 mod training_file;
 mod training_folder;

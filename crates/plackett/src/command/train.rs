@@ -4,6 +4,7 @@ use super::means::Change;
 use super::open::model_folder;
 use super::paths::Paths;
 use super::train_first_tokens::FirstTokenData;
+use super::train_groups::{self, GroupData};
 use super::train_lists::ListData;
 use super::training_file::{Base, Job, Kind, TrainingFile, beside};
 use super::training_folder::{self, TrainingLock};
@@ -32,7 +33,7 @@ const IDENTITY: &str = "training.json";
 /// The weights of a model.
 const WEIGHTS: &str = "model.safetensors";
 
-/// Train a cross-encoder, a T5 reranker or a listwise reranker on queries with labelled candidates, or a decoder on texts, whole or with an adapter
+/// Train a cross-encoder, a T5 reranker, a listwise reranker or a scorer of vectors on queries with labelled candidates, or a decoder on texts, whole or with an adapter
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  plackett train ranker.toml -o ranker\n  plackett rerank --method cross-encoder --model ./ranker requests.jsonl\n\n\
@@ -47,8 +48,11 @@ const WEIGHTS: &str = "model.safetensors";
                   With a Llama as base and method = \"cross-encoder\" it gets a score head (RankLLaMA) and learns to score queries with \
                   candidates;\nnegatives, objectives and tokens are those of a cross-encoder.\n\n\
                   With a Llama as base and a `method`, as \"first\" or \"full-rank(words=32)\", it learns to order the candidates of queries with \
-                  the\nprompts of that method. `window = 20` keeps the 20 best of each list, `orders = 2` shows it in two orders.\n\n\
+                  the\nprompts of that method. `window = 20` keeps the 20 best of each list, `orders = 2` shows it in two orders. With `dear` and\n\
+                  `reason-rank` each list has a \"reasoning\" too (plackett synth reasoning).\n\n\
                   With a T5 as base and the `method` \"mono-t5\" or \"rank-t5\", it learns to score each candidate by the first token of its answer.\n\n\
+                  With an embedding model as base and `method = \"tsprank\"`, a scorer of its vectors learns which candidate comes right \
+                  after which\n(TSPRank); the table [scorer] has its shape: width, hidden, layers, heads, inner.\n\n\
                   A run that was killed goes on where its last checkpoint is when the same command is given again, to the same numbers."
 )]
 pub struct Arguments {
@@ -69,8 +73,10 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let validation = file.validation.as_ref().map(|path| beside(&arguments.file, path));
     let files = Paths::default().reads("FILE.toml", [&arguments.file]).reads("examples", [&examples]);
     files.reads("validation", &validation).opens("base", [&file.base]).check(output)?;
-    let base = model_folder(&file.base, global)?;
-    let found = Base::of(&base);
+    let of_groups = file.is_of_groups();
+    // Any embedding model is a base there, the bundled one too, and only its vectors are read.
+    let base = if of_groups { PathBuf::from(&file.base) } else { model_folder(&file.base, global)? };
+    let found = if of_groups { Base::Encoder } else { Base::of(&base) };
     if found == Base::EncoderDecoder {
         EncoderDecoderModel::check_base(&base).with_context(|| format!("base {}", file.base))?;
     }
@@ -78,12 +84,13 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let kind = file.kind(found);
     let job = file.job(kind);
     job.check().with_context(place)?;
-    let weights = match found {
-        Base::Decoder => {
+    let weights = match (kind, found) {
+        (Kind::Groups, _) => train_groups::fingerprint(&file.base, global)?,
+        (_, Base::Decoder) => {
             LanguageModel::check_base(&base).with_context(|| format!("base {}", file.base))?;
             plackett_lm::store::fingerprint(&base).with_context(|| file.base.clone())?
         }
-        Base::Encoder | Base::EncoderDecoder => {
+        (_, Base::Encoder | Base::EncoderDecoder) => {
             check_base(&file, &base, if found == Base::Encoder { "BERT" } else { "T5" })?;
             content_hash::content(&base.join(WEIGHTS)).with_context(|| file.base.clone())?.sha256
         }
@@ -104,6 +111,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
             Data::FirstTokens(Box::new(prompted))
         }
         Kind::Lists => Data::Orders(Box::new(ListData::read(&file, files, &base, global, output)?)),
+        Kind::Groups => Data::Groups(Box::new(GroupData::read(&file, files, &weights, global, output)?)),
     };
     let hashes = hashes(&examples, validation.as_deref())?;
     let mut identity = json!({"file": file, "data": hashes, "base": weights});
@@ -114,7 +122,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     match &data {
         Data::Orders(lists) => identity["lists"] = json!(lists.fingerprint()),
         Data::FirstTokens(lists) => identity["lists"] = json!(lists.fingerprint()),
-        Data::Lists(..) | Data::Texts(..) => {}
+        Data::Lists(..) | Data::Texts(..) | Data::Groups(_) => {}
     }
     let identity = identity.to_string();
     let _alone = claim(&arguments.output, &identity)?;
@@ -135,6 +143,7 @@ enum Data {
     Texts(Vec<TextExample>, Vec<TextExample>),
     Orders(Box<ListData>),
     FirstTokens(Box<FirstTokenData>),
+    Groups(Box<GroupData>),
 }
 
 impl Data {
@@ -145,6 +154,7 @@ impl Data {
             Data::Texts(texts, _) => ("texts", texts.len()),
             Data::Orders(lists) => ("queries", lists.count()),
             Data::FirstTokens(lists) => ("queries", lists.taught.len()),
+            Data::Groups(lists) => ("queries", lists.count()),
         }
     }
 
@@ -155,6 +165,7 @@ impl Data {
             Data::Texts(..) => "decoder",
             Data::Orders(_) => "listwise reranker",
             Data::FirstTokens(_) => "pointwise reranker",
+            Data::Groups(_) => "scorer of successions",
         }
     }
 
@@ -169,6 +180,9 @@ impl Data {
             Data::FirstTokens(lists) => {
                 format!("It scores a passage for a query, asked by the method `{}`.", lists.method())
             }
+            Data::Groups(_) => {
+                "It says which passage should come right after which, and the method `tsprank` takes the best path.".into()
+            }
         }
     }
 
@@ -179,6 +193,7 @@ impl Data {
             Data::Texts(..) => format!("generate --model {model} \"a prompt\""),
             Data::Orders(lists) => rerank_with(lists.method(), model),
             Data::FirstTokens(lists) => rerank_with(lists.method(), model),
+            Data::Groups(_) => format!("rerank --method tsprank --model {model} requests.jsonl"),
         }
     }
 }
@@ -358,6 +373,9 @@ fn learn(
         (Job::Lists(job), Data::Orders(lists)) => lists
             .learn(job, base, places, identity, &compute, &mut progress, global)
             .map(|(learned, ndcg)| (learned, Measured { ndcg, ..Measured::default() })),
+        (Job::Groups(job), Data::Groups(lists)) => lists
+            .learn(job, places, identity, &compute, &mut progress)
+            .map(|(learned, ndcg)| (learned, Measured { ndcg, ..Measured::default() })),
         _ => bail!("the training and its examples are not of one kind"),
     };
     bar.finish_and_clear();
@@ -369,8 +387,8 @@ fn learn(
     let asked = match job {
         Job::Ranking(job) => job.tokens,
         Job::Language(job) => job.tokens,
-        // Their prompts are as long as the method writes them, and the examples say what it cut.
-        Job::Lists(_) | Job::FirstToken(_) => 0,
+        // Their prompts are as long as the method writes them, and the examples say what it cut, as they do of vectors.
+        Job::Lists(_) | Job::FirstToken(_) | Job::Groups(_) => 0,
     };
     fewer_tokens(asked, learned.cut.tokens).iter().for_each(|sentence| output.warn(sentence));
     if let Some(sentence) = learned.cut.sentence() {
@@ -524,8 +542,13 @@ fn document(arguments: &Arguments, (learned, measured): (&Learned, &Measured), d
     if let Some(adapter) = saved_adapter(arguments) {
         document["adapter"] = json!(adapter);
     }
-    if let Data::Orders(lists) = data {
-        document["cut"] = lists.cut().into();
+    let of_lists = match data {
+        Data::Orders(lists) => Some(lists.cut()),
+        Data::Groups(lists) => Some(lists.cut()),
+        _ => None,
+    };
+    if let Some(cut) = of_lists {
+        document["cut"] = cut.into();
         document["ndcg"] = json!(measured.ndcg.as_ref().map(|ndcg| [ndcg.before, ndcg.after]));
         document["ndcg_change"] = json!(measured.ndcg);
     }

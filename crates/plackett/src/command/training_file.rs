@@ -9,13 +9,52 @@ use plackett_lm::decoder::PairPrompt;
 use plackett_rank::training_example::{TAUGHT_FIRST_TOKENS, teaches_first_token};
 use plackett_train::TrainError;
 use plackett_train::trainer::{
-    FirstTokenJob, LanguageJob, ListwiseJob, ListwiseStart, OWN_HEADS, RankingJob, Settings, Trained,
+    Embedding, FirstTokenJob, GroupEncoderShape, GroupJob, LanguageJob, ListwiseJob, ListwiseStart, OWN_HEADS,
+    RankingJob, Settings, Trained,
 };
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// Lists of a pass while held-out ones are measured.
 const MEASURED_TOGETHER: usize = 8;
+
+/// The method whose model scores groups of vectors.
+const OF_GROUPS: &str = "tsprank";
+
+/// The shape of a scorer of groups; what is not said is as published.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScorerShape {
+    /// Numbers of an item.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    width: Option<usize>,
+    /// Hidden units before them; 0 for none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hidden: Option<usize>,
+    /// Layers of the encoder over the group; 0 for none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    layers: Option<usize>,
+    /// Its heads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    heads: Option<usize>,
+    /// Hidden units of its feed-forward networks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    inner: Option<usize>,
+}
+
+impl ScorerShape {
+    /// What vectors become, and the encoder after that.
+    fn parts(&self) -> (Embedding, Option<GroupEncoderShape>) {
+        let width = self.width.unwrap_or(128);
+        let embedding = match self.hidden.unwrap_or(0) {
+            0 => Embedding::Linear(width),
+            hidden => Embedding::Hidden(hidden, width),
+        };
+        let layers = self.layers.unwrap_or(4);
+        let (heads, inner) = (self.heads.unwrap_or(8), self.inner.unwrap_or(128));
+        (embedding, (layers > 0).then_some(GroupEncoderShape { layers, heads, inner }))
+    }
+}
 
 /// A training file.
 #[derive(Deserialize, Serialize)]
@@ -50,6 +89,9 @@ pub struct TrainingFile {
     /// Only so many layers of a decoder.
     #[serde(skip_serializing_if = "Option::is_none")]
     layers: Option<usize>,
+    /// The shape of a scorer of groups.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scorer: Option<ScorerShape>,
     #[serde(default)]
     trained: Trained,
     /// How long and how fast.
@@ -90,6 +132,8 @@ pub enum Kind {
     Lists,
     /// An encoder–decoder on lists, by the first token of its answers.
     FirstToken,
+    /// A scorer of groups of vectors.
+    Groups,
 }
 
 /// The name of the method whose model gives each pair a score.
@@ -105,6 +149,8 @@ pub enum Job {
     Lists(ListwiseJob),
     /// Of an encoder–decoder that scores candidates.
     FirstToken(FirstTokenJob),
+    /// Of a scorer of groups of vectors.
+    Groups(GroupJob),
 }
 
 impl Job {
@@ -115,6 +161,7 @@ impl Job {
             Job::Language(job) => job.check(),
             Job::Lists(job) => job.check(),
             Job::FirstToken(job) => job.check(),
+            Job::Groups(job) => job.check(),
         }
     }
 
@@ -125,6 +172,7 @@ impl Job {
             Job::Language(job) => ("texts", job.objective.as_str()),
             Job::Lists(job) => ("lists", job.objective.as_str()),
             Job::FirstToken(job) => ("lists", job.objective.as_str()),
+            Job::Groups(job) => ("lists", job.objective.as_str()),
         }
     }
 }
@@ -176,9 +224,16 @@ impl TrainingFile {
         method.is_some_and(|(method, _)| teaches_first_token(method))
     }
 
+    /// Whether a scorer of groups of the base's vectors is trained.
+    pub fn is_of_groups(&self) -> bool {
+        let method = self.method.as_ref().and_then(|method| method_of(method).ok());
+        method.is_some_and(|(method, _)| method.name == OF_GROUPS)
+    }
+
     /// What is trained of a base of this kind.
     pub fn kind(&self, base: Base) -> Kind {
         match (&self.method, base) {
+            (Some(_), _) if self.is_of_groups() => Kind::Groups,
             (Some(_), Base::EncoderDecoder) => Kind::FirstToken,
             (Some(_), _) if self.pair_prompt().is_some() => Kind::Ranking,
             (Some(_), _) => Kind::Lists,
@@ -208,6 +263,14 @@ impl TrainingFile {
 
     /// Refuses keys of the other kinds of training, and fills in what is not said.
     pub fn settle(&mut self, kind: Base) -> anyhow::Result<()> {
+        if self.is_of_groups() {
+            return self.settle_groups();
+        }
+        if self.scorer.is_some() {
+            bail!(
+                "[scorer]: is the shape of what scores groups of vectors; write method = \"{OF_GROUPS}\", or leave it out"
+            );
+        }
         let is_decoder = kind == Base::Decoder;
         match (self.method.is_some(), kind) {
             (_, Base::EncoderDecoder) => return self.settle_first_token(),
@@ -341,6 +404,40 @@ impl TrainingFile {
         Ok(())
     }
 
+    /// The same for groups of vectors.
+    fn settle_groups(&mut self) -> anyhow::Result<()> {
+        let method = self.method.as_deref().unwrap_or(OF_GROUPS);
+        if method_of(method).is_ok_and(|(_, options)| !options.is_empty()) {
+            bail!("method = \"{method}\": its options are for models that are asked with prompts; write \"{OF_GROUPS}\"");
+        }
+        let others = [
+            ("negatives", self.negatives.is_some(), "`window` says how many candidates a list has"),
+            ("tokens", self.tokens.is_some(), "the base reads as much of a text as it can"),
+            ("depths", self.depths.is_some(), "the vectors of the base are what is read"),
+            ("layers", self.layers.is_some(), "those of the scorer stand in the table [scorer]"),
+            ("[trained]", self.trained != Trained::default(), "the base stays as it is, and the scorer is trained whole"),
+        ];
+        if let Some((key, _, reason)) = others.iter().find(|(_, given, _)| *given) {
+            bail!("{key}: is not for the training of a scorer of groups: {reason}; leave it out");
+        }
+        let shape = self.scorer.clone().unwrap_or_default();
+        let of_encoder = [("heads", shape.heads), ("inner", shape.inner)];
+        if let (Some(0), Some((key, _))) =
+            (shape.layers, of_encoder.iter().find(|(_, value)| value.is_some()))
+        {
+            bail!("{key}: there is no encoder with layers = 0, so that it would change nothing; leave it out");
+        }
+        if self.window.is_some_and(|window| window < 2) {
+            bail!("window: a whole number from 2 is expected, or leave it out for all candidates");
+        }
+        if self.orders == Some(0) {
+            bail!("orders: a whole number from 1 is expected");
+        }
+        self.objective.get_or_insert(GroupJob::default().objective);
+        self.orders.get_or_insert(1);
+        Ok(())
+    }
+
     /// The training.
     pub fn job(&self, kind: Kind) -> Job {
         let (trained, settings) = (self.trained.clone(), self.settings.clone());
@@ -367,6 +464,11 @@ impl TrainingFile {
                     prompt: self.pair_prompt(),
                     settings,
                 })
+            }
+            Kind::Groups => {
+                let (embedding, encoder) = self.scorer.clone().unwrap_or_default().parts();
+                let objective = objective(GroupJob::default().objective);
+                Job::Groups(GroupJob { objective, embedding, encoder, settings })
             }
             Kind::Lists => Job::Lists(ListwiseJob {
                 objective: objective(usual_objective_of(self.method.as_deref())),

@@ -20,6 +20,10 @@ fn prepared(folder: &Path) {
         "requests.jsonl",
         "{\"query\": \"x\", \"candidates\": [{\"docid\": \"d\", \"text\": \"y\"}]}\n{\"query\": 3}\n",
     );
+    write(
+        "lists.jsonl",
+        "{\"query\": \"x\", \"candidates\": [{\"text\": \"y\", \"label\": 0}, {\"text\": \"x\", \"label\": 1}]}\n",
+    );
     write("votes.jsonl", "{\"model_a\": \"x\", \"model_b\": \"y\", \"winner\": \"model_a\"}\n");
     write("answers.jsonl", "{\"answer\": \"[[A>B]]\", \"label\": \"leftvote\"}\n");
     write("models.jsonl", "{\"model\": \"x\"}\n{\"model\": \"y\"}\n");
@@ -98,6 +102,7 @@ const LINES: &[(&str, i32, &[&str])] = &[
     ),
     ("choose flow --candidates answers.jsonl --by overlap", 0, &["by", "chosen", "drawn", "rounds"]),
     ("synth answers written.jsonl -o made", 0, &["collections", "output", "parts", "questions"]),
+    ("synth reasoning lists.jsonl -o r.jsonl", 0, &["by", "left_out", "lists", "output", "written"]),
     ("recommend list", 0, &["recommenders"]),
     ("recommend show ease", 0, &["recommender"]),
     ("recommend fit events.tsv -o m", 0, &["events", "items", "output", "recommender", "seconds", "users"]),

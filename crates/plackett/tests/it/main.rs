@@ -46,6 +46,7 @@ mod search_limits;
 mod sync;
 mod train;
 mod train_first_tokens;
+mod train_groups;
 mod train_lists;
 mod verify;
 mod walkthrough;

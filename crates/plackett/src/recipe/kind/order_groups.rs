@@ -18,10 +18,13 @@ use plackett_core::permutation::Permutation;
 use plackett_train::objective::parse_sum;
 use plackett_train::random::Stream;
 use plackett_train::trainer::{
-    Embedding, GroupHead, GroupScorer, GroupTask, Report, RoundRobin, Settings, StepRecord, train,
+    Embedding, GroupEncoderShape, GroupHead, GroupScorer, GroupShape, GroupTask, Report, RoundRobin,
+    Settings, StepRecord, train,
 };
 use plackett_train::{Compute, Parameters};
 
+/// Heads of an encoder, as published.
+const HEADS: usize = 8;
 /// Of the scorers of pairs alone: other decoders of the same scores.
 const DECODERS: [&str; 2] = ["greedy_tau", "borda_tau"];
 /// Of an order that is drawn.
@@ -94,11 +97,19 @@ pub static ORDER_GROUPS: StageKind = StageKind {
             "units of a hidden layer before the embedding; 0 for a linear one",
         ),
         FieldSpec::new("width", FieldKind::Whole(1, 4096), Default::Whole(64), "numbers of the embedding"),
+        // Absent and not 0, which would stand in the keys of all stages.
+        FieldSpec::new(
+            "layers",
+            FieldKind::Whole(1, 24),
+            Default::Absent,
+            "layers of an encoder in which the items of a group see each other before they are scored, with 8 heads and as many inner units as \
+             `width`; left out there is none",
+        ),
         FieldSpec::new(
             "dropout",
             FieldKind::Number(0.0, 0.9),
             Default::Number(0.0),
-            "share of hidden units that are left out while it learns",
+            "share of hidden units, and of what the layers of an encoder add, that are left out while it learns",
         ),
         FieldSpec::new("decay", FieldKind::Number(0.0, 100.0), Default::Number(1e-5), "weight decay"),
         batch(32, "groups in a step"),
@@ -120,6 +131,10 @@ pub static ORDER_GROUPS: StageKind = StageKind {
         if values.has(other) {
             let problem = format!("`{groups}` have no use for it; leave it out");
             return Err(values.wrong(other, 0, Problem::Said(problem)));
+        }
+        if values.has("layers") && !values.count("width").is_multiple_of(HEADS) {
+            let problem = format!("{HEADS} heads of the encoder do not divide it; write a multiple");
+            return Err(values.wrong("width", 0, Problem::Said(problem)));
         }
         Ok(())
     },
@@ -192,7 +207,12 @@ fn learn(
         hidden => Embedding::Hidden(hidden, values.count("width")),
     };
     let seed = values.count("seed") as u64;
-    let scorer = GroupScorer::new(parameters, groups.inputs, embedding, head, seed)?;
+    let encoder = match values.count("layers") {
+        0 => None,
+        layers => Some(GroupEncoderShape { layers, heads: HEADS, inner: values.count("width") }),
+    };
+    let shape = GroupShape { inputs: groups.inputs, embedding, encoder, head };
+    let scorer = GroupScorer::new(parameters, shape, seed)?;
     let objectives = written.iter().map(|text| parse_sum(text)).collect::<Result<Vec<_>, _>>();
     let objectives =
         objectives.map_err(|error| StageError::Field { field: "objective", problem: error.to_string() })?;

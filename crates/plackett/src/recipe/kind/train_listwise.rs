@@ -52,6 +52,14 @@ pub static TRAIN_LISTWISE: StageKind = StageKind {
             Default::Text("first"),
             "a listwise method with its options, as in a pipeline: `first(words=20)`",
         ),
+        // Absent and not a word, which would stand in the keys of all stages.
+        FieldSpec::new(
+            "reasoning",
+            FieldKind::Choice(&["needs"]),
+            Default::Absent,
+            "with methods that reason (`dear`, `reason-rank`), what is learned before the order: `needs` has the words of the query that some \
+             passage holds, and for each the passages that hold it, the best first",
+        ),
         FieldSpec::new(
             "model",
             FieldKind::Text,
