@@ -146,8 +146,7 @@ impl<'i> ItemRewarder<'i> {
 
 impl Rewarder for ItemRewarder<'_> {
     fn judge(&self, prompt: usize, answers: &[Sampled]) -> Vec<Answered> {
-        let ranks: Vec<Option<usize>> =
-            answers.iter().map(|answer| self.trie.find(&answer.tokens)).collect();
+        let ranks: Vec<Option<usize>> = answers.iter().map(|answer| self.trie.find(&answer.tokens)).collect();
         let place = ranks.iter().position(|rank| *rank == Some(self.targets[prompt]));
         self.groups.fetch_add(1, Ordering::Relaxed);
         self.misses.fetch_add(usize::from(place.is_none()), Ordering::Relaxed);
