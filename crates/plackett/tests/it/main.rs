@@ -44,6 +44,7 @@ mod routes;
 mod search;
 mod search_limits;
 mod sync;
+mod synth_lists;
 mod train;
 mod train_lists;
 mod verify;
