@@ -31,10 +31,10 @@ fn lists_are_of_the_catalogue_and_examples_for_a_decoder() {
     let folder = tempfile::tempdir().unwrap();
     prepare(folder.path());
     let told = lists(folder.path(), "--count 3 --steps 0 --json", 0).json();
-    for (name, count) in [("lists", 1), ("items", 4), ("titles", 2), ("exact", 1), ("listed", 3), ("kept", 1)] {
+    let counts = [("lists", 1), ("items", 4), ("titles", 2), ("exact", 1), ("listed", 3), ("kept", 1)];
+    for (name, count) in counts.into_iter().chain([("graded", 0), ("fitted", 0)]) {
         assert_eq!(told[name], count, "{name}: {told}");
     }
-    assert_eq!((told["graded"].as_u64(), told["fitted"].as_u64()), (Some(0), Some(0)));
     assert!(told["warnings"].to_string().contains("1 wanted titles"), "{told}");
     let text = std::fs::read_to_string(folder.path().join("lists.jsonl")).unwrap();
     let example: Value = serde_json::from_str(&text).unwrap();
@@ -67,7 +67,8 @@ fn flags_without_effect_and_files_without_titles_are_refused() {
         assert!(done.stderr.contains(piece), "{flags}: {}", done.stderr);
     }
     assert!(!folder.path().join("lists.jsonl").exists());
-    std::fs::write(folder.path().join("talks.jsonl"), "{\"conversation\": \" \", \"teacher\": []}\n").unwrap();
+    let blank = "{\"conversation\": \" \", \"teacher\": []}\n";
+    std::fs::write(folder.path().join("talks.jsonl"), blank).unwrap();
     let done = lists(folder.path(), "", 2);
     assert!(done.stderr.contains("talks.jsonl, line 1: `conversation` is empty"), "{}", done.stderr);
 }
