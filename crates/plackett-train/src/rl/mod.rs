@@ -8,6 +8,7 @@
 
 mod advantage;
 mod form;
+mod item_job;
 mod item_rewarder;
 mod loss;
 mod record;
@@ -24,6 +25,7 @@ mod updates;
 
 pub use advantage::{EPSILON, group_advantages, rank_advantages};
 pub use form::{Form, FormState, Place};
+pub use item_job::{ItemData, ItemExample, ItemOutcome, ItemPolicyJob, ItemScores, ItemSource};
 pub use item_rewarder::{ItemRewarder, ItemWorth, SequenceScores, SequenceVectors, sequence_scores};
 pub use loss::{PolicyLoss, RatioLevel, Term, TokenLogProbabilities};
 pub use record::{KeptRecords, RolloutRecord, constant_steps};

@@ -15,9 +15,7 @@ use crate::recipe::task::{Input, Task};
 use crate::recipe::training::train_watched;
 use crate::recipe::training_fields::{UPDATES, batch, check_updates, rate, settings_of};
 use plackett_train::optimizer::Schedule;
-use plackett_train::rl::{
-    Generation, ItemRewarder, PolicyLoss, PolicyTask, RatioLevel, RolloutRecord, Rollouts, Updates,
-};
+use plackett_train::rl::{Generation, ItemRewarder, PolicyLoss, PolicyTask, RolloutRecord, Rollouts, Updates};
 use plackett_train::trainer::{Hooks, LanguageModel, Settings};
 use plackett_train::{Parameters, TrainError};
 use std::sync::{Mutex, PoisonError};
@@ -61,7 +59,7 @@ pub static NEXT_POLICY: StageKind = StageKind {
         SCORER,
         FieldSpec::new(
             "loss",
-            FieldKind::Choice(&["grpo", "dapo", "gspo"]),
+            FieldKind::Choice(PolicyLoss::NAMES),
             Default::Text("grpo"),
             "of the log-probabilities",
         ),
@@ -157,15 +155,6 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     Ok(made)
 }
 
-/// Over what a loss takes ratios, and how far they may go: 0.2, of DAPO 0.28 upwards.
-fn ratio_of(loss: &str) -> (RatioLevel, (f32, f32)) {
-    match loss {
-        "dapo" => (RatioLevel::Token, (0.2, 0.28)),
-        "gspo" => (RatioLevel::Part, (0.2, 0.2)),
-        _ => (RatioLevel::Token, (0.2, 0.2)),
-    }
-}
-
 /// What a training of one seed gives.
 struct Learned {
     measured: NextMeasured,
@@ -226,16 +215,17 @@ fn learn(
     let (trie, sharing) = (&items.trie, &items.sharing[..]);
     let targets = rewarded.iter().map(|item| item.target).collect();
     let rewarder = ItemRewarder::new(trie, targets, source.worth(task, items, seed)?);
-    let number = |name| values.real(name) as f32;
     let scratch = task.folder.join(format!("policy-{seed}"));
-    let (level, clip) = ratio_of(values.word("loss"));
+    let loss = values.word("loss");
+    let named = PolicyLoss::named(loss, values.real("kl") as f32);
+    let (loss, by_token) = named.ok_or_else(|| StageError::Work(format!("there is no loss `{loss}`")))?;
     let policy = PolicyTask {
         model: &model,
         prompts: &prompts,
         generation: Generation::Beams { trie: trie.clone(), width: BEAMS },
         rewarder: &rewarder,
-        loss: PolicyLoss { level, clip, kl: number("kl") },
-        by_token: values.word("loss") == "dapo",
+        loss,
+        by_token,
         updates: Updates::new(values.count("updates")),
         reference: Some(&reference),
         folder: scratch.clone(),

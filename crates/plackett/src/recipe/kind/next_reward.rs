@@ -187,7 +187,7 @@ fn recommender_scores<'i>(
     let compute = Compute::new(rayon::current_num_threads());
     let mut fitting = Fitting { compute, seed: seed as u64, kept: None, progress: &mut progress };
     let recommender = configured.fit(&data, &mut fitting)?;
-    Ok(Box::new(move |prompt: usize| {
+    Ok(Box::new(move |prompt: usize| -> Result<Vec<f64>, TrainError> {
         let history = events_of(&items.learned[prompt].before);
         let request = Request { history: &history, now: history.len() as i64 };
         let of_model = |error: RecError| TrainError::Model(format!("the collaborative reward: {error}"));
