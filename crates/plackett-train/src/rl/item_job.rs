@@ -142,7 +142,7 @@ impl WrittenCatalogue {
         let failed = |problem: String| TrainError::Model(format!("the titles of the items: {problem}"));
         let built = TokenTrie::build(&lines).map_err(|error| failed(error.to_string()))?;
         if built.prefixes > 0 {
-            let problem = "one is the beginning of another one, since the base's tokens do not end with lines";
+            let problem = "one is the beginning of another one, since the base's tokens do not end lines";
             return Err(failed(format!("{problem}; take another base")));
         }
         let ranks = lines.iter().map(|line| built.trie.find(line).unwrap_or_default()).collect();
@@ -497,7 +497,8 @@ mod tests {
 
     #[test]
     fn settings_that_cannot_be_are_refused() {
-        let refused = |job: ItemPolicyJob| job.check().map_or_else(|error| error.to_string(), |()| String::new());
+        let said = |error: TrainError| error.to_string();
+        let refused = |job: ItemPolicyJob| job.check().map_or_else(said, |()| String::new());
         assert_eq!(refused(job()), "");
         assert!(refused(ItemPolicyJob { loss: "ppo".into(), ..job() }).contains("grpo, dapo, gspo"));
         assert!(refused(ItemPolicyJob { beams: 1, ..job() }).starts_with("beams"));

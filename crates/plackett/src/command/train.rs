@@ -6,7 +6,7 @@ use super::paths::Paths;
 use super::train_lists::ListData;
 use super::training_file::{Job, Kind, TrainingFile, beside};
 use super::training_folder::{self, TrainingLock};
-use super::{Global, Outcome, Output, depths, training_page};
+use super::{Global, Outcome, Output, depths, train_rewarded, training_page};
 use anyhow::{Context, bail};
 use clap::Args;
 use plackett::content_hash;
@@ -24,7 +24,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Where the log and checkpoints lie in the folder of the model.
-const WORK: &str = "training";
+pub(super) const WORK: &str = "training";
 
 /// The file there that says what is trained.
 const IDENTITY: &str = "training.json";
@@ -46,6 +46,7 @@ const WEIGHTS: &str = "model.safetensors";
                   and the\nlast norm and output matrix to be models of their own (generate --depth, --exit, --draft-depth).\n\n\
                   With a Llama as base and a `method`, as \"first\" or \"full-rank(words=32)\", it learns to order the candidates of queries with \
                   the\nprompts of that method. `window = 20` keeps the 20 best of each list, `orders = 2` shows it in two orders.\n\n\
+                  With a Llama as base and a table [rewarded], it is rewarded for the titles of a catalogue that it writes after prompts (docs/recommendation.md).\n\n\
                   A run that was killed goes on where its last checkpoint is when the same command is given again, to the same numbers."
 )]
 pub struct Arguments {
@@ -59,6 +60,9 @@ pub struct Arguments {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
+    if train_rewarded::is_rewarded(&arguments.file) {
+        return train_rewarded::run((&arguments.file, &arguments.output), global, output);
+    }
     let mut file = TrainingFile::read(&arguments.file)?;
     let place = || arguments.file.display().to_string();
     file.job(file.kind(file.names_decoder())).check().with_context(place)?;
@@ -237,7 +241,7 @@ fn fewer_tokens(asked: usize, read: usize) -> Option<String> {
 
 /// Takes the folder of the model for this training: one that is new or empty, or that this training has begun. One that ended
 /// before its first checkpoint is nobody's. No other command trains there until what is given back is dropped.
-fn claim(folder: &Path, identity: &str) -> anyhow::Result<TrainingLock> {
+pub(super) fn claim(folder: &Path, identity: &str) -> anyhow::Result<TrainingLock> {
     let (shown, work) = (format!("-o {}", folder.display()), folder.join(WORK));
     let path = work.join(IDENTITY);
     match std::fs::read_to_string(&path) {

@@ -47,5 +47,6 @@ mod sync;
 mod synth_lists;
 mod train;
 mod train_lists;
+mod train_rewarded;
 mod verify;
 mod walkthrough;

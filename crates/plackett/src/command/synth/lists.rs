@@ -1,5 +1,6 @@
 //! `plackett synth lists`: lists to imitate, made of those of a teacher that does not know the catalogue.
 
+use crate::command::item_catalogue::{open_embedder, read_catalogue};
 use crate::command::number::{real, whole};
 use crate::command::open::many;
 use crate::command::paths::Paths;
@@ -11,8 +12,7 @@ use plackett::list_synthesis::{
 };
 use plackett::pipeline::Models;
 use plackett_core::formats::{atomic, read_json_lines};
-use plackett_rank::model::{LanguageModel, Need, TextEmbedder};
-use plackett_rec::{read_item_texts, read_titles};
+use plackett_rank::model::{LanguageModel, Need};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -98,8 +98,9 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     files.opens("--embedder", &arguments.embedder).opens("--judge", &arguments.judge).check(output)?;
     let settings = arguments.settings()?;
     let contexts = read_contexts(&arguments.contexts, global)?;
-    let items = read_items(&arguments.items, global)?;
-    let embedder = open_embedder(arguments, global)?;
+    let items = read_catalogue("--items", &arguments.items, global)?;
+    let items: Vec<(String, String)> = items.into_iter().map(|line| (line.title, line.text)).collect();
+    let embedder = open_embedder("--embedder", arguments.embedder.as_deref(), global)?;
     let judge = open_judge(arguments, global)?;
     let bar = output.progress("embedding items", items.len() as u64);
     let catalogue = ListCatalogue::embed(&items, embedder.as_ref(), &|done| bar.set_position(done as u64))?;
@@ -132,28 +133,6 @@ fn read_contexts(path: &Path, global: &Global) -> anyhow::Result<Vec<TaughtConte
         bail!("{}, line {line}: `conversation` is empty; leave the line out", path.display());
     }
     Ok(lines.into_iter().map(|(_, context)| context).collect())
-}
-
-/// The line and the text of each item, in the order of their names.
-fn read_items(path: &Path, global: &Global) -> anyhow::Result<Vec<(String, String)>> {
-    let titles = read_titles(path, global.max_line_bytes)?;
-    let mut texts = read_item_texts(path)?;
-    let mut titles: Vec<(String, String)> = titles.into_iter().collect();
-    titles.sort_unstable();
-    if titles.is_empty() {
-        bail!("--items {}: no item has a title; give at least one", path.display());
-    }
-    let item = |(item, title): (String, String)| {
-        let text = texts.remove(&item).unwrap_or_else(|| title.clone());
-        (title, text)
-    };
-    Ok(titles.into_iter().map(item).collect())
-}
-
-fn open_embedder(arguments: &Arguments, global: &Global) -> anyhow::Result<Arc<dyn TextEmbedder>> {
-    let models = Models::new(arguments.embedder.clone(), global.models());
-    let name = models.name(None).to_string();
-    models.reranker(None)?.text_embedder().map_err(|problem| anyhow!("--embedder {name}: {problem}"))
 }
 
 fn open_judge(arguments: &Arguments, global: &Global) -> anyhow::Result<Option<Arc<dyn LanguageModel>>> {
