@@ -15,9 +15,11 @@ fn prepared() -> tempfile::TempDir {
     let example = |prompt: &str, target: &str, history: &[&str]| {
         format!("{}\n", json!({"prompt": prompt, "target": target, "history": history}))
     };
-    let examples = [example("balloons\n", "Up (1999)\n", &["b"]), example("clown\n", "it (1999)", &["c", "a"])];
-    write(folder.path(), "train.jsonl", &examples.concat());
-    write(folder.path(), "events.tsv", "u\ta\t1\t1\nu\tb\t1\t2\nv\tb\t1\t1\nv\tc\t1\t2\nw\tc\t1\t1\nw\ta\t1\t2\n");
+    let [first, second] =
+        [example("balloons\n", "Up (1999)\n", &["b"]), example("clown\n", "it (1999)", &["c", "a"])];
+    write(folder.path(), "train.jsonl", &(first + &second));
+    let events = ["u\ta\t1\t1", "u\tb\t1\t2", "v\tb\t1\t1", "v\tc\t1\t2", "w\tc\t1\t1", "w\ta\t1\t2\n"];
+    write(folder.path(), "events.tsv", &events.join("\n"));
     folder
 }
 
@@ -45,7 +47,9 @@ fn a_decoder_is_rewarded_for_titles_of_a_catalogue() {
     let rollouts = std::fs::read_to_string(folder.join("out/training/rollouts.jsonl")).unwrap();
     assert_eq!(rollouts.lines().count(), 6);
     let card = std::fs::read_to_string(folder.join("out/README.md")).unwrap();
-    assert!(card.contains("in 6 steps") && card.contains("items.jsonl") && card.contains("beams = 3"), "{card}");
+    for piece in ["in 6 steps", "items.jsonl", "beams = 3"] {
+        assert!(card.contains(piece), "{piece}: {card}");
+    }
     let bytes = weights(folder, "out");
     let again = train(folder, "out").expect(0).json();
     assert_eq!(again["resumed"], 6);
@@ -83,5 +87,5 @@ fn titles_and_items_that_are_not_there_are_refused() {
     assert!(refused(folder, "other").contains("no example has a `history`"));
     write(folder, "train.jsonl", &format!("{}\n", line("Dune (2021)", &["a"])));
     let said = refused(folder, "other");
-    assert!(said.contains("train.jsonl, line 1: `target`: \"Dune (2021)\" is the title of no item"), "{said}");
+    assert!(said.contains("line 1: `target`: \"Dune (2021)\" is the title of no item"), "{said}");
 }
