@@ -5,6 +5,11 @@
 //! the greatest scores. *Adjust*: scores are scaled and shifted item by item, so that what people wanted is likely, which takes out the teacher's
 //! liking for what is popular. The items with the greatest scores are the list.
 
+mod kept_grades;
+
+pub use kept_grades::{Grades, KeptGrades};
+
+use crate::recipe::StageError;
 use plackett_core::remap::{ScoreAdjustment, greatest_places, reflect, remapped_scores};
 use plackett_core::title_list::{bare_line, read_title_line, title_key};
 use plackett_lm::LmError;
@@ -37,7 +42,7 @@ pub enum ListSynthesisError {
         /// What was embedded.
         what: &'static str,
         /// What it said.
-        source: LmError,
+        source: Box<LmError>,
     },
     /// A text whose vector cannot be compared.
     #[error(
@@ -50,6 +55,9 @@ pub enum ListSynthesisError {
     /// The judge failed.
     #[error("the judge: {0}")]
     Judge(#[from] CallError),
+    /// Grades cannot be kept, or taken up again.
+    #[error(transparent)]
+    Kept(Box<StageError>),
 }
 
 /// A teacher's list.
@@ -175,8 +183,8 @@ fn unit_vectors(
     if texts.is_empty() {
         return Ok((Vec::new(), 0));
     }
-    let embedded =
-        embedder.embed_texts(role, texts).map_err(|source| ListSynthesisError::Embed { what, source })?;
+    let failed = |source| ListSynthesisError::Embed { what, source: Box::new(source) };
+    let embedded = embedder.embed_texts(role, texts).map_err(failed)?;
     let (mut vectors, mut cut) = (Vec::with_capacity(texts.len()), 0);
     for (text, made) in texts.iter().zip(embedded) {
         let length = made.values.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
@@ -256,6 +264,14 @@ impl ListAccount {
         self.grades.iter().sum()
     }
 
+    fn add(&mut self, graded: &Grades) {
+        for (_, grade) in &graded.grades {
+            let same = GRADES.into_iter().zip(&mut self.grades).filter(|(known, _)| known == grade);
+            same.for_each(|(_, count)| *count += 1);
+        }
+        self.unread += graded.unread;
+    }
+
     /// The grade that all of them have, where it is one: it then changes no order among them.
     pub fn constant_grade(&self) -> Option<i64> {
         let graded = self.graded();
@@ -301,13 +317,14 @@ impl Known {
 }
 
 impl ListSynthesis<'_> {
-    /// A list for each context; `progress` is told how many are read and graded.
+    /// A list for each context; `progress` is told how many are read and graded. Grades of the judge may be kept.
     ///
     /// # Errors
-    /// A model fails, or a text has a vector that cannot be compared.
+    /// A model fails, a text has a vector that cannot be compared, or grades cannot be kept.
     pub fn make(
         &self,
         contexts: &[TaughtContext],
+        mut kept: Option<&mut KeptGrades>,
         progress: &dyn Fn(usize),
     ) -> Result<SynthesizedLists, ListSynthesisError> {
         let mut account = ListAccount::default();
@@ -316,7 +333,13 @@ impl ListSynthesis<'_> {
             for (mut read, context) in self.read(contexts, &mut account)?.into_iter().zip(contexts) {
                 progress(known.len());
                 if let Some(judge) = self.judge {
-                    self.grade(judge, (context, &mut read), &mut account)?;
+                    let grade = || self.grade(judge, context, &read);
+                    let graded = match &mut kept {
+                        Some(kept) => kept.take_or(grade)?,
+                        None => grade()?,
+                    };
+                    account.add(&graded);
+                    read.grades = graded.grades;
                 }
                 known.push(read);
             }
@@ -391,9 +414,9 @@ impl ListSynthesis<'_> {
     fn grade(
         &self,
         judge: &dyn LanguageModel,
-        (context, known): (&TaughtContext, &mut Known),
-        account: &mut ListAccount,
-    ) -> Result<(), ListSynthesisError> {
+        context: &TaughtContext,
+        known: &Known,
+    ) -> Result<Grades, ListSynthesisError> {
         let places = greatest_places(&self.scores(known), &known.mentioned, self.settings.judged);
         let prompt = |place: &usize| judge_prompt(&context.conversation, self.catalogue.name(*place));
         let prompts: Vec<Prompt> = places.iter().map(prompt).collect();
@@ -404,16 +427,14 @@ impl ListSynthesis<'_> {
         let request = |prompt| GenerationRequest { prompt, form: &form, sample: 0 };
         let requests: Vec<GenerationRequest<'_>> = prompts.iter().map(request).collect();
         let options = GenerationOptions { max_tokens: REPLY, ..GenerationOptions::default() };
+        let mut grades = Grades::default();
         for (place, reply) in places.into_iter().zip(judge.generate(&requests, &options)) {
             match grade_of(&reply?) {
-                Some(at) => {
-                    account.grades[at] += 1;
-                    known.grades.push((place, GRADES[at]));
-                }
-                None => account.unread += 1,
+                Some(grade) => grades.grades.push((place, grade)),
+                None => grades.unread += 1,
             }
         }
-        Ok(())
+        Ok(grades)
     }
 
     /// What is fitted to wanted items, where there are some; each context has one of its own, which is drawn.
@@ -446,22 +467,22 @@ fn judge_prompt(conversation: &str, item: &str) -> Prompt {
     Prompt::chat(vec![ChatMessage::new(ChatRole::User, asked)])
 }
 
-/// The place of a reply's grade in [`GRADES`].
-fn grade_of(reply: &Generated) -> Option<usize> {
+/// The grade that a reply gives.
+fn grade_of(reply: &Generated) -> Option<i64> {
     match &reply.value {
-        Some(Value::Choice(at)) => (*at < GRADES.len()).then_some(*at),
+        Some(Value::Choice(at)) => GRADES.get(*at).copied(),
         _ => read_grade(&reply.text),
     }
 }
 
-/// The place in [`GRADES`] of the first number of a text; `None` where it is no grade.
-fn read_grade(text: &str) -> Option<usize> {
+/// The first number of a text; `None` where it is no grade.
+fn read_grade(text: &str) -> Option<i64> {
     let text = text.replace('−', "-");
     let is_number = |c: char| c.is_ascii_digit() || c == '-' || c == '.';
     let mut words = text.split(|c: char| !is_number(c));
     let word = words.find(|word| word.bytes().any(|byte| byte.is_ascii_digit()))?;
     let grade: i64 = word.trim_end_matches(['.', '-']).parse().ok()?;
-    GRADES.iter().position(|known| *known == grade)
+    GRADES.contains(&grade).then_some(grade)
 }
 
 #[cfg(test)]
@@ -534,7 +555,7 @@ mod tests {
         let catalogue = catalogue();
         let judge = judge.map(|judge| judge as &dyn LanguageModel);
         let synthesis = ListSynthesis { catalogue: &catalogue, embedder: &Subjects, judge, settings };
-        synthesis.make(contexts, &|_| {}).unwrap()
+        synthesis.make(contexts, None, &|_| {}).unwrap()
     }
 
     /// A judge that likes Alien and dislikes Solaris.
@@ -582,6 +603,27 @@ mod tests {
     }
 
     #[test]
+    fn kept_grades_are_not_asked_for_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (catalogue, judge) = (catalogue(), judge());
+        let path = folder.path().join("grades");
+        let synthesis = ListSynthesis {
+            catalogue: &catalogue,
+            embedder: &Subjects,
+            judge: Some(&judge),
+            settings: settings(),
+        };
+        let contexts = [context(&[], &[]), context(&["Heat (1995)"], &[])];
+        let make = || {
+            let mut kept = KeptGrades::open(&path, "a test").unwrap();
+            synthesis.make(&contexts, Some(&mut kept), &|_| {}).unwrap()
+        };
+        let first = make();
+        assert_eq!((first.lists.clone(), judge.prompts()), (vec![vec![0, 2]; 2], 3 + 2));
+        assert_eq!((make(), judge.prompts()), (first, 5));
+    }
+
+    #[test]
     fn what_was_mentioned_is_not_recommended() {
         let mentioned = made(None, settings(), &[context(&["alien (1979)", "Unknown (2000)"], &[])]);
         assert_eq!(mentioned.lists, [[2, 1]]);
@@ -609,7 +651,7 @@ mod tests {
         assert_eq!((read.account.graded(), read.account.unread), (1, 2));
         assert_eq!(read.lists, [[0, 2]]);
         let grades = ["-1", " −2 ", "I say 0", "7", "1.5", "none"].map(read_grade);
-        assert_eq!(grades, [Some(3), Some(4), Some(2), None, None, None]);
+        assert_eq!(grades, [Some(-1), Some(-2), Some(0), None, None, None]);
     }
 
     #[test]

@@ -5,10 +5,12 @@ use crate::command::number::{real, whole};
 use crate::command::open::many;
 use crate::command::paths::Paths;
 use crate::command::{Global, Outcome, Output};
-use anyhow::{anyhow, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::Args;
+use plackett::content_hash;
 use plackett::list_synthesis::{
-    GRADES, ListAccount, ListCatalogue, ListSettings, ListSynthesis, SynthesizedLists, TaughtContext,
+    GRADES, KeptGrades, ListAccount, ListCatalogue, ListSettings, ListSynthesis, SynthesizedLists,
+    TaughtContext,
 };
 use plackett::pipeline::Models;
 use plackett_core::formats::{atomic, read_json_lines};
@@ -116,10 +118,18 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         judge: judge.as_deref(),
         settings,
     };
-    let made = synthesis.make(&contexts, &|done| bar.set_position(done as u64))?;
+    let mut kept = kept_grades(arguments, settings, global)?;
+    if let Some(known) = kept.as_ref().map(KeptGrades::known).filter(|known| *known > 0) {
+        output.note(&format!("{} graded by an earlier run", many(known, "conversation")));
+    }
+    let made = synthesis.make(&contexts, kept.as_mut(), &|done| bar.set_position(done as u64))?;
     bar.finish_and_clear();
     remarks(&catalogue, &made, settings).iter().for_each(|remark| output.warn(remark));
     write(&arguments.output, &contexts, (&catalogue, &made.lists))?;
+    if kept.take().is_some() {
+        let path = KeptGrades::path_for(&arguments.output);
+        std::fs::remove_file(&path).with_context(|| path.display().to_string())?;
+    }
     say(arguments, (&catalogue, &made.account), contexts.len(), output)
 }
 
@@ -142,6 +152,38 @@ fn open_judge(arguments: &Arguments, global: &Global) -> anyhow::Result<Option<A
     let judge = models.reranker(None)?.language_model().map_err(wrong)?;
     judge.can(Need::Generation).map_err(wrong)?;
     Ok(Some(judge))
+}
+
+/// The grades that an interrupted run of the same files, models and settings has left, and those of this one; `None` where nothing is graded, or
+/// what is read can be read once only.
+fn kept_grades(
+    arguments: &Arguments,
+    settings: ListSettings,
+    global: &Global,
+) -> anyhow::Result<Option<KeptGrades>> {
+    let Some(judge) = &arguments.judge else { return Ok(None) };
+    let read_once = |path: &PathBuf| path == Path::new("-") || content_hash::is_stream(path);
+    if [&arguments.contexts, &arguments.items].into_iter().any(read_once) {
+        return Ok(None);
+    }
+    let hash = |path: &Path| -> anyhow::Result<String> {
+        Ok(content_hash::content(path).with_context(|| path.display().to_string())?.sha256)
+    };
+    let fingerprint = |name: Option<&str>| -> anyhow::Result<String> {
+        let models = Models::new(name.map(str::to_string), global.models());
+        let name = models.name(None).to_string();
+        Ok(models.fingerprint(&name)?.unwrap_or(name))
+    };
+    let identity = json!({
+        "contexts": hash(&arguments.contexts)?,
+        "items": hash(&arguments.items)?,
+        "embedder": fingerprint(arguments.embedder.as_deref())?,
+        "judge": fingerprint(Some(judge))?,
+        "judged": settings.judged,
+        "lambda": settings.lambda,
+    });
+    let path = KeptGrades::path_for(&arguments.output);
+    Ok(Some(KeptGrades::open(&path, &identity.to_string())?))
 }
 
 /// What was left out, or had no effect.
