@@ -162,8 +162,8 @@ fn kept_grades(
     global: &Global,
 ) -> anyhow::Result<Option<KeptGrades>> {
     let Some(judge) = &arguments.judge else { return Ok(None) };
-    let read_once = |path: &PathBuf| path == Path::new("-") || content_hash::is_stream(path);
-    if [&arguments.contexts, &arguments.items].into_iter().any(read_once) {
+    let files = [&arguments.contexts, &arguments.items];
+    if files.into_iter().any(|path| content_hash::is_stream(path)) {
         return Ok(None);
     }
     let hash = |path: &Path| -> anyhow::Result<String> {
@@ -178,7 +178,7 @@ fn kept_grades(
         "contexts": hash(&arguments.contexts)?,
         "items": hash(&arguments.items)?,
         "embedder": fingerprint(arguments.embedder.as_deref())?,
-        "judge": fingerprint(Some(judge))?,
+        "judge": fingerprint(Some(judge.as_str()))?,
         "judged": settings.judged,
         "lambda": settings.lambda,
     });

@@ -94,7 +94,7 @@ pub static NEXT_POLICY: StageKind = StageKind {
     numbers: |values, _| {
         let names = MEASURES.iter().chain(&NUMBERS).map(ToString::to_string);
         let names = names.chain((1..=values.count("looks")).map(look_name));
-        let rewards = if has_scale(values) { &REWARDS[..] } else { &[] };
+        let rewards: &[&str] = if has_scale(values) { &REWARDS } else { &[] };
         names.chain(rewards.iter().map(ToString::to_string)).collect()
     },
     outside,
