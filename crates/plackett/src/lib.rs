@@ -9,6 +9,7 @@ pub mod facets;
 pub mod golden;
 pub mod group_ranker;
 pub mod indexing;
+pub mod list_synthesis;
 pub mod listwise_examples;
 pub mod manifest;
 pub mod own_vectors;

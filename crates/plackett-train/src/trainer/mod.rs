@@ -101,6 +101,7 @@ pub use successor_scorer::{
 };
 pub use task::{StepLoss, Task, weighted_sum};
 pub use text_encoder::TextEncoder;
+pub(crate) use trained::ranks_of;
 pub use trained::{ADAPTER, Trained};
 pub use vector_scorer::{VectorList, VectorScorer, VectorTask, score_lists};
 pub use view_ranker::{ViewRanker, ViewScores};

@@ -127,7 +127,7 @@ impl Settings {
     ///
     /// # Errors
     /// A setting that would change nothing.
-    pub(super) fn check_decoder(&self, has_own_heads: bool) -> Result<(), TrainError> {
+    pub(crate) fn check_decoder(&self, has_own_heads: bool) -> Result<(), TrainError> {
         if self.dropout > 0.0 {
             return Err(TrainError::Setting(format!(
                 "dropout = {}: the layers of a decoder have none, so that it would change nothing; leave it out, or give it to an \

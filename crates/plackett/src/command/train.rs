@@ -8,7 +8,7 @@ use super::train_groups::{self, GroupData};
 use super::train_lists::ListData;
 use super::training_file::{Base, Job, Kind, TrainingFile, beside};
 use super::training_folder::{self, TrainingLock};
-use super::{Global, Outcome, Output, depths, training_page};
+use super::{Global, Outcome, Output, depths, train_rewarded, training_page};
 use anyhow::{Context, bail};
 use clap::Args;
 use plackett::content_hash;
@@ -25,7 +25,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Where the log and checkpoints lie in the folder of the model.
-const WORK: &str = "training";
+pub(super) const WORK: &str = "training";
 
 /// The file there that says what is trained.
 const IDENTITY: &str = "training.json";
@@ -53,6 +53,7 @@ const WEIGHTS: &str = "model.safetensors";
                   With a T5 as base and the `method` \"mono-t5\" or \"rank-t5\", it learns to score each candidate by the first token of its answer.\n\n\
                   With an embedding model as base and `method = \"tsprank\"`, a scorer of its vectors learns which candidate comes right \
                   after which\n(TSPRank); the table [scorer] has its shape: width, hidden, layers, heads, inner.\n\n\
+                  With a Llama as base and a table [rewarded], it is rewarded for the titles of a catalogue that it writes after prompts (docs/recommendation.md).\n\n\
                   A run that was killed goes on where its last checkpoint is when the same command is given again, to the same numbers."
 )]
 pub struct Arguments {
@@ -66,6 +67,9 @@ pub struct Arguments {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
+    if train_rewarded::is_rewarded(&arguments.file) {
+        return train_rewarded::run((&arguments.file, &arguments.output), global, output);
+    }
     let mut file = TrainingFile::read(&arguments.file)?;
     let place = || arguments.file.display().to_string();
     file.job(file.kind(file.named_base())).check().with_context(place)?;
@@ -287,7 +291,7 @@ fn fewer_tokens(asked: usize, read: usize) -> Option<String> {
 
 /// Takes the folder of the model for this training: one that is new or empty, or that this training has begun. One that ended
 /// before its first checkpoint is nobody's. No other command trains there until what is given back is dropped.
-fn claim(folder: &Path, identity: &str) -> anyhow::Result<TrainingLock> {
+pub(super) fn claim(folder: &Path, identity: &str) -> anyhow::Result<TrainingLock> {
     let (shown, work) = (format!("-o {}", folder.display()), folder.join(WORK));
     let path = work.join(IDENTITY);
     match std::fs::read_to_string(&path) {

@@ -12,6 +12,7 @@ use plackett_train::trainer::{
     Embedding, FirstTokenJob, GroupEncoderShape, GroupJob, LanguageJob, ListwiseJob, ListwiseStart, OWN_HEADS,
     RankingJob, Settings, Trained,
 };
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -182,11 +183,7 @@ impl TrainingFile {
     pub fn read(path: &Path) -> anyhow::Result<TrainingFile> {
         let place = || path.display().to_string();
         let text = std::fs::read_to_string(path).with_context(place)?;
-        let file: TrainingFile = toml::from_str(&text).map_err(|error| {
-            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-            let line = before.matches('\n').count() + 1;
-            anyhow!("{}, line {line}: {}", path.display(), problem(error.message()))
-        })?;
+        let file: TrainingFile = parsed(path, &text)?;
         let whole = ["full", "head", OWN_HEADS].contains(&file.trained.adapter.as_str());
         if whole && file.trained.targets != Trained::default().targets {
             let (adapter, targets) = (&file.trained.adapter, &file.trained.targets);
@@ -486,6 +483,15 @@ impl TrainingFile {
             }),
         }
     }
+}
+
+/// What the text of a training file says, or the line that is wrong and how.
+pub fn parsed<T: DeserializeOwned>(path: &Path, text: &str) -> anyhow::Result<T> {
+    toml::from_str(text).map_err(|error| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        anyhow!("{}, line {line}: {}", path.display(), problem(error.message()))
+    })
 }
 
 /// The objective of a method that is known by now.

@@ -32,7 +32,7 @@ mod inputs;
 mod judged_lists;
 mod kept_replies;
 mod kind;
-mod line_log;
+pub(crate) mod line_log;
 mod list_ranker_examples;
 mod next_item;
 mod ordered_groups;

@@ -53,6 +53,7 @@ mod modular_rank;
 mod next_code;
 mod next_item;
 mod next_policy;
+mod next_reward;
 mod next_title;
 mod optimize_relevance;
 mod oracle;

@@ -3,7 +3,7 @@
 use super::imitate_reasoning::{IMITATE_REASONING, MEASURES, Reasoning, remove};
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
-use crate::recipe::policy_summary::PolicySummary;
+use crate::recipe::policy_summary::{PolicySummary, constant_warning};
 use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::reasoner::{Format, JudgedList, Measured, ReasonRewarder, Showing};
 use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_outside};
@@ -136,22 +136,6 @@ fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
 /// The folder of log, checkpoints and weights of a seed.
 fn part_of(seed: usize) -> String {
     format!("policy-{seed}")
-}
-
-/// Names the steps in which no answer was worth more than another one.
-fn constant_warning(seed: usize, records: &[RolloutRecord]) -> Option<String> {
-    const NAMED: usize = 10;
-    let steps = constant_steps(records);
-    let named: Vec<String> = steps.iter().take(NAMED).map(ToString::to_string).collect();
-    let rest = if steps.len() > NAMED { " and others" } else { "" };
-    (!steps.is_empty()).then(|| {
-        format!(
-            "seed {seed}: in {} of {} steps the answers to each prompt were all worth the same, and nothing was learned: step {}{rest}",
-            steps.len(),
-            records.len(),
-            named.join(", ")
-        )
-    })
 }
 
 /// One line for each step.
