@@ -5,17 +5,20 @@
 //! [`sessions`] makes sessions of what users did, [`ItemTokens`] gives items tokens, [`OneRec`] is the model on the trainer's tape (its decoder's
 //! feed-forward networks are mixtures of experts, [`Mixture`]) and [`SessionTask`] its training; [`OneRecInference`] is the same model in the inference
 //! engine, where it writes by the searches of `plackett_lm::decode`; one item is a session of length one. [`SessionReward`] is the reward model,
-//! [`AlignmentTask`] a round of preference alignment.
+//! [`AlignmentTask`] a round of preference alignment. [`SPEC`] is the model as a recommender, without the alignment.
 
 mod alignment;
 mod attention;
+mod balanced_ids;
 mod decode;
 mod inference;
 mod item_tokens;
 mod mixture;
 mod model;
+mod recommender;
 mod reward;
 mod session_decoder;
+mod session_recommender;
 mod session_task;
 mod sessions;
 #[cfg(test)]
@@ -25,8 +28,11 @@ pub use alignment::{AlignmentSettings, AlignmentTask};
 pub use decode::{Generated, SessionSearch};
 pub use inference::OneRecInference;
 pub use item_tokens::ItemTokens;
+pub(crate) use item_tokens::tell_apart;
 pub use mixture::{Mixture, Routed};
 pub use model::{OneRec, OneRecConfig, SessionBatch};
+pub use recommender::SPEC;
 pub use reward::{RewardConfig, RewardTask, SessionReward, TARGETS, logged_targets};
+pub(crate) use session_recommender::{SessionPlan, SessionRecommender};
 pub use session_task::SessionTask;
 pub use sessions::{Session, SessionRule, Sessions, sessions};

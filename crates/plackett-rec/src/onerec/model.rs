@@ -31,6 +31,26 @@ pub struct OneRecConfig {
     pub max_history: usize,
 }
 
+impl OneRecConfig {
+    /// Refuses sizes that cannot be.
+    pub(super) fn check(&self) -> Result<(), RecError> {
+        let OneRecConfig { width, heads, .. } = *self;
+        let sizes = [width, heads, self.blocks, self.inner, self.active, self.max_history];
+        if sizes.contains(&0) || !width.is_multiple_of(heads) {
+            return Err(RecError::Setting(
+                "onerec: layers, widths, active experts and history are 1 at least, and heads divide the width".into(),
+            ));
+        }
+        if self.experts > 0 && self.active > self.experts {
+            return Err(RecError::Setting(format!(
+                "onerec: {} active experts of {}; there are fewer than are to be active",
+                self.active, self.experts
+            )));
+        }
+        Ok(())
+    }
+}
+
 /// A feed-forward network.
 #[derive(Clone, Debug)]
 enum FeedForward {
@@ -135,19 +155,8 @@ impl OneRec {
         parameters: &mut Parameters,
         seed: u64,
     ) -> Result<OneRec, RecError> {
-        let OneRecConfig { width, heads, .. } = config;
-        let sizes = [width, heads, config.blocks, config.inner, config.active, config.max_history];
-        if sizes.contains(&0) || !width.is_multiple_of(heads) {
-            return Err(RecError::Setting(
-                "onerec: layers, widths, active experts and history are 1 at least, and heads divide the width".into(),
-            ));
-        }
-        if config.experts > 0 && config.active > config.experts {
-            return Err(RecError::Setting(format!(
-                "onerec: {} active experts of {}; there are fewer than are to be active",
-                config.active, config.experts
-            )));
-        }
+        config.check()?;
+        let width = config.width;
         let embeddings = init::normal(Stream::new(seed, 1), vocabulary * width, 1.0);
         let embeddings = parameters.add("embeddings.weight", (vocabulary, width), embeddings);
         let encoder = Stack::new(&config, parameters, "encoder", seed.wrapping_mul(31).wrapping_add(1));

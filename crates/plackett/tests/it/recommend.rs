@@ -73,6 +73,43 @@ fn a_trained_model_comes_back_and_seen_items_stay_out() {
 }
 
 #[test]
+fn sessions_are_written_from_a_folder_and_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    prepare(folder.path());
+    let recommender = "onerec(session=2, levels=1, codes=8, width=16, blocks=1, heads=2, inner=16, experts=4, steps=200, batch=8, dropout=0, rate=0.01)";
+    let fit = |output: &str| {
+        let fit = ["recommend", "fit", "interactions.tsv", "--titles", "items.jsonl", "--recommender"];
+        plackett(folder.path(), &[&fit[..], &[recommender, "-o", output]].concat()).expect(0);
+    };
+    fit("m");
+    fit("again");
+    for name in ["model.safetensors", "recommender.json"] {
+        let read = |model: &str| std::fs::read(folder.path().join(model).join(name)).unwrap();
+        assert!(read("m") == read("again"), "{name}");
+    }
+    let ask = |more: &[&str]| plackett(folder.path(), &[&["recommend", "m", "--json"], more].concat());
+    let found = ask(&["--user", "ann", "-k", "1", "--why"]).expect(0).json();
+    assert_eq!(found["items"][0]["title"], "A silver spoon");
+    // The first item of the session.
+    assert_eq!(found["items"][0]["score"], 2.0);
+    let all = ask(&["--history", "tea,milk", "-k", "8", "--include-seen"]).expect(0).json();
+    assert_eq!(all["items"].as_array().unwrap().len(), 8);
+    let prices = "{\"item\":\"spoon\",\"price\":2}\n{\"item\":\"pen\",\"price\":4}\n{\"item\":\"cup\",\"price\":5}\n";
+    std::fs::write(folder.path().join("prices.jsonl"), prices).unwrap();
+    let dear = ["--user", "ann", "--filter", "price > 3", "--items", "prices.jsonl"];
+    let passing = ask(&dear).expect(0).json();
+    let items: Vec<&str> =
+        passing["items"].as_array().unwrap().iter().map(|item| item["item"].as_str().unwrap()).collect();
+    assert_eq!(items, ["pen"], "ann had the cup");
+    let timed = ask(&["--user", "ann", "--now", "3"]).expect(2).stderr;
+    assert!(timed.contains("--now: onerec reads no times"), "{timed}");
+    let eval = ["recommend", "eval", "interactions.tsv", "--json", "-r", recommender];
+    let measured = plackett(folder.path(), &eval).expect(0).json();
+    assert_eq!(measured["tested"], 12);
+    assert!(measured["recommenders"][0]["coverage"].as_f64().unwrap() > 0.0, "{measured}");
+}
+
+#[test]
 fn a_filter_keeps_items_by_what_is_said_of_them() {
     let folder = tempfile::tempdir().unwrap();
     prepare(folder.path());
