@@ -27,11 +27,7 @@ pub struct ListItems {
 ///
 /// # Errors
 /// A text that its tokenizer refuses; the memory budget.
-pub fn list_items(
-    model: &dyn TextEmbedder,
-    query: &str,
-    documents: &[&str],
-) -> Result<ListItems, LmError> {
+pub fn list_items(model: &dyn TextEmbedder, query: &str, documents: &[&str]) -> Result<ListItems, LmError> {
     let Some(asked) = model.embed_texts(Role::Query, &[query])?.pop() else {
         return Err(failed(model.name(), "it gave no vector of the query".into()));
     };
@@ -75,8 +71,8 @@ impl GroupRanker {
     /// A file that cannot be read; the model of its vectors is not here, or is another one by now.
     pub fn open(name: &str, folder: &Path, models: &Models) -> Result<GroupRanker, ModelError> {
         let mut parameters = Parameters::default();
-        let (scorer, origin) = GroupScorer::open(folder, &mut parameters)
-            .map_err(|error| failed(name, error.to_string()))?;
+        let (scorer, origin) =
+            GroupScorer::open(folder, &mut parameters).map_err(|error| failed(name, error.to_string()))?;
         if models.fingerprint(&origin.name)?.as_ref() != Some(&origin.fingerprint) {
             let reason = format!(
                 "it has learned from the vectors of {}, whose files are others now; train it anew",

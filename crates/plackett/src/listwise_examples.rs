@@ -236,11 +236,9 @@ impl ListwiseExamples {
         (shown, reasoning): (&[usize], Option<&str>),
         taught: &mut ListwiseTrainingSet,
     ) -> Result<(), ListwiseExamplesError> {
-        let (example, cut) =
-            self.example((query, best), shown, reasoning).map_err(|error| ListwiseExamplesError::List {
-                name: query.id.clone(),
-                problem: error.to_string(),
-            })?;
+        let (example, cut) = self.example((query, best), shown, reasoning).map_err(|error| {
+            ListwiseExamplesError::List { name: query.id.clone(), problem: error.to_string() }
+        })?;
         taught.cut += cut;
         taught.lists.push(example);
         Ok(())

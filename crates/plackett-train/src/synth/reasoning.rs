@@ -221,9 +221,8 @@ mod tests {
 
     #[test]
     fn replies_come_apart_at_the_last_chain() {
-        let split = |reply: &str| {
-            split_reply(reply, 3).map(|(reasoning, order)| format!("{reasoning}|{order:?}"))
-        };
+        let split =
+            |reply: &str| split_reply(reply, 3).map(|(reasoning, order)| format!("{reasoning}|{order:?}"));
         let is = |reasoning: &str| -> Result<String, UselessReply> { Ok(format!("{reasoning}|[1, 0, 2]")) };
         let steps = "Step 1: the 2 needs.\n[1] > [3] is a draft.";
         assert_eq!(split(&format!("{steps}\n[2] > [1] > [3]")), is(steps));

@@ -342,10 +342,7 @@ mod tests {
         let texts: Vec<&str> = list.candidates.iter().map(|candidate| candidate.text.as_str()).collect();
         assert_eq!(texts, ["b", "c", "a"]);
         // The file shows a, b and c, which have the ranks 2, 0 and 1.
-        assert_eq!(
-            list.reasoning,
-            Some(GivenReasoning { text: "[2] has it.".into(), shown: vec![2, 0, 1] })
-        );
+        assert_eq!(list.reasoning, Some(GivenReasoning { text: "[2] has it.".into(), shown: vec![2, 0, 1] }));
         let message = read_ordered_examples(&path, 2).unwrap_err().to_string();
         assert!(message.contains("record 1: `reasoning` is about all 3 candidates"), "{message}");
         line(" ");

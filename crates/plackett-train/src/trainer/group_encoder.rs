@@ -101,9 +101,8 @@ impl Layer {
         let [query, key, value, output] = PARTS.map(|name| linear(name, width, width));
         let attention = [query?, key?, value?, output?];
         let (inner, outer) = (linear("inner", inner, width)?, linear("outer", width, inner)?);
-        let mut norm = |name: &str| {
-            LayerNorm::load(parameters, source, &format!("encoder.{at}.{name}"), width, EPSILON)
-        };
+        let mut norm =
+            |name: &str| LayerNorm::load(parameters, source, &format!("encoder.{at}.{name}"), width, EPSILON);
         let (attention_norm, inner_norm) = (norm("attention_norm")?, norm("inner_norm")?);
         Ok(Layer { attention, attention_norm, inner, outer, inner_norm })
     }

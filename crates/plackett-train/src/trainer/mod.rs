@@ -96,9 +96,7 @@ pub use read_outs::{ReadOuts, check_depths};
 pub use run::{Hooks, Report, mean_loss, train, train_evaluated};
 pub use scored_decoder::ScoredDecoder;
 pub use settings::Settings;
-pub use successor_scorer::{
-    Embedding, GroupHead, GroupScorer, GroupShape, GroupTask, ItemGroup, RoundRobin,
-};
+pub use successor_scorer::{Embedding, GroupHead, GroupScorer, GroupShape, GroupTask, ItemGroup, RoundRobin};
 pub use task::{StepLoss, Task, weighted_sum};
 pub use text_encoder::TextEncoder;
 pub(crate) use trained::ranks_of;

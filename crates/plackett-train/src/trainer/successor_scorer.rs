@@ -92,11 +92,7 @@ impl GroupScorer {
     ///
     /// # Errors
     /// A width of 0, or an encoder that does not fit the width.
-    pub fn new(
-        parameters: &mut Parameters,
-        shape: GroupShape,
-        seed: u64,
-    ) -> Result<GroupScorer, TrainError> {
+    pub fn new(parameters: &mut Parameters, shape: GroupShape, seed: u64) -> Result<GroupScorer, TrainError> {
         GroupScorer::load(parameters, &mut Drawn(Initializer::new(seed)), shape)
     }
 
@@ -416,7 +412,8 @@ mod tests {
 
     #[test]
     fn the_local_loss_finds_the_successor_of_each_item() {
-        let (scorer, parameters, _) = learned(&["tsprank-local"], GroupHead::Successor, Embedding::None, None);
+        let (scorer, parameters, _) =
+            learned(&["tsprank-local"], GroupHead::Successor, Embedding::None, None);
         for group in groups() {
             let scores = scorer.values(&parameters, &Compute::new(1), &group);
             let count = group.ranks.len();

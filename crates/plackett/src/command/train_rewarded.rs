@@ -102,7 +102,9 @@ impl RewardedFile {
         let Rewarded { embedder, scorer, .. } = &self.rewarded;
         let reward = self.reward()?;
         if self.settings.evaluate > 0 && self.validation.is_none() {
-            bail!("evaluate: there are no examples to evaluate on; name a `validation`, or leave evaluate out");
+            bail!(
+                "evaluate: there are no examples to evaluate on; name a `validation`, or leave evaluate out"
+            );
         }
         if self.trained.adapter == "full" && self.trained.targets != Trained::default().targets {
             bail!("targets: names layers for an adapter, and there is none; name one, or leave targets out");
@@ -472,7 +474,8 @@ fn say(
         "{shown}: {} steps over {prompts} and {items}, {} of {} numbers trained\n",
         learned.report.total, learned.trainable, learned.parameters
     ))?;
-    output.print(&format!("mean reward {begin:.4} in the first tenth of the steps, {end:.4} in the last\n"))?;
+    output
+        .print(&format!("mean reward {begin:.4} in the first tenth of the steps, {end:.4} in the last\n"))?;
     output.print(&format!("{:.0} % of the prompts: all titles were worth the same\n", 100.0 * flat))?;
     if let Some(ndcg) = ndcg {
         let (before, after, sure) = (ndcg.before, ndcg.after, ndcg.words("prompts"));

@@ -9,8 +9,8 @@ use plackett_lm::decoder::PairPrompt;
 use plackett_rank::training_example::{TAUGHT_FIRST_TOKENS, teaches_first_token};
 use plackett_train::TrainError;
 use plackett_train::trainer::{
-    Embedding, FirstTokenJob, GroupEncoderShape, GroupJob, LanguageJob, ListwiseJob, ListwiseStart, OWN_HEADS,
-    RankingJob, Settings, Trained,
+    Embedding, FirstTokenJob, GroupEncoderShape, GroupJob, LanguageJob, ListwiseJob, ListwiseStart,
+    OWN_HEADS, RankingJob, Settings, Trained,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -405,14 +405,20 @@ impl TrainingFile {
     fn settle_groups(&mut self) -> anyhow::Result<()> {
         let method = self.method.as_deref().unwrap_or(OF_GROUPS);
         if method_of(method).is_ok_and(|(_, options)| !options.is_empty()) {
-            bail!("method = \"{method}\": its options are for models that are asked with prompts; write \"{OF_GROUPS}\"");
+            bail!(
+                "method = \"{method}\": its options are for models that are asked with prompts; write \"{OF_GROUPS}\""
+            );
         }
         let others = [
             ("negatives", self.negatives.is_some(), "`window` says how many candidates a list has"),
             ("tokens", self.tokens.is_some(), "the base reads as much of a text as it can"),
             ("depths", self.depths.is_some(), "the vectors of the base are what is read"),
             ("layers", self.layers.is_some(), "those of the scorer stand in the table [scorer]"),
-            ("[trained]", self.trained != Trained::default(), "the base stays as it is, and the scorer is trained whole"),
+            (
+                "[trained]",
+                self.trained != Trained::default(),
+                "the base stays as it is, and the scorer is trained whole",
+            ),
         ];
         if let Some((key, _, reason)) = others.iter().find(|(_, given, _)| *given) {
             bail!("{key}: is not for the training of a scorer of groups: {reason}; leave it out");
@@ -422,7 +428,9 @@ impl TrainingFile {
         if let (Some(0), Some((key, _))) =
             (shape.layers, of_encoder.iter().find(|(_, value)| value.is_some()))
         {
-            bail!("{key}: there is no encoder with layers = 0, so that it would change nothing; leave it out");
+            bail!(
+                "{key}: there is no encoder with layers = 0, so that it would change nothing; leave it out"
+            );
         }
         if self.window.is_some_and(|window| window < 2) {
             bail!("window: a whole number from 2 is expected, or leave it out for all candidates");

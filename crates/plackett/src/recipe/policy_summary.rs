@@ -69,7 +69,10 @@ mod tests {
         let of = |without_advantage| RolloutRecord { without_advantage, ..RolloutRecord::default() };
         assert_eq!(constant_warning(1, &[of(0.5)]), None);
         let warning = constant_warning(2, &[of(1.0), of(0.0), of(1.0)]).unwrap();
-        assert!(warning.starts_with("seed 2: in 2 of 3 steps") && warning.ends_with("step 1, 3"), "{warning}");
+        assert!(
+            warning.starts_with("seed 2: in 2 of 3 steps") && warning.ends_with("step 1, 3"),
+            "{warning}"
+        );
     }
 
     #[test]

@@ -94,7 +94,8 @@ fn sessions_are_written_from_a_folder_and_measured() {
     assert_eq!(found["items"][0]["score"], 2.0);
     let all = ask(&["--history", "tea,milk", "-k", "8", "--include-seen"]).expect(0).json();
     assert_eq!(all["items"].as_array().unwrap().len(), 8);
-    let prices = "{\"item\":\"spoon\",\"price\":2}\n{\"item\":\"pen\",\"price\":4}\n{\"item\":\"cup\",\"price\":5}\n";
+    let prices =
+        "{\"item\":\"spoon\",\"price\":2}\n{\"item\":\"pen\",\"price\":4}\n{\"item\":\"cup\",\"price\":5}\n";
     std::fs::write(folder.path().join("prices.jsonl"), prices).unwrap();
     let dear = ["--user", "ann", "--filter", "price > 3", "--items", "prices.jsonl"];
     let passing = ask(&dear).expect(0).json();

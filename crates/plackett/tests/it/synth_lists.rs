@@ -7,7 +7,9 @@ use std::path::Path;
 /// Four films, and a talk about space whose teacher knows one of them.
 fn prepare(folder: &Path) {
     let film = |item: usize, title: &str, year: u16, genre: &str| {
-        format!("{{\"item\": \"{item}\", \"title\": \"{title}\", \"year\": {year}, \"genres\": [\"{genre}\"]}}\n")
+        format!(
+            "{{\"item\": \"{item}\", \"title\": \"{title}\", \"year\": {year}, \"genres\": [\"{genre}\"]}}\n"
+        )
     };
     let films = [
         film(1, "Alien", 1979, "Horror"),

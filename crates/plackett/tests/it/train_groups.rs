@@ -51,7 +51,8 @@ fn a_scorer_learns_successions_and_ranks_by_the_best_path() {
     assert_eq!((sorted, moved), (["d0", "d1", "d2", "d3"].map(str::to_string).to_vec(), ids));
     assert!(trace.contains("path-value"), "{trace}");
     // Options of prompts have no effect on it, and other methods cannot use it.
-    for (method, said) in [("tsprank(words=3)", "words is for models"), ("bi-encoder", "no vectors of texts")] {
+    for (method, said) in [("tsprank(words=3)", "words is for models"), ("bi-encoder", "no vectors of texts")]
+    {
         let arguments = ["rerank", "--method", method, "--model", "./ranker", "requests.jsonl"];
         let refused = plackett(folder, &arguments).expect(2);
         assert!(refused.stderr.contains(said), "{}", refused.stderr);

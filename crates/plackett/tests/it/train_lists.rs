@@ -162,8 +162,10 @@ fn reasonings_come_from_replies_and_models_and_what_is_of_no_use_is_counted() {
     let folder = folder.path();
     save_decoder(folder, 2048);
     let candidates: Vec<Value> = TEXTS.iter().map(|text| json!({"text": text})).collect();
-    let line = |reply: &str| json!({"query": QUERIES[1], "candidates": candidates, "reply": reply}).to_string();
-    let replies = [line("[2] barks.\n\n[2] > [1] > [3] > [4]"), line("[2] > [1]"), line("[2] > [1] > [3] > [4]")];
+    let line =
+        |reply: &str| json!({"query": QUERIES[1], "candidates": candidates, "reply": reply}).to_string();
+    let replies =
+        [line("[2] barks.\n\n[2] > [1] > [3] > [4]"), line("[2] > [1]"), line("[2] > [1] > [3] > [4]")];
     write(folder, "replies.jsonl", &replies.join("\n"));
     let synth = |rest: &[&str]| {
         let begin = ["synth", "reasoning", "replies.jsonl", "-o", "made.jsonl", "--json"];
@@ -172,7 +174,8 @@ fn reasonings_come_from_replies_and_models_and_what_is_of_no_use_is_counted() {
     let done = synth(&["--by", "replies"]).expect(0).json();
     assert_eq!((&done["written"], done["left_out"].as_object().unwrap().len()), (&json!(1), 2));
     assert_eq!(done["warnings"].as_array().unwrap().len(), 2);
-    let made: Value = serde_json::from_str(&std::fs::read_to_string(folder.join("made.jsonl")).unwrap()).unwrap();
+    let made: Value =
+        serde_json::from_str(&std::fs::read_to_string(folder.join("made.jsonl")).unwrap()).unwrap();
     assert_eq!(made["reasoning"], "[2] barks.");
     let scores: Vec<f64> = made["candidates"]
         .as_array()

@@ -35,7 +35,8 @@ impl SuccessorPath {
             return Err(build.options.problem(problem).into());
         }
         if let LongText::Chunks(_) = build.settings.long_text {
-            let problem = "each document is one item of the path and not read in pieces; use truncate or refuse";
+            let problem =
+                "each document is one item of the path and not read in pieces; use truncate or refuse";
             return Err(MethodError::Settings { method: build.spec.name, problem: problem.into() });
         }
         Ok(SuccessorPath { name: build.spec.name, model, settings: build.settings })

@@ -25,16 +25,14 @@ const TOGETHER: usize = 8;
 
 /// Lists with a reasoning before their order, to teach a decoder `dear` or `reason-rank`
 #[derive(Args)]
-#[command(
-    after_help = "Examples:\n  plackett synth reasoning train.jsonl -o reasoned.jsonl\n  \
+#[command(after_help = "Examples:\n  plackett synth reasoning train.jsonl -o reasoned.jsonl\n  \
                   plackett synth reasoning replies.jsonl -o reasoned.jsonl --by replies\n  \
                   plackett synth reasoning train.jsonl -o reasoned.jsonl --by model --model SmolLM2-135M-Instruct\n  \
                   plackett synth reasoning train.jsonl -o reasoned.jsonl --by model --method 'dear(mode=free)' \\\n    \
                   --model 'remote:https://api.openai.com/v1/chat/completions#model=gpt-4o,key=OPENAI_API_KEY'\n\n\
                   Each line is {\"query\": …, \"candidates\": [{\"text\": …, \"label\": 1}, …]}, as `plackett train` reads it; with --by replies \
                   it has a\n\"reply\", which ends with all candidates as [2] > [1] > [3], where [1] is the first one of the line. With the others \
-                  candidates\nare put in a drawn order first. Each line of the result has the `reasoning`, and the order as `teacher` scores."
-)]
+                  candidates\nare put in a drawn order first. Each line of the result has the `reasoning`, and the order as `teacher` scores.")]
 pub struct Arguments {
     /// Lists, one JSON object a line
     lists: PathBuf,
@@ -141,7 +139,9 @@ fn stopped(
     match file.commit() {
         Ok(()) => {
             let lists = many(written, "list");
-            error.context(format!("{output} has the {lists} before it; give the others in a file of their own"))
+            error.context(format!(
+                "{output} has the {lists} before it; give the others in a file of their own"
+            ))
         }
         Err(full) => error.context(format!("{output}: {full}")),
     }
@@ -164,8 +164,7 @@ fn check_flags(arguments: &Arguments) -> anyhow::Result<()> {
 fn read(arguments: &Arguments, global: &Global) -> anyhow::Result<Vec<(u64, UnreasonedList)>> {
     let (path, by) = (arguments.lists.display(), arguments.by);
     let expected = "{\"query\": …, \"candidates\": [{\"text\": …, \"label\": …}, …]}";
-    let mut lists =
-        read_json_lines::<UnreasonedList>(&arguments.lists, global.max_line_bytes, expected)?;
+    let mut lists = read_json_lines::<UnreasonedList>(&arguments.lists, global.max_line_bytes, expected)?;
     if lists.is_empty() {
         bail!("{path}: there is no list; give at least one line");
     }
@@ -206,17 +205,17 @@ struct Asked {
 
 impl Asked {
     /// For lists, each of which has to be shown whole in one prompt.
-    fn new(
-        arguments: &Arguments,
-        lists: &[(u64, UnreasonedList)],
-        global: &Global,
-    ) -> anyhow::Result<Asked> {
+    fn new(arguments: &Arguments, lists: &[(u64, UnreasonedList)], global: &Global) -> anyhow::Result<Asked> {
         let name = arguments.method.clone().unwrap_or_else(|| "dear".into());
         let flag = || format!("--method {name}");
         let (spec, options) = method_of(&name).map_err(|problem| anyhow!("{}: {problem}", flag()))?;
-        if let Some((option, _)) = options.iter().find(|(option, _)| ["depth", "top"].contains(&option.as_str()))
+        if let Some((option, _)) =
+            options.iter().find(|(option, _)| ["depth", "top"].contains(&option.as_str()))
         {
-            bail!("{}: {option} leaves candidates without a place, and an order of all is learned; leave it out", flag());
+            bail!(
+                "{}: {option} leaves candidates without a place, and an order of all is learned; leave it out",
+                flag()
+            );
         }
         // Two calls for two candidates are a reasoning and an order.
         let two = spec.calls.count.map(|of| of(2, &spec.defaults()));
@@ -253,7 +252,8 @@ impl Asked {
         for (line, list) in lists {
             let documents = list.texts().into_iter().enumerate();
             let documents = documents.map(|(at, text)| Document::new(at.to_string(), text));
-            requests.push(RankRequest::new(Query::new(format!("line {line}"), list.query.as_str()), documents));
+            requests
+                .push(RankRequest::new(Query::new(format!("line {line}"), list.query.as_str()), documents));
         }
         let mut replies = Vec::with_capacity(lists.len());
         for ranking in self.ranker.rank(&requests) {
@@ -271,8 +271,7 @@ impl Asked {
         if fact("reasoning-cut-at-max-tokens").is_some() {
             return Err(UselessReply::Cut);
         }
-        let places: Option<Vec<usize>> =
-            ranking.entries.iter().map(|entry| entry.id.parse().ok()).collect();
+        let places: Option<Vec<usize>> = ranking.entries.iter().map(|entry| entry.id.parse().ok()).collect();
         Ok((clean_reasoning(said)?, places.ok_or(UselessReply::Order)?))
     }
 }

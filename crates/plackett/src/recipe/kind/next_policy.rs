@@ -15,7 +15,9 @@ use crate::recipe::task::{Input, Task};
 use crate::recipe::training::train_watched;
 use crate::recipe::training_fields::{UPDATES, batch, check_updates, rate, settings_of};
 use plackett_train::optimizer::Schedule;
-use plackett_train::rl::{Generation, ItemRewarder, PolicyLoss, PolicyTask, RolloutRecord, Rollouts, Updates};
+use plackett_train::rl::{
+    Generation, ItemRewarder, PolicyLoss, PolicyTask, RolloutRecord, Rollouts, Updates,
+};
 use plackett_train::trainer::{Hooks, LanguageModel, Settings};
 use plackett_train::{Parameters, TrainError};
 use std::sync::{Mutex, PoisonError};

@@ -11,7 +11,9 @@ use crate::recipe::registry::Hashes;
 use crate::recipe::task::{Environment, Input, Task};
 use plackett_lm::store::BUNDLED;
 use plackett_rec::{Configured, Event, FitData, FitStep, Fitting, RecError, Request, borrowed, parse};
-use plackett_train::rl::{BeamReward, ItemReward, ItemWorth, SequenceScores, SequenceVectors, sequence_scores};
+use plackett_train::rl::{
+    BeamReward, ItemReward, ItemWorth, SequenceScores, SequenceVectors, sequence_scores,
+};
 use plackett_train::{Compute, TrainError};
 
 /// The recommender of the collaborative reward where none is named: as the authors of ReRe have it.
@@ -82,9 +84,7 @@ pub(super) fn check_reward(values: &Values) -> Result<(), RecipeError> {
 /// The weights that a reward depends on.
 pub(super) fn outside(values: &Values, environment: &Environment) -> Result<Hashes, StageError> {
     match reward_of(values) {
-        ItemReward::Semantic => {
-            Ok(vec![("embedder".into(), environment.fingerprint(embedder_of(values))?)])
-        }
+        ItemReward::Semantic => Ok(vec![("embedder".into(), environment.fingerprint(embedder_of(values))?)]),
         _ => Ok(Vec::new()),
     }
 }
@@ -226,7 +226,9 @@ mod tests {
             assert_eq!(checked(good), Ok(()), "{good}");
         }
         let refused = |text: &str| checked(text).err().unwrap_or_default();
-        assert!(refused("embedder = \"all-MiniLM-L6-v2\"").contains("no effect with the reward `rule-and-rank`"));
+        assert!(
+            refused("embedder = \"all-MiniLM-L6-v2\"").contains("no effect with the reward `rule-and-rank`")
+        );
         assert!(refused("reward = \"semantic\"\nscorer = \"ease\"").contains("no effect with the reward"));
         assert!(refused("reward = \"collaborative\"\nscorer = \"sasrek\"").contains("sasrec"));
     }
