@@ -17,6 +17,10 @@ use std::sync::Arc;
 
 /// What stands between objectives that take turns.
 const TURNS: char = '|';
+/// The most numbers, units or heads of a part, as of the stage `order-groups`.
+const MOST: usize = 4096;
+/// The most layers of an encoder.
+const MOST_LAYERS: usize = 24;
 
 /// What the orders of held-out groups are worth.
 #[derive(Clone, Copy)]
@@ -84,9 +88,33 @@ impl GroupJob {
                 "dropout: there are neither hidden units nor layers of an encoder, so that it would change nothing; leave it out",
             );
         }
-        // A scorer of a few numbers shows whether the parts go together.
-        let inputs = self.encoder.map_or(1, |encoder| encoder.heads.max(1));
-        GroupScorer::new(&mut Parameters::default(), self.shape(inputs), 0).map(drop)
+        self.check_sizes()?;
+        // A scorer of a few numbers and one layer shows whether the parts go together.
+        let encoder =
+            self.encoder.map(|encoder| GroupEncoderShape { layers: encoder.layers.min(1), ..encoder });
+        let inputs = match self.embedding {
+            Embedding::None => encoder.map_or(1, |encoder| encoder.heads.max(1)),
+            Embedding::Linear(_) | Embedding::Hidden(..) => 1,
+        };
+        let shape = GroupShape { encoder, ..self.shape(inputs) };
+        GroupScorer::new(&mut Parameters::default(), shape, 0).map(drop)
+    }
+
+    /// Refuses sizes that no memory holds.
+    fn check_sizes(&self) -> Result<(), TrainError> {
+        let (hidden, width) = match self.embedding {
+            Embedding::None => (0, 0),
+            Embedding::Linear(width) => (0, width),
+            Embedding::Hidden(hidden, width) => (hidden, width),
+        };
+        let (layers, heads, inner) =
+            self.encoder.map_or((0, 0, 0), |encoder| (encoder.layers, encoder.heads, encoder.inner));
+        if [hidden, width, heads, inner].iter().any(|size| *size > MOST) || layers > MOST_LAYERS {
+            return Err(TrainError::Setting(format!(
+                "width, hidden, heads and inner of a scorer are {MOST} at most, and layers {MOST_LAYERS}; give smaller ones"
+            )));
+        }
+        Ok(())
     }
 
     fn shape(&self, inputs: usize) -> GroupShape {
@@ -249,6 +277,8 @@ mod tests {
         };
         assert!(with(|job| job.settings.head_rate = 1.0).contains("head_rate"));
         assert!(with(|job| job.settings.dropout = 0.1).contains("dropout"));
+        let embedding = Embedding::Linear(1 << 40);
+        assert!(refused(GroupJob { embedding, ..job("tsprank-local") }).contains("4096 at most"));
         let encoder = Some(GroupEncoderShape { layers: 1, heads: 3, inner: 2 });
         assert!(refused(GroupJob { encoder, ..job("tsprank-local") }).contains("heads divide the width"));
     }

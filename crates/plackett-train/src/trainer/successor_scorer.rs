@@ -435,7 +435,7 @@ mod tests {
         assert!(losses[losses.len() - 1] < losses[0], "{losses:?}");
         let group = groups().swap_remove(0);
         let count = group.ranks.len();
-        let order = [2, 0, 3, 1];
+        let order: [usize; 4] = [2, 0, 3, 1];
         let items = order.iter().flat_map(|item| group.items[item * 5..][..5].to_vec()).collect();
         let moved = ItemGroup { items, ..group.clone() };
         let of = |group: &ItemGroup| scorer.values(&parameters, &Compute::new(1), group);

@@ -119,10 +119,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     };
     let hashes = hashes(&examples, validation.as_deref())?;
     let mut identity = json!({"file": file, "data": hashes, "base": weights});
-    // The bits are the same with it and without: a training that had too little memory may go on with it.
-    if let Some(settings) = identity["file"]["settings"].as_object_mut() {
-        settings.shift_remove("recompute");
-    }
+    leave_out_recompute(&mut identity);
     match &data {
         Data::Orders(lists) => identity["lists"] = json!(lists.fingerprint()),
         Data::FirstTokens(lists) => identity["lists"] = json!(lists.fingerprint()),
@@ -287,6 +284,13 @@ fn without_positive(lists: &[RankingExample]) -> usize {
 fn fewer_tokens(asked: usize, read: usize) -> Option<String> {
     (0 < read && read < asked)
         .then(|| format!("tokens = {asked}: the model reads {read} at most, and so many are read"))
+}
+
+/// The bits are the same with `recompute` and without: a training that had too little memory may go on with it.
+pub(super) fn leave_out_recompute(identity: &mut Value) {
+    if let Some(settings) = identity["file"]["settings"].as_object_mut() {
+        settings.shift_remove("recompute");
+    }
 }
 
 /// Takes the folder of the model for this training: one that is new or empty, or that this training has begun. One that ended
