@@ -168,7 +168,7 @@ impl Files {
     /// Names and hashes of all that the result depends on beside base and settings.
     fn hashes(&self) -> anyhow::Result<Vec<(String, String)>> {
         let about = self.scorer.as_ref().map(|folder| folder.join(RECOMMENDER));
-        let hash = |path: &PathBuf| {
+        let hash = |path: &PathBuf| -> anyhow::Result<(String, String)> {
             let content = content_hash::content(path).with_context(|| path.display().to_string())?;
             Ok((path.file_name().unwrap_or_default().to_string_lossy().into_owned(), content.sha256))
         };
