@@ -16,7 +16,8 @@ const BASE: usize = 100;
 /// Prompts over the identifiers of a catalogue.
 pub struct PromptLanguage<'p> {
     language: &'p IdLanguage<'p>,
-    templates: &'p HistoryTemplates,
+    /// The templates.
+    pub templates: &'p HistoryTemplates,
     /// Items of a history at most, the newest.
     told: usize,
     /// Words of a person's number; all numbers have as many.
