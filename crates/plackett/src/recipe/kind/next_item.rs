@@ -1,19 +1,19 @@
 //! `next-item`: a small decoder that learns to write the identifier of what somebody buys next.
 
 use super::identifiers::{IDENTIFIERS, world_of};
-use crate::recipe::error::StageError;
+use crate::recipe::error::{Problem, RecipeError, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::floor_cases::{FloorCase, FloorCases};
 use crate::recipe::next_item::Pairs;
 use crate::recipe::quantity::{Quantity, mean};
-use crate::recipe::registry::{Estimate, StageKind, StageOutput};
+use crate::recipe::registry::{Estimate, Registry, StageKind, StageOutput};
 use crate::recipe::shopping::{IdLanguage, NextMeasured, PromptLanguage, Shopper, ShoppingWorld, texts_of};
 use crate::recipe::small_decoder::{
     BATCH, LAYERS, NARROW_WIDTH, RATE, STEPS, check_width, folder_of, learn_pairs, new_decoder,
 };
 use crate::recipe::task::{Environment, Input, Task};
 use plackett_ids::{CATALOGUE_FILE, Catalogue};
-use plackett_rank::prompt::HistoryTemplates;
+use plackett_rank::prompt::{HISTORY_PROMPTS, HistoryTemplates};
 use plackett_train::Parameters;
 use plackett_train::rl::Rollouts;
 use plackett_train::trainer::LanguageModel;
@@ -66,7 +66,7 @@ pub static NEXT_ITEM: StageKind = StageKind {
         FieldSpec::new("seeds", FieldKind::Whole(1, 1000), Default::Whole(1), "how many"),
     ],
     chooses: None,
-    check: check_width,
+    check,
     numbers: |values, _| {
         let unseen = values.has("prompts").then_some(MEASURES).into_iter().flatten();
         let names = MEASURES.iter().chain([&OF_NEW]).map(ToString::to_string);
@@ -89,6 +89,19 @@ pub static NEXT_ITEM: StageKind = StageKind {
 
 fn identifiers_of<'t>(task: &'t Task<'_>) -> Result<&'t Input<'t>, StageError> {
     task.input_of("identifiers", &[IDENTIFIERS.name])
+}
+
+/// Refuses templates that are neither known by name nor a file, before anything runs, and what [`check_width`] does.
+fn check(values: &Values, registry: &Registry) -> Result<(), RecipeError> {
+    check_width(values, registry)?;
+    let Some(asked) = values.text("prompts") else { return Ok(()) };
+    let known: Vec<&str> = HISTORY_PROMPTS.iter().map(|prompt| prompt.name).collect();
+    if known.contains(&asked) || asked.ends_with(".toml") {
+        return Ok(());
+    }
+    let problem =
+        format!("no templates are called `{asked}` ({} are), and a file ends in .toml", known.join(", "));
+    Err(values.wrong("prompts", 0, Problem::Said(problem)))
 }
 
 /// The templates that the field `prompts` names; a relative path goes out from the recipe's folder.
@@ -240,4 +253,73 @@ fn numbers(shoppers: &[Shopper], all: &[NextMeasured]) -> Vec<Quantity> {
     let (keys, values) = new.map(|(shopper, hit)| (shopper.user.clone(), hit)).unzip();
     numbers.push(Quantity::by_query(OF_NEW, keys, values));
     numbers
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::pipeline::ModelOptions;
+    use crate::recipe::{Environment, Outcome, Recipe, RecipeError, Registry, Runner, Scale, Source};
+    use std::path::Path;
+
+    const TEMPLATES: &str = "[seen]\na = \"{user} had {history}, then\"\nb = \"{history}: then\"\n[unseen]\nc = \"then {history}, then\"\n";
+
+    /// Twelve items in a ring, and people who go along it, five steps each.
+    fn ring(folder: &Path) {
+        let items = (0..12).map(|item| format!("{{\"item\": \"i{item}\"}}\n")).collect::<String>();
+        let event = |user: usize, step: usize| format!("u{user}\ti{}\t1\t{step}\n", (user + step) % 12);
+        let events = (0..24).flat_map(|user| (0..5).map(move |step| event(user, step))).collect::<String>();
+        std::fs::write(folder.join("items.jsonl.gz"), items).unwrap();
+        std::fs::write(folder.join("interactions.tsv.gz"), events).unwrap();
+        std::fs::write(folder.join("mine.toml"), TEMPLATES).unwrap();
+    }
+
+    fn read(folder: &Path, prompts: &str) -> Result<Recipe, RecipeError> {
+        let text = format!(
+            "title = \"t\"\n[stage.ids]\nkind = \"identifiers\"\ncollection = \"{}\"\nscheme = \"atomic\"\n\
+             [stage.model]\nkind = \"next-item\"\nidentifiers = \"ids\"\nprompts = \"{prompts}\"\ntold = 2\nwidth = 32\n\
+             batch = 16\nsteps = 300\n",
+            folder.display()
+        );
+        Recipe::read("test", Source::of_text("test.toml", &text), &Registry::default())
+    }
+
+    fn run(folder: &Path, prompts: &str) -> Result<Outcome, RecipeError> {
+        let recipe = read(folder, prompts)?;
+        let mut environment =
+            Environment::new(Registry::default(), folder.join("cache"), ModelOptions::default());
+        environment.recipe_folder = Some(folder.to_path_buf());
+        Runner { recipe: &recipe, scale: Scale::Quick, environment: &environment, progress: &|_, _, _| {} }
+            .run()
+    }
+
+    #[test]
+    fn what_was_learned_from_some_templates_is_found_with_another_one() {
+        let folder = tempfile::tempdir().unwrap();
+        ring(folder.path());
+        let outcome = run(folder.path(), "mine.toml").unwrap_or_else(|error| panic!("{error}"));
+        let number = |name: &str| outcome.quantity(&format!("model/{name}")).unwrap();
+        assert_eq!(number("hit@1").keys, number("unseen/hit@1").keys);
+        assert_eq!(number("unseen/ndcg@10").values.len(), 24);
+        // By chance it is a twelfth.
+        assert!(number("hit@1").mean() > 0.8, "{}", number("hit@1").mean());
+        assert!(number("unseen/hit@1").mean() > 0.5, "{}", number("unseen/hit@1").mean());
+        // 24 people with two positions each, in both templates.
+        assert!(outcome.stages[1].made.facts.contains(&("prompts".to_string(), "96".to_string())));
+        assert!(run(folder.path(), "mine.toml").unwrap().stages[1].cached);
+        // The templates are part of what the result depends on.
+        let key = &outcome.stages[1].key;
+        let changed = TEMPLATES.replace("had", "bought");
+        std::fs::write(folder.path().join("mine.toml"), changed).unwrap();
+        assert_ne!(*key, run(folder.path(), "mine.toml").unwrap().stages[1].key);
+    }
+
+    #[test]
+    fn templates_that_there_are_not_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        ring(folder.path());
+        let error = read(folder.path(), "next-itm").unwrap_err().to_string();
+        assert!(error.contains("`next-itm`") && error.contains("next-item"), "{error}");
+        let error = run(folder.path(), "none.toml").unwrap_err().to_string();
+        assert!(error.contains("`none.toml` is neither a file"), "{error}");
+    }
 }
