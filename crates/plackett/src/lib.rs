@@ -7,6 +7,7 @@ pub mod choosing;
 pub mod content_hash;
 pub mod facets;
 pub mod golden;
+pub mod history_prompts;
 pub mod indexing;
 pub mod listwise_examples;
 pub mod manifest;

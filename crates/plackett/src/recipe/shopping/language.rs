@@ -1,6 +1,7 @@
 //! Histories as tokens of identifiers, and what the beams for the next item are worth.
 
 use super::world::Shopper;
+use crate::history_prompts::newest;
 use crate::recipe::error::StageError;
 use plackett_eval::list_ndcg;
 use plackett_ids::{Catalogue, CatalogueTrie};
@@ -101,11 +102,6 @@ impl<'c> IdLanguage<'c> {
         }
         Ok(measured)
     }
-}
-
-/// The last `told` items of a history.
-pub fn newest(history: &[usize], told: usize) -> &[usize] {
-    &history[history.len().saturating_sub(told)..]
 }
 
 /// What rankings of the next item are worth, one value a person.

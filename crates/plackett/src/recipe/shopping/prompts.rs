@@ -1,15 +1,13 @@
 //! What somebody bought as a prompt in words, by the templates of a file.
 
-use super::language::{IdLanguage, newest};
+use super::language::IdLanguage;
 use super::world::Shopper;
+use crate::history_prompts::{AskedPosition, asked_positions, newest};
 use crate::recipe::next_item::Pairs;
 use plackett_rank::prompt::{HistoryPart, HistoryTemplate, HistoryTemplates};
-use plackett_train::random::Stream;
 use plackett_train::trainer::{START_TOKEN, UNKNOWN_TOKEN, words_of};
 use std::collections::HashSet;
 
-/// The stream from which the first template of each position is drawn.
-const TEMPLATES: u64 = 5 << 32;
 /// Numbers of people are written in words of two digits.
 const BASE: usize = 100;
 
@@ -92,26 +90,15 @@ impl<'p> PromptLanguage<'p> {
         }
     }
 
-    /// Every position of the histories but the first ones, as a prompt and the item that stands there. Each has one template of the seen ones in
-    /// a pass, from a drawn one on; there are as many passes as `examples` examples take, and one for each template at most.
+    /// The [`asked_positions`] of histories as prompts and the items that stand there, in as many passes as `examples` examples take.
     pub fn pairs(&self, histories: &[Vec<usize>], examples: usize, seed: u64) -> Pairs {
-        let seen = self.templates.seen();
         let positions: usize = histories.iter().map(|history| history.len().saturating_sub(1)).sum();
-        let passes = examples.div_ceil(positions.max(1)).clamp(1, seen.len());
-        let stream = Stream::new(seed, TEMPLATES);
-        let mut pairs = Pairs::with_capacity(passes * positions);
-        let mut position = 0;
-        for (person, history) in histories.iter().enumerate() {
-            for place in 1..history.len() {
-                let first = stream.below(position, seen.len());
-                position += 1;
-                let prompt =
-                    |pass: usize| self.prompt(&seen[(first + pass) % seen.len()], person, &history[..place]);
-                let target = self.language.item(history[place]);
-                pairs.extend((0..passes).map(|pass| (prompt(pass), target.clone())));
-            }
-        }
-        pairs
+        let passes = examples.div_ceil(positions.max(1));
+        let pair = |asked: AskedPosition<'_>| {
+            let (before, rest) = histories[asked.person].split_at(asked.place);
+            (self.prompt(asked.template, asked.person, before), self.language.item(rest[0]))
+        };
+        asked_positions(histories, self.templates, passes, seed).map(pair).collect()
     }
 
     /// A prompt for each of some people, with one of these templates after the other.
