@@ -261,7 +261,7 @@ mod tests {
     use crate::recipe::{Environment, Outcome, Recipe, RecipeError, Registry, Runner, Scale, Source};
     use std::path::Path;
 
-    const TEMPLATES: &str = "[seen]\na = \"{user} had {history}, then\"\nb = \"{history}: then\"\n[unseen]\nc = \"then {history}, then\"\n";
+    const TEMPLATES: &str = "[seen]\na = \"had {history}, then\"\nb = \"{history}: then\"\n[unseen]\nc = \"then {history}, then\"\n";
 
     /// Twelve items in a ring, and people who go along it, five steps each.
     fn ring(folder: &Path) {
