@@ -28,8 +28,8 @@ pub struct Arguments {
     /// Who had which items: lines of user, item, rating and time with tabs, or of a user and items with blanks between them
     #[arg(long, value_name = "FILE")]
     histories: PathBuf,
-    /// The templates: a name or a TOML file
-    #[arg(long, value_name = "FILE or name", default_value = "next-item")]
+    /// The templates: a TOML file, or the name of one that is there (next-item)
+    #[arg(long, value_name = "FILE", default_value = "next-item")]
     templates: String,
     /// Positions at the end of each history that are not learned from
     #[arg(long, value_name = "N", default_value = "2", value_parser = whole::<usize>(0..))]
@@ -44,10 +44,10 @@ pub struct Arguments {
     #[arg(long, value_name = "N", default_value = "1", value_parser = whole::<u64>(0..))]
     seed: u64,
     /// The examples to learn from
-    #[arg(long, short, value_name = "FILE.jsonl")]
+    #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
     /// Write the last item of each history too, as something to be asked for
-    #[arg(long, value_name = "FILE.jsonl")]
+    #[arg(long, value_name = "FILE")]
     test: Option<PathBuf>,
 }
 
