@@ -8,6 +8,7 @@ pub mod content_hash;
 pub mod facets;
 pub mod golden;
 pub mod group_ranker;
+pub mod history_prompts;
 pub mod indexing;
 pub mod list_synthesis;
 pub mod listwise_examples;
