@@ -96,7 +96,7 @@ pub(super) struct Block {
 pub struct SetRec {
     /// What it is like.
     pub config: SetRecConfig,
-    vectors: ItemVectors,
+    pub(super) vectors: ItemVectors,
     collaborative: Option<WithBias>,
     encoder: Vec<WithBias>,
     decoder: Vec<WithBias>,
