@@ -1,7 +1,7 @@
 //! What can be fitted to interactions and asked for the next item: the registry.
 
 use crate::floors::{bpr, ease, ials, item_knn, popularity};
-use crate::{Event, RecError, hstu, sequential, setrec, tiger};
+use crate::{Event, RecError, hstu, sequential, setrec, synergen, tiger};
 use plackett_core::declaration::{self, Declaration, Expression, OptionSpec, OptionValues, suggestion};
 use plackett_train::trainer::{Checkpointing, StepRecord};
 use plackett_train::{Compute, Parameters};
@@ -20,6 +20,7 @@ pub static RECOMMENDERS: &[&RecommenderSpec] = &[
     &hstu::SPEC,
     &tiger::SPEC,
     &setrec::SPEC,
+    &synergen::SPEC,
 ];
 
 /// What somebody did, and when it is asked what comes next.
@@ -89,6 +90,19 @@ impl FitData<'_> {
             )));
         }
         crate::evaluation::check_items(self.sequences.iter().copied().flatten(), self.catalogue)
+    }
+
+    /// The vectors of the items' texts, for a recommender that cannot do without.
+    ///
+    /// # Errors
+    /// There are none.
+    pub(crate) fn texts_for(&self, owner: &str) -> Result<&[f32], RecError> {
+        match self.texts.is_empty() {
+            true => Err(RecError::Setting(format!(
+                "{owner} reads the texts of the items, and there are none; give titles, or take sasrec"
+            ))),
+            false => Ok(self.texts),
+        }
     }
 
     /// The different items of each user, rising.
@@ -285,6 +299,9 @@ fn check_finite(parameters: &Parameters) -> Result<(), RecError> {
     }
 }
 
+/// The matrix of the vectors of the items' texts among what is kept, of recommenders that read texts.
+pub(crate) const TEXT_VECTORS: &str = "text_vectors";
+
 /// A matrix of what was fitted, of a known shape.
 ///
 /// # Errors
@@ -362,6 +379,9 @@ mod tests {
                 "setrec" => {
                     "(epochs=100, batch=8, width=16, blocks=1, max-history=8, sasrec-epochs=5, dropout=0, rate=0.005)"
                 }
+                "synergen" => {
+                    "(epochs=100, batch=8, width=32, heads=2, blocks=1, max-history=8, ranking=0, dropout=0, rate=0.005)"
+                }
                 "ials" => "(width=4)",
                 "bpr" => "(width=8, epochs=300)",
                 _ => "",
@@ -397,7 +417,7 @@ mod tests {
         let event = |item: u32| [Event { item, rating: 1.0, time: 0 }];
         let (one, other) = (event(0), event(1));
         let data = FitData { catalogue: 2, sequences: &[&one[..], &other[..]], texts: &[] };
-        for name in ["sasrec", "gru4rec", "hstu", "tiger", "setrec"] {
+        for name in ["sasrec", "gru4rec", "hstu", "tiger", "setrec", "synergen"] {
             let mut fitting =
                 Fitting { compute: Compute::new(1), seed: 1, kept: None, progress: &mut |_| {} };
             let error = parse(name).unwrap().fit(&data, &mut fitting).err().unwrap().to_string();
@@ -418,6 +438,7 @@ mod tests {
                 "sasrec" | "hstu" | "gru4rec" => "(epochs=2, batch=2, width=4, max-length=4, negatives=2)",
                 "tiger" => "(epochs=2, batch=2, width=4, blocks=1, heads=2, levels=1, codes=2)",
                 "setrec" => "(epochs=2, batch=2, width=4, blocks=1, sasrec-epochs=1)",
+                "synergen" => "(epochs=2, batch=2, width=16, heads=2, blocks=1, ranking=0)",
                 "ials" => "(width=2, epochs=2)",
                 "bpr" => "(width=2, epochs=2)",
                 _ => "",
@@ -452,6 +473,10 @@ mod tests {
             ("setrec(width=4096, blocks=100)", "smaller width"),
             ("setrec(beta=2)", "a number from 0 to 1"),
             ("setrec", "reads the texts of the items"),
+            ("synergen(width=10, heads=3)", "heads = 3 need a width that is a multiple of 12"),
+            ("synergen(depth=5, ranking=0)", "leave depth out"),
+            ("synergen(width=4096, blocks=100)", "smaller width"),
+            ("synergen", "reads the texts of the items"),
             ("popularity", ""),
         ] {
             let said_of = parse(text).and_then(|configured| {

@@ -3,7 +3,7 @@
 use super::fit::SetRecTask;
 use super::model::{ItemTables, ItemVectors, SetRec, SetRecConfig};
 use crate::evaluation::check_items;
-use crate::recommender::{matrix, width_of};
+use crate::recommender::{TEXT_VECTORS, matrix, width_of};
 use crate::sequential::sas_rec::{take_over, workers};
 use crate::sequential::{MOST_SCORES, check_heads, check_next_items, check_size, settings_option as option};
 use crate::{Event, FitData, FitStep, Fitting, RecError, Recommender, RecommenderSpec, Request, parse};
@@ -14,9 +14,8 @@ use plackett_train::trainer::{Checkpointing, Settings, StepRecord, Task, train};
 use plackett_train::{Compute, Parameters};
 use std::sync::Arc;
 
-/// The matrices of frozen vectors among what is kept.
+/// The matrix of the SASRec's vectors of items among what is kept.
 const COLLABORATIVE_VECTORS: &str = "collaborative_vectors";
-const TEXT_VECTORS: &str = "text_vectors";
 /// Where the checkpoints of the SASRec lie, in the folder of those of the whole.
 const START: &str = "sasrec";
 
@@ -175,14 +174,10 @@ impl SetRecRecommender {
         let items = |events: &&[Event]| events.iter().map(|event| event.item).collect();
         let sequences: Vec<Vec<u32>> = data.sequences.iter().map(items).collect();
         check_next_items("setrec", sequences.iter().filter(|items| items.len() > 1).count())?;
-        if data.texts.is_empty() {
-            return Err(RecError::Setting(
-                "setrec reads the texts of the items, and there are none; give titles, or take sasrec".into(),
-            ));
-        }
+        let text = data.texts_for("setrec")?.to_vec();
         let vectors = ItemVectors {
             collaborative: start(data, (config.width, options.count("sasrec-epochs")), fitting)?,
-            text: data.texts.to_vec(),
+            text,
             items: data.catalogue,
         };
         let mut parameters = Parameters::default();

@@ -73,13 +73,22 @@ fn a_trained_model_comes_back_and_seen_items_stay_out() {
 }
 
 #[test]
-fn a_model_that_reads_texts_is_fitted_to_the_same_bytes_asked_and_measured() {
+fn models_that_read_texts_are_fitted_to_the_same_bytes_asked_and_measured() {
+    for recommender in [
+        "setrec(epochs=100, batch=4, width=16, blocks=1, max-history=4, sasrec-epochs=5, dropout=0, rate=0.003)",
+        "synergen(epochs=100, batch=4, width=32, heads=2, blocks=1, max-history=4, ranking=0, dropout=0, rate=0.005)",
+    ] {
+        reads_texts(recommender);
+    }
+}
+
+fn reads_texts(recommender: &str) {
     let folder = tempfile::tempdir().unwrap();
     prepare(folder.path());
-    let setrec = "setrec(epochs=100, batch=4, width=16, blocks=1, max-history=4, sasrec-epochs=5, dropout=0, rate=0.003)";
     let fit = |output: &str| {
         let line = ["recommend", "fit", "interactions.tsv", "-o", output];
-        plackett(folder.path(), &[&line[..], &["-r", setrec, "--titles", "items.jsonl"]].concat()).expect(0)
+        let texts = ["-r", recommender, "--titles", "items.jsonl"];
+        plackett(folder.path(), &[&line[..], &texts[..]].concat()).expect(0)
     };
     let said = fit("m").stderr;
     assert!(said.contains("6 of 8 items have no text and are read by name"), "{said}");
@@ -101,7 +110,8 @@ fn a_model_that_reads_texts_is_fitted_to_the_same_bytes_asked_and_measured() {
     let only = "{\"item\":\"desk\",\"price\":3}\n{\"item\":\"pen\",\"price\":9}\n";
     std::fs::write(folder.path().join("prices.jsonl"), only).unwrap();
     assert_eq!(ask(&["--user", "ann", "--filter", "price < 5", "--items", "prices.jsonl"]), ["desk"]);
-    let eval = ["recommend", "eval", "interactions.tsv", "-r", setrec, "--titles", "items.jsonl", "--json"];
+    let eval =
+        ["recommend", "eval", "interactions.tsv", "-r", recommender, "--titles", "items.jsonl", "--json"];
     let measured = plackett(folder.path(), &eval).expect(0).json();
     assert!(measured["recommenders"][0]["HR@10"]["mean"].as_f64() > Some(0.0), "{measured}");
 }
