@@ -1,16 +1,16 @@
 //! SETRec as a recommender: vectors of items from a SASRec and from texts, the training, and what is kept of both.
 
 use super::fit::SetRecTask;
-use super::model::{ItemTables, ItemVectors, SetRec, SetRecConfig};
+use super::model::{ENCODER, ItemTables, ItemVectors, SetRec, SetRecConfig};
 use crate::evaluation::check_items;
 use crate::recommender::{TEXT_VECTORS, matrix, width_of};
 use crate::sequential::sas_rec::{take_over, workers};
-use crate::sequential::{MOST_SCORES, check_heads, check_next_items, check_size, settings_option as option};
+use crate::sequential::{check_heads, check_next_items, check_size, settings_option as option};
 use crate::{Event, FitData, FitStep, Fitting, RecError, Recommender, RecommenderSpec, Request, parse};
 use plackett_core::declaration::{OptionKind, OptionSpec, OptionValues};
 use plackett_lm::store::BUNDLED;
 use plackett_train::optimizer::Schedule;
-use plackett_train::trainer::{Checkpointing, Settings, StepRecord, Task, train};
+use plackett_train::trainer::{Checkpointing, Settings, StepRecord, train};
 use plackett_train::{Compute, Parameters};
 use std::sync::Arc;
 
@@ -98,21 +98,43 @@ fn config_of(options: &OptionValues, catalogue: usize) -> Result<SetRecConfig, R
     Ok(config)
 }
 
-/// Refuses a step before the memory of its scores is asked for: those of all slots behind all events of its users.
+/// The most numbers that a step may hold: 32 GB, as a model of the greatest size with its gradients and moments.
+const MOST_NUMBERS: u128 = 8 << 30;
+
+/// Refuses a step before its memory is asked for: of so many users with so many events at most, and of all items with the width of their texts' vectors.
 fn check_step(
     config: &SetRecConfig,
-    (batch, longest): (usize, usize),
-    catalogue: usize,
+    (users, longest): (usize, usize),
+    (items, text_width): (usize, usize),
 ) -> Result<(), RecError> {
-    let each = config.tokens() as u128 * catalogue as u128;
-    match batch as u128 * longest as u128 * each > MOST_SCORES {
+    let [tokens, width, blocks] = [config.tokens(), config.width, config.blocks].map(|size| size as u128);
+    // A layer keeps some twenty rows of the width for each token and slot; the auto-encoder its layers in both directions, before and after the ReLU.
+    let of_users = users as u128 * 2 * longest as u128 * tokens * width * (2 + 20 * blocks);
+    let layers = 4 * ENCODER.iter().sum::<usize>() as u128;
+    let of_items = items as u128 * (layers + 4 * tokens * width + 3 * text_width as u128);
+    let numbers = of_users + of_items;
+    match numbers > MOST_NUMBERS {
         true => Err(RecError::Setting(format!(
-            "a step of {batch} users with up to {longest} events each and {} vectors of {catalogue} items has more than {MOST_SCORES} \
-             scores; give a smaller batch, a smaller max-history or a smaller semantic",
-            config.tokens()
+            "a step of {users} users with up to {longest} events each and of the texts of {items} items holds {numbers} numbers, and \
+             {MOST_NUMBERS} are the most; give a smaller batch, max-history, width or semantic, or fewer items"
         ))),
         false => Ok(()),
     }
+}
+
+/// Settings of the training on so many users.
+fn settings_of(options: &OptionValues, users: usize, seed: u64) -> Settings {
+    let settings = Settings {
+        batch: options.count("batch").min(users),
+        epochs: options.count("epochs") as f64,
+        rate: options.number("rate") as f32,
+        schedule: Schedule::Cosine,
+        dropout: options.number("dropout") as f32,
+        seed,
+        checkpoint: 0,
+        ..Settings::default()
+    };
+    Settings { warmup: settings.steps_over(users) / 20, ..settings }
 }
 
 /// The item vectors of a SASRec that learns from what users did, each of length √width: catalogue × width. Those of items that nobody had stay as
@@ -173,29 +195,17 @@ impl SetRecRecommender {
         let config = config_of(options, data.catalogue)?;
         let items = |events: &&[Event]| events.iter().map(|event| event.item).collect();
         let sequences: Vec<Vec<u32>> = data.sequences.iter().map(items).collect();
-        check_next_items("setrec", sequences.iter().filter(|items| items.len() > 1).count())?;
+        let users = sequences.iter().filter(|items| items.len() > 1).count();
+        check_next_items("setrec", users)?;
         let text = data.texts_for("setrec")?.to_vec();
-        let vectors = ItemVectors {
-            collaborative: start(data, (config.width, options.count("sasrec-epochs")), fitting)?,
-            text,
-            items: data.catalogue,
-        };
+        let mut settings = settings_of(options, users, fitting.seed);
+        let longest = sequences.iter().map(|items| items.len().min(config.max_items + 1)).max().unwrap_or(0);
+        check_step(&config, (settings.batch, longest), (data.catalogue, text.len() / data.catalogue))?;
+        let collaborative = start(data, (config.width, options.count("sasrec-epochs")), fitting)?;
+        let vectors = ItemVectors { collaborative, text, items: data.catalogue };
         let mut parameters = Parameters::default();
         let model = SetRec::new(config, vectors, &mut parameters, fitting.seed)?;
         let task = SetRecTask::new(&model, &sequences, options.number("alpha") as f32);
-        let mut settings = Settings {
-            batch: options.count("batch").min(task.count()),
-            epochs: options.count("epochs") as f64,
-            rate: options.number("rate") as f32,
-            schedule: Schedule::Cosine,
-            dropout: options.number("dropout") as f32,
-            seed: fitting.seed,
-            checkpoint: 0,
-            ..Settings::default()
-        };
-        settings.warmup = settings.steps_over(task.count()) / 20;
-        let longest = sequences.iter().map(|items| items.len().min(config.max_items + 1)).max().unwrap_or(0);
-        check_step(&config, (settings.batch, longest), data.catalogue)?;
         let folder = fitting.kept.map(|kept| kept.begin("", &mut settings)).transpose()?;
         let place = (folder.as_deref(), fitting.kept.map_or("", |kept| kept.identity));
         let mut progress = |record: &StepRecord, total: usize| (fitting.progress)(FitStep::of(record, total));
@@ -240,5 +250,28 @@ impl Recommender for SetRecRecommender {
 
     fn parameters(&self) -> Parameters {
         self.parameters.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_that_would_hold_too_much_is_refused() {
+        let config = SetRecConfig {
+            width: 48,
+            blocks: 2,
+            heads: 2,
+            max_items: 20,
+            collaborative: true,
+            semantic: 4,
+            sparse: true,
+        };
+        assert!(check_step(&config, (16, 21), (1682, 384)).is_ok());
+        for (users, items) in [((65_536, 1001), 1682), ((16, 21), 10_000_000)] {
+            let error = check_step(&config, users, (items, 384)).unwrap_err().to_string();
+            assert!(error.contains("give a smaller batch"), "{error}");
+        }
     }
 }

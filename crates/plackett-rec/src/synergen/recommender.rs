@@ -145,6 +145,23 @@ fn learning_of(options: &OptionValues) -> SynerGenLearning {
     }
 }
 
+/// Settings of the training on so many users.
+fn settings_of(options: &OptionValues, users: usize, seed: u64) -> Settings {
+    let settings = Settings {
+        batch: options.count("batch").min(users),
+        epochs: options.count("epochs") as f64,
+        rate: options.number("rate") as f32,
+        head_rate: options.number("id-rate") as f32,
+        schedule: Schedule::Cosine,
+        decay: 0.01,
+        dropout: options.number("dropout") as f32,
+        seed,
+        checkpoint: 0,
+        ..Settings::default()
+    };
+    Settings { warmup: settings.steps_over(users) / 50, ..settings }
+}
+
 /// Refuses a step before the memory of its scores is asked for: those of its questions for all items and for each other's targets.
 fn check_step(labels: u128, catalogue: usize, learning: &SynerGenLearning) -> Result<(), RecError> {
     match labels * (catalogue as u128 + labels + learning.random as u128) > MOST_SCORES {
@@ -191,19 +208,7 @@ impl SynerGenRecommender {
         let model = SynerGen::new(config, texts_of(texts, data.catalogue), &mut parameters, fitting.seed)?;
         let (learning, queries) = (learning_of(options), vec![Vec::new(); data.catalogue]);
         let task = SynerGenTask::new(&model, &users, &queries, learning)?;
-        let mut settings = Settings {
-            batch: options.count("batch").min(task.count()),
-            epochs: options.count("epochs") as f64,
-            rate: options.number("rate") as f32,
-            head_rate: options.number("id-rate") as f32,
-            schedule: Schedule::Cosine,
-            decay: 0.01,
-            dropout: options.number("dropout") as f32,
-            seed: fitting.seed,
-            checkpoint: 0,
-            ..Settings::default()
-        };
-        settings.warmup = settings.steps_over(task.count()) / 50;
+        let mut settings = settings_of(options, task.count(), fitting.seed);
         let of_user = options.count("places").clamp(1, config.max_events);
         check_step(settings.batch as u128 * of_user as u128, data.catalogue, &learning)?;
         let folder = fitting.kept.map(|kept| kept.begin("", &mut settings)).transpose()?;
