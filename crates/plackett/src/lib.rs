@@ -19,6 +19,7 @@ pub mod pipeline;
 pub mod recipe;
 pub mod stored_calibration;
 pub mod sync;
+pub mod text_vectors;
 pub mod unfinished;
 
 pub use pipeline::Pipeline;

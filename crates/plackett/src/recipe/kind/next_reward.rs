@@ -181,7 +181,7 @@ fn recommender_scores<'i>(
     seed: usize,
 ) -> Result<SequenceScores<'i>, StageError> {
     let learned: Vec<Vec<Event>> = cases.learned.iter().map(|items| events_of(items)).collect();
-    let data = FitData { catalogue: cases.catalogue, sequences: &borrowed(&learned) };
+    let data = FitData { catalogue: cases.catalogue, sequences: &borrowed(&learned), texts: &[] };
     let name = format!("{}, recommender of seed {seed}", task.name);
     let mut progress = |step: FitStep| (task.progress)(&name, step.done as u64, step.total as u64);
     let compute = Compute::new(rayon::current_num_threads());
