@@ -3,8 +3,8 @@
 
     python parity.py PLACKETT [--work FOLDER] [--only PART]
 
-PLACKETT is the program. It trains a BERT as a cross-encoder and a Llama as a decoder for a few steps, whole and with each kind
-of adapter. Of each model that is left, `plackett model verify --record` writes down what Plackett computes: the scores of pairs,
+PLACKETT is the program. It trains a BERT as a cross-encoder, a Llama as a decoder and a Llama with a score head for a few steps,
+whole and with each kind of adapter. Of each model that is left, `plackett model verify --record` writes down what Plackett computes: the scores of pairs,
 or the twenty largest logits after a text. transformers opens the same directory, and PEFT the base with the directory of the
 adapter; the greatest difference is what the table shows. The reverse: models that transformers saves and adapters that PEFT
 saves, which Plackett reads (`generate --adapter`, `model merge`).
@@ -17,6 +17,7 @@ Needs torch, transformers and peft.
 """
 
 import argparse
+import copy
 import dataclasses
 import json
 import os
@@ -33,7 +34,10 @@ import transformers
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TESTS = ROOT / "crates/plackett-lm/tests"
-TOKENIZERS = {"llama": TESTS / "golden/decoder/llama", "bert": TESTS / "parity/bert", "encoder": TESTS / "parity/bert"}
+TOKENIZERS = {
+    "llama": TESTS / "golden/decoder/llama", "scored": TESTS / "golden/decoder/llama",
+    "bert": TESTS / "parity/bert", "encoder": TESTS / "parity/bert",
+}
 LIMIT = 1e-4
 # An adapter has to change some number by this much, so that leaving it out would be seen.
 SEEN = 1e-2
@@ -54,6 +58,10 @@ TRAINED = [
     ("llama", "rand-lora(rank=4)", "all", OWN_BASES),
     ("llama", "nola(k=32, rank=2)", "all", "PEFT has no NOLA"),
     ("llama", "lt-sft(share=0.1)", "all", "PEFT has no sparse difference"),
+    ("scored", "full", "all", "is no adapter"),
+    ("scored", "head", "all", "is no adapter"),
+    ("scored", "lora(rank=4, alpha=8)", "all", None),
+    ("scored", "dora(rank=4, alpha=8)", "q_proj,v_proj", None),
     ("bert", "full", "all", "is no adapter"),
     ("bert", "head", "all", "is no adapter"),
     ("bert", "lora(rank=4, alpha=8)", "query,value", None),
@@ -116,7 +124,9 @@ class Plackett:
         data = folder.with_suffix(".jsonl")
         data.write_text("".join(json.dumps(line) + "\n" for line in (texts() if decoder else lists())))
         whole = adapter in ("full", "head")
-        lines = [f"base = {json.dumps(str(base))}", f"examples = {json.dumps(data.name)}", "tokens = 32", "[trained]"]
+        lines = [f"base = {json.dumps(str(base))}", f"examples = {json.dumps(data.name)}"]
+        scored = base.name == "scored"
+        lines += ['method = "cross-encoder"'] * scored + [f"tokens = {64 if scored else 32}", "[trained]"]
         lines += [f"adapter = {json.dumps(adapter)}"] + [f"targets = {json.dumps(targets)}"] * (not whole)
         lines += ["save_adapter = true"] * save_adapter
         lines += ["[settings]", "steps = 20", "batch = 2", f"rate = {3e-3 if whole else 3e-2}", "checkpoint = 0"]
@@ -154,8 +164,11 @@ def make_bases(work):
         vocab_size=220, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
         max_position_embeddings=64, num_labels=1,
     )
+    scored = copy.deepcopy(llama)
+    scored.num_labels = 1
     models = {
         "llama": transformers.LlamaForCausalLM(llama),
+        "scored": transformers.LlamaForSequenceClassification(scored),
         "bert": transformers.BertForSequenceClassification(bert),
         "encoder": transformers.BertModel(bert, add_pooling_layer=False),
     }
@@ -210,7 +223,12 @@ def computed(model, folder, cases):
     ours, theirs, problem = [], [], ""
     for case in cases:
         if "score" in case:
-            inputs = tokenizer(case["text"], case["document"], return_tensors="pt")
+            if model.config.model_type == "llama":
+                # This tokenizer puts the beginning and the end around a text.
+                text = f"query: {case['text']} document: {case['document']}"
+                inputs = {"input_ids": tokenizer(text, return_tensors="pt")["input_ids"]}
+            else:
+                inputs = tokenizer(case["text"], case["document"], return_tensors="pt")
             ours.append(case["score"])
             theirs.append(model(**inputs).logits[0, 0].item())
             continue
@@ -328,7 +346,7 @@ def reverse_adapter_rows(plackett, work):
 
 def reverse_model_rows(plackett, work):
     """Whole models that transformers saves, as they are and with an adapter of PEFT's merged."""
-    for name in ("llama", "bert"):
+    for name in ("llama", "scored", "bert"):
         model, problem = opened(work / name)
         ours, theirs, tokens = computed(model, work / name, plackett.computes(work / name))
         yield compared(f"{name} of transformers: model in Plackett", ours, theirs, problem or tokens)

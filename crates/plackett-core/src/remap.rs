@@ -1,4 +1,4 @@
-//! Lists of a teacher that does not know the catalogue, mapped onto it: the remap and adjust steps of ConvRec-R1 (Rank-GRPO,
+//! Lists of a teacher that does not know the catalogue, mapped onto it: the remap, reflect and adjust steps of ConvRec-R1 (Rank-GRPO,
 //! 2025, stage 1).
 
 /// How strongly weights are held at 1 and biases at 0.
@@ -27,6 +27,24 @@ pub fn remapped_scores(
         }
     }
     scores
+}
+
+/// s + γ · g for the items that a judge has graded: the reflect step. `grades` are places of items with their grades g, from −2 for what does not fit at
+/// all to 2; items that were not graded keep their scores.
+pub fn reflect(scores: &mut [f64], grades: &[(usize, i64)], gamma: f64) {
+    for (place, grade) in grades {
+        if let Some(score) = scores.get_mut(*place) {
+            *score += gamma * *grade as f64;
+        }
+    }
+}
+
+/// The places of the `count` greatest scores, the greatest first, without some; of equal scores the first place.
+pub fn greatest_places(scores: &[f64], without: &[usize], count: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..scores.len()).filter(|place| !without.contains(place)).collect();
+    order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]).then(a.cmp(b)));
+    order.truncate(count);
+    order
 }
 
 /// w ⊙ s + b of each item, so that frequent items are as likely as they are right.
@@ -131,6 +149,17 @@ mod tests {
         let expected = [0.1 + 0.2, 0.4 + p + p, 0.5 + 0.6 * p];
         assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12), "{found:?}");
         assert_eq!(remapped_scores(&[], &[], &[0.5], 2.0), [1.0]);
+    }
+
+    #[test]
+    fn a_judge_moves_what_it_has_graded() {
+        // γ = 0.5: a grade of 2 is worth 1, one of −2 takes 1 away.
+        let mut scores = [1.0, 1.5, 0.25, 0.0];
+        reflect(&mut scores, &[(0, 2), (1, -2), (2, -1), (9, 2)], 0.5);
+        assert_eq!(scores, [2.0, 0.5, -0.25, 0.0]);
+        assert_eq!(greatest_places(&scores, &[], 2), [0, 1]);
+        assert_eq!(greatest_places(&scores, &[0], 9), [1, 3, 2]);
+        assert_eq!(greatest_places(&[0.5, 0.5], &[], 1), [0]);
     }
 
     #[test]

@@ -19,18 +19,34 @@ pub struct DatedTitle {
 impl DatedTitle {
     /// Case and blanks do not count.
     pub fn new(title: &str, year: u16) -> DatedTitle {
-        let title = title.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
-        // Quotes at either side are left out of what is read, and so of what it is compared with.
-        let title = title.trim_matches(MARKS).trim().to_string();
-        DatedTitle { title, year }
+        DatedTitle { title: compared(title), year }
+    }
+}
+
+/// A title as it is compared: in lower case, with one blank between words. Quotes at either side are left out of what is read, and so of what it is
+/// compared with.
+fn compared(title: &str) -> String {
+    let title = title.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+    title.trim_matches(MARKS).trim().to_string()
+}
+
+/// A line without the number, bullet, markup and quotes around what it says.
+pub fn bare_line(line: &str) -> &str {
+    let line = line.trim().trim_start_matches(['-', '*', '•', '#', ' ', '\t']);
+    without_number(line).trim_matches(MARKS).trim()
+}
+
+/// What two lines that name the same title have in common, with a year or without one; empty for a line that names none.
+pub fn title_key(line: &str) -> String {
+    match read_title_line(line) {
+        Some(DatedTitle { title, year }) => format!("{title} ({year})"),
+        None => compared(bare_line(line)),
     }
 }
 
 /// Reads a line `Title (Year)`; numbers, bullets, markup and quotes around it do not count. `None` for a line that is none.
 pub fn read_title_line(line: &str) -> Option<DatedTitle> {
-    let line = line.trim().trim_start_matches(['-', '*', '•', '#', ' ', '\t']);
-    let line = without_number(line).trim_matches(MARKS).trim();
-    let (title, year) = line.strip_suffix(')')?.rsplit_once('(')?;
+    let (title, year) = bare_line(line).strip_suffix(')')?.rsplit_once('(')?;
     let is_year = year.len() == 4 && year.bytes().all(|byte| byte.is_ascii_digit());
     let title = title.trim().trim_matches(MARKS).trim();
     let year = year.parse().ok().filter(|_| is_year && !title.is_empty())?;
@@ -167,6 +183,17 @@ mod tests {
         for line in ["", "Heat", "Heat 1995", "Heat (95)", "(1995)", "Heat (1995) is good", "Heat (19955)"] {
             assert_eq!(read_title_line(line), None, "{line}");
         }
+    }
+
+    #[test]
+    fn lines_of_one_title_have_one_key() {
+        for line in ["Heat (1995)", "3. **HEAT  (1995)**", "- \"Heat\" (1995)"] {
+            assert_eq!(title_key(line), "heat (1995)", "{line}");
+        }
+        // Without a year the words are all there is.
+        assert_eq!([title_key("2) Blue  Pump"), title_key("* blue pump")], ["blue pump", "blue pump"]);
+        assert_eq!([title_key(" - "), title_key("")], ["", ""]);
+        assert_eq!(bare_line(" 12. *Heat* "), "Heat");
     }
 
     #[test]

@@ -2,15 +2,16 @@
 //! after the other.
 
 use crate::category_paths::{CategoryHierarchy, ExampleTargets, PathExamples, PathLanguage};
+use crate::prefix_aware::{check_prefixes, head_config};
 use crate::representation::{PairSource, PseudoQueries, SourceWeights, TextPair, chunks, first_words, mixed};
 use crate::{
-    Decoding, DocidLanguage, GenerativeRetriever, GenirError, Reranking, RerankingGroup, RetrieverFiles,
-    RetrieverTask, save_hierarchy,
+    Decoding, DocidDecoder, DocidLanguage, GenerativeRetriever, GenirError, Reranking, RerankingGroup,
+    RetrieverFiles, RetrieverTask, save_hierarchy,
 };
 use plackett_core::{Document, field_named};
 use plackett_ids::scheme::{Scheme, Source};
 use plackett_ids::{Catalogue, Item, VectorTable};
-use plackett_train::nn::LlamaConfig;
+use plackett_train::nn::{LlamaConfig, PrefixHead};
 use plackett_train::optimizer::Schedule;
 use plackett_train::random::Stream;
 use plackett_train::trainer::{Checkpointing, LanguageModel, Settings, StepRecord, train, words_of};
@@ -20,7 +21,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Heads of attention; the width of each is even.
-const HEADS: usize = 4;
+pub(crate) const HEADS: usize = 4;
 /// Documents of a group of a ranking step, as in the authors' code of ZeroGR.
 const GROUP: usize = 8;
 /// The most numbers of the layers: with gradients and moments they take 16 GB.
@@ -65,6 +66,9 @@ pub struct RetrieverTraining {
     pub rate: f32,
     /// From which everything that is drawn follows.
     pub seed: u64,
+    /// What writes docids.
+    #[serde(skip_serializing_if = "DocidDecoder::is_plain")]
+    pub decoder: DocidDecoder,
 }
 
 /// Finds places of documents that are like a text, the most alike first, and so many at most.
@@ -206,11 +210,36 @@ impl RetrieverTraining {
         Ok(())
     }
 
+    /// Refuses a prefix-aware decoder that would change nothing with the docids of a catalogue, or would be too large.
+    ///
+    /// # Errors
+    /// [`GenirError::Setting`] for it, and [`GenirError::Docid`] for docids that no tree can be made of.
+    pub fn check_docids(&self, catalogue: &Catalogue) -> Result<(), GenirError> {
+        let DocidDecoder::PrefixAware(options) = self.decoder else { return Ok(()) };
+        // Codes, and an end that is none of them.
+        let end = catalogue.tokens().len() as u32;
+        let items = catalogue.items().iter();
+        let docids: Vec<Vec<u32>> = items.map(|item| [&item.codes[..], &[end]].concat()).collect();
+        check_prefixes(&docids, catalogue.scheme())?;
+        let config = head_config(&docids, self.width, &options);
+        if config.numbers() > MOST_PARAMETERS {
+            return Err(GenirError::Setting(format!(
+                "decoder: a prefix-aware one of width {} over {} tokens at their places has {} numbers, and {MOST_PARAMETERS} are the most; give \
+                 a smaller width, or a scheme with fewer tokens",
+                self.width,
+                config.tokens(),
+                config.numbers()
+            )));
+        }
+        Ok(())
+    }
+
     /// Trains a decoder to write the docids of a catalogue, whose items are the documents in their order. With `checkpointing` a training that was
     /// killed goes on from its last checkpoint, to the same numbers.
     ///
     /// # Errors
-    /// Settings that cannot be, no text to learn from, a loss that is no number, or checkpoints that are of another training.
+    /// Settings that cannot be or change nothing with these docids, no text to learn from, a loss that is no number, or checkpoints that are
+    /// of another training.
     pub fn learn(
         &self,
         data: &LearningData<'_>,
@@ -226,7 +255,8 @@ impl RetrieverTraining {
                 "the documents have no text to learn from, and there are no labelled queries".into(),
             ));
         }
-        let files = RetrieverFiles { language: self.language(data, &sources, &catalogue), catalogue };
+        let language = self.language(data, &sources, &catalogue);
+        let files = RetrieverFiles { language, catalogue, decoder: self.decoder };
         let docids = files.docids()?;
         let targets = ExampleTargets::new(&files, &docids, data.paths.as_ref(), &sources)?;
         let context = self.words + 1 + targets.longest().max(RANKED_WORDS);
@@ -235,6 +265,7 @@ impl RetrieverTraining {
         let config = LlamaConfig { tie_word_embeddings: true, ..config };
         let mut parameters = Parameters::default();
         let model = LanguageModel::of_words(vocabulary, &config, context, self.seed, &mut parameters)?;
+        let head = self.prefix_head(&docids, (&files, data.paths.is_some()), &mut parameters)?;
         let groups = self.ranking_groups(data, &files.language, &sources)?;
         let parts: Vec<&[PairSource]> = match self.curriculum {
             true => sources.chunks(1).collect(),
@@ -256,7 +287,12 @@ impl RetrieverTraining {
                 weight: 1.0,
                 score_token: files.language.score_token(),
             });
-            let task = RetrieverTask::new(&model, pairs, &settings, reranking)?;
+            let task = match (&head, self.decoder) {
+                (Some(head), DocidDecoder::PrefixAware(options)) => {
+                    RetrieverTask::prefix_aware(&model, (head, options), pairs, &settings, reranking)?
+                }
+                _ => RetrieverTask::new(&model, pairs, &settings, reranking)?,
+            };
             let place = (at + 1, parts.len());
             let mut told = |record: &StepRecord, total: usize| progress(place, record, total);
             let report = train(&task, compute, &mut parameters, &settings, kept, None, &mut told)?;
@@ -267,6 +303,22 @@ impl RetrieverTraining {
         let paths = hierarchy.zip(targets.diversity(data.paths.as_ref()));
         drop(targets);
         Ok(LearnedRetriever { files, model, parameters, loss, resumed, sources, paths })
+    }
+
+    /// The head of a prefix-aware decoder, whose weights are drawn; `None` for a plain one.
+    fn prefix_head(
+        &self,
+        docids: &[Vec<u32>],
+        (files, with_paths): (&RetrieverFiles, bool),
+        parameters: &mut Parameters,
+    ) -> Result<Option<PrefixHead>, GenirError> {
+        let DocidDecoder::PrefixAware(options) = self.decoder else { return Ok(None) };
+        if with_paths {
+            files.check_plain("category paths before docids")?;
+        }
+        self.check_docids(&files.catalogue)?;
+        let config = head_config(docids, self.width, &options);
+        Ok(Some(PrefixHead::drawn(parameters, &config, self.seed)?))
     }
 
     /// What is read and written: words of documents and of what is learned from, tokens of docids and of paths.
@@ -427,6 +479,7 @@ mod tests {
             steps: 120,
             rate: 1e-2,
             seed: 1,
+            decoder: DocidDecoder::Plain,
         }
     }
 

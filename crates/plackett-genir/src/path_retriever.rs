@@ -127,6 +127,7 @@ impl PathRetriever {
     /// As [`GenerativeRetriever::open`]; the hierarchy cannot be read, is damaged, or belongs to another retriever.
     pub fn open(folder: &Path, shortened: bool) -> Result<PathRetriever, GenirError> {
         let retriever = GenerativeRetriever::open(folder, shortened)?;
+        retriever.files().check_plain("category paths before docids")?;
         let path = folder.join(HIERARCHY_FILE);
         let text = std::fs::read_to_string(&path).map_err(|source| GenirError::file(&path, source))?;
         let wrong = |line, problem: String| GenirError::Form { path: path.clone(), line, problem };

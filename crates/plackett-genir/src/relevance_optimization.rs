@@ -150,6 +150,10 @@ impl Task for RelevanceOptimization<'_> {
         self.triples.len()
     }
 
+    fn recomputes(&self) -> bool {
+        true
+    }
+
     fn loss(&self, tape: &Tape, examples: &[usize], _: Mode) -> Result<StepLoss, TrainError> {
         let (loss, record) = self.preferences(tape, examples)?;
         self.records.lock().unwrap_or_else(PoisonError::into_inner).push(record);

@@ -1,11 +1,12 @@
 //! A trained retriever: a decoder, its language, and the docids of a corpus in one folder.
 
 use crate::beam_options::by_sum;
+use crate::prefix_aware::{HEAD_FILE, PrefixAwareSession, ServedHead, save_head};
 use crate::reverse_annealing::{DrawRequest, ReverseAnnealing, draw};
-use crate::{DocidLanguage, DocidTrie, GenirError};
+use crate::{DocidDecoder, DocidLanguage, DocidTrie, GenirError};
 use plackett_ids::{CATALOGUE_FILE, Catalogue};
 use plackett_lm::Precision;
-use plackett_lm::decode::{DecodeRequest, Decoded, Normalize, TrieConstraint, decode};
+use plackett_lm::decode::{DecodeModel, DecodeRequest, Decoded, Normalize, TrieConstraint, decode};
 use plackett_lm::decoder::{DecoderModel, DecoderOptions};
 use plackett_lm::sha256;
 use plackett_train::Parameters;
@@ -17,7 +18,7 @@ use std::path::Path;
 /// Says what the folder of a retriever holds; written last, so that a folder with it is whole.
 pub const RETRIEVER_FILE: &str = "retriever.json";
 /// The weights.
-const WEIGHTS_FILE: &str = "model.safetensors";
+pub(crate) const WEIGHTS_FILE: &str = "model.safetensors";
 
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -29,6 +30,11 @@ struct RetrieverSettings {
     /// Those of the weights and of the vocabulary.
     weights_sha256: String,
     vocabulary_sha256: String,
+    /// What writes docids, and the SHA-256 of its own weights, where it has some.
+    #[serde(default, skip_serializing_if = "DocidDecoder::is_plain")]
+    decoder: DocidDecoder,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    head_sha256: Option<String>,
 }
 
 /// The SHA-256 of a file, as hexadecimal digits.
@@ -43,6 +49,8 @@ pub struct RetrieverFiles {
     pub language: DocidLanguage,
     /// The documents, in the order of the corpus, with their docids and titles.
     pub catalogue: Catalogue,
+    /// What writes docids.
+    pub decoder: DocidDecoder,
 }
 
 impl RetrieverFiles {
@@ -55,10 +63,23 @@ impl RetrieverFiles {
         self.language.docids(self.catalogue.tokens(), &codes)
     }
 
-    /// Writes weights, tokenizer, vocabulary and catalogue into a folder.
+    /// Refuses a prefix-aware decoder where docids are written by the output matrix of the model alone; `what` does so.
     ///
     /// # Errors
-    /// A file cannot be written.
+    /// [`GenirError::Setting`] for it.
+    pub fn check_plain(&self, what: &str) -> Result<(), GenirError> {
+        match self.decoder {
+            DocidDecoder::Plain => Ok(()),
+            DocidDecoder::PrefixAware(_) => Err(GenirError::Setting(format!(
+                "{what} cannot be had of a retriever with a prefix-aware decoder; learn its docids with the decoder `plain`"
+            ))),
+        }
+    }
+
+    /// Writes weights, tokenizer, vocabulary and catalogue into a folder; of a prefix-aware decoder also its head, which is among `parameters`.
+    ///
+    /// # Errors
+    /// A file cannot be written, or the head is missing.
     pub fn save(
         &self,
         folder: &Path,
@@ -66,13 +87,19 @@ impl RetrieverFiles {
         parameters: &Parameters,
     ) -> Result<(), GenirError> {
         let path = folder.join(RETRIEVER_FILE);
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(GenirError::file(&path, error));
+        // A head of an earlier retriever would be none of this one.
+        for old in [&path, &folder.join(HEAD_FILE)] {
+            match std::fs::remove_file(old) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(GenirError::file(old, error));
+                }
+                _ => {}
             }
-            _ => {}
         }
         model.clone().save(folder, parameters)?;
+        if !self.decoder.is_plain() {
+            save_head(folder, parameters)?;
+        }
         self.language.vocabulary().save(folder)?;
         self.catalogue.save(&folder.join(CATALOGUE_FILE))?;
         let settings = RetrieverSettings {
@@ -80,6 +107,11 @@ impl RetrieverFiles {
             catalogue_sha256: self.catalogue.sha256().to_string(),
             weights_sha256: sha256_of(&folder.join(WEIGHTS_FILE))?,
             vocabulary_sha256: sha256_of(&folder.join(VOCABULARY_FILE))?,
+            decoder: self.decoder,
+            head_sha256: match self.decoder {
+                DocidDecoder::Plain => None,
+                DocidDecoder::PrefixAware(_) => Some(sha256_of(&folder.join(HEAD_FILE))?),
+            },
         };
         let settings = serde_json::to_string_pretty(&settings).unwrap_or_default();
         Ok(write_whole(&path, settings.as_bytes())?)
@@ -107,9 +139,10 @@ impl RetrieverFiles {
                 "it is not the catalogue that the model was trained with; take the one that was saved with it".into();
             return Err(GenirError::Form { path: folder.join(CATALOGUE_FILE), line: None, problem });
         }
-        for (name, told) in
-            [(WEIGHTS_FILE, &settings.weights_sha256), (VOCABULARY_FILE, &settings.vocabulary_sha256)]
-        {
+        let mut told =
+            vec![(WEIGHTS_FILE, &settings.weights_sha256), (VOCABULARY_FILE, &settings.vocabulary_sha256)];
+        told.extend(settings.head_sha256.as_ref().map(|head| (HEAD_FILE, head)));
+        for (name, told) in told {
             let path = folder.join(name);
             if sha256_of(&path)? != *told {
                 let problem = format!(
@@ -119,7 +152,7 @@ impl RetrieverFiles {
             }
         }
         let language = DocidLanguage::of(WordVocabulary::open(folder)?, settings.query_words);
-        Ok(RetrieverFiles { language, catalogue })
+        Ok(RetrieverFiles { language, catalogue, decoder: settings.decoder })
     }
 }
 
@@ -155,6 +188,8 @@ pub struct Retrieved {
 /// A retriever that answers.
 pub struct GenerativeRetriever {
     engine: DecoderModel,
+    /// The head of a prefix-aware decoder.
+    head: Option<ServedHead>,
     files: RetrieverFiles,
     docids: DocidTrie,
 }
@@ -175,12 +210,28 @@ impl GenerativeRetriever {
             );
             return Err(GenirError::Form { path: folder.into(), line: None, problem });
         }
-        let docids = DocidTrie::new(&files.docids()?)?;
+        let docids = files.docids()?;
+        let head = match &files.decoder {
+            DocidDecoder::Plain => None,
+            DocidDecoder::PrefixAware(options) => {
+                let shape = (of_model, engine.info().hidden);
+                Some(ServedHead::open(folder, &docids, options, shape, engine.info().threads)?)
+            }
+        };
+        let docids = DocidTrie::new(&docids)?;
         let docids = if shortened { docids.shortened() } else { docids };
-        Ok(GenerativeRetriever { engine, files, docids })
+        Ok(GenerativeRetriever { engine, head, files, docids })
     }
 
-    /// The model.
+    /// A place for prefixes of docids that its decoder writes.
+    pub(crate) fn session(&self) -> Box<dyn DecodeModel + '_> {
+        match &self.head {
+            None => Box::new(self.engine.session()),
+            Some(head) => Box::new(PrefixAwareSession::new(&self.engine, head)),
+        }
+    }
+
+    /// The model, whose own output matrix writes the docids of a plain decoder alone.
     pub(crate) fn engine(&self) -> &DecoderModel {
         &self.engine
     }
@@ -214,7 +265,7 @@ impl GenerativeRetriever {
                     .zip(first..)
                     .map(|(prompt, index)| DrawRequest { prompt, index })
                     .collect();
-                let draws = draw(&mut self.engine.session(), &requests, &self.docids, annealing, *seed)?;
+                let draws = draw(&mut *self.session(), &requests, &self.docids, annealing, *seed)?;
                 let found = draws.into_iter().map(|draws| {
                     let scores = (1..=draws.ranks.len()).map(|rank| 1.0 / rank as f64);
                     self.retrieved(draws.ranks.iter().copied().zip(scores), draws.branches)
@@ -235,14 +286,14 @@ impl GenerativeRetriever {
     /// Docids by beams, as they were written, with their ranks in the tree.
     fn hypotheses(&self, prompts: &[Vec<u32>], width: usize) -> Result<Vec<Decoded<usize>>, GenirError> {
         let constraint = TrieConstraint::new(self.docids.trie(), None).map_err(plackett_lm::LmError::from)?;
-        let mut session = self.engine.session();
-        let prefix = plackett_lm::decode::DecodeModel::root(&session);
+        let mut session = self.session();
+        let prefix = session.root();
         let requests: Vec<DecodeRequest<'_, _>> = prompts
             .iter()
             .zip(0..)
             .map(|(prompt, index)| DecodeRequest { prefix, prompt, constraint: &constraint, index })
             .collect();
-        let found = decode(&mut session, &requests, &by_sum(width, Normalize::Allowed))?.into_iter();
+        let found = decode(&mut *session, &requests, &by_sum(width, Normalize::Allowed))?.into_iter();
         found.map(|found| found.map_err(|error| plackett_lm::LmError::from(error).into())).collect()
     }
 

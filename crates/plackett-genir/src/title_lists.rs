@@ -107,12 +107,13 @@ impl GenerativeRetriever {
     /// have [`TITLE_SEPARATOR`] in its vocabulary.
     ///
     /// # Errors
-    /// Docids that are shortened, a vocabulary without the separator, or what the engine says.
+    /// Docids that are shortened, a vocabulary without the separator, a prefix-aware decoder, or what the engine says.
     pub fn search_titles(
         &self,
         queries: &[&str],
         (width, most): (usize, usize),
     ) -> Result<Vec<PageList>, GenirError> {
+        self.files().check_plain("a list of titles")?;
         let language = &self.files().language;
         let mut tokens = self.files().catalogue.tokens().to_vec();
         tokens.push(TITLE_SEPARATOR.into());
@@ -155,7 +156,7 @@ impl GenerativeRetriever {
 mod tests {
     use super::*;
     use crate::beam_options::tests::log_prob;
-    use crate::{DocidLanguage, RetrieverFiles};
+    use crate::{DocidDecoder, DocidLanguage, RetrieverFiles};
     use plackett_ids::Item;
     use plackett_ids::scheme::{Source, parse};
     use plackett_lm::decode::{Beam, DecodeOptions, RandomModel, Strategy};
@@ -169,7 +170,8 @@ mod tests {
         let catalogue = parse("title").unwrap().catalogue(&Source::of_items(&items, 1)).unwrap();
         let tokens: Vec<String> =
             catalogue.tokens().iter().cloned().chain([TITLE_SEPARATOR.to_string()]).collect();
-        let files = RetrieverFiles { language: DocidLanguage::new(["a query"], &tokens, (1, 4)), catalogue };
+        let language = DocidLanguage::new(["a query"], &tokens, (1, 4));
+        let files = RetrieverFiles { language, catalogue, decoder: DocidDecoder::Plain };
         let mut parameters = Parameters::default();
         let config = LlamaConfig::small(0, 1, (16, 32), 2);
         let vocabulary = files.language.vocabulary();

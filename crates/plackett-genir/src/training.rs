@@ -1,7 +1,8 @@
 //! The training of a retriever: the docid after each text, and from time to time an auxiliary ranking loss.
 
-use crate::GenirError;
-use plackett_train::nn::{Mode, TokenBatch};
+use crate::prefix_aware::PrefixAwareTask;
+use crate::{GenirError, PrefixAware};
+use plackett_train::nn::{Mode, PrefixHead, TokenBatch};
 use plackett_train::objective::{Batch, Configured, Lists, parse, parse_sum};
 use plackett_train::trainer::{LanguageModel, LanguageTask, Settings, StepLoss, Task};
 use plackett_train::{Tape, TrainError};
@@ -31,10 +32,17 @@ pub struct Reranking<'g> {
 /// Pairs of a prompt and a docid to be learned, with or without ranking steps.
 pub struct RetrieverTask<'m> {
     model: &'m LanguageModel,
-    language: LanguageTask<'m>,
+    docids: DocidTask<'m>,
     reranking: Option<(Reranking<'m>, Configured)>,
     /// Batch and seed of the training, from which the number of a step follows.
     steps: (usize, u64),
+}
+
+/// What docids are learned by.
+enum DocidTask<'m> {
+    /// The output matrix of the model.
+    Plain(LanguageTask<'m>),
+    PrefixAware(PrefixAwareTask<'m>),
 }
 
 impl<'m> RetrieverTask<'m> {
@@ -50,17 +58,38 @@ impl<'m> RetrieverTask<'m> {
         reranking: Option<Reranking<'m>>,
     ) -> Result<RetrieverTask<'m>, GenirError> {
         let objective = parse_sum("language").map_err(|error| GenirError::Setting(error.to_string()))?;
-        let language = LanguageTask::of_pairs(model, pairs, objective)?;
+        let docids = DocidTask::Plain(LanguageTask::of_pairs(model, pairs, objective)?);
         let reranking = reranking.map(|reranking| checked(reranking, model)).transpose()?;
-        Ok(RetrieverTask { model, language, reranking, steps: (settings.batch, settings.seed) })
+        Ok(RetrieverTask { model, docids, reranking, steps: (settings.batch, settings.seed) })
+    }
+
+    /// The same by the head of a prefix-aware decoder over these docids, whose loss goes over the tokens that may stand at each place.
+    ///
+    /// # Errors
+    /// As [`RetrieverTask::new`].
+    pub(crate) fn prefix_aware(
+        model: &'m LanguageModel,
+        (head, options): (&'m PrefixHead, PrefixAware),
+        pairs: Vec<(Vec<u32>, Vec<u32>)>,
+        settings: &Settings,
+        reranking: Option<Reranking<'m>>,
+    ) -> Result<RetrieverTask<'m>, GenirError> {
+        let task = RetrieverTask::new(model, pairs.clone(), settings, reranking)?;
+        let docids = DocidTask::PrefixAware(PrefixAwareTask { model, head, options, pairs });
+        Ok(RetrieverTask { docids, ..task })
     }
 
     /// The same with label smoothing: of what each token of a docid teaches the share `epsilon` goes evenly to the whole vocabulary.
     ///
     /// # Errors
-    /// A share that is not from 0 and below 1.
+    /// A share that is not from 0 and below 1, or a prefix-aware decoder, to which most of the vocabulary is impossible.
     pub fn with_label_smoothing(self, epsilon: f32) -> Result<RetrieverTask<'m>, GenirError> {
-        Ok(RetrieverTask { language: self.language.with_label_smoothing(epsilon)?, ..self })
+        let DocidTask::Plain(language) = self.docids else {
+            let problem = "label smoothing goes over the whole vocabulary, most of which is impossible to a prefix-aware decoder; leave \
+                           one of them out";
+            return Err(GenirError::Setting(problem.into()));
+        };
+        Ok(RetrieverTask { docids: DocidTask::Plain(language.with_label_smoothing(epsilon)?), ..self })
     }
 
     /// The number of the step that a pass belongs to, from 0: the trainer's key counts examples from seed · 2²⁰ on.
@@ -124,11 +153,21 @@ fn checked<'m>(
 
 impl Task for RetrieverTask<'_> {
     fn count(&self) -> usize {
-        self.language.count()
+        match &self.docids {
+            DocidTask::Plain(language) => language.count(),
+            DocidTask::PrefixAware(task) => task.pairs.len(),
+        }
+    }
+
+    fn recomputes(&self) -> bool {
+        true
     }
 
     fn loss(&self, tape: &Tape, examples: &[usize], mode: Mode) -> Result<StepLoss, TrainError> {
-        let mut loss = self.language.loss(tape, examples, mode)?;
+        let mut loss = match &self.docids {
+            DocidTask::Plain(language) => language.loss(tape, examples, mode)?,
+            DocidTask::PrefixAware(task) => task.loss(tape, examples, mode)?,
+        };
         if let Some(ranking) = self.ranking_loss(tape, self.step(mode.key))? {
             loss.value = tape.plus(&loss.value, &ranking.value);
             loss.tokens += ranking.tokens;

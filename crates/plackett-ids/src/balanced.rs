@@ -71,6 +71,24 @@ pub fn balanced_k_means_in_turn(vectors: &[Vec<f64>], count: usize, rounds: usiz
     Clusters { centroids, assignments }
 }
 
+/// The codes of vectors by residuals: at each level that of the cluster of what is left of a vector, whose centroid is then taken off it. Of each
+/// vector there are `levels` codes, one after another. `cluster` is given what is left and the level, numbered from 0.
+pub fn balanced_residual_codes(
+    mut left: Vec<Vec<f64>>,
+    levels: usize,
+    cluster: impl Fn(&[Vec<f64>], usize) -> Clusters,
+) -> Vec<u32> {
+    let mut codes = vec![0; left.len() * levels];
+    for level in 0..levels {
+        let clusters = cluster(&left, level);
+        for (item, (vector, code)) in left.iter_mut().zip(&clusters.assignments).enumerate() {
+            vector.iter_mut().zip(&clusters.centroids[*code]).for_each(|(x, middle)| *x -= middle);
+            codes[item * levels + level] = *code as u32;
+        }
+    }
+    codes
+}
+
 /// The mean of some vectors; there is at least one.
 fn mean_of(vectors: &[Vec<f64>], members: impl ExactSizeIterator<Item = usize>) -> Vec<f64> {
     let count = members.len().max(1) as f64;
@@ -197,6 +215,19 @@ mod tests {
         assert_eq!(balanced_k_means_in_turn(&[], 3, 5, 1), Clusters::default());
         let few = balanced_k_means_in_turn(&vectors[..2], 5, 5, 1);
         assert_ne!(few.assignments[0], few.assignments[1]);
+    }
+
+    #[test]
+    fn codes_are_of_what_is_left_level_by_level() {
+        let vectors = [0.0, 1.0, 10.0, 11.0].map(|x| vec![x]).to_vec();
+        let cluster = |left: &[Vec<f64>], level: usize| match level {
+            0 => Clusters { centroids: vec![vec![0.5], vec![10.5]], assignments: vec![0, 0, 1, 1] },
+            _ => {
+                assert_eq!(left, [[-0.5], [0.5], [-0.5], [0.5]]);
+                Clusters { centroids: vec![vec![-0.5], vec![0.5]], assignments: vec![0, 1, 0, 1] }
+            }
+        };
+        assert_eq!(balanced_residual_codes(vectors, 2, cluster), [0, 0, 0, 1, 1, 0, 1, 1]);
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub mod spectral;
 mod tokens;
 mod vectors;
 
-pub use balanced::{balanced_k_means, balanced_k_means_in_turn};
+pub use balanced::{balanced_k_means, balanced_k_means_in_turn, balanced_residual_codes};
 pub use catalogue::{
     BINDING_FILE, CATALOGUE_FILE, Catalogue, CatalogueItem, CatalogueTrie, LevelUse, Origin, PrefixClash,
     Statistics,

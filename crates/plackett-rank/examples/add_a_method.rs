@@ -22,6 +22,7 @@ static SPEC: MethodSpec = MethodSpec {
     name: "expected-grade",
     aliases: &[],
     family: Family::Pointwise,
+    gives_scores: |_| true,
     paper: "an example",
     summary: "Scores a document by the grade that the model expects to give it.",
     needs: |_| vec![Need::LabelLogits],

@@ -6,14 +6,12 @@ use plackett_train::{Tape, Var};
 /// Keys and values that a row sees beside its own, row after row.
 pub(crate) type Kept<'k> = [&'k [f32]; 2];
 
-/// For each row softmax over its kept keys and its own, times the values: rows × width. `bias` is added to the score of a head for a key so many
-/// rows back (0 for its own) after the scale by 1/√size. There is no gradient.
+/// For each row softmax over its kept keys and its own, times the values: rows × width. There is no gradient.
 pub(crate) fn cached_attention<'k>(
     tape: &Tape,
     [query, key, value]: [&Var; 3],
     kept: &(dyn Fn(usize) -> Kept<'k> + Sync),
     heads: usize,
-    bias: &(dyn Fn(usize, usize) -> f32 + Sync),
 ) -> Var {
     let width = query.columns;
     let size = width / heads.max(1);
@@ -28,9 +26,9 @@ pub(crate) fn cached_attention<'k>(
             let part = |row: usize| row * width + head * size..row * width + (head + 1) * size;
             let own = &query.value[part(row)];
             for (at, weight) in weights[..known].iter_mut().enumerate() {
-                *weight = scale * dot(isa, own, &keys[part(at)]) + bias(head, known - at);
+                *weight = scale * dot(isa, own, &keys[part(at)]);
             }
-            weights[known] = scale * dot(isa, own, &key.value[part(row)]) + bias(head, 0);
+            weights[known] = scale * dot(isa, own, &key.value[part(row)]);
             softmax_row(isa, &mut weights);
             for (at, weight) in weights[..known].iter().enumerate() {
                 axpy(isa, *weight, &values[part(at)], out);

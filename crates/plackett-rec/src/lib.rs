@@ -7,7 +7,7 @@
 //! [`sequential`] are models on the trainer's tape that read a history in its order; [`hstu`] is one of them, with an
 //! inference path of its own: keys and values of a history are kept, and many candidates are scored in one pass. [`setrec`] reads
 //! items as sets of vectors, and [`synergen`] searches and recommends, retrieves and ranks with one model;
-//! [`onerec`] writes whole sessions, [`tiger`] the next item.
+//! [`onerec`] writes whole sessions, [`tiger`] the next item, both in the inference engine.
 #![forbid(unsafe_code)]
 
 mod cached_attention;
@@ -36,7 +36,8 @@ pub use evaluation::{
 pub use explanation::{Reason, reasons};
 pub use interactions::{
     Account, Event, Interactions, ReadLimits, TestCase, Training, borrowed, k_core, leave_last_out,
-    read_interactions, read_interactions_within, read_item_texts, read_titles, split_at,
+    read_interactions, read_interactions_within, read_item_texts, read_item_texts_within, read_titles,
+    split_at,
 };
 pub use model_folder::{CatalogueItem, ModelFolder};
 pub use popularity_groups::{PopularityGroup, popularity_groups};

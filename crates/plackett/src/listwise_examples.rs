@@ -11,8 +11,11 @@ use plackett_train::random::Stream;
 use plackett_train::trainer::ListExample;
 use std::sync::Arc;
 
-/// A listwise method with its options as they are written.
+/// A method with its options as they are written.
 type Configured = (&'static MethodSpec, Vec<(String, String)>);
+
+/// Makes a reasoning of a query, its passages as they are shown, and their places, the best first.
+pub type Reasoner = fn(&str, &[&str], &[usize]) -> String;
 
 /// Why lists cannot be taught.
 #[derive(Debug, thiserror::Error)]
@@ -95,7 +98,7 @@ impl ListwiseTrainingSet {
     }
 }
 
-/// The listwise method of an expression, and its options as they are written.
+/// The method of an expression, and its options as they are written.
 ///
 /// # Errors
 /// What is wrong with it, in a sentence.
@@ -107,8 +110,7 @@ pub fn method_of(expression: &str) -> Result<Configured, String> {
     let Stage { name, options, inputs, depth } = stage;
     if !inputs.is_empty() || depth.is_some() {
         return Err(
-            "a listwise method with options is expected, as `first(words=20)`, without a depth or stages in it"
-                .into(),
+            "a method with options is expected, as `first(words=20)`, without a depth or stages in it".into(),
         );
     }
     let method = MethodSpec::find(name).map_err(|error| error.to_string())?;
@@ -119,8 +121,14 @@ pub fn method_of(expression: &str) -> Result<Configured, String> {
     Ok((method, options.clone()))
 }
 
-/// The objective of a method's own paper: FIRST's where labels are read at the first token, else FullRank's.
+/// The objective of a method's own paper: monoT5's, or the best of RankT5's; of methods of lists FIRST's where labels are read at the
+/// first token, else FullRank's.
 pub fn usual_objective(method: &MethodSpec) -> &'static str {
+    match method.name {
+        "mono-t5" => return "language",
+        "rank-t5" => return "softmax-cross-entropy",
+        _ => {}
+    }
     let reads_labels = method.options.iter().any(|option| {
         option.name == "mode" && matches!(option.kind, OptionKind::Choice(modes) if modes.contains(&"logits"))
     });
@@ -134,6 +142,13 @@ fn written(options: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
 /// Passages, the best first, as they are shown: in the order of their places in `shown`.
 pub fn request_of(query: &Query, best: &[&Document], shown: &[usize]) -> RankRequest {
     RankRequest::new(query.clone(), shown.iter().map(|rank| best[*rank].clone()))
+}
+
+/// For each rank the place of its passage, of the ranks in the order in which they are shown.
+fn places_of(shown: &[usize]) -> Vec<usize> {
+    let mut places = vec![0; shown.len()];
+    shown.iter().enumerate().for_each(|(place, rank)| places[*rank] = place);
+    places
 }
 
 /// The order in which so many passages are shown in a round of a seed.
@@ -175,7 +190,7 @@ impl ListwiseExamples {
     }
 
     /// Adds a list to those that are taught, shown in so many orders that follow from the seed. The order of `best` is the one
-    /// that is taught.
+    /// that is taught, after what the `reasoner` makes of it, where the method reasons.
     ///
     /// # Errors
     /// It cannot be taught with this method and model.
@@ -183,6 +198,7 @@ impl ListwiseExamples {
         &self,
         (query, best): (&Query, &[&Document]),
         (seed, orders): (u64, usize),
+        reasoner: Option<Reasoner>,
         taught: &mut ListwiseTrainingSet,
     ) -> Result<(), ListwiseExamplesError> {
         if best.len() < 2 {
@@ -191,27 +207,55 @@ impl ListwiseExamples {
         }
         for round in 0..orders {
             let shown = drawn_order(best.len(), seed, round);
-            let (example, cut) = self.example(query, best, &shown).map_err(|error| {
-                ListwiseExamplesError::List { name: query.id.clone(), problem: error.to_string() }
-            })?;
-            taught.cut += cut;
-            taught.lists.push(example);
+            let reasoning = reasoner.map(|reasoner| {
+                let texts: Vec<_> = shown.iter().map(|rank| best[*rank].model_text()).collect();
+                let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
+                reasoner(&query.text, &texts, &places_of(&shown))
+            });
+            self.add((query, best), (&shown, reasoning.as_deref()), taught)?;
         }
+        Ok(())
+    }
+
+    /// The same for a list with a reasoning, which is shown as the reasoning has seen it: in the order of the ranks `shown`.
+    ///
+    /// # Errors
+    /// As [`ListwiseExamples::teach`].
+    pub fn teach_reasoned(
+        &self,
+        list: (&Query, &[&Document]),
+        (shown, reasoning): (&[usize], &str),
+        taught: &mut ListwiseTrainingSet,
+    ) -> Result<(), ListwiseExamplesError> {
+        self.add(list, (shown, Some(reasoning)), taught)
+    }
+
+    fn add(
+        &self,
+        (query, best): (&Query, &[&Document]),
+        (shown, reasoning): (&[usize], Option<&str>),
+        taught: &mut ListwiseTrainingSet,
+    ) -> Result<(), ListwiseExamplesError> {
+        let (example, cut) = self.example((query, best), shown, reasoning).map_err(|error| {
+            ListwiseExamplesError::List { name: query.id.clone(), problem: error.to_string() }
+        })?;
+        taught.cut += cut;
+        taught.lists.push(example);
         Ok(())
     }
 
     /// A list as it is shown, and how many texts were cut.
     fn example(
         &self,
-        query: &Query,
-        best: &[&Document],
+        (query, best): (&Query, &[&Document]),
         shown: &[usize],
+        reasoning: Option<&str>,
     ) -> Result<(ListExample, usize), TrainingExampleError> {
-        let request = request_of(query, best, shown);
-        let mut order = vec![0; shown.len()];
-        shown.iter().enumerate().for_each(|(place, rank)| order[*rank] = place);
-        let ListwiseExample { prompt, answer, ranks, labels, opening, cut } =
-            self.teacher.example(&request, &order)?;
+        let (request, order) = (request_of(query, best, shown), places_of(shown));
+        let ListwiseExample { prompt, answer, ranks, labels, opening, cut } = match reasoning {
+            Some(reasoning) => self.teacher.reasoned_example(&request, &order, reasoning)?,
+            None => self.teacher.example(&request, &order)?,
+        };
         Ok((ListExample { name: query.id.clone(), prompt, answer, ranks, labels, opening, order }, cut))
     }
 
@@ -226,9 +270,10 @@ impl ListwiseExamples {
         let documents: Vec<Document> =
             texts.iter().enumerate().map(|(at, text)| Document::new(format!("d{at}"), *text)).collect();
         let best: Vec<&Document> = documents.iter().collect();
+        let reasoning = self.teacher.reasons().then_some("The first one [1] is of 1881.");
         let of = |examples: &ListwiseExamples| {
             examples
-                .example(&query, &best, &[1, 0])
+                .example((&query, &best), &[1, 0], reasoning)
                 .map_err(|error| ListwiseExamplesError::Field { field: "method", problem: error.to_string() })
         };
         match of(self)? == of(other)? {
@@ -263,6 +308,7 @@ mod tests {
         let of = |method: &str| usual_objective(method_of(method).unwrap().0);
         assert_eq!(of("first"), "language + 10*weighted-ranknet");
         assert_eq!(of("full-rank"), "importance-aware");
+        assert_eq!((of("mono-t5"), of("rank-t5")), ("language", "softmax-cross-entropy"));
     }
 
     #[test]

@@ -2,10 +2,18 @@
 
 use super::FormatError;
 use super::input::name_of;
-use std::fs::{self, File, OpenOptions};
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
+
+/// What names of temporary files begin with.
+const TEMPORARY: &str = ".tmp";
+/// Letters and digits that tell temporary files of one target from one another.
+const RANDOM: usize = 6;
+/// Bytes of a target's name that a temporary name has room for.
+const LONGEST_NAME: usize = 200;
 
 /// A file that takes its name only when [`AtomicFile::commit`] succeeds; dropped without that it leaves nothing. Names
 /// that end in `.gz` and `.zst` are packed; `-` is standard output; devices and pipes are written directly.
@@ -87,20 +95,70 @@ fn folder_of(path: &Path) -> &Path {
 }
 
 /// A temporary file in the same folder, with the rights of the file it will replace, or those that the user's mask leaves
-/// a new one.
+/// a new one. It is locked as long as it is written, so that one that a killed process has left can be told, and the next write
+/// of the same file removes it.
 fn beside(path: &Path, existing: Option<fs::Metadata>) -> io::Result<NamedTempFile> {
+    let folder = folder_of(path);
+    let own = own_prefix(path);
+    if let Some(own) = &own {
+        remove_left(folder, own);
+    }
+    let prefix = own.unwrap_or_else(|| TEMPORARY.into());
     let mut builder = tempfile::Builder::new();
+    builder.prefix(&prefix).rand_bytes(RANDOM);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
         builder.permissions(fs::Permissions::from_mode(0o666));
     }
-    let file = builder.tempfile_in(folder_of(path))?;
+    let file = locked(&builder, folder)?;
     if let Some(existing) = existing {
         // A convenience for other users only: where it is refused the file has those of a new one.
         let _ = fs::set_permissions(file.path(), existing.permissions());
     }
     Ok(file)
+}
+
+/// What the names of the temporary files of a target begin with; `None` where its name leaves no room.
+fn own_prefix(path: &Path) -> Option<OsString> {
+    let name = path.file_name().filter(|name| name.len() <= LONGEST_NAME)?;
+    let mut prefix = OsString::from(TEMPORARY);
+    for part in [OsStr::new("."), name, OsStr::new(".")] {
+        prefix.push(part);
+    }
+    Some(prefix)
+}
+
+/// A new file with a lock, where the file system has locks.
+fn locked(builder: &tempfile::Builder<'_, '_>, folder: &Path) -> io::Result<NamedTempFile> {
+    loop {
+        let file = builder.tempfile_in(folder)?;
+        match file.as_file().try_lock() {
+            // Before it was locked, another writer of the same target may have taken it for one that was left.
+            Err(TryLockError::WouldBlock) => {}
+            Ok(()) if !file.path().exists() => {}
+            Ok(()) | Err(TryLockError::Error(_)) => return Ok(file),
+        }
+    }
+}
+
+/// Removes the temporary files of a target that nobody writes any more. One that cannot be locked or removed stays.
+fn remove_left(folder: &Path, own: &OsStr) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.filter_map(Result::ok) {
+        let name = entry.file_name();
+        let random = name.as_encoded_bytes().strip_prefix(own.as_encoded_bytes());
+        let is_own = random
+            .is_some_and(|random| random.len() == RANDOM && random.iter().all(u8::is_ascii_alphanumeric));
+        if !is_own || !entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            continue;
+        }
+        // The lock is held until the file is gone, so that nobody takes it up in between.
+        let file = File::open(entry.path());
+        if file.as_ref().is_ok_and(|file| file.try_lock().is_ok()) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 impl Write for Target {
@@ -167,6 +225,41 @@ mod tests {
             assert_eq!(read_all(&path).unwrap(), b"first");
         }
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn what_a_killed_write_left_goes_with_the_next_one_of_the_same_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let others = [".tmp.a.txt.AbC", ".tmp.a.txt.Ab-dE1", ".tmp.b.txt.AbCdE1", ".tmpAbCdE1", "b.txt"];
+        for name in others.iter().chain(&[".tmp.a.txt.AbCdE1", ".tmp.a.txt.xyz123"]) {
+            fs::write(folder.path().join(name), "left").unwrap();
+        }
+        write(&folder.path().join("a.txt"), |out| out.write_all(b"x")).unwrap();
+        let mut expected: Vec<&str> = others.iter().copied().chain(["a.txt"]).collect();
+        expected.sort_unstable();
+        assert_eq!(names(folder.path()), expected);
+        // A name that is as long as names may be leaves no room for more.
+        write(&folder.path().join("n".repeat(255)), |out| out.write_all(b"x")).unwrap();
+    }
+
+    #[test]
+    fn what_somebody_still_writes_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.txt");
+        let mut slow = AtomicFile::create(&path).unwrap();
+        slow.write_all(b"slow").unwrap();
+        write(&path, |out| out.write_all(b"quick")).unwrap();
+        assert_eq!((read_all(&path).unwrap(), names(folder.path()).len()), (b"quick".to_vec(), 2));
+        slow.commit().unwrap();
+        assert_eq!((read_all(&path).unwrap(), names(folder.path()).len()), (b"slow".to_vec(), 1));
     }
 
     #[test]

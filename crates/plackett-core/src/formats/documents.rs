@@ -279,6 +279,12 @@ pub fn document_bytes(path: &Path) -> Option<u64> {
     std::fs::metadata(path).ok().filter(|data| data.is_file()).map(|data| data.len())
 }
 
+/// Whether the ending of a file's name says that it holds records with fields of their own names: `.jsonl`, `.ndjson`, `.json`,
+/// `.csv`, `.tsv` or `.parquet`, packed or not.
+pub fn names_records(path: &Path) -> bool {
+    matches!(single::ending(path).as_deref(), Some("jsonl" | "ndjson" | "json" | "csv" | "tsv" | "parquet"))
+}
+
 fn kind(path: &Path, format: DocumentFormat) -> DocumentFormat {
     if path.is_dir() && format == DocumentFormat::Auto {
         return DocumentFormat::Folder;

@@ -25,7 +25,7 @@ pub use atomic::AtomicFile;
 pub use beir::{BeirFolder, BeirWriter};
 pub use documents::{
     DocumentFormat, DocumentOptions, Documents, FieldUse, FileCheck, LARGEST_SINGLE, SingleKind, TableRows,
-    document_bytes, open_documents, parquet_rows,
+    document_bytes, names_records, open_documents, parquet_rows,
 };
 pub use error::{FormatError, plain};
 pub use features::{FeatureList, parse_features, read_features};

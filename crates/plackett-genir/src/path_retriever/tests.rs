@@ -4,7 +4,7 @@ use super::*;
 use crate::beam_options::tests::log_prob;
 use crate::category_paths::{ExampleTargets, PathExamples};
 use crate::representation::{PairSource, TextPair};
-use crate::{DocidLanguage, RetrieverTask};
+use crate::{DocidDecoder, DocidLanguage, RetrieverTask};
 use plackett_ids::scheme::parse;
 use plackett_ids::{Item, scheme};
 use plackett_train::nn::LlamaConfig;
@@ -25,7 +25,7 @@ fn made(folder: &Path, docids: &str) {
     let tokens: Vec<String> =
         catalogue.tokens().iter().cloned().chain(PathLanguage::vocabulary(&hierarchy)).collect();
     let language = DocidLanguage::new(EXAMPLES.map(|example| example.0), &tokens, (1, 6));
-    let files = RetrieverFiles { language, catalogue };
+    let files = RetrieverFiles { language, catalogue, decoder: DocidDecoder::Plain };
     let paths = PathLanguage::new(&files.language, files.catalogue.tokens(), &hierarchy).unwrap();
     let docids = files.docids().unwrap();
     let pairs = EXAMPLES
@@ -132,7 +132,8 @@ fn a_document_is_taught_with_the_path_of_each_text() {
     let hierarchy = CategoryHierarchy::of_paths(paths, 4).unwrap();
     let tokens: Vec<String> =
         catalogue.tokens().iter().cloned().chain(PathLanguage::vocabulary(&hierarchy)).collect();
-    let files = RetrieverFiles { language: DocidLanguage::new(["a ship"], &tokens, (1, 6)), catalogue };
+    let language = DocidLanguage::new(["a ship"], &tokens, (1, 6));
+    let files = RetrieverFiles { language, catalogue, decoder: DocidDecoder::Plain };
     let docids = files.docids().unwrap();
     let pair = |(text, document): (&str, usize)| TextPair { text: text.into(), document };
     let taught = [("a fox", 0), ("a ship sails", 1), ("old ships", 1)].map(pair);

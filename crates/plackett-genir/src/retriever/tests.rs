@@ -17,7 +17,8 @@ fn made(folder: &Path) -> RetrieverFiles {
     let codes = [[0, 1], [0, 2], [1, 1], [1, 1]].map(|codes| codes.to_vec()).to_vec();
     let encoding = Encoding { tokens, codes, ..Encoding::default() };
     let items = ["a", "b", "c", "d"].map(Item::new);
-    let files = RetrieverFiles { language, catalogue: Catalogue::new("test", &items, encoding).unwrap() };
+    let catalogue = Catalogue::new("test", &items, encoding).unwrap();
+    let files = RetrieverFiles { language, catalogue, decoder: DocidDecoder::Plain };
     let mut parameters = Parameters::default();
     let config = LlamaConfig::small(0, 1, (16, 32), 2);
     let vocabulary = files.language.vocabulary();
@@ -77,6 +78,35 @@ fn a_catalogue_of_another_model_is_refused_by_name() {
 }
 
 #[test]
+fn docids_of_one_token_take_one_pass_of_the_model_and_one_softmax() {
+    use plackett_ids::scheme::{Source, parse};
+    use plackett_lm::decode::{Branch, LogitIds, log_sum_exp};
+    let items: Vec<Item> = (0..50).map(|at| Item::new(format!("d{at}"))).collect();
+    let catalogue = parse("atomic").unwrap().catalogue(&Source::of_items(&items, 1)).unwrap();
+    let language = DocidLanguage::new(TEXTS, catalogue.tokens(), (1, 4));
+    let files = RetrieverFiles { language, catalogue, decoder: DocidDecoder::Plain };
+    let tokens: Vec<u32> = files.docids().unwrap().iter().map(|docid| docid[0]).collect();
+    let mut parameters = Parameters::default();
+    let (config, vocabulary) = (LlamaConfig::small(0, 1, (16, 32), 2), files.language.vocabulary());
+    let model = LanguageModel::of_words(vocabulary, &config, 8, 3, &mut parameters).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    files.save(folder.path(), &model, &parameters).unwrap();
+    let retriever = GenerativeRetriever::open(folder.path(), true).unwrap();
+    let found = retriever.search(&["red fox"], &Decoding::Beams { width: 10 }, 0).unwrap().remove(0);
+    assert_eq!((found.documents.len(), found.branches), (10, 1));
+    let (mut session, prompt) = (retriever.session(), files.language.prompt("red fox"));
+    let (parent, logit_ids) = (session.root(), LogitIds::Only(&tokens));
+    let branch = Branch { parent, tokens: &prompt, logit_ids, normalizer: false };
+    let logits = session.extend(&[branch], &[]).unwrap().remove(0).logits;
+    let mut order: Vec<usize> = (0..tokens.len()).collect();
+    order.sort_by(|a, b| logits[*b].total_cmp(&logits[*a]));
+    for ((document, score), expected) in found.documents.into_iter().zip(order) {
+        let log = f64::from(logits[expected]) - log_sum_exp(&logits);
+        assert!(document == expected && (score - log).abs() < 1e-6, "{document} {score}, {expected} {log}");
+    }
+}
+
+#[test]
 fn ten_thousand_beams_of_each_scheme_are_docids_of_the_catalogue() {
     use plackett_ids::scheme::{Reads, SCHEMES, Source, parse};
     use plackett_train::random::Stream;
@@ -115,7 +145,7 @@ fn ten_thousand_beams_of_each_scheme_are_docids_of_the_catalogue() {
         };
         let catalogue = scheme.catalogue(&source).unwrap();
         let language = DocidLanguage::new(TEXTS, catalogue.tokens(), (1, 4));
-        let files = RetrieverFiles { language, catalogue };
+        let files = RetrieverFiles { language, catalogue, decoder: DocidDecoder::Plain };
         let docids = files.docids().unwrap();
         let mut parameters = Parameters::default();
         let config = LlamaConfig::small(0, 1, (16, 32), 2);

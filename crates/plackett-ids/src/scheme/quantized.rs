@@ -3,7 +3,7 @@
 use super::memory::NUMBER;
 use super::{DUPLICATES, Encoding, PER_CODE, ROUNDS, Reads, SchemeSpec, Source, learned_from};
 use crate::IdsError;
-use crate::balanced::{balanced_k_means, balanced_k_means_in_turn};
+use crate::balanced::{balanced_k_means, balanced_k_means_in_turn, balanced_residual_codes};
 use crate::codebook::{Codebook, center, k_means, sample, subtract};
 use crate::residual::{ResidualQuantizer, ResidualSettings};
 use crate::tokens::{TokenTable, level_token, number_duplicates};
@@ -191,15 +191,10 @@ fn balanced(options: &OptionValues, source: &Source<'_>, cluster: KMeans) -> Res
         residuals.extend(rows.chunks_exact(vectors.dimension()).map(row));
         Ok(())
     })?;
-    let mut codes = vec![0; residuals.len() * levels];
-    for level in 0..levels {
+    let codes = balanced_residual_codes(residuals, levels, |left, level| {
         let seed = source.seed.wrapping_add(level as u64);
-        let clusters = cluster(&residuals, options.count("codes"), options.count("rounds"), seed);
-        for (item, (residual, code)) in residuals.iter_mut().zip(&clusters.assignments).enumerate() {
-            residual.iter_mut().zip(&clusters.centroids[*code]).for_each(|(x, middle)| *x -= middle);
-            codes[item * levels + level] = *code as u32;
-        }
-    }
+        cluster(left, options.count("codes"), options.count("rounds"), seed)
+    });
     Ok(encoding(&codes, levels, options, None))
 }
 

@@ -7,8 +7,9 @@ use crate::decoder::kv::cache::KvCache;
 use crate::decoder::kv::format::CacheFormat;
 use crate::decoder::kv::format::KvDims;
 use crate::decoder::lm_head::{LogitRequest, logits};
-use crate::decoder::request::{Request, SequenceOutput};
+use crate::decoder::request::{Positions, Request, SequenceOutput};
 use crate::decoder::schedule::{MicroBatch, batches};
+use crate::decoder::score_head::ScoreHead;
 use crate::decoder::source::TensorSource;
 use crate::decoder::weights::DecoderWeights;
 use crate::encoder::outputs::ModelInfo;
@@ -76,6 +77,8 @@ pub struct DecoderModel {
     info: DecoderInfo,
     path: PathBuf,
     pub(super) decoder: DecoderWeights,
+    /// What scores a text, in place of an output matrix.
+    pub(super) head: Option<ScoreHead>,
     tokens: LmTokenizer,
     pub(super) pool: rayon::ThreadPool,
     buffers: Buffers,
@@ -105,10 +108,12 @@ impl DecoderModel {
         }
         let config = JsonFile::open(path, "config.json")?;
         let shape = crate::family::decoder_families::read(&config)?.first_layers(options.depth)?;
-        let source = TensorSource::directory(WeightSet::open(path)?)?;
-        let decoder = DecoderWeights::open(shape, &source, options.precision)?;
+        let weights = WeightSet::open(path)?;
+        let head = ScoreHead::open(&config, &weights, shape.hidden)?;
+        let source = TensorSource::directory(weights)?;
+        let decoder = DecoderWeights::open(shape, &source, head.is_none(), options.precision)?;
         let tokens = LmTokenizer::open(path)?;
-        DecoderModel::assemble(path, decoder, tokens, options)
+        DecoderModel::assemble(path, (decoder, head), tokens, options)
     }
 
     fn open_gguf(path: &Path, options: &DecoderOptions) -> Result<DecoderModel, LmError> {
@@ -118,13 +123,13 @@ impl DecoderModel {
         let shape = shape.first_layers(options.depth)?;
         let tokens = LmTokenizer::gguf(&file)?;
         let source = TensorSource::gguf(file, &architecture.architecture, architecture.head_dim);
-        let decoder = DecoderWeights::open(shape, &source, options.precision)?;
-        DecoderModel::assemble(path, decoder, tokens, options)
+        let decoder = DecoderWeights::open(shape, &source, true, options.precision)?;
+        DecoderModel::assemble(path, (decoder, None), tokens, options)
     }
 
     fn assemble(
         path: &Path,
-        decoder: DecoderWeights,
+        (decoder, head): (DecoderWeights, Option<ScoreHead>),
         tokens: LmTokenizer,
         options: &DecoderOptions,
     ) -> Result<DecoderModel, LmError> {
@@ -153,6 +158,7 @@ impl DecoderModel {
             info,
             path: path.to_path_buf(),
             decoder,
+            head,
             tokens,
             pool,
             buffers: Buffers::default(),
@@ -199,6 +205,11 @@ impl DecoderModel {
         &self.path
     }
 
+    /// Whether it has a head that scores a text, and so none that would write one.
+    pub fn has_score_head(&self) -> bool {
+        self.head.is_some()
+    }
+
     /// Its tokenizer.
     pub fn tokenizer(&self) -> &LmTokenizer {
         &self.tokens
@@ -243,6 +254,7 @@ impl DecoderModel {
         layers: Range<usize>,
         keys_only: bool,
     ) -> Result<Vec<SequenceOutput>, LmError> {
+        self.check_output(requests)?;
         check(&self.decoder.shape, requests, &layers)?;
         let dims = KvDims {
             layers: layers.len(),
@@ -287,6 +299,21 @@ impl DecoderModel {
             }
         });
         Ok(answers.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()))
+    }
+
+    /// Refuses to read logits of tokens from a model that has none.
+    fn check_output(&self, requests: &[Request]) -> Result<(), LmError> {
+        let wants = |request: &Request| request.outputs.logits_at != Positions::None;
+        match self.has_score_head() && requests.iter().any(wants) {
+            false => Ok(()),
+            true => Err(LmError::Unsupported {
+                model: self.info.name.clone(),
+                wanted: "write text".into(),
+                reason: "it has a score head in place of an output matrix; rank with it by the method cross-encoder, or give the \
+                         decoder that it was made from"
+                    .into(),
+            }),
+        }
     }
 
     fn run(

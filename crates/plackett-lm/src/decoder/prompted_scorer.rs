@@ -1,17 +1,17 @@
-//! A decoder that scores pairs by what it would answer to a prompt ([`PairPrompt`]): the logit of one label, or the
-//! difference of two, after the last token.
+//! A decoder that scores pairs in a prompt ([`PairPrompt`]) by what it would answer: the logit of one label, or the difference of
+//! two, after the last token. One with a score head has it read the state of that token.
 //!
 //! Unlike in the authors' code, control tokens that are written in a text are text: a passage cannot end the user's turn.
 
 use crate::decode::model::LogitIds;
 use crate::decoder::kv::cache::KvCache;
 use crate::decoder::model::DecoderModel;
-use crate::decoder::pair_prompt::{Frame, PairPrompt};
-use crate::decoder::request::{AttentionPattern, OutputRequest, Positions, Request};
+use crate::decoder::pair_prompt::PairPrompt;
+use crate::decoder::pair_tokens::{PairText, PairTokens};
+use crate::decoder::request::{AttentionPattern, OutputRequest, Positions, Request, SequenceOutput};
 use crate::encoder::outputs::{ModelInfo, PairScores};
 use crate::error::LmError;
 use crate::files::config::JsonFile;
-use crate::text::beginning::{Beginning, beginning};
 use crate::text::tokenizer::Truncated;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -25,10 +25,8 @@ const MOST_TOKENS: usize = 8192;
 pub struct PromptedScorer {
     model: Arc<DecoderModel>,
     info: ModelInfo,
-    prompt: &'static PairPrompt,
-    instruction: Option<String>,
-    frame: Frame,
-    /// The label that says "relevant", and the one that says it is not.
+    pairs: PairTokens,
+    /// The label that says "relevant", and the one that says it is not; none where a head gives the score.
     labels: Vec<u32>,
     /// Keys and values of the beginning, once there was a call.
     begun: Mutex<Option<KvCache>>,
@@ -38,12 +36,15 @@ impl PromptedScorer {
     /// An open decoder, which others may use too, with one of the known prompts.
     ///
     /// # Errors
-    /// [`LmError::Unsupported`] when the tokenizer has not the tokens that the prompt needs.
+    /// [`LmError::Unsupported`] when the tokenizer has not the tokens that the prompt needs, or the prompt is for models with a
+    /// score head and this one has none.
     pub fn new(model: Arc<DecoderModel>, prompt: &'static PairPrompt) -> Result<PromptedScorer, LmError> {
         let path = model.path();
-        let labels = prompt.label_ids(&model)?.into_iter().flatten().collect();
-        let instruction = prompt.instruction.map(str::to_string);
-        let frame = prompt.frame(&model, instruction.as_deref())?;
+        let labels = match model.has_score_head() {
+            true => Vec::new(),
+            false => prompt.label_ids(&model)?.into_iter().flatten().collect(),
+        };
+        let pairs = PairTokens::new(model.tokenizer(), &model.info().name, prompt, None)?;
         let written = match path.is_dir() {
             true => JsonFile::open_optional(path, "tokenizer_config.json")?,
             false => None,
@@ -51,7 +52,7 @@ impl PromptedScorer {
         let written = written.and_then(|file| file.value().get("model_max_length").and_then(|v| v.as_u64()));
         let limit = written.map_or(MOST_TOKENS, |limit| MOST_TOKENS.min(limit as usize));
         let info = model.text_info(model.info().hidden, limit, None, true);
-        Ok(PromptedScorer { model, info, prompt, instruction, frame, labels, begun: Mutex::default() })
+        Ok(PromptedScorer { model, info, pairs, labels, begun: Mutex::default() })
     }
 
     /// The same with another instruction: what makes a document a good one.
@@ -59,19 +60,24 @@ impl PromptedScorer {
     /// # Errors
     /// It cannot be split into tokens.
     pub fn with_instruction(self, instruction: impl Into<String>) -> Result<PromptedScorer, LmError> {
-        let instruction = Some(instruction.into());
-        let frame = self.prompt.frame(&self.model, instruction.as_deref())?;
-        Ok(PromptedScorer { frame, instruction, begun: Mutex::default(), ..self })
+        let (tokenizer, name) = (self.model.tokenizer(), &self.info.name);
+        let pairs = PairTokens::new(tokenizer, name, self.pairs.prompt(), Some(instruction.into()))?;
+        Ok(PromptedScorer { pairs, begun: Mutex::default(), ..self })
     }
 
     /// What makes a document a good one, in the prompt's words, where the prompt says so.
     pub fn instruction(&self) -> Option<&str> {
-        self.instruction.as_deref()
+        self.pairs.instruction()
     }
 
     /// The prompt.
     pub fn prompt(&self) -> &'static PairPrompt {
-        self.prompt
+        self.pairs.prompt()
+    }
+
+    /// The tokens whose logits are compared, as they are written; `None` where a head gives the score.
+    pub fn labels(&self) -> Option<(&'static str, Option<&'static str>)> {
+        self.prompt().labels.filter(|_| !self.model.has_score_head())
     }
 
     /// Facts about the model.
@@ -86,16 +92,7 @@ impl PromptedScorer {
 
     /// Tokens around and between a query and a document.
     pub fn pair_overhead(&self) -> usize {
-        let count = |text: &String| {
-            self.model.tokenizer().encode(text, false, false).map_or(0, |tokens| tokens.len())
-        };
-        let between: usize = self.prompt.texts(self.instruction.as_deref(), "", "").iter().map(count).sum();
-        // Where texts meet the words around them they may split otherwise, by a token each time.
-        self.frame_tokens() + between + 4
-    }
-
-    fn frame_tokens(&self) -> usize {
-        self.frame.begin.len() + self.frame.end.len()
+        self.pairs.overhead(self.model.tokenizer())
     }
 
     /// Byte ranges of a text's tokens.
@@ -106,39 +103,43 @@ impl PromptedScorer {
         self.model.tokenizer().spans(text)
     }
 
-    /// Tokens of a pair without the beginning, how many the whole has and whether that is an estimate; cut at the end of
-    /// the document.
-    fn encode(
-        &self,
-        (query, document): (&str, &str),
-        most: usize,
-    ) -> Result<(Vec<u32>, usize, bool), LmError> {
-        let encode = |text: &str| self.model.tokenizer().encode(text, false, false);
-        let fixed = self.frame_tokens();
-        let (mut own, mut whole, mut is_estimate) = (Vec::new(), fixed, false);
-        for text in self.prompt.texts(self.instruction.as_deref(), query, document) {
-            let Beginning { tokens, estimate } = beginning(&text, most, encode, Vec::len)?;
-            whole += estimate.unwrap_or(tokens.len());
-            is_estimate |= estimate.is_some();
-            own.extend(tokens);
-        }
-        own.truncate(most - fixed);
-        own.extend_from_slice(&self.frame.end);
-        Ok((own, whole, is_estimate))
-    }
-
     /// The beginning, which all pairs continue.
     fn begun(&self) -> Result<KvCache, LmError> {
         let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(cache) = &*begun {
             return Ok(cache.clone());
         }
-        let cache = self.model.prefill(&self.frame.begin, None)?;
+        let cache = self.model.prefill(self.pairs.begin(), None)?;
         Ok(begun.insert(cache).clone())
     }
 
+    /// What is read after the last token of a pair.
+    fn outputs(&self) -> OutputRequest<'_> {
+        match self.model.has_score_head() {
+            true => OutputRequest { hidden: Positions::Last, ..OutputRequest::default() },
+            false => OutputRequest {
+                logits_at: Positions::Last,
+                logit_ids: LogitIds::Only(&self.labels),
+                ..OutputRequest::default()
+            },
+        }
+    }
+
+    /// The score that was read.
+    fn logit(&self, answer: SequenceOutput) -> f32 {
+        if let Some(head) = &self.model.head {
+            return head.score(self.model.info().isa, answer.hidden);
+        }
+        match answer.logits.first().map(Vec::as_slice) {
+            Some([relevant, not]) => relevant - not,
+            Some([relevant]) => *relevant,
+            _ => f32::NAN,
+        }
+    }
+
     /// How well each document answers its query: logits are those of the label, or its difference to the other label's,
-    /// ln (p(yes) / p(no)); scores are 1 / (1 + e^−logit), which of two labels is the share of p(yes).
+    /// ln (p(yes) / p(no)), or what the score head gives; scores are 1 / (1 + e^−logit), which of two labels is the share of
+    /// p(yes).
     ///
     /// # Errors
     /// `max_tokens` that leave no room for the pair; a text the tokenizer refuses; the memory budget.
@@ -148,31 +149,23 @@ impl PromptedScorer {
         max_tokens: Option<usize>,
     ) -> Result<PairScores, LmError> {
         let most = max_tokens.unwrap_or(usize::MAX).min(self.info.max_tokens);
-        let fixed = self.frame_tokens();
-        if most <= fixed {
-            let problem = format!("max_tokens {most} leaves no room beside the {fixed} tokens of the prompt");
-            return Err(LmError::Argument(problem));
-        }
-        let encode = || pairs.par_iter().map(|pair| self.encode(*pair, most)).collect::<Result<Vec<_>, _>>();
-        let encoded = self.model.pool.install(encode)?;
-        let begun = (!self.frame.begin.is_empty()).then(|| self.begun()).transpose()?;
-        let logit_ids = LogitIds::Only(&self.labels);
-        let outputs = OutputRequest { logits_at: Positions::Last, logit_ids, ..OutputRequest::default() };
+        let encode = |pair: &(&str, &str)| self.pairs.encode(self.model.tokenizer(), *pair, most);
+        let encoded: Vec<PairText> =
+            self.model.pool.install(|| pairs.par_iter().map(encode).collect::<Result<_, _>>())?;
+        let begun = (!self.pairs.begin().is_empty()).then(|| self.begun()).transpose()?;
+        let outputs = self.outputs();
         let mut requests = Vec::with_capacity(pairs.len());
-        for (tokens, ..) in &encoded {
+        for PairText { tokens, .. } in &encoded {
             let (cache, pattern, outputs) = (begun.as_ref(), AttentionPattern::Causal, outputs.clone());
             requests.push(Request { tokens, cache, pattern, adapter: None, outputs });
         }
         let mut scored = PairScores::default();
-        for (index, (answer, (own, whole, estimated))) in
-            self.model.forward(&requests)?.into_iter().zip(&encoded).enumerate()
+        let answers = self.model.forward(&requests)?;
+        for (index, (answer, PairText { tokens, whole, estimated })) in
+            answers.into_iter().zip(&encoded).enumerate()
         {
-            let kept = self.frame.begin.len() + own.len();
-            let logit = match answer.logits.first().map(Vec::as_slice) {
-                Some([relevant, not]) => relevant - not,
-                Some([relevant]) => *relevant,
-                _ => f32::NAN,
-            };
+            let kept = self.pairs.begin().len() + tokens.len();
+            let logit = self.logit(answer);
             scored.logits.push(logit);
             scored.scores.push(1.0 / (1.0 + f64::from(-logit).exp()));
             scored.tokens.push(kept);

@@ -56,13 +56,14 @@ fn norm_rows(isa: Isa, x: &[f32], weight: &[f32], epsilon: f32, out: &mut Vec<f3
 }
 
 impl DecoderWeights {
-    /// Reads all tensors.
+    /// Reads all tensors; without `writes` there is no output matrix beside the embeddings, and no logits are read.
     ///
     /// # Errors
     /// Names the tensor that is missing or has another shape.
     pub(crate) fn open(
         shape: DecoderShape,
         source: &TensorSource,
+        writes: bool,
         precision: Precision,
     ) -> Result<DecoderWeights, LmError> {
         let (hidden, rows) = (shape.hidden, shape.vocabulary);
@@ -71,7 +72,11 @@ impl DecoderWeights {
             (Embedding::Tied, source.stack(&[(table, rows)], hidden, precision)?)
         } else {
             let embedding = source.embedding(&format!("{table}.weight"), rows, hidden)?;
-            (embedding, source.stack(&[("lm_head", rows)], hidden, precision)?)
+            let output = match writes {
+                true => source.stack(&[("lm_head", rows)], hidden, precision)?,
+                false => Linear::from_f32(&[], &[], 0, hidden),
+            };
+            (embedding, output)
         };
         let layers = (0..shape.layers.len()).map(|index| Layer::open(&shape, source, index, precision));
         let layers = layers.collect::<Result<Vec<Layer>, LmError>>()?;

@@ -77,7 +77,7 @@ impl Sizes {
         Ok(RmsNorm { weight: weights.f32(&format!("{name}.weight"), &[self.hidden])?, epsilon: self.epsilon })
     }
 
-    /// The feed-forward part of a layer: what goes in (gate and values side by side) and what comes out.
+    /// The feed-forward network at a place: what goes in (gate and values side by side) and what comes out.
     pub(crate) fn feed_forward(
         &self,
         weights: &WeightSet,
@@ -85,9 +85,8 @@ impl Sizes {
         precision: Precision,
     ) -> Result<(Linear, Linear), LmError> {
         let parts: &[&str] = if self.gated { &["wi_0", "wi_1"] } else { &["wi"] };
-        let names: Vec<String> = parts.iter().map(|part| format!("{at}.DenseReluDense.{part}")).collect();
-        let outer =
-            weights.linear(&[format!("{at}.DenseReluDense.wo")], self.hidden, self.inner, precision)?;
+        let names: Vec<String> = parts.iter().map(|part| format!("{at}.{part}")).collect();
+        let outer = weights.linear(&[format!("{at}.wo")], self.hidden, self.inner, precision)?;
         Ok((weights.linear(&names, self.inner, self.hidden, precision)?, outer))
     }
 
@@ -161,7 +160,8 @@ impl T5 {
                 let [attention, feed] = [0, 1].map(|part| format!("encoder.block.{index}.layer.{part}"));
                 let parts = ["q", "k", "v"].map(|part| format!("{attention}.SelfAttention.{part}"));
                 let out = format!("{attention}.SelfAttention.o");
-                let (inner, outer) = sizes.feed_forward(weights, &feed, precision)?;
+                let (inner, outer) =
+                    sizes.feed_forward(weights, &format!("{feed}.DenseReluDense"), precision)?;
                 Ok(Layer {
                     attention_norm: sizes.norm(weights, &format!("{attention}.layer_norm"))?,
                     qkv: weights.linear(&parts, width, hidden, precision)?,

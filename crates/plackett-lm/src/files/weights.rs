@@ -4,13 +4,17 @@ use crate::error::{Described, LmError};
 use crate::files::safetensors::{Header, TABLE_START, read_header};
 use half::{bf16, f16};
 use plackett_kernel::{Isa, Linear, Precision, unrotate};
-use safetensors::tensor::{Dtype, TensorInfo};
+use safetensors::SafeTensorError;
+use safetensors::tensor::{Dtype, TensorInfo, TensorView};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The suffix under which a quantised matrix keeps the scale of each row.
 pub(crate) const SCALE_SUFFIX: &str = "_scale";
+
+/// A tensor that is in memory: its name, its shape and its numbers, row-major.
+pub type NamedTensor = (String, Vec<usize>, Vec<f32>);
 
 struct File {
     path: PathBuf,
@@ -69,14 +73,23 @@ impl WeightSet {
         Ok(WeightSet::new((path.to_path_buf(), TABLE_START), Described::AdapterConfig, files))
     }
 
-    /// The tensors of a safetensors file that was never on disk; `path` is for messages.
-    pub(crate) fn of_bytes(path: PathBuf, bytes: &[u8]) -> Result<WeightSet, LmError> {
-        let mut copy = memmap2::MmapMut::map_anon(bytes.len()).map_err(LmError::io(&path))?;
-        copy.copy_from_slice(bytes);
-        let bytes = Arc::new(copy.make_read_only().map_err(LmError::io(&path))?);
-        let header = read_header(&bytes, &path)?;
-        let file = File { path: path.clone(), bytes, header };
-        Ok(WeightSet::new((path, TABLE_START), Described::Config, vec![file]))
+    /// Tensors that were never on disk; `path` is for messages. Each has a file of its own, so that the numbers of a matrix do not stay beside
+    /// those that are packed.
+    pub(crate) fn of_tensors(path: PathBuf, tensors: &[NamedTensor]) -> Result<WeightSet, LmError> {
+        let mut files: Vec<File> = Vec::with_capacity(tensors.len());
+        for tensor in tensors {
+            let bytes = one_tensor(tensor)?;
+            let mut copy = memmap2::MmapMut::map_anon(bytes.len()).map_err(LmError::io(&path))?;
+            copy.copy_from_slice(&bytes);
+            let bytes = Arc::new(copy.make_read_only().map_err(LmError::io(&path))?);
+            let header = read_header(&bytes, &path)?;
+            let file = File { path: path.clone(), bytes, header };
+            for other in &files {
+                other.share_nothing(&file)?;
+            }
+            files.push(file);
+        }
+        Ok(WeightSet::new((path, TABLE_START), Described::Config, files))
     }
 
     fn new(list: (PathBuf, u64), described: Described, files: Vec<File>) -> WeightSet {
@@ -209,6 +222,14 @@ impl WeightSet {
         let start = tensor.start();
         Ok(Table { file: tensor.file.bytes.clone(), start, dtype: tensor.info.dtype, rows, width, scales })
     }
+}
+
+/// The safetensors file of a tensor.
+fn one_tensor((name, shape, values): &NamedTensor) -> Result<Vec<u8>, LmError> {
+    let wrong = |error: SafeTensorError| LmError::Argument(format!("the tensor `{name}`: {error}"));
+    let bytes: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+    let view = TensorView::new(Dtype::F32, shape.clone(), &bytes).map_err(wrong)?;
+    safetensors::serialize([(name.as_str(), view)], None).map_err(wrong)
 }
 
 /// The name of a bias without the numbers of layers: `layer.*.output.dense.bias`. `None` for any other tensor.

@@ -3,7 +3,7 @@
 
 use crate::error::LmError;
 use crate::files::config::JsonFile;
-use crate::files::weights::WeightSet;
+use crate::files::weights::{NamedTensor, WeightSet};
 use crate::seq2seq::decoder::Decoder;
 use crate::seq2seq::model::EncoderDecoder;
 use crate::seq2seq::pass::{BranchInput, DecoderPass, KvPiece};
@@ -12,7 +12,6 @@ use plackett_kernel::{Isa, Precision};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use rayon::prelude::*;
-use safetensors::tensor::{Dtype, TensorView};
 use serde_json::json;
 use std::f64::consts::TAU;
 use std::path::{Path, PathBuf};
@@ -68,7 +67,7 @@ impl AnchorDecoder {
             "num_layers": AnchorDecoder::LAYERS, "tie_word_embeddings": false, "decoder_start_token_id": 0,
         });
         let config = JsonFile::parse(config.to_string().as_bytes(), path.clone())?;
-        let weights = WeightSet::of_bytes(path, &drawn(hidden, heads, size, inner, seed)?)?;
+        let weights = WeightSet::of_tensors(path, &drawn(hidden, heads, size, inner, seed))?;
         let decoder = T5Decoder::open(&config, &weights, Precision::F32)?;
         Ok(AnchorDecoder { decoder, isa: Isa::detect(), views: None })
     }
@@ -140,13 +139,13 @@ fn first_states(decoder: &dyn Decoder, isa: Isa, lists: &[&[f32]]) -> Result<Vec
     Ok(states.chunks_exact(parts.hidden).map(<[f32]>::to_vec).collect())
 }
 
-/// A safetensors file of the tensors that [`T5Decoder::open`] reads, with normally distributed numbers.
-fn drawn(hidden: usize, heads: usize, size: usize, inner: usize, seed: u64) -> Result<Vec<u8>, LmError> {
+/// The tensors that [`T5Decoder::open`] reads, with normally distributed numbers.
+fn drawn(hidden: usize, heads: usize, size: usize, inner: usize, seed: u64) -> Vec<NamedTensor> {
     const BUCKETS: usize = 32;
     let mut random = Normal(ChaCha8Rng::seed_from_u64(seed));
     let width = heads * size;
     let deviation = |numbers: usize| 1.0 / (numbers as f64).sqrt();
-    let mut tensors: Vec<(String, Vec<usize>, Vec<f32>)> = Vec::new();
+    let mut tensors: Vec<NamedTensor> = Vec::new();
     let mut draw = |name: String, shape: [usize; 2], deviation: f64| {
         let values = (0..shape[0] * shape[1]).map(|_| (random.next() * deviation) as f32).collect();
         tensors.push((name, shape.to_vec(), values));
@@ -177,14 +176,7 @@ fn drawn(hidden: usize, heads: usize, size: usize, inner: usize, seed: u64) -> R
     for name in norms.chain(["decoder.final_layer_norm.weight".to_string()]) {
         tensors.push((name, vec![hidden], vec![1.0; hidden]));
     }
-    let bytes: Vec<Vec<u8>> =
-        tensors.iter().map(|(_, _, values)| values.iter().flat_map(|x| x.to_le_bytes()).collect()).collect();
-    let broken = |error: safetensors::SafeTensorError| LmError::Argument(error.to_string());
-    let views = tensors.iter().zip(&bytes).map(|((name, shape, _), bytes)| {
-        Ok((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(broken)?))
-    });
-    let views = views.collect::<Result<Vec<_>, LmError>>()?;
-    safetensors::serialize(views, None).map_err(broken)
+    tensors
 }
 
 /// Normally distributed numbers (Box and Muller 1958).

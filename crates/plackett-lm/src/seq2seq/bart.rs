@@ -5,14 +5,13 @@ use crate::family::bart::{Input, LayerNorm, heads};
 use crate::family::fields::activation;
 use crate::files::config::JsonFile;
 use crate::files::weights::WeightSet;
-use crate::seq2seq::decoder::{Decoder, DecoderParts, Layer, Norm};
+use crate::seq2seq::decoder::{Decoder, DecoderParts, FeedForward, Layer, Norm};
 use plackett_kernel::Precision;
 use plackett_kernel::{Activation, Isa, Linear};
 
 pub(crate) struct BartDecoder {
     parts: DecoderParts,
     input: Input,
-    inner: usize,
     activation: Activation,
 }
 
@@ -48,7 +47,6 @@ impl BartDecoder {
                 end: config.token_id("eos_token_id", vocabulary)?,
             },
             input,
-            inner,
             activation: activation(config, "activation_function")?,
         })
     }
@@ -98,8 +96,10 @@ fn layer(
         source: linear(&["encoder_attn.k_proj", "encoder_attn.v_proj"], hidden, hidden)?,
         source_out: linear(&["encoder_attn.out_proj"], hidden, hidden)?,
         inner_norm: norm("final_layer_norm")?,
-        inner: linear(&["fc1"], inner, hidden)?,
-        outer: linear(&["fc2"], hidden, inner)?,
+        forward: FeedForward::Dense {
+            inner: linear(&["fc1"], inner, hidden)?,
+            outer: linear(&["fc2"], hidden, inner)?,
+        },
     })
 }
 
@@ -110,10 +110,6 @@ impl Decoder for BartDecoder {
 
     fn embed(&self, isa: Isa, id: u32, place: usize, row: &mut [f32], scratch: &mut Vec<f32>) {
         self.input.read(isa, id, place, row, scratch);
-    }
-
-    fn inner(&self) -> usize {
-        self.inner
     }
 
     fn activate(&self, isa: Isa, inner: &mut [f32]) {

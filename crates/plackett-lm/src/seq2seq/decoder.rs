@@ -2,6 +2,7 @@
 
 use crate::family::bart::LayerNorm;
 use crate::family::t5::RmsNorm;
+use crate::seq2seq::experts::Experts;
 use plackett_kernel::{Isa, Linear, Relative};
 
 /// Where the norm of a part stands, and which one it is.
@@ -35,7 +36,33 @@ impl Norm {
     }
 }
 
-/// One layer: attention to what was written, attention to the source, dense layers.
+/// The feed-forward part of a layer.
+pub(crate) enum FeedForward {
+    /// One network for all rows: the dense layers before and after the activation.
+    Dense { inner: Linear, outer: Linear },
+    /// A few of many networks for each row.
+    Experts(Experts),
+}
+
+impl FeedForward {
+    fn matrices(&self) -> Vec<&Linear> {
+        match self {
+            FeedForward::Dense { inner, outer } => vec![inner, outer],
+            FeedForward::Experts(experts) => experts.matrices(),
+        }
+    }
+
+    /// Numbers of the buffers of a row.
+    fn row_numbers(&self) -> usize {
+        match self {
+            // What goes into the activation, and its result rounded.
+            FeedForward::Dense { inner, .. } => 2 * inner.outputs(),
+            FeedForward::Experts(experts) => experts.row_numbers(),
+        }
+    }
+}
+
+/// One layer: attention to what was written, attention to the source, feed-forward part.
 pub(crate) struct Layer {
     pub own_norm: Norm,
     /// Queries, keys and values side by side.
@@ -47,8 +74,7 @@ pub(crate) struct Layer {
     pub source: Linear,
     pub source_out: Linear,
     pub inner_norm: Norm,
-    pub inner: Linear,
-    pub outer: Linear,
+    pub forward: FeedForward,
 }
 
 /// A decoder as its family opens it.
@@ -83,17 +109,21 @@ impl DecoderParts {
         4 * self.layers.len() * 2 * self.width()
     }
 
-    /// Bytes of the buffers of a row, when `inner` numbers are between its two dense layers.
-    pub(crate) fn row_bytes(&self, inner: usize) -> usize {
-        // States, the norm's copy of them, queries to values, contexts, results, rounded inputs.
-        4 * (3 * self.hidden + 4 * self.width() + 2 * inner)
+    /// Bytes of the buffers of a row.
+    pub(crate) fn row_bytes(&self) -> usize {
+        let forward = self.layers.iter().map(|layer| layer.forward.row_numbers()).max().unwrap_or(0);
+        // States, the norm's copy of them, queries to values, contexts, results, the feed-forward part.
+        4 * (3 * self.hidden + 4 * self.width() + forward)
     }
 
     /// All matrices.
     pub(crate) fn matrices(&self) -> impl Iterator<Item = &Linear> {
         let layers = self.layers.iter();
         layers
-            .flat_map(|l| [&l.qkv, &l.own_out, &l.query, &l.source, &l.source_out, &l.inner, &l.outer])
+            .flat_map(|l| {
+                let attention = [&l.qkv, &l.own_out, &l.query, &l.source, &l.source_out];
+                attention.into_iter().chain(l.forward.matrices())
+            })
             .chain([&self.output])
     }
 
@@ -114,9 +144,7 @@ pub(crate) trait Decoder: Send + Sync {
     fn parts(&self) -> &DecoderParts;
     /// The input vector of a token at a place.
     fn embed(&self, isa: Isa, id: u32, place: usize, row: &mut [f32], scratch: &mut Vec<f32>);
-    /// Numbers between the two dense layers before the activation.
-    fn inner(&self) -> usize;
-    /// The dense layers of a layer's end on rows of `hidden` numbers: `inner` is the first one's result, and what goes
+    /// What stands between the two dense layers of [`FeedForward::Dense`]: `inner` is the first one's result, and what goes
     /// into the second stands at the start of each row.
     fn activate(&self, isa: Isa, inner: &mut [f32]);
     /// What stands between the last layer and the states that are read.

@@ -1,5 +1,5 @@
 //! Encoder–decoders: T5, Flan-T5 and mT5, and BART. The source is read once, as in the encoders of this crate; any number of
-//! branches of outputs then share what was read of it.
+//! branches of outputs then share what was read of it. A T5's decoder may have mixtures of experts.
 //!
 //! A [`Session`] is a [`DecodeModel`](crate::decode::DecodeModel), so that everything of [`crate::decode`] works on it:
 //! [`Session::sources`] gives a handle for each source, from which outputs go on with [`EncoderDecoder::start`].
@@ -21,11 +21,14 @@
 mod anchors;
 mod bart;
 mod decoder;
+mod dense;
+mod experts;
 mod model;
 mod pass;
 mod session;
 mod t5;
 
+pub use crate::files::weights::NamedTensor;
 pub use anchors::AnchorDecoder;
 pub use model::{EncoderDecoder, EncoderDecoderOptions, SUPPORTED, is_directory};
 pub use session::Session;

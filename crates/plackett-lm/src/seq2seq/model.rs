@@ -6,7 +6,7 @@ use crate::family::bart::Bart;
 use crate::family::encoder::Family;
 use crate::family::t5::T5;
 use crate::files::config::JsonFile;
-use crate::files::weights::WeightSet;
+use crate::files::weights::{NamedTensor, WeightSet};
 use crate::seq2seq::bart::BartDecoder;
 use crate::seq2seq::decoder::Decoder;
 use crate::seq2seq::t5::T5Decoder;
@@ -15,7 +15,7 @@ use crate::text::sequence::Sequence;
 use crate::text::tokenizer::{Text, Truncated};
 use plackett_kernel::Isa;
 use plackett_kernel::Precision;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Families that can be opened, by `model_type` of config.json.
 pub const SUPPORTED: &[&str] = &["t5", "mt5", "bart"];
@@ -64,28 +64,53 @@ impl EncoderDecoder {
         let config = JsonFile::open(directory, "config.json")?;
         let weights = WeightSet::open(directory)?;
         crate::files::int8_format::check_format(&weights, directory)?;
+        let mut model = EncoderDecoder::of_weights(&config, &weights, options)?;
+        if directory.join("tokenizer.json").exists() {
+            model.tokens = Some(LmTokenizer::open(directory)?);
+            let text = Text::open(directory, false)?;
+            text.check_vocabulary(model.encoder.vocabulary())?;
+            model.text = Some(text);
+        }
+        Ok(model)
+    }
+
+    /// A model of tensors that are in memory, under the names that a directory's `model.safetensors` has, with what its `config.json` says. It takes
+    /// token ids only.
+    ///
+    /// # Errors
+    /// Names the tensor or field that is missing or wrong.
+    pub fn of_tensors(
+        config: &serde_json::Value,
+        tensors: &[NamedTensor],
+        options: &EncoderDecoderOptions,
+    ) -> Result<EncoderDecoder, LmError> {
+        let path = PathBuf::from("a model in memory");
+        let config = JsonFile::parse(config.to_string().as_bytes(), path.clone())?;
+        EncoderDecoder::of_weights(&config, &WeightSet::of_tensors(path, tensors)?, options)
+    }
+
+    /// A model without a tokenizer.
+    fn of_weights(
+        config: &JsonFile,
+        weights: &WeightSet,
+        options: &EncoderDecoderOptions,
+    ) -> Result<EncoderDecoder, LmError> {
         let precision = options.precision;
         let (encoder, decoder): (Box<dyn Family>, Box<dyn Decoder>) =
             match config.text("model_type").unwrap_or_default() {
                 "t5" | "mt5" => (
-                    Box::new(T5::open(&config, &weights, precision)?),
-                    Box::new(T5Decoder::open(&config, &weights, precision)?),
+                    Box::new(T5::open(config, weights, precision)?),
+                    Box::new(T5Decoder::open(config, weights, precision)?),
                 ),
                 "bart" => {
                     let prefix = weights.prefix(&["model.", ""], "shared.weight")?;
                     (
-                        Box::new(Bart::open(&config, &weights, precision, prefix)?),
-                        Box::new(BartDecoder::open(&config, &weights, precision, prefix)?),
+                        Box::new(Bart::open(config, weights, precision, prefix)?),
+                        Box::new(BartDecoder::open(config, weights, precision, prefix)?),
                     )
                 }
                 _ => return Err(config.unknown_architecture(SUPPORTED)),
             };
-        let text = directory.join("tokenizer.json").exists();
-        let tokens = text.then(|| LmTokenizer::open(directory)).transpose()?;
-        let text = text.then(|| Text::open(directory, false)).transpose()?;
-        if let Some(text) = &text {
-            text.check_vocabulary(encoder.vocabulary())?;
-        }
         let threads = options.threads.unwrap_or(0);
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
         let pool = pool.thread_name(|i| format!("plackett-lm-{i}")).build();
@@ -94,8 +119,8 @@ impl EncoderDecoder {
             family: config.text("model_type").unwrap_or_default().to_string(),
             encoder,
             decoder,
-            text,
-            tokens,
+            text: None,
+            tokens: None,
             pool,
             buffers: Buffers::default(),
             isa: Isa::detect(),

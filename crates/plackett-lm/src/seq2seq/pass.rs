@@ -1,11 +1,9 @@
 //! One step of a decoder: the new tokens of many branches go through all layers together.
 
-use crate::seq2seq::decoder::{Decoder, DecoderParts, Layer};
-use plackett_kernel::{Activation, Isa, KeyRows, Linear, LinearScratch, QueryPosition, TILE_ROWS};
+use crate::seq2seq::decoder::{Decoder, DecoderParts, FeedForward, Layer};
+use crate::seq2seq::dense::{BLOCK_ROWS, dense};
+use plackett_kernel::{Isa, KeyRows, QueryPosition};
 use rayon::prelude::*;
-
-/// Rows of one task through the dense layers, when there are many.
-const BLOCK_ROWS: usize = 4 * TILE_ROWS;
 
 /// Keys and values of some tokens in all layers: `layers × tokens × 2 · width` numbers.
 #[derive(Default)]
@@ -67,7 +65,7 @@ impl DecoderPass<'_> {
         let mut keys =
             KvPiece { tokens, numbers: Vec::with_capacity(parts.layers.len() * tokens * 2 * parts.width()) };
         for layer in &parts.layers {
-            keys.numbers.extend(self.dense(&layer.source, states, parts.hidden, tokens));
+            keys.numbers.extend(dense(self.isa, &layer.source, states, parts.hidden, tokens));
         }
         keys
     }
@@ -87,11 +85,7 @@ impl DecoderPass<'_> {
         for (index, layer) in parts.layers.iter().enumerate() {
             self.own(index, layer, branches, &rows, &mut new, &mut x);
             self.source(index, layer, branches, &rows, &mut x);
-            let input = layer.inner_norm.enter(&x, &mut scratch);
-            let mut inner = self.dense(&layer.inner, input, parts.hidden, rows.len());
-            let width = self.decoder.inner();
-            inner.par_chunks_mut(BLOCK_ROWS * width).for_each(|part| self.decoder.activate(self.isa, part));
-            let result = self.dense(&layer.outer, &inner, width, rows.len());
+            let result = self.feed_forward(&layer.forward, layer.inner_norm.enter(&x, &mut scratch));
             layer.inner_norm.leave(self.isa, &mut x, &result);
         }
         let last = rows.iter().zip(x.chunks_exact(parts.hidden));
@@ -114,7 +108,8 @@ impl DecoderPass<'_> {
         let parts = self.decoder.parts();
         let width = parts.width();
         let mut scratch = Vec::new();
-        let qkv = self.dense(&layer.qkv, layer.own_norm.enter(x, &mut scratch), parts.hidden, rows.len());
+        let input = layer.own_norm.enter(x, &mut scratch);
+        let qkv = dense(self.isa, &layer.qkv, input, parts.hidden, rows.len());
         for (row, qkv) in rows.iter().zip(qkv.chunks_exact(3 * width)) {
             let keys = &mut new[row.branch];
             let at = (index * keys.tokens + row.token) * 2 * width;
@@ -129,7 +124,7 @@ impl DecoderPass<'_> {
             keys.push(KeyRows { rows: new[row.branch].layer(parts, index), tokens: row.token + 1 });
             (&qkv, 3 * width, parts.relative.as_ref().map(|relative| (relative, row.place)))
         });
-        let result = self.dense(&layer.own_out, &context, width, rows.len());
+        let result = dense(self.isa, &layer.own_out, &context, width, rows.len());
         layer.own_norm.leave(self.isa, x, &result);
     }
 
@@ -139,14 +134,27 @@ impl DecoderPass<'_> {
         let width = parts.width();
         let mut scratch = Vec::new();
         let input = layer.source_norm.enter(x, &mut scratch);
-        let query = self.dense(&layer.query, input, parts.hidden, rows.len());
+        let query = dense(self.isa, &layer.query, input, parts.hidden, rows.len());
         let context = self.attend(rows, |row, keys: &mut Vec<KeyRows>| {
             let source = branches[row.branch].source;
             keys.push(KeyRows { rows: source.layer(parts, index), tokens: source.tokens });
             (&query, width, None)
         });
-        let result = self.dense(&layer.source_out, &context, width, rows.len());
+        let result = dense(self.isa, &layer.source_out, &context, width, rows.len());
         layer.source_norm.leave(self.isa, x, &result);
+    }
+
+    /// What the feed-forward part makes of rows, before it is added to them.
+    fn feed_forward(&self, forward: &FeedForward, input: &[f32]) -> Vec<f32> {
+        let (inner, outer) = match forward {
+            FeedForward::Dense { inner, outer } => (inner, outer),
+            FeedForward::Experts(experts) => return experts.run(self.isa, input),
+        };
+        let hidden = self.decoder.parts().hidden;
+        let (rows, width) = (input.len() / hidden, inner.outputs());
+        let mut between = dense(self.isa, inner, input, hidden, rows);
+        between.par_chunks_mut(BLOCK_ROWS * width).for_each(|part| self.decoder.activate(self.isa, part));
+        dense(self.isa, outer, &between, width, rows)
     }
 
     /// The contexts of all rows. `keys` fills in what a row sees, and says where the queries lie, how far apart, and the
@@ -175,33 +183,6 @@ impl DecoderPass<'_> {
         let jobs = rows.par_iter().zip(context.par_chunks_exact_mut(width)).enumerate();
         jobs.for_each_init(Default::default, work);
         context
-    }
-
-    /// A dense layer on rows that are `stride` apart: split by rows when there are many, else by columns. Both give the
-    /// same numbers.
-    pub(crate) fn dense(&self, linear: &Linear, x: &[f32], stride: usize, rows: usize) -> Vec<f32> {
-        let outputs = linear.outputs();
-        let mut y = vec![0.0; rows * outputs];
-        if rows < 2 * BLOCK_ROWS {
-            let workers = rayon::current_num_threads();
-            let scratch = &mut LinearScratch::default();
-            linear.apply_wide(
-                self.isa,
-                (x, stride),
-                rows,
-                (&mut y, outputs),
-                Activation::None,
-                workers,
-                scratch,
-            );
-            return y;
-        }
-        let blocks = x.par_chunks(BLOCK_ROWS * stride).zip(y.par_chunks_mut(BLOCK_ROWS * outputs));
-        blocks.for_each_init(LinearScratch::default, |scratch, (x, y)| {
-            let rows = y.len() / outputs;
-            linear.apply(self.isa, (x, stride), rows, (y, outputs), Activation::None, scratch);
-        });
-        y
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::decode::log_sum_exp;
 use crate::decode::model::{Branch, BranchOutput, DecodeModel, LogitIds, PrefixId};
 use crate::error::LmError;
+use crate::seq2seq::dense::dense;
 use crate::seq2seq::model::EncoderDecoder;
 use crate::seq2seq::pass::{BranchInput, DecoderPass, KvPiece};
 use plackett_kernel::LinearScratch;
@@ -128,7 +129,7 @@ impl<'m> Session<'m> {
         let parts = self.model.decoder.parts();
         let new: usize = branches.iter().map(|branch| branch.tokens.len() * parts.key_bytes()).sum();
         let taken = self.model.weight_bytes() + self.bytes() + new;
-        let row = parts.row_bytes(self.model.decoder.inner());
+        let row = parts.row_bytes();
         let (mut groups, mut used) = (Vec::<Range<usize>>::new(), 0);
         for (index, branch) in branches.iter().enumerate() {
             let all = if whole(branch) { 4 * parts.vocabulary } else { 0 };
@@ -184,12 +185,12 @@ impl<'m> Session<'m> {
     /// Logits of each branch, and their normaliser, from the states after its last token. The whole output matrix is
     /// multiplied once for all branches that need it.
     fn logits(&self, branches: &[Branch<'_>], states: &[f32]) -> Vec<(Vec<f32>, Option<f64>)> {
-        let (step, parts) = (self.step(), self.model.decoder.parts());
+        let (isa, parts) = (self.model.isa, self.model.decoder.parts());
         let each = || branches.iter().zip(states.chunks_exact(parts.hidden));
         let needed: Vec<f32> =
             each().filter(|(b, _)| whole(b)).flat_map(|(_, state)| state.iter().copied()).collect();
         let rows = needed.len() / parts.hidden;
-        let all = step.dense(&parts.output, &needed, parts.hidden, rows);
+        let all = dense(isa, &parts.output, &needed, parts.hidden, rows);
         let mut all = all.chunks_exact(parts.vocabulary);
         let jobs: Vec<(&Branch<'_>, &[f32], &[f32])> = each()
             .map(|(b, state)| (b, state, if whole(b) { all.next().unwrap_or_default() } else { &[] }))
@@ -202,7 +203,7 @@ impl<'m> Session<'m> {
                 LogitIds::Only(ids) => {
                     let mut logits = vec![0.0; ids.len()];
                     let out = (logits.as_mut_slice(), ids.len());
-                    parts.output.chosen(self.model.isa, (state, parts.hidden), 1, ids, out, scratch);
+                    parts.output.chosen(isa, (state, parts.hidden), 1, ids, out, scratch);
                     logits
                 }
             };

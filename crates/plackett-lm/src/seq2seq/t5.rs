@@ -1,10 +1,12 @@
-//! The decoder of T5, mT5-like and Flan-T5 models (Raffel et al. 2020); the encoder is in `family/t5.rs`.
+//! The decoder of T5, mT5-like and Flan-T5 models (Raffel et al. 2020); the encoder is in `family/t5.rs`. Where the configuration says `num_experts`,
+//! the feed-forward parts of the decoder are mixtures of experts.
 
 use crate::error::LmError;
 use crate::family::t5::{POSITIONS, RmsNorm, Sizes};
 use crate::files::config::JsonFile;
 use crate::files::weights::{Table, WeightSet};
-use crate::seq2seq::decoder::{Decoder, DecoderParts, Layer, Norm};
+use crate::seq2seq::decoder::{Decoder, DecoderParts, FeedForward, Layer, Norm};
+use crate::seq2seq::experts::Experts;
 use plackett_kernel::Isa;
 use plackett_kernel::Precision;
 
@@ -25,7 +27,7 @@ impl T5Decoder {
         let sizes = Sizes::read(config)?;
         let hidden = sizes.hidden;
         let count = config.size_or("num_decoder_layers", config.size("num_layers")?)?;
-        let layers = (0..count).map(|index| layer(&sizes, weights, precision, index));
+        let layers = (0..count).map(|index| layer(&sizes, config, weights, precision, index));
         let layers = layers.collect::<Result<Vec<Layer>, LmError>>()?;
         let words = weights.table("shared.weight", hidden)?;
         // The first models use the word embeddings as output matrix, and scale what goes into it.
@@ -57,7 +59,13 @@ impl T5Decoder {
     }
 }
 
-fn layer(sizes: &Sizes, weights: &WeightSet, precision: Precision, index: usize) -> Result<Layer, LmError> {
+fn layer(
+    sizes: &Sizes,
+    config: &JsonFile,
+    weights: &WeightSet,
+    precision: Precision,
+    index: usize,
+) -> Result<Layer, LmError> {
     let (hidden, width) = (sizes.hidden, sizes.width());
     let [own, source, feed] = [0, 1, 2].map(|part| format!("decoder.block.{index}.layer.{part}"));
     let norm =
@@ -66,7 +74,13 @@ fn layer(sizes: &Sizes, weights: &WeightSet, precision: Precision, index: usize)
         let names: Vec<String> = names.iter().map(|name| format!("{at}.{name}")).collect();
         weights.linear(&names, outputs, inputs, precision)
     };
-    let (inner, outer) = sizes.feed_forward(weights, &feed, precision)?;
+    let forward = match Experts::open(config, weights, &format!("{feed}.mlp"), precision)? {
+        Some(experts) => FeedForward::Experts(experts),
+        None => {
+            let (inner, outer) = sizes.feed_forward(weights, &format!("{feed}.DenseReluDense"), precision)?;
+            FeedForward::Dense { inner, outer }
+        }
+    };
     Ok(Layer {
         own_norm: norm(&own)?,
         qkv: linear(&["q", "k", "v"], format!("{own}.SelfAttention"), width, hidden)?,
@@ -76,8 +90,7 @@ fn layer(sizes: &Sizes, weights: &WeightSet, precision: Precision, index: usize)
         source: linear(&["k", "v"], format!("{source}.EncDecAttention"), width, hidden)?,
         source_out: linear(&["o"], format!("{source}.EncDecAttention"), hidden, width)?,
         inner_norm: norm(&feed)?,
-        inner,
-        outer,
+        forward,
     })
 }
 
@@ -88,10 +101,6 @@ impl Decoder for T5Decoder {
 
     fn embed(&self, isa: Isa, id: u32, _place: usize, row: &mut [f32], _scratch: &mut Vec<f32>) {
         self.words.read(isa, id as usize, row);
-    }
-
-    fn inner(&self) -> usize {
-        self.sizes.both()
     }
 
     fn activate(&self, isa: Isa, inner: &mut [f32]) {

@@ -18,6 +18,8 @@ pub struct LmTokenizer {
     kind: Kind,
     path: PathBuf,
     ends: Vec<u32>,
+    /// The one that ends a text.
+    end: Option<u32>,
     chat: Option<Result<ChatTemplate, String>>,
 }
 
@@ -44,10 +46,12 @@ impl LmTokenizer {
         tokenizer.with_padding(None);
         let mut plain = tokenizer.clone();
         plain.set_encode_special_tokens(true);
-        let mut ends = Vec::new();
+        let (mut ends, mut end) = (Vec::new(), None);
         for name in ["generation_config.json", "config.json"] {
             if let Some(file) = JsonFile::open_optional(directory, name)? {
-                ends.extend(end_ids(&file)?);
+                let own = end_ids(&file)?;
+                end = own.first().copied().or(end);
+                ends.extend(own);
             }
         }
         ends.sort_unstable();
@@ -57,17 +61,34 @@ impl LmTokenizer {
                 .is_some_and(|file| file.value().get("chat_template").is_some_and(|t| !t.is_null()));
         let chat = has_template.then(|| ChatTemplate::from_directory(directory).map_err(|e| e.to_string()));
         let kind = Kind::Json { tokenizer: Box::new(tokenizer), plain: Box::new(plain) };
-        Ok(LmTokenizer { kind, path, ends, chat })
+        Ok(LmTokenizer { kind, path, ends, end, chat })
+    }
+
+    /// Of a tokenizer in memory, with the id that ends a text: what [`LmTokenizer::encode`] gives once `tokenizer` is saved as
+    /// tokenizer.json beside a config.json whose `eos_token_id` is `end`.
+    ///
+    /// # Errors
+    /// [`LmError::Argument`] when the tokenizer refuses to be one that cuts nothing.
+    pub fn of(mut tokenizer: Tokenizer, end: Option<u32>) -> Result<LmTokenizer, LmError> {
+        tokenizer.with_truncation(None).map_err(|error| LmError::Argument(error.to_string()))?;
+        tokenizer.with_padding(None);
+        let mut plain = tokenizer.clone();
+        plain.set_encode_special_tokens(true);
+        let kind = Kind::Json { tokenizer: Box::new(tokenizer), plain: Box::new(plain) };
+        let path = PathBuf::from("tokenizer.json");
+        Ok(LmTokenizer { kind, path, ends: end.into_iter().collect(), end, chat: None })
     }
 
     /// From a GGUF file.
     pub(crate) fn gguf(file: &GgufFile) -> Result<LmTokenizer, LmError> {
         let tokenizer = GgufTokenizer::read(file)?;
-        let mut ends: Vec<u32> = [tokenizer.eos, tokenizer.eot].into_iter().flatten().collect();
+        let end = tokenizer.eos;
+        let mut ends: Vec<u32> = [end, tokenizer.eot].into_iter().flatten().collect();
         ends.dedup();
         let template = tokenizer.chat_template.is_some();
         let chat = template.then(|| ChatTemplate::from_gguf(file, &tokenizer).map_err(|e| e.to_string()));
-        Ok(LmTokenizer { path: file.path().to_path_buf(), kind: Kind::Gguf(Box::new(tokenizer)), ends, chat })
+        let (path, kind) = (file.path().to_path_buf(), Kind::Gguf(Box::new(tokenizer)));
+        Ok(LmTokenizer { path, kind, ends, end, chat })
     }
 
     /// Refuses a tokenizer that gives ids beyond the embedding matrix.
@@ -160,6 +181,11 @@ impl LmTokenizer {
             silent.extend(&own.control);
         }
         Ok(TokenBytes::from_tokenizer(self.backend())?.without(&silent)?)
+    }
+
+    /// The id that ends a text: of several, the one that config.json names first.
+    pub fn end(&self) -> Option<u32> {
+        self.end
     }
 
     /// Ids that end a text or a turn.

@@ -103,7 +103,7 @@ fn prompted_scores_are_those_of_the_published_code() {
         let pairs = pairs(name);
         let found = model.score_pairs(&of(&pairs), None).expect("scores");
         let logits = expected(name).floats("logits");
-        let expected: Vec<f32> = match prompt.labels.1 {
+        let expected: Vec<f32> = match prompt.labels.expect("labels").1 {
             Some(_) => logits.chunks_exact(2).map(|two| two[1] - two[0]).collect(),
             None => logits,
         };

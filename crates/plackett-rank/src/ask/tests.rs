@@ -233,9 +233,9 @@ fn a_failing_model_is_an_error_of_its_step() {
 
 /// Keeps what it is told.
 #[derive(Default)]
-struct Kept(Mutex<Vec<CallRecord>>);
+struct RecordingAudit(Mutex<Vec<CallRecord>>);
 
-impl Audit for Kept {
+impl Audit for RecordingAudit {
     fn record(&self, calls: &[CallRecord]) {
         self.0.lock().unwrap().extend(calls.iter().cloned());
     }
@@ -243,7 +243,7 @@ impl Audit for Kept {
 
 #[test]
 fn every_call_is_recorded_with_what_was_read_from_it() {
-    let kept = Arc::new(Kept::default());
+    let kept = Arc::new(RecordingAudit::default());
     let settings = Settings { audit: Some(kept.clone()), ..Settings::default() };
     let model = Arc::new(ScriptedModel::new().answers(|prompt, _, _| {
         Ok(if prompt.contains("[Source 1]") { "Yes [1].".into() } else { "- one\n- two".into() })

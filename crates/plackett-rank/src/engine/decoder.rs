@@ -172,7 +172,12 @@ impl Abilities for Decoder {
     }
 
     fn language_model(self: Arc<Self>) -> Result<Arc<dyn LanguageModel>, String> {
-        Ok(self.language.clone())
+        match self.model.has_score_head() {
+            true => Err("it has a score head in place of an output matrix and writes no text; use cross-encoder, or give the decoder \
+                         that it was made from with --model"
+                .into()),
+            false => Ok(self.language.clone()),
+        }
     }
 
     fn with_stored_blocks(self: Arc<Self>, folder: &Path) -> Option<Result<Arc<dyn Abilities>, BoxError>> {
@@ -233,12 +238,12 @@ impl TextModel for PromptedScorer {
     }
 
     fn facts(&self) -> Vec<(String, String)> {
-        let prompt = self.prompt();
-        let labels = match prompt.labels {
+        let mut facts: Vec<(String, String)> = vec![("prompt".into(), self.prompt().name.into())];
+        let labels = self.labels().map(|labels| match labels {
             (relevant, Some(not)) => format!("{relevant}, {not}"),
             (relevant, None) => relevant.to_string(),
-        };
-        let mut facts = vec![("prompt".into(), prompt.name.into()), ("labels".into(), labels)];
+        });
+        facts.extend(labels.map(|labels| ("labels".into(), labels)));
         facts.extend(self.instruction().map(|instruction| ("instruction".into(), instruction.into())));
         facts
     }

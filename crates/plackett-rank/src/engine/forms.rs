@@ -78,12 +78,12 @@ pub(super) struct Forms<'a> {
 }
 
 /// Constraints that were made once for all prompts that can share them.
-struct Made<K, C> {
+struct ConstraintCache<K, C> {
     known: HashMap<K, usize>,
     list: Vec<Result<C, CallError>>,
 }
 
-impl<K: Hash + Eq, C> Made<K, C> {
+impl<K: Hash + Eq, C> ConstraintCache<K, C> {
     fn get(&mut self, key: K, make: impl FnOnce(&K) -> Result<C, CallError>) -> usize {
         if let Some(known) = self.known.get(&key) {
             return *known;
@@ -94,9 +94,9 @@ impl<K: Hash + Eq, C> Made<K, C> {
     }
 }
 
-impl<K, C> Default for Made<K, C> {
+impl<K, C> Default for ConstraintCache<K, C> {
     fn default() -> Self {
-        Made { known: HashMap::new(), list: Vec::new() }
+        ConstraintCache { known: HashMap::new(), list: Vec::new() }
     }
 }
 
@@ -132,18 +132,18 @@ impl Forms<'_> {
 
     fn texts(&self, driver: &impl Driver, replies: &mut [Option<Result<Generated, CallError>>]) {
         let items = self.of(|form| *form == AnswerForm::Text);
-        let mut made = Made::default();
+        let mut cache = ConstraintCache::default();
         let which: Vec<usize> = items
             .iter()
             .map(|(_, item)| {
-                made.get(self.options.max_tokens.min(item.room), |most| {
+                cache.get(self.options.max_tokens.min(item.room), |most| {
                     FreeText::new(self.bytes.clone(), &self.options.stop, self.ends, *most)
                         .and_then(|text| text.with_least(self.options.min_tokens))
                         .map_err(CallError::model)
                 })
             })
             .collect();
-        self.run(driver, &items, &which, &made.list, self.options.max_tokens, replies, |_, found| {
+        self.run(driver, &items, &which, &cache.list, self.options.max_tokens, replies, |_, found| {
             let text = &found.output.text;
             let text = if self.trim { text.strip_prefix(' ').unwrap_or(text) } else { text };
             let finish = match found.output.end {
@@ -157,11 +157,11 @@ impl Forms<'_> {
 
     fn orderings(&self, driver: &impl Driver, replies: &mut [Option<Result<Generated, CallError>>]) {
         let items = self.of(|form| matches!(form, AnswerForm::Permutation { .. }));
-        let mut made = Made::default();
+        let mut cache = ConstraintCache::default();
         let which: Vec<usize> = items
             .iter()
             .map(|(_, item)| {
-                made.get((item.form, &item.tail, item.chat), |(form, tail, chat)| {
+                cache.get((item.form, &item.tail, item.chat), |(form, tail, chat)| {
                     let AnswerForm::Permutation { labels, length, separator } = form else {
                         return Err(wrong_form());
                     };
@@ -171,7 +171,7 @@ impl Forms<'_> {
                 })
             })
             .collect();
-        self.run(driver, &items, &which, &made.list, FORM_TOKENS, replies, |item, found| {
+        self.run(driver, &items, &which, &cache.list, FORM_TOKENS, replies, |item, found| {
             let AnswerForm::Permutation { labels, separator, .. } = item.form else {
                 return (String::new(), Finish::End, None);
             };
@@ -182,11 +182,11 @@ impl Forms<'_> {
 
     fn choices(&self, driver: &impl Driver, replies: &mut [Option<Result<Generated, CallError>>]) {
         let items = self.of(|form| matches!(form, AnswerForm::OneOf(_)));
-        let mut made = Made::default();
+        let mut cache = ConstraintCache::default();
         let which: Vec<usize> = items
             .iter()
             .map(|(_, item)| {
-                made.get((item.form, &item.tail, item.chat), |(form, tail, chat)| {
+                cache.get((item.form, &item.tail, item.chat), |(form, tail, chat)| {
                     let AnswerForm::OneOf(texts) = form else { return Err(wrong_form()) };
                     let each: Vec<&[String]> = texts.iter().map(std::slice::from_ref).collect();
                     let tokenize = |text: &str| self.tokens((tail, *chat), text);
@@ -194,7 +194,7 @@ impl Forms<'_> {
                 })
             })
             .collect();
-        self.run(driver, &items, &which, &made.list, FORM_TOKENS, replies, |item, found| {
+        self.run(driver, &items, &which, &cache.list, FORM_TOKENS, replies, |item, found| {
             let AnswerForm::OneOf(texts) = item.form else { return (String::new(), Finish::End, None) };
             (texts[found.output].clone(), Finish::End, Some(Value::Choice(found.output)))
         });
@@ -202,11 +202,11 @@ impl Forms<'_> {
 
     fn sheets(&self, driver: &impl Driver, replies: &mut [Option<Result<Generated, CallError>>]) {
         let items = self.of(|form| matches!(form, AnswerForm::Scores { .. }));
-        let mut made = Made::default();
+        let mut cache = ConstraintCache::default();
         let which: Vec<usize> = items
             .iter()
             .map(|(_, item)| {
-                made.get(item.form, |form| {
+                cache.get(item.form, |form| {
                     let AnswerForm::Scores { labels, min, max } = form else { return Err(wrong_form()) };
                     let range = ScoreRange::integers(*min, *max).map_err(CallError::model)?;
                     let sheet =
@@ -215,7 +215,7 @@ impl Forms<'_> {
                 })
             })
             .collect();
-        self.run(driver, &items, &which, &made.list, FORM_TOKENS, replies, |_, found| {
+        self.run(driver, &items, &which, &cache.list, FORM_TOKENS, replies, |_, found| {
             let text = String::from_utf8_lossy(&self.bytes.concat(&found.tokens)).into_owned();
             let scores = found.output.iter().map(|line| line.units).collect();
             (text, Finish::End, Some(Value::Scores(scores)))

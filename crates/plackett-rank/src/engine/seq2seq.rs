@@ -222,6 +222,17 @@ impl LanguageModel for EncoderDecoderLanguage {
         }
     }
 
+    /// The tokens of the source, and of each text as a label is read: behind the beginning of the answer, which is no part of the
+    /// source.
+    fn tokens_after(&self, prompt: &Prompt, texts: &[&str]) -> Result<(Vec<u32>, Vec<Vec<u32>>), CallError> {
+        let source = self.encode(prompt)?.source;
+        let after = |text: &&str| match self.label(prompt, text) {
+            Ok(id) => Ok(vec![id]),
+            Err(_) => self.behind(prompt, text),
+        };
+        Ok((source, texts.iter().map(after).collect::<Result<_, _>>()?))
+    }
+
     fn label_logits(&self, requests: &[LabelRequest<'_>]) -> Replies<LabelLogits> {
         let encode = |request: &LabelRequest<'_>| {
             let ids = request.labels.iter().map(|label| self.label(request.prompt, label));

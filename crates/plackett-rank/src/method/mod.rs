@@ -92,6 +92,9 @@ pub struct MethodSpec {
     pub aliases: &'static [&'static str],
     /// What it compares at a time.
     pub family: Family,
+    /// Whether its scores are its own, with these options; `false` where it gives an order alone, so that scores count places.
+    /// A method that gives either, by the number of candidates, says `true`.
+    pub gives_scores: fn(&OptionValues) -> bool,
     /// Where it is described: authors, title, year.
     pub paper: &'static str,
     /// What it does, in one sentence.

@@ -24,6 +24,36 @@ fn names_are_unique_and_defaults_are_read() {
 }
 
 #[test]
+fn methods_that_give_an_order_alone_say_so() {
+    let without: Vec<&str> =
+        METHODS.iter().filter(|spec| !(spec.gives_scores)(&spec.defaults())).map(|spec| spec.name).collect();
+    let expected = [
+        "prp-sliding",
+        "prp-heapsort",
+        "tsprank",
+        "setwise",
+        "rank-r1",
+        "first",
+        "full-rank",
+        "listwise",
+        "dear",
+        "reason-rank",
+    ];
+    assert_eq!(without, expected);
+    let all_pairs = MethodSpec::find("prp-allpair").unwrap();
+    for (option, value, gives) in [
+        ("aggregate", "borda", true),
+        ("aggregate", "greedy", false),
+        ("k", "3", false),
+        ("input", "inverted", false),
+        ("input", "given", true),
+    ] {
+        let options = all_pairs.values([(option, value)]).unwrap();
+        assert_eq!((all_pairs.gives_scores)(&options), gives, "{option}={value}");
+    }
+}
+
+#[test]
 fn an_unknown_method_is_told_the_nearest() {
     let error = MethodSpec::find("query-liklihood").unwrap_err();
     assert!(error.to_string().contains("did you mean `query-likelihood`?"), "{error}");

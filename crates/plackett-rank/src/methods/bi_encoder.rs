@@ -15,6 +15,7 @@ pub(crate) static SPEC: MethodSpec = MethodSpec {
     name: "bi-encoder",
     aliases: &[],
     family: Family::Embedding,
+    gives_scores: |_| true,
     paper: "Reimers and Gurevych, Sentence-BERT, 2019",
     summary: "Compares a vector of the query with a vector of each document.",
     needs: |_| vec![Need::TextVectors],

@@ -16,6 +16,7 @@ pub(crate) static SPEC: MethodSpec = MethodSpec {
     name: "cross-encoder",
     aliases: &[],
     family: Family::Pointwise,
+    gives_scores: |_| true,
     paper: "Nogueira and Cho, Passage Re-ranking with BERT, 2019",
     summary: "Reads the query and each document together with a model that was trained to score such pairs.",
     needs: |_| vec![Need::PairScores],
@@ -34,10 +35,11 @@ pub(crate) static SPEC: MethodSpec = MethodSpec {
 /// How a model is asked that has no scores of its own.
 const PROMPT: OptionSpec = OptionSpec {
     name: "prompt",
-    kind: OptionKind::Choice(&["yes-no", "mxbai", "bge"]),
+    kind: OptionKind::Choice(&["yes-no", "mxbai", "bge", "query-document", "rankllama"]),
     default: None,
     help: "for decoders: the prompt that one was trained to score pairs with, where its files or its name do not say so: yes-no \
-           of Qwen3-Reranker, mxbai of mxbai-rerank-v2, bge of bge-reranker-v2-gemma; other models have scores of their own",
+           of Qwen3-Reranker, mxbai of mxbai-rerank-v2, bge of bge-reranker-v2-gemma, rankllama of RankLLaMA and DeAR; \
+           query-document is that of other decoders with a score head; other models have scores of their own",
 };
 
 /// Refuses a model that was made to write text unless its files or the options say how it is asked, and a prompt for one

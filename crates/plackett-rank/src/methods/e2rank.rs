@@ -20,6 +20,7 @@ pub(crate) static SPEC: MethodSpec = MethodSpec {
     name: "e2rank",
     aliases: &[],
     family: Family::Listwise,
+    gives_scores: |_| true,
     paper: "E2Rank: Your Text Embedding can Also be an Effective and Efficient Listwise Reranker, 2025",
     summary: "Embeds a prompt with the query and the first candidates as an enriched query, and compares it with the vectors of \
               all candidates by cosine.",

@@ -16,6 +16,7 @@ pub(crate) static SPEC: MethodSpec = MethodSpec {
     name: "last-but-not-late",
     aliases: &["jina-v3"],
     family: Family::Listwise,
+    gives_scores: |_| true,
     paper: "Wang, Li and Xiao, jina-reranker-v3: Last but Not Late Interaction for Document Reranking, 2025",
     summary: "Reads many documents and then the query in one prompt, and compares the states after each of them.",
     needs: |_| vec![Need::ListScores],

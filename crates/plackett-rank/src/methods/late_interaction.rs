@@ -17,6 +17,7 @@ pub(crate) static SPEC: MethodSpec = MethodSpec {
     name: "late-interaction",
     aliases: &["colbert"],
     family: Family::Embedding,
+    gives_scores: |_| true,
     paper: "Khattab and Zaharia, ColBERT, 2020",
     summary: "Sums over the tokens of the query the best match among the tokens of the document.",
     needs: |_| vec![Need::TokenVectors],

@@ -12,6 +12,7 @@ pub(crate) static SPEC: MethodSpec = MethodSpec {
     name: "mono-t5",
     aliases: &["monot5"],
     family: Family::Pointwise,
+    gives_scores: |_| true,
     paper: "Nogueira et al., Document Ranking with a Pretrained Sequence-to-Sequence Model, 2020",
     summary: "Scores a document by the log-probability of true against false as the first word of the answer.",
     needs: |_| vec![Need::LabelLogits],

@@ -13,6 +13,7 @@ pub(crate) static SPEC: MethodSpec = MethodSpec {
     name: "mvp",
     aliases: &[],
     family: Family::Listwise,
+    gives_scores: |_| true,
     paper: "Multi-view-guided Passage Reranking with Large Language Models, 2025",
     summary: "Reads each passage with the query into a vector for each view, makes one anchor of all vectors of a view, and scores \
               a passage by the dot products of its vectors and the anchors, whatever the order of the list.",

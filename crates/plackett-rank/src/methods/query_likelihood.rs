@@ -11,6 +11,7 @@ pub(crate) static SPEC: MethodSpec = MethodSpec {
     name: "query-likelihood",
     aliases: &["ql", "upr"],
     family: Family::Pointwise,
+    gives_scores: |_| true,
     paper: "Sachan et al., Improving Passage Retrieval with Zero-Shot Question Generation, 2022",
     summary: "Scores a document by the mean log-probability of the query's tokens after a prompt that shows the document.",
     needs: |_| vec![Need::Likelihoods],

@@ -11,6 +11,7 @@ pub(crate) static SPEC: MethodSpec = MethodSpec {
     name: "rank-t5",
     aliases: &["rankt5"],
     family: Family::Pointwise,
+    gives_scores: |_| true,
     paper: "Zhuang et al., RankT5: Fine-Tuning T5 for Text Ranking with Ranking Losses, 2022",
     summary: "Scores a document by the logit of one token, which the model was trained to use as a score.",
     needs: |_| vec![Need::LabelLogits],

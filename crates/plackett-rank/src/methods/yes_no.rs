@@ -11,6 +11,7 @@ pub(crate) static SPEC: MethodSpec = MethodSpec {
     name: "yes-no",
     aliases: &["relevance-generation"],
     family: Family::Pointwise,
+    gives_scores: |_| true,
     paper: "Liang et al., Holistic Evaluation of Language Models, 2022",
     summary: "Scores a document by the logit of Yes minus that of No after the question whether it answers the query.",
     needs: |_| vec![Need::LabelLogits],

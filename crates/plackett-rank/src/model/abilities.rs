@@ -1,6 +1,6 @@
 //! What methods may need, and what a model can be used as.
 
-use super::{LanguageModel, ListScorer, PairScorer, TextEmbedder, TokenEmbedder};
+use super::{LanguageModel, ListScorer, PairScorer, SuccessorScorer, TextEmbedder, TokenEmbedder};
 use crate::method::MethodSpec;
 use crate::{Ranker, Settings};
 use std::error::Error;
@@ -150,6 +150,11 @@ pub trait Abilities: Send + Sync {
     /// As a scorer of lists.
     fn list_scorer(self: Arc<Self>) -> Result<Arc<dyn ListScorer>, String> {
         Err("it does not score lists of documents; give a model like jina-reranker-v3 with --model".into())
+    }
+
+    /// As a scorer of successions; `None` for models that were not trained for them.
+    fn successor_scorer(self: Arc<Self>) -> Option<Arc<dyn SuccessorScorer>> {
+        None
     }
 
     /// As a model that reads prompts.

@@ -21,7 +21,7 @@ pub use language::{
     Usage, Value, begin_of,
 };
 pub use text::{
-    ListAnswer, ListScorer, PairScore, PairScorer, Role, TextEmbedder, TextLength, TextModel, TextVector,
-    TokenEmbedder, TokenVectors,
+    ListAnswer, ListScorer, PairScore, PairScorer, Role, SuccessorAnswer, SuccessorScorer, TextEmbedder,
+    TextLength, TextModel, TextVector, TokenEmbedder, TokenVectors,
 };
 pub use vectors::{Anchor, AnchorRequest, PromptVector, VectorRequest, ViewRequest, ViewVectors};

@@ -129,3 +129,20 @@ pub trait ListScorer: TextModel {
     /// A score for each document, at most `block` of them in a prompt. Documents may see each other.
     fn score_list(&self, query: &str, documents: &[&str], block: usize) -> Result<ListAnswer, LmError>;
 }
+
+/// What a list of documents got of a model of successions.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SuccessorAnswer {
+    /// Row by row for each document how well each comes right after it; the diagonal means nothing.
+    pub scores: Vec<f64>,
+    /// How much of each was read.
+    pub documents: Vec<TextLength>,
+    /// How much of the query was read.
+    pub query: TextLength,
+}
+
+/// A model that says of every ordered pair of documents how well the second comes right after the first (Li et al., TSPRank, 2024).
+pub trait SuccessorScorer: TextModel {
+    /// The scores of all pairs. They do not depend on the order in which documents are given.
+    fn successor_scores(&self, query: &str, documents: &[&str]) -> Result<SuccessorAnswer, LmError>;
+}

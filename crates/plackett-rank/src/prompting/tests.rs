@@ -224,9 +224,9 @@ fn a_prompt_of_one_s_own_is_used_and_named() {
 }
 
 #[derive(Default)]
-struct Kept(Mutex<Vec<CallRecord>>);
+struct RecordingAudit(Mutex<Vec<CallRecord>>);
 
-impl Audit for Kept {
+impl Audit for RecordingAudit {
     fn record(&self, calls: &[CallRecord]) {
         self.0.lock().unwrap().extend_from_slice(calls);
     }
@@ -234,7 +234,7 @@ impl Audit for Kept {
 
 #[test]
 fn every_call_is_recorded_with_prompt_answer_and_cost() {
-    let kept = Arc::new(Kept::default());
+    let kept = Arc::new(RecordingAudit::default());
     let spec = MethodSpec::find("yes-no").unwrap();
     let settings = Settings { audit: Some(kept.clone()), ..Settings::default() };
     let ranker = spec.ranker(Arc::new(model()), spec.defaults(), settings).unwrap();

@@ -12,7 +12,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// A model that is shared by some members, each on a thread of its own. A member's call waits until every other member
-/// waits too or has left; then the last one carries all calls to the model together.
+/// waits too or has left; then the last one makes one batch of all calls and runs it.
 pub(super) struct Together<'m> {
     model: &'m dyn LanguageModel,
     state: Mutex<State>,
@@ -72,7 +72,7 @@ impl<'m> Together<'m> {
         let mut state = self.state();
         state.waiting.push((member, job));
         if state.waiting.len() >= state.members {
-            self.carry(state);
+            self.run_batch(state);
             state = self.state();
         }
         loop {
@@ -87,7 +87,7 @@ impl<'m> Together<'m> {
     }
 
     /// Asks the model for everybody who waits.
-    fn carry(&self, mut state: MutexGuard<'_, State>) {
+    fn run_batch(&self, mut state: MutexGuard<'_, State>) {
         let mut waiting = std::mem::take(&mut state.waiting);
         drop(state);
         waiting.sort_by_key(|(member, _)| *member);
@@ -102,7 +102,7 @@ impl<'m> Together<'m> {
         let mut state = self.state();
         state.members = state.members.saturating_sub(1);
         if !state.waiting.is_empty() && state.waiting.len() >= state.members {
-            self.carry(state);
+            self.run_batch(state);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What a method of vectors has an encoder read of a request: the texts by which one learns to be asked by E2Rank or MVP.
 
 use super::TrainingExampleError;
-use super::listener::Listener;
+use super::recording_model::RecordingModel;
 use crate::audit::{Audit, CallRecord};
 use crate::empty::{without, without_text};
 use crate::method::{MethodError, MethodSpec, OptionValues};
@@ -22,13 +22,13 @@ pub struct EmbeddingExample {
     pub truncated: Vec<Truncation>,
 }
 
-/// Makes such texts for one method and one model. The method itself runs over a model that only listens, and what it asked
+/// Makes such texts for one method and one model. The method itself runs over a model that only records, and what it asked
 /// is read from its own account.
 pub struct EmbeddingExampleBuilder {
     method: &'static MethodSpec,
     options: OptionValues,
     model: Arc<dyn LanguageModel>,
-    listener: Arc<Listener>,
+    recorder: Arc<RecordingModel>,
     account: Arc<Account>,
 }
 
@@ -66,8 +66,8 @@ impl EmbeddingExampleBuilder {
             let problem = "it asks for no vectors of prompts; use e2rank or mvp".into();
             return Err(TrainingExampleError::Unsuitable { method: method.name, problem });
         }
-        let listener = Arc::new(Listener::new(model.clone(), most_tokens));
-        let teacher = EmbeddingExampleBuilder { method, options, model, listener, account: Arc::default() };
+        let recorder = Arc::new(RecordingModel::new(model.clone(), most_tokens));
+        let teacher = EmbeddingExampleBuilder { method, options, model, recorder, account: Arc::default() };
         // What is wrong with options or the model is said before a text is read.
         teacher.ranker()?;
         Ok(teacher)
@@ -76,7 +76,7 @@ impl EmbeddingExampleBuilder {
     /// The method anew: one that has read a document does not ask for its vector again.
     fn ranker(&self) -> Result<Arc<dyn Ranker>, MethodError> {
         let settings = Settings { audit: Some(self.account.clone()), ..Settings::default() };
-        self.method.ranker(self.listener.clone(), self.options.clone(), settings)
+        self.method.ranker(self.recorder.clone(), self.options.clone(), settings)
     }
 
     /// What the model is asked to read of a request, every candidate of which has text (see [`readable`]).

@@ -1,25 +1,29 @@
 //! What a listwise method shows a decoder and what the decoder would have to write: the examples from which one learns to
 //! rank lists (Reddy et al., FIRST, 2024; Liu et al., Sliding Windows Are Not the End, 2025). And what a method of vectors
-//! has an encoder read ([`EmbeddingExampleBuilder`]).
+//! has an encoder read ([`EmbeddingExampleBuilder`]), and monoT5 and RankT5 an encoder–decoder ([`FirstTokenExampleBuilder`]).
 //!
-//! The prompts are not written again here. The method itself runs, over a model that only listens (`Listener`), so that
-//! what is learned from and what is asked later cannot differ: template, labels, cut passages, rewritten brackets, the
+//! The prompts are not written again here. The method itself runs, over a model that only records what it is asked
+//! (`RecordingModel`), so that what is learned from and what is asked later cannot differ: template, labels, cut passages, rewritten brackets, the
 //! chat template and the place where the answer begins are those of the method.
 
 mod embedding;
-mod listener;
+mod first_token;
 mod reasoned_list;
+mod recording_model;
 #[cfg(test)]
 mod tests;
 
 pub use self::embedding::{EmbeddingExample, EmbeddingExampleBuilder, readable};
+pub use self::first_token::{
+    FirstTokenExample, FirstTokenExampleBuilder, TAUGHT_FIRST_TOKENS, teaches_first_token,
+};
 pub use self::reasoned_list::{ReasonedList, read_reasoned_lists};
 
-use self::listener::{Heard, Listener};
+use self::recording_model::{RecordedRequest, RecordingModel};
 use crate::method::{MethodError, MethodSpec, OptionKind, OptionValues};
 use crate::model::{CallError, LanguageModel};
 use crate::{RankError, Ranker, Settings};
-use plackett_core::RankRequest;
+use plackett_core::{Document, Query, RankRequest};
 use std::sync::Arc;
 
 /// A list as it is taught, in tokens of the model.
@@ -67,7 +71,7 @@ pub enum TrainingExampleError {
 pub struct ListwiseExampleBuilder {
     method: &'static MethodSpec,
     model: Arc<dyn LanguageModel>,
-    listener: Arc<Listener>,
+    recorder: Arc<RecordingModel>,
     /// The method as it lets orders be written.
     written: Arc<dyn Ranker>,
     /// The method as it reads the first token, where it does.
@@ -94,10 +98,10 @@ impl ListwiseExampleBuilder {
                 "it does not write an order of several passages; use first, full-rank or listwise".into();
             TrainingExampleError::Unsuitable { method: method.name, problem }
         })?;
-        let listener = Arc::new(Listener::new(model.clone(), None));
+        let recorder = Arc::new(RecordingModel::new(model.clone(), None));
         let ranker = |mode: &str| -> Result<Arc<dyn Ranker>, MethodError> {
             let values = with_mode(method, options, mode)?;
-            method.ranker(listener.clone(), values, Settings::default())
+            method.ranker(recorder.clone(), values, Settings::default())
         };
         let free = modes.contains(&"free") && options.contains(&("mode", "free"));
         let written = match ranker("constrained") {
@@ -111,7 +115,17 @@ impl ListwiseExampleBuilder {
             made => made?,
         };
         let first = modes.contains(&"logits").then(|| ranker("logits")).transpose()?;
-        Ok(ListwiseExampleBuilder { method, model, listener, written, first })
+        Ok(ListwiseExampleBuilder { method, model, recorder, written, first })
+    }
+
+    /// Whether the method reasons before it writes an order, so that a list needs a reasoning to teach one.
+    pub fn reasons(&self) -> bool {
+        let passages = [Document::new("a", "one"), Document::new("b", "two")];
+        let request = RankRequest::new(Query::new("q", "which"), passages);
+        self.recorder.reasons(Some("So."));
+        let asked = self.listen(&self.written, &request, 2);
+        self.recorder.reasons(None);
+        asked.is_ok()
     }
 
     /// The example of a request whose candidates stand in the order in which they are shown; `order` are their places, the
@@ -144,9 +158,9 @@ impl ListwiseExampleBuilder {
                 "the reasoning has `{tag}` in it, where the method ends it; give what stands before the tag"
             )));
         }
-        self.listener.reasons(Some(reasoning));
+        self.recorder.reasons(Some(reasoning));
         let example = self.example_of(request, order, Some(reasoning));
-        self.listener.reasons(None);
+        self.recorder.reasons(None);
         example
     }
 
@@ -164,12 +178,13 @@ impl ListwiseExampleBuilder {
                 "{order:?} is no order of {count} candidates, of which two are needed"
             )));
         }
-        let (mut heard, cut) = self.listen(&self.written, request, 1 + usize::from(reasoning.is_some()))?;
-        let Some(Heard::Order { prompt, marks, separator }) = heard.pop() else {
+        let (mut recorded, cut) =
+            self.record(&self.written, request, 1 + usize::from(reasoning.is_some()))?;
+        let Some(RecordedRequest::Order { prompt, marks, separator }) = recorded.pop() else {
             return Err(self.unsuitable("it asks for no order to be written".into()));
         };
-        let (asked, thought) = match heard.pop() {
-            Some(Heard::Reasoning { prompt: asked }) => {
+        let (asked, thought) = match recorded.pop() {
+            Some(RecordedRequest::Reasoning { prompt: asked }) => {
                 // Reasoning and what the method writes behind it stand in the answer that the order goes on with.
                 let written = prompt.answer().strip_prefix(asked.answer()).unwrap_or_default();
                 let (asked, mut thought) = self.model.tokens_after(&asked, &[written])?;
@@ -214,13 +229,13 @@ impl ListwiseExampleBuilder {
         order: &[usize],
         example: &mut ListwiseExample,
     ) -> Result<(), TrainingExampleError> {
-        let Some(Heard::Labels { prompt, labels }) = self.listen(first, request, 1)?.0.pop() else {
+        let Some(RecordedRequest::Labels { prompt, labels }) = self.record(first, request, 1)?.0.pop() else {
             return Err(self.unsuitable("it asks for no labels".into()));
         };
         self.check_count(labels.len(), order.len())?;
         let texts: Vec<&str> = labels.iter().map(String::as_str).collect();
         let (given, labels) = self.model.tokens_after(&prompt, &texts)?;
-        // The listener has let only labels pass that are one token.
+        // The recorder has let only labels pass that are one token.
         example.labels = labels.into_iter().flatten().collect();
         let (before, read) = (example.prompt.len(), given.len());
         let whole = example.prompt.iter().chain(&example.answer);
@@ -237,19 +252,19 @@ impl ListwiseExampleBuilder {
     }
 
     /// What a method asks for a list, all of which has to be in one prompt, so often; and how many texts were cut.
-    fn listen(
+    fn record(
         &self,
         ranker: &Arc<dyn Ranker>,
         request: &RankRequest,
         often: usize,
-    ) -> Result<(Vec<Heard>, usize), TrainingExampleError> {
-        self.listener.forget();
+    ) -> Result<(Vec<RecordedRequest>, usize), TrainingExampleError> {
+        self.recorder.forget();
         let ranking = ranker.rank(std::slice::from_ref(request)).pop();
         let cut = ranking.transpose()?.map_or(0, |ranking| ranking.trace.truncated.len());
-        let heard = self.listener.take();
-        match heard.len() {
+        let recorded = self.recorder.take();
+        match recorded.len() {
             0 => Err(self.unsuitable("it asks the model nothing about this list".into())),
-            asked if asked == often => Ok((heard, cut)),
+            asked if asked == often => Ok((recorded, cut)),
             asked if asked < often => Err(self
                 .unsuitable("it does not reason before it writes an order; leave the reasoning out".into())),
             _ => Err(self.unsuitable(format!(

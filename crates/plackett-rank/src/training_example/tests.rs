@@ -69,6 +69,7 @@ fn a_reasoning_is_learned_before_the_order_that_follows_from_it() {
         [("reason-rank", "<think>\n", "\n</think>\n<answer>\n"), ("dear", "\n", "\nRanking:\n")]
     {
         let teacher = teacher(method, &[]).unwrap();
+        assert!(teacher.reasons(), "{method}");
         let example = teacher.reasoned_example(&request, &[1, 0], "The second is high.").unwrap();
         assert!(text(&example.prompt).ends_with(begin), "{method}: {}", text(&example.prompt));
         let before = format!("The second is high.{close}");
@@ -82,6 +83,7 @@ fn a_reasoning_is_learned_before_the_order_that_follows_from_it() {
         assert!(message.contains("`</think>` in it"), "{method}: {message}");
     }
     let plain = teacher("full-rank", &[]).unwrap();
+    assert!(!plain.reasons() && !teacher("first", &[]).unwrap().reasons());
     let message = plain.reasoned_example(&request, &[1, 0], "so").unwrap_err().to_string();
     assert!(message.contains("does not reason before"), "{message}");
 }
@@ -184,4 +186,53 @@ fn methods_without_vectors_and_candidates_without_text_are_refused() {
     // A prompt without room for a passage is what the method refuses.
     let narrow = embedding_teacher("e2rank", &[], Some(20)).unwrap();
     assert!(matches!(narrow.example(&readable), Err(TrainingExampleError::Rank(_))));
+}
+
+fn first_token_teacher(
+    method: &str,
+    options: &[(&str, &str)],
+) -> Result<FirstTokenExampleBuilder, TrainingExampleError> {
+    FirstTokenExampleBuilder::new(Arc::new(ScriptedModel::new()), MethodSpec::find(method).unwrap(), options)
+}
+
+#[test]
+fn labels_of_several_tokens_are_refused_by_name() {
+    // Every letter is a token of the scripted model.
+    for (method, label) in [("mono-t5", "true"), ("rank-t5", "<extra_id_10>")] {
+        let teacher = first_token_teacher(method, &[]).unwrap();
+        let message = format!("{:?}", teacher.example(&request("why", &["low"])).unwrap_err());
+        assert!(message.contains(label), "{message}");
+    }
+}
+
+#[test]
+fn methods_that_read_more_than_a_first_token_are_refused() {
+    for method in ["first", "yes-no", "query-likelihood"] {
+        let message = first_token_teacher(method, &[]).err().unwrap().to_string();
+        assert!(message.contains(method) && message.contains("use mono-t5 or rank-t5"), "{message}");
+    }
+    assert!(first_token_teacher("mono-t5", &[("wrods", "2")]).is_err());
+}
+
+#[test]
+fn an_encoder_decoder_learns_from_the_prompts_and_labels_of_the_method() {
+    let folder = tempfile::tempdir().unwrap();
+    let teacher = |name: &str, rest: &str| {
+        let path = folder.path().join(name);
+        let prompt = format!("body = \"{{query}}: {{doc}}\"\nlabels = [\"t\", \"f\"]\n{rest}");
+        std::fs::write(&path, prompt).unwrap();
+        first_token_teacher("mono-t5", &[("prompt", path.to_str().unwrap()), ("words", "2")]).unwrap()
+    };
+    // A copy is a candidate all the same.
+    let copied = request("why", &["one two three", "low", "low"]);
+    let example = teacher("plain.toml", "").example(&copied).unwrap();
+    let prompts: Vec<String> = example.prompts.iter().map(|prompt| text(prompt)).collect();
+    assert_eq!(prompts, ["why: one two", "why: low", "why: low"]);
+    assert_eq!((text(&example.labels).as_str(), example.cut), ("tf", 1));
+    let begun = teacher("begun.toml", "answer = \"It is \"\n").example(&copied);
+    let message = begun.unwrap_err().to_string();
+    assert!(message.contains("leave `answer` out"), "{message}");
+    let empty = request("why", &["low", " "]);
+    let message = teacher("plain.toml", "").example(&empty).unwrap_err().to_string();
+    assert!(message.contains("1 of 2 candidates"), "{message}");
 }

@@ -59,29 +59,43 @@ fn columns_of(row: &Metadata, file: &str) -> Result<(Columns, Vec<String>), RecE
 }
 
 fn take(row: &Metadata, columns: &Columns, place: &Place, to: &mut Collected) -> Result<(), RecError> {
-    let value = |at: usize| columns[at].as_ref().and_then(|name| row.get(name));
-    let name = |at: usize| match value(at) {
-        Some(Value::Array(_) | Value::Object(_)) => Err(nested(columns[at].as_deref(), place)),
-        Some(Value::Number(number)) if number.is_f64() => Err(RecError::File(FormatError::Value {
-            file: place.file.clone(),
-            line: place.line,
-            what: ["the user", "the item"][at],
-            found: number.to_string(),
-            remedy: "a number with a fraction is no name; write the column as strings or whole numbers",
-        })),
-        value => Ok(text(value)),
+    let value = |at: usize| {
+        let column = columns[at].as_deref();
+        let value = column.and_then(|name| row.get(name));
+        match value {
+            Some(Value::Array(_) | Value::Object(_)) => Err(nested(column, is_name(at), place)),
+            value => Ok(value),
+        }
+    };
+    let name = |at: usize| -> Result<String, RecError> {
+        match value(at)? {
+            Some(Value::Number(number)) if number.is_f64() => Err(RecError::File(FormatError::Value {
+                file: place.file.clone(),
+                line: place.line,
+                what: ["the user", "the item"][at],
+                found: number.to_string(),
+                remedy: "a number with a fraction is no name; write the column as strings or whole numbers",
+            })),
+            value => Ok(text(value)),
+        }
     };
     let (user, item) = (name(0)?, name(1)?);
-    let rating = value(2).map(|value| rating_of(&text(Some(value)), place)).transpose()?.unwrap_or(1.0);
-    let time = value(3).map(|value| time_of(&text(Some(value)), place)).transpose()?;
+    let rating = value(2)?.map(|value| rating_of(&text(Some(value)), place)).transpose()?.unwrap_or(1.0);
+    let time = value(3)?.map(|value| time_of(&text(Some(value)), place)).transpose()?;
     let time = time.unwrap_or_else(|| to.length(&user) as i64);
     to.add(&user, &item, (rating, time), place)
 }
 
-/// Refuses a list or a structure of fields, which is no name.
-fn nested(column: Option<&str>, place: &Place) -> RecError {
+/// Whether a column has the names of users or items; the others have numbers.
+fn is_name(at: usize) -> bool {
+    at < 2
+}
+
+/// Refuses a list, a map or a structure of fields, which is no name and no number.
+fn nested(column: Option<&str>, is_name: bool, place: &Place) -> RecError {
+    let (what, wanted) = if is_name { ("name", "strings or whole numbers") } else { ("number", "numbers") };
     let problem = format!(
-        "row {}: the column `{}` has a list or a structure, which is no name; write the column as strings or whole numbers, one a row",
+        "row {}: the column `{}` has a list, a map or a structure, which is no {what}; write the column as {wanted}, one a row",
         place.line,
         column.unwrap_or_default()
     );
@@ -111,14 +125,18 @@ fn of_row(error: RecError) -> RecError {
 #[cfg(test)]
 mod tests {
     use crate::{Interactions, RecError, read_interactions};
-    use parquet::data_type::{ByteArray, ByteArrayType, DoubleType, Int64Type};
+    use parquet::data_type::{ByteArray, ByteArrayType, DoubleType, Int32Type, Int64Type};
     use parquet::file::properties::WriterProperties;
     use parquet::file::writer::SerializedFileWriter;
     use parquet::schema::parser::parse_message_type;
     use std::sync::Arc;
 
-    /// A table of items as texts, users as whole numbers, ratings and times.
+    /// A table of items as texts, users as whole numbers, ratings and times, the last in 32 bits where they are dates. Where the first two
+    /// are keys and values of a map, each row has one of both.
     fn table(schema: &str, ratings: [f64; 3]) -> Result<Interactions, RecError> {
+        let has_dates = schema.contains("(DATE)");
+        let levels: [Option<&[i16]>; 2] =
+            if schema.contains("(MAP)") { [Some(&[1; 3]), Some(&[0; 3])] } else { [None, None] };
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.parquet");
         let schema = Arc::new(parse_message_type(schema).unwrap());
@@ -128,16 +146,19 @@ mod tests {
         let mut group = writer.next_row_group().unwrap();
         let mut column = group.next_column().unwrap().unwrap();
         let items = ["a", "b", "a"].map(ByteArray::from);
-        column.typed::<ByteArrayType>().write_batch(&items, None, None).unwrap();
+        column.typed::<ByteArrayType>().write_batch(&items, levels[0], levels[1]).unwrap();
         column.close().unwrap();
         let mut column = group.next_column().unwrap().unwrap();
-        column.typed::<Int64Type>().write_batch(&[7, 7, 9], None, None).unwrap();
+        column.typed::<Int64Type>().write_batch(&[7, 7, 9], levels[0], levels[1]).unwrap();
         column.close().unwrap();
         let mut column = group.next_column().unwrap().unwrap();
         column.typed::<DoubleType>().write_batch(&ratings, None, None).unwrap();
         column.close().unwrap();
         let mut column = group.next_column().unwrap().unwrap();
-        column.typed::<Int64Type>().write_batch(&[20, 10, 5], None, None).unwrap();
+        match has_dates {
+            true => column.typed::<Int32Type>().write_batch(&[20, 10, 5], None, None).unwrap(),
+            false => column.typed::<Int64Type>().write_batch(&[20, 10, 5], None, None).unwrap(),
+        };
         column.close().unwrap();
         group.close().unwrap();
         writer.close().unwrap();
@@ -165,6 +186,11 @@ mod tests {
         let all = table(&moments, [5.0, 3.5, 1.0]).unwrap();
         assert_eq!((all.sequences[1][0].time, all.sequences[1][0].rating), (5, 1.0));
         assert!(all.account.remarks()[0].contains("not used: price"));
+        // Days from the beginning of 1970 on.
+        let dates = schema.replace("int64 timestamp", "int32 timestamp (DATE)");
+        let all = table(&dates, [5.0, 3.5, 1.0]).unwrap();
+        let times: Vec<_> = all.sequences.iter().flatten().map(|event| event.time).collect();
+        assert_eq!(times, [10, 20, 5]);
     }
 
     #[test]
@@ -185,6 +211,13 @@ mod tests {
         assert!(error.contains("row 1: the user is `1.5`"), "{error}");
         let nested = schema.replace("binary item (UTF8);", "group item { required binary name (UTF8); }");
         let error = said(&nested, [1.0; 3]);
-        assert!(error.contains("row 1: the column `item` has a list or a structure"), "{error}");
+        assert!(error.contains("row 1: the column `item` has a list, a map or a structure"), "{error}");
+        let map = "group item (MAP) { repeated group key_value { required binary key (UTF8); required int64 value; } }";
+        let map = format!("message e {{ required {map} required double rating; required int64 user; }}");
+        let error = said(&map, [1.0; 3]);
+        assert!(error.contains("row 1: the column `item` has") && error.contains("no name"), "{error}");
+        let stars = schema.replace("double rating;", "group rating { required double stars; }");
+        let error = said(&stars, [1.0; 3]);
+        assert!(error.contains("row 1: the column `rating` has") && error.contains("no number"), "{error}");
     }
 }

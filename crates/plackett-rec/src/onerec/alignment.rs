@@ -2,6 +2,7 @@
 //! says which is best and which worst, and the model learns to prefer the one, beside writing what was logged.
 
 use super::decode::{Generated, SessionSearch};
+use super::inference::OneRecInference;
 use super::model::SessionBatch;
 use super::reward::{SessionReward, TARGETS};
 use super::session_task::{SessionTask, as_training};
@@ -41,7 +42,7 @@ struct Pair {
 pub struct AlignmentTask<'t> {
     task: SessionTask<'t>,
     /// M_t, which writes.
-    sampler: &'t Parameters,
+    sampler: OneRecInference,
     /// What log-ratios are taken to: M_t in the paper, or the first model.
     reference: &'t Parameters,
     reward: (&'t SessionReward, &'t Parameters),
@@ -53,14 +54,18 @@ pub struct AlignmentTask<'t> {
 
 impl<'t> AlignmentTask<'t> {
     /// A round over the sessions of a task.
+    ///
+    /// # Errors
+    /// The sampler's weights are not those of the task's model.
     pub fn new(
         task: SessionTask<'t>,
         [sampler, reference]: [&'t Parameters; 2],
         reward: (&'t SessionReward, &'t Parameters),
         compute: Arc<Compute>,
         settings: AlignmentSettings,
-    ) -> AlignmentTask<'t> {
-        AlignmentTask { task, sampler, reference, reward, compute, settings, pairs: RefCell::default() }
+    ) -> Result<AlignmentTask<'t>, RecError> {
+        let sampler = OneRecInference::new(task.model, sampler, compute.workers)?;
+        Ok(AlignmentTask { task, sampler, reference, reward, compute, settings, pairs: RefCell::default() })
     }
 
     /// How many requests had preferences so far, and for how many there were none, since all sessions had one reward.
@@ -81,7 +86,7 @@ impl<'t> AlignmentTask<'t> {
         if missing.is_empty() {
             return Ok(());
         }
-        let SessionTask { model, tokens, sessions, .. } = &self.task;
+        let SessionTask { tokens, sessions, .. } = &self.task;
         let histories: Vec<&[u32]> = missing.iter().map(|at| &sessions[*at].history[..]).collect();
         let length = missing.first().map_or(1, |at| sessions[*at].items.len());
         let search = match self.settings.search {
@@ -92,7 +97,7 @@ impl<'t> AlignmentTask<'t> {
             }
             beam => beam,
         };
-        let written = model.generate((self.sampler, &self.compute), tokens, &histories, length, search)?;
+        let written = self.sampler.generate(tokens, &histories, length, search)?;
         for ((request, history), written) in missing.iter().zip(&histories).zip(written) {
             let pair = self.choose(history, &written)?;
             self.pairs.borrow_mut().insert(*request, pair);

@@ -1,7 +1,8 @@
 //! Writing sessions: the searches of the decoding engine, over codes that some item has.
 
+use super::inference::OneRecInference;
 use super::item_tokens::ItemTokens;
-use super::model::{OneRec, source};
+use super::model::source;
 use super::session_decoder::SessionDecoder;
 use crate::RecError;
 use plackett_lm::LmError;
@@ -9,9 +10,7 @@ use plackett_lm::decode::{
     Allowed, Beam, Constraint, DecodeOptions, DecodeRequest, Hypothesis, Normalize, Sampling, Strategy,
     Transition, decode,
 };
-use plackett_train::{Compute, Parameters};
 use std::collections::HashSet;
-use std::sync::Arc;
 
 /// Requests that are written for together.
 const TOGETHER: usize = 32;
@@ -110,7 +109,7 @@ impl Constraint for SessionCodes<'_> {
     }
 }
 
-impl OneRec {
+impl OneRecInference {
     /// Sessions of `length` written items behind each history, the likeliest or first drawn first; of an item that is written twice the first one
     /// is kept, and the others are counted ([`Generated::repeated`]). Beams may give fewer than were asked for, where there are not
     /// so many sessions.
@@ -119,7 +118,6 @@ impl OneRec {
     /// A history has an item that the catalogue lacks, nothing is asked for, or a temperature is not above 0.
     pub fn generate(
         &self,
-        (parameters, compute): (&Parameters, &Arc<Compute>),
         tokens: &ItemTokens,
         histories: &[&[u32]],
         length: usize,
@@ -143,9 +141,9 @@ impl OneRec {
         for (at, histories) in histories.chunks(TOGETHER).enumerate() {
             let sources = histories
                 .iter()
-                .map(|history| source(tokens, history, self.config.max_history))
+                .map(|history| source(tokens, history, self.max_history))
                 .collect::<Result<Vec<_>, _>>()?;
-            let mut decoder = SessionDecoder::new(self, (parameters, compute), tokens, &sources);
+            let mut decoder = SessionDecoder::new(&self.engine, tokens, &sources)?;
             let request = |place: usize| DecodeRequest {
                 prefix: decoder.history(place),
                 prompt: &prompt,

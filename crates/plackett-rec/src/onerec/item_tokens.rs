@@ -110,6 +110,16 @@ impl ItemTokens {
     }
 }
 
+/// Gives the codes of each item one more, which tells items apart that share all others: 0 for the first of them.
+pub(crate) fn tell_apart(ids: &mut [Vec<u32>]) {
+    let mut taken: HashMap<Vec<u32>, u32> = HashMap::new();
+    for id in ids {
+        let next = taken.entry(id.clone()).or_default();
+        id.push(*next);
+        *next += 1;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,4 +1,4 @@
-//! The encoder–decoder on the trainer's tape.
+//! The encoder–decoder on the trainer's tape: what is learned; what is trained writes in `inference.rs`.
 
 use super::attention::{AttentionLayer, EPSILON, buckets, within};
 use super::item_tokens::ItemTokens;
@@ -31,6 +31,26 @@ pub struct OneRecConfig {
     pub max_history: usize,
 }
 
+impl OneRecConfig {
+    /// Refuses sizes that cannot be.
+    pub(super) fn check(&self) -> Result<(), RecError> {
+        let OneRecConfig { width, heads, .. } = *self;
+        let sizes = [width, heads, self.blocks, self.inner, self.active, self.max_history];
+        if sizes.contains(&0) || !width.is_multiple_of(heads) {
+            return Err(RecError::Setting(
+                "onerec: layers, widths, active experts and history are 1 at least, and heads divide the width".into(),
+            ));
+        }
+        if self.experts > 0 && self.active > self.experts {
+            return Err(RecError::Setting(format!(
+                "onerec: {} active experts of {}; there are fewer than are to be active",
+                self.active, self.experts
+            )));
+        }
+        Ok(())
+    }
+}
+
 /// A feed-forward network.
 #[derive(Clone, Debug)]
 enum FeedForward {
@@ -39,20 +59,20 @@ enum FeedForward {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Block {
-    pub(super) attention: AttentionLayer,
+struct Block {
+    attention: AttentionLayer,
     /// To the encoder's rows; in the decoder alone.
-    pub(super) cross: Option<AttentionLayer>,
+    cross: Option<AttentionLayer>,
     norm: ParameterId,
     forward: FeedForward,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Stack {
-    pub(super) blocks: Vec<Block>,
+struct Stack {
+    blocks: Vec<Block>,
     /// Biases by distance of all layers: buckets × heads.
-    pub(super) bias: ParameterId,
-    pub(super) norm: ParameterId,
+    bias: ParameterId,
+    norm: ParameterId,
 }
 
 /// An encoder over the tokens of a history and a decoder over those of a session, with biases by distance and norms without mean, as in T5; the
@@ -61,9 +81,9 @@ pub(super) struct Stack {
 pub struct OneRec {
     /// What it is like.
     pub config: OneRecConfig,
-    pub(super) embeddings: ParameterId,
+    embeddings: ParameterId,
     encoder: Stack,
-    pub(super) decoder: Stack,
+    decoder: Stack,
     /// Vocabulary × width.
     pub(super) head: ParameterId,
 }
@@ -135,19 +155,8 @@ impl OneRec {
         parameters: &mut Parameters,
         seed: u64,
     ) -> Result<OneRec, RecError> {
-        let OneRecConfig { width, heads, .. } = config;
-        let sizes = [width, heads, config.blocks, config.inner, config.active, config.max_history];
-        if sizes.contains(&0) || !width.is_multiple_of(heads) {
-            return Err(RecError::Setting(
-                "onerec: layers, widths, active experts and history are 1 at least, and heads divide the width".into(),
-            ));
-        }
-        if config.experts > 0 && config.active > config.experts {
-            return Err(RecError::Setting(format!(
-                "onerec: {} active experts of {}; there are fewer than are to be active",
-                config.active, config.experts
-            )));
-        }
+        config.check()?;
+        let width = config.width;
         let embeddings = init::normal(Stream::new(seed, 1), vocabulary * width, 1.0);
         let embeddings = parameters.add("embeddings.weight", (vocabulary, width), embeddings);
         let encoder = Stack::new(&config, parameters, "encoder", seed.wrapping_mul(31).wrapping_add(1));
@@ -213,7 +222,7 @@ impl OneRec {
         (Engine::token_log_probabilities(tape, &states, &tape.parameter(self.head), &batch.written), routed)
     }
 
-    pub(super) fn embed(&self, tape: &Tape, tokens: &[u32], mode: Mode, place: u64) -> Var {
+    fn embed(&self, tape: &Tape, tokens: &[u32], mode: Mode, place: u64) -> Var {
         let x = Engine::embedding(tape, &[(tape.parameter(self.embeddings), tokens)]);
         Engine::dropout(tape, &x, mode.dropout, place_key(mode, place))
     }
@@ -223,13 +232,7 @@ impl OneRec {
     }
 
     /// The feed-forward network and the residual.
-    pub(super) fn feed_forward(
-        &self,
-        tape: &Tape,
-        block: &Block,
-        x: &Var,
-        place: (Mode, u64),
-    ) -> (Var, Option<Routed>) {
+    fn feed_forward(&self, tape: &Tape, block: &Block, x: &Var, place: (Mode, u64)) -> (Var, Option<Routed>) {
         let normal = Engine::rms_norm(tape, x, &tape.parameter(block.norm), EPSILON);
         match &block.forward {
             FeedForward::Dense(weights) => {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// Sessions that are measured together.
 const TOGETHER: usize = 64;
 
-/// Sessions of any one length, and the model that writes them: one item each is the next-item model of the paper's baselines.
+/// Sessions, also of different lengths, and the model that writes them: one item each is the next-item model of the paper's baselines.
 pub struct SessionTask<'t> {
     pub(super) model: &'t OneRec,
     pub(super) tokens: &'t ItemTokens,

@@ -1,14 +1,18 @@
-//! Lengths, experts and histories; what is written is what is likely; sessions are learned; preferences are followed.
+//! Lengths, experts and histories; the engine gives what the tape does; what is written is what is likely; sessions are learned; preferences are
+//! followed.
 
+use super::model::source;
 use super::*;
 use crate::{Event, Interactions};
+use plackett_lm::decode::{Branch, DecodeModel, LogitIds, PrefixId};
+use plackett_lm::seq2seq::Session as EngineSession;
 use plackett_train::nn::Mode;
 use plackett_train::objective::parse;
 use plackett_train::optimizer::Schedule;
 use plackett_train::random::Stream;
 use plackett_train::tape::{Gradients, assert_parameter_gradients};
 use plackett_train::trainer::{Settings, Task, train};
-use plackett_train::{Compute, ParameterId, Parameters, Tape};
+use plackett_train::{Compute, Engine, ParameterId, Parameters, Tape};
 
 fn tokens() -> ItemTokens {
     let codes: Vec<Vec<u32>> = (0..12).map(|item| vec![item / 4, item % 4]).collect();
@@ -29,16 +33,95 @@ fn session(history: &[u32], items: &[u32]) -> Session {
     Session { user: 0, history: history.to_vec(), items: items.to_vec(), ratings: vec![4.0; items.len()] }
 }
 
+fn inference(model: &OneRec, parameters: &Parameters) -> OneRecInference {
+    OneRecInference::new(model, parameters, 1).unwrap()
+}
+
+fn grow(session: &mut EngineSession<'_>, parent: PrefixId, tokens: &[u32]) -> (PrefixId, Vec<f32>) {
+    let branch = Branch { parent, tokens, logit_ids: LogitIds::All, normalizer: false };
+    let grown = session.extend(&[branch], &[]).unwrap().remove(0);
+    (grown.prefix, grown.logits)
+}
+
+/// The logits of the tape after each token of `items` behind each history.
+fn on_the_tape(
+    (model, parameters): (&OneRec, &Parameters),
+    histories: &[&[u32]],
+    items: &[u32],
+) -> Vec<Vec<f32>> {
+    let tape = Tape::inference(parameters, &Compute::new(1));
+    let of: Vec<(&[u32], Vec<&[u32]>)> = histories.iter().map(|history| (*history, vec![items])).collect();
+    let batch = SessionBatch::new(&tokens(), model.config.max_history, &of).unwrap();
+    let encoded = model.encode(&tape, &batch.sources, Mode::default());
+    let (states, _) = model.decode(&tape, &encoded, &batch, Mode::default());
+    let logits = Engine::linear(&tape, &states, &tape.parameter(model.head), None, None);
+    logits.value.chunks(logits.columns).map(<[f32]>::to_vec).collect()
+}
+
+#[test]
+fn the_engine_gives_the_logits_of_the_tape_from_a_cache_and_without() {
+    // The first history is longer than what is read of it.
+    let (histories, items): ([&[u32]; 3], [u32; 3]) = ([&[0, 3, 7, 1, 2], &[], &[11]], [4, 9, 4]);
+    let tokens = tokens();
+    let written = tokens.written(&items, true).unwrap();
+    let read = histories.map(|history| source(&tokens, history, config(0).max_history).unwrap());
+    let sources: Vec<&[u32]> = read.iter().map(Vec::as_slice).collect();
+    for experts in [0, 2, 5] {
+        let (model, parameters) = model(experts);
+        let expected = on_the_tape((&model, &parameters), &histories, &items);
+        assert_eq!(expected.len(), 3 * written.len());
+        let mut of_one_thread = Vec::new();
+        for threads in [1, 3] {
+            let inference = OneRecInference::new(&model, &parameters, threads).unwrap();
+            let mut session = inference.engine.session();
+            let starts = session.sources(&sources).unwrap();
+            let mut all = Vec::new();
+            for start in starts {
+                let mut at = start;
+                for token in &written {
+                    let (prefix, logits) = grow(&mut session, at, &[*token]);
+                    at = prefix;
+                    all.push(logits);
+                }
+                assert_eq!(all.last(), Some(&grow(&mut session, start, &written).1), "cached is uncached");
+            }
+            for (own, expected) in all.iter().flatten().zip(expected.iter().flatten()) {
+                let near = 1e-5 * expected.abs().max(1.0);
+                assert!((own - expected).abs() < near, "{experts}: {own} {expected}");
+            }
+            if threads == 1 {
+                of_one_thread = all;
+            } else {
+                assert_eq!(all, of_one_thread, "{experts} experts");
+            }
+        }
+    }
+}
+
+#[test]
+fn sessions_depend_on_no_number_of_threads() {
+    let (model, parameters) = model(5);
+    let histories: [&[u32]; 3] = [&[3, 7, 1], &[], &[11]];
+    for search in [SessionSearch::Beam(6), SessionSearch::Sample { count: 4, temperature: 0.7, seed: 9 }] {
+        let [one, three] = [1, 3].map(|threads| {
+            let inference = OneRecInference::new(&model, &parameters, threads).unwrap();
+            inference.generate(&tokens(), &histories, 2, search).unwrap()
+        });
+        assert_eq!(one, three);
+    }
+}
+
 #[test]
 fn what_is_written_has_the_probability_of_what_is_read() {
     let mut repeated = 0;
     for experts in [0, 5] {
         let (model, parameters) = model(experts);
         let (tokens, compute) = (tokens(), Compute::new(1));
+        let inference = inference(&model, &parameters);
         let histories: [&[u32]; 3] = [&[3, 7, 1], &[], &[11]];
         let sample = SessionSearch::Sample { count: 3, temperature: 1.0, seed: 4 };
         for (search, count) in [(SessionSearch::Beam(1), 1), (SessionSearch::Beam(4), 4), (sample, 3)] {
-            let all = model.generate((&parameters, &compute), &tokens, &histories, 3, search).unwrap();
+            let all = inference.generate(&tokens, &histories, 3, search).unwrap();
             assert_eq!(all.iter().map(Vec::len).collect::<Vec<_>>(), [count; 3]);
             for (history, written) in histories.iter().zip(&all) {
                 for own in written {
@@ -58,8 +141,7 @@ fn what_is_written_has_the_probability_of_what_is_read() {
             }
             // What is written behind a history does not depend on the others.
             if search != sample {
-                let alone =
-                    model.generate((&parameters, &compute), &tokens, &histories[2..], 3, search).unwrap();
+                let alone = inference.generate(&tokens, &histories[2..], 3, search).unwrap();
                 assert_eq!(
                     alone[0].iter().map(|own| &own.items).collect::<Vec<_>>(),
                     all[2].iter().map(|own| &own.items).collect::<Vec<_>>()
@@ -73,18 +155,17 @@ fn what_is_written_has_the_probability_of_what_is_read() {
 #[test]
 fn a_wide_beam_of_one_item_is_the_order_of_all() {
     let (model, parameters) = model(4);
-    let (tokens, compute) = (tokens(), Compute::new(1));
+    let (tokens, inference) = (tokens(), inference(&model, &parameters));
     let history: &[u32] = &[2, 9];
-    let all =
-        model.generate((&parameters, &compute), &tokens, &[history], 1, SessionSearch::Beam(40)).unwrap();
+    let all = inference.generate(&tokens, &[history], 1, SessionSearch::Beam(40)).unwrap();
     assert_eq!(all[0].len(), 12);
     assert!(all[0].windows(2).all(|pair| pair[0].log_probability >= pair[1].log_probability));
     let mut items: Vec<u32> = all[0].iter().map(|own| own.items[0]).collect();
     items.sort_unstable();
     assert_eq!(items, (0..12).collect::<Vec<u32>>());
-    let nothing = model.generate((&parameters, &compute), &tokens, &[history], 0, SessionSearch::Beam(1));
+    let nothing = inference.generate(&tokens, &[history], 0, SessionSearch::Beam(1));
     assert!(nothing.is_err());
-    let unknown = model.generate((&parameters, &compute), &tokens, &[&[12]], 1, SessionSearch::Beam(1));
+    let unknown = inference.generate(&tokens, &[&[12]], 1, SessionSearch::Beam(1));
     assert!(unknown.unwrap_err().to_string().contains("no item 12"));
 }
 
@@ -152,11 +233,10 @@ fn sessions_and_next_items_are_learned_by_one_path() {
     for length in [1, 2] {
         let sessions: Vec<Session> = (0..80).map(|user| grouped(user, length)).collect();
         let (model, parameters) = learned(&sessions, 150);
-        let (tokens, compute) = (tokens(), Compute::new(1));
         let asked: Vec<Session> = (100..130).map(|user| grouped(user, length)).collect();
         let histories: Vec<&[u32]> = asked.iter().map(|session| &session.history[..]).collect();
         let search = SessionSearch::Beam(1);
-        let all = model.generate((&parameters, &compute), &tokens, &histories, length, search).unwrap();
+        let all = inference(&model, &parameters).generate(&tokens(), &histories, length, search).unwrap();
         let right = asked.iter().zip(&all).filter(|(session, own)| session.items == own[0].items).count();
         assert!(right >= 28, "{length}: {right} of 30");
     }
@@ -197,8 +277,8 @@ fn preferences_of_the_reward_model_are_followed() {
     let tokens = tokens();
     let histories: Vec<&[u32]> = sessions.iter().map(|session| &session.history[..]).collect();
     let mean_reward = |parameters: &Parameters| {
-        let all =
-            model.generate((parameters, &compute), &tokens, &histories, 2, SessionSearch::Beam(1)).unwrap();
+        let inference = inference(&model, parameters);
+        let all = inference.generate(&tokens, &histories, 2, SessionSearch::Beam(1)).unwrap();
         let asked: Vec<(&[u32], &[u32])> =
             histories.iter().zip(&all).map(|(history, own)| (*history, &own[0].written[..])).collect();
         let rewards = reward.rewards((&reward_parameters, &compute), &asked).unwrap();
@@ -221,7 +301,8 @@ fn preferences_of_the_reward_model_are_followed() {
             (&reward, &reward_parameters),
             compute.clone(),
             settings,
-        );
+        )
+        .unwrap();
         parameters = frozen.clone();
         let settings = Settings { batch: 20, steps: 25, rate: 0.003, checkpoint: 0, ..Settings::default() };
         train(&round, &compute, &mut parameters, &settings, (None, ""), None, &mut |_, _| {}).unwrap();

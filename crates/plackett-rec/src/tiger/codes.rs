@@ -1,8 +1,8 @@
 //! Semantic ids of items by residual k-means over their vectors.
 
+use crate::onerec::tell_apart;
 use plackett_train::random::Stream;
 use rayon::prelude::*;
-use std::collections::HashMap;
 
 /// Rounds of k-means.
 const ROUNDS: usize = 10;
@@ -29,12 +29,7 @@ pub(super) fn semantic_ids(
             row.iter_mut().zip(centre).for_each(|(x, centre)| *x -= centre);
         }
     }
-    let mut taken: HashMap<Vec<u32>, u32> = HashMap::new();
-    for id in &mut ids {
-        let next = taken.entry(id.clone()).or_default();
-        id.push(*next);
-        *next += 1;
-    }
+    tell_apart(&mut ids);
     ids
 }
 

@@ -98,7 +98,7 @@ impl PeftFiles {
         self
     }
 
-    /// The same for a kind of task, of which PEFT makes a class of model: `CAUSAL_LM`, `SEQ_CLS`.
+    /// The same for a kind of task, of which PEFT makes a class of model: `CAUSAL_LM`, `SEQ_2_SEQ_LM`, `SEQ_CLS`.
     #[must_use]
     pub fn for_task(mut self, task: &str) -> PeftFiles {
         self.config["task_type"] = json!(task);

@@ -2,7 +2,7 @@
 
 use super::testing::Toy;
 use super::{ADAPTERS, open};
-use crate::tape::Gradients;
+use crate::tape::{Compute, Gradients, Tape};
 
 /// Every adapter with options for a model of a few hundred numbers.
 fn all() -> Vec<String> {
@@ -23,12 +23,36 @@ fn gradients_are_bit_equal_for_any_number_of_threads() {
         toy.shake(&attached, 0.2);
         let gradients = [1, 3].map(|workers| {
             let mut gradients = Gradients::default();
-            toy.loss_gradients_on(workers, &mut gradients);
+            toy.loss_gradients_on(Tape::new(&toy.parameters, &Compute::new(workers)), &mut gradients);
             gradients
         });
         for (id, parameter) in toy.parameters.iter().filter(|(_, parameter)| parameter.trainable) {
             let [one, three] = gradients.each_ref().map(|gradients| gradients.get(id));
             assert_eq!(one, three, "{text}: {}", parameter.name);
+        }
+    }
+}
+
+#[test]
+fn gradients_are_bit_equal_where_layers_are_run_again() {
+    let dropping =
+        ["lora", "dora", "sora", "vera", "rand-lora"].map(|name| format!("{name}(rank=3, dropout=0.4)"));
+    let texts = all().into_iter().chain(dropping).chain(["nola(k=4, l=3, rank=2, dropout=0.4)".to_string()]);
+    for (text, mut toy) in texts.flat_map(|text| [(text.clone(), Toy::bert()), (text, Toy::llama())]) {
+        let Ok(attached) = toy.attach_seeded(&text, "all", 7) else {
+            assert!(text.starts_with("bottleneck"), "{text}: a decoder has no place for modules alone");
+            continue;
+        };
+        toy.shake(&attached, 0.2);
+        attached.begin_pass(3);
+        let [kept, again] = [false, true].map(|is_on| {
+            let tape = Tape::new(&toy.parameters, &Compute::new(1)).recomputing(is_on);
+            let mut gradients = Gradients::default();
+            toy.loss_gradients_on(tape, &mut gradients);
+            gradients
+        });
+        for (id, parameter) in toy.parameters.iter() {
+            assert_eq!(kept.get(id), again.get(id), "{text}: {}", parameter.name);
         }
     }
 }

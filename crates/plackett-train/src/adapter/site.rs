@@ -2,7 +2,7 @@
 
 use super::OptionValues;
 use crate::TrainError;
-use crate::nn::{Bert, BertLayer, Linear, Llama};
+use crate::nn::{Bert, BertLayer, Linear, Llama, T5};
 use crate::tape::{ParameterId, Parameters};
 use plackett_core::declaration::{nearest, suggestion};
 use plackett_lm::sha256::Sha256;
@@ -45,6 +45,12 @@ impl Adaptable for BertLayer {
 }
 
 impl Adaptable for Llama {
+    fn linears(&mut self) -> Vec<&mut Linear> {
+        self.linears_mut().collect()
+    }
+}
+
+impl Adaptable for T5 {
     fn linears(&mut self) -> Vec<&mut Linear> {
         self.linears_mut().collect()
     }

@@ -154,12 +154,11 @@ impl Toy {
     }
 
     pub fn loss_gradients(&self, gradients: &mut Gradients) {
-        self.loss_gradients_on(1, gradients);
+        self.loss_gradients_on(Tape::new(&self.parameters, &Compute::new(1)), gradients);
     }
 
-    /// The same on so many threads.
-    pub fn loss_gradients_on(&self, workers: usize, gradients: &mut Gradients) {
-        let tape = Tape::new(&self.parameters, &Compute::new(workers));
+    /// The same on a tape over its parameters.
+    pub fn loss_gradients_on(&self, tape: Tape, gradients: &mut Gradients) {
         let loss = self.loss(&tape);
         tape.backward(&loss, gradients);
     }

@@ -161,6 +161,10 @@ impl Task for InContextTask<'_> {
         self.prompts.len()
     }
 
+    fn recomputes(&self) -> bool {
+        true
+    }
+
     /// answer · L_language + auxiliary · L_attention, from one pass.
     fn loss(&self, tape: &Tape, examples: &[usize], _mode: Mode) -> Result<StepLoss, TrainError> {
         let InContextSettings { layer, query_position, answer, auxiliary, .. } = self.settings;

@@ -5,7 +5,7 @@ use super::{
     EmbeddingAdapter, LayerNorm, Linear, Mode, SublayerAdapter, TokenBatch, WeightSource, check_heads,
 };
 use crate::TrainError;
-use crate::engine::{Engine, Pooling};
+use crate::engine::{Attention, Engine, Pooling};
 use crate::tape::{ParameterId, Parameters, Tape, Var};
 use plackett_kernel::Activation;
 use serde::{Deserialize, Serialize};
@@ -150,27 +150,35 @@ impl Bert {
         for adapter in &self.embedding_adapters {
             x = adapter.forward(tape, &x, &batch.segments);
         }
-        for (at, layer) in self.layers.iter().enumerate() {
+        let heads = self.config.num_attention_heads;
+        let size = self.config.hidden_size / heads;
+        // What a layer that is run again needs has to outlive this pass.
+        let owned: Option<(Arc<Bert>, Arc<[u32]>)> =
+            tape.is_recomputing().then(|| (Arc::new(self.clone()), batch.segments.as_slice().into()));
+        for at in 0..self.layers.len() {
             let batch = separate.as_ref().filter(|_| at < self.separate_layers).unwrap_or(batch);
-            x = self.layer(tape, layer, &x, batch, mode, at);
+            let attention = batch.attention(heads, heads, size, false);
+            x = match owned.clone() {
+                None => self.layer(tape, &x, (&attention, &batch.segments), (mode, at)),
+                Some((bert, segments)) => tape.recomputed(&[&x], move |tape, x| {
+                    bert.layer(tape, &x[0], (&attention, &segments), (mode, at))
+                }),
+            };
         }
         x
     }
 
+    /// What a layer makes of the vectors of all tokens, whose segments are given.
     fn layer(
         &self,
         tape: &Tape,
-        layer: &BertLayer,
         x: &Var,
-        batch: &TokenBatch,
-        mode: Mode,
-        at: usize,
+        (attention, segments): (&Attention, &[u32]),
+        (mode, at): (Mode, usize),
     ) -> Var {
-        let heads = self.config.num_attention_heads;
-        let size = self.config.hidden_size / heads;
+        let layer = &self.layers[at];
         let [query, key, value] = layer.attention.each_ref().map(|linear| linear.forward(tape, x, None));
-        let attention = batch.attention(heads, heads, size, false);
-        let attended = tape.attention(&query, &key, &value, None, &attention);
+        let attended = tape.attention(&query, &key, &value, None, attention);
         let sum = with_residual(tape, &layer.attention_output, &attended, x, mode, (at, 1));
         let x = layer.attention_norm.forward(tape, &sum);
         let inner = tape.activation(&layer.intermediate.forward(tape, &x, None), self.activation);
@@ -181,7 +189,7 @@ impl Bert {
         let y = layer.output.forward(tape, &inner, None);
         let mut y = tape.dropout(&y, mode.dropout, mode.place(at, 2));
         for adapter in &layer.adapters {
-            y = adapter.forward(tape, &y, &x, &layer.output_norm, &batch.segments);
+            y = adapter.forward(tape, &y, &x, &layer.output_norm, segments);
         }
         layer.output_norm.forward(tape, &tape.add(&y, &x))
     }

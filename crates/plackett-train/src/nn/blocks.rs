@@ -107,11 +107,8 @@ impl Llama {
     pub fn read_blocks(&self, tape: &Tape, blocks: &BlockBatch, layer: usize) -> BlockReading {
         assert!((1..=self.layers.len()).contains(&layer), "a layer from 1 to {}", self.layers.len());
         let (rotary, attention) = self.in_blocks(blocks);
-        let mut x = self.embed(tape, &blocks.batch);
-        for before in &self.layers[..layer - 1] {
-            let sides = before.sides(tape, &self.config, &rotary, &x);
-            x = before.forward(tape, &self.config, &attention, &sides, &x);
-        }
+        let x = self.embed(tape, &blocks.batch);
+        let x = self.through(tape, (&rotary, &attention), (x, 0..layer - 1), |_, _| ());
         let sides = self.layers[layer - 1].sides(tape, &self.config, &rotary, &x);
         BlockReading { layer, x, sides }
     }
@@ -120,12 +117,8 @@ impl Llama {
     pub fn read_on(&self, tape: &Tape, blocks: &BlockBatch, reading: &BlockReading) -> Var {
         let (rotary, attention) = self.in_blocks(blocks);
         let own = &self.layers[reading.layer - 1];
-        let mut x = own.forward(tape, &self.config, &attention, &reading.sides, &reading.x);
-        for layer in &self.layers[reading.layer..] {
-            let sides = layer.sides(tape, &self.config, &rotary, &x);
-            x = layer.forward(tape, &self.config, &attention, &sides, &x);
-        }
-        x
+        let x = own.forward(tape, &self.config, &attention, &reading.sides, &reading.x);
+        self.through(tape, (&rotary, &attention), (x, reading.layer..self.layers.len()), |_, _| ())
     }
 
     /// How much of the attention to the passages of its prompt each passage gets, prompt after prompt: a column, whose numbers sum to 1 in each

@@ -8,6 +8,7 @@ use crate::engine::{Attention, Engine, Rotary};
 use crate::tape::{ParameterId, Parameters, Tape, Var};
 use plackett_kernel::Activation;
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// The numbers of a Llama, as in its `config.json`.
@@ -168,17 +169,42 @@ impl Llama {
         &self,
         tape: &Tape,
         batch: &TokenBatch,
-        (mut x, layers): (Var, usize),
-        mut visit: impl FnMut(usize, &Var),
+        (x, layers): (Var, usize),
+        visit: impl FnMut(usize, &Var),
     ) -> Var {
         let rotary = self.rotary(batch.positions().into());
         let attention = self.attention(batch);
-        for (at, layer) in self.layers.iter().enumerate().take(layers) {
-            let sides = layer.sides(tape, &self.config, &rotary, &x);
-            x = layer.forward(tape, &self.config, &attention, &sides, &x);
+        self.through(tape, (&rotary, &attention), (x, 0..layers.min(self.layers.len())), visit)
+    }
+
+    /// The same after a range of layers, from 0.
+    pub(super) fn through(
+        &self,
+        tape: &Tape,
+        (rotary, attention): (&Rotary, &Attention),
+        (mut x, layers): (Var, Range<usize>),
+        mut visit: impl FnMut(usize, &Var),
+    ) -> Var {
+        // What a layer that is run again needs has to outlive this pass.
+        let owned = tape.is_recomputing().then(|| Arc::new(self.clone()));
+        for at in layers {
+            x = match owned.clone() {
+                None => self.layer(tape, &x, (rotary, attention), at),
+                Some(own) => {
+                    let (rotary, attention) = (rotary.clone(), attention.clone());
+                    tape.recomputed(&[&x], move |tape, x| own.layer(tape, &x[0], (&rotary, &attention), at))
+                }
+            };
             visit(at + 1, &x);
         }
         x
+    }
+
+    /// What a layer, from 0, makes of the vectors of all tokens.
+    fn layer(&self, tape: &Tape, x: &Var, (rotary, attention): (&Rotary, &Attention), at: usize) -> Var {
+        let layer = &self.layers[at];
+        let sides = layer.sides(tape, &self.config, rotary, x);
+        layer.forward(tape, &self.config, attention, &sides, x)
     }
 
     /// Positions of rows as its heads are turned by them.

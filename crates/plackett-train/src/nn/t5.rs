@@ -9,6 +9,7 @@ use crate::engine::{Attention, DistanceBuckets, Engine};
 use crate::tape::{ParameterId, Parameters, Tape, Var};
 use plackett_kernel::Activation;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Greatest distance that a bias may be asked for.
 const MOST_REACH: usize = 1 << 20;
@@ -219,6 +220,12 @@ impl T5 {
         tape.linear(&tape.select_rows(decoded, rows), &tape.parameter(self.head), None, None)
     }
 
+    /// The logits of every row of [`T5::decode`] for some tokens alone: rows × tokens.
+    pub fn logits_of(&self, tape: &Tape, decoded: &Var, tokens: &[u32]) -> Var {
+        let rows = tape.embedding(&[(tape.parameter(self.head), tokens)]);
+        tape.linear(decoded, &rows, None, None)
+    }
+
     fn run(
         &self,
         tape: &Tape,
@@ -228,20 +235,46 @@ impl T5 {
         mode: Mode,
     ) -> Var {
         let x = tape.embedding(&[(tape.parameter(self.embeddings), &batch.tokens)]);
-        let mut x = tape.dropout(&x, mode.dropout, mode.place(stack.blocks.len(), 0));
-        let bias = tape.parameter(stack.bias);
+        let x = tape.dropout(&x, mode.dropout, mode.place(stack.blocks.len(), 0));
+        let mut inputs: Vec<Var> =
+            std::iter::once(x).chain(encoded.map(|(encoded, _)| encoded.clone())).collect();
         let within = self.attention(batch, None, encoded.is_some());
-        let across = encoded.map(|(encoded, sources)| (encoded, self.attention(batch, Some(sources), false)));
-        for (at, block) in stack.blocks.iter().enumerate() {
-            let own = (Some((&bias, stack.buckets)), &within);
-            x = self.attend(tape, &block.attention, &x, None, own, (mode, at, 1));
-            if let (Some(layer), Some((encoded, across))) = (&block.cross_attention, &across) {
-                x = self.attend(tape, layer, &x, Some(encoded), (None, across), (mode, at, 2));
-            }
-            x = self.feed_forward(tape, block, &x, (mode, at, 3));
+        let across = encoded.map(|(_, sources)| self.attention(batch, Some(sources), false));
+        // What a layer that is run again needs has to outlive this pass.
+        let owned = tape.is_recomputing().then(|| Arc::new((self.clone(), stack.clone())));
+        for at in 0..stack.blocks.len() {
+            inputs[0] = match owned.clone() {
+                None => self.layer(tape, (stack, at), &inputs, (&within, across.as_ref()), mode),
+                Some(owned) => {
+                    let (within, across) = (within.clone(), across.clone());
+                    tape.recomputed(&inputs.iter().collect::<Vec<_>>(), move |tape, inputs| {
+                        let (t5, stack) = &*owned;
+                        t5.layer(tape, (stack, at), inputs, (&within, across.as_ref()), mode)
+                    })
+                }
+            };
         }
-        let x = tape.rms_norm(&x, &tape.parameter(stack.norm), self.config.layer_norm_epsilon);
+        let x = tape.rms_norm(&inputs[0], &tape.parameter(stack.norm), self.config.layer_norm_epsilon);
         tape.dropout(&x, mode.dropout, mode.place(stack.blocks.len(), 1))
+    }
+
+    /// What a layer makes of its `inputs`: the vectors of all tokens, and in the decoder those of the encoder behind them.
+    fn layer(
+        &self,
+        tape: &Tape,
+        (stack, at): (&T5Stack, usize),
+        inputs: &[Var],
+        (within, across): (&Attention, Option<&Attention>),
+        mode: Mode,
+    ) -> Var {
+        let block = &stack.blocks[at];
+        let bias = tape.parameter(stack.bias);
+        let own = (Some((&bias, stack.buckets)), within);
+        let mut x = self.attend(tape, &block.attention, &inputs[0], None, own, (mode, at, 1));
+        if let (Some(layer), [_, encoded], Some(across)) = (&block.cross_attention, inputs, across) {
+            x = self.attend(tape, layer, &x, Some(encoded), (None, across), (mode, at, 2));
+        }
+        self.feed_forward(tape, block, &x, (mode, at, 3))
     }
 
     fn attention(&self, queries: &TokenBatch, keys: Option<&TokenBatch>, causal: bool) -> Attention {

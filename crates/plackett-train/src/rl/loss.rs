@@ -50,6 +50,23 @@ pub struct PolicyLoss {
     pub kl: f32,
 }
 
+impl PolicyLoss {
+    /// The names of [`PolicyLoss::named`].
+    pub const NAMES: &'static [&'static str] = &["grpo", "dapo", "gspo"];
+
+    /// A loss by its name, and whether each token has the same share in it and not each answer: GRPO's ratios of tokens within 0.2 of 1, DAPO's, which
+    /// may go up to 1.28 and count token by token, and GSPO's of the whole answer.
+    pub fn named(name: &str, kl: f32) -> Option<(PolicyLoss, bool)> {
+        let (level, clip) = match name {
+            "grpo" => (RatioLevel::Token, (0.2, 0.2)),
+            "dapo" => (RatioLevel::Token, (0.2, 0.28)),
+            "gspo" => (RatioLevel::Part, (0.2, 0.2)),
+            _ => return None,
+        };
+        Some((PolicyLoss { level, clip, kl }, name == "dapo"))
+    }
+}
+
 /// A group of tokens with one ratio, after [`PolicyLoss::level`].
 struct RatioGroup {
     tokens: Range<usize>,
@@ -168,6 +185,15 @@ mod tests {
             assert!((value + 0.25).abs() < 1e-6, "−(0.5·1.5 − 0.5·1)");
             assert_eq!(slopes, [-0.25, -0.25, -0.25, 0.5]);
         }
+    }
+
+    #[test]
+    fn every_name_is_a_loss() {
+        let all: Vec<(PolicyLoss, bool)> =
+            PolicyLoss::NAMES.iter().map(|name| PolicyLoss::named(name, 0.1).unwrap()).collect();
+        assert_eq!(all[1], (PolicyLoss { level: RatioLevel::Token, clip: (0.2, 0.28), kl: 0.1 }, true));
+        assert_eq!((all[0].0.level, all[2].0.level, all[2].1), (RatioLevel::Token, RatioLevel::Part, false));
+        assert_eq!(PolicyLoss::named("ppo", 0.1), None);
     }
 
     #[test]

@@ -8,6 +8,8 @@
 
 mod advantage;
 mod form;
+mod item_job;
+mod item_rewarder;
 mod loss;
 mod record;
 mod reward;
@@ -23,9 +25,13 @@ mod updates;
 
 pub use advantage::{EPSILON, group_advantages, rank_advantages};
 pub use form::{Form, FormState, Place};
+pub use item_job::{ItemData, ItemExample, ItemOutcome, ItemPolicyJob, ItemScores, ItemSource};
+pub use item_rewarder::{ItemRewarder, ItemWorth, SequenceScores, SequenceVectors, sequence_scores};
 pub use loss::{PolicyLoss, RatioLevel, Term, TokenLogProbabilities};
 pub use record::{KeptRecords, RolloutRecord, constant_steps};
-pub use reward::{BeamReward, RankCredit, Shares, beam_rewards, rank_rewards};
+pub use reward::{
+    BeamReward, ITEM_REWARDS, ItemReward, ItemRewardSpec, RankCredit, Shares, beam_rewards, rank_rewards,
+};
 pub use rollout::{Rollouts, Sampled};
 pub use task::{Answered, Credit, Generation, PolicyTask, Rewarder};
 pub use updates::Updates;

@@ -1,4 +1,4 @@
-//! Rewards of lists by rank, and of the beams of a constrained search.
+//! Rewards of lists by rank, and of the beams of a constrained search: the registry of what beams may be rewarded for.
 
 /// What a rank of a list answers for (Rank-GRPO, 2025).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +43,63 @@ pub enum Shares {
     Wrong,
 }
 
+/// By what the beams for the next item of a catalogue are rewarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ItemReward {
+    /// By where the right one stands among them.
+    Places(BeamReward),
+    /// By the cosine of the vectors of their texts with that of the right one's.
+    Semantic,
+    /// By the score that a recommender gives them after the same history.
+    Collaborative,
+}
+
+/// A reward of beams under its name.
+#[derive(Clone, Copy, Debug)]
+pub struct ItemRewardSpec {
+    /// The name in settings and recipes.
+    pub name: &'static str,
+    /// What is rewarded.
+    pub reward: ItemReward,
+    /// The same in a sentence.
+    pub summary: &'static str,
+}
+
+/// Every reward of beams (ReRe, 2025, and MiniOneRec, 2025, their settings `ranking`, `rule`, `semantic` and `sasrec`). A new one is a line here
+/// and its name among [`ItemReward::NAMES`].
+pub static ITEM_REWARDS: &[ItemRewardSpec] = &[
+    ItemRewardSpec {
+        name: "rule-and-rank",
+        reward: ItemReward::Places(BeamReward::RuleAndRank),
+        summary: "1 for the right item; wrong ones lose the more the likelier the model finds them, where the right one is among the beams",
+    },
+    ItemRewardSpec {
+        name: "rule",
+        reward: ItemReward::Places(BeamReward::Rule),
+        summary: "1 for the right item, 0 for all others",
+    },
+    ItemRewardSpec {
+        name: "semantic",
+        reward: ItemReward::Semantic,
+        summary: "the cosine of the vectors of an item's text and of the right one's",
+    },
+    ItemRewardSpec {
+        name: "collaborative",
+        reward: ItemReward::Collaborative,
+        summary: "the score that a recommender gives an item after the same history; the right one counts for nothing",
+    },
+];
+
+impl ItemReward {
+    /// The names of [`ITEM_REWARDS`]; the first is what the papers use.
+    pub const NAMES: &'static [&'static str] = &["rule-and-rank", "rule", "semantic", "collaborative"];
+
+    /// The reward of a name.
+    pub fn named(name: &str) -> Option<ItemReward> {
+        ITEM_REWARDS.iter().find(|spec| spec.name == name).map(|spec| spec.reward)
+    }
+}
+
 /// The reward of each of `count` beams, the most probable first, of which `target` is the right one: 1/log2(place + 2) is the
 /// weight of a place, counted from 0.
 pub fn beam_rewards(count: usize, target: Option<usize>, reward: BeamReward, shares: Shares) -> Vec<f64> {
@@ -85,6 +142,13 @@ mod tests {
         let wrong = beam_rewards(4, Some(2), BeamReward::RuleAndRank, Shares::Wrong);
         assert!((wrong.iter().sum::<f64>()).abs() < 1e-12, "the wrong ones share −1");
         assert_eq!(beam_rewards(3, Some(0), BeamReward::Rule, Shares::All), [1.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn names_are_those_of_the_rewards() {
+        assert_eq!(ITEM_REWARDS.iter().map(|spec| spec.name).collect::<Vec<_>>(), ItemReward::NAMES);
+        assert_eq!(ItemReward::named("semantic"), Some(ItemReward::Semantic));
+        assert_eq!(ItemReward::named("sasrec"), None);
     }
 
     /// MiniOneRec: with the target first the others sum to −(1 − w₀), and without a target nobody is rewarded.

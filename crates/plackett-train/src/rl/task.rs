@@ -307,6 +307,10 @@ impl Task for PolicyTask<'_> {
         self.prompts.len() / self.together()
     }
 
+    fn recomputes(&self) -> bool {
+        true
+    }
+
     /// Rolls out with the weights of the tape, or takes the next part of the last rollout ([`Updates`]); in that case the examples wait for a
     /// later rollout, which has those first that wait longest. In the first step of a rollout the ratios are 1, since the policy is the one that
     /// wrote the answers: nothing is clipped, and a ratio of the whole answer (GSPO) has the same gradient as one of each token. So it is in every step

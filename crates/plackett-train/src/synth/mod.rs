@@ -1,11 +1,12 @@
 //! Training data that is made: click logs and grades from them, samples of documents and queries that are written for them,
-//! answers of a model beside those of people.
+//! answers of a model beside those of people, reasonings before the orders of lists.
 
 pub mod answers;
 mod clicks;
 mod diverse_sample;
 mod grade_tree;
 mod query_cleaning;
+pub mod reasoning;
 
 pub use clicks::{ClickFeatures, ClickModel, Impression, Session, aggregate, simulate};
 pub use diverse_sample::{DiverseSample, allocation, marginal_relevance, softmax_draw};

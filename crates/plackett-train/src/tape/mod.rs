@@ -4,6 +4,7 @@ mod buffer;
 mod compute;
 mod gradient_check;
 mod parameter;
+mod recompute;
 mod small;
 
 pub use buffer::{Buffer, Buffers};
@@ -49,7 +50,8 @@ struct Node {
 }
 
 /// Gradients on their way back.
-pub struct Flow {
+pub struct Flow<'p> {
+    parameters: &'p Parameters,
     slots: Vec<Option<Buffer>>,
     needed: Vec<bool>,
     buffers: Arc<Buffers>,
@@ -57,7 +59,7 @@ pub struct Flow {
     pub compute: Arc<Compute>,
 }
 
-impl Flow {
+impl Flow<'_> {
     /// A buffer of any contents.
     pub fn buffer(&self, length: usize) -> Buffer {
         self.buffers.take(length)
@@ -105,6 +107,17 @@ impl Flow {
             self.add(var, copy);
         }
     }
+
+    /// Carries gradients back through operations, the last one first.
+    fn run(&mut self, nodes: Vec<Node>) {
+        for (id, node) in nodes.into_iter().enumerate().rev() {
+            if let Some(backward) = node.backward
+                && let Some(gradient) = self.slots[id].take()
+            {
+                backward(self, gradient);
+            }
+        }
+    }
 }
 
 /// Which value of the tape is meant, and its shape, without its numbers.
@@ -123,14 +136,27 @@ impl From<&Var> for VarRef {
     }
 }
 
+/// What a tape keeps of operations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Recording {
+    /// Nothing: there are values and no gradients.
+    Nothing,
+    /// Which values want a gradient, and not what carries it: this is a pass that is run once more, and has to compute what a
+    /// recorded one does.
+    Needs,
+    /// All that gradients need.
+    Everything,
+}
+
 /// Records operations while it lives.
 pub struct Tape<'p> {
     parameters: &'p Parameters,
     nodes: RefCell<Vec<Node>>,
     leaves: RefCell<HashMap<ParameterId, Var>>,
     compute: Arc<Compute>,
-    /// Whether operations are recorded; without it there are values and no gradients.
-    recording: bool,
+    recording: Recording,
+    /// Whether parts of a pass are run once more on the way back ([`Tape::recomputed`]).
+    recomputing: bool,
 }
 
 impl<'p> Tape<'p> {
@@ -141,13 +167,14 @@ impl<'p> Tape<'p> {
             nodes: RefCell::default(),
             leaves: RefCell::default(),
             compute: compute.clone(),
-            recording: true,
+            recording: Recording::Everything,
+            recomputing: false,
         }
     }
 
     /// A tape that records nothing, for values alone.
     pub fn inference(parameters: &'p Parameters, compute: &Arc<Compute>) -> Tape<'p> {
-        Tape { recording: false, ..Tape::new(parameters, compute) }
+        Tape { recording: Recording::Nothing, ..Tape::new(parameters, compute) }
     }
 
     /// The parameters that it reads.
@@ -174,14 +201,12 @@ impl<'p> Tape<'p> {
     pub fn constant(&self, (rows, columns): (usize, usize), data: &[f32]) -> Var {
         let mut value = self.buffer(rows * columns);
         value.copy_from_slice(data);
-        self.push(value, (rows, columns), false, None)
+        self.push(Arc::new(value), (rows, columns), false, None)
     }
 
     /// A value without a gradient whose numbers others hold too; nothing is copied.
     pub fn shared(&self, shape: (usize, usize), value: &Arc<Buffer>) -> Var {
-        let var = self.push(Buffer::from(Vec::new()), (0, 0), false, None);
-        assert_eq!(value.len(), shape.0 * shape.1, "a value is {} × {}", shape.0, shape.1);
-        Var { value: value.clone(), rows: shape.0, columns: shape.1, ..var }
+        self.push(value.clone(), shape, false, None)
     }
 
     /// A parameter as a value; asked for again it is the same value.
@@ -191,7 +216,8 @@ impl<'p> Tape<'p> {
         }
         let parameter = &self.parameters[id];
         let mut nodes = self.nodes.borrow_mut();
-        nodes.push(Node { needed: parameter.trainable && self.recording, backward: None });
+        let needed = parameter.trainable && self.recording != Recording::Nothing;
+        nodes.push(Node { needed, backward: None });
         let var = Var {
             id: nodes.len() - 1,
             value: parameter.value.clone(),
@@ -204,7 +230,7 @@ impl<'p> Tape<'p> {
 
     fn push(
         &self,
-        value: Buffer,
+        value: Arc<Buffer>,
         (rows, columns): (usize, usize),
         needed: bool,
         backward: Option<Backward>,
@@ -212,7 +238,7 @@ impl<'p> Tape<'p> {
         assert_eq!(value.len(), rows * columns, "a value is {rows} × {columns}");
         let mut nodes = self.nodes.borrow_mut();
         nodes.push(Node { needed, backward });
-        Var { id: nodes.len() - 1, value: Arc::new(value), rows, columns }
+        Var { id: nodes.len() - 1, value, rows, columns }
     }
 
     /// The door for every operation: a value, and what adds to the gradients of the inputs from that of the value.
@@ -224,8 +250,20 @@ impl<'p> Tape<'p> {
         value: Buffer,
         backward: impl FnOnce(&mut Flow, Buffer) + 'static,
     ) -> Var {
-        let needed = self.recording && inputs.iter().any(|input| self.is_needed(input));
-        let backward: Option<Backward> = if needed { Some(Box::new(backward)) } else { None };
+        let needed = inputs.iter().any(|input| self.is_needed(input));
+        self.operation(Arc::new(value), shape, needed, backward)
+    }
+
+    /// The value of an operation, with what carries its gradient where the tape keeps that.
+    fn operation(
+        &self,
+        value: Arc<Buffer>,
+        shape: (usize, usize),
+        needed: bool,
+        backward: impl FnOnce(&mut Flow, Buffer) + 'static,
+    ) -> Var {
+        let is_kept = needed && self.recording == Recording::Everything;
+        let backward: Option<Backward> = if is_kept { Some(Box::new(backward)) } else { None };
         self.push(value, shape, needed, backward)
     }
 
@@ -236,27 +274,26 @@ impl<'p> Tape<'p> {
 
     /// As [`Tape::backward`], from the gradient of any value.
     pub fn backward_from(self, var: &Var, gradient: &[f32], gradients: &mut Gradients) {
-        let nodes = self.nodes.into_inner();
-        let needed: Vec<bool> = nodes.iter().map(|node| node.needed).collect();
-        let mut slots: Vec<Option<Buffer>> = (0..nodes.len()).map(|_| None).collect();
-        let leaves = self.leaves.into_inner();
-        for (parameter, leaf) in leaves.iter().filter(|(_, leaf)| needed[leaf.id]) {
-            slots[leaf.id] = gradients.remove(*parameter).map(Buffer::from);
+        let (nodes, leaves, mut flow) = self.into_flow();
+        for (parameter, leaf) in leaves.iter().filter(|(_, leaf)| flow.needed[leaf.id]) {
+            flow.slots[leaf.id] = gradients.remove(*parameter).map(Buffer::from);
         }
-        let buffers = self.compute.buffers.clone();
-        let mut flow = Flow { slots, needed, buffers, compute: self.compute };
         flow.add_copy(&VarRef::from(var), gradient);
-        for (id, node) in nodes.into_iter().enumerate().rev() {
-            if let Some(backward) = node.backward
-                && let Some(gradient) = flow.slots[id].take()
-            {
-                backward(&mut flow, gradient);
-            }
-        }
+        flow.run(nodes);
         for (parameter, leaf) in leaves {
             if let Some(gradient) = flow.slots[leaf.id].take() {
                 gradients.insert(parameter, gradient.into_vec());
             }
         }
+    }
+
+    /// Its operations, its parameters, and what their gradients flow in.
+    fn into_flow(self) -> (Vec<Node>, HashMap<ParameterId, Var>, Flow<'p>) {
+        let nodes = self.nodes.into_inner();
+        let needed: Vec<bool> = nodes.iter().map(|node| node.needed).collect();
+        let slots = (0..nodes.len()).map(|_| None).collect();
+        let buffers = self.compute.buffers.clone();
+        let flow = Flow { parameters: self.parameters, slots, needed, buffers, compute: self.compute };
+        (nodes, self.leaves.into_inner(), flow)
     }
 }

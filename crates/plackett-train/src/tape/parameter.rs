@@ -25,9 +25,9 @@ pub struct Parameter {
 
 impl Parameter {
     /// Whether it is a vector, of a bias or a norm, and not a matrix that happens to have one row, as that of a classifier
-    /// with one output.
+    /// or a score head with one output.
     pub fn is_vector(&self) -> bool {
-        self.rows == 1 && !self.name.ends_with("classifier.weight")
+        self.rows == 1 && !self.name.ends_with("classifier.weight") && self.name != "score.weight"
     }
 
     /// Its numbers, to be changed. What a tape still holds is copied first.

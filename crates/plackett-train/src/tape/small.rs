@@ -276,6 +276,37 @@ impl Tape<'_> {
         })
     }
 
+    /// For each row the products of each number of `a` with each number of `b`, those of the first number of `a` first: rows × (columns of
+    /// `a` · columns of `b`).
+    ///
+    /// # Panics
+    /// They have not equally many rows.
+    pub fn outer_rows(&self, a: &Var, b: &Var) -> Var {
+        assert_eq!(a.rows, b.rows, "rows that are multiplied with each other are equally many");
+        let (left, right) = (VarRef::from(a), VarRef::from(b));
+        let [a_value, b_value] = [a.value.clone(), b.value.clone()];
+        let width = b.columns.max(1);
+        let mut y = self.buffer(a.value.len() * b.columns);
+        for (at, y) in y.chunks_mut(width).enumerate() {
+            let own = &b.value[at / a.columns * b.columns..][..b.columns];
+            y.iter_mut().zip(own).for_each(|(y, b)| *y = a.value[at] * b);
+        }
+        self.record(&[a, b], (a.rows, a.columns * b.columns), y, move |flow, gradient| {
+            flow.accumulate(&left, |sum| {
+                for (at, gradient) in gradient.chunks(width).enumerate() {
+                    let own = &b_value[at / left.columns * right.columns..][..right.columns];
+                    sum[at] += gradient.iter().zip(own).map(|(gradient, b)| gradient * b).sum::<f32>();
+                }
+            });
+            flow.accumulate(&right, |sum| {
+                for (at, gradient) in gradient.chunks(width).enumerate() {
+                    let own = sum[at / left.columns * right.columns..][..right.columns].iter_mut();
+                    own.zip(gradient).for_each(|(sum, gradient)| *sum += a_value[at] * gradient);
+                }
+            });
+        })
+    }
+
     /// Matrices of equally many columns below each other.
     ///
     /// # Panics
@@ -322,7 +353,7 @@ fn transpose(x: &[f32], (rows, columns): (usize, usize), out: &mut [f32]) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Tape, Var, assert_gradients};
+    use super::super::{Compute, Parameters, Tape, Var, assert_gradients};
 
     fn numbers(count: usize) -> Vec<f32> {
         (0..count).map(|at| ((at * 37 + 11) % 29) as f32 / 13.0 - 1.1).collect()
@@ -333,6 +364,16 @@ mod tests {
         let weights: Vec<f32> = (0..x.rows * x.columns).map(|at| 0.3 + 0.1 * at as f32).collect();
         let weights = tape.constant((x.rows, x.columns), &weights);
         tape.sum(&tape.times(x, &weights))
+    }
+
+    #[test]
+    fn products_of_rows_are_in_the_order_of_the_first() {
+        let parameters = Parameters::default();
+        let tape = Tape::inference(&parameters, &Compute::new(1));
+        let [a, b] = [[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]].map(|x| tape.constant((2, 2), &x));
+        let products = tape.outer_rows(&a, &b);
+        assert_eq!((products.rows, products.columns), (2, 4));
+        assert_eq!(products.value[..], [5.0, 6.0, 10.0, 12.0, 21.0, 24.0, 28.0, 32.0]);
     }
 
     #[test]
@@ -356,6 +397,7 @@ mod tests {
             ("stack", |tape, x| tape.stack(&[&x[0], &x[1], &x[0]])),
             ("columns", |tape, x| tape.columns(&x[0], 1..3)),
             ("beside", |tape, x| tape.beside(&x[0], &tape.beside(&x[2], &x[0]))),
+            ("products of rows", |tape, x| tape.outer_rows(&x[0], &tape.beside(&x[1], &x[2]))),
             ("mean", |tape, x| tape.mean(&tape.exp(&x[0]))),
         ];
         let shapes = [(3, 4), (3, 4), (3, 1), (1, 4)];

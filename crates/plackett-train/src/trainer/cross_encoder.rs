@@ -3,13 +3,14 @@
 
 use super::bert_files::{self, OTHER_FILES, copy_files, open_tokenizer, read_config, write_json};
 use super::examples::RankingExample;
-use super::{StepLoss, Task, weighted_sum};
+use super::labelled_lists::{LabelledList, check_lists, lists_loss};
+use super::{EncodedPair, PairModel, StepLoss, Task};
 use crate::TrainError;
+use crate::adapter::Adaptable;
 use crate::nn::{self, Bert, Initializer, Linear, Mode, SafetensorsSource, TokenBatch, WeightSource};
-use crate::objective::{Batch, Lists, Term};
+use crate::objective::Term;
 use crate::tape::{Compute, Parameters, Tape, Var};
 use serde_json::{Value, json};
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokenizers::Tokenizer;
@@ -30,16 +31,6 @@ pub struct CrossEncoder {
     new: Vec<&'static str>,
     /// Most tokens of a pair.
     most: usize,
-}
-
-/// A pair of texts as tokens.
-#[derive(Clone, Debug)]
-struct EncodedPair {
-    tokens: Vec<u32>,
-    /// How many of them are in the first segment.
-    first: usize,
-    /// Whether the texts had more.
-    is_cut: bool,
 }
 
 impl CrossEncoder {
@@ -122,26 +113,6 @@ impl CrossEncoder {
         Ok((encoded.get_ids().to_vec(), !encoded.get_overflowing().is_empty()))
     }
 
-    fn encode(&self, query: &str, text: &str) -> Result<EncodedPair, TrainError> {
-        let own = (&*self.directory, self.bert.config.vocab_size);
-        let encoded = bert_files::encode(&self.tokenizer, (query, text), own)?;
-        let first = encoded.get_type_ids().iter().filter(|kind| **kind == 0).count();
-        let is_cut = !encoded.get_overflowing().is_empty();
-        Ok(EncodedPair { tokens: encoded.get_ids().to_vec(), first, is_cut })
-    }
-
-    fn scores_of<'a>(
-        &self,
-        tape: &Tape,
-        pairs: impl Iterator<Item = &'a EncodedPair>,
-        mode: Mode,
-    ) -> (Var, usize) {
-        let batch = TokenBatch::pairs(pairs.map(|pair| pair.tokens.split_at(pair.first)));
-        let hidden = self.bert.forward(tape, &batch, mode);
-        let pooled = self.bert.pooled(tape, &hidden, &batch);
-        (self.classifier.forward(tape, &pooled, None), batch.tokens.len())
-    }
-
     /// Scores of pairs of a query and a text, without training.
     ///
     /// # Errors
@@ -171,7 +142,8 @@ impl CrossEncoder {
             return Ok((Vec::new(), 0));
         }
         let tape = Tape::inference(parameters, compute);
-        let scores = self.scores_of(&tape, encoded.iter(), Mode::default()).0.value.to_vec();
+        let pairs: Vec<&EncodedPair> = encoded.iter().collect();
+        let scores = self.scores_of(&tape, &pairs, Mode::default()).0.value.to_vec();
         Ok((scores, encoded.iter().filter(|pair| pair.is_cut).count()))
     }
 
@@ -202,6 +174,39 @@ impl CrossEncoder {
     }
 }
 
+impl PairModel for CrossEncoder {
+    fn encode(&self, query: &str, text: &str) -> Result<EncodedPair, TrainError> {
+        let own = (&*self.directory, self.bert.config.vocab_size);
+        let encoded = bert_files::encode(&self.tokenizer, (query, text), own)?;
+        let first = encoded.get_type_ids().iter().filter(|kind| **kind == 0).count();
+        let is_cut = !encoded.get_overflowing().is_empty();
+        Ok(EncodedPair { tokens: encoded.get_ids().to_vec(), first, is_cut })
+    }
+
+    fn scores_of(&self, tape: &Tape, pairs: &[&EncodedPair], mode: Mode) -> (Var, usize) {
+        let batch = TokenBatch::pairs(pairs.iter().map(|pair| pair.tokens.split_at(pair.first)));
+        let hidden = self.bert.forward(tape, &batch, mode);
+        let pooled = self.bert.pooled(tape, &hidden, &batch);
+        (self.classifier.forward(tape, &pooled, None), batch.tokens.len())
+    }
+
+    fn is_head(&self, name: &str) -> bool {
+        CrossEncoder::is_head(self, name)
+    }
+
+    fn most_tokens(&self) -> usize {
+        CrossEncoder::most_tokens(self)
+    }
+
+    fn adaptable(&mut self) -> &mut dyn Adaptable {
+        &mut self.bert
+    }
+
+    fn save(&mut self, folder: &Path, parameters: &Parameters) -> Result<(), TrainError> {
+        CrossEncoder::save(self, folder, parameters)
+    }
+}
+
 /// Sets how many of the first layers keep texts apart.
 fn keep_apart(bert: &mut Bert, layers: usize) -> Result<(), TrainError> {
     let there = bert.layers.len();
@@ -215,18 +220,16 @@ fn keep_apart(bert: &mut Bert, layers: usize) -> Result<(), TrainError> {
     Ok(())
 }
 
-/// Lists of candidates to be ranked by a [`CrossEncoder`].
+/// Lists of candidates to be ranked by a [`PairModel`], as a [`CrossEncoder`] is one.
 pub struct RankingTask<'m> {
-    model: &'m CrossEncoder,
+    model: &'m dyn PairModel,
     lists: Vec<EncodedList>,
     objective: Vec<Term>,
 }
 
 struct EncodedList {
-    query: String,
+    labelled: LabelledList,
     pairs: Vec<EncodedPair>,
-    labels: Vec<f32>,
-    teacher: Option<Vec<f32>>,
 }
 
 impl<'m> RankingTask<'m> {
@@ -235,7 +238,7 @@ impl<'m> RankingTask<'m> {
     /// # Errors
     /// A text cannot be split, a list lacks what the objective needs, or none of them can teach it.
     pub fn new(
-        model: &'m CrossEncoder,
+        model: &'m dyn PairModel,
         examples: &[RankingExample],
         objective: Vec<Term>,
     ) -> Result<RankingTask<'m>, TrainError> {
@@ -243,16 +246,14 @@ impl<'m> RankingTask<'m> {
             let pairs =
                 example.candidates.iter().map(|candidate| model.encode(&example.query, &candidate.text));
             Ok(EncodedList {
-                query: example.query.clone(),
+                labelled: LabelledList::new(example),
                 pairs: pairs.collect::<Result<_, TrainError>>()?,
-                labels: example.candidates.iter().map(|candidate| candidate.label).collect(),
-                teacher: example.candidates.iter().map(|candidate| candidate.teacher).collect(),
             })
         };
-        let lists = examples.iter().map(list).collect::<Result<_, TrainError>>()?;
-        let task = RankingTask { model, lists, objective };
-        task.check()?;
-        Ok(task)
+        let lists = examples.iter().map(list).collect::<Result<Vec<EncodedList>, TrainError>>()?;
+        let labelled: Vec<&LabelledList> = lists.iter().map(|list| &list.labelled).collect();
+        check_lists(&objective, &labelled)?;
+        Ok(RankingTask { model, lists, objective })
     }
 
     /// How many pairs have lost the ends of their texts, and how many there are.
@@ -260,63 +261,19 @@ impl<'m> RankingTask<'m> {
         let pairs = || self.lists.iter().flat_map(|list| &list.pairs);
         (pairs().filter(|pair| pair.is_cut).count(), pairs().count())
     }
-
-    /// Tries the objective on each list with scores of zero, so that hours later nothing is found to be missing.
-    fn check(&self) -> Result<(), TrainError> {
-        let (parameters, compute) = (Parameters::default(), Compute::new(1));
-        let mut taught = 0;
-        for (at, list) in self.lists.iter().enumerate() {
-            let tape = Tape::inference(&parameters, &compute);
-            let scores = tape.constant((list.labels.len(), 1), &vec![0.0; list.labels.len()]);
-            let loss = self.objective_of(&tape, &scores, &[list], 0);
-            let named = |error| TrainError::Setting(format!("the query {}: {error}", self.describe(at)));
-            taught += loss.map_err(named)?.used;
-        }
-        if taught == 0 && !self.lists.is_empty() {
-            let objective: Vec<String> =
-                self.objective.iter().map(|term| term.objective.to_string()).collect();
-            return Err(TrainError::Setting(format!(
-                "none of the {} queries can teach `{}`: it needs candidates of which one is better than another; give them \
-                 other labels, or choose another objective",
-                self.lists.len(),
-                objective.join(" + ")
-            )));
-        }
-        Ok(())
-    }
-
-    fn objective_of(
-        &self,
-        tape: &Tape,
-        scores: &Var,
-        lists: &[&EncodedList],
-        tokens: usize,
-    ) -> Result<StepLoss, TrainError> {
-        let mut ranges: Vec<Range<usize>> = Vec::new();
-        for list in lists {
-            let start = ranges.last().map_or(0, |range| range.end);
-            ranges.push(start..start + list.pairs.len());
-        }
-        let labels: Vec<f32> = lists.iter().flat_map(|list| list.labels.iter().copied()).collect();
-        let teacher: Option<Vec<f32>> =
-            lists.iter().map(|list| list.teacher.clone()).collect::<Option<Vec<_>>>().map(|all| all.concat());
-        let batch = Lists { teacher: teacher.as_deref(), ..Lists::new(scores, &ranges, &labels) };
-        weighted_sum(tape, &self.objective, &Batch::Lists(batch), tokens)
-    }
 }
-
-/// Most characters of a query in a message.
-const SHOWN: usize = 60;
 
 impl Task for RankingTask<'_> {
     fn count(&self) -> usize {
         self.lists.len()
     }
 
+    fn recomputes(&self) -> bool {
+        true
+    }
+
     fn describe(&self, example: usize) -> String {
-        let query = &self.lists[example].query;
-        let more = if query.chars().count() > SHOWN { "…" } else { "" };
-        format!("`{}{more}`", query.chars().take(SHOWN).collect::<String>())
+        self.lists[example].labelled.describe()
     }
 
     fn is_head(&self, parameter: &str) -> bool {
@@ -325,7 +282,9 @@ impl Task for RankingTask<'_> {
 
     fn loss(&self, tape: &Tape, examples: &[usize], mode: Mode) -> Result<StepLoss, TrainError> {
         let lists: Vec<&EncodedList> = examples.iter().map(|at| &self.lists[*at]).collect();
-        let (scores, tokens) = self.model.scores_of(tape, lists.iter().flat_map(|list| &list.pairs), mode);
-        self.objective_of(tape, &scores, &lists, tokens)
+        let pairs: Vec<&EncodedPair> = lists.iter().flat_map(|list| &list.pairs).collect();
+        let (scores, tokens) = self.model.scores_of(tape, &pairs, mode);
+        let labelled: Vec<&LabelledList> = lists.iter().map(|list| &list.labelled).collect();
+        lists_loss(tape, &self.objective, &scores, (&labelled, tokens))
     }
 }

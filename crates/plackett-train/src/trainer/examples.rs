@@ -3,20 +3,20 @@
 use crate::TrainError;
 use crate::random::Stream;
 use plackett_core::formats::json_problem;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 /// A document with its label.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
 pub struct Candidate {
     /// Its text.
     pub text: String,
     /// Its grade; a greater one is better.
     pub label: f32,
     /// The score of a teacher.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub teacher: Option<f32>,
 }
 
@@ -38,6 +38,26 @@ pub struct OrderedExample {
     pub query: String,
     /// Its candidates, the best first.
     pub candidates: Vec<Candidate>,
+    /// What is to be written before their order, where the file has it.
+    pub reasoning: Option<GivenReasoning>,
+}
+
+/// A reasoning about a list, which names passages by the places at which it saw them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GivenReasoning {
+    /// What is written.
+    pub text: String,
+    /// The candidates as it saw them: for each place in the file the rank, from 0, of what stands there.
+    pub shown: Vec<usize>,
+}
+
+/// A line of a file of lists whose orders are taught.
+#[derive(Deserialize)]
+struct OrderedRecord {
+    query: String,
+    candidates: Vec<Candidate>,
+    #[serde(default)]
+    reasoning: Option<String>,
 }
 
 /// A text that follows another one.
@@ -68,22 +88,51 @@ pub fn read_ranking_examples(path: &Path) -> Result<Vec<RankingExample>, TrainEr
 }
 
 /// Reads a file of JSON lines, each a [`RankingExample`], for what is taught of orders: by the scores of the teacher where all
-/// candidates have one, else by the labels, equal ones in the order of the file. Of each list the `most` best are kept.
+/// candidates have one, else by the labels, equal ones in the order of the file. Of each list the `most` best are kept. A list
+/// may have a `reasoning`, in which `[1]` is the first candidate of the line.
 ///
 /// # Errors
-/// A line that is no example, or has no order to teach, with its number.
+/// A line that is no example, or has no order to teach, or a reasoning about more candidates than are kept, with its number.
 pub fn read_ordered_examples(path: &Path, most: usize) -> Result<Vec<OrderedExample>, TrainError> {
-    let lists = read_numbered(path, |example: &RankingExample| without_order(example, most))?;
-    let ordered = |(record, RankingExample { query, mut candidates }): (usize, RankingExample)| {
-        put_in_order(&mut candidates, most);
-        OrderedExample { record, query, candidates }
+    let problem = |list: &OrderedRecord| {
+        without_order(&list.query, &list.candidates, most).or_else(|| without_use(list, most))
     };
-    Ok(lists.into_iter().map(ordered).collect())
+    let ordered = |(record, list): (usize, OrderedRecord)| {
+        let OrderedRecord { query, mut candidates, reasoning } = list;
+        let reasoning = reasoning.map(|text| {
+            let mut shown = vec![0; candidates.len()];
+            best_first(&candidates).into_iter().enumerate().for_each(|(rank, place)| shown[place] = rank);
+            GivenReasoning { text, shown }
+        });
+        put_in_order(&mut candidates, most);
+        OrderedExample { record, query, candidates, reasoning }
+    };
+    Ok(read_numbered(path, problem)?.into_iter().map(ordered).collect())
+}
+
+/// Why the reasoning of a list teaches nothing.
+fn without_use(list: &OrderedRecord, most: usize) -> Option<String> {
+    let (reasoning, count) = (list.reasoning.as_ref()?, list.candidates.len());
+    if reasoning.trim().is_empty() {
+        return Some("`reasoning` is empty; write what leads to the order, or leave it out".into());
+    }
+    (most < count).then(|| {
+        format!(
+            "`reasoning` is about all {count} candidates, of which `window` keeps {most}; leave `window` out, or write one of {count} \
+             or more"
+        )
+    })
 }
 
 /// Whether candidates are ordered by the scores of a teacher: where all have one.
 fn has_teacher(candidates: &[Candidate]) -> bool {
     candidates.iter().all(|candidate| candidate.teacher.is_some())
+}
+
+/// What candidates are ordered by: the scores of a teacher where all have one, else the labels.
+pub fn worths(candidates: &[Candidate]) -> Vec<f32> {
+    let by_teacher = has_teacher(candidates);
+    candidates.iter().map(|candidate| worth(candidate, by_teacher)).collect()
 }
 
 /// What a candidate is ordered by.
@@ -94,36 +143,61 @@ fn worth(candidate: &Candidate, by_teacher: bool) -> f32 {
     }
 }
 
-/// Puts the best first and keeps so many.
-fn put_in_order(candidates: &mut Vec<Candidate>, most: usize) {
+/// The places of candidates, the best first; equal ones as they stand.
+fn best_first(candidates: &[Candidate]) -> Vec<usize> {
     let by_teacher = has_teacher(candidates);
-    // A stable sort: equal ones stay as they stood.
-    candidates.sort_by(|a, b| worth(b, by_teacher).total_cmp(&worth(a, by_teacher)));
-    candidates.truncate(most);
+    let worth = |place: usize| worth(&candidates[place], by_teacher);
+    let mut places: Vec<usize> = (0..candidates.len()).collect();
+    places.sort_by(|a, b| worth(*b).total_cmp(&worth(*a)));
+    places
 }
 
-/// Why a list teaches no order.
-fn without_order(example: &RankingExample, most: usize) -> Option<String> {
-    let count = example.candidates.len();
+/// Puts the best first and keeps so many.
+fn put_in_order(candidates: &mut Vec<Candidate>, most: usize) {
+    let best = best_first(candidates).into_iter().take(most);
+    *candidates = best.map(|place| candidates[place].clone()).collect();
+}
+
+/// The places of the candidates of a list in the order that is taught, the best first.
+///
+/// # Errors
+/// Why it teaches no order, in a sentence.
+pub(crate) fn taught_order(query: &str, candidates: &[Candidate]) -> Result<Vec<usize>, String> {
+    match without_order(query, candidates, usize::MAX) {
+        Some(problem) => Err(problem),
+        None => Ok(best_first(candidates)),
+    }
+}
+
+/// Why a list cannot be shown and put in order.
+pub(crate) fn unshowable<'a>(query: &str, texts: impl ExactSizeIterator<Item = &'a str>) -> Option<String> {
+    let (count, mut texts) = (texts.len(), texts);
     if count < 2 {
         return Some(format!(
             "`candidates` has {count}, and an order is of two or more; add others, or leave the record out"
         ));
     }
-    if example.query.trim().is_empty() {
+    if query.trim().is_empty() {
         return Some("`query` is empty; write what is asked, or leave the record out".into());
+    }
+    let blank = texts.position(|text| text.trim().is_empty());
+    blank.map(|at| format!("`text` of candidate {} is empty; leave the candidate out", at + 1))
+}
+
+/// Why a list teaches no order.
+fn without_order(query: &str, candidates: &[Candidate], most: usize) -> Option<String> {
+    let texts = candidates.iter().map(|candidate| candidate.text.as_str());
+    if let Some(problem) = unshowable(query, texts) {
+        return Some(problem);
     }
     let is_number =
         |candidate: &Candidate| candidate.label.is_finite() && candidate.teacher.is_none_or(f32::is_finite);
-    if let Some(at) = example.candidates.iter().position(|candidate| !is_number(candidate)) {
+    if let Some(at) = candidates.iter().position(|candidate| !is_number(candidate)) {
         return Some(format!("the label or teacher score of candidate {} is no number", at + 1));
     }
-    if let Some(at) = example.candidates.iter().position(|candidate| candidate.text.trim().is_empty()) {
-        return Some(format!("`text` of candidate {} is empty; leave the candidate out", at + 1));
-    }
-    let mut kept = example.candidates.clone();
+    let mut kept = candidates.to_vec();
     put_in_order(&mut kept, most);
-    let by_teacher = has_teacher(&example.candidates);
+    let by_teacher = has_teacher(candidates);
     // What is in order differs where its ends do.
     let ends = [kept.first(), kept.last()].map(|end| end.map(|candidate| worth(candidate, by_teacher)));
     let what = if by_teacher { "teacher score" } else { "label" };
@@ -216,7 +290,7 @@ mod tests {
 
     fn order(candidates: &[(&str, f32, Option<f32>)], most: usize) -> String {
         let mut example = example(candidates);
-        assert_eq!(without_order(&example, most), None);
+        assert_eq!(without_order(&example.query, &example.candidates, most), None);
         put_in_order(&mut example.candidates, most);
         example.candidates.into_iter().map(|candidate| candidate.text).collect()
     }
@@ -245,8 +319,34 @@ mod tests {
             (&[("a", 1.0, None), (" ", 0.0, None)][..], 9, "`text` of candidate 2 is empty"),
             (&[("a", 1.0, Some(f32::INFINITY)), ("b", 0.0, None)][..], 9, "candidate 1 is no number"),
         ] {
-            let message = without_order(&example(candidates), most).unwrap_or_default();
+            let example = example(candidates);
+            let message = without_order(&example.query, &example.candidates, most).unwrap_or_default();
             assert!(message.contains(said), "{message}");
         }
+    }
+
+    #[test]
+    fn a_reasoning_keeps_the_places_of_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lists.jsonl");
+        let candidate = |text: &str, label: u8| format!("{{\"text\": \"{text}\", \"label\": {label}}}");
+        let candidates = [candidate("a", 0), candidate("b", 2), candidate("c", 1)].join(", ");
+        let line = |reasoning: &str| {
+            let line = format!(
+                "{{\"query\": \"q\", \"candidates\": [{candidates}], \"reasoning\": \"{reasoning}\"}}\n"
+            );
+            std::fs::write(&path, line).unwrap();
+        };
+        line("[2] has it.");
+        let list = read_ordered_examples(&path, 3).unwrap().remove(0);
+        let texts: Vec<&str> = list.candidates.iter().map(|candidate| candidate.text.as_str()).collect();
+        assert_eq!(texts, ["b", "c", "a"]);
+        // The file shows a, b and c, which have the ranks 2, 0 and 1.
+        assert_eq!(list.reasoning, Some(GivenReasoning { text: "[2] has it.".into(), shown: vec![2, 0, 1] }));
+        let message = read_ordered_examples(&path, 2).unwrap_err().to_string();
+        assert!(message.contains("record 1: `reasoning` is about all 3 candidates"), "{message}");
+        line(" ");
+        let message = read_ordered_examples(&path, 3).unwrap_err().to_string();
+        assert!(message.contains("record 1: `reasoning` is empty"), "{message}");
     }
 }

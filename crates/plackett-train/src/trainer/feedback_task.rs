@@ -195,6 +195,10 @@ impl Task for FeedbackTask<'_> {
         self.examples.len()
     }
 
+    fn recomputes(&self) -> bool {
+        true
+    }
+
     fn describe(&self, example: usize) -> String {
         self.examples[example].name.clone()
     }

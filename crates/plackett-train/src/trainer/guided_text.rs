@@ -126,6 +126,10 @@ impl Task for GuidedTask<'_> {
         self.texts.len()
     }
 
+    fn recomputes(&self) -> bool {
+        true
+    }
+
     fn describe(&self, example: usize) -> String {
         format!("`{}`", self.texts[example].name)
     }

@@ -5,16 +5,17 @@ use super::examples::RankingExample;
 use super::phases::{PHASE_ADAPTER, PhaseMember};
 use super::run::{Hooks, Report, mean_loss, train_evaluated};
 use super::trained::{Trained, parse_objective, ranks_of};
-use super::{CrossEncoder, RankingTask, Settings, StepRecord};
+use super::{CrossEncoder, PairModel, RankingTask, ScoredDecoder, Settings, StepRecord};
 use crate::TrainError;
 use crate::adapter::Attached;
 use crate::objective::Term;
 use crate::tape::{Compute, Gradients, ParameterId, Parameters};
+use plackett_lm::decoder::{PAIR_PROMPTS, PairPrompt};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::sync::Arc;
 
-/// A cross-encoder that learns from lists of labelled candidates.
+/// A cross-encoder, or a decoder with a score head, that learns from lists of labelled candidates.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct RankingJob {
@@ -28,6 +29,9 @@ pub struct RankingJob {
     /// that do are run by the training engine alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub separate_layers: Option<usize>,
+    /// The name of the prompt in which a decoder reads pairs ([`PAIR_PROMPTS`]), to which a score head is added; none for an encoder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
     /// How long and how fast.
     pub settings: Settings,
 }
@@ -35,7 +39,8 @@ pub struct RankingJob {
 impl Default for RankingJob {
     fn default() -> RankingJob {
         let (trained, settings) = (Trained::default(), Settings::default());
-        RankingJob { objective: "bce".into(), tokens: 128, trained, separate_layers: None, settings }
+        let (separate_layers, prompt) = (None, None);
+        RankingJob { objective: "bce".into(), tokens: 128, trained, separate_layers, prompt, settings }
     }
 }
 
@@ -129,11 +134,22 @@ impl RankingJob {
     pub fn check(&self) -> Result<(), TrainError> {
         self.terms()?;
         self.settings.check()?;
+        self.settings.check_layers(&self.trained.adapter, self.trained.adapter != "head")?;
         if self.tokens < FEWEST_TOKENS {
             let problem = format!("tokens: a whole number from {FEWEST_TOKENS} is expected");
             return Err(TrainError::Setting(problem));
         }
-        self.trained.check(&["full", "head"])
+        self.trained.check(&["full", "head"])?;
+        let Some(prompt) = &self.prompt else { return Ok(()) };
+        pair_prompt(prompt)?;
+        self.settings.check_decoder(true)?;
+        match self.separate_layers {
+            None => Ok(()),
+            Some(_) => Err(TrainError::Setting(
+                "separate_layers: is for encoders, and a `prompt` is for decoders; leave one of them out"
+                    .into(),
+            )),
+        }
     }
 
     /// What is minimised, term by term.
@@ -158,19 +174,19 @@ impl RankingJob {
         self.check()?;
         std::fs::create_dir_all(work).map_err(|source| TrainError::file(work, source))?;
         let mut parameters = Parameters::default();
-        let mut model = self.open(base, &mut parameters)?;
+        let mut model = self.open_any(base, &mut parameters)?;
         let count = parameters.count();
-        let mut attached = self.attach(&mut parameters, &mut model)?;
+        let mut attached = self.attach(&mut parameters, model.as_mut())?;
         if let Some(attached) = &attached {
             self.trained.check_saved(attached, &parameters)?;
         }
         let mut outcome =
             Outcome { trainable: parameters.trainable_count(), parameters: count, ..Outcome::default() };
-        let task = RankingTask::new(&model, examples, self.terms()?)?;
+        let task = RankingTask::new(model.as_ref(), examples, self.terms()?)?;
         let held_out = match validation.is_empty() {
             true => None,
             false => {
-                let task = RankingTask::new(&model, validation, self.terms()?);
+                let task = RankingTask::new(model.as_ref(), validation, self.terms()?);
                 Some(task.map_err(|error| TrainError::Setting(format!("validation: {error}")))?)
             }
         };
@@ -197,8 +213,20 @@ impl RankingJob {
         Ok(outcome)
     }
 
-    /// The base model, with as many layers kept apart as is asked.
+    /// The base model of either kind.
+    fn open_any(&self, base: &Path, parameters: &mut Parameters) -> Result<Box<dyn PairModel>, TrainError> {
+        let Some(prompt) = &self.prompt else { return Ok(Box::new(self.open(base, parameters)?)) };
+        let (prompt, seed) = (pair_prompt(prompt)?, self.settings.seed);
+        Ok(Box::new(ScoredDecoder::open(base, parameters, prompt, self.tokens, seed)?))
+    }
+
+    /// The base model where it is an encoder, with as many layers kept apart as is asked.
     pub(super) fn open(&self, base: &Path, parameters: &mut Parameters) -> Result<CrossEncoder, TrainError> {
+        if let Some(prompt) = &self.prompt {
+            return Err(TrainError::Setting(format!(
+                "prompt = \"{prompt}\": an encoder reads pairs without one; leave it out"
+            )));
+        }
         let mut model = CrossEncoder::open(base, parameters, self.tokens, self.settings.seed)?;
         if let Some(layers) = self.separate_layers {
             model.keep_apart(layers)?;
@@ -210,7 +238,7 @@ impl RankingJob {
     pub(super) fn attach(
         &self,
         parameters: &mut Parameters,
-        model: &mut CrossEncoder,
+        model: &mut dyn PairModel,
     ) -> Result<Option<Attached>, TrainError> {
         let heads: Vec<String> = parameters.iter().map(|(_, parameter)| parameter.name.clone()).collect();
         let heads: Vec<String> = heads.into_iter().filter(|name| model.is_head(name)).collect();
@@ -221,9 +249,17 @@ impl RankingJob {
                 parameters.train_only(|parameter| is_head(&parameter.name));
                 Ok(None)
             }
-            _ => self.trained.attach(parameters, &mut model.bert, self.settings.seed, is_head).map(Some),
+            _ => self.trained.attach(parameters, model.adaptable(), self.settings.seed, is_head).map(Some),
         }
     }
+}
+
+/// The prompt of a name.
+fn pair_prompt(name: &str) -> Result<&'static PairPrompt, TrainError> {
+    PairPrompt::find(name).ok_or_else(|| {
+        let known = PAIR_PROMPTS.map(|prompt| prompt.name).join(", ");
+        TrainError::Setting(format!("prompt: there is no `{name}`; there are {known}"))
+    })
 }
 
 /// What is cut of the texts of all examples.

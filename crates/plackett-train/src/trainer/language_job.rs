@@ -73,7 +73,9 @@ impl LanguageJob {
             )));
         }
         self.settings.check()?;
-        self.settings.check_decoder(self.trained.adapter == OWN_HEADS)?;
+        let has_own_heads = self.trained.adapter == OWN_HEADS;
+        self.settings.check_decoder(has_own_heads)?;
+        self.settings.check_layers(&self.trained.adapter, !has_own_heads)?;
         if self.tokens < 2 {
             return Err(TrainError::Setting("tokens: a whole number from 2 is expected".into()));
         }

@@ -12,6 +12,7 @@ use crate::nn::{
 };
 use crate::tape::Parameters;
 use plackett_lm::gguf::GgufTokenizer;
+use serde_json::Value;
 use std::path::Path;
 use tokenizers::Tokenizer;
 
@@ -36,6 +37,8 @@ pub struct LanguageModel {
 enum Weights<'c> {
     /// From its files.
     Own,
+    /// From its files without the output matrix, in whose place stand the embeddings.
+    WithoutOutput,
     /// Drawn by a seed, in this shape; tokenizer and chat template are those of the files.
     Drawn(&'c LlamaConfig, u64),
 }
@@ -50,6 +53,12 @@ impl Weights<'_> {
     ) -> Result<Llama, TrainError> {
         match self {
             Weights::Own => Llama::load(parameters, source, config),
+            Weights::WithoutOutput => {
+                let tied = LlamaConfig { tie_word_embeddings: true, ..config.clone() };
+                let mut llama = Llama::load(parameters, source, &tied)?;
+                llama.config = config.clone();
+                Ok(llama)
+            }
             Weights::Drawn(shape, seed) => {
                 let llama = drawn(shape, config.vocab_size, *seed, parameters)?;
                 widen(parameters, shape.hidden_size);
@@ -173,6 +182,18 @@ impl LanguageModel {
         LanguageModel::open_with(path, parameters, &Weights::Own)
     }
 
+    /// The same without an output matrix, for what is read from its states: [`Llama::head`](crate::nn::Llama::head) is the matrix of the
+    /// embeddings, and the files may lack another one.
+    ///
+    /// # Errors
+    /// As [`LanguageModel::open`].
+    pub(super) fn open_without_output(
+        path: &Path,
+        parameters: &mut Parameters,
+    ) -> Result<LanguageModel, TrainError> {
+        LanguageModel::open_with(path, parameters, &Weights::WithoutOutput)
+    }
+
     /// A decoder of another shape, with weights that are drawn by the seed (deviation 1/√width), and the tokenizer, chat
     /// template and context of the one that is there: what reads the same prompts and learns in minutes.
     ///
@@ -293,28 +314,46 @@ impl LanguageModel {
     /// # Errors
     /// A file cannot be written.
     pub fn save(&mut self, folder: &Path, parameters: &Parameters) -> Result<(), TrainError> {
+        self.save_as(folder, parameters, ("lm_head", "ForCausalLM"), &Value::Null)
+    }
+
+    /// The same with a head of this name as a class of Hugging Face's with this end, and fields of config.json of its own.
+    ///
+    /// # Errors
+    /// As [`LanguageModel::save`].
+    pub(super) fn save_as(
+        &mut self,
+        folder: &Path,
+        parameters: &Parameters,
+        (head, class): (&str, &str),
+        own: &Value,
+    ) -> Result<(), TrainError> {
         std::fs::create_dir_all(folder).map_err(|source| TrainError::file(folder, source))?;
         let merged = nn::merged(parameters, self.llama.linears_mut());
         let layers: Vec<String> = self.llama.linears_mut().map(|linear| linear.name.clone()).collect();
+        let head = format!("{head}.");
         let is_own = |name: &str| {
-            (name.starts_with("model.") || name.starts_with("lm_head.")) && !nn::is_added(name, &layers)
+            (name.starts_with("model.") || name.starts_with(&head)) && !nn::is_added(name, &layers)
         };
         nn::save(&folder.join("model.safetensors"), &merged, |name| is_own(name).then(|| name.to_string()))?;
         let mut config = serde_json::to_value(&self.llama.config).unwrap_or_default();
-        let (family, class) = match self.llama.config.qkv_bias {
-            true => (QWEN2, "Qwen2ForCausalLM"),
-            false => (LLAMA, "LlamaForCausalLM"),
+        let (family, name) = match self.llama.config.qkv_bias {
+            true => (QWEN2, "Qwen2"),
+            false => (LLAMA, "Llama"),
         };
         if let Some(config) = config.as_object_mut() {
             // The family says it.
             config.remove("qkv_bias");
         }
         config["model_type"] = family.into();
-        config["architectures"] = serde_json::json!([class]);
+        config["architectures"] = serde_json::json!([format!("{name}{class}")]);
         config["hidden_act"] = "silu".into();
         config["max_position_embeddings"] = self.context.into();
         if let Some(end) = self.end {
             config["eos_token_id"] = end.into();
+        }
+        for (key, value) in own.as_object().into_iter().flatten() {
+            config[key] = value.clone();
         }
         let text = serde_json::to_string_pretty(&config).unwrap_or_default();
         write_whole(&folder.join("config.json"), text.as_bytes())?;
@@ -328,6 +367,11 @@ impl LanguageModel {
     /// The token that ends a text or a turn, where it is known.
     pub fn end(&self) -> Option<u32> {
         self.end
+    }
+
+    /// Its tokenizer.
+    pub(super) fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
     }
 
     /// Positions that it was trained on, and so the most tokens of a sequence.

@@ -161,6 +161,10 @@ impl Task for LanguageTask<'_> {
         self.texts.len()
     }
 
+    fn recomputes(&self) -> bool {
+        true
+    }
+
     fn is_head(&self, parameter: &str) -> bool {
         ReadOuts::is_own_head(parameter)
     }

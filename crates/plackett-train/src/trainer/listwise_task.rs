@@ -200,6 +200,10 @@ impl Task for ListwiseTask<'_> {
         self.lists.len()
     }
 
+    fn recomputes(&self) -> bool {
+        true
+    }
+
     fn describe(&self, example: usize) -> String {
         self.lists.get(example).map_or_else(|| (example + 1).to_string(), |list| list.name.clone())
     }

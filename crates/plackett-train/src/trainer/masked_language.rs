@@ -174,6 +174,10 @@ impl Task for MaskedLanguageTask<'_> {
         self.texts.len()
     }
 
+    fn recomputes(&self) -> bool {
+        true
+    }
+
     fn is_head(&self, parameter: &str) -> bool {
         parameter.starts_with(MaskedHead::PREFIX)
     }

@@ -11,11 +11,18 @@ mod checkpointing;
 mod cross_encoder;
 mod depth_measure;
 mod dual_projection;
+mod encoder_decoder;
 mod evaluation;
 mod examples;
 mod feedback_task;
+mod first_token_job;
+mod first_token_task;
+mod group_encoder;
+mod group_file;
+mod group_job;
 mod guided_text;
 mod job;
+mod labelled_lists;
 mod language_job;
 mod language_model;
 mod language_task;
@@ -24,9 +31,11 @@ mod listwise_task;
 mod log;
 mod masked_language;
 mod order;
+mod pair_model;
 mod phases;
 mod read_outs;
 mod run;
+mod scored_decoder;
 mod settings;
 mod successor_scorer;
 mod task;
@@ -37,9 +46,13 @@ mod tests_of_depths;
 #[cfg(test)]
 mod tests_of_evaluations;
 #[cfg(test)]
+mod tests_of_first_tokens;
+#[cfg(test)]
 mod tests_of_lists;
 #[cfg(test)]
 mod tests_of_saved_adapters;
+#[cfg(test)]
+mod tests_of_score_heads;
 mod text_encoder;
 mod trained;
 mod vector_scorer;
@@ -55,12 +68,19 @@ pub use checkpointing::Checkpointing;
 pub use cross_encoder::{CrossEncoder, RankingTask};
 pub use depth_measure::{DepthMeasure, TextMeasure, measure_depths};
 pub use dual_projection::{Against, DualProjection, DualTask, Pairing, Side};
+pub use encoder_decoder::{EncoderDecoderModel, FirstToken};
 pub use evaluation::{Evaluated, Evaluation};
 pub use examples::{
-    Candidate, OrderedExample, RankingExample, TextExample, keep_negatives, read_ordered_examples,
-    read_ranking_examples, read_text_examples,
+    Candidate, GivenReasoning, OrderedExample, RankingExample, TextExample, keep_negatives,
+    read_ordered_examples, read_ranking_examples, read_text_examples, worths,
 };
+pub(crate) use examples::{taught_order, unshowable};
 pub use feedback_task::{FeedbackExample, FeedbackLengths, FeedbackTask};
+pub use first_token_job::FirstTokenJob;
+pub use first_token_task::{FirstTokenTask, PromptedList};
+pub use group_encoder::GroupEncoderShape;
+pub use group_file::VectorOrigin;
+pub use group_job::{GroupJob, GroupMeasure};
 pub use guided_text::{GuidedTask, GuidedText, PlanCondition};
 pub use job::{CutTexts, Outcome, RankingJob};
 pub use language_job::{EXIT_HEADS, LanguageJob, OWN_HEADS};
@@ -70,13 +90,16 @@ pub use listwise_job::{ListwiseJob, ListwiseStart, SavedMeasure};
 pub use listwise_task::{ListExample, ListMeasure, ListwiseTask, measure_lists};
 pub use log::StepRecord;
 pub use masked_language::{MaskedHead, MaskedLanguageTask};
+pub use pair_model::{EncodedPair, PairModel};
 pub use phases::{PHASE_ADAPTER, PhaseMember, PhaseRecord, phase_folder};
 pub use read_outs::{ReadOuts, check_depths};
 pub use run::{Hooks, Report, mean_loss, train, train_evaluated};
+pub use scored_decoder::ScoredDecoder;
 pub use settings::Settings;
-pub use successor_scorer::{Embedding, GroupHead, GroupScorer, GroupTask, ItemGroup, RoundRobin};
+pub use successor_scorer::{Embedding, GroupHead, GroupScorer, GroupShape, GroupTask, ItemGroup, RoundRobin};
 pub use task::{StepLoss, Task, weighted_sum};
 pub use text_encoder::TextEncoder;
+pub(crate) use trained::ranks_of;
 pub use trained::{ADAPTER, Trained};
 pub use vector_scorer::{VectorList, VectorScorer, VectorTask, score_lists};
 pub use view_ranker::{ViewRanker, ViewScores};

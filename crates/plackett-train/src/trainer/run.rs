@@ -162,6 +162,10 @@ pub fn train_evaluated(
         let problem = "evaluate: there are no examples to evaluate on; name a file as validation, or leave evaluate out";
         return Err(TrainError::Setting(problem.into()));
     }
+    if settings.recompute && !task.recomputes() {
+        let problem = "recompute: this model has no transformer layers that could be run again; leave it out (BERT, Llama and T5 have)";
+        return Err(TrainError::Setting(problem.into()));
+    }
     let mut none = NoHooks;
     let mut run = Run {
         task,
@@ -385,7 +389,7 @@ impl Run<'_> {
         let settings = self.settings;
         let key = settings.seed.wrapping_mul(1 << 20).wrapping_add((first + 1) as u64);
         self.hooks.begin_pass(key);
-        let tape = Tape::new(self.parameters, self.compute);
+        let tape = Tape::new(self.parameters, self.compute).recomputing(settings.recompute);
         let step = self.done.step + 1;
         let mode = Mode { dropout: settings.dropout, key, is_training: true };
         let loss = self.task.loss(&tape, examples, mode);

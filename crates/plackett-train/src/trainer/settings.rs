@@ -50,11 +50,20 @@ pub struct Settings {
     /// Evaluations without gain after which a phase of the training stops; 0 for any number.
     #[serde(skip_serializing_if = "is_zero")]
     pub patience: usize,
+    /// Whether each transformer layer keeps only what goes into it and is run once more on the way back: less memory for more time,
+    /// and the same bits.
+    #[serde(alias = "gradient_checkpointing", skip_serializing_if = "is_off")]
+    pub recompute: bool,
 }
 
 /// What stands in no file that was written before there was such a setting.
 fn is_zero(count: &usize) -> bool {
     *count == 0
+}
+
+/// The same of a switch.
+fn is_off(switch: &bool) -> bool {
+    !switch
 }
 
 impl Default for Settings {
@@ -76,6 +85,7 @@ impl Default for Settings {
             checkpoint: 100,
             evaluate: 0,
             patience: 0,
+            recompute: false,
         }
     }
 }
@@ -113,11 +123,11 @@ impl Settings {
     }
 
     /// Checks what a decoder has no place for: its layers have no dropout, and no part of it is new but output matrices of depths
-    /// (`exit-heads`).
+    /// (`exit-heads`) and a score head.
     ///
     /// # Errors
     /// A setting that would change nothing.
-    pub(super) fn check_decoder(&self, has_own_heads: bool) -> Result<(), TrainError> {
+    pub(crate) fn check_decoder(&self, has_own_heads: bool) -> Result<(), TrainError> {
         if self.dropout > 0.0 {
             return Err(TrainError::Setting(format!(
                 "dropout = {}: the layers of a decoder have none, so that it would change nothing; leave it out, or give it to an \
@@ -133,6 +143,21 @@ impl Settings {
             )));
         }
         Ok(())
+    }
+
+    /// Checks that there are layers that keep something, which running them again would save: not where none of them is trained and
+    /// no gradient goes through one.
+    ///
+    /// # Errors
+    /// `recompute` would change nothing, since `adapter` trains what stands behind the layers alone.
+    pub(super) fn check_layers(&self, adapter: &str, trains_layers: bool) -> Result<(), TrainError> {
+        match self.recompute && !trains_layers {
+            false => Ok(()),
+            true => Err(TrainError::Setting(format!(
+                "recompute: adapter = \"{adapter}\" trains no layer, so that none keeps anything and it would change nothing; leave \
+                 it out, or train the layers (\"full\", or an adapter as lora)"
+            ))),
+        }
     }
 
     /// How many steps there are over so many examples.
@@ -158,8 +183,22 @@ mod tests {
         let settings = read(others).unwrap();
         assert_eq!(settings, read(own).unwrap());
         assert_eq!((settings.batch, settings.clip, settings.checkpoint), (2, 0.25, 5));
+        assert!(read(r#"{"gradient_checkpointing": true}"#).unwrap().recompute && !settings.recompute);
+        // What is off is not written down, as in files from before there was such a setting.
+        assert!(!serde_json::to_string(&settings).unwrap().contains("recompute"));
         // Both names of one setting do not go together.
         assert!(read(r#"{"rate": 0.5, "learning_rate": 0.25}"#).unwrap_err().to_string().contains("rate"));
+    }
+
+    #[test]
+    fn layers_that_keep_nothing_are_not_run_again() {
+        let check = |recompute: bool, trains_layers: bool| {
+            let settings = Settings { recompute, ..Settings::default() };
+            settings.check_layers("head", trains_layers).err().map(|error| error.to_string())
+        };
+        assert_eq!((check(true, true), check(false, false)), (None, None));
+        let error = check(true, false).unwrap();
+        assert!(error.contains("recompute: adapter = \"head\"") && !error.contains("  "), "{error}");
     }
 
     #[test]

@@ -1,20 +1,23 @@
 //! Scorers of groups of vectors that are to be ordered: TSPRank's score of "j comes right after i" for every ordered pair, and, on
 //! the same embedding, one number an item, as a reference.
 
+use super::group_encoder::{GroupEncoder, GroupEncoderShape};
 use super::{Hooks, StepLoss, Task, weighted_sum};
 use crate::TrainError;
 use crate::engine::Engine;
-use crate::nn::{Initializer, Mode};
+use crate::nn::{Initializer, Linear, Mode, WeightSource};
 use crate::objective::{Batch, Lists, PairScores, Term};
 use crate::tape::{Compute, ParameterId, Parameters, Tape, Var};
 use plackett_core::tsp::{SuccessorScores, TspError};
 use plackett_kernel::Activation;
+use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What an item's vector becomes before it is scored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Embedding {
     /// It stays as it is.
     None,
@@ -25,7 +28,8 @@ pub enum Embedding {
 }
 
 /// What is scored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum GroupHead {
     /// Every ordered pair: A(i, j) = e_i · W e_j. A constant is left out: all paths have n − 1 arcs, so it would change nothing. One W
     /// serves both sides of the diagonal, so that the order in which items are given does not matter (the published code has two).
@@ -34,34 +38,75 @@ pub enum GroupHead {
     Item,
 }
 
+/// The shape of a scorer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupShape {
+    /// Numbers of an item.
+    pub inputs: usize,
+    /// What they become.
+    pub embedding: Embedding,
+    /// The encoder in which the items of a group see each other after that, where there is one.
+    pub encoder: Option<GroupEncoderShape>,
+    /// What is scored.
+    pub head: GroupHead,
+}
+
 /// What the drawn weights of pairs are multiplied with: a score is of the second order in an embedding, and one that is great before anything is
 /// learned keeps what is learned from other groups from showing.
 const BEGINNING: f32 = 0.005;
 
-/// A linear map: outputs × inputs, and a bias.
-type Layer = (ParameterId, ParameterId);
+/// The name of the weights of pairs.
+const SUCCESSOR: &str = "successor.weight";
+
+/// Weights before their training: matrices evenly from ±√(6 / (rows + columns)) (Xavier), those of pairs smaller.
+struct Drawn(Initializer);
+
+impl WeightSource for Drawn {
+    fn take(&mut self, name: &str, (rows, columns): (usize, usize)) -> Result<Vec<f32>, TrainError> {
+        if name.ends_with("norm.weight") {
+            return Ok(vec![1.0; rows * columns]);
+        }
+        if name.ends_with(".bias") {
+            return Ok(vec![0.0; rows * columns]);
+        }
+        let mut drawn = self.0.uniform(rows * columns, (6.0 / (rows + columns) as f32).sqrt());
+        if name == SUCCESSOR {
+            drawn.iter_mut().for_each(|x| *x *= BEGINNING);
+        }
+        Ok(drawn)
+    }
+}
 
 /// A scorer of groups.
 #[derive(Clone, Debug)]
 pub struct GroupScorer {
-    layers: Vec<Layer>,
-    head: GroupHead,
+    pub(super) shape: GroupShape,
+    layers: Vec<Linear>,
+    encoder: Option<GroupEncoder>,
     weight: ParameterId,
 }
 
 impl GroupScorer {
-    /// A scorer of vectors of so many numbers, whose weights (Xavier, evenly) follow from a seed.
+    /// A scorer whose weights follow from a seed.
     ///
     /// # Errors
-    /// A width of 0.
-    pub fn new(
+    /// A width of 0, or an encoder that does not fit the width.
+    pub fn new(parameters: &mut Parameters, shape: GroupShape, seed: u64) -> Result<GroupScorer, TrainError> {
+        GroupScorer::load(parameters, &mut Drawn(Initializer::new(seed)), shape)
+    }
+
+    /// A scorer whose weights come from `source`.
+    ///
+    /// # Errors
+    /// As [`GroupScorer::new`]; a weight that the source does not have.
+    pub(super) fn load(
         parameters: &mut Parameters,
-        inputs: usize,
-        embedding: Embedding,
-        head: GroupHead,
-        seed: u64,
+        source: &mut dyn WeightSource,
+        shape: GroupShape,
     ) -> Result<GroupScorer, TrainError> {
-        let widths = match embedding {
+        let inputs = shape.inputs;
+        let widths = match shape.embedding {
             Embedding::None => vec![inputs],
             Embedding::Linear(width) => vec![inputs, width],
             Embedding::Hidden(hidden, width) => vec![inputs, hidden, width],
@@ -71,58 +116,54 @@ impl GroupScorer {
                 "a scorer of groups needs a width of 1 at least everywhere".into(),
             ));
         }
-        let mut drawn = Initializer::new(seed);
-        let mut xavier = |rows: usize, columns: usize| {
-            drawn.uniform(rows * columns, (6.0 / (rows + columns) as f32).sqrt())
-        };
         let mut layers = Vec::new();
         for (at, pair) in widths.windows(2).enumerate() {
-            let weight = xavier(pair[1], pair[0]);
-            layers.push((
-                parameters.add(format!("embedding.{at}.weight"), (pair[1], pair[0]), weight),
-                parameters.add(format!("embedding.{at}.bias"), (1, pair[1]), vec![0.0; pair[1]]),
-            ));
+            let name = format!("embedding.{at}");
+            layers.push(Linear::load(parameters, source, &name, (pair[1], pair[0]), true)?);
         }
         let width = widths.last().copied().unwrap_or(inputs);
-        let weight = match head {
-            GroupHead::Successor => {
-                let weight = xavier(width, width).into_iter().map(|x| BEGINNING * x).collect();
-                parameters.add("successor.weight", (width, width), weight)
-            }
-            GroupHead::Item => {
-                let weight = xavier(1, width);
-                parameters.add("classifier.weight", (1, width), weight)
-            }
+        let encoder = match shape.encoder {
+            Some(encoder) => Some(GroupEncoder::load(parameters, source, encoder, width)?),
+            None => None,
         };
-        Ok(GroupScorer { layers, head, weight })
+        let (name, rows) = match shape.head {
+            GroupHead::Successor => (SUCCESSOR, width),
+            GroupHead::Item => ("classifier.weight", 1),
+        };
+        let values = source.take(name, (rows, width))?;
+        let weight = parameters.add(name, (rows, width), values);
+        Ok(GroupScorer { shape, layers, encoder, weight })
     }
 
     /// What is scored.
     pub fn head(&self) -> GroupHead {
-        self.head
+        self.shape.head
     }
 
-    fn embed(&self, tape: &Tape, items: &Var, mode: Mode) -> Var {
+    fn embed(&self, tape: &Tape, items: &Var, rows: &[Range<usize>], mode: Mode) -> Var {
         let mut x = items.clone();
-        for (at, (weight, bias)) in self.layers.iter().enumerate() {
+        for (at, layer) in self.layers.iter().enumerate() {
             if at > 0 {
                 x = tape.activation(&x, Activation::Relu);
                 if mode.dropout > 0.0 {
                     x = tape.dropout(&x, mode.dropout, mode.key);
                 }
             }
-            x = tape.linear(&x, &tape.parameter(*weight), Some(&tape.parameter(*bias)), None);
+            x = layer.forward(tape, &x, None);
         }
-        x
+        match &self.encoder {
+            Some(encoder) => encoder.forward(tape, &x, rows, mode),
+            None => x,
+        }
     }
 
     /// The scores of some groups, one group after another, as one column: the matrix of each, row by row, or one number an item.
     pub fn scores(&self, tape: &Tape, groups: &[&ItemGroup], mode: Mode) -> Var {
         let (items, rows) = (items_of(tape, groups), rows_of(groups));
-        let embedded = self.embed(tape, &items, mode);
+        let embedded = self.embed(tape, &items, &rows, mode);
         let weight = tape.parameter(self.weight);
         let scored = tape.linear(&embedded, &weight, None, None);
-        match self.head {
+        match self.shape.head {
             GroupHead::Item => scored,
             GroupHead::Successor => {
                 let matrix = |rows: &Range<usize>| {
@@ -138,8 +179,8 @@ impl GroupScorer {
         }
     }
 
-    /// The scores of one group without gradients.
-    fn values(&self, parameters: &Parameters, compute: &Arc<Compute>, group: &ItemGroup) -> Vec<f64> {
+    /// The scores of one group without gradients: its matrix row by row, or one number an item.
+    pub fn values(&self, parameters: &Parameters, compute: &Arc<Compute>, group: &ItemGroup) -> Vec<f64> {
         let tape = Tape::inference(parameters, compute);
         let scores = self.scores(&tape, &[group], Mode::default());
         scores.value.iter().map(|score| f64::from(*score)).collect()
@@ -166,7 +207,7 @@ impl GroupScorer {
         group: &ItemGroup,
     ) -> Vec<f64> {
         let values = self.values(parameters, compute, group);
-        match self.head {
+        match self.shape.head {
             GroupHead::Item => values,
             GroupHead::Successor => {
                 values.chunks(group.ranks.len().max(1)).map(|row| row.iter().sum()).collect()
@@ -182,7 +223,7 @@ pub struct ItemGroup {
     pub name: String,
     /// Items × numbers.
     pub items: Vec<f32>,
-    /// The rank of each item, from 1; each rank once.
+    /// The rank of each item, from 1; each rank once. Where nothing is learned they say only how many items there are.
     pub ranks: Vec<usize>,
 }
 
@@ -258,7 +299,7 @@ impl Task for GroupTask<'_> {
         let ranks: Vec<usize> = groups.iter().flat_map(|group| group.ranks.iter().copied()).collect();
         let none = Vec::new();
         let objective = self.objectives.get(self.turns.index(self.objectives.len())).unwrap_or(&none);
-        match self.scorer.head {
+        match self.scorer.shape.head {
             GroupHead::Successor => {
                 let sizes: Vec<usize> = groups.iter().map(|group| group.ranks.len()).collect();
                 let pairs = PairScores { scores: &scores, sizes: &sizes, ranks: &ranks, search: None };
@@ -298,14 +339,18 @@ mod tests {
         objectives: &[&str],
         head: GroupHead,
         embedding: Embedding,
+        encoder: Option<GroupEncoderShape>,
     ) -> (GroupScorer, Parameters, Vec<f32>) {
         let mut parameters = Parameters::default();
-        let scorer = GroupScorer::new(&mut parameters, 5, embedding, head, 1).unwrap();
+        let shape = GroupShape { inputs: 5, embedding, encoder, head };
+        let scorer = GroupScorer::new(&mut parameters, shape, 1).unwrap();
         let groups = groups();
         let turns = RoundRobin::default();
         let objectives = objectives.iter().map(|text| parse_sum(text).unwrap()).collect();
         let task = GroupTask { scorer: scorer.clone(), groups: &groups, objectives, turns: turns.clone() };
-        let settings = Settings { batch: 5, steps: 200, rate: 0.03, checkpoint: 0, ..Settings::default() };
+        // Norms behind each part want smaller steps.
+        let rate = if encoder.is_some() { 0.003 } else { 0.03 };
+        let settings = Settings { batch: 5, steps: 200, rate, checkpoint: 0, ..Settings::default() };
         let mut hooks = turns;
         let report = train(
             &task,
@@ -323,7 +368,9 @@ mod tests {
     #[test]
     fn a_matrix_is_bilinear_and_knows_no_order_of_items() {
         let mut parameters = Parameters::default();
-        let scorer = GroupScorer::new(&mut parameters, 2, Embedding::None, GroupHead::Successor, 1).unwrap();
+        let (embedding, head) = (Embedding::None, GroupHead::Successor);
+        let shape = GroupShape { inputs: 2, embedding, encoder: None, head };
+        let scorer = GroupScorer::new(&mut parameters, shape, 1).unwrap();
         parameters[scorer.weight].values_mut().copy_from_slice(&[1.0, 2.0, 3.0, 4.0]);
         let compute = Compute::new(1);
         let matrix = |items: &[f32]| {
@@ -343,7 +390,7 @@ mod tests {
             (&["ranknet"], GroupHead::Item, Embedding::Hidden(16, 5)),
         ];
         for (objectives, head, embedding) in cases {
-            let (scorer, parameters, losses) = learned(objectives, head, embedding);
+            let (scorer, parameters, losses) = learned(objectives, head, embedding, None);
             assert!(losses[losses.len() - 2..].iter().all(|loss| loss.is_finite()), "{objectives:?}");
             let compute = Compute::new(1);
             for group in groups() {
@@ -365,7 +412,8 @@ mod tests {
 
     #[test]
     fn the_local_loss_finds_the_successor_of_each_item() {
-        let (scorer, parameters, _) = learned(&["tsprank-local"], GroupHead::Successor, Embedding::None);
+        let (scorer, parameters, _) =
+            learned(&["tsprank-local"], GroupHead::Successor, Embedding::None, None);
         for group in groups() {
             let scores = scorer.values(&parameters, &Compute::new(1), &group);
             let count = group.ranks.len();
@@ -375,6 +423,27 @@ mod tests {
                 let likeliest =
                     others.max_by(|a, b| scores[i * count + a].total_cmp(&scores[i * count + b])).unwrap();
                 assert_eq!(group.ranks[likeliest], group.ranks[i] + 1, "{}", group.name);
+            }
+        }
+    }
+
+    #[test]
+    fn an_encoder_knows_no_order_of_items_and_learns() {
+        let encoder = Some(GroupEncoderShape { layers: 2, heads: 2, inner: 8 });
+        let (scorer, parameters, losses) =
+            learned(&["tsprank-local"], GroupHead::Successor, Embedding::Linear(4), encoder);
+        assert!(losses[losses.len() - 1] < losses[0], "{losses:?}");
+        let group = groups().swap_remove(0);
+        let count = group.ranks.len();
+        let order = [2, 0, 3, 1];
+        let items = order.iter().flat_map(|item| group.items[item * 5..][..5].to_vec()).collect();
+        let moved = ItemGroup { items, ..group.clone() };
+        let of = |group: &ItemGroup| scorer.values(&parameters, &Compute::new(1), group);
+        let (as_given, as_moved) = (of(&group), of(&moved));
+        for i in 0..count {
+            for j in 0..count {
+                let (one, other) = (as_moved[i * count + j], as_given[order[i] * count + order[j]]);
+                assert!((one - other).abs() < 1e-4 * (1.0 + one.abs()), "{i} {j}: {one} and {other}");
             }
         }
     }

@@ -32,6 +32,12 @@ pub trait Task {
         false
     }
 
+    /// Whether its model is one whose layers can be run once more on the way back ([`Settings::recompute`](super::Settings::recompute)):
+    /// they go through [`Tape::recomputed`].
+    fn recomputes(&self) -> bool {
+        false
+    }
+
     /// The loss of some examples.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ fn model(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../plackett-lm/tests").join(name)
 }
 
-fn examples() -> Vec<RankingExample> {
+pub(super) fn examples() -> Vec<RankingExample> {
     let texts = ["cats purr at night", "dogs bark", "a fish swims in the sea", "birds sing in the morning"];
     let list = |query: &str, best: usize| RankingExample {
         query: query.into(),
@@ -149,6 +149,58 @@ fn assert_kills_change_nothing(adapter: &str, phases: usize) {
         assert_eq!(outcome.ranks, whole.ranks);
         assert_eq!(outcome.report.members, whole.report.members);
     }
+}
+
+#[test]
+fn layers_that_are_run_again_leave_the_same_model() {
+    let (lists, compute) = (examples(), Compute::new(1));
+    for adapter in ["full", "lora(rank=2, dropout=0.2)"] {
+        let run = |recompute: bool| {
+            let trained = Trained { adapter: adapter.into(), ..Trained::default() };
+            let settings = Settings { steps: 4, accumulate: 2, recompute, ..settings() };
+            let objective = "softmax-cross-entropy".into();
+            let job = RankingJob { objective, tokens: 32, trained, settings, ..RankingJob::default() };
+            let folder = tempfile::tempdir().unwrap();
+            let (work, output) = (folder.path().join("work"), folder.path().join("model"));
+            let (base, places) = (model("parity/bert"), (work.as_path(), output.as_path()));
+            job.run(&base, (&lists, &[]), places, "", &compute, &mut |_, _| {}).unwrap();
+            std::fs::read(output.join("model.safetensors")).unwrap()
+        };
+        assert!(run(true) == run(false), "{adapter}");
+    }
+    let llama = tiny_llama();
+    let learned = |recompute: bool| {
+        let mut parameters = Parameters::default();
+        let decoder = LanguageModel::open(llama.path(), &mut parameters).unwrap();
+        let example = TextExample { prompt: "the cat".into(), target: " sat on the mat".into() };
+        let task = LanguageTask::new(&decoder, &[example], parse_sum("language").unwrap(), 32).unwrap();
+        let settings = Settings { batch: 1, steps: 3, rate: 5e-3, recompute, ..Settings::default() };
+        train(&task, &compute, &mut parameters, &settings, (None, ""), None, &mut |_, _| {}).unwrap();
+        parameters.iter().map(|(_, parameter)| parameter.value.to_vec()).collect::<Vec<_>>()
+    };
+    assert!(learned(true) == learned(false));
+}
+
+#[test]
+fn running_layers_again_is_refused_where_it_would_change_nothing() {
+    let settings = Settings { recompute: true, ..Settings::default() };
+    let only = |adapter: &str| Trained { adapter: adapter.into(), ..Trained::default() };
+    let head = RankingJob { trained: only("head"), settings: settings.clone(), ..RankingJob::default() };
+    let error = head.check().unwrap_err().to_string();
+    assert!(error.contains("recompute: adapter = \"head\" trains no layer"), "{error}");
+    let heads =
+        LanguageJob { trained: only(OWN_HEADS), settings: settings.clone(), ..LanguageJob::default() };
+    let error = heads.check().unwrap_err().to_string();
+    assert!(error.contains("recompute: adapter = \"exit-heads\" trains no layer"), "{error}");
+    // A task that does not say that its model has such layers.
+    let mut parameters = Parameters::default();
+    let encoder = CrossEncoder::open(&model("parity/bert"), &mut parameters, 32, 7).unwrap();
+    let task = RankingTask::new(&encoder, &examples(), parse_sum("bce").unwrap()).unwrap();
+    let other = Interrupted { task: &task, left: 100 };
+    let compute = Compute::new(1);
+    let error = train(&other, &compute, &mut parameters, &settings, (None, ""), None, &mut |_, _| {});
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("recompute: this model has no transformer layers"), "{error}");
 }
 
 #[test]
@@ -293,7 +345,7 @@ fn a_decoder_has_the_log_probabilities_of_the_inference_engine() {
 }
 
 /// A golden decoder whose layers see everything.
-fn without_windows(name: &str) -> tempfile::TempDir {
+pub(super) fn without_windows(name: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for file in ["model.safetensors", "tokenizer.json"] {
         std::fs::copy(model(name).join(file), folder.path().join(file)).unwrap();
@@ -378,7 +430,7 @@ fn last_logits(engine: &DecoderModel, tokens: &[u32]) -> Vec<f32> {
 }
 
 /// A Llama with grouped queries and biases whose weights are drawn, with the tokenizer of the golden model.
-fn tiny_llama() -> tempfile::TempDir {
+pub(super) fn tiny_llama() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let config = serde_json::json!({
         "model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_act": "silu",

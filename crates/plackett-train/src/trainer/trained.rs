@@ -42,7 +42,7 @@ impl Trained {
     ///
     /// # Errors
     /// A word of other jobs, or an adapter that is unknown, has wrong options, or begins from texts that are to be forgotten.
-    pub(super) fn check(&self, words: &[&str]) -> Result<(), TrainError> {
+    pub(crate) fn check(&self, words: &[&str]) -> Result<(), TrainError> {
         if self.save_adapter && ["full", "head", OWN_HEADS].contains(&self.adapter.as_str()) {
             return Err(TrainError::Setting(format!(
                 "save_adapter: adapter = \"{}\" is none that could be saved; name one, as \"lora(rank=8)\", or leave save_adapter out",
@@ -63,7 +63,7 @@ impl Trained {
     ///
     /// # Errors
     /// An adapter that is unknown or fits no layer.
-    pub(super) fn attach(
+    pub(crate) fn attach(
         &self,
         parameters: &mut Parameters,
         model: &mut dyn Adaptable,
@@ -79,7 +79,7 @@ impl Trained {
     ///
     /// # Errors
     /// An adapter that cannot be merged into the weights, or PEFT has no such adapter.
-    pub(super) fn check_saved(&self, attached: &Attached, parameters: &Parameters) -> Result<(), TrainError> {
+    pub(crate) fn check_saved(&self, attached: &Attached, parameters: &Parameters) -> Result<(), TrainError> {
         attached.check_mergeable(parameters).map_err(|error| {
             TrainError::Setting(format!(
                 "{error}, and a model that is saved has only those; use an adapter that has, as lora, dora or lt-sft"
@@ -102,7 +102,7 @@ impl Trained {
     ///
     /// # Errors
     /// A file cannot be written.
-    pub(super) fn save(
+    pub(crate) fn save(
         &self,
         attached: Option<&Attached>,
         (parameters, heads): (&Parameters, &[ParameterId]),
@@ -124,7 +124,7 @@ pub(super) fn parse_objective(text: &str) -> Result<Vec<Term>, TrainError> {
 }
 
 /// The ranks of the layers of an adapter that have one, by name.
-pub(super) fn ranks_of(attached: Option<&Attached>, parameters: &Parameters) -> Vec<(String, usize)> {
+pub(crate) fn ranks_of(attached: Option<&Attached>, parameters: &Parameters) -> Vec<(String, usize)> {
     let ranks = attached.map(|attached| attached.ranks(parameters)).unwrap_or_default();
     ranks.into_iter().map(|(name, rank)| (name.to_string(), rank)).collect()
 }

@@ -88,6 +88,10 @@ impl Task for ViewTask<'_> {
         self.lists.len()
     }
 
+    fn recomputes(&self) -> bool {
+        true
+    }
+
     fn describe(&self, example: usize) -> String {
         self.lists[example].name.clone()
     }

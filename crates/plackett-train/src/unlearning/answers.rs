@@ -68,6 +68,10 @@ impl Task for AnswerTask<'_> {
         self.pairs.len()
     }
 
+    fn recomputes(&self) -> bool {
+        true
+    }
+
     fn loss(&self, tape: &Tape, examples: &[usize], _mode: Mode) -> Result<StepLoss, TrainError> {
         let batch = AnswerBatch::new(examples.iter().map(|at| &self.pairs[*at]));
         let hidden = self.llama.hidden(tape, &batch.tokens);

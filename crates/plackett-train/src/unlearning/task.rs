@@ -153,6 +153,10 @@ impl Task for UnlearningTask<'_> {
         self.forget.len()
     }
 
+    fn recomputes(&self) -> bool {
+        true
+    }
+
     fn loss(&self, tape: &Tape, examples: &[usize], mode: Mode) -> Result<StepLoss, TrainError> {
         let batch = AnswerBatch::new(&self.pairs(examples, mode.key));
         let pass = Pass::new(tape, self.llama, &batch);

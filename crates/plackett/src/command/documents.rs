@@ -5,7 +5,7 @@ use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 use plackett_core::formats::{
     BeirFolder, BytesRead, DocumentFormat, DocumentOptions, Documents, FormatError, SingleKind,
-    document_bytes, open_documents,
+    document_bytes, names_records, open_documents,
 };
 use plackett_search::MANIFEST;
 use serde::{Deserialize, Serialize};
@@ -72,6 +72,11 @@ impl DocumentArguments {
     /// Whether documents of a collection are named by the numbers of their lines or rows.
     pub fn are_numbered(&self) -> bool {
         self.number_missing_ids || self.input_format == Some(InputFormat::Text)
+    }
+
+    /// Whether a file that may as well hold a text on each line is one of documents, by the flags or by the ending of its name.
+    pub fn names_documents(&self, path: &Path) -> bool {
+        self.input_format.is_some() || names_records(path)
     }
 
     /// Documents of a collection: a BEIR folder, any file that holds documents or is one, a folder of such files, or `-`. The format and
@@ -248,5 +253,10 @@ mod tests {
         assert!(arguments.read(folder.path(), DocumentOptions::default()).is_err(), "a folder has no lines");
         assert_eq!(ids(&arguments, &folder.path().join("notes.txt")), ["1", "2"]);
         assert_eq!((arguments.given(), DocumentArguments::default().given()), (Some("--input-format"), None));
+        let usual = DocumentArguments::default();
+        let names = ["c.jsonl", "c.TSV.gz", "c.parquet", "c.csv.zst", "notes.txt", "-", "jsonl"];
+        let named = names.map(|name| usual.names_documents(Path::new(name)));
+        assert_eq!(named, [true, true, true, true, false, false, false]);
+        assert!(arguments.names_documents(Path::new("-")), "the flag says so");
     }
 }

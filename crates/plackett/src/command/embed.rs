@@ -1,9 +1,10 @@
 //! `plackett embed`: vectors of texts.
 
+mod texts;
 mod vector_file;
 
+use super::documents::DocumentArguments;
 use super::number::whole;
-use super::open::read_lines;
 use super::paths::Paths;
 use super::{Global, Outcome, Output};
 use anyhow::{Context, anyhow, bail};
@@ -12,8 +13,9 @@ use plackett::pipeline::{LocalModel, Models};
 use plackett_lm::{EmbedOptions, LmError, Truncated};
 use plackett_remote::{Api, Capability, RemoteModel};
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use texts::Texts;
 use vector_file::VectorFile;
 
 /// Texts that go through the model in one call: memory stays bounded however long the input is.
@@ -23,10 +25,12 @@ const NAMED: usize = 20;
 
 /// Turn texts into vectors with an embedding model
 #[derive(Args)]
+#[command(mut_arg("input_format", |argument| argument.help(FORMAT_HELP)))]
 #[command(after_help = "Examples:\n  plackett embed \"a text\" \"another\" --json\n  \
                         plackett embed --input passages.txt --model all-MiniLM-L6-v2 > vectors.txt\n  \
                         cat passages.txt | plackett embed --input - --json\n  \
                         plackett embed --input passages.txt --output vectors.npy    (or vectors.parquet)\n  \
+                        plackett embed --input corpus.jsonl --output vectors.parquet\n  \
                         plackett embed \"a text\" --model remote:http://127.0.0.1:8080/embed\n\n\
                         Without --json each text becomes one line of numbers with blanks between them.\nTexts that \
                         are longer than the model reads are cut, and named: in `truncated`, and on standard error.\n\
@@ -36,11 +40,12 @@ pub struct Arguments {
     /// The texts
     #[arg(required_unless_present = "input")]
     texts: Vec<String>,
-    /// Read texts from a file, one a line (`-`: standard input)
+    /// Read texts from a file, one a line (`-`: standard input); of a collection (.jsonl, .csv, .tsv or .parquet, or with
+    /// --input-format) the title and the text of each document
     #[arg(long, short, value_name = "FILE", conflicts_with = "texts")]
     input: Option<PathBuf>,
-    /// Write the vectors to a .npy file, a row for each text, or to a .parquet table, where each has its number as `_id`
-    /// (`plackett index --vectors-from` reads both)
+    /// Write the vectors to a .npy file, a row for each text, or to a .parquet table, where each has the id of its document as
+    /// `_id`, or its number where texts have none (`plackett index --vectors-from` reads both)
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Model: a directory, a name, an id or remote:URL (see `plackett model list`; default: the one that comes with the
@@ -56,6 +61,19 @@ pub struct Arguments {
     /// Cut texts to this many tokens, when that is less than the model's own limit
     #[arg(long, value_name = "N", value_parser = whole::<usize>(1..))]
     max_tokens: Option<usize>,
+    #[command(flatten, next_help_heading = "Documents of a collection")]
+    kept: DocumentArguments,
+}
+
+/// What `--input-format` is by itself, which is another thing here than where all input is documents.
+const FORMAT_HELP: &str = "How the documents are kept [default: by the ending of the name; a text on each line of other files and of \
+                           standard input]";
+
+impl Arguments {
+    /// The input, where it holds documents.
+    pub fn collection(&self) -> Option<&Path> {
+        self.input.as_deref().filter(|path| self.kept.names_documents(path))
+    }
 }
 
 #[derive(Serialize)]
@@ -66,7 +84,7 @@ struct Document<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     embeddings: Option<Vec<Embedding>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    output: Option<&'a std::path::Path>,
+    output: Option<&'a Path>,
     /// How many texts.
     texts: usize,
     /// `None` when a server does not tell.
@@ -76,6 +94,9 @@ struct Document<'a> {
 #[derive(Serialize)]
 struct Embedding {
     index: usize,
+    /// `None` for a text that is no document.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
     /// `None` when a server does not tell.
     tokens: Option<usize>,
     /// `None` for a text without a token.
@@ -238,25 +259,31 @@ fn check_limit(arguments: &Arguments, model: &LocalModel, output: &Output) -> an
 }
 
 /// Says which texts were cut and which have no vector, the first ones by name.
-fn say_what_is_missing(embeddings_without: &[usize], truncated: &[Cut], limit: usize, output: &Output) {
+fn say_what_is_missing(
+    texts: &Texts,
+    embeddings_without: &[usize],
+    truncated: &[Cut],
+    limit: usize,
+    output: &Output,
+) {
     for index in embeddings_without.iter().take(NAMED) {
-        output.warn(&format!("text {}: it has no token, so it has no vector", index + 1));
+        output.warn(&format!("{}: it has no token, so it has no vector", texts.name(*index)));
     }
     if let Some(more @ 1..) = embeddings_without.len().checked_sub(NAMED) {
         output.warn(&format!("{more} more texts have no token, and no vector"));
     }
     for Cut { index, tokens, kept, estimated } in truncated.iter().take(NAMED) {
+        let name = texts.name(*index);
         // How many tokens come after a word of a megabyte is not known from that word.
         if *estimated && *kept < limit {
             output.warn(&format!(
-                "text {}: no more than its beginning was read, which has {kept} tokens and, without a word's end, a \
-                 megabyte or more",
-                index + 1
+                "{name}: no more than its beginning was read, which has {kept} tokens and, without a word's end, a \
+                 megabyte or more"
             ));
             continue;
         }
         let about = if *estimated { "about " } else { "" };
-        output.warn(&format!("text {}: cut from {about}{tokens} to {kept} tokens", index + 1));
+        output.warn(&format!("{name}: cut from {about}{tokens} to {kept} tokens"));
     }
     if let Some(more @ 1..) = truncated.len().checked_sub(NAMED) {
         output.warn(&format!("{more} more texts were cut; `truncated` of --json has all"));
@@ -267,8 +294,8 @@ fn say_what_is_missing(embeddings_without: &[usize], truncated: &[Cut], limit: u
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let paths = Paths::default().reads("--input", &arguments.input).opens("--model", &arguments.model);
     paths.writes("--output", &arguments.output).check(output)?;
-    let lines = arguments.input.as_deref().map(read_lines).transpose()?;
-    let texts = lines.as_ref().unwrap_or(&arguments.texts);
+    let read = Texts::read(arguments, global, output)?;
+    let texts = &read.texts;
     if texts.is_empty() {
         let file = arguments.input.as_ref().map(|file| format!("{}: ", file.display())).unwrap_or_default();
         return Err(anyhow!("{file}there is no text; give at least one line").into());
@@ -292,10 +319,11 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
                 None => without.push(first + i),
             }
             if let Some(file) = &mut file {
-                file.push(vector.as_deref())?;
+                file.push(&read.id(first + i), vector.as_deref())?;
             } else if output.json {
                 let tokens = made.tokens.as_ref().and_then(|tokens| tokens.get(i)).copied();
-                embeddings.push(Embedding { index: first + i, tokens, vector });
+                let id = read.ids.as_ref().and_then(|ids| ids.get(first + i)).cloned();
+                embeddings.push(Embedding { index: first + i, id, tokens, vector });
             } else {
                 let numbers: Vec<String> = vector.iter().flatten().map(ToString::to_string).collect();
                 output.print_data(&format!("{}\n", numbers.join(" ")))?;
@@ -305,7 +333,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     }
     progress.finish_and_clear();
     file.map(VectorFile::commit).transpose()?;
-    say_what_is_missing(&without, truncated.as_deref().unwrap_or_default(), embedder.limit(), output);
+    say_what_is_missing(&read, &without, truncated.as_deref().unwrap_or_default(), embedder.limit(), output);
     if truncated.is_none() {
         output.warn("the server does not tell whether it cut texts");
     }

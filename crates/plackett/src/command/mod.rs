@@ -21,6 +21,7 @@ mod generate;
 mod get;
 mod ids;
 mod index;
+mod item_catalogue;
 mod means;
 mod measuring;
 mod memory;
@@ -49,7 +50,10 @@ mod table;
 mod terminal;
 mod trace_file;
 mod train;
+mod train_first_tokens;
+mod train_groups;
 mod train_lists;
+mod train_rewarded;
 mod training_file;
 mod training_folder;
 mod training_page;
@@ -223,6 +227,7 @@ fn no_line_limit(command: &Command) -> Option<&'static str> {
         | Command::Arena(_) => None,
         Command::Route(arguments) if arguments.reads_lines() => None,
         Command::Recommend(arguments) if arguments.reads_lines() => None,
+        Command::Embed(arguments) if arguments.collection().is_some() => None,
         Command::Replay(_) => Some("the manifest says how long lines may be"),
         // Lines of texts and aspects may have any length.
         Command::Quickstart(_)

@@ -3,19 +3,20 @@
 use super::means::Change;
 use super::open::model_folder;
 use super::paths::Paths;
+use super::train_first_tokens::FirstTokenData;
+use super::train_groups::{self, GroupData};
 use super::train_lists::ListData;
-use super::training_file::{Job, Kind, TrainingFile, beside};
+use super::training_file::{Base, Job, Kind, TrainingFile, beside};
 use super::training_folder::{self, TrainingLock};
-use super::{Global, Outcome, Output, depths, training_page};
+use super::{Global, Outcome, Output, depths, train_rewarded, training_page};
 use anyhow::{Context, bail};
 use clap::Args;
 use plackett::content_hash;
-use plackett::pipeline::is_decoder;
 use plackett_core::formats::atomic;
 use plackett_train::Compute;
 use plackett_train::trainer::{
-    ADAPTER, CHECKPOINT, DepthMeasure, Evaluated, LanguageModel, Outcome as Learned, PHASE_ADAPTER,
-    PhaseRecord, RankingExample, StepRecord, TextExample, keep_negatives, phase_folder,
+    ADAPTER, CHECKPOINT, DepthMeasure, EncoderDecoderModel, Evaluated, LanguageModel, Outcome as Learned,
+    PHASE_ADAPTER, PhaseRecord, RankingExample, StepRecord, TextExample, keep_negatives, phase_folder,
     read_ranking_examples, read_text_examples,
 };
 use serde_json::{Value, json};
@@ -24,7 +25,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Where the log and checkpoints lie in the folder of the model.
-const WORK: &str = "training";
+pub(super) const WORK: &str = "training";
 
 /// The file there that says what is trained.
 const IDENTITY: &str = "training.json";
@@ -32,7 +33,7 @@ const IDENTITY: &str = "training.json";
 /// The weights of a model.
 const WEIGHTS: &str = "model.safetensors";
 
-/// Train a cross-encoder or a listwise reranker on queries with labelled candidates, or a decoder on texts, whole or with an adapter
+/// Train a cross-encoder, a T5 reranker, a listwise reranker or a scorer of vectors on queries with labelled candidates, or a decoder on texts, whole or with an adapter
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  plackett train ranker.toml -o ranker\n  plackett rerank --method cross-encoder --model ./ranker requests.jsonl\n\n\
@@ -44,8 +45,15 @@ const WEIGHTS: &str = "model.safetensors";
                   [settings]\n  epochs = 1\n  batch = 8                     # queries\n  rate = 1e-3\n\n\
                   With a Llama as base, examples are texts: {\"prompt\": …, \"target\": …}. `depths = [8, 16, 24]` trains these layers \
                   and the\nlast norm and output matrix to be models of their own (generate --depth, --exit, --draft-depth).\n\n\
+                  With a Llama as base and method = \"cross-encoder\" it gets a score head (RankLLaMA) and learns to score queries with \
+                  candidates;\nnegatives, objectives and tokens are those of a cross-encoder.\n\n\
                   With a Llama as base and a `method`, as \"first\" or \"full-rank(words=32)\", it learns to order the candidates of queries with \
-                  the\nprompts of that method. `window = 20` keeps the 20 best of each list, `orders = 2` shows it in two orders.\n\n\
+                  the\nprompts of that method. `window = 20` keeps the 20 best of each list, `orders = 2` shows it in two orders. With `dear` and\n\
+                  `reason-rank` each list has a \"reasoning\" too (plackett synth reasoning).\n\n\
+                  With a T5 as base and the `method` \"mono-t5\" or \"rank-t5\", it learns to score each candidate by the first token of its answer.\n\n\
+                  With an embedding model as base and `method = \"tsprank\"`, a scorer of its vectors learns which candidate comes right \
+                  after which\n(TSPRank); the table [scorer] has its shape: width, hidden, layers, heads, inner.\n\n\
+                  With a Llama as base and a table [rewarded], it is rewarded for the titles of a catalogue that it writes after prompts (docs/recommendation.md).\n\n\
                   A run that was killed goes on where its last checkpoint is when the same command is given again, to the same numbers."
 )]
 pub struct Arguments {
@@ -59,26 +67,35 @@ pub struct Arguments {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
+    if train_rewarded::is_rewarded(&arguments.file) {
+        return train_rewarded::run((&arguments.file, &arguments.output), global, output);
+    }
     let mut file = TrainingFile::read(&arguments.file)?;
     let place = || arguments.file.display().to_string();
-    file.job(file.kind(file.names_decoder())).check().with_context(place)?;
+    file.job(file.kind(file.named_base())).check().with_context(place)?;
     let examples = beside(&arguments.file, &file.examples);
     let validation = file.validation.as_ref().map(|path| beside(&arguments.file, path));
     let files = Paths::default().reads("FILE.toml", [&arguments.file]).reads("examples", [&examples]);
     files.reads("validation", &validation).opens("base", [&file.base]).check(output)?;
-    let base = model_folder(&file.base, global)?;
-    let is_decoder = is_decoder(&base);
-    file.settle(is_decoder).with_context(place)?;
-    let kind = file.kind(is_decoder);
+    let of_groups = file.is_of_groups();
+    // Any embedding model is a base there, the bundled one too, and only its vectors are read.
+    let base = if of_groups { PathBuf::from(&file.base) } else { model_folder(&file.base, global)? };
+    let found = if of_groups { Base::Encoder } else { Base::of(&base) };
+    if found == Base::EncoderDecoder {
+        EncoderDecoderModel::check_base(&base).with_context(|| format!("base {}", file.base))?;
+    }
+    file.settle(found).with_context(place)?;
+    let kind = file.kind(found);
     let job = file.job(kind);
     job.check().with_context(place)?;
-    let weights = match is_decoder {
-        true => {
+    let weights = match (kind, found) {
+        (Kind::Groups, _) => train_groups::fingerprint(&file.base, global)?,
+        (_, Base::Decoder) => {
             LanguageModel::check_base(&base).with_context(|| format!("base {}", file.base))?;
             plackett_lm::store::fingerprint(&base).with_context(|| file.base.clone())?
         }
-        false => {
-            check_base(&file, &base)?;
+        (_, Base::Encoder | Base::EncoderDecoder) => {
+            check_base(&file, &base, if found == Base::Encoder { "BERT" } else { "T5" })?;
             content_hash::content(&base.join(WEIGHTS)).with_context(|| file.base.clone())?.sha256
         }
     };
@@ -89,16 +106,27 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
             Data::Texts(read_text_examples(&examples)?, held_out)
         }
         Kind::Ranking => {
-            let lists = read_examples(&examples, &file, output)?;
-            let held_out = validation.as_deref().map(read_ranking_examples).transpose()?.unwrap_or_default();
+            let (lists, held_out) = read_lists(&file, files, output)?;
             Data::Lists(lists, held_out)
         }
+        Kind::FirstToken => {
+            let (lists, held_out) = read_lists(&file, files, output)?;
+            let prompted = FirstTokenData::make(&file, (&lists, &held_out), &base, global, output)?;
+            Data::FirstTokens(Box::new(prompted))
+        }
         Kind::Lists => Data::Orders(Box::new(ListData::read(&file, files, &base, global, output)?)),
+        Kind::Groups => Data::Groups(Box::new(GroupData::read(&file, files, &weights, global, output)?)),
     };
     let hashes = hashes(&examples, validation.as_deref())?;
     let mut identity = json!({"file": file, "data": hashes, "base": weights});
-    if let Data::Orders(lists) = &data {
-        identity["lists"] = json!(lists.fingerprint());
+    // The bits are the same with it and without: a training that had too little memory may go on with it.
+    if let Some(settings) = identity["file"]["settings"].as_object_mut() {
+        settings.shift_remove("recompute");
+    }
+    match &data {
+        Data::Orders(lists) => identity["lists"] = json!(lists.fingerprint()),
+        Data::FirstTokens(lists) => identity["lists"] = json!(lists.fingerprint()),
+        Data::Lists(..) | Data::Texts(..) | Data::Groups(_) => {}
     }
     let identity = identity.to_string();
     let _alone = claim(&arguments.output, &identity)?;
@@ -118,6 +146,8 @@ enum Data {
     Lists(Vec<RankingExample>, Vec<RankingExample>),
     Texts(Vec<TextExample>, Vec<TextExample>),
     Orders(Box<ListData>),
+    FirstTokens(Box<FirstTokenData>),
+    Groups(Box<GroupData>),
 }
 
 impl Data {
@@ -127,6 +157,8 @@ impl Data {
             Data::Lists(lists, _) => ("queries", lists.len()),
             Data::Texts(texts, _) => ("texts", texts.len()),
             Data::Orders(lists) => ("queries", lists.count()),
+            Data::FirstTokens(lists) => ("queries", lists.taught.len()),
+            Data::Groups(lists) => ("queries", lists.count()),
         }
     }
 
@@ -136,6 +168,8 @@ impl Data {
             Data::Lists(..) => "cross-encoder",
             Data::Texts(..) => "decoder",
             Data::Orders(_) => "listwise reranker",
+            Data::FirstTokens(_) => "pointwise reranker",
+            Data::Groups(_) => "scorer of successions",
         }
     }
 
@@ -147,6 +181,12 @@ impl Data {
             Data::Orders(lists) => {
                 format!("It orders passages for a query, asked by the method `{}`.", lists.method())
             }
+            Data::FirstTokens(lists) => {
+                format!("It scores a passage for a query, asked by the method `{}`.", lists.method())
+            }
+            Data::Groups(_) => {
+                "It says which passage should come right after which, and the method `tsprank` takes the best path.".into()
+            }
         }
     }
 
@@ -155,13 +195,17 @@ impl Data {
         match self {
             Data::Lists(..) => format!("rerank --method cross-encoder --model {model} requests.jsonl"),
             Data::Texts(..) => format!("generate --model {model} \"a prompt\""),
-            Data::Orders(lists) => {
-                let method = lists.method();
-                let quote = if method.contains(['(', ' ']) { "'" } else { "" };
-                format!("rerank --method {quote}{method}{quote} --model {model} requests.jsonl")
-            }
+            Data::Orders(lists) => rerank_with(lists.method(), model),
+            Data::FirstTokens(lists) => rerank_with(lists.method(), model),
+            Data::Groups(_) => format!("rerank --method tsprank --model {model} requests.jsonl"),
         }
     }
+}
+
+/// A command that ranks with a method and a model.
+fn rerank_with(method: &str, model: &str) -> String {
+    let quote = if method.contains(['(', ' ']) { "'" } else { "" };
+    format!("rerank --method {quote}{method}{quote} --model {model} requests.jsonl")
 }
 
 /// What is made of the validation examples beside their loss, before and after.
@@ -173,17 +217,27 @@ struct Measured {
     ndcg: Option<Change>,
 }
 
-/// Checks that the base of a cross-encoder has weights of its own.
-fn check_base(file: &TrainingFile, base: &Path) -> anyhow::Result<()> {
+/// Checks that a base has weights of its own; `family` is what can be trained so.
+fn check_base(file: &TrainingFile, base: &Path, family: &str) -> anyhow::Result<()> {
     for name in ["config.json", WEIGHTS, "tokenizer.json"] {
         if !base.join(name).is_file() {
             bail!(
-                "base {}: there is no {name} in its folder; a BERT of Hugging Face's layout can be trained",
+                "base {}: there is no {name} in its folder; a {family} of Hugging Face's layout can be trained",
                 file.base
             );
         }
     }
     Ok(())
+}
+
+/// The lists to learn from, with as many negatives as are wanted, and those that are held out.
+fn read_lists(
+    file: &TrainingFile,
+    (examples, validation): (&Path, Option<&Path>),
+    output: &Output,
+) -> anyhow::Result<(Vec<RankingExample>, Vec<RankingExample>)> {
+    let lists = read_examples(examples, file, output)?;
+    Ok((lists, validation.map(read_ranking_examples).transpose()?.unwrap_or_default()))
 }
 
 /// The examples, with as many negatives as are wanted.
@@ -237,7 +291,7 @@ fn fewer_tokens(asked: usize, read: usize) -> Option<String> {
 
 /// Takes the folder of the model for this training: one that is new or empty, or that this training has begun. One that ended
 /// before its first checkpoint is nobody's. No other command trains there until what is given back is dropped.
-fn claim(folder: &Path, identity: &str) -> anyhow::Result<TrainingLock> {
+pub(super) fn claim(folder: &Path, identity: &str) -> anyhow::Result<TrainingLock> {
     let (shown, work) = (format!("-o {}", folder.display()), folder.join(WORK));
     let path = work.join(IDENTITY);
     match std::fs::read_to_string(&path) {
@@ -316,8 +370,15 @@ fn learn(
             .run(base, (texts, held_out), places, identity, &compute, &mut progress)
             .map(|(learned, depths)| (learned, Measured { depths, ndcg: None }))
             .map_err(anyhow::Error::from),
+        (Job::FirstToken(job), Data::FirstTokens(lists)) => job
+            .run(base, (&lists.taught, &lists.held, lists.read), places, identity, &compute, &mut progress)
+            .map(|learned| (learned, Measured::default()))
+            .map_err(anyhow::Error::from),
         (Job::Lists(job), Data::Orders(lists)) => lists
             .learn(job, base, places, identity, &compute, &mut progress, global)
+            .map(|(learned, ndcg)| (learned, Measured { ndcg, ..Measured::default() })),
+        (Job::Groups(job), Data::Groups(lists)) => lists
+            .learn(job, places, identity, &compute, &mut progress)
             .map(|(learned, ndcg)| (learned, Measured { ndcg, ..Measured::default() })),
         _ => bail!("the training and its examples are not of one kind"),
     };
@@ -330,8 +391,8 @@ fn learn(
     let asked = match job {
         Job::Ranking(job) => job.tokens,
         Job::Language(job) => job.tokens,
-        // Their prompts are as long as the method writes them, and the examples say what it cut.
-        Job::Lists(_) => 0,
+        // Their prompts are as long as the method writes them, and the examples say what it cut, as they do of vectors.
+        Job::Lists(_) | Job::FirstToken(_) | Job::Groups(_) => 0,
     };
     fewer_tokens(asked, learned.cut.tokens).iter().for_each(|sentence| output.warn(sentence));
     if let Some(sentence) = learned.cut.sentence() {
@@ -485,10 +546,18 @@ fn document(arguments: &Arguments, (learned, measured): (&Learned, &Measured), d
     if let Some(adapter) = saved_adapter(arguments) {
         document["adapter"] = json!(adapter);
     }
-    if let Data::Orders(lists) = data {
-        document["cut"] = lists.cut().into();
+    let of_lists = match data {
+        Data::Orders(lists) => Some(lists.cut()),
+        Data::Groups(lists) => Some(lists.cut()),
+        _ => None,
+    };
+    if let Some(cut) = of_lists {
+        document["cut"] = cut.into();
         document["ndcg"] = json!(measured.ndcg.as_ref().map(|ndcg| [ndcg.before, ndcg.after]));
         document["ndcg_change"] = json!(measured.ndcg);
+    }
+    if let Data::FirstTokens(lists) = data {
+        document["cut"] = lists.cut.into();
     }
     if !measured.depths[0].is_empty() {
         document["depths"] = depths::told(&measured.depths);

@@ -4,14 +4,15 @@
 use super::means::Change;
 use super::training_file::TrainingFile;
 use super::{Global, Output};
-use anyhow::Context;
+use anyhow::{Context, bail};
 use plackett::listwise_examples::{ListwiseExamples, ListwiseTrainingSet, drawn_order, request_of};
 use plackett::pipeline::Models;
 use plackett_core::plackett_luce::policy::{Measure, MeasureKind, Utility};
 use plackett_core::{Document, Query, RankRequest, Ranking};
 use plackett_eval::mean;
 use plackett_train::trainer::{
-    ListwiseJob, OrderedExample, Outcome, SavedMeasure, Settings, StepRecord, read_ordered_examples,
+    GivenReasoning, ListwiseJob, OrderedExample, Outcome, SavedMeasure, Settings, StepRecord,
+    read_ordered_examples,
 };
 use plackett_train::{Compute, TrainError};
 use std::path::Path;
@@ -40,17 +41,18 @@ struct JudgedList {
     measure: Measure,
 }
 
-/// A list with its candidates as documents, the best first, and the seed of its orders.
+/// A list with its candidates as documents, the best first, the seed of its orders, and what is written before them.
 struct Shown {
     query: Query,
     documents: Vec<Document>,
     gains: Vec<f64>,
     seed: u64,
+    reasoning: Option<GivenReasoning>,
 }
 
 impl Shown {
     fn new(path: &Path, list: OrderedExample, seed: u64) -> Shown {
-        let OrderedExample { record, query, candidates } = list;
+        let OrderedExample { record, query, candidates, reasoning } = list;
         let gains = candidates.iter().map(|candidate| f64::from(candidate.label).max(0.0)).collect();
         let document = |(at, text): (usize, String)| Document::new(at.to_string(), text);
         Shown {
@@ -64,6 +66,7 @@ impl Shown {
             gains,
             // Seeds of the file and of its lists do not meet below four thousand million lists.
             seed: seed.wrapping_mul(1 << 32).wrapping_add(record as u64),
+            reasoning,
         }
     }
 
@@ -73,7 +76,8 @@ impl Shown {
 
     /// As it is ranked: shown as in the example of its first order. `None` where no label is above 0, so that it has no nDCG.
     fn judged(self) -> Option<JudgedList> {
-        let shown = drawn_order(self.documents.len(), self.seed, 0);
+        let drawn = || drawn_order(self.documents.len(), self.seed, 0);
+        let shown = self.reasoning.as_ref().map_or_else(drawn, |given| given.shown.clone());
         let request = request_of(&self.query, &self.best(), &shown);
         Measure::new(MeasureKind::Ndcg, self.gains, CUTOFF).map(|measure| JudgedList { request, measure })
     }
@@ -115,6 +119,15 @@ impl ListData {
             Ok(lists.into_iter().map(|list| Shown::new(path, list, seed)).collect())
         };
         let lists = read(examples)?;
+        if let (Some(orders @ 2..), Some(list)) =
+            (file.orders, lists.iter().find(|list| list.reasoning.is_some()))
+        {
+            bail!(
+                "{}: it has a `reasoning`, which names passages by their places in the file, and orders = {orders} would move \
+                 them; leave `orders` out",
+                list.query.id
+            );
+        }
         let held_lists = validation.map(read).transpose()?.unwrap_or_default();
         let examples = examples_of(base, &method, global)?;
         let taught = teach(&examples, &lists, file.orders.unwrap_or(1), output)?;
@@ -224,7 +237,12 @@ fn teach(
     let mut taught = ListwiseTrainingSet::default();
     let made = lists.iter().try_for_each(|list| {
         bar.inc(1);
-        examples.teach((&list.query, &list.best()), (list.seed, orders), &mut taught)
+        let best = list.best();
+        let asked = (&list.query, best.as_slice());
+        match &list.reasoning {
+            Some(given) => examples.teach_reasoned(asked, (&given.shown, &given.text), &mut taught),
+            None => examples.teach(asked, (list.seed, orders), None, &mut taught),
+        }
     });
     bar.finish_and_clear();
     made?;

@@ -5,6 +5,7 @@ use crate::pipeline::{LocalModel, ModelOptions, is_decoder};
 use plackett_lm::decode::{Branch, DecodeModel, LogitIds};
 use plackett_lm::decoder::{
     AttentionPattern, DecoderEmbedder, DecoderModel, LmTokenizer, OutputRequest, Positions, Request,
+    ScoreHead,
 };
 use plackett_lm::seq2seq::{self, EncoderDecoder};
 use plackett_lm::{EmbedOptions, LmError};
@@ -44,7 +45,8 @@ impl Subject {
             let model = EncoderDecoder::open(path, &options.encoder_decoder())?;
             return Ok(Subject::EncoderDecoder(Box::new(model), name));
         }
-        if !embeds && is_decoder(path) {
+        // A decoder with a score head writes no text.
+        if !embeds && is_decoder(path) && !ScoreHead::is_one(path)? {
             return Ok(Subject::Decoder(Box::new(DecoderModel::open(path, &options.decoder())?)));
         }
         Ok(Subject::Texts(LocalModel::open(path, options)?))

@@ -103,14 +103,17 @@ impl Builder<'_> {
             return Err(wrong(&stage.to_string(), problem));
         }
         let finds = |name: &str| beginnings().contains(&name) || name == FEEDBACK;
-        if before.last().is_none_or(|last| finds(&last.name)) {
+        let Some(reranker) = before.last().filter(|last| !finds(&last.name)) else {
             return Err(unlearned(stage));
-        }
+        };
         let options = read(FEEDBACK, feedback::OPTIONS, stage)?;
         let settings = feedback::settings(stage, &options, self.filter(stage, &options)?)?;
         if settings.filter.is_none() && before.iter().any(feedback::filters) {
             let problem = "a stage before it has a filter, and without one it would find what that leaves out; write the \
                            filter here too, or take --filter for all";
+            return Err(wrong(&stage.to_string(), problem));
+        }
+        if let Some(problem) = feedback::lacks_scores(stage, reranker) {
             return Err(wrong(&stage.to_string(), problem));
         }
         self.check_dense(stage, &settings.search)?;

@@ -1,7 +1,7 @@
 //! `feedback`: the query's vector is moved to what a reranker said, and the index is searched by it once more (Reddy et al.,
 //! FIRST, 2024, relevance feedback). It stands behind a reranker, as in `dense:100 >> first >> feedback:100`.
 
-use super::build::wrong;
+use super::build::{reranking_method, wrong};
 use super::run::{Answers, BoxError, Collection};
 use super::specs::{EF, FILTER, FROM, SEARCH, dense_search};
 use super::{PipelineError, QueryError};
@@ -120,6 +120,22 @@ pub(super) fn settings(
 /// Whether a stage, or one of its inputs, leaves documents out by a filter.
 pub(super) fn filters(stage: &syntax::Stage) -> bool {
     stage.option("filter").is_some() || stage.inputs.iter().flat_map(|input| &input.stages).any(filters)
+}
+
+/// Why a stage cannot learn from the scores that it asks for: the reranker before it is declared to have none. `None` where it can, and
+/// where what is written of either is wrong in another way. Whether a method that has scores for few candidates alone gave some, the
+/// trace says later.
+pub(crate) fn lacks_scores(stage: &syntax::Stage, reranker: &syntax::Stage) -> Option<String> {
+    if !matches!(stage.option("target"), Some("scores" | "both")) {
+        return None;
+    }
+    let (method, options) = reranking_method(reranker).ok()?;
+    (!(method.gives_scores)(&options)).then(|| {
+        format!(
+            "`{}` before it gives an order without scores; write target=order, or leave the target out",
+            reranker.name
+        )
+    })
 }
 
 /// Searches again for the queries that were reranked; those that failed stay failed.

@@ -201,11 +201,16 @@ pub(crate) fn encoder_decoder(
     directory: &Path,
     options: &ModelOptions,
 ) -> Option<Result<Arc<dyn Abilities>, LmError>> {
-    if directory.join("modules.json").exists() || !seq2seq::is_directory(directory) {
+    if !is_encoder_decoder(directory) {
         return None;
     }
     let open = EncoderDecoderLanguage::open(directory, &options.encoder_decoder());
     Some(open.map(|model| Arc::new(model) as Arc<dyn Abilities>))
+}
+
+/// Whether a directory holds an encoder–decoder that is not the encoder of a sentence-transformers model.
+pub fn is_encoder_decoder(directory: &Path) -> bool {
+    !directory.join("modules.json").exists() && seq2seq::is_directory(directory)
 }
 
 /// Whether it is a GGUF file, its config.json names a family of decoders, or there is a GGUF file in its place. What is wrong with the files is

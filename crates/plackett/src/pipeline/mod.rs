@@ -30,6 +30,7 @@ mod tests;
 pub use collection::wordless;
 pub use description::{PromptHash, StageDescription};
 pub use error::{PipelineError, QueryError};
+pub(crate) use feedback::lacks_scores;
 pub use feedback::{
     FEEDBACK, FeedbackStage, OPTIONS as FEEDBACK_OPTIONS, SUMMARY as FEEDBACK_SUMMARY, Target,
 };
@@ -37,7 +38,7 @@ pub use fit::{FitError, Fitted, fit};
 pub use generator::Generator;
 pub use grouping::{GROUPINGS, Grouping, GroupingError, GroupingSpec};
 pub use local::LocalModel;
-pub use local::is_decoder;
+pub use local::{is_decoder, is_encoder_decoder};
 pub use models::{ModelError, Models};
 pub use options::ModelOptions;
 pub use run::{Answers, BoxError, Chain, Collection, FirstStage, Source, Stage};

@@ -3,12 +3,14 @@
 use super::local::encoder_decoder;
 use super::{LocalModel, ModelOptions};
 use crate::bundled;
+use crate::group_ranker::GroupRanker;
 use plackett_lm::LmError;
 use plackett_lm::store::{BUNDLED, Origin, Store, StoreError, builtin, fingerprint};
 use plackett_rank::Abilities;
 use plackett_rank::engine::Decoder;
 use plackett_remote::{RemoteConfig, RemoteModel};
 use plackett_search::ModelIdentity;
+use plackett_train::trainer::GroupScorer;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -110,7 +112,12 @@ impl Models {
         if let Some(known) = opened.get(name) {
             return Ok(known.clone());
         }
-        match encoder_decoder(&self.directory(name)?, &self.options).transpose()? {
+        let directory = self.directory(name)?;
+        if GroupScorer::is_in(&directory) {
+            let ranker: Arc<dyn Abilities> = Arc::new(GroupRanker::open(name, &directory, self)?);
+            return Ok(opened.entry(name.to_string()).or_insert(ranker).clone());
+        }
+        match encoder_decoder(&directory, &self.options).transpose()? {
             Some(model) => Ok(opened.entry(name.to_string()).or_insert(model).clone()),
             None => Ok(self.opened(asked, false)?.model.abilities()),
         }

@@ -2,7 +2,7 @@
 
 use super::error::StageError;
 use super::field::Values;
-use super::task::{Surroundings, Task};
+use super::task::{Environment, Task};
 use plackett_core::formats::{BeirFolder, trec};
 use plackett_core::{Document, Qrels, Query, Ranked, Ranking, Run, Trace};
 use plackett_lm::sha256::Sha256;
@@ -35,8 +35,8 @@ pub struct Dataset {
 }
 
 /// The files of a collection that a `data` stage reads.
-pub fn files(values: &Values, surroundings: &Surroundings) -> Result<Vec<PathBuf>, StageError> {
-    let path = surroundings.collection(values.word("collection"))?;
+pub fn files(values: &Values, environment: &Environment) -> Result<Vec<PathBuf>, StageError> {
+    let path = environment.collection(values.word("collection"))?;
     let folder = BeirFolder::open(&path)?;
     let mut files =
         vec![folder.corpus_file()?, folder.queries_file()?, folder.qrels_file(values.word("split"))?];
@@ -89,7 +89,7 @@ impl Dataset {
     pub fn load(task: &Task<'_>, values: &Values) -> Result<Dataset, StageError> {
         let path = match values.text("made") {
             Some(stage) => made_collection(task, stage, values.word("collection"))?,
-            None => task.surroundings.collection(values.word("collection"))?,
+            None => task.environment.collection(values.word("collection"))?,
         };
         Dataset::open(&path, values, values.word("split"))
     }

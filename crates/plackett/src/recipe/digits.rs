@@ -1,7 +1,7 @@
 //! Pictures of handwritten digits, 8 × 8, as several kinds use them.
 
 use super::error::StageError;
-use super::task::Surroundings;
+use super::task::Environment;
 use plackett_core::formats::{FormatError, read_text};
 use std::path::PathBuf;
 
@@ -22,16 +22,16 @@ pub struct Picture {
 ///
 /// # Errors
 /// The collection is not on this machine.
-pub fn file(surroundings: &Surroundings, collection: &str) -> Result<PathBuf, StageError> {
-    Ok(surroundings.collection(collection)?.join(FILE))
+pub fn file(environment: &Environment, collection: &str) -> Result<PathBuf, StageError> {
+    Ok(environment.collection(collection)?.join(FILE))
 }
 
 /// All pictures of a collection: more than `least`.
 ///
 /// # Errors
 /// The collection is not here, has too few pictures, or a line is none.
-pub fn read(surroundings: &Surroundings, collection: &str, least: usize) -> Result<Vec<Picture>, StageError> {
-    let path = file(surroundings, collection)?;
+pub fn read(environment: &Environment, collection: &str, least: usize) -> Result<Vec<Picture>, StageError> {
+    let path = file(environment, collection)?;
     let file = path.display().to_string();
     let mut pictures = Vec::new();
     for (at, line) in read_text(&path)?.lines().enumerate().skip(1) {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// # Errors
 /// It cannot be opened, or reads no prompts.
 pub fn reader(task: &Task<'_>, folder: &Path) -> Result<Arc<dyn LanguageModel>, StageError> {
-    let opened = task.surroundings.models(Some(&folder.to_string_lossy())).reranker(None)?;
+    let opened = task.environment.models(Some(&folder.to_string_lossy())).reranker(None)?;
     opened.language_model().map_err(wrong)
 }
 

@@ -2,7 +2,7 @@
 
 use super::error::{Problem, RecipeError, nearest};
 use super::field::Values;
-use crate::pipeline::{FEEDBACK, beginnings};
+use crate::pipeline::{FEEDBACK, beginnings, lacks_scores};
 use plackett_core::pipeline::{Pipeline, Stage};
 use plackett_rank::MethodSpec;
 use plackett_rank::method::METHODS;
@@ -24,7 +24,8 @@ fn rerankers() -> Vec<&'static str> {
 /// Checks the expression in the field `pipeline`.
 ///
 /// # Errors
-/// It is not written by the grammar, or names a stage that does not exist there; the place is inside the expression.
+/// It is not written by the grammar, names a stage that does not exist there, or has feedback from scores that a method does not have; the
+/// place is inside the expression.
 pub fn check(values: &Values, begins: Begins) -> Result<(), RecipeError> {
     let text = values.word("pipeline");
     let parsed: Pipeline = match text.parse() {
@@ -60,7 +61,10 @@ fn chain(pipeline: &Pipeline, begins: Begins) -> Result<(), Box<(String, Problem
         let name = stage.name.as_str();
         let first = nth == 0 && begins == Begins::WithIndex;
         if name == FEEDBACK && nth > 0 && begins == Begins::WithIndex {
-            continue;
+            match lacks_scores(stage, &pipeline.stages[nth - 1]) {
+                Some(problem) => return Err(Box::new((name.to_string(), Problem::Said(problem)))),
+                None => continue,
+            }
         }
         let known = if first { beginnings() } else { rerankers() };
         // A method has aliases beside the name that is listed.

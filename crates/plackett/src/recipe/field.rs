@@ -31,7 +31,7 @@ impl Scale {
 
 /// What a stage gives, and so what may stand in a field that names one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Gives {
+pub enum OutputKind {
     /// Queries, judgments, documents and perhaps candidates.
     Data,
     /// A searchable index.
@@ -46,16 +46,16 @@ pub enum Gives {
     Numbers,
 }
 
-impl Gives {
+impl OutputKind {
     /// In a sentence.
     pub fn words(self) -> &'static str {
         match self {
-            Gives::Data => "a collection",
-            Gives::Index => "an index",
-            Gives::Rankings => "rankings",
-            Gives::Model => "a model",
-            Gives::Projection => "a projection",
-            Gives::Numbers => "numbers",
+            OutputKind::Data => "a collection",
+            OutputKind::Index => "an index",
+            OutputKind::Rankings => "rankings",
+            OutputKind::Model => "a model",
+            OutputKind::Projection => "a projection",
+            OutputKind::Numbers => "numbers",
         }
     }
 }
@@ -76,9 +76,9 @@ pub enum FieldKind {
     /// Several texts.
     Texts,
     /// The name of a stage that gives one of these.
-    Stage(&'static [Gives]),
+    Stage(&'static [OutputKind]),
     /// Names of several such stages.
-    Stages(&'static [Gives]),
+    Stages(&'static [OutputKind]),
     /// `STAGE/NUMBER`.
     Quantity,
     /// Several of them.
@@ -88,7 +88,7 @@ pub enum FieldKind {
 impl FieldKind {
     /// In a sentence.
     pub fn words(self) -> String {
-        let gives = |gives: &[Gives]| gives.iter().map(|g| g.words()).collect::<Vec<_>>().join(" or ");
+        let gives = |gives: &[OutputKind]| gives.iter().map(|g| g.words()).collect::<Vec<_>>().join(" or ");
         match self {
             FieldKind::Text => "a text".into(),
             FieldKind::Whole(low, i64::MAX) => format!("a whole number from {low}"),

@@ -2,7 +2,7 @@
 
 use super::claim::ClaimKind;
 use super::error::{Problem, RecipeError, nearest};
-use super::field::{Default, FieldKind, FieldSpec, Gives, Reader, Scale, Values};
+use super::field::{Default, FieldKind, FieldSpec, OutputKind, Reader, Scale, Values};
 use super::graph;
 use super::registry::{Registry, StageKind};
 use super::source::{Place, Source};
@@ -371,7 +371,7 @@ impl Parts<'_> {
         Ok(inputs)
     }
 
-    fn find(&self, scale: &AtScale, name: &str, wanted: &[Gives]) -> Result<usize, Problem> {
+    fn find(&self, scale: &AtScale, name: &str, wanted: &[OutputKind]) -> Result<usize, Problem> {
         let names = scale.names();
         let unknown = || Problem::UnknownStage {
             name: name.into(),
@@ -445,7 +445,8 @@ impl Parts<'_> {
     /// The stage that will give a quantity.
     fn quantity(&self, scale: &AtScale, text: &str) -> Result<usize, Problem> {
         let (stage, number) = quantity_parts(text).ok_or_else(|| Problem::NoQuantity(text.into()))?;
-        const NUMBERS: &[Gives] = &[Gives::Numbers, Gives::Model, Gives::Projection, Gives::Rankings];
+        const NUMBERS: &[OutputKind] =
+            &[OutputKind::Numbers, OutputKind::Model, OutputKind::Projection, OutputKind::Rankings];
         let nth = self.find(scale, stage, NUMBERS)?;
         let found = &scale.stages[nth];
         let numbers = (found.kind.numbers)(&found.values, self.registry);

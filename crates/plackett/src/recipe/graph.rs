@@ -1,6 +1,6 @@
 //! The stages of a recipe as a graph: their order, and the graph drawn as text, for Graphviz, and as SVG.
 
-use super::field::Gives;
+use super::field::OutputKind;
 use super::file::{AtScale, StageDefinition};
 use std::fmt::Write;
 
@@ -163,11 +163,11 @@ pub fn svg(scale: &AtScale) -> String {
     for (nth, stage) in scale.stages.iter().enumerate() {
         let (x, y) = corner[nth];
         let colour = match stage.kind.gives {
-            Gives::Data => "var(--s5, #4d7d8c)",
-            Gives::Index => "var(--s3, #7d4ba0)",
-            Gives::Rankings => "var(--s0, #1f5fa8)",
-            Gives::Model | Gives::Projection => "var(--s4, #a05a2c)",
-            Gives::Numbers => "var(--s2, #2c7a4b)",
+            OutputKind::Data => "var(--s5, #4d7d8c)",
+            OutputKind::Index => "var(--s3, #7d4ba0)",
+            OutputKind::Rankings => "var(--s0, #1f5fa8)",
+            OutputKind::Model | OutputKind::Projection => "var(--s4, #a05a2c)",
+            OutputKind::Numbers => "var(--s2, #2c7a4b)",
         };
         let _ = writeln!(
             svg,

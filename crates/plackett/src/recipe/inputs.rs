@@ -2,7 +2,7 @@
 
 use super::dataset::Dataset;
 use super::error::StageError;
-use super::field::Gives;
+use super::field::OutputKind;
 use super::question_pairs::{QUESTION_PASSAGES, dataset};
 use super::rankings;
 use super::task::Task;
@@ -15,8 +15,8 @@ use plackett_core::Ranking;
 pub fn dataset_of(task: &Task<'_>, name: &str) -> Result<Dataset, StageError> {
     let input = task.input(name)?;
     match input.kind.gives {
-        Gives::Data if input.kind.name == QUESTION_PASSAGES => dataset(input.values, task.surroundings),
-        Gives::Data => Dataset::load(task, input.values),
+        OutputKind::Data if input.kind.name == QUESTION_PASSAGES => dataset(input.values, task.environment),
+        OutputKind::Data => Dataset::load(task, input.values),
         _ => {
             let before = ["data", "index", "candidates"].iter().find_map(|key| input.values.text(key));
             let problem =
@@ -32,7 +32,7 @@ pub fn dataset_of(task: &Task<'_>, name: &str) -> Result<Dataset, StageError> {
 /// The collection has no list, or a file cannot be read.
 pub fn rankings_of(task: &Task<'_>, name: &str) -> Result<Vec<Ranking>, StageError> {
     let input = task.input(name)?;
-    if input.kind.gives != Gives::Data {
+    if input.kind.gives != OutputKind::Data {
         return rankings::read(&input.folder);
     }
     let no_list = || StageError::Field {

@@ -2,7 +2,7 @@
 
 use super::error::StageError;
 use super::quantity::{Quantity, mean};
-use super::registry::Made;
+use super::registry::StageOutput;
 use super::small_decoder::{folder_of, learn_pairs, new_decoder};
 use super::task::Task;
 use plackett_eval::list_ndcg;
@@ -31,6 +31,8 @@ pub struct NextItem {
     pub key: String,
     /// The tokens before it.
     pub prompt: Vec<u32>,
+    /// The items that they tell of, as places in the catalogue, the oldest first.
+    pub before: Vec<u32>,
     /// The rank of its sequence in the trie of the catalogue. Items with one sequence are not told apart, except by `item_hit10`.
     pub target: usize,
 }
@@ -45,12 +47,19 @@ pub struct NextItems {
     pub trie: Arc<TokenTrie>,
     /// How many items have each sequence, by its rank.
     pub sharing: Vec<usize>,
+    /// The rank of the sequence of each item of the catalogue.
+    pub ranks: Vec<usize>,
 }
 
-/// How many items have each sequence of a trie.
-pub fn sharing_of(trie: &TokenTrie, items: &[Vec<u32>]) -> Vec<usize> {
-    let mut sharing = vec![0; trie.len()];
-    items.iter().filter_map(|item| trie.find(item)).for_each(|rank| sharing[rank] += 1);
+/// The rank in a trie of the sequence of each item; all of them have to be in it.
+pub fn ranks_of(trie: &TokenTrie, items: &[Vec<u32>]) -> Vec<usize> {
+    items.iter().map(|item| trie.find(item).unwrap_or_default()).collect()
+}
+
+/// How many items have each of `count` sequences, from the ranks of theirs.
+pub fn sharing_of(count: usize, ranks: &[usize]) -> Vec<usize> {
+    let mut sharing = vec![0; count];
+    ranks.iter().for_each(|rank| sharing[*rank] += 1);
     sharing
 }
 
@@ -181,7 +190,7 @@ pub fn write_decoders(
     task: &Task<'_>,
     (vocabulary, context): (&WordVocabulary, usize),
     items: impl Fn(u64) -> Result<(NextItems, Pairs), StageError>,
-) -> Result<Made, StageError> {
+) -> Result<StageOutput, StageError> {
     let values = task.values;
     let (mut all, mut draws, mut tested) = (Vec::new(), Vec::new(), Vec::new());
     for seed in 1..=values.count("seeds") {
@@ -198,7 +207,7 @@ pub fn write_decoders(
         all.push(NextMeasured::of(&engine, (&next.trie, &next.sharing), &tested, BEAMS)?);
         draws.push(unique_draws(&engine, &next.trie, &tested, (BEAMS, seed as u64))?);
     }
-    let mut made = Made { numbers: measured(&tested, &all), ..Made::default() };
+    let mut made = StageOutput { numbers: measured(&tested, &all), ..StageOutput::default() };
     let by_seed = |of: fn(&NextMeasured) -> &Vec<f64>| all.iter().map(|seed| mean(of(seed))).collect();
     let columns = [by_seed(|seed| &seed.unique), draws, by_seed(|seed| &seed.legal)];
     made.numbers
@@ -223,7 +232,9 @@ mod tests {
     fn sequences_know_how_many_items_they_have() {
         let items = [vec![5, 6], vec![1, 2], vec![5, 6]];
         let trie = TokenTrie::build(&items).unwrap().trie;
-        let sharing = sharing_of(&trie, &items);
+        let ranks = ranks_of(&trie, &items);
+        assert_eq!((ranks[0], ranks[2]), (ranks[2], trie.find(&[5, 6]).unwrap()));
+        let sharing = sharing_of(trie.len(), &ranks);
         assert_eq!(sharing[trie.find(&[5, 6]).unwrap()], 2);
         assert_eq!(sharing.iter().sum::<usize>(), 3);
     }

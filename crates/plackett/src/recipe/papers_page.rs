@@ -5,18 +5,18 @@ use super::field::Scale;
 use super::file::Recipe;
 use super::registry::Registry;
 use super::results::{Results, State};
-use super::systems::{Shelf, System, systems};
+use super::systems::{RecipeStore, System, systems};
 use std::fmt::Write;
 
 /// The page, from the table of systems, the recipes and their recorded results.
 ///
 /// # Errors
 /// A recipe or a file of results is wrong.
-pub fn papers_page(shelf: &Shelf, registry: &Registry) -> Result<String, RecipeError> {
+pub fn papers_page(store: &RecipeStore, registry: &Registry) -> Result<String, RecipeError> {
     let systems = systems()?;
     let mut recipes = Vec::new();
-    for name in shelf.names()? {
-        recipes.push((shelf.recipe(&name, registry)?, Results::read(shelf, &name)?));
+    for name in store.names()? {
+        recipes.push((store.recipe(&name, registry)?, Results::read(store, &name)?));
     }
     let of =
         |system: &System| recipes.iter().find(|(recipe, _)| recipe.system.as_deref() == Some(&system.name));

@@ -2,7 +2,7 @@
 
 use super::error::StageError;
 use super::registry::Hashes;
-use super::task::{Surroundings, hash_file};
+use super::task::{Environment, hash_file};
 use plackett_core::formats::{
     BeirFolder, DEFAULT_LINE_LIMIT, DocumentOptions, FormatError, open_documents, read_topics,
 };
@@ -19,8 +19,8 @@ impl ParallelTexts {
     ///
     /// # Errors
     /// It is not on this machine.
-    pub fn open(surroundings: &Surroundings, collection: &str) -> Result<ParallelTexts, StageError> {
-        Ok(ParallelTexts { folder: surroundings.collection(collection)? })
+    pub fn open(environment: &Environment, collection: &str) -> Result<ParallelTexts, StageError> {
+        Ok(ParallelTexts { folder: environment.collection(collection)? })
     }
 
     fn file(&self, names: &[String]) -> Result<PathBuf, StageError> {

@@ -1,7 +1,7 @@
 //! What the training of a policy was like, summed up from the records of its steps.
 
 use super::quantity::mean;
-use plackett_train::rl::RolloutRecord;
+use plackett_train::rl::{RolloutRecord, constant_steps};
 
 /// The means of a training's records.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -44,9 +44,36 @@ impl PolicySummary {
     }
 }
 
+/// Names the steps of a seed in which no answer was worth more than another one.
+pub fn constant_warning(seed: usize, records: &[RolloutRecord]) -> Option<String> {
+    const NAMED: usize = 10;
+    let steps = constant_steps(records);
+    let named: Vec<String> = steps.iter().take(NAMED).map(ToString::to_string).collect();
+    let rest = if steps.len() > NAMED { " and others" } else { "" };
+    (!steps.is_empty()).then(|| {
+        format!(
+            "seed {seed}: in {} of {} steps the answers to each prompt were all worth the same, and nothing was learned: step {}{rest}",
+            steps.len(),
+            records.len(),
+            named.join(", ")
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn steps_without_an_advantage_are_named() {
+        let of = |without_advantage| RolloutRecord { without_advantage, ..RolloutRecord::default() };
+        assert_eq!(constant_warning(1, &[of(0.5)]), None);
+        let warning = constant_warning(2, &[of(1.0), of(0.0), of(1.0)]).unwrap();
+        assert!(
+            warning.starts_with("seed 2: in 2 of 3 steps") && warning.ends_with("step 1, 3"),
+            "{warning}"
+        );
+    }
 
     #[test]
     fn the_first_and_the_last_tenth_are_told_apart() {

@@ -3,7 +3,7 @@
 use super::dataset::Dataset;
 use super::error::StageError;
 use super::field::Values;
-use super::task::{Surroundings, hash_file};
+use super::task::{Environment, hash_file};
 use plackett_core::formats::{BeirWriter, FormatError, read_json_lines};
 use plackett_core::{Document, Qrels, Query};
 use plackett_lm::sha256;
@@ -25,14 +25,14 @@ const LINE: usize = 1 << 20;
 ///
 /// # Errors
 /// As [`Collection::load`], or a file that cannot be written.
-pub fn dataset(values: &Values, surroundings: &Surroundings) -> Result<Dataset, StageError> {
-    let pairs = surroundings.collection(values.word("collection"))?.join(PAIRS);
+pub fn dataset(values: &Values, environment: &Environment) -> Result<Dataset, StageError> {
+    let pairs = environment.collection(values.word("collection"))?.join(PAIRS);
     let mut hash = sha256::Sha256::new();
     hash.update(format!("{:?} {}", values.written(), hash_file(&pairs)?));
     let name = sha256::hex(&hash.digest()[..12]);
-    let folder = surroundings.cache.join(QUESTION_PASSAGES).join(name);
+    let folder = environment.cache.join(QUESTION_PASSAGES).join(name);
     if !folder.join("queries.jsonl").is_file() {
-        Collection::load(values, surroundings)?.write(&folder)?;
+        Collection::load(values, environment)?.write(&folder)?;
     }
     Dataset::open(&folder, values, values.text("part").unwrap_or("test"))
 }
@@ -77,8 +77,8 @@ impl Collection {
     ///
     /// # Errors
     /// The collection is not here or has too few passages, or a line of its file is no pair.
-    pub fn load(values: &Values, surroundings: &Surroundings) -> Result<Collection, StageError> {
-        let path = surroundings.collection(values.word("collection"))?.join(PAIRS);
+    pub fn load(values: &Values, environment: &Environment) -> Result<Collection, StageError> {
+        let path = environment.collection(values.word("collection"))?.join(PAIRS);
         let passages = read(&path, &values.texts("sets"))?;
         let wanted = match values.count("passages") {
             0 => passages.len(),

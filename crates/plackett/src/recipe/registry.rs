@@ -3,11 +3,11 @@
 
 use super::claim::{self, ClaimKind};
 use super::error::{RecipeError, StageError};
-use super::field::{FieldSpec, Gives, Values};
+use super::field::{FieldSpec, OutputKind, Values};
 use super::kind;
 use super::quantity::Quantity;
 use super::simulation::{self, Simulation};
-use super::task::{Surroundings, Task};
+use super::task::{Environment, Task};
 use serde::{Deserialize, Serialize};
 
 /// Names and hashes of what a result depends on.
@@ -23,7 +23,7 @@ pub struct StageKind {
     /// made again.
     pub version: u32,
     /// What later stages get from it.
-    pub gives: Gives,
+    pub gives: OutputKind,
     /// Its fields, inputs among them.
     pub fields: &'static [FieldSpec],
     /// The field that names a simulation, whose fields the stage then has too.
@@ -33,11 +33,11 @@ pub struct StageKind {
     /// The names of the numbers that it will give.
     pub numbers: fn(&Values, &Registry) -> Vec<String>,
     /// What its result depends on beside values and inputs (files, weights), as names and hashes.
-    pub outside: fn(&Values, &Surroundings) -> Result<Hashes, StageError>,
+    pub outside: fn(&Values, &Environment) -> Result<Hashes, StageError>,
     /// What it will cost, before it runs.
     pub estimate: fn(&Task<'_>) -> Result<Estimate, StageError>,
     /// Does the work. What later stages need is left in the task's folder.
-    pub run: fn(&Task<'_>) -> Result<Made, StageError>,
+    pub run: fn(&Task<'_>) -> Result<StageOutput, StageError>,
 }
 
 impl std::fmt::Debug for StageKind {
@@ -48,7 +48,7 @@ impl std::fmt::Debug for StageKind {
 
 /// What a finished stage says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Made {
+pub struct StageOutput {
     /// Numbers that claims may be about.
     #[serde(default)]
     pub numbers: Vec<Quantity>,
@@ -121,7 +121,7 @@ pub fn no_numbers(_: &Values, _: &Registry) -> Vec<String> {
 }
 
 /// Nothing outside.
-pub fn nothing_outside(_: &Values, _: &Surroundings) -> Result<Hashes, StageError> {
+pub fn nothing_outside(_: &Values, _: &Environment) -> Result<Hashes, StageError> {
     Ok(Vec::new())
 }
 

@@ -194,12 +194,12 @@ fn stage_row(stage: &StageOutcome) -> StageRow {
 
 #[cfg(test)]
 mod tests {
-    use super::super::field::{Gives, Scale};
-    use super::super::registry::{Made, Registry};
+    use super::super::field::{OutputKind, Scale};
+    use super::super::registry::{Registry, StageOutput};
     use super::super::source::Source;
     use super::*;
 
-    fn stage(name: &str, gives: Gives, numbers: Vec<Quantity>) -> StageOutcome {
+    fn stage(name: &str, gives: OutputKind, numbers: Vec<Quantity>) -> StageOutcome {
         StageOutcome {
             name: name.into(),
             kind: "a-kind",
@@ -208,7 +208,7 @@ mod tests {
             folder: std::path::PathBuf::new(),
             cached: false,
             seconds: 1.0,
-            made: Made { numbers, ..Made::default() },
+            made: StageOutput { numbers, ..StageOutput::default() },
         }
     }
 
@@ -226,8 +226,8 @@ mod tests {
             recipe: "t".into(),
             scale: Scale::Quick,
             stages: vec![
-                stage("ranked-here", Gives::Rankings, numbers),
-                stage("silent", Gives::Numbers, vec![]),
+                stage("ranked-here", OutputKind::Rankings, numbers),
+                stage("silent", OutputKind::Numbers, vec![]),
             ],
             claims: vec![],
             waiting: vec![],

@@ -3,7 +3,7 @@
 use super::error::RecipeError;
 use super::file::Recipe;
 use super::run::Outcome;
-use super::systems::Shelf;
+use super::systems::RecipeStore;
 use plackett_core::formats::atomic;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -90,8 +90,8 @@ impl Results {
     ///
     /// # Errors
     /// The file is not of its form.
-    pub fn read(shelf: &Shelf, recipe: &str) -> Result<Option<Results>, RecipeError> {
-        let Some((file, text)) = shelf.results(recipe) else { return Ok(None) };
+    pub fn read(store: &RecipeStore, recipe: &str) -> Result<Option<Results>, RecipeError> {
+        let Some((file, text)) = store.results(recipe) else { return Ok(None) };
         let wrong = |error: toml::de::Error| {
             let problem = format!(
                 "not the results of a check ({}); write them again with `plackett recipe check {recipe} --record`",

@@ -2,11 +2,11 @@
 
 use super::claim::{Quantities, Verdict};
 use super::error::{Problem, RecipeError, StageError};
-use super::field::{Gives, Scale};
+use super::field::{OutputKind, Scale};
 use super::file::{AtScale, ClaimDefinition, Recipe, StageDefinition, Waiting, quantity_parts};
 use super::quantity::Quantity;
-use super::registry::{Estimate, Made};
-use super::task::{Input, Progress, Surroundings, Task};
+use super::registry::{Estimate, StageOutput};
+use super::task::{Environment, Input, Progress, Task};
 use plackett_core::formats::atomic;
 use plackett_lm::sha256::Sha256;
 use serde::{Deserialize, Serialize};
@@ -27,7 +27,7 @@ struct Record {
     kind: String,
     key: String,
     seconds: f64,
-    made: Made,
+    made: StageOutput,
 }
 
 /// A stage that has run, or was found in the cache.
@@ -38,7 +38,7 @@ pub struct StageOutcome {
     /// What it does.
     pub kind: &'static str,
     /// What it gives.
-    pub gives: Gives,
+    pub gives: OutputKind,
     /// The hash of all that it depends on.
     pub key: String,
     /// Its folder in the cache.
@@ -48,7 +48,7 @@ pub struct StageOutcome {
     /// How long it worked, in this run or in the earlier one.
     pub seconds: f64,
     /// What it made.
-    pub made: Made,
+    pub made: StageOutput,
 }
 
 /// A judged claim.
@@ -134,7 +134,7 @@ pub struct Runner<'a> {
     /// At which scale.
     pub scale: Scale,
     /// The machine.
-    pub surroundings: &'a Surroundings,
+    pub environment: &'a Environment,
     /// Where progress is told.
     pub progress: Progress<'a>,
 }
@@ -239,13 +239,13 @@ impl<'a> Runner<'a> {
             values: &stage.values,
             folder,
             inputs,
-            surroundings: self.surroundings,
+            environment: self.environment,
             progress: self.progress,
         }
     }
 
     fn folder(&self, stage: &StageDefinition, key: &str) -> PathBuf {
-        self.surroundings.cache.join(stage.kind.name).join(&key[..32.min(key.len())])
+        self.environment.cache.join(stage.kind.name).join(&key[..32.min(key.len())])
     }
 
     /// The hash of all that the stage's result depends on.
@@ -266,7 +266,7 @@ impl<'a> Runner<'a> {
         for input in &stage.inputs {
             add("input", keys.get(input).map_or("", String::as_str));
         }
-        for (name, value) in (stage.kind.outside)(&stage.values, self.surroundings)? {
+        for (name, value) in (stage.kind.outside)(&stage.values, self.environment)? {
             add(&name, &value);
         }
         Ok(hasher.hex_digest())

@@ -4,10 +4,11 @@ use super::dataset::seed_of;
 use super::error::StageError;
 use super::inputs::{dataset_of, rankings_of};
 use super::task::Task;
-use crate::listwise_examples::{ListwiseExamples, ListwiseExamplesError, ListwiseTrainingSet};
+use crate::listwise_examples::{ListwiseExamples, ListwiseExamplesError, ListwiseTrainingSet, Reasoner};
 use plackett_core::Document;
+use plackett_train::synth::reasoning::needs_reasoning;
 
-/// Makes examples for the fields `method`, `depth` and `seed` of a stage.
+/// Makes examples for the fields `method`, `reasoning`, `depth` and `seed` of a stage.
 pub struct StageExamples<'t> {
     task: &'t Task<'t>,
     examples: ListwiseExamples,
@@ -32,7 +33,7 @@ impl<'t> StageExamples<'t> {
     /// # Errors
     /// A model that cannot be opened or reads no prompts, or a method that cannot be taught.
     pub fn new(task: &'t Task<'t>, model: &str) -> Result<StageExamples<'t>, StageError> {
-        let models = task.surroundings.models(Some(model));
+        let models = task.environment.models(Some(model));
         let examples = ListwiseExamples::new(&models, None, task.values.word("method"))?;
         Ok(StageExamples { task, examples })
     }
@@ -47,13 +48,14 @@ impl<'t> StageExamples<'t> {
         let most = Some(task.values.count("depth")).filter(|&depth| depth > 0).unwrap_or(usize::MAX);
         let entries = rankings.iter().flat_map(|ranking| ranking.entries.iter().take(most));
         let documents = dataset.documents(entries.map(|entry| entry.id.as_str()))?;
+        let reasoner = task.values.text("reasoning").map(|_| needs_reasoning as Reasoner);
         let mut taught = ListwiseTrainingSet::default();
         for (nth, (query, ranking)) in dataset.queries.iter().zip(&rankings).enumerate() {
             (task.progress)("prompts", nth as u64, rankings.len() as u64);
             let best = ranking.entries.iter().take(most);
             let best: Vec<&Document> = best.filter_map(|entry| documents.get(&entry.id)).collect();
             let seed = seed_of(task.values.count("seed") as u64, &query.id);
-            self.examples.teach((query, &best), (seed, orders), &mut taught)?;
+            self.examples.teach((query, &best), (seed, orders), reasoner, &mut taught)?;
         }
         Ok(taught)
     }

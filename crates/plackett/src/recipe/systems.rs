@@ -54,16 +54,17 @@ pub fn systems() -> Result<Vec<System>, RecipeError> {
 
 /// Where recipes are looked for.
 #[derive(Clone, Debug, Default)]
-pub struct Shelf {
+pub struct RecipeStore {
     /// A folder of recipe files; `None` for those inside the program.
     pub folder: Option<PathBuf>,
 }
 
-impl Shelf {
+impl RecipeStore {
     /// The folder that was named, else `recipes` of the working folder, else what is inside the program.
-    pub fn new(named: Option<PathBuf>) -> Shelf {
+    pub fn new(named: Option<PathBuf>) -> RecipeStore {
         let here = Path::new("recipes");
-        Shelf { folder: named.or_else(|| here.join("systems.toml").is_file().then(|| here.to_path_buf())) }
+        let folder = named.or_else(|| here.join("systems.toml").is_file().then(|| here.to_path_buf()));
+        RecipeStore { folder }
     }
 
     /// Names of all recipes, sorted.

@@ -2,7 +2,7 @@
 
 use super::error::StageError;
 use super::field::Values;
-use super::registry::{Made, Registry, StageKind};
+use super::registry::{Registry, StageKind, StageOutput};
 use crate::bundled;
 use crate::content_hash::content;
 use crate::papers;
@@ -28,7 +28,7 @@ pub struct Input<'a> {
     /// Its folder in the cache.
     pub folder: PathBuf,
     /// What it made; `None` while work is only planned.
-    pub made: Option<Made>,
+    pub made: Option<StageOutput>,
 }
 
 impl Input<'_> {
@@ -61,7 +61,7 @@ pub struct Task<'a> {
     /// All stages before it, by name.
     pub inputs: &'a BTreeMap<String, Input<'a>>,
     /// The machine.
-    pub surroundings: &'a Surroundings,
+    pub environment: &'a Environment,
     /// Where progress is told.
     pub progress: Progress<'a>,
 }
@@ -85,7 +85,7 @@ impl<'a> Task<'a> {
 }
 
 /// The machine: where data and models are.
-pub struct Surroundings {
+pub struct Environment {
     /// What recipes are made of.
     pub registry: Registry,
     /// Folders in which collections are looked for.
@@ -100,14 +100,14 @@ pub struct Surroundings {
     fingerprints: Mutex<HashMap<String, String>>,
 }
 
-impl Surroundings {
+impl Environment {
     /// Collections are looked for in `PLACKETT_DATA`, else in `../shared/data` of the working folder.
-    pub fn new(registry: Registry, cache: PathBuf, models: ModelOptions) -> Surroundings {
+    pub fn new(registry: Registry, cache: PathBuf, models: ModelOptions) -> Environment {
         let data = match std::env::var_os("PLACKETT_DATA").filter(|folder| !folder.is_empty()) {
             Some(folder) => vec![PathBuf::from(folder)],
             None => vec![PathBuf::from("../shared/data")],
         };
-        Surroundings {
+        Environment {
             registry,
             data,
             recipe_folder: None,

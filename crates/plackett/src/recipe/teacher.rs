@@ -1,7 +1,7 @@
 //! The scores of a stage as those of a teacher.
 
 use super::error::StageError;
-use super::field::{Default, FieldKind, FieldSpec, Gives};
+use super::field::{Default, FieldKind, FieldSpec, OutputKind};
 use super::inputs::rankings_of;
 use super::task::Task;
 use plackett_core::Ranking;
@@ -10,7 +10,7 @@ use std::collections::HashMap;
 /// The teacher.
 pub const TEACHER: FieldSpec = FieldSpec::new(
     "teacher",
-    FieldKind::Stage(&[Gives::Rankings]),
+    FieldKind::Stage(&[OutputKind::Rankings]),
     Default::Absent,
     "a stage whose scores of the same candidates are the teacher's, for objectives of distillation",
 );

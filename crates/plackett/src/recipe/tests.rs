@@ -57,9 +57,8 @@ fn read(text: &str) -> Result<Recipe, RecipeError> {
 
 fn run_in(cache: &Path, text: &str) -> Result<Outcome, RecipeError> {
     let recipe = read(text)?;
-    let surroundings = Surroundings::new(registry(), cache.to_path_buf(), ModelOptions::default());
-    Runner { recipe: &recipe, scale: Scale::Quick, surroundings: &surroundings, progress: &|_, _, _| {} }
-        .run()
+    let environment = Environment::new(registry(), cache.to_path_buf(), ModelOptions::default());
+    Runner { recipe: &recipe, scale: Scale::Quick, environment: &environment, progress: &|_, _, _| {} }.run()
 }
 
 fn run(text: &str) -> Result<Outcome, RecipeError> {
@@ -172,6 +171,18 @@ fn within_looks_at_the_interval_unless_told() {
     assert!(holds("kind = \"within\"\nof = \"low/value\"\nat_least = 1\nat_most = 5"));
     assert!(!holds("kind = \"within\"\nof = \"low/value\"\nat_least = 2.9\nat_most = 3.1"));
     assert!(holds("kind = \"within\"\nof = \"low/value\"\nat_least = 2.9\nat_most = 3.1\ninterval = false"));
+}
+
+#[test]
+fn feedback_from_scores_that_a_method_does_not_have_is_refused_when_a_recipe_is_read() {
+    let error = read(
+        "title = \"t\"\n[stage.papers]\nkind = \"data\"\ncollection = \"papers\"\n\
+         [stage.index]\nkind = \"index\"\ndata = \"papers\"\n\
+         [stage.found]\nkind = \"retrieve\"\nindex = \"index\"\npipeline = \"dense:9 >> first >> feedback(target=both)\"\n\
+         [claim.c]\ntext = \"c\"\nwaiting = \"training\"\n",
+    );
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("`first` before it gives an order without scores"), "{error}");
 }
 
 /// A recipe over two lines of a single seed: `one` is 3, `other` 4.
@@ -321,10 +332,10 @@ fn graphs_name_every_stage_and_claim() {
 
 #[test]
 fn every_bundled_recipe_is_right_and_names_a_system_that_there_is() {
-    let (shelf, registry) = (Shelf::default(), Registry::default());
+    let (store, registry) = (RecipeStore::default(), Registry::default());
     let known = systems().unwrap();
-    for name in shelf.names().unwrap() {
-        let recipe = shelf.recipe(&name, &registry).unwrap_or_else(|error| panic!("{error}"));
+    for name in store.names().unwrap() {
+        let recipe = store.recipe(&name, &registry).unwrap_or_else(|error| panic!("{error}"));
         if let Some(system) = &recipe.system {
             assert!(known.iter().any(|known| known.name == *system), "{name}: {system}");
             assert_eq!(*system, name, "a system's recipe has its name");
@@ -353,7 +364,7 @@ fn collections_behind(scale: &AtScale, place: usize) -> BTreeSet<&str> {
 
 #[test]
 fn the_default_reranker_learns_from_nothing_that_it_is_measured_on() {
-    let recipe = Shelf::default().recipe("default-reranker", &Registry::default()).unwrap();
+    let recipe = RecipeStore::default().recipe("default-reranker", &Registry::default()).unwrap();
     for scale in Scale::ALL {
         let scale = recipe.at(scale);
         let place = |name: &str| scale.stages.iter().position(|stage| stage.name == name).unwrap();

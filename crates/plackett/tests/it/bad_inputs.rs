@@ -1219,6 +1219,11 @@ const ROWS: &[Row] = &[
         "ids learn good.index -o new42 --weights 1:2",
         &["--weights 1:2", "three numbers", "such as 1:2:1"],
     ),
+    (
+        "a decoder that changes nothing with docids of one token",
+        "ids learn good.index -o new44 --decoder prefix-aware",
+        &["scheme `atomic`", "changes nothing", "`plain`"],
+    ),
     // Interactions.
     (
         "a rating that is no number",

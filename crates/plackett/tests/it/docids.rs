@@ -2,6 +2,7 @@
 
 use crate::common::{kill_when, plackett};
 use plackett_core::Document;
+use plackett_genir::DocidDecoder;
 use plackett_genir::category_paths::{CategoryHierarchy, CategoryPath, PathExamples};
 use plackett_genir::learning::{LearningData, RetrieverTraining, catalogue_of};
 use plackett_genir::representation::{PairSource, TextPair};
@@ -136,6 +137,40 @@ fn a_model_of_other_documents_and_settings_without_an_effect_are_refused() {
     assert!(found.stderr.contains("1 document of the index has no docid"), "{}", found.stderr);
 }
 
+#[test]
+fn a_prefix_aware_decoder_is_learned_and_searched_and_refused_where_it_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    prepare(folder.path());
+    let at = folder.path();
+    plackett(at, &["index", "texts", "-o", "all.index", "--no-vectors"]).expect(0);
+    let learn = |output: &str, scheme: &str, decoder: &str| {
+        let short = ["--steps", "300", "--width", "32", "--layers", "1"];
+        let asked = ["ids", "learn", "all.index", "-o", output, "--scheme", scheme, "--decoder", decoder];
+        plackett(at, &[&asked[..], &short].concat())
+    };
+    // 08, 09 and 10 to 13: both beginnings leave a choice.
+    learn("aware.docids", "naive(start=8)", "prefix-aware(layers=1, consistency=0.1)").expect(0);
+    let about = std::fs::read_to_string(at.join("aware.docids/retriever.json")).unwrap();
+    assert!(about.contains("\"prefix-aware\"") && about.contains("head_sha256"), "{about}");
+    let pipeline = "generate(model=aware.docids):6";
+    let search = ["search", "all.index", "--pipeline", pipeline, "green tea leaves", "--format", "json"];
+    let found = plackett(at, &search).expect(0).stdout;
+    assert_eq!(found.matches("\"rank\"").count(), 6, "{found}");
+    let with_paths = "generate(model=aware.docids, paths=2)";
+    let error = plackett(at, &["search", "all.index", "--pipeline", with_paths, "tea"]).expect(2).stderr;
+    assert!(error.contains("writes no category paths"), "{error}");
+    for (scheme, decoder, expected) in [
+        ("atomic", "prefix-aware", "changes nothing with these docids (scheme `atomic`)"),
+        ("naive(start=8)", "prefix-awre", "--decoder prefix-awre: there is no decoder `prefix-awre`"),
+        ("naive(start=8)", "plain(layers=2)", "not one of the options of plain (it has none)"),
+        ("naive(start=8)", "prefix-aware(dropout=0, consistency=0.1)", "consistency changes nothing"),
+    ] {
+        let error = learn("x", scheme, decoder).expect(2).stderr;
+        assert!(error.contains(expected), "{scheme} {decoder}: {error}");
+    }
+    assert!(!at.join("x").exists(), "what is refused leaves nothing");
+}
+
 /// A retriever of the texts that has learned a path before each docid.
 fn learn_paths(folder: &Path) {
     let documents: Vec<Document> =
@@ -165,6 +200,7 @@ fn learn_paths(folder: &Path) {
         steps: 300,
         rate: 1e-2,
         seed: 1,
+        decoder: DocidDecoder::Plain,
     };
     let catalogue = catalogue_of(&parse("atomic").unwrap(), &documents, None, 1).unwrap();
     let learned = training.learn(&data, catalogue, &Compute::new(1), None, &mut |_, _, _| {}).unwrap();

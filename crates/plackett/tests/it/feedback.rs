@@ -91,6 +91,10 @@ fn feedback_without_anything_to_learn_from_is_refused() {
         ("dense >> late-interaction >> feedback(dense)", "not inputs"),
         ("dense(filter=\"year = 1\") >> late-interaction >> feedback", "write the filter here too"),
         ("dense >> late-interactoin >> feedback", "did you mean `late-interaction`?"),
+        ("dense >> late-interactoin >> feedback(target=both)", "did you mean `late-interaction`?"),
+        // The model that is opened without another cannot be asked with prompts: what is said comes before it is.
+        ("dense >> first >> feedback(target=both)", "`first` before it gives an order without scores"),
+        ("dense >> prp-allpair(k=2) >> feedback(target=scores)", "write target=order"),
     ] {
         let said = plackett(at, &["search", "swapped", "-p", pipeline, "x"]).expect(2).stderr;
         assert!(said.contains(part), "{pipeline}: {said}");

@@ -20,12 +20,25 @@ fn prepared(folder: &Path) {
         "requests.jsonl",
         "{\"query\": \"x\", \"candidates\": [{\"docid\": \"d\", \"text\": \"y\"}]}\n{\"query\": 3}\n",
     );
+    write(
+        "lists.jsonl",
+        "{\"query\": \"x\", \"candidates\": [{\"text\": \"y\", \"label\": 0}, {\"text\": \"x\", \"label\": 1}]}\n",
+    );
     write("votes.jsonl", "{\"model_a\": \"x\", \"model_b\": \"y\", \"winner\": \"model_a\"}\n");
     write("answers.jsonl", "{\"answer\": \"[[A>B]]\", \"label\": \"leftvote\"}\n");
     write("models.jsonl", "{\"model\": \"x\"}\n{\"model\": \"y\"}\n");
     write("log.jsonl", "{\"reward\": 1, \"propensity\": 0.5, \"target\": 1}\n");
     write("rewards.jsonl", "{\"context\": [1, 0], \"rewards\": {\"a\": 1, \"b\": [0, 0.5]}}\n");
+    write(
+        "talks.jsonl",
+        "{\"conversation\": \"a film in space\", \"teacher\": [\"Moon (2009)\"], \"wanted\": [\"Alien (1979)\"]}\n",
+    );
+    write(
+        "films.jsonl",
+        "{\"item\": \"1\", \"title\": \"Alien\", \"year\": 1979}\n{\"item\": \"2\", \"title\": \"Heat\", \"year\": 1995}\n",
+    );
     write("events.tsv", "u\ta\t1\t1\nu\tb\t1\t2\nv\tb\t1\t1\nv\tc\t1\t2\n");
+    write("told.txt", "u a b a b\n");
     plackett(folder, &["index", "corpus.jsonl", "-o", "my.index", "--no-vectors"]).expect(0);
 }
 
@@ -80,6 +93,11 @@ const LINES: &[(&str, i32, &[&str])] = &[
     ("ids show my.ids --item a", 0, &["items"]),
     ("ids check my.ids", 0, &["checks", "scheme", "sha256"]),
     ("ids check corpus.jsonl", 2, &[]),
+    (
+        "ids prompts my.ids --histories told.txt -o learn.jsonl --test test.jsonl",
+        0,
+        &["examples", "prompts", "templates", "test", "tested"],
+    ),
     ("ids schemes", 0, &["schemes"]),
     (
         "ids learn my.index -o my.docids --steps 2 --width 8 --layers 1",
@@ -98,6 +116,15 @@ const LINES: &[(&str, i32, &[&str])] = &[
     ),
     ("choose flow --candidates answers.jsonl --by overlap", 0, &["by", "chosen", "drawn", "rounds"]),
     ("synth answers written.jsonl -o made", 0, &["collections", "output", "parts", "questions"]),
+    ("synth reasoning lists.jsonl -o r.jsonl", 0, &["by", "left_out", "lists", "output", "written"]),
+    (
+        "synth lists talks.jsonl --items films.jsonl --count 2 -o lists.jsonl",
+        0,
+        &[
+            "exact", "fitted", "graded", "grades", "items", "kept", "listed", "lists", "output", "titles",
+            "unread",
+        ],
+    ),
     ("recommend list", 0, &["recommenders"]),
     ("recommend show ease", 0, &["recommender"]),
     ("recommend fit events.tsv -o m", 0, &["events", "items", "output", "recommender", "seconds", "users"]),

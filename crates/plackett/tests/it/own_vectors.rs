@@ -119,6 +119,51 @@ fn vectors_of_a_table_are_those_that_the_model_makes() {
     assert!(said.contains("given.parquet") && said.contains("--model"), "{said}");
 }
 
+/// Rows of a table have the ids of the documents, and title and text are embedded as an index does it.
+#[test]
+fn vectors_of_documents_have_their_ids() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    prepare(at);
+    let titled = |(n, text): (usize, &&str)| {
+        serde_json::json!({"_id": n.to_string(), "title": "one", "text": text}).to_string() + "\n"
+    };
+    write(at, "titled.jsonl", &TEXTS.iter().enumerate().map(titled).collect::<String>());
+    let rows = TEXTS.iter().enumerate().map(|(n, text)| format!("{n}\t{text}\n"));
+    write(at, "c.tsv", &rows.collect::<String>());
+    let model = ["--model", MODEL];
+    for collection in ["c.jsonl", "titled.jsonl", "c.tsv"] {
+        let made = format!("{collection}.made");
+        plackett(at, &[&["index", collection, "-o", &made][..], &model].concat()).expect(0);
+        for ending in ["parquet", "npy"] {
+            let (file, own) = (format!("{collection}.{ending}"), format!("{collection}.{ending}.own"));
+            plackett(at, &[&["embed", "-i", collection, "-o", &file][..], &model].concat()).expect(0);
+            let line = ["index", collection, "-o", &own, "--vectors-from", &file];
+            plackett(at, &[&line[..], &model].concat()).expect(0);
+            assert_eq!(vectors(&at.join(&own)), vectors(&at.join(&made)), "{file}");
+        }
+    }
+    let table = plackett_core::formats::VectorTable::open(&at.join("c.tsv.parquet")).unwrap();
+    let ids: Vec<String> = table.map(|row| row.unwrap().id.unwrap()).collect();
+    assert_eq!(ids, ["0", "1", "2"]);
+    let done = plackett(at, &[&["embed", "-i", "c.jsonl", "--json"][..], &model].concat()).expect(0).json();
+    let third = &done["embeddings"][2];
+    assert_eq!((&third["id"], &third["index"]), (&"2".into(), &2.into()));
+    // Lines have none, and flags of documents have nothing to say of them.
+    let done = plackett(at, &[&["embed", "-i", "texts", "--json"][..], &model].concat()).expect(0).json();
+    assert!(done["embeddings"][0].get("id").is_none(), "{done}");
+    write(at, "numbered.jsonl", "{\"text\": \"apples\"}\n");
+    for (line, pieces) in [
+        ("embed -i numbered.jsonl", ["numbered.jsonl", "--number-missing-ids"]),
+        ("embed -i texts --id-field key", ["--id-field", "--input-format"]),
+        ("embed apples --number-missing-ids", ["--number-missing-ids", "--input"]),
+    ] {
+        let words: Vec<&str> = line.split(' ').chain(model).collect();
+        let said = plackett(at, &words).expect(2).stderr;
+        assert!(pieces.iter().all(|piece| said.contains(piece)), "{line}: {said}");
+    }
+}
+
 #[test]
 fn an_index_of_an_older_version_that_does_not_say_whose_its_vectors_are_says_so() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,7 +1,7 @@
 //! `plackett recipe`, from the outside.
 
 use crate::common::{Done, command, plackett};
-use ::plackett::recipe::{Results, Shelf, State};
+use ::plackett::recipe::{RecipeStore, Results, State};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -312,8 +312,8 @@ fn collections_with(name: &str) -> Option<PathBuf> {
 /// Checks a recipe of the repository anew and holds it to its record.
 fn what_was_held_is_held(recipe: &str, collection: &str) {
     let Some(data) = collections_with(collection) else { return };
-    let shelf = Shelf { folder: Some(root().join("recipes")) };
-    let recorded = Results::read(&shelf, recipe).unwrap().expect("the recipe has a record");
+    let store = RecipeStore { folder: Some(root().join("recipes")) };
+    let recorded = Results::read(&store, recipe).unwrap().expect("the recipe has a record");
     let cache = tempfile::tempdir().unwrap();
     let output = command(&root(), &["recipe", "check", recipe, "--dir", "recipes", "--json", "--cache"])
         .arg(cache.path())

@@ -129,6 +129,21 @@ fn a_training_that_is_evaluated_leaves_its_best_weights() {
 }
 
 #[test]
+fn layers_that_are_run_again_leave_the_same_model() {
+    let rest = format!("{HEAD}{LORA}{SETTINGS}dropout = 0.1\n");
+    let folder = prepared(&rest);
+    train(folder.path(), "kept").expect(0);
+    write(folder.path(), "t.toml", &training(TINY, &format!("{rest}recompute = true\n")));
+    train(folder.path(), "again").expect(0);
+    assert!(weights(folder.path(), "again") == weights(folder.path(), "kept"));
+    let card = std::fs::read_to_string(folder.path().join("again/README.md")).unwrap();
+    assert!(card.contains("recompute = true"), "{card}");
+    // What was done without it may go on with it.
+    let done = train(folder.path(), "kept").expect(0).json();
+    assert_eq!(done["resumed"], json!(12));
+}
+
+#[test]
 fn phases_of_sora_leave_adapters_of_their_own() {
     let sora = LORA.replace("lora(rank=2)", "sora(rank=2, xi=0/9)");
     let folder = prepared(&format!("validation = \"train.jsonl\"\n{HEAD}{sora}{SETTINGS}"));
@@ -243,6 +258,10 @@ fn what_is_wrong_is_said_before_training() {
         (format!("{HEAD}[settings]\nbatch = 99999999\n"), vec!["batch", "from 1 to 65536"]),
         (format!("{HEAD}[settings]\ndecay = nan\n"), vec!["decay"]),
         (format!("{HEAD}[settings]\npatience = 2\n"), vec!["patience", "set evaluate"]),
+        (
+            format!("{HEAD}[trained]\nadapter = \"head\"\n[settings]\nrecompute = true\n"),
+            vec!["t.toml", "recompute: adapter = \"head\" trains no layer", "leave it out"],
+        ),
         ("tokens = 0\n".into(), vec!["tokens", "from 8"]),
         ("objective = \"margin-mse\"\n".into(), vec!["`what purrs`", "scores of a teacher", "add them"]),
         ("objective = \"language\"\n".into(), vec!["log-probabilities of tokens", "choose an objective"]),

@@ -106,6 +106,101 @@ fn an_adapter_learns_written_orders_of_the_best_in_several_orders() {
     assert!(is_whole(ranked(folder, "full-rank(words=8)", "./ranker")));
 }
 
+/// Eight lists with a reasoning by the rule, as `train.jsonl`.
+fn reasoned(folder: &Path) -> Value {
+    write(folder, "lists.jsonl", &lists());
+    plackett(folder, &["synth", "reasoning", "lists.jsonl", "-o", "train.jsonl", "--json"]).expect(0).json()
+}
+
+#[test]
+fn a_decoder_learns_to_reason_before_it_orders() {
+    let method = "dear(max-tokens=120, temperature=0)";
+    let settings = SETTINGS.replace("24", "8");
+    let rest =
+        format!("validation = \"train.jsonl\"\nmethod = \"{method}\"\nobjective = \"language\"\n{settings}");
+    let folder = decoder(&rest);
+    let folder = folder.path();
+    let made = reasoned(folder);
+    assert_eq!((&made["lists"], &made["written"], &made["left_out"]), (&json!(8), &json!(8), &json!({})));
+    let text = std::fs::read_to_string(folder.join("train.jsonl")).unwrap();
+    let first: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    let candidates = first["candidates"].as_array().unwrap();
+    let best = candidates.iter().position(|candidate| candidate["text"] == TEXTS[0]).unwrap();
+    assert_eq!((&candidates[best]["label"], &candidates[best]["teacher"]), (&json!(1.0), &json!(3.0)));
+    // `what purrs` and `cats purr at night` have no word in common; `who swims` and `a fish swims in the sea` have one.
+    assert_eq!(first["reasoning"], "No passage has a word of the query.");
+    assert!(text.lines().nth(2).unwrap().contains("Needs: swims\\nswims: ["), "{text}");
+    let done = train(folder, "ranker").expect(0).json();
+    assert_eq!((&done["queries"], &done["steps"]), (&json!(8), &json!(8)));
+    let [before, after] = [0, 1].map(|at| done["validation"][at].as_f64().unwrap());
+    assert!(after < before, "{before} {after}");
+    assert!(is_whole(ranked(folder, method, "./ranker")));
+    assert!(is_whole(ranked(folder, "dear(mode=free, max-tokens=120, temperature=0)", "./ranker")));
+}
+
+#[test]
+fn reasonings_and_trainings_that_do_not_go_together_are_refused() {
+    for (rest, said) in [
+        ("method = \"dear(max-tokens=120)\"\n", "no reasoning to learn from"),
+        ("method = \"dear(max-tokens=120)\"\norders = 2\n", "orders = 2 would move"),
+        ("method = \"dear(max-tokens=120)\"\nwindow = 3\n", "`reasoning` is about all 4 candidates"),
+        ("method = \"full-rank\"\n", "does not reason before it writes an order"),
+    ] {
+        let folder = decoder(rest);
+        if !said.contains("learn from") {
+            reasoned(folder.path());
+        }
+        let message = refused(folder.path(), "out");
+        assert!(message.contains(said), "{rest}: {message}");
+        assert!(!folder.path().join("out").exists());
+    }
+}
+
+#[test]
+fn reasonings_come_from_replies_and_models_and_what_is_of_no_use_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    save_decoder(folder, 2048);
+    let candidates: Vec<Value> = TEXTS.iter().map(|text| json!({"text": text})).collect();
+    let line =
+        |reply: &str| json!({"query": QUERIES[1], "candidates": candidates, "reply": reply}).to_string();
+    let replies =
+        [line("[2] barks.\n\n[2] > [1] > [3] > [4]"), line("[2] > [1]"), line("[2] > [1] > [3] > [4]")];
+    write(folder, "replies.jsonl", &replies.join("\n"));
+    let synth = |rest: &[&str]| {
+        let begin = ["synth", "reasoning", "replies.jsonl", "-o", "made.jsonl", "--json"];
+        plackett(folder, &[&begin[..], rest].concat())
+    };
+    let done = synth(&["--by", "replies"]).expect(0).json();
+    assert_eq!((&done["written"], done["left_out"].as_object().unwrap().len()), (&json!(1), 2));
+    assert_eq!(done["warnings"].as_array().unwrap().len(), 2);
+    let made: Value =
+        serde_json::from_str(&std::fs::read_to_string(folder.join("made.jsonl")).unwrap()).unwrap();
+    assert_eq!(made["reasoning"], "[2] barks.");
+    let scores: Vec<f64> = made["candidates"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|candidate| candidate["teacher"].as_f64().unwrap())
+        .collect();
+    assert_eq!(scores, [2.0, 3.0, 1.0, 0.0]);
+    // A decoder of drawn weights writes something, and its order is held to the form.
+    let method = "dear(max-tokens=12, min-tokens=12, temperature=0)";
+    let asked = synth(&["--by", "model", "--model", "./base", "--method", method]);
+    assert!(asked.code == 0 || asked.stderr.contains("nothing was written"), "{}", asked.stderr);
+    for (rest, said) in [
+        (&["--model", "./base"][..], "--model: --by needs asks no model"),
+        (&["--by", "replies", "--seed", "2"][..], "--seed: replies name candidates"),
+        (&[][..], "line 1: candidate"),
+        (&["--by", "model", "--model", "./base", "--method", "full-rank"][..], "it does not reason"),
+        (&["--by", "model", "--model", "./base", "--method", "dear(depth=2)"][..], "depth leaves candidates"),
+        (&["--by", "model", "--model", "./base", "--method", "dear(window=3)"][..], "window=4"),
+    ] {
+        let refused = synth(rest).expect(2);
+        assert!(refused.stderr.contains(said), "{rest:?}: {}", refused.stderr);
+    }
+}
+
 #[test]
 fn a_killed_training_of_lists_goes_on_to_the_same_bits() {
     let folder = decoder(&format!("{METHOD}{}", SETTINGS.replace("24", "60")));
@@ -140,9 +235,46 @@ fn lists_without_an_order_are_named() {
     }
 }
 
+const POINTWISE: &str =
+    "method = \"cross-encoder\"\nnegatives = 2\nobjective = \"softmax-cross-entropy\"\ntokens = 96\n";
+
+#[test]
+fn a_decoder_becomes_a_pointwise_reranker() {
+    let lora = "[trained]\nadapter = \"lora(rank=4)\"\nsave_adapter = true\n";
+    let settings = SETTINGS.replace("steps = 24", "steps = 60");
+    let folder = decoder(&format!("validation = \"train.jsonl\"\n{POINTWISE}{lora}{settings}"));
+    let folder = folder.path();
+    write(folder, "train.jsonl", &examples(one_best));
+    let done = train(folder, "ranker").expect(0).json();
+    assert_eq!((&done["queries"], &done["steps"], &done["cut"]), (&json!(4), &json!(60), &json!(0)));
+    let [before, after] = [0, 1].map(|at| done["validation"][at].as_f64().unwrap());
+    assert!(after.is_finite() && before != after, "{before} {after}");
+    let adapter = std::fs::read_to_string(folder.join("ranker/adapter/adapter_config.json")).unwrap();
+    assert!(adapter.contains("\"score\"") && adapter.contains("SEQ_CLS"), "{adapter}");
+    assert!(is_whole(ranked(folder, "cross-encoder", "./ranker")));
+    // The same again changes nothing.
+    let bytes = weights(folder, "ranker");
+    assert_eq!(train(folder, "ranker").expect(0).json()["resumed"], json!(60));
+    assert_eq!(weights(folder, "ranker"), bytes);
+    let shown = plackett(folder, &["model", "show", "./ranker", "--json"]).expect(0).json();
+    assert_eq!((&shown["cross_encoder"], &shown["kind"]), (&json!(true), &json!("decoder")));
+    let generated = plackett(folder, &["generate", "--model", "./ranker", "a"]);
+    assert!(generated.stderr.contains("a decoder with a score head"), "{}", generated.stderr);
+    let asked = plackett(folder, &["rerank", "--method", "yes-no", "--model", "./ranker", "requests.jsonl"]);
+    assert!(asked.stderr.contains("it has a score head"), "{}", asked.stderr);
+}
+
 #[test]
 fn methods_and_keys_that_do_not_go_together_are_refused() {
     for (rest, parts) in [
+        ("method = \"cross-encoder(prompt=yes)\"\n", ["t.toml, line 3: method:", "query-document"]),
+        ("method = \"cross-encoder(long=refuse)\"\n", ["method: the option `long`", "`tokens` cuts"]),
+        ("method = \"cross-encoder(prompt=yes-no)\"\n", ["no token `<|im_start|>`", "cross-encoder"]),
+        (
+            "method = \"cross-encoder\"\nwindow = 2\n",
+            ["window: is for decoders that learn to order", "`method`"],
+        ),
+        ("method = \"cross-encoder\"\nlayers = 2\n", ["layers: a score head", "leave it out"]),
         ("method = \"frist\"\n", ["t.toml, line 3: method:", "`first`"]),
         ("method = \"first(wrods=2)\"\n", ["t.toml, line 3: method:", "wrods"]),
         ("method = \"yes-no\"\n", ["method: yes-no", "use first, full-rank or listwise"]),
@@ -165,4 +297,7 @@ fn methods_and_keys_that_do_not_go_together_are_refused() {
     let message = refused(folder.path(), "out");
     assert!(message.contains("method: a listwise method asks a decoder"), "{message}");
     assert!(message.contains("SmolLM2-135M-Instruct, or leave `method` out"), "{message}");
+    let folder = prepared("method = \"cross-encoder\"\n");
+    let message = refused(folder.path(), "out");
+    assert!(message.contains("method: cross-encoder is named for decoders alone"), "{message}");
 }

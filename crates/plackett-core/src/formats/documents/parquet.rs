@@ -110,7 +110,8 @@ pub(super) fn open(path: &Path, making: Making) -> Result<Documents, FormatError
 /// Rows of a table, one at a time: their fields by the names of columns.
 pub type TableRows = Box<dyn Iterator<Item = Result<Metadata, FormatError>> + Send>;
 
-/// Opens a Parquet table whose rows are no documents. Moments are whole numbers in the unit of their column; bytes that are no text are null.
+/// Opens a Parquet table whose rows are no documents. Moments are whole numbers in the unit of their column, dates those of days, both from
+/// the beginning of 1970 on; a map is an object; bytes that are no text are null.
 ///
 /// # Errors
 /// The file cannot be read, or is no table; a damaged row is an error in its place and the last one.
@@ -123,11 +124,24 @@ fn plain_fields(row: Row) -> Metadata {
     let plain = |(name, field): (String, Field)| {
         let value = match field {
             Field::TimestampMillis(moment) | Field::TimestampMicros(moment) => moment.into(),
+            Field::Date(days) => days.into(),
+            Field::MapInternal(map) => {
+                let entry = |(key, field): &(Field, Field)| (key_text(key), value(field.clone(), None));
+                Value::Object(map.entries().iter().map(entry).collect())
+            }
             other => value(other, None),
         };
         (name, value)
     };
     row.into_columns().into_iter().map(plain).collect()
+}
+
+/// The key of a map as the name of a field.
+fn key_text(key: &Field) -> String {
+    match value(key.clone(), None) {
+        Value::String(text) => text,
+        other => other.to_string(),
+    }
 }
 
 /// The fields of a row. Numbers with fractions are no identifiers, since they have no digits of their own; bytes that are no

@@ -5,6 +5,8 @@ use super::single::Reader;
 #[cfg(feature = "pdf")]
 mod font;
 #[cfg(feature = "pdf")]
+mod packed;
+#[cfg(feature = "pdf")]
 mod page;
 #[cfg(feature = "pdf")]
 mod reader;

@@ -14,3 +14,4 @@ mod heads;
 mod memory;
 mod parity;
 mod refusals;
+mod score_heads;

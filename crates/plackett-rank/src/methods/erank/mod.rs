@@ -24,6 +24,7 @@ pub(crate) static SPEC: MethodSpec = MethodSpec {
     name: "erank",
     aliases: &["graded"],
     family: Family::Pointwise,
+    gives_scores: |_| true,
     paper: "Cai et al., ERank: Fusing Supervised Fine-Tuning and Reinforcement Learning for Effective and Efficient Text \
             Reranking, 2025",
     summary: "Gives each document a level from 0 to 10, after reasoning or without, times the probability of that level.",

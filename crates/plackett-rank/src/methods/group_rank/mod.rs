@@ -24,6 +24,7 @@ pub(crate) static SPEC: MethodSpec = MethodSpec {
     name: "group-rank",
     aliases: &["grouprank"],
     family: Family::Groupwise,
+    gives_scores: |_| true,
     paper: "GroupRank: A Groupwise Paradigm for Effective and Efficient Passage Reranking with LLMs, 2025",
     summary: "Gives each document of a random group a score from 0 to 10 in one answer, and averages over repeats with new \
               groups.",

@@ -27,6 +27,7 @@ pub(crate) static SPEC: MethodSpec = MethodSpec {
     name: "block-rank",
     aliases: &["blockrank"],
     family: Family::InContext,
+    gives_scores: |_| true,
     paper: "Gupta et al., Scalable In-context Ranking with Generative Models, 2025",
     summary: "Reads each document as a block behind the instruction that sees no other document, and scores it by its share of \
               the attention of the beginning answer at one middle layer, where the pass ends.",

@@ -21,6 +21,7 @@ pub(crate) static SPEC: MethodSpec = MethodSpec {
     name: "icr",
     aliases: &["in-context-reranking"],
     family: Family::InContext,
+    gives_scores: |_| true,
     paper: "Chen et al., Attention in Large Language Models Yields Efficient Zero-Shot Re-Rankers, 2024",
     summary: "Shows all documents before the query and scores each by the attention that its tokens get from the query's, \
               minus what they get when the query is N/A; nothing is generated.",

@@ -13,6 +13,7 @@ pub(crate) static SPEC: MethodSpec = MethodSpec {
     name: "dear",
     aliases: &["dear-listwise"],
     family: Family::Listwise,
+    gives_scores: |_| false,
     paper: "Abdallah et al., DeAR: Dual-Stage Document Reranking with Reasoning Agents via LLM Distillation, 2025",
     summary: "Names the needs behind the query, finds the passages for each, and writes their order; only the first 30 \
               candidates are read.",

@@ -25,6 +25,7 @@ pub(crate) static SPEC: MethodSpec = MethodSpec {
     name: "first",
     aliases: &["first-token"],
     family: Family::Listwise,
+    gives_scores: |_| false,
     paper: "Reddy et al., FIRST: Faster Improved Listwise Reranking with Single Token Decoding, 2024; Chen et al., An Early FIRST \
             Reproduction and Improvements to Single-Token Decoding for Fast Listwise Reranking, 2024",
     summary: "Orders a window by the logits of its passages' letters where the answer's first letter would be written, so that \

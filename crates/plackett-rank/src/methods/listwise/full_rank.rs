@@ -13,6 +13,7 @@ pub(crate) static SPEC: MethodSpec = MethodSpec {
     name: "full-rank",
     aliases: &["fullrank"],
     family: Family::Listwise,
+    gives_scores: |_| false,
     paper: "Liu et al., Sliding Windows Are Not the End: Exploring Full Ranking with Long-Context Large Language Models, 2025",
     summary: "Writes the labels of all passages, or of the top ones, in one answer to one prompt that shows the whole list.",
     needs: |options| vec![need(options)],

@@ -31,6 +31,7 @@ pub(crate) static SPEC: MethodSpec = MethodSpec {
     name: "listwise",
     aliases: &["rankgpt", "rankzephyr"],
     family: Family::Listwise,
+    gives_scores: |_| false,
     paper: "Sun et al., Is ChatGPT Good at Search? Investigating Large Language Models as Re-Ranking Agents, 2023; Pradeep et \
             al., RankZephyr, 2023; Tang et al., Found in the Middle: Permutation Self-Consistency, 2023",
     summary: "Writes the labels of a window's passages in their order of relevance, and slides the window from the tail of the \

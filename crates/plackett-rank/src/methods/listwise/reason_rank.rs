@@ -12,6 +12,7 @@ pub(crate) static SPEC: MethodSpec = MethodSpec {
     name: "reason-rank",
     aliases: &["reasonrank"],
     family: Family::Listwise,
+    gives_scores: |_| false,
     paper: "Liu et al., ReasonRank: Empowering Passage Ranking with Strong Reasoning Ability, 2025",
     summary: "Reasons about the query and a window's passages between tags, then writes their order, and slides the window from \
               the tail of the list to its head.",

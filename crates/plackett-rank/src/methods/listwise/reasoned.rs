@@ -119,6 +119,17 @@ impl Reasoned {
         GenerationOptions { stop, sampling, min_tokens, ..GenerationOptions::default() }
     }
 
+    /// What ends a reasoning before its order is asked for: tags, or the words that the template puts between both, since a
+    /// model that has learned such answers writes these itself.
+    fn ends(&self) -> Vec<&str> {
+        let mut ends = vec!["</think>", "<answer>"];
+        let has_tag = ends.iter().any(|tag| self.close.contains(*tag));
+        if !has_tag && !self.close.trim().is_empty() {
+            ends.push(&self.close);
+        }
+        ends
+    }
+
     /// Orders of windows; `reasoning` becomes that of the last one.
     fn orders(
         &self,
@@ -141,8 +152,8 @@ impl Reasoned {
         let form = AnswerForm::Text;
         let asked: Vec<GenerationRequest<'_>> =
             prompts.iter().map(|prompt| GenerationRequest { prompt, form: &form, sample: 0 }).collect();
-        let stop: &[&str] = if free { &[] } else { &["</think>", "<answer>"] };
-        let options = GenerationOptions { max_tokens: most, ..self.reasoning(context, stop) };
+        let stop = if free { Vec::new() } else { self.ends() };
+        let options = GenerationOptions { max_tokens: most, ..self.reasoning(context, &stop) };
         let thoughts = context.generate(&asked, &options)?;
         if let Some(last) = thoughts.last() {
             reasoning.clone_from(&last.text);

@@ -477,6 +477,20 @@ fn dear_reads_the_head_only_and_takes_the_last_chain() {
 }
 
 #[test]
+fn what_announces_the_order_ends_the_reasoning_of_a_model_that_has_learned_it() {
+    let model = Arc::new(ScriptedModel::new().answers(|prompt, form, _| match form {
+        AnswerForm::Text => Ok("The third is best.\nRanking:\n[1] > [2] > [3]".into()),
+        _ => {
+            assert!(prompt.ends_with("The third is best.\nRanking:\n"), "{prompt:?}");
+            Ok(right_order(prompt, form))
+        }
+    }));
+    let ranking = ranked("dear", &[], &model, &graded(&[1, 2, 3])).unwrap();
+    assert_eq!((ids(&ranking), ranking.trace.passes), (vec!["d2", "d1", "d0"], 2));
+    assert_eq!(fact(&ranking, "reasoning"), Some("The third is best."));
+}
+
+#[test]
 fn draws_have_the_papers_settings_and_a_seed() {
     let spec = MethodSpec::find("dear").unwrap();
     let defaults = spec.values([]).unwrap();

@@ -3,7 +3,7 @@
 use super::aggregate::{Aggregate, Aggregated, NAMES, check_path};
 use super::comparator::{Comparator, Judge};
 use super::{INPUT, MARGIN, MAX_TOKENS, MODE, PAPER, PROMPTS, SEED, account, needs, places};
-use crate::method::{Calls, Family, MethodSpec, OptionKind, OptionSpec};
+use crate::method::{Calls, Family, MethodSpec, OptionKind, OptionSpec, OptionValues};
 use crate::model::CallError;
 use crate::prompt::{PROMPT, STYLE, TOKENS, WORDS};
 use crate::prompting::{Order, PromptMethod, RankContext};
@@ -14,6 +14,7 @@ pub(crate) static SPEC: MethodSpec = MethodSpec {
     name: "prp-allpair",
     aliases: &["pairwise"],
     family: Family::Pairwise,
+    gives_scores,
     paper: PAPER,
     summary: "Asks for every pair, in both orders, which passage is more relevant, and ranks by points: 1 for a win, half \
               for a tie.",
@@ -51,6 +52,13 @@ pub(crate) static SPEC: MethodSpec = MethodSpec {
         build.prompting(AllPair { judge, aggregate, top })
     },
 };
+
+/// Points and strengths are scores where all candidates are ranked and enter in the order in which they came.
+fn gives_scores(options: &OptionValues) -> bool {
+    let is_order = matches!(Aggregate::new(options), Aggregate::Greedy | Aggregate::Tsp);
+    let enters_otherwise = matches!(options.get_choice("input"), Some("inverted" | "shuffled"));
+    !is_order && !enters_otherwise && options.get_count("k").is_none()
+}
 
 /// Prompts for all pairs in both orders.
 pub(super) fn prompts(candidates: usize) -> u64 {

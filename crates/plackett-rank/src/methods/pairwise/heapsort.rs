@@ -13,6 +13,7 @@ pub(crate) static SPEC: MethodSpec = MethodSpec {
     name: "prp-heapsort",
     aliases: &["prp-sorting"],
     family: Family::Pairwise,
+    gives_scores: |_| false,
     paper: PAPER,
     summary: "Sorts out the best k with a heap whose comparisons ask, in both orders, which of two passages is more relevant.",
     needs,

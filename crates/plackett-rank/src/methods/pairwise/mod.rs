@@ -9,6 +9,7 @@ pub(crate) mod allpair;
 mod comparator;
 pub(crate) mod heapsort;
 pub(crate) mod sliding;
+mod successor_path;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tsprank;

@@ -13,6 +13,7 @@ pub(crate) static SPEC: MethodSpec = MethodSpec {
     name: "prp-sliding",
     aliases: &["prp"],
     family: Family::Pairwise,
+    gives_scores: |_| false,
     paper: PAPER,
     summary: "Passes from the last candidate to the first and exchanges neighbours when the lower one wins in both orders of \
               the prompt; each pass settles one place.",

@@ -14,6 +14,7 @@ pub(crate) static SPEC: MethodSpec = MethodSpec {
     name: "rank-r1",
     aliases: &[],
     family: Family::Setwise,
+    gives_scores: |_| false,
     paper: "Zhuang et al., Rank-R1: Enhancing Reasoning in LLM-based Document Rerankers via Reinforcement Learning, 2025",
     summary: "Sorts out the best k by asking which of up to twenty shuffled passages is the most relevant, after written \
               reasoning or without.",

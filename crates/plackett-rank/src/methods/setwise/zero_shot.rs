@@ -12,6 +12,7 @@ pub(crate) static SPEC: MethodSpec = MethodSpec {
     name: "setwise",
     aliases: &[],
     family: Family::Setwise,
+    gives_scores: |_| false,
     paper: "Zhuang et al., A Setwise Approach for Effective and Highly Efficient Zero-shot Ranking with Large Language Models, \
             2024",
     summary: "Sorts out the best k by asking which of a few passages is the most relevant.",

@@ -7,19 +7,16 @@ use std::path::{Path, PathBuf};
 /// What is written.
 enum Rows {
     Npy(Box<NpyWriter>),
-    /// With how many rows were written: each has the number of its text for an id, as `index` numbers lines.
-    Table(Box<VectorTableWriter>, usize),
+    /// Where each row has an id.
+    Table(Box<VectorTableWriter>),
 }
 
 impl Rows {
-    fn push(&mut self, vector: Option<&[f32]>) -> Result<(), FormatError> {
+    fn push(&mut self, id: &str, vector: Option<&[f32]>) -> Result<(), FormatError> {
         match (self, vector) {
             (Rows::Npy(writer), Some(vector)) => writer.push(vector),
             (Rows::Npy(writer), None) => writer.push_zeros(),
-            (Rows::Table(writer, written), vector) => {
-                *written += 1;
-                writer.push(&written.to_string(), vector)
-            }
+            (Rows::Table(writer), vector) => writer.push(id, vector),
         }
     }
 }
@@ -29,8 +26,8 @@ pub struct VectorFile {
     path: PathBuf,
     rows: usize,
     is_table: bool,
-    /// Rows without a vector before the first one, which says how long they are.
-    blank: usize,
+    /// Ids of the rows without a vector before the first one, which says how long they are.
+    blank: Vec<String>,
     writer: Option<Rows>,
 }
 
@@ -47,24 +44,24 @@ impl VectorFile {
                 path.display()
             );
         }
-        Ok(VectorFile { path: path.into(), rows, is_table, blank: 0, writer: None })
+        Ok(VectorFile { path: path.into(), rows, is_table, blank: Vec::new(), writer: None })
     }
 
-    /// The vector of the next text.
-    pub fn push(&mut self, vector: Option<&[f32]>) -> anyhow::Result<()> {
+    /// The vector of the next text, and the id that a table names it by.
+    pub fn push(&mut self, id: &str, vector: Option<&[f32]>) -> anyhow::Result<()> {
         if self.writer.is_none() {
             let Some(vector) = vector else {
-                self.blank += 1;
+                self.blank.push(id.to_string());
                 return Ok(());
             };
             let mut begun = match self.is_table {
-                true => Rows::Table(Box::new(VectorTableWriter::create(&self.path)?), 0),
+                true => Rows::Table(Box::new(VectorTableWriter::create(&self.path)?)),
                 false => Rows::Npy(Box::new(NpyWriter::create(&self.path, self.rows, vector.len())?)),
             };
-            (0..self.blank).try_for_each(|_| begun.push(None))?;
+            self.blank.drain(..).try_for_each(|id| begun.push(&id, None))?;
             self.writer = Some(begun);
         }
-        self.writer.iter_mut().try_for_each(|writer| writer.push(vector))?;
+        self.writer.iter_mut().try_for_each(|writer| writer.push(id, vector))?;
         Ok(())
     }
 
@@ -72,7 +69,7 @@ impl VectorFile {
     pub fn commit(self) -> anyhow::Result<()> {
         match self.writer {
             Some(Rows::Npy(writer)) => Ok(writer.commit()?),
-            Some(Rows::Table(writer, _)) => Ok(writer.commit()?),
+            Some(Rows::Table(writer)) => Ok(writer.commit()?),
             None => {
                 bail!("--output {}: no text has a vector, so there is nothing to write", self.path.display())
             }

@@ -3,7 +3,7 @@
 use super::asked::{Asked, Language};
 use super::depths::{Account, DepthReport, Way};
 use super::languages::Languages;
-use super::report::{Generated, Made, Truncation};
+use super::report::{Generated, GenerationOutput, Truncation};
 use super::stream::Streamed;
 use super::{Arguments, Cache, Precision};
 use crate::command::open::model_folder;
@@ -14,7 +14,7 @@ use plackett_lm::decode::{
     Constraint, DecodeError, DecodeModel, DecodeOptions, DecodeRequest, Hypothesis, Normalize, PrefixId,
     TokenBytes, decode,
 };
-use plackett_lm::decoder::{CacheFormat, DecoderEmbedder, DecoderModel, DecoderOptions};
+use plackett_lm::decoder::{CacheFormat, DecoderEmbedder, DecoderModel, DecoderOptions, ScoreHead};
 use plackett_lm::seq2seq::{self, EncoderDecoder, EncoderDecoderOptions};
 use plackett_lm::{Adapter, Precision as Format, SUPPORTED_DECODERS, SUPPORTED_FAMILIES, Truncated};
 use std::path::Path;
@@ -79,13 +79,13 @@ impl Engine {
     }
 
     /// What a report says of the model.
-    pub(super) fn describe(&self, opened: Duration) -> Made {
+    pub(super) fn describe(&self, opened: Duration) -> GenerationOutput {
         let (kind, adapter) = match &self.model {
             Model::Decoder(_, adapter, _) => ("decoder", adapter.as_ref()),
             Model::Both(_) => ("encoder-decoder", None),
         };
         let adapter = adapter.map(|adapter| adapter.id().to_string());
-        Made {
+        GenerationOutput {
             model: self.name.clone(),
             kind,
             adapter,
@@ -292,6 +292,13 @@ fn check_role(path: &Path) -> anyhow::Result<()> {
             "{}: `{family}` is an encoder, which reads texts and writes none; use it with `embed` or `rerank`; here \
              {writers} {known}) or an encoder-decoder",
             path.join("config.json").display()
+        );
+    }
+    if SUPPORTED_DECODERS.contains(&family) && ScoreHead::is_one(path)? {
+        bail!(
+            "{}: is a decoder with a score head, which ranks and writes no text; use it with `rerank --method cross-encoder`; here \
+             {writers} {known}) or an encoder-decoder",
+            path.display()
         );
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use super::Arguments;
 use super::asked::{Asked, Language};
-use super::report::{Generated, Made, Shown, Written};
+use super::report::{Generated, GenerationOutput, Shown, Written};
 use crate::command::{Failure, Global};
 use anyhow::{Context, bail};
 use plackett::pipeline::Models;
@@ -16,7 +16,7 @@ pub(super) fn run(
     asked: &Asked,
     prompts: &[String],
     global: &Global,
-) -> Result<Made, Failure> {
+) -> Result<GenerationOutput, Failure> {
     let models = Models::new(Some(arguments.model.clone()), global.models());
     let model = models.remote(None)?.context("not a server")?;
     check(arguments, global, &model)?;
@@ -50,7 +50,7 @@ pub(super) fn run(
         let own = own.with_context(|| arguments.place(index)).map_err(Failure::Service)?;
         results.push(generated(index, own));
     }
-    Ok(Made {
+    Ok(GenerationOutput {
         model: arguments.model.clone(),
         kind: "remote",
         adapter: None,

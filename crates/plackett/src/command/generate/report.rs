@@ -10,7 +10,7 @@ use serde::Serialize;
 use std::time::Duration;
 
 /// All outputs of a command.
-pub(super) struct Made {
+pub(super) struct GenerationOutput {
     pub model: String,
     pub kind: &'static str,
     pub adapter: Option<String>,
@@ -159,9 +159,9 @@ impl Generated {
     }
 }
 
-impl Made {
+impl GenerationOutput {
     /// The same with so many outputs of each prompt at most.
-    pub(super) fn best(mut self, results: Option<usize>) -> Made {
+    pub(super) fn best(mut self, results: Option<usize>) -> GenerationOutput {
         if let Some(most) = results {
             self.results.iter_mut().for_each(|generated| generated.hypotheses.truncate(most));
         }
@@ -244,7 +244,7 @@ fn remark(generated: &Generated, printed: &Printed, output: &Output) {
 
 /// Prints all outputs, and on standard error what they do not show. A prompt without any output makes exit code 1.
 pub(super) fn write(
-    made: &Made,
+    made: &GenerationOutput,
     prompts: &[String],
     printed: &Printed,
     took: Duration,
@@ -259,7 +259,13 @@ pub(super) fn write(
     }
 }
 
-fn print(made: &Made, prompts: &[String], printed: &Printed, took: Duration, output: &Output) -> Outcome {
+fn print(
+    made: &GenerationOutput,
+    prompts: &[String],
+    printed: &Printed,
+    took: Duration,
+    output: &Output,
+) -> Outcome {
     if output.json {
         let sum = |of: fn(&Generated) -> Option<u64>| made.results.iter().map(of).sum();
         let document = Document {

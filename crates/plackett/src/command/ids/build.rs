@@ -78,7 +78,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let scheme = arguments.scheme.as_deref().map(parse).transpose()?;
     let mut made = match &scheme {
         Some(scheme) => build(arguments, scheme, global, output)?,
-        None => Made::of(made_elsewhere(arguments, global)?),
+        None => BuiltCatalogue::of(made_elsewhere(arguments, global)?),
     };
     let catalogue = &made.catalogue;
     catalogue.save(&arguments.output)?;
@@ -117,7 +117,7 @@ fn made_elsewhere(arguments: &Arguments, global: &Global) -> anyhow::Result<Cata
 }
 
 /// A catalogue, and what it took.
-struct Made {
+struct BuiltCatalogue {
     catalogue: Catalogue,
     /// Bytes that the build was to take, where a scheme said so.
     estimate: Option<u64>,
@@ -128,13 +128,18 @@ struct Made {
     vectors: Option<ItemVectors>,
 }
 
-impl Made {
-    fn of(catalogue: Catalogue) -> Made {
-        Made { catalogue, estimate: None, in_file: false, resumed: 0, vectors: None }
+impl BuiltCatalogue {
+    fn of(catalogue: Catalogue) -> BuiltCatalogue {
+        BuiltCatalogue { catalogue, estimate: None, in_file: false, resumed: 0, vectors: None }
     }
 }
 
-fn build(arguments: &Arguments, scheme: &Scheme, global: &Global, output: &Output) -> anyhow::Result<Made> {
+fn build(
+    arguments: &Arguments,
+    scheme: &Scheme,
+    global: &Global,
+    output: &Output,
+) -> anyhow::Result<BuiltCatalogue> {
     let reads = |what| scheme.spec.reads.contains(&what);
     for (flag, is_given, what) in [
         ("--vectors", arguments.vectors.is_some(), Reads::Vectors),
@@ -175,7 +180,8 @@ fn build(arguments: &Arguments, scheme: &Scheme, global: &Global, output: &Outpu
     let dimension = vectors.as_ref().map_or(0, |vectors| vectors.table.dimension());
     let in_file = vectors.as_ref().is_some_and(|vectors| vectors.table.is_in_file());
     let resumed = vectors.as_ref().map_or(0, |vectors| vectors.resumed);
-    Ok(Made { catalogue, estimate: Some(budget.estimate(dimension, in_file)), in_file, resumed, vectors })
+    let estimate = Some(budget.estimate(dimension, in_file));
+    Ok(BuiltCatalogue { catalogue, estimate, in_file, resumed, vectors })
 }
 
 /// The histories that identifiers may know.

@@ -10,7 +10,7 @@ use clap::Args;
 use plackett_core::Document;
 use plackett_genir::learning::{LearnedRetriever, LearningData, RetrieverTraining, catalogue_of, recalled};
 use plackett_genir::representation::{PairSource, SourceWeights, TextPair};
-use plackett_genir::{GenerativeRetriever, GenirError, RETRIEVER_FILE};
+use plackett_genir::{DocidDecoder, GenerativeRetriever, GenirError, RETRIEVER_FILE, decoders_help};
 use plackett_ids::scheme::{Reads, parse};
 use plackett_ids::{Catalogue, Origin, VectorTable};
 use plackett_lm::sha256::Sha256;
@@ -29,6 +29,7 @@ const RECALLED: usize = 300;
 #[derive(Args)]
 #[command(after_help = "Examples:\n  plackett ids learn papers.index -o papers.docids\n  \
                   plackett ids learn papers.index -o papers.docids --scheme 'hierarchical(clusters=8)' --steps 3000\n  \
+                  plackett ids learn papers.index -o papers.docids --scheme hierarchical --decoder prefix-aware\n  \
                   plackett ids learn papers.index -o papers.docids --catalogue docids.jsonl\n  \
                   plackett ids learn papers.index -o papers.docids --queries train.jsonl --qrels train.tsv\n  \
                   plackett search papers.index --pipeline 'generate(model=papers.docids):20 >> late-interaction' \"vague words\"\n\n\
@@ -48,6 +49,8 @@ pub struct Arguments {
     /// Learn docids that are there: a catalogue of documents of the index, made by `plackett ids build`
     #[arg(long, value_name = "FILE", conflicts_with = "scheme")]
     catalogue: Option<PathBuf>,
+    #[arg(long, value_name = "DECODER", default_value = "plain", help = decoders_help(), value_parser = by(|text| text.parse::<DocidDecoder>()))]
+    decoder: DocidDecoder,
     /// Queries to learn from, with --qrels
     #[arg(long, value_name = "FILE", requires = "qrels")]
     queries: Option<PathBuf>,
@@ -110,6 +113,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     training.check()?;
     let index = open_index(&arguments.index)?;
     let (documents, catalogue) = docids(arguments, &index, global, output)?;
+    training.check_docids(&catalogue)?;
     let places: HashMap<&str, usize> =
         documents.iter().enumerate().map(|(at, document)| (document.id.as_str(), at)).collect();
     let labelled = labelled(arguments, &places, global, output)?;
@@ -189,6 +193,7 @@ fn training(arguments: &Arguments) -> RetrieverTraining {
         steps: arguments.steps,
         rate: arguments.rate as f32,
         seed: arguments.seed,
+        decoder: arguments.decoder,
     }
 }
 

@@ -47,7 +47,7 @@ pub struct Plan {
 }
 
 /// What was done.
-pub struct Made {
+pub struct BlockSummary {
     model: String,
     update: BlockUpdate,
     layers: (usize, usize),
@@ -142,7 +142,7 @@ fn read_method(expression: &str) -> anyhow::Result<Vec<(String, String)>> {
 
 impl Plan {
     /// Makes the blocks be those of the index.
-    pub fn run(self, index: &Index, say: &dyn Fn(String)) -> anyhow::Result<Made> {
+    pub fn run(self, index: &Index, say: &dyn Fn(String)) -> anyhow::Result<BlockSummary> {
         let started = Instant::now();
         let mut writer = match self.writer {
             Some(writer) => writer,
@@ -163,7 +163,7 @@ impl Plan {
                 writer.record_agreement(agreement)?;
             }
         }
-        Ok(Made {
+        Ok(BlockSummary {
             model: self.name,
             update,
             layers: (writer.layers(), self.decoder.info().layers),
@@ -174,7 +174,7 @@ impl Plan {
     }
 }
 
-impl Made {
+impl BlockSummary {
     /// What one must know to use it.
     pub fn remark(&self, output: &Output) {
         if self.removed > 0 {

@@ -1,6 +1,6 @@
 //! What `plackett index` says at its end.
 
-use super::blocks::Made;
+use super::blocks::BlockSummary;
 use crate::command::open::{listed, many};
 use crate::command::terminal::plain;
 use crate::command::{Outcome, Output};
@@ -17,7 +17,7 @@ pub(super) fn print(
     index: &Index,
     done: &Committed,
     sync: Option<&CollectionSync>,
-    blocks: Option<&Made>,
+    blocks: Option<&BlockSummary>,
     (given, started): (bool, Instant),
     output: &Output,
 ) -> Outcome {
@@ -35,7 +35,7 @@ pub(super) fn print(
     remark_on_types(index, fields.as_deref().unwrap_or_default(), output);
     if output.json {
         let value = json!({
-            "fields": fields, "blocks": blocks.map(Made::json), "index": directory, "documents": done.documents,
+            "fields": fields, "blocks": blocks.map(BlockSummary::json), "index": directory, "documents": done.documents,
             "chunk": index.settings().chunking, "passages": index.has_passages().then_some(done.passages), "written": done.added + done.replaced,
             "added": done.added, "replaced": done.replaced, "deleted": done.deleted,
             "unchanged": sync.map(CollectionSync::unchanged),
@@ -60,7 +60,7 @@ pub(super) fn print(
         stats.bytes as f64 / 1e6
     );
     let text = text + &fields.map(|fields| fields_line(&fields)).unwrap_or_default();
-    Ok(output.print_styled(&format!("{text}{}", blocks.map(Made::text).unwrap_or_default()))?)
+    Ok(output.print_styled(&format!("{text}{}", blocks.map(BlockSummary::text).unwrap_or_default()))?)
 }
 
 /// Files that are named to people where a sync cannot read them.

@@ -56,6 +56,7 @@ fn of_decoder(model: &DecoderModel) -> Vec<Fact> {
     let prompt = PairPrompt::recognize(model).ok().flatten();
     let pairs = prompt.is_some();
     let gives = match prompt {
+        Some(prompt) if model.has_score_head() => format!("scores of pairs (prompt {})", prompt.name),
         Some(prompt) => format!("text, probabilities of tokens, scores of pairs (prompt {})", prompt.name),
         None => "text, probabilities of tokens".to_string(),
     };

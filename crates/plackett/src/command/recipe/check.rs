@@ -1,6 +1,6 @@
 //! `plackett recipe run` and `plackett recipe check`.
 
-use super::{ScaleArguments, ShelfArguments, failure, plan, read, surroundings};
+use super::{ScaleArguments, StoreArguments, environment, failure, plan, read};
 use crate::command::paths::Paths;
 use crate::command::table::{Align, Table};
 use crate::command::{Failure, Global, Outcome, Output};
@@ -54,19 +54,19 @@ struct WorkArguments {
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
     #[command(flatten)]
-    shelf: ShelfArguments,
+    store: StoreArguments,
 }
 
 pub(super) fn run(arguments: &RunArguments, global: &Global, output: &Output) -> Outcome {
     let files = Paths::default().reads("RECIPE", [&arguments.recipe]);
     files.writes("--report", &arguments.report).check(output)?;
-    let shelf = arguments.work.shelf.shelf()?;
-    let recipe = read(&shelf, &arguments.recipe, &Registry::default())?;
-    let surroundings = surroundings(global, arguments.work.cache.as_ref(), &recipe)?;
+    let store = arguments.work.store.store()?;
+    let recipe = read(&store, &arguments.recipe, &Registry::default())?;
+    let environment = environment(global, arguments.work.cache.as_ref(), &recipe)?;
     let scale = arguments.work.scale.scale();
     if arguments.dry_run {
         return plan::print(
-            &Runner { recipe: &recipe, scale, surroundings: &surroundings, progress: &|_, _, _| {} },
+            &Runner { recipe: &recipe, scale, environment: &environment, progress: &|_, _, _| {} },
             output,
         );
     }
@@ -74,7 +74,7 @@ pub(super) fn run(arguments: &RunArguments, global: &Global, output: &Output) ->
     let path = match &arguments.report {
         Some(path) => path.clone(),
         None => {
-            let folder = surroundings.cache.join("reports");
+            let folder = environment.cache.join("reports");
             std::fs::create_dir_all(&folder)?;
             folder.join(format!("{}-{}.html", recipe.name, scale.name()))
         }
@@ -98,12 +98,12 @@ pub(super) fn run(arguments: &RunArguments, global: &Global, output: &Output) ->
 
 pub(super) fn check(arguments: &CheckArguments, global: &Global, output: &Output) -> Outcome {
     let begun = Instant::now();
-    let shelf = arguments.work.shelf.shelf()?;
+    let store = arguments.work.store.store()?;
     let registry = Registry::default();
     let all = arguments.recipes.is_empty();
-    let names = if all { shelf.names().map_err(failure)? } else { arguments.recipes.clone() };
+    let names = if all { store.names().map_err(failure)? } else { arguments.recipes.clone() };
     // Cheap mistakes first: all recipes are read before any is run.
-    let recipes = names.iter().map(|name| read(&shelf, name, &registry)).collect::<Result<Vec<_>, _>>()?;
+    let recipes = names.iter().map(|name| read(&store, name, &registry)).collect::<Result<Vec<_>, _>>()?;
     let (mut outcomes, mut skipped, mut broken) = (Vec::new(), Vec::new(), None);
     for recipe in &recipes {
         match work(recipe, &arguments.work, global, output) {
@@ -182,7 +182,7 @@ fn work(
     global: &Global,
     output: &Output,
 ) -> Result<Run, Stopped> {
-    let surroundings = surroundings(global, arguments.cache.as_ref(), recipe)
+    let environment = environment(global, arguments.cache.as_ref(), recipe)
         .map_err(|error| Stopped::Failed(error.into()))?;
     let bar = output.progress(&recipe.name, 0);
     let progress = |what: &str, done: u64, all: u64| {
@@ -191,7 +191,7 @@ fn work(
         bar.set_position(done);
     };
     let scale = arguments.scale.scale();
-    let outcome = Runner { recipe, scale, surroundings: &surroundings, progress: &progress }.run();
+    let outcome = Runner { recipe, scale, environment: &environment, progress: &progress }.run();
     bar.finish_and_clear();
     let outcome = outcome.map_err(|error| match error.lacks_data() {
         true => Stopped::NoData(error.to_string()),

@@ -1,6 +1,6 @@
 //! `plackett recipe list`.
 
-use super::{ShelfArguments, failure};
+use super::{StoreArguments, failure};
 use crate::command::table::{Align, Table};
 use crate::command::{Global, Outcome, Output};
 use clap::Args;
@@ -17,7 +17,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     markdown: bool,
     #[command(flatten)]
-    shelf: ShelfArguments,
+    store: StoreArguments,
 }
 
 /// A line of the list: a recipe, or a system without one.
@@ -28,15 +28,15 @@ struct Entry {
 
 pub(super) fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     global.form("--markdown", arguments.markdown)?;
-    let shelf = arguments.shelf.shelf()?;
+    let store = arguments.store.store()?;
     let registry = Registry::default();
     if arguments.markdown {
-        return Ok(output.print(&papers_page(&shelf, &registry).map_err(failure)?)?);
+        return Ok(output.print(&papers_page(&store, &registry).map_err(failure)?)?);
     }
     let mut recipes = Vec::new();
-    for name in shelf.names().map_err(failure)? {
-        let recipe = shelf.recipe(&name, &registry).map_err(failure)?;
-        recipes.push((recipe, Results::read(&shelf, &name).map_err(failure)?));
+    for name in store.names().map_err(failure)? {
+        let recipe = store.recipe(&name, &registry).map_err(failure)?;
+        recipes.push((recipe, Results::read(&store, &name).map_err(failure)?));
     }
     let mut entries = Vec::new();
     for system in systems().map_err(failure)? {

@@ -8,7 +8,7 @@ mod show;
 
 use super::{Failure, Global, Outcome, Output};
 use clap::{Args, Subcommand, ValueEnum};
-use plackett::recipe::{Recipe, RecipeError, Registry, Scale, Shelf, Surroundings, graph, guide};
+use plackett::recipe::{Environment, Recipe, RecipeError, RecipeStore, Registry, Scale, graph, guide};
 use plackett_lm::store::Store;
 use std::path::PathBuf;
 
@@ -47,18 +47,18 @@ enum Action {
 
 /// Where recipes lie.
 #[derive(Args, Clone)]
-struct ShelfArguments {
+struct StoreArguments {
     /// Folder of recipes [default: `recipes` where it holds a systems.toml, else those inside the program]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 }
 
-impl ShelfArguments {
-    fn shelf(&self) -> anyhow::Result<Shelf> {
+impl StoreArguments {
+    fn store(&self) -> anyhow::Result<RecipeStore> {
         if let Some(folder) = self.dir.as_ref().filter(|folder| !folder.is_dir()) {
             anyhow::bail!("--dir {}: is no folder", folder.display());
         }
-        Ok(Shelf::new(self.dir.clone()))
+        Ok(RecipeStore::new(self.dir.clone()))
     }
 }
 
@@ -98,7 +98,7 @@ struct GraphArguments {
     #[command(flatten)]
     scale: ScaleArguments,
     #[command(flatten)]
-    shelf: ShelfArguments,
+    store: StoreArguments,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -136,12 +136,12 @@ fn failure(error: RecipeError) -> Failure {
     if error.is_outside() { Failure::Service(error.into()) } else { Failure::Input(error.into()) }
 }
 
-fn read(shelf: &Shelf, name: &str, registry: &Registry) -> Result<Recipe, Failure> {
-    shelf.recipe(name, registry).map_err(failure)
+fn read(store: &RecipeStore, name: &str, registry: &Registry) -> Result<Recipe, Failure> {
+    store.recipe(name, registry).map_err(failure)
 }
 
 /// The machine, with results of stages in the folder that was named or in the user's cache.
-fn surroundings(global: &Global, cache: Option<&PathBuf>, recipe: &Recipe) -> anyhow::Result<Surroundings> {
+fn environment(global: &Global, cache: Option<&PathBuf>, recipe: &Recipe) -> anyhow::Result<Environment> {
     let cache = match cache {
         Some(folder) => {
             if let Some(file) = folder.ancestors().find(|path| path.exists() && !path.is_dir()) {
@@ -152,15 +152,15 @@ fn surroundings(global: &Global, cache: Option<&PathBuf>, recipe: &Recipe) -> an
         }
         None => Store::from_environment(global.offline)?.cache.join("recipes"),
     };
-    let mut surroundings = Surroundings::new(Registry::default(), cache, global.models());
-    surroundings.recipe_folder = recipe.source.folder().map(PathBuf::from);
-    Ok(surroundings)
+    let mut environment = Environment::new(Registry::default(), cache, global.models());
+    environment.recipe_folder = recipe.source.folder().map(PathBuf::from);
+    Ok(environment)
 }
 
 fn draw(arguments: &GraphArguments, global: &Global, output: &Output) -> Outcome {
     global.form("--format", arguments.format != GraphFormat::Text)?;
-    let shelf = arguments.shelf.shelf()?;
-    let recipe = read(&shelf, &arguments.recipe, &Registry::default())?;
+    let store = arguments.store.store()?;
+    let recipe = read(&store, &arguments.recipe, &Registry::default())?;
     let scale = recipe.at(arguments.scale.scale());
     if output.json {
         return Ok(output.print_json(&show::graph_json(&recipe, arguments.scale.scale()))?);

@@ -3,7 +3,7 @@
 use crate::command::{Outcome, Output};
 use anyhow::bail;
 use clap::Args;
-use plackett::recipe::{Shelf, skeleton::skeleton, systems};
+use plackett::recipe::{RecipeStore, skeleton::skeleton, systems};
 use plackett_core::formats::atomic;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> Outcome {
         )
         .into());
     }
-    let built_in = Shelf::default().names().map_err(super::failure)?;
+    let built_in = RecipeStore::default().names().map_err(super::failure)?;
     if arguments.output.is_none() && built_in.contains(name) {
         return Err(anyhow::anyhow!(
             "`{name}` is a recipe that is built in, which `plackett recipe show {name}` shows; choose another name for yours, or \

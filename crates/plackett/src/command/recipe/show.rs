@@ -1,6 +1,6 @@
 //! `plackett recipe show`, and what other actions print of a recipe.
 
-use super::{ShelfArguments, read};
+use super::{StoreArguments, read};
 use crate::command::{Outcome, Output};
 use clap::Args;
 use console::style;
@@ -15,13 +15,13 @@ pub(super) struct Arguments {
     /// Name or file of the recipe
     recipe: String,
     #[command(flatten)]
-    shelf: ShelfArguments,
+    store: StoreArguments,
 }
 
 pub(super) fn run(arguments: &Arguments, output: &Output) -> Outcome {
-    let shelf = arguments.shelf.shelf()?;
-    let recipe = read(&shelf, &arguments.recipe, &Registry::default())?;
-    let results = Results::read(&shelf, &recipe.name).map_err(super::failure)?;
+    let store = arguments.store.store()?;
+    let recipe = read(&store, &arguments.recipe, &Registry::default())?;
+    let results = Results::read(&store, &recipe.name).map_err(super::failure)?;
     if output.json {
         let mut value = json!({
             "recipe": recipe.name, "title": recipe.title, "system": recipe.system, "about": recipe.about, "file": recipe.source.file,

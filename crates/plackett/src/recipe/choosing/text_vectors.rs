@@ -1,4 +1,4 @@
-//! Vectors of the bundled encoder, kept by text.
+//! Vectors of an embedding model, kept by text.
 
 use crate::pipeline::ModelError;
 use crate::recipe::error::StageError;
@@ -13,7 +13,7 @@ const VECTORS: &str = "vectors.f32";
 /// Texts that are embedded in one call.
 const TOGETHER: usize = 256;
 
-/// Texts with their vectors, each of the length 1.
+/// Texts with their vectors; those of the bundled encoder have the length 1.
 #[derive(Debug)]
 pub struct TextVectors {
     texts: Vec<String>,
@@ -23,11 +23,19 @@ pub struct TextVectors {
 }
 
 impl TextVectors {
-    /// Embeds texts, equal ones once.
+    /// Embeds texts with the bundled encoder, equal ones once.
     ///
     /// # Errors
     /// The model cannot be opened or fails.
     pub fn embed(task: &Task<'_>, texts: Vec<String>) -> Result<TextVectors, StageError> {
+        TextVectors::embed_with(task, BUNDLED, texts)
+    }
+
+    /// The same with any embedding model of this machine.
+    ///
+    /// # Errors
+    /// As [`TextVectors::embed`].
+    pub fn embed_with(task: &Task<'_>, model: &str, texts: Vec<String>) -> Result<TextVectors, StageError> {
         let mut places = HashMap::new();
         let mut distinct = Vec::new();
         for text in texts {
@@ -36,7 +44,7 @@ impl TextVectors {
                 distinct.push(text);
             }
         }
-        let model = task.surroundings.models(Some(BUNDLED)).open(None)?;
+        let model = task.environment.models(Some(model)).open(None)?;
         let (mut data, mut dimension) = (Vec::new(), 0);
         for (at, group) in distinct.chunks(TOGETHER).enumerate() {
             (task.progress)(task.name, (at * TOGETHER) as u64, distinct.len() as u64);

@@ -1,7 +1,7 @@
 //! Lists to imitate: of a teacher that does not know the catalogue, and the same mapped onto it.
 
 use super::world::{Film, FilmWorld, Talk};
-use plackett_core::remap::{ScoreAdjustment, remapped_scores};
+use plackett_core::remap::{ScoreAdjustment, greatest_places, remapped_scores};
 use plackett_train::random::Stream;
 use rayon::prelude::*;
 
@@ -45,12 +45,7 @@ pub fn demonstrations(
         .collect();
     let adjustment = ScoreAdjustment::fit(&examples, STEPS);
     let best = |(talk, scores): (&Talk, &Vec<f64>)| {
-        let adjusted = adjustment.apply(scores);
-        let mut order: Vec<usize> =
-            (0..adjusted.len()).filter(|place| !talk.mentioned.contains(place)).collect();
-        order.sort_by(|a, b| adjusted[*b].total_cmp(&adjusted[*a]).then(a.cmp(b)));
-        order.truncate(count);
-        order
+        greatest_places(&adjustment.apply(scores), &talk.mentioned, count)
     };
     talks.iter().zip(&scores).map(best).collect()
 }

@@ -3,7 +3,7 @@
 use super::language::FilmLanguage;
 use super::world::FilmWorld;
 use crate::recipe::error::StageError;
-use crate::recipe::next_item::{NextItem, NextItems, sharing_of};
+use crate::recipe::next_item::{NextItem, NextItems, ranks_of, sharing_of};
 use plackett_lm::decode::TokenTrie;
 use plackett_train::random::Stream;
 use std::sync::Arc;
@@ -21,21 +21,25 @@ impl FilmLanguage {
         let lines: Vec<Vec<u32>> = (0..world.catalogue).map(|place| self.line(world, place)).collect();
         let built = TokenTrie::build(&lines).map_err(|error| StageError::Work(error.to_string()))?;
         let trie = Arc::new(built.trie);
-        let rank = |place: usize| trie.find(&lines[place]).unwrap_or_default();
+        let ranks = ranks_of(&trie, &lines);
         let (mut all, mut tested) = (Vec::new(), Vec::new());
         for (user, liked) in world.histories.iter().filter(|(_, liked)| liked.len() > 2) {
-            let at = |place: usize| NextItem {
-                key: user.clone(),
-                prompt: self.next_prompt(&lines, &liked[place.saturating_sub(TOLD)..place]),
-                target: rank(liked[place]),
+            let at = |place: usize| {
+                let before = &liked[place.saturating_sub(TOLD)..place];
+                NextItem {
+                    key: user.clone(),
+                    prompt: self.next_prompt(&lines, before),
+                    before: before.iter().map(|film| *film as u32).collect(),
+                    target: ranks[liked[place]],
+                }
             };
             all.extend((1..liked.len() - 1).map(at));
             tested.push(at(liked.len() - 1));
         }
         let order = Stream::new(seed, 4 << 32).permutation(all.len());
         let learned = order.into_iter().map(|at| all[at].clone()).collect();
-        let sharing = sharing_of(&trie, &lines);
-        Ok(NextItems { learned, tested, trie, sharing })
+        let sharing = sharing_of(trie.len(), &ranks);
+        Ok(NextItems { learned, tested, trie, sharing, ranks })
     }
 
     fn next_prompt(&self, lines: &[Vec<u32>], before: &[usize]) -> Vec<u32> {

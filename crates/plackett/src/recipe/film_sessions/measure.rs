@@ -4,7 +4,9 @@ use super::rewards::Rewards;
 use super::world::SessionWorld;
 use crate::recipe::error::StageError;
 use crate::recipe::field::Values;
-use plackett_rec::onerec::{Generated, OneRec, OneRecConfig, SessionSearch, SessionTask, TARGETS};
+use plackett_rec::onerec::{
+    Generated, OneRec, OneRecConfig, OneRecInference, SessionSearch, SessionTask, TARGETS,
+};
 use plackett_train::nn::{SafetensorsSource, WeightSource, save};
 use plackett_train::{Compute, Parameters};
 use std::collections::HashSet;
@@ -97,14 +99,14 @@ impl SessionWriter {
     fn write(
         &self,
         world: &SessionWorld,
-        with: (&Parameters, &Arc<Compute>),
+        inference: &OneRecInference,
         search: SessionSearch,
     ) -> Result<Vec<Vec<Vec<u32>>>, StageError> {
         let histories: Vec<&[u32]> = world.asked.iter().map(|(_, session)| &session.history[..]).collect();
         // As they are written: what comes again is measured.
         let items = |own: Vec<Generated>| own.into_iter().map(|session| session.written).collect::<Vec<_>>();
         if self.length == world.length {
-            let all = self.model.generate(with, &world.tokens, &histories, world.length, search)?;
+            let all = inference.generate(&world.tokens, &histories, world.length, search)?;
             return Ok(all.into_iter().map(items).collect());
         }
         let (count, sampled) = match search {
@@ -125,7 +127,7 @@ impl SessionWriter {
                 None => SessionSearch::Beam(1),
             };
             let known: Vec<&[u32]> = chains.iter().map(Vec::as_slice).collect();
-            let written = self.model.generate(with, &world.tokens, &known, 1, search)?;
+            let written = inference.generate(&world.tokens, &known, 1, search)?;
             chains
                 .iter_mut()
                 .zip(written)
@@ -148,7 +150,8 @@ impl SessionWriter {
         rewards: &Rewards,
         (candidates, temperature): (usize, f32),
     ) -> Result<Vec<Measured>, StageError> {
-        let likeliest = self.write(world, (parameters, compute), SessionSearch::Beam(1))?;
+        let inference = OneRecInference::new(&self.model, parameters, compute.workers)?;
+        let likeliest = self.write(world, &inference, SessionSearch::Beam(1))?;
         let asked: Vec<(&[u32], &[u32])> = world
             .asked
             .iter()
@@ -161,7 +164,7 @@ impl SessionWriter {
             SessionTask::new(&self.model, &world.tokens, &held_out).measure(parameters, compute)?;
         let best = match candidates {
             0 => vec![0.0; asked.len()],
-            count => self.best_rewards(world, (parameters, compute), rewards, (count, temperature))?,
+            count => self.best_rewards(world, (&inference, compute), rewards, (count, temperature))?,
         };
         let of = |at: usize| {
             let (written, wanted) = (asked[at].1, &world.asked[at].1.items);
@@ -193,21 +196,21 @@ impl SessionWriter {
     fn best_rewards(
         &self,
         world: &SessionWorld,
-        with: (&Parameters, &Arc<Compute>),
+        (inference, compute): (&OneRecInference, &Arc<Compute>),
         rewards: &Rewards,
         (count, temperature): (usize, f32),
     ) -> Result<Vec<f64>, StageError> {
         let search = SessionSearch::Sample { count, temperature, seed: 77 };
-        let written = self.write(world, with, search)?;
+        let written = self.write(world, inference, search)?;
         let mut best = Vec::new();
         for ((_, session), own) in world.asked.iter().zip(&written) {
             let asked: Vec<(&[u32], &[u32])> =
                 own.iter().map(|own| (&session.history[..], &own[..])).collect();
-            let chosen = rewards.targets(CHOOSES, with.1, &asked)?;
+            let chosen = rewards.targets(CHOOSES, compute, &asked)?;
             let place = (0..own.len())
                 .max_by(|a, b| total(&chosen[*a]).total_cmp(&total(&chosen[*b])).then(b.cmp(a)))
                 .unwrap_or_default();
-            best.push(total(&rewards.targets(REPORTS, with.1, &asked[place..=place])?[0]));
+            best.push(total(&rewards.targets(REPORTS, compute, &asked[place..=place])?[0]));
         }
         Ok(best)
     }

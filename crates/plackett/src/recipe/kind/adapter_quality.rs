@@ -3,9 +3,9 @@
 use super::modular_rank::by_scores;
 use super::{CANDIDATES, DEPTH, ENCODER, SEED, dataset_of, encoder_fingerprint, factorize, rank, train};
 use crate::recipe::error::{Problem, StageError};
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Made, StageKind};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput};
 use crate::recipe::task::Task;
 use crate::recipe::training_fields::{batch, rate, settings_of, steps, warmup};
 use plackett_core::formats::FormatError;
@@ -36,9 +36,9 @@ pub static ADAPTER_QUALITY: StageKind = StageKind {
            head's), share (of trainable in all numbers of the base), and of a training loss (the mean of the last tenth of the steps) \
            and step_seconds (the median)",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
-        FieldSpec::required("data", FieldKind::Stage(&[Gives::Data]), "the collection to learn from"),
+        FieldSpec::required("data", FieldKind::Stage(&[OutputKind::Data]), "the collection to learn from"),
         CANDIDATES,
         DEPTH,
         ENCODER,
@@ -126,9 +126,9 @@ fn estimate(task: &Task<'_>) -> Result<Estimate, StageError> {
     })
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
-    let base = task.surroundings.directory(values.word("model"))?;
+    let base = task.environment.directory(values.word("model"))?;
     let mut ranker = AdaptedRanker::open(&job(values), thin(values).as_ref(), &base)?;
     let compute = Compute::new(rayon::current_num_threads());
     let mut made = sizes(values, &ranker);
@@ -172,7 +172,7 @@ fn of_seed(values: &Values, name: &str, value: f64) -> Quantity {
 }
 
 /// How many numbers are trained, and what is to be said of layers that were to be thin.
-fn sizes(values: &Values, ranker: &AdaptedRanker) -> Made {
+fn sizes(values: &Values, ranker: &AdaptedRanker) -> StageOutput {
     let numbers = ranker.numbers();
     let (adapter, trainable) = match is_trained(values) {
         true => (numbers.adapter, numbers.adapter + numbers.head),
@@ -180,10 +180,10 @@ fn sizes(values: &Values, ranker: &AdaptedRanker) -> Made {
     };
     let share = trainable as f64 / numbers.base.max(1) as f64;
     let of = [trainable as f64, adapter as f64, share];
-    let mut made = Made {
+    let mut made = StageOutput {
         numbers: SIZES.into_iter().zip(of).map(|(name, value)| of_seed(values, name, value)).collect(),
         facts: vec![("numbers of the base".into(), numbers.base.to_string())],
-        ..Made::default()
+        ..StageOutput::default()
     };
     if let Some(report) = ranker.factorization() {
         let whole = report.layers.iter().filter(|layer| layer.outcome.is_err()).count();
@@ -200,7 +200,7 @@ fn learn(
     task: &Task<'_>,
     ranker: &mut AdaptedRanker,
     compute: &Arc<Compute>,
-    made: &mut Made,
+    made: &mut StageOutput,
 ) -> Result<(), StageError> {
     let (examples, without) = train::examples(task)?;
     let identity = format!("{:?}", task.values.written());
@@ -231,7 +231,7 @@ fn measure(
     task: &Task<'_>,
     ranker: &AdaptedRanker,
     compute: &Arc<Compute>,
-    made: &mut Made,
+    made: &mut StageOutput,
 ) -> Result<(), StageError> {
     let (requests, _) = rank::requests(task, task.values)?;
     let mut rankings: Vec<Ranking> = Vec::with_capacity(requests.len());
@@ -271,7 +271,7 @@ fn measure(
 mod tests {
     use super::*;
     use crate::recipe::source::Source;
-    use crate::recipe::{Recipe, Registry, Scale, Shelf};
+    use crate::recipe::{Recipe, RecipeStore, Registry, Scale};
     use plackett_train::adapter::ADAPTERS;
 
     /// The layers of all-MiniLM-L6-v2, outputs × inputs.
@@ -305,7 +305,7 @@ mod tests {
 
     #[test]
     fn the_recipe_has_every_adapter_and_claims_the_numbers_of_its_formula() {
-        let recipe = Shelf::default().recipe("adapters", &Registry::default()).unwrap();
+        let recipe = RecipeStore::default().recipe("adapters", &Registry::default()).unwrap();
         let scale = recipe.at(Scale::Quick);
         for spec in ADAPTERS.iter().filter(|spec| !spec.needs_importance) {
             let stage = scale.stage(spec.name).unwrap_or_else(|| panic!("no stage `{}`", spec.name));

@@ -3,9 +3,9 @@
 use super::{each_run, rankings_of};
 use crate::recipe::dataset::COPY;
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Made, StageKind, a_moment, nothing_outside, nothing_to_check};
+use crate::recipe::registry::{StageKind, StageOutput, a_moment, nothing_outside, nothing_to_check};
 use crate::recipe::task::Task;
 use plackett_core::Ranking;
 use plackett_core::permutation::Permutation;
@@ -21,10 +21,18 @@ pub static AGREEMENT: StageKind = StageKind {
            both) and RUN/apart (the greatest difference between the scores of a document, as a part of the greatest score of the first \
            one). Copies count where the first one has them too",
     version: 2,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
-        FieldSpec::required("base", FieldKind::Stage(&[Gives::Data, Gives::Rankings]), "the first one"),
-        FieldSpec::required("runs", FieldKind::Stages(&[Gives::Data, Gives::Rankings]), "the others"),
+        FieldSpec::required(
+            "base",
+            FieldKind::Stage(&[OutputKind::Data, OutputKind::Rankings]),
+            "the first one",
+        ),
+        FieldSpec::required(
+            "runs",
+            FieldKind::Stages(&[OutputKind::Data, OutputKind::Rankings]),
+            "the others",
+        ),
         FieldSpec::new("top", FieldKind::Whole(1, i64::MAX), Default::Whole(10), "how many are the best"),
     ],
     chooses: None,
@@ -35,10 +43,10 @@ pub static AGREEMENT: StageKind = StageKind {
     run,
 };
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let base = rankings_of(task, task.values.word("base"))?;
     let top = task.values.count("top");
-    let mut made = Made::default();
+    let mut made = StageOutput::default();
     for run in task.values.texts("runs") {
         let others: HashMap<String, Ranking> =
             rankings_of(task, run)?.into_iter().map(|ranking| (ranking.query_id.clone(), ranking)).collect();

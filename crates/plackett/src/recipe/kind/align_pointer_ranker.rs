@@ -5,10 +5,10 @@ use super::facets::{MEASURES, measured};
 use super::pointer_checks::Ranker;
 use super::pointer_ranker::{LIST, POINTER_RANKER, facts, found, learned_lists, lessons_of, rewards};
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::list_ranker_examples::{QuestionExample, QuestionExamples};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_outside, nothing_to_check};
 use crate::recipe::task::{Input, Task};
 use crate::recipe::training::train_within;
 use crate::recipe::training_fields::{batch, rate, settings_of, steps};
@@ -32,9 +32,9 @@ pub static ALIGN_POINTER_RANKER: StageKind = StageKind {
            reward; margin (how much more than at the beginning it prefers the better of two lists, as a difference of logarithms, of the questions whose \
            lists differ); and by seed gap (mean difference of rewards of the pairs that it learned from) and loss",
     version: 1,
-    gives: Gives::Model,
+    gives: OutputKind::Model,
     fields: &[
-        FieldSpec::required("start", FieldKind::Stage(&[Gives::Model]), "a stage `pointer-ranker`"),
+        FieldSpec::required("start", FieldKind::Stage(&[OutputKind::Model]), "a stage `pointer-ranker`"),
         FieldSpec::new(
             "questions",
             FieldKind::Whole(1, 1_000_000),
@@ -154,7 +154,7 @@ fn align(
     Ok(train_within(task, task.name, &lesson, parameters, &settings)?.final_loss())
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let input = start_of(task)?;
     let (values, first): (&Values, &Values) = (task.values, input.values);
     let lessons = lessons_of(task, first)?;

@@ -3,10 +3,10 @@
 use super::session_rewards::world_and_rewards;
 use super::write_sessions::{MODEL, WRITE_SESSIONS};
 use crate::recipe::error::{Problem, RecipeError, StageError};
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::film_sessions::{Measure, Measured, restore, writer_of};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Made, Registry, StageKind, nothing_outside};
+use crate::recipe::registry::{Estimate, Registry, StageKind, StageOutput, nothing_outside};
 use crate::recipe::task::Task;
 use crate::recipe::training::train_within;
 use crate::recipe::training_fields::{large_batch, rate, settings_of, steps};
@@ -29,9 +29,9 @@ pub static ALIGN_SESSIONS: StageKind = StageKind {
            reward model reports them, and `gain` (of the reward, in all rounds); and `pairs`, how many preferences there were, `ties` (requests \
            all of whose sessions had one reward) and `seconds` of the rounds",
     version: 3,
-    gives: Gives::Model,
+    gives: OutputKind::Model,
     fields: &[
-        FieldSpec::required("start", FieldKind::Stage(&[Gives::Model]), "a stage `write-sessions`"),
+        FieldSpec::required("start", FieldKind::Stage(&[OutputKind::Model]), "a stage `write-sessions`"),
         FieldSpec::new("rounds", FieldKind::Whole(1, 100), Default::Whole(3), "rounds"),
         steps((1, 10_000_000), 60, "of a round"),
         large_batch(32, "requests of a step"),
@@ -93,7 +93,7 @@ fn check(values: &Values, _: &Registry) -> Result<(), RecipeError> {
     parse(values.word("objective")).map(|_| ()).map_err(|error| refused(error.to_string()))
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
     let start = task.input_of("start", &[WRITE_SESSIONS.name])?;
     let (world, rewards) = world_and_rewards(task, task.input(start.values.word("rewards"))?)?;
@@ -113,7 +113,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         let lesson = SessionTask::new(&writer.model, &world.tokens, &sessions);
         let settings = alignment(values, round)?;
         let lesson =
-            AlignmentTask::new(lesson, [&previous, reference], rewards.half(0), compute.clone(), settings);
+            AlignmentTask::new(lesson, [&previous, reference], rewards.half(0), compute.clone(), settings)?;
         let begun = Instant::now();
         let name = format!("{}, round {round}", task.name);
         train_within(task, &name, &lesson, &mut parameters, &training(values, round))?;
@@ -122,7 +122,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         measured.push(measure(&parameters)?);
     }
     let keys: Vec<String> = world.asked.iter().map(|(user, _)| user.clone()).collect();
-    Ok(Made { numbers: quantities(&keys, &measured, counts, seconds), ..Made::default() })
+    Ok(StageOutput { numbers: quantities(&keys, &measured, counts, seconds), ..StageOutput::default() })
 }
 
 /// How preferences of a round are made.

@@ -1,10 +1,10 @@
 //! `answers`: the parser of listwise answers over answers that real models gave.
 
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Made, StageKind, nothing_to_check};
-use crate::recipe::task::{Surroundings, Task, hash_file};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_to_check};
+use crate::recipe::task::{Environment, Task, hash_file};
 use plackett_core::formats::{DEFAULT_LINE_LIMIT, Lines};
 use plackett_core::parse::{AnswerClass, OrderFormat, parse_order};
 use plackett_core::permutation::Permutation;
@@ -25,7 +25,7 @@ pub static ANSWERS: StageKind = StageKind {
            found), `ok`, `repetition`, `missing_documents` (what was right or wrong with it), and `as_sorted` (the class is the one under \
            which the file lists it)",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
         FieldSpec::new(
             "collection",
@@ -38,9 +38,9 @@ pub static ANSWERS: StageKind = StageKind {
     chooses: None,
     check: nothing_to_check,
     numbers: |_, _| std::iter::once(COUNT).chain(SHARES).map(str::to_string).collect(),
-    outside: |values, surroundings| Ok(vec![("answers".into(), hash_file(&path(values, surroundings)?)?)]),
+    outside: |values, environment| Ok(vec![("answers".into(), hash_file(&path(values, environment)?)?)]),
     estimate: |task| {
-        path(task.values, task.surroundings)?;
+        path(task.values, task.environment)?;
         Ok(Estimate { work: "reads answers".into(), seconds: Some(2.0), ..Estimate::default() })
     },
     run,
@@ -60,12 +60,12 @@ fn one() -> u64 {
     1
 }
 
-fn path(values: &Values, surroundings: &Surroundings) -> Result<PathBuf, StageError> {
-    Ok(surroundings.collection(values.word("collection"))?.join(values.word("file")))
+fn path(values: &Values, environment: &Environment) -> Result<PathBuf, StageError> {
+    Ok(environment.collection(values.word("collection"))?.join(values.word("file")))
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
-    let path = path(task.values, task.surroundings)?;
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
+    let path = path(task.values, task.environment)?;
     let mut lines = Lines::open(&path, DEFAULT_LINE_LIMIT)?;
     let mut of_models: BTreeMap<String, (u64, [u64; SHARES.len()])> = BTreeMap::new();
     while let Some(line) = lines.next()? {
@@ -101,7 +101,11 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         values: vec![total as f64],
     };
     let numbers = std::iter::once(total).chain(SHARES.iter().enumerate().map(quantity)).collect();
-    Ok(Made { numbers, facts: vec![("models".into(), keys.len().to_string())], ..Made::default() })
+    Ok(StageOutput {
+        numbers,
+        facts: vec![("models".into(), keys.len().to_string())],
+        ..StageOutput::default()
+    })
 }
 
 /// What is true of an answer, in the order of [`SHARES`].

@@ -3,10 +3,10 @@
 use super::{CANDIDATES, DEPTH, USUAL_WORDS, WORDS, index, rank};
 use crate::pipeline::{ModelOptions, Models};
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Hashes, Made, StageKind, nothing_to_check};
-use crate::recipe::task::{Surroundings, Task};
+use crate::recipe::registry::{Estimate, Hashes, StageKind, StageOutput, nothing_to_check};
+use crate::recipe::task::{Environment, Task};
 use plackett_core::RankRequest;
 use plackett_lm::Precision;
 use plackett_rank::MethodSpec;
@@ -27,7 +27,7 @@ pub static ATTENTION: StageKind = StageKind {
            against the plain text), `blocks_moved` (documents as blocks in the opposite order, each with its label, against the given \
            order) and `plain_moved` (the same with running positions, where each document sees those before it)",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
         CANDIDATES,
         MODEL,
@@ -55,9 +55,9 @@ pub static ATTENTION: StageKind = StageKind {
 pub const MODEL: FieldSpec = FieldSpec::required("model", FieldKind::Text, "a decoder on this machine");
 
 /// The weights of the model.
-pub fn fingerprint(values: &Values, surroundings: &Surroundings) -> Result<Hashes, StageError> {
+pub fn fingerprint(values: &Values, environment: &Environment) -> Result<Hashes, StageError> {
     let name = values.word("model");
-    Ok(vec![(format!("model {name}"), surroundings.fingerprint(name)?)])
+    Ok(vec![(format!("model {name}"), environment.fingerprint(name)?)])
 }
 
 /// What so many passes over all candidates cost.
@@ -68,7 +68,7 @@ pub fn estimate(task: &Task<'_>, passes: usize) -> Result<Estimate, StageError> 
     let mut estimate = Estimate { work, seconds: Some(1.0), ..Estimate::default() };
     index::add_model(
         &mut estimate,
-        task.surroundings,
+        task.environment,
         task.values.word("model"),
         passes * queries * depth,
         words,
@@ -78,7 +78,7 @@ pub fn estimate(task: &Task<'_>, passes: usize) -> Result<Estimate, StageError> 
 
 /// The model of a stage, as one that reads prompts.
 pub fn model(task: &Task<'_>) -> Result<Arc<dyn LanguageModel>, StageError> {
-    let found = task.surroundings.models(task.values.text("model")).reranker(None)?;
+    let found = task.environment.models(task.values.text("model")).reranker(None)?;
     found.language_model().map_err(|problem| StageError::Field { field: "model", problem })
 }
 
@@ -89,7 +89,7 @@ fn model_as_asked(task: &Task<'_>) -> Result<Arc<dyn LanguageModel>, StageError>
         Some(_) => Precision::Int8,
         None => return model(task),
     };
-    let options = ModelOptions { decoder_precision, ..task.surroundings.models.clone() };
+    let options = ModelOptions { decoder_precision, ..task.environment.models.clone() };
     let name = task.values.text("model").map(str::to_string);
     let found = Models::new(name, options).reranker(None)?;
     found.language_model().map_err(|problem| StageError::Field { field: "model", problem })
@@ -149,7 +149,7 @@ fn block_options(layout: BlockLayout) -> AttentionOptions {
     AttentionOptions { layout, layers, last, over, ..EVERYTHING }
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let (requests, cut) = rank::requests(task, task.values)?;
     let model = model_as_asked(task)?;
     let (icr, blocks) = (template("icr")?, template("block-rank")?);
@@ -173,7 +173,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     }
     let numbers = NUMBERS.iter().zip(columns);
     let numbers = numbers.map(|(name, values)| Quantity::by_query(*name, keys.clone(), values)).collect();
-    Ok(Made { numbers, facts: cut.into_iter().collect(), ..Made::default() })
+    Ok(StageOutput { numbers, facts: cut.into_iter().collect(), ..StageOutput::default() })
 }
 
 /// Two endings behind documents that are read once, against each ending by itself.

@@ -5,10 +5,10 @@ use crate::recipe::categories::{AssignedPaths, own_paths};
 use crate::recipe::choosing::{TextVectors, cosine};
 use crate::recipe::docids::Corpus;
 use crate::recipe::error::{Problem, RecipeError, StageError};
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::kept_replies;
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Made, Registry, StageKind};
+use crate::recipe::registry::{Estimate, Registry, StageKind, StageOutput};
 use crate::recipe::task::Task;
 use plackett_core::Document;
 use plackett_genir::GenirError;
@@ -38,11 +38,11 @@ pub static CATEGORY_PATHS: StageKind = StageKind {
            documents whose first path begins with their title) and `unnamed` (share of the documents for which a language model named no path of the \
            shortlist; they get the most alike one)",
     version: 2,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
         FieldSpec::required(
             "index",
-            FieldKind::Stage(&[Gives::Index]),
+            FieldKind::Stage(&[OutputKind::Index]),
             "an index of the corpus, with vectors",
         ),
         FieldSpec::new("topics", FieldKind::Whole(1, 1000), Default::Whole(4), "topics of a title at most"),
@@ -66,10 +66,10 @@ pub static CATEGORY_PATHS: StageKind = StageKind {
     chooses: None,
     check,
     numbers: |_, _| NUMBERS.map(str::to_string).to_vec(),
-    outside: |values, surroundings| {
-        let mut hashes = vec![("model".into(), surroundings.fingerprint(BUNDLED)?)];
+    outside: |values, environment| {
+        let mut hashes = vec![("model".into(), environment.fingerprint(BUNDLED)?)];
         if values.has("model") {
-            hashes.extend(attention::fingerprint(values, surroundings)?);
+            hashes.extend(attention::fingerprint(values, environment)?);
         }
         Ok(hashes)
     },
@@ -79,7 +79,7 @@ pub static CATEGORY_PATHS: StageKind = StageKind {
         if let Some(model) = task.values.text("model") {
             let documents = dataset_of(task, task.values.word("index"))?.corpus()?.count();
             estimate.work = format!("makes category paths and asks a model about {documents} documents");
-            index::add_model(&mut estimate, task.surroundings, model, documents, PROMPT_WORDS)?;
+            index::add_model(&mut estimate, task.environment, model, documents, PROMPT_WORDS)?;
         }
         Ok(estimate)
     },
@@ -101,7 +101,7 @@ fn check(values: &Values, _: &Registry) -> Result<(), RecipeError> {
     }
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
     let dataset = dataset_of(task, values.word("index"))?;
     let opened = Index::open(task.input(values.word("index"))?.folder.join(index::FOLDER))?;
@@ -141,7 +141,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let made = AssignedPaths { hierarchy, documents, vectors: of_paths };
     made.write(task.folder)?;
     let number = |(name, number): (&&str, f64)| Quantity::of_seed(*name, values.count("seed"), number);
-    Ok(Made {
+    Ok(StageOutput {
         numbers: NUMBERS.iter().zip(numbers).map(number).collect(),
         warnings: (cut > 0)
             .then(|| format!("{cut} paths are cut to {} categories", values.count("depth")))

@@ -3,9 +3,9 @@
 use super::SEED;
 use crate::recipe::error::StageError;
 use crate::recipe::feature_lists::{dense, file, widest};
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Made, StageKind, nothing_to_check};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_to_check};
 use crate::recipe::task::{Task, hash_file};
 use crate::recipe::training_fields::{settings_of, steps};
 use plackett_core::formats::read_features;
@@ -33,7 +33,7 @@ pub static CLICKS: StageKind = StageKind {
            Gives agreement (rank correlation of label and true grade over the other queries; baited_error, how far the label is from the true grade on \
            average over documents that promise more than they hold: not for the click rate, which is no grade), and of a scorer that learns from these labels nDCG@10 of each test query and concordance (concordant over discordant pairs, at most 99)",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
         FieldSpec::required(
             "collection",
@@ -59,8 +59,8 @@ pub static CLICKS: StageKind = StageKind {
     chooses: None,
     check: nothing_to_check,
     numbers: |_, _| NUMBERS.map(str::to_string).to_vec(),
-    outside: |values, surroundings| {
-        let folder = surroundings.collection(values.word("collection"))?;
+    outside: |values, environment| {
+        let folder = environment.collection(values.word("collection"))?;
         ["train", "test"]
             .map(|part| Ok((part.to_string(), hash_file(&file(&folder, part)?)?)))
             .into_iter()
@@ -77,9 +77,9 @@ pub static CLICKS: StageKind = StageKind {
     run,
 };
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
-    let folder = task.surroundings.collection(values.word("collection"))?;
+    let folder = task.environment.collection(values.word("collection"))?;
     let (taught, tested) =
         (read_features(&file(&folder, "train")?)?, read_features(&file(&folder, "test")?)?);
     let features = widest(&taught).max(widest(&tested)).unwrap_or(1);
@@ -109,7 +109,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
             }
         }
     }
-    let mut made = Made::default();
+    let mut made = StageOutput::default();
     let [all, of_baited] = agreements(&pairs);
     made.numbers.push(Quantity::of_seed(NUMBERS[0], seed as usize, all));
     made.numbers.push(Quantity::of_seed(NUMBERS[1], seed as usize, of_baited));
@@ -147,7 +147,7 @@ fn learned(
     lists: &[VectorList],
     tested: &[VectorList],
     features: usize,
-    made: &mut Made,
+    made: &mut StageOutput,
 ) -> Result<(), StageError> {
     let mut parameters = Parameters::default();
     let scorer = VectorScorer::linear(&mut parameters, features);

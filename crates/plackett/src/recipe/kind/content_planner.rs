@@ -5,9 +5,9 @@ use super::SEED;
 use super::text_vectors::{VECTORS, vectors_of};
 use crate::recipe::choosing::{TextVectors, Titled, cosine, read_titled};
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
 use crate::recipe::quantity::{Quantity, mean};
-use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_outside, nothing_to_check};
 use crate::recipe::task::Task;
 use crate::recipe::training::{ScorerTraining, learn_scorer};
 use crate::recipe::training_fields::{batch, rate, steps};
@@ -50,7 +50,7 @@ pub static CONTENT_PLANNER: StageKind = StageKind {
            (`overlap/oracle`), of a random one as long as the search's first (`overlap/random`), and of the search's first, fourth, eighth and sixteenth (the last \
            one where there are fewer)",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
         VECTORS,
         FieldSpec::new("hidden", FieldKind::Whole(1, 4096), Default::Whole(24), "units of the layer"),
@@ -153,7 +153,7 @@ impl<'s> Source<'s> {
     }
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
     let (vectors, file) = vectors_of(task)?;
     let all = read_titled(&file)?;
@@ -189,7 +189,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let quantity = |(at, name): (usize, &&str)| {
         Quantity::by_query(*name, keys.clone(), numbers.iter().map(|numbers| numbers[at]).collect())
     };
-    Ok(Made {
+    Ok(StageOutput {
         numbers: NUMBERS.iter().enumerate().map(quantity).collect(),
         facts: vec![
             ("choices to learn from".into(), lists.len().to_string()),
@@ -198,7 +198,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
                 format!("{:.1}", mean(&units))
             }),
         ],
-        ..Made::default()
+        ..StageOutput::default()
     })
 }
 

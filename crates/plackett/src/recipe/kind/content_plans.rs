@@ -2,9 +2,9 @@
 
 use crate::recipe::choosing::{Article, SUMMARIES, read_articles};
 use crate::recipe::error::StageError;
-use crate::recipe::field::{FieldKind, FieldSpec, Gives};
+use crate::recipe::field::{FieldKind, FieldSpec, OutputKind};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Made, StageKind, nothing_to_check};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_to_check};
 use crate::recipe::task::{Task, hash_file};
 use plackett_arena::choosing::{content_plan, overlap, segments, sentence_spans};
 use plackett_eval::correlation::spearman;
@@ -32,7 +32,7 @@ pub static CONTENT_PLANS: StageKind = StageKind {
            (share of different plans among the summaries of systems that write or copy), and `correlation` (of the F1 of a summary's plan \
            with what people found in the summary; Spearman's, 0 where one of both is constant)",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[FieldSpec::required(
         "collection",
         FieldKind::Text,
@@ -41,8 +41,8 @@ pub static CONTENT_PLANS: StageKind = StageKind {
     chooses: None,
     check: nothing_to_check,
     numbers: |_, _| NUMBERS.map(str::to_string).to_vec(),
-    outside: |values, surroundings| {
-        let file = surroundings.collection(values.word("collection"))?.join(SUMMARIES);
+    outside: |values, environment| {
+        let file = environment.collection(values.word("collection"))?.join(SUMMARIES);
         Ok(vec![("articles".into(), hash_file(&file)?)])
     },
     estimate: |_| Ok(Estimate { work: "makes plans".into(), seconds: Some(30.0), ..Estimate::default() }),
@@ -53,18 +53,18 @@ fn texts<'t>(text: &'t str, spans: &[Range<usize>]) -> Vec<&'t str> {
     spans.iter().map(|span| text[span.clone()].trim()).collect()
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
-    let file = task.surroundings.collection(task.values.word("collection"))?.join(SUMMARIES);
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
+    let file = task.environment.collection(task.values.word("collection"))?.join(SUMMARIES);
     let articles = read_articles(&file)?;
     let all: Vec<[f64; NUMBERS.len()]> = articles.par_iter().map(measured).collect();
     let keys: Vec<String> = articles.iter().map(|article| article.id.clone()).collect();
     let quantity = |(at, name): (usize, &&str)| {
         Quantity::by_query(*name, keys.clone(), all.iter().map(|numbers| numbers[at]).collect())
     };
-    Ok(Made {
+    Ok(StageOutput {
         numbers: NUMBERS.iter().enumerate().map(quantity).collect(),
         facts: vec![("articles".into(), articles.len().to_string())],
-        ..Made::default()
+        ..StageOutput::default()
     })
 }
 

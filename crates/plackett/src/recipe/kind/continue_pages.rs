@@ -5,9 +5,9 @@ use super::generative_retriever::FOLDER;
 use super::linked_pages::wiki_of;
 use crate::recipe::choosing::TextVectors;
 use crate::recipe::error::{Problem, StageError};
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Made, StageKind};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput};
 use crate::recipe::small_decoder::RATE;
 use crate::recipe::task::Task;
 use crate::recipe::training::train_within;
@@ -36,11 +36,11 @@ pub static CONTINUE_PAGES: StageKind = StageKind {
            over frozen ones, with or without pairs of old pages. Old pages are those of the clusters of titles (k-means over vectors of the bundled encoder) \
            that are nearest to new ones. Labels are smoothed as that stage says. Gives `new` and `replayed` (pairs), `trainable` and `final_loss`",
     version: 2,
-    gives: Gives::Model,
+    gives: OutputKind::Model,
     fields: &[
         FieldSpec::required(
             "start",
-            FieldKind::Stage(&[Gives::Model]),
+            FieldKind::Stage(&[OutputKind::Model]),
             "a stage `corpus-pretraining` with `first`",
         ),
         FieldSpec::new(
@@ -75,7 +75,7 @@ pub static CONTINUE_PAGES: StageKind = StageKind {
         },
     },
     numbers: |_, _| NUMBERS.map(str::to_string).to_vec(),
-    outside: |_, surroundings| Ok(vec![("model".into(), surroundings.fingerprint(BUNDLED)?)]),
+    outside: |_, environment| Ok(vec![("model".into(), environment.fingerprint(BUNDLED)?)]),
     estimate: |task| {
         let steps = task.values.count("steps");
         let seconds = Some(steps as f64 * task.values.count("batch") as f64 * 5e-3);
@@ -104,7 +104,7 @@ pub(super) fn first_of<'t>(
     }
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
     let (first, start) = (first_of(task, "start", values.word("start"))?, task.input(values.word("start"))?);
     let wiki = wiki_of(task, "start", first.word("pages"))?;
@@ -142,13 +142,13 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         f64::from(report.final_loss()),
     ];
     let seed = values.count("seed");
-    Ok(Made {
+    Ok(StageOutput {
         numbers: NUMBERS
             .iter()
             .zip(measured)
             .map(|(name, own)| Quantity::of_seed(*name, seed, own))
             .collect(),
-        ..Made::default()
+        ..StageOutput::default()
     })
 }
 

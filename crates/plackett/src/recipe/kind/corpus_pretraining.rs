@@ -3,9 +3,9 @@
 use super::generative_retriever::FOLDER;
 use super::linked_pages::wiki_of;
 use crate::recipe::error::{Problem, RecipeError, StageError};
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Made, Registry, StageKind, nothing_outside};
+use crate::recipe::registry::{Estimate, Registry, StageKind, StageOutput, nothing_outside};
 use crate::recipe::small_decoder::{LAYERS, NARROW_WIDTH, RATE, SEED, check_width, new_decoder};
 use crate::recipe::task::Task;
 use crate::recipe::training::train_within;
@@ -15,7 +15,7 @@ use plackett_genir::corpus_pretraining::{
     CorpusPretraining, LABEL_SMOOTHING, PretrainingPairs, TitlePair, title_settings,
 };
 use plackett_genir::title_lists::TITLE_SEPARATOR;
-use plackett_genir::{DocidLanguage, GenirError, RetrieverFiles, RetrieverTask};
+use plackett_genir::{DocidDecoder, DocidLanguage, GenirError, RetrieverFiles, RetrieverTask};
 use plackett_ids::Item;
 use plackett_ids::scheme::{Source, parse};
 use plackett_train::Parameters;
@@ -35,9 +35,9 @@ pub static CORPUS_PRETRAINING: StageKind = StageKind {
            tenth of the steps and falls in a straight line, as the authors have it. With `start` it goes on from another stage of this kind. Gives `pairs`, `anchored` (share of the targets of `iss` and \
            `lps` with a linked title), `labels` (queries learned from), `parameters` and `final_loss`",
     version: 3,
-    gives: Gives::Model,
+    gives: OutputKind::Model,
     fields: &[
-        FieldSpec::required("pages", FieldKind::Stage(&[Gives::Numbers]), "a stage `linked-pages`"),
+        FieldSpec::required("pages", FieldKind::Stage(&[OutputKind::Numbers]), "a stage `linked-pages`"),
         FieldSpec::new(
             "objectives",
             FieldKind::Texts,
@@ -47,7 +47,7 @@ pub static CORPUS_PRETRAINING: StageKind = StageKind {
         steps((0, i64::MAX), 0, "steps on these pairs; 0 for none"),
         FieldSpec::new(
             "start",
-            FieldKind::Stage(&[Gives::Model]),
+            FieldKind::Stage(&[OutputKind::Model]),
             Default::Absent,
             "a stage `corpus-pretraining` of the same pages to go on from",
         ),
@@ -158,7 +158,7 @@ pub(super) fn pretraining(values: &Values) -> CorpusPretraining {
     }
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
     let wiki = wiki_of(task, "pages", values.word("pages"))?;
     let mut pairs = pretraining(values).pairs(&wiki.pages);
@@ -192,7 +192,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         [pairs.pairs.len() as f64, pairs.anchored(), labels.len() as f64, parameters.count() as f64, loss];
     let seed = values.count("seed");
     let pretrained = values.count("steps") > 0;
-    Ok(Made {
+    Ok(StageOutput {
         numbers: NUMBERS
             .iter()
             .zip(measured)
@@ -295,7 +295,7 @@ fn begin(task: &Task<'_>, wiki: &Wiki) -> Result<(RetrieverFiles, LanguageModel,
     let tagged = tags.iter().flat_map(|tag| [tag.as_str(); 2]);
     let read = of_pages.chain(asked).chain(tagged);
     let language = DocidLanguage::new(read, &written, (2, values.count("words")));
-    let files = RetrieverFiles { language, catalogue };
+    let files = RetrieverFiles { language, catalogue, decoder: DocidDecoder::Plain };
     let targets = TitleTargets::new(&files)?;
     let context = values.count("words") + 1 + targets.longest(MOST_TITLES);
     let model = new_decoder(values, files.language.vocabulary(), context, seed, &mut parameters)?;

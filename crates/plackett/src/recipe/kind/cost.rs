@@ -2,9 +2,9 @@
 
 use super::rankings_of;
 use crate::recipe::error::StageError;
-use crate::recipe::field::{FieldKind, FieldSpec, Gives};
+use crate::recipe::field::{FieldKind, FieldSpec, OutputKind};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Made, StageKind, a_moment, nothing_outside, nothing_to_check};
+use crate::recipe::registry::{StageKind, StageOutput, a_moment, nothing_outside, nothing_to_check};
 use crate::recipe::task::Task;
 use plackett_core::Trace;
 
@@ -27,8 +27,8 @@ pub static COST: StageKind = StageKind {
     help: "model passes, tokens and seconds of rankings, query by query; gives RUN/passes, RUN/prompt_tokens, RUN/generated_tokens, \
            RUN/cache_hits, RUN/truncated, RUN/seconds",
     version: 1,
-    gives: Gives::Numbers,
-    fields: &[FieldSpec::required("runs", FieldKind::Stages(&[Gives::Rankings]), "whose cost")],
+    gives: OutputKind::Numbers,
+    fields: &[FieldSpec::required("runs", FieldKind::Stages(&[OutputKind::Rankings]), "whose cost")],
     chooses: None,
     check: nothing_to_check,
     numbers: |values, _| {
@@ -41,7 +41,7 @@ pub static COST: StageKind = StageKind {
     outside: nothing_outside,
     estimate: a_moment,
     run: |task| {
-        let mut made = Made::default();
+        let mut made = StageOutput::default();
         for run in task.values.texts("runs") {
             made.numbers.extend(of_run(task, run)?);
         }

@@ -2,8 +2,8 @@
 
 use crate::recipe::dataset::{Dataset, ORDERS, files};
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
-use crate::recipe::registry::{Estimate, Made, StageKind, no_numbers, nothing_to_check};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput, no_numbers, nothing_to_check};
 use crate::recipe::task::{Task, hash_file};
 use crate::recipe::training_fields::seed;
 
@@ -12,7 +12,7 @@ pub static DATA: StageKind = StageKind {
     name: "data",
     help: "a collection in BEIR form: queries, judgments, documents, and candidates in an order that is studied",
     version: 1,
-    gives: Gives::Data,
+    gives: OutputKind::Data,
     fields: &[
         FieldSpec::required(
             "collection",
@@ -21,7 +21,7 @@ pub static DATA: StageKind = StageKind {
         ),
         FieldSpec::new(
             "made",
-            FieldKind::Stage(&[Gives::Numbers]),
+            FieldKind::Stage(&[OutputKind::Numbers]),
             Default::Absent,
             "a stage that makes the collection",
         ),
@@ -84,7 +84,7 @@ pub static DATA: StageKind = StageKind {
     chooses: None,
     check: nothing_to_check,
     numbers: no_numbers,
-    outside: |values, surroundings| {
+    outside: |values, environment| {
         if values.has("made") {
             return Ok(Vec::new());
         }
@@ -92,11 +92,11 @@ pub static DATA: StageKind = StageKind {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             Ok((name, hash_file(path)?))
         };
-        files(values, surroundings)?.iter().map(hash).collect()
+        files(values, environment)?.iter().map(hash).collect()
     },
     estimate: |task| {
         if !task.values.has("made") {
-            files(task.values, task.surroundings)?;
+            files(task.values, task.environment)?;
         }
         Ok(Estimate {
             work: format!("reads {}", task.values.word("collection")),
@@ -107,12 +107,12 @@ pub static DATA: StageKind = StageKind {
     run,
 };
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let dataset = Dataset::load(task, task.values)?;
     let mut facts = vec![("queries".to_string(), dataset.queries.len().to_string())];
     if let Some(lists) = &dataset.candidates {
         let count: usize = lists.iter().map(|list| list.entries.len()).sum();
         facts.push(("candidates".into(), count.to_string()));
     }
-    Ok(Made { facts, warnings: dataset.remarks, ..Made::default() })
+    Ok(StageOutput { facts, warnings: dataset.remarks, ..StageOutput::default() })
 }

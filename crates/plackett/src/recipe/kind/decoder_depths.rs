@@ -2,9 +2,9 @@
 
 use super::byte_decoder::{decoder_of, spread, texts_of};
 use crate::recipe::error::{Problem, RecipeError, StageError};
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_outside};
 use crate::recipe::task::Task;
 use plackett_lm::decode::{Branch, DecodeModel, LogitIds};
 use plackett_lm::decoder::{
@@ -30,11 +30,11 @@ pub static DECODER_DEPTHS: StageKind = StageKind {
            `thresholds` exits/same (share of tokens that are those of the whole model in their places), exits/depth (mean layers of a token) and exits/speed; \
            and never/same (1 where thresholds above 1 write what the whole model writes)",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
         FieldSpec::required(
             "model",
-            FieldKind::Stage(&[Gives::Model]),
+            FieldKind::Stage(&[OutputKind::Model]),
             "a stage of the kind `train-decoder`",
         ),
         FieldSpec::required("depths", FieldKind::Text, "depths before the last layer, ascending, as `3,6,9`"),
@@ -124,11 +124,11 @@ impl Plan {
     }
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let plan = Plan::read(task.values).map_err(|error| StageError::Work(error.to_string()))?;
     let (trained, folder) = decoder_of(task, "model")?;
     let failed = |error: LmError| StageError::Answer(error.to_string());
-    let options = DecoderOptions { precision: Precision::F32, ..task.surroundings.models.decoder() };
+    let options = DecoderOptions { precision: Precision::F32, ..task.environment.models.decoder() };
     let model = DecoderModel::open(&folder, &options).map_err(failed)?;
     let [_, held] = texts_of(task, trained)?;
     let (given, new) = (task.values.count("prompt_tokens"), task.values.count("new_tokens"));
@@ -145,7 +145,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         let problem = format!("no text that was held out has {given} bytes");
         return Err(StageError::Field { field: "prompt_tokens", problem });
     }
-    let mut made = Made::default();
+    let mut made = StageOutput::default();
     if prompts.len() < task.values.count("prompts") {
         made.warnings.push(format!("only {} texts that were held out have {given} bytes", prompts.len()));
     }

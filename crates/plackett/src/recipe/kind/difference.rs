@@ -2,10 +2,10 @@
 //! one.
 
 use crate::recipe::error::StageError;
-use crate::recipe::field::{FieldKind, FieldSpec, Gives};
+use crate::recipe::field::{FieldKind, FieldSpec, OutputKind};
 use crate::recipe::file::quantity_parts;
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Made, StageKind, a_moment, nothing_outside, nothing_to_check};
+use crate::recipe::registry::{StageKind, StageOutput, a_moment, nothing_outside, nothing_to_check};
 use crate::recipe::task::Task;
 
 /// The declaration.
@@ -13,7 +13,7 @@ pub static DIFFERENCE: StageKind = StageKind {
     name: "difference",
     help: "one quantity less another, query by query or seed by seed; gives `difference`",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
         FieldSpec::required("of", FieldKind::Quantity, "the quantity"),
         FieldSpec::required("less", FieldKind::Quantity, "what is taken from it"),
@@ -31,7 +31,7 @@ pub static QUOTIENT: StageKind = StageKind {
     name: "quotient",
     help: "one quantity divided by another, query by query or seed by seed; gives `quotient`",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
         FieldSpec::required("of", FieldKind::Quantity, "the quantity"),
         FieldSpec::required("to", FieldKind::Quantity, "by what it is divided"),
@@ -54,7 +54,7 @@ pub static MEAN: StageKind = StageKind {
     name: "mean",
     help: "the mean of a quantity as one number, so that quantities of different queries can be compared; gives `mean`",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[FieldSpec::required("of", FieldKind::Quantity, "the quantity")],
     chooses: None,
     check: nothing_to_check,
@@ -63,7 +63,7 @@ pub static MEAN: StageKind = StageKind {
     estimate: a_moment,
     run: |task| {
         let numbers = vec![Quantity::of_seed("mean", 1, quantity(task, "of")?.mean())];
-        Ok(Made { numbers, ..Made::default() })
+        Ok(StageOutput { numbers, ..StageOutput::default() })
     },
 };
 
@@ -73,13 +73,13 @@ fn computed(
     second: &'static str,
     name: &str,
     number: impl Fn(f64, f64) -> Result<f64, StageError>,
-) -> Result<Made, StageError> {
+) -> Result<StageOutput, StageError> {
     let (of, other) = (quantity(task, "of")?, quantity(task, second)?);
     let pairs =
         of.pairs(other).map_err(|error| StageError::Field { field: second, problem: error.to_string() })?;
     let values = pairs.into_iter().map(|(of, other)| number(of, other)).collect::<Result<_, _>>()?;
     let numbers = vec![Quantity { name: name.into(), unit: of.unit.clone(), keys: of.keys.clone(), values }];
-    Ok(Made { numbers, ..Made::default() })
+    Ok(StageOutput { numbers, ..StageOutput::default() })
 }
 
 fn quantity<'a>(task: &'a Task<'_>, field: &'static str) -> Result<&'a Quantity, StageError> {

@@ -2,9 +2,9 @@
 
 use crate::recipe::digits::{self, PIXELS, Picture};
 use crate::recipe::error::{Problem, StageError};
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Made, StageKind};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput};
 use crate::recipe::small_decoder::{BATCH, HEADS, LAYERS, NARROW_WIDTH, STEPS};
 use crate::recipe::task::{Task, hash_file};
 use crate::recipe::training::train_within;
@@ -32,7 +32,7 @@ pub static DIGIT_ENCODER: StageKind = StageKind {
            others, `right` (1 where the digit is); and by seed `parameters` (numbers of the layers' matrices, as a share of those of whole ones), \
            `loss` (over the last tenth of the steps), `first_loss` and `step_seconds` (the median)",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
         FieldSpec::new(
             "collection",
@@ -72,8 +72,8 @@ pub static DIGIT_ENCODER: StageKind = StageKind {
         }
     },
     numbers: |_, _| ["right"].iter().chain(&BY_SEED).map(ToString::to_string).collect(),
-    outside: |values, surroundings| {
-        Ok(vec![("pictures".into(), hash_file(&digits::file(surroundings, values.word("collection"))?)?)])
+    outside: |values, environment| {
+        Ok(vec![("pictures".into(), hash_file(&digits::file(environment, values.word("collection"))?)?)])
     },
     estimate: |task| {
         let values = task.values;
@@ -173,9 +173,9 @@ fn share(model: &mut Model, parameters: &Parameters) -> f64 {
     own as f64 / whole.max(1) as f64
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
-    let pictures = digits::read(task.surroundings, values.word("collection"), LEARNED_FROM)?;
+    let pictures = digits::read(task.environment, values.word("collection"), LEARNED_FROM)?;
     let (learned, asked) = pictures.split_at(LEARNED_FROM);
     let seed = values.count("seed");
     let config = config(values.count("width"), values.count("layers"));
@@ -211,13 +211,13 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let keys = (1..=right.len()).map(|at| at.to_string()).collect();
     let mut numbers = vec![Quantity::by_query("right", keys, right)];
     numbers.extend(BY_SEED.iter().zip(by_seed).map(|(name, value)| Quantity::of_seed(*name, seed, value)));
-    Ok(Made {
+    Ok(StageOutput {
         numbers,
         facts: vec![(
             "pictures".into(),
             format!("{} learned from, {} asked for", learned.len(), asked.len()),
         )],
-        ..Made::default()
+        ..StageOutput::default()
     })
 }
 

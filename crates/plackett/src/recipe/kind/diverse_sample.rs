@@ -2,9 +2,9 @@
 
 use super::{SEED, dataset_of, index};
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_outside, nothing_to_check};
 use crate::recipe::task::Task;
 use plackett_core::clustering::{k_means, knee, squared_distance};
 use plackett_search::Index;
@@ -27,9 +27,9 @@ pub static DIVERSE_SAMPLE: StageKind = StageKind {
            random_distance (mean distance of a document to the nearest sampled one), reached and random_reached (share of the documents relevant to \
            some query whose cluster has a sampled document), and knee (clusters at the knee of Σ (1 − cosine with the centroid)², of the first seed)",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
-        FieldSpec::required("index", FieldKind::Stage(&[Gives::Index]), "whose vectors"),
+        FieldSpec::required("index", FieldKind::Stage(&[OutputKind::Index]), "whose vectors"),
         FieldSpec::new("clusters", FieldKind::Whole(1, 100_000), Default::Whole(100), "how many"),
         FieldSpec::new("documents", FieldKind::Whole(1, 1_000_000), Default::Whole(100), "how many in all"),
         FieldSpec::new(
@@ -62,7 +62,7 @@ pub static DIVERSE_SAMPLE: StageKind = StageKind {
     run,
 };
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
     let stage = values.word("index");
     let index = Index::open(task.input(stage)?.folder.join(index::FOLDER))?;
@@ -116,10 +116,10 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         seeds.first().copied().unwrap_or(1) as usize,
         curve(&vectors, seeds[0]),
     ));
-    Ok(Made {
+    Ok(StageOutput {
         numbers,
         facts: vec![("documents with a vector".into(), vectors.len().to_string())],
-        ..Made::default()
+        ..StageOutput::default()
     })
 }
 

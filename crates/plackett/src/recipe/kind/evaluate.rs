@@ -2,9 +2,9 @@
 
 use super::{dataset_of, rankings_of};
 use crate::recipe::error::{Problem, StageError};
-use crate::recipe::field::{FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Made, StageKind, a_moment, nothing_outside};
+use crate::recipe::registry::{StageKind, StageOutput, a_moment, nothing_outside};
 use crate::recipe::task::Task;
 use plackett_core::Run;
 use plackett_eval::measure::parse_list;
@@ -15,10 +15,14 @@ pub static EVALUATE: StageKind = StageKind {
     name: "evaluate",
     help: "measures of rankings against the judgments of a collection; gives RUN/MEASURE",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
-        FieldSpec::required("data", FieldKind::Stage(&[Gives::Data]), "whose judgments"),
-        FieldSpec::required("runs", FieldKind::Stages(&[Gives::Data, Gives::Rankings]), "what is measured"),
+        FieldSpec::required("data", FieldKind::Stage(&[OutputKind::Data]), "whose judgments"),
+        FieldSpec::required(
+            "runs",
+            FieldKind::Stages(&[OutputKind::Data, OutputKind::Rankings]),
+            "what is measured",
+        ),
         FieldSpec::required("measures", FieldKind::Texts, "such as nDCG@10 and AP, one a text"),
     ],
     chooses: None,
@@ -56,11 +60,11 @@ fn measures(values: &Values) -> Result<Vec<Measure>, StageError> {
     parsed.map_err(|problem| StageError::Field { field: "measures", problem })
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let dataset = dataset_of(task, task.values.word("data"))?;
     let intervals = IntervalOptions { bootstrap: false, analytic: false, ..IntervalOptions::default() };
     let evaluator = Evaluator { measures: measures(task.values)?, policy: Policy::default(), intervals };
-    let mut made = Made::default();
+    let mut made = StageOutput::default();
     for name in task.values.texts("runs") {
         let rankings = rankings_of(task, name)?;
         let full = |source| plackett_core::formats::FormatError::Full { file: name.to_string(), source };

@@ -1,8 +1,8 @@
 //! `event-cache`: what serving an HSTU costs with and without what is kept of a user.
 
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
-use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_outside, nothing_to_check};
 use crate::recipe::repeated_measures::{ROUNDS, SEEDS, of_each_seed};
 use crate::recipe::task::Task;
 use plackett_rec::hstu::{CacheShape, measure_cache_speed};
@@ -17,7 +17,7 @@ pub static EVENT_CACHE: StageKind = StageKind {
            `read_seconds` (the whole history anew), `candidates_seconds`, `one_by_one_seconds` (candidates one by one from the same \
            cache) and `recomputed_seconds` (a candidate with the whole history read anew, times the candidates)",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
         FieldSpec::new("events", FieldKind::Whole(2, 100_000), Default::Whole(1024), "of the history"),
         FieldSpec::new("candidates", FieldKind::Whole(1, 1_000_000), Default::Whole(1000), "that are scored"),
@@ -59,9 +59,9 @@ const NUMBERS: [&str; 8] = [
     "recomputed_seconds",
 ];
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let numbers = of_each_seed(task, NUMBERS, |seed| measure(task, seed))?;
-    Ok(Made { numbers, ..Made::default() })
+    Ok(StageOutput { numbers, ..StageOutput::default() })
 }
 
 fn measure(task: &Task<'_>, seed: u64) -> Result<[f64; NUMBERS.len()], StageError> {

@@ -4,10 +4,10 @@ use crate::pipeline::ModelError;
 use crate::recipe::asked_question::Asked;
 use crate::recipe::error::{Problem, StageError};
 use crate::recipe::faceted::{self, Faceted, Making};
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::kind::index;
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Made, StageKind};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput};
 use crate::recipe::task::{Task, hash_file};
 use crate::recipe::training_fields::seed;
 use plackett_core::diversity::Coverage;
@@ -26,7 +26,7 @@ pub static FACETS: StageKind = StageKind {
            title by vectors; each side has them in its own order. Gives RANKER/alpha_nDCG, RANKER/StRecall, RANKER/div and \
            RANKER/coverage of the first `k`",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
         FieldSpec::required(
             "collection",
@@ -106,11 +106,11 @@ pub static FACETS: StageKind = StageKind {
         let rankers = values.texts("rankers");
         rankers.iter().flat_map(|ranker| MEASURES.map(|measure| format!("{ranker}/{measure}"))).collect()
     },
-    outside: |values, surroundings| {
-        let path = faceted::file(&surroundings.collection(values.word("collection"))?)?;
+    outside: |values, environment| {
+        let path = faceted::file(&environment.collection(values.word("collection"))?)?;
         let model = values.text("model").unwrap_or(BUNDLED);
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(vec![(name, hash_file(&path)?), (format!("model {model}"), surroundings.fingerprint(model)?)])
+        Ok(vec![(name, hash_file(&path)?), (format!("model {model}"), environment.fingerprint(model)?)])
     },
     estimate: |task| {
         let faceted = read(task)?;
@@ -118,7 +118,7 @@ pub static FACETS: StageKind = StageKind {
         let work = format!("vectors of {texts} passages, lists for {questions} questions");
         let mut estimate = Estimate { work, seconds: Some(questions as f64 / 20.0), ..Estimate::default() };
         let model = task.values.text("model").unwrap_or(BUNDLED);
-        index::add_model(&mut estimate, task.surroundings, model, texts, super::USUAL_WORDS)?;
+        index::add_model(&mut estimate, task.environment, model, texts, super::USUAL_WORDS)?;
         Ok(estimate)
     },
     run,
@@ -135,7 +135,7 @@ fn names() -> Vec<&'static str> {
 
 fn read(task: &Task<'_>) -> Result<Faceted, StageError> {
     let values = task.values;
-    let path = faceted::file(&task.surroundings.collection(values.word("collection"))?)?;
+    let path = faceted::file(&task.environment.collection(values.word("collection"))?)?;
     let making = Making {
         passages: values.count("passages"),
         sides: values.count("sides"),
@@ -193,9 +193,9 @@ impl Lists {
     }
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let faceted = read(task)?;
-    let models = task.surroundings.models(task.values.text("model"));
+    let models = task.environment.models(task.values.text("model"));
     let model = models.open(None)?;
     let unfit = |problem| StageError::Field { field: "model", problem };
     let embedder = model.abilities().text_embedder().map_err(unfit)?;
@@ -259,7 +259,7 @@ fn broken(error: impl std::error::Error) -> StageError {
 ///
 /// # Errors
 /// A measure that cannot be taken of these questions.
-pub fn measured(k: usize, faceted: &Faceted, lists: &[Lists]) -> Result<Made, StageError> {
+pub fn measured(k: usize, faceted: &Faceted, lists: &[Lists]) -> Result<StageOutput, StageError> {
     let full = |source| plackett_core::formats::FormatError::Full { file: "questions".into(), source };
     let mut qrels = Qrels::new();
     for question in &faceted.questions {
@@ -273,7 +273,7 @@ pub fn measured(k: usize, faceted: &Faceted, lists: &[Lists]) -> Result<Made, St
     let intervals = IntervalOptions { bootstrap: false, analytic: false, ..IntervalOptions::default() };
     let evaluator = Evaluator { measures, policy: Policy::default(), intervals };
     let keys: Vec<String> = faceted.questions.iter().map(|question| question.id.clone()).collect();
-    let mut made = Made::default();
+    let mut made = StageOutput::default();
     for list in lists {
         let run = Run::from_rankings(&list.name, &list.rankings).map_err(full)?;
         let evaluation = evaluator.evaluate(&qrels, &run)?;

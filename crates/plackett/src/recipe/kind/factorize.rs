@@ -3,9 +3,9 @@
 use super::train::FOLDER;
 use super::{ENCODER, SEED, encoder_fingerprint};
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Made, StageKind, nothing_to_check};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_to_check};
 use crate::recipe::task::Task;
 use plackett_train::adapter::Targets;
 use plackett_train::adapter::factorize::{Factorization, FactorizationReport, Rank, Solver, factorize};
@@ -29,7 +29,7 @@ pub static FACTORIZE: StageKind = StageKind {
            128 tokens is in the training engine) and layers (how many were factorised). The model that is left has the products as \
            whole weights, so that every reader of BERT reads it",
     version: 1,
-    gives: Gives::Model,
+    gives: OutputKind::Model,
     fields: &[
         ENCODER,
         FieldSpec::required(
@@ -79,8 +79,8 @@ fn method(values: &Values) -> Factorization {
     }
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
-    let base = task.surroundings.directory(task.values.word("model"))?;
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
+    let base = task.environment.directory(task.values.word("model"))?;
     let mut parameters = Parameters::default();
     let mut bert = open(&base, &mut parameters)?;
     let compute = Compute::new(rayon::current_num_threads());
@@ -162,7 +162,7 @@ fn copy_others(from: &Path, to: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-fn made(task: &Task<'_>, report: &FactorizationReport, speed: f64) -> Made {
+fn made(task: &Task<'_>, report: &FactorizationReport, speed: f64) -> StageOutput {
     let done: Vec<(usize, usize, f64)> = report
         .layers
         .iter()
@@ -178,7 +178,7 @@ fn made(task: &Task<'_>, report: &FactorizationReport, speed: f64) -> Made {
     let number = |(name, value): (&str, f64)| Quantity::of_seed(name, seed, value);
     let of = [left, error, speed, done.len() as f64];
     let skipped = report.layers.len() - done.len();
-    Made {
+    StageOutput {
         numbers: NUMBERS.into_iter().zip(of).map(number).collect(),
         facts: vec![
             ("parameters before".into(), report.before.to_string()),

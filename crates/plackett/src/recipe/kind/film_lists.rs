@@ -1,17 +1,17 @@
 //! `film-lists`: a small decoder that learns to answer with a list of titles.
 
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::film::{
     Demonstrations, FILES, FilmLanguage, FilmWorld, Measured, Talk, demonstrations, measure,
 };
 use crate::recipe::floor_cases::{FloorCase, FloorCases};
 use crate::recipe::quantity::{Quantity, mean};
-use crate::recipe::registry::{Estimate, Hashes, Made, StageKind};
+use crate::recipe::registry::{Estimate, Hashes, StageKind, StageOutput};
 use crate::recipe::small_decoder::{
     BATCH, LAYERS, RATE, SEEDS, STEPS, WIDTH, check_width, folder_of, learn_pairs, new_decoder,
 };
-use crate::recipe::task::{Input, Surroundings, Task, hash_file};
+use crate::recipe::task::{Environment, Input, Task, hash_file};
 use plackett_train::Parameters;
 use plackett_train::rl::Rollouts;
 use plackett_train::trainer::WordVocabulary;
@@ -32,7 +32,7 @@ pub static FILM_LISTS: StageKind = StageKind {
            the catalogue is taken out first), `in_catalogue` (share of lines that name a film of it) and `exact` (share of lists with as \
            many lines as asked for; both by seed)",
     version: 2,
-    gives: Gives::Model,
+    gives: OutputKind::Model,
     fields: &[
         FieldSpec::required("collection", FieldKind::Text, "a folder's name in PLACKETT_DATA, or a path"),
         FieldSpec::new(
@@ -68,15 +68,15 @@ pub static FILM_LISTS: StageKind = StageKind {
 };
 
 /// The files that the world is made of.
-pub(super) fn outside(values: &Values, surroundings: &Surroundings) -> Result<Hashes, StageError> {
-    let folder = surroundings.collection(values.word("collection"))?;
+pub(super) fn outside(values: &Values, environment: &Environment) -> Result<Hashes, StageError> {
+    let folder = environment.collection(values.word("collection"))?;
     let of = |name: &str| Ok((name.to_string(), hash_file(&folder.join(name))?));
     FILES.into_iter().map(of).collect()
 }
 
 /// The world that a stage of this kind is about.
-pub(super) fn world_of(values: &Values, surroundings: &Surroundings) -> Result<FilmWorld, StageError> {
-    let folder = surroundings.collection(values.word("collection"))?;
+pub(super) fn world_of(values: &Values, environment: &Environment) -> Result<FilmWorld, StageError> {
+    let folder = environment.collection(values.word("collection"))?;
     FilmWorld::load(&folder, values.count("catalogue"), WORLD)
 }
 
@@ -90,9 +90,9 @@ fn context_of(items: usize) -> usize {
     most_tokens(items) + 48
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
-    let world = world_of(values, task.surroundings)?;
+    let world = world_of(values, task.environment)?;
     let language = FilmLanguage::new(&world);
     let items = values.count("items");
     let mut all = Vec::new();
@@ -107,7 +107,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         let engine = Rollouts::open(&model, &parameters, &folder)?;
         all.push(measure(&engine, (&world, &language), &world.talks[2], (items, most_tokens(items)))?);
     }
-    let mut made = Made { numbers: numbers(&world.talks[2], &all), ..Made::default() };
+    let mut made = StageOutput { numbers: numbers(&world.talks[2], &all), ..StageOutput::default() };
     let talks = world.talks.each_ref().map(|talks| talks.len().to_string());
     made.facts.push((
         "talks".into(),
@@ -136,7 +136,7 @@ fn pairs(
 
 /// What people liked who are not asked for the test, and its talks. A floor knows the films that were named and does not hear what is asked for.
 pub(super) fn floor_cases(task: &Task<'_>, input: &Input<'_>) -> Result<FloorCases, StageError> {
-    let world = world_of(input.values, task.surroundings)?;
+    let world = world_of(input.values, task.environment)?;
     let talks = &world.talks[2];
     let tested: HashSet<&str> = talks.iter().map(|talk| talk.user.as_str()).collect();
     let places = |places: &[usize]| places.iter().map(|place| *place as u32).collect::<Vec<u32>>();

@@ -2,11 +2,11 @@
 
 use super::film_lists::{FILM_LISTS, MEASURES, language_of, most_tokens, numbers, world_of};
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
 use crate::recipe::film::{FilmLanguage, FilmRewarder, FilmWorld, Measured, Policy, Talk, measure};
 use crate::recipe::policy_summary::PolicySummary;
 use crate::recipe::quantity::{Quantity, mean};
-use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_outside};
 use crate::recipe::small_decoder::folder_of;
 use crate::recipe::task::{Input, Task};
 use crate::recipe::training_fields::{UPDATES, batch, check_updates, rate, settings_of};
@@ -46,9 +46,9 @@ pub static FILM_POLICY: StageKind = StageKind {
            any advantage, the shaping of lengths left aside), `divergence` (from the start, a token, at the end), `ratio_apart` (the greatest distance of an \
            importance ratio from 1 in any step) and `rollout_share` (of the time of a step)",
     version: 3,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
-        FieldSpec::required("start", FieldKind::Stage(&[Gives::Model]), "a stage `film-lists`"),
+        FieldSpec::required("start", FieldKind::Stage(&[OutputKind::Model]), "a stage `film-lists`"),
         FieldSpec::new(
             "policy",
             FieldKind::Choice(&["rank", "grpo", "gspo"]),
@@ -115,15 +115,15 @@ struct Learned {
     numbers: [f64; NUMBERS.len()],
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let start = start_of(task)?;
-    let world = world_of(start.values, task.surroundings)?;
+    let world = world_of(start.values, task.environment)?;
     let mut all = Vec::new();
     for seed in 1..=start.values.count("seeds") {
         all.push(learn(task, start, &world, seed)?);
     }
     let measured: Vec<Measured> = all.iter().map(|seed| seed.measured.clone()).collect();
-    let mut made = Made { numbers: numbers(&world.talks[2], &measured), ..Made::default() };
+    let mut made = StageOutput { numbers: numbers(&world.talks[2], &measured), ..StageOutput::default() };
     for (at, name) in NUMBERS.into_iter().enumerate() {
         made.numbers.push(Quantity::of_seeds(name, all.iter().map(|seed| seed.numbers[at]).collect()));
     }

@@ -5,9 +5,9 @@ use crate::recipe::choosing::{
     Fix, Fixes, TextVectors, TokenBm25, as_read, cosine, greatest, hybrid, read_fixes, standard,
 };
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
 use crate::recipe::quantity::{Quantity, mean};
-use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_outside, nothing_to_check};
 use crate::recipe::task::Task;
 use crate::recipe::training::train_within;
 use crate::recipe::training_fields::{rate, settings_of, steps};
@@ -39,7 +39,7 @@ pub static FIX_RETRIEVER: StageKind = StageKind {
            that was), `own_fix` (1 where its own fix is first among those of all bugs held out), `applied` (1 where the first one's edits, applied where their \
            context is, give the fix), and `itself`, the share of bugs of the codebase that find themselves first where they are not left out",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
         VECTORS,
         FieldSpec::new(
@@ -115,7 +115,7 @@ impl Retriever<'_> {
     }
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
     let (vectors, file) = vectors_of(task)?;
     let fixes = read_fixes(&file)?;
@@ -154,7 +154,11 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     };
     let mut numbers: Vec<Quantity> = NUMBERS.iter().enumerate().map(quantity).collect();
     numbers.push(Quantity::of_seed("itself", values.count("seed"), mean(&itself)));
-    Ok(Made { numbers, facts: vec![("codebase".into(), fixes.known.len().to_string())], ..Made::default() })
+    Ok(StageOutput {
+        numbers,
+        facts: vec![("codebase".into(), fixes.known.len().to_string())],
+        ..StageOutput::default()
+    })
 }
 
 /// A map by which a bug and its own fix are near each other.

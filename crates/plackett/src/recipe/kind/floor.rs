@@ -5,9 +5,9 @@ use super::{
     film_lists, next_code, next_item, next_title, search_recommend, set_identifiers, write_sessions,
 };
 use crate::recipe::error::StageError;
-use crate::recipe::field::{FieldKind, FieldSpec, Gives};
+use crate::recipe::field::{FieldKind, FieldSpec, OutputKind};
 use crate::recipe::floor_cases::{FloorCases, events_of, floor_names};
-use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_outside};
 use crate::recipe::task::{Input, Task};
 use plackett_rec::{Event, FitData, FitStep, Fitting, borrowed, parse};
 use plackett_train::Compute;
@@ -20,11 +20,11 @@ pub static FLOOR: StageKind = StageKind {
            of that stage, `recall@1`, `recall@5`, `recall@10` and `recall@16` (share of what is asked for; of one item its hit), `ndcg@5` and \
            `ndcg@10` (mean of the seeds)",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
         FieldSpec::required(
             "of",
-            FieldKind::Stage(&[Gives::Model, Gives::Numbers]),
+            FieldKind::Stage(&[OutputKind::Model, OutputKind::Numbers]),
             "a stage `next-title`, `next-code`, `next-item`, `film-lists`, `write-sessions`, `set-identifiers` or `search-recommend`",
         ),
         MODEL,
@@ -63,11 +63,11 @@ fn cases_of(task: &Task<'_>) -> Result<FloorCases, StageError> {
     }
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let cases = cases_of(task)?;
     let configured = parse(task.values.word("model"))?;
     let learned: Vec<Vec<Event>> = cases.learned.iter().map(|items| events_of(items)).collect();
-    let data = FitData { catalogue: cases.catalogue, sequences: &borrowed(&learned) };
+    let data = FitData { catalogue: cases.catalogue, sequences: &borrowed(&learned), texts: &[] };
     let mut seeds = Vec::new();
     for seed in 1..=task.values.count("seeds") {
         let name = format!("{}, seed {seed}", task.name);
@@ -81,9 +81,9 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         ("sequences to learn from", cases.learned.len()),
         ("cases", cases.cases.len()),
     ];
-    Ok(Made {
+    Ok(StageOutput {
         numbers: cases.numbers(&seeds),
         facts: facts.into_iter().map(|(name, count)| (name.to_string(), count.to_string())).collect(),
-        ..Made::default()
+        ..StageOutput::default()
     })
 }

@@ -4,9 +4,9 @@ use super::{dataset_of, generative_retriever, rank};
 use crate::pipeline::QueryError;
 use crate::recipe::docids::Corpus;
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_outside, nothing_to_check};
 use crate::recipe::task::Task;
 use crate::recipe::training_fields::seed;
 use plackett_core::{Query, Ranking, Trace};
@@ -27,11 +27,11 @@ pub static GENERATE: StageKind = StageKind {
            asked for or there are) and `valid` (share that is documents of the corpus). A trace has the sequences that went through the \
            model as passes",
     version: 1,
-    gives: Gives::Rankings,
+    gives: OutputKind::Rankings,
     fields: &[
         FieldSpec::required(
             "retriever",
-            FieldKind::Stage(&[Gives::Model]),
+            FieldKind::Stage(&[OutputKind::Model]),
             "a stage `generative-retriever`, or one that goes on from it",
         ),
         FieldSpec::new(
@@ -100,7 +100,7 @@ pub(super) fn retriever_of<'t>(
     }
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
     let dataset = dataset_of(task, data_of(task)?)?;
     let folder = task.input(values.word("retriever"))?.folder.join(generative_retriever::FOLDER);

@@ -6,9 +6,9 @@ use crate::pipeline::QueryError;
 use crate::recipe::categories::AssignedPaths;
 use crate::recipe::docids::Corpus;
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_outside, nothing_to_check};
 use crate::recipe::task::Task;
 use plackett_core::{Query, Ranking, Trace};
 use plackett_genir::{Explained, GenirError, PathDecoding, PathRetriever, PathScore};
@@ -46,11 +46,11 @@ pub static GENERATE_WITH_PATHS: StageKind = StageKind {
            the path of the first hit is one of those of its document), `fitting` (their share of the first ten), and `diversity` (mean different paths of its own under which a \
            document is among the first ten of two and more queries)",
     version: 2,
-    gives: Gives::Rankings,
+    gives: OutputKind::Rankings,
     fields: &[
         FieldSpec::required(
             "retriever",
-            FieldKind::Stage(&[Gives::Model]),
+            FieldKind::Stage(&[OutputKind::Model]),
             "a stage `generative-retriever` with `paths`",
         ),
         FieldSpec::new("paths", FieldKind::Whole(1, 1000), Default::Whole(3), "paths of a query (K_p)"),
@@ -118,7 +118,7 @@ fn decoding(values: &Values) -> PathDecoding {
     }
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let (of_retriever, paths) = retriever_of(task)?;
     let dataset = dataset_of(task, of_retriever.word("index"))?;
     let folder = task.input(task.values.word("retriever"))?.folder.join(generative_retriever::FOLDER);

@@ -4,10 +4,10 @@ use super::diverse_sample::with_vectors;
 use super::{SEED, attention, index};
 use crate::recipe::data_card::DataCard;
 use crate::recipe::error::{Problem, StageError};
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::kept_replies::{Reply, replies};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Made, StageKind};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput};
 use crate::recipe::task::Task;
 use plackett_core::formats::{BeirWriter, FormatError};
 use plackett_core::{Document, Qrels, Query};
@@ -39,9 +39,9 @@ pub static GENERATED_QUERIES: StageKind = StageKind {
            stage goes on with what is written. Gives, by document, `found` (RR@10 of the document \
            when BM25 searches for its query) and `words` of the query, and `kept` (share of the sampled documents that have one)",
     version: 2,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
-        FieldSpec::required("index", FieldKind::Stage(&[Gives::Index]), "with vectors"),
+        FieldSpec::required("index", FieldKind::Stage(&[OutputKind::Index]), "with vectors"),
         attention::MODEL,
         FieldSpec::required(
             "examples",
@@ -104,9 +104,9 @@ pub static GENERATED_QUERIES: StageKind = StageKind {
     run,
 };
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let index = Index::open(task.input(task.values.word("index"))?.folder.join(index::FOLDER))?;
-    let mut made = Made::default();
+    let mut made = StageOutput::default();
     let chosen = choose(task.values, &index, &mut made)?;
     let (sampled, source) = (chosen.len(), hash_of(&chosen));
     let replies = written(task, &chosen)?;
@@ -156,7 +156,7 @@ fn hash_of(documents: &[Document]) -> String {
 }
 
 /// The documents that stand for the index.
-fn choose(values: &Values, index: &Index, made: &mut Made) -> Result<Vec<Document>, StageError> {
+fn choose(values: &Values, index: &Index, made: &mut StageOutput) -> Result<Vec<Document>, StageError> {
     let (ids, vectors) = with_vectors(index)?;
     let (mut pool, mut kept) = (Vec::new(), Vec::new());
     let all = ids.len();
@@ -277,7 +277,7 @@ fn write_card(
     let values = task.values;
     let open = Document { text: "[the document's first words]".into(), ..Document::default() };
     let mut sources = vec![("the documents that are asked about".to_string(), source)];
-    sources.extend(attention::fingerprint(values, task.surroundings)?);
+    sources.extend(attention::fingerprint(values, task.environment)?);
     let mut counts =
         vec![("documents asked about".to_string(), sampled), ("queries that are kept".to_string(), kept)];
     let left_out = |reason: UselessQuery| {

@@ -5,16 +5,16 @@ use super::{dataset_of, index};
 use crate::recipe::categories::AssignedPaths;
 use crate::recipe::docids::{Corpus, SCHEME_HELP, catalogue, levels_in_order};
 use crate::recipe::error::{Problem, RecipeError, StageError};
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Made, Registry, StageKind, nothing_outside};
+use crate::recipe::registry::{Estimate, Registry, StageKind, StageOutput, nothing_outside};
 use crate::recipe::small_decoder::{LAYERS, NARROW_WIDTH, RATE, SEED, STEPS, check_width};
 use crate::recipe::task::Task;
 use crate::recipe::training_fields::batch;
 use plackett_genir::category_paths::PathExamples;
 use plackett_genir::learning::{LearnedRetriever, LearningData, RetrieverTraining, recalled, recalled_by};
 use plackett_genir::representation::{PairSource, SourceWeights, TextPair};
-use plackett_genir::{DocidTrie, GenerativeRetriever, GenirError, PathDecoding, PathRetriever};
+use plackett_genir::{DocidDecoder, DocidTrie, GenerativeRetriever, GenirError, PathDecoding, PathRetriever};
 use plackett_search::{Bm25, Index};
 use plackett_train::Compute;
 use plackett_train::trainer::{Checkpointing, StepRecord};
@@ -53,9 +53,9 @@ pub static GENERATIVE_RETRIEVER: StageKind = StageKind {
            of their own) and `levels_in_order` (share of the docids whose tokens name their level, if any, in order). With `paths` a category path is \
            written before each docid: that one of its document's which is most like the text",
     version: 2,
-    gives: Gives::Model,
+    gives: OutputKind::Model,
     fields: &[
-        FieldSpec::required("index", FieldKind::Stage(&[Gives::Index]), "an index of the corpus"),
+        FieldSpec::required("index", FieldKind::Stage(&[OutputKind::Index]), "an index of the corpus"),
         FieldSpec::required("docids", FieldKind::Text, SCHEME_HELP),
         FieldSpec::new(
             "first",
@@ -104,9 +104,16 @@ pub static GENERATIVE_RETRIEVER: StageKind = StageKind {
         ),
         FieldSpec::new(
             "paths",
-            FieldKind::Stage(&[Gives::Numbers]),
+            FieldKind::Stage(&[OutputKind::Numbers]),
             Default::Absent,
             "a stage `category-paths`, whose paths are written before docids",
+        ),
+        FieldSpec::new(
+            "decoder",
+            FieldKind::Text,
+            Default::Absent,
+            "how docids are written: `plain`, by the output matrix of the model, which is so without it, or `prefix-aware(layers=2, dropout=0.1, \
+             consistency=0)`, by weights that follow from the place of a token and the tokens of the docid before it (PAWA)",
         ),
         LAYERS,
         NARROW_WIDTH,
@@ -149,6 +156,15 @@ fn check(values: &Values, registry: &Registry) -> Result<(), RecipeError> {
     if let Some(Err(problem)) = values.text("weights").map(str::parse::<SourceWeights>) {
         return said("weights", problem);
     }
+    match values.text("decoder").map(str::parse::<DocidDecoder>) {
+        Some(Err(problem)) => return said("decoder", problem),
+        Some(Ok(decoder)) if values.has("paths") && !decoder.is_plain() => {
+            let problem =
+                "a prefix-aware one writes no category paths before docids; leave it or `paths` out";
+            return said("decoder", problem.into());
+        }
+        _ => {}
+    }
     training(values).check_weights().or_else(|error| said("weights", error.to_string()))
 }
 
@@ -170,6 +186,7 @@ fn training(values: &Values) -> RetrieverTraining {
         steps: values.count("steps"),
         rate: values.real("rate") as f32,
         seed: values.count("seed") as u64,
+        decoder: values.text("decoder").and_then(|decoder| decoder.parse().ok()).unwrap_or_default(),
     }
 }
 
@@ -182,7 +199,7 @@ pub(super) fn labelled(corpus: &Corpus, queries: &[(plackett_core::Query, Vec<St
     PairSource::new(pairs.collect())
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
     let dataset = dataset_of(task, values.word("index"))?;
     let opened = Index::open(task.input(values.word("index"))?.folder.join(index::FOLDER))?;
@@ -233,7 +250,7 @@ fn made(
     folder: &Path,
     learned: &LearnedRetriever,
     coverage: f64,
-) -> Result<Made, StageError> {
+) -> Result<StageOutput, StageError> {
     let LearnedRetriever { files, parameters, loss, sources, paths, .. } = learned;
     let docids = files.docids()?;
     let tree = DocidTrie::new(&docids)?;
@@ -256,7 +273,7 @@ fn made(
         let documents = "documents whose texts have different paths, of those with several".into();
         (documents, format!("{share:.3}"))
     });
-    Ok(Made {
+    Ok(StageOutput {
         numbers: NUMBERS.iter().zip(own).map(|(name, own)| Quantity::of_seed(*name, seed, own)).collect(),
         warnings: files.catalogue.remarks().to_vec(),
         facts: [
@@ -292,7 +309,7 @@ fn train_hit(
 mod tests {
     use super::*;
     use crate::pipeline::ModelOptions;
-    use crate::recipe::{Outcome, Recipe, Runner, Scale, Source, Surroundings};
+    use crate::recipe::{Environment, Outcome, Recipe, Runner, Scale, Source};
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::Mutex;
 
@@ -317,14 +334,14 @@ mod tests {
         );
         let registry = Registry::default();
         let recipe = Recipe::read("test", Source::of_text("test.toml", &text), &registry).unwrap();
-        let surroundings = Surroundings::new(registry, cache.to_path_buf(), ModelOptions::default());
+        let environment = Environment::new(registry, cache.to_path_buf(), ModelOptions::default());
         let progress = |label: &str, step: u64, _: u64| {
             if label.starts_with("model, part") {
                 told(step);
             }
         };
         let runner =
-            Runner { recipe: &recipe, scale: Scale::Quick, surroundings: &surroundings, progress: &progress };
+            Runner { recipe: &recipe, scale: Scale::Quick, environment: &environment, progress: &progress };
         runner.run().unwrap_or_else(|error| panic!("{error}"))
     }
 

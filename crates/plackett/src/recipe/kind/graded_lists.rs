@@ -2,10 +2,10 @@
 
 use super::SEED;
 use crate::recipe::error::{Problem, RecipeError, StageError};
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::question_pairs::{PAIRS, Passage, read};
-use crate::recipe::registry::{Estimate, Made, Registry, StageKind};
+use crate::recipe::registry::{Estimate, Registry, StageKind, StageOutput};
 use crate::recipe::task::{Task, hash_file};
 use plackett_core::formats::{BeirWriter, FormatError};
 use plackett_core::{Document, Qrels, Query};
@@ -41,7 +41,7 @@ pub static GRADED_LISTS: StageKind = StageKind {
            by the bundled encoder. With `questions` no passage that answers a test question answers one to learn from, but it may stand in lists to learn from as \
            one of the others; `numbers` draws both collections from the same things and prices. Gives `lists`, how many there are of both",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
         FieldSpec::new(
             "source",
@@ -64,10 +64,10 @@ pub static GRADED_LISTS: StageKind = StageKind {
     chooses: None,
     check,
     numbers: |_, _| vec![COUNT.to_string()],
-    outside: |values, surroundings| match values.word("source") {
+    outside: |values, environment| match values.word("source") {
         "questions" => {
-            let pairs = surroundings.collection(values.word("collection"))?.join(PAIRS);
-            let encoder = surroundings.fingerprint(plackett_lm::store::BUNDLED)?;
+            let pairs = environment.collection(values.word("collection"))?.join(PAIRS);
+            let encoder = environment.fingerprint(plackett_lm::store::BUNDLED)?;
             Ok(vec![(PAIRS.into(), hash_file(&pairs)?), ("encoder".into(), encoder)])
         }
         _ => Ok(Vec::new()),
@@ -115,7 +115,7 @@ impl Graded {
     }
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
     let (train, test) = (values.count("train"), values.count("test"));
     let lists = match values.word("source") {
@@ -126,7 +126,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     write(&task.folder.join("train"), "train", taught)?;
     write(&task.folder.join("test"), "test", tested)?;
     let number = Quantity::of_seed(COUNT, values.count("seed"), lists.len() as f64);
-    Ok(Made { numbers: vec![number], ..Made::default() })
+    Ok(StageOutput { numbers: vec![number], ..StageOutput::default() })
 }
 
 /// Things with prices, the dearest first.
@@ -146,7 +146,7 @@ fn of_prices(seed: u64, size: usize, count: usize) -> Vec<Graded> {
 /// Questions with the passage that answers and others, those nearest to the question first.
 fn of_questions(task: &Task<'_>, count: usize) -> Result<Vec<Graded>, StageError> {
     let (values, seed) = (task.values, task.values.count("seed") as u64);
-    let path = task.surroundings.collection(values.word("collection"))?.join(PAIRS);
+    let path = task.environment.collection(values.word("collection"))?.join(PAIRS);
     let passages = read(&path, &values.texts("sets"))?;
     let size = values.count("size");
     if passages.len() < count.max(size) {
@@ -155,7 +155,7 @@ fn of_questions(task: &Task<'_>, count: usize) -> Result<Vec<Graded>, StageError
         return Err(StageError::Field { field: "train", problem });
     }
     let drawn = choose(&passages, (seed, size, count));
-    let model = task.surroundings.models(None).open(None)?;
+    let model = task.environment.models(None).open(None)?;
     let unfit = |problem| StageError::Field { field: "source", problem };
     let embedder = model.abilities().text_embedder().map_err(unfit)?;
     let mut lists = Vec::with_capacity(count);

@@ -3,10 +3,10 @@
 use super::attention::{EVERYTHING, MODEL, estimate, fingerprint, icr_parts, mass, model, template};
 use super::{CANDIDATES, DEPTH, WORDS, dataset_of, rank};
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
 use crate::recipe::judged_lists::grades_of;
 use crate::recipe::quantity::{Quantity, mean};
-use crate::recipe::registry::{Made, StageKind, nothing_to_check};
+use crate::recipe::registry::{StageKind, StageOutput, nothing_to_check};
 use crate::recipe::task::Task;
 use plackett_rank::model::AttentionOptions;
 
@@ -19,7 +19,7 @@ pub static HEADS: StageKind = StageKind {
            the ROC curve, query by query: `all`, summed over all heads, and `best`, over the best heads, chosen for each query on the \
            other half of the queries. Queries without both sorts of documents are left out",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
         CANDIDATES,
         MODEL,
@@ -63,7 +63,7 @@ impl Looked {
     }
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let (requests, cut) = rank::requests(task, task.values)?;
     let dataset = dataset_of(task, task.values.word("candidates"))?;
     let (model, template) = (model(task)?, template("icr")?);
@@ -93,7 +93,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
                 .to_string();
         return Err(StageError::Field { field: "candidates", problem });
     }
-    let mut made = Made { facts: cut.into_iter().collect(), ..Made::default() };
+    let mut made = StageOutput { facts: cut.into_iter().collect(), ..StageOutput::default() };
     if looked.len() < requests.len() {
         let left_out = requests.len() - looked.len();
         made.warnings

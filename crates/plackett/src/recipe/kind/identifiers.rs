@@ -1,11 +1,11 @@
 //! `identifiers`: a catalogue of identifiers for the items of a collection.
 
 use crate::recipe::error::{Problem, RecipeError, StageError};
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Hashes, Made, Registry, StageKind};
+use crate::recipe::registry::{Estimate, Hashes, Registry, StageKind, StageOutput};
 use crate::recipe::shopping::{FILES, HELD_OUT, ShoppingWorld};
-use crate::recipe::task::{Surroundings, Task, hash_file};
+use crate::recipe::task::{Environment, Task, hash_file};
 use plackett_ids::scheme::{Source, parse};
 use plackett_ids::{CATALOGUE_FILE, Catalogue, Origin};
 
@@ -22,7 +22,7 @@ pub static IDENTIFIERS: StageKind = StageKind {
            `prefix_clashes` (identifiers that others begin with), `mean_length`, `dead_tokens`, `first_entropy` (bits of the first token) and \
            `unseen_items` (in no training position)",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
         FieldSpec::required("collection", FieldKind::Text, "a folder's name in PLACKETT_DATA, or a path"),
         FieldSpec::new(
@@ -74,21 +74,21 @@ fn check(values: &Values, _: &Registry) -> Result<(), RecipeError> {
 }
 
 /// The files that the world is made of.
-fn outside(values: &Values, surroundings: &Surroundings) -> Result<Hashes, StageError> {
-    let folder = surroundings.collection(values.word("collection"))?;
+fn outside(values: &Values, environment: &Environment) -> Result<Hashes, StageError> {
+    let folder = environment.collection(values.word("collection"))?;
     let of = |name: &str| Ok((name.to_string(), hash_file(&folder.join(name))?));
     FILES.into_iter().map(of).collect()
 }
 
 /// The world that a stage of this kind is about.
-pub(super) fn world_of(values: &Values, surroundings: &Surroundings) -> Result<ShoppingWorld, StageError> {
-    let folder = surroundings.collection(values.word("collection"))?;
+pub(super) fn world_of(values: &Values, environment: &Environment) -> Result<ShoppingWorld, StageError> {
+    let folder = environment.collection(values.word("collection"))?;
     ShoppingWorld::load(&folder, values.count("catalogue"), values.count("least"))
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
-    let world = world_of(values, task.surroundings)?;
+    let world = world_of(values, task.environment)?;
     let training = world.training();
     let seen = if values.on("leaky") { &world.histories.items } else { &training };
     let source =
@@ -106,7 +106,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     Ok(made(&catalogue, is_seen.iter().filter(|seen| !**seen).count()))
 }
 
-fn made(catalogue: &Catalogue, unseen: usize) -> Made {
+fn made(catalogue: &Catalogue, unseen: usize) -> StageOutput {
     let statistics = catalogue.statistics();
     let tokens: usize = statistics.lengths.iter().map(|(length, items)| length * items).sum();
     let numbers = [
@@ -118,7 +118,7 @@ fn made(catalogue: &Catalogue, unseen: usize) -> Made {
         unseen as f64,
     ];
     let facts = [("items", statistics.items), ("tokens", statistics.tokens)];
-    Made {
+    StageOutput {
         numbers: NUMBERS
             .into_iter()
             .zip(numbers)

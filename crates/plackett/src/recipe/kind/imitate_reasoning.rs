@@ -1,12 +1,12 @@
 //! `imitate-reasoning`: a small decoder learns to reason in a few tokens and then to answer about documents.
 
 use crate::recipe::error::{Problem, RecipeError, StageError};
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::reasoner::{
     Asked, Format, JudgedList, Measured, ReasonLanguage, Shape, Showing, Teacher, form_of,
 };
-use crate::recipe::registry::{Estimate, Made, Registry, StageKind, nothing_outside};
+use crate::recipe::registry::{Estimate, Registry, StageKind, StageOutput, nothing_outside};
 use crate::recipe::small_decoder::{
     BATCH, LAYERS, NARROW_WIDTH, RATE, SEEDS, check_width, folder_of, learn_pairs_kept, new_decoder,
 };
@@ -36,7 +36,7 @@ pub static IMITATE_REASONING: StageKind = StageKind {
            greedy answers about held-out lists `ndcg` (at 10) and `right` (1 where the first document is relevant; both by list, mean of the \
            seeds), and by seed `well_formed` (share of the answers) and `kept` (share of the lists that passed the filter)",
     version: 1,
-    gives: Gives::Model,
+    gives: OutputKind::Model,
     fields: &[
         FieldSpec::required(
             "format",
@@ -225,7 +225,7 @@ impl Reasoning {
     }
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
     let reasoning = Reasoning::of(values)?;
     let vocabulary = &reasoning.language.vocabulary;
@@ -247,7 +247,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     for seed in 1..=values.count("seeds") {
         remove(task, &part_of(seed))?;
     }
-    let mut made = Made { numbers: reasoning.numbers(&all), ..Made::default() };
+    let mut made = StageOutput { numbers: reasoning.numbers(&all), ..StageOutput::default() };
     made.facts.push((
         "tokens".into(),
         format!("{} known, {} of an answer", vocabulary.len(), reasoning.form.len()),

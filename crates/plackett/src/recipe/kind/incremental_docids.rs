@@ -3,9 +3,9 @@
 use super::{SEED, dataset_of};
 use crate::pipeline::ModelError;
 use crate::recipe::error::{Problem, RecipeError, StageError};
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Made, Registry, StageKind};
+use crate::recipe::registry::{Estimate, Registry, StageKind, StageOutput};
 use crate::recipe::task::Task;
 use crate::recipe::training_fields::steps;
 use plackett_genir::GenirError;
@@ -40,11 +40,11 @@ pub static INCREMENTAL_DOCIDS: StageKind = StageKind {
            the new rows alone are optimised (`incdsi`), or all rows are trained anew on everything (`anew`, for comparison). Gives, by test question, 1 for a passage that is found among ten, else 0: `old_before` and \
            `old_after` of the first passages before and after the growths, `new_after` of those that came later",
     version: 2,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
         FieldSpec::required(
             "data",
-            FieldKind::Stage(&[Gives::Data]),
+            FieldKind::Stage(&[OutputKind::Data]),
             "a collection whose passages all have questions to learn from and to test",
         ),
         FieldSpec::new(
@@ -103,7 +103,7 @@ pub static INCREMENTAL_DOCIDS: StageKind = StageKind {
     chooses: None,
     check,
     numbers: |_, _| NUMBERS.map(str::to_string).to_vec(),
-    outside: |_, surroundings| Ok(vec![("model".into(), surroundings.fingerprint(BUNDLED)?)]),
+    outside: |_, environment| Ok(vec![("model".into(), environment.fingerprint(BUNDLED)?)]),
     estimate: |task| {
         let seconds = Some(if task.values.on("search") { 300.0 } else { 60.0 });
         Ok(Estimate { work: "embeds questions and trains rows".into(), seconds, ..Estimate::default() })
@@ -134,7 +134,7 @@ fn questions(task: &Task<'_>) -> Result<Questions, StageError> {
         let place = places.len();
         places.insert(document?.id, place);
     }
-    let model = task.surroundings.models(Some(BUNDLED)).open(None)?;
+    let model = task.environment.models(Some(BUNDLED)).open(None)?;
     let split = |name: &str| -> Result<Vec<(String, LabelledQuery)>, StageError> {
         let answered = dataset.answered_in(name)?;
         let texts: Vec<&str> = answered.iter().map(|(query, _)| query.text.as_str()).collect();
@@ -195,7 +195,7 @@ fn begin(
     Ok(rows)
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
     let all = questions(task)?;
     let first = all.documents * 2 / 3;
@@ -225,8 +225,10 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let numbers = [before, hits(&all, &rows, 0..first), hits(&all, &rows, first..end)];
     let quantity =
         |(name, (keys, values)): (&str, (Vec<String>, Vec<f64>))| Quantity::by_query(name, keys, values);
-    let mut made =
-        Made { numbers: NUMBERS.into_iter().zip(numbers).map(quantity).collect(), ..Made::default() };
+    let mut made = StageOutput {
+        numbers: NUMBERS.into_iter().zip(numbers).map(quantity).collect(),
+        ..StageOutput::default()
+    };
     made.facts.push(("passages".into(), format!("{first}, and five times {part}")));
     if values.word("update") == "incdsi" {
         let NewRow { lambda, margin_new, margin_old, .. } = options;

@@ -3,9 +3,9 @@
 use super::{USUAL_WORDS, dataset_of, model_seconds, train};
 use crate::indexing::DocumentEmbedder;
 use crate::recipe::error::{Problem, StageError};
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
-use crate::recipe::registry::{Estimate, Made, StageKind, no_numbers};
-use crate::recipe::task::{Surroundings, Task};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput, no_numbers};
+use crate::recipe::task::{Environment, Task};
 use plackett_lm::store::BUNDLED;
 use plackett_search::{Analyzer, Embedder, Index, IndexSettings};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,9 +18,9 @@ pub static INDEX: StageKind = StageKind {
     name: "index",
     help: "an index of all documents of a collection",
     version: 1,
-    gives: Gives::Index,
+    gives: OutputKind::Index,
     fields: &[
-        FieldSpec::required("data", FieldKind::Stage(&[Gives::Data]), "the collection"),
+        FieldSpec::required("data", FieldKind::Stage(&[OutputKind::Data]), "the collection"),
         FieldSpec::new(
             "vectors",
             FieldKind::Switch,
@@ -30,7 +30,7 @@ pub static INDEX: StageKind = StageKind {
         FieldSpec::new("model", FieldKind::Text, Default::Text(BUNDLED), "the model that embeds them"),
         FieldSpec::new(
             "trained",
-            FieldKind::Stage(&[Gives::Model]),
+            FieldKind::Stage(&[OutputKind::Model]),
             Default::Absent,
             "a stage whose model takes the place of `model`",
         ),
@@ -42,8 +42,8 @@ pub static INDEX: StageKind = StageKind {
         Err(error) => Err(values.wrong("analyzer", 0, Problem::Said(error.to_string()))),
     },
     numbers: no_numbers,
-    outside: |values, surroundings| match model(values) {
-        Some(name) => Ok(vec![("model".into(), surroundings.fingerprint(name)?)]),
+    outside: |values, environment| match model(values) {
+        Some(name) => Ok(vec![("model".into(), environment.fingerprint(name)?)]),
         None => Ok(Vec::new()),
     },
     estimate,
@@ -64,7 +64,7 @@ fn estimate(task: &Task<'_>) -> Result<Estimate, StageError> {
         ..Estimate::default()
     };
     if let Some(name) = model(task.values) {
-        add_model(&mut estimate, task.surroundings, name, count, USUAL_WORDS)?;
+        add_model(&mut estimate, task.environment, name, count, USUAL_WORDS)?;
     }
     Ok(estimate)
 }
@@ -72,12 +72,12 @@ fn estimate(task: &Task<'_>) -> Result<Estimate, StageError> {
 /// What a model that reads texts adds to an estimate.
 pub fn add_model(
     estimate: &mut Estimate,
-    surroundings: &Surroundings,
+    environment: &Environment,
     name: &str,
     texts: usize,
     words: usize,
 ) -> Result<(), StageError> {
-    match surroundings.model_size(name)? {
+    match environment.model_size(name)? {
         Ok(bytes) => {
             estimate.memory = estimate.memory.max(bytes);
             estimate.seconds = estimate.seconds.map(|seconds| seconds + model_seconds(bytes, texts, words));
@@ -90,7 +90,7 @@ pub fn add_model(
     Ok(())
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let folder = task.folder.join(FOLDER);
     // What a killed run left is no index.
     if folder.exists() {
@@ -107,7 +107,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         task.values.text("trained").map(|stage| train::model_of(task, stage, &train::MODELS)).transpose()?;
     let trained = trained.as_deref().map(|folder| folder.to_string_lossy());
     let embedder = match trained.as_deref().or(model(task.values)) {
-        Some(name) => Some(DocumentEmbedder::open(&task.surroundings.models(Some(name)), None, progress)?),
+        Some(name) => Some(DocumentEmbedder::open(&task.environment.models(Some(name)), None, progress)?),
         None => None,
     };
     let settings = IndexSettings {
@@ -125,5 +125,5 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         ("documents".into(), index.len().to_string()),
         ("bytes".into(), index.stats().bytes.to_string()),
     ];
-    Ok(Made { facts, ..Made::default() })
+    Ok(StageOutput { facts, ..StageOutput::default() })
 }

@@ -3,9 +3,9 @@
 use super::text_vectors::{VECTORS, vectors_of};
 use crate::recipe::choosing::{Judge, PairJudge, QuestionSet, TextVectors, cosine, read_questions};
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Made, StageKind, a_moment, nothing_outside, nothing_to_check};
+use crate::recipe::registry::{StageKind, StageOutput, a_moment, nothing_outside, nothing_to_check};
 use crate::recipe::task::Task;
 use plackett_eval::roc_auc;
 
@@ -15,7 +15,7 @@ pub static JUDGE_AUC: StageKind = StageKind {
     help: "a judge's scores of questions with their paragraph, of which people have said whether it answers them; gives `auc` (the \
            probability that an answered one has the greater score), by article, and `auc_of_all` of all pairs together",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[VECTORS, JUDGE, NOISE, super::SEED],
     chooses: None,
     check: nothing_to_check,
@@ -40,7 +40,7 @@ pub(super) const NOISE: FieldSpec = FieldSpec::new(
     "deviation of what is added to the logit of a judge's score",
 );
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let (vectors, file) = vectors_of(task)?;
     let set = read_questions(&file, "squad2-a")?;
     let scores = scores(task, &set, &vectors)?;
@@ -57,13 +57,13 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         }
     }
     let all = roc_auc(&scores, &labels).unwrap_or(0.5);
-    Ok(Made {
+    Ok(StageOutput {
         numbers: vec![
             Quantity::by_query("auc", names, values),
             Quantity::of_seed("auc_of_all", task.values.count("seed"), all),
         ],
         facts: vec![("pairs".into(), labels.len().to_string())],
-        ..Made::default()
+        ..StageOutput::default()
     })
 }
 

@@ -6,9 +6,9 @@ use crate::recipe::choosing::{
     Judge, PairJudge, QuestionSet, TextVectors, cosine, read_questions, rewritten,
 };
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
 use crate::recipe::quantity::{Quantity, mean};
-use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_outside, nothing_to_check};
 use crate::recipe::task::Task;
 use crate::recipe::training_fields::{batch, rate, settings_of, steps};
 use plackett_core::hard_negatives::{HardNegatives, Mining, effective_count};
@@ -41,7 +41,7 @@ pub static JUDGED_NEGATIVES: StageKind = StageKind {
            `spread` (candidates that the soft labels are spread over: e to their entropy) and `loss` (at the end). The records of the \
            first seed are kept as hard-negatives.jsonl",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
         VECTORS,
         FieldSpec::new(
@@ -125,7 +125,7 @@ struct Counted {
     others_removed: usize,
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let (vectors, file) = vectors_of(task)?;
     let (learned, tested) = (read_questions(&file, "squad2-b")?, read_questions(&file, "squad2-a")?);
     let (mut measured, mut numbers) = (Vec::new(), Vec::new());
@@ -136,7 +136,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     }
     let asked = answered(&tested);
     let keys: Vec<String> = asked.iter().map(ToString::to_string).collect();
-    let mut made = Made::default();
+    let mut made = StageOutput::default();
     for (at, name) in MEASURES.into_iter().enumerate() {
         let of = |question: usize| mean(&measured.iter().map(|seed| seed[question][at]).collect::<Vec<_>>());
         let values = (0..asked.len()).map(of).collect();

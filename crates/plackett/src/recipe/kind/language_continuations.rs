@@ -4,9 +4,9 @@ use super::SEED;
 use super::text_vectors::{VECTORS, vectors_of};
 use crate::recipe::choosing::{Continued, TextVectors, continuations};
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Made, StageKind, nothing_to_check};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_to_check};
 use crate::recipe::task::Task;
 use plackett_core::continuation::finished;
 use plackett_rank::model::{
@@ -33,7 +33,7 @@ pub static LANGUAGE_CONTINUATIONS: StageKind = StageKind {
            articles that are held out, `prefers_own` (1 where what it wrote is more likely to it than what really follows, by token) and \
            `in_book` (1 where what really follows is more likely than another continuation of the same article)",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
         VECTORS,
         MODEL,
@@ -50,13 +50,11 @@ pub static LANGUAGE_CONTINUATIONS: StageKind = StageKind {
     chooses: None,
     check: nothing_to_check,
     numbers: |_, _| vec!["prefers_own".into(), "in_book".into()],
-    outside: |values, surroundings| {
-        Ok(vec![("model".into(), surroundings.fingerprint(values.word("model"))?)])
-    },
+    outside: |values, environment| Ok(vec![("model".into(), environment.fingerprint(values.word("model"))?)]),
     estimate: |task| {
         let values = task.values;
         let texts = values.count("learned") + 3 * values.count("tested");
-        let missing = task.surroundings.model_size(values.word("model"))?.err();
+        let missing = task.environment.model_size(values.word("model"))?.err();
         Ok(Estimate {
             work: format!("writes and reads {texts} continuations"),
             seconds: Some(texts as f64 * 0.4),
@@ -104,7 +102,7 @@ pub(super) fn some(count: usize, wanted: usize, seed: u64) -> Vec<usize> {
 
 /// The language model that the field `model` names.
 pub(super) fn language_model(task: &Task<'_>) -> Result<Arc<dyn LanguageModel>, StageError> {
-    let models = task.surroundings.models(Some(task.values.word("model")));
+    let models = task.environment.models(Some(task.values.word("model")));
     let unfit = |problem| StageError::Field { field: "model", problem };
     models.reranker(None)?.language_model().map_err(unfit)
 }
@@ -114,7 +112,7 @@ pub(super) fn of_model(error: CallError) -> StageError {
     StageError::Field { field: "model", problem: error.to_string() }
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
     let (_, file) = vectors_of(task)?;
     let pairs = continuations(&file)?;
@@ -160,7 +158,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     std::fs::write(&path, json).map_err(StageError::cache(&path))?;
     let keys: Vec<String> = parts[1].iter().map(|written| written.place.to_string()).collect();
     let one = |yes: bool| f64::from(u8::from(yes));
-    let mut made = Made {
+    let mut made = StageOutput {
         numbers: vec![
             Quantity::by_query(
                 "prefers_own",
@@ -174,7 +172,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
             ),
         ],
         facts: vec![("texts".into(), parts.iter().map(Vec::len).sum::<usize>().to_string())],
-        ..Made::default()
+        ..StageOutput::default()
     };
     if without > 0 {
         made.warnings.push(format!(

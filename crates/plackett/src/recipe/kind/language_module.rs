@@ -2,10 +2,10 @@
 
 use super::{ENCODER, SEED, encoder_fingerprint};
 use crate::recipe::error::{Problem, StageError};
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
 use crate::recipe::parallel_texts::ParallelTexts;
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Made, StageKind};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput};
 use crate::recipe::task::Task;
 use crate::recipe::training_fields::{batch, rate, settings_of};
 use plackett_train::modular::{LanguageModuleJob, LanguageOutcome, train_masked_head};
@@ -30,7 +30,7 @@ pub static LANGUAGE_MODULE: StageKind = StageKind {
            the second half, `before`, `after` and `reverted` (the loss of hidden tokens without the module, with it, and with it taken off \
            again; of the head the mean over the texts that it has learned from), `trainable` (numbers of the module) and `bytes` (of its file)",
     version: 1,
-    gives: Gives::Model,
+    gives: OutputKind::Model,
     fields: &[
         FieldSpec::required(
             "collection",
@@ -45,7 +45,7 @@ pub static LANGUAGE_MODULE: StageKind = StageKind {
         ),
         FieldSpec::new(
             "head",
-            FieldKind::Stage(&[Gives::Model]),
+            FieldKind::Stage(&[OutputKind::Model]),
             Default::Absent,
             "the stage of this kind that has learned the head",
         ),
@@ -68,10 +68,10 @@ pub static LANGUAGE_MODULE: StageKind = StageKind {
         problem.map_or(Ok(()), |problem| Err(values.wrong("module", 0, Problem::Said(problem))))
     },
     numbers: |_, _| BY_TEXT.iter().chain(&OF_MODULE).map(ToString::to_string).collect(),
-    outside: |values, surroundings| {
-        let texts = ParallelTexts::open(surroundings, values.word("collection"))?;
+    outside: |values, environment| {
+        let texts = ParallelTexts::open(environment, values.word("collection"))?;
         let mut hashes = texts.hashes(&[values.word("language")], &[])?;
-        hashes.extend(encoder_fingerprint(values, surroundings)?);
+        hashes.extend(encoder_fingerprint(values, environment)?);
         Ok(hashes)
     },
     estimate: |task| {
@@ -85,15 +85,15 @@ pub static LANGUAGE_MODULE: StageKind = StageKind {
     run,
 };
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
-    let texts = ParallelTexts::open(task.surroundings, values.word("collection"))?;
+    let texts = ParallelTexts::open(task.environment, values.word("collection"))?;
     let [first, second] = texts.halves(values.word("language"))?;
     let [first, second] =
         [first, second].map(|half| half.into_iter().map(|text| (text.id, text.text)).unzip());
     let (_, learned): (Vec<String>, Vec<String>) = first;
     let (ids, unseen): (Vec<String>, Vec<String>) = second;
-    let base = task.surroundings.directory(values.word("model"))?;
+    let base = task.environment.directory(values.word("model"))?;
     let steps = values.count("steps");
     let settings = Settings { warmup: steps / 10, checkpoint: 0, ..settings_of(values) };
     let (tokens, output) = (values.count("tokens"), task.folder.join(FILE));
@@ -131,7 +131,7 @@ pub(super) fn file_of(task: &Task<'_>, stage: &str) -> Result<PathBuf, StageErro
     }
 }
 
-fn made(task: &Task<'_>, texts: Vec<String>, outcome: &LanguageOutcome) -> Result<Made, StageError> {
+fn made(task: &Task<'_>, texts: Vec<String>, outcome: &LanguageOutcome) -> Result<StageOutput, StageError> {
     let output = task.folder.join(FILE);
     let bytes = output.metadata().map_err(StageError::cache(&output))?.len();
     let losses = [&outcome.before, &outcome.after, &outcome.reverted];
@@ -141,8 +141,10 @@ fn made(task: &Task<'_>, texts: Vec<String>, outcome: &LanguageOutcome) -> Resul
         keys: texts.clone(),
         values: values.clone(),
     };
-    let mut made =
-        Made { numbers: BY_TEXT.into_iter().zip(losses).map(by_text).collect(), ..Made::default() };
+    let mut made = StageOutput {
+        numbers: BY_TEXT.into_iter().zip(losses).map(by_text).collect(),
+        ..StageOutput::default()
+    };
     let seed = task.values.count("seed");
     for (name, value) in OF_MODULE.into_iter().zip([outcome.trainable as f64, bytes as f64]) {
         made.numbers.push(Quantity::of_seed(name, seed, value));

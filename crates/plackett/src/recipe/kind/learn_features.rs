@@ -3,9 +3,9 @@
 use super::{SEED, vectors};
 use crate::recipe::error::StageError;
 use crate::recipe::feature_lists::{dense, file, widest};
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Made, StageKind};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput};
 use crate::recipe::task::{Task, hash_file};
 use plackett_core::formats::{FeatureList, read_features};
 use plackett_core::permutation::Permutation;
@@ -25,7 +25,7 @@ pub static LEARN_FEATURES: StageKind = StageKind {
            the steps), loss (of the last tenth), skipped (the share of lists that could not teach), step_seconds, flat_begin and flat_end (before and \
            after, the share of lists of which all orders that `pg-rank` draws are worth the same, so that they teach nothing)",
     version: 2,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
         FieldSpec::required(
             "collection",
@@ -51,8 +51,8 @@ pub static LEARN_FEATURES: StageKind = StageKind {
         let measures = MEASURES.iter().flat_map(|(name, ..)| [name.to_string(), format!("train_{name}")]);
         measures.chain(vectors::NUMBERS.map(str::to_string)).collect()
     },
-    outside: |values, surroundings| {
-        let folder = surroundings.collection(values.word("collection"))?;
+    outside: |values, environment| {
+        let folder = environment.collection(values.word("collection"))?;
         ["train", "test"]
             .map(|part| Ok((part.to_string(), hash_file(&file(&folder, part)?)?)))
             .into_iter()
@@ -68,8 +68,8 @@ pub static LEARN_FEATURES: StageKind = StageKind {
     run,
 };
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
-    let folder = task.surroundings.collection(task.values.word("collection"))?;
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
+    let folder = task.environment.collection(task.values.word("collection"))?;
     let read = |part| Ok::<_, StageError>(read_features(&file(&folder, part)?)?);
     let (train, test) = (read("train")?, read("test")?);
     let features = widest(&train).max(widest(&test)).unwrap_or(1);
@@ -81,7 +81,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         0 => VectorScorer::linear(&mut parameters, features),
         hidden => VectorScorer::hidden(&mut parameters, features, hidden, task.values.count("seed") as u64),
     };
-    let mut made = Made::default();
+    let mut made = StageOutput::default();
     vectors::learn(task, &scorer, &mut parameters, &train, &mut made)?;
     let compute = Compute::new(rayon::current_num_threads());
     for (name, kind, cutoff) in MEASURES {

@@ -1,8 +1,8 @@
 //! `linformer-speed`: what a layer costs with attention to mixed positions, beside plain attention.
 
 use crate::recipe::error::{Problem, StageError};
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
-use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_outside};
 use crate::recipe::repeated_measures::{ROUNDS, SEEDS, of_each_seed};
 use crate::recipe::task::Task;
 use plackett_train::engine::{Activation, Attention, Engine};
@@ -22,7 +22,7 @@ pub static LINFORMER_SPEED: StageKind = StageKind {
            training engine, with plain attention and with Linformer's to a fixed number of mixed positions. Both in turn. Gives by seed, as the \
            least of several rounds, `plain_seconds` and `linformer_seconds`",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
         FieldSpec::required("tokens", FieldKind::Whole(1, 1_000_000), "of the sequence"),
         FieldSpec::new("mixtures", FieldKind::Whole(1, 100_000), Default::Whole(256), "of positions"),
@@ -110,10 +110,10 @@ impl Layer {
     }
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let compute = Compute::new(rayon::current_num_threads());
     let numbers = of_each_seed(task, NUMBERS, |seed| measure(task, &compute, seed))?;
-    Ok(Made { numbers, ..Made::default() })
+    Ok(StageOutput { numbers, ..StageOutput::default() })
 }
 
 /// The least seconds of a pass of both.

@@ -2,9 +2,9 @@
 
 use super::{SEED, dataset_of};
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_outside, nothing_to_check};
 use crate::recipe::task::Task;
 use crate::recipe::wiki::{TASK_NAMES, Wiki, encyclopaedia, of_articles};
 
@@ -19,11 +19,11 @@ pub static LINKED_PAGES: StageKind = StageKind {
            (`title [SEP] relation`), claims, entities (a nickname in a sentence; nicknames stand on pages of others alone, as the text of links) and \
            `several`, which need two pages. Gives `pages`, `links` and `asked` (held-out queries)",
     version: 2,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
         FieldSpec::new(
             "data",
-            FieldKind::Stage(&[Gives::Data]),
+            FieldKind::Stage(&[OutputKind::Data]),
             Default::Absent,
             "a collection of titled documents with the splits `train` and `test`",
         ),
@@ -43,7 +43,7 @@ pub static LINKED_PAGES: StageKind = StageKind {
     run,
 };
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let seed = task.values.count("seed");
     let (wiki, warnings) = match task.values.text("data") {
         Some(data) => of_articles(&dataset_of(task, data)?)?,
@@ -59,7 +59,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         };
         (format!("queries: {name}"), format!("{} to learn from, {} to test", count(false), count(true)))
     };
-    Ok(Made {
+    Ok(StageOutput {
         numbers: (NUMBERS.iter().zip(own))
             .map(|(name, own)| Quantity::of_seed(*name, seed, own as f64))
             .collect(),

@@ -4,9 +4,9 @@ use super::judged_negatives::answered;
 use super::text_vectors::{VECTORS, vectors_of};
 use crate::recipe::choosing::{Judge, PairJudge, QuestionSet, TextVectors, cosine, read_questions};
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
 use crate::recipe::quantity::{Quantity, mean};
-use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_outside, nothing_to_check};
 use crate::recipe::task::Task;
 use crate::recipe::training::{ScorerTraining, learn_scorer};
 use crate::recipe::training_fields::{batch, rate, steps};
@@ -30,7 +30,7 @@ pub static LIST_RERANKER: StageKind = StageKind {
            other articles, `first` and `reranked` (P@1 of the encoder and after it) and `found` (in the first ten), by question; and by \
            list to learn from `place` (of the right one, from 0 for the first to 1 for the last)",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
         VECTORS,
         FieldSpec::new("hidden", FieldKind::Whole(1, 4096), Default::Whole(32), "units of the layer"),
@@ -116,7 +116,7 @@ fn lists(
     Ok(all.into_par_iter().map(one).collect::<Result<Vec<_>, _>>()?.into_iter().unzip())
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
     let (vectors, file) = vectors_of(task)?;
     let (learned, tested) = (read_questions(&file, "squad2-b")?, read_questions(&file, "squad2-a")?);
@@ -154,7 +154,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let keys: Vec<String> = asked.iter().map(ToString::to_string).collect();
     let quantity = |name: &str, values| Quantity::by_query(name, keys.clone(), values);
     let list_keys = (1..=places.len()).map(|at| at.to_string()).collect();
-    Ok(Made {
+    Ok(StageOutput {
         facts: vec![("mean place of the right paragraph".into(), format!("{:.3}", mean(&places)))],
         numbers: vec![
             quantity("first", by_question(&|at| found[at].first() == Some(&own(at)))),
@@ -162,6 +162,6 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
             quantity("found", by_question(&|at| found[at].contains(&own(at)))),
             Quantity::by_query("place", list_keys, places),
         ],
-        ..Made::default()
+        ..StageOutput::default()
     })
 }

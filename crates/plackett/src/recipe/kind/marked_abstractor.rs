@@ -3,10 +3,10 @@
 use super::{SEED, attention};
 use crate::recipe::choosing::{Titled, read_titled, source};
 use crate::recipe::error::{Problem, StageError};
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Hashes, Made, StageKind};
-use crate::recipe::task::{Surroundings, Task, hash_file};
+use crate::recipe::registry::{Estimate, Hashes, StageKind, StageOutput};
+use crate::recipe::task::{Environment, Task, hash_file};
 use crate::recipe::training_fields::{batch, rate, settings_of};
 use plackett_arena::choosing::content_plan;
 use plackett_train::adapter::{self, Targets};
@@ -32,7 +32,7 @@ pub static MARKED_ABSTRACTOR: StageKind = StageKind {
            by abstract that is held out, the mean −ln p of a token of the title behind the marks of its own plan (`nll/oracle`), of a random \
            one (`nll/random`) and without any (`nll/none`), and `gap` (random minus none); and `loss` (the mean of the last tenth of the steps)",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
         FieldSpec::required(
             "collection",
@@ -98,14 +98,14 @@ pub static MARKED_ABSTRACTOR: StageKind = StageKind {
     run,
 };
 
-fn outside(values: &Values, surroundings: &Surroundings) -> Result<Hashes, StageError> {
-    let mut hashes = attention::fingerprint(values, surroundings)?;
-    hashes.push(("abstracts".into(), hash_file(&file_of(values, surroundings)?)?));
+fn outside(values: &Values, environment: &Environment) -> Result<Hashes, StageError> {
+    let mut hashes = attention::fingerprint(values, environment)?;
+    hashes.push(("abstracts".into(), hash_file(&file_of(values, environment)?)?));
     Ok(hashes)
 }
 
-fn file_of(values: &Values, surroundings: &Surroundings) -> Result<PathBuf, StageError> {
-    Ok(surroundings.collection(values.word("collection"))?.join(source("clauses").file))
+fn file_of(values: &Values, environment: &Environment) -> Result<PathBuf, StageError> {
+    Ok(environment.collection(values.word("collection"))?.join(source("clauses").file))
 }
 
 /// Of the losses behind the right plan, a wrong one and none.
@@ -114,11 +114,11 @@ fn weights(values: &Values) -> [f32; 3] {
     [1.0, weight("unlikelihood"), weight("unmarked")]
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
     let seed = values.count("seed") as u64;
     let mut parameters = Parameters::default();
-    let directory = task.surroundings.directory(values.word("model"))?;
+    let directory = task.environment.directory(values.word("model"))?;
     let mut model = LanguageModel::open(&directory, &mut parameters)?;
     let (texts, mut made) = texts(task, &model)?;
     let (learned, held) = texts.split_at(values.count("abstracts"));
@@ -150,10 +150,10 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
 }
 
 /// The abstracts to learn from and behind them those that are held out, as tokens.
-fn texts(task: &Task<'_>, model: &LanguageModel) -> Result<(Vec<GuidedText>, Made), StageError> {
+fn texts(task: &Task<'_>, model: &LanguageModel) -> Result<(Vec<GuidedText>, StageOutput), StageError> {
     let values = task.values;
     let seed = values.count("seed") as u64;
-    let all = read_titled(&file_of(values, task.surroundings)?)?;
+    let all = read_titled(&file_of(values, task.environment)?)?;
     let wanted = values.count("abstracts") + values.count("held");
     let mut texts = Vec::with_capacity(wanted);
     let (mut tried, mut without) = (0, 0);
@@ -171,7 +171,7 @@ fn texts(task: &Task<'_>, model: &LanguageModel) -> Result<(Vec<GuidedText>, Mad
         let problem = format!("{wanted} are wanted with those of `held`, and {} can be used", texts.len());
         return Err(StageError::Field { field: "abstracts", problem });
     }
-    let mut made = Made::default();
+    let mut made = StageOutput::default();
     if without > 0 {
         made.warnings.push(format!(
             "{without} of {tried} abstracts are left out: their first {} words have no clause with a word of the title, or no other one",

@@ -4,9 +4,9 @@ use super::SEED;
 use super::byte_decoder::{check_shape, shape_of};
 use super::train::FOLDER;
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_outside};
 use crate::recipe::task::{Input, Task};
 use crate::recipe::training_fields::{batch, rate, settings_of, warmup};
 use crate::recipe::unlearning::{CORPUS_FIELDS, Corpus, Evaluation, NUMBERS};
@@ -71,7 +71,7 @@ pub static MEMORIZE: StageKind = StageKind {
            the last tenth of the steps), parameters, steps, step_seconds, and the numbers of an evaluation, which `unlearn` gives too and \
            explains",
     version: 1,
-    gives: Gives::Model,
+    gives: OutputKind::Model,
     fields: &FIELDS,
     chooses: None,
     check: |values, _| check_shape(values),
@@ -125,7 +125,7 @@ pub fn corpus_of(task: &Task<'_>, field: &str) -> Option<Vec<(&'static str, Stri
     Some(source.values.written().into_iter().filter(own).collect())
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
     let corpus = Corpus::load(task, values, values.count("passages"))?;
     let (seed, epochs) = (values.count("seed"), values.count("epochs"));
@@ -153,7 +153,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let mut numbers: Vec<Quantity> =
         OWN.iter().zip(own).map(|(name, value)| Quantity::of_seed(*name, seed, value)).collect();
     numbers.extend(Evaluation::new(&decoder.llama, &parameters, &corpus, seed, &compute).numbers);
-    Ok(Made {
+    Ok(StageOutput {
         numbers,
         facts: vec![
             ("answers to be forgotten".into(), corpus.forget.len().to_string()),

@@ -2,9 +2,9 @@
 
 use crate::recipe::digits::{self, PIXELS, Picture};
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Made, StageKind, a_moment, nothing_to_check};
+use crate::recipe::registry::{StageKind, StageOutput, a_moment, nothing_to_check};
 use crate::recipe::simulation::standard_normal;
 use crate::recipe::task::{Task, hash_file};
 use nalgebra::{Cholesky, DMatrix, DVector};
@@ -32,7 +32,7 @@ pub static MENTAL_RETRIEVAL: StageKind = StageKind {
            N/hits and N/cumulative (the first ten, after N corrections, in this round or in one so far), and first_hit (rounds until the first one; \
            one more than there are without any)",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
         FieldSpec::required(
             "collection",
@@ -74,8 +74,8 @@ pub static MENTAL_RETRIEVAL: StageKind = StageKind {
         names.push("first_hit".into());
         names
     },
-    outside: |values, surroundings| {
-        Ok(vec![("pictures".into(), hash_file(&digits::file(surroundings, values.word("collection"))?)?)])
+    outside: |values, environment| {
+        Ok(vec![("pictures".into(), hash_file(&digits::file(environment, values.word("collection"))?)?)])
     },
     estimate: a_moment,
     run,
@@ -201,9 +201,9 @@ impl Feedback<Words> for User<'_> {
     }
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
-    let pictures = digits::read(task.surroundings, values.word("collection"), LEARNED_FROM)?;
+    let pictures = digits::read(task.environment, values.word("collection"), LEARNED_FROM)?;
     let items: Vec<Vec<f64>> =
         pictures.iter().map(|picture| scaled(picture).iter().copied().collect()).collect();
     let drawer = Drawer::new(&pictures[..LEARNED_FROM], values.real("noise"));
@@ -227,7 +227,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         .map(|&target| hits(&rounds.run(&collection, target, &drawer, &user), 10))
         .collect();
     let keys: Vec<String> = targets.iter().map(ToString::to_string).collect();
-    let mut made = Made::default();
+    let mut made = StageOutput::default();
     let mut enter = |name: String, values: Vec<f64>| {
         made.numbers.push(Quantity::by_query(name, keys.clone(), values));
     };

@@ -4,9 +4,9 @@ use super::{dataset_of, index, rank};
 use crate::pipeline::Pipeline;
 use crate::recipe::error::{Problem, StageError};
 use crate::recipe::expression::{self, Begins};
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Made, StageKind};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput};
 use crate::recipe::task::Task;
 use plackett_core::formats::{BeirWriter, FormatError};
 use plackett_core::{Document, Qrels, Query, Ranking};
@@ -28,10 +28,14 @@ pub static MINED_NEGATIVES: StageKind = StageKind {
            relevant (DUQGen: 93 to 100, four of them). Makes the collection `mined` (judgments `train`, wrong ones with the grade 0). Gives, by \
            query, `positives` and `negatives`, how many there are",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
-        FieldSpec::required("data", FieldKind::Stage(&[Gives::Data]), "the queries and what is relevant"),
-        FieldSpec::required("index", FieldKind::Stage(&[Gives::Index]), "what is searched"),
+        FieldSpec::required(
+            "data",
+            FieldKind::Stage(&[OutputKind::Data]),
+            "the queries and what is relevant",
+        ),
+        FieldSpec::required("index", FieldKind::Stage(&[OutputKind::Index]), "what is searched"),
         FieldSpec::new(
             "pipeline",
             FieldKind::Text,
@@ -76,11 +80,11 @@ struct Mined {
     negatives: Vec<String>,
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
     let dataset = dataset_of(task, values.word("data"))?;
     let index = Index::open(task.input(values.word("index"))?.folder.join(index::FOLDER))?;
-    let models = task.surroundings.models(None);
+    let models = task.environment.models(None);
     let pipeline = Pipeline::resolve(values.word("pipeline"), Some(&index), &models, &Settings::default())?;
     let (from, to) = (values.count("from"), values.count("to"));
     let mut mined = Vec::new();
@@ -101,7 +105,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         );
         return Err(StageError::Field { field: "from", problem });
     }
-    let mut made = Made::default();
+    let mut made = StageOutput::default();
     if mined.len() < before {
         made.warnings.push(format!(
             "{} of {before} queries have no relevant document in the index, or no wrong one on these ranks, and are left out",

@@ -53,6 +53,7 @@ mod modular_rank;
 mod next_code;
 mod next_item;
 mod next_policy;
+mod next_reward;
 mod next_title;
 mod optimize_relevance;
 mod oracle;
@@ -104,10 +105,10 @@ mod write_sessions;
 mod written_answers;
 
 use super::error::StageError;
-use super::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use super::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use super::inputs::{dataset_of, rankings_of};
 use super::registry::{Hashes, StageKind};
-use super::task::Surroundings;
+use super::task::Environment;
 use super::training_fields::seed;
 
 /// Every kind of stage, in the order in which recipes use them.
@@ -219,7 +220,7 @@ pub static STAGE_KINDS: &[&StageKind] = &[
 /// The field of kinds that read candidates.
 const CANDIDATES: FieldSpec = FieldSpec::required(
     "candidates",
-    FieldKind::Stage(&[Gives::Data, Gives::Rankings]),
+    FieldKind::Stage(&[OutputKind::Data, OutputKind::Rankings]),
     "where they come from",
 );
 /// How many of them.
@@ -244,8 +245,8 @@ const ENCODER: FieldSpec =
 const SEED: FieldSpec = seed("from which what is drawn follows");
 
 /// The weights of the field [`ENCODER`].
-fn encoder_fingerprint(values: &Values, surroundings: &Surroundings) -> Result<Hashes, StageError> {
-    Ok(vec![("model".into(), surroundings.fingerprint(values.word("model"))?)])
+fn encoder_fingerprint(values: &Values, environment: &Environment) -> Result<Hashes, StageError> {
+    Ok(vec![("model".into(), environment.fingerprint(values.word("model"))?)])
 }
 
 /// The names of numbers that a kind gives of each of its `runs`.

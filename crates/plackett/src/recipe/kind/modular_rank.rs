@@ -3,9 +3,9 @@
 use super::language_module::{LANGUAGE_MODULE, file_of};
 use super::{CANDIDATES, DEPTH, ENCODER, WORDS, encoder_fingerprint, rank};
 use crate::recipe::error::{Problem, StageError};
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
 use crate::recipe::rankings::RankingLog;
-use crate::recipe::registry::{Estimate, Made, StageKind, no_numbers};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput, no_numbers};
 use crate::recipe::task::Task;
 use plackett_core::{RankRequest, Ranked, Ranking, Trace};
 use plackett_train::Compute;
@@ -19,13 +19,13 @@ pub static MODULAR_RANK: StageKind = StageKind {
     help: "ranks candidates by an encoder with a module of ranking on top of modules of languages, as a pair of a query's and a document's language \
            asks for it",
     version: 1,
-    gives: Gives::Rankings,
+    gives: OutputKind::Rankings,
     fields: &[
         CANDIDATES,
-        FieldSpec::required("ranker", FieldKind::Stage(&[Gives::Model]), "a stage `ranking-module`"),
+        FieldSpec::required("ranker", FieldKind::Stage(&[OutputKind::Model]), "a stage `ranking-module`"),
         FieldSpec::new(
             "modules",
-            FieldKind::Stages(&[Gives::Model]),
+            FieldKind::Stages(&[OutputKind::Model]),
             Default::Absent,
             "stages `language-module`",
         ),
@@ -90,7 +90,7 @@ pub static MODULAR_RANK: StageKind = StageKind {
     run,
 };
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
     let (requests, cut) = rank::requests(task, values)?;
     let mut modules: Vec<(String, PathBuf)> = Vec::new();
@@ -101,7 +101,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     }
     let files: Vec<(String, &std::path::Path)> =
         modules.iter().map(|(language, path)| (language.clone(), path.as_path())).collect();
-    let base = task.surroundings.directory(values.word("model"))?;
+    let base = task.environment.directory(values.word("model"))?;
     let ranker = file_of(task, values.word("ranker"))?;
     let mut ranker = ModularRanker::open(&base, &ranker, &files, values.count("tokens"))?;
     let setting = LanguageSetting::named(values.word("setting")).unwrap_or(LanguageSetting::None);
@@ -115,7 +115,8 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         let ranking = rank_one(&ranker, &compute, request)?;
         log.add([&ranking])?;
     }
-    let mut made = Made { facts: vec![("queries".into(), requests.len().to_string())], ..Made::default() };
+    let mut made =
+        StageOutput { facts: vec![("queries".into(), requests.len().to_string())], ..StageOutput::default() };
     made.facts.extend(cut);
     Ok(made)
 }

@@ -1,13 +1,13 @@
 //! `next-code`: a small decoder that learns to write the semantic id of what somebody bought next.
 
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::floor_cases::{FloorCase, FloorCases};
 use crate::recipe::next_item::{BY_SEED, MEASURES, write_decoders};
 use crate::recipe::product::{Codes, FILES, ProductWorld, Tasks};
 use crate::recipe::registry::{Estimate, StageKind};
 use crate::recipe::small_decoder::{BATCH, LAYERS, RATE, SEEDS, STEPS, WIDTH, check_width};
-use crate::recipe::task::{Input, Surroundings, Task, hash_file};
+use crate::recipe::task::{Environment, Input, Task, hash_file};
 
 /// The declaration.
 pub static NEXT_CODE: StageKind = StageKind {
@@ -17,7 +17,7 @@ pub static NEXT_CODE: StageKind = StageKind {
            histories of ids or titles to the next title, and of titles to the next id. Ids are searched in the trie of the catalogue with 16 beams. Gives \
            the numbers of `next-title`, by row",
     version: 2,
-    gives: Gives::Model,
+    gives: OutputKind::Model,
     fields: &[
         FieldSpec::required("collection", FieldKind::Text, "a folder's name in PLACKETT_DATA, or a path"),
         FieldSpec::new(
@@ -48,8 +48,8 @@ pub static NEXT_CODE: StageKind = StageKind {
     chooses: None,
     check: check_width,
     numbers: |_, _| MEASURES.iter().chain(&BY_SEED).map(ToString::to_string).collect(),
-    outside: |values, surroundings| {
-        let folder = surroundings.collection(values.word("collection"))?;
+    outside: |values, environment| {
+        let folder = environment.collection(values.word("collection"))?;
         FILES.into_iter().map(|name| Ok((name.to_string(), hash_file(&folder.join(name))?))).collect()
     },
     estimate: |task| {
@@ -59,7 +59,7 @@ pub static NEXT_CODE: StageKind = StageKind {
     },
     run: |task| {
         let values = task.values;
-        let (world, codes, tasks) = world_and_items(values, task.surroundings)?;
+        let (world, codes, tasks) = world_and_items(values, task.environment)?;
         let context = world.context(tasks);
         let mut made =
             write_decoders(task, (&world.vocabulary, context), |seed| world.next_items(codes, tasks, seed))?;
@@ -71,9 +71,9 @@ pub static NEXT_CODE: StageKind = StageKind {
 /// The products of a stage of this kind, whose ids they have, and what is learned.
 pub(super) fn world_and_items(
     values: &Values,
-    surroundings: &Surroundings,
+    environment: &Environment,
 ) -> Result<(ProductWorld, Codes, Tasks), StageError> {
-    let world = ProductWorld::load(&surroundings.collection(values.word("collection"))?)?;
+    let world = ProductWorld::load(&environment.collection(values.word("collection"))?)?;
     let codes = if values.word("codes") == "shuffled" { Codes::Shuffled } else { Codes::Given };
     let tasks = if values.word("tasks") == "all" { Tasks::All } else { Tasks::Next };
     Ok((world, codes, tasks))
@@ -81,7 +81,7 @@ pub(super) fn world_and_items(
 
 /// What people had bought in the rows to learn from, and the rows to test. Products are told apart here also where they share an id.
 pub(super) fn floor_cases(task: &Task<'_>, input: &Input<'_>) -> Result<FloorCases, StageError> {
-    let (world, _, _) = world_and_items(input.values, task.surroundings)?;
+    let (world, _, _) = world_and_items(input.values, task.environment)?;
     let case = |(key, before, next): (String, Vec<u32>, u32)| FloorCase {
         key,
         history: before,

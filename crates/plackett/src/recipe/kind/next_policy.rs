@@ -2,26 +2,24 @@
 
 use super::film_lists::{language_of, world_of};
 use super::next_code::{NEXT_CODE, world_and_items};
+use super::next_reward::{EMBEDDER, REWARD, RewardSource, SCORER, check_reward, has_scale, missing, outside};
 use super::next_title::NEXT_TITLE;
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::next_item::{BEAMS, MEASURES, NextItem, NextItems, NextMeasured, measured};
-use crate::recipe::policy_summary::PolicySummary;
+use crate::recipe::policy_summary::{PolicySummary, constant_warning};
 use crate::recipe::quantity::{Quantity, mean};
-use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput};
 use crate::recipe::small_decoder::folder_of;
 use crate::recipe::task::{Input, Task};
 use crate::recipe::training::train_watched;
 use crate::recipe::training_fields::{UPDATES, batch, check_updates, rate, settings_of};
-use plackett_lm::decode::TokenTrie;
 use plackett_train::optimizer::Schedule;
 use plackett_train::rl::{
-    Answered, BeamReward, Credit, Generation, PolicyLoss, PolicyTask, RatioLevel, Rewarder, Rollouts,
-    Sampled, Shares, Updates, beam_rewards, group_advantages,
+    Generation, ItemRewarder, PolicyLoss, PolicyTask, RolloutRecord, Rollouts, Updates,
 };
 use plackett_train::trainer::{Hooks, LanguageModel, Settings};
 use plackett_train::{Parameters, TrainError};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// Numbers by seed beside the measures.
@@ -34,35 +32,36 @@ const NUMBERS: [&str; 7] = [
     "without_advantage",
     "divergence",
 ];
+/// Numbers by seed of rewards that are no places.
+const REWARDS: [&str; 2] = ["reward_begin", "reward_end"];
 
 /// The declaration.
 pub static NEXT_POLICY: StageKind = StageKind {
     name: "next-policy",
     help: "the decoders of a stage `next-title` or `next-code` search 16 sequences for each of some prompts that they have learned from, are rewarded for \
-           the right one (`rule`) and besides told off for wrong ones by how likely they find them (`rule-and-rank`), and take a step up, \
+           the right one (`rule`) and besides told off for wrong ones by how likely they find them (`rule-and-rank`), or rewarded for each by its text \
+           (`semantic`) or by a recommender (`collaborative`), and take a step up, \
            with the loss of GRPO, of DAPO (each token counts alike, and ratios may go further up) or of GSPO (the ratio of the whole sequence, \
            which differs from GRPO where there are several `updates` for a search). Gives the numbers `ndcg`, `hit`, `hit10`, `hit16` and `item_hit10` of \
            that stage and, by seed, `train_hit_begin`, `train_hit_end`, `train_ndcg_begin` and `train_ndcg_end` (the same on the prompts \
            that are rewarded, before and after), `misses` and `without_advantage` (share of the groups without the right one, and without \
            an advantage) and `divergence` (from the start, a token, in the last tenth of the steps); with `looks` also `train_hit_1` and so on, after equal \
-           parts of the first time through the prompts",
+           parts of the first time through the prompts; with the rewards `semantic` and `collaborative` also `reward_begin` and `reward_end` (mean of the \
+           first and last tenth of the steps)",
     version: 2,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
         FieldSpec::required(
             "start",
-            FieldKind::Stage(&[Gives::Model]),
+            FieldKind::Stage(&[OutputKind::Model]),
             "a stage `next-title` or `next-code`",
         ),
-        FieldSpec::new(
-            "reward",
-            FieldKind::Choice(&["rule-and-rank", "rule"]),
-            Default::Text("rule-and-rank"),
-            "what a beam is rewarded for",
-        ),
+        REWARD,
+        EMBEDDER,
+        SCORER,
         FieldSpec::new(
             "loss",
-            FieldKind::Choice(&["grpo", "dapo", "gspo"]),
+            FieldKind::Choice(PolicyLoss::NAMES),
             Default::Text("grpo"),
             "of the log-probabilities",
         ),
@@ -90,17 +89,23 @@ pub static NEXT_POLICY: StageKind = StageKind {
         ),
     ],
     chooses: None,
-    check: check_updates,
+    check: |values, registry| {
+        check_updates(values, registry)?;
+        check_reward(values)
+    },
     numbers: |values, _| {
         let names = MEASURES.iter().chain(&NUMBERS).map(ToString::to_string);
-        names.chain((1..=values.count("looks")).map(look_name)).collect()
+        let names = names.chain((1..=values.count("looks")).map(look_name));
+        let rewards: &[&str] = if has_scale(values) { &REWARDS } else { &[] };
+        names.chain(rewards.iter().map(ToString::to_string)).collect()
     },
-    outside: nothing_outside,
+    outside,
     estimate: |task| {
         let start = start_of(task)?;
         let (steps, seeds) = (task.values.count("steps"), start.values.count("seeds"));
         let seconds = Some((seeds * steps * task.values.count("batch")) as f64 * 0.12);
-        Ok(Estimate { work: format!("{seeds} trainings of {steps} steps"), seconds, ..Estimate::default() })
+        let (work, missing) = (format!("{seeds} trainings of {steps} steps"), missing(task)?);
+        Ok(Estimate { work, seconds, missing, ..Estimate::default() })
     },
     run,
 };
@@ -118,72 +123,38 @@ fn start_of<'t>(task: &'t Task<'_>) -> Result<&'t Input<'t>, StageError> {
 /// What the decoder of a seed has learned from, and what it is tested on.
 fn items_of(start: &Input<'_>, task: &Task<'_>, seed: usize) -> Result<NextItems, StageError> {
     if start.kind.name == NEXT_CODE.name {
-        let (world, codes, tasks) = world_and_items(start.values, task.surroundings)?;
+        let (world, codes, tasks) = world_and_items(start.values, task.environment)?;
         return Ok(world.next_items(codes, tasks, seed as u64)?.0);
     }
-    let world = world_of(start.values, task.surroundings)?;
+    let world = world_of(start.values, task.environment)?;
     language_of(&folder_of(&start.folder, seed))?.next_films(&world, seed as u64)
 }
 
-/// Rewards of the beams of next items.
-struct NextRewarder<'n> {
-    items: &'n [NextItem],
-    trie: &'n TokenTrie,
-    reward: BeamReward,
-    groups: AtomicUsize,
-    misses: AtomicUsize,
-}
-
-impl Rewarder for NextRewarder<'_> {
-    fn judge(&self, prompt: usize, answers: &[Sampled]) -> Vec<Answered> {
-        let next = self.items[prompt].target;
-        let is_next = |answer: &Sampled| self.trie.find(&answer.tokens) == Some(next);
-        let target = answers.iter().position(is_next);
-        self.groups.fetch_add(1, Ordering::Relaxed);
-        self.misses.fetch_add(usize::from(target.is_none()), Ordering::Relaxed);
-        let rewards = beam_rewards(answers.len(), target, self.reward, Shares::All);
-        let advantages = group_advantages(&rewards);
-        let worth = |((answer, reward), advantage): ((&Sampled, f64), f64)| Answered {
-            reward,
-            credits: vec![Credit { tokens: 0..answer.tokens.len(), advantage, share: 1.0 }],
-            differs: advantage != 0.0,
-        };
-        answers.iter().zip(rewards).zip(advantages).map(worth).collect()
-    }
-}
-
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let start = start_of(task)?;
-    let (mut all, mut numbers, mut looks, mut tested) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (source, said) = RewardSource::of(task, start)?;
+    let (mut all, mut tested, mut warnings) = (Vec::new(), Vec::new(), Vec::from_iter(said));
     for seed in 1..=start.values.count("seeds") {
         let items = items_of(start, task, seed)?;
         tested = items.tested.iter().take(start.values.count("tested")).cloned().collect();
-        let learned = learn(task, start, (&items, &tested), seed)?;
-        all.push(learned.measured);
-        numbers.push(learned.numbers);
-        looks.push(learned.looks);
+        let learned = learn(task, start, (&items, &tested), (&source, seed))?;
+        warnings.extend(constant_warning(seed, &learned.records));
+        all.push(learned);
     }
-    let mut made = Made { numbers: measured(&tested, &all), ..Made::default() };
+    let of_tested: Vec<NextMeasured> = all.iter().map(|seed| seed.measured.clone()).collect();
+    let mut made = StageOutput { numbers: measured(&tested, &of_tested), warnings, ..StageOutput::default() };
+    let by_seed = |of: &dyn Fn(&Learned) -> f64| all.iter().map(of).collect::<Vec<f64>>();
     for (at, name) in NUMBERS.into_iter().enumerate() {
-        made.numbers.push(Quantity::of_seeds(
-            name,
-            numbers.iter().map(|seed: &[f64; NUMBERS.len()]| seed[at]).collect(),
-        ));
+        made.numbers.push(Quantity::of_seeds(name, by_seed(&|seed| seed.numbers[at])));
     }
     for look in 1..=task.values.count("looks") {
-        let hits = looks.iter().filter_map(|seed: &Vec<f64>| seed.get(look - 1).copied()).collect();
+        let hits = all.iter().filter_map(|seed| seed.looks.get(look - 1).copied()).collect();
         made.numbers.push(Quantity::of_seeds(&look_name(look), hits));
     }
-    Ok(made)
-}
-
-/// Over what a loss takes ratios, and how far they may go: 0.2, of DAPO 0.28 upwards.
-fn ratio_of(loss: &str) -> (RatioLevel, (f32, f32)) {
-    match loss {
-        "dapo" => (RatioLevel::Token, (0.2, 0.28)),
-        "gspo" => (RatioLevel::Part, (0.2, 0.2)),
-        _ => (RatioLevel::Token, (0.2, 0.2)),
+    for (at, name) in REWARDS.into_iter().enumerate().filter(|_| has_scale(task.values)) {
+        made.numbers.push(Quantity::of_seeds(name, by_seed(&|seed| seed.rewards[at])));
     }
+    Ok(made)
 }
 
 /// What a training of one seed gives.
@@ -192,6 +163,9 @@ struct Learned {
     numbers: [f64; NUMBERS.len()],
     /// How often the right one was first, look by look.
     looks: Vec<f64>,
+    /// The numbers of [`REWARDS`].
+    rewards: [f64; REWARDS.len()],
+    records: Vec<RolloutRecord>,
 }
 
 /// After which steps is looked at so many prompts while they are gone through for the first time, which takes as many steps as there
@@ -232,7 +206,7 @@ fn learn(
     task: &Task<'_>,
     start: &Input<'_>,
     (items, tested): (&NextItems, &[NextItem]),
-    seed: usize,
+    (source, seed): (&RewardSource, usize),
 ) -> Result<Learned, StageError> {
     let values = task.values;
     let mut parameters = Parameters::default();
@@ -241,19 +215,19 @@ fn learn(
     let rewarded = &items.learned[..items.learned.len().min(values.count("prompts"))];
     let prompts: Vec<Vec<u32>> = rewarded.iter().map(|item| item.prompt.clone()).collect();
     let (trie, sharing) = (&items.trie, &items.sharing[..]);
-    let reward = if values.word("reward") == "rule" { BeamReward::Rule } else { BeamReward::RuleAndRank };
-    let (groups, misses) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let rewarder = NextRewarder { items: rewarded, trie, reward, groups, misses };
-    let number = |name| values.real(name) as f32;
+    let targets = rewarded.iter().map(|item| item.target).collect();
+    let rewarder = ItemRewarder::new(trie, targets, source.worth(task, items, seed)?);
     let scratch = task.folder.join(format!("policy-{seed}"));
-    let (level, clip) = ratio_of(values.word("loss"));
+    let loss = values.word("loss");
+    let named = PolicyLoss::named(loss, values.real("kl") as f32);
+    let (loss, by_token) = named.ok_or_else(|| StageError::Work(format!("there is no loss `{loss}`")))?;
     let policy = PolicyTask {
         model: &model,
         prompts: &prompts,
         generation: Generation::Beams { trie: trie.clone(), width: BEAMS },
         rewarder: &rewarder,
-        loss: PolicyLoss { level, clip, kl: number("kl") },
-        by_token: values.word("loss") == "dapo",
+        loss,
+        by_token,
         updates: Updates::new(values.count("updates")),
         reference: Some(&reference),
         folder: scratch.clone(),
@@ -270,7 +244,11 @@ fn learn(
         Looks { look: &hit, at: looks_at(values, rewarded.len()), step: 0, seen: Vec::new(), failed: None };
     let settings = Settings { schedule: Schedule::Constant, seed: seed as u64, ..settings_of(values) };
     let name = format!("{}, seed {seed}", task.name);
-    let report = train_watched(task, &name, &policy, (&mut parameters, &settings), Some(&mut looks))?;
+    let report = train_watched(task, &name, &policy, (&mut parameters, &settings), Some(&mut looks));
+    if let Some(failure) = rewarder.failure() {
+        return Err(failure.into());
+    }
+    let report = report?;
     if let Some(failed) = looks.failed {
         return Err(failed);
     }
@@ -278,17 +256,16 @@ fn learn(
     let records = policy.records.lock().unwrap_or_else(PoisonError::into_inner).clone();
     std::fs::remove_dir_all(&scratch).map_err(|source| TrainError::file(&scratch, source))?;
     let summary = PolicySummary::of(&records, report.seconds());
-    let share = |part: &AtomicUsize| part.load(Ordering::Relaxed) as f64;
     let numbers = [
         mean(&before.hit),
         mean(&after.hit),
         mean(&before.ndcg),
         mean(&after.ndcg),
-        share(&rewarder.misses) / share(&rewarder.groups).max(1.0),
+        rewarder.miss_share(),
         summary.without_advantage,
         summary.divergence,
     ];
-    Ok(Learned { measured, numbers, looks: looks.seen })
+    Ok(Learned { measured, numbers, looks: looks.seen, rewards: summary.reward, records })
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::film_lists::{outside, world_of};
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
 use crate::recipe::film::FilmLanguage;
 use crate::recipe::floor_cases::{FloorCase, FloorCases};
 use crate::recipe::next_item::{BY_SEED, MEASURES, write_decoders};
@@ -22,7 +22,7 @@ pub static NEXT_TITLE: StageKind = StageKind {
            films of one title stand in a drawn order; all by user, mean of the seeds), and by seed `unique_beams` and `unique_draws` (share of 16 beams, and of 16 titles drawn token by token in the trie, that \
            are different) and `legal` (share of the beams that are titles of the catalogue)",
     version: 3,
-    gives: Gives::Model,
+    gives: OutputKind::Model,
     fields: &[
         FieldSpec::required("collection", FieldKind::Text, "a folder's name in PLACKETT_DATA, or a path"),
         FieldSpec::new(
@@ -54,7 +54,7 @@ pub static NEXT_TITLE: StageKind = StageKind {
         Ok(Estimate { work: format!("{seeds} trainings of {steps} steps"), seconds, ..Estimate::default() })
     },
     run: |task| {
-        let world = world_of(task.values, task.surroundings)?;
+        let world = world_of(task.values, task.environment)?;
         let language = FilmLanguage::new(&world);
         write_decoders(task, (&language.vocabulary, CONTEXT), |seed| {
             Ok((language.next_films(&world, seed)?, Vec::new()))
@@ -64,7 +64,7 @@ pub static NEXT_TITLE: StageKind = StageKind {
 
 /// What each person liked, all but the last film to learn from, and that one to ask for.
 pub(super) fn floor_cases(task: &Task<'_>, input: &Input<'_>) -> Result<FloorCases, StageError> {
-    let world = world_of(input.values, task.surroundings)?;
+    let world = world_of(input.values, task.environment)?;
     let (mut learned, mut cases) = (Vec::new(), Vec::new());
     for (user, liked) in world.histories.iter().filter(|(_, liked)| liked.len() > 2) {
         let mut history: Vec<u32> = liked.iter().map(|place| *place as u32).collect();

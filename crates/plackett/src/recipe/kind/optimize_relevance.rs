@@ -5,9 +5,9 @@ use super::generative_retriever::FOLDER;
 use super::{dataset_of, index};
 use crate::recipe::docids::Corpus;
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_outside, nothing_to_check};
 use crate::recipe::task::Task;
 use crate::recipe::training::train_within;
 use crate::recipe::training_fields::{batch, rate, seed};
@@ -48,9 +48,13 @@ pub static OPTIMIZE_RELEVANCE: StageKind = StageKind {
            afterwards `accuracy` (share with a positive margin) and `margin`, and before and after mean log-probabilities: `chosen_before`, \
            `chosen_after`, `rejected_before`, `rejected_after`",
     version: 1,
-    gives: Gives::Model,
+    gives: OutputKind::Model,
     fields: &[
-        FieldSpec::required("retriever", FieldKind::Stage(&[Gives::Model]), "a stage `generative-retriever`"),
+        FieldSpec::required(
+            "retriever",
+            FieldKind::Stage(&[OutputKind::Model]),
+            "a stage `generative-retriever`",
+        ),
         FieldSpec::new(
             "negatives",
             FieldKind::Choice(&["bands", "top", "random"]),
@@ -86,10 +90,11 @@ pub static OPTIMIZE_RELEVANCE: StageKind = StageKind {
     run,
 };
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
     let start = task.input(values.word("retriever"))?;
     let files = RetrieverFiles::open(&start.folder.join(FOLDER))?;
+    files.check_plain("relevance optimisation")?;
     let mut parameters = Parameters::default();
     let model = LanguageModel::open(&start.folder.join(FOLDER), &mut parameters)?;
     let (triples, missing) = triples(task, &files)?;
@@ -117,10 +122,10 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         after.rejected,
     ];
     let seed = values.count("seed");
-    let mut made = Made {
+    let mut made = StageOutput {
         numbers: NUMBERS.iter().zip(own).map(|(name, own)| Quantity::of_seed(*name, seed, own)).collect(),
         facts: vec![("triples".into(), triples.len().to_string()), ("steps".into(), steps.to_string())],
-        ..Made::default()
+        ..StageOutput::default()
     };
     if missing > 0 {
         made.warnings.push(format!("{missing} negatives are missing, for want of documents in their band"));

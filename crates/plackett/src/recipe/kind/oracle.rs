@@ -2,10 +2,10 @@
 
 use super::{CANDIDATES, dataset_of, rankings_of};
 use crate::recipe::error::{Problem, RecipeError, StageError};
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::judged_lists::{JudgedList, judged_lists};
 use crate::recipe::rankings::RankingLog;
-use crate::recipe::registry::{Estimate, Made, Registry, StageKind, no_numbers, nothing_outside};
+use crate::recipe::registry::{Estimate, Registry, StageKind, StageOutput, no_numbers, nothing_outside};
 use crate::recipe::task::Task;
 use plackett_core::ask_tell::{TellError, run_together};
 use plackett_core::permutation::Permutation;
@@ -18,7 +18,7 @@ pub static ORACLE: StageKind = StageKind {
     help: "sliding windows over candidates whose order an agent gives in place of a model; each window is a pass in the trace. Scores \
            fall with the rank",
     version: 1,
-    gives: Gives::Rankings,
+    gives: OutputKind::Rankings,
     fields: &[
         CANDIDATES,
         FieldSpec::new(
@@ -64,7 +64,7 @@ fn check(values: &Values, _: &Registry) -> Result<(), RecipeError> {
     }
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
     let candidates = rankings_of(task, values.word("candidates"))?;
     let dataset = dataset_of(task, values.word("candidates"))?;
@@ -80,7 +80,10 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         new.push(ranked(ranking, &grades, schedule).map_err(|error| StageError::Work(error.to_string()))?);
     }
     log.add(&new)?;
-    Ok(Made { facts: vec![("queries".into(), candidates.len().to_string())], ..Made::default() })
+    Ok(StageOutput {
+        facts: vec![("queries".into(), candidates.len().to_string())],
+        ..StageOutput::default()
+    })
 }
 
 /// A list in the order of an agent that prefers higher grades.

@@ -5,23 +5,26 @@ use super::text_vectors::vectors_of;
 use crate::recipe::digits;
 use crate::recipe::error::{Problem, StageError};
 use crate::recipe::feature_lists;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::ordered_groups::{
     MEASURES, OrderedGroups, TestedGroup, decoded, digits as digit_groups, features as feature_groups,
     sentences as sentence_groups,
 };
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Made, StageKind};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput};
 use crate::recipe::task::{Task, hash_file};
 use crate::recipe::training_fields::{batch, rate, settings_of, steps};
 use plackett_core::permutation::Permutation;
 use plackett_train::objective::parse_sum;
 use plackett_train::random::Stream;
 use plackett_train::trainer::{
-    Embedding, GroupHead, GroupScorer, GroupTask, Report, RoundRobin, Settings, StepRecord, train,
+    Embedding, GroupEncoderShape, GroupHead, GroupScorer, GroupShape, GroupTask, Report, RoundRobin,
+    Settings, StepRecord, train,
 };
 use plackett_train::{Compute, Parameters};
 
+/// Heads of an encoder, as published.
+const HEADS: usize = 8;
 /// Of the scorers of pairs alone: other decoders of the same scores.
 const DECODERS: [&str; 2] = ["greedy_tau", "borda_tau"];
 /// Of an order that is drawn.
@@ -38,7 +41,7 @@ pub static ORDER_GROUPS: StageKind = StageKind {
            top (one over the rank of a best item), nDCG@10, random_tau and random_nDCG@10 (of a drawn order), and of scores of pairs greedy_tau \
            and borda_tau (of the greedy chain and of row sums); by seed loss (of the last tenth of the steps)",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
         FieldSpec::required(
             "groups",
@@ -53,7 +56,7 @@ pub static ORDER_GROUPS: StageKind = StageKind {
         ),
         FieldSpec::new(
             "vectors",
-            FieldKind::Stage(&[Gives::Numbers]),
+            FieldKind::Stage(&[OutputKind::Numbers]),
             Default::Absent,
             "of `sentences`: a stage `text-vectors` of sentences",
         ),
@@ -94,11 +97,19 @@ pub static ORDER_GROUPS: StageKind = StageKind {
             "units of a hidden layer before the embedding; 0 for a linear one",
         ),
         FieldSpec::new("width", FieldKind::Whole(1, 4096), Default::Whole(64), "numbers of the embedding"),
+        // Absent and not 0, which would stand in the keys of all stages.
+        FieldSpec::new(
+            "layers",
+            FieldKind::Whole(1, 24),
+            Default::Absent,
+            "layers of an encoder in which the items of a group see each other before they are scored, with 8 heads and as many inner units as \
+             `width`; left out there is none",
+        ),
         FieldSpec::new(
             "dropout",
             FieldKind::Number(0.0, 0.9),
             Default::Number(0.0),
-            "share of hidden units that are left out while it learns",
+            "share of hidden units, and of what the layers of an encoder add, that are left out while it learns",
         ),
         FieldSpec::new("decay", FieldKind::Number(0.0, 100.0), Default::Number(1e-5), "weight decay"),
         batch(32, "groups in a step"),
@@ -121,6 +132,10 @@ pub static ORDER_GROUPS: StageKind = StageKind {
             let problem = format!("`{groups}` have no use for it; leave it out");
             return Err(values.wrong(other, 0, Problem::Said(problem)));
         }
+        if values.has("layers") && !values.count("width").is_multiple_of(HEADS) {
+            let problem = format!("{HEADS} heads of the encoder do not divide it; write a multiple");
+            return Err(values.wrong("width", 0, Problem::Said(problem)));
+        }
         Ok(())
     },
     numbers: |values, _| {
@@ -128,13 +143,13 @@ pub static ORDER_GROUPS: StageKind = StageKind {
         let all = MEASURES.iter().chain(&RANDOM).chain(others).chain(&["loss"]);
         all.map(ToString::to_string).collect()
     },
-    outside: |values, surroundings| {
+    outside: |values, environment| {
         let Some(collection) = values.text("collection") else { return Ok(Vec::new()) };
         if values.word("groups") == "digits" {
-            let file = digits::file(surroundings, collection)?;
+            let file = digits::file(environment, collection)?;
             return Ok(vec![("pictures".into(), hash_file(&file)?)]);
         }
-        let folder = surroundings.collection(collection)?;
+        let folder = environment.collection(collection)?;
         let hash = |part: &str| {
             Ok::<_, StageError>((part.to_string(), hash_file(&feature_lists::file(&folder, part)?)?))
         };
@@ -158,9 +173,9 @@ fn groups_of(task: &Task<'_>) -> Result<OrderedGroups, StageError> {
     match values.word("groups") {
         "digits" => {
             let counts = (values.count("learned"), values.count("tested"));
-            digit_groups(task.surroundings, collection, size, counts, seed)
+            digit_groups(task.environment, collection, size, counts, seed)
         }
-        "features" => feature_groups(&task.surroundings.collection(collection)?, size, seed),
+        "features" => feature_groups(&task.environment.collection(collection)?, size, seed),
         _ => {
             let (vectors, file) = vectors_of(task)?;
             sentence_groups(&file, &vectors, seed)
@@ -192,7 +207,12 @@ fn learn(
         hidden => Embedding::Hidden(hidden, values.count("width")),
     };
     let seed = values.count("seed") as u64;
-    let scorer = GroupScorer::new(parameters, groups.inputs, embedding, head, seed)?;
+    let encoder = match values.count("layers") {
+        0 => None,
+        layers => Some(GroupEncoderShape { layers, heads: HEADS, inner: values.count("width") }),
+    };
+    let shape = GroupShape { inputs: groups.inputs, embedding, encoder, head };
+    let scorer = GroupScorer::new(parameters, shape, seed)?;
     let objectives = written.iter().map(|text| parse_sum(text)).collect::<Result<Vec<_>, _>>();
     let objectives =
         objectives.map_err(|error| StageError::Field { field: "objective", problem: error.to_string() })?;
@@ -213,7 +233,7 @@ fn learn(
     Ok((scorer, report))
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let groups = groups_of(task)?;
     if groups.tested.is_empty() {
         let problem = "there is no group to test with that has an order".into();
@@ -253,7 +273,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         ("weights", parameters.count().to_string()),
     ];
     let facts = facts.map(|(name, value)| (name.to_string(), value)).to_vec();
-    Ok(Made { numbers, warnings, facts })
+    Ok(StageOutput { numbers, warnings, facts })
 }
 
 /// An order that knows nothing.

@@ -1,10 +1,10 @@
 //! `over-seeds`: the same quantity of several stages that differ in their seed alone, as one quantity with a value a seed.
 
 use crate::recipe::error::StageError;
-use crate::recipe::field::{FieldKind, FieldSpec, Gives};
+use crate::recipe::field::{FieldKind, FieldSpec, OutputKind};
 use crate::recipe::file::quantity_parts;
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Made, StageKind, a_moment, nothing_outside, nothing_to_check};
+use crate::recipe::registry::{StageKind, StageOutput, a_moment, nothing_outside, nothing_to_check};
 use crate::recipe::task::Task;
 
 /// The declaration.
@@ -13,7 +13,7 @@ pub static OVER_SEEDS: StageKind = StageKind {
     help: "quantities of stages that differ in their seed, each as its mean, so that claims can be about all of them; gives `value`, by \
            seed, numbered from 1 in the order in which they stand",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[FieldSpec::required("of", FieldKind::Quantities, "the quantity of each seed")],
     chooses: None,
     check: nothing_to_check,
@@ -25,7 +25,7 @@ pub static OVER_SEEDS: StageKind = StageKind {
         let values = written.iter().map(|written| mean_of(task, written)).collect::<Result<_, _>>()?;
         let keys = (1..=written.len()).map(|seed| seed.to_string()).collect();
         let numbers = vec![Quantity { name: "value".into(), unit: "seed".into(), keys, values }];
-        Ok(Made { numbers, ..Made::default() })
+        Ok(StageOutput { numbers, ..StageOutput::default() })
     },
 };
 

@@ -5,9 +5,9 @@ use super::corpus_pretraining::{MOST_TITLES, sessions};
 use super::generative_retriever::FOLDER;
 use super::linked_pages::wiki_of;
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_outside, nothing_to_check};
 use crate::recipe::task::Task;
 use crate::recipe::wiki::{PageTask, TASK_NAMES, Wiki};
 use plackett_eval::evidence::{evidence_r_precision, evidence_recall, evidence_success};
@@ -31,11 +31,11 @@ pub static PAGE_RETRIEVAL: StageKind = StageKind {
            as `question`, `slot`, `claim`, `entity`, `several` and, all but the last two, `single`, and over those about pages of the first session alone, `old`, \
            and all others, `new`",
     version: 2,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
         FieldSpec::required(
             "retriever",
-            FieldKind::Stage(&[Gives::Model]),
+            FieldKind::Stage(&[OutputKind::Model]),
             "a stage `corpus-pretraining` or `continue-pages`",
         ),
         FieldSpec::new("beams", FieldKind::Whole(1, 10_000), Default::Whole(10), "beams of a query"),
@@ -63,7 +63,7 @@ const NEW: &str = "new";
 /// Groups of queries beside the kinds.
 const GROUPS: [&str; 3] = [SINGLE, OLD, NEW];
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let stage = task.values.word("retriever");
     let (input, first) = (task.input(stage)?, first_of(task, "retriever", stage)?);
     let wiki = wiki_of(task, "retriever", first.word("pages"))?;
@@ -93,7 +93,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         NEW => !is_old(query),
         name => query.task == name,
     };
-    Ok(Made { numbers: numbers((&wiki, &asked), &found, &rankings, &is_of), ..Made::default() })
+    Ok(StageOutput { numbers: numbers((&wiki, &asked), &found, &rankings, &is_of), ..StageOutput::default() })
 }
 
 /// The titles of pages, as the catalogue has them.

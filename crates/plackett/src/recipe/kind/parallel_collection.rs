@@ -3,10 +3,10 @@
 use super::SEED;
 use crate::recipe::dataset::seed_of;
 use crate::recipe::error::{Problem, StageError};
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::parallel_texts::ParallelTexts;
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Made, StageKind};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput};
 use crate::recipe::task::Task;
 use plackett_core::formats::{BeirWriter, FormatError};
 use plackett_core::{Document, Qrels, Query};
@@ -22,7 +22,7 @@ pub static PARALLEL_COLLECTION: StageKind = StageKind {
     help: "makes a collection of each pair of languages `QUESTIONS-TEXTS` of a collection in several languages: some questions about the second half of the \
            texts, and for each the right text and wrong ones, drawn at random, in a random order (judgments `test`). Gives `questions`, how many there are",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
         FieldSpec::required(
             "collection",
@@ -55,8 +55,8 @@ pub static PARALLEL_COLLECTION: StageKind = StageKind {
         Ok(())
     },
     numbers: |_, _| vec![COUNT.to_string()],
-    outside: |values, surroundings| {
-        let texts = ParallelTexts::open(surroundings, values.word("collection"))?;
+    outside: |values, environment| {
+        let texts = ParallelTexts::open(environment, values.word("collection"))?;
         let pairs = pairs(values);
         let of = |side: fn(&(&'_ str, &'_ str)) -> String| pairs.iter().map(side).collect::<Vec<_>>();
         let (questions, documents) = (of(|pair| pair.0.to_string()), of(|pair| pair.1.to_string()));
@@ -74,9 +74,9 @@ fn pairs(values: &Values) -> Vec<(&str, &str)> {
     values.texts("pairs").into_iter().filter_map(|pair| pair.split_once('-')).collect()
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
-    let texts = ParallelTexts::open(task.surroundings, values.word("collection"))?;
+    let texts = ParallelTexts::open(task.environment, values.word("collection"))?;
     let mut count = 0;
     for (asked, told) in pairs(values) {
         let [_, documents] = texts.halves(told)?;
@@ -103,7 +103,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         writer.qrels("test", &qrels)?;
     }
     let number = Quantity::of_seed(COUNT, values.count("seed"), count as f64);
-    Ok(Made { numbers: vec![number], ..Made::default() })
+    Ok(StageOutput { numbers: vec![number], ..StageOutput::default() })
 }
 
 /// A question with the ids of its candidates and their grades.

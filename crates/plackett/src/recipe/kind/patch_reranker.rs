@@ -5,9 +5,9 @@ use super::fix_retriever::{FIX_RETRIEVER, Found, Neighbours, found_of};
 use super::text_vectors::{VECTORS, vectors_of};
 use crate::recipe::choosing::{Fix, Fixes, read_fixes};
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
 use crate::recipe::quantity::{Quantity, mean};
-use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_outside, nothing_to_check};
 use crate::recipe::task::Task;
 use crate::recipe::training::{ScorerTraining, learn_scorer};
 use crate::recipe::training_fields::{rate, steps};
@@ -36,12 +36,12 @@ pub static PATCH_RERANKER: StageKind = StageKind {
            `em_any` (1 where the first patch, one of five, or any is the fix, token by token), and in all `em_1_known` and `em_1_new` (of bugs whose edits are in the \
            codebase, and of others), `bleu` (of the first patches) and `bleu_of_copy` (of the bugs themselves, over all pairs)",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
         VECTORS,
         FieldSpec::new(
             "found",
-            FieldKind::Stage(&[Gives::Numbers]),
+            FieldKind::Stage(&[OutputKind::Numbers]),
             Default::Absent,
             "a stage `fix-retriever` of the same texts; without it there are frequent edits alone",
         ),
@@ -207,7 +207,7 @@ fn neighbours(task: &Task<'_>, fixes: &Fixes, codebase: &Codebase<'_>) -> Result
     Ok(found)
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let (_, file) = vectors_of(task)?;
     let fixes = read_fixes(&file)?;
     let codebase = Codebase::new(&fixes.known);
@@ -262,7 +262,7 @@ fn learn(task: &Task<'_>, lists: &[VectorList]) -> Result<(VectorScorer, Paramet
     learn_scorer(task, lists, &training)
 }
 
-fn measured(task: &Task<'_>, fixes: &Fixes, codebase: &Codebase<'_>, ranked: &[Vec<Patch>]) -> Made {
+fn measured(task: &Task<'_>, fixes: &Fixes, codebase: &Codebase<'_>, ranked: &[Vec<Patch>]) -> StageOutput {
     let one = |yes: bool| f64::from(u8::from(yes));
     let place = |at: usize| ranked[at].iter().position(|patch| patch.tokens == fixes.tested[at].fixed);
     let by_bug: Vec<[f64; BY_BUG.len()]> = (0..ranked.len())
@@ -302,5 +302,5 @@ fn measured(task: &Task<'_>, fixes: &Fixes, codebase: &Codebase<'_>, ranked: &[V
     let all = [share(true), share(false), smoothed_bleu(&first), smoothed_bleu(&copies)];
     let seed = task.values.count("seed");
     numbers.extend(BY_SEED.iter().zip(all).map(|(name, value)| Quantity::of_seed(*name, seed, value)));
-    Made { numbers, ..Made::default() }
+    StageOutput { numbers, ..StageOutput::default() }
 }

@@ -151,7 +151,7 @@ fn seconds(
     lesson: &QuestionExample,
     (ranker, parameters, compute): Ranker<'_>,
 ) -> Result<[f64; 2], StageError> {
-    let model = task.surroundings.models(Some(BUNDLED)).open(None)?;
+    let model = task.environment.models(Some(BUNDLED)).open(None)?;
     let all: Vec<usize> = (0..lesson.places.len()).collect();
     let texts: Vec<_> = lessons.documents(lesson, &all).map(Document::model_text).collect();
     let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();

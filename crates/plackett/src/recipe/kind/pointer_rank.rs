@@ -6,10 +6,10 @@ use super::rank::requests;
 use super::{CANDIDATES, DEPTH, USUAL_WORDS, WORDS, index};
 use crate::pipeline::ModelError;
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
 use crate::recipe::list_ranker_examples::extra_of;
 use crate::recipe::rankings::RankingLog;
-use crate::recipe::registry::{Estimate, Made, StageKind, no_numbers, nothing_to_check};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput, no_numbers, nothing_to_check};
 use crate::recipe::task::Task;
 use plackett_core::{RankRequest, Ranking, Trace};
 use plackett_lm::EmbedOptions;
@@ -24,10 +24,10 @@ pub static POINTER_RANK: StageKind = StageKind {
     help: "the list ranker of a stage `pointer-ranker` or `align-pointer-ranker` writes a list of the candidates of each query of a collection; \
            a query without sides is its own and only one. What does not stand in the first `most` follows as it came",
     version: 1,
-    gives: Gives::Rankings,
+    gives: OutputKind::Rankings,
     fields: &[
         CANDIDATES,
-        FieldSpec::required("ranker", FieldKind::Stage(&[Gives::Model]), "whose model ranks"),
+        FieldSpec::required("ranker", FieldKind::Stage(&[OutputKind::Model]), "whose model ranks"),
         FieldSpec::new("most", FieldKind::Whole(1, 1000), Default::Whole(10), "candidates of a list"),
         DEPTH,
         WORDS,
@@ -35,14 +35,14 @@ pub static POINTER_RANK: StageKind = StageKind {
     chooses: None,
     check: nothing_to_check,
     numbers: no_numbers,
-    outside: |_, surroundings| Ok(vec![("model".into(), surroundings.fingerprint(BUNDLED)?)]),
+    outside: |_, environment| Ok(vec![("model".into(), environment.fingerprint(BUNDLED)?)]),
     estimate: |task| {
         let (requests, _) = requests(task, task.values)?;
         let texts = requests.iter().map(|request| request.candidates.len() + 1).sum();
         let work = format!("vectors of {texts} texts, lists for {} queries", requests.len());
         let mut estimate =
             Estimate { work, seconds: Some(requests.len() as f64 * 0.05), ..Estimate::default() };
-        index::add_model(&mut estimate, task.surroundings, BUNDLED, texts, USUAL_WORDS)?;
+        index::add_model(&mut estimate, task.environment, BUNDLED, texts, USUAL_WORDS)?;
         Ok(estimate)
     },
     run,
@@ -53,12 +53,12 @@ fn folder_of(task: &Task<'_>) -> Result<PathBuf, StageError> {
     Ok(input.folder.clone())
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let (requests, cut) = requests(task, task.values)?;
     let mut parameters = Parameters::default();
     let ranker = ListRanker::open(&folder_of(task)?, &mut parameters)?;
     let compute = Compute::new(rayon::current_num_threads());
-    let model = task.surroundings.models(Some(BUNDLED)).open(None)?;
+    let model = task.environment.models(Some(BUNDLED)).open(None)?;
     let mut log = RankingLog::open(task.folder)?;
     let (known, mut empty) = (log.found.len(), 0);
     for (nth, request) in requests.iter().enumerate().skip(known) {
@@ -74,7 +74,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         }
         log.add([&ranking(request, order)])?;
     }
-    let mut made = Made::default();
+    let mut made = StageOutput::default();
     made.facts.push(("queries".into(), requests.len().to_string()));
     made.facts.extend(cut);
     if known > 0 {

@@ -5,10 +5,10 @@ use super::text_vectors::{VECTORS, vectors_of_input};
 use super::{SEED, pointer_checks};
 use crate::recipe::error::{Problem, StageError};
 use crate::recipe::faceted::Faceted;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::list_ranker_examples::{EXTRA, QuestionExample, QuestionExamples};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_outside};
 use crate::recipe::task::Task;
 use crate::recipe::training::train_within;
 use crate::recipe::training_fields::{batch, rate, settings_of, steps};
@@ -37,7 +37,7 @@ pub static POINTER_RANKER: StageKind = StageKind {
            change when the candidates are given in another order) and probability (sum over all lists of two of five candidates); with `timed` of so many \
            questions encode_seconds (of all candidates by the encoder) and list_seconds (of a list of ten with cached vectors); and by seed loss",
     version: 1,
-    gives: Gives::Model,
+    gives: OutputKind::Model,
     fields: &[
         VECTORS,
         FieldSpec::new(
@@ -173,7 +173,7 @@ fn learn(
     Ok((ranker, report))
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
     let lessons = lessons_of(task, values)?;
     let examples: Vec<SilverExample> = lessons.learned.iter().map(|lesson| lesson.example.clone()).collect();

@@ -5,9 +5,9 @@ use super::language_continuations::{LANGUAGE_CONTINUATIONS, WrittenTexts, writte
 use super::text_vectors::{VECTORS, vectors_of};
 use crate::recipe::choosing::{Continued, TextVectors, continuations, cosine};
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
 use crate::recipe::quantity::{Quantity, mean};
-use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_outside};
 use crate::recipe::task::Task;
 use crate::recipe::training::train_within;
 use crate::recipe::training_fields::{rate, settings_of, steps};
@@ -44,12 +44,12 @@ pub static PREFIX_RANKER: StageKind = StageKind {
            model has written `generative` (1 where what really follows is before what was written) and `in_book_of_written` (in_book of these \
            pairs); means of the seeds",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
         VECTORS,
         FieldSpec::new(
             "written",
-            FieldKind::Stage(&[Gives::Numbers]),
+            FieldKind::Stage(&[OutputKind::Numbers]),
             Default::Absent,
             "a stage `language-continuations`; without it there are no generative negatives, and its two numbers are 0",
         ),
@@ -115,7 +115,7 @@ impl Texts<'_> {
     }
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let (vectors, file) = vectors_of(task)?;
     let written = task.values.text("written").map(|stage| written_stage(task, stage)).transpose()?;
     let texts = Texts { pairs: continuations(&file)?, vectors: &vectors, written };
@@ -129,7 +129,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     }
     let held_out = &texts.pairs[1];
     let keys: Vec<String> = (0..held_out.len()).map(|at| at.to_string()).collect();
-    let mut made = Made::default();
+    let mut made = StageOutput::default();
     for (number, name) in BY_PAIR.into_iter().enumerate() {
         let of = |at: usize| mean(&seeds.iter().map(|(pairs, _)| pairs[at][number]).collect::<Vec<_>>());
         made.numbers.push(Quantity::by_query(name, keys.clone(), (0..keys.len()).map(of).collect()));

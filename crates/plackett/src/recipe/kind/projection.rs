@@ -4,9 +4,9 @@
 use super::{CANDIDATES, SEED, dataset_of, index, rankings_of, train, vectors};
 use crate::recipe::dataset::Dataset;
 use crate::recipe::error::{Problem, StageError};
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
 use crate::recipe::rankings::RankingLog;
-use crate::recipe::registry::{Estimate, Made, StageKind, no_numbers, nothing_outside};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput, no_numbers, nothing_outside};
 use crate::recipe::task::Task;
 use plackett_core::{Query, Ranking, Trace};
 use plackett_lm::LmError;
@@ -36,9 +36,9 @@ pub static TRAIN_PROJECTION: StageKind = StageKind {
            lists that could not teach), step_seconds, flat_begin and flat_end (before and \
            after, the share of lists of which all orders that `pg-rank` draws are worth the same, so that they teach nothing)",
     version: 2,
-    gives: Gives::Projection,
+    gives: OutputKind::Projection,
     fields: &[
-        FieldSpec::required("index", FieldKind::Stage(&[Gives::Index]), "whose vectors are compared"),
+        FieldSpec::required("index", FieldKind::Stage(&[OutputKind::Index]), "whose vectors are compared"),
         CANDIDATES,
         JUDGED,
         FieldSpec::new(
@@ -74,18 +74,22 @@ pub static PROJECT: StageKind = StageKind {
     help: "documents by the dot product of their vectors with a query's vector after a projection: of `candidates`, or of all documents of \
            the projection's index for the queries of `data`",
     version: 1,
-    gives: Gives::Rankings,
+    gives: OutputKind::Rankings,
     fields: &[
-        FieldSpec::required("projection", FieldKind::Stage(&[Gives::Projection]), "what changes queries"),
+        FieldSpec::required(
+            "projection",
+            FieldKind::Stage(&[OutputKind::Projection]),
+            "what changes queries",
+        ),
         FieldSpec::new(
             "candidates",
-            FieldKind::Stage(&[Gives::Data, Gives::Rankings]),
+            FieldKind::Stage(&[OutputKind::Data, OutputKind::Rankings]),
             Default::Absent,
             "what is ranked",
         ),
         FieldSpec::new(
             "data",
-            FieldKind::Stage(&[Gives::Data]),
+            FieldKind::Stage(&[OutputKind::Data]),
             Default::Absent,
             "queries for which the whole index is ranked",
         ),
@@ -111,8 +115,8 @@ pub static PROJECT: StageKind = StageKind {
     run: project,
 };
 
-fn train_projection(task: &Task<'_>) -> Result<Made, StageError> {
-    let mut made = Made::default();
+fn train_projection(task: &Task<'_>) -> Result<StageOutput, StageError> {
+    let mut made = StageOutput::default();
     let index = Index::open(task.input(task.values.word("index"))?.folder.join(index::FOLDER))?;
     let lists = lists(task, "index", &index, &mut made)?;
     let dimension = lists.first().map_or(0, |list| list.query.len());
@@ -135,8 +139,8 @@ fn train_projection(task: &Task<'_>) -> Result<Made, StageError> {
     Ok(made)
 }
 
-fn project(task: &Task<'_>) -> Result<Made, StageError> {
-    let mut made = Made::default();
+fn project(task: &Task<'_>) -> Result<StageOutput, StageError> {
+    let mut made = StageOutput::default();
     let projection = task.input(task.values.word("projection"))?;
     let name = projection.values.word("index");
     let index = Index::open(task.input(name)?.folder.join(index::FOLDER))?;
@@ -190,7 +194,7 @@ fn lists(
     task: &Task<'_>,
     field: &str,
     index: &Index,
-    made: &mut Made,
+    made: &mut StageOutput,
 ) -> Result<Vec<VectorList>, StageError> {
     let all = lists_of(task, task.values.word(field), index, made)?;
     let count = all.len();
@@ -213,7 +217,12 @@ fn lists(
 type Listed = (VectorList, Vec<String>);
 
 /// The candidates of a stage, with the vectors of an index; those without any are left out, and said to be.
-fn lists_of(task: &Task<'_>, stage: &str, index: &Index, made: &mut Made) -> Result<Vec<Listed>, StageError> {
+fn lists_of(
+    task: &Task<'_>,
+    stage: &str,
+    index: &Index,
+    made: &mut StageOutput,
+) -> Result<Vec<Listed>, StageError> {
     let name = task.values.word("candidates");
     let (dataset, rankings) = (dataset_of(task, name)?, rankings_of(task, name)?);
     let vectors = embed(task, stage, &dataset.queries)?;
@@ -260,7 +269,7 @@ fn embed(task: &Task<'_>, stage: &str, queries: &[Query]) -> Result<Vec<Vec<f32>
     let trained =
         input.values.text("trained").map(|stage| train::model_of(task, stage, &train::MODELS)).transpose()?;
     let trained = trained.as_deref().map(|folder| folder.to_string_lossy());
-    let models = task.surroundings.models(trained.as_deref().or(Some(input.values.word("model"))));
+    let models = task.environment.models(trained.as_deref().or(Some(input.values.word("model"))));
     let model = models.open(None)?;
     let unfit = |problem| StageError::Field { field: "index", problem };
     let embedder = model.abilities().text_embedder().map_err(unfit)?;

@@ -1,9 +1,9 @@
 //! `question-passages`: a collection of a chosen size, made of pairs of a question and the passage that answers it.
 
 use crate::recipe::error::{Problem, RecipeError, StageError};
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::question_pairs::{self, Collection, PAIRS};
-use crate::recipe::registry::{Estimate, Made, Registry, StageKind, no_numbers};
+use crate::recipe::registry::{Estimate, Registry, StageKind, StageOutput, no_numbers};
 use crate::recipe::task::{Task, hash_file};
 use crate::recipe::training_fields::seed;
 use std::collections::HashSet;
@@ -17,7 +17,7 @@ pub static QUESTION_PASSAGES: StageKind = StageKind {
            are the split `train`, without those that a held-out question repeats. With `unseen` that many of the passages that are asked \
            for have no question in `train`, and `part` takes the test queries of those or of the others alone",
     version: 1,
-    gives: Gives::Data,
+    gives: OutputKind::Data,
     fields: &[
         FieldSpec::required("collection", FieldKind::Text, "a folder's name in PLACKETT_DATA, or a path"),
         FieldSpec::required("sets", FieldKind::Texts, "the sets of pairs that take part"),
@@ -56,8 +56,8 @@ pub static QUESTION_PASSAGES: StageKind = StageKind {
     chooses: None,
     check,
     numbers: no_numbers,
-    outside: |values, surroundings| {
-        Ok(vec![(PAIRS.into(), hash_file(&surroundings.collection(values.word("collection"))?.join(PAIRS))?)])
+    outside: |values, environment| {
+        Ok(vec![(PAIRS.into(), hash_file(&environment.collection(values.word("collection"))?.join(PAIRS))?)])
     },
     estimate: |task| {
         let work = format!("reads {}", task.values.word("collection"));
@@ -80,12 +80,12 @@ fn check(values: &Values, _: &Registry) -> Result<(), RecipeError> {
     }
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
-    let made = Collection::load(task.values, task.surroundings)?;
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
+    let made = Collection::load(task.values, task.environment)?;
     let asked = made.documents.len().min(task.values.count("asked"));
     let covered: HashSet<usize> = made.train.iter().map(|(_, passage)| *passage).collect();
     let coverage = 100.0 * covered.len() as f64 / made.documents.len() as f64;
-    Ok(Made {
+    Ok(StageOutput {
         facts: vec![
             ("documents".into(), made.documents.len().to_string()),
             ("test queries".into(), format!("{}, about {asked} passages", made.test.len())),
@@ -95,6 +95,6 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
             ),
         ],
         warnings: made.remarks,
-        ..Made::default()
+        ..StageOutput::default()
     })
 }

@@ -4,10 +4,10 @@ use super::{CANDIDATES, DEPTH, USUAL_WORDS, WORDS, dataset_of, index, rankings_o
 use crate::pipeline::{Answers, Pipeline};
 use crate::recipe::error::StageError;
 use crate::recipe::expression::{self, Begins};
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::rankings::RankingLog;
-use crate::recipe::registry::{Estimate, Made, StageKind, no_numbers};
-use crate::recipe::task::{Surroundings, Task};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput, no_numbers};
+use crate::recipe::task::{Environment, Task};
 use plackett_core::{Candidate, Document, RankRequest, Ranking, Status};
 use plackett_lm::store::BUNDLED;
 use plackett_rank::Settings;
@@ -18,7 +18,7 @@ pub static RANK: StageKind = StageKind {
     name: "rank",
     help: "rerankers over the candidates of a collection or of another stage",
     version: 1,
-    gives: Gives::Rankings,
+    gives: OutputKind::Rankings,
     fields: &[
         CANDIDATES,
         FieldSpec::required("pipeline", FieldKind::Text, "rerankers, as in `plackett rerank --pipeline`"),
@@ -30,7 +30,7 @@ pub static RANK: StageKind = StageKind {
         ),
         FieldSpec::new(
             "trained",
-            FieldKind::Stage(&[Gives::Model]),
+            FieldKind::Stage(&[OutputKind::Model]),
             Default::Absent,
             "a stage whose model takes the place of `model`",
         ),
@@ -46,15 +46,12 @@ pub static RANK: StageKind = StageKind {
 };
 
 /// The weights of all models that a stage's pipeline needs.
-pub fn fingerprints(
-    values: &Values,
-    surroundings: &Surroundings,
-) -> Result<Vec<(String, String)>, StageError> {
+pub fn fingerprints(values: &Values, environment: &Environment) -> Result<Vec<(String, String)>, StageError> {
     let named = expression::models(values.word("pipeline"), values.text("model"));
     // What a stage has trained is known by that stage.
     let outside = named.iter().filter(|name| name.is_some() || !values.has("trained"));
     let names = outside.map(|name| name.as_deref().unwrap_or(BUNDLED));
-    names.map(|name| Ok((format!("model {name}"), surroundings.fingerprint(name)?))).collect()
+    names.map(|name| Ok((format!("model {name}"), environment.fingerprint(name)?))).collect()
 }
 
 /// What the models of a pipeline add to an estimate, each reading all texts once.
@@ -64,7 +61,7 @@ pub fn add_models(estimate: &mut Estimate, task: &Task<'_>, texts: usize) -> Res
         if name.is_none() && task.values.has("trained") {
             continue;
         }
-        index::add_model(estimate, task.surroundings, name.as_deref().unwrap_or(BUNDLED), texts, words)?;
+        index::add_model(estimate, task.environment, name.as_deref().unwrap_or(BUNDLED), texts, words)?;
     }
     Ok(())
 }
@@ -90,7 +87,7 @@ pub fn size_of(task: &Task<'_>) -> Result<(usize, usize), StageError> {
         .as_ref()
         .map(|lists| lists.iter().map(|list| list.entries.len()).max().unwrap_or(0));
     let there = match from.kind.gives {
-        Gives::Data => listed.unwrap_or(0),
+        OutputKind::Data => listed.unwrap_or(0),
         _ => Some(from.values.count("depth")).filter(|&depth| depth > 0).or(listed).unwrap_or(0),
     };
     let depth =
@@ -98,7 +95,7 @@ pub fn size_of(task: &Task<'_>) -> Result<(usize, usize), StageError> {
     Ok((depth, dataset.queries.len()))
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let (requests, cut) = requests(task, task.values)?;
     let pipeline = pipeline(task, task.values)?;
     let mut made =
@@ -115,7 +112,7 @@ pub fn pipeline(task: &Task<'_>, values: &Values) -> Result<Pipeline, StageError
     let trained =
         values.text("trained").map(|stage| train::model_of(task, stage, &train::MODELS)).transpose()?;
     let trained = trained.as_deref().map(|folder| folder.to_string_lossy());
-    let models = task.surroundings.models(trained.as_deref().or(values.text("model")));
+    let models = task.environment.models(trained.as_deref().or(values.text("model")));
     Ok(Pipeline::resolve(values.word("pipeline"), None, &models, &Settings::default())?)
 }
 
@@ -175,7 +172,7 @@ pub fn in_groups<T>(
     questions: &[T],
     id: impl Fn(&T) -> &str,
     answer: impl Fn(&[T]) -> Answers,
-) -> Result<Made, StageError> {
+) -> Result<StageOutput, StageError> {
     let mut log = RankingLog::open(task.folder)?;
     let done: HashSet<String> = log.found.iter().map(|ranking| ranking.query_id.clone()).collect();
     let known = questions.iter().take_while(|question| done.contains(id(question))).count();
@@ -209,8 +206,8 @@ pub fn in_groups<T>(
 }
 
 /// What the traces say that a reader of the results has to know.
-fn account(rankings: &[Ranking], known: usize) -> Made {
-    let mut made = Made::default();
+fn account(rankings: &[Ranking], known: usize) -> StageOutput {
+    let mut made = StageOutput::default();
     made.facts.push(("queries".into(), rankings.len().to_string()));
     if known > 0 {
         made.facts.push(("queries of an earlier run".into(), known.to_string()));

@@ -1,10 +1,10 @@
 //! `rank-actions`: HSTU's ranking form, which foretells what somebody does with an item.
 
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::quantity::{Quantity, mean};
-use crate::recipe::registry::{Estimate, Made, StageKind, nothing_to_check};
-use crate::recipe::task::{Surroundings, Task, hash_file};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_to_check};
+use crate::recipe::task::{Environment, Task, hash_file};
 use plackett_rec::hstu::{ActionRanker, HstuConfig, Liked};
 use plackett_rec::sequential::LearningSettings;
 use plackett_rec::{FitData, FitStep, Fitting, TestCase, Training, leave_last_out, parse, read_interactions};
@@ -24,7 +24,7 @@ pub static RANK_ACTIONS: StageKind = StageKind {
            `log_loss` and, of a floor that adds what is said of the user and of the item, `floor_log_loss`, by user, and `auc` and \
            `floor_auc` over all users, by seed",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
         FieldSpec::required("collection", FieldKind::Text, "a folder's name in PLACKETT_DATA, or a path"),
         FieldSpec::new(
@@ -52,8 +52,8 @@ pub static RANK_ACTIONS: StageKind = StageKind {
     chooses: None,
     check: nothing_to_check,
     numbers: |_, _| ["log_loss", "floor_log_loss", "auc", "floor_auc"].map(str::to_string).to_vec(),
-    outside: |values, surroundings| {
-        Ok(vec![("interactions".into(), hash_file(&path_of(values, surroundings)?)?)])
+    outside: |values, environment| {
+        Ok(vec![("interactions".into(), hash_file(&path_of(values, environment)?)?)])
     },
     estimate: |task| {
         Ok(Estimate { work: format!("{} trainings", task.values.count("seeds")), ..Estimate::default() })
@@ -61,12 +61,12 @@ pub static RANK_ACTIONS: StageKind = StageKind {
     run,
 };
 
-fn path_of(values: &Values, surroundings: &Surroundings) -> Result<PathBuf, StageError> {
-    Ok(surroundings.collection(values.word("collection"))?.join(FILE))
+fn path_of(values: &Values, environment: &Environment) -> Result<PathBuf, StageError> {
+    Ok(environment.collection(values.word("collection"))?.join(FILE))
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
-    let all = read_interactions(&path_of(task.values, task.surroundings)?, None)?;
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
+    let all = read_interactions(&path_of(task.values, task.environment)?, None)?;
     let split = leave_last_out(&all, 0);
     let from = task.values.real("liked") as f32;
     let labels: Vec<bool> = split.cases.iter().map(|case| case.target.rating >= from).collect();
@@ -88,7 +88,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         values,
     };
     let floor_area = area(&floor, &labels);
-    Ok(Made {
+    Ok(StageOutput {
         numbers: vec![
             Quantity::by_query("log_loss", users.clone(), losses.iter().map(|losses| mean(losses)).collect()),
             Quantity::by_query("floor_log_loss", users, log_losses(&floor, &labels)),
@@ -125,7 +125,7 @@ fn probabilities(
         values.count("events"),
     );
     let liked = Liked { from: values.real("liked") as f32 };
-    let data = FitData { catalogue, sequences: &split.sequences };
+    let data = FitData { catalogue, sequences: &split.sequences, texts: &[] };
     let ranker = ActionRanker::fit(config, liked, &learning, &data, &mut fitting)?;
     let probability = |case: &TestCase<'_>| {
         let history = ranker.read(case.history, case.target.time)?;

@@ -1,11 +1,11 @@
 //! `rank-then-score`: Rank2Score over summaries whose quality people have judged.
 
 use crate::recipe::error::{RecipeError, StageError};
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Made, Registry, StageKind};
+use crate::recipe::registry::{Estimate, Registry, StageKind, StageOutput};
 use crate::recipe::simulation::standard_normal;
-use crate::recipe::task::{Surroundings, Task, hash_file};
+use crate::recipe::task::{Environment, Task, hash_file};
 use crate::recipe::training_fields::rate;
 use plackett_core::formats::{DEFAULT_LINE_LIMIT, FormatError, read_json_lines};
 use plackett_eval::correlation::spearman;
@@ -36,7 +36,7 @@ pub static RANK_THEN_SCORE: StageKind = StageKind {
            seeds), `error` (root mean square on the scale from 1 to 5, by seed), `floor` (`order` of the feature `floor` alone), `groups` and \
            `gap` (articles of a batch, and what labels of a pair must differ by, at the end of the first stage; by seed)",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
         FieldSpec::required("collection", FieldKind::Text, "a folder's name in PLACKETT_DATA, or a path"),
         FieldSpec::new(
@@ -91,9 +91,7 @@ pub static RANK_THEN_SCORE: StageKind = StageKind {
     chooses: None,
     check,
     numbers: |_, _| ["order", "error", "floor", "groups", "gap"].map(str::to_string).to_vec(),
-    outside: |values, surroundings| {
-        Ok(vec![("summaries".into(), hash_file(&path_of(values, surroundings)?)?)])
-    },
+    outside: |values, environment| Ok(vec![("summaries".into(), hash_file(&path_of(values, environment)?)?)]),
     estimate: |task| {
         let seeds = task.values.count("seeds");
         Ok(Estimate {
@@ -118,8 +116,8 @@ fn check(values: &Values, _: &Registry) -> Result<(), RecipeError> {
     }
 }
 
-fn path_of(values: &Values, surroundings: &Surroundings) -> Result<PathBuf, StageError> {
-    Ok(surroundings.collection(values.word("collection"))?.join(FILE))
+fn path_of(values: &Values, environment: &Environment) -> Result<PathBuf, StageError> {
+    Ok(environment.collection(values.word("collection"))?.join(FILE))
 }
 
 #[derive(Deserialize)]
@@ -142,7 +140,7 @@ struct Summaries {
 }
 
 fn read(task: &Task<'_>) -> Result<Summaries, StageError> {
-    let path = path_of(task.values, task.surroundings)?;
+    let path = path_of(task.values, task.environment)?;
     let file = path.display().to_string();
     let mut all = Summaries { names: Vec::new(), items: Vec::new(), floor: Vec::new() };
     for (line, article) in
@@ -191,7 +189,7 @@ struct Fold {
     groups: usize,
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let all = read(task)?;
     let seeds = task.values.count("seeds");
     let jobs: Vec<(usize, usize)> =
@@ -223,7 +221,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
             &own.iter().map(|at| label(&all.items[*at])).collect::<Vec<_>>(),
         )
     });
-    Ok(Made {
+    Ok(StageOutput {
         numbers: vec![
             Quantity::by_query("order", all.names.clone(), orders),
             quantity("error", by_seed(&error)),
@@ -238,7 +236,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
             ("articles".into(), all.names.len().to_string()),
             ("summaries".into(), all.items.len().to_string()),
         ],
-        ..Made::default()
+        ..StageOutput::default()
     })
 }
 

@@ -3,9 +3,9 @@
 use super::language_module::{FILE, file_of};
 use super::{ENCODER, SEED, encoder_fingerprint, train};
 use crate::recipe::error::{Problem, StageError};
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Made, StageKind};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput};
 use crate::recipe::task::Task;
 use crate::recipe::training_fields::{batch, rate, settings_of};
 use plackett_train::modular::RankingModuleJob;
@@ -23,9 +23,9 @@ pub static RANKING_MODULE: StageKind = StageKind {
            difference) with a head, on top of the module of their language where one is given; gives `trainable` (numbers of the module), `bytes` \
            (of its file) and `loss` (the mean of the last tenth of the steps)",
     version: 1,
-    gives: Gives::Model,
+    gives: OutputKind::Model,
     fields: &[
-        FieldSpec::required("data", FieldKind::Stage(&[Gives::Data]), "the collection"),
+        FieldSpec::required("data", FieldKind::Stage(&[OutputKind::Data]), "the collection"),
         FieldSpec::required(
             "module",
             FieldKind::Text,
@@ -33,7 +33,7 @@ pub static RANKING_MODULE: StageKind = StageKind {
         ),
         FieldSpec::new(
             "language",
-            FieldKind::Stage(&[Gives::Model]),
+            FieldKind::Stage(&[OutputKind::Model]),
             Default::Absent,
             "a stage `language-module` whose module is put below",
         ),
@@ -90,10 +90,10 @@ pub static RANKING_MODULE: StageKind = StageKind {
     run,
 };
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
     let (examples, without) = train::examples(task)?;
-    let base = task.surroundings.directory(values.word("model"))?;
+    let base = task.environment.directory(values.word("model"))?;
     let language = values.text("language").map(|stage| file_of(task, stage)).transpose()?;
     let settings = Settings { warmup: 10, checkpoint: 0, ..settings_of(values) };
     let job = RankingModuleJob {
@@ -110,14 +110,14 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let bytes = output.metadata().map_err(StageError::cache(&output))?.len();
     let seed = values.count("seed");
     let numbers = [outcome.trainable as f64, bytes as f64, outcome.loss];
-    let mut made = Made {
+    let mut made = StageOutput {
         numbers: NUMBERS
             .into_iter()
             .zip(numbers)
             .map(|(name, value)| Quantity::of_seed(name, seed, value))
             .collect(),
         facts: vec![("queries".into(), examples.len().to_string())],
-        ..Made::default()
+        ..StageOutput::default()
     };
     if without > 0 {
         made.warnings

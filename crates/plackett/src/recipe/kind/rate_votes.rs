@@ -2,10 +2,10 @@
 
 use super::SEED;
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Made, StageKind, a_moment, nothing_to_check};
-use crate::recipe::task::{Surroundings, Task, hash_file};
+use crate::recipe::registry::{StageKind, StageOutput, a_moment, nothing_to_check};
+use crate::recipe::task::{Environment, Task, hash_file};
 use plackett_arena::rating::{EloOptions, PairTable, RatingOptions, elo, fit};
 use plackett_arena::{Vote, VoteOptions, Votes, read_votes};
 use plackett_eval::correlation::spearman;
@@ -35,7 +35,7 @@ pub static RATE_VOTES: StageKind = StageKind {
            correlation of both orders; `halves` and `elo_halves` the rank correlation of ratings from even and odd votes; `rating/MODEL` the rating of \
            models that are named; with `against` also `common`, models that both files have, and `agreement`, their rank correlation",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
         FieldSpec::required(
             "collection",
@@ -62,11 +62,11 @@ pub static RATE_VOTES: StageKind = StageKind {
         }
         names
     },
-    outside: |values, surroundings| {
+    outside: |values, environment| {
         let named = ["file", "against"].into_iter().filter(|field| values.has(field));
         named
             .map(|field| {
-                Ok((values.word(field).to_string(), hash_file(&path_of(values, surroundings, field)?)?))
+                Ok((values.word(field).to_string(), hash_file(&path_of(values, environment, field)?)?))
             })
             .collect()
     },
@@ -74,12 +74,12 @@ pub static RATE_VOTES: StageKind = StageKind {
     run,
 };
 
-fn path_of(values: &Values, surroundings: &Surroundings, field: &str) -> Result<PathBuf, StageError> {
-    Ok(surroundings.collection(values.word("collection"))?.join(values.word(field)))
+fn path_of(values: &Values, environment: &Environment, field: &str) -> Result<PathBuf, StageError> {
+    Ok(environment.collection(values.word("collection"))?.join(values.word(field)))
 }
 
 fn read(task: &Task<'_>, field: &str) -> Result<Votes, StageError> {
-    let path = path_of(task.values, task.surroundings, field)?;
+    let path = path_of(task.values, task.environment, field)?;
     Ok(read_votes(&path, &VoteOptions::default())?)
 }
 
@@ -91,7 +91,7 @@ fn greatest(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let votes = read(task, "file")?;
     let seed = task.values.count("seed");
     let (models, all) = (votes.models.len(), &votes.all);
@@ -116,7 +116,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         alike(&rated(models, &even)?, &rated(models, &odd)?)?,
         alike(&followed(&even), &followed(&odd))?,
     ];
-    let mut made = Made::default();
+    let mut made = StageOutput::default();
     let mut enter = |name: &str, value: f64| made.numbers.push(Quantity::of_seed(name, seed, value));
     OWN.iter().zip(own).for_each(|(name, value)| enter(name, value));
     for model in task.values.texts("models") {

@@ -1,10 +1,10 @@
 //! `recommend`: a recommender that is fitted to interactions and ranks the whole catalogue for what each user did last.
 
 use crate::recipe::error::{Problem, RecipeError, StageError};
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::quantity::{Quantity, mean};
-use crate::recipe::registry::{Estimate, Made, Registry, StageKind};
-use crate::recipe::task::{Surroundings, Task, hash_file};
+use crate::recipe::registry::{Estimate, Registry, StageKind, StageOutput};
+use crate::recipe::task::{Environment, Task, hash_file};
 use plackett_rec::{
     Configured, EvaluationOptions, FitData, FitStep, Fitting, ListStatistics, TargetRank, Training, evaluate,
     k_core, leave_last_out, list_statistics, parse, read_interactions,
@@ -34,7 +34,7 @@ pub static RECOMMEND: StageKind = StageKind {
            and `ndcg@K` for K of 10, 50 and 200 and `mrr`, and by seed `coverage` (share of the catalogue among the first ten of \
            somebody) and `gini` (how unevenly items are among them)",
     version: 2,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
         FieldSpec::required("collection", FieldKind::Text, "a folder's name in PLACKETT_DATA, or a path"),
         MODEL,
@@ -55,8 +55,8 @@ pub static RECOMMEND: StageKind = StageKind {
     chooses: None,
     check: check_model,
     numbers: |_, _| number_names(),
-    outside: |values, surroundings| {
-        Ok(vec![("interactions".into(), hash_file(&path_of(values, surroundings)?)?)])
+    outside: |values, environment| {
+        Ok(vec![("interactions".into(), hash_file(&path_of(values, environment)?)?)])
     },
     estimate: |task| {
         let seeds = task.values.count("seeds");
@@ -69,6 +69,11 @@ pub static RECOMMEND: StageKind = StageKind {
 /// Refuses a recommender that is not one, before anything runs.
 pub(super) fn check_model(values: &Values, _: &Registry) -> Result<(), RecipeError> {
     match parse(values.word("model")) {
+        Ok(configured) if configured.encoder().is_some() => {
+            let name = configured.spec.name;
+            let problem = format!("{name} reads the texts of items, and this stage has none; take another one");
+            Err(values.wrong("model", 0, Problem::Said(problem)))
+        }
         Ok(_) => Ok(()),
         Err(error) => Err(values.wrong("model", 0, Problem::Said(error.to_string()))),
     }
@@ -80,13 +85,13 @@ pub(super) fn number_names() -> Vec<String> {
     cuts.chain(["mrr", "coverage", "gini"].map(str::to_string)).collect()
 }
 
-fn path_of(values: &Values, surroundings: &Surroundings) -> Result<PathBuf, StageError> {
-    Ok(surroundings.collection(values.word("collection"))?.join(FILE))
+fn path_of(values: &Values, environment: &Environment) -> Result<PathBuf, StageError> {
+    Ok(environment.collection(values.word("collection"))?.join(FILE))
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
-    let mut all = read_interactions(&path_of(values, task.surroundings)?, None)?;
+    let mut all = read_interactions(&path_of(values, task.environment)?, None)?;
     if values.count("core") > 0 {
         all = k_core(all, values.count("core"));
     }
@@ -113,9 +118,9 @@ pub(super) fn fit_and_rank(
     split: &Training<'_>,
     catalogue: usize,
     exclude_seen: bool,
-) -> Result<Made, StageError> {
+) -> Result<StageOutput, StageError> {
     let configured: Configured = parse(task.values.word("model"))?;
-    let data = FitData { catalogue, sequences: &split.sequences };
+    let data = FitData { catalogue, sequences: &split.sequences, texts: &[] };
     let mut counts = vec![0; catalogue];
     split.sequences.iter().copied().flatten().for_each(|event| counts[event.item as usize] += 1);
     let (mut ranks, mut lists) = (Vec::new(), Vec::new());
@@ -130,7 +135,7 @@ pub(super) fn fit_and_rank(
         lists.push(list_statistics(found.iter().map(|rank| &rank.list[..]), &counts));
         ranks.push(found);
     }
-    Ok(Made { numbers: numbers(&ranks, &lists), ..Made::default() })
+    Ok(StageOutput { numbers: numbers(&ranks, &lists), ..StageOutput::default() })
 }
 
 fn numbers(ranks: &[Vec<TargetRank>], lists: &[ListStatistics]) -> Vec<Quantity> {

@@ -2,8 +2,8 @@
 
 use super::recommend::{MODEL, SEEDS, check_model, fit_and_rank, number_names};
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
-use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_outside};
 use crate::recipe::task::Task;
 use plackett_rec::repeat_stream::RepeatStream;
 
@@ -15,7 +15,7 @@ pub static REPEAT_STREAM: StageKind = StageKind {
            there the more likely. A recommender is fitted to the first users once and asked for the last item of the others, seen items not \
            left out. Gives the numbers of `recommend`, by user",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
         MODEL,
         FieldSpec::new("users", FieldKind::Whole(10, 10_000_000), Default::Whole(4000), "how many are drawn"),
@@ -47,7 +47,7 @@ pub static REPEAT_STREAM: StageKind = StageKind {
     run,
 };
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
     let stream = RepeatStream {
         users: values.count("users"),

@@ -8,9 +8,9 @@ use crate::choosing::{Draft, Scored, Scorer, Writer};
 use crate::pipeline::{LocalModel, ModelError};
 use crate::recipe::choosing::{Continued, continuations, cosine, source};
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
 use crate::recipe::quantity::{Quantity, mean};
-use crate::recipe::registry::{Estimate, Made, StageKind, nothing_to_check};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_to_check};
 use crate::recipe::task::Task;
 use plackett_arena::choosing::RescoredSearch;
 use plackett_core::continuation::{finished, repetition, unigram_overlap};
@@ -48,9 +48,9 @@ pub static RESCORED_DECODING: StageKind = StageKind {
            them (`ranker`), of the beam search (`search`) and of what `real`ly follows; and `generation`, the share of the time of both \
            searches in which the model writes",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
-        FieldSpec::required("ranker", FieldKind::Stage(&[Gives::Numbers]), "a stage `prefix-ranker`"),
+        FieldSpec::required("ranker", FieldKind::Stage(&[OutputKind::Numbers]), "a stage `prefix-ranker`"),
         MODEL,
         FieldSpec::new("prefixes", FieldKind::Whole(1, 100_000), Default::Whole(20), "how many"),
         FieldSpec::new("samples", FieldKind::Whole(1, 1000), Default::Whole(20), "whole continuations"),
@@ -62,14 +62,14 @@ pub static RESCORED_DECODING: StageKind = StageKind {
     chooses: None,
     check: nothing_to_check,
     numbers: |_, _| NUMBERS.iter().chain(&["generation"]).map(ToString::to_string).collect(),
-    outside: |values, surroundings| {
-        let model = surroundings.fingerprint(values.word("model"))?;
-        Ok(vec![("model".into(), model), ("encoder".into(), surroundings.fingerprint(BUNDLED)?)])
+    outside: |values, environment| {
+        let model = environment.fingerprint(values.word("model"))?;
+        Ok(vec![("model".into(), model), ("encoder".into(), environment.fingerprint(BUNDLED)?)])
     },
     estimate: |task| {
         let values = task.values;
         let drawn = values.count("prefixes") * (2 * values.count("samples") + 1) * values.count("tokens");
-        let missing = task.surroundings.model_size(values.word("model"))?.err();
+        let missing = task.environment.model_size(values.word("model"))?.err();
         Ok(Estimate {
             work: format!("writes {drawn} tokens"),
             seconds: Some(drawn as f64 / 150.0),
@@ -124,7 +124,7 @@ impl Scorer for PrefixScorer<'_> {
     }
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
     let (pairs, ranker) = ranker_of(task)?;
     let seed = values.count("seed") as u64;
@@ -148,7 +148,11 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     };
     let mut numbers: Vec<Quantity> = NUMBERS.iter().enumerate().map(quantity).collect();
     numbers.push(Quantity::by_query("generation", keys.clone(), shares));
-    Ok(Made { numbers, facts: vec![("prefixes".into(), places.len().to_string())], ..Made::default() })
+    Ok(StageOutput {
+        numbers,
+        facts: vec![("prefixes".into(), places.len().to_string())],
+        ..StageOutput::default()
+    })
 }
 
 /// Pairs of articles that are held out, and the ranker of the stage that is named.
@@ -157,9 +161,9 @@ fn ranker_of(task: &Task<'_>) -> Result<(Vec<Continued>, Ranker), StageError> {
     let texts = task.input(input.values.word("vectors"))?;
     texts.check_kind("ranker", &[TEXT_VECTORS.name])?;
     let source = source(texts.values.word("texts"));
-    let file = task.surroundings.collection(texts.values.word("collection"))?.join(source.file);
+    let file = task.environment.collection(texts.values.word("collection"))?.join(source.file);
     let [_, pairs] = continuations(&file)?;
-    let encoder = task.surroundings.models(Some(BUNDLED)).open(None)?;
+    let encoder = task.environment.models(Some(BUNDLED)).open(None)?;
     let dimension = encoder.embed(&["a"], &EmbedOptions::default()).map_err(ModelError::from)?.dim;
     let mut parameters = Parameters::default();
     let projection = DualProjection::open(&mut parameters, dimension, KIND, &input.folder.join(FILE))?;

@@ -1,26 +1,25 @@
 //! `residual-codes`: semantic ids of products by a residual quantiser with an autoencoder (RQ-VAE).
 
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
 use crate::recipe::product::{FILES, item_texts};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Made, StageKind, nothing_to_check};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_to_check};
 use crate::recipe::small_decoder::{SEEDS, STEPS};
 use crate::recipe::task::{Task, hash_file};
 use crate::recipe::training::train_within;
 use crate::recipe::training_fields::{large_batch, rate, settings_of};
+use crate::text_vectors::text_vectors;
 use plackett_ids::scheme::{Source, parse};
 use plackett_ids::{Item, VectorTable};
+use plackett_lm::LmError;
 use plackett_lm::store::BUNDLED;
-use plackett_rank::model::Role;
 use plackett_train::optimizer::Schedule;
 use plackett_train::residual_codes::{ResidualCodes, ResidualShape, ResidualTask, collision_rate, separate};
 use plackett_train::trainer::Settings;
 use plackett_train::{Compute, Parameters};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Texts that are embedded together.
-const TOGETHER: usize = 64;
 /// Layers of the encoder between a text's vector and that of a code.
 const ENCODER: [usize; 3] = [256, 128, 64];
 const NUMBERS: [&str; 7] =
@@ -36,7 +35,7 @@ pub static RESIDUAL_CODES: StageKind = StageKind {
            after them), `used` (codes of the first level that some product has), `loss` (over the last tenth of the steps) and `first_loss`, and \
            `size_spread`, the greatest difference of two clusters of a level when balanced residual k-means makes the codes instead",
     version: 2,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
         FieldSpec::required("collection", FieldKind::Text, "a folder's name in PLACKETT_DATA, or a path"),
         FieldSpec::new("words", FieldKind::Whole(1, 10_000), Default::Whole(64), "of a text, at most"),
@@ -52,11 +51,11 @@ pub static RESIDUAL_CODES: StageKind = StageKind {
     chooses: None,
     check: nothing_to_check,
     numbers: |_, _| NUMBERS.map(str::to_string).to_vec(),
-    outside: |values, surroundings| {
-        let file = surroundings.collection(values.word("collection"))?.join(FILES[0]);
+    outside: |values, environment| {
+        let file = environment.collection(values.word("collection"))?.join(FILES[0]);
         Ok(vec![
             (FILES[0].to_string(), hash_file(&file)?),
-            ("model".into(), surroundings.fingerprint(BUNDLED)?),
+            ("model".into(), environment.fingerprint(BUNDLED)?),
         ])
     },
     estimate: |task| {
@@ -70,27 +69,18 @@ pub static RESIDUAL_CODES: StageKind = StageKind {
 
 /// The vectors of texts, one after another, each number with a variance of about 1, and how many numbers each has.
 fn vectors(task: &Task<'_>, texts: &[String]) -> Result<(Vec<f32>, usize), StageError> {
-    let model = task.surroundings.models(Some(BUNDLED)).open(None)?;
-    let failed = |problem: String| StageError::Field { field: "collection", problem };
-    let embedder = model.abilities().text_embedder().map_err(failed)?;
-    let (mut vectors, mut width) = (Vec::new(), 0);
-    for (at, chunk) in texts.chunks(TOGETHER).enumerate() {
-        (task.progress)("embedding", (at * TOGETHER) as u64, texts.len() as u64);
-        let texts: Vec<&str> = chunk.iter().map(String::as_str).collect();
-        let embedded =
-            embedder.embed_texts(Role::Document, &texts).map_err(|error| failed(error.to_string()))?;
-        for text in embedded {
-            width = text.values.len();
-            let root = (width as f32).sqrt();
-            vectors.extend(text.values.iter().map(|x| x * root));
-        }
-    }
+    let model = task.environment.models(Some(BUNDLED)).open(None)?;
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let mut progress = |done: usize| (task.progress)("embedding", done as u64, texts.len() as u64);
+    let failed = |error: LmError| StageError::Field { field: "collection", problem: error.to_string() };
+    let vectors = text_vectors(&model, &texts, &mut progress).map_err(failed)?;
+    let width = vectors.len() / texts.len().max(1);
     Ok((vectors, width))
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
-    let file = task.surroundings.collection(values.word("collection"))?.join(FILES[0]);
+    let file = task.environment.collection(values.word("collection"))?.join(FILES[0]);
     let (texts, cut) = item_texts(&file, values.count("words"))?;
     let (vectors, width) = vectors(task, &texts)?;
     let different: BTreeSet<&String> = texts.iter().collect();
@@ -103,7 +93,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     }
     let numbers =
         NUMBERS.iter().zip(columns).map(|(name, values)| Quantity::of_seeds(name, values)).collect();
-    let mut made = Made { numbers, ..Made::default() };
+    let mut made = StageOutput { numbers, ..StageOutput::default() };
     made.facts.push(("products".into(), texts.len().to_string()));
     made.facts.push(("different texts".into(), different.len().to_string()));
     if cut > 0 {

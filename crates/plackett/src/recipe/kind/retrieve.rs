@@ -4,8 +4,8 @@ use super::{dataset_of, index, rank};
 use crate::pipeline::Pipeline;
 use crate::recipe::error::StageError;
 use crate::recipe::expression::{self, Begins};
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
-use crate::recipe::registry::{Estimate, Made, StageKind, no_numbers};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput, no_numbers};
 use crate::recipe::task::Task;
 use plackett_core::Query;
 use plackett_rank::Settings;
@@ -19,16 +19,16 @@ pub static RETRIEVE: StageKind = StageKind {
     name: "retrieve",
     help: "a pipeline that begins with a first stage or a fusion, over an index",
     version: 1,
-    gives: Gives::Rankings,
+    gives: OutputKind::Rankings,
     fields: &[
         FieldSpec::required(
             "index",
-            FieldKind::Stage(&[Gives::Index]),
+            FieldKind::Stage(&[OutputKind::Index]),
             "the index; its collection's queries are asked",
         ),
         FieldSpec::new(
             "data",
-            FieldKind::Stage(&[Gives::Data]),
+            FieldKind::Stage(&[OutputKind::Data]),
             Default::Absent,
             "a collection whose queries are asked in place of those",
         ),
@@ -62,11 +62,11 @@ fn asked(values: &Values) -> &str {
     values.text("data").unwrap_or(values.word("index"))
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
     let dataset = dataset_of(task, asked(values))?;
     let index = Index::open(task.input(values.word("index"))?.folder.join(index::FOLDER))?;
-    let models = task.surroundings.models(values.text("model"));
+    let models = task.environment.models(values.text("model"));
     let pipeline = Pipeline::resolve(values.word("pipeline"), Some(&index), &models, &Settings::default())?;
     let depth = values.count("depth");
     rank::in_groups(

@@ -2,11 +2,11 @@
 
 use super::imitate_reasoning::{IMITATE_REASONING, MEASURES, Reasoning, remove};
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
-use crate::recipe::policy_summary::PolicySummary;
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
+use crate::recipe::policy_summary::{PolicySummary, constant_warning};
 use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::reasoner::{Format, JudgedList, Measured, ReasonRewarder, Showing};
-use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_outside};
 use crate::recipe::small_decoder::folder_of;
 use crate::recipe::task::{Input, Task};
 use crate::recipe::training::train_kept;
@@ -52,9 +52,9 @@ pub static REWARD_REASONING: StageKind = StageKind {
            `constant_steps` (share of the steps in which that is so of all prompts; they are named in a warning) and `rollout_share` (of the time of a step). \
            A line a step is in `rollouts-SEED.jsonl`. A run that was killed goes on from its last checkpoint to the same weights",
     version: 2,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
-        FieldSpec::required("start", FieldKind::Stage(&[Gives::Model]), "a stage `imitate-reasoning`"),
+        FieldSpec::required("start", FieldKind::Stage(&[OutputKind::Model]), "a stage `imitate-reasoning`"),
         FieldSpec::new("group", FieldKind::Whole(2, 1024), Default::Whole(8), "answers to a prompt"),
         batch(16, "prompts of a step; with `pointwise`, lists, of which every document is a prompt"),
         FieldSpec::required("steps", FieldKind::Whole(1, i64::MAX), "steps"),
@@ -107,7 +107,7 @@ struct Learned {
     seconds: f64,
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let start = start_of(task)?;
     let reasoning = Reasoning::of(start.values)?;
     let mut all = Vec::new();
@@ -120,7 +120,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         remove(task, &part_of(seed))?;
     }
     let measured: Vec<Measured> = all.iter().map(|seed| seed.measured.clone()).collect();
-    let mut made = Made { numbers: reasoning.numbers(&measured), ..Made::default() };
+    let mut made = StageOutput { numbers: reasoning.numbers(&measured), ..StageOutput::default() };
     let numbers: Vec<[f64; NUMBERS.len()]> = all.iter().map(summed_up).collect();
     for (at, name) in NUMBERS.into_iter().enumerate() {
         made.numbers.push(Quantity::of_seeds(name, numbers.iter().map(|seed| seed[at]).collect()));
@@ -136,22 +136,6 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
 /// The folder of log, checkpoints and weights of a seed.
 fn part_of(seed: usize) -> String {
     format!("policy-{seed}")
-}
-
-/// Names the steps in which no answer was worth more than another one.
-fn constant_warning(seed: usize, records: &[RolloutRecord]) -> Option<String> {
-    const NAMED: usize = 10;
-    let steps = constant_steps(records);
-    let named: Vec<String> = steps.iter().take(NAMED).map(ToString::to_string).collect();
-    let rest = if steps.len() > NAMED { " and others" } else { "" };
-    (!steps.is_empty()).then(|| {
-        format!(
-            "seed {seed}: in {} of {} steps the answers to each prompt were all worth the same, and nothing was learned: step {}{rest}",
-            steps.len(),
-            records.len(),
-            named.join(", ")
-        )
-    })
 }
 
 /// One line for each step.

@@ -3,9 +3,9 @@
 use super::{dataset_of, rankings_of};
 use crate::recipe::digits::{self, Picture};
 use crate::recipe::error::{Problem, RecipeError, StageError};
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Made, Registry, StageKind};
+use crate::recipe::registry::{Estimate, Registry, StageKind, StageOutput};
 use crate::recipe::task::{Task, hash_file};
 use plackett_arena::routing::{Replay, ReplayTable, parse};
 use plackett_core::Run;
@@ -29,19 +29,19 @@ pub static ROUTE: StageKind = StageKind {
            arms are rankings, the reward of a query is a measure, and contexts are vectors of the bundled encoder. Gives POLICY/outscores_best, \
            POLICY/optimal, POLICY/regret, and for each arm the mean reward ARM/reward",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
         FieldSpec::required("policies", FieldKind::Texts, "as `plackett route show` explains them"),
         FieldSpec::new("pictures", FieldKind::Text, Default::Absent, "the collection of pictures"),
         FieldSpec::new(
             "runs",
-            FieldKind::Stages(&[Gives::Rankings]),
+            FieldKind::Stages(&[OutputKind::Rankings]),
             Default::Absent,
             "rankings of the same queries",
         ),
         FieldSpec::new(
             "data",
-            FieldKind::Stage(&[Gives::Data]),
+            FieldKind::Stage(&[OutputKind::Data]),
             Default::Absent,
             "with `runs`: whose judgments",
         ),
@@ -61,10 +61,10 @@ pub static ROUTE: StageKind = StageKind {
         names.extend(arms.iter().map(|arm| format!("{arm}/reward")));
         names
     },
-    outside: |values, surroundings| match values.text("pictures") {
-        None => Ok(vec![("model".into(), surroundings.fingerprint(ENCODER)?)]),
+    outside: |values, environment| match values.text("pictures") {
+        None => Ok(vec![("model".into(), environment.fingerprint(ENCODER)?)]),
         Some(collection) => {
-            Ok(vec![("pictures".into(), hash_file(&digits::file(surroundings, collection)?)?)])
+            Ok(vec![("pictures".into(), hash_file(&digits::file(environment, collection)?)?)])
         }
     },
     estimate: |task| {
@@ -106,13 +106,13 @@ fn check(values: &Values, _: &Registry) -> Result<(), RecipeError> {
     }
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
     let table = match values.text("pictures") {
         Some(collection) => pictures(task, collection)?,
         None => rankings(task)?,
     };
-    let mut made = Made::default();
+    let mut made = StageOutput::default();
     let seeds: Vec<u64> = (1..=values.count("seeds") as u64).collect();
     let keys: Vec<String> = seeds.iter().map(u64::to_string).collect();
     for text in values.texts("policies") {
@@ -143,7 +143,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
 
 /// Classifiers that see half of a picture each, learned from the first pictures, on the others.
 fn pictures(task: &Task<'_>, collection: &str) -> Result<ReplayTable, StageError> {
-    let all = digits::read(task.surroundings, collection, LEARNED_FROM)?;
+    let all = digits::read(task.environment, collection, LEARNED_FROM)?;
     let (learned, stream) = all.split_at(LEARNED_FROM);
     let arms = HALVES.map(|(name, _)| name.to_string()).to_vec();
     let mut table = ReplayTable { arms, ..ReplayTable::default() };
@@ -202,7 +202,7 @@ fn rankings(task: &Task<'_>) -> Result<ReplayTable, StageError> {
         .filter_map(|id| dataset.queries.iter().find(|query| query.id == *id))
         .map(|query| query.text.as_str())
         .collect();
-    let model = task.surroundings.models(Some(ENCODER)).open(None)?;
+    let model = task.environment.models(Some(ENCODER)).open(None)?;
     let made = model.embed(&texts, &EmbedOptions::default()).map_err(crate::pipeline::ModelError::from)?;
     table.contexts = made
         .data

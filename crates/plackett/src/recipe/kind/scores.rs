@@ -1,9 +1,9 @@
 //! `scores`: what the scores of rankings are like, whatever the judgments.
 
 use super::{each_run, rankings_of};
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Made, StageKind, a_moment, nothing_outside, nothing_to_check};
+use crate::recipe::registry::{StageKind, StageOutput, a_moment, nothing_outside, nothing_to_check};
 use std::collections::HashMap;
 
 const NUMBERS: [&str; 5] = ["sum", "spread", "distinct", "tied", "saturated"];
@@ -15,9 +15,9 @@ pub static SCORES: StageKind = StageKind {
            (how many different ones), RUN/tied (the share of documents whose score another one has too) and RUN/saturated (the share of \
            scores no further than `near` from 0 or from 1; those of `without` are left out of it)",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
-        FieldSpec::required("runs", FieldKind::Stages(&[Gives::Rankings]), "whose scores"),
+        FieldSpec::required("runs", FieldKind::Stages(&[OutputKind::Rankings]), "whose scores"),
         FieldSpec::new(
             "near",
             FieldKind::Number(0.0, 0.5),
@@ -39,7 +39,7 @@ pub static SCORES: StageKind = StageKind {
     estimate: a_moment,
     run: |task| {
         let (near, without) = (task.values.real("near"), task.values.number("without"));
-        let mut made = Made::default();
+        let mut made = StageOutput::default();
         for run in task.values.texts("runs") {
             let rankings = rankings_of(task, run)?;
             let keys: Vec<String> = rankings.iter().map(|ranking| ranking.query_id.clone()).collect();

@@ -4,17 +4,17 @@ use super::text_vectors::{VECTORS, vectors_of};
 use crate::recipe::catalogue_index::CatalogueIndex;
 use crate::recipe::choosing;
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::film::FilmSearches;
 use crate::recipe::floor_cases::{FloorCase, FloorCases};
 use crate::recipe::four_modes::{Answers, AskedUser, FourModes, names, quantities};
-use crate::recipe::registry::{Estimate, Made, StageKind, nothing_to_check};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_to_check};
 use crate::recipe::task::{Input, Task, hash_file};
 use crate::recipe::training::train_within;
 use crate::recipe::training_fields::{large_batch, rate, settings_of, steps};
 use plackett_rec::synergen::{
-    Labels, Occurrence, RankingNegatives, SynerGen, SynerGenConfig, SynerGenInference, SynerGenLearning,
-    SynerGenTask, TextVectors,
+    Labels, Occurrence, SynerGen, SynerGenConfig, SynerGenInference, SynerGenLearning, SynerGenTask,
+    TextVectors,
 };
 use plackett_rec::{Event, Interactions, Training, leave_last_out, read_interactions};
 use plackett_train::optimizer::Schedule;
@@ -27,11 +27,6 @@ const FILE: &str = "interactions.tsv.gz";
 const COLD_EVENTS: usize = 2;
 /// Kinds of actions: ratings from 1 to 5.
 const ACTIONS: usize = 5;
-/// Items drawn for a batch that retrieval questions are compared with.
-const RANDOM: usize = 256;
-const TEMPERATURE: f32 = 0.07;
-/// Candidates of a ranking question beside the right one.
-const NEGATIVES: RankingNegatives = RankingNegatives { random: 2, in_batch: 2, retrieved: 4, depth: 100 };
 const HEADS: usize = 4;
 
 /// The declaration.
@@ -48,7 +43,7 @@ pub static SEARCH_RECOMMEND: StageKind = StageKind {
            whole catalogue) and `rank_seconds` (50 candidates); with `index` also `index_recall` (share of the first `depth` of the whole catalogue that \
            the index finds) and `index_seconds`, and in the facts how it was searched",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
         FieldSpec::required("collection", FieldKind::Text, "a folder's name in PLACKETT_DATA, or a path"),
         VECTORS,
@@ -157,8 +152,8 @@ pub static SEARCH_RECOMMEND: StageKind = StageKind {
     chooses: None,
     check: nothing_to_check,
     numbers: |values, _| names(values.on("index")),
-    outside: |values, surroundings| {
-        let path = surroundings.collection(values.word("collection"))?.join(FILE);
+    outside: |values, environment| {
+        let path = environment.collection(values.word("collection"))?.join(FILE);
         Ok(vec![("interactions".into(), hash_file(&path)?)])
     },
     estimate: |task| {
@@ -177,9 +172,9 @@ struct World {
     texts: TextVectors,
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
-    let folder = task.surroundings.collection(values.word("collection"))?;
+    let folder = task.environment.collection(values.word("collection"))?;
     let all = read_interactions(&folder.join(FILE), None)?;
     let (vectors, films) = vectors_of(task)?;
     let films = FilmSearches::load(&films, &all.items)?;
@@ -201,7 +196,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     ];
     let used = answers.iter().find_map(Answers::index_used);
     facts.extend(used.map(|used| ("search of the index".into(), used.to_string())));
-    Ok(Made { numbers: quantities(&world.asked, &answers), warnings, facts })
+    Ok(StageOutput { numbers: quantities(&world.asked, &answers), warnings, facts })
 }
 
 fn occurrence(event: &Event) -> Occurrence {
@@ -241,7 +236,7 @@ fn lesson_of(split: &Training<'_>, items: usize, share: f64) -> Lesson {
 
 /// What is learned from, and the last event of each to ask for.
 pub(super) fn floor_cases(task: &Task<'_>, input: &Input<'_>) -> Result<FloorCases, StageError> {
-    let folder = task.surroundings.collection(input.values.word("collection"))?;
+    let folder = task.environment.collection(input.values.word("collection"))?;
     let all = read_interactions(&folder.join(FILE), None)?;
     let split = leave_last_out(&all, 0);
     let lesson = lesson_of(&split, all.items.len(), input.values.real("cold"));
@@ -323,13 +318,11 @@ fn measure(task: &Task<'_>, world: &World, items: usize, seed: u64) -> Result<An
             "recommendation" => 0.0,
             _ => 0.5,
         },
-        random: RANDOM,
-        temperature: TEMPERATURE,
-        negatives: NEGATIVES,
         ranked: values.count("ranked"),
         retrieval: if values.word("objective") == "ranking" { 0.0 } else { 1.0 },
         ranking: if values.word("objective") == "retrieval" { 0.0 } else { number("lambda") as f32 },
         gamma: number("gamma") as f32,
+        ..SynerGenLearning::default()
     };
     let lesson = SynerGenTask::new(&model, &world.learned, &world.films.learned, learning)?;
     let steps = values.count("steps");

@@ -2,10 +2,10 @@
 
 use super::text_vectors::{VECTORS, vectors_of_input};
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
 use crate::recipe::film_sessions::{FILE, Rewards, SessionWorld, losses, vae_entropy};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Made, StageKind, nothing_to_check};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_to_check};
 use crate::recipe::task::{Input, Task, hash_file};
 use crate::recipe::training_fields::{large_batch, rate, steps};
 use plackett_train::Compute;
@@ -25,7 +25,7 @@ pub static SESSION_REWARDS: StageKind = StageKind {
            the codes), `plain_entropy` (of residual k-means without balance), `vae_entropy` (of an RQ-VAE over the same vectors), `size_spread` (the greatest difference of two clusters of a \
            level) and `colliding_items` (that share their codes)",
     version: 3,
-    gives: Gives::Model,
+    gives: OutputKind::Model,
     fields: &[
         FieldSpec::required("collection", FieldKind::Text, "a folder's name in PLACKETT_DATA, or a path"),
         VECTORS,
@@ -69,8 +69,8 @@ pub static SESSION_REWARDS: StageKind = StageKind {
     chooses: None,
     check: nothing_to_check,
     numbers: |_, _| BY_SESSION.iter().chain(&BY_SEED).map(ToString::to_string).collect(),
-    outside: |values, surroundings| {
-        let path = surroundings.collection(values.word("collection"))?.join(FILE);
+    outside: |values, environment| {
+        let path = environment.collection(values.word("collection"))?.join(FILE);
         Ok(vec![("interactions".into(), hash_file(&path)?)])
     },
     estimate: |_| {
@@ -90,15 +90,15 @@ pub(super) fn world_and_rewards(
 ) -> Result<(SessionWorld, Rewards), StageError> {
     input.check_kind("rewards", &[SESSION_REWARDS.name])?;
     let (vectors, films) = vectors_of_input(task, input.values)?;
-    let folder = task.surroundings.collection(input.values.word("collection"))?;
+    let folder = task.environment.collection(input.values.word("collection"))?;
     let world = SessionWorld::load(&folder, (&vectors, &films), input.values)?;
     let rewards = Rewards::open(&world, input.values, &input.folder)?;
     Ok((world, rewards))
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let (vectors, films) = vectors_of_input(task, task.values)?;
-    let folder = task.surroundings.collection(task.values.word("collection"))?;
+    let folder = task.environment.collection(task.values.word("collection"))?;
     let world = SessionWorld::load(&folder, (&vectors, &films), task.values)?;
     let rewards = Rewards::learn(task, &world)?;
     let compute = Compute::new(rayon::current_num_threads());
@@ -127,7 +127,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         ("logged sessions", world.logged().len()),
         ("people asked for", world.asked.len()),
     ];
-    Ok(Made {
+    Ok(StageOutput {
         numbers,
         warnings: world.remarks,
         facts: counts.map(|(name, count)| (name.to_string(), count.to_string())).to_vec(),

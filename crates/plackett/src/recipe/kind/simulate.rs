@@ -2,9 +2,9 @@
 
 use super::dataset_of;
 use crate::recipe::error::{RecipeError, StageError};
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Made, Registry, StageKind};
+use crate::recipe::registry::{Estimate, Registry, StageKind, StageOutput};
 use crate::recipe::simulation::Simulated;
 use crate::recipe::task::Task;
 
@@ -13,7 +13,7 @@ pub static SIMULATE: StageKind = StageKind {
     name: "simulate",
     help: "a named simulation for several seeds; gives the numbers that the simulation declares. Its own fields are written beside these",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
         FieldSpec::required("simulation", FieldKind::Text, "its name"),
         FieldSpec::new(
@@ -25,7 +25,7 @@ pub static SIMULATE: StageKind = StageKind {
         FieldSpec::new("first_seed", FieldKind::Whole(0, i64::MAX), Default::Whole(1), "the first one"),
         FieldSpec::new(
             "data",
-            FieldKind::Stage(&[Gives::Data]),
+            FieldKind::Stage(&[OutputKind::Data]),
             Default::Absent,
             "graded candidates, for simulations that use some",
         ),
@@ -37,8 +37,8 @@ pub static SIMULATE: StageKind = StageKind {
             .simulation(values.word("simulation"))
             .map_or_else(Vec::new, |simulation| (simulation.numbers)(values))
     },
-    outside: |values, surroundings| {
-        let found = surroundings.registry.simulation(values.word("simulation"));
+    outside: |values, environment| {
+        let found = environment.registry.simulation(values.word("simulation"));
         Ok(found
             .map(|simulation| ("simulation version".to_string(), simulation.version.to_string()))
             .into_iter()
@@ -55,10 +55,10 @@ fn check(values: &Values, registry: &Registry) -> Result<(), RecipeError> {
     registry.simulation(values.word("simulation")).map_or(Ok(()), |simulation| (simulation.check)(values))
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
     let name = values.word("simulation");
-    let Some(simulation) = task.surroundings.registry.simulation(name) else {
+    let Some(simulation) = task.environment.registry.simulation(name) else {
         return Err(StageError::Simulation(format!("there is no simulation `{name}`")));
     };
     let data = values.text("data").map(|stage| dataset_of(task, stage)).transpose()?;
@@ -78,5 +78,8 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     }
     let keys: Vec<String> = seeds.iter().map(u64::to_string).collect();
     let quantity = |(name, values)| Quantity { name, unit: "seed".into(), keys: keys.clone(), values };
-    Ok(Made { numbers: names.into_iter().zip(columns).map(quantity).collect(), ..Made::default() })
+    Ok(StageOutput {
+        numbers: names.into_iter().zip(columns).map(quantity).collect(),
+        ..StageOutput::default()
+    })
 }

@@ -1,8 +1,8 @@
 //! `slot-speed`: what an answer of SETRec costs beside a beam over identifiers on the same backbone.
 
 use crate::recipe::error::{Problem, StageError};
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
-use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_outside};
 use crate::recipe::repeated_measures::{ROUNDS, SEEDS, of_each_seed};
 use crate::recipe::task::Task;
 use plackett_rec::setrec::{SetRecConfig, SpeedShape, measure_speed};
@@ -18,7 +18,7 @@ pub static SLOT_SPEED: StageKind = StageKind {
            over the identifiers of the catalogue (keys and values of a history are made once, and kept). Both in turn, with the threads of the \
            machine. Gives by seed, as the least of several rounds, `slots_seconds` and `beams_seconds` for all histories",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
         FieldSpec::new("catalogue", FieldKind::Whole(1, 1_000_000), Default::Whole(1682), "items"),
         FieldSpec::new("events", FieldKind::Whole(1, 10_000), Default::Whole(20), "items of a history"),
@@ -65,7 +65,7 @@ pub static SLOT_SPEED: StageKind = StageKind {
     run,
 };
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let count = |name| task.values.count(name);
     let shape = SpeedShape {
         config: SetRecConfig {
@@ -89,5 +89,5 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         let speed = measure_speed(&shape, &compute, seed)?;
         Ok([speed.slots, speed.beams])
     })?;
-    Ok(Made { numbers, ..Made::default() })
+    Ok(StageOutput { numbers, ..StageOutput::default() })
 }

@@ -4,9 +4,9 @@ use super::SEED;
 use super::vectors::{BATCH, OBJECTIVE, RATE, STEPS, check};
 use crate::recipe::error::StageError;
 use crate::recipe::feature_lists::{dense, file, widest};
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Made, StageKind};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput};
 use crate::recipe::task::{Task, hash_file};
 use crate::recipe::training_fields::settings_of;
 use plackett_core::formats::read_features;
@@ -25,7 +25,7 @@ pub static STABILITY: StageKind = StageKind {
            first one), apart (how far the probabilities σ(score) of a document lie apart, by query) and right_side (share of a query's test documents that one \
            threshold for all puts on the right side of `grade`)",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
         FieldSpec::required(
             "collection",
@@ -44,8 +44,8 @@ pub static STABILITY: StageKind = StageKind {
     chooses: None,
     check,
     numbers: |_, _| NUMBERS.map(str::to_string).to_vec(),
-    outside: |values, surroundings| {
-        let folder = surroundings.collection(values.word("collection"))?;
+    outside: |values, environment| {
+        let folder = environment.collection(values.word("collection"))?;
         ["train", "test"]
             .map(|part| Ok((part.to_string(), hash_file(&file(&folder, part)?)?)))
             .into_iter()
@@ -85,9 +85,9 @@ fn trained(
     Ok(all.into_iter().map(|scores| scores.into_iter().map(probability).collect()).collect())
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
-    let folder = task.surroundings.collection(values.word("collection"))?;
+    let folder = task.environment.collection(values.word("collection"))?;
     let (taught, tested) =
         (read_features(&file(&folder, "train")?)?, read_features(&file(&folder, "test")?)?);
     let features = widest(&taught).max(widest(&tested)).unwrap_or(1);
@@ -109,12 +109,12 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
             first.iter().zip(&list.labels).filter(|(f, label)| (**f >= threshold) == (**label >= grade));
         right.push(sides.count() as f64 / count);
     }
-    Ok(Made {
+    Ok(StageOutput {
         numbers: vec![
             Quantity::by_query(NUMBERS[0], keys.clone(), quality),
             Quantity::by_query(NUMBERS[1], keys.clone(), apart),
             Quantity::by_query(NUMBERS[2], keys, right),
         ],
-        ..Made::default()
+        ..StageOutput::default()
     })
 }

@@ -3,8 +3,8 @@
 use super::rank;
 use crate::recipe::error::StageError;
 use crate::recipe::expression::{self, Begins};
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
-use crate::recipe::registry::{Estimate, Made, StageKind, no_numbers};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput, no_numbers};
 use crate::recipe::task::Task;
 use plackett_core::{Candidate, RankRequest, Ranking};
 use plackett_train::random::Stream;
@@ -18,7 +18,7 @@ pub static STRANGE_FEEDBACK: StageKind = StageKind {
     help: "rerankers over candidates before which some of other queries, drawn at random, are put; these are taken out of the order \
            afterwards. It tells what a method that takes the first candidates for feedback does with such that have nothing to do with the query",
     version: 1,
-    gives: Gives::Rankings,
+    gives: OutputKind::Rankings,
     fields: &[
         super::CANDIDATES,
         FieldSpec::required("pipeline", FieldKind::Text, "rerankers, as in `plackett rerank --pipeline`"),
@@ -30,7 +30,7 @@ pub static STRANGE_FEEDBACK: StageKind = StageKind {
         ),
         FieldSpec::new(
             "trained",
-            FieldKind::Stage(&[Gives::Model]),
+            FieldKind::Stage(&[OutputKind::Model]),
             Default::Absent,
             "a stage whose model takes the place of `model`",
         ),
@@ -59,7 +59,7 @@ pub static STRANGE_FEEDBACK: StageKind = StageKind {
     run,
 };
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
     let (requests, cut) = rank::requests(task, values)?;
     let (count, seed) = (values.count("strangers"), values.count("seed") as u64);

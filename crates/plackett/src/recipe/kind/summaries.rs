@@ -4,10 +4,10 @@ use super::SEED;
 use crate::pipeline::ModelError;
 use crate::recipe::choosing::cosine;
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Made, StageKind, nothing_to_check};
-use crate::recipe::task::{Surroundings, Task, hash_file};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_to_check};
+use crate::recipe::task::{Environment, Task, hash_file};
 use crate::recipe::word_weights::WordWeights;
 use plackett_core::formats::{DEFAULT_LINE_LIMIT, FormatError, read_json_lines};
 use plackett_core::summary::{Budget, query_summary, sentences, words};
@@ -30,7 +30,7 @@ pub static SUMMARIES: StageKind = StageKind {
            rarest words with a question, in the order of the bundled encoder's cosines with what is left of them. Gives RR@10 and coverage (share of the \
            question's words, by weight, in what is left of its answer), by question",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
         FieldSpec::required("collection", FieldKind::Text, "a folder's name in PLACKETT_DATA, or a path"),
         FieldSpec::required("file", FieldKind::Text, "in that folder, with `query` and `pos` on each line"),
@@ -58,9 +58,9 @@ pub static SUMMARIES: StageKind = StageKind {
     chooses: None,
     check: nothing_to_check,
     numbers: |_, _| NUMBERS.map(str::to_string).to_vec(),
-    outside: |values, surroundings| {
-        let file = hash_file(&path_of(values, surroundings)?)?;
-        Ok(vec![("file".into(), file), ("model".into(), surroundings.fingerprint(ENCODER)?)])
+    outside: |values, environment| {
+        let file = hash_file(&path_of(values, environment)?)?;
+        Ok(vec![("file".into(), file), ("model".into(), environment.fingerprint(ENCODER)?)])
     },
     estimate: |task| {
         let (questions, depth) = (task.values.count("documents"), task.values.count("depth"));
@@ -70,8 +70,8 @@ pub static SUMMARIES: StageKind = StageKind {
     run,
 };
 
-fn path_of(values: &Values, surroundings: &Surroundings) -> Result<PathBuf, StageError> {
-    Ok(surroundings.collection(values.word("collection"))?.join(values.word("file")))
+fn path_of(values: &Values, environment: &Environment) -> Result<PathBuf, StageError> {
+    Ok(environment.collection(values.word("collection"))?.join(values.word("file")))
 }
 
 #[derive(Deserialize)]
@@ -89,7 +89,7 @@ struct Pair {
 
 /// The pairs with the longest answers, each answer once.
 fn read(task: &Task<'_>) -> Result<Vec<Pair>, StageError> {
-    let path = path_of(task.values, task.surroundings)?;
+    let path = path_of(task.values, task.environment)?;
     let (mut pairs, mut seen) = (Vec::new(), HashSet::new());
     for (_, line) in read_json_lines::<Line>(&path, DEFAULT_LINE_LIMIT, "a question with its answers")? {
         if let Some(answer) = line.pos.into_iter().next().filter(|answer| seen.insert(answer.clone())) {
@@ -150,11 +150,11 @@ fn cut(values: &Values, answer: &str, weights: &HashMap<String, f64>, seed: u64)
     }
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
     let pairs = read(task)?;
     let frequencies = Frequencies::new(&pairs);
-    let model = task.surroundings.models(Some(ENCODER)).open(None)?;
+    let model = task.environment.models(Some(ENCODER)).open(None)?;
     let embed = |texts: &[String]| -> Result<Vec<Vec<f32>>, StageError> {
         let views: Vec<&str> = texts.iter().map(String::as_str).collect();
         let made = model.embed(&views, &EmbedOptions::default()).map_err(ModelError::from)?;
@@ -210,12 +210,12 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         coverage.push(if all > 0.0 { covered.iter().sum::<f64>() / all } else { 0.0 });
     }
     let keys: Vec<String> = (1..=pairs.len()).map(|at| at.to_string()).collect();
-    Ok(Made {
+    Ok(StageOutput {
         numbers: vec![
             Quantity::by_query(NUMBERS[0], keys.clone(), reciprocal),
             Quantity::by_query(NUMBERS[1], keys, coverage),
         ],
         facts: vec![("documents".into(), pairs.len().to_string())],
-        ..Made::default()
+        ..StageOutput::default()
     })
 }

@@ -4,9 +4,9 @@
 use super::language_continuations::{MODEL, language_model, of_model};
 use crate::recipe::choosing::{Article, SUMMARIES, read_articles};
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
 use crate::recipe::quantity::{Quantity, mean};
-use crate::recipe::registry::{Estimate, Made, StageKind, nothing_to_check};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_to_check};
 use crate::recipe::task::{Task, hash_file};
 use crate::recipe::training::{ScorerTraining, learn_scorer};
 use crate::recipe::training_fields::{rate, steps};
@@ -44,7 +44,7 @@ pub static SUMMARY_RERANKER: StageKind = StageKind {
            how much it is like the other summaries. Gives by article that is held out `order/…` (Kendall's tau with what people found in the \
            summaries; 0 where one of both is constant) and `picked/…` (what they found in the first one), also of the `mean` and the `best` summary",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
         FieldSpec::required("collection", FieldKind::Text, "a folder's name in PLACKETT_DATA, or a path"),
         MODEL,
@@ -56,13 +56,13 @@ pub static SUMMARY_RERANKER: StageKind = StageKind {
     chooses: None,
     check: nothing_to_check,
     numbers: |_, _| NUMBERS.map(str::to_string).to_vec(),
-    outside: |values, surroundings| {
-        let file = surroundings.collection(values.word("collection"))?.join(SUMMARIES);
-        let model = surroundings.fingerprint(values.word("model"))?;
+    outside: |values, environment| {
+        let file = environment.collection(values.word("collection"))?.join(SUMMARIES);
+        let model = environment.fingerprint(values.word("model"))?;
         Ok(vec![("articles".into(), hash_file(&file)?), ("model".into(), model)])
     },
     estimate: |task| {
-        let missing = task.surroundings.model_size(task.values.word("model"))?.err();
+        let missing = task.environment.model_size(task.values.word("model"))?.err();
         Ok(Estimate {
             work: "reads summaries".into(),
             seconds: Some(150.0),
@@ -112,9 +112,9 @@ fn features(article: &Article) -> VectorList {
     list
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
-    let file = task.surroundings.collection(values.word("collection"))?.join(SUMMARIES);
+    let file = task.environment.collection(values.word("collection"))?.join(SUMMARIES);
     let articles = read_articles(&file)?;
     let lists: Vec<VectorList> = articles.par_iter().map(features).collect();
     let is_held = |at: &usize| at.is_multiple_of(HELD_OUT);
@@ -154,13 +154,13 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let quantity = |(at, name): (usize, &&str)| {
         Quantity::by_query(*name, keys.clone(), all.iter().map(|numbers| numbers[at]).collect())
     };
-    Ok(Made {
+    Ok(StageOutput {
         numbers: NUMBERS.iter().enumerate().map(quantity).collect(),
         facts: vec![
             ("articles to learn from".into(), learned.len().to_string()),
             ("articles held out".into(), held.len().to_string()),
         ],
-        ..Made::default()
+        ..StageOutput::default()
     })
 }
 

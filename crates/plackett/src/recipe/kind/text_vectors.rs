@@ -2,9 +2,9 @@
 
 use crate::recipe::choosing::{SOURCES, TextVectors, source};
 use crate::recipe::error::StageError;
-use crate::recipe::field::{FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Made, StageKind, nothing_to_check};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_to_check};
 use crate::recipe::task::{Task, hash_file};
 use plackett_lm::store::BUNDLED;
 
@@ -14,7 +14,7 @@ pub static TEXT_VECTORS: StageKind = StageKind {
     help: "texts of a collection, embedded once with the bundled encoder for stages that work on their vectors; gives `texts`, how many there \
            are",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
         FieldSpec::required("collection", FieldKind::Text, "a folder's name in PLACKETT_DATA, or a path"),
         FieldSpec::required(
@@ -28,24 +28,24 @@ pub static TEXT_VECTORS: StageKind = StageKind {
     chooses: None,
     check: nothing_to_check,
     numbers: |_, _| vec!["texts".into()],
-    outside: |values, surroundings| {
+    outside: |values, environment| {
         let source = source(values.word("texts"));
-        let file = surroundings.collection(values.word("collection"))?.join(source.file);
-        Ok(vec![("texts".into(), hash_file(&file)?), ("model".into(), surroundings.fingerprint(BUNDLED)?)])
+        let file = environment.collection(values.word("collection"))?.join(source.file);
+        Ok(vec![("texts".into(), hash_file(&file)?), ("model".into(), environment.fingerprint(BUNDLED)?)])
     },
     estimate: |_| Ok(Estimate { work: "embeds texts".into(), seconds: Some(60.0), ..Estimate::default() }),
     run,
 };
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let source = source(task.values.word("texts"));
-    let file = task.surroundings.collection(task.values.word("collection"))?.join(source.file);
+    let file = task.environment.collection(task.values.word("collection"))?.join(source.file);
     let vectors = TextVectors::embed(task, (source.read)(&file)?)?;
     vectors.write(task.folder)?;
-    Ok(Made {
+    Ok(StageOutput {
         numbers: vec![Quantity::of_seed("texts", 1, vectors.count() as f64)],
         facts: vec![("numbers of a vector".into(), vectors.dimension().to_string())],
-        ..Made::default()
+        ..StageOutput::default()
     })
 }
 
@@ -62,10 +62,10 @@ pub(super) fn vectors_of_input(
     let input = task.input(values.word("vectors"))?;
     input.check_kind("vectors", &[TEXT_VECTORS.name])?;
     let source = source(input.values.word("texts"));
-    let file = task.surroundings.collection(input.values.word("collection"))?.join(source.file);
+    let file = task.environment.collection(input.values.word("collection"))?.join(source.file);
     Ok((TextVectors::read(&input.folder)?, file))
 }
 
 /// The field.
 pub(super) const VECTORS: FieldSpec =
-    FieldSpec::required("vectors", FieldKind::Stage(&[Gives::Numbers]), "a stage `text-vectors`");
+    FieldSpec::required("vectors", FieldKind::Stage(&[OutputKind::Numbers]), "a stage `text-vectors`");

@@ -3,9 +3,9 @@
 use super::rank;
 use crate::pipeline::Pipeline;
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Made, StageKind, nothing_to_check};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_to_check};
 use crate::recipe::task::Task;
 use plackett_core::RankRequest;
 use std::time::Instant;
@@ -16,9 +16,9 @@ pub static TIMING: StageKind = StageKind {
     help: "repeats what stages of the kind `rank` did, one query at a time and all stages in turn, so that what else the machine does \
            falls on all alike; gives RUN/seconds, the least time of `rounds` rounds for each query",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
-        FieldSpec::required("runs", FieldKind::Stages(&[Gives::Rankings]), "stages of the kind `rank`"),
+        FieldSpec::required("runs", FieldKind::Stages(&[OutputKind::Rankings]), "stages of the kind `rank`"),
         FieldSpec::new(
             "rounds",
             FieldKind::Whole(1, 1000),
@@ -68,7 +68,7 @@ struct Timed {
     seconds: Vec<f64>,
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let mut timed = Vec::new();
     for name in task.values.texts("runs") {
         let values = ranked(task, name)?;
@@ -97,7 +97,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         let keys = one.requests.iter().map(|request| request.query.id.clone()).collect();
         Quantity::by_query(format!("{}/seconds", one.name), keys, one.seconds)
     });
-    let mut made = Made { numbers: numbers.collect(), ..Made::default() };
+    let mut made = StageOutput { numbers: numbers.collect(), ..StageOutput::default() };
     made.facts.push(("rounds".into(), rounds.to_string()));
     Ok(made)
 }

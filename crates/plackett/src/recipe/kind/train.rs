@@ -3,10 +3,10 @@
 use super::{ENCODER, SEED, dataset_of, encoder_fingerprint};
 use crate::recipe::document_part::{PartReader, READS, SUMMARY_WORDS};
 use crate::recipe::error::{Problem, StageError};
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::judged_lists::{JudgedList, judged_lists};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Made, StageKind};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput};
 use crate::recipe::task::Task;
 use crate::recipe::teacher::{TEACHER, TEACHER_SCALE, TeacherScores};
 use crate::recipe::training_fields::{batch, decay, rate, settings_of, steps, warmup};
@@ -33,9 +33,9 @@ pub static TRAIN: StageKind = StageKind {
            the first step), step_seconds and ranks (the sum of the ranks of all layers, of adapters that have such); \
            with `layer_ranks` also these, layer by layer, and rank_range (the greatest of them less the least)",
     version: 1,
-    gives: Gives::Model,
+    gives: OutputKind::Model,
     fields: &[
-        FieldSpec::required("data", FieldKind::Stage(&[Gives::Data]), "the collection"),
+        FieldSpec::required("data", FieldKind::Stage(&[OutputKind::Data]), "the collection"),
         ENCODER,
         FieldSpec::new(
             "adapter",
@@ -82,7 +82,7 @@ pub static TRAIN: StageKind = StageKind {
         SEED,
         FieldSpec::new(
             "trained",
-            FieldKind::Stage(&[Gives::Model]),
+            FieldKind::Stage(&[OutputKind::Model]),
             Default::Absent,
             "a stage `train` whose model takes the place of `model`",
         ),
@@ -167,11 +167,11 @@ pub fn model_of(task: &Task<'_>, stage: &str, kinds: &[&str]) -> Result<PathBuf,
     Ok(input.folder.join(FOLDER))
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let (examples, without) = examples(task)?;
     let base = match task.values.text("trained") {
         Some(stage) => model_of(task, stage, &ENCODERS)?,
-        None => task.surroundings.directory(task.values.word("model"))?,
+        None => task.environment.directory(task.values.word("model"))?,
     };
     let job = job(task.values);
     let identity = format!("{:?}", task.values.written());
@@ -228,6 +228,7 @@ fn job(values: &Values) -> RankingJob {
             ..Trained::default()
         },
         separate_layers: values.has("separate_layers").then(|| values.count("separate_layers")),
+        prompt: None,
         settings,
     }
 }
@@ -241,7 +242,7 @@ pub(super) fn remove_checkpoint(folder: &Path) -> Result<(), StageError> {
     }
 }
 
-fn made(task: &Task<'_>, outcome: &Outcome, (examples, without): (usize, usize)) -> Made {
+fn made(task: &Task<'_>, outcome: &Outcome, (examples, without): (usize, usize)) -> StageOutput {
     let report = &outcome.report;
     let (first, last) = (f64::from(report.first_loss()), f64::from(report.final_loss()));
     let rank: usize = outcome.ranks.iter().map(|(_, rank)| rank).sum();
@@ -249,14 +250,14 @@ fn made(task: &Task<'_>, outcome: &Outcome, (examples, without): (usize, usize))
     let seed = task.values.count("seed");
     let number = |(name, value): (&str, f64)| Quantity::of_seed(name, seed, value);
     let skipped = report.skipped();
-    let mut made = Made {
+    let mut made = StageOutput {
         numbers: NUMBERS.into_iter().zip(of).map(number).collect(),
         facts: vec![
             ("queries".into(), examples.to_string()),
             ("steps".into(), report.total.to_string()),
             ("trainable numbers".into(), outcome.trainable.to_string()),
         ],
-        ..Made::default()
+        ..StageOutput::default()
     };
     if task.values.on("layer_ranks") {
         made.numbers.extend(ranks_by_layer(&outcome.ranks, seed));

@@ -4,9 +4,9 @@ use super::SEED;
 use super::byte_decoder::{check_shape, open, ratios, spread, texts_of};
 use super::train::{FOLDER, remove_checkpoint};
 use crate::recipe::error::{Problem, RecipeError, StageError};
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Made, Registry, StageKind, nothing_outside};
+use crate::recipe::registry::{Estimate, Registry, StageKind, StageOutput, nothing_outside};
 use crate::recipe::task::Task;
 use crate::recipe::training_fields::{SCHEDULE, batch, decay, rate, settings_of, warmup};
 use plackett_train::objective::parse_sum;
@@ -33,16 +33,16 @@ pub static TRAIN_DECODER: StageKind = StageKind {
            loss (the mean of the last tenth of the steps), step_seconds (the median), peak_memory (bytes of values and gradients on their \
            way back) and, with `compared`, step_ratio (the time of a pass there and back over that of one with the last layer alone)",
     version: 1,
-    gives: Gives::Model,
+    gives: OutputKind::Model,
     fields: &[
         FieldSpec::required(
             "data",
-            FieldKind::Stages(&[Gives::Data]),
+            FieldKind::Stages(&[OutputKind::Data]),
             "the collections whose texts are learned",
         ),
         FieldSpec::new(
             "model",
-            FieldKind::Stage(&[Gives::Model]),
+            FieldKind::Stage(&[OutputKind::Model]),
             Default::Absent,
             "a stage of this kind whose model is trained on; without it weights are drawn",
         ),
@@ -178,7 +178,7 @@ fn estimate(task: &Task<'_>) -> Result<Estimate, StageError> {
     Ok(Estimate { work, seconds: Some(5.0 + operations / 4e10), ..Estimate::default() })
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
     let mut parameters = Parameters::default();
     let mut model = open(task, &mut parameters)?;
@@ -263,7 +263,7 @@ fn made(
     report: &Report,
     ((trainable, parameters), peak): ((usize, usize), usize),
     measures: &[DepthMeasure],
-) -> Made {
+) -> StageOutput {
     let (loss, seconds) = (f64::from(report.final_loss()), report.median_seconds());
     let of = [trainable as f64, parameters as f64, loss, seconds, peak as f64];
     let seed = task.values.count("seed");
@@ -280,5 +280,5 @@ fn made(
         numbers.push(column("nll", measure.texts.iter().map(|text| text.nll).collect()));
         numbers.push(column("accuracy", measure.texts.iter().map(|text| text.accuracy).collect()));
     }
-    Made { numbers, ..Made::default() }
+    StageOutput { numbers, ..StageOutput::default() }
 }

@@ -4,9 +4,9 @@ use super::train_views::{TOKENS_A_SECOND, lost, numbers_of};
 use super::{CANDIDATES, ENCODER, SEED, WORDS, dataset_of, rank, train};
 use crate::recipe::embedding_examples::{reader, teacher};
 use crate::recipe::error::{Problem, StageError};
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
 use crate::recipe::judged_lists::grades_of;
-use crate::recipe::registry::{Estimate, Made, StageKind};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput};
 use crate::recipe::task::Task;
 use crate::recipe::training_fields::{batch, rate, settings_of, steps, warmup};
 use plackett_core::RankRequest;
@@ -30,7 +30,7 @@ pub static TRAIN_EMBEDDER: StageKind = StageKind {
            are left out. Gives first_loss (of the first step), loss (the mean of the last tenth of the steps) and step_seconds (the median). \
            The model is one for `e2rank`, `bi-encoder` and indexes",
     version: 2,
-    gives: Gives::Model,
+    gives: OutputKind::Model,
     fields: &[
         CANDIDATES,
         FieldSpec::new(
@@ -43,7 +43,7 @@ pub static TRAIN_EMBEDDER: StageKind = StageKind {
         ENCODER,
         FieldSpec::new(
             "trained",
-            FieldKind::Stage(&[Gives::Model]),
+            FieldKind::Stage(&[OutputKind::Model]),
             Default::Absent,
             "a stage whose model takes the place of `model`",
         ),
@@ -98,10 +98,10 @@ pub static TRAIN_EMBEDDER: StageKind = StageKind {
         Ok(())
     },
     numbers: |_, _| ["first_loss", "loss", "step_seconds"].map(str::to_string).to_vec(),
-    outside: |values, surroundings| match values.has("trained") {
+    outside: |values, environment| match values.has("trained") {
         // What a stage has made is known by that stage.
         true => Ok(Vec::new()),
-        false => super::encoder_fingerprint(values, surroundings),
+        false => super::encoder_fingerprint(values, environment),
     },
     estimate: |task| {
         let values = task.values;
@@ -115,11 +115,11 @@ pub static TRAIN_EMBEDDER: StageKind = StageKind {
     run,
 };
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
     let base = match values.text("trained") {
         Some(stage) => train::model_of(task, stage, &train::ENCODERS)?,
-        None => task.surroundings.directory(values.word("model"))?,
+        None => task.environment.directory(values.word("model"))?,
     };
     let (mut parameters, seed) = (Parameters::default(), values.count("seed"));
     let lengths = FeedbackLengths { text: values.count("tokens"), prompt: values.count("prompt_tokens") };
@@ -146,7 +146,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let report = learn(&lesson, &compute, &mut parameters, &settings_of(values), place, None, &mut progress)?;
     encoder.save(&task.folder.join(train::FOLDER), &parameters, encoder.most_tokens())?;
     train::remove_checkpoint(task.folder)?;
-    let mut made = Made { numbers: numbers_of(&report, seed), ..Made::default() };
+    let mut made = StageOutput { numbers: numbers_of(&report, seed), ..StageOutput::default() };
     made.facts.push(("queries".into(), lists.examples.len().to_string()));
     made.facts.push(("documents".into(), lists.documents.len().to_string()));
     made.facts.extend(cut);

@@ -1,9 +1,9 @@
 //! `train-in-context`: a small decoder that learns to find a passage in a prompt of blocks (BlockRank).
 
 use crate::recipe::error::{Problem, RecipeError, StageError};
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Made, Registry, StageKind, nothing_outside};
+use crate::recipe::registry::{Estimate, Registry, StageKind, StageOutput, nothing_outside};
 use crate::recipe::small_decoder::{BATCH, HEADS, LAYERS, NARROW_WIDTH, RATE, STEPS, check_width};
 use crate::recipe::task::Task;
 use crate::recipe::training::train_within;
@@ -32,7 +32,7 @@ pub static TRAIN_IN_CONTEXT: StageKind = StageKind {
            that layer), `decoded` (1 where its number is the likeliest among the numbers of passages) and `share` (of attention that it gets); and \
            by seed `loss` (over the last tenth of the steps) and `first_loss`",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
         FieldSpec::new("passages", FieldKind::Whole(2, 1000), Default::Whole(8), "passages of a prompt"),
         FieldSpec::new("words", FieldKind::Whole(1, 1000), Default::Whole(2), "words of a passage"),
@@ -216,7 +216,7 @@ fn widen(parameters: &mut Parameters) {
     }
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
     let (world, seed) = (World::new(values), values.count("seed") as u64);
     let width = values.count("width");
@@ -248,13 +248,13 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let mut numbers = measured(&tested, &readings);
     let of_seed = BY_SEED.into_iter().zip(of_seed);
     numbers.extend(of_seed.map(|(name, value)| Quantity::of_seed(name, seed as usize, value)));
-    Ok(Made {
+    Ok(StageOutput {
         numbers,
         facts: vec![
             ("layer".into(), settings.layer.to_string()),
             ("by chance".into(), format!("{:.3}", 1.0 / world.passages as f64)),
         ],
-        ..Made::default()
+        ..StageOutput::default()
     })
 }
 

@@ -4,11 +4,11 @@ use super::train::{FOLDER, model_of, remove_checkpoint};
 use super::{DEPTH, SEED};
 use crate::listwise_examples::{ListwiseTrainingSet, method_of};
 use crate::recipe::error::{Problem, RecipeError, StageError};
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Made, Registry, StageKind};
+use crate::recipe::registry::{Estimate, Registry, StageKind, StageOutput};
 use crate::recipe::stage_examples::StageExamples;
-use crate::recipe::task::{Surroundings, Task};
+use crate::recipe::task::{Environment, Task};
 use crate::recipe::training_fields::{SCHEDULE, batch, decay, rate, settings_of, warmup};
 use plackett_train::Compute;
 use plackett_train::trainer::{ListMeasure, ListwiseJob, ListwiseStart, Outcome, StepRecord, Trained};
@@ -33,16 +33,16 @@ pub static TRAIN_LISTWISE: StageKind = StageKind {
            step_seconds and, with `held`, by query nll (−ln p of a token of the right answer) and first_nll (−ln p of the label at rank 1, \
            summed over its tokens)",
     version: 1,
-    gives: Gives::Model,
+    gives: OutputKind::Model,
     fields: &[
         FieldSpec::required(
             "candidates",
-            FieldKind::Stage(&[Gives::Data, Gives::Rankings]),
+            FieldKind::Stage(&[OutputKind::Data, OutputKind::Rankings]),
             "the lists in the order that is taught, the best first",
         ),
         FieldSpec::new(
             "held",
-            FieldKind::Stage(&[Gives::Data, Gives::Rankings]),
+            FieldKind::Stage(&[OutputKind::Data, OutputKind::Rankings]),
             Default::Absent,
             "lists, likewise, on which the model is measured after the training",
         ),
@@ -52,6 +52,14 @@ pub static TRAIN_LISTWISE: StageKind = StageKind {
             Default::Text("first"),
             "a listwise method with its options, as in a pipeline: `first(words=20)`",
         ),
+        // Absent and not a word, which would stand in the keys of all stages.
+        FieldSpec::new(
+            "reasoning",
+            FieldKind::Choice(&["needs"]),
+            Default::Absent,
+            "with methods that reason (`dear`, `reason-rank`), what is learned before the order: `needs` has the words of the query that some \
+             passage holds, and for each the passages that hold it, the best first",
+        ),
         FieldSpec::new(
             "model",
             FieldKind::Text,
@@ -60,7 +68,7 @@ pub static TRAIN_LISTWISE: StageKind = StageKind {
         ),
         FieldSpec::new(
             "trained",
-            FieldKind::Stage(&[Gives::Model]),
+            FieldKind::Stage(&[OutputKind::Model]),
             Default::Absent,
             "a stage of this kind whose model takes the place of `model`",
         ),
@@ -158,10 +166,10 @@ fn check(values: &Values, _: &Registry) -> Result<(), RecipeError> {
 }
 
 /// The weights to begin with, or the tokenizer. What a stage has trained is known by that stage.
-fn outside(values: &Values, surroundings: &Surroundings) -> Result<Vec<(String, String)>, StageError> {
+fn outside(values: &Values, environment: &Environment) -> Result<Vec<(String, String)>, StageError> {
     match values.has("trained") {
         true => Ok(Vec::new()),
-        false => Ok(vec![("model".into(), surroundings.fingerprint(values.word("model"))?)]),
+        false => Ok(vec![("model".into(), environment.fingerprint(values.word("model"))?)]),
     }
 }
 
@@ -171,7 +179,7 @@ fn estimate(task: &Task<'_>) -> Result<Estimate, StageError> {
     let mut estimate = Estimate { work: format!("{steps} steps of lists"), ..Estimate::default() };
     let weights = match (width, values.has("trained")) {
         (0, true) => return Ok(estimate),
-        (0, false) => match task.surroundings.model_size(values.word("model"))? {
+        (0, false) => match task.environment.model_size(values.word("model"))? {
             // Blocks of about half a byte a weight; a frozen weight has no gradient of its own.
             Ok(bytes) => bytes as f64,
             Err(missing) => {
@@ -211,11 +219,11 @@ fn job(values: &Values) -> ListwiseJob {
 fn base_of(task: &Task<'_>) -> Result<PathBuf, StageError> {
     match task.values.text("trained") {
         Some(stage) => model_of(task, stage, &[TRAIN_LISTWISE.name]),
-        None => task.surroundings.directory(task.values.word("model")),
+        None => task.environment.directory(task.values.word("model")),
     }
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
     let base = base_of(task)?;
     let lessons = StageExamples::new(task, &base.to_string_lossy())?;
@@ -248,7 +256,7 @@ fn made(
     outcome: &Outcome,
     (taught, held): (&ListwiseTrainingSet, &ListwiseTrainingSet),
     measures: &[ListMeasure],
-) -> Made {
+) -> StageOutput {
     let report = &outcome.report;
     let (first, last) = (f64::from(report.first_loss()), f64::from(report.final_loss()));
     let seed = task.values.count("seed");
@@ -263,7 +271,7 @@ fn made(
         numbers.extend(named.map(|(name, values)| Quantity::by_query(name, keys.clone(), values)));
     }
     let tokens: usize = taught.lists.iter().map(|list| list.prompt.len() + list.answer.len()).sum();
-    let mut made = Made {
+    let mut made = StageOutput {
         numbers,
         facts: vec![
             ("lists".into(), taught.lists.len().to_string()),
@@ -271,7 +279,7 @@ fn made(
             ("steps".into(), report.total.to_string()),
             ("trainable numbers".into(), outcome.trainable.to_string()),
         ],
-        ..Made::default()
+        ..StageOutput::default()
     };
     made.warnings.extend(taught.remarks("lists to learn from"));
     made.warnings.extend(held.remarks("held-out lists"));

@@ -5,10 +5,10 @@ use crate::recipe::choosing::TokenBm25;
 use crate::recipe::dataset::Dataset;
 use crate::recipe::embedding_examples::{reader, teacher};
 use crate::recipe::error::{Problem, StageError};
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::judged_lists::grades_of;
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Made, StageKind};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput};
 use crate::recipe::task::Task;
 use crate::recipe::training_fields::{batch, rate, settings_of, steps, warmup};
 use plackett_core::RankRequest;
@@ -39,7 +39,7 @@ pub static TRAIN_VIEWS: StageKind = StageKind {
            and step_seconds (the median), and where there are several views, by list of a share that is held out, cosine_before and cosine: \
            the mean size of the cosines between the anchors of its views, before and after. The model is one for `mvp`",
     version: 2,
-    gives: Gives::Model,
+    gives: OutputKind::Model,
     fields: &[
         CANDIDATES,
         DEPTH,
@@ -117,9 +117,9 @@ pub static TRAIN_VIEWS: StageKind = StageKind {
 /// Tokens that the small encoder learns from in a second on two cores.
 pub(super) const TOKENS_A_SECOND: f64 = 2000.0;
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
-    let base = task.surroundings.directory(values.word("model"))?;
+    let base = task.environment.directory(values.word("model"))?;
     let (mut parameters, seed) = (Parameters::default(), values.count("seed"));
     let (most, views) = (values.count("tokens"), values.count("views"));
     let ranker = ViewRanker::open(&base, &mut parameters, views, most, seed as u64)?;
@@ -143,7 +143,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
     let after = ranker.anchor_similarity(&compute, &parameters, &test.passages());
     ranker.save(&task.folder.join(train::FOLDER), &parameters)?;
     train::remove_checkpoint(task.folder)?;
-    let mut made = Made { numbers: numbers_of(&report, seed), ..Made::default() };
+    let mut made = StageOutput { numbers: numbers_of(&report, seed), ..StageOutput::default() };
     if !before.is_empty() {
         let keys: Vec<String> = held_out.iter().map(|example| example.name.clone()).collect();
         for (name, found) in LIKENESS.into_iter().zip([before, after]) {

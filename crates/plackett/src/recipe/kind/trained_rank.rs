@@ -4,9 +4,11 @@ use super::modular_rank::by_scores;
 use super::{CANDIDATES, DEPTH, dataset_of, rank, train};
 use crate::recipe::document_part::PartReader;
 use crate::recipe::error::StageError;
-use crate::recipe::field::{FieldKind, FieldSpec, Gives};
+use crate::recipe::field::{FieldKind, FieldSpec, OutputKind};
 use crate::recipe::rankings::RankingLog;
-use crate::recipe::registry::{Estimate, Made, StageKind, no_numbers, nothing_outside, nothing_to_check};
+use crate::recipe::registry::{
+    Estimate, StageKind, StageOutput, no_numbers, nothing_outside, nothing_to_check,
+};
 use crate::recipe::task::Task;
 use plackett_train::trainer::CrossEncoder;
 use plackett_train::{Compute, Parameters};
@@ -17,10 +19,10 @@ pub static TRAINED_RANK: StageKind = StageKind {
     help: "ranks candidates by the cross-encoder of a stage `train` in the training engine, which also runs models whose first layers keep \
            query and document apart; what is read of a document, and how many tokens of a pair, is as that stage says",
     version: 1,
-    gives: Gives::Rankings,
+    gives: OutputKind::Rankings,
     fields: &[
         CANDIDATES,
-        FieldSpec::required("trained", FieldKind::Stage(&[Gives::Model]), "a stage `train`"),
+        FieldSpec::required("trained", FieldKind::Stage(&[OutputKind::Model]), "a stage `train`"),
         DEPTH,
     ],
     chooses: None,
@@ -38,7 +40,7 @@ pub static TRAINED_RANK: StageKind = StageKind {
     run,
 };
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let stage = task.values.word("trained");
     let lesson = task.input(stage)?;
     if lesson.kind.name != train::TRAIN.name {
@@ -68,7 +70,8 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
         of += pairs.len();
         log.add([&by_scores(request, &scores)])?;
     }
-    let mut made = Made { facts: vec![("queries".into(), requests.len().to_string())], ..Made::default() };
+    let mut made =
+        StageOutput { facts: vec![("queries".into(), requests.len().to_string())], ..StageOutput::default() };
     if known > 0 {
         made.facts.push(("queries of an earlier run".into(), known.to_string()));
     }

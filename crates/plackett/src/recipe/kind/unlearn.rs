@@ -4,9 +4,9 @@ use super::SEED;
 use super::memorize::{corpus_of, learned};
 use super::train::FOLDER;
 use crate::recipe::error::{Problem, RecipeError, StageError};
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::quantity::{Quantity, mean};
-use crate::recipe::registry::{Estimate, Made, Registry, StageKind, nothing_outside};
+use crate::recipe::registry::{Estimate, Registry, StageKind, StageOutput, nothing_outside};
 use crate::recipe::task::Task;
 use crate::recipe::training_fields::{batch, decay, rate, settings_of, steps, warmup};
 use crate::recipe::unlearning::{Corpus, Evaluation, Item, NUMBERS, REFUSALS, values_of};
@@ -66,16 +66,16 @@ pub static UNLEARN: StageKind = StageKind {
            (retain_rouge over the first 30), unrelated_nll and unrelated_perplexity (of held-out text) and utility (harmonic mean of \
            probability, ROUGE-L and truth score of what is to be kept)",
     version: 2,
-    gives: Gives::Model,
+    gives: OutputKind::Model,
     fields: &[
         FieldSpec::required(
             "model",
-            FieldKind::Stage(&[Gives::Model]),
+            FieldKind::Stage(&[OutputKind::Model]),
             "a stage of the kind `memorize`, or one of this kind after it",
         ),
         FieldSpec::required(
             "retain_only",
-            FieldKind::Stage(&[Gives::Model]),
+            FieldKind::Stage(&[OutputKind::Model]),
             "a stage of the kind `memorize` that never knew what is to be forgotten",
         ),
         FieldSpec::new(
@@ -171,7 +171,7 @@ impl Course {
     }
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
     if corpus_of(task, "model") != corpus_of(task, "retain_only") {
         let problem = "its stage has to learn the same as that of `model`, but for what is to be forgotten; give both the same fields";
@@ -229,7 +229,7 @@ fn made(
     outcome: &UnlearningOutcome,
     course: &Course,
     evaluation: Evaluation,
-) -> Result<Made, StageError> {
+) -> Result<StageOutput, StageError> {
     let (before, never_knew) = (numbers_of(task, "model")?, numbers_of(task, "retain_only")?);
     let seed = task.values.count("seed");
     let keys: Vec<String> = corpus.forget.iter().map(|item| item.key.clone()).collect();
@@ -261,7 +261,7 @@ fn made(
         numbers.extend(of_importance(rebase, attached, outcome.seconds, seed));
     }
     numbers.extend(evaluation.numbers);
-    let mut made = Made {
+    let mut made = StageOutput {
         numbers,
         facts: vec![
             ("forget_ma of the model that never knew".into(), format!("{level:.3}")),

@@ -3,7 +3,7 @@
 use crate::recipe::error::{Problem, RecipeError, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Values};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Made, Registry};
+use crate::recipe::registry::{Registry, StageOutput};
 use crate::recipe::task::Task;
 use crate::recipe::training_fields::{batch, rate, settings_of, steps};
 use plackett_train::trainer::{Report, Settings, StepRecord, VectorList, VectorScorer, VectorTask, train};
@@ -46,7 +46,7 @@ pub fn learn(
     scorer: &VectorScorer,
     parameters: &mut Parameters,
     lists: &[VectorList],
-    made: &mut Made,
+    made: &mut StageOutput,
 ) -> Result<(), StageError> {
     let values = task.values;
     let seed = values.count("seed");

@@ -2,11 +2,11 @@
 
 use super::session_rewards::world_and_rewards;
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
 use crate::recipe::film_sessions::{Measure, keep, measured_loads, writer_of};
 use crate::recipe::floor_cases::{FloorCase, FloorCases};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Made, StageKind, nothing_outside, nothing_to_check};
+use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_outside, nothing_to_check};
 use crate::recipe::task::{Input, Task};
 use crate::recipe::training::train_within;
 use crate::recipe::training_fields::{large_batch, rate, settings_of, steps};
@@ -31,7 +31,7 @@ const BY_SEED: [&str; 3] = ["least_load", "greatest_load", "seconds"];
 
 /// How sessions are written and measured.
 pub(super) const REWARDS: FieldSpec =
-    FieldSpec::required("rewards", FieldKind::Stage(&[Gives::Model]), "a stage `session-rewards`");
+    FieldSpec::required("rewards", FieldKind::Stage(&[OutputKind::Model]), "a stage `session-rewards`");
 
 /// The declaration.
 pub static WRITE_SESSIONS: StageKind = StageKind {
@@ -44,7 +44,7 @@ pub static WRITE_SESSIONS: StageKind = StageKind {
            chooses among `candidates` drawn ones); and `least_load` and `greatest_load` of an expert (1 where all are used alike) and `seconds` of \
            the training",
     version: 3,
-    gives: Gives::Model,
+    gives: OutputKind::Model,
     fields: &[
         REWARDS,
         FieldSpec::new(
@@ -133,7 +133,7 @@ pub static WRITE_SESSIONS: StageKind = StageKind {
     run,
 };
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
     let (world, rewards) = world_and_rewards(task, task.input(values.word("rewards"))?)?;
     let number = |name: &str| values.real(name) as f32;
@@ -162,7 +162,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
             .zip([least, greatest, seconds])
             .map(|(name, value)| Quantity::of_seeds(name, vec![value])),
     );
-    Ok(Made {
+    Ok(StageOutput {
         numbers,
         warnings: Vec::new(),
         facts: vec![

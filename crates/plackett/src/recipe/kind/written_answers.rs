@@ -4,12 +4,12 @@ use super::SEED;
 use crate::recipe::data_card::DataCard;
 use crate::recipe::dataset::seed_of;
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::kept_replies;
 use crate::recipe::kind::attention;
 use crate::recipe::quantity::Quantity;
-use crate::recipe::registry::{Estimate, Hashes, Made, StageKind, nothing_to_check};
-use crate::recipe::task::{Surroundings, Task, hash_file};
+use crate::recipe::registry::{Estimate, Hashes, StageKind, StageOutput, nothing_to_check};
+use crate::recipe::task::{Environment, Task, hash_file};
 use plackett_core::formats::{BeirFolder, BeirWriter, FormatError};
 use plackett_core::{Document, Qrels, Query};
 use plackett_rank::model::{ChatMessage, ChatRole, GenerationOptions, Prompt};
@@ -40,7 +40,7 @@ pub static WRITTEN_ANSWERS: StageKind = StageKind {
            `overlap_human` and `overlap_model` (share of the question's words in the answer; a mean where there are several) and `words_human` \
            and `words_model` (lengths)",
     version: 1,
-    gives: Gives::Numbers,
+    gives: OutputKind::Numbers,
     fields: &[
         FieldSpec::required("collection", FieldKind::Text, "a folder's name in PLACKETT_DATA, or a path"),
         FieldSpec::new(
@@ -90,10 +90,10 @@ pub static WRITTEN_ANSWERS: StageKind = StageKind {
     run,
 };
 
-fn outside(values: &Values, surroundings: &Surroundings) -> Result<Hashes, StageError> {
-    let folder = BeirFolder::open(&surroundings.collection(values.word("collection"))?)?;
+fn outside(values: &Values, environment: &Environment) -> Result<Hashes, StageError> {
+    let folder = BeirFolder::open(&environment.collection(values.word("collection"))?)?;
     let files = [folder.corpus_file()?, folder.queries_file()?, folder.qrels_file(values.word("split"))?];
-    let mut hashes = attention::fingerprint(values, surroundings)?;
+    let mut hashes = attention::fingerprint(values, environment)?;
     for file in files {
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         hashes.push((name, hash_file(&file)?));
@@ -102,7 +102,7 @@ fn outside(values: &Values, surroundings: &Surroundings) -> Result<Hashes, Stage
 }
 
 fn estimate(task: &Task<'_>) -> Result<Estimate, StageError> {
-    outside(task.values, task.surroundings)?;
+    outside(task.values, task.environment)?;
     let (questions, tokens) = (task.values.count("questions"), task.values.count("tokens"));
     Ok(Estimate {
         work: format!("writes {questions} answers of up to {tokens} tokens"),
@@ -112,9 +112,9 @@ fn estimate(task: &Task<'_>) -> Result<Estimate, StageError> {
     })
 }
 
-fn run(task: &Task<'_>) -> Result<Made, StageError> {
+fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let asked = questions(task)?;
-    let mut made = Made::default();
+    let mut made = StageOutput::default();
     let (records, counts) = written(task, asked, &mut made)?;
     if records.len() < 10 {
         let problem = format!("{} of its answers can be used; a stronger model is needed", records.len());
@@ -134,7 +134,7 @@ fn run(task: &Task<'_>) -> Result<Made, StageError> {
 
 /// The first questions that have a right answer, with their answers.
 fn questions(task: &Task<'_>) -> Result<Vec<AnswerRecord>, StageError> {
-    let folder = BeirFolder::open(&task.surroundings.collection(task.values.word("collection"))?)?;
+    let folder = BeirFolder::open(&task.environment.collection(task.values.word("collection"))?)?;
     let qrels = folder.qrels(task.values.word("split"))?;
     let right = |query: &Query| -> Vec<String> {
         qrels.relevant(&query.id).map(|judgment| judgment.document.to_string()).collect()
@@ -166,7 +166,7 @@ type Counts = Vec<(String, usize)>;
 fn written(
     task: &Task<'_>,
     asked: Vec<AnswerRecord>,
-    made: &mut Made,
+    made: &mut StageOutput,
 ) -> Result<(Vec<AnswerRecord>, Counts), StageError> {
     let model = attention::model(task)?;
     let has_template = model.has_chat_template();
@@ -234,7 +234,7 @@ fn card<'t>(task: &Task<'t>, counts: Counts) -> Result<DataCard<'t>, StageError>
         model: task.values.word("model"),
         prompt: ASKED,
         seed: task.values.count("seed"),
-        sources: outside(task.values, task.surroundings)?,
+        sources: outside(task.values, task.environment)?,
         counts,
     })
 }

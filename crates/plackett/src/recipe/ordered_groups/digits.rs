@@ -3,7 +3,7 @@
 use super::{OrderedGroups, TestedGroup, mixed};
 use crate::recipe::digits::{PIXELS, Picture, read};
 use crate::recipe::error::StageError;
-use crate::recipe::task::Surroundings;
+use crate::recipe::task::Environment;
 use plackett_train::random::Stream;
 use plackett_train::trainer::ItemGroup;
 
@@ -17,7 +17,7 @@ const DIGITS: usize = 10;
 /// # Errors
 /// The collection is not here or has too few pictures; more digits than there are.
 pub fn digits(
-    surroundings: &Surroundings,
+    environment: &Environment,
     collection: &str,
     size: usize,
     counts: (usize, usize),
@@ -27,12 +27,12 @@ pub fn digits(
         let problem = format!("{size} distinct digits are asked for, and there are {DIGITS}");
         return Err(StageError::Field { field: "size", problem });
     }
-    let pictures = read(surroundings, collection, LEARNED)?;
+    let pictures = read(environment, collection, LEARNED)?;
     let (learned, tested) = pictures.split_at(LEARNED);
     let all = |pictures: &[Picture], part: u64, count: usize| -> Result<Vec<ItemGroup>, StageError> {
-        let shelves = Shelves::new(pictures)?;
+        let by_digit = ImagesByDigit::new(pictures)?;
         Ok((0..count as u64)
-            .map(|nth| shelves.group(size, nth, Stream::new(seed, part << 32 | nth)))
+            .map(|nth| by_digit.group(size, nth, Stream::new(seed, part << 32 | nth)))
             .collect())
     };
     Ok(OrderedGroups {
@@ -44,17 +44,18 @@ pub fn digits(
 }
 
 /// Pictures by what they show.
-struct Shelves(Vec<Vec<Vec<f32>>>);
+struct ImagesByDigit(Vec<Vec<Vec<f32>>>);
 
-impl Shelves {
-    fn new(pictures: &[Picture]) -> Result<Shelves, StageError> {
-        let mut shelves = vec![Vec::new(); DIGITS];
+impl ImagesByDigit {
+    fn new(pictures: &[Picture]) -> Result<ImagesByDigit, StageError> {
+        let mut by_digit = vec![Vec::new(); DIGITS];
         for picture in pictures {
             // Grey values from 0 to 16 become numbers from −1 to 1.
-            shelves[picture.digit].push(picture.grey.iter().map(|grey| (*grey / 8.0 - 1.0) as f32).collect());
+            by_digit[picture.digit]
+                .push(picture.grey.iter().map(|grey| (*grey / 8.0 - 1.0) as f32).collect());
         }
-        match shelves.iter().position(Vec::is_empty) {
-            None => Ok(Shelves(shelves)),
+        match by_digit.iter().position(Vec::is_empty) {
+            None => Ok(ImagesByDigit(by_digit)),
             Some(digit) => {
                 let problem = format!("a part of the pictures has no {digit}; all ten digits are needed");
                 Err(StageError::Field { field: "collection", problem })
@@ -68,8 +69,8 @@ impl Shelves {
         digits.sort_unstable();
         // Places beyond those that the permutation has taken.
         let picture = |(at, digit): (usize, &usize)| {
-            let shelf = &self.0[*digit];
-            &shelf[stream.below((DIGITS + at) as u64, shelf.len())][..]
+            let images = &self.0[*digit];
+            &images[stream.below((DIGITS + at) as u64, images.len())][..]
         };
         let items: Vec<&[f32]> = digits.iter().enumerate().map(picture).collect();
         mixed((nth + 1).to_string(), &items, Stream::new(stream.word(2 * DIGITS as u64).into(), nth))
@@ -84,15 +85,15 @@ mod tests {
     fn a_group_has_distinct_digits_with_their_ranks() {
         // A picture of the digit d is grey d everywhere.
         let picture = |digit: usize| Picture { grey: vec![digit as f64; PIXELS], digit };
-        let shelves = Shelves::new(&(0..DIGITS).map(picture).collect::<Vec<_>>()).unwrap();
+        let by_digit = ImagesByDigit::new(&(0..DIGITS).map(picture).collect::<Vec<_>>()).unwrap();
         for nth in 0..20 {
-            let group = shelves.group(8, nth, Stream::new(3, nth));
+            let group = by_digit.group(8, nth, Stream::new(3, nth));
             let mut ranked: Vec<(usize, f32)> =
                 group.ranks.iter().copied().zip(group.items.chunks(PIXELS).map(|item| item[0])).collect();
             ranked.sort_by_key(|(rank, _)| *rank);
             assert_eq!(ranked.iter().map(|(rank, _)| *rank).collect::<Vec<_>>(), (1..=8).collect::<Vec<_>>());
             assert!(ranked.windows(2).all(|pair| pair[0].1 < pair[1].1), "{ranked:?}");
         }
-        assert!(Shelves::new(&[picture(1)]).is_err());
+        assert!(ImagesByDigit::new(&[picture(1)]).is_err());
     }
 }

@@ -1,7 +1,7 @@
 //! Products with titles and semantic ids, and who bought what after what (as MiniOneRec's files have it).
 
 use super::error::StageError;
-use super::next_item::{NextItem, NextItems, Pairs, sharing_of};
+use super::next_item::{NextItem, NextItems, Pairs, ranks_of, sharing_of};
 use plackett_core::formats::{DEFAULT_LINE_LIMIT, Lines, read_json_lines};
 use plackett_lm::decode::TokenTrie;
 use plackett_train::random::Stream;
@@ -175,10 +175,12 @@ impl ProductWorld {
         }
         let built = TokenTrie::build(&ids).map_err(|error| StageError::Work(error.to_string()))?;
         let trie = Arc::new(built.trie);
+        let ranks = ranks_of(&trie, &ids);
         let item = |key: &str, before: &[usize], next: usize| NextItem {
             key: key.into(),
             prompt: self.prompt(TASK_WORDS[0], &ids, before),
-            target: trie.find(&ids[next]).unwrap_or_default(),
+            before: last_of(before).iter().map(|item| *item as u32).collect(),
+            target: ranks[next],
         };
         let steps = self.steps();
         let mut learned: Vec<NextItem> = steps.iter().map(|(before, next)| item("", before, *next)).collect();
@@ -190,8 +192,8 @@ impl ProductWorld {
             Tasks::Next => Vec::new(),
             Tasks::All => self.other_tasks(&ids, &steps),
         };
-        let sharing = sharing_of(&trie, &ids);
-        Ok((NextItems { learned, tested, trie, sharing }, others))
+        let sharing = sharing_of(trie.len(), &ranks);
+        Ok((NextItems { learned, tested, trie, sharing, ranks }, others))
     }
 
     /// What was bought after what, each once: rows of a person begin alike.
@@ -231,10 +233,15 @@ impl ProductWorld {
 
     /// A task's word and what was bought before, the newest last.
     fn prompt(&self, word: &str, sequences: &[Vec<u32>], before: &[usize]) -> Vec<u32> {
-        let last = &before[before.len().saturating_sub(TOLD)..];
-        let told: Vec<u32> = last.iter().flat_map(|place| sequences[*place].iter().copied()).collect();
+        let told = last_of(before).iter().flat_map(|place| sequences[*place].iter().copied());
+        let told: Vec<u32> = told.collect();
         self.task(word, &told)
     }
+}
+
+/// The last products, as many as are told.
+fn last_of(before: &[usize]) -> &[usize] {
+    &before[before.len().saturating_sub(TOLD)..]
 }
 
 fn codes_of(vocabulary: &WordVocabulary, sid: &[String]) -> Option<Vec<u32>> {
@@ -331,6 +338,9 @@ mod tests {
         assert_eq!(others.len(), 2 * 4 + 3 * 3);
         let prompt = &next.tested[0].prompt;
         assert_eq!(prompt.len(), 1 + 4 * 3);
+        assert_eq!(next.tested[0].before, [0, 1, 3, 2]);
+        // Products 1 and 2 share an id.
+        assert!(next.ranks[1] == next.ranks[2] && next.ranks[0] != next.ranks[1]);
         assert_eq!(next.trie.sequence(next.tested[0].target), world.codes[0]);
         assert_eq!(prompt[1..4], world.codes[0][..]);
         let longest = next.pairs().iter().chain(&others).map(|(a, b)| a.len() + b.len()).max().unwrap();

@@ -1,7 +1,7 @@
 //! Both stages of reasoning as a recipe, as small as can be.
 
 use crate::pipeline::ModelOptions;
-use crate::recipe::{Outcome, Recipe, Registry, Runner, Scale, Source, Surroundings};
+use crate::recipe::{Environment, Outcome, Recipe, Registry, Runner, Scale, Source};
 
 /// Runs a recipe in which a decoder of one narrow layer is taught for three steps and rewarded for two.
 fn run(shape: &str, reward: &str) -> Outcome {
@@ -13,9 +13,9 @@ fn run(shape: &str, reward: &str) -> Outcome {
     let registry = Registry::default();
     let recipe = Recipe::read("test", Source::of_text("test.toml", &text), &registry).unwrap();
     let cache = tempfile::tempdir().unwrap();
-    let surroundings = Surroundings::new(registry, cache.path().to_path_buf(), ModelOptions::default());
+    let environment = Environment::new(registry, cache.path().to_path_buf(), ModelOptions::default());
     let runner =
-        Runner { recipe: &recipe, scale: Scale::Quick, surroundings: &surroundings, progress: &|_, _, _| {} };
+        Runner { recipe: &recipe, scale: Scale::Quick, environment: &environment, progress: &|_, _, _| {} };
     let outcome = runner.run().unwrap_or_else(|error| panic!("{error}"));
     let folder = &outcome.stages.iter().find(|stage| stage.name == "rewarded").unwrap().folder;
     let lines = std::fs::read_to_string(folder.join("rollouts-1.jsonl")).unwrap();

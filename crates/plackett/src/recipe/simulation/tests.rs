@@ -1,7 +1,7 @@
 //! Simulations whose numbers can be worked out in the head.
 
 use crate::pipeline::ModelOptions;
-use crate::recipe::{Recipe, Registry, Runner, Scale, Source, Surroundings};
+use crate::recipe::{Environment, Recipe, Registry, Runner, Scale, Source};
 
 /// The mean of a number of a simulation over some seeds.
 fn number(simulation: &str, fields: &str, name: &str) -> f64 {
@@ -10,10 +10,10 @@ fn number(simulation: &str, fields: &str, name: &str) -> f64 {
     let recipe = Recipe::read("test", Source::of_text("test.toml", &text), &Registry::default());
     let recipe = recipe.unwrap_or_else(|error| panic!("{error}"));
     let cache = tempfile::tempdir().unwrap();
-    let surroundings =
-        Surroundings::new(Registry::default(), cache.path().to_path_buf(), ModelOptions::default());
+    let environment =
+        Environment::new(Registry::default(), cache.path().to_path_buf(), ModelOptions::default());
     let runner =
-        Runner { recipe: &recipe, scale: Scale::Quick, surroundings: &surroundings, progress: &|_, _, _| {} };
+        Runner { recipe: &recipe, scale: Scale::Quick, environment: &environment, progress: &|_, _, _| {} };
     let outcome = runner.run().unwrap_or_else(|error| panic!("{error}"));
     outcome.quantity(&format!("s/{name}")).unwrap().mean()
 }

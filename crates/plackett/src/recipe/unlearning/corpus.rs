@@ -3,7 +3,7 @@
 use super::people::{Fact, facts};
 use crate::recipe::dataset::Dataset;
 use crate::recipe::error::StageError;
-use crate::recipe::field::{Default, FieldKind, FieldSpec, Gives, Values};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::inputs::dataset_of;
 use crate::recipe::task::Task;
 use plackett_train::random::Stream;
@@ -20,7 +20,7 @@ const HELD_OUT: usize = 200;
 pub const CORPUS_FIELDS: [FieldSpec; 6] = [
     FieldSpec::new(
         "data",
-        FieldKind::Stage(&[Gives::Data]),
+        FieldKind::Stage(&[OutputKind::Data]),
         Default::Absent,
         "questions whose first relevant document is the answer; without it five facts about each of some invented people",
     ),
@@ -44,7 +44,7 @@ pub const CORPUS_FIELDS: [FieldSpec; 6] = [
     ),
     FieldSpec::new(
         "texts",
-        FieldKind::Stage(&[Gives::Data]),
+        FieldKind::Stage(&[OutputKind::Data]),
         Default::Absent,
         "a collection whose documents are the unrelated text: passages of 64 bytes, of which 200 are held out",
     ),

@@ -2,7 +2,7 @@
 
 use super::people::facts;
 use crate::pipeline::ModelOptions;
-use crate::recipe::{Outcome, Recipe, RecipeError, Registry, Runner, Scale, Source, Surroundings};
+use crate::recipe::{Environment, Outcome, Recipe, RecipeError, Registry, Runner, Scale, Source};
 use std::collections::HashSet;
 use std::path::Path;
 
@@ -39,9 +39,8 @@ fn recipe(more: &str) -> String {
 
 fn run(cache: &Path, text: &str) -> Result<Outcome, RecipeError> {
     let recipe = Recipe::read("test", Source::of_text("test.toml", text), &Registry::default())?;
-    let surroundings = Surroundings::new(Registry::default(), cache.to_path_buf(), ModelOptions::default());
-    Runner { recipe: &recipe, scale: Scale::Quick, surroundings: &surroundings, progress: &|_, _, _| {} }
-        .run()
+    let environment = Environment::new(Registry::default(), cache.to_path_buf(), ModelOptions::default());
+    Runner { recipe: &recipe, scale: Scale::Quick, environment: &environment, progress: &|_, _, _| {} }.run()
 }
 
 #[test]

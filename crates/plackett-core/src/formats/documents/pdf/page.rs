@@ -5,6 +5,7 @@
 //! page's commands, which is the order of reading in nearly all files.
 
 use super::font::{Font, for_reading};
+use super::packed::unpacks;
 use super::reader::LARGEST_STREAM;
 use lopdf::content::{Content, Operation};
 use lopdf::{Dictionary, Document, Object, ObjectId, Stream};
@@ -56,20 +57,22 @@ pub(super) struct PageText<'d> {
     text: String,
     /// Where the last string ended, and how large its letters were.
     end: Option<(f32, f32, f32)>,
+    /// Whether all drawings of the page unpacked to their ends.
+    drew_whole: bool,
 }
 
 impl<'d> PageText<'d> {
     pub(super) fn new(document: &'d Document) -> PageText<'d> {
-        PageText { document, drawings: 0, text: String::new(), end: None }
+        PageText { document, drawings: 0, text: String::new(), end: None, drew_whole: true }
     }
 
-    /// Whether a page and all that it shows are in the file and unpack: the library passes over what is not, and gives an
-    /// empty page for one that is not there.
+    /// Whether a page and its commands are in the file and unpack to their ends: the library passes over what is not, and gives
+    /// an empty page for one that is not there.
     pub(super) fn is_whole(&self, page: ObjectId) -> bool {
         let document = self.document;
         let mut contents = document.get_page_contents(page).into_iter();
         let unpacks = |id| match document.get_object(id) {
-            Ok(Object::Stream(stream)) => stream.get_plain_content_with_limit(LARGEST_STREAM).is_ok(),
+            Ok(Object::Stream(stream)) => unpacks(stream),
             Ok(Object::Null) => true,
             _ => false,
         };
@@ -80,6 +83,7 @@ impl<'d> PageText<'d> {
     pub(super) fn of(&mut self, page: ObjectId) -> Result<String, Unreadable> {
         self.text.clear();
         self.end = None;
+        self.drew_whole = true;
         let document = self.document;
         let bytes = document.get_page_content_with_limit(page, LARGEST_STREAM).map_err(|_| Unreadable)?;
         let (own, ids) = document.get_page_resources(page).map_err(|_| Unreadable)?;
@@ -87,6 +91,11 @@ impl<'d> PageText<'d> {
         resources.extend(ids.iter().filter_map(|id| document.get_dictionary(*id).ok()));
         self.run(&bytes, &resources, UNIT, 0)?;
         Ok(self.text.trim().to_string())
+    }
+
+    /// Whether all drawings of the page that was read last unpacked to their ends.
+    pub(super) fn drew_whole(&self) -> bool {
+        self.drew_whole
     }
 
     /// Carries out the commands of a page or drawing.
@@ -158,6 +167,7 @@ impl<'d> PageText<'d> {
         depth: usize,
     ) -> Result<(), Unreadable> {
         let bytes = stream.get_plain_content_with_limit(LARGEST_STREAM).map_err(|_| Unreadable)?;
+        self.drew_whole &= unpacks(stream);
         let own = stream.dict.get_deref(b"Resources", self.document).and_then(|own| own.as_dict());
         let own = own.ok().map(|own| vec![own]);
         let matrix = stream.dict.get_deref(b"Matrix", self.document).and_then(|matrix| matrix.as_array());

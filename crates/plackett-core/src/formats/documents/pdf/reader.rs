@@ -14,6 +14,8 @@ const ENCRYPTED: &str = "left out, as a password protects it; save it without on
 const NO_TEXT: &str = "left out, as there is no text in it, which is so of scanned pages; let a program recognise it first (OCR)";
 const DAMAGED: &str = "left out, as it is damaged and no page that can be read has text; save it anew";
 const LOST_PAGES: &str = "pages, or parts of them, are left out that cannot be read; save it anew";
+/// Pages that are named of a file that has lost some.
+const PAGES_NAMED: usize = 5;
 const UNKNOWN_LETTERS: &str = "letters of which its fonts do not say what they are, read as �";
 
 pub(super) fn read(source: &Source<'_>) -> Result<Parts, Unread> {
@@ -42,31 +44,36 @@ fn parts(source: &Source<'_>) -> Result<Parts, Unread> {
         return Err(Unread::Nothing(ENCRYPTED));
     }
     let mut text = String::new();
-    let (mut lost, mut pages) = (false, 0);
+    let (mut damaged, mut pages) = (Vec::new(), 0);
     let mut page_text = PageText::new(&document);
     for page in document.page_iter() {
         pages += 1;
-        lost |= !page_text.is_whole(page);
+        let mut whole = page_text.is_whole(page);
         match page_text.of(page) {
             Ok(page) => {
+                whole &= page_text.drew_whole();
                 if !text.is_empty() && !page.is_empty() {
                     text.push_str("\n\n");
                 }
                 text.push_str(&page);
             }
-            Err(Unreadable) => lost = true,
+            Err(Unreadable) => whole = false,
+        }
+        if !whole {
+            damaged.push(pages);
         }
         if text.len() as u64 > LARGEST_SINGLE {
             return Err(broken(source, "it unpacks to more text than a document has"));
         }
     }
-    lost |= pages == 0 || promised(&document).is_some_and(|count| pages < count);
+    let missing = promised(&document).map_or(0, |count| count.saturating_sub(pages).max(0));
+    let lost = pages == 0 || missing > 0 || !damaged.is_empty();
     let is_empty = !text.chars().any(char::is_alphanumeric);
     if lost && is_empty {
         return Err(Unread::Nothing(DAMAGED));
     }
     if lost {
-        source.tally.add(LOST_PAGES, source.file);
+        source.tally.add(LOST_PAGES, &pages_of(source.file, &damaged, missing));
     }
     if text.contains(char::REPLACEMENT_CHARACTER) {
         source.tally.add(UNKNOWN_LETTERS, source.file);
@@ -76,6 +83,21 @@ fn parts(source: &Source<'_>) -> Result<Parts, Unread> {
     }
     let (title, metadata) = own_words(&document);
     Ok(Parts { title, text, metadata, headings: None })
+}
+
+/// A file with its pages that cannot be read whole, by their numbers from 1, and how many more it should have.
+fn pages_of(file: &str, damaged: &[i64], missing: i64) -> String {
+    let named: Vec<String> = damaged.iter().take(PAGES_NAMED).map(ToString::to_string).collect();
+    let more = if damaged.len() > named.len() { ", …" } else { "" };
+    let mut parts = Vec::new();
+    if !damaged.is_empty() {
+        let what = if damaged.len() == 1 { "page" } else { "pages" };
+        parts.push(format!("{what} {}{more}", named.join(", ")));
+    }
+    if missing > 0 {
+        parts.push(format!("{missing} missing {}", if missing == 1 { "page" } else { "pages" }));
+    }
+    format!("{} of {file}", parts.join(" and "))
 }
 
 /// How many pages the file says that it has.

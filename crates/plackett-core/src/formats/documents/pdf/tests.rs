@@ -130,6 +130,7 @@ fn pages_that_a_damaged_file_lost_are_told() {
     let (parts, remarks) = read(&changed("/Count 2", "/Count 3"));
     assert_eq!(parts.unwrap().text, "one\n\ntwo");
     assert!(remarks.len() == 1 && remarks[0].contains("cannot be read"), "{remarks:?}");
+    assert!(remarks[0].ends_with("1 file (1 missing page of a.pdf)"), "{remarks:?}");
     // No object has the number 99: the page's content is not there, or the page itself.
     for (from, to) in [
         ("/Contents 7 0 R /Resources", "/Contents 99 0 R/Resources"),
@@ -138,11 +139,57 @@ fn pages_that_a_damaged_file_lost_are_told() {
         let (parts, remarks) = read(&changed(from, to));
         assert_eq!(parts.unwrap().text, "one", "{to}");
         assert!(remarks.len() == 1 && remarks[0].contains("cannot be read"), "{to}: {remarks:?}");
+        assert!(remarks[0].ends_with("1 file (page 2 of a.pdf)"), "{remarks:?}");
     }
     // Damage, and not a scan, is why nothing can be read.
     let (parts, _) = read(&changed("/Kids [4 0 R 6 0 R] /Count", "/Kids[98 0 R 99 0 R]/Count"));
     let why = parts.unwrap_err();
     assert!(why.contains("damaged") && !why.contains("scanned"), "{why}");
+}
+
+/// Bytes as deflate stores them (RFC 1951, section 3.2.4), behind a zlib header and without the checksum that should follow.
+fn stored(content: &str) -> Vec<u8> {
+    let length = content.len() as u16;
+    let mut bytes = vec![0x78, 0x01, 0x01];
+    bytes.extend(length.to_le_bytes());
+    bytes.extend((!length).to_le_bytes());
+    bytes.extend(content.bytes());
+    bytes
+}
+
+#[test]
+fn a_stream_that_unpacks_in_part_is_told_with_its_page() {
+    let content = "BT /F1 10 Tf (two) Tj ET BT /F1 10 Tf 0 -20 Td (three) Tj ET";
+    let packed = stored(content);
+    let cut = packed.len() - content.len() + content.find(" BT ").unwrap();
+    let second_page = |filter: &str, bytes: &[u8]| {
+        // A mark stands for each byte until the file is put together.
+        let object = stream(&format!("/Filter {filter}"), &"#".repeat(bytes.len()));
+        let file = pages(&["BT /F1 10 Tf (one) Tj ET", ""], &[object], "");
+        let file = String::from_utf8(file).unwrap();
+        let file = file.replace("/Contents 7 0 R /Resources", "/Contents 10 0 R/Resources");
+        let at = file.find('#').unwrap();
+        let mut file = file.into_bytes();
+        file[at..at + bytes.len()].copy_from_slice(bytes);
+        let (parts, remarks) = read(&file);
+        (parts.unwrap().text, remarks)
+    };
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>() + ">";
+    let both = "[/ASCIIHexDecode /FlateDecode]";
+    for (filter, whole, part) in [
+        ("/FlateDecode", packed.clone(), packed[..cut].to_vec()),
+        (both, hex(&packed).into_bytes(), hex(&packed[..cut]).into_bytes()),
+    ] {
+        assert_eq!(second_page(filter, &whole), ("one\n\ntwo\nthree".into(), Vec::new()), "{filter}");
+        let (text, remarks) = second_page(filter, &part);
+        assert_eq!(text, "one\n\ntwo", "{filter}");
+        assert!(remarks.len() == 1 && remarks[0].ends_with("1 file (page 2 of a.pdf)"), "{remarks:?}");
+    }
+    // The same of a drawing.
+    let entries = format!("/Type /XObject /Subtype /Form /BBox [0 0 9 9] /Filter {both}");
+    let (parts, remarks) = read(&pages(&["/X Do"], &[stream(&entries, &hex(&packed[..cut]))], ""));
+    assert_eq!(parts.unwrap().text, "two");
+    assert!(remarks.len() == 1 && remarks[0].ends_with("1 file (page 1 of a.pdf)"), "{remarks:?}");
 }
 
 #[test]

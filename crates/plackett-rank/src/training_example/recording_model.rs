@@ -1,4 +1,4 @@
-//! A model that only listens: it has the tokens and the chat template of another one, keeps what it is asked, and answers
+//! A model that only records: it has the tokens and the chat template of another one, keeps what it is asked, and answers
 //! anything at all.
 
 use crate::model::{
@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a method asked.
 #[derive(Clone, Debug)]
-pub(super) enum Heard {
+pub(super) enum RecordedRequest {
     /// Logits of labels after a prompt.
     Labels { prompt: Prompt, labels: Vec<String> },
     /// An order of labels after a prompt, as they are written in it.
@@ -20,31 +20,31 @@ pub(super) enum Heard {
     Reasoning { prompt: Prompt },
 }
 
-/// The model. Prompts of which it gives vectors are not among what it has heard: equal ones reach a model once, and a
+/// The model. Prompts of which it gives vectors are not among what it has recorded: equal ones reach a model once, and a
 /// example needs those of every candidate, which the method's account has.
-pub(super) struct Listener {
+pub(super) struct RecordingModel {
     model: Arc<dyn LanguageModel>,
     /// Tokens that it reads, where those are not the model's.
     most: Option<usize>,
-    heard: Mutex<Vec<Heard>>,
+    recorded: Mutex<Vec<RecordedRequest>>,
     /// What it says where a method lets it reason.
     reasoning: Mutex<Option<String>>,
 }
 
-impl Listener {
+impl RecordingModel {
     /// One that reads `most` tokens, or else as many as the model.
-    pub fn new(model: Arc<dyn LanguageModel>, most: Option<usize>) -> Listener {
-        Listener { model, most, heard: Mutex::default(), reasoning: Mutex::default() }
+    pub fn new(model: Arc<dyn LanguageModel>, most: Option<usize>) -> RecordingModel {
+        RecordingModel { model, most, recorded: Mutex::default(), reasoning: Mutex::default() }
     }
 
-    /// Forgets what it has heard.
+    /// Forgets what it has recorded.
     pub fn forget(&self) {
         self.take();
     }
 
-    /// What it has heard, in order; then it has heard nothing.
-    pub fn take(&self) -> Vec<Heard> {
-        std::mem::take(&mut *self.heard.lock().unwrap_or_else(PoisonError::into_inner))
+    /// What it has recorded, in order; then it has recorded nothing.
+    pub fn take(&self) -> Vec<RecordedRequest> {
+        std::mem::take(&mut *self.recorded.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Sets what it says where a method lets it reason; without it such methods are refused.
@@ -59,12 +59,12 @@ impl Listener {
                            method";
             CallError::Argument(problem.into())
         })?;
-        self.keep(Heard::Reasoning { prompt: prompt.clone() });
+        self.keep(RecordedRequest::Reasoning { prompt: prompt.clone() });
         Ok(Generated { text, finish: Finish::End, value: None, log_prob: None, usage: Usage::default() })
     }
 
-    fn keep(&self, heard: Heard) {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner).push(heard);
+    fn keep(&self, recorded: RecordedRequest) {
+        self.recorded.lock().unwrap_or_else(PoisonError::into_inner).push(recorded);
     }
 
     /// Refuses, as the model does, a label that is not one token: the method then tries its other labels.
@@ -77,7 +77,8 @@ impl Listener {
             let problem = format!("the model writes it with {} tokens", tokens.len());
             return Err(CallError::Label { label: label.clone(), problem });
         }
-        self.keep(Heard::Labels { prompt: request.prompt.clone(), labels: request.labels.to_vec() });
+        let (prompt, labels) = (request.prompt.clone(), request.labels.to_vec());
+        self.keep(RecordedRequest::Labels { prompt, labels });
         let logits = vec![Some(0.0); request.labels.len()];
         Ok(LabelLogits { logits, at_most: None, log_normalizer: None, usage: Usage::default() })
     }
@@ -92,7 +93,7 @@ impl Listener {
             }
         };
         let (prompt, marks, separator) = (request.prompt.clone(), labels.clone(), separator.clone());
-        self.keep(Heard::Order { prompt, marks, separator });
+        self.keep(RecordedRequest::Order { prompt, marks, separator });
         Ok(Generated {
             text: String::new(),
             finish: Finish::End,
@@ -103,7 +104,7 @@ impl Listener {
     }
 }
 
-impl LanguageModel for Listener {
+impl LanguageModel for RecordingModel {
     fn name(&self) -> &str {
         self.model.name()
     }
@@ -174,7 +175,7 @@ impl LanguageModel for Listener {
     }
 }
 
-impl Abilities for Listener {
+impl Abilities for RecordingModel {
     fn model_name(&self) -> String {
         self.model.name().to_string()
     }

@@ -1,0 +1,278 @@
+//! A model that writes items as a recommender: what `onerec` and `tiger` have in common. Ids are made of what users did (vectors of iALS), since
+//! a file of interactions has no texts; behind every event of everybody the model learns to write what came next.
+
+use super::decode::{Generated, SessionSearch};
+use super::inference::OneRecInference;
+use super::item_tokens::ItemTokens;
+use super::model::{OneRec, OneRecConfig};
+use super::session_task::SessionTask;
+use super::sessions::Session;
+use crate::evaluation::check_items;
+use crate::recommender::{matrix, width_of};
+use crate::sequential::sas_rec::take_over;
+use crate::sequential::{check_next_items, check_size};
+use crate::{Event, FitData, FitStep, Fitting, RecError, Recommender, Request, parse};
+use plackett_train::Parameters;
+use plackett_train::trainer::{Settings, StepRecord, train};
+
+/// Numbers of a vector of what users did.
+const VECTOR: usize = 32;
+/// The matrix of codes among what is kept.
+const CODES: &str = "codes";
+
+/// Codes of rows of numbers, of which no two have the same: the rows one after another, their width, how many codes and how many different ones
+/// of a level, and the seed.
+type SemanticIds = fn(&[f32], usize, (usize, usize), u64) -> Vec<Vec<u32>>;
+
+/// What a recommender that writes items is like, read off its options.
+pub(crate) struct SessionPlan {
+    /// Its name, for messages.
+    pub owner: &'static str,
+    /// Sizes of the model.
+    pub config: OneRecConfig,
+    /// Makes the codes of items.
+    pub ids: SemanticIds,
+    /// Codes of an item, before one that may tell items of equal codes apart.
+    pub levels: usize,
+    /// Different codes of a level.
+    pub codes: usize,
+    /// Items of a session at most; 1 for the next item alone.
+    pub length: usize,
+    /// The time from the first item of a session to its last at most.
+    pub within: i64,
+    /// Width of the searches.
+    pub beams: usize,
+    /// Weight of the loss that balances experts.
+    pub balance: f32,
+    /// How it is trained; the seed is that of the fit.
+    pub settings: Settings,
+}
+
+impl SessionPlan {
+    /// Refuses sizes that cannot be, before their memory is asked for.
+    fn check(&self) -> Result<(), RecError> {
+        self.config.check()?;
+        let OneRecConfig { width, blocks, .. } = self.config;
+        let of = |numbers: usize| numbers as u128;
+        let dense = 2 * of(width) * of(self.config.active) * of(self.config.inner);
+        let experts = of(self.config.experts) * of(width) * (2 * of(self.config.inner) + 1);
+        let decoder = if self.config.experts > 0 { experts } else { dense };
+        // Four matrices of attention in the encoder and eight in the decoder.
+        let per_block = 12 * of(width).pow(2) + dense + decoder;
+        let tokens = (self.levels + 1) * self.codes + 1;
+        check_size(width, 2 * tokens, blocks, per_block)
+    }
+
+    /// Items as tokens. A code that tells items apart may need more numbers than the others.
+    fn tokens(&self, ids: &[Vec<u32>]) -> Result<ItemTokens, RecError> {
+        let largest = ids.iter().flatten().copied().max().unwrap_or_default() as usize;
+        ItemTokens::new(ids, self.codes.max(largest + 1), &vec![1; ids.len()])
+    }
+
+    /// Behind every event of everybody the next ones, as far as they lie within the time, with the newest items before them. A file of interactions
+    /// does not say which items were one answer, so that a session may begin anywhere.
+    ///
+    /// # Errors
+    /// Nobody has two events, or there are sessions of one item alone where longer ones are to be learned.
+    fn sessions(&self, data: &FitData<'_>) -> Result<Vec<Session>, RecError> {
+        let mut all = Vec::new();
+        for (user, events) in data.sequences.iter().enumerate() {
+            for at in 1..events.len() {
+                let last = events.len().min(at + self.length);
+                let near = |event: &&Event| event.time.saturating_sub(events[at].time) <= self.within;
+                let session: Vec<&Event> = events[at..last].iter().take_while(near).collect();
+                let before = &events[at.saturating_sub(self.config.max_history)..at];
+                all.push(Session {
+                    user,
+                    history: before.iter().map(|event| event.item).collect(),
+                    items: session.iter().map(|event| event.item).collect(),
+                    ratings: session.iter().map(|event| event.rating).collect(),
+                });
+            }
+        }
+        check_next_items(self.owner, all.len())?;
+        match self.length > 1 && all.iter().all(|session| session.items.len() == 1) {
+            true => Err(RecError::Setting(format!(
+                "{}: behind another event nobody has two within {} of each other, so that no session has two items; give a greater `within`, \
+                 or session=1",
+                self.owner, self.within
+            ))),
+            false => Ok(all),
+        }
+    }
+}
+
+/// A model that writes sessions of items, or next items.
+pub(crate) struct SessionRecommender {
+    inference: OneRecInference,
+    parameters: Parameters,
+    tokens: ItemTokens,
+    length: usize,
+    beams: usize,
+}
+
+impl SessionRecommender {
+    /// Makes ids and trains the model.
+    ///
+    /// # Errors
+    /// Sizes that cannot be, nothing to learn from, or a training that fails.
+    pub(crate) fn fit(
+        plan: &SessionPlan,
+        data: &FitData<'_>,
+        fitting: &mut Fitting<'_>,
+    ) -> Result<SessionRecommender, RecError> {
+        plan.check()?;
+        let sessions = plan.sessions(data)?;
+        let seed = fitting.seed;
+        let ids = (plan.ids)(&vectors(data, fitting)?, VECTOR, (plan.levels, plan.codes), seed);
+        let tokens = plan.tokens(&ids)?;
+        let mut parameters = Parameters::default();
+        let model = OneRec::new(plan.config, tokens.vocabulary(), &mut parameters, seed)?;
+        let batch = plan.settings.batch.min(sessions.len());
+        let mut settings = Settings { batch, seed, ..plan.settings.clone() };
+        let folder = fitting.kept.map(|kept| kept.begin("", &mut settings)).transpose()?;
+        let place = (folder.as_deref(), fitting.kept.map_or("", |kept| kept.identity));
+        let task = SessionTask::new(&model, &tokens, &sessions).balanced(plan.balance);
+        let mut progress = |record: &StepRecord, total: usize| (fitting.progress)(FitStep::of(record, total));
+        train(&task, &fitting.compute, &mut parameters, &settings, place, None, &mut progress)?;
+        let values = ids.iter().flatten().map(|code| *code as f32).collect();
+        parameters.add(CODES, (ids.len(), tokens.levels()), values);
+        let inference = OneRecInference::new(&model, &parameters, fitting.compute.workers)?;
+        Ok(SessionRecommender { inference, parameters, tokens, length: plan.length, beams: plan.beams })
+    }
+
+    /// Makes it of what was fitted.
+    ///
+    /// # Errors
+    /// The matrices are not those of such a model.
+    pub(crate) fn restore(
+        plan: &SessionPlan,
+        catalogue: usize,
+        saved: &Parameters,
+    ) -> Result<SessionRecommender, RecError> {
+        plan.check()?;
+        let levels = width_of(saved, CODES)?;
+        let values = matrix(saved, CODES, (catalogue, levels))?;
+        if let Some(code) = values.iter().find(|code| !(0.0..1e6).contains(*code) || code.fract() != 0.0) {
+            return Err(RecError::Setting(format!(
+                "`{CODES}` has {code}, which is no code; fit the model again"
+            )));
+        }
+        let ids: Vec<Vec<u32>> =
+            values.chunks(levels).map(|codes| codes.iter().map(|code| *code as u32).collect()).collect();
+        let tokens = plan.tokens(&ids)?;
+        matrix(saved, "embeddings.weight", (tokens.vocabulary(), plan.config.width))?;
+        let mut parameters = Parameters::default();
+        let model = OneRec::new(plan.config, tokens.vocabulary(), &mut parameters, 0)?;
+        take_over(&mut parameters, saved)?;
+        parameters.add(CODES, (catalogue, levels), values);
+        let inference = OneRecInference::new(&model, &parameters, rayon::current_num_threads())?;
+        Ok(SessionRecommender { inference, parameters, tokens, length: plan.length, beams: plan.beams })
+    }
+
+    /// What is written behind a history, the likeliest first. Each history is searched for alone, so that what it gets depends on no other.
+    fn write(&self, history: &[u32], length: usize) -> Result<Vec<Generated>, RecError> {
+        let search = SessionSearch::Beam(self.beams);
+        let found = self.inference.generate(&self.tokens, &[history], length, search)?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    /// ln p of the items that a search for the next one finds; all others have the same score below them. Where sessions are written, the items of the
+    /// likeliest one come before them in their order, the first with the length that was asked for as score and each other with one less.
+    fn scores_behind(&self, history: &[u32]) -> Result<Vec<f32>, RecError> {
+        let found = self.write(history, 1)?;
+        let least = found.iter().map(|own| own.log_probability).fold(0.0, f64::min);
+        let mut scores = vec![(least - 1.0) as f32; self.catalogue()];
+        for own in &found {
+            own.items.iter().for_each(|item| scores[*item as usize] = own.log_probability as f32);
+        }
+        if self.length > 1 {
+            let sessions = self.write(history, self.length)?;
+            let likeliest = sessions.first().map_or(&[][..], |own| own.items.as_slice());
+            for (place, item) in likeliest.iter().enumerate() {
+                scores[*item as usize] = (self.length - place) as f32;
+            }
+        }
+        Ok(scores)
+    }
+}
+
+/// The vectors of all items that iALS finds, one after another.
+fn vectors(data: &FitData<'_>, fitting: &Fitting<'_>) -> Result<Vec<f32>, RecError> {
+    let mut own =
+        Fitting { compute: fitting.compute.clone(), seed: fitting.seed, kept: None, progress: &mut |_| {} };
+    let fitted = parse(&format!("ials(width={VECTOR})"))?.fit(data, &mut own)?;
+    matrix(&fitted.parameters(), "items", (data.catalogue, VECTOR))
+}
+
+impl Recommender for SessionRecommender {
+    fn catalogue(&self) -> usize {
+        self.tokens.item_count()
+    }
+
+    fn scores(&self, requests: &[Request<'_>]) -> Result<Vec<f32>, RecError> {
+        let mut all = Vec::with_capacity(requests.len() * self.catalogue());
+        for request in requests {
+            check_items(request.history.iter(), self.catalogue())?;
+            let history: Vec<u32> = request.history.iter().map(|event| event.item).collect();
+            all.extend(self.scores_behind(&history)?);
+        }
+        Ok(all)
+    }
+
+    fn parameters(&self) -> Parameters {
+        self.parameters.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(length: usize, within: i64) -> SessionPlan {
+        let config =
+            OneRecConfig { width: 4, blocks: 1, heads: 2, inner: 4, experts: 0, active: 1, max_history: 2 };
+        SessionPlan {
+            owner: "test",
+            config,
+            ids: |_, _, _, _| Vec::new(),
+            levels: 1,
+            codes: 4,
+            length,
+            within,
+            beams: 2,
+            balance: 0.0,
+            settings: Settings::default(),
+        }
+    }
+
+    #[test]
+    fn a_session_may_begin_behind_every_event_and_ends_with_the_time() {
+        let event = |(item, time): (u32, i64)| Event { item, rating: item as f32, time };
+        let events = [(0, 0), (1, 10), (2, 12), (3, 90)].map(event);
+        let alone = [Event { item: 7, rating: 1.0, time: 0 }];
+        let data = FitData { catalogue: 8, sequences: &[&alone[..], &events[..]], texts: &[] };
+        let made = plan(3, 50).sessions(&data).unwrap();
+        let of: Vec<(&[u32], &[u32])> =
+            made.iter().map(|session| (&session.history[..], &session.items[..])).collect();
+        assert_eq!(of, [(&[0][..], &[1, 2][..]), (&[0, 1][..], &[2][..]), (&[1, 2][..], &[3][..])]);
+        assert_eq!(made[0].user, 1);
+        assert_eq!(made[0].ratings, [1.0, 2.0]);
+        let longer = plan(3, 80).sessions(&data).unwrap();
+        assert_eq!(longer[0].items, [1, 2, 3]);
+        let next = plan(1, 0).sessions(&data).unwrap();
+        assert_eq!(next.iter().map(|session| session.items[0]).collect::<Vec<_>>(), [1, 2, 3]);
+        let error = plan(3, 1).sessions(&data).unwrap_err().to_string();
+        assert!(error.contains("within 1 of each other") && error.contains("session=1"), "{error}");
+    }
+
+    #[test]
+    fn models_beyond_memory_are_refused_by_their_experts_too() {
+        let mut large = plan(1, 0);
+        // 2 · 10⁹ numbers are the most: 10⁴ experts of 4 × (2 · 65536 + 1) are more.
+        large.config = OneRecConfig { inner: 65_536, experts: 10_000, ..large.config };
+        assert!(large.check().unwrap_err().to_string().contains("smaller width"));
+        large.config.experts = 100;
+        assert!(large.check().is_ok());
+    }
+}

@@ -1,0 +1,310 @@
+//! `plackett synth reasoning`: lists with a reasoning before their order, from which a decoder learns to reason and to rank.
+
+use crate::command::number::whole;
+use crate::command::open::many;
+use crate::command::paths::Paths;
+use crate::command::{Global, Outcome, Output};
+use anyhow::{Context, anyhow, bail};
+use clap::{Args, ValueEnum};
+use plackett::listwise_examples::method_of;
+use plackett::pipeline::Models;
+use plackett_core::formats::{AtomicFile, read_json_lines};
+use plackett_core::{Document, Query, RankRequest, Ranking};
+use plackett_rank::method::Family;
+use plackett_rank::{Ranker, Settings};
+use plackett_train::synth::reasoning::{
+    ReasonedExample, UnreasonedList, UselessReply, clean_reasoning, needs_reasoning, split_reply,
+};
+use serde_json::{Map, Value, json};
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Lists that a model is asked about together.
+const TOGETHER: usize = 8;
+
+/// Lists with a reasoning before their order, to teach a decoder `dear` or `reason-rank`
+#[derive(Args)]
+#[command(after_help = "Examples:\n  plackett synth reasoning train.jsonl -o reasoned.jsonl\n  \
+                  plackett synth reasoning replies.jsonl -o reasoned.jsonl --by replies\n  \
+                  plackett synth reasoning train.jsonl -o reasoned.jsonl --by model --model SmolLM2-135M-Instruct\n  \
+                  plackett synth reasoning train.jsonl -o reasoned.jsonl --by model --method 'dear(mode=free)' \\\n    \
+                  --model 'remote:https://api.openai.com/v1/chat/completions#model=gpt-4o,key=OPENAI_API_KEY'\n\n\
+                  Each line is {\"query\": …, \"candidates\": [{\"text\": …, \"label\": 1}, …]}, as `plackett train` reads it; with --by replies \
+                  it has a\n\"reply\", which ends with all candidates as [2] > [1] > [3], where [1] is the first one of the line. With the others \
+                  candidates\nare put in a drawn order first. Each line of the result has the `reasoning`, and the order as `teacher` scores.")]
+pub struct Arguments {
+    /// Lists, one JSON object a line
+    lists: PathBuf,
+    /// The file that is made
+    #[arg(long, short, value_name = "FILE")]
+    output: PathBuf,
+    /// Where reasonings come from
+    #[arg(long, value_enum, default_value = "needs")]
+    by: Source,
+    /// Model that reasons and orders with --by model: directory, Hugging Face id, built-in name or remote:URL
+    #[arg(long, short, value_name = "MODEL", required_if_eq("by", "model"))]
+    model: Option<String>,
+    /// How it is asked: dear or reason-rank, with options [default: dear]
+    #[arg(long, value_name = "METHOD")]
+    method: Option<String>,
+    /// Seed of the orders in which candidates are shown [default: 1]
+    #[arg(long, value_name = "N", value_parser = whole::<u64>(0..))]
+    seed: Option<u64>,
+}
+
+/// Where reasonings come from.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Source {
+    /// A rule: the words of the query and the candidates that hold them, by the labels
+    Needs,
+    /// What a teacher has replied, in the lines
+    Replies,
+    /// A model, whose order is taken too
+    Model,
+}
+
+impl Source {
+    fn name(self) -> &'static str {
+        match self {
+            Source::Needs => "needs",
+            Source::Replies => "replies",
+            Source::Model => "model",
+        }
+    }
+}
+
+/// A reasoning and an order, or why there is none of use.
+type Reply = Result<(String, Vec<usize>), UselessReply>;
+
+/// Runs the command.
+pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
+    let files = Paths::default().reads("LISTS", [&arguments.lists]).opens("--model", &arguments.model);
+    files.writes("--output", [&arguments.output]).check(output)?;
+    check_flags(arguments)?;
+    let lists = read(arguments, global)?;
+    let asked = match arguments.by {
+        Source::Model => Some(Asked::new(arguments, &lists, global)?),
+        _ => None,
+    };
+    let bar = output.progress("reasonings", lists.len() as u64);
+    let mut file = AtomicFile::create(&arguments.output)?;
+    let (count, mut written, mut left_out) = (lists.len(), 0, Vec::new());
+    for group in lists.chunks(TOGETHER) {
+        let replies = match &asked {
+            Some(asked) => match asked.replies(group) {
+                Ok(replies) => replies,
+                Err(error) => return Err(stopped(error, file, (arguments, written)).into()),
+            },
+            None => group.iter().map(|(_, list)| made(arguments.by, list)).collect(),
+        };
+        for ((_, list), reply) in group.iter().zip(replies) {
+            match reply {
+                Ok((reasoning, order)) => {
+                    written += 1;
+                    write(&mut file, &list.clone().reasoned(reasoning, &order))?;
+                }
+                Err(useless) => left_out.push(useless),
+            }
+        }
+        bar.inc(group.len() as u64);
+    }
+    bar.finish_and_clear();
+    let left_out = counts(&left_out);
+    for (useless, lists) in &left_out {
+        output.warn(&format!("left out: {}, {}", many(*lists, "list"), useless.words()));
+    }
+    if written == 0 {
+        return Err(anyhow!(
+            "{}: none of {} gives a reasoning and an order; nothing was written",
+            arguments.lists.display(),
+            many(count, "list")
+        )
+        .into());
+    }
+    file.commit()?;
+    say(arguments, (count, written), &left_out, output)
+}
+
+/// Keeps what was made before a failure, since it may have been paid for.
+fn stopped(
+    error: anyhow::Error,
+    file: AtomicFile,
+    (arguments, written): (&Arguments, usize),
+) -> anyhow::Error {
+    if written == 0 {
+        return error;
+    }
+    let output = arguments.output.display();
+    match file.commit() {
+        Ok(()) => {
+            let lists = many(written, "list");
+            error.context(format!(
+                "{output} has the {lists} before it; give the others in a file of their own"
+            ))
+        }
+        Err(full) => error.context(format!("{output}: {full}")),
+    }
+}
+
+/// Refuses flags without an effect.
+fn check_flags(arguments: &Arguments) -> anyhow::Result<()> {
+    let by = arguments.by;
+    let of_model = [("--model", arguments.model.is_some()), ("--method", arguments.method.is_some())];
+    if let (true, Some((flag, _))) = (by != Source::Model, of_model.iter().find(|(_, given)| *given)) {
+        bail!("{flag}: --by {} asks no model; leave it out, or write --by model", by.name());
+    }
+    if by == Source::Replies && arguments.seed.is_some() {
+        bail!("--seed: replies name candidates as they stand, and nothing is drawn; leave it out");
+    }
+    Ok(())
+}
+
+/// The lists as they are shown, with their lines.
+fn read(arguments: &Arguments, global: &Global) -> anyhow::Result<Vec<(u64, UnreasonedList)>> {
+    let (path, by) = (arguments.lists.display(), arguments.by);
+    let expected = "{\"query\": …, \"candidates\": [{\"text\": …, \"label\": …}, …]}";
+    let mut lists = read_json_lines::<UnreasonedList>(&arguments.lists, global.max_line_bytes, expected)?;
+    if lists.is_empty() {
+        bail!("{path}: there is no list; give at least one line");
+    }
+    for (line, list) in &mut lists {
+        if by != Source::Replies {
+            list.shuffle(arguments.seed.unwrap_or(1), *line);
+        }
+        let problem = list.problem().or_else(|| match by {
+            Source::Needs => list.order().err(),
+            Source::Replies if list.reply.is_none() => {
+                Some("there is no `reply`; give one, or leave out --by replies".into())
+            }
+            _ => None,
+        });
+        if let Some(problem) = problem {
+            bail!("{path}, line {line}: {problem}");
+        }
+    }
+    Ok(lists)
+}
+
+/// What needs no model.
+fn made(by: Source, list: &UnreasonedList) -> Reply {
+    if by == Source::Replies {
+        return split_reply(list.reply.as_deref().unwrap_or_default(), list.candidates.len());
+    }
+    // Lists without an order were refused when they were read.
+    let order = list.order().map_err(|_| UselessReply::Order)?;
+    Ok((needs_reasoning(&list.query, &list.texts(), &order), order))
+}
+
+/// A model that reasons, as a method asks it.
+struct Asked {
+    ranker: Arc<dyn Ranker>,
+    /// Whether reasoning and order are one answer.
+    is_free: bool,
+}
+
+impl Asked {
+    /// For lists, each of which has to be shown whole in one prompt.
+    fn new(arguments: &Arguments, lists: &[(u64, UnreasonedList)], global: &Global) -> anyhow::Result<Asked> {
+        let name = arguments.method.clone().unwrap_or_else(|| "dear".into());
+        let flag = || format!("--method {name}");
+        let (spec, options) = method_of(&name).map_err(|problem| anyhow!("{}: {problem}", flag()))?;
+        if let Some((option, _)) =
+            options.iter().find(|(option, _)| ["depth", "top"].contains(&option.as_str()))
+        {
+            bail!(
+                "{}: {option} leaves candidates without a place, and an order of all is learned; leave it out",
+                flag()
+            );
+        }
+        // Two calls for two candidates are a reasoning and an order.
+        let two = spec.calls.count.map(|of| of(2, &spec.defaults()));
+        if spec.family != Family::Listwise || two != Some(2) {
+            bail!("{}: it does not reason before it writes an order; use dear or reason-rank", flag());
+        }
+        let written = options.iter().map(|(option, value)| (option.as_str(), value.as_str()));
+        let values = spec.values(written).with_context(flag)?;
+        let models = Models::new(arguments.model.clone(), global.models());
+        let model = models.reranker(None)?;
+        let ranker = spec.ranker(model, values.clone(), Settings::default()).with_context(flag)?;
+        let is_free = options.contains(&("mode".into(), "free".into()));
+        // One window is one call with a free answer, else two.
+        let calls = if is_free { 1 } else { 2 };
+        for (line, list) in lists {
+            let count = list.candidates.len();
+            if spec.calls.count.is_none_or(|of| of(count, &values) != calls) {
+                bail!(
+                    "{}, line {line}: {name} does not show {count} candidates in one prompt; give it a window for all of them, as \
+                     window={count}, or leave some out",
+                    arguments.lists.display()
+                );
+            }
+        }
+        Ok(Asked { ranker, is_free })
+    }
+
+    /// What it replies about lists.
+    ///
+    /// # Errors
+    /// A list that cannot be asked about.
+    fn replies(&self, lists: &[(u64, UnreasonedList)]) -> anyhow::Result<Vec<Reply>> {
+        let mut requests = Vec::with_capacity(lists.len());
+        for (line, list) in lists {
+            let documents = list.texts().into_iter().enumerate();
+            let documents = documents.map(|(at, text)| Document::new(at.to_string(), text));
+            requests
+                .push(RankRequest::new(Query::new(format!("line {line}"), list.query.as_str()), documents));
+        }
+        let mut replies = Vec::with_capacity(lists.len());
+        for ranking in self.ranker.rank(&requests) {
+            replies.push(self.reply(&ranking?));
+        }
+        Ok(replies)
+    }
+
+    fn reply(&self, ranking: &Ranking) -> Reply {
+        let fact = |name: &str| ranking.trace.facts.iter().find(|(own, _)| own == name);
+        let said = fact("reasoning").map_or("", |(_, said)| said.as_str());
+        if self.is_free {
+            return split_reply(said, ranking.entries.len());
+        }
+        if fact("reasoning-cut-at-max-tokens").is_some() {
+            return Err(UselessReply::Cut);
+        }
+        let places: Option<Vec<usize>> = ranking.entries.iter().map(|entry| entry.id.parse().ok()).collect();
+        Ok((clean_reasoning(said)?, places.ok_or(UselessReply::Order)?))
+    }
+}
+
+fn write(file: &mut AtomicFile, example: &ReasonedExample) -> anyhow::Result<()> {
+    Ok(writeln!(file, "{}", serde_json::to_string(example)?)?)
+}
+
+/// How many lists were left out for each reason that there is.
+fn counts(left_out: &[UselessReply]) -> Vec<(UselessReply, usize)> {
+    let of = |useless: &UselessReply| left_out.iter().filter(|own| *own == useless).count();
+    let counted = UselessReply::ALL.into_iter().map(|useless| (useless, of(&useless)));
+    counted.filter(|(_, lists)| *lists > 0).collect()
+}
+
+fn say(
+    arguments: &Arguments,
+    (count, written): (usize, usize),
+    left_out: &[(UselessReply, usize)],
+    output: &Output,
+) -> Outcome {
+    if output.json {
+        let left_out: Map<String, Value> =
+            left_out.iter().map(|(useless, lists)| (useless.words().into(), json!(lists))).collect();
+        return Ok(output.print_json(&json!({
+            "by": arguments.by.name(),
+            "lists": count,
+            "written": written,
+            "left_out": left_out,
+            "output": arguments.output,
+        }))?);
+    }
+    let file = arguments.output.display();
+    let by = arguments.by.name();
+    Ok(output.print(&format!("{file}: {} of {count} with a reasoning by {by}\n", many(written, "list")))?)
+}

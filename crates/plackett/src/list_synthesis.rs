@@ -1,0 +1,678 @@
+//! Lists to imitate, made of those of a teacher that does not know a catalogue: remap, reflect and adjust (ConvRec-R1; Rank-GRPO, 2025,
+//! stage 1).
+//!
+//! *Remap*: every item of the catalogue is scored by how near it is to the teacher's items and to the conversation. *Reflect*: a judge grades the items with
+//! the greatest scores. *Adjust*: scores are scaled and shifted item by item, so that what people wanted is likely, which takes out the teacher's
+//! liking for what is popular. The items with the greatest scores are the list.
+
+mod kept_grades;
+
+pub use kept_grades::{Grades, KeptGrades};
+
+use crate::recipe::StageError;
+use plackett_core::remap::{ScoreAdjustment, greatest_places, reflect, remapped_scores};
+use plackett_core::title_list::{bare_line, read_title_line, title_key};
+use plackett_lm::LmError;
+use plackett_rank::model::{
+    AnswerForm, CallError, ChatMessage, ChatRole, Generated, GenerationOptions, GenerationRequest,
+    LanguageModel, Need, Prompt, Role, TextEmbedder, Value,
+};
+use plackett_train::random::Stream;
+use rayon::prelude::*;
+use serde::Deserialize;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+
+/// Texts of one call of the embedding model.
+const EMBEDDED_TOGETHER: usize = 256;
+/// Contexts whose texts are embedded together.
+const CONTEXTS_TOGETHER: usize = 32;
+/// Tokens of a judge's free reply.
+const REPLY: usize = 16;
+
+/// The grades of a judge, from what fits very well to what does not fit at all.
+pub const GRADES: [i64; 5] = [2, 1, 0, -1, -2];
+
+/// Why lists cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ListSynthesisError {
+    /// The embedding model failed.
+    #[error("embedding {what}: {source}")]
+    Embed {
+        /// What was embedded.
+        what: &'static str,
+        /// What it said.
+        source: Box<LmError>,
+    },
+    /// A text whose vector cannot be compared.
+    #[error(
+        "the vector of the text `{text}` has no direction, or an entry that is no number; leave the text out, or name another embedding model"
+    )]
+    NoDirection {
+        /// The beginning of the text.
+        text: String,
+    },
+    /// The judge failed.
+    #[error("the judge: {0}")]
+    Judge(#[from] CallError),
+    /// Grades cannot be kept, or taken up again.
+    #[error(transparent)]
+    Kept(Box<StageError>),
+}
+
+/// A teacher's list.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(untagged)]
+pub enum TeacherList {
+    /// Its lines, the best first.
+    Lines(Vec<String>),
+    /// Its reply, a title a line.
+    Reply(String),
+}
+
+impl TeacherList {
+    /// The lines that name something, each title once. Where one of them is a title with its year, those that are none are left out.
+    fn titles(&self) -> Vec<&str> {
+        let lines: Vec<&str> = match self {
+            TeacherList::Lines(lines) => lines.iter().map(String::as_str).collect(),
+            TeacherList::Reply(text) => text.lines().collect(),
+        };
+        let is_dated = lines.iter().any(|line| read_title_line(line).is_some());
+        let mut seen = HashSet::new();
+        let is_title = |line: &&str| {
+            let key = title_key(line);
+            !key.is_empty() && (!is_dated || read_title_line(line).is_some()) && seen.insert(key)
+        };
+        lines.into_iter().filter(is_title).map(bare_line).collect()
+    }
+}
+
+/// A conversation in which somebody asks for items, and what a teacher has recommended.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+pub struct TaughtContext {
+    /// What was said, as the model that imitates will read it.
+    pub conversation: String,
+    /// What the teacher has recommended.
+    pub teacher: TeacherList,
+    /// Titles that were mentioned: they are not recommended.
+    #[serde(default)]
+    pub mentioned: Vec<String>,
+    /// Titles that are known to be right.
+    #[serde(default)]
+    pub wanted: Vec<String>,
+}
+
+/// The items that lists may have.
+#[derive(Clone, Debug, Default)]
+pub struct ListCatalogue {
+    names: Vec<String>,
+    places: HashMap<String, usize>,
+    /// Of the length 1.
+    vectors: Vec<Vec<f32>>,
+    /// Items that cannot be told from one before them, and are left out.
+    pub repeated: usize,
+    /// Texts that the embedding model has not read whole.
+    pub cut: usize,
+}
+
+impl ListCatalogue {
+    /// `items` are the lines that are written for them, and what is said of them in words, which is embedded.
+    ///
+    /// # Errors
+    /// The embedding model fails, or a text has a vector that cannot be compared.
+    pub fn embed(
+        items: &[(String, String)],
+        embedder: &dyn TextEmbedder,
+        progress: &dyn Fn(usize),
+    ) -> Result<ListCatalogue, ListSynthesisError> {
+        let (mut names, mut texts, mut places) = (Vec::new(), Vec::new(), HashMap::new());
+        for (name, text) in items {
+            let Entry::Vacant(free) = places.entry(title_key(name)) else { continue };
+            free.insert(names.len());
+            // A line has one title.
+            names.push(name.split_whitespace().collect::<Vec<_>>().join(" "));
+            texts.push(text.as_str());
+        }
+        let (mut vectors, mut cut) = (Vec::with_capacity(texts.len()), 0);
+        for texts in texts.chunks(EMBEDDED_TOGETHER) {
+            progress(vectors.len());
+            let (made, more) = unit_vectors(embedder, Role::Document, texts, "the catalogue")?;
+            vectors.extend(made);
+            cut += more;
+        }
+        Ok(ListCatalogue { repeated: items.len() - names.len(), names, places, vectors, cut })
+    }
+
+    /// How many items there are.
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// The line that is written for the item at a place.
+    pub fn name(&self, place: usize) -> &str {
+        &self.names[place]
+    }
+
+    /// The place of the item that a line names.
+    fn find(&self, line: &str) -> Option<usize> {
+        self.places.get(&title_key(line)).copied()
+    }
+
+    /// The cosines of a vector of the length 1 with those of all items.
+    fn similarities(&self, vector: &[f32]) -> Vec<f64> {
+        let cosine = |item: &Vec<f32>| -> f64 {
+            let products = item.iter().zip(vector).map(|(a, b)| f64::from(a * b));
+            products.sum()
+        };
+        self.vectors.iter().map(cosine).collect()
+    }
+}
+
+/// Vectors of the length 1, and how many texts were not read whole.
+fn unit_vectors(
+    embedder: &dyn TextEmbedder,
+    role: Role,
+    texts: &[&str],
+    what: &'static str,
+) -> Result<(Vec<Vec<f32>>, usize), ListSynthesisError> {
+    if texts.is_empty() {
+        return Ok((Vec::new(), 0));
+    }
+    let failed = |source| ListSynthesisError::Embed { what, source: Box::new(source) };
+    let embedded = embedder.embed_texts(role, texts).map_err(failed)?;
+    let (mut vectors, mut cut) = (Vec::with_capacity(texts.len()), 0);
+    for (text, made) in texts.iter().zip(embedded) {
+        let length = made.values.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+        let has_direction = length.is_finite() && length > 0.0;
+        if !has_direction {
+            return Err(ListSynthesisError::NoDirection { text: text.chars().take(60).collect() });
+        }
+        cut += usize::from(made.length.kept < made.length.tokens);
+        vectors.push(made.values.iter().map(|x| (f64::from(*x) / length) as f32).collect());
+    }
+    Ok((vectors, cut))
+}
+
+/// How lists are made; the defaults are the paper's, but for `steps` and `fitted`, of which it says nothing.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ListSettings {
+    /// Items of a list.
+    pub count: usize,
+    /// λ: what the similarity to the conversation counts.
+    pub lambda: f64,
+    /// γ: what a grade counts.
+    pub gamma: f64,
+    /// Items that a judge grades, those with the greatest scores.
+    pub judged: usize,
+    /// Steps of the fit of the adjustment; 0 for none.
+    pub steps: usize,
+    /// Contexts that it is fitted to, at most, drawn among those that say what was wanted.
+    pub fitted: usize,
+    /// Seed of these draws.
+    pub seed: u64,
+}
+
+impl Default for ListSettings {
+    fn default() -> ListSettings {
+        ListSettings { count: 20, lambda: 1.0, gamma: 0.5, judged: 100, steps: 25, fitted: 1000, seed: 1 }
+    }
+}
+
+/// Makes lists.
+pub struct ListSynthesis<'m> {
+    /// What may be recommended.
+    pub catalogue: &'m ListCatalogue,
+    /// The model that the catalogue was embedded with.
+    pub embedder: &'m dyn TextEmbedder,
+    /// Who grades items; without one there is no reflect step.
+    pub judge: Option<&'m dyn LanguageModel>,
+    /// How.
+    pub settings: ListSettings,
+}
+
+/// What lists were made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ListAccount {
+    /// Titles of the teacher, each once in its list.
+    pub titles: usize,
+    /// Those that are in the catalogue.
+    pub exact: usize,
+    /// Items of all lists that the teacher had named.
+    pub kept: usize,
+    /// Items of all lists.
+    pub listed: usize,
+    /// Items that the judge has graded, by [`GRADES`].
+    pub grades: [usize; GRADES.len()],
+    /// Replies of the judge that are no grade.
+    pub unread: usize,
+    /// Contexts that the adjustment was fitted to.
+    pub fitted: usize,
+    /// Wanted titles that are not in the catalogue, or were mentioned.
+    pub unwanted: usize,
+    /// Conversations and titles that the embedding model has not read whole.
+    pub cut: usize,
+}
+
+impl ListAccount {
+    /// Items that the judge has graded.
+    pub fn graded(&self) -> usize {
+        self.grades.iter().sum()
+    }
+
+    fn add(&mut self, graded: &Grades) {
+        for (_, grade) in &graded.grades {
+            let same = GRADES.into_iter().zip(&mut self.grades).filter(|(known, _)| known == grade);
+            same.for_each(|(_, count)| *count += 1);
+        }
+        self.unread += graded.unread;
+    }
+
+    /// The grade that all of them have, where it is one: it then changes no order among them.
+    pub fn constant_grade(&self) -> Option<i64> {
+        let graded = self.graded();
+        let is_all = |(grade, count): (i64, usize)| (graded > 0 && count == graded).then_some(grade);
+        GRADES.into_iter().zip(self.grades).find_map(is_all)
+    }
+}
+
+/// Lists, one for each context, as places in the catalogue, the best first.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SynthesizedLists {
+    /// The lists.
+    pub lists: Vec<Vec<usize>>,
+    /// What they were made of.
+    pub account: ListAccount,
+}
+
+/// A title of a teacher.
+enum Line {
+    /// An item of the catalogue.
+    Item(usize),
+    /// The vector of any other one, of the length 1.
+    Other(Vec<f32>),
+}
+
+/// What is known of a context.
+struct Known {
+    /// The vector of the conversation, of the length 1.
+    conversation: Vec<f32>,
+    lines: Vec<Line>,
+    mentioned: Vec<usize>,
+    wanted: Vec<usize>,
+    /// Places that were graded, with their grades.
+    grades: Vec<(usize, i64)>,
+}
+
+impl Known {
+    /// The places of the teacher's titles.
+    fn exact(&self) -> Vec<Option<usize>> {
+        let place = |line: &Line| if let Line::Item(place) = line { Some(*place) } else { None };
+        self.lines.iter().map(place).collect()
+    }
+}
+
+impl ListSynthesis<'_> {
+    /// A list for each context; `progress` is told how many are read and graded. Grades of the judge may be kept.
+    ///
+    /// # Errors
+    /// A model fails, a text has a vector that cannot be compared, or grades cannot be kept.
+    pub fn make(
+        &self,
+        contexts: &[TaughtContext],
+        mut kept: Option<&mut KeptGrades>,
+        progress: &dyn Fn(usize),
+    ) -> Result<SynthesizedLists, ListSynthesisError> {
+        let mut account = ListAccount::default();
+        let mut known: Vec<Known> = Vec::with_capacity(contexts.len());
+        for contexts in contexts.chunks(CONTEXTS_TOGETHER) {
+            for (mut read, context) in self.read(contexts, &mut account)?.into_iter().zip(contexts) {
+                progress(known.len());
+                if let Some(judge) = self.judge {
+                    let grade = || self.grade(judge, context, &read);
+                    let graded = match &mut kept {
+                        Some(kept) => kept.take_or(grade)?,
+                        None => grade()?,
+                    };
+                    account.add(&graded);
+                    read.grades = graded.grades;
+                }
+                known.push(read);
+            }
+        }
+        let adjustment = self.adjustment(&known, &mut account);
+        let list = |known: &Known| {
+            let mut scores = self.scores(known);
+            if let Some(adjustment) = &adjustment {
+                scores = adjustment.apply(&scores);
+            }
+            greatest_places(&scores, &known.mentioned, self.settings.count)
+        };
+        let lists: Vec<Vec<usize>> = known.par_iter().map(list).collect();
+        for (list, known) in lists.iter().zip(&known) {
+            let exact = known.exact();
+            account.listed += list.len();
+            account.kept += list.iter().filter(|place| exact.contains(&Some(**place))).count();
+        }
+        Ok(SynthesizedLists { lists, account })
+    }
+
+    /// Finds titles in the catalogue and embeds all that is not there.
+    fn read(
+        &self,
+        contexts: &[TaughtContext],
+        account: &mut ListAccount,
+    ) -> Result<Vec<Known>, ListSynthesisError> {
+        let conversations: Vec<&str> = contexts.iter().map(|context| context.conversation.as_str()).collect();
+        let titles: Vec<Vec<&str>> = contexts.iter().map(|context| context.teacher.titles()).collect();
+        let is_other = |title: &&&str| self.catalogue.find(title).is_none();
+        let others: Vec<&str> = titles.iter().flatten().filter(is_other).copied().collect();
+        let (conversations, cut) =
+            unit_vectors(self.embedder, Role::Query, &conversations, "the conversations")?;
+        let (others, more) = unit_vectors(self.embedder, Role::Document, &others, "the teacher's titles")?;
+        account.cut += cut + more;
+        let mut others = others.into_iter();
+        let mut all = Vec::with_capacity(contexts.len());
+        for ((context, titles), conversation) in contexts.iter().zip(titles).zip(conversations) {
+            let line = |title: &str| match self.catalogue.find(title) {
+                Some(place) => Some(Line::Item(place)),
+                None => others.next().map(Line::Other),
+            };
+            let lines: Vec<Line> = titles.into_iter().filter_map(line).collect();
+            let places = |titles: &[String]| -> Vec<usize> {
+                titles.iter().filter_map(|title| self.catalogue.find(title)).collect()
+            };
+            let mentioned = places(&context.mentioned);
+            let mut wanted = places(&context.wanted);
+            wanted.retain(|place| !mentioned.contains(place));
+            account.unwanted += context.wanted.len() - wanted.len();
+            account.titles += lines.len();
+            account.exact += lines.iter().filter(|line| matches!(line, Line::Item(_))).count();
+            all.push(Known { conversation, lines, mentioned, wanted, grades: Vec::new() });
+        }
+        Ok(all)
+    }
+
+    /// Remap, and reflect as far as items are graded.
+    fn scores(&self, known: &Known) -> Vec<f64> {
+        let similarities = |line: &Line| match line {
+            Line::Item(place) => self.catalogue.similarities(&self.catalogue.vectors[*place]),
+            Line::Other(vector) => self.catalogue.similarities(vector),
+        };
+        let teacher: Vec<Vec<f64>> = known.lines.iter().map(similarities).collect();
+        let conversation = self.catalogue.similarities(&known.conversation);
+        let mut scores = remapped_scores(&teacher, &known.exact(), &conversation, self.settings.lambda);
+        reflect(&mut scores, &known.grades, self.settings.gamma);
+        scores
+    }
+
+    /// Lets the judge grade the items with the greatest scores.
+    fn grade(
+        &self,
+        judge: &dyn LanguageModel,
+        context: &TaughtContext,
+        known: &Known,
+    ) -> Result<Grades, ListSynthesisError> {
+        let places = greatest_places(&self.scores(known), &known.mentioned, self.settings.judged);
+        let prompt = |place: &usize| judge_prompt(&context.conversation, self.catalogue.name(*place));
+        let prompts: Vec<Prompt> = places.iter().map(prompt).collect();
+        let form = match judge.can(Need::ConstrainedGeneration) {
+            Ok(()) => AnswerForm::OneOf(GRADES.iter().map(ToString::to_string).collect()),
+            Err(_) => AnswerForm::Text,
+        };
+        let request = |prompt| GenerationRequest { prompt, form: &form, sample: 0 };
+        let requests: Vec<GenerationRequest<'_>> = prompts.iter().map(request).collect();
+        let options = GenerationOptions { max_tokens: REPLY, ..GenerationOptions::default() };
+        let mut grades = Grades::default();
+        for (place, reply) in places.into_iter().zip(judge.generate(&requests, &options)) {
+            match grade_of(&reply?) {
+                Some(grade) => grades.grades.push((place, grade)),
+                None => grades.unread += 1,
+            }
+        }
+        Ok(grades)
+    }
+
+    /// What is fitted to wanted items, where there are some; each context has one of its own, which is drawn.
+    fn adjustment(&self, known: &[Known], account: &mut ListAccount) -> Option<ScoreAdjustment> {
+        let ListSettings { steps, fitted, seed, .. } = self.settings;
+        let wanting: Vec<&Known> = known.iter().filter(|known| !known.wanted.is_empty()).collect();
+        if steps == 0 || wanting.is_empty() {
+            return None;
+        }
+        let mut drawn = Stream::new(seed, 0).permutation(wanting.len());
+        drawn.truncate(fitted);
+        let example = |at: &usize| {
+            let known = wanting[*at];
+            let right = Stream::new(seed, 1).below(*at as u64, known.wanted.len());
+            (self.scores(known), known.wanted[right])
+        };
+        let examples: Vec<(Vec<f64>, usize)> = drawn.par_iter().map(example).collect();
+        account.fitted = examples.len();
+        Some(ScoreAdjustment::fit(&examples, steps))
+    }
+}
+
+/// What a judge is asked of one item. Prompts of one conversation begin alike, so that an engine reads that part once.
+fn judge_prompt(conversation: &str, item: &str) -> Prompt {
+    let asked = format!(
+        "In this conversation somebody asks for recommendations:\n\n{}\n\nGrade how well one item answers what they ask for and what they like. \
+         2: very well. 1: well. 0: it is hard to say. -1: badly. -2: not at all. Reply with the number alone.\n\nItem: {item}\nGrade:",
+        conversation.trim()
+    );
+    Prompt::chat(vec![ChatMessage::new(ChatRole::User, asked)])
+}
+
+/// The grade that a reply gives.
+fn grade_of(reply: &Generated) -> Option<i64> {
+    match &reply.value {
+        Some(Value::Choice(at)) => GRADES.get(*at).copied(),
+        _ => read_grade(&reply.text),
+    }
+}
+
+/// The first number of a text; `None` where it is no grade.
+fn read_grade(text: &str) -> Option<i64> {
+    let text = text.replace('−', "-");
+    let is_number = |c: char| c.is_ascii_digit() || c == '-' || c == '.';
+    let mut words = text.split(|c: char| !is_number(c));
+    let word = words.find(|word| word.bytes().any(|byte| byte.is_ascii_digit()))?;
+    let grade: i64 = word.trim_end_matches(['.', '-']).parse().ok()?;
+    GRADES.contains(&grade).then_some(grade)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use plackett_rank::model::{TextLength, TextModel, TextVector};
+    use plackett_rank::testing::ScriptedModel;
+    use std::ops::Range;
+
+    /// A text about space is (1, 0), one about crime (0, 1), and one about both (1, 1).
+    struct Subjects;
+
+    impl TextModel for Subjects {
+        fn name(&self) -> &str {
+            "subjects"
+        }
+
+        fn max_tokens(&self) -> usize {
+            512
+        }
+
+        fn overhead(&self, _: Role) -> Result<usize, LmError> {
+            Ok(0)
+        }
+
+        fn token_spans(&self, text: &str) -> Result<Vec<Range<usize>>, LmError> {
+            Ok(std::iter::once(0..text.len()).collect())
+        }
+    }
+
+    impl TextEmbedder for Subjects {
+        fn embed_texts(&self, _: Role, texts: &[&str]) -> Result<Vec<TextVector>, LmError> {
+            let about = |text: &str, words: [&str; 2]| {
+                f32::from(u8::from(words.iter().any(|word| text.contains(word))))
+            };
+            let vector = |&text: &&str| TextVector {
+                values: vec![about(text, ["space", "Moon"]), about(text, ["crime", "Fargo"])],
+                length: TextLength { tokens: text.len(), kept: text.len().min(40), estimated: false },
+            };
+            Ok(texts.iter().map(vector).collect())
+        }
+    }
+
+    /// Alien (space), Heat (crime) and Solaris (both).
+    fn catalogue() -> ListCatalogue {
+        let items = [("Alien (1979)", "space"), ("Heat (1995)", "crime"), ("Solaris (1972)", "space crime")];
+        let items = items.map(|(name, text)| (name.to_string(), text.to_string()));
+        ListCatalogue::embed(&items, &Subjects, &|_| {}).unwrap()
+    }
+
+    fn context(mentioned: &[&str], wanted: &[&str]) -> TaughtContext {
+        let titles = |titles: &[&str]| titles.iter().map(ToString::to_string).collect();
+        TaughtContext {
+            conversation: "something in space".into(),
+            teacher: TeacherList::Reply("Here are two:\n1. Solaris (1972)\n2. *Moon* (2009)\n".into()),
+            mentioned: titles(mentioned),
+            wanted: titles(wanted),
+        }
+    }
+
+    fn settings() -> ListSettings {
+        ListSettings { count: 2, steps: 0, ..ListSettings::default() }
+    }
+
+    fn made(
+        judge: Option<&ScriptedModel>,
+        settings: ListSettings,
+        contexts: &[TaughtContext],
+    ) -> SynthesizedLists {
+        let catalogue = catalogue();
+        let judge = judge.map(|judge| judge as &dyn LanguageModel);
+        let synthesis = ListSynthesis { catalogue: &catalogue, embedder: &Subjects, judge, settings };
+        synthesis.make(contexts, None, &|_| {}).unwrap()
+    }
+
+    /// A judge that likes Alien and dislikes Solaris.
+    fn judge() -> ScriptedModel {
+        ScriptedModel::new().answers(|prompt, _, _| {
+            let grade = |(title, grade): (&str, &str)| prompt.contains(title).then(|| grade.to_string());
+            let known = [("Item: Alien", "2"), ("Item: Solaris", "-2")];
+            Ok(known.into_iter().find_map(grade).unwrap_or_else(|| "0".into()))
+        })
+    }
+
+    #[test]
+    fn remapped_scores_are_those_of_the_paper() {
+        let catalogue = catalogue();
+        let synthesis =
+            ListSynthesis { catalogue: &catalogue, embedder: &Subjects, judge: None, settings: settings() };
+        let mut account = ListAccount::default();
+        let known = synthesis.read(&[context(&[], &[])], &mut account).unwrap();
+        let found = synthesis.scores(&known[0]);
+        // p = (1, 1/√2). Solaris is (1, 1)/√2 and in the catalogue, Moon and the conversation are (1, 0).
+        let r = 0.5f64.sqrt();
+        let expected = [r + r + 1.0, r, 1.0 + 1.0 + r * r + r];
+        assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{found:?}");
+        assert_eq!((account.titles, account.exact), (2, 1), "the words before the list are no title");
+    }
+
+    #[test]
+    fn a_judge_changes_the_order_of_what_it_grades() {
+        let contexts = [context(&[], &[])];
+        assert_eq!(made(None, settings(), &contexts).lists, [[2, 0]]);
+        let judge = judge();
+        let reflected = made(Some(&judge), settings(), &contexts);
+        // γ = 0.5: Alien has 2.41 + 1, Solaris 3.21 − 1.
+        assert_eq!(reflected.lists, [[0, 2]]);
+        assert_eq!(reflected.account.grades, [1, 0, 1, 0, 1]);
+        assert_eq!(judge.prompts(), 3);
+        // Of the first alone: Solaris falls to 2.21, behind Alien's 2.41.
+        let one = made(Some(&judge), ListSettings { judged: 1, ..settings() }, &contexts);
+        assert_eq!((one.lists, one.account.graded()), (vec![vec![0, 2]], 1));
+        assert_eq!(one.account.constant_grade(), Some(-2));
+        // A grade that counts nothing.
+        let none = made(Some(&judge), ListSettings { gamma: 0.0, ..settings() }, &contexts);
+        assert_eq!(none.lists, [[2, 0]]);
+        assert_eq!((none.account.listed, none.account.kept), (2, 1));
+    }
+
+    #[test]
+    fn kept_grades_are_not_asked_for_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (catalogue, judge) = (catalogue(), judge());
+        let path = folder.path().join("grades");
+        let synthesis = ListSynthesis {
+            catalogue: &catalogue,
+            embedder: &Subjects,
+            judge: Some(&judge),
+            settings: settings(),
+        };
+        let contexts = [context(&[], &[]), context(&["Heat (1995)"], &[])];
+        let make = || {
+            let mut kept = KeptGrades::open(&path, "a test").unwrap();
+            synthesis.make(&contexts, Some(&mut kept), &|_| {}).unwrap()
+        };
+        let first = make();
+        assert_eq!((first.lists.clone(), judge.prompts()), (vec![vec![0, 2]; 2], 3 + 2));
+        assert_eq!((make(), judge.prompts()), (first, 5));
+    }
+
+    #[test]
+    fn what_was_mentioned_is_not_recommended() {
+        let mentioned = made(None, settings(), &[context(&["alien (1979)", "Unknown (2000)"], &[])]);
+        assert_eq!(mentioned.lists, [[2, 1]]);
+    }
+
+    #[test]
+    fn adjusted_scores_make_what_was_wanted_likely() {
+        let wants = || context(&[], &["Heat (1995)", "Unknown (2000)"]);
+        let contexts = [wants(), wants(), wants()];
+        let adjusted = made(None, ListSettings { count: 1, steps: 100, fitted: 2, ..settings() }, &contexts);
+        assert_eq!(adjusted.lists, [[1], [1], [1]]);
+        assert_eq!((adjusted.account.fitted, adjusted.account.unwanted), (2, 3));
+        // Without anything that was wanted there is nothing to fit.
+        let plain = made(None, ListSettings { steps: 100, ..settings() }, &[context(&[], &[])]);
+        assert_eq!((plain.lists, plain.account.fitted), (vec![vec![2, 0]], 0));
+    }
+
+    #[test]
+    fn a_judge_without_a_form_is_read_and_what_is_no_grade_is_counted() {
+        let reply = |prompt: &str| if prompt.contains("Alien") { "Grade: 2." } else { "great" };
+        let judge = ScriptedModel::new()
+            .answers(move |prompt, _, _| Ok(reply(prompt).to_string()))
+            .without(Need::ConstrainedGeneration, "it is a server");
+        let read = made(Some(&judge), settings(), &[context(&[], &[])]);
+        assert_eq!((read.account.graded(), read.account.unread), (1, 2));
+        assert_eq!(read.lists, [[0, 2]]);
+        let grades = ["-1", " −2 ", "I say 0", "7", "1.5", "none"].map(read_grade);
+        assert_eq!(grades, [Some(-1), Some(-2), Some(0), None, None, None]);
+    }
+
+    #[test]
+    fn items_that_cannot_be_told_apart_and_cut_texts_are_counted() {
+        let items = [("Alien (1979)", "space"), (" alien  (1979)", "crime")];
+        let items = items.map(|(name, text)| (name.to_string(), text.to_string()));
+        let catalogue = ListCatalogue::embed(&items, &Subjects, &|_| {}).unwrap();
+        assert_eq!((catalogue.len(), catalogue.repeated, catalogue.cut), (1, 1, 0));
+        let long = [("Alien (1979)".to_string(), format!("space {}", "far away ".repeat(9)))];
+        assert_eq!(ListCatalogue::embed(&long, &Subjects, &|_| {}).unwrap().cut, 1);
+        let nothing = [("Up (2009)".to_string(), "balloons".to_string())];
+        let error = ListCatalogue::embed(&nothing, &Subjects, &|_| {}).unwrap_err().to_string();
+        assert!(error.contains("`balloons` has no direction"), "{error}");
+    }
+
+    #[test]
+    fn a_line_is_a_title_once() {
+        let lines = ["Heat (1995)", "", "2. heat (1995)", "And more"].map(str::to_string);
+        assert_eq!(TeacherList::Lines(lines.to_vec()).titles(), ["Heat (1995)"]);
+        // Without years every line is one.
+        let plain = TeacherList::Reply("- Blue pump\n\n- Red pump".into());
+        assert_eq!(plain.titles(), ["Blue pump", "Red pump"]);
+    }
+}

@@ -1,0 +1,91 @@
+//! `plackett train` with a table `[rewarded]`: a tiny decoder that is rewarded for the titles that it writes, and what is refused.
+
+use crate::common::plackett;
+use crate::train::{refused, save_decoder, train, weights, write};
+use serde_json::json;
+use std::path::Path;
+
+/// A decoder of bytes, three items, two prompts with what came before, and what three people did.
+fn prepared() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    save_decoder(folder.path(), 64);
+    let item = |item: &str, title: &str| format!("{}\n", json!({"item": item, "title": title, "year": 1999}));
+    let items = [item("a", "Up"), item("b", "It"), item("c", "Heat")];
+    write(folder.path(), "items.jsonl", &items.concat());
+    let example = |prompt: &str, target: &str, history: &[&str]| {
+        format!("{}\n", json!({"prompt": prompt, "target": target, "history": history}))
+    };
+    let [first, second] =
+        [example("balloons\n", "Up (1999)\n", &["b"]), example("clown\n", "it (1999)", &["c", "a"])];
+    write(folder.path(), "train.jsonl", &(first + &second));
+    let events = ["u\ta\t1\t1", "u\tb\t1\t2", "v\tb\t1\t1", "v\tc\t1\t2", "w\tc\t1\t1", "w\ta\t1\t2\n"];
+    write(folder.path(), "events.tsv", &events.join("\n"));
+    folder
+}
+
+fn reward(folder: &Path, rewarded: &str) {
+    let text = format!(
+        "base = \"./base\"\nexamples = \"train.jsonl\"\nvalidation = \"train.jsonl\"\n[rewarded]\nitems = \"items.jsonl\"\n{rewarded}\n\
+         [settings]\nsteps = 6\nbatch = 2\nrate = 5e-3\ncheckpoint = 2\n"
+    );
+    write(folder, "t.toml", &text);
+}
+
+#[test]
+fn a_decoder_is_rewarded_for_titles_of_a_catalogue() {
+    let folder = prepared();
+    let folder = folder.path();
+    reward(folder, "beams = 3");
+    let done = train(folder, "out").expect(0).json();
+    for (name, count) in [("steps", 6), ("prompts", 2), ("items", 3), ("resumed", 0)] {
+        assert_eq!(done[name], count, "{name}: {done}");
+    }
+    // Three beams have all three titles.
+    assert_eq!(done["misses"], 0.0);
+    let ndcg = [0, 1].map(|at| done["ndcg"][at].as_f64().unwrap());
+    assert!(ndcg.iter().all(|ndcg| (0.5 - 1e-9..=1.0).contains(ndcg)), "{done}");
+    let rollouts = std::fs::read_to_string(folder.join("out/training/rollouts.jsonl")).unwrap();
+    assert_eq!(rollouts.lines().count(), 6);
+    let card = std::fs::read_to_string(folder.join("out/README.md")).unwrap();
+    for piece in ["in 6 steps", "items.jsonl", "beams = 3"] {
+        assert!(card.contains(piece), "{piece}: {card}");
+    }
+    let bytes = weights(folder, "out");
+    let again = train(folder, "out").expect(0).json();
+    assert_eq!(again["resumed"], 6);
+    assert_eq!(weights(folder, "out"), bytes);
+}
+
+#[test]
+fn texts_and_a_recommender_reward_too() {
+    let folder = prepared();
+    let folder = folder.path();
+    plackett(folder, &["recommend", "fit", "events.tsv", "-o", "scorer", "--recommender", "ease"]).expect(0);
+    for (name, rewarded) in [
+        ("semantic", "beams = 2\nreward = \"semantic\""),
+        ("collaborative", "beams = 2\nreward = \"collaborative\"\nscorer = \"scorer\"\nkl = 0"),
+    ] {
+        reward(folder, rewarded);
+        let done = train(folder, name).expect(0).json();
+        assert!(done["reward"][0].is_number() && done["without_advantage"].is_number(), "{name}: {done}");
+    }
+}
+
+#[test]
+fn titles_and_items_that_are_not_there_are_refused() {
+    let folder = prepared();
+    let folder = folder.path();
+    reward(folder, "beams = 9");
+    let said = refused(folder, "out");
+    assert!(said.contains("beams = 9: the items have 3 different titles"), "{said}");
+    plackett(folder, &["recommend", "fit", "events.tsv", "-o", "scorer", "--recommender", "ease"]).expect(0);
+    reward(folder, "beams = 2\nreward = \"collaborative\"\nscorer = \"scorer\"");
+    let line = |target: &str, history: &[&str]| json!({"prompt": "x", "target": target, "history": history});
+    write(folder, "train.jsonl", &format!("{}\n", line("Up (1999)", &["z"])));
+    assert!(refused(folder, "other").contains("its catalogue lacks the item `z`"));
+    write(folder, "train.jsonl", &format!("{}\n", line("Up (1999)", &[])));
+    assert!(refused(folder, "other").contains("no example has a `history`"));
+    write(folder, "train.jsonl", &format!("{}\n", line("Dune (2021)", &["a"])));
+    let said = refused(folder, "other");
+    assert!(said.contains("line 1: `target`: \"Dune (2021)\" is the title of no item"), "{said}");
+}
