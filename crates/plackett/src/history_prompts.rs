@@ -27,9 +27,8 @@ pub fn asked_positions<'t>(
 ) -> impl Iterator<Item = AskedPosition<'t>> {
     let (seen, stream) = (templates.seen(), Stream::new(seed, TEMPLATES));
     let passes = passes.min(seen.len());
-    let places = |(person, history): (usize, &'t Vec<usize>)| {
-        (1..history.len()).map(move |place| (person, place))
-    };
+    let places =
+        |(person, history): (usize, &'t Vec<usize>)| (1..history.len()).map(move |place| (person, place));
     histories.iter().enumerate().flat_map(places).enumerate().flat_map(move |(nth, (person, place))| {
         let first = stream.below(nth as u64, seen.len());
         let template = move |pass: usize| &seen[(first + pass) % seen.len()];
@@ -46,8 +45,7 @@ pub fn newest(history: &[usize], told: usize) -> &[usize] {
 mod tests {
     use super::*;
 
-    const FILE: &str =
-        "[seen]\na = \"a {history}\"\nb = \"b {history}\"\nc = \"c {history}\"\n[unseen]\nd = \"d {history}\"\n";
+    const FILE: &str = "[seen]\na = \"a {history}\"\nb = \"b {history}\"\nc = \"c {history}\"\n[unseen]\nd = \"d {history}\"\n";
 
     fn asked(passes: usize, seed: u64) -> Vec<(usize, usize, String)> {
         let templates = HistoryTemplates::parse("mine.toml", FILE).unwrap();
@@ -74,6 +72,9 @@ mod tests {
 
     #[test]
     fn the_newest_items_are_the_last_ones() {
-        assert_eq!((newest(&[1, 2, 3], 2), newest(&[1], 2), newest(&[], 2)), (&[2, 3][..], &[1][..], &[][..]));
+        assert_eq!(
+            (newest(&[1, 2, 3], 2), newest(&[1], 2), newest(&[], 2)),
+            (&[2, 3][..], &[1][..], &[][..])
+        );
     }
 }

@@ -123,7 +123,7 @@ impl ListwiseExampleBuilder {
         let passages = [Document::new("a", "one"), Document::new("b", "two")];
         let request = RankRequest::new(Query::new("q", "which"), passages);
         self.recorder.reasons(Some("So."));
-        let asked = self.listen(&self.written, &request, 2);
+        let asked = self.record(&self.written, &request, 2);
         self.recorder.reasons(None);
         asked.is_ok()
     }

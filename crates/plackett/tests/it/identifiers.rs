@@ -96,7 +96,10 @@ fn histories_become_prompts_to_learn_from_and_some_of_an_unseen_template() {
     prompts(&["--told", "1", "--held-out", "1"]).expect(0);
     assert_eq!(lines("learn.jsonl")[1]["prompt"], format!("u: {i2} then"));
     let refused = prompts(&["--passes", "2"]).expect(2).stderr;
-    assert!(refused.contains("--passes 2: there are not so many seen templates in mine.toml, but 1"), "{refused}");
+    assert!(
+        refused.contains("--passes 2: there are not so many seen templates in mine.toml, but 1"),
+        "{refused}"
+    );
     assert!(prompts(&["--held-out", "0"]).expect(2).stderr.contains("--test: with --held-out 0"));
     let short = prompts(&["--held-out", "3"]).expect(2).stderr;
     assert!(short.contains("no history has two items before the 3 that are held out"), "{short}");

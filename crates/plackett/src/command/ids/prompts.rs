@@ -157,7 +157,8 @@ impl Prompts<'_> {
     fn write_tested(&self, path: &Path) -> Result<usize, FormatError> {
         let mut count = 0;
         atomic::write(path, |out| {
-            for (person, history) in self.histories.items.iter().enumerate().filter(|(_, all)| all.len() > 1) {
+            for (person, history) in self.histories.items.iter().enumerate().filter(|(_, all)| all.len() > 1)
+            {
                 let (before, last) = history.split_at(history.len() - 1);
                 for (seen, templates) in [(true, self.templates.seen()), (false, self.templates.unseen())] {
                     let template = &templates[person % templates.len()];

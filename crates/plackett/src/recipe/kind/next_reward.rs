@@ -206,7 +206,7 @@ mod tests {
     use toml::de::DeTable;
 
     fn checked(text: &str) -> Result<(), String> {
-        let source = Source::of_text("test", &format!("start = \"made\"\nsteps = 1\n{text}"));
+        let source = Source::of_text("test", format!("start = \"made\"\nsteps = 1\n{text}"));
         let table = DeTable::parse(&source.text).unwrap();
         let reader = Reader { source: &source, scale: Scale::Quick };
         let values = reader.fields(table.get_ref(), 0..0, NEXT_POLICY.fields, &[], "a stage").unwrap();

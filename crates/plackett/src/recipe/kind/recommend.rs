@@ -71,7 +71,8 @@ pub(super) fn check_model(values: &Values, _: &Registry) -> Result<(), RecipeErr
     match parse(values.word("model")) {
         Ok(configured) if configured.encoder().is_some() => {
             let name = configured.spec.name;
-            let problem = format!("{name} reads the texts of items, and this stage has none; take another one");
+            let problem =
+                format!("{name} reads the texts of items, and this stage has none; take another one");
             Err(values.wrong("model", 0, Problem::Said(problem)))
         }
         Ok(_) => Ok(()),

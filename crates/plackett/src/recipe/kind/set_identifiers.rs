@@ -10,7 +10,9 @@ use crate::recipe::training_fields::{large_batch, rate, settings_of, steps};
 use crate::text_vectors::{text_vectors, texts_or_names};
 use plackett_lm::LmError;
 use plackett_lm::store::BUNDLED;
-use plackett_rec::setrec::{ItemVectors, SetRec, SetRecConfig, SetRecTask, SlotScores, collaborative_vectors};
+use plackett_rec::setrec::{
+    ItemVectors, SetRec, SetRecConfig, SetRecTask, SlotScores, collaborative_vectors,
+};
 use plackett_rec::{
     Event, FitData, FitStep, Fitting, Interactions, TargetRank, borrowed, read_interactions, read_item_texts,
     target_rank,
