@@ -40,7 +40,7 @@ impl Bench<'_> {
         let begun = Instant::now();
         let compute = Compute::new(self.threads);
         let mut fitting = Fitting { compute, seed, kept: None, progress: &mut |_| {} };
-        let data = FitData { catalogue: self.catalogue, sequences: &self.split.sequences };
+        let data = FitData { catalogue: self.catalogue, sequences: &self.split.sequences, texts: &[] };
         let fitted = parse(recommender)?.fit(&data, &mut fitting)?;
         Ok((fitted, begun.elapsed().as_secs_f64()))
     }

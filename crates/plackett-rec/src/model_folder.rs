@@ -252,7 +252,7 @@ mod tests {
             let configured = parse(text).unwrap();
             let mut fitting =
                 Fitting { compute: Compute::new(1), seed: 1, kept: None, progress: &mut |_| {} };
-            let data = FitData { catalogue: 3, sequences: &crate::borrowed(&all.sequences) };
+            let data = FitData { catalogue: 3, sequences: &crate::borrowed(&all.sequences), texts: &[] };
             let fitted = configured.fit(&data, &mut fitting).unwrap();
             ModelFolder::write(folder.path(), (&configured, 1), &*fitted, (&all, &titles), "abc").unwrap();
             let read = ModelFolder::open(folder.path()).unwrap();
@@ -295,7 +295,7 @@ mod tests {
             let configured = parse(text).unwrap();
             let mut fitting =
                 Fitting { compute: Compute::new(1), seed: 1, kept: None, progress: &mut |_| {} };
-            let data = FitData { catalogue: 3, sequences: &crate::borrowed(&all.sequences) };
+            let data = FitData { catalogue: 3, sequences: &crate::borrowed(&all.sequences), texts: &[] };
             let fitted = configured.fit(&data, &mut fitting).unwrap();
             ModelFolder::write(folder, (&configured, 1), &*fitted, (&all, &HashMap::new()), "").unwrap();
         };

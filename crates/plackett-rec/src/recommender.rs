@@ -1,7 +1,7 @@
 //! What can be fitted to interactions and asked for the next item: the registry.
 
 use crate::floors::{bpr, ease, ials, item_knn, popularity};
-use crate::{Event, RecError, hstu, onerec, sequential, tiger};
+use crate::{Event, RecError, hstu, onerec, sequential, setrec, synergen, tiger};
 use plackett_core::declaration::{self, Declaration, Expression, OptionSpec, OptionValues, suggestion};
 use plackett_train::trainer::{Checkpointing, StepRecord};
 use plackett_train::{Compute, Parameters};
@@ -20,6 +20,8 @@ pub static RECOMMENDERS: &[&RecommenderSpec] = &[
     &hstu::SPEC,
     &tiger::SPEC,
     &onerec::SPEC,
+    &setrec::SPEC,
+    &synergen::SPEC,
 ];
 
 /// What somebody did, and when it is asked what comes next.
@@ -65,15 +67,43 @@ pub struct FitData<'d> {
     pub catalogue: usize,
     /// The events of each user, the oldest first.
     pub sequences: &'d [&'d [Event]],
+    /// Vectors of the items' texts, catalogue × width, one after another, for recommenders that read texts ([`Configured::encoder`]); others leave
+    /// them. Empty where there are none.
+    pub texts: &'d [f32],
 }
 
 impl FitData<'_> {
-    /// Refuses an empty catalogue, and items outside it.
+    /// Refuses an empty catalogue, items outside it, and vectors of texts that are not those of all items.
     pub(crate) fn check(&self) -> Result<(), RecError> {
         if self.catalogue == 0 || self.sequences.iter().all(|events| events.is_empty()) {
             return Err(RecError::Setting("there are no events to learn from".into()));
         }
+        if !self.texts.len().is_multiple_of(self.catalogue) {
+            return Err(RecError::Setting(format!(
+                "{} numbers are not vectors of one width of {} items; give one for each item",
+                self.texts.len(),
+                self.catalogue
+            )));
+        }
+        if let Some(number) = self.texts.iter().find(|number| !number.is_finite()) {
+            return Err(RecError::Setting(format!(
+                "the vector of an item's text has the number {number}; take another encoder"
+            )));
+        }
         crate::evaluation::check_items(self.sequences.iter().copied().flatten(), self.catalogue)
+    }
+
+    /// The vectors of the items' texts, for a recommender that cannot do without.
+    ///
+    /// # Errors
+    /// There are none.
+    pub(crate) fn texts_for(&self, owner: &str) -> Result<&[f32], RecError> {
+        match self.texts.is_empty() {
+            true => Err(RecError::Setting(format!(
+                "{owner} reads the texts of the items, and there are none; give titles, or take sasrec"
+            ))),
+            false => Ok(self.texts),
+        }
     }
 
     /// The different items of each user, rising.
@@ -176,6 +206,11 @@ pub struct Configured {
 }
 
 impl Configured {
+    /// The encoder that is to read the items' texts, of recommenders that read some: their option `encoder`.
+    pub fn encoder(&self) -> Option<&str> {
+        self.options.get_text("encoder")
+    }
+
     /// Fits it.
     ///
     /// # Errors
@@ -265,6 +300,9 @@ fn check_finite(parameters: &Parameters) -> Result<(), RecError> {
     }
 }
 
+/// The matrix of the vectors of the items' texts among what is kept, of recommenders that read texts.
+pub(crate) const TEXT_VECTORS: &str = "text_vectors";
+
 /// A matrix of what was fitted, of a known shape.
 ///
 /// # Errors
@@ -303,6 +341,7 @@ pub(crate) fn width_of(parameters: &Parameters, name: &str) -> Result<usize, Rec
 mod tests {
     use super::*;
     use crate::{EvaluationOptions, TestCase, borrowed, evaluate};
+    use plackett_train::random::Stream;
 
     /// Users go around in one of two circles of four items.
     pub(crate) fn circles() -> Vec<Vec<Event>> {
@@ -317,10 +356,15 @@ mod tests {
         (0..24).map(user).collect()
     }
 
+    /// Drawn vectors of texts.
+    fn texts(items: usize) -> Vec<f32> {
+        (0..items as u64 * 6).map(|at| Stream::new(2, 1).normal(at)).collect()
+    }
+
     #[test]
     fn every_recommender_learns_the_circles_and_comes_back_from_its_matrices() {
         let sequences = circles();
-        let data = FitData { catalogue: 8, sequences: &borrowed(&sequences) };
+        let data = FitData { catalogue: 8, sequences: &borrowed(&sequences), texts: &texts(8) };
         let event = |item: u32, at: i64| Event { item, rating: 1.0, time: at * 60 };
         let history = [event(4, 0), event(5, 1), event(6, 2)];
         let case = TestCase { user: 0, history: &history, target: event(7, 3) };
@@ -335,6 +379,12 @@ mod tests {
                 }
                 "onerec" => {
                     "(steps=300, batch=16, width=16, blocks=1, heads=2, inner=16, experts=4, levels=1, codes=8, session=2, dropout=0, rate=0.01)"
+                }
+                "setrec" => {
+                    "(epochs=100, batch=8, width=16, blocks=1, max-history=8, sasrec-epochs=5, dropout=0, rate=0.005)"
+                }
+                "synergen" => {
+                    "(epochs=100, batch=8, width=32, heads=2, blocks=1, max-history=8, ranking=0, dropout=0, rate=0.005)"
                 }
                 "ials" => "(width=4)",
                 "bpr" => "(width=8, epochs=300)",
@@ -370,8 +420,8 @@ mod tests {
     fn events_without_a_next_one_are_no_sequences() {
         let event = |item: u32| [Event { item, rating: 1.0, time: 0 }];
         let (one, other) = (event(0), event(1));
-        let data = FitData { catalogue: 2, sequences: &[&one[..], &other[..]] };
-        for name in ["sasrec", "gru4rec", "hstu", "tiger", "onerec"] {
+        let data = FitData { catalogue: 2, sequences: &[&one[..], &other[..]], texts: &[] };
+        for name in ["sasrec", "gru4rec", "hstu", "tiger", "onerec", "setrec", "synergen"] {
             let mut fitting =
                 Fitting { compute: Compute::new(1), seed: 1, kept: None, progress: &mut |_| {} };
             let error = parse(name).unwrap().fit(&data, &mut fitting).err().unwrap().to_string();
@@ -386,7 +436,7 @@ mod tests {
     fn a_catalogue_of_one_item_is_fitted_asked_and_restored() {
         let event = |time: i64| Event { item: 0, rating: 1.0, time };
         let sequences = vec![vec![event(0), event(60), event(120)], vec![event(5)]];
-        let data = FitData { catalogue: 1, sequences: &borrowed(&sequences) };
+        let data = FitData { catalogue: 1, sequences: &borrowed(&sequences), texts: &texts(1) };
         for spec in RECOMMENDERS {
             let options = match spec.name {
                 "sasrec" | "hstu" | "gru4rec" => "(epochs=2, batch=2, width=4, max-length=4, negatives=2)",
@@ -394,6 +444,8 @@ mod tests {
                 "onerec" => {
                     "(steps=2, batch=2, width=4, blocks=1, heads=2, inner=4, experts=2, levels=1, codes=2, session=3)"
                 }
+                "setrec" => "(epochs=2, batch=2, width=4, blocks=1, sasrec-epochs=1)",
+                "synergen" => "(epochs=2, batch=2, width=16, heads=2, blocks=1, ranking=0)",
                 "ials" => "(width=2, epochs=2)",
                 "bpr" => "(width=2, epochs=2)",
                 _ => "",
@@ -426,13 +478,22 @@ mod tests {
             ("hstu(width=65536, head-size=65536, heads=64)", "smaller width"),
             ("onerec(width=4096, inner=65536, experts=1024)", "smaller width"),
             ("onerec(experts=2, active=3)", "3 active experts of 2"),
+            ("setrec(width=10, heads=3)", "heads"),
+            ("setrec(width=4096, blocks=100)", "smaller width"),
+            ("setrec(beta=2)", "a number from 0 to 1"),
+            ("setrec", "reads the texts of the items"),
+            ("synergen(width=10, heads=3)", "heads = 3 need a width that is a multiple of 12"),
+            ("synergen(depth=5, ranking=0)", "leave depth out"),
+            ("synergen(width=4096, blocks=100)", "smaller width"),
+            ("synergen", "reads the texts of the items"),
             ("popularity", ""),
         ] {
             let said_of = parse(text).and_then(|configured| {
                 let sequences = circles();
                 let mut fitting =
                     Fitting { compute: Compute::new(1), seed: 1, kept: None, progress: &mut |_| {} };
-                configured.fit(&FitData { catalogue: 8, sequences: &borrowed(&sequences) }, &mut fitting)
+                let data = FitData { catalogue: 8, sequences: &borrowed(&sequences), texts: &[] };
+                configured.fit(&data, &mut fitting)
             });
             match said.is_empty() {
                 true => assert!(said_of.is_ok()),
@@ -443,7 +504,7 @@ mod tests {
             }
         }
         let mut fitting = Fitting { compute: Compute::new(1), seed: 1, kept: None, progress: &mut |_| {} };
-        let empty = FitData { catalogue: 4, sequences: &[&[]] };
+        let empty = FitData { catalogue: 4, sequences: &[&[]], texts: &[] };
         assert!(parse("ease").unwrap().fit(&empty, &mut fitting).is_err());
     }
 }

@@ -48,7 +48,8 @@ impl Batch {
 
 fn batches(content: &str) -> Result<Vec<Batch>, Failure> {
     let parts = content.split("\n\n").filter(|part| !part.trim().is_empty());
-    let sequence = |line: &str| line.split_ascii_whitespace().map(str::parse).collect::<Result<Vec<u32>, _>>();
+    let sequence =
+        |line: &str| line.split_ascii_whitespace().map(str::parse).collect::<Result<Vec<u32>, _>>();
     parts.map(|part| Ok(Batch::new(&part.lines().map(sequence).collect::<Result<Vec<_>, _>>()?))).collect()
 }
 
@@ -107,7 +108,8 @@ impl Bench {
         let outputs = outputs.div_ceil(pieces);
         let (isa, workers) = (self.compute.isa, self.compute.workers);
         let numbers = |count: usize| (0..count).map(|at| (at % 17) as f32 * 0.1 - 0.8).collect::<Vec<f32>>();
-        let (weight, mut x, mut y) = (numbers(outputs * inputs), numbers(rows * inputs), numbers(rows * outputs));
+        let (weight, mut x, mut y) =
+            (numbers(outputs * inputs), numbers(rows * inputs), numbers(rows * outputs));
         let (mut forward, mut back) = (Panels::default(), Panels::default());
         forward.pack(workers, &weight, inputs, outputs, true);
         back.pack(workers, &weight, outputs, inputs, false);

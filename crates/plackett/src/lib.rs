@@ -8,6 +8,7 @@ pub mod content_hash;
 pub mod facets;
 pub mod golden;
 pub mod group_ranker;
+pub mod history_prompts;
 pub mod indexing;
 pub mod list_synthesis;
 pub mod listwise_examples;
@@ -18,6 +19,7 @@ pub mod pipeline;
 pub mod recipe;
 pub mod stored_calibration;
 pub mod sync;
+pub mod text_vectors;
 pub mod unfinished;
 
 pub use pipeline::Pipeline;

@@ -287,8 +287,7 @@ impl PairPrompt {
         self.check_control_tokens(tokenizer, model)?;
         let (mut begin, mut between) = (Vec::new(), Vec::new());
         if self.beginning_of_text != TextBeginning::Nowhere {
-            // What a tokenizer puts around nothing: the beginning, and for some the end, of a text.
-            begin.extend(tokenizer.encode("", true, false)?.first());
+            begin.extend(text_beginning(tokenizer)?);
         }
         if self.beginning_of_text == TextBeginning::Pieces {
             between.clone_from(&begin);
@@ -323,6 +322,12 @@ impl PairPrompt {
         }
         texts
     }
+}
+
+/// The token that a tokenizer puts before all texts, where it does. Around nothing some put beginning and end of a text, and some the end alone.
+fn text_beginning(tokenizer: &LmTokenizer) -> Result<Option<u32>, LmError> {
+    let (nothing, letter) = (tokenizer.encode("", true, false)?, tokenizer.encode("a", true, false)?);
+    Ok(nothing.first().copied().filter(|first| letter.first() == Some(first)))
 }
 
 fn unsupported(model: &str, reason: String) -> LmError {
@@ -363,6 +368,7 @@ fn control_tokens(text: &'static str) -> impl Iterator<Item = &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::{Value, json};
 
     #[test]
     fn placeholders_are_filled_once_and_texts_are_not_read() {
@@ -372,6 +378,28 @@ mod tests {
         assert_eq!(MXBAI.texts(None, "q", "d"), ["query: q", "\n", "document: d"]);
         let found: Vec<&str> = control_tokens(QWEN3.begin).collect();
         assert_eq!(found, ["<|im_start|>", "<|im_end|>", "<|im_start|>"]);
+    }
+
+    #[test]
+    fn a_token_that_ends_all_texts_begins_none() {
+        let begin = |single: Value| {
+            let file = json!({
+                "version": "1.0", "truncation": null, "padding": null, "normalizer": null, "added_tokens": [],
+                "pre_tokenizer": null, "decoder": null,
+                "post_processor": {"type": "TemplateProcessing", "single": single, "pair": single, "special_tokens": {
+                    "<s>": {"id": "<s>", "ids": [1], "tokens": ["<s>"]},
+                    "</s>": {"id": "</s>", "ids": [2], "tokens": ["</s>"]}}},
+                "model": {"type": "BPE", "vocab": {"a": 0, "<s>": 1, "</s>": 2}, "merges": []}
+            });
+            let tokenizer = tokenizers::Tokenizer::from_bytes(file.to_string()).expect("a tokenizer");
+            let tokenizer = LmTokenizer::of(tokenizer, Some(2)).expect("a tokenizer");
+            QUERY_DOCUMENT.frame(&tokenizer, "a model", None).expect("a frame").begin
+        };
+        let part = |kind: &str, id: &str| json!({kind: {"id": id, "type_id": 0}});
+        let (text, end) = (part("Sequence", "A"), part("SpecialToken", "</s>"));
+        assert_eq!(begin(json!([part("SpecialToken", "<s>"), text, end])), [1]);
+        assert!(begin(json!([text, end])).is_empty());
+        assert!(begin(json!([text])).is_empty());
     }
 
     #[test]

@@ -6,14 +6,14 @@ pub enum TemplateError {
     /// A file that cannot be read.
     #[error("prompt {0}")]
     Unreadable(String),
-    /// A name of no file and no prompt of the method.
+    /// A name of no file and of no prompt that comes with what asks for it.
     #[error(
-        "prompt `{asked}` is neither a file nor one of the method's own ({known}); give the path of a file"
+        "prompt `{asked}` is neither a file nor one that is known here ({known}); give the path of a file"
     )]
     Unknown {
         /// What was written.
         asked: String,
-        /// The method's own.
+        /// Those that come with it.
         known: String,
     },
     /// A file that is no template.

@@ -1,6 +1,7 @@
 //! Prompts as data: templates in TOML files, embedded or a user's own.
 
 mod error;
+mod history;
 mod labels;
 mod pattern;
 mod rank_llm;
@@ -8,6 +9,7 @@ mod read;
 mod template;
 
 pub use error::TemplateError;
+pub use history::{HISTORY_PROMPTS, HistoryPart, HistoryTemplate, HistoryTemplates};
 pub use labels::Labels;
 pub use template::{Passage, Style, Template};
 

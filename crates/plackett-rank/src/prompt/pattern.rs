@@ -2,8 +2,10 @@
 
 /// A piece of a pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece {
+pub(super) enum Piece {
+    /// Text as it stands.
     Literal(String),
+    /// The name of a placeholder.
     Slot(String),
 }
 
@@ -60,6 +62,11 @@ impl Pattern {
     /// A placeholder alone.
     pub fn slot(name: &str) -> Pattern {
         Pattern(vec![Piece::Slot(name.to_string())])
+    }
+
+    /// Its literals and placeholders, in their order.
+    pub fn pieces(&self) -> &[Piece] {
+        &self.0
     }
 
     /// Whether a placeholder stands in it.

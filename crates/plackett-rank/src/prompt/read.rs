@@ -4,6 +4,7 @@ use super::pattern::Pattern;
 use super::{Labels, Style, Template, TemplateError};
 use plackett_lm::sha256;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use toml::Spanned;
 
@@ -54,19 +55,32 @@ enum RawLabels {
 }
 
 /// The text of a file, for messages with lines.
-struct Source<'a> {
-    origin: &'a str,
-    text: &'a str,
+pub(super) struct Source<'a> {
+    pub origin: &'a str,
+    pub text: &'a str,
 }
 
 impl Source<'_> {
-    fn at(&self, byte: usize, problem: impl Into<String>) -> TemplateError {
+    /// The file as the keys that it may have.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, TemplateError> {
+        if let Err(error) = self.text.parse::<toml::Table>() {
+            let problem =
+                format!("a prompt is a file of TOML, and this is not TOML: {}", error.message().trim());
+            return Err(self.at(error.span().map_or(0, |span| span.start), problem));
+        }
+        toml::from_str(self.text)
+            .map_err(|error| self.at(error.span().map_or(0, |span| span.start), error.message().trim()))
+    }
+
+    /// What is wrong at a byte of the file.
+    pub fn at(&self, byte: usize, problem: impl Into<String>) -> TemplateError {
         let before = self.text.get(..byte).unwrap_or(self.text);
         let line = before.matches('\n').count() + 1;
         TemplateError::Line { origin: self.origin.to_string(), line, problem: problem.into() }
     }
 
-    fn pattern(&self, text: Option<&Spanned<String>>, known: &[&str]) -> Result<Pattern, TemplateError> {
+    /// A text with placeholders, nothing where it is not written.
+    pub fn pattern(&self, text: Option<&Spanned<String>>, known: &[&str]) -> Result<Pattern, TemplateError> {
         let Some(text) = text else { return Ok(Pattern::default()) };
         Pattern::read(text.get_ref(), known).map_err(|bad| {
             let span = text.span();
@@ -146,13 +160,7 @@ impl Template {
 
     fn read(name: &str, origin: &str, text: &str, extra: &[&str]) -> Result<Template, TemplateError> {
         let source = Source { origin, text };
-        if let Err(error) = text.parse::<toml::Table>() {
-            let problem =
-                format!("a prompt is a file of TOML, and this is not TOML: {}", error.message().trim());
-            return Err(source.at(error.span().map_or(0, |span| span.start), problem));
-        }
-        let raw: Raw = toml::from_str(text)
-            .map_err(|error| source.at(error.span().map_or(0, |span| span.start), error.message().trim()))?;
+        let raw: Raw = source.read()?;
         let with = |known: &[&'static str]| -> Vec<&str> { known.iter().chain(extra).copied().collect() };
         let (common, body) = (with(COMMON), with(BODY));
         let (style, labels) = (source.style(raw.style.as_ref())?, source.labels(raw.labels.as_ref())?);

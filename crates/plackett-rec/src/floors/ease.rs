@@ -107,8 +107,8 @@ mod tests {
             .map(|items| items.iter().map(|item| event(*item)).collect())
             .to_vec();
         let l2 = 0.7;
-        let model =
-            Ease::fit(l2, &FitData { catalogue: 4, sequences: &crate::borrowed(&sequences) }).unwrap();
+        let data = FitData { catalogue: 4, sequences: &crate::borrowed(&sequences), texts: &[] };
+        let model = Ease::fit(l2, &data).unwrap();
         let weight = |from: usize, to: usize| f64::from(model.weights[from * 4 + to]);
         let has = |user: usize, item: usize| {
             f64::from(u8::from(sequences[user].iter().any(|event| event.item as usize == item)))

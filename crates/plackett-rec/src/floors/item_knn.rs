@@ -155,7 +155,7 @@ mod tests {
             .map(|items| items.iter().map(|item| event(*item)).collect())
             .to_vec();
         let mut fitting = Fitting { compute: Compute::new(1), seed: 1, kept: None, progress: &mut |_| {} };
-        let data = FitData { catalogue: 4, sequences: &crate::borrowed(&sequences) };
+        let data = FitData { catalogue: 4, sequences: &crate::borrowed(&sequences), texts: &[] };
         let model = parse("item-knn").unwrap().fit(&data, &mut fitting).unwrap();
         let scores = model.scores(&[Request { history: &[event(0)], now: 0 }]).unwrap();
         let expected = [0.0, 2.0 / 6f32.sqrt(), 1.0 / 3f32.sqrt(), 0.0];

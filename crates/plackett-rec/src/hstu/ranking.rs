@@ -184,7 +184,7 @@ mod tests {
         let learning = LearningSettings::of(&options, 1);
         let mut fitting = Fitting { compute: Compute::new(1), seed: 1, kept: None, progress: &mut |_| {} };
         let config = HstuConfig::research(12, 16, 2, 10);
-        let data = FitData { catalogue: 12, sequences: &crate::borrowed(&sequences[..56]) };
+        let data = FitData { catalogue: 12, sequences: &crate::borrowed(&sequences[..56]), texts: &[] };
         let ranker = ActionRanker::fit(config, Liked { from: 4.0 }, &learning, &data, &mut fitting).unwrap();
         let (mut right, mut all) = (0, 0);
         for sequence in &sequences[56..] {

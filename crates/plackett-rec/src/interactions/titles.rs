@@ -56,7 +56,15 @@ pub fn read_titles(path: &Path, line_limit: usize) -> Result<HashMap<String, Str
 /// # Errors
 /// The file cannot be read, or a line is no such object.
 pub fn read_item_texts(path: &Path) -> Result<HashMap<String, String>, RecError> {
-    read_items(path, DEFAULT_LINE_LIMIT, |item| {
+    read_item_texts_within(path, DEFAULT_LINE_LIMIT)
+}
+
+/// The same where no line may be longer than `line_limit`, in bytes.
+///
+/// # Errors
+/// As [`read_item_texts`].
+pub fn read_item_texts_within(path: &Path, line_limit: usize) -> Result<HashMap<String, String>, RecError> {
+    read_items(path, line_limit, |item| {
         let said = [item.title.clone(), item.year.as_ref().map(Year::text), item.keywords.clone()];
         let said = said.into_iter().flatten().chain([item.genres.join(", ")]);
         let said: Vec<String> = said.filter(|text| !text.trim().is_empty()).collect();
@@ -102,6 +110,7 @@ mod tests {
             ("Alien (1979)", "red soap", 2)
         );
         assert_eq!(read_item_texts(&path).unwrap()["1"], "Alien. 1979");
+        assert!(read_item_texts_within(&path, 10).is_err(), "a line is longer");
         std::fs::write(&path, "{\"item\":\"1\",\"title\":\"a\",\"year\":1979}\n").unwrap();
         assert_eq!(read_titles(&path, DEFAULT_LINE_LIMIT).unwrap()["1"], "a (1979)");
         std::fs::write(&path, "{\"item\":\"1\",\"title\":\"a\"}\n{\"item\":\"1\"}\n").unwrap();

@@ -148,7 +148,7 @@ mod tests {
         let sequences = circles();
         let mut fitting =
             Fitting { compute: Compute::new(threads), seed: 3, kept: None, progress: &mut |_| {} };
-        let data = FitData { catalogue: 10, sequences: &borrowed(&sequences) };
+        let data = FitData { catalogue: 10, sequences: &borrowed(&sequences), texts: &[] };
         parse(&format!("onerec({options})"))?.fit(&data, &mut fitting)
     }
 

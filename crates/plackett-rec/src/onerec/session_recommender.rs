@@ -251,7 +251,7 @@ mod tests {
         let event = |(item, time): (u32, i64)| Event { item, rating: item as f32, time };
         let events = [(0, 0), (1, 10), (2, 12), (3, 90)].map(event);
         let alone = [Event { item: 7, rating: 1.0, time: 0 }];
-        let data = FitData { catalogue: 8, sequences: &[&alone[..], &events[..]] };
+        let data = FitData { catalogue: 8, sequences: &[&alone[..], &events[..]], texts: &[] };
         let made = plan(3, 50).sessions(&data).unwrap();
         let of: Vec<(&[u32], &[u32])> =
             made.iter().map(|session| (&session.history[..], &session.items[..])).collect();

@@ -61,7 +61,7 @@ impl<M: SequenceModel> SequenceRecommender<M> {
 }
 
 /// The most scores that a step holds: 4 GB.
-const MOST_SCORES: u128 = 1 << 30;
+pub(crate) const MOST_SCORES: u128 = 1 << 30;
 
 /// Refuses a step before its memory is asked for.
 fn check_step<M: SequenceModel>(

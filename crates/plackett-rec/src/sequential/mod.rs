@@ -12,6 +12,7 @@ mod stochastic_length;
 mod task;
 
 pub use batch::SequenceBatch;
+pub(crate) use fitted::MOST_SCORES;
 pub use fitted::SequenceRecommender;
 pub use normalize::normalize_rows;
 pub use sampled_softmax::{NegativeSamples, sampled_softmax};

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 const EPSILON: f32 = 1e-5;
 /// Layers of the auto-encoder between the text and the tokens.
-const ENCODER: [usize; 3] = [512, 256, 128];
+pub(super) const ENCODER: [usize; 3] = [512, 256, 128];
 
 /// Vectors of items that stay as they are.
 #[derive(Clone, Debug, Default)]
@@ -96,7 +96,7 @@ pub(super) struct Block {
 pub struct SetRec {
     /// What it is like.
     pub config: SetRecConfig,
-    vectors: ItemVectors,
+    pub(super) vectors: ItemVectors,
     collaborative: Option<WithBias>,
     encoder: Vec<WithBias>,
     decoder: Vec<WithBias>,

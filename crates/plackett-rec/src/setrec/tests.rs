@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::onerec::ItemTokens;
+use crate::{Event, FitData, Fitting, RecError, Recommender, Request, best, borrowed, parse, reasons};
 use plackett_train::nn::Mode;
 use plackett_train::optimizer::Schedule;
 use plackett_train::random::Stream;
@@ -113,6 +114,69 @@ fn what_cannot_be_is_refused() {
     let lacks = ItemVectors { text: Vec::new(), ..vectors(7) };
     assert!(SetRec::new(config(true), lacks, &mut parameters, 1).is_err());
     assert!(SetRec::new(SetRecConfig { heads: 3, ..config(true) }, vectors(7), &mut parameters, 1).is_err());
+}
+
+/// Users of a circle of six items, one of whom did one thing alone.
+fn events() -> Vec<Vec<Event>> {
+    let event = |user: u32, at: u32| Event { item: (user + at) % 6, rating: 1.0, time: i64::from(at) };
+    let length = |user: u32| if user == 6 { 1 } else { 4 };
+    (0..7).map(|user| (0..length(user)).map(|at| event(user, at)).collect()).collect()
+}
+
+fn fitted(text: &str, texts: &[f32]) -> Result<Box<dyn Recommender>, RecError> {
+    let sequences = events();
+    let data = FitData { catalogue: 6, sequences: &borrowed(&sequences), texts };
+    let mut fitting = Fitting { compute: Compute::new(2), seed: 4, kept: None, progress: &mut |_| {} };
+    parse(text)?.fit(&data, &mut fitting)
+}
+
+#[test]
+fn a_fit_has_the_same_bits_again_and_ranks_items_of_the_catalogue() {
+    let options = "epochs=3, batch=4, width=8, blocks=1, max-history=3, sasrec-epochs=2";
+    let (text, texts) = (format!("setrec({options}, beta=0.25)"), vectors(6).text);
+    let (one, other) = (fitted(&text, &texts).unwrap(), fitted(&text, &texts).unwrap());
+    let again = other.parameters();
+    for (_, parameter) in one.parameters().iter() {
+        let other = &again[again.find(&parameter.name).unwrap()];
+        assert_eq!(parameter.value[..], other.value[..], "{}", parameter.name);
+    }
+    let sequences = events();
+    let request = |user: usize| Request { history: &sequences[user], now: 9 };
+    let scores = one.finite_scores(&[request(0), request(6)]).unwrap();
+    for scores in scores.chunks(6) {
+        let mut list = best(scores, 10);
+        list.sort_unstable();
+        assert_eq!(list, [0, 1, 2, 3, 4, 5]);
+    }
+    // Of four events the newest three are read.
+    let newest = [Request { history: &sequences[0][1..], now: 9 }];
+    assert_eq!(one.scores(&newest).unwrap(), scores[..6]);
+    assert_eq!(reasons(&*one, &request(0), &[4, 5], 10).unwrap().len(), 2);
+    let unknown = [Event { item: 6, rating: 1.0, time: 0 }];
+    assert!(one.scores(&[Request { history: &unknown, now: 1 }]).is_err());
+    // The weight of texts mixes scores that are there: (1 − β) c + β s is linear in β.
+    let of_beta = |beta: &str| {
+        let configured = parse(&format!("setrec({options}, beta={beta})")).unwrap();
+        configured.restore(6, &one.parameters()).unwrap().scores(&[request(0)]).unwrap()
+    };
+    let (users, texts) = (of_beta("0"), of_beta("1"));
+    for (mixed, (user, text)) in scores.iter().zip(users.iter().zip(&texts)) {
+        assert!((mixed - (0.75 * user + 0.25 * text)).abs() < 1e-5 * mixed.abs().max(1.0));
+    }
+    assert_ne!(users, texts);
+}
+
+#[test]
+fn a_fit_without_the_texts_of_all_items_is_refused() {
+    let said = |text: &str, texts: &[f32]| fitted(text, texts).err().unwrap().to_string();
+    let error = said("setrec", &[]);
+    assert!(error.contains("give titles, or take sasrec"), "{error}");
+    let error = said("setrec", &[1.0; 7]);
+    assert!(error.contains("7 numbers are not vectors of one width of 6 items"), "{error}");
+    let error = said("setrec", &[f32::NAN; 6]);
+    assert!(error.contains("take another encoder"), "{error}");
+    assert_eq!(parse("setrec(encoder=mine)").unwrap().encoder(), Some("mine"));
+    assert_eq!(parse("sasrec").unwrap().encoder(), None);
 }
 
 /// Six items of two tokens, of which two share theirs.

@@ -71,6 +71,24 @@ pub struct SynerGenLearning {
     pub gamma: f32,
 }
 
+impl Default for SynerGenLearning {
+    /// Six events of each user, searches and recommendations in equal parts, and both losses with the weight 1: all of it ours, since the
+    /// authors' file has no numbers.
+    fn default() -> SynerGenLearning {
+        SynerGenLearning {
+            labels: Labels::Drawn(6),
+            search: 0.5,
+            random: 256,
+            temperature: 0.07,
+            negatives: RankingNegatives { random: 2, in_batch: 2, retrieved: 4, depth: 100 },
+            ranked: 6,
+            retrieval: 1.0,
+            ranking: 1.0,
+            gamma: 1.0,
+        }
+    }
+}
+
 /// Users' events, the queries of items, and a model.
 pub struct SynerGenTask<'t> {
     model: &'t SynerGen,

@@ -31,15 +31,31 @@ impl ContextCache {
     }
 }
 
+/// The vectors of all items and queries of a model that is not trained any more.
+#[derive(Clone, Debug)]
+pub struct ContentTables {
+    /// Rows of items and queries, as in [`Contents`].
+    rows: [Arc<Buffer>; 2],
+    /// Item vectors of length 1: items × width.
+    normal: Arc<Buffer>,
+}
+
+impl ContentTables {
+    /// Of a model that is trained.
+    pub fn new(model: &SynerGen, parameters: &Parameters, compute: &Arc<Compute>) -> ContentTables {
+        let tape = Tape::inference(parameters, compute);
+        let contents = model.contents(&tape);
+        let normal = normalize_rows(&tape, &contents.items).value;
+        ContentTables { rows: [contents.item_rows.value, contents.query_rows.value], normal }
+    }
+}
+
 /// A trained model with the vectors of all items, made once.
 pub struct SynerGenInference<'m> {
     model: &'m SynerGen,
     parameters: &'m Parameters,
     compute: Arc<Compute>,
-    /// Rows of items and queries, as in [`Contents`].
-    rows: [Arc<Buffer>; 2],
-    /// Item vectors of length 1: items × width.
-    normal: Arc<Buffer>,
+    tables: ContentTables,
 }
 
 impl<'m> SynerGenInference<'m> {
@@ -49,12 +65,18 @@ impl<'m> SynerGenInference<'m> {
         parameters: &'m Parameters,
         compute: Arc<Compute>,
     ) -> SynerGenInference<'m> {
-        let tape = Tape::inference(parameters, &compute);
-        let contents = model.contents(&tape);
-        let normal = normalize_rows(&tape, &contents.items).value;
-        let rows = [contents.item_rows.value, contents.query_rows.value];
-        drop(tape);
-        SynerGenInference { model, parameters, compute, rows, normal }
+        let tables = ContentTables::new(model, parameters, &compute);
+        SynerGenInference::with_tables(model, parameters, compute, tables)
+    }
+
+    /// With the vectors of all items, which are there already.
+    pub fn with_tables(
+        model: &'m SynerGen,
+        parameters: &'m Parameters,
+        compute: Arc<Compute>,
+        tables: ContentTables,
+    ) -> SynerGenInference<'m> {
+        SynerGenInference { model, parameters, compute, tables }
     }
 
     fn tape(&self) -> Tape<'m> {
@@ -64,9 +86,9 @@ impl<'m> SynerGenInference<'m> {
     fn contents(&self, tape: &Tape) -> Contents {
         let (items, width) = (self.model.items, self.model.config.width);
         Contents {
-            items: tape.shared((items, width), &self.normal),
-            item_rows: tape.shared((items + 1, width), &self.rows[0]),
-            query_rows: tape.shared((self.model.queries + 2, width), &self.rows[1]),
+            items: tape.shared((items, width), &self.tables.normal),
+            item_rows: tape.shared((items + 1, width), &self.tables.rows[0]),
+            query_rows: tape.shared((self.model.queries + 2, width), &self.tables.rows[1]),
         }
     }
 
@@ -121,7 +143,7 @@ impl<'m> SynerGenInference<'m> {
 
     /// The vectors of all items, each of length 1, for an index over them: items × width, row-major.
     pub fn item_vectors(&self) -> &[f32] {
-        &self.normal
+        &self.tables.normal
     }
 
     /// What a question behind all events that were read becomes, with length 1: as many numbers as a row of

@@ -6,13 +6,14 @@
 //! sequence. Formulas, mask, rotation and sizes are not published; those here are our completion, said where they stand.
 //!
 //! [`SynerGen`] is the model on the trainer's tape, [`SynerGenTask`] its training; [`SynerGenInference`] reads a history once, and asks behind
-//! its keys and values for the whole catalogue and for candidates.
+//! its keys and values for the whole catalogue and for candidates. [`SynerGenRecommender`] does so without searches, as other recommenders do.
 
 mod config;
 mod fit;
 mod inference;
 mod losses;
 mod model;
+mod recommender;
 #[cfg(test)]
 mod tests;
 mod time_rotary;
@@ -20,8 +21,9 @@ mod tokens;
 
 pub use config::{SynerGenConfig, TextVectors};
 pub use fit::{Labels, RankingNegatives, SynerGenLearning, SynerGenTask};
-pub use inference::{ContextCache, SynerGenInference};
+pub use inference::{ContentTables, ContextCache, SynerGenInference};
 pub use losses::{SharedNegatives, hybrid_ranking_loss, info_nce};
 pub use model::{Contents, SynerGen};
+pub use recommender::{SPEC, SynerGenRecommender};
 pub use time_rotary::{TimeRotary, time_rotary};
 pub use tokens::{Occurrence, Question, TokenRows};

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::evaluation::best;
+use crate::{Event, FitData, Fitting, RecError, Recommender, Request, borrowed, parse};
 use plackett_train::optimizer::Schedule;
 use plackett_train::random::Stream;
 use plackett_train::tape::{Gradients, assert_parameter_gradients};
@@ -261,4 +262,58 @@ fn cold_items_have_the_mean_of_the_others() {
     assert_eq!(row(2), row(7));
     assert_ne!(row(2), row(3));
     assert_eq!(model.fill_cold_items(&mut parameters, &[1; ITEMS]), 0);
+}
+
+/// Users of a circle of six items, one of whom did one thing alone.
+fn events() -> Vec<Vec<Event>> {
+    let event =
+        |user: u32, at: u32| Event { item: (user + at) % 6, rating: 1.0, time: i64::from(at) * 3_600 };
+    let length = |user: u32| if user == 6 { 1 } else { 4 };
+    (0..7).map(|user| (0..length(user)).map(|at| event(user, at)).collect()).collect()
+}
+
+fn fitted(text: &str, texts: &[f32]) -> Result<Box<dyn Recommender>, RecError> {
+    let sequences = events();
+    let data = FitData { catalogue: 6, sequences: &borrowed(&sequences), texts };
+    let mut fitting = Fitting { compute: Compute::new(2), seed: 4, kept: None, progress: &mut |_| {} };
+    parse(text)?.fit(&data, &mut fitting)
+}
+
+#[test]
+fn a_fit_has_the_same_bits_again_and_ranking_orders_the_first_items() {
+    let options = "epochs=2, batch=4, width=16, heads=2, blocks=1, max-history=3, places=2";
+    let (text, texts) = (format!("synergen({options})"), texts().items[..6 * 5].to_vec());
+    let (one, other) = (fitted(&text, &texts).unwrap(), fitted(&text, &texts).unwrap());
+    let again = other.parameters();
+    for (_, parameter) in one.parameters().iter() {
+        let other = &again[again.find(&parameter.name).unwrap()];
+        assert_eq!(parameter.value[..], other.value[..], "{}", parameter.name);
+    }
+    let sequences = events();
+    let request = |user: usize, now: i64| Request { history: &sequences[user], now };
+    let scores = one.finite_scores(&[request(0, 20_000), request(6, 20_000)]).unwrap();
+    for scores in scores.chunks(6) {
+        let mut list = best(scores, 10);
+        list.sort_unstable();
+        assert_eq!(list, [0, 1, 2, 3, 4, 5]);
+        assert!(scores.iter().all(|score| score.abs() < 1.0 + 1e-5), "cosines: {scores:?}");
+    }
+    // Of four events the newest three are read, and it matters when is asked.
+    let newest = [Request { history: &sequences[0][1..], now: 20_000 }];
+    assert_eq!(one.scores(&newest).unwrap(), scores[..6]);
+    assert_ne!(one.scores(&[request(0, 900_000)]).unwrap(), scores[..6]);
+    let unknown = [Event { item: 6, rating: 1.0, time: 0 }];
+    assert!(one.scores(&[Request { history: &unknown, now: 1 }]).is_err());
+    // The first three of the cosines stand before all others, which keep theirs.
+    let deep = parse(&format!("synergen({options}, depth=3)")).unwrap();
+    let deep = deep.restore(6, &one.parameters()).unwrap().scores(&[request(0, 20_000)]).unwrap();
+    let first = best(&scores[..6], 3);
+    for (item, (deep, plain)) in deep.iter().zip(&scores).enumerate() {
+        match first.contains(&(item as u32)) {
+            true => assert!((2.0..=3.0).contains(deep), "{item}: {deep}"),
+            false => assert_eq!(deep, plain, "{item}"),
+        }
+    }
+    let error = fitted(&text, &[]).err().unwrap().to_string();
+    assert!(error.contains("synergen reads the texts of the items"), "{error}");
 }

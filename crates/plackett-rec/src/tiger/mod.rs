@@ -101,7 +101,7 @@ mod tests {
     fn heads_that_do_not_divide_the_width_are_refused_by_its_own_options() {
         let mut fitting = Fitting { compute: Compute::new(1), seed: 1, kept: None, progress: &mut |_| {} };
         let events = [crate::Event { item: 0, rating: 1.0, time: 0 }];
-        let data = FitData { catalogue: 3, sequences: &[&events[..]] };
+        let data = FitData { catalogue: 3, sequences: &[&events[..]], texts: &[] };
         let error = parse("tiger(heads=3)").unwrap().fit(&data, &mut fitting).err().unwrap().to_string();
         assert!(error.contains("heads = 3 do not divide width = 64; give a divisor"), "{error}");
     }

@@ -19,6 +19,9 @@ const NORM_EPSILON: f32 = 1e-5;
 /// Keeps its draws apart from those of the decoder, which follow from the same seed.
 const DRAWS: u64 = 1 << 40;
 
+/// Vectors of the adaptor (rows × width), and where the rows of each identifier lie.
+pub type AdaptedRows = (Var, Arc<[Range<usize>]>);
+
 /// The numbers of a [`PrefixHead`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct PrefixHeadConfig {
@@ -176,12 +179,7 @@ impl PrefixHead {
     ///
     /// # Errors
     /// A token at a place where no identifier has it.
-    pub fn adapted(
-        &self,
-        tape: &Tape,
-        written: &[&[u32]],
-        mode: Mode,
-    ) -> Result<(Var, Arc<[Range<usize>]>), TrainError> {
+    pub fn adapted(&self, tape: &Tape, written: &[&[u32]], mode: Mode) -> Result<AdaptedRows, TrainError> {
         let batch = self.batch(written)?;
         let x = tape.embedding(&[(tape.parameter(self.embeddings), &batch.tokens)]);
         let mut x = tape.dropout(&x, mode.dropout, mode.place(self.layers.len(), 0));

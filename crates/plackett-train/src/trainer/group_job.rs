@@ -22,13 +22,19 @@ const MOST: usize = 4096;
 /// The most layers of an encoder.
 const MOST_LAYERS: usize = 24;
 
+/// What each held-out group is worth in the order that a scorer gives it.
+pub type GroupValues<'m> = &'m dyn Fn(&GroupScorer, &Parameters) -> Result<Vec<f64>, TrainError>;
+
+/// What a training gives: its outcome, and the values of held-out groups before and after it.
+pub type MeasuredOutcome = (Outcome, Option<[Vec<f64>; 2]>);
+
 /// What the orders of held-out groups are worth.
 #[derive(Clone, Copy)]
 pub struct GroupMeasure<'m> {
     /// What is measured, in a user's words.
     pub name: &'static str,
     /// Measures a scorer: a number for each group, of which a greater one is better.
-    pub of: &'m dyn Fn(&GroupScorer, &Parameters) -> Result<Vec<f64>, TrainError>,
+    pub of: GroupValues<'m>,
 }
 
 impl<'m> GroupMeasure<'m> {
@@ -155,7 +161,7 @@ impl GroupJob {
         compute: &Arc<Compute>,
         progress: &mut dyn FnMut(&StepRecord, usize),
         measure: Option<GroupMeasure<'_>>,
-    ) -> Result<(Outcome, Option<[Vec<f64>; 2]>), TrainError> {
+    ) -> Result<MeasuredOutcome, TrainError> {
         self.check()?;
         std::fs::create_dir_all(work).map_err(|source| TrainError::file(work, source))?;
         let mut parameters = Parameters::default();

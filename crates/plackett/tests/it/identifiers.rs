@@ -57,6 +57,58 @@ fn a_memory_budget_puts_vectors_into_a_file_and_changes_no_identifier() {
 }
 
 #[test]
+fn histories_become_prompts_to_learn_from_and_some_of_an_unseen_template() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    prepare(at, 12, 4);
+    std::fs::write(at.join("histories"), "u i1 i2 i3 i4\nv i2 i3 i5 i6\n").unwrap();
+    std::fs::write(
+        at.join("mine.toml"),
+        "[seen]\na = \"{user}: {history} then\"\n[unseen]\nb = \"After {history} of {user}:\\n\"\n",
+    )
+    .unwrap();
+    build(at, "atomic", "c.jsonl", &[]);
+    let code = |item: &str| {
+        let shown = plackett(at, &["ids", "show", "c.jsonl", "--item", item, "--json"]).expect(0).json();
+        shown["items"][0]["codes"][0].as_str().unwrap().to_string()
+    };
+    let prompts = |more: &[&str]| {
+        let all = ["ids", "prompts", "c.jsonl", "--histories", "histories", "--templates", "mine.toml"];
+        plackett(at, &[&all[..], &["-o", "learn.jsonl", "--test", "test.jsonl", "--json"], more].concat())
+    };
+    let lines = |name: &str| -> Vec<Value> {
+        let text = std::fs::read_to_string(at.join(name)).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let made = prompts(&[]).expect(0).json();
+    assert_eq!((&made["prompts"], &made["tested"]), (&json!(2), &json!(2)));
+    assert_eq!((&made["templates"]["seen"], &made["templates"]["unseen"]), (&json!(1), &json!(1)));
+    // The last two positions are held out, so that each history has one position with an item before it.
+    let [i1, i2, i3, i4] = ["i1", "i2", "i3", "i4"].map(code);
+    let expected = json!({"prompt": format!("u: {i1} then"), "target": format!(" {i2}")});
+    assert_eq!(lines("learn.jsonl")[0], expected);
+    let told = format!("{i1}, {i2}, {i3}");
+    let seen = json!({"user": "u", "item": "i4", "template": "a", "seen": true, "prompt": format!("u: {told} then"), "target": format!(" {i4}")});
+    let unseen = json!({"user": "u", "item": "i4", "template": "b", "seen": false, "prompt": format!("After {told} of u:\n"), "target": i4});
+    assert_eq!(lines("test.jsonl")[..2], [seen, unseen]);
+    assert_eq!(lines("test.jsonl").len(), 4);
+    // One item is told, the newest.
+    prompts(&["--told", "1", "--held-out", "1"]).expect(0);
+    assert_eq!(lines("learn.jsonl")[1]["prompt"], format!("u: {i2} then"));
+    let refused = prompts(&["--passes", "2"]).expect(2).stderr;
+    assert!(
+        refused.contains("--passes 2: there are not so many seen templates in mine.toml, but 1"),
+        "{refused}"
+    );
+    assert!(prompts(&["--held-out", "0"]).expect(2).stderr.contains("--test: with --held-out 0"));
+    let short = prompts(&["--held-out", "3"]).expect(2).stderr;
+    assert!(short.contains("no history has two items before the 3 that are held out"), "{short}");
+    build(at, "sequential", "c.jsonl", &["--histories", "histories", "--held-out", "1"]);
+    let leak = prompts(&[]).expect(0).json()["warnings"].to_string();
+    assert!(leak.contains("know positions that are held out here"), "{leak}");
+}
+
+#[test]
 fn a_catalogue_says_what_it_was_made_with_and_leaks_are_found() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();

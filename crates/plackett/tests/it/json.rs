@@ -38,6 +38,7 @@ fn prepared(folder: &Path) {
         "{\"item\": \"1\", \"title\": \"Alien\", \"year\": 1979}\n{\"item\": \"2\", \"title\": \"Heat\", \"year\": 1995}\n",
     );
     write("events.tsv", "u\ta\t1\t1\nu\tb\t1\t2\nv\tb\t1\t1\nv\tc\t1\t2\n");
+    write("told.txt", "u a b a b\n");
     plackett(folder, &["index", "corpus.jsonl", "-o", "my.index", "--no-vectors"]).expect(0);
 }
 
@@ -92,6 +93,11 @@ const LINES: &[(&str, i32, &[&str])] = &[
     ("ids show my.ids --item a", 0, &["items"]),
     ("ids check my.ids", 0, &["checks", "scheme", "sha256"]),
     ("ids check corpus.jsonl", 2, &[]),
+    (
+        "ids prompts my.ids --histories told.txt -o learn.jsonl --test test.jsonl",
+        0,
+        &["examples", "prompts", "templates", "test", "tested"],
+    ),
     ("ids schemes", 0, &["schemes"]),
     (
         "ids learn my.index -o my.docids --steps 2 --width 8 --layers 1",

@@ -111,6 +111,50 @@ fn sessions_are_written_from_a_folder_and_measured() {
 }
 
 #[test]
+fn models_that_read_texts_are_fitted_to_the_same_bytes_asked_and_measured() {
+    for recommender in [
+        "setrec(epochs=100, batch=4, width=16, blocks=1, max-history=4, sasrec-epochs=5, dropout=0, rate=0.003)",
+        "synergen(epochs=100, batch=4, width=32, heads=2, blocks=1, max-history=4, ranking=0, dropout=0, rate=0.005)",
+    ] {
+        reads_texts(recommender);
+    }
+}
+
+fn reads_texts(recommender: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    prepare(folder.path());
+    let fit = |output: &str| {
+        let line = ["recommend", "fit", "interactions.tsv", "-o", output];
+        let texts = ["-r", recommender, "--titles", "items.jsonl"];
+        plackett(folder.path(), &[&line[..], &texts[..]].concat()).expect(0)
+    };
+    let said = fit("m").stderr;
+    assert!(said.contains("6 of 8 items have no text and are read by name"), "{said}");
+    fit("again");
+    for name in ["model.safetensors", "recommender.json"] {
+        let read = |model: &str| std::fs::read(folder.path().join(model).join(name)).unwrap();
+        assert!(read("m") == read("again"), "{name}");
+    }
+    let ask = |more: &[&str]| {
+        let done = plackett(folder.path(), &[&["recommend", "m", "--json"], more].concat()).expect(0);
+        let items = done.json()["items"].as_array().unwrap().clone();
+        items.iter().map(|item| item["item"].as_str().unwrap().to_string()).collect::<Vec<String>>()
+    };
+    assert_eq!(ask(&["--user", "ann", "-k", "1", "--why"]), ["spoon"]);
+    let mut all = ask(&["--history", "tea", "-k", "8", "--include-seen"]);
+    all.sort_unstable();
+    assert_eq!(all, ["cup", "desk", "ink", "milk", "paper", "pen", "spoon", "tea"]);
+    assert!(!ask(&["--history", "tea", "-k", "8"]).contains(&"tea".to_string()));
+    let only = "{\"item\":\"desk\",\"price\":3}\n{\"item\":\"pen\",\"price\":9}\n";
+    std::fs::write(folder.path().join("prices.jsonl"), only).unwrap();
+    assert_eq!(ask(&["--user", "ann", "--filter", "price < 5", "--items", "prices.jsonl"]), ["desk"]);
+    let eval =
+        ["recommend", "eval", "interactions.tsv", "-r", recommender, "--titles", "items.jsonl", "--json"];
+    let measured = plackett(folder.path(), &eval).expect(0).json();
+    assert!(measured["recommenders"][0]["HR@10"]["mean"].as_f64() > Some(0.0), "{measured}");
+}
+
+#[test]
 fn a_filter_keeps_items_by_what_is_said_of_them() {
     let folder = tempfile::tempdir().unwrap();
     prepare(folder.path());
@@ -164,6 +208,9 @@ fn wrong_input_is_refused_with_what_to_do() {
         ("recommend fit interactions.tsv -o m --recommender hsu", "did you mean `hstu`"),
         ("recommend fit no.tsv -o m", "no.tsv"),
         ("recommend fit interactions.tsv -o m --titles no.jsonl", "--titles"),
+        ("recommend fit interactions.tsv -o new --recommender setrec", "give them with --titles"),
+        ("recommend eval interactions.tsv --recommender setrec", "give them with --titles"),
+        ("recommend eval interactions.tsv --titles items.jsonl", "--report"),
         ("recommend eval interactions.tsv --core 50", "--core 50"),
     ] {
         let words: Vec<&str> = line.split(' ').collect();

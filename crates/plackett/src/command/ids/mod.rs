@@ -7,6 +7,7 @@ mod item_vectors;
 mod kept_vectors;
 mod learn;
 mod page;
+mod prompts;
 mod schemes;
 mod show;
 
@@ -22,6 +23,7 @@ use plackett_ids::{Catalogue, Origin, Statistics};
     after_help = "Examples:\n  plackett ids build items.jsonl --scheme 'rq(levels=3, codes=64)' --model all-MiniLM-L6-v2 -o catalogue.jsonl\n  \
                   plackett ids build items.jsonl --scheme 'collaborative(clusters=10, most=200)' --histories interactions.tsv -o catalogue.jsonl\n  \
                   plackett ids show catalogue.jsonl --item B004756YJA\n  plackett ids check catalogue.jsonl --items items.jsonl\n  \
+                  plackett ids prompts catalogue.jsonl --histories interactions.tsv -o learn.jsonl\n  \
                   plackett ids learn papers.index -o papers.docids\n  plackett ids schemes"
 )]
 pub struct Arguments {
@@ -34,6 +36,7 @@ enum Action {
     Build(Box<build::Arguments>),
     Show(show::Arguments),
     Check(check::Arguments),
+    Prompts(prompts::Arguments),
     Learn(Box<learn::Arguments>),
     /// The identifier schemes there are, with their options
     Schemes,
@@ -45,6 +48,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         Action::Build(arguments) => build::run(arguments, global, output),
         Action::Show(arguments) => show::run(arguments, global, output),
         Action::Check(arguments) => check::run(arguments, global, output),
+        Action::Prompts(arguments) => prompts::run(arguments, global, output),
         Action::Learn(arguments) => learn::run(arguments, global, output),
         Action::Schemes => schemes::run(output),
     }

@@ -1,6 +1,7 @@
 //! `plackett recommend eval`: recommenders side by side.
 
 use super::page::{self, Shown};
+use super::texts::{self, ItemVectors};
 use super::{Data, check_seed, exists};
 use crate::command::means::interval;
 use crate::command::number::whole;
@@ -51,8 +52,8 @@ pub struct Arguments {
     /// Write a self-contained HTML page: intervals, groups by popularity, learning curves, users with their lists
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
-    /// Titles of the items for the page: lines of JSON with `item` and `title`
-    #[arg(long, value_name = "FILE", requires = "report")]
+    /// Titles of the items, for the page and for recommenders that read texts: lines of JSON with `item` and `title`
+    #[arg(long, value_name = "FILE")]
     titles: Option<PathBuf>,
 }
 
@@ -89,7 +90,7 @@ impl Measured {
 /// Runs the command.
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let wanted = arguments.recommenders()?;
-    exists("--titles", arguments.titles.as_deref())?;
+    arguments.check_titles(&wanted)?;
     Paths::default()
         .reads("INTERACTIONS", [&arguments.data.interactions])
         .reads("--titles", &arguments.titles)
@@ -101,9 +102,14 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let all = arguments.data.read(global, output)?;
     let titles = arguments.read_titles(&all, global, output)?;
     let split = arguments.split(&all, output)?;
+    let vectors = ItemVectors::read(&wanted, (arguments.titles.as_deref(), &all), global, output)?;
     let measured = wanted
         .into_iter()
-        .map(|configured| measure(arguments, configured, &split, all.items.len(), output))
+        .map(|configured| {
+            let texts = vectors.of(&configured);
+            let data = FitData { catalogue: all.items.len(), sequences: &split.sequences, texts };
+            measure(arguments, configured, &split, &data, output)
+        })
         .collect::<anyhow::Result<Vec<_>>>()?;
     measured.iter().for_each(|one| one.remark_on_ties(output));
     let groups = popularity_groups(&split.cases, &counts(&split, all.items.len()), GROUPS);
@@ -138,6 +144,17 @@ impl Arguments {
         Ok(wanted)
     }
 
+    /// Refuses titles that nothing reads, and recommenders that lack them.
+    fn check_titles(&self, wanted: &[Configured]) -> anyhow::Result<()> {
+        exists("--titles", self.titles.as_deref())?;
+        if self.titles.is_some() && self.report.is_none() && !wanted.iter().any(texts::reads_texts) {
+            bail!(
+                "--titles: they are for the page of --report and for recommenders that read texts; leave them out"
+            );
+        }
+        texts::check(wanted, self.titles.as_deref())
+    }
+
     /// The titles of the page by item.
     fn read_titles(
         &self,
@@ -145,7 +162,9 @@ impl Arguments {
         global: &Global,
         output: &Output,
     ) -> anyhow::Result<HashMap<String, String>> {
-        let Some(path) = &self.titles else { return Ok(HashMap::new()) };
+        let Some(path) = self.titles.as_ref().filter(|_| self.report.is_some()) else {
+            return Ok(HashMap::new());
+        };
         let titles = read_titles(path, global.max_line_bytes)?;
         let untitled = all.items.iter().filter(|item| !titles.contains_key(*item)).count();
         if untitled > 0 {
@@ -232,7 +251,7 @@ fn measure(
     arguments: &Arguments,
     configured: Configured,
     split: &Training<'_>,
-    catalogue: usize,
+    data: &FitData<'_>,
     output: &Output,
 ) -> anyhow::Result<Measured> {
     let begun = Instant::now();
@@ -246,11 +265,11 @@ fn measure(
     let compute = Compute::new(rayon::current_num_threads());
     let mut fitting =
         Fitting { compute, seed: arguments.seed.unwrap_or(1), kept: None, progress: &mut progress };
-    let fitted = configured.fit(&FitData { catalogue, sequences: &split.sequences }, &mut fitting)?;
+    let fitted = configured.fit(data, &mut fitting)?;
     bar.finish_and_clear();
     let options = EvaluationOptions { exclude_seen: !arguments.include_seen, keep: arguments.k };
     let ranks = evaluate(&*fitted, &split.cases, options)?;
-    let lists = list_statistics(ranks.iter().map(|rank| &rank.list[..]), &counts(split, catalogue));
+    let lists = list_statistics(ranks.iter().map(|rank| &rank.list[..]), &counts(split, data.catalogue));
     Ok(Measured { configured, fitted, ranks, lists, losses, seconds: begun.elapsed().as_secs_f64() })
 }
 

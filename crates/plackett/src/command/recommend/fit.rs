@@ -1,5 +1,6 @@
 //! `plackett recommend fit`: a recommender in a folder.
 
+use super::texts::{self, ItemVectors};
 use super::{Data, check_seed, exists};
 use crate::command::number::whole;
 use crate::command::paths::Paths;
@@ -15,7 +16,7 @@ use plackett_train::Compute;
 use plackett_train::trainer::Checkpointing;
 use serde_json::json;
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Fit a recommender to interactions and keep it in a folder
@@ -29,7 +30,7 @@ pub struct Arguments {
     /// Which one, with options (`plackett recommend list`)
     #[arg(long, short, value_name = "RECOMMENDER", default_value = "ease")]
     recommender: String,
-    /// Titles of the items: lines of JSON with `item` and `title`
+    /// Titles of the items: lines of JSON with `item` and `title`; what else they say is read by recommenders that read texts
     #[arg(long, value_name = "FILE")]
     titles: Option<PathBuf>,
     /// From which what is drawn follows [default: 1]
@@ -43,6 +44,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     check_seed(arguments.seed, std::slice::from_ref(&configured))?;
     let seed = arguments.seed.unwrap_or(1);
     exists("--titles", arguments.titles.as_deref())?;
+    texts::check(std::slice::from_ref(&configured), arguments.titles.as_deref())?;
     let paths = Paths::default().reads("INTERACTIONS", [&arguments.data.interactions]);
     paths.reads("--titles", &arguments.titles).check(output)?;
     if arguments.output.is_file() {
@@ -52,15 +54,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     }
     ModelFolder::check_output(&arguments.output, &arguments.data.interactions)?;
     let all = arguments.data.read(global, output)?;
-    // What can be read once only has no hash.
-    let hash = match is_stream(&arguments.data.interactions) {
-        true => String::from("a stream"),
-        false => {
-            content(&arguments.data.interactions)
-                .context("the file of interactions cannot be read again")?
-                .sha256
-        }
-    };
+    let hash = hash_of(&arguments.data.interactions)?;
     let titles = match &arguments.titles {
         Some(path) => read_titles(path, global.max_line_bytes)?,
         None => HashMap::new(),
@@ -70,26 +64,37 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         output.warn(&format!("{untitled} of {} items have no title and are shown by name", all.items.len()));
     }
     let begun = Instant::now();
+    let read = (arguments.titles.as_deref(), &all);
+    let vectors = ItemVectors::read(std::slice::from_ref(&configured), read, global, output)?;
+    let sequences = borrowed(&all.sequences);
+    let data = FitData { catalogue: all.items.len(), sequences: &sequences, texts: vectors.of(&configured) };
     let bar = output.progress(configured.spec.name, 0);
     let mut progress = |step: FitStep| {
         bar.set_length(step.total as u64);
         bar.set_position(step.done as u64);
     };
     let compute = Compute::new(rayon::current_num_threads());
-    let (work, identity) = (training_folder::folder_in(&arguments.output), identity(&configured, seed, &all));
+    let work = training_folder::folder_in(&arguments.output);
+    let identity = identity(&configured, seed, &data);
     let _alone = training_folder::lock(&work)?;
     if training_folder::begin(&work, &identity)? {
         output.note("goes on from the last checkpoint of a fit that was interrupted");
     }
     let kept = Checkpointing { folder: &work, identity: &identity, every: training_folder::EVERY };
     let mut fitting = Fitting { compute, seed, kept: Some(kept), progress: &mut progress };
-    let sequences = borrowed(&all.sequences);
-    let data = FitData { catalogue: all.items.len(), sequences: &sequences };
     let fitted = configured.fit(&data, &mut fitting)?;
     bar.finish_and_clear();
     ModelFolder::write(&arguments.output, (&configured, seed), &*fitted, (&all, &titles), &hash)?;
     training_folder::remove(&work)?;
     say(arguments, (&configured, &all), begun.elapsed().as_secs_f64(), output)
+}
+
+/// The hash of the file of interactions; what can be read once only has none.
+fn hash_of(file: &Path) -> anyhow::Result<String> {
+    match is_stream(file) {
+        true => Ok("a stream".into()),
+        false => Ok(content(file).context("the file of interactions cannot be read again")?.sha256),
+    }
 }
 
 /// Says what came out and how long it took.
@@ -118,18 +123,19 @@ fn say(
     ))?)
 }
 
-/// What a fit is: one of another recommender or other events does not go on from its checkpoints.
-fn identity(configured: &Configured, seed: u64, all: &Interactions) -> String {
+/// What a fit is: one of another recommender, other events or other texts does not go on from its checkpoints.
+fn identity(configured: &Configured, seed: u64, data: &FitData<'_>) -> String {
     let mut hasher = Sha256::new();
-    for sequence in &all.sequences {
+    for sequence in data.sequences {
         hasher.update((sequence.len() as u64).to_le_bytes());
-        for event in sequence {
+        for event in *sequence {
             hasher.update(event.item.to_le_bytes());
             hasher.update(event.rating.to_le_bytes());
             hasher.update(event.time.to_le_bytes());
         }
     }
+    data.texts.iter().for_each(|number| hasher.update(number.to_le_bytes()));
     let events = hasher.hex_digest();
-    json!({"recommender": configured.to_string(), "seed": seed, "items": all.items.len(), "events": events})
+    json!({"recommender": configured.to_string(), "seed": seed, "items": data.catalogue, "events": events})
         .to_string()
 }

@@ -67,7 +67,7 @@ fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let cases = cases_of(task)?;
     let configured = parse(task.values.word("model"))?;
     let learned: Vec<Vec<Event>> = cases.learned.iter().map(|items| events_of(items)).collect();
-    let data = FitData { catalogue: cases.catalogue, sequences: &borrowed(&learned) };
+    let data = FitData { catalogue: cases.catalogue, sequences: &borrowed(&learned), texts: &[] };
     let mut seeds = Vec::new();
     for seed in 1..=task.values.count("seeds") {
         let name = format!("{}, seed {seed}", task.name);

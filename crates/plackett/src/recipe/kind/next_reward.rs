@@ -181,7 +181,7 @@ fn recommender_scores<'i>(
     seed: usize,
 ) -> Result<SequenceScores<'i>, StageError> {
     let learned: Vec<Vec<Event>> = cases.learned.iter().map(|items| events_of(items)).collect();
-    let data = FitData { catalogue: cases.catalogue, sequences: &borrowed(&learned) };
+    let data = FitData { catalogue: cases.catalogue, sequences: &borrowed(&learned), texts: &[] };
     let name = format!("{}, recommender of seed {seed}", task.name);
     let mut progress = |step: FitStep| (task.progress)(&name, step.done as u64, step.total as u64);
     let compute = Compute::new(rayon::current_num_threads());
@@ -206,7 +206,7 @@ mod tests {
     use toml::de::DeTable;
 
     fn checked(text: &str) -> Result<(), String> {
-        let source = Source::of_text("test", &format!("start = \"made\"\nsteps = 1\n{text}"));
+        let source = Source::of_text("test", format!("start = \"made\"\nsteps = 1\n{text}"));
         let table = DeTable::parse(&source.text).unwrap();
         let reader = Reader { source: &source, scale: Scale::Quick };
         let values = reader.fields(table.get_ref(), 0..0, NEXT_POLICY.fields, &[], "a stage").unwrap();

@@ -125,7 +125,7 @@ fn probabilities(
         values.count("events"),
     );
     let liked = Liked { from: values.real("liked") as f32 };
-    let data = FitData { catalogue, sequences: &split.sequences };
+    let data = FitData { catalogue, sequences: &split.sequences, texts: &[] };
     let ranker = ActionRanker::fit(config, liked, &learning, &data, &mut fitting)?;
     let probability = |case: &TestCase<'_>| {
         let history = ranker.read(case.history, case.target.time)?;

@@ -69,6 +69,12 @@ pub static RECOMMEND: StageKind = StageKind {
 /// Refuses a recommender that is not one, before anything runs.
 pub(super) fn check_model(values: &Values, _: &Registry) -> Result<(), RecipeError> {
     match parse(values.word("model")) {
+        Ok(configured) if configured.encoder().is_some() => {
+            let name = configured.spec.name;
+            let problem =
+                format!("{name} reads the texts of items, and this stage has none; take another one");
+            Err(values.wrong("model", 0, Problem::Said(problem)))
+        }
         Ok(_) => Ok(()),
         Err(error) => Err(values.wrong("model", 0, Problem::Said(error.to_string()))),
     }
@@ -115,7 +121,7 @@ pub(super) fn fit_and_rank(
     exclude_seen: bool,
 ) -> Result<StageOutput, StageError> {
     let configured: Configured = parse(task.values.word("model"))?;
-    let data = FitData { catalogue, sequences: &split.sequences };
+    let data = FitData { catalogue, sequences: &split.sequences, texts: &[] };
     let mut counts = vec![0; catalogue];
     split.sequences.iter().copied().flatten().for_each(|event| counts[event.item as usize] += 1);
     let (mut ranks, mut lists) = (Vec::new(), Vec::new());

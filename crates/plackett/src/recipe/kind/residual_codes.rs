@@ -9,18 +9,17 @@ use crate::recipe::small_decoder::{SEEDS, STEPS};
 use crate::recipe::task::{Task, hash_file};
 use crate::recipe::training::train_within;
 use crate::recipe::training_fields::{large_batch, rate, settings_of};
+use crate::text_vectors::text_vectors;
 use plackett_ids::scheme::{Source, parse};
 use plackett_ids::{Item, VectorTable};
+use plackett_lm::LmError;
 use plackett_lm::store::BUNDLED;
-use plackett_rank::model::Role;
 use plackett_train::optimizer::Schedule;
 use plackett_train::residual_codes::{ResidualCodes, ResidualShape, ResidualTask, collision_rate, separate};
 use plackett_train::trainer::Settings;
 use plackett_train::{Compute, Parameters};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Texts that are embedded together.
-const TOGETHER: usize = 64;
 /// Layers of the encoder between a text's vector and that of a code.
 const ENCODER: [usize; 3] = [256, 128, 64];
 const NUMBERS: [&str; 7] =
@@ -71,20 +70,11 @@ pub static RESIDUAL_CODES: StageKind = StageKind {
 /// The vectors of texts, one after another, each number with a variance of about 1, and how many numbers each has.
 fn vectors(task: &Task<'_>, texts: &[String]) -> Result<(Vec<f32>, usize), StageError> {
     let model = task.environment.models(Some(BUNDLED)).open(None)?;
-    let failed = |problem: String| StageError::Field { field: "collection", problem };
-    let embedder = model.abilities().text_embedder().map_err(failed)?;
-    let (mut vectors, mut width) = (Vec::new(), 0);
-    for (at, chunk) in texts.chunks(TOGETHER).enumerate() {
-        (task.progress)("embedding", (at * TOGETHER) as u64, texts.len() as u64);
-        let texts: Vec<&str> = chunk.iter().map(String::as_str).collect();
-        let embedded =
-            embedder.embed_texts(Role::Document, &texts).map_err(|error| failed(error.to_string()))?;
-        for text in embedded {
-            width = text.values.len();
-            let root = (width as f32).sqrt();
-            vectors.extend(text.values.iter().map(|x| x * root));
-        }
-    }
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let mut progress = |done: usize| (task.progress)("embedding", done as u64, texts.len() as u64);
+    let failed = |error: LmError| StageError::Field { field: "collection", problem: error.to_string() };
+    let vectors = text_vectors(&model, &texts, &mut progress).map_err(failed)?;
+    let width = vectors.len() / texts.len().max(1);
     Ok((vectors, width))
 }
 

@@ -13,8 +13,8 @@ use crate::recipe::task::{Input, Task, hash_file};
 use crate::recipe::training::train_within;
 use crate::recipe::training_fields::{large_batch, rate, settings_of, steps};
 use plackett_rec::synergen::{
-    Labels, Occurrence, RankingNegatives, SynerGen, SynerGenConfig, SynerGenInference, SynerGenLearning,
-    SynerGenTask, TextVectors,
+    Labels, Occurrence, SynerGen, SynerGenConfig, SynerGenInference, SynerGenLearning, SynerGenTask,
+    TextVectors,
 };
 use plackett_rec::{Event, Interactions, Training, leave_last_out, read_interactions};
 use plackett_train::optimizer::Schedule;
@@ -27,11 +27,6 @@ const FILE: &str = "interactions.tsv.gz";
 const COLD_EVENTS: usize = 2;
 /// Kinds of actions: ratings from 1 to 5.
 const ACTIONS: usize = 5;
-/// Items drawn for a batch that retrieval questions are compared with.
-const RANDOM: usize = 256;
-const TEMPERATURE: f32 = 0.07;
-/// Candidates of a ranking question beside the right one.
-const NEGATIVES: RankingNegatives = RankingNegatives { random: 2, in_batch: 2, retrieved: 4, depth: 100 };
 const HEADS: usize = 4;
 
 /// The declaration.
@@ -323,13 +318,11 @@ fn measure(task: &Task<'_>, world: &World, items: usize, seed: u64) -> Result<An
             "recommendation" => 0.0,
             _ => 0.5,
         },
-        random: RANDOM,
-        temperature: TEMPERATURE,
-        negatives: NEGATIVES,
         ranked: values.count("ranked"),
         retrieval: if values.word("objective") == "ranking" { 0.0 } else { 1.0 },
         ranking: if values.word("objective") == "retrieval" { 0.0 } else { number("lambda") as f32 },
         gamma: number("gamma") as f32,
+        ..SynerGenLearning::default()
     };
     let lesson = SynerGenTask::new(&model, &world.learned, &world.films.learned, learning)?;
     let steps = values.count("steps");

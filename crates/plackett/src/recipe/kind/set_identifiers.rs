@@ -7,12 +7,15 @@ use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_to_check};
 use crate::recipe::task::{Environment, Input, Task, hash_file};
 use crate::recipe::training_fields::{large_batch, rate, settings_of, steps};
+use crate::text_vectors::{text_vectors, texts_or_names};
+use plackett_lm::LmError;
 use plackett_lm::store::BUNDLED;
-use plackett_rank::model::Role;
-use plackett_rec::setrec::{ItemVectors, SetRec, SetRecConfig, SetRecTask, SlotScores};
+use plackett_rec::setrec::{
+    ItemVectors, SetRec, SetRecConfig, SetRecTask, SlotScores, collaborative_vectors,
+};
 use plackett_rec::{
-    Event, FitData, FitStep, Fitting, Interactions, RecError, TargetRank, borrowed, parse, read_interactions,
-    read_item_texts, target_rank,
+    Event, FitData, FitStep, Fitting, Interactions, TargetRank, borrowed, read_interactions, read_item_texts,
+    target_rank,
 };
 use plackett_train::optimizer::Schedule;
 use plackett_train::random::Stream;
@@ -29,8 +32,6 @@ const CUT: usize = 10;
 const BETAS: [f32; 10] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0];
 /// Histories whose tokens are shuffled to see whether anything changes.
 const SHUFFLED: usize = 50;
-/// Texts that are embedded together.
-const TOGETHER: usize = 64;
 
 /// The declaration.
 pub static SET_IDENTIFIERS: StageKind = StageKind {
@@ -169,38 +170,23 @@ pub(super) fn floor_cases(task: &Task<'_>, input: &Input<'_>) -> Result<FloorCas
     })
 }
 
-/// The vectors of all items' texts, each number with a variance of about 1.
-fn text_vectors(task: &Task<'_>, all: &Interactions) -> Result<Vec<f32>, StageError> {
+/// The vectors of all items' texts, each number with a variance of about 1. An item without a text is read as its name.
+fn item_vectors(task: &Task<'_>, all: &Interactions) -> Result<Vec<f32>, StageError> {
     let texts = read_item_texts(&paths(task.values, task.environment)?[1])?;
-    let models = task.environment.models(task.values.text("model"));
-    let model = models.open(None)?;
-    let unfit = |problem| StageError::Field { field: "model", problem };
-    let embedder = model.abilities().text_embedder().map_err(unfit)?;
-    let mut vectors = Vec::new();
-    for items in all.items.chunks(TOGETHER) {
-        (task.progress)("embedding", vectors.len() as u64, all.items.len() as u64);
-        // An item without a text is read as its name.
-        let texts: Vec<&str> =
-            items.iter().map(|item| texts.get(item).map_or(item.as_str(), String::as_str)).collect();
-        let failed =
-            |error: plackett_lm::LmError| StageError::Field { field: "model", problem: error.to_string() };
-        for text in embedder.embed_texts(Role::Document, &texts).map_err(failed)? {
-            let root = (text.values.len() as f32).sqrt();
-            vectors.extend(text.values.iter().map(|x| x * root));
-        }
-    }
-    Ok(vectors)
+    let texts = texts_or_names(&all.items, &texts);
+    let model = task.environment.models(task.values.text("model")).open(None)?;
+    let mut progress = |done: usize| (task.progress)("embedding", done as u64, texts.len() as u64);
+    let failed = |error: LmError| StageError::Field { field: "model", problem: error.to_string() };
+    text_vectors(&model, &texts, &mut progress).map_err(failed)
 }
 
-/// The item vectors of a SASRec, of length √width. Those of cold items stay as they were drawn.
-fn collaborative_vectors(
+/// The item vectors of a SASRec. Those of cold items stay as they were drawn.
+fn sasrec_vectors(
     task: &Task<'_>,
     learned: &[Vec<Event>],
     items: usize,
     seed: u64,
 ) -> Result<Vec<f32>, StageError> {
-    let width = task.values.count("width");
-    let text = format!("sasrec(epochs={}, batch=32, width={width})", task.values.count("start_epochs"));
     let name = format!("{}, SASRec", task.name);
     let mut progress = |step: FitStep| (task.progress)(&name, step.done as u64, step.total as u64);
     let mut fitting = Fitting {
@@ -209,18 +195,9 @@ fn collaborative_vectors(
         kept: None,
         progress: &mut progress,
     };
-    let fitted =
-        parse(&text)?.fit(&FitData { catalogue: items, sequences: &borrowed(learned) }, &mut fitting)?;
-    let parameters = fitted.parameters();
-    let id = parameters
-        .find("items.weight")
-        .ok_or_else(|| RecError::Setting("the start has no item vectors".into()))?;
-    let mut vectors = parameters[id].value.to_vec();
-    for row in vectors.chunks_mut(width) {
-        let length = row.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-6);
-        row.iter_mut().for_each(|x| *x *= (width as f32).sqrt() / length);
-    }
-    Ok(vectors)
+    let data = FitData { catalogue: items, sequences: &borrowed(learned), texts: &[] };
+    let sizes = (task.values.count("width"), task.values.count("start_epochs"));
+    Ok(collaborative_vectors(&data, sizes, &mut fitting)?)
 }
 
 /// A measure of the rank of a target.
@@ -236,7 +213,7 @@ struct Measured {
 fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let all = read_interactions(&paths(task.values, task.environment)?[0], None)?;
     let parts = parts_of(&all, task.values.real("cold"));
-    let text = text_vectors(task, &all)?;
+    let text = item_vectors(task, &all)?;
     let mut measured = Vec::new();
     for seed in 1..=task.values.count("seeds") {
         measured.push(measure(task, &all, &parts, &text, seed as u64)?);
@@ -280,7 +257,7 @@ fn measure(
     let items = all.items.len();
     let vectors = ItemVectors {
         collaborative: match values.on("collaborative") {
-            true => collaborative_vectors(task, &parts.learned, items, seed)?,
+            true => sasrec_vectors(task, &parts.learned, items, seed)?,
             false => Vec::new(),
         },
         text: text.to_vec(),

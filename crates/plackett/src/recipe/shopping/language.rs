@@ -1,6 +1,7 @@
 //! Histories as tokens of identifiers, and what the beams for the next item are worth.
 
 use super::world::Shopper;
+use crate::history_prompts::newest;
 use crate::recipe::error::StageError;
 use plackett_eval::list_ndcg;
 use plackett_ids::{Catalogue, CatalogueTrie};
@@ -15,16 +16,19 @@ pub const CUTOFF: usize = 10;
 /// The tokens of a catalogue as those of a model.
 pub struct IdLanguage<'c> {
     catalogue: &'c Catalogue,
-    /// The model's vocabulary: a code for each token of the catalogue, and no words.
+    /// The model's vocabulary: a code for each token of the catalogue, and the words of prompts.
     pub vocabulary: WordVocabulary,
     trie: CatalogueTrie,
 }
 
 impl<'c> IdLanguage<'c> {
+    /// Of a catalogue, with the words of the texts that stand in prompts; none for histories without words.
+    ///
     /// # Errors
     /// The catalogue is too large for a trie.
-    pub fn new(catalogue: &'c Catalogue) -> Result<IdLanguage<'c>, StageError> {
-        let vocabulary = WordVocabulary::of_texts([], catalogue.tokens().len(), 0, 1);
+    pub fn new(catalogue: &'c Catalogue, texts: &[String]) -> Result<IdLanguage<'c>, StageError> {
+        let texts = texts.iter().map(String::as_str);
+        let vocabulary = WordVocabulary::of_texts(texts, catalogue.tokens().len(), usize::MAX, 1);
         let trie = catalogue.trie(|code| vocabulary.token_of_code(code).unwrap_or_default())?;
         Ok(IdLanguage { catalogue, vocabulary, trie })
     }
@@ -34,14 +38,25 @@ impl<'c> IdLanguage<'c> {
         self.vocabulary.token_of_code(0).unwrap_or_default()
     }
 
+    /// The token that ends an identifier, where some begin others.
+    fn end(&self) -> Option<u32> {
+        self.trie.needs_end.then_some(END_TOKEN)
+    }
+
+    /// The tokens of an item's identifier, with what ends it.
+    pub fn item(&self, item: usize) -> Vec<u32> {
+        let codes = self.catalogue.items()[item].codes.iter();
+        codes.filter_map(|code| self.vocabulary.token_of_code(*code)).chain(self.end()).collect()
+    }
+
     /// Identifiers one after the other, behind the token that starts a text.
     pub fn sequence(&self, items: &[usize]) -> Vec<u32> {
-        let end = self.trie.needs_end.then_some(END_TOKEN);
-        let of_item = |item: &usize| {
-            let codes = self.catalogue.items()[*item].codes.iter();
-            codes.filter_map(|code| self.vocabulary.token_of_code(*code)).chain(end)
-        };
-        [START_TOKEN].into_iter().chain(items.iter().flat_map(of_item)).collect()
+        [START_TOKEN].into_iter().chain(items.iter().flat_map(|item| self.item(*item))).collect()
+    }
+
+    /// The last `told` items that each of some people has before the one that is asked for, as [`IdLanguage::sequence`] writes them.
+    pub fn histories(&self, shoppers: &[Shopper], told: usize) -> Vec<Vec<u32>> {
+        shoppers.iter().map(|shopper| self.sequence(newest(&shopper.before, told))).collect()
     }
 
     /// The most tokens of an identifier, with what ends it.
@@ -65,7 +80,7 @@ impl<'c> IdLanguage<'c> {
         windows
     }
 
-    /// Ranks items for each of some people by a beam search in the trie, after their last `told` items. Items that they have are not taken out, as in
+    /// Ranks items for each of some people by a beam search in the trie, after a prompt for each. Items that they have are not taken out, as in
     /// the paper. Where items share an identifier, they stand in the order of the catalogue.
     ///
     /// # Errors
@@ -73,20 +88,14 @@ impl<'c> IdLanguage<'c> {
     pub fn measure(
         &self,
         engine: &Rollouts,
-        shoppers: &[Shopper],
-        (told, width): (usize, usize),
+        (shoppers, prompts): (&[Shopper], &[Vec<u32>]),
+        width: usize,
     ) -> Result<NextMeasured, StageError> {
-        let end = self.trie.needs_end.then_some(END_TOKEN);
         let mut measured = NextMeasured::default();
-        for shoppers in shoppers.chunks(TOGETHER) {
-            let prompt = |shopper: &Shopper| {
-                self.sequence(&shopper.before[shopper.before.len().saturating_sub(told)..])
-            };
-            let prompts: Vec<Vec<u32>> = shoppers.iter().map(prompt).collect();
-            let prompts: Vec<&[u32]> = prompts.iter().map(|prompt| &prompt[..]).collect();
-            for (shopper, beams) in
-                shoppers.iter().zip(engine.beams(&prompts, (&self.trie.trie, end), width)?)
-            {
+        for (shoppers, prompts) in shoppers.chunks(TOGETHER).zip(prompts.chunks(TOGETHER)) {
+            let prompts: Vec<&[u32]> = prompts.iter().map(Vec::as_slice).collect();
+            let found = engine.beams(&prompts, (&self.trie.trie, self.end()), width)?;
+            for (shopper, beams) in shoppers.iter().zip(found) {
                 let items = beams.iter().flat_map(|(rank, _)| self.trie.items[*rank].iter().copied());
                 measured.add(&items.collect::<Vec<_>>(), shopper.next);
             }
@@ -146,7 +155,7 @@ mod tests {
     fn long_histories_are_cut_into_windows_that_share_one_item() {
         let items: Vec<Item> = (0..5).map(|at| Item::new(at.to_string())).collect();
         let catalogue = parse("atomic").unwrap().catalogue(&Source::of_items(&items, 1)).unwrap();
-        let language = IdLanguage::new(&catalogue).unwrap();
+        let language = IdLanguage::new(&catalogue, &[]).unwrap();
         let windows = language.windows(&[vec![0, 1, 2, 3, 4], vec![2]], 3);
         let tokens = |items: &[u32]| -> Vec<u32> {
             [START_TOKEN].into_iter().chain(items.iter().map(|item| item + language.first_token())).collect()

@@ -16,6 +16,8 @@ pub const HELD_OUT: usize = 2;
 pub struct Shopper {
     /// Who.
     pub user: String,
+    /// The place among the people of the world.
+    pub place: usize,
     /// All items before, the oldest first.
     pub before: Vec<usize>,
     /// The last one.
@@ -83,7 +85,7 @@ impl ShoppingWorld {
             let history = &self.histories.items[at];
             let (next, before) = history.split_last()?;
             let user = self.histories.users[at].clone();
-            Some(Shopper { user, before: before.to_vec(), next: *next, is_new: is_new[at] })
+            Some(Shopper { user, place: at, before: before.to_vec(), next: *next, is_new: is_new[at] })
         };
         (0..count).filter_map(|nth| shopper(nth * all / count)).collect()
     }
@@ -117,7 +119,7 @@ mod tests {
         assert_eq!(world.items.iter().map(|item| item.id.as_str()).collect::<Vec<_>>(), ["a", "c"]);
         assert_eq!(world.histories.items, [vec![0, 1, 0]]);
         assert_eq!(world.training(), [vec![0]]);
-        let shopper = Shopper { user: "u".into(), before: vec![0, 1], next: 0, is_new: false };
+        let shopper = Shopper { user: "u".into(), place: 0, before: vec![0, 1], next: 0, is_new: false };
         assert_eq!(world.tested(9), [shopper]);
         assert!(ShoppingWorld::load(folder.path(), 1, 3).is_err());
     }

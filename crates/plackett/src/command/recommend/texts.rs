@@ -1,0 +1,74 @@
+//! What is said of items, as vectors, for recommenders that read texts.
+
+use crate::command::{Global, Output};
+use anyhow::{Context, bail};
+use plackett::content_hash::is_stream;
+use plackett::pipeline::Models;
+use plackett::text_vectors::{text_vectors, texts_or_names};
+use plackett_rec::{Configured, Interactions, read_item_texts_within};
+use std::collections::HashMap;
+use std::path::Path;
+
+/// Whether a recommender reads texts.
+pub fn reads_texts(configured: &Configured) -> bool {
+    configured.encoder().is_some()
+}
+
+/// Refuses recommenders that read texts where none are given, before any work.
+pub fn check(wanted: &[Configured], titles: Option<&Path>) -> anyhow::Result<()> {
+    let Some(reader) = wanted.iter().find(|one| reads_texts(one)) else { return Ok(()) };
+    let name = reader.spec.name;
+    match titles {
+        None => bail!("--recommender {name}: it reads the texts of the items; give them with --titles"),
+        Some(path) if is_stream(path) => bail!(
+            "--titles {}: titles and texts are read one after the other, which a stream does not allow; give a file to {name}",
+            path.display()
+        ),
+        Some(_) => Ok(()),
+    }
+}
+
+/// The vectors of all items' texts, by encoder.
+pub struct ItemVectors(HashMap<String, Vec<f32>>);
+
+impl ItemVectors {
+    /// Reads the texts with each encoder that is wanted, once; items without a text are read by their name, which is said.
+    pub fn read(
+        wanted: &[Configured],
+        (titles, all): (Option<&Path>, &Interactions),
+        global: &Global,
+        output: &Output,
+    ) -> anyhow::Result<ItemVectors> {
+        let mut made = HashMap::new();
+        let Some(path) = titles.filter(|_| wanted.iter().any(reads_texts)) else {
+            return Ok(ItemVectors(made));
+        };
+        let texts = read_item_texts_within(path, global.max_line_bytes)?;
+        let count = all.items.len();
+        let unsaid = all.items.iter().filter(|item| !texts.contains_key(*item)).count();
+        if unsaid > 0 {
+            output.warn(&format!("{unsaid} of {count} items have no text and are read by name"));
+        }
+        let texts = texts_or_names(&all.items, &texts);
+        let models = Models::new(None, global.models());
+        for encoder in wanted.iter().filter_map(Configured::encoder) {
+            if made.contains_key(encoder) {
+                continue;
+            }
+            let model = models.open(Some(encoder)).with_context(|| format!("encoder={encoder}"))?;
+            if let Some(remark) = model.remark() {
+                output.warn(&remark);
+            }
+            let bar = output.progress("embedding", count as u64);
+            let vectors = text_vectors(&model, &texts, &mut |done| bar.set_position(done as u64))?;
+            bar.finish_and_clear();
+            made.insert(encoder.to_string(), vectors);
+        }
+        Ok(ItemVectors(made))
+    }
+
+    /// Those that a recommender reads; none where it reads no texts.
+    pub fn of(&self, configured: &Configured) -> &[f32] {
+        configured.encoder().and_then(|encoder| self.0.get(encoder)).map(Vec::as_slice).unwrap_or_default()
+    }
+}
