@@ -26,7 +26,7 @@ use plackett_core::formats::{FormatError, plain};
 use plackett_rank::model::CallError;
 use plackett_search::SearchError;
 use plackett_train::TrainError;
-use plackett_train::synth::{UselessQuery, clean_queries};
+use plackett_train::synth::{QueryLetters, UselessQuery, clean_queries};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -166,12 +166,14 @@ impl CleanedQueries {
     pub fn read(
         documents: &[Document],
         written: &[String],
+        letters: QueryLetters,
         round_trip: Option<&RoundTrip<'_>>,
         progress: &dyn Fn(usize),
     ) -> Result<CleanedQueries, QuerySynthesisError> {
         let each = (written.len() / documents.len().max(1)).max(1);
         let mut made = CleanedQueries { written: written.len(), ..CleanedQueries::default() };
-        for (at, query) in clean_queries(written.iter().map(String::as_str)).into_iter().enumerate() {
+        let texts = written.iter().map(String::as_str);
+        for (at, query) in clean_queries(texts, letters).into_iter().enumerate() {
             let document = at / each;
             let Some(own) = documents.get(document) else { break };
             match query {
@@ -202,6 +204,8 @@ mod tests {
     use plackett_rank::Settings;
     use plackett_search::{Index, IndexSettings};
 
+    const LETTERS: QueryLetters = QueryLetters::Ascii;
+
     #[test]
     fn queries_of_no_use_are_counted_by_kind() {
         let folder = tempfile::tempdir().unwrap();
@@ -221,7 +225,7 @@ mod tests {
             let search = QuerySearch { index: &index, pipeline: &pipeline };
             let round_trip = RoundTrip { search, depth };
             let round_trip = (depth > 0).then_some(&round_trip);
-            let made = CleanedQueries::read(&documents, &written, round_trip, &|_| {}).unwrap();
+            let made = CleanedQueries::read(&documents, &written, LETTERS, round_trip, &|_| {}).unwrap();
             (made.kept.iter().map(|query| query.id.clone()).collect::<Vec<_>>(), made.left_out)
         };
         let (kept, left_out) = read(0);
@@ -237,7 +241,7 @@ mod tests {
     fn several_queries_of_a_document_have_numbers() {
         let documents = [Document::new("a", "x"), Document::new("b", "y")];
         let written = ["one", "two", "Two", "three"].map(String::from);
-        let made = CleanedQueries::read(&documents, &written, None, &|_| {}).unwrap();
+        let made = CleanedQueries::read(&documents, &written, LETTERS, None, &|_| {}).unwrap();
         let kept: Vec<(&str, usize)> =
             made.kept.iter().map(|query| (query.id.as_str(), query.document)).collect();
         assert_eq!(kept, [("a-1", 0), ("a-2", 0), ("b-2", 1)]);

@@ -6,8 +6,8 @@ use plackett_core::Document;
 use plackett_rank::model::{ChatMessage, ChatRole, GenerationOptions, LanguageModel, Prompt, Sampling};
 use std::path::Path;
 
-/// Replies of one call of the model.
-const TOGETHER: usize = 32;
+/// Replies of one call of the model: a killed run has lost as many at most.
+const TOGETHER: usize = 16;
 
 /// How a model writes queries for documents: a line each.
 pub struct QueryWriter<'m> {

@@ -19,6 +19,7 @@ use plackett_core::formats::atomic;
 use plackett_rank::Settings;
 use plackett_rank::model::Sampling;
 use plackett_search::Index;
+use plackett_train::synth::QueryLetters;
 use serde_json::{Map, Value, json};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -39,7 +40,7 @@ const USUAL_RANKS: (usize, usize) = (93, 100);
                   plackett synth queries my.index -o asked --per-document 3 \\\n    \
                   --model 'remote:https://api.openai.com/v1/chat/completions#model=gpt-4o,key=OPENAI_API_KEY'\n\n\
                   The folder has queries.jsonl, qrels/train.tsv (each query's own document) and README.md, a data card with the prompt, the hashes of what\n\
-                  it was made from and how many queries were left out, by kind: empty, not of ASCII, of more than 30 words, written before, and with\n\
+                  it was made from and how many queries were left out, by kind: empty, not of ASCII (but for --any-letters), of more than 30 words, written before, and with\n\
                   --round-trip not finding their document. The documents stay in the index. With --negatives it has examples.jsonl too, as\n\
                   `plackett train` reads it. A prompt of one's own is a text with {document} where the document goes; the model goes on with the query.\n\
                   A killed run goes on when the same command is given again; the same seed gives the same files of the same index."
@@ -86,6 +87,9 @@ pub struct Arguments {
     /// Most tokens of a query
     #[arg(long, value_name = "N", default_value = "32", value_parser = whole::<usize>(1..=4096))]
     tokens: usize,
+    /// Keep queries with letters that are not of ASCII: for languages other than English
+    #[arg(long)]
+    any_letters: bool,
     /// Seed of all draws
     #[arg(long, value_name = "N", default_value = "1", value_parser = whole::<u64>(0..))]
     seed: u64,
@@ -148,6 +152,10 @@ impl Arguments {
         let usual = (self.per_document > 1).then_some(USUAL_TEMPERATURE);
         let temperature = self.temperature.or(usual)?;
         Some(Sampling { seed: self.seed, temperature, top_p: None })
+    }
+
+    fn letters(&self) -> QueryLetters {
+        if self.any_letters { QueryLetters::Any } else { QueryLetters::Ascii }
     }
 
     fn prompt(&self) -> anyhow::Result<QueryPrompt> {
@@ -235,11 +243,12 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let round_trip = search.zip(arguments.round_trip).map(|(search, depth)| RoundTrip { search, depth });
     let bar = output.progress("searching", written.texts.len() as u64);
     let moved = |done: usize| bar.set_position(done as u64);
-    let queries = CleanedQueries::read(&sampled.documents, &written.texts, round_trip.as_ref(), &moved)?;
+    let (documents, letters) = (&sampled.documents, arguments.letters());
+    let queries = CleanedQueries::read(documents, &written.texts, letters, round_trip.as_ref(), &moved)?;
     bar.finish_and_clear();
     tell_left_out(&queries, &work, output)?;
     let collection = QueryCollection {
-        documents: &sampled.documents,
+        documents,
         queries: &queries,
         sample: arguments.sample(),
         model: &arguments.model,

@@ -14,6 +14,7 @@ use crate::recipe::task::Task;
 use plackett_core::Document;
 use plackett_rank::Settings;
 use plackett_search::Index;
+use plackett_train::synth::QueryLetters;
 
 /// Numbers by document, and one of all.
 const NUMBERS: [&str; 3] = ["found", "words", "kept"];
@@ -115,7 +116,7 @@ fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let search = QuerySearch { index: &index, pipeline: &pipeline };
     let round_trip = RoundTrip { search, depth: values.count("round_trip") };
     let round_trip = (round_trip.depth > 0).then_some(&round_trip);
-    let queries = CleanedQueries::read(&documents, &written, round_trip, &|_| {})?;
+    let queries = CleanedQueries::read(&documents, &written, QueryLetters::Ascii, round_trip, &|_| {})?;
     for (reason, number) in &queries.left_out {
         let warning = format!("{number} of {} documents are left out: {}", documents.len(), reason.words());
         made.warnings.push(warning);
