@@ -55,7 +55,10 @@ pub enum QuerySynthesisError {
     )]
     NoVectors,
     /// Fewer documents than are to be sampled.
-    #[error("{wanted} documents are to be sampled, and {there} have text enough (and a vector, where they are clustered)")]
+    #[error(
+        "{wanted} documents are to be sampled, and {there} have text enough (and a vector, where there are some); take fewer, or let shorter ones \
+         take part"
+    )]
     TooFew {
         /// As many are asked for.
         wanted: usize,

@@ -163,6 +163,27 @@ fn several_queries_for_a_document_and_prompts_of_ones_own() {
 }
 
 #[test]
+fn documents_come_from_clusters_of_their_vectors() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    prepare(at);
+    plackett(at, &["index", "corpus.jsonl", "-o", "vectors.index"]).expect(0);
+    let mock = server(Arc::default());
+    let model = format!("remote:{}/v1/chat/completions#m", mock.url);
+    let synth = |folder: &str| {
+        let begin = ["synth", "queries", "vectors.index", "--model", &model, "-o", folder];
+        let rest = ["--count", "5", "--clusters", "2", "--characters", "0", "--json"];
+        plackett(at, &[&begin[..], &rest[..]].concat()).expect(0).json()
+    };
+    let told = synth("asked");
+    assert_eq!((&told["documents"], &told["written"]), (&json!(5), &json!(5)));
+    synth("again");
+    let read = |name: &str| std::fs::read_to_string(at.join(name)).unwrap();
+    assert!(read("asked/README.md").contains("- Documents: 5, from 2 clusters of their vectors"));
+    assert_eq!(read("asked/queries.jsonl"), read("again/queries.jsonl"));
+}
+
+#[test]
 fn flags_without_effect_and_samples_that_are_not_there_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
