@@ -17,12 +17,13 @@ use plackett::query_synthesis::{
 };
 use plackett_core::formats::atomic;
 use plackett_rank::Settings;
-use plackett_rank::model::Sampling;
+use plackett_rank::model::{LanguageModel, Sampling};
 use plackett_search::Index;
 use plackett_train::synth::QueryLetters;
 use serde_json::{Map, Value, json};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What tells the replies of one run from those of another, in the folder where they are kept.
 const IDENTITY: &str = "queries.json";
@@ -167,6 +168,14 @@ impl Arguments {
         QueryPrompt::of_text(&text, self.words).map_err(wrong)
     }
 
+    fn open_model(&self, global: &Global) -> anyhow::Result<Arc<dyn LanguageModel>> {
+        let model = open_language_model("--model", &self.model, global)?;
+        if self.chat && !model.has_chat_template() {
+            bail!("--chat: {} has no chat template; leave it out", self.model);
+        }
+        Ok(model)
+    }
+
     /// What queries are searched with; `None` where nothing is searched.
     fn pipeline(&self, index: &Index, global: &Global, output: &Output) -> anyhow::Result<Option<Pipeline>> {
         let deepest = self.negatives.map(|_| self.ranks.unwrap_or(USUAL_RANKS).1).max(self.round_trip);
@@ -235,11 +244,12 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let prompt = arguments.prompt()?;
     let pipeline = arguments.pipeline(&index, global, output)?;
     let search = pipeline.as_ref().map(|pipeline| QuerySearch { index: &index, pipeline });
-    let sampled = arguments.sample().of(&index)?;
+    let model = arguments.open_model(global)?;
     let weights = fingerprint(Some(arguments.model.as_str()), global)?;
+    let sampled = arguments.sample().of(&index)?;
     let identity = arguments.identity(&sampled, &prompt, &weights);
     let lock = begin(&work, &identity)?;
-    let written = write(arguments, (&sampled, &prompt), &work, (global, output))?;
+    let written = write(arguments, model.as_ref(), (&sampled, &prompt), &work, output)?;
     let round_trip = search.zip(arguments.round_trip).map(|(search, depth)| RoundTrip { search, depth });
     let bar = output.progress("searching", written.texts.len() as u64);
     let moved = |done: usize| bar.set_position(done as u64);
@@ -294,16 +304,13 @@ fn begin(work: &Path, identity: &str) -> anyhow::Result<TrainingLock> {
 /// Lets the model write.
 fn write(
     arguments: &Arguments,
+    model: &dyn LanguageModel,
     (sampled, prompt): (&SampledDocuments, &QueryPrompt),
     work: &Path,
-    (global, output): (&Global, &Output),
+    output: &Output,
 ) -> anyhow::Result<Written> {
-    let model = open_language_model("--model", &arguments.model, global)?;
-    if arguments.chat && !model.has_chat_template() {
-        bail!("--chat: {} has no chat template; leave it out", arguments.model);
-    }
     let writer = QueryWriter {
-        model: model.as_ref(),
+        model,
         prompt,
         chat: arguments.chat,
         tokens: arguments.tokens,
