@@ -13,7 +13,7 @@ pub enum RankError {
         /// The query's identifier.
         query: String,
         /// What the model said.
-        source: Box<plackett_lm::LmError>,
+        source: Box<LmError>,
     },
     /// A prompt of the request has no answer, or none from which an order can be read.
     #[error("query `{query}`: {source}")]
@@ -59,20 +59,12 @@ impl RankError {
     /// Whether a server failed and not the request: the same request may well be answered another time.
     pub fn is_outage(&self) -> bool {
         use crate::model::CallError;
-        let failure = match self {
-            RankError::Model { source, .. } => {
-                return RemoteError::of(source).is_some_and(RemoteError::is_outage);
-            }
-            RankError::Call { source, .. } => match source.as_ref() {
-                CallError::Model(failure) => failure,
-                _ => return false,
-            },
-            RankError::Service { source, .. } => source,
-            _ => return false,
-        };
-        let remote = failure.downcast_ref::<RemoteError>();
-        let remote = remote.or_else(|| failure.downcast_ref::<LmError>().and_then(RemoteError::of));
-        remote.is_some_and(RemoteError::is_outage)
+        match self {
+            RankError::Model { source, .. } => RemoteError::of(source).is_some_and(RemoteError::is_outage),
+            RankError::Call { source, .. } => source.is_outage(),
+            RankError::Service { source, .. } => CallError::Model(source.clone()).is_outage(),
+            _ => false,
+        }
     }
 }
 

@@ -16,6 +16,7 @@ pub mod manifest;
 pub mod own_vectors;
 pub mod papers;
 pub mod pipeline;
+pub mod query_synthesis;
 pub mod recipe;
 pub mod stored_calibration;
 pub mod sync;

@@ -1,6 +1,8 @@
 //! Why a model gave no answer to a prompt.
 
 use super::Need;
+use plackett_lm::LmError;
+use plackett_remote::RemoteError;
 use std::sync::Arc;
 
 /// What a model or server said when it failed, shared by all prompts of the call.
@@ -77,10 +79,18 @@ impl CallError {
     pub fn model(error: impl std::error::Error + Send + Sync + 'static) -> CallError {
         CallError::Model(Arc::new(error))
     }
+
+    /// Whether a server failed and not the prompt: the same prompt may well be answered another time.
+    pub fn is_outage(&self) -> bool {
+        let CallError::Model(failure) = self else { return false };
+        let remote = failure.downcast_ref::<RemoteError>();
+        let remote = remote.or_else(|| failure.downcast_ref::<LmError>().and_then(RemoteError::of));
+        remote.is_some_and(RemoteError::is_outage)
+    }
 }
 
-impl From<plackett_lm::LmError> for CallError {
-    fn from(error: plackett_lm::LmError) -> CallError {
+impl From<LmError> for CallError {
+    fn from(error: LmError) -> CallError {
         CallError::model(error)
     }
 }

@@ -11,4 +11,4 @@ pub mod reasoning;
 pub use clicks::{ClickFeatures, ClickModel, Impression, Session, aggregate, simulate};
 pub use diverse_sample::{DiverseSample, allocation, marginal_relevance, softmax_draw};
 pub use grade_tree::{GradeTree, TreeOptions};
-pub use query_cleaning::{MOST_QUERY_WORDS, UselessQuery, clean_queries, clean_query};
+pub use query_cleaning::{MOST_QUERY_WORDS, QueryLetters, UselessQuery, clean_queries, clean_query};

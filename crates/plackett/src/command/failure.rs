@@ -3,6 +3,7 @@
 use super::Output;
 use super::terminal::{brief, plain};
 use plackett::pipeline::QueryError;
+use plackett::query_synthesis::QuerySynthesisError;
 use plackett_core::formats::{FormatError, plain as plain_words};
 use plackett_lm::store::StoreError;
 use plackett_rank::RankError;
@@ -38,6 +39,7 @@ fn is_outage(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         cause.downcast_ref().is_some_and(QueryError::is_outage)
             || cause.downcast_ref().is_some_and(RankError::is_outage)
+            || cause.downcast_ref().is_some_and(QuerySynthesisError::is_outage)
     })
 }
 

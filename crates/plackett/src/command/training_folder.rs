@@ -45,7 +45,7 @@ pub fn lock(work: &Path) -> anyhow::Result<TrainingLock> {
     let file = file.with_context(unusable)?;
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => bail!(
-            "--output: another command is training in {}; wait for its end, or name another folder",
+            "--output: another command is at work in {}; wait for its end, or name another folder",
             work.display()
         ),
         // A file system without locks: whoever runs the same command twice at once is not stopped there.
@@ -97,7 +97,7 @@ mod tests {
         let work = folder_in(folder.path());
         let first = lock(&work).unwrap();
         let refused = lock(&work).err().unwrap().to_string();
-        assert!(refused.contains("another command is training") && refused.contains("--output"), "{refused}");
+        assert!(refused.contains("another command is at work") && refused.contains("--output"), "{refused}");
         assert!(!is_begun(&work), "a lock is no checkpoint");
         remove(&work).unwrap();
         drop(first);

@@ -6,7 +6,7 @@ use plackett_core::formats::atomic;
 use std::path::Path;
 
 /// Beside the files of the collection.
-const FILE: &str = "README.md";
+pub const FILE: &str = "README.md";
 
 /// What is said of a collection.
 pub struct DataCard<'c> {
@@ -17,7 +17,9 @@ pub struct DataCard<'c> {
     /// The prompt, with what is put into it as words in brackets.
     pub prompt: &'c str,
     /// Of all draws.
-    pub seed: usize,
+    pub seed: u64,
+    /// How else it was made, by name.
+    pub settings: Vec<(&'static str, String)>,
     /// SHA-256 of what it was made from, the model among it, by name.
     pub sources: Hashes,
     /// How many replies are of use, and how many are not, by kind.
@@ -40,6 +42,9 @@ impl DataCard<'_> {
             "# {}\n\nWritten by a language model; nobody has checked it.\n\n- Model: {}\n- Seed: {}\n",
             self.title, self.model, self.seed
         );
+        for (name, value) in &self.settings {
+            page += &format!("- {name}: {value}\n");
+        }
         page += "\n## Made from\n\n| | SHA-256 |\n|---|---|\n";
         for (name, hash) in &self.sources {
             page += &format!("| {name} | {hash} |\n");
@@ -68,12 +73,13 @@ mod tests {
             model: "small",
             prompt: "Document: [text]\n\nQuery:",
             seed: 7,
+            settings: vec![("Sampling", "random".into())],
             sources: vec![("documents".into(), "ab12".into())],
             counts: vec![("kept".into(), 2), ("empty".into(), 1)],
         };
         let folder = tempfile::tempdir().unwrap();
         card.write(folder.path()).unwrap();
-        let wanted = "# Queries\n\nWritten by a language model; nobody has checked it.\n\n- Model: small\n- Seed: 7\n\n## Made from\n\n\
+        let wanted = "# Queries\n\nWritten by a language model; nobody has checked it.\n\n- Model: small\n- Seed: 7\n- Sampling: random\n\n## Made from\n\n\
                       | | SHA-256 |\n|---|---|\n| documents | ab12 |\n\n## Counts\n\n| | |\n|---|---:|\n| kept | 2 |\n| empty | 1 |\n\n\
                       ## Prompt\n\n    Document: [text]\n\n    Query:\n";
         assert_eq!(std::fs::read_to_string(folder.path().join(FILE)).unwrap(), wanted);

@@ -4,6 +4,7 @@ use super::source::Place;
 use crate::pipeline::{ModelError, PipelineError, QueryError};
 use plackett_core::formats::FormatError;
 use plackett_lm::store::StoreError;
+use plackett_rank::model::CallError;
 use plackett_search::SearchError;
 use std::path::PathBuf;
 
@@ -242,6 +243,9 @@ pub enum StageError {
     /// A ranker of candidates for the sides of a question.
     #[error(transparent)]
     Ask(#[from] plackett_rank::ask::AskError),
+    /// A prompt without an answer.
+    #[error(transparent)]
+    Call(#[from] CallError),
     /// A training.
     #[error(transparent)]
     Train(#[from] plackett_train::TrainError),

@@ -55,7 +55,9 @@ pub struct KeptReplies<'a> {
     pub model: &'a dyn LanguageModel,
     /// How replies are written.
     pub options: &'a GenerationOptions,
-    /// Prompts of one call; a killed stage has lost those of one call at most.
+    /// Replies to each prompt, one behind another; without sampling they are all the same.
+    pub samples: usize,
+    /// Replies of one call; a killed stage has lost those of one call at most.
     pub together: usize,
     /// Told how many replies there are.
     pub progress: &'a dyn Fn(usize),
@@ -73,36 +75,51 @@ pub fn replies(
     prompts: &[Prompt],
 ) -> Result<Vec<Reply>, StageError> {
     let progress = |done: usize| (task.progress)(task.name, done as u64, prompts.len() as u64);
-    KeptReplies { folder: task.folder, model, options, together, progress: &progress }.to(prompts)
+    KeptReplies { folder: task.folder, model, options, samples: 1, together, progress: &progress }.to(prompts)
 }
 
 impl KeptReplies<'_> {
-    /// The reply to each prompt; the prompts of a folder have to be the same each time.
+    /// How many replies an earlier run has left.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn known(&self) -> Result<usize, StageError> {
+        Ok(LineLog::open(self.folder.join(FILE))?.1.len())
+    }
+
+    /// The replies to each prompt; the prompts of a folder have to be the same each time.
     ///
     /// # Errors
     /// The model does not reply (what it had replied before that is kept), or the file is damaged or cannot be written.
     pub fn to(&self, prompts: &[Prompt]) -> Result<Vec<Reply>, StageError> {
         let (mut log, lines) = LineLog::open(self.folder.join(FILE))?;
         let damaged = |problem: String| StageError::Damaged { path: self.folder.join(FILE), problem };
-        if lines.len() > prompts.len() {
-            return Err(damaged(format!("{} replies to {} prompts", lines.len(), prompts.len())));
+        let samples = self.samples.max(1);
+        let count = prompts.len() * samples;
+        if lines.len() > count {
+            return Err(damaged(format!("{} replies to {count} prompts", lines.len())));
         }
         let read = |line: &Vec<u8>| {
             serde_json::from_slice::<Reply>(line)
                 .map_err(|error| damaged(format!("a line is no reply: {error}")))
         };
         let mut replies = lines.iter().map(read).collect::<Result<Vec<Reply>, StageError>>()?;
-        let known = replies.len();
-        for part in prompts[known..].chunks(self.together.max(1)) {
-            (self.progress)(replies.len());
-            let request = |prompt| GenerationRequest { prompt, form: &AnswerForm::Text, sample: 0 };
-            let requests: Vec<GenerationRequest<'_>> = part.iter().map(request).collect();
-            let (mut new, mut failure) = (Vec::with_capacity(part.len()), None);
+        let together = self.together.max(1);
+        for start in (replies.len()..count).step_by(together) {
+            (self.progress)(start);
+            let request = |at: usize| GenerationRequest {
+                prompt: &prompts[at / samples],
+                form: &AnswerForm::Text,
+                sample: (at % samples) as u64,
+            };
+            let end = count.min(start + together);
+            let requests: Vec<GenerationRequest<'_>> = (start..end).map(request).collect();
+            let (mut new, mut failure) = (Vec::with_capacity(requests.len()), None);
             for reply in self.model.generate(&requests, self.options) {
                 match reply {
                     Ok(made) => new.push(Reply::of(made)),
                     Err(error) => {
-                        failure = Some(StageError::Answer(error.to_string()));
+                        failure = Some(StageError::Call(error));
                         break;
                     }
                 }
@@ -137,7 +154,9 @@ mod tests {
     fn ask(folder: &Path, model: &ScriptedModel, words: &[&str]) -> Result<Vec<Reply>, StageError> {
         let prompts: Vec<Prompt> = words.iter().map(|word| Prompt::text(format!("say {word}"))).collect();
         let options = GenerationOptions { max_tokens: 4, ..GenerationOptions::default() };
-        KeptReplies { folder, model, options: &options, together: 2, progress: &|_| {} }.to(&prompts)
+        let kept =
+            KeptReplies { folder, model, options: &options, samples: 1, together: 2, progress: &|_| {} };
+        kept.to(&prompts)
     }
 
     #[test]

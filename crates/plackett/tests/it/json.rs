@@ -116,6 +116,7 @@ const LINES: &[(&str, i32, &[&str])] = &[
     ),
     ("choose flow --candidates answers.jsonl --by overlap", 0, &["by", "chosen", "drawn", "rounds"]),
     ("synth answers written.jsonl -o made", 0, &["collections", "output", "parts", "questions"]),
+    ("synth queries no.index -o asked", 2, &[]),
     ("synth reasoning lists.jsonl -o r.jsonl", 0, &["by", "left_out", "lists", "output", "written"]),
     (
         "synth lists talks.jsonl --items films.jsonl --count 2 -o lists.jsonl",

@@ -45,6 +45,7 @@ mod search;
 mod search_limits;
 mod sync;
 mod synth_lists;
+mod synth_queries;
 mod train;
 mod train_first_tokens;
 mod train_groups;

@@ -1,5 +1,6 @@
 //! `plackett synth lists`: lists to imitate, made of those of a teacher that does not know the catalogue.
 
+use super::{fingerprint, open_language_model};
 use crate::command::item_catalogue::{open_embedder, read_catalogue};
 use crate::command::number::{real, whole};
 use crate::command::open::many;
@@ -12,9 +13,8 @@ use plackett::list_synthesis::{
     GRADES, KeptGrades, ListAccount, ListCatalogue, ListSettings, ListSynthesis, SynthesizedLists,
     TaughtContext,
 };
-use plackett::pipeline::Models;
 use plackett_core::formats::{atomic, read_json_lines};
-use plackett_rank::model::{LanguageModel, Need};
+use plackett_rank::model::LanguageModel;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -146,12 +146,7 @@ fn read_contexts(path: &Path, global: &Global) -> anyhow::Result<Vec<TaughtConte
 }
 
 fn open_judge(arguments: &Arguments, global: &Global) -> anyhow::Result<Option<Arc<dyn LanguageModel>>> {
-    let Some(name) = &arguments.judge else { return Ok(None) };
-    let models = Models::new(Some(name.clone()), global.models());
-    let wrong = |problem: String| anyhow!("--judge {name}: {problem}");
-    let judge = models.reranker(None)?.language_model().map_err(wrong)?;
-    judge.can(Need::Generation).map_err(wrong)?;
-    Ok(Some(judge))
+    arguments.judge.as_ref().map(|name| open_language_model("--judge", name, global)).transpose()
 }
 
 /// The grades that an interrupted run of the same files, models and settings has left, and those of this one; `None` where nothing is graded, or
@@ -169,16 +164,11 @@ fn kept_grades(
     let hash = |path: &Path| -> anyhow::Result<String> {
         Ok(content_hash::content(path).with_context(|| path.display().to_string())?.sha256)
     };
-    let fingerprint = |name: Option<&str>| -> anyhow::Result<String> {
-        let models = Models::new(name.map(str::to_string), global.models());
-        let name = models.name(None).to_string();
-        Ok(models.fingerprint(&name)?.unwrap_or(name))
-    };
     let identity = json!({
         "contexts": hash(&arguments.contexts)?,
         "items": hash(&arguments.items)?,
-        "embedder": fingerprint(arguments.embedder.as_deref())?,
-        "judge": fingerprint(Some(judge.as_str()))?,
+        "embedder": fingerprint(arguments.embedder.as_deref(), global)?,
+        "judge": fingerprint(Some(judge.as_str()), global)?,
         "judged": settings.judged,
         "lambda": settings.lambda,
     });

@@ -2,15 +2,22 @@
 
 mod answers;
 mod lists;
+mod queries;
 mod reasoning;
 
 use super::{Global, Outcome, Output};
+use anyhow::anyhow;
 use clap::{Args, Subcommand};
+use plackett::pipeline::Models;
+use plackett_rank::model::{LanguageModel, Need};
+use std::sync::Arc;
 
-/// Make training data: collections of answers that people and a model wrote, reasonings before orders, lists of a catalogue's items to imitate
+/// Make training data: queries for the documents of an index, collections of answers that people and a model wrote, reasonings before orders, lists
+/// of a catalogue's items to imitate
 #[derive(Args)]
 #[command(after_help = "Examples:\n  plackett synth answers hc3.jsonl -o answers\n  \
                         plackett index answers/model -o model.index\n  \
+                        plackett synth queries my.index -o asked --round-trip 10\n  \
                         plackett synth reasoning train.jsonl -o reasoned.jsonl\n  \
                         plackett synth lists talks.jsonl --items films.jsonl --judge SmolLM2-135M-Instruct -o lists.jsonl")]
 pub struct Arguments {
@@ -21,6 +28,7 @@ pub struct Arguments {
 #[derive(Subcommand)]
 enum Action {
     Answers(answers::Arguments),
+    Queries(Box<queries::Arguments>),
     Reasoning(reasoning::Arguments),
     Lists(lists::Arguments),
 }
@@ -29,7 +37,24 @@ enum Action {
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     match &arguments.action {
         Action::Answers(arguments) => answers::run(arguments, global, output),
+        Action::Queries(arguments) => queries::run(arguments, global, output),
         Action::Reasoning(arguments) => reasoning::run(arguments, global, output),
         Action::Lists(arguments) => lists::run(arguments, global, output),
     }
+}
+
+/// A model that writes text, which a flag names.
+fn open_language_model(flag: &str, name: &str, global: &Global) -> anyhow::Result<Arc<dyn LanguageModel>> {
+    let models = Models::new(Some(name.to_string()), global.models());
+    let wrong = |problem: String| anyhow!("{flag} {name}: {problem}");
+    let model = models.reranker(None)?.language_model().map_err(wrong)?;
+    model.can(Need::Generation).map_err(wrong)?;
+    Ok(model)
+}
+
+/// What tells the weights of a model, or of the one that comes with the program, from others; a server is told by its address alone.
+fn fingerprint(name: Option<&str>, global: &Global) -> anyhow::Result<String> {
+    let models = Models::new(name.map(str::to_string), global.models());
+    let name = models.name(None).to_string();
+    Ok(models.fingerprint(&name)?.unwrap_or(name))
 }

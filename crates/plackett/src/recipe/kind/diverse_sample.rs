@@ -1,6 +1,7 @@
 //! `diverse-sample`: a few documents that stand for an index, and how well they do.
 
 use super::{SEED, dataset_of, index};
+use crate::query_synthesis::with_vectors;
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
 use crate::recipe::quantity::Quantity;
@@ -121,21 +122,6 @@ fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
         facts: vec![("documents with a vector".into(), vectors.len().to_string())],
         ..StageOutput::default()
     })
-}
-
-/// The documents of an index that have a vector, and those vectors.
-///
-/// # Errors
-/// The index cannot be read.
-pub(super) fn with_vectors(index: &Index) -> Result<(Vec<String>, Vec<Vec<f64>>), StageError> {
-    let (mut ids, mut vectors) = (Vec::new(), Vec::new());
-    for id in index.ids() {
-        if let Some(vector) = index.vector(id)? {
-            ids.push(id.to_string());
-            vectors.push(vector.into_iter().map(f64::from).collect());
-        }
-    }
-    Ok((ids, vectors))
 }
 
 /// Mean distance of all vectors to the nearest chosen one.

@@ -1,31 +1,25 @@
 //! `generated-queries`: a decoder writes a query for each of a few documents that stand for a collection (DUQGen).
 
-use super::diverse_sample::with_vectors;
 use super::{SEED, attention, index};
-use crate::recipe::data_card::DataCard;
+use crate::pipeline::Pipeline;
+use crate::query_synthesis::{
+    CleanedQueries, DocumentSample, QueryCollection, QueryPrompt, QuerySearch, QueryWriter, RoundTrip,
+    SampleBy,
+};
 use crate::recipe::error::{Problem, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
-use crate::recipe::kept_replies::{Reply, replies};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, StageKind, StageOutput};
 use crate::recipe::task::Task;
-use plackett_core::formats::{BeirWriter, FormatError};
-use plackett_core::{Document, Qrels, Query};
-use plackett_lm::sha256::Sha256;
-use plackett_rank::model::{GenerationOptions, LanguageModel, Prompt};
-use plackett_search::{Bm25, Index};
-use plackett_train::synth::{DiverseSample, UselessQuery, clean_queries};
-use rand::SeedableRng;
-use rand::seq::index::sample;
-use rand_chacha::ChaCha8Rng;
-use std::collections::BTreeMap;
+use plackett_core::Document;
+use plackett_rank::Settings;
+use plackett_search::Index;
+use plackett_train::synth::QueryLetters;
 
 /// Numbers by document, and one of all.
 const NUMBERS: [&str; 3] = ["found", "words", "kept"];
-/// The collection that is made, and its judgments.
-const MADE: (&str, &str) = ("queries", "train");
-/// Prompts of one call of the model.
-const TOGETHER: usize = 32;
+/// The collection that is made.
+const MADE: &str = "queries";
 /// How far a query's own document is looked for.
 const FOUND: usize = 10;
 
@@ -105,235 +99,91 @@ pub static GENERATED_QUERIES: StageKind = StageKind {
 };
 
 fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
-    let index = Index::open(task.input(task.values.word("index"))?.folder.join(index::FOLDER))?;
+    let values = task.values;
+    let index = Index::open(task.input(values.word("index"))?.folder.join(index::FOLDER))?;
     let mut made = StageOutput::default();
-    let chosen = choose(task.values, &index, &mut made)?;
-    let (sampled, source) = (chosen.len(), hash_of(&chosen));
-    let replies = written(task, &chosen)?;
-    let (kept, useless) = useful(&index, chosen, &replies, task.values.count("round_trip"))?;
-    for (reason, number) in &useless {
-        made.warnings.push(format!("{number} of {sampled} documents are left out: {}", reason.words()));
+    let sample = sample(values);
+    let sampled = sample.of(&index)?;
+    if sampled.too_short > 0 {
+        let short = format!("{} of {}", sampled.too_short, sampled.all);
+        made.facts.push(("documents too short to take part".into(), short));
     }
-    if kept.is_empty() {
+    let documents = sampled.documents;
+    let prompt = prompt(values);
+    let written = written(task, &prompt, &documents)?;
+    let models = task.environment.models(None);
+    let pipeline = Pipeline::resolve("bm25", Some(&index), &models, &Settings::default())?;
+    let search = QuerySearch { index: &index, pipeline: &pipeline };
+    let round_trip = RoundTrip { search, depth: values.count("round_trip") };
+    let round_trip = (round_trip.depth > 0).then_some(&round_trip);
+    let queries = CleanedQueries::read(&documents, &written, QueryLetters::Ascii, round_trip, &|_| {})?;
+    for (reason, number) in &queries.left_out {
+        let warning = format!("{number} of {} documents are left out: {}", documents.len(), reason.words());
+        made.warnings.push(warning);
+    }
+    if queries.kept.is_empty() {
         let problem = "none of its queries is of use; a stronger model is needed".into();
         return Err(StageError::Field { field: "model", problem });
     }
-    write(task, &kept)?;
-    write_card(task, source, (sampled, kept.len(), &useless))?;
-    let mut columns = [Vec::new(), Vec::new()];
-    for (document, query) in &kept {
-        let place = place(&index, document, query, FOUND)?;
-        columns[0].push(place.map_or(0.0, |place| 1.0 / (place + 1) as f64));
-        columns[1].push(query.split(' ').count() as f64);
-    }
-    let keys: Vec<String> = kept.iter().map(|(document, _)| document.id.clone()).collect();
-    let by_document = NUMBERS.into_iter().zip(columns);
-    made.numbers = by_document.map(|(name, values)| Quantity::by_query(name, keys.clone(), values)).collect();
-    let share = kept.len() as f64 / sampled.max(1) as f64;
-    made.numbers.push(Quantity::of_seed(NUMBERS[2], task.values.count("seed"), share));
-    made.facts.push(("queries".into(), kept.len().to_string()));
+    let collection = QueryCollection {
+        documents: &documents,
+        queries: &queries,
+        sample,
+        model: values.word("model"),
+        prompt: &prompt,
+        sampling: None,
+        round_trip,
+        sources: attention::fingerprint(values, task.environment)?,
+    };
+    collection.write(&task.folder.join(MADE), true)?;
+    let found = RoundTrip { search, depth: FOUND }.places(&documents, &queries.kept, &|_| {})?;
+    made.numbers = numbers(task, &queries, &found);
+    made.facts.push(("queries".into(), queries.kept.len().to_string()));
     Ok(made)
 }
 
-/// Where BM25 finds a query's own document among the first so many, from 0.
-fn place(
-    index: &Index,
-    document: &Document,
-    query: &str,
-    within: usize,
-) -> Result<Option<usize>, StageError> {
-    let found = index.search_bm25(query, &Bm25::default(), within)?;
-    Ok(found.iter().position(|(id, _)| *id == document.id))
+/// How well each kept query finds its document and how long it is, and how many are kept.
+fn numbers(task: &Task<'_>, queries: &CleanedQueries, found: &[Option<usize>]) -> Vec<Quantity> {
+    let keys: Vec<String> = queries.kept.iter().map(|query| query.id.clone()).collect();
+    let columns = [
+        found.iter().map(|place| place.map_or(0.0, |place| 1.0 / (place + 1) as f64)).collect(),
+        queries.kept.iter().map(|query| query.text.split(' ').count() as f64).collect::<Vec<f64>>(),
+    ];
+    let by_document = NUMBERS.into_iter().zip(columns);
+    let mut numbers: Vec<Quantity> =
+        by_document.map(|(name, values)| Quantity::by_query(name, keys.clone(), values)).collect();
+    let share = queries.kept.len() as f64 / queries.written.max(1) as f64;
+    numbers.push(Quantity::of_seed(NUMBERS[2], task.values.count("seed"), share));
+    numbers
 }
 
-/// SHA-256 of documents, with their ids and titles.
-fn hash_of(documents: &[Document]) -> String {
-    let mut hasher = Sha256::new();
-    for document in documents {
-        [&document.id, &document.title, &document.text].into_iter().for_each(|part| hasher.update_part(part));
+/// How documents are sampled.
+fn sample(values: &Values) -> DocumentSample {
+    let clusters = values.has("clusters").then(|| values.count("clusters"));
+    DocumentSample {
+        documents: values.count("documents"),
+        by: match values.word("sampling") {
+            "random" => SampleBy::Uniform,
+            _ => SampleBy::Clusters(clusters),
+        },
+        characters: values.count("characters"),
+        seed: values.count("seed") as u64,
     }
-    hasher.hex_digest()
 }
 
-/// The documents that stand for the index.
-fn choose(values: &Values, index: &Index, made: &mut StageOutput) -> Result<Vec<Document>, StageError> {
-    let (ids, vectors) = with_vectors(index)?;
-    let (mut pool, mut kept) = (Vec::new(), Vec::new());
-    let all = ids.len();
-    for (id, vector) in ids.iter().zip(vectors) {
-        let document = index.document(id)?;
-        let Some(document) = document.filter(|d| d.text.chars().count() >= values.count("characters")) else {
-            continue;
-        };
-        pool.push(document);
-        kept.push(vector);
-    }
-    if pool.len() < all {
-        made.facts
-            .push(("documents too short to take part".into(), format!("{} of {all}", all - pool.len())));
-    }
-    let documents = values.count("documents");
-    if documents > pool.len() {
-        let problem =
-            format!("{documents} are to be sampled, and {} have a vector and text enough", pool.len());
-        return Err(StageError::Field { field: "documents", problem });
-    }
-    let seed = values.count("seed") as u64;
-    let mut places = match values.word("sampling") {
-        "random" => sample(&mut ChaCha8Rng::seed_from_u64(seed), pool.len(), documents).into_vec(),
-        _ => {
-            let clusters = if values.has("clusters") { values.count("clusters") } else { documents };
-            DiverseSample { clusters, documents, seed, ..DiverseSample::default() }.run(&kept)?.0
-        }
-    };
-    places.sort_unstable();
-    Ok(places.into_iter().map(|at| pool[at].clone()).collect())
+/// What the model continues.
+fn prompt(values: &Values) -> QueryPrompt {
+    let texts = values.texts("examples");
+    let examples: Vec<(&str, &str)> = texts.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
+    QueryPrompt::of_examples(&examples, values.count("words"))
 }
 
 /// What the model writes behind each document.
-fn written(task: &Task<'_>, chosen: &[Document]) -> Result<Vec<Reply>, StageError> {
-    let values = task.values;
+fn written(task: &Task<'_>, prompt: &QueryPrompt, documents: &[Document]) -> Result<Vec<String>, StageError> {
     let model = attention::model(task)?;
-    let examples = values.texts("examples");
-    let asked = |document| Prompt::text(prompt(&examples, document, values.count("words")));
-    ask(task, &*model, &chosen.iter().map(asked).collect::<Vec<Prompt>>())
-}
-
-fn ask(task: &Task<'_>, model: &dyn LanguageModel, prompts: &[Prompt]) -> Result<Vec<Reply>, StageError> {
-    let options = GenerationOptions {
-        max_tokens: task.values.count("tokens"),
-        stop: vec!["\n".into()],
-        ..GenerationOptions::default()
-    };
-    replies(task, model, &options, TOGETHER, prompts)
-}
-
-/// Documents with queries of use, and how many are of none, by kind.
-type Useful = (Vec<(Document, String)>, BTreeMap<UselessQuery, usize>);
-
-/// The queries in what was written for documents. One whose own document is not among the first `round_trip` that BM25 finds is of no use,
-/// where that is not 0.
-fn useful(
-    index: &Index,
-    chosen: Vec<Document>,
-    replies: &[Reply],
-    round_trip: usize,
-) -> Result<Useful, StageError> {
-    let (mut kept, mut useless) = (Vec::new(), BTreeMap::<UselessQuery, usize>::new());
-    for (document, query) in chosen.into_iter().zip(clean_queries(replies.iter().map(Reply::text))) {
-        let reason = match &query {
-            Ok(query) if round_trip > 0 => {
-                let place = place(index, &document, query, round_trip)?;
-                place.is_none().then_some(UselessQuery::NotFound)
-            }
-            Ok(_) => None,
-            Err(reason) => Some(*reason),
-        };
-        match (reason, query) {
-            (None, Ok(query)) => kept.push((document, query)),
-            (Some(reason), _) | (None, Err(reason)) => *useless.entry(reason).or_default() += 1,
-        }
-    }
-    Ok((kept, useless))
-}
-
-/// The examples, and a document whose query is open.
-fn prompt(examples: &[&str], document: &Document, words: usize) -> String {
-    let text = document.model_text();
-    let read = text.split_whitespace().take(words).collect::<Vec<_>>().join(" ");
-    let pairs = examples.chunks_exact(2).map(|pair| (pair[0], pair[1]));
-    let shown: Vec<String> = pairs
-        .chain([(read.as_str(), "")])
-        .enumerate()
-        .map(|(at, (document, query))| {
-            format!("Example {}:\nDocument: {document}\nRelevant Query: {query}", at + 1)
-        })
-        .collect();
-    shown.join("\n\n").trim_end().to_string()
-}
-
-/// The collection: each query has its document's id.
-fn write(task: &Task<'_>, kept: &[(Document, String)]) -> Result<(), StageError> {
-    let folder = task.folder.join(MADE.0);
-    let writer = BeirWriter::create(&folder)?;
-    writer.corpus(kept.iter().map(|(document, _)| Ok(document.clone())))?;
-    let queries: Vec<Query> =
-        kept.iter().map(|(document, query)| Query::new(document.id.clone(), query.clone())).collect();
-    writer.queries(&queries)?;
-    let mut qrels = Qrels::new();
-    for (document, _) in kept {
-        let full = |source| FormatError::Full { file: folder.display().to_string(), source };
-        qrels.query_mut(&document.id).push("0", &document.id, 1).map_err(full)?;
-    }
-    Ok(writer.qrels(MADE.1, &qrels)?)
-}
-
-/// The data card, of so many documents asked about and queries kept.
-fn write_card(
-    task: &Task<'_>,
-    source: String,
-    (sampled, kept, useless): (usize, usize, &BTreeMap<UselessQuery, usize>),
-) -> Result<(), StageError> {
-    let values = task.values;
-    let open = Document { text: "[the document's first words]".into(), ..Document::default() };
-    let mut sources = vec![("the documents that are asked about".to_string(), source)];
-    sources.extend(attention::fingerprint(values, task.environment)?);
-    let mut counts =
-        vec![("documents asked about".to_string(), sampled), ("queries that are kept".to_string(), kept)];
-    let left_out = |reason: UselessQuery| {
-        (format!("left out: {}", reason.words()), useless.get(&reason).copied().unwrap_or_default())
-    };
-    counts.extend(UselessQuery::ALL.map(left_out));
-    let card = DataCard {
-        title: "Queries for documents",
-        model: values.word("model"),
-        prompt: &prompt(&values.texts("examples"), &open, usize::MAX),
-        seed: values.count("seed"),
-        sources,
-        counts,
-    };
-    card.write(&task.folder.join(MADE.0))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use plackett_search::IndexSettings;
-
-    #[test]
-    fn the_prompt_ends_where_the_query_is_to_be_written() {
-        let document = Document::new("d", "tea was drunk by ten people");
-        let prompt = prompt(&["figs are sweet", "sugar of figs"], &document, 4);
-        assert_eq!(
-            prompt,
-            "Example 1:\nDocument: figs are sweet\nRelevant Query: sugar of figs\n\n\
-             Example 2:\nDocument: tea was drunk by\nRelevant Query:"
-        );
-    }
-
-    #[test]
-    fn queries_of_no_use_are_counted_by_kind() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut index = Index::create(folder.path().join("index"), &IndexSettings::default()).unwrap();
-        let documents =
-            [("1", "green tea"), ("2", "black tea"), ("3", "figs"), ("4", "dates"), ("5", "plums")]
-                .map(|(id, text)| Document::new(id, text));
-        let mut writer = index.writer(None).unwrap();
-        for document in &documents {
-            writer.put(document.clone()).unwrap();
-        }
-        writer.finish().unwrap();
-        let replies = ["green tea", "Green tea?", "?", "plums", "caf\u{e9}"];
-        let replies = replies.map(|text| Reply::Whole(text.into()));
-        let ids = |round_trip| {
-            let (kept, useless) = useful(&index, documents.to_vec(), &replies, round_trip).unwrap();
-            (kept.into_iter().map(|(document, _)| document.id).collect::<Vec<_>>(), useless)
-        };
-        let (kept, useless) = ids(0);
-        assert_eq!(kept, ["1", "4"]);
-        let of = [(UselessQuery::Empty, 1), (UselessQuery::NotAscii, 1), (UselessQuery::Duplicate, 1)];
-        assert_eq!(useless, BTreeMap::from(of));
-        let (kept, useless) = ids(2);
-        assert_eq!((kept, useless[&UselessQuery::NotFound]), (vec!["1".to_string()], 1));
-    }
+    let tokens = task.values.count("tokens");
+    let writer = QueryWriter { model: &*model, prompt, chat: false, tokens, each: 1, sampling: None };
+    let count = documents.len() as u64;
+    let progress = |done: usize| (task.progress)(task.name, done as u64, count);
+    Ok(writer.write(documents, task.folder, &progress)?.texts)
 }

@@ -2,6 +2,7 @@
 
 use super::{dataset_of, index, rank};
 use crate::pipeline::Pipeline;
+use crate::query_synthesis::wrong_on_ranks;
 use crate::recipe::error::{Problem, StageError};
 use crate::recipe::expression::{self, Begins};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
@@ -9,7 +10,7 @@ use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, StageKind, StageOutput};
 use crate::recipe::task::Task;
 use plackett_core::formats::{BeirWriter, FormatError};
-use plackett_core::{Document, Qrels, Query, Ranking};
+use plackett_core::{Document, Qrels, Query};
 use plackett_rank::Settings;
 use plackett_search::Index;
 use std::collections::HashSet;
@@ -92,7 +93,10 @@ fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
         (task.progress)(task.name, (nth * TOGETHER) as u64, dataset.queries.len() as u64);
         for (query, found) in part.iter().zip(pipeline.search(&index, part, to)) {
             let all = relevant(&dataset.qrels, query);
-            let negatives = wrong(&found?, &all, (from, to), values.count("negatives"));
+            let negatives = {
+                let right: HashSet<&str> = all.iter().map(|(id, _)| id.as_str()).collect();
+                wrong_on_ranks(&found?, &right, (from, to), values.count("negatives"))
+            };
             let positives = best(all, values.count("positives"), &index)?;
             mined.push(Mined { query: query.clone(), positives, negatives });
         }
@@ -133,19 +137,6 @@ fn relevant(qrels: &Qrels, query: &Query) -> Vec<(String, i32)> {
     relevant
 }
 
-/// The first documents on some ranks that are not relevant.
-fn wrong(
-    found: &Ranking,
-    relevant: &[(String, i32)],
-    (from, to): (usize, usize),
-    most: usize,
-) -> Vec<String> {
-    let right: HashSet<&str> = relevant.iter().map(|(id, _)| id.as_str()).collect();
-    let ranks = found.entries.iter().take(to).skip(from - 1);
-    let wrong = ranks.filter(|entry| !right.contains(entry.id.as_str())).take(most);
-    wrong.map(|entry| entry.id.clone()).collect()
-}
-
 /// The first relevant documents that the index has; 0 for all.
 fn best(relevant: Vec<(String, i32)>, most: usize, index: &Index) -> Result<Vec<(String, i32)>, StageError> {
     let most = if most == 0 { relevant.len() } else { most };
@@ -182,18 +173,6 @@ fn write(task: &Task<'_>, mined: &[Mined], index: &Index) -> Result<(), StageErr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use plackett_core::Trace;
-
-    #[test]
-    fn wrong_ones_are_the_first_of_their_ranks_that_are_not_relevant() {
-        let scored = "abcdefgh".chars().enumerate().map(|(at, id)| (id.to_string(), -(at as f64)));
-        let found = Ranking::from_scores("q", scored, Trace::default());
-        let relevant = [("d".to_string(), 1)];
-        assert_eq!(wrong(&found, &relevant, (3, 6), 2), ["c", "e"]);
-        assert_eq!(wrong(&found, &relevant, (3, 6), 9), ["c", "e", "f"]);
-        assert_eq!(wrong(&found, &relevant, (8, 20), 4), ["h"]);
-        assert_eq!(wrong(&found, &relevant, (9, 20), 4), Vec::<String>::new());
-    }
 
     #[test]
     fn the_best_grades_come_first() {

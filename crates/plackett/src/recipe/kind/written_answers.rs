@@ -233,7 +233,8 @@ fn card<'t>(task: &Task<'t>, counts: Counts) -> Result<DataCard<'t>, StageError>
         title: "Answers of people and of a model",
         model: task.values.word("model"),
         prompt: ASKED,
-        seed: task.values.count("seed"),
+        seed: task.values.count("seed") as u64,
+        settings: Vec::new(),
         sources: outside(task.values, task.environment)?,
         counts,
     })

@@ -1,0 +1,448 @@
+//! `plackett synth queries`: queries that a model writes for a few documents of an index, as a collection to learn from.
+
+use super::{fingerprint, open_language_model};
+use crate::command::number::{by, real, whole};
+use crate::command::open::{open_index, read_lines, remark_on_version};
+use crate::command::output_folder::check_output_folder;
+use crate::command::paths::Paths;
+use crate::command::training_folder::{self, TrainingLock};
+use crate::command::{Global, Outcome, Output};
+use anyhow::{Context, anyhow, bail};
+use clap::{Args, ValueEnum};
+use plackett::Pipeline;
+use plackett::pipeline::Models;
+use plackett::query_synthesis::{
+    CleanedQueries, DocumentSample, EXAMPLES, Negatives, QueryCollection, QueryPrompt, QuerySearch,
+    QueryWriter, RoundTrip, SampleBy, SampledDocuments, USUAL_EXAMPLES, Written, hash_of,
+};
+use plackett_core::formats::atomic;
+use plackett_rank::Settings;
+use plackett_rank::model::{LanguageModel, Sampling};
+use plackett_search::Index;
+use plackett_train::synth::QueryLetters;
+use serde_json::{Map, Value, json};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What tells the replies of one run from those of another, in the folder where they are kept.
+const IDENTITY: &str = "queries.json";
+/// The temperature of several queries for a document, where nobody says another one.
+const USUAL_TEMPERATURE: f64 = 0.8;
+/// The ranks of wrong documents, where nobody says others (DUQGen).
+const USUAL_RANKS: (usize, usize) = (93, 100);
+
+/// Queries for the documents of an index, to learn from where nobody has asked yet: a sample of documents, a query for each, those of use kept
+/// (DUQGen)
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  plackett synth queries my.index -o asked --round-trip 10\n  \
+                  plackett synth queries my.index -o asked --count 1000 --negatives 4 --prompt ask.txt\n  \
+                  plackett synth queries my.index -o asked --per-document 3 \\\n    \
+                  --model 'remote:https://api.openai.com/v1/chat/completions#model=gpt-4o,key=OPENAI_API_KEY'\n\n\
+                  The folder has queries.jsonl, qrels/train.tsv (each query's own document) and README.md, a data card with the prompt, the hashes of what\n\
+                  it was made from and how many queries were left out, by kind: empty, not of ASCII (but for --any-letters), of more than 30 words, written before, and with\n\
+                  --round-trip not finding their document. The documents stay in the index. With --negatives it has examples.jsonl too, as\n\
+                  `plackett train` reads it. A prompt of one's own is a text with {document} where the document goes; the model goes on with the query.\n\
+                  A killed run goes on when the same command is given again; the same seed gives the same files of the same index."
+)]
+pub struct Arguments {
+    /// Index whose documents are asked about, made by `plackett index`
+    index: PathBuf,
+    /// The folder that is made
+    #[arg(long, short, value_name = "DIR")]
+    output: PathBuf,
+    /// Write the queries anew where the folder has some: the old ones stay until then
+    #[arg(long)]
+    overwrite: bool,
+    /// Model that writes: directory, Hugging Face id, built-in name or remote:URL
+    #[arg(long, short, value_name = "MODEL", default_value = "SmolLM2-135M-Instruct")]
+    model: String,
+    /// Documents that are asked about
+    #[arg(long, value_name = "N", default_value = "100", value_parser = whole::<usize>(1..))]
+    count: usize,
+    /// How they are chosen
+    #[arg(long, value_enum, default_value = "diverse")]
+    sample: Sample,
+    /// Clusters of the documents' vectors, each of which gives documents by its size [default: as many as --count]
+    #[arg(long, value_name = "K", value_parser = whole::<usize>(1..))]
+    clusters: Option<usize>,
+    /// Documents with fewer characters are not asked about
+    #[arg(long, value_name = "N", default_value = "300", value_parser = whole::<usize>(0..))]
+    characters: usize,
+    /// Queries that are written for each document
+    #[arg(long, value_name = "N", default_value = "1", value_parser = whole::<usize>(1..=1000))]
+    per_document: usize,
+    /// Temperature of draws [default: the most probable words, and 0.8 with several queries for a document]
+    #[arg(long, value_name = "T", value_parser = real(" above 0", |x| x > 0.0))]
+    temperature: Option<f64>,
+    /// Text that the model goes on with, with {document} in it [default: three documents with their queries, and the document]
+    #[arg(long, value_name = "FILE")]
+    prompt: Option<PathBuf>,
+    /// The prompt is what a user says: write it out with the model's chat template
+    #[arg(long)]
+    chat: bool,
+    /// Words of a document that the model reads
+    #[arg(long, value_name = "N", default_value = "80", value_parser = whole::<usize>(1..))]
+    words: usize,
+    /// Most tokens of a query
+    #[arg(long, value_name = "N", default_value = "32", value_parser = whole::<usize>(1..=4096))]
+    tokens: usize,
+    /// Keep queries with letters that are not of ASCII: for languages other than English
+    #[arg(long)]
+    any_letters: bool,
+    /// Seed of all draws
+    #[arg(long, value_name = "N", default_value = "1", value_parser = whole::<u64>(0..))]
+    seed: u64,
+    /// Leave out queries whose document is not among the first DEPTH that a search finds
+    #[arg(long, value_name = "DEPTH", value_parser = whole::<usize>(1..))]
+    round_trip: Option<usize>,
+    /// Wrong documents for each query, in lists to learn from
+    #[arg(long, value_name = "N", value_parser = whole::<usize>(1..))]
+    negatives: Option<usize>,
+    /// Ranks of a search that they come from [default: 93-100]
+    #[arg(long, value_name = "FROM-TO", requires = "negatives", value_parser = by(read_ranks))]
+    ranks: Option<(usize, usize)>,
+    /// How --round-trip and --negatives search, as `plackett search` does [default: as there]
+    #[arg(long, short, value_name = "EXPR")]
+    pipeline: Option<String>,
+}
+
+/// How documents are chosen.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Sample {
+    /// From clusters of their vectors, by the sizes of these
+    Diverse,
+    /// At random
+    Uniform,
+}
+
+impl Arguments {
+    /// Refuses flags without an effect.
+    fn check(&self) -> anyhow::Result<()> {
+        match (self.sample, self.clusters) {
+            (Sample::Uniform, Some(_)) => {
+                bail!("--clusters: --sample uniform makes none; leave one of them out")
+            }
+            (Sample::Diverse, Some(clusters)) if clusters > self.count => bail!(
+                "--clusters {clusters}: each gives a document, and --count asks for {}; give at most as many clusters",
+                self.count
+            ),
+            _ => {}
+        }
+        if self.pipeline.is_some() && self.round_trip.is_none() && self.negatives.is_none() {
+            bail!("--pipeline: nothing is searched without --round-trip or --negatives; leave it out");
+        }
+        Ok(())
+    }
+
+    fn sample(&self) -> DocumentSample {
+        DocumentSample {
+            documents: self.count,
+            by: match self.sample {
+                Sample::Diverse => SampleBy::Clusters(self.clusters),
+                Sample::Uniform => SampleBy::Uniform,
+            },
+            characters: self.characters,
+            seed: self.seed,
+        }
+    }
+
+    /// How the model draws; `None` for the most probable words.
+    fn sampling(&self) -> Option<Sampling> {
+        let usual = (self.per_document > 1).then_some(USUAL_TEMPERATURE);
+        let temperature = self.temperature.or(usual)?;
+        Some(Sampling { seed: self.seed, temperature, top_p: None })
+    }
+
+    fn letters(&self) -> QueryLetters {
+        if self.any_letters { QueryLetters::Any } else { QueryLetters::Ascii }
+    }
+
+    fn prompt(&self) -> anyhow::Result<QueryPrompt> {
+        let Some(path) = &self.prompt else {
+            return Ok(QueryPrompt::of_examples(&USUAL_EXAMPLES, self.words));
+        };
+        let text = read_lines(path)?.join("\n");
+        let wrong = |problem: String| anyhow!("--prompt {}: {problem}", path.display());
+        QueryPrompt::of_text(&text, self.words).map_err(wrong)
+    }
+
+    fn open_model(&self, global: &Global) -> anyhow::Result<Arc<dyn LanguageModel>> {
+        let model = open_language_model("--model", &self.model, global)?;
+        if self.chat && !model.has_chat_template() {
+            bail!("--chat: {} has no chat template; leave it out", self.model);
+        }
+        Ok(model)
+    }
+
+    /// What queries are searched with; `None` where nothing is searched.
+    fn pipeline(&self, index: &Index, global: &Global, output: &Output) -> anyhow::Result<Option<Pipeline>> {
+        let deepest = self.negatives.map(|_| self.ranks.unwrap_or(USUAL_RANKS).1).max(self.round_trip);
+        let Some(depth) = deepest else { return Ok(None) };
+        let expression = self.pipeline.as_deref().unwrap_or_else(|| Pipeline::default_for(index));
+        let models = Models::new(None, global.models());
+        let pipeline = Pipeline::resolve(expression, Some(index), &models, &Settings::default())?;
+        if let Some(remark) = pipeline.shortened(depth) {
+            output.warn(&remark);
+        }
+        Ok(Some(pipeline))
+    }
+
+    /// Refuses a folder in which anything else would be written over. `work` is where a killed run has left its replies.
+    fn check_folder(&self, work: &Path) -> anyhow::Result<()> {
+        let folder = &self.output;
+        if !QueryCollection::is_in(folder) {
+            return check_output_folder(folder, None);
+        }
+        // A killed run may have begun to write there.
+        if self.overwrite || work.join(IDENTITY).is_file() {
+            return Ok(());
+        }
+        bail!(
+            "--output: {} has queries already; write them anew with --overwrite, or name a new folder",
+            folder.display()
+        )
+    }
+
+    /// What tells the replies of this run from those of others.
+    fn identity(&self, sampled: &SampledDocuments, prompt: &QueryPrompt, model: &str) -> String {
+        let sampling = self.sampling();
+        json!({
+            "documents": hash_of(&sampled.documents),
+            "model": model,
+            "prompt": prompt.page(),
+            "words": prompt.words(),
+            "chat": self.chat,
+            "tokens": self.tokens,
+            "per_document": self.per_document,
+            "temperature": sampling.map(|sampling| sampling.temperature),
+            "seed": sampling.map(|sampling| sampling.seed),
+        })
+        .to_string()
+    }
+}
+
+/// Two ranks, as 93-100.
+fn read_ranks(text: &str) -> Result<(usize, usize), String> {
+    let parts = text.split_once('-');
+    let ranks: Option<(usize, usize)> =
+        parts.and_then(|(from, to)| Some((from.parse().ok()?, to.parse().ok()?)));
+    let ranks = ranks.filter(|(from, to)| (1..=*to).contains(from));
+    ranks.ok_or_else(|| "a rank from 1 and one that is no less are expected, such as 93-100".into())
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
+    let files = Paths::default().opens("INDEX", [&arguments.index]).reads("--prompt", &arguments.prompt);
+    files.opens("--model", [&arguments.model]).check(output)?;
+    arguments.check()?;
+    let work = work_folder(&arguments.output)?;
+    arguments.check_folder(&work)?;
+    let index = open_index(&arguments.index)?;
+    remark_on_version(&index, output);
+    let prompt = arguments.prompt()?;
+    let pipeline = arguments.pipeline(&index, global, output)?;
+    let search = pipeline.as_ref().map(|pipeline| QuerySearch { index: &index, pipeline });
+    let model = arguments.open_model(global)?;
+    let weights = fingerprint(Some(arguments.model.as_str()), global)?;
+    let sampled = arguments.sample().of(&index)?;
+    let identity = arguments.identity(&sampled, &prompt, &weights);
+    let lock = begin(&work, &identity)?;
+    let written = write(arguments, model.as_ref(), (&sampled, &prompt), &work, output)?;
+    let round_trip = search.zip(arguments.round_trip).map(|(search, depth)| RoundTrip { search, depth });
+    let bar = output.progress("searching", written.texts.len() as u64);
+    let moved = |done: usize| bar.set_position(done as u64);
+    let (documents, letters) = (&sampled.documents, arguments.letters());
+    let queries = CleanedQueries::read(documents, &written.texts, letters, round_trip.as_ref(), &moved)?;
+    bar.finish_and_clear();
+    tell_left_out(&queries, &work, output)?;
+    let collection = QueryCollection {
+        documents,
+        queries: &queries,
+        sample: arguments.sample(),
+        model: &arguments.model,
+        prompt: &prompt,
+        sampling: arguments.sampling(),
+        round_trip: round_trip.as_ref(),
+        sources: vec![(format!("model {}", arguments.model), weights)],
+    };
+    collection.write(&arguments.output, false)?;
+    let lists = write_lists(arguments, search, (&sampled, &queries), output)?;
+    training_folder::remove(&work)?;
+    drop(lock);
+    say(arguments, (&sampled, &written, &queries), lists, output)
+}
+
+/// Where replies are kept until the collection is written: beside its folder.
+fn work_folder(output: &Path) -> anyhow::Result<PathBuf> {
+    let whole = std::path::absolute(output).with_context(|| format!("--output {}", output.display()))?;
+    let mut name = whole.components().as_path().as_os_str().to_owned();
+    name.push(".unfinished");
+    Ok(PathBuf::from(name))
+}
+
+/// Begins a run, or goes on with a killed one of the same documents, model and settings.
+fn begin(work: &Path, identity: &str) -> anyhow::Result<TrainingLock> {
+    let lock = training_folder::lock(work)?;
+    let file = work.join(IDENTITY);
+    match std::fs::read_to_string(&file) {
+        Ok(known) if known == identity => {}
+        Ok(_) => bail!(
+            "--output: {} has what a killed run has written for other documents, or with another model, prompt or settings; give those again to \
+             go on there, remove that folder, or name another --output",
+            work.display()
+        ),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            atomic::write(&file, |out| write!(out, "{identity}"))?;
+        }
+        Err(error) => return Err(error).with_context(|| file.display().to_string()),
+    }
+    Ok(lock)
+}
+
+/// Lets the model write.
+fn write(
+    arguments: &Arguments,
+    model: &dyn LanguageModel,
+    (sampled, prompt): (&SampledDocuments, &QueryPrompt),
+    work: &Path,
+    output: &Output,
+) -> anyhow::Result<Written> {
+    let writer = QueryWriter {
+        model,
+        prompt,
+        chat: arguments.chat,
+        tokens: arguments.tokens,
+        each: arguments.per_document,
+        sampling: arguments.sampling(),
+    };
+    let count = sampled.documents.len() * arguments.per_document;
+    let bar = output.progress("queries", count as u64);
+    let written = writer.write(&sampled.documents, work, &|done| bar.set_position(done as u64));
+    bar.finish_and_clear();
+    let written = written.with_context(|| {
+        format!("{} keeps what was written so far; the same command goes on with it", work.display())
+    })?;
+    if written.resumed > 0 {
+        output.note(&format!("{} written by an earlier run", many_queries(written.resumed)));
+    }
+    Ok(written)
+}
+
+/// Says what was left out.
+///
+/// # Errors
+/// Nothing is of use.
+fn tell_left_out(queries: &CleanedQueries, work: &Path, output: &Output) -> anyhow::Result<()> {
+    for (reason, count) in &queries.left_out {
+        output.warn(&format!("left out: {}, {}", many_queries(*count), reason.words()));
+    }
+    if queries.kept.is_empty() {
+        bail!(
+            "of {} none is of use, and no collection was written; remove {} and take a stronger model or another --prompt, or give the same \
+             command without --round-trip",
+            many_queries(queries.written),
+            work.display()
+        );
+    }
+    Ok(())
+}
+
+/// Writes lists to learn from, where there is a search and they are asked for; gives how many. Lists of an earlier run are removed.
+fn write_lists(
+    arguments: &Arguments,
+    search: Option<QuerySearch<'_>>,
+    (sampled, queries): (&SampledDocuments, &CleanedQueries),
+    output: &Output,
+) -> anyhow::Result<Option<usize>> {
+    let old = arguments.output.join(EXAMPLES);
+    if old.is_file() {
+        std::fs::remove_file(&old).with_context(|| old.display().to_string())?;
+    }
+    let Some((search, most)) = search.zip(arguments.negatives) else { return Ok(None) };
+    let ranks = arguments.ranks.unwrap_or(USUAL_RANKS);
+    let bar = output.progress("wrong documents", queries.kept.len() as u64);
+    let moved = |done: usize| bar.set_position(done as u64);
+    let negatives = Negatives { search, ranks, most };
+    let lists = negatives.write(&sampled.documents, &queries.kept, &arguments.output, &moved)?;
+    bar.finish_and_clear();
+    let without = queries.kept.len() - lists;
+    if without > 0 {
+        let ((from, to), without) = (ranks, many_queries(without));
+        let why = format!("no wrong document is found on the ranks {from} to {to}");
+        output.warn(&format!("no list for {without}: {why}"));
+    }
+    Ok(Some(lists))
+}
+
+/// Says what came out.
+fn say(
+    arguments: &Arguments,
+    (sampled, written, queries): (&SampledDocuments, &Written, &CleanedQueries),
+    lists: Option<usize>,
+    output: &Output,
+) -> Outcome {
+    let documents = sampled.documents.len();
+    if output.json {
+        let left_out: Map<String, Value> =
+            queries.left_out.iter().map(|(reason, count)| (reason.words().into(), json!(count))).collect();
+        return Ok(output.print_json(&json!({
+            "documents": documents,
+            "too_short": sampled.too_short,
+            "written": queries.written,
+            "queries": queries.kept.len(),
+            "left_out": left_out,
+            "lists": lists,
+            "resumed": written.resumed,
+            "output": arguments.output,
+        }))?);
+    }
+    let folder = arguments.output.display();
+    let kept = many_queries(queries.kept.len());
+    output.print(&format!("{folder}: {kept} of {} written for {documents} documents\n", queries.written))?;
+    if sampled.too_short > 0 {
+        let (short, all) = (sampled.too_short, sampled.all);
+        output.print(&format!("{short} of {all} documents were too short to be asked about\n"))?;
+    }
+    let next = match lists {
+        Some(lists) if lists > 0 => {
+            format!("plackett train FILE.toml -o DIR, with examples = \"{folder}/{EXAMPLES}\"")
+        }
+        _ => {
+            let index = arguments.index.display();
+            format!("plackett search {index} --queries {folder} --format trec > run.trec")
+        }
+    };
+    Ok(output.print(&format!("\nTry next: {next}\n"))?)
+}
+
+/// So many queries, in words.
+fn many_queries(count: usize) -> String {
+    format!("{count} {}", if count == 1 { "query" } else { "queries" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranks_are_two_and_rise() {
+        assert_eq!(read_ranks("93-100"), Ok((93, 100)));
+        assert_eq!(read_ranks("5-5"), Ok((5, 5)));
+        for wrong in ["", "5", "0-3", "7-5", "a-b"] {
+            assert!(read_ranks(wrong).unwrap_err().contains("such as 93-100"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn replies_are_kept_beside_the_folder_and_of_one_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let work = work_folder(&folder.path().join("asked/")).unwrap();
+        assert_eq!(work, folder.path().join("asked.unfinished"));
+        drop(begin(&work, "a").unwrap());
+        drop(begin(&work, "a").unwrap());
+        let refused = begin(&work, "b").err().unwrap().to_string();
+        assert!(refused.contains("killed run") && refused.contains("asked.unfinished"), "{refused}");
+    }
+}
