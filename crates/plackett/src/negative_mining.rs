@@ -158,8 +158,12 @@ impl NegativeMining {
         Ok((kept, absent))
     }
 
-    /// Wrong documents on the ranks, and how many others the margin takes for relevant.
-    fn negatives(
+    /// Wrong documents on the ranks of what was found for the `nth` query, and how many others the margin takes for relevant. `right`
+    /// are the ids of what is relevant, `wrong` of what was judged and is not.
+    ///
+    /// # Errors
+    /// There are none, or a margin has no score to go by.
+    pub fn negatives(
         &self,
         nth: u64,
         found: &Ranking,

@@ -9,14 +9,14 @@ mod reasoning;
 use super::{Global, Outcome, Output};
 use clap::{Args, Subcommand};
 
-/// Make training data: collections of answers that people and a model wrote, reasonings before orders, lists of a catalogue's items to imitate, wrong documents and a teacher's scores for rerankers
+/// Make training data: collections of answers that people and a model wrote, reasonings before orders, lists of a catalogue's items to imitate
 #[derive(Args)]
 #[command(after_help = "Examples:\n  plackett synth answers hc3.jsonl -o answers\n  \
                         plackett index answers/model -o model.index\n  \
-                        plackett synth negatives my.index --queries q.jsonl --qrels train.tsv -o train.jsonl\n  \
-                        plackett synth labels train.jsonl -o labelled.jsonl --method cross-encoder --model ./teacher\n  \
                         plackett synth reasoning train.jsonl -o reasoned.jsonl\n  \
-                        plackett synth lists talks.jsonl --items films.jsonl --judge SmolLM2-135M-Instruct -o lists.jsonl")]
+                        plackett synth lists talks.jsonl --items films.jsonl --judge SmolLM2-135M-Instruct -o lists.jsonl\n  \
+                        plackett synth negatives my.index --queries q.jsonl --qrels train.tsv -o train.jsonl\n  \
+                        plackett synth labels train.jsonl -o labelled.jsonl --method cross-encoder --model ./teacher")]
 pub struct Arguments {
     #[command(subcommand)]
     action: Action,
