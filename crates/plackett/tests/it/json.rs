@@ -130,7 +130,15 @@ const LINES: &[(&str, i32, &[&str])] = &[
         "synth negatives my.index --queries both.tsv --qrels qrels --ranks 1-2 -o negatives.jsonl",
         0,
         &[
-            "absent", "left_out", "negatives", "output", "positives", "queries", "short", "suspected", "written",
+            "absent",
+            "left_out",
+            "negatives",
+            "output",
+            "positives",
+            "queries",
+            "short",
+            "suspected",
+            "written",
         ],
     ),
     (

@@ -42,21 +42,21 @@ fn scores_of_a_server_are_learned_by_a_student() {
         let length = candidate["text"].as_str().unwrap().len() as f64;
         assert_eq!(candidate["teacher"], length, "{candidate}");
     }
-    let of = |key: &str| -> Vec<&Value> {
-        lists[2]["candidates"].as_array().unwrap().iter().map(|candidate| &candidate[key]).collect()
-    };
-    assert_eq!(of("label"), [&json!(0.0), &json!(0.0), &json!(1.0), &json!(0.0)]);
+    let candidates = lists[2]["candidates"].as_array().unwrap();
+    let labels: Vec<f64> = candidates.iter().map(|own| own["label"].as_f64().unwrap()).collect();
+    assert_eq!(labels, [0.0, 0.0, 1.0, 0.0]);
     assert!(!folder.join("train.jsonl.unfinished").exists());
     let rest = "objective = \"kl-distillation\"\ntokens = 16\n[settings]\nsteps = 2\nbatch = 2\n";
     write(folder, "t.toml", &training(TINY, rest));
     plackett(folder, &["train", "t.toml", "-o", "student"]).expect(0);
 }
 
-/// Says that `alpha` is best wherever it stands, and of other lists that the first one is.
+/// Says that the albatross is better than the badger wherever it stands, and of other lists that the first one is best.
 fn biased() -> Mock {
     Mock::start(|_, seen| {
         let body = seen.body.to_string();
-        let is_second = body.find("alpha").zip(body.find("beta")).is_some_and(|(alpha, beta)| beta < alpha);
+        let both = body.find("albatross").zip(body.find("badger"));
+        let is_second = both.is_some_and(|(albatross, badger)| badger < albatross);
         let order = if is_second { "[2] > [1]" } else { "[1] > [2]" };
         let message = json!({"role": "assistant", "content": order});
         let choice = json!({"message": message, "finish_reason": "stop", "index": 0});
@@ -69,10 +69,10 @@ fn biased() -> Mock {
 fn lists_are_asked_about_in_several_orders_and_left_out_where_answers_disagree() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    write(folder, "lists.jsonl", &(request(&["beta", "alpha"]) + &request(&["gamma", "delta"])));
+    write(folder, "lists.jsonl", &(request(&["badger", "albatross"]) + &request(&["cat", "dog"])));
     let mock = biased();
     let model = format!("remote:{}/v1/chat/completions#m", mock.url);
-    let how = ["--method", "listwise(mode=free, max-tokens=9)", "--model", &model, "--repeats", "8"];
+    let how = ["--method", "listwise(mode=free, max-tokens=9)", "--model", &model, "--repeats", "16"];
     let told = label(folder, &how, &["--json"]).expect(0).json();
     assert_eq!((&told["written"], &told["unlabelled"]), (&json!(2), &json!(4)), "{told}");
     let agreement = told["agreement"].as_f64().unwrap();
@@ -80,8 +80,8 @@ fn lists_are_asked_about_in_several_orders_and_left_out_where_answers_disagree()
     assert!(told["warnings"].to_string().contains("4 candidates have no `label` and get 0"), "{told}");
     let first = |lists: &[Value]| lists[0]["candidates"].clone();
     let expected = json!([
-        {"docid": "1", "text": "beta", "label": 0.0, "teacher": 1.0},
-        {"docid": "2", "text": "alpha", "label": 0.0, "teacher": 2.0},
+        {"docid": "1", "text": "badger", "label": 0.0, "teacher": 1.0},
+        {"docid": "2", "text": "albatross", "label": 0.0, "teacher": 2.0},
     ]);
     assert_eq!(first(&lines(folder)), expected);
     let told = label(folder, &how, &["--agreement", "0.99", "--json"]).expect(0).json();
@@ -102,7 +102,7 @@ fn a_server_that_dies_loses_no_answer() {
     let (dead, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let (state, count) = (dead.clone(), answered.clone());
     let mock = Mock::start(move |_, seen| {
-        if count.load(Ordering::SeqCst) == 3 && !seen.head.contains("revived") {
+        if count.load(Ordering::SeqCst) == 3 {
             state.store(true, Ordering::SeqCst);
         }
         if state.load(Ordering::SeqCst) {
@@ -120,7 +120,7 @@ fn a_server_that_dies_loses_no_answer() {
     assert!(again.stderr.contains("3 finished requests"), "{}", again.stderr);
     let other = label(folder, &["--method", "bi-encoder", "--offline"], &["--resume"]).expect(2);
     assert!(other.stderr.contains("other settings"), "{}", other.stderr);
-    // One more than it dies of.
+    // Past the number at which it dies.
     answered.store(4, Ordering::SeqCst);
     dead.store(false, Ordering::SeqCst);
     let told = label(folder, &how, &["--resume", "--json"]).expect(0).json();
@@ -140,7 +140,8 @@ fn lists_that_cannot_be_labelled_are_counted_and_flags_without_effect_refused() 
     write(folder, "lists.jsonl", &(request(&["a cat", "a dog"]) + bad));
     let done = label(folder, &["--method", "bi-encoder", "--offline"], &["--json"]).expect(1);
     let told = done.json();
-    assert_eq!((&told["lists"], &told["written"], &told["failed"]), (&json!(4), &json!(1), &json!(3)), "{told}");
+    let counts = ["lists", "written", "failed"].map(|name| told[name].as_u64());
+    assert_eq!(counts, [Some(4), Some(1), Some(3)], "{told}");
     let errors = told["errors"].to_string();
     for said in ["line 2: there are no candidates", "line 3", "line 4: `label` of candidate 1 is no number"] {
         assert!(errors.contains(said), "{said}: {errors}");
@@ -148,7 +149,7 @@ fn lists_that_cannot_be_labelled_are_counted_and_flags_without_effect_refused() 
     for (how, piece) in [
         (&["--method", "bi-encoder", "--seed", "2"][..], "--seed: each list is asked about once"),
         (&["--method", "bi-encoder", "--agreement", "0.5"], "--agreement: each list is asked about once"),
-        (&["--method", "bi-encoder", "--repeats", "3"], "--repeats: bi-encoder looks at each candidate by itself"),
+        (&["--method", "bi-encoder", "--repeats", "3"], "bi-encoder looks at each candidate by itself"),
         (&["--method", "bi-encoder:3"], "which scores all candidates"),
         (&["--method", "bi-encoder >> late-interaction"], "one method is expected"),
         (&["--method", "bm25"], "is not a reranking method"),

@@ -24,7 +24,8 @@ fn prepare(folder: &Path) {
 }
 
 fn mine(folder: &Path, flags: &str, code: i32) -> Done {
-    let line = format!("synth negatives my.index --queries q.jsonl --qrels train.qrels -o train.jsonl {flags}");
+    let files = "my.index --queries q.jsonl --qrels train.qrels -o train.jsonl";
+    let line = format!("synth negatives {files} {flags}");
     plackett(folder, &line.split_whitespace().collect::<Vec<_>>()).expect(code)
 }
 
@@ -53,7 +54,9 @@ fn lists_have_what_is_relevant_and_wrong_documents_of_the_ranks() {
     ] {
         assert!(warnings.contains(said), "{said}: {warnings}");
     }
-    let [list] = &lists(folder)[..] else { panic!("one list is expected") };
+    let made = lists(folder);
+    assert_eq!(made.len(), 1, "{made:?}");
+    let list = &made[0];
     assert_eq!((&list["qid"], &list["query"]), (&json!("q1"), &json!("apple")));
     let candidates = list["candidates"].as_array().unwrap();
     let right = json!({"docid": "a", "text": "apple cake with apple", "label": 2.0});

@@ -42,7 +42,7 @@ const DOES: &str = "labels";
                   plackett synth labels train.jsonl -o labelled.jsonl --method listwise --model SmolLM2-135M-Instruct --repeats 5 --agreement 0.5\n\n\
                   Each line is {\"query\": …, \"candidates\": [{\"text\": …, \"label\": 1}, …]}, as `plackett train` reads it, or a request as `plackett \
                   rerank`\nreads it. What is written has a `teacher` score beside each label: the method's score, or for methods that only order \
-                  the\nnumber of candidates for the best one down to 1. Candidates stay in their order; those without a label get 0.\n\n\
+                  the\nnumber of candidates for the best one down to 1. Candidates stay in their order; those without a label get 0. Fields beside\nquery, candidates and their ids are left out.\n\n\
                   With --repeats each list is asked about several times, its candidates in another order each time: scores become means,\n\
                   and orders the one that is nearest to all (permutation self-consistency). Answers are kept in FILE.unfinished until all\n\
                   are there, so that neither a kill nor a dying server (exit code 3) loses one."
