@@ -13,6 +13,7 @@ pub mod indexing;
 pub mod list_synthesis;
 pub mod listwise_examples;
 pub mod manifest;
+pub mod negative_mining;
 pub mod own_vectors;
 pub mod papers;
 pub mod pipeline;
@@ -20,7 +21,9 @@ pub mod query_synthesis;
 pub mod recipe;
 pub mod stored_calibration;
 pub mod sync;
+pub mod teacher_labels;
 pub mod text_vectors;
+pub mod training_lists;
 pub mod unfinished;
 
 pub use pipeline::Pipeline;

@@ -3,7 +3,7 @@
 //! - [`borda`], [`copeland`], [`greedy`], [`kwiksort`]: orders from a matrix of [`Preferences`]
 //!   (Bradley–Terry strengths: [`crate::bradley_terry`]);
 //! - [`kemeny`]: the order with the least Kendall distance to all, exact where that can be had;
-//! - [`self_consistency`]: the central ranking of one model's answers to shuffled lists;
+//! - [`self_consistency`]: the central ranking of one model's answers to shuffled lists; [`kendall_taus`]: how far they agree;
 //! - [`Grouping`] and [`GroupScores`]: scores given within random groups, repeated and averaged (GroupRank);
 //! - [`log_rank_fusion`]: two teachers' rankings made into labels.
 //!
@@ -18,7 +18,7 @@ mod simple;
 pub use groups::{GroupScores, Grouping, log_rank_fusion};
 pub use kemeny::{KEMENY_EXACT, Kemeny, kemeny};
 pub use preferences::Preferences;
-pub use self_consistency::{self_consistency, shuffles};
+pub use self_consistency::{kendall_taus, self_consistency, shuffles};
 pub use simple::{borda, copeland, greedy, kwiksort};
 
 /// Input that cannot be joined.

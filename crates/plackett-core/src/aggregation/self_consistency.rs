@@ -39,3 +39,17 @@ pub fn self_consistency(shown: &[Permutation], answers: &[Permutation]) -> Resul
         .collect::<Result<_, _>>()?;
     Ok(kemeny(&Preferences::from_rankings(&turned)?))
 }
+
+/// Kendall's tau of each two of some orders of the same items: 1 where they are the same, −1 where one is the other turned round.
+/// Orders of less than two items have no pairs that could stand otherwise, and the tau 1. Orders of different sizes are passed over.
+pub fn kendall_taus(orders: &[Permutation]) -> Vec<f64> {
+    let mut taus = Vec::new();
+    for (place, one) in orders.iter().enumerate() {
+        for other in &orders[place + 1..] {
+            let Ok(distance) = one.kendall_distance(other) else { continue };
+            let most = one.len() * one.len().saturating_sub(1) / 2;
+            taus.push(1.0 - 2.0 * distance as f64 / most.max(1) as f64);
+        }
+    }
+    taus
+}

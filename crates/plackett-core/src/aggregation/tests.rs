@@ -113,6 +113,16 @@ fn large_lists_come_within_a_said_bound() {
 }
 
 #[test]
+fn taus_are_of_each_two_orders() {
+    let orders = [ranking(&[0, 1, 2]), ranking(&[2, 1, 0]), ranking(&[0, 2, 1])];
+    // The last one turns one of three pairs of the first, and two of the second.
+    assert_eq!(kendall_taus(&orders), [-1.0, 1.0 - 2.0 / 3.0, 1.0 - 4.0 / 3.0]);
+    assert_eq!(kendall_taus(&[ranking(&[0]), ranking(&[0])]), [1.0]);
+    assert!(kendall_taus(&orders[..1]).is_empty());
+    assert!(kendall_taus(&[ranking(&[0]), ranking(&[0, 1])]).is_empty());
+}
+
+#[test]
 fn self_consistency_cancels_a_position_bias() {
     // The model prefers what stands early: the score of a candidate is its quality minus a penalty for its place.
     let (n, mut better) = (20, 0);

@@ -184,13 +184,17 @@ fn candidate(item: &Value, place: usize) -> Result<Option<Candidate>, String> {
 }
 
 impl SourcedRequest {
+    /// The candidates as they came, objects or bare texts, in the order of those of the request.
+    pub fn items(&self) -> &[Value] {
+        self.raw.get(self.list).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+    }
+
     /// The object as it came, its candidates in the ranking's order, each with the ranking's `score` (a bare text becomes
     /// `{"text", "score"}`). Candidates that the ranking leaves out are left out; a score that is not finite becomes
     /// `null`, since JSON has no other word for it. An id that was no candidate is an error.
     pub fn ranked(&self, ranking: &Ranking) -> Result<Value, FormatError> {
-        let items = self.raw.get(self.list).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        let places: HashMap<&str, &Value> =
-            self.request.candidates.iter().map(|c| c.document.id.as_str()).zip(items).collect();
+        let ids = self.request.candidates.iter().map(|c| c.document.id.as_str());
+        let places: HashMap<&str, &Value> = ids.zip(self.items()).collect();
         let mut ordered = Vec::with_capacity(ranking.entries.len());
         for entry in &ranking.entries {
             let Some(item) = places.get(entry.id.as_str()) else {
@@ -232,6 +236,9 @@ mod tests {
         assert_eq!((gpt.query.id.as_str(), gpt.candidates[0].document.id.as_str()), ("3", "9"));
         let direct = one(r#"[{"query": "q", "candidates": ["x", "y"]}]"#).unwrap().request;
         assert_eq!(direct.candidates[1].document, Document::new("2", "y"));
+        let labelled = one(r#"{"query": "q", "candidates": [{"text": "x", "label": 2}, "y"]}"#).unwrap();
+        let items = labelled.items();
+        assert_eq!((items[0]["label"].as_f64(), items[1].as_str()), (Some(2.0), Some("y")));
     }
 
     #[test]

@@ -227,6 +227,7 @@ fn no_line_limit(command: &Command) -> Option<&'static str> {
         | Command::Arena(_) => None,
         Command::Route(arguments) if arguments.reads_lines() => None,
         Command::Recommend(arguments) if arguments.reads_lines() => None,
+        Command::Synth(arguments) if arguments.reads_lines() => None,
         Command::Embed(arguments) if arguments.collection().is_some() => None,
         Command::Replay(_) => Some("the manifest says how long lines may be"),
         // Lines of texts and aspects may have any length.

@@ -1,8 +1,9 @@
 //! Wrong documents for queries, from some ranks of a search.
 
 use super::{QuerySearch, QuerySynthesisError, WrittenQuery};
+use crate::negative_mining::{NegativeMining, RankBand};
+use plackett_core::Document;
 use plackett_core::formats::{AtomicFile, FormatError};
-use plackett_core::{Document, Ranking};
 use serde_json::json;
 use std::collections::HashSet;
 use std::io::Write;
@@ -16,8 +17,8 @@ pub const EXAMPLES: &str = "examples.jsonl";
 pub struct Negatives<'p> {
     /// The search.
     pub search: QuerySearch<'p>,
-    /// The first rank and the last one, from 1 (DUQGen: 93 and 100, which are rarely right).
-    pub ranks: (usize, usize),
+    /// The ranks that are looked at (DUQGen: 93 to 100, which are rarely right).
+    pub ranks: RankBand,
     /// Wrong documents of a query, at most; the first on these ranks.
     pub most: usize,
 }
@@ -37,12 +38,16 @@ impl Negatives<'_> {
     ) -> Result<usize, QuerySynthesisError> {
         let path = folder.join(EXAMPLES);
         let mut file = AtomicFile::create(&path)?;
+        let mining =
+            NegativeMining { ranks: self.ranks, count: self.most, positives: 0, margin: None, seed: None };
         let mut lists = 0;
-        self.search.each(queries, self.ranks.1, progress, &mut |query, found| {
+        self.search.each(queries, self.ranks.last(), progress, &mut |query, found| {
             let own = &documents[query.document];
             let mut candidates = vec![json!({"text": own.model_text(), "label": 1})];
             let right = HashSet::from([own.id.as_str()]);
-            for id in wrong_on_ranks(found, &right, self.ranks, self.most) {
+            let mined = mining.negatives(0, found, &right, &HashSet::new());
+            let (wrong, _) = mined.unwrap_or_default();
+            for id in wrong {
                 if let Some(wrong) = self.search.index.document(&id)? {
                     candidates.push(json!({"text": wrong.model_text(), "label": 0}));
                 }
@@ -59,34 +64,5 @@ impl Negatives<'_> {
             file.commit()?;
         }
         Ok(lists)
-    }
-}
-
-/// The first documents on some ranks, from 1, that are not right.
-pub fn wrong_on_ranks(
-    found: &Ranking,
-    right: &HashSet<&str>,
-    (from, to): (usize, usize),
-    most: usize,
-) -> Vec<String> {
-    let ranks = found.entries.iter().take(to).skip(from.saturating_sub(1));
-    let wrong = ranks.filter(|entry| !right.contains(entry.id.as_str())).take(most);
-    wrong.map(|entry| entry.id.clone()).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use plackett_core::Trace;
-
-    #[test]
-    fn wrong_ones_are_the_first_of_their_ranks_that_are_not_right() {
-        let scored = "abcdefgh".chars().enumerate().map(|(at, id)| (id.to_string(), -(at as f64)));
-        let found = Ranking::from_scores("q", scored, Trace::default());
-        let right = HashSet::from(["d"]);
-        assert_eq!(wrong_on_ranks(&found, &right, (3, 6), 2), ["c", "e"]);
-        assert_eq!(wrong_on_ranks(&found, &right, (3, 6), 9), ["c", "e", "f"]);
-        assert_eq!(wrong_on_ranks(&found, &right, (8, 20), 4), ["h"]);
-        assert_eq!(wrong_on_ranks(&found, &right, (9, 20), 4), Vec::<String>::new());
     }
 }

@@ -4,6 +4,7 @@ use super::error::StageError;
 use super::field::{Default, FieldKind, FieldSpec, OutputKind};
 use super::inputs::rankings_of;
 use super::task::Task;
+use crate::teacher_labels::TaughtScores;
 use plackett_core::Ranking;
 use std::collections::HashMap;
 
@@ -26,7 +27,7 @@ pub const TEACHER_SCALE: FieldSpec = FieldSpec::new(
 /// Scores by query and document.
 pub struct TeacherScores {
     stage: String,
-    scores: HashMap<String, HashMap<String, f32>>,
+    scores: HashMap<String, TaughtScores>,
 }
 
 impl TeacherScores {
@@ -49,12 +50,8 @@ impl TeacherScores {
     }
 
     fn new(stage: &str, rankings: &[Ranking], scale: f64) -> TeacherScores {
-        let of = |ranking: &Ranking| -> HashMap<String, f32> {
-            let scored = ranking.entries.iter();
-            scored.map(|entry| (entry.id.clone(), (scale * entry.score) as f32)).collect()
-        };
-        let scores = rankings.iter().map(|ranking| (ranking.query_id.clone(), of(ranking))).collect();
-        TeacherScores { stage: stage.into(), scores }
+        let of = |ranking: &Ranking| (ranking.query_id.clone(), TaughtScores::of(ranking, scale));
+        TeacherScores { stage: stage.into(), scores: rankings.iter().map(of).collect() }
     }
 
     /// The score of a document.
@@ -62,8 +59,8 @@ impl TeacherScores {
     /// # Errors
     /// The teacher has not scored it, or its score is no number.
     pub fn score(&self, query: &str, document: &str) -> Result<f32, StageError> {
-        let found = self.scores.get(query).and_then(|scores| scores.get(document)).copied();
-        found.filter(|score| score.is_finite()).ok_or_else(|| StageError::Field {
+        let found = self.scores.get(query).and_then(|scores| scores.get(document));
+        found.ok_or_else(|| StageError::Field {
             field: "teacher",
             problem: format!(
                 "`{}` has no score of the document `{document}` for the query `{query}`; it has to rank all candidates of `data`",

@@ -13,6 +13,7 @@ fn prepared(folder: &Path) {
         "{\"_id\": \"a\", \"text\": \"apple cake\", \"year\": 2024}\n{\"_id\": \"b\", \"text\": \"volcano\"}\n",
     );
     write("q.tsv", "1\tapple\n2\tvolcano\n");
+    write("both.tsv", "1\tapple volcano\n");
     write("qrels", "1 0 a 1\n2 0 b 1\n");
     write("one.run", "1 Q0 a 1 2 t\n1 Q0 b 2 1 t\n2 Q0 b 1 1 t\n");
     write("two.run", "1 Q0 b 1 2 t\n1 Q0 a 2 1 t\n2 Q0 b 1 1 t\n");
@@ -124,6 +125,39 @@ const LINES: &[(&str, i32, &[&str])] = &[
         &[
             "exact", "fitted", "graded", "grades", "items", "kept", "listed", "lists", "output", "titles",
             "unread",
+        ],
+    ),
+    (
+        "synth negatives my.index --queries both.tsv --qrels qrels --ranks 1-2 -o negatives.jsonl",
+        0,
+        &[
+            "absent",
+            "left_out",
+            "negatives",
+            "output",
+            "positives",
+            "queries",
+            "short",
+            "suspected",
+            "written",
+        ],
+    ),
+    (
+        "synth labels requests.jsonl --method bi-encoder --offline -o labels.jsonl",
+        1,
+        &[
+            "agreement",
+            "cost",
+            "disagreed",
+            "equal",
+            "failed",
+            "lists",
+            "lost",
+            "output",
+            "repaired",
+            "resumed",
+            "unlabelled",
+            "written",
         ],
     ),
     ("recommend list", 0, &["recommenders"]),

@@ -7,7 +7,7 @@ use crate::method::{Calls, Family, MethodError, MethodSpec, OptionKind, OptionSp
 use crate::model::CallError;
 use crate::prompt::{PROMPT, STYLE, TOKENS, Template, WORDS, builtin_prompt};
 use crate::prompting::{Order, PromptMethod, RankContext};
-use plackett_core::aggregation::{Preferences, borda, kemeny, shuffles};
+use plackett_core::aggregation::{Preferences, borda, kemeny, kendall_taus, shuffles};
 use plackett_core::permutation::Permutation;
 use plackett_core::windows::Window;
 
@@ -169,14 +169,9 @@ struct Agreement {
 
 impl Agreement {
     fn enter(&mut self, orders: &[Permutation]) {
-        for (n, one) in orders.iter().enumerate() {
-            for other in &orders[n + 1..] {
-                let most = (one.len() * one.len().saturating_sub(1) / 2) as f64;
-                // Both order the places of one window.
-                let Ok(distance) = one.kendall_distance(other) else { continue };
-                self.pairs += 1;
-                self.tau += 1.0 - 2.0 * distance as f64 / most;
-            }
+        for tau in kendall_taus(orders) {
+            self.pairs += 1;
+            self.tau += tau;
         }
     }
 }

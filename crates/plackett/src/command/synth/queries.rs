@@ -1,5 +1,6 @@
 //! `plackett synth queries`: queries that a model writes for a few documents of an index, as a collection to learn from.
 
+use super::negatives::band;
 use super::{fingerprint, open_language_model};
 use crate::command::number::{by, real, whole};
 use crate::command::open::{open_index, read_lines, remark_on_version};
@@ -10,6 +11,7 @@ use crate::command::{Global, Outcome, Output};
 use anyhow::{Context, anyhow, bail};
 use clap::{Args, ValueEnum};
 use plackett::Pipeline;
+use plackett::negative_mining::RankBand;
 use plackett::pipeline::Models;
 use plackett::query_synthesis::{
     CleanedQueries, DocumentSample, EXAMPLES, Negatives, QueryCollection, QueryPrompt, QuerySearch,
@@ -29,14 +31,11 @@ use std::sync::Arc;
 const IDENTITY: &str = "queries.json";
 /// The temperature of several queries for a document, where nobody says another one.
 const USUAL_TEMPERATURE: f64 = 0.8;
-/// The ranks of wrong documents, where nobody says others (DUQGen).
-const USUAL_RANKS: (usize, usize) = (93, 100);
 
 /// Queries for the documents of an index, to learn from where nobody has asked yet: a sample of documents, a query for each, those of use kept
 /// (DUQGen)
 #[derive(Args)]
-#[command(
-    after_help = "Examples:\n  plackett synth queries my.index -o asked --round-trip 10\n  \
+#[command(after_help = "Examples:\n  plackett synth queries my.index -o asked --round-trip 10\n  \
                   plackett synth queries my.index -o asked --count 1000 --negatives 4 --prompt ask.txt\n  \
                   plackett synth queries my.index -o asked --per-document 3 \\\n    \
                   --model 'remote:https://api.openai.com/v1/chat/completions#model=gpt-4o,key=OPENAI_API_KEY'\n\n\
@@ -44,8 +43,7 @@ const USUAL_RANKS: (usize, usize) = (93, 100);
                   it was made from and how many queries were left out, by kind: empty, not of ASCII (but for --any-letters), of more than 30 words, written before, and with\n\
                   --round-trip not finding their document. The documents stay in the index. With --negatives it has examples.jsonl too, as\n\
                   `plackett train` reads it. A prompt of one's own is a text with {document} where the document goes; the model goes on with the query.\n\
-                  A killed run goes on when the same command is given again; the same seed gives the same files of the same index."
-)]
+                  A killed run goes on when the same command is given again; the same seed gives the same files of the same index.")]
 pub struct Arguments {
     /// Index whose documents are asked about, made by `plackett index`
     index: PathBuf,
@@ -101,8 +99,8 @@ pub struct Arguments {
     #[arg(long, value_name = "N", value_parser = whole::<usize>(1..))]
     negatives: Option<usize>,
     /// Ranks of a search that they come from [default: 93-100]
-    #[arg(long, value_name = "FROM-TO", requires = "negatives", value_parser = by(read_ranks))]
-    ranks: Option<(usize, usize)>,
+    #[arg(long, value_name = "FROM-TO", requires = "negatives", value_parser = by(band))]
+    ranks: Option<RankBand>,
     /// How --round-trip and --negatives search, as `plackett search` does [default: as there]
     #[arg(long, short, value_name = "EXPR")]
     pipeline: Option<String>,
@@ -178,7 +176,8 @@ impl Arguments {
 
     /// What queries are searched with; `None` where nothing is searched.
     fn pipeline(&self, index: &Index, global: &Global, output: &Output) -> anyhow::Result<Option<Pipeline>> {
-        let deepest = self.negatives.map(|_| self.ranks.unwrap_or(USUAL_RANKS).1).max(self.round_trip);
+        let deepest =
+            self.negatives.map(|_| self.ranks.unwrap_or(RankBand::DUQGEN).last()).max(self.round_trip);
         let Some(depth) = deepest else { return Ok(None) };
         let expression = self.pipeline.as_deref().unwrap_or_else(|| Pipeline::default_for(index));
         let models = Models::new(None, global.models());
@@ -221,15 +220,6 @@ impl Arguments {
         })
         .to_string()
     }
-}
-
-/// Two ranks, as 93-100.
-fn read_ranks(text: &str) -> Result<(usize, usize), String> {
-    let parts = text.split_once('-');
-    let ranks: Option<(usize, usize)> =
-        parts.and_then(|(from, to)| Some((from.parse().ok()?, to.parse().ok()?)));
-    let ranks = ranks.filter(|(from, to)| (1..=*to).contains(from));
-    ranks.ok_or_else(|| "a rank from 1 and one that is no less are expected, such as 93-100".into())
 }
 
 /// Runs the command.
@@ -361,7 +351,7 @@ fn write_lists(
         std::fs::remove_file(&old).with_context(|| old.display().to_string())?;
     }
     let Some((search, most)) = search.zip(arguments.negatives) else { return Ok(None) };
-    let ranks = arguments.ranks.unwrap_or(USUAL_RANKS);
+    let ranks = arguments.ranks.unwrap_or(RankBand::DUQGEN);
     let bar = output.progress("wrong documents", queries.kept.len() as u64);
     let moved = |done: usize| bar.set_position(done as u64);
     let negatives = Negatives { search, ranks, most };
@@ -369,9 +359,8 @@ fn write_lists(
     bar.finish_and_clear();
     let without = queries.kept.len() - lists;
     if without > 0 {
-        let ((from, to), without) = (ranks, many_queries(without));
-        let why = format!("no wrong document is found on the ranks {from} to {to}");
-        output.warn(&format!("no list for {without}: {why}"));
+        let without = many_queries(without);
+        output.warn(&format!("no list for {without}: no wrong document is found on the ranks {ranks}"));
     }
     Ok(Some(lists))
 }
@@ -425,15 +414,6 @@ fn many_queries(count: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ranks_are_two_and_rise() {
-        assert_eq!(read_ranks("93-100"), Ok((93, 100)));
-        assert_eq!(read_ranks("5-5"), Ok((5, 5)));
-        for wrong in ["", "5", "0-3", "7-5", "a-b"] {
-            assert!(read_ranks(wrong).unwrap_err().contains("such as 93-100"), "{wrong}");
-        }
-    }
 
     #[test]
     fn replies_are_kept_beside_the_folder_and_of_one_run() {

@@ -1,18 +1,18 @@
 //! `mined-negatives`: queries with their relevant documents and wrong ones of certain ranks of a search, as a collection to learn from.
 
 use super::{dataset_of, index, rank};
+use crate::negative_mining::{MinedQuery, NegativeMining, RankBand};
 use crate::pipeline::Pipeline;
-use crate::query_synthesis::wrong_on_ranks;
 use crate::recipe::error::{Problem, StageError};
 use crate::recipe::expression::{self, Begins};
-use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
+use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, StageKind, StageOutput};
 use crate::recipe::task::Task;
 use plackett_core::formats::{BeirWriter, FormatError};
 use plackett_core::{Document, Qrels, Query};
 use plackett_rank::Settings;
-use plackett_search::Index;
+use plackett_search::{Index, SearchError};
 use std::collections::HashSet;
 
 /// Numbers by query.
@@ -55,7 +55,7 @@ pub static MINED_NEGATIVES: StageKind = StageKind {
     ],
     chooses: None,
     check: |values, _| {
-        if values.count("from") > values.count("to") {
+        if band(values).is_none() {
             let problem = "the last rank comes before `from`".into();
             return Err(values.wrong("to", 0, Problem::Said(problem)));
         }
@@ -74,11 +74,15 @@ pub static MINED_NEGATIVES: StageKind = StageKind {
     run,
 };
 
+/// The ranks that are looked at; `None` where the last one comes before the first.
+fn band(values: &Values) -> Option<RankBand> {
+    RankBand::new(values.count("from"), values.count("to"))
+}
+
 /// A query with what it is to be learned from.
 struct Mined {
     query: Query,
-    positives: Vec<(String, i32)>,
-    negatives: Vec<String>,
+    of: MinedQuery,
 }
 
 fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
@@ -87,29 +91,35 @@ fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let index = Index::open(task.input(values.word("index"))?.folder.join(index::FOLDER))?;
     let models = task.environment.models(None);
     let pipeline = Pipeline::resolve(values.word("pipeline"), Some(&index), &models, &Settings::default())?;
-    let (from, to) = (values.count("from"), values.count("to"));
+    let before = || StageError::Field { field: "to", problem: "the last rank comes before `from`".into() };
+    let ranks = band(values).ok_or_else(before)?;
+    let mining = NegativeMining {
+        ranks,
+        count: values.count("negatives"),
+        positives: values.count("positives"),
+        margin: None,
+        seed: None,
+    };
     let mut mined = Vec::new();
     for (nth, part) in dataset.queries.chunks(TOGETHER).enumerate() {
         (task.progress)(task.name, (nth * TOGETHER) as u64, dataset.queries.len() as u64);
-        for (query, found) in part.iter().zip(pipeline.search(&index, part, to)) {
-            let all = relevant(&dataset.qrels, query);
-            let negatives = {
-                let right: HashSet<&str> = all.iter().map(|(id, _)| id.as_str()).collect();
-                wrong_on_ranks(&found?, &right, (from, to), values.count("negatives"))
-            };
-            let positives = best(all, values.count("positives"), &index)?;
-            mined.push(Mined { query: query.clone(), positives, negatives });
+        for (query, found) in part.iter().zip(pipeline.search(&index, part, ranks.last())) {
+            let is_there = |id: &str| Ok::<bool, SearchError>(index.document(id)?.is_some());
+            // Nothing is drawn, so that the number of the query does not matter.
+            if let Ok(of) = mining.mine(0, &found?, &dataset.qrels, is_there)? {
+                mined.push(Mined { query: query.clone(), of });
+            }
         }
     }
-    let before = mined.len();
-    mined.retain(|one| !one.positives.is_empty() && !one.negatives.is_empty());
     if mined.is_empty() {
+        let (from, to) = (ranks.first(), ranks.last());
         let problem = format!(
             "no query has a relevant document in the index and a wrong one on the ranks {from} to {to}"
         );
         return Err(StageError::Field { field: "from", problem });
     }
     let mut made = StageOutput::default();
+    let before = dataset.queries.len();
     if mined.len() < before {
         made.warnings.push(format!(
             "{} of {before} queries have no relevant document in the index, or no wrong one on these ranks, and are left out",
@@ -119,34 +129,13 @@ fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     write(task, &mined, &index)?;
     let keys: Vec<String> = mined.iter().map(|one| one.query.id.clone()).collect();
     let columns = [
-        mined.iter().map(|one| one.positives.len() as f64).collect(),
-        mined.iter().map(|one| one.negatives.len() as f64).collect::<Vec<f64>>(),
+        mined.iter().map(|one| one.of.positives.len() as f64).collect(),
+        mined.iter().map(|one| one.of.negatives.len() as f64).collect::<Vec<f64>>(),
     ];
     let numbers = NUMBERS.into_iter().zip(columns);
     made.numbers = numbers.map(|(name, values)| Quantity::by_query(name, keys.clone(), values)).collect();
     made.facts.push(("queries".into(), mined.len().to_string()));
     Ok(made)
-}
-
-/// What is relevant to a query, the best grades first.
-fn relevant(qrels: &Qrels, query: &Query) -> Vec<(String, i32)> {
-    let judged = qrels.relevant(&query.id);
-    let mut relevant: Vec<(String, i32)> =
-        judged.map(|judgment| (judgment.document.to_string(), judgment.grade)).collect();
-    relevant.sort_by_key(|(_, grade)| std::cmp::Reverse(*grade));
-    relevant
-}
-
-/// The first relevant documents that the index has; 0 for all.
-fn best(relevant: Vec<(String, i32)>, most: usize, index: &Index) -> Result<Vec<(String, i32)>, StageError> {
-    let most = if most == 0 { relevant.len() } else { most };
-    let mut kept = Vec::new();
-    for one in relevant {
-        if kept.len() < most && index.document(&one.0)?.is_some() {
-            kept.push(one);
-        }
-    }
-    Ok(kept)
 }
 
 /// The collection: documents that some query learns from, each once, and judgments.
@@ -156,8 +145,8 @@ fn write(task: &Task<'_>, mined: &[Mined], index: &Index) -> Result<(), StageErr
     let (mut documents, mut seen): (Vec<Document>, HashSet<&str>) = (Vec::new(), HashSet::new());
     let mut qrels = Qrels::new();
     for one in mined {
-        let graded = one.positives.iter().map(|(id, grade)| (id.as_str(), *grade));
-        for (id, grade) in graded.chain(one.negatives.iter().map(|id| (id.as_str(), 0))) {
+        let graded = one.of.positives.iter().map(|(id, grade)| (id.as_str(), *grade));
+        for (id, grade) in graded.chain(one.of.negatives.iter().map(|id| (id.as_str(), 0))) {
             let full = |source| FormatError::Full { file: folder.display().to_string(), source };
             qrels.query_mut(&one.query.id).push("0", id, grade).map_err(full)?;
             if seen.insert(id) {
@@ -168,19 +157,4 @@ fn write(task: &Task<'_>, mined: &[Mined], index: &Index) -> Result<(), StageErr
     writer.corpus(documents.into_iter().map(Ok))?;
     writer.queries(&mined.iter().map(|one| one.query.clone()).collect::<Vec<_>>())?;
     Ok(writer.qrels(MADE.1, &qrels)?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_best_grades_come_first() {
-        let mut qrels = Qrels::new();
-        for (id, grade) in [("a", 1), ("b", 0), ("c", 2), ("d", 1)] {
-            qrels.query_mut("q").push("0", id, grade).unwrap();
-        }
-        let found = relevant(&qrels, &Query::new("q", "x"));
-        assert_eq!(found, [("c".to_string(), 2), ("a".to_string(), 1), ("d".to_string(), 1)]);
-    }
 }
