@@ -2,7 +2,7 @@
 
 use super::ListSynthesisError;
 use crate::recipe::StageError;
-use crate::recipe::line_log::LineLog;
+use crate::recipe::running::line_log::LineLog;
 use plackett_core::formats::FormatError;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

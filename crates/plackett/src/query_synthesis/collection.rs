@@ -1,7 +1,7 @@
 //! Written queries as a BEIR folder with a data card.
 
 use super::{CleanedQueries, DocumentSample, QueryPrompt, QuerySynthesisError, RoundTrip, kept};
-use crate::recipe::data_card::{DataCard, FILE};
+use crate::recipe::data::data_card::{DataCard, FILE};
 use plackett_core::formats::{BeirWriter, FormatError};
 use plackett_core::{Document, Qrels, Query};
 use plackett_lm::sha256::Sha256;

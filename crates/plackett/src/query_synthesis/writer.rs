@@ -1,7 +1,7 @@
 //! A model writes queries.
 
 use super::{QueryPrompt, QuerySynthesisError, kept};
-use crate::recipe::kept_replies::{KeptReplies, Reply};
+use crate::recipe::running::kept_replies::{KeptReplies, Reply};
 use plackett_core::Document;
 use plackett_rank::model::{ChatMessage, ChatRole, GenerationOptions, LanguageModel, Prompt, Sampling};
 use std::path::Path;

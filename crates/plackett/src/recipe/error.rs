@@ -1,6 +1,6 @@
 //! What is wrong with a recipe, where, and what to do.
 
-use super::source::Place;
+use super::reading::source::Place;
 use crate::pipeline::{ModelError, PipelineError, QueryError};
 use plackett_core::formats::FormatError;
 use plackett_lm::store::StoreError;

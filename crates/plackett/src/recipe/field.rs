@@ -1,7 +1,7 @@
 //! Fields of stages, claims and simulations: declarations from which the reader, the help and the documentation come.
 
 use super::error::{Problem, RecipeError, nearest};
-use super::source::{Place, Source};
+use super::reading::source::{Place, Source};
 use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};

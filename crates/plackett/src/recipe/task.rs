@@ -224,7 +224,7 @@ pub fn hash_file(path: &Path) -> Result<String, StageError> {
 #[cfg(test)]
 mod tests {
     use super::super::field::{Reader, Scale};
-    use super::super::source::Source;
+    use super::super::reading::source::Source;
     use super::*;
     use toml::de::DeTable;
 

@@ -4,10 +4,10 @@ use super::modular_rank::by_scores;
 use super::{CANDIDATES, DEPTH, ENCODER, SEED, dataset_of, encoder_fingerprint, factorize, rank, train};
 use crate::recipe::error::{Problem, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
+use crate::recipe::models::training_fields::{batch, rate, settings_of, steps, warmup};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, StageKind, StageOutput};
 use crate::recipe::task::Task;
-use crate::recipe::training_fields::{batch, rate, settings_of, steps, warmup};
 use plackett_core::formats::FormatError;
 use plackett_core::{Ranking, Run};
 use plackett_eval::measure::parse_list;
@@ -270,7 +270,7 @@ fn measure(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recipe::source::Source;
+    use crate::recipe::reading::source::Source;
     use crate::recipe::{Recipe, RecipeStore, Registry, Scale};
     use plackett_train::adapter::ADAPTERS;
 

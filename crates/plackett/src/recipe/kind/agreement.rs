@@ -1,7 +1,7 @@
 //! `agreement`: how alike rankings are, such as those of one list in two orders.
 
 use super::{each_run, rankings_of};
-use crate::recipe::dataset::COPY;
+use crate::recipe::data::dataset::COPY;
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
 use crate::recipe::quantity::Quantity;

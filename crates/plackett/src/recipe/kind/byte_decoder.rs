@@ -2,7 +2,7 @@
 
 use super::train::FOLDER;
 use super::train_decoder::TRAIN_DECODER;
-use crate::recipe::dataset::Dataset;
+use crate::recipe::data::dataset::Dataset;
 use crate::recipe::error::{Problem, RecipeError, StageError};
 use crate::recipe::field::Values;
 use crate::recipe::task::Task;

@@ -1,15 +1,15 @@
 //! `category-paths`: a hierarchy of categories for a collection, and the paths of each of its documents.
 
 use super::{SEED, attention, dataset_of, index};
-use crate::recipe::categories::{AssignedPaths, own_paths};
-use crate::recipe::choosing::{TextVectors, cosine};
-use crate::recipe::docids::Corpus;
+use crate::recipe::data::docids::Corpus;
 use crate::recipe::error::{Problem, RecipeError, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
-use crate::recipe::kept_replies;
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Registry, StageKind, StageOutput};
+use crate::recipe::running::kept_replies;
 use crate::recipe::task::Task;
+use crate::recipe::worlds::categories::{AssignedPaths, own_paths};
+use crate::recipe::worlds::choosing::{TextVectors, cosine};
 use plackett_core::Document;
 use plackett_genir::GenirError;
 use plackett_genir::category_paths::{

@@ -1,13 +1,13 @@
 //! `clicks`: grades from a simulated click log, and what a ranker learns from them.
 
 use super::SEED;
+use crate::recipe::data::feature_lists::{dense, file, widest};
 use crate::recipe::error::StageError;
-use crate::recipe::feature_lists::{dense, file, widest};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
+use crate::recipe::models::training_fields::{settings_of, steps};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_to_check};
 use crate::recipe::task::{Task, hash_file};
-use crate::recipe::training_fields::{settings_of, steps};
 use plackett_core::formats::read_features;
 use plackett_core::permutation::Permutation;
 use plackett_core::plackett_luce::policy::{Measure, MeasureKind, Utility};

@@ -3,14 +3,14 @@
 
 use super::SEED;
 use super::text_vectors::{VECTORS, vectors_of};
-use crate::recipe::choosing::{TextVectors, Titled, cosine, read_titled};
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
+use crate::recipe::models::training::{ScorerTraining, learn_scorer};
+use crate::recipe::models::training_fields::{batch, rate, steps};
 use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_outside, nothing_to_check};
 use crate::recipe::task::Task;
-use crate::recipe::training::{ScorerTraining, learn_scorer};
-use crate::recipe::training_fields::{batch, rate, steps};
+use crate::recipe::worlds::choosing::{TextVectors, Titled, cosine, read_titled};
 use plackett_arena::choosing::{PlanSearch, content_plan, overlap};
 use plackett_train::trainer::{Settings, VectorList, VectorScorer, score_lists};
 use plackett_train::{Compute, Parameters};

@@ -1,11 +1,11 @@
 //! `content-plans`: which clauses of an article its summaries are about (EDU-Sum).
 
-use crate::recipe::choosing::{Article, SUMMARIES, read_articles};
 use crate::recipe::error::StageError;
 use crate::recipe::field::{FieldKind, FieldSpec, OutputKind};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_to_check};
 use crate::recipe::task::{Task, hash_file};
+use crate::recipe::worlds::choosing::{Article, SUMMARIES, read_articles};
 use plackett_arena::choosing::{content_plan, overlap, segments, sentence_spans};
 use plackett_eval::correlation::spearman;
 use rayon::prelude::*;

@@ -4,13 +4,13 @@ use super::generative_retriever::FOLDER;
 use super::linked_pages::wiki_of;
 use crate::recipe::error::{Problem, RecipeError, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
+use crate::recipe::models::small_decoder::{LAYERS, NARROW_WIDTH, RATE, SEED, check_width, new_decoder};
+use crate::recipe::models::training::train_within;
+use crate::recipe::models::training_fields::{batch, steps};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Registry, StageKind, StageOutput, nothing_outside};
-use crate::recipe::small_decoder::{LAYERS, NARROW_WIDTH, RATE, SEED, check_width, new_decoder};
 use crate::recipe::task::Task;
-use crate::recipe::training::train_within;
-use crate::recipe::training_fields::{batch, steps};
-use crate::recipe::wiki::{PageTask, Wiki, first_session, tags};
+use crate::recipe::worlds::wiki::{PageTask, Wiki, first_session, tags};
 use plackett_genir::corpus_pretraining::{
     CorpusPretraining, LABEL_SMOOTHING, PretrainingPairs, TitlePair, title_settings,
 };

@@ -1,11 +1,11 @@
 //! `data`: queries, judgments, documents and candidates of a collection.
 
-use crate::recipe::dataset::{Dataset, ORDERS, files};
+use crate::recipe::data::dataset::{Dataset, ORDERS, files};
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
+use crate::recipe::models::training_fields::seed;
 use crate::recipe::registry::{Estimate, StageKind, StageOutput, no_numbers, nothing_to_check};
 use crate::recipe::task::{Task, hash_file};
-use crate::recipe::training_fields::seed;
 
 /// The declaration.
 pub static DATA: StageKind = StageKind {

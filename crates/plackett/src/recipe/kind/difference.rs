@@ -3,8 +3,8 @@
 
 use crate::recipe::error::StageError;
 use crate::recipe::field::{FieldKind, FieldSpec, OutputKind};
-use crate::recipe::file::quantity_parts;
 use crate::recipe::quantity::Quantity;
+use crate::recipe::reading::file::quantity_parts;
 use crate::recipe::registry::{StageKind, StageOutput, a_moment, nothing_outside, nothing_to_check};
 use crate::recipe::task::Task;
 

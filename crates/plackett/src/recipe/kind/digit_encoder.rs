@@ -1,14 +1,14 @@
 //! `digit-encoder`: an encoder that reads pictures of digits pixel by pixel, with whole layers or thin products.
 
-use crate::recipe::digits::{self, PIXELS, Picture};
+use crate::recipe::data::digits::{self, PIXELS, Picture};
 use crate::recipe::error::{Problem, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
+use crate::recipe::models::small_decoder::{BATCH, HEADS, LAYERS, NARROW_WIDTH, STEPS};
+use crate::recipe::models::training::train_within;
+use crate::recipe::models::training_fields::{rate, settings_of};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, StageKind, StageOutput};
-use crate::recipe::small_decoder::{BATCH, HEADS, LAYERS, NARROW_WIDTH, STEPS};
 use crate::recipe::task::{Task, hash_file};
-use crate::recipe::training::train_within;
-use crate::recipe::training_fields::{rate, settings_of};
 use plackett_train::engine::{Engine, Pooling};
 use plackett_train::nn::{Bert, BertConfig, Initializer, LowRankInitializer, Mode, TokenBatch, WeightSource};
 use plackett_train::optimizer::Schedule;

@@ -2,8 +2,8 @@
 
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
+use crate::recipe::models::repeated_measures::{ROUNDS, SEEDS, of_each_seed};
 use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_outside, nothing_to_check};
-use crate::recipe::repeated_measures::{ROUNDS, SEEDS, of_each_seed};
 use crate::recipe::task::Task;
 use plackett_rec::hstu::{CacheShape, measure_cache_speed};
 

@@ -1,15 +1,15 @@
 //! `facets`: how far rankers cover the sides of broad questions.
 
 use crate::pipeline::ModelError;
-use crate::recipe::asked_question::Asked;
 use crate::recipe::error::{Problem, StageError};
-use crate::recipe::faceted::{self, Faceted, Making};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::kind::index;
+use crate::recipe::models::training_fields::seed;
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, StageKind, StageOutput};
 use crate::recipe::task::{Task, hash_file};
-use crate::recipe::training_fields::seed;
+use crate::recipe::worlds::several_sides::asked_question::Asked;
+use crate::recipe::worlds::several_sides::faceted::{self, Faceted, Making};
 use plackett_core::diversity::Coverage;
 use plackett_core::{Document, Qrels, Ranking, Run, Trace};
 use plackett_eval::measure::parse_list;

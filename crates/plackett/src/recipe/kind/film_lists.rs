@@ -2,16 +2,16 @@
 
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
-use crate::recipe::film::{
-    Demonstrations, FILES, FilmLanguage, FilmWorld, Measured, Talk, demonstrations, measure,
-};
-use crate::recipe::floor_cases::{FloorCase, FloorCases};
-use crate::recipe::quantity::{Quantity, mean};
-use crate::recipe::registry::{Estimate, Hashes, StageKind, StageOutput};
-use crate::recipe::small_decoder::{
+use crate::recipe::models::small_decoder::{
     BATCH, LAYERS, RATE, SEEDS, STEPS, WIDTH, check_width, folder_of, learn_pairs, new_decoder,
 };
+use crate::recipe::quantity::{Quantity, mean};
+use crate::recipe::registry::{Estimate, Hashes, StageKind, StageOutput};
 use crate::recipe::task::{Environment, Input, Task, hash_file};
+use crate::recipe::worlds::film::{
+    Demonstrations, FILES, FilmLanguage, FilmWorld, Measured, Talk, demonstrations, measure,
+};
+use crate::recipe::worlds::recommending::floor_cases::{FloorCase, FloorCases};
 use plackett_train::Parameters;
 use plackett_train::rl::Rollouts;
 use plackett_train::trainer::WordVocabulary;

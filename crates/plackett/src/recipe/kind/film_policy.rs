@@ -3,13 +3,13 @@
 use super::film_lists::{FILM_LISTS, MEASURES, language_of, most_tokens, numbers, world_of};
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
-use crate::recipe::film::{FilmLanguage, FilmRewarder, FilmWorld, Measured, Policy, Talk, measure};
-use crate::recipe::policy_summary::PolicySummary;
+use crate::recipe::models::policy_summary::PolicySummary;
+use crate::recipe::models::small_decoder::folder_of;
+use crate::recipe::models::training_fields::{UPDATES, batch, check_updates, rate, settings_of};
 use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_outside};
-use crate::recipe::small_decoder::folder_of;
 use crate::recipe::task::{Input, Task};
-use crate::recipe::training_fields::{UPDATES, batch, check_updates, rate, settings_of};
+use crate::recipe::worlds::film::{FilmLanguage, FilmRewarder, FilmWorld, Measured, Policy, Talk, measure};
 use plackett_train::optimizer::Schedule;
 use plackett_train::rl::{
     Generation, PolicyLoss, PolicyTask, RankCredit, RatioLevel, RolloutRecord, Rollouts, Updates,

@@ -1,16 +1,16 @@
 //! `fix-retriever`: the bugs of a codebase most like a bug, by words, by vectors, or by both (RAP-Gen's retriever).
 
 use super::text_vectors::{VECTORS, vectors_of};
-use crate::recipe::choosing::{
-    Fix, Fixes, TextVectors, TokenBm25, as_read, cosine, greatest, hybrid, read_fixes, standard,
-};
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
+use crate::recipe::models::training::train_within;
+use crate::recipe::models::training_fields::{rate, settings_of, steps};
 use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_outside, nothing_to_check};
 use crate::recipe::task::Task;
-use crate::recipe::training::train_within;
-use crate::recipe::training_fields::{rate, settings_of, steps};
+use crate::recipe::worlds::choosing::{
+    Fix, Fixes, TextVectors, TokenBm25, as_read, cosine, greatest, hybrid, read_fixes, standard,
+};
 use plackett_arena::choosing::{Hunk, apply};
 use plackett_train::objective::parse_sum;
 use plackett_train::trainer::{Against, DualProjection, DualTask, Pairing, Settings, Side};

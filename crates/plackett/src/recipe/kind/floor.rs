@@ -6,9 +6,9 @@ use super::{
 };
 use crate::recipe::error::StageError;
 use crate::recipe::field::{FieldKind, FieldSpec, OutputKind};
-use crate::recipe::floor_cases::{FloorCases, events_of, floor_names};
 use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_outside};
 use crate::recipe::task::{Input, Task};
+use crate::recipe::worlds::recommending::floor_cases::{FloorCases, events_of, floor_names};
 use plackett_rec::{Event, FitData, FitStep, Fitting, borrowed, parse};
 use plackett_train::Compute;
 

@@ -2,13 +2,13 @@
 
 use super::{dataset_of, generative_retriever, rank};
 use crate::pipeline::QueryError;
-use crate::recipe::docids::Corpus;
+use crate::recipe::data::docids::Corpus;
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
+use crate::recipe::models::training_fields::seed;
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_outside, nothing_to_check};
 use crate::recipe::task::Task;
-use crate::recipe::training_fields::seed;
 use plackett_core::{Query, Ranking, Trace};
 use plackett_genir::reverse_annealing::ReverseAnnealing;
 use plackett_genir::{Decoding, GenerativeRetriever, GenirError};
@@ -136,7 +136,7 @@ fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
             }
         },
     )?;
-    let rankings = crate::recipe::rankings::read(task.folder)?;
+    let rankings = crate::recipe::running::rankings::read(task.folder)?;
     made.numbers.extend(distinct_and_valid(&rankings, &Corpus::read(&dataset)?, depth));
     Ok(made)
 }

@@ -3,13 +3,13 @@
 use super::generate::{TOGETHER, distinct_and_valid};
 use super::{dataset_of, generative_retriever, rank};
 use crate::pipeline::QueryError;
-use crate::recipe::categories::AssignedPaths;
-use crate::recipe::docids::Corpus;
+use crate::recipe::data::docids::Corpus;
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_outside, nothing_to_check};
 use crate::recipe::task::Task;
+use crate::recipe::worlds::categories::AssignedPaths;
 use plackett_core::{Query, Ranking, Trace};
 use plackett_genir::{Explained, GenirError, PathDecoding, PathRetriever, PathScore};
 use std::collections::{HashMap, HashSet};
@@ -138,7 +138,7 @@ fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
         },
     )?;
     let corpus = Corpus::read(&dataset)?;
-    let rankings = crate::recipe::rankings::read(task.folder)?;
+    let rankings = crate::recipe::running::rankings::read(task.folder)?;
     let assigned = AssignedPaths::of_stage(task, paths, corpus.documents.len())?;
     made.numbers.extend(distinct_and_valid(&rankings, &corpus, decoding.width));
     made.numbers.extend(COUNTS.map(|name| counted(&rankings, name)));

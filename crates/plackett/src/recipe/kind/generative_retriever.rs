@@ -2,15 +2,15 @@
 
 use super::imitate_reasoning::remove;
 use super::{dataset_of, index};
-use crate::recipe::categories::AssignedPaths;
-use crate::recipe::docids::{Corpus, SCHEME_HELP, catalogue, levels_in_order};
+use crate::recipe::data::docids::{Corpus, SCHEME_HELP, catalogue, levels_in_order};
 use crate::recipe::error::{Problem, RecipeError, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
+use crate::recipe::models::small_decoder::{LAYERS, NARROW_WIDTH, RATE, SEED, STEPS, check_width};
+use crate::recipe::models::training_fields::batch;
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Registry, StageKind, StageOutput, nothing_outside};
-use crate::recipe::small_decoder::{LAYERS, NARROW_WIDTH, RATE, SEED, STEPS, check_width};
 use crate::recipe::task::Task;
-use crate::recipe::training_fields::batch;
+use crate::recipe::worlds::categories::AssignedPaths;
 use plackett_genir::category_paths::PathExamples;
 use plackett_genir::learning::{LearnedRetriever, LearningData, RetrieverTraining, recalled, recalled_by};
 use plackett_genir::representation::{PairSource, SourceWeights, TextPair};

@@ -1,10 +1,10 @@
 //! `graded-lists`: short lists of passages with a known order, for decoders that learn to rank lists.
 
 use super::SEED;
+use crate::recipe::data::question_pairs::{PAIRS, Passage, read};
 use crate::recipe::error::{Problem, RecipeError, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::quantity::Quantity;
-use crate::recipe::question_pairs::{PAIRS, Passage, read};
 use crate::recipe::registry::{Estimate, Registry, StageKind, StageOutput};
 use crate::recipe::task::{Task, hash_file};
 use plackett_core::formats::{BeirWriter, FormatError};

@@ -2,9 +2,9 @@
 
 use super::attention::{EVERYTHING, MODEL, estimate, fingerprint, icr_parts, mass, model, template};
 use super::{CANDIDATES, DEPTH, WORDS, dataset_of, rank};
+use crate::recipe::data::judged_lists::grades_of;
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
-use crate::recipe::judged_lists::grades_of;
 use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::registry::{StageKind, StageOutput, nothing_to_check};
 use crate::recipe::task::Task;

@@ -4,8 +4,8 @@ use crate::recipe::error::{Problem, RecipeError, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Hashes, Registry, StageKind, StageOutput};
-use crate::recipe::shopping::{FILES, HELD_OUT, ShoppingWorld};
 use crate::recipe::task::{Environment, Task, hash_file};
+use crate::recipe::worlds::shopping::{FILES, HELD_OUT, ShoppingWorld};
 use plackett_ids::scheme::{Source, parse};
 use plackett_ids::{CATALOGUE_FILE, Catalogue, Origin};
 

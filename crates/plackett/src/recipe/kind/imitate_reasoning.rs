@@ -2,15 +2,15 @@
 
 use crate::recipe::error::{Problem, RecipeError, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
-use crate::recipe::quantity::{Quantity, mean};
-use crate::recipe::reasoner::{
-    Asked, Format, JudgedList, Measured, ReasonLanguage, Shape, Showing, Teacher, form_of,
-};
-use crate::recipe::registry::{Estimate, Registry, StageKind, StageOutput, nothing_outside};
-use crate::recipe::small_decoder::{
+use crate::recipe::models::small_decoder::{
     BATCH, LAYERS, NARROW_WIDTH, RATE, SEEDS, check_width, folder_of, learn_pairs_kept, new_decoder,
 };
+use crate::recipe::quantity::{Quantity, mean};
+use crate::recipe::registry::{Estimate, Registry, StageKind, StageOutput, nothing_outside};
 use crate::recipe::task::Task;
+use crate::recipe::worlds::reasoner::{
+    Asked, Format, JudgedList, Measured, ReasonLanguage, Shape, Showing, Teacher, form_of,
+};
 use plackett_eval::reward::MultiView;
 use plackett_train::Parameters;
 use plackett_train::rl::{Form, Rollouts};

@@ -1,12 +1,12 @@
 //! `judge-auc`: whether a judge tells questions that a paragraph answers from those that it does not.
 
 use super::text_vectors::{VECTORS, vectors_of};
-use crate::recipe::choosing::{Judge, PairJudge, QuestionSet, TextVectors, cosine, read_questions};
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{StageKind, StageOutput, a_moment, nothing_outside, nothing_to_check};
 use crate::recipe::task::Task;
+use crate::recipe::worlds::choosing::{Judge, PairJudge, QuestionSet, TextVectors, cosine, read_questions};
 use plackett_eval::roc_auc;
 
 /// The declaration.

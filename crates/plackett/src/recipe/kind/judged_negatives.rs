@@ -2,15 +2,15 @@
 
 use super::judge_auc::{JUDGE, NOISE};
 use super::text_vectors::{VECTORS, vectors_of};
-use crate::recipe::choosing::{
-    Judge, PairJudge, QuestionSet, TextVectors, cosine, read_questions, rewritten,
-};
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
+use crate::recipe::models::training_fields::{batch, rate, settings_of, steps};
 use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_outside, nothing_to_check};
 use crate::recipe::task::Task;
-use crate::recipe::training_fields::{batch, rate, settings_of, steps};
+use crate::recipe::worlds::choosing::{
+    Judge, PairJudge, QuestionSet, TextVectors, cosine, read_questions, rewritten,
+};
 use plackett_core::hard_negatives::{HardNegatives, Mining, effective_count};
 use plackett_train::objective::parse_sum;
 use plackett_train::trainer::{

@@ -2,12 +2,12 @@
 
 use super::SEED;
 use super::text_vectors::{VECTORS, vectors_of};
-use crate::recipe::choosing::{Continued, TextVectors, continuations};
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_to_check};
 use crate::recipe::task::Task;
+use crate::recipe::worlds::choosing::{Continued, TextVectors, continuations};
 use plackett_core::continuation::finished;
 use plackett_rank::model::{
     AnswerForm, CallError, ContinuationRequest, GenerationOptions, GenerationRequest, LanguageModel, Prompt,

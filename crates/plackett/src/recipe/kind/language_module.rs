@@ -1,13 +1,13 @@
 //! `language-module`: an encoder learns a language from raw text, in a small module.
 
 use super::{ENCODER, SEED, encoder_fingerprint};
+use crate::recipe::data::parallel_texts::ParallelTexts;
 use crate::recipe::error::{Problem, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
-use crate::recipe::parallel_texts::ParallelTexts;
+use crate::recipe::models::training_fields::{batch, rate, settings_of};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, StageKind, StageOutput};
 use crate::recipe::task::Task;
-use crate::recipe::training_fields::{batch, rate, settings_of};
 use plackett_train::modular::{LanguageModuleJob, LanguageOutcome, train_masked_head};
 use plackett_train::trainer::{Settings, StepRecord};
 use plackett_train::{Compute, adapter};

@@ -1,8 +1,8 @@
 //! `learn-features`: a scorer of feature vectors, as learning to rank has them.
 
 use super::{SEED, vectors};
+use crate::recipe::data::feature_lists::{dense, file, widest};
 use crate::recipe::error::StageError;
-use crate::recipe::feature_lists::{dense, file, widest};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, StageKind, StageOutput};

@@ -6,7 +6,7 @@ use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_outside, nothing_to_check};
 use crate::recipe::task::Task;
-use crate::recipe::wiki::{TASK_NAMES, Wiki, encyclopaedia, of_articles};
+use crate::recipe::worlds::wiki::{TASK_NAMES, Wiki, encyclopaedia, of_articles};
 
 const NUMBERS: [&str; 3] = ["pages", "links", "asked"];
 

@@ -2,14 +2,14 @@
 
 use super::judged_negatives::answered;
 use super::text_vectors::{VECTORS, vectors_of};
-use crate::recipe::choosing::{Judge, PairJudge, QuestionSet, TextVectors, cosine, read_questions};
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
+use crate::recipe::models::training::{ScorerTraining, learn_scorer};
+use crate::recipe::models::training_fields::{batch, rate, steps};
 use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_outside, nothing_to_check};
 use crate::recipe::task::Task;
-use crate::recipe::training::{ScorerTraining, learn_scorer};
-use crate::recipe::training_fields::{batch, rate, steps};
+use crate::recipe::worlds::choosing::{Judge, PairJudge, QuestionSet, TextVectors, cosine, read_questions};
 use plackett_train::Compute;
 use plackett_train::trainer::{Settings, VectorList, score_lists};
 use rand::{RngExt, SeedableRng};

@@ -1,13 +1,13 @@
 //! `marked-abstractor`: a decoder learns to write titles of abstracts in which the clauses of a plan are marked (EDU-Sum's abstractor).
 
 use super::{SEED, attention};
-use crate::recipe::choosing::{Titled, read_titled, source};
 use crate::recipe::error::{Problem, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
+use crate::recipe::models::training_fields::{batch, rate, settings_of};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Hashes, StageKind, StageOutput};
 use crate::recipe::task::{Environment, Task, hash_file};
-use crate::recipe::training_fields::{batch, rate, settings_of};
+use crate::recipe::worlds::choosing::{Titled, read_titled, source};
 use plackett_arena::choosing::content_plan;
 use plackett_train::adapter::{self, Targets};
 use plackett_train::random::Stream;

@@ -1,6 +1,6 @@
 //! `mental-retrieval`: GenIR's loop on pictures of digits, with a generator and a user that need no model.
 
-use crate::recipe::digits::{self, PIXELS, Picture};
+use crate::recipe::data::digits::{self, PIXELS, Picture};
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
 use crate::recipe::quantity::Quantity;

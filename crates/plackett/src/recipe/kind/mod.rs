@@ -106,10 +106,10 @@ mod written_answers;
 
 use super::error::StageError;
 use super::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
-use super::inputs::{dataset_of, rankings_of};
+use super::models::training_fields::seed;
 use super::registry::{Hashes, StageKind};
+use super::running::inputs::{dataset_of, rankings_of};
 use super::task::Environment;
-use super::training_fields::seed;
 
 /// Every kind of stage, in the order in which recipes use them.
 pub static STAGE_KINDS: &[&StageKind] = &[

@@ -2,12 +2,12 @@
 
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
-use crate::recipe::floor_cases::{FloorCase, FloorCases};
-use crate::recipe::next_item::{BY_SEED, MEASURES, write_decoders};
-use crate::recipe::product::{Codes, FILES, ProductWorld, Tasks};
+use crate::recipe::models::small_decoder::{BATCH, LAYERS, RATE, SEEDS, STEPS, WIDTH, check_width};
 use crate::recipe::registry::{Estimate, StageKind};
-use crate::recipe::small_decoder::{BATCH, LAYERS, RATE, SEEDS, STEPS, WIDTH, check_width};
 use crate::recipe::task::{Environment, Input, Task, hash_file};
+use crate::recipe::worlds::product::{Codes, FILES, ProductWorld, Tasks};
+use crate::recipe::worlds::recommending::floor_cases::{FloorCase, FloorCases};
+use crate::recipe::worlds::recommending::next_item::{BY_SEED, MEASURES, write_decoders};
 
 /// The declaration.
 pub static NEXT_CODE: StageKind = StageKind {

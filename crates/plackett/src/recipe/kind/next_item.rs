@@ -3,15 +3,17 @@
 use super::identifiers::{IDENTIFIERS, world_of};
 use crate::recipe::error::{Problem, RecipeError, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
-use crate::recipe::floor_cases::{FloorCase, FloorCases};
-use crate::recipe::next_item::Pairs;
-use crate::recipe::quantity::{Quantity, mean};
-use crate::recipe::registry::{Estimate, Registry, StageKind, StageOutput};
-use crate::recipe::shopping::{IdLanguage, NextMeasured, PromptLanguage, Shopper, ShoppingWorld, texts_of};
-use crate::recipe::small_decoder::{
+use crate::recipe::models::small_decoder::{
     BATCH, LAYERS, NARROW_WIDTH, RATE, STEPS, check_width, folder_of, learn_pairs, new_decoder,
 };
+use crate::recipe::quantity::{Quantity, mean};
+use crate::recipe::registry::{Estimate, Registry, StageKind, StageOutput};
 use crate::recipe::task::{Environment, Input, Task};
+use crate::recipe::worlds::recommending::floor_cases::{FloorCase, FloorCases};
+use crate::recipe::worlds::recommending::next_item::Pairs;
+use crate::recipe::worlds::shopping::{
+    IdLanguage, NextMeasured, PromptLanguage, Shopper, ShoppingWorld, texts_of,
+};
 use plackett_ids::{CATALOGUE_FILE, Catalogue};
 use plackett_rank::prompt::{HISTORY_PROMPTS, HistoryTemplates};
 use plackett_train::Parameters;

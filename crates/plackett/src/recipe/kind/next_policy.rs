@@ -6,14 +6,16 @@ use super::next_reward::{EMBEDDER, REWARD, RewardSource, SCORER, check_reward, h
 use super::next_title::NEXT_TITLE;
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
-use crate::recipe::next_item::{BEAMS, MEASURES, NextItem, NextItems, NextMeasured, measured};
-use crate::recipe::policy_summary::{PolicySummary, constant_warning};
+use crate::recipe::models::policy_summary::{PolicySummary, constant_warning};
+use crate::recipe::models::small_decoder::folder_of;
+use crate::recipe::models::training::train_watched;
+use crate::recipe::models::training_fields::{UPDATES, batch, check_updates, rate, settings_of};
 use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::registry::{Estimate, StageKind, StageOutput};
-use crate::recipe::small_decoder::folder_of;
 use crate::recipe::task::{Input, Task};
-use crate::recipe::training::train_watched;
-use crate::recipe::training_fields::{UPDATES, batch, check_updates, rate, settings_of};
+use crate::recipe::worlds::recommending::next_item::{
+    BEAMS, MEASURES, NextItem, NextItems, NextMeasured, measured,
+};
 use plackett_train::optimizer::Schedule;
 use plackett_train::rl::{
     Generation, ItemRewarder, PolicyLoss, PolicyTask, RolloutRecord, Rollouts, Updates,
@@ -272,7 +274,7 @@ fn learn(
 mod tests {
     use super::*;
     use crate::recipe::field::{Reader, Scale};
-    use crate::recipe::source::Source;
+    use crate::recipe::reading::source::Source;
     use toml::de::DeTable;
 
     #[test]

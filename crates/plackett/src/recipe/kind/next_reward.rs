@@ -1,14 +1,14 @@
 //! What the beams of `next-policy` are rewarded for: the fields that say so, and the vectors or the recommender that it takes.
 
 use super::{next_code, next_title};
-use crate::recipe::choosing::TextVectors;
 use crate::recipe::error::{Problem, RecipeError, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Values};
-use crate::recipe::floor_cases::{FloorCases, events_of};
-use crate::recipe::next_item::NextItems;
-use crate::recipe::product;
 use crate::recipe::registry::Hashes;
 use crate::recipe::task::{Environment, Input, Task};
+use crate::recipe::worlds::choosing::TextVectors;
+use crate::recipe::worlds::product;
+use crate::recipe::worlds::recommending::floor_cases::{FloorCases, events_of};
+use crate::recipe::worlds::recommending::next_item::NextItems;
 use plackett_lm::store::BUNDLED;
 use plackett_rec::{Configured, Event, FitData, FitStep, Fitting, RecError, Request, borrowed, parse};
 use plackett_train::rl::{
@@ -201,8 +201,8 @@ mod tests {
     use super::super::next_policy::NEXT_POLICY;
     use super::*;
     use crate::recipe::field::{Reader, Scale};
+    use crate::recipe::reading::source::Source;
     use crate::recipe::registry::Registry;
-    use crate::recipe::source::Source;
     use toml::de::DeTable;
 
     fn checked(text: &str) -> Result<(), String> {

@@ -3,12 +3,12 @@
 use super::film_lists::{outside, world_of};
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
-use crate::recipe::film::FilmLanguage;
-use crate::recipe::floor_cases::{FloorCase, FloorCases};
-use crate::recipe::next_item::{BY_SEED, MEASURES, write_decoders};
+use crate::recipe::models::small_decoder::{BATCH, LAYERS, RATE, SEEDS, STEPS, WIDTH, check_width};
 use crate::recipe::registry::{Estimate, StageKind};
-use crate::recipe::small_decoder::{BATCH, LAYERS, RATE, SEEDS, STEPS, WIDTH, check_width};
 use crate::recipe::task::{Input, Task};
+use crate::recipe::worlds::film::FilmLanguage;
+use crate::recipe::worlds::recommending::floor_cases::{FloorCase, FloorCases};
+use crate::recipe::worlds::recommending::next_item::{BY_SEED, MEASURES, write_decoders};
 
 /// Positions: ten films before, each with up to fourteen words, and one to write.
 const CONTEXT: usize = 11 * 14 + 4;

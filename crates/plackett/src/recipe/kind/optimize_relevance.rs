@@ -3,14 +3,14 @@
 use super::generate::retriever_of;
 use super::generative_retriever::FOLDER;
 use super::{dataset_of, index};
-use crate::recipe::docids::Corpus;
+use crate::recipe::data::docids::Corpus;
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
+use crate::recipe::models::training::train_within;
+use crate::recipe::models::training_fields::{batch, rate, seed};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_outside, nothing_to_check};
 use crate::recipe::task::Task;
-use crate::recipe::training::train_within;
-use crate::recipe::training_fields::{batch, rate, seed};
 use plackett_genir::learning::settings;
 use plackett_genir::rank_bands::{PAPER_BANDS, draw_negatives};
 use plackett_genir::relevance_optimization::{DocidTriple, ReferenceLogs, RelevanceOptimization};

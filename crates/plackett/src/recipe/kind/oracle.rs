@@ -1,11 +1,11 @@
 //! `oracle`: windows ranked by an agent that knows the judgments, or by one that changes nothing.
 
 use super::{CANDIDATES, dataset_of, rankings_of};
+use crate::recipe::data::judged_lists::{JudgedList, judged_lists};
 use crate::recipe::error::{Problem, RecipeError, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
-use crate::recipe::judged_lists::{JudgedList, judged_lists};
-use crate::recipe::rankings::RankingLog;
 use crate::recipe::registry::{Estimate, Registry, StageKind, StageOutput, no_numbers, nothing_outside};
+use crate::recipe::running::rankings::RankingLog;
 use crate::recipe::task::Task;
 use plackett_core::ask_tell::{TellError, run_together};
 use plackett_core::permutation::Permutation;

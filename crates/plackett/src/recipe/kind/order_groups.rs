@@ -2,18 +2,18 @@
 
 use super::SEED;
 use super::text_vectors::vectors_of;
-use crate::recipe::digits;
+use crate::recipe::data::digits;
+use crate::recipe::data::feature_lists;
 use crate::recipe::error::{Problem, StageError};
-use crate::recipe::feature_lists;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
-use crate::recipe::ordered_groups::{
-    MEASURES, OrderedGroups, TestedGroup, decoded, digits as digit_groups, features as feature_groups,
-    sentences as sentence_groups,
-};
+use crate::recipe::models::training_fields::{batch, rate, settings_of, steps};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, StageKind, StageOutput};
 use crate::recipe::task::{Task, hash_file};
-use crate::recipe::training_fields::{batch, rate, settings_of, steps};
+use crate::recipe::worlds::ordered_groups::{
+    MEASURES, OrderedGroups, TestedGroup, decoded, digits as digit_groups, features as feature_groups,
+    sentences as sentence_groups,
+};
 use plackett_core::permutation::Permutation;
 use plackett_train::objective::parse_sum;
 use plackett_train::random::Stream;

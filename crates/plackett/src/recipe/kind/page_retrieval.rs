@@ -9,7 +9,7 @@ use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_outside, nothing_to_check};
 use crate::recipe::task::Task;
-use crate::recipe::wiki::{PageTask, TASK_NAMES, Wiki};
+use crate::recipe::worlds::wiki::{PageTask, TASK_NAMES, Wiki};
 use plackett_eval::evidence::{evidence_r_precision, evidence_recall, evidence_success};
 use plackett_genir::GenerativeRetriever;
 use plackett_genir::title_lists::PageList;

@@ -1,10 +1,10 @@
 //! `parallel-collection`: questions in one language and texts in another, as collections.
 
 use super::SEED;
-use crate::recipe::dataset::seed_of;
+use crate::recipe::data::dataset::seed_of;
+use crate::recipe::data::parallel_texts::ParallelTexts;
 use crate::recipe::error::{Problem, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
-use crate::recipe::parallel_texts::ParallelTexts;
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, StageKind, StageOutput};
 use crate::recipe::task::Task;

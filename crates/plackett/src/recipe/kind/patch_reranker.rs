@@ -3,14 +3,14 @@
 
 use super::fix_retriever::{FIX_RETRIEVER, Found, Neighbours, found_of};
 use super::text_vectors::{VECTORS, vectors_of};
-use crate::recipe::choosing::{Fix, Fixes, read_fixes};
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
+use crate::recipe::models::training::{ScorerTraining, learn_scorer};
+use crate::recipe::models::training_fields::{rate, steps};
 use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_outside, nothing_to_check};
 use crate::recipe::task::Task;
-use crate::recipe::training::{ScorerTraining, learn_scorer};
-use crate::recipe::training_fields::{rate, steps};
+use crate::recipe::worlds::choosing::{Fix, Fixes, read_fixes};
 use plackett_arena::choosing::{Applied, Edit, Hunk, apply, is_balanced};
 use plackett_eval::smoothed_bleu;
 use plackett_train::trainer::{VectorList, VectorScorer, score_lists};

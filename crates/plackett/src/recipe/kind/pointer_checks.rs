@@ -3,9 +3,9 @@
 
 use crate::pipeline::ModelError;
 use crate::recipe::error::StageError;
-use crate::recipe::list_ranker_examples::{QuestionExample, QuestionExamples};
 use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::task::Task;
+use crate::recipe::worlds::several_sides::list_ranker_examples::{QuestionExample, QuestionExamples};
 use plackett_core::Document;
 use plackett_lm::EmbedOptions;
 use plackett_lm::store::BUNDLED;

@@ -3,14 +3,14 @@
 
 use super::language_continuations::{LANGUAGE_CONTINUATIONS, WrittenTexts, written_of};
 use super::text_vectors::{VECTORS, vectors_of};
-use crate::recipe::choosing::{Continued, TextVectors, continuations, cosine};
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
+use crate::recipe::models::training::train_within;
+use crate::recipe::models::training_fields::{rate, settings_of, steps};
 use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_outside};
 use crate::recipe::task::Task;
-use crate::recipe::training::train_within;
-use crate::recipe::training_fields::{rate, settings_of, steps};
+use crate::recipe::worlds::choosing::{Continued, TextVectors, continuations, cosine};
 use plackett_core::continuation::{first_among, unigram_overlap};
 use plackett_core::summary::words;
 use plackett_train::objective::parse_sum;

@@ -2,11 +2,11 @@
 //! an index.
 
 use super::{CANDIDATES, SEED, dataset_of, index, rankings_of, train, vectors};
-use crate::recipe::dataset::Dataset;
+use crate::recipe::data::dataset::Dataset;
 use crate::recipe::error::{Problem, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
-use crate::recipe::rankings::RankingLog;
 use crate::recipe::registry::{Estimate, StageKind, StageOutput, no_numbers, nothing_outside};
+use crate::recipe::running::rankings::RankingLog;
 use crate::recipe::task::Task;
 use plackett_core::{Query, Ranking, Trace};
 use plackett_lm::LmError;

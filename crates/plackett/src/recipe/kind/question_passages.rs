@@ -1,11 +1,11 @@
 //! `question-passages`: a collection of a chosen size, made of pairs of a question and the passage that answers it.
 
+use crate::recipe::data::question_pairs::{self, Collection, PAIRS};
 use crate::recipe::error::{Problem, RecipeError, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
-use crate::recipe::question_pairs::{self, Collection, PAIRS};
+use crate::recipe::models::training_fields::seed;
 use crate::recipe::registry::{Estimate, Registry, StageKind, StageOutput, no_numbers};
 use crate::recipe::task::{Task, hash_file};
-use crate::recipe::training_fields::seed;
 use std::collections::HashSet;
 
 /// The declaration.

@@ -3,10 +3,10 @@
 use super::{CANDIDATES, DEPTH, USUAL_WORDS, WORDS, dataset_of, index, rankings_of, train};
 use crate::pipeline::{Answers, Pipeline};
 use crate::recipe::error::StageError;
-use crate::recipe::expression::{self, Begins};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
-use crate::recipe::rankings::RankingLog;
+use crate::recipe::reading::expression::{self, Begins};
 use crate::recipe::registry::{Estimate, StageKind, StageOutput, no_numbers};
+use crate::recipe::running::rankings::RankingLog;
 use crate::recipe::task::{Environment, Task};
 use plackett_core::{Candidate, Document, RankRequest, Ranking, Status};
 use plackett_lm::store::BUNDLED;
@@ -178,7 +178,10 @@ pub fn in_groups<T>(
     let known = questions.iter().take_while(|question| done.contains(id(question))).count();
     if known < log.found.len() {
         let problem = "it holds other queries than the stage asks".to_string();
-        return Err(StageError::Damaged { path: task.folder.join(crate::recipe::rankings::FILE), problem });
+        return Err(StageError::Damaged {
+            path: task.folder.join(crate::recipe::running::rankings::FILE),
+            problem,
+        });
     }
     let mut at = known;
     while at < questions.len() {

@@ -2,11 +2,11 @@
 
 use crate::recipe::error::{RecipeError, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
+use crate::recipe::models::training_fields::rate;
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Registry, StageKind, StageOutput};
 use crate::recipe::simulation::standard_normal;
 use crate::recipe::task::{Environment, Task, hash_file};
-use crate::recipe::training_fields::rate;
 use plackett_core::formats::{DEFAULT_LINE_LIMIT, FormatError, read_json_lines};
 use plackett_eval::correlation::spearman;
 use plackett_train::rank_then_score::{

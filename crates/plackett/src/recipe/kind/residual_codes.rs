@@ -2,13 +2,13 @@
 
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
-use crate::recipe::product::{FILES, item_texts};
+use crate::recipe::models::small_decoder::{SEEDS, STEPS};
+use crate::recipe::models::training::train_within;
+use crate::recipe::models::training_fields::{large_batch, rate, settings_of};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_to_check};
-use crate::recipe::small_decoder::{SEEDS, STEPS};
 use crate::recipe::task::{Task, hash_file};
-use crate::recipe::training::train_within;
-use crate::recipe::training_fields::{large_batch, rate, settings_of};
+use crate::recipe::worlds::product::{FILES, item_texts};
 use crate::text_vectors::text_vectors;
 use plackett_ids::scheme::{Source, parse};
 use plackett_ids::{Item, VectorTable};

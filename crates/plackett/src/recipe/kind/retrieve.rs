@@ -3,8 +3,8 @@
 use super::{dataset_of, index, rank};
 use crate::pipeline::Pipeline;
 use crate::recipe::error::StageError;
-use crate::recipe::expression::{self, Begins};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
+use crate::recipe::reading::expression::{self, Begins};
 use crate::recipe::registry::{Estimate, StageKind, StageOutput, no_numbers};
 use crate::recipe::task::Task;
 use plackett_core::Query;

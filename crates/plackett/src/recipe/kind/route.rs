@@ -1,7 +1,7 @@
 //! `route`: policies over real prompts whose rewards are known for every arm.
 
 use super::{dataset_of, rankings_of};
-use crate::recipe::digits::{self, Picture};
+use crate::recipe::data::digits::{self, Picture};
 use crate::recipe::error::{Problem, RecipeError, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::quantity::Quantity;

@@ -1,17 +1,17 @@
 //! `search-recommend`: SynerGen, one model that searches and recommends, retrieves and ranks.
 
 use super::text_vectors::{VECTORS, vectors_of};
-use crate::recipe::catalogue_index::CatalogueIndex;
-use crate::recipe::choosing;
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
-use crate::recipe::film::FilmSearches;
-use crate::recipe::floor_cases::{FloorCase, FloorCases};
-use crate::recipe::four_modes::{Answers, AskedUser, FourModes, names, quantities};
+use crate::recipe::models::training::train_within;
+use crate::recipe::models::training_fields::{large_batch, rate, settings_of, steps};
 use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_to_check};
 use crate::recipe::task::{Input, Task, hash_file};
-use crate::recipe::training::train_within;
-use crate::recipe::training_fields::{large_batch, rate, settings_of, steps};
+use crate::recipe::worlds::choosing;
+use crate::recipe::worlds::film::FilmSearches;
+use crate::recipe::worlds::recommending::catalogue_index::CatalogueIndex;
+use crate::recipe::worlds::recommending::floor_cases::{FloorCase, FloorCases};
+use crate::recipe::worlds::recommending::four_modes::{Answers, AskedUser, FourModes, names, quantities};
 use plackett_rec::synergen::{
     Labels, Occurrence, SynerGen, SynerGenConfig, SynerGenInference, SynerGenLearning, SynerGenTask,
     TextVectors,

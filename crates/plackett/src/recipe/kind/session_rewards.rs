@@ -3,11 +3,11 @@
 use super::text_vectors::{VECTORS, vectors_of_input};
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
-use crate::recipe::film_sessions::{FILE, Rewards, SessionWorld, losses, vae_entropy};
+use crate::recipe::models::training_fields::{large_batch, rate, steps};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_to_check};
 use crate::recipe::task::{Input, Task, hash_file};
-use crate::recipe::training_fields::{large_batch, rate, steps};
+use crate::recipe::worlds::film_sessions::{FILE, Rewards, SessionWorld, losses, vae_entropy};
 use plackett_train::Compute;
 
 const BY_SESSION: [&str; 2] = ["loss", "floor_loss"];

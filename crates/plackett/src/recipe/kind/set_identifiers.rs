@@ -2,11 +2,11 @@
 
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
-use crate::recipe::floor_cases::{FloorCase, FloorCases};
+use crate::recipe::models::training_fields::{large_batch, rate, settings_of, steps};
 use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_to_check};
 use crate::recipe::task::{Environment, Input, Task, hash_file};
-use crate::recipe::training_fields::{large_batch, rate, settings_of, steps};
+use crate::recipe::worlds::recommending::floor_cases::{FloorCase, FloorCases};
 use crate::text_vectors::{text_vectors, texts_or_names};
 use plackett_lm::LmError;
 use plackett_lm::store::BUNDLED;

@@ -2,8 +2,8 @@
 
 use crate::recipe::error::{Problem, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
+use crate::recipe::models::repeated_measures::{ROUNDS, SEEDS, of_each_seed};
 use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_outside};
-use crate::recipe::repeated_measures::{ROUNDS, SEEDS, of_each_seed};
 use crate::recipe::task::Task;
 use plackett_rec::setrec::{SetRecConfig, SpeedShape, measure_speed};
 use plackett_train::Compute;

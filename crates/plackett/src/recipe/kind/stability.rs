@@ -2,13 +2,13 @@
 
 use super::SEED;
 use super::vectors::{BATCH, OBJECTIVE, RATE, STEPS, check};
+use crate::recipe::data::feature_lists::{dense, file, widest};
 use crate::recipe::error::StageError;
-use crate::recipe::feature_lists::{dense, file, widest};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
+use crate::recipe::models::training_fields::settings_of;
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, StageKind, StageOutput};
 use crate::recipe::task::{Task, hash_file};
-use crate::recipe::training_fields::settings_of;
 use plackett_core::formats::read_features;
 use plackett_core::permutation::Permutation;
 use plackett_core::plackett_luce::policy::{Measure, MeasureKind, Utility};

@@ -2,8 +2,8 @@
 
 use super::rank;
 use crate::recipe::error::StageError;
-use crate::recipe::expression::{self, Begins};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
+use crate::recipe::reading::expression::{self, Begins};
 use crate::recipe::registry::{Estimate, StageKind, StageOutput, no_numbers};
 use crate::recipe::task::Task;
 use plackett_core::{Candidate, RankRequest, Ranking};

@@ -2,13 +2,13 @@
 
 use super::SEED;
 use crate::pipeline::ModelError;
-use crate::recipe::choosing::cosine;
+use crate::recipe::data::word_weights::WordWeights;
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_to_check};
 use crate::recipe::task::{Environment, Task, hash_file};
-use crate::recipe::word_weights::WordWeights;
+use crate::recipe::worlds::choosing::cosine;
 use plackett_core::formats::{DEFAULT_LINE_LIMIT, FormatError, read_json_lines};
 use plackett_core::summary::{Budget, query_summary, sentences, words};
 use plackett_lm::EmbedOptions;

@@ -2,14 +2,14 @@
 //! (EDU-Sum's last step, after BRIO).
 
 use super::language_continuations::{MODEL, language_model, of_model};
-use crate::recipe::choosing::{Article, SUMMARIES, read_articles};
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
+use crate::recipe::models::training::{ScorerTraining, learn_scorer};
+use crate::recipe::models::training_fields::{rate, steps};
 use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_to_check};
 use crate::recipe::task::{Task, hash_file};
-use crate::recipe::training::{ScorerTraining, learn_scorer};
-use crate::recipe::training_fields::{rate, steps};
+use crate::recipe::worlds::choosing::{Article, SUMMARIES, read_articles};
 use plackett_arena::choosing::{content_plan, overlap, segments};
 use plackett_eval::correlation::kendall_tau_b;
 use plackett_rank::model::{ContinuationRequest, Prompt};

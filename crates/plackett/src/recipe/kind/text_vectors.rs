@@ -1,11 +1,11 @@
 //! `text-vectors`: texts of a collection, embedded once for the stages that train on their vectors.
 
-use crate::recipe::choosing::{SOURCES, TextVectors, source};
 use crate::recipe::error::StageError;
 use crate::recipe::field::{FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_to_check};
 use crate::recipe::task::{Task, hash_file};
+use crate::recipe::worlds::choosing::{SOURCES, TextVectors, source};
 use plackett_lm::store::BUNDLED;
 
 /// The declaration.

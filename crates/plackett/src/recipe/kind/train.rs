@@ -1,15 +1,15 @@
 //! `train`: a cross-encoder that learns from the judgments of a collection.
 
 use super::{ENCODER, SEED, dataset_of, encoder_fingerprint};
-use crate::recipe::document_part::{PartReader, READS, SUMMARY_WORDS};
+use crate::recipe::data::document_part::{PartReader, READS, SUMMARY_WORDS};
+use crate::recipe::data::judged_lists::{JudgedList, judged_lists};
 use crate::recipe::error::{Problem, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
-use crate::recipe::judged_lists::{JudgedList, judged_lists};
+use crate::recipe::models::teacher::{TEACHER, TEACHER_SCALE, TeacherScores};
+use crate::recipe::models::training_fields::{batch, decay, rate, settings_of, steps, warmup};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, StageKind, StageOutput};
 use crate::recipe::task::Task;
-use crate::recipe::teacher::{TEACHER, TEACHER_SCALE, TeacherScores};
-use crate::recipe::training_fields::{batch, decay, rate, settings_of, steps, warmup};
 use plackett_train::trainer::{
     CHECKPOINT, Candidate, Outcome, RankingExample, RankingJob, StepRecord, Trained, keep_negatives,
 };

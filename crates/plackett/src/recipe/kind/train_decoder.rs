@@ -5,10 +5,10 @@ use super::byte_decoder::{check_shape, open, ratios, spread, texts_of};
 use super::train::{FOLDER, remove_checkpoint};
 use crate::recipe::error::{Problem, RecipeError, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
+use crate::recipe::models::training_fields::{SCHEDULE, batch, decay, rate, settings_of, warmup};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Registry, StageKind, StageOutput, nothing_outside};
 use crate::recipe::task::Task;
-use crate::recipe::training_fields::{SCHEDULE, batch, decay, rate, settings_of, warmup};
 use plackett_train::objective::parse_sum;
 use plackett_train::trainer::{
     BYTE_VOCABULARY, DepthMeasure, LanguageTask, ReadOuts, Report, StepRecord, check_depths, measure_depths,

@@ -2,13 +2,13 @@
 
 use super::train_views::{TOKENS_A_SECOND, lost, numbers_of};
 use super::{CANDIDATES, ENCODER, SEED, WORDS, dataset_of, rank, train};
-use crate::recipe::embedding_examples::{reader, teacher};
+use crate::recipe::data::judged_lists::grades_of;
 use crate::recipe::error::{Problem, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
-use crate::recipe::judged_lists::grades_of;
+use crate::recipe::models::embedding_examples::{reader, teacher};
+use crate::recipe::models::training_fields::{batch, rate, settings_of, steps, warmup};
 use crate::recipe::registry::{Estimate, StageKind, StageOutput};
 use crate::recipe::task::Task;
-use crate::recipe::training_fields::{batch, rate, settings_of, steps, warmup};
 use plackett_core::RankRequest;
 use plackett_rank::model::LanguageModel;
 use plackett_rank::training_example::{EmbeddingExampleBuilder, readable};

@@ -2,12 +2,12 @@
 
 use crate::recipe::error::{Problem, RecipeError, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
+use crate::recipe::models::small_decoder::{BATCH, HEADS, LAYERS, NARROW_WIDTH, RATE, STEPS, check_width};
+use crate::recipe::models::training::train_within;
+use crate::recipe::models::training_fields::settings_of;
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Registry, StageKind, StageOutput, nothing_outside};
-use crate::recipe::small_decoder::{BATCH, HEADS, LAYERS, NARROW_WIDTH, RATE, STEPS, check_width};
 use crate::recipe::task::Task;
-use crate::recipe::training::train_within;
-use crate::recipe::training_fields::settings_of;
 use plackett_train::in_context::{
     InContextPrompt, InContextReading, InContextSettings, InContextTask, read_prompts,
 };

@@ -1,16 +1,16 @@
 //! `train-views`: MVP's encoder of view vectors and its decoder of anchors learn from short lists.
 
 use super::{CANDIDATES, DEPTH, ENCODER, SEED, WORDS, dataset_of, encoder_fingerprint, rank, train};
-use crate::recipe::choosing::TokenBm25;
-use crate::recipe::dataset::Dataset;
-use crate::recipe::embedding_examples::{reader, teacher};
+use crate::recipe::data::dataset::Dataset;
+use crate::recipe::data::judged_lists::grades_of;
 use crate::recipe::error::{Problem, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
-use crate::recipe::judged_lists::grades_of;
+use crate::recipe::models::embedding_examples::{reader, teacher};
+use crate::recipe::models::training_fields::{batch, rate, settings_of, steps, warmup};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, StageKind, StageOutput};
 use crate::recipe::task::Task;
-use crate::recipe::training_fields::{batch, rate, settings_of, steps, warmup};
+use crate::recipe::worlds::choosing::TokenBm25;
 use plackett_core::RankRequest;
 use plackett_rank::model::LanguageModel;
 use plackett_rank::training_example::{EmbeddingExampleBuilder, readable};

@@ -2,13 +2,13 @@
 
 use super::modular_rank::by_scores;
 use super::{CANDIDATES, DEPTH, dataset_of, rank, train};
-use crate::recipe::document_part::PartReader;
+use crate::recipe::data::document_part::PartReader;
 use crate::recipe::error::StageError;
 use crate::recipe::field::{FieldKind, FieldSpec, OutputKind};
-use crate::recipe::rankings::RankingLog;
 use crate::recipe::registry::{
     Estimate, StageKind, StageOutput, no_numbers, nothing_outside, nothing_to_check,
 };
+use crate::recipe::running::rankings::RankingLog;
 use crate::recipe::task::Task;
 use plackett_train::trainer::CrossEncoder;
 use plackett_train::{Compute, Parameters};

@@ -2,10 +2,10 @@
 
 use crate::recipe::error::{Problem, RecipeError, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Values};
+use crate::recipe::models::training_fields::{batch, rate, settings_of, steps};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Registry, StageOutput};
 use crate::recipe::task::Task;
-use crate::recipe::training_fields::{batch, rate, settings_of, steps};
 use plackett_train::trainer::{Report, Settings, StepRecord, VectorList, VectorScorer, VectorTask, train};
 use plackett_train::{Compute, Parameters, objective};
 

@@ -3,13 +3,13 @@
 use super::session_rewards::world_and_rewards;
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
-use crate::recipe::film_sessions::{Measure, keep, measured_loads, writer_of};
-use crate::recipe::floor_cases::{FloorCase, FloorCases};
+use crate::recipe::models::training::train_within;
+use crate::recipe::models::training_fields::{large_batch, rate, settings_of, steps};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_outside, nothing_to_check};
 use crate::recipe::task::{Input, Task};
-use crate::recipe::training::train_within;
-use crate::recipe::training_fields::{large_batch, rate, settings_of, steps};
+use crate::recipe::worlds::film_sessions::{Measure, keep, measured_loads, writer_of};
+use crate::recipe::worlds::recommending::floor_cases::{FloorCase, FloorCases};
 use plackett_rec::onerec::{Session, SessionTask};
 use plackett_train::optimizer::Schedule;
 use plackett_train::trainer::Settings;

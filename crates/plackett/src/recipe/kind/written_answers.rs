@@ -1,14 +1,14 @@
 //! `written-answers`: a model answers questions that people have answered, and both become collections to search and to learn from.
 
 use super::SEED;
-use crate::recipe::data_card::DataCard;
-use crate::recipe::dataset::seed_of;
+use crate::recipe::data::data_card::DataCard;
+use crate::recipe::data::dataset::seed_of;
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
-use crate::recipe::kept_replies;
 use crate::recipe::kind::attention;
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, Hashes, StageKind, StageOutput, nothing_to_check};
+use crate::recipe::running::kept_replies;
 use crate::recipe::task::{Environment, Task, hash_file};
 use plackett_core::formats::{BeirFolder, BeirWriter, FormatError};
 use plackett_core::{Document, Qrels, Query};

@@ -1,7 +1,7 @@
 //! `groups`: groupwise scores with a grader in place of the model.
 
 use super::{Simulated, Simulation};
-use crate::recipe::dataset::seed_of;
+use crate::recipe::data::dataset::seed_of;
 use crate::recipe::field::{Default, FieldKind, FieldSpec};
 use plackett_core::aggregation::{GroupScores, Grouping};
 use plackett_core::permutation::Permutation;

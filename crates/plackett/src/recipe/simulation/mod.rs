@@ -30,7 +30,7 @@ mod window_policies;
 mod windows;
 mod written;
 
-use super::dataset::Dataset;
+use super::data::dataset::Dataset;
 use super::error::RecipeError;
 use super::field::{FieldSpec, Values};
 use rand::RngExt;

@@ -1,7 +1,7 @@
 //! `successor-path`: how well a known order is found again from noisy scores of pairs, by the best path and by simpler decoders.
 
 use super::{Simulated, Simulation};
-use crate::recipe::dataset::seed_of;
+use crate::recipe::data::dataset::seed_of;
 use crate::recipe::field::{Default, FieldKind, FieldSpec};
 use plackett_core::permutation::Permutation;
 use plackett_core::tsp::{SuccessorScores, TspOptions, borda_order, greedy_chain, solve};

@@ -1,7 +1,7 @@
 //! `setwise-sorting`: a heap whose families are settled by one question each, with a chooser in place of the model.
 
 use super::{Simulated, Simulation};
-use crate::recipe::dataset::seed_of;
+use crate::recipe::data::dataset::seed_of;
 use crate::recipe::field::{Default, FieldKind, FieldSpec};
 use plackett_core::ask_tell::{TellError, run_together};
 use plackett_core::sorting::{Set, SetwiseHeapsort};

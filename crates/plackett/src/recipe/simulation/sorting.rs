@@ -1,7 +1,7 @@
 //! `pairwise-sorting`: sorts of pairwise prompting with a comparator in place of the model.
 
 use super::{Simulated, Simulation};
-use crate::recipe::dataset::seed_of;
+use crate::recipe::data::dataset::seed_of;
 use crate::recipe::error::{Problem, RecipeError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, Values};
 use plackett_core::ask_tell::{AskTell, TellError, run_together};
