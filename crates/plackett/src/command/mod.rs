@@ -50,13 +50,7 @@ mod table;
 mod terminal;
 mod trace_file;
 mod train;
-mod train_first_tokens;
-mod train_groups;
-mod train_lists;
-mod train_rewarded;
-mod training_file;
 mod training_folder;
-mod training_page;
 mod trec_lines;
 mod within;
 

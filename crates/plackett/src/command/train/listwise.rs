@@ -1,30 +1,119 @@
 //! `plackett train` of a decoder with a `method`: lists from files, their training, and how the method orders held-out lists
 //! with the model before and after.
 
-use super::means::Change;
-use super::training_file::TrainingFile;
-use super::{Global, Output};
+use super::base::Base;
+use super::file::TrainingFile;
+use super::keys::{DEPTHS, LAYERS, NARROW_WINDOW, NEGATIVES, NO_ORDERS, ORDERS, TOKENS, TRAINED, WINDOW};
+use super::kind::{Form, Kind, Measured, Prepared, Run, Shared, Source, Training, rerank_with};
+use super::{first_tokens, score_head};
+use crate::command::means::Change;
+use crate::command::{Global, Output};
 use anyhow::{Context, bail};
 use plackett::listwise_examples::{ListwiseExamples, ListwiseTrainingSet, drawn_order, request_of};
 use plackett::pipeline::Models;
 use plackett_core::plackett_luce::policy::{Measure, MeasureKind, Utility};
 use plackett_core::{Document, Query, RankRequest, Ranking};
 use plackett_eval::mean;
+use plackett_rank::training_example::TAUGHT_FIRST_TOKENS;
+use plackett_train::TrainError;
 use plackett_train::trainer::{
-    GivenReasoning, ListwiseJob, OrderedExample, Outcome, SavedMeasure, Settings, StepRecord,
+    GivenReasoning, ListwiseJob, ListwiseStart, OrderedExample, Outcome as Learned, SavedMeasure, Settings,
     read_ordered_examples,
 };
-use plackett_train::{Compute, TrainError};
+use serde_json::Value;
 use std::path::Path;
-use std::sync::Arc;
 
 /// Ranks that nDCG looks at.
 const CUTOFF: usize = 10;
 /// Lists that go through the model together while they are ranked.
 const TOGETHER: usize = 64;
+/// Lists of a pass while the loss over held-out ones is taken.
+const MEASURED_TOGETHER: usize = 8;
+
+/// The kind.
+pub const KIND: Kind = Kind {
+    help: "With a Llama as base and a `method`, as \"first\" or \"full-rank(words=32)\", it learns to order the candidates of queries with \
+           the\nprompts of that method. `window = 20` keeps the 20 best of each list, `orders = 2` shows it in two orders. With `dear` and\n\
+           `reason-rank` each list has a \"reasoning\" too (plackett synth reasoning).",
+    form: Form::Shared(Shared {
+        takes: &[WINDOW, ORDERS, TRAINED],
+        refuses: &[
+            (
+                NEGATIVES,
+                "is not for the training with a `method`: `window` says how many candidates a list has; leave it out",
+            ),
+            (
+                TOKENS,
+                "is not for the training with a `method`: the method says how texts are cut, as `first(words=32)`; leave it out",
+            ),
+            (
+                DEPTHS,
+                "is not for the training with a `method`: a list is read out after the last layer; leave it out",
+            ),
+            (LAYERS, "is not for the training with a `method`: a whole decoder learns lists; leave it out"),
+            NARROW_WINDOW,
+            NO_ORDERS,
+        ],
+        own: &[],
+        training: &ListwiseTraining,
+    }),
+};
+
+struct ListwiseTraining;
+
+impl Training for ListwiseTraining {
+    fn is_asked(&self, file: &TrainingFile, _base: Option<Base>) -> bool {
+        file.method_spec().is_some_and(|method| method.name != score_head::METHOD)
+    }
+
+    fn check_method(&self, file: &TrainingFile, base: Base) -> anyhow::Result<()> {
+        let name = &file.base;
+        if first_tokens::is_method_of(file) {
+            bail!(
+                "method: {} are learned by an encoder–decoder, and {name} is none; give a T5 as `base`, or for a Llama a method of \
+                 lists, as \"first\"",
+                TAUGHT_FIRST_TOKENS.join(" and ")
+            );
+        }
+        if base != Base::Decoder {
+            bail!(
+                "method: a listwise method asks a decoder, and {name} is none that can be trained; give a Llama as `base`, such as \
+                 SmolLM2-135M-Instruct, or leave `method` out for a cross-encoder"
+            );
+        }
+        Ok(())
+    }
+
+    fn fill(&self, file: &mut TrainingFile) {
+        file.objective = Some(file.objective_of_method());
+        file.orders.get_or_insert(1);
+    }
+
+    fn check(&self, file: &TrainingFile) -> Result<(), TrainError> {
+        job(file).check()
+    }
+
+    fn read(&self, source: &Source<'_>) -> anyhow::Result<Box<dyn Prepared>> {
+        Ok(Box::new(ListData::read(source)?))
+    }
+}
+
+/// The training of a file.
+fn job(file: &TrainingFile) -> ListwiseJob {
+    ListwiseJob {
+        objective: file.objective_of_method(),
+        start: ListwiseStart::Base,
+        trained: file.trained.clone(),
+        ends: true,
+        noise: 0.0,
+        together: MEASURED_TOGETHER,
+        settings: file.settings.clone(),
+    }
+}
 
 /// What a decoder learns from and is measured on, in tokens.
-pub struct ListData {
+struct ListData {
+    job: ListwiseJob,
     method: String,
     /// Made with the base.
     examples: ListwiseExamples,
@@ -105,20 +194,15 @@ impl ListData {
     ///
     /// # Errors
     /// A record that has no order to teach, or that the method does not show whole; a method that cannot be taught.
-    pub fn read(
-        file: &TrainingFile,
-        (examples, validation): (&Path, Option<&Path>),
-        base: &Path,
-        global: &Global,
-        output: &Output,
-    ) -> anyhow::Result<ListData> {
+    fn read(source: &Source<'_>) -> anyhow::Result<ListData> {
+        let (file, output) = (source.file, source.output);
         let method = file.method.clone().unwrap_or_default();
         let (most, seed) = (file.window.unwrap_or(usize::MAX), file.settings.seed);
         let read = |path: &Path| -> anyhow::Result<Vec<Shown>> {
             let lists = read_ordered_examples(path, most)?;
             Ok(lists.into_iter().map(|list| Shown::new(path, list, seed)).collect())
         };
-        let lists = read(examples)?;
+        let lists = read(source.examples)?;
         if let (Some(orders @ 2..), Some(list)) =
             (file.orders, lists.iter().find(|list| list.reasoning.is_some()))
         {
@@ -128,8 +212,8 @@ impl ListData {
                 list.query.id
             );
         }
-        let held_lists = validation.map(read).transpose()?.unwrap_or_default();
-        let examples = examples_of(base, &method, global)?;
+        let held_lists = source.validation.map(read).transpose()?.unwrap_or_default();
+        let examples = examples_of(source.base, &method, source.global)?;
         let taught = teach(&examples, &lists, file.orders.unwrap_or(1), output)?;
         let held = teach(&examples, &held_lists, 1, output)?;
         let remarks = [taught.remarks("lists to learn from"), held.remarks("validation lists")].concat();
@@ -142,64 +226,8 @@ impl ListData {
                 count - judged.len()
             ));
         }
-        Ok(ListData { method, examples, count: lists.len(), taught, held, judged })
-    }
-
-    /// How many lists are learned from.
-    pub fn count(&self) -> usize {
-        self.count
-    }
-
-    /// The method, with its options.
-    pub fn method(&self) -> &str {
-        &self.method
-    }
-
-    /// Texts that were cut.
-    pub fn cut(&self) -> usize {
-        self.taught.cut + self.held.cut
-    }
-
-    /// What tells these examples from those of other data, methods and prompts.
-    pub fn fingerprint(&self) -> [String; 2] {
-        [self.taught.fingerprint(), self.held.fingerprint()]
-    }
-
-    /// Trains, and gives beside the outcome the nDCG of the validation lists before and after.
-    ///
-    /// # Errors
-    /// As [`ListwiseJob::run`]; a list that cannot be ranked.
-    pub fn learn(
-        &self,
-        job: &ListwiseJob,
-        base: &Path,
-        (work, output): (&Path, &Path),
-        identity: &str,
-        compute: &Arc<Compute>,
-        progress: &mut dyn FnMut(&StepRecord, usize),
-        global: &Global,
-    ) -> anyhow::Result<(Outcome, Option<Change>)> {
-        let before = self.ndcg(&self.examples)?;
-        // There 0 steps are none; here they are as many as the epochs ask for.
-        let steps = job.settings.steps_over(self.taught.lists.len());
-        let settings = Settings { steps, ..job.settings.clone() };
-        let job = ListwiseJob { settings, ..job.clone() };
-        let of = |folder: &Path| self.ndcg_of(folder, global);
-        let measure =
-            (!self.judged.is_empty()).then_some(SavedMeasure { name: "validation nDCG@10", of: &of });
-        let (outcome, _) = job.run(
-            base,
-            (&self.taught.lists, &[], &self.held.lists),
-            (work, output),
-            identity,
-            compute,
-            progress,
-            measure,
-        )?;
-        let trained = examples_of(output, &self.method, global)?;
-        self.examples.check_same(&trained)?;
-        let after = self.ndcg(&trained)?;
-        Ok((outcome, before.zip(after).map(|(before, after)| Change::of_pairs(&before, &after))))
+        let (job, count) = (job(file), lists.len());
+        Ok(ListData { job, method, examples, count, taught, held, judged })
     }
 
     /// The mean nDCG of the validation lists with the model of a folder, in the midst of a training.
@@ -223,6 +251,63 @@ impl ListData {
             }
         }
         Ok(Some(values))
+    }
+}
+
+impl Prepared for ListData {
+    fn model(&self) -> &'static str {
+        "listwise reranker"
+    }
+
+    fn does(&self) -> String {
+        format!("It orders passages for a query, asked by the method `{}`.", self.method)
+    }
+
+    fn next(&self, model: &str) -> String {
+        rerank_with(&self.method, model)
+    }
+
+    fn count(&self) -> (&'static str, usize) {
+        ("queries", self.count)
+    }
+
+    fn learns(&self) -> (&'static str, &str) {
+        ("lists", self.job.objective.as_str())
+    }
+
+    fn fingerprint(&self) -> Option<[String; 2]> {
+        Some([self.taught.fingerprint(), self.held.fingerprint()])
+    }
+
+    /// Trains between two measurements of how the method orders the held-out lists.
+    fn learn(&self, run: Run<'_>) -> anyhow::Result<(Learned, Measured)> {
+        let Run { base, places, identity, compute, progress, global } = run;
+        let before = self.ndcg(&self.examples)?;
+        // There 0 steps are none; here they are as many as the epochs ask for.
+        let steps = self.job.settings.steps_over(self.taught.lists.len());
+        let settings = Settings { steps, ..self.job.settings.clone() };
+        let job = ListwiseJob { settings, ..self.job.clone() };
+        let of = |folder: &Path| self.ndcg_of(folder, global);
+        let measure =
+            (!self.judged.is_empty()).then_some(SavedMeasure { name: "validation nDCG@10", of: &of });
+        let (outcome, _) = job.run(
+            base,
+            (&self.taught.lists, &[], &self.held.lists),
+            places,
+            identity,
+            compute,
+            progress,
+            measure,
+        )?;
+        let trained = examples_of(places.1, &self.method, global)?;
+        self.examples.check_same(&trained)?;
+        let after = self.ndcg(&trained)?;
+        let ndcg = before.zip(after).map(|(before, after)| Change::of_pairs(&before, &after));
+        Ok((outcome, Measured { ndcg, ..Measured::default() }))
+    }
+
+    fn tell(&self, measured: &Measured, document: &mut Value) {
+        measured.tell_lists(self.taught.cut + self.held.cut, document);
     }
 }
 

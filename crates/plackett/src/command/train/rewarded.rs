@@ -1,14 +1,14 @@
 //! `plackett train` with a table `[rewarded]`: a decoder that is rewarded for the titles of a catalogue that it writes after prompts.
 
-use super::item_catalogue::{CatalogueLine, open_embedder, read_catalogue};
-use super::means::Change;
-use super::open::{many, model_folder};
-use super::paths::Paths;
-use super::train::{WORK, claim, leave_out_recompute};
-use super::training_file::{beside, parsed};
-use super::{Global, Outcome, Output};
+use super::file::{beside, parsed};
+use super::identity::{WORK, claim, hashes, leave_out_recompute};
+use super::kind::{Form, Kind};
+use crate::command::item_catalogue::{CatalogueLine, open_embedder, read_catalogue};
+use crate::command::means::Change;
+use crate::command::open::{many, model_folder};
+use crate::command::paths::Paths;
+use crate::command::{Global, Outcome, Output};
 use anyhow::{Context, anyhow, bail};
-use plackett::content_hash;
 use plackett::pipeline::{Models, is_decoder};
 use plackett_core::formats::{atomic, read_json_lines};
 use plackett_core::title_list::title_key;
@@ -25,8 +25,12 @@ use serde_json::json;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-/// The table that makes a training file one of this kind.
-const TABLE: &str = "rewarded";
+/// The kind.
+pub const KIND: Kind = Kind {
+    help: "With a Llama as base and a table [rewarded], it is rewarded for the titles of a catalogue that it writes after prompts (docs/recommendation.md).",
+    form: Form::Own { table: "rewarded", run },
+};
+
 /// What the rollouts of the steps were like, a line each, in the folder of the training.
 const ROLLOUTS: &str = "rollouts.jsonl";
 /// The file of a recommender's folder that has the hashes of all others.
@@ -79,12 +83,6 @@ struct Rewarded {
 
 fn usual_reward() -> String {
     ItemReward::NAMES[0].into()
-}
-
-/// Whether a training file is one of this kind. One that cannot be read is left to whoever reads the others.
-pub fn is_rewarded(path: &Path) -> bool {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    toml::from_str::<toml::Table>(&text).is_ok_and(|table| table.contains_key(TABLE))
 }
 
 impl RewardedFile {
@@ -168,12 +166,8 @@ impl Files {
     /// Names and hashes of all that the result depends on beside base and settings.
     fn hashes(&self) -> anyhow::Result<Vec<(String, String)>> {
         let about = self.scorer.as_ref().map(|folder| folder.join(RECOMMENDER));
-        let hash = |path: &PathBuf| -> anyhow::Result<(String, String)> {
-            let content = content_hash::content(path).with_context(|| path.display().to_string())?;
-            Ok((path.file_name().unwrap_or_default().to_string_lossy().into_owned(), content.sha256))
-        };
         let files = [Some(&self.examples), self.validation.as_ref(), Some(&self.items), about.as_ref()];
-        files.into_iter().flatten().map(hash).collect()
+        hashes(files.into_iter().flatten().map(PathBuf::as_path))
     }
 }
 
@@ -220,7 +214,7 @@ impl Examples {
 }
 
 /// Runs the command.
-pub fn run((path, folder): (&Path, &Path), global: &Global, output: &Output) -> Outcome {
+fn run((path, folder): (&Path, &Path), global: &Global, output: &Output) -> Outcome {
     let file = RewardedFile::read(path)?;
     let files = Files::of(path, &file);
     let checked = Paths::default().reads("FILE.toml", [path]).reads("examples", [&files.examples]);
@@ -489,6 +483,7 @@ fn say(
 
 #[cfg(test)]
 mod tests {
+    use super::super::kind::run_of_own;
     use super::*;
 
     fn checked(rewarded: &str, rest: &str) -> Result<(), String> {
@@ -498,7 +493,7 @@ mod tests {
             "base = \"b\"\nexamples = \"e.jsonl\"\n[rewarded]\nitems = \"i.jsonl\"\n{rewarded}\n{rest}\n"
         );
         std::fs::write(&path, text).unwrap();
-        assert!(is_rewarded(&path));
+        assert!(run_of_own(&path).is_some());
         RewardedFile::read(&path).map(|_| ()).map_err(|error| format!("{error:#}"))
     }
 

@@ -1,7 +1,7 @@
 //! The page of a training: one HTML file that opens without a network and needs nothing beside itself.
 
-use super::means::Change;
-use super::training_file::TrainingFile;
+use super::file::TrainingFile;
+use crate::command::means::Change;
 use askama::Template;
 use plackett_core::formats::atomic;
 use plackett_eval::report::curve_plot;

@@ -1,0 +1,79 @@
+//! What a training begins from: a model by its files, and what tells its weights from all others.
+
+use super::identity::WEIGHTS;
+use crate::command::Global;
+use crate::command::open::model_folder;
+use anyhow::{Context, bail};
+use plackett::content_hash;
+use plackett::pipeline::{is_decoder, is_encoder_decoder};
+use plackett_train::trainer::{EncoderDecoderModel, LanguageModel};
+use std::path::{Path, PathBuf};
+
+/// What a base is, by its files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Base {
+    /// Neither of the others: an encoder.
+    Encoder,
+    /// A decoder.
+    Decoder,
+    /// An encoder–decoder.
+    EncoderDecoder,
+}
+
+impl Base {
+    /// What lies in a folder.
+    fn of(folder: &Path) -> Base {
+        match (is_decoder(folder), is_encoder_decoder(folder)) {
+            (true, _) => Base::Decoder,
+            (false, true) => Base::EncoderDecoder,
+            (false, false) => Base::Encoder,
+        }
+    }
+}
+
+/// A base where it lies.
+pub struct FoundBase {
+    /// What it is.
+    pub base: Base,
+    /// Its folder or file.
+    pub place: PathBuf,
+}
+
+impl FoundBase {
+    /// The base of a name.
+    ///
+    /// # Errors
+    /// It is not here, or is an encoder–decoder of a family that is not trained.
+    pub fn named(name: &str, global: &Global) -> anyhow::Result<FoundBase> {
+        let place = model_folder(name, global)?;
+        let base = Base::of(&place);
+        if base == Base::EncoderDecoder {
+            EncoderDecoderModel::check_base(&place).with_context(|| format!("base {name}"))?;
+        }
+        Ok(FoundBase { base, place })
+    }
+
+    /// SHA-256 of its weights.
+    ///
+    /// # Errors
+    /// It has none of its own, or is a decoder of a family that is not trained.
+    pub fn fingerprint(&self, name: &str) -> anyhow::Result<String> {
+        let family = match self.base {
+            Base::Decoder => {
+                LanguageModel::check_base(&self.place).with_context(|| format!("base {name}"))?;
+                return plackett_lm::store::fingerprint(&self.place).with_context(|| name.to_string());
+            }
+            Base::Encoder => "BERT",
+            Base::EncoderDecoder => "T5",
+        };
+        for file in ["config.json", WEIGHTS, "tokenizer.json"] {
+            if !self.place.join(file).is_file() {
+                bail!(
+                    "base {name}: there is no {file} in its folder; a {family} of Hugging Face's layout can be trained"
+                );
+            }
+        }
+        let weights = content_hash::content(&self.place.join(WEIGHTS)).with_context(|| name.to_string())?;
+        Ok(weights.sha256)
+    }
+}

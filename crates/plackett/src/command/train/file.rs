@@ -1,0 +1,197 @@
+//! The file of `plackett train`: what is trained, on what and how. Which of its keys go together, each kind of training says.
+
+use super::groups::ScorerShape;
+use anyhow::{Context, anyhow, bail};
+use plackett::listwise_examples::{method_of, usual_objective};
+use plackett_core::declaration::{nearest, suggestion};
+use plackett_core::formats::serde_problem;
+use plackett_rank::MethodSpec;
+use plackett_train::trainer::{OWN_HEADS, Settings, Trained};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// A training file.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingFile {
+    /// A model's name or folder.
+    pub base: String,
+    /// Queries with labelled candidates; for a decoder without a method, texts with their prompts.
+    pub examples: PathBuf,
+    /// The same, of which the loss alone is told, and of lists how they are ordered.
+    pub validation: Option<PathBuf>,
+    /// The method that a decoder or an encoder–decoder is trained for, with its options: one that it learns to answer, or for a decoder
+    /// `cross-encoder`, for which it gets a score head.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// Most candidates of a list, from the best.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window: Option<usize>,
+    /// In how many drawn orders each list is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub orders: Option<usize>,
+    /// Candidates of label 0 for each other one, at most.
+    pub negatives: Option<usize>,
+    /// What is minimised.
+    pub objective: Option<String>,
+    /// Most tokens of a pair, or of a text with its prompt.
+    #[serde(alias = "max_length")]
+    pub tokens: Option<usize>,
+    /// Layers of a decoder after which the loss is taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub depths: Option<Vec<usize>>,
+    /// Only so many layers of a decoder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layers: Option<usize>,
+    /// The shape of a scorer of groups.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scorer: Option<ScorerShape>,
+    /// What of the base is trained.
+    #[serde(default)]
+    pub trained: Trained,
+    /// How long and how fast.
+    #[serde(default)]
+    pub settings: Settings,
+}
+
+impl TrainingFile {
+    /// Reads a file.
+    pub fn read(path: &Path) -> anyhow::Result<TrainingFile> {
+        let place = || path.display().to_string();
+        let text = std::fs::read_to_string(path).with_context(place)?;
+        let file: TrainingFile = parsed(path, &text)?;
+        let whole = ["full", "head", OWN_HEADS].contains(&file.trained.adapter.as_str());
+        if whole && file.trained.targets != Trained::default().targets {
+            let (adapter, targets) = (&file.trained.adapter, &file.trained.targets);
+            bail!(
+                "{}: targets = \"{targets}\" names layers for an adapter, and adapter = \"{adapter}\" is none; leave targets out, \
+                 or name an adapter",
+                path.display()
+            );
+        }
+        if file.settings.evaluate > 0 && file.validation.is_none() {
+            bail!(
+                "{}: evaluate: there are no examples to evaluate on; name a file as `validation`, or leave evaluate out",
+                path.display()
+            );
+        }
+        if let Some(problem) = file.method.as_ref().and_then(|method| method_of(method).err()) {
+            bail!("{}, line {}: method: {problem}", path.display(), line_of(&text, "method"));
+        }
+        Ok(file)
+    }
+
+    /// The method with its options as they are written; `None` where there is none.
+    fn configured(&self) -> Option<(&'static MethodSpec, Vec<(String, String)>)> {
+        method_of(self.method.as_ref()?).ok()
+    }
+
+    /// The method, without its options.
+    pub fn method_spec(&self) -> Option<&'static MethodSpec> {
+        self.configured().map(|(method, _)| method)
+    }
+
+    /// The options of the method.
+    pub fn method_options(&self) -> Vec<(String, String)> {
+        self.configured().map(|(_, options)| options).unwrap_or_default()
+    }
+
+    /// The objective that is given, or that with which the method is learned.
+    pub fn objective_of_method(&self) -> String {
+        let usual = || self.method_spec().map_or_else(String::new, |method| usual_objective(method).into());
+        self.objective.clone().unwrap_or_else(usual)
+    }
+}
+
+/// What the text of a training file says, or the line that is wrong and how.
+pub fn parsed<T: DeserializeOwned>(path: &Path, text: &str) -> anyhow::Result<T> {
+    toml::from_str(text).map_err(|error| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        anyhow!("{}, line {line}: {}", path.display(), problem(error.message()))
+    })
+}
+
+/// The line, from 1, on which a key of the file itself stands.
+fn line_of(text: &str, key: &str) -> usize {
+    let is_key = |line: &str| {
+        let rest = line.trim_start().strip_prefix(key);
+        rest.is_some_and(|rest| rest.trim_start().starts_with('='))
+    };
+    text.lines().position(is_key).map_or(1, |at| at + 1)
+}
+
+/// The place of a file that the training file at `own` names.
+pub fn beside(own: &Path, path: &Path) -> PathBuf {
+    own.parent().unwrap_or(Path::new("")).join(path)
+}
+
+/// What is wrong with a key or value, in a user's words.
+fn problem(message: &str) -> String {
+    let message = message.trim_end();
+    if let Some((key, known)) =
+        message.strip_prefix("unknown field ").and_then(|rest| rest.split_once(", expected "))
+    {
+        let known = known.trim_start_matches("one of ");
+        let meant = nearest(key.trim_matches('`'), known.split('`').skip(1).step_by(2));
+        return format!("{key} is no key here{}; there are {known}", suggestion(&meant));
+    }
+    if let Some((value, known)) =
+        message.strip_prefix("unknown variant ").and_then(|rest| rest.split_once(", expected "))
+    {
+        return format!("{value} is not {known}");
+    }
+    if let Some(key) = message.strip_prefix("duplicate field ") {
+        return format!("{key} is given twice, be it under another of its names; leave one out");
+    }
+    // A number out of range, as one below 0, is told as one of another type.
+    if let Some(rest) = message.strip_prefix("invalid value: ") {
+        return serde_problem(&format!("invalid type: {rest}"));
+    }
+    match message.strip_prefix("missing field ") {
+        Some(key) => format!("the key {key} is missing"),
+        None => serde_problem(message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{line_of, problem};
+
+    #[test]
+    fn keys_are_found_by_their_lines() {
+        let text = "base = \"method\"\nmethods = 1\n  method = \"first\"\n";
+        assert_eq!((line_of(text, "method"), line_of(text, "orders")), (3, 1));
+    }
+
+    #[test]
+    fn problems_have_no_words_of_the_library() {
+        for (message, said) in [
+            (
+                "unknown field `rte`, expected one of `rate`, `batch`",
+                "`rte` is no key here; did you mean `rate`?; there are `rate`, `batch`",
+            ),
+            (
+                "unknown field `colour`, expected `rate` or `batch`",
+                "`colour` is no key here; there are `rate` or `batch`",
+            ),
+            ("unknown variant `liner`, expected `linear` or `cosine`", "`liner` is not `linear` or `cosine`"),
+            ("missing field `base`", "the key `base` is missing"),
+            (
+                "duplicate field `rate`",
+                "`rate` is given twice, be it under another of its names; leave one out",
+            ),
+            (
+                "invalid type: string \"x\", expected usize",
+                "found the text \"x\" where there must be a whole number from 0",
+            ),
+            (
+                "invalid value: integer `-1`, expected usize",
+                "found the number `-1` where there must be a whole number from 0",
+            ),
+        ] {
+            assert_eq!(problem(message), said);
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! What tells a training from all others, so that one that was killed goes on in its folder and none is mixed with another.
+
+use crate::command::training_folder::{self, TrainingLock};
+use anyhow::{Context, bail};
+use plackett::content_hash;
+use plackett_core::formats::atomic;
+use plackett_train::trainer::CHECKPOINT;
+use serde_json::Value;
+use std::io::ErrorKind;
+use std::path::Path;
+
+/// Where the log and checkpoints lie in the folder of the model.
+pub const WORK: &str = "training";
+
+/// The file there that says what is trained.
+const IDENTITY: &str = "training.json";
+
+/// The weights of a model.
+pub const WEIGHTS: &str = "model.safetensors";
+
+/// Names and contents of the files that the result depends on.
+///
+/// # Errors
+/// One that cannot be read.
+pub fn hashes<'p>(files: impl IntoIterator<Item = &'p Path>) -> anyhow::Result<Vec<(String, String)>> {
+    let hash = |path: &Path| -> anyhow::Result<(String, String)> {
+        let content = content_hash::content(path).with_context(|| path.display().to_string())?;
+        Ok((path.file_name().unwrap_or_default().to_string_lossy().into_owned(), content.sha256))
+    };
+    files.into_iter().map(hash).collect()
+}
+
+/// The bits are the same with `recompute` and without: a training that had too little memory may go on with it.
+pub fn leave_out_recompute(identity: &mut Value) {
+    if let Some(settings) = identity["file"]["settings"].as_object_mut() {
+        settings.shift_remove("recompute");
+    }
+}
+
+/// Takes the folder of the model for this training: one that is new or empty, or that this training has begun. One that ended
+/// before its first checkpoint is nobody's. No other command trains there until what is given back is dropped.
+pub fn claim(folder: &Path, identity: &str) -> anyhow::Result<TrainingLock> {
+    let (shown, work) = (format!("-o {}", folder.display()), folder.join(WORK));
+    let path = work.join(IDENTITY);
+    match std::fs::read_to_string(&path) {
+        Ok(text) if text == identity => return training_folder::lock(&work),
+        Ok(_) if folder.join(WEIGHTS).exists() || work.join(CHECKPOINT).exists() => {
+            bail!(
+                "{shown}: there is a training with other settings, data or model; give another folder, or delete this one"
+            )
+        }
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error).context(shown),
+        Err(_) if !is_unused(folder).with_context(|| shown.clone())? => {
+            bail!(
+                "{shown}: there is something in this folder that would be mixed with the model; give another one"
+            )
+        }
+        _ => {}
+    }
+    let alone = training_folder::lock(&work)?;
+    atomic::write(&path, |out| write!(out, "{identity}"))?;
+    Ok(alone)
+}
+
+/// Whether a folder has nothing in it, or is not there, or has what a training leaves that was killed before it wrote down what it is.
+fn is_unused(folder: &Path) -> std::io::Result<bool> {
+    let is_begun = |name: &str| name == training_folder::LOCK || name.starts_with('.');
+    Ok(all_are(folder, |name| name == WORK)? && all_are(&folder.join(WORK), is_begun)?)
+}
+
+/// Whether what is said holds of the names of everything in a folder; of a folder that is not there it does.
+fn all_are(folder: &Path, of: impl Fn(&str) -> bool) -> std::io::Result<bool> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(true),
+        entries => entries?,
+    };
+    for entry in entries {
+        if !of(&entry?.file_name().to_string_lossy()) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}

@@ -1,0 +1,157 @@
+//! `plackett train`: a model that learns from labelled examples. What the kinds of training have in common is here and beside; each
+//! kind is a file, and they stand together in [`KINDS`].
+
+mod base;
+mod cross_encoder;
+mod file;
+mod first_tokens;
+mod groups;
+mod identity;
+mod keys;
+mod kind;
+mod labelled_lists;
+mod language;
+mod listwise;
+mod page;
+mod report;
+mod rewarded;
+mod score_head;
+
+use self::file::{TrainingFile, beside};
+use self::identity::{WORK, claim, hashes, leave_out_recompute};
+use self::kind::{KINDS, Measured, Prepared, Run, Shared, Source, run_of_own};
+use super::paths::Paths;
+use super::{Global, Outcome, Output};
+use anyhow::Context;
+use clap::Args;
+use plackett_train::Compute;
+use plackett_train::trainer::{Outcome as Learned, StepRecord};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+
+/// The examples, and what each kind of training is told by.
+fn after_help() -> String {
+    let examples = "Examples:\n  plackett train ranker.toml -o ranker\n  plackett rerank --method cross-encoder --model ./ranker requests.jsonl";
+    let resumed = "A run that was killed goes on where its last checkpoint is when the same command is given again, to the same numbers.";
+    let kinds = KINDS.into_iter().map(|kind| kind.help);
+    let parts: Vec<&str> = std::iter::once(examples).chain(kinds).chain([resumed]).collect();
+    parts.join("\n\n")
+}
+
+/// Train a cross-encoder, a T5 reranker, a listwise reranker or a scorer of vectors on queries with labelled candidates, or a decoder on texts, whole or with an adapter
+#[derive(Args)]
+#[command(after_help = after_help())]
+pub struct Arguments {
+    /// The training file
+    #[arg(value_name = "FILE.toml")]
+    file: PathBuf,
+    /// The folder of the model that is made
+    #[arg(long, short, value_name = "DIR")]
+    output: PathBuf,
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
+    if let Some(run) = run_of_own(&arguments.file) {
+        return run((&arguments.file, &arguments.output), global, output);
+    }
+    let mut file = TrainingFile::read(&arguments.file)?;
+    let place = || arguments.file.display().to_string();
+    let named = Shared::asked(&file, None).with_context(place)?;
+    named.training.check(&file).with_context(place)?;
+    let examples = beside(&arguments.file, &file.examples);
+    let validation = file.validation.as_ref().map(|path| beside(&arguments.file, path));
+    let files = Paths::default().reads("FILE.toml", [&arguments.file]).reads("examples", [&examples]);
+    files.reads("validation", &validation).opens("base", [&file.base]).check(output)?;
+    let found = named.training.find_base(&file, global)?;
+    let kind = Shared::asked(&file, Some(found.base)).with_context(place)?;
+    kind.settle(&mut file, found.base).with_context(place)?;
+    kind.training.check(&file).with_context(place)?;
+    let weights = kind.training.fingerprint(&file, &found, global)?;
+    let prepared = kind.training.read(&Source {
+        file: &file,
+        examples: &examples,
+        validation: validation.as_deref(),
+        base: &found.place,
+        fingerprint: &weights,
+        global,
+        output,
+    })?;
+    let hashes = hashes(std::iter::once(examples.as_path()).chain(validation.as_deref()))?;
+    let mut identity = json!({"file": file, "data": hashes, "base": weights});
+    leave_out_recompute(&mut identity);
+    if let Some(lists) = prepared.fingerprint() {
+        identity["lists"] = json!(lists);
+    }
+    let identity = identity.to_string();
+    let folder = arguments.output.as_path();
+    let _alone = claim(folder, &identity)?;
+    let (learned, measured) = learn(prepared.as_ref(), (&found.place, folder), &identity, global, output)?;
+    report::write_card(folder, (&file, prepared.as_ref()), (&learned, &measured), &hashes)?;
+    page::write(folder, (prepared.model(), &file), (&learned, measured.ndcg.as_ref()), &hashes)?;
+    report::say(folder, (&learned, &measured), prepared.as_ref(), output)
+}
+
+/// What is to be said where more tokens are asked for than the model reads.
+fn fewer_tokens(asked: usize, read: usize) -> Option<String> {
+    (0 < read && read < asked)
+        .then(|| format!("tokens = {asked}: the model reads {read} at most, and so many are read"))
+}
+
+/// Trains, with a bar.
+fn learn(
+    prepared: &dyn Prepared,
+    (base, folder): (&Path, &Path),
+    identity: &str,
+    global: &Global,
+    output: &Output,
+) -> anyhow::Result<(Learned, Measured)> {
+    let bar = output.progress("training", 0);
+    let mut progress = |record: &StepRecord, total: usize| {
+        bar.set_length(total as u64);
+        bar.set_position(record.step as u64);
+        bar.set_message(format!("training, loss {:.3}", record.loss));
+    };
+    let compute = Compute::new(rayon::current_num_threads());
+    let work = folder.join(WORK);
+    let run = Run {
+        base,
+        places: (&work, folder),
+        identity,
+        compute: &compute,
+        progress: &mut progress,
+        global,
+    };
+    let learned = prepared.learn(run);
+    bar.finish_and_clear();
+    let (learned, measured) = learned?;
+    let resumed = learned.report.resumed;
+    if resumed > 0 {
+        output.note(&format!("went on after {resumed} steps of an earlier run"));
+    }
+    let fewer = prepared.tokens().and_then(|asked| fewer_tokens(asked, learned.cut.tokens));
+    fewer.iter().for_each(|sentence| output.warn(sentence));
+    if let Some(sentence) = learned.cut.sentence() {
+        output.warn(&sentence);
+    }
+    let skipped = learned.report.skipped();
+    if skipped > 0 {
+        let (what, objective) = prepared.learns();
+        output.warn(&format!("{skipped} {what} of batches could not teach `{objective}`"));
+    }
+    Ok((learned, measured))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fewer_tokens;
+
+    #[test]
+    fn more_tokens_than_a_model_reads_are_said() {
+        assert_eq!((fewer_tokens(128, 512), fewer_tokens(512, 512), fewer_tokens(9, 0)), (None, None, None));
+        assert!(
+            fewer_tokens(1024, 512)
+                .is_some_and(|said| said.contains("tokens = 1024") && said.contains("512 at most"))
+        );
+    }
+}

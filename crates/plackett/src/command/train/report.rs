@@ -1,0 +1,179 @@
+//! What is told of a training that has ended: the model card, and what people and scripts read.
+
+use super::file::TrainingFile;
+use super::identity::WORK;
+use super::kind::{Measured, Prepared};
+use super::page;
+use crate::command::{Outcome, Output, depths};
+use plackett_core::formats::atomic;
+use plackett_train::trainer::{
+    ADAPTER, Evaluated, Outcome as Learned, PHASE_ADAPTER, PhaseRecord, phase_folder,
+};
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+/// The model card: what it was made from and how.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write_card(
+    folder: &Path,
+    (file, prepared): (&TrainingFile, &dyn Prepared),
+    (learned, measured): (&Learned, &Measured),
+    hashes: &[(String, String)],
+) -> anyhow::Result<()> {
+    let mut card = format!(
+        "# A {}\n\nMade from {} by `plackett train` {}. {}\n\n\
+         | file | SHA-256 |\n| --- | --- |\n",
+        prepared.model(),
+        file.base,
+        env!("CARGO_PKG_VERSION"),
+        prepared.does()
+    );
+    for (name, hash) in hashes {
+        let _ = writeln!(card, "| {name} | {hash} |");
+    }
+    let _ = write!(
+        card,
+        "\n{} of {} numbers were trained in {} steps.",
+        learned.trainable, learned.parameters, learned.report.total
+    );
+    if let Some([before, after]) = learned.validation {
+        let _ = write!(card, " The loss over the validation examples went from {before:.4} to {after:.4}.");
+    }
+    if let Some(ndcg) = &measured.ndcg {
+        let (before, after, sure) = (ndcg.before, ndcg.after, ndcg.words("lists"));
+        let _ = write!(card, " Their nDCG@10 went from {before:.4} to {after:.4} ({sure}).");
+    }
+    if let Some(evaluated) = &learned.report.evaluated {
+        let _ = write!(card, " {}", evaluated_sentence(evaluated));
+    }
+    let _ = write!(card, "{}", phase_table(&learned.report.members));
+    let _ = write!(card, "{}", depths::table(&measured.depths));
+    let _ = write!(card, "\n\n```toml\n{}```\n", toml::to_string(file)?);
+    Ok(atomic::write(&folder.join("README.md"), |out| write!(out, "{card}"))?)
+}
+
+/// Which step was best and whether the training stopped for want of a better one.
+fn evaluated_sentence(evaluated: &Evaluated) -> String {
+    let Evaluated { measure, best, value, stopped, .. } = evaluated;
+    let stopped = stopped.map_or_else(String::new, |step| {
+        format!(
+            "; it stopped after step {step}, since none of the evaluations that `patience` allows was better"
+        )
+    });
+    format!("The {measure} was best after step {best}, {value:.4}, and those weights are saved{stopped}.")
+}
+
+/// What the phases of an adapter have left, as a table; nothing where there is one adapter at the end of all.
+fn phase_table(members: &[PhaseRecord]) -> String {
+    let mut table = String::new();
+    for PhaseRecord { phase, setting, size, measured, .. } in members {
+        if table.is_empty() {
+            table
+                .push_str("\n\n| adapter after | numbers | measured | folder |\n| --- | --- | --- | --- |\n");
+        }
+        let measured =
+            measured.as_ref().map_or_else(String::new, |(name, value)| format!("{name} {value:.4}"));
+        let folder = phase_folder(Path::new(WORK), *phase);
+        let _ = writeln!(table, "| {setting} | {size} | {measured} | {} |", folder.display());
+    }
+    table
+}
+
+/// Says what came out.
+///
+/// # Errors
+/// Standard output cannot be written.
+pub fn say(
+    folder: &Path,
+    (learned, measured): (&Learned, &Measured),
+    prepared: &dyn Prepared,
+    output: &Output,
+) -> Outcome {
+    let (what, count) = prepared.count();
+    let last = learned.report.final_loss();
+    if output.json {
+        return Ok(output.print_json(&document(folder, (learned, measured), prepared))?);
+    }
+    output.print(&format!(
+        "{}: {} steps over {count} {what}, {} of {} numbers trained, loss {last:.4} at the end\n",
+        folder.display(),
+        learned.report.total,
+        learned.trainable,
+        learned.parameters
+    ))?;
+    if let Some([before, after]) = learned.validation {
+        output.print(&format!("validation loss {before:.4} before, {after:.4} after\n"))?;
+    }
+    if let Some(ndcg) = &measured.ndcg {
+        let (before, after, sure) = (ndcg.before, ndcg.after, ndcg.words("lists"));
+        output.print(&format!("validation nDCG@10 {before:.4} before, {after:.4} after ({sure})\n"))?;
+    }
+    if let Some(evaluated) = &learned.report.evaluated {
+        output.print(&format!("{}\n", evaluated_sentence(evaluated)))?;
+    }
+    output.print(phase_table(&learned.report.members).trim_start())?;
+    output.print(depths::table(&measured.depths).trim_start())?;
+    let prefix = if folder.is_absolute() { "" } else { "./" };
+    let model = folder.display();
+    if let Some(adapter) = saved_adapter(folder) {
+        output.print(&format!("the adapter alone, as PEFT saves it: {}\n", adapter.display()))?;
+    }
+    output.print(&format!("curves of the training: {model}/{}\n", page::FILE))?;
+    let next = prepared.next(&format!("{prefix}{model}"));
+    output.print(&format!("\nTry next: plackett {next}\n"))?;
+    Ok(())
+}
+
+/// The folder of the adapter, where it was saved.
+fn saved_adapter(model: &Path) -> Option<PathBuf> {
+    let folder = model.join(ADAPTER);
+    folder.is_dir().then_some(folder)
+}
+
+/// What came out, for scripts.
+fn document(folder: &Path, (learned, measured): (&Learned, &Measured), prepared: &dyn Prepared) -> Value {
+    let (what, count) = prepared.count();
+    let mut document = json!({
+        "output": folder,
+        "page": folder.join(page::FILE),
+        what: count,
+        "steps": learned.report.total,
+        "trainable": learned.trainable,
+        "parameters": learned.parameters,
+        "loss": learned.report.final_loss(),
+        "validation": learned.validation,
+        "resumed": learned.report.resumed,
+        "cut": learned.cut.pairs,
+        "ranks": learned.ranks.iter().map(|(name, rank)| json!({"layer": name, "rank": rank})).collect::<Vec<_>>(),
+    });
+    if let Some(Evaluated { measure, phase, best, value, stopped }) = &learned.report.evaluated {
+        document["evaluated"] =
+            json!({"measure": measure, "phase": phase, "best": best, "value": value, "stopped": stopped});
+    }
+    if !learned.report.members.is_empty() {
+        document["phases"] = phases(&folder.join(WORK), &learned.report.members);
+    }
+    if let Some(adapter) = saved_adapter(folder) {
+        document["adapter"] = json!(adapter);
+    }
+    prepared.tell(measured, &mut document);
+    document
+}
+
+/// What the phases of an adapter have left, for scripts.
+fn phases(work: &Path, members: &[PhaseRecord]) -> Value {
+    let member = |member: &PhaseRecord| {
+        json!({
+            "phase": member.phase,
+            "setting": member.setting,
+            "numbers": member.size,
+            "measure": member.measured.as_ref().map(|(name, _)| name),
+            "value": member.measured.as_ref().map(|(_, value)| value),
+            "adapter": phase_folder(work, member.phase).join(PHASE_ADAPTER),
+        })
+    };
+    members.iter().map(member).collect()
+}
