@@ -155,6 +155,8 @@ pub struct Fitting<'f> {
     pub progress: &'f mut dyn FnMut(FitStep),
 }
 
+/// Refuses options that do not go together, or not with a catalogue of so many items.
+type Check = fn(&OptionValues, usize) -> Result<(), RecError>;
 /// Fits a recommender with its options.
 type Fit = fn(&OptionValues, &FitData<'_>, &mut Fitting<'_>) -> Result<Box<dyn Recommender>, RecError>;
 /// Makes a recommender of what was fitted, for a catalogue of so many items.
@@ -176,6 +178,7 @@ pub struct RecommenderSpec {
     pub draws: bool,
     /// Whether the time at which it is asked matters.
     pub reads_time: bool,
+    pub(crate) check: Check,
     pub(crate) fit: Fit,
     pub(crate) restore: Restore,
 }
@@ -211,6 +214,14 @@ impl Configured {
         self.options.get_text("encoder")
     }
 
+    /// Whether it can be fitted to a catalogue of so many items, as far as its options say: before any work.
+    ///
+    /// # Errors
+    /// Options that do not go together, or a model that would be too large.
+    pub fn check(&self, catalogue: usize) -> Result<(), RecError> {
+        (self.spec.check)(&self.options, catalogue)
+    }
+
     /// Fits it.
     ///
     /// # Errors
@@ -221,6 +232,7 @@ impl Configured {
         fitting: &mut Fitting<'_>,
     ) -> Result<Box<dyn Recommender>, RecError> {
         data.check()?;
+        self.check(data.catalogue)?;
         let fitted = (self.spec.fit)(&self.options, data, fitting)?;
         check_finite(&fitted.parameters())?;
         Ok(fitted)

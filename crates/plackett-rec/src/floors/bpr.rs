@@ -49,6 +49,7 @@ pub static SPEC: RecommenderSpec = RecommenderSpec {
     ],
     draws: true,
     reads_time: false,
+    check: |_, _| Ok(()),
     fit: |options, data, fitting| Ok(Box::new(Bpr::fit(options, data, fitting))),
     restore: |options, catalogue, parameters| {
         let width = options.count("width");

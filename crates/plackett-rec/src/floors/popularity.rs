@@ -13,6 +13,7 @@ pub static SPEC: RecommenderSpec = RecommenderSpec {
     options: &[],
     draws: false,
     reads_time: false,
+    check: |_, _| Ok(()),
     fit: |_, data, _| Ok(Box::new(Popularity::of(data))),
     restore: |_, catalogue, parameters| {
         Ok(Box::new(Popularity { counts: matrix(parameters, "counts", (1, catalogue))? }))

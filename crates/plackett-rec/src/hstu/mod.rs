@@ -50,6 +50,7 @@ pub static SPEC: RecommenderSpec = RecommenderSpec {
     options: &ALL_OPTIONS,
     draws: true,
     reads_time: true,
+    check: |options, catalogue| HstuConfig::of(options, catalogue).map(drop),
     fit: |options, data, fitting| {
         let learning = LearningSettings::of(options, fitting.seed);
         let config = HstuConfig::of(options, data.catalogue)?;

@@ -73,6 +73,7 @@ pub static SPEC: RecommenderSpec = RecommenderSpec {
     options: &OPTIONS,
     draws: true,
     reads_time: false,
+    check: |options, _| plan(options)?.check(),
     fit: |options, data, fitting| Ok(Box::new(SessionRecommender::fit(&plan(options)?, data, fitting)?)),
     restore: |options, catalogue, saved| {
         Ok(Box::new(SessionRecommender::restore(&plan(options)?, catalogue, saved)?))

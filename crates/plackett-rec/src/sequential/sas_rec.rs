@@ -25,6 +25,7 @@ pub static SPEC: RecommenderSpec = RecommenderSpec {
     options: &OPTIONS,
     draws: true,
     reads_time: false,
+    check: |options, catalogue| Shape::of(options, catalogue).map(drop),
     fit: |options, data, fitting| {
         let learning = LearningSettings::of(options, fitting.seed);
         let mut parameters = Parameters::default();

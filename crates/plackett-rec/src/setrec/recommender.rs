@@ -64,6 +64,7 @@ pub static SPEC: RecommenderSpec = RecommenderSpec {
     options: &OPTIONS,
     draws: true,
     reads_time: false,
+    check: |options, catalogue| config_of(options, catalogue).map(drop),
     fit: |options, data, fitting| Ok(Box::new(SetRecRecommender::fit(options, data, fitting)?)),
     restore: |options, catalogue, saved| Ok(Box::new(SetRecRecommender::restore(options, catalogue, saved)?)),
 };

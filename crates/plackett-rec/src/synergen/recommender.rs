@@ -83,6 +83,7 @@ pub static SPEC: RecommenderSpec = RecommenderSpec {
     options: &OPTIONS,
     draws: true,
     reads_time: true,
+    check: |options, catalogue| config_of(options, catalogue).map(drop),
     fit: |options, data, fitting| Ok(Box::new(SynerGenRecommender::fit(options, data, fitting)?)),
     restore: |options, catalogue, saved| {
         Ok(Box::new(SynerGenRecommender::restore(options, catalogue, saved)?))

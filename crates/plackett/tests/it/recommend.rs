@@ -195,6 +195,7 @@ fn a_filter_keeps_items_by_what_is_said_of_them() {
 fn wrong_input_is_refused_with_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     prepare(folder.path());
+    std::fs::write(folder.path().join("alone.tsv"), "user\titem\na\ttea\nb\tmilk\n").unwrap();
     plackett(
         folder.path(),
         &["recommend", "fit", "interactions.tsv", "-o", "m", "--recommender", "popularity"],
@@ -212,11 +213,15 @@ fn wrong_input_is_refused_with_what_to_do() {
         ("recommend eval interactions.tsv --recommender setrec", "give them with --titles"),
         ("recommend eval interactions.tsv --titles items.jsonl", "--report"),
         ("recommend eval interactions.tsv --core 50", "--core 50"),
+        ("recommend fit interactions.tsv -o new -r onerec(within=0)", "give a greater `within`"),
+        ("recommend eval interactions.tsv -r sasrec(epochs=100000) -r onerec(active=9)", "9 active experts of 8"),
+        ("recommend eval alone.tsv", "alone.tsv: no user has an event to ask for"),
     ] {
         let words: Vec<&str> = line.split(' ').collect();
         let done = plackett(folder.path(), &words).expect(2);
         assert!(done.stderr.contains(said), "{line}: {}", done.stderr);
     }
+    assert!(!folder.path().join("new").exists(), "a fit that is refused leaves no folder");
     let listed = plackett(folder.path(), &["recommend", "list", "--json"]).expect(0).json();
     assert!(listed["recommenders"].as_array().unwrap().len() >= 6);
     assert!(plackett(folder.path(), &["recommend", "show", "hstu"]).expect(0).stdout.contains("time-bias"));
