@@ -166,7 +166,9 @@ mod tests {
         let words = read_item_words(&path, DEFAULT_LINE_LIMIT).unwrap();
         assert_eq!((words.titles["1"].as_str(), words.titles["2"].as_str()), ("Up", "red, soap"));
         assert_eq!(words.texts["1"], "Up. house, sky. Comedy");
-        for (field, said) in [("\"year\":1.5", "`year` is a whole number"), ("\"genres\":7", "a list of texts")] {
+        for (field, said) in
+            [("\"year\":1.5", "`year` is a whole number"), ("\"genres\":7", "a list of texts")]
+        {
             std::fs::write(&path, format!("{{\"item\":\"1\",{field}}}\n")).unwrap();
             let error = read_titles(&path, DEFAULT_LINE_LIMIT).unwrap_err().to_string();
             assert!(error.contains(said) && error.contains("line 1"), "{error}");
