@@ -215,6 +215,12 @@ impl Form {
     }
 }
 
+/// Names with commas between them, as a line of a file has them: one with a comma stands in double quotes. `None` for a quote that is not
+/// closed.
+pub fn split_names(text: &str) -> Option<Vec<String>> {
+    fields_of(text, ',')
+}
+
 /// The fields of a line. One that begins with a double quote goes to the next one, in which two of them are one; a quote elsewhere is a sign like
 /// any other. `None` for a quote that is not closed.
 fn fields_of(line: &str, separator: char) -> Option<Vec<String>> {
@@ -448,6 +454,8 @@ mod tests {
         assert_eq!((all.users[0].as_str(), all.items[0].as_str()), ("u, the first", "a \"b\""));
         assert_eq!(all.sequences[0][0].time, 1_718_000_000_000_000_001);
         assert!(all.account.remarks()[0].contains("not used: place"));
+        assert_eq!(split_names("a, \"b, c\" ,5\" d"), Some(["a", "b, c", "5\" d"].map(String::from).to_vec()));
+        assert_eq!(split_names("a,\"b"), None);
         // A quote within a name is a part of it, and between tabs quotes are taken off too.
         let all = read("u,5\" disk\nv,5 disk\n").unwrap();
         assert_eq!(all.items, ["5\" disk", "5 disk"]);

@@ -205,6 +205,7 @@ fn wrong_input_is_refused_with_what_to_do() {
         ("recommend m", "give a --user, or a --history"),
         ("recommend m --user eve", "is not in the interactions"),
         ("recommend m --history tee", "did you mean `tea`"),
+        ("recommend m --history \"tea", "a double quote is not closed"),
         ("recommend no --user ann", "plackett recommend fit"),
         ("recommend fit interactions.tsv -o m --recommender hsu", "did you mean `hstu`"),
         ("recommend fit no.tsv -o m", "no.tsv"),

@@ -7,7 +7,7 @@ use crate::command::{Global, Outcome, Output};
 use anyhow::anyhow;
 use clap::Args;
 use plackett_core::declaration::{nearest, suggestion};
-use plackett_rec::{Event, ModelFolder, Reason, Request, best, reasons};
+use plackett_rec::{Event, ModelFolder, Reason, Request, best, reasons, split_names};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -25,7 +25,7 @@ pub struct Arguments {
     /// A user of the interactions that it was fitted to
     #[arg(long, value_name = "USER", conflicts_with = "history")]
     user: Option<String>,
-    /// Items with commas between them, the oldest first, instead of a user
+    /// Items with commas between them, the oldest first, instead of a user; one with a comma stands in double quotes
     #[arg(long, value_name = "ITEMS")]
     history: Option<String>,
     /// Items that are recommended
@@ -107,7 +107,10 @@ fn history_of(arguments: &Arguments, folder: &ModelFolder) -> anyhow::Result<Vec
             )
         }),
         (None, Some(items)) => {
-            let names = items.split(',').map(str::trim).filter(|item| !item.is_empty());
+            let names = split_names(items).ok_or_else(|| {
+                anyhow!("--history: a double quote is not closed in `{items}`; a name that begins with one ends with one")
+            })?;
+            let names = names.iter().map(String::as_str).filter(|name| !name.is_empty());
             let event = |(at, name): (usize, &str)| {
                 let item = folder.place(name).ok_or_else(|| {
                     let known = folder.catalogue.iter().map(|item| item.item.as_str());
