@@ -176,8 +176,8 @@ pub struct RecommenderSpec {
     pub options: &'static [OptionSpec],
     /// Whether the same seed matters: it draws.
     pub draws: bool,
-    /// Whether the time at which it is asked matters.
-    pub reads_time: bool,
+    /// Whether the time at which it is asked matters, with such options.
+    pub(crate) reads_time: fn(&OptionValues) -> bool,
     pub(crate) check: Check,
     pub(crate) fit: Fit,
     pub(crate) restore: Restore,
@@ -212,6 +212,11 @@ impl Configured {
     /// The encoder that is to read the items' texts, of recommenders that read some: their option `encoder`.
     pub fn encoder(&self) -> Option<&str> {
         self.options.get_text("encoder")
+    }
+
+    /// Whether the time at which it is asked matters.
+    pub fn reads_time(&self) -> bool {
+        (self.spec.reads_time)(&self.options)
     }
 
     /// Whether it can be fitted to a catalogue of so many items, as far as its options say: before any work.
@@ -371,6 +376,22 @@ mod tests {
     /// Drawn vectors of texts.
     fn texts(items: usize) -> Vec<f32> {
         (0..items as u64 * 6).map(|at| Stream::new(2, 1).normal(at)).collect()
+    }
+
+    #[test]
+    fn times_count_where_options_say_so() {
+        for (text, reads) in [
+            ("hstu", true),
+            ("hstu(time-bias=false)", false),
+            ("hstu(variant=production)", true),
+            ("synergen", true),
+            ("synergen(time=false)", false),
+            ("onerec", false),
+        ] {
+            assert_eq!(parse(text).unwrap().reads_time(), reads, "{text}");
+        }
+        let unused = parse("hstu(variant=production, time-bias=false)").unwrap().check(8).unwrap_err();
+        assert!(unused.to_string().contains("has no choice of `time-bias`"), "{unused}");
     }
 
     #[test]

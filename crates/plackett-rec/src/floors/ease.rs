@@ -24,7 +24,7 @@ pub static SPEC: RecommenderSpec = RecommenderSpec {
         help: "how much large weights cost",
     }],
     draws: false,
-    reads_time: false,
+    reads_time: |_| false,
     check: |_, catalogue| match catalogue > MOST_ITEMS {
         true => Err(RecError::Setting(format!(
             "ease inverts a matrix of items by items, and {catalogue} items are more than the {MOST_ITEMS} that are sensible; \

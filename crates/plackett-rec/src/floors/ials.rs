@@ -42,7 +42,7 @@ pub static SPEC: RecommenderSpec = RecommenderSpec {
         },
     ],
     draws: true,
-    reads_time: false,
+    reads_time: |_| false,
     check: |_, _| Ok(()),
     fit: |options, data, fitting| {
         let (unseen, l2) = (options.number("unseen"), options.number("l2"));

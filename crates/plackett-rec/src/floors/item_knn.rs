@@ -31,7 +31,7 @@ pub static SPEC: RecommenderSpec = RecommenderSpec {
         },
     ],
     draws: false,
-    reads_time: false,
+    reads_time: |_| false,
     check: |_, catalogue| match catalogue > MOST_ITEMS {
         true => Err(RecError::Setting(format!(
             "item-knn keeps places as numbers up to {MOST_ITEMS}, and there are {catalogue} items; filter with a k-core"

@@ -17,7 +17,7 @@ pub static SPEC: RecommenderSpec = RecommenderSpec {
     paper: "Hidasi et al., Session-based recommendations with recurrent neural networks, ICLR 2016; loss as in arXiv 2402.17152",
     options: &LEARNING_OPTIONS,
     draws: true,
-    reads_time: false,
+    reads_time: |_| false,
     check: check_sizes,
     fit: |options, data, fitting| {
         let learning = LearningSettings::of(options, fitting.seed);

@@ -67,8 +67,9 @@ impl Arguments {
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let path = arguments.model.as_ref().ok_or_else(|| anyhow!("name the folder of a model"))?;
     let folder = ModelFolder::open(path)?;
-    if arguments.now.is_some() && !folder.configured.spec.reads_time {
-        return Err(anyhow!("--now: {} reads no times; leave it out", folder.configured.spec.name).into());
+    if arguments.now.is_some() && !folder.configured.reads_time() {
+        let name = folder.configured.spec.name;
+        return Err(anyhow!("--now: {name} reads no times, as it was fitted; leave it out").into());
     }
     exists("--items", arguments.items.as_deref())?;
     let history = history_of(arguments, &folder)?;
