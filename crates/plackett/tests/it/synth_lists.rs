@@ -89,6 +89,8 @@ fn flags_without_effect_and_files_without_titles_are_refused() {
         ("--count 9", "--count 9"),
         ("--count 0", "--count 0"),
         ("--lambda -1", "--lambda -1"),
+        ("--lambda 1e300", "from 0 to 1000000"),
+        ("--judge none --gamma 1e300", "up to 1000000"),
     ] {
         let done = lists(folder.path(), flags, 2);
         assert!(done.stderr.contains(piece), "{flags}: {}", done.stderr);

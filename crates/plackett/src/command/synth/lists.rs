@@ -19,6 +19,9 @@ use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// The greatest weight: sums with a greater one keep few digits of what it is added to, and at last none.
+const MOST_WEIGHT: f64 = 1e6;
+
 /// Lists of a catalogue's items to imitate, from a teacher that does not know it: remap, reflect (with --judge) and adjust
 #[derive(Args)]
 #[command(
@@ -51,13 +54,13 @@ pub struct Arguments {
     #[arg(long, value_name = "N", default_value = "20", value_parser = whole::<usize>(1..))]
     count: usize,
     /// What the similarity to the conversation counts
-    #[arg(long, value_name = "X", default_value = "1", value_parser = real(" from 0", |x| x >= 0.0))]
+    #[arg(long, value_name = "X", default_value = "1", value_parser = real(" from 0 to 1000000", |x| (0.0..=MOST_WEIGHT).contains(&x)))]
     lambda: f64,
     /// Items of each conversation that are graded, the best ones [default: 100]
     #[arg(long, value_name = "N", requires = "judge", value_parser = whole::<usize>(1..))]
     judged: Option<usize>,
     /// What a point of a grade counts [default: 0.5]
-    #[arg(long, value_name = "X", requires = "judge", value_parser = real(" above 0", |x| x > 0.0))]
+    #[arg(long, value_name = "X", requires = "judge", value_parser = real(" above 0, up to 1000000", |x| x > 0.0 && x <= MOST_WEIGHT))]
     gamma: Option<f64>,
     /// Steps of the adjustment; 0 leaves it out
     #[arg(long, value_name = "N", default_value = "25", value_parser = whole::<usize>(0..=1_000_000))]
