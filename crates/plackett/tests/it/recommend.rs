@@ -70,6 +70,11 @@ fn a_trained_model_comes_back_and_seen_items_stay_out() {
     let items = seen.json()["items"].as_array().unwrap().len();
     assert_eq!(items, 6);
     assert!(seen.stderr.contains("only 6 items"), "{}", seen.stderr);
+    // The newest event of ann has the time 2.
+    for (now, is_before) in [("1", true), ("2", false)] {
+        let asked = plackett(folder.path(), &["recommend", "m", "--user", "ann", "--now", now]).expect(0);
+        assert_eq!(asked.stderr.contains("is before the newest event"), is_before, "{}", asked.stderr);
+    }
 }
 
 #[test]

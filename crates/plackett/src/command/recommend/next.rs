@@ -73,7 +73,13 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     }
     exists("--items", arguments.items.as_deref())?;
     let history = history_of(arguments, &folder)?;
-    let now = arguments.now.or(history.last().map(|event| event.time)).unwrap_or_default();
+    let newest = history.last().map(|event| event.time);
+    if let (Some(now), Some(newest)) = (arguments.now, newest)
+        && now < newest
+    {
+        output.warn(&format!("--now {now}: is before the newest event of the history, at {newest}"));
+    }
+    let now = arguments.now.or(newest).unwrap_or_default();
     let mut scores = folder.recommender.finite_scores(&[Request { history: &history, now }])?;
     if !arguments.include_seen {
         history.iter().for_each(|event| scores[event.item as usize] = f32::NEG_INFINITY);
