@@ -7,6 +7,7 @@ use plackett_train::Parameters;
 use plackett_train::nn::{SafetensorsSource, save};
 use plackett_train::sha256;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -111,11 +112,8 @@ impl ModelFolder {
             writeln!(out, "user\titem\trating\ttimestamp")?;
             for (user, events) in all.users.iter().zip(&all.sequences) {
                 for event in events {
-                    writeln!(
-                        out,
-                        "{user}\t{}\t{}\t{}",
-                        all.items[event.item as usize], event.rating, event.time
-                    )?;
+                    let item = field(&all.items[event.item as usize]);
+                    writeln!(out, "{}\t{item}\t{}\t{}", field(user), event.rating, event.time)?;
                 }
             }
             Ok(())
@@ -219,6 +217,14 @@ impl ModelFolder {
     }
 }
 
+/// A name as a field that is read as this name: in double quotes where it begins with one, or has blanks around it.
+fn field(name: &str) -> Cow<'_, str> {
+    match name.starts_with('"') || name.trim() != name {
+        true => format!("\"{}\"", name.replace('"', "\"\"")).into(),
+        false => name.into(),
+    }
+}
+
 /// The SHA-256 of a file, in hexadecimal.
 fn sha256_of(path: &Path) -> Result<String, RecError> {
     sha256::file_hex_digest(path)
@@ -269,6 +275,23 @@ mod tests {
             );
             assert_eq!(read.history("bob").unwrap().unwrap(), all.sequences[1]);
             assert!(read.history("eve").unwrap().is_none());
+        }
+    }
+
+    #[test]
+    fn names_with_quotes_and_blanks_come_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut all = interactions();
+        all.users = ["\"ann\" \"b\"", " bob "].map(String::from).to_vec();
+        all.items = ["\"x", "5\" y", " z, \"w\" "].map(String::from).to_vec();
+        let configured = parse("ease(l2=1)").unwrap();
+        let mut fitting = Fitting { compute: Compute::new(1), seed: 1, kept: None, progress: &mut |_| {} };
+        let data = FitData { catalogue: 3, sequences: &crate::borrowed(&all.sequences), texts: &[] };
+        let fitted = configured.fit(&data, &mut fitting).unwrap();
+        ModelFolder::write(folder.path(), (&configured, 1), &*fitted, (&all, &HashMap::new()), "abc").unwrap();
+        let read = ModelFolder::open(folder.path()).unwrap();
+        for (user, sequence) in all.users.iter().zip(&all.sequences) {
+            assert_eq!(&read.history(user).unwrap().unwrap(), sequence, "{user}");
         }
     }
 

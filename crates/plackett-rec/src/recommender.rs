@@ -155,6 +155,8 @@ pub struct Fitting<'f> {
     pub progress: &'f mut dyn FnMut(FitStep),
 }
 
+/// Refuses options that do not go together, or not with a catalogue of so many items.
+type Check = fn(&OptionValues, usize) -> Result<(), RecError>;
 /// Fits a recommender with its options.
 type Fit = fn(&OptionValues, &FitData<'_>, &mut Fitting<'_>) -> Result<Box<dyn Recommender>, RecError>;
 /// Makes a recommender of what was fitted, for a catalogue of so many items.
@@ -174,8 +176,9 @@ pub struct RecommenderSpec {
     pub options: &'static [OptionSpec],
     /// Whether the same seed matters: it draws.
     pub draws: bool,
-    /// Whether the time at which it is asked matters.
-    pub reads_time: bool,
+    /// Whether the time at which it is asked matters, with such options.
+    pub(crate) reads_time: fn(&OptionValues) -> bool,
+    pub(crate) check: Check,
     pub(crate) fit: Fit,
     pub(crate) restore: Restore,
 }
@@ -211,6 +214,19 @@ impl Configured {
         self.options.get_text("encoder")
     }
 
+    /// Whether the time at which it is asked matters.
+    pub fn reads_time(&self) -> bool {
+        (self.spec.reads_time)(&self.options)
+    }
+
+    /// Whether it can be fitted to a catalogue of so many items, as far as its options say: before any work.
+    ///
+    /// # Errors
+    /// Options that do not go together, or a model that would be too large.
+    pub fn check(&self, catalogue: usize) -> Result<(), RecError> {
+        (self.spec.check)(&self.options, catalogue)
+    }
+
     /// Fits it.
     ///
     /// # Errors
@@ -221,6 +237,7 @@ impl Configured {
         fitting: &mut Fitting<'_>,
     ) -> Result<Box<dyn Recommender>, RecError> {
         data.check()?;
+        self.check(data.catalogue)?;
         let fitted = (self.spec.fit)(&self.options, data, fitting)?;
         check_finite(&fitted.parameters())?;
         Ok(fitted)
@@ -359,6 +376,22 @@ mod tests {
     /// Drawn vectors of texts.
     fn texts(items: usize) -> Vec<f32> {
         (0..items as u64 * 6).map(|at| Stream::new(2, 1).normal(at)).collect()
+    }
+
+    #[test]
+    fn times_count_where_options_say_so() {
+        for (text, reads) in [
+            ("hstu", true),
+            ("hstu(time-bias=false)", false),
+            ("hstu(variant=production)", true),
+            ("synergen", true),
+            ("synergen(time=false)", false),
+            ("onerec", false),
+        ] {
+            assert_eq!(parse(text).unwrap().reads_time(), reads, "{text}");
+        }
+        let unused = parse("hstu(variant=production, time-bias=false)").unwrap().check(8).unwrap_err();
+        assert!(unused.to_string().contains("has no choice of `time-bias`"), "{unused}");
     }
 
     #[test]

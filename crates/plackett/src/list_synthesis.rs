@@ -254,6 +254,10 @@ pub struct ListAccount {
     pub fitted: usize,
     /// Wanted titles that are not in the catalogue, or were mentioned.
     pub unwanted: usize,
+    /// Mentioned titles that are not in the catalogue.
+    pub unmentioned: usize,
+    /// Contexts in which the teacher names nothing.
+    pub untaught: usize,
     /// Conversations and titles that the embedding model has not read whole.
     pub cut: usize,
 }
@@ -390,6 +394,8 @@ impl ListSynthesis<'_> {
             let mut wanted = places(&context.wanted);
             wanted.retain(|place| !mentioned.contains(place));
             account.unwanted += context.wanted.len() - wanted.len();
+            account.unmentioned += context.mentioned.len() - mentioned.len();
+            account.untaught += usize::from(lines.is_empty());
             account.titles += lines.len();
             account.exact += lines.iter().filter(|line| matches!(line, Line::Item(_))).count();
             all.push(Known { conversation, lines, mentioned, wanted, grades: Vec::new() });
@@ -627,6 +633,7 @@ mod tests {
     fn what_was_mentioned_is_not_recommended() {
         let mentioned = made(None, settings(), &[context(&["alien (1979)", "Unknown (2000)"], &[])]);
         assert_eq!(mentioned.lists, [[2, 1]]);
+        assert_eq!((mentioned.account.unmentioned, mentioned.account.untaught), (1, 0));
     }
 
     #[test]

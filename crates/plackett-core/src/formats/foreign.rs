@@ -12,7 +12,7 @@ const BEGINNINGS: &[(&[u8], &str)] = &[
     ),
     (
         b"PAR1",
-        "is a Parquet table; documents and interactions are read from those, by the ending .parquet (documents also with --input-format parquet)",
+        "is a Parquet table; documents and the interactions of `plackett recommend` are read from those, by the ending .parquet (documents also with --input-format parquet); elsewhere give lines of text",
     ),
     (b"%PDF-", "is a PDF; take its text out, for example with `pdftotext`, and name the file with the text"),
     (b"{\\rtf", "is an RTF document; save it as plain text"),

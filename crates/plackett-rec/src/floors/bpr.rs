@@ -48,7 +48,8 @@ pub static SPEC: RecommenderSpec = RecommenderSpec {
         },
     ],
     draws: true,
-    reads_time: false,
+    reads_time: |_| false,
+    check: |_, _| Ok(()),
     fit: |options, data, fitting| Ok(Box::new(Bpr::fit(options, data, fitting))),
     restore: |options, catalogue, parameters| {
         let width = options.count("width");

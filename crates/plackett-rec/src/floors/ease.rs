@@ -24,7 +24,14 @@ pub static SPEC: RecommenderSpec = RecommenderSpec {
         help: "how much large weights cost",
     }],
     draws: false,
-    reads_time: false,
+    reads_time: |_| false,
+    check: |_, catalogue| match catalogue > MOST_ITEMS {
+        true => Err(RecError::Setting(format!(
+            "ease inverts a matrix of items by items, and {catalogue} items are more than the {MOST_ITEMS} that are sensible; \
+             filter with a k-core, or take item-knn"
+        ))),
+        false => Ok(()),
+    },
     fit: |options, data, _| Ok(Box::new(Ease::fit(options.number("l2"), data)?)),
     restore: |_, catalogue, parameters| {
         Ok(Box::new(Ease { catalogue, weights: matrix(parameters, "weights", (catalogue, catalogue))? }))
@@ -42,12 +49,6 @@ impl Ease {
     /// B = I − P · diag(1 / diag P) with P = (XᵀX + λI)⁻¹ (equation 8).
     fn fit(l2: f64, data: &FitData<'_>) -> Result<Ease, RecError> {
         let catalogue = data.catalogue;
-        if catalogue > MOST_ITEMS {
-            return Err(RecError::Setting(format!(
-                "ease inverts a matrix of items by items, and {catalogue} items are more than the {MOST_ITEMS} that are sensible; \
-                 filter with a k-core, or take item-knn"
-            )));
-        }
         let mut inverse = vec![0.0f64; catalogue * catalogue];
         for items in data.sets() {
             for a in &items {

@@ -42,7 +42,8 @@ pub static SPEC: RecommenderSpec = RecommenderSpec {
         },
     ],
     draws: true,
-    reads_time: false,
+    reads_time: |_| false,
+    check: |_, _| Ok(()),
     fit: |options, data, fitting| {
         let (unseen, l2) = (options.number("unseen"), options.number("l2"));
         let mut model = Ials::new((data.catalogue, options.count("width")), (unseen, l2), fitting.seed);

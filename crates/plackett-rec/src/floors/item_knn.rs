@@ -31,16 +31,14 @@ pub static SPEC: RecommenderSpec = RecommenderSpec {
         },
     ],
     draws: false,
-    reads_time: false,
-    fit: |options, data, _| {
-        if data.catalogue > MOST_ITEMS {
-            return Err(RecError::Setting(format!(
-                "item-knn keeps places as numbers up to {MOST_ITEMS}, and there are {} items; filter with a k-core",
-                data.catalogue
-            )));
-        }
-        Ok(Box::new(ItemKnn::fit(options, data)))
+    reads_time: |_| false,
+    check: |_, catalogue| match catalogue > MOST_ITEMS {
+        true => Err(RecError::Setting(format!(
+            "item-knn keeps places as numbers up to {MOST_ITEMS}, and there are {catalogue} items; filter with a k-core"
+        ))),
+        false => Ok(()),
     },
+    fit: |options, data, _| Ok(Box::new(ItemKnn::fit(options, data))),
     restore: |_, catalogue, parameters| {
         let width = width_of(parameters, "neighbours")?;
         let neighbours = matrix(parameters, "neighbours", (catalogue, width))?;

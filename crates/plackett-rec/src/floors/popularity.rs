@@ -12,7 +12,8 @@ pub static SPEC: RecommenderSpec = RecommenderSpec {
     paper: "–",
     options: &[],
     draws: false,
-    reads_time: false,
+    reads_time: |_| false,
+    check: |_, _| Ok(()),
     fit: |_, data, _| Ok(Box::new(Popularity::of(data))),
     restore: |_, catalogue, parameters| {
         Ok(Box::new(Popularity { counts: matrix(parameters, "counts", (1, catalogue))? }))

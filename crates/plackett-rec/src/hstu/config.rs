@@ -147,6 +147,21 @@ impl HstuConfig {
         Ok(config)
     }
 
+    /// Refuses options of a new model that its form does not read.
+    pub(super) fn check_unused(options: &OptionValues) -> Result<(), RecError> {
+        if options.choice("variant") != "production" {
+            return Ok(());
+        }
+        let of_research = ["position-bias", "time-bias", "concat-ua"];
+        match of_research.into_iter().find(|name| options.is_given(name)) {
+            Some(unused) => {
+                let problem = format!("variant=production has no choice of `{unused}`; leave it out");
+                Err(options.problem(problem).into())
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Refuses sizes that cannot be.
     ///
     /// # Errors

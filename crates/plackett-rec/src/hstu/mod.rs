@@ -49,7 +49,11 @@ pub static SPEC: RecommenderSpec = RecommenderSpec {
     paper: "Zhai et al., Actions speak louder than words, ICML 2024 (arXiv 2402.17152)",
     options: &ALL_OPTIONS,
     draws: true,
-    reads_time: true,
+    reads_time: |options| options.choice("variant") == "production" || options.switch("time-bias"),
+    check: |options, catalogue| {
+        HstuConfig::check_unused(options)?;
+        HstuConfig::of(options, catalogue).map(drop)
+    },
     fit: |options, data, fitting| {
         let learning = LearningSettings::of(options, fitting.seed);
         let config = HstuConfig::of(options, data.catalogue)?;

@@ -8,9 +8,9 @@ mod table;
 mod titles;
 
 pub use k_core::k_core;
-pub use reader::{ReadLimits, read_interactions, read_interactions_within};
+pub use reader::{ReadLimits, read_interactions, read_interactions_within, split_names};
 pub use split::{TestCase, Training, leave_last_out, split_at};
-pub use titles::{read_item_texts, read_item_texts_within, read_titles};
+pub use titles::{ItemWords, read_item_texts, read_item_texts_within, read_item_words, read_titles};
 
 /// Something that a user did with an item.
 #[derive(Clone, Copy, Debug, PartialEq)]

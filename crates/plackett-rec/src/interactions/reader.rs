@@ -96,6 +96,7 @@ fn read_lines(path: &Path, line_bytes: usize, collected: &mut Collected) -> Resu
                 let account = &mut collected.interactions.account;
                 account.unused_columns = unused;
                 account.form = found.remark(&text, is_header);
+                collected.check_rated(found.is_rated(), lines.file())?;
                 let found = form.insert(found);
                 if is_header {
                     continue;
@@ -150,6 +151,11 @@ impl Form {
                 (Form::Columns { separator, count, places }, false, unused)
             }
         }
+    }
+
+    /// Whether events have a rating.
+    fn is_rated(&self) -> bool {
+        matches!(self, Form::Columns { places: [_, _, Some(_), _], .. })
     }
 
     /// What has to be said of how the file is read: where that may be a mistake.
@@ -207,6 +213,12 @@ impl Form {
         }
         Ok(())
     }
+}
+
+/// Names with commas between them, as a line of a file has them: one with a comma stands in double quotes. `None` for a quote that is not
+/// closed.
+pub fn split_names(text: &str) -> Option<Vec<String>> {
+    fields_of(text, ',')
 }
 
 /// The fields of a line. One that begins with a double quote goes to the next one, in which two of them are one; a quote elsewhere is a sign like
@@ -298,6 +310,20 @@ impl Collected {
             items: HashMap::new(),
             least_rating,
             ledger: Ledger::new(memory),
+        }
+    }
+
+    /// Refuses a lowest rating where nothing is rated: it would leave out nothing or everything.
+    pub(super) fn check_rated(&self, is_rated: bool, file: &str) -> Result<(), RecError> {
+        match self.least_rating {
+            Some(least) if !is_rated => {
+                let problem = format!(
+                    "has no ratings, and those below {least} are to be left out (--least-rating); give a file with a column `rating`, or leave \
+                     the flag out"
+                );
+                Err(FormatError::File { file: file.into(), problem }.into())
+            }
+            _ => Ok(()),
         }
     }
 
@@ -428,6 +454,8 @@ mod tests {
         assert_eq!((all.users[0].as_str(), all.items[0].as_str()), ("u, the first", "a \"b\""));
         assert_eq!(all.sequences[0][0].time, 1_718_000_000_000_000_001);
         assert!(all.account.remarks()[0].contains("not used: place"));
+        assert_eq!(split_names("a, \"b, c\" ,5\" d"), Some(["a", "b, c", "5\" d"].map(String::from).to_vec()));
+        assert_eq!(split_names("a,\"b"), None);
         // A quote within a name is a part of it, and between tabs quotes are taken off too.
         let all = read("u,5\" disk\nv,5 disk\n").unwrap();
         assert_eq!(all.items, ["5\" disk", "5 disk"]);
@@ -435,6 +463,21 @@ mod tests {
         assert_eq!(read("\"user\"\t\"item\"\n\"u\"\t\"a\"\n").unwrap().items, ["a"]);
         let all = read("196 242 3 881250949\n").unwrap();
         assert!(all.account.remarks()[0].contains("need tabs or commas"));
+    }
+
+    #[test]
+    fn a_lowest_rating_wants_ratings() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("interactions");
+        for unrated in ["u a b\nv b\n", "user,item\nu,a\n", "timestamp,item,user\n1,a,u\n"] {
+            std::fs::write(&path, unrated).unwrap();
+            for least in [0.5, 2.0] {
+                let error = read_interactions(&path, Some(least)).unwrap_err().to_string();
+                assert!(error.contains("has no ratings") && error.contains("--least-rating"), "{error}");
+            }
+        }
+        std::fs::write(&path, "u,a,3\nu,b,1\n").unwrap();
+        assert_eq!(read_interactions(&path, Some(2.0)).unwrap().items, ["a"]);
     }
 
     #[test]

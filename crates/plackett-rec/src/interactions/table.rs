@@ -31,6 +31,7 @@ pub(super) fn read_table(path: &Path, collected: &mut Collected) -> Result<(), R
             None => {
                 let (found, unused) = columns_of(&row, &file)?;
                 collected.note_unused(unused);
+                collected.check_rated(found[2].is_some(), &file)?;
                 columns.insert(found)
             }
         };

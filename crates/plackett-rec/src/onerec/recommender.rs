@@ -72,7 +72,8 @@ pub static SPEC: RecommenderSpec = RecommenderSpec {
     paper: "Deng et al., OneRec, arXiv 2502.18965, 2025 (there ids are of what is in videos, and the model is aligned with rewards)",
     options: &OPTIONS,
     draws: true,
-    reads_time: false,
+    reads_time: |_| false,
+    check: |options, _| plan(options)?.check(),
     fit: |options, data, fitting| Ok(Box::new(SessionRecommender::fit(&plan(options)?, data, fitting)?)),
     restore: |options, catalogue, saved| {
         Ok(Box::new(SessionRecommender::restore(&plan(options)?, catalogue, saved)?))

@@ -50,7 +50,7 @@ pub(crate) struct SessionPlan {
 
 impl SessionPlan {
     /// Refuses sizes that cannot be, before their memory is asked for.
-    fn check(&self) -> Result<(), RecError> {
+    pub(crate) fn check(&self) -> Result<(), RecError> {
         self.config.check()?;
         let OneRecConfig { width, blocks, .. } = self.config;
         let of = |numbers: usize| numbers as u128;

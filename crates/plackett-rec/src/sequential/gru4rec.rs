@@ -17,7 +17,8 @@ pub static SPEC: RecommenderSpec = RecommenderSpec {
     paper: "Hidasi et al., Session-based recommendations with recurrent neural networks, ICLR 2016; loss as in arXiv 2402.17152",
     options: &LEARNING_OPTIONS,
     draws: true,
-    reads_time: false,
+    reads_time: |_| false,
+    check: check_sizes,
     fit: |options, data, fitting| {
         let learning = LearningSettings::of(options, fitting.seed);
         let mut parameters = Parameters::default();
@@ -33,6 +34,12 @@ pub static SPEC: RecommenderSpec = RecommenderSpec {
         Ok(Box::new(SequenceRecommender::new(model, parameters, compute)))
     },
 };
+
+/// Refuses a model that would be too large.
+fn check_sizes(options: &OptionValues, catalogue: usize) -> Result<(), RecError> {
+    let width = options.count("width");
+    check_size(width, catalogue, options.count("blocks"), 6 * (width as u128).pow(2))
+}
 
 /// Weight and bias of what goes in, and of the state; reset, update and new state after each other in the rows.
 struct Layer {
@@ -56,8 +63,8 @@ impl Gru4Rec {
         parameters: &mut Parameters,
         seed: u64,
     ) -> Result<Gru4Rec, RecError> {
+        check_sizes(options, catalogue)?;
         let (width, layers) = (options.count("width"), options.count("blocks"));
-        check_size(width, catalogue, layers, 6 * (width as u128).pow(2))?;
         let mut drawn = 0u64;
         let mut next = || {
             drawn += 1;

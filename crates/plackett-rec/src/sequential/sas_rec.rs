@@ -24,7 +24,8 @@ pub static SPEC: RecommenderSpec = RecommenderSpec {
     paper: "Kang and McAuley, Self-attentive sequential recommendation, ICDM 2018; loss as in arXiv 2402.17152",
     options: &OPTIONS,
     draws: true,
-    reads_time: false,
+    reads_time: |_| false,
+    check: |options, catalogue| Shape::of(options, catalogue).map(drop),
     fit: |options, data, fitting| {
         let learning = LearningSettings::of(options, fitting.seed);
         let mut parameters = Parameters::default();

@@ -63,7 +63,8 @@ pub static SPEC: RecommenderSpec = RecommenderSpec {
     paper: "Lin et al., Order-agnostic identifier for large language model-based generative recommendation, SIGIR 2025 (there in a language model)",
     options: &OPTIONS,
     draws: true,
-    reads_time: false,
+    reads_time: |_| false,
+    check: |options, catalogue| config_of(options, catalogue).map(drop),
     fit: |options, data, fitting| Ok(Box::new(SetRecRecommender::fit(options, data, fitting)?)),
     restore: |options, catalogue, saved| Ok(Box::new(SetRecRecommender::restore(options, catalogue, saved)?)),
 };

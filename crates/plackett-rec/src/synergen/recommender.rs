@@ -82,7 +82,8 @@ pub static SPEC: RecommenderSpec = RecommenderSpec {
     paper: "Contextualized generative recommender for unified search and recommendation, 2025 (arXiv 2509.21777); what it leaves open is completed",
     options: &OPTIONS,
     draws: true,
-    reads_time: true,
+    reads_time: |options| options.switch("time"),
+    check: |options, catalogue| config_of(options, catalogue).map(drop),
     fit: |options, data, fitting| Ok(Box::new(SynerGenRecommender::fit(options, data, fitting)?)),
     restore: |options, catalogue, saved| {
         Ok(Box::new(SynerGenRecommender::restore(options, catalogue, saved)?))

@@ -48,7 +48,8 @@ pub static SPEC: RecommenderSpec = RecommenderSpec {
     paper: "Rajput et al., Recommender systems with generative retrieval, NeurIPS 2023 (there ids are of texts)",
     options: &OPTIONS,
     draws: true,
-    reads_time: false,
+    reads_time: |_| false,
+    check: |options, _| plan(options)?.check(),
     fit: |options, data, fitting| Ok(Box::new(SessionRecommender::fit(&plan(options)?, data, fitting)?)),
     restore: |options, catalogue, saved| {
         Ok(Box::new(SessionRecommender::restore(&plan(options)?, catalogue, saved)?))

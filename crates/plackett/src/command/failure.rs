@@ -1,6 +1,7 @@
 //! How a command ends.
 
 use super::Output;
+use super::output::to_stderr;
 use super::terminal::{brief, plain};
 use plackett::pipeline::QueryError;
 use plackett::query_synthesis::QuerySynthesisError;
@@ -55,7 +56,7 @@ pub fn exit_code(outcome: Outcome, output: &Output) -> ExitCode {
         Err(Failure::Service(error)) => (3, sentence(&error)),
     };
     let text = brief(&text);
-    eprintln!("plackett: {}", plain(&text));
+    to_stderr(&format!("plackett: {}\n", plain(&text)));
     output.envelope.fail(&text);
     // Whoever cannot be written to has the exit code.
     let _ = output.end_json(code);

@@ -4,7 +4,7 @@ use super::Global;
 use anyhow::{anyhow, bail};
 use plackett::pipeline::Models;
 use plackett_rank::model::TextEmbedder;
-use plackett_rec::{read_item_texts, read_titles};
+use plackett_rec::{ItemWords, read_item_words};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -20,8 +20,7 @@ pub struct CatalogueLine {
 
 /// The items of a file that have a title, in the order of their names; `named` is the flag or key that names the file.
 pub fn read_catalogue(named: &str, path: &Path, global: &Global) -> anyhow::Result<Vec<CatalogueLine>> {
-    let titles = read_titles(path, global.max_line_bytes)?;
-    let mut texts = read_item_texts(path)?;
+    let ItemWords { titles, mut texts } = read_item_words(path, global.max_line_bytes)?;
     let mut titles: Vec<(String, String)> = titles.into_iter().collect();
     titles.sort_unstable();
     if titles.is_empty() {

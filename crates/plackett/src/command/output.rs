@@ -77,7 +77,7 @@ impl Output {
     pub fn note(&self, text: &str) {
         let text = styled(text);
         if !self.keeps(&format!("{text}\n")) && !self.quiet {
-            eprintln!("{text}");
+            to_stderr(&format!("{text}\n"));
         }
     }
 
@@ -93,13 +93,13 @@ impl Output {
     pub fn part_failed(&self, bar: &ProgressBar, text: &str) {
         let text = &brief(text);
         self.envelope.fail(text);
-        bar.suspend(|| eprintln!("plackett: {}", plain(text)));
+        bar.suspend(|| to_stderr(&format!("plackett: {}\n", plain(text))));
     }
 
     /// A prompt for people, on standard error.
     pub fn ask(&self, text: &str) {
         if self.kept.is_none() {
-            eprint!("{text}");
+            to_stderr(text);
         }
     }
 
@@ -133,6 +133,11 @@ impl Output {
         }
         bar
     }
+}
+
+/// Writes to standard error. Where nobody reads that any more the work goes on, which `eprint!` would end with a panic.
+pub fn to_stderr(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
 }
 
 /// The key `rate`: how many a second, in as many digits as anyone reads.

@@ -4,7 +4,7 @@ use super::Output;
 use anyhow::bail;
 use plackett::Pipeline;
 use plackett::content_hash::is_stream;
-use plackett_core::formats::{BeirFolder, SingleKind};
+use plackett_core::formats::{AtomicFile, BeirFolder, SingleKind};
 use std::fs::Metadata;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -126,6 +126,18 @@ impl Input {
             return false;
         }
         file.strip_prefix(&folder).is_ok_and(|inside| self.whole || holds_data(&folder, inside))
+    }
+}
+
+/// Refuses a file that cannot be written, before any work; and standard output, where what was made is told.
+pub fn check_made(flag: &str, path: &Path) -> anyhow::Result<()> {
+    if path == Path::new("-") {
+        bail!("{flag} -: what was made is told on standard output; name a file");
+    }
+    match is_stream(path) {
+        // A pipe would be at its end for its reader after that.
+        true => Ok(()),
+        false => Ok(AtomicFile::create(path).map(drop)?),
     }
 }
 

@@ -75,6 +75,20 @@ pub fn begin(work: &Path, identity: &str) -> anyhow::Result<bool> {
     Ok(false)
 }
 
+/// Takes back what [`lock`] and [`begin`] have made, where no step was taken: a training that is refused leaves nothing. `is_new` says that the
+/// folder of the model was not there before.
+pub fn withdraw(work: &Path, is_new: bool) {
+    let mut entries = std::fs::read_dir(work).into_iter().flatten().flatten();
+    if !entries.all(|entry| [LOCK, IDENTITY].iter().any(|own| entry.file_name() == *own)) {
+        return;
+    }
+    // Why the training was refused is told; a folder that stays is harmless.
+    let _ = std::fs::remove_dir_all(work);
+    if let Some(model) = work.parent().filter(|_| is_new) {
+        let _ = std::fs::remove_dir(model);
+    }
+}
+
 /// Removes it: the model is written.
 ///
 /// # Errors
@@ -104,5 +118,24 @@ mod tests {
         assert!(!work.exists());
         drop(lock(&work).unwrap());
         assert!(lock(&work).is_ok());
+    }
+
+    #[test]
+    fn a_refused_training_leaves_nothing_and_a_begun_one_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = folder.path().join("model");
+        let work = folder_in(&model);
+        let begun = lock(&work).unwrap();
+        begin(&work, "identity").unwrap();
+        withdraw(&work, true);
+        drop(begun);
+        assert!(!model.exists());
+        drop(lock(&work).unwrap());
+        withdraw(&work, false);
+        assert!(model.exists() && !work.exists(), "the folder was there before");
+        drop(lock(&work).unwrap());
+        std::fs::write(work.join("steps.jsonl"), "{}").unwrap();
+        withdraw(&work, true);
+        assert!(work.join("steps.jsonl").exists());
     }
 }

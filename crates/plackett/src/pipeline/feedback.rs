@@ -50,6 +50,9 @@ pub(super) struct Moved {
 pub const SUMMARY: &str =
     "moves the query's vector to what the reranker before it said, and finds documents by the moved vector";
 
+/// Steps of a part at most: each query waits for all of them, and rates of use are done long before.
+const MOST_STEPS: i64 = 100_000;
+
 /// What can be chosen.
 pub const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
@@ -60,7 +63,7 @@ pub const OPTIONS: &[OptionSpec] = &[
     },
     OptionSpec {
         name: "score-steps",
-        kind: OptionKind::Integer(1, i64::MAX),
+        kind: OptionKind::Integer(1, MOST_STEPS),
         default: Some("100"),
         help: "steps to the scores",
     },
@@ -72,7 +75,7 @@ pub const OPTIONS: &[OptionSpec] = &[
     },
     OptionSpec {
         name: "order-steps",
-        kind: OptionKind::Integer(1, i64::MAX),
+        kind: OptionKind::Integer(1, MOST_STEPS),
         default: Some("20"),
         help: "steps to the order",
     },
@@ -122,20 +125,25 @@ pub(super) fn filters(stage: &syntax::Stage) -> bool {
     stage.option("filter").is_some() || stage.inputs.iter().flat_map(|input| &input.stages).any(filters)
 }
 
+/// The options that say how scores are learned from.
+const OF_SCORES: [&str; 2] = ["score-steps", "score-rate"];
+
 /// Why a stage cannot learn from the scores that it asks for: the reranker before it is declared to have none. `None` where it can, and
 /// where what is written of either is wrong in another way. Whether a method that has scores for few candidates alone gave some, the
 /// trace says later.
 pub(crate) fn lacks_scores(stage: &syntax::Stage, reranker: &syntax::Stage) -> Option<String> {
-    if !matches!(stage.option("target"), Some("scores" | "both")) {
-        return None;
-    }
+    let remedy = match stage.option("target") {
+        Some("scores" | "both") => "write target=order, or leave the target out".to_string(),
+        Some(_) => return None,
+        // Without a target it learns from the order alone then.
+        None => {
+            let unused = OF_SCORES.into_iter().find(|name| stage.option(name).is_some())?;
+            format!("leave `{unused}` out, which has no effect")
+        }
+    };
     let (method, options) = reranking_method(reranker).ok()?;
-    (!(method.gives_scores)(&options)).then(|| {
-        format!(
-            "`{}` before it gives an order without scores; write target=order, or leave the target out",
-            reranker.name
-        )
-    })
+    (!(method.gives_scores)(&options))
+        .then(|| format!("`{}` before it gives an order without scores; {remedy}", reranker.name))
 }
 
 /// Searches again for the queries that were reranked; those that failed stay failed.

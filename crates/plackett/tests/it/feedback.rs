@@ -83,7 +83,7 @@ fn feedback_without_anything_to_learn_from_is_refused() {
         ("dense >> late-interaction >> feedback >> feedback", "write one right before it"),
         ("dense >> late-interaction >> feedback(target=all)", "feedback expects one of scores, order, both"),
         ("dense >> late-interaction >> feedback(target=order, score-steps=3)", "`score-steps` has no effect"),
-        ("dense >> late-interaction >> feedback(order-steps=0)", "a whole number from 1"),
+        ("dense >> late-interaction >> feedback(order-steps=0)", "a whole number from 1 to 100000"),
         (
             "dense >> late-interaction >> feedback(steps=3)",
             "`steps` is not one of the options of feedback (target, ",
@@ -95,6 +95,8 @@ fn feedback_without_anything_to_learn_from_is_refused() {
         // The model that is opened without another cannot be asked with prompts: what is said comes before it is.
         ("dense >> first >> feedback(target=both)", "`first` before it gives an order without scores"),
         ("dense >> prp-allpair(k=2) >> feedback(target=scores)", "write target=order"),
+        ("dense >> first >> feedback(score-rate=0.01)", "leave `score-rate` out, which has no effect"),
+        ("dense >> late-interaction >> feedback(score-steps=1000000000)", "a whole number from 1 to 100000"),
     ] {
         let said = plackett(at, &["search", "swapped", "-p", pipeline, "x"]).expect(2).stderr;
         assert!(said.contains(part), "{pipeline}: {said}");

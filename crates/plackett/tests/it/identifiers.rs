@@ -106,6 +106,12 @@ fn histories_become_prompts_to_learn_from_and_some_of_an_unseen_template() {
     build(at, "sequential", "c.jsonl", &["--histories", "histories", "--held-out", "1"]);
     let leak = prompts(&[]).expect(0).json()["warnings"].to_string();
     assert!(leak.contains("know positions that are held out here"), "{leak}");
+    // Where one of the two files cannot be written, neither is.
+    let line = ["ids", "prompts", "c.jsonl", "--histories", "histories", "-o", "other.jsonl", "--test"];
+    for (test, said) in [("no/such", "no/such: cannot write"), ("-", "--test -: what was made")] {
+        let refused = plackett(at, &[&line[..], &[test]].concat()).expect(2).stderr;
+        assert!(refused.contains(said) && !at.join("other.jsonl").exists(), "{refused}");
+    }
 }
 
 #[test]

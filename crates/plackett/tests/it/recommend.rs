@@ -70,6 +70,11 @@ fn a_trained_model_comes_back_and_seen_items_stay_out() {
     let items = seen.json()["items"].as_array().unwrap().len();
     assert_eq!(items, 6);
     assert!(seen.stderr.contains("only 6 items"), "{}", seen.stderr);
+    // The newest event of ann has the time 2.
+    for (now, is_before) in [("1", true), ("2", false)] {
+        let asked = plackett(folder.path(), &["recommend", "m", "--user", "ann", "--now", now]).expect(0);
+        assert_eq!(asked.stderr.contains("is before the newest event"), is_before, "{}", asked.stderr);
+    }
 }
 
 #[test]
@@ -195,6 +200,7 @@ fn a_filter_keeps_items_by_what_is_said_of_them() {
 fn wrong_input_is_refused_with_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     prepare(folder.path());
+    std::fs::write(folder.path().join("alone.tsv"), "user\titem\na\ttea\nb\tmilk\n").unwrap();
     plackett(
         folder.path(),
         &["recommend", "fit", "interactions.tsv", "-o", "m", "--recommender", "popularity"],
@@ -204,6 +210,7 @@ fn wrong_input_is_refused_with_what_to_do() {
         ("recommend m", "give a --user, or a --history"),
         ("recommend m --user eve", "is not in the interactions"),
         ("recommend m --history tee", "did you mean `tea`"),
+        ("recommend m --history \"tea", "a double quote is not closed"),
         ("recommend no --user ann", "plackett recommend fit"),
         ("recommend fit interactions.tsv -o m --recommender hsu", "did you mean `hstu`"),
         ("recommend fit no.tsv -o m", "no.tsv"),
@@ -212,11 +219,15 @@ fn wrong_input_is_refused_with_what_to_do() {
         ("recommend eval interactions.tsv --recommender setrec", "give them with --titles"),
         ("recommend eval interactions.tsv --titles items.jsonl", "--report"),
         ("recommend eval interactions.tsv --core 50", "--core 50"),
+        ("recommend fit interactions.tsv -o new -r onerec(within=0)", "give a greater `within`"),
+        ("recommend eval interactions.tsv -r sasrec(epochs=100000) -r onerec(active=9)", "9 active experts of 8"),
+        ("recommend eval alone.tsv", "alone.tsv: no user has an event to ask for"),
     ] {
         let words: Vec<&str> = line.split(' ').collect();
         let done = plackett(folder.path(), &words).expect(2);
         assert!(done.stderr.contains(said), "{line}: {}", done.stderr);
     }
+    assert!(!folder.path().join("new").exists(), "a fit that is refused leaves no folder");
     let listed = plackett(folder.path(), &["recommend", "list", "--json"]).expect(0).json();
     assert!(listed["recommenders"].as_array().unwrap().len() >= 6);
     assert!(plackett(folder.path(), &["recommend", "show", "hstu"]).expect(0).stdout.contains("time-bias"));

@@ -1,9 +1,10 @@
 //! What no number of a result shows is said: on standard error, and in `warnings` of `--json`.
 
-use crate::common::{plackett, plackett_with_input};
+use crate::common::{command, plackett, plackett_with_input};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
 
 fn decoder() -> String {
     format!("{}/../plackett-lm/tests/golden/decoder/llama", env!("CARGO_MANIFEST_DIR"))
@@ -203,4 +204,18 @@ fn the_memory_budget_holds_for_prompts_with_long_texts() {
         return;
     };
     assert!(most < 400_000_000, "{most} bytes");
+}
+
+#[test]
+fn a_command_whose_remarks_nobody_reads_ends_as_any_other() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("events"), "u,a\nu,b\nv,b\nv,a\n").unwrap();
+    let eval = ["recommend", "eval", "events", "-r", "popularity"];
+    assert!(plackett(folder.path(), &eval).expect(0).stderr.contains("the first line is an event"));
+    for (line, code) in [(&eval[..], 0), (&["recommend", "eval", "none"], 2)] {
+        let mut command = command(folder.path(), line);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stderr.take());
+        assert_eq!(child.wait().unwrap().code(), Some(code), "{line:?}");
+    }
 }

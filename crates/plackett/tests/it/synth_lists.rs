@@ -1,6 +1,6 @@
 //! `plackett synth lists`: what it writes, and flags without effect.
 
-use crate::common::plackett;
+use crate::common::{plackett, plackett_with_input};
 use serde_json::Value;
 use std::path::Path;
 
@@ -53,6 +53,31 @@ fn lists_are_of_the_catalogue_and_examples_for_a_decoder() {
 }
 
 #[test]
+fn titles_that_are_not_found_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    prepare(folder.path());
+    let talk = "{\"conversation\": \"Space.\", \"teacher\": [], \"mentioned\": [\"Up\", \"Heat (1995)\"]}\n";
+    std::fs::write(folder.path().join("talks.jsonl"), talk).unwrap();
+    let warnings = lists(folder.path(), "--count 3 --steps 0 --json", 0).json()["warnings"].to_string();
+    for piece in ["1 mentioned titles are not in the catalogue", "1 conversations have no title of the teacher"] {
+        assert!(warnings.contains(piece), "{piece}: {warnings}");
+    }
+}
+
+#[test]
+fn a_catalogue_that_is_piped_keeps_its_texts() {
+    let folder = tempfile::tempdir().unwrap();
+    prepare(folder.path());
+    lists(folder.path(), "--count 4 --steps 0", 0);
+    let whole = std::fs::read(folder.path().join("lists.jsonl")).unwrap();
+    let films = std::fs::read_to_string(folder.path().join("films.jsonl")).unwrap();
+    let line = "synth lists talks.jsonl --items - -o piped.jsonl --count 4 --steps 0";
+    let words: Vec<&str> = line.split(' ').collect();
+    plackett_with_input(folder.path(), &words, &films).expect(0);
+    assert!(std::fs::read(folder.path().join("piped.jsonl")).unwrap() == whole);
+}
+
+#[test]
 fn flags_without_effect_and_files_without_titles_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     prepare(folder.path());
@@ -64,11 +89,20 @@ fn flags_without_effect_and_files_without_titles_are_refused() {
         ("--count 9", "--count 9"),
         ("--count 0", "--count 0"),
         ("--lambda -1", "--lambda -1"),
+        ("--lambda 1e300", "from 0 to 1000000"),
+        ("--judge none --gamma 1e300", "up to 1000000"),
     ] {
         let done = lists(folder.path(), flags, 2);
         assert!(done.stderr.contains(piece), "{flags}: {}", done.stderr);
     }
     assert!(!folder.path().join("lists.jsonl").exists());
+    let line = "synth lists talks.jsonl --items films.jsonl --count 2 --embedder none -o";
+    for (place, piece) in [("no/such.jsonl", "no/such.jsonl: cannot write"), ("-", "name a file")] {
+        let words: Vec<&str> = line.split(' ').chain([place]).collect();
+        // Before the model is looked for.
+        let done = plackett(folder.path(), &words).expect(2);
+        assert!(done.stderr.contains(piece), "{place}: {}", done.stderr);
+    }
     let blank = "{\"conversation\": \" \", \"teacher\": []}\n";
     std::fs::write(folder.path().join("talks.jsonl"), blank).unwrap();
     let done = lists(folder.path(), "", 2);

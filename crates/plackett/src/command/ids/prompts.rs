@@ -1,7 +1,7 @@
 //! `plackett ids prompts`: histories as prompts in words, for a decoder that learns to write the identifier of the next item.
 
 use crate::command::number::whole;
-use crate::command::paths::Paths;
+use crate::command::paths::{Paths, check_made};
 use crate::command::{Global, Outcome, Output};
 use anyhow::bail;
 use clap::Args;
@@ -60,6 +60,8 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         .writes("--output", [&arguments.output])
         .writes("--test", &arguments.test)
         .check(output)?;
+    check_made("--output", &arguments.output)?;
+    arguments.test.iter().try_for_each(|path| check_made("--test", path))?;
     let templates = templates_of(arguments)?;
     let catalogue = Catalogue::open_within(&arguments.catalogue, global.max_line_bytes)?;
     let items: Vec<Item> = catalogue.items().iter().map(|item| Item::new(item.id.as_str())).collect();

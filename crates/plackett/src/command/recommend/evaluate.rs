@@ -100,6 +100,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         check_report(report)?;
     }
     let all = arguments.data.read(global, output)?;
+    wanted.iter().try_for_each(|configured| configured.check(all.items.len()))?;
     let titles = arguments.read_titles(&all, global, output)?;
     let split = arguments.split(&all, output)?;
     let vectors = ItemVectors::read(&wanted, (arguments.titles.as_deref(), &all), global, output)?;
@@ -187,7 +188,10 @@ impl Arguments {
                 Some(time) => bail!(
                     "--after {time}: no user has an event before this time and one after it; times are in the unit of the file"
                 ),
-                None => bail!("no user has an event to ask for and one before it"),
+                None => bail!(
+                    "{}: no user has an event to ask for and one before it; give a file with more events of each",
+                    self.data.interactions.display()
+                ),
             }
         }
         if split.untested > 0 {

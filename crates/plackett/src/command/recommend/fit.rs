@@ -54,6 +54,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     }
     ModelFolder::check_output(&arguments.output, &arguments.data.interactions)?;
     let all = arguments.data.read(global, output)?;
+    configured.check(all.items.len())?;
     let hash = hash_of(&arguments.data.interactions)?;
     let titles = match &arguments.titles {
         Some(path) => read_titles(path, global.max_line_bytes)?,
@@ -76,13 +77,15 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let compute = Compute::new(rayon::current_num_threads());
     let work = training_folder::folder_in(&arguments.output);
     let identity = identity(&configured, seed, &data);
+    let is_new = !arguments.output.exists();
     let _alone = training_folder::lock(&work)?;
     if training_folder::begin(&work, &identity)? {
         output.note("goes on from the last checkpoint of a fit that was interrupted");
     }
     let kept = Checkpointing { folder: &work, identity: &identity, every: training_folder::EVERY };
     let mut fitting = Fitting { compute, seed, kept: Some(kept), progress: &mut progress };
-    let fitted = configured.fit(&data, &mut fitting)?;
+    let fitted = configured.fit(&data, &mut fitting);
+    let fitted = fitted.inspect_err(|_| training_folder::withdraw(&work, is_new))?;
     bar.finish_and_clear();
     ModelFolder::write(&arguments.output, (&configured, seed), &*fitted, (&all, &titles), &hash)?;
     training_folder::remove(&work)?;

@@ -7,7 +7,7 @@ use crate::command::{Global, Outcome, Output};
 use anyhow::anyhow;
 use clap::Args;
 use plackett_core::declaration::{nearest, suggestion};
-use plackett_rec::{Event, ModelFolder, Reason, Request, best, reasons};
+use plackett_rec::{Event, ModelFolder, Reason, Request, best, reasons, split_names};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -25,7 +25,7 @@ pub struct Arguments {
     /// A user of the interactions that it was fitted to
     #[arg(long, value_name = "USER", conflicts_with = "history")]
     user: Option<String>,
-    /// Items with commas between them, the oldest first, instead of a user
+    /// Items with commas between them, the oldest first, instead of a user; one with a comma stands in double quotes
     #[arg(long, value_name = "ITEMS")]
     history: Option<String>,
     /// Items that are recommended
@@ -67,12 +67,19 @@ impl Arguments {
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let path = arguments.model.as_ref().ok_or_else(|| anyhow!("name the folder of a model"))?;
     let folder = ModelFolder::open(path)?;
-    if arguments.now.is_some() && !folder.configured.spec.reads_time {
-        return Err(anyhow!("--now: {} reads no times; leave it out", folder.configured.spec.name).into());
+    if arguments.now.is_some() && !folder.configured.reads_time() {
+        let name = folder.configured.spec.name;
+        return Err(anyhow!("--now: {name} reads no times, as it was fitted; leave it out").into());
     }
     exists("--items", arguments.items.as_deref())?;
     let history = history_of(arguments, &folder)?;
-    let now = arguments.now.or(history.last().map(|event| event.time)).unwrap_or_default();
+    let newest = history.last().map(|event| event.time);
+    if let (Some(now), Some(newest)) = (arguments.now, newest)
+        && now < newest
+    {
+        output.warn(&format!("--now {now}: is before the newest event of the history, at {newest}"));
+    }
+    let now = arguments.now.or(newest).unwrap_or_default();
     let mut scores = folder.recommender.finite_scores(&[Request { history: &history, now }])?;
     if !arguments.include_seen {
         history.iter().for_each(|event| scores[event.item as usize] = f32::NEG_INFINITY);
@@ -107,7 +114,10 @@ fn history_of(arguments: &Arguments, folder: &ModelFolder) -> anyhow::Result<Vec
             )
         }),
         (None, Some(items)) => {
-            let names = items.split(',').map(str::trim).filter(|item| !item.is_empty());
+            let names = split_names(items).ok_or_else(|| {
+                anyhow!("--history: a double quote is not closed in `{items}`; a name that begins with one ends with one")
+            })?;
+            let names = names.iter().map(String::as_str).filter(|name| !name.is_empty());
             let event = |(at, name): (usize, &str)| {
                 let item = folder.place(name).ok_or_else(|| {
                     let known = folder.catalogue.iter().map(|item| item.item.as_str());

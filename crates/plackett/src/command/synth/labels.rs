@@ -419,6 +419,9 @@ impl Labelling<'_> {
                 _ => {}
             }
             let (path, lists) = (arguments.lists.display(), many(account.lists, "list"));
+            if account.lists == 0 {
+                return Err(anyhow!("{path}: there is no list; give at least one line").into());
+            }
             return Err(anyhow!("{path}: none of {lists} is labelled; nothing was written").into());
         }
         file.commit()?;

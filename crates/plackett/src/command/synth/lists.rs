@@ -4,9 +4,9 @@ use super::{fingerprint, open_language_model};
 use crate::command::item_catalogue::{open_embedder, read_catalogue};
 use crate::command::number::{real, whole};
 use crate::command::open::many;
-use crate::command::paths::Paths;
+use crate::command::paths::{Paths, check_made};
 use crate::command::{Global, Outcome, Output};
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, bail};
 use clap::Args;
 use plackett::content_hash;
 use plackett::list_synthesis::{
@@ -18,6 +18,9 @@ use plackett_rank::model::LanguageModel;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// The greatest weight: sums with a greater one keep few digits of what it is added to, and at last none.
+const MOST_WEIGHT: f64 = 1e6;
 
 /// Lists of a catalogue's items to imitate, from a teacher that does not know it: remap, reflect (with --judge) and adjust
 #[derive(Args)]
@@ -51,13 +54,13 @@ pub struct Arguments {
     #[arg(long, value_name = "N", default_value = "20", value_parser = whole::<usize>(1..))]
     count: usize,
     /// What the similarity to the conversation counts
-    #[arg(long, value_name = "X", default_value = "1", value_parser = real(" from 0", |x| x >= 0.0))]
+    #[arg(long, value_name = "X", default_value = "1", value_parser = real(" from 0 to 1000000", |x| (0.0..=MOST_WEIGHT).contains(&x)))]
     lambda: f64,
     /// Items of each conversation that are graded, the best ones [default: 100]
     #[arg(long, value_name = "N", requires = "judge", value_parser = whole::<usize>(1..))]
     judged: Option<usize>,
     /// What a point of a grade counts [default: 0.5]
-    #[arg(long, value_name = "X", requires = "judge", value_parser = real(" above 0", |x| x > 0.0))]
+    #[arg(long, value_name = "X", requires = "judge", value_parser = real(" above 0, up to 1000000", |x| x > 0.0 && x <= MOST_WEIGHT))]
     gamma: Option<f64>,
     /// Steps of the adjustment; 0 leaves it out
     #[arg(long, value_name = "N", default_value = "25", value_parser = whole::<usize>(0..=1_000_000))]
@@ -92,25 +95,22 @@ impl Arguments {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
-    if arguments.output == Path::new("-") {
-        return Err(anyhow!("--output -: what was made is told on standard output; name a file").into());
-    }
     let files = Paths::default().reads("CONTEXTS", [&arguments.contexts]);
     let files = files.reads("--items", [&arguments.items]).writes("--output", [&arguments.output]);
     files.opens("--embedder", &arguments.embedder).opens("--judge", &arguments.judge).check(output)?;
+    check_made("--output", &arguments.output)?;
     let settings = arguments.settings()?;
     let contexts = read_contexts(&arguments.contexts, global)?;
     let items = read_catalogue("--items", &arguments.items, global)?;
     let items: Vec<(String, String)> = items.into_iter().map(|line| (line.title, line.text)).collect();
+    check_count(settings.count, items.len(), &arguments.items)?;
     let embedder = open_embedder("--embedder", arguments.embedder.as_deref(), global)?;
     let judge = open_judge(arguments, global)?;
     let bar = output.progress("embedding items", items.len() as u64);
     let catalogue = ListCatalogue::embed(&items, embedder.as_ref(), &|done| bar.set_position(done as u64))?;
     bar.finish_and_clear();
-    if catalogue.len() < settings.count {
-        let (count, items) = (settings.count, many(catalogue.len(), "item"));
-        return Err(anyhow!("--count {count}: {} has {items}", arguments.items.display()).into());
-    }
+    // Items of the same title were one.
+    check_count(settings.count, catalogue.len(), &arguments.items)?;
     let bar = output.progress("lists", contexts.len() as u64);
     let synthesis = ListSynthesis {
         catalogue: &catalogue,
@@ -131,6 +131,14 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         std::fs::remove_file(&path).with_context(|| path.display().to_string())?;
     }
     say(arguments, (&catalogue, &made.account), contexts.len(), output)
+}
+
+/// Refuses lists that are longer than the catalogue.
+fn check_count(count: usize, items: usize, file: &Path) -> anyhow::Result<()> {
+    if items < count {
+        bail!("--count {count}: {} has {}; give a smaller number", file.display(), many(items, "item"));
+    }
+    Ok(())
 }
 
 fn read_contexts(path: &Path, global: &Global) -> anyhow::Result<Vec<TaughtContext>> {
@@ -184,6 +192,8 @@ fn remarks(catalogue: &ListCatalogue, made: &SynthesizedLists, settings: ListSet
         (catalogue.repeated, "items have the title and year of another one and are left out"),
         (catalogue.cut + account.cut, "texts are longer than the embedding model reads, and are cut"),
         (account.unwanted, "wanted titles are not in the catalogue, or were mentioned: they teach nothing"),
+        (account.unmentioned, "mentioned titles are not in the catalogue, and keep nothing out"),
+        (account.untaught, "conversations have no title of the teacher: their lists follow the conversation"),
         (account.unread, "replies of the judge are no grade from -2 to 2, and their items keep their scores"),
         (short, "lists are shorter than --count, since the rest of the catalogue was mentioned"),
     ];

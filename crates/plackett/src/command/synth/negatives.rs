@@ -3,7 +3,7 @@
 use crate::command::failure::sentence;
 use crate::command::number::{by, real, whole};
 use crate::command::open::{listed, many, open_index, read_qrels, read_queries_with, remark_on_version};
-use crate::command::paths::Paths;
+use crate::command::paths::{Paths, check_made};
 use crate::command::{Failure, Global, Outcome, Output};
 use anyhow::{Context, anyhow};
 use clap::Args;
@@ -18,7 +18,7 @@ use plackett_search::{Index, SearchError};
 use plackett_train::trainer::Candidate;
 use serde_json::{Map, Value, json};
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Lists to train a reranker on: judged queries with wrong documents of certain ranks of a search (hard negatives)
 #[derive(Args)]
@@ -105,9 +105,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let files = Paths::default().opens("INDEX", [&arguments.index]).reads("--queries", [&arguments.queries]);
     let files = files.reads("--qrels", [&arguments.qrels]).writes("--output", [&arguments.output]);
     files.check(output)?;
-    if arguments.output == Path::new("-") {
-        return Err(anyhow!("--output -: what was made is told on standard output; name a file").into());
-    }
+    check_made("--output", &arguments.output)?;
     let index = open_index(&arguments.index)?;
     remark_on_version(&index, output);
     let (queries, qrels) = read(arguments, global, output)?;

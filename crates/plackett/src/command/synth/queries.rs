@@ -278,17 +278,27 @@ fn begin(work: &Path, identity: &str) -> anyhow::Result<TrainingLock> {
     let file = work.join(IDENTITY);
     match std::fs::read_to_string(&file) {
         Ok(known) if known == identity => {}
-        Ok(_) => bail!(
+        Ok(_) if has_replies(work) => bail!(
             "--output: {} has what a killed run has written for other documents, or with another model, prompt or settings; give those again to \
              go on there, remove that folder, or name another --output",
             work.display()
         ),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            atomic::write(&file, |out| write!(out, "{identity}"))?;
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            return Err(error).with_context(|| file.display().to_string());
         }
-        Err(error) => return Err(error).with_context(|| file.display().to_string()),
+        _ => atomic::write(&file, |out| write!(out, "{identity}"))?,
     }
     Ok(lock)
+}
+
+/// Whether a run has left replies: one whose model never answered has nothing that another could go on with.
+fn has_replies(work: &Path) -> bool {
+    let own = [training_folder::LOCK, IDENTITY];
+    let mut entries = std::fs::read_dir(work).into_iter().flatten().flatten();
+    entries.any(|entry| {
+        let is_own = own.iter().any(|name| entry.file_name() == *name);
+        !is_own && entry.metadata().is_ok_and(|data| data.len() > 0)
+    })
 }
 
 /// Lets the model write.
@@ -422,7 +432,12 @@ mod tests {
         assert_eq!(work, folder.path().join("asked.unfinished"));
         drop(begin(&work, "a").unwrap());
         drop(begin(&work, "a").unwrap());
+        std::fs::write(work.join("replies.jsonl"), "{}\n").unwrap();
         let refused = begin(&work, "b").err().unwrap().to_string();
         assert!(refused.contains("killed run") && refused.contains("asked.unfinished"), "{refused}");
+        // Where no model has answered there is nothing to keep.
+        std::fs::write(work.join("replies.jsonl"), "").unwrap();
+        drop(begin(&work, "b").unwrap());
+        assert_eq!(std::fs::read_to_string(work.join(IDENTITY)).unwrap(), "b");
     }
 }

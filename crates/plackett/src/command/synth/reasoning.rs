@@ -2,7 +2,7 @@
 
 use crate::command::number::whole;
 use crate::command::open::many;
-use crate::command::paths::Paths;
+use crate::command::paths::{Paths, check_made};
 use crate::command::{Global, Outcome, Output};
 use anyhow::{Context, anyhow, bail};
 use clap::{Args, ValueEnum};
@@ -82,6 +82,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let files = Paths::default().reads("LISTS", [&arguments.lists]).opens("--model", &arguments.model);
     files.writes("--output", [&arguments.output]).check(output)?;
     check_flags(arguments)?;
+    check_made("--output", &arguments.output)?;
     let lists = read(arguments, global)?;
     let asked = match arguments.by {
         Source::Model => Some(Asked::new(arguments, &lists, global)?),

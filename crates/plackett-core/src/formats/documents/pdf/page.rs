@@ -14,6 +14,8 @@ use std::collections::HashMap;
 /// How deep drawings may lie in drawings, and how many of them a document may have drawn: they can draw themselves.
 const DEEPEST: usize = 8;
 const MOST_DRAWINGS: usize = 20_000;
+/// Bytes of commands that are carried out for a document, those of a drawing each time that it is drawn: a small file can ask for years of work.
+const MOST_COMMANDS: usize = 256 << 20;
 /// Gaps in parts of a letter's size: from the first on there is a blank, from the second on, up or down, a new line.
 const BLANK: f32 = 0.15;
 const LINE: f32 = 0.5;
@@ -54,6 +56,8 @@ struct State {
 pub(super) struct PageText<'d> {
     document: &'d Document,
     drawings: usize,
+    /// Bytes of commands that may yet be carried out.
+    pub(super) left: usize,
     text: String,
     /// Where the last string ended, and how large its letters were.
     end: Option<(f32, f32, f32)>,
@@ -63,7 +67,8 @@ pub(super) struct PageText<'d> {
 
 impl<'d> PageText<'d> {
     pub(super) fn new(document: &'d Document) -> PageText<'d> {
-        PageText { document, drawings: 0, text: String::new(), end: None, drew_whole: true }
+        let left = MOST_COMMANDS;
+        PageText { document, drawings: 0, left, text: String::new(), end: None, drew_whole: true }
     }
 
     /// Whether a page and its commands are in the file and unpack to their ends: the library passes over what is not, and gives
@@ -76,7 +81,7 @@ impl<'d> PageText<'d> {
             Ok(Object::Null) => true,
             _ => false,
         };
-        document.get_dictionary(page).is_ok() && contents.all(unpacks)
+        self.left > 0 && document.get_dictionary(page).is_ok() && contents.all(unpacks)
     }
 
     /// The words of one page.
@@ -84,6 +89,9 @@ impl<'d> PageText<'d> {
         self.text.clear();
         self.end = None;
         self.drew_whole = true;
+        if self.left == 0 {
+            return Err(Unreadable);
+        }
         let document = self.document;
         let bytes = document.get_page_content_with_limit(page, LARGEST_STREAM).map_err(|_| Unreadable)?;
         let (own, ids) = document.get_page_resources(page).map_err(|_| Unreadable)?;
@@ -106,6 +114,10 @@ impl<'d> PageText<'d> {
         plane: Matrix,
         depth: usize,
     ) -> Result<(), Unreadable> {
+        // What goes beyond the limit is not begun, and nothing after it.
+        let left = self.left.checked_sub(bytes.len());
+        self.left = left.unwrap_or_default();
+        left.ok_or(Unreadable)?;
         let content = Content::decode(bytes).map_err(|_| Unreadable)?;
         let document = self.document;
         let dictionaries: Vec<(&[u8], &Dictionary, Dictionary)> = entries(document, resources, b"Font")

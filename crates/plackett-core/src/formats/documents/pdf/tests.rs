@@ -2,7 +2,9 @@
 
 use super::super::single::{Parts, Source, Unread};
 use super::super::tally::Tally;
+use super::page::PageText;
 use super::reader;
+use lopdf::{Document, ObjectId};
 
 /// A file of these objects, numbered from 1, the first of which is the catalogue.
 fn file(objects: &[String], trailer: &str) -> Vec<u8> {
@@ -203,4 +205,18 @@ fn damaged_files_do_not_stop_the_program() {
         changed[at] = changed[at].wrapping_add(13);
         let _ = read(&changed);
     }
+}
+
+#[test]
+fn a_document_carries_out_so_many_commands_and_no_more() {
+    let bytes = pages(&["BT /F1 10 Tf (one) Tj ET", "BT /F1 10 Tf (two) Tj ET"], &[], "");
+    let document = Document::load_mem(&bytes).unwrap();
+    let [first, second]: [ObjectId; 2] = document.page_iter().collect::<Vec<_>>().try_into().unwrap();
+    let mut page_text = PageText::new(&document);
+    // A page has 24 bytes of commands.
+    page_text.left = 40;
+    assert_eq!(page_text.of(first).unwrap(), "one");
+    assert!(page_text.is_whole(second));
+    assert!(page_text.of(second).is_err());
+    assert!(!page_text.is_whole(second) && page_text.of(first).is_err());
 }
