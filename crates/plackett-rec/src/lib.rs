@@ -35,9 +35,9 @@ pub use evaluation::{
 };
 pub use explanation::{Reason, reasons};
 pub use interactions::{
-    Account, Event, Interactions, ItemWords, ReadLimits, TestCase, Training, borrowed, k_core, leave_last_out,
-    read_interactions, read_interactions_within, read_item_texts, read_item_texts_within, read_item_words,
-    read_titles, split_at, split_names,
+    Account, Event, Interactions, ItemWords, ReadLimits, TestCase, Training, borrowed, k_core,
+    leave_last_out, read_interactions, read_interactions_within, read_item_texts, read_item_texts_within,
+    read_item_words, read_titles, split_at, split_names,
 };
 pub use model_folder::{CatalogueItem, ModelFolder};
 pub use popularity_groups::{PopularityGroup, popularity_groups};

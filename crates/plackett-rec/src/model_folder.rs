@@ -288,7 +288,8 @@ mod tests {
         let mut fitting = Fitting { compute: Compute::new(1), seed: 1, kept: None, progress: &mut |_| {} };
         let data = FitData { catalogue: 3, sequences: &crate::borrowed(&all.sequences), texts: &[] };
         let fitted = configured.fit(&data, &mut fitting).unwrap();
-        ModelFolder::write(folder.path(), (&configured, 1), &*fitted, (&all, &HashMap::new()), "abc").unwrap();
+        ModelFolder::write(folder.path(), (&configured, 1), &*fitted, (&all, &HashMap::new()), "abc")
+            .unwrap();
         let read = ModelFolder::open(folder.path()).unwrap();
         for (user, sequence) in all.users.iter().zip(&all.sequences) {
             assert_eq!(&read.history(user).unwrap().unwrap(), sequence, "{user}");

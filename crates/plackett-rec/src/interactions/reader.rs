@@ -454,7 +454,10 @@ mod tests {
         assert_eq!((all.users[0].as_str(), all.items[0].as_str()), ("u, the first", "a \"b\""));
         assert_eq!(all.sequences[0][0].time, 1_718_000_000_000_000_001);
         assert!(all.account.remarks()[0].contains("not used: place"));
-        assert_eq!(split_names("a, \"b, c\" ,5\" d"), Some(["a", "b, c", "5\" d"].map(String::from).to_vec()));
+        assert_eq!(
+            split_names("a, \"b, c\" ,5\" d"),
+            Some(["a", "b, c", "5\" d"].map(String::from).to_vec())
+        );
         assert_eq!(split_names("a,\"b"), None);
         // A quote within a name is a part of it, and between tabs quotes are taken off too.
         let all = read("u,5\" disk\nv,5 disk\n").unwrap();

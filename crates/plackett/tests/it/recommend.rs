@@ -220,7 +220,10 @@ fn wrong_input_is_refused_with_what_to_do() {
         ("recommend eval interactions.tsv --titles items.jsonl", "--report"),
         ("recommend eval interactions.tsv --core 50", "--core 50"),
         ("recommend fit interactions.tsv -o new -r onerec(within=0)", "give a greater `within`"),
-        ("recommend eval interactions.tsv -r sasrec(epochs=100000) -r onerec(active=9)", "9 active experts of 8"),
+        (
+            "recommend eval interactions.tsv -r sasrec(epochs=100000) -r onerec(active=9)",
+            "9 active experts of 8",
+        ),
         ("recommend eval alone.tsv", "alone.tsv: no user has an event to ask for"),
     ] {
         let words: Vec<&str> = line.split(' ').collect();

@@ -59,7 +59,9 @@ fn titles_that_are_not_found_are_counted() {
     let talk = "{\"conversation\": \"Space.\", \"teacher\": [], \"mentioned\": [\"Up\", \"Heat (1995)\"]}\n";
     std::fs::write(folder.path().join("talks.jsonl"), talk).unwrap();
     let warnings = lists(folder.path(), "--count 3 --steps 0 --json", 0).json()["warnings"].to_string();
-    for piece in ["1 mentioned titles are not in the catalogue", "1 conversations have no title of the teacher"] {
+    for piece in
+        ["1 mentioned titles are not in the catalogue", "1 conversations have no title of the teacher"]
+    {
         assert!(warnings.contains(piece), "{piece}: {warnings}");
     }
 }

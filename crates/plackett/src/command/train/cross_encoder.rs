@@ -122,7 +122,8 @@ impl Prepared for PairTraining {
 
     fn learn(&self, run: Run<'_>) -> anyhow::Result<(Learned, Measured)> {
         let examples = (self.lists.as_slice(), self.held.as_slice());
-        let learned = self.job.run(run.base, examples, run.places, run.identity, run.compute, run.progress)?;
+        let learned =
+            self.job.run(run.base, examples, run.places, run.identity, run.compute, run.progress)?;
         Ok((learned, Measured::default()))
     }
 }

@@ -3,7 +3,9 @@
 
 use super::base::{Base, FoundBase};
 use super::file::TrainingFile;
-use super::keys::{DEPTHS, Key, LAYERS, NARROW_WINDOW, NEGATIVES, NO_ORDERS, ORDERS, TOKENS, TRAINED, WINDOW};
+use super::keys::{
+    DEPTHS, Key, LAYERS, NARROW_WINDOW, NEGATIVES, NO_ORDERS, ORDERS, TOKENS, TRAINED, WINDOW,
+};
 use super::kind::{Form, Kind, Measured, Prepared, Run, Shared, Source, Training};
 use crate::command::means::Change;
 use crate::command::{Global, Output};
@@ -285,7 +287,8 @@ impl Prepared for GroupData {
     }
 
     fn does(&self) -> String {
-        "It says which passage should come right after which, and the method `tsprank` takes the best path.".into()
+        "It says which passage should come right after which, and the method `tsprank` takes the best path."
+            .into()
     }
 
     fn next(&self, model: &str) -> String {

@@ -114,14 +114,8 @@ fn learn(
     };
     let compute = Compute::new(rayon::current_num_threads());
     let work = folder.join(WORK);
-    let run = Run {
-        base,
-        places: (&work, folder),
-        identity,
-        compute: &compute,
-        progress: &mut progress,
-        global,
-    };
+    let run =
+        Run { base, places: (&work, folder), identity, compute: &compute, progress: &mut progress, global };
     let learned = prepared.learn(run);
     bar.finish_and_clear();
     let (learned, measured) = learned?;
