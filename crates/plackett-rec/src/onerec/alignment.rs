@@ -110,19 +110,11 @@ impl<'t> AlignmentTask<'t> {
         let asked: Vec<(&[u32], &[u32])> = written.iter().map(|own| (history, &own.written[..])).collect();
         let (reward, parameters) = self.reward;
         let rewards = reward.rewards((parameters, &self.compute), &asked)?;
-        let total = |at: usize| rewards[at].iter().sum::<f64>() / TARGETS.len() as f64;
-        let mut order: Vec<usize> = (0..written.len()).collect();
-        let likelier =
-            |a: &usize, b: &usize| written[*b].log_probability.total_cmp(&written[*a].log_probability);
-        order.sort_by(|a, b| likelier(a, b).then(a.cmp(b)));
-        let best = order.iter().copied().max_by(|a, b| total(*a).total_cmp(&total(*b)).then(b.cmp(a)));
-        let half = &order[..order.len().div_ceil(2)];
-        let worst = half.iter().copied().min_by(|a, b| total(*a).total_cmp(&total(*b)).then(a.cmp(b)));
-        let (Some(best), Some(worst)) = (best, worst) else { return Ok(None) };
-        if total(best) <= total(worst) {
-            return Ok(None);
-        }
-        let sessions = [best, worst].map(|at| written[at].written.clone());
+        let mean = |rewards: &[f64; TARGETS.len()]| rewards.iter().sum::<f64>() / TARGETS.len() as f64;
+        let totals: Vec<f64> = rewards.iter().map(mean).collect();
+        let likelihoods: Vec<f64> = written.iter().map(|own| own.log_probability).collect();
+        let Some(places) = best_and_worst(&totals, &likelihoods) else { return Ok(None) };
+        let sessions = places.map(|at| written[at].written.clone());
         let tape = Tape::inference(self.reference, &self.compute);
         let logs = self.log_probabilities(&tape, &[(history, &sessions)], Mode::default())?;
         let reference = [logs[0].value[0], logs[1].value[0]];
@@ -189,6 +181,18 @@ impl<'t> AlignmentTask<'t> {
     }
 }
 
+/// The places of the best of some sessions and of the worst of the likelier half of them, by their rewards and log-probabilities, of equal ones the
+/// first; `None` where the one is worth no more than the other.
+fn best_and_worst(rewards: &[f64], likelihoods: &[f64]) -> Option<[usize; 2]> {
+    let mut order: Vec<usize> = (0..rewards.len()).collect();
+    order.sort_by(|a, b| likelihoods[*b].total_cmp(&likelihoods[*a]).then(a.cmp(b)));
+    let by_reward = |a: usize, b: usize| rewards[a].total_cmp(&rewards[b]);
+    let best = order.iter().copied().max_by(|a, b| by_reward(*a, *b).then(b.cmp(a)))?;
+    let half = order.iter().copied().take(order.len().div_ceil(2));
+    let worst = half.min_by(|a, b| by_reward(*a, *b).then(a.cmp(b)))?;
+    (rewards[best] > rewards[worst]).then_some([best, worst])
+}
+
 impl Task for AlignmentTask<'_> {
     fn count(&self) -> usize {
         self.task.count()
@@ -206,5 +210,21 @@ impl Task for AlignmentTask<'_> {
             step.value = tape.plus(&step.value, &tape.scale(&loss, self.settings.lambda));
         }
         Ok(step)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_wins_and_the_worst_of_the_likelier_half_loses() {
+        // Likelier are the first, the fourth and the fifth; the third is the worst of all and too unlikely to teach.
+        let (rewards, likelihoods) = ([0.2, 0.9, 0.1, 0.5, 0.4], [-1.0, -5.0, -6.0, -2.0, -3.0]);
+        assert_eq!(best_and_worst(&rewards, &likelihoods), Some([1, 0]));
+        // Of equal ones the first.
+        assert_eq!(best_and_worst(&[0.5, 0.5, 0.1], &[-2.0, -1.0, -1.5]), Some([0, 2]));
+        assert_eq!(best_and_worst(&[0.5, 0.5], &[-2.0, -1.0]), None);
+        assert_eq!((best_and_worst(&[0.5], &[-1.0]), best_and_worst(&[], &[])), (None, None));
     }
 }

@@ -82,6 +82,35 @@ fn gradients_are_differences_and_reach_the_tokenisers() {
     });
 }
 
+/// The mean over slots of the cross-entropy over the catalogue, plus α times the error of the auto-encoder.
+#[test]
+fn the_loss_is_that_of_the_formula_and_of_the_scores_of_each_prefix() {
+    let mut parameters = Parameters::default();
+    let shape = SetRecConfig { semantic: 1, ..config(true) };
+    let model = SetRec::new(shape, vectors(9), &mut parameters, 1).unwrap();
+    let compute = Compute::new(1);
+    let histories: [&[u32]; 3] = [&[], &[1], &[1, 4]];
+    let scores = model.scores(&parameters, &compute, &histories, None);
+    let cross_entropy = |scores: &[f32], item: usize| {
+        let sum: f64 = scores.iter().map(|score| f64::from(*score).exp()).sum();
+        sum.ln() - f64::from(scores[item])
+    };
+    let mut expected = 0.0;
+    for (own, item) in scores.iter().zip([1, 4, 2]) {
+        // Of three prefixes and two slots.
+        expected += (cross_entropy(&own.collaborative, item) + cross_entropy(&own.semantic, item)) / 6.0;
+    }
+    let tape = Tape::inference(&parameters, &compute);
+    let error = f64::from(model.tokens(&tape).reconstruction.unwrap().item());
+    let sequences: Vec<Vec<u32>> = vec![vec![1, 4, 2]];
+    for alpha in [0.0f32, 0.5] {
+        let task = SetRecTask::new(&model, &sequences, alpha);
+        let loss = f64::from(task.loss(&tape, &[0], Mode::default()).unwrap().value.item());
+        let wanted = expected + f64::from(alpha) * error;
+        assert!((loss - wanted).abs() < 1e-4, "{alpha}: {loss} {wanted}");
+    }
+}
+
 #[test]
 fn the_next_item_of_a_circle_is_learned_by_both_kinds_of_slots() {
     let sequences: Vec<Vec<u32>> = (0..20).map(|user| (0..6).map(|at| (user + at) % 8).collect()).collect();

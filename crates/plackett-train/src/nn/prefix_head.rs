@@ -52,7 +52,8 @@ impl PrefixHeadConfig {
 /// One layer of the adaptor: a layer of a Transformer's decoder with the norm after each part.
 ///
 /// The decoder of the paper attends to one learned vector besides, and attention to a single vector gives that vector's value whatever the
-/// query: what comes of it is one vector for all tokens, which is learned as such.
+/// query: what comes of it is one vector for all tokens, which is learned as such. The feed-forward network has GELU and four times the width
+/// inside, where the authors' layer has ReLU and 2048 numbers.
 #[derive(Clone, Debug)]
 struct AdaptorLayer {
     /// Queries, keys and values.
@@ -79,7 +80,8 @@ struct PlaceOutput {
 /// b_t are those of t at this place. Other tokens are impossible.
 ///
 /// The authors scale h by 1/√width instead, as T5 does with tied matrices; here the decoder's own logits stay what they are, and
-/// W is larger by √width at the beginning, so that logits begin as theirs do and a step of Adam moves both parts of a logit as far.
+/// W is larger by √width at the beginning, so that logits begin as theirs do and a step of Adam moves both parts of a logit as far. They have no
+/// b_t: each of their tokens is of one place, so that e_t is of that place too, and here a token may stand at several.
 #[derive(Clone, Debug)]
 pub struct PrefixHead {
     /// Its numbers.

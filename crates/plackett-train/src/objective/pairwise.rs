@@ -197,6 +197,9 @@ mod tests {
         let at = |score: f32| Case::new("ranknet(target=labels)", &[&[score, 0.0]], &[&[1.0, 0.0]]).value();
         assert_close("entropy", at(1.0), 0.582203);
         assert!(at(1.2) > at(1.0) && at(0.8) > at(1.0));
+        // The cross-entropy of the softmax has a slope there: it asks for more.
+        let hard = |score: f32| Case::new("softmax-cross-entropy", &[&[score, 0.0]], &[&[1.0, 0.0]]).value();
+        assert!(hard(1.2) < hard(1.0) && hard(1.0) < hard(0.8));
         let teacher =
             Case::new("ranknet(target=teacher)", &[SCORES], &[&[0.0; 3]]).teacher(&[0.2, 1.1, -0.4]);
         teacher.assert_gradients();

@@ -249,6 +249,29 @@ mod tests {
         assert_eq!(sequence_scores(2, &[1, 0, 1], &[0.5, -2.0, 1.5]), [-2.0, 1.5]);
     }
 
+    /// ReRe: without the right item no beam is better than another, whichever reward; with it the reward by ranks spreads the beams further.
+    #[test]
+    fn groups_without_the_right_item_teach_nothing_and_ranks_spread_the_others() {
+        let trie = TokenTrie::build([[5u32], [6], [7], [8]]).unwrap().trie;
+        let judged = |reward: BeamReward, tokens: &[u32]| {
+            ItemRewarder::new(&trie, vec![3], ItemWorth::Places(reward)).judge(0, &beams(tokens))
+        };
+        let is_flat =
+            |answer: &Answered| answer.reward == 0.0 && !answer.differs && answer.credits[0].advantage == 0.0;
+        for reward in [BeamReward::Rule, BeamReward::RuleAndRank] {
+            assert!(judged(reward, &[5, 7, 6]).iter().all(is_flat), "{reward:?}");
+            assert!(judged(reward, &[5, 8, 6]).iter().all(|answer| answer.differs), "{reward:?}");
+        }
+        let spread = |reward: BeamReward| {
+            let found = rewards(&judged(reward, &[5, 8, 6]));
+            let mean = found.iter().sum::<f64>() / found.len() as f64;
+            found.iter().map(|reward| (reward - mean).powi(2)).sum::<f64>()
+        };
+        // 0, 1, 0 against −0.46929, 1, −0.23465 (shares of 1 + 0.63093 + 0.5).
+        assert!((spread(BeamReward::Rule) - 2.0 / 3.0).abs() < 1e-9);
+        assert!((spread(BeamReward::RuleAndRank) - 1.24606).abs() < 1e-4);
+    }
+
     /// The golden vector of ReRe through the rewarder.
     #[test]
     fn places_are_rewarded_as_before() {

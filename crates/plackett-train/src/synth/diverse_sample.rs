@@ -234,6 +234,8 @@ mod tests {
         };
         assert_eq!(order(1.0), [0, 1, 2, 3]);
         assert_eq!(order(0.4)[..2], [0, 3]);
+        // At one half all others have 0 after the central one, which is both what they should be like and what they should not.
+        assert_eq!(marginal_relevance(&views, &vectors[0], 0.5)[1], (1, 0.0));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! An encoder of groups: the items of a group see each other before they are scored, and none has a place (Li and others, TSPRank,
-//! 2024: Transformer layers with norms after their parts, without positions).
+//! 2024: Transformer layers with norms after their parts, without positions). Dropout is behind attention and in the feed-forward network, not
+//! on the weights of attention.
 
 use crate::TrainError;
 use crate::engine::{Attention, Engine};

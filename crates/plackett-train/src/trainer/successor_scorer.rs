@@ -31,7 +31,7 @@ pub enum Embedding {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum GroupHead {
-    /// Every ordered pair: A(i, j) = e_i · W e_j. A constant is left out: all paths have n − 1 arcs, so it would change nothing. One W
+    /// Every ordered pair: A(i, j) = e_j · W e_i. A constant is left out: all paths have n − 1 arcs, so it would change nothing. One W
     /// serves both sides of the diagonal, so that the order in which items are given does not matter (the published code has two).
     Successor,
     /// Every item.
