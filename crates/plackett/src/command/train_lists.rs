@@ -133,7 +133,7 @@ impl ListData {
         let taught = teach(&examples, &lists, file.orders.unwrap_or(1), output)?;
         let held = teach(&examples, &held_lists, 1, output)?;
         let remarks = [taught.remarks("lists to learn from"), held.remarks("validation lists")].concat();
-        remarks.iter().for_each(|remark| output.warn(remark));
+        remarks.iter().chain(&examples.long_reasonings(&taught)).for_each(|remark| output.warn(remark));
         let count = held_lists.len();
         let judged: Vec<JudgedList> = held_lists.into_iter().filter_map(Shown::judged).collect();
         if judged.len() < count {

@@ -19,6 +19,9 @@ use std::path::{Path, PathBuf};
 /// Lists of a pass while held-out ones are measured.
 const MEASURED_TOGETHER: usize = 8;
 
+/// The most drawn orders of a list: each is an example of its own in memory.
+const MOST_ORDERS: usize = 1000;
+
 /// The method whose model scores groups of vectors.
 const OF_GROUPS: &str = "tsprank";
 
@@ -304,6 +307,17 @@ impl TrainingFile {
         Ok(())
     }
 
+    /// Refuses lists that are too short, and orders that no memory holds.
+    fn check_shown(&self) -> anyhow::Result<()> {
+        if self.window.is_some_and(|window| window < 2) {
+            bail!("window: a whole number from 2 is expected, or leave it out for all candidates");
+        }
+        if self.orders.is_some_and(|orders| !(1..=MOST_ORDERS).contains(&orders)) {
+            bail!("orders: a whole number from 1 to {MOST_ORDERS} is expected");
+        }
+        Ok(())
+    }
+
     /// The same for a decoder that gets a score head.
     fn settle_score_head(&mut self, is_decoder: bool) -> anyhow::Result<()> {
         let base = &self.base;
@@ -356,12 +370,7 @@ impl TrainingFile {
         if let Some((key, _, reason)) = others.iter().find(|(_, given, _)| *given) {
             bail!("{key}: is not for the training with a `method`: {reason}; leave it out");
         }
-        if self.window.is_some_and(|window| window < 2) {
-            bail!("window: a whole number from 2 is expected, or leave it out for all candidates");
-        }
-        if self.orders == Some(0) {
-            bail!("orders: a whole number from 1 is expected");
-        }
+        self.check_shown()?;
         self.objective.get_or_insert(usual_objective_of(self.method.as_deref()));
         self.orders.get_or_insert(1);
         Ok(())
@@ -432,12 +441,7 @@ impl TrainingFile {
                 "{key}: there is no encoder with layers = 0, so that it would change nothing; leave it out"
             );
         }
-        if self.window.is_some_and(|window| window < 2) {
-            bail!("window: a whole number from 2 is expected, or leave it out for all candidates");
-        }
-        if self.orders == Some(0) {
-            bail!("orders: a whole number from 1 is expected");
-        }
+        self.check_shown()?;
         self.objective.get_or_insert(GroupJob::default().objective);
         self.orders.get_or_insert(1);
         Ok(())
@@ -542,12 +546,18 @@ fn problem(message: &str) -> String {
     }
     // A number out of range, as one below 0, is told as one of another type.
     if let Some(rest) = message.strip_prefix("invalid value: ") {
-        return serde_problem(&format!("invalid type: {rest}"));
+        return in_words_of_tables(&format!("invalid type: {rest}"));
     }
     match message.strip_prefix("missing field ") {
         Some(key) => format!("the key {key} is missing"),
-        None => serde_problem(message),
+        None => in_words_of_tables(message),
     }
+}
+
+/// A value of another type in the words of TOML, which has tables where JSON has objects.
+fn in_words_of_tables(message: &str) -> String {
+    let said = serde_problem(message).replace("found an object where", "found a table where");
+    said.replace("must be an object", "must be a table")
 }
 
 #[cfg(test)]
@@ -584,6 +594,14 @@ mod tests {
             (
                 "invalid value: integer `-1`, expected usize",
                 "found the number `-1` where there must be a whole number from 0",
+            ),
+            (
+                "invalid type: integer `1`, expected struct ScorerShape",
+                "found the number `1` where there must be a table",
+            ),
+            (
+                "invalid type: map, expected a string",
+                "found a table where there must be a text",
             ),
         ] {
             assert_eq!(problem(message), said);

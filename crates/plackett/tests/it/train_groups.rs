@@ -78,6 +78,8 @@ fn keys_that_do_not_go_together_are_refused() {
         ("method = \"tsprank\"\nobjective = \"ranknet\"\n", "not of scores of ordered pairs"),
         ("method = \"tsprank\"\ntokens = 64\n", "tokens: is not for"),
         ("method = \"tsprank\"\nwindow = 1\n", "window:"),
+        ("method = \"tsprank\"\norders = 1000000000000\n", "orders: a whole number from 1 to 1000"),
+        ("method = \"tsprank\"\n[settings]\nrecompute = true\n", "recompute: this scorer has no layers"),
         ("method = \"tsprank\"\n[trained]\nadapter = \"lora(rank=2)\"\n", "[trained]: is not for"),
         ("method = \"tsprank\"\n[scorer]\nlayers = 0\nheads = 2\n", "heads: there is no encoder"),
         ("method = \"tsprank\"\n[scorer]\nheads = 3\n", "heads divide the width"),
