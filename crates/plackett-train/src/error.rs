@@ -39,6 +39,21 @@ pub enum TrainError {
     /// A setting of the training is not possible.
     #[error("{0}")]
     Setting(String),
+    /// A step that the model or its objective cannot do.
+    #[error(
+        "step {step}: {problem} (examples: {examples}; the same command goes on from {})",
+        last(.checkpoint)
+    )]
+    Step {
+        /// The step.
+        step: usize,
+        /// What is wrong and what to do.
+        problem: String,
+        /// The batch's examples.
+        examples: String,
+        /// The last step that was saved.
+        checkpoint: Option<usize>,
+    },
     /// The loss or its gradients are no numbers any more.
     #[error(
         "step {step}: {what} is {value} (examples: {examples}), and would be again from {}: lower the learning rate or clip \

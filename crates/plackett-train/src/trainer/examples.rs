@@ -82,6 +82,9 @@ pub fn read_ranking_examples(path: &Path) -> Result<Vec<RankingExample>, TrainEr
         if example.candidates.is_empty() {
             return Some("`candidates` is empty; leave the record out".into());
         }
+        if example.query.trim().is_empty() {
+            return Some("`query` is empty; write what is asked, or leave the record out".into());
+        }
         let label = example.candidates.iter().position(|candidate| !candidate.label.is_finite());
         label.map(|at| format!("the label of candidate {} is no number", at + 1))
     })

@@ -30,6 +30,10 @@ pub(super) const WORK: &str = "training";
 /// The file there that says what is trained.
 const IDENTITY: &str = "training.json";
 
+/// Why a memory budget is refused where no model but the one that is trained is opened.
+pub(super) const UNBOUNDED: &str =
+    "a training does not keep to one; a smaller `batch` and `recompute = true` take less memory";
+
 /// The weights of a model.
 const WEIGHTS: &str = "model.safetensors";
 
@@ -86,6 +90,9 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     }
     file.settle(found).with_context(place)?;
     let kind = file.kind(found);
+    if matches!(kind, Kind::Ranking | Kind::Language | Kind::FirstToken) {
+        global.no_memory_budget(UNBOUNDED)?;
+    }
     let job = file.job(kind);
     job.check().with_context(place)?;
     let weights = match (kind, found) {
@@ -129,12 +136,13 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let _alone = claim(&arguments.output, &identity)?;
     let (learned, measured) = learn((&job, &data), &base, arguments, &identity, global, output)?;
     write_card(arguments, (&file, &data), (&learned, &measured), &hashes)?;
-    training_page::write(
-        &arguments.output,
-        (data.model(), &file),
-        (&learned, measured.ndcg.as_ref()),
-        &hashes,
-    )?;
+    let made = training_page::Made {
+        model: data.model(),
+        base: &file.base,
+        settings: toml::to_string(&file)?,
+        measured: "lists",
+    };
+    training_page::write(&arguments.output, made, (&learned, measured.ndcg.as_ref()), &hashes)?;
     say(arguments, (&learned, &measured), &data, output)
 }
 
@@ -281,7 +289,7 @@ fn without_positive(lists: &[RankingExample]) -> usize {
 }
 
 /// What is to be said where more tokens are asked for than the model reads.
-fn fewer_tokens(asked: usize, read: usize) -> Option<String> {
+pub(super) fn fewer_tokens(asked: usize, read: usize) -> Option<String> {
     (0 < read && read < asked)
         .then(|| format!("tokens = {asked}: the model reads {read} at most, and so many are read"))
 }
@@ -440,13 +448,24 @@ fn write_card(
         let (before, after, sure) = (ndcg.before, ndcg.after, ndcg.words("lists"));
         let _ = write!(card, " Their nDCG@10 went from {before:.4} to {after:.4} ({sure}).");
     }
-    if let Some(evaluated) = &learned.report.evaluated {
-        let _ = write!(card, " {}", evaluated_sentence(evaluated));
-    }
-    let _ = write!(card, "{}", phase_table(&learned.report.members));
+    card.push_str(&in_card(learned));
     let _ = write!(card, "{}", depths::table(&measured.depths));
     let _ = write!(card, "\n\n```toml\n{}```\n", toml::to_string(file)?);
     Ok(atomic::write(&arguments.output.join("README.md"), |out| write!(out, "{card}"))?)
+}
+
+/// What evaluations and phases have left, as the card of a model says it.
+pub(super) fn in_card(learned: &Learned) -> String {
+    let evaluated = learned.report.evaluated.as_ref();
+    let sentence = evaluated.map_or_else(String::new, |own| format!(" {}", evaluated_sentence(own)));
+    sentence + &phase_table(&learned.report.members)
+}
+
+/// The same for somebody who looks on.
+pub(super) fn in_words(learned: &Learned) -> String {
+    let evaluated = learned.report.evaluated.as_ref();
+    let sentence = evaluated.map_or_else(String::new, |own| format!("{}\n", evaluated_sentence(own)));
+    sentence + phase_table(&learned.report.members).trim_start()
 }
 
 /// Which step was best and whether the training stopped for want of a better one.
@@ -502,25 +521,27 @@ fn say(
         let (before, after, sure) = (ndcg.before, ndcg.after, ndcg.words("lists"));
         output.print(&format!("validation nDCG@10 {before:.4} before, {after:.4} after ({sure})\n"))?;
     }
-    if let Some(evaluated) = &learned.report.evaluated {
-        output.print(&format!("{}\n", evaluated_sentence(evaluated)))?;
-    }
-    output.print(phase_table(&learned.report.members).trim_start())?;
+    output.print(&in_words(learned))?;
     output.print(depths::table(&measured.depths).trim_start())?;
     let prefix = if arguments.output.is_absolute() { "" } else { "./" };
     let model = arguments.output.display();
-    if let Some(adapter) = saved_adapter(arguments) {
-        output.print(&format!("the adapter alone, as PEFT saves it: {}\n", adapter.display()))?;
-    }
-    output.print(&format!("curves of the training: {model}/{}\n", training_page::FILE))?;
+    output.print(&beside_the_weights(&arguments.output))?;
     let next = data.next(&format!("{prefix}{model}"));
     output.print(&format!("\nTry next: plackett {next}\n"))?;
     Ok(())
 }
 
+/// Where the adapter and the page lie in the folder of a model.
+pub(super) fn beside_the_weights(folder: &Path) -> String {
+    let adapter = saved_adapter(folder).map_or_else(String::new, |adapter| {
+        format!("the adapter alone, as PEFT saves it: {}\n", adapter.display())
+    });
+    format!("{adapter}curves of the training: {}/{}\n", folder.display(), training_page::FILE)
+}
+
 /// The folder of the adapter, where it was saved.
-fn saved_adapter(arguments: &Arguments) -> Option<PathBuf> {
-    let folder = arguments.output.join(ADAPTER);
+fn saved_adapter(folder: &Path) -> Option<PathBuf> {
+    let folder = folder.join(ADAPTER);
     folder.is_dir().then_some(folder)
 }
 
@@ -529,7 +550,6 @@ fn document(arguments: &Arguments, (learned, measured): (&Learned, &Measured), d
     let (what, count) = data.count();
     let mut document = json!({
         "output": arguments.output,
-        "page": arguments.output.join(training_page::FILE),
         what: count,
         "steps": learned.report.total,
         "trainable": learned.trainable,
@@ -540,16 +560,7 @@ fn document(arguments: &Arguments, (learned, measured): (&Learned, &Measured), d
         "cut": learned.cut.pairs,
         "ranks": learned.ranks.iter().map(|(name, rank)| json!({"layer": name, "rank": rank})).collect::<Vec<_>>(),
     });
-    if let Some(Evaluated { measure, phase, best, value, stopped }) = &learned.report.evaluated {
-        document["evaluated"] =
-            json!({"measure": measure, "phase": phase, "best": best, "value": value, "stopped": stopped});
-    }
-    if !learned.report.members.is_empty() {
-        document["phases"] = phases(&arguments.output.join(WORK), &learned.report.members);
-    }
-    if let Some(adapter) = saved_adapter(arguments) {
-        document["adapter"] = json!(adapter);
-    }
+    add_what_is_left(&mut document, &arguments.output, learned);
     let of_lists = match data {
         Data::Orders(lists) => Some(lists.cut()),
         Data::Groups(lists) => Some(lists.cut()),
@@ -567,6 +578,21 @@ fn document(arguments: &Arguments, (learned, measured): (&Learned, &Measured), d
         document["depths"] = depths::told(&measured.depths);
     }
     document
+}
+
+/// Adds the page and what evaluations, phases and a saved adapter have left.
+pub(super) fn add_what_is_left(document: &mut Value, folder: &Path, learned: &Learned) {
+    document["page"] = json!(folder.join(training_page::FILE));
+    if let Some(Evaluated { measure, phase, best, value, stopped }) = &learned.report.evaluated {
+        document["evaluated"] =
+            json!({"measure": measure, "phase": phase, "best": best, "value": value, "stopped": stopped});
+    }
+    if !learned.report.members.is_empty() {
+        document["phases"] = phases(&folder.join(WORK), &learned.report.members);
+    }
+    if let Some(adapter) = saved_adapter(folder) {
+        document["adapter"] = json!(adapter);
+    }
 }
 
 /// What the phases of an adapter have left, for scripts.

@@ -4,9 +4,12 @@ use super::item_catalogue::{CatalogueLine, open_embedder, read_catalogue};
 use super::means::Change;
 use super::open::{many, model_folder};
 use super::paths::Paths;
-use super::train::{WORK, claim, leave_out_recompute};
+use super::train::{
+    UNBOUNDED, WORK, add_what_is_left, beside_the_weights, claim, fewer_tokens, in_card, in_words,
+    leave_out_recompute,
+};
 use super::training_file::{beside, parsed};
-use super::{Global, Outcome, Output};
+use super::{Global, Outcome, Output, training_page};
 use anyhow::{Context, anyhow, bail};
 use plackett::content_hash;
 use plackett::pipeline::{Models, is_decoder};
@@ -222,6 +225,9 @@ impl Examples {
 /// Runs the command.
 pub fn run((path, folder): (&Path, &Path), global: &Global, output: &Output) -> Outcome {
     let file = RewardedFile::read(path)?;
+    if file.reward()? != ItemReward::Semantic {
+        global.no_memory_budget(UNBOUNDED)?;
+    }
     let files = Files::of(path, &file);
     let checked = Paths::default().reads("FILE.toml", [path]).reads("examples", [&files.examples]);
     let checked = checked.reads("validation", &files.validation).reads("items", [&files.items]);
@@ -249,9 +255,13 @@ pub fn run((path, folder): (&Path, &Path), global: &Global, output: &Output) -> 
     let titles: Vec<String> = items.into_iter().map(|line| line.title).collect();
     let data = ItemData { titles: &titles, examples: &examples.examples, held: &held.examples, source };
     let made = learn(&file.job(), (&base, folder), data, &identity, output)?;
-    remarks(&made).iter().for_each(|remark| output.warn(remark));
+    let fewer = fewer_tokens(file.job().tokens, made.learned.cut.tokens);
+    fewer.iter().chain(&remarks(&made)).for_each(|remark| output.warn(remark));
     write_rollouts(folder, &made.records)?;
     write_card(folder, (&file, &hashes), &made)?;
+    let (model, settings) = ("decoder that writes titles", toml::to_string(&file)?);
+    let described = training_page::Made { model, base: &file.base, settings, measured: "prompts" };
+    training_page::write(folder, described, (&made.learned, change(&made).as_ref()), &hashes)?;
     say(folder, (&examples.examples, &titles), &made, output)
 }
 
@@ -433,12 +443,13 @@ fn write_card(
     let card = format!(
         "# A decoder that writes titles\n\nMade from {} by `plackett train` {}. It writes the title of an item after a prompt.\n\n\
          | file | SHA-256 |\n| --- | --- |\n{hashes}\n{} of {} numbers were trained in {} steps. The mean reward went from {begin:.4} in the first \
-         tenth of the steps to {end:.4} in the last.{measured}\n\n```toml\n{}```\n",
+         tenth of the steps to {end:.4} in the last.{measured}{}\n\n```toml\n{}```\n",
         file.base,
         env!("CARGO_PKG_VERSION"),
         made.learned.trainable,
         made.learned.parameters,
         made.learned.report.total,
+        in_card(&made.learned),
         toml::to_string(file)?
     );
     Ok(atomic::write(&folder.join("README.md"), |out| write!(out, "{card}"))?)
@@ -454,7 +465,9 @@ fn say(
     let (learned, ndcg, [begin, end]) = (&made.learned, change(made), rewards(&made.records));
     let flat = without_advantage(&made.records);
     if output.json {
-        return Ok(output.print_json(&json!({
+        // A run that only went on to its end has searched for nothing.
+        let misses = (learned.report.resumed < learned.report.total).then_some(made.misses);
+        let mut document = json!({
             "output": folder,
             "prompts": examples.len(),
             "items": titles.len(),
@@ -463,12 +476,14 @@ fn say(
             "parameters": learned.parameters,
             "reward": [begin, end],
             "without_advantage": flat,
-            "misses": made.misses,
+            "misses": misses,
             "resumed": learned.report.resumed,
             "cut": learned.cut.pairs,
             "ndcg": ndcg.as_ref().map(|ndcg| [ndcg.before, ndcg.after]),
             "ndcg_change": ndcg,
-        }))?);
+        });
+        add_what_is_left(&mut document, folder, learned);
+        return Ok(output.print_json(&document)?);
     }
     let shown = folder.display();
     let (prompts, items) = (many(examples.len(), "prompt"), many(titles.len(), "item"));
@@ -483,6 +498,8 @@ fn say(
         let (before, after, sure) = (ndcg.before, ndcg.after, ndcg.words("prompts"));
         output.print(&format!("validation nDCG@10 {before:.4} before, {after:.4} after ({sure})\n"))?;
     }
+    output.print(&in_words(learned))?;
+    output.print(&beside_the_weights(folder))?;
     let prefix = if folder.is_absolute() { "" } else { "./" };
     Ok(output.print(&format!("\nTry next: plackett generate --model {prefix}{shown} \"a prompt\"\n"))?)
 }
