@@ -16,8 +16,8 @@ use plackett_core::formats::atomic;
 use plackett_train::Compute;
 use plackett_train::trainer::{
     ADAPTER, CHECKPOINT, DepthMeasure, EncoderDecoderModel, Evaluated, LanguageModel, Outcome as Learned,
-    PHASE_ADAPTER, PhaseRecord, RankingExample, StepRecord, TextExample, keep_negatives, phase_folder,
-    read_ranking_examples, read_text_examples,
+    PHASE_ADAPTER, PhaseRecord, RankingExample, Settings, StepRecord, TextExample, keep_negatives,
+    phase_folder, read_ranking_examples, read_text_examples,
 };
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -135,6 +135,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let identity = identity.to_string();
     let _alone = claim(&arguments.output, &identity)?;
     let (learned, measured) = learn((&job, &data), &base, arguments, &identity, global, output)?;
+    unreached_rate(&file.settings, &learned).iter().for_each(|sentence| output.warn(sentence));
     write_card(arguments, (&file, &data), (&learned, &measured), &hashes)?;
     let made = training_page::Made {
         model: data.model(),
@@ -292,6 +293,19 @@ fn without_positive(lists: &[RankingExample]) -> usize {
 pub(super) fn fewer_tokens(asked: usize, read: usize) -> Option<String> {
     (0 < read && read < asked)
         .then(|| format!("tokens = {asked}: the model reads {read} at most, and so many are read"))
+}
+
+/// What is to be said where the learning rate was still rising at the last step.
+pub(super) fn unreached_rate(settings: &Settings, learned: &Learned) -> Option<String> {
+    let rates = learned.report.steps.iter().map(|step| step.rate);
+    let greatest = rates.reduce(f32::max)?;
+    (greatest < settings.rate).then(|| {
+        format!(
+            "warmup = {}: the training has fewer steps, so that its learning rate has come to {greatest:e} and not to rate = {:e}; \
+             give a shorter warmup, or more steps",
+            settings.warmup, settings.rate
+        )
+    })
 }
 
 /// The bits are the same with `recompute` and without: a training that had too little memory may go on with it.
@@ -623,6 +637,28 @@ mod tests {
         };
         let lists = [one(1.0, None), one(0.0, None), one(0.0, Some(0.5))];
         assert_eq!(without_positive(&lists), 1);
+    }
+
+    #[test]
+    fn a_rate_that_is_never_reached_is_said() {
+        let step = |rate: f32| StepRecord {
+            phase: 1,
+            step: 1,
+            loss: 0.0,
+            rate,
+            gradient_norm: 0.0,
+            tokens: 0,
+            skipped: 0,
+            seconds: 0.0,
+            evaluation: None,
+        };
+        let settings = Settings { rate: 0.5, warmup: 4, ..Settings::default() };
+        let mut learned = Learned::default();
+        learned.report.steps = vec![step(0.125), step(0.25)];
+        let said = unreached_rate(&settings, &learned).unwrap();
+        assert!(said.contains("warmup = 4: ") && said.contains("2.5e-1 and not to rate = 5e-1"), "{said}");
+        learned.report.steps.push(step(0.5));
+        assert_eq!(unreached_rate(&settings, &learned), None);
     }
 
     #[test]

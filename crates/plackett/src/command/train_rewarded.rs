@@ -6,7 +6,7 @@ use super::open::{many, model_folder};
 use super::paths::Paths;
 use super::train::{
     UNBOUNDED, WORK, add_what_is_left, beside_the_weights, claim, fewer_tokens, in_card, in_words,
-    leave_out_recompute,
+    leave_out_recompute, unreached_rate,
 };
 use super::training_file::{beside, parsed};
 use super::{Global, Outcome, Output, training_page};
@@ -256,7 +256,8 @@ pub fn run((path, folder): (&Path, &Path), global: &Global, output: &Output) -> 
     let data = ItemData { titles: &titles, examples: &examples.examples, held: &held.examples, source };
     let made = learn(&file.job(), (&base, folder), data, &identity, output)?;
     let fewer = fewer_tokens(file.job().tokens, made.learned.cut.tokens);
-    fewer.iter().chain(&remarks(&made)).for_each(|remark| output.warn(remark));
+    let rate = unreached_rate(&file.settings, &made.learned);
+    fewer.iter().chain(&rate).chain(&remarks(&made)).for_each(|remark| output.warn(remark));
     write_rollouts(folder, &made.records)?;
     write_card(folder, (&file, &hashes), &made)?;
     let (model, settings) = ("decoder that writes titles", toml::to_string(&file)?);
