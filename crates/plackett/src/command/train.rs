@@ -9,7 +9,7 @@ use super::train_lists::ListData;
 use super::training_file::{Base, Job, Kind, TrainingFile, beside};
 use super::training_folder::{self, TrainingLock};
 use super::{Global, Outcome, Output, depths, train_rewarded, training_page};
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use plackett::content_hash;
 use plackett_core::formats::atomic;
@@ -109,8 +109,8 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let files = (examples.as_path(), validation.as_deref());
     let data = match kind {
         Kind::Language => {
-            let held_out = validation.as_deref().map(read_text_examples).transpose()?.unwrap_or_default();
-            Data::Texts(read_text_examples(&examples)?, held_out)
+            let held_out = validation.as_deref().map(read_texts).transpose()?.unwrap_or_default();
+            Data::Texts(read_texts(&examples)?, held_out)
         }
         Kind::Ranking => {
             let (lists, held_out) = read_lists(&file, files, output)?;
@@ -234,6 +234,18 @@ fn check_base(file: &TrainingFile, base: &Path, family: &str) -> anyhow::Result<
         }
     }
     Ok(())
+}
+
+/// Texts, and what to do where there are lists in their place.
+fn read_texts(path: &Path) -> anyhow::Result<Vec<TextExample>> {
+    read_text_examples(path).map_err(|error| match read_ranking_examples(path) {
+        Ok(_) => anyhow!(
+            "{}: these are queries with candidates, and without a `method` a decoder learns texts, {{\"prompt\": …, \"target\": …}}; \
+             name a `method`, as \"first\" or \"cross-encoder\", or give texts",
+            path.display()
+        ),
+        Err(_) => error.into(),
+    })
 }
 
 /// The lists to learn from, with as many negatives as are wanted, and those that are held out.

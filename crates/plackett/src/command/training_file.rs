@@ -187,6 +187,15 @@ impl TrainingFile {
         let place = || path.display().to_string();
         let text = std::fs::read_to_string(path).with_context(place)?;
         let file: TrainingFile = parsed(path, &text)?;
+        let is_empty = |path: &Path| path.as_os_str().is_empty();
+        let nothing = [
+            ("base", file.base.is_empty(), "a model"),
+            ("examples", is_empty(&file.examples), "a file"),
+            ("validation", file.validation.as_deref().is_some_and(is_empty), "a file"),
+        ];
+        if let Some((key, _, what)) = nothing.iter().find(|(_, found, _)| *found) {
+            bail!("{}, line {}: {key}: nothing is written; name {what}", path.display(), line_of(&text, key));
+        }
         let whole = ["full", "head", OWN_HEADS].contains(&file.trained.adapter.as_str());
         if whole && file.trained.targets != Trained::default().targets {
             let (adapter, targets) = (&file.trained.adapter, &file.trained.targets);

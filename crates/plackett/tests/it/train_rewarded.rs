@@ -1,7 +1,7 @@
 //! `plackett train` with a table `[rewarded]`: a tiny decoder that is rewarded for the titles that it writes, and what is refused.
 
 use crate::common::plackett;
-use crate::train::{refused, save_decoder, train, weights, write};
+use crate::train::{assert_documented, refused, save_decoder, train, weights, write};
 use serde_json::json;
 use std::path::Path;
 
@@ -66,6 +66,7 @@ fn evaluations_adapters_and_curves_of_a_rewarded_decoder_are_told() {
     let more = "evaluate = 2\n[trained]\nadapter = \"lora(rank=2)\"\nsave_adapter = true\n";
     write(folder, "t.toml", &format!("tokens = 1000\n{file}{more}"));
     let done = train(folder, "out").expect(0).json();
+    assert_documented(&done);
     assert_eq!(done["evaluated"]["measure"], "validation nDCG@10");
     let [best, after] = [&done["evaluated"]["value"], &done["ndcg"][1]].map(|value| value.as_f64().unwrap());
     assert!((best - after).abs() < 1e-9, "{done}");
