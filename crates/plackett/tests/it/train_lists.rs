@@ -209,6 +209,15 @@ fn reasonings_come_from_replies_and_models_and_what_is_of_no_use_is_counted() {
         let refused = synth(rest).expect(2);
         assert!(refused.stderr.contains(said), "{rest:?}: {}", refused.stderr);
     }
+    // Candidates are named as they stand in the line, whatever the order in which they are shown.
+    let candidate = |text: &str, label: u8| json!({"text": text, "label": label});
+    let blank = [candidate("a", 1), candidate("b", 0), candidate("", 0)];
+    write(folder, "blank.jsonl", &json!({"query": "q", "candidates": blank}).to_string());
+    for seed in ["1", "2", "3"] {
+        let asked = ["synth", "reasoning", "blank.jsonl", "-o", "made.jsonl", "--seed", seed];
+        let refused = plackett(folder, &asked).expect(2);
+        assert!(refused.stderr.contains("line 1: `text` of candidate 3 is empty"), "{}", refused.stderr);
+    }
 }
 
 #[test]
