@@ -1,7 +1,7 @@
 //! What can go wrong with what comes from outside.
 
 use plackett_core::declaration::OptionError;
-use plackett_core::formats::plain;
+use plackett_core::formats::{FormatError, plain};
 use std::path::{Path, PathBuf};
 
 /// A training that cannot be done or gone on with.
@@ -23,6 +23,9 @@ pub enum TrainError {
         /// What is wrong and what is expected.
         problem: String,
     },
+    /// A file of examples cannot be read.
+    #[error(transparent)]
+    Format(#[from] FormatError),
     /// A record of the data is not one that can be trained on.
     #[error("{}, record {record}: {problem}", .path.display())]
     Record {

@@ -154,8 +154,9 @@ pub fn split_reply(reply: &str, passages: usize) -> Result<(String, Vec<usize>),
         let parsed = parse_order(&answer[at..], passages, &OrderFormat::default());
         let is_chain = answer[at..].matches('>').count() + 1 == passages;
         // A label that there is not, or one that comes twice, stands before it in the same chain.
-        let begun = answer[..at].trim_end().strip_suffix('>').is_some_and(|text| text.trim_end().ends_with(']'));
-        (is_chain && !begun && parsed.class == AnswerClass::Ok).then(|| (at, parsed.order.items().to_vec()))
+        let before = answer[..at].trim_end().strip_suffix('>');
+        let is_begun = before.is_some_and(|text| text.trim_end().ends_with(']'));
+        (is_chain && !is_begun && parsed.class == AnswerClass::Ok).then(|| (at, parsed.order.items().to_vec()))
     };
     // What stands before a chain in the same text makes it a text with words, or one in which passages come twice.
     let Some((at, order)) = answer.match_indices('[').find_map(|(at, _)| whole(at)) else {
