@@ -51,7 +51,7 @@ impl Trained {
             )));
         }
         if self.targets.split(',').all(|name| name.trim().is_empty()) {
-            let problem = "targets: nothing is written; name layers with commas between them, or write \"all\"";
+            let problem = "targets: nothing is written; name layers, with commas between, or write \"all\"";
             return Err(TrainError::Setting(problem.into()));
         }
         match self.adapter.as_str() {

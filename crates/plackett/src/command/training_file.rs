@@ -608,10 +608,7 @@ mod tests {
                 "invalid type: integer `1`, expected struct ScorerShape",
                 "found the number `1` where there must be a table",
             ),
-            (
-                "invalid type: map, expected a string",
-                "found a table where there must be a text",
-            ),
+            ("invalid type: map, expected a string", "found a table where there must be a text"),
         ] {
             assert_eq!(problem(message), said);
         }
