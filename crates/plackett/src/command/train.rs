@@ -99,11 +99,11 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         (Kind::Groups, _) => train_groups::fingerprint(&file.base, global)?,
         (_, Base::Decoder) => {
             LanguageModel::check_base(&base).with_context(|| format!("base {}", file.base))?;
-            plackett_lm::store::fingerprint(&base).with_context(|| file.base.clone())?
+            fingerprint(&file.base, &base)?
         }
         (_, Base::Encoder | Base::EncoderDecoder) => {
             check_base(&file, &base, if found == Base::Encoder { "BERT" } else { "T5" })?;
-            content_hash::content(&base.join(WEIGHTS)).with_context(|| file.base.clone())?.sha256
+            fingerprint(&file.base, &base)?
         }
     };
     let files = (examples.as_path(), validation.as_deref());
@@ -221,6 +221,17 @@ struct Measured {
     depths: [Vec<DepthMeasure>; 2],
     /// nDCG@10 of lists, as the method orders them.
     ndcg: Option<Change>,
+}
+
+/// What tells a base from others of its name: weights and shape, and how it splits texts.
+pub(super) fn fingerprint(name: &str, base: &Path) -> anyhow::Result<String> {
+    let weights = plackett_lm::store::fingerprint(base).with_context(|| name.to_string())?;
+    let tokenizer = base.join("tokenizer.json");
+    if !tokenizer.is_file() {
+        return Ok(weights);
+    }
+    let tokens = content_hash::content(&tokenizer).with_context(|| tokenizer.display().to_string())?;
+    Ok(format!("{weights} {}", tokens.sha256))
 }
 
 /// Checks that a base has weights of its own; `family` is what can be trained so.

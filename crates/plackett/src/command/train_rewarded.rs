@@ -5,8 +5,8 @@ use super::means::Change;
 use super::open::{many, model_folder};
 use super::paths::Paths;
 use super::train::{
-    UNBOUNDED, WORK, add_what_is_left, beside_the_weights, claim, fewer_tokens, in_card, in_words,
-    leave_out_recompute, unreached_rate,
+    UNBOUNDED, WORK, add_what_is_left, beside_the_weights, claim, fewer_tokens, fingerprint, in_card,
+    in_words, leave_out_recompute, unreached_rate,
 };
 use super::training_file::{beside, parsed};
 use super::{Global, Outcome, Output, training_page};
@@ -245,7 +245,7 @@ pub fn run((path, folder): (&Path, &Path), global: &Global, output: &Output) -> 
         None => Examples::default(),
     };
     let hashes = files.hashes()?;
-    let weights = plackett_lm::store::fingerprint(&base).with_context(|| file.base.clone())?;
+    let weights = fingerprint(&file.base, &base)?;
     let embedder = embedder_fingerprint(&file, global)?;
     let mut identity = json!({"file": file, "data": hashes, "base": weights, "embedder": embedder});
     leave_out_recompute(&mut identity);

@@ -374,6 +374,22 @@ fn bases_and_folders_that_cannot_be_are_refused() {
     assert_eq!(weights(folder.path(), "out"), bytes);
 }
 
+#[test]
+fn a_base_that_splits_texts_otherwise_is_another_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    std::fs::create_dir(at.join("base")).unwrap();
+    for name in ["config.json", "model.safetensors", "tokenizer.json"] {
+        std::fs::copy(Path::new(TINY).join(name), at.join("base").join(name)).unwrap();
+    }
+    write(at, "train.jsonl", &examples(one_best));
+    write(at, "t.toml", &training("./base", &format!("{HEAD}{SETTINGS}")));
+    train(at, "out").expect(0);
+    let tokenizer = std::fs::read_to_string(at.join("base/tokenizer.json")).unwrap();
+    write(at, "base/tokenizer.json", &format!("{tokenizer}\n"));
+    assert!(refused(at, "out").contains("a training with other settings, data or model"));
+}
+
 /// Saves a decoder of bytes that reads so many tokens as `base`.
 pub fn save_decoder(folder: &Path, context: usize) {
     use plackett_train::Parameters;
