@@ -1,5 +1,6 @@
 //! What can go wrong with what comes from outside.
 
+use plackett_core::formats::plain;
 use plackett_lm::LmError;
 use plackett_train::TrainError;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ pub enum GenirError {
     #[error(transparent)]
     Format(#[from] plackett_core::formats::FormatError),
     /// A file cannot be read or written.
-    #[error("{}: {source}", .path.display())]
+    #[error("{}: {}", .path.display(), plain(.source))]
     File {
         /// The file.
         path: PathBuf,

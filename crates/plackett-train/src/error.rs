@@ -1,7 +1,7 @@
 //! What can go wrong with what comes from outside.
 
 use plackett_core::declaration::OptionError;
-use plackett_core::formats::plain;
+use plackett_core::formats::{FormatError, plain};
 use std::path::{Path, PathBuf};
 
 /// A training that cannot be done or gone on with.
@@ -23,6 +23,9 @@ pub enum TrainError {
         /// What is wrong and what is expected.
         problem: String,
     },
+    /// A file of examples cannot be read.
+    #[error(transparent)]
+    Format(#[from] FormatError),
     /// A record of the data is not one that can be trained on.
     #[error("{}, record {record}: {problem}", .path.display())]
     Record {
@@ -39,6 +42,21 @@ pub enum TrainError {
     /// A setting of the training is not possible.
     #[error("{0}")]
     Setting(String),
+    /// A step that the model or its objective cannot do.
+    #[error(
+        "step {step}: {problem} (examples: {examples}; the same command goes on from {})",
+        last(.checkpoint)
+    )]
+    Step {
+        /// The step.
+        step: usize,
+        /// What is wrong and what to do.
+        problem: String,
+        /// The batch's examples.
+        examples: String,
+        /// The last step that was saved.
+        checkpoint: Option<usize>,
+    },
     /// The loss or its gradients are no numbers any more.
     #[error(
         "step {step}: {what} is {value} (examples: {examples}), and would be again from {}: lower the learning rate or clip \

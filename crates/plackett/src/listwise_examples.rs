@@ -115,7 +115,7 @@ pub fn method_of(expression: &str) -> Result<Configured, String> {
     }
     let method = MethodSpec::find(name).map_err(|error| error.to_string())?;
     if options.iter().any(|(name, _)| name == "model") {
-        return Err("leave its option `model` out; the model to train has a field of its own".into());
+        return Err("leave its option `model` out; the model has a key or a flag of its own".into());
     }
     method.values(written(options)).map_err(|error| error.to_string())?;
     Ok((method, options.clone()))
@@ -187,6 +187,22 @@ impl ListwiseExamples {
         method
             .ranker(self.model.clone(), values, Settings::default())
             .map_err(|error| wrong(error.to_string()))
+    }
+
+    /// What is to be said of lists with more tokens before their order than the method lets a model write there.
+    pub fn long_reasonings(&self, taught: &ListwiseTrainingSet) -> Option<String> {
+        let (method, options) = &self.method;
+        let values = method.values(written(options)).ok().filter(|_| self.teacher.reasons())?;
+        let most = values.get_count("max-tokens")?;
+        let before = |list: &ListExample| list.ranks.iter().take_while(|rank| rank.is_none()).count();
+        let longer: Vec<usize> = taught.lists.iter().map(before).filter(|tokens| *tokens > most).collect();
+        let longest = longer.iter().max()?;
+        Some(format!(
+            "{} of {} lists have more tokens before their order than max-tokens={most} lets the model write there, so that it will be \
+             cut off while it reasons; give the method max-tokens={longest}",
+            longer.len(),
+            taught.lists.len()
+        ))
     }
 
     /// Adds a list to those that are taught, shown in so many orders that follow from the seed. The order of `best` is the one

@@ -135,13 +135,16 @@ const KINDS: [(&str, &str); 7] = [
 ];
 
 /// What is expected, as serde says it.
-const EXPECTED: [(&str, &str); 6] = [
+const EXPECTED: [(&str, &str); 9] = [
     ("f64", "a number"),
     ("f32", "a number"),
     ("i32", "a whole number"),
     ("i64", "a whole number"),
     ("u64", "a whole number from 0"),
     ("usize", "a whole number from 0"),
+    ("a string", "a text"),
+    ("a boolean", "true or false"),
+    ("a sequence", "a list"),
 ];
 
 /// What serde says of a value of another type, in other words than those of the library.
@@ -153,7 +156,10 @@ pub fn in_plain_words(text: &str) -> String {
     };
     let kind = KINDS.iter().find_map(|(kind, plain)| Some((found.strip_prefix(kind)?, plain)));
     let found = kind.map_or_else(|| found.to_string(), |(value, plain)| format!("{plain}{value}"));
-    let expected = EXPECTED.iter().find(|(name, _)| *name == expected).map_or(expected, |(_, plain)| plain);
+    let expected = match expected.strip_prefix("struct ") {
+        Some(_) => "an object",
+        None => EXPECTED.iter().find(|(name, _)| *name == expected).map_or(expected, |(_, plain)| plain),
+    };
     format!("found {found} where there must be {expected}")
 }
 

@@ -221,6 +221,8 @@ fn a_head_that_is_damaged_or_missing_is_refused() {
     std::fs::write(&path, bytes).unwrap();
     let error = RetrieverFiles::open(at).err().unwrap().to_string();
     assert!(error.contains(HEAD_FILE) && error.contains("not the file"), "{error}");
+    let missing = crate::GenirError::file(&path, std::io::ErrorKind::NotFound.into()).to_string();
+    assert!(missing.contains("there is no such file") && !missing.contains("os error"), "{missing}");
     let mut without = Parameters::default();
     let model = LanguageModel::open(at, &mut without).unwrap();
     let error = learned.files.save(at, &model, &without).err().unwrap().to_string();

@@ -31,6 +31,14 @@ pub enum ParseError {
         /// What was written.
         given: String,
     },
+    /// A sum of which nothing is left.
+    #[error(
+        "every objective of `{text}` has the weight 0, so that nothing would be learned; give one another weight"
+    )]
+    NoWeight {
+        /// What was written.
+        text: String,
+    },
     /// Options that cannot be used.
     #[error(transparent)]
     Options(#[from] OptionError),
@@ -71,9 +79,13 @@ pub fn parse(text: &str) -> Result<Configured, ParseError> {
 /// Reads a weighted sum: `language + 10*weighted-ranknet(options…)`. A term without a number has the weight 1.
 ///
 /// # Errors
-/// [`ParseError`] of the first term that cannot be read.
+/// [`ParseError`] of the first term that cannot be read, or of a sum in which every weight is 0.
 pub fn parse_sum(text: &str) -> Result<Vec<Term>, ParseError> {
-    terms(text).into_iter().map(term).collect()
+    let all: Vec<Term> = terms(text).into_iter().map(term).collect::<Result<_, _>>()?;
+    match all.iter().all(|term| term.weight == 0.0) {
+        true => Err(ParseError::NoWeight { text: text.to_string() }),
+        false => Ok(all),
+    }
 }
 
 fn term(text: &str) -> Result<Term, ParseError> {
@@ -146,6 +158,7 @@ mod tests {
             ("ten*ranknet", vec!["`ten` is not a weight"]),
             ("NaN*ranknet", vec!["`NaN` is not a weight"]),
             ("ranknet + ", vec!["nothing is written"]),
+            ("0*ranknet + 0*listnet", vec!["every objective", "has the weight 0"]),
         ] {
             let message = parse_sum(written).unwrap_err().to_string();
             for part in parts {

@@ -153,7 +153,11 @@ pub fn split_reply(reply: &str, passages: usize) -> Result<(String, Vec<usize>),
     let whole = |at: usize| {
         let parsed = parse_order(&answer[at..], passages, &OrderFormat::default());
         let is_chain = answer[at..].matches('>').count() + 1 == passages;
-        (is_chain && parsed.class == AnswerClass::Ok).then(|| (at, parsed.order.items().to_vec()))
+        // A label that there is not, or one that comes twice, stands before it in the same chain.
+        let before = answer[..at].trim_end().strip_suffix('>');
+        let is_begun = before.is_some_and(|text| text.trim_end().ends_with(']'));
+        (is_chain && !is_begun && parsed.class == AnswerClass::Ok)
+            .then(|| (at, parsed.order.items().to_vec()))
     };
     // What stands before a chain in the same text makes it a text with words, or one in which passages come twice.
     let Some((at, order)) = answer.match_indices('[').find_map(|(at, _)| whole(at)) else {
@@ -235,6 +239,8 @@ mod tests {
             ("So.\n[2] > [1]", UselessReply::Order),
             ("So.\n[2] > [1] > [3] > [3]", UselessReply::Order),
             ("So.\n[2] > [1] > [3] > [4]", UselessReply::Order),
+            ("So.\n[4] > [2] > [1] > [3]", UselessReply::Order),
+            ("So.\n[2]>[2]>[1]>[3]", UselessReply::Order),
             ("So.\n[2] > [1] > [3] I think", UselessReply::Order),
             // Labels of a reasoning and two of an order are none of three.
             ("So:\n[3]\n[2] > [1]", UselessReply::Order),

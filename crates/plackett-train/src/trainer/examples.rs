@@ -2,10 +2,8 @@
 
 use crate::TrainError;
 use crate::random::Stream;
-use plackett_core::formats::json_problem;
+use plackett_core::formats::{FormatError, Lines, json_problem};
 use serde::{Deserialize, Serialize};
-use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 /// A document with its label.
@@ -81,6 +79,9 @@ pub fn read_ranking_examples(path: &Path) -> Result<Vec<RankingExample>, TrainEr
     read(path, |example: &RankingExample| {
         if example.candidates.is_empty() {
             return Some("`candidates` is empty; leave the record out".into());
+        }
+        if example.query.trim().is_empty() {
+            return Some("`query` is empty; write what is asked, or leave the record out".into());
         }
         let label = example.candidates.iter().position(|candidate| !candidate.label.is_finite());
         label.map(|at| format!("the label of candidate {} is no number", at + 1))
@@ -232,27 +233,41 @@ fn read_numbered<T: for<'de> Deserialize<'de>>(
     path: &Path,
     problem: impl Fn(&T) -> Option<String>,
 ) -> Result<Vec<(usize, T)>, TrainError> {
-    let file = File::open(path).map_err(|source| TrainError::file(path, source))?;
-    let mut examples = Vec::new();
-    for (at, line) in BufReader::new(file).lines().enumerate() {
-        let line = line.map_err(|source| TrainError::file(path, source))?;
-        let failed = |problem: String| TrainError::Record { path: path.into(), record: at + 1, problem };
-        if line.trim().is_empty() {
+    if path == Path::new("-") {
+        let problem = "examples are read more than once, and standard input cannot be; name a file".into();
+        return Err(TrainError::Form { path: path.into(), problem });
+    }
+    let failed = |record: usize, problem: String| TrainError::Record { path: path.into(), record, problem };
+    let (mut lines, mut examples) = (Lines::open(path, MOST_BYTES)?, Vec::new());
+    while let Some(text) = lines.next().map_err(|error| unread(path, error))? {
+        if text.trim().is_empty() {
             continue;
         }
-        if line.len() > MOST_BYTES {
-            return Err(failed(format!("it has {} bytes, and {MOST_BYTES} are the most", line.len())));
-        }
-        let example: T = serde_json::from_str(&line).map_err(|error| failed(json_problem(&line, &error)))?;
+        let parsed: Result<T, String> =
+            serde_json::from_str(text).map_err(|error| json_problem(text, &error));
+        let record = lines.line() as usize;
+        let example = parsed.map_err(|problem| failed(record, problem))?;
         if let Some(problem) = problem(&example) {
-            return Err(failed(problem));
+            return Err(failed(record, problem));
         }
-        examples.push((at + 1, example));
+        examples.push((record, example));
     }
     if examples.is_empty() {
         return Err(TrainError::Form { path: path.into(), problem: "there is no example in it".into() });
     }
     Ok(examples)
+}
+
+/// A line that is too long as a record: the limit is no flag where there is a training.
+fn unread(path: &Path, error: FormatError) -> TrainError {
+    match error {
+        FormatError::LineTooLong { line, limit, .. } => TrainError::Record {
+            path: path.into(),
+            record: line as usize,
+            problem: format!("it has more than {limit} bytes; leave it out, or shorten it"),
+        },
+        error => error.into(),
+    }
 }
 
 /// Keeps all candidates with a label above 0, and at most `negatives` others for each of them, drawn by the seed; examples
@@ -323,6 +338,19 @@ mod tests {
             let message = without_order(&example.query, &example.candidates, most).unwrap_or_default();
             assert!(message.contains(said), "{message}");
         }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_taken_off_and_standard_input_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("texts.jsonl");
+        std::fs::write(&path, "\u{feff}{\"target\": \"a\"}\r\n\n{\"target\": \" \"}\n").unwrap();
+        let message = read_text_examples(&path).unwrap_err().to_string();
+        assert!(message.contains("record 3: `target` is empty"), "{message}");
+        let message = read_text_examples(Path::new("-")).unwrap_err().to_string();
+        assert!(message.contains("name a file"), "{message}");
+        let message = read_text_examples(folder.path()).unwrap_err().to_string();
+        assert!(message.contains("is a folder"), "{message}");
     }
 
     #[test]

@@ -88,6 +88,9 @@ impl GroupJob {
         if self.settings.head_rate > 0.0 {
             return refused("head_rate: every part of this scorer is new; leave it out and set rate");
         }
+        if self.settings.recompute {
+            return refused("recompute: this scorer has no layers that could be run again; leave it out");
+        }
         let is_hidden = matches!(self.embedding, Embedding::Hidden(..));
         if self.settings.dropout > 0.0 && !is_hidden && self.encoder.is_none() {
             return refused(

@@ -11,6 +11,7 @@ use crate::nn::{
     WeightSource,
 };
 use crate::tape::Parameters;
+use plackett_lm::decoder::ScoreHead;
 use plackett_lm::gguf::GgufTokenizer;
 use serde_json::Value;
 use std::path::Path;
@@ -177,8 +178,16 @@ impl LanguageModel {
     /// Opens a directory of Hugging Face's layout or with a GGUF file, or such a file; its blocks become f32.
     ///
     /// # Errors
-    /// A file cannot be read, or has a model of another family.
+    /// A file cannot be read, or has a model of another family, or one with a score head.
     pub fn open(path: &Path, parameters: &mut Parameters) -> Result<LanguageModel, TrainError> {
+        let failed = |problem: String| TrainError::Form { path: path.into(), problem };
+        if ScoreHead::is_one(path).map_err(|error| failed(error.to_string()))? {
+            return Err(failed(
+                "it has a score head in place of an output matrix and writes no text; name method = \"cross-encoder\" to train it, or \
+                 give the decoder that it was made from"
+                    .into(),
+            ));
+        }
         LanguageModel::open_with(path, parameters, &Weights::Own)
     }
 

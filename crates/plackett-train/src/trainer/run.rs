@@ -390,10 +390,9 @@ impl Run<'_> {
         let key = settings.seed.wrapping_mul(1 << 20).wrapping_add((first + 1) as u64);
         self.hooks.begin_pass(key);
         let tape = Tape::new(self.parameters, self.compute).recomputing(settings.recompute);
-        let step = self.done.step + 1;
         let mode = Mode { dropout: settings.dropout, key, is_training: true };
         let loss = self.task.loss(&tape, examples, mode);
-        let loss = loss.map_err(|error| error.at_step(step))?;
+        let loss = loss.map_err(|error| self.failed(error, examples))?;
         let value = loss.value.item();
         record.tokens += loss.tokens;
         record.skipped += loss.skipped;
@@ -411,9 +410,24 @@ impl Run<'_> {
     }
 
     fn diverged(&self, what: &'static str, value: f64, examples: &[usize]) -> TrainError {
-        let examples: Vec<String> = examples.iter().map(|at| self.task.describe(*at)).collect();
         let (step, checkpoint) = (self.done.step + 1, self.saved.map(|saved| saved.step));
-        TrainError::Diverged { step, what, value, examples: examples.join(", "), checkpoint }
+        TrainError::Diverged { step, what, value, examples: self.named(examples), checkpoint }
+    }
+
+    /// The error of a batch with its step, and where the task does not say more with its examples.
+    fn failed(&self, error: TrainError, examples: &[usize]) -> TrainError {
+        let (step, checkpoint) = (self.done.step + 1, self.saved.map(|saved| saved.step));
+        match error {
+            TrainError::Model(problem) => {
+                TrainError::Step { step, problem, examples: self.named(examples), checkpoint }
+            }
+            error => error.at_step(step),
+        }
+    }
+
+    fn named(&self, examples: &[usize]) -> String {
+        let examples: Vec<String> = examples.iter().map(|at| self.task.describe(*at)).collect();
+        examples.join(", ")
     }
 
     /// Writes a step down, and from time to time a checkpoint.

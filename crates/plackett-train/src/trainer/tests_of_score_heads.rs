@@ -133,6 +133,9 @@ fn what_is_saved_has_the_same_scores_in_the_inference_engine() {
         let mut parameters = Parameters::default();
         let again = open(folder.path(), "query-document", 64, &mut parameters).unwrap();
         assert_close(&ours, &again.scores(&compute, &parameters, &PAIRS).unwrap());
+        // But it is none that writes.
+        let error = LanguageModel::open(folder.path(), &mut Parameters::default()).err().unwrap().to_string();
+        assert!(error.contains("writes no text; name method = \"cross-encoder\""), "{error}");
     }
 }
 

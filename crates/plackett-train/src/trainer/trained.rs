@@ -41,13 +41,18 @@ impl Trained {
     /// but examples.
     ///
     /// # Errors
-    /// A word of other jobs, or an adapter that is unknown, has wrong options, or begins from texts that are to be forgotten.
+    /// A word of other jobs, an adapter that is unknown, has wrong options, or begins from texts that are to be forgotten, or targets
+    /// without a name.
     pub(crate) fn check(&self, words: &[&str]) -> Result<(), TrainError> {
         if self.save_adapter && ["full", "head", OWN_HEADS].contains(&self.adapter.as_str()) {
             return Err(TrainError::Setting(format!(
                 "save_adapter: adapter = \"{}\" is none that could be saved; name one, as \"lora(rank=8)\", or leave save_adapter out",
                 self.adapter
             )));
+        }
+        if self.targets.split(',').all(|name| name.trim().is_empty()) {
+            let problem = "targets: nothing is written; name layers, with commas between, or write \"all\"";
+            return Err(TrainError::Setting(problem.into()));
         }
         match self.adapter.as_str() {
             word if words.contains(&word) => Ok(()),
@@ -148,6 +153,8 @@ mod tests {
         let fila = check("fila(rank=2)", &["full"]).unwrap();
         assert!(fila.contains("texts to be forgotten, and this training has no such texts"), "{fila}");
         assert!(!fila.contains("  "), "{fila}");
+        let trained = Trained { adapter: "lora(rank=2)".into(), targets: " ,".into(), ..Trained::default() };
+        assert!(trained.check(&["full"]).unwrap_err().to_string().contains("or write \"all\""));
     }
 
     #[test]

@@ -127,6 +127,14 @@ impl Global {
         Ok(())
     }
 
+    /// Refuses a memory budget where no model is opened that it could bound; `why` says so.
+    pub fn no_memory_budget(&self, why: &str) -> Outcome {
+        if self.memory_budget_is_given {
+            return Err(anyhow::anyhow!("--memory-budget: {why}; leave it out").into());
+        }
+        Ok(())
+    }
+
     /// Refuses a flag that names another form of the result than `--json` does.
     pub fn form(&self, flag: &str, given: bool) -> Outcome {
         if self.json && given {
@@ -257,8 +265,8 @@ fn no_memory_budget(command: &Command, global: &Global) -> Outcome {
         | Command::Man(_) => true,
         _ => false,
     };
-    match opens_none && global.memory_budget_is_given {
-        true => Err(anyhow::anyhow!("--memory-budget: this command opens no model; leave it out").into()),
+    match opens_none {
+        true => global.no_memory_budget("this command opens no model"),
         false => Ok(()),
     }
 }

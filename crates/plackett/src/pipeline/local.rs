@@ -42,8 +42,8 @@ impl LocalModel {
             return Ok(());
         }
         let what = match () {
-            () if is_decoder(path) => "decoder",
-            () if seq2seq::is_directory(path) => "encoder-decoder",
+            () if is_decoder(path) => "a decoder",
+            () if seq2seq::is_directory(path) => "an encoder–decoder",
             () => return Ok(()),
         };
         Err(no_vectors(&path.display().to_string(), what))
@@ -89,7 +89,7 @@ impl LocalModel {
             LocalModel::Encoder(model) => has_words(model.as_ref(), text),
             LocalModel::Decoder(model) => match model.embedder() {
                 Some(embedder) => has_words(embedder.as_ref(), text),
-                None => Err(no_vectors(&model.info().name, "decoder")),
+                None => Err(no_vectors(&model.info().name, "a decoder")),
             },
         }
     }
@@ -111,7 +111,7 @@ impl LocalModel {
             LocalModel::Encoder(model) => model.embed(texts, options),
             LocalModel::Decoder(model) => match model.embedder() {
                 Some(embedder) => embedder.embed(texts, options),
-                None => Err(no_vectors(&model.info().name, "decoder")),
+                None => Err(no_vectors(&model.info().name, "a decoder")),
             },
         }
     }
@@ -125,7 +125,7 @@ impl LocalModel {
             LocalModel::Encoder(model) => model.embed_texts(role, texts),
             LocalModel::Decoder(model) => match model.embedder() {
                 Some(embedder) => embedder.embed_texts(role, texts),
-                None => Err(no_vectors(&model.info().name, "decoder")),
+                None => Err(no_vectors(&model.info().name, "a decoder")),
             },
         }
     }
@@ -153,7 +153,7 @@ impl LocalModel {
             LocalModel::Encoder(model) => model.token_spans(text),
             LocalModel::Decoder(model) => match model.embedder() {
                 Some(embedder) => embedder.token_spans(text),
-                None => Err(no_vectors(&model.info().name, "decoder")),
+                None => Err(no_vectors(&model.info().name, "a decoder")),
             },
         }
     }
@@ -190,7 +190,7 @@ fn no_vectors(model: &str, what: &str) -> LmError {
         model: model.to_string(),
         wanted: "give one vector per text".into(),
         reason: format!(
-            "it is a {what} without modules.json, which would say how its states become a vector; give an embedding model"
+            "it is {what} without modules.json, which would say how its states become a vector; give an embedding model"
         ),
     }
 }

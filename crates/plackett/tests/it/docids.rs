@@ -168,6 +168,9 @@ fn a_prefix_aware_decoder_is_learned_and_searched_and_refused_where_it_changes_n
         let error = learn("x", scheme, decoder).expect(2).stderr;
         assert!(error.contains(expected), "{scheme} {decoder}: {error}");
     }
+    let bounded = ["ids", "learn", "all.index", "-o", "x", "--memory-budget", "1MB"];
+    let error = plackett(at, &bounded).expect(2).stderr;
+    assert!(error.contains("--memory-budget: a training does not keep to one"), "{error}");
     assert!(!at.join("x").exists(), "what is refused leaves nothing");
 }
 

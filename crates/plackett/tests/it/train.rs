@@ -62,6 +62,16 @@ pub fn refused(folder: &Path, output: &str) -> String {
     done.json()["errors"][0].as_str().unwrap().to_string()
 }
 
+/// The page of JSON answers names every field.
+pub fn assert_documented(done: &Value) {
+    let page = include_str!("../../../../docs/json.md");
+    let row = page.lines().find(|line| line.starts_with("| `train` |")).unwrap();
+    let names: Vec<&String> = done.as_object().unwrap().keys().collect();
+    for name in &names[2..names.len() - 4] {
+        assert!(row.contains(&format!("`{name}`")), "{name}: {row}");
+    }
+}
+
 #[test]
 fn a_trained_model_ranks() {
     let folder = prepared(&format!("validation = \"train.jsonl\"\n{HEAD}{LORA}{SETTINGS}"));
@@ -74,6 +84,7 @@ fn a_trained_model_ranks() {
     assert_eq!((&done["steps"], &done["queries"], &done["resumed"]), (&json!(12), &json!(5), &json!(0)));
     let [before, after] = [0, 1].map(|at| done["validation"][at].as_f64().unwrap());
     assert!(after.is_finite() && before != after && done["trainable"].as_u64() < done["parameters"].as_u64());
+    assert_documented(&done);
     let warning = done["warnings"][0].as_str().unwrap();
     assert!(warning.contains(" of 36 pairs") && warning.contains("more than 16 tokens"), "{warning}");
     // The same again has nothing to do, and changes nothing.
@@ -272,6 +283,9 @@ fn what_is_wrong_is_said_before_training() {
         (format!("{HEAD}{}", lora("full")), vec!["\"query,value\"", "leave targets out"]),
         (format!("{HEAD}[trained]\nadapter = \"bottleneck\"\n"), vec!["`bottleneck`", "use an adapter that"]),
         (format!("validation = \"nothing.jsonl\"\n{HEAD}"), vec!["nothing.jsonl"]),
+        (format!("validation = \"\"\n{HEAD}"), vec!["t.toml, line 3: validation: nothing is written"]),
+        ("scorer = 1\n".into(), vec!["t.toml, line 3", "the number `1` where there must be a table"]),
+        ("objective = \"0*bce\"\n".into(), vec!["objective: every objective of `0*bce` has the weight 0"]),
         (unlabelled.into(), vec![]),
     ] {
         let folder = prepared(&rest);
@@ -360,6 +374,22 @@ fn bases_and_folders_that_cannot_be_are_refused() {
     assert_eq!(weights(folder.path(), "out"), bytes);
 }
 
+#[test]
+fn a_base_that_splits_texts_otherwise_is_another_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    std::fs::create_dir(at.join("base")).unwrap();
+    for name in ["config.json", "model.safetensors", "tokenizer.json"] {
+        std::fs::copy(Path::new(TINY).join(name), at.join("base").join(name)).unwrap();
+    }
+    write(at, "train.jsonl", &examples(one_best));
+    write(at, "t.toml", &training("./base", &format!("{HEAD}{SETTINGS}")));
+    train(at, "out").expect(0);
+    let tokenizer = std::fs::read_to_string(at.join("base/tokenizer.json")).unwrap();
+    write(at, "base/tokenizer.json", &format!("{tokenizer}\n"));
+    assert!(refused(at, "out").contains("a training with other settings, data or model"));
+}
+
 /// Saves a decoder of bytes that reads so many tokens as `base`.
 pub fn save_decoder(folder: &Path, context: usize) {
     use plackett_train::Parameters;
@@ -395,6 +425,7 @@ fn a_decoder_learns_at_several_depths() {
     write(folder, "t.toml", &training("./base", DEPTHS));
     let done = train(folder, "sorted").expect(0).json();
     assert_eq!((done["texts"].as_u64(), done["steps"].as_u64()), (Some(2), Some(80)));
+    assert_documented(&done);
     let depths = done["depths"].as_array().unwrap();
     assert_eq!(depths.iter().map(|own| own["depth"].as_u64().unwrap()).collect::<Vec<_>>(), [2, 4]);
     for depth in depths {
@@ -460,6 +491,11 @@ fn keys_of_the_other_kind_of_model_are_refused() {
         assert!(message.contains(said), "{rest}: {message}");
         let _ = std::fs::remove_dir_all(folder.path().join("out"));
     }
+    // Lists without a method.
+    write(folder.path(), "train.jsonl", &examples(one_best));
+    write(folder.path(), "t.toml", &training("./base", ""));
+    let message = refused(folder.path(), "out");
+    assert!(message.contains("name a `method`, as \"first\" or \"cross-encoder\""), "{message}");
     let folder = prepared("depths = [1]\n");
     let message = refused(folder.path(), "out");
     assert!(message.contains("depths: is for decoders"), "{message}");

@@ -172,6 +172,7 @@ fn what_a_t5_cannot_learn_is_refused() {
         (format!("{RANK}objective = \"language\"\n"), ["`language", "the logit of one token"]),
         (format!("{RANK}objective = \"margin-mse\"\n"), ["the query `what purrs`", "teacher"]),
         ("method = \"mono-t5(wrods=2)\"\n".into(), ["t.toml, line 3: method:", "wrods"]),
+        (format!("{RANK}[settings]\nrate = 1e38\nsteps = 9\n"), ["step 2: softmax", "no checkpoint yet"]),
     ] {
         let folder = encoder_decoder("t5", &rest);
         let message = refused(folder.path(), "out");

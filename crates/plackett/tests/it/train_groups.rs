@@ -1,7 +1,7 @@
 //! `plackett train` of a scorer of successions over the vectors of a tiny BERT, and what `tsprank` makes of it.
 
 use crate::common::{kill_when, plackett};
-use crate::train::{QUERIES, TEXTS, examples, refused, train, training, weights, write};
+use crate::train::{QUERIES, TEXTS, assert_documented, examples, refused, train, training, weights, write};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -37,6 +37,7 @@ fn a_scorer_learns_successions_and_ranks_by_the_best_path() {
     let folder = folder.path();
     let done = train(folder, "ranker").expect(0).json();
     assert_eq!((&done["queries"], &done["steps"], &done["resumed"]), (&json!(4), &json!(40), &json!(0)));
+    assert_documented(&done);
     let [before, after] = [0, 1].map(|at| done["validation"][at].as_f64().unwrap());
     assert!(after < before, "{before} {after}");
     assert!((0..2).all(|at| (0.0..=1.0 + 1e-9).contains(&done["ndcg"][at].as_f64().unwrap())), "{done}");
@@ -78,6 +79,8 @@ fn keys_that_do_not_go_together_are_refused() {
         ("method = \"tsprank\"\nobjective = \"ranknet\"\n", "not of scores of ordered pairs"),
         ("method = \"tsprank\"\ntokens = 64\n", "tokens: is not for"),
         ("method = \"tsprank\"\nwindow = 1\n", "window:"),
+        ("method = \"tsprank\"\norders = 1000000000000\n", "orders: a whole number from 1 to 1000"),
+        ("method = \"tsprank\"\n[settings]\nrecompute = true\n", "recompute: this scorer has no layers"),
         ("method = \"tsprank\"\n[trained]\nadapter = \"lora(rank=2)\"\n", "[trained]: is not for"),
         ("method = \"tsprank\"\n[scorer]\nlayers = 0\nheads = 2\n", "heads: there is no encoder"),
         ("method = \"tsprank\"\n[scorer]\nheads = 3\n", "heads divide the width"),

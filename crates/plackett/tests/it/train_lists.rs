@@ -136,6 +136,16 @@ fn a_decoder_learns_to_reason_before_it_orders() {
     assert!(after < before, "{before} {after}");
     assert!(is_whole(ranked(folder, method, "./ranker")));
     assert!(is_whole(ranked(folder, "dear(mode=free, max-tokens=120, temperature=0)", "./ranker")));
+    let too_long = |done: &Value| {
+        let warnings = done["warnings"].as_array().unwrap();
+        let part = "8 of 8 lists have more tokens before their order";
+        warnings.iter().any(|said| said.as_str().unwrap().contains(part))
+    };
+    assert!(!too_long(&done), "{done}");
+    // A method that lets the model write less than it learns.
+    write(folder, "t.toml", &training("./base", &rest.replace("max-tokens=120", "max-tokens=5")));
+    let done = train(folder, "short").expect(0).json();
+    assert!(too_long(&done), "{done}");
 }
 
 #[test]
@@ -198,6 +208,15 @@ fn reasonings_come_from_replies_and_models_and_what_is_of_no_use_is_counted() {
     ] {
         let refused = synth(rest).expect(2);
         assert!(refused.stderr.contains(said), "{rest:?}: {}", refused.stderr);
+    }
+    // Candidates are named as they stand in the line, whatever the order in which they are shown.
+    let candidate = |text: &str, label: u8| json!({"text": text, "label": label});
+    let blank = [candidate("a", 1), candidate("b", 0), candidate("", 0)];
+    write(folder, "blank.jsonl", &json!({"query": "q", "candidates": blank}).to_string());
+    for seed in ["1", "2", "3"] {
+        let asked = ["synth", "reasoning", "blank.jsonl", "-o", "made.jsonl", "--seed", seed];
+        let refused = plackett(folder, &asked).expect(2);
+        assert!(refused.stderr.contains("line 1: `text` of candidate 3 is empty"), "{}", refused.stderr);
     }
 }
 
@@ -283,6 +302,7 @@ fn methods_and_keys_that_do_not_go_together_are_refused() {
         ("method = \"first\"\ndepths = [2]\n", ["depths: is not for", "last layer"]),
         ("method = \"first\"\nwindow = 1\n", ["window:", "from 2"]),
         ("method = \"first\"\norders = 0\n", ["orders:", "from 1"]),
+        ("method = \"first\"\norders = 1000000000000\n", ["orders:", "from 1 to 1000"]),
         ("method = \"full-rank\"\nobjective = \"listnet\"\n", ["0 labels of one token", "method `first`"]),
         ("window = 2\n", ["window: is for decoders", "`method`"]),
     ] {

@@ -1,7 +1,7 @@
 //! `plackett train` with a table `[rewarded]`: a tiny decoder that is rewarded for the titles that it writes, and what is refused.
 
 use crate::common::plackett;
-use crate::train::{refused, save_decoder, train, weights, write};
+use crate::train::{assert_documented, refused, save_decoder, train, weights, write};
 use serde_json::json;
 use std::path::Path;
 
@@ -52,8 +52,33 @@ fn a_decoder_is_rewarded_for_titles_of_a_catalogue() {
     }
     let bytes = weights(folder, "out");
     let again = train(folder, "out").expect(0).json();
-    assert_eq!(again["resumed"], 6);
+    // What has only gone on to its end has searched for nothing.
+    assert_eq!((&again["resumed"], &again["misses"]), (&json!(6), &json!(null)));
     assert_eq!(weights(folder, "out"), bytes);
+}
+
+#[test]
+fn evaluations_adapters_and_curves_of_a_rewarded_decoder_are_told() {
+    let folder = prepared();
+    let folder = folder.path();
+    reward(folder, "beams = 2");
+    let file = std::fs::read_to_string(folder.join("t.toml")).unwrap();
+    let more = "evaluate = 2\n[trained]\nadapter = \"lora(rank=2)\"\nsave_adapter = true\n";
+    write(folder, "t.toml", &format!("tokens = 1000\n{file}{more}"));
+    let done = train(folder, "out").expect(0).json();
+    assert_documented(&done);
+    assert_eq!(done["evaluated"]["measure"], "validation nDCG@10");
+    let [best, after] = [&done["evaluated"]["value"], &done["ndcg"][1]].map(|value| value.as_f64().unwrap());
+    assert!((best - after).abs() < 1e-9, "{done}");
+    assert!(done["adapter"].is_string() && done["warnings"].to_string().contains("tokens = 1000"), "{done}");
+    let page = std::fs::read_to_string(folder.join("out/training.html")).unwrap();
+    assert!(page.contains("Evaluations") && page.contains("prompts"), "{page}");
+    let card = std::fs::read_to_string(folder.join("out/README.md")).unwrap();
+    assert!(card.contains("The validation nDCG@10 was best after step"), "{card}");
+    let said = plackett(folder, &["train", "t.toml", "-o", "out"]).expect(0).stdout;
+    assert!(said.contains("was best after step") && said.contains("the adapter alone"), "{said}");
+    let bounded = ["train", "t.toml", "-o", "out", "--memory-budget", "1kB"];
+    assert!(plackett(folder, &bounded).expect(2).stderr.contains("--memory-budget: a training does not"));
 }
 
 #[test]

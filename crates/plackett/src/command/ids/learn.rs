@@ -105,6 +105,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         .reads("--qrels", &arguments.qrels)
         .writes("--output", [&arguments.output])
         .check(output)?;
+    global.no_memory_budget("a training does not keep to one; a smaller --batch or --width takes less")?;
     let work = training_folder::folder_in(&arguments.output);
     if !training_folder::is_begun(&work) {
         check_output_folder(&arguments.output, Some(RETRIEVER_FILE))?;

@@ -170,9 +170,6 @@ fn read(arguments: &Arguments, global: &Global) -> anyhow::Result<Vec<(u64, Unre
         bail!("{path}: there is no list; give at least one line");
     }
     for (line, list) in &mut lists {
-        if by != Source::Replies {
-            list.shuffle(arguments.seed.unwrap_or(1), *line);
-        }
         let problem = list.problem().or_else(|| match by {
             Source::Needs => list.order().err(),
             Source::Replies if list.reply.is_none() => {
@@ -182,6 +179,10 @@ fn read(arguments: &Arguments, global: &Global) -> anyhow::Result<Vec<(u64, Unre
         });
         if let Some(problem) = problem {
             bail!("{path}, line {line}: {problem}");
+        }
+        // Only now: what is wrong names candidates as they stand in the line.
+        if by != Source::Replies {
+            list.shuffle(arguments.seed.unwrap_or(1), *line);
         }
     }
     Ok(lists)

@@ -53,7 +53,7 @@ impl FoundBase {
         Ok(FoundBase { base, place })
     }
 
-    /// SHA-256 of its weights.
+    /// What tells it from others of its name, as [`fingerprint`].
     ///
     /// # Errors
     /// It has none of its own, or is a decoder of a family that is not trained.
@@ -61,7 +61,7 @@ impl FoundBase {
         let family = match self.base {
             Base::Decoder => {
                 LanguageModel::check_base(&self.place).with_context(|| format!("base {name}"))?;
-                return plackett_lm::store::fingerprint(&self.place).with_context(|| name.to_string());
+                return fingerprint(name, &self.place);
             }
             Base::Encoder => "BERT",
             Base::EncoderDecoder => "T5",
@@ -73,7 +73,20 @@ impl FoundBase {
                 );
             }
         }
-        let weights = content_hash::content(&self.place.join(WEIGHTS)).with_context(|| name.to_string())?;
-        Ok(weights.sha256)
+        fingerprint(name, &self.place)
     }
+}
+
+/// What tells a base from others of its name: weights and shape, and how it splits texts.
+///
+/// # Errors
+/// A file of it cannot be read.
+pub fn fingerprint(name: &str, base: &Path) -> anyhow::Result<String> {
+    let weights = plackett_lm::store::fingerprint(base).with_context(|| name.to_string())?;
+    let tokenizer = base.join("tokenizer.json");
+    if !tokenizer.is_file() {
+        return Ok(weights);
+    }
+    let tokens = content_hash::content(&tokenizer).with_context(|| tokenizer.display().to_string())?;
+    Ok(format!("{weights} {}", tokens.sha256))
 }

@@ -33,6 +33,7 @@ pub const KIND: Kind = Kind {
             (EXIT_HEADS, OF_DECODERS),
         ],
         own: &[],
+        keeps_memory_budget: false,
         training: &CrossEncoderTraining,
     }),
 };

@@ -61,6 +61,15 @@ impl TrainingFile {
         let place = || path.display().to_string();
         let text = std::fs::read_to_string(path).with_context(place)?;
         let file: TrainingFile = parsed(path, &text)?;
+        let is_empty = |path: &Path| path.as_os_str().is_empty();
+        let nothing = [
+            ("base", file.base.is_empty(), "a model"),
+            ("examples", is_empty(&file.examples), "a file"),
+            ("validation", file.validation.as_deref().is_some_and(is_empty), "a file"),
+        ];
+        if let Some((key, _, what)) = nothing.iter().find(|(_, found, _)| *found) {
+            bail!("{}, line {}: {key}: nothing is written; name {what}", path.display(), line_of(&text, key));
+        }
         let whole = ["full", "head", OWN_HEADS].contains(&file.trained.adapter.as_str());
         if whole && file.trained.targets != Trained::default().targets {
             let (adapter, targets) = (&file.trained.adapter, &file.trained.targets);
@@ -147,12 +156,18 @@ fn problem(message: &str) -> String {
     }
     // A number out of range, as one below 0, is told as one of another type.
     if let Some(rest) = message.strip_prefix("invalid value: ") {
-        return serde_problem(&format!("invalid type: {rest}"));
+        return in_words_of_tables(&format!("invalid type: {rest}"));
     }
     match message.strip_prefix("missing field ") {
         Some(key) => format!("the key {key} is missing"),
-        None => serde_problem(message),
+        None => in_words_of_tables(message),
     }
+}
+
+/// A value of another type in the words of TOML, which has tables where JSON has objects.
+fn in_words_of_tables(message: &str) -> String {
+    let said = serde_problem(message).replace("found an object where", "found a table where");
+    said.replace("must be an object", "must be a table")
 }
 
 #[cfg(test)]
@@ -190,6 +205,11 @@ mod tests {
                 "invalid value: integer `-1`, expected usize",
                 "found the number `-1` where there must be a whole number from 0",
             ),
+            (
+                "invalid type: integer `1`, expected struct ScorerShape",
+                "found the number `1` where there must be a table",
+            ),
+            ("invalid type: map, expected a string", "found a table where there must be a text"),
         ] {
             assert_eq!(problem(message), said);
         }

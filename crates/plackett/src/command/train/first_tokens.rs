@@ -51,6 +51,7 @@ pub const KIND: Kind = Kind {
             (EXIT_HEADS, "is not for the training of an encoder–decoder: it is for decoders; leave it out"),
         ],
         own: &[],
+        keeps_memory_budget: false,
         training: &FirstTokenTraining,
     }),
 };

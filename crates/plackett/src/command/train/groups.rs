@@ -4,7 +4,7 @@
 use super::base::{Base, FoundBase};
 use super::file::TrainingFile;
 use super::keys::{
-    DEPTHS, Key, LAYERS, NARROW_WINDOW, NEGATIVES, NO_ORDERS, ORDERS, TOKENS, TRAINED, WINDOW,
+    DEPTHS, Key, LAYERS, NARROW_WINDOW, NEGATIVES, ORDERS, TOKENS, TRAINED, UNUSABLE_ORDERS, WINDOW,
 };
 use super::kind::{Form, Kind, Measured, Prepared, Run, Shared, Source, Training};
 use crate::command::means::Change;
@@ -72,12 +72,13 @@ pub const KIND: Kind = Kind {
             (HEADS, NO_ENCODER),
             (INNER, NO_ENCODER),
             NARROW_WINDOW,
-            NO_ORDERS,
+            UNUSABLE_ORDERS,
         ],
         own: &[(
             SCORER,
             "is the shape of what scores groups of vectors; write method = \"tsprank\", or leave it out",
         )],
+        keeps_memory_budget: true,
         training: &GroupTraining,
     }),
 };

@@ -43,9 +43,16 @@ pub const NARROW_WINDOW: Refusal = (
     Key { name: "window", is_given: |file| file.window.is_some_and(|window| window < 2) },
     "a whole number from 2 is expected, or leave it out for all candidates",
 );
-/// A list that is never shown.
-pub const NO_ORDERS: Refusal =
-    (Key { name: "orders", is_given: |file| file.orders == Some(0) }, "a whole number from 1 is expected");
+/// The most drawn orders of a list: each is an example of its own in memory.
+const MOST_ORDERS: usize = 1000;
+/// A list that is never shown, or in more orders than memory holds.
+pub const UNUSABLE_ORDERS: Refusal = (
+    Key {
+        name: "orders",
+        is_given: |file| file.orders.is_some_and(|orders| !(1..=MOST_ORDERS).contains(&orders)),
+    },
+    "a whole number from 1 to 1000 is expected",
+);
 /// A loss that is taken nowhere.
 pub const NO_DEPTHS: Refusal = (
     Key { name: "depths", is_given: |file| file.depths.as_ref().is_some_and(Vec::is_empty) },

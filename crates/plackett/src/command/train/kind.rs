@@ -57,6 +57,8 @@ pub struct Shared {
     pub refuses: &'static [Refusal],
     /// Keys of this kind alone, with what is said to whoever gives one to another kind.
     pub own: &'static [Refusal],
+    /// Whether a model is opened, beside the one that is trained, that a memory budget bounds.
+    pub keeps_memory_budget: bool,
     /// How it goes on.
     pub training: &'static dyn Training,
 }
@@ -91,7 +93,7 @@ pub trait Training {
         FoundBase::named(&file.base, global)
     }
 
-    /// What tells the weights of the base from all others.
+    /// What tells the base from others of its name.
     ///
     /// # Errors
     /// It has none that can be trained.
@@ -116,7 +118,7 @@ pub struct Source<'a> {
     pub validation: Option<&'a Path>,
     /// The base.
     pub base: &'a Path,
-    /// SHA-256 of its weights.
+    /// What tells it from others of its name.
     pub fingerprint: &'a str,
     /// Flags of all commands.
     pub global: &'a Global,

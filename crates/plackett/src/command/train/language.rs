@@ -8,9 +8,13 @@ use super::keys::{
 };
 use super::kind::{Form, Kind, Measured, Prepared, Run, Shared, Source, Training};
 use crate::command::depths;
+use anyhow::anyhow;
 use plackett_train::TrainError;
-use plackett_train::trainer::{LanguageJob, Outcome as Learned, TextExample, read_text_examples};
+use plackett_train::trainer::{
+    LanguageJob, Outcome as Learned, TextExample, read_ranking_examples, read_text_examples,
+};
 use serde_json::Value;
+use std::path::Path;
 
 /// The kind.
 pub const KIND: Kind = Kind {
@@ -29,6 +33,7 @@ pub const KIND: Kind = Kind {
             NO_DEPTHS,
         ],
         own: &[],
+        keeps_memory_budget: false,
         training: &LanguageTraining,
     }),
 };
@@ -52,10 +57,22 @@ impl Training for LanguageTraining {
     }
 
     fn read(&self, source: &Source<'_>) -> anyhow::Result<Box<dyn Prepared>> {
-        let held = source.validation.map(read_text_examples).transpose()?.unwrap_or_default();
-        let texts = read_text_examples(source.examples)?;
+        let held = source.validation.map(read_texts).transpose()?.unwrap_or_default();
+        let texts = read_texts(source.examples)?;
         Ok(Box::new(TextTraining { job: job(source.file), texts, held }))
     }
+}
+
+/// Texts, and what to do where there are lists in their place.
+fn read_texts(path: &Path) -> anyhow::Result<Vec<TextExample>> {
+    read_text_examples(path).map_err(|error| match read_ranking_examples(path) {
+        Ok(_) => anyhow!(
+            "{}: these are queries with candidates, and without a `method` a decoder learns texts, {{\"prompt\": …, \"target\": …}}; \
+             name a `method`, as \"first\" or \"cross-encoder\", or give texts",
+            path.display()
+        ),
+        Err(_) => error.into(),
+    })
 }
 
 /// The training of a file.

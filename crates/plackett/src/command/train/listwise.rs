@@ -3,7 +3,9 @@
 
 use super::base::Base;
 use super::file::TrainingFile;
-use super::keys::{DEPTHS, LAYERS, NARROW_WINDOW, NEGATIVES, NO_ORDERS, ORDERS, TOKENS, TRAINED, WINDOW};
+use super::keys::{
+    DEPTHS, LAYERS, NARROW_WINDOW, NEGATIVES, ORDERS, TOKENS, TRAINED, UNUSABLE_ORDERS, WINDOW,
+};
 use super::kind::{Form, Kind, Measured, Prepared, Run, Shared, Source, Training, rerank_with};
 use super::{first_tokens, score_head};
 use crate::command::means::Change;
@@ -52,9 +54,10 @@ pub const KIND: Kind = Kind {
             ),
             (LAYERS, "is not for the training with a `method`: a whole decoder learns lists; leave it out"),
             NARROW_WINDOW,
-            NO_ORDERS,
+            UNUSABLE_ORDERS,
         ],
         own: &[],
+        keeps_memory_budget: true,
         training: &ListwiseTraining,
     }),
 };
@@ -217,7 +220,7 @@ impl ListData {
         let taught = teach(&examples, &lists, file.orders.unwrap_or(1), output)?;
         let held = teach(&examples, &held_lists, 1, output)?;
         let remarks = [taught.remarks("lists to learn from"), held.remarks("validation lists")].concat();
-        remarks.iter().for_each(|remark| output.warn(remark));
+        remarks.iter().chain(&examples.long_reasonings(&taught)).for_each(|remark| output.warn(remark));
         let count = held_lists.len();
         let judged: Vec<JudgedList> = held_lists.into_iter().filter_map(Shown::judged).collect();
         if judged.len() < count {

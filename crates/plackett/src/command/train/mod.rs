@@ -25,9 +25,13 @@ use super::{Global, Outcome, Output};
 use anyhow::Context;
 use clap::Args;
 use plackett_train::Compute;
-use plackett_train::trainer::{Outcome as Learned, StepRecord};
+use plackett_train::trainer::{Outcome as Learned, Settings, StepRecord};
 use serde_json::json;
 use std::path::{Path, PathBuf};
+
+/// Why a memory budget is refused where no model but the one that is trained is opened.
+const UNBOUNDED: &str =
+    "a training does not keep to one; a smaller `batch` and `recompute = true` take less memory";
 
 /// The examples, and what each kind of training is told by.
 fn after_help() -> String {
@@ -66,6 +70,9 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let found = named.training.find_base(&file, global)?;
     let kind = Shared::asked(&file, Some(found.base)).with_context(place)?;
     kind.settle(&mut file, found.base).with_context(place)?;
+    if !kind.keeps_memory_budget {
+        global.no_memory_budget(UNBOUNDED)?;
+    }
     kind.training.check(&file).with_context(place)?;
     let weights = kind.training.fingerprint(&file, &found, global)?;
     let prepared = kind.training.read(&Source {
@@ -87,8 +94,11 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let folder = arguments.output.as_path();
     let _alone = claim(folder, &identity)?;
     let (learned, measured) = learn(prepared.as_ref(), (&found.place, folder), &identity, global, output)?;
+    unreached_rate(&file.settings, &learned).iter().for_each(|sentence| output.warn(sentence));
     report::write_card(folder, (&file, prepared.as_ref()), (&learned, &measured), &hashes)?;
-    page::write(folder, (prepared.model(), &file), (&learned, measured.ndcg.as_ref()), &hashes)?;
+    let (model, settings) = (prepared.model(), toml::to_string(&file)?);
+    let made = page::Made { model, base: &file.base, settings, measured: "lists" };
+    page::write(folder, made, (&learned, measured.ndcg.as_ref()), &hashes)?;
     report::say(folder, (&learned, &measured), prepared.as_ref(), output)
 }
 
@@ -96,6 +106,19 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
 fn fewer_tokens(asked: usize, read: usize) -> Option<String> {
     (0 < read && read < asked)
         .then(|| format!("tokens = {asked}: the model reads {read} at most, and so many are read"))
+}
+
+/// What is to be said where the learning rate was still rising at the last step.
+fn unreached_rate(settings: &Settings, learned: &Learned) -> Option<String> {
+    let rates = learned.report.steps.iter().map(|step| step.rate);
+    let greatest = rates.reduce(f32::max)?;
+    (greatest < settings.rate).then(|| {
+        format!(
+            "warmup = {}: the training has fewer steps, so that its learning rate has come to {greatest:e} and not to rate = {:e}; \
+             give a shorter warmup, or more steps",
+            settings.warmup, settings.rate
+        )
+    })
 }
 
 /// Trains, with a bar.
@@ -138,7 +161,29 @@ fn learn(
 
 #[cfg(test)]
 mod tests {
-    use super::fewer_tokens;
+    use super::*;
+
+    #[test]
+    fn a_rate_that_is_never_reached_is_said() {
+        let step = |rate: f32| StepRecord {
+            phase: 1,
+            step: 1,
+            loss: 0.0,
+            rate,
+            gradient_norm: 0.0,
+            tokens: 0,
+            skipped: 0,
+            seconds: 0.0,
+            evaluation: None,
+        };
+        let settings = Settings { rate: 0.5, warmup: 4, ..Settings::default() };
+        let mut learned = Learned::default();
+        learned.report.steps = vec![step(0.125), step(0.25)];
+        let said = unreached_rate(&settings, &learned).unwrap();
+        assert!(said.contains("warmup = 4: ") && said.contains("2.5e-1 and not to rate = 5e-1"), "{said}");
+        learned.report.steps.push(step(0.5));
+        assert_eq!(unreached_rate(&settings, &learned), None);
+    }
 
     #[test]
     fn more_tokens_than_a_model_reads_are_said() {

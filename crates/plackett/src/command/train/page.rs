@@ -1,6 +1,5 @@
 //! The page of a training: one HTML file that opens without a network and needs nothing beside itself.
 
-use super::file::TrainingFile;
 use crate::command::means::Change;
 use askama::Template;
 use plackett_core::formats::atomic;
@@ -31,25 +30,37 @@ struct Plot {
     text: &'static str,
 }
 
+/// What was made, of what and how.
+pub struct Made<'a> {
+    /// What it is, after an article.
+    pub model: &'a str,
+    /// What it was made from.
+    pub base: &'a str,
+    /// The training file, with what it leaves to defaults.
+    pub settings: String,
+    /// What the nDCG is a mean over, in the plural.
+    pub measured: &'static str,
+}
+
 /// Writes the page of a training into the folder of its model.
 ///
 /// # Errors
 /// A plot cannot be drawn, or the file cannot be written.
 pub fn write(
     folder: &Path,
-    (model, file): (&str, &TrainingFile),
+    made: Made<'_>,
     (outcome, ndcg): (&Outcome, Option<&Change>),
     hashes: &[(String, String)],
 ) -> anyhow::Result<()> {
     let page = Page {
         name: folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy().into_owned(),
-        model,
-        base: &file.base,
-        chips: chips(outcome, ndcg),
+        model: made.model,
+        base: made.base,
+        chips: chips(outcome, ndcg, made.measured),
         plots: plots(outcome)?,
         ranks: &outcome.ranks,
         hashes,
-        settings: toml::to_string(file)?,
+        settings: made.settings,
         version: env!("CARGO_PKG_VERSION"),
     };
     let html = page.render()?;
@@ -57,7 +68,7 @@ pub fn write(
 }
 
 /// What a reader wants to know first.
-fn chips(outcome: &Outcome, ndcg: Option<&Change>) -> Vec<(&'static str, String)> {
+fn chips(outcome: &Outcome, ndcg: Option<&Change>, measured: &str) -> Vec<(&'static str, String)> {
     let seconds = outcome.report.seconds();
     let tokens: usize = outcome.report.steps.iter().map(|step| step.tokens).sum();
     let mut chips = vec![
@@ -71,7 +82,7 @@ fn chips(outcome: &Outcome, ndcg: Option<&Change>) -> Vec<(&'static str, String)
         chips.push(("validation loss", format!("{before:.4} before, {after:.4} after")));
     }
     if let Some(ndcg) = ndcg {
-        let (before, after, sure) = (ndcg.before, ndcg.after, ndcg.words("lists"));
+        let (before, after, sure) = (ndcg.before, ndcg.after, ndcg.words(measured));
         chips.push(("validation nDCG@10", format!("{before:.4} before, {after:.4} after ({sure})")));
     }
     if let Some(Evaluated { best, stopped, .. }) = outcome.report.evaluated {

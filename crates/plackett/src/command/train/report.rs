@@ -46,13 +46,24 @@ pub fn write_card(
         let (before, after, sure) = (ndcg.before, ndcg.after, ndcg.words("lists"));
         let _ = write!(card, " Their nDCG@10 went from {before:.4} to {after:.4} ({sure}).");
     }
-    if let Some(evaluated) = &learned.report.evaluated {
-        let _ = write!(card, " {}", evaluated_sentence(evaluated));
-    }
-    let _ = write!(card, "{}", phase_table(&learned.report.members));
+    card.push_str(&in_card(learned));
     let _ = write!(card, "{}", depths::table(&measured.depths));
     let _ = write!(card, "\n\n```toml\n{}```\n", toml::to_string(file)?);
     Ok(atomic::write(&folder.join("README.md"), |out| write!(out, "{card}"))?)
+}
+
+/// What evaluations and phases have left, as the card of a model says it.
+pub fn in_card(learned: &Learned) -> String {
+    let evaluated = learned.report.evaluated.as_ref();
+    let sentence = evaluated.map_or_else(String::new, |own| format!(" {}", evaluated_sentence(own)));
+    sentence + &phase_table(&learned.report.members)
+}
+
+/// The same for somebody who looks on.
+pub fn in_words(learned: &Learned) -> String {
+    let evaluated = learned.report.evaluated.as_ref();
+    let sentence = evaluated.map_or_else(String::new, |own| format!("{}\n", evaluated_sentence(own)));
+    sentence + phase_table(&learned.report.members).trim_start()
 }
 
 /// Which step was best and whether the training stopped for want of a better one.
@@ -111,20 +122,22 @@ pub fn say(
         let (before, after, sure) = (ndcg.before, ndcg.after, ndcg.words("lists"));
         output.print(&format!("validation nDCG@10 {before:.4} before, {after:.4} after ({sure})\n"))?;
     }
-    if let Some(evaluated) = &learned.report.evaluated {
-        output.print(&format!("{}\n", evaluated_sentence(evaluated)))?;
-    }
-    output.print(phase_table(&learned.report.members).trim_start())?;
+    output.print(&in_words(learned))?;
     output.print(depths::table(&measured.depths).trim_start())?;
     let prefix = if folder.is_absolute() { "" } else { "./" };
     let model = folder.display();
-    if let Some(adapter) = saved_adapter(folder) {
-        output.print(&format!("the adapter alone, as PEFT saves it: {}\n", adapter.display()))?;
-    }
-    output.print(&format!("curves of the training: {model}/{}\n", page::FILE))?;
+    output.print(&beside_the_weights(folder))?;
     let next = prepared.next(&format!("{prefix}{model}"));
     output.print(&format!("\nTry next: plackett {next}\n"))?;
     Ok(())
+}
+
+/// Where the adapter and the page lie in the folder of a model.
+pub fn beside_the_weights(folder: &Path) -> String {
+    let adapter = saved_adapter(folder).map_or_else(String::new, |adapter| {
+        format!("the adapter alone, as PEFT saves it: {}\n", adapter.display())
+    });
+    format!("{adapter}curves of the training: {}/{}\n", folder.display(), page::FILE)
 }
 
 /// The folder of the adapter, where it was saved.
@@ -138,7 +151,6 @@ fn document(folder: &Path, (learned, measured): (&Learned, &Measured), prepared:
     let (what, count) = prepared.count();
     let mut document = json!({
         "output": folder,
-        "page": folder.join(page::FILE),
         what: count,
         "steps": learned.report.total,
         "trainable": learned.trainable,
@@ -149,6 +161,14 @@ fn document(folder: &Path, (learned, measured): (&Learned, &Measured), prepared:
         "cut": learned.cut.pairs,
         "ranks": learned.ranks.iter().map(|(name, rank)| json!({"layer": name, "rank": rank})).collect::<Vec<_>>(),
     });
+    add_what_is_left(&mut document, folder, learned);
+    prepared.tell(measured, &mut document);
+    document
+}
+
+/// Adds the page and what evaluations, phases and a saved adapter have left.
+pub fn add_what_is_left(document: &mut Value, folder: &Path, learned: &Learned) {
+    document["page"] = json!(folder.join(page::FILE));
     if let Some(Evaluated { measure, phase, best, value, stopped }) = &learned.report.evaluated {
         document["evaluated"] =
             json!({"measure": measure, "phase": phase, "best": best, "value": value, "stopped": stopped});
@@ -159,8 +179,6 @@ fn document(folder: &Path, (learned, measured): (&Learned, &Measured), prepared:
     if let Some(adapter) = saved_adapter(folder) {
         document["adapter"] = json!(adapter);
     }
-    prepared.tell(measured, &mut document);
-    document
 }
 
 /// What the phases of an adapter have left, for scripts.

@@ -1,8 +1,11 @@
 //! `plackett train` with a table `[rewarded]`: a decoder that is rewarded for the titles of a catalogue that it writes after prompts.
 
+use super::base::fingerprint;
 use super::file::{beside, parsed};
 use super::identity::{WORK, claim, hashes, leave_out_recompute};
 use super::kind::{Form, Kind};
+use super::report::{add_what_is_left, beside_the_weights, in_card, in_words};
+use super::{UNBOUNDED, fewer_tokens, page, unreached_rate};
 use crate::command::item_catalogue::{CatalogueLine, open_embedder, read_catalogue};
 use crate::command::means::Change;
 use crate::command::open::{many, model_folder};
@@ -216,6 +219,9 @@ impl Examples {
 /// Runs the command.
 fn run((path, folder): (&Path, &Path), global: &Global, output: &Output) -> Outcome {
     let file = RewardedFile::read(path)?;
+    if file.reward()? != ItemReward::Semantic {
+        global.no_memory_budget(UNBOUNDED)?;
+    }
     let files = Files::of(path, &file);
     let checked = Paths::default().reads("FILE.toml", [path]).reads("examples", [&files.examples]);
     let checked = checked.reads("validation", &files.validation).reads("items", [&files.items]);
@@ -233,7 +239,7 @@ fn run((path, folder): (&Path, &Path), global: &Global, output: &Output) -> Outc
         None => Examples::default(),
     };
     let hashes = files.hashes()?;
-    let weights = plackett_lm::store::fingerprint(&base).with_context(|| file.base.clone())?;
+    let weights = fingerprint(&file.base, &base)?;
     let embedder = embedder_fingerprint(&file, global)?;
     let mut identity = json!({"file": file, "data": hashes, "base": weights, "embedder": embedder});
     leave_out_recompute(&mut identity);
@@ -243,9 +249,14 @@ fn run((path, folder): (&Path, &Path), global: &Global, output: &Output) -> Outc
     let titles: Vec<String> = items.into_iter().map(|line| line.title).collect();
     let data = ItemData { titles: &titles, examples: &examples.examples, held: &held.examples, source };
     let made = learn(&file.job(), (&base, folder), data, &identity, output)?;
-    remarks(&made).iter().for_each(|remark| output.warn(remark));
+    let fewer = fewer_tokens(file.job().tokens, made.learned.cut.tokens);
+    let rate = unreached_rate(&file.settings, &made.learned);
+    fewer.iter().chain(&rate).chain(&remarks(&made)).for_each(|remark| output.warn(remark));
     write_rollouts(folder, &made.records)?;
     write_card(folder, (&file, &hashes), &made)?;
+    let (model, settings) = ("decoder that writes titles", toml::to_string(&file)?);
+    let described = page::Made { model, base: &file.base, settings, measured: "prompts" };
+    page::write(folder, described, (&made.learned, change(&made).as_ref()), &hashes)?;
     say(folder, (&examples.examples, &titles), &made, output)
 }
 
@@ -427,12 +438,13 @@ fn write_card(
     let card = format!(
         "# A decoder that writes titles\n\nMade from {} by `plackett train` {}. It writes the title of an item after a prompt.\n\n\
          | file | SHA-256 |\n| --- | --- |\n{hashes}\n{} of {} numbers were trained in {} steps. The mean reward went from {begin:.4} in the first \
-         tenth of the steps to {end:.4} in the last.{measured}\n\n```toml\n{}```\n",
+         tenth of the steps to {end:.4} in the last.{measured}{}\n\n```toml\n{}```\n",
         file.base,
         env!("CARGO_PKG_VERSION"),
         made.learned.trainable,
         made.learned.parameters,
         made.learned.report.total,
+        in_card(&made.learned),
         toml::to_string(file)?
     );
     Ok(atomic::write(&folder.join("README.md"), |out| write!(out, "{card}"))?)
@@ -448,7 +460,9 @@ fn say(
     let (learned, ndcg, [begin, end]) = (&made.learned, change(made), rewards(&made.records));
     let flat = without_advantage(&made.records);
     if output.json {
-        return Ok(output.print_json(&json!({
+        // A run that only went on to its end has searched for nothing.
+        let misses = (learned.report.resumed < learned.report.total).then_some(made.misses);
+        let mut document = json!({
             "output": folder,
             "prompts": examples.len(),
             "items": titles.len(),
@@ -457,12 +471,14 @@ fn say(
             "parameters": learned.parameters,
             "reward": [begin, end],
             "without_advantage": flat,
-            "misses": made.misses,
+            "misses": misses,
             "resumed": learned.report.resumed,
             "cut": learned.cut.pairs,
             "ndcg": ndcg.as_ref().map(|ndcg| [ndcg.before, ndcg.after]),
             "ndcg_change": ndcg,
-        }))?);
+        });
+        add_what_is_left(&mut document, folder, learned);
+        return Ok(output.print_json(&document)?);
     }
     let shown = folder.display();
     let (prompts, items) = (many(examples.len(), "prompt"), many(titles.len(), "item"));
@@ -477,6 +493,8 @@ fn say(
         let (before, after, sure) = (ndcg.before, ndcg.after, ndcg.words("prompts"));
         output.print(&format!("validation nDCG@10 {before:.4} before, {after:.4} after ({sure})\n"))?;
     }
+    output.print(&in_words(learned))?;
+    output.print(&beside_the_weights(folder))?;
     let prefix = if folder.is_absolute() { "" } else { "./" };
     Ok(output.print(&format!("\nTry next: plackett generate --model {prefix}{shown} \"a prompt\"\n"))?)
 }

@@ -28,6 +28,7 @@ pub const KIND: Kind = Kind {
         takes: &[NEGATIVES, TOKENS, TRAINED],
         refuses: &[NO_WINDOW_WITHOUT_LISTS, NO_ORDERS_WITHOUT_LISTS, (DEPTHS, WHOLE), (LAYERS, WHOLE)],
         own: &[],
+        keeps_memory_budget: false,
         training: &ScoreHeadTraining,
     }),
 };
