@@ -169,10 +169,8 @@ mod tests {
     #[test]
     fn scores_of_several_answers_are_means_and_orders_become_the_central_one() {
         let request = request(&["a", "b", "c"]);
-        let answers = [
-            answer(&[("a", 3.0), ("b", 2.0), ("c", 1.0)]),
-            answer(&[("a", 1.0), ("b", 2.0), ("c", 0.0)]),
-        ];
+        let answers =
+            [answer(&[("a", 3.0), ("b", 2.0), ("c", 1.0)]), answer(&[("a", 1.0), ("b", 2.0), ("c", 0.0)])];
         let labels = TeacherLabels::join(&request, &answers, true).unwrap();
         assert_eq!(labels.scores, [2.0, 2.0, 0.5]);
         // One of three pairs stands the other way round.
