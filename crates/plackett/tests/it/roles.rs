@@ -44,14 +44,14 @@ fn vectors_are_asked_of_embedding_models_only() {
         (encoder("bert-cross"), "cross-encoder"),
         (encoder("bert-late"), "one vector per token"),
         (decoder("llama"), "decoder without modules.json"),
-        (seq2seq, "encoder-decoder without modules.json"),
+        (seq2seq, "encoder–decoder without modules.json"),
     ] {
         let embed = plackett(folder.path(), &["embed", "--model", &model, "words"]);
         refused(embed, &[&model, "one vector per text", reason]);
         let index = ["index", "texts.jsonl", "-o", "my.index", "--model", &model];
         refused(plackett(folder.path(), &index), &[reason]);
         assert!(!folder.path().join("my.index/plackett-index.json").exists(), "nothing was made");
-        if reason != "encoder-decoder without modules.json" {
+        if reason != "encoder–decoder without modules.json" {
             refused(rerank("bi-encoder", &model), &["bi-encoder", &model]);
         }
     }
