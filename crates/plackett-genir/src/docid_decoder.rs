@@ -1,10 +1,9 @@
 //! How the vectors of a model become tokens of docids. A decoder is a declaration and a line in [`DECODERS`].
 
 use plackett_core::declaration::{
-    self, Declaration, Expression, OptionError, OptionKind, OptionSpec, OptionValues, suggestion,
+    self, Expression, OptionError, OptionKind, OptionSpec, OptionValues, suggestion,
 };
 use serde::{Deserialize, Serialize};
-use std::fmt;
 use std::str::FromStr;
 
 /// All decoders. A new one is a declaration, and a line here.
@@ -67,21 +66,7 @@ static PREFIX_AWARE: DecoderSpec = DecoderSpec {
     },
 };
 
-impl Declaration for DecoderSpec {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn aliases(&self) -> &'static [&'static str] {
-        self.aliases
-    }
-}
-
-impl fmt::Debug for DecoderSpec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name)
-    }
-}
+plackett_core::impl_declaration!(DecoderSpec);
 
 /// How docids are written. Read from `name` or `name(option=value, …)`.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq)]

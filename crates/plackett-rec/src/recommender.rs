@@ -2,7 +2,7 @@
 
 use crate::floors::{bpr, ease, ials, item_knn, popularity};
 use crate::{Event, RecError, hstu, onerec, sequential, setrec, synergen, tiger};
-use plackett_core::declaration::{self, Declaration, Expression, OptionSpec, OptionValues, suggestion};
+use plackett_core::declaration::{self, Expression, OptionSpec, OptionValues, suggestion};
 use plackett_train::trainer::{Checkpointing, StepRecord};
 use plackett_train::{Compute, Parameters};
 use std::fmt;
@@ -183,21 +183,7 @@ pub struct RecommenderSpec {
     pub(crate) restore: Restore,
 }
 
-impl Declaration for RecommenderSpec {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn aliases(&self) -> &'static [&'static str] {
-        self.aliases
-    }
-}
-
-impl fmt::Debug for RecommenderSpec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name)
-    }
-}
+plackett_core::impl_declaration!(RecommenderSpec);
 
 /// A recommender with its options, ready to be fitted.
 #[derive(Clone, Debug)]

@@ -31,7 +31,7 @@ pub use ridge::Ridge;
 pub use router::Router;
 
 use crate::ArenaError;
-use plackett_core::declaration::{Declaration, OptionSpec, OptionValues};
+use plackett_core::declaration::{OptionSpec, OptionValues};
 use rand_chacha::ChaCha8Rng;
 use std::fmt;
 
@@ -142,18 +142,4 @@ pub trait Policy: fmt::Debug + Send {
     }
 }
 
-impl Declaration for PolicySpec {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn aliases(&self) -> &'static [&'static str] {
-        self.aliases
-    }
-}
-
-impl fmt::Debug for PolicySpec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name)
-    }
-}
+plackett_core::impl_declaration!(PolicySpec);

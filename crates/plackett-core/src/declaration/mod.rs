@@ -18,6 +18,28 @@ pub trait Declaration: 'static {
     fn aliases(&self) -> &'static [&'static str];
 }
 
+/// Makes a structure with the fields `name` and `aliases` a [`Declaration`] that is shown as its name.
+#[macro_export]
+macro_rules! impl_declaration {
+    ($spec:ty) => {
+        impl $crate::declaration::Declaration for $spec {
+            fn name(&self) -> &'static str {
+                self.name
+            }
+
+            fn aliases(&self) -> &'static [&'static str] {
+                self.aliases
+            }
+        }
+
+        impl ::std::fmt::Debug for $spec {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                f.write_str(self.name)
+            }
+        }
+    };
+}
+
 /// A name that no declaration has.
 pub struct Unknown {
     /// The names there are, with commas between them.

@@ -3,11 +3,8 @@
 use super::CategoryPath;
 use super::asked::{ShownDocument, chosen_paths, selection_prompt};
 use crate::GenirError;
-use plackett_core::declaration::{
-    self, Declaration, Expression, OptionKind, OptionSpec, OptionValues, suggestion,
-};
+use plackett_core::declaration::{self, Expression, OptionKind, OptionSpec, OptionValues, suggestion};
 use std::collections::HashSet;
-use std::fmt;
 
 /// All selectors. A new one is a declaration, and a line here.
 pub static SELECTORS: &[&SelectorSpec] = &[&NEAREST, &BRANCHES, &LANGUAGE_MODEL];
@@ -30,6 +27,8 @@ enum Select {
 pub struct SelectorSpec {
     /// The name in expressions.
     pub name: &'static str,
+    /// Other names for the same.
+    pub aliases: &'static [&'static str],
     /// What it does, in one sentence.
     pub summary: &'static str,
     /// Its options.
@@ -41,6 +40,7 @@ pub struct SelectorSpec {
 /// The paths most alike.
 static NEAREST: SelectorSpec = SelectorSpec {
     name: "nearest",
+    aliases: &[],
     summary: "the paths most like the document",
     options: &[PATHS],
     select: Select::Likeness(|options, shortlist| (0..shortlist.len().min(options.count("paths"))).collect()),
@@ -49,6 +49,7 @@ static NEAREST: SelectorSpec = SelectorSpec {
 /// The path most alike of each broadest category.
 static BRANCHES: SelectorSpec = SelectorSpec {
     name: "branches",
+    aliases: &[],
     summary: "of each broadest category the path most like the document, so that its paths differ from the first step on",
     options: &[PATHS],
     select: Select::Likeness(|options, shortlist| {
@@ -61,6 +62,7 @@ static BRANCHES: SelectorSpec = SelectorSpec {
 /// The paths that a language model names.
 static LANGUAGE_MODEL: SelectorSpec = SelectorSpec {
     name: "language-model",
+    aliases: &[],
     summary: "the paths that a language model names, which is shown the document and the numbered shortlist; the most alike one where it names none",
     options: &[PATHS, WORDS],
     select: Select::Asked,
@@ -82,21 +84,7 @@ const WORDS: OptionSpec = OptionSpec {
     help: "words of a document that are shown",
 };
 
-impl Declaration for SelectorSpec {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn aliases(&self) -> &'static [&'static str] {
-        &[]
-    }
-}
-
-impl fmt::Debug for SelectorSpec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name)
-    }
-}
+plackett_core::impl_declaration!(SelectorSpec);
 
 /// A selector with options.
 #[derive(Clone, Debug)]

@@ -20,7 +20,7 @@ pub use memory::{MemoryNeed, Sizes};
 pub use parse::{find, parse};
 
 use crate::{Catalogue, IdsError, Origin};
-use plackett_core::declaration::{Declaration, OptionKind, OptionSpec, OptionValues};
+use plackett_core::declaration::{OptionKind, OptionSpec, OptionValues};
 use std::fmt;
 
 /// All schemes. A new one is a declaration in a file beside this one, and a line here.
@@ -89,21 +89,7 @@ pub struct SchemeSpec {
     encode: fn(&OptionValues, &Source<'_>) -> Result<Encoding, IdsError>,
 }
 
-impl Declaration for SchemeSpec {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn aliases(&self) -> &'static [&'static str] {
-        self.aliases
-    }
-}
-
-impl fmt::Debug for SchemeSpec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name)
-    }
-}
+plackett_core::impl_declaration!(SchemeSpec);
 
 /// A scheme with options.
 #[derive(Clone, Debug)]

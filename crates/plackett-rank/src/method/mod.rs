@@ -9,8 +9,7 @@ pub use plackett_core::declaration::{OptionError, OptionKind, OptionSpec, Option
 use crate::methods;
 use crate::model::Need;
 use crate::prompt::BuiltinPrompt;
-use plackett_core::declaration::{self, Declaration, Unknown};
-use std::fmt;
+use plackett_core::declaration::{self, Unknown};
 
 /// All methods, cheapest first within a family. A new one is a file in `methods/` and a line here.
 pub static METHODS: &[&MethodSpec] = &[
@@ -164,21 +163,7 @@ impl MethodSpec {
     }
 }
 
-impl Declaration for MethodSpec {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn aliases(&self) -> &'static [&'static str] {
-        self.aliases
-    }
-}
-
-impl fmt::Debug for MethodSpec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MethodSpec").field("name", &self.name).finish_non_exhaustive()
-    }
-}
+plackett_core::impl_declaration!(MethodSpec);
 
 /// A method that does not exist.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]

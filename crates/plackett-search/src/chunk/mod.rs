@@ -12,9 +12,7 @@ mod tokens;
 use crate::{Embedder, SearchError};
 use measure::Measure;
 use plackett_core::Document;
-use plackett_core::declaration::{
-    Declaration, Expression, OptionError, OptionSpec, OptionValues, find, suggestion,
-};
+use plackett_core::declaration::{Expression, OptionError, OptionSpec, OptionValues, find, suggestion};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -43,15 +41,7 @@ pub struct ChunkerSpec {
     cut: Cut,
 }
 
-impl Declaration for ChunkerSpec {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn aliases(&self) -> &'static [&'static str] {
-        self.aliases
-    }
-}
+plackett_core::impl_declaration!(ChunkerSpec);
 
 /// All ways to cut texts.
 pub static CHUNKERS: &[&ChunkerSpec] = &[&tokens::TOKENS, &sentences::SENTENCES, &headings::HEADINGS];

@@ -55,7 +55,6 @@ pub use plackett_core::declaration::{OptionKind, OptionSpec, OptionValues};
 use crate::TrainError;
 use crate::tape::Parameters;
 use attached::{Method, Shared};
-use plackett_core::declaration::Declaration;
 use std::fmt;
 use std::sync::Arc;
 
@@ -107,21 +106,7 @@ impl AdapterSpec {
     }
 }
 
-impl Declaration for AdapterSpec {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn aliases(&self) -> &'static [&'static str] {
-        self.aliases
-    }
-}
-
-impl fmt::Debug for AdapterSpec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AdapterSpec").field("name", &self.name).finish_non_exhaustive()
-    }
-}
+plackett_core::impl_declaration!(AdapterSpec);
 
 /// What an adapter is made from.
 pub(crate) struct Request<'m> {

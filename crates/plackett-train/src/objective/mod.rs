@@ -50,7 +50,6 @@ pub use policy_gradient::flat_lists;
 pub use plackett_core::declaration::{OptionError, OptionKind, OptionSpec, OptionValues};
 
 use crate::tape::{Tape, Var};
-use plackett_core::declaration::Declaration;
 use std::fmt;
 
 /// All objectives. A new one is a declaration in a file beside this one, and a line here.
@@ -243,21 +242,7 @@ impl ObjectiveSpec {
     }
 }
 
-impl Declaration for ObjectiveSpec {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn aliases(&self) -> &'static [&'static str] {
-        self.aliases
-    }
-}
-
-impl fmt::Debug for ObjectiveSpec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ObjectiveSpec").field("name", &self.name).finish_non_exhaustive()
-    }
-}
+plackett_core::impl_declaration!(ObjectiveSpec);
 
 /// Computes the loss of a batch.
 pub trait Objective: Send + Sync {

@@ -5,7 +5,7 @@
 
 use super::REMARK;
 use plackett_core::declaration::{
-    Declaration, Expression, OptionError, OptionKind, OptionSpec, OptionValues, find, suggestion,
+    Expression, OptionError, OptionKind, OptionSpec, OptionValues, find, suggestion,
 };
 use plackett_core::{Ranked, Ranking, TieReport, order_by_score};
 use plackett_search::chunk::document_of;
@@ -41,15 +41,7 @@ pub struct GroupingSpec {
     pub options: &'static [OptionSpec],
 }
 
-impl Declaration for GroupingSpec {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn aliases(&self) -> &'static [&'static str] {
-        self.aliases
-    }
-}
+plackett_core::impl_declaration!(GroupingSpec);
 
 /// All that a search can answer with.
 pub static GROUPINGS: &[&GroupingSpec] = &[&DOCUMENT, &PASSAGE];
