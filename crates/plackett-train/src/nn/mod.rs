@@ -112,7 +112,7 @@ pub struct Mode {
 
 impl Mode {
     /// The key of one place in the model.
-    fn place(&self, layer: usize, place: u64) -> u64 {
+    pub(crate) fn place(&self, layer: usize, place: u64) -> u64 {
         self.key.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(layer as u64 * 16 + place)
     }
 }

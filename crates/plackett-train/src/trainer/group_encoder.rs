@@ -14,8 +14,6 @@ use std::ops::Range;
 const EPSILON: f32 = 1e-5;
 /// Queries, keys, values and output of attention.
 const PARTS: [&str; 4] = ["query", "key", "value", "output"];
-/// Places of dropout in a layer.
-const DROPOUTS: u64 = 4;
 
 /// The shape of an encoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +67,11 @@ impl GroupEncoder {
         Ok(GroupEncoder { layers: layers.collect::<Result<_, _>>()?, heads, width })
     }
 
+    /// How many layers it has.
+    pub fn depth(&self) -> usize {
+        self.layers.len()
+    }
+
     /// The items (rows) of some groups, each after it has seen the others of its group.
     pub fn forward(&self, tape: &Tape, items: &Var, groups: &[Range<usize>], mode: Mode) -> Var {
         let attention = Attention {
@@ -82,8 +85,7 @@ impl GroupEncoder {
         };
         let mut x = items.clone();
         for (at, layer) in self.layers.iter().enumerate() {
-            let key = mode.key.wrapping_mul(64).wrapping_add(1 + DROPOUTS * at as u64);
-            x = layer.forward(tape, &x, &attention, Mode { key, ..mode });
+            x = layer.forward(tape, &x, &attention, (mode, at));
         }
         x
     }
@@ -108,9 +110,10 @@ impl Layer {
         Ok(Layer { attention, attention_norm, inner, outer, inner_norm })
     }
 
-    fn forward(&self, tape: &Tape, x: &Var, attention: &Attention, mode: Mode) -> Var {
+    /// The layer with the number `at`, from 0.
+    fn forward(&self, tape: &Tape, x: &Var, attention: &Attention, (mode, at): (Mode, usize)) -> Var {
         let dropped = |x: Var, place: u64| match mode.dropout > 0.0 {
-            true => tape.dropout(&x, mode.dropout, mode.key.wrapping_add(place)),
+            true => tape.dropout(&x, mode.dropout, mode.place(at, place)),
             false => x,
         };
         let [query, key, value, output] = &self.attention;
@@ -195,5 +198,16 @@ mod tests {
             let message = shape(layers, heads, inner).unwrap_err().to_string();
             assert!(message.contains("heads divide the width"), "{message}");
         }
+    }
+
+    /// As many layers as a file may ask for, with the embedding before them, in steps one after another.
+    #[test]
+    fn no_place_drops_what_another_one_or_another_step_does() {
+        let mut keys = std::collections::HashSet::new();
+        for key in 0..4 {
+            let mode = Mode { key, ..Mode::default() };
+            keys.extend((0..=24).flat_map(|layer| (0..3).map(move |place| mode.place(layer, place))));
+        }
+        assert_eq!(keys.len(), 4 * 25 * 3);
     }
 }

@@ -146,7 +146,8 @@ impl GroupScorer {
             if at > 0 {
                 x = tape.activation(&x, Activation::Relu);
                 if mode.dropout > 0.0 {
-                    x = tape.dropout(&x, mode.dropout, mode.key);
+                    let depth = self.encoder.as_ref().map_or(0, GroupEncoder::depth);
+                    x = tape.dropout(&x, mode.dropout, mode.place(depth, 0));
                 }
             }
             x = layer.forward(tape, &x, None);
