@@ -91,7 +91,7 @@ pub struct ItemOutcome {
     pub ndcg: Option<[Vec<f64>; 2]>,
     /// What the rollout of each step was like.
     pub records: Vec<RolloutRecord>,
-    /// The share of the groups of this run that were without the right title.
+    /// The share of the prompts whose beams were without the right title, in the mean of all steps.
     pub misses: f64,
 }
 
@@ -294,8 +294,8 @@ impl ItemPolicyJob {
         Ok(ItemOutcome {
             learned: Outcome { report, ..Outcome::default() },
             ndcg: (!held.tokens.is_empty()).then_some([before, after]),
+            misses: mean(&records.iter().map(|record| record.misses).collect::<Vec<f64>>()),
             records,
-            misses: rewarder.miss_share(),
         })
     }
 
@@ -473,6 +473,18 @@ mod tests {
         assert!(!folder.path().join("work/policy").exists());
         let again = learn(&job(), folder.path(), rule_and_rank()).unwrap();
         assert_eq!((again.learned.report.resumed, again.records.len()), (12, 12));
+    }
+
+    #[test]
+    fn what_was_missed_before_a_kill_is_counted_after_it() {
+        let folder = tempfile::tempdir().unwrap();
+        // Two of three titles: the right one need not be there.
+        let narrow = ItemPolicyJob { beams: 2, ..job() };
+        let whole = learn(&narrow, folder.path(), rule_and_rank()).unwrap();
+        let sum: f64 = whole.records.iter().map(|record| record.misses).sum();
+        assert!((whole.misses - sum / 12.0).abs() < 1e-12 && whole.misses <= 1.0, "{}", whole.misses);
+        let again = learn(&narrow, folder.path(), rule_and_rank()).unwrap();
+        assert_eq!((again.learned.report.resumed, again.misses), (12, whole.misses));
     }
 
     #[test]

@@ -7,7 +7,6 @@ use super::task::{Answered, Credit, Rewarder};
 use crate::TrainError;
 use plackett_core::cosine;
 use plackett_lm::decode::TokenTrie;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// Vectors of the sequences of a trie, from those of their items' texts. A sequence that several items share has the sum of their directions.
@@ -99,22 +98,20 @@ pub struct ItemRewarder<'i> {
     trie: &'i TokenTrie,
     targets: Vec<usize>,
     worth: ItemWorth<'i>,
-    groups: AtomicUsize,
-    misses: AtomicUsize,
     failed: Mutex<Option<TrainError>>,
 }
 
 impl<'i> ItemRewarder<'i> {
     /// `targets` are the ranks of the right sequences, prompt by prompt.
     pub fn new(trie: &'i TokenTrie, targets: Vec<usize>, worth: ItemWorth<'i>) -> ItemRewarder<'i> {
-        let (groups, misses) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        ItemRewarder { trie, targets, worth, groups, misses, failed: Mutex::default() }
+        ItemRewarder { trie, targets, worth, failed: Mutex::default() }
     }
 
-    /// The share of the groups so far that were without the right sequence.
-    pub fn miss_share(&self) -> f64 {
-        let count = |part: &AtomicUsize| part.load(Ordering::Relaxed) as f64;
-        count(&self.misses) / count(&self.groups).max(1.0)
+    /// The ranks of beams, and the place of the right one among them.
+    fn ranks(&self, prompt: usize, answers: &[Sampled]) -> (Vec<Option<usize>>, Option<usize>) {
+        let ranks: Vec<Option<usize>> = answers.iter().map(|answer| self.trie.find(&answer.tokens)).collect();
+        let place = ranks.iter().position(|rank| *rank == Some(self.targets[prompt]));
+        (ranks, place)
     }
 
     /// Why a recommender gave no scores, where it gave none: a training that ends with a reward that is no number ends because of that.
@@ -146,10 +143,7 @@ impl<'i> ItemRewarder<'i> {
 
 impl Rewarder for ItemRewarder<'_> {
     fn judge(&self, prompt: usize, answers: &[Sampled]) -> Vec<Answered> {
-        let ranks: Vec<Option<usize>> = answers.iter().map(|answer| self.trie.find(&answer.tokens)).collect();
-        let place = ranks.iter().position(|rank| *rank == Some(self.targets[prompt]));
-        self.groups.fetch_add(1, Ordering::Relaxed);
-        self.misses.fetch_add(usize::from(place.is_none()), Ordering::Relaxed);
+        let (ranks, place) = self.ranks(prompt, answers);
         let rewards = self.rewards(prompt, &ranks, place);
         let advantages = group_advantages(&rewards);
         let worth = |((answer, reward), advantage): ((&Sampled, f64), f64)| Answered {
@@ -158,6 +152,10 @@ impl Rewarder for ItemRewarder<'_> {
             differs: advantage != 0.0,
         };
         answers.iter().zip(rewards).zip(advantages).map(worth).collect()
+    }
+
+    fn is_miss(&self, prompt: usize, answers: &[Sampled]) -> bool {
+        self.ranks(prompt, answers).1.is_none()
     }
 }
 
@@ -197,10 +195,10 @@ mod tests {
         for (answer, expected) in judged.iter().zip([0.32022, 0.80054, -1.12076]) {
             assert!((answer.credits[0].advantage - expected).abs() < 1e-4, "{answer:?}");
         }
-        assert_eq!(rewarder.miss_share(), 0.0);
+        assert!(!rewarder.is_miss(0, &beams(&[6, 5, 7])));
         // The right one need not be there to be compared with.
         assert!(near(&rewards(&rewarder.judge(0, &beams(&[7, 6]))), &[-0.6, 0.6]));
-        assert_eq!(rewarder.miss_share(), 0.5);
+        assert!(rewarder.is_miss(0, &beams(&[7, 6])));
     }
 
     #[test]

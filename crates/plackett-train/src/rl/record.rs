@@ -16,6 +16,9 @@ pub struct RolloutRecord {
     pub variance: f64,
     /// Share of the prompts whose answers have no advantage over each other.
     pub without_advantage: f64,
+    /// Share of the prompts of which no answer is the right one, where there is one.
+    #[serde(default)]
+    pub misses: f64,
     /// Share of the answers that keep the form.
     pub well_formed: f64,
     /// Mean divergence from the reference, a token.

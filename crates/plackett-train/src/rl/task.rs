@@ -85,6 +85,11 @@ pub trait Rewarder: Sync {
         groups.iter().enumerate().map(|(at, answers)| self.judge(first + at, answers)).collect()
     }
 
+    /// Whether the right answer to a prompt is not among these; it is reported. Where none is the right one, none is missed.
+    fn is_miss(&self, _prompt: usize, _answers: &[Sampled]) -> bool {
+        false
+    }
+
     /// Whether an answer has the form that is asked for; it is reported.
     fn is_well_formed(&self, _prompt: usize, _answer: &Sampled) -> bool {
         true
@@ -126,6 +131,8 @@ struct Rolled {
     groups: usize,
     /// Groups whose answers do not differ.
     flat: usize,
+    /// Groups without the right answer.
+    missed: usize,
     well_formed: usize,
 }
 
@@ -173,6 +180,7 @@ impl PolicyTask<'_> {
                 check_worth(*at, &worth)?;
                 let is_formed = |answer: &&Sampled| self.rewarder.is_well_formed(*at, answer);
                 rolled.well_formed += group.iter().filter(is_formed).count();
+                rolled.missed += usize::from(self.rewarder.is_miss(*at, group));
                 rolled.add(&self.prompts[*at], group, worth);
             }
         }
@@ -277,11 +285,13 @@ fn summed_up(rolled: &[Rolled]) -> RolloutRecord {
     let worth = || rolled.iter().flat_map(|rolled| &rolled.worth);
     let total = |count: fn(&Rolled) -> usize| rolled.iter().map(count).sum::<usize>() as f64;
     let answers = (worth().count() as f64).max(1.0);
+    let groups = total(|rolled| rolled.groups).max(1.0);
     let reward = worth().map(|worth| worth.reward).sum::<f64>() / answers;
     RolloutRecord {
         reward,
         variance: worth().map(|worth| (worth.reward - reward).powi(2)).sum::<f64>() / answers,
-        without_advantage: total(|rolled| rolled.flat) / total(|rolled| rolled.groups).max(1.0),
+        without_advantage: total(|rolled| rolled.flat) / groups,
+        misses: total(|rolled| rolled.missed) / groups,
         well_formed: total(|rolled| rolled.well_formed) / answers,
         tokens: total(Rolled::tokens) / answers,
         ..RolloutRecord::default()

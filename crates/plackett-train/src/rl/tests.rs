@@ -144,6 +144,10 @@ fn groups_without_an_advantage_are_counted() {
             };
             advantages.into_iter().map(worth).collect()
         }
+
+        fn is_miss(&self, prompt: usize, _answers: &[Sampled]) -> bool {
+            prompt == 0
+        }
     }
     let folder = tempfile::tempdir().unwrap();
     let mut parameters = Parameters::default();
@@ -167,5 +171,6 @@ fn groups_without_an_advantage_are_counted() {
     let report = report.unwrap();
     assert!(report.steps.iter().all(|step| step.skipped == 2 && step.loss == 0.0));
     assert_eq!(parameters[model.llama.head].value.to_vec(), before);
-    assert_eq!(task.records.into_inner().unwrap()[0].without_advantage, 1.0);
+    let record = task.records.into_inner().unwrap()[0];
+    assert_eq!((record.without_advantage, record.misses), (1.0, 0.5));
 }

@@ -52,8 +52,8 @@ fn a_decoder_is_rewarded_for_titles_of_a_catalogue() {
     }
     let bytes = weights(folder, "out");
     let again = train(folder, "out").expect(0).json();
-    // What has only gone on to its end has searched for nothing.
-    assert_eq!((&again["resumed"], &again["misses"]), (&json!(6), &json!(null)));
+    // What has only gone on to its end tells what was missed before.
+    assert_eq!((&again["resumed"], &again["misses"]), (&json!(6), &json!(0.0)));
     assert_eq!(weights(folder, "out"), bytes);
 }
 

@@ -460,8 +460,6 @@ fn say(
     let (learned, ndcg, [begin, end]) = (&made.learned, change(made), rewards(&made.records));
     let flat = without_advantage(&made.records);
     if output.json {
-        // A run that only went on to its end has searched for nothing.
-        let misses = (learned.report.resumed < learned.report.total).then_some(made.misses);
         let mut document = json!({
             "output": folder,
             "prompts": examples.len(),
@@ -471,7 +469,7 @@ fn say(
             "parameters": learned.parameters,
             "reward": [begin, end],
             "without_advantage": flat,
-            "misses": misses,
+            "misses": made.misses,
             "resumed": learned.report.resumed,
             "cut": learned.cut.pairs,
             "ndcg": ndcg.as_ref().map(|ndcg| [ndcg.before, ndcg.after]),

@@ -263,7 +263,7 @@ fn learn(
         mean(&after.hit),
         mean(&before.ndcg),
         mean(&after.ndcg),
-        rewarder.miss_share(),
+        summary.misses,
         summary.without_advantage,
         summary.divergence,
     ];

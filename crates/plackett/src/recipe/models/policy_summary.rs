@@ -16,6 +16,8 @@ pub struct PolicySummary {
     pub well_formed: f64,
     /// The share of the prompts whose answers do not differ in any advantage.
     pub without_advantage: f64,
+    /// The share of the prompts of which no answer is the right one, where there is one.
+    pub misses: f64,
     /// The greatest distance of an importance ratio from 1 in any step.
     pub ratio_apart: f64,
     /// The share of the time of all steps in which answers were drawn.
@@ -38,6 +40,7 @@ impl PolicySummary {
             divergence: of(last, |record| record.divergence),
             well_formed: of(records, |record| record.well_formed),
             without_advantage: of(records, |record| record.without_advantage),
+            misses: of(records, |record| record.misses),
             ratio_apart: records.iter().map(|record| record.ratio_apart).fold(0.0, f64::max),
             rollout_share: rolled / seconds.max(f64::MIN_POSITIVE),
         }
@@ -83,6 +86,7 @@ mod tests {
             divergence: 0.5 * at as f64,
             well_formed: f64::from(u8::from(at < 5)),
             without_advantage: 1.0,
+            misses: f64::from(u8::from(at < 15)),
             ratio_apart: if at == 3 { 0.5 } else { 0.25 },
             seconds: 1.0,
             ..RolloutRecord::default()
@@ -92,7 +96,7 @@ mod tests {
         let found = PolicySummary::of(&records, 80.0);
         assert_eq!((found.reward, found.variance), ([0.5, 18.5], [1.0, 37.0]));
         assert_eq!((found.divergence, found.well_formed), (9.25, 0.25));
-        assert_eq!((found.without_advantage, found.rollout_share), (1.0, 0.25));
+        assert_eq!((found.without_advantage, found.misses, found.rollout_share), (1.0, 0.75, 0.25));
         assert_eq!(found.ratio_apart, 0.5);
         assert_eq!(PolicySummary::of(&[], 0.0).reward, [0.0, 0.0]);
     }
