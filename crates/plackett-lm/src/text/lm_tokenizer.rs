@@ -46,14 +46,8 @@ impl LmTokenizer {
         tokenizer.with_padding(None);
         let mut plain = tokenizer.clone();
         plain.set_encode_special_tokens(true);
-        let (mut ends, mut end) = (Vec::new(), None);
-        for name in ["generation_config.json", "config.json"] {
-            if let Some(file) = JsonFile::open_optional(directory, name)? {
-                let own = end_ids(&file)?;
-                end = own.first().copied().or(end);
-                ends.extend(own);
-            }
-        }
+        let named = named_ends(directory)?;
+        let (end, mut ends) = (first_end(&named), named.concat());
         ends.sort_unstable();
         ends.dedup();
         let has_template = directory.join("chat_template.jinja").exists()
@@ -62,6 +56,15 @@ impl LmTokenizer {
         let chat = has_template.then(|| ChatTemplate::from_directory(directory).map_err(|e| e.to_string()));
         let kind = Kind::Json { tokenizer: Box::new(tokenizer), plain: Box::new(plain) };
         Ok(LmTokenizer { kind, path, ends, end, chat })
+    }
+
+    /// The id that ends a text of the model in a Hugging Face directory: of several, the one that config.json names first, or
+    /// generation_config.json where that names none. `None` where neither does.
+    ///
+    /// # Errors
+    /// [`LmError::Config`] when one of them is no JSON or its `eos_token_id` no token id, [`LmError::Io`] when it cannot be read.
+    pub fn end_of(directory: &Path) -> Result<Option<u32>, LmError> {
+        Ok(first_end(&named_ends(directory)?))
     }
 
     /// Of a tokenizer in memory, with the id that ends a text: what [`LmTokenizer::encode`] gives once `tokenizer` is saved as
@@ -183,7 +186,7 @@ impl LmTokenizer {
         Ok(TokenBytes::from_tokenizer(self.backend())?.without(&silent)?)
     }
 
-    /// The id that ends a text: of several, the one that config.json names first.
+    /// The id that ends a text, as [`LmTokenizer::end_of`] finds it.
     pub fn end(&self) -> Option<u32> {
         self.end
     }
@@ -210,6 +213,20 @@ impl LmTokenizer {
     }
 }
 
+/// The ids that config.json and, after it, generation_config.json name as ends.
+fn named_ends(directory: &Path) -> Result<[Vec<u32>; 2], LmError> {
+    let named = |name: &str| match JsonFile::open_optional(directory, name)? {
+        Some(file) => end_ids(&file),
+        None => Ok(Vec::new()),
+    };
+    Ok([named("config.json")?, named("generation_config.json")?])
+}
+
+/// The first of them.
+fn first_end(named: &[Vec<u32>]) -> Option<u32> {
+    named.iter().flatten().next().copied()
+}
+
 /// `eos_token_id`: absent, a number or a list of numbers.
 fn end_ids(file: &JsonFile) -> Result<Vec<u32>, LmError> {
     let bad = || file.problem("`eos_token_id` is not a token id or a list of them".into());
@@ -218,5 +235,29 @@ fn end_ids(file: &JsonFile) -> Result<Vec<u32>, LmError> {
         None | Some(Value::Null) => Ok(Vec::new()),
         Some(Value::Array(ids)) => ids.iter().map(id).collect(),
         Some(one) => Ok(vec![id(one)?]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_ends_as_the_configuration_says_or_else_as_that_of_generation() {
+        let end_of = |config: Option<&str>, generation: Option<&str>| {
+            let folder = tempfile::tempdir().unwrap();
+            for (name, end) in [("config.json", config), ("generation_config.json", generation)] {
+                if let Some(end) = end {
+                    std::fs::write(folder.path().join(name), format!("{{\"eos_token_id\": {end}}}")).unwrap();
+                }
+            }
+            LmTokenizer::end_of(folder.path()).map_err(|error| error.to_string())
+        };
+        assert_eq!(end_of(Some("2"), Some("[1, 2]")), Ok(Some(2)));
+        assert_eq!(end_of(Some("[2, 1]"), None), Ok(Some(2)));
+        assert_eq!(end_of(Some("null"), Some("[3, 2]")), Ok(Some(3)));
+        assert_eq!(end_of(Some("[]"), Some("4")), Ok(Some(4)));
+        assert_eq!(end_of(None, None), Ok(None));
+        assert!(end_of(Some("-1"), None).unwrap_err().contains("`eos_token_id` is not a token id"));
     }
 }

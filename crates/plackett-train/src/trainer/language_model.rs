@@ -11,7 +11,7 @@ use crate::nn::{
     WeightSource,
 };
 use crate::tape::Parameters;
-use plackett_lm::decoder::ScoreHead;
+use plackett_lm::decoder::{LmTokenizer, ScoreHead};
 use plackett_lm::gguf::GgufTokenizer;
 use serde_json::Value;
 use std::path::Path;
@@ -262,7 +262,7 @@ impl LanguageModel {
             config["rope_theta"] = base.into();
         }
         let context = config["max_position_embeddings"].as_u64().unwrap_or(2048) as usize;
-        let end = config["eos_token_id"].as_u64().and_then(|id| u32::try_from(id).ok());
+        let end = LmTokenizer::end_of(directory).map_err(|error| TrainError::Model(error.to_string()))?;
         if config["use_sliding_window"] == true && !config["sliding_window"].is_null() {
             return Err(failed(
                 "use_sliding_window: a model whose layers see a window cannot be trained yet".into(),

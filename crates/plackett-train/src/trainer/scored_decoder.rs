@@ -1,7 +1,6 @@
 //! A decoder that scores a query and a document by the state of the last token of both (RankLLaMA: Ma and others, Fine-Tuning LLaMA for
 //! Multi-Stage Text Retrieval, 2023, equation 2).
 
-use super::bert_files::read_json;
 use super::{EncodedPair, LanguageModel, PairModel};
 use crate::TrainError;
 use crate::adapter::Adaptable;
@@ -23,8 +22,6 @@ pub struct ScoredDecoder {
     score: Linear,
     tokenizer: LmTokenizer,
     pairs: PairTokens,
-    /// The token that ends a text, where files name one.
-    end: Option<u32>,
     /// Most tokens of a pair.
     most: usize,
 }
@@ -52,12 +49,8 @@ impl ScoredDecoder {
             }
             false => Linear::load(parameters, &mut Initializer::new(seed), HEAD, shape, false)?,
         };
-        let end = match decoder.end() {
-            Some(end) => Some(end),
-            None => first_end(path)?,
-        };
         let of = |error: LmError| failed(path, error);
-        let tokenizer = LmTokenizer::of(decoder.tokenizer().clone(), end).map_err(of)?;
+        let tokenizer = LmTokenizer::of(decoder.tokenizer().clone(), decoder.end()).map_err(of)?;
         let pairs = PairTokens::new(&tokenizer, "the model", prompt, None).map_err(of)?;
         let (most, fixed) = (most.min(decoder.context()), pairs.frame_tokens());
         if most <= fixed {
@@ -66,7 +59,7 @@ impl ScoredDecoder {
                 prompt.name
             )));
         }
-        Ok(ScoredDecoder { decoder, score, tokenizer, pairs, end, most })
+        Ok(ScoredDecoder { decoder, score, tokenizer, pairs, most })
     }
 
     /// Scores of pairs of a query and a text, without training.
@@ -128,26 +121,13 @@ impl PairModel for ScoredDecoder {
     }
 
     fn save(&mut self, folder: &Path, parameters: &Parameters) -> Result<(), TrainError> {
-        let mut own = json!({
+        let own = json!({
             "id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}, PAIR_PROMPT_KEY: self.pairs.prompt().name,
         });
-        if let Some(end) = self.end {
-            own["eos_token_id"] = end.into();
-        }
         self.decoder.save_as(folder, parameters, (HEAD, "ForSequenceClassification"), &own)
     }
 }
 
 fn failed(path: &Path, error: LmError) -> TrainError {
     TrainError::Form { path: path.into(), problem: error.to_string() }
-}
-
-/// The first of several tokens that end a text.
-fn first_end(directory: &Path) -> Result<Option<u32>, TrainError> {
-    let path = directory.join("config.json");
-    if !path.is_file() {
-        return Ok(None);
-    }
-    let first = read_json(&path)?["eos_token_id"][0].as_u64();
-    Ok(first.and_then(|id| u32::try_from(id).ok()))
 }
