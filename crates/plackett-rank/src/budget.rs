@@ -1,7 +1,7 @@
 //! How many candidates a method can rerank, and with which windows, within a budget for each request.
 //!
 //! A method declares how many calls it makes ([`Calls::count`](crate::method::Calls)); what a call costs is measured on
-//! some requests. The cost of a call is taken to be a line in the number of passages that it reads, through the costs at two
+//! some requests. A model that scores whole lists gives the number itself, whatever the method asks of others. The cost of a call is taken to be a line in the number of passages that it reads, through the costs at two
 //! depths.
 
 use crate::Settings;
@@ -122,6 +122,9 @@ const PROBED: usize = 2;
 /// The least depth at which there is anything to rank.
 const LEAST: usize = 2;
 
+/// Calls for so many candidates.
+type Count = fn(usize, &OptionValues) -> u64;
+
 /// A method with the options that were written.
 pub struct Probe<'a> {
     /// The method.
@@ -141,9 +144,8 @@ impl Probe<'_> {
     /// # Errors
     /// [`BudgetError`].
     pub fn choose(&self, requests: &[&RankRequest], budget: &Budget) -> Result<Choice, BudgetError> {
-        let calls = self.method.calls;
-        let count =
-            calls.count.ok_or(BudgetError::NoFormula { method: self.method.name, formula: calls.formula })?;
+        let (method, formula) = (self.method.name, self.method.calls.formula);
+        let count = self.count().ok_or(BudgetError::NoFormula { method, formula })?;
         let most = requests.iter().map(|request| request.candidates.len()).max().unwrap_or(0);
         let defaults = self.values(&[])?;
         let (line, probe) = self.measure(requests, &defaults, count)?;
@@ -170,6 +172,15 @@ impl Probe<'_> {
             depth: LEAST,
             expected: expected(LEAST, &defaults),
         })
+    }
+
+    /// The number of calls, where it is exact. A model of successions reads the query and each document once, where others are asked about
+    /// each pair.
+    fn count(&self) -> Option<Count> {
+        if self.model.clone().successor_scorer().is_some() {
+            return Some(|candidates, _| candidates as u64 + 1);
+        }
+        self.method.calls.count
     }
 
     fn values(&self, added: &[(String, String)]) -> Result<OptionValues, OptionError> {
@@ -215,7 +226,7 @@ impl Probe<'_> {
         &self,
         requests: &[&RankRequest],
         options: &OptionValues,
-        count: fn(usize, &OptionValues) -> u64,
+        count: Count,
     ) -> Result<(Line, Estimate), BudgetError> {
         let settings = Settings { audit: None, progress: None, ..self.settings.clone() };
         let ranker = self.method.ranker(self.model.clone(), options.clone(), settings)?;

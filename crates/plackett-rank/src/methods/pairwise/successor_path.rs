@@ -109,6 +109,7 @@ impl Ranker for SuccessorPath {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::budget::{Budget, Probe};
     use crate::method::MethodSpec;
     use crate::methods::tests::{ids, request};
     use crate::model::{Abilities, Role, TextLength, TextModel};
@@ -181,6 +182,17 @@ mod tests {
         let fact = |name: &str| ranking.trace.facts.iter().find(|(own, _)| own == name);
         assert_eq!(fact("path-value").map(|(_, value)| value.as_str()), Some("3"));
         assert!(fact("scores").is_some() && fact("path-gap").is_none(), "{:?}", ranking.trace.facts);
+    }
+
+    /// A word for the query and one for each document: n candidates are n + 1 calls and tokens, and not the n (n − 1) of prompts.
+    #[test]
+    fn a_budget_counts_texts_and_not_pairs() {
+        let numbers: Vec<String> = (0..20).map(|n| n.to_string()).collect();
+        let request = request("why", &numbers.iter().map(String::as_str).collect::<Vec<_>>());
+        let method = MethodSpec::find("tsprank").unwrap();
+        let probe = Probe { method, model: Arc::new(Chain), written: &[], settings: Settings::default() };
+        let choice = probe.choose(&[&request], &Budget { tokens: Some(13), seconds: None }).unwrap();
+        assert_eq!((choice.depth, choice.calls, choice.expected.tokens), (12, 13, 13.0));
     }
 
     #[test]

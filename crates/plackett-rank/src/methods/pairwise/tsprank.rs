@@ -28,7 +28,10 @@ pub(crate) static SPEC: MethodSpec = MethodSpec {
               that `prp-allpair(aggregate=borda)` is the choice.",
     needs: |_| vec![Need::LabelLogits],
     options: &[PROMPT, WORDS, TOKENS, STYLE, INPUT, SEED],
-    calls: Calls { formula: "N (N − 1)", count: Some(|n, _| prompts(n)) },
+    calls: Calls {
+        formula: "N (N − 1); N + 1 with a model that scores whole lists",
+        count: Some(|n, _| prompts(n)),
+    },
     prompts: PROMPTS,
     build: |build| {
         if let Some(scorer) = build.model.clone().successor_scorer() {
