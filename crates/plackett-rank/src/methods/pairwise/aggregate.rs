@@ -9,10 +9,10 @@ use plackett_core::bradley_terry::{self, Comparison, Outcome};
 use plackett_core::permutation::Permutation;
 use plackett_core::plackett_luce::FitOptions;
 use plackett_core::sorting::AllPairs;
-use plackett_core::tsp::{SuccessorScores, TspOptions, TspPath, solve};
+use plackett_core::tsp::{SuccessorScores, TspError, TspOptions, solve};
 
 /// Most candidates whose path is searched: beyond, the search takes longer than the model.
-pub(super) const TSP_MOST: usize = 300;
+const TSP_MOST: usize = 300;
 
 /// Virtual comparisons of every item against one of mean strength, so that an item without a loss has a finite strength.
 const REGULARISATION: f64 = 0.1;
@@ -127,22 +127,39 @@ pub(super) fn path(
         let (first, second) = (at / count, at % count);
         if first == second { 0.0 } else { score(first, second) }
     });
-    let scores = SuccessorScores::new(count, scores.collect())
-        .map_err(|error| CallError::Argument(error.to_string()))?;
-    let found: TspPath = solve(&scores, &TspOptions::default());
-    context.note("path-value", found.value);
+    let (order, facts) =
+        solved(count, scores.collect()).map_err(|error| CallError::Argument(error.to_string()))?;
+    facts.into_iter().for_each(|(name, value)| context.note(name, value));
+    Ok(order)
+}
+
+/// The best path through scores (candidates × candidates, row by row), and what the trace says of it.
+///
+/// # Errors
+/// A score is no number.
+pub(super) fn solved(
+    count: usize,
+    scores: Vec<f64>,
+) -> Result<(Permutation, Vec<(String, String)>), TspError> {
+    let found = solve(&SuccessorScores::new(count, scores)?, &TspOptions::default());
+    let mut facts = vec![("path-value".to_string(), found.value.to_string())];
     if !found.optimal {
-        context.note("path-gap", format!("{:.4}; the path may not be the best one", found.gap()));
+        let gap = format!("{:.4}; the path may not be the best one", found.gap());
+        facts.push(("path-gap".to_string(), gap));
     }
-    Ok(found.order)
+    Ok((found.order, facts))
+}
+
+/// Why no path is searched through so many candidates.
+pub(super) fn path_problem(count: usize) -> Option<String> {
+    (count > TSP_MOST).then(|| {
+        format!(
+            "a path through {count} candidates is not searched; the most is {TSP_MOST}: give fewer candidates"
+        )
+    })
 }
 
 /// Refuses more candidates than a path is searched for.
 pub(super) fn check_path(count: usize) -> Result<(), CallError> {
-    if count > TSP_MOST {
-        return Err(CallError::Argument(format!(
-            "a path through {count} candidates is not searched; the most is {TSP_MOST}: give fewer candidates"
-        )));
-    }
-    Ok(())
+    path_problem(count).map_or(Ok(()), |problem| Err(CallError::Argument(problem)))
 }

@@ -1,7 +1,7 @@
 //! TSPRank with a model that was trained to give scores of succession: the whole list goes to it, and the best path through what
 //! comes back is the order.
 
-use super::aggregate::TSP_MOST;
+use super::aggregate::{path_problem, solved};
 use crate::PLACES;
 use crate::batch::{Account, Settings, rank_together};
 use crate::long_text::LongText;
@@ -9,7 +9,6 @@ use crate::method::{Build, MethodError};
 use crate::model::{SuccessorAnswer, SuccessorScorer};
 use crate::ranker::{RankError, Ranker};
 use crate::reading::{has_words, too_long};
-use plackett_core::tsp::{SuccessorScores, TspOptions, solve};
 use plackett_core::{RankRequest, Ranking};
 use plackett_lm::LmError;
 use std::sync::Arc;
@@ -54,31 +53,23 @@ impl SuccessorPath {
                 false => account.empty.push(candidate),
             }
         }
-        if read.len() > TSP_MOST {
-            return Err(self.failed(format!(
-                "a path through {} candidates is not searched; the most is {TSP_MOST}: give fewer candidates",
-                read.len()
-            )));
+        if let Some(problem) = path_problem(read.len()) {
+            return Err(self.failed(problem));
         }
         let given: Vec<&str> = read.iter().map(|candidate| texts[*candidate].as_ref()).collect();
         let SuccessorAnswer { scores, documents, query } =
             self.model.successor_scores(&request.query.text, &given)?;
-        let scores =
-            SuccessorScores::new(read.len(), scores).map_err(|error| self.failed(error.to_string()))?;
-        let path = solve(&scores, &TspOptions::default());
+        let (order, facts) =
+            solved(read.len(), scores).map_err(|error| self.failed(error.to_string()))?;
         account.enter_query(&request.query.id, query);
         for (candidate, length) in read.iter().zip(documents) {
             account.enter(&request.candidates[*candidate].document.id, &[length], true);
         }
-        for (place, item) in path.order.items().iter().enumerate() {
+        for (place, item) in order.items().iter().enumerate() {
             account.scores[read[*item]] = (read.len() - place) as f64;
         }
         account.trace.facts.push(("scores".into(), PLACES.into()));
-        account.trace.facts.push(("path-value".into(), path.value.to_string()));
-        if !path.optimal {
-            let gap = format!("{:.4}; the path may not be the best one", path.gap());
-            account.trace.facts.push(("path-gap".into(), gap));
-        }
+        account.trace.facts.extend(facts);
         Ok(account)
     }
 
