@@ -99,13 +99,14 @@ pub fn read_ordered_examples(path: &Path, most: usize) -> Result<Vec<OrderedExam
         without_order(&list.query, &list.candidates, most).or_else(|| without_use(list, most))
     };
     let ordered = |(record, list): (usize, OrderedRecord)| {
-        let OrderedRecord { query, mut candidates, reasoning } = list;
+        let OrderedRecord { query, candidates, reasoning } = list;
+        let places = best_first(&candidates);
         let reasoning = reasoning.map(|text| {
             let mut shown = vec![0; candidates.len()];
-            best_first(&candidates).into_iter().enumerate().for_each(|(rank, place)| shown[place] = rank);
+            places.iter().enumerate().for_each(|(rank, place)| shown[*place] = rank);
             GivenReasoning { text, shown }
         });
-        put_in_order(&mut candidates, most);
+        let candidates = in_order(candidates, &places, most);
         OrderedExample { record, query, candidates, reasoning }
     };
     Ok(read_numbered(path, problem)?.into_iter().map(ordered).collect())
@@ -153,10 +154,10 @@ fn best_first(candidates: &[Candidate]) -> Vec<usize> {
     places
 }
 
-/// Puts the best first and keeps so many.
-fn put_in_order(candidates: &mut Vec<Candidate>, most: usize) {
-    let best = best_first(candidates).into_iter().take(most);
-    *candidates = best.map(|place| candidates[place].clone()).collect();
+/// The candidates at the first so many of these places, in their order.
+fn in_order(candidates: Vec<Candidate>, places: &[usize], most: usize) -> Vec<Candidate> {
+    let mut all: Vec<Option<Candidate>> = candidates.into_iter().map(Some).collect();
+    places.iter().take(most).filter_map(|place| all[*place].take()).collect()
 }
 
 /// The places of the candidates of a list in the order that is taught, the best first.
@@ -196,11 +197,11 @@ fn without_order(query: &str, candidates: &[Candidate], most: usize) -> Option<S
     if let Some(at) = candidates.iter().position(|candidate| !is_number(candidate)) {
         return Some(format!("the label or teacher score of candidate {} is no number", at + 1));
     }
-    let mut kept = candidates.to_vec();
-    put_in_order(&mut kept, most);
+    let mut kept = best_first(candidates);
+    kept.truncate(most);
     let by_teacher = has_teacher(candidates);
     // What is in order differs where its ends do.
-    let ends = [kept.first(), kept.last()].map(|end| end.map(|candidate| worth(candidate, by_teacher)));
+    let ends = [kept.first(), kept.last()].map(|end| end.map(|place| worth(&candidates[*place], by_teacher)));
     let what = if by_teacher { "teacher score" } else { "label" };
     (ends[0] == ends[1]).then(|| {
         format!(
@@ -304,10 +305,10 @@ mod tests {
     }
 
     fn order(candidates: &[(&str, f32, Option<f32>)], most: usize) -> String {
-        let mut example = example(candidates);
-        assert_eq!(without_order(&example.query, &example.candidates, most), None);
-        put_in_order(&mut example.candidates, most);
-        example.candidates.into_iter().map(|candidate| candidate.text).collect()
+        let RankingExample { query, candidates } = example(candidates);
+        assert_eq!(without_order(&query, &candidates, most), None);
+        let places = best_first(&candidates);
+        in_order(candidates, &places, most).into_iter().map(|candidate| candidate.text).collect()
     }
 
     #[test]

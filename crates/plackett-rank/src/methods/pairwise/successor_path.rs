@@ -59,8 +59,7 @@ impl SuccessorPath {
         let given: Vec<&str> = read.iter().map(|candidate| texts[*candidate].as_ref()).collect();
         let SuccessorAnswer { scores, documents, query } =
             self.model.successor_scores(&request.query.text, &given)?;
-        let (order, facts) =
-            solved(read.len(), scores).map_err(|error| self.failed(error.to_string()))?;
+        let (order, facts) = solved(read.len(), scores).map_err(|error| self.failed(error.to_string()))?;
         account.enter_query(&request.query.id, query);
         for (candidate, length) in read.iter().zip(documents) {
             account.enter(&request.candidates[*candidate].document.id, &[length], true);
