@@ -9,11 +9,10 @@ use super::rollout::Rollouts;
 use super::task::{Generation, PolicyTask};
 use super::updates::Updates;
 use crate::TrainError;
-use crate::adapter::Attached;
-use crate::tape::{Compute, Gradients, Parameters};
+use crate::tape::{Compute, Parameters};
 use crate::trainer::{
-    CutTexts, Evaluation, Hooks, LanguageModel, Outcome, PhaseMember, Settings, StepRecord, Trained,
-    ranks_of, train_evaluated,
+    CutTexts, Evaluation, Hooks, Joined, LanguageModel, Outcome, Settings, StepRecord, Trained, ranks_of,
+    train_evaluated,
 };
 use plackett_lm::decode::TokenTrie;
 use std::path::Path;
@@ -197,7 +196,8 @@ impl ItemPolicyJob {
         let mut parameters = Parameters::default();
         let mut model = LanguageModel::open(base, &mut parameters)?;
         let count = parameters.count();
-        let mut attached = self.attach(&mut model, &mut parameters)?;
+        let mut attached =
+            self.trained.attach_or_full(&mut parameters, &mut model.llama, self.settings.seed)?;
         let ItemData { titles, examples, held, source } = data;
         let catalogue = WrittenCatalogue::new(&model, titles)?;
         if catalogue.trie.len() < self.beams {
@@ -226,20 +226,6 @@ impl ItemPolicyJob {
         model.save(output, &parameters)?;
         self.trained.save(attached.as_ref(), (&parameters, &[]), "CAUSAL_LM", (base, output))?;
         Ok(outcome)
-    }
-
-    /// Puts the adapter on the model, where there is one.
-    fn attach(
-        &self,
-        model: &mut LanguageModel,
-        parameters: &mut Parameters,
-    ) -> Result<Option<Attached>, TrainError> {
-        if self.trained.adapter == "full" {
-            return Ok(None);
-        }
-        let attached = self.trained.attach(parameters, &mut model.llama, self.settings.seed, |_| false)?;
-        self.trained.check_saved(&attached, parameters)?;
-        Ok(Some(attached))
     }
 
     /// All steps, and what held-out prompts are worth before and after.
@@ -278,7 +264,7 @@ impl ItemPolicyJob {
                 value: Box::new(|parameters: &Parameters| measure(parameters).map(|gains| mean(&gains))),
             }),
         };
-        let mut hooks = PolicyHooks { adapter, records: KeptRecords::of(&task) };
+        let mut hooks = Joined { adapter, other: KeptRecords::of(&task) };
         let (place, hooks): (_, &mut dyn Hooks) = ((Some(work), identity), &mut hooks);
         let hooks = (Some(hooks), evaluation);
         let trained = train_evaluated(&task, compute, parameters, &self.settings, place, hooks, progress);
@@ -363,61 +349,6 @@ impl ItemPolicyJob {
 
 fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len().max(1) as f64
-}
-
-/// What an adapter does around steps, and the records of rollouts in checkpoints.
-struct PolicyHooks<'h, 'r> {
-    adapter: Option<&'h mut dyn Hooks>,
-    records: KeptRecords<'r>,
-}
-
-impl Hooks for PolicyHooks<'_, '_> {
-    fn begin_pass(&mut self, pass: u64) {
-        if let Some(adapter) = &mut self.adapter {
-            adapter.begin_pass(pass);
-        }
-    }
-
-    fn before_step(&mut self, parameters: &Parameters, gradients: &mut Gradients) {
-        if let Some(adapter) = &mut self.adapter {
-            adapter.before_step(parameters, gradients);
-        }
-    }
-
-    fn after_step(&mut self, parameters: &mut Parameters, rate: f32) {
-        if let Some(adapter) = &mut self.adapter {
-            adapter.after_step(parameters, rate);
-        }
-    }
-
-    fn next_phase(&mut self, parameters: &mut Parameters) -> bool {
-        self.adapter.as_mut().is_some_and(|adapter| adapter.next_phase(parameters))
-    }
-
-    fn save_phase(&self, parameters: &Parameters, folder: &Path) -> Result<Option<PhaseMember>, TrainError> {
-        self.adapter.as_ref().map_or(Ok(None), |adapter| adapter.save_phase(parameters, folder))
-    }
-
-    /// The length of the adapter's state, that state, and the records.
-    fn state(&self) -> Vec<u8> {
-        let adapter = self.adapter.as_ref().map(|adapter| adapter.state()).unwrap_or_default();
-        let length = (adapter.len() as u64).to_le_bytes();
-        [&length[..], &adapter, &self.records.state()].concat()
-    }
-
-    fn set_state(&mut self, state: &[u8]) -> Result<(), TrainError> {
-        let parts = state.split_first_chunk::<8>().and_then(|(length, rest)| {
-            rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)
-        });
-        let Some((of_adapter, of_records)) = parts else {
-            let problem = "the checkpoint's state cannot be read; delete it, and the training begins anew";
-            return Err(TrainError::Setting(problem.into()));
-        };
-        if let Some(adapter) = &mut self.adapter {
-            adapter.set_state(of_adapter)?;
-        }
-        self.records.set_state(of_records)
-    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,6 @@ use super::run::{Hooks, mean_loss, train_evaluated};
 use super::trained::{Trained, parse_objective, ranks_of};
 use super::{Settings, StepRecord};
 use crate::TrainError;
-use crate::adapter::Attached;
 use crate::objective::Term;
 use crate::tape::{Compute, Parameters};
 use std::path::Path;
@@ -65,7 +64,7 @@ impl FirstTokenJob {
         let mut parameters = Parameters::default();
         let mut model = EncoderDecoderModel::open(base, &mut parameters)?;
         let count = parameters.count();
-        let mut attached = self.attach(&mut parameters, &mut model)?;
+        let mut attached = self.trained.attach_or_full(&mut parameters, &mut model.t5, self.settings.seed)?;
         let mut outcome =
             Outcome { trainable: parameters.trainable_count(), parameters: count, ..Outcome::default() };
         let task = FirstTokenTask::new(&model, lists, read, self.terms()?)?;
@@ -93,19 +92,5 @@ impl FirstTokenJob {
         model.save(output, &parameters)?;
         self.trained.save(attached.as_ref(), (&parameters, &[]), "SEQ_2_SEQ_LM", (base, output))?;
         Ok(outcome)
-    }
-
-    /// Lets what is to be trained be trained.
-    fn attach(
-        &self,
-        parameters: &mut Parameters,
-        model: &mut EncoderDecoderModel,
-    ) -> Result<Option<Attached>, TrainError> {
-        if self.trained.adapter == "full" {
-            return Ok(None);
-        }
-        let attached = self.trained.attach(parameters, &mut model.t5, self.settings.seed, |_| false)?;
-        self.trained.check_saved(&attached, parameters)?;
-        Ok(Some(attached))
     }
 }

@@ -174,15 +174,10 @@ impl LanguageJob {
             true => vec![model.llama.layers.len()],
             false => self.depths.clone(),
         };
-        match self.trained.adapter.as_str() {
-            "full" => Ok((ReadOuts::shared(model, &depths)?, None)),
-            OWN_HEADS => Ok((ReadOuts::own_heads(model, &depths, parameters)?, None)),
-            _ => {
-                let seed = self.settings.seed;
-                let attached = self.trained.attach(parameters, &mut model.llama, seed, |_| false)?;
-                self.trained.check_saved(&attached, parameters)?;
-                Ok((ReadOuts::shared(model, &depths)?, Some(attached)))
-            }
+        if self.trained.adapter == OWN_HEADS {
+            return Ok((ReadOuts::own_heads(model, &depths, parameters)?, None));
         }
+        let attached = self.trained.attach_or_full(parameters, &mut model.llama, self.settings.seed)?;
+        Ok((ReadOuts::shared(model, &depths)?, attached))
     }
 }

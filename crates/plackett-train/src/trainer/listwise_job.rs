@@ -117,15 +117,8 @@ impl ListwiseJob {
         let mut parameters = Parameters::default();
         let mut model = self.open(base, &mut parameters)?;
         let count = parameters.count();
-        let mut attached = match self.trained.adapter.as_str() {
-            "full" => None,
-            _ => {
-                let attached =
-                    self.trained.attach(&mut parameters, &mut model.llama, self.settings.seed, |_| false)?;
-                self.trained.check_saved(&attached, &parameters)?;
-                Some(attached)
-            }
-        };
+        let mut attached =
+            self.trained.attach_or_full(&mut parameters, &mut model.llama, self.settings.seed)?;
         let mut outcome =
             Outcome { trainable: parameters.trainable_count(), parameters: count, ..Outcome::default() };
         let [lists, held, validation] = [lists, held, validation].map(|lists| self.ended(lists, model.end()));

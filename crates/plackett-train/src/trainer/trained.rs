@@ -79,6 +79,24 @@ impl Trained {
         adapter::parse(&self.adapter)?.attach(parameters, model, &targets, seed, is_head)
     }
 
+    /// The adapter on a model, which is checked to be one that can be saved; `None` for `full`, by which everything is trained.
+    ///
+    /// # Errors
+    /// As [`Trained::attach`] and [`Trained::check_saved`].
+    pub(crate) fn attach_or_full(
+        &self,
+        parameters: &mut Parameters,
+        model: &mut dyn Adaptable,
+        seed: u64,
+    ) -> Result<Option<Attached>, TrainError> {
+        if self.adapter == "full" {
+            return Ok(None);
+        }
+        let attached = self.attach(parameters, model, seed, |_| false)?;
+        self.check_saved(&attached, parameters)?;
+        Ok(Some(attached))
+    }
+
     /// Checks before the training that a model with this adapter can be saved, and the adapter where it is to be, so that hours later
     /// nothing is found to be missing.
     ///

@@ -6,8 +6,8 @@ use super::task::{Reference, UnlearningTask, token_objectives};
 use crate::TrainError;
 use crate::adapter::{self, Attached, Targets};
 use crate::nn::{Llama, TokenBatch};
-use crate::tape::{Compute, Gradients, Parameters, Tape};
-use crate::trainer::{Hooks, Report, Settings, StepRecord, Trained, train};
+use crate::tape::{Compute, Parameters, Tape};
+use crate::trainer::{Hooks, Joined, Report, Settings, StepRecord, Trained, train};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -114,12 +114,13 @@ impl UnlearningJob {
         let llama = &*llama;
         let seed = self.settings.seed;
         let task = UnlearningTask::new(llama, texts, &self.objective, seed, reference, refusals)?;
-        let mut watched =
-            Watched { attached: attached.as_mut(), llama, observe, step: 0, done: false, seconds: 0.0 };
-        let hooks: Option<&mut dyn Hooks> = Some(&mut watched);
+        let adapter = attached.as_mut().map(|attached| attached as &mut dyn Hooks);
+        let other = Watched { llama, observe, step: 0, done: false, seconds: 0.0 };
+        let mut joined = Joined { adapter, other };
+        let hooks: Option<&mut dyn Hooks> = Some(&mut joined);
         let mut quiet = |_: &StepRecord, _: usize| {};
         let report = train(&task, compute, parameters, &self.settings, (None, ""), hooks, &mut quiet)?;
-        let seconds = report.steps.iter().map(|step| step.seconds).sum::<f64>() - watched.seconds;
+        let seconds = report.steps.iter().map(|step| step.seconds).sum::<f64>() - joined.other.seconds;
         Ok(UnlearningOutcome { report, trainable, attached, rebase, seconds })
     }
 
@@ -175,9 +176,8 @@ fn all_logits(
     llama.logits(&tape, &llama.hidden(&tape, &batch), &rows).value.to_vec()
 }
 
-/// The hooks of an adapter, with someone who looks on.
+/// Someone who looks on.
 struct Watched<'w, 'o> {
-    attached: Option<&'w mut Attached>,
     llama: &'w Llama,
     observe: &'w mut Observer<'o>,
     step: usize,
@@ -187,22 +187,7 @@ struct Watched<'w, 'o> {
 }
 
 impl Hooks for Watched<'_, '_> {
-    fn begin_pass(&mut self, pass: u64) {
-        if let Some(attached) = &self.attached {
-            Attached::begin_pass(attached, pass);
-        }
-    }
-
-    fn before_step(&mut self, parameters: &Parameters, gradients: &mut Gradients) {
-        if let Some(attached) = &self.attached {
-            Attached::before_step(attached, parameters, gradients);
-        }
-    }
-
-    fn after_step(&mut self, parameters: &mut Parameters, rate: f32) {
-        if let Some(attached) = &mut self.attached {
-            Attached::after_step(attached, parameters, rate);
-        }
+    fn after_step(&mut self, parameters: &mut Parameters, _rate: f32) {
         self.step += 1;
         let begun = Instant::now();
         self.done = (self.observe)(self.step, self.llama, parameters);
@@ -211,9 +196,5 @@ impl Hooks for Watched<'_, '_> {
 
     fn is_done(&mut self, _parameters: &Parameters) -> bool {
         self.done
-    }
-
-    fn next_phase(&mut self, parameters: &mut Parameters) -> bool {
-        self.attached.as_mut().is_some_and(|attached| Attached::next_phase(attached, parameters))
     }
 }
