@@ -65,9 +65,12 @@ pub struct ItemRewardSpec {
     pub summary: &'static str,
 }
 
-/// Every reward of beams (ReRe, 2025, and MiniOneRec, 2025, their settings `ranking`, `rule`, `semantic` and `sasrec`). A new one is a line here
-/// and its name among [`ItemReward::NAMES`].
-pub static ITEM_REWARDS: &[ItemRewardSpec] = &[
+/// Every reward of beams (ReRe, 2025, and MiniOneRec, 2025, their settings `ranking`, `rule`, `semantic` and `sasrec`). A new one is a line in
+/// its array.
+pub static ITEM_REWARDS: &[ItemRewardSpec] = &REWARDS;
+
+/// Those of [`ITEM_REWARDS`].
+const REWARDS: [ItemRewardSpec; 4] = [
     ItemRewardSpec {
         name: "rule-and-rank",
         reward: ItemReward::Places(BeamReward::RuleAndRank),
@@ -92,12 +95,23 @@ pub static ITEM_REWARDS: &[ItemRewardSpec] = &[
 
 impl ItemReward {
     /// The names of [`ITEM_REWARDS`]; the first is what the papers use.
-    pub const NAMES: &'static [&'static str] = &["rule-and-rank", "rule", "semantic", "collaborative"];
+    pub const NAMES: &'static [&'static str] = &names(&REWARDS);
 
     /// The reward of a name.
     pub fn named(name: &str) -> Option<ItemReward> {
         ITEM_REWARDS.iter().find(|spec| spec.name == name).map(|spec| spec.reward)
     }
+}
+
+/// The names of rewards, in their order.
+const fn names<const N: usize>(rewards: &[ItemRewardSpec; N]) -> [&'static str; N] {
+    let mut names = [""; N];
+    let mut at = 0;
+    while at < N {
+        names[at] = rewards[at].name;
+        at += 1;
+    }
+    names
 }
 
 /// The reward of each of `count` beams, the most probable first, of which `target` is the right one: 1/log2(place + 2) is the
@@ -146,7 +160,7 @@ mod tests {
 
     #[test]
     fn names_are_those_of_the_rewards() {
-        assert_eq!(ITEM_REWARDS.iter().map(|spec| spec.name).collect::<Vec<_>>(), ItemReward::NAMES);
+        assert_eq!(ItemReward::NAMES, ["rule-and-rank", "rule", "semantic", "collaborative"]);
         assert_eq!(ItemReward::named("semantic"), Some(ItemReward::Semantic));
         assert_eq!(ItemReward::named("sasrec"), None);
     }
