@@ -31,7 +31,7 @@ impl<'p> Tape<'p> {
         let first = Tape { recording: Recording::Needs, ..Tape::new(self.parameters, &self.compute) };
         let y = part(&first, &first.inputs(&inputs, |var| self.is_needed(var)));
         let (shape, needed) = ((y.rows, y.columns), first.is_needed(&y));
-        let kept = Kept { part, inputs, parameters: self.trained_of(&first) };
+        let kept = CheckpointedSegment { part, inputs, parameters: self.trained_of(&first) };
         self.operation(y.value, shape, needed, move |flow, gradient| kept.pull_back(flow, gradient))
     }
 
@@ -51,8 +51,8 @@ impl<'p> Tape<'p> {
     }
 }
 
-/// What is kept of a part.
-struct Kept<F> {
+/// What is kept of a part: what it is computed from once more.
+struct CheckpointedSegment<F> {
     part: F,
     /// What goes in.
     inputs: Vec<Var>,
@@ -60,7 +60,7 @@ struct Kept<F> {
     parameters: Vec<(ParameterId, VarRef)>,
 }
 
-impl<F: Fn(&Tape, &[Var]) -> Var> Kept<F> {
+impl<F: Fn(&Tape, &[Var]) -> Var> CheckpointedSegment<F> {
     /// Runs the part again, recorded this time, and carries the gradient of what comes out through it.
     fn pull_back(self, flow: &mut Flow, gradient: Buffer) {
         let tape = Tape::new(flow.parameters, &flow.compute);
