@@ -23,7 +23,7 @@ pub use linformer::PositionMix;
 pub use llama::{Llama, LlamaConfig, LlamaLayer};
 pub use low_rank::LowRankInitializer;
 pub use noise::embedding_noise;
-pub use prefix_head::{AdaptedRows, PREFIX_HEAD, PlaceLogits, PrefixHead, PrefixHeadConfig};
+pub use prefix_head::{PREFIX_HEAD, PlaceLogits, PrefixHead, PrefixHeadConfig};
 pub use t5::{T5, T5Attention, T5Block, T5Config, T5Stack};
 pub use weights::{GgufSource, ParameterSource, SafetensorsSource, WeightSource, save};
 

@@ -6,12 +6,11 @@ use crate::TrainError;
 use crate::adapter::Adaptable;
 use crate::engine::Engine;
 use crate::nn::{Initializer, Linear, Mode, SafetensorsSource, TokenBatch};
-use crate::tape::{Compute, Parameters, Tape, Var};
+use crate::tape::{Parameters, Tape, Var};
 use plackett_lm::LmError;
 use plackett_lm::decoder::{LmTokenizer, PAIR_PROMPT_KEY, PairPrompt, PairTokens, ScoreHead};
 use serde_json::json;
 use std::path::Path;
-use std::sync::Arc;
 
 /// The head's name, as in Hugging Face's files.
 const HEAD: &str = "score";
@@ -66,9 +65,10 @@ impl ScoredDecoder {
     ///
     /// # Errors
     /// A text cannot be split into tokens.
+    #[cfg(test)]
     pub fn scores(
         &self,
-        compute: &Arc<Compute>,
+        compute: &std::sync::Arc<crate::tape::Compute>,
         parameters: &Parameters,
         pairs: &[(&str, &str)],
     ) -> Result<Vec<f32>, TrainError> {
