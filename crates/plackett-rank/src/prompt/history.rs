@@ -1,14 +1,13 @@
 //! Prompts about what somebody did, in several templates: a recommender that writes items learns from some of them, and is asked with others
 //! that it has never read (Geng and others, Recommendation as Language Processing, 2022; Hua and others, How to Index Item IDs, 2023).
 
+use super::look_up::{Found, look_up};
 use super::pattern::{Pattern, Piece};
 use super::read::Source;
 use super::{BuiltinPrompt, TemplateError, builtin_prompt};
-use plackett_core::formats::read_text;
 use plackett_lm::sha256;
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashSet};
-use std::io::ErrorKind;
 use std::path::Path;
 use toml::Spanned;
 
@@ -98,17 +97,10 @@ impl HistoryTemplates {
     /// # Errors
     /// [`TemplateError`]: there is neither, or the file is as [`HistoryTemplates::parse`] refuses it.
     pub fn choose(asked: &str, folder: &Path) -> Result<HistoryTemplates, TemplateError> {
-        if let Some(own) = HISTORY_PROMPTS.iter().find(|prompt| prompt.name == asked) {
-            return HistoryTemplates::parse(own.name, own.text);
+        match look_up(asked, HISTORY_PROMPTS, folder)? {
+            Found::Own(own) => HistoryTemplates::parse(own.name, own.text),
+            Found::File(text) => HistoryTemplates::parse(&folder.join(asked).display().to_string(), &text),
         }
-        let path = folder.join(asked);
-        // A link that leads nowhere is there, and the reader says what is wrong with it.
-        if path.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
-            let known = HISTORY_PROMPTS.iter().map(|prompt| prompt.name).collect::<Vec<_>>().join(", ");
-            return Err(TemplateError::Unknown { asked: asked.to_string(), known });
-        }
-        let text = read_text(&path).map_err(|error| TemplateError::Unreadable(error.to_string()))?;
-        HistoryTemplates::parse(&path.display().to_string(), &text)
     }
 
     /// Reads a file; `origin` is for messages.

@@ -3,6 +3,7 @@
 mod error;
 mod history;
 mod labels;
+mod look_up;
 mod pattern;
 mod rank_llm;
 mod read;

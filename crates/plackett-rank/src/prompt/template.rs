@@ -1,12 +1,11 @@
 //! A template: what stands around query and passages.
 
+use super::look_up::{Found, look_up};
 use super::pattern::Pattern;
 use super::{BuiltinPrompt, Labels, TemplateError};
 use crate::method::OptionValues;
 use crate::model::{ChatMessage, ChatRole, Prompt, PromptPart, PromptParts, StoredBlockPrompt};
-use plackett_core::formats::read_text;
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
 use std::path::Path;
 
 /// Whether a prompt is a conversation.
@@ -101,25 +100,15 @@ impl Template {
     }
 
     fn chosen(asked: Option<&str>, own: &[BuiltinPrompt], parse: Parse) -> Result<Template, TemplateError> {
-        let found = match asked {
-            None => own.first(),
-            Some(name) => own.iter().find(|prompt| prompt.name == name),
+        let first = own.first();
+        let asked = asked.or(first.map(|prompt| prompt.name)).unwrap_or_default();
+        let text = match look_up(asked, own, Path::new(""))? {
+            Found::Own(prompt) => return parse(prompt.name, prompt.name, prompt.text, prompt.placeholders),
+            Found::File(text) => text,
         };
-        if let Some(prompt) = found {
-            return parse(prompt.name, prompt.name, prompt.text, prompt.placeholders);
-        }
-        let asked = asked.unwrap_or_default();
-        let path = Path::new(asked);
-        // A link that leads nowhere is there, and the reader says what is wrong with it.
-        if asked.is_empty() || path.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound)
-        {
-            let known = own.iter().map(|prompt| prompt.name).collect::<Vec<_>>().join(", ");
-            return Err(TemplateError::Unknown { asked: asked.to_string(), known });
-        }
-        let text = read_text(path).map_err(|error| TemplateError::Unreadable(error.to_string()))?;
-        let name =
-            path.file_stem().map_or_else(|| asked.to_string(), |stem| stem.to_string_lossy().into_owned());
-        let placeholders = own.first().map_or(&[][..], |prompt| prompt.placeholders);
+        let stem = Path::new(asked).file_stem();
+        let name = stem.map_or_else(|| asked.to_string(), |stem| stem.to_string_lossy().into_owned());
+        let placeholders = first.map_or(&[][..], |prompt| prompt.placeholders);
         Template::of_file(&name, asked, &text, placeholders, parse)
     }
 
