@@ -407,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_missed_before_a_kill_is_counted_after_it() {
+    fn a_run_that_goes_on_tells_what_was_missed_before_it() {
         let folder = tempfile::tempdir().unwrap();
         // Two of three titles: the right one need not be there.
         let narrow = ItemPolicyJob { beams: 2, ..job() };
