@@ -11,9 +11,9 @@ use crate::evaluation::check_items;
 use crate::recommender::{matrix, width_of};
 use crate::sequential::sas_rec::take_over;
 use crate::sequential::{check_next_items, check_size};
-use crate::{Event, FitData, FitStep, Fitting, RecError, Recommender, Request, parse};
+use crate::{Event, FitData, Fitting, RecError, Recommender, Request, parse};
 use plackett_train::Parameters;
-use plackett_train::trainer::{Settings, StepRecord, train};
+use plackett_train::trainer::Settings;
 
 /// Numbers of a vector of what users did.
 const VECTOR: usize = 32;
@@ -129,12 +129,9 @@ impl SessionRecommender {
         let mut parameters = Parameters::default();
         let model = OneRec::new(plan.config, tokens.vocabulary(), &mut parameters, seed)?;
         let batch = plan.settings.batch.min(sessions.len());
-        let mut settings = Settings { batch, seed, ..plan.settings.clone() };
-        let folder = fitting.kept.map(|kept| kept.begin("", &mut settings)).transpose()?;
-        let place = (folder.as_deref(), fitting.kept.map_or("", |kept| kept.identity));
+        let settings = Settings { batch, seed, ..plan.settings.clone() };
         let task = SessionTask::new(&model, &tokens, &sessions).balanced(plan.balance);
-        let mut progress = |record: &StepRecord, total: usize| (fitting.progress)(FitStep::of(record, total));
-        train(&task, &fitting.compute, &mut parameters, &settings, place, None, &mut progress)?;
+        fitting.train(&task, &mut parameters, settings)?;
         let values = ids.iter().flatten().map(|code| *code as f32).collect();
         parameters.add(CODES, (ids.len(), tokens.levels()), values);
         let inference = OneRecInference::new(&model, &parameters, fitting.compute.workers)?;
