@@ -62,10 +62,8 @@ impl DecodeModel for PrefixAwareSession<'_> {
         let numbered = branches.iter().enumerate();
         let written: Vec<Vec<u32>> =
             numbered.map(|(index, branch)| self.written_after(index, branch)).collect::<Result<_, _>>()?;
-        let mut answers = self.session.forward(branches, |_| OutputRequest {
-            hidden: Positions::Last,
-            ..OutputRequest::default()
-        })?;
+        let outputs = OutputRequest { hidden: Positions::Last, ..OutputRequest::default() };
+        let mut answers = self.session.forward(branches, |_| outputs.clone())?;
         let hidden: Vec<f32> = answers.iter().flat_map(|answer| answer.hidden.iter().copied()).collect();
         let prefixes: Vec<&[u32]> = written.iter().map(Vec::as_slice).collect();
         let logits = self.head.logits(&hidden, &prefixes);
