@@ -41,9 +41,19 @@ pub fn reflect(scores: &mut [f64], grades: &[(usize, i64)], gamma: f64) {
 
 /// The places of the `count` greatest scores, the greatest first, without some; of equal scores the first place.
 pub fn greatest_places(scores: &[f64], without: &[usize], count: usize) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..scores.len()).filter(|place| !without.contains(place)).collect();
-    order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]).then(a.cmp(b)));
-    order.truncate(count);
+    let mut is_left_out = vec![false; scores.len()];
+    for place in without {
+        if let Some(left_out) = is_left_out.get_mut(*place) {
+            *left_out = true;
+        }
+    }
+    let mut order: Vec<usize> = (0..scores.len()).filter(|place| !is_left_out[*place]).collect();
+    let by_score = |a: &usize, b: &usize| scores[*b].total_cmp(&scores[*a]).then(a.cmp(b));
+    if count < order.len() {
+        order.select_nth_unstable_by(count, by_score);
+        order.truncate(count);
+    }
+    order.sort_unstable_by(by_score);
     order
 }
 
@@ -160,6 +170,9 @@ mod tests {
         assert_eq!(greatest_places(&scores, &[], 2), [0, 1]);
         assert_eq!(greatest_places(&scores, &[0], 9), [1, 3, 2]);
         assert_eq!(greatest_places(&[0.5, 0.5], &[], 1), [0]);
+        assert_eq!(greatest_places(&[1.0, 1.0, 0.0], &[7], 9), [0, 1, 2]);
+        assert_eq!(greatest_places(&[0.0, 1.0, 1.0, 2.0, 1.0], &[2, 2], 3), [3, 1, 4]);
+        assert!(greatest_places(&scores, &[], 0).is_empty() && greatest_places(&[], &[0], 3).is_empty());
     }
 
     #[test]

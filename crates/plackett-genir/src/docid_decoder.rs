@@ -7,18 +7,18 @@ use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
 /// All decoders. A new one is a declaration, and a line here.
-pub static DECODERS: &[&DecoderSpec] = &[&PLAIN, &PREFIX_AWARE];
+static DECODERS: &[&DecoderSpec] = &[&PLAIN, &PREFIX_AWARE];
 
 /// A decoder: everything that is said of it, and how its options are read.
-pub struct DecoderSpec {
+struct DecoderSpec {
     /// The name in expressions.
-    pub name: &'static str,
+    name: &'static str,
     /// Other names.
-    pub aliases: &'static [&'static str],
+    aliases: &'static [&'static str],
     /// What it does, in one sentence.
-    pub summary: &'static str,
+    summary: &'static str,
     /// Its options.
-    pub options: &'static [OptionSpec],
+    options: &'static [OptionSpec],
     read: fn(&OptionValues) -> Result<DocidDecoder, OptionError>,
 }
 

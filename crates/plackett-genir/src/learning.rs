@@ -5,13 +5,13 @@ use crate::category_paths::{CategoryHierarchy, ExampleTargets, PathExamples, Pat
 use crate::prefix_aware::{check_prefixes, head_config};
 use crate::representation::{PairSource, PseudoQueries, SourceWeights, TextPair, chunks, first_words, mixed};
 use crate::{
-    Decoding, DocidDecoder, DocidLanguage, GenerativeRetriever, GenirError, Reranking, RerankingGroup,
-    RetrieverFiles, RetrieverTask, save_hierarchy,
+    Decoding, DocidDecoder, DocidLanguage, GenerativeRetriever, GenirError, PrefixAware, Reranking,
+    RerankingGroup, RetrieverFiles, RetrieverTask, save_hierarchy,
 };
 use plackett_core::{Document, field_named};
 use plackett_ids::scheme::{Scheme, Source};
 use plackett_ids::{Catalogue, Item, VectorTable};
-use plackett_train::nn::{LlamaConfig, PrefixHead};
+use plackett_train::nn::{LlamaConfig, PrefixHead, PrefixHeadConfig};
 use plackett_train::optimizer::Schedule;
 use plackett_train::random::Stream;
 use plackett_train::trainer::{Checkpointing, LanguageModel, Settings, StepRecord, train, words_of};
@@ -220,8 +220,18 @@ impl RetrieverTraining {
         let end = catalogue.tokens().len() as u32;
         let items = catalogue.items().iter();
         let docids: Vec<Vec<u32>> = items.map(|item| [&item.codes[..], &[end]].concat()).collect();
-        check_prefixes(&docids, catalogue.scheme())?;
-        let config = head_config(&docids, self.width, &options);
+        self.checked_head(&docids, catalogue.scheme(), &options).map(drop)
+    }
+
+    /// The head of a prefix-aware decoder over docids of a scheme, each with its end.
+    fn checked_head(
+        &self,
+        docids: &[Vec<u32>],
+        scheme: &str,
+        options: &PrefixAware,
+    ) -> Result<PrefixHeadConfig, GenirError> {
+        check_prefixes(docids, scheme)?;
+        let config = head_config(docids, self.width, options);
         if config.numbers() > MOST_PARAMETERS {
             return Err(GenirError::Setting(format!(
                 "decoder: a prefix-aware one of width {} over {} tokens at their places has {} numbers, and {MOST_PARAMETERS} are the most; give \
@@ -231,7 +241,7 @@ impl RetrieverTraining {
                 config.numbers()
             )));
         }
-        Ok(())
+        Ok(config)
     }
 
     /// Trains a decoder to write the docids of a catalogue, whose items are the documents in their order. With `checkpointing` a training that was
@@ -316,8 +326,7 @@ impl RetrieverTraining {
         if with_paths {
             files.check_plain("category paths before docids")?;
         }
-        self.check_docids(&files.catalogue)?;
-        let config = head_config(docids, self.width, &options);
+        let config = self.checked_head(docids, files.catalogue.scheme(), &options)?;
         Ok(Some(PrefixHead::drawn(parameters, &config, self.seed)?))
     }
 

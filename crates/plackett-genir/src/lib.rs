@@ -28,7 +28,7 @@ pub mod reverse_annealing;
 pub mod title_lists;
 mod training;
 
-pub use docid_decoder::{DECODERS, DecoderSpec, DocidDecoder, PrefixAware, decoders_help};
+pub use docid_decoder::{DocidDecoder, PrefixAware, decoders_help};
 pub use docid_trie::{DocidReport, DocidTrie};
 pub use error::GenirError;
 pub use language::DocidLanguage;

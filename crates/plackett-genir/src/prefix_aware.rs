@@ -19,8 +19,9 @@ use plackett_train::engine::Engine;
 use plackett_train::nn::{
     Mode, PREFIX_HEAD, PrefixHead, PrefixHeadConfig, SafetensorsSource, WeightSource, save,
 };
-use plackett_train::{Compute, ParameterId, Parameters, Tape, TrainError};
-use std::collections::BTreeSet;
+use plackett_train::tape::Buffer;
+use plackett_train::{Compute, Parameters, Tape, TrainError};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -87,7 +88,8 @@ pub(crate) fn save_head(folder: &Path, parameters: &Parameters) -> Result<(), Ge
 pub(crate) struct ServedHead {
     head: PrefixHead,
     parameters: Parameters,
-    table: ParameterId,
+    /// For each place the weights of its tokens that follow from no prefix: tokens × width.
+    fixed: Vec<Arc<Buffer>>,
     compute: Arc<Compute>,
 }
 
@@ -105,11 +107,18 @@ impl ServedHead {
         threads: usize,
     ) -> Result<ServedHead, GenirError> {
         let mut parameters = Parameters::default();
-        let table = SafetensorsSource::open(&folder.join(WEIGHTS_FILE))?.take(TABLE, shape)?;
-        let table = parameters.add(TABLE, shape, table);
+        let path = folder.join(WEIGHTS_FILE);
+        let table = SafetensorsSource::open_some(&path, |name| name == TABLE)?.take(TABLE, shape)?;
         let mut source = SafetensorsSource::open(&folder.join(HEAD_FILE))?;
         let head = PrefixHead::load(&mut parameters, &mut source, &head_config(docids, shape.1, options))?;
-        Ok(ServedHead { head, parameters, table, compute: Compute::new(threads) })
+        let compute = Compute::new(threads);
+        let fixed = {
+            let tape = Tape::inference(&parameters, &compute);
+            let table = tape.shared(shape, &Arc::new(table.into()));
+            let of_place = |place| head.fixed_weights(&tape, &table, place).value;
+            (0..head.config.places.len()).map(of_place).collect()
+        };
+        Ok(ServedHead { head, parameters, fixed, compute })
     }
 
     /// The tokens that may stand at a place, in ascending order; none beyond the last one.
@@ -124,14 +133,28 @@ impl ServedHead {
     /// What is written begins no docid.
     fn logits(&self, hidden: &[f32], written: &[&[u32]]) -> Result<Vec<Vec<f32>>, TrainError> {
         let tape = Tape::inference(&self.parameters, &self.compute);
-        let (adapted, sequences) = self.head.adapted(&tape, written, Mode::default())?;
-        let last: Vec<usize> = sequences.iter().map(|sequence| sequence.end - 1).collect();
+        // What is written the same behind several prompts is read once.
+        let mut different: Vec<&[u32]> = Vec::new();
+        let mut known = BTreeMap::new();
+        let mut own = Vec::with_capacity(written.len());
+        for tokens in written.iter().copied() {
+            let at = *known.entry(tokens).or_insert(different.len());
+            if at == different.len() {
+                different.push(tokens);
+            }
+            own.push(at);
+        }
+        let (adapted, sequences) = self.head.adapted(&tape, &different, Mode::default())?;
+        let last: Vec<usize> = own.iter().map(|at| sequences[*at].end - 1).collect();
         let adapted = tape.select_rows(&adapted, &last);
         let hidden = tape.constant((written.len(), self.head.config.width), hidden);
         let places: Vec<usize> = written.iter().map(|tokens| tokens.len()).collect();
-        let table = tape.parameter(self.table);
+        let fixed = |place: usize| {
+            let shape = (self.tokens(place).len(), self.head.config.width);
+            tape.shared(shape, &self.fixed[place])
+        };
         let mut found = vec![Vec::new(); written.len()];
-        for own in self.head.logits(&tape, &table, (&hidden, &adapted), &places, Mode::default()) {
+        for own in self.head.logits_by(&tape, fixed, (&hidden, &adapted), &places, Mode::default()) {
             for (row, logits) in own.rows.iter().zip(own.logits.value.chunks(own.logits.columns.max(1))) {
                 found[*row] = logits.to_vec();
             }

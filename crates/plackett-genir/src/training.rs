@@ -59,6 +59,15 @@ impl<'m> RetrieverTask<'m> {
     ) -> Result<RetrieverTask<'m>, GenirError> {
         let objective = parse_sum("language").map_err(|error| GenirError::Setting(error.to_string()))?;
         let docids = DocidTask::Plain(LanguageTask::of_pairs(model, pairs, objective)?);
+        RetrieverTask::with_docids(model, docids, settings, reranking)
+    }
+
+    fn with_docids(
+        model: &'m LanguageModel,
+        docids: DocidTask<'m>,
+        settings: &Settings,
+        reranking: Option<Reranking<'m>>,
+    ) -> Result<RetrieverTask<'m>, GenirError> {
         let reranking = reranking.map(|reranking| checked(reranking, model)).transpose()?;
         Ok(RetrieverTask { model, docids, reranking, steps: (settings.batch, settings.seed) })
     }
@@ -74,9 +83,9 @@ impl<'m> RetrieverTask<'m> {
         settings: &Settings,
         reranking: Option<Reranking<'m>>,
     ) -> Result<RetrieverTask<'m>, GenirError> {
-        let task = RetrieverTask::new(model, pairs.clone(), settings, reranking)?;
+        LanguageTask::check_pairs(model, &pairs)?;
         let docids = DocidTask::PrefixAware(PrefixAwareTask { model, head, options, pairs });
-        Ok(RetrieverTask { docids, ..task })
+        RetrieverTask::with_docids(model, docids, settings, reranking)
     }
 
     /// The same with label smoothing: of what each token of a docid teaches the share `epsilon` goes evenly to the whole vocabulary.

@@ -3,7 +3,7 @@
 use crate::floors::{bpr, ease, ials, item_knn, popularity};
 use crate::{Event, RecError, hstu, onerec, sequential, setrec, synergen, tiger};
 use plackett_core::declaration::{self, Expression, OptionSpec, OptionValues, suggestion};
-use plackett_train::trainer::{Checkpointing, StepRecord};
+use plackett_train::trainer::{Checkpointing, Settings, StepRecord, Task, train};
 use plackett_train::{Compute, Parameters};
 use std::fmt;
 use std::sync::Arc;
@@ -153,6 +153,46 @@ pub struct Fitting<'f> {
     pub kept: Option<Checkpointing<'f>>,
     /// Told of each step.
     pub progress: &'f mut dyn FnMut(FitStep),
+}
+
+impl Fitting<'_> {
+    /// Trains a model in steps, which are told and kept.
+    ///
+    /// # Errors
+    /// The training fails, or a checkpoint cannot be kept or is of another training.
+    pub(crate) fn train(
+        &mut self,
+        task: &dyn Task,
+        parameters: &mut Parameters,
+        mut settings: Settings,
+    ) -> Result<(), RecError> {
+        let folder = self.kept.map(|kept| kept.begin("", &mut settings)).transpose()?;
+        let place = (folder.as_deref(), self.kept.map_or("", |kept| kept.identity));
+        let mut progress = |record: &StepRecord, total: usize| (self.progress)(FitStep::of(record, total));
+        train(task, &self.compute, parameters, &settings, place, None, &mut progress)?;
+        Ok(())
+    }
+
+    /// Runs the fit of a part, whose checkpoints lie in a folder of their own. The losses of the whole are one curve, to which those of the part
+    /// do not belong.
+    ///
+    /// # Errors
+    /// What the fit says.
+    pub(crate) fn part<T>(
+        &mut self,
+        name: &str,
+        fit: impl FnOnce(&mut Fitting<'_>) -> Result<T, RecError>,
+    ) -> Result<T, RecError> {
+        let folder = self.kept.map(|kept| kept.folder.join(name));
+        let kept = match (&self.kept, &folder) {
+            (Some(kept), Some(folder)) => {
+                Some(Checkpointing { folder, identity: kept.identity, every: kept.every })
+            }
+            _ => None,
+        };
+        let mut progress = |step: FitStep| (self.progress)(FitStep { loss: None, ..step });
+        fit(&mut Fitting { compute: self.compute.clone(), seed: self.seed, kept, progress: &mut progress })
+    }
 }
 
 /// Refuses options that do not go together, or not with a catalogue of so many items.

@@ -2,10 +2,12 @@
 
 use super::FormatError;
 use super::input::name_of;
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use tempfile::NamedTempFile;
 
 /// What names of temporary files begin with.
@@ -14,6 +16,9 @@ const TEMPORARY: &str = ".tmp";
 const RANDOM: usize = 6;
 /// Bytes of a target's name that a temporary name has room for.
 const LONGEST_NAME: usize = 200;
+/// The temporary files that each folder had when this process first wrote there. A folder is listed once: else every one of many
+/// files in it would pay for all others.
+static LEFT: Mutex<BTreeMap<PathBuf, Vec<OsString>>> = Mutex::new(BTreeMap::new());
 
 /// A file that takes its name only when [`AtomicFile::commit`] succeeds; dropped without that it leaves nothing. Names
 /// that end in `.gz` and `.zst` are packed; `-` is standard output; devices and pipes are written directly.
@@ -142,22 +147,37 @@ fn locked(builder: &tempfile::Builder<'_, '_>, folder: &Path) -> io::Result<Name
     }
 }
 
-/// Removes the temporary files of a target that nobody writes any more. One that cannot be locked or removed stays.
+/// Removes the temporary files of a target that were there when its folder was listed and that nobody writes any more. One that
+/// cannot be locked or removed stays.
 fn remove_left(folder: &Path, own: &OsStr) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
-    for entry in entries.filter_map(Result::ok) {
-        let name = entry.file_name();
+    let Ok(folder) = fs::canonicalize(folder) else { return };
+    let mut known = LEFT.lock().unwrap_or_else(PoisonError::into_inner);
+    let left = known.entry(folder.clone()).or_insert_with(|| temporaries(&folder));
+    left.retain(|name| {
         let random = name.as_encoded_bytes().strip_prefix(own.as_encoded_bytes());
-        let is_own = random
-            .is_some_and(|random| random.len() == RANDOM && random.iter().all(u8::is_ascii_alphanumeric));
-        if !is_own || !entry.file_type().is_ok_and(|kind| kind.is_file()) {
-            continue;
-        }
-        // The lock is held until the file is gone, so that nobody takes it up in between.
-        let file = File::open(entry.path());
-        if file.as_ref().is_ok_and(|file| file.try_lock().is_ok()) {
-            let _ = fs::remove_file(entry.path());
-        }
+        let is_own = random.is_some_and(|random| random.len() == RANDOM);
+        !is_own || !removed(&folder.join(name))
+    });
+}
+
+/// The names of the temporary files of all targets in a folder.
+fn temporaries(folder: &Path) -> Vec<OsString> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let named = |entry: fs::DirEntry| {
+        let name = entry.file_name();
+        let bytes = name.as_encoded_bytes();
+        let (_, random) = bytes.split_at_checked(bytes.len().checked_sub(RANDOM)?)?;
+        let is_one = bytes.starts_with(TEMPORARY.as_bytes()) && random.iter().all(u8::is_ascii_alphanumeric);
+        (is_one && entry.file_type().is_ok_and(|kind| kind.is_file())).then_some(name)
+    };
+    entries.filter_map(Result::ok).filter_map(named).collect()
+}
+
+/// Removes a temporary file, unless somebody writes it. The lock is held until the file is gone, so that nobody takes it up in between.
+fn removed(path: &Path) -> bool {
+    match File::open(path) {
+        Ok(file) => file.try_lock().is_ok() && fs::remove_file(path).is_ok(),
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
     }
 }
 
@@ -251,15 +271,36 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_is_listed_once() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in [".tmp.a.txt.AbCdE1", ".tmp.b.txt.AbCdE1"] {
+            fs::write(folder.path().join(name), "left").unwrap();
+        }
+        write(&folder.path().join("a.txt"), |out| out.write_all(b"x")).unwrap();
+        // What comes after the first write is not looked for; what was there before it is known.
+        fs::write(folder.path().join(".tmp.b.txt.xyz123"), "left").unwrap();
+        write(&folder.path().join("b.txt"), |out| out.write_all(b"x")).unwrap();
+        assert_eq!(names(folder.path()), [".tmp.b.txt.xyz123", "a.txt", "b.txt"]);
+    }
+
+    #[test]
     fn what_somebody_still_writes_stays() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.txt");
+        // Another process writes the same file when this one comes to the folder.
+        let other = folder.path().join(".tmp.a.txt.AbCdE1");
+        let held = File::create(&other).unwrap();
+        held.lock().unwrap();
         let mut slow = AtomicFile::create(&path).unwrap();
         slow.write_all(b"slow").unwrap();
         write(&path, |out| out.write_all(b"quick")).unwrap();
-        assert_eq!((read_all(&path).unwrap(), names(folder.path()).len()), (b"quick".to_vec(), 2));
+        assert_eq!((read_all(&path).unwrap(), names(folder.path()).len()), (b"quick".to_vec(), 3));
         slow.commit().unwrap();
-        assert_eq!((read_all(&path).unwrap(), names(folder.path()).len()), (b"slow".to_vec(), 1));
+        assert_eq!((read_all(&path).unwrap(), names(folder.path()).len()), (b"slow".to_vec(), 2));
+        // The other one was killed: the next write of the file removes what it left.
+        drop(held);
+        write(&path, |out| out.write_all(b"last")).unwrap();
+        assert!(!other.exists());
     }
 
     #[test]

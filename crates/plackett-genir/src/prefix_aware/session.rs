@@ -3,7 +3,7 @@
 use super::ServedHead;
 use plackett_lm::LmError;
 use plackett_lm::decode::{Branch, BranchOutput, DecodeModel, LogitIds, PrefixId, log_sum_exp};
-use plackett_lm::decoder::{DecoderModel, DecoderSession, OutputRequest, Positions, Request, SequenceOutput};
+use plackett_lm::decoder::{DecoderModel, DecoderSession, OutputRequest, Positions};
 use plackett_train::trainer::START_TOKEN;
 use std::collections::BTreeMap;
 
@@ -31,25 +31,6 @@ impl<'r> PrefixAwareSession<'r> {
             ))
         })?;
         Ok([&before[..], branch.tokens].concat())
-    }
-
-    /// The model's vector after each branch, and its cache.
-    fn forward(&self, branches: &[Branch<'_>]) -> Result<Vec<SequenceOutput>, LmError> {
-        let mut requests = Vec::with_capacity(branches.len());
-        for (index, branch) in branches.iter().enumerate() {
-            let cache = self.session.cache(branch.parent).ok_or_else(|| {
-                LmError::Argument(format!("branch {index}: there is no prefix {}", branch.parent.0))
-            })?;
-            let outputs = OutputRequest { hidden: Positions::Last, cache: true, ..OutputRequest::default() };
-            requests.push(Request {
-                tokens: branch.tokens,
-                cache: Some(cache),
-                pattern: Default::default(),
-                adapter: None,
-                outputs,
-            });
-        }
-        self.session.model().forward(&requests)
     }
 
     /// What a branch wants of the logits of the tokens that may come next.
@@ -81,16 +62,17 @@ impl DecodeModel for PrefixAwareSession<'_> {
         let numbered = branches.iter().enumerate();
         let written: Vec<Vec<u32>> =
             numbered.map(|(index, branch)| self.written_after(index, branch)).collect::<Result<_, _>>()?;
-        let answers = self.forward(branches)?;
+        let outputs = OutputRequest { hidden: Positions::Last, ..OutputRequest::default() };
+        let mut answers = self.session.forward(branches, |_| outputs.clone())?;
         let hidden: Vec<f32> = answers.iter().flat_map(|answer| answer.hidden.iter().copied()).collect();
         let prefixes: Vec<&[u32]> = written.iter().map(Vec::as_slice).collect();
         let logits = self.head.logits(&hidden, &prefixes);
         let logits = logits.map_err(|error| LmError::Argument(error.to_string()))?;
         self.release(last_use);
+        let adopted = self.session.advance(&mut answers, &[]);
         let mut extended = Vec::with_capacity(branches.len());
-        for (((branch, answer), written), logits) in branches.iter().zip(answers).zip(written).zip(logits) {
+        for (((branch, prefix), written), logits) in branches.iter().zip(adopted).zip(written).zip(logits) {
             let (logits, normalizer) = self.answer(branch, self.head.tokens(written.len()), &logits);
-            let prefix = self.session.adopt(answer.cache.unwrap_or_default());
             self.written.insert(prefix, written);
             extended.push(BranchOutput { prefix, logits, normalizer });
         }

@@ -88,6 +88,31 @@ fn answers_have_the_scores_of_the_training() {
 }
 
 #[test]
+fn what_is_written_twice_has_the_logits_of_the_training_each_time() {
+    let learned = learned(options(0.0), 0);
+    let folder = tempfile::tempdir().unwrap();
+    learned.files.save(folder.path(), &learned.model, &learned.parameters).unwrap();
+    let docids = learned.files.docids().unwrap();
+    let shape = (learned.files.language.vocabulary().len(), 16);
+    let served = ServedHead::open(folder.path(), &docids, &options(0.0), shape, 1).unwrap();
+    let hidden: Vec<f32> = (0..4 * 16).map(|at| ((at * 5 + 2) % 7) as f32 / 3.0 - 1.0).collect();
+    let written: [&[u32]; 4] = [&[], &docids[0][..1], &[], &docids[0][..1]];
+    let found = served.logits(&hidden, &written).unwrap();
+    let compute = Compute::new(1);
+    let tape = Tape::inference(&learned.parameters, &compute);
+    let (head, table) = (&learned.head, tape.parameter(learned.model.llama.head));
+    for (row, own) in written.iter().enumerate() {
+        let (adapted, sequences) = head.adapted(&tape, &[*own], Mode::default()).unwrap();
+        let adapted = tape.select_rows(&adapted, &[sequences[0].end - 1]);
+        let hidden = tape.constant((1, 16), &hidden[row * 16..][..16]);
+        let expected = head.logits(&tape, &table, (&hidden, &adapted), &[own.len()], Mode::default());
+        let expected = &expected[0].logits.value;
+        assert_eq!(found[row].len(), expected.len());
+        assert!(found[row].iter().zip(expected.iter()).all(|(a, b)| (a - b).abs() < 1e-5), "row {row}");
+    }
+}
+
+#[test]
 fn all_documents_are_found_by_beams_and_by_draws() {
     let learned = learned(options(0.0), 250);
     let folder = tempfile::tempdir().unwrap();

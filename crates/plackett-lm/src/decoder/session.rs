@@ -4,7 +4,7 @@ use crate::adapter::lora::Adapter;
 use crate::decode::model::{Branch, BranchOutput, DecodeModel, PrefixId};
 use crate::decoder::kv::cache::{KvCache, MOST_MOVED};
 use crate::decoder::model::DecoderModel;
-use crate::decoder::request::{OutputRequest, Positions, Request};
+use crate::decoder::request::{OutputRequest, Positions, Request, SequenceOutput};
 use crate::error::LmError;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -58,6 +58,44 @@ impl<'a> DecoderSession<'a> {
         self.prefixes.get(&prefix)
     }
 
+    /// What is wanted behind each branch, with the cache there, which [`DecoderSession::advance`] takes in. No prefix is made or
+    /// released.
+    ///
+    /// # Errors
+    /// There is no such prefix, or what [`DecoderModel::forward`] says.
+    pub fn forward<'b>(
+        &self,
+        branches: &[Branch<'b>],
+        wanted: impl Fn(&Branch<'b>) -> OutputRequest<'b>,
+    ) -> Result<Vec<SequenceOutput>, LmError> {
+        let mut requests = Vec::with_capacity(branches.len());
+        for (index, branch) in branches.iter().enumerate() {
+            let cache = self.prefixes.get(&branch.parent).ok_or_else(|| {
+                LmError::Argument(format!("branch {index}: there is no prefix {}", branch.parent.0))
+            })?;
+            requests.push(Request {
+                tokens: branch.tokens,
+                cache: Some(cache),
+                pattern: Default::default(),
+                adapter: self.adapter,
+                outputs: OutputRequest { cache: true, ..wanted(branch) },
+            });
+        }
+        self.model.forward(&requests)
+    }
+
+    /// Releases prefixes, and takes in the caches of what [`DecoderSession::forward`] has given, a prefix each. The newest tokens go
+    /// behind those before them where nobody else has these.
+    pub fn advance(&mut self, answers: &mut [SequenceOutput], last_use: &[PrefixId]) -> Vec<PrefixId> {
+        self.release(last_use);
+        let caches = answers.iter_mut().map(|answer| answer.cache.take().unwrap_or_default());
+        let adopted = caches.map(|mut cache| {
+            join_last(&mut cache);
+            self.adopt(cache)
+        });
+        adopted.collect()
+    }
+
     /// Prefixes that are kept now, without the root.
     pub fn live_prefixes(&self) -> usize {
         self.prefixes.len() - 1
@@ -86,40 +124,19 @@ impl DecodeModel for DecoderSession<'_> {
         branches: &[Branch<'_>],
         last_use: &[PrefixId],
     ) -> Result<Vec<BranchOutput>, LmError> {
-        let mut requests = Vec::with_capacity(branches.len());
-        for (index, branch) in branches.iter().enumerate() {
-            let cache = self.prefixes.get(&branch.parent).ok_or_else(|| {
-                LmError::Argument(format!("branch {index}: there is no prefix {}", branch.parent.0))
-            })?;
-            let (logit_ids, normalizer) = (branch.logit_ids, branch.normalizer);
-            let outputs = OutputRequest {
-                logits_at: Positions::Last,
-                logit_ids,
-                normalizer,
-                cache: true,
-                ..OutputRequest::default()
-            };
-            requests.push(Request {
-                tokens: branch.tokens,
-                cache: Some(cache),
-                pattern: Default::default(),
-                adapter: self.adapter,
-                outputs,
-            });
-        }
-        let answers = self.model.forward(&requests)?;
-        self.release(last_use);
-        let mut extended = Vec::with_capacity(branches.len());
-        for answer in answers {
-            let mut cache = answer.cache.unwrap_or_default();
-            join_last(&mut cache);
-            extended.push(BranchOutput {
-                prefix: self.adopt(cache),
-                logits: answer.logits.into_iter().next().unwrap_or_default(),
-                normalizer: answer.normalizers.first().copied(),
-            });
-        }
-        Ok(extended)
+        let mut answers = self.forward(branches, |branch| OutputRequest {
+            logits_at: Positions::Last,
+            logit_ids: branch.logit_ids,
+            normalizer: branch.normalizer,
+            ..OutputRequest::default()
+        })?;
+        let prefixes = self.advance(&mut answers, last_use);
+        let output = |(answer, prefix): (SequenceOutput, PrefixId)| BranchOutput {
+            prefix,
+            logits: answer.logits.into_iter().next().unwrap_or_default(),
+            normalizer: answer.normalizers.first().copied(),
+        };
+        Ok(answers.into_iter().zip(prefixes).map(output).collect())
     }
 
     fn release(&mut self, prefixes: &[PrefixId]) {

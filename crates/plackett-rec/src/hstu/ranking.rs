@@ -3,9 +3,9 @@
 
 use super::{CandidateScorer, Hstu, HstuConfig, HstuHistory, HstuInference};
 use crate::sequential::{LearningSettings, SequenceBatch, SequenceModel};
-use crate::{Event, FitData, FitStep, Fitting, RecError};
+use crate::{Event, FitData, Fitting, RecError};
 use plackett_train::nn::Mode;
-use plackett_train::trainer::{StepLoss, StepRecord, Task, train};
+use plackett_train::trainer::{StepLoss, Task};
 use plackett_train::{Engine, ParameterId, Parameters, Tape, TrainError, Var};
 
 /// What an event was: 1 from this rating on, 0 below.
@@ -112,11 +112,7 @@ impl ActionRanker {
         };
         let sequences = data.sequences.iter().filter(|sequence| !sequence.is_empty()).map(newest).collect();
         let task = RankingTask { model: &model, head, sequences };
-        let mut progress = |record: &StepRecord, total: usize| (fitting.progress)(FitStep::of(record, total));
-        let mut settings = learning.settings.clone();
-        let folder = fitting.kept.map(|kept| kept.begin("", &mut settings)).transpose()?;
-        let place = (folder.as_deref(), fitting.kept.map_or("", |kept| kept.identity));
-        train(&task, &fitting.compute, &mut parameters, &settings, place, None, &mut progress)?;
+        fitting.train(&task, &mut parameters, learning.settings.clone())?;
         let (weight, bias) = (task.head.weight, task.head.bias);
         Ok(ActionRanker {
             inference: HstuInference::new(&model, &parameters),

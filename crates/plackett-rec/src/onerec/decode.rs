@@ -123,38 +123,53 @@ impl OneRecInference {
         length: usize,
         search: SessionSearch,
     ) -> Result<Vec<Vec<Generated>>, RecError> {
+        let mut found = self.generate_lengths(tokens, histories, &[length], search)?;
+        Ok(found.pop().unwrap_or_default())
+    }
+
+    /// The same for each of some lengths, behind histories that are read once: for each length what [`OneRecInference::generate`] gives.
+    pub(super) fn generate_lengths(
+        &self,
+        tokens: &ItemTokens,
+        histories: &[&[u32]],
+        lengths: &[usize],
+        search: SessionSearch,
+    ) -> Result<Vec<Vec<Vec<Generated>>>, RecError> {
         let count = match search {
             SessionSearch::Beam(count) | SessionSearch::Sample { count, .. } => count,
         };
-        if count == 0 || length == 0 {
+        if count == 0 || lengths.contains(&0) {
             return Err(RecError::Setting("onerec: sessions and items of each are 1 at least".into()));
         }
-        // Codes without an alternative count too: the sum is that of the training.
-        let options = DecodeOptions {
-            normalize: Normalize::Vocabulary,
-            score_forced: true,
-            max_tokens: length * tokens.levels(),
-            ..DecodeOptions::new(search.strategy())
-        };
-        let (constraint, prompt) = (SessionCodes { tokens, length }, [tokens.begin()]);
-        let mut all = Vec::with_capacity(histories.len());
+        let prompt = [tokens.begin()];
+        let mut all = vec![Vec::new(); lengths.len()];
         for (at, histories) in histories.chunks(TOGETHER).enumerate() {
             let sources = histories
                 .iter()
                 .map(|history| source(tokens, history, self.max_history))
                 .collect::<Result<Vec<_>, _>>()?;
             let mut decoder = SessionDecoder::new(&self.engine, tokens, &sources)?;
-            let request = |place: usize| DecodeRequest {
-                prefix: decoder.history(place),
-                prompt: &prompt,
-                constraint: &constraint,
-                index: (at * TOGETHER + place) as u64,
-            };
-            let requests: Vec<DecodeRequest<'_, SessionCodes<'_>>> =
-                (0..histories.len()).map(request).collect();
-            for found in decode(&mut decoder, &requests, &options)? {
-                let found = found.map_err(LmError::from)?;
-                all.push(found.hypotheses.into_iter().map(Generated::of).collect());
+            for (length, all) in lengths.iter().copied().zip(&mut all) {
+                // Codes without an alternative count too: the sum is that of the training.
+                let options = DecodeOptions {
+                    normalize: Normalize::Vocabulary,
+                    score_forced: true,
+                    max_tokens: length * tokens.levels(),
+                    ..DecodeOptions::new(search.strategy())
+                };
+                let constraint = SessionCodes { tokens, length };
+                let request = |place: usize| DecodeRequest {
+                    prefix: decoder.history(place),
+                    prompt: &prompt,
+                    constraint: &constraint,
+                    index: (at * TOGETHER + place) as u64,
+                };
+                let requests: Vec<DecodeRequest<'_, SessionCodes<'_>>> =
+                    (0..histories.len()).map(request).collect();
+                for found in decode(&mut decoder, &requests, &options)? {
+                    let found = found.map_err(LmError::from)?;
+                    all.push(found.hypotheses.into_iter().map(Generated::of).collect());
+                }
             }
         }
         Ok(all)

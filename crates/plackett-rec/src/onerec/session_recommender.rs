@@ -11,9 +11,9 @@ use crate::evaluation::check_items;
 use crate::recommender::{matrix, width_of};
 use crate::sequential::sas_rec::take_over;
 use crate::sequential::{check_next_items, check_size};
-use crate::{Event, FitData, FitStep, Fitting, RecError, Recommender, Request, parse};
+use crate::{Event, FitData, Fitting, RecError, Recommender, Request, parse};
 use plackett_train::Parameters;
-use plackett_train::trainer::{Settings, StepRecord, train};
+use plackett_train::trainer::Settings;
 
 /// Numbers of a vector of what users did.
 const VECTOR: usize = 32;
@@ -129,12 +129,9 @@ impl SessionRecommender {
         let mut parameters = Parameters::default();
         let model = OneRec::new(plan.config, tokens.vocabulary(), &mut parameters, seed)?;
         let batch = plan.settings.batch.min(sessions.len());
-        let mut settings = Settings { batch, seed, ..plan.settings.clone() };
-        let folder = fitting.kept.map(|kept| kept.begin("", &mut settings)).transpose()?;
-        let place = (folder.as_deref(), fitting.kept.map_or("", |kept| kept.identity));
+        let settings = Settings { batch, seed, ..plan.settings.clone() };
         let task = SessionTask::new(&model, &tokens, &sessions).balanced(plan.balance);
-        let mut progress = |record: &StepRecord, total: usize| (fitting.progress)(FitStep::of(record, total));
-        train(&task, &fitting.compute, &mut parameters, &settings, place, None, &mut progress)?;
+        fitting.train(&task, &mut parameters, settings)?;
         let values = ids.iter().flatten().map(|code| *code as f32).collect();
         parameters.add(CODES, (ids.len(), tokens.levels()), values);
         let inference = OneRecInference::new(&model, &parameters, fitting.compute.workers)?;
@@ -170,26 +167,23 @@ impl SessionRecommender {
         Ok(SessionRecommender { inference, parameters, tokens, length: plan.length, beams: plan.beams })
     }
 
-    /// What is written behind a history, the likeliest first. Each history is searched for alone, so that what it gets depends on no other.
-    fn write(&self, history: &[u32], length: usize) -> Result<Vec<Generated>, RecError> {
-        let search = SessionSearch::Beam(self.beams);
-        let found = self.inference.generate(&self.tokens, &[history], length, search)?;
-        Ok(found.into_iter().flatten().collect())
-    }
-
     /// ln p of the items that a search for the next one finds; all others have the same score below them. Where sessions are written, the items of the
-    /// likeliest one come before them in their order, the first with the length that was asked for as score and each other with one less.
+    /// likeliest one come before them in their order, the first with the length that was asked for as score and each other with one less. Each
+    /// history is searched for alone, so that what it gets depends on no other.
     fn scores_behind(&self, history: &[u32]) -> Result<Vec<f32>, RecError> {
-        let found = self.write(history, 1)?;
-        let least = found.iter().map(|own| own.log_probability).fold(0.0, f64::min);
+        let lengths = [1, self.length];
+        let asked = if self.length > 1 { &lengths[..] } else { &lengths[..1] };
+        let search = SessionSearch::Beam(self.beams);
+        let mut found = self.inference.generate_lengths(&self.tokens, &[history], asked, search)?.into_iter();
+        let next: Vec<Generated> = found.next().into_iter().flatten().flatten().collect();
+        let least = next.iter().map(|own| own.log_probability).fold(0.0, f64::min);
         let mut scores = vec![(least - 1.0) as f32; self.catalogue()];
-        for own in &found {
+        for own in &next {
             own.items.iter().for_each(|item| scores[*item as usize] = own.log_probability as f32);
         }
-        if self.length > 1 {
-            let sessions = self.write(history, self.length)?;
-            let likeliest = sessions.first().map_or(&[][..], |own| own.items.as_slice());
-            for (place, item) in likeliest.iter().enumerate() {
+        let sessions: Vec<Generated> = found.next().into_iter().flatten().flatten().collect();
+        if let Some(likeliest) = sessions.first() {
+            for (place, item) in likeliest.items.iter().enumerate() {
                 scores[*item as usize] = (self.length - place) as f32;
             }
         }

@@ -163,6 +163,12 @@ fn a_wide_beam_of_one_item_is_the_order_of_all() {
     let mut items: Vec<u32> = all[0].iter().map(|own| own.items[0]).collect();
     items.sort_unstable();
     assert_eq!(items, (0..12).collect::<Vec<u32>>());
+    // Of several lengths each gives what it gives alone.
+    let search = SessionSearch::Beam(3);
+    let both = inference.generate_lengths(&tokens, &[history], &[1, 2], search).unwrap();
+    for (length, found) in [1, 2].into_iter().zip(&both) {
+        assert_eq!(&inference.generate(&tokens, &[history], length, search).unwrap(), found);
+    }
     let nothing = inference.generate(&tokens, &[history], 0, SessionSearch::Beam(1));
     assert!(nothing.is_err());
     let unknown = inference.generate(&tokens, &[&[12]], 1, SessionSearch::Beam(1));

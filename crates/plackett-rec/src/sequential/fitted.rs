@@ -3,10 +3,10 @@
 use super::settings::check_next_items;
 use super::{LearningSettings, NextItemTask, SequenceBatch, SequenceModel, normalize_rows};
 use crate::evaluation::check_items;
-use crate::{Event, FitData, FitStep, Fitting, RecError, Recommender, Request};
+use crate::{Event, FitData, Fitting, RecError, Recommender, Request};
 use plackett_kernel::{Panels, Start, multiply_panels};
 use plackett_train::nn::Mode;
-use plackett_train::trainer::{Settings, StepRecord, Task, train};
+use plackett_train::trainer::{Settings, Task};
 use plackett_train::{Compute, Engine, Parameters, Tape};
 use std::sync::Arc;
 
@@ -44,13 +44,10 @@ impl<M: SequenceModel> SequenceRecommender<M> {
     ) -> Result<SequenceRecommender<M>, RecError> {
         let task = NextItemTask::new(&model, data.sequences, learning, data.catalogue);
         check_next_items("a model of sequences", task.count())?;
-        let mut settings =
+        let settings =
             Settings { batch: learning.settings.batch.min(task.count()), ..learning.settings.clone() };
-        let folder = fitting.kept.map(|kept| kept.begin("", &mut settings)).transpose()?;
-        let place = (folder.as_deref(), fitting.kept.map_or("", |kept| kept.identity));
         check_step(&task, &settings, learning.negatives)?;
-        let mut progress = |record: &StepRecord, total: usize| (fitting.progress)(FitStep::of(record, total));
-        train(&task, &fitting.compute, &mut parameters, &settings, place, None, &mut progress)?;
+        fitting.train(&task, &mut parameters, settings)?;
         Ok(SequenceRecommender::new(model, parameters, fitting.compute.clone()))
     }
 

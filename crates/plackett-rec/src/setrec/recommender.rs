@@ -6,11 +6,11 @@ use crate::evaluation::check_items;
 use crate::recommender::{TEXT_VECTORS, matrix, width_of};
 use crate::sequential::sas_rec::{take_over, workers};
 use crate::sequential::{check_heads, check_next_items, check_size, settings_option as option};
-use crate::{Event, FitData, FitStep, Fitting, RecError, Recommender, RecommenderSpec, Request, parse};
+use crate::{Event, FitData, Fitting, RecError, Recommender, RecommenderSpec, Request, parse};
 use plackett_core::declaration::{OptionKind, OptionSpec, OptionValues};
 use plackett_lm::store::BUNDLED;
 use plackett_train::optimizer::Schedule;
-use plackett_train::trainer::{Checkpointing, Settings, StepRecord, train};
+use plackett_train::trainer::Settings;
 use plackett_train::{Compute, Parameters};
 use std::sync::Arc;
 
@@ -158,22 +158,6 @@ pub fn collaborative_vectors(
     Ok(vectors)
 }
 
-/// The same as the first part of a fit, with checkpoints of its own.
-fn start(data: &FitData<'_>, sizes: (usize, usize), fitting: &mut Fitting<'_>) -> Result<Vec<f32>, RecError> {
-    let folder = fitting.kept.map(|kept| kept.folder.join(START));
-    let kept = match (&fitting.kept, &folder) {
-        (Some(kept), Some(folder)) => {
-            Some(Checkpointing { folder, identity: kept.identity, every: kept.every })
-        }
-        _ => None,
-    };
-    // The losses of the whole are one curve, to which those of this part do not belong.
-    let mut progress = |step: FitStep| (fitting.progress)(FitStep { loss: None, ..step });
-    let mut own =
-        Fitting { compute: fitting.compute.clone(), seed: fitting.seed, kept, progress: &mut progress };
-    collaborative_vectors(data, sizes, &mut own)
-}
-
 impl SetRecRecommender {
     /// Of a model that is trained; keeps its vectors of items among its parameters.
     fn new(model: SetRec, mut parameters: Parameters, compute: Arc<Compute>, beta: f64) -> SetRecRecommender {
@@ -199,18 +183,16 @@ impl SetRecRecommender {
         let users = sequences.iter().filter(|items| items.len() > 1).count();
         check_next_items("setrec", users)?;
         let text = data.texts_for("setrec")?.to_vec();
-        let mut settings = settings_of(options, users, fitting.seed);
+        let settings = settings_of(options, users, fitting.seed);
         let longest = sequences.iter().map(|items| items.len().min(config.max_items + 1)).max().unwrap_or(0);
         check_step(&config, (settings.batch, longest), (data.catalogue, text.len() / data.catalogue))?;
-        let collaborative = start(data, (config.width, options.count("sasrec-epochs")), fitting)?;
+        let sizes = (config.width, options.count("sasrec-epochs"));
+        let collaborative = fitting.part(START, |own| collaborative_vectors(data, sizes, own))?;
         let vectors = ItemVectors { collaborative, text, items: data.catalogue };
         let mut parameters = Parameters::default();
         let model = SetRec::new(config, vectors, &mut parameters, fitting.seed)?;
         let task = SetRecTask::new(&model, &sequences, options.number("alpha") as f32);
-        let folder = fitting.kept.map(|kept| kept.begin("", &mut settings)).transpose()?;
-        let place = (folder.as_deref(), fitting.kept.map_or("", |kept| kept.identity));
-        let mut progress = |record: &StepRecord, total: usize| (fitting.progress)(FitStep::of(record, total));
-        train(&task, &fitting.compute, &mut parameters, &settings, place, None, &mut progress)?;
+        fitting.train(&task, &mut parameters, settings)?;
         Ok(SetRecRecommender::new(model, parameters, fitting.compute.clone(), options.number("beta")))
     }
 

@@ -210,6 +210,16 @@ impl PrefixHead {
         Ok(TokenBatch::new(sequences.iter().map(Vec::as_slice)))
     }
 
+    /// The weights of the tokens of a place that follow from no prefix, b_t + e_t: tokens × width. `table` is the decoder's output
+    /// matrix, vocabulary × width.
+    ///
+    /// # Panics
+    /// There is no such place.
+    pub fn fixed_weights(&self, tape: &Tape, table: &Var, place: usize) -> Var {
+        let tokens: Vec<usize> = self.config.places[place].iter().map(|token| *token as usize).collect();
+        tape.add(&tape.select_rows(table, &tokens), &tape.parameter(self.outputs[place].bias))
+    }
+
     /// The logits of rows after a prefix each: of `hidden`, what the decoder's output matrix reads (rows × width), and `adapted`, the
     /// adaptor's vectors (rows × width), at their `places`. `table` is the decoder's output matrix, vocabulary × width. Rows come back by
     /// place; one beyond the last place has no logits.
@@ -217,6 +227,18 @@ impl PrefixHead {
         &self,
         tape: &Tape,
         table: &Var,
+        vectors: (&Var, &Var),
+        places: &[usize],
+        mode: Mode,
+    ) -> Vec<PlaceLogits> {
+        self.logits_by(tape, |place| self.fixed_weights(tape, table, place), vectors, places, mode)
+    }
+
+    /// The same where the weights of a place that follow from no prefix ([`PrefixHead::fixed_weights`]) are known.
+    pub fn logits_by(
+        &self,
+        tape: &Tape,
+        fixed: impl Fn(usize) -> Var,
         (hidden, adapted): (&Var, &Var),
         places: &[usize],
         mode: Mode,
@@ -229,9 +251,7 @@ impl PrefixHead {
                 continue;
             }
             let [hidden, adapted] = [&hidden, adapted].map(|all| tape.select_rows(all, &rows));
-            let tokens: Vec<usize> = self.config.places[place].iter().map(|token| *token as usize).collect();
-            let fixed = tape.add(&tape.select_rows(table, &tokens), &tape.parameter(output.bias));
-            let fixed = tape.linear(&hidden, &fixed, None, None);
+            let fixed = tape.linear(&hidden, &fixed(place), None, None);
             // h · W a as a product of W with all products of a number of h and one of a.
             let both = tape.outer_rows(&hidden, &tape.scale(&adapted, 1.0 / self.config.width as f32));
             let logits = tape.linear(&both, &tape.parameter(output.weight), None, Some(&fixed));

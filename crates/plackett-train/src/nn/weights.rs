@@ -58,11 +58,19 @@ impl SafetensorsSource {
     /// # Errors
     /// It cannot be read, or is no safetensors file.
     pub fn open(path: &Path) -> Result<SafetensorsSource, TrainError> {
+        SafetensorsSource::open_some(path, |_| true)
+    }
+
+    /// The same of some weights alone, by their names in the file; the others are as if they were not there.
+    ///
+    /// # Errors
+    /// As [`SafetensorsSource::open`].
+    pub fn open_some(path: &Path, wanted: impl Fn(&str) -> bool) -> Result<SafetensorsSource, TrainError> {
         let bytes = std::fs::read(path).map_err(|source| TrainError::file(path, source))?;
         let file = SafeTensors::deserialize(&bytes)
             .map_err(|error| TrainError::Form { path: path.into(), problem: error.to_string() })?;
         let (mut tensors, mut others) = (HashMap::new(), Vec::new());
-        for (name, view) in file.iter() {
+        for (name, view) in file.iter().filter(|(name, _)| wanted(name)) {
             if let Some(values) = floats(&view) {
                 tensors.insert(name.to_string(), (view.shape().to_vec(), values));
             } else {

@@ -87,26 +87,38 @@ impl<'m> LanguageTask<'m> {
         pairs: Vec<(Vec<u32>, Vec<u32>)>,
         objective: Vec<Term>,
     ) -> Result<LanguageTask<'m>, TrainError> {
+        LanguageTask::check_pairs(model, &pairs)?;
+        let text = |(prompt, target): (Vec<u32>, Vec<u32>)| {
+            let given = prompt.len();
+            let mut tokens = prompt;
+            tokens.extend(target);
+            EncodedText { tokens, given, is_cut: false }
+        };
+        let texts = pairs.into_iter().map(text).collect();
+        Ok(LanguageTask { model, texts, objective, read_outs: ReadOuts::last(model), smoothing: 0.0 })
+    }
+
+    /// Refuses pairs that cannot teach a model.
+    ///
+    /// # Errors
+    /// As [`LanguageTask::of_pairs`].
+    pub fn check_pairs(model: &LanguageModel, pairs: &[(Vec<u32>, Vec<u32>)]) -> Result<(), TrainError> {
         let (vocabulary, most) = (model.llama.config.vocab_size, model.context());
-        let text = |(at, (prompt, target)): (usize, (Vec<u32>, Vec<u32>))| {
+        for (at, (prompt, target)) in pairs.iter().enumerate() {
             let failed =
                 |problem: String| Err(TrainError::Setting(format!("sequence {}: {problem}", at + 1)));
-            let given = prompt.len();
-            let (mut tokens, count) = (prompt, given + target.len());
-            tokens.extend(target);
+            let count = prompt.len() + target.len();
             if !(2..=most).contains(&count) {
                 return failed(format!("it has {count} tokens, and 2 to {most} are expected"));
             }
-            if given == count {
+            if target.is_empty() {
                 return failed("there is nothing to write".into());
             }
-            if let Some(token) = tokens.iter().find(|token| **token as usize >= vocabulary) {
+            if let Some(token) = prompt.iter().chain(target).find(|token| **token as usize >= vocabulary) {
                 return failed(format!("token {token} is beyond the vocabulary of {vocabulary}"));
             }
-            Ok(EncodedText { tokens, given, is_cut: false })
-        };
-        let texts = pairs.into_iter().enumerate().map(text).collect::<Result<_, TrainError>>()?;
-        Ok(LanguageTask { model, texts, objective, read_outs: ReadOuts::last(model), smoothing: 0.0 })
+        }
+        Ok(())
     }
 
     /// The same, read out at other depths: the loss is the mean of theirs.

@@ -9,9 +9,10 @@ use crate::recipe::quantity::{Quantity, mean};
 use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_outside, nothing_to_check};
 use crate::recipe::task::Task;
 use crate::recipe::worlds::choosing::{
-    Fix, Fixes, TextVectors, TokenBm25, as_read, cosine, greatest, hybrid, read_fixes, standard,
+    Fix, Fixes, TextVectors, TokenBm25, as_read, cosine, hybrid, read_fixes, standard,
 };
 use plackett_arena::choosing::{Hunk, apply};
+use plackett_core::remap::greatest_places;
 use plackett_train::objective::parse_sum;
 use plackett_train::trainer::{Against, DualProjection, DualTask, Pairing, Settings, Side};
 use plackett_train::{Compute, Parameters};
@@ -144,7 +145,7 @@ fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     std::fs::write(&path, json).map_err(StageError::cache(&path))?;
     let itself = |at: usize| {
         let scores = retriever.scores(&fixes.known[at], &retriever.known[at], at as u64);
-        if greatest(&scores, None, 1) == [at] { 1.0 } else { 0.0 }
+        if greatest_places(&scores, &[], 1) == [at] { 1.0 } else { 0.0 }
     };
     let itself: Vec<f64> = fixes.learned().into_par_iter().step_by(10).map(itself).collect();
     let numbers = measured(&retriever, &fixes, &found, &own_fixes);
@@ -207,7 +208,8 @@ fn learn(
 fn search(retriever: &Retriever<'_>, fixes: &Fixes) -> Found {
     let best = |scores: Vec<f64>, without: Option<usize>| -> Neighbours {
         let standard = standard(&scores);
-        greatest(&scores, without, FOUND).into_iter().map(|at| (at, standard[at])).collect()
+        let places = greatest_places(&scores, without.as_slice(), FOUND);
+        places.into_iter().map(|at| (at, standard[at])).collect()
     };
     let learned = fixes
         .learned()
@@ -248,7 +250,7 @@ fn measured(
             one(same.first() == Some(&true)),
             one(same.contains(&true)),
             counts.get(&pattern).copied().unwrap_or(0) as f64 / fixes.known.len() as f64,
-            one(greatest(&own, None, 1) == [at]),
+            one(greatest_places(&own, &[], 1) == [at]),
             one(applied),
         ]
     };

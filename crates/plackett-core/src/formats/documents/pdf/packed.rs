@@ -9,15 +9,19 @@ const DEFLATE: &[u8] = b"FlateDecode";
 /// Bytes of the header that stands before deflated bytes.
 const HEADER: usize = 2;
 
-/// Whether a stream unpacks to its end.
+/// Whether a stream unpacks, and to its end.
 pub(super) fn unpacks(stream: &Stream) -> bool {
+    ends(stream) && stream.get_plain_content_with_limit(LARGEST_STREAM).is_ok()
+}
+
+/// Whether what a stream unpacks to, as far as it does, comes to its end.
+pub(super) fn ends(stream: &Stream) -> bool {
     let filters = stream.filters().unwrap_or_default();
-    let ends = match filters.iter().position(|filter| *filter == DEFLATE) {
+    match filters.iter().position(|filter| *filter == DEFLATE) {
         None => true,
         Some(0) => inflates(&stream.content),
         Some(at) => behind(stream, &filters[..at]).is_some_and(|bytes| inflates(&bytes)),
-    };
-    ends && stream.get_plain_content_with_limit(LARGEST_STREAM).is_ok()
+    }
 }
 
 /// The bytes of a stream behind its first filters.

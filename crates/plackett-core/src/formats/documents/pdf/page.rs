@@ -5,7 +5,7 @@
 //! page's commands, which is the order of reading in nearly all files.
 
 use super::font::{Font, for_reading};
-use super::packed::unpacks;
+use super::packed::{ends, unpacks};
 use super::reader::LARGEST_STREAM;
 use lopdf::content::{Content, Operation};
 use lopdf::{Dictionary, Document, Object, ObjectId, Stream};
@@ -63,12 +63,15 @@ pub(super) struct PageText<'d> {
     end: Option<(f32, f32, f32)>,
     /// Whether all drawings of the page unpacked to their ends.
     drew_whole: bool,
+    /// Whether each drawing does that was drawn before, by where its stream is in the document.
+    ends: HashMap<*const Stream, bool>,
 }
 
 impl<'d> PageText<'d> {
     pub(super) fn new(document: &'d Document) -> PageText<'d> {
         let left = MOST_COMMANDS;
-        PageText { document, drawings: 0, left, text: String::new(), end: None, drew_whole: true }
+        let (text, ends) = (String::new(), HashMap::new());
+        PageText { document, drawings: 0, left, text, end: None, drew_whole: true, ends }
     }
 
     /// Whether a page and its commands are in the file and unpack to their ends: the library passes over what is not, and gives
@@ -178,8 +181,12 @@ impl<'d> PageText<'d> {
         plane: &Matrix,
         depth: usize,
     ) -> Result<(), Unreadable> {
+        // Unpacking is work as well: what is beyond the limit is not begun.
+        if self.left == 0 {
+            return Err(Unreadable);
+        }
         let bytes = stream.get_plain_content_with_limit(LARGEST_STREAM).map_err(|_| Unreadable)?;
-        self.drew_whole &= unpacks(stream);
+        self.drew_whole &= *self.ends.entry(std::ptr::from_ref(stream)).or_insert_with(|| ends(stream));
         let own = stream.dict.get_deref(b"Resources", self.document).and_then(|own| own.as_dict());
         let own = own.ok().map(|own| vec![own]);
         let matrix = stream.dict.get_deref(b"Matrix", self.document).and_then(|matrix| matrix.as_array());

@@ -192,6 +192,14 @@ fn a_stream_that_unpacks_in_part_is_told_with_its_page() {
     let (parts, remarks) = read(&pages(&["/X Do"], &[stream(&entries, &hex(&packed[..cut]))], ""));
     assert_eq!(parts.unwrap().text, "two");
     assert!(remarks.len() == 1 && remarks[0].ends_with("1 file (page 1 of a.pdf)"), "{remarks:?}");
+    // It is told each time that it is drawn, also when it is known from a page before.
+    let bytes = pages(&["/X Do", "/X Do"], &[stream(&entries, &hex(&packed[..cut]))], "");
+    let document = Document::load_mem(&bytes).unwrap();
+    let mut page_text = PageText::new(&document);
+    for page in document.page_iter() {
+        assert_eq!(page_text.of(page).unwrap(), "two");
+        assert!(!page_text.drew_whole());
+    }
 }
 
 #[test]

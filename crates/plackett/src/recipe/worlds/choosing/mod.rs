@@ -9,7 +9,7 @@ mod summaries;
 mod text_vectors;
 
 pub use continuations::{Continued, continuations};
-pub use fixes::{FIXES, Fix, Fixes, TokenBm25, as_read, greatest, hybrid, read_fixes, standard};
+pub use fixes::{FIXES, Fix, Fixes, TokenBm25, as_read, hybrid, read_fixes, standard};
 pub use judge::{Judge, PairJudge};
 pub use pairs::{QuestionSet, read_questions};
 pub use sources::{SOURCES, rewritten, source};
