@@ -22,15 +22,16 @@ use std::path::PathBuf;
 
 /// Lists to train a reranker on: judged queries with wrong documents of certain ranks of a search (hard negatives)
 #[derive(Args)]
-#[command(
-    after_help = "Examples:\n  plackett synth negatives my.index --queries q.jsonl --qrels train.tsv -o train.jsonl\n  \
-                  plackett synth negatives my.index --queries beir --qrels beir -o train.jsonl --pipeline dense --ranks 30-100 --seed 1\n  \
-                  plackett synth negatives my.index --queries q.jsonl --qrels train.tsv -o train.jsonl \\\n    \
-                  --pipeline 'bm25:100 >> cross-encoder(model=./teacher)' --ranks 1-100 --margin 0.5\n\n\
-                  Each line is {\"query\": …, \"candidates\": [{\"text\": …, \"label\": 2}, …]}, as `plackett train` reads it: relevant documents \
-                  with their\ngrades, the best first, and wrong ones with the label 0. Documents on the first ranks that nobody judged may well be \
-                  relevant:\nbegin deeper, or let --margin leave out what scores nearly as a relevant document."
-)]
+#[command(after_help = "Examples:\n  \
+                        plackett synth negatives my.index --queries q.jsonl --qrels train.tsv -o train.jsonl\n  \
+                        plackett synth negatives my.index --queries beir --qrels beir -o train.jsonl --pipeline dense \\\n    \
+                        --ranks 30-100 --seed 1\n  \
+                        plackett synth negatives my.index --queries q.jsonl --qrels train.tsv -o train.jsonl \\\n    \
+                        --pipeline 'bm25:100 >> cross-encoder(model=./teacher)' --ranks 1-100 --margin 0.5\n\n\
+                        Each line is {\"query\": …, \"candidates\": [{\"text\": …, \"label\": 2}, …]}, as `plackett train` reads it:\n\
+                        relevant documents with their grades, the best first, and wrong ones with the label 0. Documents on\n\
+                        the first ranks that nobody judged may well be relevant: begin deeper, or let --margin leave out\n\
+                        what scores nearly as a relevant document.")]
 pub struct Arguments {
     /// Index directory, made by `plackett index`
     index: PathBuf,

@@ -36,7 +36,8 @@ const UNBOUNDED: &str =
 /// The examples, and what each kind of training is told by.
 fn after_help() -> String {
     let examples = "Examples:\n  plackett train ranker.toml -o ranker\n  plackett rerank --method cross-encoder --model ./ranker requests.jsonl";
-    let resumed = "A run that was killed goes on where its last checkpoint is when the same command is given again, to the same numbers.";
+    let resumed = "A run that was killed goes on where its last checkpoint is when the same command is given again, to\n\
+        the same numbers.";
     let kinds = KINDS.into_iter().map(|kind| kind.help);
     let parts: Vec<&str> = std::iter::once(examples).chain(kinds).chain([resumed]).collect();
     parts.join("\n\n")
