@@ -98,7 +98,7 @@ pub struct Arguments {
     /// Leave out queries whose document is not among the first DEPTH that a search finds
     #[arg(long, value_name = "DEPTH", value_parser = whole::<usize>(1..))]
     round_trip: Option<usize>,
-    /// Wrong documents for each query, in lists to learn from
+    /// Negatives of each query, in lists to learn from
     #[arg(long, value_name = "N", value_parser = whole::<usize>(1..))]
     negatives: Option<usize>,
     /// Ranks of a search that they come from [default: 93-100]
@@ -365,7 +365,7 @@ fn write_lists(
     }
     let Some((search, most)) = search.zip(arguments.negatives) else { return Ok(None) };
     let ranks = arguments.ranks.unwrap_or(RankBand::DUQGEN);
-    let bar = output.progress("wrong documents", queries.kept.len() as u64);
+    let bar = output.progress("negatives", queries.kept.len() as u64);
     let moved = |done: usize| bar.set_position(done as u64);
     let negatives = Negatives { search, ranks, most };
     let lists = negatives.write(&sampled.documents, &queries.kept, &arguments.output, &moved)?;
@@ -373,7 +373,7 @@ fn write_lists(
     let without = queries.kept.len() - lists;
     if without > 0 {
         let without = many_queries(without);
-        output.warn(&format!("no list for {without}: no wrong document is found on the ranks {ranks}"));
+        output.warn(&format!("no list for {without}: no negative is found on the ranks {ranks}"));
     }
     Ok(Some(lists))
 }

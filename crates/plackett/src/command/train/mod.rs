@@ -43,7 +43,7 @@ fn after_help() -> String {
     parts.join("\n\n")
 }
 
-/// Train a cross-encoder, a T5 reranker, a listwise reranker or a scorer of vectors on queries with labelled candidates, or a decoder on texts, whole or with an adapter
+/// Train a reranker (cross-encoder, T5, decoder, by the best path) on queries with labelled candidates, or a decoder on texts or rewards
 #[derive(Args)]
 #[command(after_help = after_help())]
 pub struct Arguments {
