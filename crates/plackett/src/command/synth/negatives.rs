@@ -20,7 +20,7 @@ use serde_json::{Map, Value, json};
 use std::collections::HashSet;
 use std::path::PathBuf;
 
-/// Lists to train a reranker on: judged queries with hard negatives: documents of certain ranks of a search that are not relevant
+/// Lists to train a reranker on: judged queries with hard negatives, documents of certain ranks of a search that are not relevant
 #[derive(Args)]
 #[command(after_help = "Examples:\n  \
                         plackett synth negatives my.index --queries q.jsonl --qrels train.tsv -o train.jsonl\n  \
