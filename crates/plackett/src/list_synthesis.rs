@@ -71,13 +71,15 @@ pub enum TeacherList {
 }
 
 impl TeacherList {
-    /// The lines that name something, each title once. Where one of them is a title with its year, those that are none are left out.
+    /// The lines that name something, each title once. Of a reply in which one of them is a title with its year, those that are none
+    /// are left out: a model says more than its list.
     fn titles(&self) -> Vec<&str> {
         let lines: Vec<&str> = match self {
             TeacherList::Lines(lines) => lines.iter().map(String::as_str).collect(),
             TeacherList::Reply(text) => text.lines().collect(),
         };
-        let is_dated = lines.iter().any(|line| read_title_line(line).is_some());
+        let is_reply = matches!(self, TeacherList::Reply(_));
+        let is_dated = is_reply && lines.iter().any(|line| read_title_line(line).is_some());
         let mut seen = HashSet::new();
         let is_title = |line: &&str| {
             let key = title_key(line);

@@ -1,4 +1,4 @@
-//! Wrong documents to learn from, of certain ranks of a search: for `plackett synth negatives` and the stage kind `mined-negatives`.
+//! Negatives to learn from, of certain ranks of a search: for `plackett synth negatives` and the stage kind `mined-negatives`.
 
 use plackett_core::hard_negatives::Mining;
 use plackett_core::{Qrels, Ranking};
@@ -53,19 +53,19 @@ impl fmt::Display for RankBand {
     }
 }
 
-/// How wrong documents are chosen.
+/// How negatives are chosen.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NegativeMining {
     /// The ranks that are looked at.
     pub ranks: RankBand,
-    /// Wrong documents of a query, at most.
+    /// Negatives of a query, at most.
     pub count: usize,
     /// Relevant documents of a query, at most, those with the best grades first; 0 for all.
     pub positives: usize,
     /// A document whose score is greater than the best one of a relevant document minus this is taken for relevant, unless
     /// somebody has judged that it is not; `None` keeps all.
     pub margin: Option<f64>,
-    /// Seed by which wrong documents are drawn among the ranks; without one the first are taken.
+    /// Seed by which negatives are drawn among the ranks; without one the first are taken.
     pub seed: Option<u64>,
 }
 
@@ -74,7 +74,7 @@ pub struct NegativeMining {
 pub struct MinedQuery {
     /// Relevant documents with their grades, the best grades first.
     pub positives: Vec<(String, i32)>,
-    /// Wrong ones, in the order of their ranks.
+    /// Negatives, in the order of their ranks.
     pub negatives: Vec<String>,
     /// Relevant documents that are not there.
     pub absent: usize,
@@ -91,7 +91,7 @@ pub enum UselessQuery {
     Absent,
     /// No relevant document was found, so that a margin has no score to go by.
     Unfound,
-    /// There is no wrong document on the ranks.
+    /// There is no negative on the ranks.
     WithoutNegative,
 }
 
@@ -108,7 +108,7 @@ impl UselessQuery {
             UselessQuery::Unfound => {
                 "whose relevant documents the search does not find, so that the margin has no score to go by"
             }
-            UselessQuery::WithoutNegative => "without a wrong document on the ranks",
+            UselessQuery::WithoutNegative => "without a negative on the ranks",
         }
     }
 }
@@ -161,7 +161,7 @@ impl NegativeMining {
         Ok((kept, absent))
     }
 
-    /// Wrong documents on the ranks of what was found for the `nth` query, and how many others the margin takes for relevant. `right`
+    /// Negatives on the ranks of what was found for the `nth` query, and how many others the margin takes for relevant. `right`
     /// are the ids of what is relevant, `wrong` of what was judged and is not.
     ///
     /// # Errors

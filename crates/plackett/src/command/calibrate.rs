@@ -20,16 +20,15 @@ const FOLDS: usize = 5;
 
 /// Learn what a method's scores are worth: probabilities of relevance from a run and judgments
 #[derive(Args)]
-#[command(
-    after_help = "Examples:\n  plackett rerank --method bi-encoder requests.jsonl --format trec > run.trec\n  \
-                  plackett calibrate qrels.txt run.trec -o bi-encoder.calibration.json\n  \
-                  plackett rerank --method bi-encoder --calibration bi-encoder.calibration.json requests.jsonl\n  \
-                  plackett calibrate qrels.txt run.trec --for bi-encoder\n  \
-                  plackett rerank --method bi-encoder --calibration stored requests.jsonl\n\n\
-                  The run must be of the method, with its options and model, whose scores are to be told as probabilities. Only \
-                  judged\ndocuments count. The table shows, for queries from which nothing was learned, what was predicted and what \
-                  was found."
-)]
+#[command(after_help = "Examples:\n  \
+                        plackett rerank --method bi-encoder requests.jsonl --format trec > run.trec\n  \
+                        plackett calibrate qrels.txt run.trec -o bi-encoder.calibration.json\n  \
+                        plackett rerank --method bi-encoder --calibration bi-encoder.calibration.json requests.jsonl\n  \
+                        plackett calibrate qrels.txt run.trec --for bi-encoder\n  \
+                        plackett rerank --method bi-encoder --calibration stored requests.jsonl\n\n\
+                        The run must be of the method, with its options and model, whose scores are to be told as\n\
+                        probabilities. Only judged documents count. The table shows, for queries from which nothing was\n\
+                        learned, what was predicted and what was found.")]
 pub struct Arguments {
     /// Judgments: a TREC qrels file, a BEIR qrels file (.tsv) or a BEIR folder
     qrels: PathBuf,

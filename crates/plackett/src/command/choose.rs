@@ -21,15 +21,18 @@ use std::sync::Arc;
 
 /// Choose the best of several texts for a prompt: given ones, or ones that a language model writes
 #[derive(Args)]
-#[command(after_help = "Examples:\n  plackett choose \"Why is the sky blue?\" --candidates answers.txt\n  \
-                  plackett choose --by yes-no --model SmolLM2-135M-Instruct \"Why is the sky blue?\" -c answers.txt --results 3\n  \
-                  plackett choose \"The Rhine is a river that\" --samples 10\n  \
-                  plackett choose \"The Rhine is a river that\" --samples 5 --beams 2 --every 16 --json\n  \
-                  plackett choose --chat \"Name three colours.\" --by likelihood\n\n\
-                  --by takes a method of `plackett rerank` (the prompt is its query, each text a document), `likelihood` (the writer's mean\n\
-                  log-probability of a token) or `overlap` (share of a text's words that the prompt has). Without --every whole texts are\n\
-                  drawn and the best one is chosen; with it, all texts so far are scored every few tokens and the best --beams go on.\n\
-                  Of equal texts the first counts.")]
+#[command(after_help = "Examples:\n  \
+                        plackett choose \"Why is the sky blue?\" --candidates answers.txt\n  \
+                        plackett choose --by yes-no --model SmolLM2-135M-Instruct \"Why is the sky blue?\" -c answers.txt \\\n    \
+                        --results 3\n  \
+                        plackett choose \"The Rhine is a river that\" --samples 10\n  \
+                        plackett choose \"The Rhine is a river that\" --samples 5 --beams 2 --every 16 --json\n  \
+                        plackett choose --chat \"Name three colours.\" --by likelihood\n\n\
+                        --by takes a method of `plackett rerank` (the prompt is its query, each text a document),\n\
+                        `likelihood` (the writer's mean log-probability of a token) or `overlap` (share of a text's words\n\
+                        that the prompt has). Without --every whole texts are drawn and the best one is chosen; with it, all\n\
+                        texts so far are scored every few tokens and the best --beams go on. Of equal texts the first\n\
+                        counts.")]
 pub struct Arguments {
     /// What the texts answer or continue
     prompt: String,

@@ -20,13 +20,12 @@ use std::path::PathBuf;
 
 /// Compare runs with a baseline: paired tests, corrections, effect sizes, power
 #[derive(Args)]
-#[command(
-    after_help = "Examples:\n  plackett compare qrels.txt bm25.trec dense.trec reranked.trec -m nDCG@10 -m RR@10\n  \
-                  plackett compare qrels.txt bm25.trec reranked.trec --correction bh --report compare.html\n\n\
-                  Tests: paired t, Wilcoxon's signed ranks and randomisation, two-sided, each corrected over all runs \
-                  and\nmeasures. A dagger marks what the paired t-test finds. `detectable` is the smallest true \
-                  difference that these\nqueries would have shown with the chance given by --power."
-)]
+#[command(after_help = "Examples:\n  \
+                        plackett compare qrels.txt bm25.trec dense.trec reranked.trec -m nDCG@10 -m RR@10\n  \
+                        plackett compare qrels.txt bm25.trec reranked.trec --correction bh --report compare.html\n\n\
+                        Tests: paired t, Wilcoxon's signed ranks and randomisation, two-sided, each corrected over all runs\n\
+                        and measures. A dagger marks what the paired t-test finds. `detectable` is the smallest true\n\
+                        difference that these queries would have shown with the chance given by --power.")]
 pub struct Arguments {
     /// Judgments: a TREC qrels file, a BEIR qrels file (.tsv) or a BEIR folder
     qrels: PathBuf,

@@ -21,7 +21,7 @@ pub struct Arguments {
 
 /// Write the manual pages of all commands into a folder
 #[derive(Args)]
-#[command(after_help = "Example:\n  plackett man -o ~/.local/share/man/man1\n  man plackett-search")]
+#[command(after_help = "Example:\n  plackett man -o ~/.local/share/man/man1\n\nThen: man plackett-search")]
 pub struct ManArguments {
     /// The folder; it is made where it is missing, and pages in it are written anew
     #[arg(long, short, value_name = "DIR")]
@@ -189,5 +189,28 @@ mod tests {
             assert!(first.contains(proxy) && !search.contains(proxy), "{proxy}");
         }
         assert_eq!(roff(".so \\x\n -a"), "\\&.so \\\\x \\-a");
+    }
+
+    /// `--help` wraps at 100 columns, and an example that is wrapped cannot be copied into a shell.
+    #[test]
+    fn examples_can_be_copied_out_of_help() {
+        let mut commands = vec![built()];
+        let mut examples = 0;
+        while let Some(command) = commands.pop() {
+            commands.extend(command.get_subcommands().cloned());
+            let name = command.get_name();
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let long = help.lines().find(|line| line.chars().count() > 100);
+            assert_eq!(long, None, "{name}");
+            let shown = help.lines().skip_while(|line| !matches!(*line, "Examples:" | "Example:")).skip(1);
+            let mut goes_on = false;
+            for line in shown.take_while(|line| !line.is_empty()) {
+                assert!(goes_on || line.trim_start().starts_with("plackett "), "{name}: {line}");
+                goes_on = line.ends_with(" \\");
+                examples += 1;
+            }
+            assert!(!goes_on, "{name}: the last example goes on");
+        }
+        assert!(examples > 100, "{examples} lines of examples");
     }
 }

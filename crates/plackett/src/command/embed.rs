@@ -26,16 +26,17 @@ const NAMED: usize = 20;
 /// Turn texts into vectors with an embedding model
 #[derive(Args)]
 #[command(mut_arg("input_format", |argument| argument.help(FORMAT_HELP)))]
-#[command(after_help = "Examples:\n  plackett embed \"a text\" \"another\" --json\n  \
+#[command(after_help = "Examples:\n  \
+                        plackett embed \"a text\" \"another\" --json\n  \
                         plackett embed --input passages.txt --model all-MiniLM-L6-v2 > vectors.txt\n  \
-                        cat passages.txt | plackett embed --input - --json\n  \
+                        plackett embed --input - --json < passages.txt\n  \
                         plackett embed --input passages.txt --output vectors.npy    (or vectors.parquet)\n  \
                         plackett embed --input corpus.jsonl --output vectors.parquet\n  \
                         plackett embed \"a text\" --model remote:http://127.0.0.1:8080/embed\n\n\
-                        Without --json each text becomes one line of numbers with blanks between them.\nTexts that \
-                        are longer than the model reads are cut, and named: in `truncated`, and on standard error.\n\
-                        A text without a token has no vector: its line is empty, and null in JSON; its row has zeros in a .npy file, \
-                        and none in a table.")]
+                        Without --json each text becomes one line of numbers with blanks between them. Texts that are longer\n\
+                        than the model reads are cut, and named: in `truncated`, and on standard error. A text without a\n\
+                        token has no vector: its line is empty, and null in JSON; its row has zeros in a .npy file, and none\n\
+                        in a table.")]
 pub struct Arguments {
     /// The texts
     #[arg(required_unless_present = "input")]

@@ -30,23 +30,24 @@ use std::time::Instant;
 
 /// Make documents searchable, or change an index
 #[derive(Args)]
-#[command(
-    after_help = "Examples:\n  plackett index corpus.jsonl -o my.index\n  plackett index beir/scifact -o scifact.index\n  \
-                  plackett index more.csv -o my.index --append        (adds; replaces documents with the same id)\n  \
-                  plackett index corpus.jsonl -o my.index --overwrite  (makes it anew; the old one stays until then)\n  \
-                  plackett index corpus.jsonl -o my.index --vectors-from vectors.npy --model all-MiniLM-L6-v2\n  \
-                  plackett index notes -o notes.index --sync          (makes the index, then keeps it in step with the folder)\n  \
-                  plackett index -o my.index --delete d17,d18\n  \
-                  plackett index books -o books.index --chunk 200/50   (passages of 200 tokens, of which 50 are shared)\n  \
-                  plackett index -o my.index --graph always           (makes the graph for approximate search)\n  \
-                  plackett index -o my.index --blocks SmolLM2-135M-Instruct\n  \
-                  plackett search my.index -p 'bm25:20 >> block-rank' --model SmolLM2-135M-Instruct \"words\"\n  \
-                  plackett index - --input-format csv -o my.index < corpus.csv\n\n  \
-                  A collection is a BEIR folder, JSONL, CSV, TSV or Parquet (.gz and .zst too), a file or a folder of files \
-                  that are\none document each (.txt, .md, .html; .pdf in a program built with it), or `-` for standard \
-                  input (JSONL unless\n--input-format says otherwise); docs/formats.md says more. A new index appears when it \
-                  is whole, and a change\nis there as a whole or not at all, whatever happens meanwhile."
-)]
+#[command(after_help = "Examples:\n  \
+                        plackett index corpus.jsonl -o my.index\n  \
+                        plackett index beir/scifact -o scifact.index\n  \
+                        plackett index more.csv -o my.index --append        (adds; replaces documents with the same id)\n  \
+                        plackett index corpus.jsonl -o my.index --overwrite  (makes it anew; the old one stays until then)\n  \
+                        plackett index corpus.jsonl -o my.index --vectors-from vectors.npy --model all-MiniLM-L6-v2\n  \
+                        plackett index notes -o notes.index --sync          (keeps it in step with the folder)\n  \
+                        plackett index -o my.index --delete d17,d18\n  \
+                        plackett index books -o books.index --chunk 200/50   (passages of 200 tokens that share 50)\n  \
+                        plackett index -o my.index --graph always           (makes the graph for approximate search)\n  \
+                        plackett index -o my.index --blocks SmolLM2-135M-Instruct\n  \
+                        plackett search my.index -p 'bm25:20 >> block-rank' --model SmolLM2-135M-Instruct \"words\"\n  \
+                        plackett index - --input-format csv -o my.index < corpus.csv\n\n\
+                        A collection is a BEIR folder, JSONL, CSV, TSV or Parquet (.gz and .zst too), a file or a folder of\n\
+                        files that are one document each (.txt, .md, .html; .pdf in a program built with it), or `-` for\n\
+                        standard input (JSONL unless --input-format says otherwise); docs/formats.md says more. A new index\n\
+                        appears when it is whole, and a change is there as a whole or not at all, whatever happens\n\
+                        meanwhile.")]
 pub struct Arguments {
     /// Documents to index; `-` for standard input
     #[arg(required_unless_present_any = ["delete", "graph", "blocks", "drop_blocks"])]

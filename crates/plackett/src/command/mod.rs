@@ -67,7 +67,7 @@ use std::process::ExitCode;
 #[derive(Parser)]
 #[command(name = "plackett", version, propagate_version = true, arg_required_else_help = true)]
 #[command(
-    after_help = "Exit codes: 0 done · 1 ran, but a check failed · 2 wrong input or usage · 3 an outside \
+    after_help = "Exit codes: 0 done · 1 ran, but a check failed · 2 wrong input or usage ·\n3 an outside \
                         service or model failed\n\nStart with: plackett quickstart"
 )]
 struct Cli {

@@ -11,14 +11,13 @@ use std::path::{Path, PathBuf};
 
 /// Make a result again from its manifest, and compare the bytes
 #[derive(Args)]
-#[command(
-    after_help = "Examples:\n  plackett rerank --method bi-encoder requests.jsonl --output out.jsonl\n  \
-                  plackett replay out.jsonl.manifest.json\n  \
-                  plackett replay out.jsonl.manifest.json --output again.jsonl\n\n\
-                  Inputs, models and prompts are compared with their hashes first: what has changed is named, and nothing is \
-                  run.\nThe exit code is 1 when the result has other bytes. A server may answer otherwise today; all else gives \
-                  the same."
-)]
+#[command(after_help = "Examples:\n  \
+                        plackett rerank --method bi-encoder requests.jsonl --output out.jsonl\n  \
+                        plackett replay out.jsonl.manifest.json\n  \
+                        plackett replay out.jsonl.manifest.json --output again.jsonl\n\n\
+                        Inputs, models and prompts are compared with their hashes first: what has changed is named, and\n\
+                        nothing is run. The exit code is 1 when the result has other bytes. A server may answer otherwise\n\
+                        today; all else gives the same.")]
 pub struct Arguments {
     /// Manifest of a run, as `plackett rerank --output` writes it
     manifest: PathBuf,

@@ -33,16 +33,19 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 /// What stands below the flags of `--help`, before what each stage takes.
-const EXAMPLES: &str = "Examples:\n  plackett search papers.index \"linear time reranking\"\n  \
+const EXAMPLES: &str = "Examples:\n  \
+    plackett search papers.index \"linear time reranking\"\n  \
     plackett search papers.index --pipeline 'rrf(bm25,dense):100 >> late-interaction' \"vague words\"\n  \
     plackett search papers.index --pipeline 'bm25(weights=title:2/text:1, k1=1.2)' \"title words\"\n  \
     plackett search papers.index --queries queries.jsonl -k 1000 --format trec > run.trec\n  \
-    plackett search papers.index --filter 'year >= 2020 and venue in (\"SIGIR\", \"ECIR\")' --facets venue \"words\"\n  \
+    plackett search papers.index --filter 'year >= 2020 and venue in (\"SIGIR\", \"ECIR\")' \\\n    \
+    --facets venue \"words\"\n  \
     plackett search books.index --group passage \"words\"   (an index of `index --chunk`)\n  \
     plackett search papers.index            (asks for queries, one after another)\n\n\
-    A pipeline is a first stage, or a fusion of several such as rrf(bm25,dense), and any number of rerankers\n\
-    (`plackett method list`), joined by `>>`. `:100` says how many documents a stage passes on.\n\
-    docs/first-stages.md says what the options of first stages and fusions do, docs/filters.md what a filter can ask for:";
+    A pipeline is a first stage, or a fusion of several such as rrf(bm25,dense), and any number of\n\
+    rerankers (`plackett method list`), joined by `>>`. `:100` says how many documents a stage passes\n\
+    on. docs/first-stages.md says what the options of first stages and fusions do, docs/filters.md what\n\
+    a filter can ask for:";
 
 /// The examples, and what first stages and fusions take.
 fn after_help() -> String {

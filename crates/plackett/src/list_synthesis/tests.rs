@@ -182,8 +182,12 @@ fn items_that_cannot_be_told_apart_and_cut_texts_are_counted() {
 
 #[test]
 fn a_line_is_a_title_once() {
-    let lines = ["Heat (1995)", "", "2. heat (1995)", "And more"].map(str::to_string);
-    assert_eq!(TeacherList::Lines(lines.to_vec()).titles(), ["Heat (1995)"]);
+    let lines = ["Heat (1995)", "", "2. heat (1995)", "And more"];
+    let reply = TeacherList::Reply(lines.join("\n"));
+    assert_eq!(reply.titles(), ["Heat (1995)"]);
+    // A list says nothing but titles.
+    let list = TeacherList::Lines(lines.map(str::to_string).to_vec());
+    assert_eq!(list.titles(), ["Heat (1995)", "And more"]);
     // Without years every line is one.
     let plain = TeacherList::Reply("- Blue pump\n\n- Red pump".into());
     assert_eq!(plain.titles(), ["Blue pump", "Red pump"]);

@@ -48,7 +48,7 @@ fn lists_have_what_is_relevant_and_wrong_documents_of_the_ranks() {
     let warnings = told["warnings"].to_string();
     for said in [
         "1 query without a relevant document in the judgments",
-        "1 query without a wrong document on the ranks",
+        "1 query without a negative on the ranks",
         "1 relevant document that the index does not have",
         "1 query (`q4`) that the queries do not have",
     ] {
@@ -81,7 +81,7 @@ fn a_margin_depths_and_flags_are_said() {
     prepare(folder);
     // Nothing scores so much less than what is relevant.
     let done = mine(folder, "--ranks 1-10 --margin 1000", 2);
-    assert!(done.stderr.contains("2 queries without a wrong document on the ranks"), "{}", done.stderr);
+    assert!(done.stderr.contains("2 queries without a negative on the ranks"), "{}", done.stderr);
     assert!(done.stderr.contains("nothing was written"), "{}", done.stderr);
     assert!(!folder.join("train.jsonl").exists());
     let done = mine(folder, "--ranks 1-10 --pipeline bm25:2", 0);

@@ -16,12 +16,13 @@ use std::path::PathBuf;
 
 /// Rate models by votes between them: Bradley–Terry with intervals, Elo beside it
 #[derive(Args)]
-#[command(
-    after_help = "Examples:\n  plackett arena fit votes.jsonl\n  plackett arena fit votes.csv --anchor mixtral=1114 --csv board.csv\n  \
-                  plackett arena fit votes.jsonl --by-category --bootstrap 1000 --by-voter --page board.html\n\n\
-                  A vote is a line such as {\"model_a\": \"x\", \"model_b\": \"y\", \"winner\": \"model_a\", \"judge\": \"7\"}; CSV with these \
-                  columns and the logs\nof voting platforms are read too. Ranks that intervals allow stand as 2–4."
-)]
+#[command(after_help = "Examples:\n  \
+                        plackett arena fit votes.jsonl\n  \
+                        plackett arena fit votes.csv --anchor mixtral=1114 --csv board.csv\n  \
+                        plackett arena fit votes.jsonl --by-category --bootstrap 1000 --by-voter --page board.html\n\n\
+                        A vote is a line such as {\"model_a\": \"x\", \"model_b\": \"y\", \"winner\": \"model_a\", \"judge\": \"7\"}; CSV\n\
+                        with these columns and the logs of voting platforms are read too. Ranks that intervals allow stand\n\
+                        as 2–4.")]
 pub struct Arguments {
     /// Files of votes (`-`: standard input)
     #[arg(required = true)]

@@ -16,11 +16,11 @@ use std::path::{Path, PathBuf};
 
 /// Say how far an automatic judge agrees with people, beside the floors
 #[derive(Args)]
-#[command(
-    after_help = "Example:\n  plackett arena judge answers.jsonl\n\nA line is {\"answer\": \"… [[A>B]]\", \"label\": \"leftvote\"}: what the judge \
-                  wrote, and what people said (leftvote, rightvote, tievote,\nbothbad_vote, or any word of a vote file). The first [[…]] of a \
-                  line of the answer counts: [[A>B]], [[B>A]], [[A=B=Good]],\n[[A=B=Bad]]. An answer without one is wrong."
-)]
+#[command(after_help = "Example:\n  \
+                        plackett arena judge answers.jsonl\n\n\
+                        A line is {\"answer\": \"… [[A>B]]\", \"label\": \"leftvote\"}: what the judge wrote, and what people said\n\
+                        (leftvote, rightvote, tievote, bothbad_vote, or any word of a vote file). The first [[…]] of a line\n\
+                        of the answer counts: [[A>B]], [[B>A]], [[A=B=Good]], [[A=B=Bad]]. An answer without one is wrong.")]
 pub struct Arguments {
     /// Answers of the judge with the labels of people (`-`: standard input)
     answers: PathBuf,

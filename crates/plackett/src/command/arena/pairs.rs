@@ -15,11 +15,11 @@ use std::path::{Path, PathBuf};
 
 /// Draw pairs of models that are to answer next, by weights and rivals
 #[derive(Args)]
-#[command(
-    after_help = "Example:\n  plackett arena pairs models.jsonl --count 10 --seed 7\n\nA line is {\"model\": \"x\", \"weight\": 5, \"rivals\": [\"y\"]}; \
-                  the weight is 1 where it is not said, more for models that need votes, 0 for\nan outage. Rivals meet about as often as all \
-                  others together. Left and right are drawn too."
-)]
+#[command(after_help = "Example:\n  \
+                        plackett arena pairs models.jsonl --count 10 --seed 7\n\n\
+                        A line is {\"model\": \"x\", \"weight\": 5, \"rivals\": [\"y\"]}; the weight is 1 where it is not said, more\n\
+                        for models that need votes, 0 for an outage. Rivals meet about as often as all others together. Left\n\
+                        and right are drawn too.")]
 pub struct Arguments {
     /// The models (`-`: standard input)
     models: PathBuf,

@@ -26,15 +26,17 @@ use std::time::{Duration, Instant};
 /// Answer a broad question from an index: its sides, a search for each, passages that cover them together, and an answer
 /// that cites them
 #[derive(Args)]
-#[command(
-    after_help = "Examples:\n  plackett ask papers.index \"How do language models rank passages?\"\n  \
-                  plackett ask papers.index \"What is listwise reranking?\" --aspect \"its cost\" --aspect \"its quality\" --json\n  \
-                  plackett ask papers.index \"Tell me about distillation\" --aspects sides.txt --ranker mmr -k 5 --no-answer\n  \
-                  plackett ask papers.index \"Tell me about prompts\" --model remote:http://127.0.0.1:8080/v1/chat/completions\n\n\
-                  A file of aspects has one a line: words, or {\"aspect\": …, \"answer\": …} where what answers it is known \
-                  (for --ranker silver).\nA citation is the number of a passage in the list of the answer's sources; \
-                  citations of passages that are not there are taken out and told."
-)]
+#[command(after_help = "Examples:\n  \
+                        plackett ask papers.index \"How do language models rank passages?\"\n  \
+                        plackett ask papers.index \"What is listwise reranking?\" --aspect \"its cost\" \\\n    \
+                        --aspect \"its quality\" --json\n  \
+                        plackett ask papers.index \"Tell me about distillation\" --aspects sides.txt --ranker mmr -k 5 \\\n    \
+                        --no-answer\n  \
+                        plackett ask papers.index \"Tell me about prompts\" \\\n    \
+                        --model remote:http://127.0.0.1:8080/v1/chat/completions\n\n\
+                        A file of aspects has one a line: words, or {\"aspect\": …, \"answer\": …} where what answers it is\n\
+                        known (for --ranker silver). A citation is the number of a passage in the list of the answer's\n\
+                        sources; citations of passages that are not there are taken out and told.")]
 pub struct Arguments {
     /// Index directory, made by `plackett index`
     index: PathBuf,

@@ -23,7 +23,8 @@ const TOGETHER: usize = 32;
 
 /// Generate text with a language model, free or as one of the outputs that a constraint allows
 #[derive(Args)]
-#[command(after_help = "Examples:\n  plackett generate --chat \"Name three colours.\" --max-tokens 40\n  \
+#[command(after_help = "Examples:\n  \
+                        plackett generate --chat \"Name three colours.\" --max-tokens 40\n  \
                         plackett generate \"The capital of France is\" --beams 4 --results 4\n  \
                         plackett generate --chat --choose yes,no \"Is water wet? Answer yes or no.\" --json\n  \
                         plackett generate --permutation 3 --model ./my-ranker \"[1] … [2] … [3] … Best first:\"\n  \
@@ -32,10 +33,10 @@ const TOGETHER: usize = 32;
                         plackett generate --model ./flan-t5-small --file questions.txt --json\n  \
                         plackett generate --model ./sorted \"The wing\" --exit 4:0.9,8:0.8\n  \
                         plackett generate --chat \"Hello\" --model remote:http://127.0.0.1:8080/v1/chat/completions\n\n\
-                        Choices of --choose, --permutation and --trie begin with a blank when the prompt does not end \
-                        in white space, and without one after --chat.\nProbabilities under a constraint are those over \
-                        the tokens that it allows. With several prompts or --results, each output is one line (line \
-                        breaks in it are written \\n).")]
+                        Choices of --choose, --permutation and --trie begin with a blank when the prompt does not end in\n\
+                        white space, and without one after --chat. Probabilities under a constraint are those over the\n\
+                        tokens that it allows. With several prompts or --results, each output is one line (line breaks in it\n\
+                        are written \\n).")]
 pub struct Arguments {
     /// The prompts
     #[arg(required_unless_present = "file", value_name = "PROMPT")]

@@ -15,16 +15,21 @@ use std::path::PathBuf;
 
 /// Build a catalogue: an identifier for each item, by a scheme
 #[derive(Args)]
-#[command(after_help = "Examples:\n  plackett ids build items.jsonl --scheme title -o catalogue.jsonl\n  \
-                  plackett ids build items.jsonl --scheme 'balanced-rq(levels=3, codes=64)' --model all-MiniLM-L6-v2 -o catalogue.jsonl\n  \
-                  plackett ids build items.jsonl --scheme 'collaborative(clusters=10, most=200, last=item)' --histories interactions.tsv.gz -o catalogue.jsonl\n  \
-                  plackett ids build items.jsonl --index other.index.json -o catalogue.jsonl\n  \
-                  plackett ids build items.jsonl --table other.tsv -o catalogue.jsonl\n\n\
-                  An item is a line such as {\"id\": \"x\", \"title\": \"Green tea\", \"keywords\": \"tea\", \"text\": \"…\", \"url\": \"https://…\", \"categories\": [\"Food\", \"Tea\"]}.\n\
-                  Histories are lines of user, item, rating and time with tabs between them, or of a user and items with blanks between them;\n\
-                  their last positions are held out, so that no identifier knows them. A vector is a line such as {\"id\": \"x\", \"vector\": [0.1, …]}.\n\n\
-                  With --memory-budget vectors that do not fit wait in a file beside the catalogue, and a scheme that needs more is refused before\n\
-                  it begins. Vectors that a model makes are kept in CATALOGUE.unfinished until the end: a build that was killed goes on there.")]
+#[command(after_help = "Examples:\n  \
+                        plackett ids build items.jsonl --scheme title -o catalogue.jsonl\n  \
+                        plackett ids build items.jsonl --scheme 'balanced-rq(levels=3, codes=64)' \\\n    \
+                        --model all-MiniLM-L6-v2 -o catalogue.jsonl\n  \
+                        plackett ids build items.jsonl --scheme 'collaborative(clusters=10, most=200, last=item)' \\\n    \
+                        --histories interactions.tsv.gz -o catalogue.jsonl\n  \
+                        plackett ids build items.jsonl --index other.index.json -o catalogue.jsonl\n  \
+                        plackett ids build items.jsonl --table other.tsv -o catalogue.jsonl\n\n\
+                        An item is a line such as {\"id\": \"x\", \"title\": \"Green tea\", \"keywords\": \"tea\", \"text\": \"…\", \"url\":\n\
+                        \"https://…\", \"categories\": [\"Food\", \"Tea\"]}. Histories are lines of user, item, rating and time with\n\
+                        tabs between them, or of a user and items with blanks between them; their last positions are held\n\
+                        out, so that no identifier knows them. A vector is a line such as {\"id\": \"x\", \"vector\": [0.1, …]}.\n\n\
+                        With --memory-budget vectors that do not fit wait in a file beside the catalogue, and a scheme that\n\
+                        needs more is refused before it begins. Vectors that a model makes are kept in CATALOGUE.unfinished\n\
+                        until the end: a build that was killed goes on there.")]
 pub struct Arguments {
     /// The items, one JSON object a line
     pub(super) items: PathBuf,

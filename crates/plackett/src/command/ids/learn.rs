@@ -27,16 +27,20 @@ const RECALLED: usize = 300;
 
 /// Learn the documents of an index by heart: a small model that writes their docids, for `generate` in pipelines
 #[derive(Args)]
-#[command(after_help = "Examples:\n  plackett ids learn papers.index -o papers.docids\n  \
-                  plackett ids learn papers.index -o papers.docids --scheme 'hierarchical(clusters=8)' --steps 3000\n  \
-                  plackett ids learn papers.index -o papers.docids --scheme hierarchical --decoder prefix-aware\n  \
-                  plackett ids learn papers.index -o papers.docids --catalogue docids.jsonl\n  \
-                  plackett ids learn papers.index -o papers.docids --queries train.jsonl --qrels train.tsv\n  \
-                  plackett search papers.index --pipeline 'generate(model=papers.docids):20 >> late-interaction' \"vague words\"\n\n\
-                  The model has drawn weights and learns each document's docid after its first words, after chunks of it, after pseudo\n\
-                  queries (words drawn from its sentences), and after labelled queries where some are given. Schemes that read vectors take\n\
-                  those of the index. The model knows no document that comes into the index later: learn anew then.\n\n\
-                  A run that was killed goes on where its last checkpoint is when the same command is given again, to the same numbers.")]
+#[command(after_help = "Examples:\n  \
+                        plackett ids learn papers.index -o papers.docids\n  \
+                        plackett ids learn papers.index -o papers.docids --scheme 'hierarchical(clusters=8)' --steps 3000\n  \
+                        plackett ids learn papers.index -o papers.docids --scheme hierarchical --decoder prefix-aware\n  \
+                        plackett ids learn papers.index -o papers.docids --catalogue docids.jsonl\n  \
+                        plackett ids learn papers.index -o papers.docids --queries train.jsonl --qrels train.tsv\n  \
+                        plackett search papers.index \\\n    \
+                        --pipeline 'generate(model=papers.docids):20 >> late-interaction' \"vague words\"\n\n\
+                        The model has drawn weights and learns each document's docid after its first words, after chunks of\n\
+                        it, after pseudo queries (words drawn from its sentences), and after labelled queries where some are\n\
+                        given. Schemes that read vectors take those of the index. The model knows no document that comes\n\
+                        into the index later: learn anew then.\n\n\
+                        A run that was killed goes on where its last checkpoint is when the same command is given again, to\n\
+                        the same numbers.")]
 pub struct Arguments {
     /// Index directory, made by `plackett index`
     index: PathBuf,

@@ -19,13 +19,16 @@ use plackett_ids::{Catalogue, Origin, Statistics};
 
 /// Give items or documents identifiers that a model can write, and look at them
 #[derive(Args)]
-#[command(
-    after_help = "Examples:\n  plackett ids build items.jsonl --scheme 'rq(levels=3, codes=64)' --model all-MiniLM-L6-v2 -o catalogue.jsonl\n  \
-                  plackett ids build items.jsonl --scheme 'collaborative(clusters=10, most=200)' --histories interactions.tsv -o catalogue.jsonl\n  \
-                  plackett ids show catalogue.jsonl --item B004756YJA\n  plackett ids check catalogue.jsonl --items items.jsonl\n  \
-                  plackett ids prompts catalogue.jsonl --histories interactions.tsv -o learn.jsonl\n  \
-                  plackett ids learn papers.index -o papers.docids\n  plackett ids schemes"
-)]
+#[command(after_help = "Examples:\n  \
+                        plackett ids build items.jsonl --scheme 'rq(levels=3, codes=64)' --model all-MiniLM-L6-v2 \\\n    \
+                        -o catalogue.jsonl\n  \
+                        plackett ids build items.jsonl --scheme 'collaborative(clusters=10, most=200)' \\\n    \
+                        --histories interactions.tsv -o catalogue.jsonl\n  \
+                        plackett ids show catalogue.jsonl --item B004756YJA\n  \
+                        plackett ids check catalogue.jsonl --items items.jsonl\n  \
+                        plackett ids prompts catalogue.jsonl --histories interactions.tsv -o learn.jsonl\n  \
+                        plackett ids learn papers.index -o papers.docids\n  \
+                        plackett ids schemes")]
 pub struct Arguments {
     #[command(subcommand)]
     action: Action,

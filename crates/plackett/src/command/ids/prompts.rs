@@ -14,14 +14,15 @@ use std::path::{Path, PathBuf};
 
 /// Write histories as prompts with the identifiers of a catalogue: examples to learn from, and some of other templates to be tested with
 #[derive(Args)]
-#[command(
-    after_help = "Examples:\n  plackett ids prompts catalogue.jsonl --histories interactions.tsv -o learn.jsonl --test test.jsonl\n  \
-                  plackett ids prompts catalogue.jsonl --histories interactions.tsv --templates mine.toml --passes 3 -o learn.jsonl\n\n\
-                  Each position of a history but the first is an example, {\"prompt\": …, \"target\": …}, for `plackett train`. The prompt is one of the\n\
-                  seen templates, drawn for each position. With --test the last item of each history is asked for twice, with a seen template and\n\
-                  with one of those that are kept for it: {\"user\": …, \"item\": …, \"template\": …, \"seen\": …, \"prompt\": …, \"target\": …}.\n\
-                  How a file of templates is written is said in docs/prompts.md."
-)]
+#[command(after_help = "Examples:\n  \
+                        plackett ids prompts catalogue.jsonl --histories interactions.tsv -o learn.jsonl --test test.jsonl\n  \
+                        plackett ids prompts catalogue.jsonl --histories interactions.tsv --templates mine.toml \\\n    \
+                        --passes 3 -o learn.jsonl\n\n\
+                        Each position of a history but the first is an example, {\"prompt\": …, \"target\": …}, for\n\
+                        `plackett train`. The prompt is one of the seen templates, drawn for each position. With --test the\n\
+                        last item of each history is asked for twice, with a seen template and with one of those that are\n\
+                        kept for it: {\"user\": …, \"item\": …, \"template\": …, \"seen\": …, \"prompt\": …, \"target\": …}. How a file\n\
+                        of templates is written is said in docs/prompts.md.")]
 pub struct Arguments {
     /// The catalogue
     catalogue: PathBuf,

@@ -15,11 +15,15 @@ use std::path::PathBuf;
 
 /// List, fetch, check and quantise models
 #[derive(Args)]
-#[command(after_help = "Examples:\n  plackett model list\n  plackett model pull all-MiniLM-L6-v2\n  \
-                        plackett model verify all-MiniLM-L6-v2\n  plackett model verify ./my-model --record\n  \
-                        plackett model quantize ./my-model ./my-model-int8\n  plackett model merge SmolLM2-135M-Instruct ./my-adapter ./my-model\n\n\
-                        A model is a directory, a GGUF file, a Hugging Face id (owner/name, owner/name@revision) or a name from the \
-                        list.\nPulled models lie in PLACKETT_CACHE, else in the cache folder of the user.")]
+#[command(after_help = "Examples:\n  \
+                        plackett model list\n  \
+                        plackett model pull all-MiniLM-L6-v2\n  \
+                        plackett model verify all-MiniLM-L6-v2\n  \
+                        plackett model verify ./my-model --record\n  \
+                        plackett model quantize ./my-model ./my-model-int8\n  \
+                        plackett model merge SmolLM2-135M-Instruct ./my-adapter ./my-model\n\n\
+                        A model is a directory, a GGUF file, a Hugging Face id (owner/name, owner/name@revision) or a name\n\
+                        from the list. Pulled models lie in PLACKETT_CACHE, else in the cache folder of the user.")]
 pub struct Arguments {
     #[command(subcommand)]
     action: Action,

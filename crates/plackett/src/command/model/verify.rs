@@ -14,12 +14,15 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 #[derive(Args)]
-#[command(after_help = "Examples:\n  plackett model verify SmolLM2-135M-Instruct\n  \
-                        plackett model verify ./my-model --record\n  plackett model verify ./my-model\n  \
+#[command(after_help = "Examples:\n  \
+                        plackett model verify SmolLM2-135M-Instruct\n  \
+                        plackett model verify ./my-model --record\n  \
+                        plackett model verify ./my-model\n  \
                         plackett model verify ./my-model.gguf --golden expected.json --json\n\n\
-                        Golden outputs stand in golden.json of a model's directory, or beside a GGUF file (NAME.gguf.golden.json); \
-                        docs/golden.md describes the file.\nWithout one, models of `plackett model list` are compared with \
-                        sentence-transformers and llama.cpp.\nExit code 1: a file or an output is not what it should be.")]
+                        Golden outputs stand in golden.json of a model's directory, or beside a GGUF file\n\
+                        (NAME.gguf.golden.json); docs/golden.md describes the file. Without one, models of\n\
+                        `plackett model list` are compared with sentence-transformers and llama.cpp. Exit code 1: a file or\n\
+                        an output is not what it should be.")]
 pub(super) struct Arguments {
     /// Directory, GGUF file, name or id
     model: String,

@@ -44,11 +44,11 @@ const SHOWN: [&str; 2] = ["RR@10", "R@20"];
 
 /// See everything work: index, search, rerank and evaluate a bundled collection, without any download
 #[derive(Args)]
-#[command(
-    after_help = "Example:\n  plackett quickstart\n\nThe collection is a library of published ranking systems \
-                  (passages, queries and judgments). Everything the\ncommand makes stays in the folder, for you to go \
-                  on with: the collection, an index, runs and a report page."
-)]
+#[command(after_help = "Example:\n  \
+                        plackett quickstart\n\n\
+                        The collection is a library of published ranking systems (passages, queries and judgments).\n\
+                        Everything the command makes stays in the folder, for you to go on with: the collection, an index,\n\
+                        runs and a report page.")]
 pub struct Arguments {
     /// Folder for the collection, the index, the runs and the report
     #[arg(long, value_name = "DIR", default_value = "plackett-quickstart")]

@@ -33,9 +33,12 @@ pub(super) struct RunArguments {
 }
 
 #[derive(Args)]
-#[command(after_help = "Examples:\n  plackett recipe check\n  plackett recipe check hybrid --json\n  \
+#[command(after_help = "Examples:\n  \
+                        plackett recipe check\n  \
+                        plackett recipe check hybrid --json\n  \
                         plackett recipe check --scale quick --record\n\n\
-                        Without names all recipes are checked; those whose data are not on this machine are skipped, and said to be.")]
+                        Without names all recipes are checked; those whose data are not on this machine are skipped, and\n\
+                        said to be.")]
 pub(super) struct CheckArguments {
     /// Names or files of recipes; all without one
     recipes: Vec<String>,

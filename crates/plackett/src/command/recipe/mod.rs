@@ -14,14 +14,17 @@ use std::path::PathBuf;
 
 /// Run published systems end to end and check what their papers claim
 #[derive(Args)]
-#[command(
-    after_help = "Examples:\n  plackett recipe list\n  plackett recipe show hybrid\n  plackett recipe run hybrid --dry-run\n  \
-                        plackett recipe check hybrid\n  plackett recipe check --scale quick --record\n  \
+#[command(after_help = "Examples:\n  \
+                        plackett recipe list\n  \
+                        plackett recipe show hybrid\n  \
+                        plackett recipe run hybrid --dry-run\n  \
+                        plackett recipe check hybrid\n  \
+                        plackett recipe check --scale quick --record\n  \
                         plackett recipe new mine && plackett recipe check ./mine.toml\n  \
                         plackett recipe graph hybrid --format svg > hybrid.svg\n\n\
-                        A recipe is a name of the list or the path of a .toml file. Recipes are read from the folder `recipes` where there is one, \
-                        else from\nthe program. What stages make is kept in the cache: a second run is instant, a killed one goes on where it was."
-)]
+                        A recipe is a name of the list or the path of a .toml file. Recipes are read from the folder\n\
+                        `recipes` where there is one, else from the program. What stages make is kept in the cache: a second\n\
+                        run is instant, a killed one goes on where it was.")]
 pub struct Arguments {
     #[command(subcommand)]
     action: Action,

@@ -18,15 +18,17 @@ use std::path::{Path, PathBuf};
 #[command(
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
-    after_help = "Examples:\n  plackett recommend fit interactions.tsv -o model --recommender 'ease(l2=250)' --titles items.jsonl\n  \
+    after_help = "Examples:\n  \
+                  plackett recommend fit interactions.tsv -o model --recommender 'ease(l2=250)' --titles items.jsonl\n  \
                   plackett recommend eval interactions.tsv --recommender popularity --recommender hstu\n  \
                   plackett recommend model --user 42 -k 5\n  \
                   plackett recommend model --history 50,181,174 --why\n  \
                   plackett recommend model --user 42 --filter 'year >= 1990' --items items.jsonl\n\n\
-                  A file of interactions has user, item, rating and timestamp between tabs or commas, with or without a header (RecBole's \
-                  atomic files too), or a line with a user and all items in their order; a Parquet table has columns of these names. `plackett recommend list` shows the recommenders.\n\n\
-                  With --memory-budget, `fit` and `eval` refuse interactions that would take more memory, and say how much they need; a recommender's own \
-                  weights are not counted."
+                  A file of interactions has user, item, rating and timestamp between tabs or commas, with or without\n\
+                  a header (RecBole's atomic files too), or a line with a user and all items in their order; a Parquet\n\
+                  table has columns of these names. `plackett recommend list` shows the recommenders.\n\n\
+                  With --memory-budget, `fit` and `eval` refuse interactions that would take more memory, and say how\n\
+                  much they need; a recommender's own weights are not counted."
 )]
 pub struct Arguments {
     #[command(subcommand)]

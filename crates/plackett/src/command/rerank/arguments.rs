@@ -18,26 +18,31 @@ use std::path::{Path, PathBuf};
 
 /// Reorder candidates with a model: request files, standard input, or a TREC run
 #[derive(Args, Clone, Debug, Serialize, Deserialize)]
-#[command(
-    after_help = "Examples:\n  plackett rerank --method late-interaction requests.jsonl > reranked.jsonl\n  \
-                  retrieve | plackett rerank --method cross-encoder --model ./my-cross-encoder - | head\n  \
-                  plackett rerank --method bi-encoder --queries q.jsonl --documents corpus.jsonl --run bm25.trec > run.trec\n  \
-                  plackett rerank --method cross-encoder --model remote:http://127.0.0.1:8080/rerank requests.jsonl\n  \
-                  plackett rerank --method cross-encoder --model \
-                  'remote:https://api.cohere.com/v2/rerank#model=rerank-v3.5,key=CO_API_KEY' requests.jsonl\n  \
-                  plackett rerank --method 'yes-no(words=80)' --model SmolLM2-135M-Instruct --trace calls.jsonl requests.jsonl\n  \
-                  plackett rerank --method listwise --model SmolLM2-135M-Instruct requests.jsonl --output out.jsonl\n  \
-                  plackett rerank --method listwise --model SmolLM2-135M-Instruct requests.jsonl --output out.jsonl --resume\n  \
-                  plackett rerank --methods input-order,bi-encoder,late-interaction --compare --qrels qrels.txt requests.jsonl\n  \
-                  plackett rerank --method listwise --model SmolLM2-135M-Instruct --budget 2s requests.jsonl\n\n\
-                  A request is a line {\"query\": {\"qid\": …, \"text\": …}, \"candidates\": [{\"docid\": …, \"doc\": {\"contents\": …}}]}\n\
-                  (RankLLM, RankGPT and plain lists of texts are read too). Requests that cannot be ranked are reported \
-                  with\ntheir line and left out; the exit code is then 1, and with --strict the first one ends the \
-                  command with 2.\n\n\
-                  With --output, finished requests are kept in FILE.unfinished until all are done, so that neither a kill nor a \
-                  dying\nserver (exit code 3) loses one, and FILE.manifest.json says what the result was made of; \
-                  `plackett replay` makes it again.\nSeconds are then in the manifest alone: the same run gives the same bytes."
-)]
+#[command(after_help = "Examples:\n  \
+                        plackett rerank --method late-interaction requests.jsonl > reranked.jsonl\n  \
+                        plackett rerank --method cross-encoder --model ./my-cross-encoder - < requests.jsonl | head\n  \
+                        plackett rerank --method bi-encoder --queries q.jsonl --documents corpus.jsonl \\\n    \
+                        --run bm25.trec > run.trec\n  \
+                        plackett rerank --method cross-encoder --model remote:http://127.0.0.1:8080/rerank requests.jsonl\n  \
+                        plackett rerank --method cross-encoder \\\n    \
+                        --model 'remote:https://api.cohere.com/v2/rerank#model=rerank-v3.5,key=CO_API_KEY' \\\n    \
+                        requests.jsonl\n  \
+                        plackett rerank --method 'yes-no(words=80)' --model SmolLM2-135M-Instruct \\\n    \
+                        --trace calls.jsonl requests.jsonl\n  \
+                        plackett rerank --method listwise --model SmolLM2-135M-Instruct requests.jsonl --output out.jsonl\n  \
+                        plackett rerank --method listwise --model SmolLM2-135M-Instruct requests.jsonl \\\n    \
+                        --output out.jsonl --resume\n  \
+                        plackett rerank --methods input-order,bi-encoder,late-interaction --compare \\\n    \
+                        --qrels qrels.txt requests.jsonl\n  \
+                        plackett rerank --method listwise --model SmolLM2-135M-Instruct --budget 2s requests.jsonl\n\n\
+                        A request is a line {\"query\": {\"qid\": …, \"text\": …}, \"candidates\": [{\"docid\": …, \"doc\":\n\
+                        {\"contents\": …}}]} (RankLLM, RankGPT and plain lists of texts are read too). Requests that cannot be\n\
+                        ranked are reported with their line and left out; the exit code is then 1, and with --strict the\n\
+                        first one ends the command with 2.\n\n\
+                        With --output, finished requests are kept in FILE.unfinished until all are done, so that neither a\n\
+                        kill nor a dying server (exit code 3) loses one, and FILE.manifest.json says what the result was\n\
+                        made of; `plackett replay` makes it again. Seconds are then in the manifest alone: the same run\n\
+                        gives the same bytes.")]
 #[command(group = clap::ArgGroup::new("how").args(["method", "pipeline", "methods"]).required(true))]
 pub struct Arguments {
     /// Requests as JSONL (.gz and .zst too), or `-` for standard input

@@ -13,12 +13,12 @@ use std::path::{Path, PathBuf};
 
 /// Say what a policy would be worth, from the choices and rewards of another one
 #[derive(Args)]
-#[command(
-    after_help = "Example:\n  plackett route estimate log.jsonl\n\nA line is {\"reward\": 1, \"propensity\": 0.25, \"target\": 0.9}: the reward of the arm \
-                  that was chosen, with which probability it was chosen then, and with which the policy in question would choose it. With \
-                  \"predicted\" and \"predicted_target\" (what a model of rewards expects of that arm, and of the policy) the doubly robust estimate \
-                  is narrower."
-)]
+#[command(after_help = "Example:\n  \
+                        plackett route estimate log.jsonl\n\n\
+                        A line is {\"reward\": 1, \"propensity\": 0.25, \"target\": 0.9}: the reward of the arm that was chosen,\n\
+                        with which probability it was chosen then, and with which the policy in question would choose it.\n\
+                        With \"predicted\" and \"predicted_target\" (what a model of rewards expects of that arm, and of the\n\
+                        policy) the doubly robust estimate is narrower.")]
 pub struct Arguments {
     /// The choices (`-`: standard input)
     log: PathBuf,

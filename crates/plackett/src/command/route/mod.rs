@@ -16,13 +16,13 @@ use std::path::{Path, PathBuf};
 
 /// Learn which model, ranker or pipeline to ask for which prompt
 #[derive(Args)]
-#[command(
-    after_help = "Examples:\n  plackett route new route.jsonl --arm fast --arm large --policy 'rff-ucb(eta=1)'\n  \
-                  plackett route choose route.jsonl \"translate this into Java\"\n  \
-                  plackett route reward route.jsonl --arm large --reward 0.8 \"translate this into Java\"\n  \
-                  plackett route replay rewards.jsonl --policy greedy --policy 'rff-ucb(eta=1)'\n\n\
-                  An arm is any name. The file keeps every reward; after a kill it goes on with the same choices. docs/arena.md has more."
-)]
+#[command(after_help = "Examples:\n  \
+                        plackett route new route.jsonl --arm fast --arm large --policy 'rff-ucb(eta=1)'\n  \
+                        plackett route choose route.jsonl \"translate this into Java\"\n  \
+                        plackett route reward route.jsonl --arm large --reward 0.8 \"translate this into Java\"\n  \
+                        plackett route replay rewards.jsonl --policy greedy --policy 'rff-ucb(eta=1)'\n\n\
+                        An arm is any name. The file keeps every reward; after a kill it goes on with the same choices.\n\
+                        docs/arena.md has more.")]
 pub struct Arguments {
     #[command(subcommand)]
     action: Action,

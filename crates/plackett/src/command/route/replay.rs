@@ -19,12 +19,12 @@ use std::path::{Path, PathBuf};
 
 /// Compare policies on prompts whose rewards are known for every arm
 #[derive(Args)]
-#[command(
-    after_help = "Example:\n  plackett route replay rewards.jsonl --policy greedy --policy 'rff-ucb(eta=1)' --seeds 20\n\nA line is {\"prompt\": \"…\", \
-                  \"rewards\": {\"fast\": 0.4, \"large\": [0.7, 0.9]}}, or has numbers in `context` in place of a prompt; several rewards of an \
-                  arm are drawn\nfrom. Every prompt comes once for each seed, in another order. `beyond best arm` is what a prompt got more than the \
-                  arm that is\nbest on average: above 0, looking at the prompt pays."
-)]
+#[command(after_help = "Example:\n  \
+                        plackett route replay rewards.jsonl --policy greedy --policy 'rff-ucb(eta=1)' --seeds 20\n\n\
+                        A line is {\"prompt\": \"…\", \"rewards\": {\"fast\": 0.4, \"large\": [0.7, 0.9]}}, or has numbers in\n\
+                        `context` in place of a prompt; several rewards of an arm are drawn from. Every prompt comes once\n\
+                        for each seed, in another order. `beyond best arm` is what a prompt got more than the arm that is\n\
+                        best on average: above 0, looking at the prompt pays.")]
 pub struct Arguments {
     /// Prompts with rewards (`-`: standard input)
     table: PathBuf,

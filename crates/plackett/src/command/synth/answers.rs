@@ -15,9 +15,10 @@ use std::path::{Path, PathBuf};
 /// Two BEIR folders from questions with answers of people and of a model: corpus, queries, judgments by part, triples to learn from
 #[derive(Args)]
 #[command(
-    after_help = "Each line is {\"question\": …, \"human_answers\": […], \"model_answers\": […], \"domain\": …}; each domain is split by itself, in \
-                        the order of the file: 28.5 % for the test, 2.5 % to choose by (dev). The folders are DIR/human and DIR/model; \
-                        triples.PART.tsv has question, right and wrong answer, the latter drawn among those of other questions."
+    after_help = "Each line is {\"question\": …, \"human_answers\": […], \"model_answers\": […], \"domain\": …}; each domain\n\
+                  is split by itself, in the order of the file: 28.5 % for the test, 2.5 % to choose by (dev). The\n\
+                  folders are DIR/human and DIR/model; triples.PART.tsv has question, right and wrong answer, the\n\
+                  latter drawn among those of other questions."
 )]
 pub struct Arguments {
     /// Questions with answers, one JSON object a line

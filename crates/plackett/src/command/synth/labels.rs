@@ -35,18 +35,22 @@ const DOES: &str = "labels";
 
 /// The scores of a teacher for the candidates of lists, from any reranking method, for a student that copies them (distillation)
 #[derive(Args)]
-#[command(
-    after_help = "Examples:\n  plackett synth labels train.jsonl -o labelled.jsonl --method cross-encoder --model ./teacher\n  \
-                  plackett synth labels requests.jsonl -o labelled.jsonl --method 'listwise(window=20, stride=10)' \\\n    \
-                  --model 'remote:https://api.openai.com/v1/chat/completions#model=gpt-4o,key=OPENAI_API_KEY' --repeats 3\n  \
-                  plackett synth labels train.jsonl -o labelled.jsonl --method listwise --model SmolLM2-135M-Instruct --repeats 5 --agreement 0.5\n\n\
-                  Each line is {\"query\": …, \"candidates\": [{\"text\": …, \"label\": 1}, …]}, as `plackett train` reads it, or a request as `plackett \
-                  rerank`\nreads it. What is written has a `teacher` score beside each label: the method's score, or for methods that only order \
-                  the\nnumber of candidates for the best one down to 1. Candidates stay in their order; those without a label get 0. Fields beside\nquery, candidates and their ids are left out.\n\n\
-                  With --repeats each list is asked about several times, its candidates in another order each time: scores become means,\n\
-                  and orders the one that is nearest to all (permutation self-consistency). Answers are kept in FILE.unfinished until all\n\
-                  are there, so that neither a kill nor a dying server (exit code 3) loses one."
-)]
+#[command(after_help = "Examples:\n  \
+                        plackett synth labels train.jsonl -o labelled.jsonl --method cross-encoder --model ./teacher\n  \
+                        plackett synth labels requests.jsonl -o labelled.jsonl --method 'listwise(window=20, stride=10)' \\\n    \
+                        --model 'remote:https://api.openai.com/v1/chat/completions#model=gpt-4o,key=OPENAI_API_KEY' \\\n    \
+                        --repeats 3\n  \
+                        plackett synth labels train.jsonl -o labelled.jsonl --method listwise \\\n    \
+                        --model SmolLM2-135M-Instruct --repeats 5 --agreement 0.5\n\n\
+                        Each line is {\"query\": …, \"candidates\": [{\"text\": …, \"label\": 1}, …]}, as `plackett train` reads it,\n\
+                        or a request as `plackett rerank` reads it. What is written has a `teacher` score beside each label:\n\
+                        the method's score, or for methods that only order the number of candidates for the best one down to\n\
+                        1. Candidates stay in their order; those without a label get 0. Fields beside query, candidates and\n\
+                        their ids are left out.\n\n\
+                        With --repeats each list is asked about several times, its candidates in another order each time:\n\
+                        scores become means, and orders the one that is nearest to all (permutation self-consistency).\n\
+                        Answers are kept in FILE.unfinished until all are there, so that neither a kill nor a dying server\n\
+                        (exit code 3) loses one.")]
 pub struct Arguments {
     /// Lists or requests, one JSON object a line; `-` for standard input
     #[arg(value_name = "LISTS")]

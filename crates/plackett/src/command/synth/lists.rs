@@ -25,14 +25,21 @@ const MOST_WEIGHT: f64 = 1e6;
 /// Lists of a catalogue's items to imitate, from a teacher that does not know it: remap, reflect (with --judge) and adjust
 #[derive(Args)]
 #[command(
-    after_help = "Each line is {\"conversation\": …, \"teacher\": …, \"mentioned\": […], \"wanted\": […]}: what was said, the teacher's titles (a list, or its \
-                  reply with a\ntitle a line), titles that are not to be recommended, and titles that are known to be right. The last two may be left out.\n\
-                  Remap scores every item by its similarity to the teacher's titles, the first ones weighing most, and to the conversation.\nReflect lets a \
-                  model grade the --judged best ones from -2 to 2; each point counts --gamma. It asks as many prompts for each line.\nAdjust scales and shifts \
-                  scores by item until wanted titles are likely, so that popular items are no better than they are.\n\n\
-                  Examples:\n  plackett synth lists talks.jsonl --items films.jsonl -o lists.jsonl\n  \
-                  plackett synth lists talks.jsonl --items films.jsonl --judge SmolLM2-135M-Instruct --judged 20 -o lists.jsonl\n\n\
-                  What is written are examples for `plackett train` of a decoder: {\"prompt\": …, \"target\": \"Heat (1995)\\n…\"}."
+    after_help = "Each line is {\"conversation\": …, \"teacher\": …, \"mentioned\": […], \"wanted\": […]}: what was said, the\n\
+                  teacher's titles (a list, or its reply with a title a line), titles that are not to be recommended,\n\
+                  and titles that are known to be right. The last two may be left out.\n\
+                  Remap scores every item by its similarity to the teacher's titles, the first ones weighing most, and\n\
+                  to the conversation.\n\
+                  Reflect lets a model grade the --judged best ones from -2 to 2; each point counts --gamma. It asks\n\
+                  as many prompts for each line.\n\
+                  Adjust scales and shifts scores by item until wanted titles are likely, so that popular items are no\n\
+                  better than they are.\n\n\
+                  Examples:\n  \
+                  plackett synth lists talks.jsonl --items films.jsonl -o lists.jsonl\n  \
+                  plackett synth lists talks.jsonl --items films.jsonl --judge SmolLM2-135M-Instruct --judged 20 \\\n    \
+                  -o lists.jsonl\n\n\
+                  What is written are examples for `plackett train` of a decoder:\n\
+                  {\"prompt\": …, \"target\": \"Heat (1995)\\n…\"}."
 )]
 pub struct Arguments {
     /// Conversations with the lists of a teacher, one JSON object a line

@@ -14,7 +14,7 @@ use plackett::pipeline::Models;
 use plackett_rank::model::{LanguageModel, Need};
 use std::sync::Arc;
 
-/// Make training data: queries, wrong documents, a teacher's labels, reasonings, collections of answers, lists of a catalogue's items
+/// Make training data: queries, negatives, a teacher's labels, reasonings, collections of answers, lists of a catalogue's items
 #[derive(Args)]
 #[command(after_help = "Examples:\n  plackett synth answers hc3.jsonl -o answers\n  \
                         plackett index answers/model -o model.index\n  \

@@ -1,4 +1,4 @@
-//! `plackett synth negatives`: judged queries with wrong documents of a search, to learn from.
+//! `plackett synth negatives`: judged queries with hard negatives of a search, to learn from.
 
 use crate::command::failure::sentence;
 use crate::command::number::{by, real, whole};
@@ -20,17 +20,18 @@ use serde_json::{Map, Value, json};
 use std::collections::HashSet;
 use std::path::PathBuf;
 
-/// Lists to train a reranker on: judged queries with wrong documents of certain ranks of a search (hard negatives)
+/// Lists to train a reranker on: judged queries with hard negatives, documents of certain ranks of a search that are not relevant
 #[derive(Args)]
-#[command(
-    after_help = "Examples:\n  plackett synth negatives my.index --queries q.jsonl --qrels train.tsv -o train.jsonl\n  \
-                  plackett synth negatives my.index --queries beir --qrels beir -o train.jsonl --pipeline dense --ranks 30-100 --seed 1\n  \
-                  plackett synth negatives my.index --queries q.jsonl --qrels train.tsv -o train.jsonl \\\n    \
-                  --pipeline 'bm25:100 >> cross-encoder(model=./teacher)' --ranks 1-100 --margin 0.5\n\n\
-                  Each line is {\"query\": …, \"candidates\": [{\"text\": …, \"label\": 2}, …]}, as `plackett train` reads it: relevant documents \
-                  with their\ngrades, the best first, and wrong ones with the label 0. Documents on the first ranks that nobody judged may well be \
-                  relevant:\nbegin deeper, or let --margin leave out what scores nearly as a relevant document."
-)]
+#[command(after_help = "Examples:\n  \
+                        plackett synth negatives my.index --queries q.jsonl --qrels train.tsv -o train.jsonl\n  \
+                        plackett synth negatives my.index --queries beir --qrels beir -o train.jsonl --pipeline dense \\\n    \
+                        --ranks 30-100 --seed 1\n  \
+                        plackett synth negatives my.index --queries q.jsonl --qrels train.tsv -o train.jsonl \\\n    \
+                        --pipeline 'bm25:100 >> cross-encoder(model=./teacher)' --ranks 1-100 --margin 0.5\n\n\
+                        Each line is {\"query\": …, \"candidates\": [{\"text\": …, \"label\": 2}, …]}, as `plackett train` reads it:\n\
+                        relevant documents with their grades, the best first, and negatives with the label 0. Documents on\n\
+                        the first ranks that nobody judged may well be relevant: begin deeper, or let --margin leave out\n\
+                        what scores nearly as a relevant document.")]
 pub struct Arguments {
     /// Index directory, made by `plackett index`
     index: PathBuf,
@@ -46,10 +47,10 @@ pub struct Arguments {
     /// How to search, as in `plackett search`: bm25, dense, a fusion, with rerankers behind it
     #[arg(long, short, value_name = "EXPR", default_value = "bm25")]
     pipeline: String,
-    /// Ranks of the search, from 1, among which wrong documents are
+    /// Ranks of the search, from 1, among which negatives are
     #[arg(long, value_name = "FROM-TO", default_value = "10-100", value_parser = by(band))]
     ranks: RankBand,
-    /// Wrong documents of a query, at most
+    /// Negatives of a query, at most
     #[arg(long, value_name = "N", default_value = "4", value_parser = whole::<usize>(1..))]
     count: usize,
     /// Relevant documents of a query, at most, those with the best grades first [default: all]
@@ -59,7 +60,7 @@ pub struct Arguments {
     /// the grade 0 stays
     #[arg(long, value_name = "M", value_parser = real(" from 0", |x| x >= 0.0))]
     margin: Option<f64>,
-    /// Seed by which wrong documents are drawn among the ranks [default: the first ones are taken]
+    /// Seed by which negatives are drawn among the ranks [default: the first ones are taken]
     #[arg(long, value_name = "N", value_parser = whole::<u64>(0..))]
     seed: Option<u64>,
 }
@@ -82,7 +83,7 @@ struct Account {
     absent: usize,
     /// Documents that the margin has left out.
     suspected: usize,
-    /// Lists with fewer wrong documents than were asked for.
+    /// Lists with fewer negatives than were asked for.
     short: usize,
     useless: Vec<UselessQuery>,
     /// Queries that could not be searched for.
@@ -263,7 +264,7 @@ fn remarks_after(account: &Account, arguments: &Arguments) -> Vec<String> {
     }
     if account.short > 0 {
         let short = queries(account.short);
-        remarks.push(format!("{short} with fewer wrong documents than --count {}", arguments.count));
+        remarks.push(format!("{short} with fewer negatives than --count {}", arguments.count));
     }
     remarks
 }
@@ -276,7 +277,7 @@ fn nothing(account: &Account, queries: usize) -> Failure {
         ));
     }
     let error = anyhow!(
-        "no query has a relevant document in the index and a wrong one on the ranks; nothing was written. Look at the ids of \
+        "no query has a relevant document in the index and a negative on the ranks; nothing was written. Look at the ids of \
          queries and documents in the judgments, or give other --ranks"
     );
     Failure::Input(error)
@@ -307,7 +308,7 @@ fn say(arguments: &Arguments, account: &Account, queries: usize, output: &Output
     let path = arguments.output.display();
     let lists = many(account.written, "list");
     output.print(&format!(
-        "{path}: {lists} of {queries} queries, with {} relevant and {} wrong documents\n\n\
+        "{path}: {lists} of {queries} queries, with {} relevant documents and {} negatives\n\n\
          Try next: plackett train FILE.toml -o DIR, with examples = \"{path}\"\n",
         account.positives, account.negatives
     ))?;

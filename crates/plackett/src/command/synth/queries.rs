@@ -35,15 +35,18 @@ const USUAL_TEMPERATURE: f64 = 0.8;
 /// Queries for the documents of an index, to learn from where nobody has asked yet: a sample of documents, a query for each, those of use kept
 /// (DUQGen)
 #[derive(Args)]
-#[command(after_help = "Examples:\n  plackett synth queries my.index -o asked --round-trip 10\n  \
-                  plackett synth queries my.index -o asked --count 1000 --negatives 4 --prompt ask.txt\n  \
-                  plackett synth queries my.index -o asked --per-document 3 \\\n    \
-                  --model 'remote:https://api.openai.com/v1/chat/completions#model=gpt-4o,key=OPENAI_API_KEY'\n\n\
-                  The folder has queries.jsonl, qrels/train.tsv (each query's own document) and README.md, a data card with the prompt, the hashes of what\n\
-                  it was made from and how many queries were left out, by kind: empty, not of ASCII (but for --any-letters), of more than 30 words, written before, and with\n\
-                  --round-trip not finding their document. The documents stay in the index. With --negatives it has examples.jsonl too, as\n\
-                  `plackett train` reads it. A prompt of one's own is a text with {document} where the document goes; the model goes on with the query.\n\
-                  A killed run goes on when the same command is given again; the same seed gives the same files of the same index.")]
+#[command(after_help = "Examples:\n  \
+                        plackett synth queries my.index -o asked --round-trip 10\n  \
+                        plackett synth queries my.index -o asked --count 1000 --negatives 4 --prompt ask.txt\n  \
+                        plackett synth queries my.index -o asked --per-document 3 \\\n    \
+                        --model 'remote:https://api.openai.com/v1/chat/completions#model=gpt-4o,key=OPENAI_API_KEY'\n\n\
+                        The folder has queries.jsonl, qrels/train.tsv (each query's own document) and README.md, a data card\n\
+                        with the prompt, the hashes of what it was made from and how many queries were left out, by kind:\n\
+                        empty, not of ASCII (but for --any-letters), of more than 30 words, written before, and with\n\
+                        --round-trip not finding their document. The documents stay in the index. With --negatives it has\n\
+                        examples.jsonl too, as `plackett train` reads it. A prompt of one's own is a text with {document}\n\
+                        where the document goes; the model goes on with the query. A killed run goes on when the same\n\
+                        command is given again; the same seed gives the same files of the same index.")]
 pub struct Arguments {
     /// Index whose documents are asked about, made by `plackett index`
     index: PathBuf,
@@ -95,7 +98,7 @@ pub struct Arguments {
     /// Leave out queries whose document is not among the first DEPTH that a search finds
     #[arg(long, value_name = "DEPTH", value_parser = whole::<usize>(1..))]
     round_trip: Option<usize>,
-    /// Wrong documents for each query, in lists to learn from
+    /// Negatives of each query, in lists to learn from
     #[arg(long, value_name = "N", value_parser = whole::<usize>(1..))]
     negatives: Option<usize>,
     /// Ranks of a search that they come from [default: 93-100]
@@ -362,7 +365,7 @@ fn write_lists(
     }
     let Some((search, most)) = search.zip(arguments.negatives) else { return Ok(None) };
     let ranks = arguments.ranks.unwrap_or(RankBand::DUQGEN);
-    let bar = output.progress("wrong documents", queries.kept.len() as u64);
+    let bar = output.progress("negatives", queries.kept.len() as u64);
     let moved = |done: usize| bar.set_position(done as u64);
     let negatives = Negatives { search, ranks, most };
     let lists = negatives.write(&sampled.documents, &queries.kept, &arguments.output, &moved)?;
@@ -370,7 +373,7 @@ fn write_lists(
     let without = queries.kept.len() - lists;
     if without > 0 {
         let without = many_queries(without);
-        output.warn(&format!("no list for {without}: no wrong document is found on the ranks {ranks}"));
+        output.warn(&format!("no list for {without}: no negative is found on the ranks {ranks}"));
     }
     Ok(Some(lists))
 }

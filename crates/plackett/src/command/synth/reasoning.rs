@@ -25,14 +25,16 @@ const TOGETHER: usize = 8;
 
 /// Lists with a reasoning before their order, to teach a decoder `dear` or `reason-rank`
 #[derive(Args)]
-#[command(after_help = "Examples:\n  plackett synth reasoning train.jsonl -o reasoned.jsonl\n  \
-                  plackett synth reasoning replies.jsonl -o reasoned.jsonl --by replies\n  \
-                  plackett synth reasoning train.jsonl -o reasoned.jsonl --by model --model SmolLM2-135M-Instruct\n  \
-                  plackett synth reasoning train.jsonl -o reasoned.jsonl --by model --method 'dear(mode=free)' \\\n    \
-                  --model 'remote:https://api.openai.com/v1/chat/completions#model=gpt-4o,key=OPENAI_API_KEY'\n\n\
-                  Each line is {\"query\": …, \"candidates\": [{\"text\": …, \"label\": 1}, …]}, as `plackett train` reads it; with --by replies \
-                  it has a\n\"reply\", which ends with all candidates as [2] > [1] > [3], where [1] is the first one of the line. With the others \
-                  candidates\nare put in a drawn order first. Each line of the result has the `reasoning`, and the order as `teacher` scores.")]
+#[command(after_help = "Examples:\n  \
+                        plackett synth reasoning train.jsonl -o reasoned.jsonl\n  \
+                        plackett synth reasoning replies.jsonl -o reasoned.jsonl --by replies\n  \
+                        plackett synth reasoning train.jsonl -o reasoned.jsonl --by model --model SmolLM2-135M-Instruct\n  \
+                        plackett synth reasoning train.jsonl -o reasoned.jsonl --by model --method 'dear(mode=free)' \\\n    \
+                        --model 'remote:https://api.openai.com/v1/chat/completions#model=gpt-4o,key=OPENAI_API_KEY'\n\n\
+                        Each line is {\"query\": …, \"candidates\": [{\"text\": …, \"label\": 1}, …]}, as `plackett train` reads it;\n\
+                        with --by replies it has a \"reply\", which ends with all candidates as [2] > [1] > [3], where [1] is\n\
+                        the first one of the line. With the others candidates are put in a drawn order first. Each line of\n\
+                        the result has the `reasoning`, and the order as `teacher` scores.")]
 pub struct Arguments {
     /// Lists, one JSON object a line
     lists: PathBuf,

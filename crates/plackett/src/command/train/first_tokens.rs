@@ -22,7 +22,8 @@ use std::path::Path;
 
 /// The kind.
 pub const KIND: Kind = Kind {
-    help: "With a T5 as base and the `method` \"mono-t5\" or \"rank-t5\", it learns to score each candidate by the first token of its answer.",
+    help: "With a T5 as base and the `method` \"mono-t5\" or \"rank-t5\", it learns to score each candidate by the\n\
+           first token of its answer.",
     form: Form::Shared(Shared {
         takes: &[NEGATIVES, TRAINED],
         refuses: &[

@@ -44,8 +44,9 @@ const NO_ENCODER: &str = "there is no encoder with layers = 0, so that it would 
 
 /// The kind.
 pub const KIND: Kind = Kind {
-    help: "With an embedding model as base and `method = \"tsprank\"`, a scorer of its vectors learns which candidate comes right \
-           after which\n(TSPRank); the table [scorer] has its shape: width, hidden, layers, heads, inner.",
+    help: "With an embedding model as base and `method = \"tsprank\"`, a scorer of its vectors learns which\n\
+           candidate comes right after which (TSPRank); the table [scorer] has its shape: width, hidden,\n\
+           layers, heads, inner.",
     form: Form::Shared(Shared {
         takes: &[WINDOW, ORDERS, SCORER],
         refuses: &[

@@ -18,8 +18,9 @@ use std::path::Path;
 
 /// The kind.
 pub const KIND: Kind = Kind {
-    help: "With a Llama as base, examples are texts: {\"prompt\": …, \"target\": …}. `depths = [8, 16, 24]` trains these layers \
-           and the\nlast norm and output matrix to be models of their own (generate --depth, --exit, --draft-depth).",
+    help: "With a Llama as base, examples are texts: {\"prompt\": …, \"target\": …}. `depths = [8, 16, 24]` trains\n\
+           these layers and the last norm and output matrix to be models of their own (generate --depth,\n\
+           --exit, --draft-depth).",
     form: Form::Shared(Shared {
         takes: &[TOKENS, DEPTHS, LAYERS, TRAINED],
         refuses: &[

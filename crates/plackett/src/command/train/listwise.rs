@@ -34,9 +34,10 @@ const MEASURED_TOGETHER: usize = 8;
 
 /// The kind.
 pub const KIND: Kind = Kind {
-    help: "With a Llama as base and a `method`, as \"first\" or \"full-rank(words=32)\", it learns to order the candidates of queries with \
-           the\nprompts of that method. `window = 20` keeps the 20 best of each list, `orders = 2` shows it in two orders. With `dear` and\n\
-           `reason-rank` each list has a \"reasoning\" too (plackett synth reasoning).",
+    help: "With a Llama as base and a `method`, as \"first\" or \"full-rank(words=32)\", it learns to order the\n\
+           candidates of queries with the prompts of that method. `window = 20` keeps the 20 best of each list,\n\
+           `orders = 2` shows it in two orders. With `dear` and `reason-rank` each list has a \"reasoning\" too\n\
+           (plackett synth reasoning).",
     form: Form::Shared(Shared {
         takes: &[WINDOW, ORDERS, TRAINED],
         refuses: &[

@@ -36,13 +36,14 @@ const UNBOUNDED: &str =
 /// The examples, and what each kind of training is told by.
 fn after_help() -> String {
     let examples = "Examples:\n  plackett train ranker.toml -o ranker\n  plackett rerank --method cross-encoder --model ./ranker requests.jsonl";
-    let resumed = "A run that was killed goes on where its last checkpoint is when the same command is given again, to the same numbers.";
+    let resumed = "A run that was killed goes on where its last checkpoint is when the same command is given again, to\n\
+        the same numbers.";
     let kinds = KINDS.into_iter().map(|kind| kind.help);
     let parts: Vec<&str> = std::iter::once(examples).chain(kinds).chain([resumed]).collect();
     parts.join("\n\n")
 }
 
-/// Train a cross-encoder, a T5 reranker, a listwise reranker or a scorer of vectors on queries with labelled candidates, or a decoder on texts, whole or with an adapter
+/// Train a reranker (cross-encoder, T5, decoder, by the best path) on queries with labelled candidates, or a decoder on texts or rewards
 #[derive(Args)]
 #[command(after_help = after_help())]
 pub struct Arguments {

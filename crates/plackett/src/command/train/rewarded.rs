@@ -30,7 +30,8 @@ use std::path::{Path, PathBuf};
 
 /// The kind.
 pub const KIND: Kind = Kind {
-    help: "With a Llama as base and a table [rewarded], it is rewarded for the titles of a catalogue that it writes after prompts (docs/recommendation.md).",
+    help: "With a Llama as base and a table [rewarded], it is rewarded for the titles of a catalogue that it\n\
+           writes after prompts (docs/recommendation.md).",
     form: Form::Own { table: "rewarded", run },
 };
 

@@ -22,8 +22,8 @@ const WHOLE: &str = "a score head reads the last layer of a whole decoder; leave
 
 /// The kind.
 pub const KIND: Kind = Kind {
-    help: "With a Llama as base and method = \"cross-encoder\" it gets a score head (RankLLaMA) and learns to score queries with \
-           candidates;\nnegatives, objectives and tokens are those of a cross-encoder.",
+    help: "With a Llama as base and method = \"cross-encoder\" it gets a score head (RankLLaMA) and learns to\n\
+           score queries with candidates; negatives, objectives and tokens are those of a cross-encoder.",
     form: Form::Shared(Shared {
         takes: &[NEGATIVES, TOKENS, TRAINED],
         refuses: &[NO_WINDOW_WITHOUT_LISTS, NO_ORDERS_WITHOUT_LISTS, (DEPTHS, WHOLE), (LAYERS, WHOLE)],
