@@ -10,7 +10,7 @@ use std::io::Write;
 use std::path::Path;
 
 /// The file of lists to learn from in the folder of a collection.
-pub const EXAMPLES: &str = "examples.jsonl";
+pub const EXAMPLES_FILE: &str = "examples.jsonl";
 
 /// Where wrong documents come from.
 #[derive(Clone, Copy)]
@@ -24,7 +24,7 @@ pub struct Negatives<'p> {
 }
 
 impl Negatives<'_> {
-    /// Writes [`EXAMPLES`] into a folder, a list a line: the query, its own document with the label 1, wrong ones with 0. Queries that find nothing
+    /// Writes [`EXAMPLES_FILE`] into a folder, a list a line: the query, its own document with the label 1, wrong ones with 0. Queries that find nothing
     /// on these ranks have no list; without any list there is no file. Gives how many lists there are.
     ///
     /// # Errors
@@ -36,7 +36,7 @@ impl Negatives<'_> {
         folder: &Path,
         progress: &dyn Fn(usize),
     ) -> Result<usize, QuerySynthesisError> {
-        let path = folder.join(EXAMPLES);
+        let path = folder.join(EXAMPLES_FILE);
         let mut file = AtomicFile::create(&path)?;
         let mining =
             NegativeMining { ranks: self.ranks, count: self.most, positives: 0, margin: None, seed: None };

@@ -29,19 +29,19 @@ pub fn check(wanted: &[Configured], titles: Option<&Path>) -> anyhow::Result<()>
 }
 
 /// The vectors of all items' texts, by encoder.
-pub struct ItemVectors(HashMap<String, Vec<f32>>);
+pub struct VectorsByEncoder(HashMap<String, Vec<f32>>);
 
-impl ItemVectors {
+impl VectorsByEncoder {
     /// Reads the texts with each encoder that is wanted, once; items without a text are read by their name, which is said.
     pub fn read(
         wanted: &[Configured],
         (titles, all): (Option<&Path>, &Interactions),
         global: &Global,
         output: &Output,
-    ) -> anyhow::Result<ItemVectors> {
+    ) -> anyhow::Result<VectorsByEncoder> {
         let mut made = HashMap::new();
         let Some(path) = titles.filter(|_| wanted.iter().any(reads_texts)) else {
-            return Ok(ItemVectors(made));
+            return Ok(VectorsByEncoder(made));
         };
         let texts = read_item_texts_within(path, global.max_line_bytes)?;
         let count = all.items.len();
@@ -64,7 +64,7 @@ impl ItemVectors {
             bar.finish_and_clear();
             made.insert(encoder.to_string(), vectors);
         }
-        Ok(ItemVectors(made))
+        Ok(VectorsByEncoder(made))
     }
 
     /// Those that a recommender reads; none where it reads no texts.

@@ -8,7 +8,7 @@ use crate::command::{Failure, Global, Outcome, Output};
 use anyhow::{Context, anyhow};
 use clap::Args;
 use plackett::Pipeline;
-use plackett::negative_mining::{MinedQuery, NegativeMining, RankBand, UselessQuery};
+use plackett::negative_mining::{MinedQuery, NegativeMining, RankBand, UnminableQuery};
 use plackett::pipeline::Models;
 use plackett::training_lists::{TrainingCandidate, TrainingList};
 use plackett_core::formats::{AtomicFile, BeirFolder, Remarks};
@@ -84,7 +84,7 @@ struct Account {
     suspected: usize,
     /// Lists with fewer wrong documents than were asked for.
     short: usize,
-    useless: Vec<UselessQuery>,
+    useless: Vec<UnminableQuery>,
     /// Queries that could not be searched for.
     failed: usize,
     /// How many of those because a server failed.
@@ -93,9 +93,9 @@ struct Account {
 
 impl Account {
     /// How many queries were left out for each reason that there is.
-    fn left_out(&self) -> Vec<(UselessQuery, usize)> {
-        let of = |reason: UselessQuery| self.useless.iter().filter(|own| **own == reason).count();
-        let counted = UselessQuery::ALL.into_iter().map(|reason| (reason, of(reason)));
+    fn left_out(&self) -> Vec<(UnminableQuery, usize)> {
+        let of = |reason: UnminableQuery| self.useless.iter().filter(|own| **own == reason).count();
+        let counted = UnminableQuery::ALL.into_iter().map(|reason| (reason, of(reason)));
         counted.filter(|(_, queries)| *queries > 0).collect()
     }
 }
@@ -320,8 +320,8 @@ mod tests {
 
     #[test]
     fn skips_are_counted_by_reason() {
-        let useless = vec![UselessQuery::Absent, UselessQuery::Unjudged, UselessQuery::Absent];
+        let useless = vec![UnminableQuery::Absent, UnminableQuery::Unjudged, UnminableQuery::Absent];
         let account = Account { useless, ..Account::default() };
-        assert_eq!(account.left_out(), [(UselessQuery::Unjudged, 1), (UselessQuery::Absent, 2)]);
+        assert_eq!(account.left_out(), [(UnminableQuery::Unjudged, 1), (UnminableQuery::Absent, 2)]);
     }
 }

@@ -14,7 +14,7 @@ use plackett::Pipeline;
 use plackett::negative_mining::RankBand;
 use plackett::pipeline::Models;
 use plackett::query_synthesis::{
-    CleanedQueries, DocumentSample, EXAMPLES, Negatives, QueryCollection, QueryPrompt, QuerySearch,
+    CleanedQueries, DocumentSample, EXAMPLES_FILE, Negatives, QueryCollection, QueryPrompt, QuerySearch,
     QueryWriter, RoundTrip, SampleBy, SampledDocuments, USUAL_EXAMPLES, Written, hash_of,
 };
 use plackett_core::formats::atomic;
@@ -356,7 +356,7 @@ fn write_lists(
     (sampled, queries): (&SampledDocuments, &CleanedQueries),
     output: &Output,
 ) -> anyhow::Result<Option<usize>> {
-    let old = arguments.output.join(EXAMPLES);
+    let old = arguments.output.join(EXAMPLES_FILE);
     if old.is_file() {
         std::fs::remove_file(&old).with_context(|| old.display().to_string())?;
     }
@@ -406,7 +406,7 @@ fn say(
     }
     let next = match lists {
         Some(lists) if lists > 0 => {
-            format!("plackett train FILE.toml -o DIR, with examples = \"{folder}/{EXAMPLES}\"")
+            format!("plackett train FILE.toml -o DIR, with examples = \"{folder}/{EXAMPLES_FILE}\"")
         }
         _ => {
             let index = arguments.index.display();
