@@ -268,6 +268,17 @@ mod tests {
     }
 
     #[test]
+    fn a_window_of_pairs_is_refused_whatever_method_is_named() {
+        for method in ["", "method = \"cross-encoder\""] {
+            let text = format!("base = \"b\"\nexamples = \"e\"\nwindow = 4\n{method}");
+            let mut file: TrainingFile = toml::from_str(&text).unwrap();
+            let kind = Shared::asked(&file, Some(Base::Decoder)).unwrap();
+            let refused = kind.settle(&mut file, Base::Decoder).unwrap_err().to_string();
+            assert!(refused.contains("window: ") && refused.contains("a listwise `method`"), "{refused}");
+        }
+    }
+
+    #[test]
     fn files_ask_for_one_kind() {
         let asked = |rest: &str, base: Option<Base>| {
             let file = format!("base = \"b\"\nexamples = \"e\"\n{rest}");
