@@ -37,7 +37,7 @@ pub struct Kind {
 pub enum Form {
     /// They have the keys of [`TrainingFile`].
     Shared(Shared),
-    /// They have a table of this name, and are read and run by the kind alone: from a training file to the folder of a model.
+    /// They have a table of this name, and are read and run by the kind alone: from the text of a training file to the folder of a model.
     Own {
         /// The table.
         table: &'static str,
@@ -46,8 +46,8 @@ pub enum Form {
     },
 }
 
-/// Runs a training with a file of its own form: the file and the folder of the model.
-pub type RunOfOwn = fn((&Path, &Path), &Global, &Output) -> Outcome;
+/// Runs a training with a file of its own form: the file with its text, and the folder of the model.
+pub type RunOfOwn = fn((&Path, &str), &Path, &Global, &Output) -> Outcome;
 
 /// A kind whose files have the keys of [`TrainingFile`].
 pub struct Shared {
@@ -211,11 +211,10 @@ fn shared() -> impl DoubleEndedIterator<Item = &'static Shared> {
     })
 }
 
-/// What runs a training whose file has a table that makes it one of its own form. A file that cannot be read is left to whoever reads
-/// the others.
-pub fn run_of_own(path: &Path) -> Option<RunOfOwn> {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    let file = toml::from_str::<toml::Table>(&text).ok()?;
+/// What runs a training whose file, of this text, has a table that makes it one of its own form. A text that is no TOML is left to whoever
+/// reads the others.
+pub fn run_of_own(text: &str) -> Option<RunOfOwn> {
+    let file = toml::from_str::<toml::Table>(text).ok()?;
     KINDS.into_iter().find_map(|kind| match &kind.form {
         Form::Own { table, run } if file.contains_key(*table) => Some(*run),
         _ => None,

@@ -56,11 +56,13 @@ pub struct Arguments {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
-    if let Some(run) = run_of_own(&arguments.file) {
-        return run((&arguments.file, &arguments.output), global, output);
-    }
-    let mut file = TrainingFile::read(&arguments.file)?;
     let place = || arguments.file.display().to_string();
+    // Once: of a pipe nothing is left for another reader.
+    let text = std::fs::read_to_string(&arguments.file).with_context(place)?;
+    if let Some(run) = run_of_own(&text) {
+        return run((&arguments.file, &text), &arguments.output, global, output);
+    }
+    let mut file = TrainingFile::read(&arguments.file, &text)?;
     let named = Shared::asked(&file, None).with_context(place)?;
     named.training.check(&file).with_context(place)?;
     let examples = beside(&arguments.file, &file.examples);

@@ -1,7 +1,7 @@
 //! `plackett train` with a table `[rewarded]`: a decoder that is rewarded for the titles of a catalogue that it writes after prompts.
 
 use super::base::fingerprint;
-use super::file::{beside, parsed};
+use super::file::{beside, check_trained, parsed};
 use super::identity::{WORK, claim, hashes, leave_out_recompute};
 use super::kind::{Form, Kind};
 use super::report::{add_what_is_left, beside_the_weights, in_card, in_words};
@@ -89,9 +89,8 @@ fn usual_reward() -> String {
 }
 
 impl RewardedFile {
-    fn read(path: &Path) -> anyhow::Result<RewardedFile> {
-        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-        let file: RewardedFile = parsed(path, &text)?;
+    fn read(path: &Path, text: &str) -> anyhow::Result<RewardedFile> {
+        let file: RewardedFile = parsed(path, text)?;
         let place = || path.display().to_string();
         file.check().with_context(place)?;
         file.job().check().with_context(place)?;
@@ -102,14 +101,7 @@ impl RewardedFile {
     fn check(&self) -> anyhow::Result<()> {
         let Rewarded { embedder, scorer, .. } = &self.rewarded;
         let reward = self.reward()?;
-        if self.settings.evaluate > 0 && self.validation.is_none() {
-            bail!(
-                "evaluate: there are no examples to evaluate on; name a `validation`, or leave evaluate out"
-            );
-        }
-        if self.trained.adapter == "full" && self.trained.targets != Trained::default().targets {
-            bail!("targets: names layers for an adapter, and there is none; name one, or leave targets out");
-        }
+        check_trained(&self.trained, &self.settings, self.validation.as_deref())?;
         match (reward, embedder, scorer) {
             (ItemReward::Collaborative, _, None) => {
                 bail!("scorer: the reward `collaborative` needs the folder of a `plackett recommend fit`")
@@ -217,8 +209,8 @@ impl Examples {
 }
 
 /// Runs the command.
-fn run((path, folder): (&Path, &Path), global: &Global, output: &Output) -> Outcome {
-    let file = RewardedFile::read(path)?;
+fn run((path, text): (&Path, &str), folder: &Path, global: &Global, output: &Output) -> Outcome {
+    let file = RewardedFile::read(path, text)?;
     if file.reward()? != ItemReward::Semantic {
         global.no_memory_budget(UNBOUNDED)?;
     }
@@ -505,14 +497,11 @@ mod tests {
     use super::*;
 
     fn checked(rewarded: &str, rest: &str) -> Result<(), String> {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("t.toml");
         let text = format!(
             "base = \"b\"\nexamples = \"e.jsonl\"\n[rewarded]\nitems = \"i.jsonl\"\n{rewarded}\n{rest}\n"
         );
-        std::fs::write(&path, text).unwrap();
-        assert!(run_of_own(&path).is_some());
-        RewardedFile::read(&path).map(|_| ()).map_err(|error| format!("{error:#}"))
+        assert!(run_of_own(&text).is_some());
+        RewardedFile::read(Path::new("t.toml"), &text).map(|_| ()).map_err(|error| format!("{error:#}"))
     }
 
     #[test]
@@ -534,7 +523,7 @@ mod tests {
             ("beam = 4", "", "line 5: `beam` is no key here; did you mean `beams`?"),
             ("", "[settings]\nevaluate = 2", "evaluate: there are no examples"),
             ("", "[settings]\ndropout = 0.5", "dropout"),
-            ("", "[trained]\ntargets = \"query\"", "targets: names layers for an adapter"),
+            ("", "[trained]\ntargets = \"query\"", "targets = \"query\" names layers for an adapter"),
         ] {
             let said = checked(rewarded, rest).unwrap_err();
             assert!(said.contains(piece), "{rewarded} {rest}: {said}");
