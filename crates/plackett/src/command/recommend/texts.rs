@@ -60,8 +60,11 @@ impl VectorsByEncoder {
                 output.warn(&remark);
             }
             let bar = output.progress("embedding", count as u64);
-            let vectors = text_vectors(&model, &texts, &mut |done| bar.set_position(done as u64))?;
+            let (vectors, cut) = text_vectors(&model, &texts, &mut |done| bar.set_position(done as u64))?;
             bar.finish_and_clear();
+            if cut > 0 {
+                output.warn(&format!("{cut} of {count} items have more text than {encoder} reads, and are cut"));
+            }
             made.insert(encoder.to_string(), vectors);
         }
         Ok(VectorsByEncoder(made))

@@ -13,6 +13,7 @@ use crate::command::paths::Paths;
 use crate::command::{Global, Outcome, Output};
 use anyhow::{Context, anyhow, bail};
 use plackett::pipeline::{Models, is_decoder};
+use plackett::text_vectors::{count_cut, embed};
 use plackett_core::formats::{atomic, read_json_lines};
 use plackett_core::title_list::title_key;
 use plackett_rank::model::Role;
@@ -38,8 +39,6 @@ pub const KIND: Kind = Kind {
 const ROLLOUTS: &str = "rollouts.jsonl";
 /// The file of a recommender's folder that has the hashes of all others.
 const RECOMMENDER: &str = "recommender.json";
-/// Texts of one call of the embedding model.
-const TOGETHER: usize = 256;
 /// Steps that are named when something has to be said of them.
 const NAMED: usize = 10;
 
@@ -288,21 +287,16 @@ fn vectors(
     output: &Output,
 ) -> anyhow::Result<Vec<Vec<f32>>> {
     let embedder = open_embedder("embedder", model, global)?;
+    let texts: Vec<&str> = items.iter().map(|line| line.text.as_str()).collect();
     let bar = output.progress("embedding items", items.len() as u64);
-    let (mut vectors, mut cut) = (Vec::with_capacity(items.len()), 0);
-    for items in items.chunks(TOGETHER) {
-        let texts: Vec<&str> = items.iter().map(|line| line.text.as_str()).collect();
-        for made in embedder.embed_texts(Role::Document, &texts)? {
-            cut += usize::from(made.length.kept < made.length.tokens);
-            vectors.push(made.values);
-        }
-        bar.set_position(vectors.len() as u64);
-    }
+    let mut moved = |done: usize| bar.set_position(done as u64);
+    let vectors = embed(embedder.as_ref(), Role::Document, &texts, &mut moved)?;
     bar.finish_and_clear();
+    let cut = count_cut(&vectors);
     if cut > 0 {
         output.warn(&format!("{cut} items have more text than the embedding model reads, and are cut"));
     }
-    Ok(vectors)
+    Ok(vectors.into_iter().map(|text| text.values).collect())
 }
 
 /// The scores of a recommender after the history of each example, for the items that titles are of.
