@@ -63,7 +63,9 @@ impl VectorsByEncoder {
             let (vectors, cut) = text_vectors(&model, &texts, &mut |done| bar.set_position(done as u64))?;
             bar.finish_and_clear();
             if cut > 0 {
-                output.warn(&format!("{cut} of {count} items have more text than {encoder} reads, and are cut"));
+                output.warn(&format!(
+                    "{cut} of {count} items have more text than {encoder} reads, and are cut"
+                ));
             }
             made.insert(encoder.to_string(), vectors);
         }

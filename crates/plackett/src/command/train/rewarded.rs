@@ -5,7 +5,7 @@ use super::file::{beside, check_trained, parsed};
 use super::identity::{WORK, claim, hashes, leave_out_recompute};
 use super::kind::{Form, Kind};
 use super::report::{add_what_is_left, beside_the_weights, in_card, in_words};
-use super::{UNBOUNDED, fewer_tokens, page, unreached_rate};
+use super::{UNBOUNDED, page, show_step, tell_learned, unreached_rate};
 use crate::command::item_catalogue::{CatalogueLine, open_embedder, read_catalogue};
 use crate::command::means::Change;
 use crate::command::open::{many, model_folder};
@@ -240,9 +240,8 @@ fn run((path, text): (&Path, &str), folder: &Path, global: &Global, output: &Out
     let titles: Vec<String> = items.into_iter().map(|line| line.title).collect();
     let data = ItemData { titles: &titles, examples: &examples.examples, held: &held.examples, source };
     let made = learn(&file.job(), (&base, folder), data, &identity, output)?;
-    let fewer = fewer_tokens(file.job().tokens, made.learned.cut.tokens);
     let rate = unreached_rate(&file.settings, &made.learned);
-    fewer.iter().chain(&rate).chain(&remarks(&made)).for_each(|remark| output.warn(remark));
+    rate.iter().chain(&idle_steps(&made)).for_each(|remark| output.warn(remark));
     write_rollouts(folder, &made.records)?;
     write_card(folder, (&file, &hashes), &made)?;
     let (model, settings) = ("decoder that writes titles", toml::to_string(&file)?);
@@ -347,36 +346,29 @@ fn learn(
     output: &Output,
 ) -> anyhow::Result<ItemOutcome> {
     let bar = output.progress("training", 0);
-    let mut progress = |record: &StepRecord, total: usize| {
-        bar.set_length(total as u64);
-        bar.set_position(record.step as u64);
-    };
+    let mut progress = |record: &StepRecord, total: usize| show_step(&bar, record, total);
     let compute = Compute::new(rayon::current_num_threads());
     let work = folder.join(WORK);
     let made = job.run(base, data, (&work, folder), identity, &compute, &mut progress);
     bar.finish_and_clear();
     let made = made?;
-    if made.learned.report.resumed > 0 {
-        output.note(&format!("went on after {} steps of an earlier run", made.learned.report.resumed));
-    }
+    tell_learned(&made.learned, Some(job.tokens), ("prompts", job.loss.as_str()), output);
     Ok(made)
 }
 
-/// What was cut, and where nothing was learned.
-fn remarks(made: &ItemOutcome) -> Vec<String> {
-    let mut remarks: Vec<String> = made.learned.cut.sentence().into_iter().collect();
+/// What is to be said of steps in which nothing was learned.
+fn idle_steps(made: &ItemOutcome) -> Option<String> {
     let steps = constant_steps(&made.records);
-    if !steps.is_empty() {
-        let named: Vec<String> = steps.iter().take(NAMED).map(ToString::to_string).collect();
-        let rest = if steps.len() > NAMED { " and others" } else { "" };
-        remarks.push(format!(
+    let named: Vec<String> = steps.iter().take(NAMED).map(ToString::to_string).collect();
+    let rest = if steps.len() > NAMED { " and others" } else { "" };
+    (!steps.is_empty()).then(|| {
+        format!(
             "in {} of {} steps the titles for each prompt were all worth the same, and nothing was learned: step {}{rest}",
             steps.len(),
             made.records.len(),
             named.join(", ")
-        ));
-    }
-    remarks
+        )
+    })
 }
 
 /// The mean reward in the first and in the last tenth of the steps.
@@ -535,8 +527,7 @@ mod tests {
         assert_eq!(rewards(&records), [0.25, 1.0]);
         assert_eq!((rewards(&[]), without_advantage(&records)), ([0.0, 0.0], 2.5 / 3.0));
         let made = ItemOutcome { records, ..ItemOutcome::default() };
-        let said = remarks(&made);
-        assert!(said.len() == 1 && said[0].starts_with("in 2 of 3 steps"), "{said:?}");
-        assert!(said[0].ends_with("step 1, 3"), "{said:?}");
+        let said = idle_steps(&made).unwrap();
+        assert!(said.starts_with("in 2 of 3 steps") && said.ends_with("step 1, 3"), "{said}");
     }
 }
