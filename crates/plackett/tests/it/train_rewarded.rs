@@ -110,6 +110,11 @@ fn titles_and_items_that_are_not_there_are_refused() {
     assert!(refused(folder, "other").contains("its catalogue lacks the item `z`"));
     write(folder, "train.jsonl", &format!("{}\n", line("Up (1999)", &[])));
     assert!(refused(folder, "other").contains("no example has a `history`"));
+    // A history has an order, and no times.
+    let timed = "hstu(epochs=1, batch=2, width=8, max-length=6, negatives=2)";
+    plackett(folder, &["recommend", "fit", "events.tsv", "-o", "timed", "--recommender", timed]).expect(0);
+    reward(folder, "beams = 2\nreward = \"collaborative\"\nscorer = \"timed\"");
+    assert!(refused(folder, "other").contains("scorer timed: hstu reads times"));
     write(folder, "train.jsonl", &format!("{}\n", line("Dune (2021)", &["a"])));
     let said = refused(folder, "other");
     assert!(said.contains("line 1: `target`: \"Dune (2021)\" is the title of no item"), "{said}");

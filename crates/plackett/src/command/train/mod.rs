@@ -154,12 +154,7 @@ fn show_step(bar: &ProgressBar, record: &StepRecord, total: usize) {
 }
 
 /// Says that a training went on, what of its examples was cut, and how many of `what` the objective has learned nothing from.
-fn tell_learned(
-    learned: &Learned,
-    tokens: Option<usize>,
-    (what, objective): (&str, &str),
-    output: &Output,
-) {
+fn tell_learned(learned: &Learned, tokens: Option<usize>, (what, objective): (&str, &str), output: &Output) {
     let resumed = learned.report.resumed;
     if resumed > 0 {
         output.note(&format!("went on after {} of an earlier run", many(resumed, "step")));

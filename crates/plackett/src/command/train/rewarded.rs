@@ -304,7 +304,8 @@ fn scores(
     (items, path): (&[CatalogueLine], &Path),
     examples: &Examples,
 ) -> anyhow::Result<ItemScores<'static>> {
-    let ModelFolder { catalogue, recommender, .. } = ModelFolder::open(folder)?;
+    let ModelFolder { catalogue, recommender, configured, .. } = ModelFolder::open(folder)?;
+    configured.check_without_times().with_context(|| format!("scorer {}", folder.display()))?;
     let known: HashMap<&str, u32> =
         catalogue.iter().enumerate().map(|(at, item)| (item.item.as_str(), at as u32)).collect();
     let lacking = |item: &str| anyhow!("scorer {}: its catalogue lacks the item `{item}`", folder.display());
