@@ -56,7 +56,7 @@ pub enum QuerySynthesisError {
     NoVectors,
     /// Fewer documents than are to be sampled.
     #[error(
-        "{wanted} documents are to be sampled, and {there} have text enough (and a vector, where there are some); take fewer, or let shorter ones \
+        "{wanted} documents are to be sampled, and {there} have text enough (and a vector, where they are clustered); take fewer, or let shorter ones \
          take part"
     )]
     TooFew {

@@ -3,7 +3,7 @@
 use super::negatives::band;
 use super::{fingerprint, open_language_model};
 use crate::command::number::{by, real, whole};
-use crate::command::open::{open_index, read_lines, remark_on_version};
+use crate::command::open::{many, open_index, read_lines, remark_on_version};
 use crate::command::output_folder::check_output_folder;
 use crate::command::paths::Paths;
 use crate::command::training_folder::{self, TrainingLock};
@@ -237,6 +237,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let model = arguments.open_model(global)?;
     let weights = fingerprint(Some(arguments.model.as_str()), global)?;
     let sampled = arguments.sample().of(&index)?;
+    without_vector(&sampled).iter().for_each(|remark| output.warn(remark));
     let identity = arguments.identity(&sampled, &prompt, &weights);
     let lock = begin(&work, &identity)?;
     let written = write(arguments, model.as_ref(), (&sampled, &prompt), &work, output)?;
@@ -262,6 +263,14 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     training_folder::remove(&work)?;
     drop(lock);
     say(arguments, (&sampled, &written, &queries), lists, output)
+}
+
+/// What is to be said of documents that cannot be clustered.
+fn without_vector(sampled: &SampledDocuments) -> Option<String> {
+    let documents = many(sampled.without_vector, "document");
+    (sampled.without_vector > 0).then(|| {
+        format!("left out: {documents} without a vector to be clustered by; --sample uniform needs none")
+    })
 }
 
 /// Where replies are kept until the collection is written: beside its folder.
@@ -389,6 +398,7 @@ fn say(
         return Ok(output.print_json(&json!({
             "documents": documents,
             "too_short": sampled.too_short,
+            "without_vector": sampled.without_vector,
             "written": queries.written,
             "queries": queries.kept.len(),
             "left_out": left_out,

@@ -119,7 +119,8 @@ pub fn check_trained(
     }
     if settings.evaluate > 0 && validation.is_none() {
         bail!(
-            "evaluate: there are no examples to evaluate on; name a file as `validation`, or leave evaluate out"
+            "evaluate: there are no examples to evaluate on; name a file as `validation`, or leave \
+             evaluate out"
         );
     }
     Ok(())
