@@ -524,7 +524,7 @@ impl Account {
             (self.disagreed, disagreed),
             (
                 self.alone,
-                "lists are left out: all answers but one failed, and --agreement has nothing to compare".into(),
+                "lists are left out: all answers but one failed, and --agreement compares several".into(),
             ),
             (self.lost, "answers failed, of lists that go by the others".into()),
             (self.repaired, "answers of the model had to be repaired".into()),
