@@ -1,6 +1,6 @@
 //! `plackett train` with a table `[rewarded]`: a tiny decoder that is rewarded for the titles that it writes, and what is refused.
 
-use crate::common::plackett;
+use crate::common::{plackett, plackett_with_input};
 use crate::train::{assert_documented, refused, save_decoder, train, weights, write};
 use serde_json::json;
 use std::path::Path;
@@ -93,6 +93,19 @@ fn texts_and_a_recommender_reward_too() {
         reward(folder, rewarded);
         let done = train(folder, name).expect(0).json();
         assert!(done["reward"][0].is_number() && done["without_advantage"].is_number(), "{name}: {done}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_training_file_may_come_from_a_pipe() {
+    let folder = tempfile::tempdir().unwrap();
+    for (text, piece) in [
+        ("base = \"b\"\nexamples = \"\"\n", "line 2: examples: nothing is written"),
+        ("base = \"b\"\nexamples = \"e\"\n[rewarded]\nitems = \"i\"\nreward = \"best\"\n", "`best` is none"),
+    ] {
+        let said = plackett_with_input(folder.path(), &["train", "/dev/stdin", "-o", "out"], text).expect(2);
+        assert!(said.stderr.contains(piece), "{}", said.stderr);
     }
 }
 

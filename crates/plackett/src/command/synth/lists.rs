@@ -108,7 +108,8 @@ impl Arguments {
     fn stream_remark(&self) -> Option<String> {
         let name = self.stream().filter(|_| self.judge.is_some())?;
         Some(format!(
-            "{name} is standard input or a pipe, which cannot be read again: an interrupted run cannot be resumed"
+            "{name} is standard input or a pipe, which cannot be read again: an interrupted run cannot be \
+             resumed"
         ))
     }
 }

@@ -2,7 +2,9 @@
 
 use crate::command::failure::sentence;
 use crate::command::number::{by, real, whole};
-use crate::command::open::{listed, many, open_index, read_qrels, read_queries_with, remark_on_version};
+use crate::command::open::{
+    listed, many, many_queries, open_index, read_qrels, read_queries_with, remark_on_version,
+};
 use crate::command::paths::{Paths, check_made};
 use crate::command::{Failure, Global, Outcome, Output};
 use anyhow::{Context, anyhow};
@@ -127,8 +129,8 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     match account.failed {
         0 => Ok(()),
         failed => Err(Failure::Check(format!(
-            "{failed} of {} queries could not be searched for and are left out",
-            queries.len()
+            "{failed} of {} could not be searched for and are left out",
+            many_queries(queries.len())
         ))),
     }
 }
@@ -243,11 +245,10 @@ fn list_of(
 
 /// What was left out.
 fn remarks_after(account: &Account, arguments: &Arguments) -> Vec<String> {
-    let queries = |count: usize| if count == 1 { "1 query".into() } else { format!("{count} queries") };
     let left_out = account.left_out();
     let mut remarks: Vec<String> = left_out
         .into_iter()
-        .map(|(reason, count)| format!("left out: {} {}", queries(count), reason.words()))
+        .map(|(reason, count)| format!("left out: {} {}", many_queries(count), reason.words()))
         .collect();
     if account.absent > 0 {
         let documents = many(account.absent, "relevant document");
@@ -262,7 +263,7 @@ fn remarks_after(account: &Account, arguments: &Arguments) -> Vec<String> {
         ));
     }
     if account.short > 0 {
-        let short = queries(account.short);
+        let short = many_queries(account.short);
         remarks.push(format!("{short} with fewer wrong documents than --count {}", arguments.count));
     }
     remarks
@@ -305,9 +306,9 @@ fn say(arguments: &Arguments, account: &Account, queries: usize, output: &Output
         }))?);
     }
     let path = arguments.output.display();
-    let lists = many(account.written, "list");
+    let (lists, queries) = (many(account.written, "list"), many_queries(queries));
     output.print(&format!(
-        "{path}: {lists} of {queries} queries, with {} relevant and {} wrong documents\n\n\
+        "{path}: {lists} of {queries}, with {} relevant and {} wrong documents\n\n\
          Try next: plackett train FILE.toml -o DIR, with examples = \"{path}\"\n",
         account.positives, account.negatives
     ))?;

@@ -3,7 +3,7 @@
 use super::negatives::band;
 use super::{fingerprint, open_language_model};
 use crate::command::number::{by, real, whole};
-use crate::command::open::{many, open_index, read_lines, remark_on_version};
+use crate::command::open::{many, many_queries, open_index, read_lines, remark_on_version};
 use crate::command::output_folder::check_output_folder;
 use crate::command::paths::Paths;
 use crate::command::training_folder::{self, TrainingLock};
@@ -408,8 +408,8 @@ fn say(
         }))?);
     }
     let folder = arguments.output.display();
-    let kept = many_queries(queries.kept.len());
-    output.print(&format!("{folder}: {kept} of {} written for {documents} documents\n", queries.written))?;
+    let (kept, asked) = (many_queries(queries.kept.len()), many(documents, "document"));
+    output.print(&format!("{folder}: {kept} of {} written for {asked}\n", queries.written))?;
     if sampled.too_short > 0 {
         let (short, all) = (sampled.too_short, sampled.all);
         output.print(&format!("{short} of {all} documents were too short to be asked about\n"))?;
@@ -424,11 +424,6 @@ fn say(
         }
     };
     Ok(output.print(&format!("\nTry next: {next}\n"))?)
-}
-
-/// So many queries, in words.
-fn many_queries(count: usize) -> String {
-    format!("{count} {}", if count == 1 { "query" } else { "queries" })
 }
 
 #[cfg(test)]

@@ -137,8 +137,8 @@ pub trait Prepared {
     /// A command that uses the model of a folder.
     fn next(&self, model: &str) -> String;
 
-    /// What is read, in the plural, and how much of it there is.
-    fn count(&self) -> (&'static str, usize);
+    /// What is read, as one and as several are called, and how much of it there is.
+    fn count(&self) -> ([&'static str; 2], usize);
 
     /// What a batch is made of, in the plural, and the objective.
     fn learns(&self) -> (&'static str, &str);

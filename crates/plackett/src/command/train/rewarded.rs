@@ -416,13 +416,13 @@ fn write_card(
     });
     let card = format!(
         "# A decoder that writes titles\n\nMade from {} by `plackett train` {}. It writes the title of an item after a prompt.\n\n\
-         | file | SHA-256 |\n| --- | --- |\n{hashes}\n{} of {} numbers were trained in {} steps. The mean reward went from {begin:.4} in the first \
+         | file | SHA-256 |\n| --- | --- |\n{hashes}\n{} of {} numbers were trained in {}. The mean reward went from {begin:.4} in the first \
          tenth of the steps to {end:.4} in the last.{measured}{}\n\n```toml\n{}```\n",
         file.base,
         env!("CARGO_PKG_VERSION"),
         made.learned.trainable,
         made.learned.parameters,
-        made.learned.report.total,
+        many(made.learned.report.total, "step"),
         in_card(&made.learned),
         toml::to_string(file)?
     );
@@ -461,9 +461,10 @@ fn say(
     }
     let shown = folder.display();
     let (prompts, items) = (many(examples.len(), "prompt"), many(titles.len(), "item"));
+    let steps = many(learned.report.total, "step");
     output.print(&format!(
-        "{shown}: {} steps over {prompts} and {items}, {} of {} numbers trained\n",
-        learned.report.total, learned.trainable, learned.parameters
+        "{shown}: {steps} over {prompts} and {items}, {} of {} numbers trained\n",
+        learned.trainable, learned.parameters
     ))?;
     output
         .print(&format!("mean reward {begin:.4} in the first tenth of the steps, {end:.4} in the last\n"))?;
