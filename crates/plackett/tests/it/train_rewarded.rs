@@ -1,6 +1,6 @@
 //! `plackett train` with a table `[rewarded]`: a tiny decoder that is rewarded for the titles that it writes, and what is refused.
 
-use crate::common::{plackett, plackett_with_input};
+use crate::common::plackett;
 use crate::train::{assert_documented, refused, save_decoder, train, weights, write};
 use serde_json::json;
 use std::path::Path;
@@ -104,7 +104,8 @@ fn a_training_file_may_come_from_a_pipe() {
         ("base = \"b\"\nexamples = \"\"\n", "line 2: examples: nothing is written"),
         ("base = \"b\"\nexamples = \"e\"\n[rewarded]\nitems = \"i\"\nreward = \"best\"\n", "`best` is none"),
     ] {
-        let said = plackett_with_input(folder.path(), &["train", "/dev/stdin", "-o", "out"], text).expect(2);
+        let line = ["train", "/dev/stdin", "-o", "out"];
+        let said = crate::common::plackett_with_input(folder.path(), &line, text).expect(2);
         assert!(said.stderr.contains(piece), "{}", said.stderr);
     }
 }
