@@ -214,7 +214,7 @@ impl Configured {
             return Ok(());
         }
         Err(RecError::Setting(format!(
-            "{} reads times, and the histories here have an order alone; take hstu(time-bias=false), synergen(time=false) or sasrec",
+            "{} reads times, and histories here have an order alone; fit it with time-bias=false or time=false, whichever it has, or take sasrec",
             self.spec.name
         )))
     }
