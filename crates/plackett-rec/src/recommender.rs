@@ -245,6 +245,20 @@ impl Configured {
         (self.spec.reads_time)(&self.options)
     }
 
+    /// Refuses a recommender that reads times, for histories that have none.
+    ///
+    /// # Errors
+    /// It reads some; beside it what does not.
+    pub fn check_without_times(&self) -> Result<(), RecError> {
+        if !self.reads_time() {
+            return Ok(());
+        }
+        Err(RecError::Setting(format!(
+            "{} reads times, and histories here have an order alone; fit it with time-bias=false or time=false, whichever it has, or take sasrec",
+            self.spec.name
+        )))
+    }
+
     /// Whether it can be fitted to a catalogue of so many items, as far as its options say: before any work.
     ///
     /// # Errors
@@ -414,7 +428,9 @@ mod tests {
             ("synergen(time=false)", false),
             ("onerec", false),
         ] {
-            assert_eq!(parse(text).unwrap().reads_time(), reads, "{text}");
+            let configured = parse(text).unwrap();
+            assert_eq!(configured.reads_time(), reads, "{text}");
+            assert_eq!(configured.check_without_times().is_err(), reads, "{text}");
         }
         let unused = parse("hstu(variant=production, time-bias=false)").unwrap().check(8).unwrap_err();
         assert!(unused.to_string().contains("has no choice of `time-bias`"), "{unused}");

@@ -3,6 +3,7 @@
 //! scored depends on the query.
 
 use crate::pipeline::{ModelError, Models};
+use crate::text_vectors::embed;
 use plackett_lm::LmError;
 use plackett_rank::Abilities;
 use plackett_rank::model::{Role, SuccessorAnswer, SuccessorScorer, TextEmbedder, TextLength, TextModel};
@@ -34,7 +35,7 @@ pub fn list_items(model: &dyn TextEmbedder, query: &str, documents: &[&str]) -> 
     let mut list = ListItems { query: asked.length, ..ListItems::default() };
     // Numbers of vectors of length 1 are brought near to 1, and those of products too.
     let count = asked.values.len() as f32;
-    for told in model.embed_texts(Role::Document, documents)? {
+    for told in embed(model, Role::Document, documents, &mut |_| {})? {
         list.items.extend(told.values.iter().map(|x| x * count.sqrt()));
         list.items.extend(told.values.iter().zip(&asked.values).map(|(x, q)| x * q * count));
         list.documents.push(told.length);

@@ -10,6 +10,7 @@ mod kept_grades;
 pub use kept_grades::{Grades, KeptGrades};
 
 use crate::recipe::StageError;
+use crate::text_vectors::{count_cut, embed};
 use plackett_core::remap::{ScoreAdjustment, greatest_places, reflect, remapped_scores};
 use plackett_core::title_list::{bare_line, read_title_line, title_key};
 use plackett_lm::LmError;
@@ -23,8 +24,6 @@ use serde::Deserialize;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
-/// Texts of one call of the embedding model.
-const EMBEDDED_TOGETHER: usize = 256;
 /// Contexts whose texts are embedded together.
 const CONTEXTS_TOGETHER: usize = 32;
 /// Tokens of a judge's free reply.
@@ -135,13 +134,8 @@ impl ListCatalogue {
             names.push(name.split_whitespace().collect::<Vec<_>>().join(" "));
             texts.push(text.as_str());
         }
-        let (mut vectors, mut cut) = (Vec::with_capacity(texts.len()), 0);
-        for texts in texts.chunks(EMBEDDED_TOGETHER) {
-            progress(vectors.len());
-            let (made, more) = unit_vectors(embedder, Role::Document, texts, "the catalogue")?;
-            vectors.extend(made);
-            cut += more;
-        }
+        let mut told = progress;
+        let (vectors, cut) = unit_vectors(embedder, Role::Document, &texts, "the catalogue", &mut told)?;
         Ok(ListCatalogue { repeated: items.len() - names.len(), names, places, vectors, cut })
     }
 
@@ -175,26 +169,24 @@ impl ListCatalogue {
     }
 }
 
-/// Vectors of the length 1, and how many texts were not read whole.
+/// Vectors of the length 1, and how many texts were not read whole; `progress` is told how many of `what` are done.
 fn unit_vectors(
     embedder: &dyn TextEmbedder,
     role: Role,
     texts: &[&str],
     what: &'static str,
+    progress: &mut dyn FnMut(usize),
 ) -> Result<(Vec<Vec<f32>>, usize), ListSynthesisError> {
-    if texts.is_empty() {
-        return Ok((Vec::new(), 0));
-    }
     let failed = |source| ListSynthesisError::Embed { what, source: Box::new(source) };
-    let embedded = embedder.embed_texts(role, texts).map_err(failed)?;
-    let (mut vectors, mut cut) = (Vec::with_capacity(texts.len()), 0);
+    let embedded = embed(embedder, role, texts, progress).map_err(failed)?;
+    let cut = count_cut(&embedded);
+    let mut vectors = Vec::with_capacity(texts.len());
     for (text, made) in texts.iter().zip(embedded) {
         let length = made.values.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
         let has_direction = length.is_finite() && length > 0.0;
         if !has_direction {
             return Err(ListSynthesisError::NoDirection { text: text.chars().take(60).collect() });
         }
-        cut += usize::from(made.length.kept < made.length.tokens);
         vectors.push(made.values.iter().map(|x| (f64::from(*x) / length) as f32).collect());
     }
     Ok((vectors, cut))
@@ -378,8 +370,9 @@ impl ListSynthesis<'_> {
         let is_other = |title: &&&str| self.catalogue.find(title).is_none();
         let others: Vec<&str> = titles.iter().flatten().filter(is_other).copied().collect();
         let (conversations, cut) =
-            unit_vectors(self.embedder, Role::Query, &conversations, "the conversations")?;
-        let (others, more) = unit_vectors(self.embedder, Role::Document, &others, "the teacher's titles")?;
+            unit_vectors(self.embedder, Role::Query, &conversations, "the conversations", &mut |_| {})?;
+        let what = "the teacher's titles";
+        let (others, more) = unit_vectors(self.embedder, Role::Document, &others, what, &mut |_| {})?;
         account.cut += cut + more;
         let mut others = others.into_iter();
         let mut all = Vec::with_capacity(contexts.len());

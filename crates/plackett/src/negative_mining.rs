@@ -84,7 +84,7 @@ pub struct MinedQuery {
 
 /// Why a query teaches nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UselessQuery {
+pub enum UnminableQuery {
     /// Nothing is judged to be relevant.
     Unjudged,
     /// What is relevant is not there.
@@ -95,26 +95,30 @@ pub enum UselessQuery {
     WithoutNegative,
 }
 
-impl UselessQuery {
+impl UnminableQuery {
     /// All of them.
-    pub const ALL: [UselessQuery; 4] =
-        [UselessQuery::Unjudged, UselessQuery::Absent, UselessQuery::Unfound, UselessQuery::WithoutNegative];
+    pub const ALL: [UnminableQuery; 4] = [
+        UnminableQuery::Unjudged,
+        UnminableQuery::Absent,
+        UnminableQuery::Unfound,
+        UnminableQuery::WithoutNegative,
+    ];
 
     /// In words behind a number of queries.
     pub fn words(self) -> &'static str {
         match self {
-            UselessQuery::Unjudged => "without a relevant document in the judgments",
-            UselessQuery::Absent => "whose relevant documents are not in the index",
-            UselessQuery::Unfound => {
+            UnminableQuery::Unjudged => "without a relevant document in the judgments",
+            UnminableQuery::Absent => "whose relevant documents are not in the index",
+            UnminableQuery::Unfound => {
                 "whose relevant documents the search does not find, so that the margin has no score to go by"
             }
-            UselessQuery::WithoutNegative => "without a negative on the ranks",
+            UnminableQuery::WithoutNegative => "without a negative on the ranks",
         }
     }
 }
 
 /// What a query teaches, or why it teaches nothing.
-pub type Mined = Result<MinedQuery, UselessQuery>;
+pub type Mined = Result<MinedQuery, UnminableQuery>;
 
 impl NegativeMining {
     /// Mines in what a search has found for the `nth` query; `is_there` says whether there is a document of an id.
@@ -130,13 +134,13 @@ impl NegativeMining {
     ) -> Result<Mined, E> {
         let relevant = relevant(qrels, &found.query_id);
         if relevant.is_empty() {
-            return Ok(Err(UselessQuery::Unjudged));
+            return Ok(Err(UnminableQuery::Unjudged));
         }
         let right: HashSet<&str> = relevant.iter().map(|(id, _)| id.as_str()).collect();
         let chosen = self.negatives(nth, found, &right, &wrong(qrels, &found.query_id));
         let (positives, absent) = self.best(&relevant, is_there)?;
         if positives.is_empty() {
-            return Ok(Err(UselessQuery::Absent));
+            return Ok(Err(UnminableQuery::Absent));
         }
         Ok(chosen.map(|(negatives, suspected)| MinedQuery { positives, negatives, absent, suspected }))
     }
@@ -172,13 +176,13 @@ impl NegativeMining {
         found: &Ranking,
         right: &HashSet<&str>,
         wrong: &HashSet<&str>,
-    ) -> Result<(Vec<String>, usize), UselessQuery> {
+    ) -> Result<(Vec<String>, usize), UnminableQuery> {
         let entries = &found.entries;
         let is_right = |place: usize| right.contains(entries[place].id.as_str());
         let best = (0..entries.len()).filter(|place| is_right(*place)).map(|place| entries[place].score);
         let positive = match (self.margin, best.reduce(f64::max)) {
             (None, _) => f64::INFINITY,
-            (Some(_), best) => best.ok_or(UselessQuery::Unfound)?,
+            (Some(_), best) => best.ok_or(UnminableQuery::Unfound)?,
         };
         let band = self.ranks.from - 1..self.ranks.to.min(entries.len());
         let others = band.filter(|place| !is_right(*place));
@@ -202,7 +206,7 @@ impl NegativeMining {
             }
         };
         if chosen.is_empty() {
-            return Err(UselessQuery::WithoutNegative);
+            return Err(UnminableQuery::WithoutNegative);
         }
         Ok((chosen.into_iter().map(|place| entries[place].id.clone()).collect(), mined.removed.len()))
     }
@@ -267,7 +271,7 @@ mod tests {
         assert_eq!(negatives(of(3, 6, 2)).unwrap(), ["c", "e"]);
         assert_eq!(negatives(of(3, 6, 9)).unwrap(), ["c", "e", "f"]);
         assert_eq!(negatives(of(8, 20, 4)).unwrap(), ["h"]);
-        assert_eq!(negatives(of(9, 20, 4)), Err(UselessQuery::WithoutNegative));
+        assert_eq!(negatives(of(9, 20, 4)), Err(UnminableQuery::WithoutNegative));
     }
 
     #[test]
@@ -290,11 +294,11 @@ mod tests {
         // `c` is judged.
         let mined = mine(mining, &[("b", 1), ("c", 0)]).unwrap();
         assert_eq!((mined.negatives, mined.suspected), (vec!["c".to_string(), "d".to_string()], 1));
-        assert_eq!(mine(mining, &[("x", 1)]), Err(UselessQuery::Absent));
+        assert_eq!(mine(mining, &[("x", 1)]), Err(UnminableQuery::Absent));
         let elsewhere = NegativeMining { margin: None, ..mining };
         assert_eq!(mine(elsewhere, &[("y", 1)]).unwrap().negatives, ["a", "b"]);
-        assert_eq!(mine(mining, &[("y", 1)]), Err(UselessQuery::Unfound));
-        assert_eq!(mine(mining, &[("a", 0)]), Err(UselessQuery::Unjudged));
+        assert_eq!(mine(mining, &[("y", 1)]), Err(UnminableQuery::Unfound));
+        assert_eq!(mine(mining, &[("a", 0)]), Err(UnminableQuery::Unjudged));
     }
 
     #[test]

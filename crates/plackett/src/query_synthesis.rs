@@ -13,7 +13,7 @@ mod search;
 mod writer;
 
 pub use collection::{QueryCollection, hash_of};
-pub use negatives::{EXAMPLES, Negatives};
+pub use negatives::{EXAMPLES_FILE, Negatives};
 pub use prompt::{DOCUMENT_PLACE, QueryPrompt, USUAL_EXAMPLES};
 pub use sampling::{DocumentSample, SampleBy, SampledDocuments, with_vectors};
 pub use search::{QuerySearch, RoundTrip};
@@ -56,7 +56,7 @@ pub enum QuerySynthesisError {
     NoVectors,
     /// Fewer documents than are to be sampled.
     #[error(
-        "{wanted} documents are to be sampled, and {there} have text enough (and a vector, where there are some); take fewer, or let shorter ones \
+        "{wanted} documents are to be sampled, and {there} have text enough (and a vector, where they are clustered); take fewer, or let shorter ones \
          take part"
     )]
     TooFew {

@@ -144,6 +144,11 @@ pub fn many(count: usize, one: &str) -> String {
     format!("{count} {one}{}", if count == 1 { "" } else { "s" })
 }
 
+/// So many queries, in words: `1 query`.
+pub fn many_queries(count: usize) -> String {
+    format!("{count} {}", if count == 1 { "query" } else { "queries" })
+}
+
 /// How many there are, with the first of them: ``2 ids (`a`, `b`)``.
 pub fn listed<T: AsRef<str>>(names: &[T], one: &str, many: &str) -> String {
     let shown: Vec<String> = names.iter().take(LISTED).map(|name| format!("`{}`", name.as_ref())).collect();
@@ -164,4 +169,14 @@ pub fn read_lines(path: &Path) -> Result<Vec<String>, FormatError> {
 /// Where a model's files are: a path, or a name in the store.
 pub fn model_folder(name: &str, global: &Global) -> anyhow::Result<PathBuf> {
     Ok(Store::from_environment(global.offline)?.find(name)?.directory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_not_said_as_several() {
+        assert_eq!([many(1, "step"), many_queries(1), many_queries(2)], ["1 step", "1 query", "2 queries"]);
+    }
 }

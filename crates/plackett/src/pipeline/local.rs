@@ -116,18 +116,26 @@ impl LocalModel {
         }
     }
 
+    /// The model as one that embeds texts.
+    ///
+    /// # Errors
+    /// It gives no vectors.
+    pub fn text_embedder(&self) -> Result<&dyn TextEmbedder, LmError> {
+        match self {
+            LocalModel::Encoder(model) => Ok(&**model),
+            LocalModel::Decoder(model) => match model.embedder() {
+                Some(embedder) => Ok(&**embedder),
+                None => Err(no_vectors(&model.info().name, "a decoder")),
+            },
+        }
+    }
+
     /// One vector per text, with the prompt of a role.
     ///
     /// # Errors
     /// As [`LocalModel::embed`].
     pub fn embed_texts(&self, role: Role, texts: &[&str]) -> Result<Vec<TextVector>, LmError> {
-        match self {
-            LocalModel::Encoder(model) => model.embed_texts(role, texts),
-            LocalModel::Decoder(model) => match model.embedder() {
-                Some(embedder) => embedder.embed_texts(role, texts),
-                None => Err(no_vectors(&model.info().name, "a decoder")),
-            },
-        }
+        self.text_embedder()?.embed_texts(role, texts)
     }
 
     /// Special tokens and tokens of the prompt around a text of a role: a text with no more has none of its own.

@@ -2,15 +2,15 @@
 
 use super::{QuerySearch, QuerySynthesisError, WrittenQuery};
 use crate::negative_mining::{NegativeMining, RankBand};
+use crate::training_lists::{TrainingCandidate, TrainingList};
 use plackett_core::Document;
 use plackett_core::formats::{AtomicFile, FormatError};
-use serde_json::json;
+use plackett_train::trainer::Candidate;
 use std::collections::HashSet;
-use std::io::Write;
 use std::path::Path;
 
 /// The file of lists to learn from in the folder of a collection.
-pub const EXAMPLES: &str = "examples.jsonl";
+pub const EXAMPLES_FILE: &str = "examples.jsonl";
 
 /// Where wrong documents come from.
 #[derive(Clone, Copy)]
@@ -24,7 +24,7 @@ pub struct Negatives<'p> {
 }
 
 impl Negatives<'_> {
-    /// Writes [`EXAMPLES`] into a folder, a list a line: the query, its own document with the label 1, wrong ones with 0. Queries that find nothing
+    /// Writes [`EXAMPLES_FILE`] into a folder, a list a line: the query, its own document with the label 1, wrong ones with 0. Queries that find nothing
     /// on these ranks have no list; without any list there is no file. Gives how many lists there are.
     ///
     /// # Errors
@@ -36,27 +36,27 @@ impl Negatives<'_> {
         folder: &Path,
         progress: &dyn Fn(usize),
     ) -> Result<usize, QuerySynthesisError> {
-        let path = folder.join(EXAMPLES);
+        let path = folder.join(EXAMPLES_FILE);
         let mut file = AtomicFile::create(&path)?;
         let mining =
             NegativeMining { ranks: self.ranks, count: self.most, positives: 0, margin: None, seed: None };
         let mut lists = 0;
         self.search.each(queries, self.ranks.last(), progress, &mut |query, found| {
             let own = &documents[query.document];
-            let mut candidates = vec![json!({"text": own.model_text(), "label": 1})];
+            let mut candidates = vec![candidate(own, 1.0)];
             let right = HashSet::from([own.id.as_str()]);
             let mined = mining.negatives(0, found, &right, &HashSet::new());
             let (wrong, _) = mined.unwrap_or_default();
             for id in wrong {
                 if let Some(wrong) = self.search.index.document(&id)? {
-                    candidates.push(json!({"text": wrong.model_text(), "label": 0}));
+                    candidates.push(candidate(&wrong, 0.0));
                 }
             }
             if candidates.len() > 1 {
                 lists += 1;
-                let line = json!({"query": query.text, "candidates": candidates});
+                let list = TrainingList { qid: query.id.clone(), query: query.text.clone(), candidates };
                 let full = |source| FormatError::Write { file: path.display().to_string(), source };
-                writeln!(file, "{line}").map_err(full)?;
+                list.write(&mut file).map_err(full)?;
             }
             Ok(())
         })?;
@@ -65,4 +65,10 @@ impl Negatives<'_> {
         }
         Ok(lists)
     }
+}
+
+/// A document with its label.
+fn candidate(document: &Document, label: f32) -> TrainingCandidate {
+    let candidate = Candidate { text: document.model_text().into_owned(), label, teacher: None };
+    TrainingCandidate { docid: document.id.clone(), candidate }
 }

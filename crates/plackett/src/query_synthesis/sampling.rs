@@ -37,10 +37,12 @@ pub struct DocumentSample {
 pub struct SampledDocuments {
     /// The documents, in the index's order.
     pub documents: Vec<Document>,
-    /// How many there are to sample from, short ones too; those without a vector are not counted in an index with vectors.
+    /// How many there are to sample from, short ones too.
     pub all: usize,
     /// How many of them are too short.
     pub too_short: usize,
+    /// How many others cannot be clustered, for want of a vector; 0 where nothing is clustered.
+    pub without_vector: usize,
 }
 
 /// As a data card says it.
@@ -65,12 +67,13 @@ impl DocumentSample {
     /// cannot be read.
     pub fn of(&self, index: &Index) -> Result<SampledDocuments, QuerySynthesisError> {
         let have_vectors = index.has_vectors() && !index.has_passages();
-        let (ids, vectors) = match (have_vectors, self.by) {
-            (true, _) => with_vectors(index)?,
-            (false, SampleBy::Uniform) => (index.ids().map(str::to_string).collect(), Vec::new()),
-            (false, SampleBy::Clusters(_)) => return Err(QuerySynthesisError::NoVectors),
+        let (ids, vectors) = match (self.by, have_vectors) {
+            (SampleBy::Uniform, _) => (index.ids().map(str::to_string).collect(), Vec::new()),
+            (SampleBy::Clusters(_), true) => with_vectors(index)?,
+            (SampleBy::Clusters(_), false) => return Err(QuerySynthesisError::NoVectors),
         };
         let all = ids.len();
+        let without_vector = index.ids().count() - all;
         let (mut pool, mut of_pool) = (Vec::new(), Vec::new());
         let mut vectors = vectors.into_iter();
         for id in ids {
@@ -89,7 +92,7 @@ impl DocumentSample {
             documents.extend(index.document(&pool[place])?);
         }
         documents.iter().try_for_each(check_id)?;
-        Ok(SampledDocuments { documents, all, too_short: all - pool.len() })
+        Ok(SampledDocuments { documents, all, too_short: all - pool.len(), without_vector })
     }
 
     /// Places among so many documents, rising.
@@ -132,7 +135,22 @@ pub fn with_vectors(index: &Index) -> Result<(Vec<String>, Vec<Vec<f64>>), Searc
 #[cfg(test)]
 mod tests {
     use super::*;
-    use plackett_search::IndexSettings;
+    use plackett_search::{Embedded, Embedder, EmbedderFailure, IndexSettings, ModelIdentity};
+
+    /// A text is its length beside 1; of one letter nothing is read.
+    struct Lengths;
+
+    impl Embedder for Lengths {
+        fn dim(&self) -> usize {
+            2
+        }
+
+        fn embed_documents(&self, texts: &[&str]) -> Result<Embedded, EmbedderFailure> {
+            let vectors = texts.iter().flat_map(|text| [text.len() as f32, 1.0]).collect();
+            let without_tokens = (0..texts.len()).filter(|at| texts[*at].len() == 1).collect();
+            Ok(Embedded { vectors, without_tokens, ..Embedded::default() })
+        }
+    }
 
     fn index(folder: &std::path::Path, ids: &[&str]) -> Index {
         let mut index = Index::create(folder.join("index"), &IndexSettings::default()).unwrap();
@@ -161,6 +179,24 @@ mod tests {
         assert!(error.contains("3 documents are to be sampled, and 2 have"), "{error}");
         let clustered = DocumentSample { by: SampleBy::Clusters(None), ..uniform(2, 0) };
         assert!(matches!(clustered.of(&index), Err(QuerySynthesisError::NoVectors)));
+    }
+
+    #[test]
+    fn documents_without_a_vector_are_drawn_and_counted_where_they_cannot_be_clustered() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = Some(ModelIdentity { name: "lengths".into(), dim: 2, fingerprint: None });
+        let settings = IndexSettings { model, ..IndexSettings::default() };
+        let mut index = Index::create(folder.path().join("index"), &settings).unwrap();
+        let mut writer = index.writer(Some(&Lengths)).unwrap();
+        for (id, text) in [("a", "x"), ("b", "green tea"), ("c", "black tea dries longer")] {
+            writer.put(Document::new(id, text)).unwrap();
+        }
+        writer.finish().unwrap();
+        let counts =
+            |sampled: &SampledDocuments| (sampled.documents.len(), sampled.all, sampled.without_vector);
+        assert_eq!(counts(&uniform(3, 0).of(&index).unwrap()), (3, 3, 0));
+        let clustered = DocumentSample { by: SampleBy::Clusters(Some(1)), ..uniform(2, 0) };
+        assert_eq!(counts(&clustered.of(&index).unwrap()), (2, 2, 1));
     }
 
     #[test]

@@ -96,6 +96,20 @@ fn texts_and_a_recommender_reward_too() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_training_file_may_come_from_a_pipe() {
+    let folder = tempfile::tempdir().unwrap();
+    for (text, piece) in [
+        ("base = \"b\"\nexamples = \"\"\n", "line 2: examples: nothing is written"),
+        ("base = \"b\"\nexamples = \"e\"\n[rewarded]\nitems = \"i\"\nreward = \"best\"\n", "`best` is none"),
+    ] {
+        let line = ["train", "/dev/stdin", "-o", "out"];
+        let said = crate::common::plackett_with_input(folder.path(), &line, text).expect(2);
+        assert!(said.stderr.contains(piece), "{}", said.stderr);
+    }
+}
+
 #[test]
 fn titles_and_items_that_are_not_there_are_refused() {
     let folder = prepared();
@@ -110,6 +124,11 @@ fn titles_and_items_that_are_not_there_are_refused() {
     assert!(refused(folder, "other").contains("its catalogue lacks the item `z`"));
     write(folder, "train.jsonl", &format!("{}\n", line("Up (1999)", &[])));
     assert!(refused(folder, "other").contains("no example has a `history`"));
+    // A history has an order, and no times.
+    let timed = "hstu(epochs=1, batch=2, width=8, max-length=6, negatives=2)";
+    plackett(folder, &["recommend", "fit", "events.tsv", "-o", "timed", "--recommender", timed]).expect(0);
+    reward(folder, "beams = 2\nreward = \"collaborative\"\nscorer = \"timed\"");
+    assert!(refused(folder, "other").contains("scorer timed: hstu reads times"));
     write(folder, "train.jsonl", &format!("{}\n", line("Dune (2021)", &["a"])));
     let said = refused(folder, "other");
     assert!(said.contains("line 1: `target`: \"Dune (2021)\" is the title of no item"), "{said}");

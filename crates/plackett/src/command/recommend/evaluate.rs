@@ -1,7 +1,7 @@
 //! `plackett recommend eval`: recommenders side by side.
 
 use super::page::{self, Shown};
-use super::texts::{self, ItemVectors};
+use super::texts::{self, VectorsByEncoder};
 use super::{Data, check_seed, exists};
 use crate::command::means::interval;
 use crate::command::number::whole;
@@ -103,7 +103,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     wanted.iter().try_for_each(|configured| configured.check(all.items.len()))?;
     let titles = arguments.read_titles(&all, global, output)?;
     let split = arguments.split(&all, output)?;
-    let vectors = ItemVectors::read(&wanted, (arguments.titles.as_deref(), &all), global, output)?;
+    let vectors = VectorsByEncoder::read(&wanted, (arguments.titles.as_deref(), &all), global, output)?;
     let measured = wanted
         .into_iter()
         .map(|configured| {

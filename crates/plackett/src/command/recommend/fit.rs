@@ -1,6 +1,6 @@
 //! `plackett recommend fit`: a recommender in a folder.
 
-use super::texts::{self, ItemVectors};
+use super::texts::{self, VectorsByEncoder};
 use super::{Data, check_seed, exists};
 use crate::command::number::whole;
 use crate::command::paths::Paths;
@@ -66,7 +66,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     }
     let begun = Instant::now();
     let read = (arguments.titles.as_deref(), &all);
-    let vectors = ItemVectors::read(std::slice::from_ref(&configured), read, global, output)?;
+    let vectors = VectorsByEncoder::read(std::slice::from_ref(&configured), read, global, output)?;
     let sequences = borrowed(&all.sequences);
     let data = FitData { catalogue: all.items.len(), sequences: &sequences, texts: vectors.of(&configured) };
     let bar = output.progress(configured.spec.name, 0);

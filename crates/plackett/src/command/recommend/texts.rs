@@ -29,19 +29,19 @@ pub fn check(wanted: &[Configured], titles: Option<&Path>) -> anyhow::Result<()>
 }
 
 /// The vectors of all items' texts, by encoder.
-pub struct ItemVectors(HashMap<String, Vec<f32>>);
+pub struct VectorsByEncoder(HashMap<String, Vec<f32>>);
 
-impl ItemVectors {
+impl VectorsByEncoder {
     /// Reads the texts with each encoder that is wanted, once; items without a text are read by their name, which is said.
     pub fn read(
         wanted: &[Configured],
         (titles, all): (Option<&Path>, &Interactions),
         global: &Global,
         output: &Output,
-    ) -> anyhow::Result<ItemVectors> {
+    ) -> anyhow::Result<VectorsByEncoder> {
         let mut made = HashMap::new();
         let Some(path) = titles.filter(|_| wanted.iter().any(reads_texts)) else {
-            return Ok(ItemVectors(made));
+            return Ok(VectorsByEncoder(made));
         };
         let texts = read_item_texts_within(path, global.max_line_bytes)?;
         let count = all.items.len();
@@ -60,11 +60,16 @@ impl ItemVectors {
                 output.warn(&remark);
             }
             let bar = output.progress("embedding", count as u64);
-            let vectors = text_vectors(&model, &texts, &mut |done| bar.set_position(done as u64))?;
+            let (vectors, cut) = text_vectors(&model, &texts, &mut |done| bar.set_position(done as u64))?;
             bar.finish_and_clear();
+            if cut > 0 {
+                output.warn(&format!(
+                    "{cut} of {count} items have more text than {encoder} reads, and are cut"
+                ));
+            }
             made.insert(encoder.to_string(), vectors);
         }
-        Ok(ItemVectors(made))
+        Ok(VectorsByEncoder(made))
     }
 
     /// Those that a recommender reads; none where it reads no texts.

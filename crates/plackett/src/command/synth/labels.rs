@@ -271,7 +271,9 @@ struct Account {
     failed: usize,
     /// Lists whose answers agree too little.
     disagreed: usize,
-    /// Answers that failed, of lists that have others.
+    /// Lists of which one answer is left where answers are to agree.
+    alone: usize,
+    /// Answers that failed, of lists that go by the others.
     lost: usize,
     /// Answers of the model that had to be repaired.
     repaired: usize,
@@ -283,6 +285,26 @@ struct Account {
     agreements: Vec<f64>,
     cut: CutTexts,
     cost: Cost,
+}
+
+/// Why a list that the teacher has answered about is left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LeftOut {
+    /// Its answers agree too little.
+    Disagreed,
+    /// All its answers but one failed: there is none to agree with.
+    Alone,
+}
+
+impl LeftOut {
+    /// `None` for a list that is kept; `least` is the agreement that is asked for.
+    fn of(labels: &TeacherLabels, least: Option<f64>) -> Option<LeftOut> {
+        let least = least?;
+        match labels.agreement {
+            None => Some(LeftOut::Alone),
+            Some(own) => (own < least).then_some(LeftOut::Disagreed),
+        }
+    }
 }
 
 /// A run on its way.
@@ -368,11 +390,12 @@ impl Labelling<'_> {
             Err(error) => Err(sentence(&anyhow::Error::new(error))),
         };
         match labelled {
-            Ok(Some(list)) => {
+            Ok(Ok(list)) => {
                 self.account.written += 1;
                 list.write(&mut self.file)?;
             }
-            Ok(None) => self.account.disagreed += 1,
+            Ok(Err(LeftOut::Disagreed)) => self.account.disagreed += 1,
+            Ok(Err(LeftOut::Alone)) => self.account.alone += 1,
             Err(problem) => {
                 self.account.failed += 1;
                 self.output.part_failed(&self.bar, &problem);
@@ -381,11 +404,15 @@ impl Labelling<'_> {
         Ok(())
     }
 
-    /// A list with the scores of the teacher; `None` where its answers agree too little.
+    /// A list with the scores of the teacher, or why it is left out.
     ///
     /// # Errors
     /// Why it cannot be labelled, in a sentence.
-    fn labelled(&mut self, number: u64, source: &SourcedRequest) -> Result<Option<TrainingList>, String> {
+    fn labelled(
+        &mut self,
+        number: u64,
+        source: &SourcedRequest,
+    ) -> Result<Result<TrainingList, LeftOut>, String> {
         let (given, unlabelled) = labels_of(source)?;
         let (mut rankings, mut problems) = (Vec::new(), Vec::new());
         for own in self.numbers(number) {
@@ -400,26 +427,28 @@ impl Labelling<'_> {
         }
         let labels = TeacherLabels::join(&source.request, &rankings, self.teacher.has_scores)
             .map_err(|error| error.to_string())?;
-        self.account.take(&rankings, problems.len(), &labels);
-        if let Some(least) = self.arguments.agreement
-            && labels.agreement.is_none_or(|own| own < least)
-        {
-            return Ok(None);
+        self.account.take(&rankings, &labels);
+        let left_out = LeftOut::of(&labels, self.arguments.agreement);
+        if left_out != Some(LeftOut::Alone) {
+            self.account.lost += problems.len();
+        }
+        if let Some(left_out) = left_out {
+            return Ok(Err(left_out));
         }
         self.account.unlabelled += unlabelled;
         self.account.equal += usize::from(labels.are_equal());
-        Ok(Some(list_of(&source.request, &given, &labels)))
+        Ok(Ok(list_of(&source.request, &given, &labels)))
     }
 
     /// Gives the file its name and says how it went.
     fn end(self) -> Outcome {
         let Labelling { arguments, output, answers, file, bar, account, .. } = self;
         bar.finish_and_clear();
-        account.remarks(arguments).iter().for_each(|remark| output.warn(remark));
+        account.remarks(arguments.agreement).iter().for_each(|remark| output.warn(remark));
         if account.written == 0 {
-            // Answers that agree too little may be enough for another --agreement.
+            // Answers that agree too little, or are alone, may be enough for another --agreement, or without it.
             match answers.journal {
-                Some(journal) if account.disagreed == 0 => journal.remove()?,
+                Some(journal) if account.disagreed + account.alone == 0 => journal.remove()?,
                 _ => {}
             }
             let (path, lists) = (arguments.lists.display(), many(account.lists, "list"));
@@ -476,8 +505,7 @@ fn list_of(request: &RankRequest, given: &[f32], labels: &TeacherLabels) -> Trai
 
 impl Account {
     /// Takes the answers about a list.
-    fn take(&mut self, rankings: &[Ranking], lost: usize, labels: &TeacherLabels) {
-        self.lost += lost;
+    fn take(&mut self, rankings: &[Ranking], labels: &TeacherLabels) {
         self.agreements.extend(labels.agreement);
         for ranking in rankings {
             self.repaired += usize::from(ranking.trace.status == Status::Repaired);
@@ -492,13 +520,17 @@ impl Account {
         (count > 0).then(|| self.agreements.iter().sum::<f64>() / count as f64)
     }
 
-    /// What the result does not show.
-    fn remarks(&self, arguments: &Arguments) -> Vec<String> {
-        let least = arguments.agreement.unwrap_or_default();
+    /// What the result does not show; `least` is the agreement that is asked for.
+    fn remarks(&self, least: Option<f64>) -> Vec<String> {
+        let least = least.unwrap_or_default();
         let disagreed = format!("lists are left out, whose answers agree less than --agreement {least}");
         let counted = [
             (self.disagreed, disagreed),
-            (self.lost, "answers failed, of lists that are labelled by the others".into()),
+            (
+                self.alone,
+                "lists are left out: all answers but one failed, and --agreement compares several".into(),
+            ),
+            (self.lost, "answers failed, of lists that go by the others".into()),
             (self.repaired, "answers of the model had to be repaired".into()),
             (
                 self.unlabelled,
@@ -521,6 +553,7 @@ fn say(arguments: &Arguments, account: &Account, resumed: usize, output: &Output
             "written": account.written,
             "failed": account.failed,
             "disagreed": account.disagreed,
+            "alone": account.alone,
             "lost": account.lost,
             "repaired": account.repaired,
             "unlabelled": account.unlabelled,
@@ -566,6 +599,18 @@ mod tests {
         assert!(labels_of(&none).unwrap_err().contains("no candidates"));
         let wrong = source("{\"query\": \"q\", \"candidates\": [{\"text\": \"a\", \"label\": \"2\"}]}");
         assert!(labels_of(&wrong).unwrap_err().contains("candidate 1 is no number"));
+    }
+
+    #[test]
+    fn a_list_of_one_answer_is_not_told_as_one_of_answers_that_disagree() {
+        let of = |agreement: Option<f64>, least: Option<f64>| {
+            LeftOut::of(&TeacherLabels { scores: vec![1.0], agreement }, least)
+        };
+        assert_eq!((of(None, None), of(Some(-1.0), None), of(Some(0.5), Some(0.5))), (None, None, None));
+        assert_eq!(of(Some(0.25), Some(0.5)), Some(LeftOut::Disagreed));
+        assert_eq!(of(None, Some(-1.0)), Some(LeftOut::Alone));
+        let said = Account { alone: 2, ..Account::default() }.remarks(Some(0.5));
+        assert!(said.len() == 1 && said[0].starts_with("2 lists are left out: all"), "{said:?}");
     }
 
     #[test]

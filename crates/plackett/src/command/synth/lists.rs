@@ -98,21 +98,48 @@ impl Arguments {
             seed: self.seed.unwrap_or(usual.seed),
         })
     }
+
+    /// The input that can be read once only.
+    fn stream(&self) -> Option<&'static str> {
+        let files = [("CONTEXTS", &self.contexts), ("--items", &self.items)];
+        files.into_iter().find(|(_, path)| content_hash::is_stream(path)).map(|(name, _)| name)
+    }
+
+    /// Where grades are kept until the lists are written; `None` where nothing is graded, or what is read can be read once only.
+    fn grades_file(&self) -> Option<PathBuf> {
+        let is_kept = self.judge.is_some() && self.stream().is_none();
+        is_kept.then(|| KeptGrades::path_for(&self.output))
+    }
+
+    /// What is to be said where grades are not kept.
+    fn stream_remark(&self) -> Option<String> {
+        let name = self.stream().filter(|_| self.judge.is_some())?;
+        Some(format!(
+            "{name} is standard input or a pipe, which cannot be read again: an interrupted run cannot be \
+             resumed"
+        ))
+    }
 }
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let files = Paths::default().reads("CONTEXTS", [&arguments.contexts]);
     let files = files.reads("--items", [&arguments.items]).writes("--output", [&arguments.output]);
+    let files = files.writes("the grades of --output", arguments.grades_file());
     files.opens("--embedder", &arguments.embedder).opens("--judge", &arguments.judge).check(output)?;
     check_made("--output", &arguments.output)?;
     let settings = arguments.settings()?;
+    arguments.stream_remark().iter().for_each(|remark| output.warn(remark));
     let contexts = read_contexts(&arguments.contexts, global)?;
     let items = read_catalogue("--items", &arguments.items, global)?;
     let items: Vec<(String, String)> = items.into_iter().map(|line| (line.title, line.text)).collect();
     check_count(settings.count, items.len(), &arguments.items)?;
     let embedder = open_embedder("--embedder", arguments.embedder.as_deref(), global)?;
     let judge = open_judge(arguments, global)?;
+    let mut kept = kept_grades(arguments, settings, global)?;
+    if let Some(known) = kept.as_ref().map(KeptGrades::known).filter(|known| *known > 0) {
+        output.note(&format!("{} graded by an earlier run", many(known, "conversation")));
+    }
     let bar = output.progress("embedding items", items.len() as u64);
     let catalogue = ListCatalogue::embed(&items, embedder.as_ref(), &|done| bar.set_position(done as u64))?;
     bar.finish_and_clear();
@@ -125,16 +152,11 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         judge: judge.as_deref(),
         settings,
     };
-    let mut kept = kept_grades(arguments, settings, global)?;
-    if let Some(known) = kept.as_ref().map(KeptGrades::known).filter(|known| *known > 0) {
-        output.note(&format!("{} graded by an earlier run", many(known, "conversation")));
-    }
     let made = synthesis.make(&contexts, kept.as_mut(), &|done| bar.set_position(done as u64))?;
     bar.finish_and_clear();
     remarks(&catalogue, &made, settings).iter().for_each(|remark| output.warn(remark));
     write(&arguments.output, &contexts, (&catalogue, &made.lists))?;
-    if kept.take().is_some() {
-        let path = KeptGrades::path_for(&arguments.output);
+    if let Some(path) = kept.take().and(arguments.grades_file()) {
         std::fs::remove_file(&path).with_context(|| path.display().to_string())?;
     }
     say(arguments, (&catalogue, &made.account), contexts.len(), output)
@@ -171,11 +193,7 @@ fn kept_grades(
     settings: ListSettings,
     global: &Global,
 ) -> anyhow::Result<Option<KeptGrades>> {
-    let Some(judge) = &arguments.judge else { return Ok(None) };
-    let files = [&arguments.contexts, &arguments.items];
-    if files.into_iter().any(|path| content_hash::is_stream(path)) {
-        return Ok(None);
-    }
+    let Some((judge, path)) = arguments.judge.as_ref().zip(arguments.grades_file()) else { return Ok(None) };
     let hash = |path: &Path| -> anyhow::Result<String> {
         Ok(content_hash::content(path).with_context(|| path.display().to_string())?.sha256)
     };
@@ -187,7 +205,6 @@ fn kept_grades(
         "judged": settings.judged,
         "lambda": settings.lambda,
     });
-    let path = KeptGrades::path_for(&arguments.output);
     Ok(Some(KeptGrades::open(&path, &identity.to_string())?))
 }
 
@@ -276,6 +293,28 @@ fn say(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::Parser;
+
+    /// The arguments alone.
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    #[test]
+    fn grades_are_kept_of_files_and_a_stream_is_said() {
+        let of = |line: &str| Line::parse_from(format!("lists {line} -o o.jsonl").split(' ')).arguments;
+        let judged = of("c.jsonl --items i.jsonl --judge m");
+        assert_eq!(judged.grades_file(), Some(KeptGrades::path_for(Path::new("o.jsonl"))));
+        assert_eq!(judged.stream_remark(), None);
+        let piped = of("c.jsonl --items - --judge m");
+        assert_eq!(piped.grades_file(), None);
+        let said = piped.stream_remark().unwrap();
+        assert!(said.starts_with("--items is standard input") && said.ends_with("be resumed"), "{said}");
+        let plain = of("- --items i.jsonl");
+        assert_eq!((plain.grades_file(), plain.stream_remark()), (None, None));
+    }
 
     #[test]
     fn what_had_no_effect_is_said() {

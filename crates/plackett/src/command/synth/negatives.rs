@@ -2,13 +2,15 @@
 
 use crate::command::failure::sentence;
 use crate::command::number::{by, real, whole};
-use crate::command::open::{listed, many, open_index, read_qrels, read_queries_with, remark_on_version};
+use crate::command::open::{
+    listed, many, many_queries, open_index, read_qrels, read_queries_with, remark_on_version,
+};
 use crate::command::paths::{Paths, check_made};
 use crate::command::{Failure, Global, Outcome, Output};
 use anyhow::{Context, anyhow};
 use clap::Args;
 use plackett::Pipeline;
-use plackett::negative_mining::{MinedQuery, NegativeMining, RankBand, UselessQuery};
+use plackett::negative_mining::{MinedQuery, NegativeMining, RankBand, UnminableQuery};
 use plackett::pipeline::Models;
 use plackett::training_lists::{TrainingCandidate, TrainingList};
 use plackett_core::formats::{AtomicFile, BeirFolder, Remarks};
@@ -85,7 +87,7 @@ struct Account {
     suspected: usize,
     /// Lists with fewer negatives than were asked for.
     short: usize,
-    useless: Vec<UselessQuery>,
+    useless: Vec<UnminableQuery>,
     /// Queries that could not be searched for.
     failed: usize,
     /// How many of those because a server failed.
@@ -94,9 +96,9 @@ struct Account {
 
 impl Account {
     /// How many queries were left out for each reason that there is.
-    fn left_out(&self) -> Vec<(UselessQuery, usize)> {
-        let of = |reason: UselessQuery| self.useless.iter().filter(|own| **own == reason).count();
-        let counted = UselessQuery::ALL.into_iter().map(|reason| (reason, of(reason)));
+    fn left_out(&self) -> Vec<(UnminableQuery, usize)> {
+        let of = |reason: UnminableQuery| self.useless.iter().filter(|own| **own == reason).count();
+        let counted = UnminableQuery::ALL.into_iter().map(|reason| (reason, of(reason)));
         counted.filter(|(_, queries)| *queries > 0).collect()
     }
 }
@@ -128,8 +130,8 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     match account.failed {
         0 => Ok(()),
         failed => Err(Failure::Check(format!(
-            "{failed} of {} queries could not be searched for and are left out",
-            queries.len()
+            "{failed} of {} could not be searched for and are left out",
+            many_queries(queries.len())
         ))),
     }
 }
@@ -244,11 +246,10 @@ fn list_of(
 
 /// What was left out.
 fn remarks_after(account: &Account, arguments: &Arguments) -> Vec<String> {
-    let queries = |count: usize| if count == 1 { "1 query".into() } else { format!("{count} queries") };
     let left_out = account.left_out();
     let mut remarks: Vec<String> = left_out
         .into_iter()
-        .map(|(reason, count)| format!("left out: {} {}", queries(count), reason.words()))
+        .map(|(reason, count)| format!("left out: {} {}", many_queries(count), reason.words()))
         .collect();
     if account.absent > 0 {
         let documents = many(account.absent, "relevant document");
@@ -263,7 +264,7 @@ fn remarks_after(account: &Account, arguments: &Arguments) -> Vec<String> {
         ));
     }
     if account.short > 0 {
-        let short = queries(account.short);
+        let short = many_queries(account.short);
         remarks.push(format!("{short} with fewer negatives than --count {}", arguments.count));
     }
     remarks
@@ -306,9 +307,9 @@ fn say(arguments: &Arguments, account: &Account, queries: usize, output: &Output
         }))?);
     }
     let path = arguments.output.display();
-    let lists = many(account.written, "list");
+    let (lists, queries) = (many(account.written, "list"), many_queries(queries));
     output.print(&format!(
-        "{path}: {lists} of {queries} queries, with {} relevant documents and {} negatives\n\n\
+        "{path}: {lists} of {queries}, with {} relevant documents and {} negatives\n\n\
          Try next: plackett train FILE.toml -o DIR, with examples = \"{path}\"\n",
         account.positives, account.negatives
     ))?;
@@ -321,8 +322,8 @@ mod tests {
 
     #[test]
     fn skips_are_counted_by_reason() {
-        let useless = vec![UselessQuery::Absent, UselessQuery::Unjudged, UselessQuery::Absent];
+        let useless = vec![UnminableQuery::Absent, UnminableQuery::Unjudged, UnminableQuery::Absent];
         let account = Account { useless, ..Account::default() };
-        assert_eq!(account.left_out(), [(UselessQuery::Unjudged, 1), (UselessQuery::Absent, 2)]);
+        assert_eq!(account.left_out(), [(UnminableQuery::Unjudged, 1), (UnminableQuery::Absent, 2)]);
     }
 }

@@ -3,7 +3,7 @@
 use super::negatives::band;
 use super::{fingerprint, open_language_model};
 use crate::command::number::{by, real, whole};
-use crate::command::open::{open_index, read_lines, remark_on_version};
+use crate::command::open::{many, many_queries, open_index, read_lines, remark_on_version};
 use crate::command::output_folder::check_output_folder;
 use crate::command::paths::Paths;
 use crate::command::training_folder::{self, TrainingLock};
@@ -14,7 +14,7 @@ use plackett::Pipeline;
 use plackett::negative_mining::RankBand;
 use plackett::pipeline::Models;
 use plackett::query_synthesis::{
-    CleanedQueries, DocumentSample, EXAMPLES, Negatives, QueryCollection, QueryPrompt, QuerySearch,
+    CleanedQueries, DocumentSample, EXAMPLES_FILE, Negatives, QueryCollection, QueryPrompt, QuerySearch,
     QueryWriter, RoundTrip, SampleBy, SampledDocuments, USUAL_EXAMPLES, Written, hash_of,
 };
 use plackett_core::formats::atomic;
@@ -240,6 +240,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let model = arguments.open_model(global)?;
     let weights = fingerprint(Some(arguments.model.as_str()), global)?;
     let sampled = arguments.sample().of(&index)?;
+    without_vector(&sampled).iter().for_each(|remark| output.warn(remark));
     let identity = arguments.identity(&sampled, &prompt, &weights);
     let lock = begin(&work, &identity)?;
     let written = write(arguments, model.as_ref(), (&sampled, &prompt), &work, output)?;
@@ -265,6 +266,14 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     training_folder::remove(&work)?;
     drop(lock);
     say(arguments, (&sampled, &written, &queries), lists, output)
+}
+
+/// What is to be said of documents that cannot be clustered.
+fn without_vector(sampled: &SampledDocuments) -> Option<String> {
+    let documents = many(sampled.without_vector, "document");
+    (sampled.without_vector > 0).then(|| {
+        format!("left out: {documents} without a vector to be clustered by; --sample uniform needs none")
+    })
 }
 
 /// Where replies are kept until the collection is written: beside its folder.
@@ -359,7 +368,7 @@ fn write_lists(
     (sampled, queries): (&SampledDocuments, &CleanedQueries),
     output: &Output,
 ) -> anyhow::Result<Option<usize>> {
-    let old = arguments.output.join(EXAMPLES);
+    let old = arguments.output.join(EXAMPLES_FILE);
     if old.is_file() {
         std::fs::remove_file(&old).with_context(|| old.display().to_string())?;
     }
@@ -392,6 +401,7 @@ fn say(
         return Ok(output.print_json(&json!({
             "documents": documents,
             "too_short": sampled.too_short,
+            "without_vector": sampled.without_vector,
             "written": queries.written,
             "queries": queries.kept.len(),
             "left_out": left_out,
@@ -401,15 +411,15 @@ fn say(
         }))?);
     }
     let folder = arguments.output.display();
-    let kept = many_queries(queries.kept.len());
-    output.print(&format!("{folder}: {kept} of {} written for {documents} documents\n", queries.written))?;
+    let (kept, asked) = (many_queries(queries.kept.len()), many(documents, "document"));
+    output.print(&format!("{folder}: {kept} of {} written for {asked}\n", queries.written))?;
     if sampled.too_short > 0 {
         let (short, all) = (sampled.too_short, sampled.all);
         output.print(&format!("{short} of {all} documents were too short to be asked about\n"))?;
     }
     let next = match lists {
         Some(lists) if lists > 0 => {
-            format!("plackett train FILE.toml -o DIR, with examples = \"{folder}/{EXAMPLES}\"")
+            format!("plackett train FILE.toml -o DIR, with examples = \"{folder}/{EXAMPLES_FILE}\"")
         }
         _ => {
             let index = arguments.index.display();
@@ -417,11 +427,6 @@ fn say(
         }
     };
     Ok(output.print(&format!("\nTry next: {next}\n"))?)
-}
-
-/// So many queries, in words.
-fn many_queries(count: usize) -> String {
-    format!("{count} {}", if count == 1 { "query" } else { "queries" })
 }
 
 #[cfg(test)]

@@ -109,8 +109,8 @@ impl Prepared for PairTraining {
         format!("rerank --method cross-encoder --model {model} requests.jsonl")
     }
 
-    fn count(&self) -> (&'static str, usize) {
-        ("queries", self.lists.len())
+    fn count(&self) -> ([&'static str; 2], usize) {
+        (["query", "queries"], self.lists.len())
     }
 
     fn learns(&self) -> (&'static str, &str) {

@@ -56,11 +56,12 @@ pub struct TrainingFile {
 }
 
 impl TrainingFile {
-    /// Reads a file.
-    pub fn read(path: &Path) -> anyhow::Result<TrainingFile> {
-        let place = || path.display().to_string();
-        let text = std::fs::read_to_string(path).with_context(place)?;
-        let file: TrainingFile = parsed(path, &text)?;
+    /// Reads a file of this text.
+    ///
+    /// # Errors
+    /// It is no training file, or a key of it has no value that can be used.
+    pub fn read(path: &Path, text: &str) -> anyhow::Result<TrainingFile> {
+        let file: TrainingFile = parsed(path, text)?;
         let is_empty = |path: &Path| path.as_os_str().is_empty();
         let nothing = [
             ("base", file.base.is_empty(), "a model"),
@@ -68,25 +69,12 @@ impl TrainingFile {
             ("validation", file.validation.as_deref().is_some_and(is_empty), "a file"),
         ];
         if let Some((key, _, what)) = nothing.iter().find(|(_, found, _)| *found) {
-            bail!("{}, line {}: {key}: nothing is written; name {what}", path.display(), line_of(&text, key));
+            bail!("{}, line {}: {key}: nothing is written; name {what}", path.display(), line_of(text, key));
         }
-        let whole = ["full", "head", OWN_HEADS].contains(&file.trained.adapter.as_str());
-        if whole && file.trained.targets != Trained::default().targets {
-            let (adapter, targets) = (&file.trained.adapter, &file.trained.targets);
-            bail!(
-                "{}: targets = \"{targets}\" names layers for an adapter, and adapter = \"{adapter}\" is none; leave targets out, \
-                 or name an adapter",
-                path.display()
-            );
-        }
-        if file.settings.evaluate > 0 && file.validation.is_none() {
-            bail!(
-                "{}: evaluate: there are no examples to evaluate on; name a file as `validation`, or leave evaluate out",
-                path.display()
-            );
-        }
+        let checked = check_trained(&file.trained, &file.settings, file.validation.as_deref());
+        checked.with_context(|| path.display().to_string())?;
         if let Some(problem) = file.method.as_ref().and_then(|method| method_of(method).err()) {
-            bail!("{}, line {}: method: {problem}", path.display(), line_of(&text, "method"));
+            bail!("{}, line {}: method: {problem}", path.display(), line_of(text, "method"));
         }
         Ok(file)
     }
@@ -111,6 +99,31 @@ impl TrainingFile {
         let usual = || self.method_spec().map_or_else(String::new, |method| usual_objective(method).into());
         self.objective.clone().unwrap_or_else(usual)
     }
+}
+
+/// Refuses layers that are named for an adapter where there is none, and evaluations without examples to evaluate on.
+///
+/// # Errors
+/// The key that has no effect.
+pub fn check_trained(
+    trained: &Trained,
+    settings: &Settings,
+    validation: Option<&Path>,
+) -> anyhow::Result<()> {
+    let Trained { adapter, targets, .. } = trained;
+    if ["full", "head", OWN_HEADS].contains(&adapter.as_str()) && *targets != Trained::default().targets {
+        bail!(
+            "targets = \"{targets}\" names layers for an adapter, and adapter = \"{adapter}\" is none; leave targets out, \
+             or name an adapter"
+        );
+    }
+    if settings.evaluate > 0 && validation.is_none() {
+        bail!(
+            "evaluate: there are no examples to evaluate on; name a file as `validation`, or leave \
+             evaluate out"
+        );
+    }
+    Ok(())
 }
 
 /// What the text of a training file says, or the line that is wrong and how.
@@ -172,7 +185,20 @@ fn in_words_of_tables(message: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{line_of, problem};
+    use super::{check_trained, line_of, problem};
+    use plackett_train::trainer::{OWN_HEADS, Settings, Trained};
+
+    #[test]
+    fn layers_without_an_adapter_are_refused() {
+        let targets = || "query".to_string();
+        for adapter in ["full", "head", OWN_HEADS] {
+            let trained = Trained { adapter: adapter.into(), targets: targets(), ..Trained::default() };
+            let refused = check_trained(&trained, &Settings::default(), None).unwrap_err().to_string();
+            assert!(refused.contains(&format!("adapter = \"{adapter}\" is none")), "{refused}");
+        }
+        let trained = Trained { adapter: "lora(rank=2)".into(), targets: targets(), ..Trained::default() };
+        assert!(check_trained(&trained, &Settings::default(), None).is_ok());
+    }
 
     #[test]
     fn keys_are_found_by_their_lines() {

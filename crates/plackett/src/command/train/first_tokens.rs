@@ -161,8 +161,8 @@ impl Prepared for FirstTokenData {
         rerank_with(&self.method, model)
     }
 
-    fn count(&self) -> (&'static str, usize) {
-        ("queries", self.taught.len())
+    fn count(&self) -> ([&'static str; 2], usize) {
+        (["query", "queries"], self.taught.len())
     }
 
     fn learns(&self) -> (&'static str, &str) {

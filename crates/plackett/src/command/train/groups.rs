@@ -297,8 +297,8 @@ impl Prepared for GroupData {
         format!("rerank --method {METHOD} --model {model} requests.jsonl")
     }
 
-    fn count(&self) -> (&'static str, usize) {
-        ("queries", self.count)
+    fn count(&self) -> ([&'static str; 2], usize) {
+        (["query", "queries"], self.count)
     }
 
     fn learns(&self) -> (&'static str, &str) {

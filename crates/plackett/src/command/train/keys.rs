@@ -61,7 +61,7 @@ pub const NO_DEPTHS: Refusal = (
 
 /// Why a training without lists to order has no `window` and no `orders`.
 const OF_LISTS: &str =
-    "is for decoders that learn to order lists; name a `method`, as \"first\", or leave it out";
+    "is for decoders that learn to order lists; name a listwise `method`, as \"first\", or leave it out";
 /// `window`, where nothing learns to order lists.
 pub const NO_WINDOW_WITHOUT_LISTS: Refusal = (WINDOW, OF_LISTS);
 /// `orders`, where nothing learns to order lists.

@@ -37,7 +37,7 @@ pub struct Kind {
 pub enum Form {
     /// They have the keys of [`TrainingFile`].
     Shared(Shared),
-    /// They have a table of this name, and are read and run by the kind alone: from a training file to the folder of a model.
+    /// They have a table of this name, and are read and run by the kind alone: from the text of a training file to the folder of a model.
     Own {
         /// The table.
         table: &'static str,
@@ -46,8 +46,8 @@ pub enum Form {
     },
 }
 
-/// Runs a training with a file of its own form: the file and the folder of the model.
-pub type RunOfOwn = fn((&Path, &Path), &Global, &Output) -> Outcome;
+/// Runs a training with a file of its own form: the file with its text, and the folder of the model.
+pub type RunOfOwn = fn((&Path, &str), &Path, &Global, &Output) -> Outcome;
 
 /// A kind whose files have the keys of [`TrainingFile`].
 pub struct Shared {
@@ -137,8 +137,8 @@ pub trait Prepared {
     /// A command that uses the model of a folder.
     fn next(&self, model: &str) -> String;
 
-    /// What is read, in the plural, and how much of it there is.
-    fn count(&self) -> (&'static str, usize);
+    /// What is read, as one and as several are called, and how much of it there is.
+    fn count(&self) -> ([&'static str; 2], usize);
 
     /// What a batch is made of, in the plural, and the objective.
     fn learns(&self) -> (&'static str, &str);
@@ -211,11 +211,10 @@ fn shared() -> impl DoubleEndedIterator<Item = &'static Shared> {
     })
 }
 
-/// What runs a training whose file has a table that makes it one of its own form. A file that cannot be read is left to whoever reads
-/// the others.
-pub fn run_of_own(path: &Path) -> Option<RunOfOwn> {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    let file = toml::from_str::<toml::Table>(&text).ok()?;
+/// What runs a training whose file, of this text, has a table that makes it one of its own form. A text that is no TOML is left to whoever
+/// reads the others.
+pub fn run_of_own(text: &str) -> Option<RunOfOwn> {
+    let file = toml::from_str::<toml::Table>(text).ok()?;
     KINDS.into_iter().find_map(|kind| match &kind.form {
         Form::Own { table, run } if file.contains_key(*table) => Some(*run),
         _ => None,
@@ -264,6 +263,17 @@ mod tests {
                 assert!(kind.takes(&key) || is_refused, "kind {at}: {}", key.name);
             }
             assert!(kind.own.iter().all(|(key, _)| kind.takes(key)), "kind {at}: a key of its own");
+        }
+    }
+
+    #[test]
+    fn a_window_of_pairs_is_refused_whatever_method_is_named() {
+        for method in ["", "method = \"cross-encoder\""] {
+            let text = format!("base = \"b\"\nexamples = \"e\"\nwindow = 4\n{method}");
+            let mut file: TrainingFile = toml::from_str(&text).unwrap();
+            let kind = Shared::asked(&file, Some(Base::Decoder)).unwrap();
+            let refused = kind.settle(&mut file, Base::Decoder).unwrap_err().to_string();
+            assert!(refused.contains("window: ") && refused.contains("a listwise `method`"), "{refused}");
         }
     }
 

@@ -3,6 +3,7 @@
 use super::file::TrainingFile;
 use super::kind::Source;
 use crate::command::Output;
+use crate::command::open::many_queries;
 use anyhow::bail;
 use plackett_train::trainer::{RankingExample, keep_negatives, read_ranking_examples};
 use std::path::Path;
@@ -24,7 +25,7 @@ fn read_examples(path: &Path, file: &TrainingFile, output: &Output) -> anyhow::R
         if without > 0 {
             output.warn(&format!(
                 "no candidate with a label above 0 in {without} of {}; label what is relevant, or leave them out",
-                queries(lists.len())
+                many_queries(lists.len())
             ));
         }
         return Ok(lists);
@@ -40,14 +41,10 @@ fn read_examples(path: &Path, file: &TrainingFile, output: &Output) -> anyhow::R
     if without > 0 {
         output.warn(&format!(
             "left out, for want of a candidate with a label above 0 to learn from: {}",
-            queries(without)
+            many_queries(without)
         ));
     }
     Ok(lists)
-}
-
-fn queries(count: usize) -> String {
-    if count == 1 { "1 query".into() } else { format!("{count} queries") }
 }
 
 /// Queries of which no candidate has a label above 0 and not all have the score of a teacher in its place.

@@ -109,8 +109,8 @@ impl Prepared for TextTraining {
         format!("generate --model {model} \"a prompt\"")
     }
 
-    fn count(&self) -> (&'static str, usize) {
-        ("texts", self.texts.len())
+    fn count(&self) -> ([&'static str; 2], usize) {
+        (["text", "texts"], self.texts.len())
     }
 
     fn learns(&self) -> (&'static str, &str) {

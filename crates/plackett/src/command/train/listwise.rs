@@ -271,8 +271,8 @@ impl Prepared for ListData {
         rerank_with(&self.method, model)
     }
 
-    fn count(&self) -> (&'static str, usize) {
-        ("queries", self.count)
+    fn count(&self) -> ([&'static str; 2], usize) {
+        (["query", "queries"], self.count)
     }
 
     fn learns(&self) -> (&'static str, &str) {

@@ -20,10 +20,12 @@ mod score_head;
 use self::file::{TrainingFile, beside};
 use self::identity::{WORK, claim, hashes, leave_out_recompute};
 use self::kind::{KINDS, Measured, Prepared, Run, Shared, Source, run_of_own};
+use super::open::many;
 use super::paths::Paths;
 use super::{Global, Outcome, Output};
 use anyhow::Context;
 use clap::Args;
+use indicatif::ProgressBar;
 use plackett_train::Compute;
 use plackett_train::trainer::{Outcome as Learned, Settings, StepRecord};
 use serde_json::json;
@@ -57,11 +59,13 @@ pub struct Arguments {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
-    if let Some(run) = run_of_own(&arguments.file) {
-        return run((&arguments.file, &arguments.output), global, output);
-    }
-    let mut file = TrainingFile::read(&arguments.file)?;
     let place = || arguments.file.display().to_string();
+    // Once: of a pipe nothing is left for another reader.
+    let text = std::fs::read_to_string(&arguments.file).with_context(place)?;
+    if let Some(run) = run_of_own(&text) {
+        return run((&arguments.file, &text), &arguments.output, global, output);
+    }
+    let mut file = TrainingFile::read(&arguments.file, &text)?;
     let named = Shared::asked(&file, None).with_context(place)?;
     named.training.check(&file).with_context(place)?;
     let examples = beside(&arguments.file, &file.examples);
@@ -131,11 +135,7 @@ fn learn(
     output: &Output,
 ) -> anyhow::Result<(Learned, Measured)> {
     let bar = output.progress("training", 0);
-    let mut progress = |record: &StepRecord, total: usize| {
-        bar.set_length(total as u64);
-        bar.set_position(record.step as u64);
-        bar.set_message(format!("training, loss {:.3}", record.loss));
-    };
+    let mut progress = |record: &StepRecord, total: usize| show_step(&bar, record, total);
     let compute = Compute::new(rayon::current_num_threads());
     let work = folder.join(WORK);
     let run =
@@ -143,21 +143,32 @@ fn learn(
     let learned = prepared.learn(run);
     bar.finish_and_clear();
     let (learned, measured) = learned?;
+    tell_learned(&learned, prepared.tokens(), prepared.learns(), output);
+    Ok((learned, measured))
+}
+
+/// Moves the bar of a training to a step.
+fn show_step(bar: &ProgressBar, record: &StepRecord, total: usize) {
+    bar.set_length(total as u64);
+    bar.set_position(record.step as u64);
+    bar.set_message(format!("training, loss {:.3}", record.loss));
+}
+
+/// Says that a training went on, what of its examples was cut, and how many of `what` the objective has learned nothing from.
+fn tell_learned(learned: &Learned, tokens: Option<usize>, (what, objective): (&str, &str), output: &Output) {
     let resumed = learned.report.resumed;
     if resumed > 0 {
-        output.note(&format!("went on after {resumed} steps of an earlier run"));
+        output.note(&format!("went on after {} of an earlier run", many(resumed, "step")));
     }
-    let fewer = prepared.tokens().and_then(|asked| fewer_tokens(asked, learned.cut.tokens));
-    fewer.iter().for_each(|sentence| output.warn(sentence));
-    if let Some(sentence) = learned.cut.sentence() {
-        output.warn(&sentence);
-    }
+    let fewer = tokens.and_then(|asked| fewer_tokens(asked, learned.cut.tokens));
+    let remarks = fewer.into_iter().chain(learned.cut.sentence()).chain(skipped(learned, what, objective));
+    remarks.for_each(|sentence| output.warn(&sentence));
+}
+
+/// What is to be said where some of `what` could not teach.
+fn skipped(learned: &Learned, what: &str, objective: &str) -> Option<String> {
     let skipped = learned.report.skipped();
-    if skipped > 0 {
-        let (what, objective) = prepared.learns();
-        output.warn(&format!("{skipped} {what} of batches could not teach `{objective}`"));
-    }
-    Ok((learned, measured))
+    (skipped > 0).then(|| format!("{skipped} {what} of batches could not teach `{objective}`"))
 }
 
 #[cfg(test)]
@@ -165,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rate_that_is_never_reached_is_said() {
+    fn a_rate_that_is_never_reached_and_what_could_not_teach_are_said() {
         let step = |rate: f32| StepRecord {
             phase: 1,
             step: 1,
@@ -184,6 +195,10 @@ mod tests {
         assert!(said.contains("warmup = 4: ") && said.contains("2.5e-1 and not to rate = 5e-1"), "{said}");
         learned.report.steps.push(step(0.5));
         assert_eq!(unreached_rate(&settings, &learned), None);
+        assert_eq!(skipped(&learned, "prompts", "grpo"), None);
+        learned.report.steps.push(StepRecord { skipped: 2, ..step(0.5) });
+        let said = skipped(&learned, "prompts", "grpo");
+        assert_eq!(said.as_deref(), Some("2 prompts of batches could not teach `grpo`"));
     }
 
     #[test]

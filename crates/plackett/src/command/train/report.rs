@@ -4,6 +4,7 @@ use super::file::TrainingFile;
 use super::identity::WORK;
 use super::kind::{Measured, Prepared};
 use super::page;
+use crate::command::open::many;
 use crate::command::{Outcome, Output, depths};
 use plackett_core::formats::atomic;
 use plackett_train::trainer::{
@@ -36,8 +37,10 @@ pub fn write_card(
     }
     let _ = write!(
         card,
-        "\n{} of {} numbers were trained in {} steps.",
-        learned.trainable, learned.parameters, learned.report.total
+        "\n{} of {} numbers were trained in {}.",
+        learned.trainable,
+        learned.parameters,
+        many(learned.report.total, "step")
     );
     if let Some([before, after]) = learned.validation {
         let _ = write!(card, " The loss over the validation examples went from {before:.4} to {after:.4}.");
@@ -103,15 +106,16 @@ pub fn say(
     prepared: &dyn Prepared,
     output: &Output,
 ) -> Outcome {
-    let (what, count) = prepared.count();
+    let ([one, several], count) = prepared.count();
     let last = learned.report.final_loss();
     if output.json {
         return Ok(output.print_json(&document(folder, (learned, measured), prepared))?);
     }
     output.print(&format!(
-        "{}: {} steps over {count} {what}, {} of {} numbers trained, loss {last:.4} at the end\n",
+        "{}: {} over {count} {}, {} of {} numbers trained, loss {last:.4} at the end\n",
         folder.display(),
-        learned.report.total,
+        many(learned.report.total, "step"),
+        if count == 1 { one } else { several },
         learned.trainable,
         learned.parameters
     ))?;
@@ -148,7 +152,7 @@ fn saved_adapter(model: &Path) -> Option<PathBuf> {
 
 /// What came out, for scripts.
 fn document(folder: &Path, (learned, measured): (&Learned, &Measured), prepared: &dyn Prepared) -> Value {
-    let (what, count) = prepared.count();
+    let ([_, what], count) = prepared.count();
     let mut document = json!({
         "output": folder,
         what: count,

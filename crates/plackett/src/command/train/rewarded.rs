@@ -1,11 +1,11 @@
 //! `plackett train` with a table `[rewarded]`: a decoder that is rewarded for the titles of a catalogue that it writes after prompts.
 
 use super::base::fingerprint;
-use super::file::{beside, parsed};
+use super::file::{beside, check_trained, parsed};
 use super::identity::{WORK, claim, hashes, leave_out_recompute};
 use super::kind::{Form, Kind};
 use super::report::{add_what_is_left, beside_the_weights, in_card, in_words};
-use super::{UNBOUNDED, fewer_tokens, page, unreached_rate};
+use super::{UNBOUNDED, page, show_step, tell_learned, unreached_rate};
 use crate::command::item_catalogue::{CatalogueLine, open_embedder, read_catalogue};
 use crate::command::means::Change;
 use crate::command::open::{many, model_folder};
@@ -13,6 +13,7 @@ use crate::command::paths::Paths;
 use crate::command::{Global, Outcome, Output};
 use anyhow::{Context, anyhow, bail};
 use plackett::pipeline::{Models, is_decoder};
+use plackett::text_vectors::{count_cut, embed};
 use plackett_core::formats::{atomic, read_json_lines};
 use plackett_core::title_list::title_key;
 use plackett_rank::model::Role;
@@ -39,8 +40,6 @@ pub const KIND: Kind = Kind {
 const ROLLOUTS: &str = "rollouts.jsonl";
 /// The file of a recommender's folder that has the hashes of all others.
 const RECOMMENDER: &str = "recommender.json";
-/// Texts of one call of the embedding model.
-const TOGETHER: usize = 256;
 /// Steps that are named when something has to be said of them.
 const NAMED: usize = 10;
 
@@ -90,9 +89,8 @@ fn usual_reward() -> String {
 }
 
 impl RewardedFile {
-    fn read(path: &Path) -> anyhow::Result<RewardedFile> {
-        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-        let file: RewardedFile = parsed(path, &text)?;
+    fn read(path: &Path, text: &str) -> anyhow::Result<RewardedFile> {
+        let file: RewardedFile = parsed(path, text)?;
         let place = || path.display().to_string();
         file.check().with_context(place)?;
         file.job().check().with_context(place)?;
@@ -103,14 +101,7 @@ impl RewardedFile {
     fn check(&self) -> anyhow::Result<()> {
         let Rewarded { embedder, scorer, .. } = &self.rewarded;
         let reward = self.reward()?;
-        if self.settings.evaluate > 0 && self.validation.is_none() {
-            bail!(
-                "evaluate: there are no examples to evaluate on; name a `validation`, or leave evaluate out"
-            );
-        }
-        if self.trained.adapter == "full" && self.trained.targets != Trained::default().targets {
-            bail!("targets: names layers for an adapter, and there is none; name one, or leave targets out");
-        }
+        check_trained(&self.trained, &self.settings, self.validation.as_deref())?;
         match (reward, embedder, scorer) {
             (ItemReward::Collaborative, _, None) => {
                 bail!("scorer: the reward `collaborative` needs the folder of a `plackett recommend fit`")
@@ -218,8 +209,8 @@ impl Examples {
 }
 
 /// Runs the command.
-fn run((path, folder): (&Path, &Path), global: &Global, output: &Output) -> Outcome {
-    let file = RewardedFile::read(path)?;
+fn run((path, text): (&Path, &str), folder: &Path, global: &Global, output: &Output) -> Outcome {
+    let file = RewardedFile::read(path, text)?;
     if file.reward()? != ItemReward::Semantic {
         global.no_memory_budget(UNBOUNDED)?;
     }
@@ -250,9 +241,8 @@ fn run((path, folder): (&Path, &Path), global: &Global, output: &Output) -> Outc
     let titles: Vec<String> = items.into_iter().map(|line| line.title).collect();
     let data = ItemData { titles: &titles, examples: &examples.examples, held: &held.examples, source };
     let made = learn(&file.job(), (&base, folder), data, &identity, output)?;
-    let fewer = fewer_tokens(file.job().tokens, made.learned.cut.tokens);
     let rate = unreached_rate(&file.settings, &made.learned);
-    fewer.iter().chain(&rate).chain(&remarks(&made)).for_each(|remark| output.warn(remark));
+    rate.iter().chain(&idle_steps(&made)).for_each(|remark| output.warn(remark));
     write_rollouts(folder, &made.records)?;
     write_card(folder, (&file, &hashes), &made)?;
     let (model, settings) = ("decoder that writes titles", toml::to_string(&file)?);
@@ -297,21 +287,16 @@ fn vectors(
     output: &Output,
 ) -> anyhow::Result<Vec<Vec<f32>>> {
     let embedder = open_embedder("embedder", model, global)?;
+    let texts: Vec<&str> = items.iter().map(|line| line.text.as_str()).collect();
     let bar = output.progress("embedding items", items.len() as u64);
-    let (mut vectors, mut cut) = (Vec::with_capacity(items.len()), 0);
-    for items in items.chunks(TOGETHER) {
-        let texts: Vec<&str> = items.iter().map(|line| line.text.as_str()).collect();
-        for made in embedder.embed_texts(Role::Document, &texts)? {
-            cut += usize::from(made.length.kept < made.length.tokens);
-            vectors.push(made.values);
-        }
-        bar.set_position(vectors.len() as u64);
-    }
+    let mut moved = |done: usize| bar.set_position(done as u64);
+    let vectors = embed(embedder.as_ref(), Role::Document, &texts, &mut moved)?;
     bar.finish_and_clear();
+    let cut = count_cut(&vectors);
     if cut > 0 {
         output.warn(&format!("{cut} items have more text than the embedding model reads, and are cut"));
     }
-    Ok(vectors)
+    Ok(vectors.into_iter().map(|text| text.values).collect())
 }
 
 /// The scores of a recommender after the history of each example, for the items that titles are of.
@@ -320,7 +305,8 @@ fn scores(
     (items, path): (&[CatalogueLine], &Path),
     examples: &Examples,
 ) -> anyhow::Result<ItemScores<'static>> {
-    let ModelFolder { catalogue, recommender, .. } = ModelFolder::open(folder)?;
+    let ModelFolder { catalogue, recommender, configured, .. } = ModelFolder::open(folder)?;
+    configured.check_without_times().with_context(|| format!("scorer {}", folder.display()))?;
     let known: HashMap<&str, u32> =
         catalogue.iter().enumerate().map(|(at, item)| (item.item.as_str(), at as u32)).collect();
     let lacking = |item: &str| anyhow!("scorer {}: its catalogue lacks the item `{item}`", folder.display());
@@ -362,36 +348,29 @@ fn learn(
     output: &Output,
 ) -> anyhow::Result<ItemOutcome> {
     let bar = output.progress("training", 0);
-    let mut progress = |record: &StepRecord, total: usize| {
-        bar.set_length(total as u64);
-        bar.set_position(record.step as u64);
-    };
+    let mut progress = |record: &StepRecord, total: usize| show_step(&bar, record, total);
     let compute = Compute::new(rayon::current_num_threads());
     let work = folder.join(WORK);
     let made = job.run(base, data, (&work, folder), identity, &compute, &mut progress);
     bar.finish_and_clear();
     let made = made?;
-    if made.learned.report.resumed > 0 {
-        output.note(&format!("went on after {} steps of an earlier run", made.learned.report.resumed));
-    }
+    tell_learned(&made.learned, Some(job.tokens), ("prompts", job.loss.as_str()), output);
     Ok(made)
 }
 
-/// What was cut, and where nothing was learned.
-fn remarks(made: &ItemOutcome) -> Vec<String> {
-    let mut remarks: Vec<String> = made.learned.cut.sentence().into_iter().collect();
+/// What is to be said of steps in which nothing was learned.
+fn idle_steps(made: &ItemOutcome) -> Option<String> {
     let steps = constant_steps(&made.records);
-    if !steps.is_empty() {
-        let named: Vec<String> = steps.iter().take(NAMED).map(ToString::to_string).collect();
-        let rest = if steps.len() > NAMED { " and others" } else { "" };
-        remarks.push(format!(
+    let named: Vec<String> = steps.iter().take(NAMED).map(ToString::to_string).collect();
+    let rest = if steps.len() > NAMED { " and others" } else { "" };
+    (!steps.is_empty()).then(|| {
+        format!(
             "in {} of {} steps the titles for each prompt were all worth the same, and nothing was learned: step {}{rest}",
             steps.len(),
             made.records.len(),
             named.join(", ")
-        ));
-    }
-    remarks
+        )
+    })
 }
 
 /// The mean reward in the first and in the last tenth of the steps.
@@ -438,13 +417,13 @@ fn write_card(
     });
     let card = format!(
         "# A decoder that writes titles\n\nMade from {} by `plackett train` {}. It writes the title of an item after a prompt.\n\n\
-         | file | SHA-256 |\n| --- | --- |\n{hashes}\n{} of {} numbers were trained in {} steps. The mean reward went from {begin:.4} in the first \
+         | file | SHA-256 |\n| --- | --- |\n{hashes}\n{} of {} numbers were trained in {}. The mean reward went from {begin:.4} in the first \
          tenth of the steps to {end:.4} in the last.{measured}{}\n\n```toml\n{}```\n",
         file.base,
         env!("CARGO_PKG_VERSION"),
         made.learned.trainable,
         made.learned.parameters,
-        made.learned.report.total,
+        many(made.learned.report.total, "step"),
         in_card(&made.learned),
         toml::to_string(file)?
     );
@@ -481,9 +460,10 @@ fn say(
     }
     let shown = folder.display();
     let (prompts, items) = (many(examples.len(), "prompt"), many(titles.len(), "item"));
+    let steps = many(learned.report.total, "step");
     output.print(&format!(
-        "{shown}: {} steps over {prompts} and {items}, {} of {} numbers trained\n",
-        learned.report.total, learned.trainable, learned.parameters
+        "{shown}: {steps} over {prompts} and {items}, {} of {} numbers trained\n",
+        learned.trainable, learned.parameters
     ))?;
     output
         .print(&format!("mean reward {begin:.4} in the first tenth of the steps, {end:.4} in the last\n"))?;
@@ -504,14 +484,11 @@ mod tests {
     use super::*;
 
     fn checked(rewarded: &str, rest: &str) -> Result<(), String> {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("t.toml");
         let text = format!(
             "base = \"b\"\nexamples = \"e.jsonl\"\n[rewarded]\nitems = \"i.jsonl\"\n{rewarded}\n{rest}\n"
         );
-        std::fs::write(&path, text).unwrap();
-        assert!(run_of_own(&path).is_some());
-        RewardedFile::read(&path).map(|_| ()).map_err(|error| format!("{error:#}"))
+        assert!(run_of_own(&text).is_some());
+        RewardedFile::read(Path::new("t.toml"), &text).map(|_| ()).map_err(|error| format!("{error:#}"))
     }
 
     #[test]
@@ -533,7 +510,7 @@ mod tests {
             ("beam = 4", "", "line 5: `beam` is no key here; did you mean `beams`?"),
             ("", "[settings]\nevaluate = 2", "evaluate: there are no examples"),
             ("", "[settings]\ndropout = 0.5", "dropout"),
-            ("", "[trained]\ntargets = \"query\"", "targets: names layers for an adapter"),
+            ("", "[trained]\ntargets = \"query\"", "targets = \"query\" names layers for an adapter"),
         ] {
             let said = checked(rewarded, rest).unwrap_err();
             assert!(said.contains(piece), "{rewarded} {rest}: {said}");
@@ -551,8 +528,7 @@ mod tests {
         assert_eq!(rewards(&records), [0.25, 1.0]);
         assert_eq!((rewards(&[]), without_advantage(&records)), ([0.0, 0.0], 2.5 / 3.0));
         let made = ItemOutcome { records, ..ItemOutcome::default() };
-        let said = remarks(&made);
-        assert!(said.len() == 1 && said[0].starts_with("in 2 of 3 steps"), "{said:?}");
-        assert!(said[0].ends_with("step 1, 3"), "{said:?}");
+        let said = idle_steps(&made).unwrap();
+        assert!(said.starts_with("in 2 of 3 steps") && said.ends_with("step 1, 3"), "{said}");
     }
 }

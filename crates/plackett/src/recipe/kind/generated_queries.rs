@@ -108,6 +108,10 @@ fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
         let short = format!("{} of {}", sampled.too_short, sampled.all);
         made.facts.push(("documents too short to take part".into(), short));
     }
+    if sampled.without_vector > 0 {
+        let without = sampled.without_vector.to_string();
+        made.facts.push(("documents without a vector to be clustered by".into(), without));
+    }
     let documents = sampled.documents;
     let prompt = prompt(values);
     let written = written(task, &prompt, &documents)?;

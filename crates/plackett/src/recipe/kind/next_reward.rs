@@ -64,7 +64,7 @@ pub(super) fn has_scale(values: &Values) -> bool {
     !matches!(reward_of(values), ItemReward::Places(_))
 }
 
-/// Refuses fields of another reward, and a recommender that is none.
+/// Refuses fields of another reward, and a recommender that is none or reads times.
 pub(super) fn check_reward(values: &Values) -> Result<(), RecipeError> {
     let reward = reward_of(values);
     let fields = [(EMBEDDER.name, ItemReward::Semantic), (SCORER.name, ItemReward::Collaborative)];
@@ -75,10 +75,9 @@ pub(super) fn check_reward(values: &Values) -> Result<(), RecipeError> {
         );
         return Err(values.wrong(field, 0, Problem::Said(problem)));
     }
-    match parse(scorer_of(values)) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(values.wrong(SCORER.name, 0, Problem::Said(error.to_string()))),
-    }
+    // The cases of the stages that it starts from have an order, and no times.
+    let checked = parse(scorer_of(values)).and_then(|configured| configured.check_without_times());
+    checked.map_err(|error| values.wrong(SCORER.name, 0, Problem::Said(error.to_string())))
 }
 
 /// The weights that a reward depends on.
@@ -222,6 +221,7 @@ mod tests {
             "reward = \"semantic\"\nembedder = \"all-MiniLM-L6-v2\"",
             "reward = \"collaborative\"",
             "reward = \"collaborative\"\nscorer = \"item-knn\"",
+            "reward = \"collaborative\"\nscorer = \"hstu(time-bias=false)\"",
         ] {
             assert_eq!(checked(good), Ok(()), "{good}");
         }
@@ -231,6 +231,7 @@ mod tests {
         );
         assert!(refused("reward = \"semantic\"\nscorer = \"ease\"").contains("no effect with the reward"));
         assert!(refused("reward = \"collaborative\"\nscorer = \"sasrek\"").contains("sasrec"));
+        assert!(refused("reward = \"collaborative\"\nscorer = \"hstu\"").contains("hstu reads times"));
     }
 
     /// The recommender that ReRe's authors have is one.

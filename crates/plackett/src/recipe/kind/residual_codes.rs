@@ -67,22 +67,23 @@ pub static RESIDUAL_CODES: StageKind = StageKind {
     run,
 };
 
-/// The vectors of texts, one after another, each number with a variance of about 1, and how many numbers each has.
-fn vectors(task: &Task<'_>, texts: &[String]) -> Result<(Vec<f32>, usize), StageError> {
+/// The vectors of texts, one after another, each number with a variance of about 1, with how many numbers each has, and how many texts the
+/// encoder has not read whole.
+fn vectors(task: &Task<'_>, texts: &[String]) -> Result<((Vec<f32>, usize), usize), StageError> {
     let model = task.environment.models(Some(BUNDLED)).open(None)?;
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let mut progress = |done: usize| (task.progress)("embedding", done as u64, texts.len() as u64);
     let failed = |error: LmError| StageError::Field { field: "collection", problem: error.to_string() };
-    let vectors = text_vectors(&model, &texts, &mut progress).map_err(failed)?;
+    let (vectors, cut) = text_vectors(&model, &texts, &mut progress).map_err(failed)?;
     let width = vectors.len() / texts.len().max(1);
-    Ok((vectors, width))
+    Ok(((vectors, width), cut))
 }
 
 fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let values = task.values;
     let file = task.environment.collection(values.word("collection"))?.join(FILES[0]);
     let (texts, cut) = item_texts(&file, values.count("words"))?;
-    let (vectors, width) = vectors(task, &texts)?;
+    let ((vectors, width), unread) = vectors(task, &texts)?;
     let different: BTreeSet<&String> = texts.iter().collect();
     let spread = size_spread(task, (&vectors, width))?;
     let mut columns = NUMBERS.map(|_| Vec::new());
@@ -98,6 +99,9 @@ fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     made.facts.push(("different texts".into(), different.len().to_string()));
     if cut > 0 {
         made.warnings.push(format!("{cut} texts are cut to {} words", values.count("words")));
+    }
+    if unread > 0 {
+        made.warnings.push(format!("{unread} texts are longer than the encoder reads, and are cut"));
     }
     Ok(made)
 }

@@ -170,8 +170,9 @@ pub(super) fn floor_cases(task: &Task<'_>, input: &Input<'_>) -> Result<FloorCas
     })
 }
 
-/// The vectors of all items' texts, each number with a variance of about 1. An item without a text is read as its name.
-fn item_vectors(task: &Task<'_>, all: &Interactions) -> Result<Vec<f32>, StageError> {
+/// The vectors of all items' texts, each number with a variance of about 1, and how many texts are longer than what is read. An item without a
+/// text is read as its name.
+fn item_vectors(task: &Task<'_>, all: &Interactions) -> Result<(Vec<f32>, usize), StageError> {
     let texts = read_item_texts(&paths(task.values, task.environment)?[1])?;
     let texts = texts_or_names(&all.items, &texts);
     let model = task.environment.models(task.values.text("model")).open(None)?;
@@ -213,7 +214,7 @@ struct Measured {
 fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let all = read_interactions(&paths(task.values, task.environment)?[0], None)?;
     let parts = parts_of(&all, task.values.real("cold"));
-    let text = item_vectors(task, &all)?;
+    let (text, cut) = item_vectors(task, &all)?;
     let mut measured = Vec::new();
     for seed in 1..=task.values.count("seeds") {
         measured.push(measure(task, &all, &parts, &text, seed as u64)?);
@@ -239,9 +240,13 @@ fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
         numbers.push(Quantity::of_seeds(name, measured.iter().map(|seed| seed.by_seed[at]).collect()));
     }
     let cold = is_cold.iter().filter(|cold| **cold).count();
+    let mut warnings = all.account.remarks();
+    if cut > 0 {
+        warnings.push(format!("{cut} items have more text than the encoder reads, and are cut"));
+    }
     Ok(StageOutput {
         numbers,
-        warnings: all.account.remarks(),
+        warnings,
         facts: vec![("tested".into(), is_cold.len().to_string()), ("cold targets".into(), cold.to_string())],
     })
 }
