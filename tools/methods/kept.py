@@ -5,7 +5,7 @@ import json
 import os
 import sys
 
-from plan import SHUFFLED, TOGETHER
+from plan import TOGETHER
 from program import write
 
 ORDERS = ["given", "shuffled-1", "shuffled-2"]
@@ -21,6 +21,7 @@ class Kept:
 
     def __init__(self, results, collection, row):
         self.path = os.path.join(results, collection, row.name + ".json")
+        self.shuffled = row.sample.shuffled
         self.head, self.queries = {}, {}
         if os.path.exists(self.path):
             with open(self.path, encoding="utf-8") as file:
@@ -44,7 +45,7 @@ class Kept:
         """The first queries of an order that have everything."""
         queries = []
         for place, query in enumerate(order):
-            if query not in self.queries or (place < SHUFFLED and self.queries[query]["tau"] is None):
+            if query not in self.queries or (place < self.shuffled and self.queries[query]["tau"] is None):
                 break
             queries.append(query)
         return queries
@@ -98,7 +99,7 @@ def ask(program, collection, row, head, model, kept, count):
             kept.queries[query] = {**of, "ranking": rankings[query]}
         kept.save()
         said("answers", group)
-    for group in groups([query for query in asked[:SHUFFLED] if kept.queries[query]["tau"] is None]):
+    for group in groups([query for query in asked[: kept.shuffled] if kept.queries[query]["tau"] is None]):
         first, second = (rerank(group, order) for order in ORDERS[1:])
         for query in group:
             kept.queries[query]["tau"] = round(tau(ids(first[query]), ids(second[query])), 6)

@@ -122,10 +122,11 @@ def introduction():
         f"Written by `tools/methods/measure.py` from the files in `tools/methods/results`, which have every query. {plan.DEPTH} "
         f"candidates a query, cut to so many words: {words}. Decoder methods run on {plan.DECODER}, `bi-encoder`, "
         "`late-interaction` and `e2rank` on the bundled model. Cheap methods get all 21 queries of noveleval and the first 20 of each "
-        f"other collection, dear ones the first {plan.DEAR} of each; the first stage stands in the table for each number of queries, "
-        "and the difference from it is over the same queries, with its paired 95 % interval. Passes, tokens and seconds are means "
-        f"for a query, on two cores; τ is Kendall's between the rankings of two shuffles of the input, over the first {plan.SHUFFLED} "
-        "queries (1: its order means nothing). Weak numbers are what an untrained model of 135 million weights gives. Candidates that "
+        f"other collection, dear ones the first {plan.DEAR.queries} of each, the dearest {plan.DEAREST.queries}; the first stage stands "
+        "in the table for each number of queries, and the difference from it is over the same queries, with its paired 95 % interval. "
+        "Passes, tokens and seconds are means for a query, on two cores; τ is Kendall's between the rankings of two shuffles of the "
+        f"input, over the first {plan.CHEAP.shuffled} queries, {plan.DEAREST.shuffled} of the dearest methods (1: its order means "
+        "nothing). Weak numbers are what an untrained model of 135 million weights gives. Candidates that "
         "a method does not get stand behind, as they were."
     )
 

@@ -4,10 +4,19 @@ from typing import NamedTuple
 
 DECODER = "SmolLM2-135M-Instruct"
 BUNDLED = "all-MiniLM-L6-v2-int8"
-# Candidates of a query; queries that go through the program together; queries that are asked in two shuffled orders too.
-DEPTH, TOGETHER, SHUFFLED = 20, 4, 5
-# Queries of a dear method on each collection.
-DEAR = 10
+# Candidates of a query; queries that go through the program together.
+DEPTH, TOGETHER = 20, 4
+
+
+class Sample(NamedTuple):
+    """How many of a collection's first queries a method gets (None: as many as cheap ones), and how many of them in two shuffled
+    orders too."""
+
+    queries: int | None
+    shuffled: int
+
+
+CHEAP, DEAR, DEAREST = Sample(None, 5), Sample(10, 5), Sample(5, 2)
 
 
 class Described(NamedTuple):
@@ -38,7 +47,7 @@ class Row(NamedTuple):
     model: str = DECODER
     is_trained: bool = False
     depth: int = DEPTH
-    is_dear: bool = False
+    sample: Sample = CHEAP
     remark: str = ""
 
     @property
@@ -54,7 +63,7 @@ class Row(NamedTuple):
         return f"{self.method}({self.options})" if self.options else self.method
 
     def queries(self, described):
-        return min(DEAR, described.queries) if self.is_dear else described.queries
+        return min(self.sample.queries or described.queries, described.queries)
 
 
 def trained(method, **how):
@@ -73,24 +82,24 @@ PLAN = [
     Row("icr"),
     Row("first"),
     trained("first"),
-    Row("erank", "reasoning=false", remark="without reasoning", is_dear=True),
-    Row("full-rank", is_dear=True),
-    trained("full-rank", is_dear=True),
-    Row("listwise", is_dear=True),
-    trained("listwise", is_dear=True),
-    Row("group-rank", is_dear=True),
-    Row("setwise", is_dear=True),
-    Row("dear", "max-tokens=128", is_dear=True, remark="at most 128 tokens of reasoning"),
-    Row("reason-rank", "max-tokens=128", is_dear=True, remark="at most 128 tokens of reasoning"),
-    Row("prp-sliding", "passes=3", depth=10, is_dear=True, remark="ten candidates, three passes"),
-    Row("prp-heapsort", depth=10, is_dear=True, remark="ten candidates"),
-    Row("prp-allpair", depth=10, is_dear=True, remark="ten candidates"),
-    Row("tsprank", depth=10, is_dear=True, remark="ten candidates"),
+    Row("erank", "reasoning=false", remark="without reasoning", sample=DEAR),
+    Row("full-rank", sample=DEAR),
+    trained("full-rank", sample=DEAR),
+    Row("listwise", sample=DEAR),
+    trained("listwise", sample=DEAR),
+    Row("group-rank", sample=DEAREST),
+    Row("setwise", sample=DEAREST),
+    Row("dear", "max-tokens=128", sample=DEAREST, remark="at most 128 tokens of reasoning"),
+    Row("reason-rank", "max-tokens=128", sample=DEAREST, remark="at most 128 tokens of reasoning"),
+    Row("prp-sliding", "passes=3", depth=10, sample=DEAREST, remark="ten candidates, three passes"),
+    Row("prp-heapsort", depth=10, sample=DEAREST, remark="ten candidates"),
+    Row("prp-allpair", depth=10, sample=DEAREST, remark="ten candidates"),
+    Row("tsprank", depth=10, sample=DEAREST, remark="ten candidates"),
     Row(
         "rank-r1",
         "max-tokens=64, failure=choose",
         depth=10,
-        is_dear=True,
+        sample=DEAREST,
         remark="ten candidates, at most 64 tokens of reasoning, then one of the labels",
     ),
 ]
@@ -108,4 +117,4 @@ WITHOUT = {
 def plan(declared):
     """The rows, and behind them methods of the registry that are new here, as they are."""
     known = {row.method for row in PLAN} | set(WITHOUT)
-    return PLAN + [Row(name, is_dear=True) for name in declared if name not in known]
+    return PLAN + [Row(name, sample=DEAREST) for name in declared if name not in known]

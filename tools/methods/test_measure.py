@@ -18,7 +18,8 @@ from collection import Collection, normal
 from kept import Kept, tau
 
 FIRST = next(row for row in plan.PLAN if row.name == "first")
-DEAR = next(row for row in plan.PLAN if row.is_dear)
+DEAR = next(row for row in plan.PLAN if row.sample == plan.DEAR)
+DEAREST = next(row for row in plan.PLAN if row.sample == plan.DEAREST)
 HEAD = {"method": "first", "depth": 20, "words": 60, "model": "m", "model_sha256": "0", "plackett": "0.1.0"}
 
 
@@ -98,7 +99,7 @@ class Numbers(unittest.TestCase):
 
     def test_dear_methods_get_fewer_queries(self):
         noveleval = plan.COLLECTIONS[0]
-        self.assertEqual([FIRST.queries(noveleval), DEAR.queries(noveleval)], [21, 10])
+        self.assertEqual([FIRST.queries(noveleval), DEAR.queries(noveleval), DEAREST.queries(noveleval)], [21, 10, 5])
 
     def test_rows_have_names_of_their_own(self):
         names = [row.name for row in plan.plan(["first", "new"])]
