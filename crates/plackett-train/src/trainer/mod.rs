@@ -81,7 +81,7 @@ pub use first_token_job::FirstTokenJob;
 pub use first_token_task::{FirstTokenTask, PromptedList};
 pub use group_encoder::GroupEncoderShape;
 pub use group_file::VectorOrigin;
-pub use group_job::{GroupJob, GroupMeasure};
+pub use group_job::{GroupJob, GroupMeasure, TURNS};
 pub use guided_text::{GuidedTask, GuidedText, PlanCondition};
 pub use job::{CutTexts, Outcome, RankingJob};
 pub(crate) use joined_hooks::Joined;

@@ -286,6 +286,10 @@ fn what_is_wrong_is_said_before_training() {
         (format!("validation = \"\"\n{HEAD}"), vec!["t.toml, line 3: validation: nothing is written"]),
         ("scorer = 1\n".into(), vec!["t.toml, line 3", "the number `1` where there must be a table"]),
         ("objective = \"0*bce\"\n".into(), vec!["objective: every objective of `0*bce` has the weight 0"]),
+        (
+            "negatives = 4\nobjective = \"bce + -0.5*ranknet\"\n".into(),
+            vec!["t.toml, line 4: objective: the weight -0.5 of `ranknet` is below 0", "a weight from 0"],
+        ),
         (unlabelled.into(), vec![]),
     ] {
         let folder = prepared(&rest);
