@@ -75,7 +75,7 @@ pub use examples::{
     Candidate, GivenReasoning, OrderedExample, RankingExample, TextExample, keep_negatives,
     read_ordered_examples, read_ranking_examples, read_text_examples, worths,
 };
-pub(crate) use examples::{taught_order, unshowable};
+pub(crate) use examples::{foreign_label, taught_order, unshowable};
 pub use feedback_task::{FeedbackExample, FeedbackLengths, FeedbackTask};
 pub use first_token_job::FirstTokenJob;
 pub use first_token_task::{FirstTokenTask, PromptedList};
