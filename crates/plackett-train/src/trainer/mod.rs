@@ -27,6 +27,7 @@ mod labelled_lists;
 mod language_job;
 mod language_model;
 mod language_task;
+mod list_ndcg;
 mod listwise_job;
 mod listwise_task;
 mod log;

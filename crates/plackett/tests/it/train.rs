@@ -119,9 +119,10 @@ fn a_training_that_is_evaluated_leaves_its_best_weights() {
     let folder = prepared(&format!("validation = \"train.jsonl\"\n{HEAD}{LORA}{evaluated}"));
     let done = train(folder.path(), "ranker").expect(0).json();
     let found = &done["evaluated"];
-    assert_eq!((&found["measure"], &found["phase"]), (&json!("validation loss"), &json!(1)));
+    assert_eq!((&found["measure"], &found["phase"]), (&json!("validation nDCG@10"), &json!(1)));
     // What is saved is what was measured after the best step.
-    assert_eq!(found["value"], done["validation"][1]);
+    assert_eq!(found["value"], done["ndcg"][1]);
+    assert_eq!(done["ndcg_change"]["n"], json!(4));
     let [best, steps] = [&found["best"], &done["steps"]].map(|step| step.as_u64().unwrap());
     assert!(best.is_multiple_of(2) && best <= steps, "{done}");
     match found["stopped"].as_u64() {
@@ -132,7 +133,7 @@ fn a_training_that_is_evaluated_leaves_its_best_weights() {
     assert_eq!(page.matches("<svg").count(), 4);
     assert!(page.contains("Evaluations") && page.contains("best step"), "{page}");
     let card = std::fs::read_to_string(folder.path().join("ranker/README.md")).unwrap();
-    assert!(card.contains(&format!("validation loss was best after step {best}")), "{card}");
+    assert!(card.contains(&format!("validation nDCG@10 was best after step {best}")), "{card}");
     let again = plackett(folder.path(), &["train", "t.toml", "-o", "ranker"]).expect(0);
     assert!(again.stdout.contains(&format!("was best after step {best}")), "{}", again.stdout);
     let folder = prepared(&format!("{HEAD}{evaluated}"));
@@ -163,12 +164,12 @@ fn phases_of_sora_leave_adapters_of_their_own() {
     let of = |key: &str| -> Vec<&Value> { phases.iter().map(|phase| &phase[key]).collect() };
     assert_eq!(of("setting"), [&json!("xi = 0"), &json!("xi = 9")]);
     assert!(phases[0]["numbers"].as_u64().unwrap() > 0, "{done}");
-    assert_eq!((&phases[1]["numbers"], &phases[1]["value"]), (&json!(0), &done["validation"][1]));
+    assert_eq!((&phases[1]["numbers"], &phases[1]["value"]), (&json!(0), &done["ndcg"][1]));
     for phase in phases {
         assert!(folder.path().join(phase["adapter"].as_str().unwrap()).is_file(), "{phase}");
     }
     let card = std::fs::read_to_string(folder.path().join("ranker/README.md")).unwrap();
-    assert!(card.contains("| xi = 9 | 0 | validation loss "), "{card}");
+    assert!(card.contains("| xi = 9 | 0 | validation nDCG@10 "), "{card}");
 }
 
 /// Starts a command and kills it (signal 9 on Unix) after a time, if it has not ended by then.
