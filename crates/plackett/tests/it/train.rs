@@ -113,6 +113,30 @@ fn a_trained_model_ranks() {
 }
 
 #[test]
+fn objectives_and_adapters_are_listed() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = |arguments: &[&str]| plackett(folder.path(), &[&["train"][..], arguments].concat());
+    let all = said(&["--list-objectives"]).expect(0).stdout;
+    assert!(all.contains("listnet") && all.contains("position-aware-listmle"), "{all}");
+    let one = said(&["--list-objectives", "lambdarank"]).expect(0).stdout;
+    assert!(one.contains("lambda-loss (listwise)") && one.contains("default lambdarank"), "{one}");
+    let one = said(&["--list-adapters", "lora", "--json"]).expect(0).json();
+    assert_eq!(one["adapters"][0]["trained_numbers"], "rank · (i + o)");
+    assert_eq!(one["adapters"][0]["options"][0]["name"], "rank");
+    let all = said(&["--list-objectives", "--json"]).expect(0).json();
+    assert!(all["objectives"].as_array().unwrap().iter().any(|own| own["group"] == "preference"), "{all}");
+    for (arguments, words) in [
+        (&["--list-objectives", "lisnet"][..], "did you mean `listnet`?"),
+        (&["--list-adapters", "lorra"][..], "did you mean `lora`?"),
+        (&["t.toml", "-o", "out", "--list-adapters"][..], "--list-adapters"),
+        (&["t.toml"][..], "--output"),
+    ] {
+        let refused = said(arguments).expect(2).stderr;
+        assert!(refused.contains(words), "{arguments:?}: {refused}");
+    }
+}
+
+#[test]
 fn a_training_that_is_evaluated_leaves_its_best_weights() {
     let settings = SETTINGS.replace("steps = 12", "steps = 40").replace("3e-3", "5e-2");
     let evaluated = format!("{settings}evaluate = 2\npatience = 3\n");
