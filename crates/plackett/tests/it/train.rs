@@ -493,8 +493,14 @@ fn an_adapter_that_is_saved_makes_its_base_the_trained_model() {
     let trained = generated(&["--model", "./out"]);
     assert_eq!(generated(&["--model", "./base", "--adapter", "out/adapter"]), trained);
     assert_ne!(generated(&["--model", "./base"]), trained);
+    // What PEFT has not is kept as its coefficients, and put into the base again.
     write(folder, "t.toml", &training("./base", &rest.replace("lora(rank=4)", "nola(k=8)")));
-    assert!(refused(folder, "other").contains("save_adapter: PEFT has no `nola`"));
+    train(folder, "small").expect(0);
+    let merge = ["model", "merge", "./base", "small/adapter", "merged", "--json"];
+    assert!(plackett(folder, &merge).expect(0).json()["matrices"].as_u64().unwrap() > 0);
+    assert_eq!(generated(&["--model", "./merged"]), generated(&["--model", "./small"]));
+    write(folder, "t.toml", &training("./base", &rest.replace("lora(rank=4)", "lt-sft(k=8)")));
+    assert!(refused(folder, "other").contains("save_adapter: PEFT has no `lt-sft`"));
     write(folder, "t.toml", &training("./base", "[trained]\nadapter = \"fila(rank=4)\"\n"));
     assert!(refused(folder, "other").contains("`fila` begins from the weights that matter"));
 }

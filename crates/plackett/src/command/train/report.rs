@@ -139,7 +139,11 @@ pub fn say(
 /// Where the adapter and the page lie in the folder of a model.
 pub fn beside_the_weights(folder: &Path) -> String {
     let adapter = saved_adapter(folder).map_or_else(String::new, |adapter| {
-        format!("the adapter alone, as PEFT saves it: {}\n", adapter.display())
+        let form = match adapter.join(PHASE_ADAPTER).is_file() {
+            true => "for `plackett model merge`",
+            false => "as PEFT saves it",
+        };
+        format!("the adapter alone, {form}: {}\n", adapter.display())
     });
     format!("{adapter}curves of the training: {}/{}\n", folder.display(), page::FILE)
 }
