@@ -35,6 +35,9 @@ pub fn write_card(
     for (name, hash) in hashes {
         let _ = writeln!(card, "| {name} | {hash} |");
     }
+    if let Some([shown, _]) = prepared.fingerprint() {
+        let _ = writeln!(card, "| the examples in their prompts, as tokens | {shown} |");
+    }
     let _ = write!(
         card,
         "\n{} of {} numbers were trained in {}.",
