@@ -12,7 +12,7 @@ pub(crate) use session::PrefixAwareSession;
 pub(crate) use task::PrefixAwareTask;
 
 use crate::learning::HEADS;
-use crate::retriever::WEIGHTS_FILE;
+use crate::retriever::{RETRIEVER_FILE, WEIGHTS_FILE};
 use crate::{DocidTrie, GenirError, PrefixAware};
 use plackett_lm::decode::TrieNode;
 use plackett_train::engine::Engine;
@@ -109,8 +109,16 @@ impl ServedHead {
         let mut parameters = Parameters::default();
         let path = folder.join(WEIGHTS_FILE);
         let table = SafetensorsSource::open_some(&path, |name| name == TABLE)?.take(TABLE, shape)?;
-        let mut source = SafetensorsSource::open(&folder.join(HEAD_FILE))?;
+        let path = folder.join(HEAD_FILE);
+        let mut source = SafetensorsSource::open(&path)?;
         let head = PrefixHead::load(&mut parameters, &mut source, &head_config(docids, shape.1, options))?;
+        if let Some(name) = source.left().first() {
+            let problem = format!(
+                "`{name}` is a weight of more layers than the {} that {RETRIEVER_FILE} says; restore that file, or make the retriever anew",
+                options.layers
+            );
+            return Err(GenirError::Form { path, line: None, problem });
+        }
         let compute = Compute::new(threads);
         let fixed = {
             let tape = Tape::inference(&parameters, &compute);

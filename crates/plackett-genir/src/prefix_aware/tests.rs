@@ -255,6 +255,22 @@ fn a_head_that_is_damaged_or_missing_is_refused() {
 }
 
 #[test]
+fn a_head_with_more_layers_than_its_settings_say_is_refused() {
+    let learned = learned(PrefixAware { layers: 2, ..options(0.0) }, 0);
+    let folder = tempfile::tempdir().unwrap();
+    learned.files.save(folder.path(), &learned.model, &learned.parameters).unwrap();
+    assert!(GenerativeRetriever::open(folder.path(), false).is_ok());
+    let path = folder.path().join(RETRIEVER_FILE);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let fewer = text.replace("\"layers\": 2", "\"layers\": 1");
+    assert_ne!(fewer, text);
+    std::fs::write(&path, fewer).unwrap();
+    let error = GenerativeRetriever::open(folder.path(), false).err().unwrap().to_string();
+    assert!(error.contains(HEAD_FILE) && error.contains("`prefix_head.layers.1."), "{error}");
+    assert!(error.contains("than the 1 that retriever.json says"), "{error}");
+}
+
+#[test]
 fn label_smoothing_does_not_go_with_it() {
     let learned = learned(options(0.0), 0);
     let (settings, pairs) = (Settings::default(), learned.pairs.clone());

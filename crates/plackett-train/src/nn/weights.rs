@@ -85,6 +85,13 @@ impl SafetensorsSource {
         self.tensors.contains_key(name)
     }
 
+    /// The names of the weights that were not taken, in their order: of a file that belongs to one model alone there are none.
+    pub fn left(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.tensors.keys().chain(&self.others).map(String::as_str).collect();
+        names.sort_unstable();
+        names
+    }
+
     /// All weights by name, with their shapes, in the order of the names.
     pub fn into_tensors(self) -> Vec<(String, Vec<usize>, Vec<f32>)> {
         let tensors = self.tensors.into_iter();

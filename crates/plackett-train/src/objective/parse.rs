@@ -31,6 +31,17 @@ pub enum ParseError {
         /// What was written.
         given: String,
     },
+    /// A weight with which an objective would be maximised.
+    #[error(
+        "the weight {weight} of `{objective}` is below 0, so that its loss would be made greater instead of less; give a weight from 0, \
+         or an objective that teaches the contrary"
+    )]
+    NegativeWeight {
+        /// The objective that has it.
+        objective: String,
+        /// The weight.
+        weight: f32,
+    },
     /// A sum of which nothing is left.
     #[error(
         "every objective of `{text}` has the weight 0, so that nothing would be learned; give one another weight"
@@ -79,7 +90,7 @@ pub fn parse(text: &str) -> Result<Configured, ParseError> {
 /// Reads a weighted sum: `language + 10*weighted-ranknet(options…)`. A term without a number has the weight 1.
 ///
 /// # Errors
-/// [`ParseError`] of the first term that cannot be read, or of a sum in which every weight is 0.
+/// [`ParseError`] of the first term that cannot be read or has a weight below 0, or of a sum in which every weight is 0.
 pub fn parse_sum(text: &str) -> Result<Vec<Term>, ParseError> {
     let all: Vec<Term> = terms(text).into_iter().map(term).collect::<Result<_, _>>()?;
     match all.iter().all(|term| term.weight == 0.0) {
@@ -95,7 +106,11 @@ fn term(text: &str) -> Result<Term, ParseError> {
     };
     let number = weight.trim().parse().ok().filter(|weight: &f32| weight.is_finite());
     let weight = number.ok_or_else(|| ParseError::Weight { given: weight.trim().to_string() })?;
-    Ok(Term { weight, objective: parse(&rest[1..])? })
+    let objective = parse(&rest[1..])?;
+    match weight < 0.0 {
+        true => Err(ParseError::NegativeWeight { objective: objective.to_string(), weight }),
+        false => Ok(Term { weight, objective }),
+    }
 }
 
 /// The text between plus signs that stand in no parentheses. A plus belongs to a word as in `ndcg-loss2++` only
@@ -158,6 +173,10 @@ mod tests {
             ("ten*ranknet", vec!["`ten` is not a weight"]),
             ("NaN*ranknet", vec!["`NaN` is not a weight"]),
             ("ranknet + ", vec!["nothing is written"]),
+            (
+                "language + -0.5*ranknet(temperature=0.1)",
+                vec!["the weight -0.5 of `ranknet(temperature=0.1)` is below 0", "a weight from 0"],
+            ),
             ("0*ranknet + 0*listnet", vec!["every objective", "has the weight 0"]),
         ] {
             let message = parse_sum(written).unwrap_err().to_string();

@@ -4,7 +4,7 @@
 
 use super::answers::word_list;
 use crate::random::Stream;
-use crate::trainer::{Candidate, taught_order, unshowable};
+use crate::trainer::{Candidate, foreign_label, taught_order, unshowable};
 use plackett_core::parse::{AnswerClass, OrderFormat, answer_text, parse_order};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
@@ -64,12 +64,19 @@ pub enum UselessReply {
     Tagged,
     /// Its reasoning came to no end.
     Cut,
+    /// Its reasoning names a passage that there is not.
+    Label,
 }
 
 impl UselessReply {
     /// All of them.
-    pub const ALL: [UselessReply; 4] =
-        [UselessReply::Order, UselessReply::Reasoning, UselessReply::Tagged, UselessReply::Cut];
+    pub const ALL: [UselessReply; 5] = [
+        UselessReply::Order,
+        UselessReply::Reasoning,
+        UselessReply::Tagged,
+        UselessReply::Cut,
+        UselessReply::Label,
+    ];
 
     /// In a sentence.
     pub fn words(self) -> &'static str {
@@ -78,6 +85,7 @@ impl UselessReply {
             UselessReply::Reasoning => "there is no reasoning before the order",
             UselessReply::Tagged => "the reasoning has </think> or <answer> in it",
             UselessReply::Cut => "the reasoning was cut at max-tokens",
+            UselessReply::Label => "the reasoning names a passage that there is not, as [4] of three",
         }
     }
 }
@@ -168,16 +176,16 @@ pub fn split_reply(reply: &str, passages: usize) -> Result<(String, Vec<usize>),
         (None, Some(tag)) => &said[..tag],
         (None, None) => &answer[..at],
     };
-    let reasoning = clean_reasoning(before)?;
+    let reasoning = clean_reasoning(before, passages)?;
     Ok((reasoning, order))
 }
 
-/// A reasoning as it is learned: without the tag that opens it and without a last line that only says that the order follows,
-/// as `Ranking:`.
+/// A reasoning about so many passages as it is learned: without the tag that opens it and without a last line that only says that
+/// the order follows, as `Ranking:`.
 ///
 /// # Errors
 /// Why it teaches nothing.
-pub fn clean_reasoning(text: &str) -> Result<String, UselessReply> {
+pub fn clean_reasoning(text: &str, passages: usize) -> Result<String, UselessReply> {
     let text = text.trim();
     let text = text.strip_prefix("<think>").unwrap_or(text).trim();
     let (before, last) = text.rsplit_once('\n').unwrap_or(("", text));
@@ -186,9 +194,12 @@ pub fn clean_reasoning(text: &str) -> Result<String, UselessReply> {
     if reasoning.is_empty() {
         return Err(UselessReply::Reasoning);
     }
-    match TAGS.iter().any(|tag| reasoning.contains(tag)) {
-        true => Err(UselessReply::Tagged),
-        false => Ok(reasoning.to_string()),
+    if TAGS.iter().any(|tag| reasoning.contains(tag)) {
+        return Err(UselessReply::Tagged);
+    }
+    match foreign_label(reasoning, passages) {
+        Some(_) => Err(UselessReply::Label),
+        None => Ok(reasoning.to_string()),
     }
 }
 
@@ -250,6 +261,7 @@ mod tests {
             ("Final ranking:\n[2] > [1] > [3]", UselessReply::Reasoning),
             ("<think></think>[2] > [1] > [3]", UselessReply::Reasoning),
             ("so <answer> so</think>[2] > [1] > [3]", UselessReply::Tagged),
+            ("[4] has it all.\n[2] > [1] > [3]", UselessReply::Label),
         ] {
             assert_eq!(split(reply), Err(problem), "{reply}");
         }

@@ -4,6 +4,7 @@
 use super::bert_files::{self, OTHER_FILES, copy_files, open_tokenizer, read_config, write_json};
 use super::examples::RankingExample;
 use super::labelled_lists::{LabelledList, check_lists, lists_loss};
+use super::list_ndcg::ScoredLists;
 use super::{EncodedPair, PairModel, StepLoss, Task};
 use crate::TrainError;
 use crate::adapter::Adaptable;
@@ -286,5 +287,16 @@ impl Task for RankingTask<'_> {
         let (scores, tokens) = self.model.scores_of(tape, &pairs, mode);
         let labelled: Vec<&LabelledList> = lists.iter().map(|list| &list.labelled).collect();
         lists_loss(tape, &self.objective, &scores, (&labelled, tokens))
+    }
+}
+
+impl ScoredLists for RankingTask<'_> {
+    fn labelled(&self, example: usize) -> &LabelledList {
+        &self.lists[example].labelled
+    }
+
+    fn scores(&self, tape: &Tape, examples: &[usize]) -> Vec<f32> {
+        let pairs: Vec<&EncodedPair> = examples.iter().flat_map(|at| &self.lists[*at].pairs).collect();
+        self.model.scores_of(tape, &pairs, Mode::default()).0.value.to_vec()
     }
 }

@@ -1,6 +1,7 @@
 //! Early stopping (Prechelt, Early Stopping, But When?, 1998): a model is evaluated from time to time while it is trained, the best
 //! weights are kept, and without gain the training stops.
 
+use super::list_ndcg::{MEASURE, ScoredLists, has_ndcg, mean_ndcg};
 use super::{Task, mean_loss};
 use crate::TrainError;
 use crate::tape::{Compute, ParameterId, Parameters};
@@ -26,6 +27,22 @@ impl<'e> Evaluation<'e> {
             measure: "validation loss",
             greater_is_better: false,
             value: Box::new(move |parameters| mean_loss(task, compute, parameters, batch)),
+        }
+    }
+
+    /// The mean nDCG@10 of lists that are not learned from, so many of them in a pass; their loss where no list has a label above 0.
+    pub(super) fn of_lists<T: ScoredLists>(
+        task: &'e T,
+        compute: &'e Arc<Compute>,
+        batch: usize,
+    ) -> Evaluation<'e> {
+        if !has_ndcg(task) {
+            return Evaluation::of_loss(task, compute, batch);
+        }
+        Evaluation {
+            measure: MEASURE,
+            greater_is_better: true,
+            value: Box::new(move |parameters| Ok(mean_ndcg(task, compute, parameters, batch))),
         }
     }
 }

@@ -93,7 +93,7 @@ pub fn read_ranking_examples(path: &Path) -> Result<Vec<RankingExample>, TrainEr
 /// may have a `reasoning`, in which `[1]` is the first candidate of the line.
 ///
 /// # Errors
-/// A line that is no example, or has no order to teach, or a reasoning about more candidates than are kept, with its number.
+/// A line that is no example, or has no order to teach, or a reasoning about other candidates or more than are kept, with its number.
 pub fn read_ordered_examples(path: &Path, most: usize) -> Result<Vec<OrderedExample>, TrainError> {
     let problem = |list: &OrderedRecord| {
         without_order(&list.query, &list.candidates, most).or_else(|| without_use(list, most))
@@ -118,11 +118,30 @@ fn without_use(list: &OrderedRecord, most: usize) -> Option<String> {
     if reasoning.trim().is_empty() {
         return Some("`reasoning` is empty; write what leads to the order, or leave it out".into());
     }
+    if let Some(label) = foreign_label(reasoning, count) {
+        return Some(format!(
+            "`reasoning` names {label}, and the list has {count} candidates, of which [1] is the first one of the line; correct the \
+             label, or leave the record out"
+        ));
+    }
     (most < count).then(|| {
         format!(
             "`reasoning` is about all {count} candidates, of which `window` keeps {most}; leave `window` out, or write one of {count} \
              or more"
         )
+    })
+}
+
+/// The first label in a text, as `[7]`, that none of so many candidates has. Brackets right after a word, as in `a[0]`, are those
+/// of an index and no label.
+pub(crate) fn foreign_label(text: &str, count: usize) -> Option<&str> {
+    text.match_indices('[').find_map(|(at, _)| {
+        let rest = &text[at + 1..];
+        let digits = &rest[..rest.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(rest.len())];
+        let is_index = text[..at].ends_with(|before: char| before.is_alphanumeric() || "_)".contains(before));
+        let is_label = !digits.is_empty() && rest[digits.len()..].starts_with(']') && !is_index;
+        let is_known = digits.parse().is_ok_and(|label: usize| (1..=count).contains(&label));
+        (is_label && !is_known).then(|| &text[at..at + digits.len() + 2])
     })
 }
 
@@ -377,5 +396,22 @@ mod tests {
         line(" ");
         let message = read_ordered_examples(&path, 3).unwrap_err().to_string();
         assert!(message.contains("record 1: `reasoning` is empty"), "{message}");
+        line("[2] has it, and [4] does not.");
+        let message = read_ordered_examples(&path, 3).unwrap_err().to_string();
+        assert!(message.contains("record 1: `reasoning` names [4], and the list has 3"), "{message}");
+    }
+
+    #[test]
+    fn labels_that_no_candidate_has_are_found() {
+        for (text, found) in [
+            ("[1], [2] and [3]", None),
+            ("[3][4]", Some("[4]")),
+            ("so [0] is first", Some("[0]")),
+            ("[99999999999999999999999] is none", Some("[99999999999999999999999]")),
+            ("Of a[9], f(x)[9] and b_[9] each is an index, [A], [] and [1, 9] no label, and [9 no end", None),
+            ("[9", None),
+        ] {
+            assert_eq!(foreign_label(text, 3), found, "{text}");
+        }
     }
 }

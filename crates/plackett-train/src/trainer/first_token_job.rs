@@ -4,7 +4,8 @@ use super::encoder_decoder::{EncoderDecoderModel, FirstToken};
 use super::evaluation::Evaluation;
 use super::first_token_task::{FirstTokenTask, PromptedList, check_objective};
 use super::job::Outcome;
-use super::run::{Hooks, mean_loss, train_evaluated};
+use super::list_ndcg::ListsMeasured;
+use super::run::{Hooks, train_evaluated};
 use super::trained::{Trained, parse_objective, ranks_of};
 use super::{Settings, StepRecord};
 use crate::TrainError;
@@ -75,19 +76,16 @@ impl FirstTokenJob {
                 Some(task.map_err(|error| TrainError::Setting(format!("validation: {error}")))?)
             }
         };
-        let measure = |parameters: &Parameters| -> Result<Option<f64>, TrainError> {
-            let loss =
-                held_out.as_ref().map(|task| mean_loss(task, compute, parameters, self.settings.batch));
-            loss.transpose()
-        };
+        let batch = self.settings.batch;
+        let measure =
+            |parameters: &Parameters| ListsMeasured::of(held_out.as_ref(), compute, parameters, batch);
         let before = measure(&parameters)?;
         let hooks = attached.as_mut().map(|attached| attached as &mut dyn Hooks);
-        let evaluation =
-            held_out.as_ref().map(|task| Evaluation::of_loss(task, compute, self.settings.batch));
+        let evaluation = held_out.as_ref().map(|task| Evaluation::of_lists(task, compute, batch));
         let (place, hooks) = ((Some(work), identity), (hooks, evaluation));
         outcome.report =
             train_evaluated(&task, compute, &mut parameters, &self.settings, place, hooks, progress)?;
-        outcome.validation = before.zip(measure(&parameters)?).map(|(before, after)| [before, after]);
+        outcome.set_measured(before.zip(measure(&parameters)?));
         outcome.ranks = ranks_of(attached.as_ref(), &parameters);
         model.save(output, &parameters)?;
         self.trained.save(attached.as_ref(), (&parameters, &[]), "SEQ_2_SEQ_LM", (base, output))?;

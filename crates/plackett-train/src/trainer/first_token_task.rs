@@ -5,6 +5,7 @@
 use super::encoder_decoder::{EncoderDecoderModel, FirstToken};
 use super::examples::RankingExample;
 use super::labelled_lists::{LabelledList, check_lists, lists_loss};
+use super::list_ndcg::ScoredLists;
 use super::{StepLoss, Task, weighted_sum};
 use crate::TrainError;
 use crate::nn::Mode;
@@ -163,5 +164,18 @@ impl Task for FirstTokenTask<'_> {
             sum.skipped = sum.skipped.max(loss.skipped);
         }
         Ok(sum)
+    }
+}
+
+impl ScoredLists for FirstTokenTask<'_> {
+    fn labelled(&self, example: usize) -> &LabelledList {
+        &self.lists[example].labelled
+    }
+
+    fn scores(&self, tape: &Tape, examples: &[usize]) -> Vec<f32> {
+        let lists = examples.iter().map(|at| &self.lists[*at]);
+        let prompts: Vec<&[u32]> = lists.flat_map(|list| list.prompts.iter().map(Vec::as_slice)).collect();
+        let (states, _) = self.model.first_states(tape, &prompts, Mode::default());
+        self.model.scores_of(tape, &states, self.read).value.to_vec()
     }
 }

@@ -16,7 +16,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// What stands between objectives that take turns.
-const TURNS: char = '|';
+pub const TURNS: char = '|';
 /// The most numbers, units or heads of a part, as of the stage `order-groups`.
 const MOST: usize = 4096;
 /// The most layers of an encoder.

@@ -2,8 +2,9 @@
 
 use super::evaluation::Evaluation;
 use super::examples::RankingExample;
+use super::list_ndcg::ListsMeasured;
 use super::phases::{PHASE_ADAPTER, PhaseMember};
-use super::run::{Hooks, Report, mean_loss, train_evaluated};
+use super::run::{Hooks, Report, train_evaluated};
 use super::trained::{Trained, parse_objective, ranks_of};
 use super::{CrossEncoder, PairModel, RankingTask, ScoredDecoder, Settings, StepRecord};
 use crate::TrainError;
@@ -55,10 +56,22 @@ pub struct Outcome {
     pub parameters: usize,
     /// The mean loss over the validation examples before and after; `None` without such.
     pub validation: Option<[f64; 2]>,
+    /// nDCG@10 of each validation list that has a label above 0, before and after; `None` without such, and of trainings whose examples
+    /// are no lists of candidates with scores.
+    pub ndcg: Option<[Vec<f64>; 2]>,
     /// Ranks of the layers that have one, by name.
     pub ranks: Vec<(String, usize)>,
     /// What was cut of the texts.
     pub cut: CutTexts,
+}
+
+impl Outcome {
+    /// Takes up what was made of the validation lists before and after.
+    pub(super) fn set_measured(&mut self, measured: Option<(ListsMeasured, ListsMeasured)>) {
+        let Some((before, after)) = measured else { return };
+        self.validation = Some([before.loss, after.loss]);
+        self.ndcg = (!before.ndcg.is_empty()).then_some([before.ndcg, after.ndcg]);
+    }
 }
 
 /// Pairs of a query and a document, or other texts, of which a model reads only a part.
@@ -191,19 +204,16 @@ impl RankingJob {
             }
         };
         outcome.cut = cut_texts(std::iter::once(&task).chain(&held_out), model.most_tokens());
-        let measure = |parameters: &Parameters| -> Result<Option<f64>, TrainError> {
-            let loss =
-                held_out.as_ref().map(|task| mean_loss(task, compute, parameters, self.settings.batch));
-            loss.transpose()
-        };
+        let batch = self.settings.batch;
+        let measure =
+            |parameters: &Parameters| ListsMeasured::of(held_out.as_ref(), compute, parameters, batch);
         let before = measure(&parameters)?;
         let hooks = attached.as_mut().map(|attached| attached as &mut dyn Hooks);
-        let evaluation =
-            held_out.as_ref().map(|task| Evaluation::of_loss(task, compute, self.settings.batch));
+        let evaluation = held_out.as_ref().map(|task| Evaluation::of_lists(task, compute, batch));
         let (place, hooks) = ((Some(work), identity), (hooks, evaluation));
         outcome.report =
             train_evaluated(&task, compute, &mut parameters, &self.settings, place, hooks, progress)?;
-        outcome.validation = before.zip(measure(&parameters)?).map(|(before, after)| [before, after]);
+        outcome.set_measured(before.zip(measure(&parameters)?));
         outcome.ranks = ranks_of(attached.as_ref(), &parameters);
         model.save(output, &parameters)?;
         let heads = parameters.iter().filter(|(_, parameter)| model.is_head(&parameter.name));

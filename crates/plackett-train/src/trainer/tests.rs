@@ -234,8 +234,8 @@ fn each_threshold_of_sora_leaves_an_adapter_with_its_size_and_worth() {
     let path = phase_folder(&work, 2).join(PHASE_ADAPTER);
     crate::adapter::open(&path, &mut parameters, &mut encoder.bert).unwrap();
     let task = RankingTask::new(&encoder, &lists, parse_sum("softmax-cross-entropy").unwrap()).unwrap();
-    let loss = mean_loss(&task, &compute, &parameters, 2).unwrap();
-    assert_eq!(members[1].measured, Some(("validation loss".to_string(), loss)));
+    let ndcg = super::list_ndcg::mean_ndcg(&task, &compute, &parameters, 2);
+    assert_eq!(members[1].measured, Some(("validation nDCG@10".to_string(), ndcg)));
 }
 
 #[test]

@@ -114,7 +114,28 @@ fn each_phase_leaves_its_best_weights() {
     let outcome =
         job.run(&base, (&lists, &lists), (&work, &output), "", &Compute::new(1), &mut |_, _| {}).unwrap();
     let evaluated = outcome.report.evaluated.unwrap();
-    assert_eq!((evaluated.measure, evaluated.phase, outcome.report.total), ("validation loss", 2, 12));
+    assert_eq!((evaluated.measure, evaluated.phase, outcome.report.total), ("validation nDCG@10", 2, 12));
+    assert_eq!(outcome.ndcg.unwrap()[1], [evaluated.value]);
+}
+
+#[test]
+fn lists_without_a_label_above_0_are_evaluated_by_their_loss() {
+    let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plackett-lm/tests/parity/bert");
+    let candidate =
+        |text: &str, score: f32| Candidate { text: text.into(), label: 0.0, teacher: Some(score) };
+    let lists = [RankingExample {
+        query: "what purrs".into(),
+        candidates: vec![candidate("cats purr at night", 2.0), candidate("dogs bark", 0.0)],
+    }];
+    let settings = Settings { batch: 1, steps: 4, checkpoint: 0, evaluate: 2, ..Settings::default() };
+    let objective = "kl-distillation".into();
+    let job = RankingJob { objective, tokens: 32, settings, ..RankingJob::default() };
+    let folder = tempfile::tempdir().unwrap();
+    let (work, output) = (folder.path().join("work"), folder.path().join("model"));
+    let outcome =
+        job.run(&base, (&lists, &lists), (&work, &output), "", &Compute::new(1), &mut |_, _| {}).unwrap();
+    let evaluated = outcome.report.evaluated.unwrap();
+    assert_eq!((evaluated.measure, outcome.ndcg), ("validation loss", None));
     assert_eq!(outcome.validation.unwrap()[1], evaluated.value);
 }
 

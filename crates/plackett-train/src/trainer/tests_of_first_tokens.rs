@@ -151,6 +151,10 @@ fn a_training_lowers_the_loss_and_leaves_what_the_inference_engine_ranks_with() 
         let model = EncoderDecoderModel::open(&output, &mut parameters).unwrap();
         let scores = model.scores(&compute, &parameters, &PROMPTS, read).unwrap();
         assert_close(&scores, &engine_scores(&output, read));
+        // The second candidate is the relevant one.
+        let better = scores.iter().filter(|score| **score > scores[1]).count();
+        let found = done.ndcg.as_ref().unwrap()[1][0];
+        assert!((found - 1.0 / (better as f64 + 2.0).log2()).abs() < 1e-9, "{objective} {adapter}: {found}");
         // The same again finds all steps done, and leaves the same bits.
         let bytes = std::fs::read(output.join("model.safetensors")).unwrap();
         let again = job.run(&base("t5"), data, (&work, &output), "", &compute, &mut |_, _| {}).unwrap();

@@ -84,17 +84,38 @@ fn a_cross_encoders_adapter_lies_beside_it_with_its_heads() {
 }
 
 #[test]
-fn what_pefts_adapters_cannot_hold_is_refused_before_training() {
+fn what_no_adapter_can_hold_is_refused_before_training() {
     for (adapter, said) in [
         ("full", "save_adapter: adapter = \"full\" is none"),
-        ("nola(k=4)", "save_adapter: PEFT has no `nola`"),
-        ("rand-lora(rank=4)", "save_adapter: PEFT has no `rand-lora`"),
         ("lt-sft(k=4)", "save_adapter: PEFT has no `lt-sft`"),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let error = rank(folder.path(), adapter, "all").unwrap_err().to_string();
         assert!(error.starts_with(said), "{adapter}: {error}");
         assert!(!folder.path().join("model.safetensors").exists());
+    }
+}
+
+#[test]
+fn an_adapter_that_peft_has_not_makes_its_base_the_trained_model_too() {
+    for adapter in ["nola(k=4)", "rand-lora(rank=4)"] {
+        let folder = tempfile::tempdir().unwrap();
+        let (output, again) = (folder.path().join("out"), folder.path().join("again"));
+        rank(&output, adapter, "query,value").unwrap();
+        let saved = output.join(ADAPTER);
+        // Query and value of two layers.
+        assert_eq!(merge_saved_adapter(&bert(), &saved, &again).unwrap(), 4);
+        let [one, other] = [&output, &again].map(|model| tensors(model.join("model.safetensors")));
+        assert!(one == other, "{adapter}");
+        assert_ne!(one["bert.encoder.layer.1.attention.self.query.weight"].1, {
+            let base = tensors(bert().join("model.safetensors"));
+            base["encoder.layer.1.attention.self.query.weight"].1.clone()
+        });
+        let error = merge_saved_adapter(&bert(), &saved, &again).unwrap_err().to_string();
+        assert!(error.contains("exists"), "{error}");
+        let error = merge_saved_adapter(&output, &saved, &folder.path().join("x")).unwrap_err().to_string();
+        assert!(error.contains("learned on another base"), "{error}");
+        assert!(!folder.path().join("x").exists());
     }
 }
 

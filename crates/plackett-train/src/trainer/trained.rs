@@ -1,7 +1,7 @@
 //! What of a model is trained, by which objective, and whether the adapter is kept beside the model: what the jobs of all families
 //! check, attach and save alike.
 
-use super::OWN_HEADS;
+use super::{OWN_HEADS, PHASE_ADAPTER};
 use crate::TrainError;
 use crate::adapter::{self, Adaptable, Attached, PeftRanks, Targets};
 use crate::objective::{self, Term};
@@ -9,7 +9,7 @@ use crate::tape::{ParameterId, Parameters};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// The folder of the adapter in that of the model, as PEFT saves it.
+/// The folder of the adapter in that of the model: as PEFT saves it, or of an adapter that PEFT has not the file [`PHASE_ADAPTER`].
 pub const ADAPTER: &str = "adapter";
 
 /// What of a model is trained.
@@ -101,27 +101,26 @@ impl Trained {
     /// nothing is found to be missing.
     ///
     /// # Errors
-    /// An adapter that cannot be merged into the weights, or PEFT has no such adapter.
+    /// An adapter that cannot be merged into the weights, or one that is to be saved and is a difference of the weights themselves.
     pub(crate) fn check_saved(&self, attached: &Attached, parameters: &Parameters) -> Result<(), TrainError> {
         attached.check_mergeable(parameters).map_err(|error| {
             TrainError::Setting(format!(
                 "{error}, and a model that is saved has only those; use an adapter that has, as lora, dora or lt-sft"
             ))
         })?;
-        if !self.save_adapter {
+        if !self.save_adapter || attached.difference(parameters).is_err() {
             return Ok(());
         }
-        attached.peft(parameters, PeftRanks::Padded).map(drop).map_err(|_| {
-            TrainError::Setting(format!(
-                "save_adapter: PEFT has no `{}` with these numbers; use lora, dora, sora or vera, or leave save_adapter out: the \
-                 model has the adapter in its weights",
-                attached.configured.spec.name
-            ))
-        })
+        Err(TrainError::Setting(format!(
+            "save_adapter: PEFT has no `{}`, which changes the model's own weights; use another adapter, or leave save_adapter out: the \
+             model has it in its weights",
+            attached.configured.spec.name
+        )))
     }
 
-    /// Saves the adapter, where it is to be, in the folder of the model, with heads that were trained whole. Layers of an
-    /// adapter that finds their ranks are filled up to the greatest, which every reader of LoRA knows.
+    /// Saves the adapter, where it is to be, in the folder of the model, with heads that were trained whole: as PEFT does, or, where PEFT has
+    /// no such adapter, in a form of its own. Layers of an adapter that finds their ranks are filled up to the greatest, which every reader of
+    /// LoRA knows.
     ///
     /// # Errors
     /// A file cannot be written.
@@ -133,8 +132,12 @@ impl Trained {
         (base, model): (&Path, &Path),
     ) -> Result<(), TrainError> {
         let Some(attached) = attached.filter(|_| self.save_adapter) else { return Ok(()) };
-        let files = attached.peft(parameters, PeftRanks::Padded)?.with_heads(parameters, heads);
-        files.for_task(task).save(&model.join(ADAPTER), &base.display().to_string())
+        let folder = model.join(ADAPTER);
+        let Ok(files) = attached.peft(parameters, PeftRanks::Padded) else {
+            std::fs::create_dir_all(&folder).map_err(|source| TrainError::file(&folder, source))?;
+            return attached.save(parameters, &folder.join(PHASE_ADAPTER), heads);
+        };
+        files.with_heads(parameters, heads).for_task(task).save(&folder, &base.display().to_string())
     }
 }
 

@@ -113,15 +113,40 @@ fn a_trained_model_ranks() {
 }
 
 #[test]
+fn objectives_and_adapters_are_listed() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = |arguments: &[&str]| plackett(folder.path(), &[&["train"][..], arguments].concat());
+    let all = said(&["--list-objectives"]).expect(0).stdout;
+    assert!(all.contains("listnet") && all.contains("position-aware-listmle"), "{all}");
+    let one = said(&["--list-objectives", "lambdarank"]).expect(0).stdout;
+    assert!(one.contains("lambda-loss (listwise)") && one.contains("default lambdarank"), "{one}");
+    let one = said(&["--list-adapters", "lora", "--json"]).expect(0).json();
+    assert_eq!(one["adapters"][0]["trained_numbers"], "rank · (i + o)");
+    assert_eq!(one["adapters"][0]["options"][0]["name"], "rank");
+    let all = said(&["--list-objectives", "--json"]).expect(0).json();
+    assert!(all["objectives"].as_array().unwrap().iter().any(|own| own["group"] == "preference"), "{all}");
+    for (arguments, words) in [
+        (&["--list-objectives", "lisnet"][..], "did you mean `listnet`?"),
+        (&["--list-adapters", "lorra"][..], "did you mean `lora`?"),
+        (&["t.toml", "-o", "out", "--list-adapters"][..], "--list-adapters"),
+        (&["t.toml"][..], "--output"),
+    ] {
+        let refused = said(arguments).expect(2).stderr;
+        assert!(refused.contains(words), "{arguments:?}: {refused}");
+    }
+}
+
+#[test]
 fn a_training_that_is_evaluated_leaves_its_best_weights() {
     let settings = SETTINGS.replace("steps = 12", "steps = 40").replace("3e-3", "5e-2");
     let evaluated = format!("{settings}evaluate = 2\npatience = 3\n");
     let folder = prepared(&format!("validation = \"train.jsonl\"\n{HEAD}{LORA}{evaluated}"));
     let done = train(folder.path(), "ranker").expect(0).json();
     let found = &done["evaluated"];
-    assert_eq!((&found["measure"], &found["phase"]), (&json!("validation loss"), &json!(1)));
+    assert_eq!((&found["measure"], &found["phase"]), (&json!("validation nDCG@10"), &json!(1)));
     // What is saved is what was measured after the best step.
-    assert_eq!(found["value"], done["validation"][1]);
+    assert_eq!(found["value"], done["ndcg"][1]);
+    assert_eq!(done["ndcg_change"]["n"], json!(4));
     let [best, steps] = [&found["best"], &done["steps"]].map(|step| step.as_u64().unwrap());
     assert!(best.is_multiple_of(2) && best <= steps, "{done}");
     match found["stopped"].as_u64() {
@@ -132,7 +157,7 @@ fn a_training_that_is_evaluated_leaves_its_best_weights() {
     assert_eq!(page.matches("<svg").count(), 4);
     assert!(page.contains("Evaluations") && page.contains("best step"), "{page}");
     let card = std::fs::read_to_string(folder.path().join("ranker/README.md")).unwrap();
-    assert!(card.contains(&format!("validation loss was best after step {best}")), "{card}");
+    assert!(card.contains(&format!("validation nDCG@10 was best after step {best}")), "{card}");
     let again = plackett(folder.path(), &["train", "t.toml", "-o", "ranker"]).expect(0);
     assert!(again.stdout.contains(&format!("was best after step {best}")), "{}", again.stdout);
     let folder = prepared(&format!("{HEAD}{evaluated}"));
@@ -163,12 +188,12 @@ fn phases_of_sora_leave_adapters_of_their_own() {
     let of = |key: &str| -> Vec<&Value> { phases.iter().map(|phase| &phase[key]).collect() };
     assert_eq!(of("setting"), [&json!("xi = 0"), &json!("xi = 9")]);
     assert!(phases[0]["numbers"].as_u64().unwrap() > 0, "{done}");
-    assert_eq!((&phases[1]["numbers"], &phases[1]["value"]), (&json!(0), &done["validation"][1]));
+    assert_eq!((&phases[1]["numbers"], &phases[1]["value"]), (&json!(0), &done["ndcg"][1]));
     for phase in phases {
         assert!(folder.path().join(phase["adapter"].as_str().unwrap()).is_file(), "{phase}");
     }
     let card = std::fs::read_to_string(folder.path().join("ranker/README.md")).unwrap();
-    assert!(card.contains("| xi = 9 | 0 | validation loss "), "{card}");
+    assert!(card.contains("| xi = 9 | 0 | validation nDCG@10 "), "{card}");
 }
 
 /// Starts a command and kills it (signal 9 on Unix) after a time, if it has not ended by then.
@@ -286,6 +311,10 @@ fn what_is_wrong_is_said_before_training() {
         (format!("validation = \"\"\n{HEAD}"), vec!["t.toml, line 3: validation: nothing is written"]),
         ("scorer = 1\n".into(), vec!["t.toml, line 3", "the number `1` where there must be a table"]),
         ("objective = \"0*bce\"\n".into(), vec!["objective: every objective of `0*bce` has the weight 0"]),
+        (
+            "negatives = 4\nobjective = \"bce + -0.5*ranknet\"\n".into(),
+            vec!["t.toml, line 4: objective: the weight -0.5 of `ranknet` is below 0", "a weight from 0"],
+        ),
         (unlabelled.into(), vec![]),
     ] {
         let folder = prepared(&rest);
@@ -464,8 +493,14 @@ fn an_adapter_that_is_saved_makes_its_base_the_trained_model() {
     let trained = generated(&["--model", "./out"]);
     assert_eq!(generated(&["--model", "./base", "--adapter", "out/adapter"]), trained);
     assert_ne!(generated(&["--model", "./base"]), trained);
+    // What PEFT has not is kept as its coefficients, and put into the base again.
     write(folder, "t.toml", &training("./base", &rest.replace("lora(rank=4)", "nola(k=8)")));
-    assert!(refused(folder, "other").contains("save_adapter: PEFT has no `nola`"));
+    train(folder, "small").expect(0);
+    let merge = ["model", "merge", "./base", "small/adapter", "merged", "--json"];
+    assert!(plackett(folder, &merge).expect(0).json()["matrices"].as_u64().unwrap() > 0);
+    assert_eq!(generated(&["--model", "./merged"]), generated(&["--model", "./small"]));
+    write(folder, "t.toml", &training("./base", &rest.replace("lora(rank=4)", "lt-sft(k=8)")));
+    assert!(refused(folder, "other").contains("save_adapter: PEFT has no `lt-sft`"));
     write(folder, "t.toml", &training("./base", "[trained]\nadapter = \"fila(rank=4)\"\n"));
     assert!(refused(folder, "other").contains("`fila` begins from the weights that matter"));
 }

@@ -115,6 +115,7 @@ fn a_t5_becomes_a_reranker_that_scores_as_it_was_trained() {
         assert_eq!((&done["queries"], &done["steps"], &done["cut"]), (&json!(4), &json!(24), &json!(0)));
         let [before, after] = [0, 1].map(|at| done["validation"][at].as_f64().unwrap());
         assert!(after < before, "{method} {rest}: {before} {after}");
+        assert!((0.0..=1.0).contains(&done["ndcg"][1].as_f64().unwrap()), "{done}");
         let scores = trained_scores(&folder.join("ranker"), method);
         let ranking = ranked(folder, method, "./ranker");
         for (at, score) in scores.into_iter().enumerate() {

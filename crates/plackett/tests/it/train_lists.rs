@@ -103,6 +103,7 @@ fn an_adapter_learns_written_orders_of_the_best_in_several_orders() {
     assert!(done["trainable"].as_u64() < done["parameters"].as_u64(), "{done}");
     let card = std::fs::read_to_string(folder.join("ranker/README.md")).unwrap();
     assert!(card.contains("objective = \"importance-aware\""), "{card}");
+    assert!(card.contains("| the examples in their prompts, as tokens | "), "{card}");
     assert!(is_whole(ranked(folder, "full-rank(words=8)", "./ranker")));
 }
 

@@ -8,6 +8,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use plackett::bundled;
 use plackett_lm::store::{BUILTIN, Builtin, Origin, Resolved, Store, StoreError, builtin};
+use plackett_train::trainer::{PHASE_ADAPTER, merge_saved_adapter};
 use serde_json::json;
 use std::cell::RefCell;
 use std::fmt::Write;
@@ -57,11 +58,11 @@ enum Action {
         /// New directory
         target: PathBuf,
     },
-    /// Write a copy of a decoder with a LoRA adapter added to its matrices
+    /// Write a copy of a model with an adapter added to its matrices
     Merge {
         /// Directory, name or id of the model
         source: String,
-        /// Directory of the adapter, in PEFT's form
+        /// Directory of the adapter: LoRA of a decoder in PEFT's form, or the adapter.safetensors of a training
         adapter: PathBuf,
         /// New directory
         target: PathBuf,
@@ -174,8 +175,20 @@ fn path(model: &Resolved, output: &Output) -> Outcome {
 }
 
 fn merge(source: &Resolved, adapter: &std::path::Path, target: &std::path::Path, output: &Output) -> Outcome {
-    let merged = plackett_lm::merge_adapter(&source.directory, adapter, target)
-        .with_context(|| format!("cannot merge an adapter into {}", source.name))?;
+    let place = || format!("cannot merge an adapter into {}", source.name);
+    let own = adapter.join(PHASE_ADAPTER);
+    if own.is_file() {
+        let bytes = std::fs::metadata(&own).with_context(place)?.len();
+        let matrices = merge_saved_adapter(&source.directory, adapter, target).with_context(place)?;
+        if output.json {
+            return Ok(output.print_json(
+                &json!({"path": target, "matrices": matrices, "adapter_bytes": bytes}),
+            )?);
+        }
+        let text = format!("{}: {matrices} matrices merged, and all written as f32\n", target.display());
+        return Ok(output.print(&text)?);
+    }
+    let merged = plackett_lm::merge_adapter(&source.directory, adapter, target).with_context(place)?;
     if output.json {
         return Ok(output.print_json(&json!({
             "path": target, "matrices": merged.matrices, "others": merged.others, "adapter_bytes": merged.adapter_bytes,

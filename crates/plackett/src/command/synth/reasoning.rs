@@ -276,7 +276,7 @@ impl Asked {
             return Err(UselessReply::Cut);
         }
         let places: Option<Vec<usize>> = ranking.entries.iter().map(|entry| entry.id.parse().ok()).collect();
-        Ok((clean_reasoning(said)?, places.ok_or(UselessReply::Order)?))
+        Ok((clean_reasoning(said, ranking.entries.len())?, places.ok_or(UselessReply::Order)?))
     }
 }
 

@@ -10,6 +10,7 @@ use super::kind::{Form, Kind, Measured, Prepared, Run, Shared, Source, Training}
 use super::labelled_lists::read_lists;
 use plackett_train::TrainError;
 use plackett_train::trainer::{Outcome as Learned, RankingExample, RankingJob};
+use serde_json::Value;
 
 /// Why keys of decoders are refused.
 const OF_DECODERS: &str = "is for decoders, and {base} is none; leave it out, or give a Llama";
@@ -125,6 +126,11 @@ impl Prepared for PairTraining {
         let examples = (self.lists.as_slice(), self.held.as_slice());
         let learned =
             self.job.run(run.base, examples, run.places, run.identity, run.compute, run.progress)?;
-        Ok((learned, Measured::default()))
+        let measured = Measured::of_lists(&learned);
+        Ok((learned, measured))
+    }
+
+    fn tell(&self, measured: &Measured, document: &mut Value) {
+        measured.tell_ndcg(document);
     }
 }

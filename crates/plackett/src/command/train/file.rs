@@ -6,7 +6,8 @@ use plackett::listwise_examples::{method_of, usual_objective};
 use plackett_core::declaration::{nearest, suggestion};
 use plackett_core::formats::serde_problem;
 use plackett_rank::MethodSpec;
-use plackett_train::trainer::{OWN_HEADS, Settings, Trained};
+use plackett_train::objective::{ParseError, parse_sum};
+use plackett_train::trainer::{OWN_HEADS, Settings, TURNS, Trained};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -76,6 +77,9 @@ impl TrainingFile {
         if let Some(problem) = file.method.as_ref().and_then(|method| method_of(method).err()) {
             bail!("{}, line {}: method: {problem}", path.display(), line_of(text, "method"));
         }
+        if let Some(problem) = file.objective.as_deref().and_then(objective_problem) {
+            bail!("{}, line {}: objective: {problem}", path.display(), line_of(text, "objective"));
+        }
         Ok(file)
     }
 
@@ -99,6 +103,11 @@ impl TrainingFile {
         let usual = || self.method_spec().map_or_else(String::new, |method| usual_objective(method).into());
         self.objective.clone().unwrap_or_else(usual)
     }
+}
+
+/// Why an objective cannot be read; of those that take turns the first.
+fn objective_problem(text: &str) -> Option<ParseError> {
+    text.split(TURNS).find_map(|sum| parse_sum(sum).err())
 }
 
 /// Refuses layers that are named for an adapter where there is none, and evaluations without examples to evaluate on.

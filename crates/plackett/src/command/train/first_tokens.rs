@@ -186,11 +186,12 @@ impl Prepared for FirstTokenData {
     fn learn(&self, run: Run<'_>) -> anyhow::Result<(Learned, Measured)> {
         let lists = (self.taught.as_slice(), self.held.as_slice(), self.read);
         let learned = self.job.run(run.base, lists, run.places, run.identity, run.compute, run.progress)?;
-        Ok((learned, Measured::default()))
+        let measured = Measured::of_lists(&learned);
+        Ok((learned, measured))
     }
 
-    fn tell(&self, _measured: &Measured, document: &mut Value) {
-        document["cut"] = self.cut.into();
+    fn tell(&self, measured: &Measured, document: &mut Value) {
+        measured.tell_lists(self.cut, document);
     }
 }
 

@@ -184,14 +184,25 @@ pub struct Run<'a> {
 pub struct Measured {
     /// By each depth of a decoder of texts.
     pub depths: [Vec<DepthMeasure>; 2],
-    /// nDCG@10 of lists, as they are ordered.
+    /// nDCG@10 of lists, as they are ordered; `None` without lists that have one.
     pub ndcg: Option<Change>,
 }
 
 impl Measured {
+    /// The change of the nDCG@10 that a training has measured by itself.
+    pub fn of_lists(learned: &Learned) -> Measured {
+        let ndcg = learned.ndcg.as_ref().map(|[before, after]| Change::of_pairs(before, after));
+        Measured { ndcg, ..Measured::default() }
+    }
+
     /// Tells scripts of texts that were cut, and of the orders of lists.
     pub fn tell_lists(&self, cut: usize, document: &mut Value) {
         document["cut"] = cut.into();
+        self.tell_ndcg(document);
+    }
+
+    /// Tells scripts of the orders of lists.
+    pub fn tell_ndcg(&self, document: &mut Value) {
         document["ndcg"] = json!(self.ndcg.as_ref().map(|ndcg| [ndcg.before, ndcg.after]));
         document["ndcg_change"] = json!(self.ndcg);
     }

@@ -3,7 +3,7 @@
 use super::file::TrainingFile;
 use super::kind::Source;
 use crate::command::Output;
-use crate::command::open::many_queries;
+use crate::command::open::{many, many_queries};
 use anyhow::bail;
 use plackett_train::trainer::{RankingExample, keep_negatives, read_ranking_examples};
 use std::path::Path;
@@ -14,7 +14,15 @@ use std::path::Path;
 /// A record without candidates, or no query to learn from.
 pub fn read_lists(source: &Source<'_>) -> anyhow::Result<(Vec<RankingExample>, Vec<RankingExample>)> {
     let lists = read_examples(source.examples, source.file, source.output)?;
-    Ok((lists, source.validation.map(read_ranking_examples).transpose()?.unwrap_or_default()))
+    let held = source.validation.map(read_ranking_examples).transpose()?.unwrap_or_default();
+    let without = held.iter().filter(|list| list.candidates.iter().all(|own| own.label <= 0.0)).count();
+    if without > 0 {
+        source.output.warn(&format!(
+            "{} without a label above 0, and so without an nDCG: the loss alone is told",
+            many(without, "validation list")
+        ));
+    }
+    Ok((lists, held))
 }
 
 /// The examples, with as many negatives as are wanted.

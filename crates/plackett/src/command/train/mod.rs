@@ -11,6 +11,7 @@ mod keys;
 mod kind;
 mod labelled_lists;
 mod language;
+mod listings;
 mod listwise;
 mod page;
 mod report;
@@ -23,7 +24,7 @@ use self::kind::{KINDS, Measured, Prepared, Run, Shared, Source, run_of_own};
 use super::open::many;
 use super::paths::Paths;
 use super::{Global, Outcome, Output};
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::Args;
 use indicatif::ProgressBar;
 use plackett_train::Compute;
@@ -35,9 +36,13 @@ use std::path::{Path, PathBuf};
 const UNBOUNDED: &str =
     "a training does not keep to one; a smaller `batch` and `recompute = true` take less memory";
 
+/// What needs no training file.
+const LISTINGS: [&str; 2] = ["list_objectives", "list_adapters"];
+
 /// The examples, and what each kind of training is told by.
 fn after_help() -> String {
-    let examples = "Examples:\n  plackett train ranker.toml -o ranker\n  plackett rerank --method cross-encoder --model ./ranker requests.jsonl";
+    let examples = "Examples:\n  plackett train ranker.toml -o ranker\n  plackett rerank --method cross-encoder --model ./ranker requests.jsonl\n  \
+        plackett train --list-objectives listnet";
     let resumed = "A run that was killed goes on where its last checkpoint is when the same command is given again, to\n\
         the same numbers.";
     let kinds = KINDS.into_iter().map(|kind| kind.help);
@@ -50,27 +55,51 @@ fn after_help() -> String {
 #[command(after_help = after_help())]
 pub struct Arguments {
     /// The training file
-    #[arg(value_name = "FILE.toml")]
-    file: PathBuf,
+    #[arg(value_name = "FILE.toml", required_unless_present_any = LISTINGS)]
+    file: Option<PathBuf>,
     /// The folder of the model that is made
-    #[arg(long, short, value_name = "DIR")]
-    output: PathBuf,
+    #[arg(long, short, value_name = "DIR", required_unless_present_any = LISTINGS)]
+    output: Option<PathBuf>,
+    /// List the objectives, or tell what one computes, takes and has for options, and stop
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["file", "output", "list_adapters"])]
+    list_objectives: Option<Option<String>>,
+    /// The same of adapters
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["file", "output"])]
+    list_adapters: Option<Option<String>>,
 }
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
-    let place = || arguments.file.display().to_string();
-    // Once: of a pipe nothing is left for another reader.
-    let text = std::fs::read_to_string(&arguments.file).with_context(place)?;
-    if let Some(run) = run_of_own(&text) {
-        return run((&arguments.file, &text), &arguments.output, global, output);
+    if arguments.list_objectives.is_some() || arguments.list_adapters.is_some() {
+        global.no_memory_budget("a list of what there is opens no model")?;
     }
-    let mut file = TrainingFile::read(&arguments.file, &text)?;
+    if let Some(name) = &arguments.list_objectives {
+        return listings::objectives(name.as_deref(), output);
+    }
+    if let Some(name) = &arguments.list_adapters {
+        return listings::adapters(name.as_deref(), output);
+    }
+    match (&arguments.file, &arguments.output) {
+        (Some(file), Some(folder)) => train((file, folder), global, output),
+        // The parser asks for both.
+        _ => Err(anyhow!("a training file and a folder are needed: plackett train FILE.toml -o DIR").into()),
+    }
+}
+
+/// Trains by the file at `path` what is left in `folder`.
+fn train((path, folder): (&Path, &Path), global: &Global, output: &Output) -> Outcome {
+    let place = || path.display().to_string();
+    // Once: of a pipe nothing is left for another reader.
+    let text = std::fs::read_to_string(path).with_context(place)?;
+    if let Some(run) = run_of_own(&text) {
+        return run((path, &text), folder, global, output);
+    }
+    let mut file = TrainingFile::read(path, &text)?;
     let named = Shared::asked(&file, None).with_context(place)?;
     named.training.check(&file).with_context(place)?;
-    let examples = beside(&arguments.file, &file.examples);
-    let validation = file.validation.as_ref().map(|path| beside(&arguments.file, path));
-    let files = Paths::default().reads("FILE.toml", [&arguments.file]).reads("examples", [&examples]);
+    let examples = beside(path, &file.examples);
+    let validation = file.validation.as_ref().map(|named| beside(path, named));
+    let files = Paths::default().reads("FILE.toml", [path]).reads("examples", [&examples]);
     files.reads("validation", &validation).opens("base", [&file.base]).check(output)?;
     let found = named.training.find_base(&file, global)?;
     let kind = Shared::asked(&file, Some(found.base)).with_context(place)?;
@@ -96,7 +125,6 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         identity["lists"] = json!(lists);
     }
     let identity = identity.to_string();
-    let folder = arguments.output.as_path();
     let _alone = claim(folder, &identity)?;
     let (learned, measured) = learn(prepared.as_ref(), (&found.place, folder), &identity, global, output)?;
     unreached_rate(&file.settings, &learned).iter().for_each(|sentence| output.warn(sentence));

@@ -35,6 +35,9 @@ pub fn write_card(
     for (name, hash) in hashes {
         let _ = writeln!(card, "| {name} | {hash} |");
     }
+    if let Some([shown, _]) = prepared.fingerprint() {
+        let _ = writeln!(card, "| the examples in their prompts, as tokens | {shown} |");
+    }
     let _ = write!(
         card,
         "\n{} of {} numbers were trained in {}.",
@@ -139,7 +142,11 @@ pub fn say(
 /// Where the adapter and the page lie in the folder of a model.
 pub fn beside_the_weights(folder: &Path) -> String {
     let adapter = saved_adapter(folder).map_or_else(String::new, |adapter| {
-        format!("the adapter alone, as PEFT saves it: {}\n", adapter.display())
+        let form = match adapter.join(PHASE_ADAPTER).is_file() {
+            true => "for `plackett model merge`",
+            false => "as PEFT saves it",
+        };
+        format!("the adapter alone, {form}: {}\n", adapter.display())
     });
     format!("{adapter}curves of the training: {}/{}\n", folder.display(), page::FILE)
 }
