@@ -131,10 +131,10 @@ fn a_run_that_stops_asks_only_for_what_it_lacks() {
     let broken = Arc::new(AtomicBool::new(true));
     let mock = server(broken.clone());
     let stopped = synth(at, &mock, "-o asked").expect(2).stderr;
-    assert!(stopped.contains("asked.unfinished keeps what was written so far"), "{stopped}");
+    assert!(stopped.contains("asked.unfinished; the same command goes on"), "{stopped}");
     assert!(!at.join("asked").exists());
     let refused = synth(at, &mock, "-o asked --tokens 9").expect(2).stderr;
-    assert!(refused.contains("with another model, prompt or settings"), "{refused}");
+    assert!(refused.contains("--tokens was `32`, and is `9`"), "{refused}");
     broken.store(false, Ordering::SeqCst);
     let before = mock.count();
     let told = synth(at, &mock, "-o asked --json").expect(0).json();

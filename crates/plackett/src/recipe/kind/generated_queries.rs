@@ -10,6 +10,7 @@ use crate::recipe::error::{Problem, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, StageKind, StageOutput};
+use crate::recipe::running::kept_replies::KeptReplies;
 use crate::recipe::task::Task;
 use plackett_core::Document;
 use plackett_rank::Settings;
@@ -189,5 +190,8 @@ fn written(task: &Task<'_>, prompt: &QueryPrompt, documents: &[Document]) -> Res
     let writer = QueryWriter { model: &*model, prompt, chat: false, tokens, each: 1, sampling: None };
     let count = documents.len() as u64;
     let progress = |done: usize| (task.progress)(task.name, done as u64, count);
-    Ok(writer.write(documents, task.folder, &progress)?.texts)
+    let options = writer.options();
+    let replies = KeptReplies { folder: task.folder, replies: writer.replies(&options, &progress) };
+    let replies = replies.to(&writer.prompts(documents))?;
+    Ok(replies.iter().map(|reply| reply.text().to_string()).collect())
 }
