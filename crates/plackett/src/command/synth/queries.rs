@@ -23,7 +23,7 @@ use plackett::unfinished::Unfinished;
 use plackett_rank::Settings;
 use plackett_rank::model::{LanguageModel, Sampling};
 use plackett_search::Index;
-use plackett_train::synth::QueryLetters;
+use plackett_train::synth::{QueryLetters, WithinCluster};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -111,9 +111,13 @@ pub struct Arguments {
 /// How documents are chosen.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Sample {
-    /// From clusters of their vectors, by the sizes of these
+    /// From clusters of their vectors, by the sizes of these: drawn near the middle of each
     Diverse,
-    /// At random
+    /// From such clusters, those nearest to the middle of each
+    Central,
+    /// From such clusters, at random in each
+    Spread,
+    /// At random, without clusters
     Uniform,
 }
 
@@ -124,7 +128,7 @@ impl Arguments {
             (Sample::Uniform, Some(_)) => {
                 bail!("--clusters: --sample uniform makes none; leave one of them out")
             }
-            (Sample::Diverse, Some(clusters)) if clusters > self.count => bail!(
+            (_, Some(clusters)) if clusters > self.count => bail!(
                 "--clusters {clusters}: each gives a document, and --count asks for {}; give at most as many clusters",
                 self.count
             ),
@@ -140,7 +144,9 @@ impl Arguments {
         DocumentSample {
             documents: self.count,
             by: match self.sample {
-                Sample::Diverse => SampleBy::Clusters(self.clusters),
+                Sample::Diverse => SampleBy::Clusters(self.clusters, WithinCluster::Drawn),
+                Sample::Central => SampleBy::Clusters(self.clusters, WithinCluster::Central),
+                Sample::Spread => SampleBy::Clusters(self.clusters, WithinCluster::Uniform),
                 Sample::Uniform => SampleBy::Uniform,
             },
             characters: self.characters,

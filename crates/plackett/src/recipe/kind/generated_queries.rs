@@ -15,7 +15,7 @@ use crate::recipe::task::Task;
 use plackett_core::Document;
 use plackett_rank::Settings;
 use plackett_search::Index;
-use plackett_train::synth::QueryLetters;
+use plackett_train::synth::{QueryLetters, WithinCluster};
 
 /// Numbers by document, and one of all.
 const NUMBERS: [&str; 3] = ["found", "words", "kept"];
@@ -169,7 +169,7 @@ fn sample(values: &Values) -> DocumentSample {
         documents: values.count("documents"),
         by: match values.word("sampling") {
             "random" => SampleBy::Uniform,
-            _ => SampleBy::Clusters(clusters),
+            _ => SampleBy::Clusters(clusters, WithinCluster::Drawn),
         },
         characters: values.count("characters"),
         seed: values.count("seed") as u64,
