@@ -211,10 +211,7 @@ impl<A: Serialize + DeserializeOwned> Unfinished<A> {
     ///
     /// # Errors
     /// The disk is full or gone.
-    pub fn add<'a>(
-        &mut self,
-        answers: impl IntoIterator<Item = (u64, &'a A)>,
-    ) -> Result<(), UnfinishedError>
+    pub fn add<'a>(&mut self, answers: impl IntoIterator<Item = (u64, &'a A)>) -> Result<(), UnfinishedError>
     where
         A: 'a,
     {

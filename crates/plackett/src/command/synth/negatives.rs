@@ -139,6 +139,9 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let searched = find(arguments, (&index, &pipeline), (&queries, &qrels), &mut kept, output)?;
     let account = write(searched, &queries, (&index, arguments.count), &mut file)?;
     remarks_after(&account, arguments).iter().for_each(|remark| output.warn(remark));
+    if account.written > 0 {
+        file.commit()?;
+    }
     // What a server has failed on is asked again by the same command; all else is kept for it.
     if account.outages == 0 {
         kept.remove()?;
@@ -146,7 +149,6 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     if account.written == 0 {
         return Err(nothing(&account, queries.len()));
     }
-    file.commit()?;
     say(arguments, &account, queries.len(), output)?;
     match account.failed {
         0 => Ok(()),

@@ -329,8 +329,7 @@ fn write(
     let moved = |done: usize| bar.set_position(done as u64);
     let options = writer.options();
     let known = std::mem::take(&mut kept.known);
-    let mut keep =
-        |new: &[(u64, Reply)]| -> Result<(), QuerySynthesisError> { Ok(kept.add(new.to_vec())?) };
+    let mut keep = |new: &[(u64, Reply)]| -> Result<(), QuerySynthesisError> { Ok(kept.add(new.to_vec())?) };
     let replies = writer.replies(&options, &moved).to(&writer.prompts(&sampled.documents), known, &mut keep);
     bar.finish_and_clear();
     let replies = replies.with_context(|| kept.interrupted())?;

@@ -39,8 +39,8 @@ const TOGETHER: usize = 8;
                         Each line is {\"query\": …, \"candidates\": [{\"text\": …, \"label\": 1}, …]}, as `plackett train` reads it;\n\
                         with --by replies it has a \"reply\", which ends with all candidates as [2] > [1] > [3], where [1] is\n\
                         the first one of the line. With the others candidates are put in a drawn order first. Each line of\n\
-                        the result has the `reasoning`, and the order as `teacher` scores. What a model has replied is kept in\n\
-                        FILE.unfinished until all is there: the same command goes on after a kill.")]
+                        the result has the `reasoning`, and the order as `teacher` scores. What a model has replied is kept\n\
+                        in FILE.unfinished until all is there: the same command goes on after a kill.")]
 pub struct Arguments {
     /// Lists, one JSON object a line
     lists: PathBuf,
