@@ -13,7 +13,7 @@ use std::fmt::{self, Display, Formatter};
 /// How documents are chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SampleBy {
-    /// From so many clusters of their vectors, by their sizes (DUQGen); `None` for as many clusters as documents.
+    /// From so many clusters of their vectors, by their sizes (DUQGen), and which of each; `None` for as many clusters as documents.
     Clusters(Option<usize>, WithinCluster),
     /// At random, each as likely as another.
     Uniform,
