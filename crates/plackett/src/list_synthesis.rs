@@ -5,12 +5,8 @@
 //! the greatest scores. *Adjust*: scores are scaled and shifted item by item, so that what people wanted is likely, which takes out the teacher's
 //! liking for what is popular. The items with the greatest scores are the list.
 
-mod kept_grades;
-
-pub use kept_grades::{Grades, KeptGrades};
-
-use crate::recipe::StageError;
 use crate::text_vectors::{count_cut, embed};
+use crate::unfinished::{Unfinished, UnfinishedError};
 use plackett_core::remap::{ScoreAdjustment, greatest_places, reflect, remapped_scores};
 use plackett_core::title_list::{bare_line, read_title_line, title_key};
 use plackett_lm::LmError;
@@ -20,7 +16,7 @@ use plackett_rank::model::{
 };
 use plackett_train::random::Stream;
 use rayon::prelude::*;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
@@ -28,6 +24,8 @@ use std::collections::{HashMap, HashSet};
 const CONTEXTS_TOGETHER: usize = 32;
 /// Tokens of a judge's free reply.
 const REPLY: usize = 16;
+/// Scores that are held from the first time that they are computed, all conversations together: a gigabyte of them.
+const SCORES_HELD: usize = 1 << 27;
 
 /// The grades of a judge, from what fits very well to what does not fit at all.
 pub const GRADES: [i64; 5] = [2, 1, 0, -1, -2];
@@ -56,7 +54,7 @@ pub enum ListSynthesisError {
     Judge(#[from] CallError),
     /// Grades cannot be kept, or taken up again.
     #[error(transparent)]
-    Kept(Box<StageError>),
+    Kept(#[from] UnfinishedError),
 }
 
 /// A teacher's list.
@@ -287,6 +285,15 @@ pub struct SynthesizedLists {
     pub account: ListAccount,
 }
 
+/// What a judge has said of the items for one conversation.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+pub struct Grades {
+    /// Places in the catalogue with their grades.
+    pub grades: Vec<(usize, i64)>,
+    /// Replies that are no grade.
+    pub unread: usize,
+}
+
 /// A title of a teacher.
 enum Line {
     /// An item of the catalogue.
@@ -304,6 +311,8 @@ struct Known {
     wanted: Vec<usize>,
     /// Places that were graded, with their grades.
     grades: Vec<(usize, i64)>,
+    /// The remapped scores of all items, where they are held.
+    remapped: Option<Vec<f64>>,
 }
 
 impl Known {
@@ -322,18 +331,20 @@ impl ListSynthesis<'_> {
     pub fn make(
         &self,
         contexts: &[TaughtContext],
-        mut kept: Option<&mut KeptGrades>,
+        mut kept: Option<&mut Unfinished<Grades>>,
         progress: &dyn Fn(usize),
     ) -> Result<SynthesizedLists, ListSynthesisError> {
         let mut account = ListAccount::default();
         let mut known: Vec<Known> = Vec::with_capacity(contexts.len());
         for contexts in contexts.chunks(CONTEXTS_TOGETHER) {
-            for (mut read, context) in self.read(contexts, &mut account)?.into_iter().zip(contexts) {
+            let mut read = self.read(contexts, &mut account)?;
+            self.hold_scores(&mut read, known.len());
+            for (mut read, context) in read.into_iter().zip(contexts) {
                 progress(known.len());
                 if let Some(judge) = self.judge {
                     let grade = || self.grade(judge, context, &read);
                     let graded = match &mut kept {
-                        Some(kept) => kept.take_or(grade)?,
+                        Some(kept) => kept.take_or(known.len() as u64, grade)?,
                         None => grade()?,
                     };
                     account.add(&graded);
@@ -393,20 +404,35 @@ impl ListSynthesis<'_> {
             account.untaught += usize::from(lines.is_empty());
             account.titles += lines.len();
             account.exact += lines.iter().filter(|line| matches!(line, Line::Item(_))).count();
-            all.push(Known { conversation, lines, mentioned, wanted, grades: Vec::new() });
+            all.push(Known { conversation, lines, mentioned, wanted, grades: Vec::new(), remapped: None });
         }
         Ok(all)
     }
 
-    /// Remap, and reflect as far as items are graded.
-    fn scores(&self, known: &Known) -> Vec<f64> {
+    /// Remaps once what judging, adjusting and listing all look at, as far as there is room behind the contexts `before`.
+    fn hold_scores(&self, contexts: &mut [Known], before: usize) {
+        if self.judge.is_none() && self.settings.steps == 0 {
+            return;
+        }
+        let most = SCORES_HELD / self.catalogue.len().max(1);
+        let room = most.saturating_sub(before).min(contexts.len());
+        contexts[..room].par_iter_mut().for_each(|known| known.remapped = Some(self.remap(known)));
+    }
+
+    /// Remap.
+    fn remap(&self, known: &Known) -> Vec<f64> {
         let similarities = |line: &Line| match line {
             Line::Item(place) => self.catalogue.similarities(&self.catalogue.vectors[*place]),
             Line::Other(vector) => self.catalogue.similarities(vector),
         };
         let teacher: Vec<Vec<f64>> = known.lines.iter().map(similarities).collect();
         let conversation = self.catalogue.similarities(&known.conversation);
-        let mut scores = remapped_scores(&teacher, &known.exact(), &conversation, self.settings.lambda);
+        remapped_scores(&teacher, &known.exact(), &conversation, self.settings.lambda)
+    }
+
+    /// Remap, and reflect as far as items are graded.
+    fn scores(&self, known: &Known) -> Vec<f64> {
+        let mut scores = known.remapped.clone().unwrap_or_else(|| self.remap(known));
         reflect(&mut scores, &known.grades, self.settings.gamma);
         scores
     }

@@ -3,6 +3,7 @@
 use plackett_core::hard_negatives::Mining;
 use plackett_core::{Qrels, Ranking};
 use plackett_train::random::Stream;
+use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::fmt;
@@ -70,7 +71,7 @@ pub struct NegativeMining {
 }
 
 /// What is learned from a query.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 pub struct MinedQuery {
     /// Relevant documents with their grades, the best grades first.
     pub positives: Vec<(String, i32)>,
@@ -83,7 +84,8 @@ pub struct MinedQuery {
 }
 
 /// Why a query teaches nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum UnminableQuery {
     /// Nothing is judged to be relevant.
     Unjudged,

@@ -17,18 +17,17 @@ pub use negatives::{EXAMPLES_FILE, Negatives};
 pub use prompt::{DOCUMENT_PLACE, QueryPrompt, USUAL_EXAMPLES};
 pub use sampling::{DocumentSample, SampleBy, SampledDocuments, with_vectors};
 pub use search::{QuerySearch, RoundTrip};
-pub use writer::{QueryWriter, Written};
+pub use writer::QueryWriter;
 
 use crate::pipeline::QueryError;
-use crate::recipe::StageError;
+use crate::unfinished::UnfinishedError;
 use plackett_core::Document;
-use plackett_core::formats::{FormatError, plain};
+use plackett_core::formats::FormatError;
 use plackett_rank::model::CallError;
 use plackett_search::SearchError;
 use plackett_train::TrainError;
 use plackett_train::synth::{QueryLetters, UselessQuery, clean_queries};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 /// Why queries cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +46,7 @@ pub enum QuerySynthesisError {
     Query(#[from] QueryError),
     /// The model did not write.
     #[error("the model: {0}")]
-    Call(CallError),
+    Call(#[from] CallError),
     /// Documents cannot be clustered.
     #[error(
         "the documents of the index have no vectors of their own to be clustered by; index them with vectors and whole, not as passages, or draw \
@@ -73,25 +72,9 @@ pub enum QuerySynthesisError {
         /// What is wrong with its id.
         problem: String,
     },
-    /// The replies that an earlier run has left are not as they were written.
-    #[error("{}: damaged ({problem}); remove its folder, and the replies are asked for again", path.display())]
-    Damaged {
-        /// Which file.
-        path: PathBuf,
-        /// What is wrong with it.
-        problem: String,
-    },
     /// Replies cannot be kept.
-    #[error("{}: {}", path.display(), plain(source))]
-    File {
-        /// Which file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// Anything else that keeping replies says.
     #[error(transparent)]
-    Kept(Box<StageError>),
+    Kept(#[from] UnfinishedError),
 }
 
 impl QuerySynthesisError {
@@ -101,39 +84,6 @@ impl QuerySynthesisError {
             QuerySynthesisError::Query(error) => error.is_outage(),
             QuerySynthesisError::Call(error) => error.is_outage(),
             _ => false,
-        }
-    }
-}
-
-/// What keeping replies, or a card, says.
-fn kept(error: StageError) -> QuerySynthesisError {
-    match error {
-        StageError::Call(error) => QuerySynthesisError::Call(error),
-        StageError::Format(error) => QuerySynthesisError::Format(error),
-        StageError::Damaged { path, problem } => QuerySynthesisError::Damaged { path, problem },
-        StageError::Cache { path, source } => QuerySynthesisError::File { path, source },
-        other => QuerySynthesisError::Kept(Box::new(other)),
-    }
-}
-
-/// In the words of a stage.
-impl From<QuerySynthesisError> for StageError {
-    fn from(error: QuerySynthesisError) -> StageError {
-        match error {
-            QuerySynthesisError::Search(error) => StageError::Search(error),
-            QuerySynthesisError::Sample(error) => StageError::Train(error),
-            QuerySynthesisError::Format(error) => StageError::Format(error),
-            QuerySynthesisError::Query(error) => StageError::Query(error),
-            QuerySynthesisError::Call(error) => StageError::Call(error),
-            QuerySynthesisError::Damaged { path, problem } => StageError::Damaged { path, problem },
-            QuerySynthesisError::File { path, source } => StageError::Cache { path, source },
-            QuerySynthesisError::Kept(error) => *error,
-            other @ (QuerySynthesisError::NoVectors | QuerySynthesisError::Id { .. }) => {
-                StageError::Field { field: "index", problem: other.to_string() }
-            }
-            other @ QuerySynthesisError::TooFew { .. } => {
-                StageError::Field { field: "documents", problem: other.to_string() }
-            }
         }
     }
 }

@@ -8,8 +8,8 @@ use crate::manifest::RunSettings;
 use plackett_core::Ranking;
 use plackett_core::formats::plain;
 use plackett_lm::sha256;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -28,12 +28,19 @@ pub enum Finished {
     Failed(String),
 }
 
-#[derive(Serialize, Deserialize)]
-struct Line<'f> {
+/// A line as it is written.
+#[derive(Serialize)]
+struct Line<'a, A> {
     /// The request's number in the input, from 0.
     request: u64,
-    #[serde(flatten)]
-    finished: Cow<'f, Finished>,
+    answer: &'a A,
+}
+
+/// A line as it is read.
+#[derive(Deserialize)]
+struct KeptLine<A> {
+    request: u64,
+    answer: A,
 }
 
 /// Why answers cannot be kept or taken up again.
@@ -49,6 +56,20 @@ pub enum UnfinishedError {
         path: PathBuf,
         /// How many.
         answers: usize,
+    },
+    /// What is there is of a run with other settings.
+    #[error(
+        "{}: an interrupted run with other settings has left {answers} finished requests there: {differences}; give the old ones to go on, or remove the \
+         file to begin anew",
+        path.display()
+    )]
+    Other {
+        /// The file.
+        path: PathBuf,
+        /// How many.
+        answers: usize,
+        /// What is not as it was, in the words of the command line.
+        differences: String,
     },
     /// There is nothing to take up.
     #[error("--resume: there is no {} of an interrupted run; leave the flag out", path.display())]
@@ -78,14 +99,14 @@ pub enum UnfinishedError {
     },
 }
 
-/// The file of a run that is not finished.
-pub struct Unfinished {
+/// The file of a run that is not finished; `A` is what is kept of a request.
+pub struct Unfinished<A = Finished> {
     path: PathBuf,
     file: File,
     /// The settings of the run that began it.
     pub settings: RunSettings,
     /// What was finished when the file was opened, by the number of the request from 0.
-    pub finished: BTreeMap<u64, Finished>,
+    pub finished: BTreeMap<u64, A>,
     /// Lines that were dropped because they do not fit their hash.
     pub damaged: usize,
 }
@@ -97,14 +118,38 @@ impl Unfinished {
         name.push(".unfinished");
         PathBuf::from(name)
     }
+}
+
+impl<A: Serialize + DeserializeOwned> Unfinished<A> {
+    /// Goes on with what an interrupted run of the same settings has left, or begins where there is nothing of worth.
+    ///
+    /// # Errors
+    /// [`UnfinishedError::Other`], and what [`Unfinished::open`] and [`Unfinished::create`] say.
+    pub fn take_up(path: &Path, settings: &RunSettings) -> Result<Unfinished<A>, UnfinishedError> {
+        let found = match Self::open(path) {
+            Err(UnfinishedError::Absent { .. }) => return Self::create(path, settings),
+            found => found?,
+        };
+        let differences = settings.differences(&found.settings);
+        if differences.is_empty() {
+            return Ok(found);
+        }
+        let answers = found.finished.len();
+        if answers + found.damaged == 0 {
+            found.remove()?;
+            return Self::create(path, settings);
+        }
+        let said: Vec<String> = differences.iter().map(ToString::to_string).collect();
+        Err(UnfinishedError::Other { path: path.to_path_buf(), answers, differences: said.join("; ") })
+    }
 
     /// Begins a file; there must be none.
     ///
     /// # Errors
     /// [`UnfinishedError::Exists`], and what the disk says.
-    pub fn create(path: &Path, settings: &RunSettings) -> Result<Unfinished, UnfinishedError> {
+    pub fn create(path: &Path, settings: &RunSettings) -> Result<Unfinished<A>, UnfinishedError> {
         let failed = |source| UnfinishedError::Io { path: path.to_path_buf(), source };
-        Unfinished::check_absent(path)?;
+        Self::check_absent(path)?;
         let opened = OpenOptions::new().read(true).write(true).create_new(true).open(path);
         let mut file = opened.map_err(failed)?;
         lock(&file, path)?;
@@ -119,7 +164,7 @@ impl Unfinished {
     /// # Errors
     /// [`UnfinishedError::Exists`], or why what is there cannot be opened.
     pub fn check_absent(path: &Path) -> Result<(), UnfinishedError> {
-        match Unfinished::open(path) {
+        match Self::open(path) {
             Err(UnfinishedError::Absent { .. }) => Ok(()),
             Ok(found) => {
                 Err(UnfinishedError::Exists { path: path.to_path_buf(), answers: found.finished.len() })
@@ -132,7 +177,7 @@ impl Unfinished {
     ///
     /// # Errors
     /// [`UnfinishedError`]; [`UnfinishedError::Absent`] when there is none.
-    pub fn open(path: &Path) -> Result<Unfinished, UnfinishedError> {
+    pub fn open(path: &Path) -> Result<Unfinished<A>, UnfinishedError> {
         let failed = |source| UnfinishedError::Io { path: path.to_path_buf(), source };
         let mut file = match OpenOptions::new().read(true).write(true).open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -151,8 +196,8 @@ impl Unfinished {
         let mut found =
             Unfinished { path: path.to_path_buf(), file, settings, finished: BTreeMap::new(), damaged: 0 };
         for bytes in lines {
-            match checked(bytes).and_then(|json| serde_json::from_str::<Line<'_>>(json).ok()) {
-                Some(line) => drop(found.finished.insert(line.request, line.finished.into_owned())),
+            match checked(bytes).and_then(|json| serde_json::from_str::<KeptLine<A>>(json).ok()) {
+                Some(line) => drop(found.finished.insert(line.request, line.answer)),
                 None => found.damaged += 1,
             }
         }
@@ -166,17 +211,33 @@ impl Unfinished {
     ///
     /// # Errors
     /// The disk is full or gone.
-    pub fn add<'f>(
-        &mut self,
-        answers: impl IntoIterator<Item = (u64, &'f Finished)>,
-    ) -> Result<(), UnfinishedError> {
+    pub fn add<'a>(&mut self, answers: impl IntoIterator<Item = (u64, &'a A)>) -> Result<(), UnfinishedError>
+    where
+        A: 'a,
+    {
         let mut text = String::new();
-        for (request, finished) in answers {
-            let answer = Line { request, finished: Cow::Borrowed(finished) };
-            text.push_str(&line(&answer, &self.path)?);
+        for (request, answer) in answers {
+            text.push_str(&line(&Line { request, answer }, &self.path)?);
         }
         let written = self.file.write_all(text.as_bytes()).and_then(|()| self.file.sync_data());
         written.map_err(|source| UnfinishedError::Io { path: self.path.clone(), source })
+    }
+
+    /// The answer to a request: the one that was finished when the file was opened, or what is made, which is then kept.
+    ///
+    /// # Errors
+    /// What making it says, or what the disk says.
+    pub fn take_or<E: From<UnfinishedError>>(
+        &mut self,
+        request: u64,
+        make: impl FnOnce() -> Result<A, E>,
+    ) -> Result<A, E> {
+        if let Some(known) = self.finished.remove(&request) {
+            return Ok(known);
+        }
+        let made = make()?;
+        self.add([(request, &made)])?;
+        Ok(made)
     }
 
     /// Removes the file: the result is there.
@@ -222,7 +283,9 @@ fn checked(bytes: &[u8]) -> Option<&str> {
 mod tests {
     use super::*;
     use plackett_core::Trace;
-    use serde_json::Map;
+    use serde_json::{Map, json};
+
+    type Rankings = Unfinished<Finished>;
 
     fn settings() -> RunSettings {
         RunSettings {
@@ -252,7 +315,7 @@ mod tests {
             (1, Finished::Failed("line 2: no".into())),
             (7, answer("b", &[])),
         ];
-        let mut file = Unfinished::create(&path, &settings()).unwrap();
+        let mut file = Rankings::create(&path, &settings()).unwrap();
         let head = std::fs::read(&path).unwrap().len();
         file.add(answers.iter().map(|(n, answer)| (*n, answer))).unwrap();
         drop(file);
@@ -261,7 +324,7 @@ mod tests {
         for cut in head..=whole.len() {
             std::fs::write(&path, &whole[..cut]).unwrap();
             let kept = ends.iter().filter(|&&end| end <= cut).count() - 1;
-            let mut file = Unfinished::open(&path).unwrap();
+            let mut file = Rankings::open(&path).unwrap();
             let expected: BTreeMap<u64, Finished> = answers[..kept].iter().cloned().collect();
             assert_eq!(file.finished, expected, "{cut}");
             assert_eq!(file.settings, settings());
@@ -270,25 +333,48 @@ mod tests {
             assert_eq!(std::fs::read(&path).unwrap(), whole, "{cut}");
         }
         std::fs::write(&path, &whole[..head - 1]).unwrap();
-        assert!(matches!(Unfinished::open(&path), Err(UnfinishedError::Head { .. })));
+        assert!(matches!(Rankings::open(&path), Err(UnfinishedError::Head { .. })));
     }
 
     #[test]
     fn a_damaged_line_is_dropped_and_counted_and_the_others_are_kept() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x");
-        let mut file = Unfinished::create(&path, &settings()).unwrap();
+        let mut file = Rankings::create(&path, &settings()).unwrap();
         file.add([(0, &answer("a", &[1.0])), (1, &answer("b", &[2.0]))]).unwrap();
-        assert!(matches!(Unfinished::open(&path), Err(UnfinishedError::Busy { .. })));
+        assert!(matches!(Rankings::open(&path), Err(UnfinishedError::Busy { .. })));
         drop(file);
         let text = std::fs::read_to_string(&path).unwrap().replacen("\"score\":1.0", "\"score\":3.0", 1);
         std::fs::write(&path, text).unwrap();
-        let file = Unfinished::open(&path).unwrap();
+        let file = Rankings::open(&path).unwrap();
         assert_eq!((file.damaged, file.finished.keys().copied().collect::<Vec<_>>()), (1, vec![1]));
         drop(file);
-        let again = Unfinished::create(&path, &settings()).err().unwrap();
+        let again = Rankings::create(&path, &settings()).err().unwrap();
         assert!(matches!(again, UnfinishedError::Exists { answers: 1, .. }), "{again}");
-        Unfinished::open(&path).unwrap().remove().unwrap();
-        assert!(matches!(Unfinished::open(&path), Err(UnfinishedError::Absent { .. })));
+        Rankings::open(&path).unwrap().remove().unwrap();
+        assert!(matches!(Rankings::open(&path), Err(UnfinishedError::Absent { .. })));
+    }
+
+    #[test]
+    fn what_is_kept_is_taken_up_once_and_by_the_same_settings_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        let of = |count: u64| {
+            let arguments = Map::from_iter([("count".to_string(), json!(count))]);
+            RunSettings { arguments, ..settings() }
+        };
+        let take = |file: &mut Unfinished<String>, made: &str| -> Result<String, UnfinishedError> {
+            file.take_or(3, || Ok(made.to_string()))
+        };
+        // Where nothing was finished there is nothing that other settings could go wrong with.
+        drop(Unfinished::<String>::take_up(&path, &of(1)).unwrap());
+        let mut file = Unfinished::<String>::take_up(&path, &of(2)).unwrap();
+        assert_eq!(take(&mut file, "a").unwrap(), "a");
+        drop(file);
+        let mut file = Unfinished::<String>::take_up(&path, &of(2)).unwrap();
+        assert_eq!(take(&mut file, "b").unwrap(), "a");
+        drop(file);
+        let refused = Unfinished::<String>::take_up(&path, &of(5)).err().unwrap().to_string();
+        assert!(refused.contains("1 finished requests there: --count was `2`, and is `5`"), "{refused}");
     }
 }

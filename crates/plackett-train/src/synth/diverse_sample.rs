@@ -4,12 +4,27 @@
 use crate::TrainError;
 use plackett_core::clustering::{Clusters, k_means, squared_distance};
 use plackett_core::cosine;
+use rand::seq::index::sample;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+
+/// Which documents of a cluster are taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WithinCluster {
+    /// Drawn near its middle, and of those the ones that are most like its central one (DUQGen).
+    #[default]
+    Drawn,
+    /// Those nearest to its middle.
+    Central,
+    /// Any, each as likely as another.
+    Uniform,
+}
 
 /// How documents are sampled.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DiverseSample {
+    /// Which documents of a cluster are taken; temperature, draws and lambda are for [`WithinCluster::Drawn`] alone.
+    pub within: WithinCluster,
     /// Clusters.
     pub clusters: usize,
     /// Documents in all; at least one of each cluster.
@@ -29,6 +44,7 @@ pub struct DiverseSample {
 impl Default for DiverseSample {
     fn default() -> DiverseSample {
         DiverseSample {
+            within: WithinCluster::Drawn,
             clusters: 1000,
             documents: 1000,
             temperature: 1.0,
@@ -160,6 +176,23 @@ impl DiverseSample {
         members: &[usize],
         (cluster, count): (usize, usize),
     ) -> Vec<usize> {
+        let far = |at: &usize| squared_distance(&vectors[*at], middle);
+        let by_distance = |a: &usize, b: &usize| far(a).total_cmp(&far(b)).then(a.cmp(b));
+        match self.within {
+            WithinCluster::Drawn => {}
+            WithinCluster::Central => {
+                let mut nearest = members.to_vec();
+                nearest.sort_by(by_distance);
+                nearest.truncate(count);
+                return nearest;
+            }
+            WithinCluster::Uniform => {
+                let mut random = ChaCha8Rng::seed_from_u64(self.seed);
+                random.set_stream((cluster as u64) << 16);
+                let drawn = sample(&mut random, members.len(), count.min(members.len()));
+                return drawn.into_iter().map(|at| members[at]).collect();
+            }
+        }
         let scores: Vec<f64> = members.iter().map(|at| cosine(&vectors[*at], middle)).collect();
         let mut pool = vec![false; members.len()];
         for draw in 0..self.draws.max(1) as u64 {
@@ -170,11 +203,7 @@ impl DiverseSample {
                 .for_each(|at| pool[at] = true);
         }
         let pool: Vec<usize> = (0..members.len()).filter(|at| pool[*at]).map(|at| members[at]).collect();
-        let far = |at: &usize| squared_distance(&vectors[*at], middle);
-        let Some(central) = members.iter().copied().min_by(|a, b| far(a).total_cmp(&far(b)).then(a.cmp(b)))
-        else {
-            return Vec::new();
-        };
+        let Some(central) = members.iter().copied().min_by(by_distance) else { return Vec::new() };
         let views: Vec<&[f64]> = pool.iter().map(|at| vectors[*at].as_slice()).collect();
         let mut ordered = marginal_relevance(&views, &vectors[central], self.lambda);
         ordered.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
@@ -254,5 +283,24 @@ mod tests {
         clusters.assignments.iter().for_each(|owner| sizes[*owner] += 1);
         assert_eq!(of_cluster, allocation(&sizes, 24).unwrap());
         assert_eq!(sample.run(&vectors).unwrap().0, sampled);
+    }
+
+    #[test]
+    fn clusters_give_their_nearest_or_any() {
+        // Two clusters around 0 and 10, of 4 and 2 documents; the middles are 0.25 and 10.5.
+        let vectors = [0.0, 0.1, 0.2, 0.7, 10.0, 11.0].map(|x| vec![x, 1.0]).to_vec();
+        let of = |within, seed| {
+            let sample = DiverseSample { within, clusters: 2, documents: 3, seed, ..DiverseSample::default() };
+            sample.run(&vectors).unwrap().0
+        };
+        // 1 + ⌊1 · 4 / 6⌋ and 1 + ⌊1 · 2 / 6⌋, and what is left to the larger one; 10 and 11 are as near, the first is taken.
+        assert_eq!(of(WithinCluster::Central, 1), [1, 2, 4]);
+        let mut seen = [false; 6];
+        for seed in 0..40 {
+            let drawn = of(WithinCluster::Uniform, seed);
+            assert_eq!(drawn.iter().filter(|at| **at < 4).count(), 2, "{drawn:?}");
+            drawn.iter().for_each(|at| seen[*at] = true);
+        }
+        assert_eq!(seen, [true; 6]);
     }
 }

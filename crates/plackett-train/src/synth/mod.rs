@@ -9,6 +9,6 @@ mod query_cleaning;
 pub mod reasoning;
 
 pub use clicks::{ClickFeatures, ClickModel, Impression, Session, aggregate, simulate};
-pub use diverse_sample::{DiverseSample, allocation, marginal_relevance, softmax_draw};
+pub use diverse_sample::{DiverseSample, WithinCluster, allocation, marginal_relevance, softmax_draw};
 pub use grade_tree::{GradeTree, TreeOptions};
 pub use query_cleaning::{MOST_QUERY_WORDS, QueryLetters, UselessQuery, clean_queries, clean_query};

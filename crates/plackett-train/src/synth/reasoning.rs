@@ -54,7 +54,8 @@ pub struct ReasonedExample {
 }
 
 /// Why a reply teaches nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum UselessReply {
     /// It does not end with an order of all passages.
     Order,

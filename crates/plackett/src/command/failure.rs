@@ -8,6 +8,7 @@ use plackett::query_synthesis::QuerySynthesisError;
 use plackett_core::formats::{FormatError, plain as plain_words};
 use plackett_lm::store::StoreError;
 use plackett_rank::RankError;
+use plackett_rank::model::CallError;
 use plackett_search::SearchError;
 use std::process::ExitCode;
 
@@ -40,6 +41,7 @@ fn is_outage(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         cause.downcast_ref().is_some_and(QueryError::is_outage)
             || cause.downcast_ref().is_some_and(RankError::is_outage)
+            || cause.downcast_ref().is_some_and(CallError::is_outage)
             || cause.downcast_ref().is_some_and(QuerySynthesisError::is_outage)
     })
 }

@@ -1,6 +1,7 @@
 //! Lists that are made of a teacher's titles.
 
 use super::*;
+use crate::manifest::RunSettings;
 use plackett_rank::model::{TextLength, TextModel, TextVector};
 use plackett_rank::testing::ScriptedModel;
 use std::ops::Range;
@@ -127,12 +128,26 @@ fn kept_grades_are_not_asked_for_again() {
     };
     let contexts = [context(&[], &[]), context(&["Heat (1995)"], &[])];
     let make = || {
-        let mut kept = KeptGrades::open(&path, "a test").unwrap();
+        let of = RunSettings::without_stages("a test", serde_json::Map::new(), vec![], vec![]).unwrap();
+        let mut kept = Unfinished::take_up(&path, &of).unwrap();
         synthesis.make(&contexts, Some(&mut kept), &|_| {}).unwrap()
     };
     let first = make();
     assert_eq!((first.lists.clone(), judge.prompts()), (vec![vec![0, 2]; 2], 3 + 2));
     assert_eq!((make(), judge.prompts()), (first, 5));
+}
+
+#[test]
+fn scores_that_are_held_are_those_that_are_computed_again() {
+    let catalogue = catalogue();
+    let settings = ListSettings { steps: 1, ..settings() };
+    let synthesis = ListSynthesis { catalogue: &catalogue, embedder: &Subjects, judge: None, settings };
+    let read = || synthesis.read(&[context(&[], &[])], &mut ListAccount::default()).unwrap();
+    let (mut held, mut full) = (read(), read());
+    synthesis.hold_scores(&mut held, 0);
+    synthesis.hold_scores(&mut full, SCORES_HELD);
+    assert!(held[0].remapped.is_some() && full[0].remapped.is_none());
+    assert_eq!(synthesis.scores(&held[0]), synthesis.scores(&full[0]));
 }
 
 #[test]

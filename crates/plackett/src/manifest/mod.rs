@@ -98,13 +98,27 @@ impl RunSettings {
                 found.map_err(|e| ManifestError::Model { model: name.into(), source: Box::new(e) })?;
             Ok(ModelHash { name: name.to_string(), sha256 })
         };
+        let models = names.into_iter().map(hash).collect::<Result<Vec<ModelHash>, ManifestError>>()?;
+        Ok(RunSettings { stages, ..RunSettings::without_stages(command, arguments, models, inputs)? })
+    }
+
+    /// Those of a command that has no pipeline.
+    ///
+    /// # Errors
+    /// The working folder is gone.
+    pub fn without_stages(
+        command: &str,
+        arguments: Map<String, Value>,
+        models: Vec<ModelHash>,
+        inputs: Vec<InputHash>,
+    ) -> Result<RunSettings, ManifestError> {
         Ok(RunSettings {
             plackett: env!("CARGO_PKG_VERSION").to_string(),
             command: command.to_string(),
             folder: std::env::current_dir().map_err(|source| ManifestError::Folder { source })?,
             arguments,
-            models: names.into_iter().map(hash).collect::<Result<_, ManifestError>>()?,
-            stages,
+            stages: Vec::new(),
+            models,
             inputs,
         })
     }

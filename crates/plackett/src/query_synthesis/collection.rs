@@ -1,7 +1,7 @@
 //! Written queries as a BEIR folder with a data card.
 
-use super::{CleanedQueries, DocumentSample, QueryPrompt, QuerySynthesisError, RoundTrip, kept};
-use crate::recipe::data::data_card::{DataCard, FILE};
+use super::{CleanedQueries, DocumentSample, QueryPrompt, QuerySynthesisError, RoundTrip};
+use crate::data_card::{DataCard, FILE};
 use plackett_core::formats::{BeirWriter, FormatError};
 use plackett_core::{Document, Qrels, Query};
 use plackett_lm::sha256::Sha256;
@@ -89,7 +89,7 @@ impl QueryCollection<'_> {
             sources,
             counts: self.counts(),
         };
-        card.write(folder).map_err(kept)
+        Ok(card.write(folder)?)
     }
 
     /// How many queries are kept, and how many of each kind are not.

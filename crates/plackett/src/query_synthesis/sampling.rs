@@ -4,7 +4,7 @@ use super::QuerySynthesisError;
 use plackett_core::Document;
 use plackett_core::formats::trec::check_run_line;
 use plackett_search::{Index, SearchError};
-use plackett_train::synth::DiverseSample;
+use plackett_train::synth::{DiverseSample, WithinCluster};
 use rand::SeedableRng;
 use rand::seq::index::sample;
 use rand_chacha::ChaCha8Rng;
@@ -13,8 +13,8 @@ use std::fmt::{self, Display, Formatter};
 /// How documents are chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SampleBy {
-    /// From so many clusters of their vectors, by their sizes (DUQGen); `None` for as many clusters as documents.
-    Clusters(Option<usize>),
+    /// From so many clusters of their vectors, by their sizes (DUQGen), and which of each; `None` for as many clusters as documents.
+    Clusters(Option<usize>, WithinCluster),
     /// At random, each as likely as another.
     Uniform,
 }
@@ -51,8 +51,13 @@ impl Display for DocumentSample {
         let documents = self.documents;
         match self.by {
             SampleBy::Uniform => write!(f, "{documents}, drawn uniformly")?,
-            SampleBy::Clusters(clusters) => {
+            SampleBy::Clusters(clusters, within) => {
                 write!(f, "{documents}, from {} clusters of their vectors", clusters.unwrap_or(documents))?;
+                f.write_str(match within {
+                    WithinCluster::Drawn => "",
+                    WithinCluster::Central => ", those nearest to the middle of each",
+                    WithinCluster::Uniform => ", drawn uniformly in each",
+                })?;
             }
         }
         write!(f, ", among those of at least {} characters", self.characters)
@@ -69,8 +74,8 @@ impl DocumentSample {
         let have_vectors = index.has_vectors() && !index.has_passages();
         let (ids, vectors) = match (self.by, have_vectors) {
             (SampleBy::Uniform, _) => (index.ids().map(str::to_string).collect(), Vec::new()),
-            (SampleBy::Clusters(_), true) => with_vectors(index)?,
-            (SampleBy::Clusters(_), false) => return Err(QuerySynthesisError::NoVectors),
+            (SampleBy::Clusters(..), true) => with_vectors(index)?,
+            (SampleBy::Clusters(..), false) => return Err(QuerySynthesisError::NoVectors),
         };
         let all = ids.len();
         let without_vector = index.ids().count() - all;
@@ -100,9 +105,9 @@ impl DocumentSample {
         let (documents, seed) = (self.documents, self.seed);
         let mut places = match self.by {
             SampleBy::Uniform => sample(&mut ChaCha8Rng::seed_from_u64(seed), among, documents).into_vec(),
-            SampleBy::Clusters(clusters) => {
+            SampleBy::Clusters(clusters, within) => {
                 let clusters = clusters.unwrap_or(documents);
-                DiverseSample { clusters, documents, seed, ..DiverseSample::default() }.run(vectors)?.0
+                DiverseSample { within, clusters, documents, seed, ..DiverseSample::default() }.run(vectors)?.0
             }
         };
         places.sort_unstable();
@@ -177,7 +182,7 @@ mod tests {
         assert_eq!(uniform(3, 0).of(&index).unwrap(), uniform(3, 0).of(&index).unwrap());
         let error = uniform(3, 3).of(&index).unwrap_err().to_string();
         assert!(error.contains("3 documents are to be sampled, and 2 have"), "{error}");
-        let clustered = DocumentSample { by: SampleBy::Clusters(None), ..uniform(2, 0) };
+        let clustered = DocumentSample { by: SampleBy::Clusters(None, WithinCluster::Drawn), ..uniform(2, 0) };
         assert!(matches!(clustered.of(&index), Err(QuerySynthesisError::NoVectors)));
     }
 
@@ -195,16 +200,18 @@ mod tests {
         let counts =
             |sampled: &SampledDocuments| (sampled.documents.len(), sampled.all, sampled.without_vector);
         assert_eq!(counts(&uniform(3, 0).of(&index).unwrap()), (3, 3, 0));
-        let clustered = DocumentSample { by: SampleBy::Clusters(Some(1)), ..uniform(2, 0) };
+        let clustered = DocumentSample { by: SampleBy::Clusters(Some(1), WithinCluster::Central), ..uniform(2, 0) };
         assert_eq!(counts(&clustered.of(&index).unwrap()), (2, 2, 1));
     }
 
     #[test]
     fn a_card_says_how_documents_were_sampled() {
         assert_eq!(uniform(5, 300).to_string(), "5, drawn uniformly, among those of at least 300 characters");
-        let clustered = DocumentSample { by: SampleBy::Clusters(None), ..uniform(5, 0) };
+        let clustered = DocumentSample { by: SampleBy::Clusters(None, WithinCluster::Drawn), ..uniform(5, 0) };
         let wanted = "5, from 5 clusters of their vectors, among those of at least 0 characters";
         assert_eq!(clustered.to_string(), wanted);
+        let central = DocumentSample { by: SampleBy::Clusters(Some(2), WithinCluster::Central), ..clustered };
+        assert!(central.to_string().starts_with("5, from 2 clusters of their vectors, those nearest to the"));
     }
 
     #[test]

@@ -1,10 +1,9 @@
 //! A model writes queries.
 
-use super::{QueryPrompt, QuerySynthesisError, kept};
-use crate::recipe::running::kept_replies::{KeptReplies, Reply};
+use super::QueryPrompt;
+use crate::replies::Replies;
 use plackett_core::Document;
 use plackett_rank::model::{ChatMessage, ChatRole, GenerationOptions, LanguageModel, Prompt, Sampling};
-use std::path::Path;
 
 /// Replies of one call of the model: a killed run has lost as many at most.
 const TOGETHER: usize = 16;
@@ -25,46 +24,25 @@ pub struct QueryWriter<'m> {
     pub sampling: Option<Sampling>,
 }
 
-/// What was written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Written {
-    /// The queries of the first document, those of the second …
-    pub texts: Vec<String>,
-    /// How many of them an earlier run had left.
-    pub resumed: usize,
-}
-
 impl QueryWriter<'_> {
-    /// What is written for documents. Replies are kept in a folder, so that a killed run asks only for those that it lacks; the folder is of these
-    /// documents and this writer alone.
-    ///
-    /// # Errors
-    /// The model does not write, or replies cannot be kept.
-    pub fn write(
-        &self,
-        documents: &[Document],
-        folder: &Path,
-        progress: &dyn Fn(usize),
-    ) -> Result<Written, QuerySynthesisError> {
-        let options = GenerationOptions {
+    /// What the model continues for each document. Its replies are the queries of the first document, those of the second …
+    pub fn prompts(&self, documents: &[Document]) -> Vec<Prompt> {
+        documents.iter().map(|document| self.asked(document)).collect()
+    }
+
+    /// How a query is written: a line.
+    pub fn options(&self) -> GenerationOptions {
+        GenerationOptions {
             max_tokens: self.tokens,
             stop: vec!["\n".into()],
             sampling: self.sampling,
             ..GenerationOptions::default()
-        };
-        let prompts: Vec<Prompt> = documents.iter().map(|document| self.asked(document)).collect();
-        let replies = KeptReplies {
-            folder,
-            model: self.model,
-            options: &options,
-            samples: self.each,
-            together: TOGETHER,
-            progress,
-        };
-        let resumed = replies.known().map_err(kept)?;
-        let replies = replies.to(&prompts).map_err(kept)?;
-        let texts = replies.iter().map(|reply: &Reply| reply.text().to_string()).collect();
-        Ok(Written { texts, resumed })
+        }
+    }
+
+    /// How queries are asked for, with these [`QueryWriter::options`]; `progress` is told how many are written.
+    pub fn replies<'a>(&'a self, options: &'a GenerationOptions, progress: &'a dyn Fn(usize)) -> Replies<'a> {
+        Replies { model: self.model, options, samples: self.each, together: TOGETHER, progress }
     }
 
     fn asked(&self, document: &Document) -> Prompt {
@@ -79,24 +57,31 @@ impl QueryWriter<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::replies::Reply;
+    use plackett_rank::model::CallError;
     use plackett_rank::testing::ScriptedModel;
+    use std::collections::BTreeMap;
 
     #[test]
     fn each_document_has_as_many_draws_and_those_of_an_earlier_run_are_not_asked_for() {
-        let folder = tempfile::tempdir().unwrap();
         let prompt = QueryPrompt::of_text("{document} asks", 1).unwrap();
         let documents = [Document::new("a", "tea leaf"), Document::new("b", "figs")];
-        let write = |model: &ScriptedModel| {
+        let write = |model: &ScriptedModel, known: BTreeMap<u64, Reply>| {
             let sampling = Some(Sampling { seed: 1, temperature: 1.0, top_p: None });
             let writer = QueryWriter { model, prompt: &prompt, chat: false, tokens: 9, each: 2, sampling };
-            writer.write(&documents, folder.path(), &|_| {}).unwrap()
+            let (options, progress) = (writer.options(), |_: usize| {});
+            let replies = writer.replies(&options, &progress);
+            let mut keep = |_: &[(u64, Reply)]| -> Result<(), CallError> { Ok(()) };
+            replies.to(&writer.prompts(&documents), known, &mut keep).unwrap()
         };
         let scripted = || ScriptedModel::new().answers(|prompt, _, sample| Ok(format!("{prompt} {sample}")));
         let first = scripted();
-        let written = write(&first);
-        assert_eq!(written.texts, ["tea asks 0", "tea asks 1", "figs asks 0", "figs asks 1"]);
-        assert_eq!((written.resumed, first.prompts()), (0, 4));
+        let written = write(&first, BTreeMap::new());
+        let texts: Vec<&str> = written.iter().map(Reply::text).collect();
+        assert_eq!(texts, ["tea asks 0", "tea asks 1", "figs asks 0", "figs asks 1"]);
+        assert_eq!(first.prompts(), 4);
         let second = scripted();
-        assert_eq!((write(&second).resumed, second.prompts()), (4, 0));
+        let known: BTreeMap<u64, Reply> = (0..).zip(written.clone()).filter(|(at, _)| *at != 1).collect();
+        assert_eq!((write(&second, known), second.prompts()), (written, 1));
     }
 }

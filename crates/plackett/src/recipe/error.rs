@@ -2,6 +2,7 @@
 
 use super::reading::source::Place;
 use crate::pipeline::{ModelError, PipelineError, QueryError};
+use crate::query_synthesis::QuerySynthesisError;
 use plackett_core::formats::FormatError;
 use plackett_lm::store::StoreError;
 use plackett_rank::model::CallError;
@@ -296,6 +297,25 @@ impl StageError {
     pub fn cache(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> StageError {
         let path = path.into();
         move |source| StageError::Cache { path, source }
+    }
+}
+
+impl From<QuerySynthesisError> for StageError {
+    fn from(error: QuerySynthesisError) -> StageError {
+        match error {
+            QuerySynthesisError::Search(error) => StageError::Search(error),
+            QuerySynthesisError::Sample(error) => StageError::Train(error),
+            QuerySynthesisError::Format(error) => StageError::Format(error),
+            QuerySynthesisError::Query(error) => StageError::Query(error),
+            QuerySynthesisError::Call(error) => StageError::Call(error),
+            QuerySynthesisError::Kept(error) => StageError::Work(error.to_string()),
+            other @ (QuerySynthesisError::NoVectors | QuerySynthesisError::Id { .. }) => {
+                StageError::Field { field: "index", problem: other.to_string() }
+            }
+            other @ QuerySynthesisError::TooFew { .. } => {
+                StageError::Field { field: "documents", problem: other.to_string() }
+            }
+        }
     }
 }
 

@@ -29,7 +29,8 @@ fn requests(count: usize) -> String {
 fn kept(folder: &Path) -> BTreeSet<String> {
     let text = std::fs::read_to_string(folder.join("out.jsonl.unfinished")).unwrap_or_default();
     let whole = text.lines().skip(1).filter_map(|line| serde_json::from_str(line.split_once(' ')?.1).ok());
-    whole.map(|line: serde_json::Value| line["ranking"]["query_id"].as_str().unwrap().to_string()).collect()
+    let id = |line: serde_json::Value| line["answer"]["ranking"]["query_id"].as_str().unwrap().to_string();
+    whole.map(id).collect()
 }
 
 fn rerank(folder: &Path, how: &[&str], output: &str, more: &[&str]) -> Done {

@@ -1,8 +1,11 @@
 //! `plackett synth negatives`: lists out of an index and judgments, and what is left out of them.
 
 use crate::common::{Done, plackett};
+use crate::remote::mock::{Answer, Mock, lengths};
 use serde_json::{Value, json};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Four documents about apples and two others; `z` is judged and not there, `q4` is judged and not asked.
 fn prepare(folder: &Path) {
@@ -96,4 +99,30 @@ fn a_margin_depths_and_flags_are_said() {
         let done = mine(folder, flags, 2);
         assert!(done.stderr.contains(piece), "{flags}: {}", done.stderr);
     }
+}
+
+#[test]
+fn what_was_found_before_a_server_failed_is_not_searched_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    prepare(folder);
+    let broken = Arc::new(AtomicBool::new(true));
+    let state = broken.clone();
+    let mock = Mock::start(move |_, seen| {
+        match seen.body["query"] == "apple pie" && state.load(Ordering::SeqCst) {
+            true => Answer { silent: true, ..Answer::default() },
+            false => lengths(seen),
+        }
+    });
+    let server = format!("remote:{}/rerank#attempts=1,in_flight=1", mock.url);
+    let how = format!("--pipeline bm25>>cross-encoder(model=\"{server}\") --ranks 1-10");
+    mine(folder, &how, 1);
+    let begun = lists(folder);
+    let refused = mine(folder, &format!("{how} --count 2"), 2);
+    assert!(refused.stderr.contains("--count was `4`, and is `2`"), "{}", refused.stderr);
+    broken.store(false, Ordering::SeqCst);
+    let before = mock.count();
+    mine(folder, &how, 0);
+    assert_eq!((mock.count() - before, lists(folder)), (1, begun));
+    assert!(!folder.join("train.jsonl.unfinished").exists());
 }

@@ -131,10 +131,10 @@ fn a_run_that_stops_asks_only_for_what_it_lacks() {
     let broken = Arc::new(AtomicBool::new(true));
     let mock = server(broken.clone());
     let stopped = synth(at, &mock, "-o asked").expect(2).stderr;
-    assert!(stopped.contains("asked.unfinished keeps what was written so far"), "{stopped}");
+    assert!(stopped.contains("asked.unfinished; the same command goes on"), "{stopped}");
     assert!(!at.join("asked").exists());
     let refused = synth(at, &mock, "-o asked --tokens 9").expect(2).stderr;
-    assert!(refused.contains("with another model, prompt or settings"), "{refused}");
+    assert!(refused.contains("--tokens was `32`, and is `9`"), "{refused}");
     broken.store(false, Ordering::SeqCst);
     let before = mock.count();
     let told = synth(at, &mock, "-o asked --json").expect(0).json();
@@ -187,6 +187,13 @@ fn documents_come_from_clusters_of_their_vectors() {
     let read = |name: &str| std::fs::read_to_string(at.join(name)).unwrap();
     assert!(read("asked/README.md").contains("- Documents: 5, from 2 clusters of their vectors"));
     assert_eq!(read("asked/queries.jsonl"), read("again/queries.jsonl"));
+    for (sample, said) in [("central", "those nearest to the middle"), ("spread", "drawn uniformly in each")] {
+        let line = ["synth", "queries", "vectors.index", "--model", &model, "-o", sample, "--sample", sample];
+        let rest = ["--count", "5", "--clusters", "2", "--characters", "0"];
+        plackett(at, &[&line[..], &rest[..]].concat()).expect(0);
+        let card = read(&format!("{sample}/README.md"));
+        assert!(card.contains(&format!("from 2 clusters of their vectors, {said}")), "{card}");
+    }
 }
 
 #[test]

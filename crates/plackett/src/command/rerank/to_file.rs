@@ -38,13 +38,13 @@ pub(super) fn run(arguments: &Arguments, global: &Global, output: &Output) -> Ou
             let problem = format!("--resume: {stream}; put what comes there into a file, and begin anew");
             return Err(anyhow::anyhow!(problem).into());
         }
-        (false, None) => Unfinished::check_absent(&kept)?,
+        (false, None) => Unfinished::<Finished>::check_absent(&kept)?,
         (false, Some(stream)) => {
             output.warn(&format!("{stream}: an interrupted run cannot be resumed, nor this one be replayed"))
         }
         (true, None) => {}
     }
-    let journal = arguments.to_file.resume.then(|| Unfinished::open(&kept)).transpose()?;
+    let journal: Option<Unfinished> = arguments.to_file.resume.then(|| Unfinished::open(&kept)).transpose()?;
     let mut arguments = arguments.clone();
     if let Some(journal) = &journal {
         // What a budget allowed was measured once.

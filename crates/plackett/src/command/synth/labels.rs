@@ -1,5 +1,7 @@
 //! `plackett synth labels`: the scores of a teacher beside the labels of lists, from any reranking method.
 
+use super::kept::{Kept, take_up};
+use super::stream_remark;
 use crate::command::cut_texts::CutTexts;
 use crate::command::failure::sentence;
 use crate::command::number::{real, whole};
@@ -25,7 +27,6 @@ use plackett_rank::method::Family;
 use plackett_rank::{MethodSpec, Settings};
 use plackett_train::trainer::Candidate;
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Lists that a model is asked about together.
@@ -49,8 +50,8 @@ const DOES: &str = "labels";
                         their ids are left out.\n\n\
                         With --repeats each list is asked about several times, its candidates in another order each time:\n\
                         scores become means, and orders the one that is nearest to all (permutation self-consistency).\n\
-                        Answers are kept in FILE.unfinished until all are there, so that neither a kill nor a dying server\n\
-                        (exit code 3) loses one.")]
+                        Answers are kept in FILE.unfinished until all are there: after a kill, or where a server dies (exit\n\
+                        code 3), the same command goes on.")]
 pub struct Arguments {
     /// Lists or requests, one JSON object a line; `-` for standard input
     #[arg(value_name = "LISTS")]
@@ -73,9 +74,6 @@ pub struct Arguments {
     /// Seed of the orders in which candidates are shown when a list is asked about again [default: 1]
     #[arg(long, value_name = "N", value_parser = whole::<u64>(0..))]
     seed: Option<u64>,
-    /// Go on with an interrupted run of the same settings: what is in FILE.unfinished is not asked again
-    #[arg(long)]
-    resume: bool,
     #[command(flatten)]
     long_text: LongTextArguments,
 }
@@ -87,7 +85,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let teacher = Teacher::open(arguments, &within, global)?;
     arguments.written(Paths::default().opens_methods(&teacher.pipeline)).check(output)?;
     let file = AtomicFile::create(&arguments.output)?;
-    let answers = Answers::open(arguments, &teacher, output)?;
+    let answers = answers(arguments, &teacher, output)?;
     let bar = output.counter(DOES);
     within.show_behind(&bar, DOES);
     let mut labelling =
@@ -124,16 +122,7 @@ impl Arguments {
                 "{flag}: each list is asked about once, as it stands; leave it out, or give --repeats 3, say"
             );
         }
-        match (self.resume, is_stream(&self.lists)) {
-            (true, true) => bail!(
-                "--resume: LISTS is standard input or a pipe, which cannot be read again; put what comes there into a file, and \
-                 begin anew"
-            ),
-            (false, true) => output.warn(
-                "LISTS is standard input or a pipe, which cannot be read again: an interrupted run cannot be resumed",
-            ),
-            _ => {}
-        }
+        stream_remark(&[("LISTS", self.lists.as_path())]).iter().for_each(|remark| output.warn(remark));
         Ok(())
     }
 
@@ -189,62 +178,13 @@ impl Teacher {
     }
 }
 
-/// What the teacher has said, by the number of the list and of the repeat.
-struct Answers {
-    journal: Option<Unfinished>,
-    known: BTreeMap<u64, Finished>,
-    /// How many were there when the run began.
-    resumed: usize,
-    /// How many there are now.
-    kept: usize,
-}
-
-impl Answers {
-    /// Begins to keep answers, or takes up those of an interrupted run of the same settings.
-    fn open(arguments: &Arguments, teacher: &Teacher, output: &Output) -> anyhow::Result<Answers> {
-        let path = Unfinished::path_for(&arguments.output);
-        if is_stream(&arguments.lists) {
-            return Ok(Answers::of(None));
-        }
-        if !arguments.resume {
-            Unfinished::check_absent(&path)?;
-            let settings = settings(arguments, teacher)?;
-            return Ok(Answers::of(Some(Unfinished::create(&path, &settings)?)));
-        }
-        let journal = Unfinished::open(&path)?;
-        let differences = settings(arguments, teacher)?.differences(&journal.settings);
-        if !differences.is_empty() {
-            let said: Vec<String> = differences.iter().map(ToString::to_string).collect();
-            bail!(
-                "--resume: {} was begun with other settings: {}; give the old ones, or remove the file to begin anew",
-                path.display(),
-                said.join("; ")
-            );
-        }
-        if journal.damaged > 0 {
-            let lines = many(journal.damaged, "damaged line");
-            output.warn(&format!("{}: {lines} dropped; what they answered is asked again", path.display()));
-        }
-        let answers = Answers::of(Some(journal));
-        output.note(&format!("{} were there before; going on", many(answers.resumed, "answer")));
-        Ok(answers)
+/// What the teacher has said, by the number of the list and of the repeat: begins to keep it, or takes up what an interrupted run has left.
+fn answers(arguments: &Arguments, teacher: &Teacher, output: &Output) -> anyhow::Result<Kept<Finished>> {
+    if is_stream(&arguments.lists) {
+        return Ok(Kept::new(None));
     }
-
-    fn of(mut journal: Option<Unfinished>) -> Answers {
-        let known = journal.as_mut().map(|journal| std::mem::take(&mut journal.finished)).unwrap_or_default();
-        let resumed = known.len();
-        Answers { journal, known, resumed, kept: resumed }
-    }
-
-    /// Keeps new answers; on return they are on the disk.
-    fn add(&mut self, new: Vec<(u64, Finished)>) -> anyhow::Result<()> {
-        if let Some(journal) = &mut self.journal {
-            journal.add(new.iter().map(|(number, finished)| (*number, finished)))?;
-        }
-        self.kept += new.len();
-        self.known.extend(new);
-        Ok(())
-    }
+    let path = Unfinished::path_for(&arguments.output);
+    Ok(Kept::new(Some(take_up(&path, &settings(arguments, teacher)?, output)?)))
 }
 
 /// What answers depend on.
@@ -312,7 +252,7 @@ struct Labelling<'a> {
     arguments: &'a Arguments,
     output: &'a Output,
     teacher: Teacher,
-    answers: Answers,
+    answers: Kept<Finished>,
     file: AtomicFile,
     bar: ProgressBar,
     account: Account,
@@ -362,19 +302,7 @@ impl Labelling<'_> {
         self.answers.add(new)?;
         match outage {
             None => Ok(()),
-            Some(problem) => Err(Failure::Service(self.interrupted(&problem))),
-        }
-    }
-
-    /// What is said when a server fails.
-    fn interrupted(&self, problem: &str) -> anyhow::Error {
-        match &self.answers.journal {
-            Some(journal) => anyhow!(
-                "{problem}; {} kept in {}: the same command with --resume goes on",
-                many(self.answers.kept, "answer"),
-                journal.path().display()
-            ),
-            None => anyhow!("{problem}; nothing was written"),
+            Some(problem) => Err(Failure::Service(anyhow!("{problem}; {}", self.answers.interrupted()))),
         }
     }
 
@@ -447,9 +375,8 @@ impl Labelling<'_> {
         account.remarks(arguments.agreement).iter().for_each(|remark| output.warn(remark));
         if account.written == 0 {
             // Answers that agree too little, or are alone, may be enough for another --agreement, or without it.
-            match answers.journal {
-                Some(journal) if account.disagreed + account.alone == 0 => journal.remove()?,
-                _ => {}
+            if account.disagreed + account.alone == 0 {
+                answers.remove()?;
             }
             let (path, lists) = (arguments.lists.display(), many(account.lists, "list"));
             if account.lists == 0 {
@@ -458,8 +385,9 @@ impl Labelling<'_> {
             return Err(anyhow!("{path}: none of {lists} is labelled; nothing was written").into());
         }
         file.commit()?;
-        answers.journal.map(Unfinished::remove).transpose()?;
-        say(arguments, &account, answers.resumed, output)?;
+        let resumed = answers.resumed;
+        answers.remove()?;
+        say(arguments, &account, resumed, output)?;
         match account.failed {
             0 => Ok(()),
             failed => Err(Failure::Check(format!(

@@ -1,18 +1,19 @@
 //! `plackett synth lists`: lists to imitate, made of those of a teacher that does not know the catalogue.
 
-use super::{fingerprint, open_language_model};
+use super::kept::take_up;
+use super::{model_hash, open_language_model, stream_remark};
 use crate::command::item_catalogue::{open_embedder, read_catalogue};
 use crate::command::number::{real, whole};
 use crate::command::open::many;
 use crate::command::paths::{Paths, check_made};
 use crate::command::{Global, Outcome, Output};
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::Args;
-use plackett::content_hash;
 use plackett::list_synthesis::{
-    GRADES, KeptGrades, ListAccount, ListCatalogue, ListSettings, ListSynthesis, SynthesizedLists,
-    TaughtContext,
+    GRADES, Grades, ListAccount, ListCatalogue, ListSettings, ListSynthesis, SynthesizedLists, TaughtContext,
 };
+use plackett::manifest::{InputHash, RunSettings};
+use plackett::unfinished::Unfinished;
 use plackett_core::formats::{atomic, read_json_lines};
 use plackett_rank::model::LanguageModel;
 use serde_json::{Map, Value, json};
@@ -99,25 +100,16 @@ impl Arguments {
         })
     }
 
-    /// The input that can be read once only.
-    fn stream(&self) -> Option<&'static str> {
-        let files = [("CONTEXTS", &self.contexts), ("--items", &self.items)];
-        files.into_iter().find(|(_, path)| content_hash::is_stream(path)).map(|(name, _)| name)
-    }
-
     /// Where grades are kept until the lists are written; `None` where nothing is graded, or what is read can be read once only.
     fn grades_file(&self) -> Option<PathBuf> {
-        let is_kept = self.judge.is_some() && self.stream().is_none();
-        is_kept.then(|| KeptGrades::path_for(&self.output))
+        let is_kept = self.judge.is_some() && self.stream_remark().is_none();
+        is_kept.then(|| Unfinished::path_for(&self.output))
     }
 
     /// What is to be said where grades are not kept.
     fn stream_remark(&self) -> Option<String> {
-        let name = self.stream().filter(|_| self.judge.is_some())?;
-        Some(format!(
-            "{name} is standard input or a pipe, which cannot be read again: an interrupted run cannot be \
-             resumed"
-        ))
+        self.judge.as_ref()?;
+        stream_remark(&[("CONTEXTS", self.contexts.as_path()), ("--items", self.items.as_path())])
     }
 }
 
@@ -136,10 +128,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     check_count(settings.count, items.len(), &arguments.items)?;
     let embedder = open_embedder("--embedder", arguments.embedder.as_deref(), global)?;
     let judge = open_judge(arguments, global)?;
-    let mut kept = kept_grades(arguments, settings, global)?;
-    if let Some(known) = kept.as_ref().map(KeptGrades::known).filter(|known| *known > 0) {
-        output.note(&format!("{} graded by an earlier run", many(known, "conversation")));
-    }
+    let mut kept = kept_grades(arguments, settings, global, output)?;
     let bar = output.progress("embedding items", items.len() as u64);
     let catalogue = ListCatalogue::embed(&items, embedder.as_ref(), &|done| bar.set_position(done as u64))?;
     bar.finish_and_clear();
@@ -156,9 +145,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     bar.finish_and_clear();
     remarks(&catalogue, &made, settings).iter().for_each(|remark| output.warn(remark));
     write(&arguments.output, &contexts, (&catalogue, &made.lists))?;
-    if let Some(path) = kept.take().and(arguments.grades_file()) {
-        std::fs::remove_file(&path).with_context(|| path.display().to_string())?;
-    }
+    kept.map(Unfinished::remove).transpose()?;
     say(arguments, (&catalogue, &made.account), contexts.len(), output)
 }
 
@@ -192,20 +179,25 @@ fn kept_grades(
     arguments: &Arguments,
     settings: ListSettings,
     global: &Global,
-) -> anyhow::Result<Option<KeptGrades>> {
-    let Some((judge, path)) = arguments.judge.as_ref().zip(arguments.grades_file()) else { return Ok(None) };
-    let hash = |path: &Path| -> anyhow::Result<String> {
-        Ok(content_hash::content(path).with_context(|| path.display().to_string())?.sha256)
-    };
-    let identity = json!({
-        "contexts": hash(&arguments.contexts)?,
-        "items": hash(&arguments.items)?,
-        "embedder": fingerprint(arguments.embedder.as_deref(), global)?,
-        "judge": fingerprint(Some(judge.as_str()), global)?,
-        "judged": settings.judged,
-        "lambda": settings.lambda,
-    });
-    Ok(Some(KeptGrades::open(&path, &identity.to_string())?))
+    output: &Output,
+) -> anyhow::Result<Option<Unfinished<Grades>>> {
+    let judge = arguments.judge.as_deref();
+    let Some((judge, path)) = judge.zip(arguments.grades_file()) else { return Ok(None) };
+    let recorded = [
+        ("embedder", json!(arguments.embedder)),
+        ("judge", json!(judge)),
+        ("judged", json!(settings.judged)),
+        ("lambda", json!(settings.lambda)),
+    ];
+    let recorded: Map<String, Value> =
+        recorded.into_iter().map(|(name, value)| (name.to_string(), value)).collect();
+    let models = vec![model_hash(arguments.embedder.as_deref(), global)?, model_hash(Some(judge), global)?];
+    let inputs = vec![
+        InputHash::of("CONTEXTS", &arguments.contexts)?,
+        InputHash::of("--items", &arguments.items)?,
+    ];
+    let settings = RunSettings::without_stages("synth lists", recorded, models, inputs)?;
+    Ok(Some(take_up(&path, &settings, output)?))
 }
 
 /// What was left out, or had no effect.
@@ -306,7 +298,7 @@ mod tests {
     fn grades_are_kept_of_files_and_a_stream_is_said() {
         let of = |line: &str| Line::parse_from(format!("lists {line} -o o.jsonl").split(' ')).arguments;
         let judged = of("c.jsonl --items i.jsonl --judge m");
-        assert_eq!(judged.grades_file(), Some(KeptGrades::path_for(Path::new("o.jsonl"))));
+        assert_eq!(judged.grades_file(), Some(PathBuf::from("o.jsonl.unfinished")));
         assert_eq!(judged.stream_remark(), None);
         let piped = of("c.jsonl --items - --judge m");
         assert_eq!(piped.grades_file(), None);

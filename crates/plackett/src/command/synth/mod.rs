@@ -1,6 +1,7 @@
 //! `plackett synth`: training data that is made.
 
 mod answers;
+mod kept;
 mod labels;
 mod lists;
 mod negatives;
@@ -10,8 +11,11 @@ mod reasoning;
 use super::{Global, Outcome, Output};
 use anyhow::anyhow;
 use clap::{Args, Subcommand};
+use plackett::content_hash::is_stream;
+use plackett::manifest::ModelHash;
 use plackett::pipeline::Models;
 use plackett_rank::model::{LanguageModel, Need};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Make training data: queries, negatives, a teacher's labels, reasonings, collections of answers, lists of a catalogue's items
@@ -66,9 +70,18 @@ fn open_language_model(flag: &str, name: &str, global: &Global) -> anyhow::Resul
     Ok(model)
 }
 
-/// What tells the weights of a model, or of the one that comes with the program, from others; a server is told by its address alone.
-fn fingerprint(name: Option<&str>, global: &Global) -> anyhow::Result<String> {
+/// A model, or the one that comes with the program, as the settings of a run have it.
+fn model_hash(name: Option<&str>, global: &Global) -> anyhow::Result<ModelHash> {
     let models = Models::new(name.map(str::to_string), global.models());
     let name = models.name(None).to_string();
-    Ok(models.fingerprint(&name)?.unwrap_or(name))
+    let sha256 = models.fingerprint(&name)?;
+    Ok(ModelHash { name, sha256 })
+}
+
+/// What is to be said where one of the inputs can be read once only, so that nothing is kept.
+fn stream_remark(inputs: &[(&str, &Path)]) -> Option<String> {
+    let (name, _) = inputs.iter().find(|(_, path)| is_stream(path))?;
+    Some(format!(
+        "{name} is standard input or a pipe, which cannot be read again: an interrupted run cannot be resumed"
+    ))
 }

@@ -1,5 +1,7 @@
 //! `plackett synth negatives`: judged queries with hard negatives of a search, to learn from.
 
+use super::kept::{Kept, take_up};
+use super::stream_remark;
 use crate::command::failure::sentence;
 use crate::command::number::{by, real, whole};
 use crate::command::open::{
@@ -10,14 +12,17 @@ use crate::command::{Failure, Global, Outcome, Output};
 use anyhow::{Context, anyhow};
 use clap::Args;
 use plackett::Pipeline;
-use plackett::negative_mining::{MinedQuery, NegativeMining, RankBand, UnminableQuery};
+use plackett::manifest::{InputHash, RunSettings};
+use plackett::negative_mining::{Mined, MinedQuery, NegativeMining, RankBand, UnminableQuery};
 use plackett::pipeline::Models;
 use plackett::training_lists::{TrainingCandidate, TrainingList};
+use plackett::unfinished::Unfinished;
 use plackett_core::formats::{AtomicFile, BeirFolder, Remarks};
 use plackett_core::{Qrels, Query};
 use plackett_rank::Settings;
 use plackett_search::{Index, SearchError};
 use plackett_train::trainer::Candidate;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -33,7 +38,8 @@ use std::path::PathBuf;
                         Each line is {\"query\": …, \"candidates\": [{\"text\": …, \"label\": 2}, …]}, as `plackett train` reads it:\n\
                         relevant documents with their grades, the best first, and negatives with the label 0. Documents on\n\
                         the first ranks that nobody judged may well be relevant: begin deeper, or let --margin leave out\n\
-                        what scores nearly as a relevant document.")]
+                        what scores nearly as a relevant document. A killed run goes on when the same command is given\n\
+                        again: what it has found is kept in FILE.unfinished.")]
 pub struct Arguments {
     /// Index directory, made by `plackett index`
     index: PathBuf,
@@ -75,6 +81,16 @@ pub(super) fn band(text: &str) -> Result<RankBand, String> {
 /// Queries that are searched together.
 const TOGETHER: usize = 64;
 
+/// What became of a query, as it is kept until the lists are written.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum MinedOrFailed {
+    /// It was searched for.
+    Mined(Mined),
+    /// Why it cannot be searched for, now or later.
+    Failed(String),
+}
+
 /// What came of the queries.
 #[derive(Default)]
 struct Account {
@@ -106,8 +122,8 @@ impl Account {
 /// Runs the command.
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let files = Paths::default().opens("INDEX", [&arguments.index]).reads("--queries", [&arguments.queries]);
-    let files = files.reads("--qrels", [&arguments.qrels]).writes("--output", [&arguments.output]);
-    files.check(output)?;
+    let files = files.reads("--qrels", [&arguments.qrels]);
+    arguments.written(files).check(output)?;
     check_made("--output", &arguments.output)?;
     let index = open_index(&arguments.index)?;
     remark_on_version(&index, output);
@@ -116,16 +132,23 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let settings = Settings::default();
     let pipeline = Pipeline::resolve(&arguments.pipeline, Some(&index), &models, &settings);
     let pipeline = pipeline.context("--pipeline")?;
-    let written = Paths::default().opens_methods(&pipeline).writes("--output", [&arguments.output]);
-    written.check(output)?;
+    arguments.written(Paths::default().opens_methods(&pipeline)).check(output)?;
     remarks_before(arguments, (&index, &pipeline), (&queries, &qrels), output);
+    let mut kept = arguments.kept((&pipeline, &models), output)?;
     let mut file = AtomicFile::create(&arguments.output)?;
-    let account = mine(arguments, (&index, &pipeline), (&queries, &qrels), &mut file, output)?;
+    let searched = find(arguments, (&index, &pipeline), (&queries, &qrels), &mut kept, output)?;
+    let account = write(searched, &queries, (&index, arguments.count), &mut file)?;
     remarks_after(&account, arguments).iter().for_each(|remark| output.warn(remark));
+    if account.written > 0 {
+        file.commit()?;
+    }
+    // What a server has failed on is asked again by the same command; all else is kept for it.
+    if account.outages == 0 {
+        kept.remove()?;
+    }
     if account.written == 0 {
         return Err(nothing(&account, queries.len()));
     }
-    file.commit()?;
     say(arguments, &account, queries.len(), output)?;
     match account.failed {
         0 => Ok(()),
@@ -133,6 +156,47 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
             "{failed} of {} could not be searched for and are left out",
             many_queries(queries.len())
         ))),
+    }
+}
+
+impl Arguments {
+    /// All files that are written.
+    fn written(&self, files: Paths) -> Paths {
+        let kept = self.stream_remark().is_none().then(|| Unfinished::path_for(&self.output));
+        files.writes("--output", [&self.output]).writes("what is kept for --output", kept)
+    }
+
+    /// What is to be said where nothing can be kept.
+    fn stream_remark(&self) -> Option<String> {
+        let files = [("--queries", &self.queries), ("--qrels", &self.qrels), ("--output", &self.output)];
+        stream_remark(&files.map(|(flag, path)| (flag, path.as_path())))
+    }
+
+    /// What an interrupted run of the same settings has found, and where it is kept.
+    fn kept(
+        &self,
+        (pipeline, models): (&Pipeline, &Models),
+        output: &Output,
+    ) -> anyhow::Result<Kept<MinedOrFailed>> {
+        if let Some(remark) = self.stream_remark() {
+            output.warn(&remark);
+            return Ok(Kept::new(None));
+        }
+        let recorded = [
+            ("pipeline", json!(self.pipeline)),
+            ("ranks", json!(self.ranks.to_string())),
+            ("count", json!(self.count)),
+            ("positives", json!(self.positives)),
+            ("margin", json!(self.margin)),
+            ("seed", json!(self.seed)),
+        ];
+        let recorded: Map<String, Value> =
+            recorded.into_iter().map(|(name, value)| (name.to_string(), value)).collect();
+        let inputs = [("INDEX", &self.index), ("--queries", &self.queries), ("--qrels", &self.qrels)];
+        let inputs = inputs.into_iter().map(|(flag, path)| InputHash::of(flag, path));
+        let inputs = inputs.collect::<Result<Vec<InputHash>, _>>()?;
+        let settings = RunSettings::of("synth negatives", recorded, pipeline, models, inputs)?;
+        Ok(Kept::new(Some(take_up(&Unfinished::path_for(&self.output), &settings, output)?)))
     }
 }
 
@@ -174,14 +238,17 @@ fn remarks_before(
     }
 }
 
-/// Searches for all queries, a bounded number at a time, and writes a list for each that teaches something.
-fn mine(
+/// What became of each query; `None` where a server has failed.
+type Searched = Vec<Option<MinedOrFailed>>;
+
+/// Searches for the queries that no earlier run has searched for, a bounded number at a time.
+fn find(
     arguments: &Arguments,
     (index, pipeline): (&Index, &Pipeline),
     (queries, qrels): (&[Query], &Qrels),
-    file: &mut AtomicFile,
+    kept: &mut Kept<MinedOrFailed>,
     output: &Output,
-) -> anyhow::Result<Account> {
+) -> anyhow::Result<Searched> {
     let mining = NegativeMining {
         ranks: arguments.ranks,
         count: arguments.count,
@@ -189,33 +256,63 @@ fn mine(
         margin: arguments.margin,
         seed: arguments.seed,
     };
+    let numbered = (0..).zip(queries);
+    let open: Vec<(u64, &Query)> = numbered.filter(|(nth, _)| !kept.known.contains_key(nth)).collect();
     let bar = output.progress("mining", queries.len() as u64);
-    let mut account = Account::default();
+    bar.inc((queries.len() - open.len()) as u64);
+    for known in kept.known.values() {
+        if let MinedOrFailed::Failed(problem) = known {
+            output.part_failed(&bar, problem);
+        }
+    }
     let is_there = |id: &str| Ok::<bool, SearchError>(index.document(id)?.is_some());
-    let mut numbers = 0..;
-    for part in queries.chunks(TOGETHER) {
-        let found = pipeline.search(index, part, arguments.ranks.last());
-        for ((query, found), nth) in part.iter().zip(found).zip(&mut numbers) {
-            let found = match found {
-                Ok(found) => found,
+    for part in open.chunks(TOGETHER) {
+        let asked: Vec<Query> = part.iter().map(|(_, query)| (*query).clone()).collect();
+        let mut new = Vec::with_capacity(part.len());
+        for ((nth, _), found) in part.iter().zip(pipeline.search(index, &asked, arguments.ranks.last())) {
+            match found {
+                Ok(found) => {
+                    new.push((*nth, MinedOrFailed::Mined(mining.mine(*nth, &found, qrels, is_there)?)));
+                }
                 Err(error) => {
-                    account.failed += 1;
-                    account.outages += usize::from(error.is_outage());
-                    output.part_failed(&bar, &sentence(&anyhow::Error::new(error)));
-                    continue;
+                    let is_outage = error.is_outage();
+                    let problem = sentence(&anyhow::Error::new(error));
+                    output.part_failed(&bar, &problem);
+                    if !is_outage {
+                        new.push((*nth, MinedOrFailed::Failed(problem)));
+                    }
                 }
-            };
-            match mining.mine(nth, &found, qrels, is_there)? {
-                Ok(mined) => {
-                    account.short += usize::from(mined.negatives.len() < arguments.count);
-                    list_of(query, mined, index, &mut account)?.write(file)?;
-                }
-                Err(useless) => account.useless.push(useless),
             }
         }
+        kept.add(new)?;
         bar.inc(part.len() as u64);
     }
     bar.finish_and_clear();
+    Ok((0..queries.len() as u64).map(|nth| kept.known.remove(&nth)).collect())
+}
+
+/// Writes a list for each query that teaches something.
+fn write(
+    searched: Searched,
+    queries: &[Query],
+    (index, count): (&Index, usize),
+    file: &mut AtomicFile,
+) -> anyhow::Result<Account> {
+    let mut account = Account::default();
+    for (query, searched) in queries.iter().zip(searched) {
+        match searched {
+            Some(MinedOrFailed::Mined(Ok(mined))) => {
+                account.short += usize::from(mined.negatives.len() < count);
+                list_of(query, mined, index, &mut account)?.write(file)?;
+            }
+            Some(MinedOrFailed::Mined(Err(useless))) => account.useless.push(useless),
+            Some(MinedOrFailed::Failed(_)) => account.failed += 1,
+            None => {
+                account.failed += 1;
+                account.outages += 1;
+            }
+        }
+    }
     Ok(account)
 }
 

@@ -1,34 +1,33 @@
 //! `plackett synth queries`: queries that a model writes for a few documents of an index, as a collection to learn from.
 
+use super::kept::{Kept, take_up};
 use super::negatives::band;
-use super::{fingerprint, open_language_model};
+use super::{model_hash, open_language_model};
 use crate::command::number::{by, real, whole};
 use crate::command::open::{many, many_queries, open_index, read_lines, remark_on_version};
 use crate::command::output_folder::check_output_folder;
 use crate::command::paths::Paths;
-use crate::command::training_folder::{self, TrainingLock};
 use crate::command::{Global, Outcome, Output};
 use anyhow::{Context, anyhow, bail};
 use clap::{Args, ValueEnum};
 use plackett::Pipeline;
+use plackett::manifest::{InputHash, ModelHash, RunSettings};
 use plackett::negative_mining::RankBand;
 use plackett::pipeline::Models;
 use plackett::query_synthesis::{
     CleanedQueries, DocumentSample, EXAMPLES_FILE, Negatives, QueryCollection, QueryPrompt, QuerySearch,
-    QueryWriter, RoundTrip, SampleBy, SampledDocuments, USUAL_EXAMPLES, Written, hash_of,
+    QuerySynthesisError, QueryWriter, RoundTrip, SampleBy, SampledDocuments, USUAL_EXAMPLES, hash_of,
 };
-use plackett_core::formats::atomic;
+use plackett::replies::Reply;
+use plackett::unfinished::Unfinished;
 use plackett_rank::Settings;
 use plackett_rank::model::{LanguageModel, Sampling};
 use plackett_search::Index;
-use plackett_train::synth::QueryLetters;
+use plackett_train::synth::{QueryLetters, WithinCluster};
 use serde_json::{Map, Value, json};
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What tells the replies of one run from those of another, in the folder where they are kept.
-const IDENTITY: &str = "queries.json";
 /// The temperature of several queries for a document, where nobody says another one.
 const USUAL_TEMPERATURE: f64 = 0.8;
 
@@ -112,9 +111,13 @@ pub struct Arguments {
 /// How documents are chosen.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Sample {
-    /// From clusters of their vectors, by the sizes of these
+    /// From clusters of their vectors, by the sizes of these: drawn near the middle of each
     Diverse,
-    /// At random
+    /// From such clusters, those nearest to the middle of each
+    Central,
+    /// From such clusters, at random in each
+    Spread,
+    /// At random, without clusters
     Uniform,
 }
 
@@ -125,7 +128,7 @@ impl Arguments {
             (Sample::Uniform, Some(_)) => {
                 bail!("--clusters: --sample uniform makes none; leave one of them out")
             }
-            (Sample::Diverse, Some(clusters)) if clusters > self.count => bail!(
+            (_, Some(clusters)) if clusters > self.count => bail!(
                 "--clusters {clusters}: each gives a document, and --count asks for {}; give at most as many clusters",
                 self.count
             ),
@@ -141,7 +144,9 @@ impl Arguments {
         DocumentSample {
             documents: self.count,
             by: match self.sample {
-                Sample::Diverse => SampleBy::Clusters(self.clusters),
+                Sample::Diverse => SampleBy::Clusters(self.clusters, WithinCluster::Drawn),
+                Sample::Central => SampleBy::Clusters(self.clusters, WithinCluster::Central),
+                Sample::Spread => SampleBy::Clusters(self.clusters, WithinCluster::Uniform),
                 Sample::Uniform => SampleBy::Uniform,
             },
             characters: self.characters,
@@ -191,14 +196,14 @@ impl Arguments {
         Ok(Some(pipeline))
     }
 
-    /// Refuses a folder in which anything else would be written over. `work` is where a killed run has left its replies.
-    fn check_folder(&self, work: &Path) -> anyhow::Result<()> {
+    /// Refuses a folder in which anything else would be written over. `kept` is where a killed run has left its replies.
+    fn check_folder(&self, kept: &Path) -> anyhow::Result<()> {
         let folder = &self.output;
         if !QueryCollection::is_in(folder) {
             return check_output_folder(folder, None);
         }
         // A killed run may have begun to write there.
-        if self.overwrite || work.join(IDENTITY).is_file() {
+        if self.overwrite || kept.is_file() {
             return Ok(());
         }
         bail!(
@@ -207,21 +212,33 @@ impl Arguments {
         )
     }
 
-    /// What tells the replies of this run from those of others.
-    fn identity(&self, sampled: &SampledDocuments, prompt: &QueryPrompt, model: &str) -> String {
+    /// What the replies of the model depend on.
+    fn settings(&self, sampled: &SampledDocuments, model: ModelHash) -> anyhow::Result<RunSettings> {
         let sampling = self.sampling();
-        json!({
-            "documents": hash_of(&sampled.documents),
-            "model": model,
-            "prompt": prompt.page(),
-            "words": prompt.words(),
-            "chat": self.chat,
-            "tokens": self.tokens,
-            "per_document": self.per_document,
-            "temperature": sampling.map(|sampling| sampling.temperature),
-            "seed": sampling.map(|sampling| sampling.seed),
-        })
-        .to_string()
+        let recorded = [
+            ("model", json!(self.model)),
+            ("count", json!(self.count)),
+            ("sample", json!(self.sample().to_string())),
+            ("per_document", json!(self.per_document)),
+            ("temperature", json!(sampling.map(|sampling| sampling.temperature))),
+            ("seed", json!(self.seed)),
+            ("prompt", json!(self.prompt)),
+            ("chat", json!(self.chat)),
+            ("words", json!(self.words)),
+            ("tokens", json!(self.tokens)),
+        ];
+        let recorded: Map<String, Value> =
+            recorded.into_iter().map(|(name, value)| (name.to_string(), value)).collect();
+        let mut inputs = vec![InputHash {
+            flag: "what is asked about of INDEX".into(),
+            path: self.index.clone(),
+            sha256: Some(hash_of(&sampled.documents)),
+            bytes: None,
+        }];
+        if let Some(prompt) = &self.prompt {
+            inputs.push(InputHash::of("--prompt", prompt)?);
+        }
+        Ok(RunSettings::without_stages("synth queries", recorded, vec![model], inputs)?)
     }
 }
 
@@ -230,27 +247,29 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let files = Paths::default().opens("INDEX", [&arguments.index]).reads("--prompt", &arguments.prompt);
     files.opens("--model", [&arguments.model]).check(output)?;
     arguments.check()?;
-    let work = work_folder(&arguments.output)?;
-    arguments.check_folder(&work)?;
+    let path = kept_file(&arguments.output)?;
+    arguments.check_folder(&path)?;
     let index = open_index(&arguments.index)?;
     remark_on_version(&index, output);
     let prompt = arguments.prompt()?;
     let pipeline = arguments.pipeline(&index, global, output)?;
     let search = pipeline.as_ref().map(|pipeline| QuerySearch { index: &index, pipeline });
     let model = arguments.open_model(global)?;
-    let weights = fingerprint(Some(arguments.model.as_str()), global)?;
+    let hash = model_hash(Some(arguments.model.as_str()), global)?;
+    // A server is told by its address alone.
+    let weights = hash.sha256.clone().unwrap_or_else(|| hash.name.clone());
     let sampled = arguments.sample().of(&index)?;
     without_vector(&sampled).iter().for_each(|remark| output.warn(remark));
-    let identity = arguments.identity(&sampled, &prompt, &weights);
-    let lock = begin(&work, &identity)?;
-    let written = write(arguments, model.as_ref(), (&sampled, &prompt), &work, output)?;
+    let mut kept = begin(&path, &arguments.settings(&sampled, hash)?, output)?;
+    let resumed = kept.resumed;
+    let texts = write(arguments, model.as_ref(), (&sampled, &prompt), &mut kept, output)?;
     let round_trip = search.zip(arguments.round_trip).map(|(search, depth)| RoundTrip { search, depth });
-    let bar = output.progress("searching", written.texts.len() as u64);
+    let bar = output.progress("searching", texts.len() as u64);
     let moved = |done: usize| bar.set_position(done as u64);
     let (documents, letters) = (&sampled.documents, arguments.letters());
-    let queries = CleanedQueries::read(documents, &written.texts, letters, round_trip.as_ref(), &moved)?;
+    let queries = CleanedQueries::read(documents, &texts, letters, round_trip.as_ref(), &moved)?;
     bar.finish_and_clear();
-    tell_left_out(&queries, &work, output)?;
+    tell_left_out(&queries, &path, output)?;
     let collection = QueryCollection {
         documents,
         queries: &queries,
@@ -263,9 +282,8 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     };
     collection.write(&arguments.output, false)?;
     let lists = write_lists(arguments, search, (&sampled, &queries), output)?;
-    training_folder::remove(&work)?;
-    drop(lock);
-    say(arguments, (&sampled, &written, &queries), lists, output)
+    kept.remove()?;
+    say(arguments, (&sampled, resumed, &queries), lists, output)
 }
 
 /// What is to be said of documents that cannot be clustered.
@@ -277,50 +295,27 @@ fn without_vector(sampled: &SampledDocuments) -> Option<String> {
 }
 
 /// Where replies are kept until the collection is written: beside its folder.
-fn work_folder(output: &Path) -> anyhow::Result<PathBuf> {
+fn kept_file(output: &Path) -> anyhow::Result<PathBuf> {
     let whole = std::path::absolute(output).with_context(|| format!("--output {}", output.display()))?;
-    let mut name = whole.components().as_path().as_os_str().to_owned();
-    name.push(".unfinished");
-    Ok(PathBuf::from(name))
+    Ok(Unfinished::path_for(whole.components().as_path()))
 }
 
-/// Begins a run, or goes on with a killed one of the same documents, model and settings.
-fn begin(work: &Path, identity: &str) -> anyhow::Result<TrainingLock> {
-    let lock = training_folder::lock(work)?;
-    let file = work.join(IDENTITY);
-    match std::fs::read_to_string(&file) {
-        Ok(known) if known == identity => {}
-        Ok(_) if has_replies(work) => bail!(
-            "--output: {} has what a killed run has written for other documents, or with another model, prompt or settings; give those again to \
-             go on there, remove that folder, or name another --output",
-            work.display()
-        ),
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            return Err(error).with_context(|| file.display().to_string());
-        }
-        _ => atomic::write(&file, |out| write!(out, "{identity}"))?,
+/// Begins to keep replies, in a folder that is made where it is missing, or goes on with those of a killed run.
+fn begin(path: &Path, settings: &RunSettings, output: &Output) -> anyhow::Result<Kept<Reply>> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).with_context(|| format!("--output: {}", folder.display()))?;
     }
-    Ok(lock)
+    Ok(Kept::new(Some(take_up(path, settings, output)?)))
 }
 
-/// Whether a run has left replies: one whose model never answered has nothing that another could go on with.
-fn has_replies(work: &Path) -> bool {
-    let own = [training_folder::LOCK, IDENTITY];
-    let mut entries = std::fs::read_dir(work).into_iter().flatten().flatten();
-    entries.any(|entry| {
-        let is_own = own.iter().any(|name| entry.file_name() == *name);
-        !is_own && entry.metadata().is_ok_and(|data| data.len() > 0)
-    })
-}
-
-/// Lets the model write.
+/// Lets the model write; gives what is written for the first document, for the second …
 fn write(
     arguments: &Arguments,
     model: &dyn LanguageModel,
     (sampled, prompt): (&SampledDocuments, &QueryPrompt),
-    work: &Path,
+    kept: &mut Kept<Reply>,
     output: &Output,
-) -> anyhow::Result<Written> {
+) -> anyhow::Result<Vec<String>> {
     let writer = QueryWriter {
         model,
         prompt,
@@ -331,22 +326,21 @@ fn write(
     };
     let count = sampled.documents.len() * arguments.per_document;
     let bar = output.progress("queries", count as u64);
-    let written = writer.write(&sampled.documents, work, &|done| bar.set_position(done as u64));
+    let moved = |done: usize| bar.set_position(done as u64);
+    let options = writer.options();
+    let known = std::mem::take(&mut kept.known);
+    let mut keep = |new: &[(u64, Reply)]| -> Result<(), QuerySynthesisError> { Ok(kept.add(new.to_vec())?) };
+    let replies = writer.replies(&options, &moved).to(&writer.prompts(&sampled.documents), known, &mut keep);
     bar.finish_and_clear();
-    let written = written.with_context(|| {
-        format!("{} keeps what was written so far; the same command goes on with it", work.display())
-    })?;
-    if written.resumed > 0 {
-        output.note(&format!("{} written by an earlier run", many_queries(written.resumed)));
-    }
-    Ok(written)
+    let replies = replies.with_context(|| kept.interrupted())?;
+    Ok(replies.iter().map(|reply| reply.text().to_string()).collect())
 }
 
 /// Says what was left out.
 ///
 /// # Errors
 /// Nothing is of use.
-fn tell_left_out(queries: &CleanedQueries, work: &Path, output: &Output) -> anyhow::Result<()> {
+fn tell_left_out(queries: &CleanedQueries, kept: &Path, output: &Output) -> anyhow::Result<()> {
     for (reason, count) in &queries.left_out {
         output.warn(&format!("left out: {}, {}", many_queries(*count), reason.words()));
     }
@@ -355,7 +349,7 @@ fn tell_left_out(queries: &CleanedQueries, work: &Path, output: &Output) -> anyh
             "of {} none is of use, and no collection was written; remove {} and take a stronger model or another --prompt, or give the same \
              command without --round-trip",
             many_queries(queries.written),
-            work.display()
+            kept.display()
         );
     }
     Ok(())
@@ -390,7 +384,7 @@ fn write_lists(
 /// Says what came out.
 fn say(
     arguments: &Arguments,
-    (sampled, written, queries): (&SampledDocuments, &Written, &CleanedQueries),
+    (sampled, resumed, queries): (&SampledDocuments, usize, &CleanedQueries),
     lists: Option<usize>,
     output: &Output,
 ) -> Outcome {
@@ -406,7 +400,7 @@ fn say(
             "queries": queries.kept.len(),
             "left_out": left_out,
             "lists": lists,
-            "resumed": written.resumed,
+            "resumed": resumed,
             "output": arguments.output,
         }))?);
     }
@@ -434,18 +428,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn replies_are_kept_beside_the_folder_and_of_one_run() {
+    fn replies_are_kept_beside_the_folder() {
         let folder = tempfile::tempdir().unwrap();
-        let work = work_folder(&folder.path().join("asked/")).unwrap();
-        assert_eq!(work, folder.path().join("asked.unfinished"));
-        drop(begin(&work, "a").unwrap());
-        drop(begin(&work, "a").unwrap());
-        std::fs::write(work.join("replies.jsonl"), "{}\n").unwrap();
-        let refused = begin(&work, "b").err().unwrap().to_string();
-        assert!(refused.contains("killed run") && refused.contains("asked.unfinished"), "{refused}");
-        // Where no model has answered there is nothing to keep.
-        std::fs::write(work.join("replies.jsonl"), "").unwrap();
-        drop(begin(&work, "b").unwrap());
-        assert_eq!(std::fs::read_to_string(work.join(IDENTITY)).unwrap(), "b");
+        let kept = kept_file(&folder.path().join("asked/")).unwrap();
+        assert_eq!(kept, folder.path().join("asked.unfinished"));
     }
 }

@@ -1,13 +1,18 @@
 //! `plackett synth reasoning`: lists with a reasoning before their order, from which a decoder learns to reason and to rank.
 
+use super::kept::{Kept, take_up};
+use super::{model_hash, stream_remark};
+use crate::command::failure::sentence;
 use crate::command::number::whole;
 use crate::command::open::many;
 use crate::command::paths::{Paths, check_made};
-use crate::command::{Global, Outcome, Output};
+use crate::command::{Failure, Global, Outcome, Output};
 use anyhow::{Context, anyhow, bail};
 use clap::{Args, ValueEnum};
 use plackett::listwise_examples::method_of;
+use plackett::manifest::{InputHash, RunSettings};
 use plackett::pipeline::Models;
+use plackett::unfinished::Unfinished;
 use plackett_core::formats::{AtomicFile, read_json_lines};
 use plackett_core::{Document, Query, RankRequest, Ranking};
 use plackett_rank::method::Family;
@@ -34,7 +39,8 @@ const TOGETHER: usize = 8;
                         Each line is {\"query\": …, \"candidates\": [{\"text\": …, \"label\": 1}, …]}, as `plackett train` reads it;\n\
                         with --by replies it has a \"reply\", which ends with all candidates as [2] > [1] > [3], where [1] is\n\
                         the first one of the line. With the others candidates are put in a drawn order first. Each line of\n\
-                        the result has the `reasoning`, and the order as `teacher` scores.")]
+                        the result has the `reasoning`, and the order as `teacher` scores. What a model has replied is kept\n\
+                        in FILE.unfinished until all is there: the same command goes on after a kill.")]
 pub struct Arguments {
     /// Lists, one JSON object a line
     lists: PathBuf,
@@ -82,23 +88,22 @@ type Reply = Result<(String, Vec<usize>), UselessReply>;
 /// Runs the command.
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let files = Paths::default().reads("LISTS", [&arguments.lists]).opens("--model", &arguments.model);
-    files.writes("--output", [&arguments.output]).check(output)?;
+    let files = files.writes("--output", [&arguments.output]);
+    files.writes("the replies of --output", arguments.kept_file()).check(output)?;
     check_flags(arguments)?;
     check_made("--output", &arguments.output)?;
     let lists = read(arguments, global)?;
-    let asked = match arguments.by {
-        Source::Model => Some(Asked::new(arguments, &lists, global)?),
+    let mut asked = match arguments.by {
+        Source::Model => Some(Asked::new(arguments, &lists, global, output)?),
         _ => None,
     };
     let bar = output.progress("reasonings", lists.len() as u64);
     let mut file = AtomicFile::create(&arguments.output)?;
     let (count, mut written, mut left_out) = (lists.len(), 0, Vec::new());
+    let mut numbers = 0..;
     for group in lists.chunks(TOGETHER) {
-        let replies = match &asked {
-            Some(asked) => match asked.replies(group) {
-                Ok(replies) => replies,
-                Err(error) => return Err(stopped(error, file, (arguments, written)).into()),
-            },
+        let replies = match &mut asked {
+            Some(asked) => asked.replies(group.iter().zip(&mut numbers).collect())?,
             None => group.iter().map(|(_, list)| made(arguments.by, list)).collect(),
         };
         for ((_, list), reply) in group.iter().zip(replies) {
@@ -117,6 +122,12 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     for (useless, lists) in &left_out {
         output.warn(&format!("left out: {}, {}", many(*lists, "list"), useless.words()));
     }
+    if written > 0 {
+        file.commit()?;
+    }
+    if let Some(asked) = asked {
+        asked.kept.remove()?;
+    }
     if written == 0 {
         return Err(anyhow!(
             "{}: none of {} gives a reasoning and an order; nothing was written",
@@ -125,28 +136,19 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         )
         .into());
     }
-    file.commit()?;
     say(arguments, (count, written), &left_out, output)
 }
 
-/// Keeps what was made before a failure, since it may have been paid for.
-fn stopped(
-    error: anyhow::Error,
-    file: AtomicFile,
-    (arguments, written): (&Arguments, usize),
-) -> anyhow::Error {
-    if written == 0 {
-        return error;
+impl Arguments {
+    /// Where replies of a model are kept until the lists are written; `None` where none is asked, or what is read can be read once only.
+    fn kept_file(&self) -> Option<PathBuf> {
+        let is_kept = self.by == Source::Model && self.stream_remark().is_none();
+        is_kept.then(|| Unfinished::path_for(&self.output))
     }
-    let output = arguments.output.display();
-    match file.commit() {
-        Ok(()) => {
-            let lists = many(written, "list");
-            error.context(format!(
-                "{output} has the {lists} before it; give the others in a file of their own"
-            ))
-        }
-        Err(full) => error.context(format!("{output}: {full}")),
+
+    /// What is to be said where replies cannot be kept.
+    fn stream_remark(&self) -> Option<String> {
+        stream_remark(&[("LISTS", self.lists.as_path()), ("--output", self.output.as_path())])
     }
 }
 
@@ -205,11 +207,18 @@ struct Asked {
     ranker: Arc<dyn Ranker>,
     /// Whether reasoning and order are one answer.
     is_free: bool,
+    /// What it has replied, by the number of the list.
+    kept: Kept<Reply>,
 }
 
 impl Asked {
     /// For lists, each of which has to be shown whole in one prompt.
-    fn new(arguments: &Arguments, lists: &[(u64, UnreasonedList)], global: &Global) -> anyhow::Result<Asked> {
+    fn new(
+        arguments: &Arguments,
+        lists: &[(u64, UnreasonedList)],
+        global: &Global,
+        output: &Output,
+    ) -> anyhow::Result<Asked> {
         let name = arguments.method.clone().unwrap_or_else(|| "dear".into());
         let flag = || format!("--method {name}");
         let (spec, options) = method_of(&name).map_err(|problem| anyhow!("{}: {problem}", flag()))?;
@@ -244,26 +253,39 @@ impl Asked {
                 );
             }
         }
-        Ok(Asked { ranker, is_free })
+        Ok(Asked { ranker, is_free, kept: kept(arguments, &name, global, output)? })
     }
 
-    /// What it replies about lists.
+    /// What it replies about lists, each with its number; those that it has replied about are not asked again.
     ///
     /// # Errors
-    /// A list that cannot be asked about.
-    fn replies(&self, lists: &[(u64, UnreasonedList)]) -> anyhow::Result<Vec<Reply>> {
-        let mut requests = Vec::with_capacity(lists.len());
-        for (line, list) in lists {
+    /// A list that cannot be asked about; the replies about the others are kept.
+    fn replies(&mut self, lists: Vec<(&(u64, UnreasonedList), u64)>) -> Result<Vec<Reply>, Failure> {
+        let is_open = |(_, number): &&(&(u64, UnreasonedList), u64)| !self.kept.known.contains_key(number);
+        let open: Vec<_> = lists.iter().filter(is_open).collect();
+        let mut requests = Vec::with_capacity(open.len());
+        for ((line, list), _) in &open {
             let documents = list.texts().into_iter().enumerate();
             let documents = documents.map(|(at, text)| Document::new(at.to_string(), text));
             requests
                 .push(RankRequest::new(Query::new(format!("line {line}"), list.query.as_str()), documents));
         }
-        let mut replies = Vec::with_capacity(lists.len());
-        for ranking in self.ranker.rank(&requests) {
-            replies.push(self.reply(&ranking?));
+        let (mut new, mut failure) = (Vec::with_capacity(open.len()), None);
+        for ((_, number), ranking) in open.iter().zip(self.ranker.rank(&requests)) {
+            match ranking {
+                Ok(ranking) => new.push((*number, self.reply(&ranking))),
+                Err(error) => {
+                    failure.get_or_insert(error);
+                }
+            }
         }
-        Ok(replies)
+        self.kept.add(new)?;
+        if let Some(error) = failure {
+            let (is_outage, problem) = (error.is_outage(), sentence(&anyhow::Error::new(error)));
+            let problem = anyhow!("{problem}; {}", self.kept.interrupted());
+            return Err(if is_outage { Failure::Service(problem) } else { Failure::Input(problem) });
+        }
+        Ok(lists.iter().filter_map(|(_, number)| self.kept.known.remove(number)).collect())
     }
 
     fn reply(&self, ranking: &Ranking) -> Reply {
@@ -278,6 +300,30 @@ impl Asked {
         let places: Option<Vec<usize>> = ranking.entries.iter().map(|entry| entry.id.parse().ok()).collect();
         Ok((clean_reasoning(said, ranking.entries.len())?, places.ok_or(UselessReply::Order)?))
     }
+}
+
+/// What an interrupted run of the same settings has left of the model's replies, and where they are kept.
+fn kept(
+    arguments: &Arguments,
+    method: &str,
+    global: &Global,
+    output: &Output,
+) -> anyhow::Result<Kept<Reply>> {
+    let Some(path) = arguments.kept_file() else {
+        arguments.stream_remark().iter().for_each(|remark| output.warn(remark));
+        return Ok(Kept::new(None));
+    };
+    let recorded = [
+        ("method", json!(method)),
+        ("model", json!(arguments.model)),
+        ("seed", json!(arguments.seed.unwrap_or(1))),
+    ];
+    let recorded: Map<String, Value> =
+        recorded.into_iter().map(|(name, value)| (name.to_string(), value)).collect();
+    let models = vec![model_hash(arguments.model.as_deref(), global)?];
+    let inputs = vec![InputHash::of("LISTS", &arguments.lists)?];
+    let settings = RunSettings::without_stages("synth reasoning", recorded, models, inputs)?;
+    Ok(Kept::new(Some(take_up(&path, &settings, output)?)))
 }
 
 fn write(file: &mut AtomicFile, example: &ReasonedExample) -> anyhow::Result<()> {

@@ -1,6 +1,5 @@
 //! Collections as kinds read them: texts with queries and judgments, pairs of questions and passages, lists with grades, pictures.
 
-pub(crate) mod data_card;
 pub mod dataset;
 pub mod digits;
 pub mod docids;

@@ -10,11 +10,12 @@ use crate::recipe::error::{Problem, StageError};
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, StageKind, StageOutput};
+use crate::recipe::running::kept_replies::KeptReplies;
 use crate::recipe::task::Task;
 use plackett_core::Document;
 use plackett_rank::Settings;
 use plackett_search::Index;
-use plackett_train::synth::QueryLetters;
+use plackett_train::synth::{QueryLetters, WithinCluster};
 
 /// Numbers by document, and one of all.
 const NUMBERS: [&str; 3] = ["found", "words", "kept"];
@@ -168,7 +169,7 @@ fn sample(values: &Values) -> DocumentSample {
         documents: values.count("documents"),
         by: match values.word("sampling") {
             "random" => SampleBy::Uniform,
-            _ => SampleBy::Clusters(clusters),
+            _ => SampleBy::Clusters(clusters, WithinCluster::Drawn),
         },
         characters: values.count("characters"),
         seed: values.count("seed") as u64,
@@ -189,5 +190,8 @@ fn written(task: &Task<'_>, prompt: &QueryPrompt, documents: &[Document]) -> Res
     let writer = QueryWriter { model: &*model, prompt, chat: false, tokens, each: 1, sampling: None };
     let count = documents.len() as u64;
     let progress = |done: usize| (task.progress)(task.name, done as u64, count);
-    Ok(writer.write(documents, task.folder, &progress)?.texts)
+    let options = writer.options();
+    let replies = KeptReplies { folder: task.folder, replies: writer.replies(&options, &progress) };
+    let replies = replies.to(&writer.prompts(documents))?;
+    Ok(replies.iter().map(|reply| reply.text().to_string()).collect())
 }

@@ -1,7 +1,7 @@
 //! `written-answers`: a model answers questions that people have answered, and both become collections to search and to learn from.
 
 use super::SEED;
-use crate::recipe::data::data_card::DataCard;
+use crate::data_card::DataCard;
 use crate::recipe::data::dataset::seed_of;
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind, Values};

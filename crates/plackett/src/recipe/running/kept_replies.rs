@@ -3,64 +3,20 @@
 use super::line_log::LineLog;
 use crate::recipe::error::StageError;
 use crate::recipe::task::Task;
-use plackett_rank::model::{
-    AnswerForm, Finish, Generated, GenerationOptions, GenerationRequest, LanguageModel, Prompt,
-};
-use serde::{Deserialize, Serialize};
+use crate::replies::{Replies, Reply};
+use plackett_rank::model::{GenerationOptions, LanguageModel, Prompt};
 use serde_json::json;
 use std::path::Path;
 
 /// The file in a stage's folder, a reply a line.
 const FILE: &str = "replies.jsonl";
 
-/// A reply.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(untagged)]
-pub enum Reply {
-    /// It ended by itself, or before a text that it is to end at.
-    Whole(String),
-    /// It has as many tokens as it may.
-    Cut {
-        /// What was written.
-        cut: String,
-    },
-}
-
-impl Reply {
-    fn of(made: Generated) -> Reply {
-        match made.finish {
-            Finish::Length => Reply::Cut { cut: made.text },
-            Finish::Stop(_) | Finish::End => Reply::Whole(made.text),
-        }
-    }
-
-    /// What was written.
-    pub fn text(&self) -> &str {
-        match self {
-            Reply::Whole(text) | Reply::Cut { cut: text } => text,
-        }
-    }
-
-    /// Whether it ends only because it has as many tokens as it may.
-    pub fn is_cut(&self) -> bool {
-        matches!(self, Reply::Cut { .. })
-    }
-}
-
-/// How replies are asked for.
+/// Replies in a stage's folder.
 pub struct KeptReplies<'a> {
     /// The stage's folder.
     pub folder: &'a Path,
-    /// Who replies.
-    pub model: &'a dyn LanguageModel,
-    /// How replies are written.
-    pub options: &'a GenerationOptions,
-    /// Replies to each prompt, one behind another; without sampling they are all the same.
-    pub samples: usize,
-    /// Replies of one call; a killed stage has lost those of one call at most.
-    pub together: usize,
-    /// Told how many replies there are.
-    pub progress: &'a dyn Fn(usize),
+    /// How they are asked for.
+    pub replies: Replies<'a>,
 }
 
 /// The reply to each prompt of a stage, so many in one call.
@@ -75,18 +31,11 @@ pub fn replies(
     prompts: &[Prompt],
 ) -> Result<Vec<Reply>, StageError> {
     let progress = |done: usize| (task.progress)(task.name, done as u64, prompts.len() as u64);
-    KeptReplies { folder: task.folder, model, options, samples: 1, together, progress: &progress }.to(prompts)
+    let replies = Replies { model, options, samples: 1, together, progress: &progress };
+    KeptReplies { folder: task.folder, replies }.to(prompts)
 }
 
 impl KeptReplies<'_> {
-    /// How many replies an earlier run has left.
-    ///
-    /// # Errors
-    /// The file cannot be read.
-    pub fn known(&self) -> Result<usize, StageError> {
-        Ok(LineLog::open(self.folder.join(FILE))?.1.len())
-    }
-
     /// The replies to each prompt; the prompts of a folder have to be the same each time.
     ///
     /// # Errors
@@ -94,8 +43,7 @@ impl KeptReplies<'_> {
     pub fn to(&self, prompts: &[Prompt]) -> Result<Vec<Reply>, StageError> {
         let (mut log, lines) = LineLog::open(self.folder.join(FILE))?;
         let damaged = |problem: String| StageError::Damaged { path: self.folder.join(FILE), problem };
-        let samples = self.samples.max(1);
-        let count = prompts.len() * samples;
+        let count = prompts.len() * self.replies.samples.max(1);
         if lines.len() > count {
             return Err(damaged(format!("{} replies to {count} prompts", lines.len())));
         }
@@ -103,34 +51,16 @@ impl KeptReplies<'_> {
             serde_json::from_slice::<Reply>(line)
                 .map_err(|error| damaged(format!("a line is no reply: {error}")))
         };
-        let mut replies = lines.iter().map(read).collect::<Result<Vec<Reply>, StageError>>()?;
-        let together = self.together.max(1);
-        for start in (replies.len()..count).step_by(together) {
-            (self.progress)(start);
-            let request = |at: usize| GenerationRequest {
-                prompt: &prompts[at / samples],
-                form: &AnswerForm::Text,
-                sample: (at % samples) as u64,
-            };
-            let end = count.min(start + together);
-            let requests: Vec<GenerationRequest<'_>> = (start..end).map(request).collect();
-            let (mut new, mut failure) = (Vec::with_capacity(requests.len()), None);
-            for reply in self.model.generate(&requests, self.options) {
-                match reply {
-                    Ok(made) => new.push(Reply::of(made)),
-                    Err(error) => {
-                        failure = Some(StageError::Call(error));
-                        break;
-                    }
-                }
-            }
-            log.add(&new.iter().map(|reply| json!(reply).to_string()).collect::<Vec<_>>())?;
-            if let Some(failure) = failure {
-                return Err(failure);
-            }
-            replies.extend(new);
-        }
-        Ok(replies)
+        let known = lines.iter().map(read).collect::<Result<Vec<Reply>, StageError>>()?;
+        let mut next = known.len() as u64;
+        let mut keep = |new: &[(u64, Reply)]| {
+            // Lines have no numbers: what stands behind a reply that failed is asked for again.
+            let whole = new.iter().zip(next..).take_while(|((at, _), place)| at == place);
+            let lines: Vec<String> = whole.map(|((_, reply), _)| json!(reply).to_string()).collect();
+            next += lines.len() as u64;
+            log.add(&lines)
+        };
+        self.replies.to(prompts, (0..).zip(known).collect(), &mut keep)
     }
 }
 
@@ -154,9 +84,8 @@ mod tests {
     fn ask(folder: &Path, model: &ScriptedModel, words: &[&str]) -> Result<Vec<Reply>, StageError> {
         let prompts: Vec<Prompt> = words.iter().map(|word| Prompt::text(format!("say {word}"))).collect();
         let options = GenerationOptions { max_tokens: 4, ..GenerationOptions::default() };
-        let kept =
-            KeptReplies { folder, model, options: &options, samples: 1, together: 2, progress: &|_| {} };
-        kept.to(&prompts)
+        let replies = Replies { model, options: &options, samples: 1, together: 2, progress: &|_| {} };
+        KeptReplies { folder, replies }.to(&prompts)
     }
 
     #[test]

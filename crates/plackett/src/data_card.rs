@@ -1,8 +1,6 @@
 //! The data card of a collection that a language model has written: what it was made from, how, and what was left out.
 
-use crate::recipe::error::StageError;
-use crate::recipe::registry::Hashes;
-use plackett_core::formats::atomic;
+use plackett_core::formats::{FormatError, atomic};
 use std::path::Path;
 
 /// Beside the files of the collection.
@@ -21,7 +19,7 @@ pub struct DataCard<'c> {
     /// How else it was made, by name.
     pub settings: Vec<(&'static str, String)>,
     /// SHA-256 of what it was made from, the model among it, by name.
-    pub sources: Hashes,
+    pub sources: Vec<(String, String)>,
     /// How many replies are of use, and how many are not, by kind.
     pub counts: Vec<(String, usize)>,
 }
@@ -31,9 +29,9 @@ impl DataCard<'_> {
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn write(&self, folder: &Path) -> Result<(), StageError> {
+    pub fn write(&self, folder: &Path) -> Result<(), FormatError> {
         let text = self.text();
-        Ok(atomic::write(&folder.join(FILE), |out| out.write_all(text.as_bytes()))?)
+        atomic::write(&folder.join(FILE), |out| out.write_all(text.as_bytes()))
     }
 
     /// The page; the same for the same card.
