@@ -100,8 +100,9 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     update.with_documents(&documents, &texts, &options, &compute)?.save(&arguments.output)?;
     let open = |folder: &Path| GenerativeRetriever::open(folder, true);
     let (before, after) = (open(&arguments.model)?, open(&arguments.output)?);
-    let share =
-        |retriever: &GenerativeRetriever, of: Range<usize>| known_by_heart(retriever, &documents, &sources, of);
+    let share = |retriever: &GenerativeRetriever, of: Range<usize>| {
+        known_by_heart(retriever, &documents, &sources, of)
+    };
     let updated = Updated {
         documents: documents.len(),
         added: documents.len() - known,
@@ -129,22 +130,25 @@ struct Updated {
 
 impl Updated {
     fn say(&self, arguments: &Arguments, output: &Output) -> Outcome {
-        let Updated { documents, added, removed, texts, known_before, known_after, known_added, seconds } = self;
+        let Updated { documents, added, removed, texts, seconds, .. } = self;
         if output.json {
             return Ok(output.print_json(&json!({
                 "output": arguments.output, "documents": documents, "added": added, "removed": removed, "texts": texts,
-                "known_before": known_before, "known_after": known_after, "known_added": known_added,
+                "known_before": self.known_before, "known_after": self.known_after, "known_added": self.known_added,
                 "seconds": seconds,
             }))?);
         }
-        let percent = |share: &Option<f64>| share.map_or("–".into(), |share| format!("{:.0} %", 100.0 * share));
+        let percent = |share: Option<f64>| match share {
+            Some(share) => format!("{:.0} %", 100.0 * share),
+            None => "none".to_string(),
+        };
         Ok(output.print(&format!(
             "{}: {documents} documents, of which {added} are new ({removed} are gone), from {texts} texts in {seconds:.1} s; the docid is written \
              first after {} of the texts of documents that stayed (before: {}), and {} of those of new ones\n",
             arguments.output.display(),
-            percent(known_after),
-            percent(known_before),
-            percent(known_added)
+            percent(self.known_after),
+            percent(self.known_before),
+            percent(self.known_added)
         ))?)
     }
 }
