@@ -1,10 +1,13 @@
 //! Documents that come later, for docids of one token over a frozen query encoder: a row for each document, whose product with a query's vector
 //! is the logit of its docid (with rows that are the documents' vectors it is dense search). New rows are found by optimisation beside
-//! frozen old ones (IncDSI; Kishore et al., ICML 2023), or all rows are trained on, with or without old queries (DSI++'s replay).
+//! frozen old ones (IncDSI; Kishore et al., ICML 2023), or all rows are trained on, with or without old queries (DSI++'s replay). A
+//! [`RetrieverUpdate`] does the former to the output matrix of a retriever.
 
 mod lbfgs;
+mod update;
 
 pub use lbfgs::{Minimum, minimize};
+pub use update::{RetrieverUpdate, UpdateTexts, UpdatedRetriever};
 
 use crate::GenirError;
 use plackett_train::engine::Engine;
@@ -104,6 +107,11 @@ impl AtomicRows {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
+    }
+
+    /// The row of a document.
+    pub fn row(&self, document: usize) -> Option<&[f32]> {
+        self.rows.get(document).map(Vec::as_slice)
     }
 
     /// Puts a row for each document up to `documents` at the mean of its queries, where it has none yet.

@@ -10,6 +10,7 @@ pub use statistics::{LevelUse, PrefixClash, Statistics};
 pub use trie::CatalogueTrie;
 
 use crate::scheme::Encoding;
+use crate::tokens::leaf_token;
 use crate::{IdsError, Item};
 use plackett_lm::sha256::Sha256;
 use rand::SeedableRng;
@@ -200,6 +201,32 @@ impl Catalogue {
         tokens.join(" ")
     }
 
+    /// The catalogue of these items, in their order: those that it has keep their sequences, and every other one gets a token of its own, behind all
+    /// that there are. Tokens of items that are gone stay in their places, in no sequence.
+    ///
+    /// # Errors
+    /// A name stands twice, or there is no item.
+    pub fn updated(&self, items: &[Item]) -> Result<Catalogue, IdsError> {
+        let taken: HashSet<&str> = self.tokens.iter().map(String::as_str).collect();
+        let mut free = (0..).map(leaf_token).filter(|token| !taken.contains(token.as_str()));
+        let (mut tokens, mut codes) = (self.tokens.clone(), Vec::with_capacity(items.len()));
+        for item in items {
+            codes.push(match self.place(&item.id) {
+                Some(place) => self.items[place].codes.clone(),
+                None => {
+                    tokens.extend(free.next());
+                    vec![tokens.len() as u32 - 1]
+                }
+            });
+        }
+        let codebooks = match self.codebooks[..] {
+            [_] => vec![tokens.len()],
+            _ => self.codebooks.clone(),
+        };
+        let encoding = Encoding { tokens, codes, codebooks, remarks: self.remarks.clone() };
+        Ok(Catalogue::new(&self.scheme, items, encoding)?.with_origin(self.origin.clone()))
+    }
+
     /// The same sequences dealt to the items in a drawn order: identifiers of the same form that say nothing, to compare with.
     ///
     /// # Errors
@@ -234,4 +261,29 @@ fn hash(scheme: &str, tokens: &[String], codebooks: &[usize], items: &[Catalogue
         text(&format!("{:?}", item.codes));
     }
     hasher.hex_digest()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scheme::{Source, parse};
+
+    #[test]
+    fn items_that_come_later_get_new_tokens_and_those_that_stay_keep_theirs() {
+        let items = |ids: &[&str]| ids.iter().map(|id| Item::new(*id)).collect::<Vec<Item>>();
+        let first = items(&["a", "b", "c"]);
+        let catalogue = parse("atomic").unwrap().catalogue(&Source::of_items(&first, 7)).unwrap();
+        let later = catalogue.updated(&items(&["c", "a", "d", "e"])).unwrap();
+        let texts: Vec<String> = (0..later.len()).map(|place| later.text(place)).collect();
+        assert_eq!(texts, ["<item_2>", "<item_0>", "<item_3>", "<item_4>"]);
+        // The token of `b` stays in its place, so that those behind it do too.
+        assert_eq!(later.tokens(), ["<item_0>", "<item_1>", "<item_2>", "<item_3>", "<item_4>"]);
+        assert_eq!((later.codebooks(), later.scheme(), later.origin().seed), (&[5][..], "atomic", Some(7)));
+        // One that comes back is a new one.
+        let again = later.updated(&items(&["b"])).unwrap();
+        assert_eq!((again.text(0).as_str(), again.tokens().len()), ("<item_5>", 6));
+        assert_eq!(catalogue.updated(&first).unwrap(), catalogue);
+        assert!(catalogue.updated(&items(&["a", "d", "d"])).is_err());
+        assert!(catalogue.updated(&[]).is_err());
+    }
 }

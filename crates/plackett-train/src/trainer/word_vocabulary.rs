@@ -66,6 +66,11 @@ impl WordVocabulary {
         WordVocabulary { codes, words, tokens }
     }
 
+    /// The same with so many codes more, which come after those that there are; all words move behind them.
+    pub fn with_more_codes(&self, more: usize) -> WordVocabulary {
+        WordVocabulary::new(self.words.clone(), self.codes + more)
+    }
+
     /// How many token ids there are.
     pub fn len(&self) -> usize {
         FIRST_CODE as usize + self.codes + self.words.len()
@@ -203,6 +208,16 @@ mod tests {
         assert_eq!(tokens, [Some(3), Some(4), Some(5), Some(6), None]);
         let codes: Vec<_> = (0..8).map(|token| vocabulary.code_of_token(token)).collect();
         assert_eq!(codes, [None, None, None, Some(0), Some(1), Some(2), Some(3), None]);
+    }
+
+    #[test]
+    fn words_move_behind_codes_that_come_later() {
+        let (before, after) = (vocabulary(), vocabulary().with_more_codes(2));
+        assert_eq!((after.codes(), after.len()), (6, before.len() + 2));
+        assert_eq!(after.words(), before.words());
+        for word in before.words() {
+            assert_eq!(after.token_of_word(word), before.token_of_word(word).map(|token| token + 2));
+        }
     }
 
     #[test]

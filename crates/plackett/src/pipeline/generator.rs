@@ -65,7 +65,7 @@ impl Generator {
         if let Some(first) = missing.first() {
             return Err(format!(
                 "{} of {} documents that {} writes are not in the index, such as `{first}`; learn the docids of this index anew \
-                 (`plackett ids learn`)",
+                 (`plackett ids learn`), or take them out of docids of one token (`plackett ids update`)",
                 missing.len(),
                 items.len(),
                 folder.display()
@@ -119,7 +119,8 @@ impl Generator {
             let has =
                 if self.lacking == 1 { "document of the index has" } else { "documents of the index have" };
             let remark = format!(
-                "{} {has} no docid and cannot be found by generate; learn them with `plackett ids learn`",
+                "{} {has} no docid and cannot be found by generate; `plackett ids update` adds them to docids of one token, and `plackett ids \
+                 learn` learns all anew",
                 self.lacking
             );
             facts.push((format!("{}generate", super::REMARK), remark));

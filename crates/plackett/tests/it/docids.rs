@@ -272,6 +272,61 @@ fn one_document_and_documents_without_words_are_learned() {
 }
 
 #[test]
+fn documents_that_come_later_are_added_and_those_that_go_leave() {
+    let folder = tempfile::tempdir().unwrap();
+    prepare(folder.path());
+    let at = folder.path();
+    let short = ["--steps", "100", "--width", "16", "--layers", "1"];
+    let learn = |index: &str, output: &str, scheme: &str| {
+        let learn = ["ids", "learn", index, "-o", output, "--scheme", scheme];
+        plackett(at, &[&learn[..], &short].concat()).expect(0);
+    };
+    let update = |index: &str, model: &str, output: &str, more: &[&str]| {
+        let update = ["ids", "update", index, "--model", model, "-o", output];
+        plackett(at, &[&update[..], more].concat())
+    };
+    let search = |index: &str, model: &str| {
+        let pipeline = format!("generate(model={model}):9");
+        let asked = ["search", index, "--pipeline", &pipeline, "hot tea and the moon", "--format", "json"];
+        plackett(at, &asked).expect(0)
+    };
+    plackett(at, &["index", "texts", "-o", "all.index", "--no-vectors"]).expect(0);
+    learn("all.index", "all.docids", "atomic");
+    std::fs::create_dir(at.join("more")).unwrap();
+    std::fs::write(at.join("more/new.txt"), "Hot tea is made while the moon lights the night.").unwrap();
+    plackett(at, &["index", "more", "-o", "all.index", "--append"]).expect(0);
+    let said = update("all.index", "all.docids", "newer.docids", &["--json"]).expect(0).json();
+    assert_eq!([&said["documents"], &said["added"], &said["removed"]], [7, 1, 0]);
+    assert!(said["known_before"].is_f64() && said["known_after"].is_f64() && said["known_added"].is_f64());
+    let found = search("all.index", "newer.docids");
+    assert_eq!(found.stdout.matches("\"rank\"").count(), 7, "{}", found.stdout);
+    assert!(found.stdout.contains("new.txt") && !found.stderr.contains("no docid"), "{}", found.stderr);
+    // The catalogue of the new model is one that can be checked.
+    plackett(at, &["ids", "check", "--model", "newer.docids"]).expect(0);
+    std::fs::remove_file(at.join("texts/tea.txt")).unwrap();
+    plackett(at, &["index", "texts", "-o", "part.index", "--no-vectors"]).expect(0);
+    let said = update("part.index", "newer.docids", "part.docids", &["--json"]).expect(0).json();
+    assert_eq!([&said["documents"], &said["added"], &said["removed"]], [5, 0, 2]);
+    assert!(said["known_added"].is_null());
+    assert_eq!(search("part.index", "part.docids").stdout.matches("\"rank\"").count(), 5);
+    learn("part.index", "digits.docids", "naive-string");
+    plackett(at, &["index", "more", "-o", "other.index", "--no-vectors"]).expect(0);
+    let none = ["--first", "0", "--chunks", "0", "--pseudo-queries", "0"];
+    let refused: [(&str, &str, &str, &[&str], &str); 6] = [
+        ("all.index", "all.docids", "all.docids", &[], "is the model that is read"),
+        ("all.index", "digits.docids", "x", &[], "have several tokens"),
+        ("other.index", "all.docids", "x", &[], "none of its 6 documents is in the index"),
+        ("all.index", "no.docids", "x", &[], "holds no retriever"),
+        ("all.index", "all.docids", "x", &none, "no text stands for a document"),
+        ("all.index", "all.docids", "x", &["--lambda", "2"], "a number from 0 to 1 is expected"),
+    ];
+    for (index, model, output, more, expected) in refused {
+        let error = update(index, model, output, more).expect(2).stderr;
+        assert!(error.contains(expected), "{index} {model} {output}: {error}");
+    }
+}
+
+#[test]
 fn docids_that_are_there_are_learned_as_they_are() {
     let folder = tempfile::tempdir().unwrap();
     prepare(folder.path());

@@ -23,7 +23,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 /// Texts of each kind on which it is measured how much is known by heart.
-const RECALLED: usize = 300;
+pub(super) const RECALLED: usize = 300;
 
 /// Learn the documents of an index by heart: a small model that writes their docids, for `generate` in pipelines
 #[derive(Args)]
@@ -38,7 +38,7 @@ const RECALLED: usize = 300;
                         The model has drawn weights and learns each document's docid after its first words, after chunks of\n\
                         it, after pseudo queries (words drawn from its sentences), and after labelled queries where some are\n\
                         given. Schemes that read vectors take those of the index. The model knows no document that comes\n\
-                        into the index later: learn anew then.\n\n\
+                        into the index later: `plackett ids update` adds it to docids of one token; learn others anew.\n\n\
                         A run that was killed goes on where its last checkpoint is when the same command is given again, to\n\
                         the same numbers.")]
 pub struct Arguments {
@@ -121,7 +121,8 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     training.check_docids(&catalogue)?;
     let places: HashMap<&str, usize> =
         documents.iter().enumerate().map(|(at, document)| (document.id.as_str(), at)).collect();
-    let labelled = labelled(arguments, &places, global, output)?;
+    let given = (arguments.queries.as_ref(), arguments.qrels.as_ref());
+    let labelled = labelled(given, &places, global, output)?;
     let similar = |text: &str, count: usize| {
         let found = index.search_bm25(text, &Bm25::default(), count);
         let found = found.map_err(|error| GenirError::Setting(error.to_string()))?;
@@ -216,7 +217,7 @@ fn identity(training: &RetrieverTraining, catalogue: &Catalogue, data: &Learning
 }
 
 /// All documents of an index, in the order of their ids: the index has none of its own.
-fn documents_of(index: &Index) -> anyhow::Result<Vec<Document>> {
+pub(super) fn documents_of(index: &Index) -> anyhow::Result<Vec<Document>> {
     if index.has_passages() {
         bail!(
             "{}: the index is cut into passages, and docids are of whole documents; index the collection without --chunk",
@@ -302,13 +303,13 @@ fn vectors(index: &Index, documents: &[Document], scheme: &str) -> anyhow::Resul
 }
 
 /// Labelled queries, with what was passed over said.
-fn labelled(
-    arguments: &Arguments,
+pub(super) fn labelled(
+    (queries, qrels): (Option<&PathBuf>, Option<&PathBuf>),
     places: &HashMap<&str, usize>,
     global: &Global,
     output: &Output,
 ) -> anyhow::Result<PairSource> {
-    let (Some(queries), Some(qrels)) = (&arguments.queries, &arguments.qrels) else {
+    let (Some(queries), Some(qrels)) = (queries, qrels) else {
         return Ok(PairSource::default());
     };
     let (queries, qrels) = (read_queries(queries, global.max_line_bytes)?, read_qrels(qrels)?);

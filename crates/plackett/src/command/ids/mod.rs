@@ -10,6 +10,7 @@ mod page;
 mod prompts;
 mod schemes;
 mod show;
+mod update;
 
 use super::table::{Align, Table};
 use super::terminal::plain;
@@ -28,6 +29,7 @@ use plackett_ids::{Catalogue, Origin, Statistics};
                         plackett ids check catalogue.jsonl --items items.jsonl\n  \
                         plackett ids prompts catalogue.jsonl --histories interactions.tsv -o learn.jsonl\n  \
                         plackett ids learn papers.index -o papers.docids\n  \
+                        plackett ids update papers.index --model papers.docids -o newer.docids\n  \
                         plackett ids schemes")]
 pub struct Arguments {
     #[command(subcommand)]
@@ -41,6 +43,7 @@ enum Action {
     Check(check::Arguments),
     Prompts(prompts::Arguments),
     Learn(Box<learn::Arguments>),
+    Update(Box<update::Arguments>),
     /// The identifier schemes there are, with their options
     Schemes,
 }
@@ -53,6 +56,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         Action::Check(arguments) => check::run(arguments, global, output),
         Action::Prompts(arguments) => prompts::run(arguments, global, output),
         Action::Learn(arguments) => learn::run(arguments, global, output),
+        Action::Update(arguments) => update::run(arguments, global, output),
         Action::Schemes => schemes::run(output),
     }
 }
