@@ -1,6 +1,6 @@
 //! `plackett recommend`, and the commands of docs/recommendation.md.
 
-use crate::common::{kill_when, plackett};
+use crate::common::{kill_when, plackett, plackett_with_input};
 use std::fmt::Write;
 use std::path::Path;
 
@@ -136,9 +136,13 @@ fn reads_texts(recommender: &str) {
     let said = fit("m").stderr;
     assert!(said.contains("6 of 8 items have no text and are read by name"), "{said}");
     fit("again");
+    // Titles and texts are one reading, so that they may come from a pipe.
+    let line = ["recommend", "fit", "interactions.tsv", "-o", "piped", "-r", recommender, "--titles", "-"];
+    let titles = std::fs::read_to_string(folder.path().join("items.jsonl")).unwrap();
+    plackett_with_input(folder.path(), &line, &titles).expect(0);
     for name in ["model.safetensors", "recommender.json"] {
         let read = |model: &str| std::fs::read(folder.path().join(model).join(name)).unwrap();
-        assert!(read("m") == read("again"), "{name}");
+        assert!(read("m") == read("again") && read("m") == read("piped"), "{name}");
     }
     let ask = |more: &[&str]| {
         let done = plackett(folder.path(), &[&["recommend", "m", "--json"], more].concat()).expect(0);
@@ -214,6 +218,7 @@ fn wrong_input_is_refused_with_what_to_do() {
         ("recommend no --user ann", "plackett recommend fit"),
         ("recommend fit interactions.tsv -o m --recommender hsu", "did you mean `hstu`"),
         ("recommend fit no.tsv -o m", "no.tsv"),
+        ("recommend fit interactions.tsv -o -", "--output -: a recommender is a folder"),
         ("recommend fit interactions.tsv -o m --titles no.jsonl", "--titles"),
         ("recommend fit interactions.tsv -o new --recommender setrec", "give them with --titles"),
         ("recommend eval interactions.tsv --recommender setrec", "give them with --titles"),
@@ -230,7 +235,9 @@ fn wrong_input_is_refused_with_what_to_do() {
         let done = plackett(folder.path(), &words).expect(2);
         assert!(done.stderr.contains(said), "{line}: {}", done.stderr);
     }
-    assert!(!folder.path().join("new").exists(), "a fit that is refused leaves no folder");
+    for name in ["new", "-"] {
+        assert!(!folder.path().join(name).exists(), "a fit that is refused leaves no folder");
+    }
     let listed = plackett(folder.path(), &["recommend", "list", "--json"]).expect(0).json();
     assert!(listed["recommenders"].as_array().unwrap().len() >= 6);
     assert!(plackett(folder.path(), &["recommend", "show", "hstu"]).expect(0).stdout.contains("time-bias"));

@@ -15,11 +15,10 @@ use plackett_eval::{Interval, IntervalOptions, mean};
 use plackett_rec::{
     Configured, EvaluationOptions, FitData, FitStep, Fitting, Interactions, ListStatistics, PopularityGroup,
     RECOMMENDERS, Recommender, TargetRank, Training, evaluate, leave_last_out, list_statistics, parse,
-    popularity_groups, read_titles, split_at,
+    popularity_groups, split_at,
 };
 use plackett_train::Compute;
 use serde_json::{Value, json};
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -101,9 +100,13 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     }
     let all = arguments.data.read(global, output)?;
     wanted.iter().try_for_each(|configured| configured.check(all.items.len()))?;
-    let titles = arguments.read_titles(&all, global, output)?;
+    let words = texts::words(arguments.titles.as_deref(), global)?;
+    if let Some(words) = words.as_ref().filter(|_| arguments.report.is_some()) {
+        texts::remark_on_untitled(&words.titles, &all, output);
+    }
     let split = arguments.split(&all, output)?;
-    let vectors = VectorsByEncoder::read(&wanted, (arguments.titles.as_deref(), &all), global, output)?;
+    let vectors = VectorsByEncoder::read(&wanted, (words.as_ref(), &all), global, output)?;
+    let titles = words.unwrap_or_default().titles;
     let measured = wanted
         .into_iter()
         .map(|configured| {
@@ -154,27 +157,6 @@ impl Arguments {
             );
         }
         texts::check(wanted, self.titles.as_deref())
-    }
-
-    /// The titles of the page by item.
-    fn read_titles(
-        &self,
-        all: &Interactions,
-        global: &Global,
-        output: &Output,
-    ) -> anyhow::Result<HashMap<String, String>> {
-        let Some(path) = self.titles.as_ref().filter(|_| self.report.is_some()) else {
-            return Ok(HashMap::new());
-        };
-        let titles = read_titles(path, global.max_line_bytes)?;
-        let untitled = all.items.iter().filter(|item| !titles.contains_key(*item)).count();
-        if untitled > 0 {
-            output.warn(&format!(
-                "{untitled} of {} items have no title and are shown by name",
-                all.items.len()
-            ));
-        }
-        Ok(titles)
     }
 
     /// What is learned from and what is asked for.
