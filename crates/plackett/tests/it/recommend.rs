@@ -109,9 +109,17 @@ fn sessions_are_written_from_a_folder_and_measured() {
     assert_eq!(items, ["pen"], "ann had the cup");
     let timed = ask(&["--user", "ann", "--now", "3"]).expect(2).stderr;
     assert!(timed.contains("--now: onerec reads no times"), "{timed}");
-    let eval = ["recommend", "eval", "interactions.tsv", "--json", "-r", recommender];
+    let eval = ["recommend", "eval", "interactions.tsv", "--json", "-r", recommender, "--report", "page.html"];
     let measured = plackett(folder.path(), &eval).expect(0).json();
     assert_eq!(measured["tested"], 12);
+    let codes = &measured["recommenders"][0]["codes"];
+    let first = &codes["levels"][0];
+    let (used, most) = (first["used"].as_u64().unwrap(), first["codes"].as_f64().unwrap().log2());
+    assert!(used > 1 && used <= 8, "eight items: {codes}");
+    assert!((0.0..=most).contains(&first["entropy"].as_f64().unwrap()), "{codes}");
+    assert!(codes["colliding"].as_u64() != Some(1), "nobody collides alone: {codes}");
+    let page = std::fs::read_to_string(folder.path().join("page.html")).unwrap();
+    assert!(page.contains("Codes of the items") && page.contains("items that share all codes"), "{page}");
     assert!(measured["recommenders"][0]["coverage"].as_f64().unwrap() > 0.0, "{measured}");
 }
 
@@ -275,7 +283,9 @@ fn the_page_of_a_comparison_shows_groups_curves_and_users_with_their_lists() {
         assert!(page.contains(part), "{part}");
     }
     assert!(!page.contains("http"), "a page loads nothing");
+    assert!(!page.contains("Codes of the items"), "nothing here is written by codes");
     let value: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert!(value["recommenders"][0]["codes"].is_null());
     let groups = value["recommenders"][0]["by_popularity"].as_array().unwrap();
     let tested: u64 = groups.iter().map(|group| group["tested"].as_u64().unwrap()).sum();
     assert_eq!(tested, value["tested"].as_u64().unwrap());

@@ -13,9 +13,9 @@ use clap::Args;
 use plackett::content_hash::{content, is_stream};
 use plackett_eval::{Interval, IntervalOptions, mean};
 use plackett_rec::{
-    Configured, EvaluationOptions, FitData, FitStep, Fitting, Interactions, ListStatistics, PopularityGroup,
-    RECOMMENDERS, Recommender, TargetRank, Training, evaluate, leave_last_out, list_statistics, parse,
-    popularity_groups, split_at,
+    CodeUse, Codebook, Configured, EvaluationOptions, FitData, FitStep, Fitting, Interactions, ListStatistics,
+    PopularityGroup, RECOMMENDERS, Recommender, TargetRank, Training, evaluate, leave_last_out,
+    list_statistics, parse, popularity_groups, split_at,
 };
 use plackett_train::Compute;
 use serde_json::{Value, json};
@@ -271,6 +271,13 @@ pub(super) fn means(ranks: &[TargetRank], k: usize) -> [(f64, Option<Interval>);
     [0, 1, 2].map(|at| (mean(at), intervals.get(at).and_then(|interval| interval.best())))
 }
 
+/// The codes by which a recommender writes items, level by level.
+fn codes(codebook: &Codebook) -> Value {
+    let level = |level: &CodeUse| json!({"used": level.used, "codes": level.codes, "entropy": level.entropy});
+    let levels: Vec<Value> = codebook.levels.iter().map(level).collect();
+    json!({"levels": levels, "colliding": codebook.colliding})
+}
+
 fn told(
     arguments: &Arguments,
     measured: &[Measured],
@@ -302,6 +309,7 @@ fn told(
                 })
             };
             object["by_popularity"] = groups.iter().map(group).collect();
+            object["codes"] = one.fitted.codebook().map_or(Value::Null, codes);
             object
         };
         let all: Vec<Value> = measured.iter().map(one).collect();
