@@ -37,6 +37,8 @@ fn the_commands_of_the_page_run() {
         })
         .collect();
     assert_eq!(outputs.len(), 4);
+    // Eleven users want the spoon or the desk, which are the last item of everybody who has one; ann wants the cup.
+    assert!(outputs[0].contains("cold (11 users)") && outputs[0].contains("warm (1 user)"), "{}", outputs[0]);
     assert!(outputs[0].contains("nDCG@10") && outputs[0].contains("item-knn"), "{}", outputs[0]);
     assert!(outputs[1].contains("47 events of 12 users with 8 items"), "{}", outputs[1]);
     assert!(outputs[2].contains("A silver spoon"), "{}", outputs[2]);
@@ -109,8 +111,9 @@ fn sessions_are_written_from_a_folder_and_measured() {
     assert_eq!(items, ["pen"], "ann had the cup");
     let timed = ask(&["--user", "ann", "--now", "3"]).expect(2).stderr;
     assert!(timed.contains("--now: onerec reads no times"), "{timed}");
-    let eval = ["recommend", "eval", "interactions.tsv", "--json", "-r", recommender, "--report", "page.html"];
-    let measured = plackett(folder.path(), &eval).expect(0).json();
+    let eval = ["recommend", "eval", "interactions.tsv", "--json", "-r", recommender];
+    let report = ["--report", "page.html"];
+    let measured = plackett(folder.path(), &[&eval[..], &report[..]].concat()).expect(0).json();
     assert_eq!(measured["tested"], 12);
     let codes = &measured["recommenders"][0]["codes"];
     let first = &codes["levels"][0];
@@ -273,6 +276,7 @@ fn the_page_of_a_comparison_shows_groups_curves_and_users_with_their_lists() {
     let page = std::fs::read_to_string(folder.path().join("page.html")).unwrap();
     for part in [
         "By popularity",
+        "Cold and warm",
         "Learning curves",
         "<svg",
         "A silver spoon",
@@ -286,6 +290,13 @@ fn the_page_of_a_comparison_shows_groups_curves_and_users_with_their_lists() {
     assert!(!page.contains("Codes of the items"), "nothing here is written by codes");
     let value: serde_json::Value = serde_json::from_str(&stdout).unwrap();
     assert!(value["recommenders"][0]["codes"].is_null());
+    let slices = &value["recommenders"][0]["slices"];
+    for (at, (name, tested)) in [("cold", 11), ("warm", 1)].into_iter().enumerate() {
+        assert_eq!(slices[at]["slice"], name);
+        assert_eq!(slices[at]["tested"], tested);
+        // Of eight items all are among the first ten.
+        assert_eq!(slices[at]["HR@10"]["mean"], 1.0);
+    }
     let groups = value["recommenders"][0]["by_popularity"].as_array().unwrap();
     let tested: u64 = groups.iter().map(|group| group["tested"].as_u64().unwrap()).sum();
     assert_eq!(tested, value["tested"].as_u64().unwrap());

@@ -1,10 +1,12 @@
 //! `plackett recommend eval`: recommenders side by side.
 
 use super::page::{self, Shown};
+use super::slices::{Slice, slices};
 use super::texts::{self, VectorsByEncoder};
 use super::{Data, check_seed, exists};
 use crate::command::means::interval;
 use crate::command::number::whole;
+use crate::command::open::many;
 use crate::command::paths::Paths;
 use crate::command::table::{Align, Table};
 use crate::command::{Global, Outcome, Output};
@@ -271,6 +273,14 @@ pub(super) fn means(ranks: &[TargetRank], k: usize) -> [(f64, Option<Interval>);
     [0, 1, 2].map(|at| (mean(at), intervals.get(at).and_then(|interval| interval.best())))
 }
 
+/// A mean with its interval, where there is one.
+fn in_words((mean, interval): (f64, Option<Interval>)) -> String {
+    match interval {
+        Some([low, high]) => format!("{mean:.4} [{low:.4}, {high:.4}]"),
+        None => format!("{mean:.4}"),
+    }
+}
+
 /// The codes by which a recommender writes items, level by level.
 fn codes(codebook: &Codebook) -> Value {
     let level = |level: &CodeUse| json!({"used": level.used, "codes": level.codes, "entropy": level.entropy});
@@ -286,6 +296,7 @@ fn told(
 ) -> Outcome {
     let k = arguments.k;
     let names = page::measures(k);
+    let slices = slices(groups);
     if output.json {
         let one = |one: &Measured| {
             let mut object = json!({
@@ -309,6 +320,14 @@ fn told(
                 })
             };
             object["by_popularity"] = groups.iter().map(group).collect();
+            let slice = |slice: &Slice| {
+                let mut object = json!({"slice": slice.name, "tested": slice.cases.len()});
+                for (name, (mean, interval)) in names.iter().zip(slice.means(one, k)) {
+                    object[name] = json!({"mean": mean, "ci95": interval});
+                }
+                object
+            };
+            object["slices"] = slices.iter().map(slice).collect();
             object["codes"] = one.fitted.codebook().map_or(Value::Null, codes);
             object
         };
@@ -321,16 +340,17 @@ fn told(
     let numbers = names.iter().cloned().chain(["coverage", "Gini", "seconds"].map(String::from));
     let mut table = Table::new(columns.into_iter().chain(numbers.map(|name| (name, Align::Right))));
     for one in measured {
-        let means = means(&one.ranks, k).map(|(mean, interval)| match interval {
-            Some([low, high]) => format!("{mean:.4} [{low:.4}, {high:.4}]"),
-            None => format!("{mean:.4}"),
-        });
+        let means = means(&one.ranks, k).map(in_words);
         let rest = [
             format!("{:.3}", one.lists.coverage),
             format!("{:.3}", one.lists.gini),
             format!("{:.1}", one.seconds),
         ];
         table.row([one.configured.to_string()].into_iter().chain(means).chain(rest));
+        for slice in &slices {
+            let name = format!("  {} ({})", slice.name, many(slice.cases.len(), "user"));
+            table.row([name].into_iter().chain(slice.means(one, k).map(in_words)));
+        }
     }
     Ok(output.print_styled(&table.render())?)
 }

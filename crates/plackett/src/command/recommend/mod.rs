@@ -6,6 +6,7 @@ mod items;
 mod list;
 mod next;
 mod page;
+mod slices;
 mod texts;
 
 use super::{Global, Outcome, Output};
