@@ -208,7 +208,8 @@ impl Task for AlignmentTask<'_> {
     /// L_NTP of all requests, plus λ times the mean preference loss of those that are drawn.
     fn loss(&self, tape: &Tape, examples: &[usize], mode: Mode) -> Result<StepLoss, TrainError> {
         let mut step = self.task.loss(tape, examples, mode)?;
-        let drawn: Vec<usize> = examples.iter().copied().filter(|request| self.settings.is_drawn(*request)).collect();
+        let is_drawn = |request: &usize| self.settings.is_drawn(*request);
+        let drawn: Vec<usize> = examples.iter().copied().filter(is_drawn).collect();
         if let Some(loss) = self.preference_loss(tape, &drawn, Mode { dropout: 0.0, ..mode })? {
             step.value = tape.plus(&step.value, &tape.scale(&loss, self.settings.lambda));
         }

@@ -118,7 +118,7 @@ fn sessions_are_written_from_a_folder_and_measured() {
     let codes = &measured["recommenders"][0]["codes"];
     let first = &codes["levels"][0];
     let (used, most) = (first["used"].as_u64().unwrap(), first["codes"].as_f64().unwrap().log2());
-    assert!(used > 1 && used <= 8, "eight items: {codes}");
+    assert!((2..=8).contains(&used), "eight items: {codes}");
     assert!((0.0..=most).contains(&first["entropy"].as_f64().unwrap()), "{codes}");
     assert!(codes["colliding"].as_u64() != Some(1), "nobody collides alone: {codes}");
     let page = std::fs::read_to_string(folder.path().join("page.html")).unwrap();
