@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod cached_attention;
+mod codebook;
 mod error;
 mod evaluation;
 mod explanation;
@@ -29,6 +30,7 @@ pub mod setrec;
 pub mod synergen;
 pub mod tiger;
 
+pub use codebook::{CodeUse, Codebook};
 pub use error::RecError;
 pub use evaluation::{
     EvaluationOptions, ListStatistics, TargetRank, best, evaluate, list_statistics, target_rank,

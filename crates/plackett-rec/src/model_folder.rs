@@ -41,6 +41,9 @@ struct About {
     interactions: String,
     /// SHA-256 of the weights.
     weights: String,
+    /// SHA-256 of the histories: what was learned from, after events, users and items were left out. Folders of before have none.
+    #[serde(default)]
+    histories: Option<String>,
     catalogue: Vec<CatalogueItem>,
 }
 
@@ -53,6 +56,8 @@ pub struct ModelFolder {
     pub seed: u64,
     /// SHA-256 of the file of interactions that it was fitted to.
     pub interactions: String,
+    /// SHA-256 of the events that were learned from, as they lie in the folder; `None` in folders of before.
+    pub histories: Option<String>,
     /// All items, in the order of scores.
     pub catalogue: Vec<CatalogueItem>,
     /// The recommender itself.
@@ -125,6 +130,7 @@ impl ModelFolder {
             seed,
             interactions: hash.to_string(),
             weights: sha256_of(&weights)?,
+            histories: Some(sha256_of(&folder.join(HISTORIES))?),
             catalogue: all.items.iter().map(item).collect(),
         };
         let text = serde_json::to_string(&about).map_err(|error| RecError::Setting(error.to_string()))?;
@@ -186,6 +192,7 @@ impl ModelFolder {
             configured,
             seed: about.seed,
             interactions: about.interactions,
+            histories: about.histories,
             catalogue: about.catalogue,
             recommender,
         })
@@ -199,16 +206,23 @@ impl ModelFolder {
     /// What a user of the interactions did, the oldest first; `None` for someone who is not in them.
     ///
     /// # Errors
-    /// The file of histories is missing or damaged.
+    /// The file of histories is missing or damaged, or is not the one that the model was fitted to.
     pub fn history(&self, user: &str) -> Result<Option<Vec<Event>>, RecError> {
-        let all = read_interactions(&self.path.join(HISTORIES), None)?;
+        let path = self.path.join(HISTORIES);
+        if let Some(hash) = &self.histories
+            && sha256_of(&path)? != *hash
+        {
+            let problem = format!("is not the file that {ABOUT} was written with; fit the model again");
+            return Err(FormatError::File { file: path.display().to_string(), problem }.into());
+        }
+        let all = read_interactions(&path, None)?;
         let Some(at) = all.users.iter().position(|known| known == user) else { return Ok(None) };
         let places: HashMap<&str, u32> =
             self.catalogue.iter().enumerate().map(|(at, item)| (item.item.as_str(), at as u32)).collect();
         let event = |event: &Event| {
             let name = &all.items[event.item as usize];
             let item = places.get(name.as_str()).copied().ok_or_else(|| FormatError::File {
-                file: self.path.join(HISTORIES).display().to_string(),
+                file: path.display().to_string(),
                 problem: format!("has the item `{name}`, which the catalogue lacks; fit the model again"),
             })?;
             Ok(Event { item, ..*event })
@@ -276,6 +290,16 @@ mod tests {
             assert_eq!(read.history("bob").unwrap().unwrap(), all.sequences[1]);
             assert!(read.history("eve").unwrap().is_none());
         }
+        let histories = folder.path().join(HISTORIES);
+        std::fs::write(&histories, "user\titem\trating\ttimestamp\nbob\tx\t1\t1\n").unwrap();
+        let changed = ModelFolder::open(folder.path()).unwrap().history("bob").err().unwrap().to_string();
+        assert!(changed.contains("interactions.tsv") && changed.contains("fit the model again"), "{changed}");
+        // A folder of before has no hash of them.
+        let about = std::fs::read_to_string(folder.path().join(ABOUT)).unwrap();
+        let mut about: serde_json::Value = serde_json::from_str(&about).unwrap();
+        about.as_object_mut().unwrap().remove("histories").unwrap();
+        std::fs::write(folder.path().join(ABOUT), about.to_string()).unwrap();
+        assert_eq!(ModelFolder::open(folder.path()).unwrap().history("bob").unwrap().unwrap().len(), 1);
     }
 
     #[test]

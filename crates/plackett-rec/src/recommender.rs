@@ -1,7 +1,7 @@
 //! What can be fitted to interactions and asked for the next item: the registry.
 
 use crate::floors::{bpr, ease, ials, item_knn, popularity};
-use crate::{Event, RecError, hstu, onerec, sequential, setrec, synergen, tiger};
+use crate::{Codebook, Event, RecError, hstu, onerec, sequential, setrec, synergen, tiger};
 use plackett_core::declaration::{self, Expression, OptionSpec, OptionValues, suggestion};
 use plackett_train::trainer::{Checkpointing, Settings, StepRecord, Task, train};
 use plackett_train::{Compute, Parameters};
@@ -57,6 +57,11 @@ pub trait Recommender: Send + Sync {
             Some(score) => Err(RecError::Diverged(format!("an item has the score {score}"))),
             None => Ok(scores),
         }
+    }
+
+    /// The codes by which it writes items; `None` where it does not.
+    fn codebook(&self) -> Option<&Codebook> {
+        None
     }
 }
 

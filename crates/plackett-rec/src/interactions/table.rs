@@ -20,16 +20,18 @@ type Columns = [Option<String>; 4];
 /// Reads all rows. A missing rating is 1, and a missing column of times the place in the user's sequence.
 ///
 /// # Errors
-/// The file is no table, has no columns of users and items, or a value of a row is none.
+/// The file is no table, has no columns of users and items, one of those has dates or times, or a value of a row is none.
 pub(super) fn read_table(path: &Path, collected: &mut Collected) -> Result<(), RecError> {
     let file = path.display().to_string();
     let mut columns: Option<Columns> = None;
-    for (row, at) in parquet_rows(path)?.zip(1..) {
+    let (rows, of_time) = parquet_rows(path)?;
+    for (row, at) in rows.zip(1..) {
         let row = row?;
         let columns = match &columns {
             Some(columns) => columns,
             None => {
                 let (found, unused) = columns_of(&row, &file)?;
+                refuse_times(&found, &of_time, &file)?;
                 collected.note_unused(unused);
                 collected.check_rated(found[2].is_some(), &file)?;
                 columns.insert(found)
@@ -57,6 +59,20 @@ fn columns_of(row: &Metadata, file: &str) -> Result<(Columns, Vec<String>), RecE
     let unused = row.keys().filter(|name| !columns.iter().flatten().any(|used| used == *name));
     let unused = unused.cloned().collect();
     Ok((columns, unused))
+}
+
+/// Refuses users or items that are dates or moments: read as numbers they would have names that nobody gave them.
+fn refuse_times(columns: &Columns, of_time: &[String], file: &str) -> Result<(), RecError> {
+    match columns.iter().take(2).flatten().find(|name| of_time.contains(name)) {
+        None => Ok(()),
+        Some(name) => {
+            let problem = format!(
+                "the column `{name}` has dates or times, which are no names of users or items; write it as strings, or give it another name and call \
+                 the right one so"
+            );
+            Err(FormatError::File { file: file.into(), problem }.into())
+        }
+    }
 }
 
 fn take(row: &Metadata, columns: &Columns, place: &Place, to: &mut Collected) -> Result<(), RecError> {
@@ -217,6 +233,13 @@ mod tests {
         let map = format!("message e {{ required {map} required double rating; required int64 user; }}");
         let error = said(&map, [1.0; 3]);
         assert!(error.contains("row 1: the column `item` has") && error.contains("no name"), "{error}");
+        for kind in ["int64 user (TIMESTAMP_MILLIS)", "int64 user (TIMESTAMP(NANOS,true))"] {
+            let error = said(&schema.replace("int64 user", kind), [1.0; 3]);
+            assert!(error.contains("the column `user` has dates or times"), "{kind}: {error}");
+        }
+        let dated = "message e { required binary when (UTF8); required int64 user; required double rating; required int32 item (DATE); }";
+        let error = said(dated, [1.0; 3]);
+        assert!(error.contains("the column `item` has dates or times"), "{error}");
         let stars = schema.replace("double rating;", "group rating { required double stars; }");
         let error = said(&stars, [1.0; 3]);
         assert!(error.contains("row 1: the column `rating` has") && error.contains("no number"), "{error}");

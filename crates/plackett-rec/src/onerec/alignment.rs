@@ -26,8 +26,15 @@ pub struct AlignmentSettings {
     pub lambda: f32,
     /// The preference loss: DPO or one of its relatives.
     pub objective: Configured,
-    /// From which requests follow.
+    /// From which requests follow: each round has one of its own, and so requests of its own.
     pub seed: u64,
+}
+
+impl AlignmentSettings {
+    /// Whether preferences are made for a request in this round.
+    fn is_drawn(&self, request: usize) -> bool {
+        f64::from(Stream::new(self.seed, 1).uniform(request as u64)) < self.share
+    }
 }
 
 /// A best and a worst session of a request.
@@ -73,10 +80,6 @@ impl<'t> AlignmentTask<'t> {
         let pairs = self.pairs.borrow();
         let found = pairs.values().filter(|pair| pair.is_some()).count();
         [found, pairs.len() - found]
-    }
-
-    fn is_drawn(&self, request: usize) -> bool {
-        f64::from(Stream::new(self.settings.seed, 1).uniform(request as u64)) < self.settings.share
     }
 
     /// Makes the pairs that some requests lack.
@@ -205,7 +208,8 @@ impl Task for AlignmentTask<'_> {
     /// L_NTP of all requests, plus λ times the mean preference loss of those that are drawn.
     fn loss(&self, tape: &Tape, examples: &[usize], mode: Mode) -> Result<StepLoss, TrainError> {
         let mut step = self.task.loss(tape, examples, mode)?;
-        let drawn: Vec<usize> = examples.iter().copied().filter(|request| self.is_drawn(*request)).collect();
+        let is_drawn = |request: &usize| self.settings.is_drawn(*request);
+        let drawn: Vec<usize> = examples.iter().copied().filter(is_drawn).collect();
         if let Some(loss) = self.preference_loss(tape, &drawn, Mode { dropout: 0.0, ..mode })? {
             step.value = tape.plus(&step.value, &tape.scale(&loss, self.settings.lambda));
         }
@@ -216,6 +220,22 @@ impl Task for AlignmentTask<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_round_draws_requests_of_its_own() {
+        let drawn = |seed: u64| {
+            let objective = plackett_train::objective::parse("dpo(beta=0.1)").unwrap();
+            let search = SessionSearch::Beam(2);
+            let settings = AlignmentSettings { share: 0.25, search, lambda: 1.0, objective, seed };
+            (0..4000).filter(|request| settings.is_drawn(*request)).collect::<Vec<usize>>()
+        };
+        let [first, second] = [drawn(1001), drawn(1002)];
+        // A share of 4000 with a standard deviation of 27; both have a quarter of that again.
+        assert!(first.len().abs_diff(1000) < 140 && second.len().abs_diff(1000) < 140);
+        let both = first.iter().filter(|request| second.contains(request)).count();
+        assert!(both.abs_diff(250) < 80, "{both} are drawn twice");
+        assert_eq!(first, drawn(1001));
+    }
 
     #[test]
     fn the_best_wins_and_the_worst_of_the_likelier_half_loses() {

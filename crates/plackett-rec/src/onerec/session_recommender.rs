@@ -11,7 +11,7 @@ use crate::evaluation::check_items;
 use crate::recommender::{matrix, width_of};
 use crate::sequential::sas_rec::take_over;
 use crate::sequential::{check_next_items, check_size};
-use crate::{Event, FitData, Fitting, RecError, Recommender, Request, parse};
+use crate::{Codebook, Event, FitData, Fitting, RecError, Recommender, Request, parse};
 use plackett_train::Parameters;
 use plackett_train::trainer::Settings;
 
@@ -107,6 +107,7 @@ pub(crate) struct SessionRecommender {
     inference: OneRecInference,
     parameters: Parameters,
     tokens: ItemTokens,
+    codebook: Codebook,
     length: usize,
     beams: usize,
 }
@@ -135,7 +136,9 @@ impl SessionRecommender {
         let values = ids.iter().flatten().map(|code| *code as f32).collect();
         parameters.add(CODES, (ids.len(), tokens.levels()), values);
         let inference = OneRecInference::new(&model, &parameters, fitting.compute.workers)?;
-        Ok(SessionRecommender { inference, parameters, tokens, length: plan.length, beams: plan.beams })
+        let codebook = Codebook::of(&ids, plan.levels, plan.codes);
+        let SessionPlan { length, beams, .. } = *plan;
+        Ok(SessionRecommender { inference, parameters, tokens, codebook, length, beams })
     }
 
     /// Makes it of what was fitted.
@@ -164,7 +167,9 @@ impl SessionRecommender {
         take_over(&mut parameters, saved)?;
         parameters.add(CODES, (catalogue, levels), values);
         let inference = OneRecInference::new(&model, &parameters, rayon::current_num_threads())?;
-        Ok(SessionRecommender { inference, parameters, tokens, length: plan.length, beams: plan.beams })
+        let codebook = Codebook::of(&ids, plan.levels, plan.codes);
+        let SessionPlan { length, beams, .. } = *plan;
+        Ok(SessionRecommender { inference, parameters, tokens, codebook, length, beams })
     }
 
     /// ln p of the items that a search for the next one finds; all others have the same score below them. Where sessions are written, the items of the
@@ -216,6 +221,10 @@ impl Recommender for SessionRecommender {
 
     fn parameters(&self) -> Parameters {
         self.parameters.clone()
+    }
+
+    fn codebook(&self) -> Option<&Codebook> {
+        Some(&self.codebook)
     }
 }
 

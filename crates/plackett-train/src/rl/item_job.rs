@@ -2,7 +2,7 @@
 //! MiniOneRec, 2025).
 
 use super::item_rewarder::{ItemRewarder, ItemWorth, SequenceVectors, sequence_scores};
-use super::loss::PolicyLoss;
+use super::loss::{DivergenceMean, PolicyLoss};
 use super::record::{KeptRecords, RolloutRecord};
 use super::reward::BeamReward;
 use super::rollout::Rollouts;
@@ -66,6 +66,8 @@ pub struct ItemPolicyJob {
     pub loss: String,
     /// The weight of the divergence from the base.
     pub kl: f32,
+    /// Over what the divergence is a mean: within each title first in the papers.
+    pub divergence: DivergenceMean,
     /// Most tokens of a prompt with a title.
     pub tokens: usize,
     /// What is trained: `full`, or an adapter that can be merged.
@@ -76,8 +78,15 @@ pub struct ItemPolicyJob {
 
 impl Default for ItemPolicyJob {
     fn default() -> ItemPolicyJob {
-        let (trained, settings) = (Trained::default(), Settings::default());
-        ItemPolicyJob { beams: 16, loss: "grpo".into(), kl: 1e-3, tokens: 512, trained, settings }
+        ItemPolicyJob {
+            beams: 16,
+            loss: "grpo".into(),
+            kl: 1e-3,
+            divergence: DivergenceMean::Answers,
+            tokens: 512,
+            trained: Trained::default(),
+            settings: Settings::default(),
+        }
     }
 }
 
@@ -288,7 +297,10 @@ impl ItemPolicyJob {
     /// The loss, and whether each token has the same share in it.
     fn loss(&self) -> Result<(PolicyLoss, bool), TrainError> {
         let named = PolicyLoss::named(&self.loss, self.kl);
-        named.ok_or_else(|| TrainError::Setting(format!("loss: there is no `{}`", self.loss)))
+        let with_mean = |(loss, by_token): (PolicyLoss, bool)| {
+            (PolicyLoss { divergence: self.divergence, ..loss }, by_token)
+        };
+        named.map(with_mean).ok_or_else(|| TrainError::Setting(format!("loss: there is no `{}`", self.loss)))
     }
 
     /// Prompts lose their beginnings where the longest title would not fit behind them.

@@ -14,6 +14,17 @@ pub enum RatioLevel {
     Part,
 }
 
+/// Over what the divergence from the reference is a mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DivergenceMean {
+    /// All tokens of a step, each of which counts alike: long answers count more.
+    Tokens,
+    /// The tokens of a term, and these by the weights of the terms, as advantages are: within each answer first where all answers have the
+    /// same share (GRPO, and so ReRe and MiniOneRec). Where weights go by tokens (DAPO) it is the mean over all of them.
+    Answers,
+}
+
 /// Tokens of an answer that share an advantage.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct Term {
@@ -36,7 +47,7 @@ pub struct TokenLogProbabilities<'v> {
 }
 
 /// The loss −Σ weight · min(w A, clip(w, 1 − low, 1 + high) A) + β · mean KL, with KL estimated by
-/// exp(r) − r − 1, r = ln(π_ref/π) of a token (k3; Schulman, Approximating KL Divergence, 2020).
+/// exp(r) − r − 1, r = ln(π_ref/π) of a token (k3; Schulman, Approximating KL Divergence, 2020), and its mean as [`DivergenceMean`] says.
 ///
 /// GRPO: Shao and others, DeepSeekMath, 2024, equation 3. DAPO (asymmetric clip, weights by token): Yu and others, 2025. GSPO
 /// (ratio of the whole answer): Zheng and others, 2025. Rank-GRPO (ratio of an item): 2025.
@@ -48,6 +59,16 @@ pub struct PolicyLoss {
     pub clip: (f32, f32),
     /// β.
     pub kl: f32,
+    /// Over what the divergence is a mean.
+    pub divergence: DivergenceMean,
+}
+
+impl Default for PolicyLoss {
+    /// GRPO's, without a divergence.
+    fn default() -> PolicyLoss {
+        let (level, clip) = (RatioLevel::Token, (0.2, 0.2));
+        PolicyLoss { level, clip, kl: 0.0, divergence: DivergenceMean::Tokens }
+    }
 }
 
 impl PolicyLoss {
@@ -55,7 +76,7 @@ impl PolicyLoss {
     pub const NAMES: &'static [&'static str] = &["grpo", "dapo", "gspo"];
 
     /// A loss by its name, and whether each token has the same share in it and not each answer: GRPO's ratios of tokens within 0.2 of 1, DAPO's, which
-    /// may go up to 1.28 and count token by token, and GSPO's of the whole answer.
+    /// may go up to 1.28 and count token by token, and GSPO's of the whole answer. The divergence is a mean over all tokens.
     pub fn named(name: &str, kl: f32) -> Option<(PolicyLoss, bool)> {
         let (level, clip) = match name {
             "grpo" => (RatioLevel::Token, (0.2, 0.2)),
@@ -63,7 +84,7 @@ impl PolicyLoss {
             "gspo" => (RatioLevel::Part, (0.2, 0.2)),
             _ => return None,
         };
-        Some((PolicyLoss { level, clip, kl }, name == "dapo"))
+        Some((PolicyLoss { level, clip, kl, ..PolicyLoss::default() }, name == "dapo"))
     }
 }
 
@@ -131,17 +152,26 @@ impl PolicyLoss {
         f64::from(group.weight) * f64::from(plain.min(clipped))
     }
 
-    /// The mean divergence over the tokens of all terms, and its slopes.
+    /// The mean divergence, and its slopes.
     fn add_divergence(&self, logs: &TokenLogProbabilities, terms: &[Term], slopes: &mut [f32]) -> f64 {
         let Some(reference) = logs.reference else { return 0.0 };
-        let count: usize = terms.iter().map(|term| term.tokens.len()).sum();
+        let count = match self.divergence {
+            DivergenceMean::Tokens => terms.iter().map(|term| term.tokens.len()).sum::<usize>().max(1),
+            DivergenceMean::Answers => 1,
+        };
         let mut sum = 0f64;
-        for at in terms.iter().flat_map(|term| term.tokens.clone()) {
-            let ratio = reference[at] - logs.policy.value[at];
-            sum += f64::from(ratio.exp() - ratio - 1.0);
-            slopes[at] += self.kl * (1.0 - ratio.exp()) / count as f32;
+        for term in terms {
+            let share = match self.divergence {
+                DivergenceMean::Tokens => 1.0,
+                DivergenceMean::Answers => term.weight / term.tokens.len().max(1) as f32,
+            };
+            for at in term.tokens.clone() {
+                let ratio = reference[at] - logs.policy.value[at];
+                sum += f64::from(share) * f64::from(ratio.exp() - ratio - 1.0);
+                slopes[at] += self.kl * share * (1.0 - ratio.exp()) / count as f32;
+            }
         }
-        sum / count.max(1) as f64
+        sum / count as f64
     }
 }
 
@@ -181,7 +211,8 @@ mod tests {
         let logs = [-1.0, -2.0, -0.5, -0.1];
         let terms = [term(0..3, 1.5, 0.5), term(3..4, -1.0, 0.5)];
         for level in [RatioLevel::Token, RatioLevel::Part] {
-            let (value, slopes) = of(PolicyLoss { level, clip: CLIP, kl: 0.0 }, &logs, &logs, &terms);
+            let loss = PolicyLoss { level, clip: CLIP, ..PolicyLoss::default() };
+            let (value, slopes) = of(loss, &logs, &logs, &terms);
             assert!((value + 0.25).abs() < 1e-6, "−(0.5·1.5 − 0.5·1)");
             assert_eq!(slopes, [-0.25, -0.25, -0.25, 0.5]);
         }
@@ -191,7 +222,7 @@ mod tests {
     fn every_name_is_a_loss() {
         let all: Vec<(PolicyLoss, bool)> =
             PolicyLoss::NAMES.iter().map(|name| PolicyLoss::named(name, 0.1).unwrap()).collect();
-        assert_eq!(all[1], (PolicyLoss { level: RatioLevel::Token, clip: (0.2, 0.28), kl: 0.1 }, true));
+        assert_eq!(all[1], (PolicyLoss { clip: (0.2, 0.28), kl: 0.1, ..PolicyLoss::default() }, true));
         assert_eq!((all[0].0.level, all[2].0.level, all[2].1), (RatioLevel::Token, RatioLevel::Part, false));
         assert_eq!(PolicyLoss::named("ppo", 0.1), None);
     }
@@ -203,7 +234,8 @@ mod tests {
             let tape = Tape::new(&parameters, &Compute::new(1));
             let policy = tape.constant((now.len(), 1), now);
             let logs = TokenLogProbabilities { policy: &policy, old, reference: None };
-            PolicyLoss { level, clip: CLIP, kl: 0.0 }.ratio_apart(&logs, &[term(0..2, 1.0, 1.0)])
+            let loss = PolicyLoss { level, clip: CLIP, ..PolicyLoss::default() };
+            loss.ratio_apart(&logs, &[term(0..2, 1.0, 1.0)])
         };
         let (now, old) = ([-1.0, -2.0], [-1.2, -2.0]);
         assert_eq!(tape_of(&now, &now, RatioLevel::Token), 0.0);
@@ -213,7 +245,7 @@ mod tests {
 
     #[test]
     fn a_ratio_beyond_the_clip_teaches_only_back() {
-        let loss = PolicyLoss { level: RatioLevel::Token, clip: (0.06, 0.08), kl: 0.0 };
+        let loss = PolicyLoss { clip: (0.06, 0.08), ..PolicyLoss::default() };
         // The ratio is e^0.5: a good answer is likely enough already, a bad one is not unlikely enough.
         let (value, slopes) = of(loss, &[-0.5], &[-1.0], &[term(0..1, 1.0, 1.0)]);
         assert!((value + 1.08).abs() < 1e-6);
@@ -225,7 +257,7 @@ mod tests {
 
     #[test]
     fn an_item_has_the_geometric_mean_of_its_tokens() {
-        let loss = PolicyLoss { level: RatioLevel::Part, clip: (0.5, 0.5), kl: 0.0 };
+        let loss = PolicyLoss { level: RatioLevel::Part, clip: (0.5, 0.5), ..PolicyLoss::default() };
         let (value, slopes) = of(loss, &[-1.0, -2.0], &[-1.2, -2.0], &[term(0..2, 1.0, 1.0)]);
         assert!((value + 0.1f64.exp()).abs() < 1e-6);
         assert!(slopes.iter().all(|slope| (slope + 0.1f32.exp() / 2.0).abs() < 1e-6));
@@ -235,12 +267,13 @@ mod tests {
     fn gradients_are_those_of_the_formula() {
         let column = |values: &[f32]| ((values.len(), 1), values.to_vec());
         let terms = [term(0..2, 1.0, 0.4), term(2..5, -0.7, 0.6)];
-        for level in [RatioLevel::Token, RatioLevel::Part] {
+        let means = [DivergenceMean::Tokens, DivergenceMean::Answers];
+        for (level, divergence) in [RatioLevel::Token, RatioLevel::Part].into_iter().zip(means) {
             assert_gradients(&[column(&[-1.0, -0.3, -2.0, -0.9, -1.4])], |tape, inputs| {
                 let old = [-1.1, -0.25, -2.05, -0.8, -1.45];
                 let reference = Some(&[-1.3, -0.5, -1.0, -1.2, -1.5][..]);
                 let logs = TokenLogProbabilities { policy: &inputs[0], old: &old, reference };
-                PolicyLoss { level, clip: (5.0, 5.0), kl: 0.3 }.loss(tape, &logs, &terms).0
+                PolicyLoss { level, clip: (5.0, 5.0), kl: 0.3, divergence }.loss(tape, &logs, &terms).0
             });
         }
     }
@@ -253,7 +286,8 @@ mod tests {
         let divergence = |reference: &[f32]| {
             let logs =
                 TokenLogProbabilities { policy: &policy, old: &[-1.0, -2.0], reference: Some(reference) };
-            let loss = PolicyLoss { level: RatioLevel::Part, clip: CLIP, kl: 1.0 };
+            let level = RatioLevel::Part;
+            let loss = PolicyLoss { level, clip: CLIP, kl: 1.0, ..PolicyLoss::default() };
             loss.loss(&tape, &logs, &[term(0..2, 0.0, 1.0)])
         };
         assert_eq!(divergence(&[-1.0, -2.0]).1, 0.0);
@@ -261,5 +295,26 @@ mod tests {
         // (e^−1 + e − 2) / 2, the same on both sides of 0.
         assert!((mean - ((-1f64).exp() + 1f64.exp() - 2.0) / 2.0).abs() < 1e-6);
         assert!((f64::from(loss.item()) - mean).abs() < 1e-6);
+    }
+    #[test]
+    fn the_divergence_is_a_mean_over_tokens_or_within_each_answer_first() {
+        let parameters = Parameters::default();
+        let tape = Tape::new(&parameters, &Compute::new(1));
+        // A short answer has left the reference, with a k3 of e − 2 (r = 1), and a longer one has not.
+        let policy = tape.constant((4, 1), &[-1.0, -2.0, -0.5, -0.7]);
+        let reference = Some(&[0.0, -2.0, -0.5, -0.7][..]);
+        let logs = TokenLogProbabilities { policy: &policy, old: &[-1.0, -2.0, -0.5, -0.7], reference };
+        let mean = |divergence: DivergenceMean, weights: [f32; 2]| {
+            let terms = [term(0..1, 0.0, weights[0]), term(1..4, 0.0, weights[1])];
+            let (loss, mean) =
+                PolicyLoss { kl: 2.0, divergence, ..PolicyLoss::default() }.loss(&tape, &logs, &terms);
+            assert!((f64::from(loss.item()) - 2.0 * mean).abs() < 1e-6);
+            mean / (std::f64::consts::E - 2.0)
+        };
+        let is = |found: f64, expected: f64| assert!((found - expected).abs() < 1e-6, "{found}, {expected}");
+        is(mean(DivergenceMean::Tokens, [0.5, 0.5]), 0.25);
+        is(mean(DivergenceMean::Answers, [0.5, 0.5]), 0.5);
+        // Weights that go by tokens make them the same.
+        is(mean(DivergenceMean::Answers, [0.25, 0.75]), 0.25);
     }
 }

@@ -27,7 +27,7 @@ pub use advantage::{EPSILON, group_advantages, rank_advantages};
 pub use form::{Form, FormState, Place};
 pub use item_job::{ItemData, ItemExample, ItemOutcome, ItemPolicyJob, ItemScores, ItemSource};
 pub use item_rewarder::{ItemRewarder, ItemWorth, SequenceScores, SequenceVectors, sequence_scores};
-pub use loss::{PolicyLoss, RatioLevel, Term, TokenLogProbabilities};
+pub use loss::{DivergenceMean, PolicyLoss, RatioLevel, Term, TokenLogProbabilities};
 pub use record::{KeptRecords, RolloutRecord, constant_steps};
 pub use reward::{
     BeamReward, ITEM_REWARDS, ItemReward, ItemRewardSpec, RankCredit, Shares, beam_rewards, rank_rewards,

@@ -105,7 +105,7 @@ fn learn(
         prompts: &prompts,
         generation: Generation::Form { form: Arc::new(form()), group: 8, temperature: 1.0 },
         rewarder: &rewarder,
-        loss: PolicyLoss { level: RatioLevel::Token, clip: (0.2, 0.2), kl: 0.0 },
+        loss: PolicyLoss { level: RatioLevel::Token, ..PolicyLoss::default() },
         by_token: false,
         updates: Updates::new(updates),
         reference: None,

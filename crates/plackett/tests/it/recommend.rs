@@ -1,6 +1,6 @@
 //! `plackett recommend`, and the commands of docs/recommendation.md.
 
-use crate::common::{kill_when, plackett};
+use crate::common::{kill_when, plackett, plackett_with_input};
 use std::fmt::Write;
 use std::path::Path;
 
@@ -37,6 +37,8 @@ fn the_commands_of_the_page_run() {
         })
         .collect();
     assert_eq!(outputs.len(), 4);
+    // Eleven users want the spoon or the desk, which are the last item of everybody who has one; ann wants the cup.
+    assert!(outputs[0].contains("cold (11 users)") && outputs[0].contains("warm (1 user)"), "{}", outputs[0]);
     assert!(outputs[0].contains("nDCG@10") && outputs[0].contains("item-knn"), "{}", outputs[0]);
     assert!(outputs[1].contains("47 events of 12 users with 8 items"), "{}", outputs[1]);
     assert!(outputs[2].contains("A silver spoon"), "{}", outputs[2]);
@@ -110,8 +112,17 @@ fn sessions_are_written_from_a_folder_and_measured() {
     let timed = ask(&["--user", "ann", "--now", "3"]).expect(2).stderr;
     assert!(timed.contains("--now: onerec reads no times"), "{timed}");
     let eval = ["recommend", "eval", "interactions.tsv", "--json", "-r", recommender];
-    let measured = plackett(folder.path(), &eval).expect(0).json();
+    let report = ["--report", "page.html"];
+    let measured = plackett(folder.path(), &[&eval[..], &report[..]].concat()).expect(0).json();
     assert_eq!(measured["tested"], 12);
+    let codes = &measured["recommenders"][0]["codes"];
+    let first = &codes["levels"][0];
+    let (used, most) = (first["used"].as_u64().unwrap(), first["codes"].as_f64().unwrap().log2());
+    assert!((2..=8).contains(&used), "eight items: {codes}");
+    assert!((0.0..=most).contains(&first["entropy"].as_f64().unwrap()), "{codes}");
+    assert!(codes["colliding"].as_u64() != Some(1), "nobody collides alone: {codes}");
+    let page = std::fs::read_to_string(folder.path().join("page.html")).unwrap();
+    assert!(page.contains("Codes of the items") && page.contains("items that share all codes"), "{page}");
     assert!(measured["recommenders"][0]["coverage"].as_f64().unwrap() > 0.0, "{measured}");
 }
 
@@ -136,9 +147,13 @@ fn reads_texts(recommender: &str) {
     let said = fit("m").stderr;
     assert!(said.contains("6 of 8 items have no text and are read by name"), "{said}");
     fit("again");
+    // Titles and texts are one reading, so that they may come from a pipe.
+    let line = ["recommend", "fit", "interactions.tsv", "-o", "piped", "-r", recommender, "--titles", "-"];
+    let titles = std::fs::read_to_string(folder.path().join("items.jsonl")).unwrap();
+    plackett_with_input(folder.path(), &line, &titles).expect(0);
     for name in ["model.safetensors", "recommender.json"] {
         let read = |model: &str| std::fs::read(folder.path().join(model).join(name)).unwrap();
-        assert!(read("m") == read("again"), "{name}");
+        assert!(read("m") == read("again") && read("m") == read("piped"), "{name}");
     }
     let ask = |more: &[&str]| {
         let done = plackett(folder.path(), &[&["recommend", "m", "--json"], more].concat()).expect(0);
@@ -214,6 +229,7 @@ fn wrong_input_is_refused_with_what_to_do() {
         ("recommend no --user ann", "plackett recommend fit"),
         ("recommend fit interactions.tsv -o m --recommender hsu", "did you mean `hstu`"),
         ("recommend fit no.tsv -o m", "no.tsv"),
+        ("recommend fit interactions.tsv -o -", "--output -: a recommender is a folder"),
         ("recommend fit interactions.tsv -o m --titles no.jsonl", "--titles"),
         ("recommend fit interactions.tsv -o new --recommender setrec", "give them with --titles"),
         ("recommend eval interactions.tsv --recommender setrec", "give them with --titles"),
@@ -230,7 +246,9 @@ fn wrong_input_is_refused_with_what_to_do() {
         let done = plackett(folder.path(), &words).expect(2);
         assert!(done.stderr.contains(said), "{line}: {}", done.stderr);
     }
-    assert!(!folder.path().join("new").exists(), "a fit that is refused leaves no folder");
+    for name in ["new", "-"] {
+        assert!(!folder.path().join(name).exists(), "a fit that is refused leaves no folder");
+    }
     let listed = plackett(folder.path(), &["recommend", "list", "--json"]).expect(0).json();
     assert!(listed["recommenders"].as_array().unwrap().len() >= 6);
     assert!(plackett(folder.path(), &["recommend", "show", "hstu"]).expect(0).stdout.contains("time-bias"));
@@ -258,6 +276,7 @@ fn the_page_of_a_comparison_shows_groups_curves_and_users_with_their_lists() {
     let page = std::fs::read_to_string(folder.path().join("page.html")).unwrap();
     for part in [
         "By popularity",
+        "Cold and warm",
         "Learning curves",
         "<svg",
         "A silver spoon",
@@ -268,7 +287,16 @@ fn the_page_of_a_comparison_shows_groups_curves_and_users_with_their_lists() {
         assert!(page.contains(part), "{part}");
     }
     assert!(!page.contains("http"), "a page loads nothing");
+    assert!(!page.contains("Codes of the items"), "nothing here is written by codes");
     let value: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert!(value["recommenders"][0]["codes"].is_null());
+    let slices = &value["recommenders"][0]["slices"];
+    for (at, (name, tested)) in [("cold", 11), ("warm", 1)].into_iter().enumerate() {
+        assert_eq!(slices[at]["slice"], name);
+        assert_eq!(slices[at]["tested"], tested);
+        // Of eight items all are among the first ten.
+        assert_eq!(slices[at]["HR@10"]["mean"], 1.0);
+    }
     let groups = value["recommenders"][0]["by_popularity"].as_array().unwrap();
     let tested: u64 = groups.iter().map(|group| group["tested"].as_u64().unwrap()).sum();
     assert_eq!(tested, value["tested"].as_u64().unwrap());

@@ -8,7 +8,7 @@ use crate::formats::fields::ID;
 use crate::formats::input::{BytesRead, Counted, name_of};
 use crate::formats::{FormatError, seekable};
 use bytes::Bytes;
-use parquet::basic::{LogicalType, TimeUnit, Type as PhysicalType};
+use parquet::basic::{ConvertedType, LogicalType, TimeUnit, Type as PhysicalType};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use parquet::data_type::{Int96, Int96Type};
 use parquet::errors::{ParquetError, Result as Parquet};
@@ -111,13 +111,31 @@ pub(super) fn open(path: &Path, making: Making) -> Result<Documents, FormatError
 pub type TableRows = Box<dyn Iterator<Item = Result<Metadata, FormatError>> + Send>;
 
 /// Opens a Parquet table whose rows are no documents. Moments are whole numbers in the unit of their column, dates those of days, both from
-/// the beginning of 1970 on; a map is an object; bytes that are no text are null.
+/// the beginning of 1970 on; a map is an object; bytes that are no text are null. Beside the rows are the names of the columns of dates,
+/// moments and times of the day, which the rows do not tell from numbers.
 ///
 /// # Errors
 /// The file cannot be read, or is no table; a damaged row is an error in its place and the last one.
-pub fn parquet_rows(path: &Path) -> Result<TableRows, FormatError> {
-    let (_, _, rows) = plain_rows(path)?;
-    Ok(Box::new(rows.map(|row| row.map(plain_fields))))
+pub fn parquet_rows(path: &Path) -> Result<(TableRows, Vec<String>), FormatError> {
+    let (_, schema, rows) = plain_rows(path)?;
+    let of_time = schema.get_fields().iter().filter(|kind| is_of_time(kind));
+    let of_time = of_time.map(|kind| kind.name().to_string()).collect();
+    Ok((Box::new(rows.map(|row| row.map(plain_fields))), of_time))
+}
+
+/// Whether a column has dates, moments or times of the day, by its newer or its older name, or by its width.
+fn is_of_time(kind: &Type) -> bool {
+    let info = kind.get_basic_info();
+    let is_named = matches!(info.logical_type_ref(), Some(LogicalType::Timestamp(_) | LogicalType::Time(_)));
+    let older = [
+        ConvertedType::DATE,
+        ConvertedType::TIME_MILLIS,
+        ConvertedType::TIME_MICROS,
+        ConvertedType::TIMESTAMP_MILLIS,
+        ConvertedType::TIMESTAMP_MICROS,
+    ];
+    let is_wide = kind.is_primitive() && kind.get_physical_type() == PhysicalType::INT96;
+    is_named || older.contains(&info.converted_type()) || is_wide
 }
 
 fn plain_fields(row: Row) -> Metadata {

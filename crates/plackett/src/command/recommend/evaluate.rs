@@ -1,10 +1,12 @@
 //! `plackett recommend eval`: recommenders side by side.
 
 use super::page::{self, Shown};
+use super::slices::{Slice, slices};
 use super::texts::{self, VectorsByEncoder};
 use super::{Data, check_seed, exists};
 use crate::command::means::interval;
 use crate::command::number::whole;
+use crate::command::open::many;
 use crate::command::paths::Paths;
 use crate::command::table::{Align, Table};
 use crate::command::{Global, Outcome, Output};
@@ -13,13 +15,12 @@ use clap::Args;
 use plackett::content_hash::{content, is_stream};
 use plackett_eval::{Interval, IntervalOptions, mean};
 use plackett_rec::{
-    Configured, EvaluationOptions, FitData, FitStep, Fitting, Interactions, ListStatistics, PopularityGroup,
-    RECOMMENDERS, Recommender, TargetRank, Training, evaluate, leave_last_out, list_statistics, parse,
-    popularity_groups, read_titles, split_at,
+    CodeUse, Codebook, Configured, EvaluationOptions, FitData, FitStep, Fitting, Interactions, ListStatistics,
+    PopularityGroup, RECOMMENDERS, Recommender, TargetRank, Training, evaluate, leave_last_out,
+    list_statistics, parse, popularity_groups, split_at,
 };
 use plackett_train::Compute;
 use serde_json::{Value, json};
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -101,9 +102,13 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     }
     let all = arguments.data.read(global, output)?;
     wanted.iter().try_for_each(|configured| configured.check(all.items.len()))?;
-    let titles = arguments.read_titles(&all, global, output)?;
+    let words = texts::words(arguments.titles.as_deref(), global)?;
+    if let Some(words) = words.as_ref().filter(|_| arguments.report.is_some()) {
+        texts::remark_on_untitled(&words.titles, &all, output);
+    }
     let split = arguments.split(&all, output)?;
-    let vectors = VectorsByEncoder::read(&wanted, (arguments.titles.as_deref(), &all), global, output)?;
+    let vectors = VectorsByEncoder::read(&wanted, (words.as_ref(), &all), global, output)?;
+    let titles = words.unwrap_or_default().titles;
     let measured = wanted
         .into_iter()
         .map(|configured| {
@@ -154,27 +159,6 @@ impl Arguments {
             );
         }
         texts::check(wanted, self.titles.as_deref())
-    }
-
-    /// The titles of the page by item.
-    fn read_titles(
-        &self,
-        all: &Interactions,
-        global: &Global,
-        output: &Output,
-    ) -> anyhow::Result<HashMap<String, String>> {
-        let Some(path) = self.titles.as_ref().filter(|_| self.report.is_some()) else {
-            return Ok(HashMap::new());
-        };
-        let titles = read_titles(path, global.max_line_bytes)?;
-        let untitled = all.items.iter().filter(|item| !titles.contains_key(*item)).count();
-        if untitled > 0 {
-            output.warn(&format!(
-                "{untitled} of {} items have no title and are shown by name",
-                all.items.len()
-            ));
-        }
-        Ok(titles)
     }
 
     /// What is learned from and what is asked for.
@@ -289,6 +273,21 @@ pub(super) fn means(ranks: &[TargetRank], k: usize) -> [(f64, Option<Interval>);
     [0, 1, 2].map(|at| (mean(at), intervals.get(at).and_then(|interval| interval.best())))
 }
 
+/// A mean with its interval, where there is one.
+fn in_words((mean, interval): (f64, Option<Interval>)) -> String {
+    match interval {
+        Some([low, high]) => format!("{mean:.4} [{low:.4}, {high:.4}]"),
+        None => format!("{mean:.4}"),
+    }
+}
+
+/// The codes by which a recommender writes items, level by level.
+fn codes(codebook: &Codebook) -> Value {
+    let level = |level: &CodeUse| json!({"used": level.used, "codes": level.codes, "entropy": level.entropy});
+    let levels: Vec<Value> = codebook.levels.iter().map(level).collect();
+    json!({"levels": levels, "colliding": codebook.colliding})
+}
+
 fn told(
     arguments: &Arguments,
     measured: &[Measured],
@@ -297,6 +296,7 @@ fn told(
 ) -> Outcome {
     let k = arguments.k;
     let names = page::measures(k);
+    let slices = slices(groups);
     if output.json {
         let one = |one: &Measured| {
             let mut object = json!({
@@ -320,6 +320,15 @@ fn told(
                 })
             };
             object["by_popularity"] = groups.iter().map(group).collect();
+            let slice = |slice: &Slice| {
+                let mut object = json!({"slice": slice.name, "tested": slice.cases.len()});
+                for (name, (mean, interval)) in names.iter().zip(slice.means(one, k)) {
+                    object[name] = json!({"mean": mean, "ci95": interval});
+                }
+                object
+            };
+            object["slices"] = slices.iter().map(slice).collect();
+            object["codes"] = one.fitted.codebook().map_or(Value::Null, codes);
             object
         };
         let all: Vec<Value> = measured.iter().map(one).collect();
@@ -331,16 +340,17 @@ fn told(
     let numbers = names.iter().cloned().chain(["coverage", "Gini", "seconds"].map(String::from));
     let mut table = Table::new(columns.into_iter().chain(numbers.map(|name| (name, Align::Right))));
     for one in measured {
-        let means = means(&one.ranks, k).map(|(mean, interval)| match interval {
-            Some([low, high]) => format!("{mean:.4} [{low:.4}, {high:.4}]"),
-            None => format!("{mean:.4}"),
-        });
+        let means = means(&one.ranks, k).map(in_words);
         let rest = [
             format!("{:.3}", one.lists.coverage),
             format!("{:.3}", one.lists.gini),
             format!("{:.1}", one.seconds),
         ];
         table.row([one.configured.to_string()].into_iter().chain(means).chain(rest));
+        for slice in &slices {
+            let name = format!("  {} ({})", slice.name, many(slice.cases.len(), "user"));
+            table.row([name].into_iter().chain(slice.means(one, k).map(in_words)));
+        }
     }
     Ok(output.print_styled(&table.render())?)
 }

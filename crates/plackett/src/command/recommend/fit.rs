@@ -9,13 +9,10 @@ use anyhow::Context;
 use clap::Args;
 use plackett::content_hash::{content, is_stream};
 use plackett_lm::sha256::Sha256;
-use plackett_rec::{
-    Configured, FitData, FitStep, Fitting, Interactions, ModelFolder, borrowed, parse, read_titles,
-};
+use plackett_rec::{Configured, FitData, FitStep, Fitting, Interactions, ModelFolder, borrowed, parse};
 use plackett_train::Compute;
 use plackett_train::trainer::Checkpointing;
 use serde_json::json;
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -47,26 +44,19 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     texts::check(std::slice::from_ref(&configured), arguments.titles.as_deref())?;
     let paths = Paths::default().reads("INTERACTIONS", [&arguments.data.interactions]);
     paths.reads("--titles", &arguments.titles).check(output)?;
-    if arguments.output.is_file() {
-        return Err(
-            anyhow::anyhow!("--output: {} is a file; name a folder", arguments.output.display()).into()
-        );
-    }
+    check_folder(&arguments.output)?;
     ModelFolder::check_output(&arguments.output, &arguments.data.interactions)?;
     let all = arguments.data.read(global, output)?;
     configured.check(all.items.len())?;
     let hash = hash_of(&arguments.data.interactions)?;
-    let titles = match &arguments.titles {
-        Some(path) => read_titles(path, global.max_line_bytes)?,
-        None => HashMap::new(),
-    };
-    let untitled = all.items.iter().filter(|item| !titles.contains_key(*item)).count();
-    if arguments.titles.is_some() && untitled > 0 {
-        output.warn(&format!("{untitled} of {} items have no title and are shown by name", all.items.len()));
+    let words = texts::words(arguments.titles.as_deref(), global)?;
+    if let Some(words) = &words {
+        texts::remark_on_untitled(&words.titles, &all, output);
     }
     let begun = Instant::now();
-    let read = (arguments.titles.as_deref(), &all);
+    let read = (words.as_ref(), &all);
     let vectors = VectorsByEncoder::read(std::slice::from_ref(&configured), read, global, output)?;
+    let titles = words.unwrap_or_default().titles;
     let sequences = borrowed(&all.sequences);
     let data = FitData { catalogue: all.items.len(), sequences: &sequences, texts: vectors.of(&configured) };
     let bar = output.progress(configured.spec.name, 0);
@@ -90,6 +80,17 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     ModelFolder::write(&arguments.output, (&configured, seed), &*fitted, (&all, &titles), &hash)?;
     training_folder::remove(&work)?;
     say(arguments, (&configured, &all), begun.elapsed().as_secs_f64(), output)
+}
+
+/// Refuses an output that is no folder: standard output, where what was made is told, or a file.
+fn check_folder(folder: &Path) -> anyhow::Result<()> {
+    if folder == Path::new("-") {
+        anyhow::bail!("--output -: a recommender is a folder of files; name one");
+    }
+    if folder.is_file() {
+        anyhow::bail!("--output: {} is a file; name a folder", folder.display());
+    }
+    Ok(())
 }
 
 /// The hash of the file of interactions; what can be read once only has none.

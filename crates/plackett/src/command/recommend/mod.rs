@@ -6,10 +6,12 @@ mod items;
 mod list;
 mod next;
 mod page;
+mod slices;
 mod texts;
 
 use super::{Global, Outcome, Output};
 use clap::{Args, Subcommand};
+use plackett::content_hash::is_stream;
 use plackett_rec::{Configured, Interactions, ReadLimits, k_core, read_interactions_within};
 use std::path::{Path, PathBuf};
 
@@ -95,7 +97,7 @@ fn check_seed(seed: Option<u64>, recommenders: &[Configured]) -> anyhow::Result<
 /// Refuses to read what is not there, before any work.
 fn exists(flag: &str, path: Option<&Path>) -> anyhow::Result<()> {
     match path {
-        Some(path) if !path.exists() => {
+        Some(path) if !is_stream(path) && !path.exists() => {
             Err(anyhow::anyhow!("{flag}: there is no {}; check the name", path.display()))
         }
         _ => Ok(()),

@@ -1,11 +1,13 @@
 //! The page of `recommend eval`: what somebody who builds recommenders looks at, in one HTML file that loads nothing.
 
 use super::evaluate::{Measured, means};
+use super::slices::slices;
+use crate::command::open::many;
 use askama::Template;
 use plackett_core::formats::atomic;
 use plackett_eval::report::curve_plot;
 use plackett_eval::{Interval, IntervalOptions};
-use plackett_rec::{Interactions, PopularityGroup, Request, TestCase, Training, reasons};
+use plackett_rec::{CodeUse, Codebook, Interactions, PopularityGroup, Request, TestCase, Training, reasons};
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -26,6 +28,8 @@ struct Page<'a> {
     rows: Vec<Row>,
     groups: Vec<(String, usize)>,
     by_popularity: Vec<(String, Vec<GroupCell>)>,
+    slices: Vec<SliceRow>,
+    codes: Vec<CodeRow>,
     curves: Vec<(String, String)>,
     examples_are: String,
     examples: Vec<Example>,
@@ -52,6 +56,25 @@ struct GroupCell {
     interval: String,
     /// In percent, from the greatest rate.
     shade: u32,
+}
+
+/// What a recommender is worth to the cold or the warm users.
+struct SliceRow {
+    name: String,
+    slice: String,
+    /// Mean and interval of each measure.
+    means: Vec<(String, String)>,
+}
+
+/// How the codes of a level are used.
+struct CodeRow {
+    name: String,
+    level: usize,
+    used: String,
+    entropy: String,
+    most: String,
+    /// Items that share the codes of all levels, of all items; beside the first level.
+    colliding: String,
 }
 
 struct Cell {
@@ -116,6 +139,8 @@ pub fn write(path: &Path, shown: &Shown<'_>) -> anyhow::Result<()> {
         rows: rows(shown),
         groups: shown.groups.iter().map(|group| (range(group), group.cases.len())).collect(),
         by_popularity: by_popularity(shown),
+        slices: slice_rows(shown),
+        codes: shown.measured.iter().flat_map(code_rows).collect(),
         curves: curves(shown.measured)?,
         examples_are: format!(
             "Up to {EXAMPLES} users in equal steps from the one whom {name} serves best to the one whom it serves worst. Green: what was \
@@ -218,6 +243,43 @@ fn by_popularity(shown: &Shown<'_>) -> Vec<(String, Vec<GroupCell>)> {
         shade: (45.0 * rate / greatest).round() as u32,
     };
     rows.into_iter().map(|(name, rates)| (name, rates.into_iter().map(cell).collect())).collect()
+}
+
+/// Each recommender with the cold and with the warm users; none where all users are of one kind.
+fn slice_rows(shown: &Shown<'_>) -> Vec<SliceRow> {
+    let slices = slices(shown.groups);
+    let words = |(mean, interval): (f64, Option<Interval>)| {
+        let interval = interval.map_or_else(String::new, |[low, high]| format!("[{low:.4}, {high:.4}]"));
+        (format!("{mean:.4}"), interval)
+    };
+    let mut rows = Vec::new();
+    for one in shown.measured {
+        for slice in &slices {
+            rows.push(SliceRow {
+                name: one.configured.to_string(),
+                slice: format!("{}, {}", slice.name, many(slice.cases.len(), "user")),
+                means: slice.means(one, shown.k).map(words).into(),
+            });
+        }
+    }
+    rows
+}
+
+/// The levels of a recommender that writes items by codes; none of others.
+fn code_rows(one: &Measured) -> Vec<CodeRow> {
+    let Some(Codebook { levels, colliding }) = one.fitted.codebook() else { return Vec::new() };
+    let row = |(at, level): (usize, &CodeUse)| CodeRow {
+        name: one.configured.to_string(),
+        level: at + 1,
+        used: format!("{} of {}", level.used, level.codes),
+        entropy: format!("{:.2}", level.entropy),
+        most: format!("{:.2}", (level.codes.max(1) as f64).log2()),
+        colliding: match at {
+            0 => format!("{colliding} of {}", one.fitted.catalogue()),
+            _ => String::new(),
+        },
+    };
+    levels.iter().enumerate().map(row).collect()
 }
 
 fn curves(measured: &[Measured]) -> anyhow::Result<Vec<(String, String)>> {

@@ -1,11 +1,10 @@
-//! What is said of items, as vectors, for recommenders that read texts.
+//! What is said of items: their titles, and their texts as vectors for recommenders that read them.
 
 use crate::command::{Global, Output};
 use anyhow::{Context, bail};
-use plackett::content_hash::is_stream;
 use plackett::pipeline::Models;
 use plackett::text_vectors::{text_vectors, texts_or_names};
-use plackett_rec::{Configured, Interactions, read_item_texts_within};
+use plackett_rec::{Configured, Interactions, ItemWords, read_item_words};
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -16,15 +15,26 @@ pub fn reads_texts(configured: &Configured) -> bool {
 
 /// Refuses recommenders that read texts where none are given, before any work.
 pub fn check(wanted: &[Configured], titles: Option<&Path>) -> anyhow::Result<()> {
-    let Some(reader) = wanted.iter().find(|one| reads_texts(one)) else { return Ok(()) };
-    let name = reader.spec.name;
-    match titles {
-        None => bail!("--recommender {name}: it reads the texts of the items; give them with --titles"),
-        Some(path) if is_stream(path) => bail!(
-            "--titles {}: titles and texts are read one after the other, which a stream does not allow; give a file to {name}",
-            path.display()
+    match wanted.iter().find(|one| reads_texts(one)) {
+        Some(reader) if titles.is_none() => bail!(
+            "--recommender {}: it reads the texts of the items; give them with --titles",
+            reader.spec.name
         ),
-        Some(_) => Ok(()),
+        _ => Ok(()),
+    }
+}
+
+/// What the file of `--titles` says of items, read once, since it may come from a pipe; `None` without one.
+pub fn words(titles: Option<&Path>, global: &Global) -> anyhow::Result<Option<ItemWords>> {
+    Ok(titles.map(|path| read_item_words(path, global.max_line_bytes)).transpose()?)
+}
+
+/// Says how many items have no title.
+pub fn remark_on_untitled(titles: &HashMap<String, String>, all: &Interactions, output: &Output) {
+    let untitled = all.items.iter().filter(|item| !titles.contains_key(*item)).count();
+    let count = all.items.len();
+    if untitled > 0 {
+        output.warn(&format!("{untitled} of {count} items have no title and are shown by name"));
     }
 }
 
@@ -35,21 +45,20 @@ impl VectorsByEncoder {
     /// Reads the texts with each encoder that is wanted, once; items without a text are read by their name, which is said.
     pub fn read(
         wanted: &[Configured],
-        (titles, all): (Option<&Path>, &Interactions),
+        (words, all): (Option<&ItemWords>, &Interactions),
         global: &Global,
         output: &Output,
     ) -> anyhow::Result<VectorsByEncoder> {
         let mut made = HashMap::new();
-        let Some(path) = titles.filter(|_| wanted.iter().any(reads_texts)) else {
+        let Some(ItemWords { texts, .. }) = words.filter(|_| wanted.iter().any(reads_texts)) else {
             return Ok(VectorsByEncoder(made));
         };
-        let texts = read_item_texts_within(path, global.max_line_bytes)?;
         let count = all.items.len();
         let unsaid = all.items.iter().filter(|item| !texts.contains_key(*item)).count();
         if unsaid > 0 {
             output.warn(&format!("{unsaid} of {count} items have no text and are read by name"));
         }
-        let texts = texts_or_names(&all.items, &texts);
+        let texts = texts_or_names(&all.items, texts);
         let models = Models::new(None, global.models());
         for encoder in wanted.iter().filter_map(Configured::encoder) {
             if made.contains_key(encoder) {

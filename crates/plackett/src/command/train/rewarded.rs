@@ -19,8 +19,8 @@ use plackett_core::title_list::title_key;
 use plackett_rank::model::Role;
 use plackett_rec::{Event, ModelFolder, Request};
 use plackett_train::rl::{
-    ITEM_REWARDS, ItemData, ItemExample, ItemOutcome, ItemPolicyJob, ItemReward, ItemRewardSpec, ItemScores,
-    ItemSource, RolloutRecord, constant_steps,
+    DivergenceMean, ITEM_REWARDS, ItemData, ItemExample, ItemOutcome, ItemPolicyJob, ItemReward,
+    ItemRewardSpec, ItemScores, ItemSource, RolloutRecord, constant_steps,
 };
 use plackett_train::trainer::{LanguageModel, Settings, StepRecord, Trained};
 use plackett_train::{Compute, TrainError};
@@ -78,6 +78,8 @@ struct Rewarded {
     loss: Option<String>,
     /// The weight of the divergence from the base.
     kl: Option<f32>,
+    /// Over what the divergence is a mean.
+    divergence: Option<DivergenceMean>,
     /// The embedding model of the reward `semantic`.
     embedder: Option<String>,
     /// The folder of the recommender of the reward `collaborative`.
@@ -102,6 +104,7 @@ impl RewardedFile {
         let Rewarded { embedder, scorer, .. } = &self.rewarded;
         let reward = self.reward()?;
         check_trained(&self.trained, &self.settings, self.validation.as_deref())?;
+        self.check_divergence()?;
         match (reward, embedder, scorer) {
             (ItemReward::Collaborative, _, None) => {
                 bail!("scorer: the reward `collaborative` needs the folder of a `plackett recommend fit`")
@@ -111,6 +114,18 @@ impl RewardedFile {
             }
             (ItemReward::Places(_) | ItemReward::Semantic, _, Some(_)) => {
                 bail!("scorer: is for the reward `collaborative`; leave it out")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses a mean of the divergence where there is none, or where both means are the same.
+    fn check_divergence(&self) -> anyhow::Result<()> {
+        let ItemPolicyJob { kl, loss, .. } = self.job();
+        match self.rewarded.divergence {
+            Some(_) if kl == 0.0 => bail!("divergence: kl = 0 weighs none; leave it out"),
+            Some(_) if loss == "dapo" => {
+                bail!("divergence: with the loss `dapo` each token counts alike; leave it out")
             }
             _ => Ok(()),
         }
@@ -127,11 +142,12 @@ impl RewardedFile {
 
     fn job(&self) -> ItemPolicyJob {
         let usual = ItemPolicyJob::default();
-        let Rewarded { beams, loss, kl, .. } = &self.rewarded;
+        let Rewarded { beams, loss, kl, divergence, .. } = &self.rewarded;
         ItemPolicyJob {
             beams: beams.unwrap_or(usual.beams),
             loss: loss.clone().unwrap_or(usual.loss),
             kl: kl.unwrap_or(usual.kl),
+            divergence: divergence.unwrap_or(usual.divergence),
             tokens: self.tokens.unwrap_or(usual.tokens),
             trained: self.trained.clone(),
             settings: self.settings.clone(),
@@ -496,6 +512,8 @@ mod tests {
         for good in [
             "",
             "reward = \"rule\"\nbeams = 4\nkl = 0\nloss = \"dapo\"",
+            "divergence = \"answers\"",
+            "loss = \"gspo\"\ndivergence = \"tokens\"",
             "reward = \"semantic\"\nembedder = \"all-MiniLM-L6-v2\"",
             "reward = \"collaborative\"\nscorer = \"model\"",
         ] {
@@ -506,6 +524,9 @@ mod tests {
             ("reward = \"collaborative\"", "", "needs the folder of a `plackett recommend fit`"),
             ("embedder = \"x\"", "", "embedder: is for the reward `semantic`"),
             ("reward = \"semantic\"\nscorer = \"x\"", "", "scorer: is for the reward `collaborative`"),
+            ("divergence = \"words\"", "", "words"),
+            ("kl = 0\ndivergence = \"tokens\"", "", "divergence: kl = 0 weighs none"),
+            ("loss = \"dapo\"\ndivergence = \"tokens\"", "", "divergence: with the loss `dapo`"),
             ("loss = \"ppo\"", "", "loss: `ppo` is none of grpo, dapo, gspo"),
             ("beam = 4", "", "line 5: `beam` is no key here; did you mean `beams`?"),
             ("", "[settings]\nevaluate = 2", "evaluate: there are no examples"),

@@ -166,7 +166,7 @@ fn learn(task: &Task<'_>, start: &Input<'_>, world: &FilmWorld, seed: usize) -> 
             most: most_tokens(items),
         },
         rewarder: &rewarder,
-        loss: PolicyLoss { level, clip: CLIP, kl: number("kl") as f32 },
+        loss: PolicyLoss { level, clip: CLIP, kl: number("kl") as f32, ..PolicyLoss::default() },
         by_token: false,
         updates: Updates::new(values.count("updates")),
         reference: Some(&reference),

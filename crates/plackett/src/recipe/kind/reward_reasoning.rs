@@ -211,7 +211,12 @@ fn learn(
             false => Generation::Sample { group, temperature, end: END_TOKEN, most: asked.most() },
         },
         rewarder: &rewarder,
-        loss: PolicyLoss { level: RatioLevel::Token, clip: CLIP, kl: number("kl") as f32 },
+        loss: PolicyLoss {
+            level: RatioLevel::Token,
+            clip: CLIP,
+            kl: number("kl") as f32,
+            ..PolicyLoss::default()
+        },
         by_token: false,
         updates: Updates::new(values.count("updates")),
         reference: Some(&before),
