@@ -63,7 +63,7 @@ impl Replies<'_> {
         &self,
         prompts: &[Prompt],
         mut known: BTreeMap<u64, Reply>,
-        keep: &mut dyn FnMut(&[(u64, Reply)]) -> Result<(), E>,
+        mut keep: impl FnMut(&[(u64, Reply)]) -> Result<(), E>,
     ) -> Result<Vec<Reply>, E> {
         let (samples, together) = (self.samples.max(1), self.together.max(1));
         let count = prompts.len() * samples;

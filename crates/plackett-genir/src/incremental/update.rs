@@ -135,7 +135,8 @@ impl RetrieverUpdate {
         let tokens = language.docid_tokens(catalogue.tokens())?;
         if tokens[known..].iter().zip(border..).any(|(token, expected)| *token != expected) {
             return Err(GenirError::Setting(
-                "the vocabulary has codes that no docid has; learn the index anew with `plackett ids learn`".into(),
+                "the vocabulary has codes that no docid has; learn the index anew with `plackett ids learn`"
+                    .into(),
             ));
         }
         let files = RetrieverFiles { language, catalogue, decoder: self.files.decoder };

@@ -290,7 +290,8 @@ mod tests {
         // Two clusters around 0 and 10, of 4 and 2 documents; the middles are 0.25 and 10.5.
         let vectors = [0.0, 0.1, 0.2, 0.7, 10.0, 11.0].map(|x| vec![x, 1.0]).to_vec();
         let of = |within, seed| {
-            let sample = DiverseSample { within, clusters: 2, documents: 3, seed, ..DiverseSample::default() };
+            let sample =
+                DiverseSample { within, clusters: 2, documents: 3, seed, ..DiverseSample::default() };
             sample.run(&vectors).unwrap().0
         };
         // 1 + ⌊1 · 4 / 6⌋ and 1 + ⌊1 · 2 / 6⌋, and what is left to the larger one; 10 and 11 are as near, the first is taken.

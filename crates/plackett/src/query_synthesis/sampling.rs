@@ -107,7 +107,9 @@ impl DocumentSample {
             SampleBy::Uniform => sample(&mut ChaCha8Rng::seed_from_u64(seed), among, documents).into_vec(),
             SampleBy::Clusters(clusters, within) => {
                 let clusters = clusters.unwrap_or(documents);
-                DiverseSample { within, clusters, documents, seed, ..DiverseSample::default() }.run(vectors)?.0
+                DiverseSample { within, clusters, documents, seed, ..DiverseSample::default() }
+                    .run(vectors)?
+                    .0
             }
         };
         places.sort_unstable();
@@ -182,7 +184,8 @@ mod tests {
         assert_eq!(uniform(3, 0).of(&index).unwrap(), uniform(3, 0).of(&index).unwrap());
         let error = uniform(3, 3).of(&index).unwrap_err().to_string();
         assert!(error.contains("3 documents are to be sampled, and 2 have"), "{error}");
-        let clustered = DocumentSample { by: SampleBy::Clusters(None, WithinCluster::Drawn), ..uniform(2, 0) };
+        let clustered =
+            DocumentSample { by: SampleBy::Clusters(None, WithinCluster::Drawn), ..uniform(2, 0) };
         assert!(matches!(clustered.of(&index), Err(QuerySynthesisError::NoVectors)));
     }
 
@@ -200,14 +203,16 @@ mod tests {
         let counts =
             |sampled: &SampledDocuments| (sampled.documents.len(), sampled.all, sampled.without_vector);
         assert_eq!(counts(&uniform(3, 0).of(&index).unwrap()), (3, 3, 0));
-        let clustered = DocumentSample { by: SampleBy::Clusters(Some(1), WithinCluster::Central), ..uniform(2, 0) };
+        let clustered =
+            DocumentSample { by: SampleBy::Clusters(Some(1), WithinCluster::Central), ..uniform(2, 0) };
         assert_eq!(counts(&clustered.of(&index).unwrap()), (2, 2, 1));
     }
 
     #[test]
     fn a_card_says_how_documents_were_sampled() {
         assert_eq!(uniform(5, 300).to_string(), "5, drawn uniformly, among those of at least 300 characters");
-        let clustered = DocumentSample { by: SampleBy::Clusters(None, WithinCluster::Drawn), ..uniform(5, 0) };
+        let clustered =
+            DocumentSample { by: SampleBy::Clusters(None, WithinCluster::Drawn), ..uniform(5, 0) };
         let wanted = "5, from 5 clusters of their vectors, among those of at least 0 characters";
         assert_eq!(clustered.to_string(), wanted);
         let central = DocumentSample { by: SampleBy::Clusters(Some(2), WithinCluster::Central), ..clustered };

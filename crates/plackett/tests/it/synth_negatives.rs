@@ -108,12 +108,11 @@ fn what_was_found_before_a_server_failed_is_not_searched_again() {
     prepare(folder);
     let broken = Arc::new(AtomicBool::new(true));
     let state = broken.clone();
-    let mock = Mock::start(move |_, seen| {
-        match seen.body["query"] == "apple pie" && state.load(Ordering::SeqCst) {
+    let mock =
+        Mock::start(move |_, seen| match seen.body["query"] == "apple pie" && state.load(Ordering::SeqCst) {
             true => Answer { silent: true, ..Answer::default() },
             false => lengths(seen),
-        }
-    });
+        });
     let server = format!("remote:{}/rerank#attempts=1,in_flight=1", mock.url);
     let how = format!("--pipeline bm25>>cross-encoder(model=\"{server}\") --ranks 1-10");
     mine(folder, &how, 1);

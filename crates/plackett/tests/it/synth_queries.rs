@@ -187,7 +187,8 @@ fn documents_come_from_clusters_of_their_vectors() {
     let read = |name: &str| std::fs::read_to_string(at.join(name)).unwrap();
     assert!(read("asked/README.md").contains("- Documents: 5, from 2 clusters of their vectors"));
     assert_eq!(read("asked/queries.jsonl"), read("again/queries.jsonl"));
-    for (sample, said) in [("central", "those nearest to the middle"), ("spread", "drawn uniformly in each")] {
+    for (sample, said) in [("central", "those nearest to the middle"), ("spread", "drawn uniformly in each")]
+    {
         let line = ["synth", "queries", "vectors.index", "--model", &model, "-o", sample, "--sample", sample];
         let rest = ["--count", "5", "--clusters", "2", "--characters", "0"];
         plackett(at, &[&line[..], &rest[..]].concat()).expect(0);

@@ -181,9 +181,9 @@ fn merge(source: &Resolved, adapter: &std::path::Path, target: &std::path::Path,
         let bytes = std::fs::metadata(&own).with_context(place)?.len();
         let matrices = merge_saved_adapter(&source.directory, adapter, target).with_context(place)?;
         if output.json {
-            return Ok(output.print_json(
-                &json!({"path": target, "matrices": matrices, "adapter_bytes": bytes}),
-            )?);
+            return Ok(
+                output.print_json(&json!({"path": target, "matrices": matrices, "adapter_bytes": bytes}))?
+            );
         }
         let text = format!("{}: {matrices} matrices merged, and all written as f32\n", target.display());
         return Ok(output.print(&text)?);

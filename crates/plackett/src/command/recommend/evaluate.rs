@@ -15,9 +15,9 @@ use clap::Args;
 use plackett::content_hash::{content, is_stream};
 use plackett_eval::{Interval, IntervalOptions, mean};
 use plackett_rec::{
-    CodeUse, Codebook, Configured, EvaluationOptions, FitData, FitStep, Fitting, Interactions, ListStatistics,
-    PopularityGroup, RECOMMENDERS, Recommender, TargetRank, Training, evaluate, leave_last_out,
-    list_statistics, parse, popularity_groups, split_at,
+    CodeUse, Codebook, Configured, EvaluationOptions, FitData, FitStep, Fitting, Interactions,
+    ListStatistics, PopularityGroup, RECOMMENDERS, Recommender, TargetRank, Training, evaluate,
+    leave_last_out, list_statistics, parse, popularity_groups, split_at,
 };
 use plackett_train::Compute;
 use serde_json::{Value, json};

@@ -45,13 +45,14 @@ mod tests {
 
     #[test]
     fn users_are_cold_or_warm_and_told_only_where_there_are_both() {
-        let group =
-            |least: usize, most: usize, cases: &[usize]| PopularityGroup { least, most, cases: cases.to_vec() };
+        let group = |least: usize, most: usize, cases: &[usize]| PopularityGroup {
+            least,
+            most,
+            cases: cases.to_vec(),
+        };
         let (cold, warm) = (group(0, 0, &[1, 4]), [group(1, 2, &[3, 5]), group(3, 9, &[0, 2])]);
-        let expected = [
-            Slice { name: "cold", cases: vec![1, 4] },
-            Slice { name: "warm", cases: vec![0, 2, 3, 5] },
-        ];
+        let expected =
+            [Slice { name: "cold", cases: vec![1, 4] }, Slice { name: "warm", cases: vec![0, 2, 3, 5] }];
         assert_eq!(slices(&[&[cold.clone()][..], &warm[..]].concat()), expected);
         assert!(slices(&warm).is_empty() && slices(&[cold]).is_empty() && slices(&[]).is_empty());
     }

@@ -44,7 +44,8 @@ pub(super) fn run(arguments: &Arguments, global: &Global, output: &Output) -> Ou
         }
         (true, None) => {}
     }
-    let journal: Option<Unfinished> = arguments.to_file.resume.then(|| Unfinished::open(&kept)).transpose()?;
+    let journal: Option<Unfinished> =
+        arguments.to_file.resume.then(|| Unfinished::open(&kept)).transpose()?;
     let mut arguments = arguments.clone();
     if let Some(journal) = &journal {
         // What a budget allowed was measured once.

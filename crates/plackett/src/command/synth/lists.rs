@@ -192,10 +192,8 @@ fn kept_grades(
     let recorded: Map<String, Value> =
         recorded.into_iter().map(|(name, value)| (name.to_string(), value)).collect();
     let models = vec![model_hash(arguments.embedder.as_deref(), global)?, model_hash(Some(judge), global)?];
-    let inputs = vec![
-        InputHash::of("CONTEXTS", &arguments.contexts)?,
-        InputHash::of("--items", &arguments.items)?,
-    ];
+    let inputs =
+        vec![InputHash::of("CONTEXTS", &arguments.contexts)?, InputHash::of("--items", &arguments.items)?];
     let settings = RunSettings::without_stages("synth lists", recorded, models, inputs)?;
     Ok(Some(take_up(&path, &settings, output)?))
 }
