@@ -1,7 +1,7 @@
 //! What can be fitted to interactions and asked for the next item: the registry.
 
 use crate::floors::{bpr, ease, ials, item_knn, popularity};
-use crate::{Codebook, Event, RecError, hstu, onerec, sequential, setrec, synergen, tiger};
+use crate::{Codebook, Event, RecError, hstu, onerec, p5, sequential, setrec, synergen, tiger};
 use plackett_core::declaration::{self, Expression, OptionSpec, OptionValues, suggestion};
 use plackett_train::trainer::{Checkpointing, Settings, StepRecord, Task, train};
 use plackett_train::{Compute, Parameters};
@@ -19,6 +19,7 @@ pub static RECOMMENDERS: &[&RecommenderSpec] = &[
     &sequential::sas_rec::SPEC,
     &hstu::SPEC,
     &tiger::SPEC,
+    &p5::SPEC,
     &onerec::SPEC,
     &setrec::SPEC,
     &synergen::SPEC,
@@ -457,6 +458,9 @@ mod tests {
                 "tiger" => {
                     "(epochs=60, batch=16, width=16, blocks=1, heads=2, levels=1, codes=4, max-history=8, dropout=0, rate=0.01)"
                 }
+                "p5" => {
+                    "(epochs=60, batch=16, width=16, blocks=1, heads=2, clusters=2, most=4, max-history=8, dropout=0, rate=0.01)"
+                }
                 "onerec" => {
                     "(steps=300, batch=16, width=16, blocks=1, heads=2, inner=16, experts=4, levels=1, codes=8, session=2, dropout=0, rate=0.01)"
                 }
@@ -501,7 +505,7 @@ mod tests {
         let event = |item: u32| [Event { item, rating: 1.0, time: 0 }];
         let (one, other) = (event(0), event(1));
         let data = FitData { catalogue: 2, sequences: &[&one[..], &other[..]], texts: &[] };
-        for name in ["sasrec", "gru4rec", "hstu", "tiger", "onerec", "setrec", "synergen"] {
+        for name in ["sasrec", "gru4rec", "hstu", "tiger", "p5", "onerec", "setrec", "synergen"] {
             let mut fitting =
                 Fitting { compute: Compute::new(1), seed: 1, kept: None, progress: &mut |_| {} };
             let error = parse(name).unwrap().fit(&data, &mut fitting).err().unwrap().to_string();
@@ -521,6 +525,7 @@ mod tests {
             let options = match spec.name {
                 "sasrec" | "hstu" | "gru4rec" => "(epochs=2, batch=2, width=4, max-length=4, negatives=2)",
                 "tiger" => "(epochs=2, batch=2, width=4, blocks=1, heads=2, levels=1, codes=2)",
+                "p5" => "(epochs=2, batch=2, width=4, blocks=1, heads=2)",
                 "onerec" => {
                     "(steps=2, batch=2, width=4, blocks=1, heads=2, inner=4, experts=2, levels=1, codes=2, session=3)"
                 }
@@ -558,6 +563,7 @@ mod tests {
             ("hstu(width=65536, head-size=65536, heads=64)", "smaller width"),
             ("onerec(width=4096, inner=65536, experts=1024)", "smaller width"),
             ("onerec(experts=2, active=3)", "3 active experts of 2"),
+            ("p5(width=4096, blocks=100)", "smaller width"),
             ("setrec(width=10, heads=3)", "heads"),
             ("setrec(width=4096, blocks=100)", "smaller width"),
             ("setrec(beta=2)", "a number from 0 to 1"),

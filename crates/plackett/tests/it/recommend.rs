@@ -127,6 +127,43 @@ fn sessions_are_written_from_a_folder_and_measured() {
 }
 
 #[test]
+fn identifiers_of_what_was_done_together_are_written_from_a_folder_and_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    prepare(folder.path());
+    let small =
+        "epochs=80, width=16, blocks=1, heads=2, batch=8, max-history=4, dropout=0, decay=0, rate=0.01";
+    let fit = |ids: &str, output: &str| {
+        let recommender = format!("p5({ids}, {small})");
+        let fit = ["recommend", "fit", "interactions.tsv", "--titles", "items.jsonl", "-o", output, "-r"];
+        plackett(folder.path(), &[&fit[..], &[recommender.as_str()]].concat()).expect(0);
+    };
+    for ids in ["ids=collaborative, clusters=2, most=4, last=item", "ids=sequential"] {
+        fit(ids, "m");
+        fit(ids, "again");
+        for name in ["model.safetensors", "recommender.json"] {
+            let read = |model: &str| std::fs::read(folder.path().join(model).join(name)).unwrap();
+            assert!(read("m") == read("again"), "{name} of {ids}");
+        }
+        let ask = |more: &[&str]| {
+            let done = plackett(folder.path(), &[&["recommend", "m", "--json"], more].concat()).expect(0);
+            done.json()["items"].as_array().unwrap().clone()
+        };
+        let found = ask(&["--user", "ann", "-k", "1", "--why"]);
+        assert_eq!(found[0]["title"], "A silver spoon", "{ids}");
+        assert!(found[0]["score"].as_f64() < Some(0.0), "the logarithm of a probability: {}", found[0]);
+        assert_eq!(ask(&["--history", "tea,milk", "-k", "8", "--include-seen"]).len(), 8);
+    }
+    let eval = ["recommend", "eval", "interactions.tsv", "--json", "-r", "p5(ids=random, epochs=2, width=16)"];
+    let measured = plackett(folder.path(), &eval).expect(0).json();
+    let codes = &measured["recommenders"][0]["codes"];
+    assert_eq!(codes["levels"].as_array().unwrap().len(), 4, "four digits of a number: {codes}");
+    assert_eq!(codes["colliding"], 0, "{codes}");
+    let wrong = ["recommend", "fit", "interactions.tsv", "-o", "new", "-r", "p5(ids=random, clusters=4)"];
+    let error = plackett(folder.path(), &wrong).expect(2).stderr;
+    assert!(error.contains("make no use of `clusters`") && !folder.path().join("new").exists(), "{error}");
+}
+
+#[test]
 fn models_that_read_texts_are_fitted_to_the_same_bytes_asked_and_measured() {
     for recommender in [
         "setrec(epochs=100, batch=4, width=16, blocks=1, max-history=4, sasrec-epochs=5, dropout=0, rate=0.003)",
