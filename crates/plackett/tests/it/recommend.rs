@@ -40,6 +40,8 @@ fn the_commands_of_the_page_run() {
     // Eleven users want the spoon or the desk, which are the last item of everybody who has one; ann wants the cup.
     assert!(outputs[0].contains("cold (11 users)") && outputs[0].contains("warm (1 user)"), "{}", outputs[0]);
     assert!(outputs[0].contains("nDCG@10") && outputs[0].contains("item-knn"), "{}", outputs[0]);
+    // A recommender of this name, and the column.
+    assert!(outputs[0].contains("MRR@10") && outputs[0].matches("popularity").count() == 2, "{}", outputs[0]);
     assert!(outputs[1].contains("47 events of 12 users with 8 items"), "{}", outputs[1]);
     assert!(outputs[2].contains("A silver spoon"), "{}", outputs[2]);
     assert!(outputs[3].contains("because of"), "{}", outputs[3]);

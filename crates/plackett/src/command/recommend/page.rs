@@ -156,7 +156,7 @@ pub fn write(path: &Path, shown: &Shown<'_>) -> anyhow::Result<()> {
 
 /// Names of the measures that are shown with intervals.
 pub fn measures(k: usize) -> Vec<String> {
-    vec![format!("HR@{k}"), format!("nDCG@{k}"), "MRR".to_string()]
+    ["HR", "nDCG", "MRR"].map(|name| format!("{name}@{k}")).to_vec()
 }
 
 /// The targets' events of a group.
