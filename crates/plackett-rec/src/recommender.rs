@@ -64,6 +64,12 @@ pub trait Recommender: Send + Sync {
     fn codebook(&self) -> Option<&Codebook> {
         None
     }
+
+    /// How often each expert of each layer was computed for a sample of what was just learned from: layers × experts. Empty where there are no
+    /// experts, and of what comes from a folder, which does not keep it.
+    fn expert_loads(&self) -> &[Vec<usize>] {
+        &[]
+    }
 }
 
 /// What a recommender is fitted to.

@@ -14,8 +14,9 @@ use crate::sequential::{check_next_items, check_size};
 use crate::{Codebook, Event, FitData, Fitting, RecError, Recommender, Request, parse};
 use plackett_ids::Item;
 use plackett_ids::scheme::{Scheme, Source};
-use plackett_train::Parameters;
 use plackett_train::trainer::Settings;
+use plackett_train::{Compute, Parameters};
+use std::sync::Arc;
 
 /// Numbers of a vector of what users did.
 const VECTOR: usize = 32;
@@ -23,6 +24,9 @@ const VECTOR: usize = 32;
 const CODES: &str = "codes";
 /// Different codes at most: a matrix of 32-bit numbers keeps whole ones below this exactly.
 const MOST_CODES: usize = 1 << 24;
+
+/// Sessions of which the ways through the experts are counted, some of those that were learned from.
+const COUNTED: usize = 1024;
 
 /// Codes of rows of numbers, of which no two have the same: the rows one after another, their width, how many codes and how many different ones
 /// of a level, and the seed.
@@ -152,6 +156,7 @@ pub(crate) struct SessionRecommender {
     parameters: Parameters,
     tokens: ItemTokens,
     codebook: Codebook,
+    expert_loads: Vec<Vec<usize>>,
     length: usize,
     beams: usize,
 }
@@ -177,12 +182,16 @@ impl SessionRecommender {
         let settings = Settings { batch, seed, ..plan.settings.clone() };
         let task = SessionTask::new(&model, &tokens, &sessions).balanced(plan.balance);
         fitting.train(&task, &mut parameters, settings)?;
+        let expert_loads = match plan.config.experts {
+            0 => Vec::new(),
+            _ => count_ways((&model, &tokens), &sessions, &parameters, &fitting.compute)?,
+        };
         let values = ids.iter().flatten().map(|code| *code as f32).collect();
         parameters.add(CODES, (ids.len(), tokens.levels()), values);
         let inference = OneRecInference::new(&model, &parameters, fitting.compute.workers)?;
         let codebook = plan.codebook(&ids, &tokens);
         let SessionPlan { length, beams, .. } = *plan;
-        Ok(SessionRecommender { inference, parameters, tokens, codebook, length, beams })
+        Ok(SessionRecommender { inference, parameters, tokens, codebook, expert_loads, length, beams })
     }
 
     /// Makes it of what was fitted.
@@ -214,7 +223,8 @@ impl SessionRecommender {
         let inference = OneRecInference::new(&model, &parameters, rayon::current_num_threads())?;
         let codebook = plan.codebook(&ids, &tokens);
         let SessionPlan { length, beams, .. } = *plan;
-        Ok(SessionRecommender { inference, parameters, tokens, codebook, length, beams })
+        let expert_loads = Vec::new();
+        Ok(SessionRecommender { inference, parameters, tokens, codebook, expert_loads, length, beams })
     }
 
     /// ln p of the items that a search for the next one finds; all others have the same score below them. Where sessions are written, the items of the
@@ -239,6 +249,19 @@ impl SessionRecommender {
         }
         Ok(scores)
     }
+}
+
+/// How often each expert of each layer is computed for some of the sessions, in equal steps.
+fn count_ways(
+    (model, tokens): (&OneRec, &ItemTokens),
+    sessions: &[Session],
+    parameters: &Parameters,
+    compute: &Arc<Compute>,
+) -> Result<Vec<Vec<usize>>, RecError> {
+    let step = sessions.len().div_ceil(COUNTED).max(1);
+    let some: Vec<Session> = sessions.iter().step_by(step).cloned().collect();
+    let (_, loads) = SessionTask::new(model, tokens, &some).measure(parameters, compute)?;
+    Ok(loads)
 }
 
 /// The vectors of all items that iALS finds, one after another.
@@ -299,6 +322,10 @@ impl Recommender for SessionRecommender {
 
     fn codebook(&self) -> Option<&Codebook> {
         Some(&self.codebook)
+    }
+
+    fn expert_loads(&self) -> &[Vec<usize>] {
+        &self.expert_loads
     }
 }
 

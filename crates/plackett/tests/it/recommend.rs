@@ -125,6 +125,12 @@ fn sessions_are_written_from_a_folder_and_measured() {
     assert!(codes["colliding"].as_u64() != Some(1), "nobody collides alone: {codes}");
     let page = std::fs::read_to_string(folder.path().join("page.html")).unwrap();
     assert!(page.contains("Codes of the items") && page.contains("items that share all codes"), "{page}");
+    let experts = measured["recommenders"][0]["experts"].as_array().unwrap();
+    let loads: Vec<u64> = experts[0].as_array().unwrap().iter().map(|load| load.as_u64().unwrap()).collect();
+    assert_eq!((experts.len(), loads.len()), (1, 4), "one layer of four experts: {experts:?}");
+    let total: u64 = loads.iter().sum();
+    assert!(total > 0 && total % 2 == 0, "two experts for each token: {loads:?}");
+    assert!(page.contains("<h2>Experts</h2>") && page.contains("experts in use"), "{page}");
     assert!(measured["recommenders"][0]["coverage"].as_f64().unwrap() > 0.0, "{measured}");
 }
 
@@ -327,6 +333,7 @@ fn the_page_of_a_comparison_shows_groups_curves_and_users_with_their_lists() {
     }
     assert!(!page.contains("http"), "a page loads nothing");
     assert!(!page.contains("Codes of the items"), "nothing here is written by codes");
+    assert!(!page.contains("<h2>Experts</h2>"), "nothing here has experts");
     let value: serde_json::Value = serde_json::from_str(&stdout).unwrap();
     assert!(value["recommenders"][0]["codes"].is_null());
     let slices = &value["recommenders"][0]["slices"];

@@ -329,6 +329,7 @@ fn told(
             };
             object["slices"] = slices.iter().map(slice).collect();
             object["codes"] = one.fitted.codebook().map_or(Value::Null, codes);
+            object["experts"] = json!(one.fitted.expert_loads());
             object
         };
         let all: Vec<Value> = measured.iter().map(one).collect();
