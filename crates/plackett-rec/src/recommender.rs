@@ -53,11 +53,21 @@ pub trait Recommender: Send + Sync {
     /// # Errors
     /// As [`Recommender::scores`], or a score is none: the weights are damaged, or the training has diverged.
     fn finite_scores(&self, requests: &[Request<'_>]) -> Result<Vec<f32>, RecError> {
-        let scores = self.scores(requests)?;
-        match scores.iter().find(|score| !score.is_finite()) {
-            Some(score) => Err(RecError::Diverged(format!("an item has the score {score}"))),
-            None => Ok(scores),
-        }
+        check_scores(self.scores(requests)?)
+    }
+
+    /// The scores of some items for a request, in their order: those that they have among all items, or what the recommender says of them alone
+    /// where it would otherwise give a score to a few items only.
+    ///
+    /// # Errors
+    /// As [`Recommender::finite_scores`]; the catalogue does not have one of them.
+    fn candidate_scores(&self, request: &Request<'_>, candidates: &[u32]) -> Result<Vec<f32>, RecError> {
+        let scores = self.finite_scores(&[*request])?;
+        let score = |item: &u32| {
+            let unknown = RecError::UnknownItem { item: *item, catalogue: scores.len() };
+            scores.get(*item as usize).copied().ok_or(unknown)
+        };
+        candidates.iter().map(score).collect()
     }
 
     /// The codes by which it writes items; `None` where it does not.
@@ -69,6 +79,14 @@ pub trait Recommender: Send + Sync {
     /// experts, and of what comes from a folder, which does not keep it.
     fn expert_loads(&self) -> &[Vec<usize>] {
         &[]
+    }
+}
+
+/// Refuses scores that are no numbers.
+pub(crate) fn check_scores(scores: Vec<f32>) -> Result<Vec<f32>, RecError> {
+    match scores.iter().find(|score| !score.is_finite()) {
+        Some(score) => Err(RecError::Diverged(format!("an item has the score {score}"))),
+        None => Ok(scores),
     }
 }
 
@@ -493,6 +511,10 @@ mod tests {
             // A request gives the same alone and beside others, and an empty history is defined.
             assert_eq!(one[..8], fitted.scores(&requests[..1]).unwrap()[..], "{}", spec.name);
             assert!(one.iter().all(|score| score.is_finite()), "{}", spec.name);
+            // What is asked for is before another item among candidates too.
+            let pair = fitted.candidate_scores(&requests[0], &[0, 7]).unwrap();
+            assert!(pair[1] > pair[0] || spec.name == "popularity", "{}: {pair:?}", spec.name);
+            assert!(fitted.candidate_scores(&requests[0], &[8]).is_err(), "{}", spec.name);
             assert!(configured.restore(9, &fitted.parameters()).is_err(), "{}", spec.name);
             assert!(configured.restore(0, &fitted.parameters()).is_err(), "{}", spec.name);
             let mut damaged = fitted.parameters();

@@ -50,19 +50,24 @@ impl ItemTokens {
         let token = |(level, code): (usize, &u32)| (level * step) as u32 + code;
         let items: Vec<Vec<u32>> =
             codes.iter().map(|codes| codes.iter().enumerate().map(token).collect()).collect();
-        let mut next: HashMap<Vec<u32>, BTreeSet<u32>> = HashMap::new();
         let mut named: HashMap<Vec<u32>, u32> = HashMap::new();
         for (item, tokens) in items.iter().enumerate() {
-            for (at, token) in tokens.iter().enumerate() {
-                next.entry(tokens[..at].to_vec()).or_default().insert(*token);
-            }
             let best = named.entry(tokens.clone()).or_insert(item as u32);
             if counts[item] > counts[*best as usize] {
                 *best = item as u32;
             }
         }
-        let next = next.into_iter().map(|(prefix, tokens)| (prefix, tokens.into_iter().collect())).collect();
+        let next = tree(items.iter().map(Vec::as_slice));
         Ok(ItemTokens { levels, codebook, step, items, next, named })
+    }
+
+    /// The same catalogue, of which only some items can be written.
+    ///
+    /// # Errors
+    /// The catalogue does not have one of them.
+    pub fn among(&self, items: &[u32]) -> Result<ItemTokens, RecError> {
+        let sequences = items.iter().map(|item| self.tokens(*item)).collect::<Result<Vec<&[u32]>, _>>()?;
+        Ok(ItemTokens { next: tree(sequences.into_iter()), ..self.clone() })
     }
 
     /// Tokens of an item.
@@ -128,6 +133,17 @@ impl ItemTokens {
     }
 }
 
+/// What may come behind each beginning of some sequences, rising.
+fn tree<'s>(sequences: impl Iterator<Item = &'s [u32]>) -> HashMap<Vec<u32>, Vec<u32>> {
+    let mut next: HashMap<Vec<u32>, BTreeSet<u32>> = HashMap::new();
+    for tokens in sequences {
+        for (at, token) in tokens.iter().enumerate() {
+            next.entry(tokens[..at].to_vec()).or_default().insert(*token);
+        }
+    }
+    next.into_iter().map(|(prefix, tokens)| (prefix, tokens.into_iter().collect())).collect()
+}
+
 /// Gives the codes of each item one more, which tells items apart that share all others: 0 for the first of them.
 pub(crate) fn tell_apart(ids: &mut [Vec<u32>]) {
     let mut taken: HashMap<Vec<u32>, u32> = HashMap::new();
@@ -155,6 +171,10 @@ mod tests {
         );
         assert_eq!(tokens.written(&[1, 3], true).unwrap(), [6, 2, 3, 6, 0, 5]);
         assert!(tokens.tokens(4).is_err());
+        let some = tokens.among(&[1, 3]).unwrap();
+        assert_eq!((some.allowed(&[]), some.allowed(&[0])), (&[0, 2][..], &[5][..]));
+        assert_eq!((some.item_count(), some.vocabulary(), some.item(&[0, 5])), (4, 7, Some(3)));
+        assert!(tokens.among(&[4]).is_err());
         assert!(ItemTokens::new(&codes, 2, &[1; 4]).unwrap_err().to_string().contains("no code 2"));
         assert!(ItemTokens::new(&codes, 3, &[1; 3]).is_err());
     }

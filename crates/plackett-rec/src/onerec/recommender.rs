@@ -204,6 +204,13 @@ mod tests {
         let scores = narrow.scores(&requests[..1]).unwrap();
         let last = scores.iter().copied().fold(f32::INFINITY, f32::min);
         assert_eq!(scores.iter().filter(|score| **score == last).count(), 8, "{scores:?}");
+        // Candidates have their own probabilities however narrow the search is.
+        let candidates = [3, 9, 0, 6];
+        let wide = next.scores(&requests[..1]).unwrap();
+        let found = narrow.candidate_scores(&requests[0], &candidates).unwrap();
+        for (item, score) in candidates.iter().zip(&found) {
+            assert!((score - wide[*item as usize]).abs() < 1e-4, "{item}: {found:?} of {wide:?}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::model::{OneRec, OneRecConfig};
 use super::session_task::SessionTask;
 use super::sessions::Session;
 use crate::evaluation::check_items;
-use crate::recommender::{matrix, width_of};
+use crate::recommender::{check_scores, matrix, width_of};
 use crate::sequential::sas_rec::take_over;
 use crate::sequential::{check_next_items, check_size};
 use crate::{Codebook, Event, FitData, Fitting, RecError, Recommender, Request, parse};
@@ -16,6 +16,7 @@ use plackett_ids::Item;
 use plackett_ids::scheme::{Scheme, Source};
 use plackett_train::trainer::Settings;
 use plackett_train::{Compute, Parameters};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Numbers of a vector of what users did.
@@ -318,6 +319,22 @@ impl Recommender for SessionRecommender {
 
     fn parameters(&self) -> Parameters {
         self.parameters.clone()
+    }
+
+    /// ln p of each to be the next item: a search along the codes of these items alone, as wide as they are many, so that it loses none.
+    fn candidate_scores(&self, request: &Request<'_>, candidates: &[u32]) -> Result<Vec<f32>, RecError> {
+        check_items(request.history.iter(), self.catalogue())?;
+        let tokens = self.tokens.among(candidates)?;
+        let history: Vec<u32> = request.history.iter().map(|event| event.item).collect();
+        let search = SessionSearch::Beam(candidates.len().max(1));
+        let found = self.inference.generate(&tokens, &[&history[..]], 1, search)?;
+        let own = |own: &Generated| own.items.first().map(|item| (*item, own.log_probability as f32));
+        let known: HashMap<u32, f32> = found.iter().flatten().filter_map(own).collect();
+        let score = |item: &u32| {
+            let lost = || RecError::Setting(format!("item {item} shares its codes with another one; fit again"));
+            known.get(item).copied().ok_or_else(lost)
+        };
+        check_scores(candidates.iter().map(score).collect::<Result<Vec<f32>, RecError>>()?)
     }
 
     fn codebook(&self) -> Option<&Codebook> {

@@ -74,6 +74,25 @@ fn a_trained_model_comes_back_and_seen_items_stay_out() {
     let items = seen.json()["items"].as_array().unwrap().len();
     assert_eq!(items, 6);
     assert!(seen.stderr.contains("only 6 items"), "{}", seen.stderr);
+    // The recommender's own scores, also among candidates.
+    let ask = |more: &[&str]| {
+        let line = ["recommend", "m", "--history", "tea", "--include-seen", "--json"];
+        plackett(folder.path(), &[&line[..], more].concat()).expect(0)
+    };
+    let all = ask(&["-k", "8"]).json();
+    let some = ask(&["--candidates", "cup,milk,tea"]);
+    let kept: Vec<&serde_json::Value> = all["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|item| ["cup", "milk", "tea"].contains(&item["item"].as_str().unwrap()))
+        .collect();
+    let ranked = some.json();
+    for (own, kept) in ranked["items"].as_array().unwrap().iter().zip(&kept) {
+        assert_eq!((&own["item"], &own["score"]), (&kept["item"], &kept["score"]));
+    }
+    assert_eq!(kept.len(), 3);
+    assert!(!some.stderr.contains("only 3 items"), "{}", some.stderr);
     // The newest event of ann has the time 2.
     for (now, is_before) in [("1", true), ("2", false)] {
         let asked = plackett(folder.path(), &["recommend", "m", "--user", "ann", "--now", now]).expect(0);
@@ -129,7 +148,7 @@ fn sessions_are_written_from_a_folder_and_measured() {
     let loads: Vec<u64> = experts[0].as_array().unwrap().iter().map(|load| load.as_u64().unwrap()).collect();
     assert_eq!((experts.len(), loads.len()), (1, 4), "one layer of four experts: {experts:?}");
     let total: u64 = loads.iter().sum();
-    assert!(total > 0 && total % 2 == 0, "two experts for each token: {loads:?}");
+    assert!(total > 0 && total.is_multiple_of(2), "two experts for each token: {loads:?}");
     assert!(page.contains("<h2>Experts</h2>") && page.contains("experts in use"), "{page}");
     assert!(measured["recommenders"][0]["coverage"].as_f64().unwrap() > 0.0, "{measured}");
 }
@@ -160,6 +179,11 @@ fn identifiers_of_what_was_done_together_are_written_from_a_folder_and_measured(
         assert_eq!(found[0]["title"], "A silver spoon", "{ids}");
         assert!(found[0]["score"].as_f64() < Some(0.0), "the logarithm of a probability: {}", found[0]);
         assert_eq!(ask(&["--history", "tea,milk", "-k", "8", "--include-seen"]).len(), 8);
+        let ranked = ask(&["--user", "ann", "--candidates", "desk,spoon,pen,tea"]);
+        let names: Vec<&str> = ranked.iter().map(|item| item["item"].as_str().unwrap()).collect();
+        assert_eq!((names.len(), names[0]), (3, "spoon"), "ann had the tea: {names:?}");
+        let scores: Vec<f64> = ranked.iter().map(|item| item["score"].as_f64().unwrap()).collect();
+        assert!(scores[0] > scores[1] && scores[1] > scores[2], "no last place is shared: {scores:?}");
     }
     let eval = ["recommend", "eval", "interactions.tsv", "--json", "-r", "p5(ids=random, epochs=2, width=16)"];
     let measured = plackett(folder.path(), &eval).expect(0).json();
@@ -271,6 +295,9 @@ fn wrong_input_is_refused_with_what_to_do() {
         ("recommend m --user eve", "is not in the interactions"),
         ("recommend m --history tee", "did you mean `tea`"),
         ("recommend m --history \"tea", "a double quote is not closed"),
+        ("recommend m --user ann --candidates tee", "--candidates: there is no item `tee`; did you mean `tea`"),
+        ("recommend m --user ann --candidates ,", "--candidates: there is no item in `,`"),
+        ("recommend m --user ann --candidates tea --why", "--why"),
         ("recommend no --user ann", "plackett recommend fit"),
         ("recommend fit interactions.tsv -o m --recommender hsu", "did you mean `hstu`"),
         ("recommend fit no.tsv -o m", "no.tsv"),
