@@ -97,7 +97,7 @@ fn measures(ranks: &[TargetRank]) -> Value {
     json!({
         "hit": mean(|rank| rank.hit(CUT)),
         "ndcg": mean(|rank| rank.ndcg(CUT)),
-        "mrr": mean(|rank| if rank.rank <= CUT { rank.reciprocal() } else { 0.0 }),
+        "mrr": mean(|rank| rank.reciprocal(CUT)),
     })
 }
 

@@ -43,8 +43,13 @@ impl TargetRank {
         if self.rank <= k { 1.0 / (self.rank as f64 + 1.0).log2() } else { 0.0 }
     }
 
-    /// 1 / rank.
-    pub fn reciprocal(&self) -> f64 {
+    /// 1 / rank among the first `k`, 0 behind them.
+    pub fn reciprocal(&self, k: usize) -> f64 {
+        if self.rank <= k { self.reciprocal_rank() } else { 0.0 }
+    }
+
+    /// 1 / rank, wherever it stands.
+    pub fn reciprocal_rank(&self) -> f64 {
         1.0 / self.rank as f64
     }
 }
@@ -227,10 +232,10 @@ mod tests {
                 run.query_mut("q").push(&item.to_string(), f64::from(*score)).unwrap();
             }
             qrels.query_mut("q").push("0", &target.to_string(), 1).unwrap();
-            let measures = ["nDCG@3", "Success@3", "RR"].map(|name| name.parse().unwrap());
+            let measures = ["nDCG@3", "Success@3", "RR@3", "RR"].map(|name| name.parse().unwrap());
             let found =
                 plackett_eval::evaluate(&qrels, &run, &measures, &plackett_eval::Policy::default()).unwrap();
-            let ours = [rank.ndcg(3), rank.hit(3), rank.reciprocal()];
+            let ours = [rank.ndcg(3), rank.hit(3), rank.reciprocal(3), rank.reciprocal_rank()];
             for (measure, ours) in measures.iter().zip(ours) {
                 let theirs = found.measured(measure).unwrap().mean;
                 assert!((theirs - ours).abs() < 1e-12, "{measure} of {target}: {theirs} {ours}");

@@ -7,7 +7,7 @@
 //! [`sequential`] are models on the trainer's tape that read a history in its order; [`hstu`] is one of them, with an
 //! inference path of its own: keys and values of a history are kept, and many candidates are scored in one pass. [`setrec`] reads
 //! items as sets of vectors, and [`synergen`] searches and recommends, retrieves and ranks with one model;
-//! [`onerec`] writes whole sessions, [`tiger`] the next item, both in the inference engine.
+//! [`onerec`] writes whole sessions, [`tiger`] and [`p5`] the next item, all in the inference engine.
 #![forbid(unsafe_code)]
 
 mod cached_attention;
@@ -21,6 +21,7 @@ pub mod hstu;
 pub mod interactions;
 mod model_folder;
 pub mod onerec;
+pub mod p5;
 mod popularity_groups;
 mod prefix_attention;
 mod recommender;

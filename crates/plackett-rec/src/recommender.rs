@@ -1,7 +1,7 @@
 //! What can be fitted to interactions and asked for the next item: the registry.
 
 use crate::floors::{bpr, ease, ials, item_knn, popularity};
-use crate::{Codebook, Event, RecError, hstu, onerec, sequential, setrec, synergen, tiger};
+use crate::{Codebook, Event, RecError, hstu, onerec, p5, sequential, setrec, synergen, tiger};
 use plackett_core::declaration::{self, Expression, OptionSpec, OptionValues, suggestion};
 use plackett_train::trainer::{Checkpointing, Settings, StepRecord, Task, train};
 use plackett_train::{Compute, Parameters};
@@ -19,6 +19,7 @@ pub static RECOMMENDERS: &[&RecommenderSpec] = &[
     &sequential::sas_rec::SPEC,
     &hstu::SPEC,
     &tiger::SPEC,
+    &p5::SPEC,
     &onerec::SPEC,
     &setrec::SPEC,
     &synergen::SPEC,
@@ -52,16 +53,40 @@ pub trait Recommender: Send + Sync {
     /// # Errors
     /// As [`Recommender::scores`], or a score is none: the weights are damaged, or the training has diverged.
     fn finite_scores(&self, requests: &[Request<'_>]) -> Result<Vec<f32>, RecError> {
-        let scores = self.scores(requests)?;
-        match scores.iter().find(|score| !score.is_finite()) {
-            Some(score) => Err(RecError::Diverged(format!("an item has the score {score}"))),
-            None => Ok(scores),
-        }
+        check_scores(self.scores(requests)?)
+    }
+
+    /// The scores of some items for a request, in their order: those that they have among all items, or what the recommender says of them alone
+    /// where it would otherwise give a score to a few items only.
+    ///
+    /// # Errors
+    /// As [`Recommender::finite_scores`]; the catalogue does not have one of them.
+    fn candidate_scores(&self, request: &Request<'_>, candidates: &[u32]) -> Result<Vec<f32>, RecError> {
+        let scores = self.finite_scores(&[*request])?;
+        let score = |item: &u32| {
+            let unknown = RecError::UnknownItem { item: *item, catalogue: scores.len() };
+            scores.get(*item as usize).copied().ok_or(unknown)
+        };
+        candidates.iter().map(score).collect()
     }
 
     /// The codes by which it writes items; `None` where it does not.
     fn codebook(&self) -> Option<&Codebook> {
         None
+    }
+
+    /// How often each expert of each layer was computed for a sample of what was just learned from: layers × experts. Empty where there are no
+    /// experts, and of what comes from a folder, which does not keep it.
+    fn expert_loads(&self) -> &[Vec<usize>] {
+        &[]
+    }
+}
+
+/// Refuses scores that are no numbers.
+pub(crate) fn check_scores(scores: Vec<f32>) -> Result<Vec<f32>, RecError> {
+    match scores.iter().find(|score| !score.is_finite()) {
+        Some(score) => Err(RecError::Diverged(format!("an item has the score {score}"))),
+        None => Ok(scores),
     }
 }
 
@@ -457,6 +482,9 @@ mod tests {
                 "tiger" => {
                     "(epochs=60, batch=16, width=16, blocks=1, heads=2, levels=1, codes=4, max-history=8, dropout=0, rate=0.01)"
                 }
+                "p5" => {
+                    "(epochs=60, batch=16, width=16, blocks=1, heads=2, clusters=2, most=4, max-history=8, dropout=0, rate=0.01)"
+                }
                 "onerec" => {
                     "(steps=300, batch=16, width=16, blocks=1, heads=2, inner=16, experts=4, levels=1, codes=8, session=2, dropout=0, rate=0.01)"
                 }
@@ -483,6 +511,10 @@ mod tests {
             // A request gives the same alone and beside others, and an empty history is defined.
             assert_eq!(one[..8], fitted.scores(&requests[..1]).unwrap()[..], "{}", spec.name);
             assert!(one.iter().all(|score| score.is_finite()), "{}", spec.name);
+            // What is asked for is before another item among candidates too.
+            let pair = fitted.candidate_scores(&requests[0], &[0, 7]).unwrap();
+            assert!(pair[1] > pair[0] || spec.name == "popularity", "{}: {pair:?}", spec.name);
+            assert!(fitted.candidate_scores(&requests[0], &[8]).is_err(), "{}", spec.name);
             assert!(configured.restore(9, &fitted.parameters()).is_err(), "{}", spec.name);
             assert!(configured.restore(0, &fitted.parameters()).is_err(), "{}", spec.name);
             let mut damaged = fitted.parameters();
@@ -501,7 +533,7 @@ mod tests {
         let event = |item: u32| [Event { item, rating: 1.0, time: 0 }];
         let (one, other) = (event(0), event(1));
         let data = FitData { catalogue: 2, sequences: &[&one[..], &other[..]], texts: &[] };
-        for name in ["sasrec", "gru4rec", "hstu", "tiger", "onerec", "setrec", "synergen"] {
+        for name in ["sasrec", "gru4rec", "hstu", "tiger", "p5", "onerec", "setrec", "synergen"] {
             let mut fitting =
                 Fitting { compute: Compute::new(1), seed: 1, kept: None, progress: &mut |_| {} };
             let error = parse(name).unwrap().fit(&data, &mut fitting).err().unwrap().to_string();
@@ -521,6 +553,7 @@ mod tests {
             let options = match spec.name {
                 "sasrec" | "hstu" | "gru4rec" => "(epochs=2, batch=2, width=4, max-length=4, negatives=2)",
                 "tiger" => "(epochs=2, batch=2, width=4, blocks=1, heads=2, levels=1, codes=2)",
+                "p5" => "(epochs=2, batch=2, width=4, blocks=1, heads=2)",
                 "onerec" => {
                     "(steps=2, batch=2, width=4, blocks=1, heads=2, inner=4, experts=2, levels=1, codes=2, session=3)"
                 }
@@ -558,6 +591,7 @@ mod tests {
             ("hstu(width=65536, head-size=65536, heads=64)", "smaller width"),
             ("onerec(width=4096, inner=65536, experts=1024)", "smaller width"),
             ("onerec(experts=2, active=3)", "3 active experts of 2"),
+            ("p5(width=4096, blocks=100)", "smaller width"),
             ("setrec(width=10, heads=3)", "heads"),
             ("setrec(width=4096, blocks=100)", "smaller width"),
             ("setrec(beta=2)", "a number from 0 to 1"),

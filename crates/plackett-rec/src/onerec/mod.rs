@@ -33,6 +33,6 @@ pub use mixture::{Mixture, Routed};
 pub use model::{OneRec, OneRecConfig, SessionBatch};
 pub use recommender::SPEC;
 pub use reward::{RewardConfig, RewardTask, SessionReward, TARGETS, logged_targets};
-pub(crate) use session_recommender::{SessionPlan, SessionRecommender};
+pub(crate) use session_recommender::{ItemIds, SessionPlan, SessionRecommender};
 pub use session_task::SessionTask;
 pub use sessions::{Session, SessionRule, Sessions, sessions};

@@ -2,7 +2,7 @@
 
 use super::balanced_ids::balanced_ids;
 use super::model::OneRecConfig;
-use super::session_recommender::{SessionPlan, SessionRecommender};
+use super::session_recommender::{ItemIds, SessionPlan, SessionRecommender};
 use crate::sequential::{check_heads, settings_option as option};
 use crate::{RecError, RecommenderSpec};
 use plackett_core::declaration::{OptionKind, OptionSpec, OptionValues};
@@ -73,7 +73,7 @@ pub static SPEC: RecommenderSpec = RecommenderSpec {
     options: &OPTIONS,
     draws: true,
     reads_time: |_| false,
-    check: |options, _| plan(options)?.check(),
+    check: |options, catalogue| plan(options)?.check(catalogue),
     fit: |options, data, fitting| Ok(Box::new(SessionRecommender::fit(&plan(options)?, data, fitting)?)),
     restore: |options, catalogue, saved| {
         Ok(Box::new(SessionRecommender::restore(&plan(options)?, catalogue, saved)?))
@@ -106,9 +106,11 @@ fn plan(options: &OptionValues) -> Result<SessionPlan, RecError> {
             active: options.count("active"),
             max_history: options.count("max-history"),
         },
-        ids: balanced_ids,
-        levels: options.count("levels"),
-        codes: options.count("codes"),
+        ids: ItemIds::Vectors {
+            make: balanced_ids,
+            levels: options.count("levels"),
+            codes: options.count("codes"),
+        },
         length,
         within: options.get_integer("within").unwrap_or_default(),
         beams: options.count("beams"),
@@ -202,6 +204,13 @@ mod tests {
         let scores = narrow.scores(&requests[..1]).unwrap();
         let last = scores.iter().copied().fold(f32::INFINITY, f32::min);
         assert_eq!(scores.iter().filter(|score| **score == last).count(), 8, "{scores:?}");
+        // Candidates have their own probabilities however narrow the search is.
+        let candidates = [3, 9, 0, 6];
+        let wide = next.scores(&requests[..1]).unwrap();
+        let found = narrow.candidate_scores(&requests[0], &candidates).unwrap();
+        for (item, score) in candidates.iter().zip(&found) {
+            assert!((score - wide[*item as usize]).abs() < 1e-4, "{item}: {found:?} of {wide:?}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 mod codes;
 
-use crate::onerec::{OneRecConfig, SessionPlan, SessionRecommender};
+use crate::onerec::{ItemIds, OneRecConfig, SessionPlan, SessionRecommender};
 use crate::sequential::{check_heads, settings_option as option};
 use crate::{RecError, RecommenderSpec};
 use plackett_core::declaration::{OptionKind, OptionSpec, OptionValues};
@@ -49,7 +49,7 @@ pub static SPEC: RecommenderSpec = RecommenderSpec {
     options: &OPTIONS,
     draws: true,
     reads_time: |_| false,
-    check: |options, _| plan(options)?.check(),
+    check: |options, catalogue| plan(options)?.check(catalogue),
     fit: |options, data, fitting| Ok(Box::new(SessionRecommender::fit(&plan(options)?, data, fitting)?)),
     restore: |options, catalogue, saved| {
         Ok(Box::new(SessionRecommender::restore(&plan(options)?, catalogue, saved)?))
@@ -74,9 +74,11 @@ fn plan(options: &OptionValues) -> Result<SessionPlan, RecError> {
             active: 1,
             max_history: options.count("max-history"),
         },
-        ids: codes::semantic_ids,
-        levels: options.count("levels"),
-        codes: options.count("codes"),
+        ids: ItemIds::Vectors {
+            make: codes::semantic_ids,
+            levels: options.count("levels"),
+            codes: options.count("codes"),
+        },
         length: 1,
         within: 0,
         beams: options.count("beams"),

@@ -40,6 +40,8 @@ fn the_commands_of_the_page_run() {
     // Eleven users want the spoon or the desk, which are the last item of everybody who has one; ann wants the cup.
     assert!(outputs[0].contains("cold (11 users)") && outputs[0].contains("warm (1 user)"), "{}", outputs[0]);
     assert!(outputs[0].contains("nDCG@10") && outputs[0].contains("item-knn"), "{}", outputs[0]);
+    // A recommender of this name, and the column.
+    assert!(outputs[0].contains("MRR@10") && outputs[0].matches("popularity").count() == 2, "{}", outputs[0]);
     assert!(outputs[1].contains("47 events of 12 users with 8 items"), "{}", outputs[1]);
     assert!(outputs[2].contains("A silver spoon"), "{}", outputs[2]);
     assert!(outputs[3].contains("because of"), "{}", outputs[3]);
@@ -72,6 +74,25 @@ fn a_trained_model_comes_back_and_seen_items_stay_out() {
     let items = seen.json()["items"].as_array().unwrap().len();
     assert_eq!(items, 6);
     assert!(seen.stderr.contains("only 6 items"), "{}", seen.stderr);
+    // The recommender's own scores, also among candidates.
+    let ask = |more: &[&str]| {
+        let line = ["recommend", "m", "--history", "tea", "--include-seen", "--json"];
+        plackett(folder.path(), &[&line[..], more].concat()).expect(0)
+    };
+    let all = ask(&["-k", "8"]).json();
+    let some = ask(&["--candidates", "cup,milk,tea"]);
+    let kept: Vec<&serde_json::Value> = all["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|item| ["cup", "milk", "tea"].contains(&item["item"].as_str().unwrap()))
+        .collect();
+    let ranked = some.json();
+    for (own, kept) in ranked["items"].as_array().unwrap().iter().zip(&kept) {
+        assert_eq!((&own["item"], &own["score"]), (&kept["item"], &kept["score"]));
+    }
+    assert_eq!(kept.len(), 3);
+    assert!(!some.stderr.contains("only 3 items"), "{}", some.stderr);
     // The newest event of ann has the time 2.
     for (now, is_before) in [("1", true), ("2", false)] {
         let asked = plackett(folder.path(), &["recommend", "m", "--user", "ann", "--now", now]).expect(0);
@@ -123,7 +144,55 @@ fn sessions_are_written_from_a_folder_and_measured() {
     assert!(codes["colliding"].as_u64() != Some(1), "nobody collides alone: {codes}");
     let page = std::fs::read_to_string(folder.path().join("page.html")).unwrap();
     assert!(page.contains("Codes of the items") && page.contains("items that share all codes"), "{page}");
+    let experts = measured["recommenders"][0]["experts"].as_array().unwrap();
+    let loads: Vec<u64> = experts[0].as_array().unwrap().iter().map(|load| load.as_u64().unwrap()).collect();
+    assert_eq!((experts.len(), loads.len()), (1, 4), "one layer of four experts: {experts:?}");
+    let total: u64 = loads.iter().sum();
+    assert!(total > 0 && total.is_multiple_of(2), "two experts for each token: {loads:?}");
+    assert!(page.contains("<h2>Experts</h2>") && page.contains("experts in use"), "{page}");
     assert!(measured["recommenders"][0]["coverage"].as_f64().unwrap() > 0.0, "{measured}");
+}
+
+#[test]
+fn identifiers_of_what_was_done_together_are_written_from_a_folder_and_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    prepare(folder.path());
+    let small =
+        "epochs=80, width=16, blocks=1, heads=2, batch=8, max-history=4, dropout=0, decay=0, rate=0.01";
+    let fit = |ids: &str, output: &str| {
+        let recommender = format!("p5({ids}, {small})");
+        let fit = ["recommend", "fit", "interactions.tsv", "--titles", "items.jsonl", "-o", output, "-r"];
+        plackett(folder.path(), &[&fit[..], &[recommender.as_str()]].concat()).expect(0);
+    };
+    for ids in ["ids=collaborative, clusters=2, most=4, last=item", "ids=sequential"] {
+        fit(ids, "m");
+        fit(ids, "again");
+        for name in ["model.safetensors", "recommender.json"] {
+            let read = |model: &str| std::fs::read(folder.path().join(model).join(name)).unwrap();
+            assert!(read("m") == read("again"), "{name} of {ids}");
+        }
+        let ask = |more: &[&str]| {
+            let done = plackett(folder.path(), &[&["recommend", "m", "--json"], more].concat()).expect(0);
+            done.json()["items"].as_array().unwrap().clone()
+        };
+        let found = ask(&["--user", "ann", "-k", "1", "--why"]);
+        assert_eq!(found[0]["title"], "A silver spoon", "{ids}");
+        assert!(found[0]["score"].as_f64() < Some(0.0), "the logarithm of a probability: {}", found[0]);
+        assert_eq!(ask(&["--history", "tea,milk", "-k", "8", "--include-seen"]).len(), 8);
+        let ranked = ask(&["--user", "ann", "--candidates", "desk,spoon,pen,tea"]);
+        let names: Vec<&str> = ranked.iter().map(|item| item["item"].as_str().unwrap()).collect();
+        assert_eq!((names.len(), names[0]), (3, "spoon"), "ann had the tea: {names:?}");
+        let scores: Vec<f64> = ranked.iter().map(|item| item["score"].as_f64().unwrap()).collect();
+        assert!(scores[0] > scores[1] && scores[1] > scores[2], "no last place is shared: {scores:?}");
+    }
+    let eval = ["recommend", "eval", "interactions.tsv", "--json", "-r", "p5(ids=random, epochs=2, width=16)"];
+    let measured = plackett(folder.path(), &eval).expect(0).json();
+    let codes = &measured["recommenders"][0]["codes"];
+    assert_eq!(codes["levels"].as_array().unwrap().len(), 4, "four digits of a number: {codes}");
+    assert_eq!(codes["colliding"], 0, "{codes}");
+    let wrong = ["recommend", "fit", "interactions.tsv", "-o", "new", "-r", "p5(ids=random, clusters=4)"];
+    let error = plackett(folder.path(), &wrong).expect(2).stderr;
+    assert!(error.contains("make no use of `clusters`") && !folder.path().join("new").exists(), "{error}");
 }
 
 #[test]
@@ -226,6 +295,9 @@ fn wrong_input_is_refused_with_what_to_do() {
         ("recommend m --user eve", "is not in the interactions"),
         ("recommend m --history tee", "did you mean `tea`"),
         ("recommend m --history \"tea", "a double quote is not closed"),
+        ("recommend m --user ann --candidates tee", "--candidates: there is no item `tee`; did you mean `tea`"),
+        ("recommend m --user ann --candidates ,", "--candidates: there is no item in `,`"),
+        ("recommend m --user ann --candidates tea --why", "--why"),
         ("recommend no --user ann", "plackett recommend fit"),
         ("recommend fit interactions.tsv -o m --recommender hsu", "did you mean `hstu`"),
         ("recommend fit no.tsv -o m", "no.tsv"),
@@ -288,6 +360,7 @@ fn the_page_of_a_comparison_shows_groups_curves_and_users_with_their_lists() {
     }
     assert!(!page.contains("http"), "a page loads nothing");
     assert!(!page.contains("Codes of the items"), "nothing here is written by codes");
+    assert!(!page.contains("<h2>Experts</h2>"), "nothing here has experts");
     let value: serde_json::Value = serde_json::from_str(&stdout).unwrap();
     assert!(value["recommenders"][0]["codes"].is_null());
     let slices = &value["recommenders"][0]["slices"];

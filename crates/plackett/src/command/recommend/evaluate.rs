@@ -266,7 +266,7 @@ pub(super) fn means(ranks: &[TargetRank], k: usize) -> [(f64, Option<Interval>);
     let columns: [Vec<f64>; 3] = [
         ranks.iter().map(|rank| rank.hit(k)).collect(),
         ranks.iter().map(|rank| rank.ndcg(k)).collect(),
-        ranks.iter().map(TargetRank::reciprocal).collect(),
+        ranks.iter().map(|rank| rank.reciprocal(k)).collect(),
     ];
     let intervals = IntervalOptions::default().of_columns(&columns);
     let mean = |at: usize| columns[at].iter().sum::<f64>() / columns[at].len().max(1) as f64;
@@ -329,6 +329,7 @@ fn told(
             };
             object["slices"] = slices.iter().map(slice).collect();
             object["codes"] = one.fitted.codebook().map_or(Value::Null, codes);
+            object["experts"] = json!(one.fitted.expert_loads());
             object
         };
         let all: Vec<Value> = measured.iter().map(one).collect();
@@ -337,13 +338,15 @@ fn told(
         return Ok(output.print_json(&json!({"tested": tested, "recommenders": all, "report": report}))?);
     }
     let columns = [("recommender".to_string(), Align::Left)];
-    let numbers = names.iter().cloned().chain(["coverage", "Gini", "seconds"].map(String::from));
+    let of_lists = ["coverage", "Gini", "popularity", "seconds"].map(String::from);
+    let numbers = names.iter().cloned().chain(of_lists);
     let mut table = Table::new(columns.into_iter().chain(numbers.map(|name| (name, Align::Right))));
     for one in measured {
         let means = means(&one.ranks, k).map(in_words);
         let rest = [
             format!("{:.3}", one.lists.coverage),
             format!("{:.3}", one.lists.gini),
+            format!("{:.4}", one.lists.popularity),
             format!("{:.1}", one.seconds),
         ];
         table.row([one.configured.to_string()].into_iter().chain(means).chain(rest));

@@ -31,6 +31,9 @@ pub struct Arguments {
     /// Items that are recommended
     #[arg(short, long = "count", value_name = "K", default_value = "10", value_parser = whole::<usize>(1..))]
     k: usize,
+    /// Rank these items alone, with commas between them: those that another system has found
+    #[arg(long, value_name = "ITEMS", conflicts_with = "why")]
+    candidates: Option<String>,
     /// Say for each item without which item of the history it would have the lowest score
     #[arg(long)]
     why: bool,
@@ -58,6 +61,7 @@ impl Arguments {
     fn kept(&self) -> String {
         let mut kept = Vec::new();
         kept.extend((!self.include_seen).then_some("are not in the history"));
+        kept.extend(self.candidates.is_some().then_some("are candidates"));
         kept.extend(self.filter.is_some().then_some("pass --filter"));
         if kept.is_empty() { String::new() } else { format!(" that {}", kept.join(" and ")) }
     }
@@ -80,7 +84,9 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         output.warn(&format!("--now {now}: is before the newest event of the history, at {newest}"));
     }
     let now = arguments.now.or(newest).unwrap_or_default();
-    let mut scores = folder.recommender.finite_scores(&[Request { history: &history, now }])?;
+    let candidates = arguments.candidates.as_deref();
+    let candidates = candidates.map(|items| items_of("--candidates", items, &folder)).transpose()?;
+    let mut scores = scores_of(&folder, &Request { history: &history, now }, candidates.as_deref())?;
     if !arguments.include_seen {
         history.iter().for_each(|event| scores[event.item as usize] = f32::NEG_INFINITY);
     }
@@ -90,7 +96,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         left_out.for_each(|(score, _)| *score = f32::NEG_INFINITY);
     }
     let list = best(&scores, arguments.k);
-    if list.len() < arguments.k {
+    if list.len() < arguments.k.min(candidates.map_or(usize::MAX, |items| items.len())) {
         output.warn(&format!("the catalogue has only {} items{}", list.len(), arguments.kept()));
     }
     if arguments.why && history.len() > MOST_REASONS {
@@ -106,6 +112,42 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     told(&folder, &list, &scores, &reasons, output)
 }
 
+/// The scores of all items; of those that are no candidates −∞, where there are some.
+fn scores_of(
+    folder: &ModelFolder,
+    request: &Request<'_>,
+    candidates: Option<&[u32]>,
+) -> anyhow::Result<Vec<f32>> {
+    let Some(candidates) = candidates else {
+        return Ok(folder.recommender.finite_scores(&[*request])?);
+    };
+    let mut scores = vec![f32::NEG_INFINITY; folder.catalogue.len()];
+    let found = folder.recommender.candidate_scores(request, candidates)?;
+    candidates.iter().zip(found).for_each(|(item, score)| scores[*item as usize] = score);
+    Ok(scores)
+}
+
+/// The places of items that a flag names, with commas between them.
+fn items_of(flag: &str, items: &str, folder: &ModelFolder) -> anyhow::Result<Vec<u32>> {
+    let names = split_names(items).ok_or_else(|| {
+        anyhow!(
+            "{flag}: a double quote is not closed in `{items}`; a name that begins with one ends with one"
+        )
+    })?;
+    let place = |name: &str| {
+        folder.place(name).ok_or_else(|| {
+            let known = folder.catalogue.iter().map(|item| item.item.as_str());
+            anyhow!("{flag}: there is no item `{name}`{}", suggestion(&nearest(name, known)))
+        })
+    };
+    let names = names.iter().map(String::as_str).filter(|name| !name.is_empty());
+    let places = names.map(place).collect::<anyhow::Result<Vec<u32>>>()?;
+    match places.is_empty() {
+        true => Err(anyhow!("{flag}: there is no item in `{items}`; give items with commas between them")),
+        false => Ok(places),
+    }
+}
+
 fn history_of(arguments: &Arguments, folder: &ModelFolder) -> anyhow::Result<Vec<Event>> {
     match (&arguments.user, &arguments.history) {
         (Some(user), _) => folder.history(user)?.ok_or_else(|| {
@@ -114,24 +156,8 @@ fn history_of(arguments: &Arguments, folder: &ModelFolder) -> anyhow::Result<Vec
             )
         }),
         (None, Some(items)) => {
-            let names = split_names(items).ok_or_else(|| {
-                anyhow!("--history: a double quote is not closed in `{items}`; a name that begins with one ends with one")
-            })?;
-            let names = names.iter().map(String::as_str).filter(|name| !name.is_empty());
-            let event = |(at, name): (usize, &str)| {
-                let item = folder.place(name).ok_or_else(|| {
-                    let known = folder.catalogue.iter().map(|item| item.item.as_str());
-                    anyhow!("--history: there is no item `{name}`{}", suggestion(&nearest(name, known)))
-                })?;
-                Ok(Event { item, rating: 1.0, time: at as i64 })
-            };
-            let events = names.enumerate().map(event).collect::<anyhow::Result<Vec<Event>>>()?;
-            match events.is_empty() {
-                true => Err(anyhow!(
-                    "--history: there is no item in `{items}`; give items with commas between them"
-                )),
-                false => Ok(events),
-            }
+            let event = |(at, item): (usize, u32)| Event { item, rating: 1.0, time: at as i64 };
+            Ok(items_of("--history", items, folder)?.into_iter().enumerate().map(event).collect())
         }
         (None, None) => Err(anyhow!("give a --user, or a --history")),
     }

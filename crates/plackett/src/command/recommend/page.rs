@@ -30,6 +30,7 @@ struct Page<'a> {
     by_popularity: Vec<(String, Vec<GroupCell>)>,
     slices: Vec<SliceRow>,
     codes: Vec<CodeRow>,
+    experts: Vec<ExpertRow>,
     curves: Vec<(String, String)>,
     examples_are: String,
     examples: Vec<Example>,
@@ -75,6 +76,16 @@ struct CodeRow {
     most: String,
     /// Items that share the codes of all levels, of all items; beside the first level.
     colliding: String,
+}
+
+/// How much the experts of a layer have to do.
+struct ExpertRow {
+    name: String,
+    layer: usize,
+    used: String,
+    /// Of what each would have if all had equally much.
+    least: String,
+    greatest: String,
 }
 
 struct Cell {
@@ -141,6 +152,7 @@ pub fn write(path: &Path, shown: &Shown<'_>) -> anyhow::Result<()> {
         by_popularity: by_popularity(shown),
         slices: slice_rows(shown),
         codes: shown.measured.iter().flat_map(code_rows).collect(),
+        experts: shown.measured.iter().flat_map(expert_rows).collect(),
         curves: curves(shown.measured)?,
         examples_are: format!(
             "Up to {EXAMPLES} users in equal steps from the one whom {name} serves best to the one whom it serves worst. Green: what was \
@@ -156,7 +168,7 @@ pub fn write(path: &Path, shown: &Shown<'_>) -> anyhow::Result<()> {
 
 /// Names of the measures that are shown with intervals.
 pub fn measures(k: usize) -> Vec<String> {
-    vec![format!("HR@{k}"), format!("nDCG@{k}"), "MRR".to_string()]
+    ["HR", "nDCG", "MRR"].map(|name| format!("{name}@{k}")).to_vec()
 }
 
 /// The targets' events of a group.
@@ -280,6 +292,23 @@ fn code_rows(one: &Measured) -> Vec<CodeRow> {
         },
     };
     levels.iter().enumerate().map(row).collect()
+}
+
+/// The layers of a recommender with experts; none of others.
+fn expert_rows(one: &Measured) -> Vec<ExpertRow> {
+    let row = |(at, loads): (usize, &Vec<usize>)| {
+        let even = loads.iter().sum::<usize>().max(1) as f64 / loads.len().max(1) as f64;
+        let of_even = |load: Option<&usize>| format!("{:.2}", load.map_or(0.0, |load| *load as f64 / even));
+        let used = loads.iter().filter(|load| **load > 0).count();
+        ExpertRow {
+            name: one.configured.to_string(),
+            layer: at + 1,
+            used: format!("{used} of {}", loads.len()),
+            least: of_even(loads.iter().min()),
+            greatest: of_even(loads.iter().max()),
+        }
+    };
+    one.fitted.expert_loads().iter().enumerate().map(row).collect()
 }
 
 fn curves(measured: &[Measured]) -> anyhow::Result<Vec<(String, String)>> {

@@ -151,7 +151,7 @@ fn numbers(ranks: &[Vec<TargetRank>], lists: &[ListStatistics]) -> Vec<Quantity>
         numbers.push(by_case(format!("hr@{cut}"), &|rank| rank.hit(cut)));
         numbers.push(by_case(format!("ndcg@{cut}"), &|rank| rank.ndcg(cut)));
     }
-    numbers.push(by_case("mrr".into(), &TargetRank::reciprocal));
+    numbers.push(by_case("mrr".into(), &TargetRank::reciprocal_rank));
     let of_seeds = |name: &str, of: &dyn Fn(&ListStatistics) -> f64| Quantity {
         name: name.into(),
         unit: "seed".into(),
