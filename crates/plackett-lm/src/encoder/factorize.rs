@@ -136,19 +136,21 @@ pub struct Factors {
 type Stored<'t> = (String, Dtype, Vec<usize>, Cow<'t, [u8]>);
 
 impl Factors {
-    /// Refuses factors that do not make up a weight of this shape.
-    fn check(&self, layer: &str, shape: &[usize]) -> Result<(), LmError> {
-        let fits = matches!(*shape, [outputs, inputs] if self.rank > 0
-            && self.down.len() == self.rank * inputs
-            && self.up.len() == outputs * self.rank
-            && self.bias.as_ref().is_none_or(|bias| bias.len() == outputs));
-        match fits {
-            true => Ok(()),
-            false => {
-                let problem = format!("factors of `{layer}` do not make up its weight of {shape:?}");
-                Err(LmError::Argument(problem))
+    /// Refuses factors that do not make up the weight and bias of a layer.
+    fn check(&self, layer: &str, weights: &WeightSet) -> Result<(), LmError> {
+        let tensor = weights.tensor(&format!("{layer}.weight"))?;
+        let has_bias = weights.has(&format!("{layer}.bias"));
+        if let &[outputs, inputs] = tensor.shape() {
+            let whole = self.rank > 0
+                && self.down.len() == self.rank * inputs
+                && self.up.len() == outputs * self.rank;
+            if whole && self.bias.as_ref().map(Vec::len) == has_bias.then_some(outputs) {
+                return Ok(());
             }
         }
+        let shape = tensor.shape();
+        let problem = format!("factors of `{layer}` do not make up its weight of {shape:?} and its bias");
+        Err(LmError::Argument(problem))
     }
 
     fn tensors(&self, layer: &str) -> Vec<Stored<'static>> {
@@ -182,7 +184,7 @@ pub fn write_factors(
     check_target(target)?;
     let weights = WeightSet::open(source)?;
     for (layer, own) in factors {
-        own.check(layer, weights.tensor(&format!("{layer}.weight"))?.shape())?;
+        own.check(layer, &weights)?;
     }
     copy_model(source, target, |file| {
         write(&weights, factors, file)?;

@@ -22,15 +22,12 @@ pub(crate) fn open(
     precision: Precision,
 ) -> Result<Box<dyn Family>, LmError> {
     let kind = config.text("model_type").unwrap_or_default();
-    if SUPPORTED.contains(&kind) && !FACTORIZABLE.contains(&kind) {
-        // Said before a whole weight is looked for where there are two factors.
-        if let Some(layer) = weights.factorized().first() {
-            return Err(config.problem(format!(
-                "`{}` is stored as two factors, which is read in {} alone",
-                layer.name,
-                FACTORIZABLE.join(", ")
-            )));
-        }
+    // Said before a whole weight is looked for where there are two factors.
+    let whole_alone = SUPPORTED.contains(&kind) && !FACTORIZABLE.contains(&kind);
+    if let Some(layer) = weights.factorized().first().filter(|_| whole_alone) {
+        let families = FACTORIZABLE.join(", ");
+        let problem = format!("`{}` is stored as two factors, which are read of {families} alone", layer.name);
+        return Err(config.problem(problem));
     }
     match kind {
         "bert" if config.number_or("separate_layers", 0.0) > 0.0 => Err(config.problem(
