@@ -25,8 +25,8 @@ pub(crate) fn open(
     // Said before a whole weight is looked for where there are two factors.
     let whole_alone = SUPPORTED.contains(&kind) && !FACTORIZABLE.contains(&kind);
     if let Some(layer) = weights.factorized().first().filter(|_| whole_alone) {
-        let families = FACTORIZABLE.join(", ");
-        let problem = format!("`{}` is stored as two factors, which are read of {families} alone", layer.name);
+        let (name, families) = (&layer.name, FACTORIZABLE.join(", "));
+        let problem = format!("`{name}` is stored as two factors, which are read of {families} alone");
         return Err(config.problem(problem));
     }
     match kind {

@@ -87,8 +87,8 @@ plackett model show ./thin                                              # ranks 
   start
 - saved models hold `NAME.led_unit.0.weight` (rank × i), `NAME.led_unit.1.weight` (o × rank) and `NAME.led_unit.1.bias` in the place of
   `NAME.weight` and `NAME.bias`, in f32; the training engine builds them again from these, and the inference engine multiplies with the
-  first, then with the second, in f32 or, after `plackett model quantize` or with int8 precision, in int8. Other tools, Hugging Face's
-  among them, do not read them
+  first, then with the second, in f32 or, after `plackett model quantize`, in int8. Other tools, Hugging Face's among them, do not read
+  them
 - embeddings, norms, pooler and heads stay whole; decoders and other families are not factorised by the command
 - `advise(d, layers, n, r, k)`: operations, parameters and attention weights of the dense, the low-rank and the Linformer model
 ";

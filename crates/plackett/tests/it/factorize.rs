@@ -28,7 +28,7 @@ fn a_factorised_encoder_is_smaller_and_is_used_like_any_other() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let done = factorize(folder, &tiny("bert"), "thin", &["--ratio", "0.9"]);
-    // Ranks below the limits 16 and 19: 14 and 17, for four square matrices and two others in each of two layers.
+    // Limits 16 and 19 give ranks 14 and 17, for four square matrices and two others in each of two layers.
     let saved = 2 * (4 * (32 * 32 - 14 * 64) + 2 * (32 * 48 - 17 * 80));
     let number = |key: &str| done[key].as_u64().unwrap();
     assert_eq!(number("parameters_before") - number("parameters_after"), saved);
@@ -41,7 +41,8 @@ fn a_factorised_encoder_is_smaller_and_is_used_like_any_other() {
     assert!(card.contains("| `encoder.layer.1.output.dense` | 32 × 48 | 17 |"), "{card}");
 
     let shown = plackett(folder, &["model", "show", "./thin", "--json"]).expect(0).json();
-    let layer = json!({"name": "encoder.layer.0.attention.self.key", "outputs": 32, "inputs": 32, "rank": 14});
+    let name = "encoder.layer.0.attention.self.key";
+    let layer = json!({"name": name, "outputs": 32, "inputs": 32, "rank": 14});
     assert!(shown["factorized"].as_array().unwrap().contains(&layer), "{shown}");
     let text = plackett(folder, &["model", "show", "./thin"]).expect(0).stdout;
     assert!(text.contains("12 linear layers, ranks 14 to 17"), "{text}");

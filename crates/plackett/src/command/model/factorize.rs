@@ -45,7 +45,7 @@ pub(super) struct Arguments {
     /// How the thin layers come from a weight
     #[arg(long, value_enum, default_value = "svd")]
     solver: SolverName,
-    /// Ends of the names of the layers that are meant (`query,value`), without those behind a `!`; `all` for all
+    /// Ends of the names of the layers that are meant, without those behind a `!`, or all
     #[arg(long, value_name = "ENDS", default_value = "all")]
     layers: String,
     /// Only linear layers of so many of the encoder's last layers

@@ -83,9 +83,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         Action::Path { model } => path(&find(&store, model)?, output),
         Action::Verify(arguments) => verify::run(arguments, &store, &global.models(), output),
         Action::Quantize { source, target } => quantize(&find(&store, source)?, target, output),
-        Action::Factorize(arguments) => {
-            factorize::run(arguments, &find(&store, &arguments.source)?, output)
-        }
+        Action::Factorize(arguments) => factorize::run(arguments, &find(&store, &arguments.source)?, output),
         Action::Merge { source, adapter, target } => merge(&find(&store, source)?, adapter, target, output),
     }
 }
