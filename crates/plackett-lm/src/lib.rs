@@ -49,6 +49,7 @@ pub mod gguf {
 }
 
 pub use adapter::{Adapter, AdapterId, LoraDelta, Merged, merge_adapter};
+pub use encoder::factorize::{EncoderLinears, Factors, LinearWeight, write_factors};
 pub use encoder::heads::ScoreActivation;
 pub use encoder::model::{EncoderModel, EncoderOptions};
 pub use encoder::outputs::{EmbedOptions, Embeddings, ModelInfo, PairScores, Side, TokenEmbeddings};
@@ -57,6 +58,7 @@ pub use error::{Described, LmError};
 pub use family::decoder_families::SUPPORTED_DECODERS;
 pub use family::encoder_families::SUPPORTED as SUPPORTED_FAMILIES;
 pub use files::config::Pooling;
+pub use files::factors::FactorizedLayer;
 pub use files::int8_format::FORMAT_KEY;
 pub use files::safetensors::{Header, read_header};
 pub use plackett_kernel::{Isa, Precision};

@@ -10,6 +10,7 @@ use crate::encoder::sentence::Sentence;
 use crate::error::LmError;
 use crate::family::encoder::Family;
 use crate::files::config::{JsonFile, Pooling};
+use crate::files::factors::FactorizedLayer;
 use crate::files::weights::WeightSet;
 use crate::text::sequence::Sequence;
 use crate::text::tokenizer::{Encoded, Text};
@@ -42,6 +43,7 @@ pub struct EncoderModel {
     sentence: Sentence,
     scorer: Option<Scorer>,
     late: LateSettings,
+    factorized: Vec<FactorizedLayer>,
 }
 
 impl EncoderModel {
@@ -99,12 +101,18 @@ impl EncoderModel {
             memory_budget: options.memory_budget,
             sentence,
             scorer,
+            factorized: weights.factorized(),
         })
     }
 
     /// Facts about the model.
     pub fn info(&self) -> &ModelInfo {
         &self.info
+    }
+
+    /// The linear layers whose weights are two factors, in the order of their names.
+    pub fn factorized(&self) -> &[FactorizedLayer] {
+        &self.factorized
     }
 
     /// Where it was opened.

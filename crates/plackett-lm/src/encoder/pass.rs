@@ -160,7 +160,8 @@ impl Pass<'_> {
     fn shared_bytes(&self, sequences: &[Sequence], batch: &[usize]) -> usize {
         let shape = self.family.shape();
         let longest = batch.iter().map(|i| sequences[*i].len()).max().unwrap_or(0);
-        block_bytes(shape) + AttentionScratch::bytes(&shape.heads, longest)
+        let middle = 4 * MOST_BLOCK_ROWS * self.family.widest_middle();
+        block_bytes(shape) + middle + AttentionScratch::bytes(&shape.heads, longest)
     }
 
     fn run_batch<R>(

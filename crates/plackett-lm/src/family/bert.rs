@@ -4,6 +4,7 @@
 use crate::error::LmError;
 use crate::family::encoder::{At, EncoderShape, Family, RowScratch};
 use crate::family::fields::{activation, heads};
+use crate::family::projection::Projection;
 use crate::files::config::JsonFile;
 use crate::files::weights::{Table, WeightSet};
 use crate::text::sequence::Sequence;
@@ -28,11 +29,11 @@ struct Norm {
 }
 
 struct Layer {
-    qkv: Linear,
-    attention_out: Linear,
+    qkv: Projection,
+    attention_out: Projection,
     attention_norm: Norm,
-    inner: Linear,
-    outer: Linear,
+    inner: Projection,
+    outer: Projection,
     outer_norm: Norm,
 }
 
@@ -62,10 +63,10 @@ impl Bert {
                 let at = format!("{prefix}encoder.layer.{index}");
                 let attention = ["query", "key", "value"].map(|part| format!("{at}.attention.self.{part}"));
                 let one = |name: &str, outputs, inputs| {
-                    weights.linear(&[format!("{at}.{name}")], outputs, inputs, precision)
+                    Projection::open(weights, &[format!("{at}.{name}")], (outputs, inputs), precision)
                 };
                 Ok(Layer {
-                    qkv: weights.linear(&attention, hidden, hidden, precision)?,
+                    qkv: Projection::open(weights, &attention, (hidden, hidden), precision)?,
                     attention_out: one("attention.output.dense", hidden, hidden)?,
                     attention_norm: norm(format!("{at}.attention.output.LayerNorm"))?,
                     inner: one("intermediate.dense", intermediate, hidden)?,
@@ -98,6 +99,11 @@ impl Bert {
             layers,
         })
     }
+
+    /// What every token goes through, in order.
+    fn projections(&self) -> impl Iterator<Item = &Projection> {
+        self.layers.iter().flat_map(|l| [&l.qkv, &l.attention_out, &l.inner, &l.outer])
+    }
 }
 
 impl Family for Bert {
@@ -114,7 +120,11 @@ impl Family for Bert {
     }
 
     fn matrices(&self) -> Vec<&Linear> {
-        self.layers.iter().flat_map(|l| [&l.qkv, &l.attention_out, &l.inner, &l.outer]).collect()
+        self.projections().flat_map(|projection| projection.matrices()).collect()
+    }
+
+    fn widest_middle(&self) -> usize {
+        self.projections().map(Projection::widest_middle).max().unwrap_or(0)
     }
 
     fn embed(&self, isa: Isa, sequence: &Sequence, out: &mut [f32]) {
@@ -140,7 +150,7 @@ impl Family for Bert {
             positions.len(),
             qkv,
             Activation::None,
-            &mut scratch.linear,
+            (&mut scratch.linear, &mut scratch.middle),
         );
     }
 
@@ -152,7 +162,7 @@ impl Family for Bert {
         let EncoderShape { hidden, intermediate, .. } = self.shape;
         let layer = &self.layers[at.layer];
         let rows = x.len() / hidden;
-        let RowScratch { linear, inner, outer, .. } = scratch;
+        let RowScratch { linear, inner, outer, middle, .. } = scratch;
         outer.resize(rows * hidden, 0.0);
         inner.resize(rows * intermediate, 0.0);
         let add_and_norm = |x: &mut [f32], sum: &mut [f32], norm: &Norm| {
@@ -160,10 +170,13 @@ impl Family for Bert {
                 add_layer_norm(at.isa, x, y, &norm.weight, &norm.bias, norm.epsilon);
             }
         };
-        layer.attention_out.apply(at.isa, (context, hidden), rows, (outer, hidden), Activation::None, linear);
+        let room = (&mut *linear, &mut *middle);
+        layer.attention_out.apply(at.isa, (context, hidden), rows, (outer, hidden), Activation::None, room);
         add_and_norm(x, outer, &layer.attention_norm);
-        layer.inner.apply(at.isa, (x, hidden), rows, (inner, intermediate), self.activation, linear);
-        layer.outer.apply(at.isa, (inner, intermediate), rows, (outer, hidden), Activation::None, linear);
+        let room = (&mut *linear, &mut *middle);
+        layer.inner.apply(at.isa, (x, hidden), rows, (inner, intermediate), self.activation, room);
+        let room = (linear, middle);
+        layer.outer.apply(at.isa, (inner, intermediate), rows, (outer, hidden), Activation::None, room);
         add_and_norm(x, outer, &layer.outer_norm);
     }
 

@@ -30,6 +30,10 @@ pub(crate) trait Family: Send + Sync {
     fn weight_bytes(&self) -> usize {
         self.matrices().iter().map(|matrix| matrix.bytes()).sum()
     }
+    /// Most numbers of a row between the two factors of a matrix; 0 where all are whole.
+    fn widest_middle(&self) -> usize {
+        0
+    }
     /// Input vectors of a sequence.
     fn embed(&self, isa: Isa, sequence: &Sequence, out: &mut [f32]);
     /// Queries, keys and values of some rows; `positions` are their places in their sequences.
@@ -59,5 +63,7 @@ pub(crate) struct RowScratch {
     pub linear: LinearScratch,
     pub inner: Vec<f32>,
     pub outer: Vec<f32>,
+    /// Between the two factors of a matrix.
+    pub middle: Vec<f32>,
     pub attention: AttentionScratch,
 }

@@ -12,13 +12,24 @@ use plackett_kernel::Precision;
 /// Families that can be opened, by `model_type` of config.json.
 pub const SUPPORTED: &[&str] = &["bert", "roberta", "xlm-roberta", "camembert", "modernbert", "t5"];
 
+/// Those whose linear layers may be stored as two factors.
+pub(crate) const FACTORIZABLE: &[&str] = &["bert", "roberta", "xlm-roberta", "camembert"];
+
 /// Opens the body of the model that `config` describes.
 pub(crate) fn open(
     config: &JsonFile,
     weights: &WeightSet,
     precision: Precision,
 ) -> Result<Box<dyn Family>, LmError> {
-    match config.text("model_type").unwrap_or_default() {
+    let kind = config.text("model_type").unwrap_or_default();
+    // Said before a whole weight is looked for where there are two factors.
+    let whole_alone = SUPPORTED.contains(&kind) && !FACTORIZABLE.contains(&kind);
+    if let Some(layer) = weights.factorized().first().filter(|_| whole_alone) {
+        let (name, families) = (&layer.name, FACTORIZABLE.join(", "));
+        let problem = format!("`{name}` is stored as two factors, which are read of {families} alone");
+        return Err(config.problem(problem));
+    }
+    match kind {
         "bert" if config.number_or("separate_layers", 0.0) > 0.0 => Err(config.problem(
             "`separate_layers`: its first layers keep the two texts of a pair apart, which this engine does not do; it is run by the \
              training engine (the stage kind `trained-rank` of recipes)"

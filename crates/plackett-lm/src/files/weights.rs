@@ -181,13 +181,27 @@ impl WeightSet {
         precision: Precision,
     ) -> Result<Linear, LmError> {
         let mut bias = Vec::new();
+        for name in names {
+            self.tensor(&format!("{name}.weight"))?.expect(&[outputs, inputs])?;
+            let own = self.optional(&format!("{name}.bias"), outputs)?;
+            bias.extend(if own.is_empty() { vec![0.0; outputs] } else { own });
+        }
+        self.matrix(names, (outputs, inputs), &bias, precision)
+    }
+
+    /// The same with a bias that is given: as many numbers as there are outputs in all, or none.
+    pub(crate) fn matrix(
+        &self,
+        names: &[String],
+        (outputs, inputs): (usize, usize),
+        bias: &[f32],
+        precision: Precision,
+    ) -> Result<Linear, LmError> {
         let mut stored_int8 = true;
         for name in names {
             let tensor = self.tensor(&format!("{name}.weight"))?;
             tensor.expect(&[outputs, inputs])?;
             stored_int8 &= tensor.info.dtype == Dtype::I8;
-            let own = self.optional(&format!("{name}.bias"), outputs)?;
-            bias.extend(if own.is_empty() { vec![0.0; outputs] } else { own });
         }
         let total = outputs * names.len();
         if stored_int8 && precision != Precision::F32 {
@@ -196,15 +210,15 @@ impl WeightSet {
                 rows.extend(self.tensor(&format!("{name}.weight"))?.bytes().iter().map(|b| *b as i8));
                 scales.extend(self.f32(&format!("{name}.weight{SCALE_SUFFIX}"), &[outputs])?);
             }
-            return Ok(Linear::from_i8(&rows, &scales, &bias, total, inputs));
+            return Ok(Linear::from_i8(&rows, &scales, bias, total, inputs));
         }
         let mut weight = Vec::with_capacity(total * inputs);
         for name in names {
             weight.extend(self.f32(&format!("{name}.weight"), &[outputs, inputs])?);
         }
         Ok(match precision {
-            Precision::Int8 => Linear::quantized(&weight, &bias, total, inputs),
-            _ => Linear::from_f32(&weight, &bias, total, inputs),
+            Precision::Int8 => Linear::quantized(&weight, bias, total, inputs),
+            _ => Linear::from_f32(&weight, bias, total, inputs),
         })
     }
 

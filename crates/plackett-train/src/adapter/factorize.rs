@@ -3,10 +3,12 @@
 //! 2021). On a trained model it compresses; on a new one, with [`Solver::Random`], it makes a low-rank transformer to train.
 
 mod cost;
+mod directory;
 mod rank;
 mod solver;
 
 pub use cost::{Advice, Costs, advise};
+pub use directory::{FactorizedDirectory, Layers, factorize_directory};
 pub use rank::{LayerShape, Rank, Skipped, bert_layers, parameters_saved};
 pub use solver::Solver;
 
@@ -61,12 +63,29 @@ pub fn factorize(
     targets: &Targets,
     how: &Factorization,
 ) -> Result<FactorizationReport, TrainError> {
+    factorize_with(parameters, model, targets, how, &|_, _| {})
+}
+
+/// The same; `progress` is told how many of how many layers are done.
+fn factorize_with(
+    parameters: &mut Parameters,
+    model: &mut dyn Adaptable,
+    targets: &Targets,
+    how: &Factorization,
+    progress: &dyn Fn(usize, usize),
+) -> Result<FactorizationReport, TrainError> {
     let mut linears = model.factorizable();
     targets.check(&linears.iter().map(|linear| linear.name.as_str()).collect::<Vec<_>>())?;
     linears.retain(|linear| targets.include(&linear.name));
     linears.iter().try_for_each(|linear| check(parameters, linear))?;
     let before = parameters.count();
-    let layers = linears.into_iter().map(|linear| factorize_layer(parameters, linear, how)).collect();
+    let count = linears.len();
+    let mut layers = Vec::with_capacity(count);
+    for (done, linear) in linears.into_iter().enumerate() {
+        progress(done, count);
+        layers.push(factorize_layer(parameters, linear, how));
+    }
+    progress(count, count);
     Ok(FactorizationReport { layers, before, after: parameters.count() })
 }
 

@@ -71,13 +71,25 @@ const FACTORIZATION: &str = "
 ## Low-rank factorisation
 
 `plackett_train::adapter::factorize` makes of a linear layer two thin ones without anything between them, before training (a low-rank
-transformer) or after it (compression).
+transformer) or after it (compression). Of an encoder's directory (BERT, RoBERTa, XLM-R, CamemBERT; not quantised) the command makes another
+one, which is searched with, trained further and quantised like any other, and whose `README.md` has the error of each weight:
+
+```sh
+plackett model factorize all-MiniLM-L6-v2 ./thin --ratio 0.5            # or --rank 96
+plackett model factorize ./my-encoder ./thin --rank 96 --last 3 --solver snmf --layers query,key
+plackett model show ./thin                                              # ranks and sizes
+```
 
 - paper: Cahyawijaya, Greenformers: Improving computation and memory efficiency in transformer models via low-rank approximation, 2021
 - rank: a number for all layers, or a share of each layer's limit `⌊oi / (o + i)⌋`, from which on nothing is saved; a layer whose rank
   is 0 or not below its limit stays as it is, and the report says why
-- solver: truncated SVD (the least error), semi-NMF, or new random weights for training from the start
-- saved models hold `NAME.led_unit.0.weight` (rank × i) and `NAME.led_unit.1.weight` (o × rank) and are built again from these
+- solver (`--solver`): truncated SVD (`svd`, the least error), semi-NMF (`snmf`), or new random weights (`random`) for training from the
+  start
+- saved models hold `NAME.led_unit.0.weight` (rank × i), `NAME.led_unit.1.weight` (o × rank) and `NAME.led_unit.1.bias` in the place of
+  `NAME.weight` and `NAME.bias`, in f32; the training engine builds them again from these, and the inference engine multiplies with the
+  first, then with the second, in f32 or, after `plackett model quantize`, in int8. Other tools, Hugging Face's among them, do not read
+  them
+- embeddings, norms, pooler and heads stay whole; decoders and other families are not factorised by the command
 - `advise(d, layers, n, r, k)`: operations, parameters and attention weights of the dense, the low-rank and the Linformer model
 ";
 

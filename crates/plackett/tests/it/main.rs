@@ -14,6 +14,7 @@ mod docids;
 mod embed;
 mod eval_command;
 mod eval_trec_eval;
+mod factorize;
 mod feedback;
 mod filters;
 mod flags;

@@ -20,6 +20,11 @@ pub enum Solver {
     Random,
 }
 
+impl Solver {
+    /// Semi-NMF with as many iterations as the authors' code has by itself.
+    pub const SEMI_NMF: Solver = Solver::SemiNmf { iterations: 10 };
+}
+
 /// Two thin layers: the weight is nearly up · down.
 pub(super) struct Thin {
     /// outputs × rank.

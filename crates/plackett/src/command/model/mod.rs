@@ -1,5 +1,6 @@
-//! `plackett model`: which models there are, fetching, checking and quantising them.
+//! `plackett model`: which models there are, fetching, checking, quantising and factorising them.
 
+mod factorize;
 mod show;
 mod verify;
 
@@ -14,7 +15,7 @@ use std::cell::RefCell;
 use std::fmt::Write;
 use std::path::PathBuf;
 
-/// List, fetch, check and quantise models
+/// List, fetch, check, quantise and factorise models
 #[derive(Args)]
 #[command(after_help = "Examples:\n  \
                         plackett model list\n  \
@@ -22,6 +23,7 @@ use std::path::PathBuf;
                         plackett model verify all-MiniLM-L6-v2\n  \
                         plackett model verify ./my-model --record\n  \
                         plackett model quantize ./my-model ./my-model-int8\n  \
+                        plackett model factorize all-MiniLM-L6-v2 ./thin --ratio 0.5\n  \
                         plackett model merge SmolLM2-135M-Instruct ./my-adapter ./my-model\n\n\
                         A model is a directory, a GGUF file, a Hugging Face id (owner/name, owner/name@revision) or a name\n\
                         from the list. Pulled models lie in PLACKETT_CACHE, else in the cache folder of the user.")]
@@ -58,6 +60,8 @@ enum Action {
         /// New directory
         target: PathBuf,
     },
+    /// Write a copy of an encoder whose linear layers are two thin ones (Greenformers)
+    Factorize(factorize::Arguments),
     /// Write a copy of a model with an adapter added to its matrices
     Merge {
         /// Directory, name or id of the model
@@ -79,6 +83,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         Action::Path { model } => path(&find(&store, model)?, output),
         Action::Verify(arguments) => verify::run(arguments, &store, &global.models(), output),
         Action::Quantize { source, target } => quantize(&find(&store, source)?, target, output),
+        Action::Factorize(arguments) => factorize::run(arguments, &find(&store, &arguments.source)?, output),
         Action::Merge { source, adapter, target } => merge(&find(&store, source)?, adapter, target, output),
     }
 }

@@ -3,6 +3,7 @@
 use crate::command::{Outcome, Output};
 use plackett::golden::Subject;
 use plackett::pipeline::{LocalModel, ModelOptions};
+use plackett_lm::FactorizedLayer;
 use plackett_lm::decoder::{DecoderModel, PairPrompt};
 use plackett_lm::seq2seq::EncoderDecoder;
 use plackett_lm::store::Resolved;
@@ -109,8 +110,29 @@ fn of_texts(opened: &LocalModel) -> Vec<Fact> {
         fact("dim", info.dim, "dimension", info.dim.to_string()),
         fact("max_tokens", info.max_tokens, "longest text", format!("{} tokens", info.max_tokens)),
     ];
+    if let LocalModel::Encoder(encoder) = opened {
+        facts.extend(of_factors(encoder.factorized()));
+    }
     facts.extend(machine(info.precision, info.weight_bytes, info.isa.name(), info.threads));
     facts
+}
+
+/// The linear layers that are two thin ones; nothing of a model without such.
+fn of_factors(layers: &[FactorizedLayer]) -> Option<Fact> {
+    let ranks = || layers.iter().map(|layer| layer.rank);
+    let (least, most) = (ranks().min()?, ranks().max()?);
+    let ranks = if least == most { format!("rank {least}") } else { format!("ranks {least} to {most}") };
+    let whole: usize = layers.iter().map(|layer| layer.outputs * layer.inputs).sum();
+    let left: usize = layers.iter().map(|layer| layer.rank * (layer.outputs + layer.inputs)).sum();
+    let share = 100.0 * left as f64 / whole.max(1) as f64;
+    let text = format!("{} linear layers, {ranks}, {share:.1} % of their {whole} numbers", layers.len());
+    let value: Vec<Value> = layers
+        .iter()
+        .map(|layer| {
+            json!({"name": layer.name, "outputs": layer.outputs, "inputs": layer.inputs, "rank": layer.rank})
+        })
+        .collect();
+    Some(fact("factorized", value, "factorised", text))
 }
 
 /// What depends on the file and on this machine.

@@ -1,4 +1,4 @@
-//! `factorize`: an encoder whose weights are products of thin matrices.
+//! `factorize`: an encoder whose linear layers are two thin ones.
 
 use super::train::FOLDER;
 use super::{ENCODER, SEED, encoder_fingerprint};
@@ -8,8 +8,10 @@ use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_to_check};
 use crate::recipe::task::Task;
 use plackett_train::adapter::Targets;
-use plackett_train::adapter::factorize::{Factorization, FactorizationReport, Rank, Solver, factorize};
-use plackett_train::nn::{self, Bert, BertConfig, Mode, SafetensorsSource, TokenBatch};
+use plackett_train::adapter::factorize::{
+    Factorization, FactorizationReport, Layers, Rank, Solver, factorize_directory,
+};
+use plackett_train::nn::{Bert, BertConfig, Mode, SafetensorsSource, TokenBatch};
 use plackett_train::{Compute, Parameters, Tape, TrainError};
 use std::path::Path;
 use std::sync::Arc;
@@ -26,9 +28,9 @@ pub static FACTORIZE: StageKind = StageKind {
     name: "factorize",
     help: "an encoder whose linear layers become products of two thin ones; gives parameters (the share that is left of the layers' \
            matrices), error (the mean relative error of a weight, ‖W − UV‖ / ‖W‖), speed (how much faster a pass over four texts of \
-           128 tokens is in the training engine) and layers (how many were factorised). The model that is left has the products as \
-           whole weights, so that every reader of BERT reads it",
-    version: 1,
+           128 tokens is in the training engine) and layers (how many were factorised). The model that is left is stored and run as \
+           thin layers, as that of `plackett model factorize`",
+    version: 2,
     gives: OutputKind::Model,
     fields: &[
         ENCODER,
@@ -70,7 +72,7 @@ fn method(values: &Values) -> Factorization {
         rank: rank(values.real("rank")),
         solver: match values.word("solver") {
             "svd" => Solver::Svd,
-            "semi-nmf" => Solver::SemiNmf { iterations: 10 },
+            "semi-nmf" => Solver::SEMI_NMF,
             _ => Solver::Random,
         },
         seed: values.count("seed") as u64,
@@ -81,24 +83,25 @@ fn method(values: &Values) -> Factorization {
 
 fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let base = task.environment.directory(task.values.word("model"))?;
+    let output = task.folder.join(FOLDER);
+    if output.exists() {
+        std::fs::remove_dir_all(&output).map_err(StageError::cache(&output))?;
+    }
+    let (whole, depth) = pass(&base)?;
+    let last = Some(task.values.count("last")).filter(|last| *last > 0).map(|last| last.min(depth));
+    let which = Layers { targets: Targets::All, last };
+    let progress = |done: usize, all: usize| (task.progress)(task.name, done as u64, all as u64);
+    let made = factorize_directory(&base, &output, &which, &method(task.values), &progress)?;
+    let (thin, _) = pass(&output)?;
+    Ok(stage_output(task, &made.report, whole / thin))
+}
+
+/// Seconds of a pass of a model in the training engine, and its layers.
+fn pass(directory: &Path) -> Result<(f64, usize), TrainError> {
     let mut parameters = Parameters::default();
-    let mut bert = open(&base, &mut parameters)?;
+    let bert = open(directory, &mut parameters)?;
     let compute = Compute::new(rayon::current_num_threads());
-    let whole = seconds(&bert, &parameters, &compute);
-    let layers = bert.layers.len();
-    let last = Some(task.values.count("last")).filter(|last| *last > 0).unwrap_or(layers).min(layers);
-    let first = layers - last;
-    let names = bert.linears_mut().map(|linear| linear.name.clone());
-    let meant = |name: &String| {
-        let number =
-            name.strip_prefix("encoder.layer.").and_then(|rest| rest.split('.').next()?.parse().ok());
-        number.is_some_and(|number: usize| number >= first)
-    };
-    let targets = Targets::Names(names.filter(meant).collect());
-    let report = factorize(&mut parameters, &mut bert, &targets, &method(task.values))?;
-    let thin = seconds(&bert, &parameters, &compute);
-    save(&base, &task.folder.join(FOLDER), &mut bert, &parameters)?;
-    Ok(made(task, &report, whole / thin))
+    Ok((seconds(&bert, &parameters, &compute), bert.layers.len()))
 }
 
 fn open(base: &Path, parameters: &mut Parameters) -> Result<Bert, TrainError> {
@@ -124,45 +127,7 @@ fn seconds(bert: &Bert, parameters: &Parameters, compute: &Arc<Compute>) -> f64 
     (0..times).map(|_| pass()).fold(f64::MAX, f64::min)
 }
 
-/// Writes the model with the products as whole weights, and everything else of the base beside it.
-fn save(base: &Path, output: &Path, bert: &mut Bert, parameters: &Parameters) -> Result<(), StageError> {
-    let mut whole = Parameters::default();
-    let products: Vec<(String, Vec<f32>)> = bert
-        .linears_mut()
-        .filter_map(|linear| Some((format!("{}.weight", linear.name), linear.product(parameters)?)))
-        .collect();
-    for (_, parameter) in parameters.iter().filter(|(_, parameter)| !parameter.name.contains(".led_unit.")) {
-        let shape = (parameter.rows, parameter.columns);
-        whole.add(parameter.name.clone(), shape, parameter.value.to_vec());
-    }
-    for (linear, (name, product)) in bert.linears_mut().filter(|linear| linear.down.is_some()).zip(products) {
-        whole.add(name, (linear.outputs, linear.inputs), product);
-        if let Some(bias) = linear.bias {
-            let values = parameters[bias].value.to_vec();
-            whole.add(format!("{}.bias", linear.name), (1, linear.outputs), values);
-        }
-    }
-    copy_others(base, output).map_err(StageError::cache(output))?;
-    Ok(nn::save(&output.join("model.safetensors"), &whole, |name| Some(name.to_string()))?)
-}
-
-/// Copies the files of a model beside its weights, folders too.
-fn copy_others(from: &Path, to: &Path) -> std::io::Result<()> {
-    std::fs::create_dir_all(to)?;
-    for entry in std::fs::read_dir(from)? {
-        let entry = entry?;
-        let (path, place) = (entry.path(), to.join(entry.file_name()));
-        let is_weights = path.extension().is_some_and(|ending| ending == "safetensors");
-        if path.is_dir() {
-            copy_others(&path, &place)?;
-        } else if !is_weights && entry.file_name() != "plackett-model.json" {
-            std::fs::copy(&path, &place)?;
-        }
-    }
-    Ok(())
-}
-
-fn made(task: &Task<'_>, report: &FactorizationReport, speed: f64) -> StageOutput {
+fn stage_output(task: &Task<'_>, report: &FactorizationReport, speed: f64) -> StageOutput {
     let done: Vec<(usize, usize, f64)> = report
         .layers
         .iter()

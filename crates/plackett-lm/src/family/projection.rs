@@ -1,0 +1,93 @@
+//! The linear layers of an encoder, each with a whole weight or with two factors in its place.
+
+use crate::error::LmError;
+use crate::files::factors::LED_UNIT;
+use crate::files::weights::WeightSet;
+use plackett_kernel::{Activation, Isa, Linear, LinearScratch, Precision};
+
+/// One linear layer, or several of the same inputs with their outputs side by side: `y = activation(W x + b)` for rows x.
+pub(crate) struct Projection {
+    parts: Vec<Part>,
+}
+
+struct Part {
+    /// The first factor, rank × inputs, without a bias; `None` where the weight is whole.
+    down: Option<Linear>,
+    /// The second factor, outputs × rank, or whole weights: outputs × inputs.
+    up: Linear,
+}
+
+impl Projection {
+    /// The layers of some names, each of outputs × inputs. Where all have whole weights, they are one matrix.
+    ///
+    /// # Errors
+    /// A tensor is missing, or of another shape or number format.
+    pub(crate) fn open(
+        weights: &WeightSet,
+        names: &[String],
+        (outputs, inputs): (usize, usize),
+        precision: Precision,
+    ) -> Result<Projection, LmError> {
+        if names.iter().all(|name| weights.rank(name).is_none()) {
+            let up = weights.linear(names, outputs, inputs, precision)?;
+            return Ok(Projection { parts: vec![Part { down: None, up }] });
+        }
+        let parts = names.iter().map(|name| Part::open(weights, name, (outputs, inputs), precision));
+        Ok(Projection { parts: parts.collect::<Result<_, LmError>>()? })
+    }
+
+    /// The matrices that a row goes through, in order.
+    pub(crate) fn matrices(&self) -> impl Iterator<Item = &Linear> {
+        self.parts.iter().flat_map(|part| part.down.iter().chain([&part.up]))
+    }
+
+    /// Most numbers of a row between two factors; 0 without such.
+    pub(crate) fn widest_middle(&self) -> usize {
+        let ranks = self.parts.iter().filter_map(|part| part.down.as_ref()).map(Linear::outputs);
+        ranks.max().unwrap_or(0)
+    }
+
+    /// `rows` rows of `x`, `x_stride` apart, to rows of `y`, `y_stride` apart; `middle` is room for what is between two factors.
+    pub(crate) fn apply(
+        &self,
+        isa: Isa,
+        (x, x_stride): (&[f32], usize),
+        rows: usize,
+        (y, y_stride): (&mut [f32], usize),
+        activation: Activation,
+        (scratch, middle): (&mut LinearScratch, &mut Vec<f32>),
+    ) {
+        let mut column = 0;
+        for Part { down, up } in &self.parts {
+            let own = (&mut y[column..], y_stride);
+            match down {
+                None => up.apply(isa, (x, x_stride), rows, own, activation, scratch),
+                Some(down) => {
+                    let rank = down.outputs();
+                    middle.resize(rows * rank, 0.0);
+                    let between = (middle.as_mut_slice(), rank);
+                    down.apply(isa, (x, x_stride), rows, between, Activation::None, scratch);
+                    up.apply(isa, (middle.as_slice(), rank), rows, own, activation, scratch);
+                }
+            }
+            column += up.outputs();
+        }
+    }
+}
+
+impl Part {
+    fn open(
+        weights: &WeightSet,
+        name: &str,
+        (outputs, inputs): (usize, usize),
+        precision: Precision,
+    ) -> Result<Part, LmError> {
+        let Some(rank) = weights.rank(name) else {
+            let up = weights.linear(&[name.to_string()], outputs, inputs, precision)?;
+            return Ok(Part { down: None, up });
+        };
+        let [down, up] = [0, 1].map(|at| format!("{name}.{LED_UNIT}.{at}"));
+        let down = weights.matrix(&[down], (rank, inputs), &[], precision)?;
+        Ok(Part { down: Some(down), up: weights.linear(&[up], outputs, rank, precision)? })
+    }
+}
