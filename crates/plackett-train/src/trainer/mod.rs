@@ -98,7 +98,7 @@ pub use pair_model::{EncodedPair, PairModel};
 pub use phases::{PHASE_ADAPTER, PhaseMember, PhaseRecord, phase_folder};
 pub use read_outs::{ReadOuts, check_depths};
 pub use run::{Hooks, Report, mean_loss, train, train_evaluated};
-pub use saved_adapter::merge_saved_adapter;
+pub use saved_adapter::{MergedAdapters, MergedDifference, merge_saved_adapters, saved_adapter_file};
 pub use scored_decoder::ScoredDecoder;
 pub use settings::Settings;
 pub use successor_scorer::{Embedding, GroupHead, GroupScorer, GroupShape, GroupTask, ItemGroup, RoundRobin};

@@ -499,8 +499,18 @@ fn an_adapter_that_is_saved_makes_its_base_the_trained_model() {
     let merge = ["model", "merge", "./base", "small/adapter", "merged", "--json"];
     assert!(plackett(folder, &merge).expect(0).json()["matrices"].as_u64().unwrap() > 0);
     assert_eq!(generated(&["--model", "./merged"]), generated(&["--model", "./small"]));
-    write(folder, "t.toml", &training("./base", &rest.replace("lora(rank=4)", "lt-sft(k=8)")));
-    assert!(refused(folder, "other").contains("save_adapter: PEFT has no `lt-sft`"));
+    // So is the difference of a sparse fine-tuning; those of several add up.
+    let sparse = rest.replace("lora(rank=4)", "lt-sft(k=3000)").replace("2e-2", "5e-3");
+    write(folder, "t.toml", &training("./base", &sparse));
+    assert_eq!(train(folder, "sparse").expect(0).json()["adapter"], json!(Path::new("sparse").join("adapter")));
+    let merge = ["model", "merge", "./base", "sparse/adapter", "sum", "--json"];
+    let done = plackett(folder, &merge).expect(0).json();
+    let numbers = done["differences"][0]["numbers"].as_u64().unwrap();
+    assert!((1..=3000).contains(&numbers) && done["differences"][0]["shared"] == 0, "{done}");
+    assert_eq!(generated(&["--model", "./sum"]), generated(&["--model", "./sparse"]));
+    let more = ["model", "merge", "./base", "sparse/adapter", "two", "--and", "out/adapter"];
+    assert!(plackett(folder, &more).expect(2).stderr.contains("adapter.safetensors"));
+    assert!(!folder.join("two").exists());
     write(folder, "t.toml", &training("./base", "[trained]\nadapter = \"fila(rank=4)\"\n"));
     assert!(refused(folder, "other").contains("`fila` begins from the weights that matter"));
 }
