@@ -104,7 +104,7 @@ pub use settings::Settings;
 pub use successor_scorer::{Embedding, GroupHead, GroupScorer, GroupShape, GroupTask, ItemGroup, RoundRobin};
 pub use task::{StepLoss, Task, weighted_sum};
 pub use text_encoder::TextEncoder;
-pub(crate) use trained::ranks_of;
+pub(crate) use trained::{check_mergeable, ranks_of};
 pub use trained::{ADAPTER, Trained};
 pub use vector_scorer::{VectorList, VectorScorer, VectorTask, score_lists};
 pub use view_ranker::{ViewRanker, ViewScores};

@@ -44,6 +44,18 @@ impl Trained {
     /// A word of other jobs, an adapter that is unknown, has wrong options, or begins from texts that are to be forgotten, or targets
     /// without a name.
     pub(crate) fn check(&self, words: &[&str]) -> Result<(), TrainError> {
+        self.check_beside_forgotten(words)?;
+        match words.contains(&self.adapter.as_str()) {
+            true => Ok(()),
+            false => adapter::parse(&self.adapter)?.check_begins_alone(),
+        }
+    }
+
+    /// The same where there are texts to be forgotten too, from which an adapter may begin.
+    ///
+    /// # Errors
+    /// A word of other jobs, an adapter that is unknown or has wrong options, or targets without a name.
+    pub(crate) fn check_beside_forgotten(&self, words: &[&str]) -> Result<(), TrainError> {
         if self.save_adapter && ["full", "head", OWN_HEADS].contains(&self.adapter.as_str()) {
             return Err(TrainError::Setting(format!(
                 "save_adapter: adapter = \"{}\" is none that could be saved; name one, as \"lora(rank=8)\", or leave save_adapter out",
@@ -60,7 +72,7 @@ impl Trained {
                 "adapter = \"head\" is for cross-encoders; here it is one of {}, or an adapter as lora",
                 words.join(", ")
             ))),
-            text => adapter::parse(text)?.check_begins_alone(),
+            text => adapter::parse(text).map(drop),
         }
     }
 
