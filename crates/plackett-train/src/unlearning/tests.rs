@@ -358,7 +358,7 @@ fn a_decoder_in_a_directory_forgets_texts() {
     // What was saved is what was measured, and so is the base with the adapter alone.
     let mut read = Parameters::default();
     let again = LanguageModel::open(&output, &mut read).unwrap();
-    let close = |own: f64| (own.ln() - forgotten.perplexity[1].ln()).abs() < 1e-3;
+    let close = |own: f64| (own.ln() - forgotten.perplexity[1].ln()).abs() < 1e-2;
     assert!(close(perplexity(&again, &read, &forget)));
     let mut parameters = Parameters::default();
     let mut decoder = LanguageModel::open(&base, &mut parameters).unwrap();

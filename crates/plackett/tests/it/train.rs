@@ -546,7 +546,10 @@ fn a_decoder_forgets_texts() {
     let adapter = [&generate[..], &["./base", "--adapter", "out/adapter"]].concat();
     assert_eq!(plackett(folder, &adapter).expect(0).stdout, merged);
     for (rest, said) in [
-        ("forget = \"forget.jsonl\"\nmethod = \"first\"\n", "method = \"first\": what forgets texts orders nothing"),
+        (
+            "forget = \"forget.jsonl\"\nmethod = \"first\"\n",
+            "method = \"first\": what forgets texts orders nothing",
+        ),
         ("forget = \"forget.jsonl\"\ndepths = [2]\n", "depths: is not for a decoder that forgets"),
         ("forget = \"\"\n", "forget: nothing is written"),
         ("forget = \"forget.jsonl\"\nobjective = \"bce\"\n", "is not about the tokens of answers"),
