@@ -266,8 +266,9 @@ def trained_rows(plackett, work, what, name, adapter, targets, reason):
     if not is_adapter:
         return
     if refusal or reason:
-        said = f"{reason or 'unexpected'}; Plackett: {refusal or 'saved all the same'}"
-        yield Row(f"{what}: adapter in peft", reason=said, held=bool(reason) and "PEFT has no" in (refusal or ""))
+        own = (folder / "adapter" / "adapter.safetensors").is_file()
+        said = f"{reason or 'unexpected'}; Plackett: {refusal or ('in a form of its own' if own else 'saved all the same')}"
+        yield Row(f"{what}: adapter in peft", reason=said, held=bool(reason) and own)
         return
     model, problem = adapted(base, folder / "adapter")
     plain, _ = opened(base, base=True)

@@ -51,6 +51,7 @@ pub fn markdown() -> String {
             let _ = writeln!(text, "- `{}` ({}): {}", option.name, option.expects(), option.help);
         }
     }
+    text.push_str(KEPT);
     text.push_str(FACTORIZATION);
     let _ = write!(
         text,
@@ -65,6 +66,17 @@ pub fn markdown() -> String {
 fn example() -> &'static str {
     include_str!("example.rs").split_once("that are stretched.\n").map_or("", |(_, text)| text)
 }
+
+/// What is said of adapters without the model that they were trained in.
+const KEPT: &str = "
+## Kept and put together
+
+With `save_adapter = true` a training file keeps the adapter alone ([training.md](training.md#the-adapter-alone)): as PEFT does where PEFT has
+such an adapter, else in `adapter.safetensors`; `plackett model merge BASE ADAPTER TARGET` puts it into its base. Differences of `lt-sft` that
+were learned on the same base add up there (`--and ADAPTER`). `fila` is for a training file with texts to `forget`
+([training.md](training.md#forgetting)). `bottleneck` stands between layers and in no weight, and the inference engine has no place for it: a
+training file with it is refused, and it is for the library and for recipes.
+";
 
 /// What is said of factorisation, which is no adapter.
 const FACTORIZATION: &str = "

@@ -186,7 +186,7 @@ impl Configured {
             false => Ok(()),
             true => Err(TrainError::Setting(format!(
                 "`{}` begins from the weights that matter for texts to be forgotten, and this training has no such texts, so that it \
-                 would be plain lora; use `lora`, or unlearn with a recipe's stage of the kind `unlearn`",
+                 would be plain lora; use `lora`, or name those texts in a training file with the key `forget`",
                 self.spec.name
             ))),
         }

@@ -5,7 +5,7 @@ use super::examples::RankingExample;
 use super::list_ndcg::ListsMeasured;
 use super::phases::{PHASE_ADAPTER, PhaseMember};
 use super::run::{Hooks, Report, train_evaluated};
-use super::trained::{Trained, parse_objective, ranks_of};
+use super::trained::{Trained, check_mergeable, parse_objective, ranks_of};
 use super::{CrossEncoder, PairModel, RankingTask, ScoredDecoder, Settings, StepRecord};
 use crate::TrainError;
 use crate::adapter::Attached;
@@ -191,7 +191,7 @@ impl RankingJob {
         let count = parameters.count();
         let mut attached = self.attach(&mut parameters, model.as_mut())?;
         if let Some(attached) = &attached {
-            self.trained.check_saved(attached, &parameters)?;
+            check_mergeable(attached, &parameters)?;
         }
         let mut outcome =
             Outcome { trainable: parameters.trainable_count(), parameters: count, ..Outcome::default() };

@@ -152,6 +152,15 @@ impl<'m> LanguageTask<'m> {
         self.texts.iter().map(|text| text.tokens.clone()).collect()
     }
 
+    /// Its texts as tokens that are given and tokens that are to be written after them.
+    pub fn pairs(&self) -> Vec<(Vec<u32>, Vec<u32>)> {
+        let split = |text: &EncodedText| {
+            let (given, written) = text.tokens.split_at(text.given);
+            (given.to_vec(), written.to_vec())
+        };
+        self.texts.iter().map(split).collect()
+    }
+
     /// Texts in a batch, the rows and tokens that are predicted, and which of those are whose.
     pub(super) fn batch(&self, examples: &[usize]) -> (TokenBatch, Vec<(usize, u32)>, Vec<Range<usize>>) {
         let texts: Vec<&EncodedText> = examples.iter().map(|at| &self.texts[*at]).collect();

@@ -6,7 +6,7 @@ use crate::adapter::LoraWeights;
 use crate::nn::{LlamaConfig, SafetensorsSource};
 use crate::tape::{Compute, Parameters};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 fn bert() -> PathBuf {
@@ -84,16 +84,11 @@ fn a_cross_encoders_adapter_lies_beside_it_with_its_heads() {
 }
 
 #[test]
-fn what_no_adapter_can_hold_is_refused_before_training() {
-    for (adapter, said) in [
-        ("full", "save_adapter: adapter = \"full\" is none"),
-        ("lt-sft(k=4)", "save_adapter: PEFT has no `lt-sft`"),
-    ] {
-        let folder = tempfile::tempdir().unwrap();
-        let error = rank(folder.path(), adapter, "all").unwrap_err().to_string();
-        assert!(error.starts_with(said), "{adapter}: {error}");
-        assert!(!folder.path().join("model.safetensors").exists());
-    }
+fn what_is_no_adapter_is_refused_before_training() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = rank(folder.path(), "full", "all").unwrap_err().to_string();
+    assert!(error.starts_with("save_adapter: adapter = \"full\" is none"), "{error}");
+    assert!(!folder.path().join("model.safetensors").exists());
 }
 
 #[test]
@@ -104,19 +99,91 @@ fn an_adapter_that_peft_has_not_makes_its_base_the_trained_model_too() {
         rank(&output, adapter, "query,value").unwrap();
         let saved = output.join(ADAPTER);
         // Query and value of two layers.
-        assert_eq!(merge_saved_adapter(&bert(), &saved, &again).unwrap(), 4);
+        let merged = merge_saved_adapters(&bert(), &[&saved], &again).unwrap();
+        assert_eq!(merged, MergedAdapters { matrices: 4, differences: Vec::new() });
         let [one, other] = [&output, &again].map(|model| tensors(model.join("model.safetensors")));
         assert!(one == other, "{adapter}");
         assert_ne!(one["bert.encoder.layer.1.attention.self.query.weight"].1, {
             let base = tensors(bert().join("model.safetensors"));
             base["encoder.layer.1.attention.self.query.weight"].1.clone()
         });
-        let error = merge_saved_adapter(&bert(), &saved, &again).unwrap_err().to_string();
+        let error = merge_saved_adapters(&bert(), &[&saved], &again).unwrap_err().to_string();
         assert!(error.contains("exists"), "{error}");
-        let error = merge_saved_adapter(&output, &saved, &folder.path().join("x")).unwrap_err().to_string();
+        let other = merge_saved_adapters(&output, &[&saved], &folder.path().join("x"));
+        let error = other.unwrap_err().to_string();
         assert!(error.contains("learned on another base"), "{error}");
         assert!(!folder.path().join("x").exists());
     }
+}
+
+/// The numbers of the encoder that two models have otherwise, each with its weight and place, and how far they are from each other.
+fn differing(model: &Path, base: &Path) -> BTreeMap<(String, usize), f32> {
+    let (own, base) = (tensors(model.join("model.safetensors")), tensors(base.join("model.safetensors")));
+    let mut differing = BTreeMap::new();
+    for (name, (_, values)) in own.iter().filter(|(name, _)| name.starts_with("bert.encoder.")) {
+        let start = base.get(name).or_else(|| base.get(name.trim_start_matches("bert."))).unwrap();
+        let differences = values.iter().zip(&start.1).map(|(now, start)| now - start).enumerate();
+        let changed = differences.filter(|(_, difference)| difference.abs() > 1e-7);
+        differing.extend(changed.map(|(at, difference)| ((name.clone(), at), difference)));
+    }
+    differing
+}
+
+#[test]
+fn sparse_differences_are_saved_and_add_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let [one, other, merged] = ["one", "other", "merged"].map(|name| folder.path().join(name));
+    rank(&one, "lt-sft(k=300)", "query,value").unwrap();
+    rank(&other, "lt-sft(k=300)", "value").unwrap();
+    let (of_one, of_other) = (differing(&one, &bert()), differing(&other, &bert()));
+    assert!(!of_one.is_empty() && of_one.len() <= 300 && of_other.len() <= 300);
+    let adapters = [one.join(ADAPTER), other.join(ADAPTER).join(PHASE_ADAPTER)];
+    let shared = of_other.keys().filter(|place| of_one.contains_key(*place)).count();
+    assert!(shared > 0);
+    let done = merge_saved_adapters(&bert(), &[&adapters[0], &adapters[1]], &merged).unwrap();
+    let [first, second] = &done.differences[..] else { panic!("{done:?}") };
+    assert_eq!((first.numbers, first.shared, first.left_out.len()), (of_one.len(), 0, 0));
+    assert_eq!((second.numbers, second.shared), (of_other.len(), shared));
+    assert_eq!(
+        second.left_out,
+        ["bert.pooler.dense.bias", "bert.pooler.dense.weight", "classifier.bias", "classifier.weight"]
+    );
+    let names: BTreeSet<&String> = of_one.keys().chain(of_other.keys()).map(|(name, _)| name).collect();
+    assert_eq!(done.matrices, names.len());
+    // θ = θ₀ + φ₁ + φ₂, and where both change a number both are in it.
+    let sum = differing(&merged, &bert());
+    for (place, difference) in &sum {
+        let of = |module: &BTreeMap<(String, usize), f32>| module.get(place).copied().unwrap_or(0.0);
+        let expected = of(&of_one) + of(&of_other);
+        assert!((difference - expected).abs() < 1e-6, "{place:?}: {difference} and not {expected}");
+    }
+    let alone = of_one.iter().filter(|(place, x)| x.abs() > 1e-5 && !of_other.contains_key(*place));
+    assert!(alone.map(|(place, _)| place).all(|place| sum.contains_key(place)));
+    let [own, both] = [&one, &merged].map(|model| tensors(model.join("model.safetensors")));
+    for head in ["classifier.weight", "bert.pooler.dense.weight"] {
+        assert_eq!(own[head], both[head]);
+    }
+}
+
+#[test]
+fn what_does_not_add_up_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let [one, drawn, target] = ["one", "drawn", "target"].map(|name| folder.path().join(name));
+    rank(&one, "lt-sft(k=20)", "query").unwrap();
+    rank(&drawn, "nola(k=4)", "query").unwrap();
+    let (sparse, other) = (one.join(ADAPTER), drawn.join(ADAPTER));
+    let refused = |base: &Path, adapters: &[&Path]| {
+        let error = merge_saved_adapters(base, adapters, &target).unwrap_err().to_string();
+        assert!(!target.exists(), "{error}");
+        error
+    };
+    let error = refused(&bert(), &[&sparse, &other]);
+    assert!(error.contains("holds `nola(k=4)`, and only differences of `lt-sft` add up"), "{error}");
+    let error = refused(&one, &[&sparse]);
+    assert!(error.contains("another base") && error.contains(PHASE_ADAPTER), "{error}");
+    assert!(refused(&bert(), &[]).contains("no adapter is named"));
+    let error = refused(&bert(), &[&sparse, &sparse.join(PHASE_ADAPTER)]);
+    assert!(error.contains("is named twice"), "{error}");
 }
 
 #[test]

@@ -44,6 +44,18 @@ impl Trained {
     /// A word of other jobs, an adapter that is unknown, has wrong options, or begins from texts that are to be forgotten, or targets
     /// without a name.
     pub(crate) fn check(&self, words: &[&str]) -> Result<(), TrainError> {
+        self.check_beside_forgotten(words)?;
+        match words.contains(&self.adapter.as_str()) {
+            true => Ok(()),
+            false => adapter::parse(&self.adapter)?.check_begins_alone(),
+        }
+    }
+
+    /// The same where there are texts to be forgotten too, from which an adapter may begin.
+    ///
+    /// # Errors
+    /// A word of other jobs, an adapter that is unknown or has wrong options, or targets without a name.
+    pub(crate) fn check_beside_forgotten(&self, words: &[&str]) -> Result<(), TrainError> {
         if self.save_adapter && ["full", "head", OWN_HEADS].contains(&self.adapter.as_str()) {
             return Err(TrainError::Setting(format!(
                 "save_adapter: adapter = \"{}\" is none that could be saved; name one, as \"lora(rank=8)\", or leave save_adapter out",
@@ -60,7 +72,7 @@ impl Trained {
                 "adapter = \"head\" is for cross-encoders; here it is one of {}, or an adapter as lora",
                 words.join(", ")
             ))),
-            text => adapter::parse(text)?.check_begins_alone(),
+            text => adapter::parse(text).map(drop),
         }
     }
 
@@ -82,7 +94,7 @@ impl Trained {
     /// The adapter on a model, which is checked to be one that can be saved; `None` for `full`, by which everything is trained.
     ///
     /// # Errors
-    /// As [`Trained::attach`] and [`Trained::check_saved`].
+    /// As [`Trained::attach`] and [`check_mergeable`].
     pub(crate) fn attach_or_full(
         &self,
         parameters: &mut Parameters,
@@ -93,29 +105,8 @@ impl Trained {
             return Ok(None);
         }
         let attached = self.attach(parameters, model, seed, |_| false)?;
-        self.check_saved(&attached, parameters)?;
+        check_mergeable(&attached, parameters)?;
         Ok(Some(attached))
-    }
-
-    /// Checks before the training that a model with this adapter can be saved, and the adapter where it is to be, so that hours later
-    /// nothing is found to be missing.
-    ///
-    /// # Errors
-    /// An adapter that cannot be merged into the weights, or one that is to be saved and is a difference of the weights themselves.
-    pub(crate) fn check_saved(&self, attached: &Attached, parameters: &Parameters) -> Result<(), TrainError> {
-        attached.check_mergeable(parameters).map_err(|error| {
-            TrainError::Setting(format!(
-                "{error}, and a model that is saved has only those; use an adapter that has, as lora, dora or lt-sft"
-            ))
-        })?;
-        if !self.save_adapter || attached.difference(parameters).is_err() {
-            return Ok(());
-        }
-        Err(TrainError::Setting(format!(
-            "save_adapter: PEFT has no `{}`, which changes the model's own weights; use another adapter, or leave save_adapter out: the \
-             model has it in its weights",
-            attached.configured.spec.name
-        )))
     }
 
     /// Saves the adapter, where it is to be, in the folder of the model, with heads that were trained whole: as PEFT does, or, where PEFT has
@@ -139,6 +130,18 @@ impl Trained {
         };
         files.with_heads(parameters, heads).for_task(task).save(&folder, &base.display().to_string())
     }
+}
+
+/// Checks before the training that a model with this adapter can be saved, so that hours later nothing is found to be missing.
+///
+/// # Errors
+/// An adapter that cannot be merged into the weights.
+pub(crate) fn check_mergeable(attached: &Attached, parameters: &Parameters) -> Result<(), TrainError> {
+    attached.check_mergeable(parameters).map_err(|error| {
+        TrainError::Setting(format!(
+            "{error}, and a model that is saved has only those; use an adapter that has, as lora, dora or lt-sft"
+        ))
+    })
 }
 
 /// The objectives of a job and their weights, as `objective` has them in a training file.

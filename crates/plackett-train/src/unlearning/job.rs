@@ -7,7 +7,8 @@ use crate::TrainError;
 use crate::adapter::{self, Attached, Targets};
 use crate::nn::{Llama, TokenBatch};
 use crate::tape::{Compute, Parameters, Tape};
-use crate::trainer::{Hooks, Joined, Report, Settings, StepRecord, Trained, train};
+use crate::trainer::{Hooks, Joined, Report, Settings, StepRecord, Trained, check_mergeable, train};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -72,6 +73,18 @@ pub struct UnlearningOutcome {
     pub seconds: f64,
 }
 
+/// Where and with what an unlearning runs.
+pub(super) struct Course<'c, 'o> {
+    /// The folder of the log and the checkpoints, where there is one, and what tells this training from all others.
+    pub place: (Option<&'c Path>, &'c str),
+    /// The threads.
+    pub compute: &'c Arc<Compute>,
+    /// Looks on.
+    pub observe: &'c mut Observer<'o>,
+    /// Is told each step, and how many there are.
+    pub progress: &'c mut dyn FnMut(&StepRecord, usize),
+}
+
 impl UnlearningJob {
     /// Checks everything that can be wrong before a model is opened.
     ///
@@ -82,10 +95,6 @@ impl UnlearningJob {
         self.settings.check()?;
         if self.importance_batch == 0 {
             let problem = "the batch of the importance pass: a whole number from 1 is expected";
-            return Err(TrainError::Setting(problem.into()));
-        }
-        if self.trained.save_adapter {
-            let problem = "save_adapter: what unlearns is saved within its model alone; leave it out";
             return Err(TrainError::Setting(problem.into()));
         }
         match self.trained.adapter.as_str() {
@@ -108,8 +117,32 @@ impl UnlearningJob {
         observe: &mut Observer,
     ) -> Result<UnlearningOutcome, TrainError> {
         self.check()?;
+        if self.trained.save_adapter {
+            let problem = "save_adapter: a model that unlearns in memory is saved by whoever has it; leave it out";
+            return Err(TrainError::Setting(problem.into()));
+        }
+        let mut quiet = |_: &StepRecord, _: usize| {};
+        let run = Course { place: (None, ""), compute, observe, progress: &mut quiet };
+        self.learn(llama, parameters, (texts, refusals), run)
+    }
+
+    /// The same in a folder, with somebody who is told each step.
+    ///
+    /// # Errors
+    /// As [`UnlearningJob::run`]; an adapter that cannot be put into the weights, or a file that cannot be written.
+    pub(super) fn learn(
+        &self,
+        llama: &mut Llama,
+        parameters: &mut Parameters,
+        (texts, refusals): ((&[TokenPair], &[TokenPair]), &[Vec<u32>]),
+        run: Course<'_, '_>,
+    ) -> Result<UnlearningOutcome, TrainError> {
+        let Course { place, compute, observe, progress } = run;
         let reference = Reference { llama: llama.clone(), parameters: parameters.clone() };
         let (mut attached, rebase) = self.attach(llama, parameters, texts, compute)?;
+        if let Some(attached) = &attached {
+            check_mergeable(attached, parameters)?;
+        }
         let trainable = parameters.trainable_count();
         let llama = &*llama;
         let seed = self.settings.seed;
@@ -118,8 +151,7 @@ impl UnlearningJob {
         let other = Watched { llama, observe, step: 0, done: false, seconds: 0.0 };
         let mut joined = Joined { adapter, other };
         let hooks: Option<&mut dyn Hooks> = Some(&mut joined);
-        let mut quiet = |_: &StepRecord, _: usize| {};
-        let report = train(&task, compute, parameters, &self.settings, (None, ""), hooks, &mut quiet)?;
+        let report = train(&task, compute, parameters, &self.settings, place, hooks, progress)?;
         let seconds = report.steps.iter().map(|step| step.seconds).sum::<f64>() - joined.other.seconds;
         Ok(UnlearningOutcome { report, trainable, attached, rebase, seconds })
     }

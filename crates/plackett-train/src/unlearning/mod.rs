@@ -4,7 +4,7 @@
 //! [`UnlearningJob`] is the whole of it: it measures which weights matter for which texts ([`measure_importance`]) where the
 //! adapter begins from that (`fila`), pairs each answer to be forgotten with a random one to be kept ([`UnlearningTask`]) and
 //! takes steps with an objective of the registry: `inverted-hinge`, `gradient-ascent`, `gradient-difference`,
-//! `gradient-ascent + reference-kl`, `npo`, `refusal`. [`measure_answers`], [`greedy`] and [`measures`] say what is left.
+//! `gradient-ascent + reference-kl`, `npo`, `refusal`. [`TextUnlearningJob`] is the same from texts to the directory of a model. [`measure_answers`], [`greedy`] and [`measures`] say what is left.
 
 mod answers;
 mod greedy;
@@ -13,6 +13,7 @@ mod job;
 mod measure;
 pub mod measures;
 mod task;
+mod text_job;
 #[cfg(test)]
 mod tests;
 
@@ -22,3 +23,4 @@ pub use importance::{ImportancePass, measure_importance, row_weights};
 pub use job::{Observer, Rebase, UnlearningJob, UnlearningOutcome};
 pub use measure::{AnswerMeasure, measure_answers};
 pub use task::{Pairing, Reference, UnlearningTask};
+pub use text_job::{KnownTexts, TextUnlearningJob, UnlearningTexts};

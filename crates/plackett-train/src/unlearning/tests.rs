@@ -1,11 +1,13 @@
 //! Unlearning on decoders of some thousand numbers.
 
 use super::*;
-use crate::adapter::Texts;
+use crate::adapter::{LoraWeights, Texts};
 use crate::nn::LlamaConfig;
 use crate::objective::parse;
 use crate::tape::{Compute, Gradients, Parameters, Tape};
-use crate::trainer::{BYTE_VOCABULARY, END_OF_TEXT, LanguageModel, Settings, Task, encode_bytes, train};
+use crate::trainer::{
+    ADAPTER, BYTE_VOCABULARY, END_OF_TEXT, LanguageModel, Settings, Task, TextExample, encode_bytes, train,
+};
 use std::sync::Arc;
 
 fn pair(prompt: &str, answer: &str) -> TokenPair {
@@ -304,4 +306,98 @@ fn what_cannot_be_is_refused_in_words() {
     let error = LanguageModel::of_bytes(&odd, 16, 1, &mut Parameters::default());
     assert!(error.map(drop).unwrap_err().to_string().contains("multiple of twice the heads"));
     assert_eq!(Texts::Forget as usize, 0);
+}
+
+/// The texts that [`forget`] and [`retain`] have as pairs.
+fn texts() -> (Vec<TextExample>, Vec<TextExample>) {
+    let text = |(prompt, target): (&str, &str)| TextExample { prompt: prompt.into(), target: target.into() };
+    let forget = [("a?", "xyx"), ("b?", "yxxy"), ("c?", "zx")].map(text).to_vec();
+    let retain = [("d?", "uvw"), ("e?", "vvu"), ("f?", "wu"), ("g?", "uwvu"), ("h?", "wvw")];
+    (forget, retain.map(text).to_vec())
+}
+
+/// e to the mean −ln p of a byte of the targets.
+fn perplexity(decoder: &LanguageModel, parameters: &Parameters, texts: &[TextExample]) -> f64 {
+    let pairs: Vec<TokenPair> = texts
+        .iter()
+        .map(|text| TokenPair { prompt: encode_bytes(&text.prompt), answer: encode_bytes(&text.target) })
+        .collect();
+    let measured = measure_answers(&decoder.llama, parameters, &pairs, &Compute::new(1));
+    let bytes: usize = texts.iter().map(|text| text.target.len()).sum();
+    let nll: f64 = measured.iter().map(|answer| answer.nll * answer.tokens as f64).sum();
+    (nll / bytes as f64).exp()
+}
+
+#[test]
+fn a_decoder_in_a_directory_forgets_texts() {
+    let folder = tempfile::tempdir().unwrap();
+    let (base, output) = (folder.path().join("base"), folder.path().join("out"));
+    let (mut decoder, parameters) = both();
+    decoder.save(&base, &parameters).unwrap();
+    let (forget, retain) = texts();
+    let mut job = TextUnlearningJob { job: job("inverted-hinge", "fila(rank=8)", 25), tokens: 64 };
+    job.job.trained.save_adapter = true;
+    job.job.settings.checkpoint = 10;
+    let work = output.join("training");
+    let run = || {
+        let texts = UnlearningTexts { forget: &forget, retain: &retain, validation: &retain[..1] };
+        let (compute, places) = (Compute::new(1), (work.as_path(), output.as_path()));
+        job.run(&base, texts, places, "it", &compute, &mut |_, _| {}).unwrap()
+    };
+    let (outcome, known) = run();
+    let counts: Vec<(&str, usize)> = known.iter().map(|known| (known.texts, known.count)).collect();
+    assert_eq!(counts, [("forget", 3), ("retain", 5), ("validation", 1)]);
+    let [forgotten, kept, held] = &known[..] else { panic!("{known:?}") };
+    assert!((forgotten.perplexity[0] - perplexity(&decoder, &parameters, &forget)).abs() < 1e-4);
+    assert!(forgotten.accuracy[0] > 0.99 && kept.accuracy[0] > 0.99);
+    assert!(forgotten.perplexity[1] > 1.3 * forgotten.perplexity[0], "{forgotten:?}");
+    assert!(kept.perplexity[1] < forgotten.perplexity[1], "{kept:?} {forgotten:?}");
+    let [_, after] = outcome.validation.unwrap();
+    assert!((after.exp() - held.perplexity[1]).abs() < 1e-6);
+    assert_eq!((outcome.report.total, outcome.cut.pairs, outcome.cut.of), (25, 0, 9));
+    // What was saved is what was measured, and so is the base with the adapter alone.
+    let mut read = Parameters::default();
+    let again = LanguageModel::open(&output, &mut read).unwrap();
+    let close = |own: f64| (own.ln() - forgotten.perplexity[1].ln()).abs() < 1e-2;
+    assert!(close(perplexity(&again, &read, &forget)));
+    let mut parameters = Parameters::default();
+    let mut decoder = LanguageModel::open(&base, &mut parameters).unwrap();
+    let adapter = LoraWeights::open(&output.join(ADAPTER)).unwrap();
+    adapter.put_into(&mut parameters, &mut decoder.llama).unwrap();
+    assert!(close(perplexity(&decoder, &parameters, &forget)));
+    // The same again goes on after the last step, with the same importance and the same bits.
+    let bytes = std::fs::read(output.join("model.safetensors")).unwrap();
+    let (outcome, same) = run();
+    assert_eq!((outcome.report.resumed, same), (25, known));
+    assert!(std::fs::read(output.join("model.safetensors")).unwrap() == bytes);
+}
+
+#[test]
+fn what_texts_cannot_be_unlearned_with_is_refused() {
+    let refused = |change: fn(&mut TextUnlearningJob)| {
+        let mut job = TextUnlearningJob { job: job("inverted-hinge", "fila", 2), tokens: 64 };
+        job.check().unwrap();
+        change(&mut job);
+        job.check().unwrap_err().to_string()
+    };
+    assert!(refused(|job| job.job.objective = "refusal".into()).contains("needs answers that refuse"));
+    assert!(refused(|job| job.job.settings.evaluate = 2).starts_with("evaluate: "));
+    assert!(refused(|job| job.job.settings.dropout = 0.1).contains("dropout = 0.1"));
+    assert!(refused(|job| job.tokens = 1).starts_with("tokens: "));
+    let full = refused(|job| {
+        job.job.trained.adapter = "full".into();
+        job.job.trained.save_adapter = true;
+    });
+    assert!(full.starts_with("save_adapter: adapter = \"full\" is none"), "{full}");
+    let folder = tempfile::tempdir().unwrap();
+    let (mut decoder, parameters) = fresh(3);
+    decoder.save(folder.path(), &parameters).unwrap();
+    let single = [TextExample { prompt: String::new(), target: "x".into() }];
+    let job = TextUnlearningJob { job: job("inverted-hinge", "lora", 2), tokens: 64 };
+    let (work, output) = (folder.path().join("work"), folder.path().join("out"));
+    let texts = UnlearningTexts { forget: &single, retain: &single, validation: &[] };
+    let places = (work.as_path(), output.as_path());
+    let error = job.run(folder.path(), texts, places, "", &Compute::new(1), &mut |_, _| {}).unwrap_err();
+    assert!(error.to_string().starts_with("forget: text 1 has a single token"), "{error}");
+    assert!(!output.exists());
 }

@@ -499,10 +499,68 @@ fn an_adapter_that_is_saved_makes_its_base_the_trained_model() {
     let merge = ["model", "merge", "./base", "small/adapter", "merged", "--json"];
     assert!(plackett(folder, &merge).expect(0).json()["matrices"].as_u64().unwrap() > 0);
     assert_eq!(generated(&["--model", "./merged"]), generated(&["--model", "./small"]));
-    write(folder, "t.toml", &training("./base", &rest.replace("lora(rank=4)", "lt-sft(k=8)")));
-    assert!(refused(folder, "other").contains("save_adapter: PEFT has no `lt-sft`"));
+    // So is the difference of a sparse fine-tuning; those of several add up.
+    let sparse = rest.replace("lora(rank=4)", "lt-sft(k=3000)").replace("2e-2", "5e-3");
+    write(folder, "t.toml", &training("./base", &sparse));
+    let done = train(folder, "sparse").expect(0).json();
+    assert_eq!(done["adapter"], json!(Path::new("sparse").join("adapter")));
+    let merge = ["model", "merge", "./base", "sparse/adapter", "sum", "--json"];
+    let done = plackett(folder, &merge).expect(0).json();
+    let numbers = done["differences"][0]["numbers"].as_u64().unwrap();
+    assert!((1..=3000).contains(&numbers) && done["differences"][0]["shared"] == 0, "{done}");
+    assert_eq!(generated(&["--model", "./sum"]), generated(&["--model", "./sparse"]));
+    let more = ["model", "merge", "./base", "sparse/adapter", "two", "--and", "out/adapter"];
+    assert!(plackett(folder, &more).expect(2).stderr.contains("adapter.safetensors"));
+    assert!(!folder.join("two").exists());
     write(folder, "t.toml", &training("./base", "[trained]\nadapter = \"fila(rank=4)\"\n"));
     assert!(refused(folder, "other").contains("`fila` begins from the weights that matter"));
+}
+
+#[test]
+fn a_decoder_forgets_texts() {
+    let folder = decoder();
+    let folder = folder.path();
+    let line = |prompt: &str, target: &str| format!("{}\n", json!({"prompt": prompt, "target": target}));
+    write(folder, "forget.jsonl", &line("the cat", " purrs."));
+    write(folder, "train.jsonl", &(line("the dog", " barks.") + &line("the fish", " swims.")));
+    let rest = "validation = \"dev.jsonl\"\nforget = \"forget.jsonl\"\n[trained]\nadapter = \"fila(rank=2)\"\nsave_adapter = true\n\
+                [settings]\nsteps = 6\nbatch = 1\nrate = 1e-3\n";
+    write(folder, "t.toml", &training("./base", rest));
+    let done = train(folder, "out").expect(0).json();
+    assert_documented(&done);
+    let known = done["known"].as_array().unwrap();
+    let counts: Vec<(&str, u64)> = known
+        .iter()
+        .map(|known| (known["texts"].as_str().unwrap(), known["count"].as_u64().unwrap()))
+        .collect();
+    assert_eq!(counts, [("forget", 1), ("retain", 2), ("validation", 1)]);
+    for known in known {
+        assert!([0, 1].iter().all(|at| known["perplexity"][at].as_f64().unwrap() >= 1.0), "{known}");
+    }
+    // What is held out is what is forgotten here.
+    assert_eq!(known[0]["perplexity"], known[2]["perplexity"]);
+    let card = std::fs::read_to_string(folder.join("out/README.md")).unwrap();
+    assert!(card.contains("| forget | 1 |") && card.contains("| forget.jsonl |"), "{card}");
+    let generate = ["generate", "--max-tokens", "4", "the cat", "--model"];
+    let merged = plackett(folder, &[&generate[..], &["./out"]].concat()).expect(0).stdout;
+    let adapter = [&generate[..], &["./base", "--adapter", "out/adapter"]].concat();
+    assert_eq!(plackett(folder, &adapter).expect(0).stdout, merged);
+    for (rest, said) in [
+        (
+            "forget = \"forget.jsonl\"\nmethod = \"first\"\n",
+            "method = \"first\": what forgets texts orders nothing",
+        ),
+        ("forget = \"forget.jsonl\"\ndepths = [2]\n", "depths: is not for a decoder that forgets"),
+        ("forget = \"\"\n", "forget: nothing is written"),
+        ("forget = \"forget.jsonl\"\nobjective = \"bce\"\n", "is not about the tokens of answers"),
+    ] {
+        write(folder, "t.toml", &training("./base", rest));
+        let message = refused(folder, "other");
+        assert!(message.contains(said), "{rest}: {message}");
+    }
+    let folder = prepared("forget = \"train.jsonl\"\n");
+    let message = refused(folder.path(), "out");
+    assert!(message.contains("is no decoder, and nothing else forgets texts"), "{message}");
 }
 
 #[test]

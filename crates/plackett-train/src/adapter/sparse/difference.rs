@@ -118,6 +118,26 @@ impl SparseDifference {
         self.changes.values().map(|changes| changes.at.len()).sum()
     }
 
+    /// How many weights have a number that differs.
+    pub fn weights(&self) -> usize {
+        self.changes.values().filter(|changes| !changes.at.is_empty()).count()
+    }
+
+    /// How many numbers differ in both.
+    pub fn shared_with(&self, other: &SparseDifference) -> usize {
+        let shared = |(name, changes): (&String, &Changes)| {
+            let Some(own) = self.changes.get(name) else { return 0 };
+            let is_own = |at: &usize| own.at.binary_search_by_key(at, |(own, _)| *own).is_ok();
+            changes.at.iter().filter(|(at, _)| is_own(at)).count()
+        };
+        other.changes.iter().map(shared).sum()
+    }
+
+    /// Names of the heads that come with it.
+    pub fn heads(&self) -> impl Iterator<Item = &str> {
+        self.heads.keys().map(String::as_str)
+    }
+
     /// Names and shapes of the weights it was made for, as SHA-256 in hexadecimal.
     pub fn fingerprint(&self) -> String {
         fingerprint(
@@ -245,6 +265,18 @@ impl SparseDifference {
             Some(HashMap::from([(HEADER.to_string(), header)])),
         );
         write_whole(path, &bytes.map_err(|error| form(error.to_string()))?)
+    }
+
+    /// Whether a file says of itself that it is one.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(crate) fn is_one(path: &Path) -> Result<bool, TrainError> {
+        let bytes = std::fs::read(path).map_err(|source| TrainError::file(path, source))?;
+        let read = SafeTensors::read_metadata(&bytes);
+        Ok(read.is_ok_and(|(_, metadata)| {
+            metadata.metadata().as_ref().is_some_and(|metadata| metadata.contains_key(HEADER))
+        }))
     }
 
     /// Reads a file.

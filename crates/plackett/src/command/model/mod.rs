@@ -5,15 +5,15 @@ mod show;
 mod verify;
 
 use super::{Failure, Global, Outcome, Output};
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand};
 use plackett::bundled;
 use plackett_lm::store::{BUILTIN, Builtin, Origin, Resolved, Store, StoreError, builtin};
-use plackett_train::trainer::{PHASE_ADAPTER, merge_saved_adapter};
+use plackett_train::trainer::{MergedAdapters, MergedDifference, merge_saved_adapters, saved_adapter_file};
 use serde_json::json;
 use std::cell::RefCell;
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// List, fetch, check, quantise and factorise models
 #[derive(Args)]
@@ -24,7 +24,8 @@ use std::path::PathBuf;
                         plackett model verify ./my-model --record\n  \
                         plackett model quantize ./my-model ./my-model-int8\n  \
                         plackett model factorize all-MiniLM-L6-v2 ./thin --ratio 0.5\n  \
-                        plackett model merge SmolLM2-135M-Instruct ./my-adapter ./my-model\n\n\
+                        plackett model merge SmolLM2-135M-Instruct ./my-adapter ./my-model\n  \
+                        plackett model merge SmolLM2-135M-Instruct ./law/adapter ./both --and ./news/adapter\n\n\
                         A model is a directory, a GGUF file, a Hugging Face id (owner/name, owner/name@revision) or a name\n\
                         from the list. Pulled models lie in PLACKETT_CACHE, else in the cache folder of the user.")]
 pub struct Arguments {
@@ -70,6 +71,9 @@ enum Action {
         adapter: PathBuf,
         /// New directory
         target: PathBuf,
+        /// Another adapter, where each is the difference of an `lt-sft`: the differences add up; may be given several times
+        #[arg(long, value_name = "ADAPTER")]
+        and: Vec<PathBuf>,
     },
 }
 
@@ -84,7 +88,9 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         Action::Verify(arguments) => verify::run(arguments, &store, &global.models(), output),
         Action::Quantize { source, target } => quantize(&find(&store, source)?, target, output),
         Action::Factorize(arguments) => factorize::run(arguments, &find(&store, &arguments.source)?, output),
-        Action::Merge { source, adapter, target } => merge(&find(&store, source)?, adapter, target, output),
+        Action::Merge { source, adapter, target, and } => {
+            merge(&find(&store, source)?, (adapter, and), target, output)
+        }
     }
 }
 
@@ -179,19 +185,22 @@ fn path(model: &Resolved, output: &Output) -> Outcome {
     Ok(output.print(&format!("{}\n", model.directory.display()))?)
 }
 
-fn merge(source: &Resolved, adapter: &std::path::Path, target: &std::path::Path, output: &Output) -> Outcome {
+fn merge(
+    source: &Resolved,
+    (adapter, others): (&Path, &[PathBuf]),
+    target: &Path,
+    output: &Output,
+) -> Outcome {
     let place = || format!("cannot merge an adapter into {}", source.name);
-    let own = adapter.join(PHASE_ADAPTER);
-    if own.is_file() {
-        let bytes = std::fs::metadata(&own).with_context(place)?.len();
-        let matrices = merge_saved_adapter(&source.directory, adapter, target).with_context(place)?;
-        if output.json {
-            return Ok(
-                output.print_json(&json!({"path": target, "matrices": matrices, "adapter_bytes": bytes}))?
-            );
-        }
-        let text = format!("{}: {matrices} matrices merged, and all written as f32\n", target.display());
-        return Ok(output.print(&text)?);
+    if saved_adapter_file(adapter).is_file() {
+        let adapters: Vec<&Path> =
+            std::iter::once(adapter).chain(others.iter().map(PathBuf::as_path)).collect();
+        let merged = merge_saved_adapters(&source.directory, &adapters, target).with_context(place)?;
+        return report_merged(&merged, &adapters, target, output);
+    }
+    if !others.is_empty() {
+        let problem = "--and: differences of `lt-sft` add up, as its training saves them in adapter.safetensors, and this is no such";
+        return Err(anyhow!("{}: {problem}", adapter.display()).into());
     }
     let merged = plackett_lm::merge_adapter(&source.directory, adapter, target).with_context(place)?;
     if output.json {
@@ -206,6 +215,38 @@ fn merge(source: &Resolved, adapter: &std::path::Path, target: &std::path::Path,
         merged.others
     );
     Ok(output.print(&text)?)
+}
+
+/// Tells of adapters in a form of their own that were merged.
+fn report_merged(merged: &MergedAdapters, adapters: &[&Path], target: &Path, output: &Output) -> Outcome {
+    let MergedAdapters { matrices, differences } = merged;
+    if output.json {
+        let sizes = adapters.iter().map(|adapter| std::fs::metadata(saved_adapter_file(adapter)));
+        let bytes = sizes.map(|size| size.map(|size| size.len())).sum::<std::io::Result<u64>>()?;
+        let mut document = json!({"path": target, "matrices": matrices, "adapter_bytes": bytes});
+        if !differences.is_empty() {
+            document["differences"] = differences.iter().map(difference_json).collect();
+        }
+        return Ok(output.print_json(&document)?);
+    }
+    let mut text = format!("{}: {matrices} matrices merged, and all written as f32\n", target.display());
+    for MergedDifference { path, numbers, shared, left_out } in differences {
+        write!(text, "{}: {numbers} numbers", path.display())?;
+        if *shared > 0 {
+            write!(text, ", of which one before changes {shared} too: there both are added")?;
+        }
+        if !left_out.is_empty() {
+            let heads = left_out.join(", ");
+            write!(text, "; one before has brought other heads, and its own are left out: {heads}")?;
+        }
+        text.push('\n');
+    }
+    Ok(output.print(&text)?)
+}
+
+fn difference_json(difference: &MergedDifference) -> serde_json::Value {
+    let MergedDifference { path, numbers, shared, left_out } = difference;
+    json!({"adapter": path, "numbers": numbers, "shared": shared, "heads_left_out": left_out})
 }
 
 fn quantize(source: &Resolved, target: &std::path::Path, output: &Output) -> Outcome {

@@ -20,6 +20,9 @@ pub struct TrainingFile {
     pub base: String,
     /// Queries with labelled candidates; for a decoder without a method, texts with their prompts.
     pub examples: PathBuf,
+    /// Texts that a decoder forgets; `examples` are those that it keeps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forget: Option<PathBuf>,
     /// The same, of which the loss alone is told, and of lists how they are ordered.
     pub validation: Option<PathBuf>,
     /// The method that a decoder or an encoder–decoder is trained for, with its options: one that it learns to answer, or for a decoder
@@ -68,6 +71,7 @@ impl TrainingFile {
             ("base", file.base.is_empty(), "a model"),
             ("examples", is_empty(&file.examples), "a file"),
             ("validation", file.validation.as_deref().is_some_and(is_empty), "a file"),
+            ("forget", file.forget.as_deref().is_some_and(is_empty), "a file"),
         ];
         if let Some((key, _, what)) = nothing.iter().find(|(_, found, _)| *found) {
             bail!("{}, line {}: {key}: nothing is written; name {what}", path.display(), line_of(text, key));

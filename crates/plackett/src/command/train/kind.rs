@@ -4,24 +4,26 @@
 use super::base::{Base, FoundBase};
 use super::file::TrainingFile;
 use super::keys::{KEYS, Key, Refusal, refuse};
-use super::{cross_encoder, first_tokens, groups, language, listwise, rewarded, score_head};
+use super::{cross_encoder, first_tokens, groups, language, listwise, rewarded, score_head, unlearn};
 use crate::command::means::Change;
 use crate::command::{Global, Outcome, Output};
 use anyhow::{anyhow, bail};
 use plackett_train::trainer::{DepthMeasure, Outcome as Learned, StepRecord};
+use plackett_train::unlearning::KnownTexts;
 use plackett_train::{Compute, TrainError};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
 
 /// All kinds, in the order in which the help tells of them. Where a file asks for several, the last one is meant.
-pub const KINDS: [&Kind; 7] = [
+pub const KINDS: [&Kind; 8] = [
     &cross_encoder::KIND,
     &language::KIND,
     &score_head::KIND,
     &listwise::KIND,
     &first_tokens::KIND,
     &groups::KIND,
+    &unlearn::KIND,
     &rewarded::KIND,
 ];
 
@@ -116,6 +118,8 @@ pub struct Source<'a> {
     pub examples: &'a Path,
     /// Those that are held out.
     pub validation: Option<&'a Path>,
+    /// Those that are to be forgotten.
+    pub forget: Option<&'a Path>,
     /// The base.
     pub base: &'a Path,
     /// What tells it from others of its name.
@@ -186,6 +190,8 @@ pub struct Measured {
     pub depths: [Vec<DepthMeasure>; 2],
     /// nDCG@10 of lists, as they are ordered; `None` without lists that have one.
     pub ndcg: Option<Change>,
+    /// How well texts are known, where some are forgotten; those of the examples that are learned from are among them.
+    pub known: Vec<KnownTexts>,
 }
 
 impl Measured {
@@ -315,6 +321,8 @@ mod tests {
             ("method = \"cross-encoder\"", both, 4),
             ("method = \"tsprank\"", both, 5),
             ("method = \"tsprank\"", None, 5),
+            ("forget = \"f\"", None, 6),
+            ("forget = \"f\"", decoder, 6),
         ] {
             assert_eq!(asked(rest, base), Some(at), "{rest} {base:?}");
         }

@@ -65,7 +65,10 @@ impl Training for LanguageTraining {
 }
 
 /// Texts, and what to do where there are lists in their place.
-fn read_texts(path: &Path) -> anyhow::Result<Vec<TextExample>> {
+///
+/// # Errors
+/// The file cannot be read, or has something else.
+pub fn read_texts(path: &Path) -> anyhow::Result<Vec<TextExample>> {
     read_text_examples(path).map_err(|error| match read_ranking_examples(path) {
         Ok(_) => anyhow!(
             "{}: these are queries with candidates, and without a `method` a decoder learns texts, {{\"prompt\": …, \"target\": …}}; \
@@ -125,7 +128,7 @@ impl Prepared for TextTraining {
         let examples = (self.texts.as_slice(), self.held.as_slice());
         let (learned, depths) =
             self.job.run(run.base, examples, run.places, run.identity, run.compute, run.progress)?;
-        Ok((learned, Measured { depths, ndcg: None }))
+        Ok((learned, Measured { depths, ..Measured::default() }))
     }
 
     fn tell(&self, measured: &Measured, document: &mut Value) {

@@ -17,6 +17,7 @@ mod page;
 mod report;
 mod rewarded;
 mod score_head;
+mod unlearn;
 
 use self::file::{TrainingFile, beside};
 use self::identity::{WORK, claim, hashes, leave_out_recompute};
@@ -99,8 +100,10 @@ fn train((path, folder): (&Path, &Path), global: &Global, output: &Output) -> Ou
     named.training.check(&file).with_context(place)?;
     let examples = beside(path, &file.examples);
     let validation = file.validation.as_ref().map(|named| beside(path, named));
+    let forget = file.forget.as_ref().map(|named| beside(path, named));
     let files = Paths::default().reads("FILE.toml", [path]).reads("examples", [&examples]);
-    files.reads("validation", &validation).opens("base", [&file.base]).check(output)?;
+    let files = files.reads("validation", &validation).reads("forget", &forget);
+    files.opens("base", [&file.base]).check(output)?;
     let found = named.training.find_base(&file, global)?;
     let kind = Shared::asked(&file, Some(found.base)).with_context(place)?;
     kind.settle(&mut file, found.base).with_context(place)?;
@@ -113,12 +116,14 @@ fn train((path, folder): (&Path, &Path), global: &Global, output: &Output) -> Ou
         file: &file,
         examples: &examples,
         validation: validation.as_deref(),
+        forget: forget.as_deref(),
         base: &found.place,
         fingerprint: &weights,
         global,
         output,
     })?;
-    let hashes = hashes(std::iter::once(examples.as_path()).chain(validation.as_deref()))?;
+    let read = std::iter::once(examples.as_path()).chain(validation.as_deref()).chain(forget.as_deref());
+    let hashes = hashes(read)?;
     let mut identity = json!({"file": file, "data": hashes, "base": weights});
     leave_out_recompute(&mut identity);
     if let Some(lists) = prepared.fingerprint() {

@@ -3,7 +3,7 @@
 use super::file::TrainingFile;
 use super::identity::WORK;
 use super::kind::{Measured, Prepared};
-use super::page;
+use super::{page, unlearn};
 use crate::command::open::many;
 use crate::command::{Outcome, Output, depths};
 use plackett_core::formats::atomic;
@@ -53,7 +53,7 @@ pub fn write_card(
         let _ = write!(card, " Their nDCG@10 went from {before:.4} to {after:.4} ({sure}).");
     }
     card.push_str(&in_card(learned));
-    let _ = write!(card, "{}", depths::table(&measured.depths));
+    let _ = write!(card, "{}{}", depths::table(&measured.depths), unlearn::table(&measured.known));
     let _ = write!(card, "\n\n```toml\n{}```\n", toml::to_string(file)?);
     Ok(atomic::write(&folder.join("README.md"), |out| write!(out, "{card}"))?)
 }
@@ -131,6 +131,7 @@ pub fn say(
     }
     output.print(&in_words(learned))?;
     output.print(depths::table(&measured.depths).trim_start())?;
+    output.print(unlearn::table(&measured.known).trim_start())?;
     let prefix = if folder.is_absolute() { "" } else { "./" };
     let model = folder.display();
     output.print(&beside_the_weights(folder))?;
