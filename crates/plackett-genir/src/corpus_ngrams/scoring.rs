@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 /// The largest ln P(n|q) that odds are taken of: a model that is certain would make them infinite.
 const MOST_CERTAIN: f64 = -1e-9;
 
-/// The score of an n-gram for a query (SEAL, equation 3): how much likelier it is after the query than anywhere in the corpus, as the logarithm of
+/// The score of an n-gram for a query (SEAL, LM+FM): how much likelier it is after the query than anywhere in the corpus, as the logarithm of
 /// the quotient of the odds, w(n, q) = max(0, ln (P(n|q) (1 − P(n)) / (P(n) (1 − P(n|q))))). P(n) is `count` occurrences in a corpus of `tokens`;
 /// `log_prob` is ln P(n|q). An n-gram that is not there scores 0.
 pub fn ngram_score(log_prob: f64, count: usize, tokens: usize) -> f64 {
@@ -21,7 +21,7 @@ pub fn ngram_score(log_prob: f64, count: usize, tokens: usize) -> f64 {
     (odds - odds_anywhere).max(0.0)
 }
 
-/// How n-grams make the score of a document (SEAL, section 3.3, equations 4 and 5): W(d, q) = Σ w(n, q)^α · cover(n).
+/// How n-grams make the score of a document (SEAL, intersective scoring): W(d, q) = Σ w(n, q)^α · cover(n).
 ///
 /// The sum goes over n-grams of the document that do not overlap in it, each once, the best before the others. Of an n-gram that repeats tokens of
 /// better ones, cover(n) = 1 − β + β · (the share of its different tokens that none of the better ones has), so that variants of one n-gram

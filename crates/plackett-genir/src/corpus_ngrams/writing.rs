@@ -31,7 +31,7 @@ pub struct WrittenNgrams {
 }
 
 /// Lets a model write n-grams of a corpus behind a prompt (the end of which is not computed yet, at least one token) by a beam search. As in SEAL
-/// (section 3.2) the n-grams are all that the search took up, also those on the way to the ones of full length.
+/// the n-grams are all that the search took up, also those on the way to the ones of full length.
 ///
 /// # Errors
 /// A beam of width 0, a token of the corpus that the model does not know, and what the model says.

@@ -144,7 +144,9 @@ impl Models {
         }
         let writers = "give a decoder, such as SmolLM2-135M-Instruct, or an encoder–decoder";
         match self.opened(Some(name), false)?.model {
-            LocalModel::Encoder(_) => Err(unfit(&format!("it is an encoder, which writes nothing; {writers}"))),
+            LocalModel::Encoder(_) => {
+                Err(unfit(&format!("it is an encoder, which writes nothing; {writers}")))
+            }
             LocalModel::Decoder(decoder) if decoder.model().has_score_head() => {
                 Err(unfit(&format!("it has a score head and writes nothing; {writers}")))
             }

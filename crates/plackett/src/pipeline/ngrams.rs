@@ -82,6 +82,9 @@ struct Answer {
 }
 
 impl NgramSearch {
+    /// The name of the stage.
+    pub const NAME: &'static str = "ngrams";
+
     /// Opens a model and reads the documents of an index (its passages, where it is cut into such) into the index of their n-grams: a block of
     /// documents at a time, of which only the tokens are kept.
     ///
@@ -95,7 +98,7 @@ impl NgramSearch {
     ) -> Result<NgramSearch, BoxError> {
         let template = Template::choose_question(settings.prompt.as_deref(), PROMPTS)?;
         if template.query_words.is_some() {
-            return Err("prompt: `query_words` has no effect here, for queries are not cut; leave it out".into());
+            return Err("prompt: `query_words` has no effect, since queries are not cut; leave it out".into());
         }
         let model = models.writing(name)?;
         let (ngrams, ids) = read_ngrams(model.tokenizer(name)?, index, settings.length)?;
@@ -114,7 +117,7 @@ impl NgramSearch {
             ("ngrams:prompt".into(), self.template.id()),
             ("ngrams:index".into(), self.described()),
         ];
-        let remark = |what: &str| (format!("{}ngrams", super::REMARK), format!("ngrams finds nothing: {what}"));
+        let remark = |why: &str| (format!("{}ngrams", super::REMARK), format!("ngrams finds nothing: {why}"));
         if let Some(why) = wordless(&query.text) {
             facts.push(remark(&format!("the query {why}")));
             return Ok(Ranking::from_scores(query.id.clone(), [], Trace { facts, ..Trace::default() }));
@@ -229,7 +232,8 @@ impl WritingModel {
                 let mut session = model.session();
                 let source = session.sources(&sources)?.pop().ok_or("the model took no source")?;
                 let written = write_ngrams(&mut session, (source, output.as_slice()), constraint, beams)?;
-                let (tokens, estimated) = cut.first().map_or((kept, false), |cut| (cut.tokens, cut.estimated));
+                let whole = cut.first().map(|cut| (cut.tokens, cut.estimated));
+                let (tokens, estimated) = whole.unwrap_or((kept, false));
                 Ok(Answer { written, tokens, kept, estimated })
             }
         }

@@ -88,7 +88,7 @@ impl FirstStage {
             FirstStage::Bm25 { .. } => "bm25",
             FirstStage::Dense { .. } => "dense",
             FirstStage::Generate { .. } => "generate",
-            FirstStage::Ngrams { .. } => "ngrams",
+            FirstStage::Ngrams { .. } => NgramSearch::NAME,
         }
     }
 

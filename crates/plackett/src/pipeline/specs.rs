@@ -2,7 +2,7 @@
 
 use super::PipelineError;
 use super::build::{Builder, wrong};
-use super::ngrams::NgramSettings;
+use super::ngrams::{NgramSearch, NgramSettings};
 use super::run::FirstStage;
 use plackett_core::declaration::{OptionKind, OptionSpec, OptionValues, nearest, suggestion};
 use plackett_core::fusion::{Method, Normalisation};
@@ -172,7 +172,7 @@ static GENERATE: FirstStageSpec = FirstStageSpec {
 };
 
 static NGRAMS: FirstStageSpec = FirstStageSpec {
-    name: "ngrams",
+    name: NgramSearch::NAME,
     summary: "lets a language model write n-grams that occur in documents, and finds the documents that have them (SEAL)",
     options: &[
         OptionSpec {
