@@ -129,8 +129,7 @@ impl NgramIndex {
 
     /// Bytes that it takes in memory.
     pub fn bytes(&self) -> usize {
-        let numbers =
-            self.tokens.len() + self.suffixes.len() + self.documents.len() + self.different.len();
+        let numbers = self.tokens.len() + self.suffixes.len() + self.documents.len() + self.different.len();
         numbers * size_of::<u32>()
     }
 

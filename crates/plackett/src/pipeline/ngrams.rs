@@ -228,7 +228,7 @@ impl WritingModel {
                 fits(output.len(), length, model.output_tokens())?;
                 let (sources, cut) = model.encode(&[prompt.words().as_str()], usize::MAX)?;
                 let sources: Vec<&[u32]> = sources.iter().map(Vec::as_slice).collect();
-                let kept = sources.iter().map(|source| source.len()).sum();
+                let kept: usize = sources.iter().map(|source| source.len()).sum();
                 let mut session = model.session();
                 let source = session.sources(&sources)?.pop().ok_or("the model took no source")?;
                 let written = write_ngrams(&mut session, (source, output.as_slice()), constraint, beams)?;
