@@ -7,10 +7,12 @@
 //! [`GenerativeRetriever`] answers queries with beams ([`Decoding::Beams`]) or with draws without replacement
 //! ([`reverse_annealing`]), by the output matrix of the model or by weights that follow from what is written ([`DocidDecoder`]); [`relevance_optimization`] tunes the same model so that docids of relevant documents become likelier than
 //! those of others. [`category_paths`] are written before docids as reasons for hits, by a [`PathRetriever`]. Docids are those of a `plackett_ids::Catalogue`.
+//! [`corpus_ngrams`] need none, and no training: any model writes n-grams that occur in documents.
 #![forbid(unsafe_code)]
 
 mod beam_options;
 pub mod category_paths;
+pub mod corpus_ngrams;
 pub mod corpus_pretraining;
 mod docid_decoder;
 mod docid_trie;

@@ -4,8 +4,8 @@ use super::encoder::{pair_scores, prompt_name, text_vectors};
 use super::language::DecoderLanguage;
 use super::language::stored::StoredBlocks;
 use crate::model::{
-    Abilities, BoxError, LanguageModel, ListAnswer, ListScorer, PairPrompting, PairScore, PairScorer, Role,
-    TextEmbedder, TextLength, TextModel, TextVector, TokenEmbedder,
+    Abilities, BoxError, CallError, LanguageModel, ListAnswer, ListScorer, PairPrompting, PairScore,
+    PairScorer, Prompt, Role, TextEmbedder, TextLength, TextModel, TextVector, TokenEmbedder,
 };
 use plackett_lm::decoder::{
     DecoderEmbedder, DecoderModel, DecoderOptions, ListScorer as LmListScorer, PairPrompt, PromptedScorer,
@@ -68,6 +68,14 @@ impl Decoder {
     pub fn without_prefix_sharing(&self) -> Decoder {
         let language = Arc::new(DecoderLanguage::without_sharing(self.model.clone()));
         self.with_language(language)
+    }
+
+    /// The tokens of a prompt, behind which the model goes on: with its chat template, where the prompt is a conversation and the model has one.
+    ///
+    /// # Errors
+    /// A prompt without tokens, and what the tokenizer or the chat template refuses.
+    pub fn prompt_tokens(&self, prompt: &Prompt) -> Result<Vec<u32>, CallError> {
+        self.language.prompt_tokens(prompt)
     }
 
     /// The model as a reader of prompts.

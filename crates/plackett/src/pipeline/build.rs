@@ -2,6 +2,7 @@
 
 use super::feedback::{self, FEEDBACK};
 use super::generator::Generator;
+use super::ngrams::{NgramSearch, NgramSettings};
 use super::run::{BoxError, Chain, FirstStage, Source, Stage};
 use super::specs::{FIRST_STAGES, FUSIONS, FirstStageSpec, FusionSpec, beginnings, read, weights};
 use super::{Grouping, LocalModel, Models, Pipeline, PipelineError, StageDescription};
@@ -154,6 +155,19 @@ impl Builder<'_> {
         let generator = Generator::open(Path::new(folder), index, writing)
             .map_err(|source| PipelineError::Model { stage: stage.to_string(), source })?;
         Ok(FirstStage::Generate { generator: Arc::new(generator) })
+    }
+
+    /// A language model and the n-grams of the documents (or passages) of this index.
+    pub(super) fn ngrams(
+        &self,
+        stage: &syntax::Stage,
+        model: &str,
+        settings: NgramSettings,
+    ) -> Result<FirstStage, PipelineError> {
+        let Some(index) = self.index else { return Err(wrong(&stage.to_string(), "it needs an index")) };
+        let search = NgramSearch::open(model, self.models, index, settings)
+            .map_err(|source| PipelineError::Model { stage: stage.to_string(), source })?;
+        Ok(FirstStage::Ngrams { search: Arc::new(search) })
     }
 
     fn fusion(&mut self, stage: &syntax::Stage, spec: &FusionSpec) -> Result<Source, PipelineError> {

@@ -258,6 +258,7 @@ impl Collection for IndexCollection<'_> {
                 paired.into_iter().map(one).collect()
             }
             FirstStage::Generate { generator } => generator.rank(queries, depth),
+            FirstStage::Ngrams { search } => search.rank(queries, depth),
         }
     }
 

@@ -1,10 +1,12 @@
 //! Models by name, opened once.
 
 use super::local::encoder_decoder;
-use super::{LocalModel, ModelOptions};
+use super::ngrams::{WANTED, WritingModel};
+use super::{LocalModel, ModelOptions, is_encoder_decoder};
 use crate::bundled;
 use crate::group_ranker::GroupRanker;
 use plackett_lm::LmError;
+use plackett_lm::seq2seq::EncoderDecoder;
 use plackett_lm::store::{BUNDLED, Origin, Store, StoreError, builtin, fingerprint};
 use plackett_rank::Abilities;
 use plackett_rank::engine::Decoder;
@@ -120,6 +122,38 @@ impl Models {
         match encoder_decoder(&directory, &self.options).transpose()? {
             Some(model) => Ok(opened.entry(name.to_string()).or_insert(model).clone()),
             None => Ok(self.opened(asked, false)?.model.abilities()),
+        }
+    }
+
+    /// A local model that writes text after a prompt.
+    ///
+    /// # Errors
+    /// There is no such model here, its files are wrong, or it does not write.
+    pub(super) fn writing(&self, name: &str) -> Result<WritingModel, ModelError> {
+        let unfit = |reason: &str| -> ModelError {
+            let (model, wanted) = (name.to_string(), WANTED.to_string());
+            LmError::Unsupported { model, wanted, reason: reason.into() }.into()
+        };
+        if name.starts_with(plackett_remote::PREFIX) {
+            return Err(unfit("a server does not let tokens be chosen; give a local model"));
+        }
+        let directory = self.directory(name)?;
+        if is_encoder_decoder(&directory) {
+            let model = EncoderDecoder::open(&directory, &self.options.encoder_decoder())?;
+            return Ok(WritingModel::EncoderDecoder(Box::new(model)));
+        }
+        let writers = "give a decoder, such as SmolLM2-135M-Instruct, or an encoder–decoder";
+        match self.opened(Some(name), false)?.model {
+            LocalModel::Encoder(_) => {
+                Err(unfit(&format!("it is an encoder, which writes nothing; {writers}")))
+            }
+            LocalModel::Decoder(decoder) if decoder.model().has_score_head() => {
+                Err(unfit(&format!("it has a score head and writes nothing; {writers}")))
+            }
+            LocalModel::Decoder(decoder) if decoder.embedder().is_some() => {
+                Err(unfit(&format!("it was made to embed texts and not to write; {writers}")))
+            }
+            LocalModel::Decoder(decoder) => Ok(WritingModel::Decoder(decoder)),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::feedback::{self, FeedbackStage};
 use super::generator::Generator;
+use super::ngrams::NgramSearch;
 use super::{DEFAULT_DEPTH, QueryError};
 use plackett_core::{Candidate, Document, Query, RankRequest, Ranking, Trace};
 use plackett_rank::{RankError, Ranker};
@@ -73,6 +74,11 @@ pub enum FirstStage {
         /// The retriever, opened.
         generator: Arc<Generator>,
     },
+    /// Documents that have n-grams which a language model writes (SEAL).
+    Ngrams {
+        /// The model and the n-grams of the documents.
+        search: Arc<NgramSearch>,
+    },
 }
 
 impl FirstStage {
@@ -82,6 +88,7 @@ impl FirstStage {
             FirstStage::Bm25 { .. } => "bm25",
             FirstStage::Dense { .. } => "dense",
             FirstStage::Generate { .. } => "generate",
+            FirstStage::Ngrams { .. } => NgramSearch::NAME,
         }
     }
 
@@ -95,6 +102,11 @@ impl FirstStage {
             FirstStage::Generate { .. } => Err(
                 "`generate` writes docids and cannot be kept from those that a filter leaves out; leave the filter out, or \
                  search with bm25 or dense"
+                    .into(),
+            ),
+            FirstStage::Ngrams { .. } => Err(
+                "`ngrams` writes n-grams of all documents and cannot be kept from those that a filter leaves out; leave the filter \
+                 out, or search with bm25 or dense"
                     .into(),
             ),
         }
@@ -175,11 +187,10 @@ fn depth_for(written: Option<usize>, length: usize) -> usize {
 /// Not so where docids are written, whose beams are as many as the depth. `None` for other sources.
 fn depth_alone(source: &Source, stages: &[Stage], length: usize) -> Option<usize> {
     match source {
-        Source::Retrieve { stage: FirstStage::Bm25 { .. } | FirstStage::Dense { .. }, depth }
-            if stages.is_empty() =>
-        {
-            Some(depth.unwrap_or(length.max(1)))
-        }
+        Source::Retrieve {
+            stage: FirstStage::Bm25 { .. } | FirstStage::Dense { .. } | FirstStage::Ngrams { .. },
+            depth,
+        } if stages.is_empty() => Some(depth.unwrap_or(length.max(1))),
         _ => None,
     }
 }

@@ -2,10 +2,12 @@
 
 use super::PipelineError;
 use super::build::{Builder, wrong};
+use super::ngrams::{NgramSearch, NgramSettings};
 use super::run::FirstStage;
 use plackett_core::declaration::{OptionKind, OptionSpec, OptionValues, nearest, suggestion};
 use plackett_core::fusion::{Method, Normalisation};
 use plackett_core::pipeline as syntax;
+use plackett_genir::corpus_ngrams::IntersectiveScoring;
 use plackett_search::{DenseMethod, DenseSearch, Lengths, Rm3};
 use std::str::FromStr;
 
@@ -13,6 +15,10 @@ use std::str::FromStr;
 const MOST_BEAMS: i64 = 10_000;
 /// Most category paths of a query, below each of which beams write docids.
 const MOST_PATHS: i64 = 1000;
+/// Most tokens of an n-gram.
+const LONGEST_NGRAM: i64 = 100;
+/// The largest power of an n-gram's score.
+const LARGEST_ALPHA: f64 = 100.0;
 /// The largest k1, weight of a field or constant of a fusion.
 const LARGEST: f64 = 1e6;
 
@@ -40,7 +46,7 @@ pub struct FusionSpec {
 }
 
 /// All first stages.
-pub static FIRST_STAGES: &[&FirstStageSpec] = &[&BM25, &DENSE, &GENERATE];
+pub static FIRST_STAGES: &[&FirstStageSpec] = &[&BM25, &DENSE, &GENERATE, &NGRAMS];
 /// All fusions.
 pub static FUSIONS: &[&FusionSpec] = &[&RRF, &COMBSUM, &COMBMNZ, &BORDA];
 
@@ -163,6 +169,50 @@ static GENERATE: FirstStageSpec = FirstStageSpec {
         },
     ],
     open: generate,
+};
+
+static NGRAMS: FirstStageSpec = FirstStageSpec {
+    name: NgramSearch::NAME,
+    summary: "lets a language model write n-grams that occur in documents, and finds the documents that have them (SEAL)",
+    options: &[
+        OptionSpec {
+            name: "model",
+            kind: OptionKind::Text("MODEL"),
+            default: None,
+            help: "the decoder or encoder–decoder that writes: directory, Hugging Face id or built-in name; it must be named",
+        },
+        OptionSpec {
+            name: "beams",
+            kind: OptionKind::Integer(1, MOST_BEAMS),
+            default: Some("15"),
+            help: "n-grams with which the search goes on at each token",
+        },
+        OptionSpec {
+            name: "length",
+            kind: OptionKind::Integer(1, LONGEST_NGRAM),
+            default: Some("10"),
+            help: "tokens of an n-gram at most; all shorter ones on the way there count too",
+        },
+        OptionSpec {
+            name: "alpha",
+            kind: OptionKind::Number(0.0, LARGEST_ALPHA),
+            default: Some("2"),
+            help: "the power of an n-gram's score in the sum; the greater it is, the less weak n-grams count",
+        },
+        OptionSpec {
+            name: "beta",
+            kind: OptionKind::Number(0.0, 1.0),
+            default: Some("0.8"),
+            help: "how much an n-gram loses whose tokens better ones of the document have already",
+        },
+        OptionSpec {
+            name: "prompt",
+            kind: OptionKind::Text("FILE or name"),
+            default: None,
+            help: "what the model reads: a TOML file, or ngrams, ngrams-chat or ngrams-query; without it ngrams",
+        },
+    ],
+    open: ngrams,
 };
 
 static RRF: FusionSpec = FusionSpec {
@@ -344,6 +394,27 @@ fn generate(
     builder.generator(stage, folder, (options.get_count("beams"), draws, paths))
 }
 
+fn ngrams(
+    builder: &mut Builder<'_>,
+    stage: &syntax::Stage,
+    options: &OptionValues,
+) -> Result<FirstStage, PipelineError> {
+    let Some(model) = options.get_text("model") else {
+        return Err(wrong(
+            &stage.to_string(),
+            "name a decoder or an encoder–decoder, as in ngrams(model=SmolLM2-135M-Instruct)",
+        ));
+    };
+    let scoring = IntersectiveScoring { alpha: options.number("alpha"), beta: options.number("beta") };
+    let settings = NgramSettings {
+        beams: options.count("beams"),
+        length: options.count("length"),
+        scoring,
+        prompt: options.get_text("prompt").map(str::to_string),
+    };
+    builder.ngrams(stage, model, settings)
+}
+
 /// Weights of fields as `weights=title:2/text:1` or `weights="title:2,text:1"`, in the order of the index's `fields`; a
 /// field that is not named weighs 1.
 fn field_weights(stage: &syntax::Stage, text: &str, fields: &[String]) -> Result<Vec<f64>, PipelineError> {
@@ -435,6 +506,9 @@ mod tests {
         let options = read(DENSE.name, DENSE.options, &dense.stages[0]).unwrap();
         assert_eq!(dense_search(&dense.stages[0], &options).unwrap(), DenseSearch::default());
         assert_eq!(HNSW_FROM, 20_000);
+        let options = values(NGRAMS.name, NGRAMS.options, "ngrams(model=m)").unwrap();
+        let scoring = IntersectiveScoring { alpha: options.number("alpha"), beta: options.number("beta") };
+        assert_eq!(scoring, IntersectiveScoring::default());
         let options = values(RRF.name, RRF.options, "rrf(bm25, dense)").unwrap();
         assert_eq!((RRF.method)(&options), Method::RRF);
         let options = values(COMBSUM.name, COMBSUM.options, "combsum(bm25, dense)").unwrap();

@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::LazyLock;
 
-const DECODER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../plackett-lm/tests/golden/decoder/llama");
+pub const DECODER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../plackett-lm/tests/golden/decoder/llama");
 const ADAPTER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../plackett-lm/tests/golden/adapter/llama-all");
-const BOTH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../plackett-lm/tests/golden/seq2seq/t5");
+pub const BOTH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../plackett-lm/tests/golden/seq2seq/t5");
 
 fn run(arguments: &[&str]) -> Done {
     plackett(Path::new("."), &[&["generate"], arguments].concat())
@@ -197,7 +197,7 @@ fn encoder_decoders_read_a_source() {
 }
 
 /// The tiny T5 with a tokenizer of its vocabulary: a character a token, from `!` to `v`, behind four control tokens.
-static BOTH_WITH_LETTERS: Both = Both(LazyLock::new(|| {
+pub static BOTH_WITH_LETTERS: Both = Both(LazyLock::new(|| {
     let folder = tempfile::tempdir().expect("a folder");
     for file in ["config.json", "model.safetensors"] {
         std::fs::copy(Path::new(BOTH).join(file), folder.path().join(file)).expect("copied");
@@ -226,10 +226,10 @@ static BOTH_WITH_LETTERS: Both = Both(LazyLock::new(|| {
     folder
 }));
 
-struct Both(LazyLock<tempfile::TempDir>);
+pub struct Both(LazyLock<tempfile::TempDir>);
 
 impl Both {
-    fn path(&self) -> &str {
+    pub fn path(&self) -> &str {
         self.0.path().to_str().expect("a path of text")
     }
 }

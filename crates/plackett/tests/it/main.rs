@@ -28,6 +28,7 @@ mod json;
 mod kept_files;
 mod long_texts;
 mod methods;
+mod ngrams;
 mod own_vectors;
 mod quickstart;
 mod readers;

@@ -53,6 +53,11 @@ impl DecoderLanguage {
         Reader::new(self.model.tokenizer())
     }
 
+    /// The tokens of a prompt.
+    pub fn prompt_tokens(&self, prompt: &Prompt) -> Result<Vec<u32>, CallError> {
+        Ok(self.reader().encode(prompt)?.ids)
+    }
+
     fn bytes(&self) -> Result<Arc<TokenBytes>, CallError> {
         let read = || {
             let tokens = self.model.tokenizer();

@@ -1,6 +1,6 @@
 //! Pipeline expressions in recipes: syntax and names are checked when the recipe is read, before any model is opened.
 
-use crate::pipeline::{FEEDBACK, beginnings, lacks_scores};
+use crate::pipeline::{FEEDBACK, NgramSearch, beginnings, lacks_scores};
 use crate::recipe::error::{Problem, RecipeError, nearest};
 use crate::recipe::field::Values;
 use plackett_core::pipeline::{Pipeline, Stage};
@@ -112,6 +112,9 @@ fn collect(pipeline: &Pipeline, default: Option<&str>, named: &mut Vec<Option<St
         let name = stage.name.as_str();
         if name != FEEDBACK && !beginnings().contains(&name) {
             named.push(stage.option("model").or(default).map(str::to_string));
+        }
+        if name == NgramSearch::NAME {
+            named.extend(stage.option("model").map(|model| Some(model.to_string())));
         }
         stage.inputs.iter().for_each(|input| collect(input, default, named));
     }
