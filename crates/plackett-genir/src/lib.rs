@@ -9,6 +9,7 @@
 //! those of others. [`category_paths`] are written before docids as reasons for hits, by a [`PathRetriever`]. Docids are those of a `plackett_ids::Catalogue`.
 #![forbid(unsafe_code)]
 
+mod autoencoder;
 mod beam_options;
 pub mod category_paths;
 pub mod corpus_pretraining;
@@ -28,6 +29,7 @@ pub mod reverse_annealing;
 pub mod title_lists;
 mod training;
 
+pub use autoencoder::{AutoencoderTrainer, TrainedAutoencoder};
 pub use docid_decoder::{DocidDecoder, PrefixAware, decoders_help};
 pub use docid_trie::{DocidReport, DocidTrie};
 pub use error::GenirError;
