@@ -93,7 +93,7 @@ fn encode(options: &OptionValues, source: &Source<'_>) -> Result<Encoding, IdsEr
     let error = error_of(&*quantizer, &rows, dimension);
     drop(rows);
     let mut remarks = vec![format!(
-        "{:.1} % of the squares of the vectors' numbers do not come back from their codes; more epochs, levels or codes leave less",
+        "{:.2} % of the squares of the vectors' numbers do not come back from their codes; more epochs, levels or codes leave less",
         100.0 * error
     )];
     remarks.extend(learned_from(drawn.len(), vectors.rows()));
