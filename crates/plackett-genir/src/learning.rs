@@ -10,7 +10,7 @@ use crate::{
 };
 use plackett_core::{Document, field_named};
 use plackett_ids::scheme::{Scheme, Source};
-use plackett_ids::{Catalogue, Item, VectorTable};
+use plackett_ids::{Catalogue, Item, QuantizerTrainer, VectorTable};
 use plackett_train::nn::{LlamaConfig, PrefixHead, PrefixHeadConfig};
 use plackett_train::optimizer::Schedule;
 use plackett_train::random::Stream;
@@ -133,18 +133,19 @@ pub fn items_of(documents: &[Document]) -> Vec<Item> {
     documents.iter().map(item).collect()
 }
 
-/// The docids of documents by a scheme; `vectors`, one a document, are for schemes that read some.
+/// The docids of documents by a scheme; `vectors`, one a document, are for schemes that read some, with who trains quantisers of them.
 ///
 /// # Errors
 /// The scheme needs what is not there, or no docids can be made of the documents.
 pub fn catalogue_of(
     scheme: &Scheme,
     documents: &[Document],
-    vectors: Option<&VectorTable>,
+    vectors: Option<(&VectorTable, &dyn QuantizerTrainer)>,
     seed: u64,
 ) -> Result<Catalogue, GenirError> {
     let items = items_of(documents);
-    Ok(scheme.catalogue(&Source { vectors, ..Source::of_items(&items, seed) })?)
+    let (vectors, trainer) = vectors.unzip();
+    Ok(scheme.catalogue(&Source { vectors, trainer, ..Source::of_items(&items, seed) })?)
 }
 
 impl RetrieverTraining {

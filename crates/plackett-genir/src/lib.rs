@@ -10,6 +10,7 @@
 //! [`corpus_ngrams`] need none, and no training: any model writes n-grams that occur in documents.
 #![forbid(unsafe_code)]
 
+mod autoencoder;
 mod beam_options;
 pub mod category_paths;
 pub mod corpus_ngrams;
@@ -30,6 +31,7 @@ pub mod reverse_annealing;
 pub mod title_lists;
 mod training;
 
+pub use autoencoder::{AutoencoderTrainer, TrainedAutoencoder};
 pub use docid_decoder::{DocidDecoder, PrefixAware, decoders_help};
 pub use docid_trie::{DocidReport, DocidTrie};
 pub use error::GenirError;

@@ -28,6 +28,9 @@ pub enum IdsError {
     /// Items, vectors or histories that cannot be used.
     #[error("{0}")]
     Data(String),
+    /// A quantiser whose training failed.
+    #[error("the quantiser cannot be trained: {0}")]
+    Training(String),
     /// The file in which vectors wait.
     #[error(
         "the file of vectors cannot be read or written: {0}; make room on its disk, or keep vectors in memory (no --memory-budget)"

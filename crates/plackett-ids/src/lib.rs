@@ -8,8 +8,10 @@ mod codebook;
 mod error;
 mod histories;
 mod item;
+mod quantizer;
 mod residual;
 pub mod scheme;
+mod sinkhorn;
 pub mod spectral;
 mod tokens;
 mod vectors;
@@ -22,5 +24,7 @@ pub use catalogue::{
 pub use error::IdsError;
 pub use histories::{Histories, read_histories};
 pub use item::{Item, Keep, read_items, read_items_keeping};
+pub use quantizer::{AutoencoderSettings, QuantizerTrainer, TrainedQuantizer};
 pub use residual::{ResidualQuantizer, ResidualSettings};
+pub use sinkhorn::{collision_rate, separate, sinkhorn};
 pub use vectors::{VectorTable, bytes_of};

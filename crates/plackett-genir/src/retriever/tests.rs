@@ -1,7 +1,7 @@
 //! A tiny retriever learns four documents.
 
 use super::*;
-use crate::RetrieverTask;
+use crate::{AutoencoderTrainer, RetrieverTask};
 use plackett_ids::scheme::Encoding;
 use plackett_ids::{Item, VectorTable};
 use plackett_train::Compute;
@@ -131,6 +131,9 @@ fn ten_thousand_beams_of_each_scheme_are_docids_of_the_catalogue() {
     let histories: Vec<Vec<usize>> = (0..200)
         .map(|user| (0..6).map(|at| stream.below(5000 + user * 6 + at, documents)).collect())
         .collect();
+    let compute = Compute::new(1);
+    let silent = |_: usize, _: usize| {};
+    let trainer = AutoencoderTrainer::new(&compute, &silent);
     let mut written = 0;
     // As many items as these histories have lie in one leaf by default; smaller ones are cut.
     let schemes: Vec<&str> =
@@ -140,6 +143,7 @@ fn ten_thousand_beams_of_each_scheme_are_docids_of_the_catalogue() {
         let spec = scheme.spec;
         let source = Source {
             vectors: spec.reads.contains(&Reads::Vectors).then_some(&vectors),
+            trainer: Some(&trainer),
             histories: spec.reads.contains(&Reads::Histories).then_some(&histories[..]),
             ..Source::of_items(&items, 1)
         };

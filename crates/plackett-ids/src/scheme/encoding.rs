@@ -1,7 +1,7 @@
 //! What schemes are given, and what they make.
 
 use super::{Reads, SchemeSpec};
-use crate::{IdsError, Item, VectorTable};
+use crate::{IdsError, Item, QuantizerTrainer, VectorTable};
 
 /// What identifiers are made from.
 #[derive(Clone, Copy, Debug)]
@@ -10,6 +10,8 @@ pub struct Source<'a> {
     pub items: &'a [Item],
     /// A vector for each.
     pub vectors: Option<&'a VectorTable>,
+    /// Who trains a quantiser on the vectors, for schemes whose codebooks are trained.
+    pub trainer: Option<&'a dyn QuantizerTrainer>,
     /// Histories as places in `items`, the oldest first. Only those that a model is trained on: identifiers that know held-out positions
     /// give the answer away (see [`Histories::training`](crate::Histories::training)).
     pub histories: Option<&'a [Vec<usize>]>,
@@ -20,12 +22,17 @@ pub struct Source<'a> {
 impl<'a> Source<'a> {
     /// Items alone.
     pub fn of_items(items: &'a [Item], seed: u64) -> Source<'a> {
-        Source { items, vectors: None, histories: None, seed }
+        Source { items, vectors: None, trainer: None, histories: None, seed }
     }
 
     /// The vectors; there are some where [`Source::check`] was asked.
     pub(super) fn vectors(&self) -> Result<&'a VectorTable, IdsError> {
         self.vectors.ok_or_else(|| IdsError::Data("there are no vectors".into()))
+    }
+
+    /// Who trains quantisers; there is somebody where [`Source::check`] was asked.
+    pub(super) fn trainer(&self) -> Result<&'a dyn QuantizerTrainer, IdsError> {
+        self.trainer.ok_or_else(|| IdsError::Data("there is nobody who trains a quantiser".into()))
     }
 
     /// The histories; none where [`Source::check`] was not asked.
@@ -42,6 +49,11 @@ impl<'a> Source<'a> {
         for reads in spec.reads {
             match reads {
                 Reads::Vectors => self.check_vectors(scheme)?,
+                Reads::Trainer if self.trainer.is_none() => {
+                    let remedy = "give a trainer with the vectors, or take a scheme whose codebooks are k-means, such as `rq`";
+                    return Err(IdsError::Needs { scheme, what: "a quantiser to be trained", remedy });
+                }
+                Reads::Trainer => {}
                 Reads::Histories => self.check_histories(scheme)?,
                 Reads::Texts => {
                     let has_text = |item: &Item| {

@@ -1,6 +1,7 @@
 //! Identifier schemes: how items become sequences of tokens. A scheme is a declaration, [`SchemeSpec`], and a line in [`SCHEMES`]; help,
 //! the reading of `rq(levels=3, codes=64)` and refusals are read off it.
 
+mod autoencoder;
 mod category;
 mod collaborative;
 mod digits;
@@ -32,6 +33,7 @@ pub static SCHEMES: &[&SchemeSpec] = &[
     &collaborative::COLLABORATIVE,
     &hierarchical::HIERARCHICAL,
     &quantized::RESIDUAL,
+    &autoencoder::AUTOENCODER,
     &quantized::BALANCED,
     &quantized::PRODUCT,
     &text::TITLE,
@@ -46,6 +48,8 @@ pub static SCHEMES: &[&SchemeSpec] = &[
 pub enum Reads {
     /// A vector for each item.
     Vectors,
+    /// Somebody who trains a quantiser on the vectors.
+    Trainer,
     /// Training histories.
     Histories,
     /// Titles, keywords or texts.
@@ -61,6 +65,7 @@ impl Reads {
     pub fn words(self) -> &'static str {
         match self {
             Reads::Vectors => "vectors",
+            Reads::Trainer => "a quantiser that is trained on them",
             Reads::Histories => "training histories",
             Reads::Texts => "titles, keywords or texts",
             Reads::Categories => "category paths",

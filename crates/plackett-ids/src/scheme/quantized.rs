@@ -91,13 +91,13 @@ pub static PRODUCT: SchemeSpec = SchemeSpec {
     encode: product,
 };
 
-const LEVELS: OptionSpec = OptionSpec {
+pub(super) const LEVELS: OptionSpec = OptionSpec {
     name: "levels",
     kind: OptionKind::Integer(1, 26),
     default: Some("3"),
     help: "codebooks, one after the other",
 };
-const CODES: OptionSpec = OptionSpec {
+pub(super) const CODES: OptionSpec = OptionSpec {
     name: "codes",
     kind: OptionKind::Integer(1, 1_000_000),
     default: Some("256"),
@@ -119,7 +119,7 @@ const MOST_TOKENS: usize = 1 << 20;
 /// Pairs of an item and a code at most that balanced clusters sort: about forty bytes each.
 const MOST_PAIRS: usize = 1 << 26;
 
-fn check_tokens(options: &OptionValues, levels: usize) -> Result<(), IdsError> {
+pub(super) fn check_tokens(options: &OptionValues, levels: usize) -> Result<(), IdsError> {
     let codes = options.count("codes");
     match levels.saturating_mul(codes) {
         tokens if tokens > MOST_TOKENS => Err(options
@@ -177,7 +177,7 @@ fn residual(options: &OptionValues, source: &Source<'_>) -> Result<Encoding, Ids
     let quantizer = ResidualQuantizer::train(vectors, &settings)?;
     let codes = quantizer.encode(vectors)?;
     let remark = learned_from(quantizer.learned_from(), vectors.rows());
-    Ok(encoding(&codes, settings.levels, options, remark))
+    Ok(encoding(&codes, settings.levels, options, remark.into_iter().collect()))
 }
 
 /// Residuals by clusters of one size, which need all vectors at once.
@@ -195,7 +195,7 @@ fn balanced(options: &OptionValues, source: &Source<'_>, cluster: KMeans) -> Res
         let seed = source.seed.wrapping_add(level as u64);
         cluster(left, options.count("codes"), options.count("rounds"), seed)
     });
-    Ok(encoding(&codes, levels, options, None))
+    Ok(encoding(&codes, levels, options, Vec::new()))
 }
 
 /// The codebook of a part of the vector, and what is taken off it before.
@@ -237,7 +237,8 @@ fn product(options: &OptionValues, source: &Source<'_>) -> Result<Encoding, IdsE
         }
         Ok(())
     })?;
-    Ok(encoding(&codes, parts, options, learned_from(drawn.len(), vectors.rows())))
+    let remark = learned_from(drawn.len(), vectors.rows());
+    Ok(encoding(&codes, parts, options, remark.into_iter().collect()))
 }
 
 /// Some columns of rows of a length.
@@ -246,7 +247,12 @@ fn columns(rows: &[f32], length: usize, range: &Range<usize>) -> Vec<f32> {
 }
 
 /// Sequences of codes, one of each level, item after item; all codes of a codebook are tokens, also those that nobody has.
-fn encoding(found: &[u32], levels: usize, options: &OptionValues, remark: Option<String>) -> Encoding {
+pub(super) fn encoding(
+    found: &[u32],
+    levels: usize,
+    options: &OptionValues,
+    mut remarks: Vec<String>,
+) -> Encoding {
     let codebook = options.count("codes");
     let mut table = TokenTable::default();
     let firsts: Vec<u32> = (0..levels)
@@ -262,7 +268,6 @@ fn encoding(found: &[u32], levels: usize, options: &OptionValues, remark: Option
         sequence
     };
     let mut codes: Vec<Vec<u32>> = found.chunks_exact(levels).map(sequence).collect();
-    let mut remarks: Vec<String> = remark.into_iter().collect();
     if options.choice("duplicates") == "number" {
         let shared = number_duplicates(&mut codes, &mut table);
         remarks.extend(

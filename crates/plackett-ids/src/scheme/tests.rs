@@ -1,7 +1,11 @@
 //! What must be true of all schemes, and the golden examples of their papers.
 
 use super::{SCHEMES, Source, parse};
-use crate::{Catalogue, Histories, Item, VectorTable};
+use crate::codebook::{Codebook, k_means};
+use crate::{
+    AutoencoderSettings, Catalogue, Histories, IdsError, Item, QuantizerTrainer, TrainedQuantizer,
+    VectorTable,
+};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::HashSet;
@@ -36,6 +40,72 @@ fn vectors(count: usize) -> Vec<Vec<f64>> {
     all
 }
 
+/// A quantiser without layers: k-means of the vectors, then of what is left.
+#[derive(Debug)]
+struct Plain;
+
+struct PlainQuantizer {
+    books: Vec<Codebook>,
+    last: Vec<f32>,
+    dimension: usize,
+}
+
+/// Takes the centroids of codes off rows.
+fn take_off(rows: &mut [f32], book: &Codebook, codes: &[u32], dimension: usize) {
+    for (row, code) in rows.chunks_exact_mut(dimension).zip(codes) {
+        row.iter_mut().zip(book.centroid(*code as usize)).for_each(|(x, own)| *x -= own);
+    }
+}
+
+impl QuantizerTrainer for Plain {
+    fn train(
+        &self,
+        rows: &[f32],
+        dimension: usize,
+        settings: &AutoencoderSettings,
+    ) -> Result<Box<dyn TrainedQuantizer>, IdsError> {
+        let (mut left, mut books) = (rows.to_vec(), Vec::new());
+        for level in 0..settings.levels {
+            let seed = settings.seed + level as u64;
+            let (book, codes) = k_means(&left, dimension, settings.codes, 10, seed);
+            take_off(&mut left, &book, &codes, dimension);
+            books.push(book);
+        }
+        let book = &books[settings.levels - 1];
+        let last = (0..book.len()).flat_map(|code| book.centroid(code).to_vec()).collect();
+        Ok(Box::new(PlainQuantizer { books, last, dimension }))
+    }
+}
+
+impl TrainedQuantizer for PlainQuantizer {
+    fn encode(&self, rows: &[f32]) -> (Vec<u32>, Vec<f32>) {
+        let (mut left, mut before) = (rows.to_vec(), Vec::<f32>::new());
+        let mut levels = Vec::new();
+        for book in &self.books {
+            before.clone_from(&left);
+            let codes = book.nearest(&left);
+            take_off(&mut left, book, &codes, self.dimension);
+            levels.push(codes);
+        }
+        let count = rows.len() / self.dimension;
+        let codes = (0..count).flat_map(|row| levels.iter().map(move |codes| codes[row])).collect();
+        (codes, before)
+    }
+
+    fn last_book(&self) -> &[f32] {
+        &self.last
+    }
+
+    fn reconstruct(&self, rows: &[f32]) -> Vec<f32> {
+        let mut left = rows.to_vec();
+        for book in &self.books {
+            let codes = book.nearest(&left);
+            take_off(&mut left, book, &codes, self.dimension);
+        }
+        rows.iter().zip(left).map(|(x, left)| x - left).collect()
+    }
+}
+
 /// Users who buy inside one of `groups` groups of items, which lie in turns; the last `unseen` items nobody buys.
 fn histories(items: usize, groups: usize, unseen: usize) -> Vec<Vec<usize>> {
     let mut random = ChaCha8Rng::seed_from_u64(9);
@@ -50,7 +120,8 @@ fn histories(items: usize, groups: usize, unseen: usize) -> Vec<Vec<usize>> {
 fn with_all<T>(count: usize, look: impl Fn(&Source<'_>) -> T) -> T {
     let (items, histories) = (items(count), histories(count, 4, 9));
     let vectors = VectorTable::of_rows(&items, &vectors(count)).unwrap();
-    look(&Source { items: &items, vectors: Some(&vectors), histories: Some(&histories), seed: 5 })
+    let source = Source { vectors: Some(&vectors), trainer: Some(&Plain), ..Source::of_items(&items, 5) };
+    look(&Source { histories: Some(&histories), ..source })
 }
 
 #[test]
@@ -67,6 +138,8 @@ fn every_scheme_gives_unique_prefix_free_sequences_and_the_same_each_time() {
         "hierarchical(clusters=5, most=10, shared=true)",
         "rq(levels=2, codes=8)",
         "balanced-rq(levels=2, codes=16)",
+        "rq-vae(levels=2, codes=8)",
+        "rq-vae(levels=1, codes=4, sinkhorn=0)",
         "pq(parts=5, codes=4)",
         "title(words=2)",
         "keywords(words=3)",
@@ -92,7 +165,8 @@ fn every_scheme_gives_unique_prefix_free_sequences_and_the_same_each_time() {
                     let (items, vectors) = (items(count + 1), vectors(count + 1));
                     let items: Vec<Item> = items[1..].to_vec();
                     let vectors = VectorTable::of_rows(&items, &vectors[1..]).unwrap();
-                    make(&Source { items: &items, vectors: Some(&vectors), histories: Some(&[]), seed: 5 })
+                    let source = Source { histories: Some(&[]), ..Source::of_items(&items, 5) };
+                    make(&Source { vectors: Some(&vectors), trainer: Some(&Plain), ..source })
                 }
                 false => with_all(count, make),
             };
@@ -185,6 +259,37 @@ fn levels_of_balanced_codes_have_one_size_within_one() {
 }
 
 #[test]
+fn codes_that_are_shared_are_dealt_out_anew_on_the_last_level() {
+    let of = |text: &str| with_all(130, |source| parse(text).unwrap().catalogue(source).unwrap());
+    let shared = of("rq-vae(levels=2, codes=16, sinkhorn=0, duplicates=keep)");
+    let apart = of("rq-vae(levels=2, codes=16, duplicates=keep)");
+    let [before, after] = [&shared, &apart].map(Catalogue::statistics);
+    assert!(after.colliding_items < before.colliding_items, "{before:?}\n{after:?}");
+    // Vectors that are the same cannot be told apart: every tenth and the one before it.
+    assert!(after.colliding_items >= 26, "{after:?}");
+    let first =
+        |catalogue: &Catalogue| -> Vec<u32> { catalogue.items().iter().map(|item| item.codes[0]).collect() };
+    assert_eq!(first(&shared), first(&apart), "other levels stay");
+    let said = format!(
+        "{} items shared all codes with others before Sinkhorn's algorithm dealt them out anew, and {} do after it",
+        before.colliding_items, after.colliding_items
+    );
+    assert!(apart.remarks().contains(&said), "{:?}", apart.remarks());
+    assert!(shared.remarks().iter().all(|remark| !remark.contains("Sinkhorn")), "{:?}", shared.remarks());
+}
+
+#[test]
+fn what_does_not_come_back_falls_with_levels() {
+    let missing = |levels: usize| -> f64 {
+        let text = format!("rq-vae(levels={levels}, codes=4)");
+        let catalogue = with_all(130, |source| parse(&text).unwrap().catalogue(source).unwrap());
+        catalogue.remarks()[0].split(' ').next().unwrap().parse().unwrap()
+    };
+    let [one, two, four] = [1, 2, 4].map(missing);
+    assert!(one > two && two > four && four > 0.0, "{one} {two} {four}");
+}
+
+#[test]
 fn hybrids_end_with_a_token_that_no_other_item_has() {
     for text in
         ["sequential(last=item)", "collaborative(clusters=4, most=20, last=item)", "category(last=item)"]
@@ -228,6 +333,8 @@ fn what_is_missing_or_wrong_is_named() {
     }
     let beyond = Source { histories: Some(&[vec![3]]), ..Source::of_items(&items, 0) };
     assert!(of("sequential", &beyond).contains("item 3 of 3"));
+    let nobody = of("rq-vae", &Source { vectors: Some(&flat), ..Source::of_items(&items, 0) });
+    assert!(nobody.contains("`rq-vae` needs a quantiser to be trained; give a trainer"), "{nobody}");
     let unknown = parse("colaborative").unwrap_err().to_string();
     assert!(unknown.contains("did you mean `collaborative`?"), "{unknown}");
     assert!(parse("rq(levels=0)").unwrap_err().to_string().contains("levels is `0`"));
@@ -257,10 +364,12 @@ fn where_vectors_lie_and_how_many_threads_there_are_change_no_identifier() {
         "pq(parts=5, codes=4, per-code=30)",
         "hierarchical(clusters=3, most=40, per-code=50)",
         "balanced-rq(levels=2, codes=8)",
+        "rq-vae(levels=2, codes=8, per-code=20)",
     ] {
         let of = |vectors: &VectorTable, threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            let source = Source { vectors: Some(vectors), ..Source::of_items(&items, 3) };
+            let source =
+                Source { vectors: Some(vectors), trainer: Some(&Plain), ..Source::of_items(&items, 3) };
             pool.install(|| parse(text).unwrap().catalogue(&source).unwrap())
         };
         let catalogue = of(&memory, 1);

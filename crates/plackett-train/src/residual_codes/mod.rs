@@ -4,11 +4,9 @@
 
 mod model;
 mod nearest;
-mod separate;
 mod task;
 #[cfg(test)]
 mod tests;
 
 pub use model::{ResidualCodes, ResidualShape};
-pub use separate::{collision_rate, separate, sinkhorn};
 pub use task::ResidualTask;

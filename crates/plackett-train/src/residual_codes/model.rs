@@ -141,6 +141,21 @@ impl ResidualCodes {
         (all, left)
     }
 
+    /// What the decoder makes of the sums of items' codes: items × [`ResidualCodes::inputs`].
+    pub fn reconstruct(&self, parameters: &Parameters, compute: &Arc<Compute>, items: &[f32]) -> Vec<f32> {
+        let (mut sums, width) = (self.encoded(parameters, compute, items), self.width());
+        let mut left = sums.clone();
+        for book in &self.books {
+            let book = &parameters[*book].value;
+            let codes = nearest(compute, &left, book, width);
+            take_away(&mut left, book, &codes, width);
+        }
+        sums.iter_mut().zip(&left).for_each(|(sum, left)| *sum -= left);
+        let tape = Tape::inference(parameters, compute);
+        let sums = tape.constant((sums.len() / width, width), &sums);
+        self.decode(&tape, &sums).value.to_vec()
+    }
+
     /// The last codebook: codes × width.
     pub fn last_book<'p>(&self, parameters: &'p Parameters) -> &'p [f32] {
         &parameters[self.books[self.books.len() - 1]].value

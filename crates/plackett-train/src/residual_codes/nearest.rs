@@ -5,20 +5,28 @@ use crate::random::Stream;
 use crate::tape::Compute;
 use plackett_kernel::Start;
 
+/// Products of rows with codes that are made at once, at most.
+const PRODUCTS: usize = 1 << 24;
+
 /// The nearest vector of a codebook (codes × width) for each row, of equally near ones the first.
 pub(super) fn nearest(compute: &Compute, rows: &[f32], book: &[f32], width: usize) -> Vec<u32> {
     let codes = book.len() / width.max(1);
     // ‖x − c‖² is least where x·c − ½‖c‖² is greatest.
     let halves: Vec<f32> =
         book.chunks(width.max(1)).map(|code| 0.5 * code.iter().map(|x| x * x).sum::<f32>()).collect();
-    let count = rows.len() / width.max(1);
-    let mut products = vec![0.0; count * codes];
-    product(compute, (rows, count), (book, width, codes, true), &mut products, Start::Zero);
     let best = |scores: &[f32]| {
         let score = |at: usize| scores[at] - halves[at];
         (1..codes).fold(0, |best, at| if score(at) > score(best) { at } else { best }) as u32
     };
-    products.chunks(codes.max(1)).map(best).collect()
+    let together = (PRODUCTS / codes.max(1)).max(1);
+    let mut found = Vec::with_capacity(rows.len() / width.max(1));
+    for rows in rows.chunks(together * width.max(1)) {
+        let count = rows.len() / width.max(1);
+        let mut products = vec![0.0; count * codes];
+        product(compute, (rows, count), (book, width, codes, true), &mut products, Start::Zero);
+        found.extend(products.chunks(codes.max(1)).map(best));
+    }
+    found
 }
 
 /// A codebook of so many vectors by k-means (Lloyd) over rows, which begins with rows that are drawn. A vector that is nearest to no row stays

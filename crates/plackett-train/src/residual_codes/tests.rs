@@ -1,4 +1,4 @@
-//! Losses and gradients by hand, codebooks of clusters, and groups that are dealt out.
+//! Losses and gradients by hand, codebooks of clusters, and what comes back.
 
 use super::nearest::{k_means, nearest};
 use super::*;
@@ -64,17 +64,20 @@ fn codebooks_are_the_means_of_clusters() {
 }
 
 #[test]
-fn a_group_is_dealt_out_by_who_loses_least() {
-    // Both are nearest to the first code, the second one by less.
-    assert_eq!(sinkhorn(&[vec![0.0, 1.0, 2.0], vec![0.2, 0.9, 2.0]]), [0, 1]);
-    // The same twice cannot be told apart.
-    assert_eq!(sinkhorn(&[vec![1.0, 1.0], vec![1.0, 1.0]]), [0, 0]);
-    let mut codes = vec![vec![1, 0], vec![1, 0], vec![2, 0]];
-    assert!((collision_rate(&codes) - 1.0 / 3.0).abs() < 1e-12);
-    let (left, book) = ([0.0, 0.25, 0.0], [0.0, 1.0, 2.0]);
-    assert_eq!(separate(&mut codes, &left, &book, 20), 1);
-    assert_eq!(codes, [[1, 0], [1, 1], [2, 0]]);
-    assert_eq!(collision_rate(&codes), 0.0);
+fn a_second_level_brings_items_nearer() {
+    let compute = Compute::new(1);
+    let mut parameters = Parameters::default();
+    let model = plain(&mut parameters);
+    // The codes (1, 0) and (0, 0.5), and (0, 1) and (0, 0.5).
+    let items = [1.25, 0.5, 0.0, 1.5];
+    assert_eq!(model.reconstruct(&parameters, &compute, &items), [1.0, 0.5, 0.0, 1.5]);
+    let mut parameters = Parameters::default();
+    let shape = ResidualShape { widths: vec![2, 2], levels: 1, codes: 2 };
+    let model = ResidualCodes::new(shape, &mut parameters, 1).unwrap();
+    set(&mut parameters, "encoder.0.weight", &[1.0, 0.0, 0.0, 1.0]);
+    set(&mut parameters, "decoder.0.weight", &[1.0, 0.0, 0.0, 1.0]);
+    set(&mut parameters, "books.0", &[1.0, 0.0, 0.0, 1.0]);
+    assert_eq!(model.reconstruct(&parameters, &compute, &items), [1.0, 0.0, 0.0, 1.0]);
 }
 
 #[test]

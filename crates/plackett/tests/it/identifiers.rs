@@ -186,12 +186,46 @@ fn a_budget_that_is_too_small_is_refused_for_every_kind_of_scheme() {
         (&["--scheme", "title"][..], "the scheme `title` takes up to"),
         (&["--scheme", "cid", "--histories", "histories"], "the scheme `collaborative` takes up to"),
         (&["--scheme", "balanced-rq", "--vectors", "vectors.jsonl"], "the scheme `balanced-rq` takes up to"),
+        (&["--scheme", "rq-vae", "--vectors", "vectors.jsonl"], "the scheme `rq-vae` takes up to"),
         (&["--index", "index.json"], "made elsewhere are read whole"),
     ] {
         let all = [&["ids", "build", "items.jsonl", "-o", "c", "--memory-budget", "1MB"], more].concat();
         let refused = plackett(folder.path(), &all).expect(2).stderr;
         assert!(refused.contains("--memory-budget") && refused.contains(part), "{refused}");
     }
+}
+
+#[test]
+fn trained_codes_are_the_same_again_and_shared_ones_are_dealt_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    prepare(at, 60, 8);
+    let scheme = |more: &str| format!("rq-vae(levels=3, codes=8, width=4, epochs=30{more})");
+    let vectors = ["--vectors", "vectors.jsonl"];
+    let made = build(at, &scheme(""), "a.jsonl", &vectors);
+    assert_eq!(made["scheme"], scheme(""));
+    assert_eq!(made["made_with"], json!({"seed": 1, "vectors": "vectors.jsonl"}));
+    assert_eq!(
+        (&made["statistics"]["items"], &made["statistics"]["colliding_items"]),
+        (&json!(60), &json!(0))
+    );
+    assert!(made["warnings"].to_string().contains("do not come back from their codes"), "{made}");
+    assert_eq!(build(at, &scheme(""), "b.jsonl", &vectors)["sha256"], made["sha256"]);
+    let other = build(at, &scheme(""), "c.jsonl", &[&vectors[..], &["--seed", "2"]].concat());
+    assert_ne!(other["sha256"], made["sha256"]);
+    let colliding = |more: &str| {
+        let made = build(at, &scheme(more), "d.jsonl", &vectors);
+        let colliding = made["statistics"]["colliding_items"].as_u64().unwrap();
+        let said = made["warnings"].to_string().contains(&format!("and {colliding} do after it"));
+        assert_eq!(said, !more.contains("sinkhorn=0"), "{made}");
+        colliding
+    };
+    let (shared, apart) = (colliding(", duplicates=keep, sinkhorn=0"), colliding(", duplicates=keep"));
+    assert!(apart < shared, "{apart} {shared}");
+    plackett(at, &["ids", "check", "a.jsonl", "--items", "items.jsonl"]).expect(0);
+    let wrong = ["ids", "build", "items.jsonl", "--scheme", "rq-vae(epochs=0)", "-o", "e.jsonl"];
+    let refused = plackett(at, &[&wrong[..], &vectors].concat()).expect(2).stderr;
+    assert!(refused.contains("epochs is `0`"), "{refused}");
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! `plackett ids build`: a catalogue from items and a scheme.
 
 use super::budget::{Budget, peak};
-use super::described;
 use super::item_vectors::ItemVectors;
+use super::{described, with_trainer};
 use crate::command::number::whole;
 use crate::command::paths::Paths;
 use crate::command::{Global, Outcome, Output};
@@ -171,17 +171,18 @@ fn build(
         }
     };
     let source = Source {
-        items: &items,
         vectors: vectors.as_ref().map(|vectors| &vectors.table),
         histories: histories.as_deref(),
-        seed: arguments.seed,
+        ..Source::of_items(&items, arguments.seed)
     };
     let origin = Origin {
         seed: Some(arguments.seed),
         vectors: vectors.as_ref().map(|vectors| vectors.origin.clone()),
         held_out: histories.as_ref().map(|_| arguments.held_out),
     };
-    let catalogue = scheme.catalogue(&source)?.with_origin(origin);
+    let catalogue = with_trainer(output, |trainer| {
+        Ok(scheme.catalogue(&Source { trainer: Some(trainer), ..source })?.with_origin(origin))
+    })?;
     let dimension = vectors.as_ref().map_or(0, |vectors| vectors.table.dimension());
     let in_file = vectors.as_ref().is_some_and(|vectors| vectors.table.is_in_file());
     let resumed = vectors.as_ref().map_or(0, |vectors| vectors.resumed);

@@ -1,5 +1,6 @@
 //! `plackett ids learn`: a model that writes the docids of an index.
 
+use super::with_trainer;
 use crate::command::number::{by, real, whole};
 use crate::command::open::{open_index, read_qrels, read_queries};
 use crate::command::output_folder::check_output_folder;
@@ -12,7 +13,7 @@ use plackett_genir::learning::{LearnedRetriever, LearningData, RetrieverTraining
 use plackett_genir::representation::{PairSource, SourceWeights, TextPair};
 use plackett_genir::{DocidDecoder, GenerativeRetriever, GenirError, RETRIEVER_FILE, decoders_help};
 use plackett_ids::scheme::{Reads, parse};
-use plackett_ids::{Catalogue, Origin, VectorTable};
+use plackett_ids::{Catalogue, Origin, QuantizerTrainer, VectorTable};
 use plackett_lm::sha256::Sha256;
 use plackett_search::{Bm25, Index};
 use plackett_train::Compute;
@@ -245,7 +246,7 @@ fn docids(
 ) -> anyhow::Result<(Vec<Document>, Catalogue)> {
     let documents = documents_of(index)?;
     let Some(path) = &arguments.catalogue else {
-        let catalogue = catalogue(arguments, index, &documents)?;
+        let catalogue = catalogue(arguments, index, &documents, output)?;
         return Ok((documents, catalogue));
     };
     let catalogue = Catalogue::open_within(path, global.max_line_bytes)?;
@@ -271,7 +272,12 @@ fn docids(
     Ok((own, catalogue))
 }
 
-fn catalogue(arguments: &Arguments, index: &Index, documents: &[Document]) -> anyhow::Result<Catalogue> {
+fn catalogue(
+    arguments: &Arguments,
+    index: &Index,
+    documents: &[Document],
+    output: &Output,
+) -> anyhow::Result<Catalogue> {
     let scheme = parse(&arguments.scheme)?;
     if scheme.spec.reads.contains(&Reads::Histories) {
         bail!("--scheme {}: documents have no histories of users; take another scheme", scheme.spec.name);
@@ -280,7 +286,10 @@ fn catalogue(arguments: &Arguments, index: &Index, documents: &[Document]) -> an
         true => Some(vectors(index, documents, scheme.spec.name)?),
         false => None,
     };
-    let made = catalogue_of(&scheme, documents, vectors.as_ref(), arguments.seed)?;
+    let made = with_trainer(output, |trainer| {
+        let vectors = vectors.as_ref().map(|table| (table, trainer as &dyn QuantizerTrainer));
+        Ok(catalogue_of(&scheme, documents, vectors, arguments.seed)?)
+    })?;
     let model = index.settings().model.as_ref().filter(|_| vectors.is_some());
     let origin = Origin { vectors: model.map(|model| model.name.clone()), ..made.origin().clone() };
     Ok(made.with_origin(origin))

@@ -16,13 +16,17 @@ use super::table::{Align, Table};
 use super::terminal::plain;
 use super::{Global, Outcome, Output};
 use clap::{Args, Subcommand};
+use plackett_genir::AutoencoderTrainer;
 use plackett_ids::{Catalogue, Origin, Statistics};
+use plackett_train::Compute;
 
 /// Give items or documents identifiers that a model can write, and look at them
 #[derive(Args)]
 #[command(after_help = "Examples:\n  \
                         plackett ids build items.jsonl --scheme 'rq(levels=3, codes=64)' --model all-MiniLM-L6-v2 \\\n    \
                         -o catalogue.jsonl\n  \
+                        plackett ids build items.jsonl --scheme 'rq-vae(levels=3, codes=64, epochs=400)' \\\n    \
+                        --vectors vectors.jsonl -o catalogue.jsonl\n  \
                         plackett ids build items.jsonl --scheme 'collaborative(clusters=10, most=200)' \\\n    \
                         --histories interactions.tsv -o catalogue.jsonl\n  \
                         plackett ids show catalogue.jsonl --item B004756YJA\n  \
@@ -59,6 +63,21 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         Action::Update(arguments) => update::run(arguments, global, output),
         Action::Schemes => schemes::run(output),
     }
+}
+
+/// Does what may have a quantiser trained, whose steps are shown.
+fn with_trainer<T>(
+    output: &Output,
+    work: impl FnOnce(&AutoencoderTrainer<'_>) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let bar = output.progress("quantiser", 0);
+    let told = |step: usize, of: usize| {
+        bar.set_length(of as u64);
+        bar.set_position(step as u64);
+    };
+    let made = work(&AutoencoderTrainer::new(&Compute::new(rayon::current_num_threads()), &told));
+    bar.finish_and_clear();
+    made
 }
 
 /// What identifiers of a catalogue are like, for people.

@@ -2,12 +2,14 @@
 
 use super::dataset::Dataset;
 use crate::recipe::error::StageError;
+use crate::recipe::task::Progress;
 use plackett_core::Document;
-use plackett_genir::GenirError;
 use plackett_genir::learning::{catalogue_of, items_of};
+use plackett_genir::{AutoencoderTrainer, GenirError};
 use plackett_ids::scheme::{Reads, parse};
-use plackett_ids::{Catalogue, CatalogueItem, VectorTable};
+use plackett_ids::{Catalogue, CatalogueItem, QuantizerTrainer, VectorTable};
 use plackett_search::Index;
+use plackett_train::Compute;
 use std::collections::HashMap;
 
 /// What a field that names a scheme says.
@@ -52,11 +54,17 @@ impl Corpus {
     }
 }
 
-/// The docids of a corpus by a scheme. Vectors are those of the index, for schemes that need some.
+/// The docids of a corpus by a scheme. Vectors are those of the index, for schemes that need some; where a quantiser is trained on them,
+/// its steps are told.
 ///
 /// # Errors
 /// The scheme cannot be read, or needs what is not there.
-pub fn catalogue(scheme: &str, corpus: &Corpus, index: &Index, seed: u64) -> Result<Catalogue, StageError> {
+pub fn catalogue(
+    scheme: &str,
+    corpus: &Corpus,
+    index: &Index,
+    (seed, progress): (u64, Progress<'_>),
+) -> Result<Catalogue, StageError> {
     let scheme = parse(scheme).map_err(GenirError::from)?;
     let vectors = match scheme.spec.reads.contains(&Reads::Vectors) {
         true => {
@@ -65,7 +73,10 @@ pub fn catalogue(scheme: &str, corpus: &Corpus, index: &Index, seed: u64) -> Res
         }
         false => None,
     };
-    Ok(catalogue_of(&scheme, &corpus.documents, vectors.as_ref(), seed)?)
+    let told = |step: usize, of: usize| progress("quantiser", step as u64, of as u64);
+    let trainer = AutoencoderTrainer::new(&Compute::new(rayon::current_num_threads()), &told);
+    let vectors = vectors.as_ref().map(|table| (table, &trainer as &dyn QuantizerTrainer));
+    Ok(catalogue_of(&scheme, &corpus.documents, vectors, seed)?)
 }
 
 /// The share of the docids whose tokens `<a_…>`, `<b_…>` … name the levels of a tree in their order, so that the path can be read

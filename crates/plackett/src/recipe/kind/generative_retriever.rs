@@ -204,7 +204,8 @@ fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let dataset = dataset_of(task, values.word("index"))?;
     let opened = Index::open(task.input(values.word("index"))?.folder.join(index::FOLDER))?;
     let corpus = Corpus::read(&dataset)?;
-    let given = catalogue(values.word("docids"), &corpus, &opened, values.count("seed") as u64)?;
+    let seeded = (values.count("seed") as u64, task.progress);
+    let given = catalogue(values.word("docids"), &corpus, &opened, seeded)?;
     let answered = match values.on("labelled") || dataset.has_split("train")? {
         true => dataset.answered_in("train")?,
         false => Vec::new(),

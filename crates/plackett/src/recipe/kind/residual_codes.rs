@@ -3,25 +3,20 @@
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
 use crate::recipe::models::small_decoder::{SEEDS, STEPS};
-use crate::recipe::models::training::train_within;
-use crate::recipe::models::training_fields::{large_batch, rate, settings_of};
+use crate::recipe::models::training_fields::{large_batch, rate};
 use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_to_check};
 use crate::recipe::task::{Task, hash_file};
 use crate::recipe::worlds::product::{FILES, item_texts};
 use crate::text_vectors::text_vectors;
+use plackett_genir::AutoencoderTrainer;
 use plackett_ids::scheme::{Source, parse};
-use plackett_ids::{Item, VectorTable};
+use plackett_ids::{AutoencoderSettings, Item, TrainedQuantizer, VectorTable, collision_rate, separate};
 use plackett_lm::LmError;
 use plackett_lm::store::BUNDLED;
-use plackett_train::optimizer::Schedule;
-use plackett_train::residual_codes::{ResidualCodes, ResidualShape, ResidualTask, collision_rate, separate};
-use plackett_train::trainer::Settings;
-use plackett_train::{Compute, Parameters};
+use plackett_train::Compute;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Layers of the encoder between a text's vector and that of a code.
-const ENCODER: [usize; 3] = [256, 128, 64];
 const NUMBERS: [&str; 7] =
     ["collisions_before", "collisions", "largest", "used", "loss", "first_loss", "size_spread"];
 
@@ -130,35 +125,32 @@ fn measure(
     seed: usize,
 ) -> Result<[f64; NUMBERS.len() - 1], StageError> {
     let values = task.values;
-    let widths = [&[inputs], &ENCODER[..], &[values.count("width")]].concat();
-    let shape = ResidualShape { widths, levels: values.count("levels"), codes: values.count("codes") };
-    let mut parameters = Parameters::default();
-    let model = ResidualCodes::new(shape, &mut parameters, seed as u64)?;
-    let compute = Compute::new(rayon::current_num_threads());
-    model.begin(&mut parameters, &compute, vectors, seed as u64);
-    let lesson = ResidualTask::new(&model, vectors)?;
-    let steps = values.count("steps");
-    let settings = Settings {
-        batch: values.count("batch").min(vectors.len() / inputs.max(1)),
-        warmup: steps / 20,
-        schedule: Schedule::Constant,
+    let levels = values.count("levels");
+    let settings = AutoencoderSettings {
+        levels,
+        codes: values.count("codes"),
+        width: values.count("width"),
+        steps: values.count("steps"),
+        batch: values.count("batch"),
+        rate: values.real("rate") as f32,
         seed: seed as u64,
-        ..settings_of(values)
     };
     let name = format!("{}, seed {seed}", task.name);
-    let report = train_within(task, &name, &lesson, &mut parameters, &settings)?;
-    let (mut codes, left) = model.codes(&parameters, &compute, vectors);
-    let used: BTreeSet<u32> = codes.iter().filter_map(|codes| codes.first().copied()).collect();
-    let before = collision_rate(&codes);
-    separate(&mut codes, &left, model.last_book(&parameters), values.count("rounds"));
-    let mut groups: BTreeMap<&Vec<u32>, usize> = BTreeMap::new();
-    codes.iter().for_each(|codes| *groups.entry(codes).or_default() += 1);
+    let told = |step: usize, of: usize| (task.progress)(&name, step as u64, of as u64);
+    let compute = Compute::new(rayon::current_num_threads());
+    let trained = AutoencoderTrainer::new(&compute, &told).fit(vectors, inputs, &settings)?;
+    let (mut codes, left) = trained.encode(vectors);
+    let used: BTreeSet<u32> = codes.iter().step_by(levels).copied().collect();
+    let before = collision_rate(&codes, levels);
+    separate(&mut codes, levels, (&left, trained.last_book()), values.count("rounds"));
+    let mut groups: BTreeMap<&[u32], usize> = BTreeMap::new();
+    codes.chunks_exact(levels).for_each(|codes| *groups.entry(codes).or_default() += 1);
     Ok([
         before,
-        collision_rate(&codes),
+        collision_rate(&codes, levels),
         groups.values().copied().max().unwrap_or_default() as f64,
         used.len() as f64,
-        f64::from(report.final_loss()),
-        f64::from(report.first_loss()),
+        f64::from(trained.final_loss),
+        f64::from(trained.first_loss),
     ])
 }

@@ -2,16 +2,14 @@
 
 use super::world::{LEVELS, SessionWorld};
 use crate::recipe::error::StageError;
-use crate::recipe::models::training::train_within;
 use crate::recipe::task::Task;
-use plackett_train::optimizer::Schedule;
-use plackett_train::residual_codes::{ResidualCodes, ResidualShape, ResidualTask};
-use plackett_train::trainer::Settings;
-use plackett_train::{Compute, Parameters};
+use plackett_genir::AutoencoderTrainer;
+use plackett_ids::{AutoencoderSettings, TrainedQuantizer};
+use plackett_train::Compute;
 use std::collections::BTreeMap;
 
-/// Layers between a text's vector and that of a code, which is the last.
-const ENCODER: [usize; 4] = [256, 128, 64, 32];
+/// Numbers of a code's vector.
+const WIDTH: usize = 32;
 /// Films in a step, at most.
 const BATCH: usize = 1024;
 const RATE: f32 = 1e-3;
@@ -25,26 +23,21 @@ pub fn vae_entropy(task: &Task<'_>, world: &SessionWorld, width: usize) -> Resul
     // The vectors have length 1; the quantiser expects numbers of about 1.
     let root = (width as f32).sqrt();
     let vectors: Vec<f32> = world.texts.iter().map(|x| x * root).collect();
-    let shape =
-        ResidualShape { widths: [&[width], &ENCODER[..]].concat(), levels: LEVELS, codes: world.codes };
-    let (seed, steps) = (task.values.count("seed") as u64, task.values.count("vae_steps"));
-    let mut parameters = Parameters::default();
-    let model = ResidualCodes::new(shape, &mut parameters, seed)?;
-    let compute = Compute::new(rayon::current_num_threads());
-    model.begin(&mut parameters, &compute, &vectors, seed);
-    let lesson = ResidualTask::new(&model, &vectors)?;
-    let settings = Settings {
-        batch: BATCH.min(vectors.len() / width.max(1)),
-        steps,
+    let settings = AutoencoderSettings {
+        levels: LEVELS,
+        codes: world.codes,
+        width: WIDTH,
+        steps: task.values.count("vae_steps"),
+        batch: BATCH,
         rate: RATE,
-        warmup: steps / 20,
-        schedule: Schedule::Constant,
-        seed,
-        ..Settings::default()
+        seed: task.values.count("seed") as u64,
     };
-    train_within(task, &format!("{}, RQ-VAE", task.name), &lesson, &mut parameters, &settings)?;
-    let (codes, _) = model.codes(&parameters, &compute, &vectors);
-    Ok(entropy(codes.iter().filter_map(|codes| codes.first().copied())))
+    let name = format!("{}, RQ-VAE", task.name);
+    let told = |step: usize, of: usize| (task.progress)(&name, step as u64, of as u64);
+    let compute = Compute::new(rayon::current_num_threads());
+    let trained = AutoencoderTrainer::new(&compute, &told).fit(&vectors, width, &settings)?;
+    let (codes, _) = trained.encode(&vectors);
+    Ok(entropy(codes.into_iter().step_by(LEVELS)))
 }
 
 /// The entropy of how often codes come, in nats.
