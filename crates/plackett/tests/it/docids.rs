@@ -420,3 +420,70 @@ fn a_killed_learning_goes_on_to_the_same_bytes() {
         "what was kept on the way goes when the model is there"
     );
 }
+
+#[test]
+fn a_model_is_tuned_on_labelled_queries_and_goes_on_after_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    prepare(folder.path());
+    let at = folder.path();
+    plackett(at, &["index", "texts", "-o", "all.index", "--no-vectors"]).expect(0);
+    let short = ["--steps", "30", "--width", "16", "--layers", "1"];
+    plackett(at, &[&["ids", "learn", "all.index", "-o", "all.docids"][..], &short].concat()).expect(0);
+    let tune = |output: &'static str, epochs: &'static str| {
+        let asked = ["ids", "tune", "all.index", "--model", "all.docids", "-o", output, "--json"];
+        let data = ["--queries", "queries.tsv", "--qrels", "qrels", "--negatives", "random", "--batch", "6"];
+        [&asked[..], &data, &["--rate", "0.003", "--checkpoint", "7", "--epochs", epochs]].concat()
+    };
+    let whole = plackett(at, &tune("whole", "1500")).expect(0).json();
+    // Two queries with an answer and three negatives each; a model that is its own reference has the loss ln 2.
+    assert_eq!([&whole["queries"], &whole["triples"], &whole["missing"], &whole["steps"]], [2, 6, 0, 1500]);
+    let number = |value: &serde_json::Value| value.as_f64().unwrap();
+    assert!((number(&whole["first_loss"]) - std::f64::consts::LN_2).abs() < 1e-4, "{whole}");
+    assert!(number(&whole["loss"]) < 0.4 && number(&whole["margin"]) > 0.0, "{whole}");
+    assert_eq!([number(&whole["accuracy"]), number(&whole["resumed"])], [1.0, 0.0]);
+    assert_eq!(whole["measured_on"], "tuned");
+    // Ten beams write all six docids.
+    assert_eq!([&whole["hits"][0]["k"], &whole["hits"][1]["k"], &whole["hits"][1]["n"]], [1, 10, 2]);
+    assert_eq!([number(&whole["hits"][1]["before"]), number(&whole["hits"][1]["after"])], [1.0, 1.0]);
+    let checkpoint = at.join("killed/training.unfinished/part-1/checkpoint.safetensors");
+    kill_when(at, &tune("killed", "1500"), || checkpoint.exists());
+    assert!(!at.join("killed/retriever.json").exists());
+    plackett(at, &tune("killed", "1499")).expect(2);
+    let rest = plackett(at, &tune("killed", "1500")).expect(0).json();
+    assert!(rest["resumed"].as_u64().unwrap() >= 7, "{rest}");
+    assert_eq!([&rest["loss"], &rest["first_loss"]], [&whole["loss"], &whole["first_loss"]]);
+    let weights = |model: &str| std::fs::read(at.join(model).join("model.safetensors")).unwrap();
+    assert!(weights("killed") == weights("whole") && weights("whole") != weights("all.docids"));
+    assert!(!at.join("killed/training.unfinished").exists());
+    let search = ["search", "all.index", "--pipeline", "generate(model=whole):6", "tea", "--format", "json"];
+    assert_eq!(plackett(at, &search).expect(0).stdout.matches("\"rank\"").count(), 6);
+}
+
+#[test]
+fn a_tuning_that_cannot_be_is_refused_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    prepare(folder.path());
+    let at = folder.path();
+    plackett(at, &["index", "texts", "-o", "all.index", "--no-vectors"]).expect(0);
+    let short = ["--steps", "5", "--width", "16", "--layers", "1"];
+    plackett(at, &[&["ids", "learn", "all.index", "-o", "all.docids"][..], &short].concat()).expect(0);
+    std::fs::create_dir(at.join("paths.docids")).unwrap();
+    learn_paths(&at.join("paths.docids"));
+    std::fs::remove_file(at.join("texts/tea.txt")).unwrap();
+    plackett(at, &["index", "texts", "-o", "part.index", "--no-vectors"]).expect(0);
+    std::fs::write(at.join("other.qrels"), "1 0 other.txt 1\n").unwrap();
+    let refused: [(&str, &str, &str, &str, &[&str], &str); 6] = [
+        ("all.index", "all.docids", "all.docids", "qrels", &[], "is the model that is read"),
+        ("all.index", "paths.docids", "x", "qrels", &[], "it writes category paths before docids"),
+        ("part.index", "all.docids", "x", "qrels", &[], "1 of its 6 documents are not in the index"),
+        ("all.index", "all.docids", "x", "other.qrels", &[], "no query has an answer in the index"),
+        ("all.index", "all.docids", "x", "qrels", &["--negatives", "low"], "one of bands, top, random"),
+        ("all.index", "all.docids", "x", "qrels", &["--test-queries", "queries.tsv"], "--test-qrels"),
+    ];
+    for (index, model, output, qrels, more, expected) in refused {
+        let tune = ["ids", "tune", index, "--model", model, "-o", output, "--queries", "queries.tsv"];
+        let error = plackett(at, &[&tune[..], &["--qrels", qrels], more].concat()).expect(2).stderr;
+        assert!(error.contains(expected), "{index} {model} {output} {qrels}: {error}");
+    }
+    assert!(!at.join("x").exists());
+}

@@ -1,7 +1,8 @@
 //! `plackett ids learn`: a model that writes the docids of an index.
 
+use super::labelled::labelled;
 use crate::command::number::{by, real, whole};
-use crate::command::open::{open_index, read_qrels, read_queries};
+use crate::command::open::open_index;
 use crate::command::output_folder::check_output_folder;
 use crate::command::paths::Paths;
 use crate::command::{Global, Outcome, Output, training_folder};
@@ -9,7 +10,7 @@ use anyhow::{anyhow, bail};
 use clap::Args;
 use plackett_core::Document;
 use plackett_genir::learning::{LearnedRetriever, LearningData, RetrieverTraining, catalogue_of, recalled};
-use plackett_genir::representation::{PairSource, SourceWeights, TextPair};
+use plackett_genir::representation::SourceWeights;
 use plackett_genir::{DocidDecoder, GenerativeRetriever, GenirError, RETRIEVER_FILE, decoders_help};
 use plackett_ids::scheme::{Reads, parse};
 use plackett_ids::{Catalogue, Origin, VectorTable};
@@ -216,14 +217,20 @@ fn identity(training: &RetrieverTraining, catalogue: &Catalogue, data: &Learning
     json!({"training": training, "catalogue": catalogue.sha256(), "texts": texts}).to_string()
 }
 
-/// All documents of an index, in the order of their ids: the index has none of its own.
-pub(super) fn documents_of(index: &Index) -> anyhow::Result<Vec<Document>> {
+/// Refuses an index that is cut into passages.
+pub(super) fn check_whole_documents(index: &Index) -> anyhow::Result<()> {
     if index.has_passages() {
         bail!(
             "{}: the index is cut into passages, and docids are of whole documents; index the collection without --chunk",
             index.directory().display()
         );
     }
+    Ok(())
+}
+
+/// All documents of an index, in the order of their ids: the index has none of its own.
+pub(super) fn documents_of(index: &Index) -> anyhow::Result<Vec<Document>> {
+    check_whole_documents(index)?;
     let mut ids: Vec<&str> = index.ids().collect();
     ids.sort_unstable();
     let document = |id: &str| -> anyhow::Result<Document> {
@@ -300,41 +307,4 @@ fn vectors(index: &Index, documents: &[Document], scheme: &str) -> anyhow::Resul
         table.set(row, &document.id, &vector)?;
     }
     Ok(table.unwrap_or_else(|| VectorTable::in_memory(0, 0)))
-}
-
-/// Labelled queries, with what was passed over said.
-pub(super) fn labelled(
-    (queries, qrels): (Option<&PathBuf>, Option<&PathBuf>),
-    places: &HashMap<&str, usize>,
-    global: &Global,
-    output: &Output,
-) -> anyhow::Result<PairSource> {
-    let (Some(queries), Some(qrels)) = (queries, qrels) else {
-        return Ok(PairSource::default());
-    };
-    let (queries, qrels) = (read_queries(queries, global.max_line_bytes)?, read_qrels(qrels)?);
-    let (mut pairs, mut unknown, mut unanswered) = (Vec::new(), 0, 0);
-    for query in &queries {
-        let before = pairs.len();
-        for judgment in qrels.relevant(&query.id) {
-            match places.get(judgment.document) {
-                Some(document) => pairs.push(TextPair { text: query.text.clone(), document: *document }),
-                None => unknown += 1,
-            }
-        }
-        unanswered += usize::from(pairs.len() == before);
-    }
-    if unknown > 0 {
-        output.warn(&format!("--qrels: {unknown} judgments are of documents that the index does not have"));
-    }
-    if unanswered > 0 {
-        output.warn(&format!(
-            "--queries: {unanswered} of {} have no answer in the index and teach nothing",
-            queries.len()
-        ));
-    }
-    match pairs.is_empty() {
-        true => bail!("--queries: no query has an answer in the index; check that --qrels belongs to them"),
-        false => Ok(PairSource::new(pairs)),
-    }
 }
