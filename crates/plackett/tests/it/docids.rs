@@ -487,3 +487,53 @@ fn a_tuning_that_cannot_be_is_refused_and_leaves_nothing() {
     }
     assert!(!at.join("x").exists());
 }
+
+#[test]
+fn paths_of_a_file_are_learned_and_become_reasons() {
+    let folder = tempfile::tempdir().unwrap();
+    prepare(folder.path());
+    let at = folder.path();
+    plackett(at, &["index", "texts", "-o", "all.index", "--no-vectors"]).expect(0);
+    let write = |paths: &[(&str, &str)]| {
+        let line = |(name, path): &(&str, &str)| format!("{name}.txt\t{path}\n");
+        std::fs::write(at.join("paths.tsv"), paths.iter().map(line).collect::<String>()).unwrap();
+    };
+    let paths = [
+        ("tea", "Drinks >> Hot"),
+        ("ships", "Things >> Old >> Wooden"),
+        ("moon", "Sky"),
+        ("bread", "Food"),
+        ("bread", "Things >> Baked"),
+        ("fox", "Animals"),
+        ("glass", "Things >> Old >> Clear"),
+        ("other", "Sky"),
+    ];
+    write(&paths);
+    let learn = |more: &[&'static str]| {
+        let learn = ["ids", "learn", "all.index", "-o", "paths.docids", "--layers", "1"];
+        plackett(at, &[&learn[..], more].concat())
+    };
+    let given = ["--paths", "paths.tsv", "--path-depth", "2", "--steps", "400", "--json"];
+    let done = learn(&given).expect(0);
+    // Drinks >> Hot, Things >> Old (of two), Sky, Food, Things >> Baked, Animals.
+    assert_eq!(done.json()["paths"], 6);
+    for remark in ["1 lines are of documents that the index does not have", "2 paths were cut to 2"] {
+        assert!(done.stderr.contains(remark), "{}", done.stderr);
+    }
+    let asked = "green tea is made of leaves that are not";
+    let search = ["search", "all.index", "--pipeline", "generate(model=paths.docids, paths=2)", "--explain"];
+    let said = plackett(at, &[&search[..], &["-k", "3", asked]].concat()).expect(0);
+    let said = said.stdout + &said.stderr;
+    assert!(said.contains("generate:path:tea.txt") && said.contains("Drinks >> Hot"), "{said}");
+    let aware = ["--paths", "paths.tsv", "--scheme", "naive(start=8)", "--decoder", "prefix-aware"];
+    let error = learn(&aware).expect(2).stderr;
+    assert!(error.contains("--paths: category paths before docids go with --decoder plain"), "{error}");
+    assert!(learn(&["--path-depth", "2"]).expect(2).stderr.contains("--paths"));
+    write(&paths[1..]);
+    let error = learn(&["--paths", "paths.tsv"]).expect(2).stderr;
+    assert!(error.contains("1 of 6 documents have no path, such as `tea.txt`"), "{error}");
+    // A model without paths in the same folder is one without paths.
+    assert!(learn(&["--steps", "5", "--json"]).expect(0).json()["paths"].is_null());
+    let search = ["search", "all.index", "--pipeline", "generate(model=paths.docids):6", "tea"];
+    plackett(at, &search).expect(0);
+}

@@ -109,6 +109,7 @@ const LINES: &[(&str, i32, &[&str])] = &[
             "loss",
             "output",
             "parameters",
+            "paths",
             "resumed",
             "scheme",
             "seconds",
@@ -132,7 +133,7 @@ const LINES: &[(&str, i32, &[&str])] = &[
     ),
     ("ids update my.index --model no.docids -o newer.docids", 2, &[]),
     (
-        "ids tune my.index --model my.docids -o tuned.docids --queries both.tsv --qrels qrels --negatives random",
+        "ids tune my.index --model my.docids -o t --queries both.tsv --qrels qrels --negatives random",
         0,
         &[
             "accuracy",
