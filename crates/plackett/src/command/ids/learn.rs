@@ -145,7 +145,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         Ok(found.iter().filter_map(|(id, _)| places.get(id.as_str()).copied()).collect())
     };
     let assigned = document_paths(arguments, &places, output)?;
-    let choose = |texts: &[&TextPair]| {
+    let choose = |texts: &[&TextPair]| -> Result<Vec<usize>, GenirError> {
         Ok(assigned.as_ref().map_or_else(Vec::new, |assigned| assigned.most_words_in_common(texts)))
     };
     let paths = assigned.as_ref().map(|assigned| PathExamples {
