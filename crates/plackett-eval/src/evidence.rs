@@ -28,56 +28,120 @@ fn distinct<'e>(sets: &EvidenceSets<'e>) -> Vec<HashSet<&'e str>> {
     distinct
 }
 
-/// A ranking as slots, `true` where a set is whole. As in KILT's evaluation: a page of no set takes one slot; a set takes one slot where the
-/// last of its pages so far stands, and it counts once that was its last; a page that stood there before takes none.
-pub fn evidence_slots(ranking: &[&str], sets: &EvidenceSets<'_>) -> Vec<bool> {
-    let mut left = distinct(sets);
-    let (mut slots, mut seen): (Vec<Slot>, HashSet<&str>) = Default::default();
-    for page in ranking.iter().filter(|page| seen.insert(**page)) {
-        let mut is_evidence = false;
-        for (at, set) in left.iter_mut().enumerate() {
-            if set.remove(page) {
-                is_evidence = true;
-                slots.retain(|slot| *slot != Slot::Part(at));
-                slots.push(if set.is_empty() { Slot::Whole } else { Slot::Part(at) });
+/// A ranking of different pages beside the sets that answer its query.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RankedEvidence {
+    /// By rank: the sets that the page is in.
+    ranks: Vec<Vec<usize>>,
+    /// How many pages each set has.
+    sizes: Vec<usize>,
+}
+
+impl RankedEvidence {
+    /// Of names. A page that stood there before is passed over.
+    pub fn new(ranking: &[&str], sets: &EvidenceSets<'_>) -> RankedEvidence {
+        let sets = distinct(sets);
+        let mut seen = HashSet::new();
+        let mut ranks = Vec::new();
+        for &page in ranking {
+            if seen.insert(page) {
+                ranks.push((0..sets.len()).filter(|at| sets[*at].contains(page)).collect());
             }
         }
-        if !is_evidence {
-            slots.push(Slot::Other);
+        RankedEvidence { ranks, sizes: sets.iter().map(HashSet::len).collect() }
+    }
+
+    /// The same where pages are told by the numbers of the sets that they are in: `ranking` by rank, `judged` for every page of a set.
+    pub fn of_members(ranking: &[Vec<u32>], judged: &[Vec<u32>]) -> RankedEvidence {
+        let slots = judged.iter().flatten().max().map_or(0, |last| *last as usize + 1);
+        let mut pages: Vec<Vec<usize>> = vec![Vec::new(); slots];
+        for (page, sets) in judged.iter().enumerate() {
+            sets.iter().for_each(|set| pages[*set as usize].push(page));
+        }
+        let first_of_its_pages =
+            |set: &usize| !pages[*set].is_empty() && !pages[..*set].contains(&pages[*set]);
+        let kept: Vec<usize> = (0..slots).filter(first_of_its_pages).collect();
+        let of_page = |sets: &Vec<u32>| -> Vec<usize> {
+            (0..kept.len()).filter(|at| sets.contains(&(kept[*at] as u32))).collect()
+        };
+        RankedEvidence {
+            ranks: ranking.iter().map(of_page).collect(),
+            sizes: kept.iter().map(|set| pages[*set].len()).collect(),
         }
     }
-    slots.into_iter().map(|slot| slot == Slot::Whole).collect()
+
+    /// The ranking as slots, `true` where a set is whole. As in KILT's evaluation: a page of no set takes one slot; a set takes one slot
+    /// where the last of its pages so far stands, and it counts once that was its last.
+    pub fn slots(&self) -> Vec<bool> {
+        let mut left = self.sizes.clone();
+        let mut slots: Vec<Slot> = Vec::new();
+        for sets in &self.ranks {
+            for &at in sets {
+                left[at] = left[at].saturating_sub(1);
+                slots.retain(|slot| *slot != Slot::Part(at));
+                slots.push(if left[at] == 0 { Slot::Whole } else { Slot::Part(at) });
+            }
+            if sets.is_empty() {
+                slots.push(Slot::Other);
+            }
+        }
+        slots.into_iter().map(|slot| slot == Slot::Whole).collect()
+    }
+
+    /// Whole sets among the first `k` slots.
+    fn found(&self, k: usize) -> usize {
+        self.slots().into_iter().take(k).filter(|slot| *slot).count()
+    }
+
+    /// Whole sets among the first `k` slots, as a share of `k`.
+    pub fn precision(&self, k: usize) -> f64 {
+        self.found(k) as f64 / k.max(1) as f64
+    }
+
+    /// Whole sets among the first `k` slots, as a share of all sets; 0 where there is none.
+    pub fn recall(&self, k: usize) -> f64 {
+        self.found(k) as f64 / self.sizes.len().max(1) as f64
+    }
+
+    /// 1 where a whole set is among the first `k` slots, else 0.
+    pub fn success(&self, k: usize) -> f64 {
+        f64::from(u8::from(self.found(k) > 0))
+    }
+
+    /// R-precision: of a set of R pages, those among the first R of the ranking as a share of R; the best over all sets. For one page it is
+    /// precision at 1.
+    pub fn r_precision(&self) -> f64 {
+        let of_set = |(at, size): (usize, &usize)| {
+            let first = self.ranks.iter().take(*size);
+            first.filter(|sets| sets.contains(&at)).count() as f64 / (*size).max(1) as f64
+        };
+        self.sizes.iter().enumerate().map(of_set).fold(0.0, f64::max)
+    }
 }
 
-/// Whole sets among the first `k` slots, as a share of `k`.
+/// [`RankedEvidence::slots`] of names.
+pub fn evidence_slots(ranking: &[&str], sets: &EvidenceSets<'_>) -> Vec<bool> {
+    RankedEvidence::new(ranking, sets).slots()
+}
+
+/// [`RankedEvidence::precision`] of names.
 pub fn evidence_precision(ranking: &[&str], sets: &EvidenceSets<'_>, k: usize) -> f64 {
-    found(ranking, sets, k) as f64 / k.max(1) as f64
+    RankedEvidence::new(ranking, sets).precision(k)
 }
 
-/// Whole sets among the first `k` slots, as a share of all sets; 0 where there is none.
+/// [`RankedEvidence::recall`] of names.
 pub fn evidence_recall(ranking: &[&str], sets: &EvidenceSets<'_>, k: usize) -> f64 {
-    found(ranking, sets, k) as f64 / distinct(sets).len().max(1) as f64
+    RankedEvidence::new(ranking, sets).recall(k)
 }
 
-/// 1 where a whole set is among the first `k` slots, else 0.
+/// [`RankedEvidence::success`] of names.
 pub fn evidence_success(ranking: &[&str], sets: &EvidenceSets<'_>, k: usize) -> f64 {
-    f64::from(u8::from(found(ranking, sets, k) > 0))
+    RankedEvidence::new(ranking, sets).success(k)
 }
 
-/// R-precision: of a set of R pages, those among the first R different ones of the ranking as a share of R; the best over all sets. For one page it is
-/// precision at 1.
+/// [`RankedEvidence::r_precision`] of names.
 pub fn evidence_r_precision(ranking: &[&str], sets: &EvidenceSets<'_>) -> f64 {
-    let mut seen = HashSet::new();
-    let different: Vec<&str> = ranking.iter().copied().filter(|page| seen.insert(*page)).collect();
-    let of_set = |set: &HashSet<&str>| {
-        let first: HashSet<&str> = different.iter().take(set.len()).copied().collect();
-        first.intersection(set).count() as f64 / set.len().max(1) as f64
-    };
-    sets.iter().map(of_set).fold(0.0, f64::max)
-}
-
-fn found(ranking: &[&str], sets: &EvidenceSets<'_>, k: usize) -> usize {
-    evidence_slots(ranking, sets).into_iter().take(k).filter(|slot| *slot).count()
+    RankedEvidence::new(ranking, sets).r_precision()
 }
 
 #[cfg(test)]
@@ -118,5 +182,16 @@ mod tests {
         assert_eq!(evidence_r_precision(&["X", "C"], &gold), 0.0);
         assert_eq!(evidence_r_precision(&[], &gold), 0.0);
         assert_eq!((evidence_r_precision(&["A"], &[]), evidence_recall(&["A"], &[], 3)), (0.0, 0.0));
+    }
+
+    #[test]
+    fn pages_told_by_their_sets_are_measured_as_pages_with_names() {
+        // {A, B}, {C}, and {C} again under another number; number 1 has no page.
+        let judged = [vec![0], vec![0], vec![2, 3]];
+        let ranking = [vec![0], vec![], vec![0], vec![3, 2]];
+        let named = RankedEvidence::new(&["A", "X", "B", "C"], &sets(&[&["A", "B"], &["C"], &["C"]]));
+        assert_eq!(RankedEvidence::of_members(&ranking, &judged), named);
+        assert_eq!(RankedEvidence::of_members(&ranking, &[]).slots(), [false; 4]);
+        assert_eq!(RankedEvidence::of_members(&[], &judged).recall(3), 0.0);
     }
 }

@@ -3,6 +3,7 @@
 
 mod asked;
 mod assignment;
+mod documents;
 mod examples;
 mod hierarchy;
 mod language;
@@ -10,6 +11,7 @@ mod selector;
 
 pub use asked::ShownDocument;
 pub use assignment::{nearest_path, shortlist};
+pub use documents::{DocumentPaths, PlaceOf};
 pub use examples::{ExampleTargets, PathChooser, PathExamples};
 pub use hierarchy::{CATEGORY_SEPARATOR, CategoryHierarchy, CategoryPath};
 pub use language::{PathLanguage, WrittenPath};

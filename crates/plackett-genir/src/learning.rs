@@ -5,8 +5,8 @@ use crate::category_paths::{CategoryHierarchy, ExampleTargets, PathExamples, Pat
 use crate::prefix_aware::{check_prefixes, head_config};
 use crate::representation::{PairSource, PseudoQueries, SourceWeights, TextPair, chunks, first_words, mixed};
 use crate::{
-    Decoding, DocidDecoder, DocidLanguage, GenerativeRetriever, GenirError, PrefixAware, Reranking,
-    RerankingGroup, RetrieverFiles, RetrieverTask, save_hierarchy,
+    Decoding, DocidDecoder, DocidLanguage, GenerativeRetriever, GenirError, PathDecoding, PathRetriever,
+    PrefixAware, Reranking, RerankingGroup, RetrieverFiles, RetrieverTask, save_hierarchy,
 };
 use plackett_core::{Document, field_named};
 use plackett_ids::scheme::{Scheme, Source};
@@ -116,6 +116,25 @@ impl LearnedRetriever {
             Some((hierarchy, _)) => save_hierarchy(folder, &self.files, hierarchy),
             None => Ok(()),
         }
+    }
+
+    /// The share of texts that were learned from whose docid is the first one written, over `most` drawn ones of each kind, by the retriever
+    /// of the folder that this one was saved in; with paths after the likeliest one of the hierarchy.
+    ///
+    /// # Errors
+    /// The folder cannot be opened, or what the engine says.
+    pub fn known_by_heart(&self, folder: &Path, most: usize) -> Result<f64, GenirError> {
+        let docids = self.files.docids()?;
+        if self.paths.is_none() {
+            return recalled(&GenerativeRetriever::open(folder, true)?, &docids, &self.sources, most);
+        }
+        let retriever = PathRetriever::open(folder, true)?;
+        let decoding = PathDecoding { paths: 1, width: 1, constrained: true, ..PathDecoding::default() };
+        let first = |texts: &[&str]| {
+            let found = retriever.search(texts, &decoding)?;
+            Ok(found.iter().map(|found| found.hits.first().map(|hit| hit.document)).collect())
+        };
+        recalled_by(&first, &docids, &self.sources, most)
     }
 }
 

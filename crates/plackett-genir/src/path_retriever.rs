@@ -22,7 +22,7 @@ use std::path::Path;
 use std::time::Instant;
 
 /// The hierarchy, in the folder of the retriever.
-const HIERARCHY_FILE: &str = "category-paths.json";
+pub(crate) const HIERARCHY_FILE: &str = "category-paths.json";
 
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]

@@ -2,8 +2,10 @@
 //! copy of the model (DDRO, SIGIR 2025, section 3.3: DPO with docids in the place of answers).
 
 mod reference;
+mod triples;
 
 pub use reference::ReferenceLogs;
+pub use triples::{AnsweredQuery, DrawnTriples, NegativeSource, TripleDrawing};
 
 use crate::GenirError;
 use plackett_train::nn::{Mode, TokenBatch};

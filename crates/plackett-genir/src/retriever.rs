@@ -1,6 +1,7 @@
 //! A trained retriever: a decoder, its language, and the docids of a corpus in one folder.
 
 use crate::beam_options::by_sum;
+use crate::path_retriever::HIERARCHY_FILE;
 use crate::prefix_aware::{HEAD_FILE, PrefixAwareSession, ServedHead, save_head};
 use crate::reverse_annealing::{DrawRequest, ReverseAnnealing, draw};
 use crate::{DocidDecoder, DocidLanguage, DocidTrie, GenirError};
@@ -87,8 +88,8 @@ impl RetrieverFiles {
         parameters: &Parameters,
     ) -> Result<(), GenirError> {
         let path = folder.join(RETRIEVER_FILE);
-        // A head of an earlier retriever would be none of this one.
-        for old in [&path, &folder.join(HEAD_FILE)] {
+        // A head or a hierarchy of an earlier retriever would be none of this one.
+        for old in [&path, &folder.join(HEAD_FILE), &folder.join(HIERARCHY_FILE)] {
             match std::fs::remove_file(old) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     return Err(GenirError::file(old, error));

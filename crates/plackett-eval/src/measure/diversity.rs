@@ -27,7 +27,8 @@ impl Novelty {
     }
 }
 
-fn relevant_subtopics(documents: &[Vec<(u32, i32)>], level: i32) -> Vec<Vec<u32>> {
+/// The subtopics that each document is relevant to.
+pub(super) fn relevant_subtopics(documents: &[Vec<(u32, i32)>], level: i32) -> Vec<Vec<u32>> {
     documents
         .iter()
         .map(|document| document.iter().filter(|(_, grade)| *grade >= level).map(|(s, _)| *s).collect())

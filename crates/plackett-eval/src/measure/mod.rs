@@ -5,6 +5,7 @@ mod counts;
 mod declaration;
 mod dialect;
 mod diversity;
+mod evidence;
 mod gain_curve;
 mod graded;
 mod groups;

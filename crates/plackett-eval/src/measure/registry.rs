@@ -11,7 +11,7 @@ use super::declaration::{
     Range::{Count, Unit},
     TrecName::{Both, Cut, None as NoTrec, Whole},
 };
-use super::{Value, binary, counts, diversity, graded, pooled, similarity};
+use super::{Value, binary, counts, diversity, evidence, graded, pooled, similarity};
 
 const GRADES: Kind = Kind::Integer(-1_000_000, 1_000_000);
 
@@ -448,6 +448,53 @@ const GENERAL: &[Declaration] = &[
         citation: "Zhai, Cohen and Lafferty, Beyond independent relevance, SIGIR 2003",
         needs: Subtopics,
         compute: diversity::subtopic_recall,
+        ..PLAIN
+    },
+    Declaration {
+        name: "EvidenceRprec",
+        aliases: &["KILT_Rprec"],
+        pretty: "R-precision over evidence sets",
+        description: "Of a set of R pages (the second column of the judgments names the set) those among the first R, over R; the best over the sets.",
+        parameters: &[REL],
+        citation: "Petroni et al., KILT: a benchmark for knowledge intensive language tasks, NAACL 2021",
+        needs: Subtopics,
+        compute: evidence::r_precision,
+        ..PLAIN
+    },
+    Declaration {
+        name: "EvidenceP",
+        aliases: &["KILT_P"],
+        pretty: "precision over evidence sets at k",
+        description: "Whole evidence sets among the first k slots, over k, where the pages of a set share the slot of the last of them.",
+        parameters: &[REL],
+        cutoff: CutoffKind::Rank,
+        citation: "Petroni et al., KILT: a benchmark for knowledge intensive language tasks, NAACL 2021",
+        needs: Subtopics,
+        compute: evidence::precision,
+        ..PLAIN
+    },
+    Declaration {
+        name: "EvidenceR",
+        aliases: &["KILT_R"],
+        pretty: "recall over evidence sets at k",
+        description: "Whole evidence sets among the first k slots, over all sets of the query, where the pages of a set share the slot of the last of them.",
+        parameters: &[REL],
+        cutoff: CutoffKind::Rank,
+        citation: "Petroni et al., KILT: a benchmark for knowledge intensive language tasks, NAACL 2021",
+        needs: Subtopics,
+        compute: evidence::recall,
+        ..PLAIN
+    },
+    Declaration {
+        name: "EvidenceSuccess",
+        aliases: &["KILT_Success"],
+        pretty: "success over evidence sets at k",
+        description: "1 when a whole evidence set is among the first k slots, where the pages of a set share the slot of the last of them, else 0.",
+        parameters: &[REL],
+        cutoff: CutoffKind::Rank,
+        citation: "Petroni et al., KILT: a benchmark for knowledge intensive language tasks, NAACL 2021",
+        needs: Subtopics,
+        compute: evidence::success,
         ..PLAIN
     },
     Declaration {

@@ -108,6 +108,29 @@ fn diversity_over_subtopics() {
 }
 
 #[test]
+fn evidence_sets_in_the_second_column() {
+    // {A, B} or {C} answers the query; D was judged and answers nothing.
+    let mut qrels = Qrels::new();
+    for (set, document, grade) in [("s1", "A", 1), ("s1", "B", 1), ("s2", "C", 1), ("s2", "D", 0)] {
+        qrels.query_mut("q").push(set, document, grade).unwrap();
+    }
+    let list = ["A", "X", "B", "C"];
+    // Slots: X, {A, B} whole, {C} whole.
+    near(of("EvidenceP@1", &qrels, &list), 0.0);
+    near(of("EvidenceR@2", &qrels, &list), 0.5);
+    near(of("EvidenceP@2", &qrels, &list), 0.5);
+    near(of("KILT_R@3", &qrels, &list), 1.0);
+    near(of("EvidenceSuccess@1", &qrels, &list), 0.0);
+    near(of("EvidenceSuccess@2", &qrels, &list), 1.0);
+    near(of("EvidenceRprec", &qrels, &list), 0.5);
+    near(of("KILT_Rprec", &qrels, &["C", "D"]), 1.0);
+    near(of("EvidenceRprec(rel=2)", &qrels, &list), 0.0);
+    // With one set of one page all are what the plain measures are.
+    near(value("EvidenceRprec", &[("a", 1)], &["b", "a"]), 0.0);
+    near(value("EvidenceR@2", &[("a", 1)], &["b", "a"]), 1.0);
+}
+
+#[test]
 fn interpolated_precision() {
     // Precisions 1/2 at recall 1/3, 2/4 at recall 2/3; recall 1 is never reached.
     near(value("IPrec@0", JUDGED, LIST), 0.5);

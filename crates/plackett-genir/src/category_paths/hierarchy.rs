@@ -183,7 +183,10 @@ fn check_depth(depth: usize) -> Result<(), GenirError> {
 }
 
 /// The lines of a file that are not blank, each read by `read`.
-fn of_lines<T>(path: &Path, read: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, GenirError> {
+pub(super) fn of_lines<T>(
+    path: &Path,
+    read: impl Fn(&str) -> Result<T, String>,
+) -> Result<Vec<T>, GenirError> {
     let mut lines = Lines::open(path, plackett_core::formats::DEFAULT_LINE_LIMIT)?;
     let mut all = Vec::new();
     while let Some(text) = lines.next()? {

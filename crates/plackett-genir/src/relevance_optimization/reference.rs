@@ -23,6 +23,11 @@ pub struct ReferenceLogs {
 }
 
 impl ReferenceLogs {
+    /// The SHA-256 of the weights and of the triples that they are of, as hexadecimal digits.
+    pub fn identity(&self) -> &str {
+        &self.of
+    }
+
     /// Computes them.
     ///
     /// # Errors

@@ -420,3 +420,120 @@ fn a_killed_learning_goes_on_to_the_same_bytes() {
         "what was kept on the way goes when the model is there"
     );
 }
+
+#[test]
+fn a_model_is_tuned_on_labelled_queries_and_goes_on_after_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    prepare(folder.path());
+    let at = folder.path();
+    plackett(at, &["index", "texts", "-o", "all.index", "--no-vectors"]).expect(0);
+    let short = ["--steps", "30", "--width", "16", "--layers", "1"];
+    plackett(at, &[&["ids", "learn", "all.index", "-o", "all.docids"][..], &short].concat()).expect(0);
+    let tune = |output: &'static str, epochs: &'static str| {
+        let asked = ["ids", "tune", "all.index", "--model", "all.docids", "-o", output, "--json"];
+        let data = ["--queries", "queries.tsv", "--qrels", "qrels", "--negatives", "random", "--batch", "6"];
+        [&asked[..], &data, &["--rate", "0.003", "--checkpoint", "7", "--epochs", epochs]].concat()
+    };
+    let whole = plackett(at, &tune("whole", "1500")).expect(0).json();
+    // Two queries with an answer and three negatives each; a model that is its own reference has the loss ln 2.
+    assert_eq!([&whole["queries"], &whole["triples"], &whole["missing"], &whole["steps"]], [2, 6, 0, 1500]);
+    let number = |value: &serde_json::Value| value.as_f64().unwrap();
+    assert!((number(&whole["first_loss"]) - std::f64::consts::LN_2).abs() < 1e-4, "{whole}");
+    assert!(number(&whole["loss"]) < 0.4 && number(&whole["margin"]) > 0.0, "{whole}");
+    assert_eq!([number(&whole["accuracy"]), number(&whole["resumed"])], [1.0, 0.0]);
+    assert_eq!(whole["measured_on"], "tuned");
+    // Ten beams write all six docids.
+    assert_eq!([&whole["hits"][0]["k"], &whole["hits"][1]["k"], &whole["hits"][1]["n"]], [1, 10, 2]);
+    assert_eq!([number(&whole["hits"][1]["before"]), number(&whole["hits"][1]["after"])], [1.0, 1.0]);
+    let checkpoint = at.join("killed/training.unfinished/part-1/checkpoint.safetensors");
+    kill_when(at, &tune("killed", "1500"), || checkpoint.exists());
+    assert!(!at.join("killed/retriever.json").exists());
+    plackett(at, &tune("killed", "1499")).expect(2);
+    let rest = plackett(at, &tune("killed", "1500")).expect(0).json();
+    assert!(rest["resumed"].as_u64().unwrap() >= 7, "{rest}");
+    assert_eq!([&rest["loss"], &rest["first_loss"]], [&whole["loss"], &whole["first_loss"]]);
+    let weights = |model: &str| std::fs::read(at.join(model).join("model.safetensors")).unwrap();
+    assert!(weights("killed") == weights("whole") && weights("whole") != weights("all.docids"));
+    assert!(!at.join("killed/training.unfinished").exists());
+    let search = ["search", "all.index", "--pipeline", "generate(model=whole):6", "tea", "--format", "json"];
+    assert_eq!(plackett(at, &search).expect(0).stdout.matches("\"rank\"").count(), 6);
+}
+
+#[test]
+fn a_tuning_that_cannot_be_is_refused_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    prepare(folder.path());
+    let at = folder.path();
+    plackett(at, &["index", "texts", "-o", "all.index", "--no-vectors"]).expect(0);
+    let short = ["--steps", "5", "--width", "16", "--layers", "1"];
+    plackett(at, &[&["ids", "learn", "all.index", "-o", "all.docids"][..], &short].concat()).expect(0);
+    std::fs::create_dir(at.join("paths.docids")).unwrap();
+    learn_paths(&at.join("paths.docids"));
+    std::fs::remove_file(at.join("texts/tea.txt")).unwrap();
+    plackett(at, &["index", "texts", "-o", "part.index", "--no-vectors"]).expect(0);
+    std::fs::write(at.join("other.qrels"), "1 0 other.txt 1\n").unwrap();
+    let refused: [(&str, &str, &str, &str, &[&str], &str); 6] = [
+        ("all.index", "all.docids", "all.docids", "qrels", &[], "is the model that is read"),
+        ("all.index", "paths.docids", "x", "qrels", &[], "it writes category paths before docids"),
+        ("part.index", "all.docids", "x", "qrels", &[], "1 of its 6 documents are not in the index"),
+        ("all.index", "all.docids", "x", "other.qrels", &[], "no query has an answer in the index"),
+        ("all.index", "all.docids", "x", "qrels", &["--negatives", "low"], "one of bands, top, random"),
+        ("all.index", "all.docids", "x", "qrels", &["--test-queries", "queries.tsv"], "--test-qrels"),
+    ];
+    for (index, model, output, qrels, more, expected) in refused {
+        let tune = ["ids", "tune", index, "--model", model, "-o", output, "--queries", "queries.tsv"];
+        let error = plackett(at, &[&tune[..], &["--qrels", qrels], more].concat()).expect(2).stderr;
+        assert!(error.contains(expected), "{index} {model} {output} {qrels}: {error}");
+    }
+    assert!(!at.join("x").exists());
+}
+
+#[test]
+fn paths_of_a_file_are_learned_and_become_reasons() {
+    let folder = tempfile::tempdir().unwrap();
+    prepare(folder.path());
+    let at = folder.path();
+    plackett(at, &["index", "texts", "-o", "all.index", "--no-vectors"]).expect(0);
+    let write = |paths: &[(&str, &str)]| {
+        let line = |(name, path): &(&str, &str)| format!("{name}.txt\t{path}\n");
+        std::fs::write(at.join("paths.tsv"), paths.iter().map(line).collect::<String>()).unwrap();
+    };
+    let paths = [
+        ("tea", "Drinks >> Hot"),
+        ("ships", "Things >> Old >> Wooden"),
+        ("moon", "Sky"),
+        ("bread", "Food"),
+        ("bread", "Things >> Baked"),
+        ("fox", "Animals"),
+        ("glass", "Things >> Old >> Clear"),
+        ("other", "Sky"),
+    ];
+    write(&paths);
+    let learn = |more: &[&'static str]| {
+        let learn = ["ids", "learn", "all.index", "-o", "paths.docids", "--layers", "1"];
+        plackett(at, &[&learn[..], more].concat())
+    };
+    let given = ["--paths", "paths.tsv", "--path-depth", "2", "--steps", "400", "--json"];
+    let done = learn(&given).expect(0);
+    // Drinks >> Hot, Things >> Old (of two), Sky, Food, Things >> Baked, Animals.
+    assert_eq!(done.json()["paths"], 6);
+    for remark in ["1 lines are of documents that the index does not have", "2 paths were cut to 2"] {
+        assert!(done.stderr.contains(remark), "{}", done.stderr);
+    }
+    let asked = "green tea is made of leaves that are not";
+    let search = ["search", "all.index", "--pipeline", "generate(model=paths.docids, paths=2)", "--explain"];
+    let said = plackett(at, &[&search[..], &["-k", "3", asked]].concat()).expect(0);
+    let said = said.stdout + &said.stderr;
+    assert!(said.contains("generate:path:tea.txt") && said.contains("Drinks >> Hot"), "{said}");
+    let aware = ["--paths", "paths.tsv", "--scheme", "naive(start=8)", "--decoder", "prefix-aware"];
+    let error = learn(&aware).expect(2).stderr;
+    assert!(error.contains("--paths: category paths before docids go with --decoder plain"), "{error}");
+    assert!(learn(&["--path-depth", "2"]).expect(2).stderr.contains("--paths"));
+    write(&paths[1..]);
+    let error = learn(&["--paths", "paths.tsv"]).expect(2).stderr;
+    assert!(error.contains("1 of 6 documents have no path, such as `tea.txt`"), "{error}");
+    // A model without paths in the same folder is one without paths.
+    assert!(learn(&["--steps", "5", "--json"]).expect(0).json()["paths"].is_null());
+    let search = ["search", "all.index", "--pipeline", "generate(model=paths.docids):6", "tea"];
+    plackett(at, &search).expect(0);
+}

@@ -1,17 +1,19 @@
 //! `plackett ids learn`: a model that writes the docids of an index.
 
+use super::labelled::labelled;
 use super::with_trainer;
 use crate::command::number::{by, real, whole};
-use crate::command::open::{open_index, read_qrels, read_queries};
+use crate::command::open::open_index;
 use crate::command::output_folder::check_output_folder;
 use crate::command::paths::Paths;
 use crate::command::{Global, Outcome, Output, training_folder};
 use anyhow::{anyhow, bail};
 use clap::Args;
 use plackett_core::Document;
-use plackett_genir::learning::{LearnedRetriever, LearningData, RetrieverTraining, catalogue_of, recalled};
-use plackett_genir::representation::{PairSource, SourceWeights, TextPair};
-use plackett_genir::{DocidDecoder, GenerativeRetriever, GenirError, RETRIEVER_FILE, decoders_help};
+use plackett_genir::category_paths::{DocumentPaths, PathExamples};
+use plackett_genir::learning::{LearnedRetriever, LearningData, RetrieverTraining, catalogue_of};
+use plackett_genir::representation::{SourceWeights, TextPair};
+use plackett_genir::{DocidDecoder, GenirError, RETRIEVER_FILE, decoders_help};
 use plackett_ids::scheme::{Reads, parse};
 use plackett_ids::{Catalogue, Origin, QuantizerTrainer, VectorTable};
 use plackett_lm::sha256::Sha256;
@@ -26,6 +28,9 @@ use std::time::Instant;
 /// Texts of each kind on which it is measured how much is known by heart.
 pub(super) const RECALLED: usize = 300;
 
+/// Categories of a path that are kept, where nobody says how many; the paper has four.
+const PATH_DEPTH: usize = 4;
+
 /// Learn the documents of an index by heart: a small model that writes their docids, for `generate` in pipelines
 #[derive(Args)]
 #[command(after_help = "Examples:\n  \
@@ -34,12 +39,14 @@ pub(super) const RECALLED: usize = 300;
                         plackett ids learn papers.index -o papers.docids --scheme hierarchical --decoder prefix-aware\n  \
                         plackett ids learn papers.index -o papers.docids --catalogue docids.jsonl\n  \
                         plackett ids learn papers.index -o papers.docids --queries train.jsonl --qrels train.tsv\n  \
+                        plackett ids learn papers.index -o papers.docids --paths categories.tsv\n  \
                         plackett search papers.index \\\n    \
                         --pipeline 'generate(model=papers.docids):20 >> late-interaction' \"vague words\"\n\n\
                         The model has drawn weights and learns each document's docid after its first words, after chunks of\n\
                         it, after pseudo queries (words drawn from its sentences), and after labelled queries where some are\n\
                         given. Schemes that read vectors take those of the index. The model knows no document that comes\n\
-                        into the index later: `plackett ids update` adds it to docids of one token; learn others anew.\n\n\
+                        into the index later: `plackett ids update` adds it to docids of one token; learn others anew.\n\
+                        With --paths it writes a path of categories before the docid, as the reason for a hit (HyPE).\n\n\
                         A run that was killed goes on where its last checkpoint is when the same command is given again, to\n\
                         the same numbers.")]
 pub struct Arguments {
@@ -62,6 +69,13 @@ pub struct Arguments {
     /// Which documents answer them: grades above 0
     #[arg(long, value_name = "FILE", requires = "queries")]
     qrels: Option<PathBuf>,
+    /// Category paths to write before docids: lines of an id, a tab and a path such as `Art >> Music`; several lines of an id give it several
+    /// paths, of which a text takes that with which it has the most words in common
+    #[arg(long, value_name = "FILE")]
+    paths: Option<PathBuf>,
+    /// Categories of a path that are kept, the broadest first [default: 4]
+    #[arg(long, value_name = "N", requires = "paths", value_parser = whole::<usize>(1..=100))]
+    path_depth: Option<usize>,
     /// First words of each document that are a text to learn from
     #[arg(long, value_name = "N", default_value = "24", value_parser = whole::<usize>(0..=10_000))]
     first: usize,
@@ -108,6 +122,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         .reads("--catalogue", &arguments.catalogue)
         .reads("--queries", &arguments.queries)
         .reads("--qrels", &arguments.qrels)
+        .reads("--paths", &arguments.paths)
         .writes("--output", [&arguments.output])
         .check(output)?;
     global.no_memory_budget("a training does not keep to one; a smaller --batch or --width takes less")?;
@@ -117,6 +132,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     }
     let training = training(arguments);
     training.check()?;
+    check_paths(arguments)?;
     let index = open_index(&arguments.index)?;
     let (documents, catalogue) = docids(arguments, &index, global, output)?;
     training.check_docids(&catalogue)?;
@@ -129,15 +145,18 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         let found = found.map_err(|error| GenirError::Setting(error.to_string()))?;
         Ok(found.iter().filter_map(|(id, _)| places.get(id.as_str()).copied()).collect())
     };
-    let data = LearningData { documents: &documents, labelled: &labelled, similar: &similar, paths: None };
+    let assigned = document_paths(arguments, &places, output)?;
+    let choose = |texts: &[&TextPair]| -> Result<Vec<usize>, GenirError> {
+        Ok(assigned.as_ref().map_or_else(Vec::new, |assigned| assigned.most_words_in_common(texts)))
+    };
+    let paths = assigned.as_ref().map(|assigned| PathExamples {
+        hierarchy: &assigned.hierarchy,
+        documents: &assigned.documents,
+        choose: &choose,
+    });
+    let data = LearningData { documents: &documents, labelled: &labelled, similar: &similar, paths };
     catalogue.remarks().iter().for_each(|remark| output.warn(remark));
-    let wordless =
-        documents.iter().filter(|document| words_of(&document.model_text()).next().is_none()).count();
-    if wordless > 0 {
-        output.warn(&format!(
-            "{wordless} documents have no words; only labelled queries can teach their docids"
-        ));
-    }
+    warn_of_wordless(&documents, output);
     let _alone = training_folder::lock(&work)?;
     let begun = Instant::now();
     let bar = output.progress("steps", arguments.steps as u64);
@@ -151,11 +170,29 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     if learned.resumed > 0 {
         output.note(&format!("went on after {} steps of an earlier run", learned.resumed));
     }
-    learned.files.save(&arguments.output, &learned.model, &learned.parameters)?;
+    learned.save(&arguments.output)?;
     training_folder::remove(&work)?;
-    let retriever = GenerativeRetriever::open(&arguments.output, true)?;
-    let known = recalled(&retriever, &learned.files.docids()?, &learned.sources, RECALLED)?;
+    let known = learned.known_by_heart(&arguments.output, RECALLED)?;
     say(arguments, &learned, (known, begun.elapsed().as_secs_f64()), output)
+}
+
+/// Refuses paths with a decoder that cannot write them.
+fn check_paths(arguments: &Arguments) -> anyhow::Result<()> {
+    if arguments.paths.is_some() && !arguments.decoder.is_plain() {
+        bail!("--paths: category paths before docids go with --decoder plain alone; leave one of them out");
+    }
+    Ok(())
+}
+
+/// Counts the documents of which nothing can be learned but by labelled queries.
+fn warn_of_wordless(documents: &[Document], output: &Output) {
+    let wordless =
+        documents.iter().filter(|document| words_of(&document.model_text()).next().is_none()).count();
+    if wordless > 0 {
+        output.warn(&format!(
+            "{wordless} documents have no words; only labelled queries can teach their docids"
+        ));
+    }
 }
 
 /// Says what came out, how much of it is known by heart, and how long it took.
@@ -171,7 +208,7 @@ fn say(
         return Ok(output.print_json(&json!({
             "output": arguments.output, "scheme": catalogue.scheme(), "documents": catalogue.len(), "texts": texts,
             "loss": learned.loss, "known_by_heart": known, "parameters": learned.parameters.count(), "seconds": seconds,
-            "resumed": learned.resumed,
+            "resumed": learned.resumed, "paths": learned.paths.as_ref().map(|(hierarchy, _)| hierarchy.paths().len()),
         }))?);
     }
     Ok(output.print(&format!(
@@ -213,18 +250,31 @@ fn identity(training: &RetrieverTraining, catalogue: &Catalogue, data: &Learning
         hasher.update_part(text);
     }
     data.labelled.pairs.iter().for_each(|pair| hasher.update((pair.document as u64).to_le_bytes()));
+    if let Some(paths) = &data.paths {
+        paths.hierarchy.paths().iter().for_each(|path| hasher.update_part(path.to_string()));
+        for own in paths.documents {
+            hasher.update((own.len() as u64).to_le_bytes());
+            own.iter().for_each(|path| hasher.update((*path as u64).to_le_bytes()));
+        }
+    }
     let texts = hasher.hex_digest();
     json!({"training": training, "catalogue": catalogue.sha256(), "texts": texts}).to_string()
 }
 
-/// All documents of an index, in the order of their ids: the index has none of its own.
-pub(super) fn documents_of(index: &Index) -> anyhow::Result<Vec<Document>> {
+/// Refuses an index that is cut into passages.
+pub(super) fn check_whole_documents(index: &Index) -> anyhow::Result<()> {
     if index.has_passages() {
         bail!(
             "{}: the index is cut into passages, and docids are of whole documents; index the collection without --chunk",
             index.directory().display()
         );
     }
+    Ok(())
+}
+
+/// All documents of an index, in the order of their ids: the index has none of its own.
+pub(super) fn documents_of(index: &Index) -> anyhow::Result<Vec<Document>> {
+    check_whole_documents(index)?;
     let mut ids: Vec<&str> = index.ids().collect();
     ids.sort_unstable();
     let document = |id: &str| -> anyhow::Result<Document> {
@@ -235,6 +285,36 @@ pub(super) fn documents_of(index: &Index) -> anyhow::Result<Vec<Document>> {
         true => bail!("{}: the index has no document to learn", index.directory().display()),
         false => Ok(documents),
     }
+}
+
+/// The category paths of the documents, where some are given; each document has one.
+fn document_paths(
+    arguments: &Arguments,
+    places: &HashMap<&str, usize>,
+    output: &Output,
+) -> anyhow::Result<Option<DocumentPaths>> {
+    let Some(file) = &arguments.paths else { return Ok(None) };
+    let place = |id: &str| places.get(id).copied();
+    let depth = arguments.path_depth.unwrap_or(PATH_DEPTH);
+    let found = DocumentPaths::read(file, depth, (places.len(), &place))?;
+    let lacking: Vec<&str> =
+        places.iter().filter(|(_, at)| found.documents[**at].is_empty()).map(|(id, _)| *id).collect();
+    if let Some(first) = lacking.iter().min() {
+        bail!(
+            "--paths {}: {} of {} documents have no path, such as `{first}`; give each a line",
+            file.display(),
+            lacking.len(),
+            places.len()
+        );
+    }
+    let (unknown, cut) = (found.unknown, found.hierarchy.cut());
+    if unknown > 0 {
+        output.warn(&format!("--paths: {unknown} lines are of documents that the index does not have"));
+    }
+    if cut > 0 {
+        output.warn(&format!("--paths: {cut} paths were cut to {depth} categories"));
+    }
+    Ok(Some(found))
 }
 
 /// The documents with their docids, in the order of the catalogue.
@@ -309,41 +389,4 @@ fn vectors(index: &Index, documents: &[Document], scheme: &str) -> anyhow::Resul
         table.set(row, &document.id, &vector)?;
     }
     Ok(table.unwrap_or_else(|| VectorTable::in_memory(0, 0)))
-}
-
-/// Labelled queries, with what was passed over said.
-pub(super) fn labelled(
-    (queries, qrels): (Option<&PathBuf>, Option<&PathBuf>),
-    places: &HashMap<&str, usize>,
-    global: &Global,
-    output: &Output,
-) -> anyhow::Result<PairSource> {
-    let (Some(queries), Some(qrels)) = (queries, qrels) else {
-        return Ok(PairSource::default());
-    };
-    let (queries, qrels) = (read_queries(queries, global.max_line_bytes)?, read_qrels(qrels)?);
-    let (mut pairs, mut unknown, mut unanswered) = (Vec::new(), 0, 0);
-    for query in &queries {
-        let before = pairs.len();
-        for judgment in qrels.relevant(&query.id) {
-            match places.get(judgment.document) {
-                Some(document) => pairs.push(TextPair { text: query.text.clone(), document: *document }),
-                None => unknown += 1,
-            }
-        }
-        unanswered += usize::from(pairs.len() == before);
-    }
-    if unknown > 0 {
-        output.warn(&format!("--qrels: {unknown} judgments are of documents that the index does not have"));
-    }
-    if unanswered > 0 {
-        output.warn(&format!(
-            "--queries: {unanswered} of {} have no answer in the index and teach nothing",
-            queries.len()
-        ));
-    }
-    match pairs.is_empty() {
-        true => bail!("--queries: no query has an answer in the index; check that --qrels belongs to them"),
-        false => Ok(PairSource::new(pairs)),
-    }
 }

@@ -5,11 +5,13 @@ mod build;
 mod check;
 mod item_vectors;
 mod kept_vectors;
+mod labelled;
 mod learn;
 mod page;
 mod prompts;
 mod schemes;
 mod show;
+mod tune;
 mod update;
 
 use super::table::{Align, Table};
@@ -34,6 +36,8 @@ use plackett_train::Compute;
                         plackett ids prompts catalogue.jsonl --histories interactions.tsv -o learn.jsonl\n  \
                         plackett ids learn papers.index -o papers.docids\n  \
                         plackett ids update papers.index --model papers.docids -o newer.docids\n  \
+                        plackett ids tune papers.index --model papers.docids -o tuned.docids \\\n    \
+                        --queries train.jsonl --qrels train.tsv\n  \
                         plackett ids schemes")]
 pub struct Arguments {
     #[command(subcommand)]
@@ -48,6 +52,7 @@ enum Action {
     Prompts(prompts::Arguments),
     Learn(Box<learn::Arguments>),
     Update(Box<update::Arguments>),
+    Tune(Box<tune::Arguments>),
     /// The identifier schemes there are, with their options
     Schemes,
 }
@@ -61,6 +66,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         Action::Prompts(arguments) => prompts::run(arguments, global, output),
         Action::Learn(arguments) => learn::run(arguments, global, output),
         Action::Update(arguments) => update::run(arguments, global, output),
+        Action::Tune(arguments) => tune::run(arguments, global, output),
         Action::Schemes => schemes::run(output),
     }
 }

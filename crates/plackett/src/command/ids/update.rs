@@ -1,6 +1,7 @@
 //! `plackett ids update`: a retriever gets to know the documents that came into its index later, and forgets those that are gone.
 
-use super::learn::{RECALLED, documents_of, labelled};
+use super::labelled::labelled;
+use super::learn::{RECALLED, documents_of};
 use crate::command::number::{real, whole};
 use crate::command::open::open_index;
 use crate::command::output_folder::check_output_folder;
@@ -82,7 +83,8 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         .writes("--output", [&arguments.output])
         .check(output)?;
     global.no_memory_budget("an update does not keep to one")?;
-    check_other_folder(arguments)?;
+    check_other_folder(&arguments.model, &arguments.output)?;
+    check_output_folder(&arguments.output, Some(RETRIEVER_FILE))?;
     let begun = Instant::now();
     let update = RetrieverUpdate::open(&arguments.model)?;
     let catalogue = &update.files().catalogue;
@@ -154,13 +156,13 @@ impl Updated {
 }
 
 /// Refuses the folder of the model as that of the new one: it is still read when the new one is written.
-fn check_other_folder(arguments: &Arguments) -> anyhow::Result<()> {
+pub(super) fn check_other_folder(model: &Path, output: &Path) -> anyhow::Result<()> {
     let real = |path: &Path| std::fs::canonicalize(path).ok();
-    let model = real(&arguments.model);
-    if model.is_some() && model == real(&arguments.output) {
-        bail!("--output {}: is the model that is read; name another folder", arguments.output.display());
+    let folder = real(model);
+    if folder.is_some() && folder == real(output) {
+        bail!("--output {}: is the model that is read; name another folder", output.display());
     }
-    check_output_folder(&arguments.output, Some(RETRIEVER_FILE))
+    Ok(())
 }
 
 /// The documents that are known, in the order of the catalogue, and behind them the new ones that have words; with how many are known.

@@ -12,9 +12,9 @@ use crate::recipe::registry::{Estimate, Registry, StageKind, StageOutput, nothin
 use crate::recipe::task::Task;
 use crate::recipe::worlds::categories::AssignedPaths;
 use plackett_genir::category_paths::PathExamples;
-use plackett_genir::learning::{LearnedRetriever, LearningData, RetrieverTraining, recalled, recalled_by};
+use plackett_genir::learning::{LearnedRetriever, LearningData, RetrieverTraining};
 use plackett_genir::representation::{PairSource, SourceWeights, TextPair};
-use plackett_genir::{DocidDecoder, DocidTrie, GenerativeRetriever, GenirError, PathDecoding, PathRetriever};
+use plackett_genir::{DocidDecoder, DocidTrie, GenirError};
 use plackett_search::{Bm25, Index};
 use plackett_train::Compute;
 use plackett_train::trainer::{Checkpointing, StepRecord};
@@ -257,7 +257,7 @@ fn made(
     let tree = DocidTrie::new(&docids)?;
     let (report, short) = (tree.report(), tree.shortened().report());
     let own = [
-        train_hit(folder, &docids, (sources, paths.is_some()))?,
+        learned.known_by_heart(folder, RECALLED)?,
         parameters.count() as f64,
         coverage,
         *loss,
@@ -286,24 +286,6 @@ fn made(
         .chain(diversity)
         .collect(),
     })
-}
-
-/// The share of texts that were learned from whose docid is the first one written.
-fn train_hit(
-    folder: &Path,
-    docids: &[Vec<u32>],
-    (sources, with_paths): (&[PairSource], bool),
-) -> Result<f64, GenirError> {
-    if !with_paths {
-        return recalled(&GenerativeRetriever::open(folder, true)?, docids, sources, RECALLED);
-    }
-    let retriever = PathRetriever::open(folder, true)?;
-    let decoding = PathDecoding { paths: 1, width: 1, constrained: true, ..PathDecoding::default() };
-    let first = |texts: &[&str]| {
-        let found = retriever.search(texts, &decoding)?;
-        Ok(found.iter().map(|found| found.hits.first().map(|hit| hit.document)).collect())
-    };
-    recalled_by(&first, docids, sources, RECALLED)
 }
 
 #[cfg(test)]

@@ -12,18 +12,16 @@ use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_outside, nothing_to_check};
 use crate::recipe::task::Task;
 use plackett_genir::learning::settings;
-use plackett_genir::rank_bands::{PAPER_BANDS, draw_negatives};
-use plackett_genir::relevance_optimization::{DocidTriple, ReferenceLogs, RelevanceOptimization};
+use plackett_genir::relevance_optimization::{
+    AnsweredQuery, DrawnTriples, NegativeSource, ReferenceLogs, RelevanceOptimization, TripleDrawing,
+};
 use plackett_genir::{GenirError, RetrieverFiles};
 use plackett_search::{Bm25, Index};
 use plackett_train::random::Stream;
 use plackett_train::trainer::LanguageModel;
 use plackett_train::{Compute, Parameters};
-use std::collections::HashSet;
 use std::sync::PoisonError;
 
-/// Ranks of the first stage that negatives come from.
-const DEPTH: usize = 1000;
 /// The file of reference log-probabilities.
 const REFERENCE: &str = "reference.json";
 
@@ -57,7 +55,7 @@ pub static OPTIMIZE_RELEVANCE: StageKind = StageKind {
         ),
         FieldSpec::new(
             "negatives",
-            FieldKind::Choice(&["bands", "top", "random"]),
+            FieldKind::Choice(NegativeSource::NAMES),
             Default::Text("bands"),
             "where negatives come from",
         ),
@@ -97,7 +95,7 @@ fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     files.check_plain("relevance optimisation")?;
     let mut parameters = Parameters::default();
     let model = LanguageModel::open(&start.folder.join(FOLDER), &mut parameters)?;
-    let (triples, missing) = triples(task, &files)?;
+    let DrawnTriples { triples, missing } = triples(task, &files)?;
     let compute = Compute::new(rayon::current_num_threads());
     let path = task.folder.join(REFERENCE);
     let (reference, _) = ReferenceLogs::kept(&path, &model, &parameters, &triples, &compute)?;
@@ -134,7 +132,7 @@ fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
 }
 
 /// Triples of labelled queries, and how many negatives are missing.
-fn triples(task: &Task<'_>, files: &RetrieverFiles) -> Result<(Vec<DocidTriple>, usize), StageError> {
+fn triples(task: &Task<'_>, files: &RetrieverFiles) -> Result<DrawnTriples, StageError> {
     let values = task.values;
     let (retriever, _) = retriever_of(task, values.word("retriever"))?;
     let dataset = dataset_of(task, retriever.word("index"))?;
@@ -147,54 +145,19 @@ fn triples(task: &Task<'_>, files: &RetrieverFiles) -> Result<(Vec<DocidTriple>,
         0 => labelled.len(),
         used => used.min(labelled.len()),
     };
-    let docids = files.docids()?;
-    let (mut triples, mut missing) = (Vec::new(), 0);
-    for at in order.into_iter().take(used) {
+    let answered = |at: usize| {
         let (query, relevant) = &labelled[at];
-        let positives: HashSet<usize> = relevant.iter().filter_map(|id| corpus.place(id)).collect();
-        let stream = Stream::new(seed, 6 << 40 | at as u64);
-        let ranking: Vec<usize> = match values.word("negatives") {
-            "random" => stream.permutation(corpus.documents.len()),
-            _ => {
-                let found = index.search_bm25(&query.text, &Bm25::default(), DEPTH)?;
-                found.iter().filter_map(|(id, _)| corpus.place(id)).collect()
-            }
-        };
-        let all = 0..ranking.len();
-        let bands = match values.word("negatives") {
-            "bands" => &PAPER_BANDS[..],
-            "top" => &PAPER_BANDS[..1],
-            _ => std::slice::from_ref(&all),
-        };
-        let is_positive = |document: usize| positives.contains(&document);
-        let negatives = draw_negatives(
-            &ranking,
-            is_positive,
-            bands,
-            values.count("each"),
-            Stream::new(seed, 5 << 40 | at as u64),
-        );
-        missing += negatives.missing.iter().sum::<usize>();
-        let mut chosen: Vec<usize> = positives.iter().copied().collect();
-        chosen.sort_unstable();
-        for positive in chosen {
-            let triple = |(document, _): &(usize, usize)| DocidTriple {
-                prompt: files.language.prompt(&query.text),
-                chosen: docids[positive].clone(),
-                rejected: docids[*document].clone(),
-            };
-            // Documents of one docid cannot be told apart by it.
-            let differs = |triple: &DocidTriple| triple.chosen != triple.rejected;
-            triples.extend(negatives.drawn.iter().map(triple).filter(differs));
-        }
-    }
-    match triples.is_empty() {
-        true => {
-            Err(GenirError::Setting("no labelled query has a negative; there is nothing to learn".into())
-                .into())
-        }
-        false => Ok((triples, missing)),
-    }
+        let positives = relevant.iter().filter_map(|id| corpus.place(id)).collect();
+        AnsweredQuery { number: at, text: &query.text, positives }
+    };
+    let queries: Vec<AnsweredQuery<'_>> = order.into_iter().take(used).map(answered).collect();
+    let ranked = |text: &str, depth: usize| -> Result<Vec<usize>, GenirError> {
+        let found = index.search_bm25(text, &Bm25::default(), depth);
+        let found = found.map_err(|error| GenirError::Setting(error.to_string()))?;
+        Ok(found.iter().filter_map(|(id, _)| corpus.place(id)).collect())
+    };
+    let negatives = values.word("negatives").parse::<NegativeSource>().map_err(GenirError::Setting)?;
+    Ok(TripleDrawing { negatives, each: values.count("each"), seed }.triples(&queries, files, &ranked)?)
 }
 
 fn index_folder(task: &Task<'_>, stage: &str) -> Result<std::path::PathBuf, StageError> {
