@@ -331,7 +331,8 @@ impl Recommender for SessionRecommender {
         let own = |own: &Generated| own.items.first().map(|item| (*item, own.log_probability as f32));
         let known: HashMap<u32, f32> = found.iter().flatten().filter_map(own).collect();
         let score = |item: &u32| {
-            let lost = || RecError::Setting(format!("item {item} shares its codes with another one; fit again"));
+            let lost =
+                || RecError::Setting(format!("item {item} shares its codes with another one; fit again"));
             known.get(item).copied().ok_or_else(lost)
         };
         check_scores(candidates.iter().map(score).collect::<Result<Vec<f32>, RecError>>()?)

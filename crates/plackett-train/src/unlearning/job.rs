@@ -118,7 +118,8 @@ impl UnlearningJob {
     ) -> Result<UnlearningOutcome, TrainError> {
         self.check()?;
         if self.trained.save_adapter {
-            let problem = "save_adapter: a model that unlearns in memory is saved by whoever has it; leave it out";
+            let problem =
+                "save_adapter: a model that unlearns in memory is saved by whoever has it; leave it out";
             return Err(TrainError::Setting(problem.into()));
         }
         let mut quiet = |_: &StepRecord, _: usize| {};

@@ -13,9 +13,9 @@ mod job;
 mod measure;
 pub mod measures;
 mod task;
-mod text_job;
 #[cfg(test)]
 mod tests;
+mod text_job;
 
 pub use answers::{AnswerBatch, AnswerTask, TokenPair};
 pub use greedy::{extraction_likelihood, greedy};

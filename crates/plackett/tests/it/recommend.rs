@@ -185,7 +185,8 @@ fn identifiers_of_what_was_done_together_are_written_from_a_folder_and_measured(
         let scores: Vec<f64> = ranked.iter().map(|item| item["score"].as_f64().unwrap()).collect();
         assert!(scores[0] > scores[1] && scores[1] > scores[2], "no last place is shared: {scores:?}");
     }
-    let eval = ["recommend", "eval", "interactions.tsv", "--json", "-r", "p5(ids=random, epochs=2, width=16)"];
+    let eval =
+        ["recommend", "eval", "interactions.tsv", "--json", "-r", "p5(ids=random, epochs=2, width=16)"];
     let measured = plackett(folder.path(), &eval).expect(0).json();
     let codes = &measured["recommenders"][0]["codes"];
     assert_eq!(codes["levels"].as_array().unwrap().len(), 4, "four digits of a number: {codes}");
@@ -295,7 +296,10 @@ fn wrong_input_is_refused_with_what_to_do() {
         ("recommend m --user eve", "is not in the interactions"),
         ("recommend m --history tee", "did you mean `tea`"),
         ("recommend m --history \"tea", "a double quote is not closed"),
-        ("recommend m --user ann --candidates tee", "--candidates: there is no item `tee`; did you mean `tea`"),
+        (
+            "recommend m --user ann --candidates tee",
+            "--candidates: there is no item `tee`; did you mean `tea`",
+        ),
         ("recommend m --user ann --candidates ,", "--candidates: there is no item in `,`"),
         ("recommend m --user ann --candidates tea --why", "--why"),
         ("recommend no --user ann", "plackett recommend fit"),

@@ -16,7 +16,9 @@ use plackett_genir::relevance_optimization::{
     AnsweredQuery, DrawnTriples, NegativeSource, PreferenceRecord, ReferenceLogs, RelevanceOptimization,
     TripleDrawing,
 };
-use plackett_genir::{Decoding, GenerativeRetriever, GenirError, RETRIEVER_FILE, RetrieverFiles, writes_paths};
+use plackett_genir::{
+    Decoding, GenerativeRetriever, GenirError, RETRIEVER_FILE, RetrieverFiles, writes_paths,
+};
 use plackett_ids::Catalogue;
 use plackett_search::{Bm25, Index};
 use plackett_train::trainer::{Checkpointing, LanguageModel, Report, StepRecord, train};

@@ -165,8 +165,7 @@ mod tests {
 
     #[test]
     fn what_is_known_is_a_table() {
-        let known =
-            KnownTexts { texts: "forget", count: 2, perplexity: [1.5, 260.0], accuracy: [1.0, 0.25] };
+        let known = KnownTexts { texts: "forget", count: 2, perplexity: [1.5, 260.0], accuracy: [1.0, 0.25] };
         let shown = table(&[known]);
         assert!(shown.ends_with("| forget | 2 | 1.5000 → 260.0000 | 1.0000 → 0.2500 |\n"), "{shown}");
         assert_eq!(table(&[]), "");
