@@ -75,7 +75,10 @@ impl Negatives<'_> {
                 let full = |source| FormatError::Write { file: path.display().to_string(), source };
                 list.write(&mut file).map_err(full)?;
                 if let Some(file) = &mut triples {
-                    let full = |source| FormatError::Write { file: triples_path.display().to_string(), source };
+                    let full = |source| {
+                        let file = triples_path.display().to_string();
+                        FormatError::Write { file, source }
+                    };
                     written.triples += write_triples(&list, file).map_err(full)?;
                 }
             }
