@@ -3,7 +3,8 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
-use std::collections::HashSet;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, HashSet};
 
 /// Pairs of documents with different grades.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -31,6 +32,24 @@ impl Concordance {
                     _ => counts.tied += 1,
                 }
             }
+        }
+        counts
+    }
+
+    /// Counts the pairs of a query whose documents stand in an order, the best first: none of them is tied.
+    pub fn of_order(grades: impl IntoIterator<Item = i32>) -> Concordance {
+        let mut counts = Concordance::default();
+        // Documents above, by grade: there are few grades, and lists may be long.
+        let mut above: BTreeMap<i32, usize> = BTreeMap::new();
+        for grade in grades {
+            for (other, documents) in &above {
+                match other.cmp(&grade) {
+                    Ordering::Greater => counts.concordant += documents,
+                    Ordering::Less => counts.discordant += documents,
+                    Ordering::Equal => {}
+                }
+            }
+            *above.entry(grade).or_default() += 1;
         }
         counts
     }
@@ -117,6 +136,10 @@ mod tests {
         assert_eq!((some.concordant, some.discordant, some.tied), (3, 1, 1));
         assert_eq!(some.and(some).ratio(99.0), Some(3.0));
         assert_eq!(Concordance::new(&[1.0, 2.0], &[1.0, 1.0]).ratio(9.0), None);
+        // The same order as the third, with the tie broken.
+        let ordered = Concordance::of_order([1, 2, 1, 0]);
+        assert_eq!((ordered.concordant, ordered.discordant, ordered.tied), (4, 1, 0));
+        assert_eq!(Concordance::of_order([]), Concordance::default());
         assert_eq!((good_same_bad(6, 2, 2), good_same_bad(0, 0, 0)), (Some(0.4), None));
     }
 

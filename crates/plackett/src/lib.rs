@@ -4,6 +4,7 @@
 pub mod blocks;
 pub mod bundled;
 pub mod choosing;
+pub mod click_labels;
 pub mod content_hash;
 mod data_card;
 pub mod facets;

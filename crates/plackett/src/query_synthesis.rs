@@ -13,7 +13,7 @@ mod search;
 mod writer;
 
 pub use collection::{QueryCollection, hash_of};
-pub use negatives::{EXAMPLES_FILE, Negatives};
+pub use negatives::{EXAMPLES_FILE, Negatives, TRIPLES_FILE, WrittenLists};
 pub use prompt::{DOCUMENT_PLACE, QueryPrompt, USUAL_EXAMPLES};
 pub use sampling::{DocumentSample, SampleBy, SampledDocuments, with_vectors};
 pub use search::{QuerySearch, RoundTrip};

@@ -210,6 +210,19 @@ fn add_choices(scores: &[f64], order: &[usize], advantages: &[f64], gradient: &m
     }
 }
 
+/// The entropy of a policy's first choice, −Σ p ln p with p the softmax of its scores, and its slope by every score. It is 0 where one
+/// item is always first, and its exponential is how many items come into question.
+pub fn first_choice_entropy(policy: &PlackettLuce) -> (f64, Vec<f64>) {
+    let scores = policy.scores();
+    let all = super::log_sum_exp(scores.iter().copied());
+    let logs: Vec<f64> = scores.iter().map(|score| score - all).collect();
+    // What is never chosen has a logarithm that may be infinite, and no part in either.
+    let part = |log: f64, more: f64| if log.exp() > 0.0 { log.exp() * (log + more) } else { 0.0 };
+    let entropy = -logs.iter().map(|log| part(*log, 0.0)).sum::<f64>();
+    let slopes = logs.iter().map(|log| -part(*log, entropy)).collect();
+    (entropy, slopes)
+}
+
 /// The expected utility and its gradient, by enumeration of all orders; `None` of more than 8 items, which have more than
 /// 40,320.
 pub fn exact(policy: &PlackettLuce, utility: &dyn Utility) -> Option<(f64, Vec<f64>)> {
@@ -247,6 +260,17 @@ mod tests {
     fn ndcg(grades: &[f64], cutoff: usize) -> Measure {
         let gains = grades.iter().map(|grade| grade.exp2() - 1.0).collect();
         Measure::new(MeasureKind::Ndcg, gains, cutoff).unwrap()
+    }
+
+    #[test]
+    fn the_entropy_of_the_first_choice_by_hand() {
+        // p = 2/3 and 1/3: ln 3 − 2/3 ln 2, with the slope −p₀ p₁ (s₀ − s₁).
+        let (entropy, slopes) = first_choice_entropy(&policy(&[2.0_f64.ln(), 0.0]));
+        assert!((entropy - 0.636514).abs() < 1e-6, "{entropy}");
+        assert!((slopes[0] + 0.154033).abs() < 1e-6 && (slopes[1] - 0.154033).abs() < 1e-6, "{slopes:?}");
+        // One that is always first, and four of which none is.
+        assert_eq!(first_choice_entropy(&policy(&[900.0, 0.0])).0, 0.0);
+        assert!((first_choice_entropy(&policy(&[0.3; 4])).0.exp() - 4.0).abs() < 1e-12);
     }
 
     /// The golden vectors of the specification.

@@ -2,6 +2,7 @@
 
 use super::gain_curve::{discount, ideal_gains};
 use super::{Arguments, Value};
+use crate::concordance::Concordance;
 use crate::judged::{JudgedRanking, is_judged, is_relevant};
 
 /// Discounted cumulative gain with log2(rank + 1) over the ideal one. No positive judgment: 0.
@@ -78,6 +79,16 @@ pub fn rbp_residual(query: &JudgedRanking, arguments: &Arguments<'_>) -> f64 {
         weight *= p;
     }
     if unjudged { weight + (1.0 - p) * sum } else { 0.0 }
+}
+
+/// Pairs of returned documents in the order of their grades by those in the other order. Where no two grades differ neither order is
+/// better, which is 1; a list without documents is worth nothing.
+pub fn positive_negative_ratio(query: &JudgedRanking, arguments: &Arguments<'_>) -> f64 {
+    let list = query.list(arguments.switch("judged_only"));
+    // Negative grades mark documents that nobody judged.
+    let pairs = Concordance::of_order(list.iter().map(|grade| grade.unwrap_or(0).max(0)));
+    let even = if list.is_empty() { 0.0 } else { 1.0 };
+    pairs.ratio(arguments.number("cap")).unwrap_or(even)
 }
 
 /// Whether a table of gains is one that can be normalised: without negative entries, and so that sums stay finite.

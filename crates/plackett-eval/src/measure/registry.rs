@@ -8,7 +8,7 @@ use super::declaration::{
     CutoffKind, Declaration, Kind,
     Needs::{Grades, IdealOrder, Nothing, Subtopics},
     Parameter,
-    Range::{Count, Unit},
+    Range::{Any, Count, Unit},
     TrecName::{Both, Cut, None as NoTrec, Whole},
 };
 use super::{Value, binary, counts, diversity, evidence, graded, pooled, similarity};
@@ -343,6 +343,25 @@ const GENERAL: &[Declaration] = &[
         cutoff: CutoffKind::OptionalRank,
         citation: "Joachims, Optimizing search engines using clickthrough data, KDD 2002",
         compute: binary::accuracy,
+        ..PLAIN
+    },
+    Declaration {
+        name: "PNR",
+        aliases: &["PositiveNegativeRatio"],
+        pretty: "positive–negative ratio",
+        description: "Pairs of returned documents of which the one with the higher grade stands above, over those of which it stands below; 1 where no two grades differ (documents without a judgment have grade 0), at most cap.",
+        parameters: &[
+            Parameter {
+                name: "cap",
+                kind: Kind::Number(1.0, 1e9),
+                default: Value::Number(99.0),
+                help: "the value of a query without a pair in the wrong order, and the highest one",
+            },
+            JUDGED_ONLY,
+        ],
+        citation: "Zou et al., Pre-trained language model based ranking in Baidu search, KDD 2021",
+        range: Any,
+        compute: graded::positive_negative_ratio,
         ..PLAIN
     },
     Declaration {

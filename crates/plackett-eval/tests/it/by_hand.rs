@@ -80,6 +80,19 @@ fn accuracy_over_pairs() {
 }
 
 #[test]
+fn positive_by_negative_pairs() {
+    // Grades by rank 0 3 0 1 (x has none). Right: a over x, a over c; wrong: b under a, b under c, x under c.
+    near(value("PNR", JUDGED, LIST), 2.0 / 3.0);
+    // Without x: a over c; b under a, b under c.
+    near(value("PNR(judged_only=True)", JUDGED, LIST), 0.5);
+    near(value("PNR", JUDGED, &["a", "d", "c", "b"]), 99.0);
+    near(value("PNR(cap=5)", JUDGED, &["a", "d", "c", "b"]), 5.0);
+    near(value("PNR", JUDGED, &["b", "c", "d", "a"]), 0.0);
+    // No pair tells anything.
+    near(value("PNR", JUDGED, &["b", "x"]), 1.0);
+}
+
+#[test]
 fn compatibility_against_the_ideal_order() {
     // Ideal a d c. Overlaps of {b a x c} with it at depths 1…4: 0, 1, 1, 2; of the ideal with itself 1, 2, 3, 3.
     let p: f64 = 0.95;

@@ -368,9 +368,11 @@ fn where_vectors_lie_and_how_many_threads_there_are_change_no_identifier() {
     ] {
         let of = |vectors: &VectorTable, threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            let source =
-                Source { vectors: Some(vectors), trainer: Some(&Plain), ..Source::of_items(&items, 3) };
-            pool.install(|| parse(text).unwrap().catalogue(&source).unwrap())
+            pool.install(|| {
+                let source =
+                    Source { vectors: Some(vectors), trainer: Some(&Plain), ..Source::of_items(&items, 3) };
+                parse(text).unwrap().catalogue(&source).unwrap()
+            })
         };
         let catalogue = of(&memory, 1);
         assert_eq!(of(&file, 3), catalogue, "{text}");

@@ -7,7 +7,7 @@ use crate::random::Stream;
 use crate::tape::Tape;
 use plackett_core::declaration::{OptionKind, OptionSpec};
 use plackett_core::plackett_luce::policy::{
-    Baseline, Credit, Estimate, Measure, MeasureKind, PolicyGradient,
+    Baseline, Credit, Estimate, Measure, MeasureKind, PolicyGradient, first_choice_entropy,
 };
 use plackett_core::plackett_luce::{PlackettLuce, PlackettLuceError};
 
@@ -16,8 +16,8 @@ pub const PG_RANK: ObjectiveSpec = ObjectiveSpec {
     name: "pg-rank",
     aliases: &["policy-gradient"],
     group: Group::Listwise,
-    summary: "Raises the expected utility of an order that is drawn from a Plackett–Luce distribution over the scores; the loss that is shown is minus the mean utility of the drawn orders.",
-    formula: "∇ = −1/N Σ_i Σ_k A_ik ∇ ln π(r_i(k) | r_i(1..k−1)), A the utility of order i (credit=to-go: from rank k on) less the baseline",
+    summary: "Raises the expected utility of an order that is drawn from a Plackett–Luce distribution over the scores; the loss that is shown is minus the mean utility of the drawn orders, and minus the bonus for entropy.",
+    formula: "∇ = −1/N Σ_i Σ_k A_ik ∇ ln π(r_i(k) | r_i(1..k−1)), A the utility of order i (credit=to-go: from rank k on) less the baseline; entropy=c adds −c ∇H, H = −Σ p ln p, p = softmax(s/τ)",
     source: "Gao and others, Policy-Gradient Training of Language Models for Ranking, 2023",
     takes: &[Input::Scores, Input::Labels],
     options: &[
@@ -54,6 +54,12 @@ pub const PG_RANK: ObjectiveSpec = ObjectiveSpec {
             help: "scores are divided by it before orders are drawn",
         },
         OptionSpec {
+            name: "entropy",
+            kind: OptionKind::Number(0.0, 1000.0),
+            default: Some("0"),
+            help: "weight of the entropy of the first choice, which keeps the drawn orders from becoming one early on",
+        },
+        OptionSpec {
             name: "seed",
             kind: OptionKind::Integer(0, i64::MAX),
             default: Some("0"),
@@ -63,13 +69,16 @@ pub const PG_RANK: ObjectiveSpec = ObjectiveSpec {
     build: |options| {
         let policy = Policy::of(options)?;
         Ok(on_lists(move |tape: &Tape, list: &List| {
-            let Some(estimate) = policy.estimate(list)? else { return Ok(None) };
-            // A linear function of the scores whose gradient is the estimate, moved to minus the mean utility.
-            let slopes: Vec<f32> =
-                estimate.gradient.iter().map(|slope| (-slope / policy.temperature) as f32).collect();
+            let Some((drawn, estimate)) = policy.estimate(list)? else { return Ok(None) };
+            let (entropy, of_entropy) = first_choice_entropy(&drawn);
+            let worth = estimate.utility() + policy.entropy * entropy;
+            // A linear function of the scores whose gradient is the estimate, moved to minus what it raises.
+            let raised = estimate.gradient.iter().zip(&of_entropy);
+            let raised = raised.map(|(slope, of_entropy)| slope + policy.entropy * of_entropy);
+            let slopes: Vec<f32> = raised.map(|slope| (-slope / policy.temperature) as f32).collect();
             let linear = tape.sum(&tape.times(&list.scores, &tape.constant((list.count(), 1), &slopes)));
             let value = linear.value.first().copied().unwrap_or_default();
-            Ok(Some(tape.plus(&linear, &tape.constant((1, 1), &[-estimate.utility() as f32 - value]))))
+            Ok(Some(tape.plus(&linear, &tape.constant((1, 1), &[-worth as f32 - value]))))
         }))
     },
 };
@@ -81,6 +90,8 @@ struct Policy {
     cutoff: usize,
     is_linear: bool,
     temperature: f64,
+    /// Weight of the entropy of the first choice.
+    entropy: f64,
     seed: u64,
 }
 
@@ -108,12 +119,13 @@ impl Policy {
             cutoff: options.count("k"),
             is_linear: options.choice("gain") == "linear",
             temperature: options.number("temperature"),
+            entropy: options.number("entropy"),
             seed: options.count("seed") as u64,
         })
     }
 
-    /// `None` of a list in which no order is better than another.
-    fn estimate(&self, list: &List) -> Result<Option<Estimate>, Problem> {
+    /// The distribution of orders, and what is estimated from drawn ones; `None` of a list in which no order is better than another.
+    fn estimate(&self, list: &List) -> Result<Option<(PlackettLuce, Estimate)>, Problem> {
         let expected =
             "grades from 0 to 64 are needed: shift the grades, or choose an objective that takes any labels";
         list.check_labels(|grade| (0.0..=64.0).contains(&grade), expected)?;
@@ -129,7 +141,8 @@ impl Policy {
             let PlackettLuceError::Score { item: at, .. } = error else { return too_cold(list, 0) };
             too_cold(list, at)
         })?;
-        Ok(Some(self.estimator.estimate(&policy, &measure, self.seed_of(list))))
+        let estimate = self.estimator.estimate(&policy, &measure, self.seed_of(list));
+        Ok(Some((policy, estimate)))
     }
 
     /// A function of seed, scores and the list's place, so that orders are fresh in each step and the same in each run.
@@ -153,7 +166,7 @@ pub fn flat_lists(tape: &Tape, objective: &[Term], lists: &Lists) -> Result<(usi
     let Some(Ok(policy)) = term.map(|term| Policy::of(term.objective.options())) else { return Ok((0, 0)) };
     let (mut flat, mut drawn) = (0, 0);
     for (_, list) in split(tape, lists)? {
-        if let Some(estimate) = policy.estimate(&list)? {
+        if let Some((_, estimate)) = policy.estimate(&list)? {
             drawn += 1;
             flat += usize::from(estimate.is_flat());
         }
@@ -209,6 +222,19 @@ mod tests {
         let hot = Case::new("pg-rank(samples=50000, temperature=2)", &[&doubled], &[GRADES]).gradient();
         let plain = Case::new("pg-rank(samples=50000)", &[SCORES], &[GRADES]).gradient();
         assert!(hot.iter().zip(&plain).all(|(h, p)| (h - p / 2.0).abs() < 3e-3), "{hot:?} {plain:?}");
+    }
+
+    #[test]
+    fn entropy_is_a_bonus_over_the_same_orders() {
+        let scores: &[f32] = &[2.0_f32.ln(), 0.0];
+        let of = |text| Case::new(text, &[scores], &[&[0.0, 1.0]]);
+        let (plain, raised) = (of("pg-rank(samples=4)"), of("pg-rank(samples=4, entropy=0.5)"));
+        // H = ln 3 − 2/3 ln 2 = 0.636514, with the slopes ∓0.154033.
+        let change = raised.value() - plain.value();
+        assert!((change + 0.318257).abs() < 1e-5, "{change}");
+        let (plain, raised) = (plain.gradient(), raised.gradient());
+        let changes: Vec<f32> = raised.iter().zip(&plain).map(|(raised, plain)| raised - plain).collect();
+        assert!((changes[0] - 0.077016).abs() < 1e-5 && (changes[1] + 0.077016).abs() < 1e-5, "{changes:?}");
     }
 
     #[test]

@@ -156,27 +156,36 @@ pub fn aggregate(sessions: &[Session], documents: &[usize]) -> Vec<Vec<ClickFeat
     let mut all: Vec<Vec<ClickFeatures>> =
         documents.iter().map(|count| vec![ClickFeatures::default(); *count]).collect();
     for session in sessions {
-        let Some(query) = all.get_mut(session.query) else { continue };
-        let last = session.shown.iter().rposition(|impression| impression.dwell.is_some());
-        for (rank, impression) in session.shown.iter().enumerate() {
-            let Some(features) = query.get_mut(impression.document) else { continue };
-            features.impressions += 1.0;
-            match impression.dwell {
-                Some(dwell) => {
-                    features.clicks += 1.0;
-                    features.dwell += dwell;
-                    features.long_clicks += f64::from(u8::from(dwell >= LONG));
-                    features.last_clicks += f64::from(u8::from(last == Some(rank)));
-                }
-                None => features.skips += f64::from(u8::from(last.is_some_and(|last| rank < last))),
-            }
+        if let Some(query) = all.get_mut(session.query) {
+            add_session(query, &session.shown);
         }
     }
-    for query in &mut all {
-        let clicks = query.iter().map(|features| features.clicks).sum();
-        query.iter_mut().for_each(|features| features.query_clicks = clicks);
-    }
+    all.iter_mut().for_each(|query| count_query_clicks(query));
     all
+}
+
+/// Adds what was done in a session to the features of its query's documents. Clicks of the query are for [`count_query_clicks`].
+pub(super) fn add_session(documents: &mut [ClickFeatures], shown: &[Impression]) {
+    let last = shown.iter().rposition(|impression| impression.dwell.is_some());
+    for (rank, impression) in shown.iter().enumerate() {
+        let Some(features) = documents.get_mut(impression.document) else { continue };
+        features.impressions += 1.0;
+        match impression.dwell {
+            Some(dwell) => {
+                features.clicks += 1.0;
+                features.dwell += dwell;
+                features.long_clicks += f64::from(u8::from(dwell >= LONG));
+                features.last_clicks += f64::from(u8::from(last == Some(rank)));
+            }
+            None => features.skips += f64::from(u8::from(last.is_some_and(|last| rank < last))),
+        }
+    }
+}
+
+/// Writes into the features of a query's documents how often all of them were clicked.
+pub(super) fn count_query_clicks(documents: &mut [ClickFeatures]) {
+    let clicks = documents.iter().map(|features| features.clicks).sum();
+    documents.iter_mut().for_each(|features| features.query_clicks = clicks);
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! A classification tree from features to grades (Breiman and others, Classification and Regression Trees, 1984): robust to scale, cheap, and
 //! its rules can be read.
 
+use serde_json::{Value, json};
+
 /// How far a tree grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TreeOptions {
@@ -82,6 +84,24 @@ impl GradeTree {
         let mut text = String::new();
         write_rules(&self.root, names, 0, &mut text);
         text
+    }
+
+    /// The rules for programs: a question is `feature`, `at_most`, and what follows where it is so (`then`) and where not (`else`); an
+    /// answer is `grades`, the share of each.
+    pub fn rules_json(&self, names: &[&str]) -> Value {
+        rules_of(&self.root, names)
+    }
+}
+
+fn rules_of(node: &Node, names: &[&str]) -> Value {
+    match node {
+        Node::Leaf(shares) => json!({"grades": shares}),
+        Node::Split { feature, threshold, below, above } => json!({
+            "feature": names.get(*feature).copied().unwrap_or("?"),
+            "at_most": threshold,
+            "then": rules_of(below, names),
+            "else": rules_of(above, names),
+        }),
     }
 }
 
@@ -190,6 +210,10 @@ mod tests {
         assert_eq!(tree.expected(&[0.0, 25.0]), 2.0);
         let rules = tree.rules(&["noise", "size"]);
         assert!(rules.contains("size ≤ 19.5000") && !rules.contains("noise"), "{rules}");
+        let told = tree.rules_json(&["noise", "size"]);
+        assert_eq!((&told["feature"], &told["at_most"]), (&json!("size"), &json!(19.5)));
+        assert_eq!(told["then"], json!({"grades": [1.0, 0.0, 0.0, 0.0, 0.0]}));
+        assert_eq!(told["else"]["else"], json!({"grades": [0.0, 0.0, 0.0, 0.0, 1.0]}));
         // A leaf of three quarters.
         let mixed = GradeTree::fit(&rows[..4], &[0, 1, 1, 1], 2, TreeOptions { depth: 3, leaf: 3 }).unwrap();
         assert_eq!((mixed.grade(&rows[0]), mixed.expected(&rows[0])), (1, 0.75));

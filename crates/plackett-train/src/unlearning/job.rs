@@ -124,7 +124,7 @@ impl UnlearningJob {
         }
         let mut quiet = |_: &StepRecord, _: usize| {};
         let run = Course { place: (None, ""), compute, observe, progress: &mut quiet };
-        self.learn(llama, parameters, (texts, refusals), run)
+        self.learn(llama, parameters, texts, refusals, run)
     }
 
     /// The same in a folder, with somebody who is told each step.
@@ -135,7 +135,8 @@ impl UnlearningJob {
         &self,
         llama: &mut Llama,
         parameters: &mut Parameters,
-        (texts, refusals): ((&[TokenPair], &[TokenPair]), &[Vec<u32>]),
+        texts: (&[TokenPair], &[TokenPair]),
+        refusals: &[Vec<u32>],
         run: Course<'_, '_>,
     ) -> Result<UnlearningOutcome, TrainError> {
         let Course { place, compute, observe, progress } = run;

@@ -40,6 +40,8 @@ fn prepared(folder: &Path) {
     );
     write("events.tsv", "u\ta\t1\t1\nu\tb\t1\t2\nv\tb\t1\t1\nv\tc\t1\t2\n");
     write("told.txt", "u a b a b\n");
+    write("clicks.tsv", "query\tdocid\trank\tclicked\n1\ta\t1\t1\n1\tb\t2\t0\n");
+    write("graded", "1 0 a 1\n1 0 b 0\n");
     plackett(folder, &["index", "corpus.jsonl", "-o", "my.index", "--no-vectors"]).expect(0);
 }
 
@@ -194,6 +196,25 @@ const LINES: &[(&str, i32, &[&str])] = &[
             "resumed",
             "unlabelled",
             "written",
+        ],
+    ),
+    (
+        "synth clicks clicks.tsv --qrels graded -o clicked.jsonl",
+        0,
+        &[
+            "clicks",
+            "documents",
+            "graded",
+            "grades",
+            "held_out",
+            "impressions",
+            "left_out",
+            "output",
+            "parted",
+            "queries",
+            "rules",
+            "sessions",
+            "timed",
         ],
     ),
     ("recommend list", 0, &["recommenders"]),

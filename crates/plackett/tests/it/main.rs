@@ -46,6 +46,7 @@ mod routes;
 mod search;
 mod search_limits;
 mod sync;
+mod synth_clicks;
 mod synth_labels;
 mod synth_lists;
 mod synth_negatives;

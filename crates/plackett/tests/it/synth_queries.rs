@@ -67,9 +67,10 @@ fn queries_of_use_are_written_and_the_others_counted_by_kind() {
     let at = folder.path();
     prepare(at);
     let mock = server(Arc::default());
-    let how = "--round-trip 3 --negatives 1 --ranks 1-3 --json";
+    let how = "--round-trip 3 --negatives 1 --ranks 1-3 --triples --json";
     let told = synth(at, &mock, &format!("-o asked {how}")).expect(0).json();
-    for (name, count) in [("documents", 7), ("written", 7), ("queries", 2), ("lists", 1), ("resumed", 0)] {
+    let counts = [("documents", 7), ("written", 7), ("queries", 2), ("lists", 1), ("triples", 1)];
+    for (name, count) in counts.into_iter().chain([("resumed", 0)]) {
         assert_eq!(told[name], count, "{name}: {told}");
     }
     let left_out = told["left_out"].as_object().unwrap();
@@ -98,6 +99,9 @@ fn queries_of_use_are_written_and_the_others_counted_by_kind() {
         .collect();
     assert!(list["qid"] == candidates[0].0 && candidates[0].1 == 1.0, "{list}");
     assert!(candidates.len() == 2 && candidates[1].0 != candidates[0].0 && candidates[1].1 == 0.0, "{list}");
+    let texts = [0_usize, 1].map(|at| list["candidates"][at]["text"].as_str().unwrap());
+    let triple = format!("{}\t{}\t{}\n", list["query"].as_str().unwrap(), texts[0], texts[1]);
+    assert_eq!(read("triples.tsv"), triple);
     let card = read("README.md");
     for piece in ["| queries that are kept | 2 |", "- Round trip: `bm25` finds", "Relevant Query:\n"] {
         assert!(card.contains(piece), "{piece}: {card}");
@@ -109,14 +113,16 @@ fn queries_of_use_are_written_and_the_others_counted_by_kind() {
     plackett(at, &["eval", "asked/qrels/train.tsv", "run.trec"]).expect(0);
     // The same seed gives the same files; a folder with queries is not written over unasked.
     synth(at, &mock, &format!("-o again {how}")).expect(0);
-    for name in ["queries.jsonl", "qrels/train.tsv", "examples.jsonl", "README.md"] {
+    for name in ["queries.jsonl", "qrels/train.tsv", "examples.jsonl", "triples.tsv", "README.md"] {
         assert_eq!(read(name), read(&format!("../again/{name}")), "{name}");
     }
     let refused = synth(at, &mock, "-o asked").expect(2).stderr;
     assert!(refused.contains("has queries already") && refused.contains("--overwrite"), "{refused}");
     let told = synth(at, &mock, "-o asked --overwrite --json").expect(0).json();
     assert_eq!((&told["queries"], &told["lists"]), (&json!(3), &Value::Null));
-    assert!(!at.join("asked/examples.jsonl").exists(), "lists of an earlier run are gone");
+    for name in ["asked/examples.jsonl", "asked/triples.tsv"] {
+        assert!(!at.join(name).exists(), "{name} of an earlier run is gone");
+    }
     let told = synth(at, &mock, "-o foreign --any-letters --json").expect(0).json();
     assert_eq!(told["queries"], 4);
     let queries = std::fs::read_to_string(at.join("foreign/queries.jsonl")).unwrap();
@@ -210,6 +216,7 @@ fn flags_without_effect_and_samples_that_are_not_there_are_refused() {
         ("-o asked --clusters 2", "--clusters: --sample uniform makes none"),
         ("-o asked --pipeline bm25", "--pipeline: nothing is searched"),
         ("-o asked --ranks 1-3", "--negatives"),
+        ("-o asked --triples", "--negatives"),
         ("-o asked --negatives 1 --ranks 3-1", "--ranks 3-1"),
         ("-o asked --prompt ask.txt", "--prompt ask.txt: there is no `{document}`"),
         ("-o full", "full holds other files"),

@@ -7,8 +7,10 @@ use crate::command::{Global, Outcome, Output};
 use anyhow::anyhow;
 use clap::Args;
 use plackett_core::formats::{AtomicFile, read_json_lines};
-use plackett_train::synth::answers::{AnswerCollections, AnswerRecord, Author, Split, Triples};
-use serde_json::json;
+use plackett_train::synth::answers::{
+    AnswerCollections, AnswerProfile, AnswerRecord, Author, Split, Triples,
+};
+use serde_json::{Value, json};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -18,7 +20,9 @@ use std::path::{Path, PathBuf};
     after_help = "Each line is {\"question\": …, \"human_answers\": […], \"model_answers\": […], \"domain\": …}; each domain\n\
                   is split by itself, in the order of the file: 28.5 % for the test, 2.5 % to choose by (dev). The\n\
                   folders are DIR/human and DIR/model; triples.PART.tsv has question, right and wrong answer, the\n\
-                  latter drawn among those of other questions."
+                  latter drawn among those of other questions. What the answers of both are like is told, by domain:\n\
+                  their length, the share of the question's words in them, and the shares of their words and of\n\
+                  pairs of words that are different (distinct-1 and distinct-2)."
 )]
 pub struct Arguments {
     /// Questions with answers, one JSON object a line
@@ -48,36 +52,63 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     }
     let collections = AnswerCollections::build(&records);
     remarks(&collections).iter().for_each(|remark| output.warn(remark));
-    let mut counts = Vec::new();
+    let mut written = Vec::new();
     for (author, name) in [(Author::Human, "human"), (Author::Model, "model")] {
         let folder = arguments.output.join(name);
         collections.write(author, &folder)?;
         let triples = write_triples(&collections, author, &folder, arguments)?;
-        counts.push((name, collections.of(author).answers.len(), triples));
+        written.push((name, author, triples));
     }
     let parts = Split::ALL
         .map(|split| (split.name(), collections.splits.iter().filter(|own| **own == split).count()));
     if output.json {
-        let collections: Vec<_> = counts
-            .iter()
-            .map(|(name, answers, triples)| json!({"name": name, "answers": answers, "triples": triples}))
+        let made: Vec<Value> = written
+            .into_iter()
+            .map(|(name, author, triples)| {
+                json!({
+                    "name": name,
+                    "answers": collections.of(author).answers.len(),
+                    "triples": triples,
+                    "profile": collections.profile(author),
+                    "domains": collections.profiles_by_domain(author),
+                })
+            })
             .collect();
         let parts: serde_json::Map<String, serde_json::Value> =
             parts.iter().map(|(name, count)| (name.to_string(), json!(count))).collect();
         return Ok(output.print_json(&json!({
             "questions": records.len(),
             "parts": parts,
-            "collections": collections,
+            "collections": made,
             "output": arguments.output,
         }))?);
     }
     let parts: Vec<String> = parts.iter().map(|(name, count)| format!("{count} {name}")).collect();
     let mut text = format!("{} questions: {}\n", records.len(), parts.join(", "));
-    for (name, answers, triples) in counts {
+    for (name, author, triples) in written {
         let folder = arguments.output.join(name);
+        let answers = collections.of(author).answers.len();
         text += &format!("{}: {answers} answers, {triples} triples\n", folder.display());
+        text += &profile_line("all", &collections.profile(author));
+        let domains = collections.profiles_by_domain(author);
+        if domains.len() > 1 {
+            text.extend(domains.iter().map(|(domain, profile)| profile_line(domain, profile)));
+        }
     }
     Ok(output.print(&text)?)
+}
+
+/// What answers are like.
+fn profile_line(of: &str, profile: &AnswerProfile) -> String {
+    let share = |found: Option<f64>| found.map_or(String::from("–"), |share| format!("{share:.3}"));
+    format!(
+        "  {of}: {} answers of {:.1} words, {:.3} of the question's words, distinct-1 {}, distinct-2 {}\n",
+        profile.answers,
+        profile.words,
+        profile.overlap,
+        share(profile.distinct_1),
+        share(profile.distinct_2)
+    )
 }
 
 /// What was repaired or left out.

@@ -1,6 +1,7 @@
 //! `plackett synth`: training data that is made.
 
 mod answers;
+mod clicks;
 mod kept;
 mod labels;
 mod lists;
@@ -18,7 +19,8 @@ use plackett_rank::model::{LanguageModel, Need};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Make training data: queries, negatives, a teacher's labels, reasonings, collections of answers, lists of a catalogue's items
+/// Make training data: queries, negatives, a teacher's labels, grades from clicks, reasonings, collections of answers, lists of a
+/// catalogue's items
 #[derive(Args)]
 #[command(after_help = "Examples:\n  plackett synth answers hc3.jsonl -o answers\n  \
                         plackett index answers/model -o model.index\n  \
@@ -26,7 +28,8 @@ use std::sync::Arc;
                         plackett synth reasoning train.jsonl -o reasoned.jsonl\n  \
                         plackett synth lists talks.jsonl --items films.jsonl --judge SmolLM2-135M-Instruct -o lists.jsonl\n  \
                         plackett synth negatives my.index --queries q.jsonl --qrels train.tsv -o train.jsonl\n  \
-                        plackett synth labels train.jsonl -o labelled.jsonl --method cross-encoder --model ./teacher")]
+                        plackett synth labels train.jsonl -o labelled.jsonl --method cross-encoder --model ./teacher\n  \
+                        plackett synth clicks log.tsv --qrels graded.tsv -o labels.jsonl --grades clicked.qrels")]
 pub struct Arguments {
     #[command(subcommand)]
     action: Action,
@@ -40,12 +43,13 @@ enum Action {
     Lists(lists::Arguments),
     Negatives(negatives::Arguments),
     Labels(labels::Arguments),
+    Clicks(clicks::Arguments),
 }
 
 impl Arguments {
-    /// Whether files of queries, judgments or requests are read.
+    /// Whether files of queries, judgments, requests or clicks are read.
     pub fn reads_lines(&self) -> bool {
-        matches!(self.action, Action::Negatives(_) | Action::Labels(_))
+        matches!(self.action, Action::Negatives(_) | Action::Labels(_) | Action::Clicks(_))
     }
 }
 
@@ -58,6 +62,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         Action::Lists(arguments) => lists::run(arguments, global, output),
         Action::Negatives(arguments) => negatives::run(arguments, global, output),
         Action::Labels(arguments) => labels::run(arguments, global, output),
+        Action::Clicks(arguments) => clicks::run(arguments, global, output),
     }
 }
 

@@ -16,7 +16,8 @@ use plackett::negative_mining::RankBand;
 use plackett::pipeline::Models;
 use plackett::query_synthesis::{
     CleanedQueries, DocumentSample, EXAMPLES_FILE, Negatives, QueryCollection, QueryPrompt, QuerySearch,
-    QuerySynthesisError, QueryWriter, RoundTrip, SampleBy, SampledDocuments, USUAL_EXAMPLES, hash_of,
+    QuerySynthesisError, QueryWriter, RoundTrip, SampleBy, SampledDocuments, TRIPLES_FILE, USUAL_EXAMPLES,
+    WrittenLists, hash_of,
 };
 use plackett::replies::Reply;
 use plackett::unfinished::Unfinished;
@@ -43,9 +44,10 @@ const USUAL_TEMPERATURE: f64 = 0.8;
                         with the prompt, the hashes of what it was made from and how many queries were left out, by kind:\n\
                         empty, not of ASCII (but for --any-letters), of more than 30 words, written before, and with\n\
                         --round-trip not finding their document. The documents stay in the index. With --negatives it has\n\
-                        examples.jsonl too, as `plackett train` reads it. A prompt of one's own is a text with {document}\n\
-                        where the document goes; the model goes on with the query. A killed run goes on when the same\n\
-                        command is given again; the same seed gives the same files of the same index.")]
+                        examples.jsonl too, as `plackett train` reads it, and with --triples triples.tsv: query, right and\n\
+                        wrong document with tabs between them. A prompt of one's own is a text with {document} where the\n\
+                        document goes; the model goes on with the query. A killed run goes on when the same command is\n\
+                        given again; the same seed gives the same files of the same index.")]
 pub struct Arguments {
     /// Index whose documents are asked about, made by `plackett index`
     index: PathBuf,
@@ -103,6 +105,9 @@ pub struct Arguments {
     /// Ranks of a search that they come from [default: 93-100]
     #[arg(long, value_name = "FROM-TO", requires = "negatives", value_parser = by(band))]
     ranks: Option<RankBand>,
+    /// Write query, right and wrong document of each negative too, as lines of triples.tsv
+    #[arg(long, requires = "negatives")]
+    triples: bool,
     /// How --round-trip and --negatives search, as `plackett search` does [default: as there]
     #[arg(long, short, value_name = "EXPR")]
     pipeline: Option<String>,
@@ -355,37 +360,39 @@ fn tell_left_out(queries: &CleanedQueries, kept: &Path, output: &Output) -> anyh
     Ok(())
 }
 
-/// Writes lists to learn from, where there is a search and they are asked for; gives how many. Lists of an earlier run are removed.
+/// Writes lists to learn from, where there is a search and they are asked for; gives how many. Those of an earlier run are removed.
 fn write_lists(
     arguments: &Arguments,
     search: Option<QuerySearch<'_>>,
     (sampled, queries): (&SampledDocuments, &CleanedQueries),
     output: &Output,
-) -> anyhow::Result<Option<usize>> {
-    let old = arguments.output.join(EXAMPLES_FILE);
-    if old.is_file() {
-        std::fs::remove_file(&old).with_context(|| old.display().to_string())?;
+) -> anyhow::Result<Option<WrittenLists>> {
+    for name in [EXAMPLES_FILE, TRIPLES_FILE] {
+        let old = arguments.output.join(name);
+        if old.is_file() {
+            std::fs::remove_file(&old).with_context(|| old.display().to_string())?;
+        }
     }
     let Some((search, most)) = search.zip(arguments.negatives) else { return Ok(None) };
     let ranks = arguments.ranks.unwrap_or(RankBand::DUQGEN);
     let bar = output.progress("negatives", queries.kept.len() as u64);
     let moved = |done: usize| bar.set_position(done as u64);
-    let negatives = Negatives { search, ranks, most };
-    let lists = negatives.write(&sampled.documents, &queries.kept, &arguments.output, &moved)?;
+    let negatives = Negatives { search, ranks, most, triples: arguments.triples };
+    let written = negatives.write(&sampled.documents, &queries.kept, &arguments.output, &moved)?;
     bar.finish_and_clear();
-    let without = queries.kept.len() - lists;
+    let without = queries.kept.len() - written.lists;
     if without > 0 {
         let without = many_queries(without);
         output.warn(&format!("no list for {without}: no negative is found on the ranks {ranks}"));
     }
-    Ok(Some(lists))
+    Ok(Some(written))
 }
 
 /// Says what came out.
 fn say(
     arguments: &Arguments,
     (sampled, resumed, queries): (&SampledDocuments, usize, &CleanedQueries),
-    lists: Option<usize>,
+    written: Option<WrittenLists>,
     output: &Output,
 ) -> Outcome {
     let documents = sampled.documents.len();
@@ -399,7 +406,8 @@ fn say(
             "written": queries.written,
             "queries": queries.kept.len(),
             "left_out": left_out,
-            "lists": lists,
+            "lists": written.map(|written| written.lists),
+            "triples": written.filter(|_| arguments.triples).map(|written| written.triples),
             "resumed": resumed,
             "output": arguments.output,
         }))?);
@@ -411,8 +419,8 @@ fn say(
         let (short, all) = (sampled.too_short, sampled.all);
         output.print(&format!("{short} of {all} documents were too short to be asked about\n"))?;
     }
-    let next = match lists {
-        Some(lists) if lists > 0 => {
+    let next = match written {
+        Some(WrittenLists { lists, .. }) if lists > 0 => {
             format!("plackett train FILE.toml -o DIR, with examples = \"{folder}/{EXAMPLES_FILE}\"")
         }
         _ => {
