@@ -27,7 +27,7 @@ fn pool(lists: &[&[usize]]) -> Pool {
 
 fn aspects(texts: &[(&str, &str)]) -> Vec<Aspect> {
     let one =
-        |(text, answer): &(&str, &str)| Aspect { text: text.to_string(), answer: Some(answer.to_string()) };
+        |(text, answer): &(&str, &str)| Aspect { answer: Some(answer.to_string()), ..Aspect::new(*text) };
     texts.iter().map(one).collect()
 }
 

@@ -1,5 +1,6 @@
 //! `plackett ask`: a broad question answered from an index, with all of its sides (RichRAG).
 
+mod coverage;
 mod rankers;
 mod report;
 
@@ -10,6 +11,7 @@ use super::trace_file::TraceFile;
 use super::{Failure, Global, Outcome, Output};
 use anyhow::{Context, bail};
 use clap::Args;
+use coverage::ListCoverage;
 use plackett::Pipeline;
 use plackett::facets::{self, FacetCandidates, FacetOptions};
 use plackett::pipeline::{Grouping, Models};
@@ -34,8 +36,9 @@ use std::time::{Duration, Instant};
                         --no-answer\n  \
                         plackett ask papers.index \"Tell me about prompts\" \\\n    \
                         --model remote:http://127.0.0.1:8080/v1/chat/completions\n\n\
-                        A file of aspects has one a line: words, or {\"aspect\": …, \"answer\": …} where what answers it is\n\
-                        known (for --ranker silver). A citation is the number of a passage in the list of the answer's\n\
+                        A file of aspects has one a line: words, or {\"aspect\": …, \"answer\": …, \"answered_by\": [ids]}\n\
+                        where it is known what answers it, in words (for --ranker silver) or as passages (for alpha-nDCG\n\
+                        and subtopic recall of the list). A citation is the number of a passage in the list of the answer's\n\
                         sources; citations of passages that are not there are taken out and told.")]
 pub struct Arguments {
     /// Index directory, made by `plackett index`
@@ -108,6 +111,8 @@ struct Told<'a> {
     found: &'a FacetCandidates,
     ranker: &'static CoverageRanker,
     ordered: &'a Ordered,
+    /// Of the list; `None` where no aspect says which passages answer it.
+    coverage: Option<ListCoverage>,
     answer: Option<&'a Answer>,
     /// The writer's model; `None` where no model was asked.
     model: Option<&'a str>,
@@ -136,6 +141,7 @@ impl Prepared {
         let ranker = rankers::find(&arguments.ranker, arguments.lambda)?;
         let given = given_aspects(arguments)?;
         let index = open_index(&arguments.index)?;
+        coverage::check(given.as_deref().unwrap_or_default(), &index)?;
         let trace = arguments.trace.as_deref().map(|path| TraceFile::new(path, false)).transpose()?;
         let mut settings = arguments.long_text.settings()?;
         settings.audit = trace.as_ref().map(TraceFile::audit);
@@ -190,6 +196,8 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         choice.order(&arguments.question, aspects, &found.pool, &documents)
     });
     let (ordered, remarks) = written(ordered, trace.as_ref())?;
+    let listed: Vec<&str> = ordered.positions.iter().map(|at| found.pool.entries[*at].id.as_str()).collect();
+    let coverage = coverage::measured(aspects, &listed, arguments.k as usize)?;
     let answer = match &asker {
         Some(asker) if !arguments.no_answer && !ordered.positions.is_empty() => {
             let passages: Vec<&Document> = ordered.positions.iter().map(|at| documents[*at]).collect();
@@ -208,6 +216,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         found: &found,
         ranker,
         ordered: &ordered,
+        coverage,
         answer: answer.as_ref(),
         model: asker.as_ref().map(|asker| asker.model().name()),
         seconds: start.elapsed().as_secs_f64(),

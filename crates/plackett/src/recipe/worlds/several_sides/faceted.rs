@@ -179,7 +179,8 @@ impl Articles {
             let key = bare(&pair.query);
             let Some(sentence) = sentences.get(&key).filter(|_| pair.label != Some(0)) else { continue };
             if bare(&pair.passage).contains(&bare(sentence)) && asked.insert(key) {
-                sides[at].push(Aspect { text: pair.query.clone(), answer: Some(sentence.to_string()) });
+                let answer = Some(sentence.to_string());
+                sides[at].push(Aspect { answer, ..Aspect::new(&pair.query) });
             }
         }
         Articles { documents, articles, sides }

@@ -241,7 +241,7 @@ mod tests {
 
     #[test]
     fn a_reader_copies_so_many_words() {
-        let aspect = |answer: &str| Aspect { text: "?".into(), answer: Some(answer.into()) };
+        let aspect = |answer: &str| Aspect { answer: Some(answer.into()), ..Aspect::new("?") };
         let question = FacetedQuestion {
             id: "q".into(),
             text: "q".into(),
