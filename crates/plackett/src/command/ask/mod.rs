@@ -15,6 +15,7 @@ use coverage::ListCoverage;
 use plackett::Pipeline;
 use plackett::facets::{self, FacetCandidates, FacetOptions};
 use plackett::pipeline::{Grouping, Models};
+use plackett::pointer_ranker::PointerRanker;
 use plackett_core::Document;
 use plackett_rank::Settings;
 use plackett_rank::ask::{
@@ -74,6 +75,9 @@ pub struct Arguments {
     pool: u32,
     #[arg(long, value_name = "NAME", default_value = "list", help = rankers::help())]
     ranker: String,
+    /// The folder of the trained list ranker, with --ranker pointer
+    #[arg(long, value_name = "DIR")]
+    ranker_model: Option<PathBuf>,
     /// How much nearness to the question counts against novelty, with --ranker mmr [default: 0.5]
     #[arg(long, value_name = "X", value_parser = real(" from 0 to 1", |x| (0.0..=1.0).contains(&x)))]
     lambda: Option<f64>,
@@ -122,6 +126,7 @@ struct Told<'a> {
 /// Everything that is read, opened and checked before a model is asked.
 struct Prepared {
     ranker: &'static CoverageRanker,
+    trained: Option<PointerRanker>,
     /// The aspects, where the model is not to find them.
     given: Option<Vec<Aspect>>,
     index: Index,
@@ -138,7 +143,8 @@ impl Prepared {
             return Err(AskError::NoQuestion.into());
         }
         arguments.files().check(output)?;
-        let ranker = rankers::find(&arguments.ranker, arguments.lambda)?;
+        let folder = arguments.ranker_model.as_deref();
+        let ranker = rankers::find(&arguments.ranker, arguments.lambda, folder)?;
         let given = given_aspects(arguments)?;
         let index = open_index(&arguments.index)?;
         coverage::check(given.as_deref().unwrap_or_default(), &index)?;
@@ -149,6 +155,7 @@ impl Prepared {
         let models = Models::new(Some(name), global.models());
         let asks = Asks { aspects: given.is_none(), list: ranker.asks_model, answer: !arguments.no_answer };
         let asker = asks.asker(arguments, &models, &settings)?;
+        let trained = folder.map(|folder| rankers::open_trained(folder, global)).transpose()?;
         let pipeline = search_pipeline(arguments, &index, global)?;
         Paths::default().opens_methods(&pipeline).writes("--trace", &arguments.trace).check(output)?;
         arguments.check_long_text(asker.is_some(), &pipeline)?;
@@ -156,14 +163,14 @@ impl Prepared {
             Pipeline::default_remark(&index).inspect(|remark| output.warn(remark));
         }
         remark_on_version(&index, output);
-        Ok(Prepared { ranker, given, index, trace, settings, models, asker, pipeline })
+        Ok(Prepared { ranker, trained, given, index, trace, settings, models, asker, pipeline })
     }
 }
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let start = Instant::now();
-    let Prepared { ranker, given, index, trace, settings, models, asker, pipeline } =
+    let Prepared { ranker, trained, given, index, trace, settings, models, asker, pipeline } =
         Prepared::new(arguments, global, output)?;
     let explored = match (&given, &asker) {
         (None, Some(asker)) => {
@@ -185,6 +192,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let choice = rankers::Choice {
         ranker,
         asker: asker.as_ref(),
+        trained: trained.as_ref(),
         models: &models,
         settings: &settings,
         embedding_model: index.settings().model.as_ref().map(|model| model.name.clone()),
@@ -276,7 +284,8 @@ impl Arguments {
         let files = Paths::default().opens("INDEX", [&self.index]).reads("--aspects", &self.aspects);
         let files = files.reads("--aspect-prompt", &self.aspect_prompt);
         let files = files.reads("--answer-prompt", &self.answer_prompt);
-        files.opens("--model", &self.model).writes("--trace", &self.trace)
+        let files = files.opens("--model", &self.model).opens("--ranker-model", &self.ranker_model);
+        files.writes("--trace", &self.trace)
     }
 }
 

@@ -6,6 +6,7 @@ use plackett::pipeline::{LocalModel, ModelOptions};
 use plackett_lm::decoder::{DecoderModel, PairPrompt};
 use plackett_lm::seq2seq::EncoderDecoder;
 use plackett_lm::store::Resolved;
+use plackett_train::list_ranker::ListRanker;
 use plackett_train::trainer::{Embedding, GroupHead, GroupScorer};
 use plackett_train::{Parameters, TrainError};
 use serde_json::{Map, Value, json};
@@ -27,9 +28,10 @@ fn fact(key: &'static str, value: impl Into<Value>, name: &'static str, text: im
 /// Opens a model and says what it is.
 pub(super) fn run(model: &Resolved, options: &ModelOptions, output: &Output) -> Outcome {
     // Before anything is printed: the files may be wrong.
-    let opened = match GroupScorer::is_in(&model.directory) {
-        true => of_group_scorer(&model.directory)?,
-        false => of_subject(&Subject::open(&model.directory, options)?),
+    let opened = match (GroupScorer::is_in(&model.directory), ListRanker::is_in(&model.directory)) {
+        (true, _) => of_group_scorer(&model.directory)?,
+        (false, true) => of_list_ranker(&model.directory)?,
+        (false, false) => of_subject(&Subject::open(&model.directory, options)?),
     };
     let path = model.directory.display().to_string();
     let licence = model.licence.clone();
@@ -86,6 +88,29 @@ fn of_group_scorer(folder: &Path) -> Result<Vec<Fact>, TrainError> {
         fact("kind", "group-scorer", "gives", gives),
         fact("vectors", vectors.name.clone(), "vectors of", vectors.name),
         fact("inputs", shape.inputs, "", ""),
+        fact("width", width, "", ""),
+        fact("layers", layers, "", ""),
+        fact("heads", heads, "", ""),
+        fact("precision", "f32", "weights", format!("f32, {:.1} MB", bytes as f64 / 1e6)),
+        fact("bytes", bytes, "", ""),
+    ])
+}
+
+/// RichRAG's list ranker, which reads vectors of another model (`plackett train` with a table `[pointer]`).
+fn of_list_ranker(folder: &Path) -> Result<Vec<Fact>, TrainError> {
+    let mut parameters = Parameters::default();
+    let ranker = ListRanker::open(folder, &mut parameters)?;
+    let vectors = ListRanker::origin(folder)?.map_or_else(|| "not recorded".to_string(), |origin| origin.name);
+    let config = &ranker.config;
+    let (inputs, width, layers, heads) = (config.dimension, config.width, config.layers, config.heads);
+    let family = format!("list-ranker, {inputs} numbers to {width}, {layers} layers and {heads} heads");
+    let bytes = parameters.count() * size_of::<f32>();
+    let gives = "lists that cover the sides of a question, for `plackett ask --ranker pointer`";
+    Ok(vec![
+        fact("family", "list-ranker", "family", family),
+        fact("kind", "list-ranker", "gives", gives),
+        fact("vectors", vectors.clone(), "vectors of", vectors),
+        fact("inputs", inputs, "", ""),
         fact("width", width, "", ""),
         fact("layers", layers, "", ""),
         fact("heads", heads, "", ""),

@@ -4,7 +4,7 @@
 use super::base::{Base, FoundBase};
 use super::file::TrainingFile;
 use super::keys::{KEYS, Key, Refusal, refuse};
-use super::{cross_encoder, first_tokens, groups, language, listwise, rewarded, score_head};
+use super::{cross_encoder, first_tokens, groups, language, listwise, pointer, rewarded, score_head};
 use crate::command::means::Change;
 use crate::command::{Global, Outcome, Output};
 use anyhow::{anyhow, bail};
@@ -15,13 +15,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// All kinds, in the order in which the help tells of them. Where a file asks for several, the last one is meant.
-pub const KINDS: [&Kind; 7] = [
+pub const KINDS: [&Kind; 8] = [
     &cross_encoder::KIND,
     &language::KIND,
     &score_head::KIND,
     &listwise::KIND,
     &first_tokens::KIND,
     &groups::KIND,
+    &pointer::KIND,
     &rewarded::KIND,
 ];
 
@@ -186,6 +187,8 @@ pub struct Measured {
     pub depths: [Vec<DepthMeasure>; 2],
     /// nDCG@10 of lists, as they are ordered.
     pub ndcg: Option<Change>,
+    /// RichRAG's `div` of lists that are to cover the sides of a question.
+    pub div: Option<Change>,
 }
 
 impl Measured {
@@ -304,6 +307,8 @@ mod tests {
             ("method = \"cross-encoder\"", both, 4),
             ("method = \"tsprank\"", both, 5),
             ("method = \"tsprank\"", None, 5),
+            ("[pointer]", None, 6),
+            ("[pointer]\nk = 5", decoder, 6),
         ] {
             assert_eq!(asked(rest, base), Some(at), "{rest} {base:?}");
         }

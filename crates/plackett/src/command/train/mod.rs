@@ -13,6 +13,7 @@ mod labelled_lists;
 mod language;
 mod listwise;
 mod page;
+mod pointer;
 mod report;
 mod rewarded;
 mod score_head;
