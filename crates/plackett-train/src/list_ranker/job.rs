@@ -60,9 +60,7 @@ impl ListRankerJob {
             return refused("head_rate: every part of a list ranker is new; leave it out and set rate");
         }
         if self.settings.recompute {
-            return refused(
-                "recompute: the layers of a list ranker are too small to be run again; leave it out",
-            );
+            return refused("recompute: the layers of a list ranker are too small to be run again; leave it out");
         }
         if self.width > MOST || self.heads > MOST || self.layers > MOST_LAYERS {
             return Err(TrainError::Setting(format!(
@@ -99,10 +97,10 @@ impl ListRankerJob {
         examples: &'e [SilverExample],
         parameters: &mut Parameters,
     ) -> Result<SilverTask<'e>, TrainError> {
-        let first = examples.first().map(|example| &example.question);
-        let (dimension, extra) = first.map_or((0, 0), |question| {
+        let sizes = |SilverExample { question, .. }: &SilverExample| {
             (question.question.len(), question.extra.len() / question.count().max(1))
-        });
+        };
+        let (dimension, extra) = examples.first().map_or((0, 0), sizes);
         let ranker = ListRanker::new(parameters, self.config(dimension, extra), self.settings.seed)?;
         Ok(SilverTask { ranker, examples, objective: self.terms()?, disturbed: self.disturb > 0.0 })
     }
@@ -180,9 +178,7 @@ impl Held<'_> {
         let of = |example: &SilverExample| -> Result<f64, TrainError> {
             let SilverExample { question, coverage, silver } = example;
             let list = self.task.ranker.best(parameters, self.compute, question, silver.len())?;
-            coverage
-                .div(&list)
-                .map_err(|error| TrainError::Model(format!("{}: {error}", question.name)))
+            coverage.div(&list).map_err(|error| TrainError::Model(format!("{}: {error}", question.name)))
         };
         self.examples.iter().map(of).collect()
     }

@@ -211,7 +211,8 @@ fn a_whole_training_leaves_a_folder_that_names_its_vectors() {
     let [begun, learned] = divs.unwrap();
     assert!(begun.len() == 4 && begun.iter().all(|div| (0.0..=1.0 + 1e-9).contains(div)), "{begun:?}");
     assert!(ListRanker::is_in(&output) && !ListRanker::is_in(&work));
-    assert_eq!((ListRanker::origin(&output).unwrap(), ListRanker::origin(&work).unwrap()), (Some(origin), None));
+    assert_eq!(ListRanker::origin(&output).unwrap(), Some(origin));
+    assert_eq!(ListRanker::origin(&work).unwrap(), None);
     let mut read = Parameters::default();
     let ranker = ListRanker::open(&output, &mut read).unwrap();
     for (example, div) in examples.iter().zip(learned) {

@@ -1,6 +1,6 @@
 //! `plackett train` of a list ranker over the vectors of a tiny BERT, and what `plackett ask` makes of it.
 
-use crate::common::plackett;
+use crate::common::{Done, plackett};
 use crate::train::{TEXTS, assert_documented, refused, train, training, write};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -29,7 +29,7 @@ fn prepared(rest: &str) -> tempfile::TempDir {
 }
 
 /// Asks an index of the four passages, without a model that writes.
-fn ask(folder: &Path, more: &[&str]) -> crate::common::Done {
+fn ask(folder: &Path, more: &[&str]) -> Done {
     let line = |(at, text): (usize, &&str)| format!("{}\n", json!({"_id": format!("d{at}"), "text": text}));
     let corpus: String = TEXTS.iter().enumerate().map(line).collect();
     if !folder.join("t.index").exists() {

@@ -43,8 +43,8 @@ const OF_OTHERS: &str =
 /// The kind.
 pub const KIND: Kind = Kind {
     help: "With an embedding model as base and a table [pointer], a small decoder over its vectors learns to\n\
-           point at passages that cover the sides of a question together (RichRAG), for `plackett ask\n\
-           --ranker pointer`; the table has k, disturb, temperature, width, heads and layers.",
+           point at passages that cover the sides of a question together (RichRAG). Its folder is for\n\
+           `plackett ask --ranker pointer`; the table has k, disturb, temperature, width, heads, layers.",
     form: Form::Shared(Shared {
         takes: &[POINTER],
         refuses: &[
@@ -322,8 +322,8 @@ fn question(at: u64, line: Line) -> anyhow::Result<Question> {
         Document { title, ..Document::new(format!("candidate {}", n + 1), text) }
     };
     let documents: Vec<Document> = candidates.into_iter().enumerate().map(document).collect();
-    let wordless = documents.iter().find(|document| !document.model_text().chars().any(char::is_alphanumeric));
-    if let Some(document) = wordless {
+    let has_words = |document: &Document| document.model_text().chars().any(char::is_alphanumeric);
+    if let Some(document) = documents.iter().find(|document| !has_words(document)) {
         bail!("{} has no word; leave it out", document.id);
     }
     Ok(Question { line: at, text, aspects, documents })
