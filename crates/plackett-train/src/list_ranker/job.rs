@@ -60,7 +60,9 @@ impl ListRankerJob {
             return refused("head_rate: every part of a list ranker is new; leave it out and set rate");
         }
         if self.settings.recompute {
-            return refused("recompute: the layers of a list ranker are too small to be run again; leave it out");
+            return refused(
+                "recompute: the layers of a list ranker are too small to be run again; leave it out",
+            );
         }
         if self.width > MOST || self.heads > MOST || self.layers > MOST_LAYERS {
             return Err(TrainError::Setting(format!(

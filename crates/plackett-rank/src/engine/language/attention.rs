@@ -250,8 +250,7 @@ fn behind(
         return Err(CallError::Argument("the model gave too few answers".into()));
     };
     let all = begun.normalizers.first().copied().unwrap_or(f64::NAN);
-    let mut sums: Vec<f64> =
-        begun.logits.iter().flatten().map(|logit| f64::from(*logit) - all).collect();
+    let mut sums: Vec<f64> = begun.logits.iter().flatten().map(|logit| f64::from(*logit) - all).collect();
     sums.resize(texts.len(), f64::NAN);
     let open: Vec<usize> = (0..texts.len()).filter(|n| texts[*n].len() > 1).collect();
     for chunk in open.chunks(CHUNK_ANSWERS) {

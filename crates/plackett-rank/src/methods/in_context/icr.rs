@@ -192,8 +192,7 @@ impl Icr {
         let last = mode.last.then_some(1);
         let (layout, over) = (BlockLayout::Causal, AttentionOver::All);
         let (per_token, per_head, answers) = (true, false, Vec::new());
-        let attention =
-            AttentionOptions { layout, layers, heads, last, over, per_token, per_head, answers };
+        let attention = AttentionOptions { layout, layers, heads, last, over, per_token, per_head, answers };
         let reversed = options.get_choice("order") == Some("reversed");
         Ok(Icr { template, wording, mode, reversed, windows, attention })
     }
