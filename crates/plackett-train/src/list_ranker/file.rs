@@ -50,6 +50,7 @@ impl ListRanker {
         let mut source = SafetensorsSource::open(&folder.join(WEIGHTS))?;
         ListRanker::load(parameters, &mut source, config)
     }
+
     /// Whether a folder says that it holds one, with the model of its vectors.
     pub fn is_in(folder: &Path) -> bool {
         let config = std::fs::read(folder.join(ORIGIN)).unwrap_or_default();
