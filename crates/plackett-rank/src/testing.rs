@@ -424,8 +424,17 @@ impl LanguageModel for ScriptedModel {
             .flat_map(|(n, request)| request.parts.endings.iter().map(move |ending| (n, ending.as_str())))
             .collect();
         let flat: Vec<&Prompt> = prompts.iter().flatten().collect();
-        let reply = |n: usize, _: &str| {
+        let reply = |n: usize, text: &str| {
             let endings = vec![weights(weight, &requests[all[n].0], all[n].1)?];
+            let wanted = &requests[all[n].0].options.answers;
+            let answers = match self.likelihoods.as_ref().filter(|_| !wanted.is_empty()) {
+                Some(sum) => {
+                    let sums: Result<Vec<f64>, CallError> =
+                        wanted.iter().map(|answer| sum(text, answer.as_str())).collect();
+                    vec![sums?]
+                }
+                None => Vec::new(),
+            };
             Ok((
                 AttentionMass {
                     endings,
@@ -433,6 +442,7 @@ impl LanguageModel for ScriptedModel {
                     layers: vec![0],
                     query_position: None,
                     stored: None,
+                    answers,
                     usage: Usage::default(),
                 },
                 0,
@@ -449,6 +459,7 @@ impl LanguageModel for ScriptedModel {
             let common = request.parts.common().split_whitespace().count();
             for other in own {
                 first.endings.extend(other.endings);
+                first.answers.extend(other.answers);
                 first.usage.prompt_tokens += other.usage.prompt_tokens;
                 first.usage.cached_tokens += common;
             }

@@ -36,6 +36,11 @@ pub struct FacetCandidates {
     pub trace: Trace,
 }
 
+/// The words with which a side is searched.
+pub fn side_text(question: &str, side: &Aspect) -> String {
+    format!("{question} {}", side.text)
+}
+
 /// Searches an index with a question and, for each aspect, with the question and the aspect. Documents without a word are
 /// left out and told: no reader could use them.
 ///
@@ -49,7 +54,7 @@ pub fn candidates(
     options: &FacetOptions,
 ) -> Result<FacetCandidates, QueryError> {
     let with = |(n, aspect): (usize, &Aspect)| {
-        Query::new(format!("aspect {}", n + 1), format!("{question} {}", aspect.text))
+        Query::new(format!("aspect {}", n + 1), side_text(question, aspect))
     };
     let queries: Vec<Query> = std::iter::once(Query::new("question", question))
         .chain(aspects.iter().enumerate().map(with))

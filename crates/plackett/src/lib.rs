@@ -19,6 +19,7 @@ pub mod negative_mining;
 pub mod own_vectors;
 pub mod papers;
 pub mod pipeline;
+pub mod pointer_ranker;
 pub mod query_synthesis;
 pub mod recipe;
 pub mod replies;

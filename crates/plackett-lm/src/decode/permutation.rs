@@ -12,28 +12,28 @@ use crate::error::decode::DecodeError;
 /// and `12`), the separator decides, and after the last identifier the end token.
 #[derive(Clone, Debug)]
 pub struct Permutation {
-    first: Piece,
-    later: Piece,
+    first: IdentifierTrie,
+    later: IdentifierTrie,
     length: usize,
     end: Option<u32>,
 }
 
 /// The trie of one position, and the identifier of each of its ranks.
 #[derive(Clone, Debug)]
-struct Piece {
+struct IdentifierTrie {
     trie: TokenTrie,
     identifiers: Vec<u32>,
 }
 
-impl Piece {
+impl IdentifierTrie {
     fn build(
         spellings: &[String],
         tokenize: &mut impl FnMut(&str) -> Result<Vec<u32>, DecodeError>,
-    ) -> Result<Piece, DecodeError> {
+    ) -> Result<IdentifierTrie, DecodeError> {
         let sequences = spellings.iter().map(|text| tokenize(text)).collect::<Result<Vec<_>, _>>()?;
         let TrieBuilt { trie, order, duplicates, .. } = TokenTrie::build(&sequences)?;
         match duplicates.first() {
-            None => Ok(Piece { trie, identifiers: order }),
+            None => Ok(IdentifierTrie { trie, identifiers: order }),
             Some((later, first)) => Err(DecodeError::Constraint(format!(
                 "{:?} and {:?} have the same tokens; choose other identifiers",
                 spellings[*first as usize], spellings[*later as usize]
@@ -107,14 +107,14 @@ impl Permutation {
             return Err(DecodeError::Constraint(problem));
         }
         let joined: Vec<String> = spellings.iter().map(|s| format!("{separator}{s}")).collect();
-        let first = Piece::build(&spellings, &mut tokenize)?;
-        let later = Piece::build(&joined, &mut tokenize)?;
+        let first = IdentifierTrie::build(&spellings, &mut tokenize)?;
+        let later = IdentifierTrie::build(&joined, &mut tokenize)?;
         first.check(&later.trie, end, length == 1)?;
         later.check(&later.trie, end, length > 1 && spellings.len() > length)?;
         Ok(Permutation { first, later, length, end })
     }
 
-    fn piece(&self, state: &PermutationState) -> &Piece {
+    fn trie_at(&self, state: &PermutationState) -> &IdentifierTrie {
         if state.order.is_empty() { &self.first } else { &self.later }
     }
 
@@ -125,14 +125,14 @@ impl Permutation {
 
     /// The identifier that ends here and is still to be written.
     fn ended(&self, state: &PermutationState) -> Option<u32> {
-        let piece = self.piece(state);
-        let rank = piece.trie.finished(state.node)?;
+        let position = self.trie_at(state);
+        let rank = position.trie.finished(state.node)?;
         let remains = state.order.is_empty() || bit(&state.remaining, rank);
-        remains.then(|| piece.identifiers.get(rank).copied()).flatten()
+        remains.then(|| position.identifiers.get(rank).copied()).flatten()
     }
 
     fn open_children(&self, state: &PermutationState) -> impl Iterator<Item = u32> {
-        let children = self.piece(state).trie.children(state.node);
+        let children = self.trie_at(state).trie.children(state.node);
         children.filter(|(_, node)| self.open(state, *node)).map(|(token, _)| token)
     }
 
@@ -192,7 +192,7 @@ impl Constraint for Permutation {
         if state.finished {
             return None;
         }
-        let child = self.piece(state).trie.child(state.node, token);
+        let child = self.trie_at(state).trie.child(state.node, token);
         if let Some(node) = child.filter(|node| self.open(state, *node)) {
             return Some(self.settle(PermutationState { node, ..state.clone() }));
         }

@@ -79,7 +79,7 @@ struct Cut<'a> {
 }
 
 /// The vectors of one prompt.
-struct Block {
+struct PromptEmbeddings {
     query: Vec<f32>,
     documents: Vec<Vec<f32>>,
     tokens: usize,
@@ -227,7 +227,7 @@ impl ListScorer {
     }
 
     /// One prompt.
-    fn read(&self, query: &str, documents: &[Cut<'_>]) -> Result<Block, LmError> {
+    fn read(&self, query: &str, documents: &[Cut<'_>]) -> Result<PromptEmbeddings, LmError> {
         let encode = |text: &str| self.model.tokenizer().encode(text, false, false);
         let mut tokens = self.begin.clone();
         let mut places = Vec::with_capacity(documents.len() + 1);
@@ -254,7 +254,7 @@ impl ListScorer {
         let rows = through(&self.projector, self.info.isa, states, self.info.hidden);
         let mut vectors: Vec<Vec<f32>> = rows.chunks_exact(self.info.dim).map(<[f32]>::to_vec).collect();
         let query = vectors.pop().unwrap_or_default();
-        Ok(Block { query, documents: vectors, tokens: tokens.len() })
+        Ok(PromptEmbeddings { query, documents: vectors, tokens: tokens.len() })
     }
 }
 
@@ -272,12 +272,12 @@ fn projector(weights: &WeightSet, hidden: usize) -> Result<Vec<Layer>, LmError> 
 
 /// Cosines between each document's vector and that of the query, which is the mean over the prompts, weighted by how near
 /// the nearest document of each comes to it.
-fn joined_scores(blocks: &[Block]) -> Vec<f64> {
-    let mut query = vec![0.0; blocks.first().map_or(0, |block| block.query.len())];
+fn joined_scores(prompts: &[PromptEmbeddings]) -> Vec<f64> {
+    let mut query = vec![0.0; prompts.first().map_or(0, |prompt| prompt.query.len())];
     let mut weights = 0.0;
-    for block in blocks {
-        let own: Vec<f64> = block.query.iter().map(|x| f64::from(*x)).collect();
-        let nearest = block.documents.iter().map(|document| cosine(&own, document)).fold(-1.0, f64::max);
+    for prompt in prompts {
+        let own: Vec<f64> = prompt.query.iter().map(|x| f64::from(*x)).collect();
+        let nearest = prompt.documents.iter().map(|document| cosine(&own, document)).fold(-1.0, f64::max);
         let weight = (1.0 + nearest) / 2.0;
         weights += weight;
         query.iter_mut().zip(&own).for_each(|(sum, x)| *sum += weight * x);
@@ -285,7 +285,7 @@ fn joined_scores(blocks: &[Block]) -> Vec<f64> {
     if weights > 0.0 {
         query.iter_mut().for_each(|x| *x /= weights);
     }
-    blocks.iter().flat_map(|block| &block.documents).map(|document| cosine(&query, document)).collect()
+    prompts.iter().flat_map(|prompt| &prompt.documents).map(|document| cosine(&query, document)).collect()
 }
 
 /// 0 where one of them has no direction.
@@ -302,7 +302,7 @@ mod tests {
 
     #[test]
     fn prompts_are_joined_by_how_near_their_documents_come() {
-        let block = |query: [f32; 2], documents: &[[f32; 2]]| Block {
+        let block = |query: [f32; 2], documents: &[[f32; 2]]| PromptEmbeddings {
             query: query.to_vec(),
             documents: documents.iter().map(|d| d.to_vec()).collect(),
             tokens: 0,

@@ -17,12 +17,14 @@ pub struct Aspect {
     pub text: String,
     /// What is known to answer it; where there is none, coverage is that of the aspect's own words.
     pub answer: Option<String>,
+    /// The ids of the passages that are known to answer it, each once; none where that is not known.
+    pub answered_by: Vec<String>,
 }
 
 impl Aspect {
-    /// An aspect of which no answer is known.
+    /// An aspect of which nothing more is known.
     pub fn new(text: impl Into<String>) -> Aspect {
-        Aspect { text: text.into(), answer: None }
+        Aspect { text: text.into(), answer: None, answered_by: Vec::new() }
     }
 
     /// What a passage that covers it should say.
@@ -149,29 +151,42 @@ fn words(text: &str) -> Vec<String> {
         .collect()
 }
 
+/// The first id that stands a second time.
+fn twice(ids: &[String]) -> Option<&str> {
+    let mut seen = HashSet::new();
+    ids.iter().map(String::as_str).find(|id| !seen.insert(*id))
+}
+
 /// A line of a list in JSON.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Line {
     aspect: String,
     answer: Option<String>,
+    #[serde(default)]
+    answered_by: Vec<String>,
 }
 
-/// Reads a list of aspects, one a line: words, or `{"aspect": …, "answer": …}` where what answers it is known. Blank
-/// lines are passed over; nothing is taken off the others.
+/// Reads a list of aspects, one a line: words, or `{"aspect": …, "answer": …, "answered_by": […]}` where it is known what
+/// answers it, in words and as ids of passages. Blank lines are passed over; nothing is taken off the others.
 ///
 /// # Errors
-/// [`AspectFileError`]: a line in JSON that is wrong, an aspect that stands twice, no aspect at all.
+/// [`AspectFileError`]: a line in JSON that is wrong, an aspect or an id of one that stands twice, no aspect at all.
 pub fn read_aspects<'t>(lines: impl IntoIterator<Item = &'t str>) -> Result<Vec<Aspect>, AspectFileError> {
     let (mut aspects, mut seen) = (Vec::new(), HashSet::new());
     for (at, line) in lines.into_iter().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let wrong = |problem: String| AspectFileError::Line { line: at + 1, problem };
         let aspect = if line.trim_start().starts_with('{') {
             let read: Line = serde_json::from_str(line).map_err(|error| {
-                wrong(format!("{error}; an object {{\"aspect\": …, \"answer\": …}} is expected"))
+                wrong(format!(
+                    "{error}; an object {{\"aspect\": …, \"answer\": …, \"answered_by\": […]}} is expected"
+                ))
             })?;
+            if let Some(id) = twice(&read.answered_by) {
+                return Err(wrong(format!("answered_by has {id:?} twice; remove one")));
+            }
             let answer = read.answer.filter(|answer| !answer.trim().is_empty());
-            Aspect { text: read.aspect.trim().to_string(), answer }
+            Aspect { text: read.aspect.trim().to_string(), answer, answered_by: read.answered_by }
         } else {
             Aspect::new(line.trim())
         };
@@ -227,15 +242,19 @@ mod tests {
             "",
             " origins of rap ",
             "{\"aspect\": \"styles\", \"answer\": \"Trap.\"}",
-            "{\"aspect\": \"x\", \"answer\": \"\"}",
+            "{\"aspect\": \"x\", \"answer\": \"\", \"answered_by\": [\"d1\", \"d2\"]}",
         ];
         let found = read_aspects(lines).unwrap();
         assert_eq!(found[0], Aspect::new("origins of rap"));
         assert_eq!((found[1].target(), found[2].target()), ("Trap.", "x"));
+        assert!(found[1].answered_by.is_empty());
+        assert_eq!(found[2].answered_by, ["d1", "d2"]);
         let problem = |lines: &[&str]| read_aspects(lines.iter().copied()).unwrap_err().to_string();
         assert!(problem(&["a", "{\"aspekt\": \"b\"}"]).starts_with("line 2: unknown field `aspekt`"));
         assert!(problem(&["a", "", "A!"]).starts_with("line 3: the aspect \"A!\" stands twice"));
         assert!(problem(&["--"]).contains("no word"));
+        let again = "{\"aspect\": \"a\", \"answered_by\": [\"d\", \"e\", \"d\"]}";
+        assert!(problem(&[again]).starts_with("line 1: answered_by has \"d\" twice"));
         assert_eq!(read_aspects([" ", ""]), Err(AspectFileError::Empty));
     }
 }

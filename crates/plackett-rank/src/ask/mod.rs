@@ -22,7 +22,9 @@ pub use citations::{CheckedCitations, check_citations};
 pub use coverage::coverage_of;
 pub use error::{AskError, AspectFileError};
 pub use pool::{Finding, Pool, PoolEntry};
-pub use rankers::{CoverageRanker, Given, ListRanker, Ordered, RANKERS, Vectors, list_request, unit_vectors};
+pub use rankers::{
+    CoverageRanker, Given, ListRanker, Ordered, PointedList, RANKERS, Vectors, list_request, unit_vectors,
+};
 
 use crate::model::{CallError, LanguageModel, Need};
 use crate::prompt::{BuiltinPrompt, Template, builtin_prompt};

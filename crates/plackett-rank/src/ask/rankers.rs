@@ -30,6 +30,17 @@ pub struct Given<'a> {
     pub vectors: Option<&'a Vectors>,
     /// The model's list ranker.
     pub list: Option<ListRanker<'a>>,
+    /// What a trained ranker has pointed at.
+    pub pointed: Option<&'a PointedList>,
+}
+
+/// The list of a ranker that was trained to point at passages.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PointedList {
+    /// Positions among the candidates, best first, each once.
+    pub positions: Vec<usize>,
+    /// What it cost.
+    pub trace: Trace,
 }
 
 /// An order of the best candidates.
@@ -53,6 +64,8 @@ pub struct CoverageRanker {
     pub compares_texts: bool,
     /// Whether it asks a model that reads prompts.
     pub asks_model: bool,
+    /// Whether it is a model that was trained for this.
+    pub is_trained: bool,
     order: fn(&Given<'_>) -> Result<Ordered, AskError>,
 }
 
@@ -62,20 +75,30 @@ impl std::fmt::Debug for CoverageRanker {
     }
 }
 
-/// All rankers. The first is the published one, the others are its baselines.
+/// All rankers. The first stands for the published one with a prompt, the second is the published one; the others are its baselines.
 pub static RANKERS: &[CoverageRanker] = &[
     CoverageRanker {
         name: "list",
         help: "the model writes the numbers of the passages that cover all aspects together",
         compares_texts: false,
         asks_model: true,
+        is_trained: false,
         order: list,
+    },
+    CoverageRanker {
+        name: "pointer",
+        help: "a trained pointer network points at one passage after another, so that they cover all aspects together",
+        compares_texts: false,
+        asks_model: false,
+        is_trained: true,
+        order: pointed,
     },
     CoverageRanker {
         name: "retriever",
         help: "what the question alone finds, then what only its aspects find",
         compares_texts: false,
         asks_model: false,
+        is_trained: false,
         order: |given| Ok(places(given, (0..given.pool.len()).collect())),
     },
     CoverageRanker {
@@ -83,6 +106,7 @@ pub static RANKERS: &[CoverageRanker] = &[
         help: "the best of each aspect in turn",
         compares_texts: false,
         asks_model: false,
+        is_trained: false,
         order: |given| {
             let taken = round_robin(given.pool.aspect_lists(), usize::MAX);
             Ok(places(given, taken.into_iter().map(|(position, _)| position).collect()))
@@ -93,6 +117,7 @@ pub static RANKERS: &[CoverageRanker] = &[
         help: "near to the question and far from what was chosen before, by vectors (maximal marginal relevance)",
         compares_texts: true,
         asks_model: false,
+        is_trained: false,
         order: marginal,
     },
     CoverageRanker {
@@ -100,6 +125,7 @@ pub static RANKERS: &[CoverageRanker] = &[
         help: "greedily what the known answers of the aspects still lack, by words: an upper bound where answers are given",
         compares_texts: false,
         asks_model: false,
+        is_trained: false,
         order: silver,
     },
 ];
@@ -160,6 +186,17 @@ fn list(given: &Given<'_>) -> Result<Ordered, AskError> {
         ranking.entries.iter().filter_map(|entry| Some((*position.get(entry.id.as_str())?, entry.score)));
     let (positions, scores) = placed.unzip();
     Ok(Ordered { positions, scores, trace: ranking.trace })
+}
+
+fn pointed(given: &Given<'_>) -> Result<Ordered, AskError> {
+    let Some(PointedList { positions, trace }) = given.pointed else {
+        return Err(AskError::Lacking { ranker: "pointer", needs: "a trained list ranker" });
+    };
+    let there = positions.iter().copied().filter(|position| *position < given.pool.len());
+    let mut ordered = places(given, there.collect());
+    let facts = std::mem::replace(&mut ordered.trace, trace.clone()).facts;
+    ordered.trace.facts.extend(facts);
+    Ok(ordered)
 }
 
 fn silver(given: &Given<'_>) -> Result<Ordered, AskError> {

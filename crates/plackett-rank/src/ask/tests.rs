@@ -27,7 +27,7 @@ fn pool(lists: &[&[usize]]) -> Pool {
 
 fn aspects(texts: &[(&str, &str)]) -> Vec<Aspect> {
     let one =
-        |(text, answer): &(&str, &str)| Aspect { text: text.to_string(), answer: Some(answer.to_string()) };
+        |(text, answer): &(&str, &str)| Aspect { answer: Some(answer.to_string()), ..Aspect::new(*text) };
     texts.iter().map(one).collect()
 }
 
@@ -51,6 +51,7 @@ fn order(name: &str, pool: &Pool, k: usize, vectors: Option<&Vectors>) -> Vec<us
         lambda: 0.5,
         vectors,
         list: None,
+        pointed: None,
     };
     let ordered = CoverageRanker::find(name).unwrap().order(&given).unwrap();
     assert_eq!(ordered.positions.len(), ordered.scores.len());
@@ -86,7 +87,7 @@ fn a_ranker_says_what_it_lacks() {
     let documents = documents();
     let documents: Vec<&Document> = documents.iter().collect();
     let pool = pool(&[&[0, 1, 2, 3]]);
-    for (name, needs) in [("mmr", "vectors"), ("list", "a model")] {
+    for (name, needs) in [("mmr", "vectors"), ("list", "a model"), ("pointer", "a trained list ranker")] {
         let given = Given {
             question: "q",
             aspects: &[],
@@ -96,10 +97,34 @@ fn a_ranker_says_what_it_lacks() {
             lambda: 0.5,
             vectors: None,
             list: None,
+            pointed: None,
         };
         let error = CoverageRanker::find(name).unwrap().order(&given).unwrap_err().to_string();
         assert!(error.contains(name) && error.contains(needs), "{error}");
     }
+}
+
+#[test]
+fn a_trained_list_is_kept_and_filled() {
+    let (documents, pool) = (documents(), pool(&[&[0, 1, 2, 3]]));
+    let documents: Vec<&Document> = documents.iter().collect();
+    let trace = Trace { passes: 5, facts: vec![("vectors".into(), "m".into())], ..Trace::default() };
+    let list = PointedList { positions: vec![3, 1], trace };
+    let given = Given {
+        question: "q",
+        aspects: &[],
+        pool: &pool,
+        documents: &documents,
+        k: 3,
+        lambda: 0.5,
+        vectors: None,
+        list: None,
+        pointed: Some(&list),
+    };
+    let ordered = CoverageRanker::find("pointer").unwrap().order(&given).unwrap();
+    assert_eq!((ordered.positions, ordered.scores), (vec![3, 1, 0], vec![4.0, 3.0, 2.0]));
+    let names: Vec<&str> = ordered.trace.facts.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!((ordered.trace.passes, names), (5, vec!["ranker", "vectors", "scores"]));
 }
 
 #[test]
@@ -137,6 +162,7 @@ fn the_model_writes_a_list_that_covers_and_never_repeats() {
         lambda: 0.5,
         vectors: None,
         list: Some(&list),
+        pointed: None,
     };
     let ordered = CoverageRanker::find("list").unwrap().order(&given).unwrap();
     assert_eq!(ordered.positions, [2, 3, 0]);

@@ -51,6 +51,8 @@ fn methods_that_give_an_order_alone_say_so() {
         let options = all_pairs.values([(option, value)]).unwrap();
         assert_eq!((all_pairs.gives_scores)(&options), gives, "{option}={value}");
     }
+    let rank_r1 = MethodSpec::find("rank-r1").unwrap();
+    assert!((rank_r1.gives_scores)(&rank_r1.values([("fuse", "0.1")]).unwrap()));
 }
 
 #[test]

@@ -49,12 +49,18 @@ pub(super) fn normalised(
         .collect())
 }
 
-/// `(1 − weight) · z(scores) + weight · z(first stage)` (ERank, "Inference": weight 0.2).
+/// `(1 − weight) · n(scores) + weight · n(first stage)`, where n is `how` scores are normalised (ERank: z-scores, weight 0.2; Rank-R1:
+/// min-max, weight 0.1).
 ///
 /// # Errors
 /// Those of [`scores`] and [`normalised`].
-pub(super) fn fused(context: &RankContext<'_>, own: &[f64], weight: f64) -> Result<Vec<f64>, CallError> {
-    let first = normalised(context, &scores(context)?, Normalisation::ZScore)?;
-    let own = normalised(context, own, Normalisation::ZScore)?;
+pub(super) fn fused(
+    context: &RankContext<'_>,
+    own: &[f64],
+    weight: f64,
+    how: Normalisation,
+) -> Result<Vec<f64>, CallError> {
+    let first = normalised(context, &scores(context)?, how)?;
+    let own = normalised(context, own, how)?;
     Ok(own.iter().zip(first).map(|(own, first)| (1.0 - weight) * own + weight * first).collect())
 }

@@ -125,6 +125,9 @@ pub struct AttentionOptions {
     /// A number for each head instead of their sum: the layers in order, and in each its heads. Neither with `heads` nor
     /// with `per_token`.
     pub per_head: bool,
+    /// Texts that could be written behind each ending, whose log-probabilities are wanted too; with any, all layers are computed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub answers: Vec<String>,
 }
 
 /// A prompt in parts whose documents are looked at.
@@ -151,6 +154,8 @@ pub struct AttentionMass {
     /// How many of the documents had their keys and values in a block index; `None` where the model has none, or none of
     /// this layout.
     pub stored: Option<usize>,
+    /// For each ending the log-probabilities of the answers; none where there are no answers.
+    pub answers: Vec<Vec<f64>>,
     /// What it cost.
     pub usage: Usage,
 }

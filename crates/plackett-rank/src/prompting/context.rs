@@ -400,10 +400,14 @@ impl Reply for AttentionMass {
         self.usage
     }
     fn answer(&self) -> serde_json::Value {
-        json!({"endings": self.endings, "heads": self.heads, "layers": self.layers})
+        let mut told = json!({"endings": self.endings, "heads": self.heads, "layers": self.layers});
+        if !self.answers.is_empty() {
+            told["answers"] = json!(self.answers);
+        }
+        told
     }
     fn passes(&self) -> u64 {
-        self.endings.len() as u64
+        (self.endings.len() + self.answers.iter().map(Vec::len).sum::<usize>()) as u64
     }
 }
 

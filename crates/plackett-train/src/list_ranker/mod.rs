@@ -11,6 +11,7 @@
 mod decoder;
 mod file;
 mod initialize;
+mod job;
 mod model;
 mod preferences;
 mod silver;
@@ -20,6 +21,7 @@ mod writing;
 
 pub use decoder::{Pointed, Walk};
 pub use file::{CONFIG, WEIGHTS};
+pub use job::ListRankerJob;
 pub use model::{ListQuestion, ListRanker, ListRankerConfig, Memory};
 pub use preferences::{ListPair, PreferenceTask};
 pub use silver::{SilverExample, SilverTask};

@@ -3,7 +3,7 @@ use crate::nn::Mode;
 use crate::objective::parse_sum;
 use crate::random::Stream;
 use crate::tape::{Compute, Parameters, Tape};
-use crate::trainer::{Settings, Task, train};
+use crate::trainer::{Settings, Task, VectorOrigin, train};
 use plackett_core::diversity::Coverage;
 
 const DIMENSION: usize = 6;
@@ -193,4 +193,46 @@ fn shapes_that_cannot_be_are_refused() {
     ] {
         assert!(ListRanker::new(&mut Parameters::default(), wrong, 1).is_err());
     }
+}
+
+#[test]
+fn a_whole_training_leaves_a_folder_that_names_its_vectors() {
+    let folder = tempfile::tempdir().unwrap();
+    let (work, output) = (folder.path().join("work"), folder.path().join("ranker"));
+    let examples: Vec<SilverExample> = (0..4).map(example).collect();
+    let settings = Settings { batch: 4, steps: 200, rate: 3e-3, checkpoint: 0, ..Settings::default() };
+    let job = ListRankerJob { width: 16, heads: 2, settings, ..ListRankerJob::default() };
+    let origin = VectorOrigin { name: "names".into(), fingerprint: "f".into() };
+    let (compute, places) = (Compute::new(1), (work.as_path(), output.as_path()));
+    let (outcome, divs) =
+        job.run((&examples, &examples), &origin, places, "a training", &compute, &mut |_, _| {}).unwrap();
+    let [before, after] = outcome.validation.unwrap();
+    assert!(after < before, "{before} {after}");
+    let [begun, learned] = divs.unwrap();
+    assert!(begun.len() == 4 && begun.iter().all(|div| (0.0..=1.0 + 1e-9).contains(div)), "{begun:?}");
+    assert!(ListRanker::is_in(&output) && !ListRanker::is_in(&work));
+    assert_eq!(ListRanker::origin(&output).unwrap(), Some(origin));
+    assert_eq!(ListRanker::origin(&work).unwrap(), None);
+    let mut read = Parameters::default();
+    let ranker = ListRanker::open(&output, &mut read).unwrap();
+    for (example, div) in examples.iter().zip(learned) {
+        let list = ranker.best(&read, &compute, &example.question, 3).unwrap();
+        assert_eq!(example.coverage.div(&list).unwrap(), div);
+    }
+    std::fs::write(output.join("config.json"), "{\"model_type\": \"list-ranker\"}").unwrap();
+    assert!(ListRanker::origin(&output).unwrap_err().to_string().contains("vectors"));
+}
+
+#[test]
+fn trainings_that_cannot_be_are_refused() {
+    let refused = |job: ListRankerJob| job.check().unwrap_err().to_string();
+    let usual = ListRankerJob::default;
+    assert!(usual().check().is_ok());
+    assert_eq!(usual().objective(), "richrag(temperature=0.1, disturb=0.5)");
+    assert!(refused(ListRankerJob { heads: 3, ..usual() }).contains("no multiple of 3 heads"));
+    assert!(refused(ListRankerJob { width: 1 << 40, ..usual() }).contains("4096 at most"));
+    assert!(refused(ListRankerJob { disturb: f64::NAN, ..usual() }).contains("disturb"));
+    assert!(refused(ListRankerJob { temperature: 0.0, ..usual() }).contains("temperature"));
+    let settings = Settings { recompute: true, ..Settings::default() };
+    assert!(refused(ListRankerJob { settings, ..usual() }).contains("recompute"));
 }

@@ -135,6 +135,11 @@ impl GroupScorer {
         Ok(GroupScorer { shape, layers, encoder, weight })
     }
 
+    /// Its shape.
+    pub fn shape(&self) -> GroupShape {
+        self.shape
+    }
+
     /// What is scored.
     pub fn head(&self) -> GroupHead {
         self.shape.head

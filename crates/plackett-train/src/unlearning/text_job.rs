@@ -109,7 +109,7 @@ impl TextUnlearningJob {
         let mut observe = |_: usize, _: &Llama, _: &Parameters| false;
         let course = Course { place: (Some(work), identity), compute, observe: &mut observe, progress };
         let pairs = (&sets[0].pairs[..], &sets[1].pairs[..]);
-        let done = self.job.learn(&mut model.llama, &mut parameters, (pairs, &[]), course)?;
+        let done = self.job.learn(&mut model.llama, &mut parameters, pairs, &[], course)?;
         let after = measure(&model.llama, &parameters);
         let known: Vec<KnownTexts> = sets
             .iter()

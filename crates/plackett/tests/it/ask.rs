@@ -97,6 +97,47 @@ fn known_answers_make_the_upper_bound() {
     assert_eq!(document["trace"]["ranking"]["facts"]["aspects with a known answer"], "2 of 2");
 }
 
+#[test]
+fn a_list_is_measured_by_the_passages_that_are_known_to_answer() {
+    let folder = indexed();
+    let aspects = "{\"aspect\": \"origins Bronx parties\", \"answered_by\": [\"bronx\", \"party\"]}\n\
+                   {\"aspect\": \"sales\", \"answered_by\": [\"sales\"]}\nstyles trap drill\n";
+    std::fs::write(folder.path().join("sides.jsonl"), aspects).unwrap();
+    let given = ["rap", "--aspects", "sides.jsonl", "--no-answer", "--ranker", "round-robin", "-k", "2"];
+    let document = ask(folder.path(), &[&given[..], &["--json"]].concat()).expect(0).json();
+    // The best of the first two sides: one of the Bronx, then that of sales, which no list of two can beat.
+    assert_eq!(ids(&document)[1], "sales");
+    assert_eq!(document["coverage"], json!({"k": 2, "aspects": 2, "alpha_nDCG": 1.0, "StRecall": 1.0}));
+    let text = ask(folder.path(), &given).expect(0).stdout;
+    assert!(text.contains("Coverage of 2 of 3 aspects") && text.contains("alpha-nDCG@2 1.000"), "{text}");
+    // Half of the sides in a list of one, of which none is better.
+    let first = ask(folder.path(), &[&given[..6], &["-k", "1", "--json"]].concat()).expect(0).json();
+    assert_eq!(first["coverage"], json!({"k": 1, "aspects": 2, "alpha_nDCG": 1.0, "StRecall": 0.5}));
+    let unknown = ask(folder.path(), &["rap", "--aspect", "sales", "--no-answer", "--ranker", "retriever"]);
+    assert!(!unknown.expect(0).stdout.contains("Coverage"));
+    std::fs::write(folder.path().join("sides.jsonl"), aspects.replace("\"party\"", "\"gone\"")).unwrap();
+    let refused = ask(folder.path(), &given).expect(2).stderr;
+    assert!(refused.contains("`origins Bronx parties` is answered_by `gone`, which the index"), "{refused}");
+}
+
+#[test]
+fn passages_of_documents_are_named_by_their_own_ids() {
+    let folder = tempfile::tempdir().unwrap();
+    let (id, title, text) = DOCUMENTS[3];
+    let line = json!({"_id": id, "title": title, "text": text}).to_string();
+    std::fs::write(folder.path().join("corpus.jsonl"), line).unwrap();
+    let chunked = ["index", "corpus.jsonl", "-o", "cut.index", "--no-vectors", "--chunk", "8/0"];
+    plackett(folder.path(), &chunked).expect(0);
+    let of = |id: &str| {
+        let aspect = json!({"aspect": "sales", "answered_by": [id]}).to_string();
+        let tail = ["--aspect", &aspect, "--no-answer", "--ranker", "retriever", "--json"];
+        plackett(folder.path(), &[&["ask", "cut.index", "rap music"], &tail[..]].concat())
+    };
+    assert_eq!(of("sales#1").expect(0).json()["coverage"]["StRecall"], 1.0);
+    let refused = of("sales").expect(2).json()["errors"].to_string();
+    assert!(refused.contains("cut into passages") && refused.contains("`sales#1`"), "{refused}");
+}
+
 /// Aspects, then a list, then an answer with a citation of nothing.
 fn scripted(_: usize, seen: &Seen) -> Answer {
     let prompt = seen.body["messages"].to_string();

@@ -59,7 +59,7 @@ const LINES: &[(&str, i32, &[&str])] = &[
     (
         "ask my.index apple --aspect cake --ranker silver --no-answer",
         0,
-        &["answer", "aspects", "candidates", "question", "ranker", "ranking", "trace"],
+        &["answer", "aspects", "candidates", "coverage", "question", "ranker", "ranking", "trace"],
     ),
     ("ask my.index apple --ranker gold", 2, &[]),
     ("rerank --method bi-encoder --offline requests.jsonl", 1, &["results"]),

@@ -55,6 +55,7 @@ mod train;
 mod train_first_tokens;
 mod train_groups;
 mod train_lists;
+mod train_pointer;
 mod train_rewarded;
 mod verify;
 mod walkthrough;

@@ -45,6 +45,15 @@ fn a_scorer_learns_successions_and_ranks_by_the_best_path() {
     for part in ["# A scorer of successions", "tsprank-local | tsprank-max-margin", "layers = 1"] {
         assert!(card.contains(part), "{part}\n{card}");
     }
+    let shown = plackett(folder, &["model", "show", "./ranker", "--json"]).expect(0).json();
+    let config = std::fs::read_to_string(folder.join("ranker/config.json")).unwrap();
+    let config: Value = serde_json::from_str(&config).unwrap();
+    let (kind, shape) = (&shown["kind"], [&shown["width"], &shown["layers"], &shown["heads"]]);
+    assert_eq!((kind, shape), (&json!("group-scorer"), [&json!(8), &json!(1), &json!(2)]));
+    assert_eq!((&shown["inputs"], &shown["vectors"]), (&config["shape"]["inputs"], &config["vectors"]["name"]));
+    assert!(shown["inputs"].is_u64() && shown["bytes"].as_u64() > Some(0), "{shown}");
+    let shown = plackett(folder, &["model", "show", "./ranker"]).expect(0).stdout;
+    assert!(shown.contains("for `tsprank`") && shown.contains("vectors of"), "{shown}");
     // The order in which candidates come does not matter.
     let (ids, trace) = ranked(folder, [0, 1, 2, 3]);
     let (mut sorted, (moved, _)) = (ids.clone(), ranked(folder, [2, 0, 3, 1]));

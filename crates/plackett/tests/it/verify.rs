@@ -1,4 +1,4 @@
-//! `plackett model verify` and `show`: golden outputs of every kind of model, by transformers and by ourselves.
+//! `plackett model verify` and `show`: golden outputs of every kind of model, by transformers and by ourselves; `plackett model list`.
 
 use crate::common;
 
@@ -35,6 +35,36 @@ fn copy(from: &str, to: &Path) {
 fn measure<'a>(found: &'a Value, name: &str) -> &'a Value {
     let measures = found["golden"]["comparison"]["measures"].as_array().unwrap();
     measures.iter().find(|measure| measure["name"] == name).unwrap_or_else(|| panic!("{name}: {measures:?}"))
+}
+
+#[test]
+fn the_list_says_licence_and_size_of_what_is_here_too() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["owner--mine", "SmolLM2-135M-Instruct"] {
+        let pulled = folder.path().join("cache/models").join(name);
+        std::fs::create_dir_all(&pulled).unwrap();
+        let file = |path: &str, size: u64| json!({"path": path, "size": size, "sha256": "0".repeat(64)});
+        let files = [file("model.safetensors", 2_500_000), file("config.json", 700)];
+        let manifest = json!({"source": "the hub", "licence": "MIT", "files": files}).to_string();
+        std::fs::write(pulled.join("plackett-model.json"), manifest).unwrap();
+    }
+    let of = |arguments: &[&str]| -> common::Done {
+        let mut command = command(folder.path(), arguments);
+        command.env("PLACKETT_CACHE", folder.path().join("cache")).output().unwrap().into()
+    };
+    let text = of(&["model", "list"]).expect(0).stdout;
+    let row = |name: &str| text.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+    for (name, parts) in [
+        ("SmolLM2-135M-Instruct", ["93 MB", "Apache-2.0", "language model"]),
+        ("Qwen3-Reranker-0.6B", ["~1192 MB", "Apache-2.0", "reranker"]),
+        ("owner/mine", ["pulled", " 3 MB", "MIT"]),
+    ] {
+        assert!(parts.iter().all(|part| row(name).contains(part)), "{name}: {text}");
+    }
+    let document = of(&["model", "list", "--json"]).expect(0).json();
+    let models = document["models"].as_array().unwrap();
+    let mine = models.iter().find(|model| model["name"] == "owner/mine").unwrap();
+    assert_eq!((&mine["licence"], &mine["here"]), (&json!("MIT"), &json!(true)));
 }
 
 /// Every kind of model gives what tools/golden/record.py wrote down of transformers.

@@ -102,7 +102,7 @@ pub fn parse_block_table(bytes: &[u8], path: &Path) -> Result<BlockTable, LmErro
     let mut fingerprint = [0; 32];
     fingerprint.copy_from_slice(&bytes[32..64]);
     let tokens = reader.word(80)?;
-    let places = Places { reader, format, dims, end: table };
+    let segments = SegmentReader { reader, format, dims, end: table };
     let own = table as u64 + 4 * u64::from(tokens);
     let entries_at = own + PREFIX_ENTRY as u64;
     let names_at = u128::from(reader.long(72)?) * ENTRY as u128 + u128::from(entries_at);
@@ -114,7 +114,7 @@ pub fn parse_block_table(bytes: &[u8], path: &Path) -> Result<BlockTable, LmErro
     let prefix = (table..own).step_by(4).map(|at| reader.word(at)).collect::<Result<_, _>>()?;
     let prefix_place = match tokens {
         0 => None,
-        _ => Some(places.read(own, tokens, reader.word(own + 8)?)?),
+        _ => Some(segments.read(own, tokens, reader.word(own + 8)?)?),
     };
     let names = match std::str::from_utf8(&bytes[names_at..]) {
         Ok(names) => names.to_string(),
@@ -123,13 +123,13 @@ pub fn parse_block_table(bytes: &[u8], path: &Path) -> Result<BlockTable, LmErro
     let mut entries: Vec<BlockRecord> = Vec::with_capacity((names_at - entries_at) / ENTRY);
     for at in (entries_at..names_at).step_by(ENTRY) {
         let name = reader.name(at + 16, &names, entries.last().map(|entry| entry.name.clone()))?;
-        let place = places.read(at, reader.word(at + 8)?, reader.word(at + 12)?)?;
+        let place = segments.read(at, reader.word(at + 8)?, reader.word(at + 12)?)?;
         entries.push(BlockRecord { name, place });
     }
     if entries.last().map_or(0, |entry| entry.name.end) != names.len() {
         return reader.bad(names_at, "there are more ids than blocks".into());
     }
-    places.apart(prefix_place.iter().chain(entries.iter().map(|entry| &entry.place)))?;
+    segments.apart(prefix_place.iter().chain(entries.iter().map(|entry| &entry.place)))?;
     Ok(BlockTable { format, dims, fingerprint, prefix, prefix_place, names, entries })
 }
 
@@ -206,8 +206,8 @@ impl Reader<'_> {
     }
 }
 
-/// How segments are found in this file.
-struct Places<'a> {
+/// Reads where segments lie in this file.
+struct SegmentReader<'a> {
     reader: Reader<'a>,
     format: CacheFormat,
     dims: KvDims,
@@ -215,7 +215,7 @@ struct Places<'a> {
     end: usize,
 }
 
-impl Places<'_> {
+impl SegmentReader<'_> {
     fn read(&self, at: usize, tokens: u32, crc: u32) -> Result<Extent, LmError> {
         let start = self.reader.long(at)?;
         if tokens == 0 {

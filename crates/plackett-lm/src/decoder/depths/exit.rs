@@ -2,7 +2,7 @@
 //! "instance-aware dynamic inference").
 
 use super::pick::{best, check_ids, wanted, wants_logits};
-use super::prefix::{StagedModel, StagedPrefix, Step};
+use super::prefix::{StageInput, StagedModel, StagedPrefix};
 use super::prefixes::Prefixes;
 use super::stages::Stages;
 use crate::adapter::lora::Adapter;
@@ -127,10 +127,10 @@ impl ExitSession<'_> {
                     staged.copy_states(stage, &mut prefixes[*index], branches[*index].tokens.len())?;
                 }
             }
-            let mut steps: Vec<Step> = Vec::with_capacity(open.len());
+            let mut steps: Vec<StageInput> = Vec::with_capacity(open.len());
             for (index, prefix) in prefixes.iter_mut().enumerate().filter(|(index, _)| open.contains(index)) {
                 let logits = usize::from(wants_logits(&branches[index]));
-                steps.push(Step { prefix, tokens: branches[index].tokens, logits });
+                steps.push(StageInput { prefix, tokens: branches[index].tokens, logits });
             }
             let logits = staged.pass(stage, &mut steps)?;
             let mut left = Vec::new();

@@ -24,8 +24,8 @@ struct Waiting {
     states: Vec<f32>,
 }
 
-/// One prefix in a call.
-pub(super) struct Step<'a> {
+/// What a prefix gives to a stage in one call.
+pub(super) struct StageInput<'a> {
     pub prefix: &'a mut StagedPrefix,
     /// New tokens, which go into the first stage; later stages take those that wait.
     pub tokens: &'a [u32],
@@ -86,18 +86,23 @@ impl StagedPrefix {
 impl StagedModel<'_> {
     /// Takes prefixes through a stage, all together: new tokens through the first, through a later one those that wait
     /// before it. Gives the wanted logits of each, token by token.
-    pub(super) fn pass(&self, stage: usize, steps: &mut [Step]) -> Result<Vec<Vec<Vec<f32>>>, LmError> {
+    pub(super) fn pass(
+        &self,
+        stage: usize,
+        inputs: &mut [StageInput],
+    ) -> Result<Vec<Vec<Vec<f32>>>, LmError> {
         let layers = self.stages.layers(stage);
         let is_last = stage + 1 == self.stages.count();
         let depth = [layers.end];
-        let count = |step: &Step| if stage == 0 { step.tokens.len() } else { step.prefix.waiting(stage) };
-        let places: Vec<Vec<usize>> = steps
+        let count =
+            |input: &StageInput| if stage == 0 { input.tokens.len() } else { input.prefix.waiting(stage) };
+        let places: Vec<Vec<usize>> = inputs
             .iter()
-            .map(|step| (count(step).saturating_sub(step.logits)..count(step)).collect())
+            .map(|input| (count(input).saturating_sub(input.logits)..count(input)).collect())
             .collect();
-        let requests = steps.iter().zip(&places).map(|(step, places)| Request {
-            tokens: if stage == 0 { step.tokens } else { &step.prefix.waiting[stage].tokens },
-            cache: Some(&step.prefix.caches[stage]),
+        let requests = inputs.iter().zip(&places).map(|(input, places)| Request {
+            tokens: if stage == 0 { input.tokens } else { &input.prefix.waiting[stage].tokens },
+            cache: Some(&input.prefix.caches[stage]),
             pattern: Default::default(),
             adapter: self.adapter,
             outputs: OutputRequest {
@@ -110,15 +115,16 @@ impl StagedModel<'_> {
             },
         });
         let requests: Vec<Request> = requests.collect();
-        let states: Vec<&[f32]> = steps.iter().map(|step| &step.prefix.waiting[stage].states[..]).collect();
+        let states: Vec<&[f32]> =
+            inputs.iter().map(|input| &input.prefix.waiting[stage].states[..]).collect();
         let given = (stage > 0).then_some(&states[..]);
         let answers = self.model.forward_through(&requests, given, layers, false)?;
-        let mut logits = Vec::with_capacity(steps.len());
-        for (step, answer) in steps.iter_mut().zip(answers) {
-            let taken = std::mem::take(&mut step.prefix.waiting[stage]);
-            step.prefix.caches[stage] = answer.cache.unwrap_or_default();
-            if let Some(next) = step.prefix.waiting.get_mut(stage + 1) {
-                next.tokens.extend_from_slice(if stage == 0 { step.tokens } else { &taken.tokens });
+        let mut logits = Vec::with_capacity(inputs.len());
+        for (input, answer) in inputs.iter_mut().zip(answers) {
+            let taken = std::mem::take(&mut input.prefix.waiting[stage]);
+            input.prefix.caches[stage] = answer.cache.unwrap_or_default();
+            if let Some(next) = input.prefix.waiting.get_mut(stage + 1) {
+                next.tokens.extend_from_slice(if stage == 0 { input.tokens } else { &taken.tokens });
                 next.states.extend(answer.hidden);
             }
             logits.push(answer.logits);

@@ -6,7 +6,7 @@
 //! bit for bit, however good the drafts are; they only save passes.
 
 use super::pick::{best, check_ids, wanted, wants_logits};
-use super::prefix::{StagedModel, StagedPrefix, Step};
+use super::prefix::{StageInput, StagedModel, StagedPrefix};
 use super::prefixes::Prefixes;
 use super::stages::Stages;
 use crate::adapter::lora::Adapter;
@@ -122,7 +122,7 @@ impl SpeculativeSession<'_> {
         prefix.length += branch.tokens.len();
         if !wants_logits(branch) {
             self.staged()
-                .pass(0, &mut [Step { prefix: &mut prefix.staged, tokens: branch.tokens, logits: 0 }])?;
+                .pass(0, &mut [StageInput { prefix: &mut prefix.staged, tokens: branch.tokens, logits: 0 }])?;
             return Ok(Vec::new());
         }
         self.round(prefix, branch.tokens, counts)
@@ -142,8 +142,9 @@ impl SpeculativeSession<'_> {
         let mut next = tokens.to_vec();
         loop {
             let more = drafts.len() < prefix.window.min(room);
-            let mut step = [Step { prefix: &mut prefix.staged, tokens: &next, logits: usize::from(more) }];
-            let logits = staged.pass(0, &mut step)?.pop().and_then(|mut rows| rows.pop());
+            let mut input =
+                [StageInput { prefix: &mut prefix.staged, tokens: &next, logits: usize::from(more) }];
+            let logits = staged.pass(0, &mut input)?.pop().and_then(|mut rows| rows.pop());
             let Some(logits) = logits else { break };
             let (draft, _) = best(info.isa, &logits);
             // Nothing is asked after the end of a text.
@@ -153,8 +154,8 @@ impl SpeculativeSession<'_> {
             drafts.push(draft);
             next = vec![draft];
         }
-        let mut step = [Step { prefix: &mut prefix.staged, tokens: &[], logits: drafts.len() + 1 }];
-        let rows = staged.pass(1, &mut step)?.pop().unwrap_or_default();
+        let mut input = [StageInput { prefix: &mut prefix.staged, tokens: &[], logits: drafts.len() + 1 }];
+        let rows = staged.pass(1, &mut input)?.pop().unwrap_or_default();
         counts.rounds += 1;
         counts.drafted += drafts.len() as u64;
         let mut rows = rows.into_iter();

@@ -8,13 +8,16 @@ use crate::model::{
     CallError, Replies, Usage,
 };
 use plackett_lm::LmError;
+use plackett_lm::decode::LogitIds;
 use plackett_lm::decoder::{
-    AttentionPattern, AttentionRequest as Sums, DecoderModel, KvCache, OutputRequest, Request,
+    AttentionPattern, AttentionRequest as Sums, DecoderModel, KvCache, OutputRequest, Positions, Request,
 };
 use std::ops::Range;
 
 /// Tokens of documents that go through the model together.
 const CHUNK_TOKENS: usize = 16_384;
+/// Answers that go through the model together.
+const CHUNK_ANSWERS: usize = 64;
 
 /// Attention in some prompts, each of which is computed for itself: they are long. Documents of a layout of blocks are
 /// not computed where they are stored.
@@ -38,14 +41,24 @@ fn one(
         return Err(CallError::Argument(problem.into()));
     }
     let layers = layers(model, options)?;
-    let until = layers.iter().max().map_or(1, |last| last + 1);
+    let until = match options.answers.is_empty() {
+        true => layers.iter().max().map_or(1, |last| last + 1),
+        false => model.info().layers,
+    };
     let stored = stored.filter(|_| matches!(options.layout, BlockLayout::Blocks { .. }));
     let able = stored.filter(|stored| until <= stored.prompt().layers);
-    let tokens = PartTokens::read(Reader::new(model.tokenizer()), request.parts, able)?;
+    let reader = Reader::new(model.tokenizer());
+    let tokens = PartTokens::read(reader, request.parts, able)?;
+    let texts = options.answers.iter().map(|text| reader.part(text)).collect::<Result<Vec<_>, _>>()?;
+    if texts.iter().any(Vec::is_empty) {
+        let problem = "an answer without tokens has no probability; take it out";
+        return Err(CallError::Argument(problem.into()));
+    }
+    let room = tokens.longest_ending() + texts.iter().map(Vec::len).max().unwrap_or(0);
     let (cache, query_position) = match options.layout {
-        BlockLayout::Causal => (causal(model, &tokens, until)?, None),
+        BlockLayout::Causal => (causal(model, &tokens, until, room)?, None),
         BlockLayout::Blocks { query_position } => {
-            let (cache, position) = blocks(model, able, &tokens, until, query_position)?;
+            let (cache, position) = blocks(model, able, &tokens, until, (query_position, room))?;
             (cache, Some(position))
         }
     };
@@ -56,6 +69,7 @@ fn one(
     };
     let read = Read { layers: &layers, keys: &keys, options };
     let (sums, heads) = read.endings(model, &tokens.endings, &cache, until)?;
+    let answers = answers(model, &tokens.endings, &texts, cache.as_ref())?;
     let by_document = |sums: Vec<f64>| {
         let mut sums = sums.into_iter();
         let width = |span: &Range<usize>| match (options.per_token, options.per_head) {
@@ -66,14 +80,15 @@ fn one(
         spans.iter().map(|span| sums.by_ref().take(width(span)).collect()).collect()
     };
     let (common, endings) = (tokens.common(), tokens.endings.len());
+    let behind = texts.iter().map(|ids| ids.len() - 1).sum::<usize>() * endings;
     let usage = Usage {
-        prompt_tokens: common * endings + tokens.endings.iter().map(Vec::len).sum::<usize>(),
+        prompt_tokens: common * endings + tokens.endings.iter().map(Vec::len).sum::<usize>() + behind,
         cached_tokens: common * endings.saturating_sub(1) + tokens.stored_tokens(),
         ..Usage::default()
     };
     let stored = stored.map(|_| tokens.stored());
     let endings = sums.into_iter().map(by_document).collect();
-    Ok(AttentionMass { endings, heads, layers, query_position, stored, usage })
+    Ok(AttentionMass { endings, heads, layers, query_position, stored, answers, usage })
 }
 
 /// The layers of a model that are meant, in order.
@@ -119,10 +134,16 @@ fn layers(model: &DecoderModel, options: &AttentionOptions) -> Result<Vec<usize>
 }
 
 /// Keys and values of everything before the endings as one sequence; `None` where that has no tokens.
-fn causal(model: &DecoderModel, tokens: &PartTokens, until: usize) -> Result<Option<KvCache>, CallError> {
+/// With room for so many tokens behind it.
+fn causal(
+    model: &DecoderModel,
+    tokens: &PartTokens,
+    until: usize,
+    answer: usize,
+) -> Result<Option<KvCache>, CallError> {
     let blocks = tokens.blocks.iter().flat_map(|block| &block.ids);
     let common: Vec<u32> = tokens.before.iter().chain(blocks).copied().collect();
-    let (limit, answer) = (model.info().positions, tokens.longest_ending());
+    let limit = model.info().positions;
     if common.len() + answer > limit {
         return Err(CallError::TooLong { tokens: common.len(), answer, limit });
     }
@@ -130,13 +151,13 @@ fn causal(model: &DecoderModel, tokens: &PartTokens, until: usize) -> Result<Opt
 }
 
 /// Keys and values of what stands before the documents, and of each document as a continuation of that alone, computed or
-/// stored; with the position of the endings.
+/// stored; with the position of the endings, which is the wanted one where there is room for so many tokens behind it.
 fn blocks(
     model: &DecoderModel,
     stored: Option<&StoredBlocks>,
     tokens: &PartTokens,
     until: usize,
-    asked: usize,
+    (asked, answer): (usize, usize),
 ) -> Result<(Option<KvCache>, usize), CallError> {
     if tokens.blocks.iter().any(|block| !block.document || block.length == 0) {
         let problem = "between the blocks of documents stand words that belong to none of them, or a document has none; take \
@@ -144,8 +165,7 @@ fn blocks(
         return Err(CallError::Argument(problem.into()));
     }
     let longest = tokens.blocks.iter().map(|block| block.length).max().unwrap_or(0);
-    let (end, answer, limit) =
-        (tokens.before.len() + longest, tokens.longest_ending(), model.info().positions);
+    let (end, limit) = (tokens.before.len() + longest, model.info().positions);
     if end + answer > limit {
         return Err(CallError::TooLong { tokens: end, answer, limit });
     }
@@ -201,6 +221,67 @@ fn caches(
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// For each ending the log-probability of each text behind it.
+fn answers(
+    model: &DecoderModel,
+    endings: &[Vec<u32>],
+    texts: &[Vec<u32>],
+    cache: Option<&KvCache>,
+) -> Result<Vec<Vec<f64>>, CallError> {
+    if texts.is_empty() {
+        return Ok(Vec::new());
+    }
+    endings.iter().map(|ending| behind(model, ending, texts, cache)).collect()
+}
+
+/// The log-probability of each text behind an ending, which is computed once for all of them.
+fn behind(
+    model: &DecoderModel,
+    ending: &[u32],
+    texts: &[Vec<u32>],
+    cache: Option<&KvCache>,
+) -> Result<Vec<f64>, CallError> {
+    let firsts: Vec<u32> = texts.iter().map(|ids| ids[0]).collect();
+    let mut first = continuation(ending, cache, (Positions::Last, &firsts));
+    first.outputs.cache = true;
+    let Some(begun) = model.forward(&[first])?.pop() else {
+        return Err(CallError::Argument("the model gave too few answers".into()));
+    };
+    let all = begun.normalizers.first().copied().unwrap_or(f64::NAN);
+    let mut sums: Vec<f64> = begun.logits.iter().flatten().map(|logit| f64::from(*logit) - all).collect();
+    sums.resize(texts.len(), f64::NAN);
+    let open: Vec<usize> = (0..texts.len()).filter(|n| texts[*n].len() > 1).collect();
+    for chunk in open.chunks(CHUNK_ANSWERS) {
+        let of = |n: &usize| {
+            let ids = &texts[*n];
+            continuation(&ids[..ids.len() - 1], begun.cache.as_ref(), (Positions::All, &ids[1..]))
+        };
+        let requests: Vec<Request<'_>> = chunk.iter().map(of).collect();
+        for (n, output) in chunk.iter().zip(model.forward(&requests)?) {
+            let places = output.logits.iter().zip(&output.normalizers).enumerate();
+            let each = places
+                .map(|(place, (row, all))| row.get(place).map_or(f64::NAN, |logit| f64::from(*logit)) - all);
+            sums[*n] += each.sum::<f64>();
+        }
+    }
+    Ok(sums)
+}
+
+/// Tokens behind a cache, with the logits of some ids at some of them.
+fn continuation<'r>(
+    tokens: &'r [u32],
+    cache: Option<&'r KvCache>,
+    (places, ids): (Positions<'r>, &'r [u32]),
+) -> Request<'r> {
+    let outputs = OutputRequest {
+        logits_at: places,
+        logit_ids: LogitIds::Only(ids),
+        normalizer: true,
+        ..OutputRequest::default()
+    };
+    Request { tokens, cache, pattern: AttentionPattern::Causal, adapter: None, outputs }
 }
 
 /// What is read of endings.

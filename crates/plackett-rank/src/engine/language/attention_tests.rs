@@ -41,6 +41,7 @@ fn options() -> AttentionOptions {
         over: AttentionOver::All,
         per_token: true,
         per_head: false,
+        answers: Vec::new(),
     }
 }
 
@@ -212,4 +213,39 @@ fn what_has_no_place_is_refused() {
     assert!(matches!(error, CallError::TooLong { limit: 256, .. }), "{error}");
     let error = refusal(&model, &blocks_of(&[&long]), &block_options(100));
     assert!(matches!(error, CallError::TooLong { limit: 256, .. }), "{error}");
+}
+
+#[test]
+fn answers_have_the_probabilities_of_one_whole_pass() {
+    let model = model();
+    let texts = ["3]", "figs", "a pear and more"];
+    let answers = texts.map(str::to_string).to_vec();
+    let parts = prompt(&DOCUMENTS, &["Query: tart", "Query: N/A"]);
+    let found = mass(&model, &parts, &AttentionOptions { answers: answers.clone(), ..options() });
+    let reader = Reader::new(model.tokenizer());
+    let tokens = PartTokens::read(reader, &parts, None).unwrap();
+    assert_eq!(found.answers.len(), 2);
+    for (ending, found) in tokens.endings.iter().zip(&found.answers) {
+        for (text, found) in texts.iter().zip(found) {
+            let ids = reader.part(text).unwrap();
+            let mut whole = tokens.before.clone();
+            whole.extend(tokens.blocks.iter().flat_map(|block| &block.ids));
+            whole.extend(ending);
+            let begin = whole.len() - 1;
+            whole.extend(&ids[..ids.len() - 1]);
+            let places: Vec<usize> = (begin..whole.len()).collect();
+            let request = continuation(&whole, None, (Positions::At(&places), &ids));
+            let output = model.forward(&[request]).unwrap().remove(0);
+            let of = |n: usize| f64::from(output.logits[n][n]) - output.normalizers[n];
+            let wanted: f64 = (0..ids.len()).map(of).sum();
+            assert!((found - wanted).abs() < 1e-4, "{text}: {found} {wanted}");
+        }
+    }
+    // One block behind which the ending begins at once is one text.
+    let parts = blocks_of(&DOCUMENTS[..1]);
+    let block = AttentionOptions { answers, ..block_options(1) };
+    let causal = AttentionOptions { layout: BlockLayout::Causal, ..block.clone() };
+    assert_near(&mass(&model, &parts, &block).answers, &mass(&model, &parts, &causal).answers);
+    let empty = AttentionOptions { answers: vec![String::new()], ..options() };
+    assert!(refusal(&model, &parts, &empty).to_string().contains("answer without tokens"));
 }

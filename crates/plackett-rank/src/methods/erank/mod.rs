@@ -15,6 +15,7 @@ use crate::model::{
 };
 use crate::prompt::{PROMPT, STYLE, TOKENS, Template, WORDS, builtin_prompt};
 use crate::prompting::{Order, PromptMethod, RankContext};
+use plackett_core::fusion::Normalisation;
 use plackett_core::parse::answer_text;
 
 const DIRECT: &str = "erank-direct";
@@ -242,7 +243,7 @@ impl PromptMethod for ERank {
         }
         let own = if self.reasoning { self.reasoned(context)? } else { self.direct(context)? };
         Ok(Order::Scores(match self.fuse {
-            Some(weight) => first_stage::fused(context, &own, weight)?,
+            Some(weight) => first_stage::fused(context, &own, weight, Normalisation::ZScore)?,
             None => own,
         }))
     }

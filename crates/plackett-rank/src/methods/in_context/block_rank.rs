@@ -59,8 +59,18 @@ pub(crate) static SPEC: MethodSpec = MethodSpec {
                    cuts and layer that it was made with: auto where there is one, never, or always, which is an error where \
                    there is none",
         },
+        OptionSpec {
+            name: "answer",
+            kind: OptionKind::Choice(&["attention", "decode"]),
+            default: Some("attention"),
+            help: "what scores documents: their attention, or with decode the log-probability that their id is written as the \
+                   answer, for which all layers are computed",
+        },
     ],
-    calls: Calls { formula: "1", count: Some(|_, _| 1) },
+    calls: Calls {
+        formula: "1, with answer=decode 1 + N",
+        count: Some(|n, options| 1 + if decodes(options) { n as u64 } else { 0 }),
+    },
     prompts: &PROMPTS,
     build: |build| {
         let language = build.model.clone().language_model().ok();
@@ -83,7 +93,7 @@ pub(crate) static SPEC: MethodSpec = MethodSpec {
 /// # Errors
 /// A prompt that cannot be read, or whose blocks depend on the query; options that have no effect on blocks.
 pub fn block_recipe(options: &OptionValues) -> Result<BlockRecipe, MethodError> {
-    for name in ["query-position", "blocks", "model", "long"] {
+    for name in ["query-position", "blocks", "answer", "model", "long"] {
         if options.is_given(name) {
             let problem = format!("{name} has no effect on the blocks of an index; leave it out");
             return Err(options.problem(problem).into());
@@ -98,6 +108,11 @@ pub fn block_recipe(options: &OptionValues) -> Result<BlockRecipe, MethodError> 
         return Err(template.lacks(problem).into());
     }
     Ok(BlockRecipe { template, layers: layers_of(options) })
+}
+
+/// Whether documents are scored by the probabilities of their ids (the paper's decode mode, of which the most probable id is the first).
+fn decodes(options: &OptionValues) -> bool {
+    options.get_choice("answer") == Some("decode")
 }
 
 /// The layer of an option, or the usual one.
@@ -135,6 +150,8 @@ struct BlockRank {
     attention: AttentionOptions,
     /// Documents are called by their own ids, not by their places.
     own_ids: bool,
+    /// Documents are scored by the probabilities of their ids.
+    decode: bool,
 }
 
 impl BlockRank {
@@ -146,6 +163,11 @@ impl BlockRank {
                  computed anew with blocks=never",
                 stored.name
             );
+            return Err(options.problem(problem).into());
+        }
+        if decodes(options) {
+            let problem = "answer=decode computes all layers, and a block index is read up to the one of the attention; let \
+                           documents be computed anew with blocks=never";
             return Err(options.problem(problem).into());
         }
         let last = stored.layers.saturating_sub(1);
@@ -165,6 +187,12 @@ impl BlockRank {
 
     fn new(template: Template, options: &OptionValues) -> Result<BlockRank, MethodError> {
         check_blocks(&template)?;
+        let decode = decodes(options);
+        let passages = [Passage { label: "0", text: "text" }];
+        if decode && !template.parts("query", &passages, &[]).answer.ends_with('[') {
+            let problem = "answer=decode reads which id follows the bracket that opens the answer; let `answer` end with [";
+            return Err(template.lacks(problem).into());
+        }
         let layers = layers_of(options);
         let query_position = options.count("query-position");
         let attention = AttentionOptions {
@@ -175,19 +203,25 @@ impl BlockRank {
             over: AttentionOver::Documents,
             per_token: false,
             per_head: false,
+            answers: Vec::new(),
         };
         let own_ids = knows_no_query(&template);
-        Ok(BlockRank { template, attention, own_ids })
+        Ok(BlockRank { template, attention, own_ids, decode })
+    }
+
+    /// What a document is called.
+    fn label(&self, context: &RankContext<'_>, candidate: usize) -> String {
+        match self.own_ids {
+            true => context.request().candidates[candidate].document.id.clone(),
+            false => candidate.to_string(),
+        }
     }
 
     /// The prompt of all documents. Each is cut by itself: only the instruction, one block and the query share positions.
     fn parts(&self, context: &mut RankContext<'_>) -> Result<PromptParts, CallError> {
         let mut all: Option<PromptParts> = None;
         for candidate in 0..context.len() {
-            let label = match self.own_ids {
-                true => context.request().candidates[candidate].document.id.clone(),
-                false => candidate.to_string(),
-            };
+            let label = self.label(context, candidate);
             let one = context.parts(&self.template, &[(&label, candidate)], &[], &[])?;
             match &mut all {
                 None => all = Some(one),
@@ -204,12 +238,19 @@ impl BlockRank {
 impl PromptMethod for BlockRank {
     fn rank(&self, context: &mut RankContext<'_>) -> Result<Order, CallError> {
         let parts = self.parts(context)?;
-        let mass = context.attention(&[AttentionRequest { parts: &parts, options: &self.attention }])?;
+        let mut options = self.attention.clone();
+        if self.decode {
+            let written = |candidate| format!("{}]", self.label(context, candidate));
+            options.answers = (0..context.len()).map(written).collect();
+        }
+        let mass = context.attention(&[AttentionRequest { parts: &parts, options: &options }])?;
         let Some(mass) = mass.into_iter().next() else {
             return Err(CallError::Argument("the model gave too few answers".into()));
         };
-        let layers: Vec<String> = mass.layers.iter().map(usize::to_string).collect();
-        context.note("attention-layer", layers.join(", "));
+        if !self.decode {
+            let layers: Vec<String> = mass.layers.iter().map(usize::to_string).collect();
+            context.note("attention-layer", layers.join(", "));
+        }
         if let Some(position) = mass.query_position {
             context.note("query-position", position);
         }
@@ -229,8 +270,13 @@ impl PromptMethod for BlockRank {
             }
         }
         let heads = mass.heads.max(1) as f64;
-        let scores = mass.endings.into_iter().next().unwrap_or_default();
-        let scores: Vec<f64> = scores.iter().map(|sums| sums.iter().sum::<f64>() / heads).collect();
+        let scores: Vec<f64> = match self.decode {
+            true => mass.answers.into_iter().next().unwrap_or_default(),
+            false => {
+                let scores = mass.endings.into_iter().next().unwrap_or_default();
+                scores.iter().map(|sums| sums.iter().sum::<f64>() / heads).collect()
+            }
+        };
         context.parsed(0, &scores);
         Ok(Order::Scores(scores))
     }

@@ -191,8 +191,8 @@ impl Icr {
         let mode = Mode::read(options);
         let last = mode.last.then_some(1);
         let (layout, over) = (BlockLayout::Causal, AttentionOver::All);
-        let attention =
-            AttentionOptions { layout, layers, heads, last, over, per_token: true, per_head: false };
+        let (per_token, per_head, answers) = (true, false, Vec::new());
+        let attention = AttentionOptions { layout, layers, heads, last, over, per_token, per_head, answers };
         let reversed = options.get_choice("order") == Some("reversed");
         Ok(Icr { template, wording, mode, reversed, windows, attention })
     }

@@ -151,3 +151,31 @@ fn shares_of_attention_among_documents_are_the_scores_of_block_rank() {
     assert!(read.contains("\nQuery: tart\nDocuments:\nID: 0 | CONTENT: one | END ID: 0\nID: 1 |"), "{read}");
     assert!(read.ends_with("Final Answer: ["), "{read}");
 }
+
+#[test]
+fn probabilities_of_ids_are_the_scores_of_block_rank_that_decodes() {
+    let written = |prompt: &str, answer: &str| {
+        assert!(prompt.ends_with("Final Answer: ["), "{prompt}");
+        Ok(match answer {
+            "0]" => -2.0,
+            "1]" => -0.5,
+            _ => -1.0,
+        })
+    };
+    let model = Arc::new(ScriptedModel::new().attention(fruits).likelihoods(written));
+    let request = request("tart", &["one", "three", "four"]);
+    let ranking = ranked("block-rank", &[("answer", "decode")], &model, &request).unwrap();
+    assert_eq!((ids(&ranking), scores(&ranking)), (vec!["d1", "d2", "d0"], vec![-2.0, -0.5, -1.0]));
+    // The prompt once, and an id of each document behind it.
+    assert_eq!((ranking.trace.passes, model.prompts()), (4, 1));
+}
+
+#[test]
+fn a_prompt_of_ids_that_are_decoded_opens_a_bracket() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mine.toml");
+    let text = "style = \"chat\"\nprefix = \"{query}\"\nbody = \"{doc}\"\nsuffix = \"{query}\"\nanswer = \"It is \"";
+    std::fs::write(&path, text).unwrap();
+    let refused = refused("block-rank", &[("prompt", &path.display().to_string()), ("answer", "decode")]);
+    assert!(refused.contains("let `answer` end with ["), "{refused}");
+}

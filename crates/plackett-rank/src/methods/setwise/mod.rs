@@ -64,6 +64,11 @@ impl Sorting {
 
     /// Sorts the candidates of a request.
     fn rank(self, context: &mut RankContext<'_>, chooser: &Chooser) -> Result<Order, CallError> {
+        Ok(Order::Places(self.places(context, chooser)?))
+    }
+
+    /// The candidates of a request, best first.
+    fn places(self, context: &mut RankContext<'_>, chooser: &Chooser) -> Result<Vec<usize>, CallError> {
         let mut choosing = Choosing::new(chooser, context);
         let count = context.len();
         let (order, counts): (Permutation, SetCounts) = if self.bubble {
@@ -77,7 +82,7 @@ impl Sorting {
         };
         context.count("comparisons", counts.asked as u64);
         context.count("undecided", counts.unusable as u64);
-        Ok(Order::Places(order.items().to_vec()))
+        Ok(order.items().to_vec())
     }
 }
 

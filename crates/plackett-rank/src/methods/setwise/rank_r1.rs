@@ -3,9 +3,11 @@
 use super::chooser::{Chooser, Mode};
 use super::{SEED, SORT, Showing, Sorting, TOP, VOTES};
 use crate::method::{Calls, Family, MethodSpec, OptionKind, OptionSpec};
+use crate::methods::first_stage;
 use crate::model::{CallError, Need};
 use crate::prompt::{PROMPT, STYLE, TOKENS, Template, WORDS, builtin_prompt};
 use crate::prompting::{Order, PromptMethod, RankContext};
+use plackett_core::fusion::Normalisation;
 
 const DIRECT: &str = "rank-r1-direct";
 
@@ -14,7 +16,7 @@ pub(crate) static SPEC: MethodSpec = MethodSpec {
     name: "rank-r1",
     aliases: &[],
     family: Family::Setwise,
-    gives_scores: |_| false,
+    gives_scores: |options| options.is_given("fuse"),
     paper: "Zhuang et al., Rank-R1: Enhancing Reasoning in LLM-based Document Rerankers via Reinforcement Learning, 2025",
     summary: "Sorts out the best k by asking which of up to twenty shuffled passages is the most relevant, after written \
               reasoning or without.",
@@ -62,6 +64,13 @@ pub(crate) static SPEC: MethodSpec = MethodSpec {
         },
         VOTES,
         SEED,
+        OptionSpec {
+            name: "fuse",
+            kind: OptionKind::Number(0.0, 1.0),
+            default: None,
+            help: "weight of the first stage's scores, mixed in after they and the places of this ranking are brought to 0 to 1 (as \
+                   published: 0.1); without it they are not mixed in",
+        },
     ],
     calls: Calls {
         formula: "votes × comparisons, about N / (c − 1) + k log N / log c for a heapsort with c children: 20 to 25 for N = \
@@ -89,17 +98,27 @@ pub(crate) static SPEC: MethodSpec = MethodSpec {
             false => Template::choose(Some(DIRECT), build.spec.prompts)?,
         };
         let chooser = Chooser::new(template.with(options), sorting.children + 1, mode, showing)?;
-        build.prompting(RankR1 { chooser, sorting })
+        let fuse = options.get_number("fuse");
+        build.prompting(RankR1 { chooser, sorting, fuse })
     },
 };
 
 struct RankR1 {
     chooser: Chooser,
     sorting: Sorting,
+    fuse: Option<f64>,
 }
 
 impl PromptMethod for RankR1 {
     fn rank(&self, context: &mut RankContext<'_>) -> Result<Order, CallError> {
-        self.sorting.rank(context, &self.chooser)
+        let Some(weight) = self.fuse else { return self.sorting.rank(context, &self.chooser) };
+        // A candidate without a score is told before the model is asked.
+        first_stage::scores(context)?;
+        let places = self.sorting.places(context, &self.chooser)?;
+        let mut own = vec![0.0; places.len()];
+        for (place, candidate) in places.iter().enumerate() {
+            own[*candidate] = -(place as f64);
+        }
+        Ok(Order::Scores(first_stage::fused(context, &own, weight, Normalisation::MinMax)?))
     }
 }

@@ -184,6 +184,30 @@ fn votes_outweigh_a_wrong_answer() {
 }
 
 #[test]
+fn places_are_mixed_with_the_scores_of_the_first_stage_after_min_max() {
+    let mut asked = request("why", &["0", "3", "1", "2"]);
+    for (candidate, score) in asked.candidates.iter_mut().zip([8.0, 2.0, 6.0, 4.0]) {
+        candidate.score = Some(score);
+    }
+    // The two best come first, the others as they came: d1 1, d3 2/3, d0 1/3, d2 0. The first stage: d0 1, d2 2/3, d3 1/3, d1 0.
+    for (weight, wanted) in [
+        ("0.1", [("d1", 0.9), ("d3", 0.6 + 0.1 / 3.0), ("d0", 0.4), ("d2", 0.2 / 3.0)]),
+        ("1", [("d0", 1.0), ("d2", 2.0 / 3.0), ("d3", 1.0 / 3.0), ("d1", 0.0)]),
+    ] {
+        let ranking = ranked("rank-r1", &[("fuse", weight), ("k", "2")], &perfect(), &asked).unwrap();
+        for (entry, (id, score)) in ranking.entries.iter().zip(wanted) {
+            assert_eq!(entry.id, id, "{weight}");
+            assert!((entry.score - score).abs() < 1e-12, "{weight}: {} of {id}", entry.score);
+        }
+    }
+    asked.candidates[1].score = None;
+    let model = perfect();
+    let error = ranked("rank-r1", &[("fuse", "0.1")], &model, &asked).unwrap_err().to_string();
+    assert!(error.contains("`d1` has none") && error.contains("leave fuse out"), "{error}");
+    assert_eq!(model.prompts(), 0, "nothing is asked");
+}
+
+#[test]
 fn options_without_effect_and_too_many_children_are_refused() {
     let model = perfect();
     for (method, options, part) in [

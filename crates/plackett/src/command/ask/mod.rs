@@ -1,5 +1,6 @@
 //! `plackett ask`: a broad question answered from an index, with all of its sides (RichRAG).
 
+mod coverage;
 mod rankers;
 mod report;
 
@@ -10,9 +11,11 @@ use super::trace_file::TraceFile;
 use super::{Failure, Global, Outcome, Output};
 use anyhow::{Context, bail};
 use clap::Args;
+use coverage::ListCoverage;
 use plackett::Pipeline;
 use plackett::facets::{self, FacetCandidates, FacetOptions};
 use plackett::pipeline::{Grouping, Models};
+use plackett::pointer_ranker::PointerRanker;
 use plackett_core::Document;
 use plackett_rank::Settings;
 use plackett_rank::ask::{
@@ -34,8 +37,9 @@ use std::time::{Duration, Instant};
                         --no-answer\n  \
                         plackett ask papers.index \"Tell me about prompts\" \\\n    \
                         --model remote:http://127.0.0.1:8080/v1/chat/completions\n\n\
-                        A file of aspects has one a line: words, or {\"aspect\": …, \"answer\": …} where what answers it is\n\
-                        known (for --ranker silver). A citation is the number of a passage in the list of the answer's\n\
+                        A file of aspects has one a line: words, or {\"aspect\": …, \"answer\": …, \"answered_by\": [ids]}\n\
+                        where it is known what answers it, in words (for --ranker silver) or as passages (for alpha-nDCG\n\
+                        and subtopic recall of the list). A citation is the number of a passage in the list of the answer's\n\
                         sources; citations of passages that are not there are taken out and told.")]
 pub struct Arguments {
     /// Index directory, made by `plackett index`
@@ -71,6 +75,9 @@ pub struct Arguments {
     pool: u32,
     #[arg(long, value_name = "NAME", default_value = "list", help = rankers::help())]
     ranker: String,
+    /// The folder of the trained list ranker, with --ranker pointer
+    #[arg(long, value_name = "DIR")]
+    ranker_model: Option<PathBuf>,
     /// How much nearness to the question counts against novelty, with --ranker mmr [default: 0.5]
     #[arg(long, value_name = "X", value_parser = real(" from 0 to 1", |x| (0.0..=1.0).contains(&x)))]
     lambda: Option<f64>,
@@ -108,6 +115,8 @@ struct Told<'a> {
     found: &'a FacetCandidates,
     ranker: &'static CoverageRanker,
     ordered: &'a Ordered,
+    /// Of the list; `None` where no aspect says which passages answer it.
+    coverage: Option<ListCoverage>,
     answer: Option<&'a Answer>,
     /// The writer's model; `None` where no model was asked.
     model: Option<&'a str>,
@@ -117,6 +126,7 @@ struct Told<'a> {
 /// Everything that is read, opened and checked before a model is asked.
 struct Prepared {
     ranker: &'static CoverageRanker,
+    trained: Option<PointerRanker>,
     /// The aspects, where the model is not to find them.
     given: Option<Vec<Aspect>>,
     index: Index,
@@ -133,9 +143,11 @@ impl Prepared {
             return Err(AskError::NoQuestion.into());
         }
         arguments.files().check(output)?;
-        let ranker = rankers::find(&arguments.ranker, arguments.lambda)?;
+        let folder = arguments.ranker_model.as_deref();
+        let ranker = rankers::find(&arguments.ranker, arguments.lambda, folder)?;
         let given = given_aspects(arguments)?;
         let index = open_index(&arguments.index)?;
+        coverage::check(given.as_deref().unwrap_or_default(), &index)?;
         let trace = arguments.trace.as_deref().map(|path| TraceFile::new(path, false)).transpose()?;
         let mut settings = arguments.long_text.settings()?;
         settings.audit = trace.as_ref().map(TraceFile::audit);
@@ -143,6 +155,7 @@ impl Prepared {
         let models = Models::new(Some(name), global.models());
         let asks = Asks { aspects: given.is_none(), list: ranker.asks_model, answer: !arguments.no_answer };
         let asker = asks.asker(arguments, &models, &settings)?;
+        let trained = folder.map(|folder| rankers::open_trained(folder, global)).transpose()?;
         let pipeline = search_pipeline(arguments, &index, global)?;
         Paths::default().opens_methods(&pipeline).writes("--trace", &arguments.trace).check(output)?;
         arguments.check_long_text(asker.is_some(), &pipeline)?;
@@ -150,14 +163,14 @@ impl Prepared {
             Pipeline::default_remark(&index).inspect(|remark| output.warn(remark));
         }
         remark_on_version(&index, output);
-        Ok(Prepared { ranker, given, index, trace, settings, models, asker, pipeline })
+        Ok(Prepared { ranker, trained, given, index, trace, settings, models, asker, pipeline })
     }
 }
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let start = Instant::now();
-    let Prepared { ranker, given, index, trace, settings, models, asker, pipeline } =
+    let Prepared { ranker, trained, given, index, trace, settings, models, asker, pipeline } =
         Prepared::new(arguments, global, output)?;
     let explored = match (&given, &asker) {
         (None, Some(asker)) => {
@@ -179,6 +192,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let choice = rankers::Choice {
         ranker,
         asker: asker.as_ref(),
+        trained: trained.as_ref(),
         models: &models,
         settings: &settings,
         embedding_model: index.settings().model.as_ref().map(|model| model.name.clone()),
@@ -190,6 +204,8 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         choice.order(&arguments.question, aspects, &found.pool, &documents)
     });
     let (ordered, remarks) = written(ordered, trace.as_ref())?;
+    let listed: Vec<&str> = ordered.positions.iter().map(|at| found.pool.entries[*at].id.as_str()).collect();
+    let coverage = coverage::measured(aspects, &listed, arguments.k as usize)?;
     let answer = match &asker {
         Some(asker) if !arguments.no_answer && !ordered.positions.is_empty() => {
             let passages: Vec<&Document> = ordered.positions.iter().map(|at| documents[*at]).collect();
@@ -208,6 +224,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         found: &found,
         ranker,
         ordered: &ordered,
+        coverage,
         answer: answer.as_ref(),
         model: asker.as_ref().map(|asker| asker.model().name()),
         seconds: start.elapsed().as_secs_f64(),
@@ -267,7 +284,8 @@ impl Arguments {
         let files = Paths::default().opens("INDEX", [&self.index]).reads("--aspects", &self.aspects);
         let files = files.reads("--aspect-prompt", &self.aspect_prompt);
         let files = files.reads("--answer-prompt", &self.answer_prompt);
-        files.opens("--model", &self.model).writes("--trace", &self.trace)
+        let files = files.opens("--model", &self.model).opens("--ranker-model", &self.ranker_model);
+        files.writes("--trace", &self.trace)
     }
 }
 

@@ -2,13 +2,17 @@
 
 use super::failure;
 use crate::command::{Failure, Global};
-use anyhow::bail;
+use anyhow::{Context, bail};
 use plackett::pipeline::Models;
+use plackett::pointer_ranker::PointerRanker;
 use plackett_core::Document;
-use plackett_rank::ask::{AskError, Asker, Aspect, CoverageRanker, Given, Ordered, Pool, RANKERS, Vectors};
+use plackett_rank::ask::{
+    AskError, Asker, Aspect, CoverageRanker, Given, Ordered, PointedList, Pool, RANKERS, Vectors,
+};
 use plackett_rank::method::nearest;
 use plackett_rank::model::Need;
 use plackett_rank::{MethodSpec, Settings};
+use std::path::Path;
 
 /// What λ of MMR is when nothing is said.
 const USUAL_LAMBDA: f64 = 0.5;
@@ -26,26 +30,46 @@ pub fn help() -> String {
     format!("How passages are put in order: {}", all.join("; "))
 }
 
-/// The ranker of a name.
-pub fn find(name: &str, lambda: Option<f64>) -> anyhow::Result<&'static CoverageRanker> {
+/// The ranker of a name, with the flags that it takes.
+pub fn find(
+    name: &str,
+    lambda: Option<f64>,
+    trained: Option<&Path>,
+) -> anyhow::Result<&'static CoverageRanker> {
     let Some(ranker) = CoverageRanker::find(name) else {
         let names: Vec<&str> = RANKERS.iter().map(|ranker| ranker.name).collect();
         let near = nearest(name, names.iter().copied());
         let near = near.map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
         bail!("--ranker {name}: there is no such ranker; {near}use one of: {}", names.join(", "));
     };
-    match lambda {
-        Some(_) if ranker.name != "mmr" => {
-            bail!("--lambda has no effect with --ranker {name}; leave it out, or use --ranker mmr")
+    if lambda.is_some() && ranker.name != "mmr" {
+        bail!("--lambda has no effect with --ranker {name}; leave it out, or use --ranker mmr");
+    }
+    match (ranker.is_trained, trained) {
+        (false, Some(_)) => {
+            bail!("--ranker-model has no effect with --ranker {name}; leave it out, or use --ranker pointer")
         }
+        (true, None) => bail!(
+            "--ranker {name} needs --ranker-model DIR: the folder that `plackett train` leaves for a file with a table [pointer]"
+        ),
         _ => Ok(ranker),
     }
+}
+
+/// Opens the trained ranker of a folder, with the model of its vectors.
+pub fn open_trained(folder: &Path, global: &Global) -> anyhow::Result<PointerRanker> {
+    if !folder.is_dir() {
+        bail!("--ranker-model {}: there is no such folder", folder.display());
+    }
+    PointerRanker::open(folder, &Models::new(None, global.models()))
+        .with_context(|| format!("--ranker-model {}", folder.display()))
 }
 
 /// A ranker and what it may need.
 pub struct Choice<'a> {
     pub ranker: &'static CoverageRanker,
     pub asker: Option<&'a Asker>,
+    pub trained: Option<&'a PointerRanker>,
     pub models: &'a Models,
     pub settings: &'a Settings,
     /// The model of the index's vectors.
@@ -76,6 +100,7 @@ impl Choice<'_> {
             true => Some(self.vectors(question, documents)?),
             false => None,
         };
+        let pointed = self.pointed(question, aspects, documents, &mut remarks)?;
         let mut given = Given {
             question,
             aspects,
@@ -85,6 +110,7 @@ impl Choice<'_> {
             lambda: self.lambda.unwrap_or(USUAL_LAMBDA),
             vectors: vectors.as_ref(),
             list: None,
+            pointed: pointed.as_ref(),
         };
         if !self.ranker.asks_model {
             return Ok((self.ranker.order(&given).map_err(failure)?, remarks));
@@ -118,6 +144,19 @@ impl Choice<'_> {
         };
         given.list = Some(&list);
         Ok((self.ranker.order(&given).map_err(failure)?, remarks))
+    }
+
+    /// The list of the trained ranker, where there is one.
+    fn pointed(
+        &self,
+        question: &str,
+        aspects: &[Aspect],
+        documents: &[&Document],
+        remarks: &mut Vec<String>,
+    ) -> Result<Option<PointedList>, Failure> {
+        let Some(trained) = self.trained else { return Ok(None) };
+        remarks.extend(trained.remark().map(str::to_string));
+        Ok(Some(trained.list(question, aspects, documents, self.k).map_err(failure)?))
     }
 
     /// Vectors by the index's own model, or by the bundled one.

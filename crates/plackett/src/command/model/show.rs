@@ -7,8 +7,12 @@ use plackett_lm::FactorizedLayer;
 use plackett_lm::decoder::{DecoderModel, PairPrompt};
 use plackett_lm::seq2seq::EncoderDecoder;
 use plackett_lm::store::Resolved;
+use plackett_train::list_ranker::ListRanker;
+use plackett_train::trainer::{Embedding, GroupHead, GroupScorer};
+use plackett_train::{Parameters, TrainError};
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
+use std::path::Path;
 
 /// A fact under its name in JSON and for people.
 struct Fact {
@@ -24,7 +28,12 @@ fn fact(key: &'static str, value: impl Into<Value>, name: &'static str, text: im
 
 /// Opens a model and says what it is.
 pub(super) fn run(model: &Resolved, options: &ModelOptions, output: &Output) -> Outcome {
-    let opened = Subject::open(&model.directory, options)?;
+    // Before anything is printed: the files may be wrong.
+    let opened = match (GroupScorer::is_in(&model.directory), ListRanker::is_in(&model.directory)) {
+        (true, _) => of_group_scorer(&model.directory)?,
+        (false, true) => of_list_ranker(&model.directory)?,
+        (false, false) => of_subject(&Subject::open(&model.directory, options)?),
+    };
     let path = model.directory.display().to_string();
     let licence = model.licence.clone();
     let known = licence.clone().unwrap_or_else(|| "not recorded".into());
@@ -34,11 +43,7 @@ pub(super) fn run(model: &Resolved, options: &ModelOptions, output: &Output) -> 
         fact("licence", licence, "licence", known),
         fact("path", path.clone(), "path", path),
     ];
-    facts.extend(match &opened {
-        Subject::Texts(model) => of_texts(model),
-        Subject::Decoder(model) => of_decoder(model),
-        Subject::EncoderDecoder(model, _) => of_encoder_decoder(model),
-    });
+    facts.extend(opened);
     if output.json {
         let object: Map<String, Value> =
             facts.into_iter().map(|fact| (fact.key.into(), fact.value)).collect();
@@ -49,6 +54,70 @@ pub(super) fn run(model: &Resolved, options: &ModelOptions, output: &Output) -> 
         writeln!(text, "{name:<14} {value}")?;
     }
     Ok(output.print(&text)?)
+}
+
+fn of_subject(opened: &Subject) -> Vec<Fact> {
+    match opened {
+        Subject::Texts(model) => of_texts(model),
+        Subject::Decoder(model) => of_decoder(model),
+        Subject::EncoderDecoder(model, _) => of_encoder_decoder(model),
+    }
+}
+
+/// TSPRank's scorer of lists, which reads vectors of another model (`plackett train` with `method = "tsprank"`).
+fn of_group_scorer(folder: &Path) -> Result<Vec<Fact>, TrainError> {
+    let mut parameters = Parameters::default();
+    let (scorer, vectors) = GroupScorer::open(folder, &mut parameters)?;
+    let shape = scorer.shape();
+    let width = match shape.embedding {
+        Embedding::None => shape.inputs,
+        Embedding::Linear(width) | Embedding::Hidden(_, width) => width,
+    };
+    let (layers, heads) = shape.encoder.map_or((0, 0), |encoder| (encoder.layers, encoder.heads));
+    let gives = match shape.head {
+        GroupHead::Successor => "scores of ordered pairs of a list, for `tsprank`",
+        GroupHead::Item => "one score for each text of a list",
+    };
+    let encoder = match layers {
+        0 => "no encoder".to_string(),
+        _ => format!("an encoder of {layers} layers and {heads} heads"),
+    };
+    let family = format!("group-scorer, {} numbers to {width}, {encoder}", shape.inputs);
+    let bytes = parameters.count() * size_of::<f32>();
+    Ok(vec![
+        fact("family", "group-scorer", "family", family),
+        fact("kind", "group-scorer", "gives", gives),
+        fact("vectors", vectors.name.clone(), "vectors of", vectors.name),
+        fact("inputs", shape.inputs, "", ""),
+        fact("width", width, "", ""),
+        fact("layers", layers, "", ""),
+        fact("heads", heads, "", ""),
+        fact("precision", "f32", "weights", format!("f32, {:.1} MB", bytes as f64 / 1e6)),
+        fact("bytes", bytes, "", ""),
+    ])
+}
+
+/// RichRAG's list ranker, which reads vectors of another model (`plackett train` with a table `[pointer]`).
+fn of_list_ranker(folder: &Path) -> Result<Vec<Fact>, TrainError> {
+    let mut parameters = Parameters::default();
+    let ranker = ListRanker::open(folder, &mut parameters)?;
+    let vectors = ListRanker::origin(folder)?.map_or_else(|| "not recorded".to_string(), |origin| origin.name);
+    let config = &ranker.config;
+    let (inputs, width, layers, heads) = (config.dimension, config.width, config.layers, config.heads);
+    let family = format!("list-ranker, {inputs} numbers to {width}, {layers} layers and {heads} heads");
+    let bytes = parameters.count() * size_of::<f32>();
+    let gives = "lists that cover the sides of a question, for `plackett ask --ranker pointer`";
+    Ok(vec![
+        fact("family", "list-ranker", "family", family),
+        fact("kind", "list-ranker", "gives", gives),
+        fact("vectors", vectors.clone(), "vectors of", vectors),
+        fact("inputs", inputs, "", ""),
+        fact("width", width, "", ""),
+        fact("layers", layers, "", ""),
+        fact("heads", heads, "", ""),
+        fact("precision", "f32", "weights", format!("f32, {:.1} MB", bytes as f64 / 1e6)),
+        fact("bytes", bytes, "", ""),
+    ])
 }
 
 fn of_decoder(model: &DecoderModel) -> Vec<Fact> {

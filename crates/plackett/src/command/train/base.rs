@@ -5,7 +5,7 @@ use crate::command::Global;
 use crate::command::open::model_folder;
 use anyhow::{Context, bail};
 use plackett::content_hash;
-use plackett::pipeline::{is_decoder, is_encoder_decoder};
+use plackett::pipeline::{Models, is_decoder, is_encoder_decoder};
 use plackett_train::trainer::{EncoderDecoderModel, LanguageModel};
 use std::path::{Path, PathBuf};
 
@@ -51,6 +51,23 @@ impl FoundBase {
             EncoderDecoderModel::check_base(&place).with_context(|| format!("base {name}"))?;
         }
         Ok(FoundBase { base, place })
+    }
+
+    /// A base of which only the vectors are read: any embedding model, the bundled one too.
+    pub fn of_vectors(name: &str) -> FoundBase {
+        FoundBase { base: Base::Encoder, place: PathBuf::from(name) }
+    }
+
+    /// What tells a base of which only the vectors are read from others of its name.
+    ///
+    /// # Errors
+    /// It is not here, or is a server.
+    pub fn fingerprint_of_vectors(name: &str, global: &Global) -> anyhow::Result<String> {
+        Models::new(None, global.models()).fingerprint(name)?.with_context(|| {
+            format!(
+                "base {name}: its files are needed here, since only they say whether it is the same later; name a local model"
+            )
+        })
     }
 
     /// What tells it from others of its name, as [`fingerprint`].

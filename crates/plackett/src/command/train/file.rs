@@ -1,6 +1,7 @@
 //! The file of `plackett train`: what is trained, on what and how. Which of its keys go together, each kind of training says.
 
 use super::groups::ScorerShape;
+use super::pointer::PointerShape;
 use anyhow::{Context, anyhow, bail};
 use plackett::listwise_examples::{method_of, usual_objective};
 use plackett_core::declaration::{nearest, suggestion};
@@ -51,6 +52,9 @@ pub struct TrainingFile {
     /// The shape of a scorer of groups.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scorer: Option<ScorerShape>,
+    /// The shape of a list ranker, and what it learns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pointer: Option<PointerShape>,
     /// What of the base is trained.
     #[serde(default)]
     pub trained: Trained,

@@ -9,7 +9,7 @@ use super::keys::{
 use super::kind::{Form, Kind, Measured, Prepared, Run, Shared, Source, Training};
 use crate::command::means::Change;
 use crate::command::{Global, Output};
-use anyhow::{Context, bail};
+use anyhow::bail;
 use plackett::group_ranker::{ListItems, embedder, list_items};
 use plackett::pipeline::Models;
 use plackett_core::plackett_luce::policy::{Measure, MeasureKind, Utility};
@@ -23,7 +23,7 @@ use plackett_train::trainer::{
 use plackett_train::{Compute, Parameters, TrainError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// The method whose model scores groups of vectors.
@@ -150,17 +150,11 @@ impl Training for GroupTraining {
     }
 
     fn find_base(&self, file: &TrainingFile, _global: &Global) -> anyhow::Result<FoundBase> {
-        // Any embedding model is a base here, the bundled one too, and only its vectors are read.
-        Ok(FoundBase { base: Base::Encoder, place: PathBuf::from(&file.base) })
+        Ok(FoundBase::of_vectors(&file.base))
     }
 
     fn fingerprint(&self, file: &TrainingFile, _base: &FoundBase, global: &Global) -> anyhow::Result<String> {
-        let base = &file.base;
-        Models::new(None, global.models()).fingerprint(base)?.with_context(|| {
-            format!(
-                "base {base}: its files are needed here, since only they say whether it is the same later; name a local model"
-            )
-        })
+        FoundBase::fingerprint_of_vectors(&file.base, global)
     }
 
     fn read(&self, source: &Source<'_>) -> anyhow::Result<Box<dyn Prepared>> {

@@ -4,7 +4,9 @@
 use super::base::{Base, FoundBase};
 use super::file::TrainingFile;
 use super::keys::{KEYS, Key, Refusal, refuse};
-use super::{cross_encoder, first_tokens, groups, language, listwise, rewarded, score_head, unlearn};
+use super::{
+    cross_encoder, first_tokens, groups, language, listwise, pointer, rewarded, score_head, unlearn,
+};
 use crate::command::means::Change;
 use crate::command::{Global, Outcome, Output};
 use anyhow::{anyhow, bail};
@@ -16,7 +18,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// All kinds, in the order in which the help tells of them. Where a file asks for several, the last one is meant.
-pub const KINDS: [&Kind; 8] = [
+pub const KINDS: [&Kind; 9] = [
     &cross_encoder::KIND,
     &language::KIND,
     &score_head::KIND,
@@ -24,6 +26,7 @@ pub const KINDS: [&Kind; 8] = [
     &first_tokens::KIND,
     &groups::KIND,
     &unlearn::KIND,
+    &pointer::KIND,
     &rewarded::KIND,
 ];
 
@@ -192,6 +195,8 @@ pub struct Measured {
     pub ndcg: Option<Change>,
     /// How well texts are known, where some are forgotten; those of the examples that are learned from are among them.
     pub known: Vec<KnownTexts>,
+    /// RichRAG's `div` of lists that are to cover the sides of a question.
+    pub div: Option<Change>,
 }
 
 impl Measured {
@@ -323,6 +328,8 @@ mod tests {
             ("method = \"tsprank\"", None, 5),
             ("forget = \"f\"", None, 6),
             ("forget = \"f\"", decoder, 6),
+            ("[pointer]", None, 7),
+            ("[pointer]\nk = 5", decoder, 7),
         ] {
             assert_eq!(asked(rest, base), Some(at), "{rest} {base:?}");
         }

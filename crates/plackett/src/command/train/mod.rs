@@ -14,6 +14,7 @@ mod language;
 mod listings;
 mod listwise;
 mod page;
+mod pointer;
 mod report;
 mod rewarded;
 mod score_head;

@@ -52,6 +52,10 @@ pub fn write_card(
         let (before, after, sure) = (ndcg.before, ndcg.after, ndcg.words("lists"));
         let _ = write!(card, " Their nDCG@10 went from {before:.4} to {after:.4} ({sure}).");
     }
+    if let Some(div) = &measured.div {
+        let (before, after, sure) = (div.before, div.after, div.words("lists"));
+        let _ = write!(card, " Their div went from {before:.4} to {after:.4} ({sure}).");
+    }
     card.push_str(&in_card(learned));
     let _ = write!(card, "{}{}", depths::table(&measured.depths), unlearn::table(&measured.known));
     let _ = write!(card, "\n\n```toml\n{}```\n", toml::to_string(file)?);
@@ -128,6 +132,10 @@ pub fn say(
     if let Some(ndcg) = &measured.ndcg {
         let (before, after, sure) = (ndcg.before, ndcg.after, ndcg.words("lists"));
         output.print(&format!("validation nDCG@10 {before:.4} before, {after:.4} after ({sure})\n"))?;
+    }
+    if let Some(div) = &measured.div {
+        let (before, after, sure) = (div.before, div.after, div.words("lists"));
+        output.print(&format!("validation div {before:.4} before, {after:.4} after ({sure})\n"))?;
     }
     output.print(&in_words(learned))?;
     output.print(depths::table(&measured.depths).trim_start())?;

@@ -141,6 +141,7 @@ pub const EVERYTHING: AttentionOptions = AttentionOptions {
     over: AttentionOver::All,
     per_token: false,
     per_head: false,
+    answers: Vec::new(),
 };
 
 /// As BlockRank reads it: at 60 % of the depth, from the last two tokens, among documents alone.

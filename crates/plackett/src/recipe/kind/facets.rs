@@ -129,7 +129,8 @@ const RANDOM: &str = "random";
 pub const MEASURES: [&str; 4] = ["alpha_nDCG", "StRecall", "div", "coverage"];
 
 fn names() -> Vec<&'static str> {
-    let rankers = RANKERS.iter().filter(|ranker| !ranker.asks_model).map(|ranker| ranker.name);
+    let alone = RANKERS.iter().filter(|ranker| !ranker.asks_model && !ranker.is_trained);
+    let rankers = alone.map(|ranker| ranker.name);
     std::iter::once(RANDOM).chain(rankers).collect()
 }
 

@@ -5,13 +5,13 @@ use super::pointer_ranker::POINTER_RANKER;
 use super::rank::requests;
 use super::{CANDIDATES, DEPTH, USUAL_WORDS, WORDS, index};
 use crate::pipeline::ModelError;
+use crate::pointer_ranker::list_question;
 use crate::recipe::error::StageError;
 use crate::recipe::field::{Default, FieldKind, FieldSpec, OutputKind};
 use crate::recipe::registry::{Estimate, StageKind, StageOutput, no_numbers, nothing_to_check};
 use crate::recipe::running::rankings::RankingLog;
 use crate::recipe::task::Task;
-use crate::recipe::worlds::several_sides::list_ranker_examples::extra_of;
-use plackett_core::{RankRequest, Ranking, Trace};
+use plackett_core::{Document, RankRequest, Ranking, Trace};
 use plackett_lm::EmbedOptions;
 use plackett_lm::store::BUNDLED;
 use plackett_train::list_ranker::{ListQuestion, ListRanker};
@@ -91,15 +91,11 @@ type Embed<'a> = dyn Fn(&[&str]) -> Result<Vec<f32>, StageError> + 'a;
 
 /// A query with its candidates as vectors.
 fn question(request: &RankRequest, embed: &Embed<'_>) -> Result<ListQuestion, StageError> {
-    let texts: Vec<_> = request.candidates.iter().map(|candidate| candidate.document.model_text()).collect();
+    let documents: Vec<&Document> = request.candidates.iter().map(|candidate| &candidate.document).collect();
+    let texts: Vec<_> = documents.iter().map(|document| document.model_text()).collect();
     let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
-    Ok(ListQuestion {
-        name: request.query.id.clone(),
-        question: embed(&[&request.query.text])?,
-        sides: Vec::new(),
-        candidates: embed(&texts)?,
-        extra: request.candidates.iter().map(|candidate| extra_of(&candidate.document)).collect(),
-    })
+    let vectors = (embed(&[&request.query.text])?, Vec::new(), embed(&texts)?);
+    Ok(list_question(&request.query.id, vectors, &documents))
 }
 
 /// The list, and what it leaves out after it; scores fall with the rank, since a list has none of its own.

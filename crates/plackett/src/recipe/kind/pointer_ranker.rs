@@ -11,9 +11,8 @@ use crate::recipe::quantity::Quantity;
 use crate::recipe::registry::{Estimate, StageKind, StageOutput, nothing_outside};
 use crate::recipe::task::Task;
 use crate::recipe::worlds::several_sides::faceted::Faceted;
-use crate::recipe::worlds::several_sides::list_ranker_examples::{EXTRA, QuestionExample, QuestionExamples};
-use plackett_train::list_ranker::{ListRanker, ListRankerConfig, SilverExample, SilverTask};
-use plackett_train::objective::parse_sum;
+use crate::recipe::worlds::several_sides::list_ranker_examples::{QuestionExample, QuestionExamples};
+use plackett_train::list_ranker::{ListRanker, ListRankerJob, SilverExample};
 use plackett_train::trainer::{Report, Settings};
 use plackett_train::{Compute, Parameters};
 use std::sync::Arc;
@@ -146,31 +145,24 @@ fn learn(
     parameters: &mut Parameters,
 ) -> Result<(ListRanker, Report), StageError> {
     let values = task.values;
-    let number = |name| values.real(name);
-    let config = ListRankerConfig {
-        dimension: examples.first().map_or(0, |example| example.question.question.len()),
-        extra: EXTRA,
-        width: values.count("width"),
-        heads: values.count("heads"),
-        layers: values.count("layers"),
-        temperature: TEMPERATURE,
-    };
-    let seed = values.count("seed") as u64;
-    let ranker = ListRanker::new(parameters, config, seed)?;
-    let written = format!("richrag(temperature={TEMPERATURE}, disturb={})", number("disturb"));
-    let objective = parse_sum(&written)
-        .map_err(|error| StageError::Field { field: "disturb", problem: error.to_string() })?;
-    let disturbed = number("disturb") > 0.0;
-    let lesson = SilverTask { ranker: ranker.clone(), examples, objective, disturbed };
     let steps = values.count("steps");
     let settings = Settings {
         batch: values.count("batch").min(examples.len()),
         warmup: steps / 20,
-        seed,
+        seed: values.count("seed") as u64,
         ..settings_of(values)
     };
-    let report = train_within(task, task.name, &lesson, parameters, &settings)?;
-    Ok((ranker, report))
+    let job = ListRankerJob {
+        width: values.count("width"),
+        heads: values.count("heads"),
+        layers: values.count("layers"),
+        temperature: TEMPERATURE,
+        disturb: values.real("disturb"),
+        settings,
+    };
+    let lesson = job.task(examples, parameters)?;
+    let report = train_within(task, task.name, &lesson, parameters, &job.settings)?;
+    Ok((lesson.ranker, report))
 }
 
 fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {

@@ -1,6 +1,7 @@
 //! A question with several sides as rankers are asked it: its candidates, their vectors, and who found them.
 
-use super::faceted::{Faceted, FacetedQuestion, side_text};
+use super::faceted::{Faceted, FacetedQuestion};
+use crate::facets::side_text;
 use crate::pipeline::ModelError;
 use crate::recipe::data::dataset::seed_of;
 use crate::recipe::error::StageError;
@@ -105,6 +106,7 @@ impl<'a> Asked<'a> {
             lambda: values.number("lambda").unwrap_or(0.5),
             vectors: Some(&self.vectors),
             list: None,
+            pointed: None,
         };
         Ok(ranker.order(&given)?.positions)
     }

@@ -2,6 +2,7 @@
 //! questions about some of its passages are the sides, and the sentences that answer them are what is known of each
 //! (RichRAG, "how to check at small scale").
 
+use crate::facets::side_text;
 use crate::recipe::error::StageError;
 use plackett_core::Document;
 use plackett_core::formats::read_json_lines;
@@ -179,7 +180,8 @@ impl Articles {
             let key = bare(&pair.query);
             let Some(sentence) = sentences.get(&key).filter(|_| pair.label != Some(0)) else { continue };
             if bare(&pair.passage).contains(&bare(sentence)) && asked.insert(key) {
-                sides[at].push(Aspect { text: pair.query.clone(), answer: Some(sentence.to_string()) });
+                let answer = Some(sentence.to_string());
+                sides[at].push(Aspect { answer, ..Aspect::new(&pair.query) });
             }
         }
         Articles { documents, articles, sides }
@@ -218,11 +220,6 @@ impl Articles {
             article: own.clone(),
         })
     }
-}
-
-/// The words with which a side is searched.
-pub fn side_text(question: &str, side: &Aspect) -> String {
-    format!("{question} {}", side.text)
 }
 
 /// All texts of [`Articles::read_cut`], for their vectors: passages, titles, and sides after their title.

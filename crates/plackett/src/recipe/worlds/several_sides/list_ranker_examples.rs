@@ -2,14 +2,16 @@
 //! a reader of a list could say.
 
 use super::asked_question::Asked;
-use super::faceted::{Articles, Faceted, FacetedQuestion, side_text};
+use super::faceted::{Articles, Faceted, FacetedQuestion};
+use crate::facets::side_text;
+use crate::pointer_ranker::{list_question, silver_example};
 use crate::recipe::error::StageError;
 use crate::recipe::field::Values;
 use crate::recipe::worlds::choosing::TextVectors;
 use plackett_core::Document;
 use plackett_core::diversity::{Coverage, RougeText, com_rouge};
-use plackett_rank::ask::coverage_of;
-use plackett_train::list_ranker::{ListQuestion, SilverExample};
+use plackett_rank::ask::AskError;
+use plackett_train::list_ranker::SilverExample;
 use plackett_train::random::Stream;
 use rayon::prelude::*;
 use std::path::Path;
@@ -18,10 +20,6 @@ use std::path::Path;
 const TESTED: usize = 3;
 /// Questions to learn from are about so many passages more than those to test with, at most.
 const MORE: usize = 2;
-/// Numbers that are known of a candidate beside its vector: the logarithm of its length.
-pub const EXTRA: usize = 1;
-/// The logarithm of the usual number of words, which becomes 0.
-const USUAL: f32 = 4.7;
 
 /// A question with its candidates.
 #[derive(Clone, Debug)]
@@ -136,17 +134,10 @@ impl QuestionExample {
             .iter()
             .filter_map(|chosen| documents.iter().position(|document| document.id == chosen.id))
             .collect();
-        let listed = ListQuestion {
-            name: question.id.clone(),
-            question: asked.vectors.question.clone(),
-            sides: found[1..].concat(),
-            candidates: asked.vectors.documents.concat(),
-            extra: asked.documents.iter().map(|document| extra_of(document)).collect(),
-        };
-        let coverage = coverage_of(&question.aspects, &asked.documents)
-            .map_err(|error| StageError::Work(error.to_string()))?;
-        let silver = coverage.silver(values.count("k")).items;
-        let example = SilverExample { question: listed, coverage, silver };
+        let vectors = (asked.vectors.question.clone(), found[1..].concat(), asked.vectors.documents.concat());
+        let listed = list_question(&question.id, vectors, &asked.documents);
+        let example = silver_example(listed, &question.aspects, &asked.documents, values.count("k"))
+            .map_err(AskError::from)?;
         Ok(QuestionExample { question, places, example })
     }
 
@@ -179,11 +170,6 @@ impl QuestionExample {
     pub fn continued(&self, list: &[usize], begun: usize) -> Result<f64, StageError> {
         continued(&self.example.coverage, list, begun)
     }
-}
-
-/// What is known of a candidate beside its vector, [`EXTRA`] number.
-pub fn extra_of(document: &Document) -> f32 {
-    (document.text.split_whitespace().count() as f32 + 1.0).ln() - USUAL
 }
 
 /// The vectors of a question and of its sides after it.
@@ -241,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_reader_copies_so_many_words() {
-        let aspect = |answer: &str| Aspect { text: "?".into(), answer: Some(answer.into()) };
+        let aspect = |answer: &str| Aspect { answer: Some(answer.into()), ..Aspect::new("?") };
         let question = FacetedQuestion {
             id: "q".into(),
             text: "q".into(),
