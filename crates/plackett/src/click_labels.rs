@@ -25,7 +25,9 @@ pub enum ClickLabelError {
         first: String,
     },
     /// A grade that is none of a scale.
-    #[error("document `{document}` of query `{query}` has the grade {grade}; grades from 0 to 99 are expected")]
+    #[error(
+        "document `{document}` of query `{query}` has the grade {grade}; grades from 0 to 99 are expected"
+    )]
     Grade {
         /// The query.
         query: String,

@@ -53,9 +53,8 @@ pub fn candidates(
     aspects: &[Aspect],
     options: &FacetOptions,
 ) -> Result<FacetCandidates, QueryError> {
-    let with = |(n, aspect): (usize, &Aspect)| {
-        Query::new(format!("aspect {}", n + 1), side_text(question, aspect))
-    };
+    let with =
+        |(n, aspect): (usize, &Aspect)| Query::new(format!("aspect {}", n + 1), side_text(question, aspect));
     let queries: Vec<Query> = std::iter::once(Query::new("question", question))
         .chain(aspects.iter().enumerate().map(with))
         .collect();

@@ -186,7 +186,7 @@ mod tests {
         let vectors = (vec![1.0, 0.0], Vec::new(), vec![1.0, 0.0, 1.0, 0.0, 0.0, 1.0]);
         let question = list_question("q", vectors, &documents);
         // ln 3 and ln 5 less the usual one.
-        let lengths = [1.098_612_3 - USUAL, 1.098_612_3 - USUAL, 1.609_437_9 - USUAL];
+        let lengths = [1.098_612_3 - USUAL, 1.098_612_3 - USUAL, 1.609_438 - USUAL];
         assert!(question.extra.iter().zip(lengths).all(|(found, wanted)| (found - wanted).abs() < 1e-5));
         assert_eq!(question.count(), 3);
         // All cover one side whole: the first of equal ones, then the other side; then a new round begins.

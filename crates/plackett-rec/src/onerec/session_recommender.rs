@@ -288,7 +288,7 @@ fn ids_of_scheme(
     let items: Vec<Item> = (0..data.catalogue).map(|item| Item::new(item.to_string())).collect();
     let places = |events: &&[Event]| events.iter().map(|event| event.item as usize).collect();
     let histories: Vec<Vec<usize>> = data.sequences.iter().map(places).collect();
-    let source = Source { items: &items, vectors: None, histories: Some(&histories), seed };
+    let source = Source { items: &items, vectors: None, histories: Some(&histories), trainer: None, seed };
     let catalogue = scheme.catalogue(&source).map_err(|error| said(error.to_string()))?;
     let end = catalogue.tokens().len();
     if end >= MOST_CODES {

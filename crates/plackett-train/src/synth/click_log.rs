@@ -356,11 +356,10 @@ mod tests {
     #[test]
     fn objects_without_a_session_begin_one_where_the_rank_does_not_rise() {
         let line = |document: &str, rank: usize, clicked: &str| {
-            format!(
-                "{{\"qid\": 7, \"docid\": \"{document}\", \"rank\": {rank}, \"clicked\": {clicked}}}\n"
-            )
+            format!("{{\"qid\": 7, \"docid\": \"{document}\", \"rank\": {rank}, \"clicked\": {clicked}}}\n")
         };
-        let first = [line("c", 1, "0"), line("a", 2, "1, \"dwell\": 40"), line("b", 3, "true, \"dwell\": 5.5")];
+        let first =
+            [line("c", 1, "0"), line("a", 2, "1, \"dwell\": 40"), line("b", 3, "true, \"dwell\": 5.5")];
         let second = [line("d", 4, "false"), line("c", 1, "0"), line("a", 2, "0"), line("b", 3, "0")];
         let log = read(&[first.concat(), second.concat(), line("d", 4, "0")].concat()).unwrap();
         assert_eq!(counts(&log), BY_HAND);

@@ -472,17 +472,17 @@ fn a_tuning_that_cannot_be_is_refused_and_leaves_nothing() {
     std::fs::remove_file(at.join("texts/tea.txt")).unwrap();
     plackett(at, &["index", "texts", "-o", "part.index", "--no-vectors"]).expect(0);
     std::fs::write(at.join("other.qrels"), "1 0 other.txt 1\n").unwrap();
-    let refused: [(&str, &str, &str, &str, &[&str], &str); 6] = [
-        ("all.index", "all.docids", "all.docids", "qrels", &[], "is the model that is read"),
-        ("all.index", "paths.docids", "x", "qrels", &[], "it writes category paths before docids"),
-        ("part.index", "all.docids", "x", "qrels", &[], "1 of its 6 documents are not in the index"),
-        ("all.index", "all.docids", "x", "other.qrels", &[], "no query has an answer in the index"),
-        ("all.index", "all.docids", "x", "qrels", &["--negatives", "low"], "one of bands, top, random"),
-        ("all.index", "all.docids", "x", "qrels", &["--test-queries", "queries.tsv"], "--test-qrels"),
+    let refused = [
+        ("all.index", "all.docids", "all.docids", "qrels", vec![], "is the model that is read"),
+        ("all.index", "paths.docids", "x", "qrels", vec![], "it writes category paths before docids"),
+        ("part.index", "all.docids", "x", "qrels", vec![], "1 of its 6 documents are not in the index"),
+        ("all.index", "all.docids", "x", "other.qrels", vec![], "no query has an answer in the index"),
+        ("all.index", "all.docids", "x", "qrels", vec!["--negatives", "low"], "one of bands, top, random"),
+        ("all.index", "all.docids", "x", "qrels", vec!["--test-queries", "queries.tsv"], "--test-qrels"),
     ];
     for (index, model, output, qrels, more, expected) in refused {
         let tune = ["ids", "tune", index, "--model", model, "-o", output, "--queries", "queries.tsv"];
-        let error = plackett(at, &[&tune[..], &["--qrels", qrels], more].concat()).expect(2).stderr;
+        let error = plackett(at, &[&tune[..], &["--qrels", qrels], &more[..]].concat()).expect(2).stderr;
         assert!(error.contains(expected), "{index} {model} {output} {qrels}: {error}");
     }
     assert!(!at.join("x").exists());

@@ -76,7 +76,8 @@ fn bad_lines_are_named_and_other_files_refused() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     prepare(folder);
-    std::fs::write(folder.join("log.tsv"), format!("{}1\tq1\tgood\n1\tq1\tgood\t1\tmaybe\t\n", log())).unwrap();
+    std::fs::write(folder.join("log.tsv"), format!("{}1\tq1\tgood\n1\tq1\tgood\t1\tmaybe\t\n", log()))
+        .unwrap();
     let done = label(folder, "", 1);
     for said in ["not as many columns as in the header", "the first is line 302", "the first is line 303"] {
         assert!(done.stderr.contains(said), "{said}: {}", done.stderr);

@@ -50,7 +50,10 @@ fn a_scorer_learns_successions_and_ranks_by_the_best_path() {
     let config: Value = serde_json::from_str(&config).unwrap();
     let (kind, shape) = (&shown["kind"], [&shown["width"], &shown["layers"], &shown["heads"]]);
     assert_eq!((kind, shape), (&json!("group-scorer"), [&json!(8), &json!(1), &json!(2)]));
-    assert_eq!((&shown["inputs"], &shown["vectors"]), (&config["shape"]["inputs"], &config["vectors"]["name"]));
+    assert_eq!(
+        (&shown["inputs"], &shown["vectors"]),
+        (&config["shape"]["inputs"], &config["vectors"]["name"])
+    );
     assert!(shown["inputs"].is_u64() && shown["bytes"].as_u64() > Some(0), "{shown}");
     let shown = plackett(folder, &["model", "show", "./ranker"]).expect(0).stdout;
     assert!(shown.contains("for `tsprank`") && shown.contains("vectors of"), "{shown}");

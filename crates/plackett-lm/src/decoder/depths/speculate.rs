@@ -121,8 +121,10 @@ impl SpeculativeSession<'_> {
         }
         prefix.length += branch.tokens.len();
         if !wants_logits(branch) {
-            self.staged()
-                .pass(0, &mut [StageInput { prefix: &mut prefix.staged, tokens: branch.tokens, logits: 0 }])?;
+            self.staged().pass(
+                0,
+                &mut [StageInput { prefix: &mut prefix.staged, tokens: branch.tokens, logits: 0 }],
+            )?;
             return Ok(Vec::new());
         }
         self.round(prefix, branch.tokens, counts)

@@ -174,7 +174,8 @@ fn probabilities_of_ids_are_the_scores_of_block_rank_that_decodes() {
 fn a_prompt_of_ids_that_are_decoded_opens_a_bracket() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mine.toml");
-    let text = "style = \"chat\"\nprefix = \"{query}\"\nbody = \"{doc}\"\nsuffix = \"{query}\"\nanswer = \"It is \"";
+    let text =
+        "style = \"chat\"\nprefix = \"{query}\"\nbody = \"{doc}\"\nsuffix = \"{query}\"\nanswer = \"It is \"";
     std::fs::write(&path, text).unwrap();
     let refused = refused("block-rank", &[("prompt", &path.display().to_string()), ("answer", "decode")]);
     assert!(refused.contains("let `answer` end with ["), "{refused}");

@@ -101,7 +101,8 @@ fn of_group_scorer(folder: &Path) -> Result<Vec<Fact>, TrainError> {
 fn of_list_ranker(folder: &Path) -> Result<Vec<Fact>, TrainError> {
     let mut parameters = Parameters::default();
     let ranker = ListRanker::open(folder, &mut parameters)?;
-    let vectors = ListRanker::origin(folder)?.map_or_else(|| "not recorded".to_string(), |origin| origin.name);
+    let vectors =
+        ListRanker::origin(folder)?.map_or_else(|| "not recorded".to_string(), |origin| origin.name);
     let config = &ranker.config;
     let (inputs, width, layers, heads) = (config.dimension, config.width, config.layers, config.heads);
     let family = format!("list-ranker, {inputs} numbers to {width}, {layers} layers and {heads} heads");

@@ -37,8 +37,7 @@ const UNUSABLE_K: Key = Key {
     is_given: |file| file.pointer.as_ref().is_some_and(|table| !(1..=MOST_K).contains(&table.passages())),
 };
 /// Why keys of other trainings are refused.
-const OF_OTHERS: &str =
-    "is not for the training of a list ranker, which reads vectors of its base and all candidates; leave it out";
+const OF_OTHERS: &str = "is not for the training of a list ranker, which reads vectors of its base and all candidates; leave it out";
 
 /// The kind.
 pub const KIND: Kind = Kind {
@@ -253,7 +252,8 @@ impl Prepared for PointerData {
     }
 
     fn does(&self) -> String {
-        "It points at passages, one after another, so that they cover the sides of a question together.".into()
+        "It points at passages, one after another, so that they cover the sides of a question together."
+            .into()
     }
 
     fn next(&self, model: &str) -> String {
