@@ -75,7 +75,15 @@ impl QuantizerTrainer for AutoencoderTrainer<'_> {
         settings: &AutoencoderSettings,
     ) -> Result<Box<dyn TrainedQuantizer>, IdsError> {
         let fitted = self.fit(rows, dimension, settings);
-        Ok(Box::new(fitted.map_err(|error| IdsError::Training(error.to_string()))?))
+        let problem = |error: TrainError| match error {
+            // It has no checkpoints and nothing to clip, of which the training's own words speak.
+            TrainError::Diverged { step, what, value, .. } => format!(
+                "step {step}: {what} is {value}; rate={} is too large, give a smaller one",
+                settings.rate
+            ),
+            other => other.to_string(),
+        };
+        Ok(Box::new(fitted.map_err(|error| IdsError::Training(problem(error)))?))
     }
 }
 

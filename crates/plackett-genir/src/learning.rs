@@ -6,7 +6,7 @@ use crate::prefix_aware::{check_prefixes, head_config};
 use crate::representation::{PairSource, PseudoQueries, SourceWeights, TextPair, chunks, first_words, mixed};
 use crate::{
     Decoding, DocidDecoder, DocidLanguage, GenerativeRetriever, GenirError, PathDecoding, PathRetriever,
-    PrefixAware, Reranking, RerankingGroup, RetrieverFiles, RetrieverTask, save_hierarchy,
+    PrefixAware, Reranking, RerankingGroup, RetrieverFiles, RetrieverTask,
 };
 use plackett_core::{Document, field_named};
 use plackett_ids::scheme::{Scheme, Source};
@@ -111,11 +111,8 @@ impl LearnedRetriever {
     /// # Errors
     /// A file cannot be written.
     pub fn save(&self, folder: &Path) -> Result<(), GenirError> {
-        self.files.save(folder, &self.model, &self.parameters)?;
-        match &self.paths {
-            Some((hierarchy, _)) => save_hierarchy(folder, &self.files, hierarchy),
-            None => Ok(()),
-        }
+        let hierarchy = self.paths.as_ref().map(|(hierarchy, _)| hierarchy);
+        self.files.save_with(folder, &self.model, &self.parameters, hierarchy)
     }
 
     /// The share of texts that were learned from whose docid is the first one written, over `most` drawn ones of each kind, by the retriever

@@ -37,8 +37,7 @@ pub use docid_trie::{DocidReport, DocidTrie};
 pub use error::GenirError;
 pub use language::DocidLanguage;
 pub use path_retriever::{
-    Explained, PathCost, PathDecoding, PathHit, PathRetriever, PathScore, best_of_paths, save_hierarchy,
-    writes_paths,
+    Explained, PathCost, PathDecoding, PathHit, PathRetriever, PathScore, best_of_paths, writes_paths,
 };
 pub use retriever::{Decoding, GenerativeRetriever, RETRIEVER_FILE, Retrieved, RetrieverFiles};
 pub use training::{Reranking, RerankingGroup, RetrieverTask};

@@ -32,11 +32,11 @@ struct HierarchyFile {
     paths: Vec<Vec<String>>,
 }
 
-/// Puts a hierarchy beside a retriever that has learned to write its paths.
+/// Writes the hierarchy of a retriever that has learned to write its paths.
 ///
 /// # Errors
 /// The file cannot be written.
-pub fn save_hierarchy(
+pub(crate) fn save_hierarchy(
     folder: &Path,
     files: &RetrieverFiles,
     hierarchy: &CategoryHierarchy,

@@ -1,7 +1,8 @@
 //! A trained retriever: a decoder, its language, and the docids of a corpus in one folder.
 
 use crate::beam_options::by_sum;
-use crate::path_retriever::HIERARCHY_FILE;
+use crate::category_paths::CategoryHierarchy;
+use crate::path_retriever::{HIERARCHY_FILE, save_hierarchy};
 use crate::prefix_aware::{HEAD_FILE, PrefixAwareSession, ServedHead, save_head};
 use crate::reverse_annealing::{DrawRequest, ReverseAnnealing, draw};
 use crate::{DocidDecoder, DocidLanguage, DocidTrie, GenirError};
@@ -87,6 +88,21 @@ impl RetrieverFiles {
         model: &LanguageModel,
         parameters: &Parameters,
     ) -> Result<(), GenirError> {
+        self.save_with(folder, model, parameters, None)
+    }
+
+    /// The same of a retriever that writes the paths of a hierarchy before docids, where there is one: it lies in the folder before
+    /// [`RETRIEVER_FILE`] does.
+    ///
+    /// # Errors
+    /// As [`RetrieverFiles::save`].
+    pub(crate) fn save_with(
+        &self,
+        folder: &Path,
+        model: &LanguageModel,
+        parameters: &Parameters,
+        hierarchy: Option<&CategoryHierarchy>,
+    ) -> Result<(), GenirError> {
         let path = folder.join(RETRIEVER_FILE);
         // A head or a hierarchy of an earlier retriever would be none of this one.
         for old in [&path, &folder.join(HEAD_FILE), &folder.join(HIERARCHY_FILE)] {
@@ -103,6 +119,9 @@ impl RetrieverFiles {
         }
         self.language.vocabulary().save(folder)?;
         self.catalogue.save(&folder.join(CATALOGUE_FILE))?;
+        if let Some(hierarchy) = hierarchy {
+            save_hierarchy(folder, self, hierarchy)?;
+        }
         let settings = RetrieverSettings {
             query_words: self.language.most_words(),
             catalogue_sha256: self.catalogue.sha256().to_string(),

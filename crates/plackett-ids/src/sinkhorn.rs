@@ -13,6 +13,13 @@ pub fn collision_rate(codes: &[u32], levels: usize) -> f64 {
     (sequences().len() - different.len()) as f64 / sequences().len().max(1) as f64
 }
 
+/// The most pairs of item and code that are weighed together, each with a distance and a share; of larger groups some items are dealt out after
+/// the others.
+pub(crate) const MOST_SHARES: usize = 1 << 22;
+
+/// How much smaller than the greatest share of a row one may be, as a part of it, that only rounding tells apart from it.
+const TIE: f64 = 1e-9;
+
 /// How many items share all their codes with others.
 pub(crate) fn colliding(codes: &[u32], levels: usize) -> usize {
     groups(codes, levels).iter().map(Vec::len).sum()
@@ -30,13 +37,28 @@ fn groups(codes: &[u32], levels: usize) -> Vec<Vec<usize>> {
 
 /// Up to `rounds` rounds in which every group of items that share all of their `levels` codes (items × levels) is dealt out anew on the last
 /// level, as evenly as Sinkhorn's algorithm can: `left` is what there is of each item before that level (items × width), `book` the level's
-/// vectors (codes × width). What is still shared stays so. Gives the rounds that changed something.
-pub fn separate(codes: &mut [u32], levels: usize, (left, book): (&[f32], &[f32]), rounds: usize) -> usize {
+/// vectors (codes × width). What is still shared stays so. A group that has more than 2²² pairs of item and code is dealt out in parts, one after
+/// the other in the order of its items, of as many as have no more (and two at least), so that memory does not grow with the group; the next
+/// round deals out what these share. Gives the rounds that changed something.
+pub fn separate(codes: &mut [u32], levels: usize, places: (&[f32], &[f32]), rounds: usize) -> usize {
+    separate_by(codes, levels, places, rounds, MOST_SHARES)
+}
+
+/// The same with so many pairs of item and code together at most.
+fn separate_by(
+    codes: &mut [u32],
+    levels: usize,
+    (left, book): (&[f32], &[f32]),
+    rounds: usize,
+    most_shares: usize,
+) -> usize {
     let levels = levels.max(1);
     let width = left.len() / (codes.len() / levels).max(1);
+    let most = (most_shares / (book.len() / width.max(1)).max(1)).max(2);
     for round in 0..rounds {
         let mut changed = false;
-        for group in groups(codes, levels) {
+        let all = groups(codes, levels);
+        for group in all.iter().flat_map(|group| group.chunks(most)) {
             let distances: Vec<Vec<f64>> =
                 group.iter().map(|item| squared_distances(&left[item * width..][..width], book)).collect();
             for (item, code) in group.iter().zip(sinkhorn(&distances)) {
@@ -59,12 +81,17 @@ fn squared_distances(row: &[f32], book: &[f32]) -> Vec<f64> {
 }
 
 /// For each row of distances, all of one length, the column with the greatest share where rows and columns shall have equal sums; distances
-/// are centred and scaled to \[−1, 1\] before. Of equal shares the first.
+/// are centred and scaled to \[−1, 1\] before. Of equal shares (columns that one row needs alone all have the share 1) the column of the least
+/// distance, of equally near ones the first.
 pub fn sinkhorn(distances: &[Vec<f64>]) -> Vec<usize> {
     let shares = shares(distances, EPSILON, ITERATIONS);
     let columns = shares.first().map_or(0, Vec::len);
-    let best = |row: &Vec<f64>| (1..columns).fold(0, |best, at| if row[at] > row[best] { at } else { best });
-    shares.iter().map(best).collect()
+    let best = |(row, distances): (&Vec<f64>, &Vec<f64>)| {
+        let most = row.iter().copied().fold(0.0, f64::max);
+        let equal = (0..columns).filter(|at| row[*at] >= most * (1.0 - TIE));
+        equal.min_by(|a, b| distances[*a].total_cmp(&distances[*b])).unwrap_or(0)
+    };
+    shares.iter().zip(distances).map(best).collect()
 }
 
 /// exp(−distance / epsilon) of scaled distances, whose rows and then columns are divided by their sums again and again (Sinkhorn and Knopp):
@@ -100,6 +127,9 @@ mod tests {
         assert_eq!(sinkhorn(&[vec![0.0, 1.0, 2.0], vec![0.2, 0.9, 2.0]]), [0, 1]);
         // The same twice cannot be told apart.
         assert_eq!(sinkhorn(&[vec![1.0, 1.0], vec![1.0, 1.0]]), [0, 0]);
+        // The second one has the whole share of two codes, and the nearer of them has the higher number.
+        assert_eq!(sinkhorn(&[vec![4.0, 1.0, 0.0], vec![3.0625, 0.5625, 0.0625]]), [2, 1]);
+        assert_eq!(sinkhorn(&[vec![2.0, 1.0], vec![2.0, 1.0], vec![2.0, 1.0]]), [1, 1, 1]);
         let mut codes = [1, 0, 1, 0, 2, 0];
         assert!((collision_rate(&codes, 2) - 1.0 / 3.0).abs() < 1e-12);
         assert_eq!(colliding(&codes, 2), 2);
@@ -108,6 +138,19 @@ mod tests {
         assert_eq!(codes, [1, 0, 1, 1, 2, 0]);
         assert_eq!((collision_rate(&codes, 2), colliding(&codes, 2)), (0.0, 0));
         assert_eq!((collision_rate(&[], 2), colliding(&[], 2)), (0.0, 0));
+    }
+
+    #[test]
+    fn a_large_group_is_dealt_out_in_parts() {
+        let (left, book) = ([0.0, 0.25, 0.0, 0.25], [0.0, 1.0, 2.0]);
+        let mut codes = [0, 0, 0, 0];
+        // Six pairs of item and code are two items.
+        assert_eq!(separate_by(&mut codes, 1, (&left, &book), 1, 6), 1);
+        assert_eq!(codes, [0, 1, 0, 1]);
+        // Two items are the least, whatever is allowed.
+        let mut codes = [0, 0, 0, 0];
+        separate_by(&mut codes, 1, (&left, &book), 1, 0);
+        assert_eq!(codes, [0, 1, 0, 1]);
     }
 
     #[test]

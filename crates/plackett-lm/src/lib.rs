@@ -60,6 +60,7 @@ pub use family::encoder_families::SUPPORTED as SUPPORTED_FAMILIES;
 pub use files::config::Pooling;
 pub use files::factors::FactorizedLayer;
 pub use files::int8_format::FORMAT_KEY;
+pub use files::model_copy::write_folder;
 pub use files::safetensors::{Header, read_header};
 pub use plackett_kernel::{Isa, Precision};
 pub use text::beginning::text_slices;

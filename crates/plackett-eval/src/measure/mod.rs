@@ -131,7 +131,8 @@ impl Measure {
 
     /// The value for one query.
     pub fn compute(&self, query: &JudgedRanking) -> f64 {
-        (self.declaration.compute)(query, &Arguments { measure: self, level: query.level })
+        // A sum of nothing is -0.0, which nobody means.
+        (self.declaration.compute)(query, &Arguments { measure: self, level: query.level }) + 0.0
     }
 
     /// How trec_eval spells it, where trec_eval has it with these parameters.

@@ -56,7 +56,8 @@ pub struct NgramDocument {
 type Occurrence = (usize, usize);
 
 impl IntersectiveScoring {
-    /// The documents that have n-grams of a score above 0, the best first (equal scores by their number).
+    /// The documents that have n-grams of a score above 0, the best first (equal scores by their number). Holds 16 bytes for each occurrence of
+    /// such an n-gram.
     pub fn rank(&self, index: &NgramIndex, ngrams: &[Ngram]) -> Vec<NgramDocument> {
         let score = |ngram: &Ngram| ngram_score(ngram.log_prob, ngram.run.count(), index.tokens());
         let scores: Vec<f64> = ngrams.iter().map(score).collect();

@@ -166,6 +166,14 @@ impl RetrieverUpdate {
             let own = states.get_mut(pair.document).ok_or_else(|| said("a text of no document"))?;
             own.push(state.iter().map(|x| x / length).collect());
         }
+        let mut new = catalogue.items().iter().zip(&states).skip(old.len());
+        if let Some((item, _)) = new.find(|(_, texts)| texts.is_empty()) {
+            return Err(GenirError::Setting(format!(
+                "no text stands for the new document `{}`; ask for first words, chunks or pseudo queries, or give queries that it \
+                 answers",
+                item.id
+            )));
+        }
         let mut rows = AtomicRows::new(self.scaled_rows(&old, length)?);
         let width = self.model.llama.config.hidden_size;
         let stands = |document: usize| match states[document].is_empty() {
@@ -365,7 +373,8 @@ mod tests {
         all.insert(0, Document::new("later", "ships at full moon"));
         assert!(refused(&all, &pairs(&all)).contains("before new ones"));
         all.rotate_left(1);
-        assert!(refused(&all, &pairs(&known())).contains("a new document needs queries"));
+        let said = refused(&all, &pairs(&known()));
+        assert!(said.contains("no text stands for the new document `later`"), "{said}");
         let text = TextPair { text: "moon".into(), document: 4 };
         assert!(refused(&all, &[text]).contains("a text of no document"));
     }

@@ -37,8 +37,7 @@ fn made(folder: &Path, docids: &str) {
     let settings = Settings { batch: 4, steps: 200, rate: 1e-2, checkpoint: 0, ..Settings::default() };
     let task = RetrieverTask::new(&model, pairs.to_vec(), &settings, None).unwrap();
     train(&task, &Compute::new(1), &mut parameters, &settings, (None, ""), None, &mut |_, _| {}).unwrap();
-    files.save(folder, &model, &parameters).unwrap();
-    save_hierarchy(folder, &files, &hierarchy).unwrap();
+    files.save_with(folder, &model, &parameters, Some(&hierarchy)).unwrap();
 }
 
 #[test]

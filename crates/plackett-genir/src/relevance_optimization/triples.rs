@@ -6,6 +6,7 @@ use crate::rank_bands::{PAPER_BANDS, draw_negatives};
 use crate::{GenirError, RetrieverFiles};
 use plackett_train::random::Stream;
 use serde::Serialize;
+use std::collections::HashSet;
 use std::ops::Range;
 use std::str::FromStr;
 
@@ -76,7 +77,8 @@ pub struct DrawnTriples {
 }
 
 impl TripleDrawing {
-    /// The triples of labelled queries: each document that answers one with each of its negatives. `ranked` is the first stage.
+    /// The triples of labelled queries: each document that answers one with each of its negatives, whose docids are of none that answers it.
+    /// `ranked` is the first stage.
     ///
     /// # Errors
     /// No query has a negative, docids that the vocabulary does not have, or what the first stage says.
@@ -100,7 +102,10 @@ impl TripleDrawing {
                 NegativeSource::Random => stream(6).permutation(docids.len()),
                 NegativeSource::Bands | NegativeSource::Top => ranked(query.text, DEPTH)?,
             };
-            let is_positive = |document: usize| query.positives.contains(&document);
+            // Documents of one docid cannot be told apart by it.
+            let answers: HashSet<&[u32]> =
+                query.positives.iter().map(|positive| docids[*positive].as_slice()).collect();
+            let is_positive = |document: usize| answers.contains(docids[document].as_slice());
             let negatives = draw_negatives(&ranking, is_positive, bands, self.each, stream(5));
             drawn.missing += negatives.missing.iter().sum::<usize>();
             let mut chosen = query.positives.clone();
@@ -112,9 +117,7 @@ impl TripleDrawing {
                     chosen: docids[positive].clone(),
                     rejected: docids[*document].clone(),
                 };
-                // Documents of one docid cannot be told apart by it.
-                let differs = |triple: &DocidTriple| triple.chosen != triple.rejected;
-                drawn.triples.extend(negatives.drawn.iter().map(triple).filter(differs));
+                drawn.triples.extend(negatives.drawn.iter().map(triple));
             }
         }
         if drawn.triples.is_empty() {
@@ -133,10 +136,18 @@ mod tests {
     use plackett_ids::scheme::parse;
 
     fn files() -> RetrieverFiles {
-        let texts = ["red foxes", "old ships", "a full moon", "green tea"];
-        let documents: Vec<Document> =
-            texts.iter().enumerate().map(|(at, text)| Document::new(format!("d{at}"), *text)).collect();
-        let scheme = parse("atomic").unwrap();
+        files_of("atomic", ["red foxes", "old ships", "a full moon", "green tea"])
+    }
+
+    /// Those of documents whose titles are their texts.
+    fn files_of(scheme: &str, texts: [&str; 4]) -> RetrieverFiles {
+        let document = |(at, text): (usize, &&str)| {
+            let mut document = Document::new(format!("d{at}"), *text);
+            document.title = document.text.clone();
+            document
+        };
+        let documents: Vec<Document> = texts.iter().enumerate().map(document).collect();
+        let scheme = parse(scheme).unwrap();
         let catalogue = crate::learning::catalogue_of(&scheme, &documents, None, 1).unwrap();
         let language = DocidLanguage::new(texts, catalogue.tokens(), (1, 4));
         RetrieverFiles { language, catalogue, decoder: DocidDecoder::Plain }
@@ -167,6 +178,29 @@ mod tests {
         let nothing = |_: &str, _: usize| Err(GenirError::Setting("not asked".into()));
         let drawn = drawing.triples(std::slice::from_ref(&query), &files, &nothing).unwrap();
         assert_eq!(pairs(&drawn), [(0, 2), (0, 3), (1, 2), (1, 3)]);
+    }
+
+    #[test]
+    fn a_document_with_the_docid_of_an_answer_is_no_negative() {
+        let files = files_of("title(duplicates=keep)", ["fox", "fox", "ship", "moon"]);
+        let docids = files.docids().unwrap();
+        assert_eq!(docids[0], docids[1]);
+        let ranked = |_: &str, depth: usize| Ok((0..4).take(depth).collect());
+        let drawing = TripleDrawing { negatives: NegativeSource::Top, each: 3, seed: 1 };
+        let drawn = |positives: Vec<usize>| {
+            let query = AnsweredQuery { number: 0, text: "fox", positives };
+            drawing.triples(&[query], &files, &ranked).unwrap()
+        };
+        let one = drawn(vec![0]);
+        let mut rejected: Vec<&Vec<u32>> = one.triples.iter().map(|triple| &triple.rejected).collect();
+        let mut others = vec![&docids[2], &docids[3]];
+        rejected.sort_unstable();
+        others.sort_unstable();
+        assert_eq!((rejected, one.missing), (others, 1));
+        // The second fox is no negative of the ship either, for its docid answers the query.
+        let both = drawn(vec![0, 2]);
+        assert!(both.triples.iter().all(|triple| triple.rejected == docids[3]));
+        assert_eq!((both.triples.len(), both.missing), (2, 2));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::codebook::sample;
 use crate::quantizer::{AutoencoderSettings, TrainedQuantizer};
-use crate::sinkhorn::{colliding, separate};
+use crate::sinkhorn::{MOST_SHARES, colliding, separate};
 use crate::vectors::READ_ROWS;
 use crate::{IdsError, VectorTable};
 use plackett_core::declaration::{OptionKind, OptionSpec, OptionValues};
@@ -75,7 +75,11 @@ fn holds(options: &OptionValues, sizes: &Sizes) -> u64 {
     // Weights, gradients, two moments, and weights in the order of the kernels.
     let weights = 6 * (2 * hidden[0] * layers + levels * codes * width);
     // Codes, what is left before the last level, and the order in which items of one sequence are found.
-    NUMBER * (rows * layers + weights + PRODUCTS.max(codes) + sizes.items * (levels + width + 8))
+    let items = sizes.items * (levels + width + 8);
+    // A distance and a share, of twice the width of a number, for each pair of item and code that Sinkhorn's algorithm weighs together.
+    let pairs = (MOST_SHARES as u64).max(2 * codes).min(sizes.items * codes);
+    let shares = if count("sinkhorn") > 0 { 4 * pairs } else { 0 };
+    NUMBER * (rows * layers + weights + PRODUCTS.max(codes) + items + shares)
 }
 
 fn encode(options: &OptionValues, source: &Source<'_>) -> Result<Encoding, IdsError> {
@@ -98,7 +102,8 @@ fn encode(options: &OptionValues, source: &Source<'_>) -> Result<Encoding, IdsEr
     )];
     remarks.extend(learned_from(drawn.len(), vectors.rows()));
     let rounds = options.count("sinkhorn");
-    let (mut codes, left) = codes_of(&*quantizer, (vectors, factor), rounds > 0)?;
+    let left_width = if rounds > 0 { options.count("width") } else { 0 };
+    let (mut codes, left) = codes_of(&*quantizer, (vectors, factor), (levels, left_width))?;
     let before = colliding(&codes, levels);
     if rounds > 0 && before > 0 {
         separate(&mut codes, levels, (&left, quantizer.last_book()), rounds);
@@ -141,18 +146,19 @@ fn error_of(quantizer: &dyn TrainedQuantizer, rows: &[f32], dimension: usize) ->
     squares.sum::<f64>() / rows.len().max(1) as f64
 }
 
-/// The codes of all vectors, and where they are asked for what is left of each before the last level.
+/// The codes of all vectors, so many of each, and what is left of each before the last level: so many numbers, 0 where it is not asked for.
 fn codes_of(
     quantizer: &dyn TrainedQuantizer,
     (vectors, factor): (&VectorTable, f32),
-    keeps_left: bool,
+    (levels, left_width): (usize, usize),
 ) -> Result<(Vec<u32>, Vec<f32>), IdsError> {
-    let (mut codes, mut left) = (Vec::new(), Vec::new());
+    let mut codes = Vec::with_capacity(vectors.rows() * levels);
+    let mut left = Vec::with_capacity(vectors.rows() * left_width);
     vectors.blocks(READ_ROWS, |_, rows| {
         rows.iter_mut().for_each(|x| *x *= factor);
         let (own, rest) = quantizer.encode(rows);
         codes.extend(own);
-        if keeps_left {
+        if left_width > 0 {
             left.extend(rest);
         }
         Ok(())

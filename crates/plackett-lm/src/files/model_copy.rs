@@ -42,17 +42,33 @@ pub(crate) fn copy_model<T>(
     write: impl FnOnce(&Path) -> Result<T, LmError>,
 ) -> Result<T, LmError> {
     check_target(target)?;
+    let fill = |folder: &Path| {
+        let result = write(&folder.join("model.safetensors"))?;
+        copy_companions(source, folder)?;
+        Ok::<T, LmError>(result)
+    };
+    write_folder(target, fill, |path, source| LmError::io(path)(source))
+}
+
+/// Makes the folder `target`: `fill` fills one beside it, which is removed if that fails, and which gets the name of the target once all is in it.
+///
+/// # Errors
+/// What `fill` says; for the disk what `failed` makes of a path and the system's error.
+pub fn write_folder<T, E>(
+    target: &Path,
+    fill: impl FnOnce(&Path) -> Result<T, E>,
+    failed: impl Fn(&Path, std::io::Error) -> E,
+) -> Result<T, E> {
     let parent = target.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::create_dir_all(parent).map_err(LmError::io(parent))?;
-    let staging =
-        tempfile::Builder::new().prefix(".copy-").tempdir_in(parent).map_err(LmError::io(parent))?;
-    let result = write(&staging.path().join("model.safetensors"))?;
-    copy_companions(source, staging.path())?;
-    sync(staging.path())?;
+    let at_parent = |source: std::io::Error| failed(parent, source);
+    std::fs::create_dir_all(parent).map_err(at_parent)?;
+    let staging = tempfile::Builder::new().prefix(".copy-").tempdir_in(parent).map_err(at_parent)?;
+    let result = fill(staging.path())?;
+    synced(staging.path()).map_err(|source| failed(staging.path(), source))?;
     let staged = staging.keep();
     set_readable(&staged);
-    std::fs::rename(&staged, target).map_err(LmError::io(target))?;
-    sync(parent)?;
+    std::fs::rename(&staged, target).map_err(|source| failed(target, source))?;
+    synced(parent).map_err(at_parent)?;
     Ok(result)
 }
 
@@ -96,5 +112,9 @@ fn set_readable(path: &Path) {
 }
 
 fn sync(path: &Path) -> Result<(), LmError> {
-    std::fs::File::open(path).and_then(|file| file.sync_all()).map_err(LmError::io(path))
+    synced(path).map_err(LmError::io(path))
+}
+
+fn synced(path: &Path) -> std::io::Result<()> {
+    std::fs::File::open(path)?.sync_all()
 }

@@ -5,6 +5,7 @@ use super::{ASPECT_PROMPTS, AskError, Asker};
 use crate::model::{AnswerForm, CallError, Finish, GenerationOptions, GenerationRequest};
 use crate::prompt::Template;
 use crate::prompting::RankContext;
+use plackett_core::formats::json_problem;
 use plackett_core::parse::parse_list;
 use plackett_core::{Query, RankRequest, Trace};
 use serde::Deserialize;
@@ -163,8 +164,7 @@ fn twice(ids: &[String]) -> Option<&str> {
 struct Line {
     aspect: String,
     answer: Option<String>,
-    #[serde(default)]
-    answered_by: Vec<String>,
+    answered_by: Option<Vec<String>>,
 }
 
 /// Reads a list of aspects, one a line: words, or `{"aspect": …, "answer": …, "answered_by": […]}` where it is known what
@@ -178,15 +178,20 @@ pub fn read_aspects<'t>(lines: impl IntoIterator<Item = &'t str>) -> Result<Vec<
         let wrong = |problem: String| AspectFileError::Line { line: at + 1, problem };
         let aspect = if line.trim_start().starts_with('{') {
             let read: Line = serde_json::from_str(line).map_err(|error| {
+                let problem = json_problem(line, &error);
                 wrong(format!(
-                    "{error}; an object {{\"aspect\": …, \"answer\": …, \"answered_by\": […]}} is expected"
+                    "{problem}; an object {{\"aspect\": …, \"answer\": …, \"answered_by\": […]}} is expected"
                 ))
             })?;
-            if let Some(id) = twice(&read.answered_by) {
+            if read.answered_by.as_ref().is_some_and(Vec::is_empty) {
+                return Err(wrong("answered_by names no passage; name one, or leave it out".into()));
+            }
+            let answered_by = read.answered_by.unwrap_or_default();
+            if let Some(id) = twice(&answered_by) {
                 return Err(wrong(format!("answered_by has {id:?} twice; remove one")));
             }
             let answer = read.answer.filter(|answer| !answer.trim().is_empty());
-            Aspect { text: read.aspect.trim().to_string(), answer, answered_by: read.answered_by }
+            Aspect { text: read.aspect.trim().to_string(), answer, answered_by }
         } else {
             Aspect::new(line.trim())
         };

@@ -75,7 +75,7 @@ With `save_adapter = true` a training file keeps the adapter alone ([training.md
 such an adapter, else in `adapter.safetensors`; `plackett model merge BASE ADAPTER TARGET` puts it into its base. Differences of `lt-sft` that
 were learned on the same base add up there (`--and ADAPTER`). `fila` is for a training file with texts to `forget`
 ([training.md](training.md#forgetting)). `bottleneck` stands between layers and in no weight, and the inference engine has no place for it: a
-training file with it is refused, and it is for the library and for recipes.
+training file with it is refused, and it is for the library and for recipes, but for unlearning.
 ";
 
 /// What is said of factorisation, which is no adapter.

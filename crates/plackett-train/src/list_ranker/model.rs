@@ -43,13 +43,13 @@ impl ListRankerConfig {
     pub fn check(&self) -> Result<(), TrainError> {
         let refused = |what: String| Err(TrainError::Model(format!("a list ranker: {what}")));
         if self.dimension == 0 || self.layers == 0 || self.width == 0 {
-            return refused("dimension, width and layers are 1 at least".into());
+            return refused("width and layers are whole numbers from 1".into());
         }
         if self.heads == 0 || !self.width.is_multiple_of(self.heads) {
-            return refused(format!("the width {} is no multiple of {} heads", self.width, self.heads));
+            return refused(format!("heads: {} do not divide the width {}; give a divisor of it", self.heads, self.width));
         }
         if !(self.temperature > 0.0 && self.temperature.is_finite()) {
-            return refused(format!("the temperature {} is not above 0", self.temperature));
+            return refused(format!("temperature: a number above 0 is expected, not {}", self.temperature));
         }
         Ok(())
     }

@@ -156,7 +156,7 @@ impl Policy {
 
 /// How many lists there are of which all drawn orders are worth the same, so that a policy gradient has nothing to learn from them, and how many for
 /// which orders are drawn at all. Of several policies in a sum the first one counts; without any, and for lists in which no order is better than
-/// another, nothing is drawn.
+/// another, nothing is drawn. With a bonus for the entropy there is always something to learn, and no list is counted at all.
 ///
 /// # Errors
 /// As the objective's loss.
@@ -164,6 +164,9 @@ pub fn flat_lists(tape: &Tape, objective: &[Term], lists: &Lists) -> Result<(usi
     let term = objective.iter().find(|term| term.objective.spec().name == PG_RANK.name);
     // The objective was made of the same options, so that they can be read.
     let Some(Ok(policy)) = term.map(|term| Policy::of(term.objective.options())) else { return Ok((0, 0)) };
+    if policy.entropy > 0.0 {
+        return Ok((0, 0));
+    }
     let (mut flat, mut drawn) = (0, 0);
     for (_, list) in split(tape, lists)? {
         if let Some((_, estimate)) = policy.estimate(&list)? {
@@ -259,6 +262,7 @@ mod tests {
         };
         assert_eq!(flat("pg-rank(samples=64, k=1)"), (2, 3));
         assert_eq!(flat("0.5*ranknet + pg-rank(samples=64, k=1)"), (2, 3));
+        assert_eq!(flat("pg-rank(samples=64, k=1, entropy=0.1)"), (0, 0));
         assert_eq!(flat("ranknet"), (0, 0));
     }
 }

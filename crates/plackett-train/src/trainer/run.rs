@@ -141,7 +141,8 @@ pub fn train(
 }
 
 /// The same with an evaluation every [`Settings::evaluate`] steps and after the last one. Each phase stops when
-/// [`Settings::patience`] evaluations have brought no gain, and leaves the weights that were best in it.
+/// [`Settings::patience`] evaluations have brought no gain, and leaves the weights that were best in it. What is measured is part of what the
+/// training is: a checkpoint is of this measure alone.
 ///
 /// # Errors
 /// As [`train`]; there is nothing to evaluate on, or an evaluation fails.
@@ -166,13 +167,20 @@ pub fn train_evaluated(
         let problem = "recompute: this model has no transformer layers that could be run again; leave it out (BERT, Llama and T5 have)";
         return Err(TrainError::Setting(problem.into()));
     }
+    // A best value is one of its measure: another one does not go on from it.
+    let identity = match &evaluation {
+        Some(evaluation) if settings.evaluate > 0 => {
+            format!("{identity}\nevaluated by {}", evaluation.measure)
+        }
+        _ => identity.to_string(),
+    };
     let mut none = NoHooks;
     let mut run = Run {
         task,
         compute,
         parameters,
         settings,
-        place: (folder, identity),
+        place: (folder, identity.as_str()),
         hooks: hooks.unwrap_or(&mut none),
         evaluation,
         best: None,

@@ -5,6 +5,7 @@ use super::{CrossEncoder, EncoderDecoderModel, LanguageModel, PHASE_ADAPTER};
 use crate::TrainError;
 use crate::adapter::{self, Adaptable, AdapterHeader, SparseDifference};
 use crate::tape::Parameters;
+use plackett_lm::write_folder;
 use std::path::{Path, PathBuf};
 
 /// What has become of adapters that were merged into a base.
@@ -39,7 +40,7 @@ pub fn saved_adapter_file(adapter: &Path) -> PathBuf {
 
 /// Writes a copy of a base (a BERT, Llama, Qwen2 or T5) with an adapter merged that lies as [`PHASE_ADAPTER`] in its folder, or with the sum of
 /// several sparse differences (Litschko and others, 2022: θ = θ₀ + φ₁ + φ₂). Heads are those of the first one that has them. Of a BERT it is a
-/// cross-encoder.
+/// cross-encoder. It is written beside its place: a folder of this name is always whole.
 ///
 /// # Errors
 /// The target exists; an adapter cannot be read, comes without the head of a cross-encoder or with one that a decoder has not, or was
@@ -58,18 +59,18 @@ pub fn merge_saved_adapters(
     if EncoderDecoderModel::check_base(base).is_ok() {
         let mut model = EncoderDecoderModel::open(base, &mut parameters)?;
         let merged = learned.put_into(&mut parameters, &mut model.t5)?;
-        model.save(target, &parameters)?;
+        write_folder(target, |folder| model.save(folder, &parameters), TrainError::file)?;
         Ok(merged)
     } else if LanguageModel::check_base(base).is_ok() {
         let mut model = LanguageModel::open(base, &mut parameters)?;
         let merged = learned.put_into(&mut parameters, &mut model.llama)?;
-        model.save(target, &parameters)?;
+        write_folder(target, |folder| model.save(folder, &parameters), TrainError::file)?;
         Ok(merged)
     } else {
         learned.check_classifier()?;
         let mut model = CrossEncoder::open(base, &mut parameters, usize::MAX, 0)?;
         let merged = learned.put_into(&mut parameters, &mut model.bert)?;
-        model.save(target, &parameters)?;
+        write_folder(target, |folder| model.save(folder, &parameters), TrainError::file)?;
         Ok(merged)
     }
 }

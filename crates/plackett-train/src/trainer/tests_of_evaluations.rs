@@ -97,6 +97,21 @@ fn a_run_that_was_stopped_between_evaluations_goes_on_to_the_same_bits() {
 }
 
 #[test]
+fn a_training_goes_on_by_the_measure_that_it_began_with() {
+    let folder = tempfile::tempdir().unwrap();
+    fall(Some(folder.path()), &settings(1), None).unwrap();
+    let mut parameters = Parameters::default();
+    let task = Falling(parameters.add("w", (1, 1), vec![2.0]));
+    let value = |_: &Parameters| Ok(0.5);
+    let other = Evaluation { measure: "another", greater_is_better: true, value: Box::new(value) };
+    let (place, hooks) = ((Some(folder.path()), "falling"), (None, Some(other)));
+    let (compute, settings) = (Compute::new(1), settings(1));
+    let error = train_evaluated(&task, &compute, &mut parameters, &settings, place, hooks, &mut |_, _| {})
+        .unwrap_err();
+    assert!(error.to_string().contains("of a training with other settings"), "{error}");
+}
+
+#[test]
 fn each_phase_leaves_its_best_weights() {
     let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plackett-lm/tests/parity/bert");
     let candidate = |text: &str, label: f32| Candidate { text: text.into(), label, teacher: None };

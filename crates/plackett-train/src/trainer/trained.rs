@@ -139,7 +139,8 @@ impl Trained {
 pub(crate) fn check_mergeable(attached: &Attached, parameters: &Parameters) -> Result<(), TrainError> {
     attached.check_mergeable(parameters).map_err(|error| {
         TrainError::Setting(format!(
-            "{error}, and a model that is saved has only those; use an adapter that has, as lora, dora or lt-sft"
+            "{error}, and a model that is saved has only those; use an adapter that has, as lora, dora or lt-sft (of a \
+             factorised layer only full, or lt-sft with targets = \"all\")"
         ))
     })
 }

@@ -189,7 +189,7 @@ impl VectorTask<'_> {
     }
 
     /// The share of the lists from which a policy gradient has nothing to learn, among those for which it draws orders ([`flat_lists`]); 0 where none
-    /// are drawn.
+    /// are counted.
     ///
     /// # Errors
     /// Labels without a meaning for the objective.

@@ -106,7 +106,8 @@ impl UnlearningJob {
     /// Trains the decoder to forget. What the adapter learned stays on it; [`crate::nn::merged`] puts it into the weights.
     ///
     /// # Errors
-    /// A setting that cannot be, nothing to forget or to keep, or a loss that is no number.
+    /// A setting that cannot be, `save_adapter` among them, for there is no folder to save it in; an adapter that cannot be put into the weights;
+    /// nothing to forget or to keep, or a loss that is no number.
     pub fn run(
         &self,
         llama: &mut Llama,
@@ -130,7 +131,7 @@ impl UnlearningJob {
     /// The same in a folder, with somebody who is told each step.
     ///
     /// # Errors
-    /// As [`UnlearningJob::run`]; an adapter that cannot be put into the weights, or a file that cannot be written.
+    /// As [`UnlearningJob::run`], `save_adapter` aside, which whoever called it does; or a file that cannot be written.
     pub(super) fn learn(
         &self,
         llama: &mut Llama,

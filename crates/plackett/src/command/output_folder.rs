@@ -1,8 +1,15 @@
 //! Folders that a command makes.
 
-use super::training_folder;
+use super::{Output, training_folder};
 use anyhow::bail;
 use std::path::Path;
+
+/// Says where a folder has what the same command has made before, which the new one takes the place of.
+pub fn remark_on_replaced(folder: &Path, own: &str, output: &Output) {
+    if folder.join(own).is_file() {
+        output.warn(&format!("--output: the model in {} is replaced by the new one", folder.display()));
+    }
+}
 
 /// Refuses a folder that holds something, except what the same command has made before, which `own` is a file of, and what a training
 /// that was killed has left.

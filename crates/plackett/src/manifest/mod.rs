@@ -92,13 +92,25 @@ impl RunSettings {
     ) -> Result<RunSettings, ManifestError> {
         let stages = pipeline.descriptions().to_vec();
         let names: BTreeSet<&str> = stages.iter().map(|stage| stage.model.as_str()).collect();
+        let opened = models;
         let hash = |name: &str| {
-            let found = models.fingerprint(name);
+            let found = opened.fingerprint(name);
             let sha256 =
                 found.map_err(|e| ManifestError::Model { model: name.into(), source: Box::new(e) })?;
             Ok(ModelHash { name: name.to_string(), sha256 })
         };
-        let models = names.into_iter().map(hash).collect::<Result<Vec<ModelHash>, ManifestError>>()?;
+        let mut models =
+            names.into_iter().map(hash).collect::<Result<Vec<ModelHash>, ManifestError>>()?;
+        for name in pipeline.first_stage_models() {
+            // The folder of a docid model has more than a model: its catalogue is read too.
+            models.push(match Path::new(name).is_dir() {
+                true => {
+                    let sha256 = InputHash::of("model", Path::new(name))?.sha256;
+                    ModelHash { name: name.to_string(), sha256 }
+                }
+                false => hash(name)?,
+            });
+        }
         Ok(RunSettings { stages, ..RunSettings::without_stages(command, arguments, models, inputs)? })
     }
 

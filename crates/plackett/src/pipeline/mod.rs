@@ -88,6 +88,21 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
+    /// Models that first stages name in the expression, which have no description.
+    pub fn first_stage_models(&self) -> Vec<&str> {
+        fn collect<'p>(of: &'p syntax::Pipeline, named: &mut Vec<&'p str>) {
+            for stage in &of.stages {
+                if FIRST_STAGES.iter().any(|spec| spec.name == stage.name) {
+                    named.extend(stage.option("model"));
+                }
+                stage.inputs.iter().for_each(|input| collect(input, named));
+            }
+        }
+        let mut named = Vec::new();
+        collect(&self.expression, &mut named);
+        named
+    }
+
     /// Reads an expression, checks every stage and opens the models it needs. With an index the expression must begin
     /// with a first stage; without one it must have rerankers only.
     pub fn resolve(

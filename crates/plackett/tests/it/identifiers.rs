@@ -200,7 +200,7 @@ fn trained_codes_are_the_same_again_and_shared_ones_are_dealt_out() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     prepare(at, 60, 8);
-    let scheme = |more: &str| format!("rq-vae(levels=3, codes=8, width=4, epochs=30{more})");
+    let scheme = |more: &str| format!("rq-vae(levels=3, codes=8, width=4, epochs=200{more})");
     let vectors = ["--vectors", "vectors.jsonl"];
     let made = build(at, &scheme(""), "a.jsonl", &vectors);
     assert_eq!(made["scheme"], scheme(""));

@@ -141,7 +141,7 @@ fn sessions_are_written_from_a_folder_and_measured() {
     let (used, most) = (first["used"].as_u64().unwrap(), first["codes"].as_f64().unwrap().log2());
     assert!((2..=8).contains(&used), "eight items: {codes}");
     assert!((0.0..=most).contains(&first["entropy"].as_f64().unwrap()), "{codes}");
-    assert!(codes["colliding"].as_u64() != Some(1), "nobody collides alone: {codes}");
+    assert!(codes["colliding"].as_u64().is_some_and(|items| items != 1), "nobody collides alone: {codes}");
     let page = std::fs::read_to_string(folder.path().join("page.html")).unwrap();
     assert!(page.contains("Codes of the items") && page.contains("items that share all codes"), "{page}");
     let experts = measured["recommenders"][0]["experts"].as_array().unwrap();

@@ -115,7 +115,8 @@ fn what_was_found_before_a_server_failed_is_not_searched_again() {
         });
     let server = format!("remote:{}/rerank#attempts=1,in_flight=1", mock.url);
     let how = format!("--pipeline bm25>>cross-encoder(model=\"{server}\") --ranks 1-10");
-    mine(folder, &how, 1);
+    let stopped = mine(folder, &how, 1).stderr;
+    assert!(stopped.contains("the same command goes on"), "{stopped}");
     let begun = lists(folder);
     let refused = mine(folder, &format!("{how} --count 2"), 2);
     assert!(refused.stderr.contains("--count was `4`, and is `2`"), "{}", refused.stderr);

@@ -193,6 +193,10 @@ impl BlockRank {
             let problem = "answer=decode reads which id follows the bracket that opens the answer; let `answer` end with [";
             return Err(template.lacks(problem).into());
         }
+        if decode && options.is_given("layer") {
+            let problem = "layer says whose attention is read, and answer=decode scores by none; leave it out";
+            return Err(options.problem(problem).into());
+        }
         let layers = layers_of(options);
         let query_position = options.count("query-position");
         let attention = AttentionOptions {

@@ -109,6 +109,7 @@ fn options_that_have_no_effect_or_no_meaning_are_refused() {
     assert!(refused("icr", &[("stride", "2")]).contains("without window"));
     assert!(refused("icr", &[("stride", "4"), ("window", "3")]).contains("up to 3"));
     assert!(refused("icr", &[("heads", "8.3+x")]).contains("layer.head"));
+    assert!(refused("block-rank", &[("answer", "decode"), ("layer", "0")]).contains("leave it out"));
     assert!(refused("icr", &[("layers", "9-3")]).contains("8-20"));
     assert!(refused("icr", &[("layers", "3"), ("heads", "3.1")]).contains("no effect"));
 }

@@ -282,7 +282,7 @@ impl SparseDifference {
     /// Reads a file.
     ///
     /// # Errors
-    /// It cannot be read, or is no such file.
+    /// It cannot be read, is no such file, or is damaged: a head that is not f32 or not finite, places without values, places outside a weight.
     pub fn open(path: &Path) -> Result<SparseDifference, TrainError> {
         let bytes = std::fs::read(path).map_err(|source| TrainError::file(path, source))?;
         let form = |problem: String| TrainError::Form { path: path.into(), problem };
@@ -301,7 +301,8 @@ impl SparseDifference {
         }
         for (name, view) in file.iter() {
             if let (Some(head), &[rows, columns]) = (name.strip_prefix("head."), view.shape()) {
-                all.heads.insert(head.to_string(), ((rows, columns), floats(view.data())));
+                let values = read_head(head, &view).map_err(form)?;
+                all.heads.insert(head.to_string(), ((rows, columns), values));
             }
         }
         match header.fingerprint == all.fingerprint() {
@@ -315,13 +316,33 @@ fn floats(bytes: &[u8]) -> Vec<f32> {
     bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
 }
 
+/// The numbers of a head, as many as its shape says.
+fn read_head(name: &str, view: &TensorView<'_>) -> Result<Vec<f32>, String> {
+    if view.dtype() != Dtype::F32 {
+        return Err(format!("the head `{name}` is expected in f32; the file is damaged"));
+    }
+    let values = floats(view.data());
+    match values.iter().all(|value| value.is_finite()) {
+        true => Ok(values),
+        false => Err(format!("the head `{name}` has a value that is no finite number; the file is damaged")),
+    }
+}
+
 fn read_changes(
     file: &SafeTensors,
     name: &str,
     (rows, columns): (usize, usize),
 ) -> Result<Vec<(usize, f32)>, String> {
     let part = |part: &str| file.tensor(&format!("{name}.{part}")).ok();
-    let (Some(places), Some(values)) = (part("places"), part("values")) else { return Ok(Vec::new()) };
+    let (places, values) = match (part("places"), part("values")) {
+        (None, None) => return Ok(Vec::new()),
+        (Some(places), Some(values)) if values.dtype() == Dtype::F32 => (places, values),
+        _ => {
+            return Err(format!(
+                "`{name}` needs both places and values, the latter in f32; the file is damaged"
+            ));
+        }
+    };
     let values = floats(values.data());
     let distances = places.data().as_chunks().0.iter().map(|bytes| u32::from_le_bytes(*bytes) as usize);
     if places.dtype() != Dtype::U32 || distances.len() != values.len() {
@@ -338,4 +359,50 @@ fn read_changes(
     }
     all.sort_by_key(|(at, _)| *at);
     Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What opening a file says that holds these tensors beside a header with one weight `w` of 2 × 2.
+    fn refusal(tensors: &[(&str, Dtype, &[usize], &[u8])]) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("difference.safetensors");
+        let header = Header {
+            format: FORMAT.into(),
+            fingerprint: fingerprint([("w", 2, 2)]),
+            base: None,
+            shapes: BTreeMap::from([("w".to_string(), (2, 2))]),
+        };
+        let header = serde_json::to_string(&header).unwrap();
+        let views: Vec<(String, TensorView<'_>)> = tensors
+            .iter()
+            .map(|(name, kind, shape, bytes)| {
+                (String::from(*name), TensorView::new(*kind, shape.to_vec(), bytes).unwrap())
+            })
+            .collect();
+        let metadata = HashMap::from([(HEADER.to_string(), header)]);
+        std::fs::write(&path, safetensors::serialize(views, Some(metadata)).unwrap()).unwrap();
+        SparseDifference::open(&path).err().map(|error| error.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn heads_and_values_are_finite_numbers_of_f32() {
+        let (one, infinite, zero) = (1.0_f32.to_le_bytes(), f32::INFINITY.to_le_bytes(), [0_u8; 4]);
+        let (single, double, matrix, wide) = ([1_usize], [2_usize], [1_usize, 1], [1_usize, 2]);
+        assert_eq!(refusal(&[("head.h", Dtype::F32, &matrix[..], &one[..])]), "");
+        let said = refusal(&[("head.h", Dtype::BF16, &wide[..], &one[..])]);
+        assert!(said.contains("the head `h` is expected in f32"), "{said}");
+        let said = refusal(&[("head.h", Dtype::F32, &matrix[..], &infinite[..])]);
+        assert!(said.contains("the head `h` has a value that is no finite number"), "{said}");
+        let places = ("w.places", Dtype::U32, &single[..], &zero[..]);
+        let values = ("w.values", Dtype::F32, &single[..], &one[..]);
+        assert_eq!(refusal(&[places, values]), "");
+        let half = ("w.values", Dtype::BF16, &double[..], &one[..]);
+        for damaged in [&[places][..], &[values][..], &[places, half][..]] {
+            let said = refusal(damaged);
+            assert!(said.contains("`w` needs both places and values"), "{said}");
+        }
+    }
 }

@@ -44,7 +44,7 @@ pub(super) fn answered(
     let unanswered = there - answered.len();
     if unanswered > 0 {
         output.warn(&format!(
-            "{queries_flag}: {unanswered} of {there} have no answer in the index and teach nothing"
+            "{queries_flag}: {unanswered} of {there} have no answer in the index and are left out"
         ));
     }
     if answered.is_empty() {

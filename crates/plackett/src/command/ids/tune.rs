@@ -6,7 +6,7 @@ use super::update::check_other_folder;
 use crate::command::means::Change;
 use crate::command::number::{by, real, whole};
 use crate::command::open::open_index;
-use crate::command::output_folder::check_output_folder;
+use crate::command::output_folder::{check_output_folder, remark_on_replaced};
 use crate::command::paths::Paths;
 use crate::command::{Global, Outcome, Output, training_folder};
 use anyhow::bail;
@@ -116,6 +116,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let work = training_folder::folder_in(&arguments.output);
     if !training_folder::is_begun(&work) {
         check_output_folder(&arguments.output, Some(RETRIEVER_FILE))?;
+        remark_on_replaced(&arguments.output, RETRIEVER_FILE, output);
     }
     let begun = Instant::now();
     let before = GenerativeRetriever::open(&arguments.model, true)?;

@@ -4,7 +4,7 @@ use super::labelled::labelled;
 use super::learn::{RECALLED, documents_of};
 use crate::command::number::{real, whole};
 use crate::command::open::open_index;
-use crate::command::output_folder::check_output_folder;
+use crate::command::output_folder::{check_output_folder, remark_on_replaced};
 use crate::command::paths::Paths;
 use crate::command::{Global, Outcome, Output};
 use anyhow::bail;
@@ -85,6 +85,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     global.no_memory_budget("an update does not keep to one")?;
     check_other_folder(&arguments.model, &arguments.output)?;
     check_output_folder(&arguments.output, Some(RETRIEVER_FILE))?;
+    remark_on_replaced(&arguments.output, RETRIEVER_FILE, output);
     let begun = Instant::now();
     let update = RetrieverUpdate::open(&arguments.model)?;
     let catalogue = &update.files().catalogue;

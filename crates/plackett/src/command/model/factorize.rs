@@ -3,6 +3,7 @@
 use crate::command::number::{real, whole};
 use crate::command::{Outcome, Output};
 use anyhow::Context;
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
 use plackett_lm::store::Resolved;
 use plackett_train::adapter::Targets;
@@ -46,7 +47,7 @@ pub(super) struct Arguments {
     #[arg(long, value_enum, default_value = "svd")]
     solver: SolverName,
     /// Ends of the names of the layers that are meant, without those behind a `!`, or all
-    #[arg(long, value_name = "ENDS", default_value = "all")]
+    #[arg(long, value_name = "ENDS", default_value = "all", value_parser = NonEmptyStringValueParser::new())]
     layers: String,
     /// Only linear layers of so many of the encoder's last layers
     #[arg(long, value_name = "COUNT", value_parser = whole::<usize>(1..))]

@@ -2,6 +2,7 @@
 
 use super::{exists, items};
 use crate::command::number::whole;
+use crate::command::open::many;
 use crate::command::table::{Align, Table};
 use crate::command::{Global, Outcome, Output};
 use anyhow::anyhow;
@@ -85,7 +86,17 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     }
     let now = arguments.now.or(newest).unwrap_or_default();
     let candidates = arguments.candidates.as_deref();
-    let candidates = candidates.map(|items| items_of("--candidates", items, &folder)).transpose()?;
+    let mut candidates = candidates.map(|items| items_of("--candidates", items, &folder)).transpose()?;
+    if let Some(items) = &mut candidates {
+        items.sort_unstable();
+        items.dedup();
+        let is_seen = |item: &&u32| history.iter().any(|event| event.item == **item);
+        let seen = items.iter().filter(is_seen).count();
+        if seen > 0 && !arguments.include_seen {
+            let of = many(items.len(), "candidate");
+            output.warn(&format!("--candidates: {seen} of {of} left out, being in the history; --include-seen keeps them"));
+        }
+    }
     let mut scores = scores_of(&folder, &Request { history: &history, now }, candidates.as_deref())?;
     if !arguments.include_seen {
         history.iter().for_each(|event| scores[event.item as usize] = f32::NEG_INFINITY);

@@ -145,6 +145,8 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     // What a server has failed on is asked again by the same command; all else is kept for it.
     if account.outages == 0 {
         kept.remove()?;
+    } else if arguments.stream_remark().is_none() {
+        output.warn(&kept.interrupted());
     }
     if account.written == 0 {
         return Err(nothing(&account, queries.len()));

@@ -235,7 +235,7 @@ impl Arguments {
         let recorded: Map<String, Value> =
             recorded.into_iter().map(|(name, value)| (name.to_string(), value)).collect();
         let mut inputs = vec![InputHash {
-            flag: "what is asked about of INDEX".into(),
+            flag: format!("INDEX (documents: {})", self.sample()),
             path: self.index.clone(),
             sha256: Some(hash_of(&sampled.documents)),
             bytes: None,

@@ -20,6 +20,7 @@ use plackett_rank::{Ranker, Settings};
 use plackett_train::synth::reasoning::{
     ReasonedExample, UnreasonedList, UselessReply, clean_reasoning, needs_reasoning, split_reply,
 };
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::io::Write;
 use std::path::PathBuf;
@@ -85,6 +86,16 @@ impl Source {
 /// A reasoning and an order, or why there is none of use.
 type Reply = Result<(String, Vec<usize>), UselessReply>;
 
+/// What became of a list, as it is kept until the lists are written.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Answered {
+    /// There is a reply.
+    Replied(Reply),
+    /// Why it cannot be asked about, now or later.
+    Failed(String),
+}
+
 /// Runs the command.
 pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let files = Paths::default().reads("LISTS", [&arguments.lists]).opens("--model", &arguments.model);
@@ -99,20 +110,24 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     };
     let bar = output.progress("reasonings", lists.len() as u64);
     let mut file = AtomicFile::create(&arguments.output)?;
-    let (count, mut written, mut left_out) = (lists.len(), 0, Vec::new());
+    let (count, mut written, mut failed, mut left_out) = (lists.len(), 0, 0_usize, Vec::new());
     let mut numbers = 0..;
     for group in lists.chunks(TOGETHER) {
         let replies = match &mut asked {
             Some(asked) => asked.replies(group.iter().zip(&mut numbers).collect())?,
-            None => group.iter().map(|(_, list)| made(arguments.by, list)).collect(),
+            None => group.iter().map(|(_, list)| Answered::Replied(made(arguments.by, list))).collect(),
         };
         for ((_, list), reply) in group.iter().zip(replies) {
             match reply {
-                Ok((reasoning, order)) => {
+                Answered::Replied(Ok((reasoning, order))) => {
                     written += 1;
                     write(&mut file, &list.clone().reasoned(reasoning, &order))?;
                 }
-                Err(useless) => left_out.push(useless),
+                Answered::Replied(Err(useless)) => left_out.push(useless),
+                Answered::Failed(problem) => {
+                    failed += 1;
+                    output.part_failed(&bar, &problem);
+                }
             }
         }
         bar.inc(group.len() as u64);
@@ -136,7 +151,14 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         )
         .into());
     }
-    say(arguments, (count, written), &left_out, output)
+    say(arguments, (count, written), &left_out, output)?;
+    match failed {
+        0 => Ok(()),
+        failed => Err(Failure::Check(format!(
+            "{failed} of {} could not be asked about and are left out",
+            many(count, "list")
+        ))),
+    }
 }
 
 impl Arguments {
@@ -208,7 +230,7 @@ struct Asked {
     /// Whether reasoning and order are one answer.
     is_free: bool,
     /// What it has replied, by the number of the list.
-    kept: Kept<Reply>,
+    kept: Kept<Answered>,
 }
 
 impl Asked {
@@ -259,8 +281,8 @@ impl Asked {
     /// What it replies about lists, each with its number; those that it has replied about are not asked again.
     ///
     /// # Errors
-    /// A list that cannot be asked about; the replies about the others are kept.
-    fn replies(&mut self, lists: Vec<(&(u64, UnreasonedList), u64)>) -> Result<Vec<Reply>, Failure> {
+    /// The model's server has failed; the replies about other lists are kept.
+    fn replies(&mut self, lists: Vec<(&(u64, UnreasonedList), u64)>) -> Result<Vec<Answered>, Failure> {
         let is_open = |(_, number): &&(&(u64, UnreasonedList), u64)| !self.kept.known.contains_key(number);
         let open: Vec<_> = lists.iter().filter(is_open).collect();
         let mut requests = Vec::with_capacity(open.len());
@@ -273,17 +295,17 @@ impl Asked {
         let (mut new, mut failure) = (Vec::with_capacity(open.len()), None);
         for ((_, number), ranking) in open.iter().zip(self.ranker.rank(&requests)) {
             match ranking {
-                Ok(ranking) => new.push((*number, self.reply(&ranking))),
-                Err(error) => {
+                Ok(ranking) => new.push((*number, Answered::Replied(self.reply(&ranking)))),
+                Err(error) if error.is_outage() => {
                     failure.get_or_insert(error);
                 }
+                Err(error) => new.push((*number, Answered::Failed(sentence(&anyhow::Error::new(error))))),
             }
         }
         self.kept.add(new)?;
         if let Some(error) = failure {
-            let (is_outage, problem) = (error.is_outage(), sentence(&anyhow::Error::new(error)));
-            let problem = anyhow!("{problem}; {}", self.kept.interrupted());
-            return Err(if is_outage { Failure::Service(problem) } else { Failure::Input(problem) });
+            let problem = sentence(&anyhow::Error::new(error));
+            return Err(Failure::Service(anyhow!("{problem}; {}", self.kept.interrupted())));
         }
         Ok(lists.iter().filter_map(|(_, number)| self.kept.known.remove(number)).collect())
     }
@@ -308,7 +330,7 @@ fn kept(
     method: &str,
     global: &Global,
     output: &Output,
-) -> anyhow::Result<Kept<Reply>> {
+) -> anyhow::Result<Kept<Answered>> {
     let Some(path) = arguments.kept_file() else {
         arguments.stream_remark().iter().for_each(|remark| output.warn(remark));
         return Ok(Kept::new(None));

@@ -7,13 +7,13 @@ use super::keys::{DEPTHS, Key, LAYERS, NEGATIVES, ORDERS, TOKENS, TRAINED, WINDO
 use super::kind::{Form, Kind, Measured, Prepared, Run, Shared, Source, Training};
 use crate::command::means::Change;
 use crate::command::{Global, Output};
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use plackett::group_ranker::embedder;
 use plackett::pipeline::Models;
 use plackett::pointer_ranker::{read_question, silver_example};
 use plackett_core::Document;
 use plackett_core::formats::read_json_lines;
-use plackett_rank::ask::{Aspect, read_aspects};
+use plackett_rank::ask::{Aspect, AspectFileError, read_aspects};
 use plackett_rank::model::TextEmbedder;
 use plackett_train::TrainError;
 use plackett_train::list_ranker::{ListRankerJob, SilverExample};
@@ -185,8 +185,8 @@ impl PointerData {
     /// A line from which no list can be learned; a model that gives no vectors.
     fn read(source: &Source<'_>) -> anyhow::Result<PointerData> {
         let (file, output) = (source.file, source.output);
-        let questions = read(source.examples, source.global)?;
-        let held = source.validation.map(|path| read(path, source.global)).transpose()?.unwrap_or_default();
+        let questions = read(source.examples)?;
+        let held = source.validation.map(|path| read(path)).transpose()?.unwrap_or_default();
         let model = embedder(&Models::new(None, source.global.models()), &file.base)?;
         let (name, fingerprint) = (Models::lasting_name(&file.base), source.fingerprint.to_string());
         let bar = output.progress("vectors", (questions.len() + held.len()) as u64);
@@ -284,9 +284,9 @@ impl Prepared for PointerData {
 }
 
 /// Questions of a file.
-fn read(path: &Path, global: &Global) -> anyhow::Result<Vec<Question>> {
+fn read(path: &Path) -> anyhow::Result<Vec<Question>> {
     let expected = "{\"question\": …, \"aspects\": […], \"candidates\": [{\"title\": …, \"text\": …}, …]}";
-    let lines = read_json_lines::<Line>(path, global.max_line_bytes, expected)?;
+    let lines = read_json_lines::<Line>(path, usize::MAX, expected)?;
     if lines.is_empty() {
         bail!("{}: there is no example in it", path.display());
     }
@@ -310,7 +310,14 @@ fn question(at: u64, line: Line) -> anyhow::Result<Question> {
     }
     let written = |aspect: &Value| aspect.as_str().map_or_else(|| aspect.to_string(), str::to_string);
     let written: Vec<String> = aspects.iter().map(written).collect();
-    let aspects = read_aspects(written.iter().map(String::as_str)).context("`aspects`")?;
+    let aspects = read_aspects(written.iter().map(String::as_str)).map_err(|error| match error {
+        AspectFileError::Line { line, problem } => anyhow!("`aspects`, number {line}: {problem}"),
+        other => anyhow!("`aspects`: {other}"),
+    })?;
+    if let Some(side) = aspects.iter().find(|side| !side.answered_by.is_empty()) {
+        let text = &side.text;
+        bail!("`aspects`: `answered_by` of `{text}` has no effect here, where words are compared; leave it out");
+    }
     if aspects.len() < written.len() {
         bail!("`aspects`: one is empty; give it words, or leave it out");
     }
@@ -351,7 +358,7 @@ mod tests {
         assert_eq!(found.documents[1].model_text(), "Rap sales grew");
         for (aspects, candidates, said) in [
             ("[]", two, "`aspects`: there is no aspect"),
-            ("[\"a\", {\"aspekt\": \"b\"}]", two, "line 2: unknown field `aspekt`"),
+            ("[\"a\", {\"aspekt\": \"b\"}]", two, "number 2: unknown field `aspekt`"),
             ("[\"a\", \"\"]", two, "one is empty"),
             ("[\"a\", 5]", two, "`aspects` has 5"),
             ("[\"a\"]", "[{\"text\": \"alone\"}]", "two or more"),
